@@ -1,0 +1,70 @@
+# sink_add_library, sink_add_binary and sink_add_test: every target of the project is made by one of these, so that
+# warnings, include root and sources are set in one place and never directory-wide. A folder is a library: it takes every
+# .cc (and, with CUDA, .cu) directly in it except main.cc, so a new file needs no edit here.
+set(SINK_WARNINGS -Wall -Wextra -Wno-unused-parameter)
+
+function(sink_folder_sources out folder)
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
+  if(SINK_HAVE_CUDA)
+    file(GLOB cuda_sources CONFIGURE_DEPENDS ${folder}/*.cu)
+    list(APPEND sources ${cuda_sources})
+  endif()
+  set(${out} ${sources} PARENT_SCOPE)
+endfunction()
+
+# sink_add_library(NAME sink_foo [FOLDER dir] DEPS ...): the folder as a static library with the alias sink::foo.
+function(sink_add_library)
+  cmake_parse_arguments(ARG "" "NAME;FOLDER" "DEPS" ${ARGN})
+  string(REGEX REPLACE "^sink_" "" short ${ARG_NAME})
+  sink_folder_sources(sources ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_FOLDER})
+  if(sources)
+    add_library(${ARG_NAME} STATIC ${sources})
+    target_compile_options(${ARG_NAME} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${SINK_WARNINGS}>)
+    set(scope PUBLIC)
+  else()
+    add_library(${ARG_NAME} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(${ARG_NAME} ${scope} ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${ARG_NAME} ${scope} ${ARG_DEPS})
+  add_library(sink::${short} ALIAS ${ARG_NAME})
+endfunction()
+
+# sink_add_binary(NAME sink-foo MAIN file DEPS ...): a program in build/<preset>/bin.
+function(sink_add_binary)
+  cmake_parse_arguments(ARG "" "NAME;MAIN" "DEPS" ${ARGN})
+  if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_MAIN})
+    return()
+  endif()
+  add_executable(${ARG_NAME} ${ARG_MAIN})
+  target_include_directories(${ARG_NAME} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
+  target_compile_options(${ARG_NAME} PRIVATE ${SINK_WARNINGS})
+endfunction()
+
+# sink_add_test(FOLDER coordinator/store DEPS ... [LABELS unit|integration|fault|gpu|slow] [TIMEOUT seconds]): every
+# *_test.cc of tests/<folder>, with the helpers beside them, as one GoogleTest program and one CTest entry. SINK_BIN_DIR
+# and SINK_SOURCE_DIR reach it as environment variables.
+function(sink_add_test)
+  cmake_parse_arguments(ARG "" "FOLDER;TIMEOUT" "DEPS;LABELS" ${ARGN})
+  sink_folder_sources(sources ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_FOLDER})
+  if(NOT sources)
+    return()
+  endif()
+  string(REPLACE "/" "_" name test_${ARG_FOLDER})
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${sources})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests-bin)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
+  target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${SINK_WARNINGS}>)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT
+    "SINK_BIN_DIR=${CMAKE_BINARY_DIR}/bin;SINK_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+endfunction()

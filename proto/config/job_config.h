@@ -1,0 +1,124 @@
+// The resolved configuration of one training job: what a sweep file expands to, what a job's id is the hash of, and what
+// sink-trainer obeys. One list of fields (VisitFields) gives the parser, the printer and the schema, so that a field
+// exists everywhere or nowhere. Neutral: standard library types in the header, linked by both families.
+// Plain values; functions are pure and may be called from any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sink {
+
+// Field names of the model follow Hugging Face's LLaMA config.json.
+struct ModelConfig {
+  int64_t hidden_size = 768;
+  int64_t intermediate_size = 1536;
+  int64_t num_hidden_layers = 10;
+  int64_t num_attention_heads = 8;
+  int64_t num_key_value_heads = 0;  // 0: as many as attention heads
+  int64_t vocab_size = 50432;
+  int64_t max_position_embeddings = 2048;
+  double rms_norm_eps = 1e-5;
+  double rope_theta = 1e4;
+
+  int64_t key_value_heads() const { return num_key_value_heads == 0 ? num_attention_heads : num_key_value_heads; }
+  int64_t head_dim() const { return hidden_size / num_attention_heads; }
+};
+
+struct TrainConfig {
+  double learning_rate = 4e-4;
+  std::optional<double> min_learning_rate;  // absent: constant after warm-up; else cosine down to it
+  int64_t warmup_steps = 100;               // optimizer steps
+  int64_t max_steps = 20000;                // optimizer steps
+  int64_t global_batch_size = 512;          // sequences per optimizer step, over all ranks
+  int64_t micro_batch_size = 8;             // sequences per forward pass of one rank
+  int64_t sequence_length = 2048;
+  double weight_decay = 0.1;                // decoupled, on every parameter
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double epsilon = 1e-8;
+  double max_gradient_norm = 1.0;           // 0: no clipping
+  int64_t seed = 42;
+  std::string precision = "auto";           // auto: bf16 on a GPU, fp32 on a CPU
+  int64_t threads = 1;                      // CPU threads of one rank; part of the result's identity
+  int64_t log_every = 10;                   // steps between train_loss points
+};
+
+struct DataConfig {
+  std::string set = "regmix";        // folder of LITPKDS files under the worker's data root
+  double fraction = 1.0;             // of the training files
+  int64_t fixed_token_position = 0;  // 1-based; 0: off
+  int64_t fixed_token_id = 1;
+  int64_t random_tokens_start = 0;   // [start, end), 0-based positions, uniform over the vocabulary; equal: off
+  int64_t random_tokens_end = 0;
+};
+
+struct EvalConfig {
+  int64_t every = 500;               // steps between sink measurements; also at step 0 and at the end
+  int64_t sequences = 100;           // held-out probes
+  int64_t tokens = 64;               // T of the sink metric
+  std::vector<double> epsilon = {0.3};
+  int64_t positions = 10;            // positions 1..n
+  int64_t validation_sequences = 64; // of sequence_length, for validation_loss
+};
+
+struct CheckpointConfig {
+  int64_t every = 1000;  // steps; also at the end
+  int64_t keep = 2;      // newest complete ones kept on disk
+};
+
+struct JobConfig {
+  std::string kind = "train";
+  ModelConfig model;
+  TrainConfig train;
+  DataConfig data;
+  EvalConfig eval;
+  CheckpointConfig checkpoint;
+};
+
+enum class FieldType { kInteger, kNumber, kOptionalNumber, kString, kNumberList };
+
+// One settable field, as a sweep file or `--set` names it.
+struct FieldInfo {
+  std::string path;                  // "train.learning_rate"
+  FieldType type;
+  double min = 0, max = 0;           // inclusive bounds of numbers
+  std::vector<std::string> choices;  // of strings; empty: any [A-Za-z0-9._-]{1,64}
+};
+
+// Every field, in printing order.
+const std::vector<FieldInfo>& JobConfigFields();
+
+struct JobConfigResult {
+  std::optional<JobConfig> config;
+  std::string path;   // of the offending field, when there is no config
+  std::string error;  // one sentence with the fix
+};
+
+// Strict: unknown fields, wrong types, values out of bounds and impossible combinations are errors. Absent fields take
+// the defaults above. Never throws; input over 64 KiB is refused.
+JobConfigResult ParseJobConfig(std::string_view json);
+
+// Canonical JSON: every field, keys sorted, numbers in shortest round-trip form, no white space. Equal configurations
+// give equal bytes; a job's id is XXH3-128 of it, as 32 hex digits.
+std::string PrintJobConfig(const JobConfig& config);
+std::string JobId(const JobConfig& config);
+
+// Checks that no single field can make: head counts that divide, sequence_length against the context, batch sizes that
+// divide. Returns (path, error), both empty when the configuration is possible.
+std::pair<std::string, std::string> CheckJobConfig(const JobConfig& config);
+
+// The model part alone, as Hugging Face's config.json of a LlamaForCausalLM (model_type "llama").
+std::string PrintHuggingFaceConfig(const ModelConfig& config);
+struct ModelConfigResult {
+  std::optional<ModelConfig> config;
+  std::string error;
+};
+// Reads such a config.json; fields it does not need are ignored, other model types and biases are refused by name.
+ModelConfigResult ParseHuggingFaceConfig(std::string_view json);
+
+}  // namespace sink
