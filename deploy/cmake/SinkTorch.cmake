@@ -47,8 +47,7 @@ target_link_directories(sink_torch INTERFACE ${torch_root}/lib)
 target_link_options(sink_torch INTERFACE -Wl,-rpath,${torch_root}/lib -Wl,--allow-shlib-undefined)
 target_link_libraries(sink_torch INTERFACE torch_cpu c10 gomp Threads::Threads)
 if(SINK_HAVE_CUDA)
-  # Nothing refers to libtorch_cuda by symbol: it registers its kernels when it is loaded.
-  target_link_libraries(sink_torch INTERFACE -Wl,--no-as-needed torch_cuda c10_cuda -Wl,--as-needed CUDA::cudart)
+  # libtorch_cuda.so is opened at run time, by a program that was given a GPU: loading it costs seconds and a gigabyte.
   target_compile_definitions(sink_torch INTERFACE SINK_HAVE_CUDA=1)
   message(STATUS "Sink: LibTorch with CUDA (${SINK_NVCC}), architectures ${CMAKE_CUDA_ARCHITECTURES}")
 else()

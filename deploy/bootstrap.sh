@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Sets up a Debian 12 machine to build and run Sink: Debian packages, LibTorch in a private folder and, with --tests, a
+# Python environment that holds the oracles of the tests. Idempotent: a second run takes a second and changes nothing.
+# Needs root (or sudo) only while a Debian package is missing.
+set -euo pipefail
+
+usage() {
+  cat <<'EOF'
+Usage: deploy/bootstrap.sh [--control] [--tests]
+
+  --control   only what the control programs need (no LibTorch)
+  --tests     also what the tests compare against: PyTorch, transformers, tokenizers, Prometheus
+  --help      this text
+
+LibTorch and the Python environment go to $SINK_DEPS (default: ${XDG_CACHE_HOME:-~/.cache}/sink).
+EOF
+}
+
+torch=yes tests=no
+for argument in "$@"; do
+  case "$argument" in
+    --control) torch=no ;;
+    --tests) tests=yes ;;
+    --help | -h) usage; exit 0 ;;
+    *) echo "bootstrap: unknown option $argument; see --help" >&2; exit 2 ;;
+  esac
+done
+
+deps=${SINK_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/sink}
+torch_version=2.11.0
+prefix=$deps/libtorch-$torch_version
+say() { printf 'bootstrap: %s\n' "$*"; }
+
+# --- Debian packages ------------------------------------------------------------------------------------------------
+packages=(g++ cmake ninja-build ccache git pkg-config ca-certificates
+  libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev libabsl-dev libsqlite3-dev prometheus-cpp-dev
+  libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libpcre2-dev libutf8proc-dev libzstd-dev zlib1g-dev
+  libxxhash-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev libc-ares-dev libre2-dev libcurl4-openssl-dev
+  dict-gcide bible-kjv bible-kjv-text)
+[ "$torch" = yes ] && packages+=(python3 python3-pip python3-venv libgomp1)
+[ "$tests" = yes ] && packages+=(python3-venv prometheus curl sqlite3 procps)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+  as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "bootstrap: run as root, or install sudo" >&2; exit 1; }
+    as_root=(sudo)
+  fi
+  # Debian starts a packaged server when it is installed; the tests run their own Prometheus.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
+    "${as_root[@]}" chmod 755 $policy
+    trap '"${as_root[@]}" rm -f $policy' EXIT
+  fi
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+    >"${TMPDIR:-/tmp}/sink-apt.log" 2>&1 ||
+    { tail -n 20 "${TMPDIR:-/tmp}/sink-apt.log" >&2; echo "bootstrap: apt-get failed" >&2; exit 1; }
+fi
+
+# install_wheels MARKER DESTINATION REQUIREMENT...: unpacks wheels once, without their dependencies.
+install_wheels() {
+  local marker=$1 destination=$2
+  shift 2
+  [ -e "$marker" ] && return
+  say "installing $* into $destination"
+  mkdir -p "$destination"
+  /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade \
+    --target "$destination" "$@"
+  touch "$marker"
+}
+
+# --- LibTorch -------------------------------------------------------------------------------------------------------
+if [ "$torch" = yes ]; then
+  # libtorch_cpu.so itself needs the CUDA runtime and CUPTI, GPU or not.
+  install_wheels "$prefix/.complete" "$prefix" torch==$torch_version \
+    nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85
+  if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then
+    say "CUDA toolkit found: GPU kernels will be built"
+    install_wheels "$prefix/.complete-cuda" "$prefix" nvidia-cusparselt-cu13==0.8.0 nvidia-nvshmem-cu13==3.4.5 \
+      nvidia-cufile==1.15.1.6
+  else
+    say "no CUDA toolkit: CPU-only build"
+  fi
+fi
+
+# --- the tests' oracles ---------------------------------------------------------------------------------------------
+if [ "$tests" = yes ] && [ "$torch" = yes ]; then
+  environment=$deps/python-tests-1
+  if ! ldconfig -p | grep -q 'libcudnn\.so\.9'; then
+    # PyTorch's Python module loads its CUDA half whatever the machine.
+    install_wheels "$prefix/.complete-python" "$prefix" nvidia-cusparselt-cu13==0.8.0 nvidia-nvshmem-cu13==3.4.5 \
+      nvidia-cufile==1.15.1.6 nvidia-cublas==13.1.0.3 nvidia-cufft nvidia-curand nvidia-cusolver nvidia-cusparse \
+      nvidia-nvjitlink nvidia-cuda-nvrtc==13.0.88 nvidia-nvtx nvidia-cudnn-cu13==9.19.0.56 nvidia-nccl-cu13==2.28.9
+  fi
+  if [ ! -e "$environment/.complete" ]; then
+    say "installing PyTorch's Python side, transformers, tokenizers and numpy into $environment"
+    /usr/bin/python3 -m venv --clear "$environment"
+    "$environment/bin/pip" install --quiet --disable-pip-version-check numpy==2.2.6 transformers==4.57.1 \
+      tokenizers==0.22.1 safetensors==0.6.2 typing_extensions sympy networkx jinja2 filelock fsspec 'setuptools<82'
+    echo "$prefix" >"$environment/lib/python3.11/site-packages/libtorch.pth"
+    "$environment/bin/python" -c 'import torch, transformers'
+    touch "$environment/.complete"
+  fi
+fi
+say "ready ($deps)"

@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# From nothing to a finished sweep on one machine: sets up, builds, prepares the sample corpus, starts a coordinator and
+# two workers on loopback, submits sweeps/quickstart.yaml, follows it to the end and prints the sink table. Safe to
+# interrupt and to run again: finished work is kept, a running coordinator and running workers are reused.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() {
+  cat <<'EOF'
+Usage: deploy/quickstart.sh [--home DIR] [--sweep FILE [--profile NAME]] | --stop | --status
+
+  --home DIR      where data, checkpoints and logs go (default: $SINK_HOME or ./sink-data)
+  --sweep FILE    another sweep than sweeps/quickstart.yaml
+  --profile NAME  lay a profile over it, e.g. laptop
+  --stop          stop the coordinator and the workers (running jobs save and are resumed by the next run)
+  --status        say what is running
+EOF
+}
+
+home=${SINK_HOME:-$PWD/sink-data} sweep=sweeps/quickstart.yaml profile=() action=run
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --home) home=${2:?--home needs a folder}; shift ;;
+    --sweep) sweep=${2:?--sweep needs a file}; shift ;;
+    --profile) profile=(--profile "${2:?--profile needs a name}"); shift ;;
+    --stop) action=stop ;;
+    --status) action=status ;;
+    --help | -h) usage; exit 0 ;;
+    *) echo "quickstart: unknown option $1; see --help" >&2; exit 2 ;;
+  esac
+  shift
+done
+mkdir -p "$home"
+home=$(cd "$home" && pwd)
+bin=$PWD/build/quickstart/bin
+started=$SECONDS
+say() { printf '\n==> [%d:%02d] %s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) "$*"; }
+
+# alive NAME: is the process of $home/NAME.pid running, and is it ours?
+alive() {
+  local pid
+  pid=$(cat "$home/$1.pid" 2>/dev/null) || return 1
+  [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "$home/$1"
+}
+
+# start NAME PROGRAM ARGUMENT...: a daemon that outlives this script, with its log in $home/logs.
+start() {
+  local name=$1
+  shift
+  alive "$name" && return
+  mkdir -p "$home/logs"
+  setsid "$@" >>"$home/logs/$name.log" 2>&1 </dev/null &
+  echo $! >"$home/$name.pid"
+}
+
+stop_all() {
+  local name pid
+  for name in worker-1 worker-2 coordinator; do
+    if alive "$name"; then
+      pid=$(cat "$home/$name.pid")
+      kill "$pid"
+      for _ in $(seq 600); do alive "$name" || break; sleep 0.1; done
+      alive "$name" && { echo "quickstart: $name (process $pid) did not stop within a minute" >&2; exit 1; }
+      echo "stopped $name"
+    fi
+    rm -f "$home/$name.pid"
+  done
+}
+
+case $action in
+  stop) stop_all; exit 0 ;;
+  status)
+    for name in coordinator worker-1 worker-2; do
+      if alive "$name"; then echo "$name runs (process $(cat "$home/$name.pid"))"; else echo "$name is stopped"; fi
+    done
+    exit 0 ;;
+esac
+
+say "Setting up this machine (deploy/bootstrap.sh)"
+deploy/bootstrap.sh
+
+say "Building (the first time takes a few minutes)"
+cmake --preset release -B build/quickstart -DSINK_TESTS=OFF | grep '^-- Sink' || true
+cmake --build build/quickstart --target sink-coordinator sink-worker sinkctl sink-data sink-trainer sink-eval
+
+say "Preparing the sample corpus: Webster's 1913 dictionary and the King James Bible, as bytes"
+"$bin/sink-data" sample-corpus --out "$home/corpus"
+"$bin/sink-data" pack --in "$home/corpus" --out "$home/data/sample-bytes" --tokenizer bytes
+
+say "Starting a coordinator and two workers on 127.0.0.1"
+if ! alive coordinator; then
+  rm -f "$home/coordinator/coordinator.addr"
+  start coordinator "$bin/sink-coordinator" --data "$home/coordinator" --listen "127.0.0.1:${SINK_PORT:-7070}" \
+    --metrics-listen "127.0.0.1:${SINK_METRICS_PORT:-7071}"
+fi
+for _ in $(seq 100); do
+  [ -s "$home/coordinator/coordinator.addr" ] && break
+  alive coordinator || break
+  sleep 0.1
+done
+if ! [ -s "$home/coordinator/coordinator.addr" ] || ! alive coordinator; then
+  echo "quickstart: the coordinator did not start; the end of its log:" >&2
+  tail -n 5 "$home/logs/coordinator.log" >&2
+  echo "quickstart: set SINK_PORT and SINK_METRICS_PORT if another program has the ports" >&2
+  exit 1
+fi
+export SINK_COORDINATOR
+SINK_COORDINATOR=$(cat "$home/coordinator/coordinator.addr")
+for n in 1 2; do
+  start "worker-$n" "$bin/sink-worker" --coordinator "$SINK_COORDINATOR" --data "$home/worker-$n" --name "worker-$n" \
+    --devices cpu:1 --data-root "$home/data" --trainer "$bin/sink-trainer"
+done
+
+where() {
+  cat <<EOF
+
+Coordinator   $SINK_COORDINATOR (export SINK_COORDINATOR=$SINK_COORDINATOR)
+Metrics       http://$(cat "$home/coordinator/metrics.addr")/metrics
+Everything    $home: jobs and checkpoints in coordinator/, packed data in data/, logs in logs/
+Look around   $bin/sinkctl status | results NAME | metrics JOB | logs JOB | checkpoint get JOB --out DIR
+Stop          deploy/quickstart.sh --stop      (running jobs save first)
+Resume        deploy/quickstart.sh             (finished jobs are kept, stopped ones go on where they were)
+EOF
+}
+trap 'echo; echo "Interrupted; the jobs go on in the background."; where; exit 130' INT
+
+say "Submitting $sweep and following it to the end (Ctrl-C leaves it running)"
+code=0
+"$bin/sinkctl" submit "$sweep" "${profile[@]}" --follow || code=$?
+
+say "Results"
+name=$(sed -n 's/^name:[[:space:]]*\([A-Za-z0-9._-]*\).*/\1/p' "$sweep" | head -n 1)
+"$bin/sinkctl" results "$name"
+where
+exit "$code"
