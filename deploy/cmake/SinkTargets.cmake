@@ -43,16 +43,19 @@ function(sink_add_binary)
   target_compile_options(${ARG_NAME} PRIVATE ${SINK_WARNINGS})
 endfunction()
 
-# sink_add_test(FOLDER coordinator/store DEPS ... [LABELS unit|integration|fault|gpu|slow] [TIMEOUT seconds]): every
+# sink_add_test(FOLDER coordinator/store [NAME name] DEPS ... [LABELS unit|integration|fault|gpu|slow] [TIMEOUT seconds]): every
 # *_test.cc of tests/<folder>, with the helpers beside them, as one GoogleTest program and one CTest entry. SINK_BIN_DIR
 # and SINK_SOURCE_DIR reach it as environment variables.
 function(sink_add_test)
-  cmake_parse_arguments(ARG "" "FOLDER;TIMEOUT" "DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "FOLDER;NAME;TIMEOUT" "DEPS;LABELS" ${ARGN})
   sink_folder_sources(sources ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_FOLDER})
   if(NOT sources)
     return()
   endif()
-  string(REPLACE "/" "_" name test_${ARG_FOLDER})
+  if(NOT ARG_NAME)
+    set(ARG_NAME ${ARG_FOLDER})
+  endif()
+  string(REPLACE "/" "_" name test_${ARG_NAME})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()

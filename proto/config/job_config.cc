@@ -215,8 +215,7 @@ JobConfigResult ParseJobConfig(std::string_view text) {
   if (text.size() > kMaxBytes) return {std::nullopt, "", "the configuration is over 64 KiB"};
   const json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (root.is_discarded() || !root.is_object()) return {std::nullopt, "", "the configuration is not a JSON object"};
-  if (std::string unknown = FindUnknown(root, ""); !unknown.empty())
-    return {std::nullopt, unknown, "no such field"};
+  if (std::string unknown = FindUnknown(root, ""); !unknown.empty()) return {std::nullopt, unknown, "no such field"};
   JobConfig config;
   Reader reader{root, "", ""};
   VisitFields(config, reader);
@@ -253,8 +252,7 @@ std::pair<std::string, std::string> CheckJobConfig(const JobConfig& c) {
     return {"train.min_learning_rate", "must not exceed train.learning_rate"};
   if (c.data.fixed_token_position > c.train.sequence_length)
     return {"data.fixed_token_position", "must not exceed train.sequence_length"};
-  if (c.data.fixed_token_id >= c.model.vocab_size)
-    return {"data.fixed_token_id", "must be below model.vocab_size"};
+  if (c.data.fixed_token_id >= c.model.vocab_size) return {"data.fixed_token_id", "must be below model.vocab_size"};
   if (c.data.random_tokens_end < c.data.random_tokens_start || c.data.random_tokens_end > c.train.sequence_length)
     return {"data.random_tokens_end", "must lie between data.random_tokens_start and train.sequence_length"};
   return {"", ""};
@@ -286,8 +284,7 @@ ModelConfigResult ParseHuggingFaceConfig(std::string_view text) {
   const json root = json::parse(text, nullptr, false);
   if (root.is_discarded() || !root.is_object()) return {std::nullopt, "config.json is not a JSON object"};
   const auto refuse = [](std::string what) { return ModelConfigResult{std::nullopt, "config.json: " + what}; };
-  if (!root.contains("model_type") || root["model_type"] != "llama")
-    return refuse("model_type must be \"llama\"");
+  if (!root.contains("model_type") || root["model_type"] != "llama") return refuse("model_type must be \"llama\"");
   for (const char* flag : {"attention_bias", "mlp_bias", "tie_word_embeddings"})
     if (root.contains(flag) && root[flag] != false) return refuse(std::string(flag) + " is not supported");
   if (root.contains("hidden_act") && root["hidden_act"] != "silu") return refuse("hidden_act must be \"silu\"");
@@ -297,7 +294,8 @@ ModelConfigResult ParseHuggingFaceConfig(std::string_view text) {
   for (const FieldInfo& field : JobConfigFields()) {
     if (field.path.rfind("model.", 0) != 0) continue;
     const std::string name = field.path.substr(6);
-    if (root.contains(name)) model[name] = root[name];
+    if (root.contains(name))
+      model[name] = root[name];
     else if (name != "num_key_value_heads" && name != "rms_norm_eps" && name != "rope_theta")
       return refuse("no field \"" + name + "\"");
   }

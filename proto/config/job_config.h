@@ -1,7 +1,7 @@
-// The resolved configuration of one training job: what a sweep file expands to, what a job's id is the hash of, and what
-// sink-trainer obeys. One list of fields (VisitFields) gives the parser, the printer and the schema, so that a field
-// exists everywhere or nowhere. Neutral: standard library types in the header, linked by both families.
-// Plain values; functions are pure and may be called from any thread.
+// The resolved configuration of one training job: what a sweep file expands to, what a job's id is the hash of, and
+// what sink-trainer obeys. One list of fields (VisitFields) gives the parser, the printer and the schema, so that a
+// field exists everywhere or nowhere. Neutral: standard library types in the header, linked by both families. Plain
+// values; functions are pure and may be called from any thread.
 #pragma once
 
 #include <cstdint>
@@ -37,15 +37,15 @@ struct TrainConfig {
   int64_t global_batch_size = 512;          // sequences per optimizer step, over all ranks
   int64_t micro_batch_size = 8;             // sequences per forward pass of one rank
   int64_t sequence_length = 2048;
-  double weight_decay = 0.1;                // decoupled, on every parameter
+  double weight_decay = 0.1;  // decoupled, on every parameter
   double beta1 = 0.9;
   double beta2 = 0.95;
   double epsilon = 1e-8;
-  double max_gradient_norm = 1.0;           // 0: no clipping
+  double max_gradient_norm = 1.0;  // 0: no clipping
   int64_t seed = 42;
-  std::string precision = "auto";           // auto: bf16 on a GPU, fp32 on a CPU
-  int64_t threads = 1;                      // CPU threads of one rank; part of the result's identity
-  int64_t log_every = 10;                   // steps between train_loss points
+  std::string precision = "auto";  // auto: bf16 on a GPU, fp32 on a CPU
+  int64_t threads = 1;             // CPU threads of one rank; part of the result's identity
+  int64_t log_every = 10;          // steps between train_loss points
 };
 
 struct DataConfig {
@@ -53,17 +53,17 @@ struct DataConfig {
   double fraction = 1.0;             // of the training files
   int64_t fixed_token_position = 0;  // 1-based; 0: off
   int64_t fixed_token_id = 1;
-  int64_t random_tokens_start = 0;   // [start, end), 0-based positions, uniform over the vocabulary; equal: off
+  int64_t random_tokens_start = 0;  // [start, end), 0-based positions, uniform over the vocabulary; equal: off
   int64_t random_tokens_end = 0;
 };
 
 struct EvalConfig {
-  int64_t every = 500;               // steps between sink measurements; also at step 0 and at the end
-  int64_t sequences = 100;           // held-out probes
-  int64_t tokens = 64;               // T of the sink metric
+  int64_t every = 500;      // steps between sink measurements; also at step 0 and at the end
+  int64_t sequences = 100;  // held-out probes
+  int64_t tokens = 64;      // T of the sink metric
   std::vector<double> epsilon = {0.3};
-  int64_t positions = 10;            // positions 1..n
-  int64_t validation_sequences = 64; // of sequence_length, for validation_loss
+  int64_t positions = 10;             // positions 1..n
+  int64_t validation_sequences = 64;  // of sequence_length, for validation_loss
 };
 
 struct CheckpointConfig {
@@ -84,7 +84,7 @@ enum class FieldType { kInteger, kNumber, kOptionalNumber, kString, kNumberList 
 
 // One settable field, as a sweep file or `--set` names it.
 struct FieldInfo {
-  std::string path;                  // "train.learning_rate"
+  std::string path;  // "train.learning_rate"
   FieldType type;
   double min = 0, max = 0;           // inclusive bounds of numbers
   std::vector<std::string> choices;  // of strings; empty: any [A-Za-z0-9._-]{1,64}

@@ -1,6 +1,6 @@
-// The trainer's event records: what sink-trainer says on SINK_EVENTS_FD, one JSON object a line, and the two commands it
-// obeys on SINK_COMMANDS_FD. The worker passes these lines on unchanged and the coordinator stores their effect, so this
-// file is the only definition of the format. Neutral: standard library types only, linked by both families.
+// The trainer's event records: what sink-trainer says on SINK_EVENTS_FD, one JSON object a line, and the two commands
+// it obeys on SINK_COMMANDS_FD. The worker passes these lines on unchanged and the coordinator stores their effect, so
+// this file is the only definition of the format. Neutral: standard library types only, linked by both families.
 // Functions here are pure and may be called from any thread.
 #pragma once
 
@@ -83,8 +83,8 @@ struct ParseResult {
   std::string error;  // set when event is not
 };
 
-// Never throws. Refuses lines over kMaxLineBytes, unknown types, missing fields and wrong types; ignores unknown fields,
-// so that a newer trainer can talk to an older worker.
+// Never throws. Refuses lines over kMaxLineBytes, unknown types, missing fields and wrong types; ignores unknown
+// fields, so that a newer trainer can talk to an older worker.
 ParseResult Parse(std::string_view line);
 
 // Commands to the trainer, one word a line.
@@ -93,10 +93,10 @@ inline constexpr std::string_view kStop = "stop";                     // save, t
 
 // Exit codes of sink-trainer.
 inline constexpr int kExitFinished = 0;
-inline constexpr int kExitUser = 64;         // bad configuration or data
+inline constexpr int kExitUser = 64;  // bad configuration or data
 inline constexpr int kExitNan = 65;
 inline constexpr int kExitOutOfMemory = 66;
-inline constexpr int kExitInfra = 67;        // disk full, device lost
-inline constexpr int kExitStopped = 68;      // obeyed `stop` or SIGTERM after saving
+inline constexpr int kExitInfra = 67;    // disk full, device lost
+inline constexpr int kExitStopped = 68;  // obeyed `stop` or SIGTERM after saving
 
 }  // namespace sink::pipe

@@ -1,0 +1,74 @@
+// A real Prometheus server scrapes a live sweep; the sink rate is there while the job still trains.
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/testing/test_cluster.h"
+
+namespace sink {
+namespace {
+
+using testing::RunCommand;
+using testing::TestCluster;
+using testing::WaitFor;
+
+int FreePort() {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  bind(fd, reinterpret_cast<sockaddr*>(&address), size);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+TEST(Prometheus, AnswersTheSinkRateOfALiveJob) {
+  if (RunCommand({"prometheus", "--version"}).exit_code != 0)
+    GTEST_SKIP() << "no prometheus on this machine; deploy/bootstrap.sh --tests installs it";
+  TestCluster cluster;
+  testing::WriteFile(cluster.path("prometheus.yml"),
+                     "global: {scrape_interval: 1s}\n"
+                     "scrape_configs:\n"
+                     "  - job_name: sink\n"
+                     "    static_configs: [{targets: [\"" + cluster.metrics_address() + "\"]}]\n");
+  const std::string server = "127.0.0.1:" + std::to_string(FreePort());
+  testing::ChildProcess prometheus({"prometheus", "--config.file", cluster.path("prometheus.yml"), "--storage.tsdb.path",
+                                    cluster.path("tsdb"), "--web.listen-address", server},
+                                   cluster.path("logs/prometheus.log"));
+  const std::string file = cluster.WriteSweep("live.yaml", testing::TinySweep("live", 1000000, {"1e-3", "4e-3"}));
+  ASSERT_EQ(cluster.Sinkctl({"submit", file}).exit_code, 0);
+
+  const auto query = [&](const std::string& expression) {
+    const auto result = RunCommand({"curl", "-s", "--get", "http://" + server + "/api/v1/query", "--data-urlencode",
+                                    "query=" + expression});
+    const nlohmann::json json = result.Json();
+    return json.is_object() && json.contains("data") ? json["data"]["result"] : nlohmann::json::array();
+  };
+  nlohmann::json rates;
+  EXPECT_TRUE(WaitFor(60, [&] {
+    rates = query("sink_rate_ratio{epsilon=\"0.3\",position=\"1\"}");
+    return rates.size() == 2;
+  })) << rates.dump();
+  for (const nlohmann::json& rate : rates) {
+    const double value = std::stod(rate["value"][1].get<std::string>());
+    EXPECT_GE(value, 0.0);
+    EXPECT_LE(value, 1.0);
+  }
+  for (const char* expression :
+       {"sink_jobs{state=\"RUNNING\"} == 2", "sink_workers{state=\"connected\"} == 2", "sink_job_step > 0",
+        "sink_train_loss > 0", "sink_validation_loss > 0", "sink_learning_rate > 0", "sink_gradient_norm > 0",
+        "sink_tokens_total > 0", "sink_tokens_per_second > 0", "sink_hidden_norm_ratio > 0",
+        "sink_dispatch_seconds_count >= 2", "sink_checkpoint_bytes_total > 0", "sink_lease_expirations_total >= 0"})
+    EXPECT_TRUE(WaitFor(20, [&] { return !query(expression).empty(); })) << expression;
+
+  // The series of a job that has ended a while ago go; those of the fleet stay.
+  ASSERT_EQ(cluster.Sinkctl({"cancel", "live"}).exit_code, 0);
+  ASSERT_TRUE(cluster.WaitUntilFinal("live", 60));
+  EXPECT_TRUE(WaitFor(20, [&] { return !query("sink_jobs{state=\"CANCELLED\"} == 2").empty(); }));
+}
+
+}  // namespace
+}  // namespace sink
