@@ -26,6 +26,7 @@ inline constexpr int64_t kFilesPerShuffle = 8;
 struct LoaderOptions {
   std::string folder;              // the packed set
   std::string split = "train";     // "train" or "valid"
+  std::string domain;              // only this domain's files; empty: all
   int64_t sequence_length = 2048;  // a block of B tokens gives floor((B - 1) / sequence_length) windows
   double fraction = 1.0;           // of the split's files, in (0, 1]
   uint64_t seed = 42;
@@ -73,6 +74,9 @@ class Loader {
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// The domains of a split, sorted: what LoaderOptions::domain may name. DataError when the set cannot be opened.
+std::vector<std::string> Domains(const std::string& folder, const std::string& split);
 
 // Held-out probes of the sink metric: the first tokens + 1 ids of n different blocks of the "valid" split, [n, tokens +
 // 1] row-major, with the transforms of options. Which blocks depends on the set alone (not on options.seed, ranks or
