@@ -1,0 +1,108 @@
+// The rules of the coordinator: what may happen to a job, and when. No gRPC, no SQL, no clock, no randomness: the
+// service passes them in. Each method is one or a few transactions of the store and returns only after its effect is
+// durable. The meaning of every call is told in proto/sink/v1/{client,worker}.proto.
+//
+// The store holds all truth. This object adds only what must not outlive the process: when each lease and worker was
+// last heard of, and when each retry delay ends, on the steady clock. So a restart gives every live lease a fresh full
+// duration. Any thread may call any method.
+//
+// Errors of every method, besides its own: RESOURCE_EXHAUSTED the disk is full; UNAVAILABLE the store is closing;
+// DATA_LOSS the store has failed and the process must end.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "coordinator/core/change_signal.h"
+#include "coordinator/core/lease_clock.h"
+#include "coordinator/core/observer.h"
+#include "coordinator/core/requests.h"
+#include "coordinator/job/job.h"
+#include "coordinator/store/job_store.h"
+
+namespace sink {
+
+class JobManager {
+ public:
+  struct Options {
+    int64_t heartbeat_interval_ms = 10'000;
+    int64_t lease_duration_ms = 120'000;
+    int64_t grace_ms = 30'000;       // from a trainer's stop command to SIGKILL; passed on in grants
+    int checkpoints_kept = 2;        // of one job, the newest
+    int64_t retry_delay_ms = 1'000;  // after the first infra failure; doubles with each
+    int64_t max_retry_delay_ms = 60'000;
+    std::function<std::string()> new_lease_id;  // 128 random bits as hex; called on the store's writer thread
+  };
+
+  // Starts a new epoch, durable before it returns: no fence of an earlier coordinator can equal a later one. `store`
+  // and `observer` (may be null) outlive the manager; one manager a store at a time.
+  static absl::StatusOr<std::unique_ptr<JobManager>> Start(store::JobStore* store, Options options, Observer* observer,
+                                                           Now now);
+
+  // --- Clients. A `job` is an id or a prefix of at least four hex digits: NOT_FOUND, or INVALID_ARGUMENT when several
+  // jobs match.
+  // All jobs of the sweep or none. A job that exists is linked, not repeated; the sweep's membership becomes exactly
+  // `jobs`. ALREADY_EXISTS: this request_id came with another body.
+  absl::StatusOr<SubmitResult> Submit(const SubmitRequest& request, Now now);
+  absl::StatusOr<std::vector<Sweep>> ListSweeps();
+  absl::StatusOr<Sweep> GetSweep(const std::string& name);
+  absl::StatusOr<SweepStatus> GetSweepStatus(const std::string& name);  // with its jobs, in expansion order
+  absl::StatusOr<std::vector<Job>> ListJobs(const store::JobQuery& query);
+  absl::StatusOr<JobDetails> GetJob(std::string_view job);
+  absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now);
+  absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now);  // ids now QUEUED again
+  // `tail` > 0: only the last lines; else at most `limit` lines after the cursor.
+  absl::StatusOr<LogPage> ReadLogs(std::string_view job, int64_t after, int tail, int limit);
+  // At most `limit` points with id > after, in order of id; empty when there are no more.
+  absl::StatusOr<std::vector<MetricPoint>> ReadMetrics(std::string_view job, const store::MetricQuery& query);
+  absl::StatusOr<std::vector<Heatmap>> ReadHeatmaps(std::string_view job);
+  absl::StatusOr<std::vector<Worker>> ListWorkers(Now now);
+  absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(std::string_view job);  // newest first
+
+  // --- Workers. A call of an unknown worker is NOT_FOUND: register. A call with an older daemon's session is
+  // FAILED_PRECONDITION "stale session". A lease that is not current is FAILED_PRECONDITION "stale lease".
+  absl::StatusOr<std::vector<Lease>> Register(const RegisterRequest& request, Now now);  // leases to keep
+  absl::StatusOr<std::vector<Grant>> AcquireLeases(const LeaseRequest& request, Now now);
+  absl::StatusOr<HeartbeatResult> Heartbeat(const HeartbeatRequest& request, Now now);
+  // Returns the highest durable sequence number. OUT_OF_RANGE "expected N": events before these are missing.
+  absl::StatusOr<uint64_t> Report(const std::string& worker_id, const Lease& lease, const std::vector<Event>& events,
+                                  Now now);
+  // Returns the job's state now. OUT_OF_RANGE: events up to last_seq are not all here.
+  absl::StatusOr<JobState> Finish(const FinishRequest& request, Now now);
+  // The job, when the lease is current: for the steps of a checkpoint's transfer, which change no row.
+  absl::StatusOr<Job> CheckLease(const std::string& worker_id, const Lease& lease, Now now);
+  // FAILED_PRECONDITION until every event up to `events_seq` is durable. Returns the checkpoints that this one replaces
+  // or pushes out; their rows are gone, their files are the caller's to delete.
+  absl::StatusOr<std::vector<Checkpoint>> CommitCheckpoint(const std::string& worker_id, const Lease& lease,
+                                                           const CheckpointCommit& commit, Now now);
+
+  // --- Time. Call it every second or so: expires leases, ends retry delays, enforces max_time. When it was not called
+  // for longer than half a lease, every lease is extended by the gap instead.
+  absl::Status Tick(Now now);
+
+  absl::StatusOr<Stats> GetStats(Now now);
+  ChangeSignal& changes() { return changes_; }
+  const Options& options() const { return options_; }
+
+ private:
+  JobManager(store::JobStore* store, Options options, Observer* observer);
+
+  store::JobStore* const store_;
+  const Options options_;
+  Observer* const observer_;
+  ChangeSignal changes_;
+  LeaseClock clock_;
+  uint64_t next_fence_ = 0;  // writer thread only, once started
+};
+
+}  // namespace sink

@@ -1,0 +1,144 @@
+// What the service asks of JobManager and what it answers, as plain values. They follow proto/sink/v1 message by
+// message, which tells their meaning. Values only; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "coordinator/job/job.h"
+
+namespace sink {
+
+// The caller's clocks. Every decision uses steady_ms; unix_ms is only shown.
+struct Now {
+  int64_t unix_ms = 0;
+  int64_t steady_ms = 0;
+};
+
+struct SubmitJob {
+  std::string id;
+  std::string config_json;
+  int64_t max_steps = 0;
+  std::string experiment;
+  std::string label;
+  int index = 0;  // position in the sweep; two entries may have one id
+};
+struct SubmitRequest {
+  std::string request_id;  // random; empty: not remembered
+  std::string body_hash;   // of everything the request says
+  std::string sweep;
+  int max_parallel = 0;
+  // Of every job of the sweep; a resubmission changes them for jobs that are still queued.
+  int devices = 1;
+  int priority = 0;
+  int64_t max_time_ms = 0;
+  FailureCounts retry_budget;
+  std::vector<SubmitJob> jobs;
+  bool dry_run = false;
+};
+struct SubmitResult {
+  std::vector<bool> added;  // of each of the request's jobs; the second entry with one id was not added
+  int added_count = 0;
+  int removed_count = 0;
+};
+
+struct SweepStatus {
+  Sweep sweep;
+  std::vector<Job> jobs;
+};
+struct JobDetails {
+  Job job;
+  std::string config_json;
+  std::vector<Attempt> attempts;
+  std::vector<Checkpoint> checkpoints;  // newest first
+};
+
+// Every job of a sweep, or the jobs named. Exactly one of the two.
+struct JobSelection {
+  std::string sweep;
+  std::vector<std::string> jobs;
+};
+struct CancelResult {
+  int cancelled = 0;  // were queued
+  int requested = 0;  // are live, and will be told to stop
+};
+struct LogPage {
+  std::vector<LogLine> lines;
+  bool job_final = false;  // read before the lines: true and no lines means there will be no more
+};
+
+struct RegisterRequest {
+  std::string worker_id;
+  std::string name;
+  std::string session;
+  std::string address;
+  int devices = 0;
+  std::string device_kind;
+  std::string version;
+  std::vector<Lease> held;
+};
+
+struct LeaseRequest {
+  std::string worker_id;
+  std::string session;
+  uint64_t poll = 0;
+  int devices_free = 0;
+};
+struct Grant {
+  Lease lease;
+  std::string config_json;
+  int devices = 0;
+  std::optional<Checkpoint> resume_from;
+  int64_t grace_ms = 0;
+};
+
+struct HeldJob {
+  Lease lease;
+  JobState phase = JobState::kLeased;  // LEASED, RUNNING or FINALIZING
+};
+struct HeartbeatRequest {
+  std::string worker_id;
+  std::string session;
+  std::vector<HeldJob> held;
+  int devices_free = 0;
+};
+struct HeartbeatResult {
+  std::vector<Lease> stale;
+  std::vector<Lease> cancel;
+};
+
+struct Event {
+  uint64_t seq = 0;
+  std::string record;  // one line of proto/pipe/events.h
+  int64_t time_ms = 0;
+};
+
+struct FinishRequest {
+  std::string worker_id;
+  Lease lease;
+  JobState outcome = JobState::kSucceeded;  // SUCCEEDED, FAILED or CANCELLED
+  FailureClass failure_class = FailureClass::kNone;
+  std::string message;
+  uint64_t last_seq = 0;
+};
+
+struct CheckpointCommit {
+  int64_t step = 0;
+  std::string manifest_hash;
+  std::vector<CheckpointFile> files;
+  uint64_t events_seq = 0;
+};
+
+// For gauges.
+struct Stats {
+  std::vector<std::pair<JobState, int64_t>> jobs;  // every state, in enum order
+  int workers_connected = 0;
+  int workers_disconnected = 0;
+  int workers_gone = 0;
+  std::vector<Job> live;  // with progress: the jobs whose series are exported
+};
+
+}  // namespace sink

@@ -1,0 +1,203 @@
+// What the coordinator knows of jobs, sweeps and workers, as plain values. The leaf of the control plane: everything
+// else includes it and it includes nothing of ours but the state table. Times named `_ms` are Unix milliseconds, shown
+// to people and never compared; decisions use the steady clock that core is given. Values only; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "coordinator/job/job_state.h"
+#include "coordinator/job/latest_values.h"
+
+namespace sink {
+
+// Why an attempt failed. Values equal those of proto/sink/v1/job.proto and are stored.
+enum class FailureClass { kNone = 0, kInfra = 1, kOutOfMemory = 2, kNan = 3, kUser = 4 };
+
+// One number for each class of failure: how many retries are allowed, or how many were used in this generation.
+struct FailureCounts {
+  int infra = 0;
+  int out_of_memory = 0;
+  int nan = 0;
+  int user = 0;
+
+  int& of(FailureClass failure_class) {
+    switch (failure_class) {
+      case FailureClass::kOutOfMemory:
+        return out_of_memory;
+      case FailureClass::kNan:
+        return nan;
+      case FailureClass::kUser:
+        return user;
+      case FailureClass::kNone:
+      case FailureClass::kInfra:
+        break;
+    }
+    return infra;
+  }
+  bool operator==(const FailureCounts&) const = default;
+};
+
+struct Progress {
+  int64_t step = 0;
+  int64_t max_steps = 0;
+  int64_t tokens = 0;
+  double tokens_per_second = 0;
+  LatestValues latest;  // metric name -> newest value
+};
+
+// A job's place in a sweep. One job may belong to several sweeps and experiments.
+struct Membership {
+  std::string sweep;
+  std::string experiment;
+  std::string label;
+  int index = 0;  // position in the sweep's expansion order
+
+  bool operator==(const Membership&) const = default;
+};
+
+// The authority to act on one attempt of a job, as a worker presents it.
+struct Lease {
+  std::string job_id;
+  int attempt = 0;
+  uint64_t fence = 0;  // coordinator epoch << 32 | counter; strictly increasing
+  std::string id;      // 128 random bits, hex
+
+  bool operator==(const Lease&) const = default;
+};
+
+// Who holds a live job. Empty strings and zeros in a job that is not live.
+struct Holder {
+  uint64_t fence = 0;
+  std::string lease_id;
+  std::string worker_id;
+  std::string session;  // of the worker daemon
+  uint64_t poll = 0;    // the question that this grant answers
+};
+
+// One row of the jobs table: everything but the resolved configuration, which listings do not read.
+struct Job {
+  std::string id;          // 32 hex digits: hash of the resolved configuration
+  std::string home_sweep;  // the sweep that first submitted it; its max_parallel counts
+  int generation = 1;      // plus one for each `retry` by a person
+  JobState state = JobState::kQueued;
+  JobState phase = JobState::kQueued;  // LEASED, RUNNING or FINALIZING: where DISCONNECTED returns to
+  int attempt = 0;                     // 0 before the first lease; grows over generations
+  std::string worker;                  // name of the worker that holds or last held it
+  Holder holder;
+  FailureClass failure_class = FailureClass::kNone;
+  std::string message;  // why it failed, or why it waits
+  Progress progress;
+  uint64_t event_cursor = 0;  // highest event sequence number stored of this attempt
+  int64_t start_step = 0;     // step at which this attempt began
+  int restarts_without_progress = 0;
+  FailureCounts retry_budget;
+  FailureCounts failures;
+  int devices = 1;
+  int priority = 0;         // larger first
+  int64_t max_time_ms = 0;  // of one attempt; 0: no limit
+  bool delayed = false;     // QUEUED, but waiting for its retry delay to pass
+  bool cancel_requested = false;
+  bool timed_out = false;  // cancel_requested came from max_time
+  int64_t created_ms = 0;
+  int64_t queued_ms = 0;    // since when it could have been leased
+  int64_t started_ms = 0;   // first lease of this generation; 0 before
+  int64_t finished_ms = 0;  // 0 while live
+  std::vector<Membership> sweeps;
+
+  Lease lease() const { return {.job_id = id, .attempt = attempt, .fence = holder.fence, .id = holder.lease_id}; }
+};
+
+struct Sweep {
+  std::string name;
+  int64_t created_ms = 0;
+  int max_parallel = 0;  // live jobs at once; 0: no limit
+  int jobs = 0;
+  std::vector<std::pair<JobState, int>> jobs_by_state;  // states that have jobs, in enum order
+};
+
+enum class AttemptState { kRunning = 1, kSucceeded = 2, kFailed = 3, kLost = 4, kCancelled = 5 };
+std::string_view AttemptStateName(AttemptState state);  // "running", ...
+
+struct Attempt {
+  std::string job_id;
+  int attempt = 0;
+  int generation = 1;
+  uint64_t fence = 0;
+  std::string lease_id;
+  std::string worker_id;
+  std::string worker;  // name
+  AttemptState state = AttemptState::kRunning;
+  JobState job_state = JobState::kLeased;  // of the job right after the attempt ended: the answer to a repeated Finish
+  FailureClass failure_class = FailureClass::kNone;
+  std::string message;
+  int64_t started_ms = 0;
+  int64_t finished_ms = 0;
+};
+
+enum class WorkerState { kConnected, kDisconnected, kGone };
+std::string_view WorkerStateName(WorkerState state);  // "connected", ...
+
+struct Worker {
+  std::string id;
+  std::string name;
+  std::string address;  // peer address as the coordinator sees it
+  std::string session;
+  int devices = 0;
+  std::string device_kind;
+  std::string version;
+  int64_t last_seen_ms = 0;
+  // Known to the running coordinator, not stored.
+  WorkerState state = WorkerState::kGone;
+  int devices_free = 0;
+  std::vector<std::string> job_ids;
+};
+
+struct MetricPoint {
+  int64_t id = 0;  // grows; a point replaced by a later attempt keeps its id
+  std::string name;
+  int64_t step = 0;
+  double value = 0;
+  int attempt = 0;
+};
+
+struct Heatmap {
+  std::string name;
+  int64_t step = 0;
+  int attempt = 0;
+  int layers = 0;
+  int heads = 0;
+  std::vector<double> values;  // row-major [layers, heads]
+};
+
+struct LogLine {
+  int64_t cursor = 0;  // grows
+  int64_t time_ms = 0;
+  int attempt = 0;
+  std::string level;
+  std::string text;
+};
+
+struct CheckpointFile {
+  std::string name;
+  uint64_t size = 0;
+  std::string xxh3;
+
+  bool operator==(const CheckpointFile&) const = default;
+};
+
+// A complete checkpoint on the coordinator's disk. (job, step) is unique.
+struct Checkpoint {
+  std::string job_id;
+  int64_t step = 0;
+  int attempt = 0;
+  uint64_t fence = 0;
+  std::string manifest_hash;
+  std::vector<CheckpointFile> files;
+  int64_t committed_ms = 0;
+};
+
+}  // namespace sink

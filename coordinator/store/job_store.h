@@ -1,0 +1,134 @@
+// Where the coordinator keeps its rows: a small interface with two implementations (sqlite_store.h, memory_store.h) and
+// one contract suite (tests/coordinator/store). A store keeps rows and refuses illegal state changes; every other rule
+// lives in core. Time and ids come in as values.
+//
+// Threads: Write and Read may be called from any thread. A Transaction or Snapshot may be used only inside the body
+// that received it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/job/job.h"
+
+namespace sink::store {
+
+struct JobQuery {
+  std::string sweep;             // empty: every sweep
+  std::vector<JobState> states;  // empty: every state
+  int limit = 0;                 // 0: no limit
+  std::string after;             // id of the last job of the page before; NOT_FOUND when there is no such job
+};
+
+struct MetricQuery {
+  std::vector<std::string> names;  // empty: all; a trailing '*' matches any ending
+  int64_t from_step = 0;
+  int64_t after = 0;  // point id
+  int limit = 1000;
+};
+
+// The first job that could be leased of one queue. A queue is the ready jobs of one home sweep with one device count,
+// in order of priority, then submission.
+struct QueueHead {
+  std::string job_id;
+  std::string sweep;
+  int devices = 0;
+  int priority = 0;
+  int64_t order = 0;  // submission order
+};
+
+// What is remembered of a submission, to answer its repetition.
+struct RequestRecord {
+  std::string request_id;
+  std::string body_hash;
+  std::string response;
+};
+
+// A consistent view. Lists are ordered as said; a missing row is NOT_FOUND where a single row is asked for.
+class Snapshot {
+ public:
+  virtual ~Snapshot() = default;
+
+  virtual absl::StatusOr<Job> GetJob(const std::string& id) = 0;  // with memberships
+  virtual absl::StatusOr<std::string> GetConfig(const std::string& job_id) = 0;
+  // Ids that start with `prefix`, at most two.
+  virtual absl::StatusOr<std::vector<std::string>> FindJobs(const std::string& prefix) = 0;
+  // Of one sweep: in expansion order, each job once, with its memberships in that sweep. Of all: in submission order,
+  // without memberships.
+  virtual absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query) = 0;
+  virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;                   // of every worker; without memberships
+  virtual absl::StatusOr<int> CountLive(const std::string& home_sweep) = 0;  // cost: its live jobs
+  virtual absl::StatusOr<std::vector<QueueHead>> QueueHeads() = 0;           // cost: the queues, not the jobs
+  virtual absl::StatusOr<std::vector<std::string>> DelayedJobs() = 0;        // ids
+  virtual absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> CountJobs() = 0;  // every state; constant cost
+
+  virtual absl::StatusOr<Sweep> GetSweep(const std::string& name) = 0;
+  virtual absl::StatusOr<std::vector<Sweep>> ListSweeps() = 0;  // by name
+  virtual absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) = 0;
+
+  virtual absl::StatusOr<std::vector<Attempt>> ListAttempts(const std::string& job_id) = 0;
+  virtual absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) = 0;
+  virtual absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) = 0;  // newest first
+  virtual absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) = 0;
+  virtual absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) = 0;  // by name, step
+  virtual absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) = 0;
+  virtual absl::StatusOr<std::vector<LogLine>> TailLogs(const std::string& job_id, int lines) = 0;
+
+  virtual absl::StatusOr<Worker> GetWorker(const std::string& id) = 0;
+  virtual absl::StatusOr<std::vector<Worker>> ListWorkers() = 0;  // by name
+  virtual absl::StatusOr<std::optional<RequestRecord>> FindRequest(const std::string& request_id) = 0;
+  virtual absl::StatusOr<uint64_t> GetEpoch() = 0;
+};
+
+// A snapshot that can be changed. It sees its own changes.
+class Transaction : public Snapshot {
+ public:
+  // ALREADY_EXISTS; INVALID_ARGUMENT when the state is not QUEUED. `job.sweeps` is not stored here.
+  virtual absl::Status InsertJob(const Job& job, const std::string& config_json) = 0;
+  // Everything but id, home_sweep, memberships and progress.latest's history. FAILED_PRECONDITION when the change of
+  // (state, generation) is not in job_state.h's table.
+  virtual absl::Status UpdateJob(const Job& job) = 0;
+  // Only progress, event_cursor and start_step; cheaper.
+  virtual absl::Status UpdateProgress(const Job& job) = 0;
+
+  virtual absl::Status PutSweep(const Sweep& sweep) = 0;  // name, created_ms (kept when it exists), max_parallel
+  // Replaces the sweep's memberships; each job must exist.
+  virtual absl::Status SetMemberships(const std::string& sweep,
+                                      const std::vector<std::pair<std::string, Membership>>& members) = 0;
+
+  virtual absl::Status PutAttempt(const Attempt& attempt) = 0;           // inserts or replaces (job, attempt)
+  virtual absl::Status PutCheckpoint(const Checkpoint& checkpoint) = 0;  // inserts or replaces (job, step)
+  virtual absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) = 0;
+  // A point of the same (job, name, step) is replaced in place and keeps its id.
+  virtual absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) = 0;
+  virtual absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) = 0;
+  virtual absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) = 0;
+
+  virtual absl::Status PutWorker(const Worker& worker) = 0;
+  virtual absl::Status PutRequest(const RequestRecord& record) = 0;  // keeps the newest 10,000
+  virtual absl::Status SetEpoch(uint64_t epoch) = 0;
+};
+
+class JobStore {
+ public:
+  virtual ~JobStore() = default;
+
+  // Runs `body` alone, on the store's writer thread, and returns once its effects are durable; or returns the body's
+  // error, or the store's, and nothing has changed. A body must be quick, must not call Write or Read, and may run
+  // only once.
+  // Errors of the store: RESOURCE_EXHAUSTED disk full (reads go on, later writes may succeed); UNAVAILABLE closing;
+  // DATA_LOSS the disk or the file failed: every later write fails too, the process must end and reopen.
+  virtual absl::Status Write(const std::function<absl::Status(Transaction&)>& body) = 0;
+
+  // Runs `body` in the caller's thread on a consistent view of what is durable.
+  virtual absl::Status Read(const std::function<absl::Status(Snapshot&)>& body) = 0;
+};
+
+}  // namespace sink::store
