@@ -64,15 +64,19 @@ if [ ${#missing[@]} -gt 0 ]; then
     { tail -n 20 "${TMPDIR:-/tmp}/sink-apt.log" >&2; echo "bootstrap: apt-get failed" >&2; exit 1; }
 fi
 
-# install_wheels MARKER DESTINATION REQUIREMENT...: unpacks wheels once, without their dependencies.
+# install_wheels MARKER DESTINATION REQUIREMENT...: unpacks wheels once, without their dependencies. By way of a folder of
+# its own, because pip --target replaces a folder (nvidia/) that an earlier call filled.
 install_wheels() {
   local marker=$1 destination=$2
   shift 2
   [ -e "$marker" ] && return
   say "installing $* into $destination"
   mkdir -p "$destination"
-  /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade \
-    --target "$destination" "$@"
+  rm -rf "$destination.incoming"
+  /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
+    --target "$destination.incoming" "$@"
+  cp -alf "$destination.incoming/." "$destination/"
+  rm -rf "$destination.incoming"
   touch "$marker"
 }
 
