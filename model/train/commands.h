@@ -1,0 +1,33 @@
+// What the run has been asked to do: the lines of SINK_COMMANDS_FD, and SIGTERM or SIGINT, which both mean `stop` (a
+// second SIGINT kills at once). Belongs to the training thread, which asks between micro-batches; signals may arrive on
+// any thread. At most one object at a time, because signal handlers are global.
+#pragma once
+
+#include <string>
+
+namespace sink::train {
+
+class Commands {
+ public:
+  // Reads fd without blocking; -1: signals only. Installs the handlers; the destructor puts the old ones back.
+  explicit Commands(int fd);
+  ~Commands();
+  Commands(const Commands&) = delete;
+  Commands& operator=(const Commands&) = delete;
+
+  // Once true, stays true.
+  bool StopRequested();
+
+  // True once per checkpoint_now.
+  bool TakeCheckpointRequest();
+
+ private:
+  void Read();
+
+  int fd_;
+  std::string line_;  // received without its newline so far
+  bool stop_ = false;
+  bool checkpoint_ = false;
+};
+
+}  // namespace sink::train

@@ -1,0 +1,81 @@
+#include "model/train/event_sink.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "model/train/error.h"
+
+namespace sink::train {
+namespace {
+
+void WriteAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = write(fd, bytes.data(), bytes.size());
+    if (n >= 0) {
+      bytes.remove_prefix(static_cast<size_t>(n));
+    } else if (errno != EINTR) {
+      throw InfraError(std::string("cannot send events: ") + std::strerror(errno) +
+                       (errno == EPIPE ? " (the worker is gone)" : ""));
+    }
+  }
+}
+
+// Text for people. Of the many values of a measurement, those of the first position tell the story.
+struct Printer {
+  void operator()(const pipe::Hello& e) const {
+    std::fprintf(stderr, "%lld parameters on %s, step %lld of %lld\n", static_cast<long long>(e.parameters),
+                 e.device.c_str(), static_cast<long long>(e.start_step), static_cast<long long>(e.max_steps));
+  }
+  void operator()(const pipe::Progress& e) const {
+    std::fprintf(stderr, "step %-8lld %lld tokens, %.0f tokens/s\n", static_cast<long long>(e.step),
+                 static_cast<long long>(e.tokens), e.tokens_per_second);
+  }
+  void operator()(const pipe::Metrics& e) const {
+    std::string line;
+    for (const auto& [name, value] : e.values) {
+      const bool first_position = name.size() > 2 && name.compare(name.size() - 2, 2, "/1") == 0;
+      if (name.find('/') != std::string::npos && !first_position && name.rfind("validation_loss", 0) != 0) continue;
+      char text[192];
+      std::snprintf(text, sizeof text, "  %s %.5g", name.c_str(), value);
+      line += text;
+    }
+    std::fprintf(stderr, "step %-8lld%s\n", static_cast<long long>(e.step), line.c_str());
+  }
+  void operator()(const pipe::Heatmap&) const {}
+  void operator()(const pipe::Checkpoint& e) const { std::fprintf(stderr, "saved %s\n", e.path.c_str()); }
+  void operator()(const pipe::Log& e) const { std::fprintf(stderr, "%s: %s\n", e.level.c_str(), e.message.c_str()); }
+  void operator()(const pipe::Finished& e) const {
+    std::fprintf(stderr, "finished at step %lld\n", static_cast<long long>(e.step));
+  }
+  void operator()(const pipe::Failed& e) const {
+    std::fprintf(stderr, "sink-trainer: %s (%s)\n", e.message.c_str(), e.failure_class.c_str());
+  }
+};
+
+}  // namespace
+
+void EventSink::Send(const pipe::Event& event) {
+  if (fd_ < 0) return std::visit(Printer{}, event);
+  WriteAll(fd_, pipe::Encode(event) + "\n");
+}
+
+int DescriptorFromEnvironment(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return -1;
+  int fd = -1;
+  const char* end = text + std::strlen(text);
+  const auto [stopped, error] = std::from_chars(text, end, fd);
+  if (error != std::errc() || stopped != end || fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+    throw UserError(std::string(variable) + "=" + text + " does not name an open descriptor");
+  return fd;
+}
+
+}  // namespace sink::train
