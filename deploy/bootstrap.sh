@@ -100,8 +100,9 @@ if [ "$tests" = yes ] && [ "$torch" = yes ]; then
   if ! ldconfig -p | grep -q 'libcudnn\.so\.9'; then
     # PyTorch's Python module loads its CUDA half whatever the machine.
     install_wheels "$prefix/.complete-python" "$prefix" nvidia-cusparselt-cu13==0.8.0 nvidia-nvshmem-cu13==3.4.5 \
-      nvidia-cufile==1.15.1.6 nvidia-cublas==13.1.0.3 nvidia-cufft nvidia-curand nvidia-cusolver nvidia-cusparse \
-      nvidia-nvjitlink nvidia-cuda-nvrtc==13.0.88 nvidia-nvtx nvidia-cudnn-cu13==9.19.0.56 nvidia-nccl-cu13==2.28.9
+      nvidia-cufile==1.15.1.6 nvidia-cublas==13.1.0.3 nvidia-cufft==12.0.0.61 nvidia-curand==10.4.0.35 \
+      nvidia-cusolver==12.0.4.66 nvidia-cusparse==12.6.3.3 \
+      nvidia-nvjitlink==13.0.88 nvidia-cuda-nvrtc==13.0.88 nvidia-nvtx==13.0.85 nvidia-cudnn-cu13==9.19.0.56 nvidia-nccl-cu13==2.28.9
   fi
   if [ ! -e "$environment/.complete" ]; then
     say "installing PyTorch's Python side, transformers, tokenizers and numpy into $environment"
