@@ -53,7 +53,7 @@ struct ExpandedExperiment {
   std::string name;
   int points = 0;          // after exclude and include
   int jobs = 0;            // points x replicas
-  std::string arithmetic;  // "learning_rate: 4 (grid) = 4 jobs"
+  std::string arithmetic;  // "learning_rate: 4 (train.learning_rate) x 2 replicas = 8 jobs"
   // The published values, as a JSON object: "source" (text) and, for each measure, a list with one number (or null) a
   // point. "{}" when the file has none.
   std::string paper_json;
@@ -65,8 +65,9 @@ struct ExpandedSweep {
   // experiments): it is trained once and belongs to both places.
   std::vector<ExpandedJob> jobs;
   std::vector<ExpandedExperiment> experiments;
-  std::vector<std::string> duplicates;  // "experiment label" of each entry whose id an earlier entry has
-  int devices = 1;                      // of one job
+  // For people: each entry whose id an earlier entry has, "batch_size train.global_batch_size=512 (as steps ...)".
+  std::vector<std::string> duplicates;
+  int devices = 1;  // of one job
   absl::Duration max_time = absl::Hours(24);
   RetryBudget retry;
   int max_parallel = 0;  // jobs of this sweep running at once; 0: no limit

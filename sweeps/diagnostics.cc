@@ -1,0 +1,66 @@
+#include "sweeps/diagnostics.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace sink {
+namespace {
+
+// Levenshtein's distance, one row at a time.
+size_t EditDistance(absl::string_view a, absl::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] != b[j]);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+absl::Status ErrorAt(const Location& at, absl::string_view message) {
+  if (at.line == 0) return absl::InvalidArgumentError(absl::StrCat(at.file, ": ", message));
+  return absl::InvalidArgumentError(absl::StrCat(at.file, ":", at.line, ":", at.column, ": ", message));
+}
+
+std::string Suggestion(absl::string_view name, const std::vector<std::string>& candidates) {
+  constexpr size_t kLongest = 64;  // no key is longer: do not compare what cannot be near
+  const std::string* best = nullptr;
+  size_t best_distance = std::max<size_t>(2, name.size() / 4) + 1;
+  for (const std::string& candidate : candidates) {
+    if (name.size() > kLongest) break;
+    const size_t distance = EditDistance(name, candidate);
+    if (distance < best_distance && distance < candidate.size()) {
+      best_distance = distance;
+      best = &candidate;
+    }
+  }
+  if (best) return absl::StrCat("; did you mean \"", *best, "\"?");
+  return candidates.empty() ? "" : absl::StrCat("; expected one of: ", absl::StrJoin(candidates, ", "));
+}
+
+bool IsPlainName(absl::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+  });
+}
+
+std::string Quoted(absl::string_view text) {
+  // The reader has refused invalid UTF-8, so only the cut can split a character: drop the piece.
+  size_t end = std::min<size_t>(text.size(), 64);
+  while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return absl::StrCat("\"", absl::Utf8SafeCEscape(text.substr(0, end)), end < text.size() ? "..." : "", "\"");
+}
+
+}  // namespace sink

@@ -1,0 +1,31 @@
+// Where something stands in a sweep file, and errors that say so. Values only; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace sink {
+
+struct Location {
+  std::string file;
+  int line = 0;  // 1-based; 0: the file as a whole
+  int column = 0;
+};
+
+// INVALID_ARGUMENT "file:line:column: message".
+absl::Status ErrorAt(const Location& at, absl::string_view message);
+
+// The end of an "unknown name" message: "; did you mean \"x\"?" when a candidate is near by edit distance, else
+// "; expected one of: a, b, c".
+std::string Suggestion(absl::string_view name, const std::vector<std::string>& candidates);
+
+// A plain name: 1 to 64 of A-Z a-z 0-9 . _ -
+bool IsPlainName(absl::string_view name);
+
+// Text of a file for a message: cut at 64 bytes, control characters and invalid UTF-8 made visible.
+std::string Quoted(absl::string_view text);
+
+}  // namespace sink

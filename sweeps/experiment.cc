@@ -1,0 +1,226 @@
+#include "sweeps/experiment.h"
+
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace sink {
+namespace {
+
+constexpr size_t kMaxRules = 32;  // of `when` and of `exclude`: they run for every point
+
+absl::Status ExpectList(const Node& node, absl::string_view hint) {
+  if (!node.IsList())
+    return ErrorAt(node.at, absl::StrCat(Quoted(node.key), " must be a list, not ", KindName(node), hint));
+  if (node.items.empty())
+    return ErrorAt(node.at, absl::StrCat(Quoted(node.key), " is an empty list; fill it or leave it out"));
+  return absl::OkStatus();
+}
+
+absl::Status ExpectFilledMap(const Node& node) {
+  if (absl::Status status = ExpectMap(node, node.key); !status.ok()) return status;
+  if (node.items.empty()) return ErrorAt(node.at, absl::StrCat(Quoted(node.key), " is empty; fill it or leave it out"));
+  return absl::OkStatus();
+}
+
+absl::Status ExpectName(const Node& node, absl::string_view what) {
+  if (node.IsScalar() && IsPlainName(node.text)) return absl::OkStatus();
+  return ErrorAt(node.at, absl::StrCat(what, " must be 1 to 64 of A-Z a-z 0-9 . _ -"));
+}
+
+class ExperimentReader {
+ public:
+  absl::StatusOr<Experiment> Read(const Node& node) {
+    if (!node.IsMap()) return ErrorAt(node.at, absl::StrCat("an experiment must be a map, not ", KindName(node)));
+    experiment_.at = node.at;
+    for (const Node& item : node.items) {
+      if (absl::Status status = ReadKey(item); !status.ok()) return status;
+    }
+    if (experiment_.name.empty()) return ErrorAt(node.at, "an experiment without a name; add \"name: ...\"");
+    // Swept values win over `set`, so a key in both would say one thing and do another.
+    for (const auto& [field, setting] : experiment_.set) {
+      if (swept_.count(field)) {
+        return ErrorAt(setting.at,
+                       absl::StrCat(FieldAt(field).path, " is in \"set\" and swept too; remove one of them"));
+      }
+    }
+    return std::move(experiment_);
+  }
+
+ private:
+  absl::Status ReadKey(const Node& item) {
+    if (item.key == "name") {
+      experiment_.name = item.text;
+      return ExpectName(item, "an experiment's name");
+    }
+    if (item.key == "set") return ReadDottedSettings(item, &experiment_.set);
+    if (item.key == "grid") return ReadGrid(item);
+    if (item.key == "zip") return ReadZip(item);
+    if (item.key == "when") return ReadWhen(item);
+    if (item.key == "exclude") return ReadExclude(item);
+    if (item.key == "include") return ReadInclude(item);
+    if (item.key == "paper") return ReadPaper(item);
+    return ErrorAt(
+        item.key_at,
+        absl::StrCat("unknown key ", Quoted(item.key),
+                     Suggestion(item.key, {"name", "set", "grid", "zip", "when", "exclude", "include", "paper"})));
+  }
+
+  // Adds the list under one dotted key to an axis: value i goes to the axis's position i.
+  absl::Status ReadSweptKey(const Node& list, Axis* axis) {
+    absl::StatusOr<FieldIndex> field = FindField(list.key, list.key_at);
+    if (!field.ok()) return field.status();
+    if (!swept_.insert(*field).second) {
+      return ErrorAt(list.key_at, absl::StrCat(list.key, " is swept twice in this experiment; remove one of them"));
+    }
+    if (absl::Status status = ExpectList(list, "; a value that does not vary belongs in \"set\""); !status.ok())
+      return status;
+    if (!axis->keys.empty() && list.items.size() != axis->values.size()) {
+      return ErrorAt(
+          list.at, absl::StrCat("the lists of zip group ", Quoted(axis->name), " differ in length: ", list.key, " has ",
+                                list.items.size(), ", ", FieldAt(axis->keys[0]).path, " has ", axis->values.size()));
+    }
+    axis->keys.push_back(*field);
+    axis->values.resize(list.items.size());
+    for (size_t i = 0; i < list.items.size(); ++i) {
+      absl::StatusOr<Setting> setting = ReadSetting(*field, list.items[i]);
+      if (!setting.ok()) return setting.status();
+      axis->values[i][*field] = *std::move(setting);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadGrid(const Node& grid) {
+    if (absl::Status status = ExpectFilledMap(grid); !status.ok()) return status;
+    for (const Node& item : grid.items) {
+      Axis axis{item.key, {}, {}};
+      if (absl::Status status = ReadSweptKey(item, &axis); !status.ok()) return status;
+      grid_.push_back(std::move(axis));
+    }
+    return JoinAxes();
+  }
+
+  absl::Status ReadZip(const Node& zip) {
+    if (absl::Status status = ExpectFilledMap(zip); !status.ok()) return status;
+    for (const Node& group : zip.items) {
+      if (!IsPlainName(group.key))
+        return ErrorAt(group.key_at, "a zip group's name must be 1 to 64 of A-Z a-z 0-9 . _ -");
+      if (group.IsList()) {
+        return ErrorAt(group.at, absl::StrCat("a zip group must be a named map of keys to lists; write ", group.key,
+                                              " below a name, such as \"zip: {pair: {", group.key, ": [...]}}\""));
+      }
+      if (absl::Status status = ExpectFilledMap(group); !status.ok()) return status;
+      Axis axis{group.key, {}, {}};
+      for (const Node& item : group.items) {
+        if (absl::Status status = ReadSweptKey(item, &axis); !status.ok()) return status;
+      }
+      zip_.push_back(std::move(axis));
+    }
+    return JoinAxes();
+  }
+
+  // The grid's axes come first, whichever the file writes first.
+  absl::Status JoinAxes() {
+    experiment_.axes = grid_;
+    experiment_.axes.insert(experiment_.axes.end(), zip_.begin(), zip_.end());
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadWhen(const Node& when) {
+    if (absl::Status status = ExpectList(when, ""); !status.ok()) return status;
+    if (when.items.size() > kMaxRules) return ErrorAt(when.at, absl::StrCat("more than ", kMaxRules, " rules"));
+    for (const Node& rule : when.items) {
+      if (!rule.IsMap()) return ErrorAt(rule.at, "a rule must be a map: {if: \"...\", set: {...}}");
+      const Node* condition = nullptr;
+      const Node* set = nullptr;
+      for (const Node& item : rule.items) {
+        if (item.key == "if")
+          condition = &item;
+        else if (item.key == "set")
+          set = &item;
+        else
+          return ErrorAt(item.key_at,
+                         absl::StrCat("unknown key ", Quoted(item.key), Suggestion(item.key, {"if", "set"})));
+      }
+      if (!condition || !set) return ErrorAt(rule.at, "a rule needs both \"if\" and \"set\"");
+      absl::StatusOr<Expression> expression = Expression::Parse(*condition);
+      if (!expression.ok()) return expression.status();
+      if (absl::Status status = ExpectFilledMap(*set); !status.ok()) return status;
+      WhenRule parsed{*std::move(expression), {}};
+      if (absl::Status status = ReadDottedSettings(*set, &parsed.set); !status.ok()) return status;
+      experiment_.when.push_back(std::move(parsed));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadExclude(const Node& exclude) {
+    if (absl::Status status = ExpectList(exclude, ""); !status.ok()) return status;
+    if (exclude.items.size() > kMaxRules) return ErrorAt(exclude.at, absl::StrCat("more than ", kMaxRules, " rules"));
+    for (const Node& item : exclude.items) {
+      absl::StatusOr<Expression> expression = Expression::Parse(item);
+      if (!expression.ok()) return expression.status();
+      experiment_.exclude.push_back(*std::move(expression));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadInclude(const Node& include) {
+    if (absl::Status status = ExpectList(include, ""); !status.ok()) return status;
+    std::set<std::string> labels;
+    for (const Node& entry : include.items) {
+      if (!entry.IsMap())
+        return ErrorAt(entry.at, "an included point must be a map: {label: name, train.seed: 1, ...}");
+      IncludedPoint point{"", {}, entry.at};
+      Node overrides = entry;
+      overrides.items.clear();
+      for (const Node& item : entry.items) {
+        if (item.key != "label") {
+          overrides.items.push_back(item);
+          continue;
+        }
+        if (absl::Status status = ExpectName(item, "a label"); !status.ok()) return status;
+        if (!labels.insert(item.text).second)
+          return ErrorAt(item.at, absl::StrCat("label ", Quoted(item.text), " is used twice"));
+        point.label = item.text;
+      }
+      if (point.label.empty()) return ErrorAt(entry.at, "an included point without a label; add \"label: ...\"");
+      if (absl::Status status = ReadDottedSettings(overrides, &point.set); !status.ok()) return status;
+      experiment_.include.push_back(std::move(point));
+    }
+    return absl::OkStatus();
+  }
+
+  // {source: text, measure: [number or null, one a point]}. Whether the lengths fit is known after expansion.
+  absl::Status ReadPaper(const Node& paper) {
+    if (absl::Status status = ExpectFilledMap(paper); !status.ok()) return status;
+    experiment_.paper_at = paper.at;
+    for (const Node& item : paper.items) {
+      if (item.key == "source") {
+        if (!item.IsScalar()) return ErrorAt(item.at, "\"source\" must be text");
+        experiment_.paper["source"] = item.text;
+        continue;
+      }
+      if (!IsPlainName(item.key)) return ErrorAt(item.key_at, "a measure's name must be 1 to 64 of A-Z a-z 0-9 . _ -");
+      if (absl::Status status = ExpectList(item, "; give one number (or null) a point"); !status.ok()) return status;
+      nlohmann::json list = nlohmann::json::array();
+      for (const Node& value : item.items) {
+        absl::StatusOr<nlohmann::json> number = ReadPublishedNumber(value);
+        if (!number.ok()) return number.status();
+        list.push_back(*std::move(number));
+      }
+      experiment_.paper[item.key] = std::move(list);
+    }
+    return absl::OkStatus();
+  }
+
+  Experiment experiment_;
+  std::vector<Axis> grid_, zip_;
+  std::set<FieldIndex> swept_;
+};
+
+}  // namespace
+
+absl::StatusOr<Experiment> ReadExperiment(const Node& node) { return ExperimentReader().Read(node); }
+
+}  // namespace sink

@@ -1,0 +1,48 @@
+// One experiment of a sweep file as it is written, checked but not yet expanded. Values only; any thread.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "sweeps/expression.h"
+#include "sweeps/fields.h"
+#include "sweeps/yaml.h"
+
+namespace sink {
+
+// One factor of the product: a key of `grid`, or a group of `zip` whose keys advance together.
+struct Axis {
+  std::string name;  // the key, or the group's name
+  std::vector<FieldIndex> keys;
+  std::vector<Settings> values;  // one a position; each has all `keys`
+};
+
+struct WhenRule {
+  Expression condition;
+  Settings set;
+};
+
+struct IncludedPoint {
+  std::string label;
+  Settings set;
+  Location at;
+};
+
+struct Experiment {
+  std::string name;
+  Location at;
+  Settings set;
+  std::vector<Axis> axes;  // grid, then zip, in file order; the last is fastest
+  std::vector<WhenRule> when;
+  std::vector<Expression> exclude;
+  std::vector<IncludedPoint> include;
+  nlohmann::json paper = nlohmann::json::object();
+  Location paper_at;
+};
+
+// `node` is one entry of `experiments`. Errors: INVALID_ARGUMENT with the place.
+absl::StatusOr<Experiment> ReadExperiment(const Node& node);
+
+}  // namespace sink

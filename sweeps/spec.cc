@@ -1,0 +1,232 @@
+#include "sweeps/spec.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace sink {
+namespace {
+
+constexpr size_t kMaxFiles = 8;  // from a sweep or profile down its chain of bases
+constexpr size_t kMaxPathBytes = 512;
+constexpr int kMaxJobs = 100'000;  // what limits.max_jobs may be raised to
+constexpr absl::Duration kMaxTime = absl::Hours(24 * 90);
+
+enum class FileKind { kSweep, kBase, kProfile };
+
+// `base` as seen from the file that names it.
+std::string Resolve(const std::string& file, const std::string& base) {
+  return (std::filesystem::path(file).parent_path() / base).lexically_normal().generic_string();
+}
+
+class SpecReader {
+ public:
+  explicit SpecReader(const SweepInput& input) : input_(input) {}
+
+  absl::StatusOr<SweepSpec> Read() {
+    spec_.max_jobs_at = {input_.entry};
+    std::vector<std::string> chain;
+    if (absl::Status status = ReadFile(input_.entry, FileKind::kSweep, nullptr, &chain); !status.ok()) return status;
+    for (const std::string& profile : input_.profiles) {
+      chain.clear();
+      if (absl::Status status = ReadFile(profile, FileKind::kProfile, nullptr, &chain); !status.ok()) return status;
+    }
+    return std::move(spec_);
+  }
+
+ private:
+  // Reads a file after the bases that it names, so that what is nearer to the entry replaces what is farther.
+  absl::Status ReadFile(const std::string& path, FileKind kind, const Node* named_by, std::vector<std::string>* chain) {
+    const Location at = named_by ? named_by->at : Location{path};
+    const std::string name = named_by ? absl::StrCat("base ", Quoted(path)) : "the file";
+    if (std::find(chain->begin(), chain->end(), path) != chain->end()) {
+      return ErrorAt(at, absl::StrCat("a cycle of bases: ", absl::StrJoin(*chain, " -> "), " -> ", path));
+    }
+    if (chain->size() >= kMaxFiles)
+      return ErrorAt(at, absl::StrCat("more than ", kMaxFiles, " files in a chain of bases"));
+    chain->push_back(path);
+    absl::StatusOr<std::string> text = input_.read(path);
+    if (!text.ok()) {
+      return ErrorAt(at, absl::StrCat("cannot read ", name, ": ", text.status().message(),
+                                      named_by ? "; a base is relative to the file that names it" : ""));
+    }
+    absl::StatusOr<Node> root = ReadYaml(path, *text);
+    if (!root.ok()) return root.status();
+    if (!root->IsMap()) return ErrorAt({path}, absl::StrCat("the file must be a map of keys, not ", KindName(*root)));
+    for (const Node& item : root->items) {
+      if (item.key != "base") continue;
+      if (!item.IsScalar() || item.text.empty() || item.text[0] == '/' || item.text.size() > kMaxPathBytes) {
+        return ErrorAt(item.at, "\"base\" must be a relative path of at most 512 bytes");
+      }
+      const FileKind base_kind = kind == FileKind::kProfile ? FileKind::kProfile : FileKind::kBase;
+      if (absl::Status s = ReadFile(Resolve(path, item.text), base_kind, &item, chain); !s.ok()) return s;
+    }
+    for (const Node& item : root->items) {
+      if (absl::Status status = ReadKey(item, kind); !status.ok()) return status;
+    }
+    return kind == FileKind::kSweep ? CheckComplete(*root) : absl::OkStatus();
+  }
+
+  absl::Status ReadKey(const Node& item, FileKind kind) {
+    if (item.key == "base") return absl::OkStatus();
+    if (const auto& names = SectionNames(); std::find(names.begin(), names.end(), item.key) != names.end()) {
+      return ReadSection(item, kind == FileKind::kProfile ? &spec_.profile : &spec_.settings);
+    }
+    std::vector<std::string> known = {"base"};
+    if (kind != FileKind::kBase) {
+      if (item.key == "resources") return ReadResources(item);
+      if (item.key == "retry") return ReadRetry(item);
+      if (item.key == "limits") return ReadLimits(item);
+      known.insert(known.end(), {"resources", "retry", "limits"});
+    }
+    if (kind == FileKind::kProfile) {
+      if (item.key == "proportional") return ReadProportional(item);
+      known.push_back("proportional");
+    }
+    if (kind == FileKind::kSweep) {
+      if (item.key == "schema") return ReadSchema(item);
+      if (item.key == "name") return ReadName(item);
+      if (item.key == "experiments") return ReadExperiments(item);
+      if (item.key == "replicas") return Take(ReadInt(item, 1, 1000), &spec_.replicas);
+      if (item.key == "priority") return Take(ReadInt(item, -1000, 1000), &spec_.header.priority);
+      known.insert(known.end(), {"schema", "name", "experiments", "replicas", "priority"});
+    }
+    known.insert(known.end(), SectionNames().begin(), SectionNames().end());
+    return ErrorAt(item.key_at, absl::StrCat("unknown key ", Quoted(item.key), Suggestion(item.key, known)));
+  }
+
+  static absl::Status Take(absl::StatusOr<int> value, int* out) {
+    if (value.ok()) *out = *value;
+    return value.status();
+  }
+
+  absl::Status ReadSchema(const Node& node) {
+    if (node.IsScalar() && node.text == "sink/v1") return absl::OkStatus();
+    return ErrorAt(node.at, "this program reads \"schema: sink/v1\" only");
+  }
+
+  absl::Status ReadName(const Node& node) {
+    if (!node.IsScalar() || !IsPlainName(node.text)) {
+      return ErrorAt(node.at, "a sweep's name must be 1 to 64 of A-Z a-z 0-9 . _ -");
+    }
+    spec_.header.name = node.text;
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadExperiments(const Node& node) {
+    if (!node.IsList()) return ErrorAt(node.at, absl::StrCat("\"experiments\" must be a list, not ", KindName(node)));
+    if (node.items.empty()) return ErrorAt(node.at, "\"experiments\" is an empty list; a sweep needs at least one");
+    std::set<std::string> names;
+    for (const Node& item : node.items) {
+      absl::StatusOr<Experiment> experiment = ReadExperiment(item);
+      if (!experiment.ok()) return experiment.status();
+      if (!names.insert(experiment->name).second) {
+        return ErrorAt(item.at, absl::StrCat("a second experiment named ", Quoted(experiment->name)));
+      }
+      spec_.experiments.push_back(*std::move(experiment));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadResources(const Node& node) {
+    if (absl::Status status = ExpectMap(node, node.key); !status.ok()) return status;
+    for (const Node& item : node.items) {
+      absl::Status status;
+      if (item.key == "devices")
+        status = Take(ReadInt(item, 1, 1024), &spec_.header.devices);
+      else if (item.key == "max_time")
+        status = ReadMaxTime(item);
+      else
+        status = Unknown(item, {"devices", "max_time"});
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadMaxTime(const Node& node) {
+    absl::Duration time;
+    if (!node.IsScalar() || !absl::ParseDuration(node.text, &time) || time < absl::Seconds(1) || time > kMaxTime) {
+      return ErrorAt(node.at, "max_time must be a duration between 1s and 2160h, such as 90m or 24h");
+    }
+    spec_.header.max_time = time;
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadRetry(const Node& node) {
+    if (absl::Status status = ExpectMap(node, node.key); !status.ok()) return status;
+    RetryBudget& retry = spec_.header.retry;
+    for (const Node& item : node.items) {
+      int* budget = item.key == "infra"           ? &retry.infra
+                    : item.key == "out_of_memory" ? &retry.out_of_memory
+                    : item.key == "nan"           ? &retry.nan
+                    : item.key == "user"          ? &retry.user
+                                                  : nullptr;
+      if (!budget) return Unknown(item, {"infra", "out_of_memory", "nan", "user"});
+      if (absl::Status status = Take(ReadInt(item, 0, 1000), budget); !status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadLimits(const Node& node) {
+    if (absl::Status status = ExpectMap(node, node.key); !status.ok()) return status;
+    for (const Node& item : node.items) {
+      absl::Status status;
+      if (item.key == "max_jobs") {
+        status = Take(ReadInt(item, 1, kMaxJobs), &spec_.header.max_jobs);
+        spec_.max_jobs_at = item.at;
+      } else if (item.key == "max_parallel") {
+        status = Take(ReadInt(item, 0, kMaxJobs), &spec_.header.max_parallel);
+      } else {
+        status = Unknown(item, {"max_jobs", "max_parallel"});
+      }
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadProportional(const Node& node) {
+    if (!node.IsList())
+      return ErrorAt(node.at, absl::StrCat("\"proportional\" must be a list of keys, not ", KindName(node)));
+    for (const Node& item : node.items) {
+      if (!item.IsScalar()) return ErrorAt(item.at, absl::StrCat("a key must be a word, not ", KindName(item)));
+      absl::StatusOr<FieldIndex> field = FindField(item.text, item.at);
+      if (!field.ok()) return field.status();
+      const FieldType type = FieldAt(*field).type;
+      if (type != FieldType::kInteger && type != FieldType::kNumber) {
+        return ErrorAt(item.at, absl::StrCat(item.text, " is not a number, so it cannot be proportional"));
+      }
+      const bool known = std::any_of(spec_.proportional.begin(), spec_.proportional.end(),
+                                     [&](const ProportionalKey& key) { return key.field == *field; });
+      if (!known) spec_.proportional.push_back({*field, item.at});
+    }
+    return absl::OkStatus();
+  }
+
+  static absl::Status Unknown(const Node& item, const std::vector<std::string>& known) {
+    return ErrorAt(item.key_at, absl::StrCat("unknown key ", Quoted(item.key), Suggestion(item.key, known)));
+  }
+
+  absl::Status CheckComplete(const Node& root) {
+    const auto has = [&](absl::string_view key) {
+      return std::any_of(root.items.begin(), root.items.end(), [&](const Node& item) { return item.key == key; });
+    };
+    for (const char* hint : {"schema: sink/v1", "name: ...", "experiments: [...]"}) {
+      const absl::string_view key = absl::string_view(hint).substr(0, absl::string_view(hint).find(':'));
+      if (!has(key)) return ErrorAt(root.at, absl::StrCat("no ", Quoted(key), "; add \"", hint, "\""));
+    }
+    return absl::OkStatus();
+  }
+
+  const SweepInput& input_;
+  SweepSpec spec_;
+};
+
+}  // namespace
+
+absl::StatusOr<SweepSpec> LoadSweep(const SweepInput& input) { return SpecReader(input).Read(); }
+
+}  // namespace sink

@@ -1,0 +1,32 @@
+// A sweep file, its chain of bases and its profiles, read and checked but not yet expanded. Values only; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "sweeps/expand.h"
+#include "sweeps/experiment.h"
+#include "sweeps/fields.h"
+
+namespace sink {
+
+struct ProportionalKey {
+  FieldIndex field;
+  Location at;
+};
+
+struct SweepSpec {
+  Settings settings;                          // the chain of bases, then the sweep's own sections
+  Settings profile;                           // the profiles' sections, in order
+  std::vector<ProportionalKey> proportional;  // of the profiles; no key twice
+  std::vector<Experiment> experiments;
+  int replicas = 1;
+  Location max_jobs_at;  // where limits.max_jobs was set; the sweep file as a whole otherwise
+  ExpandedSweep header;  // the name, resources, retry and limits; no jobs yet
+};
+
+// Errors: INVALID_ARGUMENT with the place.
+absl::StatusOr<SweepSpec> LoadSweep(const SweepInput& input);
+
+}  // namespace sink

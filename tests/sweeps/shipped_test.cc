@@ -1,0 +1,149 @@
+// The sweep files of the study, as they are shipped: they expand, with and without profiles, to the jobs that they
+// mean.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "sweeps/expand.h"
+#include "tests/sweeps/files.h"
+
+namespace sink {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::Labels;
+using testing::ReadFrom;
+
+ExpandedSweep Shipped(const std::string& sweep, const std::vector<std::string>& profiles = {}) {
+  SweepInput input{absl::StrCat("sweeps/", sweep, ".yaml"), {}, ReadFrom(testing::SourceDir())};
+  for (const std::string& profile : profiles)
+    input.profiles.push_back(absl::StrCat("sweeps/profiles/", profile, ".yaml"));
+  absl::StatusOr<ExpandedSweep> expanded = ExpandSweep(input);
+  EXPECT_TRUE(expanded.ok()) << expanded.status();
+  return expanded.ok() ? *std::move(expanded) : ExpandedSweep{};
+}
+
+std::set<std::string> Ids(const ExpandedSweep& sweep) {
+  std::set<std::string> ids;
+  for (const ExpandedJob& job : sweep.jobs) ids.insert(job.id);
+  return ids;
+}
+
+TEST(ShippedSweeps, OptimizationIsTheStudys) {
+  const ExpandedSweep sweep = Shipped("optimization");
+  ASSERT_EQ(sweep.jobs.size(), 15u);
+  EXPECT_EQ(Ids(sweep).size(), 13u);
+  EXPECT_EQ(sweep.duplicates.size(), 2u);
+  EXPECT_EQ(sweep.experiments[0].arithmetic, "learning_rate_and_steps: 7 (schedule) = 7 jobs");
+  EXPECT_EQ(sweep.experiments[1].arithmetic, "learning_rate: 4 (train.learning_rate) = 4 jobs");
+  EXPECT_EQ(sweep.experiments[2].arithmetic, "batch_size: 4 (train.global_batch_size) = 4 jobs");
+  EXPECT_EQ(sweep.devices, 4);
+  EXPECT_EQ(sweep.jobs[6].label, "train.learning_rate=0.0001 train.max_steps=80000");
+  EXPECT_EQ(sweep.jobs[9].label, "train.learning_rate=0.0001 train.max_steps=40000");
+  EXPECT_EQ(sweep.jobs[10].label, "train.learning_rate=1e-05 train.max_steps=80000");
+  const JobConfig& base = sweep.jobs[2].config;  // 4e-4 for 20,000 steps: the study's default
+  EXPECT_EQ(base.model.hidden_size, 768);
+  EXPECT_EQ(base.train.learning_rate, 4e-4);
+  EXPECT_EQ(base.train.max_steps, 20000);
+  EXPECT_EQ(sweep.jobs[2].id, JobId(JobConfig{}));
+  const auto paper = nlohmann::json::parse(sweep.experiments[0].paper_json);
+  EXPECT_EQ(paper["sink_rate_percent"][2], 18.18);
+  EXPECT_EQ(paper["validation_loss"][6], 3.67);
+}
+
+TEST(ShippedSweeps, OptimizationOnALaptopKeepsItsShape) {
+  const ExpandedSweep study = Shipped("optimization"), laptop = Shipped("optimization", {"laptop"});
+  ASSERT_EQ(laptop.jobs.size(), 15u);
+  EXPECT_EQ(Ids(laptop).size(), Ids(study).size());
+  EXPECT_EQ(laptop.duplicates.size(), study.duplicates.size());
+  EXPECT_EQ(laptop.devices, 1);
+  EXPECT_THAT(
+      Labels(laptop),
+      ElementsAre("train.learning_rate=0.004 train.max_steps=100", "train.learning_rate=0.004 train.max_steps=200",
+                  "train.learning_rate=0.002 train.max_steps=200", "train.learning_rate=0.001 train.max_steps=200",
+                  "train.learning_rate=0.001 train.max_steps=400", "train.learning_rate=0.0005 train.max_steps=200",
+                  "train.learning_rate=0.0005 train.max_steps=800", "train.learning_rate=0.005",
+                  "train.learning_rate=0.002", "train.learning_rate=0.0005 train.max_steps=400",
+                  "train.learning_rate=5e-05 train.max_steps=800", "train.global_batch_size=2",
+                  "train.global_batch_size=4", "train.global_batch_size=8", "train.global_batch_size=16"));
+  for (const ExpandedJob& job : laptop.jobs) {
+    EXPECT_EQ(job.config.model.hidden_size, 128);
+    EXPECT_EQ(job.config.data.set, "sample-bytes");
+  }
+}
+
+TEST(ShippedSweeps, CiProfileTakesADozenSteps) {
+  const ExpandedSweep ci = Shipped("optimization", {"ci"});
+  ASSERT_EQ(ci.jobs.size(), 15u);
+  EXPECT_EQ(Ids(ci).size(), 13u);
+  for (const ExpandedJob& job : ci.jobs) EXPECT_LE(job.config.train.max_steps, 48);
+  EXPECT_EQ(ci.jobs[2].config.train.max_steps, 12);
+  EXPECT_EQ(ci.max_time, absl::Minutes(10));
+}
+
+TEST(ShippedSweeps, QuickstartIsFiveJobsUnderEveryProfile) {
+  const ExpandedSweep plain = Shipped("quickstart");
+  EXPECT_THAT(Labels(plain),
+              ElementsAre("train.learning_rate=0.01", "train.learning_rate=0.004", "train.learning_rate=0.001",
+                          "train.learning_rate=0.0001", "data.fixed_token_position=1"));
+  for (const char* profile : {"laptop", "ci"}) {
+    const ExpandedSweep sweep = Shipped("quickstart", {profile});
+    EXPECT_EQ(Ids(sweep).size(), 5u) << profile;
+  }
+}
+
+TEST(ShippedSweeps, OneBillionPresetIsABase) {
+  const FileReader read = ReadFrom(testing::SourceDir());
+  const auto sweep = ExpandSweep(
+      {"sweeps/one.yaml", {}, [&](const std::string& path) -> absl::StatusOr<std::string> {
+         if (path != "sweeps/one.yaml") return read(path);
+         return std::string("schema: sink/v1\nname: one\nbase: presets/llama-1b.yaml\nexperiments: [{name: a}]\n");
+       }});
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  EXPECT_EQ(sweep->jobs[0].config.model.num_hidden_layers, 22);
+  EXPECT_EQ(sweep->jobs[0].config.model.vocab_size, 50432);
+  EXPECT_EQ(sweep->jobs[0].config.train.max_steps, 40000);
+}
+
+TEST(ShippedSweeps, ExpansionIsTheSameEveryTime) {
+  const ExpandedSweep a = Shipped("optimization", {"laptop"}), b = Shipped("optimization", {"laptop"});
+  ASSERT_EQ(a.jobs.size(), b.jobs.size());
+  for (size_t i = 0; i < a.jobs.size(); ++i) {
+    EXPECT_EQ(a.jobs[i].id, b.jobs[i].id);
+    EXPECT_EQ(a.jobs[i].config_json, b.jobs[i].config_json);
+  }
+}
+
+// What "editing a file adds only what changed" rests on.
+TEST(ShippedSweeps, EditingOneValueChangesExactlyThatJobsId) {
+  const FileReader read = ReadFrom(testing::SourceDir());
+  const auto edited =
+      ExpandSweep({"sweeps/optimization.yaml", {"sweeps/profiles/laptop.yaml"}, [&](const std::string& path) {
+                     absl::StatusOr<std::string> text = read(path);
+                     if (text.ok())
+                       *text = absl::StrReplaceAll(*text, {{"[1e-3, 4e-4, 1e-4, 1e-5]", "[2e-3, 4e-4, 1e-4, 1e-5]"}});
+                     return text;
+                   }});
+  ASSERT_TRUE(edited.ok()) << edited.status();
+  const ExpandedSweep before = Shipped("optimization", {"laptop"});
+  ASSERT_EQ(edited->jobs.size(), before.jobs.size());
+  for (size_t i = 0; i < before.jobs.size(); ++i) {
+    EXPECT_EQ(edited->jobs[i].id == before.jobs[i].id, i != 7) << before.jobs[i].label;
+  }
+}
+
+// Ids name results on disk: a change of the canonical form would orphan them all. If this fails, that is what happened.
+TEST(ShippedSweeps, IdsAreStable) {
+  EXPECT_EQ(Shipped("optimization").jobs.at(0).id, "47fe2f5a806ca1b41c0a9dfd8b9224db");
+  EXPECT_EQ(Shipped("quickstart").jobs.at(4).id, "d0fe708b438a13b5118ac62fa6f42e98");
+}
+
+}  // namespace
+}  // namespace sink
