@@ -1,0 +1,81 @@
+// The one transformer: every model of the study is a configuration of it. Its parameters lie in one buffer and their
+// gradients in another of the same layout, so that the optimizer, clipping, all-reduce and checkpoints each see one
+// tensor; the named parameters are views of them, with Hugging Face's names and shapes.
+// An object belongs to one thread at a time; the operations inside use ATen's threads (at::set_num_threads). With a
+// fixed number of threads every result is bit-identical from run to run.
+//
+// Letters in names of tensors: B sequences, T positions, C hidden_size, H attention heads, K key/value heads,
+// D head_dim, V vocab_size.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/parameters.h"
+#include "proto/config/job_config.h"
+
+namespace sink {
+
+// Sees the inside of a forward pass, layer by layer. The tensors are only valid during the call and must not be changed.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  // index 0: the embeddings; index n: the residual stream after layer n, before the final norm.
+  virtual void OnHidden(int64_t index, const at::Tensor& hidden_BTC) {}
+  // layer from 0; queries and keys as the scores use them (after RoPE).
+  virtual void OnAttention(int64_t layer, const at::Tensor& query_BHTD, const at::Tensor& key_BKTD,
+                           const at::Tensor& value_BKTD) {}
+};
+
+class Transformer {
+ public:
+  // Allocates parameters (uninitialised) and gradients (zero) on the device. ModelError when the configuration is
+  // impossible. dtype kDouble serves tests; training is in kFloat.
+  Transformer(const ModelConfig& config, at::Device device, at::ScalarType dtype = at::kFloat);
+
+  // The study's initialisation (design.md section 4). A function of the seed, a parameter's name and the element's
+  // index alone, whatever the device, the threads and the other parameters.
+  void Initialize(uint64_t seed);
+
+  const ModelConfig& config() const { return config_; }
+  // In a fixed order: embeddings, layers, final norm, head.
+  const std::vector<Parameter>& parameters() const { return parameters_.list(); }
+  // All parameters, and all gradients, as one vector each: [parameter count].
+  const at::Tensor& values() const { return parameters_.values(); }
+  const at::Tensor& gradients() const { return parameters_.gradients(); }
+  void ZeroGradients();
+
+  // Tokens and targets are int64 [B, T] on the device, T <= max_position_embeddings, ids in [0, V): ModelError otherwise.
+  //
+  // Mean cross-entropy over the B*T targets, a float scalar tensor on the device; adds scale * d(loss)/d(parameter) to
+  // the gradients. With accumulation over n micro-batches, scale is 1/n.
+  at::Tensor LossAndGradients(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, double scale = 1.0);
+  // The same loss without gradients.
+  at::Tensor Loss(const at::Tensor& tokens_BT, const at::Tensor& targets_BT);
+  // Logits [B, T, V] without gradients; the observer, where given, sees the pass.
+  at::Tensor Logits(const at::Tensor& tokens_BT, Observer* observer = nullptr);
+  // A pass for the observer alone: no logits are computed.
+  void Observe(const at::Tensor& tokens_BT, Observer& observer);
+
+ private:
+  // The parameters of one layer as the operations take them: q, k, v stacked, and gate over up. Leaves of autograd.
+  struct Layer {
+    at::Tensor input_norm, qkv, attention_output, feed_forward_norm, gate_up, down;
+  };
+
+  void CheckTokens(const at::Tensor& tokens_BT) const;
+  // The residual stream after the last layer and the final norm, [B*T, C].
+  at::Tensor Hidden(const at::Tensor& tokens_BT, Observer* observer);
+  at::Tensor Attention(int64_t layer, const at::Tensor& x_NC, int64_t batch, int64_t length, Observer* observer);
+
+  ModelConfig config_;
+  ParameterBuffer parameters_;
+  at::Tensor embedding_, final_norm_, head_;
+  std::vector<Layer> layers_;
+  at::Tensor rope_;  // [max_position_embeddings, D]: cosines, then sines, D/2 each
+};
+
+}  // namespace sink
