@@ -43,6 +43,8 @@ add_library(sink_torch INTERFACE)
 add_library(sink::torch ALIAS sink_torch)
 target_include_directories(sink_torch SYSTEM INTERFACE
   ${torch_root}/include ${torch_root}/include/torch/csrc/api/include)
+# at::parallel_for is a header and runs serially in a file compiled without OpenMP.
+target_compile_options(sink_torch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
 target_link_directories(sink_torch INTERFACE ${torch_root}/lib)
 target_link_options(sink_torch INTERFACE -Wl,-rpath,${torch_root}/lib -Wl,--allow-shlib-undefined)
 target_link_libraries(sink_torch INTERFACE torch_cpu c10 gomp Threads::Threads)
