@@ -1,0 +1,86 @@
+// The coordinator as its clients see it (sinkctl, the worker daemon): one method for each RPC of proto/sink/v1, with
+// deadlines, retries and messages that say which address was meant. Owns one channel, which connects on the first call
+// and reconnects by itself. Every method blocks; any thread may call any method at any time.
+//
+// Errors: what the service answered (see proto/sink/v1), or UNAVAILABLE "cannot reach the coordinator at HOST:PORT: ...",
+// DEADLINE_EXCEEDED "... did not answer within ...", CANCELLED after CancelCalls().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "sink/v1/client.pb.h"
+#include "sink/v1/worker.pb.h"
+
+namespace sink {
+
+struct ClientOptions {
+  std::string address;  // host:port
+  // Of one try of a unary call.
+  absl::Duration deadline = absl::Seconds(10);
+  // UNAVAILABLE is tried again, with growing pauses, until this long after the call began; zero: one try. For callers
+  // with a retry loop of their own. Every RPC may be repeated: see proto/sink/v1.
+  absl::Duration retry_for = absl::Seconds(10);
+  // Of a whole transfer of checkpoint bytes, metrics or (not followed) logs.
+  absl::Duration transfer_deadline = absl::Hours(1);
+};
+
+class CoordinatorClient {
+ public:
+  // Receives one message of a stream; false ends the call, which then returns OK.
+  template <typename Message>
+  using Receiver = absl::FunctionRef<bool(const Message&)>;
+
+  // Checks the form of the address; does not connect. INVALID_ARGUMENT when it is not host:port.
+  static absl::StatusOr<std::unique_ptr<CoordinatorClient>> Create(ClientOptions options);
+  ~CoordinatorClient();
+
+  // --- ClientService
+  absl::StatusOr<v1::SubmitSweepResponse> SubmitSweep(const v1::SubmitSweepRequest& request);
+  absl::StatusOr<v1::ListSweepsResponse> ListSweeps(const v1::ListSweepsRequest& request);
+  absl::StatusOr<v1::GetSweepResponse> GetSweep(const v1::GetSweepRequest& request);
+  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
+  absl::StatusOr<v1::GetJobResponse> GetJob(const v1::GetJobRequest& request);
+  absl::StatusOr<v1::CancelResponse> Cancel(const v1::CancelRequest& request);
+  absl::StatusOr<v1::RetryResponse> Retry(const v1::RetryRequest& request);
+  absl::StatusOr<v1::ListWorkersResponse> ListWorkers(const v1::ListWorkersRequest& request);
+  absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(const v1::ListCheckpointsRequest& request);
+  // Streams. They are tried again only as long as nothing was received; after that the caller goes on from where it is.
+  // WatchSweep and a followed ReadLogs have no deadline: keepalive pings notice a dead coordinator within 30 s.
+  absl::Status WatchSweep(const v1::WatchSweepRequest& request, Receiver<v1::GetSweepResponse> receive);
+  absl::Status ReadLogs(const v1::ReadLogsRequest& request, Receiver<v1::LogLine> receive);
+  absl::Status ReadMetrics(const v1::ReadMetricsRequest& request, Receiver<v1::MetricPoints> receive);
+  absl::Status DownloadCheckpoint(const v1::DownloadCheckpointRequest& request, Receiver<v1::CheckpointChunk> receive);
+
+  // --- WorkerService
+  absl::StatusOr<v1::RegisterResponse> Register(const v1::RegisterRequest& request);
+  absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request);
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request);
+  absl::StatusOr<v1::ReportResponse> Report(const v1::ReportRequest& request);
+  absl::StatusOr<v1::BeginCheckpointResponse> BeginCheckpoint(const v1::BeginCheckpointRequest& request);
+  // Sends the bytes of the file at `path` from `first.offset()` to its end as `first.file()` of the checkpoint. `first`
+  // names worker, lease, step, file and offset. One try: after a failure BeginCheckpoint says where to go on.
+  absl::StatusOr<v1::WriteCheckpointResponse> WriteCheckpointFile(const v1::WriteCheckpointRequest& first,
+                                                                  const std::string& path);
+  absl::StatusOr<v1::CommitCheckpointResponse> CommitCheckpoint(const v1::CommitCheckpointRequest& request);
+  absl::Status FetchCheckpoint(const v1::FetchCheckpointRequest& request, Receiver<v1::CheckpointChunk> receive);
+  absl::StatusOr<v1::FinishResponse> Finish(const v1::FinishRequest& request);
+
+  // Ends every call in progress, also streams, and refuses every later one: for a program that is asked to stop.
+  void CancelCalls();
+
+  const std::string& address() const;
+
+ private:
+  class Impl;
+  explicit CoordinatorClient(std::unique_ptr<Impl> impl);
+
+  const std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sink

@@ -1,0 +1,56 @@
+// The coordinator as one object: opens the data folder, puts store, core, services and exporter together and serves
+// them. Owned by main or by a test. Start, Shutdown and the destructor belong to one thread; the rest may be called from
+// any.
+//
+// The data folder: coordinator.db (SQLite), coordinator.lock (held while a coordinator runs), checkpoints/, and
+// coordinator.addr and metrics.addr, which name the addresses of the coordinator that runs or ran last.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace sink {
+
+struct ServerOptions {
+  std::string data;                               // created when absent
+  std::string listen = "127.0.0.1:7070";          // port 0: the kernel chooses
+  std::string metrics_listen = "127.0.0.1:7071";  // Prometheus scrapes http://HOST:PORT/metrics
+  bool insecure_listen = false;                   // allow addresses that other machines can reach: there is no TLS
+  absl::Duration heartbeat_interval = absl::Seconds(5);
+  absl::Duration lease_duration = absl::Seconds(60);
+  int checkpoints_kept = 2;                         // of one job
+  absl::Duration retry_delay = absl::Seconds(1);    // before the second attempt after an infra failure
+  absl::Duration tick_interval = absl::Seconds(1);  // how often leases are checked
+};
+
+class Server {
+ public:
+  // Serves when it returns. Errors, each one line that names the thing and the fix: INVALID_ARGUMENT options;
+  // FAILED_PRECONDITION another coordinator uses the folder, or its database is of a newer version; UNAVAILABLE a port
+  // is in use; others from the file system.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
+  ~Server();  // shuts down
+
+  // Waits until `asked_to_stop` returns true (asked every 100 ms): OK, or until the store has failed for good: its error.
+  absl::Status Wait(const std::function<bool()>& asked_to_stop);
+
+  // Ends streams, gives calls in progress 5 seconds, closes the store. Repeatable.
+  void Shutdown();
+
+  int port() const;
+  std::string address() const;  // host:port, with the real port
+  std::string metrics_address() const;
+
+ private:
+  struct Parts;
+  explicit Server(std::unique_ptr<Parts> parts);
+
+  const std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace sink
