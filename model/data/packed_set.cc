@@ -104,7 +104,10 @@ std::string PrintSet(const PackedSet& set) {
                        {"tokens", source.tokens}});
   }
   for (const SetFile& file : set.files) files.push_back({{"name", file.name}, {"blocks", file.blocks}});
-  Json json = {{"format", "sink/packed/v1"}, {"block", set.block}};
+  Json json = {{"format", "sink/packed/v1"},
+               {"block", set.block},
+               {"chunk_blocks", set.chunk_blocks},
+               {"valid_chunk_blocks", set.valid_chunk_blocks}};
   if (set.tokenizer) {
     json["tokenizer"] = {{"name", set.tokenizer->name},
                          {"hash", set.tokenizer->hash},
@@ -122,6 +125,8 @@ PackedSet ParseSet(std::string_view text, const std::string& name) {
     const Json json = Json::parse(text);
     if (json.at("format") != "sink/packed/v1") throw DataError(name + ": unknown format; re-run sink-data pack");
     json.at("block").get_to(set.block);
+    json.at("chunk_blocks").get_to(set.chunk_blocks);
+    json.at("valid_chunk_blocks").get_to(set.valid_chunk_blocks);
     if (set.block < 2 || set.block > kMaxPackedTokens) throw DataError(name + ": impossible block size");
     if (json.contains("tokenizer")) {
       const Json& tokenizer = json["tokenizer"];

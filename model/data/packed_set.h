@@ -48,6 +48,8 @@ struct SetTokenizer {
 struct PackedSet {
   std::filesystem::path folder;
   int64_t block = kDefaultBlock;
+  int64_t chunk_blocks = 0;               // of a "train" file; 0 in a foreign set
+  int64_t valid_chunk_blocks = 0;         // of a "valid" file
   std::optional<SetTokenizer> tokenizer;  // absent in a foreign set
   std::vector<SetSource> sources;
   std::vector<SetFile> files;  // by name

@@ -1,0 +1,42 @@
+// What packing and inspecting need of a tokenizer, whatever its kind.
+// An object belongs to one thread (it caches); Clone() gives another thread its own, sharing the tables.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sink::data {
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // Appends the ids of text; no EOS. DataError when the kind needs UTF-8 and text is not.
+  virtual void Encode(std::string_view text, std::vector<int32_t>* ids) = 0;
+
+  // The text of ids; special tokens are written out, ids outside the vocabulary are an error (DataError). A sequence
+  // that was cut inside a character gives bytes that are not UTF-8.
+  virtual std::string Decode(std::span<const int32_t> ids) const = 0;
+
+  virtual int64_t vocab_size() const = 0;  // one more than the largest id
+  virtual int32_t eos_id() const = 0;      // what ends a document
+  virtual std::unique_ptr<Tokenizer> Clone() const = 0;
+};
+
+// Bytes as they are: ids 0..255, and 256 as EOS.
+std::unique_ptr<Tokenizer> NewByteTokenizer();
+
+// A tokenizer.json of Hugging Face's `tokenizers`, as far as tokenizer_json.h reads it.
+std::unique_ptr<Tokenizer> NewBpeTokenizer(std::string_view json, const std::string& name);
+
+// "bytes", or the path of a tokenizer.json. DataError when the file cannot be read or asks for a part that is unknown.
+std::unique_ptr<Tokenizer> OpenTokenizer(const std::string& kind_or_path);
+
+inline constexpr char kBytesTokenizer[] = "bytes";
+inline constexpr uint64_t kMaxTokenizerBytes = 64 << 20;  // of a tokenizer.json
+
+}  // namespace sink::data
