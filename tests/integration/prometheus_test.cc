@@ -33,17 +33,18 @@ TEST(Prometheus, AnswersTheSinkRateOfALiveJob) {
                      "global: {scrape_interval: 1s}\n"
                      "scrape_configs:\n"
                      "  - job_name: sink\n"
-                     "    static_configs: [{targets: [\"" + cluster.metrics_address() + "\"]}]\n");
+                     "    static_configs: [{targets: [\"" +
+                         cluster.metrics_address() + "\"]}]\n");
   const std::string server = "127.0.0.1:" + std::to_string(FreePort());
-  testing::ChildProcess prometheus({"prometheus", "--config.file", cluster.path("prometheus.yml"), "--storage.tsdb.path",
-                                    cluster.path("tsdb"), "--web.listen-address", server},
+  testing::ChildProcess prometheus({"prometheus", "--config.file", cluster.path("prometheus.yml"),
+                                    "--storage.tsdb.path", cluster.path("tsdb"), "--web.listen-address", server},
                                    cluster.path("logs/prometheus.log"));
   const std::string file = cluster.WriteSweep("live.yaml", testing::TinySweep("live", 1000000, {"1e-3", "4e-3"}));
   ASSERT_EQ(cluster.Sinkctl({"submit", file}).exit_code, 0);
 
   const auto query = [&](const std::string& expression) {
-    const auto result = RunCommand({"curl", "-s", "--get", "http://" + server + "/api/v1/query", "--data-urlencode",
-                                    "query=" + expression});
+    const auto result = RunCommand(
+        {"curl", "-s", "--get", "http://" + server + "/api/v1/query", "--data-urlencode", "query=" + expression});
     const nlohmann::json json = result.Json();
     return json.is_object() && json.contains("data") ? json["data"]["result"] : nlohmann::json::array();
   };
