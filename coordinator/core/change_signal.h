@@ -2,37 +2,40 @@
 // database in a loop. Any thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
+#include "coordinator/job/mutex.h"
 
 namespace sink {
 
 class ChangeSignal {
  public:
   uint64_t version() const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return version_;
   }
 
   void Bump() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     ++version_;
+    changed_.SignalAll();
   }
 
   // Returns once version() differs from `seen` or the time is over. Read version() before reading the store, so that
   // no change falls between.
-  uint64_t WaitPast(uint64_t seen, absl::Duration timeout) const {
-    absl::MutexLock lock(&mutex_);
-    auto changed = [this, seen]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return version_ != seen; };
-    mutex_.AwaitWithTimeout(absl::Condition(&changed), timeout);
+  uint64_t WaitPast(uint64_t seen, std::chrono::milliseconds timeout) const {
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    MutexLock lock(&mutex_);
+    while (version_ == seen && changed_.WaitUntil(&mutex_, deadline)) {
+    }
     return version_;
   }
 
  private:
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
+  mutable CondVar changed_;
   uint64_t version_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 

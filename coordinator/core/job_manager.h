@@ -19,10 +19,8 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "coordinator/core/change_signal.h"
 #include "coordinator/core/lease_clock.h"
 #include "coordinator/core/observer.h"

@@ -8,7 +8,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
+#include "coordinator/job/mutex.h"
 
 namespace sink {
 
@@ -47,7 +47,7 @@ class LeaseClock {
   int64_t SinceLastTick(int64_t steady_ms);
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
   absl::flat_hash_map<uint64_t, LeaseTimes> leases_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, WorkerTimes> workers_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, int64_t> delays_ ABSL_GUARDED_BY(mutex_);

@@ -116,7 +116,7 @@ struct Sweep {
   int64_t created_ms = 0;
   int max_parallel = 0;  // live jobs at once; 0: no limit
   int jobs = 0;
-  std::vector<std::pair<JobState, int>> jobs_by_state;  // states that have jobs, in enum order
+  std::vector<std::pair<JobState, int>> jobs_by_state = {};  // states that have jobs, in enum order
 };
 
 enum class AttemptState { kRunning = 1, kSucceeded = 2, kFailed = 3, kLost = 4, kCancelled = 5 };
@@ -153,7 +153,7 @@ struct Worker {
   // Known to the running coordinator, not stored.
   WorkerState state = WorkerState::kGone;
   int devices_free = 0;
-  std::vector<std::string> job_ids;
+  std::vector<std::string> job_ids = {};
 };
 
 struct MetricPoint {
@@ -170,7 +170,7 @@ struct Heatmap {
   int attempt = 0;
   int layers = 0;
   int heads = 0;
-  std::vector<double> values;  // row-major [layers, heads]
+  std::vector<double> values = {};  // row-major [layers, heads]
 };
 
 struct LogLine {

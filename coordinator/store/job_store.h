@@ -116,6 +116,9 @@ class Transaction : public Snapshot {
   virtual absl::Status SetEpoch(uint64_t epoch) = 0;
 };
 
+// FAILED_PRECONDITION "job X cannot go from SUCCEEDED to RUNNING": what UpdateJob says.
+absl::Status IllegalTransition(const Job& job, JobState from, int from_generation);
+
 class JobStore {
  public:
   virtual ~JobStore() = default;

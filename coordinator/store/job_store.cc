@@ -1,0 +1,15 @@
+// What both stores say alike.
+#include "coordinator/store/job_store.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace sink::store {
+
+absl::Status IllegalTransition(const Job& job, JobState from, int from_generation) {
+  const std::string from_name(JobStateName(from)), to_name(JobStateName(job.state));
+  return absl::FailedPreconditionError(absl::StrCat("job ", job.id, " cannot go from ", from_name, " (generation ",
+                                                    from_generation, ") to ", to_name, " (generation ", job.generation,
+                                                    ")"));
+}
+
+}  // namespace sink::store

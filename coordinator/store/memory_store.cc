@@ -1,0 +1,429 @@
+// Every change notes how to undo it, so that a body that fails leaves nothing behind.
+#include "coordinator/store/memory_store.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/store/metric_filter.h"
+
+namespace sink::store {
+namespace {
+
+constexpr size_t kRequestsKept = 10'000;
+
+absl::Status NoJob(const std::string& id) { return absl::NotFoundError(absl::StrCat("no job ", id)); }
+absl::Status NoSweep(const std::string& name) { return absl::NotFoundError(absl::StrCat("no sweep ", name)); }
+
+bool Wants(const std::vector<JobState>& states, JobState state) {
+  return states.empty() || std::find(states.begin(), states.end(), state) != states.end();
+}
+
+class MemoryTransaction final : public Transaction {
+ public:
+  explicit MemoryTransaction(MemoryStore::Tables& tables) : t_(tables) {}
+
+  void Undo() {
+    for (auto undo = undo_.rbegin(); undo != undo_.rend(); ++undo) (*undo)();
+  }
+
+  absl::StatusOr<Job> GetJob(const std::string& id) override {
+    const auto row = t_.jobs.find(id);
+    if (row == t_.jobs.end()) return NoJob(id);
+    Job job = row->second.job;
+    for (const auto& [key, member] : t_.members) {
+      if (member.job_id == id) job.sweeps.push_back(member.membership);
+    }
+    return job;
+  }
+
+  absl::StatusOr<std::string> GetConfig(const std::string& job_id) override {
+    const auto row = t_.jobs.find(job_id);
+    if (row == t_.jobs.end()) return NoJob(job_id);
+    return row->second.config_json;
+  }
+
+  absl::StatusOr<std::vector<std::string>> FindJobs(const std::string& prefix) override {
+    std::vector<std::string> ids;
+    for (auto row = t_.jobs.lower_bound(prefix); row != t_.jobs.end() && row->first.starts_with(prefix); ++row) {
+      if (ids.size() == 2) break;
+      ids.push_back(row->first);
+    }
+    return ids;
+  }
+
+  absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query) override {
+    if (!query.sweep.empty()) return ListSweepJobs(query);
+    int64_t after = 0;
+    if (!query.after.empty()) {
+      const auto row = t_.jobs.find(query.after);
+      if (row == t_.jobs.end()) return NoJob(query.after);
+      after = row->second.seq;
+    }
+    std::vector<Job> jobs;
+    for (auto row = t_.job_order.upper_bound(after); row != t_.job_order.end(); ++row) {
+      if (query.limit > 0 && jobs.size() == static_cast<size_t>(query.limit)) break;
+      const Job& job = t_.jobs.at(row->second).job;
+      if (Wants(query.states, job.state)) jobs.push_back(job);
+    }
+    return jobs;
+  }
+
+  absl::StatusOr<std::vector<Job>> LiveJobs() override {
+    return ListJobs({.states = {JobState::kLeased, JobState::kRunning, JobState::kDisconnected, JobState::kLost,
+                                JobState::kFinalizing}});
+  }
+
+  absl::StatusOr<int> CountLive(const std::string& home_sweep) override {
+    return static_cast<int>(std::count_if(t_.jobs.begin(), t_.jobs.end(), [&](const auto& row) {
+      return row.second.job.home_sweep == home_sweep && IsLive(row.second.job.state);
+    }));
+  }
+
+  absl::StatusOr<std::vector<QueueHead>> QueueHeads() override {
+    std::map<std::pair<std::string, int>, QueueHead> heads;
+    for (const auto& [seq, id] : t_.job_order) {
+      const Job& job = t_.jobs.at(id).job;
+      if (job.state != JobState::kQueued || job.delayed) continue;
+      const auto [head, added] = heads.try_emplace({job.home_sweep, job.devices});
+      if (added || head->second.priority < job.priority) {
+        head->second = {id, job.home_sweep, job.devices, job.priority, seq};
+      }
+    }
+    std::vector<QueueHead> list;
+    for (const auto& [key, head] : heads) list.push_back(head);
+    return list;
+  }
+
+  absl::StatusOr<std::vector<std::string>> DelayedJobs() override {
+    std::vector<std::string> ids;
+    for (const auto& [id, row] : t_.jobs) {
+      if (row.job.delayed) ids.push_back(id);
+    }
+    return ids;
+  }
+
+  absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> CountJobs() override {
+    std::vector<std::pair<JobState, int64_t>> counts;
+    for (JobState state : kAllJobStates) {
+      counts.emplace_back(state, std::count_if(t_.jobs.begin(), t_.jobs.end(),
+                                               [state](const auto& row) { return row.second.job.state == state; }));
+    }
+    return counts;
+  }
+
+  absl::StatusOr<Sweep> GetSweep(const std::string& name) override {
+    const auto found = t_.sweeps.find(name);
+    if (found == t_.sweeps.end()) return NoSweep(name);
+    Sweep sweep = found->second;
+    std::map<JobState, int> counts;
+    for (const std::string& id : *SweepJobIds(name)) ++counts[t_.jobs.at(id).job.state];
+    for (const auto& [state, jobs] : counts) {
+      sweep.jobs_by_state.emplace_back(state, jobs);
+      sweep.jobs += jobs;
+    }
+    return sweep;
+  }
+
+  absl::StatusOr<std::vector<Sweep>> ListSweeps() override {
+    std::vector<Sweep> sweeps;
+    for (const auto& [name, sweep] : t_.sweeps) sweeps.push_back(*GetSweep(name));
+    return sweeps;
+  }
+
+  absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) override {
+    std::vector<std::string> ids;
+    std::set<std::string> seen;
+    for (auto member = t_.members.lower_bound({name, std::numeric_limits<int>::min()});
+         member != t_.members.end() && member->first.first == name; ++member) {
+      if (seen.insert(member->second.job_id).second) ids.push_back(member->second.job_id);
+    }
+    return ids;
+  }
+
+  absl::StatusOr<std::vector<Attempt>> ListAttempts(const std::string& job_id) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    return Children(t_.attempts, job_id);
+  }
+
+  absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    const auto row = t_.attempts.find({job_id, attempt});
+    if (row == t_.attempts.end()) {
+      return absl::NotFoundError(absl::StrCat("job ", job_id, " has no attempt ", attempt));
+    }
+    return row->second;
+  }
+
+  absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    std::vector<Checkpoint> checkpoints = Children(t_.checkpoints, job_id);
+    std::reverse(checkpoints.begin(), checkpoints.end());
+    return checkpoints;
+  }
+
+  absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    std::vector<MetricPoint> points;
+    for (const MetricPoint& point : Children(t_.metrics, job_id)) {
+      if (point.id > query.after && point.step >= query.from_step && WantsMetric(query.names, point.name)) {
+        points.push_back(point);
+      }
+    }
+    std::sort(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+    if (points.size() > static_cast<size_t>(query.limit)) points.resize(query.limit);
+    return points;
+  }
+
+  absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    return Children(t_.heatmaps, job_id);
+  }
+
+  absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    std::vector<LogLine> lines;
+    for (const LogLine& line : Children(t_.logs, job_id)) {
+      if (line.cursor > after && lines.size() < static_cast<size_t>(limit)) lines.push_back(line);
+    }
+    return lines;
+  }
+
+  absl::StatusOr<std::vector<LogLine>> TailLogs(const std::string& job_id, int count) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    std::vector<LogLine> lines = Children(t_.logs, job_id);
+    lines.erase(lines.begin(), lines.end() - std::min<size_t>(lines.size(), count));
+    return lines;
+  }
+
+  absl::StatusOr<Worker> GetWorker(const std::string& id) override {
+    const auto row = t_.workers.find(id);
+    if (row == t_.workers.end()) return absl::NotFoundError(absl::StrCat("no worker ", id, ": register first"));
+    return row->second;
+  }
+
+  absl::StatusOr<std::vector<Worker>> ListWorkers() override {
+    std::vector<Worker> workers;
+    for (const auto& [id, worker] : t_.workers) workers.push_back(worker);
+    std::stable_sort(workers.begin(), workers.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+    return workers;
+  }
+
+  absl::StatusOr<std::optional<RequestRecord>> FindRequest(const std::string& request_id) override {
+    const auto row = t_.requests.find(request_id);
+    if (row == t_.requests.end()) return std::nullopt;
+    return row->second;
+  }
+
+  absl::StatusOr<uint64_t> GetEpoch() override {
+    const auto row = t_.meta.find("epoch");
+    return row == t_.meta.end() ? 0 : row->second;
+  }
+
+  absl::Status InsertJob(const Job& job, const std::string& config_json) override {
+    if (job.state != JobState::kQueued || job.generation != 1) {
+      return absl::InvalidArgumentError(absl::StrCat("job ", job.id, " must begin QUEUED, in generation 1"));
+    }
+    if (t_.jobs.contains(job.id)) return absl::AlreadyExistsError(absl::StrCat("job ", job.id, " exists"));
+    if (!t_.sweeps.contains(job.home_sweep)) return absl::FailedPreconditionError("no such home sweep");
+    MemoryStore::JobRow& row = Edit(t_.jobs, job.id);
+    row = {job, config_json, ++t_.next_id};
+    row.job.sweeps.clear();
+    Edit(t_.job_order, row.seq) = job.id;
+    return absl::OkStatus();
+  }
+
+  absl::Status UpdateJob(const Job& job) override {
+    const auto old = t_.jobs.find(job.id);
+    if (old == t_.jobs.end()) return NoJob(job.id);
+    if (!IsLegal(old->second.job.state, old->second.job.generation, job.state, job.generation)) {
+      return IllegalTransition(job, old->second.job.state, old->second.job.generation);
+    }
+    if (IsLive(job.state) != (job.holder.fence > 0) || (job.delayed && job.state != JobState::kQueued)) {
+      return absl::FailedPreconditionError("a job has a fence exactly while it is live, and a delay only when queued");
+    }
+    Job& row = Edit(t_.jobs, job.id).job;
+    const std::string home_sweep = row.home_sweep;
+    const int64_t created_ms = row.created_ms;
+    row = job;
+    row.home_sweep = home_sweep;
+    row.created_ms = created_ms;
+    row.sweeps.clear();
+    return absl::OkStatus();
+  }
+
+  absl::Status UpdateProgress(const Job& job) override {
+    if (!t_.jobs.contains(job.id)) return NoJob(job.id);
+    Job& row = Edit(t_.jobs, job.id).job;
+    row.progress = job.progress;
+    row.event_cursor = job.event_cursor;
+    row.start_step = job.start_step;
+    return absl::OkStatus();
+  }
+
+  absl::Status PutSweep(const Sweep& sweep) override {
+    const bool exists = t_.sweeps.contains(sweep.name);
+    Sweep& row = Edit(t_.sweeps, sweep.name);
+    row.name = sweep.name;
+    if (!exists) row.created_ms = sweep.created_ms;
+    row.max_parallel = sweep.max_parallel;
+    return absl::OkStatus();
+  }
+
+  absl::Status SetMemberships(const std::string& sweep,
+                              const std::vector<std::pair<std::string, Membership>>& members) override {
+    if (!t_.sweeps.contains(sweep)) return NoSweep(sweep);
+    const auto begin = t_.members.lower_bound({sweep, std::numeric_limits<int>::min()});
+    std::vector<std::pair<std::string, int>> old;
+    for (auto row = begin; row != t_.members.end() && row->first.first == sweep; ++row) old.push_back(row->first);
+    for (const auto& key : old) Erase(t_.members, key);
+    for (const auto& [job_id, membership] : members) {
+      if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+      if (t_.members.contains({sweep, membership.index})) return absl::AlreadyExistsError("two jobs at one place");
+      MemoryStore::Member& row = Edit(t_.members, {sweep, membership.index});
+      row = {job_id, membership};
+      row.membership.sweep = sweep;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status PutAttempt(const Attempt& attempt) override {
+    if (!t_.jobs.contains(attempt.job_id)) return NoJob(attempt.job_id);
+    Edit(t_.attempts, {attempt.job_id, attempt.attempt}) = attempt;
+    return absl::OkStatus();
+  }
+
+  absl::Status PutCheckpoint(const Checkpoint& checkpoint) override {
+    if (!t_.jobs.contains(checkpoint.job_id)) return NoJob(checkpoint.job_id);
+    Edit(t_.checkpoints, {checkpoint.job_id, checkpoint.step}) = checkpoint;
+    return absl::OkStatus();
+  }
+
+  absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    Erase(t_.checkpoints, {job_id, step});
+    return absl::OkStatus();
+  }
+
+  absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    for (const MetricPoint& point : points) {
+      MetricPoint& row = Edit(t_.metrics, {job_id, point.name, point.step});
+      const int64_t id = row.id == 0 ? ++t_.next_id : row.id;
+      row = point;
+      row.id = id;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    Edit(t_.heatmaps, {job_id, heatmap.name, heatmap.step}) = heatmap;
+    return absl::OkStatus();
+  }
+
+  absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    for (const LogLine& line : lines) {
+      const int64_t cursor = ++t_.next_id;
+      LogLine& row = Edit(t_.logs, {job_id, cursor});
+      row = line;
+      row.cursor = cursor;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status PutWorker(const Worker& worker) override {
+    Worker& row = Edit(t_.workers, worker.id);
+    row = worker;
+    row.state = WorkerState::kGone;
+    row.devices_free = 0;
+    row.job_ids.clear();
+    return absl::OkStatus();
+  }
+
+  absl::Status PutRequest(const RequestRecord& record) override {
+    if (t_.requests.contains(record.request_id)) return absl::AlreadyExistsError("request exists");
+    Edit(t_.requests, record.request_id) = record;
+    Edit(t_.request_order, ++t_.next_id) = record.request_id;
+    if (t_.requests.size() > kRequestsKept) {
+      const auto [seq, id] = *t_.request_order.begin();
+      Erase(t_.requests, id);
+      Erase(t_.request_order, seq);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status SetEpoch(uint64_t epoch) override {
+    Edit(t_.meta, "epoch") = epoch;
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::StatusOr<std::vector<Job>> ListSweepJobs(const JobQuery& query) {
+    std::vector<Job> jobs;
+    bool listing = query.after.empty();
+    for (const std::string& id : *SweepJobIds(query.sweep)) {
+      if (listing && Wants(query.states, t_.jobs.at(id).job.state)) {
+        if (query.limit > 0 && jobs.size() == static_cast<size_t>(query.limit)) break;
+        jobs.push_back(*GetJob(id));
+        std::erase_if(jobs.back().sweeps, [&](const Membership& m) { return m.sweep != query.sweep; });
+      }
+      listing = listing || id == query.after;
+    }
+    if (!listing) return NoJob(query.after);
+    return jobs;
+  }
+
+  // The values whose key begins with the job, in key order.
+  template <typename Map>
+  static std::vector<typename Map::mapped_type> Children(const Map& map, const std::string& job_id) {
+    std::vector<typename Map::mapped_type> values;
+    for (const auto& [key, value] : map) {
+      if (std::get<0>(key) == job_id) values.push_back(value);
+    }
+    return values;
+  }
+
+  // The row, made when absent; what it was comes back in Undo.
+  template <typename Map>
+  typename Map::mapped_type& Edit(Map& map, const typename Map::key_type& key) {
+    const auto row = map.find(key);
+    if (row == map.end()) {
+      undo_.push_back([&map, key] { map.erase(key); });
+      return map[key];
+    }
+    undo_.push_back([&map, key, old = row->second] { map[key] = old; });
+    return row->second;
+  }
+
+  template <typename Map>
+  void Erase(Map& map, const typename Map::key_type& key) {
+    const auto row = map.find(key);
+    if (row == map.end()) return;
+    undo_.push_back([&map, key, old = row->second] { map[key] = old; });
+    map.erase(row);
+  }
+
+  MemoryStore::Tables& t_;
+  std::vector<std::function<void()>> undo_;
+};
+
+}  // namespace
+
+absl::Status MemoryStore::Write(const std::function<absl::Status(Transaction&)>& body) {
+  MutexLock lock(&mutex_);
+  MemoryTransaction transaction(tables_);
+  const absl::Status status = body(transaction);
+  if (!status.ok()) transaction.Undo();
+  return status;
+}
+
+absl::Status MemoryStore::Read(const std::function<absl::Status(Snapshot&)>& body) {
+  MutexLock lock(&mutex_);
+  MemoryTransaction snapshot(tables_);
+  return body(snapshot);
+}
+
+}  // namespace sink::store

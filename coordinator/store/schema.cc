@@ -1,0 +1,236 @@
+// The schema, one migration a version. Rules that need no history are constraints here, so that no writer, ours or a
+// person's with a SQL shell, can break them: states and their edges, a lease exactly while live, one holder of a fence.
+#include "coordinator/store/schema.h"
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/job/job_state.h"
+
+namespace sink::store {
+namespace {
+
+// Child tables name a job by jobs.seq, which is also its place in submission order.
+constexpr char kVersion1[] = R"sql(
+CREATE TABLE meta (
+  name TEXT PRIMARY KEY,
+  value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO meta (name, value) VALUES ('epoch', 0);
+
+CREATE TABLE sweeps (
+  name TEXT PRIMARY KEY,
+  created_ms INTEGER NOT NULL,
+  max_parallel INTEGER NOT NULL CHECK (max_parallel >= 0)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE jobs (
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE CHECK (length(id) = 32),
+  home_sweep TEXT NOT NULL REFERENCES sweeps (name),
+  generation INTEGER NOT NULL CHECK (generation >= 1),
+  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 9),
+  phase INTEGER NOT NULL CHECK (phase IN (1, 2, 3, 6)),
+  attempt INTEGER NOT NULL CHECK (attempt >= 0),
+  worker TEXT NOT NULL,
+  fence INTEGER NOT NULL,
+  lease_id TEXT NOT NULL,
+  worker_id TEXT NOT NULL,
+  session TEXT NOT NULL,
+  poll INTEGER NOT NULL,
+  failure_class INTEGER NOT NULL CHECK (failure_class BETWEEN 0 AND 4),
+  message TEXT NOT NULL,
+  step INTEGER NOT NULL,
+  max_steps INTEGER NOT NULL,
+  tokens INTEGER NOT NULL,
+  tokens_per_second REAL,  -- NULL: not a number
+  latest TEXT NOT NULL,
+  event_cursor INTEGER NOT NULL CHECK (event_cursor >= 0),
+  start_step INTEGER NOT NULL,
+  restarts_without_progress INTEGER NOT NULL,
+  budget_infra INTEGER NOT NULL,
+  budget_out_of_memory INTEGER NOT NULL,
+  budget_nan INTEGER NOT NULL,
+  budget_user INTEGER NOT NULL,
+  failures_infra INTEGER NOT NULL,
+  failures_out_of_memory INTEGER NOT NULL,
+  failures_nan INTEGER NOT NULL,
+  failures_user INTEGER NOT NULL,
+  devices INTEGER NOT NULL CHECK (devices >= 0),
+  priority INTEGER NOT NULL,
+  max_time_ms INTEGER NOT NULL CHECK (max_time_ms >= 0),
+  delayed INTEGER NOT NULL CHECK (delayed = 0 OR (delayed = 1 AND state = 1)),
+  cancel_requested INTEGER NOT NULL CHECK (cancel_requested IN (0, 1)),
+  timed_out INTEGER NOT NULL CHECK (timed_out IN (0, 1)),
+  created_ms INTEGER NOT NULL,
+  queued_ms INTEGER NOT NULL,
+  started_ms INTEGER NOT NULL,
+  finished_ms INTEGER NOT NULL,
+  CHECK ((state BETWEEN 2 AND 6) = (fence > 0))
+) STRICT;
+CREATE INDEX jobs_ready ON jobs (home_sweep, devices, priority DESC, seq) WHERE state = 1 AND delayed = 0;
+CREATE INDEX jobs_delayed ON jobs (id) WHERE delayed = 1;
+CREATE INDEX jobs_live ON jobs (home_sweep) WHERE state BETWEEN 2 AND 6;
+CREATE UNIQUE INDEX jobs_fence ON jobs (fence) WHERE fence > 0;
+
+CREATE TABLE configs (
+  job INTEGER PRIMARY KEY REFERENCES jobs (seq),
+  json TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE memberships (
+  sweep TEXT NOT NULL REFERENCES sweeps (name),
+  position INTEGER NOT NULL,
+  job INTEGER NOT NULL REFERENCES jobs (seq),
+  first INTEGER NOT NULL CHECK (first IN (0, 1)),  -- of this job's places in this sweep
+  experiment TEXT NOT NULL,
+  label TEXT NOT NULL,
+  PRIMARY KEY (sweep, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX memberships_job ON memberships (job, sweep);
+
+-- Jobs by state, of each sweep and (sweep '') of all; kept by the triggers below.
+CREATE TABLE counts (
+  sweep TEXT NOT NULL,
+  state INTEGER NOT NULL,
+  jobs INTEGER NOT NULL CHECK (jobs >= 0),
+  PRIMARY KEY (sweep, state)
+) STRICT, WITHOUT ROWID;
+INSERT INTO counts (sweep, state, jobs)
+  VALUES ('', 1, 0), ('', 2, 0), ('', 3, 0), ('', 4, 0), ('', 5, 0), ('', 6, 0), ('', 7, 0), ('', 8, 0), ('', 9, 0);
+CREATE TRIGGER sweeps_counts AFTER INSERT ON sweeps BEGIN
+  INSERT INTO counts (sweep, state, jobs) SELECT NEW.name, state, 0 FROM counts WHERE sweep = '';
+END;
+CREATE TRIGGER jobs_insert_counts AFTER INSERT ON jobs BEGIN
+  UPDATE counts SET jobs = jobs + 1 WHERE sweep = '' AND state = NEW.state;
+END;
+CREATE TRIGGER jobs_update_counts AFTER UPDATE OF state ON jobs WHEN OLD.state <> NEW.state BEGIN
+  UPDATE counts SET jobs = jobs - 1 WHERE sweep = '' AND state = OLD.state;
+  UPDATE counts SET jobs = jobs + 1 WHERE sweep = '' AND state = NEW.state;
+  UPDATE counts SET jobs = jobs - 1
+    WHERE state = OLD.state AND sweep IN (SELECT sweep FROM memberships WHERE job = NEW.seq);
+  UPDATE counts SET jobs = jobs + 1
+    WHERE state = NEW.state AND sweep IN (SELECT sweep FROM memberships WHERE job = NEW.seq);
+END;
+CREATE TRIGGER memberships_insert_counts AFTER INSERT ON memberships WHEN NEW.first = 1 BEGIN
+  UPDATE counts SET jobs = jobs + 1
+    WHERE sweep = NEW.sweep AND state = (SELECT state FROM jobs WHERE seq = NEW.job);
+END;
+CREATE TRIGGER memberships_delete_counts AFTER DELETE ON memberships WHEN OLD.first = 1 BEGIN
+  UPDATE counts SET jobs = jobs - 1
+    WHERE sweep = OLD.sweep AND state = (SELECT state FROM jobs WHERE seq = OLD.job);
+END;
+
+CREATE TABLE attempts (
+  job INTEGER NOT NULL REFERENCES jobs (seq),
+  attempt INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  fence INTEGER NOT NULL,
+  lease_id TEXT NOT NULL,
+  worker_id TEXT NOT NULL,
+  worker TEXT NOT NULL,
+  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 5),
+  job_state INTEGER NOT NULL CHECK (job_state BETWEEN 1 AND 9),
+  failure_class INTEGER NOT NULL CHECK (failure_class BETWEEN 0 AND 4),
+  message TEXT NOT NULL,
+  started_ms INTEGER NOT NULL,
+  finished_ms INTEGER NOT NULL,
+  PRIMARY KEY (job, attempt)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE metrics (
+  id INTEGER PRIMARY KEY,
+  job INTEGER NOT NULL REFERENCES jobs (seq),
+  name TEXT NOT NULL,
+  step INTEGER NOT NULL,
+  value REAL,  -- NULL: not a number
+  attempt INTEGER NOT NULL,
+  UNIQUE (job, name, step)
+) STRICT;
+CREATE INDEX metrics_job ON metrics (job);
+
+CREATE TABLE heatmaps (
+  job INTEGER NOT NULL REFERENCES jobs (seq),
+  name TEXT NOT NULL,
+  step INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  layers INTEGER NOT NULL,
+  heads INTEGER NOT NULL,
+  cells BLOB NOT NULL,  -- doubles of the coordinator's machine
+  PRIMARY KEY (job, name, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE logs (
+  id INTEGER PRIMARY KEY,
+  job INTEGER NOT NULL REFERENCES jobs (seq),
+  time_ms INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  level TEXT NOT NULL,
+  text TEXT NOT NULL
+) STRICT;
+CREATE INDEX logs_job ON logs (job);
+
+CREATE TABLE checkpoints (
+  job INTEGER NOT NULL REFERENCES jobs (seq),
+  step INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  fence INTEGER NOT NULL,
+  manifest_hash TEXT NOT NULL,
+  files TEXT NOT NULL,  -- "name size xxh3" lines
+  committed_ms INTEGER NOT NULL,
+  PRIMARY KEY (job, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE workers (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  address TEXT NOT NULL,
+  session TEXT NOT NULL,
+  devices INTEGER NOT NULL,
+  device_kind TEXT NOT NULL,
+  version TEXT NOT NULL,
+  last_seen_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE requests (
+  seq INTEGER PRIMARY KEY,
+  request_id TEXT NOT NULL UNIQUE,
+  body_hash TEXT NOT NULL,
+  response TEXT NOT NULL
+) STRICT;
+)sql";
+
+// Made anew at every start from the table in job_state.h, so that the two cannot differ.
+std::string TransitionTriggers() {
+  return absl::StrCat(
+      "DROP TRIGGER IF EXISTS jobs_begin; DROP TRIGGER IF EXISTS jobs_transition;"
+      "CREATE TRIGGER jobs_begin BEFORE INSERT ON jobs WHEN NEW.state <> 1 OR NEW.generation <> 1 BEGIN "
+      "  SELECT RAISE(ABORT, 'a job begins QUEUED, in generation 1'); END;"
+      "CREATE TRIGGER jobs_transition BEFORE UPDATE OF state, generation ON jobs WHEN NOT (",
+      TransitionCondition(), ") BEGIN SELECT RAISE(ABORT, 'illegal state transition'); END;");
+}
+
+absl::Status Upgrade(Database& db, int64_t version) {
+  if (version < 1) {
+    if (absl::Status status = db.Execute(kVersion1); !status.ok()) return status;
+  }
+  if (absl::Status status = db.Execute(TransitionTriggers().c_str()); !status.ok()) return status;
+  return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());
+}
+
+}  // namespace
+
+absl::Status Migrate(Database& db) {
+  if (absl::Status status = db.Execute("BEGIN IMMEDIATE"); !status.ok()) return status;
+  absl::StatusOr<int64_t> version = db.QueryInt("PRAGMA user_version");
+  absl::Status status = version.status();
+  if (status.ok() && *version > kSchemaVersion) {
+    status = absl::FailedPreconditionError(absl::StrCat("the database has schema version ", *version,
+                                                        " and this program knows ", kSchemaVersion,
+                                                        ": use the newer sink-coordinator that wrote it"));
+  }
+  if (status.ok()) status = Upgrade(db, *version);
+  if (status.ok()) return db.Execute("COMMIT");
+  if (db.InTransaction()) db.Execute("ROLLBACK").IgnoreError();
+  return status;
+}
+
+}  // namespace sink::store

@@ -1,0 +1,159 @@
+// Connection settings and result codes. The settings follow SQLite's own advice for a database that must not lose an
+// acknowledged commit: WAL with synchronous=FULL, no memory map, nothing in the file trusted.
+#include "coordinator/store/sqlite_db.h"
+
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+
+namespace sink::store {
+namespace {
+
+constexpr int kBusyTimeoutMs = 5000;
+
+struct Pragma {
+  const char* set;
+  const char* get;
+  int64_t value;
+};
+constexpr Pragma kPragmas[] = {
+    {"PRAGMA foreign_keys = ON", "PRAGMA foreign_keys", 1},
+    {"PRAGMA trusted_schema = OFF", "PRAGMA trusted_schema", 0},
+    {"PRAGMA cell_size_check = ON", "PRAGMA cell_size_check", 1},
+    {"PRAGMA mmap_size = 0", "PRAGMA mmap_size", 0},
+    {"PRAGMA temp_store = MEMORY", "PRAGMA temp_store", 2},
+    {"PRAGMA cache_size = -65536", "PRAGMA cache_size", -65536},
+};
+constexpr Pragma kWriterPragmas[] = {
+    {"PRAGMA synchronous = FULL", "PRAGMA synchronous", 2},
+    {"PRAGMA wal_autocheckpoint = 1000", "PRAGMA wal_autocheckpoint", 1000},
+    {"PRAGMA journal_size_limit = 67108864", "PRAGMA journal_size_limit", 67108864},
+};
+constexpr Pragma kReaderPragmas[] = {{"PRAGMA query_only = ON", "PRAGMA query_only", 1}};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
+  sqlite3* handle = nullptr;
+  const int flags = mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  const int code = sqlite3_open_v2(path.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  if (handle == nullptr) return absl::ResourceExhaustedError("out of memory opening the database");
+  std::unique_ptr<Database> db(new Database(handle));
+  if (code != SQLITE_OK) {
+    return absl::FailedPreconditionError(absl::StrCat("cannot open database ", path, ": ", sqlite3_errmsg(handle)));
+  }
+  if (absl::Status status = db->Configure(mode); !status.ok()) {
+    return absl::Status(status.code(), absl::StrCat("database ", path, ": ", status.message()));
+  }
+  return db;
+}
+
+Database::~Database() {
+  for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+  sqlite3_close(db_);
+}
+
+absl::Status Database::Configure(Mode mode) {
+  sqlite3_extended_result_codes(db_, 1);
+  sqlite3_busy_timeout(db_, kBusyTimeoutMs);
+  int defensive = 0;
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_DEFENSIVE, 1, &defensive);
+  if (defensive != 1) return absl::FailedPreconditionError("SQLite has no defensive mode");
+
+  auto apply = [this](const Pragma& pragma) -> absl::Status {
+    if (absl::Status status = Execute(pragma.set); !status.ok()) return status;
+    absl::StatusOr<int64_t> value = QueryInt(pragma.get);
+    if (!value.ok()) return value.status();
+    if (*value == pragma.value) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat(pragma.set, " did not take effect"));
+  };
+  if (mode == Mode::kReadWrite) {
+    if (absl::Status status = Execute("PRAGMA journal_mode = WAL"); !status.ok()) return status;
+    for (const Pragma& pragma : kWriterPragmas) {
+      if (absl::Status status = apply(pragma); !status.ok()) return status;
+    }
+  } else {
+    for (const Pragma& pragma : kReaderPragmas) {
+      if (absl::Status status = apply(pragma); !status.ok()) return status;
+    }
+  }
+  for (const Pragma& pragma : kPragmas) {
+    if (absl::Status status = apply(pragma); !status.ok()) return status;
+  }
+  Query journal(*this, "PRAGMA journal_mode");
+  if (!journal.Next() || journal.Text(0) != "wal") {
+    return absl::FailedPreconditionError("its file system does not support SQLite's write-ahead log (WAL)");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Database::Execute(const char* sql) { return ToStatus(sqlite3_exec(db_, sql, nullptr, nullptr, nullptr)); }
+
+absl::StatusOr<int64_t> Database::QueryInt(const char* sql) {
+  Query query(*this, sql);
+  if (query.Next()) return query.Int(0);
+  return query.status().ok() ? absl::InternalError(absl::StrCat("no answer to ", sql)) : query.status();
+}
+
+absl::Status Database::ToStatus(int code) const {
+  const char* const message = sqlite3_errmsg(db_);
+  switch (code & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+      return absl::OkStatus();
+    case SQLITE_FULL:
+      return absl::ResourceExhaustedError("disk full: nothing was stored; free space and try again");
+    case SQLITE_IOERR:
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return absl::DataLossError(absl::StrCat("database failed: ", message, " (", code, ")"));
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return absl::UnavailableError(absl::StrCat("database is busy: ", message));
+    case SQLITE_CONSTRAINT:
+      if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY) {
+        return absl::AlreadyExistsError(message);
+      }
+      return absl::FailedPreconditionError(message);
+    default:
+      return absl::InternalError(absl::StrCat("database: ", message, " (", code, ")"));
+  }
+}
+
+absl::StatusOr<sqlite3_stmt*> Database::Prepared(const char* sql) {
+  sqlite3_stmt*& statement = statements_[sql];
+  if (statement == nullptr) {
+    const int code = sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+    if (code != SQLITE_OK) return ToStatus(code);
+  }
+  return statement;
+}
+
+bool Query::Next() {
+  if (!status_.ok()) return false;
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code != SQLITE_DONE) status_ = db_.ToStatus(code);
+  return false;
+}
+
+double Query::Real(int column) {
+  if (sqlite3_column_type(statement_, column) == SQLITE_NULL) return std::numeric_limits<double>::quiet_NaN();
+  return sqlite3_column_double(statement_, column);
+}
+
+std::string_view Query::Bytes(int column) {
+  const void* const data = sqlite3_column_blob(statement_, column);
+  return {static_cast<const char*>(data), static_cast<size_t>(sqlite3_column_bytes(statement_, column))};
+}
+
+std::string Query::Text(int column) { return std::string(Bytes(column)); }
+
+void Query::BindText(int index, std::string_view text) {
+  // A null pointer would bind NULL.
+  Check(sqlite3_bind_text64(statement_, index, text.data() == nullptr ? "" : text.data(), text.size(), SQLITE_STATIC,
+                            SQLITE_UTF8));
+}
+
+}  // namespace sink::store

@@ -1,0 +1,119 @@
+// One SQLite connection: opened with settings that are read back, statements prepared once, result codes as statuses.
+// Owned by SqliteStore. Not thread-safe: one thread at a time.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace sink::store {
+
+class Database {
+ public:
+  enum class Mode { kReadWrite, kReadOnly };
+
+  // Creates the file in kReadWrite. FAILED_PRECONDITION when a setting does not hold after it was made, or when this
+  // SQLite lacks what the schema needs.
+  static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path, Mode mode);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  // Runs statements that bind nothing and return nothing: schema, BEGIN, COMMIT.
+  absl::Status Execute(const char* sql);
+  absl::StatusOr<int64_t> QueryInt(const char* sql);
+  // SQLite undoes the whole transaction by itself after some errors (a full disk is one).
+  bool InTransaction() const { return sqlite3_get_autocommit(db_) == 0; }
+
+  // RESOURCE_EXHAUSTED full; DATA_LOSS I/O error or damage; ALREADY_EXISTS unique; FAILED_PRECONDITION other
+  // constraints and triggers; INTERNAL the rest.
+  absl::Status ToStatus(int code) const;
+  // The statement, prepared at first use. `sql` must be a literal: it is the key.
+  absl::StatusOr<sqlite3_stmt*> Prepared(const char* sql);
+  sqlite3* handle() { return db_; }
+
+ private:
+  explicit Database(sqlite3* db) : db_(db) {}
+  absl::Status Configure(Mode mode);
+
+  sqlite3* const db_;
+  absl::flat_hash_map<const char*, sqlite3_stmt*> statements_;
+};
+
+// Binds as a BLOB; text binds as TEXT.
+struct Blob {
+  std::string_view bytes;
+};
+
+// One run of a prepared statement: binds ?1, ?2, ... from the arguments, steps, and resets it at the end of its scope.
+//   Query query(db, kSql, id);
+//   while (query.Next()) use(query.Int(0));
+//   return query.status();
+// Texts and blobs are not copied: they must outlive the query. One query of a statement at a time.
+class Query {
+ public:
+  template <typename... Args>
+  Query(Database& db, const char* sql, const Args&... args) : db_(db) {
+    absl::StatusOr<sqlite3_stmt*> statement = db.Prepared(sql);
+    if (!statement.ok()) {
+      status_ = statement.status();
+      return;
+    }
+    statement_ = *statement;
+    int index = 0;
+    (Bind(++index, args), ...);
+  }
+  ~Query() {
+    if (statement_ == nullptr) return;
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+  }
+  Query(const Query&) = delete;
+  Query& operator=(const Query&) = delete;
+
+  // False at the end and after an error.
+  bool Next();
+  // Runs a statement that returns no row.
+  absl::Status Run() {
+    Next();
+    return status_;
+  }
+  const absl::Status& status() const { return status_; }
+
+  int64_t Int(int column) { return sqlite3_column_int64(statement_, column); }
+  double Real(int column);  // NULL is NaN, which SQLite cannot store
+  std::string Text(int column);
+  std::string_view Bytes(int column);  // until the next step
+
+ private:
+  template <typename T>
+  void Bind(int index, const T& value) {
+    if constexpr (std::is_floating_point_v<T>) {
+      Check(sqlite3_bind_double(statement_, index, value));
+    } else if constexpr (std::is_enum_v<T> || std::is_integral_v<T>) {
+      Check(sqlite3_bind_int64(statement_, index, static_cast<int64_t>(value)));
+    } else if constexpr (std::is_same_v<T, Blob>) {
+      Check(sqlite3_bind_blob64(statement_, index, value.bytes.data(), value.bytes.size(), SQLITE_STATIC));
+    } else {
+      BindText(index, value);
+    }
+  }
+  void BindText(int index, std::string_view text);
+  void Check(int code) {
+    if (code != SQLITE_OK && status_.ok()) status_ = db_.ToStatus(code);
+  }
+
+  Database& db_;
+  sqlite3_stmt* statement_ = nullptr;
+  absl::Status status_;
+};
+
+}  // namespace sink::store

@@ -1,0 +1,451 @@
+// Reading rows. Columns are named, never *, and read by position with one running index.
+#include <cstring>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "coordinator/store/metric_filter.h"
+#include "coordinator/store/sqlite_transaction.h"
+
+namespace sink::store {
+namespace {
+
+#define SINK_JOB_COLUMNS                                                                                       \
+  "j.seq, j.id, j.home_sweep, j.generation, j.state, j.phase, j.attempt, j.worker, j.fence, j.lease_id, "      \
+  "j.worker_id, j.session, j.poll, j.failure_class, j.message, j.step, j.max_steps, j.tokens, "                \
+  "j.tokens_per_second, j.latest, j.event_cursor, j.start_step, j.restarts_without_progress, j.budget_infra, " \
+  "j.budget_out_of_memory, j.budget_nan, j.budget_user, j.failures_infra, j.failures_out_of_memory, "          \
+  "j.failures_nan, j.failures_user, j.devices, j.priority, j.max_time_ms, j.delayed, j.cancel_requested, "     \
+  "j.timed_out, j.created_ms, j.queued_ms, j.started_ms, j.finished_ms "
+constexpr int kJobColumns = 41;
+
+constexpr char kGetJob[] = "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.id = ?1";
+constexpr char kLiveJobs[] = "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.state BETWEEN 2 AND 6 ORDER BY j.seq";
+constexpr char kListJobs[] =
+    "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.seq > ?1 AND (?2 >> j.state) & 1 ORDER BY j.seq LIMIT ?3";
+constexpr char kListSweepJobs[] =
+    "SELECT " SINK_JOB_COLUMNS
+    ", m.position, m.first, m.experiment, m.label FROM memberships AS m CROSS JOIN jobs AS j ON j.seq = m.job "
+    "WHERE m.sweep = ?1 AND m.position > ?2 AND (?3 >> j.state) & 1 ORDER BY m.position";
+constexpr char kPositionOf[] =
+    "SELECT m.position FROM memberships AS m JOIN jobs AS j ON j.seq = m.job "
+    "WHERE m.sweep = ?1 AND j.id = ?2 AND m.first = 1";
+constexpr char kMemberships[] =
+    "SELECT sweep, experiment, label, position FROM memberships WHERE job = ?1 ORDER BY sweep, position";
+constexpr char kQueueHead[] =
+    "SELECT id, home_sweep, devices, priority, seq FROM jobs INDEXED BY jobs_ready "
+    "WHERE state = 1 AND delayed = 0 AND (home_sweep, devices) > (?1, ?2) "
+    "ORDER BY home_sweep, devices, priority DESC, seq LIMIT 1";
+constexpr char kAttemptsOf[] =
+    "SELECT attempt, generation, fence, lease_id, worker_id, worker, state, job_state, failure_class, message, "
+    "started_ms, finished_ms FROM attempts WHERE job = ?1 AND attempt BETWEEN ?2 AND ?3 ORDER BY attempt";
+constexpr char kTailLogs[] =
+    "SELECT id, time_ms, attempt, level, text FROM (SELECT id, time_ms, attempt, level, text FROM logs WHERE job = ?1 "
+    "ORDER BY id DESC LIMIT ?2) ORDER BY id";
+constexpr char kWorkers[] =
+    "SELECT id, name, address, session, devices, device_kind, version, last_seen_ms FROM workers "
+    "WHERE ?1 = '' OR id = ?1 ORDER BY name, id";
+
+Job ReadJob(Query& row) {
+  int c = 1;  // after seq
+  Job job;
+  job.id = row.Text(c++);
+  job.home_sweep = row.Text(c++);
+  job.generation = static_cast<int>(row.Int(c++));
+  job.state = static_cast<JobState>(row.Int(c++));
+  job.phase = static_cast<JobState>(row.Int(c++));
+  job.attempt = static_cast<int>(row.Int(c++));
+  job.worker = row.Text(c++);
+  job.holder.fence = static_cast<uint64_t>(row.Int(c++));
+  job.holder.lease_id = row.Text(c++);
+  job.holder.worker_id = row.Text(c++);
+  job.holder.session = row.Text(c++);
+  job.holder.poll = static_cast<uint64_t>(row.Int(c++));
+  job.failure_class = static_cast<FailureClass>(row.Int(c++));
+  job.message = row.Text(c++);
+  job.progress.step = row.Int(c++);
+  job.progress.max_steps = row.Int(c++);
+  job.progress.tokens = row.Int(c++);
+  job.progress.tokens_per_second = row.Real(c++);
+  job.progress.latest = LatestValues::FromText(row.Text(c++));
+  job.event_cursor = static_cast<uint64_t>(row.Int(c++));
+  job.start_step = row.Int(c++);
+  job.restarts_without_progress = static_cast<int>(row.Int(c++));
+  for (FailureCounts* counts : {&job.retry_budget, &job.failures}) {
+    for (int* count : {&counts->infra, &counts->out_of_memory, &counts->nan, &counts->user}) {
+      *count = static_cast<int>(row.Int(c++));
+    }
+  }
+  job.devices = static_cast<int>(row.Int(c++));
+  job.priority = static_cast<int>(row.Int(c++));
+  job.max_time_ms = row.Int(c++);
+  job.delayed = row.Int(c++) != 0;
+  job.cancel_requested = row.Int(c++) != 0;
+  job.timed_out = row.Int(c++) != 0;
+  job.created_ms = row.Int(c++);
+  job.queued_ms = row.Int(c++);
+  job.started_ms = row.Int(c++);
+  job.finished_ms = row.Int(c++);
+  return job;
+}
+
+absl::StatusOr<std::vector<Job>> ReadJobs(Query& rows) {
+  std::vector<Job> jobs;
+  while (rows.Next()) jobs.push_back(ReadJob(rows));
+  if (!rows.status().ok()) return rows.status();
+  return jobs;
+}
+
+absl::StatusOr<std::vector<std::string>> ReadTexts(Query& rows) {
+  std::vector<std::string> texts;
+  while (rows.Next()) texts.push_back(rows.Text(0));
+  if (!rows.status().ok()) return rows.status();
+  return texts;
+}
+
+absl::StatusOr<std::vector<LogLine>> ReadLogLines(Query& rows) {
+  std::vector<LogLine> lines;
+  while (rows.Next()) {
+    lines.push_back({.cursor = rows.Int(0),
+                     .time_ms = rows.Int(1),
+                     .attempt = static_cast<int>(rows.Int(2)),
+                     .level = rows.Text(3),
+                     .text = rows.Text(4)});
+  }
+  if (!rows.status().ok()) return rows.status();
+  return lines;
+}
+
+absl::StatusOr<std::vector<Attempt>> ReadAttempts(Query& rows, const std::string& job_id) {
+  std::vector<Attempt> attempts;
+  while (rows.Next()) {
+    attempts.push_back({.job_id = job_id,
+                        .attempt = static_cast<int>(rows.Int(0)),
+                        .generation = static_cast<int>(rows.Int(1)),
+                        .fence = static_cast<uint64_t>(rows.Int(2)),
+                        .lease_id = rows.Text(3),
+                        .worker_id = rows.Text(4),
+                        .worker = rows.Text(5),
+                        .state = static_cast<AttemptState>(rows.Int(6)),
+                        .job_state = static_cast<JobState>(rows.Int(7)),
+                        .failure_class = static_cast<FailureClass>(rows.Int(8)),
+                        .message = rows.Text(9),
+                        .started_ms = rows.Int(10),
+                        .finished_ms = rows.Int(11)});
+  }
+  if (!rows.status().ok()) return rows.status();
+  return attempts;
+}
+
+absl::StatusOr<std::vector<Worker>> ReadWorkers(Query& rows) {
+  std::vector<Worker> workers;
+  while (rows.Next()) {
+    workers.push_back({.id = rows.Text(0),
+                       .name = rows.Text(1),
+                       .address = rows.Text(2),
+                       .session = rows.Text(3),
+                       .devices = static_cast<int>(rows.Int(4)),
+                       .device_kind = rows.Text(5),
+                       .version = rows.Text(6),
+                       .last_seen_ms = rows.Int(7)});
+  }
+  if (!rows.status().ok()) return rows.status();
+  return workers;
+}
+
+// A bit for each wanted state; all of them when none is named.
+int64_t StateBits(const std::vector<JobState>& states) {
+  int64_t bits = 0;
+  for (JobState state : states) bits |= int64_t{1} << static_cast<int>(state);
+  return bits == 0 ? -1 : bits;
+}
+
+absl::Status NoJob(const std::string& id) { return absl::NotFoundError(absl::StrCat("no job ", id)); }
+absl::Status NoSweep(const std::string& name) { return absl::NotFoundError(absl::StrCat("no sweep ", name)); }
+
+}  // namespace
+
+absl::StatusOr<int64_t> SqliteTransaction::SeqOf(const std::string& job_id) {
+  Query query(db_, "SELECT seq FROM jobs WHERE id = ?1", job_id);
+  if (query.Next()) return query.Int(0);
+  return query.status().ok() ? NoJob(job_id) : query.status();
+}
+
+absl::StatusOr<Job> SqliteTransaction::GetJob(const std::string& id) {
+  Query query(db_, kGetJob, id);
+  if (!query.Next()) return query.status().ok() ? NoJob(id) : query.status();
+  Job job = ReadJob(query);
+  Query places(db_, kMemberships, query.Int(0));
+  while (places.Next()) {
+    job.sweeps.push_back({places.Text(0), places.Text(1), places.Text(2), static_cast<int>(places.Int(3))});
+  }
+  if (!places.status().ok()) return places.status();
+  return job;
+}
+
+absl::StatusOr<std::string> SqliteTransaction::GetConfig(const std::string& job_id) {
+  Query query(db_, "SELECT c.json FROM configs AS c JOIN jobs AS j ON j.seq = c.job WHERE j.id = ?1", job_id);
+  if (query.Next()) return query.Text(0);
+  return query.status().ok() ? NoJob(job_id) : query.status();
+}
+
+absl::StatusOr<std::vector<std::string>> SqliteTransaction::FindJobs(const std::string& prefix) {
+  const std::string end = prefix + '~';  // after every hex digit
+  Query query(db_, "SELECT id FROM jobs WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2", prefix, end);
+  return ReadTexts(query);
+}
+
+absl::StatusOr<std::vector<Job>> SqliteTransaction::ListJobs(const JobQuery& query) {
+  const int64_t states = StateBits(query.states);
+  if (!query.sweep.empty()) return ListSweepJobs(query, states);
+  int64_t after = 0;
+  if (!query.after.empty()) {
+    absl::StatusOr<int64_t> seq = SeqOf(query.after);
+    if (!seq.ok()) return seq.status();
+    after = *seq;
+  }
+  Query rows(db_, kListJobs, after, states, query.limit == 0 ? -1 : query.limit);
+  return ReadJobs(rows);
+}
+
+absl::StatusOr<std::vector<Job>> SqliteTransaction::ListSweepJobs(const JobQuery& query, int64_t states) {
+  int64_t after = -1;
+  if (!query.after.empty()) {
+    Query position(db_, kPositionOf, query.sweep, query.after);
+    if (!position.Next()) return position.status().ok() ? NoJob(query.after) : position.status();
+    after = position.Int(0);
+  }
+  std::vector<Job> jobs;
+  absl::flat_hash_map<std::string, size_t> place;  // filled when a job first turns up twice
+  Query rows(db_, kListSweepJobs, query.sweep, after, states);
+  while (rows.Next()) {
+    Membership membership{query.sweep, rows.Text(kJobColumns + 2), rows.Text(kJobColumns + 3),
+                          static_cast<int>(rows.Int(kJobColumns))};
+    if (rows.Int(kJobColumns + 1) == 1) {
+      if (query.limit > 0 && jobs.size() == static_cast<size_t>(query.limit)) break;
+      jobs.push_back(ReadJob(rows));
+      jobs.back().sweeps.push_back(std::move(membership));
+      continue;
+    }
+    for (size_t i = place.size(); i < jobs.size(); ++i) place[jobs[i].id] = i;
+    const auto earlier = place.find(rows.Text(1));
+    if (earlier != place.end()) jobs[earlier->second].sweeps.push_back(std::move(membership));
+  }
+  if (!rows.status().ok()) return rows.status();
+  return jobs;
+}
+
+absl::StatusOr<std::vector<Job>> SqliteTransaction::LiveJobs() {
+  Query rows(db_, kLiveJobs);
+  return ReadJobs(rows);
+}
+
+absl::StatusOr<int> SqliteTransaction::CountLive(const std::string& home_sweep) {
+  Query query(db_, "SELECT COUNT(*) FROM jobs WHERE home_sweep = ?1 AND state BETWEEN 2 AND 6", home_sweep);
+  if (!query.Next()) return query.status();
+  return static_cast<int>(query.Int(0));
+}
+
+absl::StatusOr<std::vector<QueueHead>> SqliteTransaction::QueueHeads() {
+  std::vector<QueueHead> heads;
+  QueueHead last;
+  last.devices = -1;
+  for (;;) {
+    Query query(db_, kQueueHead, last.sweep, last.devices);
+    if (!query.Next()) {
+      if (!query.status().ok()) return query.status();
+      return heads;
+    }
+    last = {query.Text(0), query.Text(1), static_cast<int>(query.Int(2)), static_cast<int>(query.Int(3)), query.Int(4)};
+    heads.push_back(last);
+  }
+}
+
+absl::StatusOr<std::vector<std::string>> SqliteTransaction::DelayedJobs() {
+  Query query(db_, "SELECT id FROM jobs WHERE delayed = 1 ORDER BY id");
+  return ReadTexts(query);
+}
+
+absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> SqliteTransaction::CountJobs() {
+  std::vector<std::pair<JobState, int64_t>> counts;
+  Query query(db_, "SELECT state, jobs FROM counts WHERE sweep = '' ORDER BY state");
+  while (query.Next()) counts.emplace_back(static_cast<JobState>(query.Int(0)), query.Int(1));
+  if (!query.status().ok()) return query.status();
+  return counts;
+}
+
+absl::Status SqliteTransaction::FillCounts(Sweep* sweep) {
+  Query query(db_, "SELECT state, jobs FROM counts WHERE sweep = ?1 AND jobs > 0 ORDER BY state", sweep->name);
+  while (query.Next()) {
+    sweep->jobs_by_state.emplace_back(static_cast<JobState>(query.Int(0)), static_cast<int>(query.Int(1)));
+    sweep->jobs += static_cast<int>(query.Int(1));
+  }
+  return query.status();
+}
+
+absl::StatusOr<Sweep> SqliteTransaction::GetSweep(const std::string& name) {
+  Query query(db_, "SELECT name, created_ms, max_parallel FROM sweeps WHERE name = ?1", name);
+  if (!query.Next()) return query.status().ok() ? NoSweep(name) : query.status();
+  Sweep sweep{.name = query.Text(0), .created_ms = query.Int(1), .max_parallel = static_cast<int>(query.Int(2))};
+  if (absl::Status status = FillCounts(&sweep); !status.ok()) return status;
+  return sweep;
+}
+
+absl::StatusOr<std::vector<Sweep>> SqliteTransaction::ListSweeps() {
+  std::vector<Sweep> sweeps;
+  Query query(db_, "SELECT name, created_ms, max_parallel FROM sweeps ORDER BY name");
+  while (query.Next()) {
+    sweeps.push_back(
+        {.name = query.Text(0), .created_ms = query.Int(1), .max_parallel = static_cast<int>(query.Int(2))});
+    if (absl::Status status = FillCounts(&sweeps.back()); !status.ok()) return status;
+  }
+  if (!query.status().ok()) return query.status();
+  return sweeps;
+}
+
+absl::StatusOr<std::vector<std::string>> SqliteTransaction::SweepJobIds(const std::string& name) {
+  Query query(db_,
+              "SELECT j.id FROM memberships AS m JOIN jobs AS j ON j.seq = m.job "
+              "WHERE m.sweep = ?1 AND m.first = 1 ORDER BY m.position",
+              name);
+  return ReadTexts(query);
+}
+
+absl::StatusOr<std::vector<Attempt>> SqliteTransaction::ListAttempts(const std::string& job_id) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  Query rows(db_, kAttemptsOf, *seq, 0, INT32_MAX);
+  return ReadAttempts(rows, job_id);
+}
+
+absl::StatusOr<Attempt> SqliteTransaction::GetAttempt(const std::string& job_id, int attempt) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  Query rows(db_, kAttemptsOf, *seq, attempt, attempt);
+  absl::StatusOr<std::vector<Attempt>> attempts = ReadAttempts(rows, job_id);
+  if (!attempts.ok()) return attempts.status();
+  if (attempts->empty()) return absl::NotFoundError(absl::StrCat("job ", job_id, " has no attempt ", attempt));
+  return attempts->front();
+}
+
+absl::StatusOr<std::vector<Checkpoint>> SqliteTransaction::ListCheckpoints(const std::string& job_id) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  std::vector<Checkpoint> checkpoints;
+  Query rows(db_,
+             "SELECT step, attempt, fence, manifest_hash, files, committed_ms FROM checkpoints WHERE job = ?1 "
+             "ORDER BY step DESC",
+             *seq);
+  while (rows.Next()) {
+    checkpoints.push_back({.job_id = job_id,
+                           .step = rows.Int(0),
+                           .attempt = static_cast<int>(rows.Int(1)),
+                           .fence = static_cast<uint64_t>(rows.Int(2)),
+                           .manifest_hash = rows.Text(3),
+                           .files = DecodeFiles(rows.Bytes(4)),
+                           .committed_ms = rows.Int(5)});
+  }
+  if (!rows.status().ok()) return rows.status();
+  return checkpoints;
+}
+
+absl::StatusOr<std::vector<MetricPoint>> SqliteTransaction::ListMetrics(const std::string& job_id,
+                                                                        const MetricQuery& query) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  std::vector<MetricPoint> points;
+  Query rows(db_,
+             "SELECT id, name, step, value, attempt FROM metrics WHERE job = ?1 AND id > ?2 AND step >= ?3 ORDER BY id",
+             *seq, query.after, query.from_step);
+  while (points.size() < static_cast<size_t>(query.limit) && rows.Next()) {
+    if (!WantsMetric(query.names, rows.Bytes(1))) continue;
+    points.push_back({rows.Int(0), rows.Text(1), rows.Int(2), rows.Real(3), static_cast<int>(rows.Int(4))});
+  }
+  if (!rows.status().ok()) return rows.status();
+  return points;
+}
+
+absl::StatusOr<std::vector<Heatmap>> SqliteTransaction::ListHeatmaps(const std::string& job_id) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  std::vector<Heatmap> heatmaps;
+  Query rows(db_, "SELECT name, step, attempt, layers, heads, cells FROM heatmaps WHERE job = ?1 ORDER BY name, step",
+             *seq);
+  while (rows.Next()) {
+    Heatmap heatmap{.name = rows.Text(0),
+                    .step = rows.Int(1),
+                    .attempt = static_cast<int>(rows.Int(2)),
+                    .layers = static_cast<int>(rows.Int(3)),
+                    .heads = static_cast<int>(rows.Int(4))};
+    const std::string_view cells = rows.Bytes(5);
+    heatmap.values.resize(cells.size() / sizeof(double));
+    if (!heatmap.values.empty())
+      std::memcpy(heatmap.values.data(), cells.data(), heatmap.values.size() * sizeof(double));
+    heatmaps.push_back(std::move(heatmap));
+  }
+  if (!rows.status().ok()) return rows.status();
+  return heatmaps;
+}
+
+absl::StatusOr<std::vector<LogLine>> SqliteTransaction::ListLogs(const std::string& job_id, int64_t after, int limit) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  Query rows(db_, "SELECT id, time_ms, attempt, level, text FROM logs WHERE job = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+             *seq, after, limit);
+  return ReadLogLines(rows);
+}
+
+absl::StatusOr<std::vector<LogLine>> SqliteTransaction::TailLogs(const std::string& job_id, int lines) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  Query rows(db_, kTailLogs, *seq, lines);
+  return ReadLogLines(rows);
+}
+
+absl::StatusOr<Worker> SqliteTransaction::GetWorker(const std::string& id) {
+  if (id.empty()) return absl::NotFoundError("no worker without an id");
+  Query rows(db_, kWorkers, id);
+  absl::StatusOr<std::vector<Worker>> workers = ReadWorkers(rows);
+  if (!workers.ok()) return workers.status();
+  if (workers->empty()) return absl::NotFoundError(absl::StrCat("no worker ", id, ": register first"));
+  return workers->front();
+}
+
+absl::StatusOr<std::vector<Worker>> SqliteTransaction::ListWorkers() {
+  Query rows(db_, kWorkers, "");
+  return ReadWorkers(rows);
+}
+
+absl::StatusOr<std::optional<RequestRecord>> SqliteTransaction::FindRequest(const std::string& request_id) {
+  Query query(db_, "SELECT request_id, body_hash, response FROM requests WHERE request_id = ?1", request_id);
+  if (query.Next()) return RequestRecord{query.Text(0), query.Text(1), query.Text(2)};
+  if (!query.status().ok()) return query.status();
+  return std::nullopt;
+}
+
+absl::StatusOr<uint64_t> SqliteTransaction::GetEpoch() {
+  absl::StatusOr<int64_t> epoch = db_.QueryInt("SELECT value FROM meta WHERE name = 'epoch'");
+  if (!epoch.ok()) return epoch.status();
+  return static_cast<uint64_t>(*epoch);
+}
+
+std::string EncodeFiles(const std::vector<CheckpointFile>& files) {
+  std::string text;
+  for (const CheckpointFile& file : files) absl::StrAppend(&text, file.name, " ", file.size, " ", file.xxh3, "\n");
+  return text;
+}
+
+std::vector<CheckpointFile> DecodeFiles(std::string_view text) {
+  std::vector<CheckpointFile> files;
+  for (absl::string_view line : absl::StrSplit(absl::string_view(text.data(), text.size()), '\n', absl::SkipEmpty())) {
+    const std::vector<std::string> fields = absl::StrSplit(line, ' ');
+    CheckpointFile file;
+    if (fields.size() != 3 || !absl::SimpleAtoi(fields[1], &file.size)) continue;
+    file.name = fields[0];
+    file.xxh3 = fields[2];
+    files.push_back(std::move(file));
+  }
+  return files;
+}
+
+}  // namespace sink::store

@@ -1,0 +1,166 @@
+// The write loop: take what callers have queued, run each body in a savepoint, commit once, then answer them all. While
+// one commit waits for the disk the next group gathers, so the rate grows with the number of callers.
+#include "coordinator/store/sqlite_store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/store/schema.h"
+
+namespace sink::store {
+namespace {
+
+constexpr size_t kMaxGroup = 512;
+constexpr std::chrono::milliseconds kMaxGatherTime(2);
+
+// Returns a descriptor whose lock goes with the process.
+absl::StatusOr<int> LockFolder(const std::string& folder) {
+  const std::string path = absl::StrCat(folder, "/lock");
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return absl::FailedPreconditionError(absl::StrCat("cannot open ", path, ": ", std::strerror(errno)));
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    char owner[32] = {};
+    const ssize_t size = pread(fd, owner, sizeof(owner) - 1, 0);
+    close(fd);
+    return absl::FailedPreconditionError(absl::StrCat("another coordinator (process ", size > 0 ? owner : "unknown",
+                                                      ") uses ", folder, ": stop it, or choose another data folder"));
+  }
+  const std::string pid = absl::StrCat(getpid());
+  if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {
+    // Only the message of a second coordinator is poorer.
+  }
+  return fd;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string& folder, const Options& options) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) return absl::FailedPreconditionError(absl::StrCat("cannot create ", folder, ": ", error.message()));
+  absl::StatusOr<int> lock = LockFolder(folder);
+  if (!lock.ok()) return lock.status();
+
+  const std::string path = absl::StrCat(folder, "/sink.db");
+  absl::StatusOr<std::unique_ptr<Database>> writer = Database::Open(path, Database::Mode::kReadWrite);
+  absl::Status status = writer.status();
+  if (status.ok()) status = Migrate(**writer);
+  if (status.ok() && options.max_pages > 0) {
+    status = (*writer)->Execute(absl::StrCat("PRAGMA max_page_count = ", options.max_pages).c_str());
+  }
+  std::vector<std::unique_ptr<Database>> readers;
+  for (int i = 0; i < options.readers && status.ok(); ++i) {
+    absl::StatusOr<std::unique_ptr<Database>> reader = Database::Open(path, Database::Mode::kReadOnly);
+    status = reader.status();
+    if (status.ok()) readers.push_back(std::move(*reader));
+  }
+  if (!status.ok()) {
+    close(*lock);
+    return status;
+  }
+  return std::unique_ptr<SqliteStore>(new SqliteStore(*lock, std::move(*writer), std::move(readers)));
+}
+
+SqliteStore::SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Database>> readers)
+    : lock_fd_(lock_fd), writer_(std::move(writer)), readers_(std::move(readers)), thread_([this] { WriteLoop(); }) {}
+
+SqliteStore::~SqliteStore() {
+  {
+    MutexLock lock(&mutex_);
+    closing_ = true;
+    work_.SignalAll();
+  }
+  thread_.join();
+  close(lock_fd_);
+}
+
+absl::Status SqliteStore::Write(const std::function<absl::Status(Transaction&)>& body) {
+  Waiter waiter;
+  waiter.body = &body;
+  MutexLock lock(&mutex_);
+  if (closing_) return absl::UnavailableError("the coordinator is stopping");
+  queue_.push_back(&waiter);
+  work_.SignalAll();
+  while (!waiter.done) waiter.answered.Wait(&mutex_);
+  return waiter.status;
+}
+
+absl::Status SqliteStore::Read(const std::function<absl::Status(Snapshot&)>& body) {
+  std::unique_ptr<Database> db;
+  {
+    MutexLock lock(&readers_mutex_);
+    while (readers_.empty()) reader_free_.Wait(&readers_mutex_);
+    db = std::move(readers_.back());
+    readers_.pop_back();
+  }
+  absl::Status status = Query(*db, "BEGIN").Run();
+  if (status.ok()) {
+    SqliteTransaction snapshot(*db);
+    status = body(snapshot);
+    const absl::Status end = Query(*db, "COMMIT").Run();
+    if (status.ok()) status = end;
+  }
+  MutexLock lock(&readers_mutex_);
+  readers_.push_back(std::move(db));
+  reader_free_.SignalAll();
+  return status;
+}
+
+void SqliteStore::WriteLoop() {
+  while (Waiter* first = NextWaiter(/*wait=*/true)) CommitGroup(first);
+}
+
+SqliteStore::Waiter* SqliteStore::NextWaiter(bool wait) {
+  MutexLock lock(&mutex_);
+  while (wait && queue_.empty() && !closing_) work_.Wait(&mutex_);
+  if (queue_.empty()) return nullptr;
+  Waiter* const waiter = queue_.front();
+  queue_.pop_front();
+  return waiter;
+}
+
+void SqliteStore::CommitGroup(Waiter* first) {
+  const auto gather_until = std::chrono::steady_clock::now() + kMaxGatherTime;
+  std::vector<Waiter*> group;
+  absl::Status group_status = failure_.ok() ? Query(*writer_, "BEGIN IMMEDIATE").Run() : failure_;
+  for (Waiter* next = first; next != nullptr;) {
+    group.push_back(next);
+    if (group_status.ok()) next->status = RunBody(*next);
+    // A full disk undoes the whole transaction, with the bodies before; after damage nothing may be committed.
+    if (!writer_->InTransaction() || absl::IsDataLoss(next->status)) group_status.Update(next->status);
+    const bool more = group_status.ok() && group.size() < kMaxGroup && std::chrono::steady_clock::now() < gather_until;
+    next = more ? NextWaiter(/*wait=*/false) : nullptr;
+  }
+  if (group_status.ok()) group_status = Query(*writer_, "COMMIT").Run();
+  if (writer_->InTransaction()) Query(*writer_, "ROLLBACK").Run().IgnoreError();
+  if (absl::IsDataLoss(group_status)) failure_ = group_status;
+
+  MutexLock lock(&mutex_);
+  for (Waiter* waiter : group) {
+    if (waiter->status.ok()) waiter->status = group_status;
+    waiter->done = true;
+    waiter->answered.SignalAll();
+  }
+}
+
+absl::Status SqliteStore::RunBody(const Waiter& waiter) {
+  absl::Status status = Query(*writer_, "SAVEPOINT body").Run();
+  if (!status.ok()) return status;
+  SqliteTransaction transaction(*writer_);
+  status = (*waiter.body)(transaction);
+  if (!writer_->InTransaction()) return status.ok() ? absl::DataLossError("the transaction ended early") : status;
+  if (!status.ok()) {
+    const absl::Status undone = Query(*writer_, "ROLLBACK TO body").Run();
+    if (!undone.ok()) return undone;
+  }
+  const absl::Status released = Query(*writer_, "RELEASE body").Run();
+  return status.ok() ? released : status;
+}
+
+}  // namespace sink::store

@@ -1,0 +1,70 @@
+// The coordinator's store on disk: one SQLite file in a folder that one process owns. One thread writes and checkpoints
+// (SQLite before 3.51.3 may lose data when two connections do) and commits the bodies of many callers together; a few
+// read-only connections serve Read. Any thread may call it.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "coordinator/job/mutex.h"
+#include "coordinator/store/job_store.h"
+#include "coordinator/store/sqlite_db.h"
+#include "coordinator/store/sqlite_transaction.h"
+
+namespace sink::store {
+
+class SqliteStore final : public JobStore {
+ public:
+  struct Options {
+    int readers = 4;        // reads at once; further ones wait
+    int64_t max_pages = 0;  // of 4 KiB: the database may not grow beyond; 0: no limit but the disk
+  };
+
+  // Creates the folder and the database where they do not exist. FAILED_PRECONDITION: another process has the folder,
+  // or the database is newer than this program, or its settings cannot be made safe.
+  static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const std::string& folder, const Options& options);
+  static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const std::string& folder) {
+    return Open(folder, Options());
+  }
+  ~SqliteStore() override;  // finishes what was accepted
+
+  absl::Status Write(const std::function<absl::Status(Transaction&)>& body) override;
+  absl::Status Read(const std::function<absl::Status(Snapshot&)>& body) override;
+
+ private:
+  // A caller of Write, waiting on its own stack.
+  struct Waiter {
+    const std::function<absl::Status(Transaction&)>* body = nullptr;
+    absl::Status status;
+    bool done = false;
+    CondVar answered;
+  };
+
+  SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Database>> readers);
+
+  void WriteLoop();
+  Waiter* NextWaiter(bool wait);  // null when there is none (or, waiting, when the store closes)
+  void CommitGroup(Waiter* first);
+  absl::Status RunBody(const Waiter& waiter);
+
+  const int lock_fd_;
+  const std::unique_ptr<Database> writer_;  // write thread only
+  absl::Status failure_;                    // write thread only: DATA_LOSS once the disk has failed
+
+  Mutex mutex_;
+  CondVar work_;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<Waiter*> queue_ ABSL_GUARDED_BY(mutex_);
+
+  Mutex readers_mutex_;
+  CondVar reader_free_;
+  std::vector<std::unique_ptr<Database>> readers_ ABSL_GUARDED_BY(readers_mutex_);  // those not in use
+
+  std::thread thread_;  // last: starts when all else is made
+};
+
+}  // namespace sink::store

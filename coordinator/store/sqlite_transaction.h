@@ -1,0 +1,73 @@
+// The rows of job_store.h in SQLite: one object a connection, used for both Snapshot (on a read-only connection) and
+// Transaction. Owned by SqliteStore, which begins and ends the transactions; one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "coordinator/store/job_store.h"
+#include "coordinator/store/sqlite_db.h"
+
+namespace sink::store {
+
+class SqliteTransaction final : public Transaction {
+ public:
+  explicit SqliteTransaction(Database& db) : db_(db) {}
+
+  // Snapshot: sqlite_reads.cc.
+  absl::StatusOr<Job> GetJob(const std::string& id) override;
+  absl::StatusOr<std::string> GetConfig(const std::string& job_id) override;
+  absl::StatusOr<std::vector<std::string>> FindJobs(const std::string& prefix) override;
+  absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query) override;
+  absl::StatusOr<std::vector<Job>> LiveJobs() override;
+  absl::StatusOr<int> CountLive(const std::string& home_sweep) override;
+  absl::StatusOr<std::vector<QueueHead>> QueueHeads() override;
+  absl::StatusOr<std::vector<std::string>> DelayedJobs() override;
+  absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> CountJobs() override;
+  absl::StatusOr<Sweep> GetSweep(const std::string& name) override;
+  absl::StatusOr<std::vector<Sweep>> ListSweeps() override;
+  absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) override;
+  absl::StatusOr<std::vector<Attempt>> ListAttempts(const std::string& job_id) override;
+  absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) override;
+  absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) override;
+  absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) override;
+  absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) override;
+  absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) override;
+  absl::StatusOr<std::vector<LogLine>> TailLogs(const std::string& job_id, int lines) override;
+  absl::StatusOr<Worker> GetWorker(const std::string& id) override;
+  absl::StatusOr<std::vector<Worker>> ListWorkers() override;
+  absl::StatusOr<std::optional<RequestRecord>> FindRequest(const std::string& request_id) override;
+  absl::StatusOr<uint64_t> GetEpoch() override;
+
+  // Transaction: sqlite_writes.cc.
+  absl::Status InsertJob(const Job& job, const std::string& config_json) override;
+  absl::Status UpdateJob(const Job& job) override;
+  absl::Status UpdateProgress(const Job& job) override;
+  absl::Status PutSweep(const Sweep& sweep) override;
+  absl::Status SetMemberships(const std::string& sweep,
+                              const std::vector<std::pair<std::string, Membership>>& members) override;
+  absl::Status PutAttempt(const Attempt& attempt) override;
+  absl::Status PutCheckpoint(const Checkpoint& checkpoint) override;
+  absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) override;
+  absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) override;
+  absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) override;
+  absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) override;
+  absl::Status PutWorker(const Worker& worker) override;
+  absl::Status PutRequest(const RequestRecord& record) override;
+  absl::Status SetEpoch(uint64_t epoch) override;
+
+ private:
+  absl::StatusOr<int64_t> SeqOf(const std::string& job_id);  // jobs.seq
+  absl::StatusOr<std::vector<Job>> ListSweepJobs(const JobQuery& query, int64_t states);
+  absl::Status FillCounts(Sweep* sweep);
+
+  Database& db_;
+};
+
+// Checkpoint files as the checkpoints table keeps them: "name size xxh3" lines.
+std::string EncodeFiles(const std::vector<CheckpointFile>& files);
+std::vector<CheckpointFile> DecodeFiles(std::string_view text);
+
+}  // namespace sink::store

@@ -1,0 +1,207 @@
+// Changing rows.
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/store/sqlite_transaction.h"
+
+namespace sink::store {
+namespace {
+
+constexpr int kRequestsKept = 10'000;
+
+constexpr char kInsertJob[] =
+    "INSERT INTO jobs (id, home_sweep, generation, state, phase, attempt, worker, fence, lease_id, worker_id, session, "
+    "poll, failure_class, message, step, max_steps, tokens, tokens_per_second, latest, event_cursor, start_step, "
+    "restarts_without_progress, budget_infra, budget_out_of_memory, budget_nan, budget_user, failures_infra, "
+    "failures_out_of_memory, failures_nan, failures_user, devices, priority, max_time_ms, delayed, cancel_requested, "
+    "timed_out, created_ms, queued_ms, started_ms, finished_ms) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, "
+    "?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40)";
+constexpr char kUpdateJob[] =
+    "UPDATE jobs SET generation = ?2, state = ?3, phase = ?4, attempt = ?5, worker = ?6, fence = ?7, lease_id = ?8, "
+    "worker_id = ?9, session = ?10, poll = ?11, failure_class = ?12, message = ?13, step = ?14, max_steps = ?15, "
+    "tokens = ?16, tokens_per_second = ?17, latest = ?18, event_cursor = ?19, start_step = ?20, "
+    "restarts_without_progress = ?21, budget_infra = ?22, budget_out_of_memory = ?23, budget_nan = ?24, "
+    "budget_user = ?25, failures_infra = ?26, failures_out_of_memory = ?27, failures_nan = ?28, failures_user = ?29, "
+    "devices = ?30, priority = ?31, max_time_ms = ?32, delayed = ?33, cancel_requested = ?34, timed_out = ?35, "
+    "queued_ms = ?36, started_ms = ?37, finished_ms = ?38 WHERE id = ?1";
+constexpr char kUpdateProgress[] =
+    "UPDATE jobs SET step = ?2, max_steps = ?3, tokens = ?4, tokens_per_second = ?5, latest = ?6, event_cursor = ?7, "
+    "start_step = ?8 WHERE id = ?1 RETURNING seq";
+constexpr char kPutSweep[] =
+    "INSERT INTO sweeps (name, created_ms, max_parallel) VALUES (?1, ?2, ?3) "
+    "ON CONFLICT (name) DO UPDATE SET max_parallel = excluded.max_parallel";
+constexpr char kInsertMembership[] =
+    "INSERT INTO memberships (sweep, position, job, first, experiment, label) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+constexpr char kPutAttempt[] =
+    "INSERT INTO attempts (job, attempt, generation, fence, lease_id, worker_id, worker, state, job_state, "
+    "failure_class, message, started_ms, finished_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) "
+    "ON CONFLICT (job, attempt) DO UPDATE SET generation = excluded.generation, fence = excluded.fence, "
+    "lease_id = excluded.lease_id, worker_id = excluded.worker_id, worker = excluded.worker, state = excluded.state, "
+    "job_state = excluded.job_state, failure_class = excluded.failure_class, message = excluded.message, "
+    "started_ms = excluded.started_ms, finished_ms = excluded.finished_ms";
+constexpr char kPutCheckpoint[] =
+    "INSERT INTO checkpoints (job, step, attempt, fence, manifest_hash, files, committed_ms) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (job, step) DO UPDATE SET attempt = excluded.attempt, "
+    "fence = excluded.fence, manifest_hash = excluded.manifest_hash, files = excluded.files, "
+    "committed_ms = excluded.committed_ms";
+constexpr char kPutMetric[] =
+    "INSERT INTO metrics (job, name, step, value, attempt) VALUES (?1, ?2, ?3, ?4, ?5) "
+    "ON CONFLICT (job, name, step) DO UPDATE SET value = excluded.value, attempt = excluded.attempt";
+constexpr char kPutHeatmap[] =
+    "INSERT INTO heatmaps (job, name, step, attempt, layers, heads, cells) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+    "ON CONFLICT (job, name, step) DO UPDATE SET attempt = excluded.attempt, layers = excluded.layers, "
+    "heads = excluded.heads, cells = excluded.cells";
+constexpr char kAppendLog[] = "INSERT INTO logs (job, time_ms, attempt, level, text) VALUES (?1, ?2, ?3, ?4, ?5)";
+constexpr char kPutWorker[] =
+    "INSERT INTO workers (id, name, address, session, devices, device_kind, version, last_seen_ms) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
+    "address = excluded.address, session = excluded.session, devices = excluded.devices, "
+    "device_kind = excluded.device_kind, version = excluded.version, last_seen_ms = excluded.last_seen_ms";
+
+absl::Status NoJob(const std::string& id) { return absl::NotFoundError(absl::StrCat("no job ", id)); }
+
+}  // namespace
+
+absl::Status SqliteTransaction::InsertJob(const Job& job, const std::string& config_json) {
+  if (job.state != JobState::kQueued || job.generation != 1) {
+    return absl::InvalidArgumentError(absl::StrCat("job ", job.id, " must begin QUEUED, in generation 1"));
+  }
+  const Progress& p = job.progress;
+  const FailureCounts& budget = job.retry_budget;
+  const FailureCounts& failures = job.failures;
+  Query query(db_, kInsertJob, job.id, job.home_sweep, job.generation, job.state, job.phase, job.attempt, job.worker,
+              job.holder.fence, job.holder.lease_id, job.holder.worker_id, job.holder.session, job.holder.poll,
+              job.failure_class, job.message, p.step, p.max_steps, p.tokens, p.tokens_per_second, p.latest.text(),
+              job.event_cursor, job.start_step, job.restarts_without_progress, budget.infra, budget.out_of_memory,
+              budget.nan, budget.user, failures.infra, failures.out_of_memory, failures.nan, failures.user, job.devices,
+              job.priority, job.max_time_ms, job.delayed, job.cancel_requested, job.timed_out, job.created_ms,
+              job.queued_ms, job.started_ms, job.finished_ms);
+  if (absl::Status status = query.Run(); !status.ok()) return status;
+  const int64_t seq = sqlite3_last_insert_rowid(db_.handle());
+  return Query(db_, "INSERT INTO configs (job, json) VALUES (?1, ?2)", seq, config_json).Run();
+}
+
+absl::Status SqliteTransaction::UpdateJob(const Job& job) {
+  {
+    Query query(db_, "SELECT state, generation FROM jobs WHERE id = ?1", job.id);
+    if (!query.Next()) return query.status().ok() ? NoJob(job.id) : query.status();
+    const auto state = static_cast<JobState>(query.Int(0));
+    const int generation = static_cast<int>(query.Int(1));
+    if (!IsLegal(state, generation, job.state, job.generation)) return IllegalTransition(job, state, generation);
+  }
+  const Progress& p = job.progress;
+  const FailureCounts& budget = job.retry_budget;
+  const FailureCounts& failures = job.failures;
+  return Query(db_, kUpdateJob, job.id, job.generation, job.state, job.phase, job.attempt, job.worker, job.holder.fence,
+               job.holder.lease_id, job.holder.worker_id, job.holder.session, job.holder.poll, job.failure_class,
+               job.message, p.step, p.max_steps, p.tokens, p.tokens_per_second, p.latest.text(), job.event_cursor,
+               job.start_step, job.restarts_without_progress, budget.infra, budget.out_of_memory, budget.nan,
+               budget.user, failures.infra, failures.out_of_memory, failures.nan, failures.user, job.devices,
+               job.priority, job.max_time_ms, job.delayed, job.cancel_requested, job.timed_out, job.queued_ms,
+               job.started_ms, job.finished_ms)
+      .Run();
+}
+
+absl::Status SqliteTransaction::UpdateProgress(const Job& job) {
+  const Progress& p = job.progress;
+  Query query(db_, kUpdateProgress, job.id, p.step, p.max_steps, p.tokens, p.tokens_per_second, p.latest.text(),
+              job.event_cursor, job.start_step);
+  if (query.Next()) return query.Run();
+  return query.status().ok() ? NoJob(job.id) : query.status();
+}
+
+absl::Status SqliteTransaction::PutSweep(const Sweep& sweep) {
+  return Query(db_, kPutSweep, sweep.name, sweep.created_ms, sweep.max_parallel).Run();
+}
+
+absl::Status SqliteTransaction::SetMemberships(const std::string& sweep,
+                                               const std::vector<std::pair<std::string, Membership>>& members) {
+  if (absl::Status status = Query(db_, "DELETE FROM memberships WHERE sweep = ?1", sweep).Run(); !status.ok()) {
+    return status;
+  }
+  absl::flat_hash_set<int64_t> seen;
+  for (const auto& [job_id, membership] : members) {
+    absl::StatusOr<int64_t> seq = SeqOf(job_id);
+    if (!seq.ok()) return seq.status();
+    const bool first = seen.insert(*seq).second;
+    absl::Status status =
+        Query(db_, kInsertMembership, sweep, membership.index, *seq, first, membership.experiment, membership.label)
+            .Run();
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::PutAttempt(const Attempt& attempt) {
+  absl::StatusOr<int64_t> seq = SeqOf(attempt.job_id);
+  if (!seq.ok()) return seq.status();
+  return Query(db_, kPutAttempt, *seq, attempt.attempt, attempt.generation, attempt.fence, attempt.lease_id,
+               attempt.worker_id, attempt.worker, attempt.state, attempt.job_state, attempt.failure_class,
+               attempt.message, attempt.started_ms, attempt.finished_ms)
+      .Run();
+}
+
+absl::Status SqliteTransaction::PutCheckpoint(const Checkpoint& checkpoint) {
+  absl::StatusOr<int64_t> seq = SeqOf(checkpoint.job_id);
+  if (!seq.ok()) return seq.status();
+  const std::string files = EncodeFiles(checkpoint.files);
+  return Query(db_, kPutCheckpoint, *seq, checkpoint.step, checkpoint.attempt, checkpoint.fence,
+               checkpoint.manifest_hash, files, checkpoint.committed_ms)
+      .Run();
+}
+
+absl::Status SqliteTransaction::DeleteCheckpoint(const std::string& job_id, int64_t step) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  return Query(db_, "DELETE FROM checkpoints WHERE job = ?1 AND step = ?2", *seq, step).Run();
+}
+
+absl::Status SqliteTransaction::PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  for (const MetricPoint& point : points) {
+    absl::Status status = Query(db_, kPutMetric, *seq, point.name, point.step, point.value, point.attempt).Run();
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::PutHeatmap(const std::string& job_id, const Heatmap& heatmap) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  const Blob cells{{reinterpret_cast<const char*>(heatmap.values.data()), heatmap.values.size() * sizeof(double)}};
+  return Query(db_, kPutHeatmap, *seq, heatmap.name, heatmap.step, heatmap.attempt, heatmap.layers, heatmap.heads,
+               cells)
+      .Run();
+}
+
+absl::Status SqliteTransaction::AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  for (const LogLine& line : lines) {
+    absl::Status status = Query(db_, kAppendLog, *seq, line.time_ms, line.attempt, line.level, line.text).Run();
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::PutWorker(const Worker& worker) {
+  return Query(db_, kPutWorker, worker.id, worker.name, worker.address, worker.session, worker.devices,
+               worker.device_kind, worker.version, worker.last_seen_ms)
+      .Run();
+}
+
+absl::Status SqliteTransaction::PutRequest(const RequestRecord& record) {
+  absl::Status status = Query(db_, "INSERT INTO requests (request_id, body_hash, response) VALUES (?1, ?2, ?3)",
+                              record.request_id, record.body_hash, record.response)
+                            .Run();
+  if (!status.ok()) return status;
+  const int64_t oldest = sqlite3_last_insert_rowid(db_.handle()) - kRequestsKept;
+  return Query(db_, "DELETE FROM requests WHERE seq <= ?1", oldest).Run();
+}
+
+absl::Status SqliteTransaction::SetEpoch(uint64_t epoch) {
+  return Query(db_, "UPDATE meta SET value = ?1 WHERE name = 'epoch'", epoch).Run();
+}
+
+}  // namespace sink::store
