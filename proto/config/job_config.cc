@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxBytes = 64 * 1024;
-constexpr double kLarge = 9007199254740992.0;  // 2^53: integers beyond it do not survive JSON
+constexpr double kLarge = 9007199254740991.0;  // 2^53 - 1: every integer up to it survives JSON and a double
 
 // Calls v(path, member, min, max) for numbers and v(path, member, choices) for strings, once per field.
 template <typename Config, typename Visitor>
@@ -100,7 +100,7 @@ struct Printer {
 
 std::string Number(double x) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.12g", x);
+  std::snprintf(text, sizeof text, "%.16g", x);
   return text;
 }
 
@@ -129,6 +129,8 @@ struct Reader {
     if (!(x >= min && x <= max)) return Fail(field, "must be between " + Number(min) + " and " + Number(max)), false;
     return true;
   }
+  // -0 and 0 are one number, so they must not print as two.
+  static double Canonical(const json& value) { return value.get<double>() + 0.0; }
   void operator()(const char* field, std::string& out, const std::vector<std::string>& choices) {
     const json* value = Find(field);
     if (!value) return;
@@ -154,13 +156,13 @@ struct Reader {
   }
   void operator()(const char* field, double& out, double min, double max) {
     const json* value = Find(field);
-    if (value && Bounded(field, *value, min, max)) out = value->get<double>();
+    if (value && Bounded(field, *value, min, max)) out = Canonical(*value);
   }
   void operator()(const char* field, std::optional<double>& out, double min, double max) {
     const json* value = Find(field);
     if (!value) return;
     if (value->is_null()) return out.reset();
-    if (Bounded(field, *value, min, max)) out = value->get<double>();
+    if (Bounded(field, *value, min, max)) out = Canonical(*value);
   }
   void operator()(const char* field, std::vector<double>& out, double min, double max) {
     const json* value = Find(field);
@@ -170,14 +172,15 @@ struct Reader {
     std::vector<double> list;
     for (const json& element : *value) {
       if (!Bounded(field, element, min, max)) return;
-      list.push_back(element.get<double>());
+      list.push_back(Canonical(element));
     }
     out = std::move(list);
   }
 };
 
-// The first leaf of `value` that is not a field, as a dotted path; empty when there is none.
-std::string FindUnknown(const json& value, const std::string& prefix) {
+// The first thing in `value` that is no field, as (path, error); both empty when there is none. A key with a dot is
+// never a field: "train.seed" at the top would look like one and be read by nobody.
+std::pair<std::string, std::string> FindUnknown(const json& value, const std::string& prefix) {
   for (const auto& [key, child] : value.items()) {
     const std::string path = prefix.empty() ? key : prefix + "." + key;
     bool leaf = false, group = false;
@@ -185,11 +188,12 @@ std::string FindUnknown(const json& value, const std::string& prefix) {
       leaf |= field.path == path;
       group |= field.path.compare(0, path.size() + 1, path + ".") == 0;
     }
+    if (key.find('.') != std::string::npos || (!leaf && !group)) return {path, "no such field"};
     if (leaf) continue;
-    if (!group || !child.is_object()) return path;
-    if (std::string unknown = FindUnknown(child, path); !unknown.empty()) return unknown;
+    if (!child.is_object()) return {path, "must be an object"};
+    if (auto unknown = FindUnknown(child, path); !unknown.second.empty()) return unknown;
   }
-  return "";
+  return {"", ""};
 }
 
 std::string Hex128(XXH128_hash_t hash) {
@@ -215,7 +219,7 @@ JobConfigResult ParseJobConfig(std::string_view text) {
   if (text.size() > kMaxBytes) return {std::nullopt, "", "the configuration is over 64 KiB"};
   const json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (root.is_discarded() || !root.is_object()) return {std::nullopt, "", "the configuration is not a JSON object"};
-  if (std::string unknown = FindUnknown(root, ""); !unknown.empty()) return {std::nullopt, unknown, "no such field"};
+  if (const auto [path, error] = FindUnknown(root, ""); !error.empty()) return {std::nullopt, path, error};
   JobConfig config;
   Reader reader{root, "", ""};
   VisitFields(config, reader);
@@ -227,7 +231,7 @@ JobConfigResult ParseJobConfig(std::string_view text) {
 std::string PrintJobConfig(const JobConfig& config) {
   Printer printer;
   VisitFields(config, printer);
-  return printer.root.dump();
+  return printer.root.dump(-1, ' ', false, json::error_handler_t::replace);  // never throws
 }
 
 std::string JobId(const JobConfig& config) {
@@ -289,26 +293,34 @@ ModelConfigResult ParseHuggingFaceConfig(std::string_view text) {
     if (root.contains(flag) && root[flag] != false) return refuse(std::string(flag) + " is not supported");
   if (root.contains("hidden_act") && root["hidden_act"] != "silu") return refuse("hidden_act must be \"silu\"");
   if (root.contains("rope_scaling") && !root["rope_scaling"].is_null()) return refuse("rope_scaling is not supported");
-  // The same field list and bounds as a job's model part.
-  json model = json::object();
+  // The same field list and bounds as a job's model part. null stands for the default, as in Hugging Face.
+  json model = {{"rms_norm_eps", 1e-6}};  // LlamaConfig's own default, which is not ours
   for (const FieldInfo& field : JobConfigFields()) {
     if (field.path.rfind("model.", 0) != 0) continue;
     const std::string name = field.path.substr(6);
-    if (root.contains(name))
+    const bool optional = name == "num_key_value_heads" || name == "rms_norm_eps" || name == "rope_theta";
+    if (root.contains(name) && !(optional && root[name].is_null()))
       model[name] = root[name];
-    else if (name != "num_key_value_heads" && name != "rms_norm_eps" && name != "rope_theta")
+    else if (!optional)
       return refuse("no field \"" + name + "\"");
   }
+  if (root.contains("rope_parameters") && !root["rope_parameters"].is_null()) {  // transformers 5 keeps theta here
+    const json& rope = root["rope_parameters"];
+    if (!rope.is_object() || (rope.contains("rope_type") && rope["rope_type"] != "default"))
+      return refuse("rope_parameters: only rope_type \"default\" is supported");
+    if (rope.contains("rope_theta")) model["rope_theta"] = rope["rope_theta"];
+  }
+  // A job around the model that the model's own checks can fail, and no others.
   JobConfig config;
   const json wrapped = {{"model", model}};
   Reader reader{wrapped, "", ""};
   VisitFields(config, reader);
-  config.train.sequence_length = config.eval.tokens = 2;
-  config.eval.positions = 1;
+  config.train.sequence_length = config.eval.tokens = config.eval.positions = 1;
   config.data.fixed_token_id = 0;
-  config.model.max_position_embeddings = std::max<int64_t>(config.model.max_position_embeddings, 2);
   if (reader.error.empty()) std::tie(reader.path, reader.error) = CheckJobConfig(config);
-  if (!reader.error.empty()) return refuse(reader.path + " " + reader.error);
+  if (!reader.error.empty()) return refuse(reader.path.substr(std::string("model.").size()) + " " + reader.error);
+  if (root.contains("head_dim") && !root["head_dim"].is_null() && root["head_dim"] != config.model.head_dim())
+    return refuse("head_dim must be hidden_size / num_attention_heads");
   return {config.model, ""};
 }
 

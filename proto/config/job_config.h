@@ -118,7 +118,8 @@ struct ModelConfigResult {
   std::optional<ModelConfig> config;
   std::string error;
 };
-// Reads such a config.json; fields it does not need are ignored, other model types and biases are refused by name.
+// Reads such a config.json. Fields it does not need are ignored; what would change the forward pass (another model
+// type, biases, tied embeddings, scaled RoPE, a head_dim of its own) is refused by name.
 ModelConfigResult ParseHuggingFaceConfig(std::string_view json);
 
 }  // namespace sink
