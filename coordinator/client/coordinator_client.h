@@ -2,8 +2,8 @@
 // deadlines, retries and messages that say which address was meant. Owns one channel, which connects on the first call
 // and reconnects by itself. Every method blocks; any thread may call any method at any time.
 //
-// Errors: what the service answered (see proto/sink/v1), or UNAVAILABLE "cannot reach the coordinator at HOST:PORT: ...",
-// DEADLINE_EXCEEDED "... did not answer within ...", CANCELLED after CancelCalls().
+// Errors: what the service answered (see proto/sink/v1), or UNAVAILABLE "cannot reach the coordinator at HOST:PORT:
+// ...", DEADLINE_EXCEEDED "... did not answer within ...", CANCELLED after CancelCalls().
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,77 @@
+// See calls.h.
+#include "coordinator/client/calls.h"
+
+#include <algorithm>
+#include <random>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace sink {
+namespace {
+
+constexpr absl::Duration kFirstPause = absl::Milliseconds(200);
+constexpr absl::Duration kLongestPause = absl::Seconds(7);
+
+}  // namespace
+
+void Calls::CancelAll() {
+  std::lock_guard lock(mutex_);
+  cancelled_ = true;
+  for (grpc::ClientContext* context : in_progress_) context->TryCancel();
+  cancelled_changed_.notify_all();
+}
+
+Calls::Try::Try(Calls& calls, absl::Duration deadline) : calls_(calls), deadline_(deadline) {
+  if (deadline != absl::InfiniteDuration()) context_.set_deadline(absl::ToChronoTime(absl::Now() + deadline));
+  std::lock_guard lock(calls_.mutex_);
+  calls_.in_progress_.insert(&context_);
+  if (calls_.cancelled_) context_.TryCancel();
+}
+
+Calls::Try::~Try() {
+  std::lock_guard lock(calls_.mutex_);
+  calls_.in_progress_.erase(&context_);
+}
+
+// absl::StatusCode was made with gRPC's numbers, so that a cast is the whole table in this direction;
+// coordinator/service/grpc_status.h has the other.
+absl::Status Calls::Try::Result(const grpc::Status& status) const {
+  if (status.ok()) return absl::OkStatus();
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  const std::string& address = calls_.options_.address;
+  switch (code) {
+    case absl::StatusCode::kUnavailable:
+      return absl::UnavailableError(absl::StrCat("cannot reach the coordinator at ", address, ": ",
+                                                 status.error_message(),
+                                                 "; is it running? start it with `sink-coordinator --data DIR`"));
+    case absl::StatusCode::kDeadlineExceeded:
+      return absl::DeadlineExceededError(
+          absl::StrCat("the coordinator at ", address, " did not answer within ", absl::FormatDuration(deadline_)));
+    default:
+      return absl::Status(code, status.error_message());
+  }
+}
+
+absl::Status Calls::WithRetries(absl::FunctionRef<absl::Status()> call, absl::FunctionRef<bool()> may_repeat) {
+  const absl::Time end = absl::Now() + options_.retry_for;
+  absl::Duration pause = kFirstPause;
+  std::mt19937 random(std::random_device{}());
+  std::uniform_real_distribution<double> share(0.5, 1.0);
+  for (;;) {
+    const absl::Status status = call();
+    const absl::Duration left = end - absl::Now();
+    if (!absl::IsUnavailable(status) || !may_repeat() || left <= absl::ZeroDuration()) return status;
+    // Half of the pause is chance, so that clients which lost the same coordinator do not come back in step.
+    if (!PauseUnlessCancelled(std::min(left, pause * share(random)))) return status;
+    pause = std::min(2 * pause, kLongestPause);
+  }
+}
+
+bool Calls::PauseUnlessCancelled(absl::Duration pause) {
+  std::unique_lock lock(mutex_);
+  return !cancelled_changed_.wait_for(lock, absl::ToChronoNanoseconds(pause), [this] { return cancelled_; });
+}
+
+}  // namespace sink

@@ -1,0 +1,208 @@
+// See coordinator_client.h.
+#include "coordinator/client/coordinator_client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/client/calls.h"
+#include "sink/v1/client.grpc.pb.h"
+#include "sink/v1/worker.grpc.pb.h"
+
+namespace sink {
+namespace {
+
+using ClientStub = v1::ClientService::Stub;
+using WorkerStub = v1::WorkerService::Stub;
+
+constexpr size_t kChunkBytes = 256 * 1024;
+constexpr int kMaxReceiveBytes = 128 << 20;  // the status of a sweep of 100,000 jobs
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);  // also how long one connection attempt may take
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 7'000);
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);     // retries are Calls' business alone
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a proxy for the web must not see loopback calls
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+absl::Status CheckAddress(absl::string_view address) {
+  const size_t colon = address.rfind(':');
+  int port = 0;
+  if (colon == absl::string_view::npos || colon == 0 || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
+      port < 1 || port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", address, "\" is not an address of a coordinator; write host:port, e.g. 127.0.0.1:7070"));
+  }
+  return absl::OkStatus();
+}
+
+// Reads one chunk at `offset`; shorter than kChunkBytes only at the end of the file.
+absl::Status ReadChunk(int fd, const std::string& path, uint64_t offset, std::string* data) {
+  data->resize(kChunkBytes);
+  size_t filled = 0;
+  while (filled < kChunkBytes) {
+    const ssize_t n = pread(fd, data->data() + filled, kChunkBytes - filled, static_cast<off_t>(offset + filled));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("read ", path));
+    if (n == 0) break;
+    filled += static_cast<size_t>(n);
+  }
+  data->resize(filled);
+  return absl::OkStatus();
+}
+
+// Sends the file from `message->offset()` to its end. False once the stream is broken.
+absl::StatusOr<bool> SendFile(int fd, const std::string& path, v1::WriteCheckpointRequest* message,
+                              grpc::ClientWriter<v1::WriteCheckpointRequest>* writer) {
+  for (uint64_t offset = message->offset();;) {
+    if (absl::Status read = ReadChunk(fd, path, offset, message->mutable_data()); !read.ok()) return read;
+    const bool last = message->data().size() < kChunkBytes;
+    message->set_offset(offset);
+    offset += message->data().size();
+    if (!writer->Write(*message)) return false;
+    if (last) return writer->WritesDone();
+    message->clear_lease();  // only the first message says who writes what
+    message->clear_worker_id();
+  }
+}
+
+}  // namespace
+
+class CoordinatorClient::Impl {
+ public:
+  explicit Impl(ClientOptions options)
+      : options(std::move(options)),
+        calls(this->options),
+        channel(MakeChannel(this->options.address)),
+        client(channel),
+        worker(channel) {}
+
+  const ClientOptions options;
+  Calls calls;
+  const std::shared_ptr<grpc::Channel> channel;
+  ClientStub client;
+  WorkerStub worker;
+};
+
+absl::StatusOr<std::unique_ptr<CoordinatorClient>> CoordinatorClient::Create(ClientOptions options) {
+  if (absl::Status status = CheckAddress(options.address); !status.ok()) return status;
+  return std::unique_ptr<CoordinatorClient>(new CoordinatorClient(std::make_unique<Impl>(std::move(options))));
+}
+
+CoordinatorClient::CoordinatorClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+CoordinatorClient::~CoordinatorClient() = default;
+
+void CoordinatorClient::CancelCalls() { impl_->calls.CancelAll(); }
+const std::string& CoordinatorClient::address() const { return impl_->options.address; }
+
+absl::StatusOr<v1::SubmitSweepResponse> CoordinatorClient::SubmitSweep(const v1::SubmitSweepRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::SubmitSweep, request);
+}
+absl::StatusOr<v1::ListSweepsResponse> CoordinatorClient::ListSweeps(const v1::ListSweepsRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::ListSweeps, request);
+}
+absl::StatusOr<v1::GetSweepResponse> CoordinatorClient::GetSweep(const v1::GetSweepRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::GetSweep, request);
+}
+absl::StatusOr<v1::ListJobsResponse> CoordinatorClient::ListJobs(const v1::ListJobsRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::ListJobs, request);
+}
+absl::StatusOr<v1::GetJobResponse> CoordinatorClient::GetJob(const v1::GetJobRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::GetJob, request);
+}
+absl::StatusOr<v1::CancelResponse> CoordinatorClient::Cancel(const v1::CancelRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::Cancel, request);
+}
+absl::StatusOr<v1::RetryResponse> CoordinatorClient::Retry(const v1::RetryRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::Retry, request);
+}
+absl::StatusOr<v1::ListWorkersResponse> CoordinatorClient::ListWorkers(const v1::ListWorkersRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::ListWorkers, request);
+}
+absl::StatusOr<v1::ListCheckpointsResponse> CoordinatorClient::ListCheckpoints(
+    const v1::ListCheckpointsRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::ListCheckpoints, request);
+}
+
+absl::Status CoordinatorClient::WatchSweep(const v1::WatchSweepRequest& request,
+                                           Receiver<v1::GetSweepResponse> receive) {
+  return impl_->calls.Stream(impl_->client, &ClientStub::WatchSweep, request, absl::InfiniteDuration(), receive);
+}
+absl::Status CoordinatorClient::ReadLogs(const v1::ReadLogsRequest& request, Receiver<v1::LogLine> receive) {
+  return impl_->calls.Stream(impl_->client, &ClientStub::ReadLogs, request,
+                             request.follow() ? absl::InfiniteDuration() : impl_->options.transfer_deadline, receive);
+}
+absl::Status CoordinatorClient::ReadMetrics(const v1::ReadMetricsRequest& request, Receiver<v1::MetricPoints> receive) {
+  return impl_->calls.Stream(impl_->client, &ClientStub::ReadMetrics, request, impl_->options.transfer_deadline,
+                             receive);
+}
+absl::Status CoordinatorClient::DownloadCheckpoint(const v1::DownloadCheckpointRequest& request,
+                                                   Receiver<v1::CheckpointChunk> receive) {
+  return impl_->calls.Stream(impl_->client, &ClientStub::DownloadCheckpoint, request, impl_->options.transfer_deadline,
+                             receive);
+}
+
+absl::StatusOr<v1::RegisterResponse> CoordinatorClient::Register(const v1::RegisterRequest& request) {
+  return impl_->calls.Unary(impl_->worker, &WorkerStub::Register, request);
+}
+absl::StatusOr<v1::LeaseResponse> CoordinatorClient::Lease(const v1::LeaseRequest& request) {
+  return impl_->calls.Unary(impl_->worker, &WorkerStub::Lease, request);
+}
+absl::StatusOr<v1::HeartbeatResponse> CoordinatorClient::Heartbeat(const v1::HeartbeatRequest& request) {
+  return impl_->calls.Unary(impl_->worker, &WorkerStub::Heartbeat, request);
+}
+absl::StatusOr<v1::ReportResponse> CoordinatorClient::Report(const v1::ReportRequest& request) {
+  return impl_->calls.Unary(impl_->worker, &WorkerStub::Report, request);
+}
+absl::StatusOr<v1::BeginCheckpointResponse> CoordinatorClient::BeginCheckpoint(
+    const v1::BeginCheckpointRequest& request) {
+  return impl_->calls.Unary(impl_->worker, &WorkerStub::BeginCheckpoint, request);
+}
+absl::StatusOr<v1::CommitCheckpointResponse> CoordinatorClient::CommitCheckpoint(
+    const v1::CommitCheckpointRequest& request) {
+  return impl_->calls.Unary(impl_->worker, &WorkerStub::CommitCheckpoint, request,
+                            impl_->options.transfer_deadline);  // hashes every byte again
+}
+absl::Status CoordinatorClient::FetchCheckpoint(const v1::FetchCheckpointRequest& request,
+                                                Receiver<v1::CheckpointChunk> receive) {
+  return impl_->calls.Stream(impl_->worker, &WorkerStub::FetchCheckpoint, request, impl_->options.transfer_deadline,
+                             receive);
+}
+absl::StatusOr<v1::FinishResponse> CoordinatorClient::Finish(const v1::FinishRequest& request) {
+  return impl_->calls.Unary(impl_->worker, &WorkerStub::Finish, request);
+}
+
+absl::StatusOr<v1::WriteCheckpointResponse> CoordinatorClient::WriteCheckpointFile(
+    const v1::WriteCheckpointRequest& first, const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+  v1::WriteCheckpointResponse response;
+  Calls::Try attempt(impl_->calls, impl_->options.transfer_deadline);
+  auto writer = impl_->worker.WriteCheckpoint(attempt.context(), &response);
+  v1::WriteCheckpointRequest message = first;
+  const absl::StatusOr<bool> sent = SendFile(fd, path, &message, writer.get());
+  close(fd);
+  if (!sent.ok()) attempt.context()->TryCancel();
+  const absl::Status status = attempt.Result(writer->Finish());
+  if (!sent.ok()) return sent.status();  // our own disk's fault, not the cancelled call's
+  if (!status.ok()) return status;
+  return response;
+}
+
+}  // namespace sink
