@@ -26,7 +26,7 @@ inline constexpr int64_t kFilesPerShuffle = 8;
 struct LoaderOptions {
   std::string folder;              // the packed set
   std::string split = "train";     // "train" or "valid"
-  std::string domain;              // only this domain's files; empty: all
+  std::string domain = "";         // only this domain's files; empty: all
   int64_t sequence_length = 2048;  // a block of B tokens gives floor((B - 1) / sequence_length) windows
   double fraction = 1.0;           // of the split's files, in (0, 1]
   uint64_t seed = 42;

@@ -127,6 +127,7 @@ class Parser {
     }
     std::sort(spec_.vocab.begin(), spec_.vocab.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
     for (int byte = 0; byte < 256; ++byte) {
+      if (byte == 0xc0 || byte == 0xc1 || byte >= 0xf5) continue;  // never in UTF-8; GPT-NeoX has no tokens for them
       if (!id_of_text_.contains(ByteCharacter(byte))) {
         Refuse("a vocabulary without the byte " + std::to_string(byte));
       }

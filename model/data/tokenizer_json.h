@@ -34,7 +34,7 @@ struct BpeSpec {
   bool add_prefix_space = false;
   std::vector<std::string> patterns;  // regexes applied one after another; matches and what lies between are words
   bool ignore_merges = false;         // a word that is a token is taken whole
-  std::vector<BpeToken> vocab;        // by id; all 256 single bytes are among them
+  std::vector<BpeToken> vocab;        // by id; every byte of UTF-8 is among them
   std::vector<BpeMerge> merges;
   std::vector<AddedToken> added;
   int32_t eos_id = 0;  // <|endoftext|>, <|end_of_text|> or </s>

@@ -1,0 +1,209 @@
+// Tokenizers: the ids of Hugging Face's `tokenizers` on its golden texts, round trips of random Unicode, long inputs,
+// and what is refused by name.
+#include "model/data/tokenizer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <vector>
+
+#include "model/data/splitter.h"
+#include "model/data/tokenizer_json.h"
+#include "tests/model/data/files.h"
+
+namespace sink::data {
+namespace {
+
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+std::string Golden(const std::string& path) {
+  const char* source = std::getenv("SINK_SOURCE_DIR");
+  return (source == nullptr ? std::string(".") : std::string(source)) + "/tests/golden/tokenizers/" + path;
+}
+
+std::vector<int32_t> IdsOf(Tokenizer* tokenizer, std::string_view text) {
+  std::vector<int32_t> ids;
+  tokenizer->Encode(text, &ids);
+  return ids;
+}
+
+void ExpectGoldenIds(Tokenizer* tokenizer, const std::string& expected_json) {
+  const Json cases = Json::parse(ReadText(expected_json));
+  ASSERT_GT(cases.size(), 30u);
+  for (const Json& each : cases) {
+    const auto text = each.at("text").get<std::string>();
+    EXPECT_EQ(IdsOf(tokenizer, text), each.at("ids").get<std::vector<int32_t>>()) << each.at("text");
+  }
+}
+
+// Text that mixes what tokenizers trip over: spaces, digits, contractions, marks, CJK, emoji, control characters.
+std::string RandomText(std::mt19937* random) {
+  static const char* const kPieces[] = {" ",      "  ",     "\n",     "\t",          "'s", "'LL",  "the",
+                                        "Ing",    "42",     "7",      "!?",          "-",  "é",    "e\u0301",
+                                        "日",     "本",     "😀",      "\u200d",      "ß",  "Ω",    "\u00a0",
+                                        "\u3000", "_",      "\u0301", "ﬁ",           "ا",  "\x01", "<|endoftext|>",
+                                        "\u180e", "\u0085", "한",     "\u1112\u1161"};
+  std::string text;
+  const int pieces = static_cast<int>((*random)() % 30);
+  for (int i = 0; i < pieces; ++i) text += kPieces[(*random)() % std::size(kPieces)];
+  return text;
+}
+
+TEST(BpeTokenizer, Gpt2StyleGivesGoldenIds) {
+  ExpectGoldenIds(OpenTokenizer(Golden("gpt2_style/tokenizer.json")).get(), Golden("gpt2_style/expected.json"));
+}
+
+TEST(BpeTokenizer, Llama3StyleGivesGoldenIds) {
+  ExpectGoldenIds(OpenTokenizer(Golden("llama3_style/tokenizer.json")).get(), Golden("llama3_style/expected.json"));
+}
+
+TEST(BpeTokenizer, GptNeoxGivesGoldenIds) {
+  const char* path = std::getenv("SINK_GPT_NEOX_TOKENIZER");
+  if (path == nullptr) {
+    GTEST_SKIP() << "set SINK_GPT_NEOX_TOKENIZER to GPT-NeoX's tokenizer.json, which is not part of this project";
+  }
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(path);
+  EXPECT_EQ(tokenizer->vocab_size(), 50277);
+  EXPECT_EQ(tokenizer->eos_id(), 0);
+  ExpectGoldenIds(tokenizer.get(), Golden("gpt_neox/expected.json"));
+}
+
+TEST(BpeTokenizer, DecodingGivesBackTheNormalFormOfRandomText) {
+  const std::unique_ptr<Tokenizer> nfc = OpenTokenizer(Golden("gpt2_style/tokenizer.json"));
+  const std::unique_ptr<Tokenizer> raw = OpenTokenizer(Golden("llama3_style/tokenizer.json"));
+  std::mt19937 random(1);
+  for (int i = 0; i < 2000; ++i) {
+    const std::string text = RandomText(&random);
+    EXPECT_EQ(raw->Decode(IdsOf(raw.get(), text)), text);
+    // An added token splits the text before it is normalised.
+    if (text.find("<|endoftext|>") == std::string::npos) {
+      EXPECT_EQ(nfc->Decode(IdsOf(nfc.get(), text)), NormalizeNfc(text));
+    }
+  }
+}
+
+TEST(BpeTokenizer, CloneAndCacheGiveTheSameIds) {
+  const std::unique_ptr<Tokenizer> first = OpenTokenizer(Golden("gpt2_style/tokenizer.json"));
+  const std::unique_ptr<Tokenizer> clone = first->Clone();
+  std::mt19937 random(2);
+  for (int i = 0; i < 200; ++i) {
+    const std::string text = RandomText(&random);
+    const std::vector<int32_t> ids = IdsOf(first.get(), text);
+    EXPECT_EQ(IdsOf(first.get(), text), ids);
+    EXPECT_EQ(IdsOf(clone.get(), text), ids);
+  }
+}
+
+TEST(BpeTokenizer, MegabyteWithoutASpaceTakesNearlyLinearTime) {
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(Golden("gpt2_style/tokenizer.json"));
+  for (const char* letters : {"t", "th", " ", "!"}) {
+    std::string text;
+    while (text.size() < 1'000'000) text += letters;
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(tokenizer->Decode(IdsOf(tokenizer.get(), text)), text);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30)) << letters;  // quadratic: an hour
+  }
+}
+
+TEST(BpeTokenizer, IllFormedUtf8IsRefused) {
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(Golden("gpt2_style/tokenizer.json"));
+  for (const char* text : {"a\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
+    EXPECT_THAT(ErrorOf([&] { IdsOf(tokenizer.get(), text); }), HasSubstr("not UTF-8"));
+  }
+}
+
+TEST(BpeTokenizer, IdsOutsideTheVocabularyAreRefused) {
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(Golden("gpt2_style/tokenizer.json"));
+  for (const int32_t id : {-1, 1500}) {
+    EXPECT_THAT(ErrorOf([&] { tokenizer->Decode(std::vector<int32_t>{id}); }),
+                HasSubstr("outside the tokenizer's 1500"));
+  }
+}
+
+class TokenizerJson : public ::testing::Test {
+ protected:
+  std::string ErrorAfter(const std::function<void(Json*)>& change) {
+    Json json = json_;
+    change(&json);
+    return ErrorOf([&] { ParseTokenizerJson(json.dump(), "t.json"); });
+  }
+
+  const Json json_ = Json::parse(ReadText(Golden("gpt2_style/tokenizer.json")));
+};
+
+TEST_F(TokenizerJson, UnsupportedPartsAreRefusedByName) {
+  EXPECT_EQ(ErrorAfter([](Json*) {}), "");
+  EXPECT_THAT(ErrorAfter([](Json* j) {
+                (*j)["normalizer"] = {{"type", "Lowercase"}};
+              }),
+              HasSubstr("normalizer Lowercase"));
+  EXPECT_THAT(
+      ErrorAfter([](Json* j) {
+        (*j)["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}, {{"type", "Prepend"}}}}};
+      }),
+      HasSubstr("normalizer Prepend"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["pre_tokenizer"] = {{"type", "Metaspace"}}; }), HasSubstr("Metaspace"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["pre_tokenizer"] = nullptr; }), HasSubstr("without ByteLevel"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["post_processor"] = {{"type", "BertProcessing"}}; }), HasSubstr("Bert"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["truncation"] = Json::object(); }), HasSubstr("truncation"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["type"] = "Unigram"; }), HasSubstr("Unigram"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["byte_fallback"] = true; }), HasSubstr("byte_fallback"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["dropout"] = 0.1; }), HasSubstr("dropout"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["end_of_word_suffix"] = "</w>"; }), HasSubstr("end_of_word"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["added_tokens"][1]["lstrip"] = true; }), HasSubstr("lstrip"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["added_tokens"] = Json::array(); }), HasSubstr("end documents"));
+}
+
+TEST_F(TokenizerJson, DamagedFilesAreRefused) {
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["merges"].push_back({"q", "zzq"}); }), HasSubstr("vocabulary"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["merges"].push_back("a b c"); }), HasSubstr("two tokens"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["merges"].push_back(7); }), HasSubstr("neither"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"]["a"] = -1; }), HasSubstr("impossible id"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"]["a"] = 1e18; }), HasSubstr("impossible id"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"]["a"] = 67; }), HasSubstr("two tokens have the id 67"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"].erase("a"); }), HasSubstr("the byte 97"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { j->erase("model"); }), HasSubstr("model"));
+  EXPECT_THAT(ErrorOf([] { ParseTokenizerJson("{", "t.json"); }), HasSubstr("t.json: not a tokenizer.json"));
+}
+
+TEST_F(TokenizerJson, PairMergesEqualStringMerges) {
+  Json strings = json_;
+  for (Json& merge : strings["model"]["merges"]) {
+    merge = merge[0].get<std::string>() + " " + merge[1].get<std::string>();
+  }
+  const auto pairs_tokenizer = NewBpeTokenizer(json_.dump(), "pairs");
+  const auto strings_tokenizer = NewBpeTokenizer(strings.dump(), "strings");
+  EXPECT_EQ(IdsOf(pairs_tokenizer.get(), "the thing in the end"),
+            IdsOf(strings_tokenizer.get(), "the thing in the end"));
+}
+
+TEST_F(TokenizerJson, RunsOfSpacesAsAddedTokensAreFoundLongestFirst) {
+  Json json = json_;
+  for (int n = 2; n <= 24; ++n) {
+    json["added_tokens"].push_back({{"id", 2000 + n}, {"content", std::string(n, ' ')}, {"normalized", true}});
+  }
+  const auto tokenizer = NewBpeTokenizer(json.dump(), "spaces");
+  EXPECT_EQ(IdsOf(tokenizer.get(), std::string(24 + 3, ' ')), (std::vector<int32_t>{2024, 2003}));
+  EXPECT_EQ(tokenizer->vocab_size(), 2025);
+}
+
+TEST(ByteTokenizer, IdsAreBytesAndEosIs256) {
+  const std::unique_ptr<Tokenizer> bytes = OpenTokenizer("bytes");
+  EXPECT_EQ(IdsOf(bytes.get(), std::string("a\0\xff", 3)), (std::vector<int32_t>{97, 0, 255}));
+  EXPECT_EQ(bytes->vocab_size(), 257);
+  EXPECT_EQ(bytes->eos_id(), 256);
+  EXPECT_EQ(bytes->Decode(std::vector<int32_t>{104, 105, 256}), "hi<|endoftext|>");
+  EXPECT_THAT(ErrorOf([&] { bytes->Decode(std::vector<int32_t>{257}); }), HasSubstr("257"));
+}
+
+TEST(OpenTokenizer, MissingFileIsNamed) {
+  EXPECT_THAT(ErrorOf([] { OpenTokenizer("/nonexistent/tokenizer.json"); }), HasSubstr("/nonexistent/tokenizer.json"));
+}
+
+}  // namespace
+}  // namespace sink::data
