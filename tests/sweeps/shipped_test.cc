@@ -112,6 +112,20 @@ TEST(ShippedSweeps, OneBillionPresetIsABase) {
   EXPECT_EQ(sweep->jobs[0].config.train.max_steps, 40000);
 }
 
+TEST(ShippedSweeps, TheReadmesExampleIsTrue) {
+  const FileReader read = ReadFrom(testing::SourceDir());
+  const auto sweep =
+      ExpandSweep({"sweeps/example.yaml", {}, [&](const std::string& path) -> absl::StatusOr<std::string> {
+                     if (path != "sweeps/example.yaml") return read(path);
+                     const std::string readme = *read("sweeps/README.md"), fence = "```yaml\n";
+                     const size_t begin = readme.find(fence) + fence.size();
+                     return readme.substr(begin, readme.find("```", begin) - begin);
+                   }});
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  EXPECT_EQ(sweep->experiments[0].arithmetic,
+            "learning_rate: (3 (train.learning_rate) x 2 (size) - 1 excluded + 1 included) x 3 replicas = 18 jobs");
+}
+
 TEST(ShippedSweeps, ExpansionIsTheSameEveryTime) {
   const ExpandedSweep a = Shipped("optimization", {"laptop"}), b = Shipped("optimization", {"laptop"});
   ASSERT_EQ(a.jobs.size(), b.jobs.size());
