@@ -30,6 +30,8 @@ template <typename String>
 struct Message {
   String& text;
 };
+template <typename String>
+Message(String&) -> Message<String>;  // clang before 17 cannot deduce aggregates
 
 template <typename Visitor, typename Record>
 void VisitFields(Visitor& visit, Record& r) {
