@@ -21,6 +21,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/change_signal.h"
 #include "coordinator/core/lease_clock.h"
 #include "coordinator/core/observer.h"
@@ -35,10 +36,9 @@ class JobManager {
   struct Options {
     int64_t heartbeat_interval_ms = 10'000;
     int64_t lease_duration_ms = 120'000;
-    int64_t grace_ms = 30'000;       // from a trainer's stop command to SIGKILL; passed on in grants
-    int checkpoints_kept = 2;        // of one job, the newest
-    int64_t retry_delay_ms = 1'000;  // after the first infra failure; doubles with each
-    int64_t max_retry_delay_ms = 60'000;
+    int64_t grace_ms = 30'000;  // from a trainer's stop command to SIGKILL; passed on in grants
+    int checkpoints_kept = 2;   // of one job, the newest
+    RetryPolicy retry;
     std::function<std::string()> new_lease_id;  // 128 random bits as hex; called on the store's writer thread
   };
 
@@ -93,7 +93,30 @@ class JobManager {
   const Options& options() const { return options_; }
 
  private:
+  using ReadBody = std::function<absl::Status(store::Snapshot&)>;
+  using WriteBody = std::function<absl::Status(store::Transaction&)>;
+
   JobManager(store::JobStore* store, Options options, Observer* observer);
+
+  absl::Status Write(const WriteBody& body);  // and tells changes()
+
+  // For worker calls, within a transaction.
+  static absl::StatusOr<Job> CurrentJob(store::Snapshot& rows, const std::string& worker_id, const Lease& lease);
+  static absl::StatusOr<Worker> CurrentWorker(store::Snapshot& rows, const std::string& id, const std::string& session);
+  absl::StatusOr<std::vector<Grant>> RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request);
+  absl::StatusOr<std::optional<Job>> NextJob(store::Snapshot& rows, int devices_free);
+  absl::StatusOr<Grant> MakeGrant(store::Snapshot& rows, const Job& job);
+  absl::StatusOr<Job> GrantLease(store::Transaction& rows, Job job, const Worker& worker, const LeaseRequest& request,
+                                 Now now);
+  absl::Status LoseLease(store::Transaction& rows, Job job, const std::string& why, bool delay, Now now);
+  absl::Status EndAttempt(store::Transaction& rows, Job job, AttemptState state, FailureClass failure_class,
+                          const std::string& message, int64_t delay_ms, const Attempt& attempt, Now now);
+  WorkerState StateOf(const Worker& worker, Now now);
+
+  // For Tick.
+  enum class Due { kNothing, kDisconnected, kExpired, kNeverReceived, kTimedOut };
+  Due WhatIsDue(const Job& job, Now now);
+  absl::Status ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now, int* expired);
 
   store::JobStore* const store_;
   const Options options_;

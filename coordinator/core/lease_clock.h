@@ -1,5 +1,6 @@
 // When leases and workers were last heard of, and when retry delays end: everything that core measures on the steady
-// clock. Nothing here is stored; what is not known counts as heard of now. Any thread.
+// clock. Nothing here is stored; a lease that is not known counts as heard of now, which gives every lease a fresh full
+// duration after a restart. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "coordinator/job/mutex.h"
 
 namespace sink {
@@ -17,39 +19,44 @@ class LeaseClock {
   struct LeaseTimes {
     int64_t granted = 0;
     int64_t heard = 0;
+    bool listed = false;  // its worker has named it, so the grant did arrive
   };
   struct WorkerTimes {
     int64_t heard = 0;
+    int64_t heard_unix_ms = 0;  // 0: not since this process began
     int devices_free = 0;
-    uint64_t newest_poll = 0;
-    std::string session;
   };
 
   // Leases, by fence.
-  void Hear(uint64_t fence, int64_t steady_ms);
-  LeaseTimes Lease(uint64_t fence, int64_t steady_ms);  // starts the count when the lease is new
-  void KeepOnly(const std::vector<uint64_t>& fences);   // forgets the rest
+  void Hear(uint64_t fence, int64_t steady_ms);                // its worker has named it
+  LeaseTimes Lease(uint64_t fence, int64_t steady_ms);         // starts the count when the lease is new
+  void KeepOnly(const absl::flat_hash_set<uint64_t>& fences);  // forgets the rest
 
   // Workers, by id.
-  void HearWorker(const std::string& id, const std::string& session, int devices_free, int64_t steady_ms);
-  WorkerTimes WorkerSeen(const std::string& id, int64_t steady_ms);
-  // False when `poll` is older than one already asked in this session.
+  void HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms);
+  WorkerTimes WorkerSeen(const std::string& id, int64_t steady_ms);  // starts the count when the worker is new
+  // False when `poll` is older than one already asked in this session: a late copy, whose answer nobody awaits.
   bool AdmitPoll(const std::string& id, const std::string& session, uint64_t poll);
 
   // Retry delays, by job.
   void Delay(const std::string& job_id, int64_t until_steady_ms);
-  std::vector<std::string> DelaysOver(int64_t steady_ms) const;
-  void EndDelay(const std::string& job_id);
+  bool DelayOver(const std::string& job_id, int64_t steady_ms);  // forgets it when it is
 
-  // Moves everything heard so far `ms` later: time in which this process did not run is nobody's silence.
-  void Extend(int64_t ms);
   // Milliseconds since the call before; 0 the first time.
   int64_t SinceLastTick(int64_t steady_ms);
+  // Moves everything heard so far `ms` later: time in which this process did not run is nobody's silence.
+  void Extend(int64_t ms);
 
  private:
+  struct Polls {
+    std::string session;
+    uint64_t newest = 0;
+  };
+
   Mutex mutex_;
   absl::flat_hash_map<uint64_t, LeaseTimes> leases_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, WorkerTimes> workers_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, Polls> polls_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, int64_t> delays_ ABSL_GUARDED_BY(mutex_);
   int64_t last_tick_ ABSL_GUARDED_BY(mutex_) = -1;
 };

@@ -71,8 +71,11 @@ class MemoryTransaction final : public Transaction {
   }
 
   absl::StatusOr<std::vector<Job>> LiveJobs() override {
-    return ListJobs({.states = {JobState::kLeased, JobState::kRunning, JobState::kDisconnected, JobState::kLost,
-                                JobState::kFinalizing}});
+    std::vector<Job> jobs;
+    for (const auto& [seq, id] : t_.job_order) {
+      if (IsLive(t_.jobs.at(id).job.state)) jobs.push_back(t_.jobs.at(id).job);
+    }
+    return jobs;
   }
 
   absl::StatusOr<int> CountLive(const std::string& home_sweep) override {
@@ -118,7 +121,7 @@ class MemoryTransaction final : public Transaction {
     if (found == t_.sweeps.end()) return NoSweep(name);
     Sweep sweep = found->second;
     std::map<JobState, int> counts;
-    for (const std::string& id : *SweepJobIds(name)) ++counts[t_.jobs.at(id).job.state];
+    for (const std::string& id : Members(name)) ++counts[t_.jobs.at(id).job.state];
     for (const auto& [state, jobs] : counts) {
       sweep.jobs_by_state.emplace_back(state, jobs);
       sweep.jobs += jobs;
@@ -132,15 +135,7 @@ class MemoryTransaction final : public Transaction {
     return sweeps;
   }
 
-  absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) override {
-    std::vector<std::string> ids;
-    std::set<std::string> seen;
-    for (auto member = t_.members.lower_bound({name, std::numeric_limits<int>::min()});
-         member != t_.members.end() && member->first.first == name; ++member) {
-      if (seen.insert(member->second.job_id).second) ids.push_back(member->second.job_id);
-    }
-    return ids;
-  }
+  absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) override { return Members(name); }
 
   absl::StatusOr<std::vector<Attempt>> ListAttempts(const std::string& job_id) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
@@ -361,10 +356,21 @@ class MemoryTransaction final : public Transaction {
   }
 
  private:
+  // Ids of a sweep's jobs, each once.
+  std::vector<std::string> Members(const std::string& name) const {
+    std::vector<std::string> ids;
+    std::set<std::string> seen;
+    for (auto member = t_.members.lower_bound({name, std::numeric_limits<int>::min()});
+         member != t_.members.end() && member->first.first == name; ++member) {
+      if (seen.insert(member->second.job_id).second) ids.push_back(member->second.job_id);
+    }
+    return ids;
+  }
+
   absl::StatusOr<std::vector<Job>> ListSweepJobs(const JobQuery& query) {
     std::vector<Job> jobs;
     bool listing = query.after.empty();
-    for (const std::string& id : *SweepJobIds(query.sweep)) {
+    for (const std::string& id : Members(query.sweep)) {
       if (listing && Wants(query.states, t_.jobs.at(id).job.state)) {
         if (query.limit > 0 && jobs.size() == static_cast<size_t>(query.limit)) break;
         jobs.push_back(*GetJob(id));

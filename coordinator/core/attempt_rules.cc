@@ -1,0 +1,109 @@
+// The rules of retrying.
+#include "coordinator/core/attempt_rules.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace sink {
+namespace {
+
+void Enqueue(Job* job, Now now) {
+  job->state = job->phase = JobState::kQueued;
+  job->holder = {};
+  job->queued_ms = now.unix_ms;
+}
+
+}  // namespace
+
+void BeginAttempt(Job* job, const Worker& worker, const Holder& holder, int64_t resume_step, Now now) {
+  job->state = job->phase = JobState::kLeased;
+  ++job->attempt;
+  job->worker = worker.name;
+  job->holder = holder;
+  job->failure_class = FailureClass::kNone;
+  job->message.clear();
+  job->event_cursor = 0;
+  job->progress.step = job->start_step = resume_step;
+  job->progress.tokens_per_second = 0;
+  if (job->started_ms == 0) job->started_ms = now.unix_ms;
+}
+
+int64_t EndFailedAttempt(Job* job, FailureClass failure_class, const std::string& message, const RetryPolicy& policy,
+                         Now now) {
+  if (failure_class == FailureClass::kNone) failure_class = FailureClass::kInfra;
+  if (job->cancel_requested) {
+    if (job->timed_out) {
+      EndJob(job, JobState::kFailed, FailureClass::kUser,
+             absl::StrCat("ran longer than max_time (", job->max_time_ms / 1000, " s)"), now);
+    } else {
+      EndJob(job, JobState::kCancelled, FailureClass::kNone, "cancelled", now);
+    }
+    return 0;
+  }
+  const bool progressed = job->progress.step > job->start_step;
+  if (progressed) job->restarts_without_progress = 0;
+  int& failures = job->failures.of(failure_class);
+  if (!progressed && job->restarts_without_progress >= kMaxRestartsWithoutProgress) {
+    EndJob(job, JobState::kFailed, failure_class,
+           absl::StrCat("gave up after ", kMaxRestartsWithoutProgress,
+                        " restarts in a row without a training step; the last failure: ", message),
+           now);
+    return 0;
+  }
+  if (failures >= job->retry_budget.of(failure_class)) {
+    EndJob(job, JobState::kFailed, failure_class, message, now);
+    return 0;
+  }
+  ++failures;
+  if (!progressed) ++job->restarts_without_progress;
+  Enqueue(job, now);
+  job->failure_class = failure_class;
+  job->message = message;
+  if (failure_class != FailureClass::kInfra) return 0;
+  const int doublings = std::min(failures - 1, 20);
+  const int64_t delay = std::min(policy.delay_ms << doublings, policy.max_delay_ms);
+  job->delayed = delay > 0;
+  return delay;
+}
+
+void EndJob(Job* job, JobState state, FailureClass failure_class, const std::string& message, Now now) {
+  job->state = state;
+  job->holder = {};
+  job->delayed = false;
+  job->failure_class = failure_class;
+  job->message = message;
+  job->progress.tokens_per_second = 0;
+  job->finished_ms = now.unix_ms;
+}
+
+void UndoGrant(Job* job, Now now) {
+  Enqueue(job, now);
+  job->message = "the worker never received the last grant";
+}
+
+void BeginGeneration(Job* job, Now now) {
+  Enqueue(job, now);
+  ++job->generation;
+  job->failure_class = FailureClass::kNone;
+  job->message.clear();
+  job->failures = {};
+  job->restarts_without_progress = 0;
+  job->cancel_requested = job->timed_out = false;
+  job->started_ms = job->finished_ms = 0;
+}
+
+Attempt RunningAttempt(const Job& job, Now now) {
+  Attempt attempt;
+  attempt.job_id = job.id;
+  attempt.attempt = job.attempt;
+  attempt.generation = job.generation;
+  attempt.fence = job.holder.fence;
+  attempt.lease_id = job.holder.lease_id;
+  attempt.worker_id = job.holder.worker_id;
+  attempt.worker = job.worker;
+  attempt.started_ms = now.unix_ms;
+  return attempt;
+}
+
+}  // namespace sink

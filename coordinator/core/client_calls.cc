@@ -1,0 +1,318 @@
+// What people may do: submit, look, cancel, retry.
+#include <algorithm>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/core/job_manager.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink {
+namespace {
+
+constexpr size_t kJobIdLength = 32;
+constexpr size_t kMinPrefixLength = 4;
+constexpr size_t kJobsPerTransaction = 500;  // of Cancel and Retry, so that no other caller waits long
+
+absl::StatusOr<std::string> ResolveJob(store::Snapshot& rows, std::string_view name) {
+  const bool hex =
+      std::all_of(name.begin(), name.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  if (!hex || name.size() < kMinPrefixLength || name.size() > kJobIdLength) {
+    return absl::InvalidArgumentError("a job is named by its id or by at least the first four of its hex digits");
+  }
+  SINK_ASSIGN_OR_RETURN(const std::vector<std::string> ids, rows.FindJobs(std::string(name)));
+  if (ids.empty()) return absl::NotFoundError(absl::StrCat("no job ", std::string(name)));
+  if (ids.size() > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("several jobs begin with ", std::string(name), ": give more digits"));
+  }
+  return ids.front();
+}
+
+absl::StatusOr<std::vector<std::string>> Select(store::Snapshot& rows, const JobSelection& selection) {
+  if (selection.sweep.empty() == selection.jobs.empty()) {
+    return absl::InvalidArgumentError("name either a sweep or jobs");
+  }
+  if (!selection.sweep.empty()) {
+    SINK_RETURN_IF_ERROR(rows.GetSweep(selection.sweep).status());
+    return rows.SweepJobIds(selection.sweep);
+  }
+  std::vector<std::string> ids;
+  for (const std::string& name : selection.jobs) {
+    SINK_ASSIGN_OR_RETURN(std::string id, ResolveJob(rows, name));
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(std::move(id));
+  }
+  return ids;
+}
+
+// What is remembered of a submission: one '1' or '0' a job, then the number removed.
+std::string EncodeResult(const SubmitResult& result) {
+  std::string text;
+  for (bool added : result.added) text += added ? '1' : '0';
+  return absl::StrCat(text, " ", result.removed_count);
+}
+
+absl::StatusOr<SubmitResult> DecodeResult(const std::string& text, size_t jobs) {
+  SubmitResult result;
+  if (text.size() < jobs + 2 || text[jobs] != ' ' || !absl::SimpleAtoi(text.substr(jobs + 1), &result.removed_count)) {
+    return absl::AlreadyExistsError("this request_id was used for another submission: use a new one");
+  }
+  for (size_t i = 0; i < jobs; ++i) {
+    result.added.push_back(text[i] == '1');
+    result.added_count += text[i] == '1' ? 1 : 0;
+  }
+  return result;
+}
+
+Job NewJob(const SubmitRequest& request, const SubmitJob& submitted, Now now) {
+  Job job;
+  job.id = submitted.id;
+  job.home_sweep = request.sweep;
+  job.progress.max_steps = submitted.max_steps;
+  job.created_ms = job.queued_ms = now.unix_ms;
+  return job;
+}
+
+void SetResources(const SubmitRequest& request, Job* job) {
+  job->devices = request.devices;
+  job->priority = request.priority;
+  job->max_time_ms = request.max_time_ms;
+  job->retry_budget = request.retry_budget;
+}
+
+// Which jobs would be added and how many removed, without a change.
+absl::StatusOr<SubmitResult> Plan(store::Snapshot& rows, const SubmitRequest& request) {
+  SubmitResult result;
+  absl::flat_hash_set<std::string> named;
+  for (const SubmitJob& submitted : request.jobs) {
+    bool added = named.insert(submitted.id).second;
+    if (added) {
+      const absl::Status found = rows.GetJob(submitted.id).status();
+      if (!found.ok() && !absl::IsNotFound(found)) return found;
+      added = absl::IsNotFound(found);
+    }
+    result.added.push_back(added);
+    result.added_count += added ? 1 : 0;
+  }
+  SINK_ASSIGN_OR_RETURN(const std::vector<std::string> before, rows.SweepJobIds(request.sweep));
+  result.removed_count = static_cast<int>(
+      std::count_if(before.begin(), before.end(), [&named](const std::string& id) { return !named.contains(id); }));
+  return result;
+}
+
+absl::Status StoreSubmission(store::Transaction& rows, const SubmitRequest& request, const SubmitResult& plan,
+                             Now now) {
+  Sweep sweep;
+  sweep.name = request.sweep;
+  sweep.created_ms = now.unix_ms;
+  sweep.max_parallel = request.max_parallel;
+  SINK_RETURN_IF_ERROR(rows.PutSweep(sweep));
+  std::vector<std::pair<std::string, Membership>> members;
+  for (size_t i = 0; i < request.jobs.size(); ++i) {
+    const SubmitJob& submitted = request.jobs[i];
+    members.emplace_back(submitted.id,
+                         Membership{request.sweep, submitted.experiment, submitted.label, submitted.index});
+    if (plan.added[i]) {
+      Job job = NewJob(request, submitted, now);
+      SetResources(request, &job);
+      SINK_RETURN_IF_ERROR(rows.InsertJob(job, submitted.config_json));
+      continue;
+    }
+    SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(submitted.id));
+    if (job.state != JobState::kQueued) continue;
+    SetResources(request, &job);
+    SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+  }
+  SINK_RETURN_IF_ERROR(rows.SetMemberships(request.sweep, members));
+  if (request.request_id.empty()) return absl::OkStatus();
+  return rows.PutRequest({request.request_id, request.body_hash, EncodeResult(plan)});
+}
+
+// Returns true when the job was queued, false when it is live; nothing when it is final.
+std::optional<bool> RequestCancel(Job* job, Now now) {
+  if (IsFinal(job->state)) return std::nullopt;
+  if (job->state == JobState::kQueued) {
+    EndJob(job, JobState::kCancelled, FailureClass::kNone, "cancelled while queued", now);
+    return true;
+  }
+  job->cancel_requested = true;
+  return false;
+}
+
+// Calls `body` for runs of the ids.
+template <typename Body>
+absl::Status InChunks(const std::vector<std::string>& ids, Body body) {
+  for (size_t begin = 0; begin < ids.size(); begin += kJobsPerTransaction) {
+    const size_t end = std::min(ids.size(), begin + kJobsPerTransaction);
+    SINK_RETURN_IF_ERROR(body(std::vector<std::string>(ids.begin() + begin, ids.begin() + end)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<SubmitResult> JobManager::Submit(const SubmitRequest& request, Now now) {
+  SubmitResult result;
+  if (request.dry_run) {
+    SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+      SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
+      return absl::OkStatus();
+    }));
+    return result;
+  }
+  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::optional<store::RequestRecord> before, rows.FindRequest(request.request_id));
+    if (before) {
+      if (before->body_hash != request.body_hash) {
+        return absl::AlreadyExistsError("this request_id was used for another submission: use a new one");
+      }
+      SINK_ASSIGN_OR_RETURN(result, DecodeResult(before->response, request.jobs.size()));
+      return absl::OkStatus();
+    }
+    SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
+    return StoreSubmission(rows, request, result, now);
+  }));
+  return result;
+}
+
+absl::StatusOr<std::vector<Sweep>> JobManager::ListSweeps() {
+  std::vector<Sweep> sweeps;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(sweeps, rows.ListSweeps());
+    return absl::OkStatus();
+  }));
+  return sweeps;
+}
+
+absl::StatusOr<Sweep> JobManager::GetSweep(const std::string& name) {
+  Sweep sweep;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(sweep, rows.GetSweep(name));
+    return absl::OkStatus();
+  }));
+  return sweep;
+}
+
+absl::StatusOr<SweepStatus> JobManager::GetSweepStatus(const std::string& name) {
+  SweepStatus status;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(status.sweep, rows.GetSweep(name));
+    store::JobQuery query;
+    query.sweep = name;
+    SINK_ASSIGN_OR_RETURN(status.jobs, rows.ListJobs(query));
+    return absl::OkStatus();
+  }));
+  return status;
+}
+
+absl::StatusOr<std::vector<Job>> JobManager::ListJobs(const store::JobQuery& query) {
+  std::vector<Job> jobs;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    if (!query.sweep.empty()) SINK_RETURN_IF_ERROR(rows.GetSweep(query.sweep).status());
+    SINK_ASSIGN_OR_RETURN(jobs, rows.ListJobs(query));
+    return absl::OkStatus();
+  }));
+  return jobs;
+}
+
+absl::StatusOr<JobDetails> JobManager::GetJob(std::string_view name) {
+  JobDetails details;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(details.job, rows.GetJob(id));
+    SINK_ASSIGN_OR_RETURN(details.config_json, rows.GetConfig(id));
+    SINK_ASSIGN_OR_RETURN(details.attempts, rows.ListAttempts(id));
+    SINK_ASSIGN_OR_RETURN(details.checkpoints, rows.ListCheckpoints(id));
+    return absl::OkStatus();
+  }));
+  return details;
+}
+
+absl::StatusOr<CancelResult> JobManager::Cancel(const JobSelection& selection, Now now) {
+  std::vector<std::string> ids;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
+    return absl::OkStatus();
+  }));
+  CancelResult result;
+  SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
+    return Write([&](store::Transaction& rows) -> absl::Status {
+      for (const std::string& id : chunk) {
+        SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+        const std::optional<bool> at_once = RequestCancel(&job, now);
+        if (!at_once) continue;
+        ++(*at_once ? result.cancelled : result.requested);
+        SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+      }
+      return absl::OkStatus();
+    });
+  }));
+  return result;
+}
+
+absl::StatusOr<std::vector<std::string>> JobManager::Retry(const JobSelection& selection, Now now) {
+  std::vector<std::string> ids, retried;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
+    return absl::OkStatus();
+  }));
+  SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
+    return Write([&](store::Transaction& rows) -> absl::Status {
+      for (const std::string& id : chunk) {
+        SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+        if (job.state != JobState::kFailed && job.state != JobState::kCancelled) continue;
+        BeginGeneration(&job, now);
+        SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+        retried.push_back(id);
+      }
+      return absl::OkStatus();
+    });
+  }));
+  return retried;
+}
+
+absl::StatusOr<LogPage> JobManager::ReadLogs(std::string_view name, int64_t after, int tail, int limit) {
+  LogPage page;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
+    page.job_final = IsFinal(job.state);
+    SINK_ASSIGN_OR_RETURN(page.lines, tail > 0 ? rows.TailLogs(id, tail) : rows.ListLogs(id, after, limit));
+    return absl::OkStatus();
+  }));
+  return page;
+}
+
+absl::StatusOr<std::vector<MetricPoint>> JobManager::ReadMetrics(std::string_view name,
+                                                                 const store::MetricQuery& query) {
+  std::vector<MetricPoint> points;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(points, rows.ListMetrics(id, query));
+    return absl::OkStatus();
+  }));
+  return points;
+}
+
+absl::StatusOr<std::vector<Heatmap>> JobManager::ReadHeatmaps(std::string_view name) {
+  std::vector<Heatmap> heatmaps;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(heatmaps, rows.ListHeatmaps(id));
+    return absl::OkStatus();
+  }));
+  return heatmaps;
+}
+
+absl::StatusOr<std::vector<Checkpoint>> JobManager::ListCheckpoints(std::string_view name) {
+  std::vector<Checkpoint> checkpoints;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(checkpoints, rows.ListCheckpoints(id));
+    return absl::OkStatus();
+  }));
+  return checkpoints;
+}
+
+}  // namespace sink

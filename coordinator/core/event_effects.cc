@@ -1,0 +1,126 @@
+// One handler a record type.
+#include "coordinator/core/event_effects.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/core/text.h"
+
+namespace sink {
+namespace {
+
+class Applier {
+ public:
+  Applier(Job* job, EventEffects* effects) : job_(*job), effects_(*effects) {}
+  ~Applier() {
+    if (latest_changed_) job_.progress.latest = LatestValues::FromMap(latest_);
+  }
+
+  void Apply(const ParsedEvent& event) {
+    time_ms_ = event.time_ms;
+    if (!event.record.event) {
+      Log("error", absl::StrCat("event ", event.seq, " could not be read: ", event.record.error));
+    } else {
+      std::visit(*this, *event.record.event);
+    }
+    job_.event_cursor = event.seq;
+  }
+
+  void operator()(const pipe::Hello& hello) {
+    effects_.said_hello = true;
+    job_.start_step = job_.progress.step = hello.start_step;
+    job_.progress.max_steps = hello.max_steps;
+    Log("info", absl::StrCat("trainer started on ", hello.device, " at step ", hello.start_step, " of ",
+                             hello.max_steps, ", ", hello.parameters, " parameters, process ", hello.pid));
+  }
+
+  void operator()(const pipe::Progress& progress) {
+    job_.progress.step = progress.step;
+    job_.progress.tokens = progress.tokens;
+    job_.progress.tokens_per_second = progress.tokens_per_second;
+  }
+
+  void operator()(const pipe::Metrics& metrics) {
+    if (!latest_changed_) latest_ = job_.progress.latest.ToMap();
+    latest_changed_ = true;
+    for (const auto& [name, value] : metrics.values) {
+      if (!IsMetricName(name)) {
+        Log("error", absl::StrCat("metric name \"", name, "\" is not printable ASCII of 1 to 128 characters: dropped"));
+      } else if (latest_.size() >= kMaxSeries && !latest_.contains(name)) {
+        Log("error", absl::StrCat("metric ", name, " dropped: the job has ", kMaxSeries, " metrics already"));
+      } else {
+        latest_[name] = value;
+        MetricPoint& point = effects_.metrics.emplace_back();
+        point.name = name;
+        point.step = metrics.step;
+        point.value = value;
+        point.attempt = job_.attempt;
+      }
+    }
+    job_.progress.step = std::max(job_.progress.step, metrics.step);
+  }
+
+  void operator()(const pipe::Heatmap& heatmap) {
+    if (!IsMetricName(heatmap.name)) return Log("error", "a heatmap's name is not printable ASCII: dropped");
+    effects_.heatmaps.push_back(
+        {heatmap.name, heatmap.step, job_.attempt, heatmap.layers, heatmap.heads, heatmap.values});
+  }
+
+  void operator()(const pipe::Checkpoint& checkpoint) {
+    Log("info",
+        absl::StrCat("checkpoint of step ", checkpoint.step, " saved on the worker (", checkpoint.manifest_hash, ")"));
+  }
+
+  void operator()(const pipe::Log& log) { Log(log.level, log.message); }
+
+  void operator()(const pipe::Finished& finished) {
+    job_.progress.step = finished.step;
+    Log("info", absl::StrCat("trainer finished at step ", finished.step));
+  }
+
+  void operator()(const pipe::Failed& failed) {
+    Log("error", absl::StrCat("trainer failed (", failed.failure_class, "): ", failed.message));
+  }
+
+ private:
+  void Log(std::string_view level, std::string_view text) {
+    LogLine& line = effects_.logs.emplace_back();
+    line.time_ms = time_ms_;
+    line.attempt = job_.attempt;
+    line.level = CleanText(level, 16);
+    line.text = CleanText(text);
+  }
+
+  Job& job_;
+  EventEffects& effects_;
+  std::map<std::string, double> latest_;  // decoded once a batch
+  bool latest_changed_ = false;
+  int64_t time_ms_ = 0;
+};
+
+}  // namespace
+
+std::vector<ParsedEvent> ParseEvents(const std::vector<Event>& events) {
+  std::vector<ParsedEvent> parsed;
+  parsed.reserve(events.size());
+  for (const Event& event : events) parsed.push_back({event.seq, event.time_ms, pipe::Parse(event.record)});
+  return parsed;
+}
+
+bool ApplyEvents(const std::vector<ParsedEvent>& events, Job* job, EventEffects* effects) {
+  uint64_t cursor = job->event_cursor;
+  for (const ParsedEvent& event : events) {
+    if (event.seq > cursor + 1) return false;
+    cursor = std::max(cursor, event.seq);
+  }
+  Applier applier(job, effects);
+  for (const ParsedEvent& event : events) {
+    if (event.seq > job->event_cursor) applier.Apply(event);
+  }
+  return true;
+}
+
+}  // namespace sink

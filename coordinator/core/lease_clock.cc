@@ -1,0 +1,71 @@
+// Bookkeeping of the steady clock.
+#include "coordinator/core/lease_clock.h"
+
+#include <algorithm>
+
+namespace sink {
+
+void LeaseClock::Hear(uint64_t fence, int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  LeaseTimes& times = leases_.try_emplace(fence, LeaseTimes{steady_ms, steady_ms}).first->second;
+  times.heard = std::max(times.heard, steady_ms);
+  times.listed = true;
+}
+
+LeaseClock::LeaseTimes LeaseClock::Lease(uint64_t fence, int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  return leases_.try_emplace(fence, LeaseTimes{steady_ms, steady_ms}).first->second;
+}
+
+void LeaseClock::KeepOnly(const absl::flat_hash_set<uint64_t>& fences) {
+  MutexLock lock(&mutex_);
+  absl::erase_if(leases_, [&fences](const auto& entry) { return !fences.contains(entry.first); });
+}
+
+void LeaseClock::HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms) {
+  MutexLock lock(&mutex_);
+  workers_[id] = {steady_ms, unix_ms, devices_free};
+}
+
+LeaseClock::WorkerTimes LeaseClock::WorkerSeen(const std::string& id, int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  return workers_.try_emplace(id, WorkerTimes{.heard = steady_ms}).first->second;
+}
+
+bool LeaseClock::AdmitPoll(const std::string& id, const std::string& session, uint64_t poll) {
+  MutexLock lock(&mutex_);
+  Polls& polls = polls_[id];
+  if (polls.session != session) polls = {session, 0};
+  if (poll < polls.newest) return false;
+  polls.newest = poll;
+  return true;
+}
+
+void LeaseClock::Delay(const std::string& job_id, int64_t until_steady_ms) {
+  MutexLock lock(&mutex_);
+  delays_[job_id] = until_steady_ms;
+}
+
+bool LeaseClock::DelayOver(const std::string& job_id, int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  const auto delay = delays_.find(job_id);
+  if (delay == delays_.end()) return true;
+  if (steady_ms < delay->second) return false;
+  delays_.erase(delay);
+  return true;
+}
+
+int64_t LeaseClock::SinceLastTick(int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  const int64_t gap = last_tick_ < 0 ? 0 : steady_ms - last_tick_;
+  last_tick_ = steady_ms;
+  return gap;
+}
+
+void LeaseClock::Extend(int64_t ms) {
+  MutexLock lock(&mutex_);
+  for (auto& [fence, times] : leases_) times.heard += ms;
+  for (auto& [id, times] : workers_) times.heard += ms;
+}
+
+}  // namespace sink

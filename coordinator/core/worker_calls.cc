@@ -1,0 +1,329 @@
+// What workers may do. Every call that changes a job checks the lease and has its effect in one transaction.
+#include <algorithm>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/core/event_effects.h"
+#include "coordinator/core/job_manager.h"
+#include "coordinator/core/text.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink {
+namespace {
+
+constexpr size_t kMaxGrants = 64;  // of one answer
+
+absl::Status StaleLease(const Lease& lease) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("stale lease: attempt ", lease.attempt, " of job ", lease.job_id, " is no longer this worker's"));
+}
+
+absl::Status MissingEvents(uint64_t expected) {
+  return absl::OutOfRangeError(absl::StrCat("expected ", expected, ": events from there on are missing"));
+}
+
+bool Holds(const Job& job, const std::string& worker_id, const Lease& lease) {
+  return IsLive(job.state) && job.lease() == lease && job.holder.worker_id == worker_id;
+}
+
+}  // namespace
+
+absl::StatusOr<Job> JobManager::CurrentJob(store::Snapshot& rows, const std::string& worker_id, const Lease& lease) {
+  absl::StatusOr<Job> job = rows.GetJob(lease.job_id);
+  if (absl::IsNotFound(job.status()) || (job.ok() && !Holds(*job, worker_id, lease))) return StaleLease(lease);
+  return job;
+}
+
+absl::StatusOr<Worker> JobManager::CurrentWorker(store::Snapshot& rows, const std::string& id,
+                                                 const std::string& session) {
+  SINK_ASSIGN_OR_RETURN(Worker worker, rows.GetWorker(id));
+  if (worker.session == session) return worker;
+  return absl::FailedPreconditionError(
+      absl::StrCat("stale session: another daemon has registered as worker ", worker.name, " since; stop one of them"));
+}
+
+absl::StatusOr<std::vector<Lease>> JobManager::Register(const RegisterRequest& request, Now now) {
+  std::vector<Lease> keep;
+  Worker worker;
+  worker.id = request.worker_id;
+  worker.name = request.name;
+  worker.address = request.address;
+  worker.session = request.session;
+  worker.devices = request.devices;
+  worker.device_kind = request.device_kind;
+  worker.version = request.version;
+  worker.last_seen_ms = now.unix_ms;
+  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(rows.PutWorker(worker));
+    SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobs());
+    for (Job& job : live) {
+      if (job.holder.worker_id != request.worker_id) continue;
+      if (std::find(request.held.begin(), request.held.end(), job.lease()) != request.held.end()) {
+        keep.push_back(job.lease());
+        job.holder.session = request.session;
+        SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+      } else {
+        SINK_RETURN_IF_ERROR(
+            LoseLease(rows, job, absl::StrCat("worker ", request.name, " restarted without it"), /*delay=*/false, now));
+      }
+    }
+    return absl::OkStatus();
+  }));
+  for (const Lease& lease : keep) clock_.Hear(lease.fence, now.steady_ms);
+  clock_.HearWorker(request.worker_id, request.devices, now.steady_ms, now.unix_ms);
+  return keep;
+}
+
+absl::StatusOr<std::vector<Grant>> JobManager::AcquireLeases(const LeaseRequest& request, Now now) {
+  if (!clock_.AdmitPoll(request.worker_id, request.session, request.poll)) return std::vector<Grant>();
+  std::vector<Grant> grants;
+  bool work = false;
+  // Most questions find no work: those write nothing.
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(CurrentWorker(rows, request.worker_id, request.session).status());
+    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request));
+    if (!grants.empty()) return absl::OkStatus();
+    SINK_ASSIGN_OR_RETURN(const std::optional<Job> next, NextJob(rows, request.devices_free));
+    work = next.has_value();
+    return absl::OkStatus();
+  }));
+  clock_.HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
+  if (!work) return grants;
+
+  std::vector<int64_t> queued_ms;
+  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
+    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request));
+    if (!grants.empty()) return absl::OkStatus();
+    int devices_free = request.devices_free;
+    while (grants.size() < kMaxGrants) {
+      SINK_ASSIGN_OR_RETURN(const std::optional<Job> next, NextJob(rows, devices_free));
+      if (!next) break;
+      SINK_ASSIGN_OR_RETURN(const Job job, GrantLease(rows, *next, worker, request, now));
+      SINK_ASSIGN_OR_RETURN(Grant grant, MakeGrant(rows, job));
+      queued_ms.push_back(job.queued_ms);
+      devices_free -= job.devices;
+      grants.push_back(std::move(grant));
+    }
+    return absl::OkStatus();
+  }));
+  for (int64_t since : queued_ms) {
+    if (observer_ != nullptr)
+      observer_->JobDispatched(static_cast<double>(std::max<int64_t>(0, now.unix_ms - since)) / 1000);
+  }
+  return grants;
+}
+
+absl::StatusOr<std::vector<Grant>> JobManager::RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request) {
+  std::vector<Grant> grants;
+  SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
+  for (const Job& job : live) {
+    const Holder& holder = job.holder;
+    if (holder.worker_id != request.worker_id || holder.session != request.session || holder.poll != request.poll) {
+      continue;
+    }
+    SINK_ASSIGN_OR_RETURN(Grant grant, MakeGrant(rows, job));
+    grants.push_back(std::move(grant));
+  }
+  return grants;
+}
+
+absl::StatusOr<std::optional<Job>> JobManager::NextJob(store::Snapshot& rows, int devices_free) {
+  SINK_ASSIGN_OR_RETURN(std::vector<store::QueueHead> heads, rows.QueueHeads());
+  std::sort(heads.begin(), heads.end(), [](const store::QueueHead& a, const store::QueueHead& b) {
+    return a.priority != b.priority ? a.priority > b.priority : a.order < b.order;
+  });
+  for (const store::QueueHead& head : heads) {
+    if (head.devices > devices_free) continue;
+    SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(head.sweep));
+    if (sweep.max_parallel > 0) {
+      SINK_ASSIGN_OR_RETURN(const int live, rows.CountLive(head.sweep));
+      if (live >= sweep.max_parallel) continue;
+    }
+    SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(head.job_id));
+    return job;
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<Job> JobManager::GrantLease(store::Transaction& rows, Job job, const Worker& worker,
+                                           const LeaseRequest& request, Now now) {
+  SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
+  const Holder holder{next_fence_++, options_.new_lease_id(), worker.id, request.session, request.poll};
+  BeginAttempt(&job, worker, holder, checkpoints.empty() ? 0 : checkpoints.front().step, now);
+  SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+  SINK_RETURN_IF_ERROR(rows.PutAttempt(RunningAttempt(job, now)));
+  clock_.Lease(holder.fence, now.steady_ms);
+  return job;
+}
+
+absl::StatusOr<Grant> JobManager::MakeGrant(store::Snapshot& rows, const Job& job) {
+  Grant grant;
+  grant.lease = job.lease();
+  grant.devices = job.devices;
+  grant.grace_ms = options_.grace_ms;
+  SINK_ASSIGN_OR_RETURN(grant.config_json, rows.GetConfig(job.id));
+  SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
+  if (!checkpoints.empty()) grant.resume_from = checkpoints.front();
+  return grant;
+}
+
+absl::StatusOr<HeartbeatResult> JobManager::Heartbeat(const HeartbeatRequest& request, Now now) {
+  HeartbeatResult result;
+  std::vector<Lease> valid;
+  std::vector<HeldJob> changed;
+  auto wants_change = [](const Job& job, const HeldJob& held) {
+    return job.state == JobState::kDisconnected ||
+           (held.phase == JobState::kFinalizing && job.phase != JobState::kFinalizing);
+  };
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(CurrentWorker(rows, request.worker_id, request.session).status());
+    for (const HeldJob& held : request.held) {
+      absl::StatusOr<Job> job = CurrentJob(rows, request.worker_id, held.lease);
+      if (absl::IsFailedPrecondition(job.status())) {
+        result.stale.push_back(held.lease);
+        continue;
+      }
+      SINK_RETURN_IF_ERROR(job.status());
+      valid.push_back(held.lease);
+      if (job->cancel_requested) result.cancel.push_back(held.lease);
+      if (wants_change(*job, held)) changed.push_back(held);
+    }
+    return absl::OkStatus();
+  }));
+  for (const Lease& lease : valid) clock_.Hear(lease.fence, now.steady_ms);
+  clock_.HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
+  if (changed.empty()) return result;
+
+  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+    for (const HeldJob& held : changed) {
+      absl::StatusOr<Job> job = CurrentJob(rows, request.worker_id, held.lease);
+      if (absl::IsFailedPrecondition(job.status())) continue;  // the next heartbeat will say so
+      SINK_RETURN_IF_ERROR(job.status());
+      if (!wants_change(*job, held)) continue;
+      if (held.phase == JobState::kFinalizing) job->phase = JobState::kFinalizing;
+      job->state = job->phase;
+      SINK_RETURN_IF_ERROR(rows.UpdateJob(*job));
+    }
+    return absl::OkStatus();
+  }));
+  return result;
+}
+
+absl::StatusOr<uint64_t> JobManager::Report(const std::string& worker_id, const Lease& lease,
+                                            const std::vector<Event>& events, Now now) {
+  const std::vector<ParsedEvent> parsed = ParseEvents(events);
+  uint64_t cursor = 0;
+  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(Job job, CurrentJob(rows, worker_id, lease));
+    const JobState state = job.state;
+    const uint64_t old_cursor = job.event_cursor;
+    EventEffects effects;
+    if (!ApplyEvents(parsed, &job, &effects)) return MissingEvents(old_cursor + 1);
+    cursor = job.event_cursor;
+    if (effects.said_hello && job.phase == JobState::kLeased) job.phase = JobState::kRunning;
+    job.state = job.phase;  // also back from DISCONNECTED
+    if (job.state != state) {
+      SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+    } else if (cursor != old_cursor) {
+      SINK_RETURN_IF_ERROR(rows.UpdateProgress(job));
+    }
+    if (!effects.metrics.empty()) SINK_RETURN_IF_ERROR(rows.PutMetrics(job.id, effects.metrics));
+    for (const Heatmap& heatmap : effects.heatmaps) SINK_RETURN_IF_ERROR(rows.PutHeatmap(job.id, heatmap));
+    if (effects.logs.empty()) return absl::OkStatus();
+    return rows.AppendLogs(job.id, effects.logs);
+  }));
+  clock_.Hear(lease.fence, now.steady_ms);
+  return cursor;
+}
+
+absl::StatusOr<JobState> JobManager::Finish(const FinishRequest& request, Now now) {
+  if (!IsFinal(request.outcome)) {
+    return absl::InvalidArgumentError("an attempt's outcome is SUCCEEDED, FAILED or CANCELLED");
+  }
+  const Lease& lease = request.lease;
+  const std::string message = CleanText(request.message, 4 * kMaxTextBytes);
+  JobState answer = JobState::kQueued;
+  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+    // A repetition gets the answer of the first time.
+    absl::StatusOr<Attempt> attempt = rows.GetAttempt(lease.job_id, lease.attempt);
+    if (absl::IsNotFound(attempt.status())) return StaleLease(lease);
+    SINK_RETURN_IF_ERROR(attempt.status());
+    const bool ended_by_worker = attempt->state != AttemptState::kRunning && attempt->state != AttemptState::kLost;
+    if (ended_by_worker && attempt->fence == lease.fence && attempt->lease_id == lease.id &&
+        attempt->worker_id == request.worker_id) {
+      answer = attempt->job_state;
+      return absl::OkStatus();
+    }
+    SINK_ASSIGN_OR_RETURN(Job job, CurrentJob(rows, request.worker_id, lease));
+    if (job.event_cursor < request.last_seq) return MissingEvents(job.event_cursor + 1);
+    if (job.state != JobState::kFinalizing) {
+      job.state = job.phase = JobState::kFinalizing;
+      SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+    }
+    int64_t delay = 0;
+    AttemptState ended = AttemptState::kFailed;
+    FailureClass failure_class = FailureClass::kNone;
+    if (request.outcome == JobState::kSucceeded) {
+      ended = AttemptState::kSucceeded;
+      EndJob(&job, JobState::kSucceeded, FailureClass::kNone, "", now);
+    } else if (request.outcome == JobState::kCancelled && job.cancel_requested) {
+      ended = AttemptState::kCancelled;
+      EndFailedAttempt(&job, FailureClass::kInfra, message, options_.retry, now);
+    } else {
+      // CANCELLED that nobody asked for: the worker gave the job back.
+      failure_class = request.outcome == JobState::kCancelled || request.failure_class == FailureClass::kNone
+                          ? FailureClass::kInfra
+                          : request.failure_class;
+      delay = EndFailedAttempt(&job, failure_class, message, options_.retry, now);
+    }
+    answer = job.state;
+    SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+    return EndAttempt(rows, job, ended, failure_class, message, delay, *attempt, now);
+  }));
+  return answer;
+}
+
+absl::StatusOr<Job> JobManager::CheckLease(const std::string& worker_id, const Lease& lease, Now now) {
+  Job job;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(job, CurrentJob(rows, worker_id, lease));
+    return absl::OkStatus();
+  }));
+  clock_.Hear(lease.fence, now.steady_ms);
+  return job;
+}
+
+absl::StatusOr<std::vector<Checkpoint>> JobManager::CommitCheckpoint(const std::string& worker_id, const Lease& lease,
+                                                                     const CheckpointCommit& commit, Now now) {
+  std::vector<Checkpoint> dropped;
+  uint64_t bytes = 0;
+  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const Job job, CurrentJob(rows, worker_id, lease));
+    if (job.event_cursor < commit.events_seq) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "events up to ", commit.events_seq, " are not durable yet, only ", job.event_cursor, ": report them first"));
+    }
+    SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
+    for (const Checkpoint& old : checkpoints) {
+      if (old.step != commit.step) continue;
+      if (old.manifest_hash == commit.manifest_hash) return absl::OkStatus();  // a repetition, or the same bytes again
+      dropped.push_back(old);
+    }
+    Checkpoint checkpoint{job.id,       commit.step, job.attempt, lease.fence, commit.manifest_hash,
+                          commit.files, now.unix_ms};
+    for (const CheckpointFile& file : commit.files) bytes += file.size;
+    SINK_RETURN_IF_ERROR(rows.PutCheckpoint(checkpoint));
+    SINK_ASSIGN_OR_RETURN(checkpoints, rows.ListCheckpoints(job.id));
+    for (size_t i = options_.checkpoints_kept; i < checkpoints.size(); ++i) {
+      SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(job.id, checkpoints[i].step));
+      dropped.push_back(checkpoints[i]);
+    }
+    return absl::OkStatus();
+  }));
+  clock_.Hear(lease.fence, now.steady_ms);
+  if (bytes > 0 && observer_ != nullptr) observer_->CheckpointCommitted(bytes);
+  return dropped;
+}
+
+}  // namespace sink
