@@ -33,7 +33,8 @@ class ParameterBuffer {
   const at::Tensor& gradients() const { return gradients_; }
 
   // An autograd leaf over the named parameters, which must follow one another and agree in their other dimensions,
-  // stacked along the first one. Its .grad is the matching view of the gradients, so that backward adds into the buffer.
+  // stacked along the first one. Its .grad is the matching view of the gradients, so that backward adds into the
+  // buffer.
   at::Tensor Leaf(const std::string& first, int64_t count = 1) const;
 
   // Normal values from (seed, name, index): counter-based, the same on every machine, device and number of threads.

@@ -19,7 +19,8 @@
 
 namespace sink {
 
-// Sees the inside of a forward pass, layer by layer. The tensors are only valid during the call and must not be changed.
+// Sees the inside of a forward pass, layer by layer. The tensors are only valid during the call and must not be
+// changed.
 class Observer {
  public:
   virtual ~Observer() = default;
@@ -48,7 +49,8 @@ class Transformer {
   const at::Tensor& gradients() const { return parameters_.gradients(); }
   void ZeroGradients();
 
-  // Tokens and targets are int64 [B, T] on the device, T <= max_position_embeddings, ids in [0, V): ModelError otherwise.
+  // Tokens and targets are int64 [B, T] on the device, T <= max_position_embeddings, ids in [0, V): ModelError
+  // otherwise.
   //
   // Mean cross-entropy over the B*T targets, a float scalar tensor on the device; adds scale * d(loss)/d(parameter) to
   // the gradients. With accumulation over n micro-batches, scale is 1/n.

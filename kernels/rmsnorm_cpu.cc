@@ -1,0 +1,43 @@
+// RMSNorm on a CPU: one pass for the sum, one for the result, per row; a row stays in the first-level cache between
+// them.
+#include <cmath>
+
+#include "kernels/multiversion.h"
+#include "kernels/rmsnorm.h"
+
+namespace sink::kernels::cpu {
+
+SINK_MULTIVERSION void RmsNormForward(const float* x_RC, const float* weight_C, float epsilon, int64_t rows,
+                                      int64_t columns, float* y_RC, float* inverse_rms_R) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* x = x_RC + row * columns;
+    float* y = y_RC + row * columns;
+    float squares = 0;
+    for (int64_t c = 0; c < columns; ++c) squares += x[c] * x[c];
+    const float inverse_rms = 1.0f / std::sqrt(squares / static_cast<float>(columns) + epsilon);
+    for (int64_t c = 0; c < columns; ++c) y[c] = x[c] * inverse_rms * weight_C[c];
+    inverse_rms_R[row] = inverse_rms;
+  }
+}
+
+SINK_MULTIVERSION void RmsNormBackward(const float* dy_RC, const float* x_RC, const float* weight_C,
+                                       const float* inverse_rms_R, int64_t rows, int64_t columns, float* dx_RC,
+                                       float* dweight_C) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* x = x_RC + row * columns;
+    const float* dy = dy_RC + row * columns;
+    float* dx = dx_RC + row * columns;
+    const float inverse_rms = inverse_rms_R[row];
+    float product = 0;  // sum of g * x
+    for (int64_t c = 0; c < columns; ++c) product += dy[c] * weight_C[c] * x[c];
+    const float along_x = product / static_cast<float>(columns) * inverse_rms * inverse_rms;
+#pragma GCC ivdep
+    for (int64_t c = 0; c < columns; ++c) {
+      const float gradient = dy[c];
+      dweight_C[c] += gradient * x[c] * inverse_rms;
+      dx[c] = inverse_rms * (gradient * weight_C[c] - x[c] * along_x);
+    }
+  }
+}
+
+}  // namespace sink::kernels::cpu

@@ -1,0 +1,48 @@
+// The differentiable operations of the transformer. On float tensors of a CPU each is one fused kernel (kernels/)
+// forward and one backward; on any other device or type it is the same formula in ATen's operations, which is also what
+// the tests compare the kernels with. Weights are leaves of a ParameterBuffer: their gradient is added to .grad()
+// during the backward pass. Activations are dense, [N, ...] with N = B * T rows, sequence by sequence. Pure functions;
+// they use ATen's threads, and with a fixed number of threads give the same bits every time.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "kernels/adamw.h"
+
+namespace sink {
+
+// Rows of the table, [N, C]. ids int64 [N].
+at::Tensor Embedding(const at::Tensor& table_VC, const at::Tensor& ids_N);
+
+// x W^T, [N, out].
+at::Tensor Linear(const at::Tensor& x_NC, const at::Tensor& weight_OC);
+
+// x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension.
+at::Tensor RmsNorm(const at::Tensor& x_NC, const at::Tensor& weight_C, double epsilon);
+
+// silu(gate) * up, [N, F]; a row of the input is gate, then up.
+at::Tensor SwiGlu(const at::Tensor& gate_up_N2F);
+
+// Cosines and sines of positions 0 .. length-1, [length, head_dim], of type float (or double for double tensors).
+at::Tensor RopeTable(int64_t length, int64_t head_dim, double theta, at::TensorOptions options);
+
+// Turns the first rotated_heads * head_dim values of each row by its position n % length; the others pass. In place on
+// the fused path: x must not be used afterwards.
+at::Tensor Rope(const at::Tensor& x_NW, const at::Tensor& table_TD, int64_t length, int64_t rotated_heads);
+
+// Mean cross-entropy of the logits hidden * head^T, a scalar, a block of rows at a time so that the logits of a large
+// batch never exist at once. Not differentiable: where hidden_gradient is given, it becomes scale * d(loss)/d(hidden),
+// [N, C], and scale * d(loss)/d(head) is added to head.grad().
+at::Tensor HeadLoss(const at::Tensor& hidden_NC, const at::Tensor& head_VC, const at::Tensor& targets_N, double scale,
+                    at::Tensor* hidden_gradient);
+
+// One AdamW step over whole buffers (kernels/adamw.h has the formula), all dense and of one size and type.
+void AdamWUpdate(const kernels::AdamWStep& step, const at::Tensor& gradient, const at::Tensor& value,
+                 const at::Tensor& first_moment, const at::Tensor& second_moment);
+
+// Euclidean norm, summed in double in an order that does not depend on the number of threads.
+double Norm(const at::Tensor& x);
+
+}  // namespace sink
