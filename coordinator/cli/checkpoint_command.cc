@@ -1,0 +1,125 @@
+// sinkctl checkpoint: list what a job has saved, and bring one here as a model directory.
+#include <memory>
+
+#include "coordinator/cli/checkpoint_writer.h"
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/text.h"
+#include "coordinator/cli/views.h"
+
+namespace sink::cli {
+namespace {
+
+constexpr int64_t kRedrawMs = 100;
+constexpr int kBarColumns = 30;
+
+struct Options {
+  std::string id;
+  int64_t step = 0;
+  std::string out;
+};
+
+// One line on standard error, redrawn in place; nothing when that is not a terminal.
+class ProgressBar {
+ public:
+  explicit ProgressBar(World& world) : world_(world), start_ms_(world.now_ms()) {}
+  void Show(uint64_t done, uint64_t total) {
+    const int64_t now = world_.now_ms();
+    if (!world_.err_is_terminal || (done < total && now - drawn_ms_ < kRedrawMs)) return;
+    drawn_ms_ = now;
+    const double fraction = total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total);
+    std::string bar;
+    for (int i = 0; i < kBarColumns; ++i) bar += i < fraction * kBarColumns ? "\u2501" : "\u2500";
+    const double rate = 1000.0 * static_cast<double>(done) / static_cast<double>(std::max<int64_t>(1, now - start_ms_));
+    world_.err << "\r\x1b[K" << bar << "  " << FormatBytes(static_cast<double>(done)) << " of "
+               << FormatBytes(static_cast<double>(total)) << "  " << FormatBytes(rate) << "/s" << std::flush;
+  }
+  void Clear() {
+    if (world_.err_is_terminal && drawn_ms_ > 0) world_.err << "\r\x1b[K" << std::flush;
+  }
+
+ private:
+  World& world_;
+  const int64_t start_ms_;
+  int64_t drawn_ms_ = 0;
+};
+
+Outcome List(Session& session, const Options& options) {
+  v1::ListCheckpointsRequest request;
+  request.set_job_id(options.id);
+  const auto response = session.client().ListCheckpoints(request);
+  if (!response.ok()) return FromStatus(response.status());
+  Page page;
+  Json checkpoints = Json::array();
+  for (const v1::Checkpoint& checkpoint : response->checkpoints()) checkpoints.push_back(ToJson(checkpoint));
+  page.document = {{"checkpoints", std::move(checkpoints)}};
+  Column files = IntegerColumn("FILES", "files");
+  files.show = [](const Json& row) -> Cell { return {std::to_string(row["files"].size())}; };
+  page.blocks.push_back(TableBlock{"checkpoints",
+                                   {IntegerColumn("STEP", "step"), BytesColumn("SIZE", "bytes"), std::move(files),
+                                    IntegerColumn("ATTEMPT", "attempt", 3), TimeColumn("COMMITTED", "committed_ms", 2),
+                                    TextColumn("MANIFEST", "manifest_hash", 8, 4)},
+                                   "no checkpoints yet"});
+  session.printer().Print(page);
+  return {};
+}
+
+Outcome FromDownload(const absl::Status& status) {
+  if (absl::IsInvalidArgument(status)) return {kBadFile, std::string(status.message())};
+  return FromStatus(status);
+}
+
+Outcome Get(Session& session, const Options& options) {
+  auto writer = CheckpointWriter::Create(options.out);
+  if (!writer.ok()) return {kBadFile, std::string(writer.status().message())};
+  v1::DownloadCheckpointRequest request;
+  request.set_job_id(options.id);
+  request.set_step(options.step);
+  ProgressBar bar(session.world());
+  absl::Status local;
+  const absl::Status remote = session.client().DownloadCheckpoint(request, [&](const v1::CheckpointChunk& chunk) {
+    local = (*writer)->Add(chunk);
+    bar.Show((*writer)->received(), (*writer)->total());
+    return local.ok() && !session.world().interrupt.triggered();
+  });
+  bar.Clear();
+  if (session.world().interrupt.triggered()) return {kInterrupted, "interrupted; nothing was written"};
+  if (!local.ok()) return FromDownload(local);
+  if (!remote.ok()) return FromStatus(remote);
+  if (const absl::Status status = (*writer)->Commit(); !status.ok()) return FromDownload(status);
+
+  Page page;
+  const v1::Checkpoint& checkpoint = (*writer)->checkpoint();
+  page.document = {{"out", options.out}, {"checkpoint", ToJson(checkpoint)}};
+  page.blocks.push_back(
+      TextBlock{{{options.out, Style::kBold},
+                 {"step " + std::to_string(checkpoint.step()) + " of job " + checkpoint.job_id().substr(0, kShortId)},
+                 {std::to_string(checkpoint.files_size()) + " files"},
+                 {FormatBytes(static_cast<double>((*writer)->received())) + ", hashes verified"}}});
+  session.printer().Print(page);
+  return {};
+}
+
+}  // namespace
+
+void AddCheckpointCommand(Commands& commands) {
+  CLI::App* group = commands.Add(nullptr, "checkpoint", "List or fetch what a job has saved", Names::kNothing,
+                                 {"sinkctl checkpoint list 3f2a91c0", "sinkctl checkpoint get 3f2a91c0 --out model"});
+  group->require_subcommand(1);
+  auto options = std::make_shared<Options>();
+
+  CLI::App* list = commands.Add(group, "list", "List a job's checkpoints", Names::kJob,
+                                {"sinkctl checkpoint list 3f2a91c0", "sinkctl checkpoint list 3f2a91c0 --json"});
+  list->add_option("ID", options->id, "A job's id, or the first four or more digits of it")->required();
+  commands.OnRun(list, [options](Session& session) { return List(session, *options); });
+
+  CLI::App* get = commands.Add(
+      group, "get", "Fetch a checkpoint as a model directory and verify it", Names::kJob,
+      {"sinkctl checkpoint get 3f2a91c0 --out model", "sinkctl checkpoint get 3f2a91c0 --step 500 --out model-500"});
+  get->add_option("ID", options->id, "A job's id, or the first four or more digits of it")->required();
+  get->add_option("--step", options->step, "The step it was saved at; without it, the newest")
+      ->check(CLI::PositiveNumber);
+  get->add_option("--out", options->out, "The folder to create")->required();
+  commands.OnRun(get, [options](Session& session) { return Get(session, *options); });
+}
+
+}  // namespace sink::cli

@@ -1,0 +1,229 @@
+#include "coordinator/cli/cli.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/completion.h"
+#include "coordinator/cli/text.h"
+#include "sweeps/diagnostics.h"
+
+namespace sink::cli {
+namespace {
+
+constexpr char kDescription[] =
+    "sinkctl: plan, submit and watch studies of attention sinks.\n"
+    "Jobs are named by their id or its first four or more digits, sweeps by their name.";
+constexpr char kDefaultCoordinator[] = "127.0.0.1:7070";
+constexpr int kUnknownWidth = 100;
+constexpr double kRetrySeconds = 3;  // a coordinator that restarts is back by then
+constexpr double kCompletionSeconds = 0.5;
+
+std::string Environment(const World& world, const char* name) {
+  const char* value = world.getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+void AddCommands(Commands& commands) {
+  AddSubmitCommand(commands);
+  AddPlanCommand(commands);
+  AddStatusCommand(commands);
+  AddResultsCommand(commands);
+  AddJobsCommand(commands);
+  AddJobCommand(commands);
+  AddLogsCommand(commands);
+  AddMetricsCommand(commands);
+  AddCancelCommand(commands);
+  AddRetryCommand(commands);
+  AddWorkersCommand(commands);
+  AddCheckpointCommand(commands);
+  AddCompletionCommand(commands);
+  AddVersionCommand(commands);
+}
+
+void AddGlobalOptions(CLI::App& app, Session& session) {
+  const std::string address = Environment(session.world(), "SINK_COORDINATOR");
+  session.coordinator = address.empty() ? kDefaultCoordinator : address;
+  session.no_color = !Environment(session.world(), "NO_COLOR").empty();
+  app.add_option("--coordinator", session.coordinator,
+                 "HOST:PORT of the coordinator; $SINK_COORDINATOR, else " + std::string(kDefaultCoordinator));
+  app.add_flag("--json", session.json, "Print JSON: a document, or one object a line for streams");
+  app.add_flag("--no-color", session.no_color, "No colours; as $NO_COLOR");
+  app.add_option("--timeout", session.timeout_s, "Seconds to wait for an answer (10)")->check(CLI::Range(0.1, 86400.0));
+}
+
+// The innermost command that the arguments chose.
+const CLI::App* Chosen(const CLI::App* app) {
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  return app;
+}
+
+std::string CommandLine(const CLI::App* app) {
+  std::string names;
+  for (; app != nullptr && app->get_parent() != nullptr; app = app->get_parent()) names = " " + app->get_name() + names;
+  return "sinkctl" + names;
+}
+
+// `help [COMMAND...]` is `[COMMAND...] --help`.
+std::vector<std::string> Rewrite(std::vector<std::string> args) {
+  if (!args.empty() && args[0] == "help") {
+    args.erase(args.begin());
+    args.push_back("--help");
+  }
+  return args;
+}
+
+// A word that is no command, with the one that was meant.
+std::string UnknownCommand(const CLI::App* app, const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::App* sub : app->get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(sub->get_name());
+  return "there is no command " + Clean(word) + Suggestion(word, names);
+}
+
+Outcome UsageError(const CLI::App& root, const CLI::ParseError& error) {
+  const CLI::App* app = Chosen(&root);
+  const std::vector<std::string> rest = app->remaining();
+  std::string what = Clean(error.what());
+  if (app->get_subcommands([](const CLI::App*) { return true; }).size() > 1 && !rest.empty() && rest[0][0] != '-')
+    what = UnknownCommand(app, rest[0]);
+  else if (!rest.empty())
+    what = "unexpected argument " + Clean(rest[0]);
+  return {kUsage, what + "; see `" + CommandLine(app) + " --help`"};
+}
+
+Outcome Run(const CLI::App& root, const Commands& commands, Session& session) {
+  const CLI::App* chosen = Chosen(&root);
+  for (const Commands::Entry& entry : commands.entries()) {
+    if (entry.app != chosen || !entry.run) continue;
+    if (!entry.local)
+      if (const absl::Status status = session.Connect(); !status.ok()) return {kUsage, std::string(status.message())};
+    return entry.run(session);
+  }
+  return {kUsage, "a command is missing; see `" + CommandLine(chosen) + " --help`"};
+}
+
+}  // namespace
+
+Outcome FromStatus(const absl::Status& status) {
+  const std::string message(status.message());
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return {};
+    case absl::StatusCode::kInvalidArgument:
+      return {kUsage, message};
+    case absl::StatusCode::kNotFound:
+      return {kNotFound, message};
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+      return {kUnreachable, message + "; is it running? name another with --coordinator HOST:PORT"};
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kResourceExhausted:
+      return {kRefused, message};
+    case absl::StatusCode::kCancelled:
+      return {kInterrupted, "interrupted"};
+    default:
+      return {kInternal, message};
+  }
+}
+
+absl::Status Session::Connect() {
+  ClientOptions options;
+  options.address = coordinator;
+  options.deadline = absl::Seconds(timeout_s);
+  options.retry_for = absl::Seconds(std::min(timeout_s, kRetrySeconds));
+  auto client = CoordinatorClient::Create(options);
+  if (!client.ok()) return client.status();
+  client_ = *std::move(client);
+  waker_ = std::make_unique<Interrupt::Waker>(world_.interrupt, [this] { client_->CancelCalls(); });
+  return absl::OkStatus();
+}
+
+Printer& Session::printer() {
+  if (printer_ == nullptr) {
+    switch (format()) {
+      case Format::kTable:
+        printer_ = MakeTablePrinter(world_.out, width(), color());
+        break;
+      case Format::kJson:
+        printer_ = MakeJsonPrinter(world_.out);
+        break;
+      case Format::kCsv:
+        printer_ = MakeCsvPrinter(world_.out);
+        break;
+    }
+  }
+  return *printer_;
+}
+
+bool Session::color() const { return world_.out_is_terminal && !no_color && Environment(world_, "TERM") != "dumb"; }
+
+int Session::width() const {
+  if (const int columns = world_.window().columns; columns > 0) return columns;
+  const int columns = std::atoi(Environment(world_, "COLUMNS").c_str());
+  return columns > 0 ? columns : kUnknownWidth;
+}
+
+CLI::App* Commands::Add(CLI::App* parent, const std::string& name, const std::string& description, Names arguments,
+                        const std::vector<std::string>& examples) {
+  CLI::App* app = (parent == nullptr ? &root_ : parent)->add_subcommand(name, description);
+  std::string footer = "Examples:\n";
+  for (const std::string& example : examples) footer += "  " + example + "\n";
+  app->footer(footer +
+              "\nOptions of every command: --coordinator, --json, --no-color, --timeout; see `sinkctl --help`.");
+  app->fallthrough();
+  entries_.push_back({app, arguments, false, nullptr});
+  return app;
+}
+
+CLI::App* Commands::AddLocal(const std::string& name, const std::string& description, Names arguments,
+                             const std::vector<std::string>& examples) {
+  CLI::App* app = Add(nullptr, name, description, arguments, examples);
+  entries_.back().local = true;
+  return app;
+}
+
+void Commands::OnRun(CLI::App* app, Run run) {
+  for (Entry& entry : entries_)
+    if (entry.app == app) entry.run = std::move(run);
+}
+
+int RunCli(const std::vector<std::string>& args, World& world) {
+  CLI::App app(kDescription, "sinkctl");
+  app.require_subcommand(0, 1);
+  app.set_help_flag("-h,--help", "Print this help");
+  app.footer(std::string("Examples:\n  sinkctl submit sweeps/quickstart.yaml --follow\n  sinkctl status --watch\n\n") +
+             kExitCodeHelp);
+  Session session(world);
+  AddGlobalOptions(app, session);
+  Commands commands(app);
+  AddCommands(commands);
+
+  if (!args.empty() && args[0] == "__complete") {
+    session.timeout_s = kCompletionSeconds;
+    Complete({args.begin() + 1, args.end()}, commands, session);
+    return kOk;
+  }
+  Outcome outcome;
+  try {
+    std::vector<std::string> reversed = Rewrite(args);
+    std::reverse(reversed.begin(), reversed.end());
+    app.parse(std::move(reversed));
+    outcome = Run(app, commands, session);
+  } catch (const CLI::CallForHelp&) {
+    world.out << Chosen(&app)->help("", CLI::AppFormatMode::Normal) << std::flush;
+  } catch (const CLI::ParseError& error) {
+    outcome = UsageError(app, error);
+  }
+  if (!outcome.error.empty()) world.err << "sinkctl: " << Clean(outcome.error) << std::endl;
+  return outcome.code;
+}
+
+}  // namespace sink::cli

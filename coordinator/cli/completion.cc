@@ -1,0 +1,192 @@
+// sinkctl completion: a script for the user's shell, which asks the hidden `sinkctl __complete WORD...` what may stand
+// for the last word. The answer has a line "candidate<TAB>description" for each, or the one line ":files".
+#include "coordinator/cli/completion.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "coordinator/cli/documents.h"
+#include "coordinator/cli/text.h"
+#include "coordinator/cli/views.h"
+
+namespace sink::cli {
+namespace {
+
+constexpr char kBash[] = R"sh(# bash completion of sinkctl; enable it with:  source <(sinkctl completion bash)
+_sinkctl() {
+  local answer
+  answer=$(sinkctl __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  COMPREPLY=()
+  if [[ $answer == ":files" ]]; then
+    compopt -o default
+  elif [[ -n $answer ]]; then
+    mapfile -t COMPREPLY < <(cut -f 1 <<<"$answer")
+  fi
+}
+complete -F _sinkctl sinkctl
+)sh";
+
+constexpr char kZsh[] = R"sh(#compdef sinkctl
+# zsh completion of sinkctl; enable it with:  source <(sinkctl completion zsh)
+_sinkctl() {
+  local line
+  local -a answer items
+  answer=("${(@f)$(sinkctl __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  if [[ ${answer[1]} == ":files" ]]; then
+    _files
+    return
+  fi
+  for line in "${answer[@]}"; do
+    [[ -n $line ]] && items+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}")
+  done
+  _describe sinkctl items
+}
+compdef _sinkctl sinkctl
+)sh";
+
+constexpr char kFish[] = R"sh(# fish completion of sinkctl; enable it with:  sinkctl completion fish | source
+function __sinkctl_complete
+    set -l words (commandline -opc) (commandline -ct)
+    set -l answer (sinkctl __complete $words[2..-1] 2>/dev/null)
+    if test "$answer[1]" = ":files"
+        __fish_complete_path (commandline -ct)
+    else
+        printf '%s\n' $answer
+    end
+end
+complete -c sinkctl -f -a '(__sinkctl_complete)'
+)sh";
+
+struct Candidate {
+  std::string word;
+  std::string description;
+};
+
+std::vector<Candidate> SweepNames(Session& session) {
+  std::vector<Candidate> out;
+  if (!session.Connect().ok()) return out;
+  if (const auto sweeps = session.client().ListSweeps({}); sweeps.ok())
+    for (const v1::Sweep& sweep : sweeps->sweeps())
+      out.push_back({sweep.name(), std::to_string(sweep.jobs()) + " jobs"});
+  return out;
+}
+
+std::vector<Candidate> JobIds(Session& session) {
+  std::vector<Candidate> out;
+  if (!session.Connect().ok()) return out;
+  if (const auto jobs = session.client().ListJobs({}); jobs.ok())
+    for (const v1::Job& job : jobs->jobs())
+      out.push_back({job.id().substr(0, kShortId),
+                     StateCell(StateName(job.state())).text + " " +
+                         (job.sweeps_size() > 0 ? ShortLabel(job.sweeps(0).label()) : std::string())});
+  return out;
+}
+
+std::vector<Candidate> Values(Names names, Session& session) {
+  switch (names) {
+    case Names::kNothing:
+      return {};
+    case Names::kFile:
+      return {{":files", ""}};
+    case Names::kShell:
+      return {{"bash", ""}, {"zsh", ""}, {"fish", ""}};
+    case Names::kSweep:
+      return SweepNames(session);
+    case Names::kJob:
+      return JobIds(session);
+    case Names::kSweepOrJob: {
+      std::vector<Candidate> out = SweepNames(session);
+      for (Candidate& job : JobIds(session)) out.push_back(std::move(job));
+      return out;
+    }
+    case Names::kState: {
+      std::vector<Candidate> out;
+      for (int state = v1::QUEUED; state <= v1::CANCELLED; ++state)
+        out.push_back({StateCell(StateName(static_cast<v1::JobState>(state))).text, ""});
+      return out;
+    }
+  }
+  return {};
+}
+
+Names NamesOfOption(const std::string& option) {
+  if (option == "--sweep" || option == "--failed") return Names::kSweep;
+  if (option == "--state") return Names::kState;
+  if (option == "--profile" || option == "--out") return Names::kFile;
+  return Names::kNothing;
+}
+
+// The option of `app`, or of sinkctl itself, that `word` names.
+const CLI::Option* FindOption(const CLI::App* app, const std::string& word) {
+  for (; app != nullptr; app = app->get_parent())
+    if (const CLI::Option* option = app->get_option_no_throw(word)) return option;
+  return nullptr;
+}
+
+const CLI::App* FindCommand(const CLI::App* app, const std::string& name) {
+  const auto found = app->get_subcommands([&name](const CLI::App* sub) { return sub->get_name() == name; });
+  return found.empty() ? nullptr : found.front();
+}
+
+std::vector<Candidate> Candidates(const std::vector<std::string>& words, const Commands& commands, Session& session) {
+  const CLI::App* app = &commands.root();
+  const CLI::Option* waiting = nullptr;  // the option whose value comes next
+  for (size_t i = 0; i + 1 < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (waiting != nullptr) {
+      if (waiting->check_name("--coordinator")) session.coordinator = word;
+      waiting = nullptr;
+    } else if (word.size() > 1 && word[0] == '-') {
+      const CLI::Option* option = FindOption(app, word);
+      if (option != nullptr && option->get_items_expected_min() > 0) waiting = option;
+    } else if (const CLI::App* sub = FindCommand(app, word)) {
+      app = sub;
+    }
+  }
+  if (waiting != nullptr) return Values(NamesOfOption(waiting->get_name()), session);
+  std::vector<Candidate> out;
+  if (words.back().starts_with("-")) {
+    for (const CLI::App* a = app; a != nullptr; a = a->get_parent())
+      for (const CLI::Option* option : a->get_options([](const CLI::Option* o) { return !o->get_lnames().empty(); }))
+        out.push_back({"--" + option->get_lnames().front(), option->get_description()});
+    return out;
+  }
+  for (const CLI::App* sub : app->get_subcommands([](const CLI::App*) { return true; }))
+    out.push_back({sub->get_name(), sub->get_description()});
+  if (out.empty())
+    for (const Commands::Entry& entry : commands.entries())
+      if (entry.app == app) return Values(entry.arguments, session);
+  return out;
+}
+
+Outcome Script(Session& session, const std::string& shell) {
+  if (session.json) return {kUsage, "completion prints a script; leave --json out"};
+  session.world().out << (shell == "bash" ? kBash : shell == "zsh" ? kZsh : kFish) << std::flush;
+  return {};
+}
+
+}  // namespace
+
+void Complete(const std::vector<std::string>& words, const Commands& commands, Session& session) {
+  if (words.empty()) return;
+  std::vector<std::string> seen;
+  for (const Candidate& candidate : Candidates(words, commands, session)) {
+    if (candidate.word != ":files" && !candidate.word.starts_with(words.back())) continue;
+    if (std::find(seen.begin(), seen.end(), candidate.word) != seen.end()) continue;
+    seen.push_back(candidate.word);
+    session.world().out << Clean(candidate.word);
+    if (!candidate.description.empty()) session.world().out << "\t" << Clean(candidate.description);
+    session.world().out << "\n";
+  }
+  session.world().out << std::flush;
+}
+
+void AddCompletionCommand(Commands& commands) {
+  CLI::App* app = commands.AddLocal("completion", "Print a completion script for a shell", Names::kShell,
+                                    {"source <(sinkctl completion bash)", "sinkctl completion fish | source"});
+  auto shell = std::make_shared<std::string>();
+  app->add_option("SHELL", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  commands.OnRun(app, [shell](Session& session) { return Script(session, *shell); });
+}
+
+}  // namespace sink::cli

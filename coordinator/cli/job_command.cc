@@ -1,0 +1,122 @@
+// sinkctl job: all that is known of one.
+#include <memory>
+
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/text.h"
+#include "coordinator/cli/views.h"
+
+namespace sink::cli {
+namespace {
+
+struct Options {
+  std::string id;
+  bool config = false;
+};
+
+using Fields = std::vector<std::pair<std::string, Cell>>;
+
+void AddNumber(Fields& fields, const std::string& name, const std::optional<double>& value, int decimals,
+               const std::string& note = "") {
+  if (value) fields.emplace_back(name, Cell{FormatFixed(*value, decimals) + note});
+}
+
+Fields JobFields(const v1::Job& job) {
+  Fields fields = {{"job", {job.id(), Style::kBold}}, {"state", StateCell(StateName(job.state()))}};
+  if (job.cancel_requested() && !IsFinal(job.state())) fields.back().second.text += " (asked to stop)";
+  for (const v1::Membership& place : job.sweeps())
+    fields.emplace_back("sweep", Cell{place.sweep() + " / " + place.experiment() + " / " + place.label()});
+  if (!job.message().empty())
+    fields.emplace_back("message", Cell{job.message(), job.state() == v1::FAILED ? Style::kRed : Style::kPlain});
+  if (!job.worker().empty()) fields.emplace_back("worker", Cell{job.worker()});
+  fields.emplace_back("devices", Cell{std::to_string(job.devices())});
+  fields.emplace_back("submitted", Cell{FormatTime(job.created_ms())});
+  if (job.started_ms() > 0) fields.emplace_back("started", Cell{FormatTime(job.started_ms())});
+  if (job.finished_ms() > 0) {
+    fields.emplace_back("finished", Cell{FormatTime(job.finished_ms())});
+    if (job.started_ms() > 0)
+      fields.emplace_back("took",
+                          Cell{FormatDuration(static_cast<double>(job.finished_ms() - job.started_ms()) / 1000)});
+  }
+  const v1::Progress& p = job.progress();
+  if (p.max_steps() > 0)
+    fields.emplace_back("step", Cell{std::to_string(p.step()) + " of " + std::to_string(p.max_steps()) + ", " +
+                                     FormatCount(static_cast<double>(p.tokens())) + " tokens"});
+  if (job.state() == v1::RUNNING && p.tokens_per_second() > 0)
+    fields.emplace_back("rate", Cell{FormatCount(p.tokens_per_second()) + " tokens/s"});
+  if (const auto eta = EtaSeconds(job); eta && job.state() == v1::RUNNING)
+    fields.emplace_back("ETA", Cell{FormatDuration(*eta)});
+  const Measurements m = Measure(p);
+  AddNumber(fields, "train loss", m.train_loss, 4);
+  AddNumber(fields, "validation loss", m.validation_loss, 4);
+  if (m.sink_rate)
+    fields.emplace_back("sink rate",
+                        Cell{FormatFixed(100 * *m.sink_rate, 1) + "% (position 1, epsilon " + m.epsilon + ")"});
+  AddNumber(fields, "alpha_1", m.alpha_mean, 4, " (mean over layers and heads)");
+  AddNumber(fields, "strongest alpha_1", m.alpha_max, 4, " (one head)");
+  AddNumber(fields, "hidden norm ratio", m.hidden_norm_ratio, 2, " (token 1 to the others, largest layer)");
+  return fields;
+}
+
+Outcome ShowJob(Session& session, const Options& options) {
+  v1::GetJobRequest request;
+  request.set_id(options.id);
+  const auto response = session.client().GetJob(request);
+  if (!response.ok()) return FromStatus(response.status());
+
+  Page page;
+  Json attempts = Json::array(), checkpoints = Json::array();
+  for (const v1::Attempt& attempt : response->attempts()) attempts.push_back(ToJson(attempt));
+  for (const v1::Checkpoint& checkpoint : response->checkpoints()) checkpoints.push_back(ToJson(checkpoint));
+  const bool tried = !attempts.empty(), saved = !checkpoints.empty();
+  const Json config = Json::parse(response->job().config_json(), nullptr, /*allow_exceptions=*/false);
+  page.document = {{"job", ToJson(response->job())},
+                   {"attempts", std::move(attempts)},
+                   {"checkpoints", std::move(checkpoints)},
+                   {"config", config.is_discarded() ? Json(nullptr) : config}};
+
+  page.blocks.push_back(FieldsBlock{JobFields(response->job())});
+  if (tried) {
+    Column state = StateColumn();
+    state.show = [](const Json& row) { return StateCell(row["state"].get<std::string>()); };
+    page.blocks.push_back(TextBlock{});
+    page.blocks.push_back(
+        TableBlock{"attempts",
+                   {IntegerColumn("ATTEMPT", "attempt"), std::move(state), TextColumn("WORKER", "worker", 8),
+                    TimeColumn("STARTED", "started_ms", 2), TimeColumn("ENDED", "finished_ms", 1),
+                    TextColumn("CLASS", "failure_class", 0, 3), TextColumn("MESSAGE", "message", 10)},
+                   ""});
+  }
+  if (saved) {
+    page.blocks.push_back(TextBlock{});
+    page.blocks.push_back(TableBlock{"checkpoints",
+                                     {IntegerColumn("CHECKPOINT", "step"), IntegerColumn("ATTEMPT", "attempt"),
+                                      BytesColumn("SIZE", "bytes"), TimeColumn("COMMITTED", "committed_ms", 1)},
+                                     ""});
+  }
+  if (options.config && config.is_object()) {
+    FieldsBlock fields;
+    const Json flat = config.flatten();
+    for (const auto& [pointer, value] : flat.items()) {
+      std::string name = pointer.substr(1);
+      for (char& c : name) c = c == '/' ? '.' : c;
+      fields.fields.emplace_back(name, Cell{value.is_string() ? value.get<std::string>() : Compact(value)});
+    }
+    page.blocks.push_back(TextBlock{});
+    page.blocks.push_back(std::move(fields));
+  }
+  session.printer().Print(page);
+  return {};
+}
+
+}  // namespace
+
+void AddJobCommand(Commands& commands) {
+  CLI::App* app = commands.Add(nullptr, "job", "Show one job: progress, attempts, checkpoints, configuration",
+                               Names::kJob, {"sinkctl job 3f2a91c0", "sinkctl job 3f2a --config"});
+  auto options = std::make_shared<Options>();
+  app->add_option("ID", options->id, "A job's id, or the first four or more digits of it")->required();
+  app->add_flag("--config", options->config, "Also its resolved configuration (always there with --json)");
+  commands.OnRun(app, [options](Session& session) { return ShowJob(session, *options); });
+}
+
+}  // namespace sink::cli

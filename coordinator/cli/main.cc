@@ -1,0 +1,63 @@
+// sinkctl: the real world around RunCli.
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "coordinator/cli/cli.h"
+
+namespace {
+
+sink::cli::WindowSize Window() {
+  struct winsize size {};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return {};
+  return {size.ws_col, size.ws_row};
+}
+
+int64_t NowMs() {
+  using std::chrono::duration_cast, std::chrono::milliseconds, std::chrono::system_clock;
+  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_DFL);  // `sinkctl logs ID | head` ends quietly
+  // Ctrl-C and SIGTERM are taken by a thread of their own, which wakes whatever the main thread waits for. A second one
+  // ends the program at once.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  static sink::cli::Interrupt interrupt;
+  std::thread([signals] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    interrupt.Trigger();
+    sigwait(&signals, &signal);
+    _exit(128 + signal);
+  }).detach();
+
+  sink::cli::World world = {.out = std::cout,
+                            .err = std::cerr,
+                            .out_is_terminal = isatty(STDOUT_FILENO) == 1,
+                            .err_is_terminal = isatty(STDERR_FILENO) == 1,
+                            .window = Window,
+                            .getenv = [](const char* name) -> const char* { return std::getenv(name); },
+                            .now_ms = NowMs,
+                            .interrupt = interrupt};
+  const int code = sink::cli::RunCli(std::vector<std::string>(argv + 1, argv + argc), world);
+  std::cout.flush();
+  if (!std::cout && code == 0) {
+    std::cerr << "sinkctl: standard output cannot be written\n";
+    return 7;
+  }
+  return code;
+}

@@ -1,0 +1,126 @@
+// sinkctl metrics: the newest value of each series of a job, or every point for a program.
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/documents.h"
+#include "coordinator/cli/text.h"
+#include "coordinator/cli/views.h"
+
+namespace sink::cli {
+namespace {
+
+struct Options {
+  std::string id;
+  std::vector<std::string> names;
+  int64_t from_step = 0;
+  bool csv = false;
+};
+
+struct Series {
+  int64_t points = 0, step = 0;
+  double latest = 0, least = INFINITY, most = -INFINITY;
+};
+
+std::string Significant(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.5g", value);
+  return text;
+}
+
+// "hidden_norm_ratio/10" after "hidden_norm_ratio/9".
+bool NaturalLess(const std::string& a, const std::string& b) {
+  const size_t slash_a = a.rfind('/'), slash_b = b.rfind('/');
+  if (slash_a != std::string::npos && slash_a == slash_b && a.compare(0, slash_a, b, 0, slash_b) == 0 &&
+      a.size() != b.size())
+    return a.size() < b.size();
+  return a < b;
+}
+
+Column ValueColumn(std::string title, std::string field, int drop) {
+  Column column = FixedColumn(std::move(title), field, 0, drop);
+  column.show = [field](const Json& row) -> Cell {
+    if (!row[field].is_number()) return {row[field].get<std::string>(), Style::kRed};
+    return {Significant(row[field].get<double>())};
+  };
+  return column;
+}
+
+Page LatestPage(const std::vector<v1::MetricPoint>& points) {
+  std::map<std::string, Series, decltype(&NaturalLess)> series(&NaturalLess);
+  for (const v1::MetricPoint& point : points) {
+    Series& s = series[point.name()];
+    ++s.points;
+    if (point.step() >= s.step) {
+      s.step = point.step();
+      s.latest = point.value();
+    }
+    s.least = std::fmin(s.least, point.value());
+    s.most = std::fmax(s.most, point.value());
+  }
+  Page page;
+  Json rows = Json::array();
+  for (const auto& [name, s] : series)
+    rows.push_back({{"name", name},
+                    {"step", s.step},
+                    {"latest", Number(s.latest)},
+                    {"least", Number(s.least)},
+                    {"most", Number(s.most)},
+                    {"points", s.points}});
+  page.document = {{"series", std::move(rows)}};
+  page.blocks.push_back(TableBlock{
+      "series",
+      {TextColumn("METRIC", "name", 16), IntegerColumn("STEP", "step"), ValueColumn("LATEST", "latest", 0),
+       ValueColumn("LEAST", "least", 2), ValueColumn("MOST", "most", 2), IntegerColumn("POINTS", "points", 3)},
+      "no points yet"});
+  return page;
+}
+
+Page PointsPage(const std::vector<v1::MetricPoint>& points) {
+  Page page;
+  Json rows = Json::array();
+  for (const v1::MetricPoint& point : points) rows.push_back(ToJson(point));
+  page.document = {{"points", std::move(rows)}};
+  page.blocks.push_back(TableBlock{"points",
+                                   {TextColumn("NAME", "name"), IntegerColumn("STEP", "step"),
+                                    ValueColumn("VALUE", "value", 0), IntegerColumn("ATTEMPT", "attempt")},
+                                   ""});
+  return page;
+}
+
+Outcome Metrics(Session& session, const Options& options) {
+  session.csv = options.csv;
+  v1::ReadMetricsRequest request;
+  request.set_job_id(options.id);
+  request.set_from_step(options.from_step);
+  for (const std::string& name : options.names) request.add_names(name);
+  std::vector<v1::MetricPoint> points;
+  const absl::Status status = session.client().ReadMetrics(request, [&](const v1::MetricPoints& batch) {
+    points.insert(points.end(), batch.points().begin(), batch.points().end());
+    return !session.world().interrupt.triggered();
+  });
+  if (session.world().interrupt.triggered()) return {kInterrupted, "interrupted"};
+  if (!status.ok()) return FromStatus(status);
+  session.printer().Print(session.format() == Format::kTable ? LatestPage(points) : PointsPage(points));
+  return {};
+}
+
+}  // namespace
+
+void AddMetricsCommand(Commands& commands) {
+  CLI::App* app =
+      commands.Add(nullptr, "metrics", "Print a job's metrics: the newest values, or every point with --csv or --json",
+                   Names::kJob, {"sinkctl metrics 3f2a91c0", "sinkctl metrics 3f2a91c0 --name 'sink_rate/*' --csv"});
+  auto options = std::make_shared<Options>();
+  app->add_option("ID", options->id, "A job's id, or the first four or more digits of it")->required();
+  app->add_option("--name", options->names, "Only this metric; a trailing * matches any ending; may be repeated")
+      ->allow_extra_args(false);
+  app->add_option("--from-step", options->from_step, "Only points of this step and later")
+      ->check(CLI::NonNegativeNumber);
+  app->add_flag("--csv", options->csv, "Every point as comma-separated values");
+  commands.OnRun(app, [options](Session& session) { return Metrics(session, *options); });
+}
+
+}  // namespace sink::cli

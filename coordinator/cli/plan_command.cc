@@ -1,0 +1,134 @@
+// sinkctl plan: what a sweep file means, before anything is stored. Needs no coordinator, unless --diff asks which of
+// the jobs it has already.
+#include <memory>
+#include <set>
+
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/submission.h"
+#include "coordinator/cli/sweep_files.h"
+#include "coordinator/cli/text.h"
+#include "coordinator/cli/views.h"
+
+namespace sink::cli {
+namespace {
+
+struct Options {
+  std::string file;
+  std::vector<std::string> profiles;
+  bool diff = false;
+};
+
+struct Totals {
+  size_t different = 0;
+  double tokens = 0, flops = 0, disk = 0, device_hours = 0;
+};
+
+Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, bool diff) {
+  const ExpandedSweep& sweep = files.sweep;
+  Page page;
+  Totals totals;
+  Json jobs = Json::array(), experiments = Json::array();
+  std::set<std::string> seen;
+  for (const ExpandedJob& job : sweep.jobs) {
+    const JobCost cost = Cost(job.config);
+    const bool repeated = !seen.insert(job.id).second;
+    if (!repeated) {
+      totals.tokens += cost.tokens;
+      totals.flops += cost.flops;
+      totals.disk += cost.checkpoint_bytes * static_cast<double>(job.config.checkpoint.keep);
+      totals.device_hours += absl::ToDoubleHours(sweep.max_time) * sweep.devices;
+    }
+    const auto found = submitted.find(job.id);
+    jobs.push_back({{"id", job.id},
+                    {"experiment", job.experiment},
+                    {"label", job.label},
+                    {"repeated", repeated},
+                    {"new", found == submitted.end() ? Json(nullptr) : Json(found->second)},
+                    {"parameters", cost.parameters},
+                    {"steps", job.config.train.max_steps},
+                    {"tokens", cost.tokens},
+                    {"flops", cost.flops},
+                    {"checkpoint_bytes", cost.checkpoint_bytes}});
+  }
+  totals.different = seen.size();
+  TextBlock arithmetic;
+  for (const ExpandedExperiment& experiment : sweep.experiments) {
+    experiments.push_back({{"name", experiment.name},
+                           {"points", experiment.points},
+                           {"jobs", experiment.jobs},
+                           {"arithmetic", experiment.arithmetic}});
+    page.blocks.push_back(TextBlock{{{experiment.arithmetic}}});
+  }
+  page.document = {{"sweep", sweep.name},
+                   {"experiments", std::move(experiments)},
+                   {"jobs", std::move(jobs)},
+                   {"totals",
+                    {{"jobs", sweep.jobs.size()},
+                     {"different", totals.different},
+                     {"tokens", totals.tokens},
+                     {"flops", totals.flops},
+                     {"checkpoint_bytes", totals.disk},
+                     {"device_hours_limit", totals.device_hours}}}};
+
+  Column label = TextColumn("LABEL", "label", 12);
+  label.show = [](const Json& row) -> Cell {
+    return {ShortLabel(row["label"].get<std::string>()), row["repeated"] == true ? Style::kDim : Style::kPlain};
+  };
+  std::vector<Column> columns = {JobIdColumn("id"),
+                                 TextColumn("EXPERIMENT", "experiment", 8, 5),
+                                 std::move(label),
+                                 CountColumn("PARAMS", "parameters", 2),
+                                 IntegerColumn("STEPS", "steps", 3),
+                                 CountColumn("TOKENS", "tokens", 1),
+                                 CountColumn("FLOPS", "flops", 4),
+                                 BytesColumn("CHECKPOINT", "checkpoint_bytes", 6)};
+  if (diff)
+    columns.insert(columns.begin() + 1, {{"NEW"}, "new", [](const Json& row) -> Cell {
+                                           const bool fresh = row["new"] == true;
+                                           return {fresh ? "new" : "stored", fresh ? Style::kGreen : Style::kDim};
+                                         }});
+  page.blocks.insert(page.blocks.begin(),
+                     TextBlock{{{sweep.name, Style::kBold}, {std::to_string(sweep.jobs.size()) + " jobs"}}});
+  page.blocks.push_back(TableBlock{"jobs", std::move(columns), "no jobs"});
+  TextBlock footer;
+  if (totals.different < sweep.jobs.size())
+    footer.pieces.push_back({std::to_string(totals.different) + " different jobs (a repeated one is trained once)"});
+  footer.pieces.push_back({FormatCount(totals.tokens) + " tokens"});
+  footer.pieces.push_back({FormatCount(totals.flops) + " FLOPs"});
+  footer.pieces.push_back({"at most " + FormatBytes(totals.disk) + " of checkpoints"});
+  footer.pieces.push_back({"at most " + FormatCount(totals.device_hours) + " device-hours (" +
+                           std::to_string(sweep.devices) + " x " +
+                           FormatDuration(absl::ToDoubleSeconds(sweep.max_time)) + " a job)"});
+  page.blocks.push_back(std::move(footer));
+  return page;
+}
+
+Outcome Plan(Session& session, const Options& options) {
+  const auto files = LoadSweep(options.file, options.profiles);
+  if (!files.ok()) return {kBadFile, std::string(files.status().message())};
+  SubmittedById submitted;
+  if (options.diff) {
+    if (const absl::Status status = session.Connect(); !status.ok()) return {kUsage, std::string(status.message())};
+    const auto response = Submit(session, *files, /*dry_run=*/true);
+    if (!response.ok()) return FromStatus(response.status());
+    for (const v1::SubmittedJob& job : response->jobs()) submitted.emplace(job.id(), job.added());
+  }
+  session.printer().Print(PlanPage(*files, submitted, options.diff));
+  return {};
+}
+
+}  // namespace
+
+void AddPlanCommand(Commands& commands) {
+  CLI::App* app = commands.Add(
+      nullptr, "plan", "Show the jobs of a sweep file, what they cost, and store nothing", Names::kFile,
+      {"sinkctl plan sweeps/optimization.yaml", "sinkctl plan sweeps/optimization.yaml --profile laptop --diff"});
+  auto options = std::make_shared<Options>();
+  app->add_option("FILE", options->file, "The sweep file")->required();
+  app->add_option("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
+      ->allow_extra_args(false);
+  app->add_flag("--diff", options->diff, "Ask the coordinator which of the jobs it has already");
+  commands.OnRun(app, [options](Session& session) { return Plan(session, *options); });
+}
+
+}  // namespace sink::cli

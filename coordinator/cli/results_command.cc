@@ -1,0 +1,103 @@
+// sinkctl results: the sink table of a sweep: one line a setting, with the final sink rate, importances and losses.
+#include <memory>
+#include <set>
+
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/text.h"
+#include "coordinator/cli/views.h"
+
+namespace sink::cli {
+namespace {
+
+// What a number is worth depends on the length of the probes: the values of eval.tokens, e.g. "64".
+absl::StatusOr<std::string> ProbeTokens(Session& session, const v1::GetSweepResponse& status) {
+  std::set<int64_t> lengths;
+  for (const v1::Job& listed : status.jobs()) {
+    v1::GetJobRequest request;
+    request.set_id(listed.id());
+    const auto response = session.client().GetJob(request);
+    if (!response.ok()) return response.status();
+    const Json config = Json::parse(response->job().config_json(), nullptr, /*allow_exceptions=*/false);
+    if (config.is_object() && config.contains("/eval/tokens"_json_pointer))
+      lengths.insert(config["/eval/tokens"_json_pointer].get<int64_t>());
+  }
+  std::string out;
+  for (int64_t length : lengths) out += (out.empty() ? "" : ", ") + std::to_string(length);
+  return out;
+}
+
+struct Options {
+  std::string sweep;
+  bool csv = false;
+};
+
+Outcome Results(Session& session, const Options& options) {
+  session.csv = options.csv;
+  const std::string& sweep = options.sweep;
+  v1::GetSweepRequest request;
+  request.set_name(sweep);
+  const auto status = session.client().GetSweep(request);
+  if (!status.ok()) return FromStatus(status.status());
+  const auto tokens = ProbeTokens(session, *status);
+  if (!tokens.ok()) return FromStatus(tokens.status());
+
+  Page page;
+  Json rows = Json::array();
+  std::set<std::string> epsilons;
+  int unfinished = 0;
+  for (const v1::Job& job : status->jobs()) {
+    const v1::Membership place = PlaceIn(job, sweep);
+    const Measurements m = Measure(job.progress());
+    const auto value = [](const std::optional<double>& x) { return x ? Number(*x) : Json(nullptr); };
+    if (!m.epsilon.empty()) epsilons.insert(m.epsilon);
+    unfinished += !IsFinal(job.state());
+    rows.push_back({{"id", job.id()},
+                    {"experiment", place.experiment()},
+                    {"label", place.label()},
+                    {"state", StateName(job.state())},
+                    {"step", job.progress().step()},
+                    {"max_steps", job.progress().max_steps()},
+                    {"sink_epsilon", m.epsilon.empty() ? Json(nullptr) : Json(std::strtod(m.epsilon.c_str(), nullptr))},
+                    {"sink_rate_percent", m.sink_rate ? Number(100 * *m.sink_rate) : Json(nullptr)},
+                    {"alpha_mean_1", value(m.alpha_mean)},
+                    {"alpha_max_1", value(m.alpha_max)},
+                    {"hidden_norm_ratio", value(m.hidden_norm_ratio)},
+                    {"validation_loss", value(m.validation_loss)},
+                    {"train_loss", value(m.train_loss)}});
+  }
+  page.document = {{"sweep", sweep}, {"probe_tokens", *tokens}, {"results", std::move(rows)}};
+
+  Column label = TextColumn("SETTING", "label", 12);
+  label.show = [](const Json& row) -> Cell { return {ShortLabel(row["label"].get<std::string>())}; };
+  page.blocks.push_back(
+      TableBlock{"results",
+                 {JobIdColumn("id"), TextColumn("EXPERIMENT", "experiment", 8, 5), std::move(label), StateColumn(),
+                  IntegerColumn("STEP", "step", 6), FixedColumn("SINK%", "sink_rate_percent", 1),
+                  FixedColumn("ALPHA1", "alpha_mean_1", 3, 3), FixedColumn("BEST HEAD", "alpha_max_1", 3, 1),
+                  FixedColumn("NORM", "hidden_norm_ratio", 2, 4), FixedColumn("VALID", "validation_loss", 3),
+                  FixedColumn("LOSS", "train_loss", 3, 7)},
+                 "no jobs"});
+  TextBlock footer = {{{"position 1", Style::kDim}}};
+  for (const std::string& epsilon : epsilons) footer.pieces.push_back({"epsilon " + epsilon, Style::kDim});
+  if (!tokens->empty()) footer.pieces.push_back({"T " + *tokens, Style::kDim});
+  footer.pieces.push_back({"no BOS token prepended", Style::kDim});
+  if (unfinished > 0)
+    footer.pieces.push_back({std::to_string(unfinished) + " jobs not finished: values so far", Style::kYellow});
+  page.blocks.push_back(std::move(footer));
+  session.printer().Print(page);
+  return {};
+}
+
+}  // namespace
+
+void AddResultsCommand(Commands& commands) {
+  CLI::App* app =
+      commands.Add(nullptr, "results", "Print the sink table of a sweep: sink rate, importance and loss by setting",
+                   Names::kSweep, {"sinkctl results quickstart", "sinkctl results optimization --csv"});
+  auto options = std::make_shared<Options>();
+  app->add_option("SWEEP", options->sweep, "A sweep's name")->required();
+  app->add_flag("--csv", options->csv, "As comma-separated values, unrounded");
+  commands.OnRun(app, [options](Session& session) { return Results(session, *options); });
+}
+
+}  // namespace sink::cli

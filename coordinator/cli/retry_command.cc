@@ -1,0 +1,46 @@
+// sinkctl retry: queue failed or cancelled jobs once more; they go on from their last checkpoint.
+#include <memory>
+
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/views.h"
+
+namespace sink::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> ids;
+  std::string sweep;
+};
+
+Outcome Retry(Session& session, const Options& options) {
+  if (options.ids.empty() == options.sweep.empty())
+    return {kUsage, "retry needs the ids of jobs, or --failed SWEEP; see `sinkctl retry --help`"};
+  v1::RetryRequest request;
+  request.set_sweep(options.sweep);
+  for (const std::string& id : options.ids) request.add_job_ids(id);
+  const auto response = session.client().Retry(request);
+  if (!response.ok()) return FromStatus(response.status());
+  Page page;
+  Json jobs = Json::array();
+  for (const std::string& id : response->job_ids()) jobs.push_back({{"id", id}});
+  page.document = {{"retried", response->job_ids_size()}, {"jobs", std::move(jobs)}};
+  page.blocks.push_back(
+      TableBlock{"jobs", {JobIdColumn("id")}, "nothing to retry: no job has failed or was cancelled"});
+  if (response->job_ids_size() > 0)
+    page.blocks.push_back(TextBlock{{{std::to_string(response->job_ids_size()) + " jobs queued again", Style::kBold}}});
+  session.printer().Print(page);
+  return {};
+}
+
+}  // namespace
+
+void AddRetryCommand(Commands& commands) {
+  CLI::App* app = commands.Add(nullptr, "retry", "Queue failed or cancelled jobs again, from their last checkpoint",
+                               Names::kJob, {"sinkctl retry 3f2a91c0", "sinkctl retry --failed optimization"});
+  auto options = std::make_shared<Options>();
+  app->add_option("ID", options->ids, "Ids of jobs, or the first four or more digits of them");
+  app->add_option("--failed", options->sweep, "Every failed or cancelled job of this sweep");
+  commands.OnRun(app, [options](Session& session) { return Retry(session, *options); });
+}
+
+}  // namespace sink::cli

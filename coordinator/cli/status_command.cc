@@ -1,0 +1,44 @@
+// sinkctl status: everything at a glance, or one sweep job by job; once, or live.
+#include <memory>
+
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/follow.h"
+#include "coordinator/cli/overview.h"
+#include "coordinator/cli/views.h"
+
+namespace sink::cli {
+namespace {
+
+struct Options {
+  std::string sweep;
+  bool watch = false;
+};
+
+Outcome Status(Session& session, const Options& options) {
+  if (options.watch) return options.sweep.empty() ? FollowAll(session) : FollowSweep(session, options.sweep);
+  if (options.sweep.empty()) {
+    const auto overview = FetchOverview(session);
+    if (!overview.ok()) return FromStatus(overview.status());
+    session.printer().Print(OverviewPage(*overview, session.coordinator));
+    return {};
+  }
+  v1::GetSweepRequest request;
+  request.set_name(options.sweep);
+  const auto status = session.client().GetSweep(request);
+  if (!status.ok()) return FromStatus(status.status());
+  session.printer().Print(SweepPage(*status));
+  return {};
+}
+
+}  // namespace
+
+void AddStatusCommand(Commands& commands) {
+  CLI::App* app = commands.Add(nullptr, "status", "Show all sweeps, or the jobs of one: steps, loss, sink rate, ETA",
+                               Names::kSweep, {"sinkctl status --watch", "sinkctl status optimization --json"});
+  auto options = std::make_shared<Options>();
+  app->add_option("SWEEP", options->sweep, "A sweep's name; all sweeps without it");
+  app->add_flag("-w,--watch", options->watch, "Stay, and show what changes until every job has ended");
+  commands.OnRun(app, [options](Session& session) { return Status(session, *options); });
+}
+
+}  // namespace sink::cli

@@ -1,0 +1,86 @@
+// sinkctl submit: expand a sweep file here, so that a mistake is told at once, and have the coordinator store its jobs.
+#include <memory>
+
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/follow.h"
+#include "coordinator/cli/submission.h"
+#include "coordinator/cli/sweep_files.h"
+#include "coordinator/cli/views.h"
+
+namespace sink::cli {
+namespace {
+
+struct Options {
+  std::string file;
+  std::vector<std::string> profiles;
+  bool dry_run = false;
+  bool follow = false;
+};
+
+Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run) {
+  Page page;
+  Json jobs = Json::array();
+  for (const v1::SubmittedJob& job : response.jobs())
+    jobs.push_back(
+        {{"id", job.id()}, {"experiment", job.experiment()}, {"label", job.label()}, {"added", job.added()}});
+  page.document = {{"sweep", response.sweep()},
+                   {"dry_run", dry_run},
+                   {"added", response.added()},
+                   {"removed", response.removed()},
+                   {"jobs", std::move(jobs)}};
+
+  Column label = TextColumn("LABEL", "label", 12);
+  label.show = [](const Json& row) -> Cell { return {ShortLabel(row["label"].get<std::string>())}; };
+  Column added = {{""}, "added", [dry_run](const Json& row) -> Cell {
+                    if (row["added"] == false) return {"stored already", Style::kDim};
+                    return {dry_run ? "would be added" : "added", Style::kGreen};
+                  }};
+  page.blocks.push_back(
+      TableBlock{"jobs",
+                 {JobIdColumn("id"), TextColumn("EXPERIMENT", "experiment", 8, 1), std::move(label), std::move(added)},
+                 ""});
+  TextBlock summary = {{{response.sweep() + ": " + std::to_string(response.jobs_size()) + " jobs, " +
+                             std::to_string(response.added()) + " new",
+                         Style::kBold}}};
+  if (response.removed() > 0)
+    summary.pieces.push_back(
+        {std::to_string(response.removed()) + " of an earlier version are no longer named, and left to run"});
+  if (dry_run) summary.pieces.push_back({"(dry run: nothing was stored)", Style::kDim});
+  page.blocks.push_back(std::move(summary));
+  return page;
+}
+
+Outcome RunSubmit(Session& session, const Options& options) {
+  const auto files = LoadSweep(options.file, options.profiles);
+  if (!files.ok()) return {kBadFile, std::string(files.status().message())};
+  const auto response = Submit(session, *files, options.dry_run);
+  if (!response.ok()) return FromStatus(response.status());
+  const Page page = SubmittedPage(*response, options.dry_run);
+  if (!options.follow) {
+    session.printer().Print(page);
+    return {};
+  }
+  if (session.format() == Format::kJson) {
+    session.printer().PrintItem(page.document, {});
+  } else {
+    session.printer().Print(page);
+  }
+  return FollowSweep(session, response->sweep());
+}
+
+}  // namespace
+
+void AddSubmitCommand(Commands& commands) {
+  CLI::App* app = commands.Add(
+      nullptr, "submit", "Expand a sweep file and store its jobs; submitting twice adds nothing", Names::kFile,
+      {"sinkctl submit sweeps/optimization.yaml --profile laptop", "sinkctl submit sweeps/quickstart.yaml --follow"});
+  auto options = std::make_shared<Options>();
+  app->add_option("FILE", options->file, "The sweep file")->required();
+  app->add_option("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
+      ->allow_extra_args(false);
+  auto* dry_run = app->add_flag("--dry-run", options->dry_run, "Say what would be added; store nothing");
+  app->add_flag("--follow", options->follow, "Then watch the sweep until every job has ended")->excludes(dry_run);
+  commands.OnRun(app, [options](Session& session) { return RunSubmit(session, *options); });
+}
+
+}  // namespace sink::cli

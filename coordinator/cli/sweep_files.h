@@ -1,0 +1,37 @@
+// A sweep file as it lies on this machine: read, expanded, and everything that it took remembered, so that a
+// coordinator elsewhere can expand the same text. Used by submit and plan, on the main thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "sweeps/expand.h"
+
+namespace sink::cli {
+
+struct SweepFiles {
+  std::string entry;
+  std::vector<std::string> profiles;         // as paths
+  std::map<std::string, std::string> texts;  // every file that was read, by the path that named it
+  ExpandedSweep sweep;
+};
+
+// A profile with a slash or the ending ".yaml" is a path; a bare name is profiles/<name>.yaml beside the sweep file.
+std::string ProfilePath(const std::string& entry, const std::string& profile);
+
+// Errors: INVALID_ARGUMENT, "file:line:column: what; the fix".
+absl::StatusOr<SweepFiles> LoadSweep(const std::string& entry, const std::vector<std::string>& profiles);
+
+// What a training job costs, before it has run.
+struct JobCost {
+  double parameters = 0;
+  double tokens = 0;
+  double flops = 0;  // parameters without the embedding table x 6 + attention (12 x layers x hidden x length),
+                     // a token: Chowdhery et al., "PaLM", appendix B
+  double checkpoint_bytes = 0;  // fp32 parameters and the two moments of AdamW
+};
+JobCost Cost(const JobConfig& config);
+
+}  // namespace sink::cli

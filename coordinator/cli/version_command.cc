@@ -1,0 +1,23 @@
+// sinkctl version.
+#include "coordinator/cli/command.h"
+
+namespace sink::cli {
+namespace {
+
+Outcome Version(Session& session) {
+  Page page;
+  page.document = {{"version", SINK_VERSION}};
+  page.blocks.push_back(TextBlock{{{"sinkctl"}, {SINK_VERSION}}});
+  session.printer().Print(page);
+  return {};
+}
+
+}  // namespace
+
+void AddVersionCommand(Commands& commands) {
+  CLI::App* app =
+      commands.AddLocal("version", "Print the version", Names::kNothing, {"sinkctl version", "sinkctl version --json"});
+  commands.OnRun(app, Version);
+}
+
+}  // namespace sink::cli

@@ -1,0 +1,59 @@
+// sinkctl workers: the machines.
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/text.h"
+#include "coordinator/cli/views.h"
+
+namespace sink::cli {
+namespace {
+
+Outcome Workers(Session& session) {
+  const auto response = session.client().ListWorkers({});
+  if (!response.ok()) return FromStatus(response.status());
+  Page page;
+  Json workers = Json::array();
+  for (const v1::Worker& worker : response->workers()) workers.push_back(ToJson(worker));
+  page.document = {{"workers", std::move(workers)}};
+  const int64_t now_ms = session.world().now_ms();
+  page.blocks.push_back(TableBlock{
+      "workers",
+      {TextColumn("WORKER", "name", 8),
+       {{"STATE"},
+        "state",
+        [](const Json& row) -> Cell {
+          const std::string state = row["state"].get<std::string>();
+          return {state, state == "connected" ? Style::kGreen : state == "gone" ? Style::kDim : Style::kYellow};
+        }},
+       IntegerColumn("DEVICES", "devices"),
+       IntegerColumn("FREE", "devices_free"),
+       TextColumn("KIND", "device_kind", 6, 2),
+       {{"JOBS", Align::kLeft, 8, 0},
+        "job_ids",
+        [](const Json& row) -> Cell {
+          std::string ids;
+          for (const Json& id : row["job_ids"])
+            ids += (ids.empty() ? "" : " ") + id.get<std::string>().substr(0, kShortId);
+          return {ids};
+        }},
+       {{"SEEN", Align::kRight, 0, 1},
+        "last_seen_ms",
+        [now_ms](const Json& row) -> Cell {
+          if (row["last_seen_ms"].is_null()) return {};
+          const double ms = static_cast<double>(now_ms - row["last_seen_ms"].get<int64_t>());
+          return {FormatDuration(ms < 0 ? 0 : ms / 1000) + " ago"};
+        }},
+       TextColumn("ADDRESS", "address", 8, 3),
+       TextColumn("VERSION", "version", 0, 4)},
+      "no workers yet; start one: sink-worker --coordinator " + session.coordinator + " --data DIR"});
+  session.printer().Print(page);
+  return {};
+}
+
+}  // namespace
+
+void AddWorkersCommand(Commands& commands) {
+  CLI::App* app = commands.Add(nullptr, "workers", "List the workers, their devices and what they run", Names::kNothing,
+                               {"sinkctl workers", "sinkctl workers --json"});
+  commands.OnRun(app, [](Session& session) { return Workers(session); });
+}
+
+}  // namespace sink::cli
