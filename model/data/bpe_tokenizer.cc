@@ -93,7 +93,7 @@ class BpeTokenizer : public Tokenizer {
   void EncodePart(std::string_view text, std::vector<int32_t>* ids) {
     std::string prefixed;
     if (tables_->spec.add_prefix_space && !text.starts_with(' ')) {
-      prefixed = " " + std::string(text);
+      prefixed.assign(1, ' ').append(text);
       text = prefixed;
     }
     words_.clear();

@@ -1,0 +1,26 @@
+// Any bytes as the start of a packed file of that size, and as set.json: read or refused with a DataError, never more.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "model/data/error.h"
+#include "model/data/litpkds.h"
+#include "model/data/packed_set.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace sink::data;
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  try {
+    const PackedHeader header = ParsePackedHeader(bytes.substr(0, kPackedHeaderBytes), size, "fuzz");
+    if (kPackedHeaderBytes + header.tokens * header.token_bytes() != size) std::abort();
+    if (EncodePackedHeader(header) != bytes.substr(0, kPackedHeaderBytes)) std::abort();
+  } catch (const DataError&) {
+  }
+  try {
+    const PackedSet set = ParseSet(bytes, "fuzz");
+    if (PrintSet(ParseSet(PrintSet(set), "printed")) != PrintSet(set)) std::abort();
+  } catch (const DataError&) {
+  }
+  return 0;
+}
