@@ -1,0 +1,364 @@
+// The contract of job_store.h, run against both stores.
+#include "coordinator/store/job_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <thread>
+
+#include "coordinator/job/status_macros.h"
+#include "coordinator/store/memory_store.h"
+#include "coordinator/store/sqlite_store.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink::store {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+std::string Id(int n) {
+  std::string digits = std::to_string(n);
+  return std::string(8 - digits.size(), '0') + digits + std::string(24, 'a');
+}
+
+Job QueuedJob(int n, int devices = 1, int priority = 0, const std::string& sweep = "s") {
+  Job job;
+  job.id = Id(n);
+  job.home_sweep = sweep;
+  job.devices = devices;
+  job.priority = priority;
+  return job;
+}
+
+class JobStoreContract : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (std::string(GetParam()) == "memory") {
+      store_ = std::make_unique<MemoryStore>();
+    } else {
+      auto store = SqliteStore::Open(folder_ / "data");
+      ASSERT_TRUE(store.ok()) << store.status();
+      store_ = std::move(*store);
+    }
+    Sweep sweep;
+    sweep.name = "s";
+    sweep.created_ms = 5;
+    sweep.max_parallel = 2;
+    Must([&](Transaction& rows) { return rows.PutSweep(sweep); });
+  }
+
+  void Must(const std::function<absl::Status(Transaction&)>& body) {
+    const absl::Status status = store_->Write(body);
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  void Insert(const Job& job) {
+    Must([&](Transaction& rows) { return rows.InsertJob(job, "{\"job\":\"" + job.id + "\"}"); });
+  }
+  void Update(const Job& job) {
+    Must([&](Transaction& rows) { return rows.UpdateJob(job); });
+  }
+  template <typename Result>
+  Result Get(const std::function<absl::StatusOr<Result>(Snapshot&)>& get) {
+    Result result{};
+    const absl::Status status = store_->Read([&](Snapshot& rows) -> absl::Status {
+      SINK_ASSIGN_OR_RETURN(result, get(rows));
+      return absl::OkStatus();
+    });
+    EXPECT_TRUE(status.ok()) << status;
+    return result;
+  }
+  Job GetJob(int n) {
+    return Get<Job>([&](Snapshot& rows) { return rows.GetJob(Id(n)); });
+  }
+  static Job Lease(Job job, uint64_t fence) {
+    job.state = job.phase = JobState::kLeased;
+    job.holder = {fence, "lease", "w", "session", 1};
+    ++job.attempt;
+    return job;
+  }
+  void Member(const std::vector<std::pair<int, int>>& job_and_index) {
+    std::vector<std::pair<std::string, Membership>> members;
+    for (auto [job, index] : job_and_index) members.emplace_back(Id(job), Membership{"s", "e", "l", index});
+    Must([&](Transaction& rows) { return rows.SetMemberships("s", members); });
+  }
+  std::vector<std::string> Ids(const JobQuery& query) {
+    std::vector<std::string> ids;
+    for (const Job& job : Get<std::vector<Job>>([&](Snapshot& rows) { return rows.ListJobs(query); })) {
+      ids.push_back(job.id);
+    }
+    return ids;
+  }
+
+  testing::TempDir folder_;
+  std::unique_ptr<JobStore> store_;
+};
+
+TEST_P(JobStoreContract, EveryFieldOfAJobReadsBack) {
+  Insert(QueuedJob(1));
+  Job job = Lease(GetJob(1), 77);
+  job.generation = 1;
+  job.worker = "name";
+  job.failure_class = FailureClass::kNan;
+  job.message = std::string("null \0 byte", 11);
+  job.progress = {3, 10, 4096, 12.5, LatestValues::FromMap({{"train_loss", 1.5}})};
+  job.event_cursor = 9;
+  job.start_step = 2;
+  job.restarts_without_progress = 1;
+  job.retry_budget = {1, 2, 3, 4};
+  job.failures = {5, 6, 7, 8};
+  job.devices = 4;
+  job.priority = -3;
+  job.max_time_ms = 1000;
+  job.cancel_requested = job.timed_out = true;
+  job.queued_ms = 11;
+  job.started_ms = 12;
+  job.finished_ms = 13;
+  Update(job);
+  const Job read = GetJob(1);
+  EXPECT_EQ(read.lease(), job.lease());
+  EXPECT_EQ(read.home_sweep, "s");
+  EXPECT_EQ(read.state, JobState::kLeased);
+  EXPECT_EQ(read.phase, JobState::kLeased);
+  EXPECT_EQ(read.worker, "name");
+  EXPECT_EQ(read.holder.worker_id, "w");
+  EXPECT_EQ(read.holder.session, "session");
+  EXPECT_EQ(read.holder.poll, 1u);
+  EXPECT_EQ(read.failure_class, FailureClass::kNan);
+  EXPECT_EQ(read.message, job.message);
+  EXPECT_EQ(read.progress.step, 3);
+  EXPECT_EQ(read.progress.max_steps, 10);
+  EXPECT_EQ(read.progress.tokens, 4096);
+  EXPECT_EQ(read.progress.tokens_per_second, 12.5);
+  EXPECT_EQ(read.progress.latest, job.progress.latest);
+  EXPECT_EQ(read.event_cursor, 9u);
+  EXPECT_EQ(read.start_step, 2);
+  EXPECT_EQ(read.restarts_without_progress, 1);
+  EXPECT_EQ(read.retry_budget, job.retry_budget);
+  EXPECT_EQ(read.failures, job.failures);
+  EXPECT_EQ(read.devices, 4);
+  EXPECT_EQ(read.priority, -3);
+  EXPECT_EQ(read.max_time_ms, 1000);
+  EXPECT_TRUE(read.cancel_requested && read.timed_out);
+  EXPECT_EQ(read.queued_ms + read.started_ms + read.finished_ms, 36);
+}
+
+TEST_P(JobStoreContract, ABodyThatFailsLeavesNothing) {
+  Insert(QueuedJob(1));
+  Member({{1, 0}});
+  const absl::Status status = store_->Write([&](Transaction& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(rows.InsertJob(QueuedJob(2), "{}"));
+    SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(Id(1)));
+    SINK_RETURN_IF_ERROR(rows.UpdateJob(Lease(job, 5)));
+    SINK_RETURN_IF_ERROR(rows.SetMemberships("s", {}));
+    SINK_RETURN_IF_ERROR(rows.AppendLogs(Id(1), {LogLine{0, 1, 1, "info", "x"}}));
+    return absl::AbortedError("changed my mind");
+  });
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(GetJob(1).state, JobState::kQueued);
+  EXPECT_EQ(GetJob(1).sweeps.size(), 1u);
+  EXPECT_THAT(Ids({}), ElementsAre(Id(1)));
+  EXPECT_THAT(Get<std::vector<LogLine>>([&](Snapshot& rows) { return rows.ListLogs(Id(1), 0, 10); }), IsEmpty());
+}
+
+TEST_P(JobStoreContract, ATransactionSeesItsOwnChanges) {
+  Must([&](Transaction& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(rows.InsertJob(QueuedJob(1), "{}"));
+    return rows.GetJob(Id(1)).status();
+  });
+}
+
+TEST_P(JobStoreContract, IllegalTransitionsAreRefused) {
+  Insert(QueuedJob(1));
+  Job job = GetJob(1);
+  job.state = JobState::kSucceeded;
+  EXPECT_EQ(store_->Write([&](Transaction& rows) { return rows.UpdateJob(job); }).code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(GetJob(1).state, JobState::kQueued);
+  EXPECT_EQ(store_->Write([&](Transaction& rows) { return rows.InsertJob(job, "{}"); }).code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(store_->Write([&](Transaction& rows) { return rows.InsertJob(QueuedJob(1), "{}"); }).code(),
+            absl::StatusCode::kAlreadyExists);
+}
+
+TEST_P(JobStoreContract, ALeaseExistsExactlyWhileLive) {
+  Insert(QueuedJob(1));
+  Job job = Lease(GetJob(1), 0);
+  EXPECT_EQ(store_->Write([&](Transaction& rows) { return rows.UpdateJob(job); }).code(),
+            absl::StatusCode::kFailedPrecondition);
+  job.holder.fence = 3;
+  Update(job);
+  job.state = JobState::kQueued;
+  EXPECT_EQ(store_->Write([&](Transaction& rows) { return rows.UpdateJob(job); }).code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_P(JobStoreContract, MissingRowsAreNotFound) {
+  auto code = [&](auto get) { return store_->Read([&](Snapshot& rows) { return get(rows).status(); }).code(); };
+  EXPECT_EQ(code([](Snapshot& r) { return r.GetJob(Id(9)); }), absl::StatusCode::kNotFound);
+  EXPECT_EQ(code([](Snapshot& r) { return r.GetConfig(Id(9)); }), absl::StatusCode::kNotFound);
+  EXPECT_EQ(code([](Snapshot& r) { return r.GetSweep("none"); }), absl::StatusCode::kNotFound);
+  EXPECT_EQ(code([](Snapshot& r) { return r.GetWorker("none"); }), absl::StatusCode::kNotFound);
+  EXPECT_EQ(code([](Snapshot& r) { return r.ListLogs(Id(9), 0, 1); }), absl::StatusCode::kNotFound);
+  EXPECT_EQ(code([](Snapshot& r) { return r.ListMetrics(Id(9), {}); }), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->Write([](Transaction& r) { return r.UpdateJob(QueuedJob(9)); }).code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->Write([](Transaction& r) { return r.UpdateProgress(QueuedJob(9)); }).code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST_P(JobStoreContract, QueueHeadsFollowPriorityThenSubmission) {
+  Insert(QueuedJob(3));
+  Insert(QueuedJob(1, 1, 5));
+  Insert(QueuedJob(2, 1, 5));
+  Insert(QueuedJob(4, 8));
+  auto heads = [&] { return Get<std::vector<QueueHead>>([](Snapshot& rows) { return rows.QueueHeads(); }); };
+  ASSERT_EQ(heads().size(), 2u);
+  EXPECT_EQ(heads()[0].job_id, Id(1));
+  EXPECT_EQ(heads()[1].job_id, Id(4));
+  EXPECT_EQ(heads()[1].devices, 8);
+  Update(Lease(GetJob(1), 1));
+  EXPECT_EQ(heads()[0].job_id, Id(2));
+  Job delayed = GetJob(2);
+  delayed.delayed = true;
+  Update(delayed);
+  EXPECT_EQ(heads()[0].job_id, Id(3));
+  EXPECT_THAT(Get<std::vector<std::string>>([](Snapshot& rows) { return rows.DelayedJobs(); }), ElementsAre(Id(2)));
+  EXPECT_EQ(Get<int>([](Snapshot& rows) { return rows.CountLive("s"); }), 1);
+}
+
+TEST_P(JobStoreContract, CountsFollowStatesAndMemberships) {
+  for (int n = 1; n <= 3; ++n) Insert(QueuedJob(n));
+  Member({{1, 0}, {2, 1}, {1, 2}});  // job 1 twice
+  Update(Lease(GetJob(1), 1));
+  Sweep sweep = Get<Sweep>([](Snapshot& rows) { return rows.GetSweep("s"); });
+  EXPECT_EQ(sweep.jobs, 2);
+  EXPECT_THAT(sweep.jobs_by_state, ElementsAre(std::pair(JobState::kQueued, 1), std::pair(JobState::kLeased, 1)));
+  Member({{3, 0}});
+  sweep = Get<Sweep>([](Snapshot& rows) { return rows.GetSweep("s"); });
+  EXPECT_THAT(sweep.jobs_by_state, ElementsAre(std::pair(JobState::kQueued, 1)));
+  const auto all = Get<std::vector<std::pair<JobState, int64_t>>>([](Snapshot& rows) { return rows.CountJobs(); });
+  ASSERT_EQ(all.size(), kAllJobStates.size());
+  EXPECT_EQ(all[0], std::pair(JobState::kQueued, int64_t{2}));
+  EXPECT_EQ(all[1], std::pair(JobState::kLeased, int64_t{1}));
+}
+
+TEST_P(JobStoreContract, ListsSweepsInExpansionOrderWithPages) {
+  for (int n = 1; n <= 4; ++n) Insert(QueuedJob(n));
+  Member({{3, 0}, {1, 1}, {3, 2}, {2, 3}});
+  EXPECT_THAT(Ids({}), ElementsAre(Id(1), Id(2), Id(3), Id(4)));
+  JobQuery query;
+  query.limit = 2;
+  EXPECT_THAT(Ids(query), ElementsAre(Id(1), Id(2)));
+  query.after = Id(2);
+  EXPECT_THAT(Ids(query), ElementsAre(Id(3), Id(4)));
+  query = {};
+  query.sweep = "s";
+  EXPECT_THAT(Ids(query), ElementsAre(Id(3), Id(1), Id(2)));
+  const auto jobs = Get<std::vector<Job>>([&](Snapshot& rows) { return rows.ListJobs(query); });
+  EXPECT_THAT(jobs[0].sweeps, ElementsAre(Membership{"s", "e", "l", 0}, Membership{"s", "e", "l", 2}));
+  query.after = Id(3);
+  query.limit = 1;
+  EXPECT_THAT(Ids(query), ElementsAre(Id(1)));
+  Update(Lease(GetJob(2), 1));
+  query = {};
+  query.sweep = "s";
+  query.states = {JobState::kLeased};
+  EXPECT_THAT(Ids(query), ElementsAre(Id(2)));
+  EXPECT_THAT(Get<std::vector<std::string>>([](Snapshot& rows) { return rows.FindJobs("0000000"); }),
+              ElementsAre(Id(1), Id(2)));
+}
+
+TEST_P(JobStoreContract, APointIsReplacedInPlaceAndKeepsItsId) {
+  Insert(QueuedJob(1));
+  auto put = [&](std::vector<MetricPoint> points) {
+    Must([&](Transaction& rows) { return rows.PutMetrics(Id(1), points); });
+  };
+  put({{0, "a", 1, 0.5, 1}, {0, "a", 2, std::nan(""), 1}, {0, "b/x", 1, -HUGE_VAL, 1}});
+  put({{0, "a", 1, 0.75, 2}});
+  const auto points = Get<std::vector<MetricPoint>>([](Snapshot& rows) { return rows.ListMetrics(Id(1), {}); });
+  ASSERT_EQ(points.size(), 3u);
+  EXPECT_EQ(points[0].value, 0.75);
+  EXPECT_EQ(points[0].attempt, 2);
+  EXPECT_TRUE(std::isnan(points[1].value));
+  EXPECT_EQ(points[2].value, -HUGE_VAL);
+  EXPECT_LT(points[0].id, points[1].id);
+  MetricQuery query;
+  query.names = {"b/*"};
+  EXPECT_EQ(Get<std::vector<MetricPoint>>([&](Snapshot& rows) { return rows.ListMetrics(Id(1), query); }).size(), 1u);
+  query = {};
+  query.after = points[0].id;
+  query.from_step = 2;
+  EXPECT_EQ(Get<std::vector<MetricPoint>>([&](Snapshot& rows) { return rows.ListMetrics(Id(1), query); }).size(), 1u);
+}
+
+TEST_P(JobStoreContract, ChildRowsReadBack) {
+  Insert(QueuedJob(1));
+  Attempt attempt;
+  attempt.job_id = Id(1);
+  attempt.attempt = 2;
+  attempt.fence = 9;
+  attempt.message = "m";
+  attempt.state = AttemptState::kFailed;
+  Checkpoint checkpoint{Id(1), 10, 2, 9, "hash", {{"a.bin", 5, "x"}, {"b", 6, "y"}}, 1};
+  Worker worker;
+  worker.id = "w";
+  worker.name = "node";
+  worker.devices = 3;
+  Must([&](Transaction& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(rows.PutAttempt(attempt));
+    SINK_RETURN_IF_ERROR(rows.PutCheckpoint(checkpoint));
+    checkpoint.step = 20;
+    SINK_RETURN_IF_ERROR(rows.PutCheckpoint(checkpoint));
+    SINK_RETURN_IF_ERROR(rows.PutHeatmap(Id(1), {"alpha/1", 5, 1, 1, 2, {0.25, 0.75}}));
+    SINK_RETURN_IF_ERROR(rows.AppendLogs(Id(1), {{0, 1, 1, "info", "one"}, {0, 2, 1, "info", "two"}}));
+    SINK_RETURN_IF_ERROR(rows.PutWorker(worker));
+    SINK_RETURN_IF_ERROR(rows.PutRequest({"r", "h", "answer"}));
+    return rows.SetEpoch(7);
+  });
+  Must([&](Transaction& rows) { return rows.DeleteCheckpoint(Id(1), 10); });
+  EXPECT_EQ(Get<Attempt>([](Snapshot& rows) { return rows.GetAttempt(Id(1), 2); }).message, "m");
+  const auto checkpoints = Get<std::vector<Checkpoint>>([](Snapshot& rows) { return rows.ListCheckpoints(Id(1)); });
+  ASSERT_EQ(checkpoints.size(), 1u);
+  EXPECT_EQ(checkpoints[0].files, checkpoint.files);
+  const auto heatmaps = Get<std::vector<Heatmap>>([](Snapshot& rows) { return rows.ListHeatmaps(Id(1)); });
+  ASSERT_EQ(heatmaps.size(), 1u);
+  EXPECT_THAT(heatmaps[0].values, ElementsAre(0.25, 0.75));
+  const auto tail = Get<std::vector<LogLine>>([](Snapshot& rows) { return rows.TailLogs(Id(1), 1); });
+  ASSERT_EQ(tail.size(), 1u);
+  EXPECT_EQ(tail[0].text, "two");
+  EXPECT_THAT(Get<std::vector<LogLine>>([&](Snapshot& rows) { return rows.ListLogs(Id(1), tail[0].cursor, 9); }),
+              IsEmpty());
+  EXPECT_EQ(Get<Worker>([](Snapshot& rows) { return rows.GetWorker("w"); }).name, "node");
+  EXPECT_EQ(Get<std::optional<RequestRecord>>([](Snapshot& rows) { return rows.FindRequest("r"); })->response,
+            "answer");
+  EXPECT_EQ(Get<uint64_t>([](Snapshot& rows) { return rows.GetEpoch(); }), 7u);
+  EXPECT_EQ(Get<std::string>([](Snapshot& rows) { return rows.GetConfig(Id(1)); }), "{\"job\":\"" + Id(1) + "\"}");
+}
+
+TEST_P(JobStoreContract, ConcurrentBodiesRunOneAfterAnother) {
+  Insert(QueuedJob(1));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 25; ++i) {
+        const absl::Status status = store_->Write([](Transaction& rows) -> absl::Status {
+          SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(Id(1)));
+          ++job.progress.step;
+          return rows.UpdateProgress(job);
+        });
+        EXPECT_TRUE(status.ok()) << status;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(GetJob(1).progress.step, 200);
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, JobStoreContract, ::testing::Values("memory", "sqlite"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace sink::store
