@@ -1,0 +1,278 @@
+// See checkpoint_repository.h.
+#include "coordinator/service/checkpoint_repository.h"
+
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <system_error>
+#include <tuple>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "coordinator/service/files.h"
+#include "coordinator/service/validate.h"
+
+namespace sink {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kListName[] = ".files";  // no file of a checkpoint starts with a dot
+constexpr size_t kMaxListBytes = 1 << 20;
+
+// What a missing or short file is called: bytes still to come, or damage.
+absl::Status Missing(const std::string& file, uint64_t have, uint64_t want) {
+  return absl::FailedPreconditionError(absl::StrCat(file, " has ", have, " of ", want, " bytes: write the rest first"));
+}
+
+// Whether the file on disk is what the list says.
+absl::Status CheckFile(const std::string& path, const CheckpointFile& file) {
+  auto fd = OpenToRead(path);
+  if (!fd.ok()) return absl::IsNotFound(fd.status()) ? Missing(file.name, 0, file.size) : fd.status();
+  const auto size = SizeOf(*fd, path);
+  if (!size.ok()) return size.status();
+  if (*size < file.size) return Missing(file.name, *size, file.size);
+  const auto hash = HashFile(*fd, path);
+  if (!hash.ok()) return hash.status();
+  if (*size != file.size || *hash != file.xxh3) {
+    return absl::AbortedError(
+        absl::StrCat(file.name, " does not have the hash in the checkpoint's list: it was discarded, send it again"));
+  }
+  return Sync(*fd, path);
+}
+
+// "step-12" or "step-12.part" -> 12.
+std::optional<int64_t> StepOf(absl::string_view name) {
+  int64_t step = 0;
+  absl::ConsumeSuffix(&name, ".part");
+  if (!absl::ConsumePrefix(&name, "step-") || !absl::SimpleAtoi(name, &step)) return std::nullopt;
+  return step;
+}
+
+// Names in a folder; none when it cannot be read.
+std::vector<std::string> NamesIn(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    names.push_back(it->path().filename());
+  }
+  return names;
+}
+
+absl::Status RemoveAll(const std::string& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  return error ? absl::ErrnoToStatus(error.value(), absl::StrCat("cannot remove ", path)) : absl::OkStatus();
+}
+
+}  // namespace
+
+struct CheckpointRepository::FileList {
+  std::string manifest_hash;
+  std::vector<CheckpointFile> files;
+
+  bool operator==(const FileList&) const = default;
+  const CheckpointFile* Find(const std::string& name) const {
+    const auto it = std::find_if(files.begin(), files.end(), [&](const auto& file) { return file.name == name; });
+    return it == files.end() ? nullptr : &*it;
+  }
+  // The manifest's hash, then "xxh3 size name" for each file, a line each.
+  std::string ToText() const {
+    std::string text = manifest_hash + "\n";
+    for (const CheckpointFile& file : files) absl::StrAppend(&text, file.xxh3, " ", file.size, " ", file.name, "\n");
+    return text;
+  }
+};
+
+std::string CheckpointRepository::FencePath(const CheckpointKey& key) const {
+  return absl::StrCat(folder_, "/", key.job_id, "/", key.fence);
+}
+
+std::string CheckpointRepository::FinalPath(const CheckpointKey& key) const {
+  return absl::StrCat(FencePath(key), "/step-", key.step);
+}
+
+Mutex& CheckpointRepository::LockOf(const CheckpointKey& key) {
+  return locks_[std::hash<std::string>()(FinalPath(key)) % locks_.size()];
+}
+
+absl::StatusOr<CheckpointRepository::FileList> CheckpointRepository::ReadList(const std::string& folder) const {
+  const auto text = ReadSmallFile(absl::StrCat(folder, "/", kListName), kMaxListBytes);
+  if (!text.ok()) return text.status();
+  std::vector<std::string> lines = absl::StrSplit(*text, '\n', absl::SkipEmpty());
+  if (lines.empty()) return absl::NotFoundError(absl::StrCat(folder, " has an empty list of files"));
+  FileList list{.manifest_hash = lines[0], .files = {}};
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const std::vector<std::string> words = absl::StrSplit(lines[i], ' ');
+    CheckpointFile file;
+    if (words.size() != 3 || !absl::SimpleAtoi(words[1], &file.size) || !IsFileName(words[2])) {
+      return absl::NotFoundError(absl::StrCat(folder, " has a damaged list of files"));
+    }
+    file.xxh3 = words[0];
+    file.name = words[2];
+    list.files.push_back(std::move(file));
+  }
+  return list;
+}
+
+absl::Status CheckpointRepository::CheckSpace(const std::vector<CheckpointFile>& files,
+                                              const std::vector<uint64_t>& here) const {
+  uint64_t needed = reserve_bytes_;
+  for (size_t i = 0; i < files.size(); ++i) needed += files[i].size - std::min(files[i].size, here[i]);
+  struct statvfs disk;
+  if (statvfs(folder_.c_str(), &disk) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot examine ", folder_));
+  const uint64_t free = uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (needed <= free) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("disk full: the checkpoint needs ", (needed >> 20) + 1, " MiB, ",
+                                                   free >> 20, " MiB are free in ", folder_, " on the coordinator"));
+}
+
+absl::StatusOr<std::vector<uint64_t>> CheckpointRepository::Begin(const CheckpointKey& key,
+                                                                  const std::string& manifest_hash,
+                                                                  const std::vector<CheckpointFile>& files) {
+  MutexLock lock(&LockOf(key));
+  const FileList list{manifest_hash, files};
+  std::vector<uint64_t> here(files.size(), 0);
+  if (const auto complete = ReadList(FinalPath(key)); complete.ok()) {
+    if (*complete != list)
+      return absl::InvalidArgumentError("this step's checkpoint is already here, with other files");
+    for (size_t i = 0; i < files.size(); ++i) here[i] = files[i].size;
+    return here;
+  }
+  const std::string part = PartPath(key);
+  if (const auto before = ReadList(part); !before.ok() || *before != list) {
+    if (absl::Status status = RemoveAll(part); !status.ok()) return status;
+    if (absl::Status status = MakeFolders(part); !status.ok()) return status;
+    if (absl::Status status = CheckSpace(files, here); !status.ok()) return status;
+    const absl::Status written = WriteFileAtomically(absl::StrCat(part, "/", kListName), list.ToText());
+    if (!written.ok()) return written;
+    return here;
+  }
+  for (size_t i = 0; i < files.size(); ++i) {
+    const std::string path = absl::StrCat(part, "/", files[i].name);
+    const auto fd = OpenToRead(path);
+    if (!fd.ok()) continue;
+    const auto size = SizeOf(*fd, path);
+    if (size.ok()) here[i] = *size;
+  }
+  if (absl::Status status = CheckSpace(files, here); !status.ok()) return status;
+  return here;
+}
+
+absl::Status CheckpointRepository::Write(const CheckpointKey& key, const std::string& file, uint64_t offset,
+                                         std::string_view data) {
+  MutexLock lock(&LockOf(key));
+  const auto list = ReadList(PartPath(key));
+  if (!list.ok()) return absl::NotFoundError("no such checkpoint was begun");
+  const CheckpointFile* entry = list->Find(file);
+  if (entry == nullptr) return absl::NotFoundError(absl::StrCat(file, " is not a file of this checkpoint"));
+  const std::string path = absl::StrCat(PartPath(key), "/", file);
+  const auto fd = OpenToWrite(path);
+  if (!fd.ok()) return fd.status();
+  const auto size = SizeOf(*fd, path);
+  if (!size.ok()) return size.status();
+  if (offset != *size) {
+    return absl::OutOfRangeError(absl::StrCat(file, " has ", *size, " bytes here: the next offset is not ", offset));
+  }
+  if (data.size() > entry->size - std::min(entry->size, offset)) {
+    return absl::OutOfRangeError(absl::StrCat(file, " would have more than the ", entry->size, " bytes announced"));
+  }
+  return WriteAt(*fd, path, offset, data);
+}
+
+absl::Status CheckpointRepository::SyncFile(const CheckpointKey& key, const std::string& file) {
+  const std::string path = absl::StrCat(PartPath(key), "/", file);
+  const auto fd = OpenToRead(path);
+  return fd.ok() ? Sync(*fd, path) : fd.status();
+}
+
+absl::StatusOr<std::vector<CheckpointFile>> CheckpointRepository::Commit(const CheckpointKey& key,
+                                                                         const std::string& manifest_hash) {
+  MutexLock lock(&LockOf(key));
+  const bool complete = Exists(FinalPath(key));
+  const std::string folder = complete ? FinalPath(key) : PartPath(key);
+  const auto list = ReadList(folder);
+  if (!list.ok()) return absl::NotFoundError("no such checkpoint was begun");
+  if (list->manifest_hash != manifest_hash) {
+    return absl::InvalidArgumentError("manifest_hash: the checkpoint was begun with another manifest");
+  }
+  for (const CheckpointFile& file : list->files) {
+    const std::string path = absl::StrCat(folder, "/", file.name);
+    absl::Status status = CheckFile(path, file);
+    if (absl::IsAborted(status)) unlink(path.c_str());
+    // A damaged folder in its final place goes back to be repaired.
+    if (!status.ok() && complete) Rename(folder, PartPath(key)).IgnoreError();
+    if (!status.ok()) return status;
+  }
+  if (!complete) {
+    if (absl::Status status = SyncFolder(folder); !status.ok()) return status;
+    if (absl::Status status = Rename(folder, FinalPath(key)); !status.ok()) return status;
+  }
+  if (absl::Status status = SyncFolder(FencePath(key)); !status.ok()) return status;
+  return list->files;
+}
+
+absl::Status CheckpointRepository::Read(
+    const Checkpoint& checkpoint,
+    absl::FunctionRef<absl::Status(const std::string& file, uint64_t offset, std::string& data)> send) {
+  const std::string folder = FinalPath({checkpoint.job_id, checkpoint.fence, checkpoint.step});
+  std::string data;
+  for (const CheckpointFile& file : checkpoint.files) {
+    const std::string path = absl::StrCat(folder, "/", file.name);
+    const auto fd = OpenToRead(path);
+    if (!fd.ok()) return absl::DataLossError(absl::StrCat("the checkpoint is damaged: ", fd.status().message()));
+    const auto size = SizeOf(*fd, path);
+    if (!size.ok() || *size != file.size) {
+      return absl::DataLossError(absl::StrCat("the checkpoint is damaged: ", path, " is not ", file.size, " bytes"));
+    }
+    uint64_t offset = 0;
+    do {
+      if (absl::Status status = ReadAt(*fd, path, offset, kMaxChunk, &data); !status.ok()) return status;
+      const uint64_t sent = data.size();
+      if (absl::Status status = send(file.name, offset, data); !status.ok()) return status;
+      offset += sent;
+      if (sent == 0) break;
+    } while (offset < file.size);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckpointRepository::KeepOnly(const CheckpointKey& next, const std::vector<Checkpoint>& rows) {
+  const std::string job_folder = absl::StrCat(folder_, "/", next.job_id);
+  absl::Status first_error;
+  for (const std::string& fence_name : NamesIn(job_folder)) {
+    uint64_t fence = 0;
+    if (!absl::SimpleAtoi(fence_name, &fence) || fence > next.fence) continue;
+    for (const std::string& name : NamesIn(absl::StrCat(job_folder, "/", fence_name))) {
+      const auto step = StepOf(name);
+      if (!step || std::tuple(fence, *step) >= std::tuple(next.fence, next.step)) continue;
+      const bool has_row = std::any_of(rows.begin(), rows.end(),
+                                       [&](const Checkpoint& row) { return row.fence == fence && row.step == *step; });
+      if (has_row && !absl::EndsWith(name, ".part")) continue;
+      MutexLock lock(&LockOf({next.job_id, fence, *step}));
+      first_error.Update(RemoveAll(absl::StrCat(job_folder, "/", fence_name, "/", name)));
+    }
+    rmdir(absl::StrCat(job_folder, "/", fence_name).c_str());  // only when it is empty
+  }
+  rmdir(job_folder.c_str());
+  return first_error;
+}
+
+std::vector<std::string> CheckpointRepository::Jobs() const {
+  std::vector<std::string> jobs;
+  for (const std::string& name : NamesIn(folder_)) {
+    if (IsId(name)) jobs.push_back(name);
+  }
+  return jobs;
+}
+
+bool CheckpointRepository::Has(const CheckpointKey& key) const { return Exists(FinalPath(key)); }
+
+}  // namespace sink

@@ -1,0 +1,80 @@
+// The bytes of checkpoints on the coordinator's disk: <folder>/<job>/<fence>/step-<N>/, one folder a checkpoint, whose
+// files never change. While it travels it is step-<N>.part/. The list of its files lies beside them as ".files", so
+// that a restart forgets nothing. Which checkpoints count is decided by the store's rows alone: a row is written after
+// its folder is complete and synced, and a folder goes after its row has gone. Every step may be repeated.
+//
+// Paths are made here from checked ids and numbers. Any thread may call any method; methods on the same checkpoint take
+// turns. RESOURCE_EXHAUSTED "disk full: ..." from each that writes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/job/job.h"
+#include "coordinator/job/mutex.h"
+
+namespace sink {
+
+// Which checkpoint: a step of one attempt, so that two attempts never share a file.
+struct CheckpointKey {
+  std::string job_id;  // 32 hex digits
+  uint64_t fence = 0;
+  int64_t step = 0;
+};
+
+class CheckpointRepository {
+ public:
+  // `folder` is created on first use. `reserve_bytes` of the disk are left to the database.
+  explicit CheckpointRepository(std::string folder, uint64_t reserve_bytes = 64 << 20)
+      : folder_(std::move(folder)), reserve_bytes_(reserve_bytes) {}
+
+  // Notes the files of a checkpoint to come and returns how many bytes of each are here. Another list than before
+  // starts over; INVALID_ARGUMENT when the checkpoint is already complete with other files.
+  absl::StatusOr<std::vector<uint64_t>> Begin(const CheckpointKey& key, const std::string& manifest_hash,
+                                              const std::vector<CheckpointFile>& files);
+
+  // Appends to a file. OUT_OF_RANGE when `offset` is not where the file ends, or the file would become larger than
+  // announced; NOT_FOUND without Begin, or for a file that Begin did not name.
+  absl::Status Write(const CheckpointKey& key, const std::string& file, uint64_t offset, std::string_view data);
+  absl::Status SyncFile(const CheckpointKey& key, const std::string& file);  // at the end of a stream of writes
+
+  // Reads every file again, compares size and hash with the list, and puts the folder into its place, durably. Returns
+  // the list, for the row. ABORTED when bytes are wrong (those files start over: Begin, write, commit again);
+  // FAILED_PRECONDITION when bytes are missing; NOT_FOUND without Begin; INVALID_ARGUMENT for another manifest.
+  absl::StatusOr<std::vector<CheckpointFile>> Commit(const CheckpointKey& key, const std::string& manifest_hash);
+
+  // Calls `send` with the content, file after file in the row's order; an empty file gets one empty chunk. The first
+  // error of `send` ends it. DATA_LOSS when a file is missing or has another size.
+  absl::Status Read(const Checkpoint& checkpoint,
+                    absl::FunctionRef<absl::Status(const std::string& file, uint64_t offset, std::string& data)> send);
+
+  // Removes what lies here of the job, complete or not, came before `next` (ordered by fence, then step) and is not
+  // among `rows`. What a crash leaves half removed goes the next time.
+  absl::Status KeepOnly(const CheckpointKey& next, const std::vector<Checkpoint>& rows);
+
+  // Jobs that have a folder here.
+  std::vector<std::string> Jobs() const;
+  bool Has(const CheckpointKey& key) const;  // complete
+
+ private:
+  struct FileList;
+
+  std::string FencePath(const CheckpointKey& key) const;
+  std::string FinalPath(const CheckpointKey& key) const;
+  std::string PartPath(const CheckpointKey& key) const { return FinalPath(key) + ".part"; }
+  absl::StatusOr<FileList> ReadList(const std::string& checkpoint_folder) const;
+  absl::Status CheckSpace(const std::vector<CheckpointFile>& files, const std::vector<uint64_t>& here) const;
+  Mutex& LockOf(const CheckpointKey& key);
+
+  const std::string folder_;
+  const uint64_t reserve_bytes_;
+  std::array<Mutex, 64> locks_;  // by hash of the key; each guards the files of its checkpoints
+};
+
+}  // namespace sink

@@ -1,0 +1,55 @@
+// See checkpoint_stream.h.
+#include "coordinator/service/checkpoint_stream.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/service/convert.h"
+#include "coordinator/service/validate.h"
+
+namespace sink {
+
+absl::Status SendCheckpoint(const std::vector<Checkpoint>& rows, int64_t step, CheckpointRepository* repository,
+                            grpc::ServerWriter<v1::CheckpointChunk>* writer) {
+  const auto row = std::find_if(rows.begin(), rows.end(),
+                                [&](const Checkpoint& checkpoint) { return step == 0 || checkpoint.step == step; });
+  if (row == rows.end()) {
+    return absl::NotFoundError(step == 0 ? "the job has no checkpoint yet"
+                                         : absl::StrCat("the job has no checkpoint of step ", step));
+  }
+  const absl::Status left = absl::CancelledError("the client has left");
+  v1::CheckpointChunk chunk;
+  ToProto(*row, chunk.mutable_checkpoint());
+  if (!writer->Write(chunk)) return left;
+  chunk.Clear();
+  return repository->Read(*row, [&](const std::string& file, uint64_t offset, std::string& data) {
+    chunk.set_file(file);
+    chunk.set_offset(offset);
+    chunk.set_data(std::move(data));
+    return writer->Write(chunk) ? absl::OkStatus() : left;
+  });
+}
+
+absl::StatusOr<uint64_t> ReceiveChunks(const CheckpointKey& key, v1::WriteCheckpointRequest first,
+                                       CheckpointRepository* repository,
+                                       grpc::ServerReader<v1::WriteCheckpointRequest>* reader) {
+  uint64_t bytes = 0;
+  std::set<std::string> files;
+  absl::Status status;
+  v1::WriteCheckpointRequest message = std::move(first);
+  do {
+    status = ValidateNext(message);
+    if (status.ok()) status = repository->Write(key, message.file(), message.offset(), message.data());
+    if (!status.ok()) break;
+    files.insert(message.file());
+    bytes += message.data().size();
+  } while (reader->Read(&message));
+  for (const std::string& file : files) status.Update(repository->SyncFile(key, file));
+  if (!status.ok()) return status;
+  return bytes;
+}
+
+}  // namespace sink

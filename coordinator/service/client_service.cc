@@ -1,0 +1,206 @@
+// See client_service.h.
+#include "coordinator/service/client_service.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/service/checkpoint_stream.h"
+#include "coordinator/service/convert.h"
+#include "coordinator/service/submission.h"
+#include "coordinator/service/validate.h"
+
+namespace sink {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int kDefaultJobsListed = 1000;
+constexpr int kLinesAPage = 1000;
+constexpr int kPointsAMessage = 2000;
+constexpr milliseconds kWatchInterval{1000};
+constexpr milliseconds kLogInterval{100};  // between looks at a log that is followed
+
+bool AllFinal(const SweepStatus& status) {
+  return std::all_of(status.jobs.begin(), status.jobs.end(), [](const Job& job) { return IsFinal(job.state); });
+}
+
+// Equal messages give equal bytes, whatever the order inside their maps.
+std::string Bytes(const google::protobuf::Message& message) {
+  std::string bytes;
+  google::protobuf::io::StringOutputStream sink(&bytes);
+  google::protobuf::io::CodedOutputStream coded(&sink);
+  coded.SetSerializationDeterministic(true);
+  message.SerializeToCodedStream(&coded);
+  coded.Trim();
+  return bytes;
+}
+
+grpc::Status ClientHasLeft() { return ToGrpc(absl::CancelledError("the client has left")); }
+
+}  // namespace
+
+grpc::Status ClientServiceImpl::SubmitSweep(grpc::ServerContext*, const v1::SubmitSweepRequest* request,
+                                            v1::SubmitSweepResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto submit = ExpandSubmission(*request);
+  if (!submit.ok()) return ToGrpc(submit.status());
+  const auto result = jobs_->Submit(*submit, now_());
+  if (!result.ok()) return fail_stop_->Answer(result.status());
+  ToProto(*submit, *result, response);
+  return grpc::Status::OK;
+}
+
+grpc::Status ClientServiceImpl::ListSweeps(grpc::ServerContext*, const v1::ListSweepsRequest* request,
+                                           v1::ListSweepsResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto sweeps = jobs_->ListSweeps();
+  if (!sweeps.ok()) return fail_stop_->Answer(sweeps.status());
+  for (const Sweep& sweep : *sweeps) ToProto(sweep, response->add_sweeps());
+  return grpc::Status::OK;
+}
+
+grpc::Status ClientServiceImpl::GetSweep(grpc::ServerContext*, const v1::GetSweepRequest* request,
+                                         v1::GetSweepResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto sweep = jobs_->GetSweepStatus(request->name());
+  if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
+  ToProto(*sweep, response);
+  return grpc::Status::OK;
+}
+
+grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request,
+                                         v1::ListJobsResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  store::JobQuery query{.sweep = request->sweep(),
+                        .states = {},
+                        .limit = request->limit() == 0 ? kDefaultJobsListed : request->limit(),
+                        .after = request->after()};
+  for (int state : request->states()) query.states.push_back(static_cast<JobState>(state));
+  const auto jobs = jobs_->ListJobs(query);
+  if (!jobs.ok()) return fail_stop_->Answer(jobs.status());
+  for (const Job& job : *jobs) ToProto(job, response->add_jobs());
+  return grpc::Status::OK;
+}
+
+grpc::Status ClientServiceImpl::GetJob(grpc::ServerContext*, const v1::GetJobRequest* request,
+                                       v1::GetJobResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto details = jobs_->GetJob(request->id());
+  if (!details.ok()) return fail_stop_->Answer(details.status());
+  ToProto(*details, response);
+  return grpc::Status::OK;
+}
+
+grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v1::WatchSweepRequest* request,
+                                           grpc::ServerWriter<v1::GetSweepResponse>* writer) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->Enter();
+  if (!ticket.ok()) return ToGrpc(ticket.status());
+  const milliseconds interval = request->interval_ms() == 0 ? kWatchInterval : milliseconds(request->interval_ms());
+  for (std::string sent;;) {
+    const uint64_t seen = jobs_->changes().version();
+    const auto sweep = jobs_->GetSweepStatus(request->name());
+    if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
+    v1::GetSweepResponse response;
+    ToProto(*sweep, &response);
+    std::string bytes = Bytes(response);
+    if (bytes != sent && !writer->Write(response)) return ClientHasLeft();
+    if (AllFinal(*sweep)) return grpc::Status::OK;
+    sent = std::move(bytes);
+    const absl::Status waited = gate_->Wait(*context, jobs_->changes(), seen, interval);
+    if (!waited.ok()) return ToGrpc(waited);
+  }
+}
+
+grpc::Status ClientServiceImpl::Cancel(grpc::ServerContext*, const v1::CancelRequest* request,
+                                       v1::CancelResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto result = jobs_->Cancel(FromProto(*request), now_());
+  if (!result.ok()) return fail_stop_->Answer(result.status());
+  response->set_cancelled(result->cancelled);
+  response->set_requested(result->requested);
+  return grpc::Status::OK;
+}
+
+grpc::Status ClientServiceImpl::Retry(grpc::ServerContext*, const v1::RetryRequest* request,
+                                      v1::RetryResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto ids = jobs_->Retry(FromProto(*request), now_());
+  if (!ids.ok()) return fail_stop_->Answer(ids.status());
+  for (const std::string& id : *ids) response->add_job_ids(id);
+  return grpc::Status::OK;
+}
+
+grpc::Status ClientServiceImpl::ReadLogs(grpc::ServerContext* context, const v1::ReadLogsRequest* request,
+                                         grpc::ServerWriter<v1::LogLine>* writer) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->Enter();
+  if (!ticket.ok()) return ToGrpc(ticket.status());
+  int64_t after = request->after();
+  for (int tail = request->tail();; tail = 0) {
+    const uint64_t seen = jobs_->changes().version();
+    const auto page = jobs_->ReadLogs(request->job_id(), after, tail, kLinesAPage);
+    if (!page.ok()) return fail_stop_->Answer(page.status());
+    for (const LogLine& line : page->lines) {
+      v1::LogLine message;
+      ToProto(line, &message);
+      if (!writer->Write(message)) return ClientHasLeft();
+      after = line.cursor;
+    }
+    const bool end = tail > 0 || static_cast<int>(page->lines.size()) < kLinesAPage;
+    if (end && (!request->follow() || (page->job_final && page->lines.empty()))) return grpc::Status::OK;
+    if (!end || page->job_final) continue;
+    const absl::Status waited = gate_->Wait(*context, jobs_->changes(), seen, kLogInterval);
+    if (!waited.ok()) return ToGrpc(waited);
+  }
+}
+
+grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::ReadMetricsRequest* request,
+                                            grpc::ServerWriter<v1::MetricPoints>* writer) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  store::MetricQuery query{.names = {request->names().begin(), request->names().end()},
+                           .from_step = request->from_step(),
+                           .limit = kPointsAMessage};
+  for (;;) {
+    const auto points = jobs_->ReadMetrics(request->job_id(), query);
+    if (!points.ok()) return fail_stop_->Answer(points.status());
+    if (points->empty()) return grpc::Status::OK;
+    v1::MetricPoints message;
+    for (const MetricPoint& point : *points) ToProto(point, message.add_points());
+    if (!writer->Write(message)) return ClientHasLeft();
+    query.after = points->back().id;
+  }
+}
+
+grpc::Status ClientServiceImpl::ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest* request,
+                                            v1::ListWorkersResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto workers = jobs_->ListWorkers(now_());
+  if (!workers.ok()) return fail_stop_->Answer(workers.status());
+  for (const Worker& worker : *workers) ToProto(worker, response->add_workers());
+  return grpc::Status::OK;
+}
+
+grpc::Status ClientServiceImpl::ListCheckpoints(grpc::ServerContext*, const v1::ListCheckpointsRequest* request,
+                                                v1::ListCheckpointsResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto rows = jobs_->ListCheckpoints(request->job_id());
+  if (!rows.ok()) return fail_stop_->Answer(rows.status());
+  for (const Checkpoint& row : *rows) ToProto(row, response->add_checkpoints());
+  return grpc::Status::OK;
+}
+
+grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext*, const v1::DownloadCheckpointRequest* request,
+                                                   grpc::ServerWriter<v1::CheckpointChunk>* writer) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto rows = jobs_->ListCheckpoints(request->job_id());
+  if (!rows.ok()) return fail_stop_->Answer(rows.status());
+  return ToGrpc(SendCheckpoint(*rows, request->step(), checkpoints_, writer));
+}
+
+}  // namespace sink

@@ -1,0 +1,55 @@
+// ClientService (proto/sink/v1/client.proto): each handler validates, calls core and maps the answer; nothing else is
+// decided here. gRPC calls the handlers from many threads. Owned by the server; what it points to outlives it.
+#pragma once
+
+#include "coordinator/core/job_manager.h"
+#include "coordinator/service/checkpoint_repository.h"
+#include "coordinator/service/fail_stop.h"
+#include "coordinator/service/service_time.h"
+#include "coordinator/service/stream_gate.h"
+#include "sink/v1/client.grpc.pb.h"
+
+namespace sink {
+
+class ClientServiceImpl final : public v1::ClientService::Service {
+ public:
+  ClientServiceImpl(JobManager* jobs, CheckpointRepository* checkpoints, StreamGate* gate, FailStop* fail_stop,
+                    NowFn now)
+      : jobs_(jobs), checkpoints_(checkpoints), gate_(gate), fail_stop_(fail_stop), now_(std::move(now)) {}
+
+  grpc::Status SubmitSweep(grpc::ServerContext* context, const v1::SubmitSweepRequest* request,
+                           v1::SubmitSweepResponse* response) override;
+  grpc::Status ListSweeps(grpc::ServerContext* context, const v1::ListSweepsRequest* request,
+                          v1::ListSweepsResponse* response) override;
+  grpc::Status GetSweep(grpc::ServerContext* context, const v1::GetSweepRequest* request,
+                        v1::GetSweepResponse* response) override;
+  grpc::Status ListJobs(grpc::ServerContext* context, const v1::ListJobsRequest* request,
+                        v1::ListJobsResponse* response) override;
+  grpc::Status GetJob(grpc::ServerContext* context, const v1::GetJobRequest* request,
+                      v1::GetJobResponse* response) override;
+  grpc::Status WatchSweep(grpc::ServerContext* context, const v1::WatchSweepRequest* request,
+                          grpc::ServerWriter<v1::GetSweepResponse>* writer) override;
+  grpc::Status Cancel(grpc::ServerContext* context, const v1::CancelRequest* request,
+                      v1::CancelResponse* response) override;
+  grpc::Status Retry(grpc::ServerContext* context, const v1::RetryRequest* request,
+                     v1::RetryResponse* response) override;
+  grpc::Status ReadLogs(grpc::ServerContext* context, const v1::ReadLogsRequest* request,
+                        grpc::ServerWriter<v1::LogLine>* writer) override;
+  grpc::Status ReadMetrics(grpc::ServerContext* context, const v1::ReadMetricsRequest* request,
+                           grpc::ServerWriter<v1::MetricPoints>* writer) override;
+  grpc::Status ListWorkers(grpc::ServerContext* context, const v1::ListWorkersRequest* request,
+                           v1::ListWorkersResponse* response) override;
+  grpc::Status ListCheckpoints(grpc::ServerContext* context, const v1::ListCheckpointsRequest* request,
+                               v1::ListCheckpointsResponse* response) override;
+  grpc::Status DownloadCheckpoint(grpc::ServerContext* context, const v1::DownloadCheckpointRequest* request,
+                                  grpc::ServerWriter<v1::CheckpointChunk>* writer) override;
+
+ private:
+  JobManager* const jobs_;
+  CheckpointRepository* const checkpoints_;
+  StreamGate* const gate_;
+  FailStop* const fail_stop_;
+  const NowFn now_;
+};
+
+}  // namespace sink

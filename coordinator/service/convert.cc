@@ -1,0 +1,225 @@
+// See convert.h.
+#include "coordinator/service/convert.h"
+
+#include <utility>
+
+namespace sink {
+namespace {
+
+// Length of the well-formed UTF-8 character at `i`, or 0.
+size_t CharacterAt(const std::string& text, size_t i) {
+  const auto byte = [&](size_t k) { return k < text.size() ? static_cast<unsigned char>(text[k]) : 0u; };
+  const auto continues = [&](size_t k) { return (byte(k) & 0xC0) == 0x80; };
+  const unsigned lead = byte(i), next = byte(i + 1);
+  if (lead < 0x80) return 1;
+  if (lead >= 0xC2 && lead <= 0xDF) return continues(i + 1) ? 2 : 0;
+  if (lead >= 0xE0 && lead <= 0xEF) {
+    const bool overlong = lead == 0xE0 && next < 0xA0, surrogate = lead == 0xED && next > 0x9F;
+    return continues(i + 1) && continues(i + 2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (lead >= 0xF0 && lead <= 0xF4) {
+    const bool overlong = lead == 0xF0 && next < 0x90, beyond = lead == 0xF4 && next > 0x8F;
+    return continues(i + 1) && continues(i + 2) && continues(i + 3) && !overlong && !beyond ? 4 : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::string ValidUtf8(std::string text) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = CharacterAt(text, i);
+    if (length == 0) text[i] = '?';
+    i += length == 0 ? 1 : length;
+  }
+  return text;
+}
+
+void ToProto(const Lease& lease, v1::LeaseRef* message) {
+  message->set_job_id(lease.job_id);
+  message->set_attempt(lease.attempt);
+  message->set_fence(lease.fence);
+  message->set_lease_id(lease.id);
+}
+
+void ToProto(const Job& job, v1::Job* message) {
+  message->set_id(job.id);
+  message->set_generation(job.generation);
+  message->set_state(static_cast<v1::JobState>(job.state));
+  message->set_attempt(job.attempt);
+  message->set_worker(job.worker);
+  message->set_failure_class(static_cast<v1::FailureClass>(job.failure_class));
+  message->set_message(ValidUtf8(job.message));
+  v1::Progress* progress = message->mutable_progress();
+  progress->set_step(job.progress.step);
+  progress->set_max_steps(job.progress.max_steps);
+  progress->set_tokens(job.progress.tokens);
+  progress->set_tokens_per_second(job.progress.tokens_per_second);
+  for (const auto& [name, value] : job.progress.latest.ToMap()) (*progress->mutable_latest())[name] = value;
+  message->set_devices(job.devices);
+  message->set_cancel_requested(job.cancel_requested);
+  message->set_created_ms(job.created_ms);
+  message->set_started_ms(job.started_ms);
+  message->set_finished_ms(job.finished_ms);
+  for (const Membership& membership : job.sweeps) {
+    v1::Membership* sweep = message->add_sweeps();
+    sweep->set_sweep(membership.sweep);
+    sweep->set_experiment(membership.experiment);
+    sweep->set_label(ValidUtf8(membership.label));
+    sweep->set_index(membership.index);
+  }
+}
+
+void ToProto(const Sweep& sweep, v1::Sweep* message) {
+  message->set_name(sweep.name);
+  message->set_created_ms(sweep.created_ms);
+  message->set_max_parallel(sweep.max_parallel);
+  message->set_jobs(sweep.jobs);
+  for (const auto& [state, count] : sweep.jobs_by_state) {
+    (*message->mutable_jobs_by_state())[std::string(JobStateName(state))] = count;
+  }
+}
+
+void ToProto(const SweepStatus& status, v1::GetSweepResponse* message) {
+  ToProto(status.sweep, message->mutable_sweep());
+  for (const Job& job : status.jobs) ToProto(job, message->add_jobs());
+}
+
+void ToProto(const Attempt& attempt, v1::Attempt* message) {
+  message->set_attempt(attempt.attempt);
+  message->set_worker(attempt.worker);
+  message->set_state(std::string(AttemptStateName(attempt.state)));
+  message->set_failure_class(static_cast<v1::FailureClass>(attempt.failure_class));
+  message->set_message(ValidUtf8(attempt.message));
+  message->set_started_ms(attempt.started_ms);
+  message->set_finished_ms(attempt.finished_ms);
+}
+
+void ToProto(const Worker& worker, v1::Worker* message) {
+  message->set_id(worker.id);
+  message->set_name(worker.name);
+  message->set_address(worker.address);
+  message->set_state(std::string(WorkerStateName(worker.state)));
+  message->set_devices(worker.devices);
+  message->set_devices_free(worker.devices_free);
+  message->set_device_kind(ValidUtf8(worker.device_kind));
+  message->set_version(ValidUtf8(worker.version));
+  message->set_last_seen_ms(worker.last_seen_ms);
+  for (const std::string& id : worker.job_ids) message->add_job_ids(id);
+}
+
+void ToProto(const MetricPoint& point, v1::MetricPoint* message) {
+  message->set_name(point.name);
+  message->set_step(point.step);
+  message->set_value(point.value);
+  message->set_attempt(point.attempt);
+}
+
+void ToProto(const LogLine& line, v1::LogLine* message) {
+  message->set_cursor(line.cursor);
+  message->set_time_ms(line.time_ms);
+  message->set_attempt(line.attempt);
+  message->set_level(ValidUtf8(line.level));
+  message->set_text(ValidUtf8(line.text));
+}
+
+void ToProto(const Checkpoint& checkpoint, v1::Checkpoint* message) {
+  message->set_job_id(checkpoint.job_id);
+  message->set_step(checkpoint.step);
+  message->set_attempt(checkpoint.attempt);
+  message->set_fence(checkpoint.fence);
+  message->set_manifest_hash(checkpoint.manifest_hash);
+  for (const CheckpointFile& file : checkpoint.files) {
+    v1::CheckpointFile* entry = message->add_files();
+    entry->set_name(file.name);
+    entry->set_size(file.size);
+    entry->set_xxh3(file.xxh3);
+  }
+  message->set_committed_ms(checkpoint.committed_ms);
+}
+
+void ToProto(const JobDetails& details, v1::GetJobResponse* message) {
+  ToProto(details.job, message->mutable_job());
+  message->mutable_job()->set_config_json(details.config_json);
+  for (const Attempt& attempt : details.attempts) ToProto(attempt, message->add_attempts());
+  for (const Checkpoint& checkpoint : details.checkpoints) ToProto(checkpoint, message->add_checkpoints());
+}
+
+void ToProto(const Grant& grant, v1::Grant* message) {
+  ToProto(grant.lease, message->mutable_lease());
+  message->set_config_json(grant.config_json);
+  message->set_devices(grant.devices);
+  if (grant.resume_from) ToProto(*grant.resume_from, message->mutable_resume_from());
+  message->set_grace_ms(static_cast<int32_t>(grant.grace_ms));
+}
+
+Lease FromProto(const v1::LeaseRef& message) {
+  return {.job_id = message.job_id(), .attempt = message.attempt(), .fence = message.fence(), .id = message.lease_id()};
+}
+
+JobSelection FromProto(const v1::CancelRequest& message) {
+  return {.sweep = message.sweep(), .jobs = {message.job_ids().begin(), message.job_ids().end()}};
+}
+
+JobSelection FromProto(const v1::RetryRequest& message) {
+  return {.sweep = message.sweep(), .jobs = {message.job_ids().begin(), message.job_ids().end()}};
+}
+
+RegisterRequest FromProto(const v1::RegisterRequest& message, const std::string& peer) {
+  RegisterRequest request;
+  request.worker_id = message.worker_id();
+  request.name = message.name();
+  request.session = message.session();
+  request.address = peer;
+  request.devices = message.devices();
+  request.device_kind = message.device_kind();
+  request.version = message.version();
+  for (const v1::LeaseRef& lease : message.held()) request.held.push_back(FromProto(lease));
+  return request;
+}
+
+LeaseRequest FromProto(const v1::LeaseRequest& message) {
+  return {.worker_id = message.worker_id(),
+          .session = message.session(),
+          .poll = message.poll(),
+          .devices_free = message.devices_free()};
+}
+
+HeartbeatRequest FromProto(const v1::HeartbeatRequest& message) {
+  HeartbeatRequest request;
+  request.worker_id = message.worker_id();
+  request.session = message.session();
+  request.devices_free = message.devices_free();
+  for (const v1::HeldJob& held : message.held()) {
+    request.held.push_back({.lease = FromProto(held.lease()), .phase = static_cast<JobState>(held.phase())});
+  }
+  return request;
+}
+
+std::vector<Event> FromProto(const v1::ReportRequest& message) {
+  std::vector<Event> events;
+  events.reserve(message.events_size());
+  for (const v1::Event& event : message.events()) {
+    events.push_back({.seq = event.seq(), .record = event.record(), .time_ms = event.time_ms()});
+  }
+  return events;
+}
+
+std::vector<CheckpointFile> FromProto(const v1::BeginCheckpointRequest& message) {
+  std::vector<CheckpointFile> files;
+  for (const v1::CheckpointFile& file : message.files()) {
+    files.push_back({.name = file.name(), .size = file.size(), .xxh3 = file.xxh3()});
+  }
+  return files;
+}
+
+FinishRequest FromProto(const v1::FinishRequest& message) {
+  return {.worker_id = message.worker_id(),
+          .lease = FromProto(message.lease()),
+          .outcome = static_cast<JobState>(message.outcome()),
+          .failure_class = static_cast<FailureClass>(message.failure_class()),
+          .message = message.message(),
+          .last_seq = message.last_seq()};
+}
+
+}  // namespace sink

@@ -1,0 +1,39 @@
+// Between the structs of coordinator/{job,core} and the messages of proto/sink/v1, field by field. FromProto expects
+// what validate.h has let through. Pure; any thread.
+#pragma once
+
+#include <string>
+
+#include "coordinator/core/requests.h"
+#include "coordinator/job/job.h"
+#include "sink/v1/client.pb.h"
+#include "sink/v1/worker.pb.h"
+
+namespace sink {
+
+void ToProto(const Lease& lease, v1::LeaseRef* message);
+void ToProto(const Job& job, v1::Job* message);  // without config_json
+void ToProto(const Sweep& sweep, v1::Sweep* message);
+void ToProto(const SweepStatus& status, v1::GetSweepResponse* message);
+void ToProto(const Attempt& attempt, v1::Attempt* message);
+void ToProto(const Worker& worker, v1::Worker* message);
+void ToProto(const MetricPoint& point, v1::MetricPoint* message);
+void ToProto(const LogLine& line, v1::LogLine* message);
+void ToProto(const Checkpoint& checkpoint, v1::Checkpoint* message);
+void ToProto(const JobDetails& details, v1::GetJobResponse* message);
+void ToProto(const Grant& grant, v1::Grant* message);
+
+Lease FromProto(const v1::LeaseRef& message);
+JobSelection FromProto(const v1::CancelRequest& message);
+JobSelection FromProto(const v1::RetryRequest& message);
+RegisterRequest FromProto(const v1::RegisterRequest& message, const std::string& peer);
+LeaseRequest FromProto(const v1::LeaseRequest& message);
+HeartbeatRequest FromProto(const v1::HeartbeatRequest& message);
+std::vector<Event> FromProto(const v1::ReportRequest& message);
+std::vector<CheckpointFile> FromProto(const v1::BeginCheckpointRequest& message);
+FinishRequest FromProto(const v1::FinishRequest& message);
+
+// Text as a protobuf string may carry it: bytes that are not UTF-8 become '?'.
+std::string ValidUtf8(std::string text);
+
+}  // namespace sink

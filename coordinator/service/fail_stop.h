@@ -1,0 +1,39 @@
+// Remembers that the store has failed for good (DATA_LOSS from core), which must end the process: what was accepted can
+// no longer be promised, and only reopening the file shows what it holds. Shared by everything that calls core; any
+// thread.
+#pragma once
+
+#include <grpcpp/support/status.h>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "coordinator/job/mutex.h"
+#include "coordinator/service/grpc_status.h"
+
+namespace sink {
+
+class FailStop {
+ public:
+  void Report(const absl::Status& status) {
+    if (!absl::IsDataLoss(status)) return;
+    MutexLock lock(&mutex_);
+    failure_.Update(status);
+  }
+
+  // The answer to a call that core refused with `status`.
+  grpc::Status Answer(const absl::Status& status) {
+    Report(status);
+    return ToGrpc(status);
+  }
+
+  absl::Status failure() const {
+    MutexLock lock(&mutex_);
+    return failure_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace sink

@@ -1,0 +1,52 @@
+// WorkerService (proto/sink/v1/worker.proto): each handler validates, calls core (and the repository for a checkpoint's
+// bytes) and maps the answer. gRPC calls the handlers from many threads. Owned by the server; what it points to
+// outlives it.
+#pragma once
+
+#include "coordinator/core/job_manager.h"
+#include "coordinator/service/checkpoint_repository.h"
+#include "coordinator/service/fail_stop.h"
+#include "coordinator/service/service_time.h"
+#include "sink/v1/worker.grpc.pb.h"
+
+namespace sink {
+
+class WorkerServiceImpl final : public v1::WorkerService::Service {
+ public:
+  WorkerServiceImpl(JobManager* jobs, CheckpointRepository* checkpoints, FailStop* fail_stop, NowFn now)
+      : jobs_(jobs), checkpoints_(checkpoints), fail_stop_(fail_stop), now_(std::move(now)) {}
+
+  grpc::Status Register(grpc::ServerContext* context, const v1::RegisterRequest* request,
+                        v1::RegisterResponse* response) override;
+  grpc::Status Lease(grpc::ServerContext* context, const v1::LeaseRequest* request,
+                     v1::LeaseResponse* response) override;
+  grpc::Status Heartbeat(grpc::ServerContext* context, const v1::HeartbeatRequest* request,
+                         v1::HeartbeatResponse* response) override;
+  grpc::Status Report(grpc::ServerContext* context, const v1::ReportRequest* request,
+                      v1::ReportResponse* response) override;
+  grpc::Status BeginCheckpoint(grpc::ServerContext* context, const v1::BeginCheckpointRequest* request,
+                               v1::BeginCheckpointResponse* response) override;
+  grpc::Status WriteCheckpoint(grpc::ServerContext* context, grpc::ServerReader<v1::WriteCheckpointRequest>* reader,
+                               v1::WriteCheckpointResponse* response) override;
+  grpc::Status CommitCheckpoint(grpc::ServerContext* context, const v1::CommitCheckpointRequest* request,
+                                v1::CommitCheckpointResponse* response) override;
+  grpc::Status FetchCheckpoint(grpc::ServerContext* context, const v1::FetchCheckpointRequest* request,
+                               grpc::ServerWriter<v1::CheckpointChunk>* writer) override;
+  grpc::Status Finish(grpc::ServerContext* context, const v1::FinishRequest* request,
+                      v1::FinishResponse* response) override;
+
+ private:
+  // The service's name for sink::Lease, which Lease() above hides.
+  using LeaseToken = sink::Lease;
+
+  // Removes checkpoints' files of this job before `next` that have no row: pushed out, or left by a lost attempt. A
+  // failure is logged; the next commit or start tries again.
+  void RemoveLeftovers(const CheckpointKey& next);
+
+  JobManager* const jobs_;
+  CheckpointRepository* const checkpoints_;
+  FailStop* const fail_stop_;
+  const NowFn now_;
+};
+
+}  // namespace sink
