@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-namespace sink {
+namespace sink::sweeps {
 namespace {
 
 // Levenshtein's distance, one row at a time.
@@ -63,4 +63,4 @@ std::string Quoted(absl::string_view text) {
   return absl::StrCat("\"", absl::Utf8SafeCEscape(text.substr(0, end)), end < text.size() ? "..." : "", "\"");
 }
 
-}  // namespace sink
+}  // namespace sink::sweeps

@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
-namespace sink {
+namespace sink::sweeps {
 
 struct Location {
   std::string file;
@@ -28,4 +28,4 @@ bool IsPlainName(absl::string_view name);
 // Text of a file for a message: cut at 64 bytes, control characters and invalid UTF-8 made visible.
 std::string Quoted(absl::string_view text);
 
-}  // namespace sink
+}  // namespace sink::sweeps

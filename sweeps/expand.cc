@@ -15,6 +15,7 @@
 #include "sweeps/spec.h"
 
 namespace sink {
+namespace sweeps {
 namespace {
 
 using nlohmann::json;
@@ -273,11 +274,12 @@ class Expander {
 };
 
 }  // namespace
+}  // namespace sweeps
 
 absl::StatusOr<ExpandedSweep> ExpandSweep(const SweepInput& input) {
-  absl::StatusOr<SweepSpec> spec = LoadSweep(input);
+  absl::StatusOr<sweeps::SweepSpec> spec = sweeps::LoadSweep(input);
   if (!spec.ok()) return spec.status();
-  return Expander(*std::move(spec)).Expand();
+  return sweeps::Expander(*std::move(spec)).Expand();
 }
 
 }  // namespace sink

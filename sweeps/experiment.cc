@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace sink {
+namespace sink::sweeps {
 namespace {
 
 constexpr size_t kMaxRules = 32;  // of `when` and of `exclude`: they run for every point
@@ -223,4 +223,4 @@ class ExperimentReader {
 
 absl::StatusOr<Experiment> ReadExperiment(const Node& node) { return ExperimentReader().Read(node); }
 
-}  // namespace sink
+}  // namespace sink::sweeps

@@ -10,7 +10,7 @@
 #include "sweeps/fields.h"
 #include "sweeps/yaml.h"
 
-namespace sink {
+namespace sink::sweeps {
 
 // One factor of the product: a key of `grid`, or a group of `zip` whose keys advance together.
 struct Axis {
@@ -45,4 +45,4 @@ struct Experiment {
 // `node` is one entry of `experiments`. Errors: INVALID_ARGUMENT with the place.
 absl::StatusOr<Experiment> ReadExperiment(const Node& node);
 
-}  // namespace sink
+}  // namespace sink::sweeps

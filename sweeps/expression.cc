@@ -8,7 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
-namespace sink {
+namespace sink::sweeps {
 
 // Recursive descent over one line of text. Methods return the index of the term that they added, or -1 after an error.
 class ExpressionParser {
@@ -287,4 +287,4 @@ bool Expression::Bool(int index, const Values& values) const {
   }
 }
 
-}  // namespace sink
+}  // namespace sink::sweeps

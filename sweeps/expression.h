@@ -16,7 +16,7 @@
 #include "sweeps/fields.h"
 #include "sweeps/yaml.h"
 
-namespace sink {
+namespace sink::sweeps {
 
 class Expression {
  public:
@@ -64,4 +64,4 @@ class Expression {
   std::vector<Term> terms_;  // operands before their operator; the last is the root
 };
 
-}  // namespace sink
+}  // namespace sink::sweeps

@@ -7,14 +7,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
-namespace sink {
+namespace sink::sweeps {
 namespace {
 
 using nlohmann::json;
 
 json::json_pointer Pointer(std::string path) {
   std::replace(path.begin(), path.end(), '.', '/');
-  return json::json_pointer("/" + path);
+  return json::json_pointer(absl::StrCat("/", path));
 }
 
 // The whole text as a decimal number. No infinities, no hexadecimal, no "1_000".
@@ -218,4 +218,4 @@ absl::Status ExpectMap(const Node& node, absl::string_view what) {
   return ErrorAt(node.at, absl::StrCat(Quoted(what), " must be a map, not ", KindName(node)));
 }
 
-}  // namespace sink
+}  // namespace sink::sweeps

@@ -13,7 +13,7 @@
 #include "sweeps/diagnostics.h"
 #include "sweeps/yaml.h"
 
-namespace sink {
+namespace sink::sweeps {
 
 using FieldIndex = int;  // into JobConfigFields()
 
@@ -59,4 +59,4 @@ absl::StatusOr<int> ReadInt(const Node& node, int min, int max);
 absl::StatusOr<nlohmann::json> ReadPublishedNumber(const Node& node);
 absl::Status ExpectMap(const Node& node, absl::string_view what);
 
-}  // namespace sink
+}  // namespace sink::sweeps

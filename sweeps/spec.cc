@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-namespace sink {
+namespace sink::sweeps {
 namespace {
 
 constexpr size_t kMaxFiles = 8;  // from a sweep or profile down its chain of bases
@@ -229,4 +229,4 @@ class SpecReader {
 
 absl::StatusOr<SweepSpec> LoadSweep(const SweepInput& input) { return SpecReader(input).Read(); }
 
-}  // namespace sink
+}  // namespace sink::sweeps

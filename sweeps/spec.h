@@ -9,7 +9,7 @@
 #include "sweeps/experiment.h"
 #include "sweeps/fields.h"
 
-namespace sink {
+namespace sink::sweeps {
 
 struct ProportionalKey {
   FieldIndex field;
@@ -29,4 +29,4 @@ struct SweepSpec {
 // Errors: INVALID_ARGUMENT with the place.
 absl::StatusOr<SweepSpec> LoadSweep(const SweepInput& input);
 
-}  // namespace sink
+}  // namespace sink::sweeps

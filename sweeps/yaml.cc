@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace sink {
+namespace sink::sweeps {
 namespace {
 
 // Bytes of the UTF-8 sequence that starts at text[i]; 0 when it is not valid (RFC 3629: no overlong forms, no
@@ -206,4 +206,4 @@ const char* KindName(const Node& node) {
   return "";
 }
 
-}  // namespace sink
+}  // namespace sink::sweeps

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "sweeps/diagnostics.h"
 
-namespace sink {
+namespace sink::sweeps {
 
 constexpr size_t kMaxFileBytes = 256 * 1024;
 constexpr int kMaxDepth = 32;
@@ -37,4 +37,4 @@ absl::StatusOr<Node> ReadYaml(const std::string& file, const std::string& text);
 // "a list", "a map", ... for messages.
 const char* KindName(const Node& node);
 
-}  // namespace sink
+}  // namespace sink::sweeps

@@ -186,7 +186,7 @@ std::pair<std::string, std::string> FindUnknown(const json& value, const std::st
     bool leaf = false, group = false;
     for (const FieldInfo& field : JobConfigFields()) {
       leaf |= field.path == path;
-      group |= field.path.compare(0, path.size() + 1, path + ".") == 0;
+      group |= field.path.size() > path.size() && field.path[path.size()] == '.' && field.path.rfind(path, 0) == 0;
     }
     if (key.find('.') != std::string::npos || (!leaf && !group)) return {path, "no such field"};
     if (leaf) continue;
