@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kMaxFiles = 8;  // from a sweep or profile down its chain of bases
 constexpr size_t kMaxPathBytes = 512;
-constexpr int kMaxJobs = 100'000;  // what limits.max_jobs may be raised to
+constexpr int kMaxJobs = 10'000;  // what limits.max_jobs may be raised to: seconds of work for the coordinator
 constexpr absl::Duration kMaxTime = absl::Hours(24 * 90);
 
 enum class FileKind { kSweep, kBase, kProfile };
