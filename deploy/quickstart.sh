@@ -32,7 +32,7 @@ while [ $# -gt 0 ]; do
 done
 mkdir -p "$home"
 home=$(cd "$home" && pwd)
-bin=$PWD/build/quickstart/bin
+bin=$PWD/build/dev/bin  # the build that tests/run.sh uses too
 started=$SECONDS
 say() { printf '\n==> [%d:%02d] %s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) "$*"; }
 
@@ -80,8 +80,9 @@ say "Setting up this machine (deploy/bootstrap.sh)"
 deploy/bootstrap.sh
 
 say "Building (the first time takes a few minutes)"
-cmake --preset release -B build/quickstart -DSINK_TESTS=OFF | grep '^-- Sink' || true
-cmake --build build/quickstart --target sink-coordinator sink-worker sinkctl sink-data sink-trainer sink-eval
+cmake --preset dev >"$home/configure.log" 2>&1 || { tail -n 20 "$home/configure.log" >&2; exit 1; }
+grep '^-- Sink' "$home/configure.log"
+cmake --build --preset dev --target sink-coordinator sink-worker sinkctl sink-data sink-trainer sink-eval
 
 say "Preparing the sample corpus: Webster's 1913 dictionary and the King James Bible, as bytes"
 "$bin/sink-data" sample-corpus --out "$home/corpus"

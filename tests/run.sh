@@ -6,7 +6,9 @@ cd "$(dirname "$0")/.."
 
 deploy/bootstrap.sh --tests
 jobs=$(nproc)
-cmake --preset dev >build-dev.log 2>&1 || { cat build-dev.log >&2; exit 1; }
-grep -h '^-- Sink' build-dev.log && rm -f build-dev.log
+log=$(mktemp)
+cmake --preset dev >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
+grep '^-- Sink' "$log"
+rm -f "$log"
 cmake --build --preset dev -- -j "$jobs"
 ctest --preset dev -j "$jobs" --no-tests=error "$@"
