@@ -1,0 +1,251 @@
+// See daemon.h.
+#include "worker/daemon.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <set>
+
+#include "worker/data_folder.h"
+#include "worker/process_tree.h"
+#include "worker/timing.h"
+
+namespace sink::worker {
+
+Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions options)
+    : link_(link), options_(std::move(options)), session_(RandomId()), devices_(std::move(devices)) {
+  options_.runner.link = link_;
+  options_.runner.on_unregistered = [this] { must_register_ = true; };
+}
+
+Daemon::~Daemon() {
+  Kill();
+  if (control_thread_.joinable()) control_thread_.join();
+}
+
+void Daemon::Start() {
+  BecomeSubreaper();
+  control_thread_ = std::thread([this] {
+    Run();
+    finished_.Notify();
+  });
+}
+
+void Daemon::BeginDrain() {
+  absl::MutexLock lock(&mutex_);
+  if (stop_requested_) return;
+  stop_requested_ = true;
+  for (auto& [id, runner] : runners_) runner->RequestStop(StopReason::kDrain);
+  stopping_.Notify();
+}
+
+void Daemon::Kill() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (killed_.HasBeenNotified()) return;
+    killed_.Notify();
+    for (auto& [id, runner] : runners_) runner->RequestStop(StopReason::kKill);
+  }
+  link_->CancelCalls();
+  BeginDrain();
+}
+
+void Daemon::Run() {
+  leftovers_ = FindOpenLeases(options_.runner.data);
+  ApplyRetention(options_.runner.data, options_.retention);
+  if (RegisterUntilDone()) {
+    while (!stopping_.HasBeenNotified()) {
+      if (must_register_) outage_.Note(Register());
+      RemoveDoneRunners();
+      ReapStrays();
+      if (devices_.free() > 0 && !must_register_) Poll();
+      stopping_.WaitForNotificationWithTimeout(Jittered(options_.poll_interval));
+    }
+  }
+  FinishDrain();
+}
+
+bool Daemon::RegisterUntilDone() {
+  Backoff backoff;
+  while (!stopping_.HasBeenNotified()) {
+    const absl::Status status = Register();
+    outage_.Note(status);
+    if (status.ok()) return true;
+    stopping_.WaitForNotificationWithTimeout(backoff.Next());
+  }
+  return false;
+}
+
+absl::Status Daemon::Register() {
+  v1::RegisterRequest request;
+  request.set_worker_id(options_.runner.worker_id);
+  request.set_name(options_.name);
+  request.set_session(session_);
+  request.set_devices(devices_.size());
+  request.set_device_kind(devices_.kind());
+  request.set_version(options_.version);
+  for (const v1::LeaseRef& lease : leftovers_) *request.add_held() = lease;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, runner] : runners_) *request.add_held() = runner->lease();
+  }
+  must_register_ = false;  // a call that fails from here on asks for another registration
+  const absl::Duration sent_at = BootTime();
+  const auto response = link_->Register(request);
+  if (!response.ok()) {
+    must_register_ = true;
+    return response.status();
+  }
+  ApplyRegistration(*response, sent_at);
+  return absl::OkStatus();
+}
+
+void Daemon::ApplyRegistration(const v1::RegisterResponse& response, absl::Duration sent_at) {
+  spdlog::info("registered as {} ({} x {})", options_.name, devices_.size(), devices_.kind());
+  lease_duration_ms_ = response.lease_duration_ms();
+  StartHeartbeat(absl::Milliseconds(response.heartbeat_interval_ms()));
+  std::set<std::string> kept;
+  for (const v1::LeaseRef& lease : response.keep()) kept.insert(lease.lease_id());
+  {
+    absl::MutexLock lock(&mutex_);
+    for (auto& [id, runner] : runners_) {
+      if (kept.count(id) > 0) {
+        runner->RenewLease(sent_at, absl::Milliseconds(lease_duration_ms_.load()));
+      } else {
+        runner->RequestStop(StopReason::kStale);
+      }
+    }
+  }
+  for (const v1::LeaseRef& lease : leftovers_) {
+    auto runner = std::make_unique<JobRunner>(&options_.runner, lease);
+    if (kept.count(lease.lease_id()) == 0) runner->RequestStop(StopReason::kStale);
+    AddRunner(std::move(runner), sent_at);
+  }
+  leftovers_.clear();
+}
+
+void Daemon::Poll() {
+  v1::LeaseRequest request;
+  request.set_worker_id(options_.runner.worker_id);
+  request.set_session(session_);
+  request.set_poll(poll_);
+  request.set_devices_free(devices_.free());
+  const absl::Duration sent_at = BootTime();
+  const auto response = link_->Lease(request);
+  if (IsUnregistered(response.status())) {
+    must_register_ = true;
+    return;
+  }
+  outage_.Note(response.status());
+  if (!response.ok()) return;  // the same question again next time: its answer may have been lost on the way
+  ++poll_;
+  for (const v1::Grant& grant : response->grants()) {
+    AddRunner(std::make_unique<JobRunner>(&options_.runner, grant, devices_.Take(grant.devices())), sent_at);
+  }
+}
+
+void Daemon::AddRunner(std::unique_ptr<JobRunner> runner, absl::Duration renewed_at) {
+  runner->RenewLease(renewed_at, absl::Milliseconds(lease_duration_ms_.load()));
+  absl::MutexLock lock(&mutex_);
+  if (stop_requested_) runner->RequestStop(killed_.HasBeenNotified() ? StopReason::kKill : StopReason::kDrain);
+  auto [place, added] = runners_.try_emplace(runner->lease().lease_id(), std::move(runner));
+  if (added) place->second->Start();
+}
+
+void Daemon::RemoveDoneRunners() {
+  std::vector<std::unique_ptr<JobRunner>> done;  // destroyed without the lock: that waits for threads
+  {
+    absl::MutexLock lock(&mutex_);
+    for (auto it = runners_.begin(); it != runners_.end();) {
+      if (!it->second->done()) {
+        ++it;
+        continue;
+      }
+      done.push_back(std::move(it->second));
+      it = runners_.erase(it);
+    }
+  }
+  if (done.empty()) return;
+  done.clear();
+  ApplyRetention(options_.runner.data, options_.retention);
+}
+
+bool Daemon::AllRunners(bool (JobRunner::*property)() const) {
+  absl::MutexLock lock(&mutex_);
+  return std::all_of(runners_.begin(), runners_.end(),
+                     [property](const auto& entry) { return (*entry.second.*property)(); });
+}
+
+void Daemon::FinishDrain() {
+  constexpr absl::Duration kTick = absl::Milliseconds(50);
+  // The trainers' own grace bounds this; heartbeats go on, so that their leases last.
+  while (!AllRunners(&JobRunner::trainer_ended)) {
+    if (must_register_ && !killed_.HasBeenNotified()) outage_.Note(Register());
+    absl::SleepFor(kTick);
+  }
+  const absl::Duration give_up_at = BootTime() + options_.drain_delivery;
+  while (!AllRunners(&JobRunner::done) && BootTime() < give_up_at && !killed_.HasBeenNotified()) {
+    if (must_register_) outage_.Note(Register());
+    absl::SleepFor(kTick);
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    for (auto& [id, runner] : runners_) runner->AbandonDelivery();
+  }
+  // No call may keep the process from its end.
+  if (!AllRunners(&JobRunner::done)) link_->CancelCalls();
+  heartbeat_.reset();
+  while (!AllRunners(&JobRunner::done)) absl::SleepFor(kTick);
+  RemoveDoneRunners();
+}
+
+void Daemon::StartHeartbeat(absl::Duration interval) {
+  if (heartbeat_ != nullptr) return heartbeat_->set_interval(interval);
+  Heartbeat::Hooks hooks;
+  hooks.make_request = [this] { return MakeHeartbeat(); };
+  hooks.on_answer = [this](const v1::HeartbeatRequest& request, const v1::HeartbeatResponse& response,
+                           absl::Duration sent_at) { OnHeartbeat(request, response, sent_at); };
+  hooks.on_error = [this](const absl::Status& status) {
+    if (IsUnregistered(status)) {
+      must_register_ = true;
+    } else if (!killed_.HasBeenNotified()) {
+      outage_.Note(status);
+    }
+  };
+  heartbeat_ = std::make_unique<Heartbeat>(link_, std::move(hooks), interval);
+}
+
+v1::HeartbeatRequest Daemon::MakeHeartbeat() {
+  v1::HeartbeatRequest request;
+  request.set_worker_id(options_.runner.worker_id);
+  request.set_session(session_);
+  request.set_devices_free(devices_.free());
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [id, runner] : runners_) {
+    if (!runner->done()) *request.add_held() = runner->held();
+  }
+  return request;
+}
+
+void Daemon::OnHeartbeat(const v1::HeartbeatRequest& request, const v1::HeartbeatResponse& response,
+                         absl::Duration sent_at) {
+  outage_.Note(absl::OkStatus());
+  absl::MutexLock lock(&mutex_);
+  auto find = [this](const v1::LeaseRef& lease) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> JobRunner* {
+    const auto it = runners_.find(lease.lease_id());
+    return it == runners_.end() ? nullptr : it->second.get();
+  };
+  for (const v1::HeldJob& held : request.held()) {
+    if (JobRunner* runner = find(held.lease())) {
+      runner->RenewLease(sent_at, absl::Milliseconds(lease_duration_ms_.load()));
+    }
+  }
+  for (const v1::LeaseRef& lease : response.stale()) {
+    if (JobRunner* runner = find(lease)) runner->RequestStop(StopReason::kStale);
+  }
+  for (const v1::LeaseRef& lease : response.cancel()) {
+    if (JobRunner* runner = find(lease)) runner->RequestStop(StopReason::kCancel);
+  }
+}
+
+}  // namespace sink::worker

@@ -1,0 +1,87 @@
+// The worker daemon: registers with the coordinator, asks for work while devices are free, and keeps one JobRunner per
+// held lease. Its control thread registers, polls and clears away finished runners; the heartbeat has its own thread.
+// Start once, then BeginDrain or Kill, then wait for finished(). The public methods may be called from any thread.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "worker/devices.h"
+#include "worker/heartbeat.h"
+#include "worker/job_runner.h"
+#include "worker/outage_log.h"
+#include "worker/run_folder.h"
+
+namespace sink::worker {
+
+struct DaemonOptions {
+  std::string name;
+  std::string version;
+  RunnerContext runner;  // on_unregistered is the daemon's own
+  absl::Duration poll_interval = absl::Milliseconds(500);
+  // After a drain's trainers are gone: how long to go on delivering before leaving the rest to the next start.
+  absl::Duration drain_delivery = absl::Seconds(30);
+  RetentionLimits retention;
+};
+
+class Daemon {
+ public:
+  // `link` must outlive the daemon.
+  Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions options);
+  // Kills what still runs.
+  ~Daemon();
+
+  void Start();
+  // Trainers save and stop, what they said is delivered, their jobs go back to the queue.
+  void BeginDrain();
+  // Trainers die now; nothing more is sent.
+  void Kill();
+  // After a drain or kill: no trainer is left and everything is delivered or given up.
+  bool finished() const { return finished_.HasBeenNotified(); }
+  bool WaitUntilFinished(absl::Duration timeout) const { return finished_.WaitForNotificationWithTimeout(timeout); }
+
+ private:
+  void Run();
+  bool RegisterUntilDone();
+  absl::Status Register();
+  void ApplyRegistration(const v1::RegisterResponse& response, absl::Duration sent_at);
+  void Poll();
+  void AddRunner(std::unique_ptr<JobRunner> runner, absl::Duration renewed_at) ABSL_LOCKS_EXCLUDED(mutex_);
+  void RemoveDoneRunners() ABSL_LOCKS_EXCLUDED(mutex_);
+  void FinishDrain();
+  bool AllRunners(bool (JobRunner::*property)() const) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  void StartHeartbeat(absl::Duration interval);
+  v1::HeartbeatRequest MakeHeartbeat() ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnHeartbeat(const v1::HeartbeatRequest& request, const v1::HeartbeatResponse& response, absl::Duration sent_at)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  CoordinatorLink* const link_;
+  DaemonOptions options_;  // constant after construction
+  const std::string session_;
+  DevicePool devices_;
+  OutageLog outage_;
+
+  // Of the control thread.
+  std::vector<v1::LeaseRef> leftovers_;  // of a former daemon, until the first registration
+  uint64_t poll_ = 1;
+  std::thread control_thread_;
+  std::unique_ptr<Heartbeat> heartbeat_;
+
+  std::atomic<bool> must_register_ = true;
+  std::atomic<int64_t> lease_duration_ms_ = 0;
+  absl::Notification stopping_, killed_, finished_;
+  absl::Mutex mutex_;
+  bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<std::string, std::unique_ptr<JobRunner>> runners_ ABSL_GUARDED_BY(mutex_);  // by lease id
+};
+
+}  // namespace sink::worker

@@ -1,0 +1,64 @@
+// What a worker offers: CPU slots or GPUs. GPUs are found through NVML, which is opened at run time, so that the same
+// program runs where there is no driver. DevicePool is thread-safe; the functions may be called from any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+
+namespace sink::worker {
+
+struct DeviceInventory {
+  std::string kind = "cpu";      // "cpu" or the GPU's name
+  std::vector<std::string> ids;  // one per device; of GPUs what CUDA_VISIBLE_DEVICES takes, of CPU slots empty strings
+  bool gpu = false;
+};
+
+// `spec`: "cpu:N" (N slots), "gpu" (every GPU, an error when there is none), "auto" (the GPUs, or one CPU slot).
+// `visible`: CUDA_VISIBLE_DEVICES as the daemon was started with, null when unset; it limits which GPUs are offered.
+// InvalidArgument for another spec; FailedPrecondition when "gpu" finds none, saying why.
+absl::StatusOr<DeviceInventory> FindDevices(const std::string& spec, const char* visible);
+
+// Which devices are taken. A Claim gives its devices back when it is destroyed.
+class DevicePool {
+ public:
+  class Claim {
+   public:
+    Claim(DevicePool* pool, std::vector<size_t> indices) : pool_(pool), indices_(std::move(indices)) {}
+    Claim(const Claim&) = delete;
+    Claim& operator=(const Claim&) = delete;
+    ~Claim() { pool_->Release(indices_); }
+
+    // "cpu" or "cuda:0": CUDA numbers the visible devices from 0.
+    std::string device() const { return pool_->inventory_.gpu ? "cuda:0" : "cpu"; }
+    // The value of CUDA_VISIBLE_DEVICES: just these GPUs, or none.
+    std::string visible_devices() const;
+
+   private:
+    DevicePool* const pool_;
+    const std::vector<size_t> indices_;
+  };
+
+  explicit DevicePool(DeviceInventory inventory)
+      : inventory_(std::move(inventory)), taken_(inventory_.ids.size(), false) {}
+
+  // Null when fewer than `count` are free or `count` is not positive.
+  std::unique_ptr<Claim> Take(int count) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  int size() const { return static_cast<int>(inventory_.ids.size()); }
+  int free() const ABSL_LOCKS_EXCLUDED(mutex_);
+  const std::string& kind() const { return inventory_.kind; }
+
+ private:
+  void Release(const std::vector<size_t>& indices) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const DeviceInventory inventory_;
+  mutable absl::Mutex mutex_;
+  std::vector<bool> taken_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace sink::worker

@@ -1,0 +1,88 @@
+// See flags.h.
+#include "worker/flags.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "worker/trainer_process.h"
+
+namespace sink::worker {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr char kVersion[] = "0.1.0";
+constexpr char kTrainerName[] = "sink-trainer";
+
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "worker";
+}
+
+bool IsProgram(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored) && access(path.c_str(), X_OK) == 0;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> FindTrainer(const std::string& flag) {
+  std::error_code error;
+  if (!flag.empty()) {
+    if (!fs::exists(flag, error)) return absl::NotFoundError(absl::StrCat("--trainer ", flag, " does not exist"));
+    if (!IsProgram(flag)) return absl::PermissionDeniedError(absl::StrCat("--trainer ", flag, " is not a program"));
+    return fs::absolute(flag).string();
+  }
+  const fs::path beside = fs::read_symlink("/proc/self/exe", error).parent_path() / kTrainerName;
+  if (IsProgram(beside)) return beside.string();
+  const char* search_path = getenv("PATH");
+  for (absl::string_view folder : absl::StrSplit(search_path == nullptr ? "" : search_path, ':', absl::SkipEmpty())) {
+    const fs::path candidate = fs::path(std::string(folder)) / kTrainerName;
+    if (IsProgram(candidate)) return fs::absolute(candidate).string();
+  }
+  return absl::NotFoundError(
+      absl::StrCat("no ", kTrainerName, " at ", beside.string(), " nor on PATH; build it or name it with --trainer"));
+}
+
+absl::StatusOr<absl::Duration> ParseDurationFlag(const std::string& flag, const std::string& text) {
+  absl::Duration duration;
+  if (!absl::ParseDuration(text, &duration) || duration <= absl::ZeroDuration() || duration > absl::Hours(24)) {
+    return absl::InvalidArgumentError(absl::StrCat(flag, " ", text, ": give a duration up to 24h, such as 30s"));
+  }
+  return duration;
+}
+
+absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFolder& folder) {
+  DaemonOptions options;
+  options.name = flags.name.empty() ? HostName() : flags.name;
+  options.version = kVersion;
+  options.runner.worker_id = folder.worker_id();
+  options.runner.data = folder.path();
+  options.runner.environment = TrainerEnvironment(environ);
+
+  auto trainer = FindTrainer(flags.trainer);
+  if (!trainer.ok()) return trainer.status();
+  options.runner.trainer = *trainer;
+
+  auto grace = ParseDurationFlag("--grace", flags.grace);
+  if (!grace.ok()) return grace.status();
+  options.runner.limits.grace = *grace;
+  auto hang = ParseDurationFlag("--hang-timeout", flags.hang_timeout);
+  if (!hang.ok()) return hang.status();
+  options.runner.limits.hang = *hang;
+
+  std::error_code error;
+  options.runner.data_root = flags.data_root.empty() ? folder.path() + "/sets" : fs::absolute(flags.data_root).string();
+  if (flags.data_root.empty()) fs::create_directories(options.runner.data_root, error);
+  if (!fs::is_directory(options.runner.data_root, error)) {
+    return absl::NotFoundError(absl::StrCat("--data-root ", flags.data_root, " is not a folder"));
+  }
+  return options;
+}
+
+}  // namespace sink::worker

@@ -1,0 +1,34 @@
+// The command line of sink-worker, checked and turned into what the daemon needs. One thread.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "worker/daemon.h"
+#include "worker/data_folder.h"
+
+namespace sink::worker {
+
+struct Flags {
+  std::string coordinator;  // host:port
+  std::string data;
+  std::string name;  // empty: the host's name
+  std::string devices = "auto";
+  std::string trainer;    // empty: sink-trainer beside this program, else on PATH
+  std::string data_root;  // empty: DATA/sets
+  std::string grace = "30s";
+  std::string hang_timeout = "10m";
+  std::string log_level = "info";
+};
+
+// Where the trainer is, absolute. NotFound with the places that were looked at; PermissionDenied when it is not a
+// program.
+absl::StatusOr<std::string> FindTrainer(const std::string& flag);
+
+// A duration such as "30s" or "1m30s", positive. InvalidArgument names `flag`.
+absl::StatusOr<absl::Duration> ParseDurationFlag(const std::string& flag, const std::string& text);
+
+// Everything but the devices. Errors are one sentence for the person who typed the command.
+absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFolder& folder);
+
+}  // namespace sink::worker

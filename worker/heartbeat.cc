@@ -1,0 +1,40 @@
+// See heartbeat.h.
+#include "worker/heartbeat.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "worker/timing.h"
+
+namespace sink::worker {
+
+Heartbeat::Heartbeat(CoordinatorLink* link, Hooks hooks, absl::Duration interval)
+    : link_(link), hooks_(std::move(hooks)), interval_ms_(absl::ToInt64Milliseconds(interval)) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+Heartbeat::~Heartbeat() {
+  stop_.Notify();
+  thread_.join();
+}
+
+void Heartbeat::Run() {
+  Backoff backoff;
+  absl::Duration pause = absl::ZeroDuration();
+  while (!stop_.WaitForNotificationWithTimeout(pause)) {
+    const absl::Duration interval = absl::Milliseconds(interval_ms_.load());
+    const v1::HeartbeatRequest request = hooks_.make_request();
+    const absl::Duration sent_at = BootTime();
+    const auto response = link_->Heartbeat(request);
+    if (response.ok()) {
+      hooks_.on_answer(request, *response, sent_at);
+      backoff.Reset();
+      pause = Jittered(interval);
+    } else {
+      hooks_.on_error(response.status());
+      pause = std::min(backoff.Next(), Jittered(interval));
+    }
+  }
+}
+
+}  // namespace sink::worker

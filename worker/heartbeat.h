@@ -1,0 +1,41 @@
+// Tells the coordinator, in a thread of its own, that this worker and its trainers are alive. Nothing else may delay
+// it: it takes no lock for longer than a copy and makes no other call.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <thread>
+
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "worker/coordinator_link.h"
+
+namespace sink::worker {
+
+class Heartbeat {
+ public:
+  // Called on the heartbeat's thread; must not block.
+  struct Hooks {
+    std::function<v1::HeartbeatRequest()> make_request;
+    // `sent_at`: boot clock before the call; what the answer renews is renewed from then.
+    std::function<void(const v1::HeartbeatRequest&, const v1::HeartbeatResponse&, absl::Duration sent_at)> on_answer;
+    std::function<void(const absl::Status&)> on_error;
+  };
+
+  Heartbeat(CoordinatorLink* link, Hooks hooks, absl::Duration interval);
+  // Waits for a call in progress.
+  ~Heartbeat();
+
+  void set_interval(absl::Duration interval) { interval_ms_ = absl::ToInt64Milliseconds(interval); }
+
+ private:
+  void Run();
+
+  CoordinatorLink* const link_;
+  const Hooks hooks_;
+  std::atomic<int64_t> interval_ms_;
+  absl::Notification stop_;
+  std::thread thread_;
+};
+
+}  // namespace sink::worker

@@ -1,0 +1,210 @@
+// See job_runner.h.
+#include "worker/job_runner.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "worker/file_util.h"
+#include "worker/process_tree.h"
+#include "worker/resume.h"
+#include "worker/timing.h"
+#include "worker/trainer_process.h"
+
+namespace sink::worker {
+namespace {
+
+// The trainer is stopped this long before its lease ends, and must be dead this long before.
+absl::Duration StopMargin(absl::Duration lease) { return std::min(absl::Seconds(15), lease / 4); }
+absl::Duration KillMargin(absl::Duration lease) { return std::min(absl::Seconds(5), lease / 12); }
+
+v1::Grant GrantOf(const v1::LeaseRef& lease) {
+  v1::Grant grant;
+  *grant.mutable_lease() = lease;
+  return grant;
+}
+
+}  // namespace
+
+JobRunner::JobRunner(const RunnerContext* context, v1::Grant grant, std::unique_ptr<DevicePool::Claim> claim)
+    : context_(context),
+      grant_(std::move(grant)),
+      leftover_(false),
+      folder_(context->data, grant_.lease()),
+      claim_(std::move(claim)),
+      calls_(context->link, context->worker_id, grant_.lease(), &control_, context->on_unregistered) {}
+
+JobRunner::JobRunner(const RunnerContext* context, const v1::LeaseRef& leftover)
+    : context_(context),
+      grant_(GrantOf(leftover)),
+      leftover_(true),
+      folder_(context->data, grant_.lease()),
+      calls_(context->link, context->worker_id, grant_.lease(), &control_, context->on_unregistered),
+      phase_(v1::FINALIZING) {}
+
+JobRunner::~JobRunner() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void JobRunner::Start() {
+  thread_ = std::thread([this] {
+    Run();
+    done_ = true;
+  });
+}
+
+void JobRunner::RenewLease(absl::Duration sent_at, absl::Duration lease_duration) {
+  lease_stop_ms_ = absl::ToInt64Milliseconds(sent_at + lease_duration - StopMargin(lease_duration));
+  lease_grace_ms_ = absl::ToInt64Milliseconds(StopMargin(lease_duration) - KillMargin(lease_duration));
+}
+
+v1::HeldJob JobRunner::held() const {
+  v1::HeldJob held;
+  *held.mutable_lease() = lease();
+  held.set_phase(phase_);
+  return held;
+}
+
+void JobRunner::Run() {
+  absl::Status opened = leftover_ ? absl::OkStatus() : folder_.Create(grant_.lease());
+  if (opened.ok()) {
+    auto spool = Spool::Open(folder_.spool(), Spool::Options());
+    opened = spool.status();
+    if (spool.ok()) spool_ = *std::move(spool);
+  }
+  if (!opened.ok()) {
+    claim_.reset();
+    phase_ = v1::FINALIZING;
+    Finish(Failure(v1::INFRA, absl::StrCat("the worker cannot use its folder: ", opened.message())), 0);
+    return;
+  }
+  sender_ = std::make_unique<EventSender>(&calls_, spool_.get());
+  uploader_ = std::make_unique<Uploader>(&calls_, spool_.get(), folder_.upload());
+
+  Outcome outcome;
+  if (leftover_) {
+    // The trainer died with its daemon; what it had started may not have.
+    KillProcessesOfRun(folder_.marker(), 0, context_->limits.cleanup);
+    outcome = folder_.LoadOutcome().value_or(Failure(v1::INFRA, "worker restarted"));
+  } else {
+    outcome = RunTrainer();
+    claim_.reset();
+    phase_ = v1::FINALIZING;
+  }
+  Deliver(std::move(outcome));
+  // Without a reason to go on, the threads of these end by themselves.
+  control_.AbandonDelivery();
+  uploader_.reset();
+  sender_.reset();
+}
+
+Outcome JobRunner::RunTrainer() {
+  if (claim_ == nullptr) {
+    return Failure(v1::INFRA, absl::StrCat("the worker has not ", grant_.devices(), " devices free"));
+  }
+  if (auto prepared = PrepareFolder(claim_->device()); !prepared.ok()) {
+    // A stop that came meanwhile explains it better than the call that it interrupted.
+    if (control_.reason() != StopReason::kNone) return JudgeStop(control_.reason());
+    const auto failure_class = absl::IsInvalidArgument(prepared) ? v1::USER : v1::INFRA;
+    return Failure(failure_class, absl::StrCat("the attempt could not be prepared: ", prepared.message()));
+  }
+  if (control_.reason() != StopReason::kNone) return JudgeStop(control_.reason());
+  TrainerCommand command{context_->trainer, folder_.path(), context_->environment, folder_.marker()};
+  command.environment.push_back(absl::StrCat("CUDA_VISIBLE_DEVICES=", claim_->visible_devices()));
+  auto process = TrainerProcess::Start(command);
+  if (!process.ok()) {
+    return Failure(v1::INFRA, absl::StrCat("the trainer did not start: ", process.status().message()));
+  }
+  spdlog::info("job {}: attempt {}, trainer pid {} on {}", lease().job_id(), lease().attempt(), (*process)->pid(),
+               claim_->device());
+  const TrainerReport report = RunProcess(**process);
+  const Outcome outcome = JudgeTrainer(report);
+  spdlog::info("job {}: trainer ended ({}): {}", lease().job_id(), DescribeExit(report.exit),
+               v1::JobState_Name(outcome.state));
+  if (!report.descendants_gone) Log("error", "processes of the trainer do not die; this machine needs attention");
+  return outcome;
+}
+
+absl::Status JobRunner::PrepareFolder(const std::string& device) {
+  if (auto status = folder_.WriteJob(grant_, context_->data_root, device); !status.ok()) return status;
+  if (!grant_.has_resume_from()) return absl::OkStatus();
+  return PrepareResume(context_->data, grant_.resume_from(), folder_, calls_);
+}
+
+TrainerReport JobRunner::RunProcess(TrainerProcess& process) {
+  SupervisionLimits limits = context_->limits;
+  if (grant_.grace_ms() > 0) limits.grace = absl::Milliseconds(grant_.grace_ms());
+  limits.lease_grace = std::min(limits.grace, absl::Milliseconds(lease_grace_ms_.load()));
+  SupervisionHooks hooks;
+  hooks.handlers.on_event = [this](std::string_view line, const pipe::Event& event) { OnEvent(line, event); };
+  hooks.handlers.on_log = [this](std::string_view level, std::string_view text) { Log(level, text); };
+  hooks.on_tick = [this](absl::Duration now) {
+    if (absl::ToInt64Milliseconds(now) > lease_stop_ms_) control_.Request(StopReason::kLeaseLost);
+  };
+  return Supervise(process, folder_.marker(), limits, control_, std::move(hooks));
+}
+
+void JobRunner::OnEvent(std::string_view line, const pipe::Event& event) {
+  phase_ = v1::RUNNING;
+  const uint64_t seq = spool_->Append(line, WallTimeMs());
+  const auto* checkpoint = std::get_if<pipe::Checkpoint>(&event);
+  if (checkpoint == nullptr) return;
+  // A dropped event has no number; what was spooled before it is durable first all the same.
+  offer_error_ = uploader_->Offer(checkpoint->path, checkpoint->step, checkpoint->manifest_hash,
+                                  seq > 0 ? seq : spool_->last_seq());
+  if (!offer_error_.ok()) Log("error", absl::StrCat("checkpoint not uploaded: ", offer_error_.message()));
+}
+
+void JobRunner::Log(std::string_view level, std::string_view text) {
+  spool_->Append(pipe::Encode(pipe::Log{std::string(level), ValidUtf8(text)}), WallTimeMs());
+}
+
+void JobRunner::Deliver(Outcome outcome) {
+  if (control_.reason() != StopReason::kStale) {
+    // Known from here on: a daemon that starts after this one's death says the same.
+    if (auto saved = folder_.SaveOutcome(outcome); !saved.ok()) spdlog::warn("{}", saved.ToString());
+    uint64_t last_seq = spool_->Seal(WallTimeMs());
+    if (!sender_->WaitUntilDurable(last_seq) && sender_->refused()) {
+      last_seq = spool_->acknowledged_seq();
+      outcome = Failure(v1::INFRA, "the coordinator refused the trainer's events as invalid");
+    }
+    absl::Status uploaded = offer_error_;
+    uploaded.Update(uploader_->WaitUntilCommitted());
+    if (!uploaded.ok() && !absl::IsCancelled(uploaded) && outcome.state == v1::SUCCEEDED) {
+      outcome = Failure(v1::INFRA, absl::StrCat("the last checkpoint was not delivered: ", uploaded.message()));
+    }
+    Finish(outcome, last_seq);
+  }
+  if (control_.reason() != StopReason::kStale) return;
+  spdlog::warn("job {}: attempt {} belongs to somebody else now; dropped", lease().job_id(), lease().attempt());
+  if (auto closed = folder_.Close(); !closed.ok()) spdlog::warn("{}", closed.ToString());
+}
+
+void JobRunner::Finish(const Outcome& outcome, uint64_t last_seq) {
+  auto request = calls_.Fill<v1::FinishRequest>();
+  request.set_outcome(outcome.state);
+  request.set_failure_class(outcome.failure_class);
+  request.set_message(outcome.message);
+  request.set_last_seq(last_seq);
+  v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
+  const absl::Status status = calls_.Retry(control_.abandoned(), [&]() -> absl::Status {
+    auto response = calls_.link().Finish(request);
+    if (response.ok()) state = response->state();
+    // "Events are missing" passes once the sender has caught up.
+    return absl::IsOutOfRange(response.status()) ? absl::UnavailableError(response.status().message())
+                                                 : response.status();
+  });
+  if (IsStaleLease(status)) return;
+  if (absl::IsCancelled(status)) {
+    spdlog::warn("job {}: the end of attempt {} is kept in {} for the next start", lease().job_id(), lease().attempt(),
+                 folder_.path());
+    return;
+  }
+  if (!status.ok()) spdlog::error("job {}: end not accepted: {}", lease().job_id(), status.ToString());
+  if (status.ok()) spdlog::info("job {}: delivered; now {}", lease().job_id(), v1::JobState_Name(state));
+  if (auto closed = folder_.Close(); !closed.ok()) spdlog::warn("{}", closed.ToString());
+}
+
+}  // namespace sink::worker

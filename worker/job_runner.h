@@ -1,0 +1,94 @@
+// One held lease, from the grant (or, after a restart of the daemon, from its folder on disk) to the coordinator's
+// answer to Finish. A runner has three threads: its own, which prepares the folder, runs the trainer and finishes; the
+// event sender; the uploader. The daemon's threads use the public methods; all are thread-safe and none blocks, but for
+// the destructor, which waits for the threads.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "worker/coordinator_link.h"
+#include "worker/devices.h"
+#include "worker/event_sender.h"
+#include "worker/leased_calls.h"
+#include "worker/outcome.h"
+#include "worker/run_folder.h"
+#include "worker/spool.h"
+#include "worker/stop_control.h"
+#include "worker/trainer_supervisor.h"
+#include "worker/uploader.h"
+
+namespace sink::worker {
+
+// What all runners of a daemon share; constant while they live.
+struct RunnerContext {
+  CoordinatorLink* link = nullptr;
+  std::string worker_id;
+  std::string data;       // the daemon's folder
+  std::string data_root;  // the packed sets, for job.json
+  std::string trainer;    // absolute path of sink-trainer
+  std::vector<std::string> environment;
+  SupervisionLimits limits;
+  std::function<void()> on_unregistered;
+};
+
+class JobRunner {
+ public:
+  // A new attempt. `claim` null: the grant asks for more devices than are free, and the attempt fails at once.
+  JobRunner(const RunnerContext* context, v1::Grant grant, std::unique_ptr<DevicePool::Claim> claim);
+  // What a former daemon left: nothing is run, the rest is delivered.
+  JobRunner(const RunnerContext* context, const v1::LeaseRef& leftover);
+  ~JobRunner();
+
+  void Start();
+
+  // The coordinator has acknowledged this lease in an answer to a call sent at `sent_at` (boot clock).
+  void RenewLease(absl::Duration sent_at, absl::Duration lease_duration);
+  void RequestStop(StopReason reason) { control_.Request(reason); }
+  // Leaves what is undelivered on disk, for the next start of the daemon.
+  void AbandonDelivery() { control_.AbandonDelivery(); }
+
+  v1::HeldJob held() const;
+  const v1::LeaseRef& lease() const { return grant_.lease(); }
+  bool trainer_ended() const { return phase_ == v1::FINALIZING || done(); }
+  // The thread is about to end; the runner may be destroyed.
+  bool done() const { return done_; }
+
+ private:
+  void Run();
+  Outcome RunTrainer();
+  absl::Status PrepareFolder(const std::string& device);
+  TrainerReport RunProcess(TrainerProcess& process);
+  void OnEvent(std::string_view line, const pipe::Event& event);
+  void Log(std::string_view level, std::string_view text);
+  void Deliver(Outcome outcome);
+  void Finish(const Outcome& outcome, uint64_t last_seq);
+
+  const RunnerContext* const context_;
+  const v1::Grant grant_;  // of a leftover only the lease
+  const bool leftover_;
+  const RunFolder folder_;
+  std::unique_ptr<DevicePool::Claim> claim_;  // given back when the trainer is gone
+  StopControl control_;
+  LeasedCalls calls_;
+
+  std::atomic<v1::JobState> phase_ = v1::LEASED;
+  std::atomic<bool> done_ = false;
+  std::atomic<int64_t> lease_stop_ms_ = INT64_MAX;  // boot clock: stop the trainer then, to be gone before the lease is
+  std::atomic<int64_t> lease_grace_ms_ = INT64_MAX;  // how long it may take to stop
+
+  // Of the runner's own thread.
+  std::unique_ptr<Spool> spool_;
+  std::unique_ptr<EventSender> sender_;
+  std::unique_ptr<Uploader> uploader_;
+  absl::Status offer_error_;  // why the newest checkpoint was not taken for upload
+  std::thread thread_;
+};
+
+}  // namespace sink::worker

@@ -1,0 +1,112 @@
+// See outcome.h.
+#include "worker/outcome.h"
+
+#include <signal.h>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "worker/file_util.h"
+
+namespace sink::worker {
+namespace {
+
+constexpr auto kNan = static_cast<v1::FailureClass>(3);  // v1::NAN, whose name is a macro of <cmath>
+
+v1::FailureClass ClassByName(const std::string& name) {
+  if (name == "user") return v1::USER;
+  if (name == "nan") return v1::NON_FINITE;
+  if (name == "out_of_memory") return v1::OUT_OF_MEMORY;
+  return v1::INFRA;
+}
+
+v1::FailureClass ClassByExitCode(int code) {
+  switch (code) {
+    case pipe::kExitUser:
+      return v1::USER;
+    case pipe::kExitNan:
+      return v1::NON_FINITE;
+    case pipe::kExitOutOfMemory:
+      return v1::OUT_OF_MEMORY;
+    default:
+      return v1::INFRA;
+  }
+}
+
+Outcome JudgeExit(const TrainerReport& report) {
+  std::string message = absl::StrCat("trainer ended: ", DescribeExit(report.exit));
+  v1::FailureClass failure_class = ClassByExitCode(report.exit.code);
+  if (report.exit.signal != 0) failure_class = v1::INFRA;
+  if (report.exit.signal == SIGKILL && report.out_of_memory) {
+    failure_class = v1::OUT_OF_MEMORY;
+    message += " while the kernel was out of memory";
+  } else if (report.exit.signal == 0 && report.exit.code == pipe::kExitFinished) {
+    message += " without the event \"finished\"";
+  } else if (report.exit.signal == 0 && report.exit.code == pipe::kExitStopped) {
+    message += " (stopped by a signal that this worker did not send)";
+  }
+  if (!report.stderr_excerpt.empty()) absl::StrAppend(&message, "\nstderr:\n", report.stderr_excerpt);
+  return Failure(failure_class, message);
+}
+
+}  // namespace
+
+Outcome Failure(v1::FailureClass failure_class, std::string message) {
+  return {v1::FAILED, failure_class, ValidUtf8(message)};
+}
+
+Outcome JudgeStop(StopReason reason) {
+  switch (reason) {
+    case StopReason::kCancel:
+      return {v1::CANCELLED, v1::FAILURE_CLASS_NONE, "cancelled"};
+    case StopReason::kDrain:
+    case StopReason::kKill:
+      return Failure(v1::INFRA, "worker stopped");
+    case StopReason::kLeaseLost:
+      return Failure(v1::INFRA, "no contact with the coordinator for the length of a lease");
+    case StopReason::kRefused:
+      return Failure(v1::INFRA, "the coordinator refused the trainer's events as invalid");
+    case StopReason::kHang:
+      return Failure(v1::INFRA, "no progress: the trainer sent no event for too long");
+    case StopReason::kPipeClosed:
+      return Failure(v1::INFRA, "the trainer closed its event pipe and went on running");
+    case StopReason::kNone:
+    case StopReason::kStale:
+      break;  // a stale attempt's outcome is never sent
+  }
+  return Failure(v1::INFRA, "stopped");
+}
+
+Outcome JudgeTrainer(const TrainerReport& report) {
+  if (report.finished && report.exit.signal == 0 && report.exit.code == pipe::kExitFinished) {
+    return {v1::SUCCEEDED, v1::FAILURE_CLASS_NONE, ""};
+  }
+  if (report.reason != StopReason::kNone) return JudgeStop(report.reason);
+  if (report.failed) return Failure(ClassByName(report.failed->failure_class), report.failed->message);
+  return JudgeExit(report);
+}
+
+std::string EncodeOutcome(const Outcome& outcome) {
+  return nlohmann::json{{"state", v1::JobState_Name(outcome.state)},
+                        {"class", v1::FailureClass_Name(outcome.failure_class)},
+                        {"message", outcome.message}}
+      .dump();
+}
+
+absl::StatusOr<Outcome> DecodeOutcome(const std::string& json) {
+  const auto parsed = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
+  const absl::Status damaged = absl::DataLossError("damaged outcome file");
+  if (!parsed.is_object()) return damaged;
+  Outcome outcome;
+  for (const char* key : {"state", "class", "message"}) {
+    if (!parsed.contains(key) || !parsed[key].is_string()) return damaged;
+  }
+  if (!v1::JobState_Parse(parsed["state"].get<std::string>(), &outcome.state) ||
+      !v1::FailureClass_Parse(parsed["class"].get<std::string>(), &outcome.failure_class)) {
+    return damaged;
+  }
+  outcome.message = parsed["message"].get<std::string>();
+  return outcome;
+}
+
+}  // namespace sink::worker

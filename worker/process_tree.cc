@@ -1,0 +1,120 @@
+// See process_tree.h.
+#include "worker/process_tree.h"
+
+#include <ctype.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <system_error>
+
+#include "absl/base/const_init.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "worker/file_util.h"
+
+namespace sink::worker {
+namespace {
+
+constexpr size_t kMaxProcFileBytes = 4 << 20;
+
+ABSL_CONST_INIT absl::Mutex trainers_mutex(absl::kConstInit);
+
+std::set<pid_t>& Trainers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(trainers_mutex) {
+  static auto* pids = new std::set<pid_t>;
+  return *pids;
+}
+
+struct Process {
+  pid_t pid = 0;
+  char state = '?';
+  pid_t parent = 0;
+  pid_t session = 0;
+};
+
+std::optional<Process> ReadProcess(pid_t pid) {
+  auto stat = ReadFile(absl::StrCat("/proc/", pid, "/stat"), kMaxProcFileBytes);
+  if (!stat.ok()) return std::nullopt;
+  // The second field is the program's name in brackets and may itself hold spaces and brackets.
+  const size_t name_end = stat->rfind(')');
+  Process process{.pid = pid};
+  int group = 0;
+  if (name_end == std::string::npos || sscanf(stat->c_str() + name_end + 1, " %c %d %d %d", &process.state,
+                                              &process.parent, &group, &process.session) != 4) {
+    return std::nullopt;
+  }
+  return process;
+}
+
+std::vector<Process> ListProcesses() {
+  std::vector<Process> processes;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it("/proc", error), end; !error && it != end; it.increment(error)) {
+    pid_t pid = 0;
+    if (!absl::SimpleAtoi(it->path().filename().string(), &pid)) continue;
+    if (auto process = ReadProcess(pid)) processes.push_back(*process);
+  }
+  return processes;
+}
+
+bool CarriesMarker(pid_t pid, const std::string& entry) {
+  auto environment = ReadFile(absl::StrCat("/proc/", pid, "/environ"), kMaxProcFileBytes);
+  if (!environment.ok()) return false;
+  return absl::StrCat(std::string(1, '\0'), *environment).find(entry) != std::string::npos;
+}
+
+}  // namespace
+
+std::vector<pid_t> ProcessesOfRun(const std::string& marker, pid_t session) {
+  const std::string entry = std::string(1, '\0') + "SINK_RUN=" + marker + std::string(1, '\0');
+  std::vector<pid_t> pids;
+  for (const Process& process : ListProcesses()) {
+    if (process.state == 'Z' || process.state == 'X' || process.pid == getpid()) continue;
+    if ((session > 0 && process.session == session) || CarriesMarker(process.pid, entry)) pids.push_back(process.pid);
+  }
+  return pids;
+}
+
+bool KillProcessesOfRun(const std::string& marker, pid_t session, absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (true) {
+    const std::vector<pid_t> pids = ProcessesOfRun(marker, session);
+    if (pids.empty()) return true;
+    for (pid_t pid : pids) kill(pid, SIGKILL);
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+}
+
+void BecomeSubreaper() { prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+void ReapStrays() {
+  absl::MutexLock lock(&trainers_mutex);
+  for (const Process& process : ListProcesses()) {
+    if (process.state != 'Z' || process.parent != getpid() || Trainers().count(process.pid) > 0) continue;
+    waitpid(process.pid, nullptr, WNOHANG);
+  }
+}
+
+pid_t ForkTrainer() {
+  // Under the lock, so that a child that dies at once is never taken for a stray. The child does not touch the lock.
+  absl::MutexLock lock(&trainers_mutex);
+  const pid_t pid = fork();
+  if (pid > 0) Trainers().insert(pid);
+  return pid;
+}
+
+void ForgetTrainer(pid_t trainer) {
+  absl::MutexLock lock(&trainers_mutex);
+  Trainers().erase(trainer);
+}
+
+}  // namespace sink::worker

@@ -1,0 +1,20 @@
+// Puts the checkpoint that a grant names into a new run folder: from an older attempt on this machine when one has it,
+// else from the coordinator. Only the checkpoint that the coordinator has committed is used, never a newer local one:
+// events before that may be missing. Runs in the attempt's thread.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "sink/v1/worker.pb.h"
+#include "worker/leased_calls.h"
+#include "worker/run_folder.h"
+
+namespace sink::worker {
+
+// On success RUN/checkpoints/step-N is there and every file has the hash in a manifest with the granted hash. DataLoss
+// when what the coordinator sends does not; Cancelled when a stop is requested meanwhile; file system errors.
+absl::Status PrepareResume(const std::string& data, const v1::Checkpoint& checkpoint, const RunFolder& folder,
+                           LeasedCalls& calls);
+
+}  // namespace sink::worker

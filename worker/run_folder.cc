@@ -1,0 +1,190 @@
+// See run_folder.h.
+#include "worker/run_folder.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "worker/checkpoint_folder.h"
+#include "worker/file_util.h"
+
+namespace sink::worker {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kMaxLeaseBytes = 64 << 10;
+constexpr size_t kMaxOutcomeBytes = 1 << 20;
+
+std::string EncodeLease(const v1::LeaseRef& lease) {
+  return nlohmann::json{
+      {"job", lease.job_id()}, {"attempt", lease.attempt()}, {"fence", lease.fence()}, {"lease", lease.lease_id()}}
+      .dump();
+}
+
+std::optional<v1::LeaseRef> DecodeLease(const std::string& text) {
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return std::nullopt;
+  for (const char* key : {"job", "lease"}) {
+    if (!json.contains(key) || !json[key].is_string()) return std::nullopt;
+  }
+  for (const char* key : {"attempt", "fence"}) {
+    if (!json.contains(key) || !json[key].is_number_unsigned()) return std::nullopt;
+  }
+  v1::LeaseRef lease;
+  lease.set_job_id(json["job"].get<std::string>());
+  lease.set_attempt(json["attempt"].get<int32_t>());
+  lease.set_fence(json["fence"].get<uint64_t>());
+  lease.set_lease_id(json["lease"].get<std::string>());
+  return lease;
+}
+
+std::vector<fs::path> Subfolders(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (it->is_directory(error)) found.push_back(it->path());
+  }
+  return found;
+}
+
+// Every run folder under `data`, grouped by job.
+std::map<std::string, std::vector<fs::path>> ListRuns(const std::string& data) {
+  std::map<std::string, std::vector<fs::path>> runs;
+  for (const fs::path& job : Subfolders(fs::path(data) / "jobs")) runs[job.filename()] = Subfolders(job);
+  return runs;
+}
+
+int64_t BytesIn(const fs::path& folder) {
+  int64_t bytes = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    std::error_code ignored;
+    if (it->is_regular_file(ignored)) bytes += it->file_size(ignored);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const std::string& data, const v1::LeaseRef& lease)
+    : path_(absl::StrCat(data, "/jobs/", lease.job_id(), "/", lease.attempt(), "-", lease.fence())),
+      marker_(absl::StrCat(lease.job_id(), "-", lease.attempt(), "-", lease.fence())) {}
+
+absl::Status RunFolder::Create(const v1::LeaseRef& lease) const {
+  if (auto status = MakeFolders(checkpoints()); !status.ok()) return status;
+  return WriteFileDurably(path_ + "/lease.json", EncodeLease(lease));
+}
+
+absl::Status RunFolder::WriteJob(const v1::Grant& grant, const std::string& data_root,
+                                 const std::string& device) const {
+  const auto config = nlohmann::json::parse(grant.config_json(), nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object()) return absl::InvalidArgumentError("the job's configuration is not a JSON object");
+  const nlohmann::json job = {{"job", grant.lease().job_id()},
+                              {"attempt", grant.lease().attempt()},
+                              {"config", config},
+                              {"data_root", data_root},
+                              {"device", device}};
+  return WriteFileDurably(path_ + "/job.json", job.dump(2) + "\n");
+}
+
+absl::Status RunFolder::SaveOutcome(const Outcome& outcome) const {
+  return WriteFileDurably(path_ + "/outcome.json", EncodeOutcome(outcome));
+}
+
+std::optional<Outcome> RunFolder::LoadOutcome() const {
+  auto text = ReadFile(path_ + "/outcome.json", kMaxOutcomeBytes);
+  if (!text.ok()) return std::nullopt;
+  auto outcome = DecodeOutcome(*text);
+  if (!outcome.ok()) return std::nullopt;
+  return *outcome;
+}
+
+absl::Status RunFolder::Close() const {
+  std::error_code ignored;
+  fs::remove_all(spool(), ignored);
+  fs::remove_all(upload(), ignored);
+  if (unlink((path_ + "/lease.json").c_str()) != 0 && errno != ENOENT) {
+    return ErrnoStatus(absl::StrCat("delete ", path_, "/lease.json"), errno);
+  }
+  return SyncFolder(path_);
+}
+
+void RunFolder::Remove() const {
+  std::error_code ignored;
+  // The lease goes first: a half-deleted folder must not look like an attempt to deliver.
+  fs::remove(path_ + "/lease.json", ignored);
+  fs::remove_all(path_, ignored);
+  fs::remove(fs::path(path_).parent_path(), ignored);  // the job's folder, if this was its last run
+}
+
+std::vector<v1::LeaseRef> FindOpenLeases(const std::string& data) {
+  std::vector<v1::LeaseRef> leases;
+  for (const auto& [job, runs] : ListRuns(data)) {
+    for (const fs::path& run : runs) {
+      auto text = ReadFile(run / "lease.json", kMaxLeaseBytes);
+      if (!text.ok()) continue;
+      auto lease = DecodeLease(*text);
+      if (lease && fs::path(RunFolder(data, *lease).path()) == run) {
+        leases.push_back(*lease);
+      } else {
+        std::error_code ignored;
+        fs::remove_all(run, ignored);
+      }
+    }
+  }
+  return leases;
+}
+
+std::vector<std::string> FindCheckpoints(const std::string& data, const std::string& job_id, int64_t step) {
+  std::vector<std::string> found;
+  for (const fs::path& run : Subfolders(fs::path(data) / "jobs" / job_id)) {
+    const fs::path folder = run / "checkpoints" / CheckpointFolderName(step);
+    std::error_code ignored;
+    if (fs::is_directory(folder, ignored)) found.push_back(folder.string());
+  }
+  return found;
+}
+
+void ApplyRetention(const std::string& data, const RetentionLimits& limits) {
+  struct Run {
+    fs::file_time_type closed_at;
+    fs::path path;
+    int64_t bytes;
+  };
+  std::vector<Run> kept;
+  int64_t total = 0;
+  std::error_code error;
+  for (const auto& [job, runs] : ListRuns(data)) {
+    std::vector<Run> closed;
+    for (const fs::path& run : runs) {
+      const int64_t bytes = BytesIn(run);
+      total += bytes;
+      if (!fs::exists(run / "lease.json", error)) closed.push_back({fs::last_write_time(run, error), run, bytes});
+    }
+    std::sort(closed.begin(), closed.end(), [](const Run& a, const Run& b) { return a.closed_at > b.closed_at; });
+    for (size_t i = 0; i < closed.size(); ++i) {
+      if (static_cast<int>(i) < limits.runs_per_job) {
+        kept.push_back(closed[i]);
+      } else {
+        fs::remove_all(closed[i].path, error);
+        total -= closed[i].bytes;
+      }
+    }
+  }
+  std::sort(kept.begin(), kept.end(), [](const Run& a, const Run& b) { return a.closed_at < b.closed_at; });
+  for (const Run& run : kept) {
+    if (total <= limits.total_bytes) break;
+    fs::remove_all(run.path, error);
+    fs::remove(run.path.parent_path(), error);
+    total -= run.bytes;
+  }
+}
+
+}  // namespace sink::worker

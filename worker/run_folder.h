@@ -1,0 +1,64 @@
+// The folder of one attempt, DATA/jobs/<job>/<attempt>-<fence>/:
+//   lease.json     while the coordinator has not been told the end (fsynced: a restarted daemon goes on from it)
+//   outcome.json   how the attempt ended, once that is known
+//   job.json       what the trainer reads;  checkpoints/ what it writes
+//   spool/         events on their way;  upload/ the checkpoint on its way
+// Functions of the file system only. A RunFolder is a path; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "sink/v1/worker.pb.h"
+#include "worker/outcome.h"
+
+namespace sink::worker {
+
+class RunFolder {
+ public:
+  // The folder of this lease under `data`; nothing is created.
+  RunFolder(const std::string& data, const v1::LeaseRef& lease);
+
+  const std::string& path() const { return path_; }
+  std::string spool() const { return path_ + "/spool"; }
+  std::string checkpoints() const { return path_ + "/checkpoints"; }
+  std::string upload() const { return path_ + "/upload"; }
+  // Names the attempt: "<job>-<attempt>-<fence>".
+  const std::string& marker() const { return marker_; }
+
+  // Creates the folder with lease.json, durably.
+  absl::Status Create(const v1::LeaseRef& lease) const;
+  // `device`: "cpu" or "cuda:0".
+  absl::Status WriteJob(const v1::Grant& grant, const std::string& data_root, const std::string& device) const;
+  absl::Status SaveOutcome(const Outcome& outcome) const;
+  std::optional<Outcome> LoadOutcome() const;
+  // The coordinator knows the end: the folder is only kept for its checkpoints, until retention takes it.
+  absl::Status Close() const;
+  // Deletes everything.
+  void Remove() const;
+
+ private:
+  std::string path_;
+  std::string marker_;
+};
+
+// The leases that a former daemon left open under `data`. A folder whose lease.json is damaged was never started: it is
+// removed.
+std::vector<v1::LeaseRef> FindOpenLeases(const std::string& data);
+
+// Every checkpoint folder of the job under `data`, in any attempt.
+std::vector<std::string> FindCheckpoints(const std::string& data, const std::string& job_id, int64_t step);
+
+struct RetentionLimits {
+  int runs_per_job = 2;
+  int64_t total_bytes = int64_t{20} << 30;
+};
+
+// Deletes the oldest closed run folders beyond the limits. Open ones count, but are never touched.
+void ApplyRetention(const std::string& data, const RetentionLimits& limits);
+
+}  // namespace sink::worker

@@ -1,0 +1,216 @@
+// See spool.h.
+#include "worker/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "proto/pipe/events.h"
+
+namespace sink::worker {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr char kSuffix[] = ".events";
+constexpr int64_t kMaxRecordBytes = kSpoolHeaderBytes + pipe::kMaxLineBytes;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(const std::string& folder, const Options& options) {
+  if (auto status = MakeFolders(folder); !status.ok()) return status;
+  std::unique_ptr<Spool> spool(new Spool(folder, options));
+  absl::MutexLock lock(&spool->mutex_);
+  if (auto status = spool->LoadSegments(); !status.ok()) return status;
+  return spool;
+}
+
+absl::Status Spool::LoadSegments() {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder_, error)) {
+    uint64_t first_seq = 0;
+    if (entry.path().extension() != kSuffix || !absl::SimpleAtoi(entry.path().stem().string(), &first_seq)) continue;
+    segments_.push_back({first_seq, first_seq - 1, 0, entry.path().string()});
+  }
+  if (error) return ErrnoStatus(absl::StrCat("list ", folder_), error.value());
+  std::sort(segments_.begin(), segments_.end(), [](const auto& a, const auto& b) { return a.first_seq < b.first_seq; });
+
+  // Read every segment up to its first bad record; anything after that is cut off.
+  bool intact = true;
+  size_t kept = 0;
+  for (Segment& segment : segments_) {
+    intact = intact && (kept == 0 || segment.first_seq == last_seq_ + 1);
+    if (!intact) {
+      fs::remove(segment.path, error);
+      continue;
+    }
+    auto contents = ReadFile(segment.path, options_.segment_bytes + 2 * kMaxRecordBytes);
+    if (!contents.ok()) return contents.status();
+    std::string_view rest = *contents;
+    size_t size = 0;
+    while (auto record = DecodeSpoolRecord(rest, &size)) {
+      if (record->seq != segment.last_seq + 1) break;
+      segment.last_seq = record->seq;
+      segment.bytes += size;
+      rest.remove_prefix(size);
+    }
+    if (!rest.empty()) {
+      intact = false;
+      if (truncate(segment.path.c_str(), segment.bytes) != 0) {
+        return ErrnoStatus(absl::StrCat("truncate ", segment.path), errno);
+      }
+    }
+    last_seq_ = segment.last_seq;
+    ++kept;
+  }
+  segments_.resize(kept);
+  // What is no longer here was acknowledged to an earlier daemon.
+  if (!segments_.empty()) acknowledged_seq_ = segments_.front().first_seq - 1;
+  if (segments_.empty()) return StartSegment();
+  append_fd_ = Fd(open(segments_.back().path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (!append_fd_.valid()) return ErrnoStatus(absl::StrCat("open ", segments_.back().path), errno);
+  return absl::OkStatus();
+}
+
+absl::Status Spool::StartSegment() {
+  const uint64_t first_seq = last_seq_ + 1;
+  const std::string path = absl::StrFormat("%s/%020d%s", folder_, first_seq, kSuffix);
+  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644));
+  if (!fd.valid()) return ErrnoStatus(absl::StrCat("create ", path), errno);
+  append_fd_ = std::move(fd);
+  segments_.push_back({first_seq, first_seq - 1, 0, path});
+  return absl::OkStatus();
+}
+
+int64_t Spool::TotalBytes() const {
+  int64_t total = 0;
+  for (const Segment& segment : segments_) total += segment.bytes;
+  return total;
+}
+
+bool Spool::AppendRecord(std::string_view line, int64_t time_ms) {
+  if (segments_.back().bytes >= options_.segment_bytes && !StartSegment().ok()) return false;
+  Segment& segment = segments_.back();
+  const std::string bytes = EncodeSpoolRecord({last_seq_ + 1, time_ms, std::string(line)});
+  if (!WriteAll(append_fd_.get(), bytes).ok()) {
+    // Usually a full disk: take the partial record back, so that the next one starts at a clean edge.
+    if (ftruncate(append_fd_.get(), segment.bytes) != 0) sealed_ = true;
+    return false;
+  }
+  segment.bytes += bytes.size();
+  segment.last_seq = ++last_seq_;
+  return true;
+}
+
+bool Spool::RecordGap(int64_t time_ms) {
+  if (lost_ == 0) return true;
+  const std::string message = absl::StrCat(lost_, " events were lost here: the worker's event spool or disk was full");
+  if (!AppendRecord(pipe::Encode(pipe::Log{"error", message}), time_ms)) return false;
+  lost_ = 0;
+  return true;
+}
+
+uint64_t Spool::Append(std::string_view line, int64_t time_ms) {
+  absl::MutexLock lock(&mutex_);
+  if (sealed_) return 0;
+  const int64_t bytes = kSpoolHeaderBytes + line.size();
+  if (TotalBytes() + bytes > options_.max_bytes || !RecordGap(time_ms) || !AppendRecord(line, time_ms)) {
+    ++lost_;
+    return 0;
+  }
+  return last_seq_;
+}
+
+uint64_t Spool::Seal(int64_t time_ms) {
+  absl::MutexLock lock(&mutex_);
+  if (!sealed_) RecordGap(time_ms);
+  sealed_ = true;
+  return last_seq_;
+}
+
+bool Spool::Seek(const Segment& segment, uint64_t seq) {
+  if (cursor_.fd.valid() && cursor_.segment == segment.first_seq && cursor_.seq <= seq) return true;
+  cursor_.fd = Fd(open(segment.path.c_str(), O_RDONLY | O_CLOEXEC));
+  cursor_.segment = cursor_.seq = segment.first_seq;
+  cursor_.offset = 0;
+  return cursor_.fd.valid();
+}
+
+std::vector<SpoolRecord> Spool::Read(uint64_t first, size_t max_records, size_t max_bytes) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<SpoolRecord> records;
+  size_t line_bytes = 0;
+  std::string buffer(max_bytes + kMaxRecordBytes, '\0');
+  for (const Segment& segment : segments_) {
+    if (segment.last_seq < first) continue;
+    if (segment.first_seq > first || !Seek(segment, first)) return records;
+    while (cursor_.seq <= segment.last_seq) {
+      const int64_t want = std::min<int64_t>(buffer.size(), segment.bytes - cursor_.offset);
+      const ssize_t n = pread(cursor_.fd.get(), buffer.data(), want, cursor_.offset);
+      std::string_view rest(buffer.data(), std::max<ssize_t>(n, 0));
+      const uint64_t before = cursor_.seq;
+      size_t size = 0;
+      while (auto record = DecodeSpoolRecord(rest, &size)) {
+        if (record->seq >= first) {
+          if (records.size() == max_records || (!records.empty() && line_bytes + record->line.size() > max_bytes)) {
+            return records;
+          }
+          line_bytes += record->line.size();
+          records.push_back(*std::move(record));
+          first = records.back().seq + 1;
+        }
+        ++cursor_.seq;
+        cursor_.offset += size;
+        rest.remove_prefix(size);
+      }
+      if (cursor_.seq == before) return records;  // the disk no longer gives what was written
+    }
+  }
+  return records;
+}
+
+void Spool::Acknowledge(uint64_t durable_seq) {
+  absl::MutexLock lock(&mutex_);
+  acknowledged_seq_ = std::max(acknowledged_seq_, durable_seq);
+  // The newest segment stays, even if all of it is acknowledged: it remembers the last sequence number.
+  while (segments_.size() > 1 && segments_.front().last_seq <= acknowledged_seq_) {
+    unlink(segments_.front().path.c_str());
+    segments_.pop_front();
+  }
+}
+
+bool Spool::WaitForRecordAfter(uint64_t seq, absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  auto ready = [this, seq]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return last_seq_ > seq; };
+  return mutex_.AwaitWithTimeout(absl::Condition(&ready), timeout);
+}
+
+bool Spool::WaitForAcknowledged(uint64_t seq, absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  auto ready = [this, seq]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return acknowledged_seq_ >= seq; };
+  return mutex_.AwaitWithTimeout(absl::Condition(&ready), timeout);
+}
+
+uint64_t Spool::last_seq() const {
+  absl::MutexLock lock(&mutex_);
+  return last_seq_;
+}
+
+uint64_t Spool::acknowledged_seq() const {
+  absl::MutexLock lock(&mutex_);
+  return acknowledged_seq_;
+}
+
+uint64_t Spool::first_kept_seq() const {
+  absl::MutexLock lock(&mutex_);
+  return segments_.front().first_seq;
+}
+
+}  // namespace sink::worker

@@ -1,0 +1,55 @@
+// Why an attempt is to stop, set by the daemon's threads and obeyed by the thread that runs the trainer. Thread-safe.
+#pragma once
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+
+namespace sink::worker {
+
+// A later reason overrides an earlier one.
+enum class StopReason {
+  kNone,
+  kHang,        // no event for too long
+  kPipeClosed,  // the trainer closed its event pipe and stayed
+  kLeaseLost,   // no contact with the coordinator for almost a lease
+  kRefused,     // the coordinator takes this attempt's events for invalid
+  kDrain,       // the daemon is to end
+  kCancel,      // a person cancelled the job
+  kKill,        // the daemon is to end now
+  kStale,       // the attempt is somebody else's: kill, deliver nothing
+};
+
+class StopControl {
+ public:
+  void Request(StopReason reason) {
+    absl::MutexLock lock(&mutex_);
+    if (reason <= reason_) return;
+    reason_ = reason;
+    if (!requested_.HasBeenNotified()) requested_.Notify();
+    // Nothing more can be delivered for a stale attempt, and nobody waits for a killed one.
+    if (reason >= StopReason::kKill && !abandoned_.HasBeenNotified()) abandoned_.Notify();
+  }
+
+  // Stops delivery, not the trainer: what is left stays on disk for the daemon's next start.
+  void AbandonDelivery() {
+    absl::MutexLock lock(&mutex_);
+    if (!abandoned_.HasBeenNotified()) abandoned_.Notify();
+  }
+
+  StopReason reason() const {
+    absl::MutexLock lock(&mutex_);
+    return reason_;
+  }
+
+  // For interruptible waits: notified once there is any reason; once delivery is to end.
+  const absl::Notification& requested() const { return requested_; }
+  const absl::Notification& abandoned() const { return abandoned_; }
+
+ private:
+  mutable absl::Mutex mutex_;
+  StopReason reason_ ABSL_GUARDED_BY(mutex_) = StopReason::kNone;
+  absl::Notification requested_, abandoned_;
+};
+
+}  // namespace sink::worker

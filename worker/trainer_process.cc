@@ -1,0 +1,196 @@
+// See trainer_process.h.
+#include "worker/trainer_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "worker/process_tree.h"
+
+namespace sink::worker {
+namespace {
+
+// Descriptors in the child.
+constexpr int kEventsFd = 3;
+constexpr int kCommandsFd = 4;
+constexpr int kExecErrorFd = 5;
+constexpr int kFirstClosedFd = 6;
+// Parent-side numbers start above all of these, so that dup2 in the child never overwrites one it still needs.
+constexpr int kFirstParentFd = 16;
+
+constexpr char kOomScoreAdjustment[] = "500";
+
+struct Pipe {
+  Fd read, write;
+};
+
+// Moves a descriptor above the child's ones, close-on-exec.
+absl::Status Raise(int fd, Fd* out) {
+  Fd owned(fd);
+  *out = Fd(fcntl(owned.get(), F_DUPFD_CLOEXEC, kFirstParentFd));
+  return out->valid() ? absl::OkStatus() : ErrnoStatus("duplicate a descriptor", errno);
+}
+
+absl::StatusOr<Pipe> MakePipe(bool as_socket) {
+  int fds[2];
+  const int result = as_socket ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) : pipe2(fds, O_CLOEXEC);
+  if (result != 0) return ErrnoStatus("create a pipe", errno);
+  Pipe pipe;
+  const absl::Status read = Raise(fds[0], &pipe.read);
+  const absl::Status write = Raise(fds[1], &pipe.write);
+  if (!read.ok()) return read;
+  if (!write.ok()) return write;
+  return pipe;
+}
+
+// Everything that the child needs, prepared before the fork: after it, only async-signal-safe calls are allowed.
+struct ChildPlan {
+  const char* program;
+  const char* folder;
+  char* const* arguments;
+  char* const* environment;
+  int null_fd, stdout_fd, stderr_fd, events_fd, commands_fd, error_fd;
+  pid_t daemon;
+};
+
+[[noreturn]] void RunChild(const ChildPlan& plan) {
+  setsid();
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (getppid() != plan.daemon) _exit(127);  // the daemon died before the line above
+  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); fd >= 0) {
+    if (write(fd, kOomScoreAdjustment, sizeof kOomScoreAdjustment - 1) < 0) {
+      // Not allowed here; the kernel's own choice stands.
+    }
+  }
+  dup2(plan.null_fd, STDIN_FILENO);
+  dup2(plan.stdout_fd, STDOUT_FILENO);
+  dup2(plan.stderr_fd, STDERR_FILENO);
+  dup2(plan.events_fd, kEventsFd);
+  dup2(plan.commands_fd, kCommandsFd);
+  dup2(plan.error_fd, kExecErrorFd);
+  fcntl(kExecErrorFd, F_SETFD, FD_CLOEXEC);
+  close_range(kFirstClosedFd, ~0u, 0);
+  if (chdir(plan.folder) == 0) execve(plan.program, plan.arguments, plan.environment);
+  const int error = errno;
+  if (write(kExecErrorFd, &error, sizeof error) < 0) {
+    // The parent is gone as well.
+  }
+  _exit(127);
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  for (std::string& string : strings) pointers.push_back(string.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+}  // namespace
+
+std::vector<std::string> TrainerEnvironment(const char* const* environ) {
+  constexpr const char* kNames[] = {"PATH=", "HOME=", "LANG=", "LD_LIBRARY_PATH=", "TMPDIR="};
+  constexpr const char* kPrefixes[] = {"OMP_", "MKL_", "CUDA_", "NCCL_", "SINK_"};
+  constexpr const char* kOurs[] = {
+      "SINK_COORDINATOR=", "SINK_RUN=", "SINK_EVENTS_FD=", "SINK_COMMANDS_FD=", "CUDA_VISIBLE_DEVICES="};
+  std::vector<std::string> allowed;
+  for (; *environ != nullptr; ++environ) {
+    bool keep = false;
+    for (const char* name : kNames) keep |= absl::StartsWith(*environ, name);
+    for (const char* prefix : kPrefixes) keep |= absl::StartsWith(*environ, prefix);
+    for (const char* ours : kOurs) keep &= !absl::StartsWith(*environ, ours);
+    if (keep) allowed.emplace_back(*environ);
+  }
+  return allowed;
+}
+
+absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const TrainerCommand& command) {
+  absl::StatusOr<Pipe> events = MakePipe(false), out = MakePipe(false), err = MakePipe(false), error = MakePipe(false);
+  absl::StatusOr<Pipe> commands = MakePipe(true);  // a socket: writing to a dead reader must not raise SIGPIPE
+  for (const auto* pipe : {&events, &out, &err, &error, &commands}) {
+    if (!pipe->ok()) return pipe->status();
+  }
+  Fd null;
+  if (auto status = Raise(open("/dev/null", O_RDONLY | O_CLOEXEC), &null); !status.ok()) return status;
+
+  std::vector<std::string> arguments = {command.program, command.run_folder};
+  std::vector<std::string> environment = command.environment;
+  environment.push_back(absl::StrCat("SINK_RUN=", command.marker));
+  environment.push_back(absl::StrCat("SINK_EVENTS_FD=", kEventsFd));
+  environment.push_back(absl::StrCat("SINK_COMMANDS_FD=", kCommandsFd));
+  const std::vector<char*> argument_pointers = Pointers(arguments), environment_pointers = Pointers(environment);
+  const ChildPlan plan{command.program.c_str(),
+                       command.run_folder.c_str(),
+                       argument_pointers.data(),
+                       environment_pointers.data(),
+                       null.get(),
+                       out->write.get(),
+                       err->write.get(),
+                       events->write.get(),
+                       commands->read.get(),
+                       error->write.get(),
+                       getpid()};
+
+  const pid_t pid = ForkTrainer();
+  if (pid < 0) return ErrnoStatus("start a process", errno);
+  if (pid == 0) RunChild(plan);
+  std::unique_ptr<TrainerProcess> process(new TrainerProcess);
+  process->pid_ = pid;
+
+  // The error pipe closes without a byte when exec succeeds.
+  error->write.Close();
+  int exec_error = 0;
+  ssize_t n;
+  while ((n = read(error->read.get(), &exec_error, sizeof exec_error)) < 0 && errno == EINTR) continue;
+  if (n > 0) return ErrnoStatus(absl::StrCat("start ", command.program), exec_error);
+
+  for (Fd* fd : {&events->read, &out->read, &err->read}) fcntl(fd->get(), F_SETFL, O_NONBLOCK);
+  process->events_ = std::move(events->read);
+  process->stdout_ = std::move(out->read);
+  process->stderr_ = std::move(err->read);
+  process->commands_ = std::move(commands->write);
+  return process;
+}
+
+TrainerProcess::~TrainerProcess() {
+  Signal(SIGKILL);
+  Reap();
+}
+
+void TrainerProcess::SendCommand(std::string_view command) {
+  const std::string line = absl::StrCat(absl::string_view(command.data(), command.size()), "\n");
+  send(commands_.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void TrainerProcess::Signal(int signal) {
+  if (exit_) return;
+  // Before the child has called setsid the group does not exist yet; the child itself always does.
+  if (kill(-pid_, signal) != 0) kill(pid_, signal);
+}
+
+bool TrainerProcess::HasExited() {
+  siginfo_t info{};
+  return exit_ || (waitid(P_PID, pid_, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid_);
+}
+
+ExitStatus TrainerProcess::Reap() {
+  if (exit_) return *exit_;
+  int status = 0;
+  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) continue;
+  ForgetTrainer(pid_);
+  exit_ = WIFSIGNALED(status) ? ExitStatus{.signal = WTERMSIG(status)} : ExitStatus{.code = WEXITSTATUS(status)};
+  return *exit_;
+}
+
+}  // namespace sink::worker

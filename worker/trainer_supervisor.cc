@@ -1,0 +1,117 @@
+// See trainer_supervisor.h.
+#include "worker/trainer_supervisor.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include <algorithm>
+#include <variant>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "worker/file_util.h"
+#include "worker/process_tree.h"
+#include "worker/timing.h"
+
+namespace sink::worker {
+namespace {
+
+constexpr absl::Duration kTick = absl::Milliseconds(100);
+
+// How many processes the kernel has killed for want of memory since boot, in any control group; 0 where it does not
+// say.
+int64_t OutOfMemoryKills() {
+  auto vmstat = ReadFile("/proc/vmstat", 1 << 20);
+  if (!vmstat.ok()) return 0;
+  for (absl::string_view line : absl::StrSplit(*vmstat, '\n')) {
+    int64_t count = 0;
+    if (absl::ConsumePrefix(&line, "oom_kill ") && absl::SimpleAtoi(line, &count)) return count;
+  }
+  return 0;
+}
+
+// The stop ladder: the command, SIGTERM a moment later, SIGKILL at the end of the grace; at once for the reasons that
+// leave no time.
+class StopLadder {
+ public:
+  StopLadder(TrainerProcess& process, const SupervisionLimits& limits) : process_(process), limits_(limits) {}
+
+  void Advance(StopReason reason, absl::Duration now) {
+    if (rung_ == Rung::kNone) {
+      started_at_ = now;
+      rung_ = Rung::kAsked;
+      process_.SendCommand(pipe::kStop);
+    }
+    const bool at_once = reason >= StopReason::kKill || reason == StopReason::kPipeClosed;
+    const absl::Duration grace = reason == StopReason::kLeaseLost ? limits_.lease_grace : limits_.grace;
+    const absl::Duration elapsed = now - started_at_;
+    if (rung_ < Rung::kTerminated && elapsed >= std::min(absl::Seconds(1), grace / 2)) {
+      process_.Signal(SIGTERM);
+      rung_ = Rung::kTerminated;
+    }
+    if (rung_ < Rung::kKilled && (at_once || elapsed >= grace)) {
+      process_.Signal(SIGKILL);
+      rung_ = Rung::kKilled;
+    }
+  }
+
+  bool killed() const { return rung_ == Rung::kKilled; }
+
+ private:
+  enum class Rung { kNone, kAsked, kTerminated, kKilled };
+
+  TrainerProcess& process_;
+  const SupervisionLimits& limits_;
+  Rung rung_ = Rung::kNone;
+  absl::Duration started_at_;
+};
+
+}  // namespace
+
+TrainerReport Supervise(TrainerProcess& process, const std::string& marker, const SupervisionLimits& limits,
+                        StopControl& control, SupervisionHooks hooks) {
+  TrainerReport report;
+  const int64_t kills_before = OutOfMemoryKills();
+  TrainerLink::Handlers handlers = hooks.handlers;
+  handlers.on_event = [&](std::string_view line, const pipe::Event& event) {
+    if (std::holds_alternative<pipe::Finished>(event)) report.finished = true;
+    if (const auto* failed = std::get_if<pipe::Failed>(&event)) report.failed = *failed;
+    hooks.handlers.on_event(line, event);
+  };
+  TrainerLink link(process.events_fd(), process.stdout_fd(), process.stderr_fd(), std::move(handlers));
+  StopLadder ladder(process, limits);
+
+  std::optional<absl::Duration> closed_at;
+  while (!process.HasExited()) {
+    link.Pump(kTick, BootTime());
+    const absl::Duration now = BootTime();
+    hooks.on_tick(now);
+    if (!link.events_open() && !closed_at) closed_at = now;
+    if (closed_at && now - *closed_at > limits.closed_pipe) control.Request(StopReason::kPipeClosed);
+    if (now - link.last_event_at() > limits.hang) control.Request(StopReason::kHang);
+    if (const StopReason reason = control.reason(); reason != StopReason::kNone) ladder.Advance(reason, now);
+  }
+
+  // Whatever the trainer has started goes with it; that also closes the pipes, so that they can be read to their end.
+  report.descendants_gone = KillProcessesOfRun(marker, process.pid(), limits.cleanup);
+  const absl::Duration drained_by = BootTime() + absl::Seconds(2);
+  while (link.any_open() && BootTime() < drained_by) link.Pump(kTick, BootTime());
+  link.Finish(BootTime());
+  report.exit = process.Reap();
+  ReapStrays();
+  report.reason = control.reason();
+  report.killed_here = ladder.killed();
+  report.out_of_memory = OutOfMemoryKills() > kills_before;
+  report.stderr_excerpt = link.StderrExcerpt();
+  return report;
+}
+
+std::string DescribeExit(const ExitStatus& exit) {
+  if (exit.signal == 0) return absl::StrCat("exit code ", exit.code);
+  const char* name = sigabbrev_np(exit.signal);
+  return absl::StrCat("killed by SIG", name != nullptr ? name : absl::StrCat(exit.signal).c_str());
+}
+
+}  // namespace sink::worker

@@ -1,0 +1,50 @@
+// Watches one trainer from its start to the end of its last descendant: reads its pipes, stops it when asked (command,
+// SIGTERM, grace, SIGKILL), notices when it hangs. Runs in the calling thread, the one that started the trainer.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "proto/pipe/events.h"
+#include "worker/stop_control.h"
+#include "worker/trainer_link.h"
+#include "worker/trainer_process.h"
+
+namespace sink::worker {
+
+struct SupervisionLimits {
+  absl::Duration grace = absl::Seconds(30);        // from the stop command to SIGKILL
+  absl::Duration lease_grace = absl::Seconds(10);  // the same when the lease is running out
+  absl::Duration hang = absl::Minutes(10);         // without an event
+  absl::Duration closed_pipe = absl::Seconds(10);  // alive without an event pipe
+  absl::Duration cleanup = absl::Seconds(60);      // for descendants to die of SIGKILL
+};
+
+// How a trainer ended.
+struct TrainerReport {
+  ExitStatus exit;
+  StopReason reason = StopReason::kNone;  // why it was asked to stop
+  bool killed_here = false;               // we sent SIGKILL
+  bool out_of_memory = false;             // the kernel's out-of-memory killer was at work meanwhile
+  bool descendants_gone = true;
+  bool finished = false;               // it sent `finished`
+  std::optional<pipe::Failed> failed;  // it sent `failed`
+  std::string stderr_excerpt;
+};
+
+// `on_event` and `on_log` as in TrainerLink. `on_tick` is called several times a second with the boot clock; it may
+// request a stop. Returns once neither the trainer nor a process that it started is left.
+struct SupervisionHooks {
+  TrainerLink::Handlers handlers;
+  std::function<void(absl::Duration now)> on_tick;
+};
+
+TrainerReport Supervise(TrainerProcess& process, const std::string& marker, const SupervisionLimits& limits,
+                        StopControl& control, SupervisionHooks hooks);
+
+// A line for people: "killed by SIGSEGV", "exit code 3".
+std::string DescribeExit(const ExitStatus& exit);
+
+}  // namespace sink::worker

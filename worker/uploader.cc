@@ -1,0 +1,161 @@
+// See uploader.h.
+#include "worker/uploader.h"
+
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "worker/file_util.h"
+
+namespace sink::worker {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr absl::Duration kPoll = absl::Milliseconds(200);
+
+// Beside a linked checkpoint: the sequence number of its event.
+std::string SeqPath(const std::string& item) { return item + ".seq"; }
+
+void Discard(const std::string& item) {
+  std::error_code ignored;
+  fs::remove(SeqPath(item), ignored);
+  fs::remove_all(item, ignored);
+}
+
+}  // namespace
+
+Uploader::Uploader(LeasedCalls* calls, Spool* spool, std::string folder)
+    : calls_(calls), spool_(spool), folder_(std::move(folder)) {
+  TakeUpLeftover();
+  thread_ = std::thread([this] { Run(); });
+}
+
+Uploader::~Uploader() {
+  {
+    absl::MutexLock lock(&mutex_);
+    closing_ = true;
+  }
+  thread_.join();
+}
+
+void Uploader::TakeUpLeftover() {
+  std::error_code error;
+  for (fs::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
+    uint64_t seq = 0;
+    const std::string path = it->path().string();
+    auto text = ReadFile(SeqPath(path), 64);
+    auto manifest = ReadManifest(path);
+    if (!text.ok() || !manifest.ok() || !absl::SimpleAtoi(*text, &seq)) continue;
+    absl::MutexLock lock(&mutex_);
+    if (!waiting_ || waiting_->manifest.step < manifest->step) waiting_ = Item{path, *std::move(manifest), seq};
+  }
+}
+
+absl::Status Uploader::Offer(const std::string& path, int64_t step, const std::string& manifest_hash, uint64_t seq) {
+  auto manifest = ReadManifest(path);
+  if (!manifest.ok()) return manifest.status();
+  if (manifest->hash != manifest_hash || manifest->step != step) {
+    return absl::DataLossError(absl::StrCat(path, " is another checkpoint than its event says"));
+  }
+  const std::string item = ItemPath(step);
+  if (auto status = MakeFolders(folder_); !status.ok()) return status;
+  if (auto status = LinkCheckpoint(path, item, *manifest); !status.ok()) return status;
+  if (auto status = WriteFileDurably(SeqPath(item), absl::StrCat(seq)); !status.ok()) return status;
+  absl::MutexLock lock(&mutex_);
+  if (waiting_ && waiting_->path != item) Discard(waiting_->path);
+  waiting_ = Item{item, *std::move(manifest), seq};
+  return absl::OkStatus();
+}
+
+std::optional<Uploader::Item> Uploader::NextItem() {
+  absl::MutexLock lock(&mutex_);
+  busy_ = false;
+  auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return waiting_.has_value() || closing_; };
+  if (!mutex_.AwaitWithTimeout(absl::Condition(&ready), kPoll) || !waiting_) return std::nullopt;
+  busy_ = true;
+  std::optional<Item> item = std::move(waiting_);
+  waiting_.reset();
+  return item;
+}
+
+void Uploader::Run() {
+  const absl::Notification& abandoned = calls_->control().abandoned();
+  while (!abandoned.HasBeenNotified()) {
+    const std::optional<Item> item = NextItem();
+    if (!item) {
+      absl::MutexLock lock(&mutex_);
+      if (closing_ && !waiting_) return;
+      continue;
+    }
+    const absl::Status status = Upload(*item);
+    if (abandoned.HasBeenNotified()) return;  // what is not committed stays for the daemon's next start
+    if (status.ok()) {
+      spdlog::info("job {}: checkpoint of step {} committed", calls_->lease().job_id(), item->manifest.step);
+    } else {
+      spdlog::error("job {}: checkpoint of step {} not delivered: {}", calls_->lease().job_id(), item->manifest.step,
+                    status.ToString());
+    }
+    Discard(item->path);
+    absl::MutexLock lock(&mutex_);
+    last_result_ = status;
+  }
+}
+
+absl::Status Uploader::Upload(const Item& item) {
+  const absl::Notification& abandoned = calls_->control().abandoned();
+  while (!spool_->WaitForAcknowledged(item.seq, kPoll)) {
+    if (abandoned.HasBeenNotified() || calls_->control().reason() == StopReason::kRefused) {
+      return absl::CancelledError("given up");
+    }
+  }
+  return calls_->Retry(abandoned, [&] { return UploadOnce(item); });
+}
+
+absl::Status Uploader::UploadOnce(const Item& item) {
+  auto begin = calls_->Fill<v1::BeginCheckpointRequest>();
+  begin.set_step(item.manifest.step);
+  begin.set_manifest_hash(item.manifest.hash);
+  for (const ManifestFile& file : item.manifest.files) {
+    v1::CheckpointFile* entry = begin.add_files();
+    entry->set_name(file.name);
+    entry->set_size(file.size);
+    entry->set_xxh3(file.xxh3);
+  }
+  auto begun = calls_->link().BeginCheckpoint(begin);
+  if (!begun.ok()) return begun.status();
+  for (size_t i = 0; i < item.manifest.files.size(); ++i) {
+    const ManifestFile& file = item.manifest.files[i];
+    const uint64_t offset = static_cast<int>(i) < begun->committed_size() ? begun->committed(i) : 0;
+    if (offset >= file.size) continue;
+    const CheckpointUpload upload{calls_->worker_id(),
+                                  calls_->lease(),
+                                  item.manifest.step,
+                                  file.name,
+                                  absl::StrCat(item.path, "/", file.name),
+                                  offset};
+    absl::Status written = calls_->link().WriteCheckpoint(upload);
+    // A wrong offset means that our answer to `begin` is out of date: ask again.
+    if (absl::IsOutOfRange(written)) return absl::UnavailableError(written.message());
+    if (!written.ok()) return written;
+  }
+  auto commit = calls_->Fill<v1::CommitCheckpointRequest>();
+  commit.set_step(item.manifest.step);
+  commit.set_manifest_hash(item.manifest.hash);
+  commit.set_events_seq(item.seq);
+  return calls_->link().CommitCheckpoint(commit);
+}
+
+absl::Status Uploader::WaitUntilCommitted() {
+  absl::MutexLock lock(&mutex_);
+  auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !waiting_ && !busy_; };
+  while (!mutex_.AwaitWithTimeout(absl::Condition(&idle), kPoll)) {
+    if (calls_->control().abandoned().HasBeenNotified()) return absl::CancelledError("given up");
+  }
+  return last_result_;
+}
+
+}  // namespace sink::worker

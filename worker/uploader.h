@@ -1,0 +1,62 @@
+// Carries an attempt's checkpoints to the coordinator in a thread of its own, so that neither training nor metrics wait
+// for it. Only the newest one counts: a checkpoint that has not been started when the next one comes is passed over.
+// Owned by the JobRunner; the destructor waits for the thread, as EventSender's does.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "worker/checkpoint_folder.h"
+#include "worker/leased_calls.h"
+#include "worker/spool.h"
+
+namespace sink::worker {
+
+class Uploader {
+ public:
+  // `folder` holds what is on its way, as links, so that the trainer may delete its own; a checkpoint that an earlier
+  // daemon left there is taken up. All must outlive this object.
+  Uploader(LeasedCalls* calls, Spool* spool, std::string folder);
+  ~Uploader();
+
+  // The checkpoint at `path` was announced by the event `seq`. Quick: links files. Errors: it is not what the event
+  // says, or cannot be linked.
+  absl::Status Offer(const std::string& path, int64_t step, const std::string& manifest_hash, uint64_t seq)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Waits until every checkpoint offered is committed or passed over. An error when the newest could not be delivered:
+  // refused for good (the coordinator's answer), or Cancelled because delivery was abandoned.
+  absl::Status WaitUntilCommitted() ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  struct Item {
+    std::string path;  // in our folder
+    Manifest manifest;
+    uint64_t seq = 0;  // events up to here must be durable first
+  };
+
+  void TakeUpLeftover();
+  void Run();
+  std::optional<Item> NextItem() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Upload(const Item& item);
+  absl::Status UploadOnce(const Item& item);
+  std::string ItemPath(int64_t step) const { return folder_ + "/" + CheckpointFolderName(step); }
+
+  LeasedCalls* const calls_;
+  Spool* const spool_;
+  const std::string folder_;
+
+  absl::Mutex mutex_;
+  std::optional<Item> waiting_ ABSL_GUARDED_BY(mutex_);
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status last_result_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace sink::worker
