@@ -1,6 +1,6 @@
 // The coordinator as one object: opens the data folder, puts store, core, services and exporter together and serves
-// them. Owned by main or by a test. Start, Shutdown and the destructor belong to one thread; the rest may be called from
-// any.
+// them. Owned by main or by a test. Start, Shutdown and the destructor belong to one thread; the rest may be called
+// from any.
 //
 // The data folder: coordinator.db (SQLite), coordinator.lock (held while a coordinator runs), checkpoints/, and
 // coordinator.addr and metrics.addr, which name the addresses of the coordinator that runs or ran last.
@@ -36,7 +36,8 @@ class Server {
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
   ~Server();  // shuts down
 
-  // Waits until `asked_to_stop` returns true (asked every 100 ms): OK, or until the store has failed for good: its error.
+  // Waits until `asked_to_stop` returns true (asked every 100 ms): OK, or until the store has failed for good: its
+  // error.
   absl::Status Wait(const std::function<bool()>& asked_to_stop);
 
   // Ends streams, gives calls in progress 5 seconds, closes the store. Repeatable.

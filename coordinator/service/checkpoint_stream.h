@@ -2,15 +2,13 @@
 // in the stream's thread.
 #pragma once
 
-#include <grpcpp/support/sync_stream.h>
-
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/service/checkpoint_repository.h"
-#include "sink/v1/client.pb.h"
-#include "sink/v1/worker.pb.h"
+#include "sink/v1/client.grpc.pb.h"
+#include "sink/v1/worker.grpc.pb.h"
 
 namespace sink {
 

@@ -1,0 +1,79 @@
+// sink-coordinator: reads the command line and serves until SIGTERM or SIGINT. Exit status: 0 asked to stop, 1 could
+// not start or the store has failed, 2 wrong usage.
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <string>
+
+#include "coordinator/server.h"
+
+namespace {
+
+volatile sig_atomic_t asked_to_stop = 0;
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  sink-coordinator --data /var/lib/sink\n"
+    "  sink-coordinator --data ./coordinator --listen 127.0.0.1:0   # the address: coordinator/coordinator.addr\n"
+    "  sinkctl --coordinator 127.0.0.1:7070 status\n";
+
+int Fail(const absl::Status& status) {
+  std::cerr << "sink-coordinator: " << status.message() << "\n";
+  return absl::IsInvalidArgument(status) ? 2 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  sink::ServerOptions options;
+  std::string heartbeat_interval = "5s", lease_duration = "60s", log_level = "info";
+  CLI::App app("Stores the jobs of sweeps, leases them to workers and shows how they fare.", "sink-coordinator");
+  app.footer(kExamples);
+  app.set_version_flag("--version", "sink-coordinator " SINK_VERSION);
+  app.add_option("--data", options.data, "Folder for the database and checkpoints (required); created when absent");
+  app.add_option("--listen", options.listen, "host:port for workers and sinkctl; port 0: any")->capture_default_str();
+  app.add_option("--metrics-listen", options.metrics_listen, "host:port of /metrics for Prometheus")
+      ->capture_default_str();
+  app.add_flag("--insecure-listen", options.insecure_listen,
+               "Allow addresses other than loopback; there is no TLS yet");
+  app.add_option("--heartbeat-interval", heartbeat_interval, "How often workers report")->capture_default_str();
+  app.add_option("--lease-duration", lease_duration, "A worker silent for this long loses its jobs")
+      ->capture_default_str();
+  app.add_option("--log-level", log_level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (options.data.empty()) {
+    return Fail(
+        absl::InvalidArgumentError("--data is missing: name a folder for its files, e.g. --data ./coordinator"));
+  }
+  if (!absl::ParseDuration(heartbeat_interval, &options.heartbeat_interval) ||
+      !absl::ParseDuration(lease_duration, &options.lease_duration)) {
+    return Fail(absl::InvalidArgumentError("--heartbeat-interval, --lease-duration: write a time such as 5s or 500ms"));
+  }
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("coordinator"));
+  spdlog::set_level(spdlog::level::from_str(log_level));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+
+  struct sigaction action = {};
+  action.sa_handler = [](int) { asked_to_stop = 1; };
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  auto server = sink::Server::Start(options);
+  if (!server.ok()) return Fail(server.status());
+  spdlog::info("listening on {}, metrics on http://{}/metrics, data in {}", (*server)->address(),
+               (*server)->metrics_address(), options.data);
+  const absl::Status status = (*server)->Wait([] { return asked_to_stop != 0; });
+  if (status.ok()) spdlog::info("stopping");
+  (*server)->Shutdown();
+  return status.ok() ? 0 : Fail(status);
+}

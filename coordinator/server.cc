@@ -1,0 +1,249 @@
+// See server.h.
+#include "coordinator/server.h"
+
+#include <grpcpp/grpcpp.h>
+#include <openssl/rand.h>
+#include <prometheus/exposer.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/core/job_manager.h"
+#include "coordinator/listen_address.h"
+#include "coordinator/service/checkpoint_repository.h"
+#include "coordinator/service/client_service.h"
+#include "coordinator/service/fail_stop.h"
+#include "coordinator/service/files.h"
+#include "coordinator/service/metrics_exporter.h"
+#include "coordinator/service/stream_gate.h"
+#include "coordinator/service/worker_service.h"
+#include "coordinator/store/sqlite_store.h"
+
+namespace sink {
+namespace {
+
+constexpr int kMaxMessageBytes = 16 << 20;  // a submission with all its files
+constexpr int kMaxThreads = 512;
+constexpr int kMaxStreams = 128;
+constexpr size_t kMemoryQuota = 512 << 20;
+constexpr auto kShutdownGrace = std::chrono::seconds(5);
+
+std::string RandomId() {
+  unsigned char bytes[16];
+  // Fails only when the kernel has no randomness to give, which is no state to go on in.
+  if (RAND_bytes(bytes, sizeof bytes) != 1) std::terminate();
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(bytes), sizeof bytes));
+}
+
+absl::StatusOr<ListenAddress> CheckedAddress(const std::string& text, const std::string& option, bool insecure) {
+  auto address = ParseListenAddress(text, option);
+  if (!address.ok() || insecure || address->IsLoopback()) return address;
+  return absl::InvalidArgumentError(
+      absl::StrCat(option, ": ", address->host,
+                   " can be reached from other machines, and there is no TLS or login yet; "
+                   "listen on 127.0.0.1 and use a tunnel, or add --insecure-listen on a network that you trust"));
+}
+
+absl::Status CheckOptions(const ServerOptions& options) {
+  if (options.data.empty()) return absl::InvalidArgumentError("--data: missing");
+  if (options.heartbeat_interval < absl::Milliseconds(100)) {
+    return absl::InvalidArgumentError("--heartbeat-interval: must be at least 100ms");
+  }
+  if (options.lease_duration < 3 * options.heartbeat_interval || options.lease_duration > absl::Hours(24)) {
+    return absl::InvalidArgumentError(
+        "--lease-duration: must be at least 3 heartbeat intervals, so that a late heartbeat costs nothing, and at most "
+        "24h");
+  }
+  return absl::OkStatus();
+}
+
+// Removes what interrupted uploads left, and says so when a row has lost its files.
+absl::Status ReconcileCheckpoints(JobManager* jobs, CheckpointRepository* checkpoints) {
+  for (const std::string& id : checkpoints->Jobs()) {
+    const auto details = jobs->GetJob(id);
+    if (absl::IsNotFound(details.status())) {
+      spdlog::warn("checkpoints of job {}, which the database does not know, are left alone", id);
+      continue;
+    }
+    if (!details.ok()) return details.status();
+    for (const Checkpoint& row : details->checkpoints) {
+      if (checkpoints->Has({row.job_id, row.fence, row.step})) continue;
+      spdlog::error("job {}: the files of its checkpoint of step {} are gone", id, row.step);
+    }
+    // An attempt that still has its lease goes on with its upload; everything before it without a row is dead.
+    const uint64_t live_fence = details->job.holder.fence;
+    const CheckpointKey next{id, live_fence > 0 ? live_fence : UINT64_MAX, 0};
+    if (absl::Status status = checkpoints->KeepOnly(next, details->checkpoints); !status.ok()) {
+      spdlog::warn("job {}: {}", id, status.ToString());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+// Everything that a running server is made of, in the order of making; destroyed in reverse.
+struct Server::Parts {
+  FailStop fail_stop;
+  std::unique_ptr<store::SqliteStore> store;
+  std::shared_ptr<MetricsExporter> exporter;
+  std::unique_ptr<JobManager> jobs;
+  std::unique_ptr<CheckpointRepository> checkpoints;
+  StreamGate gate{kMaxStreams};
+  std::unique_ptr<ClientServiceImpl> client_service;
+  std::unique_ptr<WorkerServiceImpl> worker_service;
+  std::unique_ptr<grpc::Server> grpc_server;
+  std::unique_ptr<prometheus::Exposer> exposer;
+  std::string address, metrics_address;
+  int port = 0;
+
+  std::mutex mutex;  // guards `stopping`
+  std::condition_variable stopping_changed;
+  bool stopping = false;
+  std::thread ticker;
+
+  absl::Status OpenData(const ServerOptions& options);
+  absl::Status Listen(const ListenAddress& listen);
+  absl::Status ListenForScrapes(const ListenAddress& listen);
+  void TickLoop(std::chrono::nanoseconds interval);
+};
+
+absl::Status Server::Parts::OpenData(const ServerOptions& options) {
+  auto opened = store::SqliteStore::Open(options.data);
+  if (!opened.ok()) return opened.status();
+  store = std::move(*opened);
+  exporter = std::make_shared<MetricsExporter>(&fail_stop, SystemNow);
+  JobManager::Options rules;
+  rules.heartbeat_interval_ms = absl::ToInt64Milliseconds(options.heartbeat_interval);
+  rules.lease_duration_ms = absl::ToInt64Milliseconds(options.lease_duration);
+  rules.checkpoints_kept = options.checkpoints_kept;
+  rules.retry.delay_ms = absl::ToInt64Milliseconds(options.retry_delay);
+  rules.new_lease_id = RandomId;
+  auto started = JobManager::Start(store.get(), std::move(rules), exporter.get(), SystemNow());
+  if (!started.ok()) return started.status();
+  jobs = std::move(*started);
+  checkpoints = std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"));
+  if (absl::Status status = ReconcileCheckpoints(jobs.get(), checkpoints.get()); !status.ok()) return status;
+  exporter->SetJobs(jobs.get());
+  return absl::OkStatus();
+}
+
+absl::Status Server::Parts::Listen(const ListenAddress& listen) {
+  client_service = std::make_unique<ClientServiceImpl>(jobs.get(), checkpoints.get(), &gate, &fail_stop, SystemNow);
+  worker_service = std::make_unique<WorkerServiceImpl>(jobs.get(), checkpoints.get(), &fail_stop, SystemNow);
+  grpc::ServerBuilder builder;
+  grpc::ResourceQuota quota("sink");
+  quota.Resize(kMemoryQuota).SetMaxThreads(kMaxThreads);
+  builder.SetResourceQuota(quota);
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 4);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);  // notices a worker that has lost its power
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error, not a share
+  const std::string wanted = listen.WithPort(listen.port);
+  builder.AddListeningPort(wanted, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(client_service.get());
+  builder.RegisterService(worker_service.get());
+  grpc_server = builder.BuildAndStart();
+  if (grpc_server == nullptr || port == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("--listen: cannot listen on ", wanted, ": is the port in use? choose another one, or 0 for any"));
+  }
+  address = listen.WithPort(port);
+  return absl::OkStatus();
+}
+
+absl::Status Server::Parts::ListenForScrapes(const ListenAddress& listen) {
+  const std::string wanted = listen.WithPort(listen.port);
+  try {
+    exposer = std::make_unique<prometheus::Exposer>(wanted, 2);
+    exposer->RegisterCollectable(exporter);
+  } catch (const std::exception&) {
+    return absl::UnavailableError(absl::StrCat("--metrics-listen: cannot listen on ", wanted,
+                                               ": is the port in use? choose another one, or 0 for any"));
+  }
+  metrics_address = listen.WithPort(exposer->GetListeningPorts().front());
+  return absl::OkStatus();
+}
+
+void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
+  absl::StatusCode last = absl::StatusCode::kOk;
+  std::unique_lock lock(mutex);
+  while (!stopping_changed.wait_for(lock, interval, [this] { return stopping; })) {
+    lock.unlock();
+    const absl::Status status = jobs->Tick(SystemNow());
+    fail_stop.Report(status);
+    if (!status.ok() && status.code() != last) spdlog::error("leases could not be checked: {}", status.ToString());
+    last = status.code();
+    lock.lock();
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
+  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  const auto listen = CheckedAddress(options.listen, "--listen", options.insecure_listen);
+  if (!listen.ok()) return listen.status();
+  const auto metrics_listen = CheckedAddress(options.metrics_listen, "--metrics-listen", options.insecure_listen);
+  if (!metrics_listen.ok()) return metrics_listen.status();
+  auto server = std::unique_ptr<Server>(new Server(std::make_unique<Parts>()));
+  Parts& parts = *server->parts_;
+  if (absl::Status status = parts.OpenData(options); !status.ok()) return status;
+  if (absl::Status status = parts.Listen(*listen); !status.ok()) return status;
+  if (absl::Status status = parts.ListenForScrapes(*metrics_listen); !status.ok()) return status;
+  // The lock on the folder is held, so nobody else writes these.
+  absl::Status written = WriteFileAtomically(absl::StrCat(options.data, "/metrics.addr"), parts.metrics_address + "\n");
+  written.Update(WriteFileAtomically(absl::StrCat(options.data, "/coordinator.addr"), parts.address + "\n"));
+  if (!written.ok()) return written;
+  parts.ticker =
+      std::thread([&parts, interval = absl::ToChronoNanoseconds(options.tick_interval)] { parts.TickLoop(interval); });
+  return server;
+}
+
+Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Server::~Server() { Shutdown(); }
+
+absl::Status Server::Wait(const std::function<bool()>& asked_to_stop) {
+  for (;;) {
+    if (absl::Status failure = parts_->fail_stop.failure(); !failure.ok()) return failure;
+    if (asked_to_stop()) return absl::OkStatus();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
+void Server::Shutdown() {
+  Parts& parts = *parts_;
+  {
+    std::lock_guard lock(parts.mutex);
+    parts.stopping = true;
+  }
+  parts.stopping_changed.notify_all();
+  parts.gate.Close();
+  if (parts.ticker.joinable()) parts.ticker.join();
+  if (parts.grpc_server != nullptr) {
+    parts.grpc_server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
+    parts.grpc_server->Wait();
+  }
+  if (parts.exporter != nullptr) parts.exporter->SetJobs(nullptr);
+  parts.exposer.reset();
+  parts.grpc_server.reset();
+  parts.jobs.reset();
+  parts.store.reset();
+}
+
+int Server::port() const { return parts_->port; }
+std::string Server::address() const { return parts_->address; }
+std::string Server::metrics_address() const { return parts_->metrics_address; }
+
+}  // namespace sink
