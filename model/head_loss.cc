@@ -1,5 +1,6 @@
 // The output head with its loss: where the forward pass turns round. Logits exist for one block of rows at a time.
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>

@@ -1,6 +1,7 @@
 // The transformer's forward pass and layout of parameters. Its backward pass is autograd over the operations of ops.h.
 #include "model/transformer.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
@@ -115,6 +116,7 @@ at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer) 
 
 at::Tensor Transformer::LossAndGradients(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, double scale) {
   CheckTokens(targets_BT);
+  if (targets_BT.sizes() != tokens_BT.sizes()) throw ModelError("tokens and targets differ in shape");
   const at::Tensor hidden_NC = Hidden(tokens_BT, nullptr);
   at::Tensor gradient_NC;
   const at::Tensor loss = HeadLoss(hidden_NC, head_, targets_BT.reshape({-1}), scale, &gradient_NC);
@@ -125,6 +127,7 @@ at::Tensor Transformer::LossAndGradients(const at::Tensor& tokens_BT, const at::
 at::Tensor Transformer::Loss(const at::Tensor& tokens_BT, const at::Tensor& targets_BT) {
   const at::NoGradGuard no_gradients;
   CheckTokens(targets_BT);
+  if (targets_BT.sizes() != tokens_BT.sizes()) throw ModelError("tokens and targets differ in shape");
   return HeadLoss(Hidden(tokens_BT, nullptr), head_, targets_BT.reshape({-1}), 1.0, nullptr);
 }
 

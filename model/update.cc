@@ -1,5 +1,6 @@
 // The optimizer's arithmetic over whole buffers.
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>

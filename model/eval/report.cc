@@ -1,0 +1,82 @@
+// Text, JSON and safetensors forms of an evaluation.
+#include "model/eval/report.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "model/tensor_file.h"
+
+namespace sink {
+namespace {
+
+using nlohmann::json;
+
+std::vector<double> Percent(const std::vector<double>& shares) {
+  std::vector<double> percent;
+  for (const double share : shares) percent.push_back(100 * share);
+  return percent;
+}
+
+template <typename... Values>
+void Append(std::string& out, const char* format, Values... values) {
+  char line[256];
+  std::snprintf(line, sizeof(line), format, values...);
+  out += line;
+}
+
+}  // namespace
+
+std::string PrintText(const Evaluation& evaluation) {
+  const SinkReport& r = evaluation.sinks;
+  const auto tokens = static_cast<long long>(r.tokens);
+  const char* bos = evaluation.bos ? "with BOS" : "no BOS";
+  std::string out;
+  Append(out, "loss %.4f  (%lld sequences, T = %lld, %s)\n", evaluation.loss, static_cast<long long>(r.sequences),
+         tokens, bos);
+  for (size_t e = 0; e < r.epsilon.size(); ++e) {
+    Append(out, "sink rate, eps = %g, T = %lld, %s, positions 1..%zu:", r.epsilon[e], tokens, bos,
+           r.sink_rate[e].size());
+    for (const double share : r.sink_rate[e]) Append(out, " %.2f%%", 100 * share);
+    out += "\n";
+  }
+  Append(out, "mean alpha_1 %.4f, strongest head %.4f (layer %lld, head %lld)  (T = %lld, %s)\n",
+         r.mean_first_importance, r.strongest_first_importance, static_cast<long long>(r.strongest_layer),
+         static_cast<long long>(r.strongest_head), tokens, bos);
+  out += "hidden norm of token 1 over the others, embeddings then layers:";
+  for (const double ratio : r.hidden_norm_ratio) Append(out, " %.2f", ratio);
+  return out + "\n";
+}
+
+std::string PrintJson(const Evaluation& evaluation) {
+  const SinkReport& r = evaluation.sinks;
+  json root = {{"loss", evaluation.loss},
+               {"sequences", r.sequences},
+               {"epsilon", r.epsilon.front()},
+               {"tokens", r.tokens},
+               {"bos", evaluation.bos},
+               {"sink_rate_percent", Percent(r.sink_rate.front())},
+               {"mean_alpha_1", r.mean_first_importance},
+               {"strongest_alpha_1",
+                {{"value", r.strongest_first_importance}, {"layer", r.strongest_layer}, {"head", r.strongest_head}}},
+               {"hidden_norm_ratio", r.hidden_norm_ratio}};
+  for (size_t e = 0; e < r.epsilon.size(); ++e)
+    root["sink_rates"].push_back({{"epsilon", r.epsilon[e]}, {"percent", Percent(r.sink_rate[e])}});
+  const float* map = r.first_importance.const_data_ptr<float>();
+  const int64_t heads = r.first_importance.size(1);
+  for (int64_t layer = 0; layer < r.first_importance.size(0); ++layer)
+    root["alpha_1"].push_back(std::vector<float>(map + layer * heads, map + (layer + 1) * heads));
+  return root.dump() + "\n";
+}
+
+void Dump(const Evaluation& evaluation, const std::filesystem::path& path) {
+  const SinkReport& r = evaluation.sinks;
+  WriteTensors(path,
+               {{"logits", evaluation.logits},
+                {"importance", r.importance},
+                {"hidden_norm", r.hidden_norm},
+                {"key_norm", r.key_norm},
+                {"value_norm", r.value_norm}},
+               /*sync=*/false);
+}
+
+}  // namespace sink

@@ -1,0 +1,156 @@
+// SwiGLU, RoPE, cross-entropy, the embedding's gradient and AdamW against formulas in double; gradients against finite
+// differences of them.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/adamw.h"
+#include "kernels/cross_entropy.h"
+#include "kernels/embedding.h"
+#include "kernels/rope.h"
+#include "kernels/swiglu.h"
+#include "kernels/vector_math.h"
+#include "tests/kernels/reference.h"
+
+namespace sink::kernels {
+namespace {
+
+TEST(Exp, IsWithinTwoUnitsInTheLastPlace) {
+  for (double x = -87; x <= 88; x += 0.0137) {
+    const float in = static_cast<float>(x);
+    const double expected = std::exp(static_cast<double>(in));
+    ASSERT_NEAR(Exp(in), expected, 2.4e-7 * expected) << in;
+  }
+  EXPECT_GT(Exp(-1e30f), 0);
+  EXPECT_LT(Exp(-1e30f), 1e-37);
+  EXPECT_TRUE(std::isfinite(Exp(1e30f)));
+  EXPECT_TRUE(std::isnan(Exp(std::numeric_limits<float>::quiet_NaN())));
+}
+
+TEST(Max, FindsTheLargestAnywhere) {
+  for (const int64_t count : {1, 5, 64, 65, 200}) {
+    for (int64_t place = 0; place < count; ++place) {
+      std::vector<float> x(static_cast<size_t>(count), -3.0f);
+      x[static_cast<size_t>(place)] = -1.5f;
+      ASSERT_EQ(Max(x.data(), count), -1.5f) << place << " of " << count;
+    }
+  }
+}
+
+std::vector<double> ReferenceSwiGlu(const std::vector<double>& x, int rows, int width) {
+  std::vector<double> y;
+  for (int r = 0; r < rows; ++r) {
+    for (int f = 0; f < width; ++f) {
+      const double gate = x[r * 2 * width + f];
+      y.push_back(gate / (1 + std::exp(-gate)) * x[r * 2 * width + width + f]);
+    }
+  }
+  return y;
+}
+
+TEST(SwiGlu, AgreesWithReferenceAndFiniteDifferences) {
+  constexpr int kRows = 3, kWidth = 37;
+  const std::vector<float> x = testing::Random(kRows * 2 * kWidth, 1), dy = testing::Random(kRows * kWidth, 2);
+  std::vector<float> y(dy.size()), dx(x.size());
+  SwiGluForward(x.data(), kRows, kWidth, y.data());
+  SwiGluBackward(dy.data(), x.data(), kRows, kWidth, dx.data());
+  EXPECT_LT(testing::RelativeError(y, ReferenceSwiGlu(testing::Wide(x), kRows, kWidth)), 1e-6);
+  const auto objective = [&](const std::vector<double>& v) {
+    return testing::Dot(ReferenceSwiGlu(v, kRows, kWidth), testing::Wide(dy));
+  };
+  EXPECT_LT(testing::RelativeError(dx, testing::FiniteDifferences(testing::Wide(x), objective)), 1e-5);
+}
+
+TEST(Rope, TurnsPairsCopiesTheRestAndTurnsBack) {
+  constexpr int kLength = 5, kRows = 10, kHeads = 2, kDim = 6, kWidth = kHeads * kDim + 4;
+  const std::vector<float> x = testing::Random(kRows * kWidth, 3);
+  std::vector<float> table(kLength * kDim), y(x.size()), back(x.size());
+  for (int t = 0; t < kLength; ++t) {
+    for (int i = 0; i < kDim / 2; ++i) {
+      table[t * kDim + i] = static_cast<float>(std::cos(t * std::pow(1e4, -2.0 * i / kDim)));
+      table[t * kDim + kDim / 2 + i] = static_cast<float>(std::sin(t * std::pow(1e4, -2.0 * i / kDim)));
+    }
+  }
+  Rope(x.data(), table.data(), 0, kRows, kLength, kWidth, kHeads, kDim, false, y.data());
+  // Row 7 is position 2; head 1, pair 1: a complex number turned by 2 * 1e4^(-1/3).
+  const double angle = 2 * std::pow(1e4, -2.0 / kDim);
+  const size_t low = 7 * kWidth + kDim + 1, high = low + kDim / 2;
+  EXPECT_NEAR(y[low], x[low] * std::cos(angle) - x[high] * std::sin(angle), 1e-6);
+  EXPECT_NEAR(y[high], x[high] * std::cos(angle) + x[low] * std::sin(angle), 1e-6);
+  EXPECT_EQ(y[7 * kWidth + kHeads * kDim], x[7 * kWidth + kHeads * kDim]);
+  Rope(y.data(), table.data(), 0, kRows, kLength, kWidth, kHeads, kDim, true, back.data());
+  EXPECT_LT(testing::RelativeError(back, testing::Wide(x)), 1e-6);
+  std::vector<float> in_place = x;  // in two ranges of rows, as two threads would
+  Rope(in_place.data(), table.data(), 0, 3, kLength, kWidth, kHeads, kDim, false, in_place.data());
+  Rope(in_place.data(), table.data(), 3, kRows, kLength, kWidth, kHeads, kDim, false, in_place.data());
+  EXPECT_EQ(in_place, y);
+}
+
+double ReferenceLoss(const std::vector<double>& logits, const std::vector<int64_t>& target, int vocabulary) {
+  double loss = 0;
+  for (size_t r = 0; r < target.size(); ++r) {
+    double sum = 0;
+    for (int v = 0; v < vocabulary; ++v) sum += std::exp(logits[r * vocabulary + v]);
+    loss += std::log(sum) - logits[r * vocabulary + target[r]];
+  }
+  return loss;
+}
+
+TEST(CrossEntropy, AgreesWithReferenceAndFiniteDifferences) {
+  constexpr int kVocabulary = 101;
+  const std::vector<int64_t> target = {0, 100, 57};
+  std::vector<float> logits = testing::Random(3 * kVocabulary, 4);
+  const std::vector<double> wide = testing::Wide(logits);
+  std::vector<float> forward(3), both(3);
+  CrossEntropyForward(logits.data(), target.data(), 3, kVocabulary, forward.data());
+  CrossEntropyForwardBackward(logits.data(), target.data(), 3, kVocabulary, 0.25f, both.data());
+  EXPECT_NEAR(forward[0] + forward[1] + forward[2], ReferenceLoss(wide, target, kVocabulary), 1e-5);
+  EXPECT_NEAR(both[0] + both[1] + both[2], ReferenceLoss(wide, target, kVocabulary), 1e-5);
+  const auto objective = [&](const std::vector<double>& v) { return 0.25 * ReferenceLoss(v, target, kVocabulary); };
+  EXPECT_LT(testing::RelativeError(logits, testing::FiniteDifferences(wide, objective)), 1e-5);
+}
+
+TEST(CrossEntropy, HoldsForLargeLogitsAndPassesNaNOn) {
+  const std::vector<int64_t> target = {1};
+  std::vector<float> logits = {3e4f, 3e4f - 2, -3e4f};
+  float loss = 0;
+  CrossEntropyForward(logits.data(), target.data(), 1, 3, &loss);
+  EXPECT_NEAR(loss, 2 + std::log1p(std::exp(-2.0)), 1e-3);
+  logits[2] = std::numeric_limits<float>::quiet_NaN();
+  CrossEntropyForward(logits.data(), target.data(), 1, 3, &loss);
+  EXPECT_TRUE(std::isnan(loss));
+}
+
+TEST(Embedding, AddsRowsOfRepeatedIds) {
+  const std::vector<float> dy = {1, 2, 10, 20, 100, 200};
+  const std::vector<int64_t> ids = {2, 0, 2};
+  std::vector<float> table(6, 1.0f);
+  EmbeddingBackward(dy.data(), ids.data(), 3, 2, 0, 1, table.data());
+  EmbeddingBackward(dy.data(), ids.data(), 3, 2, 1, 2, table.data());
+  EXPECT_EQ(table, (std::vector<float>{11, 21, 1, 1, 102, 203}));
+}
+
+TEST(AdamW, FollowsTheFormula) {
+  const std::vector<float> start = testing::Random(33, 5);
+  std::vector<float> value = start, first(33), second(33);
+  std::vector<double> x = testing::Wide(start), m(33), v(33);
+  for (int step = 1; step <= 5; ++step) {
+    const std::vector<float> gradient = testing::Random(33, 10 + step);
+    AdamW({.learning_rate = 0.01, .weight_decay = 0.1, .step = step, .gradient_scale = 0.5}, 33, gradient.data(),
+          value.data(), first.data(), second.data());
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double g = 0.5 * gradient[i];
+      m[i] = 0.9 * m[i] + 0.1 * g;
+      v[i] = 0.95 * v[i] + 0.05 * g * g;
+      x[i] *= 1 - 0.01 * 0.1;
+      x[i] -= 0.01 * (m[i] / (1 - std::pow(0.9, step))) / (std::sqrt(v[i] / (1 - std::pow(0.95, step))) + 1e-8);
+    }
+  }
+  EXPECT_LT(testing::RelativeError(value, x), 1e-6);
+  EXPECT_NEAR(SumOfSquares(start.data(), 33), testing::Dot(testing::Wide(start), testing::Wide(start)), 1e-9);
+}
+
+}  // namespace
+}  // namespace sink::kernels

@@ -1,0 +1,72 @@
+// RMSNorm on a CPU against a reference in double, whose own gradient is checked by finite differences.
+#include "kernels/rmsnorm.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <stdexcept>
+#include <vector>
+
+#include "tests/kernels/reference.h"
+
+namespace sink::kernels {
+namespace {
+
+class RmsNorm : public ::testing::TestWithParam<std::pair<int, int>> {};
+
+TEST_P(RmsNorm, ForwardAgreesWithReference) {
+  const auto [rows, columns] = GetParam();
+  const std::vector<float> x = testing::Random(rows * columns, 1), weight = testing::Random(columns, 2);
+  const std::vector<double> expected = testing::RmsNorm(testing::Wide(x), testing::Wide(weight), rows, columns);
+  std::vector<float> y(x.size()), inverse_rms(rows);
+  RmsNormForward({}, x.data(), weight.data(), 1e-5f, rows, columns, y.data(), inverse_rms.data());
+  EXPECT_LT(testing::RelativeError(y, expected), 1e-6);
+}
+
+TEST_P(RmsNorm, BackwardAgreesWithFiniteDifferences) {
+  const auto [rows, columns] = GetParam();
+  const std::vector<float> x = testing::Random(rows * columns, 3), weight = testing::Random(columns, 4);
+  const std::vector<float> dy = testing::Random(rows * columns, 5);
+  std::vector<float> y(x.size()), inverse_rms(rows), dx(x.size()), dweight(columns, 0.5f);
+  RmsNormForward({}, x.data(), weight.data(), 1e-5f, rows, columns, y.data(), inverse_rms.data());
+  RmsNormBackward({}, dy.data(), x.data(), weight.data(), inverse_rms.data(), rows, columns, dx.data(), dweight.data());
+  const auto objective = [&](const std::vector<double>& x_in, const std::vector<double>& weight_in) {
+    return testing::Dot(testing::RmsNorm(x_in, weight_in, rows, columns), testing::Wide(dy));
+  };
+  const std::vector<double> dx_expected = testing::FiniteDifferences(
+      testing::Wide(x), [&](const std::vector<double>& v) { return objective(v, testing::Wide(weight)); });
+  std::vector<double> dweight_expected = testing::FiniteDifferences(
+      testing::Wide(weight), [&](const std::vector<double>& v) { return objective(testing::Wide(x), v); });
+  for (double& value : dweight_expected) value += 0.5;  // the kernel adds
+  EXPECT_LT(testing::RelativeError(dx, dx_expected), 1e-5);
+  EXPECT_LT(testing::RelativeError(dweight, dweight_expected), 1e-5);
+}
+
+TEST_P(RmsNorm, BackwardMayWriteOverItsInput) {
+  const auto [rows, columns] = GetParam();
+  const std::vector<float> x = testing::Random(rows * columns, 6), weight = testing::Random(columns, 7);
+  std::vector<float> dy = testing::Random(rows * columns, 8);
+  std::vector<float> y(x.size()), inverse_rms(rows), dx(x.size()), first(columns), second(columns);
+  RmsNormForward({}, x.data(), weight.data(), 1e-5f, rows, columns, y.data(), inverse_rms.data());
+  RmsNormBackward({}, dy.data(), x.data(), weight.data(), inverse_rms.data(), rows, columns, dx.data(), first.data());
+  RmsNormBackward({}, dy.data(), x.data(), weight.data(), inverse_rms.data(), rows, columns, dy.data(), second.data());
+  EXPECT_EQ(dx, dy);
+  EXPECT_EQ(first, second);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, RmsNorm,
+                         ::testing::Values(std::pair(1, 1), std::pair(3, 7), std::pair(5, 64), std::pair(2, 131)));
+
+TEST(RmsNormChecks, RefusesWhatItCannotDo) {
+  float value = 1;
+  EXPECT_THROW(RmsNormForward({}, &value, &value, 1e-5f, 1, 0, &value, &value), std::invalid_argument);
+  EXPECT_THROW(RmsNormForward({}, nullptr, &value, 1e-5f, 1, 1, &value, &value), std::invalid_argument);
+  EXPECT_NO_THROW(RmsNormForward({}, nullptr, nullptr, 1e-5f, 0, 4, nullptr, nullptr));
+  if (!HaveCudaKernels()) {
+    EXPECT_THROW(RmsNormForward({.kind = Place::Kind::kCuda}, &value, &value, 1e-5f, 1, 1, &value, &value),
+                 std::invalid_argument);
+  }
+}
+
+}  // namespace
+}  // namespace sink::kernels
