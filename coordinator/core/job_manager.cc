@@ -43,7 +43,7 @@ JobManager::Due JobManager::WhatIsDue(const Job& job, Now now) {
   const int64_t silent = now.steady_ms - times.heard;
   const int64_t late = 2 * options_.heartbeat_interval_ms;
   if (silent > options_.lease_duration_ms) return Due::kExpired;
-  if (job.state == JobState::kLeased && !times.listed) {
+  if (job.phase == JobState::kLeased && !times.listed) {
     const int64_t worker_heard = clock_.WorkerSeen(job.holder.worker_id, now.steady_ms).heard;
     if (worker_heard - times.granted > late) return Due::kNeverReceived;
   }
@@ -68,7 +68,11 @@ absl::Status JobManager::ApplyDue(store::Transaction& rows, const std::string& j
       job.cancel_requested = job.timed_out = true;
       return rows.UpdateJob(job);
     case Due::kNeverReceived: {
-      Attempt attempt = RunningAttempt(job, now);
+      const Attempt attempt = RunningAttempt(job, now);
+      if (job.state == JobState::kDisconnected) {
+        job.state = JobState::kLeased;
+        SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+      }
       UndoGrant(&job, now);
       SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
       return EndAttempt(rows, job, AttemptState::kLost, FailureClass::kNone, job.message, 0, attempt, now);

@@ -1,0 +1,206 @@
+// What only a store on disk must show: rules in the file itself, one owner, durability under SIGKILL, a full disk.
+#include "coordinator/store/sqlite_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <random>
+#include <set>
+
+#include "coordinator/job/status_macros.h"
+#include "coordinator/store/schema.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink::store {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string Id(int n) {
+  std::string digits = std::to_string(n);
+  return std::string(8 - digits.size(), '0') + digits + std::string(24, 'a');
+}
+
+std::unique_ptr<SqliteStore> MustOpen(const std::string& folder, SqliteStore::Options options = {}) {
+  auto store = SqliteStore::Open(folder, options);
+  EXPECT_TRUE(store.ok()) << store.status();
+  return store.ok() ? std::move(*store) : nullptr;
+}
+
+absl::Status AddJob(JobStore& store, int n, const std::string& config = "{}") {
+  return store.Write([&](Transaction& rows) -> absl::Status {
+    Sweep sweep;
+    sweep.name = "s";
+    SINK_RETURN_IF_ERROR(rows.PutSweep(sweep));
+    Job job;
+    job.id = Id(n);
+    job.home_sweep = "s";
+    return rows.InsertJob(job, config);
+  });
+}
+
+std::set<std::string> StoredIds(JobStore& store) {
+  std::set<std::string> ids;
+  const absl::Status status = store.Read([&](Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::vector<Job> jobs, rows.ListJobs({}));
+    for (const Job& job : jobs) ids.insert(job.id);
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  return ids;
+}
+
+// A person with a SQL shell meets the same table of edges.
+TEST(SqliteStore, TriggerRefusesEveryIllegalEdgeInRawSql) {
+  testing::TempDir folder;
+  {
+    auto store = MustOpen(folder / "d");
+    ASSERT_TRUE(AddJob(*store, 1).ok());
+  }
+  auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+  ASSERT_TRUE(db.ok()) << db.status();
+  ASSERT_TRUE((*db)->Execute("PRAGMA synchronous = OFF").ok());  // only for speed
+  auto update = [&](JobState state, int generation) {
+    return Query(**db, "UPDATE jobs SET state = ?1, generation = ?2, fence = ?3", state, generation, IsLive(state))
+        .Run();
+  };
+  // Puts the job into a state past the trigger, as only this test may.
+  auto force = [&](JobState state) {
+    ASSERT_TRUE((*db)->Execute("DROP TRIGGER jobs_transition").ok());
+    ASSERT_TRUE(update(state, 1).ok());
+    const absl::Status made = Migrate(**db);
+    ASSERT_TRUE(made.ok()) << made;
+  };
+  for (JobState from : kAllJobStates) {
+    for (JobState to : kAllJobStates) {
+      for (int generation : {1, 2, 3}) {
+        force(from);
+        const absl::Status status = update(to, generation);
+        EXPECT_EQ(status.ok(), IsLegal(from, 1, to, generation))
+            << JobStateName(from) << " to " << JobStateName(to) << " in generation " << generation << ": " << status;
+        if (!status.ok()) EXPECT_THAT(std::string(status.message()), HasSubstr("illegal state transition"));
+      }
+    }
+  }
+  EXPECT_FALSE((*db)->Execute("INSERT INTO jobs SELECT * FROM jobs").ok());
+}
+
+TEST(SqliteStore, SecondOwnerOfAFolderGetsOneClearError) {
+  testing::TempDir folder;
+  auto first = MustOpen(folder / "d");
+  auto second = SqliteStore::Open(folder / "d");
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("another coordinator (process "));
+  first.reset();
+  EXPECT_TRUE(SqliteStore::Open(folder / "d").ok());
+}
+
+TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
+  testing::TempDir folder;
+  MustOpen(folder / "d").reset();
+  {
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+    ASSERT_TRUE((*db)->Execute("PRAGMA user_version = 99").ok());
+  }
+  auto store = SqliteStore::Open(folder / "d");
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr("schema version 99"));
+  auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+  EXPECT_EQ(*(*db)->QueryInt("PRAGMA user_version"), 99);
+}
+
+TEST(SqliteStore, AFileThatIsNoDatabaseIsAnErrorThatNamesIt) {
+  testing::TempDir folder;
+  std::filesystem::create_directories(folder.path() / "d");
+  {
+    FILE* file = fopen((folder / "d/sink.db").c_str(), "w");
+    for (int i = 0; i < 1000; ++i) fputs("not a database ", file);
+    fclose(file);
+  }
+  auto store = SqliteStore::Open(folder / "d");
+  ASSERT_FALSE(store.ok());
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr("sink.db"));
+}
+
+TEST(SqliteStore, FullDiskRefusesWritesKeepsReadsAndRecovers) {
+  testing::TempDir folder;
+  const std::string big(20'000, 'x');
+  std::set<std::string> acknowledged;
+  {
+    auto store = MustOpen(folder / "d", {.max_pages = 120});
+    absl::Status status;
+    for (int n = 1; n <= 200 && status.ok(); ++n) {
+      status = AddJob(*store, n, big);
+      if (status.ok()) acknowledged.insert(Id(n));
+    }
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("disk full"));
+    EXPECT_FALSE(acknowledged.empty());
+    EXPECT_EQ(StoredIds(*store), acknowledged);
+    // Small changes that need no new page still work.
+    EXPECT_TRUE(store->Write([](Transaction& rows) { return rows.SetEpoch(3); }).ok());
+  }
+  auto store = MustOpen(folder / "d");
+  EXPECT_EQ(StoredIds(*store), acknowledged);
+  EXPECT_TRUE(AddJob(*store, 999, big).ok());
+}
+
+// A child acknowledges each job on a pipe once Write has returned, until it is killed at a random moment.
+[[noreturn]] void WriteUntilKilled(const std::string& folder, int first, int fd) {
+  auto store = SqliteStore::Open(folder);
+  if (!store.ok()) _exit(1);
+  const int ready = 0;
+  if (write(fd, &ready, sizeof(ready)) != sizeof(ready)) _exit(3);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int n = first + t;; n += 4) {
+        if (!AddJob(**store, n).ok()) _exit(2);
+        if (write(fd, &n, sizeof(n)) != sizeof(n)) _exit(3);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  _exit(0);
+}
+
+TEST(SqliteStore, NoAcknowledgedWriteIsLostInAHundredKills) {
+  testing::TempDir folder;
+  std::mt19937 random(7);
+  std::set<std::string> acknowledged;
+  int first = 1;
+  for (int kill_number = 0; kill_number < 100; ++kill_number) {
+    int fds[2];
+    ASSERT_EQ(pipe(fds), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      close(fds[0]);
+      WriteUntilKilled(folder / "d", first, fds[1]);
+    }
+    close(fds[1]);
+    int n = -1, wait_status;
+    ASSERT_EQ(read(fds[0], &n, sizeof(n)), static_cast<ssize_t>(sizeof(n)));
+    usleep(random() % 50'000);
+    kill(child, SIGKILL);
+    waitpid(child, &wait_status, 0);
+    ASSERT_TRUE(WIFSIGNALED(wait_status)) << "the child ended by itself: " << WEXITSTATUS(wait_status);
+    while (read(fds[0], &n, sizeof(n)) == sizeof(n)) acknowledged.insert(Id(n));
+    close(fds[0]);
+    first += 1000;
+    if (kill_number % 10 == 9) {
+      auto store = MustOpen(folder / "d");
+      const std::set<std::string> stored = StoredIds(*store);
+      for (const std::string& id : acknowledged) ASSERT_TRUE(stored.contains(id)) << id << " was acknowledged and lost";
+    }
+  }
+  EXPECT_GT(acknowledged.size(), 100u);
+  auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+  Query check(**db, "PRAGMA integrity_check");
+  ASSERT_TRUE(check.Next());
+  EXPECT_EQ(check.Text(0), "ok");
+}
+
+}  // namespace
+}  // namespace sink::store
