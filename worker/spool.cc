@@ -121,7 +121,9 @@ uint64_t Spool::Append(std::string_view line, int64_t time_ms) {
   absl::MutexLock lock(&mutex_);
   if (sealed_) return 0;
   const int64_t bytes = kSpoolHeaderBytes + line.size();
-  if (TotalBytes() + bytes > options_.max_bytes || !RecordGap(time_ms) || !AppendRecord(line, time_ms)) {
+  // Once full, it stays so until half of it is free: one gap record, not one for each small event that would just fit.
+  const int64_t limit = lost_ > 0 ? options_.max_bytes / 2 : options_.max_bytes;
+  if (TotalBytes() + bytes > limit || !RecordGap(time_ms) || !AppendRecord(line, time_ms)) {
     ++lost_;
     return 0;
   }

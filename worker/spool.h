@@ -35,8 +35,8 @@ class Spool {
   static absl::StatusOr<std::unique_ptr<Spool>> Open(const std::string& folder, const Options& options);
 
   // Gives the line the next sequence number, from 1, and returns it. Returns 0 when the line was dropped because the
-  // spool or the disk is full, or the spool is sealed; the next line that fits is preceded by a log event with the
-  // number of lost ones. Never waits for anything but the disk.
+  // spool (until half of it is free again) or the disk is full, or the spool is sealed; the next line that fits is
+  // preceded by a log event with the number of lost ones. Never waits for anything but the disk.
   uint64_t Append(std::string_view line, int64_t time_ms) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // No more events; records a pending gap first. Returns the last sequence number, 0 if there was never an event.

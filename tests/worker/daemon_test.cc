@@ -1,0 +1,251 @@
+// The daemon against a coordinator that keeps the rules: every event once and in order, whatever goes away meanwhile.
+#include "worker/daemon.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "proto/pipe/events.h"
+#include "tests/testing/temp_dir.h"
+#include "tests/worker/daemon_process.h"
+#include "tests/worker/fake_coordinator.h"
+#include "worker/process_tree.h"
+
+namespace sink::worker {
+namespace {
+
+using Attempt = FakeCoordinator::Attempt;
+
+constexpr char kLongTraining[] = R"({"steps": 1000000, "step_ms": 2, "checkpoint_every": 20})";
+
+// The steps whose metrics arrived, in order of arrival.
+std::vector<int64_t> Steps(const Attempt& attempt) {
+  std::vector<int64_t> steps;
+  for (const std::string& record : attempt.records) {
+    const auto parsed = pipe::Parse(record);
+    if (const auto* metrics = std::get_if<pipe::Metrics>(&*parsed.event)) steps.push_back(metrics->step);
+  }
+  return steps;
+}
+
+void ExpectStepsWithoutGap(const Attempt& attempt, size_t at_least) {
+  const std::vector<int64_t> steps = Steps(attempt);
+  EXPECT_GE(steps.size(), at_least);
+  for (size_t i = 1; i < steps.size(); ++i) ASSERT_EQ(steps[i], steps[i - 1] + 1);
+}
+
+bool HasCheckpoint(const Attempt& attempt) {
+  return !attempt.committed.empty() && attempt.committed.rbegin()->first > 0;
+}
+std::function<bool(const Attempt&)> HasRecords(size_t n) {
+  return [n](const Attempt& attempt) { return attempt.records.size() >= n; };
+}
+
+class DaemonTest : public ::testing::Test {
+ protected:
+  void Start() {
+    daemon_.emplace(&coordinator_, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir_.path().string()));
+    daemon_->Start();
+  }
+  bool Drain() {
+    daemon_->BeginDrain();
+    return daemon_->WaitUntilFinished(absl::Seconds(20));
+  }
+  v1::FinishRequest FinishOf(const std::string& lease) {
+    EXPECT_TRUE(coordinator_.WaitForFinish(lease));
+    const Attempt attempt = coordinator_.attempt(lease);
+    return attempt.finishes.empty() ? v1::FinishRequest() : attempt.finishes.back();
+  }
+  std::string Marker(const std::string& job, int fence) { return absl::StrCat(job, "-1-", fence); }
+
+  testing::TempDir dir_;
+  FakeCoordinator coordinator_;
+  std::optional<Daemon> daemon_;
+};
+
+TEST_F(DaemonTest, RunsAJobAndDeliversItsEventsAndCheckpoint) {
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 7, "checkpoint_every": 3})");
+  Start();
+  const v1::FinishRequest finish = FinishOf(lease);
+  EXPECT_EQ(finish.outcome(), v1::SUCCEEDED) << finish.message();
+  const Attempt attempt = coordinator_.attempt(lease);
+  EXPECT_EQ(finish.last_seq(), attempt.records.size());
+  ExpectStepsWithoutGap(attempt, 7);
+  EXPECT_EQ(attempt.committed.rbegin()->first, 7);  // the last one, before Finish
+  EXPECT_TRUE(Drain());
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "jobs/job1/1-1/lease.json"));
+}
+
+TEST_F(DaemonTest, LostAnswersDuplicateNothing) {
+  coordinator_.set_drop_every(3);
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 60, "step_ms": 20, "checkpoint_every": 20})");
+  Start();
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
+  ExpectStepsWithoutGap(coordinator_.attempt(lease), 60);
+  EXPECT_EQ(Steps(coordinator_.attempt(lease)).size(), 60u);
+}
+
+TEST_F(DaemonTest, OutageShorterThanTheLeaseCostsNoStep) {
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 400, "step_ms": 5})");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(10)));
+  for (int i = 0; i < 3; ++i) {
+    coordinator_.set_offline(true);
+    absl::SleepFor(absl::Milliseconds(300));
+    coordinator_.set_offline(false);
+    absl::SleepFor(absl::Milliseconds(200));
+  }
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
+  EXPECT_EQ(Steps(coordinator_.attempt(lease)).size(), 400u);
+  EXPECT_EQ(coordinator_.attempt(lease).finishes.size(), 1u);
+}
+
+TEST_F(DaemonTest, CoordinatorThatForgotTheWorkerIsToldAgain) {
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 200, "step_ms": 5})");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(10)));
+  coordinator_.set_restarted(true);
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
+  EXPECT_EQ(coordinator_.registrations(), 2);
+  EXPECT_EQ(Steps(coordinator_.attempt(lease)).size(), 200u);
+}
+
+TEST_F(DaemonTest, CancelledJobSavesAndEndsCancelled) {
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 1000000})");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(10)));
+  coordinator_.Cancel(lease);
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::CANCELLED);
+  EXPECT_TRUE(HasCheckpoint(coordinator_.attempt(lease)));
+  EXPECT_TRUE(ProcessesOfRun(Marker("job1", 1), 0).empty());
+}
+
+TEST_F(DaemonTest, StaleLeaseKillsTheTrainerAndFreesTheDevice) {
+  const std::string stale = coordinator_.AddJob("job1", R"({"steps": 1000000, "ignore_stop": 1})", 60000);
+  Start();
+  ASSERT_TRUE(coordinator_.WaitFor(stale, HasRecords(10)));
+  coordinator_.MakeStale(stale);
+  const std::string next = coordinator_.AddJob("job2", "{}");
+  EXPECT_EQ(FinishOf(next).outcome(), v1::SUCCEEDED);
+  EXPECT_TRUE(ProcessesOfRun(Marker("job1", 1), 0).empty());
+  EXPECT_TRUE(coordinator_.attempt(stale).finishes.empty());
+}
+
+TEST_F(DaemonTest, TrainerEndsBeforeAnUnrenewedLeaseDoes) {
+  coordinator_.set_lease_duration(absl::Seconds(2));
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 1000000, "ignore_stop": 1})", 60000);
+  Start();
+  ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(10)));
+  coordinator_.set_offline(true);
+  absl::SleepFor(absl::Milliseconds(1000));
+  EXPECT_FALSE(ProcessesOfRun(Marker("job1", 1), 0).empty());  // it trains on for most of the lease
+  absl::SleepFor(absl::Milliseconds(1100));
+  EXPECT_TRUE(ProcessesOfRun(Marker("job1", 1), 0).empty());
+  coordinator_.set_offline(false);
+  const v1::FinishRequest finish = FinishOf(lease);
+  EXPECT_EQ(finish.failure_class(), v1::INFRA);
+  ExpectStepsWithoutGap(coordinator_.attempt(lease), 10);
+}
+
+TEST_F(DaemonTest, DrainSavesDeliversAndHandsTheJobBack) {
+  const std::string lease = coordinator_.AddJob("job1", kLongTraining);
+  Start();
+  ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(30)));
+  EXPECT_TRUE(Drain());
+  const Attempt attempt = coordinator_.attempt(lease);
+  ASSERT_EQ(attempt.finishes.size(), 1u);
+  EXPECT_EQ(attempt.finishes[0].failure_class(), v1::INFRA);
+  EXPECT_EQ(attempt.finishes[0].message(), "worker stopped");
+  EXPECT_EQ(attempt.committed.rbegin()->first, Steps(attempt).back());  // what it saved when told to stop
+}
+
+TEST_F(DaemonTest, ResumesFromALocalCopyOrAFetchedOne) {
+  const std::string first = coordinator_.AddJob("job1", R"({"steps": 5, "checkpoint_every": 5})");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitForFinish(first));
+  const v1::Checkpoint checkpoint = coordinator_.attempt(first).committed.at(5);
+  for (const bool local : {true, false}) {
+    if (!local) std::filesystem::remove_all(dir_ / "jobs/job1");
+    const std::string lease = coordinator_.AddJob("job1", R"({"steps": 9})", checkpoint);
+    EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED) << FinishOf(lease).message();
+    EXPECT_EQ(Steps(coordinator_.attempt(lease)), (std::vector<int64_t>{6, 7, 8, 9})) << local;
+  }
+}
+
+TEST_F(DaemonTest, DamagedCheckpointIsNeverHandedToATrainer) {
+  const std::string first = coordinator_.AddJob("job1", R"({"steps": 5, "checkpoint_every": 5})");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitForFinish(first));
+  v1::Checkpoint checkpoint = coordinator_.attempt(first).committed.at(5);
+  const std::string file = dir_ / "jobs/job1/1-1/checkpoints/step-000000005/model.safetensors";
+  std::fstream(file, std::ios::in | std::ios::out) << "X";
+  // The damaged local copy is passed over for the coordinator's.
+  const std::string fetched = coordinator_.AddJob("job1", R"({"steps": 6})", checkpoint);
+  EXPECT_EQ(FinishOf(fetched).outcome(), v1::SUCCEEDED) << FinishOf(fetched).message();
+  EXPECT_EQ(Steps(coordinator_.attempt(fetched)), std::vector<int64_t>{6});
+  // What is not what the grant names is refused.
+  checkpoint.set_manifest_hash(std::string(32, '0'));
+  const std::string refused = coordinator_.AddJob("job1", R"({"steps": 6})", checkpoint);
+  EXPECT_EQ(FinishOf(refused).failure_class(), v1::INFRA);
+  EXPECT_TRUE(coordinator_.attempt(refused).records.empty());
+}
+
+TEST(KilledDaemon, TakesItsTrainersAlongAndItsSuccessorDeliversTheRest) {
+  testing::TempDir dir;
+  FakeCoordinator coordinator;
+  FakeServer server(&coordinator);
+  const std::string lease =
+      coordinator.AddJob("job1", R"({"steps": 1000000, "ignore_stop": 1, "grandchildren": 2, "setsid": 1})");
+  const pid_t first = StartDaemon(server.address(), dir.path().string());
+  ASSERT_TRUE(coordinator.WaitFor(lease, HasRecords(50)));
+  coordinator.set_offline(true);  // so that events pile up on disk
+  absl::SleepFor(absl::Milliseconds(300));
+  kill(first, SIGKILL);
+  waitpid(first, nullptr, 0);
+  coordinator.set_offline(false);
+  const size_t before = coordinator.attempt(lease).records.size();
+
+  const pid_t second = StartDaemon(server.address(), dir.path().string());
+  ASSERT_TRUE(coordinator.WaitForFinish(lease));
+  const Attempt attempt = coordinator.attempt(lease);
+  EXPECT_GT(attempt.records.size(), before);
+  ExpectStepsWithoutGap(attempt, 50);
+  EXPECT_EQ(attempt.finishes[0].failure_class(), v1::INFRA);
+  EXPECT_EQ(attempt.finishes[0].message(), "worker restarted");
+  EXPECT_EQ(attempt.finishes[0].last_seq(), attempt.records.size());
+  EXPECT_TRUE(ProcessesOfRun("job1-1-1", 0).empty());
+  kill(second, SIGTERM);
+  int status = -1;
+  waitpid(second, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+TEST(KilledDaemon, SuccessorDropsWhatIsStale) {
+  testing::TempDir dir;
+  FakeCoordinator coordinator;
+  FakeServer server(&coordinator);
+  const std::string lease = coordinator.AddJob("job1", kLongTraining);
+  const pid_t first = StartDaemon(server.address(), dir.path().string());
+  ASSERT_TRUE(coordinator.WaitFor(lease, HasRecords(20)));
+  kill(first, SIGKILL);
+  waitpid(first, nullptr, 0);
+  coordinator.MakeStale(lease);
+  const std::string next = coordinator.AddJob("job2", "{}");
+  const pid_t second = StartDaemon(server.address(), dir.path().string());
+  ASSERT_TRUE(coordinator.WaitForFinish(next));
+  kill(second, SIGTERM);
+  waitpid(second, nullptr, 0);
+  EXPECT_TRUE(coordinator.attempt(lease).finishes.empty());
+  EXPECT_FALSE(std::filesystem::exists(dir / "jobs/job1/1-1/lease.json"));
+}
+
+}  // namespace
+}  // namespace sink::worker

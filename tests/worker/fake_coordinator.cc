@@ -1,0 +1,250 @@
+// See fake_coordinator.h.
+#include "tests/worker/fake_coordinator.h"
+
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+
+namespace sink::worker {
+
+std::string FakeCoordinator::AddJob(const std::string& job, const std::string& config_json, int grace_ms) {
+  absl::MutexLock lock(&mutex_);
+  Attempt attempt;
+  const uint64_t fence = next_fence_++;
+  attempt.grant.mutable_lease()->set_job_id(job);
+  attempt.grant.mutable_lease()->set_attempt(1);
+  attempt.grant.mutable_lease()->set_fence(fence);
+  attempt.grant.mutable_lease()->set_lease_id(absl::StrCat("lease-", fence));
+  attempt.grant.set_config_json(config_json);
+  attempt.grant.set_devices(1);
+  attempt.grant.set_grace_ms(grace_ms);
+  const std::string id = attempt.grant.lease().lease_id();
+  attempts_[id] = std::move(attempt);
+  queue_.push_back(id);
+  return id;
+}
+
+std::string FakeCoordinator::AddJob(const std::string& job, const std::string& config_json,
+                                    const v1::Checkpoint& resume_from) {
+  const std::string id = AddJob(job, config_json);
+  absl::MutexLock lock(&mutex_);
+  *attempts_[id].grant.mutable_resume_from() = resume_from;
+  return id;
+}
+
+void FakeCoordinator::set_lease_duration(absl::Duration duration) {
+  absl::MutexLock lock(&mutex_);
+  lease_duration_ = duration;
+}
+void FakeCoordinator::set_offline(bool offline) {
+  absl::MutexLock lock(&mutex_);
+  offline_ = offline;
+}
+void FakeCoordinator::set_drop_every(int n) {
+  absl::MutexLock lock(&mutex_);
+  drop_every_ = n;
+}
+void FakeCoordinator::MakeStale(const std::string& lease_id) {
+  absl::MutexLock lock(&mutex_);
+  attempts_[lease_id].stale = true;
+}
+void FakeCoordinator::Cancel(const std::string& lease_id) {
+  absl::MutexLock lock(&mutex_);
+  attempts_[lease_id].cancel = true;
+}
+void FakeCoordinator::set_restarted(bool forget_workers) {
+  absl::MutexLock lock(&mutex_);
+  forgot_worker_ = forget_workers;
+}
+int FakeCoordinator::registrations() {
+  absl::MutexLock lock(&mutex_);
+  return registrations_;
+}
+FakeCoordinator::Attempt FakeCoordinator::attempt(const std::string& lease_id) {
+  absl::MutexLock lock(&mutex_);
+  return attempts_[lease_id];
+}
+
+bool FakeCoordinator::WaitFor(const std::string& lease_id, const std::function<bool(const Attempt&)>& condition,
+                              absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  auto holds = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return condition(attempts_[lease_id]); };
+  return mutex_.AwaitWithTimeout(absl::Condition(&holds), timeout);
+}
+bool FakeCoordinator::WaitForFinish(const std::string& lease_id) {
+  return WaitFor(lease_id, [](const Attempt& attempt) { return !attempt.finishes.empty(); });
+}
+
+absl::Status FakeCoordinator::Admit() {
+  if (offline_) return absl::UnavailableError("offline");
+  if (forgot_worker_) return absl::UnauthenticatedError("unknown worker");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<FakeCoordinator::Attempt*> FakeCoordinator::Find(const v1::LeaseRef& lease) {
+  if (auto admitted = Admit(); !admitted.ok()) return admitted;
+  auto it = attempts_.find(lease.lease_id());
+  if (it == attempts_.end() || it->second.stale || it->second.grant.lease().fence() != lease.fence()) {
+    return absl::FailedPreconditionError("stale lease of this job");
+  }
+  return &it->second;
+}
+
+absl::Status FakeCoordinator::Answer() {
+  ++answers_;
+  return drop_every_ > 0 && answers_ % drop_every_ == 0 ? absl::UnavailableError("answer lost") : absl::OkStatus();
+}
+
+absl::StatusOr<v1::RegisterResponse> FakeCoordinator::Register(const v1::RegisterRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  if (offline_) return absl::UnavailableError("offline");
+  forgot_worker_ = false;
+  ++registrations_;
+  if (session_ != request.session()) answered_polls_.clear();
+  session_ = request.session();
+  v1::RegisterResponse response;
+  for (const v1::LeaseRef& lease : request.held()) {
+    if (auto found = Find(lease); found.ok() && (*found)->finishes.empty()) *response.add_keep() = lease;
+  }
+  response.set_heartbeat_interval_ms(50);
+  response.set_lease_duration_ms(absl::ToInt64Milliseconds(lease_duration_));
+  return response;
+}
+
+absl::StatusOr<v1::LeaseResponse> FakeCoordinator::Lease(const v1::LeaseRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  if (auto admitted = Admit(); !admitted.ok()) return admitted;
+  v1::LeaseResponse& response = answered_polls_[request.poll()];
+  if (response.grants().empty()) {
+    for (int i = 0; i < request.devices_free() && !queue_.empty(); ++i) {
+      *response.add_grants() = attempts_[queue_.front()].grant;
+      queue_.pop_front();
+    }
+  }
+  if (auto answer = Answer(); !answer.ok()) return answer;
+  return response;
+}
+
+absl::StatusOr<v1::HeartbeatResponse> FakeCoordinator::Heartbeat(const v1::HeartbeatRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  if (auto admitted = Admit(); !admitted.ok()) return admitted;
+  v1::HeartbeatResponse response;
+  for (const v1::HeldJob& held : request.held()) {
+    const auto found = Find(held.lease());
+    if (!found.ok()) *response.add_stale() = held.lease();
+    if (found.ok() && (*found)->cancel) *response.add_cancel() = held.lease();
+  }
+  return response;
+}
+
+absl::StatusOr<v1::ReportResponse> FakeCoordinator::Report(const v1::ReportRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  auto found = Find(request.lease());
+  if (!found.ok()) return found.status();
+  std::vector<std::string>& records = (*found)->records;
+  ++(*found)->reports;
+  for (const v1::Event& event : request.events()) {
+    if (event.seq() > records.size() + 1) {
+      return absl::OutOfRangeError(absl::StrCat("sequence gap: expected ", records.size() + 1));
+    }
+    if (event.seq() == records.size() + 1) records.push_back(event.record());
+  }
+  if (auto answer = Answer(); !answer.ok()) return answer;
+  v1::ReportResponse response;
+  response.set_durable_seq(records.size());
+  return response;
+}
+
+absl::StatusOr<v1::BeginCheckpointResponse> FakeCoordinator::BeginCheckpoint(
+    const v1::BeginCheckpointRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  auto found = Find(request.lease());
+  if (!found.ok()) return found.status();
+  v1::BeginCheckpointResponse response;
+  v1::Checkpoint& checkpoint = (*found)->committed[-request.step()];  // a negative key: begun, not committed
+  checkpoint.set_job_id(request.lease().job_id());
+  checkpoint.set_step(request.step());
+  checkpoint.set_manifest_hash(request.manifest_hash());
+  *checkpoint.mutable_files() = request.files();
+  for (const v1::CheckpointFile& file : request.files()) {
+    response.add_committed((*found)->files[absl::StrCat(request.step(), "/", file.name())].size());
+  }
+  return response;
+}
+
+absl::Status FakeCoordinator::WriteBytes(const v1::LeaseRef& lease, int64_t step, const std::string& file,
+                                         uint64_t offset, const std::string& bytes) {
+  absl::MutexLock lock(&mutex_);
+  auto found = Find(lease);
+  if (!found.ok()) return found.status();
+  std::string& content = (*found)->files[absl::StrCat(step, "/", file)];
+  if (offset != content.size()) return absl::OutOfRangeError(absl::StrCat("expected offset ", content.size()));
+  content += bytes;
+  return Answer();
+}
+
+absl::Status FakeCoordinator::WriteCheckpoint(const CheckpointUpload& upload) {
+  std::stringstream bytes;
+  bytes << std::ifstream(upload.path).rdbuf();
+  return WriteBytes(upload.lease, upload.step, upload.file, upload.offset, bytes.str().substr(upload.offset));
+}
+
+absl::Status FakeCoordinator::CommitCheckpoint(const v1::CommitCheckpointRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  auto found = Find(request.lease());
+  if (!found.ok()) return found.status();
+  Attempt& attempt = **found;
+  if (attempt.records.size() < request.events_seq()) return absl::FailedPreconditionError("events are missing");
+  if (attempt.committed.count(request.step()) > 0) return absl::OkStatus();
+  const v1::Checkpoint begun = attempt.committed[-request.step()];
+  for (const v1::CheckpointFile& file : begun.files()) {
+    if (attempt.files[absl::StrCat(request.step(), "/", file.name())].size() != file.size()) {
+      return absl::InvalidArgumentError(absl::StrCat(file.name(), " is incomplete"));
+    }
+  }
+  attempt.committed[request.step()] = begun;
+  attempt.committed.erase(-request.step());
+  return Answer();
+}
+
+absl::Status FakeCoordinator::FetchCheckpoint(const v1::FetchCheckpointRequest& request, ChunkSink sink) {
+  v1::Checkpoint checkpoint;
+  std::map<std::string, std::string> files;
+  {
+    absl::MutexLock lock(&mutex_);
+    auto found = Find(request.lease());
+    if (!found.ok()) return found.status();
+    checkpoint = (*found)->grant.resume_from();
+    for (const auto& [id, attempt] : attempts_) {
+      for (const auto& [name, bytes] : attempt.files) files[name] = bytes;
+    }
+  }
+  v1::CheckpointChunk chunk;
+  *chunk.mutable_checkpoint() = checkpoint;
+  for (const v1::CheckpointFile& file : checkpoint.files()) {
+    const std::string bytes = files[absl::StrCat(request.step(), "/", file.name())];
+    for (size_t offset = 0; offset < bytes.size(); offset += 300) {
+      chunk.set_file(file.name());
+      chunk.set_offset(offset);
+      chunk.set_data(bytes.substr(offset, 300));
+      if (auto status = sink(chunk); !status.ok()) return status;
+      chunk.clear_checkpoint();
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::FinishResponse> FakeCoordinator::Finish(const v1::FinishRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  auto found = Find(request.lease());
+  if (!found.ok()) return found.status();
+  if ((*found)->records.size() < request.last_seq()) return absl::OutOfRangeError("events are missing");
+  (*found)->finishes.push_back(request);
+  if (auto answer = Answer(); !answer.ok()) return answer;
+  v1::FinishResponse response;
+  response.set_state(request.outcome());
+  return response;
+}
+
+}  // namespace sink::worker

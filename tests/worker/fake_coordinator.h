@@ -1,0 +1,85 @@
+// A coordinator in memory that keeps the rules which the daemon relies on: contiguous sequence numbers, checkpoints
+// that wait for their events, leases that go stale. Thread-safe; serves the daemon directly as its link, or over gRPC.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "worker/coordinator_link.h"
+
+namespace sink::worker {
+
+class FakeCoordinator : public CoordinatorLink {
+ public:
+  struct Attempt {
+    v1::Grant grant;
+    std::vector<std::string> records;  // in order of sequence number
+    std::map<int64_t, v1::Checkpoint> committed;
+    std::map<std::string, std::string> files;  // "step/name" -> bytes received
+    std::vector<v1::FinishRequest> finishes;
+    int reports = 0;
+    bool stale = false;
+    bool cancel = false;
+  };
+
+  // A job for whoever asks next; returns its lease id.
+  std::string AddJob(const std::string& job, const std::string& config_json, int grace_ms = 2000);
+  // The same with a checkpoint to resume from, served to FetchCheckpoint from the attempt that committed it.
+  std::string AddJob(const std::string& job, const std::string& config_json, const v1::Checkpoint& resume_from);
+
+  void set_lease_duration(absl::Duration duration);
+  void set_offline(bool offline);  // every call fails with Unavailable
+  void set_drop_every(int n);      // every nth answer is lost after its effect; 0: none
+  void MakeStale(const std::string& lease_id);
+  void Cancel(const std::string& lease_id);
+  void set_restarted(bool forget_workers);  // next calls get Unauthenticated until the worker registers
+
+  Attempt attempt(const std::string& lease_id);
+  // Until the condition holds for the attempt; false on timeout.
+  bool WaitFor(const std::string& lease_id, const std::function<bool(const Attempt&)>& condition,
+               absl::Duration timeout = absl::Seconds(20));
+  bool WaitForFinish(const std::string& lease_id);
+  int registrations();
+
+  absl::StatusOr<v1::RegisterResponse> Register(const v1::RegisterRequest& request) override;
+  absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request) override;
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request) override;
+  absl::StatusOr<v1::ReportResponse> Report(const v1::ReportRequest& request) override;
+  absl::StatusOr<v1::BeginCheckpointResponse> BeginCheckpoint(const v1::BeginCheckpointRequest& request) override;
+  absl::Status WriteCheckpoint(const CheckpointUpload& upload) override;
+  absl::Status CommitCheckpoint(const v1::CommitCheckpointRequest& request) override;
+  absl::Status FetchCheckpoint(const v1::FetchCheckpointRequest& request, ChunkSink sink) override;
+  absl::StatusOr<v1::FinishResponse> Finish(const v1::FinishRequest& request) override;
+  void CancelCalls() override {}
+
+  absl::Status WriteBytes(const v1::LeaseRef& lease, int64_t step, const std::string& file, uint64_t offset,
+                          const std::string& bytes);
+
+ private:
+  absl::Status Admit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<Attempt*> Find(const v1::LeaseRef& lease) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Answer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  absl::Mutex mutex_;
+  std::map<std::string, Attempt> attempts_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::string> queue_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, v1::LeaseResponse> answered_polls_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration lease_duration_ ABSL_GUARDED_BY(mutex_) = absl::Seconds(60);
+  bool offline_ ABSL_GUARDED_BY(mutex_) = false;
+  bool forgot_worker_ ABSL_GUARDED_BY(mutex_) = false;
+  int drop_every_ ABSL_GUARDED_BY(mutex_) = 0;
+  int answers_ ABSL_GUARDED_BY(mutex_) = 0;
+  int registrations_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t next_fence_ ABSL_GUARDED_BY(mutex_) = 1;
+  std::string session_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace sink::worker

@@ -1,0 +1,174 @@
+// See fake_trainer.h. Keys of the configuration, all optional:
+//   steps (3), step_ms (1): how long it trains; checkpoint_every (0: never)
+//   end: "finish" (default), "exit", "signal", "failed", "hang", "close_pipe", "no_event";  code: for exit and signal
+//   garbage: lines on the event pipe that are no events;  flood_bytes: to stdout;  stderr: text
+//   ignore_stop: takes no notice of commands and SIGTERM
+//   grandchildren: double-forked processes that ignore SIGTERM; setsid: each in a session of its own
+#include "tests/worker/fake_trainer.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "proto/pipe/events.h"
+
+namespace sink::worker {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+volatile sig_atomic_t terminated = 0;
+
+class FakeTrainer {
+ public:
+  explicit FakeTrainer(std::string folder) : folder_(std::move(folder)) {
+    config_ = nlohmann::json::parse(std::ifstream(folder_ + "/job.json"))["config"];
+    events_fd_ = atoi(getenv("SINK_EVENTS_FD"));
+    commands_fd_ = atoi(getenv("SINK_COMMANDS_FD"));
+  }
+
+  int Run() {
+    SetUp();
+    Say(pipe::Hello{
+        .pid = getpid(), .device = "cpu", .start_step = step_, .max_steps = Int("steps", 3), .parameters = 1});
+    WriteOutput();
+    while (step_ < Int("steps", 3)) {
+      usleep(Int("step_ms", 1) * 1000);
+      ++step_;
+      Say(pipe::Metrics{step_, {{"train_loss", 1.0 / step_}}});
+      if (Int("checkpoint_every", 0) > 0 && step_ % Int("checkpoint_every", 0) == 0) Save();
+      if (StopRequested()) {
+        Save();
+        return pipe::kExitStopped;
+      }
+    }
+    return End();
+  }
+
+ private:
+  int64_t Int(const char* key, int64_t fallback) const { return config_.value(key, fallback); }
+
+  void SetUp() {
+    std::ofstream environment(folder_ + "/environment.txt");
+    for (char** entry = environ; *entry != nullptr; ++entry) environment << *entry << "\n";
+    environment.close();
+    for (const auto& entry : fs::directory_iterator(folder_ + "/checkpoints")) {
+      step_ = std::max<int64_t>(step_, std::stoll(entry.path().filename().string().substr(5)));
+    }
+    signal(
+        SIGTERM, Int("ignore_stop", 0) ? SIG_IGN : [](int) { terminated = 1; });
+    for (int i = 0; i < Int("grandchildren", 0); ++i) DoubleFork();
+  }
+
+  void DoubleFork() {
+    const pid_t child = fork();
+    if (child != 0) {
+      waitpid(child, nullptr, 0);
+      return;
+    }
+    if (Int("setsid", 0)) setsid();
+    if (fork() == 0) {
+      signal(SIGTERM, SIG_IGN);
+      while (true) pause();
+    }
+    _exit(0);
+  }
+
+  void WriteOutput() {
+    for (int i = 0; i < Int("garbage", 0); ++i) Write(events_fd_, "this is no event\n");
+    const std::string line(99, 'x');
+    for (int64_t sent = 0; sent < Int("flood_bytes", 0); sent += 100) Write(STDOUT_FILENO, line + "\n");
+    Write(STDERR_FILENO, config_.value("stderr", ""));
+  }
+
+  int End() {
+    const std::string end = config_.value("end", "finish");
+    if (end == "exit") return static_cast<int>(Int("code", 1));
+    if (end == "signal") {
+      signal(static_cast<int>(Int("code", SIGSEGV)), SIG_DFL);
+      raise(static_cast<int>(Int("code", SIGSEGV)));
+    }
+    if (end == "failed") {
+      Say(pipe::Failed{config_.value("class", "nan"), config_.value("message", "loss is NaN")});
+      return pipe::kExitInfra;
+    }
+    if (end == "close_pipe") close(events_fd_);
+    if (end == "hang" || end == "close_pipe") {
+      while (true) pause();
+    }
+    if (end == "no_event") return pipe::kExitFinished;
+    if (Int("checkpoint_every", 0) > 0) Save();
+    Say(pipe::Finished{step_});
+    return pipe::kExitFinished;
+  }
+
+  // A checkpoint folder with a manifest as model/train writes it.
+  void Save() {
+    char name[32];
+    snprintf(name, sizeof name, "step-%09lld", static_cast<long long>(step_));
+    const std::string folder = folder_ + "/checkpoints/" + name;
+    if (fs::exists(folder)) return;
+    const std::string temporary = folder_ + "/" + name + ".tmp";
+    fs::create_directories(temporary);
+    nlohmann::json files = nlohmann::json::array();
+    for (const std::string file : {"model.safetensors", "trainer.json"}) {
+      const std::string content = file + " at step " + std::to_string(step_) + std::string(1000, 'w');
+      std::ofstream(temporary + "/" + file) << content;
+      files.push_back({{"name", file}, {"size", content.size()}, {"xxh3", Hash(content)}});
+    }
+    const std::string manifest = nlohmann::json{{"step", step_}, {"files", files}}.dump();
+    std::ofstream(temporary + "/manifest.json") << manifest;
+    fs::rename(temporary, folder);
+    Say(pipe::Checkpoint{step_, folder, Hash(manifest)});
+  }
+
+  static std::string Hash(const std::string& bytes) {
+    const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+    char hex[33];
+    snprintf(hex, sizeof hex, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
+             static_cast<unsigned long long>(hash.low64));
+    return hex;
+  }
+
+  bool StopRequested() {
+    if (Int("ignore_stop", 0)) return false;
+    pollfd polled = {commands_fd_, POLLIN, 0};
+    char buffer[64];
+    if (poll(&polled, 1, 0) == 1) {
+      const ssize_t n = read(commands_fd_, buffer, sizeof buffer);
+      if (n > 0 && std::string(buffer, n).find("stop") != std::string::npos) return true;
+    }
+    return terminated != 0;
+  }
+
+  void Say(const pipe::Event& event) { Write(events_fd_, pipe::Encode(event) + "\n"); }
+
+  static void Write(int fd, std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t n = write(fd, bytes.data(), bytes.size());
+      if (n <= 0) return;
+      bytes.remove_prefix(n);
+    }
+  }
+
+  const std::string folder_;
+  nlohmann::json config_;
+  int events_fd_, commands_fd_;
+  int64_t step_ = 0;
+};
+
+}  // namespace
+
+int RunFakeTrainer(const char* run_folder) { return FakeTrainer(run_folder).Run(); }
+
+}  // namespace sink::worker

@@ -1,0 +1,132 @@
+// The worker's folders: one daemon each, leases that survive a restart, bounded disk, checkpoints that are what they
+// say.
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "tests/testing/temp_dir.h"
+#include "worker/checkpoint_folder.h"
+#include "worker/data_folder.h"
+#include "worker/flags.h"
+#include "worker/run_folder.h"
+
+namespace sink::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+v1::LeaseRef Lease(const std::string& job, int attempt) {
+  v1::LeaseRef lease;
+  lease.set_job_id(job);
+  lease.set_attempt(attempt);
+  lease.set_fence((uint64_t{7} << 32) | attempt);
+  lease.set_lease_id(absl::StrCat(job, attempt));
+  return lease;
+}
+
+TEST(DataFolder, IdentityLastsAndTheFolderIsNotShared) {
+  testing::TempDir dir;
+  std::string id;
+  {
+    auto folder = DataFolder::Open(dir / "worker");
+    ASSERT_TRUE(folder.ok()) << folder.status();
+    id = folder->worker_id();
+    EXPECT_EQ(id.size(), 32u);
+    const auto second = DataFolder::Open(dir / "worker");
+    EXPECT_TRUE(absl::IsFailedPrecondition(second.status()));
+    EXPECT_NE(second.status().message().find("another sink-worker"), absl::string_view::npos);
+  }
+  EXPECT_EQ(DataFolder::Open(dir / "worker")->worker_id(), id);
+}
+
+TEST(RunFolder, OpenLeasesAreFoundUntilTheyAreClosed) {
+  testing::TempDir dir;
+  const std::string data = dir.path().string();
+  for (int attempt : {1, 2}) ASSERT_TRUE(RunFolder(data, Lease("a", attempt)).Create(Lease("a", attempt)).ok());
+  fs::create_directories(dir / "jobs/b/1-1");
+  std::ofstream(dir / "jobs/b/1-1/lease.json") << "{\"job\":";  // torn: it was never started
+  EXPECT_EQ(FindOpenLeases(data).size(), 2u);
+  EXPECT_FALSE(fs::exists(dir / "jobs/b/1-1"));
+  ASSERT_TRUE(RunFolder(data, Lease("a", 1)).Close().ok());
+  const auto leases = FindOpenLeases(data);
+  ASSERT_EQ(leases.size(), 1u);
+  EXPECT_EQ(leases[0].SerializeAsString(), Lease("a", 2).SerializeAsString());
+}
+
+TEST(RunFolder, OutcomeSurvives) {
+  testing::TempDir dir;
+  const RunFolder folder(dir.path().string(), Lease("a", 1));
+  ASSERT_TRUE(folder.Create(Lease("a", 1)).ok());
+  EXPECT_FALSE(folder.LoadOutcome().has_value());
+  ASSERT_TRUE(folder.SaveOutcome(Failure(v1::USER, "bad \xff byte")).ok());
+  const auto outcome = folder.LoadOutcome();
+  ASSERT_TRUE(outcome.has_value());
+  EXPECT_EQ(outcome->failure_class, v1::USER);
+  EXPECT_EQ(outcome->message, "bad \xEF\xBF\xBD byte");
+}
+
+TEST(Retention, KeepsTheNewestClosedRunsAndEveryOpenOne) {
+  testing::TempDir dir;
+  const std::string data = dir.path().string();
+  for (int attempt = 1; attempt <= 5; ++attempt) {
+    const RunFolder folder(data, Lease("a", attempt));
+    ASSERT_TRUE(folder.Create(Lease("a", attempt)).ok());
+    std::ofstream(folder.path() + "/big") << std::string(1000, 'x');
+    if (attempt > 1) ASSERT_TRUE(folder.Close().ok());
+    fs::last_write_time(folder.path(), fs::file_time_type::clock::now() + std::chrono::seconds(attempt));
+  }
+  auto exists = [&](int attempt) { return fs::exists(RunFolder(data, Lease("a", attempt)).path()); };
+  ApplyRetention(data, {.runs_per_job = 2, .total_bytes = 1 << 20});
+  EXPECT_TRUE(exists(1) && !exists(2) && !exists(3) && exists(4) && exists(5));
+  ApplyRetention(data, {.runs_per_job = 2, .total_bytes = 2500});
+  EXPECT_TRUE(exists(1) && !exists(4) && exists(5));
+  ApplyRetention(data, {.runs_per_job = 2, .total_bytes = 0});
+  EXPECT_TRUE(exists(1) && !exists(5));  // the open one stays, whatever the limit
+}
+
+TEST(CheckpointFolder, EveryDamageIsFound) {
+  testing::TempDir dir;
+  const std::string folder = dir / "step-000000001";
+  fs::create_directories(folder);
+  std::ofstream(folder + "/weights") << "0123456789";
+  const std::string hash = *HashFile(folder + "/weights");
+  auto write_manifest = [&](const std::string& name) {
+    std::ofstream(folder + "/manifest.json")
+        << R"({"step":1,"files":[{"name":")" << name << R"(","size":10,"xxh3":")" << hash << "\"}]}";
+  };
+  write_manifest("weights");
+  const auto manifest = ReadManifest(folder);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_TRUE(VerifyCheckpoint(folder, *manifest).ok());
+  for (const char* content : {"0123456780", "012345678", "01234567890", ""}) {
+    std::ofstream(folder + "/weights") << content;
+    EXPECT_TRUE(absl::IsDataLoss(VerifyCheckpoint(folder, *manifest))) << content;
+  }
+  fs::remove(folder + "/weights");
+  EXPECT_TRUE(absl::IsDataLoss(VerifyCheckpoint(folder, *manifest)));
+  for (const char* name : {"../weights", "/etc/passwd", "a/b", ".hidden", "", "manifest.json", "a\\\\b"}) {
+    write_manifest(name);
+    EXPECT_TRUE(absl::IsDataLoss(ReadManifest(folder).status())) << name;
+  }
+  for (const char* text : {"", "[]", "{\"step\":1}", "{\"step\":1,\"files\":[1]}", "{\"step\":\"1\",\"files\":[]}"}) {
+    std::ofstream(folder + "/manifest.json") << text;
+    EXPECT_TRUE(absl::IsDataLoss(ReadManifest(folder).status())) << text;
+  }
+}
+
+TEST(Flags, MistakesNameTheFlagAndTheFix) {
+  EXPECT_TRUE(absl::IsNotFound(FindTrainer("/nowhere/sink-trainer").status()));
+  EXPECT_TRUE(absl::IsPermissionDenied(FindTrainer("/etc/passwd").status()));
+  for (const char* text : {"", "30", "-1s", "0s", "100h", "soon"}) {
+    const auto duration = ParseDurationFlag("--grace", text);
+    EXPECT_TRUE(absl::IsInvalidArgument(duration.status())) << text;
+    EXPECT_NE(duration.status().message().find("--grace"), absl::string_view::npos);
+  }
+  EXPECT_EQ(*ParseDurationFlag("--grace", "1m30s"), absl::Seconds(90));
+}
+
+}  // namespace
+}  // namespace sink::worker

@@ -1,0 +1,137 @@
+// The spool keeps every event until it is acknowledged: over restarts, torn writes, damage and a full budget.
+#include "worker/spool.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unique_ptr<Spool> OpenSpool(const std::string& folder, Spool::Options options = Spool::Options()) {
+  auto spool = Spool::Open(folder, options);
+  EXPECT_TRUE(spool.ok()) << spool.status();
+  return *std::move(spool);
+}
+
+std::vector<std::string> Lines(Spool& spool, uint64_t first = 1) {
+  std::vector<std::string> lines;
+  for (const SpoolRecord& record : spool.Read(first, 100000, 1 << 20)) lines.push_back(record.line);
+  return lines;
+}
+
+fs::path OnlySegment(const std::string& folder) { return fs::directory_iterator(folder)->path(); }
+
+TEST(Spool, NumbersEventsFromOneAndReadsThemBack) {
+  testing::TempDir dir;
+  auto spool = OpenSpool(dir / "spool");
+  EXPECT_EQ(spool->Append("one", 11), 1u);
+  EXPECT_EQ(spool->Append("two", 12), 2u);
+  const auto records = spool->Read(1, 10, 1000);
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[1].seq, 2u);
+  EXPECT_EQ(records[1].time_ms, 12);
+  EXPECT_EQ(records[1].line, "two");
+}
+
+TEST(Spool, ReadKeepsToItsLimitsAndGoesOnWhereItStopped) {
+  testing::TempDir dir;
+  auto spool = OpenSpool(dir / "spool", {.max_bytes = 1 << 20, .segment_bytes = 200});
+  for (int i = 1; i <= 50; ++i) spool->Append(absl::StrCat("event ", i), 0);
+  EXPECT_EQ(spool->Read(1, 7, 1000).size(), 7u);
+  EXPECT_EQ(spool->Read(8, 100, 20).size(), 2u);  // "event 8" and "event 9" are 14 bytes
+  EXPECT_EQ(spool->Read(1, 1, 1).size(), 1u);     // one record always fits
+  const auto rest = Lines(*spool, 10);
+  ASSERT_EQ(rest.size(), 41u);
+  EXPECT_EQ(rest.front(), "event 10");
+  EXPECT_EQ(rest.back(), "event 50");
+}
+
+TEST(Spool, ReopenedSpoolGoesOnAfterTheLastEvent) {
+  testing::TempDir dir;
+  for (int i = 1; i <= 30; ++i) {
+    auto spool = OpenSpool(dir / "spool", {.max_bytes = 1 << 20, .segment_bytes = 100});
+    EXPECT_EQ(spool->Append(absl::StrCat(i), 0), static_cast<uint64_t>(i));
+  }
+  EXPECT_EQ(Lines(*OpenSpool(dir / "spool")).size(), 30u);
+}
+
+TEST(Spool, TornTailIsCutAtEveryByte) {
+  testing::TempDir dir;
+  const std::string folder = dir / "spool";
+  OpenSpool(folder)->Append("first", 1);
+  const auto intact = fs::file_size(OnlySegment(folder));
+  OpenSpool(folder)->Append("second", 2);
+  const auto whole = fs::file_size(OnlySegment(folder));
+  std::ifstream in(OnlySegment(folder), std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  for (auto size = intact; size < whole; ++size) {
+    std::ofstream(OnlySegment(folder), std::ios::binary | std::ios::trunc) << bytes.substr(0, size);
+    auto spool = OpenSpool(folder);
+    EXPECT_EQ(Lines(*spool), std::vector<std::string>{"first"}) << size;
+    EXPECT_EQ(spool->Append("again", 3), 2u);
+  }
+}
+
+TEST(Spool, DamagedByteEndsTheSpoolThere) {
+  testing::TempDir dir;
+  const std::string folder = dir / "spool";
+  {
+    auto spool = OpenSpool(folder);
+    for (int i = 0; i < 3; ++i) spool->Append("0123456789", 0);
+  }
+  std::fstream file(OnlySegment(folder), std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(kSpoolHeaderBytes + 10 + kSpoolHeaderBytes + 4);  // in the second record's line
+  file.put('X');
+  file.close();
+  EXPECT_EQ(Lines(*OpenSpool(folder)).size(), 1u);
+}
+
+TEST(Spool, ForgetsAcknowledgedSegmentsButNotTheNumbering) {
+  testing::TempDir dir;
+  const Spool::Options options{.max_bytes = 1 << 20, .segment_bytes = 100};
+  {
+    auto spool = OpenSpool(dir / "spool", options);
+    for (int i = 1; i <= 40; ++i) spool->Append(absl::StrCat(i), 0);
+    spool->Acknowledge(40);
+    EXPECT_GT(spool->first_kept_seq(), 30u);
+  }
+  auto spool = OpenSpool(dir / "spool", options);
+  EXPECT_EQ(spool->last_seq(), 40u);
+  EXPECT_GE(spool->acknowledged_seq(), 30u);
+  EXPECT_EQ(spool->Append("next", 0), 41u);
+}
+
+TEST(Spool, FullSpoolDropsAndRecordsTheGap) {
+  testing::TempDir dir;
+  auto spool = OpenSpool(dir / "spool", {.max_bytes = 1000, .segment_bytes = 200});
+  uint64_t last = 0;
+  while (const uint64_t seq = spool->Append(std::string(50, 'x'), 0)) last = seq;
+  EXPECT_EQ(spool->Append("lost too", 0), 0u);
+  EXPECT_EQ(spool->last_seq(), last);
+  spool->Acknowledge(last);
+  EXPECT_EQ(spool->Append("after", 0), last + 2);
+  const auto lines = Lines(*spool, last + 1);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_NE(lines[0].find("2 events were lost"), std::string::npos) << lines[0];
+  EXPECT_EQ(lines[1], "after");
+}
+
+TEST(Spool, SealedSpoolTakesNothingMoreAndEndsWithItsGap) {
+  testing::TempDir dir;
+  auto spool = OpenSpool(dir / "spool", {.max_bytes = 100, .segment_bytes = 1000});
+  spool->Append("kept", 0);
+  EXPECT_EQ(spool->Append(std::string(200, 'x'), 0), 0u);
+  EXPECT_EQ(spool->Seal(0), 2u);
+  EXPECT_EQ(spool->Append("late", 0), 0u);
+  EXPECT_NE(Lines(*spool)[1].find("1 events were lost"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sink::worker

@@ -1,0 +1,172 @@
+// A trainer's life and, above all, its end: whatever it does, nothing of it is left afterwards.
+#include "worker/trainer_supervisor.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "tests/testing/temp_dir.h"
+#include "worker/outcome.h"
+#include "worker/process_tree.h"
+
+namespace sink::worker {
+namespace {
+
+class TrainerSupervisor : public ::testing::Test {
+ protected:
+  void SetUp() override { BecomeSubreaper(); }
+
+  // Starts a fake trainer with the configuration and watches it to its end.
+  TrainerReport Run(const std::string& config) {
+    std::filesystem::create_directories(dir_.path() / "checkpoints");
+    std::ofstream(dir_ / "job.json") << R"({"job":"j","config":)" << config << "}";
+    auto process = TrainerProcess::Start({"/proc/self/exe", dir_.path().string(), environment_, marker_});
+    EXPECT_TRUE(process.ok()) << process.status();
+    pid_ = (*process)->pid();
+    SupervisionHooks hooks;
+    hooks.handlers.on_event = [this](std::string_view, const pipe::Event&) { ++events_; };
+    hooks.handlers.on_log = [this](std::string_view level, std::string_view text) {
+      logs_.push_back(absl::StrCat(std::string(level), ": ", std::string(text)));
+    };
+    hooks.on_tick = [this](absl::Duration) {
+      if (stop_ != StopReason::kNone && events_ > 0) control_.Request(stop_);
+    };
+    return Supervise(**process, marker_, limits_, control_, std::move(hooks));
+  }
+
+  void ExpectNothingLeft() { EXPECT_TRUE(ProcessesOfRun(marker_, pid_).empty()); }
+
+  testing::TempDir dir_;
+  std::string marker_ = absl::StrCat("test-", getpid(), "-", absl::ToUnixNanos(absl::Now()));
+  std::vector<std::string> environment_ = {"PATH=/bin"};
+  SupervisionLimits limits_{.grace = absl::Milliseconds(300)};
+  StopControl control_;
+  StopReason stop_ = StopReason::kNone;
+  pid_t pid_ = 0;
+  int events_ = 0;
+  std::vector<std::string> logs_;
+};
+
+TEST_F(TrainerSupervisor, FinishedTrainingSucceeds) {
+  const TrainerReport report = Run(R"({"steps": 3})");
+  EXPECT_TRUE(report.finished);
+  EXPECT_EQ(events_, 5);  // hello, three steps, finished
+  EXPECT_EQ(JudgeTrainer(report).state, v1::SUCCEEDED);
+}
+
+TEST_F(TrainerSupervisor, StopCommandLetsTheTrainerSave) {
+  stop_ = StopReason::kCancel;
+  limits_.grace = absl::Seconds(20);
+  const TrainerReport report = Run(R"({"steps": 1000000})");
+  EXPECT_EQ(report.exit.code, pipe::kExitStopped);
+  EXPECT_FALSE(report.killed_here);
+  EXPECT_EQ(JudgeTrainer(report).state, v1::CANCELLED);
+}
+
+TEST_F(TrainerSupervisor, TrainerThatIgnoresSigtermIsKilledAfterTheGrace) {
+  stop_ = StopReason::kDrain;
+  const absl::Time before = absl::Now();
+  const TrainerReport report = Run(R"({"steps": 1000000, "ignore_stop": 1})");
+  EXPECT_EQ(report.exit.signal, SIGKILL);
+  EXPECT_TRUE(report.killed_here);
+  EXPECT_GE(absl::Now() - before, limits_.grace);
+  EXPECT_EQ(JudgeTrainer(report).failure_class, v1::INFRA);
+  ExpectNothingLeft();
+}
+
+TEST_F(TrainerSupervisor, NoDescendantSurvivesHoweverItHides) {
+  for (int round = 0; round < 50; ++round) {
+    stop_ = round % 2 == 0 ? StopReason::kNone : StopReason::kStale;
+    const TrainerReport report =
+        Run(absl::StrCat(R"({"steps": )", round % 2 == 0 ? 1 : 1000000,
+                         R"(, "ignore_stop": 1, "grandchildren": 3, "setsid": )", round % 3 == 0 ? 1 : 0, "}"));
+    EXPECT_TRUE(report.descendants_gone);
+    ExpectNothingLeft();
+  }
+}
+
+TEST_F(TrainerSupervisor, GarbageOnTheEventPipeIsReportedAndTrainingGoesOn) {
+  const TrainerReport report = Run(R"({"garbage": 30})");
+  EXPECT_TRUE(report.finished);
+  EXPECT_EQ(logs_.size(), 21u);  // the first twenty, then the count
+  EXPECT_NE(logs_.back().find("30 lines"), std::string::npos) << logs_.back();
+}
+
+TEST_F(TrainerSupervisor, FloodOfOutputNeitherBlocksTheTrainerNorTheLog) {
+  const TrainerReport report = Run(R"({"flood_bytes": 3000000})");
+  EXPECT_TRUE(report.finished);
+  EXPECT_LT(logs_.size(), 1500u);
+  EXPECT_GE(logs_.size(), 1000u);
+}
+
+TEST_F(TrainerSupervisor, CrashIsNamedWithTheEndOfStderr) {
+  const Outcome outcome = JudgeTrainer(Run(R"({"end": "signal", "code": 11, "stderr": "it hurts\n"})"));
+  EXPECT_EQ(outcome.failure_class, v1::INFRA);
+  EXPECT_NE(outcome.message.find("SIGSEGV"), std::string::npos) << outcome.message;
+  EXPECT_NE(outcome.message.find("it hurts"), std::string::npos) << outcome.message;
+}
+
+TEST_F(TrainerSupervisor, ExitCodesGiveTheClass) {
+  const std::pair<int, v1::FailureClass> cases[] = {{pipe::kExitUser, v1::USER},
+                                                    {pipe::kExitNan, v1::NON_FINITE},
+                                                    {pipe::kExitOutOfMemory, v1::OUT_OF_MEMORY},
+                                                    {pipe::kExitInfra, v1::INFRA},
+                                                    {1, v1::INFRA}};
+  for (const auto& [code, expected] : cases) {
+    const Outcome outcome = JudgeTrainer(Run(absl::StrCat(R"({"end": "exit", "code": )", code, "}")));
+    EXPECT_EQ(outcome.failure_class, expected) << code;
+    EXPECT_NE(outcome.message.find(absl::StrCat("exit code ", code)), std::string::npos) << outcome.message;
+  }
+}
+
+TEST_F(TrainerSupervisor, FailedEventWinsOverTheExitCode) {
+  const Outcome outcome = JudgeTrainer(Run(R"({"end": "failed", "class": "nan", "message": "loss is NaN"})"));
+  EXPECT_EQ(outcome.failure_class, v1::NON_FINITE);
+  EXPECT_EQ(outcome.message, "loss is NaN");
+}
+
+TEST_F(TrainerSupervisor, ExitWithoutFinishedEventIsAFailure) {
+  EXPECT_EQ(JudgeTrainer(Run(R"({"end": "no_event"})")).failure_class, v1::INFRA);
+}
+
+TEST_F(TrainerSupervisor, SilentTrainerIsTakenForHanging) {
+  limits_.hang = absl::Milliseconds(300);
+  const TrainerReport report = Run(R"({"end": "hang", "ignore_stop": 1})");
+  EXPECT_EQ(report.reason, StopReason::kHang);
+  EXPECT_NE(JudgeTrainer(report).message.find("no progress"), std::string::npos);
+}
+
+TEST_F(TrainerSupervisor, ClosedEventPipeIsNotTolerated) {
+  limits_.closed_pipe = absl::Milliseconds(300);
+  EXPECT_EQ(Run(R"({"end": "close_pipe", "ignore_stop": 1})").reason, StopReason::kPipeClosed);
+}
+
+TEST_F(TrainerSupervisor, TrainerSeesOnlyItsOwnEnvironment) {
+  const char* const daemon_environment[] = {
+      "PATH=/bin",    "HOME=/root",         "AWS_SECRET=x",           "LD_PRELOAD=evil.so",
+      "OMP_PROC=1",   "SINK_TOKEN_DIR=y",   "PATHOLOGICAL=1",         "CUDA_CACHE=z",
+      "SINK_RUN=old", "SINK_COORDINATOR=c", "CUDA_VISIBLE_DEVICES=7", nullptr};
+  environment_ = TrainerEnvironment(daemon_environment);
+  Run("{}");
+  std::ifstream in(dir_ / "environment.txt");
+  std::stringstream seen;
+  seen << in.rdbuf();
+  EXPECT_EQ(seen.str(), absl::StrCat("PATH=/bin\nHOME=/root\nOMP_PROC=1\nSINK_TOKEN_DIR=y\nCUDA_CACHE=z\nSINK_RUN=",
+                                     marker_, "\nSINK_EVENTS_FD=3\nSINK_COMMANDS_FD=4\n"));
+}
+
+TEST(TrainerProcess, MissingProgramIsAnErrorThatNamesIt) {
+  testing::TempDir dir;
+  const auto process = TrainerProcess::Start({"/nowhere/sink-trainer", dir.path().string(), {}, "none"});
+  EXPECT_TRUE(absl::IsNotFound(process.status())) << process.status();
+  EXPECT_NE(process.status().message().find("/nowhere/sink-trainer"), absl::string_view::npos);
+}
+
+}  // namespace
+}  // namespace sink::worker
