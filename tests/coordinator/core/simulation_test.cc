@@ -150,11 +150,13 @@ class Simulation {
     auto grants = manager_->AcquireLeases({worker.id, worker.session, worker.poll, free}, now_);
     ASSERT_TRUE(grants.ok()) << grants.status();
     for (const Grant& grant : *grants) {
-      // Strictly increasing, except that a repeated question gets an old answer.
-      if (granted_.insert(grant.lease.fence).second) {
+      // Strictly increasing, except that a repeated question gets its old answer.
+      const auto [known, added] = granted_.emplace(grant.lease.fence, grant.lease);
+      if (added) {
         EXPECT_GT(grant.lease.fence, newest_fence_);
-        newest_fence_ = grant.lease.fence;
+        newest_fence_ = newest_of_job_[grant.lease.job_id] = grant.lease.fence;
       }
+      EXPECT_EQ(known->second, grant.lease);
     }
     if (faults && Chance(0.2)) return;
     ++worker.poll;
@@ -208,6 +210,7 @@ class Simulation {
     }
     ASSERT_TRUE(durable.ok()) << durable.status();
     EXPECT_GE(*durable, job.acknowledged);
+    EXPECT_EQ(job.lease.fence, newest_of_job_[job.lease.job_id]) << "an older lease was obeyed";
     for (uint64_t seq = 1; seq <= *durable; ++seq) stored_.insert({job.lease.job_id, job.lease.attempt, seq});
     if (faults && Chance(0.2)) return;  // the reply is lost
     job.acknowledged = *durable;
@@ -277,7 +280,8 @@ class Simulation {
   Now now_{1'000'000, 1000};
   std::unique_ptr<JobManager> manager_;
   std::map<int, SimulatedWorker> workers_ = {{0, {}}, {1, {}}, {2, {}}};
-  std::set<uint64_t> granted_;
+  std::map<uint64_t, Lease> granted_;  // by fence
+  std::map<std::string, uint64_t> newest_of_job_;
   uint64_t newest_fence_ = 0;
   std::set<std::tuple<std::string, int, uint64_t>> stored_;
 };
