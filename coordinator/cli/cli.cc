@@ -79,7 +79,7 @@ std::string UnknownCommand(const CLI::App* app, const std::string& word) {
   std::vector<std::string> names;
   for (const CLI::App* sub : app->get_subcommands([](const CLI::App*) { return true; }))
     names.push_back(sub->get_name());
-  return "there is no command " + Clean(word) + Suggestion(word, names);
+  return "there is no command " + Clean(word) + sweeps::Suggestion(word, names);
 }
 
 Outcome UsageError(const CLI::App& root, const CLI::ParseError& error) {
