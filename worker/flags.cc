@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "worker/checkpoint_folder.h"
 #include "worker/trainer_process.h"
 
 namespace sink::worker {
@@ -18,6 +19,9 @@ namespace {
 
 constexpr char kVersion[] = "0.1.0";
 constexpr char kTrainerName[] = "sink-trainer";
+
+// What the coordinator takes as a worker's name.
+bool IsName(const std::string& name) { return name.size() <= 64 && IsSafeFileName(name); }
 
 std::string HostName() {
   char name[256] = {};
@@ -60,6 +64,10 @@ absl::StatusOr<absl::Duration> ParseDurationFlag(const std::string& flag, const 
 absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFolder& folder) {
   DaemonOptions options;
   options.name = flags.name.empty() ? HostName() : flags.name;
+  if (!IsName(options.name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("worker name \"", options.name, "\": give --name 1 to 64 of A-Z a-z 0-9 . _ -, not a dot first"));
+  }
   options.version = kVersion;
   options.runner.worker_id = folder.worker_id();
   options.runner.data = folder.path();

@@ -150,7 +150,7 @@ void JobRunner::OnEvent(std::string_view line, const pipe::Event& event) {
   phase_ = v1::RUNNING;
   const uint64_t seq = spool_->Append(line, WallTimeMs());
   const auto* checkpoint = std::get_if<pipe::Checkpoint>(&event);
-  if (checkpoint == nullptr) return;
+  if (checkpoint == nullptr || checkpoint->step == 0) return;  // at step 0 there is nothing to resume
   // A dropped event has no number; what was spooled before it is durable first all the same.
   offer_error_ = uploader_->Offer(checkpoint->path, checkpoint->step, checkpoint->manifest_hash,
                                   seq > 0 ? seq : spool_->last_seq());

@@ -11,7 +11,7 @@
 namespace sink::worker {
 namespace {
 
-constexpr auto kNan = static_cast<v1::FailureClass>(3);  // v1::NAN, whose name is a macro of <cmath>
+constexpr size_t kMaxMessageBytes = 120 << 10;
 
 v1::FailureClass ClassByName(const std::string& name) {
   if (name == "user") return v1::USER;
@@ -52,7 +52,10 @@ Outcome JudgeExit(const TrainerReport& report) {
 }  // namespace
 
 Outcome Failure(v1::FailureClass failure_class, std::string message) {
-  return {v1::FAILED, failure_class, ValidUtf8(message)};
+  // The coordinator takes 128 KiB; replacing bad bytes may have made the text longer.
+  message = ValidUtf8(message);
+  if (message.size() > kMaxMessageBytes) message = ValidUtf8(std::string_view(message).substr(0, kMaxMessageBytes));
+  return {v1::FAILED, failure_class, message};
 }
 
 Outcome JudgeStop(StopReason reason) {

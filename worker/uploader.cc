@@ -112,6 +112,8 @@ absl::Status Uploader::Upload(const Item& item) {
       return absl::CancelledError("given up");
     }
   }
+  // Bytes that have gone bad here would be refused there, every time.
+  if (auto verified = VerifyCheckpoint(item.path, item.manifest); !verified.ok()) return verified;
   return calls_->Retry(abandoned, [&] { return UploadOnce(item); });
 }
 

@@ -75,7 +75,9 @@ TEST(Retention, KeepsTheNewestClosedRunsAndEveryOpenOne) {
     const RunFolder folder(data, Lease("a", attempt));
     ASSERT_TRUE(folder.Create(Lease("a", attempt)).ok());
     std::ofstream(folder.path() + "/big") << std::string(1000, 'x');
-    if (attempt > 1) ASSERT_TRUE(folder.Close().ok());
+    if (attempt > 1) {
+      EXPECT_TRUE(folder.Close().ok());
+    }
     fs::last_write_time(folder.path(), fs::file_time_type::clock::now() + std::chrono::seconds(attempt));
   }
   auto exists = [&](int attempt) { return fs::exists(RunFolder(data, Lease("a", attempt)).path()); };
@@ -126,6 +128,16 @@ TEST(Flags, MistakesNameTheFlagAndTheFix) {
     EXPECT_NE(duration.status().message().find("--grace"), absl::string_view::npos);
   }
   EXPECT_EQ(*ParseDurationFlag("--grace", "1m30s"), absl::Seconds(90));
+  testing::TempDir dir;
+  const auto folder = DataFolder::Open(dir / "worker");
+  Flags flags;
+  flags.name = "two words";
+  const auto options = MakeDaemonOptions(flags, *folder);
+  EXPECT_TRUE(absl::IsInvalidArgument(options.status())) << options.status();
+}
+
+TEST(Outcome, MessageStaysWithinWhatTheCoordinatorTakes) {
+  EXPECT_LT(Failure(v1::INFRA, std::string(90 << 10, '\xff')).message.size(), size_t{128} << 10);
 }
 
 }  // namespace
