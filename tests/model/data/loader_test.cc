@@ -161,7 +161,7 @@ TEST_F(LoaderTest, FractionKeepsWholeFilesRoundedDown) {
     return files;
   };
   EXPECT_EQ(files_with(1.0, 1).size(), 20u);
-  EXPECT_EQ(files_with(0.55, 1).size(), 11u);  // 0.55 * 20 is 11.000000000000002
+  EXPECT_EQ(files_with(0.55, 1).size(), 11u);
   EXPECT_EQ(files_with(0.29, 1).size(), 5u);
   EXPECT_EQ(files_with(0.001, 1).size(), 1u);
   EXPECT_NE(files_with(0.5, 1), files_with(0.5, 2));
@@ -306,6 +306,15 @@ TEST(ForeignSet, TinyLlamaFolderIsReadWithItsBlockSize) {
   EXPECT_EQ(Domains(options.folder, "train"), std::vector<std::string>{"slim_pajama"});
   WritePackedFile(dir / "train_slim_pajama_3_0000000001.bin", TokenType::kUint16, std::vector<int32_t>(100, 11));
   EXPECT_THAT(ErrorOf([&] { Loader loader(options); }), HasSubstr("not whole blocks of 2049"));
+}
+
+TEST(ForeignSet, FractionLosesNoFileToRounding) {
+  testing::TempDir dir;
+  const std::string file =
+      EncodePackedHeader({.type = TokenType::kUint16, .tokens = kDefaultBlock}) + std::string(2 * kDefaultBlock, '\0');
+  for (int i = 0; i < 50; ++i) WriteText(dir / SetFileName("train", "a", 0, i), file);
+  LoaderOptions options = {.folder = dir.path().string(), .fraction = 0.58, .vocab_size = 257};
+  EXPECT_EQ(Loader(options).rows_per_epoch(), 29);  // 50 * 0.58 is 28.999999999999996
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 namespace sink::data {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
@@ -123,6 +124,20 @@ TEST(BpeTokenizer, IdsOutsideTheVocabularyAreRefused) {
     EXPECT_THAT(ErrorOf([&] { tokenizer->Decode(std::vector<int32_t>{id}); }),
                 HasSubstr("outside the tokenizer's 1500"));
   }
+}
+
+// As `tokenizers` cuts them; PCRE2 alone takes U+180E for white space.
+TEST(Splitter, WhiteSpaceIsUnicodes) {
+  const Splitter splitter({kGpt2Pattern}, "test");
+  const auto words = [&](std::string_view text) {
+    std::vector<std::string_view> found;
+    splitter.Split(text, &found);
+    return found;
+  };
+  EXPECT_THAT(words("!\u180e!"), ElementsAre("!\u180e!"));
+  EXPECT_THAT(words("a \u180e b"), ElementsAre("a", " \u180e", " b"));
+  EXPECT_THAT(words("a\u2007\u2007b"), ElementsAre("a", "\u2007", "\u2007", "b"));
+  EXPECT_THAT(words("a\u0085b"), ElementsAre("a", "\u0085", "b"));
 }
 
 class TokenizerJson : public ::testing::Test {
