@@ -61,7 +61,7 @@ class Snapshot {
   // Ids that start with `prefix`, at most two.
   virtual absl::StatusOr<std::vector<std::string>> FindJobs(const std::string& prefix) = 0;
   // Of one sweep: in expansion order, each job once, with its memberships in that sweep. Of all: in submission order,
-  // without memberships.
+  // without memberships. What only the rules need (holder, phase, budgets, delays) is left out.
   virtual absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query) = 0;
   virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;                   // of every worker; without memberships
   virtual absl::StatusOr<int> CountLive(const std::string& home_sweep) = 0;  // cost: its live jobs

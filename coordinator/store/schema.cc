@@ -23,19 +23,13 @@ CREATE TABLE sweeps (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE jobs (
+  -- What listings read, first: SQLite walks a row from its beginning.
   seq INTEGER PRIMARY KEY,
   id TEXT NOT NULL UNIQUE CHECK (length(id) = 32),
-  home_sweep TEXT NOT NULL REFERENCES sweeps (name),
   generation INTEGER NOT NULL CHECK (generation >= 1),
   state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 9),
-  phase INTEGER NOT NULL CHECK (phase IN (1, 2, 3, 6)),
   attempt INTEGER NOT NULL CHECK (attempt >= 0),
   worker TEXT NOT NULL,
-  fence INTEGER NOT NULL,
-  lease_id TEXT NOT NULL,
-  worker_id TEXT NOT NULL,
-  session TEXT NOT NULL,
-  poll INTEGER NOT NULL,
   failure_class INTEGER NOT NULL CHECK (failure_class BETWEEN 0 AND 4),
   message TEXT NOT NULL,
   step INTEGER NOT NULL,
@@ -43,6 +37,19 @@ CREATE TABLE jobs (
   tokens INTEGER NOT NULL,
   tokens_per_second REAL,  -- NULL: not a number
   latest TEXT NOT NULL,
+  devices INTEGER NOT NULL CHECK (devices >= 0),
+  cancel_requested INTEGER NOT NULL CHECK (cancel_requested IN (0, 1)),
+  created_ms INTEGER NOT NULL,
+  started_ms INTEGER NOT NULL,
+  finished_ms INTEGER NOT NULL,
+  -- What only the rules read.
+  home_sweep TEXT NOT NULL REFERENCES sweeps (name),
+  phase INTEGER NOT NULL CHECK (phase IN (1, 2, 3, 6)),
+  fence INTEGER NOT NULL,
+  lease_id TEXT NOT NULL,
+  worker_id TEXT NOT NULL,
+  session TEXT NOT NULL,
+  poll INTEGER NOT NULL,
   event_cursor INTEGER NOT NULL CHECK (event_cursor >= 0),
   start_step INTEGER NOT NULL,
   restarts_without_progress INTEGER NOT NULL,
@@ -54,16 +61,11 @@ CREATE TABLE jobs (
   failures_out_of_memory INTEGER NOT NULL,
   failures_nan INTEGER NOT NULL,
   failures_user INTEGER NOT NULL,
-  devices INTEGER NOT NULL CHECK (devices >= 0),
   priority INTEGER NOT NULL,
   max_time_ms INTEGER NOT NULL CHECK (max_time_ms >= 0),
   delayed INTEGER NOT NULL CHECK (delayed = 0 OR (delayed = 1 AND state = 1)),
-  cancel_requested INTEGER NOT NULL CHECK (cancel_requested IN (0, 1)),
   timed_out INTEGER NOT NULL CHECK (timed_out IN (0, 1)),
-  created_ms INTEGER NOT NULL,
   queued_ms INTEGER NOT NULL,
-  started_ms INTEGER NOT NULL,
-  finished_ms INTEGER NOT NULL,
   CHECK ((state BETWEEN 2 AND 6) = (fence > 0))
 ) STRICT;
 CREATE INDEX jobs_ready ON jobs (home_sweep, devices, priority DESC, seq) WHERE state = 1 AND delayed = 0;

@@ -150,6 +150,11 @@ std::string_view Query::Bytes(int column) {
 
 std::string Query::Text(int column) { return std::string(Bytes(column)); }
 
+void Query::Text(int column, std::string* text) {
+  const std::string_view bytes = Bytes(column);
+  text->assign(bytes.data(), bytes.size());
+}
+
 void Query::BindText(int index, std::string_view text) {
   // A null pointer would bind NULL.
   Check(sqlite3_bind_text64(statement_, index, text.data() == nullptr ? "" : text.data(), text.size(), SQLITE_STATIC,

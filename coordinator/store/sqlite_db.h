@@ -91,7 +91,8 @@ class Query {
   int64_t Int(int column) { return sqlite3_column_int64(statement_, column); }
   double Real(int column);  // NULL is NaN, which SQLite cannot store
   std::string Text(int column);
-  std::string_view Bytes(int column);  // until the next step
+  void Text(int column, std::string* text);  // into a string that is there
+  std::string_view Bytes(int column);        // until the next step
 
  private:
   template <typename T>

@@ -1,30 +1,35 @@
 // Reading rows. Columns are named, never *, and read by position with one running index.
+#include <algorithm>
 #include <cstring>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "coordinator/job/status_macros.h"
 #include "coordinator/store/metric_filter.h"
 #include "coordinator/store/sqlite_transaction.h"
 
 namespace sink::store {
 namespace {
 
-#define SINK_JOB_COLUMNS                                                                                       \
-  "j.seq, j.id, j.home_sweep, j.generation, j.state, j.phase, j.attempt, j.worker, j.fence, j.lease_id, "      \
-  "j.worker_id, j.session, j.poll, j.failure_class, j.message, j.step, j.max_steps, j.tokens, "                \
-  "j.tokens_per_second, j.latest, j.event_cursor, j.start_step, j.restarts_without_progress, j.budget_infra, " \
-  "j.budget_out_of_memory, j.budget_nan, j.budget_user, j.failures_infra, j.failures_out_of_memory, "          \
-  "j.failures_nan, j.failures_user, j.devices, j.priority, j.max_time_ms, j.delayed, j.cancel_requested, "     \
-  "j.timed_out, j.created_ms, j.queued_ms, j.started_ms, j.finished_ms "
-constexpr int kJobColumns = 41;
+// What people see of a job; the rest serves the rules.
+#define SINK_LISTED_COLUMNS                                                                                    \
+  "j.seq, j.id, j.generation, j.state, j.attempt, j.worker, j.failure_class, j.message, j.step, j.max_steps, " \
+  "j.tokens, j.tokens_per_second, j.latest, j.devices, j.cancel_requested, j.created_ms, j.started_ms, j.finished_ms "
+#define SINK_JOB_COLUMNS                                                                                         \
+  SINK_LISTED_COLUMNS                                                                                            \
+  ", j.home_sweep, j.phase, j.fence, j.lease_id, j.worker_id, j.session, j.poll, j.event_cursor, j.start_step, " \
+  "j.restarts_without_progress, j.budget_infra, j.budget_out_of_memory, j.budget_nan, j.budget_user, "           \
+  "j.failures_infra, j.failures_out_of_memory, j.failures_nan, j.failures_user, j.priority, j.max_time_ms, "     \
+  "j.delayed, j.timed_out, j.queued_ms "
+constexpr int kListedColumns = 18;
 
 constexpr char kGetJob[] = "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.id = ?1";
 constexpr char kLiveJobs[] = "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.state BETWEEN 2 AND 6 ORDER BY j.seq";
 constexpr char kListJobs[] =
-    "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.seq > ?1 AND (?2 >> j.state) & 1 ORDER BY j.seq LIMIT ?3";
+    "SELECT " SINK_LISTED_COLUMNS "FROM jobs AS j WHERE j.seq > ?1 AND (?2 >> j.state) & 1 ORDER BY j.seq LIMIT ?3";
 constexpr char kListSweepJobs[] =
-    "SELECT " SINK_JOB_COLUMNS
+    "SELECT " SINK_LISTED_COLUMNS
     ", m.position, m.first, m.experiment, m.label FROM memberships AS m CROSS JOIN jobs AS j ON j.seq = m.job "
     "WHERE m.sweep = ?1 AND m.position > ?2 AND (?3 >> j.state) & 1 ORDER BY m.position";
 constexpr char kPositionOf[] =
@@ -46,28 +51,38 @@ constexpr char kWorkers[] =
     "SELECT id, name, address, session, devices, device_kind, version, last_seen_ms FROM workers "
     "WHERE ?1 = '' OR id = ?1 ORDER BY name, id";
 
-Job ReadJob(Query& row) {
+void ReadListed(Query& row, Job* job) {
   int c = 1;  // after seq
+  row.Text(c++, &job->id);
+  job->generation = static_cast<int>(row.Int(c++));
+  job->state = static_cast<JobState>(row.Int(c++));
+  job->attempt = static_cast<int>(row.Int(c++));
+  row.Text(c++, &job->worker);
+  job->failure_class = static_cast<FailureClass>(row.Int(c++));
+  row.Text(c++, &job->message);
+  job->progress.step = row.Int(c++);
+  job->progress.max_steps = row.Int(c++);
+  job->progress.tokens = row.Int(c++);
+  job->progress.tokens_per_second = row.Real(c++);
+  job->progress.latest = LatestValues::FromText(row.Text(c++));
+  job->devices = static_cast<int>(row.Int(c++));
+  job->cancel_requested = row.Int(c++) != 0;
+  job->created_ms = row.Int(c++);
+  job->started_ms = row.Int(c++);
+  job->finished_ms = row.Int(c++);
+}
+
+Job ReadJob(Query& row) {
   Job job;
-  job.id = row.Text(c++);
+  ReadListed(row, &job);
+  int c = kListedColumns;
   job.home_sweep = row.Text(c++);
-  job.generation = static_cast<int>(row.Int(c++));
-  job.state = static_cast<JobState>(row.Int(c++));
   job.phase = static_cast<JobState>(row.Int(c++));
-  job.attempt = static_cast<int>(row.Int(c++));
-  job.worker = row.Text(c++);
   job.holder.fence = static_cast<uint64_t>(row.Int(c++));
   job.holder.lease_id = row.Text(c++);
   job.holder.worker_id = row.Text(c++);
   job.holder.session = row.Text(c++);
   job.holder.poll = static_cast<uint64_t>(row.Int(c++));
-  job.failure_class = static_cast<FailureClass>(row.Int(c++));
-  job.message = row.Text(c++);
-  job.progress.step = row.Int(c++);
-  job.progress.max_steps = row.Int(c++);
-  job.progress.tokens = row.Int(c++);
-  job.progress.tokens_per_second = row.Real(c++);
-  job.progress.latest = LatestValues::FromText(row.Text(c++));
   job.event_cursor = static_cast<uint64_t>(row.Int(c++));
   job.start_step = row.Int(c++);
   job.restarts_without_progress = static_cast<int>(row.Int(c++));
@@ -76,24 +91,12 @@ Job ReadJob(Query& row) {
       *count = static_cast<int>(row.Int(c++));
     }
   }
-  job.devices = static_cast<int>(row.Int(c++));
   job.priority = static_cast<int>(row.Int(c++));
   job.max_time_ms = row.Int(c++);
   job.delayed = row.Int(c++) != 0;
-  job.cancel_requested = row.Int(c++) != 0;
   job.timed_out = row.Int(c++) != 0;
-  job.created_ms = row.Int(c++);
   job.queued_ms = row.Int(c++);
-  job.started_ms = row.Int(c++);
-  job.finished_ms = row.Int(c++);
   return job;
-}
-
-absl::StatusOr<std::vector<Job>> ReadJobs(Query& rows) {
-  std::vector<Job> jobs;
-  while (rows.Next()) jobs.push_back(ReadJob(rows));
-  if (!rows.status().ok()) return rows.status();
-  return jobs;
 }
 
 absl::StatusOr<std::vector<std::string>> ReadTexts(Query& rows) {
@@ -204,8 +207,20 @@ absl::StatusOr<std::vector<Job>> SqliteTransaction::ListJobs(const JobQuery& que
     if (!seq.ok()) return seq.status();
     after = *seq;
   }
+  std::vector<Job> jobs;
+  SINK_RETURN_IF_ERROR(ReserveFor(query, &jobs));
   Query rows(db_, kListJobs, after, states, query.limit == 0 ? -1 : query.limit);
-  return ReadJobs(rows);
+  while (rows.Next()) ReadListed(rows, &jobs.emplace_back());
+  if (!rows.status().ok()) return rows.status();
+  return jobs;
+}
+
+// Growing a large list would move every job several times.
+absl::Status SqliteTransaction::ReserveFor(const JobQuery& query, std::vector<Job>* jobs) {
+  Query count(db_, "SELECT SUM(jobs) FROM counts WHERE sweep = ?1", query.sweep);
+  if (!count.Next()) return count.status();
+  jobs->reserve(query.limit == 0 ? count.Int(0) : std::min<int64_t>(query.limit, count.Int(0)));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<Job>> SqliteTransaction::ListSweepJobs(const JobQuery& query, int64_t states) {
@@ -216,14 +231,15 @@ absl::StatusOr<std::vector<Job>> SqliteTransaction::ListSweepJobs(const JobQuery
     after = position.Int(0);
   }
   std::vector<Job> jobs;
+  SINK_RETURN_IF_ERROR(ReserveFor(query, &jobs));
   absl::flat_hash_map<std::string, size_t> place;  // filled when a job first turns up twice
   Query rows(db_, kListSweepJobs, query.sweep, after, states);
   while (rows.Next()) {
-    Membership membership{query.sweep, rows.Text(kJobColumns + 2), rows.Text(kJobColumns + 3),
-                          static_cast<int>(rows.Int(kJobColumns))};
-    if (rows.Int(kJobColumns + 1) == 1) {
+    Membership membership{query.sweep, rows.Text(kListedColumns + 2), rows.Text(kListedColumns + 3),
+                          static_cast<int>(rows.Int(kListedColumns))};
+    if (rows.Int(kListedColumns + 1) == 1) {
       if (query.limit > 0 && jobs.size() == static_cast<size_t>(query.limit)) break;
-      jobs.push_back(ReadJob(rows));
+      ReadListed(rows, &jobs.emplace_back());
       jobs.back().sweeps.push_back(std::move(membership));
       continue;
     }
@@ -236,8 +252,11 @@ absl::StatusOr<std::vector<Job>> SqliteTransaction::ListSweepJobs(const JobQuery
 }
 
 absl::StatusOr<std::vector<Job>> SqliteTransaction::LiveJobs() {
+  std::vector<Job> jobs;
   Query rows(db_, kLiveJobs);
-  return ReadJobs(rows);
+  while (rows.Next()) jobs.push_back(ReadJob(rows));
+  if (!rows.status().ok()) return rows.status();
+  return jobs;
 }
 
 absl::StatusOr<int> SqliteTransaction::CountLive(const std::string& home_sweep) {

@@ -61,6 +61,7 @@ class SqliteTransaction final : public Transaction {
  private:
   absl::StatusOr<int64_t> SeqOf(const std::string& job_id);  // jobs.seq
   absl::StatusOr<std::vector<Job>> ListSweepJobs(const JobQuery& query, int64_t states);
+  absl::Status ReserveFor(const JobQuery& query, std::vector<Job>* jobs);
   absl::Status FillCounts(Sweep* sweep);
 
   Database& db_;
