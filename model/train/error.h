@@ -35,11 +35,12 @@ struct InfraError : TrainError {
   explicit InfraError(const std::string& message) : TrainError("infra", message) {}
 };
 
-// Failure class and exit code of any exception that reached main: ours, the loader's, an out-of-memory error of the
-// host or the device, and everything else, which counts as the machine's fault.
+// Failure class, exit code and message (without a backtrace) of any exception that reached main: ours, the loader's, an
+// out-of-memory error of the host or the device, and everything else, which counts as the machine's fault.
 struct Failure {
   std::string failure_class;
   int exit_code;
+  std::string message;
 };
 Failure Classify(const std::exception& error);
 

@@ -16,6 +16,8 @@
 namespace sink::train {
 namespace {
 
+constexpr size_t kMaxValuesPerRecord = 1024;
+
 void WriteAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = write(fd, bytes.data(), bytes.size());
@@ -64,7 +66,26 @@ struct Printer {
 
 void EventSink::Send(const pipe::Event& event) {
   if (fd_ < 0) return std::visit(Printer{}, event);
-  WriteAll(fd_, pipe::Encode(event) + "\n");
+  const auto* metrics = std::get_if<pipe::Metrics>(&event);
+  if (metrics != nullptr && metrics->values.size() > kMaxValuesPerRecord) {
+    const auto middle = metrics->values.begin() + static_cast<std::ptrdiff_t>(metrics->values.size() / 2);
+    Send(pipe::Metrics{metrics->step, {metrics->values.begin(), middle}});
+    return Send(pipe::Metrics{metrics->step, {middle, metrics->values.end()}});
+  }
+  std::string line = pipe::Encode(event);
+  if (line.size() > pipe::kMaxLineBytes)  // only a heat map of thousands of heads can be
+    line = pipe::Encode(pipe::Log{"warning", "a record of " + std::to_string(line.size()) + " bytes was not sent"});
+  WriteAll(fd_, line + "\n");
+}
+
+int ReportFailure(EventSink& events, const std::exception& error) {
+  const Failure failure = Classify(error);
+  try {
+    events.Send(pipe::Failed{failure.failure_class, failure.message});
+  } catch (const InfraError&) {
+    EventSink(-1).Send(pipe::Failed{failure.failure_class, failure.message});
+  }
+  return failure.exit_code;
 }
 
 int DescriptorFromEnvironment(const char* variable) {

@@ -2,6 +2,8 @@
 // names, or, from a shell, to stderr as text for people. Belongs to the training thread.
 #pragma once
 
+#include <exception>
+
 #include "proto/pipe/events.h"
 
 namespace sink::train {
@@ -17,6 +19,9 @@ class EventSink {
  private:
   int fd_;
 };
+
+// Sends the `failed` record of an exception, or prints it where nobody reads the pipe, and returns its exit code.
+int ReportFailure(EventSink& events, const std::exception& error);
 
 // The descriptor that the environment variable names, marked close-on-exec; -1 when it is not set. UserError when it
 // does not name an open descriptor.

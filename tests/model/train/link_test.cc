@@ -61,6 +61,20 @@ TEST(EventSink, LongRecordPassesAPipeThatIsRead) {
   EXPECT_TRUE(pipe::Parse(std::string_view(received).substr(0, received.size() - 1)).event.has_value());
 }
 
+TEST(EventSink, ManyValuesTravelInSeveralRecords) {
+  Pipe pipe;
+  pipe::Metrics many{3, {}};
+  for (int i = 0; i < 3000; ++i) many.values.emplace_back("m" + std::to_string(i), i);
+  std::string received(1 << 16, '\0');
+  EventSink(pipe.writer()).Send(many);
+  received.resize(static_cast<size_t>(read(pipe.reader(), received.data(), received.size())));
+  size_t values = 0, records = 0;
+  for (size_t begin = 0, end; (end = received.find('\n', begin)) != std::string::npos; begin = end + 1, ++records)
+    values += std::get<pipe::Metrics>(*pipe::Parse(received.substr(begin, end - begin)).event).values.size();
+  EXPECT_EQ(values, 3000u);
+  EXPECT_GT(records, 1u);
+}
+
 TEST(EventSink, LostReaderIsAnInfraError) {
   signal(SIGPIPE, SIG_IGN);
   Pipe pipe;

@@ -1,0 +1,91 @@
+#include "model/train/checkpoint.h"
+
+#include <ATen/Context.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "model/model_directory.h"
+#include "model/tensor_file.h"
+#include "model/train/error.h"
+#include "model/train/files.h"
+
+namespace sink::train {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr int kFormat = 1;
+constexpr size_t kMaxStateBytes = 1 << 20;
+constexpr char kOptimizerFile[] = "optimizer.safetensors";
+constexpr char kStateFile[] = "trainer.json";
+
+// The moments under their parameters' names, as views that can be written and read into.
+std::map<std::string, at::Tensor> Moments(Learner& learner) {
+  const Transformer& model = learner.model();
+  const int64_t origin = model.values().storage_offset();
+  std::map<std::string, at::Tensor> views;
+  for (const Parameter& parameter : model.parameters()) {
+    const auto view = [&](const at::Tensor& flat) {
+      return flat.narrow(0, parameter.value.storage_offset() - origin, parameter.value.numel())
+          .view(parameter.value.sizes());
+    };
+    views["m." + parameter.name] = view(learner.optimizer().first_moment());
+    views["v." + parameter.name] = view(learner.optimizer().second_moment());
+  }
+  return views;
+}
+
+// The random generators that operations on the device may draw from, by their names in the file.
+std::map<std::string, at::Generator> Generators(at::Device device) {
+  std::map<std::string, at::Generator> generators = {{"rng.cpu", at::globalContext().defaultGenerator(at::kCPU)}};
+  if (!device.is_cpu()) generators["rng.device"] = at::globalContext().defaultGenerator(device);
+  return generators;
+}
+
+}  // namespace
+
+void WriteCheckpoint(const fs::path& folder, const JobConfig& config, Learner& learner, const RunState& state) {
+  SaveModel(folder, learner.model(), /*sync=*/false);  // the folder's owner syncs every file
+  std::map<std::string, at::Tensor> tensors = Moments(learner);
+  for (const auto& [name, generator] : Generators(learner.model().values().device()))
+    tensors[name] = generator.get_state();
+  WriteTensors(folder / kOptimizerFile, tensors, /*sync=*/false);
+  const Json json = {{"format", kFormat},
+                     {"config", JobId(config)},
+                     {"step", state.step},
+                     {"tokens", state.tokens},
+                     {"cursor", {{"epoch", state.cursor.epoch}, {"position", state.cursor.position}}},
+                     {"measured", state.measured}};
+  WriteFile(folder / kStateFile, json.dump(1) + "\n");
+}
+
+RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Learner& learner) {
+  RunState state;
+  try {
+    const Json json = Json::parse(ReadFile(folder / kStateFile, kMaxStateBytes));
+    if (json.at("format") != kFormat)
+      throw UserError(folder.string() + " was written by another version of sink-trainer; use that one, or start anew");
+    if (json.at("config") != JobId(config))
+      throw UserError(folder.string() + " belongs to a job with other settings (" + json.at("config").dump() +
+                      ", this one is \"" + JobId(config) + "\"); use another run folder, or remove its checkpoints");
+    state = {.step = json.at("step").get<int64_t>(),
+             .tokens = json.at("tokens").get<int64_t>(),
+             .cursor = {.epoch = json.at("cursor").at("epoch").get<int64_t>(),
+                        .position = json.at("cursor").at("position").get<int64_t>()},
+             .measured = json.at("measured").get<bool>()};
+  } catch (const Json::exception& e) {
+    throw UserError((folder / kStateFile).string() + ": " + e.what());
+  }
+
+  LoadParameters(folder, learner.model());
+  const SafetensorsFile file(folder / kOptimizerFile);
+  for (const auto& [name, moment] : Moments(learner)) ReadTensorInto(file, name, moment);
+  for (auto& [name, generator] : Generators(learner.model().values().device()))
+    generator.set_state(ReadTensor(file, name));
+  return state;
+}
+
+}  // namespace sink::train

@@ -1,0 +1,50 @@
+// What a run measures on its model every eval.every steps: the loss on held-out text, and the attention sinks of
+// held-out probes. Both texts are the same at every step and for every job of a study. Belongs to the training thread.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/data/loader.h"
+#include "model/train/job_file.h"
+#include "model/transformer.h"
+#include "proto/pipe/events.h"
+
+namespace sink::train {
+
+// Names as proto/pipe/events.h lists them; steps are left for the caller to fill in.
+struct Measurement {
+  pipe::Metrics metrics;
+  pipe::Heatmap heatmap;  // "alpha/1"
+};
+
+class Evaluator {
+ public:
+  // Opens the "valid" split and reads the probes. data::DataError when there is too little of it.
+  Evaluator(const JobFile& job, at::Device device);
+
+  // Calls go_on between forward passes; nothing when it answered false.
+  std::optional<Measurement> Measure(Transformer& model, const std::function<bool()>& go_on);
+
+ private:
+  struct Domain {
+    std::string name;
+    data::Loader loader;
+    int64_t sequences;
+  };
+
+  bool MeasureLosses(Transformer& model, const std::function<bool()>& go_on, pipe::Metrics& metrics);
+  pipe::Heatmap MeasureSinkMetrics(Transformer& model, pipe::Metrics& metrics) const;
+
+  const JobConfig config_;
+  const at::Device device_;
+  std::vector<Domain> domains_;
+  at::Tensor probe_NT_;
+};
+
+}  // namespace sink::train

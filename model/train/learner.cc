@@ -1,0 +1,52 @@
+#include "model/train/learner.h"
+
+#include <cmath>
+#include <string>
+
+#include "model/ops.h"
+#include "model/train/error.h"
+#include "model/train/schedule.h"
+
+namespace sink::train {
+namespace {
+
+const JobConfig& Checked(const JobConfig& config, at::Device device) {
+  if (config.train.precision == "bf16")
+    throw UserError("train.precision: bf16 is not available on " + device.str() + "; use \"fp32\" or \"auto\"");
+  return config;
+}
+
+}  // namespace
+
+Learner::Learner(const JobConfig& config, at::Device device)
+    : config_(Checked(config, device)), model_(config.model, device), optimizer_(config.train, model_) {
+  model_.Initialize(static_cast<uint64_t>(config.train.seed));
+}
+
+std::optional<StepResult> Learner::Step(int64_t step, const NextBatch& next_batch) {
+  const int64_t micro_batches = AccumulationSteps(config_.train);
+  const int64_t length = config_.train.sequence_length;
+  model_.ZeroGradients();
+  at::Tensor loss_sum;
+  for (int64_t micro = 0; micro < micro_batches; ++micro) {
+    const std::optional<at::Tensor> batch_BT1 = next_batch();
+    if (!batch_BT1) return std::nullopt;
+    const at::Tensor tokens_BT = batch_BT1->narrow(1, 0, length);
+    const at::Tensor targets_BT = batch_BT1->narrow(1, 1, length);
+    const at::Tensor loss = model_.LossAndGradients(tokens_BT, targets_BT, 1.0 / static_cast<double>(micro_batches));
+    loss_sum = loss_sum.defined() ? loss_sum.add(loss) : loss;
+  }
+
+  const double loss = loss_sum.item<double>() / static_cast<double>(micro_batches);
+  const double norm = Norm(model_.gradients());
+  const double learning_rate = LearningRate(config_.train, step);
+  if (!std::isfinite(loss) || !std::isfinite(norm))
+    throw NanError("step " + std::to_string(step + 1) + ": the loss is " + std::to_string(loss) +
+                   " and the gradient norm " + std::to_string(norm) + "; lower train.learning_rate or clip more");
+  const double max_norm = config_.train.max_gradient_norm;
+  const double scale = max_norm > 0 && norm > max_norm ? max_norm / (norm + 1e-6) : 1.0;
+  optimizer_.Update(model_, step, learning_rate, scale);
+  return StepResult{loss, norm, learning_rate};
+}
+
+}  // namespace sink::train

@@ -1,0 +1,57 @@
+// sink-trainer: trains one job from its run folder. Composition and the one catch of the program: whatever ends a run
+// early becomes a `failed` record and an exit code of proto/pipe/events.h.
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+
+#include "model/train/commands.h"
+#include "model/train/error.h"
+#include "model/train/event_sink.h"
+#include "model/train/job_file.h"
+#include "model/train/trainer.h"
+
+namespace {
+
+constexpr char kDescription[] = R"(Trains one job: RUN_DIR/job.json, written by a worker, or by --config.
+
+Resumes from the newest complete checkpoint in RUN_DIR/checkpoints. Ctrl-C or SIGTERM saves a checkpoint and ends.
+Exit codes: 0 finished, 64 bad configuration or data, 65 loss not finite, 66 out of memory, 67 machine or disk,
+68 stopped after saving.)";
+
+constexpr char kExamples[] = R"(Examples:
+  sink-trainer runs/a                                          # go on with (or start) the job in runs/a/job.json
+  sink-trainer runs/a --config config.json --data-root data    # make that file first, from a JSON configuration
+  SINK_EVENTS_FD=3 sink-trainer runs/a 3>events.jsonl          # records instead of text)";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace sink;
+  CLI::App app(kDescription, "sink-trainer");
+  app.footer(kExamples);
+  std::string run_dir, config, data_root, device = "cpu";
+  app.add_option("RUN_DIR", run_dir, "folder of the run: job.json, checkpoints")->required();
+  auto* config_option = app.add_option("--config", config, "job configuration (JSON) for a run by hand");
+  auto* data_option = app.add_option("--data-root", data_root, "folder that holds the packed data sets, with --config");
+  app.add_option("--device", device, "cpu or cuda:N, with --config")->needs(config_option)->capture_default_str();
+  config_option->needs(data_option);
+  data_option->needs(config_option);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : pipe::kExitUser;
+  }
+
+  signal(SIGPIPE, SIG_IGN);  // a lost worker shows as EPIPE
+  signal(SIGXFSZ, SIG_IGN);  // a file that may not grow shows as EFBIG
+  train::EventSink events(-1);
+  try {
+    events = train::EventSink(train::DescriptorFromEnvironment("SINK_EVENTS_FD"));
+    train::Commands commands(train::DescriptorFromEnvironment("SINK_COMMANDS_FD"));
+    if (!config.empty()) train::WriteJobFile(run_dir, config, data_root, device);
+    train::Trainer trainer(run_dir, events, commands);
+    return trainer.Run() == train::Outcome::kStopped ? pipe::kExitStopped : pipe::kExitFinished;
+  } catch (const std::exception& e) {
+    return train::ReportFailure(events, e);
+  }
+}

@@ -1,0 +1,151 @@
+#include "model/train/trainer.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "model/train/batch.h"
+#include "model/train/error.h"
+
+namespace sink::train {
+namespace {
+
+constexpr int kLockWaitMs = 10'000;
+constexpr std::chrono::seconds kProgressInterval{1};
+
+// Threads and determinism, before the first tensor: both are part of a run's identity.
+at::Device Prepare(const JobFile& job) {
+  at::set_num_threads(static_cast<int>(job.config.train.threads));
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  if (job.device != "cpu" && !at::hasCUDA())
+    throw InfraError("device " + job.device + ": this sink-trainer, or this machine, has no CUDA device");
+  return at::Device(job.device);
+}
+
+}  // namespace
+
+Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Commands& commands)
+    : events_(events),
+      commands_(commands),
+      job_(ReadJobFile(run_dir)),
+      device_(Prepare(job_)),
+      lock_(run_dir, kLockWaitMs),
+      checkpoints_(std::filesystem::absolute(run_dir) / "checkpoints"),
+      loader_(LoaderOptionsOf(job_, "train")),
+      learner_(job_.config, device_),
+      evaluator_(job_, device_) {
+  saved_ = checkpoints_.FindNewest([&](const std::string& warning) { warnings_.push_back(warning); });
+  if (!saved_) return;
+  state_ = ReadCheckpoint(saved_->path, job_.config, learner_);
+  loader_.Seek(state_.cursor);
+}
+
+Outcome Trainer::Run() {
+  Start();
+  while (true) {
+    if (EvaluationDue()) Evaluate();
+    if (CheckpointDue()) Save();
+    if (commands_.StopRequested()) {
+      Save();
+      return Outcome::kStopped;
+    }
+    if (state_.step == job_.config.train.max_steps) break;
+    TrainStep();
+  }
+  events_.Send(pipe::Finished{state_.step});
+  return Outcome::kFinished;
+}
+
+void Trainer::TrainStep() {
+  const data::Cursor start = loader_.cursor();
+  const std::optional<StepResult> result = learner_.Step(state_.step, [this] { return NextBatch(); });
+  step_tokens_ = 0;
+  if (!result) return loader_.Seek(start);  // asked to stop: as if the step had not begun
+
+  const TrainConfig& config = job_.config.train;
+  ++state_.step;
+  state_.tokens += config.global_batch_size * config.sequence_length;
+  state_.cursor = loader_.cursor();
+  state_.measured = false;
+  if (state_.step == 1 || state_.step % config.log_every == 0 || state_.step == config.max_steps)
+    events_.Send(pipe::Metrics{state_.step,
+                               {{"train_loss", result->loss},
+                                {"gradient_norm", result->gradient_norm},
+                                {"learning_rate", result->learning_rate}}});
+}
+
+std::optional<at::Tensor> Trainer::NextBatch() {
+  Tick();
+  if (commands_.StopRequested()) return std::nullopt;
+  const TrainConfig& config = job_.config.train;
+  step_tokens_ += config.micro_batch_size * config.sequence_length;
+  window_tokens_ += config.micro_batch_size * config.sequence_length;
+  return ReadBatch(loader_, config.micro_batch_size, config.sequence_length, device_);
+}
+
+void Trainer::Evaluate() {
+  std::optional<Measurement> measurement = evaluator_.Measure(learner_.model(), [this] {
+    Tick();
+    return !commands_.StopRequested();
+  });
+  if (!measurement) return;  // asked to stop: the next attempt measures
+  measurement->metrics.step = measurement->heatmap.step = state_.step;
+  events_.Send(measurement->metrics);
+  events_.Send(measurement->heatmap);
+  state_.measured = true;
+  StartWindow();
+}
+
+void Trainer::Save() {
+  if (!saved_ || saved_->step != state_.step) {
+    saved_ = checkpoints_.Save(state_.step, [&](const std::filesystem::path& folder) {
+      WriteCheckpoint(folder, job_.config, learner_, state_);
+    });
+    checkpoints_.Prune(job_.config.checkpoint.keep);
+  }
+  events_.Send(pipe::Checkpoint{saved_->step, saved_->path.string(), saved_->manifest_hash});
+  StartWindow();
+}
+
+void Trainer::Start() {
+  events_.Send(pipe::Hello{pipe::kVersion, getpid(), device_.str(), state_.step, job_.config.train.max_steps,
+                           learner_.model().values().numel()});
+  for (const std::string& warning : warnings_) events_.Send(pipe::Log{"warning", warning});
+  events_.Send(pipe::Log{"info", "job " + job_.job + ", attempt " + std::to_string(job_.attempt) + ": " +
+                                     (saved_ ? "resumes from " + saved_->path.string() : "starts at step 0")});
+  StartWindow();
+}
+
+bool Trainer::EvaluationDue() const {
+  const bool end = state_.step == job_.config.train.max_steps;
+  return !state_.measured && (end || state_.step % job_.config.eval.every == 0);
+}
+
+bool Trainer::CheckpointDue() {
+  if (commands_.TakeCheckpointRequest()) return true;
+  const bool end = state_.step == job_.config.train.max_steps;
+  const bool multiple = state_.step > 0 && state_.step % job_.config.checkpoint.every == 0;
+  return end || (multiple && (!saved_ || saved_->step != state_.step));
+}
+
+void Trainer::StartWindow() {
+  window_start_ = std::chrono::steady_clock::now();
+  window_tokens_ = 0;
+}
+
+void Trainer::Tick() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_progress_ < kProgressInterval) return;
+  last_progress_ = now;
+  const double seconds = std::chrono::duration<double>(now - window_start_).count();
+  if (window_tokens_ > 0) tokens_per_second_ = static_cast<double>(window_tokens_) / seconds;
+  StartWindow();
+  events_.Send(pipe::Progress{state_.step, state_.tokens + step_tokens_, tokens_per_second_});
+}
+
+}  // namespace sink::train

@@ -1,0 +1,202 @@
+// Whole runs of a tiny job: what a run reports, and that a run put together from pieces is the undisturbed run, bit for
+// bit.
+#include "model/train/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "model/train/error.h"
+#include "tests/model/train/tiny_job.h"
+
+namespace sink::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+template <typename Record>
+std::vector<Record> All(const std::vector<pipe::Event>& events) {
+  std::vector<Record> found;
+  for (const pipe::Event& event : events)
+    if (const auto* record = std::get_if<Record>(&event)) found.push_back(*record);
+  return found;
+}
+
+std::vector<double> Series(const std::vector<pipe::Event>& events, const std::string& name) {
+  std::vector<double> values;
+  for (const pipe::Metrics& metrics : All<pipe::Metrics>(events))
+    for (const auto& [key, value] : metrics.values)
+      if (key == name) values.push_back(value);
+  return values;
+}
+
+// Throws when the file is missing: the caller then fails the test.
+std::string ErrorOf(const std::function<void()>& run) {
+  try {
+    run();
+  } catch (const std::exception& e) {
+    return Classify(e).failure_class + ": " + e.what();
+  }
+  return "no error";
+}
+
+TEST(Trainer, RunReportsWhatItPromises) {
+  TinyJob job;
+  const fs::path run = job.MakeRun("run");
+  std::vector<pipe::Event> events;
+  ASSERT_EQ(job.Train(run, events), Outcome::kFinished);
+
+  ASSERT_TRUE(std::holds_alternative<pipe::Hello>(events.front()));
+  const auto& hello = std::get<pipe::Hello>(events.front());
+  EXPECT_EQ(hello.max_steps, 40);
+  EXPECT_EQ(hello.start_step, 0);
+  EXPECT_EQ(hello.parameters, 2 * 48 * 32 + 2 * (4 * 32 * 32 + 3 * 32 * 48 + 2 * 32) + 32);
+  ASSERT_TRUE(std::holds_alternative<pipe::Finished>(events.back()));
+  EXPECT_EQ(std::get<pipe::Finished>(events.back()).step, 40);
+
+  const std::vector<double> losses = Series(events, "train_loss");
+  ASSERT_EQ(losses.size(), 40u);
+  EXPECT_NEAR(losses.front(), std::log(48.0), 0.3);
+  EXPECT_LT(losses.back(), losses.front() - 0.5);
+  EXPECT_EQ(Series(events, "gradient_norm").size(), 40u);
+  EXPECT_EQ(Series(events, "learning_rate").size(), 40u);
+
+  const std::vector<double> validation = Series(events, "validation_loss/all");
+  ASSERT_EQ(validation.size(), 5u);  // steps 0, 10, 20, 30, 40
+  EXPECT_EQ(Series(events, "validation_loss/words"), validation);
+  EXPECT_LT(validation.back(), validation.front() - 0.5);
+  for (const char* name : {"sink_rate/0.3/1", "sink_rate/0.3/4", "alpha_mean/1", "alpha_max/4", "hidden_norm_ratio/0",
+                           "hidden_norm_ratio/2"})
+    EXPECT_EQ(Series(events, name).size(), 5u) << name;
+  const auto heatmaps = All<pipe::Heatmap>(events);
+  ASSERT_EQ(heatmaps.size(), 5u);
+  EXPECT_EQ(heatmaps[4].step, 40);
+  EXPECT_EQ(heatmaps[4].layers, 2);
+  EXPECT_EQ(heatmaps[4].heads, 4);
+
+  std::vector<int64_t> saved;
+  for (const auto& checkpoint : All<pipe::Checkpoint>(events)) saved.push_back(checkpoint.step);
+  EXPECT_EQ(saved, (std::vector<int64_t>{17, 34, 40}));
+  for (const char* name :
+       {"config.json", "model.safetensors", "optimizer.safetensors", "trainer.json", "manifest.json"})
+    EXPECT_TRUE(fs::exists(CheckpointPath(run, 40) / name)) << name;
+}
+
+TEST(Trainer, ResumedRunIsTheUndisturbedRunToTheLastBit) {
+  TinyJob job;
+  const fs::path whole = job.MakeRun("whole");
+  std::vector<pipe::Event> whole_events;
+  ASSERT_EQ(job.Train(whole, whole_events), Outcome::kFinished);
+
+  const fs::path resumed = job.MakeRun("resumed");
+  fs::create_directories(resumed / "checkpoints");
+  fs::copy(CheckpointPath(whole, 17), CheckpointPath(resumed, 17), fs::copy_options::recursive);
+  std::vector<pipe::Event> events;
+  ASSERT_EQ(job.Train(resumed, events), Outcome::kFinished);
+  EXPECT_EQ(std::get<pipe::Hello>(events.front()).start_step, 17);
+  const std::vector<double> losses = Series(whole_events, "train_loss");
+  EXPECT_EQ(Series(events, "train_loss"), std::vector<double>(losses.begin() + 17, losses.end()));
+  for (const char* name : {"model.safetensors", "optimizer.safetensors", "trainer.json", "manifest.json"})
+    ExpectSameBytes(CheckpointPath(whole, 40) / name, CheckpointPath(resumed, 40) / name);
+}
+
+TEST(Trainer, MoreThreadsResumeExactlyToo) {
+  TinyJob job;
+  job.config.train.threads = 2;
+  std::vector<pipe::Event> events;
+  job.Train(job.MakeRun("a"), events);
+  const auto first = Points(events);
+  job.Train(job.MakeRun("b"), events);
+  EXPECT_EQ(Points(events), first);
+}
+
+TEST(Trainer, FinishedRunStartedAgainChangesNothing) {
+  TinyJob job;
+  job.config.train.max_steps = 6;
+  const fs::path run = job.MakeRun("run");
+  std::vector<pipe::Event> events;
+  job.Train(run, events);
+  const fs::file_time_type before = fs::last_write_time(CheckpointPath(run, 6) / "manifest.json");
+  EXPECT_EQ(job.Train(run, events), Outcome::kFinished);
+  EXPECT_EQ(fs::last_write_time(CheckpointPath(run, 6) / "manifest.json"), before);
+  EXPECT_TRUE(Points(events).empty());
+  EXPECT_EQ(All<pipe::Checkpoint>(events).size(), 1u);
+  EXPECT_EQ(All<pipe::Finished>(events).size(), 1u);
+}
+
+TEST(Trainer, DamagedNewestCheckpointIsSetAsideAndThePreviousOneUsed) {
+  TinyJob job;
+  const fs::path run = job.MakeRun("run");
+  std::vector<pipe::Event> events;
+  job.Train(run, events);
+  const auto points = Points(events);
+  fs::resize_file(CheckpointPath(run, 40) / "optimizer.safetensors", 1000);
+  fs::remove(CheckpointPath(run, 34) / "model.safetensors");
+  ASSERT_EQ(job.Train(run, events), Outcome::kFinished);
+  EXPECT_EQ(std::get<pipe::Hello>(events.front()).start_step, 17);
+  const auto logs = All<pipe::Log>(events);
+  ASSERT_GE(logs.size(), 2u);
+  EXPECT_EQ(logs[0].level, "warning");
+  EXPECT_NE(logs[0].message.find("optimizer.safetensors has 1000 bytes"), std::string::npos) << logs[0].message;
+  EXPECT_NE(logs[1].message.find("model.safetensors"), std::string::npos) << logs[1].message;
+  for (const auto& point : Points(events)) EXPECT_TRUE(std::find(points.begin(), points.end(), point) != points.end());
+}
+
+TEST(Trainer, CheckpointOfAnotherConfigurationIsRefused) {
+  TinyJob job;
+  job.config.train.max_steps = 3;
+  const fs::path run = job.MakeRun("run");
+  std::vector<pipe::Event> events;
+  job.Train(run, events);
+  job.config.train.learning_rate = 5e-3;
+  job.MakeRun("run");
+  const std::string error = ErrorOf([&] { job.Train(run, events); });
+  EXPECT_EQ(error.rfind("user: ", 0), 0u) << error;
+  EXPECT_NE(error.find("other settings"), std::string::npos) << error;
+  EXPECT_TRUE(fs::exists(CheckpointPath(run, 3) / "manifest.json"));
+}
+
+TEST(Trainer, DivergenceIsANanFailureAndKeepsTheLastCheckpoint) {
+  TinyJob job;
+  job.config.train.learning_rate = 100;
+  job.config.train.weight_decay = 100;
+  job.config.train.min_learning_rate.reset();
+  job.config.checkpoint.every = 1;
+  const fs::path run = job.MakeRun("run");
+  std::vector<pipe::Event> events;
+  const std::string error = ErrorOf([&] { job.Train(run, events); });
+  EXPECT_EQ(error.rfind("nan: step ", 0), 0u) << error;
+  const int64_t last = All<pipe::Checkpoint>(events).back().step;
+  EXPECT_TRUE(fs::exists(CheckpointPath(run, last) / "manifest.json"));
+  EXPECT_EQ(ErrorOf([&] { job.Train(run, events); }), error);  // the same step again, from that checkpoint
+  EXPECT_EQ(std::get<pipe::Hello>(events.front()).start_step, last);
+}
+
+TEST(Trainer, MissingDataIsAUserError) {
+  TinyJob job;
+  job.config.data.set = "nowhere";
+  std::vector<pipe::Event> events;
+  const std::string error = ErrorOf([&] { job.Train(job.MakeRun("run"), events); });
+  EXPECT_EQ(error.rfind("user: ", 0), 0u) << error;
+  EXPECT_NE(error.find("nowhere"), std::string::npos) << error;
+}
+
+TEST(Trainer, TokenOutsideTheVocabularyIsAUserError) {
+  TinyJob job;
+  job.config.model.vocab_size = 40;
+  std::vector<pipe::Event> events;
+  const std::string error = ErrorOf([&] { job.Train(job.MakeRun("run"), events); });
+  EXPECT_EQ(error.rfind("user: ", 0), 0u) << error;
+}
+
+TEST(Trainer, UnavailablePrecisionIsAUserError) {
+  TinyJob job;
+  job.config.train.precision = "bf16";
+  std::vector<pipe::Event> events;
+  const std::string error = ErrorOf([&] { job.Train(job.MakeRun("run"), events); });
+  EXPECT_EQ(error.rfind("user: train.precision", 0), 0u) << error;
+}
+
+}  // namespace
+}  // namespace sink::train
