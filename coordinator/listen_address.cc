@@ -32,7 +32,9 @@ absl::StatusOr<ListenAddress> ParseListenAddress(const std::string& text, const 
   address.host = text.substr(0, colon);
   const bool brackets = address.host.size() > 2 && address.host.front() == '[' && address.host.back() == ']';
   if (brackets) address.host = address.host.substr(1, address.host.size() - 2);
-  if (address.host.empty() || absl::StrContains(address.host, ':') != brackets) return bad;
+  if (address.host.find_first_of("[]") != std::string::npos || address.host.empty() ||
+      absl::StrContains(address.host, ':') != brackets)
+    return bad;
   return address;
 }
 

@@ -1,9 +1,9 @@
 // See server.h.
 #include "coordinator/server.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 #include <openssl/rand.h>
-#include <prometheus/exposer.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
@@ -23,6 +23,7 @@
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/files.h"
 #include "coordinator/service/metrics_exporter.h"
+#include "coordinator/service/scrape_endpoint.h"
 #include "coordinator/service/stream_gate.h"
 #include "coordinator/service/worker_service.h"
 #include "coordinator/store/sqlite_store.h"
@@ -101,7 +102,7 @@ struct Server::Parts {
   std::unique_ptr<ClientServiceImpl> client_service;
   std::unique_ptr<WorkerServiceImpl> worker_service;
   std::unique_ptr<grpc::Server> grpc_server;
-  std::unique_ptr<prometheus::Exposer> exposer;
+  std::unique_ptr<ScrapeEndpoint> scrapes;
   std::string address, metrics_address;
   int port = 0;
 
@@ -137,6 +138,8 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
 }
 
 absl::Status Server::Parts::Listen(const ListenAddress& listen) {
+  // What gRPC has to say is for its developers; what a user needs to know is in our own messages.
+  gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
   client_service = std::make_unique<ClientServiceImpl>(jobs.get(), checkpoints.get(), &gate, &fail_stop, SystemNow);
   worker_service = std::make_unique<WorkerServiceImpl>(jobs.get(), checkpoints.get(), &fail_stop, SystemNow);
   grpc::ServerBuilder builder;
@@ -167,14 +170,13 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen) {
 
 absl::Status Server::Parts::ListenForScrapes(const ListenAddress& listen) {
   const std::string wanted = listen.WithPort(listen.port);
-  try {
-    exposer = std::make_unique<prometheus::Exposer>(wanted, 2);
-    exposer->RegisterCollectable(exporter);
-  } catch (const std::exception&) {
+  auto started = ScrapeEndpoint::Start(wanted, exporter);
+  if (!started.ok()) {
     return absl::UnavailableError(absl::StrCat("--metrics-listen: cannot listen on ", wanted,
                                                ": is the port in use? choose another one, or 0 for any"));
   }
-  metrics_address = listen.WithPort(exposer->GetListeningPorts().front());
+  scrapes = std::move(*started);
+  metrics_address = listen.WithPort(scrapes->port());
   return absl::OkStatus();
 }
 
@@ -236,7 +238,7 @@ void Server::Shutdown() {
     parts.grpc_server->Wait();
   }
   if (parts.exporter != nullptr) parts.exporter->SetJobs(nullptr);
-  parts.exposer.reset();
+  parts.scrapes.reset();
   parts.grpc_server.reset();
   parts.jobs.reset();
   parts.store.reset();

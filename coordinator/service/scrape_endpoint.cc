@@ -1,0 +1,66 @@
+// See scrape_endpoint.h.
+#include "coordinator/service/scrape_endpoint.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/service/files.h"
+
+namespace sink {
+namespace {
+
+constexpr int kThreads = 2;
+
+// Opens and closes a connection, so that the thread which waits for one looks up.
+void Knock(int port) {
+  const Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ScrapeEndpoint>> ScrapeEndpoint::Start(
+    const std::string& address, std::shared_ptr<prometheus::Collectable> collectable) {
+  try {
+    auto exposer = std::make_unique<prometheus::Exposer>(address, kThreads);
+    exposer->RegisterCollectable(collectable);
+    return std::unique_ptr<ScrapeEndpoint>(new ScrapeEndpoint(std::move(exposer), std::move(collectable)));
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", address, ": ", error.what()));
+  }
+}
+
+ScrapeEndpoint::ScrapeEndpoint(std::unique_ptr<prometheus::Exposer> exposer,
+                               std::shared_ptr<prometheus::Collectable> collectable)
+    : collectable_(std::move(collectable)),
+      exposer_(std::move(exposer)),
+      port_(exposer_->GetListeningPorts().front()) {}
+
+// The HTTP server underneath notices that it must stop only when its wait for a connection ends: after 2 s, or with
+// one.
+ScrapeEndpoint::~ScrapeEndpoint() {
+  std::atomic<bool> stopped = false;
+  std::thread stopper([&] {
+    exposer_.reset();
+    stopped = true;
+  });
+  while (!stopped) {
+    Knock(port_);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  stopper.join();
+}
+
+}  // namespace sink

@@ -1,0 +1,137 @@
+// The client against a server that misbehaves on purpose.
+#include "coordinator/client/coordinator_client.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "sink/v1/client.grpc.pb.h"
+
+namespace sink {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class FakeService final : public v1::ClientService::Service {
+ public:
+  grpc::Status ListSweeps(grpc::ServerContext*, const v1::ListSweepsRequest*, v1::ListSweepsResponse*) override {
+    ++calls;
+    if (calls <= unavailable) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "not now");
+    return answer;
+  }
+  grpc::Status GetSweep(grpc::ServerContext* context, const v1::GetSweepRequest*, v1::GetSweepResponse*) override {
+    while (!context->IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return grpc::Status::CANCELLED;
+  }
+  grpc::Status WatchSweep(grpc::ServerContext*, const v1::WatchSweepRequest*,
+                          grpc::ServerWriter<v1::GetSweepResponse>* writer) override {
+    ++calls;
+    if (calls <= unavailable) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "not now");
+    writer->Write({});
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "cut");
+  }
+
+  std::atomic<int> calls = 0;
+  std::atomic<int> unavailable = 0;  // so many calls fail first
+  grpc::Status answer;
+};
+
+class CoordinatorClientTest : public ::testing::Test {
+ protected:
+  CoordinatorClientTest() {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(&service_);
+    server_ = builder.BuildAndStart();
+  }
+  std::unique_ptr<CoordinatorClient> Client(ClientOptions options = {}) {
+    options.address = "127.0.0.1:" + std::to_string(port_);
+    return *CoordinatorClient::Create(options);
+  }
+
+  FakeService service_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+TEST_F(CoordinatorClientTest, TriesAgainWhileUnavailable) {
+  service_.unavailable = 2;
+  EXPECT_TRUE(Client()->ListSweeps({}).ok());
+  EXPECT_EQ(service_.calls, 3);
+}
+
+TEST_F(CoordinatorClientTest, TriesOnceWhenTold) {
+  service_.unavailable = 1;
+  EXPECT_EQ(Client({.address = "", .retry_for = absl::ZeroDuration()})->ListSweeps({}).status().code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(service_.calls, 1);
+}
+
+TEST_F(CoordinatorClientTest, OtherErrorsComeBackAtOnceAsTheyAre) {
+  service_.answer = grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "stale lease: gone");
+  const absl::Status status = Client()->ListSweeps({}).status();
+  EXPECT_EQ(status, absl::FailedPreconditionError("stale lease: gone"));
+  EXPECT_EQ(service_.calls, 1);
+}
+
+TEST_F(CoordinatorClientTest, AbsentCoordinatorIsNamed) {
+  server_->Shutdown();
+  server_.reset();
+  const auto begin = absl::Now();
+  const absl::Status status = Client({.address = "", .retry_for = absl::Milliseconds(600)})->ListSweeps({}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("cannot reach the coordinator at 127.0.0.1:" + std::to_string(port_)),
+                    HasSubstr("is it running?"), HasSubstr("sink-coordinator --data")));
+  EXPECT_GE(absl::Now() - begin, absl::Milliseconds(500));  // it did try again
+  EXPECT_LE(absl::Now() - begin, absl::Seconds(5));
+}
+
+TEST_F(CoordinatorClientTest, SilentCoordinatorIsADeadline) {
+  const absl::Status status = Client({.address = "", .deadline = absl::Milliseconds(200)})->GetSweep({}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("did not answer within 200ms"));
+}
+
+TEST_F(CoordinatorClientTest, StreamIsTriedAgainOnlyBeforeItsFirstMessage) {
+  service_.unavailable = 1;
+  int messages = 0;
+  const absl::Status status = Client()->WatchSweep({}, [&](const auto&) { return ++messages, true; });
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(messages, 1);
+  EXPECT_EQ(service_.calls, 2);
+}
+
+TEST_F(CoordinatorClientTest, ReceiverMayEndAStream) {
+  EXPECT_TRUE(Client()->WatchSweep({}, [](const auto&) { return false; }).ok());
+}
+
+TEST_F(CoordinatorClientTest, CancelCallsEndsWhatRunsAndRefusesTheRest) {
+  const auto client = Client();
+  std::thread canceller([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    client->CancelCalls();
+  });
+  EXPECT_EQ(client->GetSweep({}).status().code(), absl::StatusCode::kCancelled);
+  canceller.join();
+  EXPECT_EQ(client->ListSweeps({}).status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(CoordinatorClientTest, UnreadableFileIsALocalError) {
+  EXPECT_EQ(Client()->WriteCheckpointFile({}, "/nonexistent/file").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(CoordinatorClient, AddressMustBeHostAndPort) {
+  for (const char* address : {"", "host", ":7070", "host:", "host:x", "host:0", "host:70000"}) {
+    EXPECT_EQ(CoordinatorClient::Create({.address = address}).status().code(), absl::StatusCode::kInvalidArgument)
+        << address;
+  }
+}
+
+}  // namespace
+}  // namespace sink

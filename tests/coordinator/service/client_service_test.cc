@@ -1,0 +1,292 @@
+// ClientService over a real loopback port and a real database.
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "tests/coordinator/service/service_fixture.h"
+
+namespace sink {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using testing::Submission;
+using testing::SweepYaml;
+
+class ClientServiceTest : public testing::ServiceTest {};
+
+std::string Log(const std::string& text) { return R"({"type":"log","level":"info","message":")" + text + "\"}"; }
+
+TEST_F(ClientServiceTest, SubmitStoresEachJobOnce) {
+  const auto first = client_->SubmitSweep(Submission(SweepYaml("study", "1e-3, 4e-4")));
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->sweep(), "study");
+  EXPECT_EQ(first->added(), 2);
+  EXPECT_EQ(first->jobs(0).experiment(), "learning_rate");
+  EXPECT_TRUE(first->jobs(0).added());
+  const auto again = client_->SubmitSweep(Submission(SweepYaml("study", "1e-3, 4e-4"), 2));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->added(), 0);
+  const auto edited = client_->SubmitSweep(Submission(SweepYaml("study", "1e-3, 5e-4"), 3));
+  ASSERT_TRUE(edited.ok()) << edited.status();
+  EXPECT_EQ(edited->added(), 1);
+  EXPECT_EQ(edited->removed(), 1);
+}
+
+TEST_F(ClientServiceTest, RepeatedRequestGetsTheSameAnswerAndAnotherBodyIsRefused) {
+  const auto request = Submission(SweepYaml("study", "1e-3"));
+  const auto first = client_->SubmitSweep(request);
+  const auto repeated = client_->SubmitSweep(request);
+  ASSERT_TRUE(repeated.ok()) << repeated.status();
+  EXPECT_EQ(repeated->SerializeAsString(), first->SerializeAsString());  // also that it says "added"
+  const auto other = client_->SubmitSweep(Submission(SweepYaml("study", "2e-3")));
+  EXPECT_EQ(other.status().code(), absl::StatusCode::kAlreadyExists) << other.status();
+}
+
+TEST_F(ClientServiceTest, DryRunStoresNothing) {
+  auto request = Submission(SweepYaml("study", "1e-3"));
+  request.set_dry_run(true);
+  const auto response = client_->SubmitSweep(request);
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->added(), 1);
+  EXPECT_EQ(client_->ListSweeps({})->sweeps_size(), 0);
+}
+
+TEST_F(ClientServiceTest, WrongSweepIsRefusedWithItsPlace) {
+  const auto response = client_->SubmitSweep(Submission("schema: sink/v1\nname: x\nexperimets: []\n"));
+  EXPECT_EQ(response.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(response.status().message()), HasSubstr("sweep.yaml:3:1"));
+  const auto missing = client_->SubmitSweep(Submission("schema: sink/v1\nname: x\nbase: ../../etc/passwd\n"));
+  EXPECT_EQ(missing.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(missing.status().message()), HasSubstr("was not sent along"));
+}
+
+TEST_F(ClientServiceTest, ListsSweepsAndJobsInPages) {
+  const std::vector<std::string> ids = Submit("study", "1e-3, 2e-3, 3e-3");
+  EXPECT_EQ(client_->ListSweeps({})->sweeps(0).jobs_by_state().at("QUEUED"), 3);
+  v1::GetSweepRequest get;
+  get.set_name("study");
+  const auto sweep = client_->GetSweep(get);
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  ASSERT_EQ(sweep->jobs_size(), 3);
+  EXPECT_EQ(sweep->jobs(2).id(), ids[2]);
+  EXPECT_EQ(sweep->jobs(2).config_json(), "");
+  EXPECT_EQ(sweep->jobs(2).sweeps(0).index(), 2);
+  v1::ListJobsRequest list;
+  list.set_limit(2);
+  auto page = client_->ListJobs(list);
+  ASSERT_EQ(page->jobs_size(), 2);
+  list.set_after(page->jobs(1).id());
+  page = client_->ListJobs(list);
+  ASSERT_EQ(page->jobs_size(), 1);
+  EXPECT_EQ(page->jobs(0).id(), ids[2]);
+  v1::ListJobsRequest failed;
+  failed.add_states(v1::FAILED);
+  EXPECT_EQ(client_->ListJobs(failed)->jobs_size(), 0);
+}
+
+TEST_F(ClientServiceTest, GetJobTakesAPrefix) {
+  const std::string id = Submit("study", "1e-3")[0];
+  v1::GetJobRequest get;
+  get.set_id(id.substr(0, 6));
+  const auto job = client_->GetJob(get);
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->job().id(), id);
+  EXPECT_THAT(job->job().config_json(), HasSubstr("learning_rate"));
+  get.set_id(id.substr(0, 3));
+  EXPECT_EQ(client_->GetJob(get).status().code(), absl::StatusCode::kInvalidArgument);
+  get.set_id(id[0] == '0' ? "1111" : "0000");
+  EXPECT_EQ(client_->GetJob(get).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ClientServiceTest, UnknownThingsAreNotFound) {
+  v1::GetSweepRequest get;
+  get.set_name("nothing");
+  EXPECT_EQ(client_->GetSweep(get).status().code(), absl::StatusCode::kNotFound);
+  v1::WatchSweepRequest watch;
+  watch.set_name("nothing");
+  EXPECT_EQ(client_->WatchSweep(watch, [](const auto&) { return true; }).code(), absl::StatusCode::kNotFound);
+  v1::CancelRequest cancel;
+  cancel.set_sweep("nothing");
+  EXPECT_EQ(client_->Cancel(cancel).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ClientServiceTest, CancelThenRetry) {
+  Submit("study", "1e-3, 2e-3");
+  v1::CancelRequest cancel;
+  cancel.set_sweep("study");
+  const auto cancelled = client_->Cancel(cancel);
+  ASSERT_TRUE(cancelled.ok()) << cancelled.status();
+  EXPECT_EQ(cancelled->cancelled(), 2);
+  v1::RetryRequest retry;
+  retry.set_sweep("study");
+  const auto retried = client_->Retry(retry);
+  ASSERT_TRUE(retried.ok()) << retried.status();
+  EXPECT_EQ(retried->job_ids_size(), 2);
+}
+
+TEST_F(ClientServiceTest, WatchSendsAtOnceAndOnChangeAndEndsWhenAllIsFinal) {
+  const v1::Grant grant = RunningJob("study");
+  v1::WatchSweepRequest watch;
+  watch.set_name("study");
+  watch.set_interval_ms(100);
+  std::vector<int64_t> steps;
+  std::thread trainer;
+  const absl::Status status = client_->WatchSweep(watch, [&](const v1::GetSweepResponse& update) {
+    steps.push_back(update.jobs(0).progress().step());
+    if (steps.size() == 1) {
+      trainer = std::thread([&] {
+        ASSERT_TRUE(
+            Report(grant.lease(), 2, {R"({"type":"progress","step":5,"tokens":50,"tokens_per_second":9})"}).ok());
+        std::this_thread::sleep_for(std::chrono::milliseconds(400));
+        ASSERT_TRUE(Report(grant.lease(), 3, {R"({"type":"finished","step":100})"}).ok());
+        ASSERT_TRUE(Finish(grant.lease(), 3).ok());
+      });
+    }
+    return true;
+  });
+  trainer.join();
+  EXPECT_TRUE(status.ok()) << status;
+  ASSERT_GE(steps.size(), 3u);
+  EXPECT_EQ(steps[0], 0);
+  EXPECT_EQ(steps[1], 5);
+}
+
+TEST_F(ClientServiceTest, UnchangedSweepIsNotSentAgain) {
+  Submit("study", "1e-3");
+  v1::WatchSweepRequest watch;
+  watch.set_name("study");
+  watch.set_interval_ms(100);
+  std::atomic<int> updates = 0;
+  std::thread watcher([&] {
+    client_
+        ->WatchSweep(watch,
+                     [&](const v1::GetSweepResponse&) {
+                       ++updates;
+                       return true;
+                     })
+        .IgnoreError();
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  // A change elsewhere: the stream looks, and sees nothing new.
+  auto second = CoordinatorClient::Create({.address = server_->address()});
+  ASSERT_TRUE((*second)->SubmitSweep(Submission(SweepYaml("other", "5e-3"), 2)).ok());
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  client_->CancelCalls();
+  watcher.join();
+  EXPECT_EQ(updates, 1);
+}
+
+TEST_F(ClientServiceTest, LogsAreReadFollowedAndTailed) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Report(grant.lease(), 2, {Log("one"), Log("two"), Log("three")}).ok());
+  v1::ReadLogsRequest read;
+  read.set_job_id(grant.lease().job_id().substr(0, 8));
+  read.set_tail(2);
+  std::vector<std::string> texts;
+  ASSERT_TRUE(
+      client_->ReadLogs(read, [&](const v1::LogLine& line) { return texts.push_back(line.text()), true; }).ok());
+  EXPECT_THAT(texts, ElementsAre("two", "three"));
+  texts.clear();
+  read.set_tail(0);
+  read.set_follow(true);
+  std::thread trainer;
+  const absl::Status status = client_->ReadLogs(read, [&](const v1::LogLine& line) {
+    texts.push_back(line.text());
+    if (texts.size() == 4) {
+      trainer = std::thread([&] {
+        ASSERT_TRUE(Report(grant.lease(), 5, {Log("four"), R"({"type":"finished","step":100})"}).ok());
+        ASSERT_TRUE(Finish(grant.lease(), 6).ok());
+      });
+    }
+    return true;
+  });
+  trainer.join();
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_THAT(
+      texts, ElementsAre(StartsWith("trainer started"), "one", "two", "three", "four", StartsWith("trainer finished")));
+}
+
+TEST_F(ClientServiceTest, MetricsComeInBoundedMessages) {
+  const v1::Grant grant = RunningJob();
+  uint64_t seq = 2;
+  for (int batch = 0; batch < 5; ++batch) {
+    std::vector<std::string> records;
+    for (int i = 0; i < 1000; ++i) {
+      records.push_back(R"({"type":"metrics","step":)" + std::to_string(batch * 1000 + i + 1) +
+                        R"(,"values":{"train_loss":2.5}})");
+    }
+    const auto reported = Report(grant.lease(), seq, records);
+    ASSERT_TRUE(reported.ok()) << reported.status();
+    seq += records.size();
+    EXPECT_EQ(reported->durable_seq(), seq - 1);
+  }
+  v1::ReadMetricsRequest read;
+  read.set_job_id(grant.lease().job_id());
+  read.add_names("train_*");
+  read.set_from_step(11);
+  int points = 0, largest = 0;
+  ASSERT_TRUE(client_
+                  ->ReadMetrics(read,
+                                [&](const v1::MetricPoints& message) {
+                                  points += message.points_size();
+                                  largest = std::max(largest, message.points_size());
+                                  return true;
+                                })
+                  .ok());
+  EXPECT_EQ(points, 4990);
+  EXPECT_EQ(largest, 2000);
+}
+
+TEST_F(ClientServiceTest, RestartKeepsEverything) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Report(grant.lease(), 2, {Log("before")}).ok());
+  const testing::TestCheckpoint checkpoint;
+  ASSERT_TRUE(Upload(grant.lease(), 10, checkpoint).ok());
+  StopServer();
+  StartServer();
+  // The lease outlives the process, and so does what it has done.
+  EXPECT_TRUE(Report(grant.lease(), 3, {Log("after")}).ok());
+  v1::GetJobRequest get;
+  get.set_id(grant.lease().job_id());
+  const auto job = client_->GetJob(get);
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->checkpoints_size(), 1);
+  EXPECT_TRUE(Exists(CheckpointFolder(grant.lease(), 10) + "/manifest.json"));
+  v1::ReadLogsRequest read;
+  read.set_job_id(grant.lease().job_id());
+  std::vector<std::string> texts;
+  ASSERT_TRUE(
+      client_->ReadLogs(read, [&](const v1::LogLine& line) { return texts.push_back(line.text()), true; }).ok());
+  EXPECT_THAT(texts, ElementsAre(StartsWith("trainer started"), "before", "after"));
+}
+
+TEST_F(ClientServiceTest, ShutdownEndsStreamsSoon) {
+  Submit("study", "1e-3");
+  v1::WatchSweepRequest watch;
+  watch.set_name("study");
+  absl::Status status;
+  std::atomic<bool> started = false;
+  std::thread watcher(
+      [&] { status = client_->WatchSweep(watch, [&](const v1::GetSweepResponse&) { return started = true; }); });
+  while (!started) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  const auto begin = std::chrono::steady_clock::now();
+  StopServer();
+  watcher.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("shutting down"));
+}
+
+TEST_F(ClientServiceTest, LongErrorsFitIntoAnAnswer) {
+  // Far over the 8 KiB that HTTP/2 trailers may hold, once each byte is escaped.
+  std::string key;
+  for (int i = 0; i < 5000; ++i) key += "\xC3\xA4";
+  const auto response = client_->SubmitSweep(Submission("schema: sink/v1\nname: x\n" + key + ": 1\n"));
+  EXPECT_EQ(response.status().code(), absl::StatusCode::kInvalidArgument) << response.status();
+  EXPECT_LE(response.status().message().size(), 2100u);
+}
+
+}  // namespace
+}  // namespace sink

@@ -1,0 +1,192 @@
+// Starting and stopping: every refusal is one clear error, and the exporter's text over its real port.
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <map>
+
+#include "coordinator/listen_address.h"
+#include "coordinator/service/metrics_exporter.h"
+#include "tests/coordinator/service/service_fixture.h"
+
+namespace sink {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+
+class ServerTest : public testing::ServiceTest {
+ protected:
+  ServerOptions OtherOptions() {
+    ServerOptions options = Options();
+    options.data = folder_ / "other";
+    options.listen = "127.0.0.1:0";
+    return options;
+  }
+
+  // GET /metrics over the real port.
+  std::string Scrape() {
+    const auto address = ParseListenAddress(server_->metrics_address(), "x");
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in target{};
+    target.sin_family = AF_INET;
+    target.sin_port = htons(static_cast<uint16_t>(address->port));
+    inet_pton(AF_INET, address->host.c_str(), &target.sin_addr);
+    EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&target), sizeof target), 0);
+    const std::string request = "GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n";
+    EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+    std::string text;
+    char buffer[4096];
+    for (ssize_t n; (n = read(fd, buffer, sizeof buffer)) > 0;) text.append(buffer, n);
+    close(fd);
+    return text;
+  }
+
+  // "name{labels}" -> value.
+  std::map<std::string, double> Series() {
+    std::map<std::string, double> series;
+    std::string text = Scrape();
+    for (size_t begin = text.find("\r\n\r\n") + 4, end; begin < text.size(); begin = end + 1) {
+      end = std::min(text.find('\n', begin), text.size());
+      const std::string line = text.substr(begin, end - begin);
+      const size_t space = line.rfind(' ');
+      if (line.empty() || line[0] == '#' || space == std::string::npos) continue;
+      EXPECT_TRUE(series.emplace(line.substr(0, space), strtod(line.c_str() + space, nullptr)).second) << line;
+    }
+    return series;
+  }
+};
+
+TEST_F(ServerTest, WritesItsAddresses) {
+  EXPECT_EQ(*ReadSmallFile(folder_ / "data/coordinator.addr", 100), server_->address() + "\n");
+  EXPECT_EQ(*ReadSmallFile(folder_ / "data/metrics.addr", 100), server_->metrics_address() + "\n");
+  EXPECT_EQ(server_->address(), "127.0.0.1:" + std::to_string(server_->port()));
+}
+
+TEST_F(ServerTest, SecondCoordinatorOnTheSameFolderIsRefused) {
+  ServerOptions options = Options();
+  options.listen = "127.0.0.1:0";
+  const auto second = Server::Start(options);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr(options.data));
+  EXPECT_EQ(*ReadSmallFile(folder_ / "data/coordinator.addr", 100), server_->address() + "\n");  // left alone
+}
+
+TEST_F(ServerTest, PortInUseIsRefused) {
+  ServerOptions options = OtherOptions();
+  options.listen = server_->address();
+  const auto second = Server::Start(options);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr(server_->address()));
+  options.listen = "127.0.0.1:0";
+  options.metrics_listen = server_->metrics_address();
+  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("--metrics-listen"));
+}
+
+TEST_F(ServerTest, AddressThatOthersCanReachNeedsConsent) {
+  ServerOptions options = OtherOptions();
+  options.listen = "0.0.0.0:0";
+  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("--insecure-listen"));
+  options.insecure_listen = true;
+  EXPECT_TRUE(Server::Start(options).ok());
+}
+
+TEST_F(ServerTest, BadOptionsAreRefused) {
+  ServerOptions options = OtherOptions();
+  options.lease_duration = 2 * options.heartbeat_interval;
+  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("--lease-duration"));
+  options = OtherOptions();
+  options.data = "";
+  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("--data"));
+  options.data = "/proc/cannot-be";
+  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("/proc/cannot-be"));
+}
+
+TEST(ListenAddress, IsParsedAndJudged) {
+  for (const char* text : {"127.0.0.1:7070", "localhost:0", "[::1]:7070", "127.9.9.9:1"}) {
+    ASSERT_TRUE(ParseListenAddress(text, "--listen").ok()) << text;
+    EXPECT_TRUE(ParseListenAddress(text, "--listen")->IsLoopback()) << text;
+  }
+  for (const char* text : {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.org:1", "128.0.0.1:1"}) {
+    EXPECT_FALSE(ParseListenAddress(text, "--listen")->IsLoopback()) << text;
+  }
+  for (const char* text :
+       {"", "7070", ":7070", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "::1:7070", "[]:1", "a:-1"}) {
+    EXPECT_EQ(ParseListenAddress(text, "--listen").status().code(), absl::StatusCode::kInvalidArgument) << text;
+  }
+  EXPECT_EQ(ParseListenAddress("[::1]:0", "--listen")->WithPort(9), "[::1]:9");
+}
+
+TEST_F(ServerTest, MetricsShowAJobAsItTrains) {
+  EXPECT_EQ(Series().at("sink_jobs{state=\"QUEUED\"}"), 0);
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(
+      Report(grant.lease(), 2,
+             {R"({"type":"progress","step":12,"tokens":3400,"tokens_per_second":56.5})",
+              R"({"type":"metrics","step":12,"values":{"train_loss":3.25,"learning_rate":0.001,)"
+              R"("gradient_norm":0.5,"validation_loss/bible":3.5,"sink_rate/0.3/1":0.125,"sink_rate/0.3/bias":0.25,)"
+              R"("alpha_mean/1":0.08,"alpha_max/1":0.2,"hidden_norm_ratio/3":2.2,)"
+              R"("validation_loss/bad\"label":1,"made_up":1}})"})
+          .ok());
+  ASSERT_TRUE(Upload(grant.lease(), 10, testing::TestCheckpoint()).ok());
+  const std::string job = "{job=\"" + grant.lease().job_id().substr(0, 12) + "\"";
+  const std::map<std::string, double> expected = {
+      {"sink_jobs{state=\"RUNNING\"}", 1},
+      {"sink_workers{state=\"connected\"}", 1},
+      {"sink_dispatch_seconds_count", 1},
+      {"sink_lease_expirations_total", 0},
+      {"sink_job_step" + job + "}", 12},
+      {"sink_tokens_total" + job + "}", 3400},
+      {"sink_tokens_per_second" + job + "}", 56.5},
+      {"sink_train_loss" + job + "}", 3.25},
+      {"sink_learning_rate" + job + "}", 0.001},
+      {"sink_gradient_norm" + job + "}", 0.5},
+      {"sink_validation_loss" + job + ",domain=\"bible\"}", 3.5},
+      {"sink_rate_ratio" + job + ",epsilon=\"0.3\",position=\"1\"}", 0.125},
+      {"sink_rate_ratio" + job + ",epsilon=\"0.3\",position=\"bias\"}", 0.25},
+      {"sink_alpha_mean_ratio" + job + ",position=\"1\"}", 0.08},
+      {"sink_alpha_max_ratio" + job + ",position=\"1\"}", 0.2},
+      {"sink_hidden_norm_ratio" + job + ",layer=\"3\"}", 2.2},
+      {"sink_jobs_without_series", 0},
+      {"sink_store_up", 1},
+  };
+  const std::map<std::string, double> series = Series();
+  for (const auto& [name, value] : expected) {
+    ASSERT_TRUE(series.count(name)) << name;
+    EXPECT_DOUBLE_EQ(series.at(name), value) << name;
+  }
+  EXPECT_GT(series.at("sink_checkpoint_bytes_total"), 600'000);
+  for (const auto& [name, value] : series) EXPECT_THAT(name, ::testing::Not(HasSubstr("bad")));
+
+  // Its series stay for a while after its end, with the final values.
+  ASSERT_TRUE(Report(grant.lease(), 4,
+                     {R"({"type":"progress","step":100,"tokens":9000,"tokens_per_second":50})",
+                      R"({"type":"finished","step":100})"})
+                  .ok());
+  ASSERT_TRUE(Finish(grant.lease(), 5).ok());
+  EXPECT_EQ(Series().at("sink_jobs{state=\"SUCCEEDED\"}"), 1);
+  EXPECT_EQ(Series().at("sink_tokens_total" + job + "}"), 9000);
+}
+
+class ExpiryTest : public ServerTest {
+ protected:
+  ExpiryTest() {
+    StopServer();
+    heartbeat_interval_ = absl::Milliseconds(100);
+    lease_duration_ = absl::Milliseconds(400);
+    StartServer();
+  }
+};
+
+TEST_F(ExpiryTest, SilentWorkerLosesItsLease) {
+  const v1::Grant grant = RunningJob();
+  for (int i = 0; i < 100 && Series().at("sink_lease_expirations_total") == 0; ++i) usleep(20'000);
+  EXPECT_EQ(Series().at("sink_lease_expirations_total"), 1);
+  EXPECT_THAT(
+      std::string(Report(grant.lease(), 2, {R"({"type":"log","level":"info","message":"x"})"}).status().message()),
+      HasSubstr("stale lease"));
+}
+
+}  // namespace
+}  // namespace sink

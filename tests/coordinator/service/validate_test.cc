@@ -1,0 +1,150 @@
+// The limits of requests, at their edges.
+#include "coordinator/service/validate.h"
+
+#include <gtest/gtest.h>
+
+#include "coordinator/service/convert.h"
+#include "coordinator/service/grpc_status.h"
+
+namespace sink {
+namespace {
+
+const std::string kId(32, 'a');
+
+template <typename Request>
+Request Leased() {
+  Request request;
+  request.set_worker_id(kId);
+  request.mutable_lease()->set_job_id(kId);
+  request.mutable_lease()->set_lease_id(kId);
+  request.mutable_lease()->set_attempt(1);
+  request.mutable_lease()->set_fence(1);
+  return request;
+}
+
+TEST(Validate, IdsNamesAndFileNames) {
+  EXPECT_TRUE(IsId(kId));
+  EXPECT_FALSE(IsId(std::string(31, 'a')));
+  EXPECT_FALSE(IsId(std::string(32, 'A')));
+  EXPECT_FALSE(IsId(std::string(32, 'g')));
+  EXPECT_TRUE(IsJobPrefix("0a1f"));
+  EXPECT_FALSE(IsJobPrefix("0a1"));
+  EXPECT_TRUE(IsName(std::string(64, 'x')));
+  EXPECT_FALSE(IsName(std::string(65, 'x')));
+  EXPECT_FALSE(IsName("a/b"));
+  EXPECT_FALSE(IsName("\xC3\xA4"));
+  EXPECT_TRUE(IsFileName("model-00001-of-00002.safetensors"));
+  EXPECT_FALSE(IsFileName(".files"));
+}
+
+TEST(Validate, ReportIsBounded) {
+  auto report = Leased<v1::ReportRequest>();
+  for (int i = 0; i < kMaxEvents; ++i) report.add_events()->set_seq(i + 1);
+  EXPECT_TRUE(Validate(report).ok()) << Validate(report);
+  report.add_events()->set_seq(kMaxEvents + 1);
+  EXPECT_FALSE(Validate(report).ok());
+  report.mutable_events()->DeleteSubrange(1, kMaxEvents);
+  report.mutable_events(0)->set_record(std::string(kMaxEventBytes, 'x'));
+  EXPECT_TRUE(Validate(report).ok());
+  report.mutable_events(0)->set_record(std::string(kMaxEventBytes + 1, 'x'));
+  EXPECT_FALSE(Validate(report).ok());
+}
+
+TEST(Validate, ReportWithAGapOrSeqZeroIsRefused) {
+  auto report = Leased<v1::ReportRequest>();
+  report.add_events()->set_seq(1);
+  report.add_events()->set_seq(3);
+  EXPECT_FALSE(Validate(report).ok());
+  report.mutable_events(1)->set_seq(2);
+  EXPECT_TRUE(Validate(report).ok());
+  report.mutable_events(0)->set_seq(0);
+  EXPECT_FALSE(Validate(report).ok());
+}
+
+TEST(Validate, LeaseIsCheckedFieldByField) {
+  auto commit = Leased<v1::CommitCheckpointRequest>();
+  commit.set_step(1);
+  commit.set_manifest_hash(kId);
+  ASSERT_TRUE(Validate(commit).ok()) << Validate(commit);
+  for (int field = 0; field < 6; ++field) {
+    auto bad = commit;
+    if (field == 0) bad.set_worker_id("x");
+    if (field == 1) bad.clear_lease();
+    if (field == 2) bad.mutable_lease()->set_job_id("../../x");
+    if (field == 3) bad.mutable_lease()->set_fence(uint64_t{1} << 63);
+    if (field == 4) bad.mutable_lease()->set_attempt(0);
+    if (field == 5) bad.set_step(-1);
+    EXPECT_EQ(Validate(bad).code(), absl::StatusCode::kInvalidArgument) << field;
+  }
+}
+
+TEST(Validate, CheckpointNeedsItsManifest) {
+  auto begin = Leased<v1::BeginCheckpointRequest>();
+  begin.set_step(1);
+  begin.set_manifest_hash(kId);
+  v1::CheckpointFile* file = begin.add_files();
+  file->set_name("model.safetensors");
+  file->set_xxh3(kId);
+  EXPECT_FALSE(Validate(begin).ok());
+  file->set_name("manifest.json");
+  EXPECT_TRUE(Validate(begin).ok());
+  *begin.add_files() = *file;
+  EXPECT_FALSE(Validate(begin).ok());  // twice
+}
+
+TEST(Validate, FailureClassGoesWithFailure) {
+  auto finish = Leased<v1::FinishRequest>();
+  finish.set_outcome(v1::FAILED);
+  EXPECT_FALSE(Validate(finish).ok());
+  finish.set_failure_class(v1::USER);
+  EXPECT_TRUE(Validate(finish).ok());
+  finish.set_outcome(v1::SUCCEEDED);
+  EXPECT_FALSE(Validate(finish).ok());
+  finish.clear_failure_class();
+  finish.set_outcome(v1::QUEUED);
+  EXPECT_FALSE(Validate(finish).ok());
+}
+
+TEST(Validate, SelectionIsASweepOrJobs) {
+  v1::CancelRequest cancel;
+  EXPECT_FALSE(Validate(cancel).ok());
+  cancel.set_sweep("s");
+  EXPECT_TRUE(Validate(cancel).ok());
+  cancel.add_job_ids("abcd");
+  EXPECT_FALSE(Validate(cancel).ok());
+}
+
+TEST(Validate, SubmissionsFilesAreNamedOnceAndBounded) {
+  v1::SubmitSweepRequest submit;
+  submit.set_request_id(kId);
+  submit.set_entry("a.yaml");
+  submit.add_files()->set_path("a.yaml");
+  EXPECT_TRUE(Validate(submit).ok());
+  submit.add_profiles("b.yaml");
+  EXPECT_FALSE(Validate(submit).ok());
+  submit.add_files()->set_path("b.yaml");
+  EXPECT_TRUE(Validate(submit).ok());
+  submit.mutable_files(1)->set_text(std::string(kMaxSourceBytes + 1, 'x'));
+  EXPECT_FALSE(Validate(submit).ok());
+  submit.mutable_files(1)->clear_text();
+  submit.add_files()->set_path("b.yaml");
+  EXPECT_FALSE(Validate(submit).ok());
+}
+
+TEST(GrpcStatus, KeepsTheCodeAndCutsBetweenCharacters) {
+  EXPECT_EQ(ToGrpc(absl::OutOfRangeError("x")).error_code(), grpc::StatusCode::OUT_OF_RANGE);
+  std::string text = "a";
+  while (text.size() < kMaxStatusMessage + 10) text += "\xE2\x82\xAC";
+  const std::string cut = ToGrpc(absl::InternalError(text)).error_message();
+  EXPECT_LE(cut.size(), kMaxStatusMessage + 3);
+  EXPECT_EQ(ValidUtf8(cut), cut);
+}
+
+TEST(ValidUtf8, ReplacesOnlyWhatIsMalformed) {
+  EXPECT_EQ(ValidUtf8("a\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80z"), "a\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80z");
+  EXPECT_EQ(ValidUtf8("\xC0\xAF\xED\xA0\x80\xE2\x82"), "???????");
+  EXPECT_EQ(ValidUtf8("x\xFF"), "x?");
+}
+
+}  // namespace
+}  // namespace sink

@@ -1,0 +1,284 @@
+// WorkerService over a real loopback port and a real database: leases, events, and checkpoints in every broken shape.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "tests/coordinator/service/service_fixture.h"
+
+namespace sink {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::kSession;
+using testing::kWorkerId;
+using ::testing::StartsWith;
+using testing::TestCheckpoint;
+
+class WorkerServiceTest : public testing::ServiceTest {
+ protected:
+  // What a download gives, by file name.
+  std::map<std::string, std::string> Fetch(const v1::LeaseRef& lease, int64_t step) {
+    auto request = Leased<v1::FetchCheckpointRequest>(lease);
+    request.set_step(step);
+    std::map<std::string, std::string> files;
+    const absl::Status status = client_->FetchCheckpoint(request, [&](const v1::CheckpointChunk& chunk) {
+      if (chunk.has_checkpoint()) {
+        EXPECT_TRUE(files.empty());
+        return true;
+      }
+      EXPECT_EQ(files[chunk.file()].size(), chunk.offset());
+      EXPECT_LE(chunk.data().size(), 256u * 1024);
+      files[chunk.file()] += chunk.data();
+      return true;
+    });
+    EXPECT_TRUE(status.ok()) << status;
+    return files;
+  }
+};
+
+TEST_F(WorkerServiceTest, UnknownWorkerIsToldToRegister) {
+  v1::LeaseRequest request;
+  request.set_worker_id(kWorkerId);
+  request.set_session(kSession);
+  request.set_poll(1);
+  request.set_devices_free(1);
+  EXPECT_EQ(client_->Lease(request).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(WorkerServiceTest, RepeatedPollGetsTheSameGrant) {
+  Submit("study", "1e-3, 2e-3");
+  RegisterWorker();
+  const v1::Grant first = Lease(1), repeated = Lease(1), next = Lease(2);
+  EXPECT_EQ(repeated.lease().SerializeAsString(), first.lease().SerializeAsString());
+  EXPECT_NE(next.lease().job_id(), first.lease().job_id());
+  EXPECT_GT(next.lease().fence(), first.lease().fence());
+  EXPECT_THAT(first.config_json(), HasSubstr("learning_rate"));
+  v1::ListWorkersResponse workers = *client_->ListWorkers({});
+  ASSERT_EQ(workers.workers_size(), 1);
+  EXPECT_EQ(workers.workers(0).state(), "connected");
+  EXPECT_THAT(workers.workers(0).address(), StartsWith("127.0.0.1:"));
+  EXPECT_EQ(workers.workers(0).job_ids_size(), 2);
+}
+
+TEST_F(WorkerServiceTest, HeartbeatPassesOnACancellation) {
+  const v1::Grant grant = RunningJob();
+  v1::CancelRequest cancel;
+  cancel.add_job_ids(grant.lease().job_id());
+  EXPECT_EQ(client_->Cancel(cancel)->requested(), 1);
+  v1::HeartbeatRequest request;
+  request.set_worker_id(kWorkerId);
+  request.set_session(kSession);
+  v1::HeldJob* held = request.add_held();
+  *held->mutable_lease() = grant.lease();
+  held->set_phase(v1::RUNNING);
+  const auto response = client_->Heartbeat(request);
+  ASSERT_TRUE(response.ok()) << response.status();
+  ASSERT_EQ(response->cancel_size(), 1);
+  EXPECT_EQ(response->stale_size(), 0);
+  EXPECT_EQ(Finish(grant.lease(), 1, v1::CANCELLED)->state(), v1::CANCELLED);
+}
+
+TEST_F(WorkerServiceTest, EventsWithAGapAreOutOfRange) {
+  const v1::Grant grant = RunningJob();
+  const auto gap = Report(grant.lease(), 5, {R"({"type":"log","level":"info","message":"x"})"});
+  EXPECT_EQ(gap.status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_THAT(std::string(gap.status().message()), HasSubstr("expected 2"));
+  EXPECT_EQ(Finish(grant.lease(), 5).status().code(), absl::StatusCode::kOutOfRange);
+}
+
+TEST_F(WorkerServiceTest, EveryCallWithAStaleLeaseIsRefused) {
+  const v1::Grant grant = RunningJob();
+  v1::LeaseRef stale = grant.lease();
+  stale.set_fence(stale.fence() - 1);
+  const TestCheckpoint checkpoint;
+  auto fetch = Leased<v1::FetchCheckpointRequest>(stale);
+  fetch.set_step(1);
+  const absl::Status refused[] = {
+      Report(stale, 2, {R"({"type":"log","level":"info","message":"x"})"}).status(),
+      Finish(stale, 1).status(),
+      Begin(stale, 10, checkpoint).status(),
+      Write(stale, 10, "manifest.json", "x"),
+      Commit(stale, 10, checkpoint),
+      client_->FetchCheckpoint(fetch, [](const auto&) { return true; }),
+  };
+  for (const absl::Status& status : refused) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(status.message()), StartsWith("stale lease"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "data/checkpoints"));
+}
+
+TEST_F(WorkerServiceTest, CheckpointGoesUpAndComesBackUnchanged) {
+  const v1::Grant grant = RunningJob();
+  const TestCheckpoint checkpoint;
+  ASSERT_TRUE(Upload(grant.lease(), 10, checkpoint).ok());
+  const auto files = Fetch(grant.lease(), 10);
+  EXPECT_EQ(files.size(), checkpoint.files.size());
+  for (const auto& [name, content] : checkpoint.files) EXPECT_EQ(files.at(name), content) << name;
+  v1::DownloadCheckpointRequest download;
+  download.set_job_id(grant.lease().job_id().substr(0, 4));
+  int chunks = 0;
+  EXPECT_TRUE(client_->DownloadCheckpoint(download, [&](const auto&) { return ++chunks, true; }).ok());
+  EXPECT_EQ(chunks, 1 + 3 + 1 + 1);  // the row, 600,000 bytes, none, the manifest
+  download.set_step(11);
+  EXPECT_EQ(client_->DownloadCheckpoint(download, [](const auto&) { return true; }).code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST_F(WorkerServiceTest, EachStepOfAnUploadMayBeRepeated) {
+  const v1::Grant grant = RunningJob();
+  const TestCheckpoint checkpoint;
+  ASSERT_TRUE(Upload(grant.lease(), 10, checkpoint).ok());
+  const auto begun = Begin(grant.lease(), 10, checkpoint);
+  ASSERT_TRUE(begun.ok()) << begun.status();
+  EXPECT_THAT(begun->committed(), ElementsAre(600'000, 0, checkpoint.files[2].second.size()));
+  EXPECT_TRUE(Commit(grant.lease(), 10, checkpoint).ok());
+  v1::ListCheckpointsRequest list;
+  list.set_job_id(grant.lease().job_id());
+  EXPECT_EQ(client_->ListCheckpoints(list)->checkpoints_size(), 1);
+}
+
+TEST_F(WorkerServiceTest, UploadGoesOnWhereItWasCut) {
+  const v1::Grant grant = RunningJob();
+  const TestCheckpoint checkpoint;
+  const std::string& content = checkpoint.files[0].second;
+  ASSERT_TRUE(Begin(grant.lease(), 10, checkpoint).ok());
+  ASSERT_TRUE(Write(grant.lease(), 10, "model.safetensors", content.substr(0, 300'000)).ok());
+  EXPECT_EQ(Commit(grant.lease(), 10, checkpoint).code(), absl::StatusCode::kFailedPrecondition);
+  StopServer();  // neither a cut stream nor a restart loses what came
+  StartServer();
+  EXPECT_EQ(Begin(grant.lease(), 10, checkpoint)->committed(0), 300'000u);
+  EXPECT_EQ(Write(grant.lease(), 10, "model.safetensors", content, 200'000).code(), absl::StatusCode::kOutOfRange);
+  ASSERT_TRUE(Write(grant.lease(), 10, "model.safetensors", content, 300'000).ok());
+  ASSERT_TRUE(Write(grant.lease(), 10, "empty.bin", "").ok());
+  ASSERT_TRUE(Write(grant.lease(), 10, "manifest.json", checkpoint.files[2].second).ok());
+  EXPECT_TRUE(Commit(grant.lease(), 10, checkpoint).ok());
+  EXPECT_EQ(Fetch(grant.lease(), 10).at("model.safetensors"), content);
+}
+
+TEST_F(WorkerServiceTest, CorruptedBytesAreRefusedAtCommitAndSentAgain) {
+  const v1::Grant grant = RunningJob();
+  const TestCheckpoint checkpoint;
+  std::string wrong = checkpoint.files[0].second;
+  wrong[123'456] ^= 1;
+  ASSERT_TRUE(Begin(grant.lease(), 10, checkpoint).ok());
+  ASSERT_TRUE(Write(grant.lease(), 10, "model.safetensors", wrong).ok());
+  ASSERT_TRUE(Write(grant.lease(), 10, "empty.bin", "").ok());
+  ASSERT_TRUE(Write(grant.lease(), 10, "manifest.json", checkpoint.files[2].second).ok());
+  const absl::Status refused = Commit(grant.lease(), 10, checkpoint);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("model.safetensors"));
+  v1::ListCheckpointsRequest list;
+  list.set_job_id(grant.lease().job_id());
+  EXPECT_EQ(client_->ListCheckpoints(list)->checkpoints_size(), 0);
+  EXPECT_EQ(Begin(grant.lease(), 10, checkpoint)->committed(0), 0u);  // only that file starts over
+  EXPECT_GT(Begin(grant.lease(), 10, checkpoint)->committed(2), 0u);
+  ASSERT_TRUE(Write(grant.lease(), 10, "model.safetensors", checkpoint.files[0].second).ok());
+  EXPECT_TRUE(Commit(grant.lease(), 10, checkpoint).ok());
+}
+
+TEST_F(WorkerServiceTest, CommitWaitsForItsEvents) {
+  const v1::Grant grant = RunningJob();
+  const TestCheckpoint checkpoint;
+  ASSERT_TRUE(Begin(grant.lease(), 10, checkpoint).ok());
+  for (const auto& [name, content] : checkpoint.files) ASSERT_TRUE(Write(grant.lease(), 10, name, content).ok());
+  EXPECT_EQ(Commit(grant.lease(), 10, checkpoint, /*events_seq=*/2).code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(Report(grant.lease(), 2, {R"({"type":"log","level":"info","message":"x"})"}).ok());
+  EXPECT_TRUE(Commit(grant.lease(), 10, checkpoint, 2).ok());
+}
+
+TEST_F(WorkerServiceTest, HostileNamesAndOffsetsTouchNothing) {
+  const v1::Grant grant = RunningJob();
+  const std::string names[] = {"../x",
+                               "/etc/x",
+                               "a/../../b",
+                               "..\\x",
+                               "%2e%2e%2f",
+                               ".",
+                               "..",
+                               ".files",
+                               ".hidden",
+                               "",
+                               "a b",
+                               "a\nb",
+                               std::string("a\0b", 3),
+                               std::string(129, 'a'),
+                               "\x1b[31m"};
+  for (const std::string& name : names) {
+    TestCheckpoint checkpoint;
+    checkpoint.files[1].first = name;
+    EXPECT_EQ(Begin(grant.lease(), 10, checkpoint).status().code(), absl::StatusCode::kInvalidArgument) << name;
+    EXPECT_EQ(Write(grant.lease(), 10, name, "x").code(), absl::StatusCode::kInvalidArgument) << name;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "data/checkpoints"));
+
+  const TestCheckpoint checkpoint;
+  ASSERT_TRUE(Begin(grant.lease(), 10, checkpoint).ok());
+  EXPECT_EQ(Write(grant.lease(), 10, "other.bin", "x").code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Write(grant.lease(), 11, "manifest.json", "x").code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Write(grant.lease(), 10, "manifest.json", std::string(5000, 'x')).code(), absl::StatusCode::kOutOfRange);
+  // A link planted where a file would go is not followed.
+  const std::string outside = folder_ / "outside";
+  ASSERT_EQ(symlink(outside.c_str(), (CheckpointFolder(grant.lease(), 10) + ".part/model.safetensors").c_str()), 0);
+  EXPECT_FALSE(Write(grant.lease(), 10, "model.safetensors", "x").ok());
+  EXPECT_FALSE(std::filesystem::exists(outside));
+}
+
+TEST_F(WorkerServiceTest, OversizedCheckpointIsRefusedBeforeItsBytes) {
+  const v1::Grant grant = RunningJob();
+  auto request = Leased<v1::BeginCheckpointRequest>(grant.lease());
+  request.set_step(10);
+  TestCheckpoint().AddTo(&request);
+  request.mutable_files(0)->set_size(uint64_t{1} << 40);
+  const auto refused = client_->BeginCheckpoint(request);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted) << refused.status();
+  EXPECT_THAT(std::string(refused.status().message()), StartsWith("disk full"));
+}
+
+TEST_F(WorkerServiceTest, OnlyTheNewestCheckpointsKeepTheirFiles) {
+  const v1::Grant grant = RunningJob();
+  for (int step : {10, 20, 30}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint(std::to_string(step))).ok());
+  EXPECT_FALSE(Exists(CheckpointFolder(grant.lease(), 10)));
+  EXPECT_TRUE(Exists(CheckpointFolder(grant.lease(), 20)));
+  EXPECT_TRUE(Exists(CheckpointFolder(grant.lease(), 30)));
+}
+
+TEST_F(WorkerServiceTest, StartRemovesWhatDeadAttemptsLeftAndKeepsWhatCounts) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  ASSERT_TRUE(Begin(grant.lease(), 20, TestCheckpoint()).ok());  // of a live lease: goes on after the restart
+  v1::LeaseRef dead = grant.lease();
+  dead.set_fence(1);
+  ASSERT_TRUE(MakeFolders(CheckpointFolder(dead, 5)).ok());
+  ASSERT_TRUE(MakeFolders(CheckpointFolder(dead, 6) + ".part").ok());
+  const std::string unknown = folder_ / "data/checkpoints/ffffffffffffffffffffffffffffffff/1/step-5";
+  ASSERT_TRUE(MakeFolders(unknown).ok());
+  StopServer();
+  StartServer();
+  EXPECT_FALSE(Exists(CheckpointFolder(dead, 5)));
+  EXPECT_FALSE(Exists(CheckpointFolder(dead, 6) + ".part"));
+  EXPECT_TRUE(Exists(CheckpointFolder(grant.lease(), 10)));
+  EXPECT_TRUE(Exists(CheckpointFolder(grant.lease(), 20) + ".part"));
+  EXPECT_TRUE(Exists(unknown));  // not ours to judge
+  // What an upload has begun goes with the end of its attempt.
+  ASSERT_TRUE(Report(grant.lease(), 2, {R"({"type":"finished","step":100})"}).ok());
+  EXPECT_EQ(Finish(grant.lease(), 2)->state(), v1::SUCCEEDED);
+  EXPECT_FALSE(Exists(CheckpointFolder(grant.lease(), 20) + ".part"));
+  EXPECT_TRUE(Exists(CheckpointFolder(grant.lease(), 10)));
+}
+
+TEST_F(WorkerServiceTest, DamagedCheckpointIsDataLossForItsReader) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  ASSERT_EQ(truncate((CheckpointFolder(grant.lease(), 10) + "/model.safetensors").c_str(), 100), 0);
+  auto fetch = Leased<v1::FetchCheckpointRequest>(grant.lease());
+  fetch.set_step(10);
+  EXPECT_EQ(client_->FetchCheckpoint(fetch, [](const auto&) { return true; }).code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(server_->Wait([] { return true; }).ok());  // the store is well: the server goes on
+}
+
+}  // namespace
+}  // namespace sink
