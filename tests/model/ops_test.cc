@@ -119,9 +119,11 @@ TEST(Transformer, InitializeFollowsTheSeedAndTheDeviations) {
   EXPECT_NEAR(embedding.std().item<double>(), std::sqrt(0.4 / 128), 2e-4);
   EXPECT_NEAR(embedding.mean().item<double>(), 0, 5e-4);
   for (const Parameter& parameter : a.parameters()) {
-    if (parameter.name.ends_with("norm.weight")) EXPECT_TRUE(parameter.value.eq(1).all().item<bool>());
-    if (parameter.name.ends_with("layers.1.mlp.down_proj.weight"))
+    if (parameter.name.ends_with("norm.weight")) {
+      EXPECT_TRUE(parameter.value.eq(1).all().item<bool>());
+    } else if (parameter.name.ends_with("layers.1.mlp.down_proj.weight")) {
       EXPECT_NEAR(parameter.value.std().item<double>(), 1 / std::sqrt(40.0) / 2, 3e-3);
+    }
   }
 }
 
