@@ -1,5 +1,4 @@
-// sink-worker: offers this machine's devices to a coordinator and runs its jobs. This file reads the command line and
-// waits for signals; worker/daemon.h does the work.
+// sink-worker: reads the command line and waits for signals; worker/daemon.h does the work.
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <stdio.h>
@@ -61,17 +60,14 @@ int Main(const Flags& flags) {
 int main(int argc, char** argv) {
   sink::worker::Flags flags;
   CLI::App app{"Offers this machine's devices to a Sink coordinator and runs its jobs.", "sink-worker"};
-  app.add_option("--coordinator", flags.coordinator, "HOST:PORT of the coordinator")
-      ->envname("SINK_COORDINATOR")
-      ->required();
+  app.add_option("--coordinator", flags.coordinator, "HOST:PORT")->envname("SINK_COORDINATOR")->required();
   app.add_option("--data", flags.data, "folder of this worker: runs, checkpoints, undelivered events")->required();
   app.add_option("--name", flags.name, "name shown to people (default: the host's)");
   app.add_option("--devices", flags.devices, "auto (GPUs, else one CPU slot), cpu:N or gpu")->capture_default_str();
   app.add_option("--trainer", flags.trainer, "the sink-trainer program (default: beside this one, else on PATH)");
   app.add_option("--data-root", flags.data_root, "folder of the packed sets (default: DATA/sets)");
   app.add_option("--grace", flags.grace, "time to save when stopped, if a job names none")->capture_default_str();
-  app.add_option("--hang-timeout", flags.hang_timeout, "without an event for this long, a trainer hangs")
-      ->capture_default_str();
+  app.add_option("--hang-timeout", flags.hang_timeout, "a trainer silent for this long hangs")->capture_default_str();
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warning or error")
       ->capture_default_str()
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
