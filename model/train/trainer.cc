@@ -21,6 +21,7 @@ at::Device Prepare(const JobFile& job) {
   at::set_num_threads(static_cast<int>(job.config.train.threads));
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);
+  at::manual_seed(static_cast<uint64_t>(job.config.train.seed));  // LibTorch starts from a random seed
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   if (job.device != "cpu" && !at::hasCUDA())
     throw InfraError("device " + job.device + ": this sink-trainer, or this machine, has no CUDA device");
