@@ -1,7 +1,7 @@
 # sink_add_library, sink_add_binary and sink_add_test: every target of the project is made by one of these, so that
 # warnings, include root and sources are set in one place and never directory-wide. A folder is a library: it takes every
 # .cc (and, with CUDA, .cu) directly in it except main.cc, so a new file needs no edit here.
-set(SINK_WARNINGS -Wall -Wextra -Wno-unused-parameter)
+set(SINK_WARNINGS -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
 
 function(sink_folder_sources out folder)
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cc)

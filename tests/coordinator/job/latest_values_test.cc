@@ -1,3 +1,5 @@
+// What a job remembers of its newest metric values, as listings show them.
+
 #include "coordinator/job/latest_values.h"
 
 #include <gtest/gtest.h>
