@@ -31,7 +31,8 @@ class GzipSource : public ByteSource {
     const char* message = ::gzerror(file_, &code);
     if (n < 0 || (code != Z_OK && code != Z_STREAM_END)) {
       if (code == Z_ERRNO) throw DataError(name_ + ": cannot read: " + std::strerror(errno));
-      throw DataError(name_ + ": damaged gzip data: " + (code == Z_BUF_ERROR ? "truncated" : message));
+      // zlib's own text opens with the path.
+      throw DataError("damaged gzip data: " + (code == Z_BUF_ERROR ? name_ + ": truncated" : message));
     }
     return n;
   }
