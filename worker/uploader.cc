@@ -96,13 +96,18 @@ void Uploader::Run() {
     if (status.ok()) {
       spdlog::info("job {}: checkpoint of step {} committed", calls_->lease().job_id(), item->manifest.step);
     } else {
-      spdlog::error("job {}: checkpoint of step {} not delivered: {}", calls_->lease().job_id(), item->manifest.step,
-                    status.ToString());
+      spdlog::warn("job {}: checkpoint of step {} not delivered: {}", calls_->lease().job_id(), item->manifest.step,
+                   std::string(status.message()));
     }
     Discard(item->path);
     absl::MutexLock lock(&mutex_);
     last_result_ = status;
   }
+}
+
+bool Uploader::IsPassedOver() {
+  absl::MutexLock lock(&mutex_);
+  return waiting_.has_value();
 }
 
 absl::Status Uploader::Upload(const Item& item) {
@@ -114,7 +119,10 @@ absl::Status Uploader::Upload(const Item& item) {
   }
   // Bytes that have gone bad here would be refused there, every time.
   if (auto verified = VerifyCheckpoint(item.path, item.manifest); !verified.ok()) return verified;
-  return calls_->Retry(abandoned, [&] { return UploadOnce(item); });
+  int tries = 0;  // the first is always made: checkpoints that come fast must not starve each other
+  return calls_->Retry(abandoned, [&] {
+    return tries++ > 0 && IsPassedOver() ? absl::InvalidArgumentError("passed over for a newer one") : UploadOnce(item);
+  });
 }
 
 absl::Status Uploader::UploadOnce(const Item& item) {

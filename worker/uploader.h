@@ -43,6 +43,8 @@ class Uploader {
   void TakeUpLeftover();
   void Run();
   std::optional<Item> NextItem() ABSL_LOCKS_EXCLUDED(mutex_);
+  // A newer checkpoint waits: one that meets a difficulty is not worth another try.
+  bool IsPassedOver() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Upload(const Item& item);
   absl::Status UploadOnce(const Item& item);
   std::string ItemPath(int64_t step) const { return folder_ + "/" + CheckpointFolderName(step); }

@@ -108,6 +108,19 @@ TEST_F(DaemonTest, OutageShorterThanTheLeaseCostsNoStep) {
   EXPECT_EQ(coordinator_.attempt(lease).finishes.size(), 1u);
 }
 
+TEST_F(DaemonTest, AfterAnOutageOnlyTheNewestCheckpointIsUploaded) {
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 300, "step_ms": 3, "checkpoint_every": 20})");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitFor(lease, HasCheckpoint));
+  coordinator_.set_offline(true);
+  absl::SleepFor(absl::Seconds(3));  // long after the training's end
+  coordinator_.set_offline(false);
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
+  const Attempt attempt = coordinator_.attempt(lease);
+  EXPECT_EQ(attempt.committed.rbegin()->first, 300);
+  EXPECT_LE(attempt.committed.size(), 5u) << "of 15 saved";
+}
+
 TEST_F(DaemonTest, CoordinatorThatForgotTheWorkerIsToldAgain) {
   const std::string lease = coordinator_.AddJob("job1", R"({"steps": 200, "step_ms": 5})");
   Start();
