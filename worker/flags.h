@@ -7,6 +7,10 @@
 #include "worker/daemon.h"
 #include "worker/data_folder.h"
 
+namespace CLI {
+class App;
+}
+
 namespace sink::worker {
 
 struct Flags {
@@ -20,6 +24,9 @@ struct Flags {
   std::string hang_timeout = "10m";
   std::string log_level = "info";
 };
+
+// Declares the options, with their help, as values of `flags`, which must outlive `app`.
+void AddFlags(CLI::App& app, Flags& flags);
 
 // Where the trainer is, absolute. NotFound with the places that were looked at; PermissionDenied when it is not a
 // program.

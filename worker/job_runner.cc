@@ -120,11 +120,9 @@ Outcome JobRunner::RunTrainer() {
   spdlog::info("job {}: attempt {}, trainer pid {} on {}", lease().job_id(), lease().attempt(), (*process)->pid(),
                claim_->device());
   const TrainerReport report = RunProcess(**process);
-  const Outcome outcome = JudgeTrainer(report);
-  spdlog::info("job {}: trainer ended ({}): {}", lease().job_id(), DescribeExit(report.exit),
-               v1::JobState_Name(outcome.state));
+  spdlog::info("job {}: trainer ended ({})", lease().job_id(), DescribeExit(report.exit));
   if (!report.descendants_gone) Log("error", "processes of the trainer do not die; this machine needs attention");
-  return outcome;
+  return JudgeTrainer(report);
 }
 
 absl::Status JobRunner::PrepareFolder(const std::string& device) {

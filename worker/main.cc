@@ -1,5 +1,7 @@
-// sink-worker: reads the command line and waits for signals; worker/daemon.h does the work.
+// sink-worker: reads the command line and waits for signals; worker/daemon.h does the work. Exit status: 0 asked to
+// stop, 1 could not start, 2 wrong usage.
 #include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <stdio.h>
 
@@ -15,7 +17,7 @@ namespace {
 
 int Fail(const absl::Status& status) {
   fprintf(stderr, "sink-worker: %s\n", std::string(status.message()).c_str());
-  return 1;
+  return absl::IsInvalidArgument(status) ? 2 : 1;
 }
 
 int RunUntilSignalled(Daemon& daemon, const sigset_t& signals) {
@@ -40,6 +42,8 @@ int Main(const Flags& flags) {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("worker"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");  // as the coordinator's
   spdlog::set_level(spdlog::level::from_str(flags.log_level));
 
   auto folder = DataFolder::Open(flags.data);
@@ -60,21 +64,11 @@ int Main(const Flags& flags) {
 int main(int argc, char** argv) {
   sink::worker::Flags flags;
   CLI::App app{"Offers this machine's devices to a Sink coordinator and runs its jobs.", "sink-worker"};
-  app.add_option("--coordinator", flags.coordinator, "HOST:PORT")->envname("SINK_COORDINATOR")->required();
-  app.add_option("--data", flags.data, "folder of this worker: runs, checkpoints, undelivered events")->required();
-  app.add_option("--name", flags.name, "name shown to people (default: the host's)");
-  app.add_option("--devices", flags.devices, "auto (GPUs, else one CPU slot), cpu:N or gpu")->capture_default_str();
-  app.add_option("--trainer", flags.trainer, "the sink-trainer program (default: beside this one, else on PATH)");
-  app.add_option("--data-root", flags.data_root, "folder of the packed sets (default: DATA/sets)");
-  app.add_option("--grace", flags.grace, "time to save when stopped, if a job names none")->capture_default_str();
-  app.add_option("--hang-timeout", flags.hang_timeout, "a trainer silent for this long hangs")->capture_default_str();
-  app.add_option("--log-level", flags.log_level, "trace, debug, info, warning or error")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
-  app.footer(
-      "SIGTERM or SIGINT: trainers save, the rest is delivered, exit 0. A second one kills at once.\n\nExamples:\n"
-      "  sink-worker --coordinator 127.0.0.1:7070 --data ~/sink/worker1 --devices cpu:1\n"
-      "  SINK_COORDINATOR=head:7070 sink-worker --data /scratch/sink --devices gpu --data-root /data/packed");
-  CLI11_PARSE(app, argc, argv);
+  sink::worker::AddFlags(app, flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
   return sink::worker::Main(flags);
 }

@@ -78,6 +78,25 @@ TEST(BadData, TruncatedPackedFileFailsTheJobOnceAndNamesTheFile) {
       << job.dump();
 }
 
+TEST(BadData, UnreadableCorpusIsNamedAndNothingIsPacked) {
+  testing::TempDir folder;
+  const auto pack = [&] {
+    return RunCommand(
+        {Binary("sink-data"), "pack", "--in", folder / "corpus", "--out", folder / "set", "--tokenizer", "bytes"});
+  };
+  const auto expect_refused = [&](const std::string& name) {
+    const CommandResult result = pack();
+    EXPECT_EQ(result.exit_code, 1) << name;
+    EXPECT_EQ(Lines(result.err), 1) << result.err;
+    EXPECT_NE(result.err.find(name), std::string::npos) << result.err;
+    EXPECT_FALSE(std::filesystem::exists(folder / "set")) << name;
+  };
+  expect_refused("corpus/train");  // absent
+  testing::WriteFile(folder / "corpus/valid/a.jsonl", "{\"text\": \"" + std::string(5000, 'x') + "\"}\n");
+  testing::WriteFile(folder / "corpus/train/a.jsonl.gz", "\x1f\x8b\x08 cut off");
+  expect_refused("corpus/train/a.jsonl.gz");
+}
+
 TEST(BadCheckpoint, TruncatedNewestOneIsSetAsideAndThePreviousOneUsed) {
   TestCluster cluster({.workers = 0});  // for its packed data
   const std::string run = cluster.path("run");
@@ -113,6 +132,18 @@ TEST(Coordinator, RefusesAPortInUseAndASecondOneOnTheSameFolder) {
   EXPECT_NE(second.exit_code, 0);
   EXPECT_NE(second.err.find(cluster.path("coordinator")), std::string::npos) << second.err;
   EXPECT_EQ(cluster.Sinkctl({"status"}).exit_code, 0) << "the first one goes on";
+}
+
+TEST(Worker, WrongUsageExitsWithTwoAndNamesTheOption) {
+  testing::TempDir folder;
+  const CommandResult none = RunCommand({Binary("sink-worker")});
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_NE(none.err.find("--coordinator"), std::string::npos) << none.err;
+  const CommandResult grace = RunCommand({Binary("sink-worker"), "--coordinator", "127.0.0.1:1", "--data",
+                                          folder / "worker", "--trainer", "/bin/true", "--grace", "soon"});
+  EXPECT_EQ(grace.exit_code, 2);
+  EXPECT_EQ(Lines(grace.err), 1) << grace.err;
+  EXPECT_NE(grace.err.find("--grace soon"), std::string::npos) << grace.err;
 }
 
 TEST(FullDisk, SubmissionIsRefusedWholeAndEverythingGoesOnOnceThereIsRoom) {
