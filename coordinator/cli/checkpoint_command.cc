@@ -117,8 +117,9 @@ void AddCheckpointCommand(Commands& commands) {
       {"sinkctl checkpoint get 3f2a91c0 --out model", "sinkctl checkpoint get 3f2a91c0 --step 500 --out model-500"});
   get->add_option("ID", options->id, "A job's id, or the first four or more digits of it")->required();
   get->add_option("--step", options->step, "The step it was saved at; without it, the newest")
+      ->option_text("N")
       ->check(CLI::PositiveNumber);
-  get->add_option("--out", options->out, "The folder to create")->required();
+  get->add_option("--out", options->out, "The folder to create")->option_text("DIR")->required();
   commands.OnRun(get, [options](Session& session) { return Get(session, *options); });
 }
 

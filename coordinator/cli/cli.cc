@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/completion.h"
 #include "coordinator/cli/text.h"
@@ -42,15 +43,31 @@ void AddCommands(Commands& commands) {
   AddVersionCommand(commands);
 }
 
+// CLI11's help without its type system: "--tail N" instead of "--tail INT:INT in [1 - 1000000]".
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return option->get_positional() || option->get_type_size() == 0 ? "" : " " + option->get_option_text();
+  }
+};
+
 void AddGlobalOptions(CLI::App& app, Session& session) {
   const std::string address = Environment(session.world(), "SINK_COORDINATOR");
   session.coordinator = address.empty() ? kDefaultCoordinator : address;
   session.no_color = !Environment(session.world(), "NO_COLOR").empty();
+  app.formatter(std::make_shared<HelpFormatter>());
   app.add_option("--coordinator", session.coordinator,
-                 "HOST:PORT of the coordinator; $SINK_COORDINATOR, else " + std::string(kDefaultCoordinator));
+                 "HOST:PORT of the coordinator; $SINK_COORDINATOR, else " + std::string(kDefaultCoordinator))
+      ->option_text("HOST:PORT");
   app.add_flag("--json", session.json, "Print JSON: a document, or one object a line for streams");
   app.add_flag("--no-color", session.no_color, "No colours; as $NO_COLOR");
-  app.add_option("--timeout", session.timeout_s, "Seconds to wait for an answer (10)")->check(CLI::Range(0.1, 86400.0));
+  app.add_option("--timeout", session.timeout_s, "Seconds to wait for an answer (10)")
+      ->option_text("SECONDS")
+      ->check([](const std::string& text) {
+        double seconds = 0;
+        const bool valid = absl::SimpleAtod(text, &seconds) && seconds >= 0.1 && seconds <= 86400;
+        return valid ? std::string() : text + " is not a number of seconds from 0.1 to 86400";
+      });
 }
 
 // The innermost command that the arguments chose.
@@ -82,14 +99,19 @@ std::string UnknownCommand(const CLI::App* app, const std::string& word) {
   return "there is no command " + Clean(word) + sweeps::Suggestion(word, names);
 }
 
-Outcome UsageError(const CLI::App& root, const CLI::ParseError& error) {
+Outcome UsageError(const CLI::App& root, const std::vector<std::string>& args, const CLI::ParseError& error) {
   const CLI::App* app = Chosen(&root);
-  const std::vector<std::string> rest = app->remaining();
+  const std::vector<std::string> rest = root.remaining(/*recurse=*/true);
+  const auto first = std::find_if(args.begin(), args.end(), [&rest](const std::string& arg) {
+    return std::find(rest.begin(), rest.end(), arg) != rest.end();
+  });
   std::string what = Clean(error.what());
-  if (app->get_subcommands([](const CLI::App*) { return true; }).size() > 1 && !rest.empty() && rest[0][0] != '-')
-    what = UnknownCommand(app, rest[0]);
-  else if (!rest.empty())
-    what = "unexpected argument " + Clean(rest[0]);
+  if (first != args.end()) {
+    const bool group = !app->get_subcommands([](const CLI::App*) { return true; }).empty();
+    what = group && !first->starts_with("-") ? UnknownCommand(app, *first) : "unexpected argument " + Clean(*first);
+  } else if (app->get_require_subcommand_min() > 0 && app->get_subcommands().empty()) {
+    what = "a command is missing";
+  }
   return {kUsage, what + "; see `" + CommandLine(app) + " --help`"};
 }
 
@@ -117,7 +139,7 @@ Outcome FromStatus(const absl::Status& status) {
       return {kNotFound, message};
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:
-      return {kUnreachable, message + "; is it running? name another with --coordinator HOST:PORT"};
+      return {kUnreachable, message};
     case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kAborted:
@@ -218,9 +240,11 @@ int RunCli(const std::vector<std::string>& args, World& world) {
     app.parse(std::move(reversed));
     outcome = Run(app, commands, session);
   } catch (const CLI::CallForHelp&) {
-    world.out << Chosen(&app)->help("", CLI::AppFormatMode::Normal) << std::flush;
+    const CLI::App* chosen = Chosen(&app);
+    const std::string prefix = chosen->get_parent() == nullptr ? "" : CommandLine(chosen->get_parent());
+    world.out << chosen->help(prefix, CLI::AppFormatMode::Normal) << std::flush;
   } catch (const CLI::ParseError& error) {
-    outcome = UsageError(app, error);
+    outcome = UsageError(app, args, error);
   }
   if (!outcome.error.empty()) world.err << "sinkctl: " << Clean(outcome.error) << std::endl;
   return outcome.code;

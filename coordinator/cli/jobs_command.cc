@@ -53,8 +53,9 @@ void AddJobsCommand(Commands& commands) {
       commands.Add(nullptr, "jobs", "List jobs", Names::kNothing,
                    {"sinkctl jobs --state running --state failed", "sinkctl jobs --sweep optimization --json"});
   auto options = std::make_shared<Options>();
-  app->add_option("--sweep", options->sweep, "Only jobs of this sweep");
+  app->add_option("--sweep", options->sweep, "Only jobs of this sweep")->option_text("SWEEP");
   app->add_option("--state", options->states, "Only jobs in this state, e.g. running; may be repeated")
+      ->option_text("STATE")
       ->allow_extra_args(false);
   commands.OnRun(app, [options](Session& session) { return Jobs(session, *options); });
 }

@@ -55,7 +55,7 @@ void AddLogsCommand(Commands& commands) {
   auto options = std::make_shared<Options>();
   app->add_option("ID", options->id, "A job's id, or the first four or more digits of it")->required();
   app->add_flag("-f,--follow", options->follow, "Go on until the job has ended");
-  app->add_option("--tail", options->tail, "Only the last N lines")->check(CLI::Range(1, 1'000'000));
+  app->add_option("--tail", options->tail, "Only the last N lines")->option_text("N")->check(CLI::Range(1, 1'000'000));
   commands.OnRun(app, [options](Session& session) { return Logs(session, *options); });
 }
 

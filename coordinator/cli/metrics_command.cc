@@ -116,10 +116,13 @@ void AddMetricsCommand(Commands& commands) {
   auto options = std::make_shared<Options>();
   app->add_option("ID", options->id, "A job's id, or the first four or more digits of it")->required();
   app->add_option("--name", options->names, "Only this metric; a trailing * matches any ending; may be repeated")
+      ->option_text("NAME")
       ->allow_extra_args(false);
   app->add_option("--from-step", options->from_step, "Only points of this step and later")
+      ->option_text("N")
       ->check(CLI::NonNegativeNumber);
-  app->add_flag("--csv", options->csv, "Every point as comma-separated values");
+  app->add_flag("--csv", options->csv, "Every point as comma-separated values")
+      ->excludes(app->get_parent()->get_option("--json"));
   commands.OnRun(app, [options](Session& session) { return Metrics(session, *options); });
 }
 

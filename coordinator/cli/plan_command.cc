@@ -44,20 +44,22 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, bool diff
                     {"label", job.label},
                     {"repeated", repeated},
                     {"new", found == submitted.end() ? Json(nullptr) : Json(found->second)},
-                    {"parameters", cost.parameters},
+                    {"parameters", static_cast<int64_t>(cost.parameters)},
                     {"steps", job.config.train.max_steps},
-                    {"tokens", cost.tokens},
+                    {"tokens", static_cast<int64_t>(cost.tokens)},
                     {"flops", cost.flops},
-                    {"checkpoint_bytes", cost.checkpoint_bytes}});
+                    {"checkpoint_bytes", static_cast<int64_t>(cost.checkpoint_bytes)}});
   }
   totals.different = seen.size();
-  TextBlock arithmetic;
+  FieldsBlock arithmetic;
   for (const ExpandedExperiment& experiment : sweep.experiments) {
     experiments.push_back({{"name", experiment.name},
                            {"points", experiment.points},
                            {"jobs", experiment.jobs},
                            {"arithmetic", experiment.arithmetic}});
-    page.blocks.push_back(TextBlock{{{experiment.arithmetic}}});
+    const size_t colon = experiment.arithmetic.find(": ");  // "learning_rate: 4 (grid) = 4 jobs"
+    arithmetic.fields.emplace_back(experiment.name,
+                                   Cell{experiment.arithmetic.substr(colon == std::string::npos ? 0 : colon + 2)});
   }
   page.document = {{"sweep", sweep.name},
                    {"experiments", std::move(experiments)},
@@ -65,36 +67,37 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, bool diff
                    {"totals",
                     {{"jobs", sweep.jobs.size()},
                      {"different", totals.different},
-                     {"tokens", totals.tokens},
+                     {"tokens", static_cast<int64_t>(totals.tokens)},
                      {"flops", totals.flops},
-                     {"checkpoint_bytes", totals.disk},
+                     {"checkpoint_bytes", static_cast<int64_t>(totals.disk)},
                      {"device_hours_limit", totals.device_hours}}}};
 
-  Column label = TextColumn("LABEL", "label", 12);
+  Column label = TextColumn("LABEL", "label", kLabelWidth);
   label.show = [](const Json& row) -> Cell {
     return {ShortLabel(row["label"].get<std::string>()), row["repeated"] == true ? Style::kDim : Style::kPlain};
   };
   std::vector<Column> columns = {JobIdColumn("id"),
-                                 TextColumn("EXPERIMENT", "experiment", 8, 5),
+                                 TextColumn("EXPERIMENT", "experiment", 12, 5),
                                  std::move(label),
                                  CountColumn("PARAMS", "parameters", 2),
                                  IntegerColumn("STEPS", "steps", 3),
                                  CountColumn("TOKENS", "tokens", 1),
-                                 CountColumn("FLOPS", "flops", 4),
+                                 PowerColumn("FLOPS", "flops", 4),
                                  BytesColumn("CHECKPOINT", "checkpoint_bytes", 6)};
   if (diff)
     columns.insert(columns.begin() + 1, {{"NEW"}, "new", [](const Json& row) -> Cell {
                                            const bool fresh = row["new"] == true;
                                            return {fresh ? "new" : "stored", fresh ? Style::kGreen : Style::kDim};
                                          }});
-  page.blocks.insert(page.blocks.begin(),
-                     TextBlock{{{sweep.name, Style::kBold}, {std::to_string(sweep.jobs.size()) + " jobs"}}});
+  page.blocks.push_back(TextBlock{{{sweep.name, Style::kBold}, {std::to_string(sweep.jobs.size()) + " jobs"}}});
+  page.blocks.push_back(std::move(arithmetic));
+  page.blocks.push_back(TextBlock{});
   page.blocks.push_back(TableBlock{"jobs", std::move(columns), "no jobs"});
   TextBlock footer;
   if (totals.different < sweep.jobs.size())
     footer.pieces.push_back({std::to_string(totals.different) + " different jobs (a repeated one is trained once)"});
   footer.pieces.push_back({FormatCount(totals.tokens) + " tokens"});
-  footer.pieces.push_back({FormatCount(totals.flops) + " FLOPs"});
+  footer.pieces.push_back({FormatPower(totals.flops) + " FLOPs"});
   footer.pieces.push_back({"at most " + FormatBytes(totals.disk) + " of checkpoints"});
   footer.pieces.push_back({"at most " + FormatCount(totals.device_hours) + " device-hours (" +
                            std::to_string(sweep.devices) + " x " +
@@ -126,6 +129,7 @@ void AddPlanCommand(Commands& commands) {
   auto options = std::make_shared<Options>();
   app->add_option("FILE", options->file, "The sweep file")->required();
   app->add_option("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
+      ->option_text("NAME|PATH")
       ->allow_extra_args(false);
   app->add_flag("--diff", options->diff, "Ask the coordinator which of the jobs it has already");
   commands.OnRun(app, [options](Session& session) { return Plan(session, *options); });

@@ -67,11 +67,11 @@ Outcome Results(Session& session, const Options& options) {
   }
   page.document = {{"sweep", sweep}, {"probe_tokens", *tokens}, {"results", std::move(rows)}};
 
-  Column label = TextColumn("SETTING", "label", 12);
+  Column label = TextColumn("SETTING", "label", kLabelWidth);
   label.show = [](const Json& row) -> Cell { return {ShortLabel(row["label"].get<std::string>())}; };
   page.blocks.push_back(
       TableBlock{"results",
-                 {JobIdColumn("id"), TextColumn("EXPERIMENT", "experiment", 8, 5), std::move(label), StateColumn(),
+                 {JobIdColumn("id"), TextColumn("EXPERIMENT", "experiment", 12, 5), std::move(label), StateColumn(),
                   IntegerColumn("STEP", "step", 6), FixedColumn("SINK%", "sink_rate_percent", 1),
                   FixedColumn("ALPHA1", "alpha_mean_1", 3, 3), FixedColumn("BEST HEAD", "alpha_max_1", 3, 1),
                   FixedColumn("NORM", "hidden_norm_ratio", 2, 4), FixedColumn("VALID", "validation_loss", 3),
@@ -96,7 +96,8 @@ void AddResultsCommand(Commands& commands) {
                    Names::kSweep, {"sinkctl results quickstart", "sinkctl results optimization --csv"});
   auto options = std::make_shared<Options>();
   app->add_option("SWEEP", options->sweep, "A sweep's name")->required();
-  app->add_flag("--csv", options->csv, "As comma-separated values, unrounded");
+  app->add_flag("--csv", options->csv, "As comma-separated values, unrounded")
+      ->excludes(app->get_parent()->get_option("--json"));
   commands.OnRun(app, [options](Session& session) { return Results(session, *options); });
 }
 

@@ -39,7 +39,7 @@ void AddRetryCommand(Commands& commands) {
                                Names::kJob, {"sinkctl retry 3f2a91c0", "sinkctl retry --failed optimization"});
   auto options = std::make_shared<Options>();
   app->add_option("ID", options->ids, "Ids of jobs, or the first four or more digits of them");
-  app->add_option("--failed", options->sweep, "Every failed or cancelled job of this sweep");
+  app->add_option("--failed", options->sweep, "Every failed or cancelled job of this sweep")->option_text("SWEEP");
   commands.OnRun(app, [options](Session& session) { return Retry(session, *options); });
 }
 

@@ -1,5 +1,7 @@
 // sinkctl submit: expand a sweep file here, so that a mistake is told at once, and have the coordinator store its jobs.
 #include <memory>
+#include <set>
+#include <string>
 
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/follow.h"
@@ -20,31 +22,36 @@ struct Options {
 Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run) {
   Page page;
   Json jobs = Json::array();
+  std::set<std::string> seen;
   for (const v1::SubmittedJob& job : response.jobs())
-    jobs.push_back(
-        {{"id", job.id()}, {"experiment", job.experiment()}, {"label", job.label()}, {"added", job.added()}});
+    jobs.push_back({{"id", job.id()},
+                    {"experiment", job.experiment()},
+                    {"label", job.label()},
+                    {"repeated", !seen.insert(job.id()).second},
+                    {"added", job.added()}});
   page.document = {{"sweep", response.sweep()},
                    {"dry_run", dry_run},
                    {"added", response.added()},
                    {"removed", response.removed()},
                    {"jobs", std::move(jobs)}};
 
-  Column label = TextColumn("LABEL", "label", 12);
+  Column label = TextColumn("LABEL", "label", kLabelWidth);
   label.show = [](const Json& row) -> Cell { return {ShortLabel(row["label"].get<std::string>())}; };
   Column added = {{""}, "added", [dry_run](const Json& row) -> Cell {
+                    if (row["repeated"] == true) return {"same job as above", Style::kDim};
                     if (row["added"] == false) return {"stored already", Style::kDim};
                     return {dry_run ? "would be added" : "added", Style::kGreen};
                   }};
   page.blocks.push_back(
       TableBlock{"jobs",
-                 {JobIdColumn("id"), TextColumn("EXPERIMENT", "experiment", 8, 1), std::move(label), std::move(added)},
+                 {JobIdColumn("id"), TextColumn("EXPERIMENT", "experiment", 12, 1), std::move(label), std::move(added)},
                  ""});
   TextBlock summary = {{{response.sweep() + ": " + std::to_string(response.jobs_size()) + " jobs, " +
                              std::to_string(response.added()) + " new",
                          Style::kBold}}};
   if (response.removed() > 0)
     summary.pieces.push_back(
-        {std::to_string(response.removed()) + " of an earlier version are no longer named, and left to run"});
+        {"no longer named, and left to run: " + std::to_string(response.removed()) + " of an earlier version"});
   if (dry_run) summary.pieces.push_back({"(dry run: nothing was stored)", Style::kDim});
   page.blocks.push_back(std::move(summary));
   return page;
@@ -77,6 +84,7 @@ void AddSubmitCommand(Commands& commands) {
   auto options = std::make_shared<Options>();
   app->add_option("FILE", options->file, "The sweep file")->required();
   app->add_option("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
+      ->option_text("NAME|PATH")
       ->allow_extra_args(false);
   auto* dry_run = app->add_flag("--dry-run", options->dry_run, "Say what would be added; store nothing");
   app->add_flag("--follow", options->follow, "Then watch the sweep until every job has ended")->excludes(dry_run);

@@ -131,7 +131,7 @@ std::string Clean(std::string_view text) {
 std::string FormatFixed(double value, int decimals) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  if (std::fabs(value) >= 1e6) return Print("%.2e", value);
+  if (std::fabs(value) >= 1e6) return FormatPower(value);
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", decimals, value);
   return text;
@@ -140,12 +140,19 @@ std::string FormatFixed(double value, int decimals) {
 std::string FormatCount(double value) {
   if (!std::isfinite(value)) return FormatFixed(value, 0);
   if (std::fabs(value) < 999.5) return Print("%.0f", value);
-  if (value < 0 || value >= 999.5e12) return Print("%.1e", value);
+  if (value < 0 || value >= 999.5e12) return FormatPower(value);
   for (const char* unit : {"k", "M", "B", "T"}) {
     value /= 1000;
     if (value < 999.5) return ThreeDigits(value) + unit;
   }
   return "";  // not reached: values that large were printed above
+}
+
+std::string FormatPower(double value) {
+  std::string text = Print("%.1e", value);
+  if (const size_t plus = text.find("e+"); plus != std::string::npos)
+    text.erase(plus + 1, text[plus + 2] == '0' ? 2 : 1);  // "e+06" -> "e6"
+  return text;
 }
 
 std::string FormatBytes(double bytes) {

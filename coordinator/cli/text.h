@@ -24,6 +24,7 @@ std::string Clean(std::string_view text);
 
 std::string FormatFixed(double value, int decimals);  // "3.142", "NaN", "inf"
 std::string FormatCount(double value);                // 950, "12.3k", "60.2M", "1.08B", "3.1e18"
+std::string FormatPower(double value);                // "8.1e18", for what spans many magnitudes
 std::string FormatBytes(double bytes);                // "512 B", "1.4 GiB"
 std::string FormatDuration(double seconds);           // "45s", "6m20s", "2h05m", "3d04h"; "-" for negative or NaN
 std::string FormatTime(int64_t unix_ms);              // local time, "2026-01-31 16:05:09"; "-" for 0

@@ -88,6 +88,10 @@ Column CountColumn(std::string title, std::string field, int drop) {
   return NumberColumn(std::move(title), field, drop, FormatCount);
 }
 
+Column PowerColumn(std::string title, std::string field, int drop) {
+  return NumberColumn(std::move(title), field, drop, FormatPower);
+}
+
 Column IntegerColumn(std::string title, std::string field, int drop) {
   return NumberColumn(std::move(title), field, drop, [](double x) { return std::to_string(static_cast<int64_t>(x)); });
 }
@@ -145,20 +149,21 @@ std::string ShortLabel(const std::string& label) {
 std::vector<Column> JobColumns(bool in_sweep) {
   std::vector<Column> columns = {JobIdColumn("id")};
   if (in_sweep) {
-    columns.push_back(TextColumn("EXPERIMENT", "experiment", 8, 6));
-    Column label = TextColumn("LABEL", "label", 10, 1);
+    columns.push_back(TextColumn("EXPERIMENT", "experiment", 12, 6));
+    Column label = TextColumn("LABEL", "label", kLabelWidth, 1);
     label.show = [](const Json& row) -> Cell { return {ShortLabel(row["label"].get<std::string>())}; };
     columns.push_back(std::move(label));
   } else {
     columns.push_back({{"SWEEP", Align::kLeft, 8, 1}, "sweeps", [](const Json& row) -> Cell {
-                         std::string names;
+                         std::string names, last;  // places come by sweep
                          for (const Json& place : row["sweeps"]) {
                            const std::string name = place["sweep"].get<std::string>();
-                           if (!names.starts_with(name)) names += (names.empty() ? "" : ", ") + name;
+                           if (name != last) names += (names.empty() ? "" : ", ") + name;
+                           last = name;
                          }
                          return {names};
                        }});
-    columns.push_back({{"LABEL", Align::kLeft, 10, 1}, "label", [](const Json& row) -> Cell {
+    columns.push_back({{"LABEL", Align::kLeft, kLabelWidth, 1}, "label", [](const Json& row) -> Cell {
                          if (row["sweeps"].empty()) return {};
                          return {ShortLabel(row["sweeps"][0]["label"].get<std::string>())};
                        }});

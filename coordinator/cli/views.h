@@ -11,12 +11,14 @@
 
 namespace sink::cli {
 
-inline constexpr size_t kShortId = 8;  // of a job's id in tables; enough to name it again
+inline constexpr int kLabelWidth = 21;  // least of a label in tables: "learning_rate=0.0004" and an ellipsis
+inline constexpr size_t kShortId = 8;   // of a job's id in tables; enough to name it again
 
 // A column that shows a field as it is; the number kinds are right-aligned. Null shows as "-".
 Column TextColumn(std::string title, std::string field, int min_width = 0, int drop = 0);
 Column FixedColumn(std::string title, std::string field, int decimals, int drop = 0);
 Column CountColumn(std::string title, std::string field, int drop = 0);    // "12.3k"
+Column PowerColumn(std::string title, std::string field, int drop = 0);    // "8.1e18"
 Column IntegerColumn(std::string title, std::string field, int drop = 0);  // every digit
 Column BytesColumn(std::string title, std::string field, int drop = 0);
 Column DurationColumn(std::string title, std::string field, int drop = 0);  // of seconds

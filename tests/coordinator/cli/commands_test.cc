@@ -1,0 +1,360 @@
+// Every command against a real coordinator: what it prints, in which form, and how it exits.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "coordinator/cli/exit_codes.h"
+#include "tests/coordinator/cli/cli_fixture.h"
+
+namespace sink::cli {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// One line on standard error, nothing on standard output.
+void ExpectError(const Result& result, int code, const std::string& piece) {
+  EXPECT_EQ(result.code, code) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, StartsWith("sinkctl: "));
+  EXPECT_THAT(result.err, HasSubstr(piece));
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+}
+
+TEST(Usage, IsToldInOneLineWithAWayOn) {
+  ExpectError(RunSinkctl({}), kUsage, "a command is missing; see `sinkctl --help`");
+  ExpectError(RunSinkctl({"staus"}), kUsage, "there is no command staus; did you mean \"status\"?");
+  ExpectError(RunSinkctl({"checkpoint"}), kUsage, "a command is missing; see `sinkctl checkpoint --help`");
+  ExpectError(RunSinkctl({"checkpoint", "gte"}), kUsage, "there is no command gte; did you mean \"get\"?");
+  ExpectError(RunSinkctl({"job"}), kUsage, "ID is required; see `sinkctl job --help`");
+  ExpectError(RunSinkctl({"job", "3f2a", "77b0"}), kUsage, "unexpected argument 77b0");
+  ExpectError(RunSinkctl({"job", "3f2a", "--colour"}), kUsage, "unexpected argument --colour");
+  ExpectError(RunSinkctl({"status", "--timeout", "never"}), kUsage, "never is not a number of seconds");
+  ExpectError(RunSinkctl({"jobs", "--state", "sleeping"}), kUsage, "there is no job state");
+  ExpectError(RunSinkctl({"retry"}), kUsage, "retry needs the ids of jobs, or --failed SWEEP");
+  ExpectError(RunSinkctl({"status", "--coordinator", "nowhere"}), kUsage, "host:port");
+  ExpectError(RunSinkctl({"completion", "tcsh"}), kUsage, "tcsh");
+  ExpectError(RunSinkctl({"st\x1b[31matus"}), kUsage, "there is no command status");
+}
+
+TEST(Usage, HelpOfEveryCommandHasTwoExamples) {
+  const Result root = RunSinkctl({"--help"});
+  EXPECT_EQ(root.code, kOk);
+  EXPECT_THAT(root.out, HasSubstr("Exit codes:"));
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{{"submit"},
+                                                                                       {"plan"},
+                                                                                       {"status"},
+                                                                                       {"results"},
+                                                                                       {"jobs"},
+                                                                                       {"job"},
+                                                                                       {"logs"},
+                                                                                       {"metrics"},
+                                                                                       {"cancel"},
+                                                                                       {"retry"},
+                                                                                       {"workers"},
+                                                                                       {"checkpoint"},
+                                                                                       {"checkpoint", "list"},
+                                                                                       {"checkpoint", "get"},
+                                                                                       {"completion"},
+                                                                                       {"version"}}) {
+    std::vector<std::string> args = {"help"};
+    args.insert(args.end(), command.begin(), command.end());
+    const Result help = RunSinkctl(args);
+    EXPECT_EQ(help.code, kOk) << command.back();
+    const std::string examples = help.out.substr(std::min(help.out.find("Examples:"), help.out.size()));
+    EXPECT_GE(std::count(examples.begin(), examples.end(), '\n'), 4) << help.out;
+    EXPECT_THAT(help.out, HasSubstr("sinkctl " + command[0]));
+    EXPECT_THAT(help.out, Not(HasSubstr("TEXT"))) << "the option library's types mean nothing to a user";
+  }
+}
+
+TEST(Usage, VersionIsAlsoJson) {
+  EXPECT_THAT(RunSinkctl({"version"}).out, MatchesRegex("sinkctl  [0-9.]+\n"));
+  EXPECT_THAT(RunSinkctl({"version", "--json"}).json()["version"].get<std::string>(), MatchesRegex("[0-9.]+"));
+}
+
+TEST(Unreachable, ExitsWithItsOwnCodeAndNamesTheAddress) {
+  ExpectError(RunSinkctl({"status", "--coordinator", "127.0.0.1:1", "--timeout", "0.2"}), kUnreachable, "127.0.0.1:1");
+}
+
+TEST_F(CliTest, PlanNeedsNoCoordinatorAndShowsTheArithmetic) {
+  const std::string file = WriteSweep("study", {"1e-3", "4e-4"});
+  const Result plan = RunSinkctl({"plan", file, "--coordinator", "127.0.0.1:1"});
+  EXPECT_EQ(plan.code, kOk) << plan.err;
+  EXPECT_THAT(plan.out, HasSubstr("rates"));
+  EXPECT_THAT(plan.out, HasSubstr("= 2 jobs"));
+  EXPECT_THAT(plan.out, HasSubstr("learning_rate=0.0004"));
+  const Json json = RunSinkctl({"plan", file, "--json"}).json();
+  EXPECT_EQ(json["totals"]["jobs"], 2);
+  // By hand: embedding and head 257 x 32 each, a layer 4 x 32^2 + 3 x 32 x 64 + 2 x 32, two of them, the last norm 32.
+  EXPECT_EQ(json["jobs"][0]["parameters"], 2 * 257 * 32 + 2 * (4 * 1024 + 3 * 2048 + 64) + 32);
+  EXPECT_EQ(json["jobs"][0]["tokens"], 100 * 8 * 64);
+  EXPECT_TRUE(json["jobs"][0]["new"].is_null());
+}
+
+TEST_F(CliTest, PlanDiffAsksWhatIsStored) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  const Json json = Sinkctl({"plan", WriteSweep("study", {"1e-3", "4e-4"}), "--diff", "--json"}).json();
+  EXPECT_EQ(json["jobs"][0]["new"], false);
+  EXPECT_EQ(json["jobs"][1]["new"], true);
+}
+
+TEST_F(CliTest, SubmitTwiceAddsNothing) {
+  const std::string file = WriteSweep("study", {"1e-3", "4e-4"});
+  const Result dry = Sinkctl({"submit", file, "--dry-run"});
+  EXPECT_EQ(dry.code, kOk) << dry.err;
+  EXPECT_THAT(dry.out, HasSubstr("study: 2 jobs, 2 new"));
+  EXPECT_THAT(Sinkctl({"status", "study"}).code, kNotFound);
+  const Result first = Sinkctl({"submit", file});
+  EXPECT_EQ(first.code, kOk) << first.err;
+  EXPECT_THAT(first.out, HasSubstr("study: 2 jobs, 2 new"));
+  EXPECT_THAT(Sinkctl({"submit", file}).out, HasSubstr("study: 2 jobs, 0 new"));
+  const Json json = Sinkctl({"submit", WriteSweep("study", {"1e-3", "5e-4"}), "--json"}).json();
+  EXPECT_EQ(json["sweep"], "study");
+  EXPECT_EQ(json["added"], 1);
+  EXPECT_EQ(json["removed"], 1);
+  EXPECT_EQ(json["jobs"][1]["added"], true);
+  const Result twins = Sinkctl({"submit", WriteSweep("twins", {"7e-3", "7.0e-3"})});
+  EXPECT_THAT(twins.out, HasSubstr("twins: 2 jobs, 1 new"));
+  EXPECT_THAT(twins.out, HasSubstr("same job as above"));
+}
+
+TEST_F(CliTest, SubmitFindsProfilesAndBasesBesideTheFile) {
+  std::filesystem::create_directory(folder_ / "profiles");
+  std::ofstream(folder_ / "profiles/tiny.yaml") << "train: {max_steps: 7}\n";
+  const std::string file = WriteSweep("study", {"1e-3"});
+  EXPECT_EQ(Sinkctl({"submit", file, "--profile", "tiny", "--json"}).json()["added"], 1);
+  EXPECT_EQ(Sinkctl({"job", JobId("study", 0), "--json"}).json()["config"]["train"]["max_steps"], 7);
+  EXPECT_EQ(Sinkctl({"submit", file, "--profile", folder_ / "profiles/tiny.yaml", "--json"}).json()["added"], 0);
+  ExpectError(Sinkctl({"submit", file, "--profile", "none"}), kBadFile, "profiles/none.yaml");
+}
+
+TEST_F(CliTest, BadSweepFilesAreToldWithTheirPlace) {
+  const std::string file = folder_ / "bad.yaml";
+  std::ofstream(file) << "schema: sink/v1\nname: bad\nexperimnts: []\n";
+  ExpectError(Sinkctl({"submit", file}), kBadFile, "bad.yaml:3:1");
+  ExpectError(Sinkctl({"plan", file}), kBadFile, "bad.yaml:3:1");
+  ExpectError(Sinkctl({"submit", folder_ / "none.yaml"}), kBadFile, "none.yaml");
+  ExpectError(Sinkctl({"submit", folder_.path().string()}), kBadFile, "folder");
+}
+
+TEST_F(CliTest, StatusShowsSweepsWorkersAndRunningJobs) {
+  EXPECT_THAT(Sinkctl({"status"}).out, HasSubstr("no sweeps yet"));
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3", "4e-4"})}).code, kOk);
+  EXPECT_THAT(Sinkctl({"status"}).out, HasSubstr("start one: sink-worker --coordinator " + server_->address()));
+  StartWorker();
+  const auto grants = TakeJobs();
+  ASSERT_EQ(grants.size(), 2u);
+  Report(grants[0], {pipe::Progress{.step = 50, .tokens = 25600, .tokens_per_second = 512}});
+  const Json json = Sinkctl({"status", "--json"}).json();
+  EXPECT_EQ(json["sweeps"][0]["name"], "study");
+  EXPECT_EQ(json["sweeps"][0]["states"]["RUNNING"], 2);
+  EXPECT_EQ(json["workers"][0]["name"], "worker-1");
+  EXPECT_EQ(json["active_jobs"].size(), 2u);
+  for (const char* piece : {"50/100", "study", "learning_rate=0.001"})
+    EXPECT_THAT(Sinkctl({"status"}, {.window = {120, 50}}).out, HasSubstr(piece));
+}
+
+TEST_F(CliTest, SweepStatusShowsLiveMeasurements) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  Report(grants[0], {pipe::Progress{.step = 50, .tokens = 25600, .tokens_per_second = 512},
+                     pipe::Metrics{50,
+                                   {{"train_loss", 2.3456},
+                                    {"validation_loss/bible", 2.5},
+                                    {"sink_rate/0.3/1", 0.125},
+                                    {"alpha_mean/1", 0.08},
+                                    {"alpha_max/1", 0.25},
+                                    {"hidden_norm_ratio/2", 2.25}}}});
+  const Json job = Sinkctl({"status", "study", "--json"}).json()["jobs"][0];
+  EXPECT_EQ(job["state"], "RUNNING");
+  EXPECT_EQ(job["worker"], "worker-1");
+  EXPECT_EQ(job["label"], "train.learning_rate=0.001");
+  EXPECT_EQ(job["sink_rate_percent"], 12.5);
+  EXPECT_EQ(job["alpha_max_1"], 0.25);
+  EXPECT_DOUBLE_EQ(job["eta_seconds"].get<double>(), 50);
+  const std::string text = Sinkctl({"status", "study"}).out;
+  for (const char* piece : {"study", "50%", "0/1 jobs done", "ETA 50s", "2.346", "12.5", "1 running", "epsilon 0.3"})
+    EXPECT_THAT(text, HasSubstr(piece));
+  EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+
+  Finish(grants[0], v1::SUCCEEDED);
+  const Json results = Sinkctl({"results", "study", "--json"}).json();
+  EXPECT_EQ(results["probe_tokens"], "32");
+  EXPECT_EQ(results["results"][0]["alpha_max_1"], 0.25);
+  EXPECT_THAT(Sinkctl({"results", "study"}).out, HasSubstr("T 32"));
+  EXPECT_THAT(Sinkctl({"results", "study", "--csv"}).out, HasSubstr("train.learning_rate=0.001,SUCCEEDED"));
+  ExpectError(Sinkctl({"results", "none"}), kNotFound, "none");
+}
+
+TEST_F(CliTest, ColoursOnlyOnATerminalThatWantsThem) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  EXPECT_THAT(Sinkctl({"status", "study"}, {.terminal = true}).out, HasSubstr("\x1b["));
+  EXPECT_THAT(Sinkctl({"status", "study"}, {.terminal = false}).out, Not(HasSubstr("\x1b[")));
+  EXPECT_THAT(Sinkctl({"status", "study", "--no-color"}, {.terminal = true}).out, Not(HasSubstr("\x1b[")));
+  EXPECT_THAT(Sinkctl({"status", "study"}, {.environment = {{"NO_COLOR", "1"}}, .terminal = true}).out,
+              Not(HasSubstr("\x1b[")));
+  EXPECT_THAT(Sinkctl({"status", "study"}, {.environment = {{"TERM", "dumb"}}, .terminal = true}).out,
+              Not(HasSubstr("\x1b[")));
+}
+
+TEST_F(CliTest, WidthComesFromTheWindowThenFromColumns) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  EXPECT_THAT(Sinkctl({"jobs", "--sweep", "study"}, {.window = {200, 50}}).out, HasSubstr("TOK/S"));
+  EXPECT_THAT(Sinkctl({"jobs", "--sweep", "study"}, {.window = {60, 50}}).out, Not(HasSubstr("TOK/S")));
+  EXPECT_THAT(Sinkctl({"jobs", "--sweep", "study"}, {.environment = {{"COLUMNS", "60"}}}).out, Not(HasSubstr("TOK/S")));
+}
+
+TEST_F(CliTest, JobsAreFilteredAndNamedByPrefix) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("one", {"1e-3"})}).code, kOk);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("two", {"1e-3", "2e-3"})}).code, kOk);
+  EXPECT_EQ(Sinkctl({"jobs", "--json"}).json()["jobs"].size(), 2u);  // one job belongs to both
+  EXPECT_THAT(Sinkctl({"jobs"}, {.window = {200, 50}}).out, HasSubstr("one, two  learning_rate=0.001"));
+  EXPECT_EQ(Sinkctl({"jobs", "--sweep", "one", "--json"}).json()["jobs"].size(), 1u);
+  EXPECT_EQ(Sinkctl({"jobs", "--state", "queued", "--json"}).json()["jobs"].size(), 2u);
+  EXPECT_EQ(Sinkctl({"jobs", "--state", "FAILED", "--json"}).json()["jobs"].size(), 0u);
+  EXPECT_THAT(Sinkctl({"jobs", "--state", "failed"}).out, HasSubstr("no such jobs"));
+  const std::string id = JobId("one", 0);
+  const Result job = Sinkctl({"job", id.substr(0, 8), "--config"});
+  EXPECT_EQ(job.code, kOk) << job.err;
+  for (const std::string& piece : {id, std::string("one / rates / train.learning_rate=0.001"), std::string("queued"),
+                                   std::string("train.max_steps"), std::string("model.hidden_size")})
+    EXPECT_THAT(job.out, HasSubstr(piece));
+  ExpectError(Sinkctl({"job", "0123456789abcdef"}), kNotFound, "0123456789abcdef");
+  ExpectError(Sinkctl({"job", "xyz"}), kUsage, "hex digits");
+}
+
+TEST_F(CliTest, FailedJobsTellWhyAndCanBeRetried) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  Finish(grants[0], v1::FAILED, "data.set: no folder nowhere");
+  const Json job = Sinkctl({"status", "study", "--json"}).json()["jobs"][0];
+  EXPECT_EQ(job["state"], "FAILED");
+  EXPECT_EQ(job["failure_class"], "user");
+  EXPECT_THAT(Sinkctl({"status", "study"}).out, HasSubstr("failed: data.set: no folder nowhere"));
+  const Json detail = Sinkctl({"job", JobId("study", 0), "--json"}).json();
+  EXPECT_EQ(detail["attempts"].size(), 1u);
+  EXPECT_EQ(detail["attempts"][0]["message"], "data.set: no folder nowhere");
+  EXPECT_THAT(Sinkctl({"job", JobId("study", 0)}).out, HasSubstr("no folder nowhere"));
+  const Result followed = Sinkctl({"status", "study", "--watch"});
+  EXPECT_EQ(followed.code, kFailedWork);
+  EXPECT_THAT(followed.err, HasSubstr("1 of 1 jobs did not succeed"));
+
+  EXPECT_EQ(Sinkctl({"retry", "--failed", "study", "--json"}).json()["retried"], 1);
+  EXPECT_THAT(Sinkctl({"retry", "--failed", "study"}).out, HasSubstr("nothing to retry"));
+  EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["generation"], 2);
+  EXPECT_THAT(Sinkctl({"retry", JobId("study", 0)}).out, HasSubstr("nothing to retry")) << "it is queued already";
+}
+
+TEST_F(CliTest, CancelTakesSweepsAndJobs) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3", "2e-3", "3e-3"})}).code, kOk);
+  const Json one = Sinkctl({"cancel", JobId("study", 2), "--json"}).json();
+  EXPECT_EQ(one["cancelled"], 1);
+  StartWorker();
+  ASSERT_EQ(TakeJobs().size(), 2u);
+  const Json rest = Sinkctl({"cancel", "study", "--json"}).json();
+  EXPECT_EQ(rest["cancelled"], 0);
+  EXPECT_EQ(rest["requested"], 2);
+  ExpectError(Sinkctl({"cancel", "0123456789ab"}), kNotFound, "0123456789ab");
+}
+
+TEST_F(CliTest, WorkersShowDevicesAndJobs) {
+  EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr("no workers yet"));
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  TakeJobs();
+  const Json worker = Sinkctl({"workers", "--json"}).json()["workers"][0];
+  EXPECT_EQ(worker["name"], "worker-1");
+  EXPECT_EQ(worker["state"], "connected");
+  EXPECT_EQ(worker["devices"], 2);
+  EXPECT_EQ(worker["job_ids"].size(), 1u);
+  EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr(JobId("study", 0).substr(0, 8)));
+}
+
+TEST_F(CliTest, LogsAreSafeForATerminal) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  Report(grants[0], {pipe::Log{"info", "first"}, pipe::Log{"stderr", "\x1b[2J\x1b]0;owned\a\x1b[31mred\rback"},
+                     pipe::Log{"error", "caf\u00e9"}});
+  const std::string id = grants[0].lease().job_id();
+  const Result logs = Sinkctl({"logs", id}, {.terminal = true});
+  EXPECT_EQ(logs.code, kOk) << logs.err;
+  EXPECT_THAT(logs.out, HasSubstr("redback\n"));
+  EXPECT_THAT(logs.out, HasSubstr("caf\u00e9\n"));
+  for (const char* piece : {"\x1b[2J", "\x1b]", "\a", "\r", "\x1b[31mred"})
+    EXPECT_THAT(logs.out, Not(HasSubstr(piece)));
+  EXPECT_THAT(Sinkctl({"logs", id, "--tail", "1"}).out, EndsWith("error    caf\u00e9\n"));
+  const Result stream = Sinkctl({"logs", id, "--tail", "1", "--json"});
+  EXPECT_EQ(stream.json()["level"], "error");
+  EXPECT_EQ(std::count(stream.out.begin(), stream.out.end(), '\n'), 1);
+  ExpectError(Sinkctl({"logs", "0123456789ab"}), kNotFound, "0123456789ab");
+}
+
+TEST_F(CliTest, FollowedLogsEndWithTheJob) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  Report(grants[0], {pipe::Log{"info", "only line"}});
+  Finish(grants[0], v1::SUCCEEDED);
+  const Result logs = Sinkctl({"logs", grants[0].lease().job_id(), "-f"});
+  EXPECT_EQ(logs.code, kOk) << logs.err;
+  EXPECT_THAT(logs.out, EndsWith("only line\n"));
+}
+
+TEST_F(CliTest, MetricsAreASummaryOrEveryPoint) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  Report(grants[0], {pipe::Metrics{10, {{"train_loss", 0.1}, {"hidden_norm_ratio/9", 1}, {"hidden_norm_ratio/10", 2}}},
+                     pipe::Metrics{20, {{"train_loss", std::nan("")}}}});
+  const std::string id = grants[0].lease().job_id();
+  const std::string table = Sinkctl({"metrics", id}).out;
+  EXPECT_THAT(table, HasSubstr("NaN"));
+  EXPECT_LT(table.find("hidden_norm_ratio/9 "), table.find("hidden_norm_ratio/10"));
+  EXPECT_EQ(Sinkctl({"metrics", id, "--name", "train_loss", "--csv"}).out,
+            "name,step,value,attempt\ntrain_loss,10,0.1,1\ntrain_loss,20,NaN,1\n");
+  const Json json = Sinkctl({"metrics", id, "--name", "hidden*", "--json"}).json();
+  EXPECT_EQ(json["points"].size(), 2u);
+  EXPECT_EQ(Sinkctl({"metrics", id, "--from-step", "11", "--json"}).json()["points"].size(), 1u);
+  ExpectError(Sinkctl({"metrics", id, "--csv", "--json"}), kUsage, "excludes");
+}
+
+TEST_F(CliTest, CheckpointsComeBackWhole) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  const std::string id = grants[0].lease().job_id(), big(600'000, 'x');
+  EXPECT_THAT(Sinkctl({"checkpoint", "list", id}).out, HasSubstr("no checkpoints yet"));
+  ExpectError(Sinkctl({"checkpoint", "get", id, "--out", folder_ / "model"}), kNotFound, "checkpoint");
+  SaveCheckpoint(grants[0], 50, {{"manifest.json", "{}"}, {"model.safetensors", big}, {"empty", ""}});
+  const Json list = Sinkctl({"checkpoint", "list", id, "--json"}).json();
+  EXPECT_EQ(list["checkpoints"][0]["step"], 50);
+  EXPECT_EQ(list["checkpoints"][0]["bytes"], big.size() + 2);
+
+  const Result got = Sinkctl({"checkpoint", "get", id, "--out", folder_ / "deep/model"}, {.terminal = true});
+  EXPECT_EQ(got.code, kOk) << got.err;
+  EXPECT_THAT(got.err, HasSubstr("\u2501"));  // the progress bar
+  EXPECT_EQ(ReadFile(folder_ / "deep/model/model.safetensors"), big);
+  EXPECT_EQ(ReadFile(folder_ / "deep/model/manifest.json"), "{}");
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "deep/model/empty"));
+  ExpectError(Sinkctl({"checkpoint", "get", id, "--out", folder_ / "deep/model"}), kBadFile, "exists already");
+  ExpectError(Sinkctl({"checkpoint", "get", id, "--step", "49", "--out", folder_ / "other"}), kNotFound, "49");
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
+    EXPECT_THAT(entry.path().string(), Not(HasSubstr("partial")));
+}
+
+}  // namespace
+}  // namespace sink::cli

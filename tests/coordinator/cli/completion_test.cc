@@ -1,0 +1,79 @@
+// What a shell is told, and that the scripts which ask are valid.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "tests/coordinator/cli/cli_fixture.h"
+
+namespace sink::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// First column of the answer for a command line whose last word is being typed.
+std::vector<std::string> Words(const Result& result) {
+  std::vector<std::string> words;
+  std::istringstream lines(result.out);
+  for (std::string line; std::getline(lines, line);) words.push_back(line.substr(0, line.find('\t')));
+  return words;
+}
+
+TEST(Completion, CommandsOptionsAndFixedValues) {
+  using ::testing::Contains;
+  using ::testing::ElementsAre;
+  EXPECT_THAT(Words(RunSinkctl({"__complete", ""})), Contains("submit"));
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "sta"})), ElementsAre("status"));
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "checkpoint", ""})), ElementsAre("list", "get"));
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "status", "--"})), Contains("--watch"));
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "status", "--"})), Contains("--coordinator"));
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "--coordinator", "x:1", "work"})), ElementsAre("workers"));
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "jobs", "--state", "can"})), ElementsAre("cancelled"));
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "completion", ""})), ElementsAre("bash", "zsh", "fish"));
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "submit", ""})), ElementsAre(":files"));
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "submit", "x.yaml", "--profile", ""})), ElementsAre(":files"));
+  EXPECT_THAT(RunSinkctl({"__complete", ""}).out, Not(HasSubstr("__complete")));
+}
+
+TEST(Completion, IsSilentWithoutACoordinator) {
+  const Result result = RunSinkctl({"__complete", "--coordinator", "127.0.0.1:1", "status", ""});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out + result.err, "");
+}
+
+TEST_F(CliTest, CompletesSweepNamesAndJobIds) {
+  using ::testing::ElementsAre;
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, 0);
+  const std::string id = JobId("study", 0).substr(0, 8);
+  EXPECT_THAT(Words(Sinkctl({"__complete", "status", "st"})), ElementsAre("study"));
+  EXPECT_THAT(Words(Sinkctl({"__complete", "jobs", "--sweep", ""})), ElementsAre("study"));
+  EXPECT_THAT(Words(Sinkctl({"__complete", "logs", ""})), ElementsAre(id));
+  EXPECT_THAT(Words(Sinkctl({"__complete", "cancel", ""})), ElementsAre("study", id));
+  EXPECT_THAT(Sinkctl({"__complete", "logs", ""}).out, HasSubstr("\tqueued learning_rate=0.001"));
+}
+
+TEST(Completion, ScriptsAreValid) {
+  testing::TempDir folder;
+  for (const std::string shell : {"bash", "zsh", "fish"}) {
+    const Result script = RunSinkctl({"completion", shell});
+    EXPECT_EQ(script.code, 0);
+    EXPECT_THAT(script.out, HasSubstr("sinkctl __complete"));
+    std::ofstream(folder / shell) << script.out;
+    if (std::system(("command -v " + shell + " >/dev/null").c_str()) != 0) continue;  // bash is always there
+    EXPECT_EQ(std::system((shell + " -n " + (folder / shell)).c_str()), 0) << script.out;
+  }
+}
+
+TEST(Completion, BashOffersWhatSinkctlAnswers) {
+  testing::TempDir folder;
+  std::ofstream(folder / "script") << RunSinkctl({"completion", "bash"}).out
+                                   << "sinkctl() { printf 'status\\tShow\\nsubmit\\tSend\\n'; }\n"
+                                   << "COMP_WORDS=(sinkctl s) COMP_CWORD=1\n_sinkctl\n"
+                                   << "[[ ${COMPREPLY[*]} == 'status submit' ]]\n";
+  EXPECT_EQ(std::system(("bash " + (folder / "script")).c_str()), 0);
+}
+
+}  // namespace
+}  // namespace sink::cli
