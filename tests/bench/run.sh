@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs every benchmark, one after the other, and prints its figures and ratios: sets up, builds the preset `bench`, then
+# the store at 100,000 jobs against 1,000, and the trainer against PyTorch eager. Wants an otherwise idle machine.
+# Usage: tests/bench/run.sh
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+deploy/bootstrap.sh --tests
+python=${SINK_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/sink}/python-tests-1/bin/python
+log=$(mktemp)
+cmake --preset bench >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
+rm -f "$log"
+cmake --build --preset bench --target store_bench trainer_bench
+
+say() { printf '\n==> %s\n' "$*"; }
+say "Store: durable state changes, status of everything"
+build/bench/bin/store_bench
+say "Trainer against PyTorch eager: same model, data, threads and machine, in turns"
+"$python" tests/bench/bench_trainer.py build/bench/bin/trainer_bench
