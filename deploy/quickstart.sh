@@ -40,7 +40,7 @@ say() { printf '\n==> [%d:%02d] %s\n' $(((SECONDS - started) / 60)) $(((SECONDS 
 alive() {
   local pid
   pid=$(cat "$home/$1.pid" 2>/dev/null) || return 1
-  [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "$home/$1"
+  [ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -- "$home/$1"
 }
 
 # start NAME PROGRAM ARGUMENT...: a daemon that outlives this script, with its log in $home/logs.
