@@ -241,7 +241,9 @@ class Simulation {
     std::map<std::string, int> valid;
     for (auto& [number, worker] : workers_) {
       for (const Running& job : worker.jobs) {
-        if (manager_->CheckLease(worker.id, job.lease, now_).ok()) EXPECT_LE(++valid[job.lease.job_id], 1);
+        if (manager_->CheckLease(worker.id, job.lease, now_).ok()) {
+          EXPECT_LE(++valid[job.lease.job_id], 1);
+        }
       }
     }
   }
@@ -258,7 +260,9 @@ class Simulation {
       std::map<std::string, int> lines;
       std::map<int, int> per_attempt;
       for (const LogLine& line : page->lines) {
-        if (absl::StartsWith(line.text, "attempt ")) EXPECT_EQ(++lines[line.text], 1) << line.text;
+        if (absl::StartsWith(line.text, "attempt ")) {
+          EXPECT_EQ(++lines[line.text], 1) << line.text;
+        }
         ++per_attempt[line.attempt];
       }
       std::map<int, int> acknowledged;  // attempt -> events that leave a line: the odd ones
@@ -267,11 +271,14 @@ class Simulation {
       }
       for (const auto& [attempt, count] : acknowledged) EXPECT_EQ(per_attempt[attempt], count) << n << " " << attempt;
       std::set<int64_t> steps;
-      for (const MetricPoint& point : *manager_->ReadMetrics(Id(n), {})) {
+      const auto points = manager_->ReadMetrics(Id(n), {});
+      for (const MetricPoint& point : *points) {
         EXPECT_TRUE(steps.insert(point.step).second) << "step " << point.step << " is there twice";
         EXPECT_EQ(point.value, n + 1.0 / static_cast<double>(point.step));
       }
-      if (manager_->GetJob(Id(n))->job.state == JobState::kSucceeded) EXPECT_EQ(steps.size(), size_t{kSteps}) << n;
+      if (manager_->GetJob(Id(n))->job.state == JobState::kSucceeded) {
+        EXPECT_EQ(steps.size(), size_t{kSteps}) << n;
+      }
     }
   }
 

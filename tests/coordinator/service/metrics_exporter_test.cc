@@ -37,11 +37,9 @@ class MetricsExporterTest : public ::testing::Test {
     SubmitRequest submit;
     submit.sweep = "s" + std::to_string(++poll_);
     for (int i = 0; i < count; ++i) {
-      char id[33];
-      snprintf(id, sizeof id, "%016x%016x", static_cast<unsigned>(i + 1), static_cast<unsigned>(poll_));
       // Short ids must differ: the leading digits carry the number.
-      snprintf(id, 13, "%06x%06x", i + 1, poll_);
-      id[12] = '0';
+      char id[33];
+      snprintf(id, sizeof id, "%06x%06x%020x", (i + 1) & 0xffffff, poll_ & 0xffffff, 0);
       submit.jobs.push_back(
           {.id = id, .config_json = "{}", .max_steps = 10, .experiment = "e", .label = "l", .index = i});
     }
