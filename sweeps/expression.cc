@@ -192,7 +192,10 @@ class ExpressionParser {
         return Add({Op::kField, Type::kOptionalNumber, 0, "", *field});
       case FieldType::kString:
         return Add({Op::kField, Type::kText, 0, "", *field});
+      case FieldType::kBoolean:
+        return Add({Op::kField, Type::kBool, 0, "", *field});
       case FieldType::kNumberList:
+      case FieldType::kNameList:
         break;
     }
     return Fail(at, absl::StrCat(path, " is a list, which conditions cannot use"));
@@ -259,6 +262,7 @@ const std::string& Expression::Text(int index, const Values& values) const {
 
 bool Expression::Bool(int index, const Values& values) const {
   const Term& term = terms_[index];
+  if (term.op == Op::kField) return values[term.field].get<bool>();
   if (term.op == Op::kNot) return !Bool(term.left, values);
   if (term.op == Op::kAnd) return Bool(term.left, values) && Bool(term.right, values);
   if (term.op == Op::kOr) return Bool(term.left, values) || Bool(term.right, values);

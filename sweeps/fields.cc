@@ -73,6 +73,25 @@ absl::StatusOr<json> ReadNumberList(const FieldInfo& field, const Node& node) {
   return list;
 }
 
+absl::StatusOr<json> ReadNameList(const FieldInfo& field, const Node& node) {
+  constexpr size_t kMaxNames = 64;
+  if (!node.IsList() || node.items.size() > kMaxNames) {
+    return ErrorAt(node.at, absl::StrCat(field.path, " must be a list of at most ", kMaxNames, " names"));
+  }
+  json list = json::array();
+  for (const Node& item : node.items) {
+    absl::StatusOr<json> name = ReadString(field, item);
+    if (!name.ok()) return name;
+    list.push_back(*std::move(name));
+  }
+  return list;
+}
+
+absl::StatusOr<json> ReadBoolean(const FieldInfo& field, const Node& node) {
+  if (node.IsScalar() && node.plain && (node.text == "true" || node.text == "false")) return json(node.text == "true");
+  return ErrorAt(node.at, absl::StrCat(field.path, " must be true or false, without quotes"));
+}
+
 // Candidates for a misspelt path: the fields of its section if there is such a section, else all of them.
 std::vector<std::string> Candidates(absl::string_view path, bool* in_section) {
   const std::string prefix = absl::StrCat(path.substr(0, path.find('.')), ".");
@@ -141,8 +160,14 @@ absl::StatusOr<Setting> ReadSetting(FieldIndex index, const Node& node) {
     case FieldType::kString:
       value = ReadString(field, node);
       break;
+    case FieldType::kBoolean:
+      value = ReadBoolean(field, node);
+      break;
     case FieldType::kNumberList:
       value = ReadNumberList(field, node);
+      break;
+    case FieldType::kNameList:
+      value = ReadNameList(field, node);
       break;
   }
   if (!value.ok()) return value.status();
@@ -178,7 +203,7 @@ const std::vector<std::string>& SectionNames() {
 }
 
 Values DefaultValues() {
-  const json defaults = json::parse(PrintJobConfig(JobConfig{}));
+  const json defaults = json::parse(PrintEveryField(JobConfig{}));
   Values values;
   for (const FieldInfo& field : JobConfigFields()) values.push_back(defaults.at(Pointer(field.path)));
   return values;

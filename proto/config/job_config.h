@@ -13,6 +13,30 @@
 
 namespace sink {
 
+// Where a model deviates from LLaMA: the "variant" object of its config.json (design.md section 4; model/README.md has
+// formulas and sources). Every default is LLaMA's.
+struct VariantConfig {
+  std::string position_embedding = "rope";  // nope, sinusoidal, learnable, alibi, relative, t5
+  std::string ffn = "swiglu";               // geglu, reglu; without a gate: gelu, relu, swish
+  std::string norm_placement = "pre";       // post, sandwich
+  std::string similarity = "softmax";       // sigmoid, elu_plus_one, identity, softpick
+  std::string feature_map = "identity";     // with similarity identity: elu_plus_one, mlp
+  bool normalize = true;                    // divide the weights of sigmoid, elu_plus_one and identity by their sum
+  double attention_sum = 1.0;               // what the weights of a row sum to, where they sum to one by nature
+  std::string key_bias = "none";            // one more key that every query sees: shared, per_head
+  std::string value_bias = "none";          // its value (0 without), or added to the output where there is no such key:
+                                            // shared, per_head; unit, uniform: fixed, of length value_bias_scale
+  double value_bias_scale = 1.0;
+  std::string sink_logit = "none";      // one more logit without a value: zero (softmax off by one), learned (per head)
+  bool sink_token = false;              // a learned token before every sequence
+  std::string attention_gate = "none";  // sigmoid gate on the output of attention: headwise, elementwise
+  bool qk_norm = false;                 // RMSNorm of queries and keys, per head, before RoPE
+  int64_t prefix_length = 0;            // keys 1..p are visible to every query
+  int64_t window = 0;                   // query i sees keys i-w+1..i; 0: all
+
+  bool operator==(const VariantConfig&) const = default;
+};
+
 // Field names of the model follow Hugging Face's LLaMA config.json.
 struct ModelConfig {
   int64_t hidden_size = 768;
@@ -24,6 +48,7 @@ struct ModelConfig {
   int64_t max_position_embeddings = 2048;
   double rms_norm_eps = 1e-5;
   double rope_theta = 1e4;
+  VariantConfig variant;
 
   int64_t key_value_heads() const { return num_key_value_heads == 0 ? num_attention_heads : num_key_value_heads; }
   int64_t head_dim() const { return hidden_size / num_attention_heads; }
@@ -43,9 +68,17 @@ struct TrainConfig {
   double epsilon = 1e-8;
   double max_gradient_norm = 1.0;  // 0: no clipping
   int64_t seed = 42;
-  std::string precision = "auto";  // auto: bf16 on a GPU, fp32 on a CPU
-  int64_t threads = 1;             // CPU threads of one rank; part of the result's identity
-  int64_t log_every = 10;          // steps between train_loss points
+  std::string precision = "auto";    // auto: bf16 on a GPU, fp32 on a CPU
+  int64_t threads = 1;               // CPU threads of one rank; part of the result's identity
+  int64_t log_every = 10;            // steps between train_loss points
+  int64_t ignore_loss = 0;           // the loss leaves out the first n targets of every sequence
+  std::string optimizer = "adamw";   // muon: Muon on the matrices of the layers, AdamW on the rest
+  double muon_learning_rate = 0.02;  // at the peak of the schedule
+  double muon_momentum = 0.95;
+  std::string on_divergence = "stop";  // NaN, infinity or a loss spike: stop, or roll_back to the newest checkpoint
+                                       // and go on with the data after the step that diverged
+  double loss_spike_factor = 0;        // a step's loss above this many times the running mean diverges; 0: off
+  int64_t max_roll_backs = 3;          // of one job; then it stops
 };
 
 struct DataConfig {
@@ -64,6 +97,7 @@ struct EvalConfig {
   std::vector<double> epsilon = {0.3};
   int64_t positions = 10;             // positions 1..n
   int64_t validation_sequences = 64;  // of sequence_length, for validation_loss
+  std::vector<std::string> metrics;   // more of them, by name (model/eval/README.md)
 };
 
 struct CheckpointConfig {
@@ -80,14 +114,14 @@ struct JobConfig {
   CheckpointConfig checkpoint;
 };
 
-enum class FieldType { kInteger, kNumber, kOptionalNumber, kString, kNumberList };
+enum class FieldType { kInteger, kNumber, kOptionalNumber, kBoolean, kString, kNumberList, kNameList };
 
 // One settable field, as a sweep file or `--set` names it.
 struct FieldInfo {
   std::string path;  // "train.learning_rate"
   FieldType type;
   double min = 0, max = 0;           // inclusive bounds of numbers
-  std::vector<std::string> choices;  // of strings; empty: any [A-Za-z0-9._-]{1,64}
+  std::vector<std::string> choices;  // of strings and lists of names; empty: any [A-Za-z0-9._-]{1,64}
 };
 
 // Every field, in printing order.
@@ -103,23 +137,28 @@ struct JobConfigResult {
 // the defaults above. Never throws; input over 64 KiB is refused.
 JobConfigResult ParseJobConfig(std::string_view json);
 
-// Canonical JSON: every field, keys sorted, numbers in shortest round-trip form, no white space. Equal configurations
-// give equal bytes; a job's id is XXH3-128 of it, as 32 hex digits.
+// Canonical JSON: keys sorted, numbers in shortest round-trip form, no white space. Fields of the first release are all
+// there; those that came later only where they differ from their default, so that a new field renames no job. Equal
+// configurations give equal bytes; a job's id is XXH3-128 of it, as 32 hex digits.
 std::string PrintJobConfig(const JobConfig& config);
 std::string JobId(const JobConfig& config);
+// The same with every field, later ones at their default, too.
+std::string PrintEveryField(const JobConfig& config);
 
 // Checks that no single field can make: head counts that divide, sequence_length against the context, batch sizes that
-// divide. Returns (path, error), both empty when the configuration is possible.
+// divide, variants that exclude each other. Returns (path, error), both empty when the configuration is possible.
+std::pair<std::string, std::string> CheckModelConfig(const ModelConfig& config);
 std::pair<std::string, std::string> CheckJobConfig(const JobConfig& config);
 
-// The model part alone, as Hugging Face's config.json of a LlamaForCausalLM (model_type "llama").
+// The model part alone, as Hugging Face's config.json of a LlamaForCausalLM (model_type "llama"); where the variant is
+// not LLaMA's, model_type "sink" with a "variant" object of what differs.
 std::string PrintHuggingFaceConfig(const ModelConfig& config);
 struct ModelConfigResult {
   std::optional<ModelConfig> config;
   std::string error;
 };
 // Reads such a config.json. Fields it does not need are ignored; what would change the forward pass (another model
-// type, biases, tied embeddings, scaled RoPE, a head_dim of its own) is refused by name.
+// type, biases, tied embeddings, scaled RoPE, a head_dim of its own, an unknown field of "variant") is refused by name.
 ModelConfigResult ParseHuggingFaceConfig(std::string_view json);
 
 }  // namespace sink

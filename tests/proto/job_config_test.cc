@@ -37,15 +37,28 @@ json OtherValue(const FieldInfo& field, const json& now) {
     case FieldType::kInteger:
       return now.get<int64_t>() + (now.get<int64_t>() * 2 <= field.max && now != 0 ? now.get<int64_t>() : 1);
     case FieldType::kNumber:
-      return now.get<double>() / 2;
+      return now == 0 ? 2.0 : now.get<double>() / 2;
     case FieldType::kOptionalNumber:
       return 1e-5;
     case FieldType::kString:
       return field.choices.empty() ? "other" : field.choices.back();
+    case FieldType::kBoolean:
+      return !now.get<bool>();
     case FieldType::kNumberList:
       return json::array({0.1, 0.25});
+    case FieldType::kNameList:
+      return json::array({field.choices.empty() ? "other" : field.choices.back()});
   }
   return nullptr;
+}
+
+// What else must be set for a field's other value to make sense.
+json Companions() {
+  const auto variant = [](json fields) { return json{{"model", {{"variant", std::move(fields)}}}}; };
+  return {{"model.variant.feature_map", variant({{"similarity", "identity"}})},
+          {"model.variant.normalize", variant({{"similarity", "sigmoid"}})},
+          {"model.variant.value_bias", variant({{"key_bias", "shared"}})},
+          {"model.variant.value_bias_scale", variant({{"key_bias", "shared"}, {"value_bias", "unit"}})}};
 }
 
 TEST(JobConfig, EmptyObjectIsTheDefault) {
@@ -78,7 +91,7 @@ TEST(JobConfig, PrintedFormReadsBackTheSame) {
 }
 
 TEST(JobConfig, EveryFieldIsReadPrintedAndPartOfTheId) {
-  const json defaults = json::parse(PrintJobConfig(JobConfig{}));
+  const json defaults = json::parse(PrintEveryField(JobConfig{}));
   std::set<std::string> ids = {JobId(JobConfig{})};
   size_t expected = 1;
   for (const FieldInfo& field : JobConfigFields()) {
@@ -88,6 +101,7 @@ TEST(JobConfig, EveryFieldIsReadPrintedAndPartOfTheId) {
     json root = {{"data", {{"random_tokens_end", 8}}}};  // so that random_tokens_start has room
     root[Pointer(field.path)] = value;
     if (field.path == "train.sequence_length") root["model"]["max_position_embeddings"] = 4096;
+    if (Companions().contains(field.path)) root.merge_patch(Companions()[field.path]);
     const JobConfigResult result = ParseJobConfig(root.dump());
     ASSERT_TRUE(result.config) << result.path << " " << result.error;
     EXPECT_EQ(json::parse(PrintJobConfig(*result.config)).at(Pointer(field.path)), value);
@@ -99,7 +113,8 @@ TEST(JobConfig, EveryFieldIsReadPrintedAndPartOfTheId) {
 
 TEST(JobConfig, EveryNumberHasInclusiveBounds) {
   for (const FieldInfo& field : JobConfigFields()) {
-    if (field.type == FieldType::kString) continue;
+    if (field.type == FieldType::kString || field.type == FieldType::kNameList || field.type == FieldType::kBoolean)
+      continue;
     SCOPED_TRACE(field.path);
     const auto wrap = [&](double x) { return field.type == FieldType::kNumberList ? json::array({x}) : json(x); };
     const auto out_of_bounds = [&](double x) {
@@ -175,6 +190,26 @@ TEST(JobConfig, ImpossibleCombinationsNameTheFieldToChange) {
   EXPECT_EQ(path({{"data", {{"random_tokens_end", 4096}}}}), "data.random_tokens_end");
 }
 
+TEST(JobConfig, VariantsThatExcludeEachOtherNameTheFieldToChange) {
+  const auto path = [](json variant) {
+    const std::string text = json{{"model", {{"variant", std::move(variant)}}}}.dump();
+    const std::string path = ParseJobConfig(text).path;
+    return path.substr(path.rfind('.') + 1);
+  };
+  EXPECT_EQ(path({{"position_embedding", "alibi"}, {"similarity", "identity"}}), "position_embedding");
+  EXPECT_EQ(path({{"position_embedding", "alibi"}, {"similarity", "sigmoid"}}), "");
+  EXPECT_EQ(path({{"feature_map", "mlp"}}), "feature_map");
+  EXPECT_EQ(path({{"normalize", false}}), "normalize");
+  EXPECT_EQ(path({{"normalize", false}, {"similarity", "softpick"}}), "normalize");
+  EXPECT_EQ(path({{"normalize", false}, {"similarity", "sigmoid"}, {"attention_sum", 2}}), "attention_sum");
+  EXPECT_EQ(path({{"key_bias", "shared"}, {"similarity", "sigmoid"}}), "key_bias");
+  EXPECT_EQ(path({{"sink_logit", "zero"}, {"similarity", "sigmoid"}}), "sink_logit");
+  EXPECT_EQ(path({{"sink_logit", "zero"}, {"key_bias", "shared"}}), "sink_logit");
+  EXPECT_EQ(path({{"value_bias", "unit"}}), "value_bias");
+  EXPECT_EQ(path({{"value_bias", "shared"}, {"value_bias_scale", 5}}), "value_bias_scale");
+  EXPECT_EQ(path({{"prefix_length", 4096}}), "prefix_length");
+}
+
 TEST(JobConfig, IdIsThirtyTwoHexDigits) {
   const std::string id = JobId(JobConfig{});
   EXPECT_EQ(id.size(), 32u);
@@ -237,7 +272,7 @@ TEST(HuggingFaceConfig, ReadsThetaWhereNewerTransformersKeepsIt) {
 
 TEST(HuggingFaceConfig, WhatWouldChangeTheForwardPassIsRefused) {
   const auto error = [](const json& changes) { return ParseHuggingFaceConfig(HuggingFace(changes)).error; };
-  EXPECT_EQ(error({{"model_type", "gpt2"}}), "config.json: model_type must be \"llama\"");
+  EXPECT_EQ(error({{"model_type", "gpt2"}}), "config.json: model_type must be \"llama\" or \"sink\"");
   EXPECT_EQ(error({{"attention_bias", true}}), "config.json: attention_bias is not supported");
   EXPECT_EQ(error({{"mlp_bias", true}}), "config.json: mlp_bias is not supported");
   EXPECT_EQ(error({{"tie_word_embeddings", true}}), "config.json: tie_word_embeddings is not supported");
@@ -247,6 +282,29 @@ TEST(HuggingFaceConfig, WhatWouldChangeTheForwardPassIsRefused) {
             "config.json: rope_parameters: only rope_type \"default\" is supported");
   EXPECT_EQ(error({{"head_dim", 16}}), "config.json: head_dim must be hidden_size / num_attention_heads");
   EXPECT_EQ(error({{"head_dim", 8}}), "");
+}
+
+TEST(HuggingFaceConfig, VariantKeepsEveryFieldAndRefusesOthers) {
+  ModelConfig model;
+  model.variant.similarity = "sigmoid";
+  model.variant.normalize = false;
+  model.variant.window = 16;
+  const std::string text = PrintHuggingFaceConfig(model);
+  EXPECT_EQ(json::parse(text)["model_type"], "sink");
+  const ModelConfigResult result = ParseHuggingFaceConfig(text);
+  ASSERT_TRUE(result.config) << result.error;
+  EXPECT_EQ(result.config->variant, model.variant);
+  const auto error = [](const json& variant) {
+    return ParseHuggingFaceConfig(HuggingFace({{"model_type", "sink"}, {"variant", variant}})).error;
+  };
+  EXPECT_EQ(error(json::object()), "");
+  EXPECT_EQ(error({{"fnn", "gelu"}}), "config.json: variant.fnn: no such field");
+  EXPECT_EQ(error({{"ffn", "tanh"}}),
+            "config.json: variant.ffn must be one of: swiglu, geglu, reglu, gelu, relu, swish");
+  EXPECT_EQ(error({{"qk_norm", 1}}), "config.json: variant.qk_norm must be true or false");
+  EXPECT_EQ(error("sigmoid"), "config.json: \"variant\" must be an object");
+  EXPECT_EQ(ParseHuggingFaceConfig(HuggingFace({{"variant", json::object()}})).error,
+            "config.json: \"variant\" needs model_type \"sink\"");
 }
 
 TEST(HuggingFaceConfig, BadFieldsAreRefusedByName) {
