@@ -8,7 +8,9 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/gelu.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/relu.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros.h>
@@ -19,7 +21,6 @@
 #include "kernels/embedding.h"
 #include "kernels/rmsnorm.h"
 #include "kernels/rope.h"
-#include "kernels/swiglu.h"
 
 namespace sink {
 namespace {
@@ -108,31 +109,51 @@ struct RmsNormFunction : Function<RmsNormFunction> {
   }
 };
 
-struct SwiGluFunction : Function<SwiGluFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_up) {
-    const int64_t rows = gate_up.size(0), width = gate_up.size(1) / 2;
-    const at::Tensor y = at::empty({rows, width}, gate_up.options());
-    const float* in = gate_up.const_data_ptr<float>();
+struct FeedForwardFunction : Function<FeedForwardFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, kernels::Activation activation, bool gated) {
+    const int64_t rows = x.size(0), columns = x.size(1), width = gated ? columns / 2 : columns;
+    const at::Tensor y = at::empty({rows, width}, x.options());
+    const float* in = x.const_data_ptr<float>();
     float* out = y.mutable_data_ptr<float>();
     ForRows(rows, width, [&](int64_t first, int64_t last) {
-      kernels::SwiGluForward(in + first * 2 * width, last - first, width, out + first * width);
+      if (gated)
+        kernels::GatedForward(activation, in + first * columns, last - first, width, out + first * width);
+      else
+        kernels::ActivationForward(activation, in + first * width, (last - first) * width, out + first * width);
     });
-    ctx->save_for_backward({gate_up});
+    ctx->save_for_backward({x});
+    ctx->saved_data["activation"] = static_cast<int64_t>(activation);
     return y;
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
-    const at::Tensor gate_up = ctx->get_saved_variables()[0], dy = gradients[0].contiguous();
-    const at::Tensor dx = at::empty_like(gate_up);
-    const int64_t rows = dy.size(0), width = dy.size(1);
-    const float *in = gate_up.const_data_ptr<float>(), *gradient = dy.const_data_ptr<float>();
+    const at::Tensor x = ctx->get_saved_variables()[0], dy = gradients[0].contiguous(), dx = at::empty_like(x);
+    const int64_t rows = dy.size(0), width = dy.size(1), columns = x.size(1);
+    const auto activation = static_cast<kernels::Activation>(ctx->saved_data["activation"].toInt());
+    const float *in = x.const_data_ptr<float>(), *gradient = dy.const_data_ptr<float>();
     float* out = dx.mutable_data_ptr<float>();
     ForRows(rows, width, [&](int64_t first, int64_t last) {
-      kernels::SwiGluBackward(gradient + first * width, in + first * 2 * width, last - first, width,
-                              out + first * 2 * width);
+      if (columns != width)  // gated
+        kernels::GatedBackward(activation, gradient + first * width, in + first * columns, last - first, width,
+                               out + first * columns);
+      else
+        kernels::ActivationBackward(activation, gradient + first * width, in + first * width, (last - first) * width,
+                                    out + first * width);
     });
-    return {dx};
+    return {dx, at::Tensor(), at::Tensor()};
   }
 };
+
+at::Tensor Activate(const at::Tensor& x, kernels::Activation activation) {
+  switch (activation) {
+    case kernels::Activation::kSilu:
+      return at::silu(x);
+    case kernels::Activation::kGelu:
+      return at::gelu(x, /*approximate=*/"none");
+    case kernels::Activation::kRelu:
+      return at::relu(x);
+  }
+  return {};
+}
 
 void RopeKernel(const at::Tensor& x, const at::Tensor& table, int64_t length, int64_t heads, bool inverse,
                 const at::Tensor& y) {
@@ -176,10 +197,11 @@ at::Tensor RmsNorm(const at::Tensor& x_NC, const at::Tensor& weight_C, double ep
   return x_NC * at::rsqrt(x_NC.square().mean(-1, /*keepdim=*/true) + epsilon) * weight_C;
 }
 
-at::Tensor SwiGlu(const at::Tensor& gate_up_N2F) {
-  if (Fused(gate_up_N2F)) return SwiGluFunction::apply(gate_up_N2F);
-  const int64_t width = gate_up_N2F.size(1) / 2;
-  return at::silu(gate_up_N2F.narrow(1, 0, width)) * gate_up_N2F.narrow(1, width, width);
+at::Tensor FeedForwardUnit(const at::Tensor& x, kernels::Activation activation, bool gated) {
+  if (Fused(x)) return FeedForwardFunction::apply(x, activation, gated);
+  if (!gated) return Activate(x, activation);
+  const int64_t width = x.size(1) / 2;
+  return Activate(x.narrow(1, 0, width), activation) * x.narrow(1, width, width);
 }
 
 at::Tensor RopeTable(int64_t length, int64_t head_dim, double theta, at::TensorOptions options) {

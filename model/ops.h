@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/adamw.h"
+#include "kernels/feed_forward.h"
 
 namespace sink {
 
@@ -22,8 +23,9 @@ at::Tensor Linear(const at::Tensor& x_NC, const at::Tensor& weight_OC);
 // x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension.
 at::Tensor RmsNorm(const at::Tensor& x_NC, const at::Tensor& weight_C, double epsilon);
 
-// silu(gate) * up, [N, F]; a row of the input is gate, then up.
-at::Tensor SwiGlu(const at::Tensor& gate_up_N2F);
+// The nonlinearity of a feed-forward block (kernels/feed_forward.h), [N, F]. Gated: act(gate) * up of x [N, 2F], a row
+// being gate, then up; otherwise act(x) of x [N, F].
+at::Tensor FeedForwardUnit(const at::Tensor& x, kernels::Activation activation, bool gated);
 
 // Cosines and sines of positions 0 .. length-1, [length, head_dim], of type float (or double for double tensors).
 at::Tensor RopeTable(int64_t length, int64_t head_dim, double theta, at::TensorOptions options);

@@ -1,73 +1,40 @@
-// The transformer's forward pass and layout of parameters. Its backward pass is autograd over the operations of ops.h.
+// The transformer's forward pass. Its backward pass is autograd over the operations of ops.h and attention.h.
 #include "model/transformer.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/mm.h>
+#include <ATen/ops/cat.h>
 
-#include <cmath>
-#include <cstddef>
 #include <string>
 
-#include "model/attention.h"
 #include "model/error.h"
 #include "model/ops.h"
+#include "model/position.h"
 
 namespace sink {
 namespace {
 
-std::string LayerName(int64_t layer, const std::string& part) {
-  return "model.layers." + std::to_string(layer) + "." + part + ".weight";
-}
-
-// Names and shapes of LlamaForCausalLM, with the study's deviations: N(0, 2 / (5 fan_in)) for embeddings and linears,
-// 1 / sqrt(fan_in) / layers for down_proj, ones for norms. q, k, v and gate, up stand together so that each group is
-// one matrix.
-std::vector<ParameterBuffer::Entry> Layout(const ModelConfig& c) {
-  if (c.num_attention_heads < 1 || c.hidden_size % c.num_attention_heads != 0 || c.head_dim() % 2 != 0 ||
-      c.num_attention_heads % c.key_value_heads() != 0)
-    throw ModelError("the hidden size must divide into heads of an even size, and the heads into key/value heads");
-  const int64_t hidden = c.hidden_size, inner = c.intermediate_size;
-  const int64_t query = c.num_attention_heads * c.head_dim(), key = c.key_value_heads() * c.head_dim();
-  std::vector<ParameterBuffer::Entry> layout;
-  const auto linear = [&](std::string name, int64_t out, int64_t in) {
-    layout.push_back({std::move(name), {out, in}, std::sqrt(0.4 / static_cast<double>(in))});
-  };
-  const auto norm = [&](std::string name) { layout.push_back({std::move(name), {hidden}, 0}); };
-  linear("model.embed_tokens.weight", c.vocab_size, hidden);
-  for (int64_t n = 0; n < c.num_hidden_layers; ++n) {
-    norm(LayerName(n, "input_layernorm"));
-    linear(LayerName(n, "self_attn.q_proj"), query, hidden);
-    linear(LayerName(n, "self_attn.k_proj"), key, hidden);
-    linear(LayerName(n, "self_attn.v_proj"), key, hidden);
-    linear(LayerName(n, "self_attn.o_proj"), hidden, query);
-    norm(LayerName(n, "post_attention_layernorm"));
-    linear(LayerName(n, "mlp.gate_proj"), inner, hidden);
-    linear(LayerName(n, "mlp.up_proj"), inner, hidden);
-    linear(LayerName(n, "mlp.down_proj"), hidden, inner);
-    layout.back().deviation = 1 / std::sqrt(static_cast<double>(inner)) / static_cast<double>(c.num_hidden_layers);
-  }
-  norm("model.norm.weight");
-  linear("lm_head.weight", c.vocab_size, hidden);
-  return layout;
+kernels::Activation ActivationOf(const VariantConfig& variant) {
+  if (variant.ffn == "geglu" || variant.ffn == "gelu") return kernels::Activation::kGelu;
+  if (variant.ffn == "reglu" || variant.ffn == "relu") return kernels::Activation::kRelu;
+  return kernels::Activation::kSilu;
 }
 
 }  // namespace
 
 Transformer::Transformer(const ModelConfig& config, at::Device device, at::ScalarType dtype)
-    : config_(config), parameters_(Layout(config), device, dtype) {
+    : config_(config),
+      parameters_(ParameterLayout(config), device, dtype),
+      attention_(config, parameters_),
+      activation_(ActivationOf(config.variant)) {
   embedding_ = parameters_.Leaf("model.embed_tokens.weight");
-  for (int64_t n = 0; n < config.num_hidden_layers; ++n)
-    layers_.push_back({.input_norm = parameters_.Leaf(LayerName(n, "input_layernorm")),
-                       .qkv = parameters_.Leaf(LayerName(n, "self_attn.q_proj"), 3),
-                       .attention_output = parameters_.Leaf(LayerName(n, "self_attn.o_proj")),
-                       .feed_forward_norm = parameters_.Leaf(LayerName(n, "post_attention_layernorm")),
-                       .gate_up = parameters_.Leaf(LayerName(n, "mlp.gate_proj"), 2),
-                       .down = parameters_.Leaf(LayerName(n, "mlp.down_proj"))});
-  final_norm_ = parameters_.Leaf("model.norm.weight");
+  if (config.variant.position_embedding == "learnable") positions_ = parameters_.Leaf("model.embed_positions.weight");
+  if (config.variant.position_embedding == "sinusoidal")
+    positions_ = SinusoidTable(Positions(config), config.hidden_size, values().options());
+  if (config.variant.sink_token) sink_token_ = parameters_.Leaf("model.sink_token");
+  for (int64_t n = 0; n < config.num_hidden_layers; ++n) layers_.push_back(LayerLeaves(parameters_, config, n));
+  if (config.variant.norm_placement != "post") final_norm_ = parameters_.Leaf("model.norm.weight");
   head_ = parameters_.Leaf("lm_head.weight");
-  rope_ = RopeTable(config.max_position_embeddings, config.head_dim(), config.rope_theta, values().options());
 }
 
 void Transformer::Initialize(uint64_t seed) { parameters_.Initialize(seed); }
@@ -84,34 +51,50 @@ void Transformer::CheckTokens(const at::Tensor& tokens_BT) const {
     throw ModelError("a token id is outside the vocabulary of " + std::to_string(config_.vocab_size));
 }
 
-at::Tensor Transformer::Attention(int64_t layer, const at::Tensor& x_NC, int64_t batch, int64_t length,
-                                  Observer* observer) {
-  const AttentionShape shape{batch, length, config_.num_attention_heads, config_.key_value_heads(), config_.head_dim()};
-  const Layer& weights = layers_[static_cast<size_t>(layer)];
-  const at::Tensor qkv = Rope(Linear(x_NC, weights.qkv), rope_, length, shape.heads + shape.key_value_heads);
-  if (observer) {
-    const QueryKeyValue views = Split(qkv, shape);
-    observer->OnAttention(layer, views.query, views.key, views.value);
+at::Tensor Transformer::Embed(const at::Tensor& tokens_BT) {
+  const int64_t batch = tokens_BT.size(0);
+  at::Tensor x = Embedding(embedding_, tokens_BT.reshape({-1}));
+  if (sink_token_.defined()) {
+    const at::Tensor token = sink_token_.unsqueeze(0).expand({batch, 1, -1});
+    x = at::cat({token, x.view({batch, -1, config_.hidden_size})}, 1).view({-1, config_.hidden_size});
   }
-  return Linear(CausalAttention(qkv, shape), weights.attention_output);
+  if (!positions_.defined()) return x;
+  const int64_t length = x.size(0) / batch;
+  return (x.view({batch, length, -1}) + positions_.narrow(0, 0, length)).view({batch * length, -1});
+}
+
+at::Tensor Transformer::FeedForward(const LayerParameters& weights, const at::Tensor& x_NC) const {
+  return Linear(FeedForwardUnit(Linear(x_NC, weights.gate_up), activation_, IsGated(config_.variant)), weights.down);
+}
+
+at::Tensor Transformer::Norm(const at::Tensor& x_NC, const at::Tensor& weight_C) const {
+  return weight_C.defined() ? RmsNorm(x_NC, weight_C, config_.rms_norm_eps) : x_NC;
 }
 
 at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer) {
   CheckTokens(tokens_BT);
-  const int64_t batch = tokens_BT.size(0), length = tokens_BT.size(1);
+  const int64_t batch = tokens_BT.size(0), length = tokens_BT.size(1) + (sink_token_.defined() ? 1 : 0);
   const auto show = [&](int64_t index, const at::Tensor& x_NC) {
     if (observer) observer->OnHidden(index, x_NC.view({batch, length, config_.hidden_size}));
   };
-  at::Tensor x = Embedding(embedding_, tokens_BT.reshape({-1}));
+  const bool post = config_.variant.norm_placement == "post";
+  const at::Tensor bias = attention_.OffsetBias(length);
+  at::Tensor x = Embed(tokens_BT);
   show(0, x);
   for (int64_t n = 0; n < config_.num_hidden_layers; ++n) {
-    const Layer& layer = layers_[static_cast<size_t>(n)];
-    x = x + Attention(n, RmsNorm(x, layer.input_norm, config_.rms_norm_eps), batch, length, observer);
-    const at::Tensor y = RmsNorm(x, layer.feed_forward_norm, config_.rms_norm_eps);
-    x = x + Linear(SwiGlu(Linear(y, layer.gate_up)), layer.down);
+    const LayerParameters& layer = layers_[static_cast<size_t>(n)];
+    SeeAttention see;
+    if (observer) see = [&](const AttentionView& view) { observer->OnAttention(n, view); };
+    // A norm that the placement lacks passes its input on. Post-norm normalises the sum, the others what is added.
+    const at::Tensor a = AttentionLayer(attention_, layer, Norm(x, layer.input_norm), bias, batch, length, see);
+    x = post ? Norm(x + a, layer.post_attention_norm) : x + Norm(a, layer.post_attention_norm);
+    const at::Tensor f = FeedForward(layer, Norm(x, layer.feed_forward_norm));
+    x = post ? Norm(x + f, layer.post_feed_forward_norm) : x + Norm(f, layer.post_feed_forward_norm);
     show(n + 1, x);
   }
-  return RmsNorm(x, final_norm_, config_.rms_norm_eps);
+  if (sink_token_.defined())
+    x = x.view({batch, length, -1}).narrow(1, 1, length - 1).reshape({-1, config_.hidden_size});
+  return Norm(x, final_norm_);
 }
 
 at::Tensor Transformer::LossAndGradients(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, double scale) {

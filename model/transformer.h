@@ -14,6 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "kernels/feed_forward.h"
+#include "model/attention_layer.h"
+#include "model/layout.h"
 #include "model/parameters.h"
 #include "proto/config/job_config.h"
 
@@ -24,11 +27,11 @@ namespace sink {
 class Observer {
  public:
   virtual ~Observer() = default;
-  // index 0: the embeddings; index n: the residual stream after layer n, before the final norm.
+  // index 0: the embeddings, with positions where they are added; index n: the residual stream after layer n, before
+  // the final norm. With a sink token, T + 1 positions, that token first.
   virtual void OnHidden(int64_t index, const at::Tensor& hidden_BTC) {}
-  // layer from 0; queries and keys as the scores use them (after RoPE).
-  virtual void OnAttention(int64_t layer, const at::Tensor& query_BHTD, const at::Tensor& key_BKTD,
-                           const at::Tensor& value_BKTD) {}
+  // layer from 0.
+  virtual void OnAttention(int64_t layer, const AttentionView& attention) {}
 };
 
 class Transformer {
@@ -63,21 +66,21 @@ class Transformer {
   void Observe(const at::Tensor& tokens_BT, Observer& observer);
 
  private:
-  // The parameters of one layer as the operations take them: q, k, v stacked, and gate over up. Leaves of autograd.
-  struct Layer {
-    at::Tensor input_norm, qkv, attention_output, feed_forward_norm, gate_up, down;
-  };
-
   void CheckTokens(const at::Tensor& tokens_BT) const;
-  // The residual stream after the last layer and the final norm, [B*T, C].
+  at::Tensor Embed(const at::Tensor& tokens_BT);
+  at::Tensor FeedForward(const LayerParameters& weights, const at::Tensor& x_NC) const;
+  at::Tensor Norm(const at::Tensor& x_NC, const at::Tensor& weight_C) const;
+  // The residual stream after the last layer and the final norm, a row for each token of the text, [B*T, C].
   at::Tensor Hidden(const at::Tensor& tokens_BT, Observer* observer);
-  at::Tensor Attention(int64_t layer, const at::Tensor& x_NC, int64_t batch, int64_t length, Observer* observer);
 
   ModelConfig config_;
   ParameterBuffer parameters_;
+  AttentionContext attention_;
+  kernels::Activation activation_;
   at::Tensor embedding_, final_norm_, head_;
-  std::vector<Layer> layers_;
-  at::Tensor rope_;  // [max_position_embeddings, D]: cosines, then sines, D/2 each
+  at::Tensor positions_;   // learned or sinusoidal [Positions, C]; undefined for other kinds
+  at::Tensor sink_token_;  // [1, C]; undefined without one
+  std::vector<LayerParameters> layers_;
 };
 
 }  // namespace sink

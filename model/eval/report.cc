@@ -17,6 +17,15 @@ std::vector<double> Percent(const std::vector<double>& shares) {
   return percent;
 }
 
+json HeatMap(const at::Tensor& map_LH) {
+  json rows = json::array();
+  const float* map = map_LH.const_data_ptr<float>();
+  const int64_t heads = map_LH.size(1);
+  for (int64_t layer = 0; layer < map_LH.size(0); ++layer)
+    rows.push_back(std::vector<float>(map + layer * heads, map + (layer + 1) * heads));
+  return rows;
+}
+
 template <typename... Values>
 void Append(std::string& out, const char* format, Values... values) {
   char line[256];
@@ -34,8 +43,8 @@ std::string PrintText(const Evaluation& evaluation) {
   Append(out, "loss %.4f  (%lld sequences, T = %lld, %s)\n", evaluation.loss, static_cast<long long>(r.sequences),
          tokens, bos);
   for (size_t e = 0; e < r.epsilon.size(); ++e) {
-    Append(out, "sink rate, eps = %g, T = %lld, %s, positions 1..%zu:", r.epsilon[e], tokens, bos,
-           r.sink_rate[e].size());
+    Append(out, "sink rate, eps = %g, T = %lld, %s, %s1..%zu:", r.epsilon[e], tokens, bos,
+           r.has_bias ? "bias, positions " : "positions ", r.sink_rate[e].size() - (r.has_bias ? 1 : 0));
     for (const double share : r.sink_rate[e]) Append(out, " %.2f%%", 100 * share);
     out += "\n";
   }
@@ -54,6 +63,7 @@ std::string PrintJson(const Evaluation& evaluation) {
                {"epsilon", r.epsilon.front()},
                {"tokens", r.tokens},
                {"bos", evaluation.bos},
+               {"bias_first", r.has_bias},
                {"sink_rate_percent", Percent(r.sink_rate.front())},
                {"mean_alpha_1", r.mean_first_importance},
                {"strongest_alpha_1",
@@ -61,10 +71,8 @@ std::string PrintJson(const Evaluation& evaluation) {
                {"hidden_norm_ratio", r.hidden_norm_ratio}};
   for (size_t e = 0; e < r.epsilon.size(); ++e)
     root["sink_rates"].push_back({{"epsilon", r.epsilon[e]}, {"percent", Percent(r.sink_rate[e])}});
-  const float* map = r.first_importance.const_data_ptr<float>();
-  const int64_t heads = r.first_importance.size(1);
-  for (int64_t layer = 0; layer < r.first_importance.size(0); ++layer)
-    root["alpha_1"].push_back(std::vector<float>(map + layer * heads, map + (layer + 1) * heads));
+  root["alpha_1"] = HeatMap(r.first_importance);
+  if (r.has_bias) root["alpha_bias"] = HeatMap(r.bias_importance);
   return root.dump() + "\n";
 }
 

@@ -24,6 +24,13 @@ at::Tensor NormSum(const at::Tensor& x_TD_last) {
   return norm.reshape({-1, norm.size(-1)}).sum(0).cpu();
 }
 
+at::Tensor Probabilities(const AttentionView& attention, int64_t first, int64_t rows) {
+  const at::Tensor weights = attention.Weights(first, rows);
+  if (attention.rule.weights.similarity == kernels::Similarity::kSoftmax) return weights;
+  const at::Tensor size = weights.abs();
+  return size / (size.sum(-1, /*keepdim=*/true) + 1e-8);
+}
+
 class Collector : public Observer {
  public:
   Collector(int64_t layers, int64_t length)
@@ -35,9 +42,10 @@ class Collector : public Observer {
     hidden_.select(0, index) += NormSum(hidden_BTC);
   }
 
-  void OnAttention(int64_t layer, const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) override {
+  void OnAttention(int64_t layer, const AttentionView& attention) override {
     if (layer == 0) batch_.clear();
-    batch_.push_back(Importance(query, key).cpu());
+    batch_.push_back(Importance(attention).cpu());
+    const at::Tensor &key = attention.key_BKTD, &value = attention.value_BKTD;
     key_.select(0, layer) += NormSum(key) / static_cast<double>(key.size(1));
     value_.select(0, layer) += NormSum(value) / static_cast<double>(value.size(1));
   }
@@ -62,7 +70,11 @@ void FillRates(const SinkOptions& options, SinkReport& report) {
 }
 
 void FillFirstPosition(SinkReport& report) {
-  report.first_importance = report.importance.select(3, 0).mean(at::IntArrayRef{0}).contiguous();
+  const auto mean_of = [&](int64_t column) {
+    return report.importance.select(3, column).mean(at::IntArrayRef{0}).contiguous();
+  };
+  if (report.has_bias) report.bias_importance = mean_of(0);
+  report.first_importance = mean_of(report.has_bias ? 1 : 0);
   const at::Tensor& map = report.first_importance;
   report.mean_first_importance = map.mean(at::kDouble).item<double>();
   const float* values = map.const_data_ptr<float>();
@@ -74,13 +86,16 @@ void FillFirstPosition(SinkReport& report) {
 
 }  // namespace
 
-at::Tensor Importance(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD) {
+at::Tensor Importance(const AttentionView& attention) {
+  const at::Tensor& query_BHTD = attention.query_BHTD;
   const int64_t batch = query_BHTD.size(0), heads = query_BHTD.size(1), length = query_BHTD.size(2);
   const int64_t block = std::clamp<int64_t>(kMaxScores / (batch * heads * length), 1, length);
-  at::Tensor sums = at::zeros({batch, heads, length}, query_BHTD.options().dtype(at::kFloat));
+  const bool column = attention.terms.HasColumn();
+  at::Tensor sums = at::zeros({batch, heads, length + (column ? 1 : 0)}, query_BHTD.options().dtype(at::kFloat));
+  if (column) sums.select(2, 0).fill_(1);
   for (int64_t first = 0; first < length; first += block)
-    sums += AttentionProbabilities(query_BHTD, key_BKTD, first, std::min(block, length - first)).sum(2);
-  return sums / at::arange(length, 0, -1, sums.options());
+    sums += Probabilities(attention, first, std::min(block, length - first)).sum(2);
+  return sums / at::arange(sums.size(2), 0, -1, sums.options());
 }
 
 SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const SinkOptions& options) {
@@ -89,7 +104,10 @@ SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const S
   report.tokens = tokens_NT.size(1);
   if (report.sequences < 1 || report.tokens < 2 || options.positions > report.tokens)
     throw ModelError("sink metrics need sequences of at least 2 tokens, and no more positions than tokens");
-  Collector collector(model.config().num_hidden_layers, report.tokens);
+  const VariantConfig& variant = model.config().variant;
+  report.has_bias = variant.key_bias != "none" || variant.sink_logit != "none" || variant.sink_token;
+  const int64_t length = report.tokens + (variant.sink_token ? 1 : 0);
+  Collector collector(model.config().num_hidden_layers, length);
   std::vector<at::Tensor> importance;
   for (int64_t first = 0; first < report.sequences; first += options.batch) {
     model.Observe(tokens_NT.narrow(0, first, std::min(options.batch, report.sequences - first)), collector);
@@ -104,8 +122,7 @@ SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const S
   report.value_norm = mean(collector.value());
   for (int64_t row = 0; row < report.hidden_norm.size(0); ++row) {
     const at::Tensor norms = report.hidden_norm.select(0, row).to(at::kDouble);
-    report.hidden_norm_ratio.push_back(norms[0].item<double>() /
-                                       norms.narrow(0, 1, report.tokens - 1).mean().item<double>());
+    report.hidden_norm_ratio.push_back(norms[0].item<double>() / norms.narrow(0, 1, length - 1).mean().item<double>());
   }
   return report;
 }

@@ -15,34 +15,40 @@ namespace sink {
 
 struct SinkOptions {
   std::vector<double> epsilon = {0.3};
-  int64_t positions = 10;  // positions 1..n of the sink rates
+  int64_t positions = 10;  // columns of the sink rates
   int64_t batch = 16;      // sequences per forward pass
 };
 
-// All tensors are float on the CPU; N sequences, L layers, H heads, T positions.
+// All tensors are float on the CPU; N sequences, L layers, H heads, T tokens. A model with a key bias, a sink logit or
+// a sink token has one key more than the text: K = T + 1 columns with that one, "bias", first, and position 1 second.
+// Other models have K = T.
 struct SinkReport {
   int64_t sequences = 0;
   int64_t tokens = 0;  // T
   std::vector<double> epsilon;
-  // Share of (sequence, layer, head) whose importance of the position exceeds epsilon, 0..1: [epsilon][position - 1].
+  bool has_bias = false;
+  // Share of (sequence, layer, head) whose importance of a column exceeds epsilon, 0..1: [epsilon][column].
   std::vector<std::vector<double>> sink_rate;
-  // alpha_k = mean over queries i >= k of A[i, k]: [N, L, H, T].
+  // alpha_k, as Importance below: [N, L, H, K].
   at::Tensor importance;
   // Mean alpha_1 over the sequences: [L, H], the heat map; then its mean and its largest value with the place (from 0).
   at::Tensor first_importance;
+  at::Tensor bias_importance;  // the same of the bias; undefined without one
   double mean_first_importance = 0;
   double strongest_first_importance = 0;
   int64_t strongest_layer = 0, strongest_head = 0;
-  // Mean L2 norms: of hidden states [L + 1, T] (row 0: embeddings; before the final norm), of keys after RoPE and of
-  // values [L, T] (over sequences and key/value heads).
+  // Mean L2 norms: of hidden states [L + 1, T] (row 0: embeddings; before the final norm), of keys as the scores use
+  // them and of values [L, T] (over sequences and key/value heads). With a sink token T + 1, that token first.
   at::Tensor hidden_norm, key_norm, value_norm;
-  // Hidden norm of position 1 over the mean of the others, for each row of hidden_norm.
+  // Hidden norm of the model's first position over the mean of the others, for each row of hidden_norm.
   std::vector<double> hidden_norm_ratio;
 };
 
-// Column sums of the causal probabilities over the queries that may see the column, divided by how many there are:
-// importance [B, H, T] of one layer's queries [B, H, T, D] and keys [B, K, T, D].
-at::Tensor Importance(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD);
+// Column sums of one layer's probabilities A, divided by T - k + 1, the number of queries that see position k under the
+// causal mask: [B, H, K]. (A prefix is seen by more, so that its alpha may exceed 1, as in the study's code.) Softmax
+// weights are A as they are; of the others, A = |w| / (sum of |w| + 1e-8). A column that is no position is seen by the
+// T queries and by one more of zeros, which sees nothing else: A = 1.
+at::Tensor Importance(const AttentionView& attention);
 
 // Measures the model on tokens [N, T], int64, T >= 2. ModelError when positions exceed T.
 SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const SinkOptions& options);

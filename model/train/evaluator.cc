@@ -15,12 +15,19 @@ namespace {
 
 constexpr size_t kMaxDomainBytes = 100;  // leaves room for "validation_loss/" in a metric's name
 
-std::string Name(const char* prefix, int64_t index) { return prefix + std::to_string(index); }
-
-std::string SinkRateName(double epsilon, int64_t position) {
+std::string SinkRateName(double epsilon, const std::string& column) {
   char text[64];
-  std::snprintf(text, sizeof text, "sink_rate/%.6g/%lld", epsilon, static_cast<long long>(position));
-  return text;
+  std::snprintf(text, sizeof text, "sink_rate/%.6g/", epsilon);
+  return text + column;
+}
+
+pipe::Heatmap HeatmapOf(const char* name, const at::Tensor& map_LH) {
+  const at::Tensor map = map_LH.to(at::kDouble).contiguous();
+  const double* cells = map.const_data_ptr<double>();
+  return {.name = name,
+          .layers = static_cast<int>(map.size(0)),
+          .heads = static_cast<int>(map.size(1)),
+          .values = {cells, cells + map.numel()}};
 }
 
 }  // namespace
@@ -48,7 +55,7 @@ Evaluator::Evaluator(const JobFile& job, at::Device device) : config_(job.config
 std::optional<Measurement> Evaluator::Measure(Transformer& model, const std::function<bool()>& go_on) {
   Measurement measurement;
   if (!go_on()) return std::nullopt;
-  measurement.heatmap = MeasureSinkMetrics(model, measurement.metrics);
+  measurement.heatmaps = MeasureSinkMetrics(model, measurement.metrics);
   if (!MeasureLosses(model, go_on, measurement.metrics)) return std::nullopt;
   return measurement;
 }
@@ -77,30 +84,30 @@ bool Evaluator::MeasureLosses(Transformer& model, const std::function<bool()>& g
   return true;
 }
 
-pipe::Heatmap Evaluator::MeasureSinkMetrics(Transformer& model, pipe::Metrics& metrics) const {
+std::vector<pipe::Heatmap> Evaluator::MeasureSinkMetrics(Transformer& model, pipe::Metrics& metrics) const {
   const EvalConfig& eval = config_.eval;
   const SinkReport report = MeasureSinks(model, probe_NT_, {.epsilon = eval.epsilon, .positions = eval.positions});
   const auto add = [&](std::string name, double value) { metrics.values.emplace_back(std::move(name), value); };
+  const auto column_name = [&](int64_t column) {
+    if (report.has_bias && column == 0) return std::string("bias");
+    return std::to_string(report.has_bias ? column : column + 1);
+  };
   for (size_t e = 0; e < report.epsilon.size(); ++e)
-    for (int64_t k = 1; k <= eval.positions; ++k)
-      add(SinkRateName(report.epsilon[e], k), report.sink_rate[e][static_cast<size_t>(k - 1)]);
+    for (int64_t column = 0; column < eval.positions; ++column)
+      add(SinkRateName(report.epsilon[e], column_name(column)), report.sink_rate[e][static_cast<size_t>(column)]);
 
-  const at::Tensor alpha_LHT = report.importance.mean(0);
-  const at::Tensor alpha_AT = alpha_LHT.flatten(0, 1);
-  const at::Tensor mean_T = alpha_AT.mean(0), max_T = alpha_AT.amax(0);
-  for (int64_t k = 1; k <= eval.positions; ++k) {
-    add(Name("alpha_mean/", k), mean_T[k - 1].item<double>());
-    add(Name("alpha_max/", k), max_T[k - 1].item<double>());
+  const at::Tensor alpha_AK = report.importance.mean(0).flatten(0, 1);
+  const at::Tensor mean_K = alpha_AK.mean(0), max_K = alpha_AK.amax(0);
+  for (int64_t column = 0; column < eval.positions; ++column) {
+    add("alpha_mean/" + column_name(column), mean_K[column].item<double>());
+    add("alpha_max/" + column_name(column), max_K[column].item<double>());
   }
   for (size_t layer = 0; layer < report.hidden_norm_ratio.size(); ++layer)
-    add(Name("hidden_norm_ratio/", static_cast<int64_t>(layer)), report.hidden_norm_ratio[layer]);
+    add("hidden_norm_ratio/" + std::to_string(layer), report.hidden_norm_ratio[layer]);
 
-  const at::Tensor first_LH = report.first_importance.to(at::kDouble).contiguous();
-  const double* cells = first_LH.const_data_ptr<double>();
-  return {.name = "alpha/1",
-          .layers = static_cast<int>(first_LH.size(0)),
-          .heads = static_cast<int>(first_LH.size(1)),
-          .values = {cells, cells + first_LH.numel()}};
+  std::vector<pipe::Heatmap> heatmaps = {HeatmapOf("alpha/1", report.first_importance)};
+  if (report.has_bias) heatmaps.push_back(HeatmapOf("alpha/bias", report.bias_importance));
+  return heatmaps;
 }
 
 }  // namespace sink::train

@@ -20,7 +20,7 @@ namespace sink::train {
 // Names as proto/pipe/events.h lists them; steps are left for the caller to fill in.
 struct Measurement {
   pipe::Metrics metrics;
-  pipe::Heatmap heatmap;  // "alpha/1"
+  std::vector<pipe::Heatmap> heatmaps;  // "alpha/1"; "alpha/bias" where there is one
 };
 
 class Evaluator {
@@ -39,7 +39,7 @@ class Evaluator {
   };
 
   bool MeasureLosses(Transformer& model, const std::function<bool()>& go_on, pipe::Metrics& metrics);
-  pipe::Heatmap MeasureSinkMetrics(Transformer& model, pipe::Metrics& metrics) const;
+  std::vector<pipe::Heatmap> MeasureSinkMetrics(Transformer& model, pipe::Metrics& metrics) const;
 
   const JobConfig config_;
   const at::Device device_;

@@ -95,9 +95,12 @@ void Trainer::Evaluate() {
     return !commands_.StopRequested();
   });
   if (!measurement) return;  // asked to stop: the next attempt measures
-  measurement->metrics.step = measurement->heatmap.step = state_.step;
+  measurement->metrics.step = state_.step;
   events_.Send(measurement->metrics);
-  events_.Send(measurement->heatmap);
+  for (pipe::Heatmap& heatmap : measurement->heatmaps) {
+    heatmap.step = state_.step;
+    events_.Send(heatmap);
+  }
   state_.measured = true;
   StartWindow();
 }

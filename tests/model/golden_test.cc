@@ -19,7 +19,7 @@
 namespace sink {
 namespace {
 
-class Golden : public ::testing::TestWithParam<const char*> {
+class Golden : public ::testing::TestWithParam<std::string> {
  protected:
   Golden()
       : directory_(testing::GoldenVariants() / GetParam()),
@@ -92,8 +92,10 @@ TEST_P(Golden, TwentyStepsOfTrainingAgree) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, Golden, ::testing::Values("base", "heads1", "heads2"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Variants, Golden, ::testing::ValuesIn(testing::GoldenNames()),
+                         [](const auto& info) { return info.param; });
+
+TEST(GoldenVectors, AreAllThere) { EXPECT_EQ(testing::GoldenNames().size(), 34u); }
 
 }  // namespace
 }  // namespace sink

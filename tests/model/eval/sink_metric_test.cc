@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "model/attention.h"
+#include "model/attention_layer.h"
 #include "model/error.h"
 #include "model/eval/evaluate.h"
 #include "model/tensor_file.h"
@@ -20,7 +20,7 @@
 namespace sink {
 namespace {
 
-class SinkMetric : public ::testing::TestWithParam<const char*> {};
+class SinkMetric : public ::testing::TestWithParam<std::string> {};
 
 EvaluateOptions Options(const std::string& variant) {
   EvaluateOptions options;
@@ -59,27 +59,18 @@ TEST_P(SinkMetric, AgreesWithTheStudysCode) {
   EXPECT_EQ(printed["bos"], false);
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, SinkMetric, ::testing::Values("base", "heads1", "heads2"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Variants, SinkMetric, ::testing::ValuesIn(testing::GoldenNames()),
+                         [](const auto& info) { return info.param; });
 
 TEST(Importance, OfUniformAttentionIsHarmonic) {
   // Equal scores: A[i, k] = 1 / i, so alpha_k = mean of 1 / i over i >= k.
   const at::Tensor zeros = at::zeros({1, 2, 5, 4});
-  const at::Tensor importance = Importance(zeros, zeros);
+  const AttentionRule rule;
+  const AttentionTerms terms;
+  const at::Tensor importance = Importance({zeros, zeros, zeros, zeros, {}, rule, terms});
   EXPECT_NEAR(importance[0][1][0].item<float>(), (1 + 1 / 2. + 1 / 3. + 1 / 4. + 1 / 5.) / 5, 1e-6);
   EXPECT_NEAR(importance[0][0][3].item<float>(), (1 / 4. + 1 / 5.) / 2, 1e-6);
   EXPECT_NEAR(importance[0][0][4].item<float>(), 1 / 5., 1e-6);
-}
-
-TEST(Importance, ProbabilitiesReproduceTheAttentionOutput) {
-  // What is measured is what is computed: A v equals the attention of the forward pass, with grouped heads too.
-  const AttentionShape shape{.batch = 2, .length = 9, .heads = 4, .key_value_heads = 2, .head_dim = 8};
-  const at::Tensor qkv = at::randn({18, shape.width()});
-  const QueryKeyValue x = Split(qkv, shape);
-  const at::Tensor value = x.value.repeat_interleave(2, 1);
-  const at::Tensor output =
-      AttentionProbabilities(x.query, x.key, 0, 9).matmul(value).transpose(1, 2).reshape({18, 32});
-  EXPECT_LT((output - CausalAttention(qkv, shape)).abs().max().item<double>(), 1e-5);
 }
 
 TEST(Evaluate, PutsTheBosTokenFirst) {
