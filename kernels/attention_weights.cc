@@ -141,6 +141,7 @@ SINK_INLINE void Softpick(const VisibleKeys& visible, float* row) {
   });
 }
 
+// The epsilon of z moves with the largest score; that slope, 1e-6 of the rest, is below a float's noise and left out.
 SINK_INLINE void SoftpickBackward(const VisibleKeys& visible, float dot, float* row, float* gradient) {
   float one = 0;
   const float inverse = SoftpickExponentials(visible, row, one);

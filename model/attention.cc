@@ -71,7 +71,7 @@ Weights Softmax(const at::Tensor& scores, const at::Tensor& seen, const at::Tens
 
 at::Tensor Softpick(const at::Tensor& scores, const at::Tensor& seen) {
   const at::Tensor largest =
-      scores.detach().masked_fill(seen.logical_not(), -std::numeric_limits<double>::infinity()).amax(-1, true);
+      scores.masked_fill(seen.logical_not(), -std::numeric_limits<double>::infinity()).amax(-1, true);
   const at::Tensor x = ((scores - largest).exp() - (-largest).exp()) * seen;
   return at::relu(x) / (x.abs().sum(-1, true) + kSoftpickEpsilon);
 }
