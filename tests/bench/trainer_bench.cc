@@ -1,8 +1,10 @@
 // Our side of bench_trainer.py. Usage: trainer_bench CONFIG.json MODEL_DIR TOKENS.bin
 // Writes the initial model to MODEL_DIR, prints "ready", then for every number n on stdin trains n steps on the next
-// batches of TOKENS.bin (int32 [batches, micro_batch_size, sequence_length + 1]) and prints {"seconds", "losses"}.
+// batches of TOKENS.bin (int32 [batches, micro_batch_size, sequence_length + 1]) and prints {"seconds", "losses",
+// "peak_bytes"}.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <cstdio>
@@ -54,7 +56,10 @@ int main(int argc, char** argv) {
       losses.push_back(result->loss);
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    std::cout << nlohmann::json{{"seconds", seconds}, {"losses", losses}}.dump() << std::endl;
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    std::cout << nlohmann::json{{"seconds", seconds}, {"losses", losses}, {"peak_bytes", usage.ru_maxrss * 1024}}.dump()
+              << std::endl;
   }
   return 0;
 }

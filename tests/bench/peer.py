@@ -1,0 +1,163 @@
+"""The PyTorch peer of bench_trainer.py: the same models as plain PyTorch writes them, in the materialised form.
+
+Run by bench_trainer.py as a program: peer.py CONFIG.json MODEL_DIR TOKENS.bin FLAVOUR. Loads the weights that our side
+wrote, prints "ready", then for every number n on stdin trains n steps and prints {"seconds", "losses", "peak_bytes"}.
+Flavours:
+  plain     RMSNorm and AdamW as transformers and torch.optim write them
+  tuned     F.rms_norm and fused AdamW: the fastest that eager mode offers without compiling
+  compiled  the tuned model under torch.compile
+Attention: F.scaled_dot_product_attention with is_causal for plain softmax; with a key bias the concatenation of k* and v*
+to keys and values, and a mask; for what is not softmax, scores [B, H, T, T] and their weights.
+"""
+import json
+import pathlib
+import resource
+import struct
+import sys
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+WEIGHTS = {"sigmoid": torch.sigmoid, "elu_plus_one": lambda s: F.elu(s) + 1, "identity": lambda s: s}
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, size, tuned):
+        super().__init__()
+        self.weight, self.tuned = nn.Parameter(torch.ones(size)), tuned
+
+    def forward(self, x):
+        if self.tuned:
+            return F.rms_norm(x, self.weight.shape, self.weight, 1e-5)
+        return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-5))
+
+
+class Attention(nn.Module):
+    def __init__(self, model, length):
+        super().__init__()
+        hidden, self.heads = model["hidden_size"], model["num_attention_heads"]
+        self.dim, variant = hidden // self.heads, model.get("variant", {})
+        self.q_proj, self.k_proj, self.v_proj, self.o_proj = (nn.Linear(hidden, hidden, bias=False) for _ in range(4))
+        self.similarity, self.normalize = variant.get("similarity", "softmax"), variant.get("normalize", True)
+        self.has_key_bias = variant.get("key_bias") == "per_head"
+        if self.has_key_bias:
+            self.key_bias = nn.Parameter(torch.empty(self.heads, self.dim))
+        angles = torch.outer(torch.arange(length).float(), 1e4 ** (-torch.arange(0, self.dim, 2).float() / self.dim))
+        self.register_buffer("cos", torch.cat([angles, angles], -1).cos(), persistent=False)
+        self.register_buffer("sin", torch.cat([angles, angles], -1).sin(), persistent=False)
+        causal = torch.ones(length, length, dtype=torch.bool).tril()
+        self.register_buffer("causal", causal, persistent=False)
+        self.register_buffer("biased", torch.cat([torch.ones(length, 1, dtype=torch.bool), causal], 1), persistent=False)
+
+    def rotate(self, x):
+        first, second = x.chunk(2, -1)
+        return x * self.cos + torch.cat([-second, first], -1) * self.sin
+
+    def attend(self, q, k, v):
+        if self.has_key_bias:
+            k_star = self.key_bias[None, :, None, :].expand(k.shape[0], -1, -1, -1)
+            k, v = torch.cat([k_star, k], 2), torch.cat([torch.zeros_like(k_star), v], 2)
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=self.biased)
+        if self.similarity == "softmax":
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        weights = WEIGHTS[self.similarity](q @ k.transpose(2, 3) / self.dim**0.5) * self.causal
+        if self.normalize:
+            weights = weights / (weights.sum(-1, keepdim=True) + 1e-8)
+        return weights @ v
+
+    def forward(self, x):
+        q, k, v = (p(x).view(*x.shape[:2], self.heads, self.dim).transpose(1, 2)
+                   for p in (self.q_proj, self.k_proj, self.v_proj))
+        return self.o_proj(self.attend(self.rotate(q), self.rotate(k), v).transpose(1, 2).reshape(x.shape))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        hidden, inner = model["hidden_size"], model["intermediate_size"]
+        self.gate_proj, self.up_proj = (nn.Linear(hidden, inner, bias=False) for _ in range(2))
+        self.down_proj = nn.Linear(inner, hidden, bias=False)
+
+    def forward(self, x):
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Layer(nn.Module):
+    def __init__(self, model, length, tuned):
+        super().__init__()
+        self.input_layernorm = RMSNorm(model["hidden_size"], tuned)
+        self.post_attention_layernorm = RMSNorm(model["hidden_size"], tuned)
+        self.self_attn, self.mlp = Attention(model, length), FeedForward(model)
+
+    def forward(self, x):
+        x = x + self.self_attn(self.input_layernorm(x))
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Body(nn.Module):
+    def __init__(self, model, length, tuned):
+        super().__init__()
+        self.embed_tokens = nn.Embedding(model["vocab_size"], model["hidden_size"])
+        self.layers = nn.ModuleList(Layer(model, length, tuned) for _ in range(model["num_hidden_layers"]))
+        self.norm = RMSNorm(model["hidden_size"], tuned)
+
+    def forward(self, tokens):
+        x = self.embed_tokens(tokens)
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm(x)
+
+
+class Model(nn.Module):
+    def __init__(self, model, length, tuned):
+        super().__init__()
+        self.model = Body(model, length, tuned)
+        self.lm_head = nn.Linear(model["hidden_size"], model["vocab_size"], bias=False)
+
+    def forward(self, tokens, targets):
+        logits = self.lm_head(self.model(tokens))
+        return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.reshape(-1))
+
+
+def load_weights(model, folder):
+    raw = bytearray((pathlib.Path(folder) / "model.safetensors").read_bytes())
+    size, = struct.unpack_from("<Q", raw)
+    header = json.loads(raw[8:8 + size])
+    header.pop("__metadata__", None)
+    model.load_state_dict({name: torch.frombuffer(raw, dtype=torch.float32, offset=8 + size + e["data_offsets"][0],
+                                                  count=(e["data_offsets"][1] - e["data_offsets"][0]) // 4)
+                           .reshape(e["shape"]) for name, e in header.items()})
+
+
+def main(config_file, model_dir, tokens_file, flavour):
+    config = json.loads(pathlib.Path(config_file).read_text())
+    train, length = config["train"], config["train"]["sequence_length"]
+    torch.set_num_threads(train["threads"])
+    tuned = flavour != "plain"
+    model = Model(config["model"], length, tuned)
+    load_weights(model, model_dir)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=train["learning_rate"], betas=(train["beta1"], train["beta2"]),
+                                  eps=train["epsilon"], weight_decay=train["weight_decay"], fused=True if tuned else None)
+    tokens = torch.frombuffer(bytearray(pathlib.Path(tokens_file).read_bytes()), dtype=torch.int32)
+    batches = iter(tokens.view(-1, train["micro_batch_size"], length + 1).long())
+    forward = torch.compile(model) if flavour == "compiled" else model
+
+    print("ready", flush=True)
+    for line in sys.stdin:
+        losses, start = [], time.perf_counter()
+        for _ in range(int(line)):
+            batch = next(batches)
+            loss = forward(batch[:, :-1], batch[:, 1:])
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), train["max_gradient_norm"])
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps({"seconds": time.perf_counter() - start, "losses": losses, "peak_bytes": peak}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
