@@ -23,7 +23,7 @@ class Layout {
     for (int64_t n = 0; n < c_.num_hidden_layers; ++n) {
       prefix_ = "model.layers." + std::to_string(n) + ".";
       AttentionBlock();
-      FeedForwardBlock();
+      if (HasFeedForward(v_)) FeedForwardBlock();
     }
     prefix_.clear();
     if (v_.norm_placement != "post") Norm("model.norm.weight", c_.hidden_size);
@@ -86,6 +86,8 @@ class Layout {
 
 }  // namespace
 
+bool HasFeedForward(const VariantConfig& variant) { return variant.ffn != "none"; }
+
 bool IsGated(const VariantConfig& variant) { return variant.ffn.ends_with("glu"); }
 
 std::vector<ParameterBuffer::Entry> ParameterLayout(const ModelConfig& config) {
@@ -101,24 +103,25 @@ LayerParameters LayerLeaves(const ParameterBuffer& parameters, const ModelConfig
     return present ? parameters.Leaf(prefix + name, count) : at::Tensor();
   };
   const auto learned = [](const std::string& bias) { return bias == "shared" || bias == "per_head"; };
-  const bool pre = v.norm_placement == "pre", post = v.norm_placement == "post", gated = IsGated(v);
-  return {
-      .input_norm = leaf(!post, "input_layernorm.weight"),
-      .qkv = leaf(true, "self_attn.q_proj.weight", 3),
-      .query_norm = leaf(v.qk_norm, "self_attn.q_norm.weight"),
-      .key_norm = leaf(v.qk_norm, "self_attn.k_norm.weight"),
-      .feature_map_0 = leaf(v.feature_map == "mlp", "self_attn.feature_map.0.weight"),
-      .feature_map_1 = leaf(v.feature_map == "mlp", "self_attn.feature_map.1.weight"),
-      .key_bias = leaf(learned(v.key_bias), "self_attn.key_bias"),
-      .value_bias = leaf(learned(v.value_bias), "self_attn.value_bias"),
-      .sink_logit = leaf(v.sink_logit == "learned", "self_attn.sink_logit"),
-      .gate = leaf(v.attention_gate != "none", "self_attn.gate_proj.weight"),
-      .attention_output = leaf(true, "self_attn.o_proj.weight"),
-      .post_attention_norm = leaf(!pre, "post_attention_layernorm.weight"),
-      .feed_forward_norm = leaf(!post, pre ? "post_attention_layernorm.weight" : "pre_feedforward_layernorm.weight"),
-      .gate_up = leaf(true, gated ? "mlp.gate_proj.weight" : "mlp.up_proj.weight", gated ? 2 : 1),
-      .down = leaf(true, "mlp.down_proj.weight"),
-      .post_feed_forward_norm = leaf(!pre, "post_feedforward_layernorm.weight")};
+  const bool pre = v.norm_placement == "pre", post = v.norm_placement == "post";
+  const bool feeds = HasFeedForward(v), gated = IsGated(v);
+  return {.input_norm = leaf(!post, "input_layernorm.weight"),
+          .qkv = leaf(true, "self_attn.q_proj.weight", 3),
+          .query_norm = leaf(v.qk_norm, "self_attn.q_norm.weight"),
+          .key_norm = leaf(v.qk_norm, "self_attn.k_norm.weight"),
+          .feature_map_0 = leaf(v.feature_map == "mlp", "self_attn.feature_map.0.weight"),
+          .feature_map_1 = leaf(v.feature_map == "mlp", "self_attn.feature_map.1.weight"),
+          .key_bias = leaf(learned(v.key_bias), "self_attn.key_bias"),
+          .value_bias = leaf(learned(v.value_bias), "self_attn.value_bias"),
+          .sink_logit = leaf(v.sink_logit == "learned", "self_attn.sink_logit"),
+          .gate = leaf(v.attention_gate != "none", "self_attn.gate_proj.weight"),
+          .attention_output = leaf(true, "self_attn.o_proj.weight"),
+          .post_attention_norm = leaf(!pre, "post_attention_layernorm.weight"),
+          .feed_forward_norm =
+              leaf(feeds && !post, pre ? "post_attention_layernorm.weight" : "pre_feedforward_layernorm.weight"),
+          .gate_up = leaf(feeds, gated ? "mlp.gate_proj.weight" : "mlp.up_proj.weight", gated ? 2 : 1),
+          .down = leaf(feeds, "mlp.down_proj.weight"),
+          .post_feed_forward_norm = leaf(feeds && !pre, "post_feedforward_layernorm.weight")};
 }
 
 }  // namespace sink

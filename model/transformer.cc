@@ -88,8 +88,10 @@ at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer) 
     // A norm that the placement lacks passes its input on. Post-norm normalises the sum, the others what is added.
     const at::Tensor a = AttentionLayer(attention_, layer, Norm(x, layer.input_norm), bias, batch, length, see);
     x = post ? Norm(x + a, layer.post_attention_norm) : x + Norm(a, layer.post_attention_norm);
-    const at::Tensor f = FeedForward(layer, Norm(x, layer.feed_forward_norm));
-    x = post ? Norm(x + f, layer.post_feed_forward_norm) : x + Norm(f, layer.post_feed_forward_norm);
+    if (HasFeedForward(config_.variant)) {
+      const at::Tensor f = FeedForward(layer, Norm(x, layer.feed_forward_norm));
+      x = post ? Norm(x + f, layer.post_feed_forward_norm) : x + Norm(f, layer.post_feed_forward_norm);
+    }
     show(n + 1, x);
   }
   if (sink_token_.defined())

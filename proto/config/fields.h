@@ -75,7 +75,7 @@ void VisitLaterFields(Config& c, Visitor&& v) {
   auto& variant = c.model.variant;
   v("model.variant.position_embedding", variant.position_embedding,
     Choices{"rope", "nope", "sinusoidal", "learnable", "alibi", "relative", "t5"});
-  v("model.variant.ffn", variant.ffn, Choices{"swiglu", "geglu", "reglu", "gelu", "relu", "swish"});
+  v("model.variant.ffn", variant.ffn, Choices{"swiglu", "geglu", "reglu", "gelu", "relu", "swish", "none"});
   v("model.variant.norm_placement", variant.norm_placement, Choices{"pre", "post", "sandwich"});
   v("model.variant.similarity", variant.similarity,
     Choices{"softmax", "sigmoid", "elu_plus_one", "identity", "softpick"});

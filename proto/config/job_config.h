@@ -17,7 +17,7 @@ namespace sink {
 // formulas and sources). Every default is LLaMA's.
 struct VariantConfig {
   std::string position_embedding = "rope";  // nope, sinusoidal, learnable, alibi, relative, t5
-  std::string ffn = "swiglu";               // geglu, reglu; without a gate: gelu, relu, swish
+  std::string ffn = "swiglu";               // geglu, reglu; without a gate: gelu, relu, swish; none
   std::string norm_placement = "pre";       // post, sandwich
   std::string similarity = "softmax";       // sigmoid, elu_plus_one, identity, softpick
   std::string feature_map = "identity";     // with similarity identity: elu_plus_one, mlp

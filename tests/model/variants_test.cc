@@ -40,7 +40,7 @@ std::vector<Variant> Variants() {
   };
   for (const char* kind : {"rope", "nope", "sinusoidal", "learnable", "alibi", "relative", "t5"})
     add(kind, [&](VariantConfig& v) { v.position_embedding = kind; });
-  for (const char* kind : {"geglu", "reglu", "gelu", "relu", "swish"})
+  for (const char* kind : {"geglu", "reglu", "gelu", "relu", "swish", "none"})
     add(kind, [&](VariantConfig& v) { v.ffn = kind; });
   for (const char* kind : {"post", "sandwich"})
     add(std::string("norm_") + kind, [&](VariantConfig& v) { v.norm_placement = kind; });

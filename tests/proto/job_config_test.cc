@@ -300,7 +300,7 @@ TEST(HuggingFaceConfig, VariantKeepsEveryFieldAndRefusesOthers) {
   EXPECT_EQ(error(json::object()), "");
   EXPECT_EQ(error({{"fnn", "gelu"}}), "config.json: variant.fnn: no such field");
   EXPECT_EQ(error({{"ffn", "tanh"}}),
-            "config.json: variant.ffn must be one of: swiglu, geglu, reglu, gelu, relu, swish");
+            "config.json: variant.ffn must be one of: swiglu, geglu, reglu, gelu, relu, swish, none");
   EXPECT_EQ(error({{"qk_norm", 1}}), "config.json: variant.qk_norm must be true or false");
   EXPECT_EQ(error("sigmoid"), "config.json: \"variant\" must be an object");
   EXPECT_EQ(ParseHuggingFaceConfig(HuggingFace({{"variant", json::object()}})).error,
