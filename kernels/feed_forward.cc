@@ -63,14 +63,26 @@ SINK_INLINE void GatedBackwardRows(const float* dy_RF, const float* gate_up_R2F,
   }
 }
 
+// Row by row although the rows are dense: what is left over after the vectors may round differently (for GELU it does:
+// the compiler reassociates as it likes), so it must lie in the same places however the rows are divided.
 template <typename Act>
-SINK_INLINE void ForwardValues(const float* x, int64_t count, float* __restrict y) {
-  for (int64_t i = 0; i < count; ++i) y[i] = Act::Value(x[i]);
+SINK_INLINE void ForwardRows(const float* x_RF, int64_t rows, int64_t width, float* __restrict y_RF) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* x = x_RF + row * width;
+    float* __restrict y = y_RF + row * width;
+    for (int64_t f = 0; f < width; ++f) y[f] = Act::Value(x[f]);
+  }
 }
 
 template <typename Act>
-SINK_INLINE void BackwardValues(const float* dy, const float* x, int64_t count, float* __restrict dx) {
-  for (int64_t i = 0; i < count; ++i) dx[i] = dy[i] * Act::WithSlope(x[i]).slope;
+SINK_INLINE void BackwardRows(const float* dy_RF, const float* x_RF, int64_t rows, int64_t width,
+                              float* __restrict dx_RF) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* dy = dy_RF + row * width;
+    const float* x = x_RF + row * width;
+    float* __restrict dx = dx_RF + row * width;
+    for (int64_t f = 0; f < width; ++f) dx[f] = dy[f] * Act::WithSlope(x[f]).slope;
+  }
 }
 
 }  // namespace
@@ -99,26 +111,27 @@ SINK_MULTIVERSION void GatedBackward(Activation activation, const float* dy_RF, 
   }
 }
 
-SINK_MULTIVERSION void ActivationForward(Activation activation, const float* x, int64_t count, float* y) {
+SINK_MULTIVERSION void ActivationForward(Activation activation, const float* x_RF, int64_t rows, int64_t width,
+                                         float* y_RF) {
   switch (activation) {
     case Activation::kSilu:
-      return ForwardValues<Silu>(x, count, y);
+      return ForwardRows<Silu>(x_RF, rows, width, y_RF);
     case Activation::kGelu:
-      return ForwardValues<Gelu>(x, count, y);
+      return ForwardRows<Gelu>(x_RF, rows, width, y_RF);
     case Activation::kRelu:
-      return ForwardValues<Relu>(x, count, y);
+      return ForwardRows<Relu>(x_RF, rows, width, y_RF);
   }
 }
 
-SINK_MULTIVERSION void ActivationBackward(Activation activation, const float* dy, const float* x, int64_t count,
-                                          float* dx) {
+SINK_MULTIVERSION void ActivationBackward(Activation activation, const float* dy_RF, const float* x_RF, int64_t rows,
+                                          int64_t width, float* dx_RF) {
   switch (activation) {
     case Activation::kSilu:
-      return BackwardValues<Silu>(dy, x, count, dx);
+      return BackwardRows<Silu>(dy_RF, x_RF, rows, width, dx_RF);
     case Activation::kGelu:
-      return BackwardValues<Gelu>(dy, x, count, dx);
+      return BackwardRows<Gelu>(dy_RF, x_RF, rows, width, dx_RF);
     case Activation::kRelu:
-      return BackwardValues<Relu>(dy, x, count, dx);
+      return BackwardRows<Relu>(dy_RF, x_RF, rows, width, dx_RF);
   }
 }
 

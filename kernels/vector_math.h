@@ -35,9 +35,10 @@ struct Normal {
   float density, cumulative;
 };
 
-// phi(x) = e^(-x^2 / 2) / sqrt(2 pi) and Phi(x) = (1 + erf(x / sqrt 2)) / 2, both within 1.5e-7; NaN for NaN. The error
-// function is Abramowitz and Stegun's formula 7.1.26 (Hastings), taken for its tail: Phi of a negative x needs no
-// difference, and both values share one exponential.
+// phi(x) = e^(-x^2 / 2) / sqrt(2 pi) and Phi(x) = (1 + erf(x / sqrt 2)) / 2, both within 3.5e-7; NaN for NaN. The error
+// function is formula 7.1.26 of Abramowitz and Stegun (due to Hastings; 0.7e-7 of the error, the rest is rounding). Its
+// complement is used as it stands, so that a small Phi is no difference of numbers near one: 0.2 % off at most for
+// x > -5.
 SINK_INLINE Normal StandardNormal(float x) {
   const float bell = Exp(-0.5f * x * x);
   const float t = 1.0f / (1.0f + 0.3275911f * 0.707106781f * (x < 0 ? -x : x));
@@ -47,7 +48,7 @@ SINK_INLINE Normal StandardNormal(float x) {
   series = series * t - 0.284496736f;
   series = series * t + 0.254829592f;
   const float tail = 0.5f * series * t * bell;
-  return {.density = bell * 0.398942280f, .cumulative = x < 0 ? tail : 1.0f - tail};
+  return {.density = 0.398942280f * bell, .cumulative = x < 0 ? tail : 1.0f - tail};
 }
 
 // The largest of count > 0 values; NaNs may be passed over. In lanes, because the compiler will not reorder

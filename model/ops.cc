@@ -115,11 +115,9 @@ struct FeedForwardFunction : Function<FeedForwardFunction> {
     const at::Tensor y = at::empty({rows, width}, x.options());
     const float* in = x.const_data_ptr<float>();
     float* out = y.mutable_data_ptr<float>();
+    const auto kernel = gated ? kernels::GatedForward : kernels::ActivationForward;
     ForRows(rows, width, [&](int64_t first, int64_t last) {
-      if (gated)
-        kernels::GatedForward(activation, in + first * columns, last - first, width, out + first * width);
-      else
-        kernels::ActivationForward(activation, in + first * width, (last - first) * width, out + first * width);
+      kernel(activation, in + first * columns, last - first, width, out + first * width);
     });
     ctx->save_for_backward({x});
     ctx->saved_data["activation"] = static_cast<int64_t>(activation);
@@ -131,13 +129,9 @@ struct FeedForwardFunction : Function<FeedForwardFunction> {
     const auto activation = static_cast<kernels::Activation>(ctx->saved_data["activation"].toInt());
     const float *in = x.const_data_ptr<float>(), *gradient = dy.const_data_ptr<float>();
     float* out = dx.mutable_data_ptr<float>();
+    const auto kernel = columns == width ? kernels::ActivationBackward : kernels::GatedBackward;
     ForRows(rows, width, [&](int64_t first, int64_t last) {
-      if (columns != width)  // gated
-        kernels::GatedBackward(activation, gradient + first * width, in + first * columns, last - first, width,
-                               out + first * columns);
-      else
-        kernels::ActivationBackward(activation, gradient + first * width, in + first * width, (last - first) * width,
-                                    out + first * width);
+      kernel(activation, gradient + first * width, in + first * columns, last - first, width, out + first * columns);
     });
     return {dx, at::Tensor(), at::Tensor()};
   }

@@ -1,16 +1,16 @@
-// SwiGLU, RoPE, cross-entropy, the embedding's gradient and AdamW against formulas in double; gradients against finite
-// differences of them.
+// Elementary functions, RoPE, cross-entropy, the embedding's gradient and AdamW against formulas in double; gradients
+// against finite differences of them.
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <vector>
 
 #include "kernels/adamw.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/embedding.h"
 #include "kernels/rope.h"
-#include "kernels/swiglu.h"
 #include "kernels/vector_math.h"
 #include "tests/kernels/reference.h"
 
@@ -29,6 +29,24 @@ TEST(Exp, IsWithinTwoUnitsInTheLastPlace) {
   EXPECT_TRUE(std::isnan(Exp(std::numeric_limits<float>::quiet_NaN())));
 }
 
+TEST(StandardNormal, IsWithinItsBound) {
+  for (double x = -15; x <= 15; x += 0.00137) {
+    const float in = static_cast<float>(x);
+    const double wide = in, density = std::exp(-wide * wide / 2) / std::sqrt(2 * std::numbers::pi);
+    const double cumulative = std::erfc(-wide / std::numbers::sqrt2) / 2;
+    const Normal normal = StandardNormal(in);
+    ASSERT_NEAR(normal.density, density, 3.5e-7) << in;
+    ASSERT_NEAR(normal.cumulative, cumulative, 3.5e-7) << in;
+    // The lower tail keeps its digits, as a difference of numbers near one would not.
+    if (in > -5 && in < 0) {
+      ASSERT_NEAR(normal.cumulative, cumulative, 2e-3 * cumulative) << in;
+    }
+  }
+  EXPECT_EQ(StandardNormal(-1e30f).cumulative, 0);
+  EXPECT_EQ(StandardNormal(1e30f).cumulative, 1);
+  EXPECT_TRUE(std::isnan(StandardNormal(std::numeric_limits<float>::quiet_NaN()).cumulative));
+}
+
 TEST(Max, FindsTheLargestAnywhere) {
   for (const int64_t count : {1, 5, 64, 65, 200}) {
     for (int64_t place = 0; place < count; ++place) {
@@ -37,30 +55,6 @@ TEST(Max, FindsTheLargestAnywhere) {
       ASSERT_EQ(Max(x.data(), count), -1.5f) << place << " of " << count;
     }
   }
-}
-
-std::vector<double> ReferenceSwiGlu(const std::vector<double>& x, int rows, int width) {
-  std::vector<double> y;
-  for (int r = 0; r < rows; ++r) {
-    for (int f = 0; f < width; ++f) {
-      const double gate = x[r * 2 * width + f];
-      y.push_back(gate / (1 + std::exp(-gate)) * x[r * 2 * width + width + f]);
-    }
-  }
-  return y;
-}
-
-TEST(SwiGlu, AgreesWithReferenceAndFiniteDifferences) {
-  constexpr int kRows = 3, kWidth = 37;
-  const std::vector<float> x = testing::Random(kRows * 2 * kWidth, 1), dy = testing::Random(kRows * kWidth, 2);
-  std::vector<float> y(dy.size()), dx(x.size());
-  SwiGluForward(x.data(), kRows, kWidth, y.data());
-  SwiGluBackward(dy.data(), x.data(), kRows, kWidth, dx.data());
-  EXPECT_LT(testing::RelativeError(y, ReferenceSwiGlu(testing::Wide(x), kRows, kWidth)), 1e-6);
-  const auto objective = [&](const std::vector<double>& v) {
-    return testing::Dot(ReferenceSwiGlu(v, kRows, kWidth), testing::Wide(dy));
-  };
-  EXPECT_LT(testing::RelativeError(dx, testing::FiniteDifferences(testing::Wide(x), objective)), 1e-5);
 }
 
 TEST(Rope, TurnsPairsCopiesTheRestAndTurnsBack) {
