@@ -20,6 +20,13 @@ kernels::Activation ActivationOf(const VariantConfig& variant) {
   return kernels::Activation::kSilu;
 }
 
+// Leaves out the first `ignore` of every `length` rows.
+at::Tensor DropRows(const at::Tensor& x, int64_t length, int64_t ignore) {
+  if (ignore < 0 || ignore >= length) throw ModelError("the loss must leave out fewer targets than a sequence has");
+  if (ignore == 0) return x;
+  return x.unflatten(0, {-1, length}).narrow(1, ignore, length - ignore).flatten(0, 1);
+}
+
 }  // namespace
 
 Transformer::Transformer(const ModelConfig& config, at::Device device, at::ScalarType dtype)
@@ -99,21 +106,26 @@ at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer) 
   return Norm(x, final_norm_);
 }
 
-at::Tensor Transformer::LossAndGradients(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, double scale) {
+at::Tensor Transformer::LossAndGradients(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, double scale,
+                                         int64_t ignore) {
   CheckTokens(targets_BT);
   if (targets_BT.sizes() != tokens_BT.sizes()) throw ModelError("tokens and targets differ in shape");
-  const at::Tensor hidden_NC = Hidden(tokens_BT, nullptr);
+  const int64_t length = tokens_BT.size(1);
+  const at::Tensor hidden_NC = DropRows(Hidden(tokens_BT, nullptr), length, ignore);
+  const at::Tensor targets_N = DropRows(targets_BT.reshape({-1}), length, ignore);
   at::Tensor gradient_NC;
-  const at::Tensor loss = HeadLoss(hidden_NC, head_, targets_BT.reshape({-1}), scale, &gradient_NC);
+  const at::Tensor loss = HeadLoss(hidden_NC, head_, targets_N, scale, &gradient_NC);
   hidden_NC.backward(gradient_NC);
   return loss;
 }
 
-at::Tensor Transformer::Loss(const at::Tensor& tokens_BT, const at::Tensor& targets_BT) {
+at::Tensor Transformer::Loss(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, int64_t ignore) {
   const at::NoGradGuard no_gradients;
   CheckTokens(targets_BT);
   if (targets_BT.sizes() != tokens_BT.sizes()) throw ModelError("tokens and targets differ in shape");
-  return HeadLoss(Hidden(tokens_BT, nullptr), head_, targets_BT.reshape({-1}), 1.0, nullptr);
+  const int64_t length = tokens_BT.size(1);
+  const at::Tensor hidden_NC = DropRows(Hidden(tokens_BT, nullptr), length, ignore);
+  return HeadLoss(hidden_NC, head_, DropRows(targets_BT.reshape({-1}), length, ignore), 1.0, nullptr);
 }
 
 at::Tensor Transformer::Logits(const at::Tensor& tokens_BT, Observer* observer) {

@@ -55,11 +55,13 @@ class Transformer {
   // Tokens and targets are int64 [B, T] on the device, T <= max_position_embeddings, ids in [0, V): ModelError
   // otherwise.
   //
-  // Mean cross-entropy over the B*T targets, a float scalar tensor on the device; adds scale * d(loss)/d(parameter) to
-  // the gradients. With accumulation over n micro-batches, scale is 1/n.
-  at::Tensor LossAndGradients(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, double scale = 1.0);
+  // Mean cross-entropy over the targets, a float scalar tensor on the device; adds scale * d(loss)/d(parameter) to the
+  // gradients. With accumulation over n micro-batches, scale is 1/n. The first `ignore` targets of every sequence, in
+  // [0, T), do not count: the mean is over the B * (T - ignore) others.
+  at::Tensor LossAndGradients(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, double scale = 1.0,
+                              int64_t ignore = 0);
   // The same loss without gradients.
-  at::Tensor Loss(const at::Tensor& tokens_BT, const at::Tensor& targets_BT);
+  at::Tensor Loss(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, int64_t ignore = 0);
   // Logits [B, T, V] without gradients; the observer, where given, sees the pass.
   at::Tensor Logits(const at::Tensor& tokens_BT, Observer* observer = nullptr);
   // A pass for the observer alone: no logits are computed.
