@@ -71,7 +71,8 @@ bool Evaluator::MeasureLosses(Transformer& model, const std::function<bool()>& g
       if (!go_on()) return false;
       const int64_t rows = std::min(config_.train.micro_batch_size, domain.sequences - done);
       const at::Tensor batch_BT1 = ReadBatch(domain.loader, rows, length, device_);
-      const at::Tensor loss = model.Loss(batch_BT1.narrow(1, 0, length), batch_BT1.narrow(1, 1, length));
+      const at::Tensor loss =
+          model.Loss(batch_BT1.narrow(1, 0, length), batch_BT1.narrow(1, 1, length), config_.train.ignore_loss);
       sum += loss.item<double>() * static_cast<double>(rows);
       done += rows;
     }

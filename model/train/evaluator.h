@@ -1,5 +1,6 @@
 // What a run measures on its model every eval.every steps: the loss on held-out text, and the attention sinks of
-// held-out probes. Both texts are the same at every step and for every job of a study. Belongs to the training thread.
+// held-out probes. Both texts are the same at every step and for every job of a study. The loss is the training loss:
+// it leaves out the targets that train.ignore_loss leaves out (sink-eval's does not). Belongs to the training thread.
 #pragma once
 
 #include <ATen/core/Tensor.h>

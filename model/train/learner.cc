@@ -33,7 +33,8 @@ std::optional<StepResult> Learner::Step(int64_t step, const NextBatch& next_batc
     if (!batch_BT1) return std::nullopt;
     const at::Tensor tokens_BT = batch_BT1->narrow(1, 0, length);
     const at::Tensor targets_BT = batch_BT1->narrow(1, 1, length);
-    const at::Tensor loss = model_.LossAndGradients(tokens_BT, targets_BT, 1.0 / static_cast<double>(micro_batches));
+    const at::Tensor loss = model_.LossAndGradients(tokens_BT, targets_BT, 1.0 / static_cast<double>(micro_batches),
+                                                    config_.train.ignore_loss);
     loss_sum = loss_sum.defined() ? loss_sum.add(loss) : loss;
   }
 

@@ -14,7 +14,7 @@
 namespace sink::train {
 
 struct StepResult {
-  double loss = 0;           // mean over all tokens of the step, in nats
+  double loss = 0;           // mean over the targets of the step that count (train.ignore_loss), in nats
   double gradient_norm = 0;  // before clipping
   double learning_rate = 0;
 };
