@@ -22,22 +22,6 @@ constexpr size_t kMaxStateBytes = 1 << 20;
 constexpr char kOptimizerFile[] = "optimizer.safetensors";
 constexpr char kStateFile[] = "trainer.json";
 
-// The moments under their parameters' names, as views that can be written and read into.
-std::map<std::string, at::Tensor> Moments(Learner& learner) {
-  const Transformer& model = learner.model();
-  const int64_t origin = model.values().storage_offset();
-  std::map<std::string, at::Tensor> views;
-  for (const Parameter& parameter : model.parameters()) {
-    const auto view = [&](const at::Tensor& flat) {
-      return flat.narrow(0, parameter.value.storage_offset() - origin, parameter.value.numel())
-          .view(parameter.value.sizes());
-    };
-    views["m." + parameter.name] = view(learner.optimizer().first_moment());
-    views["v." + parameter.name] = view(learner.optimizer().second_moment());
-  }
-  return views;
-}
-
 // The random generators that operations on the device may draw from, by their names in the file.
 std::map<std::string, at::Generator> Generators(at::Device device) {
   std::map<std::string, at::Generator> generators = {{"rng.cpu", at::globalContext().defaultGenerator(at::kCPU)}};
@@ -49,7 +33,7 @@ std::map<std::string, at::Generator> Generators(at::Device device) {
 
 void WriteCheckpoint(const fs::path& folder, const JobConfig& config, Learner& learner, const RunState& state) {
   SaveModel(folder, learner.model(), /*sync=*/false);  // the folder's owner syncs every file
-  std::map<std::string, at::Tensor> tensors = Moments(learner);
+  std::map<std::string, at::Tensor> tensors = learner.optimizer().State();
   for (const auto& [name, generator] : Generators(learner.model().values().device()))
     tensors[name] = generator.get_state();
   WriteTensors(folder / kOptimizerFile, tensors, /*sync=*/false);
@@ -82,7 +66,7 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Learner
 
   LoadParameters(folder, learner.model());
   const SafetensorsFile file(folder / kOptimizerFile);
-  for (const auto& [name, moment] : Moments(learner)) ReadTensorInto(file, name, moment);
+  for (const auto& [name, tensor] : learner.optimizer().State()) ReadTensorInto(file, name, tensor);
   for (auto& [name, generator] : Generators(learner.model().values().device()))
     generator.set_state(ReadTensor(file, name));
   return state;

@@ -1,6 +1,6 @@
 // What a checkpoint holds, inside the folder that checkpoint_folder.h makes safe:
 //   config.json, model.safetensors        a model directory, which transformers and sink-eval open as it is
-//   optimizer.safetensors                 m.<parameter>, v.<parameter>: moments of AdamW; rng.*: random generators
+//   optimizer.safetensors                 Optimizer::State(): moments and momentum; rng.*: random generators
 //   trainer.json                          step, tokens, data cursor, id of the configuration
 // Restoring it continues the run to the last bit. Functions belong to the training thread.
 #pragma once

@@ -46,7 +46,7 @@ std::optional<StepResult> Learner::Step(int64_t step, const NextBatch& next_batc
                    " and the gradient norm " + std::to_string(norm) + "; lower train.learning_rate or clip more");
   const double max_norm = config_.train.max_gradient_norm;
   const double scale = max_norm > 0 && norm > max_norm ? max_norm / (norm + 1e-6) : 1.0;
-  optimizer_.Update(model_, step, learning_rate, scale);
+  optimizer_.Update(step, learning_rate, scale);
   return StepResult{loss, norm, learning_rate};
 }
 

@@ -32,12 +32,12 @@ class Learner {
   std::optional<StepResult> Step(int64_t step, const NextBatch& next_batch);
 
   Transformer& model() { return model_; }
-  AdamW& optimizer() { return optimizer_; }
+  const Optimizer& optimizer() const { return optimizer_; }
 
  private:
   const JobConfig config_;
   Transformer model_;
-  AdamW optimizer_;
+  Optimizer optimizer_;
 };
 
 }  // namespace sink::train

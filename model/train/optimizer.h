@@ -1,32 +1,48 @@
-// The optimizer of a run: AdamW (kernels/adamw.h has the formula) over all parameters of a model as one vector, and the
-// moments that a checkpoint keeps. Belongs to the training thread.
+// The optimizer of a run: AdamW (kernels/adamw.h has the formula) on every parameter or, with train.optimizer "muon",
+// Muon (muon.h) on the matrices of the layers and AdamW on the rest: embeddings, head, norms, biases. Belongs to the
+// training thread.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
 
+#include "model/train/muon.h"
 #include "model/transformer.h"
 #include "proto/config/job_config.h"
 
 namespace sink::train {
 
-class AdamW {
+class Optimizer {
  public:
-  // Moments start at zero, on the device of the model's values.
-  AdamW(const TrainConfig& config, const Transformer& model);
+  // Views the model's values and gradients, which must stay where they are; moments start at zero, on their device.
+  Optimizer(const TrainConfig& config, const Transformer& model);
 
   // One update of the model's values from gradient_scale * its gradients. `step` counts the updates done before; it
-  // corrects the bias of the moments. Every parameter decays, by learning_rate * weight_decay of its value.
-  void Update(Transformer& model, int64_t step, double learning_rate, double gradient_scale);
+  // corrects the bias of AdamW's moments. Muon's rate is muon_learning_rate * learning_rate / config.learning_rate: the
+  // same schedule (0 where that is 0 everywhere). Every parameter decays, by rate * weight_decay of its value.
+  void Update(int64_t step, double learning_rate, double gradient_scale);
 
-  // First and second moment, float [parameter count], laid out like Transformer::values().
-  const at::Tensor& first_moment() const { return first_moment_; }
-  const at::Tensor& second_moment() const { return second_moment_; }
+  // What a checkpoint keeps, as views to write or read into, of the parameters' shapes: AdamW's moments m.<parameter>
+  // and v.<parameter>, Muon's momentum.<parameter>.
+  std::map<std::string, at::Tensor> State() const;
 
  private:
+  // Parameters that lie side by side, seen as one vector: AdamW is one pass over memory.
+  struct Range {
+    std::span<const Parameter> parameters;
+    at::Tensor values, gradients, first_moment, second_moment;
+  };
+
+  void AddRange(const Transformer& model, std::span<const Parameter> parameters);
+
   const TrainConfig config_;
-  at::Tensor first_moment_, second_moment_;
+  std::vector<Range> ranges_;
+  std::vector<MuonMatrix> matrices_;
 };
 
 }  // namespace sink::train
