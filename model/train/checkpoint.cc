@@ -42,7 +42,9 @@ void WriteCheckpoint(const fs::path& folder, const JobConfig& config, Learner& l
                      {"step", state.step},
                      {"tokens", state.tokens},
                      {"cursor", {{"epoch", state.cursor.epoch}, {"position", state.cursor.position}}},
-                     {"measured", state.measured}};
+                     {"measured", state.measured},
+                     {"running_loss", state.running_loss},
+                     {"roll_backs", state.roll_backs}};
   WriteFile(folder / kStateFile, json.dump(1) + "\n");
 }
 
@@ -59,7 +61,10 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Learner
              .tokens = json.at("tokens").get<int64_t>(),
              .cursor = {.epoch = json.at("cursor").at("epoch").get<int64_t>(),
                         .position = json.at("cursor").at("position").get<int64_t>()},
-             .measured = json.at("measured").get<bool>()};
+             .measured = json.at("measured").get<bool>(),
+             // Absent in checkpoints from before there were roll-backs, whose configurations do not ask for them.
+             .running_loss = json.value("running_loss", 0.0),
+             .roll_backs = json.value("roll_backs", int64_t{0})};
   } catch (const Json::exception& e) {
     throw UserError((folder / kStateFile).string() + ": " + e.what());
   }

@@ -1,7 +1,7 @@
 // What a checkpoint holds, inside the folder that checkpoint_folder.h makes safe:
 //   config.json, model.safetensors        a model directory, which transformers and sink-eval open as it is
 //   optimizer.safetensors                 Optimizer::State(): moments and momentum; rng.*: random generators
-//   trainer.json                          step, tokens, data cursor, id of the configuration
+//   trainer.json                          RunState and the id of the configuration
 // Restoring it continues the run to the last bit. Functions belong to the training thread.
 #pragma once
 
@@ -19,7 +19,9 @@ struct RunState {
   int64_t step = 0;    // optimizer steps done
   int64_t tokens = 0;  // tokens trained on
   data::Cursor cursor;
-  bool measured = false;  // the measurements due at this step have been sent
+  bool measured = false;    // the measurements due at this step have been sent
+  double running_loss = 0;  // divergence.h
+  int64_t roll_backs = 0;   // of the job until here
 };
 
 // Writes the four files into an empty folder. Throws what the disk makes it throw.

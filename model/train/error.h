@@ -25,7 +25,7 @@ struct UserError : TrainError {
   explicit UserError(const std::string& message) : TrainError("user", message) {}
 };
 
-// The loss or the gradient became NaN or infinite.
+// Training diverged: the loss or the gradient became NaN or infinite, or the loss jumped (divergence.h).
 struct NanError : TrainError {
   explicit NanError(const std::string& message) : TrainError("nan", message) {}
 };

@@ -1,5 +1,7 @@
 #include "model/train/learner.h"
 
+#include <ATen/Context.h>
+
 #include <cmath>
 #include <string>
 
@@ -20,10 +22,17 @@ const JobConfig& Checked(const JobConfig& config, at::Device device) {
 
 Learner::Learner(const JobConfig& config, at::Device device)
     : config_(Checked(config, device)), model_(config.model, device), optimizer_(config.train, model_) {
-  model_.Initialize(static_cast<uint64_t>(config.train.seed));
+  Reset();
 }
 
-std::optional<StepResult> Learner::Step(int64_t step, const NextBatch& next_batch) {
+void Learner::Reset() {
+  const auto seed = static_cast<uint64_t>(config_.train.seed);
+  at::manual_seed(seed);  // LibTorch starts from a random one
+  model_.Initialize(seed);
+  for (auto& [name, tensor] : optimizer_.State()) tensor.zero_();
+}
+
+std::optional<StepResult> Learner::Step(int64_t step, const NextBatch& next_batch, double loss_limit) {
   const int64_t micro_batches = AccumulationSteps(config_.train);
   const int64_t length = config_.train.sequence_length;
   model_.ZeroGradients();
@@ -38,16 +47,15 @@ std::optional<StepResult> Learner::Step(int64_t step, const NextBatch& next_batc
     loss_sum = loss_sum.defined() ? loss_sum.add(loss) : loss;
   }
 
-  const double loss = loss_sum.item<double>() / static_cast<double>(micro_batches);
-  const double norm = Norm(model_.gradients());
-  const double learning_rate = LearningRate(config_.train, step);
-  if (!std::isfinite(loss) || !std::isfinite(norm))
-    throw NanError("step " + std::to_string(step + 1) + ": the loss is " + std::to_string(loss) +
-                   " and the gradient norm " + std::to_string(norm) + "; lower train.learning_rate or clip more");
-  const double max_norm = config_.train.max_gradient_norm;
+  StepResult result{.loss = loss_sum.item<double>() / static_cast<double>(micro_batches),
+                    .gradient_norm = Norm(model_.gradients()),
+                    .learning_rate = LearningRate(config_.train, step)};
+  result.diverged = !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm) || result.loss > loss_limit;
+  if (result.diverged) return result;
+  const double norm = result.gradient_norm, max_norm = config_.train.max_gradient_norm;
   const double scale = max_norm > 0 && norm > max_norm ? max_norm / (norm + 1e-6) : 1.0;
-  optimizer_.Update(step, learning_rate, scale);
-  return StepResult{loss, norm, learning_rate};
+  optimizer_.Update(step, result.learning_rate, scale);
+  return result;
 }
 
 }  // namespace sink::train

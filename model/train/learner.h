@@ -4,7 +4,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 
 #include "model/train/optimizer.h"
@@ -17,6 +19,7 @@ struct StepResult {
   double loss = 0;           // mean over the targets of the step that count (train.ignore_loss), in nats
   double gradient_norm = 0;  // before clipping
   double learning_rate = 0;
+  bool diverged = false;  // loss or gradient norm is not finite, or the loss is above the limit: nothing was updated
 };
 
 class Learner {
@@ -24,12 +27,16 @@ class Learner {
   // One micro-batch, int64 [micro_batch_size, sequence_length + 1] on the model's device; nothing to give the step up.
   using NextBatch = std::function<std::optional<at::Tensor>()>;
 
-  // A model initialised from the seed. UserError when the precision is not available on the device.
+  // At step 0. UserError when the precision is not available on the device.
   Learner(const JobConfig& config, at::Device device);
 
-  // Optimizer step number `step` (0-based). Nothing, and no change of the model, when next_batch gave up. NanError when
-  // the loss or the gradient is not finite; the model is then as it was before the step.
-  std::optional<StepResult> Step(int64_t step, const NextBatch& next_batch);
+  // Back to step 0: the initial model of the seed, an optimizer that has seen nothing, LibTorch's random generators
+  // seeded.
+  void Reset();
+
+  // Optimizer step number `step` (0-based). Nothing, and no change of the model, when next_batch gave up.
+  std::optional<StepResult> Step(int64_t step, const NextBatch& next_batch,
+                                 double loss_limit = std::numeric_limits<double>::infinity());
 
   Transformer& model() { return model_; }
   const Optimizer& optimizer() const { return optimizer_; }

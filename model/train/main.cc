@@ -15,7 +15,7 @@ namespace {
 constexpr char kDescription[] = R"(Trains one job: RUN_DIR/job.json, written by a worker, or by --config.
 
 Resumes from the newest complete checkpoint in RUN_DIR/checkpoints. Ctrl-C or SIGTERM saves a checkpoint and ends.
-Exit codes: 0 finished, 64 bad configuration or data, 65 loss not finite, 66 out of memory, 67 machine or disk,
+Exit codes: 0 finished, 64 bad configuration or data, 65 training diverged, 66 out of memory, 67 machine or disk,
 68 stopped after saving.)";
 
 constexpr char kExamples[] = R"(Examples:

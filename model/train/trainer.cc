@@ -8,6 +8,7 @@
 #include <string>
 
 #include "model/train/batch.h"
+#include "model/train/divergence.h"
 #include "model/train/error.h"
 
 namespace sink::train {
@@ -21,7 +22,6 @@ at::Device Prepare(const JobFile& job) {
   at::set_num_threads(static_cast<int>(job.config.train.threads));
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);
-  at::manual_seed(static_cast<uint64_t>(job.config.train.seed));  // LibTorch starts from a random seed
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   if (job.device != "cpu" && !at::hasCUDA())
     throw InfraError("device " + job.device + ": this sink-trainer, or this machine, has no CUDA device");
@@ -40,10 +40,18 @@ Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Comman
       loader_(LoaderOptionsOf(job_, "train")),
       learner_(job_.config, device_),
       evaluator_(job_, device_) {
-  saved_ = checkpoints_.FindNewest([&](const std::string& warning) { warnings_.push_back(warning); });
-  if (!saved_) return;
-  state_ = ReadCheckpoint(saved_->path, job_.config, learner_);
+  Restore([&](const std::string& warning) { warnings_.push_back(warning); });
   loader_.Seek(state_.cursor);
+}
+
+void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
+  saved_ = checkpoints_.FindNewest(warn);
+  if (saved_) {
+    state_ = ReadCheckpoint(saved_->path, job_.config, learner_);
+  } else if (state_.step > 0) {
+    learner_.Reset();
+    state_ = {};
+  }
 }
 
 Outcome Trainer::Run() {
@@ -64,20 +72,42 @@ Outcome Trainer::Run() {
 
 void Trainer::TrainStep() {
   const data::Cursor start = loader_.cursor();
-  const std::optional<StepResult> result = learner_.Step(state_.step, [this] { return NextBatch(); });
+  const TrainConfig& config = job_.config.train;
+  const double limit = LossLimit(config, state_.step, state_.running_loss);
+  const std::optional<StepResult> result = learner_.Step(
+      state_.step, [this] { return NextBatch(); }, limit);
   step_tokens_ = 0;
   if (!result) return loader_.Seek(start);  // asked to stop: as if the step had not begun
+  if (result->diverged) return OnDivergence(*result, limit);
 
-  const TrainConfig& config = job_.config.train;
   ++state_.step;
   state_.tokens += config.global_batch_size * config.sequence_length;
   state_.cursor = loader_.cursor();
   state_.measured = false;
+  state_.running_loss = AddLoss(state_.running_loss, result->loss);
   if (state_.step == 1 || state_.step % config.log_every == 0 || state_.step == config.max_steps)
     events_.Send(pipe::Metrics{state_.step,
                                {{"train_loss", result->loss},
                                 {"gradient_norm", result->gradient_norm},
                                 {"learning_rate", result->learning_rate}}});
+}
+
+void Trainer::OnDivergence(const StepResult& diverged, double limit) {
+  const TrainConfig& config = job_.config.train;
+  const std::string what = DescribeDivergence(config, state_.step, limit, diverged.loss, diverged.gradient_norm);
+  if (config.on_divergence == "stop")
+    throw NanError(what + "; lower train.learning_rate, clip more, or set train.on_divergence to roll_back");
+  if (state_.roll_backs >= config.max_roll_backs)
+    throw NanError(what + ", after " + std::to_string(state_.roll_backs) +
+                   " roll-backs (train.max_roll_backs); lower train.learning_rate or clip more");
+  const int64_t from = state_.step, roll_backs = state_.roll_backs + 1;
+  const auto warn = [this](const std::string& warning) { events_.Send(pipe::Log{"warning", warning}); };
+  Restore(warn);
+  state_.cursor = loader_.cursor();
+  state_.roll_backs = roll_backs;
+  warn("rolled back from step " + std::to_string(from) + " to " + std::to_string(state_.step) + " (" + what +
+       "), roll-back " + std::to_string(roll_backs) + " of " + std::to_string(config.max_roll_backs));
+  StartWindow();
 }
 
 std::optional<at::Tensor> Trainer::NextBatch() {

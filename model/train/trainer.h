@@ -1,6 +1,16 @@
 // A training run from its first step, or its newest checkpoint, to its end: Run() is the loop, Learner::Step the step.
 // Everything belongs to the thread that calls Run(); the operations inside use config.train.threads threads of
 // LibTorch.
+//
+// Divergence (divergence.h). With train.on_divergence "stop" the run fails. With "roll_back" it goes back to the newest
+// checkpoint on disk, or to the initial model, and on with the data that follows the batches of the diverged step; the
+// train.max_roll_backs + 1st divergence fails. A roll-back writes nothing. It is a function of the checkpoint, the
+// configuration and the data, so a run that is killed after it and resumes from the same checkpoint diverges, counts
+// and rolls back again in the same way and ends with the same bits; later checkpoints hold the count and the cursor
+// moved on. (A checkpoint that `stop` or `checkpoint_now` adds between is a newer place to go back to: such a run may
+// differ from one without.) Steps after the place gone back to are sent a second time: the coordinator keeps the value
+// that came last for each name and step, so that readers see the run that went on, and of the abandoned stretch only
+// what it has not reached again; those who follow live have seen both.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,6 +18,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,12 +44,16 @@ class Trainer {
   Trainer(const std::filesystem::path& run_dir, EventSink& events, Commands& commands);
 
   // Trains until max_steps are done or a stop is asked for; a checkpoint is complete on disk either way. NanError when
-  // training diverges: the last checkpoint stays as it is.
+  // training diverges and may not roll back: the last checkpoint stays as it is.
   Outcome Run();
 
  private:
   void Start();
   void TrainStep();
+  // The newest checkpoint, or step 0, into learner and state; the loader stays where it is.
+  void Restore(const std::function<void(const std::string&)>& warn);
+  // Rolls back; NanError when it may not.
+  void OnDivergence(const StepResult& diverged, double limit);
   void Evaluate();
   void Save();
   bool EvaluationDue() const;

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <random>
@@ -94,6 +95,9 @@ class Child {
       if (!ReadMore()) return false;
     }
   }
+
+  // The record that WaitFor found; the next search begins after it.
+  const pipe::Event& Take() { return records_[seen_++]; }
 
   // Reads to the end; the exit code, or minus the signal.
   int Wait() {
@@ -182,6 +186,34 @@ TEST(SinkTrainer, KilledAtRandomMomentsEndsLikeAnUndisturbedRun) {
   ExpectSameEnd(job, run, undisturbed);
   for (const auto& entry : fs::directory_iterator(run / "checkpoints"))
     EXPECT_EQ(entry.path().filename().string().find("tmp"), std::string::npos) << entry.path();
+}
+
+TEST(SinkTrainer, KilledRightAfterARollBackItEndsLikeAnUndisturbedRun) {
+  TinyJob job;
+  job.AddNoise();
+  job.config.train.max_steps = 300;
+  job.config.train.on_divergence = "roll_back";
+  job.config.train.loss_spike_factor = 1.25;
+  job.config.train.max_roll_backs = 100;
+  std::vector<pipe::Event> events;
+  const fs::path undisturbed = Undisturbed(job, events);
+  const auto is_roll_back = [](const pipe::Event& event) {
+    const auto* log = std::get_if<pipe::Log>(&event);
+    return log != nullptr && log->message.starts_with("rolled back");
+  };
+  ASSERT_TRUE(std::any_of(events.begin(), events.end(), is_roll_back));
+
+  const fs::path run = job.MakeRun("killed");
+  {
+    Child child({run.string()});
+    while (child.WaitFor<pipe::Log>() && !is_roll_back(child.Take())) {
+    }
+    child.Signal(SIGKILL);
+    ASSERT_EQ(child.Wait(), -SIGKILL);
+  }
+  Child child({run.string()});
+  EXPECT_EQ(child.Wait(), pipe::kExitFinished) << child.error_text();
+  ExpectSameEnd(job, run, undisturbed);
 }
 
 TEST(SinkTrainer, StopSavesAndEndsAndTheRestFollows) {

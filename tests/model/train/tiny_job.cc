@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <map>
@@ -24,6 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kVocabulary = 48;
 constexpr int64_t kBlocks = 6;
+constexpr int64_t kNoisyRows = 4;  // of 4 * 6 * 32
 
 // Random words of a small fixed dictionary: something to learn, never the same twice.
 std::vector<int32_t> MakeTokens(uint32_t seed) {
@@ -63,11 +65,20 @@ TinyJob::TinyJob() {
   config.checkpoint.every = 17;
   config.checkpoint.keep = 3;
 
-  const fs::path set = dir_.path() / "data" / config.data.set;
-  fs::create_directories(set);
-  for (int i = 0; i < 4; ++i)
-    data::WritePackedFile(set / data::SetFileName("train", "words", 0, i), data::TokenType::kUint16, MakeTokens(i));
-  data::WritePackedFile(set / data::SetFileName("valid", "words", 0, 0), data::TokenType::kUint16, MakeTokens(99));
+  fs::create_directories(SetFile("train", 0).parent_path());
+  for (int i = 0; i < 4; ++i) data::WritePackedFile(SetFile("train", i), data::TokenType::kUint16, MakeTokens(i));
+  data::WritePackedFile(SetFile("valid", 0), data::TokenType::kUint16, MakeTokens(99));
+}
+
+fs::path TinyJob::SetFile(const std::string& split, int counter) const {
+  return dir_.path() / "data" / config.data.set / data::SetFileName(split, "words", 0, counter);
+}
+
+void TinyJob::AddNoise() const {
+  std::vector<int32_t> tokens = MakeTokens(0);
+  std::mt19937 random(0);
+  std::generate_n(tokens.begin(), kNoisyRows * 64, [&] { return static_cast<int32_t>(random() % kVocabulary); });
+  data::WritePackedFile(SetFile("train", 0), data::TokenType::kUint16, tokens);
 }
 
 fs::path TinyJob::MakeRun(const std::string& name) const {

@@ -19,6 +19,9 @@ class TinyJob {
   // Writes the data set: 4 training files and 1 validation file of a few blocks, of a pattern that a model can learn.
   TinyJob();
 
+  // Makes a few rows of the training set noise: once the model has learned the pattern, their steps are loss spikes.
+  void AddNoise() const;
+
   JobConfig config;  // change it before the first MakeRun
 
   const std::filesystem::path& folder() const { return dir_.path(); }
@@ -30,6 +33,8 @@ class TinyJob {
   Outcome Train(const std::filesystem::path& run_dir, std::vector<pipe::Event>& events) const;
 
  private:
+  std::filesystem::path SetFile(const std::string& split, int counter) const;
+
   testing::TempDir dir_;
 };
 
