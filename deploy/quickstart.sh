@@ -118,7 +118,7 @@ where() {
 Coordinator   $SINK_COORDINATOR (export SINK_COORDINATOR=$SINK_COORDINATOR)
 Metrics       http://$(cat "$home/coordinator/metrics.addr")/metrics
 Everything    $home: jobs and checkpoints in coordinator/, packed data in data/, logs in logs/
-Look around   $bin/sinkctl status | results NAME | metrics JOB | logs JOB | checkpoint get JOB --out DIR
+Look around   $bin/sinkctl status | results NAME | curves NAME | metrics JOB | logs JOB | checkpoint get JOB --out DIR
 Stop          deploy/quickstart.sh --stop      (running jobs save first)
 Resume        deploy/quickstart.sh             (finished jobs are kept, stopped ones go on where they were)
 EOF
@@ -132,5 +132,7 @@ code=0
 say "Results"
 name=$(sed -n 's/^name:[[:space:]]*\([A-Za-z0-9._-]*\).*/\1/p' "$sweep" | head -n 1)
 "$bin/sinkctl" results "$name"
+echo
+"$bin/sinkctl" curves "$name"
 where
 exit "$code"

@@ -45,16 +45,6 @@ at::Tensor Repeat(const at::Tensor& x_BKTD, int64_t heads) {
   return x_BKTD.unsqueeze(2).expand({s[0], s[1], groups, s[2], s[3]}).reshape({s[0], heads, s[2], s[3]});
 }
 
-// Whether query first + r sees key k: [rows, T].
-at::Tensor Mask(const AttentionRule& rule, int64_t length, int64_t first, int64_t rows, at::Device device) {
-  const auto options = at::TensorOptions().dtype(at::kLong).device(device);
-  const at::Tensor key = at::arange(length, options);
-  const at::Tensor query = at::arange(first, first + rows, options).unsqueeze(1);
-  at::Tensor seen = key.le(query);
-  if (rule.window > 0) seen = seen.logical_and(key.gt(query - rule.window));
-  return rule.prefix > 0 ? seen.logical_or(key.lt(rule.prefix)) : seen;
-}
-
 // The weights of a block of queries: of the keys, [B, H, rows, T], and of the column, [B, H, rows, 1], where there is
 // one. The formulas of kernels/attention_weights.h.
 struct Weights {
@@ -97,7 +87,7 @@ Weights BlockWeights(const at::Tensor& query_BHTD, const at::Tensor& key_BHTD, c
         at::arange(length, options) - at::arange(first, first + rows, options).unsqueeze(1) + (length - 1);
     scores = scores + terms.offset_bias_HS.index_select(1, offset.flatten()).view({-1, rows, length});
   }
-  const at::Tensor seen = Mask(rule, length, first, rows, scores.device());
+  const at::Tensor seen = AttentionMask(rule, length, first, rows, scores.device());
   if (rule.weights.similarity == Similarity::kSoftpick) return {Softpick(scores, seen), {}};
   if (rule.weights.similarity != Similarity::kSoftmax) return {PlainWeights(rule.weights, scores, seen), {}};
   at::Tensor column;
@@ -221,6 +211,15 @@ bool IsPlain(const AttentionRule& rule, const AttentionTerms& terms) {
 }
 
 }  // namespace
+
+at::Tensor AttentionMask(const AttentionRule& rule, int64_t length, int64_t first, int64_t rows, at::Device device) {
+  const auto options = at::TensorOptions().dtype(at::kLong).device(device);
+  const at::Tensor key = at::arange(length, options);
+  const at::Tensor query = at::arange(first, first + rows, options).unsqueeze(1);
+  at::Tensor seen = key.le(query);
+  if (rule.window > 0) seen = seen.logical_and(key.gt(query - rule.window));
+  return rule.prefix > 0 ? seen.logical_or(key.lt(rule.prefix)) : seen;
+}
 
 QueryKeyValue Split(const at::Tensor& qkv_NW, const AttentionShape& shape) {
   const auto part = [&](int64_t first_head, int64_t heads) {

@@ -43,6 +43,9 @@ struct QueryKeyValue {
 };
 QueryKeyValue Split(const at::Tensor& qkv_NW, const AttentionShape& shape);
 
+// Whether query first + r sees key k of `length`: [rows, length], boolean.
+at::Tensor AttentionMask(const AttentionRule& rule, int64_t length, int64_t first, int64_t rows, at::Device device);
+
 // Weights times values, [N, H * D], scores divided by sqrt(D) throughout. Head h reads key/value head h / (H / K).
 // Differentiable in the merged rows and in every term.
 at::Tensor Attention(const at::Tensor& qkv_NW, const AttentionShape& shape, const AttentionRule& rule,

@@ -49,8 +49,8 @@ at::Tensor HeadLoss(const at::Tensor& hidden_NC, const at::Tensor& head_VC, cons
   const at::NoGradGuard no_gradients;
   const int64_t rows = hidden_NC.size(0), columns = hidden_NC.size(1);
   // Each block reads and writes the head's whole gradient, V x C: blocks of 2C rows keep that below the logits'
-  // traffic.
-  const int64_t block = std::clamp<int64_t>(2 * columns, 256, 2048);
+  // traffic. Beyond 1024 rows little is left to gain, and the block is what this costs in memory.
+  const int64_t block = std::clamp<int64_t>(2 * columns, 256, 1024);
   if (hidden_gradient) *hidden_gradient = at::empty_like(hidden_NC);
   const at::Tensor losses = at::empty({rows}, hidden_NC.options());
   at::Tensor buffer = at::empty({std::min(block, rows), head_VC.size(0)}, hidden_NC.options());

@@ -31,6 +31,7 @@ void AddCommands(Commands& commands) {
   AddPlanCommand(commands);
   AddStatusCommand(commands);
   AddResultsCommand(commands);
+  AddCurvesCommand(commands);
   AddJobsCommand(commands);
   AddJobCommand(commands);
   AddLogsCommand(commands);

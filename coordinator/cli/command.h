@@ -95,6 +95,7 @@ void AddSubmitCommand(Commands& commands);
 void AddPlanCommand(Commands& commands);
 void AddStatusCommand(Commands& commands);
 void AddResultsCommand(Commands& commands);
+void AddCurvesCommand(Commands& commands);
 void AddJobsCommand(Commands& commands);
 void AddJobCommand(Commands& commands);
 void AddLogsCommand(Commands& commands);

@@ -50,7 +50,13 @@ JobCost Cost(const JobConfig& config) {
   const double h = static_cast<double>(m.hidden_size), layers = static_cast<double>(m.num_hidden_layers);
   const double kv = static_cast<double>(m.key_value_heads() * m.head_dim());
   const double embedding = static_cast<double>(m.vocab_size) * h;
-  const double layer = 2 * h * h + 2 * h * kv + 3 * h * static_cast<double>(m.intermediate_size) + 2 * h;
+  const VariantConfig& v = m.variant;
+  const double matrices = v.ffn == "none" ? 0 : v.ffn.ends_with("glu") ? 3 : 2;  // of the feed-forward block
+  const double gate = v.attention_gate == "elementwise" ? h
+                      : v.attention_gate == "headwise"  ? static_cast<double>(m.num_attention_heads)
+                                                        : 0;
+  const double layer =
+      2 * h * h + 2 * h * kv + h * gate + matrices * h * static_cast<double>(m.intermediate_size) + 2 * h;
   const double length = static_cast<double>(config.train.sequence_length);
 
   JobCost cost;

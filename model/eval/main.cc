@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -9,6 +10,7 @@
 #include "model/data/error.h"
 #include "model/error.h"
 #include "model/eval/evaluate.h"
+#include "proto/config/job_config.h"
 
 namespace {
 
@@ -38,12 +40,17 @@ int main(int argc, char** argv) {
   app.add_option("--bos", options.probe_options.bos, "put this token id before every sequence");
   app.add_option("--positions", options.sink_options.positions, "positions 1..n of the sink rate (default 10)")
       ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--metrics", options.sink_options.metrics, "more to measure: name,name or all (model/eval/README.md)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember(sink::EvalMetrics()) | CLI::IsMember({"all"}));
   app.add_option("--threads", threads, "CPU threads (default 1)")->check(CLI::Range(1, 1024));
   app.add_flag("--json", json, "print one JSON object");
   app.add_option("--dump", dump, "write logits, importance and norms to this safetensors file");
   try {
     app.parse(argc, argv);
     at::set_num_threads(threads);
+    if (std::ranges::count(options.sink_options.metrics, "all") > 0) options.sink_options.metrics = sink::EvalMetrics();
     options.keep_logits = !dump.empty();
     const sink::Evaluation evaluation = sink::Evaluate(options);
     if (!dump.empty()) sink::Dump(evaluation, dump);

@@ -53,7 +53,13 @@ std::string PrintText(const Evaluation& evaluation) {
          static_cast<long long>(r.strongest_head), tokens, bos);
   out += "hidden norm of token 1 over the others, embeddings then layers:";
   for (const double ratio : r.hidden_norm_ratio) Append(out, " %.2f", ratio);
-  return out + "\n";
+  out += "\n";
+  for (const MetricSeries& metric : r.metrics) {
+    Append(out, "%s %.5g, by layer:", metric.name.c_str(), metric.all);
+    for (const double value : metric.layers) Append(out, " %.5g", value);
+    Append(out, "  (T = %lld, %s)\n", tokens, bos);
+  }
+  return out;
 }
 
 std::string PrintJson(const Evaluation& evaluation) {
@@ -73,6 +79,9 @@ std::string PrintJson(const Evaluation& evaluation) {
     root["sink_rates"].push_back({{"epsilon", r.epsilon[e]}, {"percent", Percent(r.sink_rate[e])}});
   root["alpha_1"] = HeatMap(r.first_importance);
   if (r.has_bias) root["alpha_bias"] = HeatMap(r.bias_importance);
+  root["metrics"] = json::object();
+  for (const MetricSeries& metric : r.metrics)
+    root["metrics"][metric.name] = {{"all", metric.all}, {"layers", metric.layers}};
   return root.dump() + "\n";
 }
 

@@ -19,7 +19,9 @@ struct Evaluation {
 std::string PrintText(const Evaluation& evaluation);
 
 // One JSON object on a line: loss, epsilon, tokens, bos, sink_rate_percent (positions 1..n at the first epsilon), then
-// sink_rates for every epsilon, mean and strongest alpha_1, the heat map and the hidden-norm ratios.
+// sink_rates for every epsilon, mean and strongest alpha_1, the heat map, the hidden-norm ratios, and `metrics`: name
+// to
+// {"all", "layers"} (README.md). Numbers that are not finite are null.
 std::string PrintJson(const Evaluation& evaluation);
 
 // logits, importance, hidden_norm, key_norm and value_norm as safetensors, with the golden vectors' names and shapes.

@@ -1,4 +1,4 @@
-// Sink rates, importance and norms, gathered layer by layer during a forward pass.
+// Sink rates, importance, norms and the metrics asked for, gathered layer by layer during a forward pass.
 #include "model/eval/sink_metric.h"
 
 #include <ATen/TensorOperators.h>
@@ -10,13 +10,11 @@
 
 #include <algorithm>
 
-#include "model/attention.h"
 #include "model/error.h"
+#include "model/eval/attention_blocks.h"
 
 namespace sink {
 namespace {
-
-constexpr int64_t kMaxScores = 1 << 22;  // values of one block of attention probabilities
 
 // Sums over sequences (and heads) of the norms by position, [T], in double.
 at::Tensor NormSum(const at::Tensor& x_TD_last) {
@@ -24,27 +22,46 @@ at::Tensor NormSum(const at::Tensor& x_TD_last) {
   return norm.reshape({-1, norm.size(-1)}).sum(0).cpu();
 }
 
-at::Tensor Probabilities(const AttentionView& attention, int64_t first, int64_t rows) {
-  const at::Tensor weights = attention.Weights(first, rows);
-  if (attention.rule.weights.similarity == kernels::Similarity::kSoftmax) return weights;
-  const at::Tensor size = weights.abs();
-  return size / (size.sum(-1, /*keepdim=*/true) + 1e-8);
-}
+// Importance of one layer, a block at a time.
+class ColumnSums {
+ public:
+  explicit ColumnSums(const AttentionView& attention) {
+    const at::Tensor& query = attention.query_BHTD;
+    const bool column = attention.terms.HasColumn();
+    sums_BHK_ =
+        at::zeros({query.size(0), query.size(1), query.size(2) + (column ? 1 : 0)}, query.options().dtype(at::kFloat));
+    if (column) sums_BHK_.select(2, 0).fill_(1);
+  }
+
+  void Add(const AttentionBlock& block) { sums_BHK_ += block.probabilities_BHRK.sum(2); }
+  at::Tensor Importance() const { return sums_BHK_ / at::arange(sums_BHK_.size(2), 0, -1, sums_BHK_.options()); }
+
+ private:
+  at::Tensor sums_BHK_;
+};
 
 class Collector : public Observer {
  public:
-  Collector(int64_t layers, int64_t length)
-      : hidden_(at::zeros({layers + 1, length}, at::kDouble)),
-        key_(at::zeros({layers, length}, at::kDouble)),
-        value_(at::zeros({layers, length}, at::kDouble)) {}
+  Collector(const ModelConfig& config, int64_t length, const std::vector<std::string>& metrics)
+      : metrics_(metrics, config),
+        hidden_(at::zeros({config.num_hidden_layers + 1, length}, at::kDouble)),
+        key_(at::zeros({config.num_hidden_layers, length}, at::kDouble)),
+        value_(at::zeros({config.num_hidden_layers, length}, at::kDouble)) {}
 
   void OnHidden(int64_t index, const at::Tensor& hidden_BTC) override {
     hidden_.select(0, index) += NormSum(hidden_BTC);
+    metrics_.OnHidden(index, hidden_BTC);
   }
 
   void OnAttention(int64_t layer, const AttentionView& attention) override {
     if (layer == 0) batch_.clear();
-    batch_.push_back(Importance(attention).cpu());
+    ColumnSums sums(attention);
+    ForBlocks(attention, [&](const AttentionBlock& block) {
+      sums.Add(block);
+      metrics_.OnBlock(layer, attention, block);
+    });
+    metrics_.OnAttention(layer, attention);
+    batch_.push_back(sums.Importance().cpu());
     const at::Tensor &key = attention.key_BKTD, &value = attention.value_BKTD;
     key_.select(0, layer) += NormSum(key) / static_cast<double>(key.size(1));
     value_.select(0, layer) += NormSum(value) / static_cast<double>(value.size(1));
@@ -54,8 +71,10 @@ class Collector : public Observer {
   const at::Tensor& hidden() const { return hidden_; }
   const at::Tensor& key() const { return key_; }
   const at::Tensor& value() const { return value_; }
+  const MetricCollector& metrics() const { return metrics_; }
 
  private:
+  MetricCollector metrics_;
   at::Tensor hidden_, key_, value_;
   std::vector<at::Tensor> batch_;
 };
@@ -87,15 +106,9 @@ void FillFirstPosition(SinkReport& report) {
 }  // namespace
 
 at::Tensor Importance(const AttentionView& attention) {
-  const at::Tensor& query_BHTD = attention.query_BHTD;
-  const int64_t batch = query_BHTD.size(0), heads = query_BHTD.size(1), length = query_BHTD.size(2);
-  const int64_t block = std::clamp<int64_t>(kMaxScores / (batch * heads * length), 1, length);
-  const bool column = attention.terms.HasColumn();
-  at::Tensor sums = at::zeros({batch, heads, length + (column ? 1 : 0)}, query_BHTD.options().dtype(at::kFloat));
-  if (column) sums.select(2, 0).fill_(1);
-  for (int64_t first = 0; first < length; first += block)
-    sums += Probabilities(attention, first, std::min(block, length - first)).sum(2);
-  return sums / at::arange(sums.size(2), 0, -1, sums.options());
+  ColumnSums sums(attention);
+  ForBlocks(attention, [&](const AttentionBlock& block) { sums.Add(block); });
+  return sums.Importance();
 }
 
 SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const SinkOptions& options) {
@@ -107,7 +120,7 @@ SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const S
   const VariantConfig& variant = model.config().variant;
   report.has_bias = variant.key_bias != "none" || variant.sink_logit != "none" || variant.sink_token;
   const int64_t length = report.tokens + (variant.sink_token ? 1 : 0);
-  Collector collector(model.config().num_hidden_layers, length);
+  Collector collector(model.config(), length, options.metrics);
   std::vector<at::Tensor> importance;
   for (int64_t first = 0; first < report.sequences; first += options.batch) {
     model.Observe(tokens_NT.narrow(0, first, std::min(options.batch, report.sequences - first)), collector);
@@ -116,6 +129,7 @@ SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const S
   report.importance = at::cat(importance);
   FillRates(options, report);
   FillFirstPosition(report);
+  report.metrics = collector.metrics().Series();
   const auto mean = [&](const at::Tensor& sum) { return (sum / static_cast<double>(report.sequences)).to(at::kFloat); };
   report.hidden_norm = mean(collector.hidden());
   report.key_norm = mean(collector.key());

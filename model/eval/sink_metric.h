@@ -1,6 +1,7 @@
 // What the study measures on a model (design.md section 5): how much attention each position gets, in how many heads it
-// is a sink, and how the hidden states, keys and values of the first token stand out. No T x T matrix of more than a
-// block of queries of one layer exists at a time. A measurement uses the model, so it belongs to the model's thread.
+// is a sink, how the hidden states, keys and values of the first token stand out, and the metrics that a job asks for
+// by name. No T x T matrix of more than a block of queries of one layer exists at a time. A measurement uses the model,
+// so it belongs to the model's thread.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,14 +10,16 @@
 #include <string>
 #include <vector>
 
+#include "model/eval/metrics.h"
 #include "model/transformer.h"
 
 namespace sink {
 
 struct SinkOptions {
   std::vector<double> epsilon = {0.3};
-  int64_t positions = 10;  // columns of the sink rates
-  int64_t batch = 16;      // sequences per forward pass
+  int64_t positions = 10;            // columns of the sink rates
+  int64_t batch = 16;                // sequences per forward pass
+  std::vector<std::string> metrics;  // names of EvalMetrics()
 };
 
 // All tensors are float on the CPU; N sequences, L layers, H heads, T tokens. A model with a key bias, a sink logit or
@@ -42,15 +45,16 @@ struct SinkReport {
   at::Tensor hidden_norm, key_norm, value_norm;
   // Hidden norm of the model's first position over the mean of the others, for each row of hidden_norm.
   std::vector<double> hidden_norm_ratio;
+  std::vector<MetricSeries> metrics;  // those asked for that the model has
 };
 
-// Column sums of one layer's probabilities A, divided by T - k + 1, the number of queries that see position k under the
-// causal mask: [B, H, K]. (A prefix is seen by more, so that its alpha may exceed 1, as in the study's code.) Softmax
-// weights are A as they are; of the others, A = |w| / (sum of |w| + 1e-8). A column that is no position is seen by the
-// T queries and by one more of zeros, which sees nothing else: A = 1.
+// Column sums of one layer's probabilities A (AttentionBlock), divided by T - k + 1, the number of queries that see
+// position k under the causal mask: [B, H, K]. (A prefix is seen by more, so that its alpha may exceed 1, as in the
+// study's code.) A column that is no position is seen by the T queries and by one more of zeros, which sees nothing
+// else: A = 1.
 at::Tensor Importance(const AttentionView& attention);
 
-// Measures the model on tokens [N, T], int64, T >= 2. ModelError when positions exceed T.
+// Measures the model on tokens [N, T], int64, T >= 2. ModelError when positions exceed T or a metric is unknown.
 SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const SinkOptions& options);
 
 }  // namespace sink

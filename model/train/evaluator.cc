@@ -87,7 +87,8 @@ bool Evaluator::MeasureLosses(Transformer& model, const std::function<bool()>& g
 
 std::vector<pipe::Heatmap> Evaluator::MeasureSinkMetrics(Transformer& model, pipe::Metrics& metrics) const {
   const EvalConfig& eval = config_.eval;
-  const SinkReport report = MeasureSinks(model, probe_NT_, {.epsilon = eval.epsilon, .positions = eval.positions});
+  const SinkReport report =
+      MeasureSinks(model, probe_NT_, {.epsilon = eval.epsilon, .positions = eval.positions, .metrics = eval.metrics});
   const auto add = [&](std::string name, double value) { metrics.values.emplace_back(std::move(name), value); };
   const auto column_name = [&](int64_t column) {
     if (report.has_bias && column == 0) return std::string("bias");
@@ -105,6 +106,11 @@ std::vector<pipe::Heatmap> Evaluator::MeasureSinkMetrics(Transformer& model, pip
   }
   for (size_t layer = 0; layer < report.hidden_norm_ratio.size(); ++layer)
     add("hidden_norm_ratio/" + std::to_string(layer), report.hidden_norm_ratio[layer]);
+  for (const MetricSeries& metric : report.metrics) {
+    for (size_t layer = 0; layer < metric.layers.size(); ++layer)
+      add(metric.name + "/" + std::to_string(layer), metric.layers[layer]);
+    add(metric.name + "/all", metric.all);
+  }
 
   std::vector<pipe::Heatmap> heatmaps = {HeatmapOf("alpha/1", report.first_importance)};
   if (report.has_bias) heatmaps.push_back(HeatmapOf("alpha/bias", report.bias_importance));

@@ -98,7 +98,7 @@ void VisitLaterFields(Config& c, Visitor&& v) {
   v("train.on_divergence", c.train.on_divergence, Choices{"stop", "roll_back"});
   v("train.loss_spike_factor", c.train.loss_spike_factor, 0.0, 1e9);
   v("train.max_roll_backs", c.train.max_roll_backs, 0, 1000);
-  v("eval.metrics", c.eval.metrics, Choices{});
+  v("eval.metrics", c.eval.metrics, EvalMetrics());
 }
 
 template <typename Config, typename Visitor>

@@ -97,7 +97,7 @@ struct EvalConfig {
   std::vector<double> epsilon = {0.3};
   int64_t positions = 10;             // positions 1..n
   int64_t validation_sequences = 64;  // of sequence_length, for validation_loss
-  std::vector<std::string> metrics;   // more of them, by name (model/eval/README.md)
+  std::vector<std::string> metrics;   // more to measure: names of EvalMetrics()
 };
 
 struct CheckpointConfig {
@@ -113,6 +113,9 @@ struct JobConfig {
   EvalConfig eval;
   CheckpointConfig checkpoint;
 };
+
+// What eval.metrics may list, in the order of the table in model/eval/README.md, which defines them.
+const std::vector<std::string>& EvalMetrics();
 
 enum class FieldType { kInteger, kNumber, kOptionalNumber, kBoolean, kString, kNumberList, kNameList };
 

@@ -141,6 +141,10 @@ TEST(JobConfig, WrongTypesAreRefusedByName) {
             "data.set: must be a plain name: 1 to 64 of A-Z a-z 0-9 . _ -, not starting with . or -");
   EXPECT_EQ(ErrorOf(With("eval.epsilon", json::array())), "eval.epsilon: must be a list of 1 to 16 numbers");
   EXPECT_EQ(ErrorOf(With("eval.epsilon", json::array({0.1, "x"}))), "eval.epsilon: must be a number");
+  EXPECT_EQ(ErrorOf(With("eval.metrics", "kurtosis")), "eval.metrics: must be a list of at most 64 names");
+  EXPECT_EQ(ErrorOf(With("eval.metrics", json::array({"kurtosis", "kurtosys"})))
+                .rfind("eval.metrics: must be one of: first_attention, first_argmax, ", 0),
+            0u);
   EXPECT_EQ(ErrorOf(R"({"train": 5})"), "train: must be an object");
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -19,6 +20,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using testing::Labels;
+using ::testing::Pair;
 using testing::ReadFrom;
 
 ExpandedSweep Shipped(const std::string& sweep, const std::vector<std::string>& profiles = {}) {
@@ -58,6 +60,22 @@ TEST(ShippedSweeps, OptimizationIsTheStudys) {
   EXPECT_EQ(paper["validation_loss"][6], 3.67);
 }
 
+TEST(ShippedSweeps, ArchitectureIsTheStudys) {
+  const ExpandedSweep sweep = Shipped("model_architecture");
+  std::map<std::string, int> points;
+  for (const ExpandedExperiment& experiment : sweep.experiments) points[experiment.name] = experiment.points;
+  EXPECT_THAT(points, ElementsAre(Pair("attention_operation", 11), Pair("attention_sum", 5), Pair("biases_per_head", 4),
+                                  Pair("biases_shared", 3), Pair("feed_forward", 6), Pair("fixed_value", 7),
+                                  Pair("heads", 4), Pair("learned_relative_position", 1), Pair("norm_placement", 2),
+                                  Pair("position_embedding", 6), Pair("sigmoid_robustness", 6), Pair("sink_token", 1)));
+  EXPECT_EQ(sweep.jobs.size(), 56u);
+  // The default is in seven experiments, the per-head key bias in two, sigmoid without a sum in two.
+  EXPECT_EQ(Ids(sweep).size(), 48u);
+  EXPECT_EQ(Ids(sweep).count(JobId(JobConfig{})), 1u);
+  EXPECT_EQ(Shipped("model_architecture", {"laptop"}).jobs.size(), 56u);
+  EXPECT_EQ(Shipped("model_architecture", {"ci"}).jobs.size(), 56u);
+}
+
 TEST(ShippedSweeps, OptimizationOnALaptopKeepsItsShape) {
   const ExpandedSweep study = Shipped("optimization"), laptop = Shipped("optimization", {"laptop"});
   ASSERT_EQ(laptop.jobs.size(), 15u);
@@ -88,14 +106,16 @@ TEST(ShippedSweeps, CiProfileTakesADozenSteps) {
   EXPECT_EQ(ci.max_time, absl::Minutes(10));
 }
 
-TEST(ShippedSweeps, QuickstartIsFiveJobsUnderEveryProfile) {
+TEST(ShippedSweeps, QuickstartIsSevenJobsUnderEveryProfile) {
   const ExpandedSweep plain = Shipped("quickstart");
   EXPECT_THAT(Labels(plain),
               ElementsAre("train.learning_rate=0.01", "train.learning_rate=0.004", "train.learning_rate=0.001",
-                          "train.learning_rate=0.0001", "data.fixed_token_position=1"));
+                          "train.learning_rate=0.0001", "data.fixed_token_position=1",
+                          "model.variant.similarity=softmax model.variant.normalize=true",
+                          "model.variant.similarity=sigmoid model.variant.normalize=false"));
   for (const char* profile : {"laptop", "ci"}) {
     const ExpandedSweep sweep = Shipped("quickstart", {profile});
-    EXPECT_EQ(Ids(sweep).size(), 5u) << profile;
+    EXPECT_EQ(Ids(sweep).size(), 7u) << profile;
   }
 }
 

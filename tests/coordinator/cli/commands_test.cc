@@ -55,6 +55,7 @@ TEST(Usage, HelpOfEveryCommandHasTwoExamples) {
                                                                                        {"plan"},
                                                                                        {"status"},
                                                                                        {"results"},
+                                                                                       {"curves"},
                                                                                        {"jobs"},
                                                                                        {"job"},
                                                                                        {"logs"},
@@ -196,6 +197,14 @@ TEST_F(CliTest, SweepStatusShowsLiveMeasurements) {
   EXPECT_THAT(Sinkctl({"results", "study"}).out, HasSubstr("T 32"));
   EXPECT_THAT(Sinkctl({"results", "study", "--csv"}).out, HasSubstr("train.learning_rate=0.001,SUCCEEDED"));
   ExpectError(Sinkctl({"results", "none"}), kNotFound, "none");
+
+  const Json curves = Sinkctl({"curves", "study", "--metric", "validation_loss/bible", "--json"}).json();
+  EXPECT_EQ(curves["curves"][0]["points"].size(), 1u);
+  EXPECT_EQ(curves["curves"][0]["latest"], 2.5);
+  EXPECT_EQ(curves["curves"][0]["curve"], "█");  // the largest value, on a scale from 0
+  EXPECT_THAT(Sinkctl({"curves", "study"}).out, HasSubstr("from 0.000 to 0.250"));
+  EXPECT_EQ(Sinkctl({"curves", "study", "--metric", "none", "--json"}).json()["curves"][0]["curve"], "");
+  ExpectError(Sinkctl({"curves", "none"}), kNotFound, "none");
 }
 
 TEST_F(CliTest, ColoursOnlyOnATerminalThatWantsThem) {

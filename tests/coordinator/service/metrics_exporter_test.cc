@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 
 #include "coordinator/store/memory_store.h"
+#include "proto/config/job_config.h"
 
 namespace sink {
 namespace {
@@ -104,6 +106,24 @@ TEST_F(MetricsExporterTest, CountersAreShownWithoutAManager) {
   exporter_.SetJobs(nullptr);
   EXPECT_EQ(Count("sink_lease_expirations_total"), 1u);
   EXPECT_EQ(Count("sink_jobs"), 0u);
+}
+
+TEST(JobSeries, EveryMetricThatAJobMayMeasureIsShownByLayer) {
+  for (const std::string& name : EvalMetrics()) {
+    Job job;
+    job.progress.latest = LatestValues::FromMap({{name + "/7", 1}, {name + "/all", 2}, {name, 3}});
+    std::map<std::string, prometheus::MetricFamily> families, without;
+    AddJobSeries(Job(), &without);
+    AddJobSeries(job, &families);
+    ASSERT_EQ(families.size(), without.size() + 1) << name;
+    for (const auto& [family, series] : families) {
+      if (without.contains(family)) continue;
+      ASSERT_EQ(series.metric.size(), 2u) << family;  // the name without a layer is no series
+      EXPECT_EQ(series.metric[0].label[1].name, "layer");
+      EXPECT_EQ(series.metric[0].label[1].value, "7");
+      EXPECT_EQ(series.metric[1].label[1].value, "all");
+    }
+  }
 }
 
 }  // namespace

@@ -83,6 +83,19 @@ TEST(Evaluate, PutsTheBosTokenFirst) {
   EXPECT_NE(PrintText(Evaluate(options)).find("T = 16, with BOS"), std::string::npos);
 }
 
+TEST(Evaluate, PrintsTheMetricsAskedForThatTheModelHas) {
+  EvaluateOptions options = Options("base");
+  options.probe_options = {.tokens = 16, .sequences = 2};
+  options.sink_options.metrics = {"gate_mean", "kurtosis"};
+  const Evaluation evaluation = Evaluate(options);
+  const nlohmann::json metrics = nlohmann::json::parse(PrintJson(evaluation))["metrics"];
+  ASSERT_EQ(metrics.size(), 1u);
+  ASSERT_EQ(evaluation.sinks.metrics.size(), 1u);
+  EXPECT_EQ(metrics["kurtosis"]["all"], evaluation.sinks.metrics[0].all);
+  EXPECT_EQ(metrics["kurtosis"]["layers"], evaluation.sinks.metrics[0].layers);
+  EXPECT_NE(PrintText(evaluation).find("\nkurtosis "), std::string::npos);
+}
+
 TEST(Evaluate, NamesAProbeThatIsTooShort) {
   EvaluateOptions options = Options("base");
   options.probe_options.tokens = 65;
