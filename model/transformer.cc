@@ -20,11 +20,12 @@ kernels::Activation ActivationOf(const VariantConfig& variant) {
   return kernels::Activation::kSilu;
 }
 
-// Leaves out the first `ignore` of every `length` rows.
+// Leaves out the first `ignore` of every `length` rows. Dense, as the operations want their rows: of sequences that keep
+// one row, the slice alone would be strided.
 at::Tensor DropRows(const at::Tensor& x, int64_t length, int64_t ignore) {
   if (ignore < 0 || ignore >= length) throw ModelError("the loss must leave out fewer targets than a sequence has");
   if (ignore == 0) return x;
-  return x.unflatten(0, {-1, length}).narrow(1, ignore, length - ignore).flatten(0, 1);
+  return x.unflatten(0, {-1, length}).narrow(1, ignore, length - ignore).flatten(0, 1).contiguous();
 }
 
 }  // namespace
@@ -101,8 +102,7 @@ at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer) 
     }
     show(n + 1, x);
   }
-  if (sink_token_.defined())
-    x = x.view({batch, length, -1}).narrow(1, 1, length - 1).reshape({-1, config_.hidden_size});
+  if (sink_token_.defined()) x = DropRows(x, length, 1);
   return Norm(x, final_norm_);
 }
 

@@ -195,7 +195,7 @@ const std::vector<std::string>& SectionNames() {
     auto* list = new std::vector<std::string>;
     for (const FieldInfo& field : JobConfigFields()) {
       const std::string name = field.path.substr(0, field.path.find('.'));
-      if (list->empty() || list->back() != name) list->push_back(name);
+      if (std::find(list->begin(), list->end(), name) == list->end()) list->push_back(name);
     }
     return list;
   }();

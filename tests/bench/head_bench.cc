@@ -1,6 +1,6 @@
 // Our side of bench_head.py. Usage: head_bench ROWS HIDDEN VOCABULARY THREADS
-// Prints "ready", then for every line on stdin computes the loss of the output head with both gradients once, and prints
-// {"seconds", "loss", "peak_bytes"}; peak_bytes is what the computation added to the process.
+// Prints "ready", then for every line on stdin computes the loss of the output head with both gradients once, and
+// prints {"seconds", "loss", "peak_bytes"}; peak_bytes is what the computation added to the process.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/randint.h>
