@@ -20,8 +20,8 @@ kernels::Activation ActivationOf(const VariantConfig& variant) {
   return kernels::Activation::kSilu;
 }
 
-// Leaves out the first `ignore` of every `length` rows. Dense, as the operations want their rows: of sequences that keep
-// one row, the slice alone would be strided.
+// Leaves out the first `ignore` of every `length` rows. Dense, as the operations want their rows: of sequences that
+// keep one row, the slice alone would be strided.
 at::Tensor DropRows(const at::Tensor& x, int64_t length, int64_t ignore) {
   if (ignore < 0 || ignore >= length) throw ModelError("the loss must leave out fewer targets than a sequence has");
   if (ignore == 0) return x;
