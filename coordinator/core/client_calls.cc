@@ -194,16 +194,15 @@ absl::StatusOr<Sweep> JobManager::GetSweep(const std::string& name) {
   return sweep;
 }
 
-absl::StatusOr<SweepStatus> JobManager::GetSweepStatus(const std::string& name) {
-  SweepStatus status;
+absl::StatusOr<Sweep> JobManager::VisitSweep(const std::string& name, const store::Snapshot::JobVisitor& visit) {
+  Sweep sweep;
   SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(status.sweep, rows.GetSweep(name));
+    SINK_ASSIGN_OR_RETURN(sweep, rows.GetSweep(name));
     store::JobQuery query;
     query.sweep = name;
-    SINK_ASSIGN_OR_RETURN(status.jobs, rows.ListJobs(query));
-    return absl::OkStatus();
+    return rows.VisitJobs(query, visit);
   }));
-  return status;
+  return sweep;
 }
 
 absl::StatusOr<std::vector<Job>> JobManager::ListJobs(const store::JobQuery& query) {

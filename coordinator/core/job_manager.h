@@ -54,7 +54,8 @@ class JobManager {
   absl::StatusOr<SubmitResult> Submit(const SubmitRequest& request, Now now);
   absl::StatusOr<std::vector<Sweep>> ListSweeps();
   absl::StatusOr<Sweep> GetSweep(const std::string& name);
-  absl::StatusOr<SweepStatus> GetSweepStatus(const std::string& name);  // with its jobs, in expansion order
+  // With a visit to each of its jobs in expansion order, all of one moment.
+  absl::StatusOr<Sweep> VisitSweep(const std::string& name, const store::Snapshot::JobVisitor& visit);
   absl::StatusOr<std::vector<Job>> ListJobs(const store::JobQuery& query);
   absl::StatusOr<JobDetails> GetJob(std::string_view job);
   absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now);

@@ -45,10 +45,6 @@ struct SubmitResult {
   int removed_count = 0;
 };
 
-struct SweepStatus {
-  Sweep sweep;
-  std::vector<Job> jobs;
-};
 struct JobDetails {
   Job job;
   std::string config_json;

@@ -3,15 +3,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <utility>
 
 namespace sink {
-
-LatestValues LatestValues::FromText(std::string text) {
-  LatestValues values;
-  values.text_ = std::move(text);
-  return values;
-}
 
 LatestValues LatestValues::FromMap(const std::map<std::string, double>& values) {
   LatestValues latest;
@@ -25,19 +18,19 @@ LatestValues LatestValues::FromMap(const std::map<std::string, double>& values) 
 
 std::map<std::string, double> LatestValues::ToMap() const {
   std::map<std::string, double> values;
-  std::string_view rest = text_;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    const size_t space = line.find(' ');
-    if (space == std::string_view::npos) continue;
-    double value;
-    const char* const last = line.data() + line.size();
-    const std::from_chars_result parsed = std::from_chars(line.data() + space + 1, last, value);
-    if (parsed.ec == std::errc() && parsed.ptr == last) values.emplace(line.substr(0, space), value);
-  }
+  Visit([&values](std::string_view name, double value) { values.emplace(name, value); });
   return values;
+}
+
+bool LatestValues::NextValue(std::string_view* rest, std::string_view* name, double* value) {
+  const std::string_view line = rest->substr(0, rest->find('\n'));
+  rest->remove_prefix(std::min(line.size() + 1, rest->size()));
+  const size_t space = line.find(' ');
+  if (space == std::string_view::npos) return false;
+  *name = line.substr(0, space);
+  const char* const last = line.data() + line.size();
+  const std::from_chars_result parsed = std::from_chars(line.data() + space + 1, last, *value);
+  return parsed.ec == std::errc() && parsed.ptr == last;
 }
 
 bool IsMetricName(std::string_view name) {

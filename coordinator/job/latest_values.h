@@ -11,16 +11,26 @@ namespace sink {
 class LatestValues {
  public:
   LatestValues() = default;
-  // `text` as text() gave it.
-  static LatestValues FromText(std::string text);
+  // `text` as text() gave it. Keeps the memory that this object has.
+  void AssignText(std::string_view text) { text_.assign(text); }
   static LatestValues FromMap(const std::map<std::string, double>& values);
 
   // NaN and infinities survive the round trip. Lines that are not "name value" are skipped.
+  template <typename Visitor>  // void(std::string_view name, double value)
+  void Visit(Visitor visit) const {
+    for (std::string_view rest = text_; !rest.empty();) {
+      std::string_view name;
+      double value;
+      if (NextValue(&rest, &name, &value)) visit(name, value);
+    }
+  }
   std::map<std::string, double> ToMap() const;
   const std::string& text() const { return text_; }
   bool operator==(const LatestValues&) const = default;
 
  private:
+  static bool NextValue(std::string_view* rest, std::string_view* name, double* value);  // takes one line off `rest`
+
   std::string text_;
 };
 

@@ -25,8 +25,15 @@ constexpr int kPointsAMessage = 2000;
 constexpr milliseconds kWatchInterval{1000};
 constexpr milliseconds kLogInterval{100};  // between looks at a log that is followed
 
-bool AllFinal(const SweepStatus& status) {
-  return std::all_of(status.jobs.begin(), status.jobs.end(), [](const Job& job) { return IsFinal(job.state); });
+bool AllFinal(const Sweep& sweep) {
+  return std::all_of(sweep.jobs_by_state.begin(), sweep.jobs_by_state.end(),
+                     [](const auto& count) { return IsFinal(count.first); });
+}
+
+absl::StatusOr<Sweep> ReadSweep(JobManager& jobs, const std::string& name, v1::GetSweepResponse* response) {
+  const auto sweep = jobs.VisitSweep(name, [response](const Job& job) { ToProto(job, response->add_jobs()); });
+  if (sweep.ok()) ToProto(*sweep, response->mutable_sweep());
+  return sweep;
 }
 
 // Equal messages give equal bytes, whatever the order inside their maps.
@@ -67,10 +74,8 @@ grpc::Status ClientServiceImpl::ListSweeps(grpc::ServerContext*, const v1::ListS
 grpc::Status ClientServiceImpl::GetSweep(grpc::ServerContext*, const v1::GetSweepRequest* request,
                                          v1::GetSweepResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto sweep = jobs_->GetSweepStatus(request->name());
-  if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
-  ToProto(*sweep, response);
-  return grpc::Status::OK;
+  const auto sweep = ReadSweep(*jobs_, request->name(), response);
+  return sweep.ok() ? grpc::Status::OK : fail_stop_->Answer(sweep.status());
 }
 
 grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request,
@@ -104,10 +109,9 @@ grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v
   const milliseconds interval = request->interval_ms() == 0 ? kWatchInterval : milliseconds(request->interval_ms());
   for (std::string sent;;) {
     const uint64_t seen = jobs_->changes().version();
-    const auto sweep = jobs_->GetSweepStatus(request->name());
-    if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
     v1::GetSweepResponse response;
-    ToProto(*sweep, &response);
+    const auto sweep = ReadSweep(*jobs_, request->name(), &response);
+    if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
     std::string bytes = Bytes(response);
     if (bytes != sent && !writer->Write(response)) return ClientHasLeft();
     if (AllFinal(*sweep)) return grpc::Status::OK;

@@ -55,7 +55,8 @@ void ToProto(const Job& job, v1::Job* message) {
   progress->set_max_steps(job.progress.max_steps);
   progress->set_tokens(job.progress.tokens);
   progress->set_tokens_per_second(job.progress.tokens_per_second);
-  for (const auto& [name, value] : job.progress.latest.ToMap()) (*progress->mutable_latest())[name] = value;
+  job.progress.latest.Visit(
+      [latest = progress->mutable_latest()](std::string_view name, double value) { (*latest)[name] = value; });
   message->set_devices(job.devices);
   message->set_cancel_requested(job.cancel_requested);
   message->set_created_ms(job.created_ms);
@@ -78,11 +79,6 @@ void ToProto(const Sweep& sweep, v1::Sweep* message) {
   for (const auto& [state, count] : sweep.jobs_by_state) {
     (*message->mutable_jobs_by_state())[std::string(JobStateName(state))] = count;
   }
-}
-
-void ToProto(const SweepStatus& status, v1::GetSweepResponse* message) {
-  ToProto(status.sweep, message->mutable_sweep());
-  for (const Job& job : status.jobs) ToProto(job, message->add_jobs());
 }
 
 void ToProto(const Attempt& attempt, v1::Attempt* message) {

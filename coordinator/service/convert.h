@@ -14,7 +14,6 @@ namespace sink {
 void ToProto(const Lease& lease, v1::LeaseRef* message);
 void ToProto(const Job& job, v1::Job* message);  // without config_json
 void ToProto(const Sweep& sweep, v1::Sweep* message);
-void ToProto(const SweepStatus& status, v1::GetSweepResponse* message);
 void ToProto(const Attempt& attempt, v1::Attempt* message);
 void ToProto(const Worker& worker, v1::Worker* message);
 void ToProto(const MetricPoint& point, v1::MetricPoint* message);

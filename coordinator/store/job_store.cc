@@ -2,8 +2,15 @@
 #include "coordinator/store/job_store.h"
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/job/status_macros.h"
 
 namespace sink::store {
+
+absl::StatusOr<std::vector<Job>> Snapshot::ListJobs(const JobQuery& query) {
+  std::vector<Job> jobs;
+  SINK_RETURN_IF_ERROR(VisitJobs(query, [&](const Job& job) { jobs.push_back(job); }));
+  return jobs;
+}
 
 absl::Status IllegalTransition(const Job& job, JobState from, int from_generation) {
   const std::string from_name(JobStateName(from)), to_name(JobStateName(job.state));

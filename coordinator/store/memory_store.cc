@@ -53,21 +53,22 @@ class MemoryTransaction final : public Transaction {
     return ids;
   }
 
-  absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query) override {
-    if (!query.sweep.empty()) return ListSweepJobs(query);
+  absl::Status VisitJobs(const JobQuery& query, const JobVisitor& visit) override {
+    if (!query.sweep.empty()) return VisitSweepJobs(query, visit);
     int64_t after = 0;
     if (!query.after.empty()) {
       const auto row = t_.jobs.find(query.after);
       if (row == t_.jobs.end()) return NoJob(query.after);
       after = row->second.seq;
     }
-    std::vector<Job> jobs;
+    int visited = 0;
     for (auto row = t_.job_order.upper_bound(after); row != t_.job_order.end(); ++row) {
-      if (query.limit > 0 && jobs.size() == static_cast<size_t>(query.limit)) break;
       const Job& job = t_.jobs.at(row->second).job;
-      if (Wants(query.states, job.state)) jobs.push_back(job);
+      if (!Wants(query.states, job.state)) continue;
+      if (query.limit > 0 && ++visited > query.limit) break;
+      visit(job);
     }
-    return jobs;
+    return absl::OkStatus();
   }
 
   absl::StatusOr<std::vector<Job>> LiveJobs() override {
@@ -367,19 +368,19 @@ class MemoryTransaction final : public Transaction {
     return ids;
   }
 
-  absl::StatusOr<std::vector<Job>> ListSweepJobs(const JobQuery& query) {
-    std::vector<Job> jobs;
+  absl::Status VisitSweepJobs(const JobQuery& query, const JobVisitor& visit) {
+    int visited = 0;
     bool listing = query.after.empty();
     for (const std::string& id : Members(query.sweep)) {
       if (listing && Wants(query.states, t_.jobs.at(id).job.state)) {
-        if (query.limit > 0 && jobs.size() == static_cast<size_t>(query.limit)) break;
-        jobs.push_back(*GetJob(id));
-        std::erase_if(jobs.back().sweeps, [&](const Membership& m) { return m.sweep != query.sweep; });
+        if (query.limit > 0 && ++visited > query.limit) break;
+        Job job = *GetJob(id);
+        std::erase_if(job.sweeps, [&](const Membership& m) { return m.sweep != query.sweep; });
+        visit(job);
       }
       listing = listing || id == query.after;
     }
-    if (!listing) return NoJob(query.after);
-    return jobs;
+    return listing ? absl::OkStatus() : NoJob(query.after);
   }
 
   // The values whose key begins with the job, in key order.

@@ -200,6 +200,9 @@ CREATE TABLE requests (
 ) STRICT;
 )sql";
 
+// A job's places in a sweep beyond its first: few, and every listing asks for them.
+constexpr char kVersion2[] = "CREATE INDEX memberships_further ON memberships (sweep, position) WHERE first = 0";
+
 // Made anew at every start from the table in job_state.h, so that the two cannot differ.
 std::string TransitionTriggers() {
   return absl::StrCat(
@@ -213,6 +216,9 @@ std::string TransitionTriggers() {
 absl::Status Upgrade(Database& db, int64_t version) {
   if (version < 1) {
     if (absl::Status status = db.Execute(kVersion1); !status.ok()) return status;
+  }
+  if (version < 2) {
+    if (absl::Status status = db.Execute(kVersion2); !status.ok()) return status;
   }
   if (absl::Status status = db.Execute(TransitionTriggers().c_str()); !status.ok()) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

@@ -144,8 +144,9 @@ double Query::Real(int column) {
 }
 
 std::string_view Query::Bytes(int column) {
-  const void* const data = sqlite3_column_blob(statement_, column);
-  return {static_cast<const char*>(data), static_cast<size_t>(sqlite3_column_bytes(statement_, column))};
+  const int size = sqlite3_column_bytes(statement_, column);
+  if (size == 0) return {};
+  return {static_cast<const char*>(sqlite3_column_blob(statement_, column)), static_cast<size_t>(size)};
 }
 
 std::string Query::Text(int column) { return std::string(Bytes(column)); }

@@ -1,5 +1,4 @@
 // Reading rows. Columns are named, never *, and read by position with one running index.
-#include <algorithm>
 #include <cstring>
 
 #include "absl/strings/numbers.h"
@@ -26,12 +25,15 @@ constexpr int kListedColumns = 18;
 
 constexpr char kGetJob[] = "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.id = ?1";
 constexpr char kLiveJobs[] = "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.state BETWEEN 2 AND 6 ORDER BY j.seq";
-constexpr char kListJobs[] =
+constexpr char kVisitJobs[] =
     "SELECT " SINK_LISTED_COLUMNS "FROM jobs AS j WHERE j.seq > ?1 AND (?2 >> j.state) & 1 ORDER BY j.seq LIMIT ?3";
-constexpr char kListSweepJobs[] =
+constexpr char kVisitSweepJobs[] =
     "SELECT " SINK_LISTED_COLUMNS
-    ", m.position, m.first, m.experiment, m.label FROM memberships AS m CROSS JOIN jobs AS j ON j.seq = m.job "
-    "WHERE m.sweep = ?1 AND m.position > ?2 AND (?3 >> j.state) & 1 ORDER BY m.position";
+    ", m.position, m.experiment, m.label FROM memberships AS m CROSS JOIN jobs AS j ON j.seq = m.job "
+    "WHERE m.sweep = ?1 AND m.position > ?2 AND m.first = 1 AND (?3 >> j.state) & 1 ORDER BY m.position LIMIT ?4";
+constexpr char kFurtherPlaces[] =
+    "SELECT job, position, experiment, label FROM memberships INDEXED BY memberships_further "
+    "WHERE sweep = ?1 AND first = 0 ORDER BY position";
 constexpr char kPositionOf[] =
     "SELECT m.position FROM memberships AS m JOIN jobs AS j ON j.seq = m.job "
     "WHERE m.sweep = ?1 AND j.id = ?2 AND m.first = 1";
@@ -64,7 +66,7 @@ void ReadListed(Query& row, Job* job) {
   job->progress.max_steps = row.Int(c++);
   job->progress.tokens = row.Int(c++);
   job->progress.tokens_per_second = row.Real(c++);
-  job->progress.latest = LatestValues::FromText(row.Text(c++));
+  job->progress.latest.AssignText(row.Bytes(c++));
   job->devices = static_cast<int>(row.Int(c++));
   job->cancel_requested = row.Int(c++) != 0;
   job->created_ms = row.Int(c++);
@@ -198,57 +200,53 @@ absl::StatusOr<std::vector<std::string>> SqliteTransaction::FindJobs(const std::
   return ReadTexts(query);
 }
 
-absl::StatusOr<std::vector<Job>> SqliteTransaction::ListJobs(const JobQuery& query) {
+absl::Status SqliteTransaction::VisitJobs(const JobQuery& query, const JobVisitor& visit) {
   const int64_t states = StateBits(query.states);
-  if (!query.sweep.empty()) return ListSweepJobs(query, states);
+  if (!query.sweep.empty()) return VisitSweepJobs(query, states, visit);
   int64_t after = 0;
   if (!query.after.empty()) {
-    absl::StatusOr<int64_t> seq = SeqOf(query.after);
-    if (!seq.ok()) return seq.status();
-    after = *seq;
+    SINK_ASSIGN_OR_RETURN(after, SeqOf(query.after));
   }
-  std::vector<Job> jobs;
-  SINK_RETURN_IF_ERROR(ReserveFor(query, &jobs));
-  Query rows(db_, kListJobs, after, states, query.limit == 0 ? -1 : query.limit);
-  while (rows.Next()) ReadListed(rows, &jobs.emplace_back());
-  if (!rows.status().ok()) return rows.status();
-  return jobs;
+  Query rows(db_, kVisitJobs, after, states, query.limit == 0 ? -1 : query.limit);
+  for (Job job; rows.Next();) {
+    ReadListed(rows, &job);
+    visit(job);
+  }
+  return rows.status();
 }
 
-// Growing a large list would move every job several times.
-absl::Status SqliteTransaction::ReserveFor(const JobQuery& query, std::vector<Job>* jobs) {
-  Query count(db_, "SELECT SUM(jobs) FROM counts WHERE sweep = ?1", query.sweep);
-  if (!count.Next()) return count.status();
-  jobs->reserve(query.limit == 0 ? count.Int(0) : std::min<int64_t>(query.limit, count.Int(0)));
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<Job>> SqliteTransaction::ListSweepJobs(const JobQuery& query, int64_t states) {
+absl::Status SqliteTransaction::VisitSweepJobs(const JobQuery& query, int64_t states, const JobVisitor& visit) {
   int64_t after = -1;
   if (!query.after.empty()) {
     Query position(db_, kPositionOf, query.sweep, query.after);
     if (!position.Next()) return position.status().ok() ? NoJob(query.after) : position.status();
     after = position.Int(0);
   }
-  std::vector<Job> jobs;
-  SINK_RETURN_IF_ERROR(ReserveFor(query, &jobs));
-  absl::flat_hash_map<std::string, size_t> place;  // filled when a job first turns up twice
-  Query rows(db_, kListSweepJobs, query.sweep, after, states);
-  while (rows.Next()) {
-    Membership membership{query.sweep, rows.Text(kListedColumns + 2), rows.Text(kListedColumns + 3),
-                          static_cast<int>(rows.Int(kListedColumns))};
-    if (rows.Int(kListedColumns + 1) == 1) {
-      if (query.limit > 0 && jobs.size() == static_cast<size_t>(query.limit)) break;
-      ReadListed(rows, &jobs.emplace_back());
-      jobs.back().sweeps.push_back(std::move(membership));
-      continue;
-    }
-    for (size_t i = place.size(); i < jobs.size(); ++i) place[jobs[i].id] = i;
-    const auto earlier = place.find(rows.Text(1));
-    if (earlier != place.end()) jobs[earlier->second].sweeps.push_back(std::move(membership));
+  // Rare, and known before the first visit: the further places of jobs that the sweep holds more than once.
+  absl::flat_hash_map<int64_t, std::vector<Membership>> further;
+  Query repeated(db_, kFurtherPlaces, query.sweep);
+  while (repeated.Next()) {
+    further[repeated.Int(0)].push_back(
+        {query.sweep, repeated.Text(2), repeated.Text(3), static_cast<int>(repeated.Int(1))});
   }
-  if (!rows.status().ok()) return rows.status();
-  return jobs;
+  if (!repeated.status().ok()) return repeated.status();
+
+  Query rows(db_, kVisitSweepJobs, query.sweep, after, states, query.limit == 0 ? -1 : query.limit);
+  for (Job job; rows.Next();) {
+    ReadListed(rows, &job);
+    job.sweeps.resize(1);
+    Membership& place = job.sweeps.front();
+    place.sweep = query.sweep;
+    place.index = static_cast<int>(rows.Int(kListedColumns));
+    rows.Text(kListedColumns + 1, &place.experiment);
+    rows.Text(kListedColumns + 2, &place.label);
+    if (!further.empty()) {
+      const auto more = further.find(rows.Int(0));
+      if (more != further.end()) job.sweeps.insert(job.sweeps.end(), more->second.begin(), more->second.end());
+    }
+    visit(job);
+  }
+  return rows.status();
 }
 
 absl::StatusOr<std::vector<Job>> SqliteTransaction::LiveJobs() {

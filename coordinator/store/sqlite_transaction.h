@@ -20,7 +20,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<Job> GetJob(const std::string& id) override;
   absl::StatusOr<std::string> GetConfig(const std::string& job_id) override;
   absl::StatusOr<std::vector<std::string>> FindJobs(const std::string& prefix) override;
-  absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query) override;
+  absl::Status VisitJobs(const JobQuery& query, const JobVisitor& visit) override;
   absl::StatusOr<std::vector<Job>> LiveJobs() override;
   absl::StatusOr<int> CountLive(const std::string& home_sweep) override;
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override;
@@ -60,8 +60,7 @@ class SqliteTransaction final : public Transaction {
 
  private:
   absl::StatusOr<int64_t> SeqOf(const std::string& job_id);  // jobs.seq
-  absl::StatusOr<std::vector<Job>> ListSweepJobs(const JobQuery& query, int64_t states);
-  absl::Status ReserveFor(const JobQuery& query, std::vector<Job>* jobs);
+  absl::Status VisitSweepJobs(const JobQuery& query, int64_t states, const JobVisitor& visit);
   absl::Status FillCounts(Sweep* sweep);
 
   Database& db_;

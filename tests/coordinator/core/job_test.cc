@@ -25,10 +25,10 @@ TEST_F(JobTest, SubmittingTwiceAddsNothingAndEditingAddsTheDifference) {
   auto edited = manager->Submit(Sweep({1, 3}), now);
   EXPECT_EQ(edited->added_count, 1);
   EXPECT_EQ(edited->removed_count, 1);
-  auto status = manager->GetSweepStatus("s");
-  ASSERT_EQ(status->jobs.size(), 2u);
-  EXPECT_EQ(status->jobs[1].id, Id(3));
-  EXPECT_EQ(status->sweep.jobs, 2);
+  std::vector<std::string> ids;
+  const auto sweep = manager->VisitSweep("s", [&](const Job& job) { ids.push_back(job.id); });
+  EXPECT_THAT(ids, ElementsAre(Id(1), Id(3)));
+  EXPECT_EQ(sweep->jobs, 2);
   EXPECT_EQ(State(2), JobState::kQueued);  // left to run
 }
 

@@ -19,7 +19,9 @@ TEST(LatestValues, EveryDoubleSurvives) {
 }
 
 TEST(LatestValues, SkipsLinesItCannotRead) {
-  const auto values = LatestValues::FromText("good 1\nbad\nworse x\nalso 2 3\n\nlast 4").ToMap();
+  LatestValues latest;
+  latest.AssignText("good 1\nbad\nworse x\nalso 2 3\n\nlast 4");
+  const auto values = latest.ToMap();
   EXPECT_EQ(values, (std::map<std::string, double>{{"good", 1}, {"last", 4}}));
 }
 

@@ -113,6 +113,23 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
   EXPECT_EQ(*(*db)->QueryInt("PRAGMA user_version"), 99);
 }
 
+TEST(SqliteStore, AFileOfTheFirstSchemaIsUpgradedWithItsRows) {
+  testing::TempDir folder;
+  {
+    auto store = MustOpen(folder / "d");
+    ASSERT_TRUE(AddJob(*store, 1).ok());
+  }
+  {
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+    ASSERT_TRUE((*db)->Execute("DROP INDEX memberships_further; PRAGMA user_version = 1").ok());
+  }
+  auto store = MustOpen(folder / "d");
+  EXPECT_EQ(StoredIds(*store), std::set<std::string>{Id(1)});
+  JobQuery of_sweep;
+  of_sweep.sweep = "s";
+  EXPECT_TRUE(store->Read([&](Snapshot& rows) { return rows.ListJobs(of_sweep).status(); }).ok());
+}
+
 TEST(SqliteStore, AFileThatIsNoDatabaseIsAnErrorThatNamesIt) {
   testing::TempDir folder;
   std::filesystem::create_directories(folder.path() / "d");
