@@ -3,6 +3,13 @@
 # .cc (and, with CUDA, .cu) directly in it except main.cc, so a new file needs no edit here.
 set(SINK_WARNINGS -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
 
+# What every program of the preset `tsan` has in addition; not sink-data, which has no absl.
+if(SINK_TSAN)
+  add_library(sink_tsan_absl OBJECT ${CMAKE_SOURCE_DIR}/tests/testing/tsan_absl.cc)
+  target_link_libraries(sink_tsan_absl PUBLIC absl::synchronization)
+  set(SINK_EXTRA_OBJECTS sink_tsan_absl)
+endif()
+
 function(sink_folder_sources out folder)
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cc)
   list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
@@ -40,6 +47,9 @@ function(sink_add_binary)
   add_executable(${ARG_NAME} ${ARG_MAIN})
   target_include_directories(${ARG_NAME} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
+  if(NOT ARG_NAME STREQUAL sink-data)
+    target_link_libraries(${ARG_NAME} PRIVATE ${SINK_EXTRA_OBJECTS})
+  endif()
   target_compile_options(${ARG_NAME} PRIVATE ${SINK_WARNINGS})
 endfunction()
 
@@ -65,7 +75,7 @@ function(sink_add_test)
   add_executable(${name} ${sources})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests-bin)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
-  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main ${SINK_EXTRA_OBJECTS})
   target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${SINK_WARNINGS}>)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT

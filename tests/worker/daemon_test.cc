@@ -127,7 +127,10 @@ TEST_F(DaemonTest, CoordinatorThatForgotTheWorkerIsToldAgain) {
   ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(10)));
   coordinator_.set_restarted(true);
   EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
-  EXPECT_EQ(coordinator_.registrations(), 2);
+  // At the start, after the restart, and once more for each call, report or heartbeat, whose refusal of before the
+  // second registration arrived after it.
+  EXPECT_GE(coordinator_.registrations(), 2);
+  EXPECT_LE(coordinator_.registrations(), 4);
   EXPECT_EQ(Steps(coordinator_.attempt(lease)).size(), 200u);
 }
 
