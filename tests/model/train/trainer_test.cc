@@ -9,6 +9,7 @@
 
 #include "model/train/error.h"
 #include "tests/model/train/tiny_job.h"
+#include "tests/model/variants.h"
 
 namespace sink::train {
 namespace {
@@ -82,29 +83,48 @@ TEST(Trainer, RunReportsWhatItPromises) {
     EXPECT_TRUE(fs::exists(CheckpointPath(run, 40) / name)) << name;
 }
 
-class TrainerResume : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(TrainerResume, ResumedRunIsTheUndisturbedRunToTheLastBit) {
-  TinyJob job;
-  job.config.train.optimizer = GetParam();
+// Trains once undisturbed, once from the checkpoint of `step` on: the same losses, the same files.
+void ExpectResumeIsExact(const TinyJob& job, int64_t step) {
   const fs::path whole = job.MakeRun("whole");
   std::vector<pipe::Event> whole_events;
   ASSERT_EQ(job.Train(whole, whole_events), Outcome::kFinished);
 
   const fs::path resumed = job.MakeRun("resumed");
   fs::create_directories(resumed / "checkpoints");
-  fs::copy(CheckpointPath(whole, 17), CheckpointPath(resumed, 17), fs::copy_options::recursive);
+  fs::copy(CheckpointPath(whole, step), CheckpointPath(resumed, step), fs::copy_options::recursive);
   std::vector<pipe::Event> events;
   ASSERT_EQ(job.Train(resumed, events), Outcome::kFinished);
-  EXPECT_EQ(std::get<pipe::Hello>(events.front()).start_step, 17);
+  EXPECT_EQ(std::get<pipe::Hello>(events.front()).start_step, step);
   const std::vector<double> losses = Series(whole_events, "train_loss");
-  EXPECT_EQ(Series(events, "train_loss"), std::vector<double>(losses.begin() + 17, losses.end()));
+  EXPECT_EQ(Series(events, "train_loss"), std::vector<double>(losses.begin() + step, losses.end()));
+  const int64_t last = job.config.train.max_steps;
   for (const char* name : {"model.safetensors", "optimizer.safetensors", "trainer.json", "manifest.json"})
-    ExpectSameBytes(CheckpointPath(whole, 40) / name, CheckpointPath(resumed, 40) / name);
+    ExpectSameBytes(CheckpointPath(whole, last) / name, CheckpointPath(resumed, last) / name);
+}
+
+class TrainerResume : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(TrainerResume, ResumedRunIsTheUndisturbedRunToTheLastBit) {
+  TinyJob job;
+  job.config.train.optimizer = GetParam();
+  ExpectResumeIsExact(job, 17);
 }
 
 INSTANTIATE_TEST_SUITE_P(Optimizers, TrainerResume, ::testing::Values("adamw", "muon"),
                          [](const auto& info) { return std::string(info.param); });
+
+class VariantResume : public ::testing::TestWithParam<Variant> {};
+
+TEST_P(VariantResume, ResumedRunIsTheUndisturbedRunToTheLastBit) {
+  TinyJob job;
+  job.config.model.variant = GetParam().config;
+  job.config.train.max_steps = 9;
+  job.config.checkpoint.every = 4;
+  ExpectResumeIsExact(job, 4);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, VariantResume, ::testing::ValuesIn(Variants()),
+                         [](const auto& info) { return info.param.name; });
 
 TEST(Trainer, MuonLearns) {
   TinyJob job;
