@@ -1,6 +1,8 @@
 #include "model/train/learner.h"
 
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <malloc.h>
 
 #include <cmath>
 #include <string>
@@ -19,6 +21,13 @@ const JobConfig& Checked(const JobConfig& config, at::Device device) {
 }
 
 }  // namespace
+
+void PrepareProcess(int threads) {
+  at::set_num_threads(threads);
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest that glibc takes
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  mallopt(M_TOP_PAD, 64 << 20);
+}
 
 Learner::Learner(const JobConfig& config, at::Device device)
     : config_(Checked(config, device)), model_(config.model, device), optimizer_(config.train, model_) {

@@ -15,6 +15,11 @@
 
 namespace sink::train {
 
+// Settings of the whole process, before its first large tensor: LibTorch's threads, and an allocator that keeps what is
+// freed. Every step frees and allocates the same activations; given back to the kernel, each of their pages would be
+// faulted in and zeroed again, 4 % of a step at hidden size 768.
+void PrepareProcess(int threads);
+
 struct StepResult {
   double loss = 0;           // mean over the targets of the step that count (train.ignore_loss), in nats
   double gradient_norm = 0;  // before clipping

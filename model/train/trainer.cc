@@ -1,7 +1,6 @@
 #include "model/train/trainer.h"
 
 #include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -17,9 +16,9 @@ namespace {
 constexpr int kLockWaitMs = 10'000;
 constexpr std::chrono::seconds kProgressInterval{1};
 
-// Threads and determinism, before the first tensor: both are part of a run's identity.
+// Threads and determinism are both part of a run's identity.
 at::Device Prepare(const JobFile& job) {
-  at::set_num_threads(static_cast<int>(job.config.train.threads));
+  PrepareProcess(static_cast<int>(job.config.train.threads));
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);

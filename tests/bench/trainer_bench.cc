@@ -2,7 +2,6 @@
 // Writes the initial model to MODEL_DIR, prints "ready", then for every number n on stdin trains n steps on the next
 // batches of TOKENS.bin (int32 [batches, micro_batch_size, sequence_length + 1]) and prints {"seconds", "losses",
 // "peak_bytes"}.
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <sys/resource.h>
 
@@ -29,7 +28,7 @@ int main(int argc, char** argv) {
     return 64;
   }
   const JobConfig& config = *parsed.config;
-  at::set_num_threads(static_cast<int>(config.train.threads));
+  train::PrepareProcess(static_cast<int>(config.train.threads));
   train::Learner learner(config, at::kCPU);
   std::filesystem::create_directories(argv[2]);
   SaveModel(argv[2], learner.model(), /*sync=*/false);
