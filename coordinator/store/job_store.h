@@ -61,8 +61,8 @@ class Snapshot {
   // Ids that start with `prefix`, at most two.
   virtual absl::StatusOr<std::vector<std::string>> FindJobs(const std::string& prefix) = 0;
   // Of one sweep: in expansion order, each job once, with its memberships in that sweep. Of all: in submission order,
-  // without memberships. What only the rules need (holder, phase, budgets, delays) is left out. `visit` is called once a
-  // job, with one Job whose memory serves for the next: that makes 100,000 of them cheap. Copy what you keep; do not
+  // without memberships. What only the rules need (holder, phase, budgets, delays) is left out. `visit` is called once
+  // a job, with one Job whose memory serves for the next: that makes 100,000 of them cheap. Copy what you keep; do not
   // visit jobs from within.
   using JobVisitor = std::function<void(const Job&)>;
   virtual absl::Status VisitJobs(const JobQuery& query, const JobVisitor& visit) = 0;
