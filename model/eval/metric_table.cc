@@ -84,10 +84,13 @@ at::Tensor DormantHeads(const LayerView& layer) {
 
 at::Tensor MaxActivation(const HiddenView& v) { return v.hidden_PC.abs().max(); }
 
-at::Tensor MassiveActivations(const HiddenView& v) {
+at::Tensor Massive(const HiddenView& v) {  // [P, C]
   const at::Tensor size = v.hidden_PC.abs();
-  return size.gt(kMassive).logical_and(size.gt(kMassiveOverMedian * size.median())).sum();
+  return size.gt(kMassive).logical_and(size.gt(kMassiveOverMedian * size.median()));
 }
+
+at::Tensor MassiveActivations(const HiddenView& v) { return Massive(v).sum(); }
+at::Tensor MassiveChannels(const HiddenView& v) { return Massive(v).any(0).sum(); }
 
 at::Tensor TopMedianRatio(const HiddenView& v) {
   const at::Tensor size = v.hidden_PC.abs();
@@ -120,6 +123,11 @@ at::Tensor ValueNormRatio(const LayerView& layer) { return FirstOverOthers(layer
 at::Tensor QueryKeyCosine(const LayerView& layer) {
   const at::Tensor queries = Tokens(layer.attention.query_BHTD, 2, layer.text_start, 1).to(at::kDouble);
   return at::cosine_similarity(queries, FirstOf(layer.attention.key_BKTD, layer).unsqueeze(2), 3, 1e-12);
+}
+
+at::Tensor QueryKeyNorm(const LayerView& layer) {
+  const at::Tensor query_BHT = Tokens(NormOfLast(layer.attention.query_BHTD), 2, layer.text_start, 1);
+  return query_BHT * NormOfLast(FirstOf(layer.attention.key_BKTD, layer)).unsqueeze(2);
 }
 
 // Norm of u_t = w_t v_1.
@@ -163,6 +171,7 @@ const std::vector<Metric>& MetricTable() {
       {"dormant_heads", kMean, kMean, DormantHeads},
       {"max_activation", kMax, kMax, MaxActivation},
       {"massive_activations", kMean, kMax, MassiveActivations},
+      {"massive_channels", kMean, kMax, MassiveChannels},
       {"top_median_ratio", kMean, kMax, TopMedianRatio},
       {"kurtosis", kMean, kMean, Kurtosis},
       {"hidden_norm", kMean, kMean, HiddenNorm},
@@ -171,6 +180,7 @@ const std::vector<Metric>& MetricTable() {
       {"key_norm_ratio", kMean, kMean, KeyNormRatio},
       {"value_norm_ratio", kMean, kMean, ValueNormRatio},
       {"query_key_cosine", kMean, kMean, QueryKeyCosine},
+      {"query_key_norm", kMean, kMean, QueryKeyNorm},
       {"sink_update", kMean, kMean, SinkUpdate},
       {"sink_update_deviation", kMean, kMean, SinkUpdateDeviation},
       {"sink_logit", kMean, kMean, SinkLogit},

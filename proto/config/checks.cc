@@ -1,4 +1,6 @@
 // What no single field can check: which settings exclude each other, and why.
+#include <algorithm>
+
 #include "proto/config/job_config.h"
 
 namespace sink {
@@ -30,6 +32,8 @@ Problem CheckAttention(const ModelConfig& m) {
     return {"model.variant.sink_logit", "needs similarity softmax, where one more logit takes weight from the others"};
   if (v.sink_logit != "none" && v.key_bias != "none")
     return {"model.variant.sink_logit", "and key_bias are two forms of one column; choose one"};
+  if (v.sink_token && (v.key_bias != "none" || v.sink_logit != "none"))
+    return {"model.variant.sink_token", "and key_bias or sink_logit are two sinks, measured as one; choose one"};
   const bool fixed = v.value_bias == "unit" || v.value_bias == "uniform";
   if (fixed && v.key_bias == "none")
     return {"model.variant.value_bias", "cannot be " + v.value_bias + " without key_bias: it is the value of that key"};
@@ -53,6 +57,9 @@ Problem CheckJobConfig(const JobConfig& c) {
   if (c.train.sequence_length > c.model.max_position_embeddings)
     return {"train.sequence_length", "must not exceed model.max_position_embeddings"};
   if (c.eval.tokens > c.train.sequence_length) return {"eval.tokens", "must not exceed train.sequence_length"};
+  for (const std::string& name : c.eval.metrics)
+    if (std::count(c.eval.metrics.begin(), c.eval.metrics.end(), name) > 1)
+      return {"eval.metrics", "names " + name + " twice"};
   if (c.eval.positions > c.eval.tokens) return {"eval.positions", "must not exceed eval.tokens"};
   if (c.train.global_batch_size % c.train.micro_batch_size != 0)
     return {"train.micro_batch_size", "must divide train.global_batch_size"};

@@ -81,11 +81,11 @@ std::string Hex128(XXH128_hash_t hash) {
 
 const std::vector<std::string>& EvalMetrics() {
   static const std::vector<std::string> names = {
-      "first_attention",  "first_argmax",   "attention_entropy",     "zero_attention",   "max_logit",
-      "dormant_heads",    "max_activation", "massive_activations",   "top_median_ratio", "kurtosis",
-      "hidden_norm",      "matrix_entropy", "hidden_cosine",         "key_norm_ratio",   "value_norm_ratio",
-      "query_key_cosine", "sink_update",    "sink_update_deviation", "sink_logit",       "gate_mean",
-      "gate_sparsity",
+      "first_attention",  "first_argmax",     "attention_entropy",   "zero_attention",   "max_logit",
+      "dormant_heads",    "max_activation",   "massive_activations", "massive_channels", "top_median_ratio",
+      "kurtosis",         "hidden_norm",      "matrix_entropy",      "hidden_cosine",    "key_norm_ratio",
+      "value_norm_ratio", "query_key_cosine", "query_key_norm",      "sink_update",      "sink_update_deviation",
+      "sink_logit",       "gate_mean",        "gate_sparsity",
   };
   return names;
 }

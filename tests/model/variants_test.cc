@@ -100,9 +100,11 @@ INSTANTIATE_TEST_SUITE_P(All, VariantTest, ::testing::ValuesIn(Variants()),
                          [](const auto& info) { return info.param.name; });
 
 TEST(Variants, ImpossibleCombinationIsRefusedWithItsReason) {
+  VariantConfig variant;
+  variant.position_embedding = "alibi";
+  variant.similarity = "identity";
   try {
-    Transformer(SmallModel(With([](VariantConfig& v) { v.position_embedding = "alibi", v.similarity = "identity"; })),
-                at::kCPU);
+    Transformer(SmallModel(variant), at::kCPU);
     FAIL();
   } catch (const ModelError& error) {
     EXPECT_NE(std::string(error.what()).find("a linear kernel has no score to add it to"), std::string::npos);

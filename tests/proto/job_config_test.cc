@@ -142,6 +142,8 @@ TEST(JobConfig, WrongTypesAreRefusedByName) {
   EXPECT_EQ(ErrorOf(With("eval.epsilon", json::array())), "eval.epsilon: must be a list of 1 to 16 numbers");
   EXPECT_EQ(ErrorOf(With("eval.epsilon", json::array({0.1, "x"}))), "eval.epsilon: must be a number");
   EXPECT_EQ(ErrorOf(With("eval.metrics", "kurtosis")), "eval.metrics: must be a list of at most 64 names");
+  EXPECT_EQ(ErrorOf(With("eval.metrics", json::array({"kurtosis", "max_logit", "kurtosis"}))),
+            "eval.metrics: names kurtosis twice");
   EXPECT_EQ(ErrorOf(With("eval.metrics", json::array({"kurtosis", "kurtosys"})))
                 .rfind("eval.metrics: must be one of: first_attention, first_argmax, ", 0),
             0u);
@@ -209,6 +211,8 @@ TEST(JobConfig, VariantsThatExcludeEachOtherNameTheFieldToChange) {
   EXPECT_EQ(path({{"key_bias", "shared"}, {"similarity", "sigmoid"}}), "key_bias");
   EXPECT_EQ(path({{"sink_logit", "zero"}, {"similarity", "sigmoid"}}), "sink_logit");
   EXPECT_EQ(path({{"sink_logit", "zero"}, {"key_bias", "shared"}}), "sink_logit");
+  EXPECT_EQ(path({{"sink_token", true}, {"key_bias", "shared"}}), "sink_token");
+  EXPECT_EQ(path({{"sink_token", true}, {"sink_logit", "learned"}}), "sink_token");
   EXPECT_EQ(path({{"value_bias", "unit"}}), "value_bias");
   EXPECT_EQ(path({{"value_bias", "shared"}, {"value_bias_scale", 5}}), "value_bias_scale");
   EXPECT_EQ(path({{"prefix_length", 4096}}), "prefix_length");

@@ -194,6 +194,10 @@ TEST(Metrics, HiddenStatesByHand) {
   EXPECT_EQ(Of(two, "max_activation"), 200);
   EXPECT_NEAR(Of(two, "top_median_ratio"), (7 + 200 / .11) / 2, 1e-9);
   EXPECT_EQ(Of(two, "massive_activations"), 1);  // a mean: none and two
+  EXPECT_EQ(Of(two, "massive_channels"), 1);
+  const Values one_channel = {.11, 200, .11, -.11, 101, -300, -150, .11};
+  EXPECT_EQ(Of(MeasureHidden({sequence(one_channel)}), "massive_activations"), 3);
+  EXPECT_EQ(Of(MeasureHidden({sequence(one_channel)}), "massive_channels"), 2);
 }
 
 TEST(Metrics, KurtosisOfAGaussianIsThree) {
@@ -254,6 +258,7 @@ TEST(Metrics, QueryKeyCosineReadsTheHeadsOwnKey) {
     }
   const double of_x = (std::cos(pi / 6) + std::cos(pi / 3)) / 2, of_y = (std::sin(pi / 6) + std::sin(pi / 3)) / 2;
   EXPECT_NEAR(Of(MeasureLayer(layer), "query_key_cosine"), (of_x + of_y) / 2, 1e-6);
+  EXPECT_NEAR(Of(MeasureLayer(layer), "query_key_norm"), 3 * (2 + 5) / 2., 1e-6);
 }
 
 TEST(Metrics, SinkUpdateIsWeightTimesValue) {
@@ -339,13 +344,14 @@ TEST_P(AllMetrics, AreFiniteAndWithinTheirBounds) {
                                                                    {"hidden_cosine", {-1, 1}},
                                                                    {"sink_update_deviation", {0, 1e6}},
                                                                    {"massive_activations", {0, 0}},
+                                                                   {"massive_channels", {0, 0}},
                                                                    {"kurtosis", {1, 13 * 32}}};
   const auto ratio = [](const std::string& name) {
     return name.starts_with("first_") || name.starts_with("gate_") || name == "zero_attention" ||
            name == "dormant_heads";
   };
-  const std::set<std::string> hidden = {"max_activation", "massive_activations", "top_median_ratio", "kurtosis",
-                                        "hidden_norm",    "matrix_entropy",      "hidden_cosine"};
+  const std::set<std::string> hidden = {"max_activation", "massive_activations", "massive_channels", "top_median_ratio",
+                                        "kurtosis",       "hidden_norm",         "matrix_entropy",   "hidden_cosine"};
   std::vector<std::string> measured;
   for (const MetricSeries& series : report.metrics) {
     measured.push_back(series.name);
