@@ -127,6 +127,11 @@ SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const S
     importance.push_back(collector.BatchImportance());
   }
   report.importance = at::cat(importance);
+  const int64_t keys = report.importance.size(3), further = keys - report.tokens;  // before the text's
+  if (further > 1)
+    report.importance = at::cat({report.importance.narrow(3, 0, further).sum(3, /*keepdim=*/true),
+                                 report.importance.narrow(3, further, report.tokens)},
+                                3);
   FillRates(options, report);
   FillFirstPosition(report);
   report.metrics = collector.metrics().Series();

@@ -23,8 +23,8 @@ struct SinkOptions {
 };
 
 // All tensors are float on the CPU; N sequences, L layers, H heads, T tokens. A model with a key bias, a sink logit or
-// a sink token has one key more than the text: K = T + 1 columns with that one, "bias", first, and position 1 second.
-// Other models have K = T.
+// a sink token has a key more than the text: K = T + 1 columns with that one, "bias", first, and position 1 second; a
+// model with two such keys has their sum there. Other models have K = T.
 struct SinkReport {
   int64_t sequences = 0;
   int64_t tokens = 0;  // T

@@ -32,8 +32,6 @@ Problem CheckAttention(const ModelConfig& m) {
     return {"model.variant.sink_logit", "needs similarity softmax, where one more logit takes weight from the others"};
   if (v.sink_logit != "none" && v.key_bias != "none")
     return {"model.variant.sink_logit", "and key_bias are two forms of one column; choose one"};
-  if (v.sink_token && (v.key_bias != "none" || v.sink_logit != "none"))
-    return {"model.variant.sink_token", "and key_bias or sink_logit are two sinks, measured as one; choose one"};
   const bool fixed = v.value_bias == "unit" || v.value_bias == "uniform";
   if (fixed && v.key_bias == "none")
     return {"model.variant.value_bias", "cannot be " + v.value_bias + " without key_bias: it is the value of that key"};

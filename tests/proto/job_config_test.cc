@@ -211,8 +211,6 @@ TEST(JobConfig, VariantsThatExcludeEachOtherNameTheFieldToChange) {
   EXPECT_EQ(path({{"key_bias", "shared"}, {"similarity", "sigmoid"}}), "key_bias");
   EXPECT_EQ(path({{"sink_logit", "zero"}, {"similarity", "sigmoid"}}), "sink_logit");
   EXPECT_EQ(path({{"sink_logit", "zero"}, {"key_bias", "shared"}}), "sink_logit");
-  EXPECT_EQ(path({{"sink_token", true}, {"key_bias", "shared"}}), "sink_token");
-  EXPECT_EQ(path({{"sink_token", true}, {"sink_logit", "learned"}}), "sink_token");
   EXPECT_EQ(path({{"value_bias", "unit"}}), "value_bias");
   EXPECT_EQ(path({{"value_bias", "shared"}, {"value_bias_scale", 5}}), "value_bias_scale");
   EXPECT_EQ(path({{"prefix_length", 4096}}), "prefix_length");
