@@ -6,21 +6,23 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-Usage: deploy/bootstrap.sh [--control] [--tests]
+Usage: deploy/bootstrap.sh [--control] [--tests] [--fuzz]
 
   --control   only what the control programs need (no LibTorch)
   --tests     also what the tests compare against: PyTorch, transformers, tokenizers, Prometheus
+  --fuzz      also clang with libFuzzer
   --help      this text
 
 LibTorch and the Python environment go to $SINK_DEPS (default: ${XDG_CACHE_HOME:-~/.cache}/sink).
 EOF
 }
 
-torch=yes tests=no
+torch=yes tests=no fuzz=no
 for argument in "$@"; do
   case "$argument" in
     --control) torch=no ;;
     --tests) tests=yes ;;
+    --fuzz) fuzz=yes ;;
     --help | -h) usage; exit 0 ;;
     *) echo "bootstrap: unknown option $argument; see --help" >&2; exit 2 ;;
   esac
@@ -39,6 +41,7 @@ packages=(g++ cmake ninja-build ccache git pkg-config ca-certificates
   dict-gcide bible-kjv bible-kjv-text)
 [ "$torch" = yes ] && packages+=(python3 python3-pip python3-venv libgomp1)
 [ "$tests" = yes ] && packages+=(python3-venv prometheus curl sqlite3 procps)
+[ "$fuzz" = yes ] && packages+=(clang libclang-rt-dev)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Builds the fuzz targets and runs them, as many at once as there are processors. Finds are kept: what a target learned in
+# build/fuzz/corpus, the input of a failure in build/fuzz/crashes.
+# Usage: tests/fuzz/run.sh [SECONDS [TARGET...]], e.g. `tests/fuzz/run.sh 600 sweep litpkds`. A minute each without it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+seconds=${1:-60}
+[ $# -gt 0 ] && shift
+case $seconds in
+  "" | *[!0-9]*) echo "tests/fuzz/run.sh: SECONDS must be a number, not $seconds" >&2; exit 2 ;;
+esac
+deploy/bootstrap.sh --control --fuzz
+cmake --preset fuzz >/dev/null
+cmake --build --preset fuzz
+[ $# -gt 0 ] || set -- $(cd build/fuzz/fuzz-bin && ls | sed 's/^fuzz_//')
+
+run_target() {
+  local name=$1 seeds=()
+  local program=build/fuzz/fuzz-bin/fuzz_$name corpus=build/fuzz/corpus/$name log=build/fuzz/$name.log
+  [ -x "$program" ] || { echo "$name: no such target" >&2; return 1; }
+  mkdir -p "$corpus" build/fuzz/crashes
+  case $name in
+    sweep) seeds=(tests/sweeps/fixtures/errors sweeps) ;;
+    tokenizer_json) seeds=(tests/golden/tokenizers) ;;
+  esac
+  if "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/crashes/"$name"- \
+    "$corpus" "${seeds[@]}" >"$log" 2>&1; then
+    printf '%-16s no finding: %s\n' "$name" "$(grep -E '^Done' "$log")"
+  else
+    printf '%-16s FAILED, see %s\n' "$name" "$log" >&2
+    return 1
+  fi
+}
+export -f run_target
+export seconds
+printf '%s\n' "$@" | xargs -P "$(nproc)" -I{} bash -c 'run_target {}'
