@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Passes the tests on a fresh Debian 12: sets the machine up, builds everything, runs every test that needs no GPU.
-# Usage: tests/run.sh [--preset NAME] [ctest arguments], e.g. `tests/run.sh -R store`, or `tests/run.sh --preset tsan` and
-# `--preset asan` for the sanitizers.
+# Usage: tests/run.sh [--preset NAME] [ctest arguments], e.g. `tests/run.sh -R store`; `--preset asan` and `--preset tsan`
+# are the sanitizers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets and runs them, as many at once as there are processors. Finds are kept: what a target learned in
+# Builds the fuzz targets and runs them, as many at once as there are processors. What a target learned stays in
 # build/fuzz/corpus, the input of a failure in build/fuzz/crashes.
 # Usage: tests/fuzz/run.sh [SECONDS [TARGET...]], e.g. `tests/fuzz/run.sh 600 sweep litpkds`. A minute each without it.
 set -euo pipefail
