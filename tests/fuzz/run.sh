@@ -12,8 +12,8 @@ case $seconds in
 esac
 deploy/bootstrap.sh --control --fuzz
 cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz
-[ $# -gt 0 ] || set -- $(cd build/fuzz/fuzz-bin && ls | sed 's/^fuzz_//')
+[ $# -gt 0 ] || set -- $(cd tests/fuzz && ls ./*_fuzz.cc | sed 's|^./||; s|_fuzz.cc$||')
+cmake --build --preset fuzz --target $(printf 'fuzz_%s ' "$@")
 
 run_target() {
   local name=$1 seeds=()
