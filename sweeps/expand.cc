@@ -89,7 +89,17 @@ class Expander {
       direct.erase(set);
     }
     Apply(direct, &base_);
+    ScaleEarlyStop();
     return absl::OkStatus();
+  }
+
+  // Rungs are counted in steps, so they shrink with them.
+  void ScaleEarlyStop() {
+    static const FieldIndex kSteps = *FindField("train.max_steps", {});
+    for (const Scale& scale : scales_) {
+      if (scale.field == kSteps && !sweep_.early_stop.metric.empty())
+        sweep_.early_stop.first_rung = scale.Of(json(sweep_.early_stop.first_rung)).get<int64_t>();
+    }
   }
 
   absl::Status TooMany(const std::string& jobs) const {
@@ -119,6 +129,7 @@ class Expander {
     int excluded = 0;
     for (int64_t i = 0; i < product; ++i) {
       Point point = MakePoint(experiment, i);
+      if (absl::Status status = Derive(experiment, &point); !status.ok()) return status;
       if (IsExcluded(experiment, point)) {
         ++excluded;
       } else if (absl::Status status = AddJobs(experiment, point, &summary); !status.ok()) {
@@ -168,7 +179,7 @@ class Expander {
       for (const auto& [field, setting] : experiment.set) point.varying.push_back(field);
     }
     for (const WhenRule& rule : experiment.when) {
-      if (!rule.condition.Evaluate(point.values)) continue;
+      if (!rule.condition.IsTrue(point.values)) continue;
       Lay(rule.set, &point);
       for (const auto& [field, setting] : rule.set) {
         const bool shown = std::count(point.varying.begin(), point.varying.end(), field) > 0;
@@ -178,9 +189,25 @@ class Expander {
     return point;
   }
 
+  static absl::Status Derive(const Experiment& experiment, Point* point) {
+    for (const DerivedField& derived : experiment.derive) {
+      const FieldInfo& info = FieldAt(derived.field);
+      const double value = derived.value.Calculate(point->values) + 0.0;
+      const auto wrong = [&](absl::string_view what) {
+        return ErrorAt(derived.at, absl::StrFormat("%s is derived as %.12g, but it must be %s (experiment %s)",
+                                                   info.path, value, what, experiment.name));
+      };
+      if (!(value >= info.min && value <= info.max))
+        return wrong(absl::StrFormat("between %.16g and %.16g", info.min, info.max));
+      if (info.type == FieldType::kInteger && value != std::floor(value)) return wrong("a whole number; round(...) it");
+      point->values[derived.field] = info.type == FieldType::kInteger ? json(static_cast<int64_t>(value)) : json(value);
+    }
+    return absl::OkStatus();
+  }
+
   static bool IsExcluded(const Experiment& experiment, const Point& point) {
     return std::any_of(experiment.exclude.begin(), experiment.exclude.end(),
-                       [&](const Expression& condition) { return condition.Evaluate(point.values); });
+                       [&](const Expression& condition) { return condition.IsTrue(point.values); });
   }
 
   // The jobs of one point: scaled, then one a replica.

@@ -5,7 +5,8 @@
 // The grammar is told in sweeps/README.md. The order in which one job's values are laid over each other:
 //   1. the defaults of JobConfig, the chain of `base:` files, the sweep's own sections, the profiles' sections;
 //   2. the experiment's `set`, one point of its `grid` and `zip` groups (or one entry of `include`);
-//   3. `when` rules in order, each seeing what the rules before it set (not for `include`); then `exclude` decides;
+//   3. `when` rules in order, each seeing what the rules before it set, then `derive` (neither for `include`); then
+//      `exclude` decides;
 //   4. keys that a profile calls `proportional` are multiplied by (profile's value / the sweep's base value);
 //   5. replica r of n (1-based) adds r - 1 to train.seed.
 #pragma once
@@ -39,6 +40,23 @@ struct RetryBudget {
   int user = 0;
 };
 
+// Asynchronous successive halving (Li et al., MLSys 2020), the variant that stops: a job that reaches a rung
+// (first_rung, first_rung x eta, ... steps) goes on when its metric is among the best 1 / eta of those that have
+// reached it so far.
+struct EarlyStop {
+  std::string metric;      // empty: never
+  bool maximize = false;   // the best is the largest
+  int64_t first_rung = 0;  // steps
+  int eta = 3;
+};
+
+// When a sweep holds its queued jobs back.
+struct FailurePolicy {
+  bool canary = false;           // one job at a time until one has saved a checkpoint; none after a failure before that
+  int max_failed_percent = 100;  // of the sweep's jobs; more than that many FAILED hold the rest. 100: never
+  int max_failed = -1;           // the same as a number of jobs; -1: never
+};
+
 struct ExpandedJob {
   std::string id;           // JobId(config): 32 hex digits
   std::string config_json;  // PrintJobConfig(config)
@@ -70,6 +88,9 @@ struct ExpandedSweep {
   int devices = 1;  // of one job
   absl::Duration max_time = absl::Hours(24);
   RetryBudget retry;
+  EarlyStop early_stop;
+  FailurePolicy on_failure;
+  absl::Duration stall;  // a trainer without a step for so long has failed; 0: the worker's own limit
   int max_parallel = 0;  // jobs of this sweep running at once; 0: no limit
   int max_jobs = 500;
   int priority = 0;  // larger first

@@ -1,13 +1,16 @@
 #include "sweeps/experiment.h"
 
+#include <limits>
 #include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "sweeps/distribution.h"
 
 namespace sink::sweeps {
 namespace {
 
+constexpr int kMaxDraws = 10'000;
 constexpr size_t kMaxRules = 32;  // of `when` and of `exclude`: they run for every point
 
 absl::Status ExpectList(const Node& node, absl::string_view hint) {
@@ -45,6 +48,12 @@ class ExperimentReader {
                        absl::StrCat(FieldAt(field).path, " is in \"set\" and swept too; remove one of them"));
       }
     }
+    for (const DerivedField& derived : experiment_.derive) {
+      if (experiment_.set.count(derived.field) || swept_.count(derived.field)) {
+        return ErrorAt(derived.at, absl::StrCat(FieldAt(derived.field).path,
+                                                " is derived, so it cannot be set or swept too; remove one of them"));
+      }
+    }
     return std::move(experiment_);
   }
 
@@ -57,14 +66,15 @@ class ExperimentReader {
     if (item.key == "set") return ReadDottedSettings(item, &experiment_.set);
     if (item.key == "grid") return ReadGrid(item);
     if (item.key == "zip") return ReadZip(item);
+    if (item.key == "random") return ReadRandom(item);
     if (item.key == "when") return ReadWhen(item);
+    if (item.key == "derive") return ReadDerive(item);
     if (item.key == "exclude") return ReadExclude(item);
     if (item.key == "include") return ReadInclude(item);
     if (item.key == "paper") return ReadPaper(item);
-    return ErrorAt(
-        item.key_at,
-        absl::StrCat("unknown key ", Quoted(item.key),
-                     Suggestion(item.key, {"name", "set", "grid", "zip", "when", "exclude", "include", "paper"})));
+    return ErrorAt(item.key_at, absl::StrCat("unknown key ", Quoted(item.key),
+                                             Suggestion(item.key, {"name", "set", "grid", "zip", "random", "when",
+                                                                   "derive", "exclude", "include", "paper"})));
   }
 
   // Adds the list under one dotted key to an axis: value i goes to the axis's position i.
@@ -120,10 +130,48 @@ class ExperimentReader {
     return JoinAxes();
   }
 
-  // The grid's axes come first, whichever the file writes first.
+  absl::Status ReadRandom(const Node& random) {
+    if (absl::Status status = ExpectFilledMap(random); !status.ok()) return status;
+    int draws = 0, seed = -1;
+    std::vector<const Node*> drawn;
+    for (const Node& item : random.items) {
+      absl::StatusOr<int> number = 0;
+      if (item.key == "n") {
+        if (number = ReadInt(item, 1, kMaxDraws); number.ok()) draws = *number;
+      } else if (item.key == "seed") {
+        if (number = ReadInt(item, 0, std::numeric_limits<int>::max()); number.ok()) seed = *number;
+      } else {
+        drawn.push_back(&item);
+      }
+      if (!number.ok()) return number.status();
+    }
+    if (draws == 0) return ErrorAt(random.at, "\"random\" does not say how many; add \"n: 10\"");
+    if (seed < 0) return ErrorAt(random.at, "\"random\" without a seed would differ each time; add \"seed: 1\"");
+    if (drawn.empty())
+      return ErrorAt(random.at,
+                     "\"random\" draws nothing; add a key, such as \"train.weight_decay: {uniform: [0, 1]}\"");
+    Axis axis{"random", {}, std::vector<Settings>(draws)};
+    for (const Node* item : drawn) {
+      absl::StatusOr<FieldIndex> field = FindField(item->key, item->key_at);
+      if (!field.ok()) return field.status();
+      if (!swept_.insert(*field).second) {
+        return ErrorAt(item->key_at, absl::StrCat(item->key, " is swept twice in this experiment; remove one of them"));
+      }
+      absl::StatusOr<Distribution> distribution = Distribution::Read(*field, *item);
+      if (!distribution.ok()) return distribution.status();
+      axis.keys.push_back(*field);
+      for (int i = 0; i < draws; ++i) axis.values[i][*field] = {distribution->Draw(seed, i), item->at};
+    }
+    random_ = {std::move(axis)};
+    return JoinAxes();
+  }
+
+  // The grid's axes come first and the draws last, whichever the file writes first.
   absl::Status JoinAxes() {
     experiment_.axes = grid_;
-    experiment_.axes.insert(experiment_.axes.end(), zip_.begin(), zip_.end());
+    for (const std::vector<Axis>* axes : {&zip_, &random_}) {
+      experiment_.axes.insert(experiment_.axes.end(), axes->begin(), axes->end());
+    }
     return absl::OkStatus();
   }
 
@@ -144,7 +192,7 @@ class ExperimentReader {
                          absl::StrCat("unknown key ", Quoted(item.key), Suggestion(item.key, {"if", "set"})));
       }
       if (!condition || !set) return ErrorAt(rule.at, "a rule needs both \"if\" and \"set\"");
-      absl::StatusOr<Expression> expression = Expression::Parse(*condition);
+      absl::StatusOr<Expression> expression = Expression::ParseCondition(*condition);
       if (!expression.ok()) return expression.status();
       if (absl::Status status = ExpectFilledMap(*set); !status.ok()) return status;
       WhenRule parsed{*std::move(expression), {}};
@@ -154,11 +202,27 @@ class ExperimentReader {
     return absl::OkStatus();
   }
 
+  absl::Status ReadDerive(const Node& derive) {
+    if (absl::Status status = ExpectFilledMap(derive); !status.ok()) return status;
+    for (const Node& item : derive.items) {
+      absl::StatusOr<FieldIndex> field = FindField(item.key, item.key_at);
+      if (!field.ok()) return field.status();
+      const FieldType type = FieldAt(*field).type;
+      if (type != FieldType::kInteger && type != FieldType::kNumber && type != FieldType::kOptionalNumber) {
+        return ErrorAt(item.key_at, absl::StrCat(item.key, " is not a number, so it cannot be derived; use \"when\""));
+      }
+      absl::StatusOr<Expression> value = Expression::ParseNumber(item);
+      if (!value.ok()) return value.status();
+      experiment_.derive.push_back({*field, *std::move(value), item.at});
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status ReadExclude(const Node& exclude) {
     if (absl::Status status = ExpectList(exclude, ""); !status.ok()) return status;
     if (exclude.items.size() > kMaxRules) return ErrorAt(exclude.at, absl::StrCat("more than ", kMaxRules, " rules"));
     for (const Node& item : exclude.items) {
-      absl::StatusOr<Expression> expression = Expression::Parse(item);
+      absl::StatusOr<Expression> expression = Expression::ParseCondition(item);
       if (!expression.ok()) return expression.status();
       experiment_.exclude.push_back(*std::move(expression));
     }
@@ -215,7 +279,7 @@ class ExperimentReader {
   }
 
   Experiment experiment_;
-  std::vector<Axis> grid_, zip_;
+  std::vector<Axis> grid_, zip_, random_;
   std::set<FieldIndex> swept_;
 };
 

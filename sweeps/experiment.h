@@ -12,9 +12,9 @@
 
 namespace sink::sweeps {
 
-// One factor of the product: a key of `grid`, or a group of `zip` whose keys advance together.
+// One factor of the product: a key of `grid`, a group of `zip` whose keys advance together, or the draws of `random`.
 struct Axis {
-  std::string name;  // the key, or the group's name
+  std::string name;  // the key, the group's name, or "random"
   std::vector<FieldIndex> keys;
   std::vector<Settings> values;  // one a position; each has all `keys`
 };
@@ -22,6 +22,13 @@ struct Axis {
 struct WhenRule {
   Expression condition;
   Settings set;
+};
+
+// A number that follows from the others.
+struct DerivedField {
+  FieldIndex field;
+  Expression value;
+  Location at;
 };
 
 struct IncludedPoint {
@@ -34,8 +41,9 @@ struct Experiment {
   std::string name;
   Location at;
   Settings set;
-  std::vector<Axis> axes;  // grid, then zip, in file order; the last is fastest
+  std::vector<Axis> axes;  // grid, then zip, in file order, then random; the last is fastest
   std::vector<WhenRule> when;
+  std::vector<DerivedField> derive;  // in order, after `when`
   std::vector<Expression> exclude;
   std::vector<IncludedPoint> include;
   nlohmann::json paper = nlohmann::json::object();

@@ -1,5 +1,6 @@
 #include "sweeps/expression.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -16,15 +17,20 @@ class ExpressionParser {
   using Op = Expression::Op;
   using Type = Expression::Type;
 
-  explicit ExpressionParser(const Node& node) : text_(node.text), start_(node.at) {
+  ExpressionParser(const Node& node, absl::string_view what) : text_(node.text), start_(node.at), what_(what) {
     start_.column += node.plain ? 0 : 1;  // the opening quote
   }
 
-  absl::StatusOr<Expression> Parse() {
-    const int root = Condition();
-    if (root >= 0 && !AtEnd()) return Error(at_, "expected an operator or the end");
+  absl::StatusOr<Expression> ParseCondition() {
+    const int root = Whole();
     if (root >= 0 && TypeOf(root) != Type::kBool)
       return Error(0, "a condition must compare something, such as \"train.seed == 1\"");
+    if (!status_.ok()) return status_;
+    return std::move(expression_);
+  }
+  absl::StatusOr<Expression> ParseNumber() {
+    const int root = Whole();
+    if (root >= 0 && !IsNumber(root)) return Error(0, absl::StrCat("it must be a number, not ", Name(TypeOf(root))));
     if (!status_.ok()) return status_;
     return std::move(expression_);
   }
@@ -34,7 +40,7 @@ class ExpressionParser {
   absl::Status Error(size_t at, absl::string_view message) {
     Location place = start_;
     place.column += static_cast<int>(at);
-    if (status_.ok()) status_ = ErrorAt(place, absl::StrCat("in the condition: ", message));
+    if (status_.ok()) status_ = ErrorAt(place, absl::StrCat("in the ", what_, ": ", message));
     return status_;
   }
   int Fail(size_t at, absl::string_view message) {
@@ -63,6 +69,10 @@ class ExpressionParser {
     return true;
   }
 
+  int Whole() {
+    const int root = Condition();
+    return root >= 0 && !AtEnd() ? Fail(at_, "expected an operator or the end") : root;
+  }
   int Condition() {
     int left = Conjunction();
     while (left >= 0 && TakeWord("or")) left = Logical(Op::kOr, left, Conjunction());
@@ -174,7 +184,23 @@ class ExpressionParser {
     while (at_ < text_.size() && IsWordPart(text_[at_])) ++at_;
     const std::string word = text_.substr(at, at_ - at);
     if (word == "null") return Add({Op::kNull, Type::kNull, std::numeric_limits<double>::quiet_NaN()});
+    for (const auto& [name, op] : kFunctions) {
+      if (word == name) return Call(name, op);
+    }
     return Field(word, at);
+  }
+  int Call(const char* name, Op op) {
+    if (!TakeSymbol("(")) return Fail(at_, absl::StrCat("expected \"(\" after ", name));
+    const int left = Sum();
+    if (left < 0) return -1;
+    int right = left;
+    if (op == Op::kMin || op == Op::kMax) {
+      if (!TakeSymbol(",")) return Fail(at_, absl::StrCat(name, " takes two numbers, with \",\" between"));
+      right = Sum();
+    }
+    const int call = Arithmetic(op, left, right);
+    if (call >= 0 && !TakeSymbol(")")) return Fail(at_, "expected \")\"");
+    return call;
   }
   int Field(const std::string& path, size_t at) {
     Location place = start_;
@@ -201,6 +227,10 @@ class ExpressionParser {
     return Fail(at, absl::StrCat(path, " is a list, which conditions cannot use"));
   }
 
+  static constexpr std::pair<const char*, Op> kFunctions[] = {{"round", Op::kRound}, {"floor", Op::kFloor},
+                                                              {"ceil", Op::kCeil},   {"sqrt", Op::kSquareRoot},
+                                                              {"min", Op::kMin},     {"max", Op::kMax}};
+
   bool IsNumber(int term) const { return TypeOf(term) == Type::kNumber || TypeOf(term) == Type::kOptionalNumber; }
   static const char* Name(Type type) {
     switch (type) {
@@ -220,20 +250,38 @@ class ExpressionParser {
 
   const std::string text_;
   Location start_;
+  const absl::string_view what_;
   Expression expression_;
   absl::Status status_;
   size_t at_ = 0;
   int depth_ = 0;
 };
 
-absl::StatusOr<Expression> Expression::Parse(const Node& node) {
+namespace {
+
+absl::Status CheckText(const Node& node, absl::string_view what, absl::string_view example) {
   constexpr size_t kLongest = 256;
-  if (!node.IsScalar()) return ErrorAt(node.at, "a condition must be text, such as \"train.seed == 1\"");
-  if (node.text.size() > kLongest) return ErrorAt(node.at, "a condition of more than 256 characters; split it");
-  return ExpressionParser(node).Parse();
+  if (!node.IsScalar()) return ErrorAt(node.at, absl::StrCat("a ", what, " must be text, such as ", example));
+  if (node.text.size() <= kLongest) return absl::OkStatus();
+  return ErrorAt(node.at, absl::StrCat("a ", what, " of more than ", kLongest, " characters; split it"));
 }
 
-bool Expression::Evaluate(const Values& values) const { return Bool(static_cast<int>(terms_.size()) - 1, values); }
+}  // namespace
+
+absl::StatusOr<Expression> Expression::ParseCondition(const Node& node) {
+  if (absl::Status status = CheckText(node, "condition", "\"train.seed == 1\""); !status.ok()) return status;
+  return ExpressionParser(node, "condition").ParseCondition();
+}
+
+absl::StatusOr<Expression> Expression::ParseNumber(const Node& node) {
+  if (absl::Status status = CheckText(node, "derived number", "\"2 * train.warmup_steps\""); !status.ok())
+    return status;
+  return ExpressionParser(node, "derived number").ParseNumber();
+}
+
+bool Expression::IsTrue(const Values& values) const { return Bool(static_cast<int>(terms_.size()) - 1, values); }
+
+double Expression::Calculate(const Values& values) const { return Number(static_cast<int>(terms_.size()) - 1, values); }
 
 double Expression::Number(int index, const Values& values) const {
   const Term& term = terms_[index];
@@ -250,6 +298,18 @@ double Expression::Number(int index, const Values& values) const {
       return Number(term.left, values) * Number(term.right, values);
     case Op::kDivide:
       return Number(term.left, values) / Number(term.right, values);
+    case Op::kRound:
+      return std::round(Number(term.left, values));
+    case Op::kFloor:
+      return std::floor(Number(term.left, values));
+    case Op::kCeil:
+      return std::ceil(Number(term.left, values));
+    case Op::kSquareRoot:
+      return std::sqrt(Number(term.left, values));
+    case Op::kMin:
+      return std::min(Number(term.left, values), Number(term.right, values));
+    case Op::kMax:
+      return std::max(Number(term.left, values), Number(term.right, values));
     default:
       return term.number;
   }

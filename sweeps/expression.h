@@ -1,9 +1,11 @@
-// The conditions of `when` and `exclude`: a small, pure, typed language over a job's values.
+// The conditions of `when` and `exclude` and the numbers of `derive`: a small, pure, typed language over a job's
+// values.
 //
 //   condition  = term {"or" term}         term   = factor {"and" factor}       factor  = "not" factor | comparison
 //   comparison = sum [("==" | "!=" | "<" | "<=" | ">" | ">=") sum]
 //   sum        = product {("+" | "-") product}                 product = unary {("*" | "/") unary}
-//   unary      = "-" unary | number | 'text' | "text" | null | dotted.key | "(" condition ")"
+//   unary      = "-" unary | number | 'text' | "text" | null | dotted.key | "(" condition ")" | function
+//   function   = ("round" | "floor" | "ceil" | "sqrt") "(" sum ")" | ("min" | "max") "(" sum "," sum ")"
 //
 // Types are checked when the file is read: numbers order and calculate, text only equals, `null` only equals an
 // optional number (whose absence makes every other comparison false). Immutable; any thread.
@@ -21,9 +23,11 @@ namespace sink::sweeps {
 class Expression {
  public:
   // Errors: INVALID_ARGUMENT at the offending token. At most 256 characters and 32 levels.
-  static absl::StatusOr<Expression> Parse(const Node& node);
+  static absl::StatusOr<Expression> ParseCondition(const Node& node);
+  static absl::StatusOr<Expression> ParseNumber(const Node& node);
 
-  bool Evaluate(const Values& values) const;
+  bool IsTrue(const Values& values) const;       // of a condition
+  double Calculate(const Values& values) const;  // of a number; NaN where an absent optional number is in it
 
  private:
   friend class ExpressionParser;
@@ -46,7 +50,13 @@ class Expression {
     kAdd,
     kSubtract,
     kMultiply,
-    kDivide
+    kDivide,
+    kRound,
+    kFloor,
+    kCeil,
+    kSquareRoot,
+    kMin,
+    kMax
   };
   struct Term {
     Op op;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "sweeps/policy.h"
 
 namespace sink::sweeps {
 namespace {
@@ -14,7 +15,6 @@ namespace {
 constexpr size_t kMaxFiles = 8;  // from a sweep or profile down its chain of bases
 constexpr size_t kMaxPathBytes = 512;
 constexpr int kMaxJobs = 10'000;  // what limits.max_jobs may be raised to: seconds of work for the coordinator
-constexpr absl::Duration kMaxTime = absl::Hours(24 * 90);
 
 enum class FileKind { kSweep, kBase, kProfile };
 
@@ -93,14 +93,19 @@ class SpecReader {
       if (item.key == "experiments") return ReadExperiments(item);
       if (item.key == "replicas") return Take(ReadInt(item, 1, 1000), &spec_.replicas);
       if (item.key == "priority") return Take(ReadInt(item, -1000, 1000), &spec_.header.priority);
-      known.insert(known.end(), {"schema", "name", "experiments", "replicas", "priority"});
+      if (item.key == "early_stop") return Take(ReadEarlyStop(item), &spec_.header.early_stop);
+      if (item.key == "on_failure") return Take(ReadFailurePolicy(item), &spec_.header.on_failure);
+      if (item.key == "stall") return Take(ReadStall(item), &spec_.header.stall);
+      known.insert(known.end(),
+                   {"schema", "name", "experiments", "replicas", "priority", "early_stop", "on_failure", "stall"});
     }
     known.insert(known.end(), SectionNames().begin(), SectionNames().end());
-    return ErrorAt(item.key_at, absl::StrCat("unknown key ", Quoted(item.key), Suggestion(item.key, known)));
+    return UnknownKey(item, known);
   }
 
-  static absl::Status Take(absl::StatusOr<int> value, int* out) {
-    if (value.ok()) *out = *value;
+  template <typename T>
+  static absl::Status Take(absl::StatusOr<T> value, T* out) {
+    if (value.ok()) *out = *std::move(value);
     return value.status();
   }
 
@@ -139,20 +144,11 @@ class SpecReader {
       if (item.key == "devices")
         status = Take(ReadInt(item, 1, 1024), &spec_.header.devices);
       else if (item.key == "max_time")
-        status = ReadMaxTime(item);
+        status = Take(ReadDuration(item), &spec_.header.max_time);
       else
-        status = Unknown(item, {"devices", "max_time"});
+        status = UnknownKey(item, {"devices", "max_time"});
       if (!status.ok()) return status;
     }
-    return absl::OkStatus();
-  }
-
-  absl::Status ReadMaxTime(const Node& node) {
-    absl::Duration time;
-    if (!node.IsScalar() || !absl::ParseDuration(node.text, &time) || time < absl::Seconds(1) || time > kMaxTime) {
-      return ErrorAt(node.at, "max_time must be a duration between 1s and 2160h, such as 90m or 24h");
-    }
-    spec_.header.max_time = time;
     return absl::OkStatus();
   }
 
@@ -165,7 +161,7 @@ class SpecReader {
                     : item.key == "nan"           ? &retry.nan
                     : item.key == "user"          ? &retry.user
                                                   : nullptr;
-      if (!budget) return Unknown(item, {"infra", "out_of_memory", "nan", "user"});
+      if (!budget) return UnknownKey(item, {"infra", "out_of_memory", "nan", "user"});
       if (absl::Status status = Take(ReadInt(item, 0, 1000), budget); !status.ok()) return status;
     }
     return absl::OkStatus();
@@ -181,7 +177,7 @@ class SpecReader {
       } else if (item.key == "max_parallel") {
         status = Take(ReadInt(item, 0, kMaxJobs), &spec_.header.max_parallel);
       } else {
-        status = Unknown(item, {"max_jobs", "max_parallel"});
+        status = UnknownKey(item, {"max_jobs", "max_parallel"});
       }
       if (!status.ok()) return status;
     }
@@ -204,10 +200,6 @@ class SpecReader {
       if (!known) spec_.proportional.push_back({*field, item.at});
     }
     return absl::OkStatus();
-  }
-
-  static absl::Status Unknown(const Node& item, const std::vector<std::string>& known) {
-    return ErrorAt(item.key_at, absl::StrCat("unknown key ", Quoted(item.key), Suggestion(item.key, known)));
   }
 
   absl::Status CheckComplete(const Node& root) {

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "proto/config/job_config.h"
 #include "worker/file_util.h"
 #include "worker/process_tree.h"
 #include "worker/resume.h"
@@ -24,6 +25,13 @@ v1::Grant GrantOf(const v1::LeaseRef& lease) {
   v1::Grant grant;
   *grant.mutable_lease() = lease;
   return grant;
+}
+
+// A leftover has no configuration any more: all that waits on disk is delivered then.
+int64_t KeepPeriod(const v1::Grant& grant) {
+  if (grant.config_json().empty()) return 1;
+  const JobConfigResult parsed = ParseJobConfig(grant.config_json());
+  return parsed.config ? parsed.config->checkpoint.keep_period : 0;
 }
 
 }  // namespace
@@ -81,7 +89,7 @@ void JobRunner::Run() {
     return;
   }
   sender_ = std::make_unique<EventSender>(&calls_, spool_.get());
-  uploader_ = std::make_unique<Uploader>(&calls_, spool_.get(), folder_.upload());
+  uploader_ = std::make_unique<Uploader>(&calls_, spool_.get(), folder_.upload(), KeepPeriod(grant_));
 
   Outcome outcome;
   if (leftover_) {
@@ -134,6 +142,7 @@ absl::Status JobRunner::PrepareFolder(const std::string& device) {
 TrainerReport JobRunner::RunProcess(TrainerProcess& process) {
   SupervisionLimits limits = context_->limits;
   if (grant_.grace_ms() > 0) limits.grace = absl::Milliseconds(grant_.grace_ms());
+  if (grant_.stall_ms() > 0) limits.stall = absl::Milliseconds(grant_.stall_ms());
   limits.lease_grace = std::min(limits.grace, absl::Milliseconds(lease_grace_ms_.load()));
   SupervisionHooks hooks;
   hooks.handlers.on_event = [this](std::string_view line, const pipe::Event& event) { OnEvent(line, event); };

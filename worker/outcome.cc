@@ -71,6 +71,8 @@ Outcome JudgeStop(StopReason reason) {
       return Failure(v1::INFRA, "the coordinator refused the trainer's events as invalid");
     case StopReason::kHang:
       return Failure(v1::INFRA, "no progress: the trainer sent no event for too long");
+    case StopReason::kStall:
+      return Failure(v1::INFRA, "stalled: no training step for longer than the sweep's stall.no_step_for");
     case StopReason::kPipeClosed:
       return Failure(v1::INFRA, "the trainer closed its event pipe and went on running");
     case StopReason::kNone:

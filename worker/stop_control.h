@@ -11,6 +11,7 @@ namespace sink::worker {
 enum class StopReason {
   kNone,
   kHang,        // no event for too long
+  kStall,       // events, but no training step for longer than the job allows
   kPipeClosed,  // the trainer closed its event pipe and stayed
   kLeaseLost,   // no contact with the coordinator for almost a lease
   kRefused,     // the coordinator takes this attempt's events for invalid

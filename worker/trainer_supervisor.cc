@@ -32,6 +32,15 @@ int64_t OutOfMemoryKills() {
   return 0;
 }
 
+// The training step that an event proves to be done; -1 where it proves none.
+int64_t StepOf(const pipe::Event& event) {
+  if (const auto* hello = std::get_if<pipe::Hello>(&event)) return hello->start_step;
+  if (const auto* progress = std::get_if<pipe::Progress>(&event)) return progress->step;
+  if (const auto* metrics = std::get_if<pipe::Metrics>(&event)) return metrics->step;
+  if (const auto* finished = std::get_if<pipe::Finished>(&event)) return finished->step;
+  return -1;
+}
+
 // The stop ladder: the command, SIGTERM a moment later, SIGKILL at the end of the grace; at once for the reasons that
 // leave no time.
 class StopLadder {
@@ -75,9 +84,15 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
   TrainerReport report;
   const int64_t kills_before = OutOfMemoryKills();
   TrainerLink::Handlers handlers = hooks.handlers;
+  int64_t step = -1;  // the largest that the trainer spoke of
+  absl::Duration stepped_at = absl::InfiniteDuration();
   handlers.on_event = [&](std::string_view line, const pipe::Event& event) {
     if (std::holds_alternative<pipe::Finished>(event)) report.finished = true;
     if (const auto* failed = std::get_if<pipe::Failed>(&event)) report.failed = *failed;
+    if (const int64_t now_at = StepOf(event); now_at > step) {
+      step = now_at;
+      stepped_at = BootTime();
+    }
     hooks.handlers.on_event(line, event);
   };
   TrainerLink link(process.events_fd(), process.stdout_fd(), process.stderr_fd(), std::move(handlers));
@@ -91,6 +106,7 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
     if (!link.events_open() && !closed_at) closed_at = now;
     if (closed_at && now - *closed_at > limits.closed_pipe) control.Request(StopReason::kPipeClosed);
     if (now - link.last_event_at() > limits.hang) control.Request(StopReason::kHang);
+    if (now - stepped_at > limits.stall) control.Request(StopReason::kStall);
     if (const StopReason reason = control.reason(); reason != StopReason::kNone) ladder.Advance(reason, now);
   }
 

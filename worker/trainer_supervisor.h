@@ -15,11 +15,12 @@
 namespace sink::worker {
 
 struct SupervisionLimits {
-  absl::Duration grace = absl::Seconds(30);        // from the stop command to SIGKILL
-  absl::Duration lease_grace = absl::Seconds(10);  // the same when the lease is running out
-  absl::Duration hang = absl::Minutes(10);         // without an event
-  absl::Duration closed_pipe = absl::Seconds(10);  // alive without an event pipe
-  absl::Duration cleanup = absl::Seconds(60);      // for descendants to die of SIGKILL
+  absl::Duration grace = absl::Seconds(30);         // from the stop command to SIGKILL
+  absl::Duration lease_grace = absl::Seconds(10);   // the same when the lease is running out
+  absl::Duration hang = absl::Minutes(10);          // without an event
+  absl::Duration stall = absl::InfiniteDuration();  // without a further training step, from the first event on
+  absl::Duration closed_pipe = absl::Seconds(10);   // alive without an event pipe
+  absl::Duration cleanup = absl::Seconds(60);       // for descendants to die of SIGKILL
 };
 
 // How a trainer ended.

@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "absl/strings/numbers.h"
@@ -28,8 +29,8 @@ void Discard(const std::string& item) {
 
 }  // namespace
 
-Uploader::Uploader(LeasedCalls* calls, Spool* spool, std::string folder)
-    : calls_(calls), spool_(spool), folder_(std::move(folder)) {
+Uploader::Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period)
+    : calls_(calls), spool_(spool), folder_(std::move(folder)), keep_period_(keep_period) {
   TakeUpLeftover();
   thread_ = std::thread([this] { Run(); });
 }
@@ -51,8 +52,12 @@ void Uploader::TakeUpLeftover() {
     auto manifest = ReadManifest(path);
     if (!text.ok() || !manifest.ok() || !absl::SimpleAtoi(*text, &seq)) continue;
     absl::MutexLock lock(&mutex_);
-    if (!waiting_ || waiting_->manifest.step < manifest->step) waiting_ = Item{path, *std::move(manifest), seq};
+    waiting_.push_back(Item{path, *std::move(manifest), seq});
   }
+  absl::MutexLock lock(&mutex_);
+  std::sort(waiting_.begin(), waiting_.end(),
+            [](const Item& a, const Item& b) { return a.manifest.step < b.manifest.step; });
+  PassOver();
 }
 
 absl::Status Uploader::Offer(const std::string& path, int64_t step, const std::string& manifest_hash, uint64_t seq) {
@@ -66,19 +71,29 @@ absl::Status Uploader::Offer(const std::string& path, int64_t step, const std::s
   if (auto status = LinkCheckpoint(path, item, *manifest); !status.ok()) return status;
   if (auto status = WriteFileDurably(SeqPath(item), absl::StrCat(seq)); !status.ok()) return status;
   absl::MutexLock lock(&mutex_);
-  if (waiting_ && waiting_->path != item) Discard(waiting_->path);
-  waiting_ = Item{item, *std::move(manifest), seq};
+  waiting_.push_back(Item{item, *std::move(manifest), seq});
+  PassOver();
   return absl::OkStatus();
+}
+
+void Uploader::PassOver() {
+  for (size_t i = waiting_.size(); i-- > 0;) {
+    const bool newest = i + 1 == waiting_.size();
+    const bool again = !newest && waiting_[i].path == waiting_[i + 1].path;  // the same folder, offered anew
+    if (newest || (IsKept(waiting_[i]) && !again)) continue;
+    if (!again) Discard(waiting_[i].path);
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
 }
 
 std::optional<Uploader::Item> Uploader::NextItem() {
   absl::MutexLock lock(&mutex_);
   busy_ = false;
-  auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return waiting_.has_value() || closing_; };
-  if (!mutex_.AwaitWithTimeout(absl::Condition(&ready), kPoll) || !waiting_) return std::nullopt;
+  auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !waiting_.empty() || closing_; };
+  if (!mutex_.AwaitWithTimeout(absl::Condition(&ready), kPoll) || waiting_.empty()) return std::nullopt;
   busy_ = true;
-  std::optional<Item> item = std::move(waiting_);
-  waiting_.reset();
+  std::optional<Item> item = std::move(waiting_.front());
+  waiting_.pop_front();
   return item;
 }
 
@@ -88,7 +103,7 @@ void Uploader::Run() {
     const std::optional<Item> item = NextItem();
     if (!item) {
       absl::MutexLock lock(&mutex_);
-      if (closing_ && !waiting_) return;
+      if (closing_ && waiting_.empty()) return;
       continue;
     }
     const absl::Status status = Upload(*item);
@@ -107,7 +122,7 @@ void Uploader::Run() {
 
 bool Uploader::IsPassedOver() {
   absl::MutexLock lock(&mutex_);
-  return waiting_.has_value();
+  return !waiting_.empty();
 }
 
 absl::Status Uploader::Upload(const Item& item) {
@@ -121,7 +136,8 @@ absl::Status Uploader::Upload(const Item& item) {
   if (auto verified = VerifyCheckpoint(item.path, item.manifest); !verified.ok()) return verified;
   int tries = 0;  // the first is always made: checkpoints that come fast must not starve each other
   return calls_->Retry(abandoned, [&] {
-    return tries++ > 0 && IsPassedOver() ? absl::InvalidArgumentError("passed over for a newer one") : UploadOnce(item);
+    return tries++ > 0 && !IsKept(item) && IsPassedOver() ? absl::InvalidArgumentError("passed over for a newer one")
+                                                          : UploadOnce(item);
   });
 }
 
@@ -161,7 +177,7 @@ absl::Status Uploader::UploadOnce(const Item& item) {
 
 absl::Status Uploader::WaitUntilCommitted() {
   absl::MutexLock lock(&mutex_);
-  auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !waiting_ && !busy_; };
+  auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return waiting_.empty() && !busy_; };
   while (!mutex_.AwaitWithTimeout(absl::Condition(&idle), kPoll)) {
     if (calls_->control().abandoned().HasBeenNotified()) return absl::CancelledError("given up");
   }

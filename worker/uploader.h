@@ -1,9 +1,11 @@
 // Carries an attempt's checkpoints to the coordinator in a thread of its own, so that neither training nor metrics wait
-// for it. Only the newest one counts: a checkpoint that has not been started when the next one comes is passed over.
+// for it. Only the newest one counts: a checkpoint that has not been started when the next one comes is passed over,
+// unless it is one of those that are kept for good (checkpoint.keep_period).
 // Owned by the JobRunner; the destructor waits for the thread, as EventSender's does.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <thread>
@@ -21,7 +23,7 @@ class Uploader {
  public:
   // `folder` holds what is on its way, as links, so that the trainer may delete its own; a checkpoint that an earlier
   // daemon left there is taken up. All must outlive this object.
-  Uploader(LeasedCalls* calls, Spool* spool, std::string folder);
+  Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period);
   ~Uploader();
 
   // The checkpoint at `path` was announced by the event `seq`. Quick: links files. Errors: it is not what the event
@@ -41,10 +43,12 @@ class Uploader {
   };
 
   void TakeUpLeftover();
+  void PassOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // drops what waits and need not be delivered
   void Run();
   std::optional<Item> NextItem() ABSL_LOCKS_EXCLUDED(mutex_);
   // A newer checkpoint waits: one that meets a difficulty is not worth another try.
   bool IsPassedOver() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool IsKept(const Item& item) const { return keep_period_ > 0 && item.manifest.step % keep_period_ == 0; }
   absl::Status Upload(const Item& item);
   absl::Status UploadOnce(const Item& item);
   std::string ItemPath(int64_t step) const { return folder_ + "/" + CheckpointFolderName(step); }
@@ -52,9 +56,10 @@ class Uploader {
   LeasedCalls* const calls_;
   Spool* const spool_;
   const std::string folder_;
+  const int64_t keep_period_;  // steps; 0: none is kept for good
 
   absl::Mutex mutex_;
-  std::optional<Item> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Item> waiting_ ABSL_GUARDED_BY(mutex_);  // those to be kept, and the newest
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status last_result_ ABSL_GUARDED_BY(mutex_);

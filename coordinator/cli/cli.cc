@@ -34,6 +34,7 @@ void AddCommands(Commands& commands) {
   AddCurvesCommand(commands);
   AddJobsCommand(commands);
   AddJobCommand(commands);
+  AddWhyCommand(commands);
   AddLogsCommand(commands);
   AddMetricsCommand(commands);
   AddCancelCommand(commands);

@@ -98,6 +98,7 @@ void AddResultsCommand(Commands& commands);
 void AddCurvesCommand(Commands& commands);
 void AddJobsCommand(Commands& commands);
 void AddJobCommand(Commands& commands);
+void AddWhyCommand(Commands& commands);
 void AddLogsCommand(Commands& commands);
 void AddMetricsCommand(Commands& commands);
 void AddCancelCommand(Commands& commands);

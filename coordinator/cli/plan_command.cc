@@ -12,18 +12,23 @@
 namespace sink::cli {
 namespace {
 
+constexpr double kDeviceFlops = 4e14;  // an H100 SXM's 989 TFLOP/s of dense bf16 at 40 %
+
 struct Options {
   std::string file;
   std::vector<std::string> profiles;
   bool diff = false;
+  double device_flops = kDeviceFlops;
 };
 
 struct Totals {
   size_t different = 0;
-  double tokens = 0, flops = 0, disk = 0, device_hours = 0;
+  double tokens = 0, flops = 0, disk = 0, device_hours = 0, new_flops = 0;
 };
 
-Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, bool diff) {
+Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Options& options) {
+  const bool diff = options.diff;
+  const auto hours = [&](double flops) { return flops / options.device_flops / 3600; };
   const ExpandedSweep& sweep = files.sweep;
   Page page;
   Totals totals;
@@ -39,6 +44,7 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, bool diff
       totals.device_hours += absl::ToDoubleHours(sweep.max_time) * sweep.devices;
     }
     const auto found = submitted.find(job.id);
+    if (!repeated && found != submitted.end() && found->second) totals.new_flops += cost.flops;
     jobs.push_back({{"id", job.id},
                     {"experiment", job.experiment},
                     {"label", job.label},
@@ -48,6 +54,7 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, bool diff
                     {"steps", job.config.train.max_steps},
                     {"tokens", static_cast<int64_t>(cost.tokens)},
                     {"flops", cost.flops},
+                    {"device_hours", hours(cost.flops)},
                     {"checkpoint_bytes", static_cast<int64_t>(cost.checkpoint_bytes)}});
   }
   totals.different = seen.size();
@@ -69,6 +76,9 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, bool diff
                      {"different", totals.different},
                      {"tokens", static_cast<int64_t>(totals.tokens)},
                      {"flops", totals.flops},
+                     {"device_hours", hours(totals.flops)},
+                     {"device_flops_per_second", options.device_flops},
+                     {"new_device_hours", diff ? Json(hours(totals.new_flops)) : Json(nullptr)},
                      {"checkpoint_bytes", static_cast<int64_t>(totals.disk)},
                      {"device_hours_limit", totals.device_hours}}}};
 
@@ -83,6 +93,7 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, bool diff
                                  IntegerColumn("STEPS", "steps", 3),
                                  CountColumn("TOKENS", "tokens", 1),
                                  PowerColumn("FLOPS", "flops", 4),
+                                 FixedColumn("GPU-HOURS", "device_hours", 1, 7),
                                  BytesColumn("CHECKPOINT", "checkpoint_bytes", 6)};
   if (diff)
     columns.insert(columns.begin() + 1, {{"NEW"}, "new", [](const Json& row) -> Cell {
@@ -97,7 +108,9 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, bool diff
   if (totals.different < sweep.jobs.size())
     footer.pieces.push_back({std::to_string(totals.different) + " different jobs (a repeated one is trained once)"});
   footer.pieces.push_back({FormatCount(totals.tokens) + " tokens"});
-  footer.pieces.push_back({FormatPower(totals.flops) + " FLOPs"});
+  footer.pieces.push_back({FormatPower(totals.flops) + " FLOPs: about " + FormatCount(hours(totals.flops)) +
+                           " GPU-hours at " + FormatPower(options.device_flops) + " FLOP/s"});
+  if (diff) footer.pieces.push_back({FormatCount(hours(totals.new_flops)) + " of them new"});
   footer.pieces.push_back({"at most " + FormatBytes(totals.disk) + " of checkpoints"});
   footer.pieces.push_back({"at most " + FormatCount(totals.device_hours) + " device-hours (" +
                            std::to_string(sweep.devices) + " x " +
@@ -116,7 +129,7 @@ Outcome Plan(Session& session, const Options& options) {
     if (!response.ok()) return FromStatus(response.status());
     for (const v1::SubmittedJob& job : response->jobs()) submitted.emplace(job.id(), job.added());
   }
-  session.printer().Print(PlanPage(*files, submitted, options.diff));
+  session.printer().Print(PlanPage(*files, submitted, options));
   return {};
 }
 
@@ -132,6 +145,10 @@ void AddPlanCommand(Commands& commands) {
       ->option_text("NAME|PATH")
       ->allow_extra_args(false);
   app->add_flag("--diff", options->diff, "Ask the coordinator which of the jobs it has already");
+  app->add_option("--device-flops", options->device_flops,
+                  "FLOP/s that one device does, for the GPU-hours (4e14: an H100 at 40 % of its bf16 peak)")
+      ->option_text("N")
+      ->check(CLI::PositiveNumber);
   commands.OnRun(app, [options](Session& session) { return Plan(session, *options); });
 }
 

@@ -13,7 +13,7 @@ namespace sink::cli {
 namespace {
 
 struct Options {
-  std::string file;
+  std::vector<std::string> files;
   std::vector<std::string> profiles;
   bool dry_run = false;
   bool follow = false;
@@ -58,21 +58,31 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run) {
 }
 
 Outcome RunSubmit(Session& session, const Options& options) {
-  const auto files = LoadSweep(options.file, options.profiles);
-  if (!files.ok()) return {kBadFile, std::string(files.status().message())};
-  const auto response = Submit(session, *files, options.dry_run);
-  if (!response.ok()) return FromStatus(response.status());
-  const Page page = SubmittedPage(*response, options.dry_run);
-  if (!options.follow) {
-    session.printer().Print(page);
-    return {};
+  std::vector<SweepFiles> sweeps;
+  for (const std::string& file : options.files) {  // a mistake in the last one must not leave the first ones stored
+    auto files = LoadSweep(file, options.profiles);
+    if (!files.ok()) return {kBadFile, std::string(files.status().message())};
+    sweeps.push_back(*std::move(files));
   }
-  if (session.format() == Format::kJson) {
-    session.printer().PrintItem(page.document, {});
-  } else {
-    session.printer().Print(page);
+  const bool stream = options.follow || sweeps.size() > 1;
+  for (const SweepFiles& files : sweeps) {
+    const auto response = Submit(session, files, options.dry_run);
+    if (!response.ok()) return FromStatus(response.status());
+    const Page page = SubmittedPage(*response, options.dry_run);
+    if (stream && session.format() == Format::kJson) {
+      session.printer().PrintItem(page.document, {});
+    } else {
+      session.printer().Print(page);
+    }
   }
-  return FollowSweep(session, response->sweep());
+  if (!options.follow) return {};
+  Outcome worst;
+  for (const SweepFiles& files : sweeps) {
+    const Outcome outcome = FollowSweep(session, files.sweep.name);
+    if (outcome.code == kInterrupted) return outcome;
+    if (outcome.code != kOk) worst = outcome;
+  }
+  return worst;
 }
 
 }  // namespace
@@ -80,9 +90,10 @@ Outcome RunSubmit(Session& session, const Options& options) {
 void AddSubmitCommand(Commands& commands) {
   CLI::App* app = commands.Add(
       nullptr, "submit", "Expand a sweep file and store its jobs; submitting twice adds nothing", Names::kFile,
-      {"sinkctl submit sweeps/optimization.yaml --profile laptop", "sinkctl submit sweeps/quickstart.yaml --follow"});
+      {"sinkctl submit sweeps/optimization.yaml --profile laptop", "sinkctl submit sweeps/quickstart.yaml --follow",
+       "sinkctl submit sweeps/*.yaml --profile ci --follow"});
   auto options = std::make_shared<Options>();
-  app->add_option("FILE", options->file, "The sweep file")->required();
+  app->add_option("FILE", options->files, "Sweep files; a mistake in one of them stores none")->required();
   app->add_option("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
       ->option_text("NAME|PATH")
       ->allow_extra_args(false);

@@ -126,6 +126,9 @@ absl::StatusOr<v1::ListJobsResponse> CoordinatorClient::ListJobs(const v1::ListJ
 absl::StatusOr<v1::GetJobResponse> CoordinatorClient::GetJob(const v1::GetJobRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::GetJob, request);
 }
+absl::StatusOr<v1::WhyJobResponse> CoordinatorClient::WhyJob(const v1::WhyJobRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::WhyJob, request);
+}
 absl::StatusOr<v1::CancelResponse> CoordinatorClient::Cancel(const v1::CancelRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::Cancel, request);
 }

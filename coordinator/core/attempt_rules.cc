@@ -37,7 +37,8 @@ int64_t EndFailedAttempt(Job* job, FailureClass failure_class, const std::string
       EndJob(job, JobState::kFailed, FailureClass::kUser,
              absl::StrCat("ran longer than max_time (", job->max_time_ms / 1000, " s)"), now);
     } else {
-      EndJob(job, JobState::kCancelled, FailureClass::kNone, "cancelled", now);
+      EndJob(job, JobState::kCancelled, FailureClass::kNone,
+             job->stop_message.empty() ? "cancelled" : job->stop_message, now);
     }
     return 0;
   }
@@ -90,6 +91,7 @@ void BeginGeneration(Job* job, Now now) {
   job->failures = {};
   job->restarts_without_progress = 0;
   job->cancel_requested = job->timed_out = false;
+  job->stop_message.clear();
   job->started_ms = job->finished_ms = 0;
 }
 

@@ -70,6 +70,8 @@ Job NewJob(const SubmitRequest& request, const SubmitJob& submitted, Now now) {
   job.id = submitted.id;
   job.home_sweep = request.sweep;
   job.progress.max_steps = submitted.max_steps;
+  job.checkpoints_kept = submitted.checkpoints_kept;
+  job.checkpoint_period = submitted.checkpoint_period;
   job.created_ms = job.queued_ms = now.unix_ms;
   return job;
 }
@@ -78,6 +80,7 @@ void SetResources(const SubmitRequest& request, Job* job) {
   job->devices = request.devices;
   job->priority = request.priority;
   job->max_time_ms = request.max_time_ms;
+  job->stall_ms = request.stall_ms;
   job->retry_budget = request.retry_budget;
 }
 
@@ -107,6 +110,7 @@ absl::Status StoreSubmission(store::Transaction& rows, const SubmitRequest& requ
   sweep.name = request.sweep;
   sweep.created_ms = now.unix_ms;
   sweep.max_parallel = request.max_parallel;
+  sweep.policy = request.policy;
   SINK_RETURN_IF_ERROR(rows.PutSweep(sweep));
   std::vector<std::pair<std::string, Membership>> members;
   for (size_t i = 0; i < request.jobs.size(); ++i) {

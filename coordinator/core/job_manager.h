@@ -37,7 +37,7 @@ class JobManager {
     int64_t heartbeat_interval_ms = 10'000;
     int64_t lease_duration_ms = 120'000;
     int64_t grace_ms = 30'000;  // from a trainer's stop command to SIGKILL; passed on in grants
-    int checkpoints_kept = 2;   // of one job, the newest
+    int checkpoints_kept = 2;   // of one job, the newest; a job may say otherwise
     RetryPolicy retry;
     std::function<std::string()> new_lease_id;  // 128 random bits as hex; called on the store's writer thread
   };
@@ -58,6 +58,7 @@ class JobManager {
   absl::StatusOr<Sweep> VisitSweep(const std::string& name, const store::Snapshot::JobVisitor& visit);
   absl::StatusOr<std::vector<Job>> ListJobs(const store::JobQuery& query);
   absl::StatusOr<JobDetails> GetJob(std::string_view job);
+  absl::StatusOr<Explanation> Explain(std::string_view job, Now now);
   absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now);
   absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now);  // ids now QUEUED again
   // `tail` > 0: only the last lines; else at most `limit` lines after the cursor.

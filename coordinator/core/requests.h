@@ -22,6 +22,8 @@ struct SubmitJob {
   std::string id;
   std::string config_json;
   int64_t max_steps = 0;
+  int checkpoints_kept = 0;
+  int64_t checkpoint_period = 0;
   std::string experiment;
   std::string label;
   int index = 0;  // position in the sweep; two entries may have one id
@@ -31,10 +33,12 @@ struct SubmitRequest {
   std::string body_hash;   // of everything the request says
   std::string sweep;
   int max_parallel = 0;
+  SweepPolicy policy;
   // Of every job of the sweep; a resubmission changes them for jobs that are still queued.
   int devices = 1;
   int priority = 0;
   int64_t max_time_ms = 0;
+  int64_t stall_ms = 0;
   FailureCounts retry_budget;
   std::vector<SubmitJob> jobs;
   bool dry_run = false;
@@ -60,6 +64,12 @@ struct JobSelection {
 struct CancelResult {
   int cancelled = 0;  // were queued
   int requested = 0;  // are live, and will be told to stop
+};
+// Why a job is where it is.
+struct Explanation {
+  Job job;
+  std::vector<std::string> reasons;  // sentences, the most important first
+  std::vector<RungResult> rungs;     // of early stopping
 };
 struct LogPage {
   std::vector<LogLine> lines;
@@ -89,6 +99,7 @@ struct Grant {
   int devices = 0;
   std::optional<Checkpoint> resume_from;
   int64_t grace_ms = 0;
+  int64_t stall_ms = 0;
 };
 
 struct HeldJob {

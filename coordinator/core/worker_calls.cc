@@ -3,7 +3,9 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/core/early_stop.h"
 #include "coordinator/core/event_effects.h"
+#include "coordinator/core/holds.h"
 #include "coordinator/core/job_manager.h"
 #include "coordinator/core/text.h"
 #include "coordinator/job/status_macros.h"
@@ -136,10 +138,8 @@ absl::StatusOr<std::optional<Job>> JobManager::NextJob(store::Snapshot& rows, in
   for (const store::QueueHead& head : heads) {
     if (head.devices > devices_free) continue;
     SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(head.sweep));
-    if (sweep.max_parallel > 0) {
-      SINK_ASSIGN_OR_RETURN(const int live, rows.CountLive(head.sweep));
-      if (live >= sweep.max_parallel) continue;
-    }
+    SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
+    if (!held.empty()) continue;
     SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(head.job_id));
     return job;
   }
@@ -162,6 +162,7 @@ absl::StatusOr<Grant> JobManager::MakeGrant(store::Snapshot& rows, const Job& jo
   grant.lease = job.lease();
   grant.devices = job.devices;
   grant.grace_ms = options_.grace_ms;
+  grant.stall_ms = job.stall_ms;
   SINK_ASSIGN_OR_RETURN(grant.config_json, rows.GetConfig(job.id));
   SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
   if (!checkpoints.empty()) grant.resume_from = checkpoints.front();
@@ -221,9 +222,10 @@ absl::StatusOr<uint64_t> JobManager::Report(const std::string& worker_id, const 
     EventEffects effects;
     if (!ApplyEvents(parsed, &job, &effects)) return MissingEvents(old_cursor + 1);
     cursor = job.event_cursor;
+    SINK_ASSIGN_OR_RETURN(const bool stopped, JudgeRungs(rows, effects.metrics, &job));
     if (effects.said_hello && job.phase == JobState::kLeased) job.phase = JobState::kRunning;
     job.state = job.phase;  // also back from DISCONNECTED
-    if (job.state != state) {
+    if (job.state != state || stopped) {
       SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
     } else if (cursor != old_cursor) {
       SINK_RETURN_IF_ERROR(rows.UpdateProgress(job));
@@ -315,7 +317,9 @@ absl::StatusOr<std::vector<Checkpoint>> JobManager::CommitCheckpoint(const std::
     for (const CheckpointFile& file : commit.files) bytes += file.size;
     SINK_RETURN_IF_ERROR(rows.PutCheckpoint(checkpoint));
     SINK_ASSIGN_OR_RETURN(checkpoints, rows.ListCheckpoints(job.id));
-    for (size_t i = options_.checkpoints_kept; i < checkpoints.size(); ++i) {
+    const int keep = job.checkpoints_kept > 0 ? job.checkpoints_kept : options_.checkpoints_kept;
+    for (size_t i = keep; i < checkpoints.size(); ++i) {
+      if (job.checkpoint_period > 0 && checkpoints[i].step % job.checkpoint_period == 0) continue;
       SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(job.id, checkpoints[i].step));
       dropped.push_back(checkpoints[i]);
     }

@@ -97,11 +97,15 @@ struct Job {
   FailureCounts retry_budget;
   FailureCounts failures;
   int devices = 1;
-  int priority = 0;         // larger first
-  int64_t max_time_ms = 0;  // of one attempt; 0: no limit
-  bool delayed = false;     // QUEUED, but waiting for its retry delay to pass
+  int priority = 0;               // larger first
+  int64_t max_time_ms = 0;        // of one attempt; 0: no limit
+  int64_t stall_ms = 0;           // a trainer without a step for so long has failed; 0: the worker's own limit
+  int checkpoints_kept = 0;       // the newest; 0: as many as the coordinator keeps by itself
+  int64_t checkpoint_period = 0;  // checkpoints of its multiples are kept for good; 0: none
+  bool delayed = false;           // QUEUED, but waiting for its retry delay to pass
   bool cancel_requested = false;
-  bool timed_out = false;  // cancel_requested came from max_time
+  bool timed_out = false;    // cancel_requested came from max_time
+  std::string stop_message;  // cancel_requested came from early stopping: why
   int64_t created_ms = 0;
   int64_t queued_ms = 0;    // since when it could have been leased
   int64_t started_ms = 0;   // first lease of this generation; 0 before
@@ -111,12 +115,38 @@ struct Job {
   Lease lease() const { return {.job_id = id, .attempt = attempt, .fence = holder.fence, .id = holder.lease_id}; }
 };
 
+// What holds for the jobs of a sweep together; told in sweeps/expand.h.
+struct SweepPolicy {
+  std::string stop_metric;  // of early stopping; empty: none
+  bool stop_maximize = false;
+  int64_t stop_first_rung = 0;  // steps
+  int stop_eta = 3;
+  bool canary = false;
+  int max_failed = -1;  // jobs; -1: no limit
+
+  bool operator==(const SweepPolicy&) const = default;
+};
+
 struct Sweep {
   std::string name;
   int64_t created_ms = 0;
   int max_parallel = 0;  // live jobs at once; 0: no limit
+  SweepPolicy policy = {};
   int jobs = 0;
   std::vector<std::pair<JobState, int>> jobs_by_state = {};  // states that have jobs, in enum order
+};
+
+// How a job stood at a rung of early stopping when it got there. Written once, never changed.
+struct RungResult {
+  std::string sweep;
+  int64_t step = 0;  // of the rung
+  std::string job_id;
+  double value = 0;  // of the metric, at the first measurement at or after the step
+  int place = 0;     // among those at the rung by then, from 1; equals share the better place
+  int peers = 0;     // how many there were, this job included
+  bool stopped = false;
+
+  bool operator==(const RungResult&) const = default;
 };
 
 enum class AttemptState { kRunning = 1, kSucceeded = 2, kFailed = 3, kLost = 4, kCancelled = 5 };

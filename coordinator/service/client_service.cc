@@ -101,6 +101,15 @@ grpc::Status ClientServiceImpl::GetJob(grpc::ServerContext*, const v1::GetJobReq
   return grpc::Status::OK;
 }
 
+grpc::Status ClientServiceImpl::WhyJob(grpc::ServerContext*, const v1::WhyJobRequest* request,
+                                       v1::WhyJobResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto explanation = jobs_->Explain(request->id(), now_());
+  if (!explanation.ok()) return fail_stop_->Answer(explanation.status());
+  ToProto(*explanation, response);
+  return grpc::Status::OK;
+}
+
 grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v1::WatchSweepRequest* request,
                                            grpc::ServerWriter<v1::GetSweepResponse>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);

@@ -39,6 +39,8 @@ class ClientServiceImpl final : public v1::ClientService::Service {
                            grpc::ServerWriter<v1::MetricPoints>* writer) override;
   grpc::Status ListWorkers(grpc::ServerContext* context, const v1::ListWorkersRequest* request,
                            v1::ListWorkersResponse* response) override;
+  grpc::Status WhyJob(grpc::ServerContext* context, const v1::WhyJobRequest* request,
+                      v1::WhyJobResponse* response) override;
   grpc::Status ListCheckpoints(grpc::ServerContext* context, const v1::ListCheckpointsRequest* request,
                                v1::ListCheckpointsResponse* response) override;
   grpc::Status DownloadCheckpoint(grpc::ServerContext* context, const v1::DownloadCheckpointRequest* request,

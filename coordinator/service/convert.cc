@@ -141,12 +141,27 @@ void ToProto(const JobDetails& details, v1::GetJobResponse* message) {
   for (const Checkpoint& checkpoint : details.checkpoints) ToProto(checkpoint, message->add_checkpoints());
 }
 
+void ToProto(const Explanation& explanation, v1::WhyJobResponse* message) {
+  ToProto(explanation.job, message->mutable_job());
+  for (const std::string& reason : explanation.reasons) message->add_reasons(ValidUtf8(reason));
+  for (const RungResult& result : explanation.rungs) {
+    v1::Rung* rung = message->add_rungs();
+    rung->set_sweep(result.sweep);
+    rung->set_step(result.step);
+    rung->set_value(result.value);
+    rung->set_place(result.place);
+    rung->set_peers(result.peers);
+    rung->set_stopped(result.stopped);
+  }
+}
+
 void ToProto(const Grant& grant, v1::Grant* message) {
   ToProto(grant.lease, message->mutable_lease());
   message->set_config_json(grant.config_json);
   message->set_devices(grant.devices);
   if (grant.resume_from) ToProto(*grant.resume_from, message->mutable_resume_from());
   message->set_grace_ms(static_cast<int32_t>(grant.grace_ms));
+  message->set_stall_ms(grant.stall_ms);
 }
 
 Lease FromProto(const v1::LeaseRef& message) {

@@ -20,6 +20,7 @@ void ToProto(const MetricPoint& point, v1::MetricPoint* message);
 void ToProto(const LogLine& line, v1::LogLine* message);
 void ToProto(const Checkpoint& checkpoint, v1::Checkpoint* message);
 void ToProto(const JobDetails& details, v1::GetJobResponse* message);
+void ToProto(const Explanation& explanation, v1::WhyJobResponse* message);
 void ToProto(const Grant& grant, v1::Grant* message);
 
 Lease FromProto(const v1::LeaseRef& message);

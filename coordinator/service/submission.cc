@@ -1,7 +1,9 @@
 // See submission.h.
 #include "coordinator/service/submission.h"
 
+#include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -10,6 +12,27 @@
 #include "sweeps/expand.h"
 
 namespace sink {
+
+namespace {
+
+SweepPolicy PolicyOf(const ExpandedSweep& sweep) {
+  std::set<std::string> different;
+  for (const ExpandedJob& job : sweep.jobs) different.insert(job.id);
+  const FailurePolicy& failures = sweep.on_failure;
+  int max_failed = failures.max_failed;
+  if (failures.max_failed_percent < 100) {
+    const int share = static_cast<int>(different.size()) * failures.max_failed_percent / 100;
+    max_failed = max_failed < 0 ? share : std::min(max_failed, share);
+  }
+  return {.stop_metric = sweep.early_stop.metric,
+          .stop_maximize = sweep.early_stop.maximize,
+          .stop_first_rung = sweep.early_stop.first_rung,
+          .stop_eta = sweep.early_stop.eta,
+          .canary = failures.canary,
+          .max_failed = max_failed};
+}
+
+}  // namespace
 
 absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& request) {
   std::map<std::string, const std::string*> texts;
@@ -31,9 +54,11 @@ absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& req
                        .body_hash = HashText(body.SerializeAsString()),
                        .sweep = sweep->name,
                        .max_parallel = sweep->max_parallel,
+                       .policy = PolicyOf(*sweep),
                        .devices = sweep->devices,
                        .priority = sweep->priority,
                        .max_time_ms = absl::ToInt64Milliseconds(sweep->max_time),
+                       .stall_ms = absl::ToInt64Milliseconds(sweep->stall),
                        .retry_budget = {.infra = sweep->retry.infra,
                                         .out_of_memory = sweep->retry.out_of_memory,
                                         .nan = sweep->retry.nan,
@@ -45,6 +70,8 @@ absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& req
     submit.jobs.push_back({.id = std::move(job.id),
                            .config_json = std::move(job.config_json),
                            .max_steps = job.config.train.max_steps,
+                           .checkpoints_kept = static_cast<int>(job.config.checkpoint.keep),
+                           .checkpoint_period = job.config.checkpoint.keep_period,
                            .experiment = std::move(job.experiment),
                            .label = std::move(job.label),
                            .index = job.index});

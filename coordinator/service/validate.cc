@@ -161,6 +161,7 @@ absl::Status Validate(const v1::ReadMetricsRequest& request) {
 }
 
 absl::Status Validate(const v1::ListWorkersRequest&) { return absl::OkStatus(); }
+absl::Status Validate(const v1::WhyJobRequest& request) { return Checker().Job(request.id(), "id"); }
 absl::Status Validate(const v1::ListCheckpointsRequest& request) { return Checker().Job(request.job_id(), "job_id"); }
 
 absl::Status Validate(const v1::DownloadCheckpointRequest& request) {

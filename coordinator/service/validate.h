@@ -51,6 +51,7 @@ absl::Status Validate(const v1::ReadLogsRequest& request);
 absl::Status Validate(const v1::ReadMetricsRequest& request);
 absl::Status Validate(const v1::ListWorkersRequest& request);
 absl::Status Validate(const v1::ListCheckpointsRequest& request);
+absl::Status Validate(const v1::WhyJobRequest& request);
 absl::Status Validate(const v1::DownloadCheckpointRequest& request);
 
 absl::Status Validate(const v1::RegisterRequest& request);

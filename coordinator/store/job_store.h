@@ -66,7 +66,7 @@ class Snapshot {
   // visit jobs from within.
   using JobVisitor = std::function<void(const Job&)>;
   virtual absl::Status VisitJobs(const JobQuery& query, const JobVisitor& visit) = 0;
-  absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query);  // the same, collected
+  absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query);          // the same, collected
   virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;                   // of every worker; without memberships
   virtual absl::StatusOr<int> CountLive(const std::string& home_sweep) = 0;  // cost: its live jobs
   virtual absl::StatusOr<std::vector<QueueHead>> QueueHeads() = 0;           // cost: the queues, not the jobs
@@ -76,6 +76,8 @@ class Snapshot {
   virtual absl::StatusOr<Sweep> GetSweep(const std::string& name) = 0;
   virtual absl::StatusOr<std::vector<Sweep>> ListSweeps() = 0;  // by name
   virtual absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) = 0;
+  virtual absl::StatusOr<std::vector<RungResult>> ListRung(const std::string& sweep, int64_t step) = 0;  // by job
+  virtual absl::StatusOr<std::vector<RungResult>> ListRungsOf(const std::string& job_id) = 0;  // by sweep, step
 
   virtual absl::StatusOr<std::vector<Attempt>> ListAttempts(const std::string& job_id) = 0;
   virtual absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) = 0;
@@ -102,7 +104,8 @@ class Transaction : public Snapshot {
   // Only progress, event_cursor and start_step; cheaper.
   virtual absl::Status UpdateProgress(const Job& job) = 0;
 
-  virtual absl::Status PutSweep(const Sweep& sweep) = 0;  // name, created_ms (kept when it exists), max_parallel
+  virtual absl::Status PutSweep(const Sweep& sweep) = 0;  // name, created_ms (kept when it exists), and the rest
+  virtual absl::Status InsertRung(const RungResult& result) = 0;  // ALREADY_EXISTS for the same sweep, step and job
   // Replaces the sweep's memberships; each job must exist.
   virtual absl::Status SetMemberships(const std::string& sweep,
                                       const std::vector<std::pair<std::string, Membership>>& members) = 0;

@@ -138,6 +138,15 @@ class MemoryTransaction final : public Transaction {
 
   absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) override { return Members(name); }
 
+  absl::StatusOr<std::vector<RungResult>> ListRung(const std::string& sweep, int64_t step) override {
+    return Rungs([&](const RungResult& result) { return result.sweep == sweep && result.step == step; });
+  }
+
+  absl::StatusOr<std::vector<RungResult>> ListRungsOf(const std::string& job_id) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    return Rungs([&](const RungResult& result) { return result.job_id == job_id; });
+  }
+
   absl::StatusOr<std::vector<Attempt>> ListAttempts(const std::string& job_id) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
     return Children(t_.attempts, job_id);
@@ -264,6 +273,15 @@ class MemoryTransaction final : public Transaction {
     row.name = sweep.name;
     if (!exists) row.created_ms = sweep.created_ms;
     row.max_parallel = sweep.max_parallel;
+    row.policy = sweep.policy;
+    return absl::OkStatus();
+  }
+
+  absl::Status InsertRung(const RungResult& result) override {
+    if (!t_.jobs.contains(result.job_id)) return NoJob(result.job_id);
+    const auto key = std::make_tuple(result.sweep, result.step, result.job_id);
+    if (t_.rungs.contains(key)) return absl::AlreadyExistsError("a job is at a rung once");
+    Edit(t_.rungs, key) = result;
     return absl::OkStatus();
   }
 
@@ -366,6 +384,15 @@ class MemoryTransaction final : public Transaction {
       if (seen.insert(member->second.job_id).second) ids.push_back(member->second.job_id);
     }
     return ids;
+  }
+
+  template <typename Wanted>
+  std::vector<RungResult> Rungs(Wanted wanted) const {
+    std::vector<RungResult> results;
+    for (const auto& [key, result] : t_.rungs) {
+      if (wanted(result)) results.push_back(result);
+    }
+    return results;
   }
 
   absl::Status VisitSweepJobs(const JobQuery& query, const JobVisitor& visit) {

@@ -203,6 +203,31 @@ CREATE TABLE requests (
 // A job's places in a sweep beyond its first: few, and every listing asks for them.
 constexpr char kVersion2[] = "CREATE INDEX memberships_further ON memberships (sweep, position) WHERE first = 0";
 
+// Policies of sweeps, what a job keeps, and the rungs of early stopping.
+constexpr char kVersion4[] = R"sql(
+ALTER TABLE sweeps ADD COLUMN stop_metric TEXT NOT NULL DEFAULT '';
+ALTER TABLE sweeps ADD COLUMN stop_maximize INTEGER NOT NULL DEFAULT 0 CHECK (stop_maximize IN (0, 1));
+ALTER TABLE sweeps ADD COLUMN stop_first_rung INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sweeps ADD COLUMN stop_eta INTEGER NOT NULL DEFAULT 3 CHECK (stop_eta >= 2);
+ALTER TABLE sweeps ADD COLUMN canary INTEGER NOT NULL DEFAULT 0 CHECK (canary IN (0, 1));
+ALTER TABLE sweeps ADD COLUMN max_failed INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE jobs ADD COLUMN stall_ms INTEGER NOT NULL DEFAULT 0 CHECK (stall_ms >= 0);
+ALTER TABLE jobs ADD COLUMN checkpoints_kept INTEGER NOT NULL DEFAULT 0 CHECK (checkpoints_kept >= 0);
+ALTER TABLE jobs ADD COLUMN checkpoint_period INTEGER NOT NULL DEFAULT 0 CHECK (checkpoint_period >= 0);
+ALTER TABLE jobs ADD COLUMN stop_message TEXT NOT NULL DEFAULT '';
+CREATE TABLE rungs (
+  sweep TEXT NOT NULL REFERENCES sweeps (name),
+  step INTEGER NOT NULL,
+  job INTEGER NOT NULL REFERENCES jobs (seq),
+  value REAL,  -- NULL: not a number
+  place INTEGER NOT NULL CHECK (place BETWEEN 1 AND peers),
+  peers INTEGER NOT NULL,
+  stopped INTEGER NOT NULL CHECK (stopped IN (0, 1)),
+  PRIMARY KEY (sweep, step, job)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rungs_job ON rungs (job);
+)sql";
+
 // Made anew at every start from the table in job_state.h, so that the two cannot differ.
 std::string TransitionTriggers() {
   return absl::StrCat(
@@ -219,6 +244,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 2) {
     if (absl::Status status = db.Execute(kVersion2); !status.ok()) return status;
+  }
+  if (version < 4) {
+    if (absl::Status status = db.Execute(kVersion4); !status.ok()) return status;
   }
   if (absl::Status status = db.Execute(TransitionTriggers().c_str()); !status.ok()) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

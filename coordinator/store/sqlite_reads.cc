@@ -20,7 +20,7 @@ namespace {
   ", j.home_sweep, j.phase, j.fence, j.lease_id, j.worker_id, j.session, j.poll, j.event_cursor, j.start_step, " \
   "j.restarts_without_progress, j.budget_infra, j.budget_out_of_memory, j.budget_nan, j.budget_user, "           \
   "j.failures_infra, j.failures_out_of_memory, j.failures_nan, j.failures_user, j.priority, j.max_time_ms, "     \
-  "j.delayed, j.timed_out, j.queued_ms "
+  "j.delayed, j.timed_out, j.queued_ms, j.stall_ms, j.checkpoints_kept, j.checkpoint_period, j.stop_message "
 constexpr int kListedColumns = 18;
 
 constexpr char kGetJob[] = "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.id = ?1";
@@ -37,6 +37,11 @@ constexpr char kFurtherPlaces[] =
 constexpr char kPositionOf[] =
     "SELECT m.position FROM memberships AS m JOIN jobs AS j ON j.seq = m.job "
     "WHERE m.sweep = ?1 AND j.id = ?2 AND m.first = 1";
+#define SINK_RUNGS                                                                                                \
+  "SELECT r.sweep, r.step, j.id, r.value, r.place, r.peers, r.stopped FROM rungs AS r JOIN jobs AS j ON j.seq = " \
+  "r.job "
+constexpr char kRung[] = SINK_RUNGS "WHERE r.sweep = ?1 AND r.step = ?2 ORDER BY j.id";
+constexpr char kRungsOf[] = SINK_RUNGS "WHERE r.job = ?1 ORDER BY r.sweep, r.step";
 constexpr char kMemberships[] =
     "SELECT sweep, experiment, label, position FROM memberships WHERE job = ?1 ORDER BY sweep, position";
 constexpr char kQueueHead[] =
@@ -49,6 +54,11 @@ constexpr char kAttemptsOf[] =
 constexpr char kTailLogs[] =
     "SELECT id, time_ms, attempt, level, text FROM (SELECT id, time_ms, attempt, level, text FROM logs WHERE job = ?1 "
     "ORDER BY id DESC LIMIT ?2) ORDER BY id";
+#define SINK_SWEEPS                                                                                                   \
+  "SELECT name, created_ms, max_parallel, stop_metric, stop_maximize, stop_first_rung, stop_eta, canary, max_failed " \
+  "FROM sweeps "
+constexpr char kSweep[] = SINK_SWEEPS "WHERE name = ?1";
+constexpr char kSweeps[] = SINK_SWEEPS "ORDER BY name";
 constexpr char kWorkers[] =
     "SELECT id, name, address, session, devices, device_kind, version, last_seen_ms FROM workers "
     "WHERE ?1 = '' OR id = ?1 ORDER BY name, id";
@@ -98,6 +108,10 @@ Job ReadJob(Query& row) {
   job.delayed = row.Int(c++) != 0;
   job.timed_out = row.Int(c++) != 0;
   job.queued_ms = row.Int(c++);
+  job.stall_ms = row.Int(c++);
+  job.checkpoints_kept = static_cast<int>(row.Int(c++));
+  job.checkpoint_period = row.Int(c++);
+  job.stop_message = row.Text(c++);
   return job;
 }
 
@@ -156,6 +170,36 @@ absl::StatusOr<std::vector<Worker>> ReadWorkers(Query& rows) {
   }
   if (!rows.status().ok()) return rows.status();
   return workers;
+}
+
+Sweep ReadSweep(Query& row) {
+  Sweep sweep;
+  int c = 0;
+  sweep.name = row.Text(c++);
+  sweep.created_ms = row.Int(c++);
+  sweep.max_parallel = static_cast<int>(row.Int(c++));
+  sweep.policy.stop_metric = row.Text(c++);
+  sweep.policy.stop_maximize = row.Int(c++) != 0;
+  sweep.policy.stop_first_rung = row.Int(c++);
+  sweep.policy.stop_eta = static_cast<int>(row.Int(c++));
+  sweep.policy.canary = row.Int(c++) != 0;
+  sweep.policy.max_failed = static_cast<int>(row.Int(c++));
+  return sweep;
+}
+
+absl::StatusOr<std::vector<RungResult>> ReadRungs(Query& rows) {
+  std::vector<RungResult> results;
+  while (rows.Next()) {
+    results.push_back({.sweep = rows.Text(0),
+                       .step = rows.Int(1),
+                       .job_id = rows.Text(2),
+                       .value = rows.Real(3),
+                       .place = static_cast<int>(rows.Int(4)),
+                       .peers = static_cast<int>(rows.Int(5)),
+                       .stopped = rows.Int(6) != 0});
+  }
+  if (!rows.status().ok()) return rows.status();
+  return results;
 }
 
 // A bit for each wanted state; all of them when none is named.
@@ -301,19 +345,18 @@ absl::Status SqliteTransaction::FillCounts(Sweep* sweep) {
 }
 
 absl::StatusOr<Sweep> SqliteTransaction::GetSweep(const std::string& name) {
-  Query query(db_, "SELECT name, created_ms, max_parallel FROM sweeps WHERE name = ?1", name);
+  Query query(db_, kSweep, name);
   if (!query.Next()) return query.status().ok() ? NoSweep(name) : query.status();
-  Sweep sweep{.name = query.Text(0), .created_ms = query.Int(1), .max_parallel = static_cast<int>(query.Int(2))};
+  Sweep sweep = ReadSweep(query);
   if (absl::Status status = FillCounts(&sweep); !status.ok()) return status;
   return sweep;
 }
 
 absl::StatusOr<std::vector<Sweep>> SqliteTransaction::ListSweeps() {
   std::vector<Sweep> sweeps;
-  Query query(db_, "SELECT name, created_ms, max_parallel FROM sweeps ORDER BY name");
+  Query query(db_, kSweeps);
   while (query.Next()) {
-    sweeps.push_back(
-        {.name = query.Text(0), .created_ms = query.Int(1), .max_parallel = static_cast<int>(query.Int(2))});
+    sweeps.push_back(ReadSweep(query));
     if (absl::Status status = FillCounts(&sweeps.back()); !status.ok()) return status;
   }
   if (!query.status().ok()) return query.status();
@@ -326,6 +369,18 @@ absl::StatusOr<std::vector<std::string>> SqliteTransaction::SweepJobIds(const st
               "WHERE m.sweep = ?1 AND m.first = 1 ORDER BY m.position",
               name);
   return ReadTexts(query);
+}
+
+absl::StatusOr<std::vector<RungResult>> SqliteTransaction::ListRung(const std::string& sweep, int64_t step) {
+  Query rows(db_, kRung, sweep, step);
+  return ReadRungs(rows);
+}
+
+absl::StatusOr<std::vector<RungResult>> SqliteTransaction::ListRungsOf(const std::string& job_id) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  Query rows(db_, kRungsOf, *seq);
+  return ReadRungs(rows);
 }
 
 absl::StatusOr<std::vector<Attempt>> SqliteTransaction::ListAttempts(const std::string& job_id) {

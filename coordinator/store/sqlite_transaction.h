@@ -29,6 +29,8 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<Sweep> GetSweep(const std::string& name) override;
   absl::StatusOr<std::vector<Sweep>> ListSweeps() override;
   absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) override;
+  absl::StatusOr<std::vector<RungResult>> ListRung(const std::string& sweep, int64_t step) override;
+  absl::StatusOr<std::vector<RungResult>> ListRungsOf(const std::string& job_id) override;
   absl::StatusOr<std::vector<Attempt>> ListAttempts(const std::string& job_id) override;
   absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) override;
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) override;
@@ -46,6 +48,7 @@ class SqliteTransaction final : public Transaction {
   absl::Status UpdateJob(const Job& job) override;
   absl::Status UpdateProgress(const Job& job) override;
   absl::Status PutSweep(const Sweep& sweep) override;
+  absl::Status InsertRung(const RungResult& result) override;
   absl::Status SetMemberships(const std::string& sweep,
                               const std::vector<std::pair<std::string, Membership>>& members) override;
   absl::Status PutAttempt(const Attempt& attempt) override;

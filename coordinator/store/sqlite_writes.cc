@@ -13,9 +13,10 @@ constexpr char kInsertJob[] =
     "poll, failure_class, message, step, max_steps, tokens, tokens_per_second, latest, event_cursor, start_step, "
     "restarts_without_progress, budget_infra, budget_out_of_memory, budget_nan, budget_user, failures_infra, "
     "failures_out_of_memory, failures_nan, failures_user, devices, priority, max_time_ms, delayed, cancel_requested, "
-    "timed_out, created_ms, queued_ms, started_ms, finished_ms) "
+    "timed_out, created_ms, queued_ms, started_ms, finished_ms, stall_ms, checkpoints_kept, checkpoint_period, "
+    "stop_message) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, "
-    "?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40)";
+    "?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44)";
 constexpr char kUpdateJob[] =
     "UPDATE jobs SET generation = ?2, state = ?3, phase = ?4, attempt = ?5, worker = ?6, fence = ?7, lease_id = ?8, "
     "worker_id = ?9, session = ?10, poll = ?11, failure_class = ?12, message = ?13, step = ?14, max_steps = ?15, "
@@ -23,13 +24,20 @@ constexpr char kUpdateJob[] =
     "restarts_without_progress = ?21, budget_infra = ?22, budget_out_of_memory = ?23, budget_nan = ?24, "
     "budget_user = ?25, failures_infra = ?26, failures_out_of_memory = ?27, failures_nan = ?28, failures_user = ?29, "
     "devices = ?30, priority = ?31, max_time_ms = ?32, delayed = ?33, cancel_requested = ?34, timed_out = ?35, "
-    "queued_ms = ?36, started_ms = ?37, finished_ms = ?38 WHERE id = ?1";
+    "queued_ms = ?36, started_ms = ?37, finished_ms = ?38, stall_ms = ?39, checkpoints_kept = ?40, "
+    "checkpoint_period = ?41, stop_message = ?42 WHERE id = ?1";
 constexpr char kUpdateProgress[] =
     "UPDATE jobs SET step = ?2, max_steps = ?3, tokens = ?4, tokens_per_second = ?5, latest = ?6, event_cursor = ?7, "
     "start_step = ?8 WHERE id = ?1 RETURNING seq";
 constexpr char kPutSweep[] =
-    "INSERT INTO sweeps (name, created_ms, max_parallel) VALUES (?1, ?2, ?3) "
-    "ON CONFLICT (name) DO UPDATE SET max_parallel = excluded.max_parallel";
+    "INSERT INTO sweeps (name, created_ms, max_parallel, stop_metric, stop_maximize, stop_first_rung, stop_eta, "
+    "canary, "
+    "max_failed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "
+    "ON CONFLICT (name) DO UPDATE SET max_parallel = excluded.max_parallel, stop_metric = excluded.stop_metric, "
+    "stop_maximize = excluded.stop_maximize, stop_first_rung = excluded.stop_first_rung, "
+    "stop_eta = excluded.stop_eta, canary = excluded.canary, max_failed = excluded.max_failed";
+constexpr char kInsertRung[] =
+    "INSERT INTO rungs (sweep, step, job, value, place, peers, stopped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 constexpr char kInsertMembership[] =
     "INSERT INTO memberships (sweep, position, job, first, experiment, label) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 constexpr char kPutAttempt[] =
@@ -75,7 +83,8 @@ absl::Status SqliteTransaction::InsertJob(const Job& job, const std::string& con
               job.event_cursor, job.start_step, job.restarts_without_progress, budget.infra, budget.out_of_memory,
               budget.nan, budget.user, failures.infra, failures.out_of_memory, failures.nan, failures.user, job.devices,
               job.priority, job.max_time_ms, job.delayed, job.cancel_requested, job.timed_out, job.created_ms,
-              job.queued_ms, job.started_ms, job.finished_ms);
+              job.queued_ms, job.started_ms, job.finished_ms, job.stall_ms, job.checkpoints_kept, job.checkpoint_period,
+              job.stop_message);
   if (absl::Status status = query.Run(); !status.ok()) return status;
   const int64_t seq = sqlite3_last_insert_rowid(db_.handle());
   return Query(db_, "INSERT INTO configs (job, json) VALUES (?1, ?2)", seq, config_json).Run();
@@ -98,7 +107,8 @@ absl::Status SqliteTransaction::UpdateJob(const Job& job) {
                job.start_step, job.restarts_without_progress, budget.infra, budget.out_of_memory, budget.nan,
                budget.user, failures.infra, failures.out_of_memory, failures.nan, failures.user, job.devices,
                job.priority, job.max_time_ms, job.delayed, job.cancel_requested, job.timed_out, job.queued_ms,
-               job.started_ms, job.finished_ms)
+               job.started_ms, job.finished_ms, job.stall_ms, job.checkpoints_kept, job.checkpoint_period,
+               job.stop_message)
       .Run();
 }
 
@@ -111,7 +121,18 @@ absl::Status SqliteTransaction::UpdateProgress(const Job& job) {
 }
 
 absl::Status SqliteTransaction::PutSweep(const Sweep& sweep) {
-  return Query(db_, kPutSweep, sweep.name, sweep.created_ms, sweep.max_parallel).Run();
+  const SweepPolicy& policy = sweep.policy;
+  return Query(db_, kPutSweep, sweep.name, sweep.created_ms, sweep.max_parallel, policy.stop_metric,
+               policy.stop_maximize, policy.stop_first_rung, policy.stop_eta, policy.canary, policy.max_failed)
+      .Run();
+}
+
+absl::Status SqliteTransaction::InsertRung(const RungResult& result) {
+  absl::StatusOr<int64_t> seq = SeqOf(result.job_id);
+  if (!seq.ok()) return seq.status();
+  return Query(db_, kInsertRung, result.sweep, result.step, *seq, result.value, result.place, result.peers,
+               result.stopped)
+      .Run();
 }
 
 absl::Status SqliteTransaction::SetMemberships(const std::string& sweep,

@@ -99,6 +99,7 @@ void VisitLaterFields(Config& c, Visitor&& v) {
   v("train.loss_spike_factor", c.train.loss_spike_factor, 0.0, 1e9);
   v("train.max_roll_backs", c.train.max_roll_backs, 0, 1000);
   v("eval.metrics", c.eval.metrics, EvalMetrics());
+  v("checkpoint.keep_period", c.checkpoint.keep_period, 0, kLarge);
 }
 
 template <typename Config, typename Visitor>

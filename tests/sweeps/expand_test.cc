@@ -316,5 +316,82 @@ TEST(Conditions, FaultsAreLocated) {
             at + "16: in the condition: eval.epsilon is a list, which conditions cannot use");
 }
 
+TEST(ExpandSweep, RandomDrawsMultiplyWithTheGridAndAreTheSameEachTime) {
+  const std::string text =
+      "experiments:\n"
+      "  - name: a\n"
+      "    grid: {train.seed: [1, 2]}\n"
+      "    random:\n"
+      "      n: 50\n"
+      "      seed: 7\n"
+      "      train.learning_rate: {log_uniform: [1e-4, 1e-2]}\n"
+      "      train.warmup_steps: {uniform: [3, 5]}\n"
+      "      model.variant.ffn: {choice: [swiglu, none]}\n";
+  const auto sweep = ExpandText(text);
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  ASSERT_EQ(sweep->jobs.size(), 100u);
+  EXPECT_EQ(sweep->experiments[0].arithmetic, "a: 2 (train.seed) x 50 (random) = 100 jobs");
+  std::set<int64_t> warmups;
+  std::set<std::string> ffns;
+  int below_1e3 = 0;
+  for (int i = 0; i < 50; ++i) {
+    const JobConfig& config = sweep->jobs[i].config;
+    EXPECT_GE(config.train.learning_rate, 1e-4);
+    EXPECT_LE(config.train.learning_rate, 1e-2);
+    below_1e3 += config.train.learning_rate < 1e-3;
+    warmups.insert(config.train.warmup_steps);
+    ffns.insert(config.model.variant.ffn);
+    EXPECT_EQ(config.train.learning_rate, sweep->jobs[i + 50].config.train.learning_rate);  // the other seed's draw
+  }
+  EXPECT_THAT(warmups, ElementsAre(3, 4, 5));
+  EXPECT_THAT(ffns, ElementsAre("none", "swiglu"));
+  EXPECT_GT(below_1e3, 12);  // half of them, as logarithms go
+  EXPECT_LT(below_1e3, 38);
+  EXPECT_EQ(Labels(*ExpandText(text)), Labels(*sweep));
+  // Fewer draws and fewer keys leave the rest as it was.
+  const auto fewer = ExpandText(
+      "experiments: [{name: a, random: {n: 2, seed: 7, train.learning_rate: {log_uniform: [1e-4, 1e-2]}}}]\n");
+  ASSERT_TRUE(fewer.ok()) << fewer.status();
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(fewer->jobs[i].config.train.learning_rate, sweep->jobs[i].config.train.learning_rate);
+}
+
+TEST(ExpandSweep, DerivedNumbersFollowFromTheOthersAndAreNotShown) {
+  const auto sweep = ExpandText(
+      "experiments:\n"
+      "  - name: a\n"
+      "    grid: {train.max_steps: [150, 400]}\n"
+      "    when: [{if: train.max_steps == 400, set: {train.seed: 9}}]\n"
+      "    derive:\n"
+      "      train.warmup_steps: min(round(train.max_steps / 100), train.seed)\n"
+      "      train.learning_rate: sqrt(train.warmup_steps) * 1e-3\n"
+      "    exclude: [train.warmup_steps == 3]\n");
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  EXPECT_THAT(Labels(*sweep), ElementsAre("train.max_steps=150", "train.max_steps=400 train.seed=9"));
+  EXPECT_EQ(sweep->jobs[0].config.train.warmup_steps, 2);
+  EXPECT_EQ(sweep->jobs[1].config.train.warmup_steps, 4);
+  EXPECT_EQ(sweep->jobs[1].config.train.learning_rate, 2e-3);
+}
+
+TEST(ExpandSweep, PoliciesAreReadAndRungsShrinkWithTheSteps) {
+  const std::map<std::string, std::string> files = {
+      {"s.yaml",
+       "schema: sink/v1\nname: s\nexperiments: [{name: a}]\n"
+       "early_stop: {asha: {metric: validation_loss/all, mode: min, first_rung: 1000, eta: 4}}\n"
+       "stall: {no_step_for: 10m}\non_failure: {canary: true, max_failed: 20%}\n"},
+      {"p.yaml", "train: {max_steps: 200}\nproportional: [train.max_steps]\n"}};
+  const auto sweep = ExpandSweep({"s.yaml", {}, ReadFrom(files)});
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  EXPECT_EQ(sweep->early_stop.metric, "validation_loss/all");
+  EXPECT_FALSE(sweep->early_stop.maximize);
+  EXPECT_EQ(sweep->early_stop.first_rung, 1000);
+  EXPECT_EQ(sweep->early_stop.eta, 4);
+  EXPECT_EQ(sweep->stall, absl::Minutes(10));
+  EXPECT_TRUE(sweep->on_failure.canary);
+  EXPECT_EQ(sweep->on_failure.max_failed_percent, 20);
+  EXPECT_EQ(sweep->on_failure.max_failed, -1);
+  EXPECT_EQ(ExpandSweep({"s.yaml", {"p.yaml"}, ReadFrom(files)})->early_stop.first_rung, 10);
+}
+
 }  // namespace
 }  // namespace sink

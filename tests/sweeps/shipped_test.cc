@@ -38,6 +38,12 @@ std::set<std::string> Ids(const ExpandedSweep& sweep) {
   return ids;
 }
 
+std::map<std::string, int> Points(const ExpandedSweep& sweep) {
+  std::map<std::string, int> points;
+  for (const ExpandedExperiment& experiment : sweep.experiments) points[experiment.name] = experiment.points;
+  return points;
+}
+
 TEST(ShippedSweeps, OptimizationIsTheStudys) {
   const ExpandedSweep sweep = Shipped("optimization");
   ASSERT_EQ(sweep.jobs.size(), 15u);
@@ -62,18 +68,68 @@ TEST(ShippedSweeps, OptimizationIsTheStudys) {
 
 TEST(ShippedSweeps, ArchitectureIsTheStudys) {
   const ExpandedSweep sweep = Shipped("model_architecture");
-  std::map<std::string, int> points;
-  for (const ExpandedExperiment& experiment : sweep.experiments) points[experiment.name] = experiment.points;
-  EXPECT_THAT(points, ElementsAre(Pair("attention_operation", 11), Pair("attention_sum", 5), Pair("biases_per_head", 4),
-                                  Pair("biases_shared", 3), Pair("feed_forward", 6), Pair("fixed_value", 7),
-                                  Pair("heads", 4), Pair("learned_relative_position", 1), Pair("norm_placement", 2),
-                                  Pair("position_embedding", 6), Pair("sigmoid_robustness", 6), Pair("sink_token", 1)));
+  EXPECT_THAT(Points(sweep),
+              ElementsAre(Pair("attention_operation", 11), Pair("attention_sum", 5), Pair("biases_per_head", 4),
+                          Pair("biases_shared", 3), Pair("feed_forward", 6), Pair("fixed_value", 7), Pair("heads", 4),
+                          Pair("learned_relative_position", 1), Pair("norm_placement", 2),
+                          Pair("position_embedding", 6), Pair("sigmoid_robustness", 6), Pair("sink_token", 1)));
   EXPECT_EQ(sweep.jobs.size(), 56u);
   // The default is in seven experiments, the per-head key bias in two, sigmoid without a sum in two.
   EXPECT_EQ(Ids(sweep).size(), 48u);
   EXPECT_EQ(Ids(sweep).count(JobId(JobConfig{})), 1u);
   EXPECT_EQ(Shipped("model_architecture", {"laptop"}).jobs.size(), 56u);
   EXPECT_EQ(Shipped("model_architecture", {"ci"}).jobs.size(), 56u);
+}
+
+TEST(ShippedSweeps, DefaultIsTheJobThatTheOthersShare) {
+  const ExpandedSweep sweep = Shipped("default");
+  EXPECT_THAT(Points(sweep), ElementsAre(Pair("default", 1)));
+  EXPECT_EQ(sweep.jobs.at(0).id, JobId(JobConfig{}));
+}
+
+TEST(ShippedSweeps, DataDistributionIsTheStudys) {
+  const ExpandedSweep sweep = Shipped("data_distribution");
+  EXPECT_THAT(Points(sweep), ElementsAre(Pair("fixed_token", 3), Pair("random_tokens", 5), Pair("unique_tokens", 6)));
+  EXPECT_EQ(Ids(sweep).size(), 14u);
+  EXPECT_EQ(Ids(sweep).count(JobId(JobConfig{})), 1u);  // all of the 5B tokens
+  EXPECT_EQ(sweep.jobs[11].config.data.fixed_token_position, 1);
+  const ExpandedSweep laptop = Shipped("data_distribution", {"laptop"});
+  EXPECT_EQ(laptop.jobs[0].config.data.fraction, 0.0002);
+  EXPECT_EQ(laptop.jobs[5].config.data.fraction, 0.02);
+}
+
+TEST(ShippedSweeps, LossFunctionIsTheStudys) {
+  const ExpandedSweep sweep = Shipped("loss_function");
+  EXPECT_THAT(Points(sweep), ElementsAre(Pair("prefix_length", 5), Pair("weight_decay", 9), Pair("window", 6)));
+  EXPECT_EQ(Ids(sweep).size(), 20u);
+  EXPECT_EQ(sweep.jobs[13].config.model.variant.prefix_length, 10);
+  EXPECT_EQ(sweep.jobs[13].config.train.ignore_loss, 9);
+}
+
+TEST(ShippedSweeps, ScaleIsTheStudys) {
+  const ExpandedSweep sweep = Shipped("scale");
+  EXPECT_THAT(Points(sweep), ElementsAre(Pair("attention_operation", 2)));
+  EXPECT_EQ(sweep.devices, 8);
+  EXPECT_EQ(sweep.jobs[1].config.model.hidden_size, 2048);
+  EXPECT_EQ(sweep.jobs[1].config.train.max_steps, 40000);
+}
+
+TEST(ShippedSweeps, BeyondKeepsTheTokensOfAStep) {
+  const ExpandedSweep sweep = Shipped("beyond");
+  EXPECT_EQ(sweep.jobs.size(), 17u);
+  for (const ExpandedJob& job : sweep.jobs) {
+    EXPECT_EQ(job.config.train.global_batch_size * job.config.train.sequence_length, 512 * 2048) << job.label;
+  }
+}
+
+TEST(ShippedSweeps, EveryFileExpandsUnderEveryProfileToAsManyJobs) {
+  for (const auto& entry : std::filesystem::directory_iterator(testing::SourceDir() + "/sweeps")) {
+    if (entry.path().extension() != ".yaml") continue;
+    const std::string name = entry.path().stem().string();
+    for (const char* profile : {"laptop", "ci"}) {
+      EXPECT_EQ(Shipped(name, {profile}).jobs.size(), Shipped(name).jobs.size()) << name << " " << profile;
+    }
+  }
 }
 
 TEST(ShippedSweeps, OptimizationOnALaptopKeepsItsShape) {

@@ -1,9 +1,9 @@
 // See fake_trainer.h. Keys of the configuration, all optional:
 //   steps (3), step_ms (1): how long it trains; checkpoint_every (0: never)
-//   end: "finish" (default), "exit", "signal", "failed", "hang", "close_pipe", "no_event";  code: for exit and signal
-//   garbage: lines on the event pipe that are no events;  flood_bytes: to stdout;  stderr: text
-//   ignore_stop: takes no notice of commands and SIGTERM
-//   grandchildren: double-forked processes that ignore SIGTERM; setsid: each in a session of its own
+//   end: "finish" (default), "exit", "signal", "failed", "hang", "chatter", "close_pipe", "no_event";  code: for exit
+//   and signal garbage: lines on the event pipe that are no events;  flood_bytes: to stdout;  stderr: text ignore_stop:
+//   takes no notice of commands and SIGTERM grandchildren: double-forked processes that ignore SIGTERM; setsid: each in
+//   a session of its own
 #include "tests/worker/fake_trainer.h"
 
 #include <fcntl.h>
@@ -105,6 +105,10 @@ class FakeTrainer {
     if (end == "close_pipe") close(events_fd_);
     if (end == "hang" || end == "close_pipe") {
       while (true) pause();
+    }
+    while (end == "chatter") {  // alive, and no step further
+      usleep(20'000);
+      Say(pipe::Log{"info", "still thinking"});
     }
     if (end == "no_event") return pipe::kExitFinished;
     if (Int("checkpoint_every", 0) > 0) Save();

@@ -142,6 +142,19 @@ TEST_F(TrainerSupervisor, SilentTrainerIsTakenForHanging) {
   EXPECT_NE(JudgeTrainer(report).message.find("no progress"), std::string::npos);
 }
 
+TEST_F(TrainerSupervisor, ATrainerThatTalksButMakesNoStepIsStalled) {
+  limits_.stall = absl::Milliseconds(300);
+  const TrainerReport report = Run(R"({"end": "chatter", "ignore_stop": 1})");
+  EXPECT_EQ(report.reason, StopReason::kStall);
+  EXPECT_EQ(JudgeTrainer(report).failure_class, v1::INFRA);
+  EXPECT_NE(JudgeTrainer(report).message.find("stalled"), std::string::npos);
+}
+
+TEST_F(TrainerSupervisor, ATrainerThatMakesStepsIsNotStalled) {
+  limits_.stall = absl::Milliseconds(500);
+  EXPECT_EQ(Run(R"({"steps": 40, "step_ms": 25})").reason, StopReason::kNone);
+}
+
 TEST_F(TrainerSupervisor, ClosedEventPipeIsNotTolerated) {
   limits_.closed_pipe = absl::Milliseconds(300);
   EXPECT_EQ(Run(R"({"end": "close_pipe", "ignore_stop": 1})").reason, StopReason::kPipeClosed);

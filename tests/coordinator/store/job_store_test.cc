@@ -357,6 +357,53 @@ TEST_P(JobStoreContract, ConcurrentBodiesRunOneAfterAnother) {
   EXPECT_EQ(GetJob(1).progress.step, 200);
 }
 
+TEST_P(JobStoreContract, ASweepKeepsItsPolicy) {
+  Sweep sweep;
+  sweep.name = "s";
+  sweep.policy = {.stop_metric = "loss",
+                  .stop_maximize = true,
+                  .stop_first_rung = 1000,
+                  .stop_eta = 4,
+                  .canary = true,
+                  .max_failed = 0};
+  Must([&](Transaction& rows) { return rows.PutSweep(sweep); });
+  EXPECT_EQ(Get<Sweep>([](Snapshot& rows) { return rows.GetSweep("s"); }).policy, sweep.policy);
+  EXPECT_EQ(Get<std::vector<Sweep>>([](Snapshot& rows) { return rows.ListSweeps(); })[0].policy, sweep.policy);
+}
+
+TEST_P(JobStoreContract, AJobKeepsWhatItWasSubmittedWith) {
+  Job job = QueuedJob(1);
+  job.stall_ms = 7;
+  job.checkpoints_kept = 3;
+  job.checkpoint_period = 500;
+  Insert(job);
+  job.stop_message = "enough";
+  Update(job);
+  const Job stored = Get<Job>([](Snapshot& rows) { return rows.GetJob(Id(1)); });
+  EXPECT_EQ(stored.stall_ms, 7);
+  EXPECT_EQ(stored.checkpoints_kept, 3);
+  EXPECT_EQ(stored.checkpoint_period, 500);
+  EXPECT_EQ(stored.stop_message, "enough");
+}
+
+TEST_P(JobStoreContract, AJobIsAtARungOnceAndRungsAreListedByJobAndByStep) {
+  Insert(QueuedJob(1));
+  Insert(QueuedJob(2));
+  const RungResult first{"s", 10, Id(1), 0.5, 1, 1, false}, second{"s", 10, Id(2), NAN, 2, 2, true},
+      third{"s", 30, Id(1), 0.25, 1, 1, false};
+  for (const RungResult& result : {third, second, first}) {
+    Must([&](Transaction& rows) { return rows.InsertRung(result); });
+  }
+  EXPECT_EQ(store_->Write([&](Transaction& rows) { return rows.InsertRung(first); }).code(),
+            absl::StatusCode::kAlreadyExists);
+  const auto rung = Get<std::vector<RungResult>>([](Snapshot& rows) { return rows.ListRung("s", 10); });
+  ASSERT_EQ(rung.size(), 2u);
+  EXPECT_EQ(rung[0], first);
+  EXPECT_TRUE(std::isnan(rung[1].value) && rung[1].stopped);
+  EXPECT_THAT(Get<std::vector<RungResult>>([](Snapshot& rows) { return rows.ListRungsOf(Id(1)); }),
+              ElementsAre(first, third));
+}
+
 INSTANTIATE_TEST_SUITE_P(Stores, JobStoreContract, ::testing::Values("memory", "sqlite"),
                          [](const auto& info) { return std::string(info.param); });
 

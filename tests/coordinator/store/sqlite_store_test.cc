@@ -10,6 +10,7 @@
 #include <random>
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/schema.h"
 #include "tests/testing/temp_dir.h"
@@ -121,7 +122,13 @@ TEST(SqliteStore, AFileOfTheFirstSchemaIsUpgradedWithItsRows) {
   }
   {
     auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
-    ASSERT_TRUE((*db)->Execute("DROP INDEX memberships_further; PRAGMA user_version = 1").ok());
+    ASSERT_TRUE((*db)->Execute("DROP INDEX memberships_further; DROP TABLE rungs; PRAGMA user_version = 1").ok());
+    for (const char* column : {"stop_metric", "stop_maximize", "stop_first_rung", "stop_eta", "canary", "max_failed"}) {
+      ASSERT_TRUE((*db)->Execute(absl::StrCat("ALTER TABLE sweeps DROP COLUMN ", column).c_str()).ok()) << column;
+    }
+    for (const char* column : {"stall_ms", "checkpoints_kept", "checkpoint_period", "stop_message"}) {
+      ASSERT_TRUE((*db)->Execute(absl::StrCat("ALTER TABLE jobs DROP COLUMN ", column).c_str()).ok()) << column;
+    }
   }
   auto store = MustOpen(folder / "d");
   EXPECT_EQ(StoredIds(*store), std::set<std::string>{Id(1)});

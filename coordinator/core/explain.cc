@@ -1,0 +1,101 @@
+// Why a job is where it is: what JobManager::Explain says. Reads what the rules read, and tells it in sentences.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "coordinator/core/holds.h"
+#include "coordinator/core/job_manager.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink {
+namespace {
+
+std::string Seconds(int64_t ms) { return absl::FormatDuration(absl::Seconds(ms / 1000)); }
+
+// The queued jobs that are asked for before this one, of every sweep.
+absl::StatusOr<int> CountAhead(store::Snapshot& rows, const Job& job) {
+  store::JobQuery query;
+  query.states = {JobState::kQueued};
+  int ahead = 0;
+  bool before = true;
+  SINK_RETURN_IF_ERROR(rows.VisitJobs(query, [&](const Job& other) {
+    if (other.id == job.id) before = false;
+    ahead += before ? 1 : 0;
+  }));
+  return ahead;
+}
+
+std::string WhatWorkersOffer(const std::vector<Worker>& workers, int devices) {
+  int connected = 0, largest = 0, most_free = 0;
+  for (const Worker& worker : workers) {
+    if (worker.state != WorkerState::kConnected) continue;
+    ++connected;
+    largest = std::max(largest, worker.devices);
+    most_free = std::max(most_free, worker.devices_free);
+  }
+  if (connected == 0) return "no worker is connected; start sink-worker on a machine";
+  if (largest < devices) {
+    return absl::StrCat("it needs ", devices, " devices on one worker, and the largest connected one has ", largest);
+  }
+  if (most_free < devices) {
+    return absl::StrCat("it needs ", devices, " free devices on one worker; ", most_free, " are free at most (",
+                        connected, " connected)");
+  }
+  return "";
+}
+
+}  // namespace
+
+absl::StatusOr<Explanation> JobManager::Explain(std::string_view name, Now now) {
+  SINK_ASSIGN_OR_RETURN(const JobDetails details, GetJob(name));
+  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, ListWorkers(now));
+  Explanation answer;
+  answer.job = details.job;
+  const Job& job = answer.job;
+  std::vector<std::string>& reasons = answer.reasons;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(answer.rungs, rows.ListRungsOf(job.id));
+    if (job.state == JobState::kQueued) {
+      SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(job.home_sweep));
+      SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
+      if (!held.empty()) reasons.push_back(held);
+      if (job.delayed) reasons.push_back("it waits for its retry delay to pass");
+      const std::string offer = WhatWorkersOffer(workers, job.devices);
+      if (!offer.empty()) reasons.push_back(offer);
+      SINK_ASSIGN_OR_RETURN(const int ahead, CountAhead(rows, job));
+      if (ahead > 0) reasons.push_back(absl::StrCat(ahead, " queued jobs were submitted before it"));
+      if (reasons.empty()) reasons.push_back("nothing holds it: a worker will get it with its next question");
+      if (job.attempt > 0) {
+        reasons.push_back(absl::StrCat("attempt ", job.attempt, " ended: ", job.message, "; it begins again from ",
+                                       details.checkpoints.empty()
+                                           ? std::string("step 0")
+                                           : absl::StrCat("step ", details.checkpoints.front().step)));
+      }
+    } else if (IsLive(job.state)) {
+      const int64_t silent = now.steady_ms - clock_.Lease(job.holder.fence, now.steady_ms).heard;
+      reasons.push_back(absl::StrCat("worker ", job.worker, " has it (attempt ", job.attempt, "), last heard ",
+                                     Seconds(silent), " ago"));
+      if (job.state == JobState::kDisconnected) {
+        reasons.push_back(absl::StrCat("the worker is late; after ", Seconds(options_.lease_duration_ms - silent),
+                                       " more it goes to another"));
+      }
+      if (job.cancel_requested) {
+        reasons.push_back(job.timed_out              ? "it ran longer than max_time and is being stopped"
+                          : job.stop_message.empty() ? "somebody cancelled it; it is being stopped"
+                                                     : job.stop_message);
+      }
+    } else if (job.state == JobState::kSucceeded) {
+      reasons.push_back(absl::StrCat("it finished its ", job.progress.max_steps, " steps on ", job.worker));
+    } else {
+      reasons.push_back(job.message);
+      const int failures = job.failures.infra + job.failures.out_of_memory + job.failures.nan + job.failures.user;
+      if (job.state == JobState::kFailed && failures > 0)
+        reasons.push_back(absl::StrCat("it had been tried again ", failures, " times"));
+      reasons.push_back("sinkctl retry starts it again, from its newest checkpoint where it has one");
+    }
+    return absl::OkStatus();
+  }));
+  return answer;
+}
+
+}  // namespace sink

@@ -1,0 +1,54 @@
+#include "coordinator/core/holds.h"
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink {
+namespace {
+
+int Count(const Sweep& sweep, JobState wanted) {
+  for (const auto& [state, jobs] : sweep.jobs_by_state) {
+    if (state == wanted) return jobs;
+  }
+  return 0;
+}
+
+// A checkpoint proves data, model, evaluation and upload: the first of one job lets the others start.
+absl::StatusOr<std::string> WhyCanaryHolds(store::Snapshot& rows, const Sweep& sweep) {
+  if (Count(sweep, JobState::kSucceeded) > 0) return "";
+  SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
+  std::string canary;
+  for (const Job& job : live) {
+    if (job.home_sweep != sweep.name) continue;
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
+    if (!checkpoints.empty()) return "";
+    canary = job.id;
+  }
+  if (Count(sweep, JobState::kFailed) > 0) {
+    return absl::StrCat("a job of ", sweep.name,
+                        " failed before any had saved a checkpoint (on_failure.canary); put it right, then retry or "
+                        "cancel the failed job");
+  }
+  if (canary.empty()) return "";
+  return absl::StrCat("the first job of ", sweep.name, ", ", canary.substr(0, 8),
+                      ", has not saved its first checkpoint yet (on_failure.canary)");
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> WhyHeld(store::Snapshot& rows, const Sweep& sweep) {
+  if (sweep.max_parallel > 0) {
+    SINK_ASSIGN_OR_RETURN(const int live, rows.CountLive(sweep.name));
+    if (live >= sweep.max_parallel) {
+      return absl::StrCat(live, " jobs of ", sweep.name, " are running, which is its limit (limits.max_parallel)");
+    }
+  }
+  const int failed = Count(sweep, JobState::kFailed);
+  if (sweep.policy.max_failed >= 0 && failed > sweep.policy.max_failed) {
+    return absl::StrCat(failed, " jobs of ", sweep.name, " have failed and ", sweep.policy.max_failed,
+                        " may (on_failure.max_failed); retry or cancel them to go on");
+  }
+  return sweep.policy.canary ? WhyCanaryHolds(rows, sweep) : std::string();
+}
+
+}  // namespace sink

@@ -1,0 +1,17 @@
+// When a sweep's queued jobs must wait for others of the sweep: limits.max_parallel, on_failure. Decided from the rows
+// alone, so that a person who retries or cancels the failed jobs lets the sweep go on. Pure but for reading; any
+// thread.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "coordinator/store/job_store.h"
+
+namespace sink {
+
+// Why no job of the sweep may be leased now, one sentence; empty when one may. Cost: the sweep's live jobs, and those
+// only until something of it has succeeded.
+absl::StatusOr<std::string> WhyHeld(store::Snapshot& rows, const Sweep& sweep);
+
+}  // namespace sink

@@ -1,0 +1,202 @@
+// What a sweep's policies do: early stopping, the canary, a limit of failures, checkpoints that are kept; and what
+// Explain says of each.
+#include <cmath>
+
+#include "tests/coordinator/core/fixture.h"
+
+namespace sink {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class PolicyTest : public ManagerTest {
+ protected:
+  void SubmitWith(const std::vector<int>& jobs, const SweepPolicy& policy, const std::string& sweep = "s") {
+    SubmitRequest request = Sweep(jobs, sweep);
+    request.policy = policy;
+    ASSERT_TRUE(manager->Submit(request, now).ok());
+  }
+  // The job's next measurement of the metric; its sequence numbers go on from 2.
+  void Measure(const Lease& lease, int64_t step, double value) {
+    const auto reported =
+        manager->Report("w", lease, {Metric(seq_[lease.job_id + lease.id]++ + 2, step, value, "loss")}, now);
+    ASSERT_TRUE(reported.ok()) << reported.status();
+  }
+  bool Stopping(const Lease& lease) {
+    const auto heard = Heartbeat({lease});
+    return heard.ok() && !heard->cancel.empty();
+  }
+  std::string Why(int n) {
+    const auto explanation = manager->Explain(Id(n), now);
+    EXPECT_TRUE(explanation.ok()) << explanation.status();
+    std::string text;
+    if (explanation.ok()) {
+      for (const std::string& reason : explanation->reasons) text += reason + "\n";
+    }
+    return text;
+  }
+
+  const SweepPolicy halving_{.stop_metric = "loss", .stop_first_rung = 10, .stop_eta = 2};
+
+ private:
+  std::map<std::string, uint64_t> seq_;
+};
+
+TEST_F(PolicyTest, AJobBehindTheBestHalfOfItsRungIsStoppedAndSaysWhy) {
+  SubmitWith({1, 2, 3}, halving_);
+  Register();
+  const Lease a = Start(1), b = Start(2), c = Start(3);
+  Measure(a, 9, 5.0);  // before the rung: judged by what comes at or after it
+  Measure(a, 12, 1.0);
+  EXPECT_FALSE(Stopping(a));
+  Measure(b, 10, 2.0);  // second of two, and one goes on
+  EXPECT_TRUE(Stopping(b));
+  Measure(c, 10, 1.5);  // second of three, and two go on
+  EXPECT_FALSE(Stopping(c));
+  ASSERT_EQ(*Finish(b, JobState::kCancelled), JobState::kCancelled);
+  EXPECT_EQ(Get(2).message, "stopped early at step 10: loss was 2, place 2 of 2, and the best 1 go on");
+  EXPECT_THAT(Why(2), HasSubstr("sinkctl retry"));
+  const auto explanation = manager->Explain(Id(3), now);
+  EXPECT_THAT(explanation->rungs, ElementsAre(RungResult{"s", 10, Id(3), 1.5, 2, 3, false}));
+}
+
+TEST_F(PolicyTest, ALateMeasurementEntersEveryRungItHasPassed) {
+  SubmitWith({1, 2}, halving_);
+  Register();
+  const Lease a = Start(1), b = Start(2);
+  Measure(a, 45, 1.0);
+  Measure(b, 25, 0.5);
+  EXPECT_FALSE(Stopping(b));
+  std::vector<int64_t> steps;
+  for (const RungResult& rung : manager->Explain(Id(1), now)->rungs) steps.push_back(rung.step);
+  EXPECT_THAT(steps, ElementsAre(10, 20, 40));
+}
+
+TEST_F(PolicyTest, NotANumberIsWorseThanAnyNumberAndTheLargestMayBeTheBest) {
+  SweepPolicy policy = halving_;
+  policy.stop_maximize = true;
+  SubmitWith({1, 2, 3}, policy);
+  Register();
+  const Lease a = Start(1), b = Start(2), c = Start(3);
+  Measure(a, 10, 0.1);
+  Measure(b, 10, NAN);
+  EXPECT_TRUE(Stopping(b));
+  Measure(c, 10, 0.2);
+  EXPECT_FALSE(Stopping(c));
+}
+
+TEST_F(PolicyTest, ARestartedAttemptIsNotJudgedTwiceAtOneRung) {
+  SubmitWith({1, 2}, halving_);
+  Register();
+  Lease a = Start(1);
+  Measure(a, 10, 2.0);
+  ASSERT_TRUE(Finish(a, JobState::kFailed, FailureClass::kInfra).ok());
+  const Lease b = Start(2);
+  Measure(b, 10, 1.0);
+  Pass(2000);
+  a = Start(3);
+  Measure(a, 10, 2.0);  // again, now second of two: what was decided stands
+  EXPECT_FALSE(Stopping(a));
+}
+
+TEST_F(PolicyTest, AJobThatAPersonRetriesGoesOnToItsEnd) {
+  SubmitWith({1, 2}, halving_);
+  Register();
+  const Lease a = Start(1), b = Start(2);
+  Measure(a, 10, 1.0);
+  Measure(b, 10, 2.0);
+  ASSERT_EQ(*Finish(b, JobState::kCancelled), JobState::kCancelled);
+  ASSERT_TRUE(manager->Retry({"", {Id(2)}}, now).ok());
+  const Lease again = Start(3);
+  Measure(a, 20, 1.0);
+  Measure(again, 20, 2.0);
+  EXPECT_FALSE(Stopping(again));
+}
+
+TEST_F(PolicyTest, AJobThatAnotherSweepWantsIsNeverStopped) {
+  SubmitWith({1, 2}, halving_);
+  SubmitWith({2}, {}, "other");
+  Register();
+  const Lease a = Start(1), b = Start(2);
+  Measure(a, 10, 1.0);
+  Measure(b, 10, 2.0);
+  EXPECT_FALSE(Stopping(b));
+}
+
+TEST_F(PolicyTest, TheCanaryRunsAloneUntilItHasSavedACheckpoint) {
+  SubmitWith({1, 2, 3}, {.canary = true});
+  Register();
+  EXPECT_EQ(Poll(1, 8).size(), 1u);
+  EXPECT_THAT(Poll(2, 8), IsEmpty());
+  EXPECT_THAT(Why(2), HasSubstr("has not saved its first checkpoint yet"));
+  const Lease canary = Get(1).lease();
+  ASSERT_TRUE(manager->Report("w", canary, {Hello(1), Progress(2, 10)}, now).ok());
+  ASSERT_TRUE(manager->CommitCheckpoint("w", canary, {10, "hash", {{"a", 5, "x"}}, 2}, now).ok());
+  EXPECT_EQ(Poll(3, 8).size(), 2u);
+}
+
+TEST_F(PolicyTest, AfterADeadCanaryTheRestWaitUntilItIsRetriedOrCancelled) {
+  SubmitWith({1, 2}, {.canary = true});
+  Register();
+  ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  EXPECT_THAT(Poll(2, 8), IsEmpty());
+  EXPECT_THAT(Why(2), HasSubstr("failed before any had saved a checkpoint"));
+  ASSERT_TRUE(manager->Retry({"s", {}}, now).ok());
+  EXPECT_EQ(*Finish(Start(3), JobState::kSucceeded), JobState::kSucceeded);
+  EXPECT_EQ(Poll(4, 8).size(), 1u);
+}
+
+TEST_F(PolicyTest, MoreFailuresThanAllowedHoldTheRest) {
+  SubmitWith({1, 2, 3, 4}, {.max_failed = 1});
+  Register();
+  ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  ASSERT_EQ(*Finish(Start(2), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  EXPECT_THAT(Poll(3, 8), IsEmpty());
+  EXPECT_THAT(Why(3), HasSubstr("2 jobs of s have failed and 1 may"));
+  ASSERT_TRUE(manager->Retry({"", {Id(1)}}, now).ok());
+  EXPECT_EQ(Poll(4, 8).size(), 3u);
+}
+
+TEST_F(PolicyTest, CheckpointsOfThePeriodStayWhenNewerOnesPushTheOthersOut) {
+  SubmitRequest request = Sweep({1});
+  request.jobs[0].checkpoints_kept = 1;
+  request.jobs[0].checkpoint_period = 20;
+  ASSERT_TRUE(manager->Submit(request, now).ok());
+  Register();
+  const Lease lease = Start(1);
+  for (int64_t step : {10, 20, 30, 40, 50, 60, 70}) {
+    ASSERT_TRUE(manager->CommitCheckpoint("w", lease, {step, "hash", {{"a", 5, "x"}}, 1}, now).ok());
+  }
+  std::vector<int64_t> steps;
+  const auto kept = manager->ListCheckpoints(Id(1));
+  for (const Checkpoint& checkpoint : *kept) steps.push_back(checkpoint.step);
+  EXPECT_THAT(steps, ElementsAre(70, 60, 40, 20));
+}
+
+TEST_F(PolicyTest, ExplainTellsWhatAQueuedJobLacks) {
+  SubmitRequest request = Sweep({1, 2});
+  request.devices = 16;
+  request.max_parallel = 1;
+  ASSERT_TRUE(manager->Submit(request, now).ok());
+  EXPECT_THAT(Why(1), HasSubstr("no worker is connected"));
+  Register();
+  Poll(1);
+  EXPECT_THAT(Why(2), HasSubstr("needs 16 devices on one worker, and the largest connected one has 8"));
+  EXPECT_THAT(Why(2), HasSubstr("1 queued jobs were submitted before it"));
+  EXPECT_EQ(manager->Explain("ffff", now).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(PolicyTest, ExplainTellsWhoHasARunningJobAndHowALostOneEnded) {
+  Submit({1});
+  Register();
+  Start(1);
+  Advance(2000);
+  EXPECT_THAT(Why(1), HasSubstr("worker w has it (attempt 1), last heard 2s ago"));
+  Pass(12'000);
+  EXPECT_THAT(Why(1), HasSubstr("attempt 1 ended: lost its worker w (lease expired); it begins again from step 0"));
+}
+
+}  // namespace
+}  // namespace sink
