@@ -75,6 +75,7 @@ class Snapshot {
 
   virtual absl::StatusOr<Sweep> GetSweep(const std::string& name) = 0;
   virtual absl::StatusOr<std::vector<Sweep>> ListSweeps() = 0;  // by name
+  virtual absl::StatusOr<std::string> GetStudy(const std::string& sweep) = 0;  // as PutStudy left it; empty before
   virtual absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) = 0;
 
   virtual absl::StatusOr<std::vector<Attempt>> ListAttempts(const std::string& job_id) = 0;
@@ -103,6 +104,8 @@ class Transaction : public Snapshot {
   virtual absl::Status UpdateProgress(const Job& job) = 0;
 
   virtual absl::Status PutSweep(const Sweep& sweep) = 0;  // name, created_ms (kept when it exists), max_parallel
+  // What the sweep's file says beyond its jobs, in the service's words. NOT_FOUND.
+  virtual absl::Status PutStudy(const std::string& sweep, const std::string& study_json) = 0;
   // Replaces the sweep's memberships; each job must exist.
   virtual absl::Status SetMemberships(const std::string& sweep,
                                       const std::vector<std::pair<std::string, Membership>>& members) = 0;

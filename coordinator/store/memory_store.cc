@@ -136,6 +136,12 @@ class MemoryTransaction final : public Transaction {
     return sweeps;
   }
 
+  absl::StatusOr<std::string> GetStudy(const std::string& sweep) override {
+    if (!t_.sweeps.contains(sweep)) return NoSweep(sweep);
+    const auto row = t_.studies.find(sweep);
+    return row == t_.studies.end() ? "" : row->second;
+  }
+
   absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) override { return Members(name); }
 
   absl::StatusOr<std::vector<Attempt>> ListAttempts(const std::string& job_id) override {
@@ -264,6 +270,12 @@ class MemoryTransaction final : public Transaction {
     row.name = sweep.name;
     if (!exists) row.created_ms = sweep.created_ms;
     row.max_parallel = sweep.max_parallel;
+    return absl::OkStatus();
+  }
+
+  absl::Status PutStudy(const std::string& sweep, const std::string& study_json) override {
+    if (!t_.sweeps.contains(sweep)) return NoSweep(sweep);
+    Edit(t_.studies, sweep) = study_json;
     return absl::OkStatus();
   }
 

@@ -34,6 +34,7 @@ class MemoryStore final : public JobStore {
     std::map<std::string, JobRow> jobs;
     std::map<int64_t, std::string> job_order;               // seq -> id
     std::map<std::string, Sweep> sweeps;                    // without counts
+    std::map<std::string, std::string> studies;             // by sweep
     std::map<std::pair<std::string, int>, Member> members;  // sweep, position
     std::map<std::pair<std::string, int>, Attempt> attempts;
     std::map<std::pair<std::string, int64_t>, Checkpoint> checkpoints;             // job, step

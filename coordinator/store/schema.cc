@@ -203,6 +203,9 @@ CREATE TABLE requests (
 // A job's places in a sweep beyond its first: few, and every listing asks for them.
 constexpr char kVersion2[] = "CREATE INDEX memberships_further ON memberships (sweep, position) WHERE first = 0";
 
+// What a sweep's file says beyond its jobs (JobManager::GetStudy); empty in a sweep that was stored before.
+constexpr char kVersion3[] = "ALTER TABLE sweeps ADD COLUMN study TEXT NOT NULL DEFAULT ''";
+
 // Made anew at every start from the table in job_state.h, so that the two cannot differ.
 std::string TransitionTriggers() {
   return absl::StrCat(
@@ -219,6 +222,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 2) {
     if (absl::Status status = db.Execute(kVersion2); !status.ok()) return status;
+  }
+  if (version < 3) {
+    if (absl::Status status = db.Execute(kVersion3); !status.ok()) return status;
   }
   if (absl::Status status = db.Execute(TransitionTriggers().c_str()); !status.ok()) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

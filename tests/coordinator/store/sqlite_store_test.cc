@@ -121,13 +121,41 @@ TEST(SqliteStore, AFileOfTheFirstSchemaIsUpgradedWithItsRows) {
   }
   {
     auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
-    ASSERT_TRUE((*db)->Execute("DROP INDEX memberships_further; PRAGMA user_version = 1").ok());
+    ASSERT_TRUE((*db)->Execute("DROP INDEX memberships_further; ALTER TABLE sweeps DROP COLUMN study;"
+                               "PRAGMA user_version = 1")
+                    .ok());
   }
   auto store = MustOpen(folder / "d");
   EXPECT_EQ(StoredIds(*store), std::set<std::string>{Id(1)});
   JobQuery of_sweep;
   of_sweep.sweep = "s";
   EXPECT_TRUE(store->Read([&](Snapshot& rows) { return rows.ListJobs(of_sweep).status(); }).ok());
+}
+
+TEST(SqliteStore, AFileOfTheSecondSchemaIsUpgradedWithEmptyStudies) {
+  testing::TempDir folder;
+  {
+    auto store = MustOpen(folder / "d");
+    ASSERT_TRUE(AddJob(*store, 1).ok());
+  }
+  {
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+    ASSERT_TRUE((*db)->Execute("ALTER TABLE sweeps DROP COLUMN study; PRAGMA user_version = 2").ok());
+  }
+  auto store = MustOpen(folder / "d");
+  EXPECT_EQ(StoredIds(*store), std::set<std::string>{Id(1)});
+  const auto study = [&store] {
+    std::string text;
+    const absl::Status status = store->Read([&](Snapshot& rows) -> absl::Status {
+      SINK_ASSIGN_OR_RETURN(text, rows.GetStudy("s"));
+      return absl::OkStatus();
+    });
+    EXPECT_TRUE(status.ok()) << status;
+    return text;
+  };
+  EXPECT_EQ(study(), "");
+  ASSERT_TRUE(store->Write([](Transaction& rows) { return rows.PutStudy("s", "{}"); }).ok());
+  EXPECT_EQ(study(), "{}");
 }
 
 TEST(SqliteStore, AFileThatIsNoDatabaseIsAnErrorThatNamesIt) {
