@@ -120,6 +120,9 @@ absl::StatusOr<v1::ListSweepsResponse> CoordinatorClient::ListSweeps(const v1::L
 absl::StatusOr<v1::GetSweepResponse> CoordinatorClient::GetSweep(const v1::GetSweepRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::GetSweep, request);
 }
+absl::StatusOr<v1::GetStudyResponse> CoordinatorClient::GetStudy(const v1::GetStudyRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::GetStudy, request);
+}
 absl::StatusOr<v1::ListJobsResponse> CoordinatorClient::ListJobs(const v1::ListJobsRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::ListJobs, request);
 }
@@ -153,6 +156,10 @@ absl::Status CoordinatorClient::ReadLogs(const v1::ReadLogsRequest& request, Rec
 }
 absl::Status CoordinatorClient::ReadMetrics(const v1::ReadMetricsRequest& request, Receiver<v1::MetricPoints> receive) {
   return impl_->calls.Stream(impl_->client, &ClientStub::ReadMetrics, request, impl_->options.transfer_deadline,
+                             receive);
+}
+absl::Status CoordinatorClient::ReadHeatmaps(const v1::ReadHeatmapsRequest& request, Receiver<v1::Heatmap> receive) {
+  return impl_->calls.Stream(impl_->client, &ClientStub::ReadHeatmaps, request, impl_->options.transfer_deadline,
                              receive);
 }
 absl::Status CoordinatorClient::DownloadCheckpoint(const v1::DownloadCheckpointRequest& request,

@@ -44,6 +44,7 @@ class CoordinatorClient {
   absl::StatusOr<v1::SubmitSweepResponse> SubmitSweep(const v1::SubmitSweepRequest& request);
   absl::StatusOr<v1::ListSweepsResponse> ListSweeps(const v1::ListSweepsRequest& request);
   absl::StatusOr<v1::GetSweepResponse> GetSweep(const v1::GetSweepRequest& request);
+  absl::StatusOr<v1::GetStudyResponse> GetStudy(const v1::GetStudyRequest& request);
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
   absl::StatusOr<v1::GetJobResponse> GetJob(const v1::GetJobRequest& request);
   absl::StatusOr<v1::WhyJobResponse> WhyJob(const v1::WhyJobRequest& request);
@@ -56,6 +57,7 @@ class CoordinatorClient {
   absl::Status WatchSweep(const v1::WatchSweepRequest& request, Receiver<v1::GetSweepResponse> receive);
   absl::Status ReadLogs(const v1::ReadLogsRequest& request, Receiver<v1::LogLine> receive);
   absl::Status ReadMetrics(const v1::ReadMetricsRequest& request, Receiver<v1::MetricPoints> receive);
+  absl::Status ReadHeatmaps(const v1::ReadHeatmapsRequest& request, Receiver<v1::Heatmap> receive);
   absl::Status DownloadCheckpoint(const v1::DownloadCheckpointRequest& request, Receiver<v1::CheckpointChunk> receive);
 
   // --- WorkerService

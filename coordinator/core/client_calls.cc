@@ -112,6 +112,7 @@ absl::Status StoreSubmission(store::Transaction& rows, const SubmitRequest& requ
   sweep.max_parallel = request.max_parallel;
   sweep.policy = request.policy;
   SINK_RETURN_IF_ERROR(rows.PutSweep(sweep));
+  SINK_RETURN_IF_ERROR(rows.PutStudy(request.sweep, request.study_json));
   std::vector<std::pair<std::string, Membership>> members;
   for (size_t i = 0; i < request.jobs.size(); ++i) {
     const SubmitJob& submitted = request.jobs[i];
@@ -207,6 +208,15 @@ absl::StatusOr<Sweep> JobManager::VisitSweep(const std::string& name, const stor
     return rows.VisitJobs(query, visit);
   }));
   return sweep;
+}
+
+absl::StatusOr<std::string> JobManager::GetStudy(const std::string& name) {
+  std::string study_json;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(study_json, rows.GetStudy(name));
+    return absl::OkStatus();
+  }));
+  return study_json;
 }
 
 absl::StatusOr<std::vector<Job>> JobManager::ListJobs(const store::JobQuery& query) {

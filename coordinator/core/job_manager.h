@@ -56,6 +56,7 @@ class JobManager {
   absl::StatusOr<Sweep> GetSweep(const std::string& name);
   // With a visit to each of its jobs in expansion order, all of one moment.
   absl::StatusOr<Sweep> VisitSweep(const std::string& name, const store::Snapshot::JobVisitor& visit);
+  absl::StatusOr<std::string> GetStudy(const std::string& name);  // as submitted; empty in an old database
   absl::StatusOr<std::vector<Job>> ListJobs(const store::JobQuery& query);
   absl::StatusOr<JobDetails> GetJob(std::string_view job);
   absl::StatusOr<Explanation> Explain(std::string_view job, Now now);

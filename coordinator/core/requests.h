@@ -41,6 +41,7 @@ struct SubmitRequest {
   int64_t stall_ms = 0;
   FailureCounts retry_budget;
   std::vector<SubmitJob> jobs;
+  std::string study_json;  // kept with the sweep as it is; the newest submission's replaces the one before
   bool dry_run = false;
 };
 struct SubmitResult {

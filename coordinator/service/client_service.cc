@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/service/checkpoint_stream.h"
 #include "coordinator/service/convert.h"
+#include "coordinator/service/study.h"
 #include "coordinator/service/submission.h"
 #include "coordinator/service/validate.h"
 
@@ -76,6 +77,25 @@ grpc::Status ClientServiceImpl::GetSweep(grpc::ServerContext*, const v1::GetSwee
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto sweep = ReadSweep(*jobs_, request->name(), response);
   return sweep.ok() ? grpc::Status::OK : fail_stop_->Answer(sweep.status());
+}
+
+grpc::Status ClientServiceImpl::GetStudy(grpc::ServerContext*, const v1::GetStudyRequest* request,
+                                         v1::GetStudyResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto stored = jobs_->GetStudy(request->name());
+  if (!stored.ok()) return fail_stop_->Answer(stored.status());
+  if (stored->empty()) {
+    std::vector<std::pair<Membership, std::string>> places;
+    const auto sweep = jobs_->VisitSweep(request->name(), [&places](const Job& job) {
+      for (const Membership& place : job.sweeps) places.emplace_back(place, job.id);
+    });
+    if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
+    StudyFromLabels(std::move(places), response);
+  } else if (absl::Status status = DecodeStudy(*stored, response); !status.ok()) {
+    return fail_stop_->Answer(status);
+  }
+  response->set_sweep(request->name());
+  return grpc::Status::OK;
 }
 
 grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request,
@@ -188,6 +208,19 @@ grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::Read
     if (!writer->Write(message)) return ClientHasLeft();
     query.after = points->back().id;
   }
+}
+
+grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext*, const v1::ReadHeatmapsRequest* request,
+                                             grpc::ServerWriter<v1::Heatmap>* writer) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto heatmaps = jobs_->ReadHeatmaps(request->job_id());
+  if (!heatmaps.ok()) return fail_stop_->Answer(heatmaps.status());
+  for (const Heatmap& heatmap : *heatmaps) {
+    v1::Heatmap message;
+    ToProto(heatmap, &message);
+    if (!writer->Write(message)) return ClientHasLeft();
+  }
+  return grpc::Status::OK;
 }
 
 grpc::Status ClientServiceImpl::ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest* request,

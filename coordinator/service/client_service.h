@@ -23,6 +23,8 @@ class ClientServiceImpl final : public v1::ClientService::Service {
                           v1::ListSweepsResponse* response) override;
   grpc::Status GetSweep(grpc::ServerContext* context, const v1::GetSweepRequest* request,
                         v1::GetSweepResponse* response) override;
+  grpc::Status GetStudy(grpc::ServerContext* context, const v1::GetStudyRequest* request,
+                        v1::GetStudyResponse* response) override;
   grpc::Status ListJobs(grpc::ServerContext* context, const v1::ListJobsRequest* request,
                         v1::ListJobsResponse* response) override;
   grpc::Status GetJob(grpc::ServerContext* context, const v1::GetJobRequest* request,
@@ -37,6 +39,8 @@ class ClientServiceImpl final : public v1::ClientService::Service {
                         grpc::ServerWriter<v1::LogLine>* writer) override;
   grpc::Status ReadMetrics(grpc::ServerContext* context, const v1::ReadMetricsRequest* request,
                            grpc::ServerWriter<v1::MetricPoints>* writer) override;
+  grpc::Status ReadHeatmaps(grpc::ServerContext* context, const v1::ReadHeatmapsRequest* request,
+                            grpc::ServerWriter<v1::Heatmap>* writer) override;
   grpc::Status ListWorkers(grpc::ServerContext* context, const v1::ListWorkersRequest* request,
                            v1::ListWorkersResponse* response) override;
   grpc::Status WhyJob(grpc::ServerContext* context, const v1::WhyJobRequest* request,

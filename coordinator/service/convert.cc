@@ -111,6 +111,15 @@ void ToProto(const MetricPoint& point, v1::MetricPoint* message) {
   message->set_attempt(point.attempt);
 }
 
+void ToProto(const Heatmap& heatmap, v1::Heatmap* message) {
+  message->set_name(heatmap.name);
+  message->set_step(heatmap.step);
+  message->set_attempt(heatmap.attempt);
+  message->set_layers(heatmap.layers);
+  message->set_heads(heatmap.heads);
+  message->mutable_values()->Assign(heatmap.values.begin(), heatmap.values.end());
+}
+
 void ToProto(const LogLine& line, v1::LogLine* message) {
   message->set_cursor(line.cursor);
   message->set_time_ms(line.time_ms);

@@ -17,6 +17,7 @@ void ToProto(const Sweep& sweep, v1::Sweep* message);
 void ToProto(const Attempt& attempt, v1::Attempt* message);
 void ToProto(const Worker& worker, v1::Worker* message);
 void ToProto(const MetricPoint& point, v1::MetricPoint* message);
+void ToProto(const Heatmap& heatmap, v1::Heatmap* message);
 void ToProto(const LogLine& line, v1::LogLine* message);
 void ToProto(const Checkpoint& checkpoint, v1::Checkpoint* message);
 void ToProto(const JobDetails& details, v1::GetJobResponse* message);

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/service/files.h"
+#include "coordinator/service/study.h"
 #include "sweeps/expand.h"
 
 namespace sink {
@@ -64,6 +65,7 @@ absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& req
                                         .nan = sweep->retry.nan,
                                         .user = sweep->retry.user},
                        .jobs = {},
+                       .study_json = EncodeStudy(*sweep),
                        .dry_run = request.dry_run()};
   submit.jobs.reserve(sweep->jobs.size());
   for (ExpandedJob& job : sweep->jobs) {

@@ -121,6 +121,8 @@ absl::Status Validate(const v1::SubmitSweepRequest& request) {
 absl::Status Validate(const v1::ListSweepsRequest&) { return absl::OkStatus(); }
 absl::Status Validate(const v1::GetSweepRequest& request) { return Checker().Name(request.name(), "name"); }
 
+absl::Status Validate(const v1::GetStudyRequest& request) { return Checker().Name(request.name(), "name"); }
+
 absl::Status Validate(const v1::ListJobsRequest& request) {
   Checker check;
   if (!request.sweep().empty()) check.Name(request.sweep(), "sweep");
@@ -160,6 +162,7 @@ absl::Status Validate(const v1::ReadMetricsRequest& request) {
   return check.That(request.from_step() >= 0, "from_step", "must not be negative");
 }
 
+absl::Status Validate(const v1::ReadHeatmapsRequest& request) { return Checker().Job(request.job_id(), "job_id"); }
 absl::Status Validate(const v1::ListWorkersRequest&) { return absl::OkStatus(); }
 absl::Status Validate(const v1::WhyJobRequest& request) { return Checker().Job(request.id(), "id"); }
 absl::Status Validate(const v1::ListCheckpointsRequest& request) { return Checker().Job(request.job_id(), "job_id"); }

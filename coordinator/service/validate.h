@@ -42,6 +42,7 @@ bool IsFileName(std::string_view text);  // a name that does not start with a do
 absl::Status Validate(const v1::SubmitSweepRequest& request);
 absl::Status Validate(const v1::ListSweepsRequest& request);
 absl::Status Validate(const v1::GetSweepRequest& request);
+absl::Status Validate(const v1::GetStudyRequest& request);
 absl::Status Validate(const v1::ListJobsRequest& request);
 absl::Status Validate(const v1::GetJobRequest& request);
 absl::Status Validate(const v1::WatchSweepRequest& request);
@@ -50,6 +51,7 @@ absl::Status Validate(const v1::RetryRequest& request);
 absl::Status Validate(const v1::ReadLogsRequest& request);
 absl::Status Validate(const v1::ReadMetricsRequest& request);
 absl::Status Validate(const v1::ListWorkersRequest& request);
+absl::Status Validate(const v1::ReadHeatmapsRequest& request);
 absl::Status Validate(const v1::ListCheckpointsRequest& request);
 absl::Status Validate(const v1::WhyJobRequest& request);
 absl::Status Validate(const v1::DownloadCheckpointRequest& request);

@@ -136,6 +136,12 @@ class MemoryTransaction final : public Transaction {
     return sweeps;
   }
 
+  absl::StatusOr<std::string> GetStudy(const std::string& sweep) override {
+    if (!t_.sweeps.contains(sweep)) return NoSweep(sweep);
+    const auto row = t_.studies.find(sweep);
+    return row == t_.studies.end() ? "" : row->second;
+  }
+
   absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) override { return Members(name); }
 
   absl::StatusOr<std::vector<RungResult>> ListRung(const std::string& sweep, int64_t step) override {
@@ -282,6 +288,12 @@ class MemoryTransaction final : public Transaction {
     const auto key = std::make_tuple(result.sweep, result.step, result.job_id);
     if (t_.rungs.contains(key)) return absl::AlreadyExistsError("a job is at a rung once");
     Edit(t_.rungs, key) = result;
+    return absl::OkStatus();
+  }
+
+  absl::Status PutStudy(const std::string& sweep, const std::string& study_json) override {
+    if (!t_.sweeps.contains(sweep)) return NoSweep(sweep);
+    Edit(t_.studies, sweep) = study_json;
     return absl::OkStatus();
   }
 

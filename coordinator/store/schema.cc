@@ -203,6 +203,9 @@ CREATE TABLE requests (
 // A job's places in a sweep beyond its first: few, and every listing asks for them.
 constexpr char kVersion2[] = "CREATE INDEX memberships_further ON memberships (sweep, position) WHERE first = 0";
 
+// What a sweep's file says beyond its jobs (JobManager::GetStudy); empty in a sweep that was stored before.
+constexpr char kVersion3[] = "ALTER TABLE sweeps ADD COLUMN study TEXT NOT NULL DEFAULT ''";
+
 // Policies of sweeps, what a job keeps, and the rungs of early stopping.
 constexpr char kVersion4[] = R"sql(
 ALTER TABLE sweeps ADD COLUMN stop_metric TEXT NOT NULL DEFAULT '';
@@ -244,6 +247,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 2) {
     if (absl::Status status = db.Execute(kVersion2); !status.ok()) return status;
+  }
+  if (version < 3) {
+    if (absl::Status status = db.Execute(kVersion3); !status.ok()) return status;
   }
   if (version < 4) {
     if (absl::Status status = db.Execute(kVersion4); !status.ok()) return status;

@@ -363,6 +363,12 @@ absl::StatusOr<std::vector<Sweep>> SqliteTransaction::ListSweeps() {
   return sweeps;
 }
 
+absl::StatusOr<std::string> SqliteTransaction::GetStudy(const std::string& sweep) {
+  Query query(db_, "SELECT study FROM sweeps WHERE name = ?1", sweep);
+  if (query.Next()) return query.Text(0);
+  return query.status().ok() ? NoSweep(sweep) : query.status();
+}
+
 absl::StatusOr<std::vector<std::string>> SqliteTransaction::SweepJobIds(const std::string& name) {
   Query query(db_,
               "SELECT j.id FROM memberships AS m JOIN jobs AS j ON j.seq = m.job "

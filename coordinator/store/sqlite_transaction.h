@@ -28,6 +28,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> CountJobs() override;
   absl::StatusOr<Sweep> GetSweep(const std::string& name) override;
   absl::StatusOr<std::vector<Sweep>> ListSweeps() override;
+  absl::StatusOr<std::string> GetStudy(const std::string& sweep) override;
   absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) override;
   absl::StatusOr<std::vector<RungResult>> ListRung(const std::string& sweep, int64_t step) override;
   absl::StatusOr<std::vector<RungResult>> ListRungsOf(const std::string& job_id) override;
@@ -49,6 +50,7 @@ class SqliteTransaction final : public Transaction {
   absl::Status UpdateProgress(const Job& job) override;
   absl::Status PutSweep(const Sweep& sweep) override;
   absl::Status InsertRung(const RungResult& result) override;
+  absl::Status PutStudy(const std::string& sweep, const std::string& study_json) override;
   absl::Status SetMemberships(const std::string& sweep,
                               const std::vector<std::pair<std::string, Membership>>& members) override;
   absl::Status PutAttempt(const Attempt& attempt) override;

@@ -135,6 +135,12 @@ absl::Status SqliteTransaction::InsertRung(const RungResult& result) {
       .Run();
 }
 
+absl::Status SqliteTransaction::PutStudy(const std::string& sweep, const std::string& study_json) {
+  Query query(db_, "UPDATE sweeps SET study = ?2 WHERE name = ?1 RETURNING name", sweep, study_json);
+  if (query.Next()) return query.Run();
+  return query.status().ok() ? absl::NotFoundError(absl::StrCat("no sweep ", sweep)) : query.status();
+}
+
 absl::Status SqliteTransaction::SetMemberships(const std::string& sweep,
                                                const std::vector<std::pair<std::string, Membership>>& members) {
   if (absl::Status status = Query(db_, "DELETE FROM memberships WHERE sweep = ?1", sweep).Run(); !status.ok()) {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <thread>
 
+#include "coordinator/service/study.h"
 #include "tests/coordinator/service/service_fixture.h"
 
 namespace sink {
@@ -84,6 +85,53 @@ TEST_F(ClientServiceTest, ListsSweepsAndJobsInPages) {
   v1::ListJobsRequest failed;
   failed.add_states(v1::FAILED);
   EXPECT_EQ(client_->ListJobs(failed)->jobs_size(), 0);
+}
+
+TEST_F(ClientServiceTest, StudyTellsPointsReplicasAndPublishedValues) {
+  const auto response = client_->SubmitSweep(Submission(
+      "schema: sink/v1\nname: study\nreplicas: 2\nexperiments:\n"
+      "  - name: rates\n    grid: {train.learning_rate: [1e-3, 2e-3]}\n"
+      "    paper: {source: Table 9, sink_rate_percent: [12.5, null]}\n"
+      "  - name: alone\n    set: {train.weight_decay: 0.5}\n"));
+  ASSERT_TRUE(response.ok()) << response.status();
+  v1::GetStudyRequest request;
+  request.set_name("study");
+  const auto study = client_->GetStudy(request);
+  ASSERT_TRUE(study.ok()) << study.status();
+  EXPECT_FALSE(study->from_labels());
+  ASSERT_EQ(study->experiments_size(), 2);
+  const v1::StudyExperiment& rates = study->experiments(0);
+  EXPECT_EQ(rates.name(), "rates");
+  EXPECT_THAT(rates.arithmetic(), HasSubstr("x 2 replicas = 4 jobs"));
+  EXPECT_EQ(rates.paper_json(), R"({"sink_rate_percent":[12.5,null],"source":"Table 9"})");
+  ASSERT_EQ(rates.points_size(), 2);
+  EXPECT_EQ(rates.points(1).label(), "train.learning_rate=0.002");
+  ASSERT_EQ(rates.points(1).job_ids_size(), 2);
+  EXPECT_EQ(rates.points(1).job_ids(0), response->jobs(2).id());
+  EXPECT_EQ(rates.points(1).job_ids(1), response->jobs(3).id());
+  EXPECT_EQ(study->experiments(1).points_size(), 1);
+  request.set_name("nothing");
+  EXPECT_EQ(client_->GetStudy(request).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(Study, OfAnOldSweepIsReadOffTheLabels) {
+  v1::GetStudyResponse study;
+  StudyFromLabels({{{"s", "b", "x=2", 3}, "3"},
+                   {{"s", "a", "x=1 replica=1", 0}, "0"},
+                   {{"s", "a", "x=1 replica=2", 1}, "1"},
+                   {{"s", "a", "x=2 replica=1", 2}, "2"}},
+                  &study);
+  EXPECT_TRUE(study.from_labels());
+  ASSERT_EQ(study.experiments_size(), 2);
+  ASSERT_EQ(study.experiments(0).points_size(), 2);
+  EXPECT_EQ(study.experiments(0).points(0).label(), "x=1");
+  EXPECT_EQ(study.experiments(0).points(0).job_ids_size(), 2);
+  EXPECT_EQ(study.experiments(1).points(0).job_ids(0), "3");
+}
+
+TEST(Study, DamagedDocumentIsAnError) {
+  v1::GetStudyResponse study;
+  EXPECT_EQ(DecodeStudy("{\"experiments\": [", &study).code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(ClientServiceTest, GetJobTakesAPrefix) {

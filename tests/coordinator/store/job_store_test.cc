@@ -96,6 +96,25 @@ class JobStoreContract : public ::testing::TestWithParam<const char*> {
   std::unique_ptr<JobStore> store_;
 };
 
+TEST_P(JobStoreContract, AStudyStaysWithItsSweep) {
+  const auto study = [&] { return Get<std::string>([](Snapshot& rows) { return rows.GetStudy("s"); }); };
+  EXPECT_EQ(study(), "");
+  Must([](Transaction& rows) { return rows.PutStudy("s", "{\"a\":1}"); });
+  EXPECT_EQ(study(), "{\"a\":1}");
+  Sweep again;
+  again.name = "s";
+  Must([&](Transaction& rows) { return rows.PutSweep(again); });
+  EXPECT_EQ(study(), "{\"a\":1}");
+  const absl::Status failed = store_->Write([](Transaction& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(rows.PutStudy("s", "changed"));
+    return absl::AbortedError("");
+  });
+  EXPECT_FALSE(failed.ok());
+  EXPECT_EQ(study(), "{\"a\":1}");
+  EXPECT_TRUE(absl::IsNotFound(store_->Write([](Transaction& rows) { return rows.PutStudy("other", "{}"); })));
+  EXPECT_TRUE(absl::IsNotFound(store_->Read([](Snapshot& rows) { return rows.GetStudy("other").status(); })));
+}
+
 TEST_P(JobStoreContract, EveryFieldOfAJobReadsBack) {
   Insert(QueuedJob(1));
   Job job = Lease(GetJob(1), 77);

@@ -114,6 +114,18 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
   EXPECT_EQ(*(*db)->QueryInt("PRAGMA user_version"), 99);
 }
 
+// A file as an older version of the schema left it.
+absl::Status Undo(Database& db, int to_version) {
+  std::string sql = "DROP TABLE rungs;";
+  for (const char* column : {"stop_metric", "stop_maximize", "stop_first_rung", "stop_eta", "canary", "max_failed"})
+    absl::StrAppend(&sql, "ALTER TABLE sweeps DROP COLUMN ", column, ";");
+  for (const char* column : {"stall_ms", "checkpoints_kept", "checkpoint_period", "stop_message"})
+    absl::StrAppend(&sql, "ALTER TABLE jobs DROP COLUMN ", column, ";");
+  if (to_version < 3) sql += "ALTER TABLE sweeps DROP COLUMN study;";
+  if (to_version < 2) sql += "DROP INDEX memberships_further;";
+  return db.Execute(absl::StrCat(sql, "PRAGMA user_version = ", to_version).c_str());
+}
+
 TEST(SqliteStore, AFileOfTheFirstSchemaIsUpgradedWithItsRows) {
   testing::TempDir folder;
   {
@@ -122,19 +134,39 @@ TEST(SqliteStore, AFileOfTheFirstSchemaIsUpgradedWithItsRows) {
   }
   {
     auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
-    ASSERT_TRUE((*db)->Execute("DROP INDEX memberships_further; DROP TABLE rungs; PRAGMA user_version = 1").ok());
-    for (const char* column : {"stop_metric", "stop_maximize", "stop_first_rung", "stop_eta", "canary", "max_failed"}) {
-      ASSERT_TRUE((*db)->Execute(absl::StrCat("ALTER TABLE sweeps DROP COLUMN ", column).c_str()).ok()) << column;
-    }
-    for (const char* column : {"stall_ms", "checkpoints_kept", "checkpoint_period", "stop_message"}) {
-      ASSERT_TRUE((*db)->Execute(absl::StrCat("ALTER TABLE jobs DROP COLUMN ", column).c_str()).ok()) << column;
-    }
+    ASSERT_TRUE(Undo(**db, 1).ok());
   }
   auto store = MustOpen(folder / "d");
   EXPECT_EQ(StoredIds(*store), std::set<std::string>{Id(1)});
   JobQuery of_sweep;
   of_sweep.sweep = "s";
   EXPECT_TRUE(store->Read([&](Snapshot& rows) { return rows.ListJobs(of_sweep).status(); }).ok());
+}
+
+TEST(SqliteStore, AFileOfTheSecondSchemaIsUpgradedWithEmptyStudies) {
+  testing::TempDir folder;
+  {
+    auto store = MustOpen(folder / "d");
+    ASSERT_TRUE(AddJob(*store, 1).ok());
+  }
+  {
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+    ASSERT_TRUE(Undo(**db, 2).ok());
+  }
+  auto store = MustOpen(folder / "d");
+  EXPECT_EQ(StoredIds(*store), std::set<std::string>{Id(1)});
+  const auto study = [&store] {
+    std::string text;
+    const absl::Status status = store->Read([&](Snapshot& rows) -> absl::Status {
+      SINK_ASSIGN_OR_RETURN(text, rows.GetStudy("s"));
+      return absl::OkStatus();
+    });
+    EXPECT_TRUE(status.ok()) << status;
+    return text;
+  };
+  EXPECT_EQ(study(), "");
+  ASSERT_TRUE(store->Write([](Transaction& rows) { return rows.PutStudy("s", "{}"); }).ok());
+  EXPECT_EQ(study(), "{}");
 }
 
 TEST(SqliteStore, AFileThatIsNoDatabaseIsAnErrorThatNamesIt) {
