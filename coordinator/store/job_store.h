@@ -74,7 +74,7 @@ class Snapshot {
   virtual absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> CountJobs() = 0;  // every state; constant cost
 
   virtual absl::StatusOr<Sweep> GetSweep(const std::string& name) = 0;
-  virtual absl::StatusOr<std::vector<Sweep>> ListSweeps() = 0;  // by name
+  virtual absl::StatusOr<std::vector<Sweep>> ListSweeps() = 0;                 // by name
   virtual absl::StatusOr<std::string> GetStudy(const std::string& sweep) = 0;  // as PutStudy left it; empty before
   virtual absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) = 0;
   virtual absl::StatusOr<std::vector<RungResult>> ListRung(const std::string& sweep, int64_t step) = 0;  // by job
@@ -107,7 +107,6 @@ class Transaction : public Snapshot {
 
   virtual absl::Status PutSweep(const Sweep& sweep) = 0;  // name, created_ms (kept when it exists), and the rest
   virtual absl::Status InsertRung(const RungResult& result) = 0;  // ALREADY_EXISTS for the same sweep, step and job
-  virtual absl::Status PutSweep(const Sweep& sweep) = 0;  // name, created_ms (kept when it exists), max_parallel
   // What the sweep's file says beyond its jobs, in the service's words. NOT_FOUND.
   virtual absl::Status PutStudy(const std::string& sweep, const std::string& study_json) = 0;
   // Replaces the sweep's memberships; each job must exist.
