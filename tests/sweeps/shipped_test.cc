@@ -114,12 +114,12 @@ TEST(ShippedSweeps, ScaleIsTheStudys) {
   EXPECT_EQ(sweep.jobs[1].config.train.max_steps, 40000);
 }
 
-TEST(ShippedSweeps, BeyondKeepsTheTokensOfAStep) {
+TEST(ShippedSweeps, BeyondTriesEachOptionOnTheDefault) {
   const ExpandedSweep sweep = Shipped("beyond");
-  EXPECT_EQ(sweep.jobs.size(), 17u);
-  for (const ExpandedJob& job : sweep.jobs) {
-    EXPECT_EQ(job.config.train.global_batch_size * job.config.train.sequence_length, 512 * 2048) << job.label;
-  }
+  EXPECT_THAT(Points(sweep),
+              ElementsAre(Pair("attention_gate", 2), Pair("attention_only", 1), Pair("optimizer", 2), Pair("qk_norm", 1),
+                          Pair("sandwich_norm", 1), Pair("seeds", 3), Pair("sink_logit", 2), Pair("softpick", 1)));
+  EXPECT_EQ(Ids(sweep).size(), 12u);
 }
 
 TEST(ShippedSweeps, EveryFileExpandsUnderEveryProfileToAsManyJobs) {
