@@ -9,7 +9,8 @@ usage() {
 Usage: deploy/bootstrap.sh [--control] [--tests] [--fuzz]
 
   --control   only what the control programs need (no LibTorch)
-  --tests     also what the tests compare against: PyTorch, transformers, tokenizers, Prometheus
+  --tests     also what the tests compare against: PyTorch, transformers, tokenizers, Prometheus, TensorBoard, MLflow,
+              Weights & Biases
   --fuzz      also clang with libFuzzer
   --help      this text
 
@@ -114,6 +115,17 @@ if [ "$tests" = yes ] && [ "$torch" = yes ]; then
       tokenizers==0.22.1 safetensors==0.6.2 typing_extensions sympy networkx jinja2 filelock fsspec 'setuptools<82'
     echo "$prefix" >"$environment/lib/python3.11/site-packages/libtorch.pth"
     "$environment/bin/python" -c 'import torch, transformers'
+    touch "$environment/.complete"
+  fi
+fi
+# The readers of `sinkctl export`: TensorBoard, MLflow's client, Weights & Biases.
+if [ "$tests" = yes ]; then
+  environment=$deps/python-trackers-1
+  if [ ! -e "$environment/.complete" ]; then
+    say "installing TensorBoard, MLflow's client and wandb into $environment"
+    /usr/bin/python3 -m venv --clear "$environment"
+    "$environment/bin/pip" install --quiet --disable-pip-version-check tensorboard==2.20.0 mlflow-skinny==2.22.2 \
+      wandb==0.22.2 'setuptools<82'
     touch "$environment/.complete"
   fi
 fi

@@ -32,6 +32,9 @@ void AddCommands(Commands& commands) {
   AddStatusCommand(commands);
   AddResultsCommand(commands);
   AddCurvesCommand(commands);
+  AddReportCommand(commands);
+  AddPlotCommand(commands);
+  AddExportCommand(commands);
   AddJobsCommand(commands);
   AddJobCommand(commands);
   AddWhyCommand(commands);

@@ -112,8 +112,22 @@ std::vector<Candidate> Values(Names names, Session& session) {
 Names NamesOfOption(const std::string& option) {
   if (option == "--sweep" || option == "--failed") return Names::kSweep;
   if (option == "--state") return Names::kState;
-  if (option == "--profile" || option == "--out") return Names::kFile;
+  if (option == "--job") return Names::kJob;
+  if (option == "--profile" || option == "--out" || option == "--python") return Names::kFile;
   return Names::kNothing;
+}
+
+// What may follow an option: the words of its help where these are a choice ("markdown|html|both").
+std::vector<Candidate> ValuesOf(const CLI::Option& option, Session& session) {
+  const std::string text = option.get_option_text();
+  if (text.find('|') == std::string::npos) return Values(NamesOfOption(option.get_name()), session);
+  std::vector<Candidate> out;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('|', begin), text.size());
+    out.push_back({text.substr(begin, end - begin), ""});
+    begin = end + 1;
+  }
+  return out;
 }
 
 // The option of `app`, or of sinkctl itself, that `word` names.
@@ -143,7 +157,7 @@ std::vector<Candidate> Candidates(const std::vector<std::string>& words, const C
       app = sub;
     }
   }
-  if (waiting != nullptr) return Values(NamesOfOption(waiting->get_name()), session);
+  if (waiting != nullptr) return ValuesOf(*waiting, session);
   std::vector<Candidate> out;
   if (words.back().starts_with("-")) {
     for (const CLI::App* a = app; a != nullptr; a = a->get_parent())

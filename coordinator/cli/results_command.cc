@@ -81,6 +81,7 @@ Outcome Results(Session& session, const Options& options) {
   for (const std::string& epsilon : epsilons) footer.pieces.push_back({"epsilon " + epsilon, Style::kDim});
   if (!tokens->empty()) footer.pieces.push_back({"T " + *tokens, Style::kDim});
   footer.pieces.push_back({"no BOS token prepended", Style::kDim});
+  footer.pieces.push_back({"beside the paper's: sinkctl report " + sweep, Style::kDim});
   if (unfinished > 0)
     footer.pieces.push_back({std::to_string(unfinished) + " jobs not finished: values so far", Style::kYellow});
   page.blocks.push_back(std::move(footer));

@@ -1,0 +1,78 @@
+// sinkctl export: a sweep's measurements for other people's tools.
+#include <memory>
+
+#include "coordinator/cli/command.h"
+#include "coordinator/cli/output_files.h"
+#include "coordinator/cli/study_reader.h"
+#include "coordinator/cli/wandb_export.h"
+#include "coordinator/export/export.h"
+
+namespace sink::cli {
+namespace {
+
+struct Options {
+  std::string sweep;
+  std::string format;
+  std::string out;
+  std::string python = "python3";
+};
+
+absl::Status Write(const report::Study& study, const Options& options) {
+  if (options.format == "csv") return WriteFile(options.out, exports::ToCsv(study));
+  if (options.format == "json") return WriteFile(options.out, exports::ToJson(study));
+  if (options.format == "tensorboard") return WriteFolder(options.out, exports::ToTensorBoard(study));
+  if (options.format == "mlflow") return WriteFolder(options.out, exports::ToMlflow(study));
+  return ExportToWandb(study, options.python, options.out);
+}
+
+// How the tool opens it.
+std::string NextStep(const Options& options) {
+  if (options.format == "tensorboard") return "tensorboard --logdir " + options.out;
+  if (options.format == "mlflow") return "mlflow ui --backend-store-uri " + options.out;
+  if (options.format == "wandb") return "wandb sync " + options.out + "/wandb/offline-run-*";
+  return "";
+}
+
+Outcome Export(Session& session, const Options& options) {
+  const auto study = ReadStudy(session, options.sweep, {.heat_maps = options.format == "json"});
+  if (!study.ok()) return FromStatus(study.status());
+  const absl::Status written = Write(*study, options);
+  if (absl::IsInvalidArgument(written)) return {kBadFile, std::string(written.message())};
+  if (!written.ok()) return FromStatus(written);
+  int64_t points = 0;
+  for (const auto& [id, run] : study->runs)
+    for (const auto& [name, curve] : run.curves) points += static_cast<int64_t>(curve.size());
+  Page page;
+  page.document = {{"sweep", options.sweep},
+                   {"format", options.format},
+                   {"path", options.out},
+                   {"jobs", study->runs.size()},
+                   {"points", points}};
+  page.blocks.push_back(TextBlock{{{options.out},
+                                   {std::to_string(study->runs.size()) + " jobs", Style::kDim},
+                                   {std::to_string(points) + " points", Style::kDim}}});
+  if (const std::string next = NextStep(options); !next.empty())
+    page.blocks.push_back(TextBlock{{{"open it with: " + next}}});
+  session.printer().Print(page);
+  return {};
+}
+
+}  // namespace
+
+void AddExportCommand(Commands& commands) {
+  CLI::App* app = commands.Add(nullptr, "export", "Write a sweep's measurements for another tool", Names::kSweep,
+                               {"sinkctl export optimization --format csv --out optimization.csv",
+                                "sinkctl export optimization --format tensorboard --out runs"});
+  auto options = std::make_shared<Options>();
+  app->add_option("SWEEP", options->sweep, "A sweep's name")->required();
+  app->add_option("--format", options->format,
+                  "csv: a row a job, metric and step; json: everything; mlflow: a file store; wandb: offline runs")
+      ->option_text("csv|json|tensorboard|mlflow|wandb")
+      ->required()
+      ->check(CLI::IsMember({"csv", "json", "tensorboard", "mlflow", "wandb"}));
+  app->add_option("--out", options->out, "The file (csv, json) or a new folder")->option_text("PATH")->required();
+  app->add_option("--python", options->python, "For wandb: a Python that has it (python3)")->option_text("PROGRAM");
+  commands.OnRun(app, [options](Session& session) { return Export(session, *options); });
+}
+
+}  // namespace sink::cli

@@ -1,0 +1,52 @@
+// A study in the formats of other people's tools. Pure: text and bytes out, nothing is read or written here. Every
+// metric point is there once (a later attempt's replaces the one before), in order of job, name and step. Any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "coordinator/report/study.h"
+
+namespace sink::exports {
+
+struct OutputFile {
+  std::string path;  // relative
+  std::string bytes;
+};
+
+// One row a job, metric and step: sweep,experiment,label,job,state,attempt,metric,step,tokens,value. Quoted as in RFC
+// 4180; a job that stands in several experiments has its rows under the first, as the jobs of Jobs(). Values print with
+// 17 digits at most and read back the same; "NaN", "Infinity", "-Infinity".
+std::string ToCsv(const report::Study& study);
+
+// Everything: the study (experiments, published values, points) and each job with configuration, curves and heat maps.
+// Numbers that are not finite are those three strings.
+std::string ToJson(const report::Study& study);
+
+// A folder of event files, one run a job, for `tensorboard --logdir`: TFRecord frames (length, masked CRC-32C, record,
+// masked CRC-32C) of Event records. Wall times are not kept for points: they are spread evenly over the job's duration.
+std::vector<OutputFile> ToTensorBoard(const report::Study& study);
+
+// MLflow's file store (the folder `mlruns`), version 2: one experiment a sweep, one run a job, with parameters (the
+// configuration by dotted keys), metrics and tags (experiment, label, state, worker).
+std::vector<OutputFile> ToMlflow(const report::Study& study);
+
+// What kWandbScript reads: {"project", "runs": [{"id", "name", "group", "tags", "config", "history": [[step, {..}]]}]}.
+std::string ToWandbInput(const report::Study& study);
+// A Python program, INPUT.json OUTPUT_FOLDER, that makes offline runs with the official client. Exits with
+// kWandbMissing when that is not installed.
+extern const char kWandbScript[];
+inline constexpr int kWandbMissing = 86;
+
+// A job at its first place in the study.
+struct PlacedRun {
+  const report::Run* run = nullptr;
+  std::string experiment;
+  std::string label;
+};
+std::vector<PlacedRun> Jobs(const report::Study& study);
+
+// "NaN", "Infinity", "-Infinity" or the shortest text that reads back as the value.
+std::string ExactText(double value);
+
+}  // namespace sink::exports

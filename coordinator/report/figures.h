@@ -1,0 +1,38 @@
+// The figures of a study, as charts: which lines, which bands, which maps. Pure; any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "coordinator/report/study.h"
+#include "coordinator/report/svg.h"
+
+namespace sink::report {
+
+enum class AxisUnit { kSteps, kTokens };
+
+using Chart = std::variant<LineChart, HeatMapChart>;
+std::string Draw(const Chart& chart, Placement placement);
+
+struct Figure {
+  std::string name;  // of its file, without ".svg": "learning_rate-sink_rate"
+  std::string caption;
+  Chart chart;
+};
+
+// Of one metric: a line for each point, the mean over its replicas, in a band from the least to the largest. `scale`
+// multiplies the values. Points without the metric have no line; nothing when none has it.
+std::optional<LineChart> MetricChart(const Study& study, const std::vector<const Point*>& points,
+                                     const std::string& metric, AxisUnit unit = AxisUnit::kSteps, double scale = 1);
+
+// The newest map of that name of each point's first run that has one.
+std::optional<HeatMapChart> MapChart(const Study& study, const std::vector<const Point*>& points,
+                                     const std::string& name);
+
+// Of an experiment, in the order in which a report shows them: sink rate, strongest head, losses, hidden norms by
+// layer, heat maps of alpha_1 and of the bias. Those without data are left out.
+std::vector<Figure> Figures(const Study& study, const Experiment& experiment);
+
+}  // namespace sink::report

@@ -1,0 +1,104 @@
+// A document as one HTML file; see document.h.
+#include "coordinator/report/document.h"
+#include "coordinator/report/svg.h"
+
+namespace sink::report {
+namespace {
+
+constexpr char kStyle[] =
+    R"css(:root { color-scheme: light dark; --page: #ffffff; --text: #1f2328; --dim: #59636e; --rule: #d8dee4;
+  --stripe: #f6f8fa; --good: #1a7f37; --bad: #cf222e; --open: #7d4e00; }
+@media (prefers-color-scheme: dark) { :root { --page: #0d1117; --text: #e6edf3; --dim: #9198a1; --rule: #30363d;
+  --stripe: #151b23; --good: #3fb950; --bad: #ff7b72; --open: #d29922; } }
+body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; background: var(--page); color: var(--text);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
+h1 { font-size: 1.8rem; margin: 0 0 1rem; }
+h2 { font-size: 1.3rem; margin: 3rem 0 .75rem; padding-bottom: .3rem; border-bottom: 1px solid var(--rule); }
+h3 { font-size: 1.05rem; margin: 1.5rem 0 .5rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 0 0 1rem; }
+dt { color: var(--dim); } dd { margin: 0; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; margin: .75rem 0 1.25rem; }
+table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 600; } th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--rule); }
+tbody tr:nth-child(even) { background: var(--stripe); }
+td.number, th.number { text-align: right; } td.number { white-space: nowrap; }
+td.warning { color: var(--bad); font-weight: 600; }
+ul.verdicts { list-style: none; padding: 0; }
+ul.verdicts li { margin: 0 0 .9rem; padding-left: 1rem; border-left: 4px solid var(--open); }
+ul.verdicts li.holds { border-color: var(--good); } ul.verdicts li.fails { border-color: var(--bad); }
+.verdict { font-weight: 600; color: var(--open); }
+.holds .verdict { color: var(--good); } .fails .verdict { color: var(--bad); }
+.source, .comparison, figcaption { color: var(--dim); font-size: .9rem; }
+figure { margin: 1.25rem 0 1.75rem; } figure svg { max-width: 100%; height: auto; }
+@media print { body { max-width: none; padding: 0; font-size: 11pt; --page: #ffffff; --text: #000000; }
+  figure, tr, li { break-inside: avoid; } h2, h3 { break-after: avoid; } .scroll { overflow: visible; } }
+)css";
+
+class Html {
+ public:
+  void operator()(const Heading& heading) {
+    const std::string tag = "h" + std::to_string(heading.level);
+    out_ += "<" + tag + ">" + EscapeXml(heading.text) + "</" + tag + ">\n";
+  }
+  void operator()(const Paragraph& paragraph) { out_ += "<p>" + EscapeXml(paragraph.text) + "</p>\n"; }
+  void operator()(const Facts& facts) {
+    out_ += "<dl>\n";
+    for (const auto& [name, value] : facts.items)
+      out_ += "<dt>" + EscapeXml(name) + "</dt><dd>" + EscapeXml(value) + "</dd>\n";
+    out_ += "</dl>\n";
+  }
+  void operator()(const DataTable& table) {
+    out_ += "<div class=\"scroll\"><table>\n<thead><tr>";
+    for (size_t i = 0; i < table.columns.size(); ++i) {
+      const bool number = !table.rows.empty() && table.rows[0][i].number;
+      out_ += std::string("<th scope=\"col\"") + (number ? " class=\"number\"" : "") + ">" +
+              EscapeXml(table.columns[i]) + "</th>";
+    }
+    out_ += "</tr></thead>\n<tbody>\n";
+    for (const std::vector<TableCell>& row : table.rows) {
+      out_ += "<tr>";
+      for (const TableCell& cell : row) {
+        const std::string style = cell.warning ? "warning" : cell.number ? "number" : "";
+        out_ += "<td" + (style.empty() ? "" : " class=\"" + style + "\"") + ">" + EscapeXml(cell.text) + "</td>";
+      }
+      out_ += "</tr>\n";
+    }
+    out_ += "</tbody></table></div>\n";
+  }
+  void operator()(const Verdicts& verdicts) {
+    out_ += "<ul class=\"verdicts\">\n";
+    for (const Verdicts::Item& item : verdicts.items) {
+      const Verdict verdict = item.judgement.verdict;
+      const std::string style = verdict == Verdict::kHolds         ? "holds"
+                                : verdict == Verdict::kDoesNotHold ? "fails"
+                                                                   : "open";
+      out_ += "<li class=\"" + style + "\"><span class=\"verdict\">" + VerdictText(verdict) +
+              "</span>: " + EscapeXml(item.statement) + " <span class=\"source\">(" + EscapeXml(item.source) +
+              ")</span><br><span class=\"comparison\">" + EscapeXml(item.judgement.comparison) + "</span></li>\n";
+    }
+    out_ += "</ul>\n";
+  }
+  void operator()(const FigureBlock& block) {
+    out_ += "<figure>\n" + Draw(block.figure.chart, Placement::kInline) + "<figcaption>" +
+            EscapeXml(block.figure.caption) + "</figcaption>\n</figure>\n";
+  }
+
+  std::string text() const { return out_; }
+
+ private:
+  std::string out_;
+};
+
+}  // namespace
+
+std::string ToHtml(const Document& document) {
+  Html html;
+  html(Heading{1, document.title});
+  for (const DocumentBlock& block : document.blocks) std::visit(html, block);
+  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
+         EscapeXml(document.title) + "</title>\n<style>\n" + kStyle + ChartStyle() + "</style>\n</head>\n<body>\n" +
+         html.text() + "</body>\n</html>\n";
+}
+
+}  // namespace sink::report

@@ -1,0 +1,131 @@
+// See measures.h.
+#include "coordinator/report/measures.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+namespace sink::report {
+namespace {
+
+std::optional<double> At(const Run& run, const std::string& metric, int64_t step) {
+  const auto curve = run.curves.find(metric);
+  if (curve == run.curves.end()) return std::nullopt;
+  std::optional<double> value;
+  for (const Sample& sample : curve->second) {
+    if (sample.step > step) break;
+    if (std::isfinite(sample.value)) value = sample.value;
+  }
+  return value;
+}
+
+// Mean over domains, for runs that have no "validation_loss/all".
+std::optional<double> MeanOfDomains(const Run& run, int64_t step) {
+  double sum = 0;
+  int domains = 0;
+  for (const auto& [name, curve] : run.curves) {
+    if (!name.starts_with("validation_loss/")) continue;
+    if (const auto value = At(run, name, step)) {
+      sum += *value;
+      ++domains;
+    }
+  }
+  return domains == 0 ? std::nullopt : std::optional(sum / domains);
+}
+
+}  // namespace
+
+Summary Summarize(const std::vector<double>& values) {
+  Summary s;
+  if (values.empty()) return s;
+  s.n = static_cast<int>(values.size());
+  s.least = *std::min_element(values.begin(), values.end());
+  s.most = *std::max_element(values.begin(), values.end());
+  for (double value : values) s.mean += value / s.n;
+  double squares = 0;
+  for (double value : values) squares += (value - s.mean) * (value - s.mean);
+  if (s.n > 1) s.deviation = std::sqrt(squares / (s.n - 1));
+  return s;
+}
+
+std::string Epsilon(const Run& run) {
+  std::string best;
+  for (const auto& [name, curve] : run.curves) {
+    if (!name.starts_with("sink_rate/")) continue;
+    const std::string epsilon = name.substr(10, name.rfind('/') - 10);
+    if (epsilon == "0.3") return epsilon;
+    if (best.empty() || std::atof(epsilon.c_str()) < std::atof(best.c_str())) best = epsilon;
+  }
+  return best;
+}
+
+std::string MetricName(const Run& run, Measure measure, const std::string& position) {
+  std::string name;
+  switch (measure) {
+    case Measure::kSinkRate:
+      name = "sink_rate/" + Epsilon(run) + "/" + position;
+      break;
+    case Measure::kAlphaMean:
+      name = "alpha_mean/" + position;
+      break;
+    case Measure::kAlphaMax:
+      name = "alpha_max/" + position;
+      break;
+    case Measure::kValidationLoss:
+      name = "validation_loss/all";
+      break;
+    case Measure::kTrainLoss:
+      name = "train_loss";
+      break;
+  }
+  return run.curves.contains(name) ? name : "";
+}
+
+std::optional<double> Value(const Run& run, Measure measure, const std::string& position, int64_t step) {
+  const std::string name = MetricName(run, measure, position);
+  if (name.empty()) return measure == Measure::kValidationLoss ? MeanOfDomains(run, step) : std::nullopt;
+  const auto value = At(run, name, step);
+  return value && measure == Measure::kSinkRate ? std::optional(100 * *value) : value;
+}
+
+Summary Over(const Study& study, const Point& point, Measure measure, const std::string& position, int64_t step,
+             bool unfinished) {
+  std::vector<double> values;
+  for (const std::string& id : point.runs) {
+    const Run& run = study.run(id);
+    if (!run.succeeded() && !unfinished) continue;
+    if (const auto value = Value(run, measure, position, step)) values.push_back(*value);
+  }
+  return Summarize(values);
+}
+
+std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level) {
+  const auto curve = run.curves.find(metric);
+  if (curve == run.curves.end()) return std::nullopt;
+  for (const Sample& sample : curve->second)
+    if (sample.value >= level) return sample.step;
+  return std::nullopt;
+}
+
+double UniformAlpha(int64_t position, int64_t tokens) {
+  if (position < 1 || position > tokens) return 0;
+  double sum = 0;
+  for (int64_t i = position; i <= tokens; ++i) sum += 1.0 / static_cast<double>(i);
+  return sum / static_cast<double>(tokens - position + 1);
+}
+
+std::string Fixed(double value, int decimals) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", decimals, value);
+  return std::string(text) == "-0" || std::atof(text) == 0 ? (text[0] == '-' ? text + 1 : text) : text;
+}
+
+std::string ShowSummary(const Summary& summary, int decimals) {
+  if (summary.n == 0) return "";
+  std::string text = Fixed(summary.mean, decimals);
+  if (summary.n > 1) text += " ± " + Fixed(summary.deviation, decimals);
+  return text;
+}
+
+}  // namespace sink::report

@@ -1,0 +1,52 @@
+// What a run or the replicas of a point measured, as the tables and the takeaways read it. Definitions of the measures:
+// Gu et al., ICLR 2025, section 3 (importance alpha_k, sink rate Sink_k at epsilon). Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coordinator/report/study.h"
+
+namespace sink::report {
+
+inline constexpr int64_t kEnd = std::numeric_limits<int64_t>::max();
+
+// Over replicas.
+struct Summary {
+  int n = 0;
+  double mean = 0;
+  double deviation = 0;  // sample standard deviation; 0 for one
+  double least = 0;
+  double most = 0;
+};
+Summary Summarize(const std::vector<double>& values);
+
+// Which number of a run. Sink rates are percentages.
+enum class Measure { kSinkRate, kAlphaMean, kAlphaMax, kValidationLoss, kTrainLoss };
+
+// "0.3" where the run measured it, else its smallest epsilon; "" when it measured none yet.
+std::string Epsilon(const Run& run);
+// The metric that holds a measure, "" when the run has none. `position`: "1", "2", ..., "bias".
+std::string MetricName(const Run& run, Measure measure, const std::string& position);
+// Its newest finite value at `step` or before.
+std::optional<double> Value(const Run& run, Measure measure, const std::string& position = "1", int64_t step = kEnd);
+
+// Over the runs of the point that succeeded (or, with `unfinished`, over all).
+Summary Over(const Study& study, const Point& point, Measure measure, const std::string& position = "1",
+             int64_t step = kEnd, bool unfinished = false);
+
+// First step at which the metric reaches `level`; nothing when it never does.
+std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level);
+
+// alpha_k of attention that is uniform over what a causal query sees, T tokens:
+// (1 / (T - k + 1)) sum_{i >= k} 1 / i. What a head without any preference scores.
+double UniformAlpha(int64_t position, int64_t tokens);
+
+// "12.3 ± 1.2", "12.3" of a single run, "" of none.
+std::string ShowSummary(const Summary& summary, int decimals);
+std::string Fixed(double value, int decimals);
+
+}  // namespace sink::report

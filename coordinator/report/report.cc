@@ -1,0 +1,267 @@
+// See report.h.
+#include "coordinator/report/report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+#include <set>
+
+#include "coordinator/report/measures.h"
+
+namespace sink::report {
+namespace {
+
+constexpr char kRate[] = "sink_rate_percent";
+constexpr char kRateAt[] = "sink_rate_percent_at_";  // and a position
+constexpr char kBiasRate[] = "bias_sink_rate_percent";
+constexpr char kLoss[] = "validation_loss";
+
+std::string Lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return text;
+}
+
+std::vector<const Run*> RunsOf(const Study& study, const Point& point) {
+  std::vector<const Run*> runs;
+  for (const std::string& id : point.runs) runs.push_back(&study.run(id));
+  return runs;
+}
+
+// The position whose sink the paper's number is of: where a token is fixed, there.
+std::string PositionOf(const Run& run) {
+  const Json& fixed = Setting(run, "data.fixed_token_position");
+  return fixed.is_number() && fixed.get<int>() > 1 ? std::to_string(fixed.get<int>()) : "1";
+}
+
+Summary Ours(const Study& study, const Point& point, const std::string& key, bool unfinished) {
+  if (point.runs.empty()) return {};
+  if (key == kRate)
+    return Over(study, point, Measure::kSinkRate, PositionOf(study.run(point.runs.front())), kEnd, unfinished);
+  if (key.starts_with(kRateAt))
+    return Over(study, point, Measure::kSinkRate, key.substr(std::string(kRateAt).size()), kEnd, unfinished);
+  if (key == kBiasRate) return Over(study, point, Measure::kSinkRate, "bias", kEnd, unfinished);
+  if (key == kLoss) return Over(study, point, Measure::kValidationLoss, "1", kEnd, unfinished);
+  return {};
+}
+
+// "failed (nan): the loss is NaN at step 12", "running, step 100 of 200": of one run that did not succeed.
+std::string TroubleOf(const Run& run) {
+  std::string text = Lower(run.state);
+  if (run.step > 0 || !run.final())
+    text += " at step " + std::to_string(run.step) + " of " + std::to_string(run.max_steps);
+  if (!run.reason.empty()) text += ": " + run.reason;
+  return text;
+}
+
+bool HasBias(const Study& study, const Experiment& experiment) {
+  for (const Point& point : experiment.points)
+    for (const Run* run : RunsOf(study, point))
+      if (run->curves.contains("alpha_mean/bias")) return true;
+  return false;
+}
+
+Row RowOf(const Study& study, const Experiment& experiment, size_t index, const std::vector<std::string>& keys) {
+  const Point& point = experiment.points[index];
+  Row row;
+  row.label = point.label;
+  row.runs = static_cast<int>(point.runs.size());
+  for (const Run* run : RunsOf(study, point)) {
+    row.succeeded += run->succeeded();
+    if (!run->succeeded()) row.trouble += (row.trouble.empty() ? "" : "; ") + TroubleOf(*run);
+  }
+  const bool unfinished = row.succeeded == 0;
+  for (const std::string& key : keys) {
+    const auto list = experiment.paper.find(key);
+    const bool there = list != experiment.paper.end() && list->is_array() && index < list->size();
+    row.measures.push_back({key, Ours(study, point, key, unfinished), there ? (*list)[index] : Json(nullptr)});
+  }
+  row.strongest_alpha = Over(study, point, Measure::kAlphaMax, "1", kEnd, unfinished);
+  return row;
+}
+
+bool FixesALaterToken(const Study& study, const Experiment& experiment) {
+  for (const Point& point : experiment.points)
+    for (const Run* run : RunsOf(study, point))
+      if (PositionOf(*run) != "1") return true;
+  return false;
+}
+
+// The measures that are always there, that of a bias where there is one, and whatever else the paper has.
+std::vector<std::string> KeysOf(const Study& study, const Experiment& experiment) {
+  std::vector<std::string> keys = {kRate};
+  if (experiment.paper.contains(kBiasRate) || HasBias(study, experiment)) keys.emplace_back(kBiasRate);
+  keys.emplace_back(kLoss);
+  for (const auto& [key, values] : experiment.paper.items())
+    if (values.is_array() && std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+  return keys;
+}
+
+std::string ColumnName(const std::string& key) {
+  if (key == kRate) return "Sink rate %";
+  if (key.starts_with(kRateAt)) return "Sink rate % of position " + key.substr(std::string(kRateAt).size());
+  if (key == kBiasRate) return "Sink rate % of the bias";
+  if (key == kLoss) return "Validation loss";
+  return key;
+}
+
+int DecimalsOf(const std::string& key) { return key == kLoss ? 3 : 2; }
+
+// The text of each distinct value among the runs: "0.3", "64, 128".
+template <typename Get>
+std::string Distinct(const Study& study, Get get) {
+  std::set<std::string> values;
+  for (const auto& [id, run] : study.runs)
+    if (std::string value = get(run); !value.empty()) values.insert(std::move(value));
+  std::string text;
+  for (const std::string& value : values) text += (text.empty() ? "" : ", ") + value;
+  return text.empty() ? "not measured yet" : text;
+}
+
+std::string StateCounts(const Study& study) {
+  std::map<std::string, int> counts;
+  for (const auto& [id, run] : study.runs) ++counts[Lower(run.state)];
+  std::string text = std::to_string(study.runs.size()) + " jobs";
+  for (const auto& [state, count] : counts) text += ", " + std::to_string(count) + " " + state;
+  return text;
+}
+
+std::string Machines(const Study& study) {
+  std::string text;
+  for (const Machine& machine : study.machines)
+    text += (text.empty() ? "" : ", ") + machine.name + " (" + std::to_string(machine.devices) + " x " +
+            machine.device + ", sink-worker " + machine.version + ")";
+  return text.empty() ? "none yet" : text;
+}
+
+Facts HeaderFacts(const Study& study) {
+  return {{{"Sweep", study.sweep},
+           {"Submitted", TimeText(study.created_ms)},
+           {"Reported", TimeText(study.reported_ms)},
+           {"Jobs", StateCounts(study)},
+           {"Sink metric", "epsilon " + Distinct(study, Epsilon) + ", T " +
+                               Distinct(study, [](const Run& run) { return SettingText(run, "eval.tokens"); }) +
+                               ", no BOS token prepended, position 1 unless said otherwise"},
+           {"Made by", study.command + ", sinkctl " + study.version},
+           {"Workers", Machines(study)}}};
+}
+
+DataTable TableOf(const ExperimentResult& result) {
+  DataTable table;
+  table.columns = {"Setting"};
+  for (const Row::Pair& pair : result.rows.front().measures) {
+    table.columns.push_back(ColumnName(pair.key) + ", ours");
+    table.columns.push_back("paper");
+  }
+  table.columns.insert(table.columns.end(), {"alpha_1, strongest head", "Runs"});
+  for (const Row& row : result.rows) {
+    std::vector<TableCell> cells = {{ShortLabel(row.label)}};
+    const auto number = [](std::string text) { return TableCell{text.empty() ? "–" : std::move(text), true, false}; };
+    for (const Row::Pair& pair : row.measures) {
+      cells.push_back(number(ShowSummary(pair.ours, DecimalsOf(pair.key))));
+      cells.push_back(number(pair.paper.is_number() ? Fixed(pair.paper.get<double>(), 2) : ""));
+    }
+    cells.push_back(number(ShowSummary(row.strongest_alpha, 3)));
+    std::string state = std::to_string(row.succeeded) + " of " + std::to_string(row.runs) + " done";
+    if (!row.trouble.empty()) {
+      state += "; " + row.trouble;
+      if (row.succeeded == 0 && row.strongest_alpha.n > 0) state += "; values so far";
+    }
+    cells.push_back({state, false, !row.trouble.empty()});
+    table.rows.push_back(std::move(cells));
+  }
+  return table;
+}
+
+Json SummaryJson(const Summary& s) {
+  if (s.n == 0) return nullptr;
+  return {{"mean", s.mean}, {"deviation", s.deviation}, {"least", s.least}, {"most", s.most}, {"runs", s.n}};
+}
+
+}  // namespace
+
+std::string TimeText(int64_t unix_ms) {
+  if (unix_ms == 0) return "never";
+  const std::time_t seconds = unix_ms / 1000;
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
+  return text;
+}
+
+std::vector<ExperimentResult> Evaluate(const Study& study) {
+  std::vector<ExperimentResult> results;
+  for (const Experiment& experiment : study.experiments) {
+    ExperimentResult result{&experiment, {}, {}};
+    const std::vector<std::string> keys = KeysOf(study, experiment);
+    for (size_t i = 0; i < experiment.points.size(); ++i) result.rows.push_back(RowOf(study, experiment, i, keys));
+    for (const Takeaway& takeaway : Takeaways()) {
+      const auto& names = takeaway.experiments;
+      if (std::find(names.begin(), names.end(), experiment.name) == names.end()) continue;
+      result.takeaways.push_back({takeaway.statement, takeaway.source, Judge(study, experiment, takeaway.claim)});
+    }
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+Document MakeReport(const Study& study, const std::vector<ExperimentResult>& results) {
+  Document document;
+  document.title = "When attention sinks emerge: " + study.sweep;
+  document.blocks.push_back(HeaderFacts(study));
+  if (study.from_labels)
+    document.blocks.push_back(Paragraph{
+        "This sweep was stored by an older coordinator, which kept no published values; submit its file again to have "
+        "them beside ours."});
+  document.blocks.push_back(Paragraph{
+      "The published numbers are those of Gu et al., ICLR 2025: single runs of a 60M model (1B where said), so gaps of "
+      "1 "
+      "to 2 points between them are noise. Ours are the mean and standard deviation over the replicas that finished. A "
+      "takeaway holds or not only where the difference exceeds the noise of our own runs."});
+  for (const ExperimentResult& result : results) {
+    document.blocks.push_back(Heading{2, result.experiment->name});
+    const auto source = result.experiment->paper.find("source");
+    std::string about = result.experiment->arithmetic;
+    if (source != result.experiment->paper.end() && source->is_string())
+      about += (about.empty() ? "" : ". ") + std::string("Published values: ") + source->get<std::string>() + ".";
+    if (!about.empty()) document.blocks.push_back(Paragraph{about});
+    if (!result.rows.empty()) document.blocks.push_back(TableOf(result));
+    if (FixesALaterToken(study, *result.experiment))
+      document.blocks.push_back(Paragraph{"Sink rates in this table are of the position where the token is fixed."});
+    if (!result.takeaways.empty()) {
+      document.blocks.push_back(Heading{3, "Takeaways of the paper"});
+      document.blocks.push_back(Verdicts{result.takeaways});
+    }
+    for (Figure& figure : Figures(study, *result.experiment)) document.blocks.push_back(FigureBlock{std::move(figure)});
+  }
+  return document;
+}
+
+Json ReportJson(const Study& study, const std::vector<ExperimentResult>& results) {
+  Json experiments = Json::array();
+  for (const ExperimentResult& result : results) {
+    Json rows = Json::array(), takeaways = Json::array();
+    for (const Row& row : result.rows) {
+      Json measures = Json::object();
+      for (const Row::Pair& pair : row.measures)
+        measures[pair.key] = {{"ours", SummaryJson(pair.ours)}, {"paper", pair.paper}};
+      rows.push_back({{"label", row.label},
+                      {"measures", std::move(measures)},
+                      {"alpha_max_1", SummaryJson(row.strongest_alpha)},
+                      {"runs", row.runs},
+                      {"succeeded", row.succeeded},
+                      {"trouble", row.trouble}});
+    }
+    for (const Verdicts::Item& item : result.takeaways)
+      takeaways.push_back({{"statement", item.statement},
+                           {"source", item.source},
+                           {"verdict", VerdictText(item.judgement.verdict)},
+                           {"comparison", item.judgement.comparison}});
+    experiments.push_back(
+        {{"name", result.experiment->name}, {"rows", std::move(rows)}, {"takeaways", std::move(takeaways)}});
+  }
+  return {{"sweep", study.sweep}, {"reported_ms", study.reported_ms}, {"experiments", std::move(experiments)}};
+}
+
+}  // namespace sink::report

@@ -1,0 +1,100 @@
+// A study as it is reported: the experiments of a sweep, the published values beside them, and what every run measured.
+// Plain values that the caller fills (sinkctl: from the coordinator; a test: by hand). Everything in this folder is
+// pure: no clock, no files, no network; the same study gives the same bytes. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sink::report {
+
+using Json = nlohmann::ordered_json;
+
+struct Sample {
+  int64_t step = 0;
+  double value = 0;  // may be NaN or infinite
+  int attempt = 0;
+};
+using Curve = std::vector<Sample>;  // by step, one sample a step
+
+// Mean importance of one key position by layer and head.
+struct HeatMap {
+  std::string name;  // "alpha/1"
+  int64_t step = 0;
+  int layers = 0;
+  int heads = 0;
+  std::vector<double> values;  // row-major [layers, heads]
+};
+
+// One job. Times are Unix milliseconds, 0 for "not yet".
+struct Run {
+  std::string id;
+  std::string state;   // "SUCCEEDED"
+  std::string reason;  // why it failed, or why it waits
+  int attempt = 0;
+  std::string worker;
+  int64_t step = 0;
+  int64_t max_steps = 0;
+  int64_t tokens = 0;
+  int64_t started_ms = 0;
+  int64_t finished_ms = 0;
+  Json config = Json::object();         // resolved, as stored
+  Json settings = Json::object();       // the same with every field, those at their defaults, too
+  std::map<std::string, Curve> curves;  // by metric; names in proto/pipe/events.h
+  std::vector<HeatMap> heat_maps;       // by name, then step
+
+  bool succeeded() const { return state == "SUCCEEDED"; }
+  bool final() const { return succeeded() || state == "FAILED" || state == "CANCELLED"; }
+};
+
+// One setting of an experiment and its replicas.
+struct Point {
+  std::string label;
+  std::vector<std::string> runs;  // ids, in Study::runs
+};
+
+struct Experiment {
+  std::string name;
+  std::string arithmetic;
+  Json paper = Json::object();  // "source" and, for each measure, one number or null a point
+  std::vector<Point> points;
+};
+
+struct Machine {
+  std::string name;
+  std::string device;  // "cpu" or the GPU's name
+  int devices = 0;
+  std::string version;
+};
+
+struct Study {
+  std::string sweep;
+  int64_t created_ms = 0;
+  int64_t reported_ms = 0;   // when the report is made
+  std::string command;       // that makes it
+  std::string version;       // of the program
+  bool from_labels = false;  // the coordinator kept no study: no published values are known
+  std::vector<Experiment> experiments;
+  std::map<std::string, Run> runs;  // by id
+  std::vector<Machine> machines;    // that ran its jobs, by name
+
+  const Run& run(const std::string& id) const { return runs.at(id); }
+};
+
+// A setting by its dotted key ("train.learning_rate"); null when the run has no such field.
+const Json& Setting(const Run& run, const std::string& key);
+// The same as a reader's text: strings without quotes, numbers short ("0.0004"); "" for null.
+std::string SettingText(const Run& run, const std::string& key);
+
+// Dotted keys that differ between the experiment's points, seeds left out, in the configuration's order.
+std::vector<std::string> VaryingKeys(const Study& study, const Experiment& experiment);
+
+// "learning_rate=0.001" for "train.learning_rate=0.001": of every word, what follows the last dot before the "=".
+std::string ShortLabel(const std::string& label);
+
+}  // namespace sink::report

@@ -1,0 +1,64 @@
+// A small library of charts as SVG: lines with bands over replicas, and heat maps. A chart is a value; a function draws
+// it. Colours are safe for colour-blind readers (Okabe and Ito 2008; cividis for heat maps) and follow a dark or light
+// page by CSS, without a script. Each drawing has a <title> and a <desc> for readers who hear it. Pure; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace sink::report {
+
+struct LineSeries {
+  std::string name;
+  std::vector<double> x;
+  std::vector<double> y;    // a value that is not finite breaks the line
+  std::vector<double> low;  // of a band around the line; empty for none
+  std::vector<double> high;
+  int color = 0;  // index into the palette; series of one setting share it
+  bool dashed = false;
+};
+
+struct LineChart {
+  std::string title;
+  std::string description;  // one sentence: what is drawn
+  std::string x_label;
+  std::string y_label;     // with the unit
+  bool from_zero = false;  // the y axis includes 0
+  std::vector<LineSeries> series;
+};
+
+struct HeatMapPanel {
+  std::string title;
+  int rows = 0;  // drawn from the bottom up, counted from 0
+  int columns = 0;
+  std::vector<double> values;  // row-major
+};
+
+struct HeatMapChart {
+  std::string title;
+  std::string description;
+  std::string row_label;
+  std::string column_label;
+  std::string value_label;
+  std::vector<HeatMapPanel> panels;
+  double least = 0;  // of the colour scale
+  double most = 1;
+};
+
+// Inline drawings go into a page that has ChartStyle() once; standalone files carry it.
+enum class Placement { kStandalone, kInline };
+
+std::string Draw(const LineChart& chart, Placement placement);
+std::string Draw(const HeatMapChart& chart, Placement placement);
+
+// The CSS of both kinds of chart.
+std::string ChartStyle();
+
+// Up to `count` or so round numbers (1, 2, 2.5 or 5 times a power of ten) that cover [least, most], ascending.
+std::vector<double> NiceTicks(double least, double most, int count);
+// "20k" for 20000, "0.0004", "1e-6": no more digits than steps of `step` need.
+std::string TickText(double value, double step);
+// For text and attributes of XML.
+std::string EscapeXml(const std::string& text);
+
+}  // namespace sink::report

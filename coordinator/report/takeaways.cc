@@ -1,0 +1,146 @@
+// The table. Sources: sections, tables and figures of Gu et al., "When Attention Sink Emerges in Language Models", ICLR
+// 2025 (arXiv 2410.10781). To add one: the experiment's name in its sweep file, the sentence, and the claim of
+// claims.h.
+#include "coordinator/report/takeaways.h"
+
+namespace sink::report {
+namespace {
+
+const Where kSoftmax = {{"model.variant.similarity", "softmax"}};
+const Where kDefaultAttention = {{"model.variant.similarity", "softmax"},
+                                 {"model.variant.key_bias", "none"},
+                                 {"model.variant.value_bias", "none"},
+                                 {"model.variant.sink_token", "false"},
+                                 {"model.variant.attention_sum", "1"}};
+const Where kSigmoid = {{"model.variant.similarity", "sigmoid"}, {"model.variant.normalize", "false"}};
+const Where kNormalizedSigmoid = {{"model.variant.similarity", "sigmoid"}, {"model.variant.normalize", "true"}};
+const Where kUnnormalizedElu = {{"model.variant.similarity", "elu_plus_one"}, {"model.variant.normalize", "false"}};
+const Where kKeyBias = {{"model.variant.key_bias", "per_head"}, {"model.variant.value_bias", "none"}};
+const Where kKeyAndValueBias = {{"model.variant.key_bias", "per_head"}, {"model.variant.value_bias", "per_head"}};
+const Where kValueBias = {{"model.variant.key_bias", "none"}, {"model.variant.value_bias", "per_head"}};
+const Where kSharedKeyBias = {{"model.variant.key_bias", "shared"}};
+using Place = SitsAt::Place;
+
+}  // namespace
+
+const std::vector<Takeaway>& Takeaways() {
+  static const auto* const kTakeaways = new std::vector<Takeaway>{
+      // Optimization.
+      {{"learning_rate_and_steps", "learning_rate"},
+       "A larger learning rate gives a stronger sink after equally many steps",
+       "section 4, Figure 4, Table 9",
+       Trend{.key = "train.learning_rate", .equal_steps = true}},
+      {{"learning_rate_and_steps", "learning_rate"},
+       "With a larger learning rate the sink emerges earlier",
+       "section 4, Figure 4",
+       Earlier{.key = "train.learning_rate"}},
+      {{"learning_rate_and_steps"},
+       "At a small learning rate, longer training strengthens the sink",
+       "section 4, Table 9",
+       Trend{.key = "train.max_steps", .within = "train.learning_rate"}},
+      {{"batch_size"},
+       "The batch size has no effect on the sink",
+       "section 4, Table 10",
+       NoEffect{.key = "train.global_batch_size"}},
+
+      // Data distribution.
+      {{"unique_tokens"},
+       "With too little unique training data no sink emerges",
+       "section 5, Figure 5",
+       Removed{.key = "data.fraction", .smallest = true}},
+      {{"random_tokens"},
+       "With a random first token the sink stays on the first token",
+       "section 5",
+       SitsAt{Place::kFirst, {{"data.random_tokens_start", "0"}, {"data.random_tokens_end", "1"}}}},
+      {{"random_tokens"},
+       "With two random first tokens the sink moves to the second",
+       "section 5",
+       SitsAt{Place::kLastRandomToken, {{"data.random_tokens_start", "0"}, {"data.random_tokens_end", "2"}}}},
+      {{"fixed_token"},
+       "A token fixed at a position takes the sink to that position",
+       "section 5",
+       SitsAt{Place::kFixedToken}},
+
+      // Loss function.
+      {{"weight_decay"},
+       "Moderate weight decay strengthens the sink",
+       "section 6, Table 2",
+       Increases{.key = "train.weight_decay"}},
+      {{"weight_decay"},
+       "Extreme weight decay removes the sink",
+       "section 6, Table 2",
+       Removed{.key = "train.weight_decay"}},
+      {{"prefix_length"},
+       "With prefix language modelling the sink is among the tokens of the prefix",
+       "section 6, Figure 6",
+       SitsAt{Place::kPrefix}},
+      {{"window"},
+       "With a wide window the sink is on the absolute first token",
+       "section 6, Figure 6",
+       SitsAt{Place::kFirst, {}, "model.variant.window"}},
+      {{"window"}, "A small window suppresses the sink", "section 6, Figure 6", Trend{.key = "model.variant.window"}},
+
+      // Model architecture.
+      {{"position_embedding"},
+       "Every kind of position embedding, none included, has a sink",
+       "section 7.1, Table 3",
+       Present{}},
+      {{"feed_forward"},
+       "The kind of feed-forward block does not prevent the sink",
+       "section 7.1, Table 11",
+       Present{}},
+      {{"norm_placement"}, "Normalisation after the blocks does not prevent the sink", "section 7.1", Present{}},
+      {{"heads"}, "The number of heads does not prevent the sink", "section 7.1, Table 12", Present{}},
+      {{"sink_token"},
+       "A learnable sink token takes the sink over from the first token",
+       "section 7.2, Table 4",
+       SitsAt{Place::kBias}},
+      {{"biases_per_head"},
+       "A learnable key bias, its value 0, takes the sink over",
+       "section 7.2, Table 4",
+       SitsAt{Place::kBias, kKeyBias}},
+      {{"biases_per_head"},
+       "Learnable key and value biases take the sink over",
+       "section 7.2, Table 4",
+       SitsAt{Place::kBias, kKeyAndValueBias}},
+      {{"biases_per_head"},
+       "A value bias alone leaves the sink on the first token",
+       "section 7.2, Table 4",
+       Present{kValueBias}},
+      {{"biases_shared"},
+       "Key biases shared by the heads take the sink over, too",
+       "section 7.2, Table 12",
+       SitsAt{Place::kBias, kSharedKeyBias}},
+      {{"fixed_value"},
+       "The larger the fixed value of the key bias, the more of the sink returns to the first token",
+       "section 7.2, Table 5",
+       Trend{.key = "model.variant.value_bias_scale", .where = {{"model.variant.value_bias", "unit"}}}},
+      {{"attention_operation", "attention_sink"},
+       "Sigmoid weights without normalisation have no sink",
+       "section 7.3, Table 6; at 1B, section 7.3",
+       Absent{kSigmoid, kDefaultAttention}},
+      {{"attention_operation"},
+       "ELU weights without normalisation have no sink",
+       "section 7.3, Table 6",
+       Absent{kUnnormalizedElu, kDefaultAttention}},
+      {{"attention_operation"},
+       "Sigmoid weights with normalisation have a sink",
+       "section 7.3, Table 6",
+       Present{kNormalizedSigmoid}},
+      {{"attention_operation", "attention_sink"},
+       "Softmax attention has a sink",
+       "section 7.3, Table 6; at 1B, section 7.3",
+       Present{kSoftmax}},
+      {{"attention_sum"},
+       "The less the weights of a row sum to, the weaker the sink",
+       "section 7.3, Table 14",
+       Trend{.key = "model.variant.attention_sum"}},
+      {{"sigmoid_robustness"},
+       "Sigmoid attention stays without a sink whatever the learning rate and weight decay",
+       "section 7.3, Table 14",
+       Absent{kSigmoid, kDefaultAttention}},
+  };
+  return *kTakeaways;
+}
+
+}  // namespace sink::report

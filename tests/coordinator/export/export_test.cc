@@ -1,0 +1,94 @@
+// The formats, read back by hand here; tests/integration/export_test.py has the real programs read them.
+#include "coordinator/export/export.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "tensorboard/event.pb.h"
+#include "tests/coordinator/report/studies.h"
+
+namespace sink::exports {
+namespace {
+
+using report::testing::AddPoint;
+using report::testing::EmptyStudy;
+using report::testing::FinishedRun;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+report::Study Small() {
+  report::Study study = EmptyStudy("rates");
+  report::Run run = FinishedRun(1, {{"train.learning_rate", 1e-3}}, {{"train_loss", 0.1}, {"alpha_max/1", 0.5}});
+  run.curves["train_loss"][1] = {50, NAN, 2};
+  AddPoint(&study, "lr=0.001, \"odd\"", {run, FinishedRun(2, {}, {{"train_loss", 3}})});
+  study.experiments.push_back({"again", "", report::Json::object(), study.experiments[0].points});
+  return study;
+}
+
+TEST(Csv, HasARowAJobMetricAndStepAndEachJobOnce) {
+  const std::string csv = ToCsv(Small());
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 6 + 3);
+  EXPECT_THAT(csv, HasSubstr("sweep,experiment,label,job,state,attempt,metric,step,tokens,value\n"));
+  EXPECT_THAT(csv, HasSubstr("study,rates,\"lr=0.001, \"\"odd\"\" replica=1\"," + report::testing::Id(1) +
+                             ",SUCCEEDED,2,train_loss,50,25600,NaN\n"));
+  EXPECT_THAT(csv, HasSubstr(",train_loss,100,51200,0.1\n"));
+}
+
+TEST(JsonExport, HoldsEverything) {
+  report::Study study = Small();
+  study.runs[report::testing::Id(1)].heat_maps = {{"alpha/1", 100, 1, 2, {0.25, NAN}}};
+  const report::Json json = report::Json::parse(ToJson(study));
+  EXPECT_EQ(json["experiments"].size(), 2u);
+  EXPECT_EQ(json["jobs"].size(), 2u);
+  EXPECT_EQ(json["jobs"][0]["curves"]["train_loss"][1][1], "NaN");
+  EXPECT_EQ(json["jobs"][0]["heat_maps"][0]["values"][0], 0.25);
+  EXPECT_EQ(json["jobs"][0]["config"]["train"]["learning_rate"], 1e-3);
+}
+
+TEST(TensorBoard, FramesHoldOneEventAStepAfterTheVersion) {
+  const std::vector<OutputFile> files = ToTensorBoard(Small());
+  ASSERT_THAT(files, SizeIs(2));
+  EXPECT_EQ(files[0].path, "rates/lr=0.001___odd__replica=1-00010000/events.out.tfevents.1700000000.sink");
+  std::vector<tensorboard::Event> events;
+  const std::string& bytes = files[0].bytes;
+  for (size_t at = 0; at < bytes.size();) {
+    uint64_t length = 0;
+    std::memcpy(&length, bytes.data() + at, 8);
+    events.emplace_back();
+    ASSERT_TRUE(events.back().ParseFromString(bytes.substr(at + 12, length)));
+    at += 12 + length + 4;
+  }
+  ASSERT_THAT(events, SizeIs(4));
+  EXPECT_EQ(events[0].file_version(), "brain.Event:2");
+  EXPECT_EQ(events[3].step(), 100);
+  EXPECT_DOUBLE_EQ(events[3].wall_time(), 1'700'000'060);
+  EXPECT_EQ(events[3].summary().value_size(), 2);
+  EXPECT_EQ(events[3].summary().value(0).tag(), "alpha_max/1");
+  EXPECT_TRUE(std::isnan(events[2].summary().value(1).simple_value()));
+}
+
+TEST(Mlflow, LaysOutAnExperimentWithARunAJob) {
+  std::map<std::string, std::string> files;
+  for (const OutputFile& file : ToMlflow(Small())) files[file.path] = file.bytes;
+  const std::string experiment = files.begin()->first.substr(0, 18);
+  const std::string run = experiment + "/" + report::testing::Id(1);
+  EXPECT_THAT(files[experiment + "/meta.yaml"], HasSubstr("name: \"study\"\n"));
+  EXPECT_THAT(files[run + "/meta.yaml"], HasSubstr("status: 3\n"));
+  EXPECT_EQ(files[run + "/params/train.learning_rate"], "0.001");
+  EXPECT_EQ(files[run + "/metrics/train_loss"], "1700000000000 0 0\n1700000000000 nan 50\n1700000000000 0.1 100\n");
+  EXPECT_EQ(files[run + "/tags/sink.experiment"], "rates");
+}
+
+TEST(Wandb, InputGroupsMetricsByStep) {
+  const report::Json json = report::Json::parse(ToWandbInput(Small()));
+  EXPECT_EQ(json["project"], "study");
+  EXPECT_EQ(json["runs"][0]["history"][2], report::Json::parse(R"([100, {"alpha_max/1": 0.5, "train_loss": 0.1}])"));
+}
+
+}  // namespace
+}  // namespace sink::exports
