@@ -117,6 +117,10 @@ if [ "$tests" = yes ] && [ "$torch" = yes ]; then
     "$environment/bin/python" -c 'import torch, transformers'
     touch "$environment/.complete"
   fi
+  if [ ! -e "$environment/.complete-sentencepiece" ]; then
+    "$environment/bin/pip" install --quiet --disable-pip-version-check sentencepiece==0.2.1
+    touch "$environment/.complete-sentencepiece"
+  fi
 fi
 # The readers of `sinkctl export`: TensorBoard, MLflow's client, Weights & Biases.
 if [ "$tests" = yes ]; then

@@ -61,8 +61,8 @@ absl::StatusOr<json> ReadString(const FieldInfo& field, const Node& node) {
 }
 
 absl::StatusOr<json> ReadNumberList(const FieldInfo& field, const Node& node) {
-  if (!node.IsList() || node.items.empty() || node.items.size() > 16) {
-    return ErrorAt(node.at, absl::StrCat(field.path, " must be a list of 1 to 16 numbers"));
+  if (!node.IsList() || node.items.empty() || node.items.size() > 64) {
+    return ErrorAt(node.at, absl::StrCat(field.path, " must be a list of 1 to 64 numbers"));
   }
   json list = json::array();
   for (const Node& item : node.items) {

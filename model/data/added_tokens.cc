@@ -15,13 +15,23 @@ void AddedTokenFinder::Add(const std::string& content, int32_t id) {
     if (is_new) ids_.push_back(-1);
     node = child->second;
   }
-  if (node != 0) ids_[node] = id;
+  if (node == 0) return;
+  ids_[node] = id;
+  for (size_t second = 0; second < 256; ++second) {
+    if (content.size() == 1 || static_cast<unsigned char>(content[1]) == second) {
+      beginnings_.set(size_t{static_cast<unsigned char>(content[0])} << 8 | second);
+    }
+  }
 }
 
 void AddedTokenFinder::Split(std::string_view input, const std::function<void(std::string_view)>& text,
                              const std::function<void(int32_t)>& token) const {
   size_t done = 0;
   for (size_t start = 0; start < input.size() && ids_.size() > 1;) {
+    if (!MayBegin(input, start)) {
+      ++start;
+      continue;
+    }
     int32_t id = -1;
     size_t end = start;
     uint32_t node = 0;

@@ -1,11 +1,17 @@
 // See bpe_merger.h.
 #include "model/data/bpe_merger.h"
 
+#include <algorithm>
+#include <array>
+#include <functional>
 #include <queue>
 #include <tuple>
+#include <vector>
 
 namespace sink::data {
 namespace {
+
+constexpr size_t kShort = 40;  // symbols; beyond it the heap is faster
 
 // A token of the word so far, in a list by index; dead once it was merged into its left neighbour.
 struct Symbol {
@@ -24,55 +30,78 @@ struct Candidate {
   bool operator>(const Candidate& other) const { return std::tie(rank, left) > std::tie(other.rank, other.left); }
 };
 
+uint64_t Key(int32_t left, int32_t right) { return static_cast<uint64_t>(left) << 32 | static_cast<uint32_t>(right); }
+
 }  // namespace
 
-BpeMerger::BpeMerger(const BpeSpec& spec) {
-  for (const BpeToken& token : spec.vocab) {
-    if (token.reachable && token.bytes.size() == 1) id_of_byte_[static_cast<unsigned char>(token.bytes[0])] = token.id;
-  }
-  rules_.reserve(spec.merges.size());
-  for (size_t i = 0; i < spec.merges.size(); ++i) {
-    const BpeMerge& merge = spec.merges[i];
-    rules_[static_cast<uint64_t>(merge.left) << 32 | merge.right] = {.rank = static_cast<int32_t>(i),
-                                                                     .merged = merge.merged};
+BpeMerger::BpeMerger(std::span<const MergeRule> rules) : rules_(rules.size()) {
+  for (const MergeRule& rule : rules) {
+    rules_.Set(Key(rule.left, rule.right), {.rank = rule.rank, .merged = rule.merged});
   }
 }
 
-const BpeMerger::Rule* BpeMerger::Find(int32_t left, int32_t right) const {
-  const auto found = rules_.find(static_cast<uint64_t>(left) << 32 | right);
-  return found == rules_.end() ? nullptr : &found->second;
+BpeMerger::Rule BpeMerger::Find(int32_t left, int32_t right) const {
+  const Rule* found = rules_.Find(Key(left, right));
+  return found == nullptr ? Rule() : *found;
 }
 
-void BpeMerger::Merge(std::string_view word, std::vector<int32_t>* ids) const {
+size_t BpeMerger::Merge(std::span<int32_t> symbols) const {
+  return symbols.size() <= kShort ? MergeShort(symbols) : MergeLong(symbols);
+}
+
+size_t BpeMerger::MergeShort(std::span<int32_t> symbols) const {
+  size_t size = symbols.size();
+  std::array<Rule, kShort> rules;  // rules[i] is that of symbols i and i + 1
+  for (size_t i = 0; i + 1 < size; ++i) rules[i] = Find(symbols[i], symbols[i + 1]);
+  while (size > 1) {
+    const auto best = std::min_element(rules.begin(), rules.begin() + (size - 1),
+                                       [](const Rule& a, const Rule& b) { return a.rank < b.rank; });
+    if (best->rank == Rule().rank) break;
+    const size_t i = best - rules.begin();
+    symbols[i] = best->merged;
+    std::copy(symbols.begin() + i + 2, symbols.begin() + size, symbols.begin() + i + 1);
+    std::copy(best + 1, rules.begin() + (size - 1), best);
+    --size;
+    if (i + 1 < size) rules[i] = Find(symbols[i], symbols[i + 1]);
+    if (i > 0) rules[i - 1] = Find(symbols[i - 1], symbols[i]);
+  }
+  return size;
+}
+
+size_t BpeMerger::MergeLong(std::span<int32_t> word) const {
   const auto size = static_cast<int32_t>(word.size());
   std::vector<Symbol> symbols(size);
   for (int32_t i = 0; i < size; ++i) {
-    symbols[i] = {
-        .id = id_of_byte_[static_cast<unsigned char>(word[i])], .previous = i - 1, .next = i + 1 < size ? i + 1 : -1};
+    symbols[i] = {.id = word[i], .previous = i - 1, .next = i + 1 < size ? i + 1 : -1};
   }
-  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> candidates;
-  const auto push = [&](int32_t left) {
+  std::vector<Candidate> first;
+  const auto candidate_at = [&](int32_t left, const auto& take) {
     if (left < 0 || symbols[left].next < 0) return;
-    const Rule* rule = Find(symbols[left].id, symbols[symbols[left].next].id);
-    if (rule != nullptr) candidates.push({.rank = rule->rank, .left = left, .merged = rule->merged});
+    const Rule rule = Find(symbols[left].id, symbols[symbols[left].next].id);
+    if (rule.rank != Rule().rank) take(Candidate{.rank = rule.rank, .left = left, .merged = rule.merged});
   };
-  for (int32_t i = 0; i + 1 < size; ++i) push(i);
+  for (int32_t i = 0; i < size; ++i) candidate_at(i, [&](const Candidate& each) { first.push_back(each); });
+  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> candidates({}, std::move(first));
   while (!candidates.empty()) {
     const Candidate top = candidates.top();
     candidates.pop();
     Symbol& left = symbols[top.left];
     if (!left.alive || left.next < 0) continue;
     Symbol& right = symbols[left.next];
-    const Rule* rule = Find(left.id, right.id);
-    if (rule == nullptr || rule->merged != top.merged) continue;
+    // What begins at one place never spells the same token again once it has grown, so the token tells the pair.
+    const Rule rule = Find(left.id, right.id);
+    if (rule.rank == Rule().rank || rule.merged != top.merged) continue;
     left.id = top.merged;
     left.next = right.next;
     right.alive = false;
     if (left.next >= 0) symbols[left.next].previous = top.left;
-    push(left.previous);
-    push(top.left);
+    const auto push = [&](const Candidate& each) { candidates.push(each); };
+    candidate_at(left.previous, push);
+    candidate_at(top.left, push);
   }
-  for (int32_t i = size > 0 ? 0 : -1; i >= 0; i = symbols[i].next) ids->push_back(symbols[i].id);
+  size_t count = 0;
+  for (int32_t i = size > 0 ? 0 : -1; i >= 0; i = symbols[i].next) word[count++] = symbols[i].id;
+  return count;
 }
 
 }  // namespace sink::data

@@ -1,36 +1,41 @@
-// Byte pair encoding of one word: the merge that stands first in the list is applied first, leftmost first, until none
-// fits. A heap of candidate pairs makes it O(n log n), so that a megabyte without a space takes a second, not a week.
+// Byte pair encoding of one word: the pair with the lowest rank is merged first, leftmost first, until none fits. Short
+// words are searched anew after each merge, on the stack; long ones have a heap of candidates, which makes it
+// O(n log n): a megabyte without a space takes a second, not a week.
 // Immutable after construction; any number of threads may call Merge.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <string_view>
-#include <unordered_map>
-#include <vector>
+#include <limits>
+#include <span>
 
-#include "model/data/tokenizer_json.h"
+#include "model/data/flat_map.h"
 
 namespace sink::data {
 
+struct MergeRule {
+  int32_t left = 0, right = 0, merged = 0;  // ids, not negative
+  int32_t rank = 0;                         // rules may share one
+};
+
 class BpeMerger {
  public:
-  explicit BpeMerger(const BpeSpec& spec);
+  // Of two rules for one pair the later counts.
+  explicit BpeMerger(std::span<const MergeRule> rules);
 
-  // Appends the ids of a word's bytes.
-  void Merge(std::string_view word, std::vector<int32_t>* ids) const;
+  // Merges the symbols of a word in place; what is left stands at the front, and its number is returned.
+  size_t Merge(std::span<int32_t> symbols) const;
 
  private:
   struct Rule {
-    int32_t rank = 0;
+    int32_t rank = std::numeric_limits<int32_t>::max();  // no such rule
     int32_t merged = 0;
   };
 
-  // The rule for a pair of ids, or null.
-  const Rule* Find(int32_t left, int32_t right) const;
+  Rule Find(int32_t left, int32_t right) const;
+  size_t MergeShort(std::span<int32_t> symbols) const;
+  size_t MergeLong(std::span<int32_t> symbols) const;
 
-  std::array<int32_t, 256> id_of_byte_ = {};
-  std::unordered_map<uint64_t, Rule> rules_;  // by left << 32 | right
+  FlatMap<Rule> rules_;  // by left << 32 | right
 };
 
 }  // namespace sink::data

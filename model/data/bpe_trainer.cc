@@ -8,6 +8,8 @@
 
 #include "model/data/byte_alphabet.h"
 #include "model/data/error.h"
+#include "model/data/unicode.h"
+#include "model/data/word_scanner.h"
 
 namespace sink::data {
 namespace {
@@ -43,7 +45,7 @@ struct Candidate {
 class Learner {
  public:
   explicit Learner(const std::unordered_map<std::string, int64_t>& counts) {
-    spec_.nfc = true;
+    spec_.normalizer = {{.kind = NormalizerStep::Kind::kNfc}};
     spec_.patterns = {kGpt2Pattern};
     spec_.added = {{.content = "<|endoftext|>", .id = 0}};
     spec_.vocab = {{.bytes = "<|endoftext|>", .id = 0}};

@@ -16,6 +16,8 @@ void AddSampleCorpusCommand(CLI::App& app);
 void AddPackCommand(CLI::App& app);
 void AddInspectCommand(CLI::App& app);
 void AddVerifyCommand(CLI::App& app);
+void AddTokenizeCommand(CLI::App& app);
+void AddProbeCommand(CLI::App& app);
 void AddTrainTokenizerCommand(CLI::App& app);
 
 }  // namespace sink::data

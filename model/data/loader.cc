@@ -11,6 +11,7 @@
 #include <span>
 #include <utility>
 
+#include "model/data/domain_mix.h"
 #include "model/data/litpkds.h"
 #include "model/data/packed_set.h"
 #include "model/data/random_order.h"
@@ -19,7 +20,7 @@ namespace sink::data {
 namespace {
 
 // What a hash is for; the first value of each.
-enum Purpose : uint64_t { kSelectFiles, kOrderFiles, kOrderWindows, kRandomToken, kProbeBlocks };
+enum Purpose : uint64_t { kSelectFiles, kOrderFiles, kOrderWindows, kRandomToken, kProbeBlocks, kDealDomains };
 
 // One packed file of the set, mapped.
 struct OpenFile {
@@ -106,25 +107,109 @@ void CheckTransforms(const LoaderOptions& options, int64_t length) {
             std::to_string(options.random_tokens_end) + ") is not inside [0, " + std::to_string(length) + ")");
 }
 
+void CheckDomains(const LoaderOptions& options) {
+  Check(options.domains.size() == options.weights.size(),
+        std::to_string(options.domains.size()) + " domains have " + std::to_string(options.weights.size()) +
+            " weights; give one each");
+  Check(options.domains.size() <= kMaxDomains, "more than " + std::to_string(kMaxDomains) + " domains");
+  Check(options.domains.empty() || options.domain.empty(), "a mix of domains cannot be one domain");
+  const std::set<std::string> names(options.domains.begin(), options.domains.end());
+  Check(names.size() == options.domains.size(), "a domain is named twice");
+  double sum = 0;
+  for (const double weight : options.weights) {
+    Check(weight >= 0 && weight < HUGE_VAL, "a domain's weight must be a number that is not negative");
+    sum += weight;
+  }
+  Check(options.domains.empty() || (sum > 0 && sum < HUGE_VAL), "the weights of the domains must not all be 0");
+}
+
+// The rows of some files in the order of their epochs.
+class WindowStream {
+ public:
+  WindowStream(const PackedSet& set, int64_t windows, const LoaderOptions& options)
+      : options_(options), block_(set.block), windows_(windows) {
+    files_ = Open(set, Select(FilesOf(set, options), options.fraction, options.seed));
+    for (const OpenFile& file : files_) rows_ += file.blocks * windows_;
+    StartEpoch(0);
+  }
+
+  int64_t rows() const { return rows_; }  // of an epoch
+
+  // The row at a cursor whose position is below rows().
+  void Read(const Cursor& at, std::span<int32_t> row) {
+    if (at.epoch != epoch_) StartEpoch(at.epoch);
+    const auto after = std::upper_bound(groups_.begin(), groups_.end(), at.position,
+                                        [](int64_t position, const Group& group) { return position < group.first_row; });
+    const Group& group = *std::prev(after);
+    int64_t window = Permute(at.position - group.first_row, group.rows,
+                             HashOf({kOrderWindows, options_.seed, static_cast<uint64_t>(at.epoch), group.begin}));
+    size_t i = group.begin;
+    while (window >= files_[order_[i]].blocks * windows_) window -= files_[order_[i++]].blocks * windows_;
+    const OpenFile& file = files_[order_[i]];
+    file.packed.Read(window / windows_ * block_ + window % windows_ * options_.sequence_length, row);
+    FinishRow(options_, file, window, row);
+  }
+
+ private:
+  // Files of an epoch whose windows are permuted together, in order_[begin, end).
+  struct Group {
+    int64_t first_row = 0;
+    int64_t rows = 0;
+    size_t begin = 0, end = 0;
+  };
+
+  void StartEpoch(int64_t epoch) {
+    epoch_ = epoch;
+    order_.resize(files_.size());
+    std::iota(order_.begin(), order_.end(), size_t{0});
+    for (size_t i = order_.size(); i-- > 1;) {
+      std::swap(order_[i], order_[UniformOf({kOrderFiles, options_.seed, static_cast<uint64_t>(epoch), i}, i + 1)]);
+    }
+    groups_.clear();
+    int64_t row = 0;
+    for (size_t begin = 0; begin < order_.size(); begin += kFilesPerShuffle) {
+      Group group = {.first_row = row, .begin = begin, .end = std::min(begin + kFilesPerShuffle, order_.size())};
+      for (size_t i = group.begin; i < group.end; ++i) group.rows += files_[order_[i]].blocks * windows_;
+      row += group.rows;
+      groups_.push_back(group);
+    }
+  }
+
+  LoaderOptions options_;
+  int64_t block_;
+  int64_t windows_;  // rows in a block
+  int64_t rows_ = 0;
+  std::vector<OpenFile> files_;
+  // Of one epoch:
+  int64_t epoch_ = 0;
+  std::vector<size_t> order_;  // of files_
+  std::vector<Group> groups_;
+};
+
 }  // namespace
 
 class Loader::Impl {
  public:
-  explicit Impl(const LoaderOptions& options) : options_(options) {
+  explicit Impl(const LoaderOptions& options) : options_(options), mix_(options.weights, options.seed) {
     Check(options.sequence_length > 0, "sequence_length must be positive");
     Check(options.fraction > 0 && options.fraction <= 1, "fraction must be above 0 and at most 1");
     Check(options.ranks > 0 && options.rank >= 0 && options.rank < options.ranks, "rank must be below ranks");
     CheckTransforms(options, options.sequence_length + 1);
+    CheckDomains(options);
     const PackedSet set = OpenSet(options.folder);
-    block_ = set.block;
-    windows_ = (block_ - 1) / options.sequence_length;
-    Check(windows_ > 0, "sequence_length " + std::to_string(options.sequence_length) + " does not fit " +
-                            options.folder + ", whose blocks hold " + std::to_string(block_) +
-                            " tokens; lower it, or re-run sink-data pack with --block " +
-                            std::to_string(options.sequence_length + 1));
-    files_ = Open(set, Select(FilesOf(set, options), options.fraction, options.seed));
-    for (const OpenFile& file : files_) rows_ += file.blocks * windows_;
-    StartEpoch(0);
+    const int64_t windows = (set.block - 1) / options.sequence_length;
+    Check(windows > 0, "sequence_length " + std::to_string(options.sequence_length) + " does not fit " +
+                           options.folder + ", whose blocks hold " + std::to_string(set.block) +
+                           " tokens; lower it, or re-run sink-data pack with --block " +
+                           std::to_string(options.sequence_length + 1));
+    LoaderOptions part = options;
+    if (options.domains.empty()) streams_.emplace_back(set, windows, part);
+    for (const std::string& domain : options.domains) {
+      part.domain = domain;
+      part.seed = HashOf({kDealDomains, options.seed, XXH3_64bits(domain.data(), domain.size())});
+      streams_.emplace_back(set, windows, part);
+    }
+    for (const WindowStream& stream : streams_) rows_ += stream.rows();
   }
 
   void Next(int64_t n, int32_t* out) {
@@ -142,7 +227,6 @@ class Loader::Impl {
     Check(cursor.epoch >= 0 && cursor.position >= 0 && cursor.position < rows_,
           options_.folder + ": the saved position " + std::to_string(cursor.position) + " is outside its " +
               std::to_string(rows_) + " rows; resume with the set and the fraction the checkpoint was made with");
-    if (cursor.epoch != cursor_.epoch) StartEpoch(cursor.epoch);
     cursor_ = cursor;
   }
 
@@ -150,63 +234,27 @@ class Loader::Impl {
   int64_t sequence_length() const { return options_.sequence_length; }
 
  private:
-  // Files of an epoch whose windows are permuted together, in order_[begin, end).
-  struct Group {
-    int64_t first_row = 0;
-    int64_t rows = 0;
-    size_t begin = 0, end = 0;
-  };
-
-  void StartEpoch(int64_t epoch) {
-    cursor_ = {.epoch = epoch};
-    order_.resize(files_.size());
-    std::iota(order_.begin(), order_.end(), size_t{0});
-    for (size_t i = order_.size(); i-- > 1;) {
-      std::swap(order_[i], order_[UniformOf({kOrderFiles, options_.seed, static_cast<uint64_t>(epoch), i}, i + 1)]);
-    }
-    groups_.clear();
-    int64_t row = 0;
-    for (size_t begin = 0; begin < order_.size(); begin += kFilesPerShuffle) {
-      Group group = {.first_row = row, .begin = begin, .end = std::min(begin + kFilesPerShuffle, order_.size())};
-      for (size_t i = group.begin; i < group.end; ++i) group.rows += files_[order_[i]].blocks * windows_;
-      row += group.rows;
-      groups_.push_back(group);
-    }
-  }
-
   // Keeps the cursor below rows_, so that one place in the data has one cursor.
   void Move(int64_t rows) {
     cursor_.position += rows;
     while (cursor_.position >= rows_) {
-      const int64_t rest = cursor_.position - rows_;
-      StartEpoch(cursor_.epoch + 1);
-      cursor_.position = rest;
+      cursor_.position -= rows_;
+      ++cursor_.epoch;
     }
   }
 
-  void Fill(std::span<int32_t> row) const {
-    const auto after =
-        std::upper_bound(groups_.begin(), groups_.end(), cursor_.position,
-                         [](int64_t position, const Group& group) { return position < group.first_row; });
-    const Group& group = *std::prev(after);
-    int64_t window = Permute(cursor_.position - group.first_row, group.rows,
-                             HashOf({kOrderWindows, options_.seed, static_cast<uint64_t>(cursor_.epoch), group.begin}));
-    size_t i = group.begin;
-    while (window >= files_[order_[i]].blocks * windows_) window -= files_[order_[i++]].blocks * windows_;
-    const OpenFile& file = files_[order_[i]];
-    file.packed.Read(window / windows_ * block_ + window % windows_ * options_.sequence_length, row);
-    FinishRow(options_, file, window, row);
+  void Fill(std::span<int32_t> row) {
+    if (options_.domains.empty()) return streams_[0].Read(cursor_, row);
+    const auto [domain, index] = mix_.At(cursor_.epoch * rows_ + cursor_.position);
+    WindowStream& stream = streams_[domain];
+    stream.Read({.epoch = index / stream.rows(), .position = index % stream.rows()}, row);
   }
 
   LoaderOptions options_;
-  int64_t block_ = 0;
-  int64_t windows_ = 0;  // rows in a block
-  int64_t rows_ = 0;     // in an epoch
-  std::vector<OpenFile> files_;
+  DomainMix mix_;
+  std::vector<WindowStream> streams_;  // one, or one a domain
+  int64_t rows_ = 0;                   // in an epoch
   Cursor cursor_;
-  // Of cursor_.epoch:
-  std::vector<size_t> order_;  // of files_
-  std::vector<Group> groups_;
 };
 
 Loader::Loader(const LoaderOptions& options) : impl_(std::make_unique<Impl>(options)) {}

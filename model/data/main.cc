@@ -19,6 +19,8 @@ int main(int argc, char** argv) {
   AddInspectCommand(app);
   AddVerifyCommand(app);
   AddTrainTokenizerCommand(app);
+  AddTokenizeCommand(app);
+  AddProbeCommand(app);
   try {
     app.parse(argc, argv);
     if (std::fflush(stdout) != 0) throw DataError("cannot write the output");

@@ -212,7 +212,7 @@ PackResult Pack(const PackOptions& options) {
   const bool bytes = options.tokenizer == kBytesTokenizer;
   const std::string tokenizer_json = bytes ? "" : ReadWholeFile(options.tokenizer, kMaxTokenizerBytes);
   const std::unique_ptr<Tokenizer> tokenizer =
-      bytes ? NewByteTokenizer() : NewBpeTokenizer(tokenizer_json, options.tokenizer);
+      bytes ? NewByteTokenizer() : NewTokenizer(tokenizer_json, options.tokenizer);
 
   PackResult result;
   PackedSet& set = result.set;

@@ -1,5 +1,5 @@
-// The two steps before byte-level BPE: Unicode normalisation (utf8proc), and cutting text into words with a regex
-// (PCRE2, compiled to machine code). A Splitter belongs to one thread.
+// Cutting text into words, as a tokenizer's patterns say: those of GPT-2 and LLaMA-3 by hand (word_scanner.h), any other
+// with PCRE2, compiled to machine code. A Splitter belongs to one thread.
 #pragma once
 
 #include <memory>
@@ -9,16 +9,13 @@
 
 namespace sink::data {
 
-// DataError when text is not UTF-8 (surrogates and overlong forms included).
-void CheckUtf8(std::string_view text);
-
-// Normalisation form C of UTF-8 text.
-std::string NormalizeNfc(std::string_view text);
+// Whether a Splitter may use a scanner in the place of a pattern that has one. Tests compare the two.
+enum class Scanners { kUse, kLeaveOut };
 
 class Splitter {
  public:
   // DataError, beginning with name, when a pattern does not compile. White space (\s) is Unicode's White_Space.
-  Splitter(const std::vector<std::string>& patterns, const std::string& name);
+  Splitter(const std::vector<std::string>& patterns, const std::string& name, Scanners scanners = Scanners::kUse);
   ~Splitter();
   Splitter(Splitter&&) noexcept;
 
@@ -28,11 +25,11 @@ class Splitter {
   void Split(std::string_view text, std::vector<std::string_view>* words) const;
 
  private:
-  struct Regex;
+  struct Step;
 
-  void Split(size_t pattern, std::string_view text, std::vector<std::string_view>* words) const;
+  void Split(size_t index, std::string_view text, std::vector<std::string_view>* words) const;
 
-  std::vector<Regex> regexes_;
+  std::vector<Step> steps_;
 };
 
 }  // namespace sink::data

@@ -1,6 +1,10 @@
 // See tokenizer.h.
 #include "model/data/tokenizer.h"
 
+#include <filesystem>
+#include <utility>
+
+#include "model/data/bos_rule.h"
 #include "model/data/error.h"
 #include "model/data/file_io.h"
 
@@ -30,6 +34,11 @@ class ByteTokenizer : public Tokenizer {
     return text;
   }
 
+  int32_t FindToken(std::string_view text) const override {
+    if (text.size() == 1) return static_cast<unsigned char>(text[0]);
+    return text == kByteEosText ? kByteEos : -1;
+  }
+
   int64_t vocab_size() const override { return kByteEos + 1; }
   int32_t eos_id() const override { return kByteEos; }
   std::unique_ptr<Tokenizer> Clone() const override { return NewByteTokenizer(); }
@@ -39,9 +48,16 @@ class ByteTokenizer : public Tokenizer {
 
 std::unique_ptr<Tokenizer> NewByteTokenizer() { return std::make_unique<ByteTokenizer>(); }
 
+std::unique_ptr<Tokenizer> NewTokenizer(std::string_view bytes, const std::string& path) {
+  return path.ends_with(".model") ? NewSentencePieceTokenizer(bytes, path) : NewBpeTokenizer(bytes, path);
+}
+
 std::unique_ptr<Tokenizer> OpenTokenizer(const std::string& kind_or_path) {
   if (kind_or_path == kBytesTokenizer) return NewByteTokenizer();
-  return NewBpeTokenizer(ReadWholeFile(kind_or_path, kMaxTokenizerBytes), kind_or_path);
+  std::unique_ptr<Tokenizer> tokenizer = NewTokenizer(ReadWholeFile(kind_or_path, kMaxTokenizerBytes), kind_or_path);
+  const std::filesystem::path config = std::filesystem::path(kind_or_path).replace_filename("tokenizer_config.json");
+  if (!std::filesystem::exists(config)) return tokenizer;
+  return WithBosRule(std::move(tokenizer), ReadWholeFile(config, kMaxTokenizerBytes), config.string());
 }
 
 }  // namespace sink::data

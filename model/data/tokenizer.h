@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace sink::data {
+
+struct BpeSpec;
 
 class Tokenizer {
  public:
@@ -22,8 +25,16 @@ class Tokenizer {
   // that was cut inside a character gives bytes that are not UTF-8.
   virtual std::string Decode(std::span<const int32_t> ids) const = 0;
 
+  // The id of the token that is written as text, or -1.
+  virtual int32_t FindToken(std::string_view text) const = 0;
+
   virtual int64_t vocab_size() const = 0;  // one more than the largest id
   virtual int32_t eos_id() const = 0;      // what ends a document
+
+  // What the family puts before a text when it measures or generates (LLaMA <s>, OPT </s>; GPT-2 and GPT-NeoX nothing).
+  // Encode does not add it.
+  virtual std::optional<int32_t> bos_id() const { return std::nullopt; }
+
   virtual std::unique_ptr<Tokenizer> Clone() const = 0;
 };
 
@@ -31,12 +42,20 @@ class Tokenizer {
 std::unique_ptr<Tokenizer> NewByteTokenizer();
 
 // A tokenizer.json of Hugging Face's `tokenizers`, as far as tokenizer_json.h reads it.
+std::unique_ptr<Tokenizer> NewBpeTokenizer(BpeSpec spec, const std::string& name);
 std::unique_ptr<Tokenizer> NewBpeTokenizer(std::string_view json, const std::string& name);
 
-// "bytes", or the path of a tokenizer.json. DataError when the file cannot be read or asks for a part that is unknown.
+// A SentencePiece tokenizer.model, as far as sentencepiece_model.h reads it.
+std::unique_ptr<Tokenizer> NewSentencePieceTokenizer(std::string_view model, const std::string& name);
+
+// What a path's bytes are: SentencePiece where it ends in .model, else a tokenizer.json.
+std::unique_ptr<Tokenizer> NewTokenizer(std::string_view bytes, const std::string& path);
+
+// "bytes", or the path of a tokenizer.json or tokenizer.model. A tokenizer_config.json beside it decides bos_id where it
+// has add_bos_token. DataError when the file cannot be read or asks for a part that is unknown.
 std::unique_ptr<Tokenizer> OpenTokenizer(const std::string& kind_or_path);
 
 inline constexpr char kBytesTokenizer[] = "bytes";
-inline constexpr uint64_t kMaxTokenizerBytes = 64 << 20;  // of a tokenizer.json
+inline constexpr uint64_t kMaxTokenizerBytes = 64 << 20;  // of a tokenizer.json or tokenizer.model
 
 }  // namespace sink::data

@@ -9,6 +9,7 @@
 
 #include "model/data/byte_alphabet.h"
 #include "model/data/error.h"
+#include "model/data/word_scanner.h"
 
 namespace sink::data {
 namespace {
@@ -18,6 +19,9 @@ using OrderedJson = nlohmann::ordered_json;
 
 constexpr int64_t kMaxId = 1 << 20;
 constexpr size_t kMaxPatternBytes = 4096;
+constexpr size_t kMaxSteps = 8;           // of normalisation
+constexpr size_t kMaxInsertedBytes = 16;  // by one of them, in one place
+constexpr size_t kMaxGrowth = 64;         // by all of them
 constexpr const char* kEosNames[] = {"<|endoftext|>", "<|end_of_text|>", "</s>"};
 
 // Reads one file; its members know the name for messages and the vocabulary by text.
@@ -30,9 +34,10 @@ class Parser {
     RefuseUnlessNull("padding");
     if (const Json& part = Part(json_, "normalizer"); !part.is_null()) ReadNormalizer(part);
     if (const Json& part = Part(json_, "pre_tokenizer"); !part.is_null()) ReadPreTokenizer(part);
-    if (!byte_level_) Refuse("a pre_tokenizer without ByteLevel");
-    // Post-processors only add special tokens, which Encode leaves out; the decoder follows from the vocabulary.
-    if (const Json& part = Part(json_, "post_processor"); !part.is_null()) CheckPostProcessor(part);
+    spec_.byte_level = byte_level_;
+    if (!byte_level_ && !spec_.patterns.empty()) Refuse("a pre_tokenizer that splits without ByteLevel");
+    // The decoder follows from the vocabulary.
+    if (const Json& part = Part(json_, "post_processor"); !part.is_null()) ReadPostProcessor(part);
     ReadModel(json_.at("model"));
     ReadAddedTokens();
     FindEos();
@@ -42,7 +47,7 @@ class Parser {
  private:
   [[noreturn]] void Fail(const std::string& what) const { throw DataError(name_ + ": " + what); }
   [[noreturn]] void Refuse(const std::string& part) const {
-    Fail(part + " is not supported (only byte-level BPE as GPT-2, GPT-NeoX and LLaMA-3 have it)");
+    Fail(part + " is not supported (only BPE as GPT-2, GPT-NeoX, LLaMA-2, LLaMA-3 and Mistral have it)");
   }
 
   static const Json& Part(const Json& object, const char* key) {
@@ -61,15 +66,33 @@ class Parser {
     if (type == "Sequence") {
       for (const Json& each : part.at("normalizers")) ReadNormalizer(each);
     } else if (type == "NFC") {
-      spec_.nfc = true;
+      spec_.normalizer.push_back({.kind = NormalizerStep::Kind::kNfc});
+    } else if (type == "Prepend") {
+      spec_.normalizer.push_back(
+          {.kind = NormalizerStep::Kind::kPrepend, .content = part.at("prepend").get<std::string>()});
+    } else if (type == "Replace") {
+      const Json& pattern = part.at("pattern");
+      if (!pattern.contains("String")) Refuse("normalizer Replace without a String");
+      spec_.normalizer.push_back({.kind = NormalizerStep::Kind::kReplace,
+                                  .pattern = pattern.at("String").get<std::string>(),
+                                  .content = part.at("content").get<std::string>()});
+      if (spec_.normalizer.back().pattern.empty()) Fail("a Replace of nothing");
     } else {
       Refuse("normalizer " + type);
     }
+    size_t growth = 1;
+    for (const NormalizerStep& step : spec_.normalizer) {
+      if (step.content.size() > kMaxInsertedBytes) Fail("a normalizer inserts too much");
+      if (!step.pattern.empty()) growth *= 1 + step.content.size() / step.pattern.size();
+      if (growth > kMaxGrowth) Refuse("a normalizer that makes texts so long");
+    }
+    if (spec_.normalizer.size() > kMaxSteps) Refuse("more than eight normalizers");
   }
 
   void ReadPreTokenizer(const Json& part) {
     const std::string type = TypeOf(part);
     if (byte_level_) Refuse("pre_tokenizer " + type + " after ByteLevel");
+    if (spec_.metaspace) Refuse("pre_tokenizer " + type + " after Metaspace");
     if (type == "Sequence") {
       for (const Json& each : part.at("pretokenizers")) ReadPreTokenizer(each);
     } else if (type == "Split") {
@@ -79,6 +102,8 @@ class Parser {
       spec_.add_prefix_space = part.value("add_prefix_space", true);
       if (spec_.add_prefix_space && !spec_.patterns.empty()) Refuse("add_prefix_space after Split");
       if (part.value("use_regex", true)) spec_.patterns.push_back(kGpt2Pattern);
+    } else if (type == "Metaspace") {
+      ReadMetaspace(part);
     } else {
       Refuse("pre_tokenizer " + type);
     }
@@ -94,11 +119,35 @@ class Parser {
     if (spec_.patterns.size() > 4) Refuse("more than four Splits");
   }
 
-  void CheckPostProcessor(const Json& part) const {
+  void ReadMetaspace(const Json& part) {
+    if (!spec_.patterns.empty()) Refuse("pre_tokenizer Metaspace after Split");
+    Metaspace metaspace = {.mark = part.at("replacement").get<std::string>(), .split = part.value("split", true)};
+    if (metaspace.mark.empty() || metaspace.mark.size() > 4) Fail("a Metaspace whose replacement is no character");
+    // Older files say add_prefix_space.
+    const bool always = part.value("add_prefix_space", true);
+    const std::string scheme = part.value("prepend_scheme", std::string(always ? "always" : "never"));
+    if (scheme == "first") {
+      metaspace.prepend = Metaspace::Prepend::kFirst;
+    } else if (scheme == "never") {
+      metaspace.prepend = Metaspace::Prepend::kNever;
+    } else if (scheme != "always") {
+      Refuse("Metaspace with prepend_scheme " + scheme);
+    }
+    spec_.metaspace = std::move(metaspace);
+  }
+
+  // Post-processors only add special tokens, which Encode leaves out; the one before a text is remembered.
+  void ReadPostProcessor(const Json& part) {
     const std::string type = TypeOf(part);
     if (type == "Sequence") {
-      for (const Json& each : part.at("processors")) CheckPostProcessor(each);
-    } else if (type != "ByteLevel" && type != "TemplateProcessing") {
+      for (const Json& each : part.at("processors")) ReadPostProcessor(each);
+    } else if (type == "TemplateProcessing") {
+      const Json& single = part.at("single");
+      if (single.empty() || !single.at(0).contains("SpecialToken")) return;
+      const Json& ids = part.at("special_tokens").at(single.at(0).at("SpecialToken").at("id").get<std::string>()).at("ids");
+      if (ids.size() != 1) Refuse("a TemplateProcessing that opens with several tokens");
+      spec_.bos_id = ReadId(ids.at(0), "before a text");
+    } else if (type != "ByteLevel") {
       Refuse("post_processor " + type);
     }
   }
@@ -110,10 +159,18 @@ class Parser {
       const Json& part = Part(model, key);
       if (!part.is_null() && part != "" && part != 0.0) Refuse(std::string("model.") + key);
     }
-    if (model.value("byte_fallback", false)) Refuse("model.byte_fallback");
     spec_.ignore_merges = model.value("ignore_merges", false);
+    spec_.byte_fallback = model.value("byte_fallback", false);
+    spec_.fuse_unk = model.value("fuse_unk", false);
+    if (byte_level_ && spec_.byte_fallback) Refuse("model.byte_fallback with ByteLevel");
     ReadVocab(model.at("vocab"));
     for (const Json& merge : model.at("merges")) ReadMerge(merge);
+    if (const Json& unk = Part(model, "unk_token"); !unk.is_null()) {
+      const auto found = id_of_text_.find(unk.get<std::string>());
+      if (found == id_of_text_.end()) Fail("unk_token " + unk.dump() + " is not in the vocabulary");
+      spec_.unk_id = found->second;
+    }
+    if (!byte_level_ && !spec_.unk_id) Refuse("a model over characters without unk_token");
   }
 
   void ReadVocab(const Json& vocab) {
@@ -122,11 +179,11 @@ class Parser {
       const int32_t id = ReadId(value, text);
       if (!seen.insert(id).second) Fail("two tokens have the id " + std::to_string(id));
       id_of_text_[text] = id;
-      const std::optional<std::string> bytes = FromByteAlphabet(text);
+      const std::optional<std::string> bytes = byte_level_ ? FromByteAlphabet(text) : text;
       spec_.vocab.push_back({.bytes = bytes.value_or(text), .id = id, .reachable = bytes.has_value()});
     }
     std::sort(spec_.vocab.begin(), spec_.vocab.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-    for (int byte = 0; byte < 256; ++byte) {
+    for (int byte = 0; byte_level_ && byte < 256; ++byte) {
       if (byte == 0xc0 || byte == 0xc1 || byte >= 0xf5) continue;  // never in UTF-8; GPT-NeoX has no tokens for them
       if (!id_of_text_.contains(ByteCharacter(byte))) {
         Refuse("a vocabulary without the byte " + std::to_string(byte));

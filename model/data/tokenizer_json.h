@@ -1,17 +1,18 @@
-// Reads the part of Hugging Face's tokenizer.json that byte-level BPE uses (GPT-2, GPT-NeoX, LLaMA-3), and refuses the
-// rest by name: a tokenizer that is read gives the ids that the `tokenizers` library gives without special tokens.
+// Reads the part of Hugging Face's tokenizer.json that two kinds of BPE use: byte-level (GPT-2, GPT-NeoX, LLaMA-3), and
+// over characters with bytes to fall back on (LLaMA-2, Mistral). The rest is refused by name: a tokenizer that is read
+// gives the ids that the `tokenizers` library gives without special tokens.
 // Plain values; pure functions, any thread.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace sink::data {
+#include "model/data/normalizer.h"
 
-// GPT-2's way of cutting text into words, which ByteLevel means by use_regex.
-inline constexpr char kGpt2Pattern[] = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+namespace sink::data {
 
 struct BpeToken {
   std::string bytes;  // as they stand in text
@@ -29,15 +30,30 @@ struct AddedToken {
   bool normalized = false;  // looked for after normalisation, not before
 };
 
+// How a tokenizer over characters marks spaces, where a pre-tokeniser and not a normaliser does so.
+struct Metaspace {
+  enum class Prepend { kAlways, kFirst, kNever };
+
+  std::string mark;                     // in the place of every space
+  Prepend prepend = Prepend::kAlways;   // a mark before text without one; kFirst: only where the input begins
+  bool split = true;                    // every mark begins a word; false: all of the text is one word
+};
+
 struct BpeSpec {
-  bool nfc = false;  // Unicode normalisation form C first
-  bool add_prefix_space = false;
+  std::vector<NormalizerStep> normalizer;
+  bool byte_level = true;             // else over characters
+  bool add_prefix_space = false;      // byte-level only, like patterns
   std::vector<std::string> patterns;  // regexes applied one after another; matches and what lies between are words
-  bool ignore_merges = false;         // a word that is a token is taken whole
-  std::vector<BpeToken> vocab;        // by id; every byte of UTF-8 is among them
+  std::optional<Metaspace> metaspace;
+  bool ignore_merges = false;      // a word that is a token is taken whole
+  bool byte_fallback = false;      // a character without a token is spelt in bytes, <0x00> to <0xFF>
+  bool fuse_unk = false;           // unknown characters in a row give one unk_id
+  std::optional<int32_t> unk_id;   // for characters without a token
+  std::vector<BpeToken> vocab;     // by id; a byte-level one has every byte of UTF-8
   std::vector<BpeMerge> merges;
   std::vector<AddedToken> added;
-  int32_t eos_id = 0;  // <|endoftext|>, <|end_of_text|> or </s>
+  int32_t eos_id = 0;             // <|endoftext|>, <|end_of_text|> or </s>
+  std::optional<int32_t> bos_id;  // what post_processor puts before a text
 };
 
 // DataError, beginning with name, on damaged input and on parts that are not supported.

@@ -12,6 +12,10 @@ data::LoaderOptions LoaderOptionsOf(const JobFile& job, const std::string& split
   data::LoaderOptions options;
   options.folder = (std::filesystem::path(job.data_root) / data.set).string();
   options.split = split;
+  if (training) {
+    options.domains = data.domains;
+    options.weights = data.weights;
+  }
   options.sequence_length = job.config.train.sequence_length;
   options.fraction = training ? data.fraction : 1.0;
   options.seed = training ? static_cast<uint64_t>(job.config.train.seed) : 0;

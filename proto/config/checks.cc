@@ -68,6 +68,13 @@ Problem CheckJobConfig(const JobConfig& c) {
   if (c.data.fixed_token_id >= c.model.vocab_size) return {"data.fixed_token_id", "must be below model.vocab_size"};
   if (c.data.random_tokens_end < c.data.random_tokens_start || c.data.random_tokens_end > c.train.sequence_length)
     return {"data.random_tokens_end", "must lie between data.random_tokens_start and train.sequence_length"};
+  if (c.data.domains.size() != c.data.weights.size()) return {"data.weights", "must be one for each of data.domains"};
+  for (const std::string& name : c.data.domains)
+    if (std::count(c.data.domains.begin(), c.data.domains.end(), name) > 1)
+      return {"data.domains", "names " + name + " twice"};
+  if (!c.data.weights.empty() && std::count(c.data.weights.begin(), c.data.weights.end(), 0.0) ==
+                                     static_cast<std::ptrdiff_t>(c.data.weights.size()))
+    return {"data.weights", "must not all be 0"};
   if (c.train.ignore_loss >= c.train.sequence_length)
     return {"train.ignore_loss", "must leave a target: be below train.sequence_length"};
   if (c.train.loss_spike_factor != 0 && c.train.loss_spike_factor <= 1)

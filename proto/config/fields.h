@@ -18,7 +18,7 @@ namespace sink::config {
 using nlohmann::json;
 
 inline constexpr size_t kMaxBytes = 64 * 1024;        // of a configuration's text
-inline constexpr size_t kMaxNames = 64;               // in a list
+inline constexpr size_t kMaxListed = 64;              // names or numbers in a list
 inline constexpr double kLarge = 9007199254740991.0;  // 2^53 - 1: every integer up to it survives JSON and a double
 
 using Choices = std::vector<std::string>;
@@ -100,6 +100,8 @@ void VisitLaterFields(Config& c, Visitor&& v) {
   v("train.max_roll_backs", c.train.max_roll_backs, 0, 1000);
   v("eval.metrics", c.eval.metrics, EvalMetrics());
   v("checkpoint.keep_period", c.checkpoint.keep_period, 0, kLarge);
+  v("data.domains", c.data.domains, Choices{});
+  v("data.weights", c.data.weights, 0.0, 1e9);
 }
 
 template <typename Config, typename Visitor>
@@ -167,8 +169,8 @@ struct Reader {
   void operator()(const char* field, std::vector<std::string>& out, const std::vector<std::string>& choices) {
     const json* value = Find(field);
     if (!value) return;
-    if (!value->is_array() || value->size() > kMaxNames)
-      return Fail(field, "must be a list of at most " + std::to_string(kMaxNames) + " names");
+    if (!value->is_array() || value->size() > kMaxListed)
+      return Fail(field, "must be a list of at most " + std::to_string(kMaxListed) + " names");
     std::vector<std::string> list;
     for (const json& element : *value) {
       if (!Named(field, element, choices)) return;
@@ -202,8 +204,8 @@ struct Reader {
   void operator()(const char* field, std::vector<double>& out, double min, double max) {
     const json* value = Find(field);
     if (!value) return;
-    if (!value->is_array() || value->empty() || value->size() > 16)
-      return Fail(field, "must be a list of 1 to 16 numbers");
+    if (!value->is_array() || value->empty() || value->size() > kMaxListed)
+      return Fail(field, "must be a list of 1 to " + std::to_string(kMaxListed) + " numbers");
     std::vector<double> list;
     for (const json& element : *value) {
       if (!Bounded(field, element, min, max)) return;

@@ -88,6 +88,8 @@ struct DataConfig {
   int64_t fixed_token_id = 1;
   int64_t random_tokens_start = 0;  // [start, end), 0-based positions, uniform over the vocabulary; equal: off
   int64_t random_tokens_end = 0;
+  std::vector<std::string> domains;  // to mix in training, each once; empty: the files as they come
+  std::vector<double> weights;       // one a domain; only their ratios count
 };
 
 struct EvalConfig {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every benchmark, one after the other, and prints its figures and ratios: sets up, builds the preset `bench`, then
-# the store at 100,000 jobs against 1,000, the loss head and the trainer against PyTorch. Wants an otherwise idle machine.
+# the store at 100,000 jobs against 1,000, the tokenizer against Hugging Face's, packing, the loader, the loss head and the
+# trainer against PyTorch. Wants an otherwise idle machine.
 # Usage: tests/bench/run.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -10,11 +11,26 @@ python=${SINK_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/sink}/python-tests-1/bin/pyt
 log=$(mktemp)
 cmake --preset bench >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
 rm -f "$log"
-cmake --build --preset bench --target store_bench trainer_bench head_bench
+cmake --build --preset bench --target store_bench trainer_bench head_bench loader_bench tokenizer_bench sink-data
 
 say() { printf '\n==> %s\n' "$*"; }
 say "Store: durable state changes, status of everything"
 build/bench/bin/store_bench
+say "Tokenizer against Hugging Face tokenizers: one thread each, in turns; then packing with it, and the loader"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+build/bench/bin/sink-data sample-corpus --out "$work/corpus"
+build/bench/bin/sink-data train-tokenizer --in "$work/corpus" --out "$work/tokenizer.json" --vocab-size 8192
+"$python" tests/bench/bench_tokenizer.py build/bench/bin/tokenizer_bench "$work/tokenizer.json" "$work/corpus/train/gcide.jsonl"
+for threads in 1 2; do
+  bytes=$(cat "$work"/corpus/*/*.jsonl | wc -c)
+  start=$(date +%s.%N)
+  build/bench/bin/sink-data pack --in "$work/corpus" --out "$work/set-$threads" --tokenizer "$work/tokenizer.json" \
+    --threads "$threads" >/dev/null
+  awk -v b="$bytes" -v s="$start" -v e="$(date +%s.%N)" -v t="$threads" \
+    'BEGIN { printf "pack, %d threads: %.1f MB/s\n", t, b / 1e6 / (e - s) }'
+done
+build/bench/bin/loader_bench
 say "Output head with its loss against PyTorch eager: time and memory"
 "$python" tests/bench/bench_head.py build/bench/bin/head_bench
 say "Trainer against PyTorch, eager and compiled: same model, data, threads and machine, in turns"

@@ -9,7 +9,7 @@
 
 #include "model/data/bpe_trainer.h"
 #include "model/data/error.h"
-#include "model/data/splitter.h"
+#include "model/data/unicode.h"
 #include "model/data/tokenizer.h"
 #include "model/data/tokenizer_json.h"
 

@@ -57,6 +57,8 @@ json Companions() {
   const auto variant = [](json fields) { return json{{"model", {{"variant", std::move(fields)}}}}; };
   return {{"model.variant.feature_map", variant({{"similarity", "identity"}})},
           {"model.variant.normalize", variant({{"similarity", "sigmoid"}})},
+          {"data.domains", {{"data", {{"weights", {1.0}}}}}},
+          {"data.weights", {{"data", {{"domains", {"a", "b"}}}}}},
           {"model.variant.value_bias", variant({{"key_bias", "shared"}})},
           {"model.variant.value_bias_scale", variant({{"key_bias", "shared"}, {"value_bias", "unit"}})}};
 }
@@ -139,7 +141,7 @@ TEST(JobConfig, WrongTypesAreRefusedByName) {
   EXPECT_EQ(ErrorOf(With("train.precision", 16)), "train.precision: must be a string");
   EXPECT_EQ(ErrorOf(With("data.set", "../x")),
             "data.set: must be a plain name: 1 to 64 of A-Z a-z 0-9 . _ -, not starting with . or -");
-  EXPECT_EQ(ErrorOf(With("eval.epsilon", json::array())), "eval.epsilon: must be a list of 1 to 16 numbers");
+  EXPECT_EQ(ErrorOf(With("eval.epsilon", json::array())), "eval.epsilon: must be a list of 1 to 64 numbers");
   EXPECT_EQ(ErrorOf(With("eval.epsilon", json::array({0.1, "x"}))), "eval.epsilon: must be a number");
   EXPECT_EQ(ErrorOf(With("eval.metrics", "kurtosis")), "eval.metrics: must be a list of at most 64 names");
   EXPECT_EQ(ErrorOf(With("eval.metrics", json::array({"kurtosis", "max_logit", "kurtosis"}))),

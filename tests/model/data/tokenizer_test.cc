@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "model/data/splitter.h"
+#include "model/data/unicode.h"
+#include "model/data/word_scanner.h"
 #include "model/data/tokenizer_json.h"
 #include "tests/model/data/files.h"
 
@@ -61,6 +63,10 @@ TEST(BpeTokenizer, Gpt2StyleGivesGoldenIds) {
 
 TEST(BpeTokenizer, Llama3StyleGivesGoldenIds) {
   ExpectGoldenIds(OpenTokenizer(Golden("llama3_style/tokenizer.json")).get(), Golden("llama3_style/expected.json"));
+}
+
+TEST(BpeTokenizer, Llama2StyleGivesGoldenIds) {
+  ExpectGoldenIds(OpenTokenizer(Golden("llama2_style/tokenizer.json")).get(), Golden("llama2_style/expected.json"));
 }
 
 TEST(BpeTokenizer, GptNeoxGivesGoldenIds) {
@@ -157,13 +163,12 @@ TEST_F(TokenizerJson, UnsupportedPartsAreRefusedByName) {
                 (*j)["normalizer"] = {{"type", "Lowercase"}};
               }),
               HasSubstr("normalizer Lowercase"));
-  EXPECT_THAT(
-      ErrorAfter([](Json* j) {
-        (*j)["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}, {{"type", "Prepend"}}}}};
-      }),
-      HasSubstr("normalizer Prepend"));
-  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["pre_tokenizer"] = {{"type", "Metaspace"}}; }), HasSubstr("Metaspace"));
-  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["pre_tokenizer"] = nullptr; }), HasSubstr("without ByteLevel"));
+  EXPECT_THAT(ErrorAfter([](Json* j) {
+                (*j)["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}, {{"type", "NFKC"}}}}};
+              }),
+              HasSubstr("normalizer NFKC"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["pre_tokenizer"] = {{"type", "Whitespace"}}; }), HasSubstr("Whitespace"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["pre_tokenizer"] = nullptr; }), HasSubstr("without unk_token"));
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["post_processor"] = {{"type", "BertProcessing"}}; }), HasSubstr("Bert"));
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["truncation"] = Json::object(); }), HasSubstr("truncation"));
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["type"] = "Unigram"; }), HasSubstr("Unigram"));
