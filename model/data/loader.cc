@@ -50,12 +50,17 @@ std::vector<SetFile> FilesOf(const PackedSet& set, const LoaderOptions& options)
   return files;
 }
 
-// The first floor(files * fraction) of the files as the seed shuffles them.
+// The first floor(files * fraction) of the files as the seed shuffles them; of the first one that share of its blocks,
+// at least one, where not even a whole file is wanted.
 std::vector<SetFile> Select(std::vector<SetFile> files, double fraction, uint64_t seed) {
   for (size_t i = files.size(); i-- > 1;) std::swap(files[i], files[UniformOf({kSelectFiles, seed, i}, i + 1)]);
   const double exact = static_cast<double>(files.size()) * fraction;
   const auto keep = static_cast<size_t>(std::floor(exact + 1e-9));  // 100 * 0.29 is 28.999...
   files.resize(std::clamp<size_t>(keep, 1, files.size()));
+  if (keep == 0) {
+    int64_t& blocks = files[0].blocks;
+    blocks = std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(blocks) * exact + 1e-9));
+  }
   return files;
 }
 

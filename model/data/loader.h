@@ -1,7 +1,8 @@
 // Rows of token ids for training, validation and the sink metric, read from a folder of LITPKDS files (litpkds.h).
 // A Loader belongs to one thread; it maps the files read-only, so any number of loaders and processes share a set.
 //
-// Order. The files of a split are shuffled by the seed and the first floor(files * fraction), at least one, are kept.
+// Order. The files of a split are shuffled by the seed and the first floor(files * fraction) are kept; where that is less
+// than one, the first blocks of one file, as many as the fraction wants, at least one.
 // In every epoch the kept files are put in a new order and cut into groups of kFilesPerShuffle, and the windows of one
 // group are permuted together: neighbouring rows come from several files, yet only a few files are read at a time. The
 // row at a global position is therefore a pure function of (seed, epoch, position): a Cursor is two integers, and

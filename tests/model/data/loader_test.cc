@@ -163,10 +163,28 @@ TEST_F(LoaderTest, FractionKeepsWholeFilesRoundedDown) {
   EXPECT_EQ(files_with(1.0, 1).size(), 20u);
   EXPECT_EQ(files_with(0.55, 1).size(), 11u);
   EXPECT_EQ(files_with(0.29, 1).size(), 5u);
-  EXPECT_EQ(files_with(0.001, 1).size(), 1u);
+  EXPECT_EQ(files_with(0.05, 1).size(), 1u);
   EXPECT_NE(files_with(0.5, 1), files_with(0.5, 2));
   const std::set<int32_t> few = files_with(0.2, 1), many = files_with(0.6, 1);
   EXPECT_TRUE(std::includes(many.begin(), many.end(), few.begin(), few.end()));
+}
+
+TEST_F(LoaderTest, AFractionOfLessThanAFileIsThatManyBlocksOfOne) {
+  const auto rows_with = [&](double fraction) {
+    LoaderOptions options = options_;
+    options.fraction = fraction;
+    Loader loader(options);
+    std::set<int32_t> rows;
+    for (const Row& row : Take(&loader, 3 * loader.rows_per_epoch())) rows.insert(row[0]);
+    EXPECT_EQ(static_cast<int64_t>(rows.size()), loader.rows_per_epoch());
+    return rows;
+  };
+  const std::set<int32_t> file = rows_with(0.05), three = rows_with(0.031), one = rows_with(1e-9);
+  EXPECT_EQ(file.size(), 10u);  // two windows a block
+  EXPECT_EQ(three.size(), 6u);  // 20 files of 5 blocks x 0.031 = 3.1
+  EXPECT_EQ(one.size(), 2u);
+  EXPECT_TRUE(std::includes(file.begin(), file.end(), three.begin(), three.end()));
+  EXPECT_TRUE(std::includes(three.begin(), three.end(), one.begin(), one.end()));
 }
 
 TEST_F(LoaderTest, DomainSelectsItsFiles) {
