@@ -53,7 +53,8 @@ void AddPackCommand(CLI::App& app) {
   command->add_option("--in", options->in, "Folder with train/ and valid/, each *.jsonl, *.jsonl.gz or *.jsonl.zst")
       ->required();
   command->add_option("--out", options->out, "The set to make")->required();
-  command->add_option("--tokenizer", options->tokenizer, "\"bytes\", or the path of a tokenizer.json or tokenizer.model")
+  command
+      ->add_option("--tokenizer", options->tokenizer, "\"bytes\", or the path of a tokenizer.json or tokenizer.model")
       ->capture_default_str();
   command->add_option("--block", options->block, "Tokens of a block: the longest context and one")
       ->capture_default_str();

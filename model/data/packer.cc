@@ -276,14 +276,19 @@ class Packer {
     return staged_->staging() / (source.split + "_" + source.path.filename().string() + kDoneSuffix);
   }
 
-  // Takes a source from an earlier run, where it was done and has not changed since.
+  // Takes a source from an earlier run, where it was done and neither it nor what was made of it has changed since.
   bool Restore(size_t index) {
     const CorpusFile& source = sources_[index];
     const fs::path done = DonePath(source);
     if (!fs::exists(done) || fs::last_write_time(source.path) > fs::last_write_time(done)) return false;
-    PackedSet result = ParseSet(ReadWholeFile(done, kMaxDoneBytes), done.string());
+    PackedSet result;
+    try {
+      result = ParseSet(ReadWholeFile(done, kMaxDoneBytes), done.string());
+      for (const SetFile& file : result.files) PackedFile(staged_->staging() / file.name);
+    } catch (const DataError&) {
+      return false;  // damaged: made anew
+    }
     if (result.sources.size() != 1 || result.sources[0].bytes != source.bytes) return false;
-    for (const SetFile& file : result.files) PackedFile(staged_->staging() / file.name);
     progress_.tokens += result.sources[0].tokens;
     bad_lines_ += result.sources[0].bad_lines;
     results_[index] = std::move(result);
@@ -318,8 +323,8 @@ class Packer {
   TokenType type_;
   const std::vector<CorpusFile>& sources_;
   StagedFolder* staged_;
-  std::mutex read_mutex_;  // the reader, taken_
-  int64_t taken_ = 0;      // batches
+  std::mutex read_mutex_;   // the reader, taken_
+  int64_t taken_ = 0;       // batches
   std::mutex write_mutex_;  // all that follows
   std::condition_variable turn_;
   int64_t written_ = 0;  // batches
@@ -391,7 +396,7 @@ PackResult Pack(const PackOptions& options) {
   set.block = options.block;
   set.chunk_blocks = options.chunk_blocks;
   set.valid_chunk_blocks = options.valid_chunk_blocks;
-  set.tokenizer = {.name = bytes                                  ? kBytesTokenizer
+  set.tokenizer = {.name = bytes                                   ? kBytesTokenizer
                            : options.tokenizer.ends_with(".model") ? "tokenizer.model"
                                                                    : "tokenizer.json",
                    .hash = bytes ? "" : HexHash(tokenizer_json),

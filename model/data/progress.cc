@@ -20,8 +20,7 @@ bool IsDumb() {
 
 using std::chrono::steady_clock;
 
-Progress::Progress(std::string what)
-    : what_(std::move(what)), terminal_(::isatty(STDERR_FILENO) == 1 && !IsDumb()) {}
+Progress::Progress(std::string what) : what_(std::move(what)), terminal_(::isatty(STDERR_FILENO) == 1 && !IsDumb()) {}
 
 Progress::~Progress() { Wipe(); }
 

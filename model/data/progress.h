@@ -1,5 +1,5 @@
-// A progress line on stderr, only when that is a terminal that can redraw a line (it uses no colour, so NO_COLOR changes
-// nothing). One thread at a time.
+// A progress line on stderr, only when that is a terminal that can redraw a line (it uses no colour, so NO_COLOR
+// changes nothing). One thread at a time.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // Bytes so far, of total, and what else to say; draws at most ten times a second. The rate counts from the first call.
+  // Bytes so far, of total, and what else to say; draws at most ten times a second. The rate counts from the first
+  // call.
   void Update(uint64_t done, uint64_t total, const std::string& detail = "");
 
   // Prints a sentence on a line of its own, above the progress.

@@ -1,12 +1,11 @@
-// SentencePiece models: what is read, the rules by hand on a small one, and what is refused. Against the library itself:
-// tests/integration/tokenizers_test.py.
-#include "model/data/sentencepiece_model.h"
-
+// SentencePiece models: what is read, the rules by hand on a small one, and what is refused. Against the library
+// itself: tests/integration/tokenizers_test.py.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
 
+#include "model/data/sentencepiece_model.h"
 #include "model/data/tokenizer.h"
 #include "tests/model/data/files.h"
 #include "tests/testing/temp_dir.h"
@@ -23,9 +22,7 @@ std::string Varint(uint64_t value) {
   return out + static_cast<char>(value);
 }
 std::string Number(int field, uint64_t value) { return Varint(field << 3) + Varint(value); }
-std::string Bytes(int field, const std::string& bytes) {
-  return Varint(field << 3 | 2) + Varint(bytes.size()) + bytes;
-}
+std::string Bytes(int field, const std::string& bytes) { return Varint(field << 3 | 2) + Varint(bytes.size()) + bytes; }
 std::string Float(int field, float value) {
   std::string out = Varint(field << 3 | 5) + "1234";
   std::memcpy(out.data() + out.size() - 4, &value, 4);
@@ -55,7 +52,7 @@ TEST(SentencePiece, MergesTheBestScoreFirstAndFusesTheUnknown) {
   const auto tokenizer = NewSentencePieceTokenizer(model, "m");
   EXPECT_THAT(IdsOf(tokenizer.get(), "aba"), ElementsAre(5, 3, 7));
   EXPECT_THAT(IdsOf(tokenizer.get(), "abab"), ElementsAre(5, 3, 7, 4));
-  EXPECT_THAT(IdsOf(tokenizer.get(), "xy"), ElementsAre(5, 8));        // of two characters that are no pieces
+  EXPECT_THAT(IdsOf(tokenizer.get(), "xy"), ElementsAre(5, 8));            // of two characters that are no pieces
   EXPECT_THAT(IdsOf(tokenizer.get(), "xzyq a"), ElementsAre(5, 0, 5, 3));  // three unknown in a row
   EXPECT_THAT(IdsOf(tokenizer.get(), ""), ElementsAre());
   EXPECT_EQ(tokenizer->bos_id(), 1);

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "model/data/splitter.h"
+#include "model/data/tokenizer_json.h"
 #include "model/data/unicode.h"
 #include "model/data/word_scanner.h"
-#include "model/data/tokenizer_json.h"
 #include "tests/model/data/files.h"
 
 namespace sink::data {
@@ -147,8 +147,9 @@ TEST(Splitter, WhiteSpaceIsUnicodes) {
   EXPECT_THAT(words("a\u0085b"), ElementsAre("a", "\u0085", "b"));
 }
 
-// Any text that a mix of random characters gives is cut alike by the scanners and by PCRE2. Only characters that PCRE2's
-// older Unicode knows, too: letters and numbers of later ones are held to `tokenizers` itself (tokenizers_test.py).
+// Any text that a mix of random characters gives is cut alike by the scanners and by PCRE2. Only characters that
+// PCRE2's older Unicode knows, too: letters and numbers of later ones are held to `tokenizers` itself
+// (tokenizers_test.py).
 TEST(Splitter, ScannersCutAsTheirPatterns) {
   static const char32_t kFirst[] = {0x20,   0x20,   0xa0,   0x370,  0x600,   0x900,  0x2000,
                                     0x2150, 0x3000, 0x4e00, 0xac00, 0x1d400, 0x1f600};
