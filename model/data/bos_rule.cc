@@ -23,9 +23,7 @@ class BosTokenizer : public Tokenizer {
   int64_t vocab_size() const override { return inner_->vocab_size(); }
   int32_t eos_id() const override { return inner_->eos_id(); }
   std::optional<int32_t> bos_id() const override { return bos_id_; }
-  std::unique_ptr<Tokenizer> Clone() const override {
-    return std::make_unique<BosTokenizer>(inner_->Clone(), bos_id_);
-  }
+  std::unique_ptr<Tokenizer> Clone() const override { return std::make_unique<BosTokenizer>(inner_->Clone(), bos_id_); }
 
  private:
   std::unique_ptr<Tokenizer> inner_;

@@ -11,8 +11,8 @@
 namespace sink::data {
 
 // The tokenizer with the bos_id that the configuration asks for: with "add_bos_token": true the id of its "bos_token",
-// with false none, otherwise what the tokenizer has itself. DataError, beginning with name, when the configuration is no
-// JSON object or its bos_token is no token.
+// with false none, otherwise what the tokenizer has itself. DataError, beginning with name, when the configuration is
+// no JSON object or its bos_token is no token.
 std::unique_ptr<Tokenizer> WithBosRule(std::unique_ptr<Tokenizer> tokenizer, std::string_view config,
                                        const std::string& name);
 

@@ -29,10 +29,8 @@ using IdOfText = std::unordered_map<std::string, int32_t, StringHash, std::equal
 std::vector<MergeRule> RulesOf(const BpeSpec& spec) {
   std::vector<MergeRule> rules;
   for (const BpeMerge& merge : spec.merges) {
-    rules.push_back({.left = merge.left,
-                     .right = merge.right,
-                     .merged = merge.merged,
-                     .rank = static_cast<int32_t>(rules.size())});
+    rules.push_back(
+        {.left = merge.left, .right = merge.right, .merged = merge.merged, .rank = static_cast<int32_t>(rules.size())});
   }
   return rules;
 }
@@ -91,10 +89,10 @@ struct Tables {
   std::string name;
   BpeMerger merger;
   AddedTokenFinder raw, normalized;
-  std::string mark;                       // of spaces, over characters
+  std::string mark;  // of spaces, over characters
   bool cut_at_marks = false;
-  std::array<int32_t, 256> id_of_byte;    // byte-level: of all; over characters: to fall back on; -1: none
-  IdOfText id_of_text;                    // of the vocabulary; byte-level only with ignore_merges
+  std::array<int32_t, 256> id_of_byte;  // byte-level: of all; over characters: to fall back on; -1: none
+  IdOfText id_of_text;                  // of the vocabulary; byte-level only with ignore_merges
   std::vector<std::string> text_of_id;
 };
 
@@ -116,8 +114,8 @@ class BpeTokenizer : public Tokenizer {
             piece = changed;
           }
           tables_->normalized.Split(
-              piece,
-              [&](std::string_view part) { EncodePart(part, first && part.data() == piece.data(), ids); }, token);
+              piece, [&](std::string_view part) { EncodePart(part, first && part.data() == piece.data(), ids); },
+              token);
         },
         token);
   }
@@ -179,8 +177,8 @@ class BpeTokenizer : public Tokenizer {
   std::string WithMarks(std::string_view text, bool first) const {
     const Metaspace& metaspace = *spec_.metaspace;
     std::string marked = ReplaceAll(text, " ", metaspace.mark);
-    const bool prepend = metaspace.prepend == Metaspace::Prepend::kAlways ||
-                         (metaspace.prepend == Metaspace::Prepend::kFirst && first);
+    const bool prepend =
+        metaspace.prepend == Metaspace::Prepend::kAlways || (metaspace.prepend == Metaspace::Prepend::kFirst && first);
     if (prepend && !marked.starts_with(metaspace.mark)) marked.insert(0, metaspace.mark);
     return marked;
   }

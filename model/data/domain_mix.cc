@@ -22,8 +22,8 @@ DomainMix::DomainMix(const std::vector<double>& weights, uint64_t seed) : shares
 }
 
 // Every domain but the largest has floor(n * share), which never falls as n grows; the largest has the rest. In a block
-// that rest grows, too: its share is at least 1 / kMaxDomains, so 128 positions, and the others' rounding up takes at most
-// one each.
+// that rest grows, too: its share is at least 1 / kMaxDomains, so 128 positions, and the others' rounding up takes at
+// most one each.
 int64_t DomainMix::CountOf(size_t domain, int64_t n) const {
   const auto floor_of = [&](size_t d) { return static_cast<int64_t>(std::floor(static_cast<double>(n) * shares_[d])); };
   if (domain != largest_) return floor_of(domain);

@@ -100,12 +100,17 @@ StagedFolder::StagedFolder(const fs::path& target)
     ::close(std::exchange(lock_, -1));
     throw DataError(target_.string() + ": another process is writing it (" + staging_.string() + ")");
   }
+}
+
+void StagedFolder::Clear() {
   for (const fs::directory_entry& leftover : fs::directory_iterator(staging_)) fs::remove_all(leftover.path());
 }
 
+void StagedFolder::KeepUnfinished() { keep_ = true; }
+
 StagedFolder::~StagedFolder() {
   std::error_code ignored;
-  if (!committed_) fs::remove_all(staging_, ignored);
+  if (!keep_) fs::remove_all(staging_, ignored);
   ::close(lock_);
 }
 
@@ -115,7 +120,7 @@ void StagedFolder::Commit() {
   }
   SyncFolder(staging_);
   if (::rename(staging_.c_str(), target_.c_str()) != 0) Fail(target_, "cannot rename into place");
-  committed_ = true;
+  keep_ = true;
   SyncFolder(ParentOf(target_));
 }
 

@@ -113,9 +113,9 @@ void CheckTransforms(const LoaderOptions& options, int64_t length) {
 }
 
 void CheckDomains(const LoaderOptions& options) {
-  Check(options.domains.size() == options.weights.size(),
-        std::to_string(options.domains.size()) + " domains have " + std::to_string(options.weights.size()) +
-            " weights; give one each");
+  Check(options.domains.size() == options.weights.size(), std::to_string(options.domains.size()) + " domains have " +
+                                                              std::to_string(options.weights.size()) +
+                                                              " weights; give one each");
   Check(options.domains.size() <= kMaxDomains, "more than " + std::to_string(kMaxDomains) + " domains");
   Check(options.domains.empty() || options.domain.empty(), "a mix of domains cannot be one domain");
   const std::set<std::string> names(options.domains.begin(), options.domains.end());
@@ -143,8 +143,9 @@ class WindowStream {
   // The row at a cursor whose position is below rows().
   void Read(const Cursor& at, std::span<int32_t> row) {
     if (at.epoch != epoch_) StartEpoch(at.epoch);
-    const auto after = std::upper_bound(groups_.begin(), groups_.end(), at.position,
-                                        [](int64_t position, const Group& group) { return position < group.first_row; });
+    const auto after =
+        std::upper_bound(groups_.begin(), groups_.end(), at.position,
+                         [](int64_t position, const Group& group) { return position < group.first_row; });
     const Group& group = *std::prev(after);
     int64_t window = Permute(at.position - group.first_row, group.rows,
                              HashOf({kOrderWindows, options_.seed, static_cast<uint64_t>(at.epoch), group.begin}));

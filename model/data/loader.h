@@ -8,10 +8,11 @@
 // row at a global position is therefore a pure function of (seed, epoch, position): a Cursor is two integers, and
 // restoring it continues exactly.
 //
-// Mixing. With domains and weights, every domain is such a sequence of its own (its files, its fraction, its epochs), and
-// global positions are dealt out to the domains: of the first n positions, domain d has floor(n * weight) give or take one
-// block of kMixBlock, whose positions are permuted. Which domain and which of its rows a position takes is a pure function
-// of (seed, position) again. A domain that is used up begins anew, so an epoch of a mix is a number of rows, no more.
+// Mixing. With domains and weights, every domain is such a sequence of its own (its files, its fraction, its epochs),
+// and global positions are dealt out to the domains: of the first n positions, domain d has floor(n * weight) give or
+// take one block of kMixBlock, whose positions are permuted. Which domain and which of its rows a position takes is a
+// pure function of (seed, position) again. A domain that is used up begins anew, so an epoch of a mix is a number of
+// rows, no more.
 //
 // Ranks. Positions are global. Rank r of R takes positions p + r, p + r + R, ... and every rank's cursor moves over the
 // same positions, so R ranks together see the rows that one rank sees, and all ranks store the same cursor.
@@ -34,13 +35,13 @@ inline constexpr int64_t kMixBlock = 8192;
 inline constexpr size_t kMaxDomains = 64;
 
 struct LoaderOptions {
-  std::string folder;              // the packed set
-  std::string split = "train";     // "train" or "valid"
-  std::string domain = "";         // only this domain's files; empty: all
+  std::string folder;                // the packed set
+  std::string split = "train";       // "train" or "valid"
+  std::string domain = "";           // only this domain's files; empty: all
   std::vector<std::string> domains;  // to mix, each once; empty: the files as they come
   std::vector<double> weights;       // one a domain, not negative, not all 0; only their ratios count
   int64_t sequence_length = 2048;    // a block of B tokens gives floor((B - 1) / sequence_length) windows
-  double fraction = 1.0;           // of the split's files (of each domain's, in a mix), in (0, 1]
+  double fraction = 1.0;             // of the split's files (of each domain's, in a mix), in (0, 1]
   uint64_t seed = 42;
   int64_t rank = 0;
   int64_t ranks = 1;

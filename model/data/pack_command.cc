@@ -19,7 +19,12 @@ void Run(PackOptions options, bool json) {
   PackResult result;
   {
     Progress progress("packing");
-    options.progress = [&](uint64_t done, uint64_t total) { progress.Update(done, total); };
+    options.progress = [&](const PackProgress& now) {
+      char detail[64];
+      std::snprintf(detail, sizeof detail, "%zu/%zu files  %.1fM tokens", now.files_done, now.files,
+                    static_cast<double>(now.tokens) / 1e6);
+      progress.Update(now.bytes_done, now.bytes, detail);
+    };
     options.warn = [&](const std::string& sentence) { progress.Note(sentence); };
     result = Pack(options);
   }
@@ -48,7 +53,8 @@ void AddPackCommand(CLI::App& app) {
   command->add_option("--in", options->in, "Folder with train/ and valid/, each *.jsonl, *.jsonl.gz or *.jsonl.zst")
       ->required();
   command->add_option("--out", options->out, "The set to make")->required();
-  command->add_option("--tokenizer", options->tokenizer, "\"bytes\", or the path of a tokenizer.json")
+  command
+      ->add_option("--tokenizer", options->tokenizer, "\"bytes\", or the path of a tokenizer.json or tokenizer.model")
       ->capture_default_str();
   command->add_option("--block", options->block, "Tokens of a block: the longest context and one")
       ->capture_default_str();

@@ -37,8 +37,8 @@ struct SetSource {
 
 // The tokenizer that made a set.
 struct SetTokenizer {
-  std::string name;  // "bytes" or "tokenizer.json", which then lies in the folder
-  std::string hash;  // XXH3-128 of tokenizer.json, hex; empty for bytes
+  std::string name;  // "bytes", or "tokenizer.json" or "tokenizer.model", which then lies in the folder
+  std::string hash;  // XXH3-128 of that file, hex; empty for bytes
   int64_t vocab_size = 0;
   int32_t eos_id = 0;
 

@@ -87,7 +87,8 @@ void AddProbeCommand(CLI::App& app) {
   auto options = std::make_shared<ProbeOptions>();
   command->add_option("--in", options->in, "A packed set, or a corpus with valid/")->required();
   command->add_option("--out", options->out, "The file to write: probe [sequences, tokens + 1], int64")->required();
-  command->add_option("--tokenizer", options->tokenizer, "For a corpus: \"bytes\", a tokenizer.json or tokenizer.model");
+  command->add_option("--tokenizer", options->tokenizer,
+                      "For a corpus: \"bytes\", a tokenizer.json or tokenizer.model");
   command->add_option("--sequences", options->sequences, "How many")
       ->check(CLI::Range(int64_t{1}, int64_t{100'000}))
       ->capture_default_str();

@@ -1,4 +1,5 @@
-// A progress line on stderr, only when that is a terminal (it uses no colour, so NO_COLOR changes nothing). One thread.
+// A progress line on stderr, only when that is a terminal that can redraw a line (it uses no colour, so NO_COLOR
+// changes nothing). One thread at a time.
 #pragma once
 
 #include <chrono>
@@ -14,8 +15,9 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // Bytes so far, of total; draws at most ten times a second.
-  void Update(uint64_t done, uint64_t total);
+  // Bytes so far, of total, and what else to say; draws at most ten times a second. The rate counts from the first
+  // call.
+  void Update(uint64_t done, uint64_t total, const std::string& detail = "");
 
   // Prints a sentence on a line of its own, above the progress.
   void Note(const std::string& sentence);
@@ -26,6 +28,8 @@ class Progress {
   std::string what_;
   bool terminal_;
   bool drawn_ = false;
+  bool started_ = false;
+  uint64_t first_done_ = 0;
   std::chrono::steady_clock::time_point start_, last_;
 };
 

@@ -1,5 +1,5 @@
-// Writes a safetensors file of one tensor of integers, for probes. (model/safetensors.h, which does more, belongs to the
-// programs with LibTorch.) Pure; any thread.
+// Writes a safetensors file of one tensor of integers, for probes. (model/safetensors.h, which does more, belongs to
+// the programs with LibTorch.) Pure; any thread.
 #pragma once
 
 #include <cstdint>

@@ -128,6 +128,7 @@ SampleCorpusResult MakeSampleCorpus(const SampleCorpusOptions& options) {
   const std::string dictionary = ReadDictionary(options.dictionary);
   const std::string bible = ReadBible(options.bible_program);
   StagedFolder staged(options.out);
+  staged.Clear();
   WriteDomain(staged.staging(), "gcide", SplitDictionary(dictionary), &result);
   WriteDomain(staged.staging(), "bible", SplitBible(bible), &result);
   WriteFileDurably(staged.staging() / kCorpusFileName, nlohmann::json{{"documents", result.documents}}.dump(1) + "\n");

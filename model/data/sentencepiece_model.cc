@@ -19,13 +19,7 @@ constexpr size_t kMaxPieceBytes = 256;
 // Field numbers of sentencepiece_model.proto.
 enum ModelField { kPieces = 1, kTrainerSpec = 2, kNormalizerSpec = 3 };
 enum PieceField { kText = 1, kScore = 2, kType = 3 };
-enum TrainerField {
-  kModelType = 3,
-  kWhitespaceAsSuffix = 24,
-  kByteFallback = 35,
-  kBosPiece = 46,
-  kEosPiece = 47
-};
+enum TrainerField { kModelType = 3, kWhitespaceAsSuffix = 24, kByteFallback = 35, kBosPiece = 46, kEosPiece = 47 };
 enum NormalizerField { kName = 1, kCharsMap = 2, kAddDummyPrefix = 3, kRemoveExtra = 4, kEscape = 5 };
 
 constexpr uint64_t kUnused = 5;

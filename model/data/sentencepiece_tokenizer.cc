@@ -53,7 +53,9 @@ class Symbols {
   }
 
   int32_t size() const { return pieces_ + static_cast<int32_t>(characters_.size()); }
-  std::string_view CharacterOf(int32_t symbol) const { return characters_[symbol - pieces_]; }  // of one that is no piece
+  std::string_view CharacterOf(int32_t symbol) const {
+    return characters_[symbol - pieces_];
+  }  // of one that is no piece
   const std::vector<MergeRule>& rules() const { return rules_; }
 
  private:
@@ -207,8 +209,9 @@ class SentencePieceTokenizer : public Tokenizer {
     bool after_unknown = false;  // unknown characters in a row give one id
     for (const int32_t symbol : symbols_) {
       const bool is_piece = symbol < vocab_size();
-      const std::string_view character =
-          is_piece ? "" : symbol < symbols.size() ? symbols.CharacterOf(symbol) : characters_[symbol - symbols.size()];
+      const std::string_view character = is_piece                  ? ""
+                                         : symbol < symbols.size() ? symbols.CharacterOf(symbol)
+                                                                   : characters_[symbol - symbols.size()];
       const int32_t id = is_piece ? symbol : symbols.FindReserved(character);
       if (id >= 0) {
         ids->push_back(id);

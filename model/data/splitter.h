@@ -1,5 +1,5 @@
-// Cutting text into words, as a tokenizer's patterns say: those of GPT-2 and LLaMA-3 by hand (word_scanner.h), any other
-// with PCRE2, compiled to machine code. A Splitter belongs to one thread.
+// Cutting text into words, as a tokenizer's patterns say: those of GPT-2 and LLaMA-3 by hand (word_scanner.h), any
+// other with PCRE2, compiled to machine code. A Splitter belongs to one thread.
 #pragma once
 
 #include <memory>

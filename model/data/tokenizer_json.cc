@@ -144,7 +144,8 @@ class Parser {
     } else if (type == "TemplateProcessing") {
       const Json& single = part.at("single");
       if (single.empty() || !single.at(0).contains("SpecialToken")) return;
-      const Json& ids = part.at("special_tokens").at(single.at(0).at("SpecialToken").at("id").get<std::string>()).at("ids");
+      const Json& ids =
+          part.at("special_tokens").at(single.at(0).at("SpecialToken").at("id").get<std::string>()).at("ids");
       if (ids.size() != 1) Refuse("a TemplateProcessing that opens with several tokens");
       spec_.bos_id = ReadId(ids.at(0), "before a text");
     } else if (type != "ByteLevel") {

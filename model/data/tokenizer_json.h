@@ -34,9 +34,9 @@ struct AddedToken {
 struct Metaspace {
   enum class Prepend { kAlways, kFirst, kNever };
 
-  std::string mark;                     // in the place of every space
-  Prepend prepend = Prepend::kAlways;   // a mark before text without one; kFirst: only where the input begins
-  bool split = true;                    // every mark begins a word; false: all of the text is one word
+  std::string mark;                    // in the place of every space
+  Prepend prepend = Prepend::kAlways;  // a mark before text without one; kFirst: only where the input begins
+  bool split = true;                   // every mark begins a word; false: all of the text is one word
 };
 
 struct BpeSpec {
@@ -45,11 +45,11 @@ struct BpeSpec {
   bool add_prefix_space = false;      // byte-level only, like patterns
   std::vector<std::string> patterns;  // regexes applied one after another; matches and what lies between are words
   std::optional<Metaspace> metaspace;
-  bool ignore_merges = false;      // a word that is a token is taken whole
-  bool byte_fallback = false;      // a character without a token is spelt in bytes, <0x00> to <0xFF>
-  bool fuse_unk = false;           // unknown characters in a row give one unk_id
-  std::optional<int32_t> unk_id;   // for characters without a token
-  std::vector<BpeToken> vocab;     // by id; a byte-level one has every byte of UTF-8
+  bool ignore_merges = false;     // a word that is a token is taken whole
+  bool byte_fallback = false;     // a character without a token is spelt in bytes, <0x00> to <0xFF>
+  bool fuse_unk = false;          // unknown characters in a row give one unk_id
+  std::optional<int32_t> unk_id;  // for characters without a token
+  std::vector<BpeToken> vocab;    // by id; a byte-level one has every byte of UTF-8
   std::vector<BpeMerge> merges;
   std::vector<AddedToken> added;
   int32_t eos_id = 0;             // <|endoftext|>, <|end_of_text|> or </s>

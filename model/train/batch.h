@@ -11,8 +11,8 @@
 
 namespace sink::train {
 
-// The job's data set, "train" or "valid", with the job's transforms; "train" with its mix of domains. The validation rows and their order are the same
-// for all seeds and fractions, so that the losses of a study's jobs can be compared.
+// The job's data set, "train" or "valid", with the job's transforms; "train" with its mix of domains. The validation
+// rows and their order are the same for all seeds and fractions, so that the losses of a study's jobs can be compared.
 data::LoaderOptions LoaderOptionsOf(const JobFile& job, const std::string& split);
 
 // The next `rows` rows as int64 [rows, length + 1] on the device.

@@ -25,7 +25,8 @@ const std::string& SetFolder() {
     for (int i = 0; i < 32; ++i) {
       std::vector<int32_t> tokens(kDefaultBlock * 256);
       for (size_t j = 0; j < tokens.size(); ++j) tokens[j] = static_cast<int32_t>((j * 31 + i) % 50000);
-      WritePackedFile(dir->path() / SetFileName("train", i % 2 == 0 ? "even" : "odd", 0, i), TokenType::kUint16, tokens);
+      WritePackedFile(dir->path() / SetFileName("train", i % 2 == 0 ? "even" : "odd", 0, i), TokenType::kUint16,
+                      tokens);
     }
     return dir;
   }();
@@ -40,8 +41,8 @@ void Read(benchmark::State& state, const LoaderOptions& options) {
     loader.Next(kRows, rows.data());
     benchmark::DoNotOptimize(rows.data());
   }
-  state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(state.iterations() * kRows * options.sequence_length),
-                                                  benchmark::Counter::kIsRate);
+  state.counters["tokens/s"] = benchmark::Counter(
+      static_cast<double>(state.iterations() * kRows * options.sequence_length), benchmark::Counter::kIsRate);
 }
 
 void BM_Files(benchmark::State& state) {

@@ -90,12 +90,12 @@ def every_character(rng):
     return ["\n".join(rng.choice(templates).format(chr(c)) for c in codes[i:i + 40]) for i in range(0, len(codes), 40)]
 
 
-def check_json(program, name, path, count):
+def check_json(program, name, path, count, every=True):
     rng = random.Random(name)
     library = tokenizers.Tokenizer.from_file(str(path))
     added = [token["content"] for token in json.loads(pathlib.Path(path).read_text())["added_tokens"]]
     added = added[:3] + rng.sample(added, min(8, len(added))) + ["<|endoftext|", "<s"]
-    texts = [random_text(rng, added) for _ in range(count)] + every_character(rng)
+    texts = [random_text(rng, added) for _ in range(count)] + (every_character(rng) if every else [])
     wanted = [each.ids for each in library.encode_batch_fast(texts, add_special_tokens=False)]
     return compare(name, texts, ours(program, path, texts), wanted)
 
@@ -109,7 +109,7 @@ def check_pretokenized_variants(program, folder, golden, count):
         spec["pre_tokenizer"] = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": scheme, "split": split}
         path = folder / "tokenizer.json"
         path.write_text(json.dumps(spec))
-        good &= check_json(program, f"metaspace {scheme} split={split}", path, count)
+        good &= check_json(program, f"metaspace {scheme} split={split}", path, count, every=False)
     return good
 
 

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <utf8proc.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -12,9 +13,9 @@
 #include <vector>
 
 #include "model/data/splitter.h"
+#include "model/data/tokenizer_json.h"
 #include "model/data/unicode.h"
 #include "model/data/word_scanner.h"
-#include "model/data/tokenizer_json.h"
 #include "tests/model/data/files.h"
 
 namespace sink::data {
@@ -146,6 +147,35 @@ TEST(Splitter, WhiteSpaceIsUnicodes) {
   EXPECT_THAT(words("a\u0085b"), ElementsAre("a", "\u0085", "b"));
 }
 
+// Any text that a mix of random characters gives is cut alike by the scanners and by PCRE2. Only characters that
+// PCRE2's older Unicode knows, too: letters and numbers of later ones are held to `tokenizers` itself
+// (tokenizers_test.py).
+TEST(Splitter, ScannersCutAsTheirPatterns) {
+  static const char32_t kFirst[] = {0x20,   0x20,   0xa0,   0x370,  0x600,   0x900,  0x2000,
+                                    0x2150, 0x3000, 0x4e00, 0xac00, 0x1d400, 0x1f600};
+  std::mt19937 random(3);
+  for (const char* pattern : {kGpt2Pattern, kLlama3Pattern}) {
+    const Splitter scanner({pattern}, "scanner"), regex({pattern}, "regex", Scanners::kLeaveOut);
+    for (int i = 0; i < 20000; ++i) {
+      std::string text;
+      for (int n = static_cast<int>(random() % 12); n > 0; --n) {
+        if (random() % 2) {
+          text += RandomText(&random);
+        } else {
+          const char32_t code = kFirst[random() % std::size(kFirst)] + random() % 96;
+          utf8proc_uint8_t bytes[4];
+          text.append(reinterpret_cast<char*>(bytes), utf8proc_encode_char(static_cast<int32_t>(code), bytes));
+        }
+        if (text.size() > 60) break;
+      }
+      std::vector<std::string_view> ours, theirs;
+      scanner.Split(text, &ours);
+      regex.Split(text, &theirs);
+      ASSERT_EQ(ours, theirs) << text;
+    }
+  }
+}
+
 class TokenizerJson : public ::testing::Test {
  protected:
   std::string ErrorAfter(const std::function<void(Json*)>& change) {
@@ -210,6 +240,22 @@ TEST_F(TokenizerJson, RunsOfSpacesAsAddedTokensAreFoundLongestFirst) {
   const auto tokenizer = NewBpeTokenizer(json.dump(), "spaces");
   EXPECT_EQ(IdsOf(tokenizer.get(), std::string(24 + 3, ' ')), (std::vector<int32_t>{2024, 2003}));
   EXPECT_EQ(tokenizer->vocab_size(), 2025);
+}
+
+TEST_F(TokenizerJson, BeginningOfTextComesFromTheTemplate) {
+  EXPECT_EQ(NewBpeTokenizer(json_.dump(), "none")->bos_id(), std::nullopt);
+  Json json = json_;
+  const Json sequence = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const Json special = {{"SpecialToken", {{"id", "<|padding|>"}, {"type_id", 0}}}};
+  const Json tokens = {{"<|padding|>", {{"id", "<|padding|>"}, {"ids", {1}}, {"tokens", {"<|padding|>"}}}}};
+  const Json before = {{"type", "TemplateProcessing"}, {"single", {special, sequence}}, {"special_tokens", tokens}};
+  const Json after = {{"type", "TemplateProcessing"}, {"single", {sequence, special}}, {"special_tokens", tokens}};
+  json["post_processor"] = before;
+  EXPECT_EQ(NewBpeTokenizer(json.dump(), "before")->bos_id(), 1);
+  json["post_processor"] = {{"type", "Sequence"}, {"processors", {{{"type", "ByteLevel"}}, before}}};
+  EXPECT_EQ(NewBpeTokenizer(json.dump(), "sequence")->bos_id(), 1);
+  json["post_processor"] = after;
+  EXPECT_EQ(NewBpeTokenizer(json.dump(), "after")->bos_id(), std::nullopt);
 }
 
 TEST(ByteTokenizer, IdsAreBytesAndEosIs256) {
