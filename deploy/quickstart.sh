@@ -1,27 +1,30 @@
 #!/usr/bin/env bash
 # From nothing to a finished sweep on one machine: sets up, builds, prepares the sample corpus, starts a coordinator and
-# two workers on loopback, submits sweeps/quickstart.yaml, follows it to the end and prints the sink table. Safe to
-# interrupt and to run again: finished work is kept, a running coordinator and running workers are reused.
+# two workers on loopback, submits sweeps/quickstart.yaml (or others), follows it to the end, prints the sink table and
+# writes the report. Safe to interrupt and to run again: finished work is kept, a running coordinator and running workers
+# are reused.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 usage() {
   cat <<'EOF'
-Usage: deploy/quickstart.sh [--home DIR] [--sweep FILE [--profile NAME]] | --stop | --status
+Usage: deploy/quickstart.sh [--home DIR] [--sweep FILE]... [--all] [--profile NAME] | --stop | --status
 
-  --home DIR      where data, checkpoints and logs go (default: $SINK_HOME or ./sink-data)
-  --sweep FILE    another sweep than sweeps/quickstart.yaml
-  --profile NAME  lay a profile over it, e.g. laptop
+  --home DIR      where data, checkpoints, reports and logs go (default: $SINK_HOME or ./sink-data)
+  --sweep FILE    another sweep than sweeps/quickstart.yaml; may be given several times
+  --all           every sweep of the study, e.g. with --profile ci: each of its experiments within minutes
+  --profile NAME  lay a profile over them, e.g. laptop
   --stop          stop the coordinator and the workers (running jobs save and are resumed by the next run)
   --status        say what is running
 EOF
 }
 
-home=${SINK_HOME:-$PWD/sink-data} sweep=sweeps/quickstart.yaml profile=() action=run
+home=${SINK_HOME:-$PWD/sink-data} sweeps=() profile=() action=run
 while [ $# -gt 0 ]; do
   case "$1" in
     --home) home=${2:?--home needs a folder}; shift ;;
-    --sweep) sweep=${2:?--sweep needs a file}; shift ;;
+    --sweep) sweeps+=("${2:?--sweep needs a file}"); shift ;;
+    --all) sweeps=(sweeps/*.yaml) ;;
     --profile) profile=(--profile "${2:?--profile needs a name}"); shift ;;
     --stop) action=stop ;;
     --status) action=status ;;
@@ -30,6 +33,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+[ ${#sweeps[@]} -gt 0 ] || sweeps=(sweeps/quickstart.yaml)
 mkdir -p "$home"
 home=$(cd "$home" && pwd)
 bin=$PWD/build/dev/bin  # the build that tests/run.sh uses too
@@ -117,22 +121,27 @@ where() {
 
 Coordinator   $SINK_COORDINATOR (export SINK_COORDINATOR=$SINK_COORDINATOR)
 Metrics       http://$(cat "$home/coordinator/metrics.addr")/metrics
-Everything    $home: jobs and checkpoints in coordinator/, packed data in data/, logs in logs/
-Look around   $bin/sinkctl status | results NAME | curves NAME | metrics JOB | logs JOB | checkpoint get JOB --out DIR
+Everything    $home: jobs and checkpoints in coordinator/, packed data in data/, reports/, logs/
+Look around   $bin/sinkctl status | results NAME | report NAME | why JOB | logs JOB | checkpoint get JOB --out DIR
 Stop          deploy/quickstart.sh --stop      (running jobs save first)
 Resume        deploy/quickstart.sh             (finished jobs are kept, stopped ones go on where they were)
 EOF
 }
 trap 'echo; echo "Interrupted; the jobs go on in the background."; where; exit 130' INT
 
-say "Submitting $sweep and following it to the end (Ctrl-C leaves it running)"
+say "Submitting ${sweeps[*]} and following to the end (Ctrl-C leaves it running)"
 code=0
-"$bin/sinkctl" submit "$sweep" "${profile[@]}" --follow || code=$?
+"$bin/sinkctl" submit "${sweeps[@]}" "${profile[@]}" --follow || code=$?
 
 say "Results"
-name=$(sed -n 's/^name:[[:space:]]*\([A-Za-z0-9._-]*\).*/\1/p' "$sweep" | head -n 1)
-"$bin/sinkctl" results "$name"
-echo
-"$bin/sinkctl" curves "$name"
+for sweep in "${sweeps[@]}"; do
+  name=$(sed -n 's/^name:[[:space:]]*\([A-Za-z0-9._-]*\).*/\1/p' "$sweep" | head -n 1)
+  if [ ${#sweeps[@]} -eq 1 ]; then
+    "$bin/sinkctl" results "$name"
+    echo
+    "$bin/sinkctl" curves "$name"
+  fi
+  "$bin/sinkctl" report "$name" --out "$home/reports/$name"
+done
 where
 exit "$code"

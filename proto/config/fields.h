@@ -204,7 +204,8 @@ struct Reader {
   void operator()(const char* field, std::vector<double>& out, double min, double max) {
     const json* value = Find(field);
     if (!value) return;
-    if (!value->is_array() || value->empty() || value->size() > kMaxListed)
+    const bool must_have = !out.empty();  // a list that is empty by default may be so in writing
+    if (!value->is_array() || (value->empty() && must_have) || value->size() > kMaxListed)
       return Fail(field, "must be a list of 1 to " + std::to_string(kMaxListed) + " numbers");
     std::vector<double> list;
     for (const json& element : *value) {

@@ -63,6 +63,12 @@ json Companions() {
           {"model.variant.value_bias_scale", variant({{"key_bias", "shared"}, {"value_bias", "unit"}})}};
 }
 
+TEST(JobConfig, EveryFieldWrittenOutAtItsDefaultIsTheDefault) {
+  const JobConfigResult result = ParseJobConfig(PrintEveryField(JobConfig{}));
+  ASSERT_TRUE(result.config) << result.path << " " << result.error;
+  EXPECT_EQ(JobId(*result.config), JobId(JobConfig{}));
+}
+
 TEST(JobConfig, EmptyObjectIsTheDefault) {
   const JobConfigResult result = ParseJobConfig("{}");
   ASSERT_TRUE(result.config) << result.error;
