@@ -47,11 +47,11 @@ void ExpectGoldenIds(Tokenizer* tokenizer, const std::string& expected_json) {
 
 // Text that mixes what tokenizers trip over: spaces, digits, contractions, marks, CJK, emoji, control characters.
 std::string RandomText(std::mt19937* random) {
-  static const char* const kPieces[] = {" ",      "  ",     "\n",     "\t",          "'s", "'LL",  "the",
-                                        "Ing",    "42",     "7",      "!?",          "-",  "é",    "e\u0301",
-                                        "日",     "本",     "😀",      "\u200d",      "ß",  "Ω",    "\u00a0",
-                                        "\u3000", "_",      "\u0301", "ﬁ",           "ا",  "\x01", "<|endoftext|>",
-                                        "\u180e", "\u0085", "한",     "\u1112\u1161"};
+  static const char* const kPieces[] = {
+      " ",      "  ",     "\n",          "\t", "'s",      "'LL", "'\u017f", "the",  "Ing",           "42",
+      "7",      "!?",     "-",           "é",  "e\u0301", "日",  "本",      "😀",    "\u200d",        "ß",
+      "Ω",      "\u00a0", "\u3000",      "_",  "\u0301",  "ﬁ",   "ا",       "\x01", "<|endoftext|>", "\u180e",
+      "\u0085", "한",     "\u1112\u1161"};
   std::string text;
   const int pieces = static_cast<int>((*random)() % 30);
   for (int i = 0; i < pieces; ++i) text += kPieces[(*random)() % std::size(kPieces)];
