@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "absl/strings/ascii.h"
 #include "coordinator/cli/documents.h"
 #include "coordinator/cli/text.h"
 #include "coordinator/cli/views.h"
@@ -117,10 +118,13 @@ Names NamesOfOption(const std::string& option) {
   return Names::kNothing;
 }
 
-// What may follow an option: the words of its help where these are a choice ("markdown|html|both").
+// What may follow an option: the words of its help where these are a choice ("markdown|html|both"; "NAME|PATH" stands
+// for other words).
 std::vector<Candidate> ValuesOf(const CLI::Option& option, Session& session) {
   const std::string text = option.get_option_text();
-  if (text.find('|') == std::string::npos) return Values(NamesOfOption(option.get_name()), session);
+  const bool choice =
+      text.find('|') != std::string::npos && std::none_of(text.begin(), text.end(), absl::ascii_isupper);
+  if (!choice) return Values(NamesOfOption(option.get_name()), session);
   std::vector<Candidate> out;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('|', begin), text.size());

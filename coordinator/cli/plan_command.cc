@@ -1,5 +1,6 @@
 // sinkctl plan: what a sweep file means, before anything is stored. Needs no coordinator, unless --diff asks which of
 // the jobs it has already.
+#include <cmath>
 #include <memory>
 #include <set>
 
@@ -25,6 +26,11 @@ struct Totals {
   size_t different = 0;
   double tokens = 0, flops = 0, disk = 0, device_hours = 0, new_flops = 0;
 };
+
+// "226 GPU-hours", "3m20s of a GPU".
+std::string GpuTime(double hours) {
+  return hours >= 1 ? FormatCount(hours) + " GPU-hours" : FormatDuration(std::ceil(3600 * hours)) + " of a GPU";
+}
 
 Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Options& options) {
   const bool diff = options.diff;
@@ -108,9 +114,9 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Opt
   if (totals.different < sweep.jobs.size())
     footer.pieces.push_back({std::to_string(totals.different) + " different jobs (a repeated one is trained once)"});
   footer.pieces.push_back({FormatCount(totals.tokens) + " tokens"});
-  footer.pieces.push_back({FormatPower(totals.flops) + " FLOPs: about " + FormatCount(hours(totals.flops)) +
-                           " GPU-hours at " + FormatPower(options.device_flops) + " FLOP/s"});
-  if (diff) footer.pieces.push_back({FormatCount(hours(totals.new_flops)) + " of them new"});
+  footer.pieces.push_back({FormatPower(totals.flops) + " FLOPs: about " + GpuTime(hours(totals.flops)) + " at " +
+                           FormatPower(options.device_flops) + " FLOP/s"});
+  if (diff) footer.pieces.push_back({GpuTime(hours(totals.new_flops)) + " of it new"});
   footer.pieces.push_back({"at most " + FormatBytes(totals.disk) + " of checkpoints"});
   footer.pieces.push_back({"at most " + FormatCount(totals.device_hours) + " device-hours (" +
                            std::to_string(sweep.devices) + " x " +

@@ -1,12 +1,12 @@
 // Rows of token ids for training, validation and the sink metric, read from a folder of LITPKDS files (litpkds.h).
 // A Loader belongs to one thread; it maps the files read-only, so any number of loaders and processes share a set.
 //
-// Order. The files of a split are shuffled by the seed and the first floor(files * fraction) are kept; where that is less
-// than one, the first blocks of one file, as many as the fraction wants, at least one.
-// In every epoch the kept files are put in a new order and cut into groups of kFilesPerShuffle, and the windows of one
-// group are permuted together: neighbouring rows come from several files, yet only a few files are read at a time. The
-// row at a global position is therefore a pure function of (seed, epoch, position): a Cursor is two integers, and
-// restoring it continues exactly.
+// Order. The files of a split are shuffled by the seed and the first floor(files * fraction) are kept; where that is
+// less than one, the first blocks of one file, as many as the fraction wants, at least one. In every epoch the kept
+// files are put in a new order and cut into groups of kFilesPerShuffle, and the windows of one group are permuted
+// together: neighbouring rows come from several files, yet only a few files are read at a time. The row at a global
+// position is therefore a pure function of (seed, epoch, position): a Cursor is two integers, and restoring it
+// continues exactly.
 //
 // Mixing. With domains and weights, every domain is such a sequence of its own (its files, its fraction, its epochs),
 // and global positions are dealt out to the domains: of the first n positions, domain d has floor(n * weight) give or

@@ -116,9 +116,9 @@ TEST(ShippedSweeps, ScaleIsTheStudys) {
 
 TEST(ShippedSweeps, BeyondTriesEachOptionOnTheDefault) {
   const ExpandedSweep sweep = Shipped("beyond");
-  EXPECT_THAT(Points(sweep),
-              ElementsAre(Pair("attention_gate", 2), Pair("attention_only", 1), Pair("optimizer", 2), Pair("qk_norm", 1),
-                          Pair("sandwich_norm", 1), Pair("seeds", 3), Pair("sink_logit", 2), Pair("softpick", 1)));
+  EXPECT_THAT(Points(sweep), ElementsAre(Pair("attention_gate", 2), Pair("attention_only", 1), Pair("optimizer", 2),
+                                         Pair("qk_norm", 1), Pair("sandwich_norm", 1), Pair("seeds", 3),
+                                         Pair("sink_logit", 2), Pair("softpick", 1)));
   EXPECT_EQ(Ids(sweep).size(), 12u);
 }
 
