@@ -67,6 +67,16 @@ TEST(Report, FailedAndUnfinishedRunsAreRowsWithTheirReason) {
   EXPECT_THAT(Html(Optimization()), HasSubstr("<td class=\"warning\">0 of 1 done; failed"));
 }
 
+TEST(Report, AFailedReplicaIsNotInTheMeanOfThoseThatFinished) {
+  Study study = Optimization();
+  Run& replica = study.runs[testing::Id(2)];
+  replica.state = "FAILED";
+  replica.reason = "nan: the loss is NaN";
+  EXPECT_THAT(Markdown(study),
+              HasSubstr("| learning\\_rate=0.001 | 30.00 | 32.23 | 3.500 | 3.70 | 0.900 | 1 of 2 done; "
+                        "failed at step 100 of 100: nan: the loss is NaN |"));
+}
+
 TEST(Report, HeaderNamesEpsilonTokensBosVersionAndMachines) {
   const std::string text = Markdown(Optimization());
   EXPECT_THAT(text, HasSubstr("epsilon 0.3, T 64, no BOS token prepended"));
