@@ -69,7 +69,7 @@ TEST(Report, FailedAndUnfinishedRunsAreRowsWithTheirReason) {
 
 TEST(Report, AFailedReplicaIsNotInTheMeanOfThoseThatFinished) {
   Study study = Optimization();
-  Run& replica = study.runs[testing::Id(2)];
+  report::Run& replica = study.runs[testing::Id(2)];
   replica.state = "FAILED";
   replica.reason = "nan: the loss is NaN";
   EXPECT_THAT(Markdown(study),
