@@ -13,6 +13,7 @@ namespace {
 
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -128,6 +129,33 @@ TEST_F(CliTest, SubmitTwiceAddsNothing) {
   const Result twins = Sinkctl({"submit", WriteSweep("twins", {"7e-3", "7.0e-3"})});
   EXPECT_THAT(twins.out, HasSubstr("twins: 2 jobs, 1 new"));
   EXPECT_THAT(twins.out, HasSubstr("same job as above"));
+}
+
+TEST_F(CliTest, SubmitTakesSeveralFilesAndStoresNoneWhenOneIsWrong) {
+  const std::string one = WriteSweep("one", {"1e-3"}), two = WriteSweep("two", {"1e-4"}), bad = folder_ / "bad.yaml";
+  std::ofstream(bad) << "schema: sink/v1\nname: bad\nexperimnts: []\n";
+  ExpectError(Sinkctl({"submit", one, two, bad}), kBadFile, "bad.yaml:3:1");
+  EXPECT_THAT(Sinkctl({"status", "--json"}).json()["sweeps"], IsEmpty());
+  const Result both = Sinkctl({"submit", one, two, "--json"});
+  EXPECT_EQ(both.code, kOk) << both.err;
+  EXPECT_EQ(std::count(both.out.begin(), both.out.end(), '\n'), 2) << "one document a line";
+  EXPECT_EQ(Sinkctl({"status", "--json"}).json()["sweeps"].size(), 2u);
+}
+
+TEST_F(CliTest, WhyTellsWhatAJobWaitsForAndHowItEnded) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  const std::string id = JobId("study", 0);
+  EXPECT_THAT(Sinkctl({"why", id}).out, HasSubstr("no worker is connected; start sink-worker"));
+  StartWorker();
+  const std::vector<v1::Grant> grants = TakeJobs();
+  ASSERT_EQ(grants.size(), 1u);
+  EXPECT_THAT(Sinkctl({"why", id.substr(0, 8)}).out, HasSubstr("has it (attempt 1)"));
+  Finish(grants[0], v1::FAILED, "the data is damaged");
+  const Json why = Sinkctl({"why", id, "--json"}).json();
+  EXPECT_EQ(why["job"]["state"], "FAILED");
+  EXPECT_EQ(why["reasons"][0], "the data is damaged");
+  EXPECT_TRUE(why["rungs"].empty());
+  ExpectError(Sinkctl({"why", "ffff"}), kNotFound, "no job ffff");
 }
 
 TEST_F(CliTest, SubmitFindsProfilesAndBasesBesideTheFile) {
