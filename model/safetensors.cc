@@ -137,7 +137,7 @@ std::map<std::string, SafetensorsView> ParseSafetensors(std::span<const std::byt
 }
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : name_(path.string()) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a named pipe must not block
   if (fd < 0) Fail(path, "cannot open");
   struct stat status {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size < 1) {
@@ -159,6 +159,8 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : name_(path
 }
 
 SafetensorsFile::~SafetensorsFile() { ::munmap(mapping_, size_); }
+
+void SafetensorsFile::Release() const { ::madvise(mapping_, size_, MADV_DONTNEED); }
 
 const SafetensorsView& SafetensorsFile::Get(const std::string& tensor) const {
   const auto found = tensors_.find(tensor);

@@ -46,6 +46,8 @@ class SafetensorsFile {
   const std::map<std::string, SafetensorsView>& tensors() const { return tensors_; }
   // ModelError naming the file when there is no such tensor.
   const SafetensorsView& Get(const std::string& tensor) const;
+  // Gives the file's resident pages back to the system. What is used later is read again.
+  void Release() const;
 
  private:
   std::string name_;

@@ -103,7 +103,9 @@ at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer) 
     show(n + 1, x);
   }
   if (sink_token_.defined()) x = DropRows(x, length, 1);
-  return Norm(x, final_norm_);
+  x = Norm(x, final_norm_);
+  if (observer) observer->OnNormed(x.view({batch, tokens_BT.size(1), config_.hidden_size}));
+  return x;
 }
 
 at::Tensor Transformer::LossAndGradients(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, double scale,

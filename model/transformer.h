@@ -32,6 +32,9 @@ class Observer {
   virtual void OnHidden(int64_t index, const at::Tensor& hidden_BTC) {}
   // layer from 0.
   virtual void OnAttention(int64_t layer, const AttentionView& attention) {}
+  // What the head reads: the residual stream after the final norm (and the projection, of an open model) where there is
+  // one. Positions of the text alone.
+  virtual void OnNormed(const at::Tensor& hidden_BTC) {}
 };
 
 class Transformer {

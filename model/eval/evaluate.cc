@@ -1,4 +1,4 @@
-// A model directory measured on a probe.
+// A model directory measured on inputs.
 #include "model/eval/evaluate.h"
 
 #include <ATen/ops/cat.h>
@@ -6,27 +6,66 @@
 #include <algorithm>
 #include <vector>
 
+#include "model/eval/layer_progress.h"
 #include "model/model_directory.h"
+#include "model/open/config_reader.h"
+#include "model/open/open_model.h"
 
 namespace sink {
+namespace {
 
-Evaluation Evaluate(const EvaluateOptions& options) {
-  const at::Tensor probe = LoadProbe(options.probe, options.probe_options);
+// T inputs of each sequence, and its T targets.
+struct Tokens {
+  at::Tensor inputs_NT, targets_NT;
+};
+Tokens Read(const EvaluateOptions& options, int64_t vocab_size, Evaluation& evaluation) {
+  const Inputs inputs = LoadInputs(options.inputs, options.model, vocab_size);
+  evaluation.bos = inputs.bos;
+  evaluation.inputs = inputs.description;
+  const int64_t tokens = options.inputs.probe_options.tokens;
+  return {inputs.ids_NT.narrow(1, 0, tokens), inputs.ids_NT.narrow(1, 1, tokens)};
+}
+
+// A model of the study: resident, a batch of sequences at a time.
+void MeasureOwn(const EvaluateOptions& options, Evaluation& evaluation) {
   Transformer model = LoadModel(options.model, at::kCPU);
-  const int64_t tokens = options.probe_options.tokens, count = probe.size(0);
-  const at::Tensor inputs = probe.narrow(1, 0, tokens), targets = probe.narrow(1, 1, tokens);
-  Evaluation evaluation;
-  evaluation.bos = options.probe_options.bos.has_value();
-  evaluation.sinks = MeasureSinks(model, inputs, options.sink_options);
+  const Tokens tokens = Read(options, model.config().vocab_size, evaluation);
+  evaluation.sinks = MeasureSinks(model, tokens.inputs_NT, options.sink_options);
+  const int64_t count = tokens.inputs_NT.size(0);
   std::vector<at::Tensor> logits;
   for (int64_t first = 0; first < count; first += options.sink_options.batch) {
     const int64_t rows = std::min(options.sink_options.batch, count - first);
-    const at::Tensor input = inputs.narrow(0, first, rows);
-    evaluation.loss += model.Loss(input, targets.narrow(0, first, rows)).item<double>() * static_cast<double>(rows);
+    const at::Tensor input = tokens.inputs_NT.narrow(0, first, rows);
+    const at::Tensor loss = model.Loss(input, tokens.targets_NT.narrow(0, first, rows));
+    evaluation.loss += loss.item<double>() * static_cast<double>(rows);
     if (options.keep_logits) logits.push_back(model.Logits(input));
   }
   evaluation.loss /= static_cast<double>(count);
   if (options.keep_logits) evaluation.logits = at::cat(logits);
+}
+
+// A folder of Hugging Face's: streamed, all sequences through each layer once.
+void MeasureOpen(const EvaluateOptions& options, Evaluation& evaluation) {
+  OpenModel model(options.model);
+  const Tokens tokens = Read(options, model.config().vocab_size, evaluation);
+  SinkMeter meter(model.Sizes(), tokens.inputs_NT.size(0), tokens.inputs_NT.size(1), options.sink_options);
+  LayerProgress progress;
+  const at::Tensor states =
+      model.Stream(tokens.inputs_NT, meter, [&](int64_t done, int64_t all) { progress.Update(done, all); });
+  evaluation.open = true;
+  evaluation.sinks = meter.Report();
+  evaluation.loss = model.Loss(states, tokens.targets_NT, options.keep_logits ? &evaluation.logits : nullptr);
+}
+
+}  // namespace
+
+Evaluation Evaluate(const EvaluateOptions& options) {
+  Evaluation evaluation;
+  evaluation.activations = options.activations;
+  if (IsOpenModel(options.model))
+    MeasureOpen(options, evaluation);
+  else
+    MeasureOwn(options, evaluation);
   return evaluation;
 }
 

@@ -1,9 +1,14 @@
-// Text, JSON and safetensors forms of an evaluation.
+// Text, JSON, CSV, SVG and safetensors forms of an evaluation.
 #include "model/eval/report.h"
 
 #include <cstdio>
+#include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <vector>
 
+#include "coordinator/report/svg.h"
+#include "model/error.h"
 #include "model/tensor_file.h"
 
 namespace sink {
@@ -17,13 +22,18 @@ std::vector<double> Percent(const std::vector<double>& shares) {
   return percent;
 }
 
-json HeatMap(const at::Tensor& map_LH) {
+json Matrix(const at::Tensor& map_LH) {
   json rows = json::array();
   const float* map = map_LH.const_data_ptr<float>();
   const int64_t heads = map_LH.size(1);
   for (int64_t layer = 0; layer < map_LH.size(0); ++layer)
     rows.push_back(std::vector<float>(map + layer * heads, map + (layer + 1) * heads));
   return rows;
+}
+
+// "with BOS" is what the numbers' readers look for; the id says which.
+std::string BosText(const Evaluation& evaluation) {
+  return evaluation.bos ? "with BOS " + std::to_string(*evaluation.bos) : "no BOS";
 }
 
 template <typename... Values>
@@ -33,13 +43,40 @@ void Append(std::string& out, const char* format, Values... values) {
   out += line;
 }
 
+double OverOthers(const at::Tensor& norm_T) {
+  return norm_T[0].item<double>() / norm_T.narrow(0, 1, norm_T.size(0) - 1).mean().item<double>();
+}
+
+// Norms of the model's first position and of the others, layer by layer.
+std::string NormTable(const SinkReport& r) {
+  std::string out = "layer  |h_1|     mean |h_t>1|  ratio     |k_1| ratio  |v_1| ratio\n";
+  for (int64_t row = 0; row < r.hidden_norm.size(0); ++row) {
+    const at::Tensor hidden = r.hidden_norm[row];
+    const double first = hidden[0].item<double>(), ratio = OverOthers(hidden);
+    Append(out, "%-6s %-9.4g %-13.4g %-9.4g", row == 0 ? "embed" : std::to_string(row - 1).c_str(), first,
+           first / ratio, ratio);
+    if (row > 0) Append(out, " %-12.4g %-9.4g", OverOthers(r.key_norm[row - 1]), OverOthers(r.value_norm[row - 1]));
+    out += "\n";
+  }
+  return out;
+}
+
+// Rows "name,,layer,,position,value" of a matrix by layer and position.
+void AppendNorms(std::string& out, const char* name, const at::Tensor& norm_LT) {
+  for (int64_t layer = 0; layer < norm_LT.size(0); ++layer)
+    for (int64_t t = 0; t < norm_LT.size(1); ++t)
+      Append(out, "%s,,%lld,,%lld,%.9g\n", name, static_cast<long long>(layer), static_cast<long long>(t + 1),
+             norm_LT[layer][t].item<double>());
+}
+
 }  // namespace
 
 std::string PrintText(const Evaluation& evaluation) {
   const SinkReport& r = evaluation.sinks;
   const auto tokens = static_cast<long long>(r.tokens);
-  const char* bos = evaluation.bos ? "with BOS" : "no BOS";
-  std::string out;
+  const std::string bos_text = BosText(evaluation);
+  const char* bos = bos_text.c_str();
+  std::string out = evaluation.inputs.empty() ? "" : "inputs: " + evaluation.inputs + ", " + bos_text + "\n";
   Append(out, "loss %.4f  (%lld sequences, T = %lld, %s)\n", evaluation.loss, static_cast<long long>(r.sequences),
          tokens, bos);
   for (size_t e = 0; e < r.epsilon.size(); ++e) {
@@ -54,6 +91,7 @@ std::string PrintText(const Evaluation& evaluation) {
   out += "hidden norm of token 1 over the others, embeddings then layers:";
   for (const double ratio : r.hidden_norm_ratio) Append(out, " %.2f", ratio);
   out += "\n";
+  if (evaluation.activations) out += NormTable(r);
   for (const MetricSeries& metric : r.metrics) {
     Append(out, "%s %.5g, by layer:", metric.name.c_str(), metric.all);
     for (const double value : metric.layers) Append(out, " %.5g", value);
@@ -68,7 +106,8 @@ std::string PrintJson(const Evaluation& evaluation) {
                {"sequences", r.sequences},
                {"epsilon", r.epsilon.front()},
                {"tokens", r.tokens},
-               {"bos", evaluation.bos},
+               {"bos", evaluation.bos.has_value()},
+               {"inputs", evaluation.inputs},
                {"bias_first", r.has_bias},
                {"sink_rate_percent", Percent(r.sink_rate.front())},
                {"mean_alpha_1", r.mean_first_importance},
@@ -77,23 +116,83 @@ std::string PrintJson(const Evaluation& evaluation) {
                {"hidden_norm_ratio", r.hidden_norm_ratio}};
   for (size_t e = 0; e < r.epsilon.size(); ++e)
     root["sink_rates"].push_back({{"epsilon", r.epsilon[e]}, {"percent", Percent(r.sink_rate[e])}});
-  root["alpha_1"] = HeatMap(r.first_importance);
-  if (r.has_bias) root["alpha_bias"] = HeatMap(r.bias_importance);
+  root["alpha_1"] = Matrix(r.first_importance);
+  if (r.has_bias) root["alpha_bias"] = Matrix(r.bias_importance);
+  if (evaluation.bos) root["bos_id"] = *evaluation.bos;
+  if (evaluation.activations) {
+    root["hidden_norm"] = Matrix(r.hidden_norm);
+    root["normed_norm"] = Matrix(r.normed_norm.unsqueeze(0))[0];
+    root["key_norm"] = Matrix(r.key_norm);
+    root["value_norm"] = Matrix(r.value_norm);
+  }
   root["metrics"] = json::object();
   for (const MetricSeries& metric : r.metrics)
     root["metrics"][metric.name] = {{"all", metric.all}, {"layers", metric.layers}};
   return root.dump() + "\n";
 }
 
+std::string PrintCsv(const Evaluation& evaluation) {
+  const SinkReport& r = evaluation.sinks;
+  std::string out = "name,epsilon,layer,head,position,value\n";
+  Append(out, "loss,,,,,%.9g\ntokens,,,,,%lld\nsequences,,,,,%lld\n", evaluation.loss, static_cast<long long>(r.tokens),
+         static_cast<long long>(r.sequences));
+  Append(out, "bos,,,,,%s\n", evaluation.bos ? std::to_string(*evaluation.bos).c_str() : "");
+  for (size_t e = 0; e < r.epsilon.size(); ++e)
+    for (size_t k = 0; k < r.sink_rate[e].size(); ++k) {
+      const std::string place = r.has_bias ? (k == 0 ? "bias" : std::to_string(k)) : std::to_string(k + 1);
+      Append(out, "sink_rate,%g,,,%s,%.9g\n", r.epsilon[e], place.c_str(), 100 * r.sink_rate[e][k]);
+    }
+  for (int64_t layer = 0; layer < r.first_importance.size(0); ++layer)
+    for (int64_t head = 0; head < r.first_importance.size(1); ++head)
+      Append(out, "alpha,,%lld,%lld,1,%.9g\n", static_cast<long long>(layer), static_cast<long long>(head),
+             r.first_importance[layer][head].item<double>());
+  for (const MetricSeries& metric : r.metrics) {
+    Append(out, "%s,,,,,%.9g\n", metric.name.c_str(), metric.all);
+    for (size_t layer = 0; layer < metric.layers.size(); ++layer)
+      Append(out, "%s,,%zu,,,%.9g\n", metric.name.c_str(), layer, metric.layers[layer]);
+  }
+  if (evaluation.activations) {
+    AppendNorms(out, "hidden_norm", r.hidden_norm);
+    AppendNorms(out, "key_norm", r.key_norm);
+    AppendNorms(out, "value_norm", r.value_norm);
+  }
+  return out;
+}
+
+void DrawHeatMap(const Evaluation& evaluation, const std::filesystem::path& path) {
+  const SinkReport& r = evaluation.sinks;
+  const at::Tensor& map = r.first_importance;
+  const float* values = map.const_data_ptr<float>();
+  const std::string measured =
+      std::to_string(r.sequences) + " sequences, T = " + std::to_string(r.tokens) + ", " + BosText(evaluation);
+  const report::HeatMapChart chart = {.title = "Importance of the first token",
+                                      .description = "Mean alpha of position 1 by layer and head over " + measured,
+                                      .row_label = "layer",
+                                      .column_label = "head",
+                                      .value_label = "mean alpha of position 1",
+                                      .panels = {{.title = measured,
+                                                  .rows = static_cast<int>(map.size(0)),
+                                                  .columns = static_cast<int>(map.size(1)),
+                                                  .values = std::vector<double>(values, values + map.numel())}}};
+  std::ofstream out(path, std::ios::binary);
+  out << report::Draw(chart, report::Placement::kStandalone);
+  out.close();
+  if (!out) throw ModelError(path.string() + ": cannot write");
+}
+
 void Dump(const Evaluation& evaluation, const std::filesystem::path& path) {
   const SinkReport& r = evaluation.sinks;
-  WriteTensors(path,
-               {{"logits", evaluation.logits},
-                {"importance", r.importance},
-                {"hidden_norm", r.hidden_norm},
-                {"key_norm", r.key_norm},
-                {"value_norm", r.value_norm}},
-               /*sync=*/false);
+  std::map<std::string, at::Tensor> tensors = {{"logits", evaluation.logits},
+                                               {"importance", r.importance},
+                                               {"hidden_norm", r.hidden_norm},
+                                               {"key_norm", r.key_norm},
+                                               {"value_norm", r.value_norm}};
+  if (evaluation.open) {
+    tensors["residual_norm"] = r.hidden_norm;
+    tensors["hidden_norm"] = r.hidden_norm.clone();
+    tensors["hidden_norm"].select(0, -1).copy_(r.normed_norm);
+  }
+  WriteTensors(path, tensors, /*sync=*/false);
 }
 
 }  // namespace sink

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "model/eval/sink_metric.h"
@@ -10,9 +11,12 @@ namespace sink {
 
 struct Evaluation {
   SinkReport sinks;
-  double loss = 0;    // mean cross-entropy over all targets
-  bool bos = false;   // a BOS token was put before every sequence
-  at::Tensor logits;  // [N, T, V], only for a dump
+  double loss = 0;             // mean cross-entropy over all targets
+  std::string inputs;          // what was measured on, one phrase
+  std::optional<int64_t> bos;  // this token was put before every sequence
+  bool open = false;           // a Hugging Face folder, measured by open_model.h
+  bool activations = false;    // print norms by layer and position
+  at::Tensor logits;           // [N, T, V], only for a dump
 };
 
 // A table for people; epsilon, T and the BOS stand beside every rate.
@@ -20,11 +24,21 @@ std::string PrintText(const Evaluation& evaluation);
 
 // One JSON object on a line: loss, epsilon, tokens, bos, sink_rate_percent (positions 1..n at the first epsilon), then
 // sink_rates for every epsilon, mean and strongest alpha_1, the heat map, the hidden-norm ratios, and `metrics`: name
-// to
-// {"all", "layers"} (README.md). Numbers that are not finite are null.
+// to {"all", "layers"} (README.md). With activations also hidden_norm, key_norm and value_norm, [layer][position].
+// Numbers that are not finite are null.
 std::string PrintJson(const Evaluation& evaluation);
 
+// A header, then a line for each number: name,epsilon,layer,head,position,value; what does not apply is empty. Layers
+// and heads from 0, positions from 1 (a model's bias is position "bias"); of hidden states, layer 0 is the embeddings
+// and n the state after n layers. Rates in percent.
+std::string PrintCsv(const Evaluation& evaluation);
+
+// Mean alpha_1 by layer and head as an SVG file. ModelError when it cannot be written.
+void DrawHeatMap(const Evaluation& evaluation, const std::filesystem::path& path);
+
 // logits, importance, hidden_norm, key_norm and value_norm as safetensors, with the golden vectors' names and shapes.
+// The last row of an open model's hidden_norm is after the final norm, as transformers reports hidden states;
+// residual_norm has all rows before it.
 void Dump(const Evaluation& evaluation, const std::filesystem::path& path);
 
 }  // namespace sink

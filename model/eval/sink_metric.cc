@@ -9,6 +9,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "model/error.h"
 #include "model/eval/attention_blocks.h"
@@ -38,45 +39,6 @@ class ColumnSums {
 
  private:
   at::Tensor sums_BHK_;
-};
-
-class Collector : public Observer {
- public:
-  Collector(const ModelConfig& config, int64_t length, const std::vector<std::string>& metrics)
-      : metrics_(metrics, config),
-        hidden_(at::zeros({config.num_hidden_layers + 1, length}, at::kDouble)),
-        key_(at::zeros({config.num_hidden_layers, length}, at::kDouble)),
-        value_(at::zeros({config.num_hidden_layers, length}, at::kDouble)) {}
-
-  void OnHidden(int64_t index, const at::Tensor& hidden_BTC) override {
-    hidden_.select(0, index) += NormSum(hidden_BTC);
-    metrics_.OnHidden(index, hidden_BTC);
-  }
-
-  void OnAttention(int64_t layer, const AttentionView& attention) override {
-    if (layer == 0) batch_.clear();
-    ColumnSums sums(attention);
-    ForBlocks(attention, [&](const AttentionBlock& block) {
-      sums.Add(block);
-      metrics_.OnBlock(layer, attention, block);
-    });
-    metrics_.OnAttention(layer, attention);
-    batch_.push_back(sums.Importance().cpu());
-    const at::Tensor &key = attention.key_BKTD, &value = attention.value_BKTD;
-    key_.select(0, layer) += NormSum(key) / static_cast<double>(key.size(1));
-    value_.select(0, layer) += NormSum(value) / static_cast<double>(value.size(1));
-  }
-
-  at::Tensor BatchImportance() const { return at::stack(batch_, 1); }  // [B, L, H, T]
-  const at::Tensor& hidden() const { return hidden_; }
-  const at::Tensor& key() const { return key_; }
-  const at::Tensor& value() const { return value_; }
-  const MetricCollector& metrics() const { return metrics_; }
-
- private:
-  MetricCollector metrics_;
-  at::Tensor hidden_, key_, value_;
-  std::vector<at::Tensor> batch_;
 };
 
 void FillRates(const SinkOptions& options, SinkReport& report) {
@@ -111,39 +73,92 @@ at::Tensor Importance(const AttentionView& attention) {
   return sums.Importance();
 }
 
-SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const SinkOptions& options) {
-  SinkReport report;
-  report.sequences = tokens_NT.size(0);
-  report.tokens = tokens_NT.size(1);
-  if (report.sequences < 1 || report.tokens < 2 || options.positions > report.tokens)
+struct SinkMeter::Sums {
+  Sums(const ModelConfig& config, int64_t sequences, int64_t tokens, SinkOptions options)
+      : options(std::move(options)),
+        sequences(sequences),
+        tokens(tokens),
+        has_bias(config.variant.key_bias != "none" || config.variant.sink_logit != "none" || config.variant.sink_token),
+        length(tokens + (config.variant.sink_token ? 1 : 0)),
+        metrics(this->options.metrics, config),
+        hidden(at::zeros({config.num_hidden_layers + 1, length}, at::kDouble)),
+        key(at::zeros({config.num_hidden_layers, length}, at::kDouble)),
+        value(at::zeros({config.num_hidden_layers, length}, at::kDouble)),
+        normed(at::zeros({tokens}, at::kDouble)),
+        importance(static_cast<size_t>(config.num_hidden_layers)) {}
+
+  at::Tensor Mean(const at::Tensor& sum) const { return (sum / static_cast<double>(sequences)).to(at::kFloat); }
+
+  const SinkOptions options;
+  const int64_t sequences, tokens;
+  const bool has_bias;
+  const int64_t length;  // positions of the model
+  MetricCollector metrics;
+  at::Tensor hidden, key, value, normed;
+  std::vector<std::vector<at::Tensor>> importance;  // [layer][group], [B, H, K]
+};
+
+SinkMeter::SinkMeter(const ModelConfig& config, int64_t sequences, int64_t tokens, const SinkOptions& options) {
+  if (sequences < 1 || tokens < 2 || options.positions > tokens)
     throw ModelError("sink metrics need sequences of at least 2 tokens, and no more positions than tokens");
-  const VariantConfig& variant = model.config().variant;
-  report.has_bias = variant.key_bias != "none" || variant.sink_logit != "none" || variant.sink_token;
-  const int64_t length = report.tokens + (variant.sink_token ? 1 : 0);
-  Collector collector(model.config(), length, options.metrics);
-  std::vector<at::Tensor> importance;
-  for (int64_t first = 0; first < report.sequences; first += options.batch) {
-    model.Observe(tokens_NT.narrow(0, first, std::min(options.batch, report.sequences - first)), collector);
-    importance.push_back(collector.BatchImportance());
-  }
-  report.importance = at::cat(importance);
+  sums_ = std::make_unique<Sums>(config, sequences, tokens, options);
+}
+
+SinkMeter::~SinkMeter() = default;
+
+void SinkMeter::OnHidden(int64_t index, const at::Tensor& hidden_BPC) {
+  sums_->hidden.select(0, index) += NormSum(hidden_BPC);
+  sums_->metrics.OnHidden(index, hidden_BPC);
+}
+
+void SinkMeter::OnNormed(const at::Tensor& hidden_BTC) { sums_->normed += NormSum(hidden_BTC); }
+
+void SinkMeter::OnAttention(int64_t layer, const AttentionView& attention) {
+  ColumnSums sums(attention);
+  ForBlocks(attention, [&](const AttentionBlock& block) {
+    sums.Add(block);
+    sums_->metrics.OnBlock(layer, attention, block);
+  });
+  sums_->metrics.OnAttention(layer, attention);
+  sums_->importance[static_cast<size_t>(layer)].push_back(sums.Importance().cpu());
+  const at::Tensor &key = attention.key_BKTD, &value = attention.value_BKTD;
+  sums_->key.select(0, layer) += NormSum(key) / static_cast<double>(key.size(1));
+  sums_->value.select(0, layer) += NormSum(value) / static_cast<double>(value.size(1));
+}
+
+SinkReport SinkMeter::Report() const {
+  SinkReport report;
+  report.sequences = sums_->sequences;
+  report.tokens = sums_->tokens;
+  report.has_bias = sums_->has_bias;
+  std::vector<at::Tensor> layers;
+  for (const std::vector<at::Tensor>& groups : sums_->importance) layers.push_back(at::cat(groups));
+  report.importance = at::stack(layers, 1);
   const int64_t keys = report.importance.size(3), further = keys - report.tokens;  // before the text's
   if (further > 1)
     report.importance = at::cat({report.importance.narrow(3, 0, further).sum(3, /*keepdim=*/true),
                                  report.importance.narrow(3, further, report.tokens)},
                                 3);
-  FillRates(options, report);
+  FillRates(sums_->options, report);
   FillFirstPosition(report);
-  report.metrics = collector.metrics().Series();
-  const auto mean = [&](const at::Tensor& sum) { return (sum / static_cast<double>(report.sequences)).to(at::kFloat); };
-  report.hidden_norm = mean(collector.hidden());
-  report.key_norm = mean(collector.key());
-  report.value_norm = mean(collector.value());
+  report.metrics = sums_->metrics.Series();
+  report.hidden_norm = sums_->Mean(sums_->hidden);
+  report.key_norm = sums_->Mean(sums_->key);
+  report.value_norm = sums_->Mean(sums_->value);
+  report.normed_norm = sums_->Mean(sums_->normed);
   for (int64_t row = 0; row < report.hidden_norm.size(0); ++row) {
     const at::Tensor norms = report.hidden_norm.select(0, row).to(at::kDouble);
-    report.hidden_norm_ratio.push_back(norms[0].item<double>() / norms.narrow(0, 1, length - 1).mean().item<double>());
+    report.hidden_norm_ratio.push_back(norms[0].item<double>() /
+                                       norms.narrow(0, 1, sums_->length - 1).mean().item<double>());
   }
   return report;
+}
+
+SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const SinkOptions& options) {
+  SinkMeter meter(model.config(), tokens_NT.size(0), tokens_NT.size(1), options);
+  for (int64_t first = 0; first < tokens_NT.size(0); first += options.batch)
+    model.Observe(tokens_NT.narrow(0, first, std::min(options.batch, tokens_NT.size(0) - first)), meter);
+  return meter.Report();
 }
 
 }  // namespace sink

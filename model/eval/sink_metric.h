@@ -1,12 +1,13 @@
 // What the study measures on a model (design.md section 5): how much attention each position gets, in how many heads it
 // is a sink, how the hidden states, keys and values of the first token stand out, and the metrics that a job asks for
-// by name. No T x T matrix of more than a block of queries of one layer exists at a time. A measurement uses the model,
-// so it belongs to the model's thread.
+// by name. No T x T matrix of more than a block of queries of one layer exists at a time. A meter watches a model, so
+// it belongs to the model's thread.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,7 @@ struct SinkReport {
   // Mean L2 norms: of hidden states [L + 1, T] (row 0: embeddings; before the final norm), of keys as the scores use
   // them and of values [L, T] (over sequences and key/value heads). With a sink token T + 1, that token first.
   at::Tensor hidden_norm, key_norm, value_norm;
+  at::Tensor normed_norm;  // of what the head reads (OnNormed): [T]
   // Hidden norm of the model's first position over the mean of the others, for each row of hidden_norm.
   std::vector<double> hidden_norm_ratio;
   std::vector<MetricSeries> metrics;  // those asked for that the model has
@@ -54,7 +56,27 @@ struct SinkReport {
 // else: A = 1.
 at::Tensor Importance(const AttentionView& attention);
 
-// Measures the model on tokens [N, T], int64, T >= 2. ModelError when positions exceed T or a metric is unknown.
+// Watches passes over `sequences` of `tokens` each and reports on all of them. Passes may take the sequences one group
+// after another through all layers, or all groups through one layer after another; the groups come in the same order in
+// every layer. `config` has the sizes and the variant.
+class SinkMeter : public Observer {
+ public:
+  // ModelError when positions exceed T, T < 2 or a metric is unknown.
+  SinkMeter(const ModelConfig& config, int64_t sequences, int64_t tokens, const SinkOptions& options);
+  ~SinkMeter() override;
+
+  void OnHidden(int64_t index, const at::Tensor& hidden_BPC) override;
+  void OnAttention(int64_t layer, const AttentionView& attention) override;
+  void OnNormed(const at::Tensor& hidden_BTC) override;
+
+  SinkReport Report() const;
+
+ private:
+  struct Sums;
+  std::unique_ptr<Sums> sums_;
+};
+
+// Measures the model on tokens [N, T], int64, T >= 2. Errors as the meter's.
 SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const SinkOptions& options);
 
 }  // namespace sink

@@ -25,7 +25,7 @@ class SinkMetric : public ::testing::TestWithParam<std::string> {};
 EvaluateOptions Options(const std::string& variant) {
   EvaluateOptions options;
   options.model = testing::GoldenVariants() / variant;
-  options.probe = testing::GoldenVariants() / "tokens.safetensors";
+  options.inputs.probe = testing::GoldenVariants() / "tokens.safetensors";
   options.keep_logits = true;
   return options;
 }
@@ -75,8 +75,8 @@ TEST(Importance, OfUniformAttentionIsHarmonic) {
 
 TEST(Evaluate, PutsTheBosTokenFirst) {
   EvaluateOptions options = Options("base");
-  options.probe_options = {.tokens = 16, .sequences = 2, .bos = 7};
-  const at::Tensor probe = LoadProbe(options.probe, options.probe_options);
+  options.inputs.probe_options = {.tokens = 16, .sequences = 2, .bos = 7};
+  const at::Tensor probe = LoadProbe(options.inputs.probe, options.inputs.probe_options);
   EXPECT_EQ(probe.sizes(), (at::IntArrayRef{2, 17}));
   EXPECT_EQ(probe[1][0].item<int64_t>(), 7);
   EXPECT_TRUE(nlohmann::json::parse(PrintJson(Evaluate(options)))["bos"].get<bool>());
@@ -85,7 +85,7 @@ TEST(Evaluate, PutsTheBosTokenFirst) {
 
 TEST(Evaluate, PrintsTheMetricsAskedForThatTheModelHas) {
   EvaluateOptions options = Options("base");
-  options.probe_options = {.tokens = 16, .sequences = 2};
+  options.inputs.probe_options = {.tokens = 16, .sequences = 2};
   options.sink_options.metrics = {"gate_mean", "kurtosis"};
   const Evaluation evaluation = Evaluate(options);
   const nlohmann::json metrics = nlohmann::json::parse(PrintJson(evaluation))["metrics"];
@@ -98,7 +98,7 @@ TEST(Evaluate, PrintsTheMetricsAskedForThatTheModelHas) {
 
 TEST(Evaluate, NamesAProbeThatIsTooShort) {
   EvaluateOptions options = Options("base");
-  options.probe_options.tokens = 65;
+  options.inputs.probe_options.tokens = 65;
   try {
     Evaluate(options);
     FAIL();

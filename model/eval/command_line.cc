@@ -1,0 +1,67 @@
+#include "model/eval/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "proto/config/job_config.h"
+
+namespace sink {
+namespace {
+
+const std::map<std::string, InputKind> kKinds = {
+    {"natural", InputKind::kNatural}, {"random", InputKind::kRandom}, {"repeat", InputKind::kRepeat}};
+
+// What --activations adds to --metrics.
+constexpr const char* kActivationMetrics[] = {
+    "max_activation", "massive_activations", "massive_channels", "top_median_ratio",
+    "kurtosis",       "key_norm_ratio",      "value_norm_ratio"};
+
+void Finish(CommandLine& line) {
+  EvaluateOptions& e = line.evaluate;
+  const bool natural = e.inputs.kind == InputKind::kNatural;
+  const int sources = (e.inputs.probe.empty() ? 0 : 1) + (e.inputs.texts.empty() ? 0 : 1);
+  if (natural && sources != 1) throw CLI::ValidationError("give one of --probe, --texts, --inputs random|repeat");
+  if (!natural && sources != 0) throw CLI::ValidationError("--inputs random|repeat reads no --probe and no --texts");
+  std::vector<std::string>& metrics = e.sink_options.metrics;
+  if (std::ranges::count(metrics, "all") > 0) metrics = EvalMetrics();
+  if (e.activations) metrics.insert(metrics.end(), std::begin(kActivationMetrics), std::end(kActivationMetrics));
+  e.sink_options.positions = std::min(e.sink_options.positions, e.inputs.probe_options.tokens);
+  e.keep_logits = !line.dump.empty();
+}
+
+}  // namespace
+
+void AddOptions(CLI::App& app, CommandLine& line) {
+  EvaluateOptions& e = line.evaluate;
+  ProbeOptions& probe = e.inputs.probe_options;
+  app.add_option("MODEL_DIR", e.model, "a folder of ours or of Hugging Face: config.json and safetensors")->required();
+  app.add_option("--texts", e.inputs.texts, "JSON lines with a `text`, read with the folder's tokenizer");
+  app.add_option("--probe", e.inputs.probe, "safetensors with `probe` [N, T + 1], or a packed .bin file");
+  app.add_option("--inputs", e.inputs.kind, "natural (default), random ids, or one id repeated: no file is read")
+      ->transform(CLI::CheckedTransformer(kKinds, CLI::ignore_case));
+  app.add_option("--seed", e.inputs.seed, "of random and repeat (default 0)");
+  app.add_option("--epsilon", e.sink_options.epsilon, "thresholds of the sink rate (default 0.3)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--tokens", probe.tokens, "T (default 64)")->check(CLI::Range(2, 1 << 20));
+  app.add_option("--sequences", probe.sequences, "at most this many (default 100)")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--bos", probe.bos, "put this token id before every sequence (texts: instead of the tokenizer's)");
+  app.add_option("--positions", e.sink_options.positions, "positions 1..n of the sink rate (default 10)")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--metrics", e.sink_options.metrics, "more to measure: name,name or all (model/eval/README.md)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember(EvalMetrics()) | CLI::IsMember({"all"}));
+  app.add_flag("--activations", e.activations, "massive activations, and norms by layer and position");
+  app.add_option("--threads", line.threads, "CPU threads (default 1)")->check(CLI::Range(1, 1024));
+  app.add_flag("--json", line.json, "print one JSON object");
+  app.add_flag("--csv", line.csv, "print a line for each number")->excludes("--json");
+  app.add_option("--heatmap", line.heat_map, "draw mean alpha_1 by layer and head into this SVG file");
+  app.add_option("--dump", line.dump, "write logits, importance and norms to this safetensors file");
+  app.parse_complete_callback([&line] { Finish(line); });
+}
+
+}  // namespace sink

@@ -1,0 +1,105 @@
+#include "model/eval/inputs.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "model/data/error.h"
+#include "model/data/json_lines.h"
+#include "model/data/line_reader.h"
+#include "model/data/random_order.h"
+#include "model/data/tokenizer.h"
+#include "model/error.h"
+
+namespace sink {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unique_ptr<data::Tokenizer> FolderTokenizer(const fs::path& model) {
+  for (const char* name : {"tokenizer.json", "tokenizer.model"})
+    if (fs::exists(model / name)) return data::OpenTokenizer((model / name).string());
+  return nullptr;
+}
+
+Inputs ReadTexts(const InputOptions& options, const fs::path& model) {
+  const std::unique_ptr<data::Tokenizer> tokenizer = FolderTokenizer(model);
+  if (tokenizer == nullptr)
+    throw ModelError(model.string() +
+                     ": no tokenizer.json nor tokenizer.model to read texts with; write one with\n  python3 -c \"from "
+                     "transformers import AutoTokenizer as T; T.from_pretrained('" +
+                     model.string() + "').save_pretrained('" + model.string() + "')\"");
+  Inputs inputs;
+  inputs.bos = options.probe_options.bos;
+  if (!inputs.bos && tokenizer->bos_id()) inputs.bos = *tokenizer->bos_id();
+  const auto width = static_cast<size_t>(options.probe_options.tokens + 1);
+  std::vector<int64_t> all;
+  std::vector<int32_t> ids;
+  int64_t count = 0, short_texts = 0;
+  data::LineReader reader(options.texts);
+  for (std::string line; count < options.probe_options.sequences && reader.Next(&line);) {
+    if (line.empty() && !reader.too_long()) continue;
+    const data::TextResult parsed = data::ParseTextLine(line);
+    if (!parsed.text)
+      throw data::DataError(options.texts.string() + ":" + std::to_string(reader.line_number()) + ": " +
+                            (reader.too_long() ? "a line of over 64 MiB" : parsed.error));
+    ids.clear();
+    if (inputs.bos) ids.push_back(static_cast<int32_t>(*inputs.bos));
+    tokenizer->Encode(*parsed.text, &ids);
+    if (ids.size() < width) {
+      ++short_texts;
+      continue;
+    }
+    all.insert(all.end(), ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(width));
+    ++count;
+  }
+  if (count == 0)
+    throw data::DataError(options.texts.string() + ": no text of " + std::to_string(width) +
+                          " tokens; lower --tokens or give longer texts");
+  inputs.ids_NT = at::empty({count, static_cast<int64_t>(width)}, at::TensorOptions().dtype(at::kLong));
+  std::copy(all.begin(), all.end(), inputs.ids_NT.mutable_data_ptr<int64_t>());
+  inputs.description = std::to_string(count) + " texts, " + std::to_string(short_texts) + " shorter ones passed over";
+  return inputs;
+}
+
+// ids[n][t] = draw(n, t).
+template <typename Draw>
+at::Tensor Fill(int64_t sequences, int64_t width, const Draw& draw) {
+  const at::Tensor ids_NT = at::empty({sequences, width}, at::TensorOptions().dtype(at::kLong));
+  int64_t* ids = ids_NT.mutable_data_ptr<int64_t>();
+  for (int64_t n = 0; n < sequences; ++n)
+    for (int64_t t = 0; t < width; ++t) ids[n * width + t] = draw(n, t);
+  return ids_NT;
+}
+
+Inputs Meaningless(const InputOptions& options, const fs::path& model, int64_t vocab_size) {
+  const std::unique_ptr<data::Tokenizer> tokenizer = FolderTokenizer(model);
+  const int64_t below = tokenizer == nullptr ? vocab_size : std::min(vocab_size, tokenizer->vocab_size());
+  const ProbeOptions& probe = options.probe_options;
+  const bool repeat = options.kind == InputKind::kRepeat;
+  Inputs inputs;
+  inputs.bos = probe.bos;
+  inputs.ids_NT = Fill(probe.sequences, probe.tokens + 1, [&](int64_t n, int64_t t) {
+    if (t == 0 && probe.bos) return *probe.bos;
+    return static_cast<int64_t>(data::UniformOf(
+        {options.seed, static_cast<uint64_t>(n), repeat ? 0 : static_cast<uint64_t>(t)}, static_cast<uint64_t>(below)));
+  });
+  inputs.description = std::to_string(probe.sequences) +
+                       (repeat ? " sequences of one id each, of " : " sequences of ids, of ") + std::to_string(below) +
+                       ", seed " + std::to_string(options.seed);
+  return inputs;
+}
+
+}  // namespace
+
+Inputs LoadInputs(const InputOptions& options, const fs::path& model, int64_t vocab_size) {
+  if (options.kind != InputKind::kNatural) return Meaningless(options, model, vocab_size);
+  if (!options.texts.empty()) return ReadTexts(options, model);
+  Inputs inputs{.ids_NT = LoadProbe(options.probe, options.probe_options), .bos = options.probe_options.bos};
+  inputs.description = std::to_string(inputs.ids_NT.size(0)) + " sequences of a probe";
+  return inputs;
+}
+
+}  // namespace sink

@@ -1,0 +1,41 @@
+// What a model is measured on: a probe of ids, texts read with the folder's own tokenizer, or ids without meaning, the
+// controls of the study (Gu et al., ICLR 2025, table 1). Reads files only; any thread.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "model/eval/probe.h"
+
+namespace sink {
+
+enum class InputKind {
+  kNatural,  // the probe, or the first documents of the texts that are long enough
+  kRandom,   // ids drawn alike from the vocabulary
+  kRepeat,   // of every sequence one such id, again and again
+};
+
+struct InputOptions {
+  InputKind kind = InputKind::kNatural;
+  std::filesystem::path probe;  // for kNatural: this (probe.h)
+  std::filesystem::path texts;  // or JSON lines with a "text" (.gz and .zst too)
+  ProbeOptions probe_options;   // its bos overrules the tokenizer's rule
+  uint64_t seed = 0;            // of kRandom and kRepeat
+};
+
+struct Inputs {
+  at::Tensor ids_NT;           // [N, T + 1], int64: T inputs and the T targets one further on
+  std::optional<int64_t> bos;  // the first id of every sequence, where something put it there
+  std::string description;     // one phrase without a newline: how many of what
+};
+
+// kNatural puts before each text what the tokenizer's family puts there (Tokenizer::bos_id); the other two put nothing,
+// as a first token that differs would undo what they are for. Random ids come from the folder's tokenizer, where there
+// is one, and in any case below vocab_size. ModelError or data::DataError naming the file.
+Inputs LoadInputs(const InputOptions& options, const std::filesystem::path& model, int64_t vocab_size);
+
+}  // namespace sink

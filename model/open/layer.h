@@ -1,0 +1,56 @@
+// One layer of an open model: which tensors it has, how they are read, and what it computes. Activations are float on
+// the CPU, [N, C] with N = B * T rows, sequence by sequence. Pure functions but for the files; they use ATen's threads.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/attention_layer.h"
+#include "model/open/family.h"
+#include "model/open/weight_files.h"
+
+namespace sink {
+
+// y = x W^T + b, or a norm. A tensor that a family lacks is undefined, and an undefined weight maps x to itself.
+struct Affine {
+  at::Tensor weight;  // [out, in], whatever the file has; [C] of a norm
+  at::Tensor bias;    // [out]
+};
+
+struct OpenLayer {
+  Affine input_norm, feed_forward_norm;
+  Affine qkv;  // rows as AttentionShape merges them: queries of all heads, keys, values
+  Affine output, gate, up, down;
+};
+
+// A tensor that the files must hold.
+struct ExpectedTensor {
+  std::string name;
+  std::vector<int64_t> shape;
+};
+
+// Of one layer, names with their prefix.
+std::vector<ExpectedTensor> ExpectedOfLayer(const OpenConfig& config, const std::string& prefix, int64_t layer);
+
+// In float, of tensors that were checked to be there with their shapes. F32 weights stay in the files' memory.
+OpenLayer LoadLayer(const WeightFiles& files, const OpenConfig& config, const std::string& prefix, int64_t layer);
+
+// A module of this name, with the bias that its kind has.
+Affine LoadNorm(const WeightFiles& files, const OpenConfig& config, const std::string& module);
+
+// Cosines, then sines, of the angles of `length` positions, [T, 2, R / 2] for R rotated dimensions; undefined without
+// RoPE. Frequencies theta^(-2i/R); with LLaMA 3.1's scaling as transformers computes them (layer.cc).
+at::Tensor OpenRopeTable(const RopeConfig& rope, int64_t length);
+
+// Normalises rows; x itself without a weight.
+at::Tensor ApplyNorm(const OpenConfig& config, const Affine& norm, const at::Tensor& x_NC);
+at::Tensor ApplyLinear(const Affine& map, const at::Tensor& x_NC);
+
+// The residual stream after the layer, [N, C]. `see` is shown the attention.
+at::Tensor RunLayer(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& rope_table,
+                    const at::Tensor& x_NC, int64_t batch, int64_t length, const SeeAttention& see);
+
+}  // namespace sink

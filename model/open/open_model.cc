@@ -1,0 +1,184 @@
+#include "model/open/open_model.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/logaddexp.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "model/error.h"
+#include "model/open/config_reader.h"
+#include "model/open/layer.h"
+
+namespace sink {
+namespace {
+
+constexpr int64_t kGroupRows = 1024;  // tokens that go through a layer together: bounds its activations
+constexpr int64_t kHeadRows = 4096;   // of states and of the head whose logits exist at a time
+constexpr int64_t kHeadVocabulary = 4096;
+
+bool EndsWithAny(const std::string& name, const std::vector<std::string>& ends) {
+  return std::any_of(ends.begin(), ends.end(), [&](const std::string& end) { return name.ends_with(end); });
+}
+
+// The first of the prefixes under which the first layer's norm is there.
+std::string FindPrefix(const OpenConfig& config, const WeightFiles& files) {
+  const Family& family = *config.family;
+  for (const std::string& prefix : family.prefixes)
+    if (files.Has(prefix + family.layers + "0." + family.input_norm + ".weight")) return prefix;
+  throw ModelError(files.Where(family.prefixes[0] + family.layers + "0." + family.input_norm + ".weight") +
+                   " is not there, nor its name without a prefix; is this a model of type " + family.model_type + "?");
+}
+
+}  // namespace
+
+OpenModel::OpenModel(const std::filesystem::path& directory)
+    : config_(ReadOpenConfig(directory)), files_(directory), prefix_(FindPrefix(config_, files_)) {
+  embedding_ = Module(config_.family->embedding) + ".weight";
+  head_ = config_.family->head + ".weight";
+  // A tied table is saved under either name, or both.
+  if (config_.tied && files_.Has(embedding_)) head_ = embedding_;
+  if (config_.tied && !files_.Has(embedding_)) embedding_ = head_;
+  CheckWeights();
+}
+
+void OpenModel::CheckWeights() const {
+  const Family& family = *config_.family;
+  std::vector<ExpectedTensor> expected = {{embedding_, {config_.vocab_size, config_.embedding_size}},
+                                          {head_, {config_.vocab_size, config_.embedding_size}}};
+  if (!family.positions.empty())
+    expected.push_back(
+        {Module(family.positions) + ".weight", {config_.max_positions + family.position_offset, config_.hidden_size}});
+  if (config_.projected() && family.project_in.empty())
+    throw ModelError(files_.Where(embedding_) + ": this family does not project its embeddings");
+  if (config_.projected()) {
+    expected.push_back({Module(family.project_in) + ".weight", {config_.hidden_size, config_.embedding_size}});
+    expected.push_back({Module(family.project_out) + ".weight", {config_.embedding_size, config_.hidden_size}});
+  }
+  if (config_.final_norm) expected.push_back({Module(family.final_norm) + ".weight", {config_.hidden_size}});
+  if (config_.final_norm && family.norm == NormKind::kLayerNorm)
+    expected.push_back({Module(family.final_norm) + ".bias", {config_.hidden_size}});
+  for (int64_t n = 0; n < config_.layers; ++n)
+    for (ExpectedTensor& tensor : ExpectedOfLayer(config_, prefix_, n)) expected.push_back(std::move(tensor));
+  std::set<std::string> names;
+  for (const ExpectedTensor& tensor : expected) {
+    files_.Check(tensor.name, tensor.shape);
+    names.insert(tensor.name);
+  }
+  if (config_.tied) names.insert(family.head + ".weight");
+  files_.CheckAll([&](const std::string& name) { return names.contains(name) || EndsWithAny(name, family.buffers); });
+}
+
+ModelConfig OpenModel::Sizes() const {
+  ModelConfig sizes;
+  sizes.hidden_size = config_.hidden_size;
+  sizes.intermediate_size = config_.intermediate_size;
+  sizes.num_hidden_layers = config_.layers;
+  sizes.num_attention_heads = config_.heads;
+  sizes.num_key_value_heads = config_.key_value_heads;
+  sizes.vocab_size = config_.vocab_size;
+  sizes.max_position_embeddings = config_.max_positions;
+  return sizes;
+}
+
+at::Tensor OpenModel::Embed(const at::Tensor& tokens_NT) const {
+  const Family& family = *config_.family;
+  const int64_t length = tokens_NT.size(1);
+  at::Tensor x = files_.View(embedding_).index_select(0, tokens_NT.reshape({-1})).to(at::kFloat);
+  if (config_.projected()) x = at::linear(x, files_.Read(Module(family.project_in) + ".weight"));
+  if (!family.positions.empty()) {
+    const at::Tensor rows = files_.View(Module(family.positions) + ".weight").narrow(0, family.position_offset, length);
+    x = (x.view({-1, length, config_.hidden_size}) + rows.to(at::kFloat)).view({-1, config_.hidden_size});
+  }
+  files_.Release();
+  return x;
+}
+
+at::Tensor OpenModel::Stream(const at::Tensor& tokens_NT, Observer& observer, const OnLayer& on_layer) {
+  const at::NoGradGuard no_gradients;
+  if (tokens_NT.dim() != 2 || tokens_NT.numel() == 0 || tokens_NT.scalar_type() != at::kLong)
+    throw ModelError("tokens must be a matrix of 64-bit integers, a sequence a row");
+  const int64_t count = tokens_NT.size(0), length = tokens_NT.size(1);
+  if (length > config_.max_positions)
+    throw ModelError("sequences of " + std::to_string(length) + " tokens, but the model has " +
+                     std::to_string(config_.max_positions) + " positions");
+  if (tokens_NT.min().item<int64_t>() < 0 || tokens_NT.max().item<int64_t>() >= config_.vocab_size)
+    throw ModelError("a token id is outside the vocabulary of " + std::to_string(config_.vocab_size));
+  const int64_t group = std::max<int64_t>(1, kGroupRows / length);
+  const auto for_groups = [&](const auto& body) {  // body(rows of the group, its sequences)
+    for (int64_t first = 0; first < count; first += group) {
+      const int64_t sequences = std::min(group, count - first);
+      body(first * length, sequences);
+    }
+  };
+  const at::Tensor x_NC = Embed(tokens_NT);
+  const auto view = [&](const at::Tensor& rows_NC, int64_t sequences) {
+    return rows_NC.view({sequences, length, config_.hidden_size});
+  };
+  for_groups([&](int64_t row, int64_t sequences) {
+    observer.OnHidden(0, view(x_NC.narrow(0, row, sequences * length), sequences));
+  });
+  const at::Tensor rope_table = OpenRopeTable(config_.rope, length);
+  for (int64_t n = 0; n < config_.layers; ++n) {
+    const OpenLayer layer = LoadLayer(files_, config_, prefix_, n);
+    for_groups([&](int64_t row, int64_t sequences) {
+      const at::Tensor rows_NC = x_NC.narrow(0, row, sequences * length);
+      rows_NC.copy_(RunLayer(config_, layer, rope_table, rows_NC, sequences, length,
+                             [&](const AttentionView& attention) { observer.OnAttention(n, attention); }));
+      observer.OnHidden(n + 1, view(rows_NC, sequences));
+    });
+    files_.Release();
+    if (on_layer) on_layer(n + 1, config_.layers);
+  }
+  const Family& family = *config_.family;
+  Affine norm, project;
+  if (config_.final_norm) norm = LoadNorm(files_, config_, Module(family.final_norm));
+  if (config_.projected()) project.weight = files_.Read(Module(family.project_out) + ".weight");
+  const at::Tensor states = at::empty({count * length, config_.embedding_size}, x_NC.options());
+  for_groups([&](int64_t row, int64_t sequences) {
+    const at::Tensor rows_NE = ApplyLinear(project, ApplyNorm(config_, norm, x_NC.narrow(0, row, sequences * length)));
+    observer.OnNormed(rows_NE.view({sequences, length, config_.embedding_size}));
+    states.narrow(0, row, sequences * length).copy_(rows_NE);
+  });
+  files_.Release();
+  return states;
+}
+
+double OpenModel::Loss(const at::Tensor& states_NE, const at::Tensor& targets_NT, at::Tensor* logits) {
+  const at::NoGradGuard no_gradients;
+  const int64_t rows = states_NE.size(0), vocabulary = config_.vocab_size;
+  const at::Tensor target_N = targets_NT.reshape({-1});
+  if (target_N.size(0) != rows || target_N.min().item<int64_t>() < 0 || target_N.max().item<int64_t>() >= vocabulary)
+    throw ModelError("the targets are not the states', or outside the vocabulary of " + std::to_string(vocabulary));
+  if (logits != nullptr) *logits = at::empty({rows, vocabulary}, states_NE.options());
+  const at::Tensor log_sum_N = at::full({rows}, -std::numeric_limits<double>::infinity(), states_NE.options());
+  const at::Tensor target_logit_N = at::zeros({rows}, states_NE.options());
+  for (int64_t v = 0; v < vocabulary; v += kHeadVocabulary) {
+    const int64_t width = std::min(kHeadVocabulary, vocabulary - v);
+    const at::Tensor head_VE = files_.View(head_).narrow(0, v, width).to(at::kFloat);
+    for (int64_t first = 0; first < rows; first += kHeadRows) {
+      const int64_t count = std::min(kHeadRows, rows - first);
+      const at::Tensor block = at::linear(states_NE.narrow(0, first, count), head_VE);
+      const at::Tensor log_sum = log_sum_N.narrow(0, first, count);
+      log_sum.copy_(at::logaddexp(log_sum, at::logsumexp(block, at::IntArrayRef{1})));
+      const at::Tensor place = target_N.narrow(0, first, count) - v;
+      const at::Tensor inside = place.ge(0).logical_and(place.lt(width));
+      const at::Tensor value = block.gather(1, place.clamp(0, width - 1).unsqueeze(1)).squeeze(1);
+      target_logit_N.narrow(0, first, count).add_(value.masked_fill(inside.logical_not(), 0));
+      if (logits != nullptr) logits->narrow(0, first, count).narrow(1, v, width).copy_(block);
+    }
+    files_.Release();
+  }
+  if (logits != nullptr) *logits = logits->view({targets_NT.size(0), targets_NT.size(1), vocabulary});
+  return (log_sum_N - target_logit_N).mean(at::kDouble).item<double>();
+}
+
+}  // namespace sink

@@ -1,0 +1,148 @@
+#include "model/open/weight_files.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "model/error.h"
+
+namespace sink {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr char kFile[] = "model.safetensors";
+constexpr char kIndex[] = "model.safetensors.index.json";
+constexpr uintmax_t kMaxIndexBytes = 64 << 20;
+
+[[noreturn]] void FailWithout(const fs::path& directory) {
+  for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+    if (!fs::exists(directory / name)) continue;
+    // Unpickling runs whatever code the file holds, so it is left to the user and to transformers.
+    throw ModelError((directory / name).string() +
+                     ": pickled weights are not read; convert them with\n  python3 -c \"from transformers import "
+                     "AutoModelForCausalLM as M; M.from_pretrained('" +
+                     directory.string() + "', torch_dtype='auto').save_pretrained('" + directory.string() + "')\"");
+  }
+  throw ModelError((directory / kFile).string() + ": no such file, nor " + kIndex);
+}
+
+at::ScalarType TypeOf(const std::string& dtype) {
+  if (dtype == "F32") return at::kFloat;
+  if (dtype == "F16") return at::kHalf;
+  if (dtype == "BF16") return at::kBFloat16;
+  return at::ScalarType::Undefined;
+}
+
+std::string Text(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (const int64_t size : shape) text += (text.empty() ? "" : " x ") + std::to_string(size);
+  return text.empty() ? "a scalar" : text;
+}
+
+// A name in the folder itself: no way out of it, nothing hidden.
+bool IsPlainName(const std::string& name) {
+  return !name.empty() && name.size() < 256 && name[0] != '.' && name.find_first_of("/\\") == std::string::npos &&
+         name.find('\0') == std::string::npos;
+}
+
+}  // namespace
+
+WeightFiles::WeightFiles(const fs::path& directory) {
+  if (fs::exists(directory / kFile)) {
+    name_ = (directory / kFile).string();
+    Add(directory / kFile);
+    for (const auto& [tensor, view] : files_[0]->tensors()) place_[tensor] = files_[0].get();
+  } else if (fs::exists(directory / kIndex)) {
+    name_ = (directory / kIndex).string();
+    ReadIndex(directory / kIndex);
+  } else {
+    FailWithout(directory);
+  }
+}
+
+void WeightFiles::Add(const fs::path& path) { files_.push_back(std::make_unique<SafetensorsFile>(path)); }
+
+void WeightFiles::ReadIndex(const fs::path& index) {
+  std::error_code error;
+  if (fs::file_size(index, error) > kMaxIndexBytes || error) throw ModelError(name_ + ": not a file of at most 64 MiB");
+  std::ifstream in(index, std::ios::binary);
+  const json root = json::parse(std::string(std::istreambuf_iterator<char>(in), {}), nullptr, false);
+  if (!root.is_object() || !root.contains("weight_map") || !root["weight_map"].is_object())
+    throw ModelError(name_ + ": no weight_map, not an index of safetensors");
+  std::map<std::string, const SafetensorsFile*> shards;
+  for (const auto& [tensor, file] : root["weight_map"].items()) {
+    if (!file.is_string() || !IsPlainName(file.get<std::string>()))
+      throw ModelError(name_ + ": tensor \"" + tensor.substr(0, 200) + "\" is in no file of this folder: " +
+                       file.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 200));
+    const auto [shard, is_new] = shards.try_emplace(file.get<std::string>(), nullptr);
+    if (is_new) {
+      if (shards.size() > kMaxSafetensorsCount) throw ModelError(name_ + ": over 100,000 files");
+      Add(index.parent_path() / shard->first);
+      shard->second = files_.back().get();
+    }
+    if (!shard->second->tensors().contains(tensor))
+      throw ModelError(name_ + ": tensor \"" + tensor.substr(0, 200) + "\" is not in " + shard->first);
+    place_[tensor] = shard->second;
+  }
+  for (const auto& file : files_)
+    for (const auto& [tensor, view] : file->tensors())
+      if (!place_.contains(tensor) || place_[tensor] != file.get())
+        throw ModelError(file->name() + ": tensor \"" + tensor.substr(0, 200) + "\" is not the index's");
+}
+
+const SafetensorsView& WeightFiles::Get(const std::string& tensor) const {
+  const auto found = place_.find(tensor);
+  if (found == place_.end()) throw ModelError(name_ + ": no tensor \"" + tensor + "\"");
+  return found->second->Get(tensor);
+}
+
+std::string WeightFiles::Where(const std::string& tensor) const {
+  const auto found = place_.find(tensor);
+  return (found == place_.end() ? name_ : found->second->name()) + ": tensor \"" + tensor.substr(0, 200) + "\"";
+}
+
+void WeightFiles::Check(const std::string& tensor, const std::vector<int64_t>& shape) const {
+  const SafetensorsView& view = Get(tensor);
+  if (TypeOf(view.dtype) == at::ScalarType::Undefined)
+    throw ModelError(Where(tensor) + " has the type " + view.dtype + "; F32, F16 and BF16 are read");
+  if (view.shape != shape)
+    throw ModelError(Where(tensor) + " is " + Text(view.shape) + ", but config.json makes it " + Text(shape));
+}
+
+void WeightFiles::CheckAll(const std::function<bool(const std::string&)>& wanted) const {
+  for (const auto& [tensor, file] : place_)
+    if (!wanted(tensor)) throw ModelError(Where(tensor) + " is not part of this model");
+}
+
+at::Tensor WeightFiles::View(const std::string& tensor) const {
+  const SafetensorsView& view = Get(tensor);
+  const at::ScalarType type = TypeOf(view.dtype);
+  const auto address = reinterpret_cast<uintptr_t>(view.data.data());
+  if (address % at::elementSize(type) != 0) {  // a header whose length is odd
+    at::Tensor copy = at::empty(view.shape, at::TensorOptions().dtype(type));
+    std::memcpy(copy.mutable_data_ptr(), view.data.data(), view.data.size());
+    return copy;
+  }
+  // ATen has no tensor of constant memory; nothing here writes to weights, and the pages are mapped read-only.
+  return at::from_blob(const_cast<std::byte*>(view.data.data()), view.shape, at::TensorOptions().dtype(type));
+}
+
+at::Tensor WeightFiles::Read(const std::string& tensor) const {
+  const at::Tensor view = View(tensor);
+  if (view.scalar_type() == at::kFloat) return view;
+  const at::Tensor copy = view.to(at::kFloat);
+  Release();
+  return copy;
+}
+
+void WeightFiles::Release() const {
+  for (const auto& file : files_) file->Release();
+}
+
+}  // namespace sink

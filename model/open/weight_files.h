@@ -1,0 +1,52 @@
+// The safetensors files of a Hugging Face folder: model.safetensors, or the shards that model.safetensors.index.json
+// lists. They are mapped, never read whole: what a tensor's pages hold becomes resident when it is used and goes with
+// Release. The folder is treated as hostile (safetensors.h). An object belongs to one thread.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/safetensors.h"
+
+namespace sink {
+
+class WeightFiles {
+ public:
+  // ModelError, naming a file: none there, pickled weights only (with the command that converts them), a damaged file,
+  // an index that leaves the folder or lists what its files do not hold.
+  explicit WeightFiles(const std::filesystem::path& directory);
+
+  bool Has(const std::string& tensor) const { return place_.contains(tensor); }
+  // ModelError naming file and tensor unless it is there, floating (F32, F16, BF16) and of this shape.
+  void Check(const std::string& tensor, const std::vector<int64_t>& shape) const;
+  // ModelError for the first tensor that is not wanted.
+  void CheckAll(const std::function<bool(const std::string&)>& wanted) const;
+
+  // In the type of the file and in its memory, which stays valid but may be paged in again.
+  at::Tensor View(const std::string& tensor) const;
+  // In float: a copy, or for F32 the same as View.
+  at::Tensor Read(const std::string& tensor) const;
+
+  // Gives the pages of all files back to the system; what is used later is read again.
+  void Release() const;
+
+  std::string Where(const std::string& tensor) const;  // "<file>: tensor \"<name>\"", for messages
+
+ private:
+  void Add(const std::filesystem::path& path);
+  void ReadIndex(const std::filesystem::path& index);
+  const SafetensorsView& Get(const std::string& tensor) const;
+
+  std::string name_;  // of the index or the one file
+  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::map<std::string, const SafetensorsFile*> place_;
+};
+
+}  // namespace sink

@@ -1,0 +1,168 @@
+// What a model is measured on: texts read by a folder's tokenizer and its rule for a first token, and ids without
+// meaning; then the forms in which an evaluation on them is printed.
+#include "model/eval/inputs.h"
+
+#include <ATen/TensorOperators.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "model/data/error.h"
+#include "model/data/json_lines.h"
+#include "model/data/tokenizer.h"
+#include "model/error.h"
+#include "model/eval/evaluate.h"
+#include "model/eval/layer_progress.h"
+#include "tests/model/open_folder.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr const char* kLong = "Attention heads put most of their weight on the first token of a text.";
+constexpr const char* kOther = "Don't they? In 2024 many of them did, whatever the token was.";
+constexpr int64_t kVocabulary = 1500;
+
+class TextInputs : public ::testing::Test {
+ protected:
+  TextInputs() {
+    const auto golden = testing::GoldenOpenModels().parent_path() / "tokenizers/llama3_style/tokenizer.json";
+    std::filesystem::copy_file(golden, folder_.path() / "tokenizer.json");
+    Write({kLong, "short", kOther, kLong});
+    options_.texts = folder_.path() / "texts.jsonl";
+    options_.probe_options = {.tokens = 8, .sequences = 2};
+  }
+
+  void Write(const std::vector<std::string>& texts) {
+    std::string lines;
+    for (const std::string& text : texts) lines += data::PrintTextLine(text) + "\n";
+    testing::WriteBytes(folder_.path() / "texts.jsonl", lines);
+  }
+  Inputs Load() const { return LoadInputs(options_, folder_.path(), kVocabulary); }
+  std::string Error() const {
+    try {
+      Load();
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+    return "";
+  }
+  // The ids of a text as the folder's tokenizer has them, one after another.
+  std::vector<int64_t> Ids(const std::string& text, size_t count) const {
+    std::vector<int32_t> ids;
+    data::OpenTokenizer(folder_ / "tokenizer.json")->Encode(text, &ids);
+    return {ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count)};
+  }
+  static std::vector<int64_t> Row(const Inputs& inputs, int64_t n) {
+    const at::Tensor row = inputs.ids_NT[n].contiguous();
+    return {row.const_data_ptr<int64_t>(), row.const_data_ptr<int64_t>() + row.numel()};
+  }
+
+  testing::TempDir folder_;
+  InputOptions options_;
+};
+
+TEST_F(TextInputs, AreTheFirstTextsThatAreLongEnough) {
+  const Inputs inputs = Load();
+  ASSERT_EQ(inputs.ids_NT.sizes(), (at::IntArrayRef{2, 9}));
+  EXPECT_EQ(inputs.bos, std::nullopt);
+  EXPECT_EQ(Row(inputs, 0), Ids(kLong, 9));
+  EXPECT_EQ(Row(inputs, 1), Ids(kOther, 9));
+  EXPECT_EQ(inputs.description, "2 texts, 1 shorter ones passed over");
+}
+
+TEST_F(TextInputs, BeginWithWhatTheFoldersConfigurationAsksFor) {
+  testing::WriteBytes(folder_ / "tokenizer_config.json",
+                      R"({"add_bos_token": true, "bos_token": "<|begin_of_text|>"})");
+  Inputs inputs = Load();
+  EXPECT_EQ(inputs.bos, 0);
+  std::vector<int64_t> expected = Ids(kLong, 8);
+  expected.insert(expected.begin(), 0);
+  EXPECT_EQ(Row(inputs, 0), expected);
+  options_.probe_options.bos = 7;  // the command line overrules it
+  inputs = Load();
+  EXPECT_EQ(inputs.bos, 7);
+  EXPECT_EQ(Row(inputs, 0)[0], 7);
+}
+
+TEST_F(TextInputs, NameWhatIsWrong) {
+  testing::WriteBytes(folder_ / "texts.jsonl", data::PrintTextLine(kLong) + "\n{\"text\": 3}\n");
+  EXPECT_THAT(Error(), AllOf(HasSubstr("texts.jsonl:2: "), HasSubstr("not a string")));
+  Write({"short"});
+  EXPECT_THAT(Error(), AllOf(HasSubstr("texts.jsonl: "), HasSubstr("no text of 9 tokens")));
+  std::filesystem::remove(folder_.path() / "tokenizer.json");
+  EXPECT_THAT(Error(), AllOf(HasSubstr("no tokenizer.json nor tokenizer.model"), HasSubstr("AutoTokenizer")));
+}
+
+TEST(MeaninglessInputs, RandomIdsAreOfTheVocabularyAndTheSeed) {
+  InputOptions options{.kind = InputKind::kRandom, .probe_options = {.tokens = 64, .sequences = 50}};
+  const at::Tensor ids = LoadInputs(options, "nowhere", 10).ids_NT;
+  EXPECT_EQ(ids.sizes(), (at::IntArrayRef{50, 65}));
+  for (int64_t id = 0; id < 10; ++id) EXPECT_GT(ids.eq(id).sum().item<int64_t>(), 200) << id;  // 325 expected
+  EXPECT_EQ(ids.min().item<int64_t>(), 0);
+  EXPECT_EQ(ids.max().item<int64_t>(), 9);
+  EXPECT_TRUE(ids.equal(LoadInputs(options, "nowhere", 10).ids_NT));
+  options.seed = 1;
+  EXPECT_FALSE(ids.equal(LoadInputs(options, "nowhere", 10).ids_NT));
+}
+
+TEST(MeaninglessInputs, RepeatedIdsAreOnePerSequence) {
+  InputOptions options{.kind = InputKind::kRepeat, .probe_options = {.tokens = 16, .sequences = 20}};
+  const Inputs inputs = LoadInputs(options, "nowhere", 1000);
+  EXPECT_EQ(inputs.bos, std::nullopt);
+  EXPECT_TRUE(inputs.ids_NT.equal(inputs.ids_NT.narrow(1, 0, 1).expand({20, 17})));
+  EXPECT_FALSE(inputs.ids_NT.select(1, 0).eq(inputs.ids_NT[0][0]).all().item<bool>());
+}
+
+TEST(MeaninglessInputs, RepeatedIdsGiveModelsWithRopeAloneNoSink) {
+  // Without positions in the embeddings all hidden states of such a sequence are alike (Gu et al., propositions 1-4).
+  EvaluateOptions options;
+  options.model = testing::GoldenOpenModels() / "llama3";
+  options.inputs = {.kind = InputKind::kRepeat, .probe_options = {.tokens = 64, .sequences = 5}};
+  options.activations = true;
+  const Evaluation evaluation = Evaluate(options);
+  EXPECT_EQ(evaluation.sinks.sink_rate[0][0], 0);
+  for (const double ratio : evaluation.sinks.hidden_norm_ratio) EXPECT_NEAR(ratio, 1, 1e-4);
+}
+
+TEST(OpenReport, SaysTheSameInEveryForm) {
+  const testing::TempDir folder;
+  EvaluateOptions options;
+  options.model = testing::GoldenOpenModels() / "gpt2";
+  options.inputs.probe = options.model / "expected.safetensors";
+  options.inputs.probe_options = {.tokens = 16, .bos = 3};
+  options.activations = true;
+  options.sink_options.metrics = {"kurtosis"};
+  const Evaluation evaluation = Evaluate(options);
+  const auto json = nlohmann::json::parse(PrintJson(evaluation));
+  EXPECT_EQ(json["bos_id"], 3);
+  EXPECT_EQ(json["inputs"], "4 sequences of a probe");
+  EXPECT_EQ(json["hidden_norm"].size(), 4u);
+  EXPECT_EQ(json["key_norm"][2].size(), 16u);
+  EXPECT_EQ(json["normed_norm"].size(), 16u);
+  EXPECT_THAT(PrintText(evaluation), AllOf(StartsWith("inputs: 4 sequences of a probe, with BOS 3\n"),
+                                           HasSubstr("T = 16, with BOS 3, positions 1..10:"), HasSubstr("\nembed  ")));
+  const std::string csv = PrintCsv(evaluation);
+  EXPECT_THAT(csv, AllOf(StartsWith("name,epsilon,layer,head,position,value\nloss,"), HasSubstr("\nbos,,,,,3\n"),
+                         HasSubstr("\nsink_rate,0.3,,,10,"), HasSubstr("\nalpha,,2,3,1,"),
+                         HasSubstr("\nkurtosis,,3,,,"), HasSubstr("\nhidden_norm,,3,,16,")));
+  DrawHeatMap(evaluation, folder / "alpha.svg");
+  EXPECT_THAT(testing::ReadBytes(folder / "alpha.svg"), AllOf(HasSubstr("<svg"), HasSubstr("T = 16, with BOS 3")));
+  EXPECT_THROW(DrawHeatMap(evaluation, folder / "no/alpha.svg"), ModelError);
+}
+
+TEST(LayerLine, ShowsHowFarAPassIsAndHowLongItTakes) {
+  EXPECT_EQ(LayerLine(8, 32, 30, false), "layer 8/32 [#####               ] ETA 1:30");
+  EXPECT_EQ(LayerLine(32, 32, 30, true), "layer 32/32 [\033[32m####################\033[0m] ETA 0:00");
+}
+
+}  // namespace
+}  // namespace sink

@@ -1,0 +1,127 @@
+// Tiny models of every family against what transformers computes on them, by sink-eval's whole path: as transformers
+// writes their folders, and the same weights sharded, under other names and in half precision.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "model/eval/evaluate.h"
+#include "tests/model/open_folder.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink {
+namespace {
+
+using testing::Tensors;
+
+Evaluation Measure(const std::filesystem::path& folder, const std::filesystem::path& probe) {
+  EvaluateOptions options;
+  options.model = folder;
+  options.inputs.probe = probe;
+  options.keep_logits = true;
+  return Evaluate(options);
+}
+
+class OpenModels : public ::testing::TestWithParam<std::string> {
+ protected:
+  std::filesystem::path golden() const { return testing::GoldenOpenModels() / GetParam(); }
+  std::string config() const { return testing::ReadBytes(golden() / "config.json"); }
+  Tensors tensors() const { return testing::ReadAll(golden() / "model.safetensors"); }
+  Evaluation MeasureOnGoldenProbe(const std::filesystem::path& folder) const {
+    return Measure(folder, golden() / "expected.safetensors");
+  }
+
+  // The tolerances are the golden set's.
+  void ExpectGolden(const std::filesystem::path& folder) const {
+    const testing::TempDir out;
+    const Evaluation evaluation = MeasureOnGoldenProbe(folder);
+    Dump(evaluation, out / "dump.safetensors");
+    const Tensors dump = testing::ReadAll(out / "dump.safetensors");
+    for (const auto& [name, expected] : testing::ReadAll(golden() / "expected.safetensors")) {
+      if (name == "probe") continue;
+      ASSERT_EQ(dump.at(name).sizes(), expected.sizes()) << name;
+      const at::Tensor difference = (dump.at(name) - expected).abs();
+      const bool norm = name.ends_with("_norm");
+      EXPECT_LT((norm ? difference / expected : difference).max().item<double>(), 1e-4) << name;
+    }
+    const auto json = nlohmann::json::parse(testing::ReadBytes(golden() / "expected.json"));
+    EXPECT_NEAR(evaluation.loss, json["loss"].get<double>(), 1e-5);
+    // Counts of heads: transformers' percentages were rounded to float.
+    const std::vector<double> rates = json["sink_rate_percent"]["positions_from_1"];
+    const auto heads = static_cast<double>(evaluation.sinks.importance.select(3, 0).numel());
+    ASSERT_EQ(evaluation.sinks.sink_rate[0].size(), rates.size());
+    for (size_t k = 0; k < rates.size(); ++k)
+      EXPECT_EQ(std::round(evaluation.sinks.sink_rate[0][k] * heads), std::round(rates[k] / 100 * heads)) << k + 1;
+  }
+};
+
+TEST_P(OpenModels, AgreesWithTransformers) { ExpectGolden(golden()); }
+
+TEST_P(OpenModels, AgreesWhenSharded) {
+  const testing::TempDir folder;
+  testing::WriteFolder(folder.path(), config(), tensors(), 3);
+  ExpectGolden(folder.path());
+}
+
+TEST_P(OpenModels, AgreesUnderShorterNamesAndBesideBuffers) {
+  // As older files and base models have them: without the family's prefix, the head aside.
+  const testing::TempDir folder;
+  Tensors renamed;
+  for (const auto& [name, tensor] : tensors()) {
+    std::string shorter = name;
+    for (const char* prefix : {"transformer.", "gpt_neox.", "model.decoder.", "model."})
+      if (name.starts_with(prefix)) {
+        shorter = name.substr(std::string(prefix).size());
+        break;
+      }
+    renamed[shorter] = tensor;
+  }
+  const at::Tensor buffer = renamed.begin()->second;
+  if (GetParam() == "gpt2") renamed["h.0.attn.bias"] = renamed["h.0.attn.masked_bias"] = buffer;
+  if (GetParam() == "pythia")
+    renamed["layers.0.attention.bias"] = renamed["layers.0.attention.rotary_emb.inv_freq"] = buffer;
+  if (GetParam() == "llama2") renamed["layers.0.self_attn.rotary_emb.inv_freq"] = buffer;
+  testing::WriteFolder(folder.path(), config(), renamed);
+  ExpectGolden(folder.path());
+}
+
+TEST_P(OpenModels, HalfPrecisionIsReadAsItsValues) {
+  // A file of 16-bit values gives bit for bit what the same values give in fp32.
+  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+    const testing::TempDir folder;
+    Tensors stored, widened;
+    for (const auto& [name, tensor] : tensors()) {
+      stored[name] = tensor.to(type);
+      widened[name] = stored[name].to(at::kFloat);
+    }
+    testing::WriteFolder(folder.path() / "stored", config(), stored, 2);
+    testing::WriteFolder(folder.path() / "widened", config(), widened);
+    const Evaluation a = MeasureOnGoldenProbe(folder.path() / "stored");
+    const Evaluation b = MeasureOnGoldenProbe(folder.path() / "widened");
+    EXPECT_TRUE(at::equal(a.logits, b.logits));
+    EXPECT_TRUE(at::equal(a.sinks.importance, b.sinks.importance));
+  }
+}
+
+TEST_P(OpenModels, ATiedTableIsReadUnderEitherName) {
+  const bool tied = nlohmann::json::parse(config())["tie_word_embeddings"];
+  if (!tied) GTEST_SKIP() << "not a tied model";
+  const testing::TempDir folder;
+  Tensors only_head = tensors();
+  const std::string table = GetParam() == "gpt2" ? "transformer.wte.weight" : "model.decoder.embed_tokens.weight";
+  only_head["lm_head.weight"] = only_head.at(table);
+  testing::WriteFolder(folder.path() / "both", config(), only_head);
+  ExpectGolden(folder.path() / "both");
+  only_head.erase(table);
+  testing::WriteFolder(folder.path() / "head", config(), only_head);
+  ExpectGolden(folder.path() / "head");
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, OpenModels, ::testing::ValuesIn(testing::GoldenOpenNames()),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace sink

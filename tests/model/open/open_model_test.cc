@@ -1,0 +1,246 @@
+// Folders that are not what they say: each is refused with one sentence that names the file.
+#include "model/open/open_model.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "model/error.h"
+#include "model/open/config_reader.h"
+#include "tests/model/open_folder.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::Tensors;
+
+// "" when the folder opens.
+std::string ErrorOf(const std::filesystem::path& folder) {
+  try {
+    OpenModel model(folder);
+  } catch (const ModelError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// A golden model whose parts a test may spoil before it is written.
+struct Folder {
+  explicit Folder(const std::string& golden)
+      : config(json::parse(testing::ReadBytes(testing::GoldenOpenModels() / golden / "config.json"))),
+        tensors(testing::ReadAll(testing::GoldenOpenModels() / golden / "model.safetensors")) {}
+
+  std::string Error(size_t shards = 1) {
+    testing::WriteFolder(dir.path(), config.dump(), tensors, shards);
+    return ErrorOf(dir.path());
+  }
+  // Of two shards, with the index changed.
+  std::string ErrorWithIndex(const std::function<void(json&)>& change) {
+    testing::WriteFolder(dir.path(), config.dump(), tensors, 2);
+    const std::filesystem::path path = dir.path() / "model.safetensors.index.json";
+    json index = json::parse(testing::ReadBytes(path));
+    change(index);
+    testing::WriteBytes(path, index.dump());
+    return ErrorOf(dir.path());
+  }
+
+  testing::TempDir dir;
+  json config;
+  Tensors tensors;
+};
+
+TEST(OpenModel, RefusesConfigurationsThatItCannotRun) {
+  struct Case {
+    const char *golden, *change, *error;
+  };
+  for (const Case& c : std::initializer_list<Case>{
+           {"llama2", R"({"model_type": "qwen2"})", "model_type \"qwen2\" is none of"},
+           {"llama2", R"({"hidden_size": 0})", "hidden_size must be a whole number from 1"},
+           {"llama2", R"({"hidden_size": -32})", "hidden_size must be a whole number from 1"},
+           {"llama2", R"({"num_hidden_layers": 1e300})", "num_hidden_layers must be a whole number"},
+           {"llama2", R"({"num_hidden_layers": 16777216})", "over 10,000 layers"},
+           {"llama2", R"({"vocab_size": 9223372036854775807})", "vocab_size must be a whole number"},
+           {"llama2", R"({"vocab_size": null})", "no field \"vocab_size\""},
+           {"llama2", R"({"num_key_value_heads": 3})", "num_key_value_heads must divide"},
+           {"llama2", R"({"rms_norm_eps": "small"})", "rms_norm_eps must be a positive number"},
+           {"llama2", R"({"hidden_act": "tanh"})", "hidden_act \"tanh\" is not supported"},
+           {"llama2", R"({"attention_bias": true})", "attention_bias true is not supported"},
+           {"llama2", R"({"rope_parameters": {"rope_type": "yarn"}})", "rope_type \"yarn\" is not supported"},
+           {"llama2", R"({"rope_parameters": null, "rope_scaling": {"type": "linear"}})", "rope_type \"linear\""},
+           {"gpt2", R"({"n_head": 5})", "n_head must divide the hidden size"},
+           {"gpt2", R"({"scale_attn_by_inverse_layer_idx": true})", "is not supported"},
+           {"pythia", R"({"rope_parameters": {"partial_rotary_factor": 0.01}})", "an even number"},
+           {"pythia", R"({"rope_parameters": {"partial_rotary_factor": 1.5}})", "at most 1"},
+           {"opt", R"({"enable_bias": false})", "enable_bias false is not supported"}}) {
+    Folder folder(c.golden);
+    folder.config.update(json::parse(c.change));
+    EXPECT_THAT(folder.Error(), AllOf(HasSubstr("config.json: "), HasSubstr(c.error)));
+  }
+}
+
+TEST(OpenModel, RefusesAMissingOrBrokenConfiguration) {
+  const testing::TempDir dir;
+  EXPECT_THAT(ErrorOf(dir.path() / "nowhere"), HasSubstr("not a model directory"));
+  EXPECT_THAT(ErrorOf(dir.path()), HasSubstr("config.json: cannot open"));
+  for (const char* text : {"", "{", "[]", "null", "{\"model_type\": \"llama\"", "\xff\xfe"}) {
+    testing::WriteBytes(dir.path() / "config.json", text);
+    EXPECT_THAT(ErrorOf(dir.path()), HasSubstr("config.json: not a JSON object")) << text;
+  }
+  testing::WriteBytes(dir.path() / "config.json", std::string(2 << 20, ' '));
+  EXPECT_THAT(ErrorOf(dir.path()), HasSubstr("over 1 MiB"));
+}
+
+TEST(OpenModel, NamesTheTensorThatIsMissingMisshapenOrTooMany) {
+  const auto spoilt = [](const std::function<void(Tensors&)>& spoil, size_t shards) {
+    Folder folder("llama3");
+    spoil(folder.tensors);
+    return folder.Error(shards);
+  };
+  const std::string name = "model.layers.2.mlp.up_proj.weight";
+  for (const size_t shards : {size_t{1}, size_t{3}}) {
+    const char* file = shards == 1 ? "model.safetensors: " : "model.safetensors.index.json: ";
+    EXPECT_THAT(spoilt([&](Tensors& t) { t.erase(name); }, shards),
+                AllOf(HasSubstr(file), HasSubstr("no tensor \"" + name + "\"")));
+    EXPECT_THAT(
+        spoilt([&](Tensors& t) { t[name] = t[name].t(); }, shards),
+        AllOf(HasSubstr(".safetensors: tensor \"" + name), HasSubstr("is 32 x 64, but config.json makes it 64 x 32")));
+    EXPECT_THAT(spoilt([&](Tensors& t) { t[name] = t[name].to(at::kInt); }, shards), HasSubstr("has the type I32"));
+    EXPECT_THAT(spoilt([&](Tensors& t) { t["model.layers.3.mlp.up_proj.weight"] = t[name]; }, shards),
+                HasSubstr("\"model.layers.3.mlp.up_proj.weight\" is not part of this model"));
+    EXPECT_THAT(spoilt([&](Tensors& t) { t.erase("lm_head.weight"); }, shards), HasSubstr("\"lm_head.weight\""));
+    EXPECT_THAT(spoilt([&](Tensors& t) { t.erase("model.layers.0.input_layernorm.weight"); }, shards),
+                HasSubstr("\"model.layers.0.input_layernorm.weight\" is not there"));
+  }
+}
+
+TEST(OpenModel, RefusesAnIndexThatLies) {
+  const std::string name = "model.norm.weight";
+  const auto error = [](const std::function<void(json&)>& change) { return Folder("llama2").ErrorWithIndex(change); };
+  for (const char* file :
+       {"../model-0.safetensors", "/etc/passwd", "a/b.safetensors", "..", ".", "", ".hidden", "a\\b"})
+    EXPECT_THAT(
+        error([&](json& index) { index["weight_map"][name] = file; }),
+        AllOf(HasSubstr("model.safetensors.index.json: tensor \"" + name), HasSubstr("in no file of this folder")));
+  for (const json& file : {json(3), json(), json::array()})
+    EXPECT_THAT(error([&](json& index) { index["weight_map"][name] = file; }), HasSubstr("in no file of this folder"));
+  EXPECT_THAT(error([&](json& index) { index["weight_map"][name] = "model-7.safetensors"; }),
+              HasSubstr("model-7.safetensors: cannot open"));
+  EXPECT_THAT(error([&](json& index) {
+                json& file = index["weight_map"][name];
+                file = file == "model-0.safetensors" ? "model-1.safetensors" : "model-0.safetensors";
+              }),
+              HasSubstr("tensor \"" + name + "\" is not in model-"));
+  EXPECT_THAT(error([&](json& index) { index["weight_map"]["ghost"] = "model-0.safetensors"; }),
+              HasSubstr("tensor \"ghost\" is not in model-0.safetensors"));
+  EXPECT_THAT(error([&](json& index) { index["weight_map"].erase(name); }), HasSubstr("is not the index's"));
+  EXPECT_THAT(error([](json& index) { index.erase("weight_map"); }), HasSubstr("no weight_map"));
+  EXPECT_THAT(error([](json& index) { index = json::array(); }), HasSubstr("no weight_map"));
+}
+
+TEST(OpenModel, RefusesDamagedWeights) {
+  Folder folder("gpt2");
+  EXPECT_EQ(folder.Error(), "");
+  const std::filesystem::path file = folder.dir.path() / "model.safetensors";
+  const std::string bytes = testing::ReadBytes(file);
+  const auto with = [&](const std::string& damaged) {
+    testing::WriteBytes(file, damaged);
+    return ErrorOf(folder.dir.path());
+  };
+  EXPECT_THAT(with(""), HasSubstr("model.safetensors: "));
+  EXPECT_THAT(with(bytes.substr(0, 4)), HasSubstr("model.safetensors: too short"));
+  EXPECT_THAT(with(bytes.substr(0, 100)), HasSubstr("the file ends inside its header"));
+  EXPECT_THAT(with(bytes.substr(0, bytes.size() - 1)), HasSubstr("lies outside the file"));
+  EXPECT_THAT(with(bytes + "x"), HasSubstr("bytes after the last tensor"));
+  EXPECT_THAT(with(std::string(8, '\xff') + bytes.substr(8)), HasSubstr("a header of over 16 MiB"));
+  std::filesystem::remove(file);
+  std::filesystem::create_directory(file);
+  EXPECT_THAT(ErrorOf(folder.dir.path()), HasSubstr("model.safetensors: not a safetensors file"));
+  std::filesystem::remove(file);
+  ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+  EXPECT_THAT(ErrorOf(folder.dir.path()), HasSubstr("model.safetensors: not a safetensors file"));
+}
+
+TEST(OpenModel, SaysHowToConvertPickledWeights) {
+  Folder folder("opt");
+  testing::WriteBytes(folder.dir.path() / "config.json", folder.config.dump());
+  EXPECT_THAT(ErrorOf(folder.dir.path()), HasSubstr("model.safetensors: no such file"));
+  testing::WriteBytes(folder.dir.path() / "pytorch_model.bin", "PK");
+  EXPECT_THAT(ErrorOf(folder.dir.path()), AllOf(HasSubstr("pytorch_model.bin: pickled weights are not read"),
+                                                HasSubstr("python3 -c"), HasSubstr("save_pretrained")));
+}
+
+TEST(OpenModel, ReadsAFileWhoseHeaderHasAnOddLength) {
+  Folder folder("llama2");
+  ASSERT_EQ(folder.Error(), "");
+  const std::filesystem::path file = folder.dir.path() / "model.safetensors";
+  std::string bytes = testing::ReadBytes(file);
+  ++bytes[0];  // the header's length, little-endian; its last bits are 0 by our writer's padding
+  uint64_t length = 0;
+  for (int i = 7; i >= 0; --i) length = length << 8 | static_cast<unsigned char>(bytes[static_cast<size_t>(i)]);
+  bytes.insert(8 + static_cast<size_t>(length) - 1, 1, ' ');
+  OpenModel aligned(folder.dir.path());
+  const at::Tensor tokens = at::full({1, 8}, 5, at::TensorOptions().dtype(at::kLong));
+  Observer nobody;
+  const at::Tensor expected = aligned.Stream(tokens, nobody).clone();
+  testing::WriteBytes(folder.dir.path() / "odd.safetensors", bytes);
+  std::filesystem::rename(folder.dir.path() / "odd.safetensors", file);
+  OpenModel odd(folder.dir.path());
+  EXPECT_TRUE(odd.Stream(tokens, nobody).equal(expected));
+}
+
+TEST(OpenModel, RefusesTokensThatDoNotFit) {
+  OpenModel model(testing::GoldenOpenModels() / "opt");
+  Observer nobody;
+  const auto error = [&](const at::Tensor& tokens) -> std::string {
+    try {
+      model.Stream(tokens, nobody);
+    } catch (const ModelError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const auto ids = at::TensorOptions().dtype(at::kLong);
+  EXPECT_EQ(error(at::full({2, 128}, 127, ids)), "");
+  EXPECT_THAT(error(at::full({2, 129}, 1, ids)), HasSubstr("129 tokens, but the model has 128 positions"));
+  EXPECT_THAT(error(at::full({1, 4}, 128, ids)), HasSubstr("outside the vocabulary of 128"));
+  EXPECT_THAT(error(at::full({1, 4}, -1, ids)), HasSubstr("outside the vocabulary of 128"));
+  EXPECT_THAT(error(at::zeros({4}, ids)), HasSubstr("a matrix"));
+}
+
+TEST(OpenModel, GroupsOfSequencesGiveWhatOneSequenceGives) {
+  // 40 sequences of 64 tokens are three groups; what one of them gives does not depend on the others.
+  OpenModel model(testing::GoldenOpenModels() / "pythia");
+  const at::Tensor probe = testing::ReadAll(testing::GoldenOpenModels() / "pythia/expected.safetensors").at("probe");
+  const at::Tensor four = probe.narrow(1, 0, 64).to(at::kLong), many = four.repeat({10, 1});
+  Observer nobody;
+  const at::Tensor alone = model.Stream(four, nobody), together = model.Stream(many, nobody);
+  EXPECT_LT((together.view({10, 4 * 64, -1}) - alone).abs().max().item<double>(), 1e-5);
+  int64_t done = 0;
+  model.Stream(four, nobody, [&](int64_t layer, int64_t all) {
+    EXPECT_EQ(layer, ++done);
+    EXPECT_EQ(all, 3);
+  });
+  EXPECT_EQ(done, 3);
+}
+
+TEST(IsOpenModel, TellsFoldersThatTransformersWroteFromOurs) {
+  for (const std::string& name : testing::GoldenOpenNames())
+    EXPECT_TRUE(IsOpenModel(testing::GoldenOpenModels() / name)) << name;
+  const auto variants = testing::GoldenOpenModels().parent_path() / "variants";
+  EXPECT_FALSE(IsOpenModel(variants / "base"));    // model_type "llama", which we wrote
+  EXPECT_FALSE(IsOpenModel(variants / "bias_k"));  // model_type "sink"
+}
+
+}  // namespace
+}  // namespace sink
