@@ -1,5 +1,5 @@
-// The ids of words met before: a table of fixed size in which a new word drives out an old one, so that it neither
-// grows nor allocates. Nearly every word of a text is short and comes again. A WordCache belongs to one thread.
+// The ids of words met before: a table of fixed size, made at the first word, in which a new word drives out an old one,
+// so that it neither grows nor allocates again. Nearly every word of a text is short and comes again. A WordCache belongs to one thread.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ class WordCache {
 
   // Appends the word's ids; false when they are not known.
   bool Find(std::string_view word, std::vector<int32_t>* ids) const {
-    if (word.size() > kMaxWordBytes) return false;
+    if (word.size() > kMaxWordBytes || slots_.empty()) return false;
     const Text text = Pad(word);
     const size_t home = HomeOf(text, word.size());
     for (const size_t i : {home, home ^ 1}) {
@@ -35,6 +35,7 @@ class WordCache {
   // Remembers a word that is not empty and that Find does not know, where it is short enough.
   void Add(std::string_view word, std::span<const int32_t> ids) {
     if (word.size() > kMaxWordBytes || ids.size() > kMaxIds) return;
+    if (slots_.empty()) slots_.resize(kSlots);
     Slot slot = {.text = Pad(word), .bytes = static_cast<uint8_t>(word.size())};
     slot.count = static_cast<uint8_t>(ids.size());
     for (size_t i = 0; i < ids.size(); ++i) slot.ids[i] = ids[i];
@@ -67,7 +68,7 @@ class WordCache {
     return hash >> 40 & (kSlots - 1);
   }
 
-  std::vector<Slot> slots_ = std::vector<Slot>(kSlots);
+  std::vector<Slot> slots_;  // none, or kSlots
 };
 
 }  // namespace sink::data
