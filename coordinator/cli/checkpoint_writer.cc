@@ -1,8 +1,5 @@
 #include "coordinator/cli/checkpoint_writer.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -10,7 +7,6 @@
 #include <cstring>
 #include <filesystem>
 #include <set>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -26,14 +22,6 @@ bool IsSafeName(const std::string& name) {
              std::string::npos;
 }
 
-bool SyncFolder(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const bool synced = fsync(fd) == 0;
-  close(fd);
-  return synced;
-}
-
 }  // namespace
 
 struct CheckpointWriter::HashState {
@@ -45,32 +33,21 @@ struct CheckpointWriter::HashState {
 };
 
 absl::StatusOr<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Create(const std::string& out) {
-  std::error_code error;
-  fs::path target = fs::absolute(out, error).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();  // "model/"
-  if (fs::exists(target, error) && !(fs::is_directory(target, error) && fs::is_empty(target, error)))
-    return absl::InvalidArgumentError(absl::StrCat(out, " exists already; name a new folder"));
-  fs::create_directories(target.parent_path(), error);
-  if (error)
-    return absl::InvalidArgumentError(absl::StrCat("cannot create the folder of ", out, ": ", error.message()));
-  std::string folder = target.string() + ".partial-XXXXXX";
-  if (mkdtemp(folder.data()) == nullptr)
-    return absl::InvalidArgumentError(absl::StrCat("cannot create a folder beside ", out, ": ", std::strerror(errno)));
-  chmod(folder.c_str(), 0755);
-  return std::unique_ptr<CheckpointWriter>(new CheckpointWriter(target.string(), std::move(folder)));
+  auto folder = PartialFolder::Create(out);
+  if (!folder.ok()) return folder.status();
+  return std::unique_ptr<CheckpointWriter>(new CheckpointWriter(*std::move(folder)));
 }
 
-CheckpointWriter::CheckpointWriter(std::string out, std::string folder)
-    : out_(std::move(out)), folder_(std::move(folder)), hash_(std::make_unique<HashState>()) {}
+CheckpointWriter::CheckpointWriter(PartialFolder folder)
+    : folder_(std::move(folder)), hash_(std::make_unique<HashState>()) {}
 
 CheckpointWriter::~CheckpointWriter() {
   if (stream_ != nullptr) std::fclose(stream_);
-  std::error_code ignored;
-  if (!committed_) fs::remove_all(folder_, ignored);
 }
 
 absl::Status CheckpointWriter::DiskError(const std::string& doing) const {
-  return absl::InvalidArgumentError(absl::StrCat("cannot ", doing, " under ", folder_, ": ", std::strerror(errno)));
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot ", doing, " under ", folder_.path(), ": ", std::strerror(errno)));
 }
 
 absl::Status CheckpointWriter::Open(const v1::Checkpoint& checkpoint) {
@@ -90,7 +67,7 @@ absl::Status CheckpointWriter::StartFile() {
   file_bytes_ = 0;
   if (file_ == checkpoint_.files_size()) return absl::OkStatus();
   XXH3_128bits_reset(hash_->xxh3);
-  stream_ = std::fopen(fs::path(folder_).append(checkpoint_.files(file_).name()).c_str(), "wbxe");
+  stream_ = std::fopen(fs::path(folder_.path()).append(checkpoint_.files(file_).name()).c_str(), "wbxe");
   return stream_ == nullptr ? DiskError("create a file") : absl::OkStatus();
 }
 
@@ -139,11 +116,7 @@ absl::Status CheckpointWriter::Commit() {
   if (absl::Status status = FinishWholeFiles(""); !status.ok()) return status;
   if (file_ < checkpoint_.files_size())
     return absl::DataLossError(absl::StrCat(checkpoint_.files(file_).name(), " arrived incomplete"));
-  if (!SyncFolder(folder_)) return DiskError("sync the folder");
-  if (std::rename(folder_.c_str(), out_.c_str()) != 0) return DiskError("rename the folder to " + out_);
-  committed_ = true;
-  if (!SyncFolder(fs::path(out_).parent_path().string())) return DiskError("sync the folder");
-  return absl::OkStatus();
+  return folder_.Commit();
 }
 
 }  // namespace sink::cli

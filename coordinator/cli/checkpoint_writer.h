@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "coordinator/cli/output_files.h"
 #include "sink/v1/client.pb.h"
 
 namespace sink::cli {
@@ -34,18 +35,16 @@ class CheckpointWriter {
  private:
   struct HashState;
 
-  CheckpointWriter(std::string out, std::string folder);
+  explicit CheckpointWriter(PartialFolder folder);
   absl::Status Open(const v1::Checkpoint& checkpoint);
   absl::Status StartFile();   // of checkpoint_.files(file_)
   absl::Status FinishFile();  // checks it and goes on to the next
   absl::Status FinishWholeFiles(const std::string& next_name);
   absl::Status DiskError(const std::string& doing) const;
 
-  const std::string out_;
-  const std::string folder_;
+  PartialFolder folder_;  // goes with what was received, unless it was committed
   v1::Checkpoint checkpoint_;
   bool opened_ = false;
-  bool committed_ = false;
   int file_ = 0;             // index of the file being received
   uint64_t file_bytes_ = 0;  // of it
   uint64_t received_ = 0;

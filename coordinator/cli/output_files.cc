@@ -34,6 +34,14 @@ absl::Status WriteAll(int fd, const std::string& path, const std::string& bytes)
   return absl::OkStatus();
 }
 
+bool SyncFolder(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool synced = fsync(fd) == 0;
+  close(fd);
+  return synced;
+}
+
 }  // namespace
 
 absl::Status WriteFile(const std::string& path, const std::string& bytes) {
@@ -75,9 +83,10 @@ PartialFolder::~PartialFolder() {
 }
 
 absl::Status PartialFolder::Commit() {
-  if (std::rename(path_.c_str(), target_.c_str()) != 0) return CannotWrite(target_, std::strerror(errno));
+  if (!SyncFolder(path_) || std::rename(path_.c_str(), target_.c_str()) != 0)
+    return CannotWrite(target_, std::strerror(errno));
   path_.clear();
-  return absl::OkStatus();
+  return SyncFolder(fs::path(target_).parent_path()) ? absl::OkStatus() : CannotWrite(target_, std::strerror(errno));
 }
 
 absl::Status WriteFolder(const std::string& folder, const std::vector<exports::OutputFile>& files) {

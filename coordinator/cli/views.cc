@@ -133,19 +133,6 @@ Cell StateCell(const std::string& state) {
   return {Lower(state), style};
 }
 
-std::string ShortLabel(const std::string& label) {
-  std::string out;
-  for (size_t begin = 0; begin < label.size();) {
-    const size_t end = std::min(label.find(' ', begin), label.size());
-    const std::string word = label.substr(begin, end - begin);
-    const size_t equals = word.find('=');
-    const size_t dot = equals == std::string::npos ? std::string::npos : word.rfind('.', equals);
-    out += (out.empty() ? "" : " ") + (dot == std::string::npos ? word : word.substr(dot + 1));
-    begin = end + 1;
-  }
-  return out;
-}
-
 std::vector<Column> JobColumns(bool in_sweep) {
   std::vector<Column> columns = {JobIdColumn("id")};
   if (in_sweep) {

@@ -7,6 +7,7 @@
 
 #include "coordinator/cli/documents.h"
 #include "coordinator/cli/printer.h"
+#include "coordinator/report/study.h"
 #include "sink/v1/client.pb.h"
 
 namespace sink::cli {
@@ -26,8 +27,8 @@ Column TimeColumn(std::string title, std::string field, int drop = 0);
 Column JobIdColumn(std::string field);
 Column StateColumn();
 
-Cell StateCell(const std::string& state);          // "RUNNING" -> "running", in its colour
-std::string ShortLabel(const std::string& label);  // "train.learning_rate=0.001" -> "learning_rate=0.001"
+Cell StateCell(const std::string& state);  // "RUNNING" -> "running", in its colour
+using report::ShortLabel;                  // "train.learning_rate=0.001" -> "learning_rate=0.001"
 
 // Columns of a list of jobs; `in_sweep`: rows carry experiment and label.
 std::vector<Column> JobColumns(bool in_sweep);

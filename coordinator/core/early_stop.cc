@@ -16,6 +16,9 @@ bool Better(double a, double b, bool maximize) {
   return maximize ? a > b : a < b;
 }
 
+// How many of the jobs at a rung go on.
+int GoingOn(int peers, int eta) { return (peers + eta - 1) / eta; }
+
 // The job's standing at a rung, were it to get there now.
 absl::StatusOr<RungResult> Stand(store::Transaction& rows, const Sweep& sweep, const Job& job, int64_t step,
                                  double value) {
@@ -25,15 +28,14 @@ absl::StatusOr<RungResult> Stand(store::Transaction& rows, const Sweep& sweep, c
     ++result.peers;
     if (Better(other.value, value, sweep.policy.stop_maximize)) ++result.place;
   }
-  const int eta = sweep.policy.stop_eta;
-  result.stopped = result.place > (result.peers + eta - 1) / eta;
+  result.stopped = result.place > GoingOn(result.peers, sweep.policy.stop_eta);
   return result;
 }
 
 std::string Describe(const RungResult& result, const SweepPolicy& policy) {
   return absl::StrFormat("stopped early at step %d: %s was %.4g, place %d of %d, and the best %d go on", result.step,
                          policy.stop_metric, result.value, result.place, result.peers,
-                         (result.peers + policy.stop_eta - 1) / policy.stop_eta);
+                         GoingOn(result.peers, policy.stop_eta));
 }
 
 }  // namespace

@@ -9,7 +9,6 @@
 
 #include "model/data/added_tokens.h"
 #include "model/data/bpe_merger.h"
-#include "model/data/error.h"
 #include "model/data/space_marks.h"
 #include "model/data/splitter.h"
 #include "model/data/tokenizer.h"
@@ -121,13 +120,7 @@ class BpeTokenizer : public Tokenizer {
   }
 
   std::string Decode(std::span<const int32_t> ids) const override {
-    std::string text;
-    for (const int32_t id : ids) {
-      if (id < 0 || id >= vocab_size()) {
-        throw DataError("id " + std::to_string(id) + " is outside the tokenizer's " + std::to_string(vocab_size()));
-      }
-      text += tables_->text_of_id[id];
-    }
+    std::string text = JoinTexts(ids, tables_->text_of_id);
     // The space that encoding puts before a text.
     if (!spec_.byte_level && text.starts_with(' ')) text.erase(0, 1);
     return text;

@@ -137,13 +137,7 @@ class SentencePieceTokenizer : public Tokenizer {
   }
 
   std::string Decode(std::span<const int32_t> ids) const override {
-    std::string text;
-    for (const int32_t id : ids) {
-      if (id < 0 || id >= vocab_size()) {
-        throw DataError("id " + std::to_string(id) + " is outside the tokenizer's " + std::to_string(vocab_size()));
-      }
-      text += tables_->text_of_id[id];
-    }
+    std::string text = JoinTexts(ids, tables_->text_of_id);
     if (model_.add_dummy_prefix && text.starts_with(' ')) text.erase(0, 1);
     return text;
   }

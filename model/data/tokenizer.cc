@@ -46,6 +46,17 @@ class ByteTokenizer : public Tokenizer {
 
 }  // namespace
 
+std::string JoinTexts(std::span<const int32_t> ids, const std::vector<std::string>& text_of_id) {
+  std::string text;
+  for (const int32_t id : ids) {
+    if (id < 0 || id >= static_cast<int64_t>(text_of_id.size())) {
+      throw DataError("id " + std::to_string(id) + " is outside the tokenizer's " + std::to_string(text_of_id.size()));
+    }
+    text += text_of_id[id];
+  }
+  return text;
+}
+
 std::unique_ptr<Tokenizer> NewByteTokenizer() { return std::make_unique<ByteTokenizer>(); }
 
 std::unique_ptr<Tokenizer> NewTokenizer(std::string_view bytes, const std::string& path) {

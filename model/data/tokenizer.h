@@ -38,6 +38,9 @@ class Tokenizer {
   virtual std::unique_ptr<Tokenizer> Clone() const = 0;
 };
 
+// The texts of ids, one after another, for kinds that have a text for each id. DataError for an id without one.
+std::string JoinTexts(std::span<const int32_t> ids, const std::vector<std::string>& text_of_id);
+
 // Bytes as they are: ids 0..255, and 256 as EOS.
 std::unique_ptr<Tokenizer> NewByteTokenizer();
 
