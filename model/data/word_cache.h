@@ -1,5 +1,6 @@
-// The ids of words met before: a table of fixed size, made at the first word, in which a new word drives out an old one,
-// so that it neither grows nor allocates again. Nearly every word of a text is short and comes again. A WordCache belongs to one thread.
+// The ids of words met before: a table of fixed size, made at the first word, in which a new word drives out an old
+// one, so that it neither grows nor allocates again. Nearly every word of a text is short and comes again. A WordCache
+// belongs to one thread.
 #pragma once
 
 #include <array>
