@@ -41,6 +41,13 @@ Problem CheckAttention(const ModelConfig& m) {
   return {};
 }
 
+Problem CheckEvaluate(const JobConfig& c) {
+  if (c.kind != "evaluate" && !c.evaluate.model.empty()) return {"evaluate.model", "needs kind: evaluate"};
+  if (c.kind == "evaluate" && c.evaluate.model.empty())
+    return {"evaluate.model", "is missing: kind evaluate needs the model to measure, such as openai-community/gpt2"};
+  return {};
+}
+
 }  // namespace
 
 Problem CheckModelConfig(const ModelConfig& m) {
@@ -51,6 +58,7 @@ Problem CheckModelConfig(const ModelConfig& m) {
 }
 
 Problem CheckJobConfig(const JobConfig& c) {
+  if (const Problem problem = CheckEvaluate(c); !problem.second.empty()) return problem;
   if (const Problem problem = CheckModelConfig(c.model); !problem.second.empty()) return problem;
   if (c.train.sequence_length > c.model.max_position_embeddings)
     return {"train.sequence_length", "must not exceed model.max_position_embeddings"};

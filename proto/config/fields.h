@@ -22,12 +22,13 @@ inline constexpr size_t kMaxListed = 64;              // names or numbers in a l
 inline constexpr double kLarge = 9007199254740991.0;  // 2^53 - 1: every integer up to it survives JSON and a double
 
 using Choices = std::vector<std::string>;
+struct HubName {};  // of a string: a plain name, or an owner's and a plain name with a slash between them
 
 // Each calls v(path, member, min, max) for numbers and lists of them, v(path, member, choices) for strings and lists of
-// names, v(path, member) for booleans, once per field.
+// names, v(path, member, HubName()) for a model's name, v(path, member) for booleans, once per field.
 template <typename Config, typename Visitor>
 void VisitFirstFields(Config& c, Visitor&& v) {
-  v("kind", c.kind, Choices{"train"});
+  v("kind", c.kind, Choices{"train", "evaluate"});
   v("model.hidden_size", c.model.hidden_size, 1, 65536);
   v("model.intermediate_size", c.model.intermediate_size, 1, 262144);
   v("model.num_hidden_layers", c.model.num_hidden_layers, 1, 1024);
@@ -102,6 +103,10 @@ void VisitLaterFields(Config& c, Visitor&& v) {
   v("checkpoint.keep_period", c.checkpoint.keep_period, 0, kLarge);
   v("data.domains", c.data.domains, Choices{});
   v("data.weights", c.data.weights, 0.0, 1e9);
+  v("train.shard_optimizer", c.train.shard_optimizer);
+  v("evaluate.model", c.evaluate.model, HubName());
+  v("evaluate.inputs", c.evaluate.inputs, Choices{"natural", "random", "repeat"});
+  v("evaluate.texts", c.evaluate.texts, Choices{});
 }
 
 template <typename Config, typename Visitor>
@@ -165,6 +170,15 @@ struct Reader {
   void operator()(const char* field, std::string& out, const std::vector<std::string>& choices) {
     const json* value = Find(field);
     if (value && Named(field, *value, choices)) out = value->get<std::string>();
+  }
+  void operator()(const char* field, std::string& out, HubName) {
+    const json* value = Find(field);
+    if (!value) return;
+    const std::string text = value->is_string() ? value->get<std::string>() : "";
+    const size_t slash = text.find('/');
+    if (!IsName(text.substr(0, slash)) || (slash != std::string::npos && !IsName(text.substr(slash + 1))))
+      return Fail(field, "must be a model's name, such as openai-community/gpt2, of plain names");
+    out = text;
   }
   void operator()(const char* field, std::vector<std::string>& out, const std::vector<std::string>& choices) {
     const json* value = Find(field);

@@ -20,6 +20,9 @@ struct Lister {
   void operator()(const char* path, const std::string&, std::vector<std::string> choices) {
     fields.push_back({path, FieldType::kString, 0, 0, std::move(choices)});
   }
+  void operator()(const char* path, const std::string&, HubName) {
+    fields.push_back({path, FieldType::kString, 0, 0, {}});
+  }
   void operator()(const char* path, const std::vector<std::string>&, std::vector<std::string> choices) {
     fields.push_back({path, FieldType::kNameList, 0, 0, std::move(choices)});
   }

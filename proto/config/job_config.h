@@ -1,4 +1,4 @@
-// The resolved configuration of one training job: what a sweep file expands to, what a job's id is the hash of, and
+// The resolved configuration of one job: what a sweep file expands to, what a job's id is the hash of, and
 // what sink-trainer obeys. One list of fields (VisitFields) gives the parser, the printer and the schema, so that a
 // field exists everywhere or nowhere. Neutral: standard library types in the header, linked by both families. Plain
 // values; functions are pure and may be called from any thread.
@@ -79,6 +79,7 @@ struct TrainConfig {
                                        // and go on with the data after the step that diverged
   double loss_spike_factor = 0;        // a step's loss above this many times the running mean diverges; 0: off
   int64_t max_roll_backs = 3;          // of one job; then it stops
+  bool shard_optimizer = false;        // each of several ranks holds a part of the optimizer's state (ZeRO stage 1)
 };
 
 struct DataConfig {
@@ -108,13 +109,21 @@ struct CheckpointConfig {
   int64_t keep_period = 0;  // the coordinator also keeps those of its multiples, in steps; 0: none
 };
 
+// Of a job that measures a model which is already there, with the sizes of EvalConfig.
+struct EvaluateConfig {
+  std::string model;                  // "owner/name" or "name": a Hugging Face folder under the worker's model root
+  std::string inputs = "natural";     // random, repeat: ids without meaning, drawn with train.seed
+  std::string texts = "texts.jsonl";  // of natural: JSON lines under the worker's data root
+};
+
 struct JobConfig {
-  std::string kind = "train";
+  std::string kind = "train";  // evaluate
   ModelConfig model;
   TrainConfig train;
   DataConfig data;
   EvalConfig eval;
   CheckpointConfig checkpoint;
+  EvaluateConfig evaluate;
 };
 
 // What eval.metrics may list, in the order of the table in model/eval/README.md, which defines them.
