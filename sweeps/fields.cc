@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 
 namespace sink::sweeps {
 namespace {
@@ -45,6 +46,8 @@ absl::StatusOr<json> ReadOneNumber(const FieldInfo& field, const Node& node) {
   return json(integer);
 }
 
+bool IsFieldName(const std::string& text) { return IsPlainName(text) && text[0] != '.' && text[0] != '-'; }
+
 absl::StatusOr<json> ReadString(const FieldInfo& field, const Node& node) {
   const auto wrong = [&](absl::string_view what) { return ErrorAt(node.at, absl::StrCat(field.path, " ", what)); };
   if (!node.IsScalar()) return wrong(absl::StrCat("must be a string, not ", KindName(node)));
@@ -53,7 +56,10 @@ absl::StatusOr<json> ReadString(const FieldInfo& field, const Node& node) {
     return wrong("must be a string; put it in quotes");
   }
   if (field.choices.empty()) {
-    if (IsPlainName(node.text) && node.text[0] != '.' && node.text[0] != '-') return json(node.text);
+    if (IsFieldName(node.text)) return json(node.text);
+    // A model's name has its owner's before it; proto/config knows which field is one.
+    const std::pair<std::string, std::string> parts = absl::StrSplit(node.text, absl::MaxSplits('/', 1));
+    if (field.path == "evaluate.model" && IsFieldName(parts.first) && IsFieldName(parts.second)) return json(node.text);
     return wrong("must be a plain name: 1 to 64 of A-Z a-z 0-9 . _ -, not starting with . or -");
   }
   if (std::find(field.choices.begin(), field.choices.end(), node.text) != field.choices.end()) return json(node.text);

@@ -43,6 +43,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--devices", flags.devices, "auto (GPUs, else one CPU slot), cpu:N or gpu")->capture_default_str();
   app.add_option("--trainer", flags.trainer, "the sink-trainer program (default: beside this one, else on PATH)");
   app.add_option("--data-root", flags.data_root, "folder of the packed sets (default: DATA/sets)");
+  app.add_option("--models", flags.models, "folder of the open models that jobs of kind evaluate measure");
   app.add_option("--grace", flags.grace, "time to save when stopped, if a job names none")->capture_default_str();
   app.add_option("--hang-timeout", flags.hang_timeout, "a trainer silent for this long hangs")->capture_default_str();
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warning or error")
@@ -51,7 +52,8 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.footer(
       "SIGTERM or SIGINT: trainers save, the rest is delivered, exit 0. A second one kills at once.\n\nExamples:\n"
       "  sink-worker --coordinator 127.0.0.1:7070 --data ~/sink/worker1 --devices cpu:1\n"
-      "  SINK_COORDINATOR=head:7070 sink-worker --data /scratch/sink --devices gpu --data-root /data/packed");
+      "  SINK_COORDINATOR=head:7070 sink-worker --data /scratch/sink --devices gpu --data-root /data/packed\n"
+      "  sink-worker --data ~/sink/w --models ~/.cache/huggingface/hub");
 }
 
 absl::StatusOr<std::string> FindTrainer(const std::string& flag) {
@@ -108,6 +110,12 @@ absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFo
   if (flags.data_root.empty()) fs::create_directories(options.runner.data_root, error);
   if (!fs::is_directory(options.runner.data_root, error)) {
     return absl::NotFoundError(absl::StrCat("--data-root ", flags.data_root, " is not a folder"));
+  }
+  if (!flags.models.empty()) {
+    options.runner.model_root = fs::absolute(flags.models).string();
+    if (!fs::is_directory(options.runner.model_root, error)) {
+      return absl::NotFoundError(absl::StrCat("--models ", flags.models, " is not a folder"));
+    }
   }
   return options;
 }

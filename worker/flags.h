@@ -20,6 +20,7 @@ struct Flags {
   std::string devices = "auto";
   std::string trainer;    // empty: sink-trainer beside this program, else on PATH
   std::string data_root;  // empty: DATA/sets
+  std::string models;     // empty: none
   std::string grace = "30s";
   std::string hang_timeout = "10m";
   std::string log_level = "info";

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/config/job_config.h"
 #include "worker/file_util.h"
+#include "worker/model_folder.h"
 #include "worker/process_tree.h"
 #include "worker/resume.h"
 #include "worker/timing.h"
@@ -134,7 +135,14 @@ Outcome JobRunner::RunTrainer() {
 }
 
 absl::Status JobRunner::PrepareFolder(const std::string& device) {
-  if (auto status = folder_.WriteJob(grant_, context_->data_root, device); !status.ok()) return status;
+  const JobConfigResult parsed = ParseJobConfig(grant_.config_json());
+  std::string model;
+  if (parsed.config && parsed.config->kind == "evaluate") {
+    auto found = FindModel(context_->model_root, parsed.config->evaluate.model);
+    if (!found.ok()) return found.status();
+    model = *std::move(found);
+  }
+  if (auto status = folder_.WriteJob(grant_, context_->data_root, model, device); !status.ok()) return status;
   if (!grant_.has_resume_from()) return absl::OkStatus();
   return PrepareResume(context_->data, grant_.resume_from(), folder_, calls_);
 }

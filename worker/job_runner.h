@@ -31,8 +31,9 @@ struct RunnerContext {
   CoordinatorLink* link = nullptr;
   std::string worker_id;
   std::string data;       // the daemon's folder
-  std::string data_root;  // the packed sets, for job.json
-  std::string trainer;    // absolute path of sink-trainer
+  std::string data_root;   // the packed sets, for job.json
+  std::string model_root;  // open models; "" for none
+  std::string trainer;     // absolute path of sink-trainer
   std::vector<std::string> environment;
   SupervisionLimits limits;
   std::function<void()> on_unregistered;

@@ -82,15 +82,16 @@ absl::Status RunFolder::Create(const v1::LeaseRef& lease) const {
   return WriteFileDurably(path_ + "/lease.json", EncodeLease(lease));
 }
 
-absl::Status RunFolder::WriteJob(const v1::Grant& grant, const std::string& data_root,
+absl::Status RunFolder::WriteJob(const v1::Grant& grant, const std::string& data_root, const std::string& model,
                                  const std::string& device) const {
   const auto config = nlohmann::json::parse(grant.config_json(), nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) return absl::InvalidArgumentError("the job's configuration is not a JSON object");
-  const nlohmann::json job = {{"job", grant.lease().job_id()},
-                              {"attempt", grant.lease().attempt()},
-                              {"config", config},
-                              {"data_root", data_root},
-                              {"device", device}};
+  nlohmann::json job = {{"job", grant.lease().job_id()},
+                        {"attempt", grant.lease().attempt()},
+                        {"config", config},
+                        {"data_root", data_root},
+                        {"device", device}};
+  if (!model.empty()) job["model"] = model;
   return WriteFileDurably(path_ + "/job.json", job.dump(2) + "\n");
 }
 

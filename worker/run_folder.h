@@ -32,8 +32,9 @@ class RunFolder {
 
   // Creates the folder with lease.json, durably.
   absl::Status Create(const v1::LeaseRef& lease) const;
-  // `device`: "cpu" or "cuda:0".
-  absl::Status WriteJob(const v1::Grant& grant, const std::string& data_root, const std::string& device) const;
+  // `device`: "cpu" or "cuda:0". `model`: the folder to measure, "" where the job measures none.
+  absl::Status WriteJob(const v1::Grant& grant, const std::string& data_root, const std::string& model,
+                        const std::string& device) const;
   absl::Status SaveOutcome(const Outcome& outcome) const;
   std::optional<Outcome> LoadOutcome() const;
   // The coordinator knows the end: the folder is only kept for its checkpoints, until retention takes it.

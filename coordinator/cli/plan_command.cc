@@ -57,7 +57,7 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Opt
                     {"repeated", repeated},
                     {"new", found == submitted.end() ? Json(nullptr) : Json(found->second)},
                     {"parameters", static_cast<int64_t>(cost.parameters)},
-                    {"steps", job.config.train.max_steps},
+                    {"steps", job.config.kind == "train" ? Json(job.config.train.max_steps) : Json(nullptr)},
                     {"tokens", static_cast<int64_t>(cost.tokens)},
                     {"flops", cost.flops},
                     {"device_hours", hours(cost.flops)},

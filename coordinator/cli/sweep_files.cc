@@ -60,6 +60,10 @@ JobCost Cost(const JobConfig& config) {
   const double length = static_cast<double>(config.train.sequence_length);
 
   JobCost cost;
+  if (config.kind == "evaluate") {  // of a model whose size only its folder tells
+    cost.tokens = static_cast<double>(config.eval.sequences * config.eval.tokens);
+    return cost;
+  }
   cost.parameters = 2 * embedding + layers * layer + h;  // the head is its own matrix
   cost.tokens = static_cast<double>(config.train.max_steps * config.train.global_batch_size) * length;
   cost.flops = cost.tokens * (6 * (cost.parameters - embedding) + 12 * layers * h * length);

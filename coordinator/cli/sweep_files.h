@@ -25,6 +25,7 @@ std::string ProfilePath(const std::string& entry, const std::string& profile);
 absl::StatusOr<SweepFiles> LoadSweep(const std::string& entry, const std::vector<std::string>& profiles);
 
 // What a training job costs, before it has run.
+// Of a job that measures an open model only the tokens are known.
 struct JobCost {
   double parameters = 0;
   double tokens = 0;

@@ -43,6 +43,20 @@ const std::vector<Takeaway>& Takeaways() {
        "section 4, Table 10",
        NoEffect{.key = "train.global_batch_size"}},
 
+      // Open models.
+      {{"gpt2", "llama2", "llama3", "mistral", "pythia", "opt"},
+       "The sink is there in open models of every family and size",
+       "section 3, Figure 4, Table 1",
+       Present{}},
+      {{"rotary_positions"},
+       "With rotary embeddings, one token repeated leaves no sink",
+       "section 3.3, Table 1",
+       Absent{.where = {{"evaluate.inputs", "repeat"}}, .control = {{"evaluate.inputs", "natural"}}}},
+      {{"learned_positions"},
+       "With learned positions, the sink outlasts a repeated token",
+       "section 3.3, Table 1",
+       Present{.where = {{"evaluate.inputs", "repeat"}}}},
+
       // Data distribution.
       {{"unique_tokens"},
        "With too little unique training data no sink emerges",

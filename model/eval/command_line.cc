@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iterator>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -11,9 +10,6 @@
 
 namespace sink {
 namespace {
-
-const std::map<std::string, InputKind> kKinds = {
-    {"natural", InputKind::kNatural}, {"random", InputKind::kRandom}, {"repeat", InputKind::kRepeat}};
 
 // What --activations adds to --metrics.
 constexpr const char* kActivationMetrics[] = {
@@ -42,7 +38,7 @@ void AddOptions(CLI::App& app, CommandLine& line) {
   app.add_option("--texts", e.inputs.texts, "JSON lines with a `text`, read with the folder's tokenizer");
   app.add_option("--probe", e.inputs.probe, "safetensors with `probe` [N, T + 1], or a packed .bin file");
   app.add_option("--inputs", e.inputs.kind, "natural (default), random ids, or one id repeated: no file is read")
-      ->transform(CLI::CheckedTransformer(kKinds, CLI::ignore_case));
+      ->transform(CLI::CheckedTransformer(InputKinds(), CLI::ignore_case));
   app.add_option("--seed", e.inputs.seed, "of random and repeat (default 0)");
   app.add_option("--epsilon", e.sink_options.epsilon, "thresholds of the sink rate (default 0.3)")
       ->check(CLI::Range(0.0, 1.0));

@@ -6,10 +6,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "model/eval/layer_progress.h"
 #include "model/model_directory.h"
 #include "model/open/config_reader.h"
-#include "model/open/open_model.h"
 
 namespace sink {
 namespace {
@@ -30,6 +28,7 @@ Tokens Read(const EvaluateOptions& options, int64_t vocab_size, Evaluation& eval
 void MeasureOwn(const EvaluateOptions& options, Evaluation& evaluation) {
   Transformer model = LoadModel(options.model, at::kCPU);
   const Tokens tokens = Read(options, model.config().vocab_size, evaluation);
+  if (options.on_model) options.on_model(model.values().numel(), 1);
   evaluation.sinks = MeasureSinks(model, tokens.inputs_NT, options.sink_options);
   const int64_t count = tokens.inputs_NT.size(0);
   std::vector<at::Tensor> logits;
@@ -41,6 +40,7 @@ void MeasureOwn(const EvaluateOptions& options, Evaluation& evaluation) {
     if (options.keep_logits) logits.push_back(model.Logits(input));
   }
   evaluation.loss /= static_cast<double>(count);
+  if (options.on_layer) options.on_layer(1, 1);
   if (options.keep_logits) evaluation.logits = at::cat(logits);
 }
 
@@ -49,9 +49,8 @@ void MeasureOpen(const EvaluateOptions& options, Evaluation& evaluation) {
   OpenModel model(options.model);
   const Tokens tokens = Read(options, model.config().vocab_size, evaluation);
   SinkMeter meter(model.Sizes(), tokens.inputs_NT.size(0), tokens.inputs_NT.size(1), options.sink_options);
-  LayerProgress progress;
-  const at::Tensor states =
-      model.Stream(tokens.inputs_NT, meter, [&](int64_t done, int64_t all) { progress.Update(done, all); });
+  if (options.on_model) options.on_model(model.parameters(), model.config().layers);
+  const at::Tensor states = model.Stream(tokens.inputs_NT, meter, options.on_layer);
   evaluation.open = true;
   evaluation.sinks = meter.Report();
   evaluation.loss = model.Loss(states, tokens.targets_NT, options.keep_logits ? &evaluation.logits : nullptr);

@@ -1,10 +1,13 @@
 // sink-eval's work: a model directory measured on inputs. One call at a time.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 
 #include "model/eval/inputs.h"
 #include "model/eval/report.h"
+#include "model/open/open_model.h"
 
 namespace sink {
 
@@ -14,6 +17,10 @@ struct EvaluateOptions {
   SinkOptions sink_options;
   bool activations = false;  // print norms by layer and position
   bool keep_logits = false;  // for a dump
+  // Called with the model's sizes before its first layer, and after each layer (a model of ours passes as one). What
+  // they throw ends the measurement.
+  std::function<void(int64_t parameters, int64_t layers)> on_model;
+  OnLayer on_layer;
 };
 
 // ModelError or data::DataError on a model, inputs or ids that do not fit each other.

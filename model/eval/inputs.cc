@@ -94,6 +94,12 @@ Inputs Meaningless(const InputOptions& options, const fs::path& model, int64_t v
 
 }  // namespace
 
+const std::map<std::string, InputKind>& InputKinds() {
+  static const std::map<std::string, InputKind> kinds = {
+      {"natural", InputKind::kNatural}, {"random", InputKind::kRandom}, {"repeat", InputKind::kRepeat}};
+  return kinds;
+}
+
 Inputs LoadInputs(const InputOptions& options, const fs::path& model, int64_t vocab_size) {
   if (options.kind != InputKind::kNatural) return Meaningless(options, model, vocab_size);
   if (!options.texts.empty()) return ReadTexts(options, model);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -18,6 +19,9 @@ enum class InputKind {
   kRandom,   // ids drawn alike from the vocabulary
   kRepeat,   // of every sequence one such id, again and again
 };
+
+// By name: natural, random, repeat.
+const std::map<std::string, InputKind>& InputKinds();
 
 struct InputOptions {
   InputKind kind = InputKind::kNatural;

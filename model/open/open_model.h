@@ -29,6 +29,7 @@ class OpenModel {
   const OpenConfig& config() const { return config_; }
   // The sizes, as metrics want them; its variant is LLaMA's whatever the family.
   ModelConfig Sizes() const;
+  int64_t parameters() const { return files_.elements(); }
 
   // One pass over tokens [N, T], int64, ids in the vocabulary, T <= max_positions (ModelError). The observer sees every
   // layer once for each group of sequences, the groups in order within a layer, and what the head reads (OnNormed)

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <numeric>
 #include <nlohmann/json.hpp>
 
 #include "model/error.h"
@@ -139,6 +140,14 @@ at::Tensor WeightFiles::Read(const std::string& tensor) const {
   const at::Tensor copy = view.to(at::kFloat);
   Release();
   return copy;
+}
+
+int64_t WeightFiles::elements() const {
+  int64_t elements = 0;
+  for (const auto& file : files_)
+    for (const auto& [name, view] : file->tensors())
+      elements += std::accumulate(view.shape.begin(), view.shape.end(), int64_t{1}, std::multiplies<>());
+  return elements;
 }
 
 void WeightFiles::Release() const {

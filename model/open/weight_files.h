@@ -29,6 +29,8 @@ class WeightFiles {
   // ModelError for the first tensor that is not wanted.
   void CheckAll(const std::function<bool(const std::string&)>& wanted) const;
 
+  int64_t elements() const;  // of all tensors
+
   // In the type of the file and in its memory, which stays valid but may be paged in again.
   at::Tensor View(const std::string& tensor) const;
   // In float: a copy, or for F32 the same as View.

@@ -1,11 +1,8 @@
 #include "model/train/evaluator.h"
 
-#include <ATen/ops/amax.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/mean.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "model/eval/sink_metric.h"
 #include "model/train/batch.h"
@@ -14,21 +11,6 @@ namespace sink::train {
 namespace {
 
 constexpr size_t kMaxDomainBytes = 100;  // leaves room for "validation_loss/" in a metric's name
-
-std::string SinkRateName(double epsilon, const std::string& column) {
-  char text[64];
-  std::snprintf(text, sizeof text, "sink_rate/%.6g/", epsilon);
-  return text + column;
-}
-
-pipe::Heatmap HeatmapOf(const char* name, const at::Tensor& map_LH) {
-  const at::Tensor map = map_LH.to(at::kDouble).contiguous();
-  const double* cells = map.const_data_ptr<double>();
-  return {.name = name,
-          .layers = static_cast<int>(map.size(0)),
-          .heads = static_cast<int>(map.size(1)),
-          .values = {cells, cells + map.numel()}};
-}
 
 }  // namespace
 
@@ -53,9 +35,11 @@ Evaluator::Evaluator(const JobFile& job, at::Device device) : config_(job.config
 }
 
 std::optional<Measurement> Evaluator::Measure(Transformer& model, const std::function<bool()>& go_on) {
-  Measurement measurement;
   if (!go_on()) return std::nullopt;
-  measurement.heatmaps = MeasureSinkMetrics(model, measurement.metrics);
+  const EvalConfig& eval = config_.eval;
+  Measurement measurement = MeasurementOf(
+      MeasureSinks(model, probe_NT_, {.epsilon = eval.epsilon, .positions = eval.positions, .metrics = eval.metrics}),
+      eval.positions);
   if (!MeasureLosses(model, go_on, measurement.metrics)) return std::nullopt;
   return measurement;
 }
@@ -83,38 +67,6 @@ bool Evaluator::MeasureLosses(Transformer& model, const std::function<bool()>& g
   }
   metrics.values.emplace_back("validation_loss/all", total / static_cast<double>(total_sequences));
   return true;
-}
-
-std::vector<pipe::Heatmap> Evaluator::MeasureSinkMetrics(Transformer& model, pipe::Metrics& metrics) const {
-  const EvalConfig& eval = config_.eval;
-  const SinkReport report =
-      MeasureSinks(model, probe_NT_, {.epsilon = eval.epsilon, .positions = eval.positions, .metrics = eval.metrics});
-  const auto add = [&](std::string name, double value) { metrics.values.emplace_back(std::move(name), value); };
-  const auto column_name = [&](int64_t column) {
-    if (report.has_bias && column == 0) return std::string("bias");
-    return std::to_string(report.has_bias ? column : column + 1);
-  };
-  for (size_t e = 0; e < report.epsilon.size(); ++e)
-    for (int64_t column = 0; column < eval.positions; ++column)
-      add(SinkRateName(report.epsilon[e], column_name(column)), report.sink_rate[e][static_cast<size_t>(column)]);
-
-  const at::Tensor alpha_AK = report.importance.mean(0).flatten(0, 1);
-  const at::Tensor mean_K = alpha_AK.mean(0), max_K = alpha_AK.amax(0);
-  for (int64_t column = 0; column < eval.positions; ++column) {
-    add("alpha_mean/" + column_name(column), mean_K[column].item<double>());
-    add("alpha_max/" + column_name(column), max_K[column].item<double>());
-  }
-  for (size_t layer = 0; layer < report.hidden_norm_ratio.size(); ++layer)
-    add("hidden_norm_ratio/" + std::to_string(layer), report.hidden_norm_ratio[layer]);
-  for (const MetricSeries& metric : report.metrics) {
-    for (size_t layer = 0; layer < metric.layers.size(); ++layer)
-      add(metric.name + "/" + std::to_string(layer), metric.layers[layer]);
-    add(metric.name + "/all", metric.all);
-  }
-
-  std::vector<pipe::Heatmap> heatmaps = {HeatmapOf("alpha/1", report.first_importance)};
-  if (report.has_bias) heatmaps.push_back(HeatmapOf("alpha/bias", report.bias_importance));
-  return heatmaps;
 }
 
 }  // namespace sink::train

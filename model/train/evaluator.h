@@ -13,16 +13,10 @@
 
 #include "model/data/loader.h"
 #include "model/train/job_file.h"
+#include "model/train/measurement.h"
 #include "model/transformer.h"
-#include "proto/pipe/events.h"
 
 namespace sink::train {
-
-// Names as proto/pipe/events.h lists them; steps are left for the caller to fill in.
-struct Measurement {
-  pipe::Metrics metrics;
-  std::vector<pipe::Heatmap> heatmaps;  // "alpha/1"; "alpha/bias" where there is one
-};
 
 class Evaluator {
  public:
@@ -40,7 +34,6 @@ class Evaluator {
   };
 
   bool MeasureLosses(Transformer& model, const std::function<bool()>& go_on, pipe::Metrics& metrics);
-  std::vector<pipe::Heatmap> MeasureSinkMetrics(Transformer& model, pipe::Metrics& metrics) const;
 
   const JobConfig config_;
   const at::Device device_;

@@ -52,6 +52,8 @@ JobFile ReadJobFile(const fs::path& run_dir) {
       job.job = text();
     } else if (key == "data_root") {
       job.data_root = text();
+    } else if (key == "model") {
+      job.model = text();
     } else if (key == "device") {
       job.device = text();
     } else if (key == "attempt") {
@@ -60,11 +62,13 @@ JobFile ReadJobFile(const fs::path& run_dir) {
     } else if (key == "config") {
       job.config = ParseConfig(value.dump(), where + ": config");
     } else {
-      throw UserError(where + ": unknown field '" + key + "'; known are job, attempt, config, data_root, device");
+      throw UserError(where + ": unknown field '" + key + "'; known are job, attempt, config, data_root, model, device");
     }
   }
   for (const char* key : {"job", "config", "data_root"})
     if (!root.contains(key)) throw UserError(where + ": field '" + key + "' is missing");
+  if (job.config.kind == "evaluate" && job.model.empty())
+    throw UserError(where + ": field 'model', the folder to measure, is missing; by hand, use sink-eval");
   if (!IsDevice(job.device)) throw UserError(where + ": device: must be \"cpu\" or \"cuda:N\"");
   return job;
 }

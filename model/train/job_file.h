@@ -15,6 +15,7 @@ struct JobFile {
   int64_t attempt = 1;
   JobConfig config;
   std::string data_root;       // folder of packed data sets; the run uses data_root/config.data.set
+  std::string model;           // of kind evaluate: the folder of the model to measure
   std::string device = "cpu";  // or "cuda:N"
 };
 

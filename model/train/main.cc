@@ -1,4 +1,4 @@
-// sink-trainer: trains one job from its run folder. Composition and the one catch of the program: whatever ends a run
+// sink-trainer: trains one job from its run folder, or measures its model. Composition and the one catch of the program: whatever ends a run
 // early becomes a `failed` record and an exit code of proto/pipe/events.h.
 #include <signal.h>
 
@@ -8,11 +8,12 @@
 #include "model/train/error.h"
 #include "model/train/event_sink.h"
 #include "model/train/job_file.h"
+#include "model/train/model_measurer.h"
 #include "model/train/trainer.h"
 
 namespace {
 
-constexpr char kDescription[] = R"(Trains one job: RUN_DIR/job.json, written by a worker, or by --config.
+constexpr char kDescription[] = R"(Trains one job, or measures its model: RUN_DIR/job.json, written by a worker, or by --config.
 
 Resumes from the newest complete checkpoint in RUN_DIR/checkpoints. Ctrl-C or SIGTERM saves a checkpoint and ends.
 Exit codes: 0 finished, 64 bad configuration or data, 65 training diverged, 66 out of memory, 67 machine or disk,
@@ -22,6 +23,12 @@ constexpr char kExamples[] = R"(Examples:
   sink-trainer runs/a                                          # go on with (or start) the job in runs/a/job.json
   sink-trainer runs/a --config config.json --data-root data    # make that file first, from a JSON configuration
   SINK_EVENTS_FD=3 sink-trainer runs/a 3>events.jsonl          # records instead of text)";
+
+sink::train::Outcome Run(const std::string& run_dir, sink::train::EventSink& events, sink::train::Commands& commands) {
+  const sink::train::JobFile job = sink::train::ReadJobFile(run_dir);
+  if (job.config.kind == "evaluate") return sink::train::MeasureModel(job, events, commands);
+  return sink::train::Trainer(run_dir, events, commands).Run();
+}
 
 }  // namespace
 
@@ -49,8 +56,7 @@ int main(int argc, char** argv) {
     events = train::EventSink(train::DescriptorFromEnvironment("SINK_EVENTS_FD"));
     train::Commands commands(train::DescriptorFromEnvironment("SINK_COMMANDS_FD"));
     if (!config.empty()) train::WriteJobFile(run_dir, config, data_root, device);
-    train::Trainer trainer(run_dir, events, commands);
-    return trainer.Run() == train::Outcome::kStopped ? pipe::kExitStopped : pipe::kExitFinished;
+    return Run(run_dir, events, commands) == train::Outcome::kStopped ? pipe::kExitStopped : pipe::kExitFinished;
   } catch (const std::exception& e) {
     return train::ReportFailure(events, e);
   }

@@ -32,10 +32,9 @@
 #include "model/train/files.h"
 #include "model/train/job_file.h"
 #include "model/train/learner.h"
+#include "model/train/outcome.h"
 
 namespace sink::train {
-
-enum class Outcome { kFinished, kStopped };
 
 class Trainer {
  public:

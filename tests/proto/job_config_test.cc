@@ -58,6 +58,8 @@ json Companions() {
   return {{"model.variant.feature_map", variant({{"similarity", "identity"}})},
           {"model.variant.normalize", variant({{"similarity", "sigmoid"}})},
           {"data.domains", {{"data", {{"weights", {1.0}}}}}},
+          {"kind", {{"evaluate", {{"model", "gpt2"}}}}},
+          {"evaluate.model", {{"kind", "evaluate"}}},
           {"data.weights", {{"data", {{"domains", {"a", "b"}}}}}},
           {"model.variant.value_bias", variant({{"key_bias", "shared"}})},
           {"model.variant.value_bias_scale", variant({{"key_bias", "shared"}, {"value_bias", "unit"}})}};
@@ -135,6 +137,18 @@ TEST(JobConfig, EveryNumberHasInclusiveBounds) {
     EXPECT_FALSE(out_of_bounds(field.min));
     EXPECT_FALSE(out_of_bounds(field.max));
   }
+}
+
+TEST(JobConfig, ModelIsNamedAsOnTheHub) {
+  const auto error = [](const json& model) { return ErrorOf(json{{"kind", "evaluate"}, {"evaluate", {{"model", model}}}}.dump()); };
+  EXPECT_EQ(error("gpt2"), "");
+  EXPECT_EQ(error("openai-community/gpt2"), "");
+  for (const json& bad : {json("../gpt2"), json("a/../b"), json("a/b/c"), json("/gpt2"), json("a/"), json(""), json(7)})
+    EXPECT_EQ(error(bad), "evaluate.model: must be a model's name, such as openai-community/gpt2, of plain names")
+        << bad;
+  EXPECT_EQ(ErrorOf(R"({"kind": "evaluate"})"),
+            "evaluate.model: is missing: kind evaluate needs the model to measure, such as openai-community/gpt2");
+  EXPECT_EQ(ErrorOf(R"({"evaluate": {"model": "gpt2"}})"), "evaluate.model: needs kind: evaluate");
 }
 
 TEST(JobConfig, WrongTypesAreRefusedByName) {

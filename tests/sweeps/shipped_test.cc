@@ -106,6 +106,22 @@ TEST(ShippedSweeps, LossFunctionIsTheStudys) {
   EXPECT_EQ(sweep.jobs[13].config.train.ignore_loss, 9);
 }
 
+TEST(ShippedSweeps, OpenModelsAreTheStudysThirty) {
+  const ExpandedSweep sweep = Shipped("open_models");
+  EXPECT_THAT(Points(sweep), ElementsAre(Pair("gpt2", 4), Pair("llama2", 4), Pair("llama3", 4), Pair("mistral", 2),
+                                         Pair("opt", 6), Pair("pythia", 10)));
+  EXPECT_EQ(Ids(sweep).size(), 30u);
+  for (const ExpandedJob& job : sweep.jobs) EXPECT_EQ(job.config.kind, "evaluate");
+  EXPECT_EQ(sweep.jobs[3].config.evaluate.model, "openai-community/gpt2-xl");
+  EXPECT_EQ(nlohmann::json::parse(sweep.experiments[0].paper_json)["sink_rate_percent"][3], 77.00);
+
+  // Of the other inputs, natural text is measured in that sweep already.
+  std::set<std::string> ids = Ids(sweep);
+  for (const std::string& id : Ids(Shipped("open_model_inputs"))) ids.insert(id);
+  EXPECT_EQ(ids.size(), 30u + 8u);
+  EXPECT_EQ(Ids(Shipped("open_models", {"ci"})).size(), 30u);
+}
+
 TEST(ShippedSweeps, ScaleIsTheStudys) {
   const ExpandedSweep sweep = Shipped("scale");
   EXPECT_THAT(Points(sweep), ElementsAre(Pair("attention_operation", 2)));

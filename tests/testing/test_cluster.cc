@@ -138,7 +138,7 @@ bool WaitFor(double seconds, const std::function<bool()>& condition) {
 }
 
 TestCluster::TestCluster(Options options) : options_(std::move(options)) {
-  for (const char* folder : {"corpus/train", "corpus/valid", "data", "sweeps", "logs"})
+  for (const char* folder : {"corpus/train", "corpus/valid", "data", "models", "sweeps", "logs"})
     std::filesystem::create_directories(path(folder));
   // Enough structure to learn, little enough to pack at once.
   std::ostringstream documents;
@@ -183,7 +183,7 @@ void TestCluster::StartWorker(int index) {
   const std::string name = "worker-" + std::to_string(index);
   workers_[index] =
       ChildProcess({Binary("sink-worker"), "--coordinator", address_, "--data", path(name), "--name", name, "--devices",
-                    "cpu:1", "--data-root", path("data"), "--trainer", Binary("sink-trainer"), "--grace", "10s"},
+                    "cpu:1", "--data-root", path("data"), "--models", path("models"), "--trainer", Binary("sink-trainer"), "--grace", "10s"},
                    path("logs/" + name + ".log"));
 }
 

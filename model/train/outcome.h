@@ -1,0 +1,8 @@
+// How a run that did not fail has ended. A plain value.
+#pragma once
+
+namespace sink::train {
+
+enum class Outcome { kFinished, kStopped };
+
+}  // namespace sink::train

@@ -1,0 +1,119 @@
+// The sweep over the study's thirty open models through the real programs, on a worker that has three of them: those
+// are measured, stored and reported beside the published values; each of the others fails at once and says what it
+// lacks.
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <sstream>
+
+#include "tests/testing/test_cluster.h"
+
+namespace sink {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::CommandResult;
+using testing::TestCluster;
+
+std::string FromSource(const std::string& file) { return std::string(getenv("SINK_SOURCE_DIR")) + "/" + file; }
+std::string Program(const std::string& name) { return std::string(getenv("SINK_BIN_DIR")) + "/" + name; }
+
+// Tiny models of random weights under these names in the cluster's models folder, and texts in its data root.
+void MakeModels(TestCluster& cluster, const std::vector<std::string>& names) {
+  const std::string tokenizer = cluster.path("tokenizer.json"), all = cluster.path("all");
+  const CommandResult trained = testing::RunCommand(
+      {Program("sink-data"), "train-tokenizer", "--in", cluster.path("corpus"), "--out", tokenizer, "--vocab-size", "300"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  const CommandResult made =
+      testing::RunCommand({"/usr/bin/env", "python3", FromSource("deploy/stand_in_models.py"), "--tokenizer", tokenizer,
+                           "--out", all, FromSource("sweeps/open_models.yaml")});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_NE(made.out.find("30 stand-ins"), std::string::npos) << made.out;
+  for (const std::string& name : names) {
+    fs::create_directories(fs::path(cluster.path("models/" + name)).parent_path());
+    fs::rename(all + "/" + name, cluster.path("models/" + name));
+  }
+  std::ostringstream texts;
+  for (int i = 0; i < 100; ++i) {
+    texts << R"({"text": ")";
+    for (int j = 0; j < 40; ++j) texts << "line " << i * 7919 % 6000 + j << " was written, ";
+    texts << "\"}\n";
+  }
+  testing::WriteFile(cluster.path("data/texts.jsonl"), texts.str());
+}
+
+TEST(OpenModels, ThoseThereAreMeasuredAndTheOthersAreNamed) {
+  TestCluster cluster;
+  const std::vector<std::string> there = {"openai-community/gpt2-xl", "meta-llama/Llama-2-7b-hf", "facebook/opt-125m"};
+  MakeModels(cluster, there);
+  const CommandResult submitted = cluster.Sinkctl({"submit", FromSource("sweeps/open_models.yaml")});
+  ASSERT_EQ(submitted.exit_code, 0) << submitted.err;
+  ASSERT_TRUE(cluster.WaitUntilFinal("open_models", 120));
+
+  int measured = 0, missing = 0;
+  for (const auto& [label, job] : cluster.Jobs("open_models")) {
+    if (job.value("state", "") == "SUCCEEDED") {
+      ++measured;
+      const auto metrics = cluster.Metrics(job.value("id", ""));
+      for (const char* name : {"sink_rate/0.2/1", "sink_rate/0.3/1", "sink_rate/0.3/10", "alpha_max/1",
+                               "hidden_norm_ratio/2", "massive_activations/all", "value_norm_ratio/1",
+                               "validation_loss/all"})
+        EXPECT_TRUE(metrics.contains(name)) << label << " " << name;
+      EXPECT_EQ(job.value("step", 0), 2) << "the layers";
+    } else {
+      ++missing;
+      const std::string model = label.substr(label.find('=') + 1);
+      EXPECT_EQ(job.value("state", ""), "FAILED") << label;
+      EXPECT_EQ(job.value("failure_class", ""), "USER") << label;
+      EXPECT_EQ(job.value("attempt", 0), 1) << label;
+      EXPECT_NE(job.value("message", "").find("model " + model + " not found: no config.json in "), std::string::npos)
+          << job.dump();
+    }
+  }
+  EXPECT_EQ(measured, 3);
+  EXPECT_EQ(missing, 27);
+
+  // What the job stored is what sink-eval says of the same folder and texts.
+  const std::string label = "evaluate.model=" + there[1];
+  const auto metrics = cluster.Metrics(cluster.Jobs("open_models").at(label).value("id", ""));
+  const nlohmann::json alone =
+      testing::RunCommand({Program("sink-eval"), cluster.path("models/" + there[1]), "--texts",
+                           cluster.path("data/texts.jsonl"), "--json"})
+          .Json();
+  EXPECT_NEAR(std::stod(metrics.at("validation_loss/all").rbegin()->second), alone.value("loss", 0.0), 1e-6);
+  EXPECT_NEAR(100 * std::stod(metrics.at("sink_rate/0.3/1").rbegin()->second), alone["sink_rate_percent"][0].get<double>(),
+              1e-9);
+
+  const CommandResult report = cluster.Sinkctl({"report", "open_models", "--json"});
+  ASSERT_EQ(report.exit_code, 0) << report.err;
+  const nlohmann::json rows = report.Json()["experiments"][0]["rows"];
+  EXPECT_EQ(rows[3]["measures"]["sink_rate_percent"].value("paper", 0.0), 77.0) << rows.dump();
+  EXPECT_TRUE(rows[3]["measures"]["sink_rate_percent"]["ours"].is_object()) << rows.dump();
+  EXPECT_NE(rows[0].dump().find("not found"), std::string::npos);
+}
+
+TEST(OpenModels, OtherInputsNeedNoTexts) {
+  TestCluster cluster({.workers = 1});
+  MakeModels(cluster, {"meta-llama/Llama-2-7b-hf"});
+  fs::remove(cluster.path("data/texts.jsonl"));
+  const std::string file = cluster.WriteSweep("inputs.yaml",
+                                              "schema: sink/v1\nname: inputs\nexperiments:\n  - name: inputs\n"
+                                              "    set: {kind: evaluate, evaluate.model: Llama-2-7b-hf, "
+                                              "eval.sequences: 4}\n"
+                                              "    grid: {evaluate.inputs: [natural, random, repeat]}\n");
+  const CommandResult submitted = cluster.Sinkctl({"submit", file});
+  ASSERT_EQ(submitted.exit_code, 0) << submitted.err;
+  ASSERT_TRUE(cluster.WaitUntilFinal("inputs", 60));
+  fs::rename(cluster.path("models/meta-llama/Llama-2-7b-hf"), cluster.path("models/Llama-2-7b-hf"));
+  ASSERT_EQ(cluster.Sinkctl({"retry", "inputs"}).exit_code, 0);
+  ASSERT_TRUE(cluster.WaitUntilFinal("inputs", 60));
+  for (const auto& [label, job] : cluster.Jobs("inputs")) {
+    const bool natural = label.find("natural") != std::string::npos;
+    EXPECT_EQ(job.value("state", ""), natural ? "FAILED" : "SUCCEEDED") << job.dump();
+    if (natural) EXPECT_NE(job.value("message", "").find("texts.jsonl"), std::string::npos) << job.dump();
+  }
+}
+
+}  // namespace
+}  // namespace sink
