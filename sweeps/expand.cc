@@ -227,6 +227,8 @@ class Expander {
       job.point = summary->points;
       JobConfigResult made = MakeJobConfig(point.values);
       if (!made.config) return Impossible(experiment, point, job.label, made);
+      if (auto [path, error] = CheckRanks(*made.config); !error.empty())
+        return Impossible(experiment, point, job.label, {std::nullopt, std::move(path), std::move(error)});
       job.config = *std::move(made.config);
       job.config_json = PrintJobConfig(job.config);
       job.id = JobId(job.config);
@@ -236,6 +238,18 @@ class Expander {
     }
     ++summary->points;
     return absl::OkStatus();
+  }
+
+  // Whether the job can run as one rank a device, as (path, error); both empty when it can.
+  std::pair<std::string, std::string> CheckRanks(const JobConfig& config) const {
+    const int devices = sweep_.devices;
+    if (devices == 1) return {};
+    if (config.kind == "evaluate") return {"kind", "evaluate runs on one device; set resources.devices to 1"};
+    const int64_t step = config.train.micro_batch_size * devices;
+    if (config.train.global_batch_size % step == 0) return {};
+    return {"train.global_batch_size",
+            absl::StrCat(config.train.global_batch_size, " must be a multiple of train.micro_batch_size ",
+                         config.train.micro_batch_size, " x resources.devices ", devices)};
   }
 
   std::string Label(const Point& point, int replica) const {

@@ -85,7 +85,8 @@ struct ExpandedSweep {
   std::vector<ExpandedExperiment> experiments;
   // For people: each entry whose id an earlier entry has, "batch_size train.global_batch_size=512 (as steps ...)".
   std::vector<std::string> duplicates;
-  int devices = 1;  // of one job
+  int devices = 1;     // of one job
+  int per_worker = 0;  // divides devices, which come in groups of so many, each on one worker; 0: all on one
   absl::Duration max_time = absl::Hours(24);
   RetryBudget retry;
   EarlyStop early_stop;

@@ -139,15 +139,25 @@ class SpecReader {
 
   absl::Status ReadResources(const Node& node) {
     if (absl::Status status = ExpectMap(node, node.key); !status.ok()) return status;
+    int& devices = spec_.header.devices;
+    int& group = spec_.header.per_worker;
+    for (const Node& item : node.items) {
+      if (item.key == "devices") group = 0;  // a profile's devices do not come in the sweep's groups
+    }
     for (const Node& item : node.items) {
       absl::Status status;
       if (item.key == "devices")
-        status = Take(ReadInt(item, 1, 1024), &spec_.header.devices);
+        status = Take(ReadInt(item, 1, 1024), &devices);
+      else if (item.key == "per_worker")
+        status = Take(ReadInt(item, 1, 1024), &group);
       else if (item.key == "max_time")
         status = Take(ReadDuration(item), &spec_.header.max_time);
       else
-        status = UnknownKey(item, {"devices", "max_time"});
+        status = UnknownKey(item, {"devices", "per_worker", "max_time"});
       if (!status.ok()) return status;
+    }
+    if (group > 0 && devices % group != 0) {
+      return ErrorAt(node.at, absl::StrCat("resources.per_worker ", group, " must divide resources.devices ", devices));
     }
     return absl::OkStatus();
   }

@@ -30,7 +30,7 @@ namespace sink::worker {
 struct RunnerContext {
   CoordinatorLink* link = nullptr;
   std::string worker_id;
-  std::string data;       // the daemon's folder
+  std::string data;        // the daemon's folder
   std::string data_root;   // the packed sets, for job.json
   std::string model_root;  // open models; "" for none
   std::string trainer;     // absolute path of sink-trainer

@@ -41,10 +41,9 @@ absl::StatusOr<std::string> FindModel(const std::string& root, const std::string
     std::error_code ignored;
     if (!folder.empty() && fs::is_regular_file(fs::path(folder) / "config.json", ignored)) return folder;
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("model ", model, " not found: no config.json in ", whole.string(), ", ", name.string(), " or ",
-                   cache.string(), "; get it with: huggingface-cli download ", model, " --local-dir ", whole.string(),
-                   "; then sinkctl retry"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "model ", model, " not found: no config.json in ", whole.string(), ", ", name.string(), " or ", cache.string(),
+      "; get it with: huggingface-cli download ", model, " --local-dir ", whole.string(), "; then sinkctl retry"));
 }
 
 }  // namespace sink::worker

@@ -78,6 +78,7 @@ Job NewJob(const SubmitRequest& request, const SubmitJob& submitted, Now now) {
 
 void SetResources(const SubmitRequest& request, Job* job) {
   job->devices = request.devices;
+  job->per_worker = request.per_worker;
   job->priority = request.priority;
   job->max_time_ms = request.max_time_ms;
   job->stall_ms = request.stall_ms;
@@ -242,6 +243,9 @@ absl::StatusOr<JobDetails> JobManager::GetJob(std::string_view name) {
     SINK_ASSIGN_OR_RETURN(details.config_json, rows.GetConfig(id));
     SINK_ASSIGN_OR_RETURN(details.attempts, rows.ListAttempts(id));
     SINK_ASSIGN_OR_RETURN(details.checkpoints, rows.ListCheckpoints(id));
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, id));
+    if (!members.empty()) details.gang.push_back(details.job.worker);
+    for (const GangMember& member : members) details.gang.push_back(member.worker);
     return absl::OkStatus();
   }));
   return details;

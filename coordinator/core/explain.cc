@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "coordinator/core/holds.h"
 #include "coordinator/core/job_manager.h"
@@ -25,20 +26,28 @@ absl::StatusOr<int> CountAhead(store::Snapshot& rows, const Job& job) {
   return ahead;
 }
 
-std::string WhatWorkersOffer(const std::vector<Worker>& workers, int devices) {
-  int connected = 0, largest = 0, most_free = 0;
+std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job) {
+  const int group = job.group(), groups = job.devices / group;
+  int connected = 0, largest = 0, most_free = 0, room = 0, room_now = 0;
   for (const Worker& worker : workers) {
     if (worker.state != WorkerState::kConnected) continue;
     ++connected;
     largest = std::max(largest, worker.devices);
     most_free = std::max(most_free, worker.devices_free);
+    room += worker.devices / group;
+    room_now += worker.devices_free / group;
   }
   if (connected == 0) return "no worker is connected; start sink-worker on a machine";
-  if (largest < devices) {
-    return absl::StrCat("it needs ", devices, " devices on one worker, and the largest connected one has ", largest);
+  if (largest < group) {
+    return absl::StrCat("it needs ", group, " devices on one worker, and the largest connected one has ", largest);
   }
-  if (most_free < devices) {
-    return absl::StrCat("it needs ", devices, " free devices on one worker; ", most_free, " are free at most (",
+  const std::string needs = absl::StrCat("it needs ", groups, " groups of ", group, " devices, each on one worker");
+  if (room < groups) return absl::StrCat(needs, ", and the connected workers have room for ", room);
+  if (room_now < groups && groups > 1) {
+    return absl::StrCat(needs, "; ", room_now, " are free now, and what others may not delay is kept for it");
+  }
+  if (most_free < group) {
+    return absl::StrCat("it needs ", group, " free devices on one worker; ", most_free, " are free at most (",
                         connected, " connected)");
   }
   return "";
@@ -60,7 +69,7 @@ absl::StatusOr<Explanation> JobManager::Explain(std::string_view name, Now now) 
       SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
       if (!held.empty()) reasons.push_back(held);
       if (job.delayed) reasons.push_back("it waits for its retry delay to pass");
-      const std::string offer = WhatWorkersOffer(workers, job.devices);
+      const std::string offer = WhatWorkersOffer(workers, job);
       if (!offer.empty()) reasons.push_back(offer);
       SINK_ASSIGN_OR_RETURN(const int ahead, CountAhead(rows, job));
       if (ahead > 0) reasons.push_back(absl::StrCat(ahead, " queued jobs were submitted before it"));
@@ -73,7 +82,11 @@ absl::StatusOr<Explanation> JobManager::Explain(std::string_view name, Now now) 
       }
     } else if (IsLive(job.state)) {
       const int64_t silent = now.steady_ms - clock_.Lease(job.holder.fence, now.steady_ms).heard;
-      reasons.push_back(absl::StrCat("worker ", job.worker, " has it (attempt ", job.attempt, "), last heard ",
+      const std::string others =
+          details.gang.size() < 2
+              ? ""
+              : absl::StrCat(" with ", absl::StrJoin(details.gang.begin() + 1, details.gang.end(), ", "));
+      reasons.push_back(absl::StrCat("worker ", job.worker, others, " has it (attempt ", job.attempt, "), last heard ",
                                      Seconds(silent), " ago"));
       if (job.state == JobState::kDisconnected) {
         reasons.push_back(absl::StrCat("the worker is late; after ", Seconds(options_.lease_duration_ms - silent),

@@ -38,11 +38,15 @@ absl::Status JobManager::Write(const WriteBody& body) {
   return status;
 }
 
-JobManager::Due JobManager::WhatIsDue(const Job& job, Now now) {
+JobManager::Due JobManager::WhatIsDue(const Job& job, const std::vector<GangMember>& members, Now now) {
   const LeaseClock::LeaseTimes times = clock_.Lease(job.holder.fence, now.steady_ms);
   const int64_t silent = now.steady_ms - times.heard;
   const int64_t late = 2 * options_.heartbeat_interval_ms;
   if (silent > options_.lease_duration_ms) return Due::kExpired;
+  for (const GangMember& member : members) {
+    if (member.job_id != job.id) continue;
+    if (const Due due = WhatIsDue(member, now); due != Due::kNothing) return due;
+  }
   if (job.phase == JobState::kLeased && !times.listed) {
     const int64_t worker_heard = clock_.WorkerSeen(job.holder.worker_id, now.steady_ms).heard;
     if (worker_heard - times.granted > late) return Due::kNeverReceived;
@@ -58,7 +62,8 @@ absl::Status JobManager::ApplyDue(store::Transaction& rows, const std::string& j
                                   int* expired) {
   SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(job_id));
   if (!IsLive(job.state) || job.holder.fence != fence) return absl::OkStatus();
-  switch (WhatIsDue(job, now)) {  // again: the worker may have been heard since
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, job_id));
+  switch (WhatIsDue(job, members, now)) {  // again: the worker may have been heard since
     case Due::kNothing:
       return absl::OkStatus();
     case Due::kDisconnected:
@@ -79,21 +84,36 @@ absl::Status JobManager::ApplyDue(store::Transaction& rows, const std::string& j
     }
     case Due::kExpired:
       ++*expired;
-      return LoseLease(rows, job, absl::StrCat("lost its worker ", job.worker, " (lease expired)"), /*delay=*/true,
-                       now);
+      return LoseLease(rows, job, FailureClass::kInfra,
+                       absl::StrCat("lost its worker ", job.worker, " (lease expired)"), /*delay=*/true, now);
+    case Due::kMemberNeverReceived:
+      return LoseLease(rows, job, FailureClass::kInfra, "a worker of its gang never received the grant",
+                       /*delay=*/false, now);
+    case Due::kMemberLost: {
+      FailureClass failure_class = FailureClass::kInfra;
+      std::string why = "lost a worker of its gang (lease expired)";
+      for (const GangMember& member : members) {
+        if (!member.ended && WhatIsDue(member, now) == Due::kMemberLost)
+          why = absl::StrCat("lost its worker ", member.worker, " (lease expired)");
+      }
+      SINK_RETURN_IF_ERROR(BlameMember(rows, job.id, &failure_class, &why));
+      ++*expired;
+      return LoseLease(rows, job, failure_class, why, /*delay=*/true, now);
+    }
   }
   return absl::OkStatus();
 }
 
-absl::Status JobManager::LoseLease(store::Transaction& rows, Job job, const std::string& why, bool delay, Now now) {
+absl::Status JobManager::LoseLease(store::Transaction& rows, Job job, FailureClass failure_class,
+                                   const std::string& why, bool delay, Now now) {
   const Attempt attempt = RunningAttempt(job, now);
   job.state = JobState::kLost;
   SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
   RetryPolicy policy = options_.retry;
   if (!delay) policy.delay_ms = 0;
-  const int64_t wait = EndFailedAttempt(&job, FailureClass::kInfra, why, policy, now);
+  const int64_t wait = EndFailedAttempt(&job, failure_class, why, policy, now);
   SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-  return EndAttempt(rows, job, AttemptState::kLost, FailureClass::kInfra, why, wait, attempt, now);
+  return EndAttempt(rows, job, AttemptState::kLost, failure_class, why, wait, attempt, now);
 }
 
 absl::Status JobManager::EndAttempt(store::Transaction& rows, Job job, AttemptState state, FailureClass failure_class,
@@ -105,6 +125,7 @@ absl::Status JobManager::EndAttempt(store::Transaction& rows, Job job, AttemptSt
   row.message = message;
   row.finished_ms = now.unix_ms;
   if (delay_ms > 0) clock_.Delay(job.id, now.steady_ms + delay_ms);
+  SINK_RETURN_IF_ERROR(rows.DeleteMembers(job.id));
   return rows.PutAttempt(row);
 }
 
@@ -116,10 +137,12 @@ absl::Status JobManager::Tick(Now now) {
   std::vector<std::string> ready;
   SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
     absl::flat_hash_set<uint64_t> fences;
+    for (const GangMember& member : members) fences.insert(member.holder.fence);
     for (const Job& job : live) {
       fences.insert(job.holder.fence);
-      if (WhatIsDue(job, now) != Due::kNothing) due.emplace_back(job.id, job.holder.fence);
+      if (WhatIsDue(job, members, now) != Due::kNothing) due.emplace_back(job.id, job.holder.fence);
     }
     clock_.KeepOnly(fences);
     SINK_ASSIGN_OR_RETURN(const std::vector<std::string> delayed, rows.DelayedJobs());
@@ -155,9 +178,11 @@ WorkerState JobManager::StateOf(const Worker& worker, Now now) {
 absl::StatusOr<std::vector<Worker>> JobManager::ListWorkers(Now now) {
   std::vector<Worker> workers;
   std::vector<Job> live;
+  std::vector<GangMember> members;
   SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(workers, rows.ListWorkers());
     SINK_ASSIGN_OR_RETURN(live, rows.LiveJobs());
+    SINK_ASSIGN_OR_RETURN(members, rows.LiveMembers());
     return absl::OkStatus();
   }));
   for (Worker& worker : workers) {
@@ -167,6 +192,9 @@ absl::StatusOr<std::vector<Worker>> JobManager::ListWorkers(Now now) {
     worker.devices_free = times.devices_free;
     for (const Job& job : live) {
       if (job.holder.worker_id == worker.id) worker.job_ids.push_back(job.id);
+    }
+    for (const GangMember& member : members) {
+      if (member.holder.worker_id == worker.id && !member.ended) worker.job_ids.push_back(member.job_id);
     }
   }
   return workers;

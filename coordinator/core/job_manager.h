@@ -26,6 +26,7 @@
 #include "coordinator/core/lease_clock.h"
 #include "coordinator/core/observer.h"
 #include "coordinator/core/requests.h"
+#include "coordinator/core/schedule.h"
 #include "coordinator/job/job.h"
 #include "coordinator/store/job_store.h"
 
@@ -107,18 +108,44 @@ class JobManager {
   static absl::StatusOr<Job> CurrentJob(store::Snapshot& rows, const std::string& worker_id, const Lease& lease);
   static absl::StatusOr<Worker> CurrentWorker(store::Snapshot& rows, const std::string& id, const std::string& session);
   absl::StatusOr<std::vector<Grant>> RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request);
-  absl::StatusOr<std::optional<Job>> NextJob(store::Snapshot& rows, int devices_free);
+  absl::StatusOr<Schedule> MakeSchedule(store::Snapshot& rows, const LeaseRequest& request, Now now);
   absl::StatusOr<Grant> MakeGrant(store::Snapshot& rows, const Job& job);
-  absl::StatusOr<Job> GrantLease(store::Transaction& rows, Job job, const Worker& worker, const LeaseRequest& request,
-                                 Now now);
-  absl::Status LoseLease(store::Transaction& rows, Job job, const std::string& why, bool delay, Now now);
+  absl::StatusOr<Job> GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,
+                                 const LeaseRequest& request, Now now);
+  absl::Status LoseLease(store::Transaction& rows, Job job, FailureClass failure_class, const std::string& why,
+                         bool delay, Now now);
   absl::Status EndAttempt(store::Transaction& rows, Job job, AttemptState state, FailureClass failure_class,
                           const std::string& message, int64_t delay_ms, const Attempt& attempt, Now now);
   WorkerState StateOf(const Worker& worker, Now now);
 
+  // For gangs (gang_calls.cc), within a transaction.
+  static absl::StatusOr<std::vector<GangMember>> MembersOf(store::Snapshot& rows, const std::string& job_id);
+  // The member that holds this lease of a live job, and the job; nothing where it is no member's.
+  struct HeldMember {
+    Job job;
+    GangMember member;
+  };
+  static absl::StatusOr<std::optional<HeldMember>> CurrentMember(store::Snapshot& rows, const std::string& worker_id,
+                                                                 const Lease& lease);
+  absl::Status AddMembers(store::Transaction& rows, const Job& job, const Schedule::Start& start, Now now);
+  absl::StatusOr<Grant> MakeMemberGrant(store::Snapshot& rows, const Job& job, const GangMember& member);
+  // The grants of members that this question, or its first copy, brings to their worker; `waiting`: some would be
+  // brought for the first time, which DeliverMembers does.
+  absl::StatusOr<std::vector<Grant>> MemberGrants(store::Snapshot& rows, const LeaseRequest& request, bool* waiting);
+  static absl::Status DeliverMembers(store::Transaction& rows, const LeaseRequest& request);
+  static absl::Status FinishMember(store::Transaction& rows, GangMember member, const FinishRequest& request,
+                                   const std::string& message);
+
+  // A rank that failed makes the others fail, too: where a member has said why its own did, that is the reason for an
+  // infra failure of the leader.
+  static absl::Status BlameMember(store::Snapshot& rows, const std::string& job_id, FailureClass* failure_class,
+                                  std::string* message);
+
   // For Tick.
-  enum class Due { kNothing, kDisconnected, kExpired, kNeverReceived, kTimedOut };
-  Due WhatIsDue(const Job& job, Now now);
+  enum class Due { kNothing, kDisconnected, kExpired, kNeverReceived, kTimedOut, kMemberLost, kMemberNeverReceived };
+  Due WhatIsDue(const Job& job, const std::vector<GangMember>& members, Now now);
+  // What is due of a member; nothing while it is well.
+  Due WhatIsDue(const GangMember& member, Now now);
   absl::Status ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now, int* expired);
 
   store::JobStore* const store_;

@@ -36,6 +36,7 @@ struct SubmitRequest {
   SweepPolicy policy;
   // Of every job of the sweep; a resubmission changes them for jobs that are still queued.
   int devices = 1;
+  int per_worker = 0;
   int priority = 0;
   int64_t max_time_ms = 0;
   int64_t stall_ms = 0;
@@ -55,6 +56,7 @@ struct JobDetails {
   std::string config_json;
   std::vector<Attempt> attempts;
   std::vector<Checkpoint> checkpoints;  // newest first
+  std::vector<std::string> gang;        // names of its workers, the leader's first; empty unless there are several
 };
 
 // Every job of a sweep, or the jobs named. Exactly one of the two.
@@ -82,6 +84,7 @@ struct RegisterRequest {
   std::string name;
   std::string session;
   std::string address;
+  std::string host;
   int devices = 0;
   std::string device_kind;
   std::string version;
@@ -93,6 +96,7 @@ struct LeaseRequest {
   std::string session;
   uint64_t poll = 0;
   int devices_free = 0;
+  int rendezvous_port = 0;
 };
 struct Grant {
   Lease lease;
@@ -101,6 +105,11 @@ struct Grant {
   std::optional<Checkpoint> resume_from;
   int64_t grace_ms = 0;
   int64_t stall_ms = 0;
+  // Of several ranks only.
+  int first_rank = 0;
+  int world_size = 1;
+  std::string rendezvous;
+  std::string token;
 };
 
 struct HeldJob {

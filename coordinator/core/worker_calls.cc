@@ -1,5 +1,6 @@
 // What workers may do. Every call that changes a job checks the lease and has its effect in one transaction.
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -50,6 +51,7 @@ absl::StatusOr<std::vector<Lease>> JobManager::Register(const RegisterRequest& r
   worker.id = request.worker_id;
   worker.name = request.name;
   worker.address = request.address;
+  worker.host = request.host;
   worker.session = request.session;
   worker.devices = request.devices;
   worker.device_kind = request.device_kind;
@@ -57,16 +59,31 @@ absl::StatusOr<std::vector<Lease>> JobManager::Register(const RegisterRequest& r
   worker.last_seen_ms = now.unix_ms;
   SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
     SINK_RETURN_IF_ERROR(rows.PutWorker(worker));
+    const auto is_held = [&](const Lease& lease) {
+      return std::find(request.held.begin(), request.held.end(), lease) != request.held.end();
+    };
+    const std::string lost = absl::StrCat("worker ", request.name, " restarted without it");
     SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobs());
     for (Job& job : live) {
       if (job.holder.worker_id != request.worker_id) continue;
-      if (std::find(request.held.begin(), request.held.end(), job.lease()) != request.held.end()) {
+      if (is_held(job.lease())) {
         keep.push_back(job.lease());
         job.holder.session = request.session;
         SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
       } else {
-        SINK_RETURN_IF_ERROR(
-            LoseLease(rows, job, absl::StrCat("worker ", request.name, " restarted without it"), /*delay=*/false, now));
+        SINK_RETURN_IF_ERROR(LoseLease(rows, job, FailureClass::kInfra, lost, /*delay=*/false, now));
+      }
+    }
+    SINK_ASSIGN_OR_RETURN(std::vector<GangMember> members, rows.LiveMembers());
+    for (GangMember& member : members) {
+      if (member.holder.worker_id != request.worker_id || member.ended) continue;
+      SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(member.job_id));
+      if (is_held(member.lease(job.attempt))) {
+        keep.push_back(member.lease(job.attempt));
+        member.holder.session = request.session;
+        SINK_RETURN_IF_ERROR(rows.PutMember(member));
+      } else {
+        SINK_RETURN_IF_ERROR(LoseLease(rows, job, FailureClass::kInfra, lost, /*delay=*/false, now));
       }
     }
     return absl::OkStatus();
@@ -84,9 +101,13 @@ absl::StatusOr<std::vector<Grant>> JobManager::AcquireLeases(const LeaseRequest&
   SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_RETURN_IF_ERROR(CurrentWorker(rows, request.worker_id, request.session).status());
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request));
-    if (!grants.empty()) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(const std::optional<Job> next, NextJob(rows, request.devices_free));
-    work = next.has_value();
+    bool waiting = false;
+    SINK_ASSIGN_OR_RETURN(std::vector<Grant> of_members, MemberGrants(rows, request, &waiting));
+    std::move(of_members.begin(), of_members.end(), std::back_inserter(grants));
+    if (!grants.empty() && !waiting) return absl::OkStatus();
+    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
+    SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
+    work = next.has_value() || waiting;
     return absl::OkStatus();
   }));
   clock_.HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
@@ -95,16 +116,19 @@ absl::StatusOr<std::vector<Grant>> JobManager::AcquireLeases(const LeaseRequest&
   std::vector<int64_t> queued_ms;
   SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
+    SINK_RETURN_IF_ERROR(DeliverMembers(rows, request));
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request));
+    bool waiting = false;
+    SINK_ASSIGN_OR_RETURN(std::vector<Grant> of_members, MemberGrants(rows, request, &waiting));
+    std::move(of_members.begin(), of_members.end(), std::back_inserter(grants));
     if (!grants.empty()) return absl::OkStatus();
-    int devices_free = request.devices_free;
+    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
     while (grants.size() < kMaxGrants) {
-      SINK_ASSIGN_OR_RETURN(const std::optional<Job> next, NextJob(rows, devices_free));
+      SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
       if (!next) break;
       SINK_ASSIGN_OR_RETURN(const Job job, GrantLease(rows, *next, worker, request, now));
       SINK_ASSIGN_OR_RETURN(Grant grant, MakeGrant(rows, job));
       queued_ms.push_back(job.queued_ms);
-      devices_free -= job.devices;
       grants.push_back(std::move(grant));
     }
     return absl::OkStatus();
@@ -130,29 +154,29 @@ absl::StatusOr<std::vector<Grant>> JobManager::RepeatedGrants(store::Snapshot& r
   return grants;
 }
 
-absl::StatusOr<std::optional<Job>> JobManager::NextJob(store::Snapshot& rows, int devices_free) {
-  SINK_ASSIGN_OR_RETURN(std::vector<store::QueueHead> heads, rows.QueueHeads());
-  std::sort(heads.begin(), heads.end(), [](const store::QueueHead& a, const store::QueueHead& b) {
-    return a.priority != b.priority ? a.priority > b.priority : a.order < b.order;
-  });
-  for (const store::QueueHead& head : heads) {
-    if (head.devices > devices_free) continue;
-    SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(head.sweep));
-    SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
-    if (!held.empty()) continue;
-    SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(head.job_id));
-    return job;
+absl::StatusOr<Schedule> JobManager::MakeSchedule(store::Snapshot& rows, const LeaseRequest& request, Now now) {
+  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, rows.ListWorkers());
+  std::vector<Offer> offers;
+  for (const Worker& worker : workers) {
+    if (worker.id == request.worker_id)
+      offers.push_back({worker, request.devices_free});
+    else if (StateOf(worker, now) == WorkerState::kConnected)
+      offers.push_back({worker, clock_.WorkerSeen(worker.id, now.steady_ms).devices_free});
   }
-  return std::nullopt;
+  const auto granted_at = [&](uint64_t fence) { return clock_.Lease(fence, now.steady_ms).granted; };
+  return Schedule::Make(rows, std::move(offers), request.worker_id, granted_at, now.steady_ms);
 }
 
-absl::StatusOr<Job> JobManager::GrantLease(store::Transaction& rows, Job job, const Worker& worker,
+absl::StatusOr<Job> JobManager::GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,
                                            const LeaseRequest& request, Now now) {
+  Job job = start.job;
   SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
   const Holder holder{next_fence_++, options_.new_lease_id(), worker.id, request.session, request.poll};
   BeginAttempt(&job, worker, holder, checkpoints.empty() ? 0 : checkpoints.front().step, now);
+  job.rendezvous = job.devices > 1 ? absl::StrCat(worker.host, ":", request.rendezvous_port) : "";
   SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
   SINK_RETURN_IF_ERROR(rows.PutAttempt(RunningAttempt(job, now)));
+  SINK_RETURN_IF_ERROR(AddMembers(rows, job, start, now));
   clock_.Lease(holder.fence, now.steady_ms);
   return job;
 }
@@ -161,8 +185,13 @@ absl::StatusOr<Grant> JobManager::MakeGrant(store::Snapshot& rows, const Job& jo
   Grant grant;
   grant.lease = job.lease();
   grant.devices = job.devices;
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, job.id));
+  for (const GangMember& member : members) grant.devices -= member.devices;
   grant.grace_ms = options_.grace_ms;
   grant.stall_ms = job.stall_ms;
+  grant.world_size = job.devices;
+  grant.rendezvous = job.rendezvous;
+  grant.token = job.holder.lease_id;
   SINK_ASSIGN_OR_RETURN(grant.config_json, rows.GetConfig(job.id));
   SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
   if (!checkpoints.empty()) grant.resume_from = checkpoints.front();
@@ -182,7 +211,10 @@ absl::StatusOr<HeartbeatResult> JobManager::Heartbeat(const HeartbeatRequest& re
     for (const HeldJob& held : request.held) {
       absl::StatusOr<Job> job = CurrentJob(rows, request.worker_id, held.lease);
       if (absl::IsFailedPrecondition(job.status())) {
-        result.stale.push_back(held.lease);
+        SINK_ASSIGN_OR_RETURN(const std::optional<HeldMember> place,
+                              CurrentMember(rows, request.worker_id, held.lease));
+        (place ? valid : result.stale).push_back(held.lease);
+        if (place && place->job.cancel_requested) result.cancel.push_back(held.lease);
         continue;
       }
       SINK_RETURN_IF_ERROR(job.status());
@@ -244,9 +276,14 @@ absl::StatusOr<JobState> JobManager::Finish(const FinishRequest& request, Now no
     return absl::InvalidArgumentError("an attempt's outcome is SUCCEEDED, FAILED or CANCELLED");
   }
   const Lease& lease = request.lease;
-  const std::string message = CleanText(request.message, 4 * kMaxTextBytes);
+  std::string message = CleanText(request.message, 4 * kMaxTextBytes);
   JobState answer = JobState::kQueued;
   SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::optional<HeldMember> place, CurrentMember(rows, request.worker_id, lease));
+    if (place) {
+      answer = place->job.state;
+      return FinishMember(rows, place->member, request, message);
+    }
     // A repetition gets the answer of the first time.
     absl::StatusOr<Attempt> attempt = rows.GetAttempt(lease.job_id, lease.attempt);
     if (absl::IsNotFound(attempt.status())) return StaleLease(lease);
@@ -277,6 +314,7 @@ absl::StatusOr<JobState> JobManager::Finish(const FinishRequest& request, Now no
       failure_class = request.outcome == JobState::kCancelled || request.failure_class == FailureClass::kNone
                           ? FailureClass::kInfra
                           : request.failure_class;
+      SINK_RETURN_IF_ERROR(BlameMember(rows, job.id, &failure_class, &message));
       delay = EndFailedAttempt(&job, failure_class, message, options_.retry, now);
     }
     answer = job.state;

@@ -97,6 +97,7 @@ struct Job {
   FailureCounts retry_budget;
   FailureCounts failures;
   int devices = 1;
+  int per_worker = 0;             // devices come in groups of so many, each on one worker; 0: all on one
   int priority = 0;               // larger first
   int64_t max_time_ms = 0;        // of one attempt; 0: no limit
   int64_t stall_ms = 0;           // a trainer without a step for so long has failed; 0: the worker's own limit
@@ -106,6 +107,7 @@ struct Job {
   bool cancel_requested = false;
   bool timed_out = false;    // cancel_requested came from max_time
   std::string stop_message;  // cancel_requested came from early stopping: why
+  std::string rendezvous;    // host:port where the ranks of this attempt meet; of several devices only
   int64_t created_ms = 0;
   int64_t queued_ms = 0;    // since when it could have been leased
   int64_t started_ms = 0;   // first lease of this generation; 0 before
@@ -113,6 +115,24 @@ struct Job {
   std::vector<Membership> sweeps;
 
   Lease lease() const { return {.job_id = id, .attempt = attempt, .fence = holder.fence, .id = holder.lease_id}; }
+  int group() const { return per_worker > 0 ? per_worker : devices; }
+};
+
+// A worker with ranks of a live job beside its leader, the job's holder. It has a lease of its own, which ends with the
+// job's.
+struct GangMember {
+  std::string job_id;
+  int first_rank = 0;  // above 0
+  int devices = 0;     // as many ranks from there on
+  std::string worker;  // name
+  Holder holder;       // poll 0: its worker has not asked for it yet
+  bool ended = false;  // what its worker said of the end of its ranks; failure_class NONE: success
+  FailureClass failure_class = FailureClass::kNone;
+  std::string message = {};
+
+  Lease lease(int attempt) const {
+    return {.job_id = job_id, .attempt = attempt, .fence = holder.fence, .id = holder.lease_id};
+  }
 };
 
 // What holds for the jobs of a sweep together; told in sweeps/expand.h.
@@ -175,6 +195,7 @@ struct Worker {
   std::string id;
   std::string name;
   std::string address;  // peer address as the coordinator sees it
+  std::string host;     // at which other workers reach it
   std::string session;
   int devices = 0;
   std::string device_kind;

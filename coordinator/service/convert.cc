@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "absl/strings/str_replace.h"
+
 namespace sink {
 namespace {
 
@@ -22,6 +24,13 @@ size_t CharacterAt(const std::string& text, size_t i) {
     return continues(i + 1) && continues(i + 2) && continues(i + 3) && !overlong && !beyond ? 4 : 0;
   }
   return 0;
+}
+
+// The host of a peer's address as gRPC writes it: "ipv4:10.0.0.1:5000", "ipv6:%5B::1%5D:5000".
+std::string HostOf(const std::string& peer) {
+  const std::string text = absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}});
+  const size_t scheme = text.find(':'), port = text.rfind(':');
+  return scheme == port ? text : text.substr(scheme + 1, port - scheme - 1);
 }
 
 }  // namespace
@@ -58,6 +67,7 @@ void ToProto(const Job& job, v1::Job* message) {
   job.progress.latest.Visit(
       [latest = progress->mutable_latest()](std::string_view name, double value) { (*latest)[name] = value; });
   message->set_devices(job.devices);
+  message->set_per_worker(job.per_worker);
   message->set_cancel_requested(job.cancel_requested);
   message->set_created_ms(job.created_ms);
   message->set_started_ms(job.started_ms);
@@ -148,6 +158,7 @@ void ToProto(const JobDetails& details, v1::GetJobResponse* message) {
   message->mutable_job()->set_config_json(details.config_json);
   for (const Attempt& attempt : details.attempts) ToProto(attempt, message->add_attempts());
   for (const Checkpoint& checkpoint : details.checkpoints) ToProto(checkpoint, message->add_checkpoints());
+  for (const std::string& worker : details.gang) message->mutable_job()->add_gang(worker);
 }
 
 void ToProto(const Explanation& explanation, v1::WhyJobResponse* message) {
@@ -171,6 +182,12 @@ void ToProto(const Grant& grant, v1::Grant* message) {
   if (grant.resume_from) ToProto(*grant.resume_from, message->mutable_resume_from());
   message->set_grace_ms(static_cast<int32_t>(grant.grace_ms));
   message->set_stall_ms(grant.stall_ms);
+  if (grant.world_size <= 1) return;
+  v1::Gang* gang = message->mutable_gang();
+  gang->set_first_rank(grant.first_rank);
+  gang->set_world_size(grant.world_size);
+  gang->set_rendezvous(grant.rendezvous);
+  gang->set_token(grant.token);
 }
 
 Lease FromProto(const v1::LeaseRef& message) {
@@ -191,6 +208,7 @@ RegisterRequest FromProto(const v1::RegisterRequest& message, const std::string&
   request.name = message.name();
   request.session = message.session();
   request.address = peer;
+  request.host = message.advertise().empty() ? HostOf(peer) : message.advertise();
   request.devices = message.devices();
   request.device_kind = message.device_kind();
   request.version = message.version();
@@ -202,7 +220,8 @@ LeaseRequest FromProto(const v1::LeaseRequest& message) {
   return {.worker_id = message.worker_id(),
           .session = message.session(),
           .poll = message.poll(),
-          .devices_free = message.devices_free()};
+          .devices_free = message.devices_free(),
+          .rendezvous_port = message.rendezvous_port()};
 }
 
 HeartbeatRequest FromProto(const v1::HeartbeatRequest& message) {

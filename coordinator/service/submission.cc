@@ -57,6 +57,7 @@ absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& req
                        .max_parallel = sweep->max_parallel,
                        .policy = PolicyOf(*sweep),
                        .devices = sweep->devices,
+                       .per_worker = sweep->per_worker,
                        .priority = sweep->priority,
                        .max_time_ms = absl::ToInt64Milliseconds(sweep->max_time),
                        .stall_ms = absl::ToInt64Milliseconds(sweep->stall),

@@ -176,6 +176,7 @@ absl::Status Validate(const v1::RegisterRequest& request) {
   check.Id(request.worker_id(), "worker_id").Name(request.name(), "name").Id(request.session(), "session");
   check.Range(request.devices(), 1, kMaxDevices, "devices");
   check.Text(request.device_kind(), "device_kind", kMaxText).Text(request.version(), "version", kMaxText);
+  check.Text(request.advertise(), "advertise", kMaxText);
   check.That(request.held_size() <= kMaxHeld, "held", absl::StrCat("more than ", kMaxHeld));
   for (const v1::LeaseRef& lease : request.held()) check.Lease(true, lease, "held");
   return check;
@@ -187,7 +188,8 @@ absl::Status Validate(const v1::LeaseRequest& request) {
       .Id(request.session(), "session")
       .That(request.poll() >= 1, "poll", "starts from 1")
       .Seq(request.poll(), "poll")
-      .Range(request.devices_free(), 0, kMaxDevices, "devices_free");
+      .Range(request.devices_free(), 0, kMaxDevices, "devices_free")
+      .Range(request.rendezvous_port(), 0, 65535, "rendezvous_port");
 }
 
 absl::Status Validate(const v1::HeartbeatRequest& request) {

@@ -68,6 +68,7 @@ class Snapshot {
   virtual absl::Status VisitJobs(const JobQuery& query, const JobVisitor& visit) = 0;
   absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query);          // the same, collected
   virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;                   // of every worker; without memberships
+  virtual absl::StatusOr<std::vector<GangMember>> LiveMembers() = 0;         // by job, rank
   virtual absl::StatusOr<int> CountLive(const std::string& home_sweep) = 0;  // cost: its live jobs
   virtual absl::StatusOr<std::vector<QueueHead>> QueueHeads() = 0;           // cost: the queues, not the jobs
   virtual absl::StatusOr<std::vector<std::string>> DelayedJobs() = 0;        // ids
@@ -113,6 +114,8 @@ class Transaction : public Snapshot {
   virtual absl::Status SetMemberships(const std::string& sweep,
                                       const std::vector<std::pair<std::string, Membership>>& members) = 0;
 
+  virtual absl::Status PutMember(const GangMember& member) = 0;          // inserts or replaces (job, first_rank)
+  virtual absl::Status DeleteMembers(const std::string& job_id) = 0;     // there may be none
   virtual absl::Status PutAttempt(const Attempt& attempt) = 0;           // inserts or replaces (job, attempt)
   virtual absl::Status PutCheckpoint(const Checkpoint& checkpoint) = 0;  // inserts or replaces (job, step)
   virtual absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) = 0;

@@ -79,6 +79,15 @@ class MemoryTransaction final : public Transaction {
     return jobs;
   }
 
+  absl::StatusOr<std::vector<GangMember>> LiveMembers() override {
+    std::vector<GangMember> members;
+    for (const auto& [seq, id] : t_.job_order) {
+      for (auto row = t_.gang.lower_bound({id, 0}); row != t_.gang.end() && row->first.first == id; ++row)
+        members.push_back(row->second);
+    }
+    return members;
+  }
+
   absl::StatusOr<int> CountLive(const std::string& home_sweep) override {
     return static_cast<int>(std::count_if(t_.jobs.begin(), t_.jobs.end(), [&](const auto& row) {
       return row.second.job.home_sweep == home_sweep && IsLive(row.second.job.state);
@@ -311,6 +320,21 @@ class MemoryTransaction final : public Transaction {
       row = {job_id, membership};
       row.membership.sweep = sweep;
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status PutMember(const GangMember& member) override {
+    if (!t_.jobs.contains(member.job_id)) return NoJob(member.job_id);
+    Edit(t_.gang, {member.job_id, member.first_rank}) = member;
+    return absl::OkStatus();
+  }
+
+  absl::Status DeleteMembers(const std::string& job_id) override {
+    std::vector<std::pair<std::string, int>> keys;
+    for (const auto& [key, member] : t_.gang) {
+      if (key.first == job_id) keys.push_back(key);
+    }
+    for (const auto& key : keys) Erase(t_.gang, key);
     return absl::OkStatus();
   }
 

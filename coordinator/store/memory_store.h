@@ -37,6 +37,7 @@ class MemoryStore final : public JobStore {
     std::map<std::pair<std::string, int>, Member> members;                      // sweep, position
     std::map<std::tuple<std::string, int64_t, std::string>, RungResult> rungs;  // sweep, step, job
     std::map<std::string, std::string> studies;                                 // by sweep
+    std::map<std::pair<std::string, int>, GangMember> gang;                     // job, first rank
     std::map<std::pair<std::string, int>, Attempt> attempts;
     std::map<std::pair<std::string, int64_t>, Checkpoint> checkpoints;             // job, step
     std::map<std::tuple<std::string, std::string, int64_t>, MetricPoint> metrics;  // job, name, step

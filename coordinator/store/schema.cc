@@ -231,6 +231,28 @@ CREATE TABLE rungs (
 CREATE INDEX rungs_job ON rungs (job);
 )sql";
 
+// Jobs on several devices and workers.
+constexpr char kVersion5[] = R"sql(
+ALTER TABLE jobs ADD COLUMN per_worker INTEGER NOT NULL DEFAULT 0 CHECK (per_worker >= 0);
+ALTER TABLE jobs ADD COLUMN rendezvous TEXT NOT NULL DEFAULT '';
+ALTER TABLE workers ADD COLUMN host TEXT NOT NULL DEFAULT '';
+CREATE TABLE gang (
+  job INTEGER NOT NULL REFERENCES jobs (seq),
+  first_rank INTEGER NOT NULL CHECK (first_rank > 0),
+  devices INTEGER NOT NULL CHECK (devices > 0),
+  worker TEXT NOT NULL,
+  fence INTEGER NOT NULL UNIQUE CHECK (fence > 0),
+  lease_id TEXT NOT NULL,
+  worker_id TEXT NOT NULL,
+  session TEXT NOT NULL,
+  poll INTEGER NOT NULL,
+  ended INTEGER NOT NULL CHECK (ended IN (0, 1)),
+  failure_class INTEGER NOT NULL CHECK (failure_class BETWEEN 0 AND 4),
+  message TEXT NOT NULL,
+  PRIMARY KEY (job, first_rank)
+) STRICT, WITHOUT ROWID;
+)sql";
+
 // Made anew at every start from the table in job_state.h, so that the two cannot differ.
 std::string TransitionTriggers() {
   return absl::StrCat(
@@ -253,6 +275,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 4) {
     if (absl::Status status = db.Execute(kVersion4); !status.ok()) return status;
+  }
+  if (version < 5) {
+    if (absl::Status status = db.Execute(kVersion5); !status.ok()) return status;
   }
   if (absl::Status status = db.Execute(TransitionTriggers().c_str()); !status.ok()) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

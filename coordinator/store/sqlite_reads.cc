@@ -20,7 +20,8 @@ namespace {
   ", j.home_sweep, j.phase, j.fence, j.lease_id, j.worker_id, j.session, j.poll, j.event_cursor, j.start_step, " \
   "j.restarts_without_progress, j.budget_infra, j.budget_out_of_memory, j.budget_nan, j.budget_user, "           \
   "j.failures_infra, j.failures_out_of_memory, j.failures_nan, j.failures_user, j.priority, j.max_time_ms, "     \
-  "j.delayed, j.timed_out, j.queued_ms, j.stall_ms, j.checkpoints_kept, j.checkpoint_period, j.stop_message "
+  "j.delayed, j.timed_out, j.queued_ms, j.stall_ms, j.checkpoints_kept, j.checkpoint_period, j.stop_message, "   \
+  "j.per_worker, j.rendezvous "
 constexpr int kListedColumns = 18;
 
 constexpr char kGetJob[] = "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.id = ?1";
@@ -48,6 +49,9 @@ constexpr char kQueueHead[] =
     "SELECT id, home_sweep, devices, priority, seq FROM jobs INDEXED BY jobs_ready "
     "WHERE state = 1 AND delayed = 0 AND (home_sweep, devices) > (?1, ?2) "
     "ORDER BY home_sweep, devices, priority DESC, seq LIMIT 1";
+constexpr char kMembers[] =
+    "SELECT j.id, g.first_rank, g.devices, g.worker, g.fence, g.lease_id, g.worker_id, g.session, g.poll, g.ended, "
+    "g.failure_class, g.message FROM gang AS g JOIN jobs AS j ON j.seq = g.job ORDER BY g.job, g.first_rank";
 constexpr char kAttemptsOf[] =
     "SELECT attempt, generation, fence, lease_id, worker_id, worker, state, job_state, failure_class, message, "
     "started_ms, finished_ms FROM attempts WHERE job = ?1 AND attempt BETWEEN ?2 AND ?3 ORDER BY attempt";
@@ -60,7 +64,7 @@ constexpr char kTailLogs[] =
 constexpr char kSweep[] = SINK_SWEEPS "WHERE name = ?1";
 constexpr char kSweeps[] = SINK_SWEEPS "ORDER BY name";
 constexpr char kWorkers[] =
-    "SELECT id, name, address, session, devices, device_kind, version, last_seen_ms FROM workers "
+    "SELECT id, name, address, session, devices, device_kind, version, last_seen_ms, host FROM workers "
     "WHERE ?1 = '' OR id = ?1 ORDER BY name, id";
 
 void ReadListed(Query& row, Job* job) {
@@ -112,6 +116,8 @@ Job ReadJob(Query& row) {
   job.checkpoints_kept = static_cast<int>(row.Int(c++));
   job.checkpoint_period = row.Int(c++);
   job.stop_message = row.Text(c++);
+  job.per_worker = static_cast<int>(row.Int(c++));
+  job.rendezvous = row.Text(c++);
   return job;
 }
 
@@ -162,6 +168,7 @@ absl::StatusOr<std::vector<Worker>> ReadWorkers(Query& rows) {
     workers.push_back({.id = rows.Text(0),
                        .name = rows.Text(1),
                        .address = rows.Text(2),
+                       .host = rows.Text(8),
                        .session = rows.Text(3),
                        .devices = static_cast<int>(rows.Int(4)),
                        .device_kind = rows.Text(5),
@@ -299,6 +306,29 @@ absl::StatusOr<std::vector<Job>> SqliteTransaction::LiveJobs() {
   while (rows.Next()) jobs.push_back(ReadJob(rows));
   if (!rows.status().ok()) return rows.status();
   return jobs;
+}
+
+absl::StatusOr<std::vector<GangMember>> SqliteTransaction::LiveMembers() {
+  std::vector<GangMember> members;
+  Query row(db_, kMembers);
+  while (row.Next()) {
+    int c = 0;
+    GangMember& member = members.emplace_back();
+    member.job_id = row.Text(c++);
+    member.first_rank = static_cast<int>(row.Int(c++));
+    member.devices = static_cast<int>(row.Int(c++));
+    member.worker = row.Text(c++);
+    member.holder.fence = static_cast<uint64_t>(row.Int(c++));
+    member.holder.lease_id = row.Text(c++);
+    member.holder.worker_id = row.Text(c++);
+    member.holder.session = row.Text(c++);
+    member.holder.poll = static_cast<uint64_t>(row.Int(c++));
+    member.ended = row.Int(c++) != 0;
+    member.failure_class = static_cast<FailureClass>(row.Int(c++));
+    member.message = row.Text(c++);
+  }
+  if (!row.status().ok()) return row.status();
+  return members;
 }
 
 absl::StatusOr<int> SqliteTransaction::CountLive(const std::string& home_sweep) {

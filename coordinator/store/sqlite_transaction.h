@@ -22,6 +22,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::vector<std::string>> FindJobs(const std::string& prefix) override;
   absl::Status VisitJobs(const JobQuery& query, const JobVisitor& visit) override;
   absl::StatusOr<std::vector<Job>> LiveJobs() override;
+  absl::StatusOr<std::vector<GangMember>> LiveMembers() override;
   absl::StatusOr<int> CountLive(const std::string& home_sweep) override;
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override;
   absl::StatusOr<std::vector<std::string>> DelayedJobs() override;
@@ -53,6 +54,8 @@ class SqliteTransaction final : public Transaction {
   absl::Status PutStudy(const std::string& sweep, const std::string& study_json) override;
   absl::Status SetMemberships(const std::string& sweep,
                               const std::vector<std::pair<std::string, Membership>>& members) override;
+  absl::Status PutMember(const GangMember& member) override;
+  absl::Status DeleteMembers(const std::string& job_id) override;
   absl::Status PutAttempt(const Attempt& attempt) override;
   absl::Status PutCheckpoint(const Checkpoint& checkpoint) override;
   absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) override;

@@ -14,9 +14,10 @@ constexpr char kInsertJob[] =
     "restarts_without_progress, budget_infra, budget_out_of_memory, budget_nan, budget_user, failures_infra, "
     "failures_out_of_memory, failures_nan, failures_user, devices, priority, max_time_ms, delayed, cancel_requested, "
     "timed_out, created_ms, queued_ms, started_ms, finished_ms, stall_ms, checkpoints_kept, checkpoint_period, "
-    "stop_message) "
+    "stop_message, per_worker, rendezvous) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, "
-    "?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44)";
+    "?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, "
+    "?45, ?46)";
 constexpr char kUpdateJob[] =
     "UPDATE jobs SET generation = ?2, state = ?3, phase = ?4, attempt = ?5, worker = ?6, fence = ?7, lease_id = ?8, "
     "worker_id = ?9, session = ?10, poll = ?11, failure_class = ?12, message = ?13, step = ?14, max_steps = ?15, "
@@ -25,7 +26,7 @@ constexpr char kUpdateJob[] =
     "budget_user = ?25, failures_infra = ?26, failures_out_of_memory = ?27, failures_nan = ?28, failures_user = ?29, "
     "devices = ?30, priority = ?31, max_time_ms = ?32, delayed = ?33, cancel_requested = ?34, timed_out = ?35, "
     "queued_ms = ?36, started_ms = ?37, finished_ms = ?38, stall_ms = ?39, checkpoints_kept = ?40, "
-    "checkpoint_period = ?41, stop_message = ?42 WHERE id = ?1";
+    "checkpoint_period = ?41, stop_message = ?42, per_worker = ?43, rendezvous = ?44 WHERE id = ?1";
 constexpr char kUpdateProgress[] =
     "UPDATE jobs SET step = ?2, max_steps = ?3, tokens = ?4, tokens_per_second = ?5, latest = ?6, event_cursor = ?7, "
     "start_step = ?8 WHERE id = ?1 RETURNING seq";
@@ -40,6 +41,13 @@ constexpr char kInsertRung[] =
     "INSERT INTO rungs (sweep, step, job, value, place, peers, stopped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 constexpr char kInsertMembership[] =
     "INSERT INTO memberships (sweep, position, job, first, experiment, label) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+constexpr char kPutMember[] =
+    "INSERT INTO gang (job, first_rank, devices, worker, fence, lease_id, worker_id, session, poll, ended, "
+    "failure_class, message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) "
+    "ON CONFLICT (job, first_rank) DO UPDATE SET devices = excluded.devices, worker = excluded.worker, "
+    "fence = excluded.fence, lease_id = excluded.lease_id, worker_id = excluded.worker_id, "
+    "session = excluded.session, poll = excluded.poll, ended = excluded.ended, "
+    "failure_class = excluded.failure_class, message = excluded.message";
 constexpr char kPutAttempt[] =
     "INSERT INTO attempts (job, attempt, generation, fence, lease_id, worker_id, worker, state, job_state, "
     "failure_class, message, started_ms, finished_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) "
@@ -61,10 +69,11 @@ constexpr char kPutHeatmap[] =
     "heads = excluded.heads, cells = excluded.cells";
 constexpr char kAppendLog[] = "INSERT INTO logs (job, time_ms, attempt, level, text) VALUES (?1, ?2, ?3, ?4, ?5)";
 constexpr char kPutWorker[] =
-    "INSERT INTO workers (id, name, address, session, devices, device_kind, version, last_seen_ms) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
+    "INSERT INTO workers (id, name, address, session, devices, device_kind, version, last_seen_ms, host) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
     "address = excluded.address, session = excluded.session, devices = excluded.devices, "
-    "device_kind = excluded.device_kind, version = excluded.version, last_seen_ms = excluded.last_seen_ms";
+    "device_kind = excluded.device_kind, version = excluded.version, last_seen_ms = excluded.last_seen_ms, "
+    "host = excluded.host";
 
 absl::Status NoJob(const std::string& id) { return absl::NotFoundError(absl::StrCat("no job ", id)); }
 
@@ -84,7 +93,7 @@ absl::Status SqliteTransaction::InsertJob(const Job& job, const std::string& con
               budget.nan, budget.user, failures.infra, failures.out_of_memory, failures.nan, failures.user, job.devices,
               job.priority, job.max_time_ms, job.delayed, job.cancel_requested, job.timed_out, job.created_ms,
               job.queued_ms, job.started_ms, job.finished_ms, job.stall_ms, job.checkpoints_kept, job.checkpoint_period,
-              job.stop_message);
+              job.stop_message, job.per_worker, job.rendezvous);
   if (absl::Status status = query.Run(); !status.ok()) return status;
   const int64_t seq = sqlite3_last_insert_rowid(db_.handle());
   return Query(db_, "INSERT INTO configs (job, json) VALUES (?1, ?2)", seq, config_json).Run();
@@ -108,7 +117,7 @@ absl::Status SqliteTransaction::UpdateJob(const Job& job) {
                budget.user, failures.infra, failures.out_of_memory, failures.nan, failures.user, job.devices,
                job.priority, job.max_time_ms, job.delayed, job.cancel_requested, job.timed_out, job.queued_ms,
                job.started_ms, job.finished_ms, job.stall_ms, job.checkpoints_kept, job.checkpoint_period,
-               job.stop_message)
+               job.stop_message, job.per_worker, job.rendezvous)
       .Run();
 }
 
@@ -157,6 +166,19 @@ absl::Status SqliteTransaction::SetMemberships(const std::string& sweep,
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::PutMember(const GangMember& member) {
+  absl::StatusOr<int64_t> seq = SeqOf(member.job_id);
+  if (!seq.ok()) return seq.status();
+  const Holder& holder = member.holder;
+  return Query(db_, kPutMember, *seq, member.first_rank, member.devices, member.worker, holder.fence, holder.lease_id,
+               holder.worker_id, holder.session, holder.poll, member.ended, member.failure_class, member.message)
+      .Run();
+}
+
+absl::Status SqliteTransaction::DeleteMembers(const std::string& job_id) {
+  return Query(db_, "DELETE FROM gang WHERE job = (SELECT seq FROM jobs WHERE id = ?1)", job_id).Run();
 }
 
 absl::Status SqliteTransaction::PutAttempt(const Attempt& attempt) {
@@ -214,7 +236,7 @@ absl::Status SqliteTransaction::AppendLogs(const std::string& job_id, const std:
 
 absl::Status SqliteTransaction::PutWorker(const Worker& worker) {
   return Query(db_, kPutWorker, worker.id, worker.name, worker.address, worker.session, worker.devices,
-               worker.device_kind, worker.version, worker.last_seen_ms)
+               worker.device_kind, worker.version, worker.last_seen_ms, worker.host)
       .Run();
 }
 

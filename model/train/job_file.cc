@@ -62,7 +62,8 @@ JobFile ReadJobFile(const fs::path& run_dir) {
     } else if (key == "config") {
       job.config = ParseConfig(value.dump(), where + ": config");
     } else {
-      throw UserError(where + ": unknown field '" + key + "'; known are job, attempt, config, data_root, model, device");
+      throw UserError(where + ": unknown field '" + key +
+                      "'; known are job, attempt, config, data_root, model, device");
     }
   }
   for (const char* key : {"job", "config", "data_root"})

@@ -1,5 +1,5 @@
-// sink-trainer: trains one job from its run folder, or measures its model. Composition and the one catch of the program: whatever ends a run
-// early becomes a `failed` record and an exit code of proto/pipe/events.h.
+// sink-trainer: trains one job from its run folder, or measures its model. Composition and the one catch of the
+// program: whatever ends a run early becomes a `failed` record and an exit code of proto/pipe/events.h.
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
@@ -13,7 +13,8 @@
 
 namespace {
 
-constexpr char kDescription[] = R"(Trains one job, or measures its model: RUN_DIR/job.json, written by a worker, or by --config.
+constexpr char kDescription[] =
+    R"(Trains one job, or measures its model: RUN_DIR/job.json, written by a worker, or by --config.
 
 Resumes from the newest complete checkpoint in RUN_DIR/checkpoints. Ctrl-C or SIGTERM saves a checkpoint and ends.
 Exit codes: 0 finished, 64 bad configuration or data, 65 training diverged, 66 out of memory, 67 machine or disk,

@@ -22,8 +22,9 @@ std::string Program(const std::string& name) { return std::string(getenv("SINK_B
 // Tiny models of random weights under these names in the cluster's models folder, and texts in its data root.
 void MakeModels(TestCluster& cluster, const std::vector<std::string>& names) {
   const std::string tokenizer = cluster.path("tokenizer.json"), all = cluster.path("all");
-  const CommandResult trained = testing::RunCommand(
-      {Program("sink-data"), "train-tokenizer", "--in", cluster.path("corpus"), "--out", tokenizer, "--vocab-size", "300"});
+  const CommandResult trained =
+      testing::RunCommand({Program("sink-data"), "train-tokenizer", "--in", cluster.path("corpus"), "--out", tokenizer,
+                           "--vocab-size", "300"});
   ASSERT_EQ(trained.exit_code, 0) << trained.err;
   const CommandResult made =
       testing::RunCommand({"/usr/bin/env", "python3", FromSource("deploy/stand_in_models.py"), "--tokenizer", tokenizer,
@@ -56,9 +57,9 @@ TEST(OpenModels, ThoseThereAreMeasuredAndTheOthersAreNamed) {
     if (job.value("state", "") == "SUCCEEDED") {
       ++measured;
       const auto metrics = cluster.Metrics(job.value("id", ""));
-      for (const char* name : {"sink_rate/0.2/1", "sink_rate/0.3/1", "sink_rate/0.3/10", "alpha_max/1",
-                               "hidden_norm_ratio/2", "massive_activations/all", "value_norm_ratio/1",
-                               "validation_loss/all"})
+      for (const char* name :
+           {"sink_rate/0.2/1", "sink_rate/0.3/1", "sink_rate/0.3/10", "alpha_max/1", "hidden_norm_ratio/2",
+            "massive_activations/all", "value_norm_ratio/1", "validation_loss/all"})
         EXPECT_TRUE(metrics.contains(name)) << label << " " << name;
       EXPECT_EQ(job.value("step", 0), 2) << "the layers";
     } else {
@@ -77,13 +78,12 @@ TEST(OpenModels, ThoseThereAreMeasuredAndTheOthersAreNamed) {
   // What the job stored is what sink-eval says of the same folder and texts.
   const std::string label = "evaluate.model=" + there[1];
   const auto metrics = cluster.Metrics(cluster.Jobs("open_models").at(label).value("id", ""));
-  const nlohmann::json alone =
-      testing::RunCommand({Program("sink-eval"), cluster.path("models/" + there[1]), "--texts",
-                           cluster.path("data/texts.jsonl"), "--json"})
-          .Json();
+  const nlohmann::json alone = testing::RunCommand({Program("sink-eval"), cluster.path("models/" + there[1]), "--texts",
+                                                    cluster.path("data/texts.jsonl"), "--json"})
+                                   .Json();
   EXPECT_NEAR(std::stod(metrics.at("validation_loss/all").rbegin()->second), alone.value("loss", 0.0), 1e-6);
-  EXPECT_NEAR(100 * std::stod(metrics.at("sink_rate/0.3/1").rbegin()->second), alone["sink_rate_percent"][0].get<double>(),
-              1e-9);
+  EXPECT_NEAR(100 * std::stod(metrics.at("sink_rate/0.3/1").rbegin()->second),
+              alone["sink_rate_percent"][0].get<double>(), 1e-9);
 
   const CommandResult report = cluster.Sinkctl({"report", "open_models", "--json"});
   ASSERT_EQ(report.exit_code, 0) << report.err;

@@ -140,7 +140,9 @@ TEST(JobConfig, EveryNumberHasInclusiveBounds) {
 }
 
 TEST(JobConfig, ModelIsNamedAsOnTheHub) {
-  const auto error = [](const json& model) { return ErrorOf(json{{"kind", "evaluate"}, {"evaluate", {{"model", model}}}}.dump()); };
+  const auto error = [](const json& model) {
+    return ErrorOf(json{{"kind", "evaluate"}, {"evaluate", {{"model", model}}}}.dump());
+  };
   EXPECT_EQ(error("gpt2"), "");
   EXPECT_EQ(error("openai-community/gpt2"), "");
   for (const json& bad : {json("../gpt2"), json("a/../b"), json("a/b/c"), json("/gpt2"), json("a/"), json(""), json(7)})

@@ -18,7 +18,7 @@ bool IsStale(const absl::Status& status) {
 
 TEST_F(LeaseTest, GrantsFollowPriorityAndSubmissionAndFit) {
   SubmitRequest big = Sweep({1}, "big");
-  big.devices = 8;
+  big.devices = 16;  // more than any worker has: it keeps nothing from the others
   big.priority = 9;
   ASSERT_TRUE(manager->Submit(big, now).ok());
   SubmitRequest urgent = Sweep({4}, "urgent");
@@ -32,6 +32,17 @@ TEST_F(LeaseTest, GrantsFollowPriorityAndSubmissionAndFit) {
   EXPECT_EQ(grants[0].lease.job_id, Id(4));
   EXPECT_EQ(grants[1].lease.job_id, Id(2));
   EXPECT_THAT(dispatched, ElementsAre(2.5, 2.5));
+  EXPECT_EQ(Poll(2, 1)[0].lease.job_id, Id(3));
+}
+
+TEST_F(LeaseTest, WhatIsFirstIsNotPassedByWhatWouldDelayIt) {
+  SubmitRequest big = Sweep({1}, "big");
+  big.devices = 8;
+  big.priority = 9;
+  ASSERT_TRUE(manager->Submit(big, now).ok());
+  Submit({2});
+  Register();
+  EXPECT_THAT(Poll(1, 2), IsEmpty()) << "job 2 has no time limit and job 1 needs the whole worker";
   EXPECT_EQ(Poll(2, 8)[0].lease.job_id, Id(1));
 }
 

@@ -110,6 +110,7 @@ class Simulation {
       worker.session = std::to_string(random_());
       worker.poll = 1;
       RegisterRequest request;
+      request.devices = 2;
       request.worker_id = request.name = worker.id;
       request.session = worker.session;
       for (const Running& job : worker.jobs) request.held.push_back(job.lease);

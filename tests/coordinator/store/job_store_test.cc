@@ -228,6 +228,49 @@ TEST_P(JobStoreContract, MissingRowsAreNotFound) {
             absl::StatusCode::kNotFound);
 }
 
+TEST_P(JobStoreContract, GangMembersGoWithTheirJob) {
+  for (int n : {1, 2}) Insert(QueuedJob(n));
+  GangMember member;
+  member.job_id = Id(2);
+  member.first_rank = 4;
+  member.devices = 4;
+  member.worker = "node";
+  member.holder = {9, "lease", "w", "session", 0};
+  GangMember other = member;
+  other.job_id = Id(1);
+  other.holder.fence = 10;
+  Must([&](Transaction& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(rows.PutMember(member));
+    return rows.PutMember(other);
+  });
+  member.holder.poll = 3;
+  member.ended = true;
+  member.failure_class = FailureClass::kNan;
+  member.message = "why";
+  Must([&](Transaction& rows) { return rows.PutMember(member); });
+  const auto all = [&] { return Get<std::vector<GangMember>>([](Snapshot& rows) { return rows.LiveMembers(); }); };
+  ASSERT_EQ(all().size(), 2u);
+  EXPECT_EQ(all()[0].job_id, Id(1)) << "in submission order";
+  const GangMember read = all()[1];
+  EXPECT_EQ(read.first_rank, 4);
+  EXPECT_EQ(read.devices, 4);
+  EXPECT_EQ(read.worker, "node");
+  EXPECT_EQ(read.lease(2), (sink::Lease{Id(2), 2, 9, "lease"}));
+  EXPECT_EQ(read.holder.worker_id, "w");
+  EXPECT_EQ(read.holder.session, "session");
+  EXPECT_EQ(read.holder.poll, 3u);
+  EXPECT_TRUE(read.ended);
+  EXPECT_EQ(read.failure_class, FailureClass::kNan);
+  EXPECT_EQ(read.message, "why");
+  Must([&](Transaction& rows) { return rows.DeleteMembers(Id(2)); });
+  Must([&](Transaction& rows) { return rows.DeleteMembers(Id(2)); });
+  EXPECT_EQ(all().size(), 1u);
+  EXPECT_TRUE(absl::IsNotFound(store_->Write([&](Transaction& rows) {
+    other.job_id = Id(3);
+    return rows.PutMember(other);
+  })));
+}
+
 TEST_P(JobStoreContract, QueueHeadsFollowPriorityThenSubmission) {
   Insert(QueuedJob(3));
   Insert(QueuedJob(1, 1, 5));

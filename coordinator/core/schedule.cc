@@ -1,0 +1,81 @@
+#include "coordinator/core/schedule.h"
+
+#include <algorithm>
+
+#include "absl/container/flat_hash_map.h"
+#include "coordinator/core/holds.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink {
+
+absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows) {
+  std::vector<HeldDevices> held;
+  SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
+  absl::flat_hash_map<std::string, int> others;  // devices that a job's members hold
+  absl::flat_hash_map<std::string, const Job*> jobs;
+  for (const Job& job : live) jobs[job.id] = &job;
+  for (const GangMember& member : members) {
+    others[member.job_id] += member.devices;
+    if (member.ended) continue;
+    const auto job = jobs.find(member.job_id);
+    held.push_back({member.holder.worker_id, member.devices, member.holder.fence,
+                    job == jobs.end() ? 0 : job->second->max_time_ms});
+  }
+  for (const Job& job : live) {
+    if (job.phase == JobState::kFinalizing) continue;
+    held.push_back({job.holder.worker_id, job.devices - others[job.id], job.holder.fence, job.max_time_ms});
+  }
+  return held;
+}
+
+absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, std::vector<Offer> offers, const std::string& asking,
+                                        const GrantedAt& granted_at, int64_t now_ms) {
+  SINK_ASSIGN_OR_RETURN(const std::vector<HeldDevices> all_held, DevicesHeld(rows));
+  std::vector<Node> nodes;
+  size_t place = offers.size();
+  for (size_t i = 0; i < offers.size(); ++i) {
+    const Worker& worker = offers[i].worker;
+    Node node{worker.id, worker.device_kind, worker.devices, worker.devices, {}};
+    for (const HeldDevices& held : all_held) {
+      if (held.worker_id != worker.id) continue;
+      node.free -= held.devices;
+      node.running.push_back(
+          {held.devices, held.max_time_ms > 0 ? granted_at(held.fence) + held.max_time_ms : Node::kNever});
+    }
+    const int said = std::clamp(offers[i].devices_free, 0, std::max(0, node.free));
+    // What the worker does not offer though no live job holds it will be free some time.
+    if (node.free > said) node.running.push_back({node.free - said, Node::kNever});
+    node.free = said;
+    if (worker.id == asking) place = i;
+    nodes.push_back(std::move(node));
+  }
+  return Schedule(std::move(offers), place, Placer(std::move(nodes), now_ms));
+}
+
+absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& rows) {
+  SINK_ASSIGN_OR_RETURN(std::vector<store::QueueHead> heads, rows.QueueHeads());
+  std::sort(heads.begin(), heads.end(), [](const store::QueueHead& a, const store::QueueHead& b) {
+    return a.priority != b.priority ? a.priority > b.priority : a.order < b.order;
+  });
+  for (const store::QueueHead& head : heads) {
+    if (settled_.contains(head.job_id)) continue;
+    settled_.insert(head.job_id);
+    SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(head.sweep));
+    SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
+    if (!held.empty()) continue;
+    Start start;
+    SINK_ASSIGN_OR_RETURN(start.job, rows.GetJob(head.job_id));
+    const Job& job = start.job;
+    for (const Share& share : placer_.Place({job.devices, job.group(), job.max_time_ms}, asking_)) {
+      if (share.node == asking_)
+        start.devices = share.devices;
+      else
+        start.others.emplace_back(offers_[share.node].worker, share.devices);
+    }
+    if (start.devices > 0) return start;
+  }
+  return std::nullopt;
+}
+
+}  // namespace sink

@@ -1,0 +1,155 @@
+// Jobs on several workers: one grant a worker, one attempt for all, and what one worker's end does to the others.
+#include "tests/coordinator/core/gang_fixture.h"
+
+namespace sink {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST_F(GangTest, EachWorkerGetsItsRanksAndAllMeetAtTheLeader) {
+  StartGang();
+  EXPECT_EQ(leader.devices, 4);
+  EXPECT_EQ(leader.first_rank, 0);
+  EXPECT_EQ(member.devices, 4);
+  EXPECT_EQ(member.first_rank, 4);
+  for (const Grant& grant : {leader, member}) {
+    EXPECT_EQ(grant.world_size, 8);
+    EXPECT_EQ(grant.rendezvous, "u.local:29500");
+    EXPECT_EQ(grant.token, leader.token);
+    EXPECT_EQ(grant.lease.attempt, 1);
+  }
+  EXPECT_NE(leader.lease.id, member.lease.id);
+  EXPECT_NE(leader.lease.fence, member.lease.fence);
+  EXPECT_THAT(manager->GetJob(Id(1))->gang, ElementsAre("u", "v"));
+  // The same questions again get the same answers.
+  EXPECT_EQ(Ask("u", 1, 4)[0].lease, leader.lease);
+  EXPECT_EQ(Ask("v", 1, 4)[0].lease, member.lease);
+  EXPECT_THAT(Ask("v", 2, 0), IsEmpty());
+}
+
+TEST_F(GangTest, NothingStartsUntilAllDevicesAreFree) {
+  Join("u", 4);
+  Join("v", 4);
+  SubmitGang(2, 1, 1);
+  const Lease small = Ask("v", 1, 4)[0].lease;
+  SubmitGang(1, 8, 4);
+  Beat("v", {small}, 3);
+  EXPECT_THAT(Ask("u", 1, 4), IsEmpty());
+  EXPECT_EQ(State(1), JobState::kQueued);
+  EXPECT_THAT(manager->Explain(Id(1), now)->reasons[0], HasSubstr("2 groups of 4 devices"));
+  ASSERT_TRUE(Finish(small, JobState::kSucceeded, FailureClass::kNone, 0, "v").ok());
+  Beat("v", {}, 4);
+  EXPECT_EQ(Ask("u", 2, 4).size(), 1u);
+  EXPECT_EQ(Ask("v", 2, 4).size(), 1u);
+}
+
+TEST_F(GangTest, LeaderEndsItForAll) {
+  StartGang();
+  EXPECT_EQ(*Finish(leader.lease, JobState::kSucceeded, FailureClass::kNone, 1, "u"), JobState::kSucceeded);
+  EXPECT_THAT(Beat("v", {member.lease}).stale, ElementsAre(member.lease));
+  EXPECT_FALSE(Finish(member.lease, JobState::kSucceeded, FailureClass::kNone, 0, "v").ok());
+  EXPECT_EQ(State(1), JobState::kSucceeded);
+}
+
+TEST_F(GangTest, MemberThatEndedWellIsNotMissed) {
+  StartGang();
+  EXPECT_EQ(*Finish(member.lease, JobState::kSucceeded, FailureClass::kNone, 0, "v"), JobState::kRunning);
+  for (int i = 0; i < 30; ++i) {
+    Pass(1000);
+    EXPECT_THAT(Beat("u", {leader.lease}).stale, IsEmpty());
+  }
+  EXPECT_EQ(State(1), JobState::kRunning);
+}
+
+TEST_F(GangTest, MembersReasonIsTheAttemptsReason) {
+  StartGang();
+  EXPECT_EQ(*Finish(member.lease, JobState::kFailed, FailureClass::kOutOfMemory, 0, "v"), JobState::kRunning);
+  EXPECT_EQ(*Finish(leader.lease, JobState::kFailed, FailureClass::kInfra, 1, "u"), JobState::kFailed);
+  EXPECT_EQ(Get(1).failure_class, FailureClass::kOutOfMemory) << "whose budget is 0";
+  EXPECT_EQ(Get(1).message, "on worker v: why");
+}
+
+TEST_F(GangTest, FailedMemberEndsTheAttemptEvenIfTheLeaderHangs) {
+  StartGang();
+  EXPECT_TRUE(Finish(member.lease, JobState::kFailed, FailureClass::kInfra, 0, "v").ok());
+  for (int i = 0; i < 12; ++i) {
+    Pass(1000);
+    Beat("u", {leader.lease});
+  }
+  EXPECT_EQ(State(1), JobState::kQueued);
+  EXPECT_EQ(Get(1).message, "on worker v: why");
+  EXPECT_THAT(Beat("u", {leader.lease}).stale, ElementsAre(leader.lease));
+}
+
+TEST_F(GangTest, LostMemberEndsTheAttemptAndTheNextIsWhole) {
+  StartGang();
+  for (int i = 0; i < 12; ++i) {
+    Pass(1000);
+    Beat("u", {leader.lease}, 0);
+  }
+  EXPECT_EQ(State(1), JobState::kQueued);
+  EXPECT_THAT(Get(1).message, HasSubstr("lost its worker v"));
+  EXPECT_EQ(expirations, 1);
+  Join("v", 4, "b");
+  Pass(3000);
+  ASSERT_TRUE(manager->Heartbeat({"v", "b", {}, 4}, now).ok());
+  EXPECT_EQ(Ask("u", 2, 4).size(), 1u);
+  auto second = manager->AcquireLeases({"v", "b", 1, 4, 29501}, now);
+  ASSERT_TRUE(second.ok());
+  ASSERT_EQ(second->size(), 1u);
+  EXPECT_EQ((*second)[0].lease.attempt, 2);
+  EXPECT_NE((*second)[0].token, leader.token);
+}
+
+TEST_F(GangTest, LostLeaderTakesTheMembersWithIt) {
+  StartGang();
+  for (int i = 0; i < 12; ++i) {
+    Pass(1000);
+    Beat("v", {member.lease});
+  }
+  EXPECT_EQ(State(1), JobState::kQueued);
+  EXPECT_THAT(Beat("v", {member.lease}).stale, ElementsAre(member.lease));
+}
+
+TEST_F(GangTest, MemberThatForgotItsRanksAtARestartEndsTheAttempt) {
+  StartGang();
+  Join("v", 4, "b");
+  EXPECT_EQ(State(1), JobState::kQueued);
+  EXPECT_THAT(Get(1).message, HasSubstr("worker v restarted"));
+}
+
+TEST_F(GangTest, MemberWithoutItsGrantEndsTheAttempt) {
+  Join("u", 4);
+  Join("v", 4);
+  SubmitGang(1, 8, 4);
+  leader = Ask("u", 1, 4)[0];
+  for (int i = 0; i < 4; ++i) {
+    Pass(1000);
+    Beat("u", {leader.lease});
+    Beat("v", {}, 0);
+  }
+  EXPECT_EQ(State(1), JobState::kQueued);
+  EXPECT_THAT(Get(1).message, HasSubstr("never received"));
+}
+
+TEST_F(GangTest, CancellationReachesEveryWorker) {
+  StartGang();
+  ASSERT_TRUE(manager->Cancel({"", {Id(1)}}, now).ok());
+  EXPECT_THAT(Beat("u", {leader.lease}).cancel, ElementsAre(leader.lease));
+  EXPECT_THAT(Beat("v", {member.lease}).cancel, ElementsAre(member.lease));
+  EXPECT_TRUE(Finish(member.lease, JobState::kCancelled, FailureClass::kNone, 0, "v").ok());
+  EXPECT_EQ(*Finish(leader.lease, JobState::kCancelled, FailureClass::kNone, 1, "u"), JobState::kCancelled);
+}
+
+TEST_F(GangTest, OutlivesARestartOfTheCoordinator) {
+  StartGang();
+  Restart();
+  EXPECT_THAT(Beat("v", {member.lease}).stale, IsEmpty());
+  EXPECT_THAT(Beat("u", {leader.lease}).stale, IsEmpty());
+  EXPECT_EQ(*Finish(leader.lease, JobState::kSucceeded, FailureClass::kNone, 1, "u"), JobState::kSucceeded);
+}
+
+}  // namespace
+}  // namespace sink
