@@ -8,24 +8,27 @@ cd "$(dirname "$0")/.."
 
 usage() {
   cat <<'EOF'
-Usage: deploy/quickstart.sh [--home DIR] [--sweep FILE]... [--all] [--profile NAME] | --stop | --status
+Usage: deploy/quickstart.sh [--home DIR] [--sweep FILE]... [--all] [--profile NAME] [--models DIR] | --stop | --status
 
   --home DIR      where data, checkpoints, reports and logs go (default: $SINK_HOME or ./sink-data)
   --sweep FILE    another sweep than sweeps/quickstart.yaml; may be given several times
   --all           every sweep of the study, e.g. with --profile ci: each of its experiments within minutes
   --profile NAME  lay a profile over them, e.g. laptop
+  --models DIR    open models for sweeps/open_model*.yaml, e.g. ~/.cache/huggingface/hub. Without it, --profile ci makes
+                  tiny stand-ins of random weights, to test the system; other profiles report the models as missing
   --stop          stop the coordinator and the workers (running jobs save and are resumed by the next run)
   --status        say what is running
 EOF
 }
 
-home=${SINK_HOME:-$PWD/sink-data} sweeps=() profile=() action=run
+home=${SINK_HOME:-$PWD/sink-data} sweeps=() profile=() models= action=run
 while [ $# -gt 0 ]; do
   case "$1" in
     --home) home=${2:?--home needs a folder}; shift ;;
     --sweep) sweeps+=("${2:?--sweep needs a file}"); shift ;;
     --all) sweeps=(sweeps/*.yaml) ;;
     --profile) profile=(--profile "${2:?--profile needs a name}"); shift ;;
+    --models) models=$(cd "${2:?--models needs a folder}" && pwd); shift ;;
     --stop) action=stop ;;
     --status) action=status ;;
     --help | -h) usage; exit 0 ;;
@@ -92,6 +95,16 @@ say "Preparing the sample corpus: Webster's 1913 dictionary and the King James B
 "$bin/sink-data" sample-corpus --out "$home/corpus"
 "$bin/sink-data" pack --in "$home/corpus" --out "$home/data/sample-bytes" --tokenizer bytes
 
+cat "$home"/corpus/valid/*.jsonl >"$home/data/texts.jsonl"
+if [ -z "$models" ]; then
+  models=$home/models
+  mkdir -p "$models"
+  if [ "${profile[*]}" = "--profile ci" ] && grep -q '^base: presets/open-model.yaml' "${sweeps[@]}"; then
+    "$bin/sink-data" train-tokenizer --in "$home/corpus" --out "$home/tokenizer.json" --vocab-size 1024
+    deploy/stand_in_models.py --tokenizer "$home/tokenizer.json" --out "$models" sweeps/open_model*.yaml
+  fi
+fi
+
 say "Starting a coordinator and two workers on 127.0.0.1"
 if ! alive coordinator; then
   rm -f "$home/coordinator/coordinator.addr"
@@ -113,7 +126,7 @@ export SINK_COORDINATOR
 SINK_COORDINATOR=$(cat "$home/coordinator/coordinator.addr")
 for n in 1 2; do
   start "worker-$n" "$bin/sink-worker" --coordinator "$SINK_COORDINATOR" --data "$home/worker-$n" --name "worker-$n" \
-    --devices cpu:1 --data-root "$home/data" --trainer "$bin/sink-trainer"
+    --devices cpu:1 --data-root "$home/data" --models "$models" --trainer "$bin/sink-trainer"
 done
 
 where() {

@@ -94,6 +94,8 @@ Json ToJson(const v1::Job& job) {
           {"failure_class", ClassName(job.failure_class())},
           {"message", job.message()},
           {"devices", job.devices()},
+          {"per_worker", job.per_worker() > 0 ? job.per_worker() : job.devices()},
+          {"gang", Json(std::vector<std::string>(job.gang().begin(), job.gang().end()))},
           {"cancel_requested", job.cancel_requested()},
           {"created_ms", TimeOrNull(job.created_ms())},
           {"started_ms", TimeOrNull(job.started_ms())},

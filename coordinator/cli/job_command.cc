@@ -1,6 +1,7 @@
 // sinkctl job: all that is known of one.
 #include <memory>
 
+#include "absl/strings/str_join.h"
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/text.h"
 #include "coordinator/cli/views.h"
@@ -27,8 +28,13 @@ Fields JobFields(const v1::Job& job) {
     fields.emplace_back("sweep", Cell{place.sweep() + " / " + place.experiment() + " / " + place.label()});
   if (!job.message().empty())
     fields.emplace_back("message", Cell{job.message(), job.state() == v1::FAILED ? Style::kRed : Style::kPlain});
-  if (!job.worker().empty()) fields.emplace_back("worker", Cell{job.worker()});
-  fields.emplace_back("devices", Cell{std::to_string(job.devices())});
+  if (job.gang_size() > 1)
+    fields.emplace_back("workers", Cell{absl::StrJoin(job.gang(), ", ")});
+  else if (!job.worker().empty())
+    fields.emplace_back("worker", Cell{job.worker()});
+  const bool in_groups = job.per_worker() > 0 && job.per_worker() < job.devices();
+  fields.emplace_back("devices", Cell{std::to_string(job.devices()) +
+                                      (in_groups ? ", in groups of " + std::to_string(job.per_worker()) : "")});
   fields.emplace_back("submitted", Cell{FormatTime(job.created_ms())});
   if (job.started_ms() > 0) fields.emplace_back("started", Cell{FormatTime(job.started_ms())});
   if (job.finished_ms() > 0) {

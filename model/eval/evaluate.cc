@@ -28,7 +28,8 @@ Tokens Read(const EvaluateOptions& options, int64_t vocab_size, Evaluation& eval
 void MeasureOwn(const EvaluateOptions& options, Evaluation& evaluation) {
   Transformer model = LoadModel(options.model, at::kCPU);
   const Tokens tokens = Read(options, model.config().vocab_size, evaluation);
-  if (options.on_model) options.on_model(model.values().numel(), 1);
+  const int64_t layers = model.config().num_hidden_layers;
+  if (options.on_model) options.on_model(model.values().numel(), layers);
   evaluation.sinks = MeasureSinks(model, tokens.inputs_NT, options.sink_options);
   const int64_t count = tokens.inputs_NT.size(0);
   std::vector<at::Tensor> logits;
@@ -40,7 +41,7 @@ void MeasureOwn(const EvaluateOptions& options, Evaluation& evaluation) {
     if (options.keep_logits) logits.push_back(model.Logits(input));
   }
   evaluation.loss /= static_cast<double>(count);
-  if (options.on_layer) options.on_layer(1, 1);
+  if (options.on_layer) options.on_layer(layers, layers);
   if (options.keep_logits) evaluation.logits = at::cat(logits);
 }
 

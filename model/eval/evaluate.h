@@ -17,8 +17,8 @@ struct EvaluateOptions {
   SinkOptions sink_options;
   bool activations = false;  // print norms by layer and position
   bool keep_logits = false;  // for a dump
-  // Called with the model's sizes before its first layer, and after each layer (a model of ours passes as one). What
-  // they throw ends the measurement.
+  // Called with the model's sizes before its first layer, and after each layer (of a model of ours, after the last).
+  // What they throw ends the measurement.
   std::function<void(int64_t parameters, int64_t layers)> on_model;
   OnLayer on_layer;
 };

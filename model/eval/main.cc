@@ -18,7 +18,7 @@ constexpr int kExitData = 1;      // the model or the inputs cannot be used
 constexpr int kExitUsage = 2;     // bad command line
 constexpr int kExitInternal = 3;  // a defect, or no memory
 
-sink::Evaluation Evaluate(sink::EvaluateOptions options) {
+sink::Evaluation EvaluateWithProgress(sink::EvaluateOptions options) {
   sink::LayerProgress progress;
   options.on_layer = [&progress](int64_t done, int64_t all) { progress.Update(done, all); };
   return sink::Evaluate(options);
@@ -26,7 +26,7 @@ sink::Evaluation Evaluate(sink::EvaluateOptions options) {
 
 void Run(const sink::CommandLine& line) {
   at::set_num_threads(line.threads);
-  const sink::Evaluation evaluation = Evaluate(line.evaluate);
+  const sink::Evaluation evaluation = EvaluateWithProgress(line.evaluate);
   if (!line.dump.empty()) sink::Dump(evaluation, line.dump);
   if (!line.heat_map.empty()) sink::DrawHeatMap(evaluation, line.heat_map);
   const std::string text = line.json  ? sink::PrintJson(evaluation)

@@ -35,7 +35,7 @@ Outcome MeasureModel(const JobFile& job, EventSink& events, Commands& commands) 
   PrepareProcess(static_cast<int>(job.config.train.threads));
   EvaluateOptions options = OptionsOf(job);
   const int64_t tokens = job.config.eval.sequences * job.config.eval.tokens;
-  int64_t layers = 1;  // a model of ours passes as one
+  int64_t layers = 1;
   options.on_model = [&](int64_t parameters, int64_t all) {
     layers = all;
     events.Send(pipe::Hello{pipe::kVersion, getpid(), "cpu", 0, layers, parameters});

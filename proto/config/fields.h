@@ -22,7 +22,7 @@ inline constexpr size_t kMaxListed = 64;              // names or numbers in a l
 inline constexpr double kLarge = 9007199254740991.0;  // 2^53 - 1: every integer up to it survives JSON and a double
 
 using Choices = std::vector<std::string>;
-struct HubName {};  // of a string: a plain name, or an owner's and a plain name with a slash between them
+struct HubName {};  // of a string: empty, a plain name, or an owner's and a plain name with a slash between them
 
 // Each calls v(path, member, min, max) for numbers and lists of them, v(path, member, choices) for strings and lists of
 // names, v(path, member, HubName()) for a model's name, v(path, member) for booleans, once per field.
@@ -176,6 +176,7 @@ struct Reader {
     if (!value) return;
     const std::string text = value->is_string() ? value->get<std::string>() : "";
     const size_t slash = text.find('/');
+    if (value->is_string() && text.empty()) return out.clear();  // none
     if (!IsName(text.substr(0, slash)) || (slash != std::string::npos && !IsName(text.substr(slash + 1))))
       return Fail(field, "must be a model's name, such as openai-community/gpt2, of plain names");
     out = text;

@@ -66,7 +66,7 @@ TEST(OpenModels, ThoseThereAreMeasuredAndTheOthersAreNamed) {
       ++missing;
       const std::string model = label.substr(label.find('=') + 1);
       EXPECT_EQ(job.value("state", ""), "FAILED") << label;
-      EXPECT_EQ(job.value("failure_class", ""), "USER") << label;
+      EXPECT_EQ(job.value("failure_class", ""), "user") << label;
       EXPECT_EQ(job.value("attempt", 0), 1) << label;
       EXPECT_NE(job.value("message", "").find("model " + model + " not found: no config.json in "), std::string::npos)
           << job.dump();
@@ -106,7 +106,7 @@ TEST(OpenModels, OtherInputsNeedNoTexts) {
   ASSERT_EQ(submitted.exit_code, 0) << submitted.err;
   ASSERT_TRUE(cluster.WaitUntilFinal("inputs", 60));
   fs::rename(cluster.path("models/meta-llama/Llama-2-7b-hf"), cluster.path("models/Llama-2-7b-hf"));
-  ASSERT_EQ(cluster.Sinkctl({"retry", "inputs"}).exit_code, 0);
+  ASSERT_EQ(cluster.Sinkctl({"retry", "--failed", "inputs"}).exit_code, 0);
   ASSERT_TRUE(cluster.WaitUntilFinal("inputs", 60));
   for (const auto& [label, job] : cluster.Jobs("inputs")) {
     const bool natural = label.find("natural") != std::string::npos;

@@ -145,7 +145,7 @@ TEST(JobConfig, ModelIsNamedAsOnTheHub) {
   };
   EXPECT_EQ(error("gpt2"), "");
   EXPECT_EQ(error("openai-community/gpt2"), "");
-  for (const json& bad : {json("../gpt2"), json("a/../b"), json("a/b/c"), json("/gpt2"), json("a/"), json(""), json(7)})
+  for (const json& bad : {json("../gpt2"), json("a/../b"), json("a/b/c"), json("/gpt2"), json("a/"), json(7)})
     EXPECT_EQ(error(bad), "evaluate.model: must be a model's name, such as openai-community/gpt2, of plain names")
         << bad;
   EXPECT_EQ(ErrorOf(R"({"kind": "evaluate"})"),

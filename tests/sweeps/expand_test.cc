@@ -18,6 +18,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using testing::ExpandText;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::Labels;
 using testing::ReadFrom;
@@ -133,7 +134,7 @@ TEST(ExpandSweep, NearerFilesReplaceFartherOnes) {
       {"presets/a.yaml", "base: deep/b.yaml\ntrain: {warmup_steps: 2, log_every: 2, seed: 2}\n"},
       {"presets/deep/b.yaml", "train: {warmup_steps: 1, log_every: 1, max_steps: 1, seed: 1}\n"},
       {"p.yaml", "train: {seed: 3}\nresources: {devices: 2, max_time: 90m}\nlimits: {max_parallel: 4}\n"},
-      {"q.yaml", "base: p.yaml\ntrain: {threads: 4}\nresources: {devices: 3}\n"}};
+      {"q.yaml", "base: p.yaml\ntrain: {threads: 4}\nresources: {devices: 4}\n"}};
   const auto sweep = ExpandSweep({"study/s.yaml", {"p.yaml", "q.yaml"}, ReadFrom(files)});
   ASSERT_TRUE(sweep.ok()) << sweep.status();
   const TrainConfig& train = sweep->jobs[0].config.train;
@@ -142,9 +143,23 @@ TEST(ExpandSweep, NearerFilesReplaceFartherOnes) {
   EXPECT_EQ(train.max_steps, 1);
   EXPECT_EQ(train.seed, 3);
   EXPECT_EQ(train.threads, 4);
-  EXPECT_EQ(sweep->devices, 3);
+  EXPECT_EQ(sweep->devices, 4);
   EXPECT_EQ(sweep->max_time, absl::Minutes(90));
   EXPECT_EQ(sweep->max_parallel, 4);
+}
+
+TEST(ExpandSweep, DevicesComeInGroupsAndFitTheBatch) {
+  const auto expand = [](const std::string& rest) { return ExpandText("experiments: [{name: a}]\n" + rest); };
+  EXPECT_EQ(expand("resources: {devices: 8, per_worker: 4}\n")->per_worker, 4);
+  EXPECT_EQ(expand("resources: {devices: 8}\n")->per_worker, 0);
+  const auto message = [&](const std::string& rest) { return std::string(expand(rest).status().message()); };
+  EXPECT_THAT(message("resources: {devices: 8, per_worker: 3}\n"),
+              HasSubstr("resources.per_worker 3 must divide resources.devices 8"));
+  EXPECT_THAT(message("resources: {devices: 3}\n"),
+              HasSubstr("train.global_batch_size 8 must be a multiple of train.micro_batch_size 1 x "
+                        "resources.devices 3"));
+  EXPECT_THAT(message("kind: evaluate\nevaluate: {model: gpt2}\nresources: {devices: 2}\n"),
+              HasSubstr("kind evaluate runs on one device; set resources.devices to 1"));
 }
 
 TEST(ExpandSweep, HeaderValuesAndTheirDefaults) {
