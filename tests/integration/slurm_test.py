@@ -1,0 +1,66 @@
+"""A sweep on a real Slurm of two nodes, by way of `sinkctl slurm up`: one node is pre-empted (its worker drains with a
+checkpoint, and its job is requeued), the other loses its power; the sweep completes.
+
+Usage: slurm_test.py SOURCE_DIR BIN_DIR.
+"""
+import pathlib
+import subprocess
+import sys
+
+from sink_cluster import Cluster, wait_for
+from slurm_cluster import NODES, Slurm
+
+STEPS = 1500
+
+
+def slurm_up(cluster, slurm, source):
+    environment = dict(slurm.environment, SINK_COORDINATOR=cluster.address, SINK_WORKER=str(cluster.bin / "sink-worker"),
+                       SINK_WORKER_DATA=str(cluster.path / "nodes"),
+                       SINK_WORKER_OPTIONS=f"--devices cpu:1 --data-root {cluster.path / 'data'}")
+    (cluster.path / "nodes").mkdir()
+    command = [cluster.bin / "sinkctl", "slurm", "up", "--nodes", len(NODES), "--time", "20", "--script",
+               source / "deploy/slurm/sink-worker.sbatch", "--", "--output", cluster.path / "logs/sbatch-%A-%a.log"]
+    answer = subprocess.run(list(map(str, command)), env=environment, check=True, text=True, capture_output=True,
+                            cwd=cluster.path)
+    print(answer.stdout.strip())
+    return answer.stdout.split()[2].rstrip(":")
+
+
+def main():
+    source, bin_dir = map(pathlib.Path, sys.argv[1:3])
+    with Cluster(bin_dir.resolve()) as cluster:
+        slurm = Slurm(cluster)
+        cluster.pack_corpus()
+        cluster.start_coordinator()
+        cluster.submit("study", STEPS, ["1e-3", "2e-3", "3e-3", "4e-3"])
+        job = slurm_up(cluster, slurm, source)
+
+        def working():
+            jobs = [one for one in cluster.jobs("study") if one["state"] == "RUNNING" and one["step"] > 30]
+            return {one["worker"]: one for one in jobs} if len(jobs) == len(NODES) else None
+        held = wait_for("a worker on each node trains", 90, working)
+        assert set(held) == set(NODES), held
+        tasks = slurm.tasks(job)
+        assert set(tasks) == set(NODES), tasks
+
+        # Pre-emption, as PreemptParameters=send_user_signal announces it.
+        slurm.run("scancel", "--signal=USR1", "--batch", tasks["n1"])
+        wait_for("the pre-empted node's job is requeued", 60, lambda: slurm.restarts(tasks["n1"]) == 1)
+        returned = next(one for one in cluster.jobs("study") if one["id"] == held["n1"]["id"])
+        assert returned["attempt"] >= 1 and returned["step"] > 30, returned
+        saved = cluster.sinkctl("checkpoint", "list", returned["id"])
+        print(f"n1 drained at step {returned['step']}; its checkpoints:\n{saved.strip()}")
+        wait_for("the requeued job runs again", 90, lambda: "n1" in slurm.tasks(job))
+
+        slurm.kill_node("n2")
+        wait_for("Slurm sees the node down", 60, lambda: any(state.startswith("down") for state in slurm.node_states()))
+        jobs = cluster.wait_until_final("study", 300)
+        assert all(one["state"] == "SUCCEEDED" and one["step"] == STEPS for one in jobs), jobs
+        attempts = sum(one["attempt"] for one in jobs)
+        assert attempts >= len(jobs) + 2, f"{attempts} attempts: neither the drain nor the loss cost one"
+        print(f"{len(jobs)} jobs succeeded in {attempts} attempts; nodes: {slurm.node_states()}")
+        slurm.run("scancel", job)
+
+
+if __name__ == "__main__":
+    main()
