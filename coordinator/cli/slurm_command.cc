@@ -100,7 +100,8 @@ Outcome Up(Session& session, const UpOptions& options) {
   } else {
     world.out << "Slurm job " << job << ": " << options.nodes << (options.nodes == 1 ? " node" : " nodes") << "\n"
               << "see them come:  squeue --job " << job << ";  sinkctl workers\n"
-              << "let them go:    scancel --signal=TERM --full " << job << "\n";
+              << "let them go:    scancel --state=PENDING " << job << ";  scancel --signal=TERM --batch " << job
+              << "\n";
   }
   return {};
 }
@@ -109,7 +110,7 @@ Outcome Up(Session& session, const UpOptions& options) {
 
 void AddSlurmCommand(Commands& commands) {
   CLI::App* slurm = commands.Add(nullptr, "slurm", "Workers on the nodes of a Slurm cluster", Names::kNothing,
-                                 {"sinkctl slurm up --nodes 4 --time 12:00:00"});
+                                 {"sinkctl slurm up --nodes 4 --time 12:00:00", "sinkctl slurm up --help"});
   slurm->require_subcommand(1);
   CLI::App* up = commands.Add(slurm, "up", "Submit a job that runs a worker on each of its nodes, and is requeued",
                               Names::kNothing,

@@ -1,11 +1,12 @@
-# sink-coordinator, sinkctl and sink-worker without LibTorch: for the coordinator and for people. From the project's root:
+# sink-coordinator, sinkctl and sink-worker without LibTorch: for the coordinator and for people. In the project's root:
 #   docker build -f deploy/docker/control.Dockerfile -t sink-control .
 FROM debian:12 AS build
 WORKDIR /src
 COPY deploy/bootstrap.sh deploy/bootstrap.sh
 RUN deploy/bootstrap.sh --control && rm -rf /var/lib/apt/lists/*
 COPY . .
-RUN cmake --preset control -DSINK_TESTS=OFF && cmake --build --preset control --target sink-coordinator sink-worker sinkctl
+RUN cmake --preset control -DSINK_TESTS=OFF \
+    && cmake --build --preset control --target sink-coordinator sink-worker sinkctl
 
 FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \

@@ -47,7 +47,7 @@ def die_with_parent():
 
 class Cluster:
     def __init__(self, bin_dir):
-        self.bin = pathlib.Path(bin_dir)
+        self.bin = pathlib.Path(bin_dir).resolve()
         self._folder = tempfile.TemporaryDirectory(prefix="sink-test-", ignore_cleanup_errors=True)
         self.path = pathlib.Path(self._folder.name)
         self._processes = {}
@@ -165,6 +165,13 @@ class Prometheus:
         (cluster.path / "prometheus.yml").write_text(config)
         cluster.start("prometheus", ["prometheus", "--config.file", cluster.path / "prometheus.yml", "--storage.tsdb.path",
                                      cluster.path / "tsdb", "--web.listen-address", self.url.removeprefix("http://")])
+        wait_for("Prometheus is ready", 30, self._ready)
+
+    def _ready(self):
+        try:
+            return urllib.request.urlopen(f"{self.url}/-/ready", timeout=10).status == 200
+        except OSError:
+            return False
 
     def get(self, path, **parameters):
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters, doseq=True)}"

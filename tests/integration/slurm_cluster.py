@@ -1,6 +1,7 @@
 """A Slurm of two nodes on this machine: munged, slurmctld and two slurmd, all of the test's own user, in the cluster's
 temporary folder, with short times. Ends with the Cluster it belongs to.
 """
+import contextlib
 import getpass
 import os
 import pathlib
@@ -86,8 +87,8 @@ PartitionName=all Nodes={','.join(NODES)} Default=YES MaxTime=INFINITE State=UP
             return []
 
     def tasks(self, job):
-        """{node: array task} of the job's running tasks."""
-        lines = self.run("squeue", "--noheader", "--job", job, "--states=RUNNING", "--format=%N %A").splitlines()
+        """{node: array task, as JOB_INDEX} of the job's running tasks."""
+        lines = self.run("squeue", "--noheader", "--job", job, "--states=RUNNING", "--format=%N %i").splitlines()
         return dict(line.split() for line in lines)
 
     def restarts(self, task):
@@ -95,22 +96,23 @@ PartitionName=all Nodes={','.join(NODES)} Default=YES MaxTime=INFINITE State=UP
         return int(next(word for word in words if word.startswith("Restarts=")).removeprefix("Restarts="))
 
     def kill_node(self, node):
-        """As if its power had gone: its slurmd and all that it has started."""
+        """As if its power had gone: its slurmd and all that it has started, at once, so that nothing reports the end."""
         self.cluster.kill(f"slurmd-{node}")
-        for process in self._processes_of(node):
-            os.kill(process, signal.SIGKILL)
+        processes = self._processes_of(node)
+        for stop in (signal.SIGSTOP, signal.SIGKILL):
+            for process in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, stop)
 
     def _processes_of(self, node):
-        """slurmstepd and its children: the one names the node's spool, the others carry its name in their environment."""
-        found = []
+        """What carries the node's name in its environment, and the slurmstepd above it."""
+        found = set()
+        ours = {b"SLURM_CONF=" + str(self.folder / "slurm.conf").encode(), b"SLURMD_NODENAME=" + node.encode()}
         for entry in pathlib.Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                environment = (entry / "environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            mine = b"SLURM_CONF=" + str(self.folder / "slurm.conf").encode() in environment
-            if mine and b"SLURMD_NODENAME=" + node.encode() in environment:
-                found.append(int(entry.name))
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and ours <= set((entry / "environ").read_bytes().split(b"\0")):
+                    found.add(int(entry.name))
+                    parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
+                    if "slurmstepd" in pathlib.Path(f"/proc/{parent}/comm").read_text():
+                        found.add(int(parent))
         return found

@@ -20,15 +20,15 @@ def slurm_up(cluster, slurm, source):
     (cluster.path / "nodes").mkdir()
     command = [cluster.bin / "sinkctl", "slurm", "up", "--nodes", len(NODES), "--time", "20", "--script",
                source / "deploy/slurm/sink-worker.sbatch", "--", "--output", cluster.path / "logs/sbatch-%A-%a.log"]
-    answer = subprocess.run(list(map(str, command)), env=environment, check=True, text=True, capture_output=True,
-                            cwd=cluster.path)
+    answer = subprocess.run(list(map(str, command)), env=environment, text=True, capture_output=True, cwd=cluster.path)
+    assert answer.returncode == 0, answer.stderr
     print(answer.stdout.strip())
     return answer.stdout.split()[2].rstrip(":")
 
 
 def main():
-    source, bin_dir = map(pathlib.Path, sys.argv[1:3])
-    with Cluster(bin_dir.resolve()) as cluster:
+    source, bin_dir = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
+    with Cluster(bin_dir) as cluster:
         slurm = Slurm(cluster)
         cluster.pack_corpus()
         cluster.start_coordinator()
@@ -54,12 +54,15 @@ def main():
 
         slurm.kill_node("n2")
         wait_for("Slurm sees the node down", 60, lambda: any(state.startswith("down") for state in slurm.node_states()))
+        wait_for("the lost node's job is requeued", 30, lambda: slurm.restarts(tasks["n2"]) == 1)
         jobs = cluster.wait_until_final("study", 300)
         assert all(one["state"] == "SUCCEEDED" and one["step"] == STEPS for one in jobs), jobs
         attempts = sum(one["attempt"] for one in jobs)
         assert attempts >= len(jobs) + 2, f"{attempts} attempts: neither the drain nor the loss cost one"
         print(f"{len(jobs)} jobs succeeded in {attempts} attempts; nodes: {slurm.node_states()}")
-        slurm.run("scancel", job)
+        slurm.run("scancel", "--state=PENDING", job)
+        slurm.run("scancel", "--signal=TERM", "--batch", slurm.tasks(job)["n1"])
+        wait_for("the worker goes when it is asked to", 60, lambda: not slurm.tasks(job))
 
 
 if __name__ == "__main__":
