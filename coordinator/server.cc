@@ -128,7 +128,7 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   auto opened = store::SqliteStore::Open(options.data);
   if (!opened.ok()) return About(options.data, opened.status());
   store = std::move(*opened);
-  exporter = std::make_shared<MetricsExporter>(&fail_stop, SystemNow);
+  exporter = std::make_shared<MetricsExporter>(&fail_stop, SystemNow, options.data);
   JobManager::Options rules;
   rules.heartbeat_interval_ms = absl::ToInt64Milliseconds(options.heartbeat_interval);
   rules.lease_duration_ms = absl::ToInt64Milliseconds(options.lease_duration);

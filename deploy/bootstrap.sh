@@ -9,8 +9,8 @@ usage() {
 Usage: deploy/bootstrap.sh [--control] [--tests] [--fuzz]
 
   --control   only what the control programs need (no LibTorch)
-  --tests     also what the tests compare against: PyTorch, transformers, tokenizers, Prometheus, TensorBoard, MLflow,
-              Weights & Biases
+  --tests     also what the tests compare against and run on: PyTorch, transformers, tokenizers, Prometheus, Slurm,
+              systemd, Kubernetes' schemas, TensorBoard, MLflow, Weights & Biases
   --fuzz      also clang with libFuzzer
   --help      this text
 
@@ -41,7 +41,7 @@ packages=(g++ cmake ninja-build ccache git pkg-config ca-certificates
   libxxhash-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev libc-ares-dev libre2-dev libcurl4-openssl-dev
   dict-gcide bible-kjv bible-kjv-text)
 [ "$torch" = yes ] && packages+=(python3 python3-pip python3-venv libgomp1)
-[ "$tests" = yes ] && packages+=(python3-venv prometheus curl sqlite3 procps)
+[ "$tests" = yes ] && packages+=(python3-venv prometheus curl sqlite3 procps systemd slurm-wlm munge)
 [ "$fuzz" = yes ] && packages+=(clang libclang-rt-dev)
 
 missing=()
@@ -55,7 +55,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     command -v sudo >/dev/null || { echo "bootstrap: run as root, or install sudo" >&2; exit 1; }
     as_root=(sudo)
   fi
-  # Debian starts a packaged server when it is installed; the tests run their own Prometheus.
+  # Debian starts a packaged server when it is installed; the tests run their own Prometheus and Slurm.
   policy=/usr/sbin/policy-rc.d
   if [ ! -e $policy ]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
@@ -120,6 +120,10 @@ if [ "$tests" = yes ] && [ "$torch" = yes ]; then
   if [ ! -e "$environment/.complete-sentencepiece" ]; then
     "$environment/bin/pip" install --quiet --disable-pip-version-check sentencepiece==0.2.1
     touch "$environment/.complete-sentencepiece"
+  fi
+  if [ ! -e "$environment/.complete-kubernetes" ]; then
+    "$environment/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
+    touch "$environment/.complete-kubernetes"
   fi
 fi
 # The readers of `sinkctl export`: TensorBoard, MLflow's client, Weights & Biases.

@@ -11,6 +11,7 @@
 #include "sweeps/diagnostics.h"
 
 namespace sink::cli {
+void AddSlurmCommand(Commands& commands);
 namespace {
 
 constexpr char kDescription[] =
@@ -44,6 +45,7 @@ void AddCommands(Commands& commands) {
   AddRetryCommand(commands);
   AddWorkersCommand(commands);
   AddCheckpointCommand(commands);
+  AddSlurmCommand(commands);
   AddCompletionCommand(commands);
   AddVersionCommand(commands);
 }

@@ -163,7 +163,10 @@ absl::Status JobManager::Tick(Now now) {
     }
     return absl::OkStatus();
   }));
-  for (int i = 0; i < expired && observer_ != nullptr; ++i) observer_->LeaseExpired();
+  for (int i = 0; i < expired && observer_ != nullptr; ++i) {
+    observer_->LeaseExpired();
+    observer_->AttemptEnded(AttemptOutcome::kLost);
+  }
   return absl::OkStatus();
 }
 

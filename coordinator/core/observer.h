@@ -6,11 +6,17 @@
 
 namespace sink {
 
+// How an attempt ended. RETURNED: its worker gave it back unharmed, as a drain does; LOST: its worker is gone; from
+// INFRA on, the classes of failure.
+enum class AttemptOutcome { kSucceeded, kCancelled, kReturned, kLost, kInfra, kOutOfMemory, kNan, kUser };
+inline constexpr int kAttemptOutcomes = 8;
+
 class Observer {
  public:
   virtual ~Observer() = default;
   virtual void JobDispatched(double seconds_queued) {}
   virtual void LeaseExpired() {}
+  virtual void AttemptEnded(AttemptOutcome outcome) {}
   virtual void CheckpointCommitted(uint64_t bytes) {}
 };
 

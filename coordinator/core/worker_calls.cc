@@ -29,6 +29,21 @@ bool Holds(const Job& job, const std::string& worker_id, const Lease& lease) {
   return IsLive(job.state) && job.lease() == lease && job.holder.worker_id == worker_id;
 }
 
+AttemptOutcome OutcomeOf(FailureClass failure_class) {
+  switch (failure_class) {
+    case FailureClass::kOutOfMemory:
+      return AttemptOutcome::kOutOfMemory;
+    case FailureClass::kNan:
+      return AttemptOutcome::kNan;
+    case FailureClass::kUser:
+      return AttemptOutcome::kUser;
+    case FailureClass::kNone:
+    case FailureClass::kInfra:
+      break;
+  }
+  return AttemptOutcome::kInfra;
+}
+
 }  // namespace
 
 absl::StatusOr<Job> JobManager::CurrentJob(store::Snapshot& rows, const std::string& worker_id, const Lease& lease) {
@@ -47,6 +62,7 @@ absl::StatusOr<Worker> JobManager::CurrentWorker(store::Snapshot& rows, const st
 
 absl::StatusOr<std::vector<Lease>> JobManager::Register(const RegisterRequest& request, Now now) {
   std::vector<Lease> keep;
+  int lost = 0;
   Worker worker;
   worker.id = request.worker_id;
   worker.name = request.name;
@@ -62,7 +78,7 @@ absl::StatusOr<std::vector<Lease>> JobManager::Register(const RegisterRequest& r
     const auto is_held = [&](const Lease& lease) {
       return std::find(request.held.begin(), request.held.end(), lease) != request.held.end();
     };
-    const std::string lost = absl::StrCat("worker ", request.name, " restarted without it");
+    const std::string why = absl::StrCat("worker ", request.name, " restarted without it");
     SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobs());
     for (Job& job : live) {
       if (job.holder.worker_id != request.worker_id) continue;
@@ -71,7 +87,8 @@ absl::StatusOr<std::vector<Lease>> JobManager::Register(const RegisterRequest& r
         job.holder.session = request.session;
         SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
       } else {
-        SINK_RETURN_IF_ERROR(LoseLease(rows, job, FailureClass::kInfra, lost, /*delay=*/false, now));
+        SINK_RETURN_IF_ERROR(LoseLease(rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
+        ++lost;
       }
     }
     SINK_ASSIGN_OR_RETURN(std::vector<GangMember> members, rows.LiveMembers());
@@ -83,11 +100,13 @@ absl::StatusOr<std::vector<Lease>> JobManager::Register(const RegisterRequest& r
         member.holder.session = request.session;
         SINK_RETURN_IF_ERROR(rows.PutMember(member));
       } else {
-        SINK_RETURN_IF_ERROR(LoseLease(rows, job, FailureClass::kInfra, lost, /*delay=*/false, now));
+        SINK_RETURN_IF_ERROR(LoseLease(rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
+        ++lost;
       }
     }
     return absl::OkStatus();
   }));
+  for (; lost > 0 && observer_ != nullptr; --lost) observer_->AttemptEnded(AttemptOutcome::kLost);
   for (const Lease& lease : keep) clock_.Hear(lease.fence, now.steady_ms);
   clock_.HearWorker(request.worker_id, request.devices, now.steady_ms, now.unix_ms);
   return keep;
@@ -278,6 +297,7 @@ absl::StatusOr<JobState> JobManager::Finish(const FinishRequest& request, Now no
   const Lease& lease = request.lease;
   std::string message = CleanText(request.message, 4 * kMaxTextBytes);
   JobState answer = JobState::kQueued;
+  std::optional<AttemptOutcome> outcome;  // none for a repetition
   SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const std::optional<HeldMember> place, CurrentMember(rows, request.worker_id, lease));
     if (place) {
@@ -305,9 +325,11 @@ absl::StatusOr<JobState> JobManager::Finish(const FinishRequest& request, Now no
     FailureClass failure_class = FailureClass::kNone;
     if (request.outcome == JobState::kSucceeded) {
       ended = AttemptState::kSucceeded;
+      outcome = AttemptOutcome::kSucceeded;
       EndJob(&job, JobState::kSucceeded, FailureClass::kNone, "", now);
     } else if (request.outcome == JobState::kCancelled && job.cancel_requested) {
       ended = AttemptState::kCancelled;
+      outcome = AttemptOutcome::kCancelled;
       EndFailedAttempt(&job, FailureClass::kInfra, message, options_.retry, now);
     } else {
       // CANCELLED that nobody asked for: the worker gave the job back.
@@ -316,11 +338,13 @@ absl::StatusOr<JobState> JobManager::Finish(const FinishRequest& request, Now no
                           : request.failure_class;
       SINK_RETURN_IF_ERROR(BlameMember(rows, job.id, &failure_class, &message));
       delay = EndFailedAttempt(&job, failure_class, message, options_.retry, now);
+      outcome = request.outcome == JobState::kCancelled ? AttemptOutcome::kReturned : OutcomeOf(failure_class);
     }
     answer = job.state;
     SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
     return EndAttempt(rows, job, ended, failure_class, message, delay, *attempt, now);
   }));
+  if (outcome && observer_ != nullptr) observer_->AttemptEnded(*outcome);
   return answer;
 }
 

@@ -1,7 +1,7 @@
 // What Prometheus sees: the series of design.md section 10, made at scrape time from one read of the store, so that
 // nothing is counted twice and nothing is forgotten but the counters, which start at 0 with the process as Prometheus
 // expects. A job's series are labelled with the first 12 digits of its id; they exist while it is live and for 5
-// minutes after. Label values that come from metric names are checked; those that are not plain are left out.
+// minutes after. Their number is bounded: first every job gets its overview, then jobs get details while room is left.
 //
 // Collect is called by the exposer's threads, the Observer's methods by core's callers: any thread.
 #pragma once
@@ -10,6 +10,7 @@
 #include <prometheus/histogram.h>
 #include <prometheus/metric_family.h>
 
+#include <array>
 #include <atomic>
 #include <map>
 #include <string>
@@ -19,16 +20,23 @@
 #include "coordinator/core/job_manager.h"
 #include "coordinator/job/mutex.h"
 #include "coordinator/service/fail_stop.h"
+#include "coordinator/service/families.h"
+#include "coordinator/service/job_series.h"
 #include "coordinator/service/service_time.h"
 
 namespace sink {
 
 class MetricsExporter final : public prometheus::Collectable, public Observer {
  public:
-  static constexpr size_t kMaxJobs = 1000;  // with series of their own; the rest are counted
+  static constexpr size_t kMaxSamples = 20'000;  // of all jobs together, about 80 bytes each; more jobs are counted
   static constexpr int64_t kAfterlifeMs = 5 * 60 * 1000;
+  // What a scrape's one read does not hold (memberships, checkpoints) is read job by job: some a scrape, each this
+  // seldom.
+  static constexpr int kLookUpsPerScrape = 50;
+  static constexpr int64_t kLookUpEveryMs = 10'000;
 
-  MetricsExporter(FailStop* fail_stop, NowFn now);
+  // `data` is the folder whose disk is watched.
+  MetricsExporter(FailStop* fail_stop, NowFn now, std::string data);
   // The manager is made with this observer, so it comes after. Until then, and after null, only counters are shown.
   void SetJobs(JobManager* jobs) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -36,30 +44,37 @@ class MetricsExporter final : public prometheus::Collectable, public Observer {
 
   void JobDispatched(double seconds_queued) override;
   void LeaseExpired() override;
+  void AttemptEnded(AttemptOutcome outcome) override;
   void CheckpointCommitted(uint64_t bytes) override;
 
  private:
   struct Seen {
-    Job job;
-    int64_t live_at_ms = 0;  // steady: when it was last seen live
-    bool ended = false;      // and `job` is how it ended
+    ShownJob shown;
+    int64_t live_at_ms = 0;       // steady: when it was last seen live
+    int64_t looked_up_at_ms = 0;  // steady; 0: never
+    bool ended = false;           // and `shown` is how it ended
   };
 
+  void AddCounters(Families* families) const;
+  void AddDisk(Families* families) const;
+  void AddDevices(Now now, Families* families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddJobs(const Stats& stats, int64_t steady_ms, Families* families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The jobs to show: those live now, and those that were within the afterlife.
-  std::vector<const Job*> JobsToShow(const Stats& stats, int64_t steady_ms) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<const Seen*> JobsToShow(const Stats& stats, int64_t steady_ms) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LookUp(int64_t steady_ms) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   FailStop* const fail_stop_;
   const NowFn now_;
+  const std::string data_;
   prometheus::Histogram dispatch_seconds_;
   std::atomic<uint64_t> checkpoint_bytes_ = 0;
   std::atomic<uint64_t> lease_expirations_ = 0;
+  std::array<std::atomic<uint64_t>, kAttemptOutcomes> attempts_ended_ = {};
 
   mutable Mutex mutex_;  // held for a whole scrape: SetJobs(nullptr) waits for it
   JobManager* jobs_ ABSL_GUARDED_BY(mutex_) = nullptr;
   mutable std::map<std::string, Seen> seen_ ABSL_GUARDED_BY(mutex_);  // by job id
 };
-
-// Adds the series of one job to `families`, by name. Exposed for tests.
-void AddJobSeries(const Job& job, std::map<std::string, prometheus::MetricFamily>* families);
 
 }  // namespace sink

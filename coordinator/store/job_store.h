@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "coordinator/job/gang_member.h"
 #include "coordinator/job/job.h"
 
 namespace sink::store {

@@ -174,9 +174,9 @@ struct Reader {
   void operator()(const char* field, std::string& out, HubName) {
     const json* value = Find(field);
     if (!value) return;
-    const std::string text = value->is_string() ? value->get<std::string>() : "";
+    const std::string text = value->is_string() ? value->get<std::string>() : "?";
+    if (text.empty()) return out.clear();  // none, as a job that trains has it
     const size_t slash = text.find('/');
-    if (value->is_string() && text.empty()) return out.clear();  // none
     if (!IsName(text.substr(0, slash)) || (slash != std::string::npos && !IsName(text.substr(slash + 1))))
       return Fail(field, "must be a model's name, such as openai-community/gpt2, of plain names");
     out = text;

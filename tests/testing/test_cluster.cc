@@ -181,10 +181,10 @@ void TestCluster::StartCoordinator() {
 
 void TestCluster::StartWorker(int index) {
   const std::string name = "worker-" + std::to_string(index);
-  workers_[index] =
-      ChildProcess({Binary("sink-worker"), "--coordinator", address_, "--data", path(name), "--name", name, "--devices",
-                    "cpu:1", "--data-root", path("data"), "--models", path("models"), "--trainer", Binary("sink-trainer"), "--grace", "10s"},
-                   path("logs/" + name + ".log"));
+  workers_[index] = ChildProcess({Binary("sink-worker"), "--coordinator", address_, "--data", path(name), "--name",
+                                  name, "--devices", options_.devices, "--data-root", path("data"), "--models",
+                                  path("models"), "--trainer", Binary("sink-trainer"), "--grace", "10s"},
+                                 path("logs/" + name + ".log"));
 }
 
 std::string TestCluster::metrics_address() const {

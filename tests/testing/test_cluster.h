@@ -53,6 +53,7 @@ class TestCluster {
  public:
   struct Options {
     int workers = 2;
+    std::string devices = "cpu:1";  // of each worker
     std::string heartbeat_interval = "500ms";
     std::string lease_duration = "5s";
   };

@@ -1,20 +1,32 @@
-// The exporter over the in-memory store, with a clock that the test moves.
+// The exporter over the in-memory store, with a clock that the test moves; and its cost, over SQLite and HTTP.
 #include "coordinator/service/metrics_exporter.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <ctime>
+#include <iostream>
 #include <map>
 #include <memory>
 
+#include "coordinator/service/scrape_endpoint.h"
 #include "coordinator/store/memory_store.h"
+#include "coordinator/store/sqlite_store.h"
 #include "proto/config/job_config.h"
+#include "proto/pipe/events.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sink {
 namespace {
 
 class MetricsExporterTest : public ::testing::Test {
  protected:
-  MetricsExporterTest() : exporter_(&fail_stop_, [this] { return now_; }) {
+  MetricsExporterTest()
+      : exporter_(
+            &fail_stop_, [this] { return now_; }, ".") {
     JobManager::Options options;
     options.new_lease_id = [] { return std::string(32, 'c'); };
     options.lease_duration_ms = 1'000'000'000;
@@ -60,18 +72,25 @@ class MetricsExporterTest : public ::testing::Test {
     return grants;
   }
 
-  // Samples of one family.
-  size_t Count(const std::string& name) const {
+  std::vector<prometheus::ClientMetric> Samples(const std::string& name) const {
     for (const auto& family : exporter_.Collect()) {
-      if (family.name == name) return family.metric.size();
+      if (family.name == name) return family.metric;
     }
-    return 0;
+    return {};
   }
-  double Value(const std::string& name) const {
-    for (const auto& family : exporter_.Collect()) {
-      if (family.name == name) return family.metric.at(0).gauge.value;
+  size_t Count(const std::string& name) const { return Samples(name).size(); }
+  double Value(const std::string& name) const { return Samples(name).at(0).gauge.value; }
+  // Of the sample whose last label is `label`.
+  double Counted(const std::string& name, const std::string& label) const {
+    for (const auto& sample : Samples(name)) {
+      if (sample.label.back().value == label) return sample.counter.value;
     }
     return -1;
+  }
+  void Report(const Lease& lease, const std::vector<pipe::Event>& records) {
+    std::vector<Event> events;
+    for (const pipe::Event& record : records) events.push_back({events.size() + 1, pipe::Encode(record), 0});
+    EXPECT_TRUE(jobs_->Report(std::string(32, 'a'), lease, events, now_).ok());
   }
 
   Now now_{.unix_ms = 1, .steady_ms = 1000};
@@ -95,10 +114,75 @@ TEST_F(MetricsExporterTest, SeriesOfAFinishedJobGoAfterFiveMinutes) {
   EXPECT_EQ(Count("sink_job_step"), 0u);
 }
 
+TEST_F(MetricsExporterTest, AJobIsShownInEveryPlaceOfASweep) {
+  Run(1);
+  const auto places = Samples("sink_job_info");
+  ASSERT_EQ(places.size(), 1u);
+  std::map<std::string, std::string> labels;
+  for (const auto& label : places[0].label) labels[label.name] = label.value;
+  EXPECT_EQ(labels.at("sweep"), "s1");
+  EXPECT_EQ(labels.at("experiment"), "e");
+  EXPECT_EQ(labels.at("setting"), "l");
+  now_.steady_ms += 1000;  // not looked up again yet, and not forgotten
+  EXPECT_EQ(Count("sink_job_info"), 1u);
+}
+
+TEST_F(MetricsExporterTest, TokensThatARestartRepeatsCountOnce) {
+  const std::vector<Grant> grants = Run(1);
+  Report(grants[0].lease, {pipe::Hello{}, pipe::Progress{.step = 5, .tokens = 500, .tokens_per_second = 10}});
+  EXPECT_EQ(Samples("sink_tokens_total").at(0).counter.value, 500);
+  Report(grants[0].lease, {pipe::Hello{}, pipe::Progress{}, pipe::Progress{.step = 3, .tokens = 300}});
+  EXPECT_EQ(Value("sink_job_step"), 3);
+  EXPECT_EQ(Samples("sink_tokens_total").at(0).counter.value, 500);
+}
+
+TEST_F(MetricsExporterTest, AttemptsAreCountedOnceByHowTheyEnded) {
+  const std::vector<Grant> grants = Run(4);
+  const auto finish = [&](const Grant& grant, JobState outcome, FailureClass failure_class) {
+    const FinishRequest request{.worker_id = std::string(32, 'a'),
+                                .lease = grant.lease,
+                                .outcome = outcome,
+                                .failure_class = failure_class,
+                                .message = "m"};
+    EXPECT_TRUE(jobs_->Finish(request, now_).ok());
+    EXPECT_TRUE(jobs_->Finish(request, now_).ok());  // a repetition
+  };
+  finish(grants[0], JobState::kSucceeded, FailureClass::kNone);
+  finish(grants[1], JobState::kFailed, FailureClass::kNan);
+  finish(grants[2], JobState::kCancelled, FailureClass::kNone);  // nobody asked: given back
+  Report(grants[3].lease, {pipe::Hello{}});
+  now_.steady_ms += 1'000'000'001;
+  ASSERT_TRUE(jobs_->Tick(now_).ok());  // a late tick extends the leases
+  for (int i = 0; i < 3; ++i) {
+    now_.steady_ms += 499'999'999;
+    ASSERT_TRUE(jobs_->Tick(now_).ok());
+  }
+  for (const char* outcome : {"succeeded", "nan", "returned", "lost"})
+    EXPECT_EQ(Counted("sink_attempts_ended_total", outcome), 1) << outcome;
+  EXPECT_EQ(Counted("sink_attempts_ended_total", "user"), 0);
+}
+
+TEST_F(MetricsExporterTest, DevicesAndDiskAreShown) {
+  Run(3);
+  const auto devices = Samples("sink_devices");
+  ASSERT_EQ(devices.size(), 2u);
+  EXPECT_EQ(devices[0].gauge.value + devices[1].gauge.value, 5000);
+  EXPECT_GT(Value("sink_disk_free_bytes"), 0);
+  EXPECT_GT(Value("sink_disk_size_bytes"), Value("sink_disk_free_bytes"));
+}
+
 TEST_F(MetricsExporterTest, JobsBeyondTheLimitAreCountedNotShown) {
-  ASSERT_EQ(Run(1010).size(), 1010u);
-  EXPECT_EQ(Count("sink_job_step"), MetricsExporter::kMaxJobs);
-  EXPECT_EQ(Value("sink_jobs_without_series"), 10);
+  // Few jobs with many samples each.
+  pipe::Metrics metrics{.step = 1, .values = {}};
+  for (int i = 0; i < 500; ++i) metrics.values.emplace_back("sink_rate/0." + std::to_string(i) + "/1", 0.5);
+  for (const Grant& grant : Run(60)) Report(grant.lease, {pipe::Hello{}, metrics});
+  std::map<std::string, prometheus::MetricFamily> families;
+  for (const auto& family : exporter_.Collect()) families[family.name] = family;
+  const size_t shown = families.at("sink_job_step").metric.size();
+  EXPECT_GE(shown, 30u);
+  EXPECT_LT(shown, 60u);
+  EXPECT_LT(families.at("sink_rate_ratio").metric.size(), MetricsExporter::kMaxSamples + 500);
+  EXPECT_EQ(families.at("sink_jobs_without_series").metric[0].gauge.value, 60.0 - static_cast<double>(shown));
 }
 
 TEST_F(MetricsExporterTest, CountersAreShownWithoutAManager) {
@@ -110,20 +194,139 @@ TEST_F(MetricsExporterTest, CountersAreShownWithoutAManager) {
 
 TEST(JobSeries, EveryMetricThatAJobMayMeasureIsShownByLayer) {
   for (const std::string& name : EvalMetrics()) {
-    Job job;
-    job.progress.latest = LatestValues::FromMap({{name + "/7", 1}, {name + "/all", 2}, {name, 3}});
-    std::map<std::string, prometheus::MetricFamily> families, without;
-    AddJobSeries(Job(), &without);
-    AddJobSeries(job, &families);
-    ASSERT_EQ(families.size(), without.size() + 1) << name;
-    for (const auto& [family, series] : families) {
-      if (without.contains(family)) continue;
-      ASSERT_EQ(series.metric.size(), 2u) << family;  // the name without a layer is no series
-      EXPECT_EQ(series.metric[0].label[1].name, "layer");
-      EXPECT_EQ(series.metric[0].label[1].value, "7");
-      EXPECT_EQ(series.metric[1].label[1].value, "all");
-    }
+    ShownJob shown;
+    shown.job.progress.latest = LatestValues::FromMap({{name + "/7", 1}, {name + "/all", 2}, {name, 3}});
+    Families families;
+    AddDetails(shown, &families);
+    const auto list = families.Take();
+    ASSERT_EQ(list.size(), 1u) << name;
+    const auto& samples = list[0].metric;
+    ASSERT_EQ(samples.size(), 2u) << name;  // the name without a layer is no series
+    EXPECT_EQ(samples[0].label[1].name, "layer");
+    EXPECT_EQ(samples[0].label[1].value, "7");
+    EXPECT_EQ(samples[1].label[1].value, "all");
   }
+}
+
+TEST(JobSeries, TheOverviewHasTheFirstPositionAndTheDetailsTheRest) {
+  ShownJob shown;
+  shown.job.progress.latest = LatestValues::FromMap({{"sink_rate/0.3/1", 0.5},
+                                                     {"sink_rate/0.3/2", 0.1},
+                                                     {"alpha_mean/bias", 0.2},
+                                                     {"validation_loss/all", 3},
+                                                     {"validation_loss/wiki", 2},
+                                                     {"train_loss", 4},
+                                                     {"alpha_mean/no good", 1}});
+  Families overview, details;
+  AddOverview(shown, &overview);
+  AddDetails(shown, &details);
+  EXPECT_EQ(overview.samples(), 6u + 4u);
+  EXPECT_EQ(details.samples(), 2u);
+}
+
+TEST(JobSeries, ALongSettingIsCutBetweenCharacters) {
+  ShownJob shown;
+  shown.job.sweeps = {{.sweep = "s", .experiment = "e", .label = std::string(127, 'x') + "\u00e9"}};
+  Families families;
+  AddOverview(shown, &families);
+  for (const auto& family : families.Take()) {
+    if (family.name != "sink_job_info") continue;
+    EXPECT_EQ(family.metric[0].label.back().value, std::string(127, 'x'));
+  }
+}
+
+std::string Get(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string answer;
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
+    const std::string_view request = "GET /metrics HTTP/1.0\r\n\r\n";
+    EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+    char buffer[65536];
+    for (ssize_t n; (n = read(fd, buffer, sizeof buffer)) > 0;) answer.append(buffer, static_cast<size_t>(n));
+  }
+  close(fd);
+  return answer;
+}
+
+// What a job of the study reports: losses, ten positions of three measures, eleven layers.
+pipe::Metrics StudyMetrics() {
+  pipe::Metrics metrics{.step = 1, .values = {{"train_loss", 3.123456789}, {"learning_rate", 0.0004}}};
+  metrics.values.emplace_back("gradient_norm", 0.987654321);
+  metrics.values.emplace_back("validation_loss/all", 3.2345678901);
+  for (int position = 1; position <= 10; ++position) {
+    for (const char* name : {"sink_rate/0.3/", "alpha_mean/", "alpha_max/"})
+      metrics.values.emplace_back(name + std::to_string(position), 1.0 / (position + 2));
+  }
+  for (int layer = 0; layer < 11; ++layer)
+    metrics.values.emplace_back("hidden_norm_ratio/" + std::to_string(layer), layer / 7.0);
+  return metrics;
+}
+
+TEST(MetricsExporterCost, AThousandJobsStayUnderTwoMegabytesAndATenthOfASecond) {
+  testing::TempDir folder;
+  FailStop fail_stop;
+  auto store = store::SqliteStore::Open(folder.path().string());
+  ASSERT_TRUE(store.ok());
+  auto exporter = std::make_shared<MetricsExporter>(&fail_stop, SystemNow, folder.path().string());
+  JobManager::Options options;
+  options.new_lease_id = [] { return std::string(32, 'c'); };
+  auto jobs = *JobManager::Start(store->get(), options, exporter.get(), SystemNow());
+  exporter->SetJobs(jobs.get());
+  const std::string worker(32, 'a'), session(32, 'b');
+  ASSERT_TRUE(
+      jobs->Register({.worker_id = worker, .name = "w", .session = session, .devices = 1000, .device_kind = "cpu"},
+                     SystemNow())
+          .ok());
+  SubmitRequest submit{.sweep = "study"};
+  for (int i = 0; i < 1000; ++i) {
+    char id[33];
+    snprintf(id, sizeof id, "%012x%020x", i, 0);
+    submit.jobs.push_back({.id = id,
+                           .config_json = "{}",
+                           .max_steps = 10,
+                           .experiment = "learning_rate",
+                           .label = "train.learning_rate=" + std::to_string(i),
+                           .index = i});
+  }
+  ASSERT_TRUE(jobs->Submit(submit, SystemNow()).ok());
+  const pipe::Metrics metrics = StudyMetrics();
+  for (int leased = 0; leased < 1000;) {
+    const auto grants = jobs->AcquireLeases(
+        {.worker_id = worker, .session = session, .poll = static_cast<uint64_t>(leased + 1), .devices_free = 1000},
+        SystemNow());
+    ASSERT_TRUE(grants.ok() && !grants->empty()) << grants.status();
+    for (const Grant& grant : *grants) {
+      const std::vector<Event> events = {{1, pipe::Encode(pipe::Hello{}), 0}, {2, pipe::Encode(metrics), 0}};
+      ASSERT_TRUE(jobs->Report(worker, grant.lease, events, SystemNow()).ok());
+    }
+    leased += static_cast<int>(grants->size());
+  }
+
+  auto endpoint = *ScrapeEndpoint::Start("127.0.0.1:0", exporter);
+  std::vector<double> seconds;
+  std::string answer;
+  for (int i = 0; i < 30; ++i) {
+    const clock_t start = clock();  // processor time of both ends: other tests may run beside this one
+    answer = Get(endpoint->port());
+    seconds.push_back(static_cast<double>(clock() - start) / CLOCKS_PER_SEC);
+  }
+  std::sort(seconds.begin(), seconds.end());
+  std::cout << answer.size() << " bytes; a scrape takes " << 1000 * seconds[seconds.size() / 2] << " ms (median), "
+            << 1000 * seconds.back() << " ms (largest)\n";
+  size_t infos = 0;
+  for (size_t at = 0; (at = answer.find("\nsink_job_info{", at)) != std::string::npos; ++at) ++infos;
+  EXPECT_EQ(infos, 1000u);
+  EXPECT_NE(answer.find("sink_jobs_without_series 0\n"), std::string::npos);
+  EXPECT_LT(answer.size(), 2'000'000u);
+#ifndef SINK_SANITIZER
+  EXPECT_LT(seconds[seconds.size() / 2], 0.1);
+#endif
+  endpoint.reset();
+  exporter->SetJobs(nullptr);
 }
 
 }  // namespace

@@ -1,0 +1,136 @@
+// `sinkctl slurm up`: asks a Slurm cluster for nodes and lets a worker run on each, by way of deploy/slurm's script.
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/cli/command.h"
+
+namespace sink::cli {
+namespace {
+
+constexpr int kMaxNodes = 1000;  // the size of an array job that Slurm allows unless told otherwise
+constexpr const char* kScripts[] = {"deploy/slurm/sink-worker.sbatch", "/usr/local/share/sink/sink-worker.sbatch"};
+
+struct UpOptions {
+  int nodes = 1;
+  std::string time;
+  std::string script;
+  std::vector<std::string> sbatch;  // passed on
+};
+
+struct Ended {
+  int status = -1;     // as waitpid gives it
+  std::string output;  // standard output; errors go where ours go
+};
+
+// Runs a program of PATH to its end. NOT_FOUND: it is not there.
+absl::StatusOr<Ended> RunProgram(std::vector<std::string> words, const std::vector<std::string>& environment) {
+  std::vector<char*> argv, envp;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  for (const std::string& entry : environment) envp.push_back(const_cast<char*>(entry.c_str()));
+  for (char** entry = environ; *entry != nullptr; ++entry) envp.push_back(*entry);
+  envp.push_back(nullptr);
+  int pipe_fds[2];
+  if (pipe2(pipe_fds, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe");
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], STDOUT_FILENO);
+  pid_t pid = -1;
+  const int error = posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), envp.data());
+  posix_spawn_file_actions_destroy(&actions);
+  close(pipe_fds[1]);
+  Ended ended;
+  char buffer[4096];
+  for (ssize_t n; error == 0 && (n = read(pipe_fds[0], buffer, sizeof buffer)) > 0;)
+    ended.output.append(buffer, static_cast<size_t>(n));
+  close(pipe_fds[0]);
+  if (error != 0) return absl::NotFoundError(strerror(error));
+  while (waitpid(pid, &ended.status, 0) < 0 && errno == EINTR) continue;
+  return ended;
+}
+
+std::string FindScript(const UpOptions& options, const World& world) {
+  if (!options.script.empty()) return options.script;
+  if (const char* named = world.getenv("SINK_SLURM_SCRIPT"); named != nullptr && *named != '\0') return named;
+  for (const char* script : kScripts)
+    if (std::filesystem::exists(script)) return script;
+  return "";
+}
+
+Outcome Up(Session& session, const UpOptions& options) {
+  World& world = session.world();
+  const std::string script = FindScript(options, world);
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(script, ignored)) {
+    return {kUsage, absl::StrCat("there is no script ", script.empty() ? kScripts[0] : script,
+                                 "; run this in the project's folder, or name the file with --script")};
+  }
+  // Nodes that find no coordinator would wait for it, and be paid for.
+  if (const auto workers = session.client().ListWorkers({}); !workers.ok()) return FromStatus(workers.status());
+  if (absl::StartsWith(session.coordinator, "127.") || absl::StartsWith(session.coordinator, "localhost")) {
+    world.err << "sinkctl: note: " << session.coordinator << " is this machine's own address; "
+              << "nodes elsewhere cannot reach it (--coordinator)\n";
+  }
+  std::vector<std::string> words = {"sbatch", "--parsable", absl::StrCat("--array=1-", options.nodes), "--nodes=1",
+                                    "--export=ALL"};
+  if (!options.time.empty()) words.push_back("--time=" + options.time);
+  words.insert(words.end(), options.sbatch.begin(), options.sbatch.end());
+  words.push_back(script);
+  const auto ended = RunProgram(words, {"SINK_COORDINATOR=" + session.coordinator});
+  if (!ended.ok()) {
+    return {kRefused, absl::StrCat("cannot run sbatch (", ended.status().message(),
+                                   "); use a machine from which jobs can be submitted to Slurm")};
+  }
+  if (ended->status != 0) return {kRefused, "sbatch has refused; its message is above"};
+  // "JOB" or "JOB;CLUSTER".
+  const std::string answer(absl::StripAsciiWhitespace(ended->output));
+  const std::string job = answer.substr(0, answer.find(';'));
+  if (session.json) {
+    world.out << nlohmann::json{{"job", job}, {"nodes", options.nodes}}.dump() << "\n";
+  } else {
+    world.out << "Slurm job " << job << ": " << options.nodes << (options.nodes == 1 ? " node" : " nodes") << "\n"
+              << "see them come:  squeue --job " << job << ";  sinkctl workers\n"
+              << "let them go:    scancel --state=PENDING " << job << ";  scancel --signal=TERM --batch " << job
+              << "\n";
+  }
+  return {};
+}
+
+}  // namespace
+
+void AddSlurmCommand(Commands& commands) {
+  CLI::App* slurm = commands.Add(nullptr, "slurm", "Workers on the nodes of a Slurm cluster", Names::kNothing,
+                                 {"sinkctl slurm up --nodes 4 --time 12:00:00", "sinkctl slurm up --help"});
+  slurm->require_subcommand(1);
+  CLI::App* up = commands.Add(slurm, "up", "Submit a job that runs a worker on each of its nodes, and is requeued",
+                              Names::kNothing,
+                              {"sinkctl slurm up --nodes 4 --time 12:00:00",
+                               "sinkctl slurm up --nodes 2 --time 1-0 -- --partition=gpu --gpus-per-node=8"});
+  auto options = std::make_shared<UpOptions>();
+  up->add_option("--nodes", options->nodes, "How many nodes, each a job of its own (1)")
+      ->option_text("N")
+      ->check(CLI::Range(1, kMaxNodes));
+  up->add_option("--time", options->time, "How long each may run before it is requeued, as sbatch takes it")
+      ->option_text("TIME")
+      ->check([](const std::string& text) {
+        const bool valid = !text.empty() && text.find_first_not_of("0123456789:-") == std::string::npos;
+        return valid ? std::string() : text + " is no time of Slurm's; write minutes, HH:MM:SS or DAYS-HOURS";
+      });
+  up->add_option("--script", options->script,
+                 "The script; $SINK_SLURM_SCRIPT, else deploy/slurm/sink-worker.sbatch of the project or of /usr/local")
+      ->option_text("FILE");
+  up->add_option("sbatch", options->sbatch, "Options of sbatch, after --")->option_text("OPTION...");
+  commands.OnRun(up, [options](Session& session) { return Up(session, *options); });
+}
+
+}  // namespace sink::cli

@@ -1,0 +1,183 @@
+"""Every query of the shipped dashboards and alerts, on a real Prometheus that scrapes a live sweep: panels must return
+finite data, alerts must fire when their fault is planted and be silent before.
+
+Usage: dashboards_test.py SOURCE_DIR BIN_DIR. The files are read as they are shipped; only spans of time are shortened
+(15m and 1h in rules, "for"), and Grafana's variables are replaced by what its own queries for them return.
+"""
+import json
+import math
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import yaml
+
+from sink_cluster import Cluster, Prometheus, skip, wait_for
+
+SPANS = {"15m": "10s", "1h": "60s"}
+DISK = "size=192m"
+FAULTS = {"SinkCoordinatorDown", "SinkNoWorker", "SinkJobStalled", "SinkFailures", "SinkDiskNearlyFull"}
+
+
+def short_rules(source):
+    rules = yaml.safe_load((source / "deploy/prometheus/sink-alerts.yml").read_text())
+    for group in rules["groups"]:
+        group["interval"] = "1s"
+        for rule in group["rules"]:
+            rule["expr"] = re.sub(r"\b\d+[smhd]\b", lambda span: SPANS[span.group()], rule["expr"])
+            rule["for"] = "0s"
+    assert FAULTS == {rule["alert"] for group in rules["groups"] for rule in group["rules"]}, "an alert without a fault"
+    return rules
+
+
+def start_prometheus(cluster, source):
+    """The shipped configuration with this cluster's port, a scrape a second and the shortened rules."""
+    config = yaml.safe_load((source / "deploy/prometheus/prometheus.yml").read_text())
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    [scrape] = config["scrape_configs"]
+    scrape["static_configs"] = [{"targets": [cluster.metrics_url.removeprefix("http://").removesuffix("/metrics")]}]
+    (cluster.path / "sink-alerts.yml").write_text(yaml.safe_dump(short_rules(source)))
+    return Prometheus(cluster, yaml.safe_dump(config))
+
+
+def variables(board, prometheus):
+    """What Grafana would fill in: each variable's first value, "all" where that is offered."""
+    values = {"$__rate_interval": "15s"}
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "datasource":
+            continue
+        query = variable["query"]
+        for name, value in values.items():
+            query = query.replace(name, value)
+        selector, label = re.fullmatch(r"label_values\((.+), (\w+)\)", query).groups()
+        found = prometheus.label_values(label, selector)
+        assert found, f"{board['title']}: no values for ${variable['name']} ({query})"
+        first = sorted(found, key=lambda text: (len(text), text))[0]
+        values[f"${variable['name']}"] = variable.get("allValue", first)
+    return values
+
+
+def finite(series):
+    return any(math.isfinite(float(value)) for _, value in series["values"])
+
+
+def check_panel(panel, values, prometheus):
+    """The number of series of each query; an error text when a query returns nothing finite."""
+    frames = []
+    for target in panel["targets"]:
+        expression = target["expr"]
+        for name, value in sorted(values.items(), key=lambda item: -len(item[0])):
+            expression = expression.replace(name, value)
+        assert "$" not in expression, f"a variable without a value: {expression}"
+        series = [one for one in prometheus.query_range(expression, 60) if finite(one)]
+        for label in re.findall(r"{{(\w+)}}", target["legendFormat"]):
+            if any(label not in one["metric"] for one in series):
+                return f"legend {{{{{label}}}}} names a label that {expression} does not have"
+        if not series:
+            return f"no data for {expression}"
+        frames.append(series)
+    if panel["type"] == "xychart":  # its two queries are merged by labels and time
+        (x, y) = ({(json.dumps(one["metric"], sort_keys=True), at) for one in frame for at, _ in one["values"]}
+                  for frame in frames)
+        if not x & y:
+            return "its x and y have no point in common"
+    return None
+
+
+def check_dashboards(source, prometheus):
+    checked = 0
+    for path in sorted((source / "deploy/grafana/dashboards").glob("*.json")):
+        board = json.loads(path.read_text())
+        values = variables(board, prometheus)
+        for panel in board["panels"]:
+            if panel["type"] == "row":
+                continue
+            assert panel["fieldConfig"]["defaults"].get("unit"), f"{path.name}: {panel['title']} has no unit"
+            problem = check_panel(panel, values, prometheus)
+            if problem:
+                return f"{path.name}: {panel['title']}: {problem}"
+            checked += len(panel["targets"])
+    print(f"{checked} panel queries return data")
+    return None
+
+
+def check_files(source, cluster):
+    rules = source / "deploy/prometheus/sink-alerts.yml"
+    subprocess.run(["promtool", "check", "rules", rules], check=True)
+    subprocess.run(["promtool", "check", "config", source / "deploy/prometheus/prometheus.yml"], check=True)
+    page = subprocess.run(["curl", "-sf", cluster.metrics_url], check=True, capture_output=True).stdout
+    subprocess.run(["promtool", "check", "metrics"], input=page, check=True)
+
+
+def namespace_with_small_disk(folder):
+    """What to put before a command that it sees a small disk at `folder`; empty where that is not allowed."""
+    folder.mkdir()
+    wrapper = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+               f'mount -t tmpfs -o {DISK} tmpfs {folder} && exec "$@"', "sh"]
+    allowed = subprocess.run([*wrapper, "true"], capture_output=True).returncode == 0
+    if not allowed:
+        print("no mount namespaces here: the fault of SinkDiskNearlyFull cannot be planted")
+    return wrapper if allowed else []
+
+
+def fill_disk(root):
+    """Leaves a twentieth of the disk."""
+    disk = os.statvfs(root)
+    with open(root / "filler", "wb") as filler:
+        os.posix_fallocate(filler.fileno(), 0, disk.f_frsize * (disk.f_bavail - disk.f_blocks // 20))
+
+
+def main():
+    source, bin_dir = map(pathlib.Path, sys.argv[1:3])
+    if not shutil.which("prometheus") or not shutil.which("promtool"):
+        skip("no prometheus on this machine; deploy/bootstrap.sh --tests installs it")
+    with Cluster(bin_dir) as cluster:
+        cluster.pack_corpus()
+        small_disk = namespace_with_small_disk(cluster.path / "coordinator")
+        cluster.start_coordinator(wrapper=small_disk)
+        prometheus = start_prometheus(cluster, source)
+
+        def fires(alert):
+            wait_for(f"{alert} fires", 60, lambda: alert in prometheus.firing())
+            print(f"{alert} fires")
+
+        cluster.submit("live", 1000000, ["1e-3", "4e-3"],
+                       extra=", metrics: [key_norm_ratio, value_norm_ratio, max_activation]")
+        fires("SinkNoWorker")
+        for name in ("worker-1", "worker-2"):
+            cluster.start_worker(name, devices="cpu:2")
+        problem = "nothing checked yet"
+
+        def all_panels():
+            nonlocal problem
+            try:
+                problem = check_dashboards(source, prometheus)
+            except AssertionError as error:
+                problem = str(error)
+            return problem is None
+        try:
+            wait_for("every panel has data", 120, all_panels)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {problem}") from None
+        check_files(source, cluster)
+        quiet = prometheus.firing()
+        assert not quiet, f"alerts of a healthy sweep: {quiet}"
+
+        stopped = cluster.trainers()[0]
+        os.kill(stopped, signal.SIGSTOP)
+        cluster.submit("broken", 10, ["1e-3", "2e-3", "3e-3", "4e-3"], data="nowhere")
+        if small_disk:
+            fill_disk(pathlib.Path(f"/proc/{cluster.pid('coordinator')}/root") / str(cluster.path / "coordinator").lstrip("/"))
+            fires("SinkDiskNearlyFull")
+        fires("SinkFailures")
+        fires("SinkJobStalled")
+        cluster.kill("coordinator")
+        fires("SinkCoordinatorDown")
+
+
+if __name__ == "__main__":
+    main()
