@@ -9,6 +9,7 @@
 #include "model/train/event_sink.h"
 #include "model/train/job_file.h"
 #include "model/train/trainer.h"
+#include "model/train/world.h"
 
 namespace {
 
@@ -49,7 +50,7 @@ int main(int argc, char** argv) {
     events = train::EventSink(train::DescriptorFromEnvironment("SINK_EVENTS_FD"));
     train::Commands commands(train::DescriptorFromEnvironment("SINK_COMMANDS_FD"));
     if (!config.empty()) train::WriteJobFile(run_dir, config, data_root, device);
-    train::Trainer trainer(run_dir, events, commands);
+    train::Trainer trainer(run_dir, events, commands, train::WorldFromEnvironment());
     return trainer.Run() == train::Outcome::kStopped ? pipe::kExitStopped : pipe::kExitFinished;
   } catch (const std::exception& e) {
     return train::ReportFailure(events, e);
