@@ -62,15 +62,18 @@ RankWatch::~RankWatch() {
 void RankWatch::Meet() const {
   std::vector<std::string> all;
   for (int rank = 0; rank < world_.size; ++rank) all.push_back(Key("rank", rank));
-  std::vector<int> missing;
   try {
     if (store_->add(all[static_cast<size_t>(world_.rank)], 1) != 1)
       throw InfraError("two processes are rank " + std::to_string(world_.rank) + " of this run; SINK_RANK must differ");
-    store_->wait(all, world_.timeout);
-    return;
-  } catch (const c10::Error&) {
+    return store_->wait(all, world_.timeout);
+  } catch (const c10::Error&) {  // the time is up, or rank 0 has lost patience first
+  }
+  std::vector<int> missing;
+  try {
     for (int rank = 0; rank < world_.size; ++rank)
       if (!store_->check({all[static_cast<size_t>(rank)]})) missing.push_back(rank);
+  } catch (const c10::Error&) {
+    missing = {0};
   }
   throw InfraError(Name(missing) + " did not come to SINK_RENDEZVOUS=" + world_.host + ":" +
                    std::to_string(world_.port) + " within " + std::to_string(world_.timeout.count()) +
