@@ -114,6 +114,7 @@ def main():
                 settings = job(folder / "data", options.hidden, 2 // ranks, options.steps, options.shard)
                 results.append(train(program, folder / f"{turn}-{ranks}", settings, ranks))
                 loads.append(os.getloadavg()[0])
+                print(f"round {turn}: {ranks} ranks, {results[-1][0] * 1e3:.0f} ms a step, load {loads[-1]:.1f}", flush=True)
     difference = max(abs(a - b) for x, y in zip(one, two) for a, b in zip(x[2], y[2]))
     if not difference < TOLERANCE:
         sys.exit(f"losses differ by {difference:.1e}; a comparison of speed would mean nothing")
