@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 
+#include <algorithm>
 #include <string>
 
 #include "model/error.h"
@@ -18,6 +19,20 @@ kernels::Activation ActivationOf(const VariantConfig& variant) {
   if (variant.ffn == "geglu" || variant.ffn == "gelu") return kernels::Activation::kGelu;
   if (variant.ffn == "reglu" || variant.ffn == "relu") return kernels::Activation::kRelu;
   return kernels::Activation::kSilu;
+}
+
+std::vector<int64_t> LayerBegins(const std::vector<Parameter>& parameters, int64_t layers) {
+  std::vector<int64_t> begins;
+  auto next = parameters.begin();
+  for (int64_t n = 0; n < layers; ++n) {
+    const std::string prefix = "model.layers." + std::to_string(n) + ".";
+    const auto in_layer = [&](const Parameter& parameter) { return parameter.name.starts_with(prefix); };
+    next = std::find_if(next, parameters.end(), in_layer);
+    begins.push_back(next->value.storage_offset());
+    next = std::find_if_not(next, parameters.end(), in_layer);
+  }
+  begins.push_back(next->value.storage_offset());
+  return begins;
 }
 
 // Leaves out the first `ignore` of every `length` rows. Dense, as the operations want their rows: of sequences that
@@ -41,6 +56,7 @@ Transformer::Transformer(const ModelConfig& config, at::Device device, at::Scala
     positions_ = SinusoidTable(Positions(config), config.hidden_size, values().options());
   if (config.variant.sink_token) sink_token_ = parameters_.Leaf("model.sink_token");
   for (int64_t n = 0; n < config.num_hidden_layers; ++n) layers_.push_back(LayerLeaves(parameters_, config, n));
+  layer_begins_ = LayerBegins(parameters(), config.num_hidden_layers);
   if (config.variant.norm_placement != "post") final_norm_ = parameters_.Leaf("model.norm.weight");
   head_ = parameters_.Leaf("lm_head.weight");
 }
@@ -79,11 +95,15 @@ at::Tensor Transformer::Norm(const at::Tensor& x_NC, const at::Tensor& weight_C)
   return weight_C.defined() ? RmsNorm(x_NC, weight_C, config_.rms_norm_eps) : x_NC;
 }
 
-at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer) {
+at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer, const GradientsReady& ready) {
   CheckTokens(tokens_BT);
   const int64_t batch = tokens_BT.size(0), length = tokens_BT.size(1) + (sink_token_.defined() ? 1 : 0);
   const auto show = [&](int64_t index, const at::Tensor& x_NC) {
     if (observer) observer->OnHidden(index, x_NC.view({batch, length, config_.hidden_size}));
+    // The gradient of what a layer reads is known when everything behind it, the layer included, has had its turn.
+    if (ready)
+      x_NC.register_hook(
+          [&ready, first = layer_begins_[static_cast<size_t>(index)]](const at::Tensor&) { ready(first); });
   };
   const bool post = config_.variant.norm_placement == "post";
   const at::Tensor bias = attention_.OffsetBias(length);
@@ -109,11 +129,11 @@ at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer) 
 }
 
 at::Tensor Transformer::LossAndGradients(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, double scale,
-                                         int64_t ignore) {
+                                         int64_t ignore, const GradientsReady& ready) {
   CheckTokens(targets_BT);
   if (targets_BT.sizes() != tokens_BT.sizes()) throw ModelError("tokens and targets differ in shape");
   const int64_t length = tokens_BT.size(1);
-  const at::Tensor hidden_NC = DropRows(Hidden(tokens_BT, nullptr), length, ignore);
+  const at::Tensor hidden_NC = DropRows(Hidden(tokens_BT, nullptr, ready), length, ignore);
   const at::Tensor targets_N = DropRows(targets_BT.reshape({-1}), length, ignore);
   at::Tensor gradient_NC;
   const at::Tensor loss = HeadLoss(hidden_NC, head_, targets_N, scale, &gradient_NC);

@@ -11,6 +11,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,10 @@ class Observer {
   virtual void OnNormed(const at::Tensor& hidden_BTC) {}
 };
 
+// Called in a backward pass, on its thread, as it goes from the model's end to its start: the gradients of the flat
+// vector from element `first` on are final.
+using GradientsReady = std::function<void(int64_t first)>;
+
 class Transformer {
  public:
   // Allocates parameters (uninitialised) and gradients (zero) on the device. ModelError when the configuration is
@@ -60,9 +65,10 @@ class Transformer {
   //
   // Mean cross-entropy over the targets, a float scalar tensor on the device; adds scale * d(loss)/d(parameter) to the
   // gradients. With accumulation over n micro-batches, scale is 1/n. The first `ignore` targets of every sequence, in
-  // [0, T), do not count: the mean is over the B * (T - ignore) others.
+  // [0, T), do not count: the mean is over the B * (T - ignore) others. `ready`, where given, hears of the layers' and
+  // the head's gradients; those before the layers are final on return.
   at::Tensor LossAndGradients(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, double scale = 1.0,
-                              int64_t ignore = 0);
+                              int64_t ignore = 0, const GradientsReady& ready = nullptr);
   // The same loss without gradients.
   at::Tensor Loss(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, int64_t ignore = 0);
   // Logits [B, T, V] without gradients; the observer, where given, sees the pass.
@@ -76,7 +82,7 @@ class Transformer {
   at::Tensor FeedForward(const LayerParameters& weights, const at::Tensor& x_NC) const;
   at::Tensor Norm(const at::Tensor& x_NC, const at::Tensor& weight_C) const;
   // The residual stream after the last layer and the final norm, a row for each token of the text, [B*T, C].
-  at::Tensor Hidden(const at::Tensor& tokens_BT, Observer* observer);
+  at::Tensor Hidden(const at::Tensor& tokens_BT, Observer* observer, const GradientsReady& ready = nullptr);
 
   ModelConfig config_;
   ParameterBuffer parameters_;
@@ -86,6 +92,7 @@ class Transformer {
   at::Tensor positions_;   // learned or sinusoidal [Positions, C]; undefined for other kinds
   at::Tensor sink_token_;  // [1, C]; undefined without one
   std::vector<LayerParameters> layers_;
+  std::vector<int64_t> layer_begins_;  // in the flat vector; the last is the end of the last layer
 };
 
 }  // namespace sink

@@ -53,6 +53,18 @@ function(sink_add_binary)
   target_compile_options(${ARG_NAME} PRIVATE ${SINK_WARNINGS})
 endfunction()
 
+# sink_add_plugin(NAME sink_foo FOLDER dir DEPS ...): the folder as a library beside the programs, which open it at run
+# time.
+function(sink_add_plugin)
+  cmake_parse_arguments(ARG "" "NAME;FOLDER" "DEPS" ${ARGN})
+  sink_folder_sources(sources ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_FOLDER})
+  add_library(${ARG_NAME} MODULE ${sources})
+  set_target_properties(${ARG_NAME} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+  target_include_directories(${ARG_NAME} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
+  target_compile_options(${ARG_NAME} PRIVATE ${SINK_WARNINGS})
+endfunction()
+
 # sink_add_test(FOLDER coordinator/store [NAME name] DEPS ... [LABELS unit|integration|fault|gpu|slow] [TIMEOUT seconds]): every
 # *_test.cc of tests/<folder>, with the helpers beside them, as one GoogleTest program and one CTest entry. SINK_BIN_DIR
 # and SINK_SOURCE_DIR reach it as environment variables.

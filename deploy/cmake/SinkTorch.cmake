@@ -48,9 +48,20 @@ target_compile_options(sink_torch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
 target_link_directories(sink_torch INTERFACE ${torch_root}/lib)
 target_link_options(sink_torch INTERFACE -Wl,-rpath,${torch_root}/lib -Wl,--allow-shlib-undefined)
 target_link_libraries(sink_torch INTERFACE torch_cpu c10 gomp Threads::Threads)
+
+# c10d's headers include Gloo's, which the wheel lacks. Only to compile: Gloo itself is in libtorch_cpu.so, in another
+# version, and libgloo must not be linked.
+find_path(SINK_GLOO_HEADERS gloo/context.h REQUIRED)
+add_library(sink_gloo_headers INTERFACE)
+add_library(sink::gloo_headers ALIAS sink_gloo_headers)
+target_include_directories(sink_gloo_headers SYSTEM INTERFACE ${SINK_GLOO_HEADERS})
+target_link_libraries(sink_gloo_headers INTERFACE ${CMAKE_DL_LIBS})
 if(SINK_HAVE_CUDA)
   # libtorch_cuda.so is opened at run time, by a program that was given a GPU: loading it costs seconds and a gigabyte.
   target_compile_definitions(sink_torch INTERFACE SINK_HAVE_CUDA=1)
+  add_library(sink_torch_cuda INTERFACE)
+  add_library(sink::torch_cuda ALIAS sink_torch_cuda)
+  target_link_libraries(sink_torch_cuda INTERFACE sink_torch torch_cuda c10_cuda CUDA::cudart)
   message(STATUS "Sink: LibTorch with CUDA (${SINK_NVCC}), architectures ${CMAKE_CUDA_ARCHITECTURES}")
 else()
   message(STATUS "Sink: LibTorch, CPU only (no CUDA toolkit found, or SINK_CUDA=OFF)")

@@ -2,9 +2,11 @@
 
 #include <ATen/Context.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "model/model_directory.h"
 #include "model/tensor_file.h"
@@ -31,11 +33,11 @@ std::map<std::string, at::Generator> Generators(at::Device device) {
 
 }  // namespace
 
-void WriteCheckpoint(const fs::path& folder, const JobConfig& config, Learner& learner, const RunState& state) {
-  SaveModel(folder, learner.model(), /*sync=*/false);  // the folder's owner syncs every file
-  std::map<std::string, at::Tensor> tensors = learner.optimizer().State();
-  for (const auto& [name, generator] : Generators(learner.model().values().device()))
-    tensors[name] = generator.get_state();
+void WriteCheckpoint(const fs::path& folder, const JobConfig& config, const Transformer& model,
+                     const Optimizer& optimizer, const RunState& state) {
+  SaveModel(folder, model, /*sync=*/false);  // the folder's owner syncs every file
+  std::map<std::string, at::Tensor> tensors = optimizer.State();
+  for (const auto& [name, generator] : Generators(model.values().device())) tensors[name] = generator.get_state();
   WriteTensors(folder / kOptimizerFile, tensors, /*sync=*/false);
   const Json json = {{"format", kFormat},
                      {"config", JobId(config)},
@@ -48,7 +50,7 @@ void WriteCheckpoint(const fs::path& folder, const JobConfig& config, Learner& l
   WriteFile(folder / kStateFile, json.dump(1) + "\n");
 }
 
-RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Learner& learner) {
+RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transformer& model, Optimizer& optimizer) {
   RunState state;
   try {
     const Json json = Json::parse(ReadFile(folder / kStateFile, kMaxStateBytes));
@@ -69,12 +71,36 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Learner
     throw UserError((folder / kStateFile).string() + ": " + e.what());
   }
 
-  LoadParameters(folder, learner.model());
+  LoadParameters(folder, model);
   const SafetensorsFile file(folder / kOptimizerFile);
-  for (const auto& [name, tensor] : learner.optimizer().State()) ReadTensorInto(file, name, tensor);
-  for (auto& [name, generator] : Generators(learner.model().values().device()))
-    generator.set_state(ReadTensor(file, name));
+  for (const auto& [name, tensor] : optimizer.State()) ReadTensorInto(file, name, tensor);
+  for (auto& [name, generator] : Generators(model.values().device())) generator.set_state(ReadTensor(file, name));
   return state;
+}
+
+RunState ShareRunState(Ranks& ranks, at::Device device, const RunState& state) {
+  for (auto& [name, generator] : Generators(device)) {
+    const at::Tensor bytes = generator.get_state();
+    ranks.Broadcast(bytes);
+    generator.set_state(bytes);
+  }
+  // The others add zeros. Whole numbers up to 2^53 are exact.
+  std::vector<double> values = {static_cast<double>(state.step),
+                                static_cast<double>(state.tokens),
+                                static_cast<double>(state.cursor.epoch),
+                                static_cast<double>(state.cursor.position),
+                                state.measured ? 1.0 : 0.0,
+                                state.running_loss,
+                                static_cast<double>(state.roll_backs)};
+  if (!ranks.first()) std::fill(values.begin(), values.end(), 0.0);
+  values = ranks.Sum(values);
+  const auto whole = [&](size_t i) { return static_cast<int64_t>(values[i]); };
+  return {.step = whole(0),
+          .tokens = whole(1),
+          .cursor = {.epoch = whole(2), .position = whole(3)},
+          .measured = values[4] != 0,
+          .running_loss = values[5],
+          .roll_backs = whole(6)};
 }
 
 }  // namespace sink::train

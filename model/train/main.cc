@@ -10,6 +10,7 @@
 #include "model/train/job_file.h"
 #include "model/train/model_measurer.h"
 #include "model/train/trainer.h"
+#include "model/train/world.h"
 
 namespace {
 
@@ -28,7 +29,7 @@ constexpr char kExamples[] = R"(Examples:
 sink::train::Outcome Run(const std::string& run_dir, sink::train::EventSink& events, sink::train::Commands& commands) {
   const sink::train::JobFile job = sink::train::ReadJobFile(run_dir);
   if (job.config.kind == "evaluate") return sink::train::MeasureModel(job, events, commands);
-  return sink::train::Trainer(run_dir, events, commands).Run();
+  return sink::train::Trainer(run_dir, events, commands, sink::train::WorldFromEnvironment()).Run();
 }
 
 }  // namespace

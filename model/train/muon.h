@@ -30,7 +30,7 @@ class MuonMatrix {
   // value -= lr * sqrt(max(1, rows / columns)) * Orthogonalize(g + mu m).
   void Update(const MuonStep& step);
 
-  const std::string& name() const { return parameter_.name; }
+  const Parameter& parameter() const { return parameter_; }
   const at::Tensor& momentum() const { return momentum_; }
 
  private:

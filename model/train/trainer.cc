@@ -1,6 +1,7 @@
 #include "model/train/trainer.h"
 
 #include <ATen/Context.h>
+#include <dlfcn.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -22,31 +23,48 @@ at::Device Prepare(const JobFile& job) {
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  // LibTorch's other half: loading it costs seconds and a gigabyte.
+  if (job.device != "cpu") dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
   if (job.device != "cpu" && !at::hasCUDA())
     throw InfraError("device " + job.device + ": this sink-trainer, or this machine, has no CUDA device");
   return at::Device(job.device);
 }
 
+data::LoaderOptions TrainingRowsOf(const JobFile& job, const World& world) {
+  data::LoaderOptions options = LoaderOptionsOf(job, "train");
+  options.rank = world.rank;
+  options.ranks = world.size;
+  return options;
+}
+
 }  // namespace
 
-Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Commands& commands)
+Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Commands& commands, const World& world)
     : events_(events),
       commands_(commands),
       job_(ReadJobFile(run_dir)),
       device_(Prepare(job_)),
       lock_(run_dir, kLockWaitMs),
       checkpoints_(std::filesystem::absolute(run_dir) / "checkpoints"),
-      loader_(LoaderOptionsOf(job_, "train")),
-      learner_(job_.config, device_),
-      evaluator_(job_, device_) {
+      ranks_(world, device_),
+      loader_(TrainingRowsOf(job_, world)),
+      learner_(job_.config, device_, &ranks_) {
+  if (ranks_.first()) evaluator_.emplace(job_, device_);
   Restore([&](const std::string& warning) { warnings_.push_back(warning); });
   loader_.Seek(state_.cursor);
 }
 
 void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
-  saved_ = checkpoints_.FindNewest(warn);
-  if (saved_) {
-    state_ = ReadCheckpoint(saved_->path, job_.config, learner_);
+  const std::shared_ptr<Optimizer> whole = learner_.WholeOptimizer();
+  const auto read = [&] {
+    saved_ = checkpoints_.FindNewest(warn);
+    if (saved_) state_ = ReadCheckpoint(saved_->path, job_.config, learner_.model(), *whole);
+    return saved_.has_value();
+  };
+  if (ranks_.OnFirst(read, [] {})) {
+    learner_.Scatter(*whole);
+    state_ = ShareRunState(ranks_, device_, state_);
+    if (!ranks_.first()) saved_ = CheckpointRef{.step = state_.step, .path = "rank 0's checkpoint"};
   } else if (state_.step > 0) {
     learner_.Reset();
     state_ = {};
@@ -55,18 +73,19 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
 
 Outcome Trainer::Run() {
   Start();
+  bool stop = false;
   while (true) {
     if (EvaluationDue()) Evaluate();
-    if (CheckpointDue()) Save();
-    if (commands_.StopRequested()) {
-      Save();
-      return Outcome::kStopped;
-    }
-    if (state_.step == job_.config.train.max_steps) break;
+    const std::vector<double> asked = ranks_.Sum({commands_.StopRequested() ? 1.0 : 0.0,  // of any rank
+                                                  commands_.TakeCheckpointRequest() ? 1.0 : 0.0});
+    stop = asked[0] > 0;
+    if (stop || asked[1] > 0 || CheckpointDue()) Save();
+    if (stop || state_.step == job_.config.train.max_steps) break;
     TrainStep();
   }
-  events_.Send(pipe::Finished{state_.step});
-  return Outcome::kFinished;
+  ranks_.Leave();
+  if (!stop) events_.Send(pipe::Finished{state_.step});
+  return stop ? Outcome::kStopped : Outcome::kFinished;
 }
 
 void Trainer::TrainStep() {
@@ -84,7 +103,8 @@ void Trainer::TrainStep() {
   state_.cursor = loader_.cursor();
   state_.measured = false;
   state_.running_loss = AddLoss(state_.running_loss, result->loss);
-  if (state_.step == 1 || state_.step % config.log_every == 0 || state_.step == config.max_steps)
+  const bool logged = state_.step == 1 || state_.step % config.log_every == 0 || state_.step == config.max_steps;
+  if (logged && ranks_.first())
     events_.Send(pipe::Metrics{state_.step,
                                {{"train_loss", result->loss},
                                 {"gradient_norm", result->gradient_norm},
@@ -111,37 +131,50 @@ void Trainer::OnDivergence(const StepResult& diverged, double limit) {
 
 std::optional<at::Tensor> Trainer::NextBatch() {
   Tick();
-  if (commands_.StopRequested()) return std::nullopt;
+  // Alone, it need not wait for the end of a step.
+  if (ranks_.size() == 1 && commands_.StopRequested()) return std::nullopt;
   const TrainConfig& config = job_.config.train;
-  step_tokens_ += config.micro_batch_size * config.sequence_length;
-  window_tokens_ += config.micro_batch_size * config.sequence_length;
+  const int64_t tokens = config.micro_batch_size * config.sequence_length * ranks_.size();
+  step_tokens_ += tokens;
+  window_tokens_ += tokens;
   return ReadBatch(loader_, config.micro_batch_size, config.sequence_length, device_);
 }
 
 void Trainer::Evaluate() {
-  std::optional<Measurement> measurement = evaluator_.Measure(learner_.model(), [this] {
+  state_.measured = ranks_.OnFirst([this] { return Measure(); }, [this] { Tick(); });
+  if (state_.measured) StartWindow();
+}
+
+bool Trainer::Measure() {
+  std::optional<Measurement> measurement = evaluator_->Measure(learner_.model(), [this] {
     Tick();
     return !commands_.StopRequested();
   });
-  if (!measurement) return;  // asked to stop: the next attempt measures
+  if (!measurement) return false;  // asked to stop: the next attempt measures
   measurement->metrics.step = state_.step;
   events_.Send(measurement->metrics);
   for (pipe::Heatmap& heatmap : measurement->heatmaps) {
     heatmap.step = state_.step;
     events_.Send(heatmap);
   }
-  state_.measured = true;
-  StartWindow();
+  return true;
 }
 
 void Trainer::Save() {
   if (!saved_ || saved_->step != state_.step) {
-    saved_ = checkpoints_.Save(state_.step, [&](const std::filesystem::path& folder) {
-      WriteCheckpoint(folder, job_.config, learner_, state_);
-    });
-    checkpoints_.Prune(job_.config.checkpoint.keep);
+    const std::shared_ptr<Optimizer> whole = learner_.WholeOptimizer();
+    learner_.Gather(*whole);
+    const auto write = [&] {
+      saved_ = checkpoints_.Save(state_.step, [&](const std::filesystem::path& folder) {
+        WriteCheckpoint(folder, job_.config, learner_.model(), *whole, state_);
+      });
+      checkpoints_.Prune(job_.config.checkpoint.keep);
+      return true;
+    };
+    ranks_.OnFirst(write, [this] { Tick(); });
+    if (!ranks_.first()) saved_ = CheckpointRef{.step = state_.step};
   }
-  events_.Send(pipe::Checkpoint{saved_->step, saved_->path.string(), saved_->manifest_hash});
+  if (ranks_.first()) events_.Send(pipe::Checkpoint{saved_->step, saved_->path.string(), saved_->manifest_hash});
   StartWindow();
 }
 
@@ -149,7 +182,9 @@ void Trainer::Start() {
   events_.Send(pipe::Hello{pipe::kVersion, getpid(), device_.str(), state_.step, job_.config.train.max_steps,
                            learner_.model().values().numel()});
   for (const std::string& warning : warnings_) events_.Send(pipe::Log{"warning", warning});
-  events_.Send(pipe::Log{"info", "job " + job_.job + ", attempt " + std::to_string(job_.attempt) + ": " +
+  const std::string rank =
+      ranks_.size() > 1 ? ", rank " + std::to_string(ranks_.rank()) + " of " + std::to_string(ranks_.size()) : "";
+  events_.Send(pipe::Log{"info", "job " + job_.job + ", attempt " + std::to_string(job_.attempt) + rank + ": " +
                                      (saved_ ? "resumes from " + saved_->path.string() : "starts at step 0")});
   StartWindow();
 }
@@ -159,8 +194,7 @@ bool Trainer::EvaluationDue() const {
   return !state_.measured && (end || state_.step % job_.config.eval.every == 0);
 }
 
-bool Trainer::CheckpointDue() {
-  if (commands_.TakeCheckpointRequest()) return true;
+bool Trainer::CheckpointDue() const {
   const bool end = state_.step == job_.config.train.max_steps;
   const bool multiple = state_.step > 0 && state_.step % job_.config.checkpoint.every == 0;
   return end || (multiple && (!saved_ || saved_->step != state_.step));

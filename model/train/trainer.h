@@ -11,6 +11,11 @@
 // differ from one without.) Steps after the place gone back to are sent a second time: the coordinator keeps the value
 // that came last for each name and step, so that readers see the run that went on, and of the abandoned stretch only
 // what it has not reached again; those who follow live have seen both.
+//
+// Ranks. Each is a Trainer in a process with a run folder, events and commands of its own, and all take the same steps:
+// together they train on the rows that one rank would train on, and each decides from numbers that all have. Rank 0
+// alone measures, saves and loads; the others send no metrics, no heat maps and no checkpoints, and their folders hold
+// none. What any rank is asked to do, all do, before the next step.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -33,14 +38,16 @@
 #include "model/train/job_file.h"
 #include "model/train/learner.h"
 #include "model/train/outcome.h"
+#include "model/train/ranks.h"
 
 namespace sink::train {
 
 class Trainer {
  public:
-  // Reads run_dir/job.json, opens the data and restores the newest complete checkpoint, if there is one. UserError and
-  // data::DataError for what the user can put right, InfraError for the rest. events and commands must outlive it.
-  Trainer(const std::filesystem::path& run_dir, EventSink& events, Commands& commands);
+  // Reads run_dir/job.json, meets the other ranks, opens the data and restores the newest complete checkpoint, if there
+  // is one. UserError and data::DataError for what the user can put right, InfraError for the rest. events and commands
+  // must outlive it.
+  Trainer(const std::filesystem::path& run_dir, EventSink& events, Commands& commands, const World& world = {});
 
   // Trains until max_steps are done or a stop is asked for; a checkpoint is complete on disk either way. NanError when
   // training diverges and may not roll back: the last checkpoint stays as it is.
@@ -54,9 +61,10 @@ class Trainer {
   // Rolls back; NanError when it may not.
   void OnDivergence(const StepResult& diverged, double limit);
   void Evaluate();
+  bool Measure();
   void Save();
   bool EvaluationDue() const;
-  bool CheckpointDue();
+  bool CheckpointDue() const;
   std::optional<at::Tensor> NextBatch();
   void Tick();
 
@@ -67,12 +75,13 @@ class Trainer {
   const at::Device device_;
   const FolderLock lock_;
   const CheckpointFolder checkpoints_;
+  Ranks ranks_;
 
   data::Loader loader_;
   Learner learner_;
-  Evaluator evaluator_;
+  std::optional<Evaluator> evaluator_;  // of rank 0
   RunState state_;
-  std::optional<CheckpointRef> saved_;  // the newest on disk
+  std::optional<CheckpointRef> saved_;  // the newest on disk; other ranks than 0 know its step alone
   std::vector<std::string> warnings_;   // of the constructor, for Run to send after the first record
 
   // For Progress: what was trained since the window began. Measuring and saving start a new one.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every benchmark, one after the other, and prints its figures and ratios: sets up, builds the preset `bench`, then
 # the store at 100,000 jobs against 1,000, the tokenizer against Hugging Face's, packing, the loader, the loss head and the
-# trainer against PyTorch, open models against transformers. Wants an otherwise idle machine.
+# trainer against PyTorch, ranks, open models against transformers. Wants an otherwise idle machine.
 # Usage: tests/bench/run.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,7 +11,8 @@ python=${SINK_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/sink}/python-tests-1/bin/pyt
 log=$(mktemp)
 cmake --preset bench >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
 rm -f "$log"
-cmake --build --preset bench --target store_bench trainer_bench head_bench loader_bench tokenizer_bench sink-data sink-eval
+cmake --build --preset bench --target store_bench trainer_bench head_bench loader_bench tokenizer_bench sink-data sink-eval \
+  sink-trainer
 
 say() { printf '\n==> %s\n' "$*"; }
 say "Store: durable state changes, status of everything"
@@ -35,6 +36,9 @@ say "Output head with its loss against PyTorch eager: time and memory"
 "$python" tests/bench/bench_head.py build/bench/bin/head_bench
 say "Trainer against PyTorch, eager and compiled: same model, data, threads and machine, in turns"
 "$python" tests/bench/bench_trainer.py build/bench/bin/trainer_bench
+say "Two ranks of one thread against one rank of two, and the bytes they send"
+"$python" tests/bench/bench_ranks.py build/bench/bin/sink-trainer
+"$python" tests/bench/bench_ranks.py build/bench/bin/sink-trainer --rounds 1 --shard
 say "Open models: the memory of a 13B model, then time and memory beside transformers"
 "$python" tests/bench/bench_open_models.py memory build/bench/bin/sink-eval
 "$python" tests/bench/bench_open_models.py speed build/bench/bin/sink-eval

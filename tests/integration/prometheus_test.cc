@@ -1,29 +1,16 @@
 // A real Prometheus server scrapes a live sweep; the sink rate is there while the job still trains.
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "tests/testing/free_port.h"
 #include "tests/testing/test_cluster.h"
 
 namespace sink {
 namespace {
 
+using testing::FreePort;
 using testing::RunCommand;
 using testing::TestCluster;
 using testing::WaitFor;
-
-int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  bind(fd, reinterpret_cast<sockaddr*>(&address), size);
-  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  close(fd);
-  return ntohs(address.sin_port);
-}
 
 TEST(Prometheus, AnswersTheSinkRateOfALiveJob) {
   if (RunCommand({"prometheus", "--version"}).exit_code != 0)

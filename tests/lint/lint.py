@@ -39,10 +39,11 @@ EDGES = {
     "model/open": {"model", "proto/config"},
     # coordinator/report is pure and links nothing: its charts serve both families
     "model/eval": {"model", "model/open", "model/data", "kernels", "proto/config", "coordinator/report"},
-    "model/train": {"model", "model/eval", "model/data", "kernels", "proto/config", "proto/pipe"},
+    "model/train": {"model", "model/train/nccl", "model/eval", "model/data", "kernels", "proto/config", "proto/pipe"},
+    "model/train/nccl": set(),
 }
 # libraries that a folder must not include
-DATA = {"kernels", "model", "model/data", "model/open", "model/eval", "model/train"}
+DATA = {"kernels", "model", "model/data", "model/open", "model/eval", "model/train", "model/train/nccl"}
 TORCH_FREE = {"kernels", "model/data"}
 FORBIDDEN = [
     ("control code sees Torch", lambda f: f not in DATA, r"^(torch|ATen|c10)/"),

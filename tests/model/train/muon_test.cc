@@ -118,7 +118,7 @@ TEST(Optimizer, MuonGetsTheMatricesOfTheLayersAndAdamWTheRest) {
     model.values().copy_(before.values());
     model.gradients().copy_(before.gradients());
     config.optimizer = name;
-    Optimizer optimizer(config, model);
+    Optimizer optimizer(config, model, WholeOf(model));
     optimizer.Update(/*step=*/0, /*learning_rate=*/config.learning_rate / 4, /*gradient_scale=*/0.5);
     return std::pair(model, optimizer.State());
   };

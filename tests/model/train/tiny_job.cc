@@ -134,6 +134,12 @@ void ExpectSameBytes(const fs::path& a, const fs::path& b) {
   EXPECT_EQ(HashFile(a).xxh3, HashFile(b).xxh3) << a << " and " << b;
 }
 
+void ExpectSameEnd(const TinyJob& job, const fs::path& a, const fs::path& b) {
+  for (const char* name : {"model.safetensors", "optimizer.safetensors", "trainer.json"})
+    ExpectSameBytes(CheckpointPath(a, job.config.train.max_steps) / name,
+                    CheckpointPath(b, job.config.train.max_steps) / name);
+}
+
 std::vector<pipe::Event> ReadEvents(const fs::path& file) {
   std::ifstream in(file);
   std::stringstream text;

@@ -47,6 +47,9 @@ std::vector<std::pair<std::string, double>> Points(const std::vector<pipe::Event
 // Fails the test unless both files have the same bytes.
 void ExpectSameBytes(const std::filesystem::path& a, const std::filesystem::path& b);
 
+// Fails the test unless both runs ended with the same checkpoint, to the last bit.
+void ExpectSameEnd(const TinyJob& job, const std::filesystem::path& a, const std::filesystem::path& b);
+
 // Records of a file of lines; the last, unfinished line of a killed writer is left out.
 std::vector<pipe::Event> ReadEvents(const std::filesystem::path& file);
 

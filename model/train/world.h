@@ -1,0 +1,24 @@
+// Which of the processes of a data-parallel run this one is, and where they meet. Plain values; any thread.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace sink::train {
+
+struct World {
+  int rank = 0;
+  int size = 1;
+  std::string host;  // rank 0 listens there; empty: this process is alone and there is no process group
+  int port = 0;
+  std::string token;                  // of this run: processes of another one never meet these
+  std::chrono::seconds timeout{120};  // of the meeting, and of every collective
+
+  bool alone() const { return host.empty(); }
+};
+
+// From the environment: SINK_RANK and SINK_WORLD_SIZE (absent: 0 of 1), SINK_RENDEZVOUS=host:port and
+// SINK_RENDEZVOUS_TOKEN (absent: alone), SINK_COLLECTIVE_TIMEOUT_S. UserError names the variable and the fix.
+World WorldFromEnvironment();
+
+}  // namespace sink::train
