@@ -161,7 +161,7 @@ TEST(OpenModel, RefusesAnIndexThatLies) {
               HasSubstr("tensor \"ghost\" is not in model-0.safetensors"));
   EXPECT_THAT(error([&](json& index) { index["weight_map"].erase(name); }), HasSubstr("is not the index's"));
   EXPECT_THAT(error([](json& index) { index.erase("weight_map"); }), HasSubstr("no weight_map"));
-  EXPECT_THAT(error([](json& index) { index = json::array(); }), HasSubstr("no weight_map"));
+  EXPECT_THAT(error([](json& index) { index = json::array(); }), HasSubstr("not a JSON object"));
 }
 
 TEST(OpenModel, RefusesAnIndexThatIsABomb) {
