@@ -1,6 +1,7 @@
 // Cross-entropy on a CPU: maximum, exponentials with their sum, scaling; a row stays in cache between the passes.
 #include "kernels/cross_entropy.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/multiversion.h"
@@ -16,6 +17,16 @@ SINK_MULTIVERSION void CrossEntropyForward(const float* logits_RV, const int64_t
     float sum = 0;
     for (int64_t v = 0; v < vocabulary; ++v) sum += Exp(logits[v] - largest);
     loss_R[row] = std::log(sum) + largest - logits[target_R[row]];
+  }
+}
+
+SINK_MULTIVERSION void AddToLogSum(const float* logits_RV, int64_t rows, int64_t vocabulary, float* log_sum_R) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* logits = logits_RV + row * vocabulary;
+    const float largest = std::max(log_sum_R[row], Max(logits, vocabulary));
+    float sum = std::exp(log_sum_R[row] - largest);
+    for (int64_t v = 0; v < vocabulary; ++v) sum += Exp(logits[v] - largest);
+    log_sum_R[row] = largest + std::log(sum);
   }
 }
 

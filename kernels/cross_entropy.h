@@ -10,6 +10,10 @@ namespace sink::kernels {
 void CrossEntropyForward(const float* logits_RV, const int64_t* target_R, int64_t rows, int64_t vocabulary,
                          float* loss_R);
 
+// For a vocabulary that is seen a part at a time: log_sum_R = log(exp(log_sum_R) + sum exp(logits)), -infinity at the
+// first part.
+void AddToLogSum(const float* logits_RV, int64_t rows, int64_t vocabulary, float* log_sum_R);
+
 // The same loss; replaces the logits by scale * (softmax(logits) - one_hot(target)).
 void CrossEntropyForwardBackward(float* logits_RV, const int64_t* target_R, int64_t rows, int64_t vocabulary,
                                  float scale, float* loss_R);

@@ -249,6 +249,9 @@ at::Tensor Attention(const at::Tensor& qkv_NW, const AttentionShape& shape, cons
 at::Tensor AttentionWeights(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD, const AttentionRule& rule,
                             const AttentionTerms& terms, int64_t first, int64_t rows) {
   const at::NoGradGuard no_gradients;
+  if (query_BHTD.is_cpu() && query_BHTD.scalar_type() == at::kFloat && query_BHTD.stride(3) == 1 &&
+      key_BKTD.stride(3) == 1)
+    return AttentionWeightsCpu(query_BHTD, key_BKTD, rule, terms, first, rows);
   const Weights weights = BlockWeights(query_BHTD, Repeat(key_BKTD, query_BHTD.size(1)), rule, terms, first, rows);
   const at::Tensor all = weights.column.defined() ? at::cat({weights.column, weights.keys}, -1) : weights.keys;
   return all.to(at::kFloat);

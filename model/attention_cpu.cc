@@ -82,6 +82,10 @@ class Layout {
     const int64_t width = shape.heads * shape.head_dim;
     return {At(output, (batch * shape.length + t) * width + head * shape.head_dim), width};
   }
+  // Rows of a view [B, H, T, D] from position t.
+  static Matrix View(const at::Tensor& x_BHTD, int64_t batch, int64_t head, int64_t t) {
+    return {At(x_BHTD, batch * x_BHTD.stride(0) + head * x_BHTD.stride(1) + t * x_BHTD.stride(2)), x_BHTD.stride(2)};
+  }
   int64_t KeyHead(int64_t head) const { return shape.heads + head / (shape.heads / shape.key_value_heads); }
   int64_t ValueHead(int64_t head) const { return KeyHead(head) + shape.key_value_heads; }
 
@@ -244,6 +248,32 @@ AttentionOutput AttentionForwardCpu(const at::Tensor& qkv, const AttentionShape&
     }
   });
   return out;
+}
+
+at::Tensor AttentionWeightsCpu(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD, const AttentionRule& rule,
+                               const AttentionTerms& terms, int64_t first, int64_t rows) {
+  const AttentionShape shape{query_BHTD.size(0), query_BHTD.size(2), query_BHTD.size(1), key_BKTD.size(1),
+                             query_BHTD.size(3)};
+  const Layout layout(shape, rule, terms);
+  const int64_t column = terms.HasColumn() ? 1 : 0, stride = column + shape.length;
+  const at::Tensor weights = at::empty({shape.batch, shape.heads, rows, stride}, query_BHTD.options());
+  at::parallel_for(0, shape.batch * shape.heads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t batch = task / shape.heads, head = task % shape.heads;
+      const Matrix query = Layout::View(query_BHTD, batch, head, first);
+      const Matrix key = Layout::View(key_BKTD, batch, head / (shape.heads / shape.key_value_heads), 0);
+      float* row = weights.mutable_data_ptr<float>() + task * rows * stride + column;
+      MultiplyTransposed(query, key, rows, layout.High(first, rows), shape.head_dim, layout.scale(), {row, stride});
+      for (int64_t r = 0; r < rows; ++r, row += stride) {
+        if (const float* bias = layout.Bias(head, first + r, 0)) kernels::AddScaled(1.0f, bias, shape.length, row);
+        const float score = layout.ColumnScore(head, query.data + r * query.stride);
+        const float log_sum =
+            kernels::AttentionWeights(rule.weights, layout.Visible(first + r, 0), shape.length, score, row);
+        if (column > 0) row[-1] = std::exp(score - log_sum);
+      }
+    }
+  });
+  return weights;
 }
 
 AttentionGradients AttentionBackwardCpu(const at::Tensor& gradient, const at::Tensor& qkv,

@@ -16,6 +16,10 @@ struct AttentionOutput {
 AttentionOutput AttentionForwardCpu(const at::Tensor& qkv_NW, const AttentionShape& shape, const AttentionRule& rule,
                                     const AttentionTerms& terms);
 
+// AttentionWeights of attention.h. Queries and keys are views whose last dimension is dense.
+at::Tensor AttentionWeightsCpu(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD, const AttentionRule& rule,
+                               const AttentionTerms& terms, int64_t first, int64_t rows);
+
 // Gradients of the merged rows and of each term that is defined.
 struct AttentionGradients {
   at::Tensor qkv_NW;

@@ -154,7 +154,7 @@ void RopeKernel(const at::Tensor& x, const at::Tensor& table, int64_t length, in
   const float *in = x.const_data_ptr<float>(), *angles = table.const_data_ptr<float>();
   float* out = y.mutable_data_ptr<float>();
   ForRows(x.size(0), x.size(1), [&](int64_t first, int64_t last) {
-    kernels::Rope(in, angles, first, last, length, x.size(1), heads, table.size(1), inverse, out);
+    kernels::Rope(in, angles, first, last, length, x.size(1), heads, table.size(1), table.size(1), inverse, out);
   });
 }
 

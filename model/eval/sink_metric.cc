@@ -19,7 +19,7 @@ namespace {
 
 // Sums over sequences (and heads) of the norms by position, [T], in double.
 at::Tensor NormSum(const at::Tensor& x_TD_last) {
-  const at::Tensor norm = at::linalg_vector_norm(x_TD_last, 2, at::IntArrayRef{-1}, false, at::kDouble);
+  const at::Tensor norm = at::linalg_vector_norm(x_TD_last, 2, at::IntArrayRef{-1}).to(at::kDouble);
   return norm.reshape({-1, norm.size(-1)}).sum(0).cpu();
 }
 

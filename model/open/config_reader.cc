@@ -1,36 +1,19 @@
 #include "model/open/config_reader.h"
 
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <fstream>
 #include <utility>
 
 #include "model/error.h"
+#include "model/open/json_file.h"
 
 namespace sink {
-namespace {
 
 using nlohmann::json;
-
-constexpr std::streamsize kMaxConfigBytes = 1 << 20;
-
-std::string ReadText(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw ModelError(path.string() + ": cannot open: " + std::strerror(errno));
-  std::string text(kMaxConfigBytes + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.gcount() > kMaxConfigBytes) throw ModelError(path.string() + ": over 1 MiB, not a model's configuration");
-  text.resize(static_cast<size_t>(in.gcount()));
-  return text;
-}
-
-}  // namespace
 
 ConfigReader ConfigReader::Open(const std::filesystem::path& directory) {
   if (!std::filesystem::is_directory(directory)) throw ModelError(directory.string() + ": not a model directory");
   const std::filesystem::path path = directory / "config.json";
-  return ConfigReader(path.string(), json::parse(ReadText(path), nullptr, /*allow_exceptions=*/false));
+  return ConfigReader(path.string(), ReadJsonObject(path, kMaxConfigMebibytes));
 }
 
 ConfigReader::ConfigReader(std::string name, json root) : name_(std::move(name)), root_(std::move(root)) {
@@ -134,7 +117,10 @@ const Family* FindFamily(const std::string& model_type) {
 }
 
 OpenConfig ReadOpenConfig(const std::filesystem::path& directory) {
-  const ConfigReader reader = ConfigReader::Open(directory);
+  return ReadOpenConfig(ConfigReader::Open(directory));
+}
+
+OpenConfig ReadOpenConfig(const ConfigReader& reader) {
   const std::string model_type = reader.TextOr("model_type", "");
   const Family* family = FindFamily(model_type);
   if (family == nullptr)

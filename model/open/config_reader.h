@@ -11,6 +11,7 @@
 
 namespace sink {
 
+inline constexpr int64_t kMaxConfigMebibytes = 1;
 inline constexpr int64_t kMaxModelSize = 1 << 24;  // of any dimension, so that products of two cannot overflow
 
 class ConfigReader {
@@ -48,6 +49,7 @@ class ConfigReader {
 
 // The model that config.json describes. ModelError when it is of no family we read.
 OpenConfig ReadOpenConfig(const std::filesystem::path& directory);
+OpenConfig ReadOpenConfig(const ConfigReader& reader);
 
 // Whether a folder is for this engine: one that transformers wrote. Our own folders are for model_directory.h: their
 // model_type is "sink", or "llama" without the transformers_version that transformers leaves in all of its folders.

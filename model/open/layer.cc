@@ -1,20 +1,21 @@
 #include "model/open/layer.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/outer.h>
-#include <ATen/ops/relu.h>
-#include <ATen/ops/silu.h>
-#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
 #include <numbers>
 
+#include "kernels/bias_activation.h"
+#include "kernels/rope.h"
 #include "model/ops.h"
 
 namespace sink {
@@ -32,8 +33,11 @@ Affine LoadLinear(const WeightFiles& files, const OpenConfig& config, const std:
 }
 
 // Rows (or elements of a bias) of the first head's q, k, v, then of the second's, brought to q of all heads, k, v.
-at::Tensor Deinterleave(const at::Tensor& x, int64_t heads) {
-  return x.unflatten(0, {heads, 3, -1}).transpose(0, 1).flatten(0, 2).contiguous();
+at::Tensor Deinterleave(const WeightFiles& files, const std::string& name, int64_t heads) {
+  const at::Tensor x = files.View(name).unflatten(0, {heads, 3, -1}).transpose(0, 1);
+  const at::Tensor parts = at::empty(x.sizes(), at::TensorOptions().dtype(at::kFloat)).copy_(x);
+  files.Release();
+  return parts.flatten(0, 2);
 }
 
 // One after another into one tensor, so that no more than one of them exists twice.
@@ -65,59 +69,75 @@ Affine LoadQkv(const WeightFiles& files, const OpenConfig& config, const std::st
     }
     return {Join(files, weights, rows), family.bias ? Join(files, biases, rows) : at::Tensor()};
   }
-  Affine map = LoadLinear(files, config, at_layer + family.qkv[0]);
-  if (family.qkv_layout == QkvLayout::kInterleaved)
-    map = {Deinterleave(map.weight, config.heads), Deinterleave(map.bias, config.heads)};
-  return map;
+  const std::string module = at_layer + family.qkv[0];
+  if (family.qkv_layout == QkvLayout::kMerged) return LoadLinear(files, config, module);
+  return {Deinterleave(files, module + ".weight", config.heads), Deinterleave(files, module + ".bias", config.heads)};
 }
 
-void Rotate(const at::Tensor& table_T2R, int64_t dims, const at::Tensor& x_BTHD) {
-  const int64_t half = dims / 2;
-  const at::Tensor cosine = table_T2R.select(1, 0).unsqueeze(1), sine = table_T2R.select(1, 1).unsqueeze(1);
-  const at::Tensor low = x_BTHD.narrow(3, 0, half), high = x_BTHD.narrow(3, half, half);
-  const at::Tensor turned = low * cosine - high * sine;
-  high.copy_(high * cosine + low * sine);
-  low.copy_(turned);
+// x += y W^T + b: what a block adds to the residual stream, without a tensor of its own.
+void AddLinear(const Affine& map, const at::Tensor& y_NC, const at::Tensor& x_NC) {
+  if (map.bias.defined()) x_NC.add_(map.bias);
+  x_NC.addmm_(y_NC, map.weight.t());
 }
 
-at::Tensor SelfAttention(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& rope_table,
-                         const at::Tensor& x_NC, int64_t batch, int64_t length, const SeeAttention& see) {
+// Calls body(first_row, last_row) on ATen's threads.
+template <typename Body>
+void ForRows(const at::Tensor& x_NC, const Body& body) {
+  at::parallel_for(0, x_NC.size(0), 16, body);
+}
+
+void Rotate(const OpenConfig& config, const at::Tensor& table_TR, int64_t length, const at::Tensor& qkv_NW) {
+  if (!table_TR.defined()) return;
+  float* rows = qkv_NW.mutable_data_ptr<float>();
+  ForRows(qkv_NW, [&](int64_t first, int64_t last) {
+    kernels::Rope(rows, table_TR.const_data_ptr<float>(), first, last, length, qkv_NW.size(1),
+                  config.heads + config.key_value_heads, config.head_dim, config.rope.dims, false, rows);
+  });
+}
+
+// What the heads put out, [N, H * D].
+at::Tensor Attend(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& rope_table,
+                  const at::Tensor& x_NC, int64_t batch, int64_t length, const SeeAttention& see) {
   const AttentionShape shape{batch, length, config.heads, config.key_value_heads, config.head_dim};
   const AttentionRule rule{.window = config.window};
   const AttentionTerms terms;
   const at::Tensor qkv_NW = ApplyLinear(layer.qkv, x_NC);
-  if (rope_table.defined()) {
-    const int64_t rotated = config.heads + config.key_value_heads;
-    Rotate(rope_table, config.rope.dims,
-           qkv_NW.narrow(1, 0, rotated * config.head_dim).view({batch, length, rotated, config.head_dim}));
-  }
+  Rotate(config, rope_table, length, qkv_NW);
   const at::Tensor out = Attention(qkv_NW, shape, rule, terms);
   if (see) {
     const QueryKeyValue x = Split(qkv_NW, shape);
     const at::Tensor out_BHTD = out.view({batch, length, shape.heads, shape.head_dim}).transpose(1, 2);
     see({x.query, x.key, x.value, out_BHTD, {}, rule, terms});
   }
-  return ApplyLinear(layer.output, out);
+  return out;
 }
 
-at::Tensor Activate(OpenActivation activation, const at::Tensor& x) {
+auto KernelOf(OpenActivation activation) {
   switch (activation) {
-    case OpenActivation::kSilu:
-      return at::silu(x);
     case OpenActivation::kGelu:
-      return at::gelu(x);
+      return kernels::BiasGelu;
     case OpenActivation::kGeluTanh:
-      return at::gelu(x, "tanh");
+      return kernels::BiasGeluTanh;
     case OpenActivation::kRelu:
-      return at::relu(x);
+      return kernels::BiasRelu;
+    case OpenActivation::kSilu:
+      break;
   }
-  return {};
+  return kernels::BiasSilu;
 }
 
-at::Tensor OpenFeedForward(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& x_NC) {
-  const at::Tensor up = ApplyLinear(layer.up, x_NC);
-  if (!layer.gate.weight.defined()) return ApplyLinear(layer.down, Activate(config.activation, up));
-  return ApplyLinear(layer.down, Activate(config.activation, ApplyLinear(layer.gate, x_NC)).mul_(up));
+// What the feed-forward block's last map reads, [N, F].
+at::Tensor Inner(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& x_NC) {
+  const bool gated = layer.gate.weight.defined();
+  const Affine& map = gated ? layer.gate : layer.up;
+  const at::Tensor inner = at::mm(x_NC, map.weight.t());
+  const float* bias = map.bias.defined() ? map.bias.const_data_ptr<float>() : nullptr;
+  float* rows = inner.mutable_data_ptr<float>();
+  const int64_t width = inner.size(1);
+  ForRows(inner, [&](int64_t first, int64_t last) {
+    KernelOf(config.activation)(bias, last - first, width, rows + first * width);
+  });
+  return gated ? inner.mul_(ApplyLinear(layer.up, x_NC)) : inner;
 }
 
 }  // namespace
@@ -189,7 +209,7 @@ at::Tensor OpenRopeTable(const RopeConfig& rope, int64_t length) {
   }
   const at::Tensor angle =
       at::outer(at::arange(length, at::kDouble), at::tensor(at::ArrayRef<double>(frequencies), at::kDouble));
-  return at::stack({angle.cos(), angle.sin()}, 1).to(at::kFloat);
+  return at::cat({angle.cos(), angle.sin()}, 1).to(at::kFloat);
 }
 
 at::Tensor ApplyNorm(const OpenConfig& config, const Affine& norm, const at::Tensor& x_NC) {
@@ -202,25 +222,28 @@ at::Tensor ApplyLinear(const Affine& map, const at::Tensor& x_NC) {
   return map.weight.defined() ? at::linear(x_NC, map.weight, map.bias) : x_NC;
 }
 
-at::Tensor RunLayer(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& rope_table,
-                    const at::Tensor& x_NC, int64_t batch, int64_t length, const SeeAttention& see) {
-  const auto norm = [&](const Affine& weights, const at::Tensor& x) { return ApplyNorm(config, weights, x); };
-  const auto attend = [&](const at::Tensor& x) {
-    return SelfAttention(config, layer, rope_table, x, batch, length, see);
-  };
+void RunLayer(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& rope_table, const at::Tensor& x_NC,
+              int64_t batch, int64_t length, const SeeAttention& see) {
+  const auto attend = [&](const at::Tensor& x) { return Attend(config, layer, rope_table, x, batch, length, see); };
+  const auto normed = [&](const Affine& norm) { return ApplyNorm(config, norm, x_NC); };
   switch (config.wiring) {
-    case Wiring::kParallel:
-      return x_NC + attend(norm(layer.input_norm, x_NC)) +
-             OpenFeedForward(config, layer, norm(layer.feed_forward_norm, x_NC));
-    case Wiring::kPostNorm: {
-      const at::Tensor x = norm(layer.input_norm, x_NC + attend(x_NC));
-      return norm(layer.feed_forward_norm, x + OpenFeedForward(config, layer, x));
-    }
     case Wiring::kPreNorm:
+      AddLinear(layer.output, attend(normed(layer.input_norm)), x_NC);
+      AddLinear(layer.down, Inner(config, layer, normed(layer.feed_forward_norm)), x_NC);
       break;
+    case Wiring::kPostNorm:
+      AddLinear(layer.output, attend(x_NC), x_NC);
+      x_NC.copy_(normed(layer.input_norm));
+      AddLinear(layer.down, Inner(config, layer, x_NC), x_NC);
+      x_NC.copy_(normed(layer.feed_forward_norm));
+      break;
+    case Wiring::kParallel: {
+      const at::Tensor out = attend(normed(layer.input_norm)), other = normed(layer.feed_forward_norm);
+      AddLinear(layer.output, out, x_NC);
+      AddLinear(layer.down, Inner(config, layer, other), x_NC);
+      break;
+    }
   }
-  const at::Tensor x = x_NC + attend(norm(layer.input_norm, x_NC));
-  return x + OpenFeedForward(config, layer, norm(layer.feed_forward_norm, x));
 }
 
 }  // namespace sink

@@ -41,16 +41,16 @@ OpenLayer LoadLayer(const WeightFiles& files, const OpenConfig& config, const st
 // A module of this name, with the bias that its kind has.
 Affine LoadNorm(const WeightFiles& files, const OpenConfig& config, const std::string& module);
 
-// Cosines, then sines, of the angles of `length` positions, [T, 2, R / 2] for R rotated dimensions; undefined without
-// RoPE. Frequencies theta^(-2i/R); with LLaMA 3.1's scaling as transformers computes them (layer.cc).
+// Cosines, then sines, of the angles of `length` positions, [T, R] for R rotated dimensions; undefined without RoPE.
+// Frequencies theta^(-2i/R); with LLaMA 3.1's scaling as transformers computes them (layer.cc).
 at::Tensor OpenRopeTable(const RopeConfig& rope, int64_t length);
 
 // Normalises rows; x itself without a weight.
 at::Tensor ApplyNorm(const OpenConfig& config, const Affine& norm, const at::Tensor& x_NC);
 at::Tensor ApplyLinear(const Affine& map, const at::Tensor& x_NC);
 
-// The residual stream after the layer, [N, C]. `see` is shown the attention.
-at::Tensor RunLayer(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& rope_table,
-                    const at::Tensor& x_NC, int64_t batch, int64_t length, const SeeAttention& see);
+// Takes the residual stream x [N, C] through the layer, in place. `see` is shown the attention.
+void RunLayer(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& rope_table, const at::Tensor& x_NC,
+              int64_t batch, int64_t length, const SeeAttention& see);
 
 }  // namespace sink

@@ -1,19 +1,19 @@
 #include "model/open/open_model.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/logaddexp.h>
-#include <ATen/ops/logsumexp.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/mm.h>
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <set>
+#include <vector>
 
+#include "kernels/cross_entropy.h"
 #include "model/error.h"
 #include "model/open/config_reader.h"
 #include "model/open/layer.h"
@@ -22,8 +22,8 @@ namespace sink {
 namespace {
 
 constexpr int64_t kGroupRows = 1024;  // tokens that go through a layer together: bounds its activations
-constexpr int64_t kHeadRows = 4096;   // of states and of the head whose logits exist at a time
-constexpr int64_t kHeadVocabulary = 4096;
+// Rows of states and of the head whose logits exist at a time: they stay in a processor's cache until they are summed.
+constexpr int64_t kHeadRows = 1024, kHeadVocabulary = 2048;
 
 bool EndsWithAny(const std::string& name, const std::vector<std::string>& ends) {
   return std::any_of(ends.begin(), ends.end(), [&](const std::string& end) { return name.ends_with(end); });
@@ -131,8 +131,8 @@ at::Tensor OpenModel::Stream(const at::Tensor& tokens_NT, Observer& observer, co
     const OpenLayer layer = LoadLayer(files_, config_, prefix_, n);
     for_groups([&](int64_t row, int64_t sequences) {
       const at::Tensor rows_NC = x_NC.narrow(0, row, sequences * length);
-      rows_NC.copy_(RunLayer(config_, layer, rope_table, rows_NC, sequences, length,
-                             [&](const AttentionView& attention) { observer.OnAttention(n, attention); }));
+      RunLayer(config_, layer, rope_table, rows_NC, sequences, length,
+               [&](const AttentionView& attention) { observer.OnAttention(n, attention); });
       observer.OnHidden(n + 1, view(rows_NC, sequences));
     });
     files_.Release();
@@ -155,30 +155,34 @@ at::Tensor OpenModel::Stream(const at::Tensor& tokens_NT, Observer& observer, co
 double OpenModel::Loss(const at::Tensor& states_NE, const at::Tensor& targets_NT, at::Tensor* logits) {
   const at::NoGradGuard no_gradients;
   const int64_t rows = states_NE.size(0), vocabulary = config_.vocab_size;
-  const at::Tensor target_N = targets_NT.reshape({-1});
+  const at::Tensor target_N = targets_NT.reshape({-1}).contiguous();
   if (target_N.size(0) != rows || target_N.min().item<int64_t>() < 0 || target_N.max().item<int64_t>() >= vocabulary)
     throw ModelError("the targets are not the states', or outside the vocabulary of " + std::to_string(vocabulary));
   if (logits != nullptr) *logits = at::empty({rows, vocabulary}, states_NE.options());
-  const at::Tensor log_sum_N = at::full({rows}, -std::numeric_limits<double>::infinity(), states_NE.options());
-  const at::Tensor target_logit_N = at::zeros({rows}, states_NE.options());
+  const int64_t* target = target_N.const_data_ptr<int64_t>();
+  std::vector<float> log_sum(static_cast<size_t>(rows), -std::numeric_limits<float>::infinity());
+  std::vector<double> loss(log_sum.size());
+  const at::Tensor buffer = at::empty({kHeadRows * kHeadVocabulary}, states_NE.options());
   for (int64_t v = 0; v < vocabulary; v += kHeadVocabulary) {
     const int64_t width = std::min(kHeadVocabulary, vocabulary - v);
     const at::Tensor head_VE = files_.View(head_).narrow(0, v, width).to(at::kFloat);
     for (int64_t first = 0; first < rows; first += kHeadRows) {
       const int64_t count = std::min(kHeadRows, rows - first);
-      const at::Tensor block = at::linear(states_NE.narrow(0, first, count), head_VE);
-      const at::Tensor log_sum = log_sum_N.narrow(0, first, count);
-      log_sum.copy_(at::logaddexp(log_sum, at::logsumexp(block, at::IntArrayRef{1})));
-      const at::Tensor place = target_N.narrow(0, first, count) - v;
-      const at::Tensor inside = place.ge(0).logical_and(place.lt(width));
-      const at::Tensor value = block.gather(1, place.clamp(0, width - 1).unsqueeze(1)).squeeze(1);
-      target_logit_N.narrow(0, first, count).add_(value.masked_fill(inside.logical_not(), 0));
+      at::Tensor block = buffer.narrow(0, 0, count * width).view({count, width});
+      at::mm_out(block, states_NE.narrow(0, first, count), head_VE.t());
+      at::parallel_for(0, count, 16, [&](int64_t begin, int64_t end) {
+        const float* row = block.const_data_ptr<float>() + begin * width;
+        kernels::AddToLogSum(row, end - begin, width, log_sum.data() + first + begin);
+        for (int64_t n = first + begin; n < first + end; ++n, row += width)
+          if (target[n] >= v && target[n] < v + width) loss[static_cast<size_t>(n)] -= row[target[n] - v];
+      });
       if (logits != nullptr) logits->narrow(0, first, count).narrow(1, v, width).copy_(block);
     }
     files_.Release();
   }
   if (logits != nullptr) *logits = logits->view({targets_NT.size(0), targets_NT.size(1), vocabulary});
-  return (log_sum_N - target_logit_N).mean(at::kDouble).item<double>();
+  return (std::accumulate(loss.begin(), loss.end(), 0.0) + std::accumulate(log_sum.begin(), log_sum.end(), 0.0)) /
+         static_cast<double>(rows);
 }
 
 }  // namespace sink

@@ -4,22 +4,20 @@
 #include <ATen/ops/from_blob.h>
 
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <numeric>
-#include <nlohmann/json.hpp>
 
 #include "model/error.h"
+#include "model/open/json_file.h"
+#include "model/open/weight_index.h"
 
 namespace sink {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr char kFile[] = "model.safetensors";
 constexpr char kIndex[] = "model.safetensors.index.json";
-constexpr uintmax_t kMaxIndexBytes = 64 << 20;
+constexpr size_t kMaxShards = 1000;  // each is a mapping, and a header in memory
 
 [[noreturn]] void FailWithout(const fs::path& directory) {
   for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json"}) {
@@ -46,12 +44,6 @@ std::string Text(const std::vector<int64_t>& shape) {
   return text.empty() ? "a scalar" : text;
 }
 
-// A name in the folder itself: no way out of it, nothing hidden.
-bool IsPlainName(const std::string& name) {
-  return !name.empty() && name.size() < 256 && name[0] != '.' && name.find_first_of("/\\") == std::string::npos &&
-         name.find('\0') == std::string::npos;
-}
-
 }  // namespace
 
 WeightFiles::WeightFiles(const fs::path& directory) {
@@ -70,20 +62,11 @@ WeightFiles::WeightFiles(const fs::path& directory) {
 void WeightFiles::Add(const fs::path& path) { files_.push_back(std::make_unique<SafetensorsFile>(path)); }
 
 void WeightFiles::ReadIndex(const fs::path& index) {
-  std::error_code error;
-  if (fs::file_size(index, error) > kMaxIndexBytes || error) throw ModelError(name_ + ": not a file of at most 64 MiB");
-  std::ifstream in(index, std::ios::binary);
-  const json root = json::parse(std::string(std::istreambuf_iterator<char>(in), {}), nullptr, false);
-  if (!root.is_object() || !root.contains("weight_map") || !root["weight_map"].is_object())
-    throw ModelError(name_ + ": no weight_map, not an index of safetensors");
   std::map<std::string, const SafetensorsFile*> shards;
-  for (const auto& [tensor, file] : root["weight_map"].items()) {
-    if (!file.is_string() || !IsPlainName(file.get<std::string>()))
-      throw ModelError(name_ + ": tensor \"" + tensor.substr(0, 200) + "\" is in no file of this folder: " +
-                       file.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 200));
-    const auto [shard, is_new] = shards.try_emplace(file.get<std::string>(), nullptr);
+  for (const auto& [tensor, file] : WeightMap(ReadJsonObject(index, kMaxIndexMebibytes), name_)) {
+    const auto [shard, is_new] = shards.try_emplace(file, nullptr);
     if (is_new) {
-      if (shards.size() > kMaxSafetensorsCount) throw ModelError(name_ + ": over 100,000 files");
+      if (shards.size() > kMaxShards) throw ModelError(name_ + ": over 1,000 files");
       Add(index.parent_path() / shard->first);
       shard->second = files_.back().get();
     }

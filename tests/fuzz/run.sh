@@ -22,6 +22,7 @@ run_target() {
   mkdir -p "$corpus" build/fuzz/crashes
   case $name in
     sweep) seeds=(tests/sweeps/fixtures/errors sweeps) ;;
+    open_model) seeds=(tests/golden/open_models/*/) ;;
     tokenizer_json) seeds=(tests/golden/tokenizers) ;;
   esac
   if "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/crashes/"$name"- \

@@ -57,6 +57,21 @@ TEST(Max, FindsTheLargestAnywhere) {
   }
 }
 
+TEST(Rope, TurnsAPartOfEachHead) {
+  constexpr int kRows = 3, kHeads = 2, kDim = 6, kPart = 4, kWidth = kHeads * kDim;
+  const std::vector<float> x = testing::Random(kRows * kWidth, 7), table = testing::Random(kRows * kPart, 8);
+  std::vector<float> y(x.size()), in_place = x;
+  Rope(x.data(), table.data(), 0, kRows, kRows, kWidth, kHeads, kDim, kPart, false, y.data());
+  Rope(in_place.data(), table.data(), 0, kRows, kRows, kWidth, kHeads, kDim, kPart, false, in_place.data());
+  EXPECT_EQ(in_place, y);
+  // Row 2, head 1: pairs (0, 2) and (1, 3) turned, 4 and 5 as they were.
+  const size_t head = 2 * kWidth + kDim, angle = 2 * kPart + 1;
+  EXPECT_NEAR(y[head + 1], x[head + 1] * table[angle] - x[head + 3] * table[angle + 2], 1e-6);
+  EXPECT_NEAR(y[head + 3], x[head + 3] * table[angle] + x[head + 1] * table[angle + 2], 1e-6);
+  EXPECT_EQ(y[head + 4], x[head + 4]);
+  EXPECT_EQ(y[head + 5], x[head + 5]);
+}
+
 TEST(Rope, TurnsPairsCopiesTheRestAndTurnsBack) {
   constexpr int kLength = 5, kRows = 10, kHeads = 2, kDim = 6, kWidth = kHeads * kDim + 4;
   const std::vector<float> x = testing::Random(kRows * kWidth, 3);
@@ -67,18 +82,18 @@ TEST(Rope, TurnsPairsCopiesTheRestAndTurnsBack) {
       table[t * kDim + kDim / 2 + i] = static_cast<float>(std::sin(t * std::pow(1e4, -2.0 * i / kDim)));
     }
   }
-  Rope(x.data(), table.data(), 0, kRows, kLength, kWidth, kHeads, kDim, false, y.data());
+  Rope(x.data(), table.data(), 0, kRows, kLength, kWidth, kHeads, kDim, kDim, false, y.data());
   // Row 7 is position 2; head 1, pair 1: a complex number turned by 2 * 1e4^(-1/3).
   const double angle = 2 * std::pow(1e4, -2.0 / kDim);
   const size_t low = 7 * kWidth + kDim + 1, high = low + kDim / 2;
   EXPECT_NEAR(y[low], x[low] * std::cos(angle) - x[high] * std::sin(angle), 1e-6);
   EXPECT_NEAR(y[high], x[high] * std::cos(angle) + x[low] * std::sin(angle), 1e-6);
   EXPECT_EQ(y[7 * kWidth + kHeads * kDim], x[7 * kWidth + kHeads * kDim]);
-  Rope(y.data(), table.data(), 0, kRows, kLength, kWidth, kHeads, kDim, true, back.data());
+  Rope(y.data(), table.data(), 0, kRows, kLength, kWidth, kHeads, kDim, kDim, true, back.data());
   EXPECT_LT(testing::RelativeError(back, testing::Wide(x)), 1e-6);
   std::vector<float> in_place = x;  // in two ranges of rows, as two threads would
-  Rope(in_place.data(), table.data(), 0, 3, kLength, kWidth, kHeads, kDim, false, in_place.data());
-  Rope(in_place.data(), table.data(), 3, kRows, kLength, kWidth, kHeads, kDim, false, in_place.data());
+  Rope(in_place.data(), table.data(), 0, 3, kLength, kWidth, kHeads, kDim, kDim, false, in_place.data());
+  Rope(in_place.data(), table.data(), 3, kRows, kLength, kWidth, kHeads, kDim, kDim, false, in_place.data());
   EXPECT_EQ(in_place, y);
 }
 
@@ -104,6 +119,23 @@ TEST(CrossEntropy, AgreesWithReferenceAndFiniteDifferences) {
   EXPECT_NEAR(both[0] + both[1] + both[2], ReferenceLoss(wide, target, kVocabulary), 1e-5);
   const auto objective = [&](const std::vector<double>& v) { return 0.25 * ReferenceLoss(v, target, kVocabulary); };
   EXPECT_LT(testing::RelativeError(logits, testing::FiniteDifferences(wide, objective)), 1e-5);
+}
+
+TEST(AddToLogSum, TakesAVocabularyInParts) {
+  constexpr int kVocabulary = 101, kFirst = 70, kRest = kVocabulary - kFirst;
+  std::vector<float> logits = testing::Random(kVocabulary, 4), log_sum = {-std::numeric_limits<float>::infinity()};
+  logits[80] = 40;  // of the second part, above everything in the first
+  AddToLogSum(logits.data(), 1, kFirst, log_sum.data());
+  AddToLogSum(logits.data() + kFirst, 1, kRest, log_sum.data());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
+  EXPECT_NEAR(log_sum[0], std::log(sum), 1e-5);
+  // Rows have nothing to do with one another.
+  std::vector<float> two(2, -std::numeric_limits<float>::infinity());
+  AddToLogSum(logits.data(), 2, 50, two.data());
+  EXPECT_NE(two[0], two[1]);
+  AddToLogSum(logits.data() + 50, 1, kVocabulary - 50, two.data());
+  EXPECT_NEAR(two[0], std::log(sum), 1e-5);
 }
 
 TEST(CrossEntropy, HoldsForLargeLogitsAndPassesNaNOn) {

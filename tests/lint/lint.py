@@ -36,7 +36,7 @@ EDGES = {
     "kernels": set(),
     "model": {"kernels", "proto/config"},
     "model/data": {"proto/config"},
-    "model/open": {"model", "proto/config"},
+    "model/open": {"model", "kernels", "proto/config"},
     # coordinator/report is pure and links nothing: its charts serve both families
     "model/eval": {"model", "model/open", "model/data", "kernels", "proto/config", "coordinator/report"},
     "model/train": {"model", "model/train/nccl", "model/eval", "model/data", "kernels", "proto/config", "proto/pipe"},

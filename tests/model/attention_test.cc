@@ -229,6 +229,9 @@ TEST_P(AttentionTest, WeightsTimesValuesAreTheOutput) {
   const QueryKeyValue x = Split(in.qkv, shape);
   const at::Tensor weights = AttentionWeights(x.query, x.key, c.rule, in.terms, 3, 7).to(at::kDouble);
   ASSERT_EQ(weights.size(3), in.terms.HasColumn() ? 14 : 13);
+  const Inputs narrow = in.Leaves(at::kFloat);
+  const QueryKeyValue y = Split(narrow.qkv, shape);
+  EXPECT_LT(Difference(AttentionWeights(y.query, y.key, c.rule, narrow.terms, 3, 7).to(at::kDouble), weights), 1e-6);
   const at::Tensor keys = weights.narrow(3, weights.size(3) - 13, 13);
   const at::Tensor value = x.value.repeat_interleave(2, 1);
   const at::Tensor expected = Attention(in.qkv, shape, c.rule, in.terms).view({2, 13, 4, 6}).transpose(1, 2);

@@ -99,6 +99,16 @@ TEST(OpenModel, RefusesAMissingOrBrokenConfiguration) {
   }
   testing::WriteBytes(dir.path() / "config.json", std::string(2 << 20, ' '));
   EXPECT_THAT(ErrorOf(dir.path()), HasSubstr("over 1 MiB"));
+  const auto error = [&](const std::string& text) {
+    testing::WriteBytes(dir.path() / "config.json", text);
+    return ErrorOf(dir.path());
+  };
+  // As deep as it can be: what copies or prints such a value would overflow the stack.
+  EXPECT_THAT(error("{\"rope_scaling\": " + std::string(500000, '[')), HasSubstr("nested deeper than 32 levels"));
+  EXPECT_THAT(error(R"({"model_type": "opt", "model_type": "gpt2"})"), HasSubstr("\"model_type\" occurs twice"));
+  std::filesystem::remove(dir.path() / "config.json");
+  ASSERT_EQ(::mkfifo((dir.path() / "config.json").c_str(), 0600), 0);
+  EXPECT_THAT(ErrorOf(dir.path()), HasSubstr("config.json: not a plain file"));
 }
 
 TEST(OpenModel, NamesTheTensorThatIsMissingMisshapenOrTooMany) {
@@ -127,11 +137,17 @@ TEST(OpenModel, NamesTheTensorThatIsMissingMisshapenOrTooMany) {
 TEST(OpenModel, RefusesAnIndexThatLies) {
   const std::string name = "model.norm.weight";
   const auto error = [](const std::function<void(json&)>& change) { return Folder("llama2").ErrorWithIndex(change); };
-  for (const char* file :
-       {"../model-0.safetensors", "/etc/passwd", "a/b.safetensors", "..", ".", "", ".hidden", "a\\b"})
+  for (const char* file : {"../model-0.safetensors", "/etc/passwd", "a/b.safetensors", "..", ".", "", ".hidden", "a\\b",
+                           "a/../../b", "..\\..\\x", "a\nb", "\x1b[31mred", "\u202eabc", "caf\u00e9.safetensors"})
     EXPECT_THAT(
         error([&](json& index) { index["weight_map"][name] = file; }),
         AllOf(HasSubstr("model.safetensors.index.json: tensor \"" + name), HasSubstr("in no file of this folder")));
+  EXPECT_THAT(error([&](json& index) { index["weight_map"][name] = std::string(4096, 'a'); }),
+              HasSubstr("in no file of this folder"));
+  EXPECT_THAT(error([&](json& index) { index["weight_map"][name] = std::string("a\0b", 3); }),
+              HasSubstr("in no file of this folder"));
+  for (const char* file : {"%2e%2e%2fx", "%252e", "-rf"})  // names like any other: of no file here
+    EXPECT_THAT(error([&](json& index) { index["weight_map"][name] = file; }), HasSubstr(": cannot open"));
   for (const json& file : {json(3), json(), json::array()})
     EXPECT_THAT(error([&](json& index) { index["weight_map"][name] = file; }), HasSubstr("in no file of this folder"));
   EXPECT_THAT(error([&](json& index) { index["weight_map"][name] = "model-7.safetensors"; }),
@@ -145,7 +161,55 @@ TEST(OpenModel, RefusesAnIndexThatLies) {
               HasSubstr("tensor \"ghost\" is not in model-0.safetensors"));
   EXPECT_THAT(error([&](json& index) { index["weight_map"].erase(name); }), HasSubstr("is not the index's"));
   EXPECT_THAT(error([](json& index) { index.erase("weight_map"); }), HasSubstr("no weight_map"));
-  EXPECT_THAT(error([](json& index) { index = json::array(); }), HasSubstr("no weight_map"));
+  EXPECT_THAT(error([](json& index) { index = json::array(); }), HasSubstr("not a JSON object"));
+}
+
+TEST(OpenModel, RefusesAnIndexThatIsABomb) {
+  Folder folder("llama2");
+  ASSERT_EQ(folder.Error(2), "");
+  const auto error = [&](const std::string& index) {
+    testing::WriteBytes(folder.dir.path() / "model.safetensors.index.json", index);
+    return ErrorOf(folder.dir.path());
+  };
+  EXPECT_THAT(error("{\"weight_map\": " + std::string(1 << 20, '[')), HasSubstr("nested deeper than 32 levels"));
+  EXPECT_THAT(error(std::string((16 << 20) + 1, ' ')), HasSubstr("index.json: over 16 MiB"));
+  EXPECT_THAT(error(R"({"weight_map": {"a": "x", "a": "y"}})"), HasSubstr("\"a\" occurs twice"));
+  EXPECT_THAT(error("{\"weight_map\": {\"\xff\": \"x\"}}"), HasSubstr("not a JSON object"));
+  json many = json::object(), files = json::object();
+  for (int i = 0; i <= 100000; ++i) many[std::to_string(i)] = "x";
+  EXPECT_THAT(error(json{{"weight_map", many}}.dump()), HasSubstr("over 100,000 tensors"));
+}
+
+// The header of a safetensors file by hand: what the format's reader refuses, seen through the whole folder.
+TEST(OpenModel, RefusesHostileHeaders) {
+  Folder folder("gpt2");
+  ASSERT_EQ(folder.Error(), "");
+  const auto error = [&](const std::string& header, size_t data_bytes) {
+    std::string bytes(8, '\0');
+    for (size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>(header.size() >> (8 * i));
+    testing::WriteBytes(folder.dir.path() / "model.safetensors", bytes + header + std::string(data_bytes, '\0'));
+    return ErrorOf(folder.dir.path());
+  };
+  const std::string a = R"("a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]})";
+  const auto entry = [](const char* dtype, const char* shape, const char* offsets) {
+    return std::string(R"({"a": {"dtype": ")") + dtype + R"(", "shape": )" + shape + R"(, "data_offsets": )" + offsets +
+           "}}";
+  };
+  EXPECT_THAT(error("", 4), HasSubstr("the header is not a JSON object"));
+  EXPECT_THAT(error("{" + a + R"(, "b": {"dtype": "F32", "shape": [1], "data_offsets": [2, 6]}})", 6),
+              HasSubstr("overlap or leave a hole"));
+  EXPECT_THAT(error("{" + a + R"(, "b": {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]}})", 12),
+              HasSubstr("overlap or leave a hole"));
+  EXPECT_THAT(error(entry("F32", "[1]", "[4, 0]"), 4), HasSubstr("lies outside the file"));
+  EXPECT_THAT(error(entry("F32", "[4294967296, 4294967296]", "[0, 4]"), 4), HasSubstr("an impossible shape"));
+  EXPECT_THAT(error(entry("F32", "[-1]", "[0, 4]"), 4), HasSubstr("an impossible shape"));
+  EXPECT_THAT(error(entry("C64", "[1]", "[0, 8]"), 8), HasSubstr("unknown type \"C64\""));
+  EXPECT_THAT(error("{" + a + ", " + a + "}", 4), HasSubstr("\"a\" occurs twice"));
+  EXPECT_THAT(error("{\"\xff\xfe\": 1}", 0), HasSubstr("not a JSON object"));
+  EXPECT_THAT(error("{\"a\": " + std::string(1 << 20, '[') + "}", 0), HasSubstr("nested deeper"));
+  std::string many = "{";
+  for (int i = 0; i <= 100000; ++i) many += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":0";
+  EXPECT_THAT(error(many + "}", 0), HasSubstr("over 100,000 tensors"));
 }
 
 TEST(OpenModel, RefusesDamagedWeights) {
