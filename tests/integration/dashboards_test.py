@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import yaml
 
@@ -175,6 +176,9 @@ def main():
             fires("SinkDiskNearlyFull")
         fires("SinkFailures")
         fires("SinkJobStalled")
+        time.sleep(12)  # longer than the shortened span: these faults last
+        lasting = {"SinkJobStalled", "SinkFailures"} | ({"SinkDiskNearlyFull"} if small_disk else set())
+        assert lasting <= prometheus.firing(), f"of {lasting}, only {prometheus.firing()} still fire"
         cluster.kill("coordinator")
         fires("SinkCoordinatorDown")
 
