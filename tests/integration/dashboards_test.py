@@ -172,7 +172,8 @@ def main():
         os.kill(stopped, signal.SIGSTOP)
         cluster.submit("broken", 10, ["1e-3", "2e-3", "3e-3", "4e-3"], data="nowhere")
         if small_disk:
-            fill_disk(pathlib.Path(f"/proc/{cluster.pid('coordinator')}/root") / str(cluster.path / "coordinator").lstrip("/"))
+            root = pathlib.Path(f"/proc/{cluster.pid('coordinator')}/root")
+            fill_disk(root / (cluster.path / "coordinator").relative_to("/"))
             fires("SinkDiskNearlyFull")
         fires("SinkFailures")
         fires("SinkJobStalled")
