@@ -11,7 +11,6 @@
 #include "sweeps/diagnostics.h"
 
 namespace sink::cli {
-void AddSlurmCommand(Commands& commands);
 namespace {
 
 constexpr char kDescription[] =

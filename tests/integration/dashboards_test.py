@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import yaml
 
@@ -171,10 +172,14 @@ def main():
         os.kill(stopped, signal.SIGSTOP)
         cluster.submit("broken", 10, ["1e-3", "2e-3", "3e-3", "4e-3"], data="nowhere")
         if small_disk:
-            fill_disk(pathlib.Path(f"/proc/{cluster.pid('coordinator')}/root") / str(cluster.path / "coordinator").lstrip("/"))
+            root = pathlib.Path(f"/proc/{cluster.pid('coordinator')}/root")
+            fill_disk(root / (cluster.path / "coordinator").relative_to("/"))
             fires("SinkDiskNearlyFull")
         fires("SinkFailures")
         fires("SinkJobStalled")
+        time.sleep(12)  # longer than the shortened span: these faults last
+        lasting = {"SinkJobStalled", "SinkFailures"} | ({"SinkDiskNearlyFull"} if small_disk else set())
+        assert lasting <= prometheus.firing(), f"of {lasting}, only {prometheus.firing()} still fire"
         cluster.kill("coordinator")
         fires("SinkCoordinatorDown")
 

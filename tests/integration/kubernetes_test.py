@@ -1,8 +1,8 @@
-"""The Kubernetes manifests obey the API's schemas, strictly, in an old and the newest version that kubernetes-validate has;
-and what one manifest names in another is there.
+"""The Kubernetes manifests obey the API's schemas, strictly, in an old and the newest version that kubernetes-validate
+has; and what one manifest names in another is there.
 
-Usage: kubernetes_test.py SOURCE_DIR. Kinds that the API does not have (Kustomization, ServiceMonitor) have no schema there:
-of those only the references are checked.
+Usage: kubernetes_test.py SOURCE_DIR. Kinds that the API does not have (Kustomization, ServiceMonitor) have no schema
+there: of those only the references are checked.
 """
 import pathlib
 import sys

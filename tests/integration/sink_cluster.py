@@ -1,5 +1,6 @@
-"""A coordinator, workers and a Prometheus of this machine for the tests in Python: real programs, a temporary folder, ports
-that the kernel chose. Everything that was started is killed when the `with` ends, and the logs are printed when it failed.
+"""A coordinator, workers and a Prometheus of this machine for the tests in Python: real programs, a temporary folder,
+ports that the kernel chose. Everything that was started is killed when the `with` ends; when it failed, the logs are
+printed.
 """
 import contextlib
 import ctypes
@@ -67,7 +68,7 @@ class Cluster:
 
     def start(self, name, command, **options):
         with open(self.path / "logs" / f"{name}.log", "ab") as log:
-            self._processes[name] = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log,
+            self._processes[name] = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log,
                                                      stderr=log, preexec_fn=die_with_parent, **options)
         return self._processes[name]
 
@@ -83,18 +84,18 @@ class Cluster:
         """data/tiny: bytes of a small corpus with some structure."""
         for split, count in (("train", 6000), ("valid", 600)):
             (self.path / "corpus" / split).mkdir(parents=True)
-            lines = [json.dumps({"text": f"In the beginning line {i * 7919 % 6000} was written, and line {i * 104729 % 997}"
-                                         " followed it."}) for i in range(count)]
+            lines = [json.dumps({"text": f"In the beginning line {i * 7919 % 6000} was written, "
+                                         f"and line {i * 104729 % 997} followed it."}) for i in range(count)]
             (self.path / "corpus" / split / "tiny.jsonl").write_text("\n".join(lines) + "\n")
         subprocess.run([self.bin / "sink-data", "pack", "--in", self.path / "corpus", "--out", self.path / "data/tiny",
                         "--tokenizer", "bytes", "--block", "257", "--chunk-blocks", "64", "--valid-chunk-blocks", "16"],
                        check=True, capture_output=True)
 
-    def start_coordinator(self, wrapper=(), listen="127.0.0.1:0"):
+    def start_coordinator(self, wrapper=()):
         """`wrapper` comes before the command, to run it in a namespace. The addresses are read from its log."""
-        self.start("coordinator", [*wrapper, self.bin / "sink-coordinator", "--data", self.path / "coordinator", "--listen",
-                                   listen, "--metrics-listen", "127.0.0.1:0", "--heartbeat-interval", "500ms",
-                                   "--lease-duration", "5s"])
+        self.start("coordinator", [*wrapper, self.bin / "sink-coordinator", "--data", self.path / "coordinator",
+                                   "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
+                                   "--heartbeat-interval", "500ms", "--lease-duration", "5s"])
 
         def listening():
             for line in (self.path / "logs/coordinator.log").read_text().splitlines():
@@ -105,9 +106,8 @@ class Cluster:
         self.address, self.metrics_url = wait_for("the coordinator listens", 30, listening)
 
     def start_worker(self, name, devices="cpu:1"):
-        self.start(name, [self.bin / "sink-worker", "--coordinator", self.address, "--data", self.path / name, "--name", name,
-                          "--devices", devices, "--data-root", self.path / "data", "--trainer", self.bin / "sink-trainer",
-                          "--grace", "10s"])
+        self.start(name, [self.bin / "sink-worker", "--coordinator", self.address, "--data", self.path / name,
+                          "--name", name, "--devices", devices, "--data-root", self.path / "data", "--grace", "10s"])
 
     def trainers(self):
         """Process ids of this cluster's trainers."""
@@ -122,7 +122,8 @@ class Cluster:
 
     def sinkctl(self, *arguments):
         environment = dict(os.environ, SINK_COORDINATOR=self.address, NO_COLOR="1")
-        result = subprocess.run([self.bin / "sinkctl", *map(str, arguments)], env=environment, text=True, capture_output=True)
+        result = subprocess.run([self.bin / "sinkctl", *map(str, arguments)], env=environment, text=True,
+                                capture_output=True)
         assert result.returncode == 0, f"sinkctl {' '.join(map(str, arguments))}: {result.stderr}"
         return result.stdout
 
@@ -134,7 +135,8 @@ class Cluster:
 name: {name}
 model: {{hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4, vocab_size: 257,
         max_position_embeddings: 64}}
-train: {{max_steps: {steps}, warmup_steps: 10, global_batch_size: 8, micro_batch_size: 4, sequence_length: 64, log_every: 1}}
+train: {{max_steps: {steps}, warmup_steps: 10, global_batch_size: 8, micro_batch_size: 4, sequence_length: 64,
+        log_every: 1}}
 data: {{set: {data}}}
 eval: {{every: 50, sequences: 8, tokens: 32, validation_sequences: 8{extra}}}
 checkpoint: {{every: 25}}
@@ -163,8 +165,9 @@ class Prometheus:
         """`config` is the text of prometheus.yml, written to the cluster's folder."""
         self.url = f"http://127.0.0.1:{free_port()}"
         (cluster.path / "prometheus.yml").write_text(config)
-        cluster.start("prometheus", ["prometheus", "--config.file", cluster.path / "prometheus.yml", "--storage.tsdb.path",
-                                     cluster.path / "tsdb", "--web.listen-address", self.url.removeprefix("http://")])
+        cluster.start("prometheus", ["prometheus", "--config.file", cluster.path / "prometheus.yml",
+                                     "--storage.tsdb.path", cluster.path / "tsdb",
+                                     "--web.listen-address", self.url.removeprefix("http://")])
         wait_for("Prometheus is ready", 30, self._ready)
 
     def _ready(self):

@@ -32,8 +32,8 @@ class Slurm:
         cluster.start("slurmctld", [self.programs["slurmctld"], "-D", "-i", "-f", self.folder / "slurm.conf"],
                       env=self.environment)
         for node in NODES:
-            cluster.start(f"slurmd-{node}", [self.programs["slurmd"], "-D", "-f", self.folder / "slurm.conf", "-N", node],
-                          env=self.environment)
+            cluster.start(f"slurmd-{node}", [self.programs["slurmd"], "-D", "-f", self.folder / "slurm.conf",
+                                             "-N", node], env=self.environment)
         wait_for("both nodes are idle", 60, lambda: self.node_states().count("idle") == len(NODES))
 
     def _start_munge(self):
@@ -42,17 +42,17 @@ class Slurm:
         self.socket = self.folder / "munge.socket"
         self.cluster.start("munged", [self.programs["munged"], "--foreground", "--force", "--key-file",
                                       self.folder / "munge.key", "--socket", self.socket, "--pid-file",
-                                      self.folder / "munge.pid", "--seed-file", self.folder / "munge.seed", "--log-file",
-                                      self.folder / "munged.log", "--num-threads", "2"])
+                                      self.folder / "munge.pid", "--seed-file", self.folder / "munge.seed",
+                                      "--log-file", self.folder / "munged.log", "--num-threads", "2"])
         wait_for("munged listens", 20, self.socket.exists)
 
     def _write_configuration(self):
-        user, host = getpass.getuser(), socket.gethostname()
-        nodes = "\n".join(f"NodeName={node} NodeHostname={host.split('.')[0]} NodeAddr=127.0.0.1 Port={free_port()} CPUs=1"
+        user, host = getpass.getuser(), socket.gethostname().split(".")[0]
+        nodes = "\n".join(f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={free_port()} CPUs=1"
                           for node in NODES)
         # cred_expire is also how long a requeued job waits.
         (self.folder / "slurm.conf").write_text(f"""ClusterName=sink
-SlurmctldHost={host.split('.')[0]}(127.0.0.1)
+SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={free_port()}
 SlurmUser={user}
 SlurmdUser={user}
@@ -78,7 +78,8 @@ PartitionName=all Nodes={','.join(NODES)} Default=YES MaxTime=INFINITE State=UP
 """)
 
     def run(self, *command):
-        return subprocess.run(list(map(str, command)), env=self.environment, check=True, text=True, capture_output=True).stdout
+        return subprocess.run(list(map(str, command)), env=self.environment, check=True, text=True,
+                              capture_output=True).stdout
 
     def node_states(self):
         try:
@@ -96,7 +97,7 @@ PartitionName=all Nodes={','.join(NODES)} Default=YES MaxTime=INFINITE State=UP
         return int(next(word for word in words if word.startswith("Restarts=")).removeprefix("Restarts="))
 
     def kill_node(self, node):
-        """As if its power had gone: its slurmd and all that it has started, at once, so that nothing reports the end."""
+        """As if its power had gone: its slurmd and all that it has started, at once, and nothing reports the end."""
         self.cluster.kill(f"slurmd-{node}")
         processes = self._processes_of(node)
         for stop in (signal.SIGSTOP, signal.SIGKILL):

@@ -14,8 +14,8 @@ STEPS = 600
 
 
 def slurm_up(cluster, slurm, source):
-    environment = dict(slurm.environment, SINK_COORDINATOR=cluster.address, SINK_WORKER=str(cluster.bin / "sink-worker"),
-                       SINK_WORKER_DATA=str(cluster.path / "nodes"),
+    environment = dict(slurm.environment, SINK_COORDINATOR=cluster.address,
+                       SINK_WORKER=str(cluster.bin / "sink-worker"), SINK_WORKER_DATA=str(cluster.path / "nodes"),
                        SINK_WORKER_OPTIONS=f"--devices cpu:1 --data-root {cluster.path / 'data'}")
     (cluster.path / "nodes").mkdir()
     command = [cluster.bin / "sinkctl", "slurm", "up", "--nodes", len(NODES), "--time", "20", "--script",

@@ -1,7 +1,7 @@
 """The systemd units pass `systemd-analyze verify` without a word, and its audit finds little exposed.
 
-Usage: systemd_test.py SOURCE_DIR BIN_DIR. The installed programs' folder is replaced by BIN_DIR, because verify looks them
-up.
+Usage: systemd_test.py SOURCE_DIR BIN_DIR. The installed programs' folder is replaced by BIN_DIR, because verify looks
+them up.
 """
 import pathlib
 import re
@@ -29,8 +29,8 @@ def main():
             unit.write_text(text.replace("/usr/local/bin", str(bin_dir.resolve())))
             verify = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True)
             words = verify.stdout + verify.stderr
-            audit = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", unit], capture_output=True,
-                                   text=True)
+            audit = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", unit],
+                                   capture_output=True, text=True)
             exposure = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", audit.stdout).group(1))
             print(f"{path.name}: verify {'passes' if verify.returncode == 0 else 'fails'}, exposure {exposure}")
             if verify.returncode != 0 or words.strip() or exposure > MOST_EXPOSED[path.stem]:
