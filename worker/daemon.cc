@@ -7,6 +7,7 @@
 #include <set>
 
 #include "worker/data_folder.h"
+#include "worker/free_port.h"
 #include "worker/process_tree.h"
 #include "worker/timing.h"
 
@@ -84,6 +85,7 @@ absl::Status Daemon::Register() {
   request.set_devices(devices_.size());
   request.set_device_kind(devices_.kind());
   request.set_version(options_.version);
+  request.set_advertise(options_.advertise);
   for (const v1::LeaseRef& lease : leftovers_) *request.add_held() = lease;
   {
     absl::MutexLock lock(&mutex_);
@@ -130,6 +132,7 @@ void Daemon::Poll() {
   request.set_session(session_);
   request.set_poll(poll_);
   request.set_devices_free(devices_.free());
+  request.set_rendezvous_port(FreeTcpPort());
   const absl::Duration sent_at = BootTime();
   const auto response = link_->Lease(request);
   if (IsUnregistered(response.status())) {
@@ -219,8 +222,9 @@ v1::HeartbeatRequest Daemon::MakeHeartbeat() {
   v1::HeartbeatRequest request;
   request.set_worker_id(options_.runner.worker_id);
   request.set_session(session_);
-  request.set_devices_free(devices_.free());
   absl::MutexLock lock(&mutex_);
+  // A daemon that is about to end takes nothing more, not even what waits for other workers' devices too.
+  request.set_devices_free(stop_requested_ ? 0 : devices_.free());
   for (const auto& [id, runner] : runners_) {
     if (!runner->done()) *request.add_held() = runner->held();
   }

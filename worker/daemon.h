@@ -25,7 +25,8 @@ namespace sink::worker {
 struct DaemonOptions {
   std::string name;
   std::string version;
-  RunnerContext runner;  // on_unregistered is the daemon's own
+  std::string advertise;  // host at which other workers reach this one; "": the coordinator sees for itself
+  RunnerContext runner;   // on_unregistered is the daemon's own
   absl::Duration poll_interval = absl::Milliseconds(500);
   // After a drain's trainers are gone: how long to go on delivering before leaving the rest to the next start.
   absl::Duration drain_delivery = absl::Seconds(30);

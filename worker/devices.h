@@ -35,8 +35,11 @@ class DevicePool {
 
     // "cpu" or "cuda:0": CUDA numbers the visible devices from 0.
     std::string device() const { return pool_->inventory_.gpu ? "cuda:0" : "cpu"; }
+    int size() const { return static_cast<int>(indices_.size()); }
     // The value of CUDA_VISIBLE_DEVICES: just these GPUs, or none.
     std::string visible_devices() const;
+    // The same for the `i`th of them alone, 0 <= i < size().
+    std::string visible_device(int i) const { return pool_->inventory_.ids[indices_[i]]; }
 
    private:
     DevicePool* const pool_;

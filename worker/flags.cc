@@ -1,10 +1,13 @@
 // See flags.h.
 #include "worker/flags.h"
 
+#include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
@@ -24,6 +27,13 @@ constexpr char kTrainerName[] = "sink-trainer";
 // What the coordinator takes as a worker's name.
 bool IsName(const std::string& name) { return name.size() <= 64 && IsSafeFileName(name); }
 
+// A name, an IPv4 or a bare IPv6 address: a single colon would be a port's.
+bool IsHost(const std::string& host) {
+  const bool characters = std::all_of(host.begin(), host.end(),
+                                      [](unsigned char c) { return isalnum(c) != 0 || strchr(".-_:", c) != nullptr; });
+  return characters && host.size() <= 253 && std::count(host.begin(), host.end(), ':') != 1;
+}
+
 std::string HostName() {
   char name[256] = {};
   return gethostname(name, sizeof name - 1) == 0 ? name : "worker";
@@ -40,6 +50,9 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--coordinator", flags.coordinator, "HOST:PORT")->envname("SINK_COORDINATOR")->required();
   app.add_option("--data", flags.data, "folder of this worker: runs, checkpoints, undelivered events")->required();
   app.add_option("--name", flags.name, "name shown to people (default: the host's)");
+  app.add_option(
+      "--advertise", flags.advertise,
+      "HOST at which other workers reach this one, for jobs on several (default: as the coordinator sees it)");
   app.add_option("--devices", flags.devices, "auto (GPUs, else one CPU slot), cpu:N or gpu")->capture_default_str();
   app.add_option("--trainer", flags.trainer, "the sink-trainer program (default: beside this one, else on PATH)");
   app.add_option("--data-root", flags.data_root, "folder of the packed sets (default: DATA/sets)");
@@ -90,6 +103,11 @@ absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFo
         absl::StrCat("worker name \"", options.name, "\": give --name 1 to 64 of A-Z a-z 0-9 . _ -, not a dot first"));
   }
   options.version = kVersion;
+  options.advertise = flags.advertise;
+  if (!IsHost(options.advertise)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--advertise ", flags.advertise, ": give a host name or address, without a port"));
+  }
   options.runner.worker_id = folder.worker_id();
   options.runner.data = folder.path();
   options.runner.environment = TrainerEnvironment(environ);

@@ -16,7 +16,8 @@ namespace sink::worker {
 struct Flags {
   std::string coordinator;  // host:port
   std::string data;
-  std::string name;  // empty: the host's name
+  std::string name;       // empty: the host's name
+  std::string advertise;  // empty: the address from which the coordinator is called
   std::string devices = "auto";
   std::string trainer;    // empty: sink-trainer beside this program, else on PATH
   std::string data_root;  // empty: DATA/sets

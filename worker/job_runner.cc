@@ -13,7 +13,6 @@
 #include "worker/process_tree.h"
 #include "worker/resume.h"
 #include "worker/timing.h"
-#include "worker/trainer_process.h"
 
 namespace sink::worker {
 namespace {
@@ -21,6 +20,9 @@ namespace {
 // The trainer is stopped this long before its lease ends, and must be dead this long before.
 absl::Duration StopMargin(absl::Duration lease) { return std::min(absl::Seconds(15), lease / 4); }
 absl::Duration KillMargin(absl::Duration lease) { return std::min(absl::Seconds(5), lease / 12); }
+
+// Of a line for the job's log: with a prefix, and every byte escaped, it is still one that the coordinator takes.
+constexpr size_t kMaxLogBytes = pipe::kMaxLineBytes / 8;
 
 v1::Grant GrantOf(const v1::LeaseRef& lease) {
   v1::Grant grant;
@@ -94,11 +96,11 @@ void JobRunner::Run() {
 
   Outcome outcome;
   if (leftover_) {
-    // The trainer died with its daemon; what it had started may not have.
+    // The trainers died with their daemon; what they had started may not have.
     KillProcessesOfRun(folder_.marker(), 0, context_->limits.cleanup);
     outcome = folder_.LoadOutcome().value_or(Failure(v1::INFRA, "worker restarted"));
   } else {
-    outcome = RunTrainer();
+    outcome = RunTrainers();
     claim_.reset();
     phase_ = v1::FINALIZING;
   }
@@ -109,32 +111,30 @@ void JobRunner::Run() {
   sender_.reset();
 }
 
-Outcome JobRunner::RunTrainer() {
+Outcome JobRunner::RunTrainers() {
   if (claim_ == nullptr) {
     return Failure(v1::INFRA, absl::StrCat("the worker has not ", grant_.devices(), " devices free"));
   }
-  if (auto prepared = PrepareFolder(claim_->device()); !prepared.ok()) {
+  const std::vector<Rank> ranks = PlanRanks(grant_, folder_, *claim_, context_->environment);
+  if (auto prepared = PrepareFolders(ranks); !prepared.ok()) {
     // A stop that came meanwhile explains it better than the call that it interrupted.
     if (control_.reason() != StopReason::kNone) return JudgeStop(control_.reason());
     const auto failure_class = absl::IsInvalidArgument(prepared) ? v1::USER : v1::INFRA;
     return Failure(failure_class, absl::StrCat("the attempt could not be prepared: ", prepared.message()));
   }
   if (control_.reason() != StopReason::kNone) return JudgeStop(control_.reason());
-  TrainerCommand command{context_->trainer, folder_.path(), context_->environment, folder_.marker()};
-  command.environment.push_back(absl::StrCat("CUDA_VISIBLE_DEVICES=", claim_->visible_devices()));
-  auto process = TrainerProcess::Start(command);
-  if (!process.ok()) {
-    return Failure(v1::INFRA, absl::StrCat("the trainer did not start: ", process.status().message()));
-  }
-  spdlog::info("job {}: attempt {}, trainer pid {} on {}", lease().job_id(), lease().attempt(), (*process)->pid(),
-               claim_->device());
-  const TrainerReport report = RunProcess(**process);
-  spdlog::info("job {}: trainer ended ({})", lease().job_id(), DescribeExit(report.exit));
-  if (!report.descendants_gone) Log("error", "processes of the trainer do not die; this machine needs attention");
-  return JudgeTrainer(report);
+  RankHooks hooks;
+  hooks.on_event = [this](const Rank& rank, std::string_view line, const pipe::Event& event) {
+    OnEvent(rank, line, event);
+  };
+  hooks.on_log = [this](const Rank& rank, std::string_view level, std::string_view text) { Log(rank, level, text); };
+  hooks.on_tick = [this](absl::Duration now) {
+    if (absl::ToInt64Milliseconds(now) > lease_stop_ms_) control_.Request(StopReason::kLeaseLost);
+  };
+  return JudgeRanks(RunRanks(ranks, context_->trainer, Limits(), control_, hooks));
 }
 
-absl::Status JobRunner::PrepareFolder(const std::string& device) {
+absl::Status JobRunner::PrepareFolders(const std::vector<Rank>& ranks) {
   const JobConfigResult parsed = ParseJobConfig(grant_.config_json());
   std::string model;
   if (parsed.config && parsed.config->kind == "evaluate") {
@@ -142,38 +142,55 @@ absl::Status JobRunner::PrepareFolder(const std::string& device) {
     if (!found.ok()) return found.status();
     model = *std::move(found);
   }
-  if (auto status = folder_.WriteJob(grant_, context_->data_root, model, device); !status.ok()) return status;
-  if (!grant_.has_resume_from()) return absl::OkStatus();
+  for (const Rank& rank : ranks) {
+    auto status = rank.folder.WriteJob(grant_, context_->data_root, model, rank.device);
+    if (!status.ok()) return status;
+  }
+  // The other ranks get what rank 0 has read.
+  if (!grant_.has_resume_from() || !leads()) return absl::OkStatus();
   return PrepareResume(context_->data, grant_.resume_from(), folder_, calls_);
 }
 
-TrainerReport JobRunner::RunProcess(TrainerProcess& process) {
+SupervisionLimits JobRunner::Limits() const {
   SupervisionLimits limits = context_->limits;
   if (grant_.grace_ms() > 0) limits.grace = absl::Milliseconds(grant_.grace_ms());
   if (grant_.stall_ms() > 0) limits.stall = absl::Milliseconds(grant_.stall_ms());
   limits.lease_grace = std::min(limits.grace, absl::Milliseconds(lease_grace_ms_.load()));
-  SupervisionHooks hooks;
-  hooks.handlers.on_event = [this](std::string_view line, const pipe::Event& event) { OnEvent(line, event); };
-  hooks.handlers.on_log = [this](std::string_view level, std::string_view text) { Log(level, text); };
-  hooks.on_tick = [this](absl::Duration now) {
-    if (absl::ToInt64Milliseconds(now) > lease_stop_ms_) control_.Request(StopReason::kLeaseLost);
-  };
-  return Supervise(process, folder_.marker(), limits, control_, std::move(hooks));
+  limits.rank_grace = std::min(limits.grace, limits.rank_grace);
+  return limits;
 }
 
-void JobRunner::OnEvent(std::string_view line, const pipe::Event& event) {
+void JobRunner::OnEvent(const Rank& rank, std::string_view line, const pipe::Event& event) {
   phase_ = v1::RUNNING;
+  if (rank.number == 0) return DeliverEvent(rank, line, event);
+  // Of the other ranks only what may explain a failure is of interest.
+  if (const auto* log = std::get_if<pipe::Log>(&event); log != nullptr && log->level != "info") {
+    Log(rank, log->level, log->message);
+  } else if (const auto* failed = std::get_if<pipe::Failed>(&event)) {
+    Log(rank, "error", absl::StrCat("failed (", failed->failure_class, "): ", failed->message));
+  }
+}
+
+void JobRunner::DeliverEvent(const Rank& rank, std::string_view line, const pipe::Event& event) {
   const uint64_t seq = spool_->Append(line, WallTimeMs());
   const auto* checkpoint = std::get_if<pipe::Checkpoint>(&event);
   if (checkpoint == nullptr || checkpoint->step == 0) return;  // at step 0 there is nothing to resume
   // A dropped event has no number; what was spooled before it is durable first all the same.
   offer_error_ = uploader_->Offer(checkpoint->path, checkpoint->step, checkpoint->manifest_hash,
                                   seq > 0 ? seq : spool_->last_seq());
-  if (!offer_error_.ok()) Log("error", absl::StrCat("checkpoint not uploaded: ", offer_error_.message()));
+  if (!offer_error_.ok()) Log(rank, "error", absl::StrCat("checkpoint not uploaded: ", offer_error_.message()));
 }
 
-void JobRunner::Log(std::string_view level, std::string_view text) {
-  spool_->Append(pipe::Encode(pipe::Log{std::string(level), ValidUtf8(text)}), WallTimeMs());
+void JobRunner::Log(const Rank& rank, std::string_view level, std::string_view text) {
+  // Rank 0 speaks for the job, so that its lines look as those of a job of one process.
+  std::string message = ValidUtf8(text.substr(0, kMaxLogBytes));
+  if (rank.number > 0) message.insert(0, rank.prefix);
+  if (leads()) {
+    spool_->Append(pipe::Encode(pipe::Log{std::string(level), std::move(message)}), WallTimeMs());
+  } else {
+    spdlog::log(level == "error" ? spdlog::level::err : spdlog::level::info, "job {}: {}: {}", lease().job_id(),
+                std::string(level), message);
+  }
 }
 
 void JobRunner::Deliver(Outcome outcome) {

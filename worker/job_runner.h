@@ -1,7 +1,10 @@
 // One held lease, from the grant (or, after a restart of the daemon, from its folder on disk) to the coordinator's
-// answer to Finish. A runner has three threads: its own, which prepares the folder, runs the trainer and finishes; the
-// event sender; the uploader. The daemon's threads use the public methods; all are thread-safe and none blocks, but for
-// the destructor, which waits for the threads.
+// answer to Finish. A runner has a thread of its own, which prepares the folder, runs the trainers and finishes, and
+// those of the event sender, the uploader and, for a while, the ranks (rank_group.h). The daemon's threads use the
+// public methods; all are thread-safe and none blocks, but for the destructor, which waits for the threads.
+//
+// In a gang, the runner with rank 0 leads: it delivers that rank's events and checkpoints, and every rank's logs. Any
+// other one follows: its spool stays empty, its ranks' logs go to the daemon's log, and Finish says how they ended.
 #pragma once
 
 #include <atomic>
@@ -18,10 +21,10 @@
 #include "worker/event_sender.h"
 #include "worker/leased_calls.h"
 #include "worker/outcome.h"
+#include "worker/rank_group.h"
 #include "worker/run_folder.h"
 #include "worker/spool.h"
 #include "worker/stop_control.h"
-#include "worker/trainer_supervisor.h"
 #include "worker/uploader.h"
 
 namespace sink::worker {
@@ -63,11 +66,16 @@ class JobRunner {
 
  private:
   void Run();
-  Outcome RunTrainer();
-  absl::Status PrepareFolder(const std::string& device);
-  TrainerReport RunProcess(TrainerProcess& process);
-  void OnEvent(std::string_view line, const pipe::Event& event);
-  void Log(std::string_view level, std::string_view text);
+  Outcome RunTrainers();
+  absl::Status PrepareFolders(const std::vector<Rank>& ranks);
+  SupervisionLimits Limits() const;
+  bool leads() const { return grant_.gang().first_rank() == 0; }
+
+  // Called by the ranks' threads.
+  void OnEvent(const Rank& rank, std::string_view line, const pipe::Event& event);
+  void DeliverEvent(const Rank& rank, std::string_view line, const pipe::Event& event);
+  void Log(const Rank& rank, std::string_view level, std::string_view text);
+
   void Deliver(Outcome outcome);
   void Finish(const Outcome& outcome, uint64_t last_seq);
 
@@ -84,11 +92,11 @@ class JobRunner {
   std::atomic<int64_t> lease_stop_ms_ = INT64_MAX;  // boot clock: stop the trainer then, to be gone before the lease is
   std::atomic<int64_t> lease_grace_ms_ = INT64_MAX;  // how long it may take to stop
 
-  // Of the runner's own thread.
+  // Made and destroyed by the runner's own thread while there are no ranks; thread-safe themselves.
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<EventSender> sender_;
   std::unique_ptr<Uploader> uploader_;
-  absl::Status offer_error_;  // why the newest checkpoint was not taken for upload
+  absl::Status offer_error_;  // why the newest checkpoint was not taken for upload; of rank 0's thread while that runs
   std::thread thread_;
 };
 

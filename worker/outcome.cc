@@ -4,12 +4,16 @@
 #include <signal.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "worker/file_util.h"
 
 namespace sink::worker {
 namespace {
+
+// Every rank was stopped for it, and it says more than what any of them says of itself.
+bool IsOfWholeAttempt(StopReason reason) { return reason > StopReason::kRankLost; }
 
 constexpr size_t kMaxMessageBytes = 120 << 10;
 
@@ -37,16 +41,27 @@ Outcome JudgeExit(const TrainerReport& report) {
   std::string message = absl::StrCat("trainer ended: ", DescribeExit(report.exit));
   v1::FailureClass failure_class = ClassByExitCode(report.exit.code);
   if (report.exit.signal != 0) failure_class = v1::INFRA;
-  if (report.exit.signal == SIGKILL && report.out_of_memory) {
+  if (report.exit.signal == SIGKILL && report.out_of_memory && !report.killed_here) {
     failure_class = v1::OUT_OF_MEMORY;
     message += " while the kernel was out of memory";
   } else if (report.exit.signal == 0 && report.exit.code == pipe::kExitFinished) {
     message += " without the event \"finished\"";
   } else if (report.exit.signal == 0 && report.exit.code == pipe::kExitStopped) {
-    message += " (stopped by a signal that this worker did not send)";
+    message += " (it was asked to stop, but not by this worker)";
   }
   if (!report.stderr_excerpt.empty()) absl::StrAppend(&message, "\nstderr:\n", report.stderr_excerpt);
   return Failure(failure_class, message);
+}
+
+// Whether a rank failed by itself, perhaps because another had (its collectives fail then), or was stopped.
+enum class Cause { kOwn, kPerhapsAnother, kStopped };
+
+Cause CauseOf(const TrainerReport& report) {
+  if (report.noticed != StopReason::kNone || JudgeTrainer(report).failure_class != v1::INFRA) return Cause::kOwn;
+  const bool asked = report.reason != StopReason::kNone;
+  if (report.killed_here || (asked && report.exit.signal == SIGTERM)) return Cause::kStopped;
+  if (report.exit.signal != 0) return Cause::kOwn;
+  return report.exit.code == pipe::kExitStopped ? Cause::kStopped : Cause::kPerhapsAnother;
 }
 
 }  // namespace
@@ -75,6 +90,8 @@ Outcome JudgeStop(StopReason reason) {
       return Failure(v1::INFRA, "stalled: no training step for longer than the sweep's stall.no_step_for");
     case StopReason::kPipeClosed:
       return Failure(v1::INFRA, "the trainer closed its event pipe and went on running");
+    case StopReason::kRankLost:
+      return Failure(v1::INFRA, "another rank of the job failed");
     case StopReason::kNone:
     case StopReason::kStale:
       break;  // a stale attempt's outcome is never sent
@@ -86,9 +103,23 @@ Outcome JudgeTrainer(const TrainerReport& report) {
   if (report.finished && report.exit.signal == 0 && report.exit.code == pipe::kExitFinished) {
     return {v1::SUCCEEDED, v1::FAILURE_CLASS_NONE, ""};
   }
-  if (report.reason != StopReason::kNone) return JudgeStop(report.reason);
+  if (IsOfWholeAttempt(report.reason)) return JudgeStop(report.reason);
+  if (report.noticed != StopReason::kNone) return JudgeStop(report.noticed);
   if (report.failed) return Failure(ClassByName(report.failed->failure_class), report.failed->message);
   return JudgeExit(report);
+}
+
+Outcome JudgeRanks(const std::vector<RankReport>& ranks) {
+  const RankReport* first = nullptr;
+  auto key = [](const RankReport& rank) { return std::pair(CauseOf(rank.trainer), rank.trainer.ended_at); };
+  for (const RankReport& rank : ranks) {
+    if (JudgeTrainer(rank.trainer).state == v1::SUCCEEDED) continue;
+    if (first == nullptr || key(rank) < key(*first)) first = &rank;
+  }
+  if (first == nullptr) return {v1::SUCCEEDED, v1::FAILURE_CLASS_NONE, ""};
+  Outcome outcome = JudgeTrainer(first->trainer);
+  if (!IsOfWholeAttempt(first->trainer.reason)) outcome.message.insert(0, first->prefix);
+  return outcome;
 }
 
 std::string EncodeOutcome(const Outcome& outcome) {

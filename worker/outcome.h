@@ -1,7 +1,8 @@
-// From the way a trainer ended to what the coordinator is told. Pure functions; any thread.
+// From the way trainers ended to what the coordinator is told. Pure functions; any thread.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "sink/v1/job.pb.h"
@@ -23,6 +24,16 @@ Outcome JudgeStop(StopReason reason);
 // A finished training counts whatever was asked meanwhile; then the reason for which we stopped the trainer; then what
 // the trainer said of itself; then its exit code or signal, with what it wrote to stderr.
 Outcome JudgeTrainer(const TrainerReport& report);
+
+// One of the trainers of an attempt on this machine.
+struct RankReport {
+  std::string prefix;  // "rank 3: "; "" in a job of one process
+  TrainerReport trainer;
+};
+
+// SUCCEEDED when all did; `ranks` is not empty. Else the end of the rank that failed first by its own cause, for which
+// the others may have failed or been stopped later; the message names the rank.
+Outcome JudgeRanks(const std::vector<RankReport>& ranks);
 
 // For the run folder, so that a restarted daemon tells the coordinator the same.
 std::string EncodeOutcome(const Outcome& outcome);

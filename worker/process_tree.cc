@@ -17,6 +17,8 @@
 #include "absl/base/const_init.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "worker/file_util.h"
@@ -65,20 +67,23 @@ std::vector<Process> ListProcesses() {
   return processes;
 }
 
-bool CarriesMarker(pid_t pid, const std::string& entry) {
+bool CarriesMarker(pid_t pid, const std::string& marker) {
   auto environment = ReadFile(absl::StrCat("/proc/", pid, "/environ"), kMaxProcFileBytes);
   if (!environment.ok()) return false;
-  return absl::StrCat(std::string(1, '\0'), *environment).find(entry) != std::string::npos;
+  for (absl::string_view entry : absl::StrSplit(*environment, '\0')) {
+    if (!absl::ConsumePrefix(&entry, "SINK_RUN=") || !absl::ConsumePrefix(&entry, marker)) continue;
+    if (entry.empty() || entry.front() == '/') return true;
+  }
+  return false;
 }
 
 }  // namespace
 
 std::vector<pid_t> ProcessesOfRun(const std::string& marker, pid_t session) {
-  const std::string entry = std::string(1, '\0') + "SINK_RUN=" + marker + std::string(1, '\0');
   std::vector<pid_t> pids;
   for (const Process& process : ListProcesses()) {
     if (process.state == 'Z' || process.state == 'X' || process.pid == getpid()) continue;
-    if ((session > 0 && process.session == session) || CarriesMarker(process.pid, entry)) pids.push_back(process.pid);
+    if ((session > 0 && process.session == session) || CarriesMarker(process.pid, marker)) pids.push_back(process.pid);
   }
   return pids;
 }

@@ -1,7 +1,8 @@
 // Finding and ending every process that an attempt has left behind. A trainer starts in a session of its own and with
 // SINK_RUN=<marker> in its environment; a process belongs to the attempt when it is in that session or still carries
-// the marker, so a double fork or a setsid does not hide it, nor does a restart of the daemon. Stateless apart from the
-// list of live trainers that ReapStrays must leave alone; any thread.
+// the marker, so a double fork or a setsid does not hide it, nor does a restart of the daemon. A marker covers those
+// below it: "a" names the processes of "a/rank-1" too, but not those of "a1". Stateless apart from the list of live
+// trainers that ReapStrays must leave alone; any thread.
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +14,8 @@
 
 namespace sink::worker {
 
-// The processes (not zombies, not this one) of session `session` (0: any) or with SINK_RUN=`marker`.
+// The processes (not zombies, not this one) of session `session` (0: any) or with SINK_RUN=`marker` or
+// one below it.
 std::vector<pid_t> ProcessesOfRun(const std::string& marker, pid_t session);
 
 // SIGKILL to all of them, again and again until none is left (a process may fork while it is being hunted). False when

@@ -74,8 +74,12 @@ int64_t BytesIn(const fs::path& folder) {
 }  // namespace
 
 RunFolder::RunFolder(const std::string& data, const v1::LeaseRef& lease)
-    : path_(absl::StrCat(data, "/jobs/", lease.job_id(), "/", lease.attempt(), "-", lease.fence())),
-      marker_(absl::StrCat(lease.job_id(), "-", lease.attempt(), "-", lease.fence())) {}
+    : path_(absl::StrCat(data, "/jobs/", lease.job_id(), "/", lease.attempt(), "-", lease.fence())), marker_(path_) {}
+
+RunFolder RunFolder::OfRank(int rank) const {
+  const std::string below = absl::StrCat("/rank-", rank);
+  return {rank == 0 ? path_ : path_ + below, path_ + below};
+}
 
 absl::Status RunFolder::Create(const v1::LeaseRef& lease) const {
   if (auto status = MakeFolders(checkpoints()); !status.ok()) return status;
@@ -86,6 +90,7 @@ absl::Status RunFolder::WriteJob(const v1::Grant& grant, const std::string& data
                                  const std::string& device) const {
   const auto config = nlohmann::json::parse(grant.config_json(), nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) return absl::InvalidArgumentError("the job's configuration is not a JSON object");
+  if (auto status = MakeFolders(checkpoints()); !status.ok()) return status;
   nlohmann::json job = {{"job", grant.lease().job_id()},
                         {"attempt", grant.lease().attempt()},
                         {"config", config},

@@ -3,6 +3,7 @@
 //   outcome.json   how the attempt ended, once that is known
 //   job.json       what the trainer reads;  checkpoints/ what it writes
 //   spool/         events on their way;  upload/ the checkpoint on its way
+//   rank-<r>/      job.json of another rank than 0 in a job of several, and what that rank writes
 // Functions of the file system only. A RunFolder is a path; any thread.
 #pragma once
 
@@ -27,12 +28,18 @@ class RunFolder {
   std::string spool() const { return path_ + "/spool"; }
   std::string checkpoints() const { return path_ + "/checkpoints"; }
   std::string upload() const { return path_ + "/upload"; }
-  // Names the attempt: "<job>-<attempt>-<fence>".
+  // Names the attempt's processes: the folder's path, which is no other attempt's on this machine, whatever
+  // coordinators its daemons have; "/rank-<r>" is behind it for a rank, 0 too.
   const std::string& marker() const { return marker_; }
+
+  // The place of one rank of a job of several processes: rank 0's is this folder, every other one's lies below it. Each
+  // has a marker of its own below this one's, so that one rank's processes can be told from another's.
+  RunFolder OfRank(int rank) const;
 
   // Creates the folder with lease.json, durably.
   absl::Status Create(const v1::LeaseRef& lease) const;
-  // `device`: "cpu" or "cuda:0". `model`: the folder to measure, "" where the job measures none.
+  // Creates the folder if needed. `device`: "cpu" or "cuda:0". `model`: the folder to measure, "" where the job
+  // measures none.
   absl::Status WriteJob(const v1::Grant& grant, const std::string& data_root, const std::string& model,
                         const std::string& device) const;
   absl::Status SaveOutcome(const Outcome& outcome) const;
@@ -43,6 +50,8 @@ class RunFolder {
   void Remove() const;
 
  private:
+  RunFolder(std::string path, std::string marker) : path_(std::move(path)), marker_(std::move(marker)) {}
+
   std::string path_;
   std::string marker_;
 };

@@ -1,4 +1,5 @@
-// Why an attempt is to stop, set by the daemon's threads and obeyed by the thread that runs the trainer. Thread-safe.
+// Why an attempt is to stop, set by the daemon's threads and obeyed by the threads that run its
+// trainers. Thread-safe.
 #pragma once
 
 #include "absl/base/thread_annotations.h"
@@ -13,6 +14,7 @@ enum class StopReason {
   kHang,        // no event for too long
   kStall,       // events, but no training step for longer than the job allows
   kPipeClosed,  // the trainer closed its event pipe and stayed
+  kRankLost,    // another rank of the same job ended without success
   kLeaseLost,   // no contact with the coordinator for almost a lease
   kRefused,     // the coordinator takes this attempt's events for invalid
   kDrain,       // the daemon is to end

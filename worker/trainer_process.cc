@@ -103,7 +103,8 @@ std::vector<std::string> TrainerEnvironment(const char* const* environ) {
   constexpr const char* kNames[] = {"PATH=", "HOME=", "LANG=", "LD_LIBRARY_PATH=", "TMPDIR="};
   constexpr const char* kPrefixes[] = {"OMP_", "MKL_", "CUDA_", "NCCL_", "SINK_"};
   constexpr const char* kOurs[] = {
-      "SINK_COORDINATOR=", "SINK_RUN=", "SINK_EVENTS_FD=", "SINK_COMMANDS_FD=", "CUDA_VISIBLE_DEVICES="};
+      "SINK_COORDINATOR=", "SINK_RUN=",        "SINK_EVENTS_FD=",        "SINK_COMMANDS_FD=",    "SINK_RANK=",
+      "SINK_WORLD_SIZE=",  "SINK_RENDEZVOUS=", "SINK_RENDEZVOUS_TOKEN=", "CUDA_VISIBLE_DEVICES="};
   std::vector<std::string> allowed;
   for (; *environ != nullptr; ++environ) {
     bool keep = false;

@@ -24,7 +24,8 @@ struct TrainerCommand {
 };
 
 // The part of `environ` that a trainer may see (an allow-list: PATH, HOME, LANG, LD_LIBRARY_PATH, TMPDIR, OMP_*, MKL_*,
-// CUDA_*, NCCL_*, SINK_*), without the coordinator's address and without what the daemon sets itself.
+// CUDA_*, NCCL_*, SINK_*), without the coordinator's address and without what the daemon sets itself, for every trainer
+// or for the ranks of a gang.
 std::vector<std::string> TrainerEnvironment(const char* const* environ);
 
 struct ExitStatus {

@@ -54,7 +54,7 @@ class StopLadder {
       process_.SendCommand(pipe::kStop);
     }
     const bool at_once = reason >= StopReason::kKill || reason == StopReason::kPipeClosed;
-    const absl::Duration grace = reason == StopReason::kLeaseLost ? limits_.lease_grace : limits_.grace;
+    const absl::Duration grace = GraceFor(reason);
     const absl::Duration elapsed = now - started_at_;
     if (rung_ < Rung::kTerminated && elapsed >= std::min(absl::Seconds(1), grace / 2)) {
       process_.Signal(SIGTERM);
@@ -70,6 +70,11 @@ class StopLadder {
 
  private:
   enum class Rung { kNone, kAsked, kTerminated, kKilled };
+
+  absl::Duration GraceFor(StopReason reason) const {
+    if (reason == StopReason::kLeaseLost) return limits_.lease_grace;
+    return reason == StopReason::kRankLost ? limits_.rank_grace : limits_.grace;
+  }
 
   TrainerProcess& process_;
   const SupervisionLimits& limits_;
@@ -88,7 +93,10 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
   absl::Duration stepped_at = absl::InfiniteDuration();
   handlers.on_event = [&](std::string_view line, const pipe::Event& event) {
     if (std::holds_alternative<pipe::Finished>(event)) report.finished = true;
-    if (const auto* failed = std::get_if<pipe::Failed>(&event)) report.failed = *failed;
+    if (const auto* failed = std::get_if<pipe::Failed>(&event); failed != nullptr && !report.failed) {
+      report.failed = *failed;
+      report.ended_at = BootTime();
+    }
     if (const int64_t now_at = StepOf(event); now_at > step) {
       step = now_at;
       stepped_at = BootTime();
@@ -97,6 +105,11 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
   };
   TrainerLink link(process.events_fd(), process.stdout_fd(), process.stderr_fd(), std::move(handlers));
   StopLadder ladder(process, limits);
+  // The control is shared by all ranks of the job; who was first is to be known afterwards.
+  auto notice = [&](StopReason reason) {
+    if (control.reason() == StopReason::kNone) report.noticed = reason;
+    control.Request(reason);
+  };
 
   std::optional<absl::Duration> closed_at;
   while (!process.HasExited()) {
@@ -104,12 +117,13 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
     const absl::Duration now = BootTime();
     hooks.on_tick(now);
     if (!link.events_open() && !closed_at) closed_at = now;
-    if (closed_at && now - *closed_at > limits.closed_pipe) control.Request(StopReason::kPipeClosed);
-    if (now - link.last_event_at() > limits.hang) control.Request(StopReason::kHang);
-    if (now - stepped_at > limits.stall) control.Request(StopReason::kStall);
+    if (closed_at && now - *closed_at > limits.closed_pipe) notice(StopReason::kPipeClosed);
+    if (now - link.last_event_at() > limits.hang) notice(StopReason::kHang);
+    if (now - stepped_at > limits.stall) notice(StopReason::kStall);
     if (const StopReason reason = control.reason(); reason != StopReason::kNone) ladder.Advance(reason, now);
   }
 
+  const absl::Duration exited_at = BootTime();
   // Whatever the trainer has started goes with it; that also closes the pipes, so that they can be read to their end.
   report.descendants_gone = KillProcessesOfRun(marker, process.pid(), limits.cleanup);
   const absl::Duration drained_by = BootTime() + absl::Seconds(2);
@@ -117,6 +131,7 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
   link.Finish(BootTime());
   report.exit = process.Reap();
   ReapStrays();
+  if (!report.failed) report.ended_at = exited_at;
   report.reason = control.reason();
   report.killed_here = ladder.killed();
   report.out_of_memory = OutOfMemoryKills() > kills_before;

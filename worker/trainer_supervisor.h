@@ -17,6 +17,7 @@ namespace sink::worker {
 struct SupervisionLimits {
   absl::Duration grace = absl::Seconds(30);         // from the stop command to SIGKILL
   absl::Duration lease_grace = absl::Seconds(10);   // the same when the lease is running out
+  absl::Duration rank_grace = absl::Seconds(5);     // the same when another rank is lost: nothing can be saved any more
   absl::Duration hang = absl::Minutes(10);          // without an event
   absl::Duration stall = absl::InfiniteDuration();  // without a further training step, from the first event on
   absl::Duration closed_pipe = absl::Seconds(10);   // alive without an event pipe
@@ -26,12 +27,14 @@ struct SupervisionLimits {
 // How a trainer ended.
 struct TrainerReport {
   ExitStatus exit;
-  StopReason reason = StopReason::kNone;  // why it was asked to stop
-  bool killed_here = false;               // we sent SIGKILL
-  bool out_of_memory = false;             // the kernel's out-of-memory killer was at work meanwhile
+  StopReason reason = StopReason::kNone;   // why it was asked to stop
+  StopReason noticed = StopReason::kNone;  // the same when this trainer was the first to give the reason: a hang, say
+  bool killed_here = false;                // we sent SIGKILL
+  bool out_of_memory = false;              // the kernel's out-of-memory killer was at work meanwhile
   bool descendants_gone = true;
   bool finished = false;               // it sent `finished`
   std::optional<pipe::Failed> failed;  // it sent `failed`
+  absl::Duration ended_at;             // boot clock: when it sent `failed`, else when it was gone
   std::string stderr_excerpt;
 };
 

@@ -33,6 +33,9 @@ TEST(DevicePool, ClaimsAreExclusiveAndComeBack) {
   ASSERT_NE(two, nullptr);
   EXPECT_EQ(two->visible_devices(), "GPU-a,GPU-b");
   EXPECT_EQ(two->device(), "cuda:0");
+  ASSERT_EQ(two->size(), 2);
+  EXPECT_EQ(two->visible_device(0), "GPU-a");
+  EXPECT_EQ(two->visible_device(1), "GPU-b");
   EXPECT_EQ(pool.Take(2), nullptr);
   auto one = pool.Take(1);
   EXPECT_EQ(one->visible_devices(), "GPU-c");
@@ -46,6 +49,7 @@ TEST(DevicePool, CpuJobsSeeNoGpu) {
   DevicePool pool({.kind = "cpu", .ids = {"", ""}, .gpu = false});
   EXPECT_EQ(pool.Take(2)->visible_devices(), "");
   EXPECT_EQ(pool.Take(1)->device(), "cpu");
+  EXPECT_EQ(pool.Take(2)->visible_device(1), "");
 }
 
 }  // namespace

@@ -10,6 +10,10 @@ namespace sink::worker {
 
 std::string FakeCoordinator::AddJob(const std::string& job, const std::string& config_json, int grace_ms) {
   absl::MutexLock lock(&mutex_);
+  return AddGrant(job, config_json, grace_ms);
+}
+
+std::string FakeCoordinator::AddGrant(const std::string& job, const std::string& config_json, int grace_ms) {
   Attempt attempt;
   const uint64_t fence = next_fence_++;
   attempt.grant.mutable_lease()->set_job_id(job);
@@ -27,12 +31,29 @@ std::string FakeCoordinator::AddJob(const std::string& job, const std::string& c
 
 std::string FakeCoordinator::AddJob(const std::string& job, const std::string& config_json,
                                     const v1::Checkpoint& resume_from) {
-  const std::string id = AddJob(job, config_json);
   absl::MutexLock lock(&mutex_);
+  const std::string id = AddGrant(job, config_json, 2000);
   *attempts_[id].grant.mutable_resume_from() = resume_from;
   return id;
 }
 
+std::string FakeCoordinator::AddGang(const std::string& job, const std::string& config_json, int first_rank,
+                                     int devices, int world_size) {
+  absl::MutexLock lock(&mutex_);
+  const std::string id = AddGrant(job, config_json, 2000);
+  v1::Grant& grant = attempts_[id].grant;
+  grant.set_devices(devices);
+  grant.mutable_gang()->set_first_rank(first_rank);
+  grant.mutable_gang()->set_world_size(world_size);
+  grant.mutable_gang()->set_rendezvous("127.0.0.1:29500");
+  grant.mutable_gang()->set_token("secret");
+  return id;
+}
+
+void FakeCoordinator::set_grace(const std::string& lease_id, absl::Duration grace) {
+  absl::MutexLock lock(&mutex_);
+  attempts_[lease_id].grant.set_grace_ms(absl::ToInt64Milliseconds(grace));
+}
 void FakeCoordinator::set_lease_duration(absl::Duration duration) {
   absl::MutexLock lock(&mutex_);
   lease_duration_ = duration;
@@ -60,6 +81,18 @@ void FakeCoordinator::set_restarted(bool forget_workers) {
 int FakeCoordinator::registrations() {
   absl::MutexLock lock(&mutex_);
   return registrations_;
+}
+v1::RegisterRequest FakeCoordinator::last_registration() {
+  absl::MutexLock lock(&mutex_);
+  return last_registration_;
+}
+v1::LeaseRequest FakeCoordinator::last_poll() {
+  absl::MutexLock lock(&mutex_);
+  return last_poll_;
+}
+v1::HeartbeatRequest FakeCoordinator::last_heartbeat() {
+  absl::MutexLock lock(&mutex_);
+  return last_heartbeat_;
 }
 FakeCoordinator::Attempt FakeCoordinator::attempt(const std::string& lease_id) {
   absl::MutexLock lock(&mutex_);
@@ -101,6 +134,7 @@ absl::StatusOr<v1::RegisterResponse> FakeCoordinator::Register(const v1::Registe
   if (offline_) return absl::UnavailableError("offline");
   forgot_worker_ = false;
   ++registrations_;
+  last_registration_ = request;
   if (session_ != request.session()) answered_polls_.clear();
   session_ = request.session();
   v1::RegisterResponse response;
@@ -115,10 +149,13 @@ absl::StatusOr<v1::RegisterResponse> FakeCoordinator::Register(const v1::Registe
 absl::StatusOr<v1::LeaseResponse> FakeCoordinator::Lease(const v1::LeaseRequest& request) {
   absl::MutexLock lock(&mutex_);
   if (auto admitted = Admit(); !admitted.ok()) return admitted;
+  last_poll_ = request;
   v1::LeaseResponse& response = answered_polls_[request.poll()];
   if (response.grants().empty()) {
-    for (int i = 0; i < request.devices_free() && !queue_.empty(); ++i) {
-      *response.add_grants() = attempts_[queue_.front()].grant;
+    for (int free = request.devices_free(); !queue_.empty() && attempts_[queue_.front()].grant.devices() <= free;) {
+      const v1::Grant& grant = attempts_[queue_.front()].grant;
+      free -= grant.devices();
+      *response.add_grants() = grant;
       queue_.pop_front();
     }
   }
@@ -129,6 +166,7 @@ absl::StatusOr<v1::LeaseResponse> FakeCoordinator::Lease(const v1::LeaseRequest&
 absl::StatusOr<v1::HeartbeatResponse> FakeCoordinator::Heartbeat(const v1::HeartbeatRequest& request) {
   absl::MutexLock lock(&mutex_);
   if (auto admitted = Admit(); !admitted.ok()) return admitted;
+  last_heartbeat_ = request;
   v1::HeartbeatResponse response;
   for (const v1::HeldJob& held : request.held()) {
     const auto found = Find(held.lease());

@@ -35,6 +35,11 @@ class FakeCoordinator : public CoordinatorLink {
   // The same with a checkpoint to resume from, served to FetchCheckpoint from the attempt that committed it.
   std::string AddJob(const std::string& job, const std::string& config_json, const v1::Checkpoint& resume_from);
 
+  // A place in a gang of `world_size` ranks: those from `first_rank` on, one a device.
+  std::string AddGang(const std::string& job, const std::string& config_json, int first_rank, int devices,
+                      int world_size);
+
+  void set_grace(const std::string& lease_id, absl::Duration grace);  // before it is granted
   void set_lease_duration(absl::Duration duration);
   void set_offline(bool offline);  // every call fails with Unavailable
   void set_drop_every(int n);      // every nth answer is lost after its effect; 0: none
@@ -48,6 +53,10 @@ class FakeCoordinator : public CoordinatorLink {
                absl::Duration timeout = absl::Seconds(20));
   bool WaitForFinish(const std::string& lease_id);
   int registrations();
+  // The newest call of its kind.
+  v1::RegisterRequest last_registration();
+  v1::LeaseRequest last_poll();
+  v1::HeartbeatRequest last_heartbeat();
 
   absl::StatusOr<v1::RegisterResponse> Register(const v1::RegisterRequest& request) override;
   absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request) override;
@@ -64,6 +73,8 @@ class FakeCoordinator : public CoordinatorLink {
                           const std::string& bytes);
 
  private:
+  std::string AddGrant(const std::string& job, const std::string& config_json, int grace_ms)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Admit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Attempt*> Find(const v1::LeaseRef& lease) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Answer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -80,6 +91,9 @@ class FakeCoordinator : public CoordinatorLink {
   int registrations_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_fence_ ABSL_GUARDED_BY(mutex_) = 1;
   std::string session_ ABSL_GUARDED_BY(mutex_);
+  v1::RegisterRequest last_registration_ ABSL_GUARDED_BY(mutex_);
+  v1::LeaseRequest last_poll_ ABSL_GUARDED_BY(mutex_);
+  v1::HeartbeatRequest last_heartbeat_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sink::worker

@@ -4,6 +4,7 @@
 //   and signal garbage: lines on the event pipe that are no events;  flood_bytes: to stdout;  stderr: text ignore_stop:
 //   takes no notice of commands and SIGTERM grandchildren: double-forked processes that ignore SIGTERM; setsid: each in
 //   a session of its own
+//   warning: text of a log event;  ranks: {"2": {...}}: what holds instead for the trainer with SINK_RANK=2
 #include "tests/worker/fake_trainer.h"
 
 #include <fcntl.h>
@@ -33,6 +34,9 @@ class FakeTrainer {
  public:
   explicit FakeTrainer(std::string folder) : folder_(std::move(folder)) {
     config_ = nlohmann::json::parse(std::ifstream(folder_ + "/job.json"))["config"];
+    if (const char* rank = getenv("SINK_RANK"); rank != nullptr && config_.contains("ranks")) {
+      config_.update(config_["ranks"].value(rank, nlohmann::json::object()));
+    }
     events_fd_ = atoi(getenv("SINK_EVENTS_FD"));
     commands_fd_ = atoi(getenv("SINK_COMMANDS_FD"));
   }
@@ -89,6 +93,7 @@ class FakeTrainer {
     const std::string line(99, 'x');
     for (int64_t sent = 0; sent < Int("flood_bytes", 0); sent += 100) Write(STDOUT_FILENO, line + "\n");
     Write(STDERR_FILENO, config_.value("stderr", ""));
+    if (config_.contains("warning")) Say(pipe::Log{"warning", config_.value("warning", "")});
   }
 
   int End() {

@@ -136,6 +136,25 @@ TEST(Flags, MistakesNameTheFlagAndTheFix) {
   EXPECT_TRUE(absl::IsInvalidArgument(options.status())) << options.status();
 }
 
+TEST(Flags, AdvertiseTakesAHostWithoutItsPort) {
+  testing::TempDir dir;
+  const auto folder = DataFolder::Open(dir / "worker");
+  Flags flags;
+  flags.trainer = "/proc/self/exe";
+  for (const char* host : {"", "node-1.cluster", "10.0.0.7", "fd00::1"}) {
+    flags.advertise = host;
+    const auto options = MakeDaemonOptions(flags, *folder);
+    ASSERT_TRUE(options.ok()) << options.status();
+    EXPECT_EQ(options->advertise, host);
+  }
+  for (const char* text : {"node:29500", "two words", "http://node"}) {
+    flags.advertise = text;
+    const auto options = MakeDaemonOptions(flags, *folder);
+    EXPECT_TRUE(absl::IsInvalidArgument(options.status())) << text;
+    EXPECT_NE(options.status().message().find("--advertise"), absl::string_view::npos);
+  }
+}
+
 TEST(Outcome, MessageStaysWithinWhatTheCoordinatorTakes) {
   EXPECT_LT(Failure(v1::INFRA, std::string(90 << 10, '\xff')).message.size(), size_t{128} << 10);
 }

@@ -161,10 +161,22 @@ TEST_F(TrainerSupervisor, ClosedEventPipeIsNotTolerated) {
 }
 
 TEST_F(TrainerSupervisor, TrainerSeesOnlyItsOwnEnvironment) {
-  const char* const daemon_environment[] = {
-      "PATH=/bin",    "HOME=/root",         "AWS_SECRET=x",           "LD_PRELOAD=evil.so",
-      "OMP_PROC=1",   "SINK_TOKEN_DIR=y",   "PATHOLOGICAL=1",         "CUDA_CACHE=z",
-      "SINK_RUN=old", "SINK_COORDINATOR=c", "CUDA_VISIBLE_DEVICES=7", nullptr};
+  const char* const daemon_environment[] = {"PATH=/bin",
+                                            "HOME=/root",
+                                            "AWS_SECRET=x",
+                                            "LD_PRELOAD=evil.so",
+                                            "OMP_PROC=1",
+                                            "SINK_TOKEN_DIR=y",
+                                            "PATHOLOGICAL=1",
+                                            "CUDA_CACHE=z",
+                                            "SINK_RUN=old",
+                                            "SINK_COORDINATOR=c",
+                                            "CUDA_VISIBLE_DEVICES=7",
+                                            "SINK_RANK=1",
+                                            "SINK_WORLD_SIZE=2",
+                                            "SINK_RENDEZVOUS=h:1",
+                                            "SINK_RENDEZVOUS_TOKEN=t",
+                                            nullptr};
   environment_ = TrainerEnvironment(daemon_environment);
   Run("{}");
   std::ifstream in(dir_ / "environment.txt");

@@ -1,0 +1,87 @@
+// Which end of several ranks the coordinator hears of.
+#include "worker/outcome.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+namespace sink::worker {
+namespace {
+
+// Ends of a rank, in seconds on the boot clock.
+TrainerReport Exit(int code, int at) {
+  TrainerReport report;
+  report.exit.code = code;
+  report.finished = code == pipe::kExitFinished;
+  report.ended_at = absl::Seconds(at);
+  return report;
+}
+TrainerReport Died(int signal, int at) {
+  TrainerReport report = Exit(0, at);
+  report.finished = false;
+  report.exit.signal = signal;
+  return report;
+}
+TrainerReport Failed(const std::string& failure_class, int at) {
+  TrainerReport report = Exit(pipe::kExitInfra, at);
+  report.failed = pipe::Failed{failure_class, "it says " + failure_class};
+  return report;
+}
+TrainerReport Asked(TrainerReport report, StopReason reason, bool killed_here = false) {
+  report.reason = reason;
+  report.killed_here = killed_here;
+  return report;
+}
+
+Outcome Judge(const TrainerReport& rank0, const TrainerReport& rank1) {
+  return JudgeRanks({{"rank 0: ", rank0}, {"rank 1: ", rank1}});
+}
+
+TEST(JudgeRanks, AllMustSucceed) {
+  EXPECT_EQ(Judge(Exit(0, 1), Exit(0, 2)).state, v1::SUCCEEDED);
+  const Outcome outcome = Judge(Exit(0, 1), Exit(pipe::kExitUser, 2));
+  EXPECT_EQ(outcome.failure_class, v1::USER);
+  EXPECT_EQ(outcome.message, "rank 1: trainer ended: exit code 64");
+}
+
+TEST(JudgeRanks, AnOwnCauseComesBeforeWhatMayFollowFromIt) {
+  // The watch of rank 1 noticed its end later than that of rank 0, whose collective failed.
+  EXPECT_EQ(Judge(Failed("infra", 1), Died(SIGSEGV, 2)).message, "rank 1: trainer ended: killed by SIGSEGV");
+  EXPECT_EQ(Judge(Failed("infra", 1), Failed("nan", 2)).message, "rank 1: it says nan");
+  EXPECT_EQ(Judge(Failed("infra", 1), Exit(pipe::kExitOutOfMemory, 2)).failure_class, v1::OUT_OF_MEMORY);
+  TrainerReport hung = Asked(Died(SIGKILL, 9), StopReason::kRankLost, true);
+  hung.noticed = StopReason::kHang;
+  EXPECT_EQ(Judge(Failed("infra", 1), hung).message, "rank 1: no progress: the trainer sent no event for too long");
+}
+
+TEST(JudgeRanks, AmongEqualsTheFirstInTimeIsNamed) {
+  EXPECT_EQ(Judge(Died(SIGABRT, 2), Died(SIGKILL, 1)).message, "rank 1: trainer ended: killed by SIGKILL");
+  EXPECT_EQ(Judge(Failed("nan", 1), Failed("user", 2)).message, "rank 0: it says nan");
+  EXPECT_EQ(Judge(Failed("infra", 2), Failed("infra", 1)).message, "rank 1: it says infra");
+}
+
+TEST(JudgeRanks, WhoWasStoppedIsNotTheCause) {
+  const TrainerReport killed = Asked(Died(SIGKILL, 1), StopReason::kRankLost, true);
+  const TrainerReport terminated = Asked(Died(SIGTERM, 1), StopReason::kRankLost);
+  for (const TrainerReport& stopped : {killed, terminated, Exit(pipe::kExitStopped, 1)}) {
+    EXPECT_EQ(Judge(stopped, Failed("infra", 2)).message, "rank 1: it says infra");
+  }
+  // Unless there is no other; another worker's rank was lost or asked to stop then.
+  EXPECT_EQ(Judge(Exit(0, 1), Exit(pipe::kExitStopped, 2)).failure_class, v1::INFRA);
+}
+
+TEST(JudgeRanks, WhatConcernsTheWholeAttemptNamesNoRank) {
+  const TrainerReport cancelled = Asked(Exit(pipe::kExitStopped, 2), StopReason::kCancel);
+  EXPECT_EQ(Judge(Exit(pipe::kExitStopped, 1), cancelled).state, v1::CANCELLED);
+  EXPECT_EQ(Judge(Exit(0, 1), Asked(Failed("infra", 2), StopReason::kDrain)).message, "worker stopped");
+}
+
+TEST(JudgeRanks, AJobOfOneProcessIsJudgedAsItsTrainer) {
+  for (const TrainerReport& report : {Exit(0, 1), Exit(pipe::kExitNan, 1), Died(SIGSEGV, 1), Failed("user", 1),
+                                      Asked(Exit(pipe::kExitStopped, 1), StopReason::kCancel),
+                                      Asked(Died(SIGKILL, 1), StopReason::kLeaseLost, true)}) {
+    EXPECT_EQ(EncodeOutcome(JudgeRanks({{"", report}})), EncodeOutcome(JudgeTrainer(report)));
+  }
+}
+
+}  // namespace
+}  // namespace sink::worker
