@@ -4,6 +4,7 @@
 #include <ATen/ops/from_blob.h>
 
 #include <cstring>
+#include <functional>
 #include <numeric>
 
 #include "model/error.h"
