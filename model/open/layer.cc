@@ -35,7 +35,7 @@ Affine LoadLinear(const WeightFiles& files, const OpenConfig& config, const std:
 // Rows (or elements of a bias) of the first head's q, k, v, then of the second's, brought to q of all heads, k, v.
 at::Tensor Deinterleave(const WeightFiles& files, const std::string& name, int64_t heads) {
   const at::Tensor x = files.View(name).unflatten(0, {heads, 3, -1}).transpose(0, 1);
-  const at::Tensor parts = at::empty(x.sizes(), at::TensorOptions().dtype(at::kFloat)).copy_(x);
+  const at::Tensor parts = files.Buffer(x.sizes()).copy_(x);
   files.Release();
   return parts.flatten(0, 2);
 }
@@ -49,7 +49,7 @@ at::Tensor Join(const WeightFiles& files, const std::vector<std::string>& names,
     if (!joined.defined()) {
       std::vector<int64_t> shape = part.sizes().vec();
       shape[0] = rows;
-      joined = at::empty(shape, at::TensorOptions().dtype(at::kFloat));
+      joined = files.Buffer(shape);
     }
     joined.narrow(0, first, part.size(0)).copy_(part);
     first += part.size(0);

@@ -165,7 +165,9 @@ double OpenModel::Loss(const at::Tensor& states_NE, const at::Tensor& targets_NT
   const at::Tensor buffer = at::empty({kHeadRows * kHeadVocabulary}, states_NE.options());
   for (int64_t v = 0; v < vocabulary; v += kHeadVocabulary) {
     const int64_t width = std::min(kHeadVocabulary, vocabulary - v);
-    const at::Tensor head_VE = files_.View(head_).narrow(0, v, width).to(at::kFloat);
+    const at::Tensor rows_VE = files_.View(head_).narrow(0, v, width);
+    const at::Tensor head_VE =
+        rows_VE.scalar_type() == at::kFloat ? rows_VE : files_.Buffer(rows_VE.sizes()).copy_(rows_VE);
     for (int64_t first = 0; first < rows; first += kHeadRows) {
       const int64_t count = std::min(kHeadRows, rows - first);
       at::Tensor block = buffer.narrow(0, 0, count * width).view({count, width});

@@ -121,9 +121,17 @@ at::Tensor WeightFiles::View(const std::string& tensor) const {
 at::Tensor WeightFiles::Read(const std::string& tensor) const {
   const at::Tensor view = View(tensor);
   if (view.scalar_type() == at::kFloat) return view;
-  const at::Tensor copy = view.to(at::kFloat);
+  const at::Tensor copy = Buffer(view.sizes()).copy_(view);
   Release();
   return copy;
+}
+
+at::Tensor WeightFiles::Buffer(at::IntArrayRef shape) const {
+  const int64_t size = std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+  for (const at::Tensor& buffer : buffers_)
+    if (buffer.numel() == size && buffer.storage().use_count() == 1) return buffer.view(shape);
+  buffers_.push_back(at::empty({size}, at::TensorOptions().dtype(at::kFloat)));
+  return buffers_.back().view(shape);
 }
 
 int64_t WeightFiles::elements() const {

@@ -33,8 +33,12 @@ class WeightFiles {
 
   // In the type of the file and in its memory, which stays valid but may be paged in again.
   at::Tensor View(const std::string& tensor) const;
-  // In float: a copy, or for F32 the same as View.
+  // In float: a copy in a Buffer, or for F32 the same as View.
   at::Tensor Read(const std::string& tensor) const;
+
+  // An uninitialised float tensor of this shape, in memory of an earlier one that nobody uses any more where there is
+  // some of the same size, as the next layer's always is: mapping a layer's weights afresh costs seconds.
+  at::Tensor Buffer(at::IntArrayRef shape) const;
 
   // Gives the pages of all files back to the system; what is used later is read again.
   void Release() const;
@@ -49,6 +53,7 @@ class WeightFiles {
   std::string name_;  // of the index or the one file
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, const SafetensorsFile*> place_;
+  mutable std::vector<at::Tensor> buffers_;  // all that Buffer has made
 };
 
 }  // namespace sink

@@ -217,7 +217,7 @@ def speed(options):
     print(f"transformers takes {statistics.median(ratio):.2f} times as long by the clock, "
           f"{statistics.median(cpu_ratio):.2f} of processors, and {peaks['transformers'] / peaks['sink-eval']:.1f} times "
           f"the memory; largest difference of mean alpha_1 {difference:.1e}, of the loss {loss:.1e}")
-    fast = max(statistics.median(ratio), statistics.median(cpu_ratio)) >= 1.5 or over <= 1.2
+    fast = max(statistics.median(ratio), statistics.median(cpu_ratio)) >= 1.5
     return 0 if fast and max(difference, loss) < 1e-3 and 4 * peaks["sink-eval"] <= peaks["transformers"] else 1
 
 
