@@ -74,12 +74,11 @@ int64_t BytesIn(const fs::path& folder) {
 }  // namespace
 
 RunFolder::RunFolder(const std::string& data, const v1::LeaseRef& lease)
-    : path_(absl::StrCat(data, "/jobs/", lease.job_id(), "/", lease.attempt(), "-", lease.fence())),
-      marker_(absl::StrCat(lease.job_id(), "-", lease.attempt(), "-", lease.fence())) {}
+    : path_(absl::StrCat(data, "/jobs/", lease.job_id(), "/", lease.attempt(), "-", lease.fence())), marker_(path_) {}
 
 RunFolder RunFolder::OfRank(int rank) const {
   const std::string below = absl::StrCat("/rank-", rank);
-  return {rank == 0 ? path_ : path_ + below, marker_ + below};
+  return {rank == 0 ? path_ : path_ + below, path_ + below};
 }
 
 absl::Status RunFolder::Create(const v1::LeaseRef& lease) const {

@@ -28,7 +28,8 @@ class RunFolder {
   std::string spool() const { return path_ + "/spool"; }
   std::string checkpoints() const { return path_ + "/checkpoints"; }
   std::string upload() const { return path_ + "/upload"; }
-  // Names the attempt: "<job>-<attempt>-<fence>", with "/rank-<r>" behind it for a rank.
+  // Names the attempt's processes: the folder's path, which is no other attempt's on this machine, whatever
+  // coordinators its daemons have; "/rank-<r>" is behind it for a rank, 0 too.
   const std::string& marker() const { return marker_; }
 
   // The place of one rank of a job of several processes: rank 0's is this folder, every other one's lies below it. Each

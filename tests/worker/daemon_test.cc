@@ -11,7 +11,6 @@
 #include <optional>
 #include <sstream>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/pipe/events.h"
 #include "tests/testing/temp_dir.h"
@@ -64,7 +63,6 @@ class DaemonTest : public ::testing::Test {
     const Attempt attempt = coordinator_.attempt(lease);
     return attempt.finishes.empty() ? v1::FinishRequest() : attempt.finishes.back();
   }
-  std::string Marker(const std::string& job, int fence) { return absl::StrCat(job, "-1-", fence); }
 
   testing::TempDir dir_;
   FakeCoordinator coordinator_;
@@ -141,7 +139,7 @@ TEST_F(DaemonTest, CancelledJobSavesAndEndsCancelled) {
   coordinator_.Cancel(lease);
   EXPECT_EQ(FinishOf(lease).outcome(), v1::CANCELLED);
   EXPECT_TRUE(HasCheckpoint(coordinator_.attempt(lease)));
-  EXPECT_TRUE(ProcessesOfRun(Marker("job1", 1), 0).empty());
+  EXPECT_TRUE(ProcessesOfRun(dir_ / "jobs/job1/1-1", 0).empty());
 }
 
 TEST_F(DaemonTest, StaleLeaseKillsTheTrainerAndFreesTheDevice) {
@@ -151,7 +149,7 @@ TEST_F(DaemonTest, StaleLeaseKillsTheTrainerAndFreesTheDevice) {
   coordinator_.MakeStale(stale);
   const std::string next = coordinator_.AddJob("job2", "{}");
   EXPECT_EQ(FinishOf(next).outcome(), v1::SUCCEEDED);
-  EXPECT_TRUE(ProcessesOfRun(Marker("job1", 1), 0).empty());
+  EXPECT_TRUE(ProcessesOfRun(dir_ / "jobs/job1/1-1", 0).empty());
   EXPECT_TRUE(coordinator_.attempt(stale).finishes.empty());
 }
 
@@ -162,9 +160,9 @@ TEST_F(DaemonTest, TrainerEndsBeforeAnUnrenewedLeaseDoes) {
   ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(10)));
   coordinator_.set_offline(true);
   absl::SleepFor(absl::Milliseconds(1000));
-  EXPECT_FALSE(ProcessesOfRun(Marker("job1", 1), 0).empty());  // it trains on for most of the lease
+  EXPECT_FALSE(ProcessesOfRun(dir_ / "jobs/job1/1-1", 0).empty());  // it trains on for most of the lease
   absl::SleepFor(absl::Milliseconds(1100));
-  EXPECT_TRUE(ProcessesOfRun(Marker("job1", 1), 0).empty());
+  EXPECT_TRUE(ProcessesOfRun(dir_ / "jobs/job1/1-1", 0).empty());
   coordinator_.set_offline(false);
   const v1::FinishRequest finish = FinishOf(lease);
   EXPECT_EQ(finish.failure_class(), v1::INFRA);
@@ -237,7 +235,7 @@ TEST(KilledDaemon, TakesItsTrainersAlongAndItsSuccessorDeliversTheRest) {
   EXPECT_EQ(attempt.finishes[0].failure_class(), v1::INFRA);
   EXPECT_EQ(attempt.finishes[0].message(), "worker restarted");
   EXPECT_EQ(attempt.finishes[0].last_seq(), attempt.records.size());
-  EXPECT_TRUE(ProcessesOfRun("job1-1-1", 0).empty());
+  EXPECT_TRUE(ProcessesOfRun(dir / "jobs/job1/1-1", 0).empty());
   kill(second, SIGTERM);
   int status = -1;
   waitpid(second, &status, 0);

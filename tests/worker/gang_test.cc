@@ -26,7 +26,6 @@ namespace fs = std::filesystem;
 using Attempt = FakeCoordinator::Attempt;
 
 constexpr char kEndless[] = R"({"steps": 1000000})";
-constexpr char kMarker[] = "job1-1-1";  // of the first job that a coordinator grants
 
 // What the attempt delivered, events of one kind only.
 template <typename Kind>
@@ -68,8 +67,8 @@ class GangTest : public ::testing::Test {
   bool WaitForTrainers(size_t n) {
     for (int i = 0; i < 1000; ++i, absl::SleepFor(absl::Milliseconds(10))) {
       size_t started = 0;
-      for (const auto& entry : fs::recursive_directory_iterator(Run())) {
-        started += entry.path().filename() == "environment.txt";
+      for (const std::string folder : {"", "/rank-1", "/rank-2", "/rank-3"}) {
+        started += fs::exists(Run() + folder + "/environment.txt");
       }
       if (started == n) return true;
     }
@@ -106,7 +105,7 @@ TEST_F(GangTest, EachRankKnowsItsPlaceAndRankZeroSpeaks) {
     for (const std::string& entry :
          {absl::StrCat("SINK_RANK=", rank), std::string("SINK_WORLD_SIZE=5"),
           std::string("SINK_RENDEZVOUS=127.0.0.1:29500"), std::string("SINK_RENDEZVOUS_TOKEN=secret"),
-          std::string("CUDA_VISIBLE_DEVICES="), absl::StrCat("SINK_RUN=", kMarker, "/rank-", rank)}) {
+          std::string("CUDA_VISIBLE_DEVICES="), absl::StrCat("SINK_RUN=", Run(), "/rank-", rank)}) {
       EXPECT_TRUE(Contains(seen, entry)) << entry << " for rank " << rank;
     }
     EXPECT_TRUE(fs::exists(folders[rank] + "/job.json"));
@@ -123,7 +122,7 @@ TEST_F(GangTest, AJobOfOneProcessHasNoPlace) {
   Start();
   EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
   const std::vector<std::string> seen = Environment(Run());
-  EXPECT_TRUE(Contains(seen, absl::StrCat("SINK_RUN=", kMarker)));
+  EXPECT_TRUE(Contains(seen, absl::StrCat("SINK_RUN=", Run())));
   for (const std::string& entry : seen) {
     EXPECT_TRUE(entry.rfind("SINK_RANK", 0) != 0 && entry.rfind("SINK_WORLD", 0) != 0 &&
                 entry.rfind("SINK_RENDEZVOUS", 0) != 0)
@@ -143,7 +142,7 @@ TEST_F(GangTest, AKilledRankEndsTheOthersAndIsNamed) {
   EXPECT_EQ(finish.outcome(), v1::FAILED);
   EXPECT_EQ(finish.failure_class(), v1::INFRA);
   EXPECT_EQ(finish.message(), "rank 2: trainer ended: killed by SIGKILL");
-  EXPECT_TRUE(ProcessesOfRun(kMarker, 0).empty());
+  EXPECT_TRUE(ProcessesOfRun(Run(), 0).empty());
 }
 
 TEST_F(GangTest, TheCauseIsNamedAndNotWhatFollowedFromIt) {
@@ -231,7 +230,7 @@ TEST_F(GangTest, AStaleFollowerIsDropped) {
   coordinator_.MakeStale(lease);
   const std::string next = coordinator_.AddGang("job2", "{}", 0, 4, 4);
   EXPECT_EQ(FinishOf(next).outcome(), v1::SUCCEEDED);
-  EXPECT_TRUE(ProcessesOfRun(kMarker, 0).empty());
+  EXPECT_TRUE(ProcessesOfRun(Run(), 0).empty());
   EXPECT_TRUE(coordinator_.attempt(lease).finishes.empty());
   EXPECT_FALSE(fs::exists(Run() + "/lease.json"));
 }
@@ -242,7 +241,7 @@ TEST_F(GangTest, CancelReachesEveryRank) {
   ASSERT_TRUE(WaitForTrainers(3));
   coordinator_.Cancel(lease);
   EXPECT_EQ(FinishOf(lease).outcome(), v1::CANCELLED);
-  EXPECT_TRUE(ProcessesOfRun(kMarker, 0).empty());
+  EXPECT_TRUE(ProcessesOfRun(Run(), 0).empty());
   for (int rank = 1; rank <= 3; ++rank) {  // each had the time to save
     EXPECT_FALSE(fs::is_empty(absl::StrCat(Run(), "/rank-", rank, "/checkpoints"))) << rank;
   }
@@ -264,13 +263,14 @@ TEST_F(GangTest, ADrainingWorkerOffersNothing) {
 
 TEST(KilledFollower, LeavesNoRankAliveAndItsSuccessorSaysSo) {
   testing::TempDir dir;
+  const std::string run = dir / "jobs/job1/1-1";
   FakeCoordinator coordinator;
   FakeServer server(&coordinator);
   const std::string lease =
       coordinator.AddGang("job1", R"({"steps": 1000000, "ignore_stop": 1, "grandchildren": 1, "setsid": 1})", 1, 2, 3);
   const pid_t first = StartDaemon(server.address(), dir.path().string());
-  for (int i = 0; i < 1000 && ProcessesOfRun(kMarker, 0).size() < 4; ++i) absl::SleepFor(absl::Milliseconds(10));
-  EXPECT_EQ(ProcessesOfRun(kMarker, 0).size(), 4u);  // two ranks and what they started
+  for (int i = 0; i < 1000 && ProcessesOfRun(run, 0).size() < 4; ++i) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_EQ(ProcessesOfRun(run, 0).size(), 4u);  // two ranks and what they started
   kill(first, SIGKILL);
   waitpid(first, nullptr, 0);
 
@@ -280,7 +280,7 @@ TEST(KilledFollower, LeavesNoRankAliveAndItsSuccessorSaysSo) {
   EXPECT_EQ(finish.failure_class(), v1::INFRA);
   EXPECT_EQ(finish.message(), "worker restarted");
   EXPECT_EQ(finish.last_seq(), 0u);
-  EXPECT_TRUE(ProcessesOfRun(kMarker, 0).empty());
+  EXPECT_TRUE(ProcessesOfRun(run, 0).empty());
   kill(second, SIGTERM);
   waitpid(second, nullptr, 0);
 }
