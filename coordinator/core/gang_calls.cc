@@ -96,9 +96,13 @@ absl::Status JobManager::BlameMember(store::Snapshot& rows, const std::string& j
   SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, job_id));
   for (const GangMember& member : members) {
     if (member.failure_class == FailureClass::kNone) continue;
-    *failure_class = member.failure_class;
-    *message = absl::StrCat("on worker ", member.worker, ": ", member.message);
-    if (member.failure_class != FailureClass::kInfra) break;  // a cause of its own
+    const std::string said = absl::StrCat("on worker ", member.worker, ": ", member.message);
+    if (member.failure_class != FailureClass::kInfra) {  // a cause of its own
+      *failure_class = member.failure_class;
+      *message = said;
+      break;
+    }
+    absl::StrAppend(message, "; ", said);
   }
   return absl::OkStatus();
 }

@@ -91,7 +91,7 @@ absl::Status JobManager::ApplyDue(store::Transaction& rows, const std::string& j
                        /*delay=*/false, now);
     case Due::kMemberLost: {
       FailureClass failure_class = FailureClass::kInfra;
-      std::string why = "lost a worker of its gang (lease expired)";
+      std::string why = "its leader did not end though other ranks had";
       for (const GangMember& member : members) {
         if (!member.ended && WhatIsDue(member, now) == Due::kMemberLost)
           why = absl::StrCat("lost its worker ", member.worker, " (lease expired)");

@@ -136,8 +136,8 @@ class JobManager {
   static absl::Status FinishMember(store::Transaction& rows, GangMember member, const FinishRequest& request,
                                    const std::string& message);
 
-  // A rank that failed makes the others fail, too: where a member has said why its own did, that is the reason for an
-  // infra failure of the leader.
+  // A rank that failed makes the others fail, too: what members have said of their own is added to an infra failure of
+  // the leader, and a cause of another class takes its place.
   static absl::Status BlameMember(store::Snapshot& rows, const std::string& job_id, FailureClass* failure_class,
                                   std::string* message);
 

@@ -79,7 +79,7 @@ TEST_F(GangTest, FailedMemberEndsTheAttemptEvenIfTheLeaderHangs) {
     Beat("u", {leader.lease});
   }
   EXPECT_EQ(State(1), JobState::kQueued);
-  EXPECT_EQ(Get(1).message, "on worker v: why");
+  EXPECT_EQ(Get(1).message, "its leader did not end though other ranks had; on worker v: why");
   EXPECT_THAT(Beat("u", {leader.lease}).stale, ElementsAre(leader.lease));
 }
 
