@@ -3,8 +3,6 @@
 
 #include <utility>
 
-#include "absl/strings/str_replace.h"
-
 namespace sink {
 namespace {
 
@@ -24,13 +22,6 @@ size_t CharacterAt(const std::string& text, size_t i) {
     return continues(i + 1) && continues(i + 2) && continues(i + 3) && !overlong && !beyond ? 4 : 0;
   }
   return 0;
-}
-
-// The host of a peer's address as gRPC writes it: "ipv4:10.0.0.1:5000", "ipv6:%5B::1%5D:5000".
-std::string HostOf(const std::string& peer) {
-  const std::string text = absl::StrReplaceAll(peer, {{"%5B", "["}, {"%5D", "]"}});
-  const size_t scheme = text.find(':'), port = text.rfind(':');
-  return scheme == port ? text : text.substr(scheme + 1, port - scheme - 1);
 }
 
 }  // namespace
@@ -208,7 +199,7 @@ RegisterRequest FromProto(const v1::RegisterRequest& message, const std::string&
   request.name = message.name();
   request.session = message.session();
   request.address = peer;
-  request.host = message.advertise().empty() ? HostOf(peer) : message.advertise();
+  request.host = message.advertise().empty() ? peer.substr(0, peer.rfind(':')) : message.advertise();
   request.devices = message.devices();
   request.device_kind = message.device_kind();
   request.version = message.version();

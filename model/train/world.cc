@@ -54,6 +54,8 @@ World WorldFromEnvironment() {
   world.host = meeting.substr(0, colon);
   if (world.host.size() > 2 && world.host.front() == '[' && world.host.back() == ']')  // an IPv6 address
     world.host = world.host.substr(1, world.host.size() - 2);
+  else if (world.host.find(':') != std::string::npos)
+    throw UserError("SINK_RENDEZVOUS: an IPv6 address must be in brackets; not '" + meeting + "'");
   world.port = WholeNumber("SINK_RENDEZVOUS: port", meeting.substr(colon + 1), 1, 65535);
   world.token = Text("SINK_RENDEZVOUS_TOKEN");
   if (world.token.empty() || world.token.size() > kMaxTokenBytes)

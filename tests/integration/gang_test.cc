@@ -71,7 +71,7 @@ TEST_F(Gang, FourRanksOnTwoWorkersTrainAsOneWhateverIsKilled) {
   ASSERT_TRUE(WaitFor(60, [&] { return cluster_.Trainers().size() == 4; })) << "one process a rank";
   ASSERT_TRUE(WaitForStep("four", 1));
   const nlohmann::json job = cluster_.Sinkctl({"job", Job("four").value("id", ""), "--json"}).Json();
-  EXPECT_EQ(job["gang"].size(), 2u) << job.dump();
+  EXPECT_EQ(job["job"]["gang"].size(), 2u) << job.dump();
   ExpectSameLosses(Finished("four"), expected);
   EXPECT_EQ(Job("four").value("attempt", 0), 1);
   EXPECT_TRUE(WaitFor(20, [&] { return cluster_.Trainers().empty(); }));

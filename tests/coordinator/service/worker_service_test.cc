@@ -63,6 +63,40 @@ TEST_F(WorkerServiceTest, RepeatedPollGetsTheSameGrant) {
   EXPECT_EQ(workers.workers(0).job_ids_size(), 2);
 }
 
+TEST_F(WorkerServiceTest, RanksMeetAtTheWorkerThatAskedOrWhereItSays) {
+  ASSERT_TRUE(client_->SubmitSweep(testing::Submission(testing::SweepYaml("pair", "1e-3, 2e-3", /*devices=*/2))).ok());
+  RegisterWorker();
+  v1::LeaseRequest ask;
+  ask.set_worker_id(kWorkerId);
+  ask.set_session(kSession);
+  ask.set_poll(1);
+  ask.set_devices_free(2);
+  ask.set_rendezvous_port(29500);
+  const auto seen = client_->Lease(ask);
+  ASSERT_TRUE(seen.ok()) << seen.status();
+  ASSERT_EQ(seen->grants_size(), 1);
+  const v1::Grant& grant = seen->grants(0);
+  EXPECT_EQ(grant.devices(), 2);
+  EXPECT_EQ(grant.gang().world_size(), 2);
+  EXPECT_EQ(grant.gang().first_rank(), 0);
+  EXPECT_EQ(grant.gang().rendezvous(), "127.0.0.1:29500");
+  EXPECT_FALSE(grant.gang().token().empty());
+
+  v1::RegisterRequest advertising;
+  advertising.set_worker_id(kWorkerId);
+  advertising.set_session(kSession);
+  advertising.set_name("node-1");
+  advertising.set_devices(4);
+  advertising.set_advertise("node-1.cluster");
+  *advertising.add_held() = grant.lease();
+  ASSERT_TRUE(client_->Register(advertising).ok());
+  ask.set_poll(2);
+  const auto said = client_->Lease(ask);
+  ASSERT_TRUE(said.ok()) << said.status();
+  ASSERT_EQ(said->grants_size(), 1);
+  EXPECT_EQ(said->grants(0).gang().rendezvous(), "node-1.cluster:29500");
+}
+
 TEST_F(WorkerServiceTest, HeartbeatPassesOnACancellation) {
   const v1::Grant grant = RunningJob();
   v1::CancelRequest cancel;

@@ -72,6 +72,7 @@ TEST(World, OneRankMayMeetNobody) {
 }
 
 TEST(World, NonsenseIsRefusedByName) {
+  EXPECT_THAT(ErrorOf("SINK_RENDEZVOUS", "127.0.0.1:5000:29500"), HasSubstr("an IPv6 address must be in brackets"));
   EXPECT_THAT(ErrorOf("SINK_RANK", "4"), HasSubstr("SINK_RANK: must be below SINK_WORLD_SIZE, 4"));
   EXPECT_THAT(ErrorOf("SINK_RANK", "-1"), HasSubstr("SINK_RANK: must be a whole number from 0"));
   EXPECT_THAT(ErrorOf("SINK_RANK", ""), HasSubstr("SINK_RANK"));
