@@ -42,6 +42,8 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Opt
   std::set<std::string> seen;
   for (const ExpandedJob& job : sweep.jobs) {
     const JobCost cost = Cost(job.config);
+    const bool trains = job.config.kind == "train";
+    const auto known = [trains](Json value) { return trains ? std::move(value) : Json(nullptr); };
     const bool repeated = !seen.insert(job.id).second;
     if (!repeated) {
       totals.tokens += cost.tokens;
@@ -56,12 +58,12 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Opt
                     {"label", job.label},
                     {"repeated", repeated},
                     {"new", found == submitted.end() ? Json(nullptr) : Json(found->second)},
-                    {"parameters", static_cast<int64_t>(cost.parameters)},
-                    {"steps", job.config.kind == "train" ? Json(job.config.train.max_steps) : Json(nullptr)},
+                    {"parameters", known(static_cast<int64_t>(cost.parameters))},
+                    {"steps", known(job.config.train.max_steps)},
                     {"tokens", static_cast<int64_t>(cost.tokens)},
-                    {"flops", cost.flops},
-                    {"device_hours", hours(cost.flops)},
-                    {"checkpoint_bytes", static_cast<int64_t>(cost.checkpoint_bytes)}});
+                    {"flops", known(cost.flops)},
+                    {"device_hours", known(hours(cost.flops))},
+                    {"checkpoint_bytes", known(static_cast<int64_t>(cost.checkpoint_bytes))}});
   }
   totals.different = seen.size();
   FieldsBlock arithmetic;
@@ -114,8 +116,11 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Opt
   if (totals.different < sweep.jobs.size())
     footer.pieces.push_back({std::to_string(totals.different) + " different jobs (a repeated one is trained once)"});
   footer.pieces.push_back({FormatCount(totals.tokens) + " tokens"});
-  footer.pieces.push_back({FormatPower(totals.flops) + " FLOPs: about " + GpuTime(hours(totals.flops)) + " at " +
-                           FormatPower(options.device_flops) + " FLOP/s"});
+  if (totals.flops > 0)
+    footer.pieces.push_back({FormatPower(totals.flops) + " FLOPs: about " + GpuTime(hours(totals.flops)) + " at " +
+                             FormatPower(options.device_flops) + " FLOP/s"});
+  else
+    footer.pieces.push_back({"how many FLOPs, the models' folders will tell"});
   if (diff) footer.pieces.push_back({GpuTime(hours(totals.new_flops)) + " of it new"});
   footer.pieces.push_back({"at most " + FormatBytes(totals.disk) + " of checkpoints"});
   footer.pieces.push_back({"at most " + FormatCount(totals.device_hours) + " device-hours (" +

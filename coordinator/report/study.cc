@@ -18,6 +18,14 @@ void Collect(const Json& value, const std::string& path, std::map<std::string, s
   (*seen)[path].insert(value.dump());
 }
 
+std::string ShortWord(const std::string& word) {
+  const size_t equals = word.find('=');
+  if (equals == std::string::npos) return word;
+  const size_t dot = word.rfind('.', equals), owner = word.find('/', equals);
+  const size_t key = dot == std::string::npos ? 0 : dot + 1, value = owner == std::string::npos ? equals : owner;
+  return word.substr(key, equals - key) + "=" + word.substr(value + 1);
+}
+
 }  // namespace
 
 const Json& Setting(const Run& run, const std::string& key) {
@@ -58,9 +66,7 @@ std::string ShortLabel(const std::string& label) {
   for (size_t begin = 0; begin < label.size();) {
     size_t end = std::min(label.find(' ', begin), label.size());
     const std::string word = label.substr(begin, end - begin);
-    const size_t equals = word.find('=');
-    const size_t dot = equals == std::string::npos ? std::string::npos : word.rfind('.', equals);
-    out += (out.empty() ? "" : " ") + (dot == std::string::npos ? word : word.substr(dot + 1));
+    out += (out.empty() ? "" : " ") + ShortWord(word);
     begin = end + 1;
   }
   return out;

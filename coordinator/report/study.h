@@ -94,7 +94,8 @@ std::string SettingText(const Run& run, const std::string& key);
 // Dotted keys that differ between the experiment's points, seeds left out, in the configuration's order.
 std::vector<std::string> VaryingKeys(const Study& study, const Experiment& experiment);
 
-// "learning_rate=0.001" for "train.learning_rate=0.001": of every word, what follows the last dot before the "=".
+// "learning_rate=0.001" for "train.learning_rate=0.001": of every word, what follows the last dot before the "="; of a
+// model's name, what follows its owner's: "model=gpt2" for "evaluate.model=openai-community/gpt2".
 std::string ShortLabel(const std::string& label);
 
 }  // namespace sink::report

@@ -51,6 +51,13 @@ Study Optimization() {
 std::string Markdown(const Study& study) { return ToMarkdown(MakeReport(study, Evaluate(study))); }
 std::string Html(const Study& study) { return ToHtml(MakeReport(study, Evaluate(study))); }
 
+TEST(ShortLabel, KeepsWhatTellsSettingsApart) {
+  EXPECT_EQ(ShortLabel("train.learning_rate=0.001 replica=2"), "learning_rate=0.001 replica=2");
+  EXPECT_EQ(ShortLabel("evaluate.model=openai-community/gpt2 evaluate.inputs=random"), "model=gpt2 inputs=random");
+  EXPECT_EQ(ShortLabel("default"), "default");
+  EXPECT_EQ(ShortLabel("data.weights=[0.5,1]"), "weights=[0.5,1]");
+}
+
 TEST(Report, TableShowsThePapersValueBesideOurMeanAndSpread) {
   const std::string text = Markdown(Optimization());
   EXPECT_THAT(text, HasSubstr("| learning\\_rate=0.001 | 31.00 ± 1.41 | 32.23 | 3.500 ± 0.000 | 3.70 | 0.900 ± 0.000 | "
