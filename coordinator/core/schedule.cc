@@ -32,16 +32,17 @@ absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows) {
 absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, std::vector<Offer> offers, const std::string& asking,
                                         const GrantedAt& granted_at, int64_t now_ms) {
   SINK_ASSIGN_OR_RETURN(const std::vector<HeldDevices> all_held, DevicesHeld(rows));
+  absl::flat_hash_map<std::string, std::vector<const HeldDevices*>> held_by;
+  for (const HeldDevices& held : all_held) held_by[held.worker_id].push_back(&held);
   std::vector<Node> nodes;
   size_t place = offers.size();
   for (size_t i = 0; i < offers.size(); ++i) {
     const Worker& worker = offers[i].worker;
     Node node{worker.id, worker.device_kind, worker.devices, worker.devices, {}};
-    for (const HeldDevices& held : all_held) {
-      if (held.worker_id != worker.id) continue;
-      node.free -= held.devices;
+    for (const HeldDevices* held : held_by[worker.id]) {
+      node.free -= held->devices;
       node.running.push_back(
-          {held.devices, held.max_time_ms > 0 ? granted_at(held.fence) + held.max_time_ms : Node::kNever});
+          {held->devices, held->max_time_ms > 0 ? granted_at(held->fence) + held->max_time_ms : Node::kNever});
     }
     const int said = std::clamp(offers[i].devices_free, 0, std::max(0, node.free));
     // What the worker does not offer though no live job holds it will be free some time.

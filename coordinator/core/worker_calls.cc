@@ -124,9 +124,12 @@ absl::StatusOr<std::vector<Grant>> JobManager::AcquireLeases(const LeaseRequest&
     SINK_ASSIGN_OR_RETURN(std::vector<Grant> of_members, MemberGrants(rows, request, &waiting));
     std::move(of_members.begin(), of_members.end(), std::back_inserter(grants));
     if (!grants.empty() && !waiting) return absl::OkStatus();
+    work = waiting;
+    SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
+    if (work || heads.empty()) return absl::OkStatus();
     SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
     SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
-    work = next.has_value() || waiting;
+    work = next.has_value();
     return absl::OkStatus();
   }));
   clock_.HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
