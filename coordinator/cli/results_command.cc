@@ -45,12 +45,14 @@ Outcome Results(Session& session, const Options& options) {
   Json rows = Json::array();
   std::set<std::string> epsilons;
   int unfinished = 0;
+  bool has_bos = false;
   for (const v1::Job& job : status->jobs()) {
     const v1::Membership place = PlaceIn(job, sweep);
     const Measurements m = Measure(job.progress());
     const auto value = [](const std::optional<double>& x) { return x ? Number(*x) : Json(nullptr); };
     if (!m.epsilon.empty()) epsilons.insert(m.epsilon);
     unfinished += !IsFinal(job.state());
+    has_bos |= job.progress().latest().contains("bos_token");
     rows.push_back({{"id", job.id()},
                     {"experiment", place.experiment()},
                     {"label", place.label()},
@@ -80,7 +82,8 @@ Outcome Results(Session& session, const Options& options) {
   TextBlock footer = {{{"position 1", Style::kDim}}};
   for (const std::string& epsilon : epsilons) footer.pieces.push_back({"epsilon " + epsilon, Style::kDim});
   if (!tokens->empty()) footer.pieces.push_back({"T " + *tokens, Style::kDim});
-  footer.pieces.push_back({"no BOS token prepended", Style::kDim});
+  footer.pieces.push_back(
+      {has_bos ? "BOS token where the model's tokenizer prepends one" : "no BOS token prepended", Style::kDim});
   footer.pieces.push_back({"beside the paper's: sinkctl report " + sweep, Style::kDim});
   if (unfinished > 0)
     footer.pieces.push_back({std::to_string(unfinished) + " jobs not finished: values so far", Style::kYellow});

@@ -151,6 +151,16 @@ void AddNorms(const Study& study, const Experiment& experiment, std::vector<Figu
   figures->push_back({experiment.name + "-hidden_norm", "Hidden norms by layer. " + chart.description, chart});
 }
 
+// Sink rates, importance and losses over the steps.
+void AddCurves(const Study& study, const Experiment& experiment, std::vector<Figure>* figures) {
+  const std::string rate = "sink_rate/" + EpsilonOf(study, experiment) + "/";
+  AddMetric(study, experiment, rate + "1", 100, "sink_rate", "Sink rate of position 1", "sink rate (%)", figures);
+  AddMetric(study, experiment, rate + "bias", 100, "bias_sink_rate", "Sink rate of the bias", "sink rate (%)", figures);
+  AddMetric(study, experiment, "alpha_max/1", 1, "alpha_1", "alpha_1 of the strongest head", "mean importance alpha_1",
+            figures);
+  AddLosses(study, experiment, figures);
+}
+
 }  // namespace
 
 std::string Draw(const Chart& chart, Placement placement) {
@@ -206,13 +216,7 @@ std::optional<HeatMapChart> MapChart(const Study& study, const std::vector<const
 
 std::vector<Figure> Figures(const Study& study, const Experiment& experiment) {
   std::vector<Figure> figures;
-  const std::string rate = "sink_rate/" + EpsilonOf(study, experiment) + "/";
-  AddMetric(study, experiment, rate + "1", 100, "sink_rate", "Sink rate of position 1", "sink rate (%)", &figures);
-  AddMetric(study, experiment, rate + "bias", 100, "bias_sink_rate", "Sink rate of the bias", "sink rate (%)",
-            &figures);
-  AddMetric(study, experiment, "alpha_max/1", 1, "alpha_1", "alpha_1 of the strongest head", "mean importance alpha_1",
-            &figures);
-  AddLosses(study, experiment, &figures);
+  if (Trains(study, experiment)) AddCurves(study, experiment, &figures);
   AddNorms(study, experiment, &figures);
   const auto add_map = [&](const std::string& name, const std::string& file, const std::string& title) {
     std::optional<HeatMapChart> chart = MapChart(study, PointsOf(experiment), name);

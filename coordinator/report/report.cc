@@ -134,14 +134,25 @@ std::string Machines(const Study& study) {
   return text.empty() ? "none yet" : text;
 }
 
+// What was put before the texts. Our own models are measured without; of open ones their measurement tells.
+std::string BosText(const Study& study) {
+  return Distinct(study, [](const Run& run) -> std::string {
+    const auto bos = run.curves.find("bos_token");
+    if (bos != run.curves.end() && !bos->second.empty())
+      return "BOS token " + Fixed(bos->second.back().value, 0) + " prepended by the model's own rule";
+    const bool measured = run.curves.contains("alpha_mean/1") || SettingText(run, "kind") != "evaluate";
+    return measured ? "no BOS token prepended" : "";
+  });
+}
+
 Facts HeaderFacts(const Study& study) {
   return {{{"Sweep", study.sweep},
            {"Submitted", TimeText(study.created_ms)},
            {"Reported", TimeText(study.reported_ms)},
            {"Jobs", StateCounts(study)},
            {"Sink metric", "epsilon " + Distinct(study, Epsilon) + ", T " +
-                               Distinct(study, [](const Run& run) { return SettingText(run, "eval.tokens"); }) +
-                               ", no BOS token prepended, position 1 unless said otherwise"},
+                               Distinct(study, [](const Run& run) { return SettingText(run, "eval.tokens"); }) + ", " +
+                               BosText(study) + ", position 1 unless said otherwise"},
            {"Made by", study.command + ", sinkctl " + study.version},
            {"Workers", Machines(study)}}};
 }

@@ -51,6 +51,13 @@ std::string SettingText(const Run& run, const std::string& key) {
   return text;
 }
 
+bool Trains(const Study& study, const Experiment& experiment) {
+  for (const Point& point : experiment.points)
+    for (const std::string& id : point.runs)
+      if (SettingText(study.run(id), "kind") != "evaluate") return true;
+  return false;
+}
+
 std::vector<std::string> VaryingKeys(const Study& study, const Experiment& experiment) {
   std::map<std::string, std::set<std::string>> seen;
   std::vector<std::string> order, varying;

@@ -86,6 +86,9 @@ struct Study {
   const Run& run(const std::string& id) const { return runs.at(id); }
 };
 
+// Whether any of its runs trains a model; others measure one that is there, once.
+bool Trains(const Study& study, const Experiment& experiment);
+
 // A setting by its dotted key ("train.learning_rate"); null when the run has no such field.
 const Json& Setting(const Run& run, const std::string& key);
 // The same as a reader's text: strings without quotes, numbers short ("0.0004"); "" for null.

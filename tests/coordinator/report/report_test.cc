@@ -51,6 +51,27 @@ Study Optimization() {
 std::string Markdown(const Study& study) { return ToMarkdown(MakeReport(study, Evaluate(study))); }
 std::string Html(const Study& study) { return ToHtml(MakeReport(study, Evaluate(study))); }
 
+// Three open models, of which one is measured after a BOS token and one is missing.
+TEST(Report, OpenModelsSayTheirBosAndHaveNoCurvesOverSteps) {
+  Study study = EmptyStudy("llama2");
+  const auto run = [](int n, std::vector<std::pair<std::string, double>> metrics) {
+    return FinishedRun(n, {{"kind", "evaluate"}}, std::move(metrics));
+  };
+  AddPoint(
+      &study, "evaluate.model=a/with",
+      {run(1, {{"sink_rate/0.3/1", 0.9}, {"alpha_mean/1", 0.5}, {"bos_token", 2.0}, {"hidden_norm_ratio/1", 9.0}})});
+  AddPoint(&study, "evaluate.model=a/without", {run(2, {{"sink_rate/0.3/1", 0.8}, {"alpha_mean/1", 0.5}})});
+  auto missing = run(3, {});
+  missing.state = "FAILED";
+  missing.reason = "model a/missing not found";
+  AddPoint(&study, "evaluate.model=a/missing", {missing});
+  const std::string text = Markdown(study);
+  EXPECT_THAT(text, HasSubstr("BOS token 2 prepended by the model's own rule, no BOS token prepended"));
+  EXPECT_THAT(text, HasSubstr("model a/missing not found"));
+  EXPECT_THAT(text, HasSubstr("llama2-hidden_norm.svg"));
+  EXPECT_THAT(text, Not(HasSubstr("over training steps")));
+}
+
 TEST(ShortLabel, KeepsWhatTellsSettingsApart) {
   EXPECT_EQ(ShortLabel("train.learning_rate=0.001 replica=2"), "learning_rate=0.001 replica=2");
   EXPECT_EQ(ShortLabel("evaluate.model=openai-community/gpt2 evaluate.inputs=random"), "model=gpt2 inputs=random");
