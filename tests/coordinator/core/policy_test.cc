@@ -70,7 +70,8 @@ TEST_F(PolicyTest, ALateMeasurementEntersEveryRungItHasPassed) {
   Measure(b, 25, 0.5);
   EXPECT_FALSE(Stopping(b));
   std::vector<int64_t> steps;
-  for (const RungResult& rung : manager->Explain(Id(1), now)->rungs) steps.push_back(rung.step);
+  const Explanation explanation = *manager->Explain(Id(1), now);
+  for (const RungResult& rung : explanation.rungs) steps.push_back(rung.step);
   EXPECT_THAT(steps, ElementsAre(10, 20, 40));
 }
 
