@@ -107,7 +107,8 @@ class JobManager {
   // For worker calls, within a transaction.
   static absl::StatusOr<Job> CurrentJob(store::Snapshot& rows, const std::string& worker_id, const Lease& lease);
   static absl::StatusOr<Worker> CurrentWorker(store::Snapshot& rows, const std::string& id, const std::string& session);
-  absl::StatusOr<std::vector<Grant>> RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request);
+  // What this question got before, as leader or as member; `waiting` as MemberGrants says.
+  absl::StatusOr<std::vector<Grant>> RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request, bool* waiting);
   absl::StatusOr<Schedule> MakeSchedule(store::Snapshot& rows, const LeaseRequest& request, Now now);
   absl::StatusOr<Grant> MakeGrant(store::Snapshot& rows, const Job& job);
   absl::StatusOr<Job> GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,

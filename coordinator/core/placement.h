@@ -22,7 +22,6 @@ struct Node {
     int64_t ends_ms = kNever;  // at the latest; kNever: it has no limit
   };
 
-  std::string id;
   std::string device_kind;  // the ranks of a gang run on one kind
   int devices = 0;
   int free = 0;

@@ -38,7 +38,7 @@ absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, std::vector<Offer
   size_t place = offers.size();
   for (size_t i = 0; i < offers.size(); ++i) {
     const Worker& worker = offers[i].worker;
-    Node node{worker.id, worker.device_kind, worker.devices, worker.devices, {}};
+    Node node{worker.device_kind, worker.devices, worker.devices, {}};
     for (const HeldDevices* held : held_by[worker.id]) {
       node.free -= held->devices;
       node.running.push_back(

@@ -1,6 +1,5 @@
 // What workers may do. Every call that changes a job checks the lease and has its effect in one transaction.
 #include <algorithm>
-#include <iterator>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -119,14 +118,10 @@ absl::StatusOr<std::vector<Grant>> JobManager::AcquireLeases(const LeaseRequest&
   // Most questions find no work: those write nothing.
   SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_RETURN_IF_ERROR(CurrentWorker(rows, request.worker_id, request.session).status());
-    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request));
-    bool waiting = false;
-    SINK_ASSIGN_OR_RETURN(std::vector<Grant> of_members, MemberGrants(rows, request, &waiting));
-    std::move(of_members.begin(), of_members.end(), std::back_inserter(grants));
-    if (!grants.empty() && !waiting) return absl::OkStatus();
-    work = waiting;
+    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
+    if (!grants.empty() || work) return absl::OkStatus();
     SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
-    if (work || heads.empty()) return absl::OkStatus();
+    if (heads.empty()) return absl::OkStatus();
     SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
     SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
     work = next.has_value();
@@ -139,10 +134,8 @@ absl::StatusOr<std::vector<Grant>> JobManager::AcquireLeases(const LeaseRequest&
   SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
     SINK_RETURN_IF_ERROR(DeliverMembers(rows, request));
-    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request));
     bool waiting = false;
-    SINK_ASSIGN_OR_RETURN(std::vector<Grant> of_members, MemberGrants(rows, request, &waiting));
-    std::move(of_members.begin(), of_members.end(), std::back_inserter(grants));
+    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &waiting));
     if (!grants.empty()) return absl::OkStatus();
     SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
     while (grants.size() < kMaxGrants) {
@@ -162,8 +155,9 @@ absl::StatusOr<std::vector<Grant>> JobManager::AcquireLeases(const LeaseRequest&
   return grants;
 }
 
-absl::StatusOr<std::vector<Grant>> JobManager::RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request) {
-  std::vector<Grant> grants;
+absl::StatusOr<std::vector<Grant>> JobManager::RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request,
+                                                              bool* waiting) {
+  SINK_ASSIGN_OR_RETURN(std::vector<Grant> grants, MemberGrants(rows, request, waiting));
   SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
   for (const Job& job : live) {
     const Holder& holder = job.holder;

@@ -13,40 +13,40 @@ using ::testing::IsEmpty;
 constexpr int64_t kNow = 1000;
 constexpr size_t kNone = 99;
 
-Node MakeNode(const std::string& id, int devices, std::vector<Node::Running> running = {}, std::string kind = "gpu") {
-  Node node{id, std::move(kind), devices, devices, std::move(running)};
+Node MakeNode(int devices, std::vector<Node::Running> running = {}, std::string kind = "gpu") {
+  Node node{std::move(kind), devices, devices, std::move(running)};
   for (const Node::Running& job : node.running) node.free -= job.devices;
   return node;
 }
 
 TEST(Placer, OneGroupGoesWhereItIsAskedForElseToTheTightestNode) {
-  Placer placer({MakeNode("a", 8), MakeNode("b", 4), MakeNode("c", 2)}, kNow);
+  Placer placer({MakeNode(8), MakeNode(4), MakeNode(2)}, kNow);
   EXPECT_THAT(placer.Place({2, 2}, 0), ElementsAre(Share{0, 2}));
   EXPECT_THAT(placer.Place({2, 2}, kNone), ElementsAre(Share{2, 2}));
   EXPECT_THAT(placer.Place({4, 4}, kNone), ElementsAre(Share{1, 4}));
 }
 
 TEST(Placer, GangTakesFewNodesAndBeginsWhereItIsAskedFor) {
-  Placer placer({MakeNode("a", 4), MakeNode("b", 8), MakeNode("c", 4)}, kNow);
+  Placer placer({MakeNode(4), MakeNode(8), MakeNode(4)}, kNow);
   EXPECT_THAT(placer.Place({8, 4}, 2), ElementsAre(Share{2, 4}, Share{1, 4}));
   EXPECT_THAT(placer.Place({8, 4}, kNone), ElementsAre(Share{0, 4}, Share{1, 4}));
 }
 
 TEST(Placer, AllDevicesOrNone) {
-  Placer placer({MakeNode("a", 4, {{2}}), MakeNode("b", 4)}, kNow);
+  Placer placer({MakeNode(4, {{2}}), MakeNode(4)}, kNow);
   EXPECT_THAT(placer.Place({8, 4}, 0), IsEmpty());
-  EXPECT_THAT(placer.Place({4, 4}, 0), IsEmpty()) << "b is kept for the gang";
+  EXPECT_THAT(placer.Place({4, 4}, 0), IsEmpty()) << "the second is kept for the gang";
 }
 
 TEST(Placer, GangStaysOnOneKindOfDevice) {
-  Placer placer({MakeNode("a", 4), MakeNode("b", 4, {}, "cpu")}, kNow);
+  Placer placer({MakeNode(4), MakeNode(4, {}, "cpu")}, kNow);
   EXPECT_THAT(placer.Place({8, 4}, 0), IsEmpty());
   EXPECT_THAT(placer.Place({4, 4}, 1), ElementsAre(Share{1, 4})) << "no machine could ever hold the one before";
 }
 
 TEST(Placer, BackfillMayEndBeforeTheReservedStart) {
-  // The gang can start at 1500, when a's job has ended.
-  Placer placer({MakeNode("a", 4, {{4, 1500}}), MakeNode("b", 4)}, kNow);
+  // The gang can start at 1500, when the first node's job has ended.
+  Placer placer({MakeNode(4, {{4, 1500}}), MakeNode(4)}, kNow);
   EXPECT_THAT(placer.Place({8, 4}, 1), IsEmpty());
   EXPECT_THAT(placer.Place({1, 1, /*max_time_ms=*/501}, 1), IsEmpty());
   EXPECT_THAT(placer.Place({1, 1, /*max_time_ms=*/0}, 1), IsEmpty());
@@ -54,16 +54,17 @@ TEST(Placer, BackfillMayEndBeforeTheReservedStart) {
 }
 
 TEST(Placer, BackfillMayUseWhatTheReservedStartLeaves) {
-  Placer placer({MakeNode("a", 4, {{4}}), MakeNode("b", 8, {{2}})}, kNow);
-  EXPECT_THAT(placer.Place({8, 4}, 1), IsEmpty());  // as few nodes as possible: all of b, when its job has ended
+  Placer placer({MakeNode(4, {{4}}), MakeNode(8, {{2}})}, kNow);
+  EXPECT_THAT(placer.Place({8, 4}, 1),
+              IsEmpty());  // as few nodes as possible: all of the second, when its job has ended
   EXPECT_THAT(placer.Place({1, 1}, 1), IsEmpty());
-  Placer wide({MakeNode("a", 4, {{4}}), MakeNode("b", 8), MakeNode("c", 2)}, kNow);
+  Placer wide({MakeNode(4, {{4}}), MakeNode(8), MakeNode(2)}, kNow);
   EXPECT_THAT(wide.Place({12, 4}, 1), IsEmpty());
   EXPECT_THAT(wide.Place({1, 1}, 1), ElementsAre(Share{2, 1}));
 }
 
 TEST(Placer, WhatNoNodeCouldHoldKeepsNothingFromOthers) {
-  Placer placer({MakeNode("a", 4), MakeNode("b", 4, {{4}})}, kNow);
+  Placer placer({MakeNode(4), MakeNode(4, {{4}})}, kNow);
   EXPECT_THAT(placer.Place({16, 8}, 0), IsEmpty());
   EXPECT_THAT(placer.Place({4, 4}, 0), ElementsAre(Share{0, 4}));
 }
