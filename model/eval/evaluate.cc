@@ -2,12 +2,11 @@
 #include "model/eval/evaluate.h"
 
 #include <ATen/ops/cat.h>
-#include <malloc.h>
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
+#include "model/memory.h"
 #include "model/model_directory.h"
 #include "model/open/config_reader.h"
 
@@ -49,10 +48,7 @@ void MeasureOwn(const EvaluateOptions& options, Evaluation& evaluation) {
 
 // A folder of Hugging Face's: streamed, all sequences through each layer once.
 void MeasureOpen(const EvaluateOptions& options, Evaluation& evaluation) {
-  // Weights and activations of one size come and go with every layer. Freed memory is kept for the next, or the system
-  // would clear the same pages again and again.
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest that glibc takes
-  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  KeepFreedMemory();
   OpenModel model(options.model);
   const Tokens tokens = Read(options, model.config().vocab_size, evaluation);
   SinkMeter meter(model.Sizes(), tokens.inputs_NT.size(0), tokens.inputs_NT.size(1), options.sink_options);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <string>
 
+#include "model/memory.h"
 #include "model/ops.h"
 #include "model/train/error.h"
 #include "model/train/gradient_sum.h"
@@ -32,8 +33,7 @@ const JobConfig& Checked(const JobConfig& config, at::Device device, const Ranks
 
 void PrepareProcess(int threads) {
   at::set_num_threads(threads);
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest that glibc takes
-  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  KeepFreedMemory();
   mallopt(M_TOP_PAD, 64 << 20);
 }
 
