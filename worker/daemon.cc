@@ -14,7 +14,11 @@
 namespace sink::worker {
 
 Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions options)
-    : link_(link), options_(std::move(options)), session_(RandomId()), devices_(std::move(devices)) {
+    : link_(link),
+      options_(std::move(options)),
+      session_(RandomId()),
+      devices_(std::move(devices)),
+      models_(options_.runner.model_root) {
   options_.runner.link = link_;
   options_.runner.on_unregistered = [this] { must_register_ = true; };
 }
@@ -134,6 +138,7 @@ void Daemon::Poll() {
   request.set_devices_free(devices_.free());
   request.set_rendezvous_port(FreeTcpPort());
   const absl::Duration sent_at = BootTime();
+  for (const std::string& model : models_.Get(sent_at)) request.add_models(model);
   const auto response = link_->Lease(request);
   if (IsUnregistered(response.status())) {
     must_register_ = true;

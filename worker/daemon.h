@@ -17,6 +17,7 @@
 #include "worker/devices.h"
 #include "worker/heartbeat.h"
 #include "worker/job_runner.h"
+#include "worker/model_folder.h"
 #include "worker/outage_log.h"
 #include "worker/run_folder.h"
 
@@ -74,6 +75,7 @@ class Daemon {
   // Of the control thread.
   std::vector<v1::LeaseRef> leftovers_;  // of a former daemon, until the first registration
   uint64_t poll_ = 1;
+  ModelList models_;
   std::thread control_thread_;
   std::unique_ptr<Heartbeat> heartbeat_;
 

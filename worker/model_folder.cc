@@ -1,13 +1,17 @@
 // See model_folder.h.
 #include "worker/model_folder.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "proto/config/names.h"
 #include "worker/checkpoint_folder.h"
 #include "worker/file_util.h"
 
@@ -18,6 +22,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kMaxRevisionBytes = 128;
+constexpr size_t kMaxModels = 1000;
+constexpr absl::Duration kLookAgain = absl::Seconds(2);
+constexpr char kCachePrefix[] = "models--";
 
 // The snapshot that a cache's refs/main names; "" where there is none, or where it would lead out of the cache.
 std::string CachedSnapshot(const fs::path& cache) {
@@ -25,6 +32,20 @@ std::string CachedSnapshot(const fs::path& cache) {
   if (!text.ok()) return "";
   const std::string revision(absl::StripSuffix(*text, "\n"));
   return IsSafeFileName(revision) ? (cache / "snapshots" / revision).string() : "";
+}
+
+bool IsModel(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::is_regular_file(folder / "config.json", ignored);
+}
+
+// Names of the folders in `folder`.
+std::vector<std::string> Folders(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code error, ignored;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    if (entry->is_directory(ignored)) names.push_back(entry->path().filename().string());
+  return names;
 }
 
 }  // namespace
@@ -36,14 +57,44 @@ absl::StatusOr<std::string> FindModel(const std::string& root, const std::string
   }
   const fs::path whole = fs::path(root) / model;
   const fs::path name = fs::path(root) / whole.filename();
-  const fs::path cache = fs::path(root) / absl::StrCat("models--", absl::StrReplaceAll(model, {{"/", "--"}}));
+  const fs::path cache = fs::path(root) / absl::StrCat(kCachePrefix, absl::StrReplaceAll(model, {{"/", "--"}}));
   for (const std::string& folder : {whole.string(), name.string(), CachedSnapshot(cache)}) {
-    std::error_code ignored;
-    if (!folder.empty() && fs::is_regular_file(fs::path(folder) / "config.json", ignored)) return folder;
+    if (!folder.empty() && IsModel(folder)) return folder;
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "model ", model, " not found: no config.json in ", whole.string(), ", ", name.string(), " or ", cache.string(),
       "; get it with: huggingface-cli download ", model, " --local-dir ", whole.string(), "; then sinkctl retry"));
+}
+
+std::vector<std::string> FindModels(const std::string& root) {
+  std::vector<std::string> models;
+  if (root.empty()) return models;
+  const auto add = [&](const std::string& name) {
+    if (models.size() < kMaxModels && IsHubName(name)) models.push_back(name);
+  };
+  for (const std::string& name : Folders(root)) {
+    const fs::path folder = fs::path(root) / name;
+    if (IsModel(folder)) {
+      add(name);
+    } else if (absl::StartsWith(name, kCachePrefix)) {
+      if (const std::string snapshot = CachedSnapshot(folder); !snapshot.empty() && IsModel(snapshot))
+        add(absl::StrReplaceAll(absl::StripPrefix(name, kCachePrefix), {{"--", "/"}}));
+    } else {
+      for (const std::string& inner : Folders(folder))
+        if (IsModel(folder / inner)) add(absl::StrCat(name, "/", inner));
+    }
+  }
+  std::sort(models.begin(), models.end());
+  models.erase(std::unique(models.begin(), models.end()), models.end());
+  return models;
+}
+
+const std::vector<std::string>& ModelList::Get(absl::Duration now) {
+  if (now - read_at_ >= kLookAgain) {
+    models_ = FindModels(root_);
+    read_at_ = now;
+  }
+  return models_;
 }
 
 }  // namespace sink::worker

@@ -145,7 +145,8 @@ Json ToJson(const v1::Worker& worker) {
           {"device_kind", worker.device_kind()},
           {"version", worker.version()},
           {"last_seen_ms", TimeOrNull(worker.last_seen_ms())},
-          {"job_ids", std::vector<std::string>(worker.job_ids().begin(), worker.job_ids().end())}};
+          {"job_ids", std::vector<std::string>(worker.job_ids().begin(), worker.job_ids().end())},
+          {"models", std::vector<std::string>(worker.models().begin(), worker.models().end())}};
 }
 
 Json ToJson(const v1::Attempt& attempt) {

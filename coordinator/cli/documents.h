@@ -8,7 +8,7 @@
 //              sweeps [{sweep experiment label index}]
 //              In a sweep's listing also: experiment label index, of that sweep.
 // sweep        name created_ms max_parallel jobs states {STATE: count}
-// worker       id name address state devices devices_free device_kind version last_seen_ms job_ids
+// worker       id name address state devices devices_free device_kind version last_seen_ms job_ids models
 // attempt      attempt worker state failure_class message started_ms finished_ms
 // checkpoint   job_id step attempt manifest_hash committed_ms bytes files [{name size xxh3}]
 // log line     cursor time_ms attempt level text

@@ -72,6 +72,7 @@ Job NewJob(const SubmitRequest& request, const SubmitJob& submitted, Now now) {
   job.progress.max_steps = submitted.max_steps;
   job.checkpoints_kept = submitted.checkpoints_kept;
   job.checkpoint_period = submitted.checkpoint_period;
+  job.model = submitted.model;
   job.created_ms = job.queued_ms = now.unix_ms;
   return job;
 }
@@ -165,6 +166,7 @@ absl::StatusOr<SubmitResult> JobManager::Submit(const SubmitRequest& request, No
       SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
       return absl::OkStatus();
     }));
+    SINK_ASSIGN_OR_RETURN(result.missing_models, MissingModels(request, now));
     return result;
   }
   SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
@@ -179,7 +181,35 @@ absl::StatusOr<SubmitResult> JobManager::Submit(const SubmitRequest& request, No
     SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
     return StoreSubmission(rows, request, result, now);
   }));
+  SINK_ASSIGN_OR_RETURN(result.missing_models, MissingModels(request, now));
   return result;
+}
+
+absl::StatusOr<std::vector<std::string>> JobManager::MissingModels(const SubmitRequest& request, Now now) {
+  std::vector<std::string> wanted;
+  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    absl::flat_hash_set<std::string> seen;
+    for (const SubmitJob& job : request.jobs) {
+      if (job.model.empty() || seen.contains(job.model)) continue;
+      const absl::StatusOr<Job> stored = rows.GetJob(job.id);
+      if (!stored.ok() && !absl::IsNotFound(stored.status())) return stored.status();
+      if (stored.ok() && IsFinal(stored->state)) continue;
+      seen.insert(job.model);
+      wanted.push_back(job.model);
+    }
+    return absl::OkStatus();
+  }));
+  if (wanted.empty()) return wanted;
+  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, ListWorkers(now));
+  std::vector<std::string> connected;
+  for (const Worker& worker : workers)
+    if (worker.state == WorkerState::kConnected) connected.push_back(worker.id);
+  if (connected.empty()) return std::vector<std::string>();
+  std::erase_if(wanted, [&](const std::string& model) {
+    const std::vector<bool> having = models_.Having(model, connected);
+    return std::find(having.begin(), having.end(), true) != having.end();
+  });
+  return wanted;
 }
 
 absl::StatusOr<std::vector<Sweep>> JobManager::ListSweeps() {

@@ -26,11 +26,32 @@ absl::StatusOr<int> CountAhead(store::Snapshot& rows, const Job& job) {
   return ahead;
 }
 
+// Leaves the connected workers that can run the job. Returns what its model has to do with that; empty: nothing.
+std::string KeepAble(const Job& job, ModelPlaces& models, std::vector<Worker>* workers) {
+  std::erase_if(*workers, [](const Worker& worker) { return worker.state != WorkerState::kConnected; });
+  if (job.model.empty() || workers->empty()) return "";
+  std::vector<std::string> ids;
+  for (const Worker& worker : *workers) ids.push_back(worker.id);
+  const std::vector<bool> having = models.Having(job.model, ids);
+  std::vector<Worker> able;
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (having[i]) able.push_back((*workers)[i]);
+  if (able.empty()) {
+    return absl::StrCat("no connected worker has its model ", job.model,
+                        ": the one that takes it will say where it looked, and end it");
+  }
+  if (able.size() == workers->size()) return "";
+  *workers = std::move(able);
+  const auto name = [](std::string* out, const Worker& worker) { *out += worker.name; };
+  return absl::StrCat("of the connected workers, only ", absl::StrJoin(*workers, ", ", name), " can have its model ",
+                      job.model);
+}
+
+// Of connected workers.
 std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job) {
   const int group = job.group(), groups = job.devices / group;
   int connected = 0, largest = 0, most_free = 0, room = 0, room_now = 0;
   for (const Worker& worker : workers) {
-    if (worker.state != WorkerState::kConnected) continue;
     ++connected;
     largest = std::max(largest, worker.devices);
     most_free = std::max(most_free, worker.devices_free);
@@ -57,7 +78,7 @@ std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job)
 
 absl::StatusOr<Explanation> JobManager::Explain(std::string_view name, Now now) {
   SINK_ASSIGN_OR_RETURN(const JobDetails details, GetJob(name));
-  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, ListWorkers(now));
+  SINK_ASSIGN_OR_RETURN(std::vector<Worker> workers, ListWorkers(now));
   Explanation answer;
   answer.job = details.job;
   const Job& job = answer.job;
@@ -69,6 +90,8 @@ absl::StatusOr<Explanation> JobManager::Explain(std::string_view name, Now now) 
       SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
       if (!held.empty()) reasons.push_back(held);
       if (job.delayed) reasons.push_back("it waits for its retry delay to pass");
+      const std::string model = KeepAble(job, models_, &workers);
+      if (!model.empty()) reasons.push_back(model);
       const std::string offer = WhatWorkersOffer(workers, job);
       if (!offer.empty()) reasons.push_back(offer);
       SINK_ASSIGN_OR_RETURN(const int ahead, CountAhead(rows, job));

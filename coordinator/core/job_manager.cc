@@ -193,6 +193,7 @@ absl::StatusOr<std::vector<Worker>> JobManager::ListWorkers(Now now) {
     const LeaseClock::WorkerTimes times = clock_.WorkerSeen(worker.id, now.steady_ms);
     if (times.heard_unix_ms != 0) worker.last_seen_ms = times.heard_unix_ms;
     worker.devices_free = times.devices_free;
+    worker.models = models_.Of(worker.id);
     for (const Job& job : live) {
       if (job.holder.worker_id == worker.id) worker.job_ids.push_back(job.id);
     }

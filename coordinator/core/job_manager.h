@@ -24,6 +24,7 @@
 #include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/change_signal.h"
 #include "coordinator/core/lease_clock.h"
+#include "coordinator/core/model_places.h"
 #include "coordinator/core/observer.h"
 #include "coordinator/core/requests.h"
 #include "coordinator/core/schedule.h"
@@ -107,6 +108,9 @@ class JobManager {
   // For worker calls, within a transaction.
   static absl::StatusOr<Job> CurrentJob(store::Snapshot& rows, const std::string& worker_id, const Lease& lease);
   static absl::StatusOr<Worker> CurrentWorker(store::Snapshot& rows, const std::string& id, const std::string& session);
+  // Open models of the request's jobs that have not ended which no connected worker has; none while no worker is
+  // connected.
+  absl::StatusOr<std::vector<std::string>> MissingModels(const SubmitRequest& request, Now now);
   // What this question got before, as leader or as member; `waiting` as MemberGrants says.
   absl::StatusOr<std::vector<Grant>> RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request, bool* waiting);
   absl::StatusOr<Schedule> MakeSchedule(store::Snapshot& rows, const LeaseRequest& request, Now now);
@@ -154,6 +158,7 @@ class JobManager {
   Observer* const observer_;
   ChangeSignal changes_;
   LeaseClock clock_;
+  ModelPlaces models_;
   uint64_t next_fence_ = 0;  // writer thread only, once started
 };
 

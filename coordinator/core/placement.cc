@@ -73,8 +73,9 @@ std::vector<Share> Placer::Fit(const Wanted& wanted, const Devices& available, s
 std::vector<Share> Placer::FitOnKind(const Wanted& wanted, const Devices& available, size_t preferred,
                                      const std::string& kind) const {
   std::vector<size_t> order;
+  const auto allowed = [&](size_t n) { return wanted.nodes.empty() || wanted.nodes[n]; };
   for (size_t n = 0; n < nodes_.size(); ++n)
-    if (nodes_[n].device_kind == kind && available[n] >= wanted.per_worker) order.push_back(n);
+    if (allowed(n) && nodes_[n].device_kind == kind && available[n] >= wanted.per_worker) order.push_back(n);
   // The preferred node where it has room. Then, of one group, the node that lacks least, and of those the tightest; of
   // several groups, as few nodes as possible, and those where most is free. What is chosen for a reservation so gets
   // more free, and nothing less.

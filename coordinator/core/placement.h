@@ -33,6 +33,7 @@ struct Wanted {
   int devices = 1;
   int per_worker = 1;
   int64_t max_time_ms = 0;  // of one attempt; 0: no limit
+  std::vector<bool> nodes;  // which of them it may use; empty: all
 };
 
 // So many devices of one node.

@@ -24,6 +24,7 @@ struct SubmitJob {
   int64_t max_steps = 0;
   int checkpoints_kept = 0;
   int64_t checkpoint_period = 0;
+  std::string model;
   std::string experiment;
   std::string label;
   int index = 0;  // position in the sweep; two entries may have one id
@@ -49,6 +50,7 @@ struct SubmitResult {
   std::vector<bool> added;  // of each of the request's jobs; the second entry with one id was not added
   int added_count = 0;
   int removed_count = 0;
+  std::vector<std::string> missing_models;  // that no connected worker has, each once; of this moment, not remembered
 };
 
 struct JobDetails {
@@ -97,6 +99,7 @@ struct LeaseRequest {
   uint64_t poll = 0;
   int devices_free = 0;
   int rendezvous_port = 0;
+  std::vector<std::string> models;
 };
 struct Grant {
   Lease lease;

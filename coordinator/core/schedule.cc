@@ -30,7 +30,7 @@ absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows) {
 }
 
 absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, std::vector<Offer> offers, const std::string& asking,
-                                        const GrantedAt& granted_at, int64_t now_ms) {
+                                        const GrantedAt& granted_at, ModelPlaces* models, int64_t now_ms) {
   SINK_ASSIGN_OR_RETURN(const std::vector<HeldDevices> all_held, DevicesHeld(rows));
   absl::flat_hash_map<std::string, std::vector<const HeldDevices*>> held_by;
   for (const HeldDevices& held : all_held) held_by[held.worker_id].push_back(&held);
@@ -51,7 +51,15 @@ absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, std::vector<Offer
     if (worker.id == asking) place = i;
     nodes.push_back(std::move(node));
   }
-  return Schedule(std::move(offers), place, Placer(std::move(nodes), now_ms));
+  return Schedule(std::move(offers), place, Placer(std::move(nodes), now_ms), models);
+}
+
+std::vector<bool> Schedule::NodesFor(const Job& job) const {
+  if (job.model.empty()) return {};
+  std::vector<std::string> workers;
+  for (const Offer& offer : offers_) workers.push_back(offer.worker.id);
+  std::vector<bool> having = models_->Having(job.model, workers);
+  return std::find(having.begin(), having.end(), true) == having.end() ? std::vector<bool>() : having;
 }
 
 absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& rows) {
@@ -68,7 +76,7 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& r
     Start start;
     SINK_ASSIGN_OR_RETURN(start.job, rows.GetJob(head.job_id));
     const Job& job = start.job;
-    for (const Share& share : placer_.Place({job.devices, job.group(), job.max_time_ms}, asking_)) {
+    for (const Share& share : placer_.Place({job.devices, job.group(), job.max_time_ms, NodesFor(job)}, asking_)) {
       if (share.node == asking_)
         start.devices = share.devices;
       else

@@ -118,6 +118,7 @@ absl::StatusOr<std::vector<Grant>> JobManager::AcquireLeases(const LeaseRequest&
   // Most questions find no work: those write nothing.
   SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_RETURN_IF_ERROR(CurrentWorker(rows, request.worker_id, request.session).status());
+    models_.Hear(request.worker_id, request.models);
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
     if (!grants.empty() || work) return absl::OkStatus();
     SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
@@ -180,7 +181,7 @@ absl::StatusOr<Schedule> JobManager::MakeSchedule(store::Snapshot& rows, const L
       offers.push_back({worker, clock_.WorkerSeen(worker.id, now.steady_ms).devices_free});
   }
   const auto granted_at = [&](uint64_t fence) { return clock_.Lease(fence, now.steady_ms).granted; };
-  return Schedule::Make(rows, std::move(offers), request.worker_id, granted_at, now.steady_ms);
+  return Schedule::Make(rows, std::move(offers), request.worker_id, granted_at, &models_, now.steady_ms);
 }
 
 absl::StatusOr<Job> JobManager::GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,

@@ -99,6 +99,7 @@ struct Job {
   int devices = 1;
   int per_worker = 0;             // devices come in groups of so many, each on one worker; 0: all on one
   int priority = 0;               // larger first
+  std::string model;              // the open model that it measures; empty: it trains its own
   int64_t max_time_ms = 0;        // of one attempt; 0: no limit
   int64_t stall_ms = 0;           // a trainer without a step for so long has failed; 0: the worker's own limit
   int checkpoints_kept = 0;       // the newest; 0: as many as the coordinator keeps by itself
@@ -188,6 +189,7 @@ struct Worker {
   WorkerState state = WorkerState::kGone;
   int devices_free = 0;
   std::vector<std::string> job_ids = {};
+  std::vector<std::string> models = {};  // open models, as LeaseRequest of worker.proto lists them
 };
 
 struct MetricPoint {

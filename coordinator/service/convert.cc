@@ -103,6 +103,7 @@ void ToProto(const Worker& worker, v1::Worker* message) {
   message->set_version(ValidUtf8(worker.version));
   message->set_last_seen_ms(worker.last_seen_ms);
   for (const std::string& id : worker.job_ids) message->add_job_ids(id);
+  for (const std::string& model : worker.models) message->add_models(model);
 }
 
 void ToProto(const MetricPoint& point, v1::MetricPoint* message) {
@@ -212,7 +213,8 @@ LeaseRequest FromProto(const v1::LeaseRequest& message) {
           .session = message.session(),
           .poll = message.poll(),
           .devices_free = message.devices_free(),
-          .rendezvous_port = message.rendezvous_port()};
+          .rendezvous_port = message.rendezvous_port(),
+          .models = {message.models().begin(), message.models().end()}};
 }
 
 HeartbeatRequest FromProto(const v1::HeartbeatRequest& message) {

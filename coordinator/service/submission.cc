@@ -75,6 +75,7 @@ absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& req
                            .max_steps = job.config.kind == "train" ? job.config.train.max_steps : 0,
                            .checkpoints_kept = static_cast<int>(job.config.checkpoint.keep),
                            .checkpoint_period = job.config.checkpoint.keep_period,
+                           .model = job.config.evaluate.model,
                            .experiment = std::move(job.experiment),
                            .label = std::move(job.label),
                            .index = job.index});
@@ -93,6 +94,7 @@ void ToProto(const SubmitRequest& request, const SubmitResult& result, v1::Submi
   }
   message->set_added(result.added_count);
   message->set_removed(result.removed_count);
+  for (const std::string& model : result.missing_models) message->add_missing_models(model);
 }
 
 }  // namespace sink

@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "proto/config/names.h"
 
 namespace sink {
 namespace {
@@ -183,13 +184,17 @@ absl::Status Validate(const v1::RegisterRequest& request) {
 }
 
 absl::Status Validate(const v1::LeaseRequest& request) {
-  return Checker()
-      .Id(request.worker_id(), "worker_id")
+  Checker check;
+  check.Id(request.worker_id(), "worker_id")
       .Id(request.session(), "session")
       .That(request.poll() >= 1, "poll", "starts from 1")
       .Seq(request.poll(), "poll")
       .Range(request.devices_free(), 0, kMaxDevices, "devices_free")
-      .Range(request.rendezvous_port(), 0, 65535, "rendezvous_port");
+      .Range(request.rendezvous_port(), 0, 65535, "rendezvous_port")
+      .That(request.models_size() <= kMaxModels, "models", absl::StrCat("more than ", kMaxModels));
+  for (const std::string& model : request.models())
+    check.That(IsHubName(model), "models", absl::StrCat("\"", Shown(model), "\" is not a model's name"));
+  return check;
 }
 
 absl::Status Validate(const v1::HeartbeatRequest& request) {

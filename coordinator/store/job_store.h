@@ -35,12 +35,13 @@ struct MetricQuery {
   int limit = 1000;
 };
 
-// The first job that could be leased of one queue. A queue is the ready jobs of one home sweep with one device count,
-// in order of priority, then submission.
+// The first job that could be leased of one queue. A queue is the ready jobs of one home sweep with one device count
+// and one open model (or none), in order of priority, then submission.
 struct QueueHead {
   std::string job_id;
   std::string sweep;
   int devices = 0;
+  std::string model;
   int priority = 0;
   int64_t order = 0;  // submission order
 };

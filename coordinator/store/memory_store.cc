@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/store/metric_filter.h"
@@ -95,13 +96,13 @@ class MemoryTransaction final : public Transaction {
   }
 
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override {
-    std::map<std::pair<std::string, int>, QueueHead> heads;
+    std::map<std::tuple<std::string, int, std::string>, QueueHead> heads;
     for (const auto& [seq, id] : t_.job_order) {
       const Job& job = t_.jobs.at(id).job;
       if (job.state != JobState::kQueued || job.delayed) continue;
-      const auto [head, added] = heads.try_emplace({job.home_sweep, job.devices});
+      const auto [head, added] = heads.try_emplace({job.home_sweep, job.devices, job.model});
       if (added || head->second.priority < job.priority) {
-        head->second = {id, job.home_sweep, job.devices, job.priority, seq};
+        head->second = {id, job.home_sweep, job.devices, job.model, job.priority, seq};
       }
     }
     std::vector<QueueHead> list;

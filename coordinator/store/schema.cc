@@ -253,6 +253,13 @@ CREATE TABLE gang (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+// Only a worker that has its model can take a job that measures one, so these jobs queue by model.
+constexpr char kVersion6[] = R"sql(
+ALTER TABLE jobs ADD COLUMN model TEXT NOT NULL DEFAULT '';
+DROP INDEX jobs_ready;
+CREATE INDEX jobs_ready ON jobs (home_sweep, devices, model, priority DESC, seq) WHERE state = 1 AND delayed = 0;
+)sql";
+
 // Made anew at every start from the table in job_state.h, so that the two cannot differ.
 std::string TransitionTriggers() {
   return absl::StrCat(
@@ -278,6 +285,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 5) {
     if (absl::Status status = db.Execute(kVersion5); !status.ok()) return status;
+  }
+  if (version < 6) {
+    if (absl::Status status = db.Execute(kVersion6); !status.ok()) return status;
   }
   if (absl::Status status = db.Execute(TransitionTriggers().c_str()); !status.ok()) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

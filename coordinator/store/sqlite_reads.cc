@@ -21,7 +21,7 @@ namespace {
   "j.restarts_without_progress, j.budget_infra, j.budget_out_of_memory, j.budget_nan, j.budget_user, "           \
   "j.failures_infra, j.failures_out_of_memory, j.failures_nan, j.failures_user, j.priority, j.max_time_ms, "     \
   "j.delayed, j.timed_out, j.queued_ms, j.stall_ms, j.checkpoints_kept, j.checkpoint_period, j.stop_message, "   \
-  "j.per_worker, j.rendezvous "
+  "j.per_worker, j.rendezvous, j.model "
 constexpr int kListedColumns = 18;
 
 constexpr char kGetJob[] = "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.id = ?1";
@@ -46,9 +46,9 @@ constexpr char kRungsOf[] = SINK_RUNGS "WHERE r.job = ?1 ORDER BY r.sweep, r.ste
 constexpr char kMemberships[] =
     "SELECT sweep, experiment, label, position FROM memberships WHERE job = ?1 ORDER BY sweep, position";
 constexpr char kQueueHead[] =
-    "SELECT id, home_sweep, devices, priority, seq FROM jobs INDEXED BY jobs_ready "
-    "WHERE state = 1 AND delayed = 0 AND (home_sweep, devices) > (?1, ?2) "
-    "ORDER BY home_sweep, devices, priority DESC, seq LIMIT 1";
+    "SELECT id, home_sweep, devices, model, priority, seq FROM jobs INDEXED BY jobs_ready "
+    "WHERE state = 1 AND delayed = 0 AND (home_sweep, devices, model) > (?1, ?2, ?3) "
+    "ORDER BY home_sweep, devices, model, priority DESC, seq LIMIT 1";
 constexpr char kMembers[] =
     "SELECT j.id, g.first_rank, g.devices, g.worker, g.fence, g.lease_id, g.worker_id, g.session, g.poll, g.ended, "
     "g.failure_class, g.message FROM gang AS g JOIN jobs AS j ON j.seq = g.job ORDER BY g.job, g.first_rank";
@@ -118,6 +118,7 @@ Job ReadJob(Query& row) {
   job.stop_message = row.Text(c++);
   job.per_worker = static_cast<int>(row.Int(c++));
   job.rendezvous = row.Text(c++);
+  job.model = row.Text(c++);
   return job;
 }
 
@@ -342,12 +343,17 @@ absl::StatusOr<std::vector<QueueHead>> SqliteTransaction::QueueHeads() {
   QueueHead last;
   last.devices = -1;
   for (;;) {
-    Query query(db_, kQueueHead, last.sweep, last.devices);
+    Query query(db_, kQueueHead, last.sweep, last.devices, last.model);
     if (!query.Next()) {
       if (!query.status().ok()) return query.status();
       return heads;
     }
-    last = {query.Text(0), query.Text(1), static_cast<int>(query.Int(2)), static_cast<int>(query.Int(3)), query.Int(4)};
+    last = {.job_id = query.Text(0),
+            .sweep = query.Text(1),
+            .devices = static_cast<int>(query.Int(2)),
+            .model = query.Text(3),
+            .priority = static_cast<int>(query.Int(4)),
+            .order = query.Int(5)};
     heads.push_back(last);
   }
 }

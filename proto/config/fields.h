@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "proto/config/job_config.h"
+#include "proto/config/names.h"
 
 namespace sink::config {
 
@@ -126,11 +127,6 @@ inline std::string Number(double x) {
   return text;
 }
 
-inline bool IsName(const std::string& s) {
-  if (s.empty() || s.size() > 64 || s[0] == '.' || s[0] == '-') return false;
-  return s.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == std::string::npos;
-}
-
 // Takes each known field out of `root`; what is left over is unknown.
 struct Reader {
   const json& root;
@@ -156,7 +152,7 @@ struct Reader {
   bool Named(const char* field, const json& value, const std::vector<std::string>& choices) {
     if (!value.is_string()) return Fail(field, "must be a string"), false;
     const auto& text = value.get_ref<const std::string&>();
-    if (choices.empty() && !IsName(text))
+    if (choices.empty() && !IsPlainName(text))
       return Fail(field, "must be a plain name: 1 to 64 of A-Z a-z 0-9 . _ -, not starting with . or -"), false;
     bool known = choices.empty();
     std::string list;
@@ -176,9 +172,7 @@ struct Reader {
     if (!value) return;
     const std::string text = value->is_string() ? value->get<std::string>() : "?";
     if (text.empty()) return out.clear();  // none, as a job that trains has it
-    const size_t slash = text.find('/');
-    if (!IsName(text.substr(0, slash)) || (slash != std::string::npos && !IsName(text.substr(slash + 1))))
-      return Fail(field, "must be a model's name, such as openai-community/gpt2, of plain names");
+    if (!IsHubName(text)) return Fail(field, "must be a model's name, such as openai-community/gpt2, of plain names");
     out = text;
   }
   void operator()(const char* field, std::vector<std::string>& out, const std::vector<std::string>& choices) {

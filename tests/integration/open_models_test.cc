@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <sstream>
 
@@ -44,12 +45,23 @@ void MakeModels(TestCluster& cluster, const std::vector<std::string>& names) {
   testing::WriteFile(cluster.path("data/texts.jsonl"), texts.str());
 }
 
+// As the coordinator knows it.
+bool AllWorkersHave(TestCluster& cluster, std::vector<std::string> models) {
+  std::sort(models.begin(), models.end());
+  const nlohmann::json workers = cluster.Sinkctl({"workers", "--json"}).Json()["workers"];
+  return !workers.empty() && std::all_of(workers.begin(), workers.end(), [&](const auto& worker) {
+    return worker["models"] == nlohmann::json(models);
+  });
+}
+
 TEST(OpenModels, ThoseThereAreMeasuredAndTheOthersAreNamed) {
   TestCluster cluster;
   const std::vector<std::string> there = {"openai-community/gpt2-xl", "meta-llama/Llama-2-7b-hf", "facebook/opt-125m"};
   MakeModels(cluster, there);
+  ASSERT_TRUE(testing::WaitFor(30, [&] { return AllWorkersHave(cluster, there); }));
   const CommandResult submitted = cluster.Sinkctl({"submit", FromSource("sweeps/open_models.yaml")});
   ASSERT_EQ(submitted.exit_code, 0) << submitted.err;
+  EXPECT_NE(submitted.out.find("no connected worker has 27 models"), std::string::npos) << submitted.out;
   ASSERT_TRUE(cluster.WaitUntilFinal("open_models", 120));
 
   int measured = 0, missing = 0;

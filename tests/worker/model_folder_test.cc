@@ -1,6 +1,7 @@
 // Models are found where people keep them, and never outside the root.
 #include "worker/model_folder.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -53,6 +54,33 @@ TEST(FindModel, MissingOneIsNamedWithTheWayToGetIt) {
                                   root + "/openai-community/gpt2; then sinkctl retry");
   EXPECT_EQ(FindModel("", "gpt2").status().message(),
             "model gpt2 not found: this worker has no models; start it with --models and the folder that holds them");
+}
+
+TEST(FindModels, NamesWhatFindModelFinds) {
+  testing::TempDir dir;
+  MakeModel(dir / "gpt2");
+  MakeModel(dir / "facebook/opt-125m");
+  MakeModel(dir / "odd name");
+  MakeModel(dir / "models--EleutherAI--pythia-14m/snapshots/abc");
+  fs::create_directories(dir / "models--EleutherAI--pythia-14m/refs");
+  std::ofstream(dir / "models--EleutherAI--pythia-14m/refs/main") << "abc\n";
+  fs::create_directories(dir / "models--half--loaded/snapshots");
+  fs::create_directories(dir / "empty/also");
+  std::ofstream(dir / "notes.txt") << "x";
+  const std::vector<std::string> models = FindModels(dir.path().string());
+  EXPECT_THAT(models, ::testing::ElementsAre("EleutherAI/pythia-14m", "facebook/opt-125m", "gpt2"));
+  for (const std::string& model : models) EXPECT_TRUE(FindModel(dir.path().string(), model).ok()) << model;
+  EXPECT_TRUE(FindModels("").empty());
+  EXPECT_TRUE(FindModels(dir / "nowhere").empty());
+}
+
+TEST(ModelList, LooksAgainAfterTwoSeconds) {
+  testing::TempDir dir;
+  ModelList list(dir.path().string());
+  EXPECT_TRUE(list.Get(absl::Seconds(100)).empty());
+  MakeModel(dir / "gpt2");
+  EXPECT_TRUE(list.Get(absl::Seconds(101)).empty());
+  EXPECT_THAT(list.Get(absl::Seconds(102)), ::testing::ElementsAre("gpt2"));
 }
 
 }  // namespace

@@ -26,6 +26,13 @@ TEST(Placer, OneGroupGoesWhereItIsAskedForElseToTheTightestNode) {
   EXPECT_THAT(placer.Place({4, 4}, kNone), ElementsAre(Share{1, 4}));
 }
 
+TEST(Placer, OnlyNodesThatMayBeUsedAreTakenOrReserved) {
+  Placer placer({MakeNode(4, {{4, 1500}}), MakeNode(4)}, kNow);
+  EXPECT_THAT(placer.Place({.nodes = {true, false}}, 1), IsEmpty()) << "it waits for the first";
+  EXPECT_THAT(placer.Place({4, 4}, 1), ElementsAre(Share{1, 4})) << "and keeps nothing of the second";
+  EXPECT_THAT(placer.Place({.nodes = {true, true}}, 1), IsEmpty());
+}
+
 TEST(Placer, GangTakesFewNodesAndBeginsWhereItIsAskedFor) {
   Placer placer({MakeNode(4), MakeNode(8), MakeNode(4)}, kNow);
   EXPECT_THAT(placer.Place({8, 4}, 2), ElementsAre(Share{2, 4}, Share{1, 4}));

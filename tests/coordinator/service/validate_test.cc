@@ -61,6 +61,20 @@ TEST(Validate, ReportWithAGapOrSeqZeroIsRefused) {
   EXPECT_FALSE(Validate(report).ok());
 }
 
+TEST(Validate, ModelsAreBoundedPlainNames) {
+  v1::LeaseRequest request;
+  request.set_worker_id(kId);
+  request.set_session(kId);
+  request.set_poll(1);
+  for (int i = 0; i < kMaxModels; ++i) request.add_models("owner/name" + std::to_string(i));
+  EXPECT_TRUE(Validate(request).ok()) << Validate(request);
+  request.set_models(0, "../name");
+  EXPECT_EQ(Validate(request).message(), "models: \"../name\" is not a model's name");
+  request.set_models(0, "name");
+  request.add_models("name");
+  EXPECT_FALSE(Validate(request).ok());
+}
+
 TEST(Validate, LeaseIsCheckedFieldByField) {
   auto commit = Leased<v1::CommitCheckpointRequest>();
   commit.set_step(1);

@@ -291,6 +291,19 @@ TEST_P(JobStoreContract, QueueHeadsFollowPriorityThenSubmission) {
   EXPECT_EQ(Get<int>([](Snapshot& rows) { return rows.CountLive("s"); }), 1);
 }
 
+TEST_P(JobStoreContract, JobsThatMeasureAModelQueueByIt) {
+  for (int n = 1; n <= 4; ++n) {
+    Job job = QueuedJob(n);
+    job.model = n == 1 ? "" : n == 4 ? "a/x" : "b/y";
+    Insert(job);
+  }
+  EXPECT_EQ(GetJob(2).model, "b/y");
+  std::vector<std::pair<std::string, std::string>> queues;
+  for (const QueueHead& head : Get<std::vector<QueueHead>>([](Snapshot& rows) { return rows.QueueHeads(); }))
+    queues.emplace_back(head.model, head.job_id);
+  EXPECT_THAT(queues, ElementsAre(std::pair("", Id(1)), std::pair("a/x", Id(4)), std::pair("b/y", Id(2))));
+}
+
 TEST_P(JobStoreContract, CountsFollowStatesAndMemberships) {
   for (int n = 1; n <= 3; ++n) Insert(QueuedJob(n));
   Member({{1, 0}, {2, 1}, {1, 2}});  // job 1 twice

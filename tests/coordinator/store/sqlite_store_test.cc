@@ -116,12 +116,13 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
 
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
-  std::string sql = "DROP TABLE gang; DROP TABLE rungs; ALTER TABLE workers DROP COLUMN host;";
+  std::string sql = "DROP TABLE gang; DROP TABLE rungs; DROP INDEX jobs_ready; ALTER TABLE workers DROP COLUMN host;";
   for (const char* column : {"stop_metric", "stop_maximize", "stop_first_rung", "stop_eta", "canary", "max_failed"})
     absl::StrAppend(&sql, "ALTER TABLE sweeps DROP COLUMN ", column, ";");
   for (const char* column :
-       {"stall_ms", "checkpoints_kept", "checkpoint_period", "stop_message", "per_worker", "rendezvous"})
+       {"stall_ms", "checkpoints_kept", "checkpoint_period", "stop_message", "per_worker", "rendezvous", "model"})
     absl::StrAppend(&sql, "ALTER TABLE jobs DROP COLUMN ", column, ";");
+  sql += "CREATE INDEX jobs_ready ON jobs (home_sweep, devices, priority DESC, seq) WHERE state = 1 AND delayed = 0;";
   if (to_version < 3) sql += "ALTER TABLE sweeps DROP COLUMN study;";
   if (to_version < 2) sql += "DROP INDEX memberships_further;";
   return db.Execute(absl::StrCat(sql, "PRAGMA user_version = ", to_version).c_str());
