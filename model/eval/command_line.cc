@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "model/device.h"
 #include "proto/config/job_config.h"
 
 namespace sink {
@@ -52,6 +53,9 @@ void AddOptions(CLI::App& app, CommandLine& line) {
       ->allow_extra_args(false)
       ->check(CLI::IsMember(EvalMetrics()) | CLI::IsMember({"all"}));
   app.add_flag("--activations", e.activations, "massive activations, and norms by layer and position");
+  app.add_option("--device", e.device, "cpu (default) or cuda:N")->check([](const std::string& name) {
+    return IsDeviceName(name) ? std::string() : "must be cpu or cuda:N, such as cuda:0";
+  });
   app.add_option("--threads", line.threads, "CPU threads (default 1)")->check(CLI::Range(1, 1024));
   app.add_flag("--json", line.json, "print one JSON object");
   app.add_flag("--csv", line.csv, "print a line for each number")->excludes("--json");

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "model/device.h"
 #include "model/memory.h"
 #include "model/model_directory.h"
 #include "model/open/config_reader.h"
@@ -26,9 +27,10 @@ Tokens Read(const EvaluateOptions& options, int64_t vocab_size, Evaluation& eval
 }
 
 // A model of the study: resident, a batch of sequences at a time.
-void MeasureOwn(const EvaluateOptions& options, Evaluation& evaluation) {
-  Transformer model = LoadModel(options.model, at::kCPU);
-  const Tokens tokens = Read(options, model.config().vocab_size, evaluation);
+void MeasureOwn(const EvaluateOptions& options, at::Device device, Evaluation& evaluation) {
+  Transformer model = LoadModel(options.model, device);
+  Tokens tokens = Read(options, model.config().vocab_size, evaluation);
+  tokens = {tokens.inputs_NT.to(device), tokens.targets_NT.to(device)};
   const int64_t layers = model.config().num_hidden_layers;
   if (options.on_model) options.on_model(model.values().numel(), layers);
   evaluation.sinks = MeasureSinks(model, tokens.inputs_NT, options.sink_options);
@@ -43,13 +45,13 @@ void MeasureOwn(const EvaluateOptions& options, Evaluation& evaluation) {
   }
   evaluation.loss /= static_cast<double>(count);
   if (options.on_layer) options.on_layer(layers, layers);
-  if (options.keep_logits) evaluation.logits = at::cat(logits);
+  if (options.keep_logits) evaluation.logits = at::cat(logits).cpu();
 }
 
 // A folder of Hugging Face's: streamed, all sequences through each layer once.
-void MeasureOpen(const EvaluateOptions& options, Evaluation& evaluation) {
+void MeasureOpen(const EvaluateOptions& options, at::Device device, Evaluation& evaluation) {
   KeepFreedMemory();
-  OpenModel model(options.model);
+  OpenModel model(options.model, device);
   const Tokens tokens = Read(options, model.config().vocab_size, evaluation);
   SinkMeter meter(model.Sizes(), tokens.inputs_NT.size(0), tokens.inputs_NT.size(1), options.sink_options);
   if (options.on_model) options.on_model(model.parameters(), model.config().layers);
@@ -64,10 +66,11 @@ void MeasureOpen(const EvaluateOptions& options, Evaluation& evaluation) {
 Evaluation Evaluate(const EvaluateOptions& options) {
   Evaluation evaluation;
   evaluation.activations = options.activations;
+  const at::Device device = OpenDevice(options.device);
   if (IsOpenModel(options.model))
-    MeasureOpen(options, evaluation);
+    MeasureOpen(options, device, evaluation);
   else
-    MeasureOwn(options, evaluation);
+    MeasureOwn(options, device, evaluation);
   return evaluation;
 }
 

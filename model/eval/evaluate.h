@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <string>
 
 #include "model/eval/inputs.h"
 #include "model/eval/report.h"
@@ -15,15 +16,16 @@ struct EvaluateOptions {
   std::filesystem::path model;  // a folder of ours, or of Hugging Face (open_model.h)
   InputOptions inputs;
   SinkOptions sink_options;
-  bool activations = false;  // print norms by layer and position
-  bool keep_logits = false;  // for a dump
+  std::string device = "cpu";  // a name of device.h
+  bool activations = false;    // print norms by layer and position
+  bool keep_logits = false;    // for a dump
   // Called with the model's sizes before its first layer, and after each layer (of a model of ours, after the last).
   // What they throw ends the measurement.
   std::function<void(int64_t parameters, int64_t layers)> on_model;
   OnLayer on_layer;
 };
 
-// ModelError or data::DataError on a model, inputs or ids that do not fit each other.
+// ModelError or data::DataError on a model, inputs or ids that do not fit each other, DeviceError as OpenDevice.
 Evaluation Evaluate(const EvaluateOptions& options);
 
 }  // namespace sink

@@ -57,6 +57,9 @@ int main(int argc, char** argv) {
   } catch (const sink::ModelError& error) {
     std::fprintf(stderr, "sink-eval: %s\n", error.what());
     return kExitData;
+  } catch (const sink::DeviceError& error) {
+    std::fprintf(stderr, "sink-eval: %s\n", error.what());
+    return kExitData;
   } catch (const sink::data::DataError& error) {
     std::fprintf(stderr, "sink-eval: %s\n", error.what());
     return kExitData;

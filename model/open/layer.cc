@@ -1,6 +1,5 @@
 #include "model/open/layer.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -14,8 +13,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "kernels/bias_activation.h"
-#include "kernels/rope.h"
+#include "model/open/rows.h"
 #include "model/ops.h"
 
 namespace sink {
@@ -34,7 +32,7 @@ Affine LoadLinear(const WeightFiles& files, const OpenConfig& config, const std:
 
 // Rows (or elements of a bias) of the first head's q, k, v, then of the second's, brought to q of all heads, k, v.
 at::Tensor Deinterleave(const WeightFiles& files, const std::string& name, int64_t heads) {
-  const at::Tensor x = files.View(name).unflatten(0, {heads, 3, -1}).transpose(0, 1);
+  const at::Tensor x = files.Load(name).unflatten(0, {heads, 3, -1}).transpose(0, 1);
   const at::Tensor parts = files.Buffer(x.sizes()).copy_(x);
   files.Release();
   return parts.flatten(0, 2);
@@ -45,7 +43,7 @@ at::Tensor Join(const WeightFiles& files, const std::vector<std::string>& names,
   at::Tensor joined;
   int64_t first = 0;
   for (const std::string& name : names) {
-    const at::Tensor part = files.View(name);
+    const at::Tensor part = files.Load(name);
     if (!joined.defined()) {
       std::vector<int64_t> shape = part.sizes().vec();
       shape[0] = rows;
@@ -80,21 +78,6 @@ void AddLinear(const Affine& map, const at::Tensor& y_NC, const at::Tensor& x_NC
   x_NC.addmm_(y_NC, map.weight.t());
 }
 
-// Calls body(first_row, last_row) on ATen's threads.
-template <typename Body>
-void ForRows(const at::Tensor& x_NC, const Body& body) {
-  at::parallel_for(0, x_NC.size(0), 16, body);
-}
-
-void Rotate(const OpenConfig& config, const at::Tensor& table_TR, int64_t length, const at::Tensor& qkv_NW) {
-  if (!table_TR.defined()) return;
-  float* rows = qkv_NW.mutable_data_ptr<float>();
-  ForRows(qkv_NW, [&](int64_t first, int64_t last) {
-    kernels::Rope(rows, table_TR.const_data_ptr<float>(), first, last, length, qkv_NW.size(1),
-                  config.heads + config.key_value_heads, config.head_dim, config.rope.dims, false, rows);
-  });
-}
-
 // What the heads put out, [N, H * D].
 at::Tensor Attend(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& rope_table,
                   const at::Tensor& x_NC, int64_t batch, int64_t length, const SeeAttention& see) {
@@ -102,7 +85,8 @@ at::Tensor Attend(const OpenConfig& config, const OpenLayer& layer, const at::Te
   const AttentionRule rule{.window = config.window};
   const AttentionTerms terms;
   const at::Tensor qkv_NW = ApplyLinear(layer.qkv, x_NC);
-  Rotate(config, rope_table, length, qkv_NW);
+  if (rope_table.defined())
+    RotateRows(qkv_NW, rope_table, length, config.heads + config.key_value_heads, config.head_dim);
   const at::Tensor out = Attention(qkv_NW, shape, rule, terms);
   if (see) {
     const QueryKeyValue x = Split(qkv_NW, shape);
@@ -112,31 +96,12 @@ at::Tensor Attend(const OpenConfig& config, const OpenLayer& layer, const at::Te
   return out;
 }
 
-auto KernelOf(OpenActivation activation) {
-  switch (activation) {
-    case OpenActivation::kGelu:
-      return kernels::BiasGelu;
-    case OpenActivation::kGeluTanh:
-      return kernels::BiasGeluTanh;
-    case OpenActivation::kRelu:
-      return kernels::BiasRelu;
-    case OpenActivation::kSilu:
-      break;
-  }
-  return kernels::BiasSilu;
-}
-
 // What the feed-forward block's last map reads, [N, F].
 at::Tensor Inner(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& x_NC) {
   const bool gated = layer.gate.weight.defined();
   const Affine& map = gated ? layer.gate : layer.up;
   const at::Tensor inner = at::mm(x_NC, map.weight.t());
-  const float* bias = map.bias.defined() ? map.bias.const_data_ptr<float>() : nullptr;
-  float* rows = inner.mutable_data_ptr<float>();
-  const int64_t width = inner.size(1);
-  ForRows(inner, [&](int64_t first, int64_t last) {
-    KernelOf(config.activation)(bias, last - first, width, rows + first * width);
-  });
+  ActivateRows(config.activation, map.bias, inner);
   return gated ? inner.mul_(ApplyLinear(layer.up, x_NC)) : inner;
 }
 

@@ -1,5 +1,6 @@
-// One layer of an open model: which tensors it has, how they are read, and what it computes. Activations are float on
-// the CPU, [N, C] with N = B * T rows, sequence by sequence. Pure functions but for the files; they use ATen's threads.
+// One layer of an open model: which tensors it has, how they are read, and what it computes. Activations are float,
+// [N, C] with N = B * T rows, sequence by sequence, on the device of the files. Pure functions but for the files; they
+// use ATen's threads.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -35,13 +36,15 @@ struct ExpectedTensor {
 // Of one layer, names with their prefix.
 std::vector<ExpectedTensor> ExpectedOfLayer(const OpenConfig& config, const std::string& prefix, int64_t layer);
 
-// In float, of tensors that were checked to be there with their shapes. F32 weights stay in the files' memory.
+// In float, of tensors that were checked to be there with their shapes. On a CPU, F32 weights stay in the files'
+// memory.
 OpenLayer LoadLayer(const WeightFiles& files, const OpenConfig& config, const std::string& prefix, int64_t layer);
 
 // A module of this name, with the bias that its kind has.
 Affine LoadNorm(const WeightFiles& files, const OpenConfig& config, const std::string& module);
 
-// Cosines, then sines, of the angles of `length` positions, [T, R] for R rotated dimensions; undefined without RoPE.
+// Cosines, then sines, of the angles of `length` positions, [T, R] for R rotated dimensions, on the CPU; undefined
+// without RoPE.
 // Frequencies theta^(-2i/R); with LLaMA 3.1's scaling as transformers computes them (layer.cc).
 at::Tensor OpenRopeTable(const RopeConfig& rope, int64_t length);
 

@@ -1,22 +1,22 @@
 #include "model/open/open_model.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <set>
 #include <vector>
 
-#include "kernels/cross_entropy.h"
 #include "model/error.h"
 #include "model/open/config_reader.h"
 #include "model/open/layer.h"
+#include "model/open/rows.h"
 
 namespace sink {
 namespace {
@@ -40,8 +40,11 @@ std::string FindPrefix(const OpenConfig& config, const WeightFiles& files) {
 
 }  // namespace
 
-OpenModel::OpenModel(const std::filesystem::path& directory)
-    : config_(ReadOpenConfig(directory)), files_(directory), prefix_(FindPrefix(config_, files_)) {
+OpenModel::OpenModel(const std::filesystem::path& directory, at::Device device)
+    : config_(ReadOpenConfig(directory)),
+      device_(device),
+      files_(directory, device),
+      prefix_(FindPrefix(config_, files_)) {
   embedding_ = Module(config_.family->embedding) + ".weight";
   head_ = config_.family->head + ".weight";
   // A tied table is saved under either name, or both.
@@ -92,11 +95,11 @@ ModelConfig OpenModel::Sizes() const {
 at::Tensor OpenModel::Embed(const at::Tensor& tokens_NT) const {
   const Family& family = *config_.family;
   const int64_t length = tokens_NT.size(1);
-  at::Tensor x = files_.View(embedding_).index_select(0, tokens_NT.reshape({-1})).to(at::kFloat);
+  at::Tensor x = files_.View(embedding_).index_select(0, tokens_NT.reshape({-1})).to(device_, at::kFloat);
   if (config_.projected()) x = at::linear(x, files_.Read(Module(family.project_in) + ".weight"));
   if (!family.positions.empty()) {
     const at::Tensor rows = files_.View(Module(family.positions) + ".weight").narrow(0, family.position_offset, length);
-    x = (x.view({-1, length, config_.hidden_size}) + rows.to(at::kFloat)).view({-1, config_.hidden_size});
+    x = (x.view({-1, length, config_.hidden_size}) + rows.to(device_, at::kFloat)).view({-1, config_.hidden_size});
   }
   files_.Release();
   return x;
@@ -126,7 +129,8 @@ at::Tensor OpenModel::Stream(const at::Tensor& tokens_NT, Observer& observer, co
   for_groups([&](int64_t row, int64_t sequences) {
     observer.OnHidden(0, view(x_NC.narrow(0, row, sequences * length), sequences));
   });
-  const at::Tensor rope_table = OpenRopeTable(config_.rope, length);
+  at::Tensor rope_table = OpenRopeTable(config_.rope, length);
+  if (rope_table.defined()) rope_table = rope_table.to(device_);
   for (int64_t n = 0; n < config_.layers; ++n) {
     const OpenLayer layer = LoadLayer(files_, config_, prefix_, n);
     for_groups([&](int64_t row, int64_t sequences) {
@@ -158,33 +162,30 @@ double OpenModel::Loss(const at::Tensor& states_NE, const at::Tensor& targets_NT
   const at::Tensor target_N = targets_NT.reshape({-1}).contiguous();
   if (target_N.size(0) != rows || target_N.min().item<int64_t>() < 0 || target_N.max().item<int64_t>() >= vocabulary)
     throw ModelError("the targets are not the states', or outside the vocabulary of " + std::to_string(vocabulary));
-  if (logits != nullptr) *logits = at::empty({rows, vocabulary}, states_NE.options());
-  const int64_t* target = target_N.const_data_ptr<int64_t>();
-  std::vector<float> log_sum(static_cast<size_t>(rows), -std::numeric_limits<float>::infinity());
-  std::vector<double> loss(log_sum.size());
+  if (logits != nullptr) *logits = at::empty({rows, vocabulary}, states_NE.options().device(at::kCPU));
+  const at::Tensor target = target_N.to(device_);
+  const at::Tensor log_sum_N = at::full({rows}, -std::numeric_limits<double>::infinity(), states_NE.options());
+  const at::Tensor logit_N = at::zeros({rows}, states_NE.options());  // of the target
   const at::Tensor buffer = at::empty({kHeadRows * kHeadVocabulary}, states_NE.options());
   for (int64_t v = 0; v < vocabulary; v += kHeadVocabulary) {
     const int64_t width = std::min(kHeadVocabulary, vocabulary - v);
-    const at::Tensor rows_VE = files_.View(head_).narrow(0, v, width);
+    const at::Tensor rows_VE = files_.View(head_).narrow(0, v, width).to(device_);
     const at::Tensor head_VE =
         rows_VE.scalar_type() == at::kFloat ? rows_VE : files_.Buffer(rows_VE.sizes()).copy_(rows_VE);
     for (int64_t first = 0; first < rows; first += kHeadRows) {
       const int64_t count = std::min(kHeadRows, rows - first);
       at::Tensor block = buffer.narrow(0, 0, count * width).view({count, width});
       at::mm_out(block, states_NE.narrow(0, first, count), head_VE.t());
-      at::parallel_for(0, count, 16, [&](int64_t begin, int64_t end) {
-        const float* row = block.const_data_ptr<float>() + begin * width;
-        kernels::AddToLogSum(row, end - begin, width, log_sum.data() + first + begin);
-        for (int64_t n = first + begin; n < first + end; ++n, row += width)
-          if (target[n] >= v && target[n] < v + width) loss[static_cast<size_t>(n)] -= row[target[n] - v];
-      });
+      AddToLogSum(block, log_sum_N.narrow(0, first, count));
+      const at::Tensor place = target.narrow(0, first, count) - v;
+      const at::Tensor logit = block.gather(1, place.clamp(0, width - 1).unsqueeze(1)).squeeze(1);
+      logit_N.narrow(0, first, count) += logit.masked_fill(place.lt(0).logical_or(place.ge(width)), 0);
       if (logits != nullptr) logits->narrow(0, first, count).narrow(1, v, width).copy_(block);
     }
     files_.Release();
   }
   if (logits != nullptr) *logits = logits->view({targets_NT.size(0), targets_NT.size(1), vocabulary});
-  return (std::accumulate(loss.begin(), loss.end(), 0.0) + std::accumulate(log_sum.begin(), log_sum.end(), 0.0)) /
-         static_cast<double>(rows);
+  return (log_sum_N.to(at::kDouble) - logit_N).mean().item<double>();
 }
 
 }  // namespace sink

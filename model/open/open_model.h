@@ -1,6 +1,6 @@
 // An open-weight model of a Hugging Face folder, measured without ever being in memory: activations of all sequences
-// pass through one layer after another, and only the weights of that layer are resident. fp32 on the CPU, whatever the
-// files store, as the study measures (Gu et al., ICLR 2025). Belongs to one thread; the operations use ATen's threads.
+// pass through one layer after another, and only the weights of that layer are resident. fp32 on any device, whatever
+// the files store, as the study measures (Gu et al., ICLR 2025). Belongs to one thread; the operations use ATen's.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -24,7 +24,7 @@ class OpenModel {
  public:
   // Reads config.json and the headers of the weights. ModelError, naming the file, on everything that does not fit:
   // after this the weights can only fail by an error of the disk.
-  explicit OpenModel(const std::filesystem::path& directory);
+  explicit OpenModel(const std::filesystem::path& directory, at::Device device = at::kCPU);
 
   const OpenConfig& config() const { return config_; }
   // The sizes, as metrics want them; its variant is LLaMA's whatever the family.
@@ -46,6 +46,7 @@ class OpenModel {
   at::Tensor Embed(const at::Tensor& tokens_NT) const;  // [N * T, C]
 
   OpenConfig config_;
+  at::Device device_;
   WeightFiles files_;
   std::string prefix_, embedding_, head_;  // names of tensors
 };

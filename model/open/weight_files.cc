@@ -47,7 +47,7 @@ std::string Text(const std::vector<int64_t>& shape) {
 
 }  // namespace
 
-WeightFiles::WeightFiles(const fs::path& directory) {
+WeightFiles::WeightFiles(const fs::path& directory, at::Device device) : device_(device) {
   if (fs::exists(directory / kFile)) {
     name_ = (directory / kFile).string();
     Add(directory / kFile);
@@ -119,9 +119,10 @@ at::Tensor WeightFiles::View(const std::string& tensor) const {
 }
 
 at::Tensor WeightFiles::Read(const std::string& tensor) const {
-  const at::Tensor view = View(tensor);
-  if (view.scalar_type() == at::kFloat) return view;
-  const at::Tensor copy = Buffer(view.sizes()).copy_(view);
+  const at::Tensor loaded = Load(tensor);
+  if (!loaded.is_cpu()) Release();
+  if (loaded.scalar_type() == at::kFloat) return loaded;
+  const at::Tensor copy = Buffer(loaded.sizes()).copy_(loaded);
   Release();
   return copy;
 }
@@ -130,7 +131,7 @@ at::Tensor WeightFiles::Buffer(at::IntArrayRef shape) const {
   const int64_t size = std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
   for (const at::Tensor& buffer : buffers_)
     if (buffer.numel() == size && buffer.storage().use_count() == 1) return buffer.view(shape);
-  buffers_.push_back(at::empty({size}, at::TensorOptions().dtype(at::kFloat)));
+  buffers_.push_back(at::empty({size}, at::TensorOptions().dtype(at::kFloat).device(device_)));
   return buffers_.back().view(shape);
 }
 

@@ -21,7 +21,7 @@ class WeightFiles {
  public:
   // ModelError, naming a file: none there, pickled weights only (with the command that converts them), a damaged file,
   // an index that leaves the folder or lists what its files do not hold.
-  explicit WeightFiles(const std::filesystem::path& directory);
+  WeightFiles(const std::filesystem::path& directory, at::Device device);
 
   bool Has(const std::string& tensor) const { return place_.contains(tensor); }
   // ModelError naming file and tensor unless it is there, floating (F32, F16, BF16) and of this shape.
@@ -31,13 +31,16 @@ class WeightFiles {
 
   int64_t elements() const;  // of all tensors
 
-  // In the type of the file and in its memory, which stays valid but may be paged in again.
+  // In the type of the file and in its memory on the CPU, which stays valid but may be paged in again.
   at::Tensor View(const std::string& tensor) const;
-  // In float: a copy in a Buffer, or for F32 the same as View.
+  // In the type of the file, on the device: on a CPU the same as View, elsewhere a copy.
+  at::Tensor Load(const std::string& tensor) const { return View(tensor).to(device_); }
+  // In float on the device: a copy in a Buffer, or for F32 the same as Load.
   at::Tensor Read(const std::string& tensor) const;
 
-  // An uninitialised float tensor of this shape, in memory of an earlier one that nobody uses any more where there is
-  // some of the same size, as the next layer's always is: mapping a layer's weights afresh costs seconds.
+  // An uninitialised float tensor of this shape on the device, in memory of an earlier one that nobody uses any more
+  // where there is some of the same size, as the next layer's always is: mapping a layer's weights afresh costs
+  // seconds.
   at::Tensor Buffer(at::IntArrayRef shape) const;
 
   // Gives the pages of all files back to the system; what is used later is read again.
@@ -50,6 +53,7 @@ class WeightFiles {
   void ReadIndex(const std::filesystem::path& index);
   const SafetensorsView& Get(const std::string& tensor) const;
 
+  const at::Device device_;
   std::string name_;  // of the index or the one file
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, const SafetensorsFile*> place_;

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "model/device.h"
 #include "model/train/error.h"
 #include "model/train/files.h"
 
@@ -26,14 +27,6 @@ JobConfig ParseConfig(const std::string& text, const std::string& where) {
   JobConfigResult result = ParseJobConfig(text);
   if (!result.config) throw UserError(where + ": " + (result.path.empty() ? "" : result.path + ": ") + result.error);
   return *result.config;
-}
-
-bool IsDevice(const std::string& device) {
-  if (device == "cpu") return true;
-  constexpr std::string_view kCuda = "cuda:";
-  if (device.rfind(kCuda, 0) != 0) return false;
-  const std::string index = device.substr(kCuda.size());
-  return !index.empty() && index.size() <= 3 && index.find_first_not_of("0123456789") == std::string::npos;
 }
 
 }  // namespace
@@ -70,7 +63,7 @@ JobFile ReadJobFile(const fs::path& run_dir) {
     if (!root.contains(key)) throw UserError(where + ": field '" + key + "' is missing");
   if (job.config.kind == "evaluate" && job.model.empty())
     throw UserError(where + ": field 'model', the folder to measure, is missing; by hand, use sink-eval");
-  if (!IsDevice(job.device)) throw UserError(where + ": device: must be \"cpu\" or \"cuda:N\"");
+  if (!IsDeviceName(job.device)) throw UserError(where + ": device: must be \"cpu\" or \"cuda:N\"");
   return job;
 }
 

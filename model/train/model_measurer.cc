@@ -18,6 +18,7 @@ struct StopAsked {};
 EvaluateOptions OptionsOf(const JobFile& job) {
   const JobConfig& config = job.config;
   EvaluateOptions options{.model = job.model};
+  options.device = job.device;
   options.inputs.kind = InputKinds().at(config.evaluate.inputs);
   if (options.inputs.kind == InputKind::kNatural)
     options.inputs.texts = std::filesystem::path(job.data_root) / config.evaluate.texts;
@@ -38,7 +39,7 @@ Outcome MeasureModel(const JobFile& job, EventSink& events, Commands& commands) 
   int64_t layers = 1;
   options.on_model = [&](int64_t parameters, int64_t all) {
     layers = all;
-    events.Send(pipe::Hello{pipe::kVersion, getpid(), "cpu", 0, layers, parameters});
+    events.Send(pipe::Hello{pipe::kVersion, getpid(), job.device, 0, layers, parameters});
   };
   options.on_layer = [&](int64_t done, int64_t) {
     if (commands.StopRequested()) throw StopAsked();

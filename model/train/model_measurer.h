@@ -9,9 +9,9 @@
 
 namespace sink::train {
 
-// Measures the folder job.model on config.evaluate's inputs, on the CPU, and sends what a training run sends of its own
-// model, `validation_loss/all` being the mean loss on those inputs. Asked to stop, it ends between two layers; the next
-// attempt starts again. ModelError and data::DataError when folder and inputs do not fit.
+// Measures the folder job.model on config.evaluate's inputs, on the job's device, and sends what a training run sends
+// of its own model, `validation_loss/all` being the mean loss on those inputs. Asked to stop, it ends between two
+// layers; the next attempt starts again. ModelError and data::DataError when folder and inputs do not fit.
 Outcome MeasureModel(const JobFile& job, EventSink& events, Commands& commands);
 
 }  // namespace sink::train

@@ -1,12 +1,12 @@
 #include "model/train/trainer.h"
 
 #include <ATen/Context.h>
-#include <dlfcn.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <string>
 
+#include "model/device.h"
 #include "model/train/batch.h"
 #include "model/train/divergence.h"
 #include "model/train/error.h"
@@ -23,11 +23,7 @@ at::Device Prepare(const JobFile& job) {
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
-  // LibTorch's other half: loading it costs seconds and a gigabyte.
-  if (job.device != "cpu") dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
-  if (job.device != "cpu" && !at::hasCUDA())
-    throw InfraError("device " + job.device + ": this sink-trainer, or this machine, has no CUDA device");
-  return at::Device(job.device);
+  return OpenDevice(job.device);
 }
 
 data::LoaderOptions TrainingRowsOf(const JobFile& job, const World& world) {

@@ -1,0 +1,18 @@
+// The device that a data program computes on, by the name that a person or a worker gave. LibTorch's CUDA half costs
+// seconds and a gigabyte to load, so only a program that was given a GPU loads it. Any thread; once a process is
+// enough.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <string>
+
+namespace sink {
+
+// "cpu", or "cuda:N" with N of up to three digits.
+bool IsDeviceName(const std::string& name);
+
+// The device of such a name. DeviceError when this machine, or this build, does not have it.
+at::Device OpenDevice(const std::string& name);
+
+}  // namespace sink
