@@ -53,6 +53,8 @@ void AddOptions(CLI::App& app, CommandLine& line) {
       ->allow_extra_args(false)
       ->check(CLI::IsMember(EvalMetrics()) | CLI::IsMember({"all"}));
   app.add_flag("--activations", e.activations, "massive activations, and norms by layer and position");
+  auto* no_loss =
+      app.add_flag("!--no-loss", e.loss, "leave out the loss and with it the head, which sinks do not need");
   app.add_option("--device", e.device, "cpu (default) or cuda:N")->check([](const std::string& name) {
     return IsDeviceName(name) ? std::string() : "must be cpu or cuda:N, such as cuda:0";
   });
@@ -60,7 +62,7 @@ void AddOptions(CLI::App& app, CommandLine& line) {
   app.add_flag("--json", line.json, "print one JSON object");
   app.add_flag("--csv", line.csv, "print a line for each number")->excludes("--json");
   app.add_option("--heatmap", line.heat_map, "draw mean alpha_1 by layer and head into this SVG file");
-  app.add_option("--dump", line.dump, "write logits, importance and norms to this safetensors file");
+  app.add_option("--dump", line.dump, "write logits, importance and norms to this safetensors file")->excludes(no_loss);
   app.parse_complete_callback([&line] { Finish(line); });
 }
 

@@ -34,17 +34,19 @@ void MeasureOwn(const EvaluateOptions& options, at::Device device, Evaluation& e
   const int64_t layers = model.config().num_hidden_layers;
   if (options.on_model) options.on_model(model.values().numel(), layers);
   evaluation.sinks = MeasureSinks(model, tokens.inputs_NT, options.sink_options);
+  if (options.on_layer) options.on_layer(layers, layers);
+  if (!options.loss) return;
   const int64_t count = tokens.inputs_NT.size(0);
+  double sum = 0;
   std::vector<at::Tensor> logits;
   for (int64_t first = 0; first < count; first += options.sink_options.batch) {
     const int64_t rows = std::min(options.sink_options.batch, count - first);
     const at::Tensor input = tokens.inputs_NT.narrow(0, first, rows);
     const at::Tensor loss = model.Loss(input, tokens.targets_NT.narrow(0, first, rows));
-    evaluation.loss += loss.item<double>() * static_cast<double>(rows);
+    sum += loss.item<double>() * static_cast<double>(rows);
     if (options.keep_logits) logits.push_back(model.Logits(input));
   }
-  evaluation.loss /= static_cast<double>(count);
-  if (options.on_layer) options.on_layer(layers, layers);
+  evaluation.loss = sum / static_cast<double>(count);
   if (options.keep_logits) evaluation.logits = at::cat(logits).cpu();
 }
 
@@ -58,6 +60,7 @@ void MeasureOpen(const EvaluateOptions& options, at::Device device, Evaluation& 
   const at::Tensor states = model.Stream(tokens.inputs_NT, meter, options.on_layer);
   evaluation.open = true;
   evaluation.sinks = meter.Report();
+  if (!options.loss) return;
   evaluation.loss = model.Loss(states, tokens.targets_NT, options.keep_logits ? &evaluation.logits : nullptr);
 }
 

@@ -18,7 +18,8 @@ struct EvaluateOptions {
   SinkOptions sink_options;
   std::string device = "cpu";  // a name of device.h
   bool activations = false;    // print norms by layer and position
-  bool keep_logits = false;    // for a dump
+  bool loss = true;            // without it the head, which sinks do not need, is left out
+  bool keep_logits = false;    // for a dump; needs the loss
   // Called with the model's sizes before its first layer, and after each layer (of a model of ours, after the last).
   // What they throw ends the measurement.
   std::function<void(int64_t parameters, int64_t layers)> on_model;

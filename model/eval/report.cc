@@ -77,8 +77,8 @@ std::string PrintText(const Evaluation& evaluation) {
   const std::string bos_text = BosText(evaluation);
   const char* bos = bos_text.c_str();
   std::string out = evaluation.inputs.empty() ? "" : "inputs: " + evaluation.inputs + ", " + bos_text + "\n";
-  Append(out, "loss %.4f  (%lld sequences, T = %lld, %s)\n", evaluation.loss, static_cast<long long>(r.sequences),
-         tokens, bos);
+  if (evaluation.loss) Append(out, "loss %.4f  ", *evaluation.loss);
+  Append(out, "(%lld sequences, T = %lld, %s)\n", static_cast<long long>(r.sequences), tokens, bos);
   for (size_t e = 0; e < r.epsilon.size(); ++e) {
     Append(out, "sink rate, eps = %g, T = %lld, %s, %s1..%zu:", r.epsilon[e], tokens, bos,
            r.has_bias ? "bias, positions " : "positions ", r.sink_rate[e].size() - (r.has_bias ? 1 : 0));
@@ -102,7 +102,7 @@ std::string PrintText(const Evaluation& evaluation) {
 
 std::string PrintJson(const Evaluation& evaluation) {
   const SinkReport& r = evaluation.sinks;
-  json root = {{"loss", evaluation.loss},
+  json root = {{"loss", evaluation.loss ? json(*evaluation.loss) : json(nullptr)},
                {"sequences", r.sequences},
                {"epsilon", r.epsilon.front()},
                {"tokens", r.tokens},
@@ -134,7 +134,8 @@ std::string PrintJson(const Evaluation& evaluation) {
 std::string PrintCsv(const Evaluation& evaluation) {
   const SinkReport& r = evaluation.sinks;
   std::string out = "name,epsilon,layer,head,position,value\n";
-  Append(out, "loss,,,,,%.9g\ntokens,,,,,%lld\nsequences,,,,,%lld\n", evaluation.loss, static_cast<long long>(r.tokens),
+  if (evaluation.loss) Append(out, "loss,,,,,%.9g\n", *evaluation.loss);
+  Append(out, "tokens,,,,,%lld\nsequences,,,,,%lld\n", static_cast<long long>(r.tokens),
          static_cast<long long>(r.sequences));
   Append(out, "bos,,,,,%s\n", evaluation.bos ? std::to_string(*evaluation.bos).c_str() : "");
   for (size_t e = 0; e < r.epsilon.size(); ++e)

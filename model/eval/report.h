@@ -11,7 +11,7 @@ namespace sink {
 
 struct Evaluation {
   SinkReport sinks;
-  double loss = 0;             // mean cross-entropy over all targets
+  std::optional<double> loss;  // mean cross-entropy over all targets, where it was asked for
   std::string inputs;          // what was measured on, one phrase
   std::optional<int64_t> bos;  // this token was put before every sequence
   bool open = false;           // a Hugging Face folder, measured by open_model.h
@@ -25,7 +25,7 @@ std::string PrintText(const Evaluation& evaluation);
 // One JSON object on a line: loss, epsilon, tokens, bos, sink_rate_percent (positions 1..n at the first epsilon), then
 // sink_rates for every epsilon, mean and strongest alpha_1, the heat map, the hidden-norm ratios, and `metrics`: name
 // to {"all", "layers"} (README.md). With activations also hidden_norm, key_norm and value_norm, [layer][position].
-// Numbers that are not finite are null.
+// Numbers that are not finite, or were not asked for, are null.
 std::string PrintJson(const Evaluation& evaluation);
 
 // A header, then a line for each number: name,epsilon,layer,head,position,value; what does not apply is empty. Layers

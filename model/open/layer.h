@@ -36,8 +36,7 @@ struct ExpectedTensor {
 // Of one layer, names with their prefix.
 std::vector<ExpectedTensor> ExpectedOfLayer(const OpenConfig& config, const std::string& prefix, int64_t layer);
 
-// In float, of tensors that were checked to be there with their shapes. On a CPU, F32 weights stay in the files'
-// memory.
+// In float, of tensors that were checked to be there with their shapes.
 OpenLayer LoadLayer(const WeightFiles& files, const OpenConfig& config, const std::string& prefix, int64_t layer);
 
 // A module of this name, with the bias that its kind has.

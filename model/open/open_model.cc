@@ -21,7 +21,7 @@
 namespace sink {
 namespace {
 
-constexpr int64_t kGroupRows = 1024;  // tokens that go through a layer together: bounds its activations
+constexpr int64_t kGroupRows = 2048;  // tokens that go through a layer together: bounds its activations
 // Rows of states and of the head whose logits exist at a time: they stay in a processor's cache until they are summed.
 constexpr int64_t kHeadRows = 1024, kHeadVocabulary = 2048;
 
@@ -170,8 +170,7 @@ double OpenModel::Loss(const at::Tensor& states_NE, const at::Tensor& targets_NT
   for (int64_t v = 0; v < vocabulary; v += kHeadVocabulary) {
     const int64_t width = std::min(kHeadVocabulary, vocabulary - v);
     const at::Tensor rows_VE = files_.View(head_).narrow(0, v, width).to(device_);
-    const at::Tensor head_VE =
-        rows_VE.scalar_type() == at::kFloat ? rows_VE : files_.Buffer(rows_VE.sizes()).copy_(rows_VE);
+    const at::Tensor head_VE = files_.Buffer(rows_VE.sizes()).copy_(rows_VE);
     for (int64_t first = 0; first < rows; first += kHeadRows) {
       const int64_t count = std::min(kHeadRows, rows - first);
       at::Tensor block = buffer.narrow(0, 0, count * width).view({count, width});

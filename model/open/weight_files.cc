@@ -120,8 +120,6 @@ at::Tensor WeightFiles::View(const std::string& tensor) const {
 
 at::Tensor WeightFiles::Read(const std::string& tensor) const {
   const at::Tensor loaded = Load(tensor);
-  if (!loaded.is_cpu()) Release();
-  if (loaded.scalar_type() == at::kFloat) return loaded;
   const at::Tensor copy = Buffer(loaded.sizes()).copy_(loaded);
   Release();
   return copy;

@@ -35,7 +35,8 @@ class WeightFiles {
   at::Tensor View(const std::string& tensor) const;
   // In the type of the file, on the device: on a CPU the same as View, elsewhere a copy.
   at::Tensor Load(const std::string& tensor) const { return View(tensor).to(device_); }
-  // In float on the device: a copy in a Buffer, or for F32 the same as Load.
+  // In float on the device: a copy in a Buffer. In the files tensors lie at any address, and matrix products take a
+  // quarter longer where a row does not begin on a cache line.
   at::Tensor Read(const std::string& tensor) const;
 
   // An uninitialised float tensor of this shape on the device, in memory of an earlier one that nobody uses any more

@@ -50,7 +50,7 @@ Outcome MeasureModel(const JobFile& job, EventSink& events, Commands& commands) 
     events.Send(pipe::Log{"info", job.config.evaluate.model + ": " + evaluation.inputs +
                                       (evaluation.bos ? ", after token " + std::to_string(*evaluation.bos) : "")});
     Measurement measurement = MeasurementOf(evaluation.sinks, job.config.eval.positions);
-    measurement.metrics.values.emplace_back("validation_loss/all", evaluation.loss);
+    measurement.metrics.values.emplace_back("validation_loss/all", *evaluation.loss);
     if (evaluation.bos) measurement.metrics.values.emplace_back("bos_token", static_cast<double>(*evaluation.bos));
     measurement.metrics.step = layers;
     events.Send(measurement.metrics);

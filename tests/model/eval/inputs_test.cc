@@ -159,6 +159,23 @@ TEST(OpenReport, SaysTheSameInEveryForm) {
   EXPECT_THROW(DrawHeatMap(evaluation, folder / "no/alpha.svg"), ModelError);
 }
 
+TEST(Printing, LeavesOutALossThatWasNotAskedFor) {
+  EvaluateOptions options;
+  options.model = testing::GoldenOpenModels() / "llama2";
+  options.inputs.probe = options.model / "expected.safetensors";
+  options.inputs.probe_options = {.tokens = 16};
+  const Evaluation with = Evaluate(options);
+  options.loss = false;
+  const Evaluation without = Evaluate(options);
+  EXPECT_TRUE(with.loss.has_value());
+  EXPECT_FALSE(without.loss.has_value());
+  EXPECT_TRUE(with.sinks.importance.equal(without.sinks.importance));
+  EXPECT_TRUE(nlohmann::json::parse(PrintJson(without))["loss"].is_null());
+  EXPECT_THAT(PrintText(with), HasSubstr("\nloss "));
+  EXPECT_THAT(PrintText(without), ::testing::Not(HasSubstr("loss")));
+  EXPECT_THAT(PrintCsv(without), ::testing::Not(HasSubstr("loss")));
+}
+
 TEST(LayerLine, ShowsHowFarAPassIsAndHowLongItTakes) {
   EXPECT_EQ(LayerLine(8, 32, 30, false), "layer 8/32 [#####               ] ETA 1:30");
   EXPECT_EQ(LayerLine(32, 32, 30, true), "layer 32/32 [\033[32m####################\033[0m] ETA 0:00");

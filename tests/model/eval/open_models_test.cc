@@ -48,7 +48,7 @@ class OpenModels : public ::testing::TestWithParam<std::string> {
       EXPECT_LT((norm ? difference / expected : difference).max().item<double>(), 1e-4) << name;
     }
     const auto json = nlohmann::json::parse(testing::ReadBytes(golden() / "expected.json"));
-    EXPECT_NEAR(evaluation.loss, json["loss"].get<double>(), 1e-5);
+    EXPECT_NEAR(*evaluation.loss, json["loss"].get<double>(), 1e-5);
     // Counts of heads: transformers' percentages were rounded to float.
     const std::vector<double> rates = json["sink_rate_percent"]["positions_from_1"];
     const auto heads = static_cast<double>(evaluation.sinks.importance.select(3, 0).numel());
