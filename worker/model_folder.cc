@@ -23,6 +23,7 @@ namespace {
 
 constexpr size_t kMaxRevisionBytes = 128;
 constexpr size_t kMaxModels = 1000;
+constexpr int kMaxEntries = 20'000;  // of all folders that are looked through
 constexpr absl::Duration kLookAgain = absl::Seconds(2);
 constexpr char kCachePrefix[] = "models--";
 
@@ -39,11 +40,12 @@ bool IsModel(const fs::path& folder) {
   return fs::is_regular_file(folder / "config.json", ignored);
 }
 
-// Names of the folders in `folder`.
-std::vector<std::string> Folders(const fs::path& folder) {
+// Names of the folders in `folder`, as far as `*entries` more entries reach.
+std::vector<std::string> Folders(const fs::path& folder, int* entries) {
   std::vector<std::string> names;
   std::error_code error, ignored;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+  fs::directory_iterator entry(folder, error), end;
+  for (; !error && entry != end && *entries > 0; entry.increment(error), --*entries)
     if (entry->is_directory(ignored)) names.push_back(entry->path().filename().string());
   return names;
 }
@@ -72,7 +74,8 @@ std::vector<std::string> FindModels(const std::string& root) {
   const auto add = [&](const std::string& name) {
     if (models.size() < kMaxModels && IsHubName(name)) models.push_back(name);
   };
-  for (const std::string& name : Folders(root)) {
+  int entries = kMaxEntries;
+  for (const std::string& name : Folders(root, &entries)) {
     const fs::path folder = fs::path(root) / name;
     if (IsModel(folder)) {
       add(name);
@@ -80,7 +83,7 @@ std::vector<std::string> FindModels(const std::string& root) {
       if (const std::string snapshot = CachedSnapshot(folder); !snapshot.empty() && IsModel(snapshot))
         add(absl::StrReplaceAll(absl::StripPrefix(name, kCachePrefix), {{"--", "/"}}));
     } else {
-      for (const std::string& inner : Folders(folder))
+      for (const std::string& inner : Folders(folder, &entries))
         if (IsModel(folder / inner)) add(absl::StrCat(name, "/", inner));
     }
   }
