@@ -7,6 +7,7 @@
 #include "model/data/bos_rule.h"
 #include "model/data/error.h"
 #include "model/data/file_io.h"
+#include "model/data/vocab_merges.h"
 
 namespace sink::data {
 namespace {
@@ -65,10 +66,18 @@ std::unique_ptr<Tokenizer> NewTokenizer(std::string_view bytes, const std::strin
 
 std::unique_ptr<Tokenizer> OpenTokenizer(const std::string& kind_or_path) {
   if (kind_or_path == kBytesTokenizer) return NewByteTokenizer();
-  std::unique_ptr<Tokenizer> tokenizer = NewTokenizer(ReadWholeFile(kind_or_path, kMaxTokenizerBytes), kind_or_path);
-  const std::filesystem::path config = std::filesystem::path(kind_or_path).replace_filename("tokenizer_config.json");
-  if (!std::filesystem::exists(config)) return tokenizer;
-  return WithBosRule(std::move(tokenizer), ReadWholeFile(config, kMaxTokenizerBytes), config.string());
+  const std::filesystem::path path = kind_or_path;
+  const std::filesystem::path config_path = std::filesystem::path(path).replace_filename("tokenizer_config.json");
+  const auto read = [](const std::filesystem::path& file) { return ReadWholeFile(file.string(), kMaxTokenizerBytes); };
+  const bool has_config = std::filesystem::exists(config_path);
+  const std::string config = has_config ? read(config_path) : "";
+  std::string bytes = read(path);
+  if (path.filename() == "vocab.json") {
+    const std::string merges = read(std::filesystem::path(path).replace_filename("merges.txt"));
+    bytes = TokenizerJsonOf({.vocab = bytes, .merges = merges, .config = config}, kind_or_path);
+  }
+  std::unique_ptr<Tokenizer> tokenizer = NewTokenizer(bytes, kind_or_path);
+  return has_config ? WithBosRule(std::move(tokenizer), config, config_path.string()) : std::move(tokenizer);
 }
 
 }  // namespace sink::data

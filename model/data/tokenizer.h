@@ -54,8 +54,9 @@ std::unique_ptr<Tokenizer> NewSentencePieceTokenizer(std::string_view model, con
 // What a path's bytes are: SentencePiece where it ends in .model, else a tokenizer.json.
 std::unique_ptr<Tokenizer> NewTokenizer(std::string_view bytes, const std::string& path);
 
-// "bytes", or the path of a tokenizer.json or tokenizer.model. A tokenizer_config.json beside it decides bos_id where
-// it has add_bos_token. DataError when the file cannot be read or asks for a part that is unknown.
+// "bytes", or the path of a tokenizer.json, tokenizer.model, or vocab.json with a merges.txt beside it. A
+// tokenizer_config.json beside it decides bos_id where it has add_bos_token. DataError when the file cannot be read or
+// asks for a part that is unknown.
 std::unique_ptr<Tokenizer> OpenTokenizer(const std::string& kind_or_path);
 
 inline constexpr char kBytesTokenizer[] = "bytes";

@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 std::unique_ptr<data::Tokenizer> FolderTokenizer(const fs::path& model) {
-  for (const char* name : {"tokenizer.json", "tokenizer.model"})
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "vocab.json"})
     if (fs::exists(model / name)) return data::OpenTokenizer((model / name).string());
   return nullptr;
 }
@@ -28,7 +28,7 @@ Inputs ReadTexts(const InputOptions& options, const fs::path& model) {
   const std::unique_ptr<data::Tokenizer> tokenizer = FolderTokenizer(model);
   if (tokenizer == nullptr)
     throw ModelError(model.string() +
-                     ": no tokenizer.json nor tokenizer.model to read texts with; write one with\n  python3 -c \"from "
+                     ": no tokenizer.json, tokenizer.model nor vocab.json to read texts with; write one with\n  python3 -c \"from "
                      "transformers import AutoTokenizer as T; T.from_pretrained('" +
                      model.string() + "').save_pretrained('" + model.string() + "')\"");
   Inputs inputs;

@@ -152,6 +152,16 @@ def check_sentencepiece(program, folder, count):
     return good
 
 
+def check_pair(program, folder, count):
+    """vocab.json and merges.txt, as the library itself reads the two."""
+    reference = tokenizers.ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    reference.add_special_tokens(["</s>", "<pad>"])  # those that its tokenizer_config.json names
+    rng = random.Random("pair")
+    texts = [random_text(rng, ["</s>", "<pad>", "<s>", "<unk>", "</s"]) for _ in range(count)]
+    wanted = [encoding.ids for encoding in reference.encode_batch(texts)]
+    return compare("vocab.json and merges.txt", texts, ours(program, folder / "vocab.json", texts), wanted)
+
+
 def main():
     program = os.path.join(sys.argv[1], "sink-data")
     golden = pathlib.Path(sys.argv[2])
@@ -162,6 +172,7 @@ def main():
     good = True
     for name, path in paths.items():
         good &= check_json(program, name, path, count)
+    good &= check_pair(program, golden / "opt_style", count // 10)
     with tempfile.TemporaryDirectory() as folder:
         good &= check_pretokenized_variants(program, pathlib.Path(folder), golden, count // 10)
         good &= check_sentencepiece(program, pathlib.Path(folder), count // 10)

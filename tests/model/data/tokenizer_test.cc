@@ -15,6 +15,7 @@
 #include "model/data/splitter.h"
 #include "model/data/tokenizer_json.h"
 #include "model/data/unicode.h"
+#include "model/data/vocab_merges.h"
 #include "model/data/word_scanner.h"
 #include "tests/model/data/files.h"
 
@@ -68,6 +69,28 @@ TEST(BpeTokenizer, Llama3StyleGivesGoldenIds) {
 
 TEST(BpeTokenizer, Llama2StyleGivesGoldenIds) {
   ExpectGoldenIds(OpenTokenizer(Golden("llama2_style/tokenizer.json")).get(), Golden("llama2_style/expected.json"));
+}
+
+TEST(BpeTokenizer, OptsPairOfFilesGivesGoldenIds) {
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(Golden("opt_style/vocab.json"));
+  EXPECT_EQ(tokenizer->bos_id(), 2);
+  EXPECT_EQ(tokenizer->eos_id(), 2);
+  ExpectGoldenIds(tokenizer.get(), Golden("opt_style/expected.json"));
+}
+
+TEST(BpeTokenizer, APairOfFilesThatIsNoneIsRefused) {
+  const std::string vocab = ReadText(Golden("opt_style/vocab.json")), merges = ReadText(Golden("opt_style/merges.txt"));
+  const auto error = [](std::string_view v, std::string_view m, std::string_view c) {
+    return ErrorOf([&] { NewBpeTokenizer(TokenizerJsonOf({.vocab = v, .merges = m, .config = c}, "it"), "it"); });
+  };
+  EXPECT_EQ(error(vocab, merges, ""), "");
+  EXPECT_THAT(error("[]", merges, ""), HasSubstr("it: not an object"));
+  EXPECT_THAT(error(R"({"a": [[]]})", merges, ""), HasSubstr("it: the id of \"a\" is no whole number"));
+  EXPECT_THAT(error("{", merges, ""), HasSubstr("it: not a vocab.json"));
+  EXPECT_THAT(error(vocab, "\xff \xfe\n", ""), HasSubstr("it: not a vocab.json"));
+  EXPECT_THAT(error(vocab, "nonsense\n", ""), HasSubstr("it: "));
+  EXPECT_THAT(error(vocab, merges, R"({"eos_token": 3})"), HasSubstr("it: not a vocab.json"));
+  EXPECT_THAT(error(vocab, merges, R"({"eos_token": "no such token"})"), HasSubstr("to end documents with"));
 }
 
 TEST(BpeTokenizer, GptNeoxGivesGoldenIds) {

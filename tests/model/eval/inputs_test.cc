@@ -93,13 +93,24 @@ TEST_F(TextInputs, BeginWithWhatTheFoldersConfigurationAsksFor) {
   EXPECT_EQ(Row(inputs, 0)[0], 7);
 }
 
+TEST_F(TextInputs, AreReadWithThePairOfFilesOfAnOlderFolder) {
+  std::filesystem::remove(folder_.path() / "tokenizer.json");
+  const auto golden = std::filesystem::path(std::getenv("SINK_SOURCE_DIR")) / "tests/golden/tokenizers/opt_style";
+  for (const char* file : {"vocab.json", "merges.txt", "tokenizer_config.json"})
+    std::filesystem::copy(golden / file, folder_ / file);
+  const Inputs inputs = Load();
+  EXPECT_EQ(inputs.bos, 2);
+  EXPECT_EQ(Row(inputs, 0)[0], 2);
+}
+
 TEST_F(TextInputs, NameWhatIsWrong) {
   testing::WriteBytes(folder_ / "texts.jsonl", data::PrintTextLine(kLong) + "\n{\"text\": 3}\n");
   EXPECT_THAT(Error(), AllOf(HasSubstr("texts.jsonl:2: "), HasSubstr("not a string")));
   Write({"short"});
   EXPECT_THAT(Error(), AllOf(HasSubstr("texts.jsonl: "), HasSubstr("no text of 9 tokens")));
   std::filesystem::remove(folder_.path() / "tokenizer.json");
-  EXPECT_THAT(Error(), AllOf(HasSubstr("no tokenizer.json nor tokenizer.model"), HasSubstr("AutoTokenizer")));
+  EXPECT_THAT(Error(),
+              AllOf(HasSubstr("no tokenizer.json, tokenizer.model nor vocab.json"), HasSubstr("AutoTokenizer")));
 }
 
 TEST(MeaninglessInputs, RandomIdsAreOfTheVocabularyAndTheSeed) {
