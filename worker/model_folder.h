@@ -17,9 +17,9 @@ namespace sink::worker {
 // where root is "", a worker without models.
 absl::StatusOr<std::string> FindModel(const std::string& root, const std::string& model);
 
-// Names under which FindModel finds a folder of `root`, sorted, at most 1,000: owner/name, or name where the folder lies
-// without an owner. Empty for root "" or one that cannot be read; of a root with over 20,000 entries, those that come
-// first.
+// Names under which FindModel finds a folder of `root`, sorted, at most 1,000: owner/name, or name where the folder
+// lies without an owner. Empty for root "" or one that cannot be read; of a root with over 20,000 entries, those that
+// come first.
 std::vector<std::string> FindModels(const std::string& root);
 
 // FindModels for a worker that asks for work twice a second: looks again after two seconds.
