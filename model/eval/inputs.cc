@@ -28,8 +28,8 @@ Inputs ReadTexts(const InputOptions& options, const fs::path& model) {
   const std::unique_ptr<data::Tokenizer> tokenizer = FolderTokenizer(model);
   if (tokenizer == nullptr)
     throw ModelError(model.string() +
-                     ": no tokenizer.json, tokenizer.model nor vocab.json to read texts with; write one with\n  python3 "
-                     "-c \"from transformers import AutoTokenizer as T; T.from_pretrained('" +
+                     ": no tokenizer.json, tokenizer.model nor vocab.json to read texts with; write one with\n"
+                     "  python3 -c \"from transformers import AutoTokenizer as T; T.from_pretrained('" +
                      model.string() + "').save_pretrained('" + model.string() + "')\"");
   Inputs inputs;
   inputs.bos = options.probe_options.bos;
