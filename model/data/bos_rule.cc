@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "model/data/error.h"
+#include "model/data/special_token.h"
 
 namespace sink::data {
 namespace {
@@ -30,11 +31,6 @@ class BosTokenizer : public Tokenizer {
   std::optional<int32_t> bos_id_;
 };
 
-// A token is a string, or an object with a "content".
-std::string ContentOf(const Json& token) {
-  return token.is_object() ? token.at("content").get<std::string>() : token.get<std::string>();
-}
-
 }  // namespace
 
 std::unique_ptr<Tokenizer> WithBosRule(std::unique_ptr<Tokenizer> tokenizer, std::string_view config,
@@ -46,7 +42,7 @@ std::unique_ptr<Tokenizer> WithBosRule(std::unique_ptr<Tokenizer> tokenizer, std
     if (rule == json.end() || rule->is_null()) return tokenizer;
     std::optional<int32_t> bos_id;
     if (rule->get<bool>()) {
-      const std::string token = ContentOf(json.at("bos_token"));
+      const std::string token = SpecialTokenText(json.at("bos_token"));
       bos_id = tokenizer->FindToken(token);
       if (*bos_id < 0) throw DataError(name + ": the tokenizer has no bos_token " + Json(token).dump());
     }

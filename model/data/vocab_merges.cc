@@ -5,13 +5,14 @@
 #include <set>
 
 #include "model/data/error.h"
+#include "model/data/special_token.h"
 
 namespace sink::data {
 namespace {
 
 using Json = nlohmann::json;
 
-// Tokens that a configuration names; a token is a string, or an object with a "content".
+// Those that a configuration names.
 std::set<std::string> SpecialTokens(std::string_view text, bool* prefix_space) {
   if (text.empty()) return {"<|endoftext|>", "</s>"};
   const Json config = Json::parse(text);
@@ -19,8 +20,7 @@ std::set<std::string> SpecialTokens(std::string_view text, bool* prefix_space) {
   std::set<std::string> tokens;
   for (const char* key : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
     const auto token = config.find(key);
-    if (token == config.end() || token->is_null()) continue;
-    tokens.insert(token->is_object() ? token->at("content").get<std::string>() : token->get<std::string>());
+    if (token != config.end() && !token->is_null()) tokens.insert(SpecialTokenText(*token));
   }
   return tokens;
 }

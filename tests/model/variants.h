@@ -17,6 +17,18 @@ struct Variant {
 };
 inline void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
 
+// Two layers, a vocabulary of 30, up to 16 positions.
+inline ModelConfig SmallModel(const VariantConfig& variant) {
+  return {.hidden_size = 24,
+          .intermediate_size = 20,
+          .num_hidden_layers = 2,
+          .num_attention_heads = 4,
+          .num_key_value_heads = 2,
+          .vocab_size = 30,
+          .max_position_embeddings = 16,
+          .variant = variant};
+}
+
 // One of each option alone, and combinations that meet in the code.
 inline std::vector<Variant> Variants() {
   std::vector<Variant> all;

@@ -19,17 +19,6 @@
 namespace sink {
 namespace {
 
-ModelConfig SmallModel(const VariantConfig& variant) {
-  return {.hidden_size = 24,
-          .intermediate_size = 20,
-          .num_hidden_layers = 2,
-          .num_attention_heads = 4,
-          .num_key_value_heads = 2,
-          .vocab_size = 30,
-          .max_position_embeddings = 16,
-          .variant = variant};
-}
-
 at::Tensor Tokens(int64_t batch, int64_t length) {
   return at::randint(30, {batch, length}, at::TensorOptions().dtype(at::kLong));
 }

@@ -20,15 +20,7 @@ class OnADeviceApart : public ::testing::TestWithParam<Variant> {};
 
 TEST_P(OnADeviceApart, StudyModelsGiveTheSame) {
   at::manual_seed(1);
-  const ModelConfig config{.hidden_size = 24,
-                           .intermediate_size = 20,
-                           .num_hidden_layers = 2,
-                           .num_attention_heads = 4,
-                           .num_key_value_heads = 2,
-                           .vocab_size = 30,
-                           .max_position_embeddings = 16,
-                           .variant = GetParam().config};
-  Transformer near(config, at::kCPU);
+  Transformer near(SmallModel(GetParam().config), at::kCPU);
   near.Initialize(2);
   near.values().add_(at::randn(near.values().sizes()), 0.05);
   testing::TempDir folder;
