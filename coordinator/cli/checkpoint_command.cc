@@ -1,10 +1,10 @@
 // sinkctl checkpoint: list what a job has saved, and bring one here as a model directory.
 #include <memory>
 
-#include "coordinator/cli/checkpoint_writer.h"
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/text.h"
-#include "coordinator/cli/views.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/files/checkpoint_writer.h"
+#include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
 namespace {

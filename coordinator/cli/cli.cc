@@ -5,9 +5,10 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
-#include "coordinator/cli/command.h"
+#include "coordinator/cli/base/command.h"
+#include "coordinator/cli/commands.h"
 #include "coordinator/cli/completion.h"
-#include "coordinator/cli/text.h"
+#include "coordinator/cli/print/terminal_text.h"
 #include "sweeps/diagnostics.h"
 
 namespace sink::cli {
@@ -17,14 +18,7 @@ constexpr char kDescription[] =
     "sinkctl: plan, submit and watch studies of attention sinks.\n"
     "Jobs are named by their id or its first four or more digits, sweeps by their name.";
 constexpr char kDefaultCoordinator[] = "127.0.0.1:7070";
-constexpr int kUnknownWidth = 100;
-constexpr double kRetrySeconds = 3;  // a coordinator that restarts is back by then
 constexpr double kCompletionSeconds = 0.5;
-
-std::string Environment(const World& world, const char* name) {
-  const char* value = world.getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 void AddCommands(Commands& commands) {
   AddSubmitCommand(commands);
@@ -58,9 +52,9 @@ class HelpFormatter : public CLI::Formatter {
 };
 
 void AddGlobalOptions(CLI::App& app, Session& session) {
-  const std::string address = Environment(session.world(), "SINK_COORDINATOR");
+  const std::string address = session.world().Environment("SINK_COORDINATOR");
   session.coordinator = address.empty() ? kDefaultCoordinator : address;
-  session.no_color = !Environment(session.world(), "NO_COLOR").empty();
+  session.no_color = !session.world().Environment("NO_COLOR").empty();
   app.formatter(std::make_shared<HelpFormatter>());
   app.add_option("--coordinator", session.coordinator,
                  "HOST:PORT of the coordinator; $SINK_COORDINATOR, else " + std::string(kDefaultCoordinator))
@@ -133,95 +127,6 @@ Outcome Run(const CLI::App& root, const Commands& commands, Session& session) {
 }
 
 }  // namespace
-
-Outcome FromStatus(const absl::Status& status) {
-  const std::string message(status.message());
-  switch (status.code()) {
-    case absl::StatusCode::kOk:
-      return {};
-    case absl::StatusCode::kInvalidArgument:
-      return {kUsage, message};
-    case absl::StatusCode::kNotFound:
-      return {kNotFound, message};
-    case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kDeadlineExceeded:
-      return {kUnreachable, message};
-    case absl::StatusCode::kAlreadyExists:
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kAborted:
-    case absl::StatusCode::kOutOfRange:
-    case absl::StatusCode::kPermissionDenied:
-    case absl::StatusCode::kUnauthenticated:
-    case absl::StatusCode::kUnimplemented:
-    case absl::StatusCode::kResourceExhausted:
-      return {kRefused, message};
-    case absl::StatusCode::kCancelled:
-      return {kInterrupted, "interrupted"};
-    default:
-      return {kInternal, message};
-  }
-}
-
-absl::Status Session::Connect() {
-  ClientOptions options;
-  options.address = coordinator;
-  options.deadline = absl::Seconds(timeout_s);
-  options.retry_for = absl::Seconds(std::min(timeout_s, kRetrySeconds));
-  auto client = CoordinatorClient::Create(options);
-  if (!client.ok()) return client.status();
-  client_ = *std::move(client);
-  waker_ = std::make_unique<Interrupt::Waker>(world_.interrupt, [this] { client_->CancelCalls(); });
-  return absl::OkStatus();
-}
-
-Printer& Session::printer() {
-  if (printer_ == nullptr) {
-    switch (format()) {
-      case Format::kTable:
-        printer_ = MakeTablePrinter(world_.out, width(), color());
-        break;
-      case Format::kJson:
-        printer_ = MakeJsonPrinter(world_.out);
-        break;
-      case Format::kCsv:
-        printer_ = MakeCsvPrinter(world_.out);
-        break;
-    }
-  }
-  return *printer_;
-}
-
-bool Session::color() const { return world_.out_is_terminal && !no_color && Environment(world_, "TERM") != "dumb"; }
-
-int Session::width() const {
-  if (const int columns = world_.window().columns; columns > 0) return columns;
-  const int columns = std::atoi(Environment(world_, "COLUMNS").c_str());
-  return columns > 0 ? columns : kUnknownWidth;
-}
-
-CLI::App* Commands::Add(CLI::App* parent, const std::string& name, const std::string& description, Names arguments,
-                        const std::vector<std::string>& examples) {
-  CLI::App* app = (parent == nullptr ? &root_ : parent)->add_subcommand(name, description);
-  std::string footer = "Examples:\n";
-  for (const std::string& example : examples) footer += "  " + example + "\n";
-  app->footer(footer +
-              "\nOptions of every command: --coordinator, --json, --no-color, --timeout; see `sinkctl --help`.");
-  app->fallthrough();
-  entries_.push_back({app, arguments, false, nullptr});
-  return app;
-}
-
-CLI::App* Commands::AddLocal(const std::string& name, const std::string& description, Names arguments,
-                             const std::vector<std::string>& examples) {
-  CLI::App* app = Add(nullptr, name, description, arguments, examples);
-  entries_.back().local = true;
-  return app;
-}
-
-void Commands::OnRun(CLI::App* app, Run run) {
-  for (Entry& entry : entries_)
-    if (entry.app == app) entry.run = std::move(run);
-}
 
 int RunCli(const std::vector<std::string>& args, World& world) {
   CLI::App app(kDescription, "sinkctl");

@@ -6,9 +6,10 @@
 #include <memory>
 
 #include "absl/strings/ascii.h"
-#include "coordinator/cli/documents.h"
-#include "coordinator/cli/text.h"
-#include "coordinator/cli/views.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/views/documents.h"
+#include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/cli/command.h"
+#include "coordinator/cli/base/command.h"
 
 namespace sink::cli {
 

@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/text.h"
-#include "coordinator/cli/views.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
 namespace {

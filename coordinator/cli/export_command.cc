@@ -1,10 +1,10 @@
 // sinkctl export: a sweep's measurements for other people's tools.
 #include <memory>
 
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/output_files.h"
-#include "coordinator/cli/study_reader.h"
-#include "coordinator/cli/wandb_export.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/files/output_files.h"
+#include "coordinator/cli/files/wandb_export.h"
+#include "coordinator/cli/study/study_reader.h"
 #include "coordinator/export/export.h"
 
 namespace sink::cli {

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/views.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
 namespace {

@@ -1,9 +1,9 @@
 // sinkctl logs: what a job's trainer and worker said, made safe for a terminal.
 #include <memory>
 
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/documents.h"
-#include "coordinator/cli/text.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/views/documents.h"
 
 namespace sink::cli {
 namespace {

@@ -4,10 +4,10 @@
 #include <map>
 #include <memory>
 
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/documents.h"
-#include "coordinator/cli/text.h"
-#include "coordinator/cli/views.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/views/documents.h"
+#include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
 namespace {

@@ -4,11 +4,11 @@
 #include <memory>
 #include <set>
 
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/submission.h"
-#include "coordinator/cli/sweep_files.h"
-#include "coordinator/cli/text.h"
-#include "coordinator/cli/views.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/study/submission.h"
+#include "coordinator/cli/study/sweep_files.h"
+#include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
 namespace {

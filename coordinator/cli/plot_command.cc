@@ -2,9 +2,9 @@
 #include <memory>
 #include <set>
 
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/output_files.h"
-#include "coordinator/cli/study_reader.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/files/output_files.h"
+#include "coordinator/cli/study/study_reader.h"
 #include "coordinator/report/figures.h"
 
 namespace sink::cli {

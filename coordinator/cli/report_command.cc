@@ -1,10 +1,10 @@
 // sinkctl report: the paper's tables beside ours, its takeaways judged, figures; as Markdown, HTML and SVG files.
 #include <memory>
 
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/output_files.h"
-#include "coordinator/cli/study_reader.h"
-#include "coordinator/cli/views.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/files/output_files.h"
+#include "coordinator/cli/study/study_reader.h"
+#include "coordinator/cli/views/views.h"
 #include "coordinator/report/report.h"
 
 namespace sink::cli {

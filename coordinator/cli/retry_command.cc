@@ -1,8 +1,8 @@
 // sinkctl retry: queue failed or cancelled jobs once more; they go on from their last checkpoint.
 #include <memory>
 
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/views.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
 namespace {

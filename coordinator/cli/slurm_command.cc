@@ -12,7 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "coordinator/cli/command.h"
+#include "coordinator/cli/commands.h"
 
 namespace sink::cli {
 namespace {

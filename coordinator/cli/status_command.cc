@@ -1,10 +1,10 @@
 // sinkctl status: everything at a glance, or one sweep job by job; once, or live.
 #include <memory>
 
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/follow.h"
-#include "coordinator/cli/overview.h"
-#include "coordinator/cli/views.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/views/follow.h"
+#include "coordinator/cli/views/overview.h"
+#include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
 namespace {

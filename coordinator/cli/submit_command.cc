@@ -3,11 +3,11 @@
 #include <set>
 #include <string>
 
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/follow.h"
-#include "coordinator/cli/submission.h"
-#include "coordinator/cli/sweep_files.h"
-#include "coordinator/cli/views.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/study/submission.h"
+#include "coordinator/cli/study/sweep_files.h"
+#include "coordinator/cli/views/follow.h"
+#include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
 namespace {

@@ -1,5 +1,5 @@
 // sinkctl version.
-#include "coordinator/cli/command.h"
+#include "coordinator/cli/commands.h"
 
 namespace sink::cli {
 namespace {

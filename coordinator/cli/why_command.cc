@@ -1,9 +1,9 @@
 // sinkctl why: what a job waits for, who has it, or how it ended, in sentences.
 #include <memory>
 
-#include "coordinator/cli/command.h"
-#include "coordinator/cli/text.h"
-#include "coordinator/cli/views.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
 namespace {

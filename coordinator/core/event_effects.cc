@@ -7,7 +7,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/core/text.h"
+#include "coordinator/core/clean_text.h"
 
 namespace sink {
 namespace {

@@ -3,11 +3,11 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/core/clean_text.h"
 #include "coordinator/core/early_stop.h"
 #include "coordinator/core/event_effects.h"
 #include "coordinator/core/holds.h"
 #include "coordinator/core/job_manager.h"
-#include "coordinator/core/text.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {

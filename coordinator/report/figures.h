@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "coordinator/report/study.h"
-#include "coordinator/report/svg.h"
+#include "proto/charts/svg.h"
 
 namespace sink::report {
 

@@ -1,6 +1,6 @@
 // A document as one HTML file; see document.h.
 #include "coordinator/report/document.h"
-#include "coordinator/report/svg.h"
+#include "proto/charts/svg.h"
 
 namespace sink::report {
 namespace {

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/service/checkpoint_stream.h"
 #include "coordinator/service/convert.h"
-#include "coordinator/service/study.h"
+#include "coordinator/service/study_document.h"
 #include "coordinator/service/submission.h"
 #include "coordinator/service/validate.h"
 

@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/service/files.h"
-#include "coordinator/service/study.h"
+#include "coordinator/service/study_document.h"
 #include "sweeps/expand.h"
 
 namespace sink {

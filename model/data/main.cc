@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <exception>
 
-#include "model/data/commands.h"
-#include "model/data/error.h"
+#include "model/base/data_error.h"
+#include "model/data/commands/data_commands.h"
 
 int main(int argc, char** argv) {
   using namespace sink::data;

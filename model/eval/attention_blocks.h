@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "model/attention_layer.h"
+#include "model/network/attention_layer.h"
 
 namespace sink {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "model/device.h"
+#include "model/backend/device.h"
 #include "proto/config/job_config.h"
 
 namespace sink {

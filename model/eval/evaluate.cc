@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "model/device.h"
-#include "model/memory.h"
-#include "model/model_directory.h"
+#include "model/backend/device.h"
+#include "model/base/memory.h"
 #include "model/open/config_reader.h"
+#include "model/storage/model_directory.h"
 
 namespace sink {
 namespace {

@@ -6,12 +6,12 @@
 #include <memory>
 #include <vector>
 
-#include "model/data/error.h"
-#include "model/data/json_lines.h"
-#include "model/data/line_reader.h"
-#include "model/data/random_order.h"
-#include "model/data/tokenizer.h"
-#include "model/error.h"
+#include "model/base/data_error.h"
+#include "model/base/model_error.h"
+#include "model/data/corpus/json_lines.h"
+#include "model/data/corpus/line_reader.h"
+#include "model/data/loader/random_order.h"
+#include "model/data/tokenizer/tokenizer.h"
 
 namespace sink {
 namespace {

@@ -6,8 +6,8 @@
 #include <exception>
 #include <string>
 
-#include "model/data/error.h"
-#include "model/error.h"
+#include "model/base/data_error.h"
+#include "model/base/model_error.h"
 #include "model/eval/command_line.h"
 #include "model/eval/layer_progress.h"
 

@@ -11,7 +11,7 @@
 
 #include <limits>
 
-#include "model/attention.h"
+#include "model/network/attention.h"
 
 namespace sink {
 namespace {

@@ -13,8 +13,8 @@
 #include <variant>
 #include <vector>
 
-#include "model/attention_layer.h"
 #include "model/eval/attention_blocks.h"
+#include "model/network/attention_layer.h"
 
 namespace sink {
 

@@ -11,7 +11,7 @@
 #include <numeric>
 #include <utility>
 
-#include "model/error.h"
+#include "model/base/model_error.h"
 
 namespace sink {
 namespace {

@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <span>
 
-#include "model/data/litpkds.h"
-#include "model/error.h"
-#include "model/tensor_file.h"
+#include "model/base/model_error.h"
+#include "model/data/packed/litpkds.h"
+#include "model/storage/tensor_file.h"
 
 namespace sink {
 namespace {

@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "coordinator/report/svg.h"
-#include "model/error.h"
-#include "model/tensor_file.h"
+#include "model/base/model_error.h"
+#include "model/storage/tensor_file.h"
+#include "proto/charts/svg.h"
 
 namespace sink {
 namespace {

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "model/error.h"
+#include "model/base/model_error.h"
 #include "model/eval/attention_blocks.h"
 
 namespace sink {

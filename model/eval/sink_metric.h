@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "model/eval/metrics.h"
-#include "model/transformer.h"
+#include "model/network/transformer.h"
 
 namespace sink {
 

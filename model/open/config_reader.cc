@@ -3,7 +3,7 @@
 #include <cmath>
 #include <utility>
 
-#include "model/error.h"
+#include "model/base/model_error.h"
 #include "model/open/json_file.h"
 
 namespace sink {

@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-#include "model/error.h"
+#include "model/base/model_error.h"
 
 namespace sink {
 

@@ -13,8 +13,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "model/network/operations.h"
 #include "model/open/rows.h"
-#include "model/ops.h"
 
 namespace sink {
 namespace {

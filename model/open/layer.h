@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "model/attention_layer.h"
+#include "model/network/attention_layer.h"
 #include "model/open/family.h"
 #include "model/open/weight_files.h"
 

@@ -13,7 +13,7 @@
 #include <set>
 #include <vector>
 
-#include "model/error.h"
+#include "model/base/model_error.h"
 #include "model/open/config_reader.h"
 #include "model/open/layer.h"
 #include "model/open/rows.h"

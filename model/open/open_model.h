@@ -10,9 +10,9 @@
 #include <functional>
 #include <string>
 
+#include "model/network/transformer.h"
 #include "model/open/family.h"
 #include "model/open/weight_files.h"
-#include "model/transformer.h"
 #include "proto/config/job_config.h"
 
 namespace sink {

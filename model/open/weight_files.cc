@@ -7,7 +7,7 @@
 #include <functional>
 #include <numeric>
 
-#include "model/error.h"
+#include "model/base/model_error.h"
 #include "model/open/json_file.h"
 #include "model/open/weight_index.h"
 

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "model/safetensors.h"
+#include "model/storage/safetensors.h"
 
 namespace sink {
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "model/error.h"
-#include "model/safetensors.h"
+#include "model/base/model_error.h"
+#include "model/storage/safetensors.h"
 
 namespace sink {
 namespace {

@@ -4,13 +4,13 @@
 
 #include <CLI/CLI.hpp>
 
-#include "model/train/commands.h"
-#include "model/train/error.h"
-#include "model/train/event_sink.h"
-#include "model/train/job_file.h"
-#include "model/train/model_measurer.h"
+#include "model/train/link/event_sink.h"
+#include "model/train/link/train_error.h"
+#include "model/train/link/trainer_commands.h"
+#include "model/train/measure/model_measurer.h"
+#include "model/train/ranks/world.h"
+#include "model/train/run/job_file.h"
 #include "model/train/trainer.h"
-#include "model/train/world.h"
 
 namespace {
 

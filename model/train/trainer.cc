@@ -6,10 +6,10 @@
 #include <cstdlib>
 #include <string>
 
-#include "model/device.h"
-#include "model/train/batch.h"
-#include "model/train/divergence.h"
-#include "model/train/error.h"
+#include "model/backend/device.h"
+#include "model/train/learning/divergence.h"
+#include "model/train/link/train_error.h"
+#include "model/train/measure/batch.h"
 
 namespace sink::train {
 namespace {

@@ -28,17 +28,17 @@
 #include <string>
 #include <vector>
 
-#include "model/data/loader.h"
-#include "model/train/checkpoint.h"
-#include "model/train/checkpoint_folder.h"
-#include "model/train/commands.h"
-#include "model/train/evaluator.h"
-#include "model/train/event_sink.h"
-#include "model/train/files.h"
-#include "model/train/job_file.h"
-#include "model/train/learner.h"
-#include "model/train/outcome.h"
-#include "model/train/ranks.h"
+#include "model/data/loader/loader.h"
+#include "model/train/learning/learner.h"
+#include "model/train/link/event_sink.h"
+#include "model/train/link/outcome.h"
+#include "model/train/link/trainer_commands.h"
+#include "model/train/measure/evaluator.h"
+#include "model/train/ranks/ranks.h"
+#include "model/train/run/checkpoint.h"
+#include "model/train/run/checkpoint_folder.h"
+#include "model/train/run/files.h"
+#include "model/train/run/job_file.h"
 
 namespace sink::train {
 

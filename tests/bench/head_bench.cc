@@ -14,7 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "model/ops.h"
+#include "model/network/operations.h"
 
 namespace {
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "model/data/litpkds.h"
-#include "model/data/loader.h"
-#include "model/data/packed_set.h"
+#include "model/data/loader/loader.h"
+#include "model/data/packed/litpkds.h"
+#include "model/data/packed/packed_set.h"
 #include "tests/testing/temp_dir.h"
 
 namespace {

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "model/data/error.h"
-#include "model/data/json_lines.h"
-#include "model/data/line_reader.h"
-#include "model/data/tokenizer.h"
+#include "model/base/data_error.h"
+#include "model/data/corpus/json_lines.h"
+#include "model/data/corpus/line_reader.h"
+#include "model/data/tokenizer/tokenizer.h"
 
 int main(int argc, char** argv) {
   using namespace sink::data;

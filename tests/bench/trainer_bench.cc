@@ -12,9 +12,9 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "model/model_directory.h"
-#include "model/train/files.h"
-#include "model/train/learner.h"
+#include "model/storage/model_directory.h"
+#include "model/train/learning/learner.h"
+#include "model/train/run/files.h"
 
 int main(int argc, char** argv) {
   using namespace sink;

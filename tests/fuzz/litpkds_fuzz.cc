@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "model/data/error.h"
-#include "model/data/litpkds.h"
-#include "model/data/packed_set.h"
+#include "model/base/data_error.h"
+#include "model/data/packed/litpkds.h"
+#include "model/data/packed/packed_set.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace sink::data;

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "model/error.h"
+#include "model/base/model_error.h"
 #include "model/open/config_reader.h"
 #include "model/open/json_file.h"
 #include "model/open/weight_index.h"

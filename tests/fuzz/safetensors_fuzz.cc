@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <span>
 
-#include "model/error.h"
-#include "model/safetensors.h"
+#include "model/base/model_error.h"
+#include "model/storage/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::span<const std::byte> bytes = std::as_bytes(std::span(data, size));

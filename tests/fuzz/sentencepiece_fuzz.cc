@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "model/data/error.h"
-#include "model/data/tokenizer.h"
+#include "model/base/data_error.h"
+#include "model/data/tokenizer/tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace sink::data;

@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
-#include "model/data/bpe_trainer.h"
-#include "model/data/error.h"
-#include "model/data/unicode.h"
-#include "model/data/tokenizer.h"
-#include "model/data/tokenizer_json.h"
+#include "model/data/tokenizer/bpe_trainer.h"
+#include "model/base/data_error.h"
+#include "model/data/tokenizer/unicode.h"
+#include "model/data/tokenizer/tokenizer.h"
+#include "model/data/tokenizer/tokenizer_json.h"
 
 namespace {
 

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string_view>
 
-#include "model/data/error.h"
-#include "model/data/tokenizer.h"
-#include "model/data/vocab_merges.h"
+#include "model/base/data_error.h"
+#include "model/data/tokenizer/tokenizer.h"
+#include "model/data/tokenizer/vocab_merges.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace sink::data;

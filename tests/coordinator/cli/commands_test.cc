@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "coordinator/cli/exit_codes.h"
-#include "tests/coordinator/cli/cli_fixture.h"
+#include "coordinator/cli/base/exit_codes.h"
+#include "tests/coordinator/cli/helpers/cli_fixture.h"
 
 namespace sink::cli {
 namespace {

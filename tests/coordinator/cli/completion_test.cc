@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "tests/coordinator/cli/cli_fixture.h"
+#include "tests/coordinator/cli/helpers/cli_fixture.h"
 
 namespace sink::cli {
 namespace {

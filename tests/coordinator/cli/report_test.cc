@@ -6,7 +6,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "tests/coordinator/cli/cli_fixture.h"
+#include "tests/coordinator/cli/helpers/cli_fixture.h"
 
 namespace sink::cli {
 namespace {

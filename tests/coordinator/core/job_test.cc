@@ -1,8 +1,8 @@
 // Submission, cancellation, retry, events, checkpoints and ends of attempts.
 #include <cmath>
 
+#include "coordinator/core/clean_text.h"
 #include "coordinator/core/event_effects.h"
-#include "coordinator/core/text.h"
 #include "tests/coordinator/core/fixture.h"
 
 namespace sink {

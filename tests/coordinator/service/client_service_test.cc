@@ -3,7 +3,7 @@
 #include <chrono>
 #include <thread>
 
-#include "coordinator/service/study.h"
+#include "coordinator/service/study_document.h"
 #include "tests/coordinator/service/service_fixture.h"
 
 namespace sink {

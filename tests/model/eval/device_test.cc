@@ -7,9 +7,9 @@
 #include <gtest/gtest.h>
 
 #include "model/eval/sink_metric.h"
-#include "model/model_directory.h"
-#include "model/transformer.h"
-#include "tests/model/variants.h"
+#include "model/network/transformer.h"
+#include "model/storage/model_directory.h"
+#include "tests/model/helpers/variants.h"
 #include "tests/testing/far_device.h"
 #include "tests/testing/temp_dir.h"
 

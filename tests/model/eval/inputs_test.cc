@@ -11,13 +11,13 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "model/data/error.h"
-#include "model/data/json_lines.h"
-#include "model/data/tokenizer.h"
-#include "model/error.h"
+#include "model/base/data_error.h"
+#include "model/base/model_error.h"
+#include "model/data/corpus/json_lines.h"
+#include "model/data/tokenizer/tokenizer.h"
 #include "model/eval/evaluate.h"
 #include "model/eval/layer_progress.h"
-#include "tests/model/open_folder.h"
+#include "tests/model/helpers/open_folder.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink {

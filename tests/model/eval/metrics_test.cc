@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "model/error.h"
+#include "model/base/model_error.h"
 #include "model/eval/sink_metric.h"
 
 namespace sink {

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "model/eval/evaluate.h"
-#include "tests/model/open_folder.h"
+#include "tests/model/helpers/open_folder.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink {

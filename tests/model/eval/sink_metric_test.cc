@@ -10,11 +10,11 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "model/attention_layer.h"
-#include "model/error.h"
+#include "model/base/model_error.h"
 #include "model/eval/evaluate.h"
-#include "model/tensor_file.h"
-#include "tests/model/golden.h"
+#include "model/network/attention_layer.h"
+#include "model/storage/tensor_file.h"
+#include "tests/model/helpers/golden.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink {

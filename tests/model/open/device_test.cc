@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "model/open/open_model.h"
-#include "tests/model/open_folder.h"
+#include "tests/model/helpers/open_folder.h"
 #include "tests/testing/far_device.h"
 #include "tests/testing/temp_dir.h"
 

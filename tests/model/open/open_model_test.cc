@@ -12,9 +12,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "model/error.h"
+#include "model/base/model_error.h"
 #include "model/open/config_reader.h"
-#include "tests/model/open_folder.h"
+#include "tests/model/helpers/open_folder.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink {

@@ -13,7 +13,7 @@
 
 #include "model/eval/sink_metric.h"
 #include "model/open/open_model.h"
-#include "tests/model/open_folder.h"
+#include "tests/model/helpers/open_folder.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink {

@@ -9,9 +9,9 @@
 #include <random>
 #include <sstream>
 
-#include "model/train/files.h"
-#include "tests/model/train/tiny_job.h"
-#include "tests/model/train/trainer_process.h"
+#include "model/train/run/files.h"
+#include "tests/model/train/helpers/tiny_job.h"
+#include "tests/model/train/helpers/trainer_process.h"
 
 namespace sink::train {
 namespace {

@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "model/train/error.h"
-#include "tests/model/train/tiny_job.h"
-#include "tests/model/variants.h"
+#include "model/train/link/train_error.h"
+#include "tests/model/helpers/variants.h"
+#include "tests/model/train/helpers/tiny_job.h"
 
 namespace sink::train {
 namespace {

@@ -1,0 +1,103 @@
+#include "coordinator/cli/base/command.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace sink::cli {
+namespace {
+
+constexpr int kUnknownWidth = 100;
+constexpr double kRetrySeconds = 3;  // a coordinator that restarts is back by then
+
+}  // namespace
+
+Outcome FromStatus(const absl::Status& status) {
+  const std::string message(status.message());
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return {};
+    case absl::StatusCode::kInvalidArgument:
+      return {kUsage, message};
+    case absl::StatusCode::kNotFound:
+      return {kNotFound, message};
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+      return {kUnreachable, message};
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kResourceExhausted:
+      return {kRefused, message};
+    case absl::StatusCode::kCancelled:
+      return {kInterrupted, "interrupted"};
+    default:
+      return {kInternal, message};
+  }
+}
+
+absl::Status Session::Connect() {
+  ClientOptions options;
+  options.address = coordinator;
+  options.deadline = absl::Seconds(timeout_s);
+  options.retry_for = absl::Seconds(std::min(timeout_s, kRetrySeconds));
+  auto client = CoordinatorClient::Create(options);
+  if (!client.ok()) return client.status();
+  client_ = *std::move(client);
+  waker_ = std::make_unique<Interrupt::Waker>(world_.interrupt, [this] { client_->CancelCalls(); });
+  return absl::OkStatus();
+}
+
+Printer& Session::printer() {
+  if (printer_ == nullptr) {
+    switch (format()) {
+      case Format::kTable:
+        printer_ = MakeTablePrinter(world_.out, width(), color());
+        break;
+      case Format::kJson:
+        printer_ = MakeJsonPrinter(world_.out);
+        break;
+      case Format::kCsv:
+        printer_ = MakeCsvPrinter(world_.out);
+        break;
+    }
+  }
+  return *printer_;
+}
+
+bool Session::color() const { return world_.out_is_terminal && !no_color && world_.Environment("TERM") != "dumb"; }
+
+int Session::width() const {
+  if (const int columns = world_.window().columns; columns > 0) return columns;
+  const int columns = std::atoi(world_.Environment("COLUMNS").c_str());
+  return columns > 0 ? columns : kUnknownWidth;
+}
+
+CLI::App* Commands::Add(CLI::App* parent, const std::string& name, const std::string& description, Names arguments,
+                        const std::vector<std::string>& examples) {
+  CLI::App* app = (parent == nullptr ? &root_ : parent)->add_subcommand(name, description);
+  std::string footer = "Examples:\n";
+  for (const std::string& example : examples) footer += "  " + example + "\n";
+  app->footer(footer +
+              "\nOptions of every command: --coordinator, --json, --no-color, --timeout; see `sinkctl --help`.");
+  app->fallthrough();
+  entries_.push_back({app, arguments, false, nullptr});
+  return app;
+}
+
+CLI::App* Commands::AddLocal(const std::string& name, const std::string& description, Names arguments,
+                             const std::vector<std::string>& examples) {
+  CLI::App* app = Add(nullptr, name, description, arguments, examples);
+  entries_.back().local = true;
+  return app;
+}
+
+void Commands::OnRun(CLI::App* app, Run run) {
+  for (Entry& entry : entries_)
+    if (entry.app == app) entry.run = std::move(run);
+}
+
+}  // namespace sink::cli

@@ -1,0 +1,94 @@
+// What a command of sinkctl is: options declared on a CLI11 subcommand and a function that runs with a Session. One
+// file a command; commands.h lists them. Used by the main thread.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "coordinator/cli/base/exit_codes.h"
+#include "coordinator/cli/base/world.h"
+#include "coordinator/cli/print/printer.h"
+#include "coordinator/client/coordinator_client.h"
+
+namespace sink::cli {
+
+// How a command ended: an exit code and, unless it went well, one line "what; hint".
+struct Outcome {
+  ExitCode code = kOk;
+  std::string error;
+};
+
+// The one table from a coordinator's status to an exit code.
+Outcome FromStatus(const absl::Status& status);
+
+enum class Format { kTable, kJson, kCsv };
+
+// One invocation: the global options, and what is made from them.
+class Session {
+ public:
+  explicit Session(World& world) : world_(world) {}
+
+  // Makes the client; does not call yet. Ctrl-C ends its calls from then on. INVALID_ARGUMENT: `coordinator` is
+  // malformed.
+  absl::Status Connect();
+
+  World& world() { return world_; }
+  CoordinatorClient& client() { return *client_; }  // after Connect
+  Printer& printer();
+  Format format() const { return json ? Format::kJson : csv ? Format::kCsv : Format::kTable; }
+  bool color() const;  // of standard output
+  int width() const;   // the window's, else $COLUMNS, else 100
+
+  // Set by the options, before printer() is first asked for.
+  std::string coordinator;
+  double timeout_s = 10;
+  bool json = false;
+  bool csv = false;
+  bool no_color = false;
+
+ private:
+  World& world_;
+  std::unique_ptr<CoordinatorClient> client_;
+  std::unique_ptr<Interrupt::Waker> waker_;  // before client_ in death: it points there
+  std::unique_ptr<Printer> printer_;
+};
+
+// What an argument names, for completion in the shell.
+enum class Names { kNothing, kFile, kSweep, kJob, kSweepOrJob, kState, kShell };
+
+// The commands as they are added.
+class Commands {
+ public:
+  using Run = std::function<Outcome(Session&)>;
+  struct Entry {
+    CLI::App* app;
+    Names arguments;  // what its positional arguments name
+    bool local;       // runs without a connected client
+    Run run;          // empty for a group of commands
+  };
+
+  explicit Commands(CLI::App& root) : root_(root) {}
+
+  // A subcommand of `parent` (nullptr: of sinkctl). `examples` are shown at the end of its help.
+  CLI::App* Add(CLI::App* parent, const std::string& name, const std::string& description, Names arguments,
+                const std::vector<std::string>& examples);
+  // One that needs no coordinator.
+  CLI::App* AddLocal(const std::string& name, const std::string& description, Names arguments,
+                     const std::vector<std::string>& examples);
+  void OnRun(CLI::App* app, Run run);
+
+  const CLI::App& root() const { return root_; }
+  const std::vector<Entry>& entries() const { return entries_; }
+
+ private:
+  CLI::App& root_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace sink::cli

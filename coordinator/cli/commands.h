@@ -1,0 +1,29 @@
+// The commands of sinkctl, one file each: every function hangs one on the list. Used by the main thread, once.
+#pragma once
+
+#include "coordinator/cli/base/command.h"
+
+namespace sink::cli {
+
+void AddSubmitCommand(Commands& commands);
+void AddPlanCommand(Commands& commands);
+void AddStatusCommand(Commands& commands);
+void AddResultsCommand(Commands& commands);
+void AddCurvesCommand(Commands& commands);
+void AddReportCommand(Commands& commands);
+void AddPlotCommand(Commands& commands);
+void AddExportCommand(Commands& commands);
+void AddJobsCommand(Commands& commands);
+void AddJobCommand(Commands& commands);
+void AddWhyCommand(Commands& commands);
+void AddLogsCommand(Commands& commands);
+void AddMetricsCommand(Commands& commands);
+void AddCancelCommand(Commands& commands);
+void AddRetryCommand(Commands& commands);
+void AddWorkersCommand(Commands& commands);
+void AddCheckpointCommand(Commands& commands);
+void AddSlurmCommand(Commands& commands);
+void AddCompletionCommand(Commands& commands);
+void AddVersionCommand(Commands& commands);
+
+}  // namespace sink::cli

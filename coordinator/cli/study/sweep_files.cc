@@ -1,0 +1,74 @@
+#include "coordinator/cli/study/sweep_files.h"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+
+namespace sink::cli {
+namespace {
+
+constexpr std::streamsize kMaxFileBytes = 256 * 1024 + 1;  // one more than ExpandSweep accepts, so that it can say so
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return absl::InvalidArgumentError("it is a folder");
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return absl::NotFoundError(std::strerror(errno));
+  std::string text(kMaxFileBytes, '\0');
+  in.read(text.data(), kMaxFileBytes);
+  if (in.bad()) return absl::InvalidArgumentError("it cannot be read");
+  text.resize(static_cast<size_t>(in.gcount()));
+  return text;
+}
+
+}  // namespace
+
+std::string ProfilePath(const std::string& entry, const std::string& profile) {
+  if (profile.find('/') != std::string::npos || profile.ends_with(".yaml")) return profile;
+  return (std::filesystem::path(entry).parent_path() / "profiles" / (profile + ".yaml")).string();
+}
+
+absl::StatusOr<SweepFiles> LoadSweep(const std::string& entry, const std::vector<std::string>& profiles) {
+  SweepFiles out;
+  out.entry = entry;
+  for (const std::string& profile : profiles) out.profiles.push_back(ProfilePath(entry, profile));
+  auto sweep = ExpandSweep({entry, out.profiles, [&out](const std::string& path) -> absl::StatusOr<std::string> {
+                              auto text = ReadFile(path);
+                              if (text.ok()) out.texts[path] = *text;
+                              return text;
+                            }});
+  if (!sweep.ok()) return sweep.status();
+  out.sweep = *std::move(sweep);
+  return out;
+}
+
+JobCost Cost(const JobConfig& config) {
+  const ModelConfig& m = config.model;
+  const double h = static_cast<double>(m.hidden_size), layers = static_cast<double>(m.num_hidden_layers);
+  const double kv = static_cast<double>(m.key_value_heads() * m.head_dim());
+  const double embedding = static_cast<double>(m.vocab_size) * h;
+  const VariantConfig& v = m.variant;
+  const double matrices = v.ffn == "none" ? 0 : v.ffn.ends_with("glu") ? 3 : 2;  // of the feed-forward block
+  const double gate = v.attention_gate == "elementwise" ? h
+                      : v.attention_gate == "headwise"  ? static_cast<double>(m.num_attention_heads)
+                                                        : 0;
+  const double layer =
+      2 * h * h + 2 * h * kv + h * gate + matrices * h * static_cast<double>(m.intermediate_size) + 2 * h;
+  const double length = static_cast<double>(config.train.sequence_length);
+
+  JobCost cost;
+  if (config.kind == "evaluate") {  // of a model whose size only its folder tells
+    cost.tokens = static_cast<double>(config.eval.sequences * config.eval.tokens);
+    return cost;
+  }
+  cost.parameters = 2 * embedding + layers * layer + h;  // the head is its own matrix
+  cost.tokens = static_cast<double>(config.train.max_steps * config.train.global_batch_size) * length;
+  cost.flops = cost.tokens * (6 * (cost.parameters - embedding) + 12 * layers * h * length);
+  cost.checkpoint_bytes = 3 * 4 * cost.parameters;
+  return cost;
+}
+
+}  // namespace sink::cli

@@ -1,0 +1,55 @@
+// What sinkctl --json prints: the coordinator's messages as JSON with stable names. A field that does not apply or is
+// not known yet is null, never absent. Times are Unix milliseconds. Pure functions; any thread may call them.
+//
+// job          id generation state attempt worker failure_class message devices cancel_requested created_ms started_ms
+//              finished_ms step max_steps tokens tokens_per_second eta_seconds train_loss validation_loss (mean over
+//              domains) sink_epsilon sink_rate_percent (at position 1 and that epsilon) alpha_mean_1 alpha_max_1
+//              (strongest head) hidden_norm_ratio (largest over layers) metrics {name: newest value}
+//              sweeps [{sweep experiment label index}]
+//              In a sweep's listing also: experiment label index, of that sweep.
+// sweep        name created_ms max_parallel jobs states {STATE: count}
+// worker       id name address state devices devices_free device_kind version last_seen_ms job_ids models
+// attempt      attempt worker state failure_class message started_ms finished_ms
+// checkpoint   job_id step attempt manifest_hash committed_ms bytes files [{name size xxh3}]
+// log line     cursor time_ms attempt level text
+// metric point name step value attempt
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "coordinator/cli/print/printer.h"
+#include "sink/v1/client.pb.h"
+
+namespace sink::cli {
+
+Json ToJson(const v1::Job& job);
+Json ToJson(const v1::Sweep& sweep);
+Json ToJson(const v1::Worker& worker);
+Json ToJson(const v1::Attempt& attempt);
+Json ToJson(const v1::Checkpoint& checkpoint);
+Json ToJson(const v1::LogLine& line);
+Json ToJson(const v1::MetricPoint& point);
+
+// A job of one sweep: experiment, label and index of its place there in front.
+Json ToJson(const v1::Job& job, const v1::Membership& place);
+
+bool IsFinal(v1::JobState state);
+std::string StateName(v1::JobState state);  // "RUNNING"
+
+// What the newest metrics say about sinks; names as in proto/pipe/events.h.
+struct Measurements {
+  std::optional<double> train_loss;
+  std::optional<double> validation_loss;  // mean over domains
+  std::string epsilon;                    // "0.3" where it was measured, else the smallest one; "" for none
+  std::optional<double> sink_rate;        // 0..1, position 1
+  std::optional<double> alpha_mean;       // position 1, over layers and heads
+  std::optional<double> alpha_max;        // position 1, strongest head
+  std::optional<double> hidden_norm_ratio;
+};
+Measurements Measure(const v1::Progress& progress);
+
+// Seconds until the job's last step at its present rate; absent while that is unknown.
+std::optional<double> EtaSeconds(const v1::Job& job);
+
+}  // namespace sink::cli

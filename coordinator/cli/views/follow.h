@@ -1,0 +1,46 @@
+// Watches a sweep until every job is final: redrawn in place on a terminal, a line for each change elsewhere, a JSON
+// document for each update with --json. Used by submit --follow and status --watch, on the main thread.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "coordinator/cli/base/command.h"
+#include "sink/v1/client.pb.h"
+
+namespace sink::cli {
+
+// kFailedWork when a job has failed or was cancelled; kInterrupted after Ctrl-C, which leaves the jobs alone. A
+// coordinator that goes away is waited for, for a minute.
+Outcome FollowSweep(Session& session, const std::string& sweep);
+
+// The same for every sweep that is stored: redraws the overview, each second, until nothing is left to run.
+Outcome FollowAll(Session& session);
+
+// A page that replaces the one before it on a terminal.
+class LivePage {
+ public:
+  explicit LivePage(Session& session) : session_(session) {}
+  // Rows of tables that the window has room for, when everything else takes `other_lines`.
+  size_t RoomForRows(size_t other_lines) const;
+  void Show(const Page& page);
+
+ private:
+  Session& session_;
+  int shown_lines_ = 0;
+};
+
+// What changed in a sweep since the last update, as lines for a log file.
+class ChangeLog {
+ public:
+  ChangeLog(Printer& printer, int64_t start_ms) : printer_(printer), start_ms_(start_ms) {}
+  void Show(const v1::GetSweepResponse& status, int64_t now_ms);
+
+ private:
+  Printer& printer_;
+  const int64_t start_ms_;
+  int64_t last_summary_ms_ = 0;
+  std::map<std::string, v1::JobState> states_;
+};
+
+}  // namespace sink::cli

@@ -1,0 +1,55 @@
+// How jobs, sweeps, workers and the rest look to a reader: columns over the documents of documents.h, and the pages
+// that several commands share. Pure functions; any thread may call them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "coordinator/cli/print/printer.h"
+#include "coordinator/cli/views/documents.h"
+#include "coordinator/report/study.h"
+#include "sink/v1/client.pb.h"
+
+namespace sink::cli {
+
+inline constexpr int kLabelWidth = 21;  // least of a label in tables: "learning_rate=0.0004" and an ellipsis
+inline constexpr size_t kShortId = 8;   // of a job's id in tables; enough to name it again
+
+// A column that shows a field as it is; the number kinds are right-aligned. Null shows as "-".
+Column TextColumn(std::string title, std::string field, int min_width = 0, int drop = 0);
+Column FixedColumn(std::string title, std::string field, int decimals, int drop = 0);
+Column CountColumn(std::string title, std::string field, int drop = 0);    // "12.3k"
+Column PowerColumn(std::string title, std::string field, int drop = 0);    // "8.1e18"
+Column IntegerColumn(std::string title, std::string field, int drop = 0);  // every digit
+Column BytesColumn(std::string title, std::string field, int drop = 0);
+Column DurationColumn(std::string title, std::string field, int drop = 0);  // of seconds
+Column TimeColumn(std::string title, std::string field, int drop = 0);
+Column JobIdColumn(std::string field);
+Column StateColumn();
+
+Cell StateCell(const std::string& state);  // "RUNNING" -> "running", in its colour
+using report::ShortLabel;                  // "train.learning_rate=0.001" -> "learning_rate=0.001"
+
+// Columns of a list of jobs; `in_sweep`: rows carry experiment and label.
+std::vector<Column> JobColumns(bool in_sweep);
+
+// What is left of a sweep.
+struct SweepTotals {
+  int jobs = 0, done = 0, failed = 0;  // done: in a final state; failed: FAILED or CANCELLED
+  double fraction = 0;                 // of all steps that are done, 0..1
+  double eta_seconds = -1;             // at the present rate of the running jobs; -1: unknown
+  double tokens_per_second = 0;
+};
+SweepTotals Total(const v1::GetSweepResponse& status);
+
+// The job's place in that sweep (its first one), or an empty place.
+v1::Membership PlaceIn(const v1::Job& job, const std::string& sweep);
+
+// {"sweep", "jobs", "totals" {jobs done failed fraction eta_seconds tokens_per_second}}, as headline, table and footer.
+// At most `max_rows` jobs in the table; when there are more, those that run or have failed come first.
+Page SweepPage(const v1::GetSweepResponse& status, size_t max_rows = SIZE_MAX);
+
+// "4 running", "1 failed", "7 queued": the counts of a sweep document, live states first.
+std::vector<Cell> StateCounts(const Json& states);
+
+}  // namespace sink::cli

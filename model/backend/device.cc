@@ -1,0 +1,37 @@
+#include "model/backend/device.h"
+
+#include <ATen/Context.h>
+#include <dlfcn.h>
+
+#include <string_view>
+
+#include "model/base/model_error.h"
+
+namespace sink {
+namespace {
+
+constexpr std::string_view kCuda = "cuda:";
+
+}  // namespace
+
+bool IsDeviceName(const std::string& name) {
+  if (name == "cpu") return true;
+  if (name.rfind(kCuda, 0) != 0) return false;
+  const std::string index = name.substr(kCuda.size());
+  return !index.empty() && index.size() <= 3 && index.find_first_not_of("0123456789") == std::string::npos;
+}
+
+at::Device OpenDevice(const std::string& name) {
+  if (name == "cpu") return at::kCPU;
+  dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+  if (!at::hasCUDA())
+    throw DeviceError("device " + name + ": this machine, or this build, has no CUDA device; use cpu");
+  const int index = std::stoi(name.substr(kCuda.size()));
+  const auto devices = static_cast<int>(at::getNumGPUs());
+  if (index >= devices)
+    throw DeviceError("device " + name + ": this machine has " + std::to_string(devices) +
+                      " CUDA devices, from cuda:0");
+  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+}
+
+}  // namespace sink

@@ -1,0 +1,69 @@
+// sink-data train-tokenizer: see bpe_trainer.h.
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <CLI/Validators.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "model/base/data_error.h"
+#include "model/base/file_io.h"
+#include "model/data/commands/data_commands.h"
+#include "model/data/commands/progress.h"
+#include "model/data/corpus/corpus.h"
+#include "model/data/corpus/json_lines.h"
+#include "model/data/corpus/line_reader.h"
+#include "model/data/tokenizer/bpe_trainer.h"
+
+namespace sink::data {
+namespace {
+
+struct TrainOptions {
+  std::filesystem::path in, out;
+  int64_t vocab_size = 4096;
+  int64_t min_frequency = 2;
+};
+
+void Train(const TrainOptions& options) {
+  const std::vector<CorpusFile> files = ListCorpus(options.in, "train");
+  uint64_t total = 0, done = 0;
+  for (const CorpusFile& file : files) total += file.bytes;
+  BpeTrainer trainer;
+  {
+    Progress progress("counting words");
+    for (const CorpusFile& file : files) {
+      LineReader reader(file.path);
+      for (std::string line; reader.Next(&line); progress.Update(done + reader.consumed(), total)) {
+        if (line.empty() && !reader.too_long()) continue;
+        const TextResult parsed = ParseTextLine(line);
+        if (!parsed.text) {
+          throw DataError(file.path.string() + ":" + std::to_string(reader.line_number()) + ": " + parsed.error);
+        }
+        trainer.Add(*parsed.text);
+      }
+      done += file.bytes;
+    }
+  }
+  const BpeSpec spec = trainer.Train(options.vocab_size, options.min_frequency);
+  WriteFileDurably(options.out, PrintTokenizerJson(spec));
+  std::printf("%s: %zu tokens\n", options.out.c_str(), spec.vocab.size());
+}
+
+}  // namespace
+
+void AddTrainTokenizerCommand(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("train-tokenizer", "Learn a byte-level BPE tokenizer.json from a corpus");
+  auto options = std::make_shared<TrainOptions>();
+  command->add_option("--in", options->in, "A corpus; its train/ is read")->required();
+  command->add_option("--out", options->out, "The tokenizer.json to write")->required();
+  command->add_option("--vocab-size", options->vocab_size, "Tokens, with 256 bytes and <|endoftext|>")
+      ->check(CLI::Range(int64_t{257}, int64_t{1} << 20))
+      ->capture_default_str();
+  command->add_option("--min-frequency", options->min_frequency, "Rarer pairs are not merged")->capture_default_str();
+  command->footer("Example: sink-data train-tokenizer --in corpus --out tokenizer.json --vocab-size 4096");
+  command->callback([options] { Train(*options); });
+}
+
+}  // namespace sink::data

@@ -1,0 +1,433 @@
+// See packer.h.
+#include "model/data/packed/packer.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdio>
+#include <exception>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "model/base/data_error.h"
+#include "model/base/file_io.h"
+#include "model/data/corpus/corpus.h"
+#include "model/data/corpus/json_lines.h"
+#include "model/data/corpus/line_reader.h"
+#include "model/data/packed/litpkds.h"
+#include "model/data/tokenizer/tokenizer.h"
+
+namespace sink::data {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kBatchBytes = 2 << 20;  // of lines that are tokenised together
+constexpr char kPlanFile[] = "plan.json";
+constexpr char kDoneSuffix[] = ".done";
+constexpr uint64_t kMaxDoneBytes = 64 << 20;
+
+// Cuts one source's tokens into files.
+class ChunkWriter {
+ public:
+  ChunkWriter(const fs::path& folder, const CorpusFile& source, TokenType type, int64_t block, int64_t chunk_blocks)
+      : folder_(folder), source_(source), type_(type), block_(block), chunk_tokens_(block * chunk_blocks) {}
+
+  void Append(const std::vector<int32_t>& ids) {
+    tokens_.insert(tokens_.end(), ids.begin(), ids.end());
+    size_t begin = 0;
+    for (; tokens_.size() - begin >= static_cast<size_t>(chunk_tokens_); begin += chunk_tokens_) {
+      Write({tokens_.data() + begin, static_cast<size_t>(chunk_tokens_)}, chunk_tokens_ / block_);
+    }
+    tokens_.erase(tokens_.begin(), tokens_.begin() + begin);
+  }
+
+  void Finish(int32_t eos) {
+    const auto blocks = static_cast<int64_t>(tokens_.size()) / block_;
+    if (blocks == 0) return;
+    tokens_.resize(chunk_tokens_, eos);
+    Write(tokens_, blocks);
+  }
+
+  const std::vector<SetFile>& files() const { return files_; }
+
+ private:
+  void Write(std::span<const int32_t> tokens, int64_t blocks) {
+    const auto counter = static_cast<int64_t>(files_.size());
+    SetFile file = {.name = SetFileName(source_.split, source_.domain, source_.id, counter),
+                    .split = source_.split,
+                    .domain = source_.domain,
+                    .blocks = blocks};
+    WritePackedFile(folder_ / file.name, type_, tokens);
+    files_.push_back(std::move(file));
+  }
+
+  fs::path folder_;
+  const CorpusFile& source_;
+  TokenType type_;
+  int64_t block_, chunk_tokens_;
+  std::vector<int32_t> tokens_;
+  std::vector<SetFile> files_;
+};
+
+struct Line {
+  int64_t number = 0;
+  std::string text;          // as read
+  std::vector<int32_t> ids;  // EOS included
+  std::string error;
+};
+
+// Lines of one source that are tokenised together, in the order of the corpus.
+struct Batch {
+  size_t source = 0;
+  bool last = false;      // of the source
+  uint64_t consumed = 0;  // bytes of the source, up to the end of the batch
+  std::vector<Line> lines;
+  std::exception_ptr failure;
+};
+
+// Parses and tokenises the lines of a batch.
+void EncodeBatch(Tokenizer* tokenizer, Batch* batch) {
+  for (Line& line : batch->lines) {
+    if (!line.error.empty()) continue;
+    TextResult parsed = ParseTextLine(line.text);
+    std::string().swap(line.text);
+    if (!parsed.text) {
+      line.error = std::move(parsed.error);
+      continue;
+    }
+    tokenizer->Encode(*parsed.text, &line.ids);
+    line.ids.push_back(tokenizer->eos_id());
+  }
+}
+
+// Gives out the batches of some sources, one caller at a time.
+class BatchReader {
+ public:
+  BatchReader(const std::vector<CorpusFile>& sources, std::vector<size_t> wanted)
+      : sources_(sources), wanted_(std::move(wanted)) {}
+
+  // The next batch, or nothing at the end or after a failure, which comes as a batch of its own.
+  std::optional<Batch> Next() {
+    if (next_ == wanted_.size()) return std::nullopt;
+    Batch batch = {.source = wanted_[next_]};
+    try {
+      if (!reader_) reader_.emplace(sources_[batch.source].path);
+      Fill(&batch);
+    } catch (...) {
+      batch.failure = std::current_exception();
+      next_ = wanted_.size();
+    }
+    if (batch.last) {
+      reader_.reset();
+      ++next_;
+    }
+    return batch;
+  }
+
+ private:
+  void Fill(Batch* batch) {
+    Line line;
+    for (size_t bytes = 0; bytes < kBatchBytes; line = {}) {
+      if (!reader_->Next(&line.text)) {
+        batch->last = true;
+        break;
+      }
+      if (line.text.empty() && !reader_->too_long()) continue;
+      if (reader_->too_long()) line.error = "longer than " + std::to_string(kMaxLineBytes >> 20) + " MiB";
+      line.number = reader_->line_number();
+      bytes += line.text.size();
+      batch->lines.push_back(std::move(line));
+    }
+    batch->consumed = reader_->consumed();
+  }
+
+  const std::vector<CorpusFile>& sources_;
+  std::vector<size_t> wanted_;  // indexes of sources_
+  size_t next_ = 0;             // in wanted_
+  std::optional<LineReader> reader_;
+};
+
+// Packs the sources of a corpus into a folder, those that an earlier run has done excepted.
+class Packer {
+ public:
+  Packer(const PackOptions& options, const Tokenizer& tokenizer, const std::vector<CorpusFile>& sources,
+         StagedFolder* staged)
+      : options_(options),
+        tokenizer_(tokenizer),
+        type_(TokenTypeFor(tokenizer.vocab_size())),
+        sources_(sources),
+        staged_(staged),
+        results_(sources.size()) {
+    progress_.files = sources.size();
+    for (const CorpusFile& source : sources) progress_.bytes += source.bytes;
+  }
+
+  // Adds what became of every source to the set, in the order of the sources.
+  void Run(PackedSet* set) {
+    std::vector<size_t> wanted;
+    for (size_t i = 0; i < sources_.size(); ++i) {
+      if (!Restore(i)) wanted.push_back(i);
+    }
+    RemoveStrangers();
+    options_.progress(progress_);
+    BatchReader reader(sources_, std::move(wanted));
+    std::vector<std::unique_ptr<Tokenizer>> tokenizers;
+    for (int i = 0; i < std::max(1, options_.threads); ++i) tokenizers.push_back(tokenizer_.Clone());
+    std::vector<std::future<void>> others;
+    for (size_t i = 1; i < tokenizers.size(); ++i) {
+      others.push_back(std::async(std::launch::async, [&, i] { Work(&reader, tokenizers[i].get()); }));
+    }
+    Work(&reader, tokenizers[0].get());
+    for (std::future<void>& other : others) other.get();
+    if (failure_) std::rethrow_exception(failure_);
+    for (const PackedSet& result : results_) {
+      set->sources.insert(set->sources.end(), result.sources.begin(), result.sources.end());
+      set->files.insert(set->files.end(), result.files.begin(), result.files.end());
+    }
+  }
+
+ private:
+  // One thread's part: take a batch, tokenise it, wait for its turn, write it. The first failure in the order of the
+  // corpus is the one that is kept, whatever the threads.
+  void Work(BatchReader* reader, Tokenizer* tokenizer) {
+    while (true) {
+      std::unique_lock reading(read_mutex_);
+      std::optional<Batch> batch = reader->Next();
+      const int64_t ticket = taken_;
+      taken_ += batch ? 1 : 0;
+      reading.unlock();
+      if (!batch) return;
+      try {
+        if (!batch->failure) EncodeBatch(tokenizer, &*batch);
+      } catch (...) {
+        batch->failure = std::current_exception();
+      }
+      std::unique_lock writing(write_mutex_);
+      turn_.wait(writing, [&] { return failure_ || written_ == ticket; });
+      if (failure_) return;
+      try {
+        if (batch->failure) std::rethrow_exception(batch->failure);
+        Write(*batch);
+      } catch (...) {
+        failure_ = std::current_exception();
+      }
+      ++written_;
+      turn_.notify_all();
+      if (failure_) return;
+    }
+  }
+
+  void Write(const Batch& batch) {
+    const CorpusFile& source = sources_[batch.source];
+    if (!writer_) {
+      writer_.emplace(staged_->staging(), source, type_, options_.block,
+                      source.split == "train" ? options_.chunk_blocks : options_.valid_chunk_blocks);
+      counts_ = {.path = source.name(), .bytes = source.bytes};
+    }
+    for (const Line& line : batch.lines) {
+      if (!line.error.empty()) {
+        ++counts_.bad_lines;
+        CountBadLine(source.path.string() + ":" + std::to_string(line.number) + ": " + line.error);
+        continue;
+      }
+      ++counts_.documents;
+      counts_.tokens += line.ids.size();
+      progress_.tokens += line.ids.size();
+      writer_->Append(line.ids);
+    }
+    PackProgress now = progress_;
+    now.bytes_done += std::min(batch.consumed, source.bytes);
+    if (batch.last) {
+      FinishSource(batch.source);
+      now = progress_;
+    }
+    options_.progress(now);
+  }
+
+  void FinishSource(size_t index) {
+    const CorpusFile& source = sources_[index];
+    writer_->Finish(tokenizer_.eos_id());
+    if (writer_->files().empty()) {
+      options_.warn(source.path.string() + ": " + std::to_string(counts_.tokens) +
+                    " tokens are less than one block of " + std::to_string(options_.block) +
+                    "; none of it was packed (see --block)");
+    }
+    PackedSet& result = results_[index];
+    result.sources = {counts_};
+    result.files = writer_->files();
+    writer_.reset();
+    WriteFileDurably(DonePath(source), PrintSet(result));
+    staged_->KeepUnfinished();
+    CountDone(source);
+  }
+
+  void CountDone(const CorpusFile& source) {
+    ++progress_.files_done;
+    progress_.bytes_done += source.bytes;
+  }
+
+  fs::path DonePath(const CorpusFile& source) const {
+    return staged_->staging() / (source.split + "_" + source.path.filename().string() + kDoneSuffix);
+  }
+
+  // Takes a source from an earlier run, where it was done and neither it nor what was made of it has changed since.
+  bool Restore(size_t index) {
+    const CorpusFile& source = sources_[index];
+    const fs::path done = DonePath(source);
+    if (!fs::exists(done) || fs::last_write_time(source.path) > fs::last_write_time(done)) return false;
+    PackedSet result;
+    try {
+      result = ParseSet(ReadWholeFile(done, kMaxDoneBytes), done.string());
+      for (const SetFile& file : result.files) PackedFile(staged_->staging() / file.name);
+    } catch (const DataError&) {
+      return false;  // damaged: made anew
+    }
+    if (result.sources.size() != 1 || result.sources[0].bytes != source.bytes) return false;
+    progress_.tokens += result.sources[0].tokens;
+    bad_lines_ += result.sources[0].bad_lines;
+    results_[index] = std::move(result);
+    staged_->KeepUnfinished();
+    CountDone(source);
+    return true;
+  }
+
+  // Removes what belongs to no source that is done.
+  void RemoveStrangers() const {
+    std::set<std::string> known = {kPlanFile};
+    for (size_t i = 0; i < sources_.size(); ++i) {
+      if (results_[i].sources.empty()) continue;
+      known.insert(DonePath(sources_[i]).filename().string());
+      for (const SetFile& file : results_[i].files) known.insert(file.name);
+    }
+    for (const fs::directory_entry& entry : fs::directory_iterator(staged_->staging())) {
+      if (!known.contains(entry.path().filename().string())) fs::remove_all(entry.path());
+    }
+  }
+
+  void CountBadLine(const std::string& what) {
+    if (++bad_lines_ > options_.max_bad_lines) {
+      throw DataError(what + "; more than " + std::to_string(options_.max_bad_lines) +
+                      " bad lines, the set was not made (correct them, or raise --max-bad-lines)");
+    }
+    options_.warn(what + "; line skipped");
+  }
+
+  const PackOptions& options_;
+  const Tokenizer& tokenizer_;
+  TokenType type_;
+  const std::vector<CorpusFile>& sources_;
+  StagedFolder* staged_;
+  std::mutex read_mutex_;   // the reader, taken_
+  int64_t taken_ = 0;       // batches
+  std::mutex write_mutex_;  // all that follows
+  std::condition_variable turn_;
+  int64_t written_ = 0;  // batches
+  std::exception_ptr failure_;
+  std::optional<ChunkWriter> writer_;  // of the source that is being written
+  SetSource counts_;
+  std::vector<PackedSet> results_;  // of each source: itself and its files
+  PackProgress progress_;           // without the part of the source that is being written
+  int64_t bad_lines_ = 0;
+};
+
+bool HasPlan(const fs::path& folder, const std::string& plan) {
+  return fs::exists(folder / kPlanFile) && ReadWholeFile(folder / kPlanFile, kMaxDoneBytes) == plan;
+}
+
+// Removes the records of a run from a set that is complete.
+void RemoveRecords(const fs::path& folder) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name == kPlanFile || name.ends_with(kDoneSuffix)) fs::remove(entry.path());
+  }
+}
+
+std::string HexHash(std::string_view bytes) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  char hex[33];
+  std::snprintf(hex, sizeof hex, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
+                static_cast<unsigned long long>(hash.low64));
+  return hex;
+}
+
+// Says whether `existing` was made from what `wanted` asks for; throws when it is another set.
+void CheckSameSet(const PackedSet& existing, const PackedSet& wanted, const std::vector<CorpusFile>& sources) {
+  std::string difference;
+  if (existing.tokenizer != wanted.tokenizer) difference = "another tokenizer";
+  if (existing.block != wanted.block || existing.chunk_blocks != wanted.chunk_blocks ||
+      existing.valid_chunk_blocks != wanted.valid_chunk_blocks) {
+    difference = "other block or chunk sizes";
+  }
+  const bool same_sources = std::equal(
+      existing.sources.begin(), existing.sources.end(), sources.begin(), sources.end(),
+      [](const SetSource& had, const CorpusFile& has) { return had.path == has.name() && had.bytes == has.bytes; });
+  if (!same_sources) difference = "other source files";
+  if (!difference.empty()) {
+    throw DataError(existing.folder.string() + " already holds a set packed with " + difference +
+                    "; remove it or choose another --out");
+  }
+  for (const SetFile& file : existing.files) PackedFile(existing.folder / file.name);
+}
+
+}  // namespace
+
+PackResult Pack(const PackOptions& options) {
+  if (options.block < 2 || options.chunk_blocks < 1 || options.valid_chunk_blocks < 1 ||
+      options.block > kMaxPackedTokens / std::max(options.chunk_blocks, options.valid_chunk_blocks)) {
+    throw DataError("block and chunk sizes must be positive and a chunk at most " + std::to_string(kMaxPackedTokens) +
+                    " tokens");
+  }
+  std::vector<CorpusFile> sources = ListCorpus(options.in, "train");
+  for (CorpusFile& source : ListCorpus(options.in, "valid")) sources.push_back(std::move(source));
+  const bool bytes = options.tokenizer == kBytesTokenizer;
+  const std::string tokenizer_json = bytes ? "" : ReadWholeFile(options.tokenizer, kMaxTokenizerBytes);
+  const std::unique_ptr<Tokenizer> tokenizer =
+      bytes ? NewByteTokenizer() : NewTokenizer(tokenizer_json, options.tokenizer);
+
+  PackResult result;
+  PackedSet& set = result.set;
+  set.folder = options.out;
+  set.block = options.block;
+  set.chunk_blocks = options.chunk_blocks;
+  set.valid_chunk_blocks = options.valid_chunk_blocks;
+  set.tokenizer = {.name = bytes                                   ? kBytesTokenizer
+                           : options.tokenizer.ends_with(".model") ? "tokenizer.model"
+                                                                   : "tokenizer.json",
+                   .hash = bytes ? "" : HexHash(tokenizer_json),
+                   .vocab_size = tokenizer->vocab_size(),
+                   .eos_id = tokenizer->eos_id()};
+  if (fs::exists(options.out / kSetFileName)) {
+    PackedSet existing = OpenSet(options.out);
+    CheckSameSet(existing, set, sources);
+    RemoveRecords(options.out);  // where the run that made it was killed at the very end
+    return {.set = std::move(existing), .already_complete = true};
+  }
+
+  StagedFolder staged(options.out);
+  const std::string plan = PrintSet(set);  // what all files depend on, beside their sources
+  if (!HasPlan(staged.staging(), plan)) {
+    staged.Clear();
+    WriteFileDurably(staged.staging() / kPlanFile, plan);
+  }
+  Packer(options, *tokenizer, sources, &staged).Run(&set);
+  for (const char* split : {"train", "valid"}) {
+    if (std::none_of(set.files.begin(), set.files.end(), [&](const SetFile& file) { return file.split == split; })) {
+      throw DataError((options.in / split).string() + ": less than one block of " + std::to_string(options.block) +
+                      " tokens in every file; add text or lower --block");
+    }
+  }
+  std::sort(set.files.begin(), set.files.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  if (!bytes) WriteFileDurably(staged.staging() / set.tokenizer->name, tokenizer_json);
+  WriteFileDurably(staged.staging() / kSetFileName, PrintSet(set));
+  staged.Commit();
+  RemoveRecords(options.out);
+  return result;
+}
+
+}  // namespace sink::data

@@ -1,0 +1,305 @@
+// Strips of queries. Rows of queries, keys and values are read, and their gradients written, where they lie in the
+// merged rows: nothing is transposed or copied.
+#include "model/network/attention_cpu.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+// The matrix product of BLAS, which LibTorch carries and exports without a header.
+extern "C" void sgemm_(const char* transa, const char* transb, const int* m, const int* n, const int* k,
+                       const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
+                       const float* beta, float* c, const int* ldc);
+
+namespace sink {
+namespace {
+
+using kernels::VisibleKeys;
+
+// A row-major matrix of float: `stride` from row to row.
+struct Matrix {
+  float* data;
+  int64_t stride;
+};
+
+// c = beta c + alpha op(a) op(b) of row-major matrices. BLAS counts columns first, so that it computes the transpose,
+// op(b)^T op(a)^T. Called inside at::parallel_for, it stays on its thread.
+void Gemm(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, float alpha,
+          const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
+  const char op_a = transpose_a ? 'T' : 'N', op_b = transpose_b ? 'T' : 'N';
+  const int m = static_cast<int>(columns), n = static_cast<int>(rows), k = static_cast<int>(inner);
+  const int lda = static_cast<int>(a.stride), ldb = static_cast<int>(b.stride), ldc = static_cast<int>(c.stride);
+  sgemm_(&op_b, &op_a, &m, &n, &k, &alpha, b.data, &ldb, a.data, &lda, &beta, c.data, &ldc);
+}
+
+// c = alpha a b^T, a [rows, inner], b [columns, inner].
+void MultiplyTransposed(const Matrix& a, const Matrix& b, int64_t rows, int64_t columns, int64_t inner, float alpha,
+                        const Matrix& c) {
+  Gemm(false, true, rows, columns, inner, alpha, a, b, 0.0f, c);
+}
+// c = alpha a b, a [rows, inner], b [inner, columns].
+void Multiply(const Matrix& a, const Matrix& b, int64_t rows, int64_t columns, int64_t inner, float alpha,
+              const Matrix& c) {
+  Gemm(false, false, rows, columns, inner, alpha, a, b, 0.0f, c);
+}
+// c += alpha a^T b, a [inner, rows], b [inner, columns].
+void AddTransposedProduct(const Matrix& a, const Matrix& b, int64_t rows, int64_t columns, int64_t inner, float alpha,
+                          const Matrix& c) {
+  Gemm(true, false, rows, columns, inner, alpha, a, b, 1.0f, c);
+}
+
+constexpr int64_t kMaxStrip = 64;
+
+// Queries of a strip: its scores, and in the backward pass their gradients, should stay in a core's own cache.
+int64_t StripRows(int64_t length) { return std::clamp<int64_t>((int64_t{1} << 17) / length, 16, kMaxStrip); }
+
+// Where everything of one tensor set lies, and who sees what.
+class Layout {
+ public:
+  Layout(const AttentionShape& shape, const AttentionRule& rule, const AttentionTerms& terms)
+      : shape(shape), rule(rule), terms(terms), strip(StripRows(shape.length)) {}
+
+  const AttentionShape& shape;
+  const AttentionRule& rule;
+  const AttentionTerms& terms;
+  const int64_t strip;
+
+  int64_t strips() const { return (shape.length + strip - 1) / strip; }
+  float scale() const { return 1.0f / std::sqrt(static_cast<float>(shape.head_dim)); }
+
+  // Rows of one sequence from position t, of the head'th head of merged rows (queries, then keys, then values).
+  Matrix Merged(const at::Tensor& qkv, int64_t batch, int64_t t, int64_t head) const {
+    return {At(qkv, (batch * shape.length + t) * shape.width() + head * shape.head_dim), shape.width()};
+  }
+  Matrix Output(const at::Tensor& output, int64_t batch, int64_t t, int64_t head) const {
+    const int64_t width = shape.heads * shape.head_dim;
+    return {At(output, (batch * shape.length + t) * width + head * shape.head_dim), width};
+  }
+  // Rows of a view [B, H, T, D] from position t.
+  static Matrix View(const at::Tensor& x_BHTD, int64_t batch, int64_t head, int64_t t) {
+    return {At(x_BHTD, batch * x_BHTD.stride(0) + head * x_BHTD.stride(1) + t * x_BHTD.stride(2)), x_BHTD.stride(2)};
+  }
+  int64_t KeyHead(int64_t head) const { return shape.heads + head / (shape.heads / shape.key_value_heads); }
+  int64_t ValueHead(int64_t head) const { return KeyHead(head) + shape.key_value_heads; }
+
+  // The keys that any query of first .. first+rows-1 sees lie in [low, high).
+  int64_t Low(int64_t first) const {
+    return rule.window > 0 && rule.prefix == 0 ? std::max<int64_t>(0, first - rule.window + 1) : 0;
+  }
+  int64_t High(int64_t first, int64_t rows) const {
+    return std::clamp<int64_t>(rule.prefix, first + rows, shape.length);
+  }
+  // Of query i, among the keys from `low`.
+  VisibleKeys Visible(int64_t i, int64_t low) const {
+    VisibleKeys visible{0, 0, std::min(std::max(i + 1, rule.prefix), shape.length) - low};
+    if (rule.window == 0) return visible;
+    const int64_t first = std::max<int64_t>(0, i - rule.window + 1);
+    if (first <= rule.prefix) return visible;
+    visible.prefix = rule.prefix;
+    visible.first = first - low;
+    return visible;
+  }
+
+  // Row of a [H, columns] or [B, H, columns] term, null where it is undefined.
+  static float* Row(const at::Tensor& x, int64_t row) { return x.defined() ? At(x, row * x.size(-1)) : nullptr; }
+  // Biases of query i for the keys from `low`.
+  const float* Bias(int64_t head, int64_t i, int64_t low) const {
+    const float* row = Row(terms.offset_bias_HS, head);
+    return row ? row + low - i + shape.length - 1 : nullptr;
+  }
+  // Score of the column, -infinity where there is none.
+  float ColumnScore(int64_t head, const float* query) const {
+    if (!terms.HasColumn()) return -std::numeric_limits<float>::infinity();
+    const float* key = Row(terms.column_key_HD, head);
+    const float logit = terms.column_logit_H.defined() ? *At(terms.column_logit_H, head) : 0.0f;
+    return logit + (key ? scale() * kernels::Dot(query, key, shape.head_dim) : 0.0f);
+  }
+
+ private:
+  static float* At(const at::Tensor& x, int64_t offset) {
+    return const_cast<float*>(x.const_data_ptr<float>()) + offset;
+  }
+};
+
+// Scores of a strip's queries against keys [low, high), biases included.
+void Scores(const Layout& at, const at::Tensor& qkv, int64_t batch, int64_t head, int64_t first, int64_t rows,
+            int64_t low, int64_t high, float* scores) {
+  const int64_t keys = high - low;
+  MultiplyTransposed(at.Merged(qkv, batch, first, head), at.Merged(qkv, batch, low, at.KeyHead(head)), rows, keys,
+                     at.shape.head_dim, at.scale(), {scores, keys});
+  if (!at.terms.offset_bias_HS.defined()) return;
+  for (int64_t r = 0; r < rows; ++r) kernels::AddScaled(1.0f, at.Bias(head, first + r, low), keys, scores + r * keys);
+}
+
+void ForwardStrip(const Layout& at, const at::Tensor& qkv, int64_t batch, int64_t head, int64_t first, float* scores,
+                  const AttentionOutput& out) {
+  const int64_t rows = std::min(at.strip, at.shape.length - first);
+  const int64_t low = at.Low(first), high = at.High(first, rows), keys = high - low;
+  Scores(at, qkv, batch, head, first, rows, low, high, scores);
+  const Matrix query = at.Merged(qkv, batch, first, head), output = at.Output(out.output_NC, batch, first, head);
+  float* log_sum = Layout::Row(out.log_sum_BHT, batch * at.shape.heads + head) + first;
+  float column[kMaxStrip];
+  for (int64_t r = 0; r < rows; ++r) {
+    column[r] = at.ColumnScore(head, query.data + r * query.stride);
+    log_sum[r] =
+        kernels::AttentionWeights(at.rule.weights, at.Visible(first + r, low), keys, column[r], scores + r * keys);
+  }
+  Multiply({scores, keys}, at.Merged(qkv, batch, low, at.ValueHead(head)), rows, at.shape.head_dim, keys, 1.0f, output);
+  if (const float* value = Layout::Row(at.terms.column_value_HD, head); value && at.terms.HasColumn())
+    for (int64_t r = 0; r < rows; ++r)
+      kernels::AddScaled(std::exp(column[r] - log_sum[r]), value, at.shape.head_dim, output.data + r * output.stride);
+}
+
+// The gradients of one head's column, [D], [D] and a scalar of this sequence; null where a term is undefined.
+struct ColumnGradients {
+  float *key, *value, *logit;
+};
+
+// Adds what query i passes through the column.
+void ColumnBackward(const Layout& at, int64_t head, const float* query, const float* output_gradient, float log_sum,
+                    float dot, float* query_gradient, const ColumnGradients& out) {
+  const int64_t dim = at.shape.head_dim;
+  const float weight = std::exp(at.ColumnScore(head, query) - log_sum);
+  const float* value = Layout::Row(at.terms.column_value_HD, head);
+  const float slope = value ? kernels::Dot(output_gradient, value, dim) : 0.0f;
+  const float score_gradient = weight * (slope - dot);
+  if (out.value) kernels::AddScaled(weight, output_gradient, dim, out.value);
+  if (out.logit) *out.logit += score_gradient;
+  if (const float* key = Layout::Row(at.terms.column_key_HD, head)) {
+    kernels::AddScaled(score_gradient * at.scale(), query, dim, out.key);
+    kernels::AddScaled(score_gradient * at.scale(), key, dim, query_gradient);
+  }
+}
+
+// What a strip reads besides the merged rows, and writes.
+struct BackwardTensors {
+  const at::Tensor &gradient_NC, &qkv_NW;
+  const AttentionOutput& forward;
+  at::Tensor qkv_gradient_NW;
+  AttentionTerms partial;  // gradients of the terms, one row a sequence and head: [B * H, ...]
+};
+
+void BackwardStrip(const Layout& at, const BackwardTensors& x, int64_t batch, int64_t head, int64_t first,
+                   float* scores, float* gradients) {
+  const int64_t rows = std::min(at.strip, at.shape.length - first), dim = at.shape.head_dim;
+  const int64_t low = at.Low(first), high = at.High(first, rows), keys = high - low;
+  const int64_t row = batch * at.shape.heads + head;
+  const Matrix query = at.Merged(x.qkv_NW, batch, first, head);
+  const Matrix key = at.Merged(x.qkv_NW, batch, low, at.KeyHead(head));
+  const Matrix value = at.Merged(x.qkv_NW, batch, low, at.ValueHead(head));
+  const Matrix output = at.Output(x.forward.output_NC, batch, first, head);
+  const Matrix output_gradient = at.Output(x.gradient_NC, batch, first, head);
+  const Matrix query_gradient = at.Merged(x.qkv_gradient_NW, batch, first, head);
+  const float* log_sum = Layout::Row(x.forward.log_sum_BHT, row) + first;
+  float dot[kMaxStrip];
+
+  Scores(at, x.qkv_NW, batch, head, first, rows, low, high, scores);
+  MultiplyTransposed(output_gradient, value, rows, keys, dim, 1.0f, {gradients, keys});
+  for (int64_t r = 0; r < rows; ++r) {
+    dot[r] = kernels::Dot(output.data + r * output.stride, output_gradient.data + r * output_gradient.stride, dim);
+    kernels::AttentionWeightsBackward(at.rule.weights, at.Visible(first + r, low), keys, log_sum[r], dot[r],
+                                      scores + r * keys, gradients + r * keys);
+  }
+  AddTransposedProduct({scores, keys}, output_gradient, keys, dim, rows, 1.0f,
+                       at.Merged(x.qkv_gradient_NW, batch, low, at.ValueHead(head)));
+  AddTransposedProduct({gradients, keys}, query, keys, dim, rows, at.scale(),
+                       at.Merged(x.qkv_gradient_NW, batch, low, at.KeyHead(head)));
+  Multiply({gradients, keys}, key, rows, dim, keys, at.scale(), query_gradient);
+  if (float* bias = Layout::Row(x.partial.offset_bias_HS, row))
+    for (int64_t r = 0; r < rows; ++r)
+      kernels::AddScaled(1.0f, gradients + r * keys, keys, bias + low - (first + r) + at.shape.length - 1);
+  if (!at.terms.HasColumn()) return;
+  const ColumnGradients column{Layout::Row(x.partial.column_key_HD, row), Layout::Row(x.partial.column_value_HD, row),
+                               Layout::Row(x.partial.column_logit_H, row)};
+  for (int64_t r = 0; r < rows; ++r)
+    ColumnBackward(at, head, query.data + r * query.stride, output_gradient.data + r * output_gradient.stride,
+                   log_sum[r], dot[r], query_gradient.data + r * query_gradient.stride, column);
+}
+
+// Zeroes [B * H, columns of the term].
+at::Tensor PartialOf(const at::Tensor& term, int64_t rows) {
+  return term.defined() ? at::zeros({rows, term.dim() == 1 ? 1 : term.size(1)}, term.options()) : at::Tensor();
+}
+
+at::Tensor SumOverBatch(const at::Tensor& partial, const at::Tensor& term, int64_t batch) {
+  return partial.defined() ? partial.view({batch, -1}).sum(0).view(term.sizes()) : at::Tensor();
+}
+
+}  // namespace
+
+AttentionOutput AttentionForwardCpu(const at::Tensor& qkv, const AttentionShape& shape, const AttentionRule& rule,
+                                    const AttentionTerms& terms) {
+  const AttentionOutput out{at::empty({qkv.size(0), shape.heads * shape.head_dim}, qkv.options()),
+                            at::empty({shape.batch, shape.heads, shape.length}, qkv.options())};
+  const Layout layout(shape, rule, terms);
+  const int64_t strips = layout.strips();
+  at::parallel_for(0, shape.batch * shape.heads * strips, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> scores(static_cast<size_t>(layout.strip * shape.length));
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t row = task / strips;
+      ForwardStrip(layout, qkv, row / shape.heads, row % shape.heads, task % strips * layout.strip, scores.data(), out);
+    }
+  });
+  return out;
+}
+
+at::Tensor AttentionWeightsCpu(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD, const AttentionRule& rule,
+                               const AttentionTerms& terms, int64_t first, int64_t rows) {
+  const AttentionShape shape{query_BHTD.size(0), query_BHTD.size(2), query_BHTD.size(1), key_BKTD.size(1),
+                             query_BHTD.size(3)};
+  const Layout layout(shape, rule, terms);
+  const int64_t column = terms.HasColumn() ? 1 : 0, stride = column + shape.length;
+  const at::Tensor weights = at::empty({shape.batch, shape.heads, rows, stride}, query_BHTD.options());
+  at::parallel_for(0, shape.batch * shape.heads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t batch = task / shape.heads, head = task % shape.heads;
+      const Matrix query = Layout::View(query_BHTD, batch, head, first);
+      const Matrix key = Layout::View(key_BKTD, batch, head / (shape.heads / shape.key_value_heads), 0);
+      float* row = weights.mutable_data_ptr<float>() + task * rows * stride + column;
+      MultiplyTransposed(query, key, rows, layout.High(first, rows), shape.head_dim, layout.scale(), {row, stride});
+      for (int64_t r = 0; r < rows; ++r, row += stride) {
+        if (const float* bias = layout.Bias(head, first + r, 0)) kernels::AddScaled(1.0f, bias, shape.length, row);
+        const float score = layout.ColumnScore(head, query.data + r * query.stride);
+        const float log_sum =
+            kernels::AttentionWeights(rule.weights, layout.Visible(first + r, 0), shape.length, score, row);
+        if (column > 0) row[-1] = std::exp(score - log_sum);
+      }
+    }
+  });
+  return weights;
+}
+
+AttentionGradients AttentionBackwardCpu(const at::Tensor& gradient, const at::Tensor& qkv,
+                                        const AttentionOutput& forward, const AttentionShape& shape,
+                                        const AttentionRule& rule, const AttentionTerms& terms) {
+  const int64_t rows = shape.batch * shape.heads, groups = shape.heads / shape.key_value_heads;
+  const Layout layout(shape, rule, terms);
+  const BackwardTensors x{gradient,
+                          qkv,
+                          forward,
+                          at::zeros_like(qkv),
+                          {PartialOf(terms.offset_bias_HS, rows), PartialOf(terms.column_key_HD, rows),
+                           PartialOf(terms.column_value_HD, rows), PartialOf(terms.column_logit_H, rows)}};
+  // One task a sequence and key/value head: its strips add to the same keys and values, in order.
+  at::parallel_for(0, shape.batch * shape.key_value_heads, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> scores(static_cast<size_t>(layout.strip * shape.length)), gradients(scores.size());
+    for (int64_t task = begin; task < end; ++task)
+      for (int64_t head = task % shape.key_value_heads * groups, last = head + groups; head < last; ++head)
+        for (int64_t first = 0; first < shape.length; first += layout.strip)
+          BackwardStrip(layout, x, task / shape.key_value_heads, head, first, scores.data(), gradients.data());
+  });
+  return {x.qkv_gradient_NW,
+          {SumOverBatch(x.partial.offset_bias_HS, terms.offset_bias_HS, shape.batch),
+           SumOverBatch(x.partial.column_key_HD, terms.column_key_HD, shape.batch),
+           SumOverBatch(x.partial.column_value_HD, terms.column_value_HD, shape.batch),
+           SumOverBatch(x.partial.column_logit_H, terms.column_logit_H, shape.batch)}};
+}
+
+}  // namespace sink

@@ -1,0 +1,32 @@
+// Attention on float tensors of a CPU: strips of queries against all the keys that they see, two matrix products a
+// strip forward and five backward, weights in between by kernels/attention_weights.h. A strip's scores stay in cache
+// and are computed anew in the backward pass. Pure functions on ATen's threads; results do not depend on their number.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "model/network/attention.h"
+
+namespace sink {
+
+struct AttentionOutput {
+  at::Tensor output_NC;    // [N, H * D]
+  at::Tensor log_sum_BHT;  // of softmax, for the backward pass
+};
+AttentionOutput AttentionForwardCpu(const at::Tensor& qkv_NW, const AttentionShape& shape, const AttentionRule& rule,
+                                    const AttentionTerms& terms);
+
+// AttentionWeights of attention.h. Queries and keys are views whose last dimension is dense.
+at::Tensor AttentionWeightsCpu(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD, const AttentionRule& rule,
+                               const AttentionTerms& terms, int64_t first, int64_t rows);
+
+// Gradients of the merged rows and of each term that is defined.
+struct AttentionGradients {
+  at::Tensor qkv_NW;
+  AttentionTerms terms;
+};
+AttentionGradients AttentionBackwardCpu(const at::Tensor& gradient_NC, const at::Tensor& qkv_NW,
+                                        const AttentionOutput& forward, const AttentionShape& shape,
+                                        const AttentionRule& rule, const AttentionTerms& terms);
+
+}  // namespace sink

@@ -1,0 +1,164 @@
+// The transformer's forward pass. Its backward pass is autograd over the operations of ops.h and attention.h.
+#include "model/network/transformer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+
+#include <algorithm>
+#include <string>
+
+#include "model/base/model_error.h"
+#include "model/network/operations.h"
+#include "model/network/position.h"
+
+namespace sink {
+namespace {
+
+kernels::Activation ActivationOf(const VariantConfig& variant) {
+  if (variant.ffn == "geglu" || variant.ffn == "gelu") return kernels::Activation::kGelu;
+  if (variant.ffn == "reglu" || variant.ffn == "relu") return kernels::Activation::kRelu;
+  return kernels::Activation::kSilu;
+}
+
+std::vector<int64_t> LayerBegins(const std::vector<Parameter>& parameters, int64_t layers) {
+  std::vector<int64_t> begins;
+  auto next = parameters.begin();
+  for (int64_t n = 0; n < layers; ++n) {
+    const std::string prefix = "model.layers." + std::to_string(n) + ".";
+    const auto in_layer = [&](const Parameter& parameter) { return parameter.name.starts_with(prefix); };
+    next = std::find_if(next, parameters.end(), in_layer);
+    begins.push_back(next->value.storage_offset());
+    next = std::find_if_not(next, parameters.end(), in_layer);
+  }
+  begins.push_back(next->value.storage_offset());
+  return begins;
+}
+
+// Leaves out the first `ignore` of every `length` rows. Dense, as the operations want their rows: of sequences that
+// keep one row, the slice alone would be strided.
+at::Tensor DropRows(const at::Tensor& x, int64_t length, int64_t ignore) {
+  if (ignore < 0 || ignore >= length) throw ModelError("the loss must leave out fewer targets than a sequence has");
+  if (ignore == 0) return x;
+  return x.unflatten(0, {-1, length}).narrow(1, ignore, length - ignore).flatten(0, 1).contiguous();
+}
+
+}  // namespace
+
+Transformer::Transformer(const ModelConfig& config, at::Device device, at::ScalarType dtype)
+    : config_(config),
+      parameters_(ParameterLayout(config), device, dtype),
+      attention_(config, parameters_),
+      activation_(ActivationOf(config.variant)) {
+  embedding_ = parameters_.Leaf("model.embed_tokens.weight");
+  if (config.variant.position_embedding == "learnable") positions_ = parameters_.Leaf("model.embed_positions.weight");
+  if (config.variant.position_embedding == "sinusoidal")
+    positions_ = SinusoidTable(Positions(config), config.hidden_size, values().options());
+  if (config.variant.sink_token) sink_token_ = parameters_.Leaf("model.sink_token");
+  for (int64_t n = 0; n < config.num_hidden_layers; ++n) layers_.push_back(LayerLeaves(parameters_, config, n));
+  layer_begins_ = LayerBegins(parameters(), config.num_hidden_layers);
+  if (config.variant.norm_placement != "post") final_norm_ = parameters_.Leaf("model.norm.weight");
+  head_ = parameters_.Leaf("lm_head.weight");
+}
+
+void Transformer::Initialize(uint64_t seed) { parameters_.Initialize(seed); }
+
+void Transformer::ZeroGradients() { gradients().zero_(); }
+
+void Transformer::CheckTokens(const at::Tensor& tokens_BT) const {
+  if (tokens_BT.dim() != 2 || tokens_BT.numel() == 0 || tokens_BT.scalar_type() != at::kLong)
+    throw ModelError("tokens must be a matrix of 64-bit integers, a sequence a row");
+  if (tokens_BT.size(1) > config_.max_position_embeddings)
+    throw ModelError("sequences of " + std::to_string(tokens_BT.size(1)) + " tokens, but the model has " +
+                     std::to_string(config_.max_position_embeddings) + " positions");
+  if (tokens_BT.min().item<int64_t>() < 0 || tokens_BT.max().item<int64_t>() >= config_.vocab_size)
+    throw ModelError("a token id is outside the vocabulary of " + std::to_string(config_.vocab_size));
+}
+
+at::Tensor Transformer::Embed(const at::Tensor& tokens_BT) {
+  const int64_t batch = tokens_BT.size(0);
+  at::Tensor x = Embedding(embedding_, tokens_BT.reshape({-1}));
+  if (sink_token_.defined()) {
+    const at::Tensor token = sink_token_.unsqueeze(0).expand({batch, 1, -1});
+    x = at::cat({token, x.view({batch, -1, config_.hidden_size})}, 1).view({-1, config_.hidden_size});
+  }
+  if (!positions_.defined()) return x;
+  const int64_t length = x.size(0) / batch;
+  return (x.view({batch, length, -1}) + positions_.narrow(0, 0, length)).view({batch * length, -1});
+}
+
+at::Tensor Transformer::FeedForward(const LayerParameters& weights, const at::Tensor& x_NC) const {
+  return Linear(FeedForwardUnit(Linear(x_NC, weights.gate_up), activation_, IsGated(config_.variant)), weights.down);
+}
+
+at::Tensor Transformer::Norm(const at::Tensor& x_NC, const at::Tensor& weight_C) const {
+  return weight_C.defined() ? RmsNorm(x_NC, weight_C, config_.rms_norm_eps) : x_NC;
+}
+
+at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer, const GradientsReady& ready) {
+  CheckTokens(tokens_BT);
+  const int64_t batch = tokens_BT.size(0), length = tokens_BT.size(1) + (sink_token_.defined() ? 1 : 0);
+  const auto show = [&](int64_t index, const at::Tensor& x_NC) {
+    if (observer) observer->OnHidden(index, x_NC.view({batch, length, config_.hidden_size}));
+    // The gradient of what a layer reads is known when everything behind it, the layer included, has had its turn.
+    if (ready)
+      x_NC.register_hook(
+          [&ready, first = layer_begins_[static_cast<size_t>(index)]](const at::Tensor&) { ready(first); });
+  };
+  const bool post = config_.variant.norm_placement == "post";
+  const at::Tensor bias = attention_.OffsetBias(length);
+  at::Tensor x = Embed(tokens_BT);
+  show(0, x);
+  for (int64_t n = 0; n < config_.num_hidden_layers; ++n) {
+    const LayerParameters& layer = layers_[static_cast<size_t>(n)];
+    SeeAttention see;
+    if (observer) see = [&](const AttentionView& view) { observer->OnAttention(n, view); };
+    // A norm that the placement lacks passes its input on. Post-norm normalises the sum, the others what is added.
+    const at::Tensor a = AttentionLayer(attention_, layer, Norm(x, layer.input_norm), bias, batch, length, see);
+    x = post ? Norm(x + a, layer.post_attention_norm) : x + Norm(a, layer.post_attention_norm);
+    if (HasFeedForward(config_.variant)) {
+      const at::Tensor f = FeedForward(layer, Norm(x, layer.feed_forward_norm));
+      x = post ? Norm(x + f, layer.post_feed_forward_norm) : x + Norm(f, layer.post_feed_forward_norm);
+    }
+    show(n + 1, x);
+  }
+  if (sink_token_.defined()) x = DropRows(x, length, 1);
+  x = Norm(x, final_norm_);
+  if (observer) observer->OnNormed(x.view({batch, tokens_BT.size(1), config_.hidden_size}));
+  return x;
+}
+
+at::Tensor Transformer::LossAndGradients(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, double scale,
+                                         int64_t ignore, const GradientsReady& ready) {
+  CheckTokens(targets_BT);
+  if (targets_BT.sizes() != tokens_BT.sizes()) throw ModelError("tokens and targets differ in shape");
+  const int64_t length = tokens_BT.size(1);
+  const at::Tensor hidden_NC = DropRows(Hidden(tokens_BT, nullptr, ready), length, ignore);
+  const at::Tensor targets_N = DropRows(targets_BT.reshape({-1}), length, ignore);
+  at::Tensor gradient_NC;
+  const at::Tensor loss = HeadLoss(hidden_NC, head_, targets_N, scale, &gradient_NC);
+  hidden_NC.backward(gradient_NC);
+  return loss;
+}
+
+at::Tensor Transformer::Loss(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, int64_t ignore) {
+  const at::NoGradGuard no_gradients;
+  CheckTokens(targets_BT);
+  if (targets_BT.sizes() != tokens_BT.sizes()) throw ModelError("tokens and targets differ in shape");
+  const int64_t length = tokens_BT.size(1);
+  const at::Tensor hidden_NC = DropRows(Hidden(tokens_BT, nullptr), length, ignore);
+  return HeadLoss(hidden_NC, head_, DropRows(targets_BT.reshape({-1}), length, ignore), 1.0, nullptr);
+}
+
+at::Tensor Transformer::Logits(const at::Tensor& tokens_BT, Observer* observer) {
+  const at::NoGradGuard no_gradients;
+  const at::Tensor logits_NV = Linear(Hidden(tokens_BT, observer), head_);
+  return logits_NV.view({tokens_BT.size(0), tokens_BT.size(1), config_.vocab_size});
+}
+
+void Transformer::Observe(const at::Tensor& tokens_BT, Observer& observer) {
+  const at::NoGradGuard no_gradients;
+  Hidden(tokens_BT, &observer);
+}
+
+}  // namespace sink

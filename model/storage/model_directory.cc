@@ -1,0 +1,73 @@
+// Model directories.
+#include "model/storage/model_directory.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "model/base/model_error.h"
+#include "model/storage/tensor_file.h"
+
+namespace sink {
+namespace {
+
+constexpr char kConfigFile[] = "config.json";
+constexpr char kParameterFile[] = "model.safetensors";
+constexpr std::streamsize kMaxConfigBytes = 64 << 10;
+
+std::string ReadText(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw ModelError(path.string() + ": cannot open: " + std::strerror(errno));
+  std::string text(kMaxConfigBytes + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (in.gcount() > kMaxConfigBytes) throw ModelError(path.string() + ": over 64 KiB, not a model's configuration");
+  text.resize(static_cast<size_t>(in.gcount()));
+  return text;
+}
+
+void WriteText(const std::filesystem::path& path, const std::string& text, bool sync) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  bool good = fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  good = good && (!sync || ::fsync(fd) == 0);
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (!good) throw ModelError(path.string() + ": cannot write: " + std::strerror(error));
+}
+
+}  // namespace
+
+ModelConfig LoadModelConfig(const std::filesystem::path& directory) {
+  if (!std::filesystem::is_directory(directory)) throw ModelError(directory.string() + ": not a model directory");
+  const ModelConfigResult result = ParseHuggingFaceConfig(ReadText(directory / kConfigFile));
+  if (!result.config) throw ModelError(directory.string() + ": " + result.error);
+  return *result.config;
+}
+
+void LoadParameters(const std::filesystem::path& directory, Transformer& model) {
+  const SafetensorsFile file(directory / kParameterFile);
+  std::set<std::string> known;
+  for (const Parameter& parameter : model.parameters()) known.insert(parameter.name);
+  for (const auto& [name, view] : file.tensors())
+    if (!known.contains(name)) throw ModelError(file.name() + ": tensor \"" + name + "\" is not part of this model");
+  for (const Parameter& parameter : model.parameters()) ReadTensorInto(file, parameter.name, parameter.value);
+}
+
+Transformer LoadModel(const std::filesystem::path& directory, at::Device device, at::ScalarType dtype) {
+  Transformer model(LoadModelConfig(directory), device, dtype);
+  LoadParameters(directory, model);
+  return model;
+}
+
+void SaveModel(const std::filesystem::path& directory, const Transformer& model, bool sync) {
+  std::map<std::string, at::Tensor> tensors;
+  for (const Parameter& parameter : model.parameters()) tensors[parameter.name] = parameter.value;
+  WriteTensors(directory / kParameterFile, tensors, sync);
+  WriteText(directory / kConfigFile, PrintHuggingFaceConfig(model.config()), sync);
+}
+
+}  // namespace sink

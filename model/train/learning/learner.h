@@ -1,0 +1,76 @@
+// What learns: a model, its optimizer, and the step that a run repeats, on one rank or several. Knows nothing of files,
+// events or evaluation, so that tests and benchmarks can feed it any batches. Belongs to the training thread.
+//
+// Ranks. Each has the whole model and trains it on its share of a step's batch; the gradients are summed over the
+// ranks, and all update alike. With train.shard_optimizer a rank has the optimizer's state of its part of the model
+// alone, updates that part and gives it to the others.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+
+#include "model/network/transformer.h"
+#include "model/train/learning/optimizer.h"
+#include "model/train/ranks/ranks.h"
+#include "proto/config/job_config.h"
+
+namespace sink::train {
+
+// Settings of the whole process, before its first large tensor: LibTorch's threads, and an allocator that keeps what is
+// freed. Every step frees and allocates the same activations; given back to the kernel, each of their pages would be
+// faulted in and zeroed again, 4 % of a step at hidden size 768.
+void PrepareProcess(int threads);
+
+struct StepResult {
+  double loss = 0;           // mean over the targets of the step that count (train.ignore_loss), in nats
+  double gradient_norm = 0;  // before clipping
+  double learning_rate = 0;
+  bool diverged = false;  // loss or gradient norm is not finite, or the loss is above the limit: nothing was updated
+};
+
+class Learner {
+ public:
+  // One micro-batch, int64 [micro_batch_size, sequence_length + 1] on the model's device; nothing to give the step up.
+  using NextBatch = std::function<std::optional<at::Tensor>()>;
+
+  // At step 0. UserError when the precision is not available on the device, or the batch cannot be shared out among the
+  // ranks. Without `ranks`, alone; they must outlive it.
+  Learner(const JobConfig& config, at::Device device, Ranks* ranks = nullptr);
+
+  // Back to step 0: the initial model of the seed, an optimizer that has seen nothing, LibTorch's random generators
+  // seeded.
+  void Reset();
+
+  // Optimizer step number `step` (0-based), with the same result on every rank. Nothing, and no change of the model,
+  // when next_batch gave up; with several ranks it must not.
+  std::optional<StepResult> Step(int64_t step, const NextBatch& next_batch,
+                                 double loss_limit = std::numeric_limits<double>::infinity());
+
+  Transformer& model() { return model_; }
+
+  // The optimizer of the whole model, which checkpoints hold whatever the ranks: this one's or, when it is sharded and
+  // this is rank 0, a second one, with room for the other ranks' parts.
+  std::shared_ptr<Optimizer> WholeOptimizer();
+  // Collective: brings all parts to rank 0's `whole`.
+  void Gather(Optimizer& whole);
+  // Collective: rank 0's model, and its `whole`, to all.
+  void Scatter(Optimizer& whole);
+
+ private:
+  bool sharded() const { return config_.train.shard_optimizer && ranks_.size() > 1; }
+  Part PartOfRank(int rank) const;
+  void MoveParts(Optimizer& whole, bool to_first);
+
+  const JobConfig config_;
+  Ranks alone_;
+  Ranks& ranks_;
+  Transformer model_;
+  Optimizer optimizer_;
+};
+
+}  // namespace sink::train

@@ -1,0 +1,68 @@
+#include "model/train/measure/model_measurer.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+
+#include "model/eval/evaluate.h"
+#include "model/train/learning/learner.h"
+#include "model/train/measure/measurement.h"
+
+namespace sink::train {
+namespace {
+
+// Thrown through the pass over the layers when the run is asked to stop.
+struct StopAsked {};
+
+EvaluateOptions OptionsOf(const JobFile& job) {
+  const JobConfig& config = job.config;
+  EvaluateOptions options{.model = job.model};
+  options.device = job.device;
+  options.inputs.kind = InputKinds().at(config.evaluate.inputs);
+  if (options.inputs.kind == InputKind::kNatural)
+    options.inputs.texts = std::filesystem::path(job.data_root) / config.evaluate.texts;
+  options.inputs.seed = static_cast<uint64_t>(config.train.seed);
+  options.inputs.probe_options.tokens = config.eval.tokens;
+  options.inputs.probe_options.sequences = config.eval.sequences;
+  options.sink_options = {
+      .epsilon = config.eval.epsilon, .positions = config.eval.positions, .metrics = config.eval.metrics};
+  return options;
+}
+
+}  // namespace
+
+Outcome MeasureModel(const JobFile& job, EventSink& events, Commands& commands) {
+  PrepareProcess(static_cast<int>(job.config.train.threads));
+  EvaluateOptions options = OptionsOf(job);
+  const int64_t tokens = job.config.eval.sequences * job.config.eval.tokens;
+  int64_t layers = 1;
+  options.on_model = [&](int64_t parameters, int64_t all) {
+    layers = all;
+    events.Send(pipe::Hello{pipe::kVersion, getpid(), job.device, 0, layers, parameters});
+  };
+  options.on_layer = [&](int64_t done, int64_t) {
+    if (commands.StopRequested()) throw StopAsked();
+    events.Send(pipe::Progress{done, tokens * done / layers, 0});
+  };
+  try {
+    const Evaluation evaluation = Evaluate(options);
+    events.Send(pipe::Log{"info", job.config.evaluate.model + ": " + evaluation.inputs +
+                                      (evaluation.bos ? ", after token " + std::to_string(*evaluation.bos) : "")});
+    Measurement measurement = MeasurementOf(evaluation.sinks, job.config.eval.positions);
+    measurement.metrics.values.emplace_back("validation_loss/all", *evaluation.loss);
+    if (evaluation.bos) measurement.metrics.values.emplace_back("bos_token", static_cast<double>(*evaluation.bos));
+    measurement.metrics.step = layers;
+    events.Send(measurement.metrics);
+    for (pipe::Heatmap& heatmap : measurement.heatmaps) {
+      heatmap.step = layers;
+      events.Send(heatmap);
+    }
+  } catch (const StopAsked&) {
+    return Outcome::kStopped;
+  }
+  events.Send(pipe::Finished{layers});
+  return Outcome::kFinished;
+}
+
+}  // namespace sink::train

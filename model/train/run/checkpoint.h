@@ -1,0 +1,42 @@
+// What a checkpoint holds, inside the folder that checkpoint_folder.h makes safe:
+//   config.json, model.safetensors        a model directory, which transformers and sink-eval open as it is
+//   optimizer.safetensors                 Optimizer::State(): moments and momentum; rng.*: random generators
+//   trainer.json                          RunState and the id of the configuration
+// Restoring it continues the run to the last bit. Nothing in it depends on the number of ranks or on how they share the
+// optimizer: rank 0 writes and reads it alone. Functions belong to the training thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "model/data/loader/loader.h"
+#include "model/train/learning/optimizer.h"
+#include "model/train/ranks/ranks.h"
+#include "proto/config/job_config.h"
+
+namespace sink::train {
+
+// Where a run stands, between two steps.
+struct RunState {
+  int64_t step = 0;    // optimizer steps done
+  int64_t tokens = 0;  // tokens trained on
+  data::Cursor cursor;
+  bool measured = false;    // the measurements due at this step have been sent
+  double running_loss = 0;  // divergence.h
+  int64_t roll_backs = 0;   // of the job until here
+};
+
+// Writes the four files into an empty folder; the optimizer is one of the whole model. Throws what the disk makes it
+// throw.
+void WriteCheckpoint(const std::filesystem::path& folder, const JobConfig& config, const Transformer& model,
+                     const Optimizer& optimizer, const RunState& state);
+
+// Fills the model, the optimizer and the random generators. The files' bytes have been verified. UserError when the
+// checkpoint is of a job with another configuration, or was written by another version of the program.
+RunState ReadCheckpoint(const std::filesystem::path& folder, const JobConfig& config, Transformer& model,
+                        Optimizer& optimizer);
+
+// Collective: gives rank 0's random generators to all ranks, and returns its `state`.
+RunState ShareRunState(Ranks& ranks, at::Device device, const RunState& state);
+
+}  // namespace sink::train

@@ -1,0 +1,298 @@
+// Tokenizers: the ids of Hugging Face's `tokenizers` on its golden texts, round trips of random Unicode, long inputs,
+// and what is refused by name.
+#include "model/data/tokenizer/tokenizer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <utf8proc.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <vector>
+
+#include "model/data/tokenizer/splitter.h"
+#include "model/data/tokenizer/tokenizer_json.h"
+#include "model/data/tokenizer/unicode.h"
+#include "model/data/tokenizer/vocab_merges.h"
+#include "model/data/tokenizer/word_scanner.h"
+#include "tests/model/helpers/data_files.h"
+
+namespace sink::data {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+std::string Golden(const std::string& path) {
+  const char* source = std::getenv("SINK_SOURCE_DIR");
+  return (source == nullptr ? std::string(".") : std::string(source)) + "/tests/golden/tokenizers/" + path;
+}
+
+std::vector<int32_t> IdsOf(Tokenizer* tokenizer, std::string_view text) {
+  std::vector<int32_t> ids;
+  tokenizer->Encode(text, &ids);
+  return ids;
+}
+
+void ExpectGoldenIds(Tokenizer* tokenizer, const std::string& expected_json) {
+  const Json cases = Json::parse(ReadText(expected_json));
+  ASSERT_GT(cases.size(), 30u);
+  for (const Json& each : cases) {
+    const auto text = each.at("text").get<std::string>();
+    EXPECT_EQ(IdsOf(tokenizer, text), each.at("ids").get<std::vector<int32_t>>()) << each.at("text");
+  }
+}
+
+// Text that mixes what tokenizers trip over: spaces, digits, contractions, marks, CJK, emoji, control characters.
+std::string RandomText(std::mt19937* random) {
+  static const char* const kPieces[] = {
+      " ",      "  ",     "\n",          "\t", "'s",      "'LL", "'\u017f", "the",  "Ing",           "42",
+      "7",      "!?",     "-",           "é",  "e\u0301", "日",  "本",      "😀",    "\u200d",        "ß",
+      "Ω",      "\u00a0", "\u3000",      "_",  "\u0301",  "ﬁ",   "ا",       "\x01", "<|endoftext|>", "\u180e",
+      "\u0085", "한",     "\u1112\u1161"};
+  std::string text;
+  const int pieces = static_cast<int>((*random)() % 30);
+  for (int i = 0; i < pieces; ++i) text += kPieces[(*random)() % std::size(kPieces)];
+  return text;
+}
+
+TEST(BpeTokenizer, Gpt2StyleGivesGoldenIds) {
+  ExpectGoldenIds(OpenTokenizer(Golden("gpt2_style/tokenizer.json")).get(), Golden("gpt2_style/expected.json"));
+}
+
+TEST(BpeTokenizer, Llama3StyleGivesGoldenIds) {
+  ExpectGoldenIds(OpenTokenizer(Golden("llama3_style/tokenizer.json")).get(), Golden("llama3_style/expected.json"));
+}
+
+TEST(BpeTokenizer, Llama2StyleGivesGoldenIds) {
+  ExpectGoldenIds(OpenTokenizer(Golden("llama2_style/tokenizer.json")).get(), Golden("llama2_style/expected.json"));
+}
+
+TEST(BpeTokenizer, OptsPairOfFilesGivesGoldenIds) {
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(Golden("opt_style/vocab.json"));
+  EXPECT_EQ(tokenizer->bos_id(), 2);
+  EXPECT_EQ(tokenizer->eos_id(), 2);
+  ExpectGoldenIds(tokenizer.get(), Golden("opt_style/expected.json"));
+}
+
+TEST(BpeTokenizer, APairOfFilesThatIsNoneIsRefused) {
+  const std::string vocab = ReadText(Golden("opt_style/vocab.json")), merges = ReadText(Golden("opt_style/merges.txt"));
+  const auto error = [](std::string_view v, std::string_view m, std::string_view c) {
+    return ErrorOf([&] { NewBpeTokenizer(TokenizerJsonOf({.vocab = v, .merges = m, .config = c}, "it"), "it"); });
+  };
+  EXPECT_EQ(error(vocab, merges, ""), "");
+  EXPECT_THAT(error("[]", merges, ""), HasSubstr("it: not an object"));
+  EXPECT_THAT(error(R"({"a": [[]]})", merges, ""), HasSubstr("it: the id of \"a\" is no whole number"));
+  EXPECT_THAT(error("{", merges, ""), HasSubstr("it: not a vocab.json"));
+  EXPECT_THAT(error(vocab, "\xff \xfe\n", ""), HasSubstr("it: not a vocab.json"));
+  EXPECT_THAT(error(vocab, "nonsense\n", ""), HasSubstr("it: "));
+  EXPECT_THAT(error(vocab, merges, R"({"eos_token": 3})"), HasSubstr("it: not a vocab.json"));
+  EXPECT_THAT(error(vocab, merges, R"({"eos_token": "no such token"})"), HasSubstr("to end documents with"));
+}
+
+TEST(BpeTokenizer, GptNeoxGivesGoldenIds) {
+  const char* path = std::getenv("SINK_GPT_NEOX_TOKENIZER");
+  if (path == nullptr) {
+    GTEST_SKIP() << "set SINK_GPT_NEOX_TOKENIZER to GPT-NeoX's tokenizer.json, which is not part of this project";
+  }
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(path);
+  EXPECT_EQ(tokenizer->vocab_size(), 50277);
+  EXPECT_EQ(tokenizer->eos_id(), 0);
+  ExpectGoldenIds(tokenizer.get(), Golden("gpt_neox/expected.json"));
+}
+
+TEST(BpeTokenizer, DecodingGivesBackTheNormalFormOfRandomText) {
+  const std::unique_ptr<Tokenizer> nfc = OpenTokenizer(Golden("gpt2_style/tokenizer.json"));
+  const std::unique_ptr<Tokenizer> raw = OpenTokenizer(Golden("llama3_style/tokenizer.json"));
+  std::mt19937 random(1);
+  for (int i = 0; i < 2000; ++i) {
+    const std::string text = RandomText(&random);
+    EXPECT_EQ(raw->Decode(IdsOf(raw.get(), text)), text);
+    // An added token splits the text before it is normalised.
+    if (text.find("<|endoftext|>") == std::string::npos) {
+      EXPECT_EQ(nfc->Decode(IdsOf(nfc.get(), text)), NormalizeNfc(text));
+    }
+  }
+}
+
+TEST(BpeTokenizer, CloneAndCacheGiveTheSameIds) {
+  const std::unique_ptr<Tokenizer> first = OpenTokenizer(Golden("gpt2_style/tokenizer.json"));
+  const std::unique_ptr<Tokenizer> clone = first->Clone();
+  std::mt19937 random(2);
+  for (int i = 0; i < 200; ++i) {
+    const std::string text = RandomText(&random);
+    const std::vector<int32_t> ids = IdsOf(first.get(), text);
+    EXPECT_EQ(IdsOf(first.get(), text), ids);
+    EXPECT_EQ(IdsOf(clone.get(), text), ids);
+  }
+}
+
+TEST(BpeTokenizer, MegabyteWithoutASpaceTakesNearlyLinearTime) {
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(Golden("gpt2_style/tokenizer.json"));
+  for (const char* letters : {"t", "th", " ", "!"}) {
+    std::string text;
+    while (text.size() < 1'000'000) text += letters;
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(tokenizer->Decode(IdsOf(tokenizer.get(), text)), text);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30)) << letters;  // quadratic: an hour
+  }
+}
+
+TEST(BpeTokenizer, IllFormedUtf8IsRefused) {
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(Golden("gpt2_style/tokenizer.json"));
+  for (const char* text : {"a\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
+    EXPECT_THAT(ErrorOf([&] { IdsOf(tokenizer.get(), text); }), HasSubstr("not UTF-8"));
+  }
+}
+
+TEST(BpeTokenizer, IdsOutsideTheVocabularyAreRefused) {
+  const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(Golden("gpt2_style/tokenizer.json"));
+  for (const int32_t id : {-1, 1500}) {
+    EXPECT_THAT(ErrorOf([&] { tokenizer->Decode(std::vector<int32_t>{id}); }),
+                HasSubstr("outside the tokenizer's 1500"));
+  }
+}
+
+// As `tokenizers` cuts them; PCRE2 alone takes U+180E for white space.
+TEST(Splitter, WhiteSpaceIsUnicodes) {
+  const Splitter splitter({kGpt2Pattern}, "test");
+  const auto words = [&](std::string_view text) {
+    std::vector<std::string_view> found;
+    splitter.Split(text, &found);
+    return found;
+  };
+  EXPECT_THAT(words("!\u180e!"), ElementsAre("!\u180e!"));
+  EXPECT_THAT(words("a \u180e b"), ElementsAre("a", " \u180e", " b"));
+  EXPECT_THAT(words("a\u2007\u2007b"), ElementsAre("a", "\u2007", "\u2007", "b"));
+  EXPECT_THAT(words("a\u0085b"), ElementsAre("a", "\u0085", "b"));
+}
+
+// Any text that a mix of random characters gives is cut alike by the scanners and by PCRE2. Only characters that
+// PCRE2's older Unicode knows, too: letters and numbers of later ones are held to `tokenizers` itself
+// (tokenizers_test.py).
+TEST(Splitter, ScannersCutAsTheirPatterns) {
+  static const char32_t kFirst[] = {0x20,   0x20,   0xa0,   0x370,  0x600,   0x900,  0x2000,
+                                    0x2150, 0x3000, 0x4e00, 0xac00, 0x1d400, 0x1f600};
+  std::mt19937 random(3);
+  for (const char* pattern : {kGpt2Pattern, kLlama3Pattern}) {
+    const Splitter scanner({pattern}, "scanner"), regex({pattern}, "regex", Scanners::kLeaveOut);
+    for (int i = 0; i < 20000; ++i) {
+      std::string text;
+      for (int n = static_cast<int>(random() % 12); n > 0; --n) {
+        if (random() % 2) {
+          text += RandomText(&random);
+        } else {
+          const char32_t code = kFirst[random() % std::size(kFirst)] + random() % 96;
+          utf8proc_uint8_t bytes[4];
+          text.append(reinterpret_cast<char*>(bytes), utf8proc_encode_char(static_cast<int32_t>(code), bytes));
+        }
+        if (text.size() > 60) break;
+      }
+      std::vector<std::string_view> ours, theirs;
+      scanner.Split(text, &ours);
+      regex.Split(text, &theirs);
+      ASSERT_EQ(ours, theirs) << text;
+    }
+  }
+}
+
+class TokenizerJson : public ::testing::Test {
+ protected:
+  std::string ErrorAfter(const std::function<void(Json*)>& change) {
+    Json json = json_;
+    change(&json);
+    return ErrorOf([&] { ParseTokenizerJson(json.dump(), "t.json"); });
+  }
+
+  const Json json_ = Json::parse(ReadText(Golden("gpt2_style/tokenizer.json")));
+};
+
+TEST_F(TokenizerJson, UnsupportedPartsAreRefusedByName) {
+  EXPECT_EQ(ErrorAfter([](Json*) {}), "");
+  EXPECT_THAT(ErrorAfter([](Json* j) {
+                (*j)["normalizer"] = {{"type", "Lowercase"}};
+              }),
+              HasSubstr("normalizer Lowercase"));
+  EXPECT_THAT(ErrorAfter([](Json* j) {
+                (*j)["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}, {{"type", "NFKC"}}}}};
+              }),
+              HasSubstr("normalizer NFKC"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["pre_tokenizer"] = {{"type", "Whitespace"}}; }), HasSubstr("Whitespace"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["pre_tokenizer"] = nullptr; }), HasSubstr("without unk_token"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["post_processor"] = {{"type", "BertProcessing"}}; }), HasSubstr("Bert"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["truncation"] = Json::object(); }), HasSubstr("truncation"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["type"] = "Unigram"; }), HasSubstr("Unigram"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["byte_fallback"] = true; }), HasSubstr("byte_fallback"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["dropout"] = 0.1; }), HasSubstr("dropout"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["end_of_word_suffix"] = "</w>"; }), HasSubstr("end_of_word"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["added_tokens"][1]["lstrip"] = true; }), HasSubstr("lstrip"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["added_tokens"] = Json::array(); }), HasSubstr("end documents"));
+}
+
+TEST_F(TokenizerJson, DamagedFilesAreRefused) {
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["merges"].push_back({"q", "zzq"}); }), HasSubstr("vocabulary"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["merges"].push_back("a b c"); }), HasSubstr("two tokens"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["merges"].push_back(7); }), HasSubstr("neither"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"]["a"] = -1; }), HasSubstr("impossible id"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"]["a"] = 1e18; }), HasSubstr("impossible id"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"]["a"] = 67; }), HasSubstr("two tokens have the id 67"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"].erase("a"); }), HasSubstr("the byte 97"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { j->erase("model"); }), HasSubstr("model"));
+  EXPECT_THAT(ErrorOf([] { ParseTokenizerJson("{", "t.json"); }), HasSubstr("t.json: not a tokenizer.json"));
+}
+
+TEST_F(TokenizerJson, PairMergesEqualStringMerges) {
+  Json strings = json_;
+  for (Json& merge : strings["model"]["merges"]) {
+    merge = merge[0].get<std::string>() + " " + merge[1].get<std::string>();
+  }
+  const auto pairs_tokenizer = NewBpeTokenizer(json_.dump(), "pairs");
+  const auto strings_tokenizer = NewBpeTokenizer(strings.dump(), "strings");
+  EXPECT_EQ(IdsOf(pairs_tokenizer.get(), "the thing in the end"),
+            IdsOf(strings_tokenizer.get(), "the thing in the end"));
+}
+
+TEST_F(TokenizerJson, RunsOfSpacesAsAddedTokensAreFoundLongestFirst) {
+  Json json = json_;
+  for (int n = 2; n <= 24; ++n) {
+    json["added_tokens"].push_back({{"id", 2000 + n}, {"content", std::string(n, ' ')}, {"normalized", true}});
+  }
+  const auto tokenizer = NewBpeTokenizer(json.dump(), "spaces");
+  EXPECT_EQ(IdsOf(tokenizer.get(), std::string(24 + 3, ' ')), (std::vector<int32_t>{2024, 2003}));
+  EXPECT_EQ(tokenizer->vocab_size(), 2025);
+}
+
+TEST_F(TokenizerJson, BeginningOfTextComesFromTheTemplate) {
+  EXPECT_EQ(NewBpeTokenizer(json_.dump(), "none")->bos_id(), std::nullopt);
+  Json json = json_;
+  const Json sequence = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const Json special = {{"SpecialToken", {{"id", "<|padding|>"}, {"type_id", 0}}}};
+  const Json tokens = {{"<|padding|>", {{"id", "<|padding|>"}, {"ids", {1}}, {"tokens", {"<|padding|>"}}}}};
+  const Json before = {{"type", "TemplateProcessing"}, {"single", {special, sequence}}, {"special_tokens", tokens}};
+  const Json after = {{"type", "TemplateProcessing"}, {"single", {sequence, special}}, {"special_tokens", tokens}};
+  json["post_processor"] = before;
+  EXPECT_EQ(NewBpeTokenizer(json.dump(), "before")->bos_id(), 1);
+  json["post_processor"] = {{"type", "Sequence"}, {"processors", {{{"type", "ByteLevel"}}, before}}};
+  EXPECT_EQ(NewBpeTokenizer(json.dump(), "sequence")->bos_id(), 1);
+  json["post_processor"] = after;
+  EXPECT_EQ(NewBpeTokenizer(json.dump(), "after")->bos_id(), std::nullopt);
+}
+
+TEST(ByteTokenizer, IdsAreBytesAndEosIs256) {
+  const std::unique_ptr<Tokenizer> bytes = OpenTokenizer("bytes");
+  EXPECT_EQ(IdsOf(bytes.get(), std::string("a\0\xff", 3)), (std::vector<int32_t>{97, 0, 255}));
+  EXPECT_EQ(bytes->vocab_size(), 257);
+  EXPECT_EQ(bytes->eos_id(), 256);
+  EXPECT_EQ(bytes->Decode(std::vector<int32_t>{104, 105, 256}), "hi<|endoftext|>");
+  EXPECT_THAT(ErrorOf([&] { bytes->Decode(std::vector<int32_t>{257}); }), HasSubstr("257"));
+}
+
+TEST(OpenTokenizer, MissingFileIsNamed) {
+  EXPECT_THAT(ErrorOf([] { OpenTokenizer("/nonexistent/tokenizer.json"); }), HasSubstr("/nonexistent/tokenizer.json"));
+}
+
+}  // namespace
+}  // namespace sink::data

@@ -1,0 +1,175 @@
+// The fused operations against the same formulas in ATen in double, through the whole transformer: outputs, gradients,
+// grouped key/value heads, threads. The double path itself is checked by finite differences.
+#include "model/network/operations.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "model/base/model_error.h"
+#include "model/network/transformer.h"
+
+namespace sink {
+namespace {
+
+ModelConfig SmallModel() {
+  return {.hidden_size = 24,
+          .intermediate_size = 40,
+          .num_hidden_layers = 2,
+          .num_attention_heads = 4,
+          .num_key_value_heads = 2,
+          .vocab_size = 50,
+          .max_position_embeddings = 32};
+}
+
+at::Tensor Tokens(int64_t batch, int64_t length) {
+  return at::randint(50, {batch, length}, at::TensorOptions().dtype(at::kLong));
+}
+
+// A float model on the fused path and the same parameters in double on ATen's.
+struct Pair {
+  explicit Pair(const ModelConfig& config) : fused(config, at::kCPU), wide(config, at::kCPU, at::kDouble) {
+    fused.Initialize(1);
+    wide.values().copy_(fused.values());
+  }
+  Transformer fused, wide;
+};
+
+TEST(FusedOperations, AgreeWithAtenInDouble) {
+  Pair models(SmallModel());
+  const at::Tensor tokens = Tokens(3, 17), targets = Tokens(3, 17);
+  EXPECT_LT((models.fused.Logits(tokens) - models.wide.Logits(tokens)).abs().max().item<double>(), 1e-5);
+  const double loss = models.fused.LossAndGradients(tokens, targets, 0.5).item<double>();
+  EXPECT_NEAR(loss, models.wide.LossAndGradients(tokens, targets, 0.5).item<double>(), 1e-6);
+  for (size_t i = 0; i < models.fused.parameters().size(); ++i) {
+    const at::Tensor expected = models.wide.parameters()[i].gradient;
+    EXPECT_LT((models.fused.parameters()[i].gradient - expected).norm().item<double>(),
+              1e-5 * expected.norm().item<double>())
+        << models.fused.parameters()[i].name;
+  }
+}
+
+TEST(Transformer, GradientsAreThoseOfTheLoss) {
+  Transformer model(SmallModel(), at::kCPU, at::kDouble);
+  model.Initialize(2);
+  const at::Tensor tokens = Tokens(2, 9), targets = Tokens(2, 9);
+  model.LossAndGradients(tokens, targets);
+  for (const Parameter& parameter : model.parameters()) {
+    const at::Tensor direction = at::randn(parameter.value.sizes(), parameter.value.options());
+    constexpr double kStep = 1e-5;
+    parameter.value.add_(direction, kStep);
+    const double above = model.Loss(tokens, targets).item<double>();
+    parameter.value.add_(direction, -2 * kStep);
+    const double below = model.Loss(tokens, targets).item<double>();
+    parameter.value.add_(direction, kStep);
+    const double slope = (parameter.gradient * direction).sum().item<double>();
+    EXPECT_NEAR((above - below) / (2 * kStep), slope, 1e-6 * (1 + std::abs(slope))) << parameter.name;
+  }
+}
+
+TEST(Transformer, GroupedHeadsEqualRepeatedOnes) {
+  ModelConfig grouped = SmallModel(), full = SmallModel();
+  full.num_key_value_heads = 4;
+  Transformer small(grouped, at::kCPU), large(full, at::kCPU);
+  small.Initialize(3);
+  for (size_t i = 0; i < small.parameters().size(); ++i) {
+    const at::Tensor& value = small.parameters()[i].value;
+    const at::Tensor& out = large.parameters()[i].value;
+    if (value.sizes() == out.sizes())
+      out.copy_(value);
+    else  // k_proj, v_proj: every head of 6 rows twice
+      out.copy_(value.view({2, 1, 6, 24}).expand({2, 2, 6, 24}).reshape({24, 24}));
+  }
+  const at::Tensor tokens = Tokens(2, 11);
+  EXPECT_LT((small.Logits(tokens) - large.Logits(tokens)).abs().max().item<double>(), 1e-5);
+}
+
+TEST(Transformer, GradientsAccumulateAndRepeatBitForBit) {
+  Transformer model(SmallModel(), at::kCPU);
+  model.Initialize(4);
+  const at::Tensor tokens = Tokens(4, 32), targets = Tokens(4, 32);
+  const at::Tensor loss = model.LossAndGradients(tokens, targets);
+  const at::Tensor first = model.gradients().clone();
+  model.ZeroGradients();
+  EXPECT_TRUE(model.LossAndGradients(tokens, targets).equal(loss));
+  EXPECT_TRUE(model.gradients().equal(first));
+  model.LossAndGradients(tokens, targets);
+  EXPECT_LT((model.gradients() - 2 * first).norm().item<double>(), 1e-6 * first.norm().item<double>());
+}
+
+TEST(Transformer, InitializeFollowsTheSeedAndTheDeviations) {
+  ModelConfig config = SmallModel();
+  config.hidden_size = 128;
+  config.vocab_size = 2000;
+  Transformer a(config, at::kCPU), b(config, at::kCPU);
+  a.Initialize(7);
+  at::set_num_threads(2);
+  b.Initialize(7);
+  at::set_num_threads(1);
+  EXPECT_TRUE(a.values().equal(b.values()));
+  b.Initialize(8);
+  EXPECT_FALSE(a.values().equal(b.values()));
+  const at::Tensor& embedding = a.parameters().front().value;
+  EXPECT_NEAR(embedding.std().item<double>(), std::sqrt(0.4 / 128), 2e-4);
+  EXPECT_NEAR(embedding.mean().item<double>(), 0, 5e-4);
+  for (const Parameter& parameter : a.parameters()) {
+    if (parameter.name.ends_with("norm.weight")) {
+      EXPECT_TRUE(parameter.value.eq(1).all().item<bool>());
+    } else if (parameter.name.ends_with("layers.1.mlp.down_proj.weight")) {
+      EXPECT_NEAR(parameter.value.std().item<double>(), 1 / std::sqrt(40.0) / 2, 3e-3);
+    }
+  }
+}
+
+TEST(Transformer, RefusesImpossibleInput) {
+  Transformer model(SmallModel(), at::kCPU);
+  model.Initialize(1);
+  EXPECT_THROW(model.Logits(Tokens(1, 33)), ModelError);
+  EXPECT_THROW(model.Logits(Tokens(1, 8) + 50), ModelError);
+  EXPECT_THROW(model.Loss(Tokens(1, 8), Tokens(1, 8) - 50), ModelError);
+  EXPECT_THROW(model.Loss(Tokens(2, 8), Tokens(1, 8)), ModelError);
+  ModelConfig config = SmallModel();
+  config.num_attention_heads = 5;
+  EXPECT_THROW(Transformer(config, at::kCPU), ModelError);
+}
+
+TEST(HeadLoss, BlocksOfRowsChangeNothing) {
+  // 600 rows of 8 columns are three blocks; one by one they are 600.
+  const at::Tensor hidden = at::randn({600, 8}), targets = at::randint(50, {600}, at::TensorOptions().dtype(at::kLong));
+  at::Tensor head = at::randn({50, 8});
+  head.mutable_grad() = at::zeros({50, 8});
+  at::Tensor gradient;
+  const double loss = HeadLoss(hidden, head, targets, 1.0, &gradient).item<double>();
+  const at::Tensor head_gradient = head.grad().clone();
+  head.mutable_grad().zero_();
+  double sum = 0;
+  for (int64_t row = 0; row < 600; ++row) {
+    at::Tensor one;
+    sum += HeadLoss(hidden.narrow(0, row, 1), head, targets.narrow(0, row, 1), 1.0 / 600, &one).item<double>();
+    ASSERT_LT((one[0] - gradient[row]).abs().max().item<double>(), 1e-7);
+  }
+  EXPECT_NEAR(loss, sum / 600, 1e-5);
+  EXPECT_LT((head.grad() - head_gradient).norm().item<double>(), 1e-5 * head_gradient.norm().item<double>());
+}
+
+TEST(AdamWUpdate, FusedAndAtenAgree) {
+  const at::Tensor value = at::randn({1000}), wide = value.to(at::kDouble);
+  const at::Tensor m = at::zeros({1000}), v = at::zeros({1000}), m_wide = m.to(at::kDouble), v_wide = v.to(at::kDouble);
+  for (int64_t step = 1; step <= 3; ++step) {
+    const at::Tensor gradient = at::randn({1000});
+    const kernels::AdamWStep options{.learning_rate = 0.1, .weight_decay = 0.1, .step = step, .gradient_scale = 0.3};
+    AdamWUpdate(options, gradient, value, m, v);
+    AdamWUpdate(options, gradient.to(at::kDouble), wide, m_wide, v_wide);
+  }
+  EXPECT_LT((value - wide).abs().max().item<double>(), 1e-5);
+  EXPECT_NEAR(Norm(value), wide.norm().item<double>(), 1e-6 * Norm(value));
+}
+
+}  // namespace
+}  // namespace sink

@@ -1,0 +1,66 @@
+// Model directories: saved and loaded bit for bit, and one clear error for each kind of damage.
+#include "model/storage/model_directory.h"
+
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "model/base/model_error.h"
+#include "model/storage/tensor_file.h"
+#include "tests/model/helpers/golden.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink {
+namespace {
+
+std::string ErrorOf(const std::filesystem::path& directory) {
+  try {
+    LoadModel(directory, at::kCPU);
+  } catch (const ModelError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(ModelDirectory, KeepsEveryBit) {
+  const testing::TempDir folder;
+  const Transformer model = LoadModel(testing::GoldenVariants() / "base", at::kCPU);
+  SaveModel(folder.path(), model, true);
+  const Transformer loaded = LoadModel(folder.path(), at::kCPU);
+  EXPECT_TRUE(loaded.values().equal(model.values()));
+  EXPECT_EQ(loaded.config().num_attention_heads, model.config().num_attention_heads);
+}
+
+TEST(ModelDirectory, NamesWhatIsWrong) {
+  const testing::TempDir folder;
+  EXPECT_NE(ErrorOf(folder / "absent").find("absent: not a model directory"), std::string::npos);
+  EXPECT_NE(ErrorOf(folder.path()).find("config.json: cannot open"), std::string::npos);
+  Transformer model = LoadModel(testing::GoldenVariants() / "base", at::kCPU);
+  SaveModel(folder.path(), model, false);
+  const std::filesystem::path file = folder / "model.safetensors";
+  std::map<std::string, at::Tensor> good;
+  for (const Parameter& parameter : model.parameters()) good[parameter.name] = parameter.value;
+
+  auto tensors = good;
+  tensors.erase("model.norm.weight");
+  WriteTensors(file, tensors, false);
+  EXPECT_NE(ErrorOf(folder.path()).find("model.safetensors: no tensor \"model.norm.weight\""), std::string::npos);
+  tensors["model.norm.weight"] = at::zeros({31});
+  WriteTensors(file, tensors, false);
+  EXPECT_NE(ErrorOf(folder.path()).find("\"model.norm.weight\" is 31, but the model has 32"), std::string::npos);
+  tensors = good;
+  tensors["extra"] = at::zeros({1});
+  WriteTensors(file, tensors, false);
+  EXPECT_NE(ErrorOf(folder.path()).find("\"extra\" is not part of this model"), std::string::npos);
+  WriteTensors(file, good, false);
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) - 100);
+  EXPECT_NE(ErrorOf(folder.path()).find("model.safetensors"), std::string::npos);
+  std::ofstream(folder / "config.json") << "{";
+  EXPECT_NE(ErrorOf(folder.path()).find("config.json is not a JSON object"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sink

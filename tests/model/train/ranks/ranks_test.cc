@@ -1,0 +1,255 @@
+// Several sink-trainer processes that train one job together: they compute what one process computes, they end together
+// and say who failed, and what they save does not tell how many they were.
+#include "model/train/ranks/ranks.h"
+
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "model/train/run/files.h"
+#include "tests/model/train/helpers/tiny_job.h"
+#include "tests/model/train/helpers/trainer_process.h"
+#include "tests/testing/free_port.h"
+
+namespace sink::train {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::Each;
+using ::testing::HasSubstr;
+
+constexpr double kTolerance = 1e-5;
+
+// The job of most tests: 8 sequences a step, which 1, 2 or 4 ranks can share out.
+class RanksJob : public TinyJob {
+ public:
+  RanksJob() {
+    config.train.max_steps = 50;
+    config.train.global_batch_size = 8;
+    config.train.micro_batch_size = 2;
+    config.train.learning_rate = 2e-3;
+    config.data.random_tokens_start = 3;
+    config.data.random_tokens_end = 5;
+  }
+};
+
+// The processes of one run. Rank 0 works in the folder `name`, the others in folders of their own.
+class Gang {
+ public:
+  Gang(const TinyJob& job, const std::string& name, int size, std::map<std::string, std::string> extra = {}) {
+    const std::string meeting = "127.0.0.1:" + std::to_string(testing::FreePort());
+    for (int rank = 0; rank < size; ++rank) {
+      folders_.push_back(job.MakeRun(name + (rank == 0 ? "" : "-rank" + std::to_string(rank))));
+      std::map<std::string, std::string> environment = {{"SINK_RANK", std::to_string(rank)},
+                                                        {"SINK_WORLD_SIZE", std::to_string(size)},
+                                                        {"SINK_RENDEZVOUS", meeting},
+                                                        {"SINK_RENDEZVOUS_TOKEN", "token-of-" + name},
+                                                        {"SINK_COLLECTIVE_TIMEOUT_S", "60"}};
+      for (const auto& [variable, value] : extra) environment[variable] = value;
+      const std::vector<std::string> arguments = {folders_.back().string()};
+      ranks_.push_back(std::make_unique<Child>(arguments, true, std::vector<Limit>{}, environment));
+    }
+  }
+
+  Child& operator[](int rank) { return *ranks_[static_cast<size_t>(rank)]; }
+  const fs::path& folder() const { return folders_[0]; }
+
+  // The exit codes of all.
+  std::vector<int> Wait() {
+    std::vector<int> codes;
+    for (const auto& child : ranks_) codes.push_back(child->Wait());
+    return codes;
+  }
+
+  std::string errors() const {
+    std::string text;
+    for (const auto& child : ranks_) text += child->error_text();
+    return text;
+  }
+
+ private:
+  std::vector<fs::path> folders_;
+  std::vector<std::unique_ptr<Child>> ranks_;
+};
+
+// Losses, norms and losses on held-out text agree to rounding; what follows from counts is equal.
+void ExpectClose(const std::vector<pipe::Event>& a, const std::vector<pipe::Event>& b, const std::string& what) {
+  const auto left = Points(a), right = Points(b);
+  ASSERT_EQ(left.size(), right.size()) << what;
+  double worst = 0;
+  for (size_t i = 0; i < left.size(); ++i) {
+    ASSERT_EQ(left[i].first, right[i].first);
+    if (left[i].first.find("loss") == std::string::npos) continue;
+    worst = std::max(worst, std::abs(left[i].second - right[i].second));
+  }
+  EXPECT_LT(worst, kTolerance) << what;
+  std::printf("%s: losses agree to %.1e\n", what.c_str(), worst);
+}
+
+std::vector<pipe::Event> TrainAlone(const TinyJob& job, const std::string& name) {
+  std::vector<pipe::Event> events;
+  EXPECT_EQ(job.Train(job.MakeRun(name), events), Outcome::kFinished);
+  return events;
+}
+
+TEST(RanksOfOneJob, HaveTheLossesOfOne) {
+  const RanksJob job;
+  const std::vector<pipe::Event> one = TrainAlone(job, "one");
+  for (const int size : {1, 2, 4}) {
+    Gang gang(job, "gang" + std::to_string(size), size);
+    ASSERT_THAT(gang.Wait(), Each(pipe::kExitFinished)) << gang.errors();
+    ExpectClose(gang[0].records(), one, std::to_string(size) + " ranks");
+    for (int rank = 1; rank < size; ++rank) {
+      const std::vector<pipe::Event>& records = gang[rank].records();
+      EXPECT_TRUE(std::holds_alternative<pipe::Hello>(records.front()));
+      EXPECT_TRUE(std::holds_alternative<pipe::Finished>(records.back()));
+      for (const pipe::Event& record : records)
+        EXPECT_FALSE(std::holds_alternative<pipe::Metrics>(record) || std::holds_alternative<pipe::Heatmap>(record) ||
+                     std::holds_alternative<pipe::Checkpoint>(record));
+    }
+  }
+}
+
+TEST(RanksOfOneJob, MayShareTheOptimizerWithoutATrace) {
+  for (const char* optimizer : {"adamw", "muon"}) {
+    RanksJob job;
+    job.config.train.optimizer = optimizer;
+    const std::string name = optimizer;
+    Gang plain(job, name + "-plain", 4);
+    ASSERT_THAT(plain.Wait(), Each(pipe::kExitFinished)) << plain.errors();
+    job.config.train.shard_optimizer = true;
+    Gang sharded(job, name + "-sharded", 4);
+    ASSERT_THAT(sharded.Wait(), Each(pipe::kExitFinished)) << sharded.errors();
+    for (const char* file : {"model.safetensors", "optimizer.safetensors"})
+      ExpectSameBytes(CheckpointPath(plain.folder(), 50) / file, CheckpointPath(sharded.folder(), 50) / file);
+  }
+}
+
+TEST(RanksOfOneJob, StopTogetherAndGoOnInAnyNumber) {
+  RanksJob job;
+  job.config.train.shard_optimizer = true;
+  const std::vector<pipe::Event> one = TrainAlone(job, "one");
+  Gang undisturbed(job, "undisturbed", 4);
+  ASSERT_THAT(undisturbed.Wait(), Each(pipe::kExitFinished)) << undisturbed.errors();
+
+  for (const int size : {4, 2, 1}) {
+    const std::string name = "stopped" + std::to_string(size);
+    std::vector<pipe::Event> records;
+    {
+      Gang gang(job, name, 4);
+      while (gang[0].WaitFor<pipe::Metrics>() && std::get<pipe::Metrics>(gang[0].Take()).step < 5) {
+      }
+      gang[3].Command("stop\n");
+      ASSERT_THAT(gang.Wait(), Each(pipe::kExitStopped)) << gang.errors();
+      records = gang[0].records();
+    }
+    Gang rest(job, name, size);
+    ASSERT_THAT(rest.Wait(), Each(pipe::kExitFinished)) << rest.errors();
+    const int64_t start = std::get<pipe::Hello>(rest[0].records().front()).start_step;
+    EXPECT_GT(start, 4);
+    EXPECT_LT(start, 50);
+    for (int rank = 1; rank < size; ++rank)
+      EXPECT_EQ(std::get<pipe::Hello>(rest[rank].records().front()).start_step, start);
+    records.insert(records.end(), rest[0].records().begin(), rest[0].records().end());
+    ExpectClose(records, one, "from 4 to " + std::to_string(size) + " ranks");
+    if (size == 4) {
+      EXPECT_EQ(Points(records), Points(undisturbed[0].records()));
+      ExpectSameEnd(job, rest.folder(), undisturbed.folder());
+    }
+  }
+}
+
+TEST(RanksOfOneJob, OneThatIsKilledIsNamedByTheOthers) {
+  RanksJob job;
+  job.config.checkpoint.every = 5;
+  Gang undisturbed(job, "undisturbed", 4);
+  ASSERT_THAT(undisturbed.Wait(), Each(pipe::kExitFinished)) << undisturbed.errors();
+  for (const int victim : {0, 1, 3}) {
+    const std::string name = "killed" + std::to_string(victim);
+    {
+      Gang gang(job, name, 4);
+      ASSERT_TRUE(gang[0].WaitFor<pipe::Checkpoint>());
+      gang[victim].Signal(SIGKILL);
+      const auto start = std::chrono::steady_clock::now();
+      const std::vector<int> codes = gang.Wait();
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      std::printf("rank %d killed: all had ended after %.1f s\n", victim, seconds);
+      EXPECT_LT(seconds, 30);
+      for (int rank = 0; rank < 4; ++rank) {
+        EXPECT_EQ(codes[static_cast<size_t>(rank)], rank == victim ? -SIGKILL : pipe::kExitInfra);
+        if (rank == victim) continue;
+        const pipe::Failed failed = FailureOf(gang[rank]);
+        EXPECT_EQ(failed.failure_class, "infra");
+        EXPECT_THAT(failed.message, HasSubstr("rank " + std::to_string(victim) + " of 4 failed"));
+      }
+    }
+    Gang again(job, name, 4);
+    ASSERT_THAT(again.Wait(), Each(pipe::kExitFinished)) << again.errors();
+    ExpectSameEnd(job, again.folder(), undisturbed.folder());
+  }
+}
+
+TEST(RanksOfOneJob, OneThatHangsIsNamedWhenTheTimeIsUp) {
+  RanksJob job;
+  job.config.train.max_steps = 1'000'000;
+  Gang gang(job, "run", 2, {{"SINK_COLLECTIVE_TIMEOUT_S", "10"}});
+  ASSERT_TRUE(gang[0].WaitFor<pipe::Metrics>());
+  gang[1].Signal(SIGSTOP);
+  EXPECT_EQ(gang[0].Wait(), pipe::kExitInfra);
+  EXPECT_THAT(FailureOf(gang[0]).message, HasSubstr("rank 1 of 2 failed: no sign of life"));
+}
+
+TEST(RanksOfOneJob, DivergeAndRollBackTogether) {
+  RanksJob job;
+  job.AddNoise();
+  job.config.train.max_steps = 150;
+  job.config.train.learning_rate = 1e-2;
+  job.config.train.on_divergence = "roll_back";
+  job.config.train.loss_spike_factor = 1.2;
+  job.config.train.max_roll_backs = 100;
+  const std::vector<pipe::Event> one = TrainAlone(job, "one");
+  Gang gang(job, "gang", 2);
+  ASSERT_THAT(gang.Wait(), Each(pipe::kExitFinished)) << gang.errors();
+  const auto roll_backs = [](const std::vector<pipe::Event>& events) {
+    return std::count_if(events.begin(), events.end(), [](const pipe::Event& event) {
+      const auto* log = std::get_if<pipe::Log>(&event);
+      return log != nullptr && log->message.starts_with("rolled back");
+    });
+  };
+  EXPECT_GT(roll_backs(one), 0);
+  EXPECT_EQ(roll_backs(gang[0].records()), roll_backs(one));
+  EXPECT_EQ(roll_backs(gang[1].records()), roll_backs(one));
+}
+
+TEST(RanksOfOneJob, OfDifferentRunsNeverMeet) {
+  const RanksJob job;
+  const std::string meeting = "127.0.0.1:" + std::to_string(testing::FreePort());
+  const auto start = [&](int rank) {
+    return std::make_unique<Child>(
+        std::vector<std::string>{job.MakeRun("rank" + std::to_string(rank)).string()}, true, std::vector<Limit>{},
+        std::map<std::string, std::string>{{"SINK_RANK", std::to_string(rank)},
+                                           {"SINK_WORLD_SIZE", "2"},
+                                           {"SINK_RENDEZVOUS", meeting},
+                                           {"SINK_RENDEZVOUS_TOKEN", "token" + std::to_string(rank)},
+                                           {"SINK_COLLECTIVE_TIMEOUT_S", "5"}});
+  };
+  const std::unique_ptr<Child> ranks[] = {start(0), start(1)};
+  for (const int rank : {0, 1}) {
+    EXPECT_EQ(ranks[rank]->Wait(), pipe::kExitInfra);
+    EXPECT_THAT(FailureOf(*ranks[rank]).message, HasSubstr("rank " + std::to_string(1 - rank) + " of 2 d"));
+  }
+}
+
+TEST(RanksOfOneJob, ABatchThatCannotBeSharedOutIsRefused) {
+  RanksJob job;
+  job.config.train.global_batch_size = 6;
+  Gang gang(job, "run", 2);
+  EXPECT_THAT(gang.Wait(), Each(pipe::kExitUser));
+  for (const int rank : {0, 1}) EXPECT_THAT(FailureOf(gang[rank]).message, HasSubstr("make it a multiple of 4"));
+}
+
+}  // namespace
+}  // namespace sink::train
