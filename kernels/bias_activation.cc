@@ -1,4 +1,5 @@
-// Bias and nonlinearity on a CPU: a template over the nonlinearity, inlined into one multiversioned function for each.
+// Bias and nonlinearity on a CPU: a template over the nonlinearity, inlined into one multiversioned function that
+// chooses once, outside the loops.
 #include "kernels/bias_activation.h"
 
 #include "kernels/multiversion.h"
@@ -39,20 +40,18 @@ SINK_INLINE void Rows(const float* __restrict bias, int64_t rows, int64_t width,
 
 }  // namespace
 
-SINK_MULTIVERSION void BiasSilu(const float* bias, int64_t rows, int64_t width, float* x) {
-  Rows<Silu>(bias, rows, width, x);
-}
-
-SINK_MULTIVERSION void BiasGelu(const float* bias, int64_t rows, int64_t width, float* x) {
-  Rows<Gelu>(bias, rows, width, x);
-}
-
-SINK_MULTIVERSION void BiasGeluTanh(const float* bias, int64_t rows, int64_t width, float* x) {
-  Rows<GeluTanh>(bias, rows, width, x);
-}
-
-SINK_MULTIVERSION void BiasRelu(const float* bias, int64_t rows, int64_t width, float* x) {
-  Rows<Relu>(bias, rows, width, x);
+SINK_MULTIVERSION void AddBiasAndActivate(BiasActivation activation, const float* bias, int64_t rows, int64_t width,
+                                          float* x) {
+  switch (activation) {
+    case BiasActivation::kSilu:
+      return Rows<Silu>(bias, rows, width, x);
+    case BiasActivation::kGelu:
+      return Rows<Gelu>(bias, rows, width, x);
+    case BiasActivation::kGeluTanh:
+      return Rows<GeluTanh>(bias, rows, width, x);
+    case BiasActivation::kRelu:
+      return Rows<Relu>(bias, rows, width, x);
+  }
 }
 
 }  // namespace sink::kernels

@@ -7,13 +7,13 @@
 
 namespace sink::kernels {
 
-// x / (1 + e^-x)
-void BiasSilu(const float* bias_F, int64_t rows, int64_t width, float* x_RF);
-// x Phi(x), Phi the normal distribution   (Hendrycks and Gimpel 1606.08415)
-void BiasGelu(const float* bias_F, int64_t rows, int64_t width, float* x_RF);
-// x (1 + tanh(u)) / 2 = x / (1 + e^-2u), u = sqrt(2 / pi) (x + 0.044715 x^3)   (the same paper's approximation)
-void BiasGeluTanh(const float* bias_F, int64_t rows, int64_t width, float* x_RF);
-// max(x, 0)
-void BiasRelu(const float* bias_F, int64_t rows, int64_t width, float* x_RF);
+enum class BiasActivation {
+  kSilu,      // x / (1 + e^-x)
+  kGelu,      // x Phi(x), Phi the normal distribution   (Hendrycks and Gimpel 1606.08415)
+  kGeluTanh,  // x (1 + tanh(u)) / 2 = x / (1 + e^-2u), u = sqrt(2 / pi) (x + 0.044715 x^3)   (the same paper)
+  kRelu,      // max(x, 0)
+};
+
+void AddBiasAndActivate(BiasActivation activation, const float* bias_F, int64_t rows, int64_t width, float* x_RF);
 
 }  // namespace sink::kernels

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "kernels/rmsnorm.h"
+#include "kernels/rmsnorm_cuda.h"
 
 namespace sink::kernels::cuda {
 namespace {

@@ -1,6 +1,6 @@
 # sink_add_library, sink_add_binary and sink_add_test: every target of the project is made by one of these, so that
 # warnings, include root and sources are set in one place and never directory-wide. A folder is a library: it takes every
-# .cc (and, with CUDA, .cu) directly in it except main.cc, so a new file needs no edit here.
+# .cc directly in it except main.cc, so a new file needs no edit here.
 set(SINK_WARNINGS -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
 
 # What every program of the preset `tsan` has in addition; not sink-data, which has no absl.
@@ -16,10 +16,6 @@ function(sink_folder_sources out)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cc)
     list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
     list(APPEND all ${sources})
-    if(SINK_HAVE_CUDA)
-      file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cu)
-      list(APPEND all ${sources})
-    endif()
   endforeach()
   set(${out} ${all} PARENT_SCOPE)
 endfunction()
@@ -60,16 +56,16 @@ function(sink_add_binary)
   target_compile_options(${ARG_NAME} PRIVATE ${SINK_WARNINGS})
 endfunction()
 
-# sink_add_plugin(NAME sink_foo FOLDER dir DEPS ...): the folder as a library beside the programs, which open it at run
-# time.
+# sink_add_plugin(NAME sink_foo FOLDER dir [SOURCES file ...] DEPS ...): the folder and the files as a library beside the
+# programs, which open it at run time.
 function(sink_add_plugin)
-  cmake_parse_arguments(ARG "" "NAME;FOLDER" "DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;FOLDER" "SOURCES;DEPS" ${ARGN})
   sink_folder_sources(sources ${ARG_FOLDER})
-  add_library(${ARG_NAME} MODULE ${sources})
+  add_library(${ARG_NAME} MODULE ${sources} ${ARG_SOURCES})
   set_target_properties(${ARG_NAME} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   target_include_directories(${ARG_NAME} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
-  target_compile_options(${ARG_NAME} PRIVATE ${SINK_WARNINGS})
+  target_compile_options(${ARG_NAME} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${SINK_WARNINGS}>)
 endfunction()
 
 # sink_add_test(FOLDER coordinator/store ... [NAME name] DEPS ... [LABELS unit|integration|fault|gpu|slow] [TIMEOUT seconds]): every

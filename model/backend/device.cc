@@ -5,12 +5,22 @@
 
 #include <string_view>
 
+#include "model/backend/backend.h"
 #include "model/base/model_error.h"
 
 namespace sink {
 namespace {
 
 constexpr std::string_view kCuda = "cuda:";
+
+// The library lies beside the program. A build with LibTorch for GPUs has it; without it every operation would quietly
+// take the slow path.
+void LoadKernels() {
+  void* library = dlopen(kCudaKernelsLibrary, RTLD_NOW | RTLD_LOCAL);
+  void* tables = library == nullptr ? nullptr : dlsym(library, kCudaKernelsSymbol);
+  if (tables == nullptr) throw DeviceError(std::string("cannot use the CUDA kernels: ") + dlerror());
+  UseCudaKernels(reinterpret_cast<CudaKernelsFunction>(tables));
+}
 
 }  // namespace
 
@@ -31,7 +41,15 @@ at::Device OpenDevice(const std::string& name) {
   if (index >= devices)
     throw DeviceError("device " + name + ": this machine has " + std::to_string(devices) +
                       " CUDA devices, from cuda:0");
+  LoadKernels();
   return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
 }
+
+std::optional<at::Generator> GeneratorOf(at::Device device) {
+  if (device.is_cpu()) return std::nullopt;
+  return at::globalContext().defaultGenerator(device);
+}
+
+Collectives CollectivesOf(at::Device device) { return device.is_cpu() ? Collectives::kGloo : Collectives::kNccl; }
 
 }  // namespace sink

@@ -3,8 +3,10 @@
 // enough.
 #pragma once
 
+#include <ATen/core/Generator.h>
 #include <c10/core/Device.h>
 
+#include <optional>
 #include <string>
 
 namespace sink {
@@ -12,7 +14,15 @@ namespace sink {
 // "cpu", or "cuda:N" with N of up to three digits.
 bool IsDeviceName(const std::string& name);
 
-// The device of such a name. DeviceError when this machine, or this build, does not have it.
+// The device of such a name, with LibTorch's CUDA half and our kernels for it loaded where it is a GPU. DeviceError
+// when this machine, or this build, does not have it.
 at::Device OpenDevice(const std::string& name);
+
+// The random generator that operations on the device draw from, where it is not the CPU's.
+std::optional<at::Generator> GeneratorOf(at::Device device);
+
+// What carries collectives between ranks on such devices.
+enum class Collectives { kGloo, kNccl };
+Collectives CollectivesOf(at::Device device);
 
 }  // namespace sink

@@ -54,12 +54,12 @@ AttentionTerms TermsOf(const ModelConfig& c, const LayerParameters& weights, con
                        const at::TensorOptions& options) {
   const VariantConfig& v = c.variant;
   AttentionTerms terms{.offset_bias_HS = offset_bias};
-  terms.column_key_HD = PerHead(weights.key_bias, c.num_attention_heads);
-  if (v.sink_logit == "learned") terms.column_logit_H = weights.sink_logit;
+  terms.column_key_HD = PerHead(Value(weights.key_bias), c.num_attention_heads);
+  if (v.sink_logit == "learned") terms.column_logit_H = Value(weights.sink_logit);
   if (v.sink_logit == "zero") terms.column_logit_H = at::zeros({c.num_attention_heads}, options);
   if (!terms.HasColumn()) return terms;
   if (v.value_bias == "unit" || v.value_bias == "uniform") terms.column_value_HD = FixedValue(c, options);
-  if (weights.value_bias.defined()) terms.column_value_HD = PerHead(weights.value_bias, c.num_attention_heads);
+  if (weights.value_bias.defined()) terms.column_value_HD = PerHead(Value(weights.value_bias), c.num_attention_heads);
   return terms;
 }
 
@@ -112,11 +112,11 @@ AttentionContext::AttentionContext(const ModelConfig& config, const ParameterBuf
   if (kind == "rope") rope_ = RopeTable(positions, config.head_dim(), config.rope_theta, options);
   if (kind == "alibi") fixed_bias_ = AlibiBias(positions, heads, options);
   if (kind == "relative") fixed_bias_ = BucketBias(positions, heads, options);
-  if (kind == "t5") learned_bias_ = parameters.Leaf("model.relative_bias.weight");
+  if (kind == "t5") learned_bias_ = parameters.WeightOf("model.relative_bias.weight");
 }
 
 at::Tensor AttentionContext::OffsetBias(int64_t length) const {
-  if (learned_bias_.defined()) return LearnedBias(learned_bias_, length);
+  if (learned_bias_.defined()) return LearnedBias(Value(learned_bias_), length);
   if (!fixed_bias_.defined()) return {};
   return fixed_bias_.narrow(1, Positions(config_) - length, 2 * length - 1).contiguous();
 }
@@ -130,7 +130,7 @@ at::Tensor AttentionLayer(const AttentionContext& context, const LayerParameters
   at::Tensor out = Attention(qkv, shape, context.rule(), terms);
   if (c.variant.attention_sum != 1) out = out * c.variant.attention_sum;
   if (weights.value_bias.defined() && !terms.HasColumn())
-    out = out + PerHead(weights.value_bias, shape.heads).view({1, -1});
+    out = out + PerHead(Value(weights.value_bias), shape.heads).view({1, -1});
   at::Tensor gate;
   if (weights.gate.defined()) gate = at::sigmoid(Linear(x_NC, weights.gate));
   if (see) {

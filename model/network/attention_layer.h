@@ -43,9 +43,9 @@ class AttentionContext {
  private:
   ModelConfig config_;
   AttentionRule rule_;
-  at::Tensor rope_;          // [Positions, D]: cosines, then sines, D/2 each
-  at::Tensor fixed_bias_;    // of Positions
-  at::Tensor learned_bias_;  // T5's table
+  at::Tensor rope_;        // [Positions, D]: cosines, then sines, D/2 each
+  at::Tensor fixed_bias_;  // of Positions
+  Weight learned_bias_;    // T5's table
 };
 
 // Calls see(view) with what attention did, when given.

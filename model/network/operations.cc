@@ -1,26 +1,20 @@
-// The differentiable operations: fused Functions over kernels/, and the same formulas in ATen.
+// The differentiable operations: autograd Functions over the kernels of the tensors' device, or the reference's
+// formulas.
 #include "model/network/operations.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/relu.h>
-#include <ATen/ops/rsqrt.h>
-#include <ATen/ops/silu.h>
-#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
 
-#include "kernels/embedding.h"
-#include "kernels/rmsnorm.h"
-#include "kernels/rope.h"
+#include "model/backend/backend.h"
+#include "model/backend/reference_ops.h"
 
 namespace sink {
 namespace {
@@ -29,139 +23,88 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr int64_t kValuesPerTask = 1 << 14;  // below this a second thread costs more than it gives
+// The buffer that a backward pass adds to. Not a saved variable: autograd would refuse it after another operation has
+// added to its part of the same buffer.
+void KeepGradient(AutogradContext* ctx, const Weight& weight) { ctx->saved_data["gradient"] = weight.gradient; }
+at::Tensor GradientOf(AutogradContext* ctx) { return ctx->saved_data["gradient"].toTensor(); }
 
-bool Fused(const at::Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
-
-// Calls body(first_row, last_row) on ATen's threads.
-template <typename Body>
-void ForRows(int64_t rows, int64_t width, const Body& body) {
-  at::parallel_for(0, rows, std::max<int64_t>(1, kValuesPerTask / width), body);
-}
+struct ValueFunction : Function<ValueFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& compute, const Weight& weight) {
+    KeepGradient(ctx, weight);
+    return compute.detach();
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
+    GradientOf(ctx).add_(gradients[0]);
+    return {at::Tensor(), at::Tensor()};
+  }
+};
 
 struct EmbeddingFunction : Function<EmbeddingFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& table, const at::Tensor& ids) {
-    ctx->save_for_backward({table, ids});
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& table, const at::Tensor& ids,
+                            const Weight& weight) {
+    ctx->save_for_backward({ids});
+    KeepGradient(ctx, weight);
     return at::embedding(table, ids);
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
-    const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor dy = gradients[0].contiguous(), &ids = saved[1];
-    float* table = saved[0].grad().mutable_data_ptr<float>();
-    const int64_t columns = dy.size(1);
-    at::parallel_for(0, columns, 16, [&](int64_t first, int64_t last) {
-      kernels::EmbeddingBackward(dy.const_data_ptr<float>(), ids.const_data_ptr<int64_t>(), dy.size(0), columns, first,
-                                 last, table);
-    });
-    return {at::Tensor(), at::Tensor()};
+    const at::Tensor dy = gradients[0].contiguous();
+    KernelsFor(dy).embedding_backward(dy, ctx->get_saved_variables()[0], GradientOf(ctx));
+    return {at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 // The weight's gradient goes straight into the buffer (beta = 1 of the matrix product) instead of through a temporary.
 struct LinearFunction : Function<LinearFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight) {
-    ctx->save_for_backward({x, weight});
-    return at::mm(x, weight.t());
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& compute,
+                            const Weight& weight) {
+    ctx->save_for_backward({x, compute});
+    KeepGradient(ctx, weight);
+    return at::mm(x, compute.t());
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], &dy = gradients[0];
-    if (weight.grad().defined()) weight.grad().addmm_(dy.t(), x);
-    return {dy.mm(weight), at::Tensor()};
+    const at::Tensor &x = saved[0], &weight = saved[1], &dy = gradients[0], sum = GradientOf(ctx);
+    if (sum.defined()) sum.addmm_(dy.t(), x);
+    return {dy.mm(weight), at::Tensor(), at::Tensor()};
   }
 };
 
 struct RmsNormFunction : Function<RmsNormFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight, double epsilon) {
-    const int64_t rows = x.size(0), columns = x.size(1);
-    const at::Tensor y = at::empty_like(x), inverse_rms = at::empty({rows}, x.options());
-    const float *in = x.const_data_ptr<float>(), *w = weight.const_data_ptr<float>();
-    float *out = y.mutable_data_ptr<float>(), *scale = inverse_rms.mutable_data_ptr<float>();
-    ForRows(rows, columns, [&](int64_t first, int64_t last) {
-      kernels::RmsNormForward({}, in + first * columns, w, static_cast<float>(epsilon), last - first, columns,
-                              out + first * columns, scale + first);
-    });
-    ctx->save_for_backward({x, weight, inverse_rms});
-    return y;
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& compute, const Weight& weight,
+                            double epsilon) {
+    const RmsNormOutput out = KernelsFor(x).rms_norm(x, compute, epsilon);
+    ctx->save_for_backward({x, compute, out.inverse_rms_N});
+    KeepGradient(ctx, weight);
+    return out.y_NC;
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], dy = gradients[0].contiguous(), dx = at::empty_like(x);
-    const int64_t rows = x.size(0), columns = x.size(1);
-    // Blocks of fixed size, summed in order: the weight's gradient does not depend on the number of threads.
-    constexpr int64_t kBlock = 128;
-    const int64_t blocks = (rows + kBlock - 1) / kBlock;
-    const at::Tensor partial = at::zeros({blocks, columns}, x.options());
-    const float *in = x.const_data_ptr<float>(), *w = weight.const_data_ptr<float>();
-    const float *gradient = dy.const_data_ptr<float>(), *scale = saved[2].const_data_ptr<float>();
-    float *out = dx.mutable_data_ptr<float>(), *sums = partial.mutable_data_ptr<float>();
-    at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
-      for (int64_t block = first; block < last; ++block) {
-        const int64_t row = block * kBlock, count = std::min(kBlock, rows - row);
-        kernels::RmsNormBackward({}, gradient + row * columns, in + row * columns, w, scale + row, count, columns,
-                                 out + row * columns, sums + block * columns);
-      }
-    });
-    float* total = weight.grad().mutable_data_ptr<float>();
-    for (int64_t block = 0; block < blocks; ++block)
-      for (int64_t c = 0; c < columns; ++c) total[c] += sums[block * columns + c];
-    return {dx, at::Tensor(), at::Tensor()};
+    const at::Tensor &x = saved[0], dy = gradients[0].contiguous();
+    return {KernelsFor(x).rms_norm_backward(dy, x, saved[1], saved[2], GradientOf(ctx)), at::Tensor(), at::Tensor(),
+            at::Tensor()};
   }
 };
 
 struct FeedForwardFunction : Function<FeedForwardFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, kernels::Activation activation, bool gated) {
-    const int64_t rows = x.size(0), columns = x.size(1), width = gated ? columns / 2 : columns;
-    const at::Tensor y = at::empty({rows, width}, x.options());
-    const float* in = x.const_data_ptr<float>();
-    float* out = y.mutable_data_ptr<float>();
-    const auto kernel = gated ? kernels::GatedForward : kernels::ActivationForward;
-    ForRows(rows, width, [&](int64_t first, int64_t last) {
-      kernel(activation, in + first * columns, last - first, width, out + first * width);
-    });
     ctx->save_for_backward({x});
     ctx->saved_data["activation"] = static_cast<int64_t>(activation);
-    return y;
+    ctx->saved_data["gated"] = gated;
+    return KernelsFor(x).feed_forward(x, activation, gated);
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
-    const at::Tensor x = ctx->get_saved_variables()[0], dy = gradients[0].contiguous(), dx = at::empty_like(x);
-    const int64_t rows = dy.size(0), width = dy.size(1), columns = x.size(1);
+    const at::Tensor x = ctx->get_saved_variables()[0];
     const auto activation = static_cast<kernels::Activation>(ctx->saved_data["activation"].toInt());
-    const float *in = x.const_data_ptr<float>(), *gradient = dy.const_data_ptr<float>();
-    float* out = dx.mutable_data_ptr<float>();
-    const auto kernel = columns == width ? kernels::ActivationBackward : kernels::GatedBackward;
-    ForRows(rows, width, [&](int64_t first, int64_t last) {
-      kernel(activation, gradient + first * width, in + first * columns, last - first, width, out + first * columns);
-    });
-    return {dx, at::Tensor(), at::Tensor()};
+    return {KernelsFor(x).feed_forward_backward(gradients[0].contiguous(), x, activation,
+                                                ctx->saved_data["gated"].toBool()),
+            at::Tensor(), at::Tensor()};
   }
 };
-
-at::Tensor Activate(const at::Tensor& x, kernels::Activation activation) {
-  switch (activation) {
-    case kernels::Activation::kSilu:
-      return at::silu(x);
-    case kernels::Activation::kGelu:
-      return at::gelu(x, /*approximate=*/"none");
-    case kernels::Activation::kRelu:
-      return at::relu(x);
-  }
-  return {};
-}
-
-void RopeKernel(const at::Tensor& x, const at::Tensor& table, int64_t length, int64_t heads, bool inverse,
-                const at::Tensor& y) {
-  const float *in = x.const_data_ptr<float>(), *angles = table.const_data_ptr<float>();
-  float* out = y.mutable_data_ptr<float>();
-  ForRows(x.size(0), x.size(1), [&](int64_t first, int64_t last) {
-    kernels::Rope(in, angles, first, last, length, x.size(1), heads, table.size(1), table.size(1), inverse, out);
-  });
-}
 
 struct RopeFunction : Function<RopeFunction> {
   static at::Tensor forward(AutogradContext* ctx, at::Tensor x, const at::Tensor& table, int64_t length,
                             int64_t heads) {
-    RopeKernel(x, table, length, heads, false, x);
+    KernelsFor(x).rope(x, table, length, heads, table.size(1), /*inverse=*/false, x);
     ctx->mark_dirty({x});
     ctx->save_for_backward({table});
     ctx->saved_data["length"] = length;
@@ -169,33 +112,38 @@ struct RopeFunction : Function<RopeFunction> {
     return x;
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
-    const at::Tensor dy = gradients[0].contiguous(), dx = at::empty_like(dy);
-    RopeKernel(dy, ctx->get_saved_variables()[0], ctx->saved_data["length"].toInt(), ctx->saved_data["heads"].toInt(),
-               true, dx);
+    const at::Tensor dy = gradients[0].contiguous(), dx = at::empty_like(dy), table = ctx->get_saved_variables()[0];
+    KernelsFor(dy).rope(dy, table, ctx->saved_data["length"].toInt(), ctx->saved_data["heads"].toInt(), table.size(1),
+                        /*inverse=*/true, dx);
     return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor Embedding(const at::Tensor& table_VC, const at::Tensor& ids_N) {
-  return Fused(table_VC) ? EmbeddingFunction::apply(table_VC, ids_N) : at::embedding(table_VC, ids_N);
+at::Tensor Value(const Weight& weight) {
+  if (!weight.gradient.defined() || !at::GradMode::is_enabled()) return weight.compute;
+  return ValueFunction::apply(weight.compute, weight);
 }
 
-at::Tensor Linear(const at::Tensor& x_NC, const at::Tensor& weight_OC) {
-  return LinearFunction::apply(x_NC, weight_OC);
+at::Tensor Embedding(const Weight& table_VC, const at::Tensor& ids_N) {
+  if (KernelsFor(table_VC.compute).embedding_backward)
+    return EmbeddingFunction::apply(table_VC.compute, ids_N, table_VC);
+  return at::embedding(Value(table_VC), ids_N);
 }
 
-at::Tensor RmsNorm(const at::Tensor& x_NC, const at::Tensor& weight_C, double epsilon) {
-  if (Fused(x_NC)) return RmsNormFunction::apply(x_NC, weight_C, epsilon);
-  return x_NC * at::rsqrt(x_NC.square().mean(-1, /*keepdim=*/true) + epsilon) * weight_C;
+at::Tensor Linear(const at::Tensor& x_NC, const Weight& weight_OC) {
+  return LinearFunction::apply(x_NC, weight_OC.compute, weight_OC);
+}
+
+at::Tensor RmsNorm(const at::Tensor& x_NC, const Weight& weight_C, double epsilon) {
+  if (KernelsFor(x_NC).rms_norm) return RmsNormFunction::apply(x_NC, weight_C.compute, weight_C, epsilon);
+  return reference::RmsNorm(x_NC, Value(weight_C), epsilon);
 }
 
 at::Tensor FeedForwardUnit(const at::Tensor& x, kernels::Activation activation, bool gated) {
-  if (Fused(x)) return FeedForwardFunction::apply(x, activation, gated);
-  if (!gated) return Activate(x, activation);
-  const int64_t width = x.size(1) / 2;
-  return Activate(x.narrow(1, 0, width), activation) * x.narrow(1, width, width);
+  if (KernelsFor(x).feed_forward) return FeedForwardFunction::apply(x, activation, gated);
+  return reference::FeedForward(x, activation, gated);
 }
 
 at::Tensor RopeTable(int64_t length, int64_t head_dim, double theta, at::TensorOptions options) {
@@ -206,15 +154,8 @@ at::Tensor RopeTable(int64_t length, int64_t head_dim, double theta, at::TensorO
 }
 
 at::Tensor Rope(const at::Tensor& x_NW, const at::Tensor& table_TD, int64_t length, int64_t rotated_heads) {
-  if (Fused(x_NW)) return RopeFunction::apply(x_NW, table_TD, length, rotated_heads);
-  const int64_t rows = x_NW.size(0), head_dim = table_TD.size(1), half = head_dim / 2;
-  const int64_t rotated = rotated_heads * head_dim;
-  const at::Tensor x = x_NW.narrow(1, 0, rotated).reshape({rows / length, length, rotated_heads, head_dim});
-  const at::Tensor low = x.narrow(3, 0, half), high = x.narrow(3, half, half);
-  const at::Tensor table = table_TD.narrow(0, 0, length).view({1, length, 1, head_dim});
-  const at::Tensor cosine = table.narrow(3, 0, half), sine = table.narrow(3, half, half);
-  const at::Tensor turned = at::cat({low * cosine - high * sine, high * cosine + low * sine}, 3);
-  return at::cat({turned.reshape({rows, rotated}), x_NW.narrow(1, rotated, x_NW.size(1) - rotated)}, 1);
+  if (KernelsFor(x_NW).rope) return RopeFunction::apply(x_NW, table_TD, length, rotated_heads);
+  return reference::Rope(x_NW, table_TD, length, rotated_heads, table_TD.size(1));
 }
 
 }  // namespace sink

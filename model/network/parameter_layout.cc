@@ -96,32 +96,32 @@ std::vector<ParameterBuffer::Entry> ParameterLayout(const ModelConfig& config) {
   return LayoutBuilder(config).Take();
 }
 
-LayerParameters LayerLeaves(const ParameterBuffer& parameters, const ModelConfig& config, int64_t layer) {
+LayerParameters LayerWeights(const ParameterBuffer& parameters, const ModelConfig& config, int64_t layer) {
   const VariantConfig& v = config.variant;
   const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-  const auto leaf = [&](bool present, const char* name, int64_t count = 1) {
-    return present ? parameters.Leaf(prefix + name, count) : at::Tensor();
+  const auto weight = [&](bool present, const char* name, int64_t count = 1) {
+    return present ? parameters.WeightOf(prefix + name, count) : Weight();
   };
   const auto learned = [](const std::string& bias) { return bias == "shared" || bias == "per_head"; };
   const bool pre = v.norm_placement == "pre", post = v.norm_placement == "post";
   const bool feeds = HasFeedForward(v), gated = IsGated(v);
-  return {.input_norm = leaf(!post, "input_layernorm.weight"),
-          .qkv = leaf(true, "self_attn.q_proj.weight", 3),
-          .query_norm = leaf(v.qk_norm, "self_attn.q_norm.weight"),
-          .key_norm = leaf(v.qk_norm, "self_attn.k_norm.weight"),
-          .feature_map_0 = leaf(v.feature_map == "mlp", "self_attn.feature_map.0.weight"),
-          .feature_map_1 = leaf(v.feature_map == "mlp", "self_attn.feature_map.1.weight"),
-          .key_bias = leaf(learned(v.key_bias), "self_attn.key_bias"),
-          .value_bias = leaf(learned(v.value_bias), "self_attn.value_bias"),
-          .sink_logit = leaf(v.sink_logit == "learned", "self_attn.sink_logit"),
-          .gate = leaf(v.attention_gate != "none", "self_attn.gate_proj.weight"),
-          .attention_output = leaf(true, "self_attn.o_proj.weight"),
-          .post_attention_norm = leaf(!pre, "post_attention_layernorm.weight"),
+  return {.input_norm = weight(!post, "input_layernorm.weight"),
+          .qkv = weight(true, "self_attn.q_proj.weight", 3),
+          .query_norm = weight(v.qk_norm, "self_attn.q_norm.weight"),
+          .key_norm = weight(v.qk_norm, "self_attn.k_norm.weight"),
+          .feature_map_0 = weight(v.feature_map == "mlp", "self_attn.feature_map.0.weight"),
+          .feature_map_1 = weight(v.feature_map == "mlp", "self_attn.feature_map.1.weight"),
+          .key_bias = weight(learned(v.key_bias), "self_attn.key_bias"),
+          .value_bias = weight(learned(v.value_bias), "self_attn.value_bias"),
+          .sink_logit = weight(v.sink_logit == "learned", "self_attn.sink_logit"),
+          .gate = weight(v.attention_gate != "none", "self_attn.gate_proj.weight"),
+          .attention_output = weight(true, "self_attn.o_proj.weight"),
+          .post_attention_norm = weight(!pre, "post_attention_layernorm.weight"),
           .feed_forward_norm =
-              leaf(feeds && !post, pre ? "post_attention_layernorm.weight" : "pre_feedforward_layernorm.weight"),
-          .gate_up = leaf(feeds, gated ? "mlp.gate_proj.weight" : "mlp.up_proj.weight", gated ? 2 : 1),
-          .down = leaf(feeds, "mlp.down_proj.weight"),
-          .post_feed_forward_norm = leaf(feeds && !pre, "post_feedforward_layernorm.weight")};
+              weight(feeds && !post, pre ? "post_attention_layernorm.weight" : "pre_feedforward_layernorm.weight"),
+          .gate_up = weight(feeds, gated ? "mlp.gate_proj.weight" : "mlp.up_proj.weight", gated ? 2 : 1),
+          .down = weight(feeds, "mlp.down_proj.weight"),
+          .post_feed_forward_norm = weight(feeds && !pre, "post_feedforward_layernorm.weight")};
 }
 
 }  // namespace sink

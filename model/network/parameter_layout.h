@@ -22,14 +22,14 @@ inline int64_t Positions(const ModelConfig& c) { return c.max_position_embedding
 // norms as ones. ModelError when the configuration is impossible.
 std::vector<ParameterBuffer::Entry> ParameterLayout(const ModelConfig& config);
 
-// The parameters of one layer as the operations take them, leaves of autograd: q, k, v stacked, and gate over up. What
-// a variant lacks is undefined.
+// The parameters of one layer as the operations take them: q, k, v stacked, and gate over up. What a variant lacks is
+// undefined.
 struct LayerParameters {
-  at::Tensor input_norm, qkv, query_norm, key_norm, feature_map_0, feature_map_1;
-  at::Tensor key_bias, value_bias, sink_logit, gate, attention_output, post_attention_norm;
-  at::Tensor feed_forward_norm, gate_up, down, post_feed_forward_norm;
+  Weight input_norm, qkv, query_norm, key_norm, feature_map_0, feature_map_1;
+  Weight key_bias, value_bias, sink_logit, gate, attention_output, post_attention_norm;
+  Weight feed_forward_norm, gate_up, down, post_feed_forward_norm;
 };
-LayerParameters LayerLeaves(const ParameterBuffer& parameters, const ModelConfig& config, int64_t layer);
+LayerParameters LayerWeights(const ParameterBuffer& parameters, const ModelConfig& config, int64_t layer);
 
 bool HasFeedForward(const VariantConfig& variant);  // else layers are attention alone
 bool IsGated(const VariantConfig& variant);         // the feed-forward block has a gate

@@ -66,7 +66,7 @@ ParameterBuffer::ParameterBuffer(std::vector<Entry> layout, at::Device device, a
   }
 }
 
-at::Tensor ParameterBuffer::Leaf(const std::string& first, int64_t count) const {
+Weight ParameterBuffer::WeightOf(const std::string& first, int64_t count) const {
   const auto found = std::find_if(list_.begin(), list_.end(), [&](const Parameter& p) { return p.name == first; });
   if (found == list_.end() || list_.end() - found < count) throw ModelError("no parameter " + first);
   std::vector<int64_t> shape = found->value.sizes().vec();
@@ -74,9 +74,7 @@ at::Tensor ParameterBuffer::Leaf(const std::string& first, int64_t count) const 
   const auto stacked = [&](const at::Tensor& buffer, const at::Tensor& view) {
     return buffer.narrow(0, view.storage_offset(), Count(shape)).view(shape);
   };
-  at::Tensor leaf = stacked(values_, found->value).detach().requires_grad_(true);
-  leaf.mutable_grad() = stacked(gradients_, found->gradient);
-  return leaf;
+  return {stacked(values_, found->value).detach().requires_grad_(true), stacked(gradients_, found->gradient)};
 }
 
 void ParameterBuffer::Initialize(uint64_t seed) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "model/network/weight.h"
+
 namespace sink {
 
 // One named parameter: a view of each buffer, with Hugging Face's shape.
@@ -32,10 +34,9 @@ class ParameterBuffer {
   const at::Tensor& values() const { return values_; }
   const at::Tensor& gradients() const { return gradients_; }
 
-  // An autograd leaf over the named parameters, which must follow one another and agree in their other dimensions,
-  // stacked along the first one. Its .grad is the matching view of the gradients, so that backward adds into the
-  // buffer.
-  at::Tensor Leaf(const std::string& first, int64_t count = 1) const;
+  // The named parameters, which must follow one another and agree in their other dimensions, stacked along the first
+  // one. The gradient is the matching view of the gradients, so that a backward pass adds into the buffer.
+  Weight WeightOf(const std::string& first, int64_t count = 1) const;
 
   // Normal values from (seed, name, index): counter-based, the same on every machine, device and number of threads.
   void Initialize(uint64_t seed);

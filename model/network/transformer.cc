@@ -1,4 +1,4 @@
-// The transformer's forward pass. Its backward pass is autograd over the operations of ops.h and attention.h.
+// The transformer's forward pass. Its backward pass is autograd over the operations of operations.h and attention.h.
 #include "model/network/transformer.h"
 
 #include <ATen/TensorOperators.h>
@@ -50,15 +50,16 @@ Transformer::Transformer(const ModelConfig& config, at::Device device, at::Scala
       parameters_(ParameterLayout(config), device, dtype),
       attention_(config, parameters_),
       activation_(ActivationOf(config.variant)) {
-  embedding_ = parameters_.Leaf("model.embed_tokens.weight");
-  if (config.variant.position_embedding == "learnable") positions_ = parameters_.Leaf("model.embed_positions.weight");
+  embedding_ = parameters_.WeightOf("model.embed_tokens.weight");
+  if (config.variant.position_embedding == "learnable")
+    positions_ = parameters_.WeightOf("model.embed_positions.weight");
   if (config.variant.position_embedding == "sinusoidal")
-    positions_ = SinusoidTable(Positions(config), config.hidden_size, values().options());
-  if (config.variant.sink_token) sink_token_ = parameters_.Leaf("model.sink_token");
-  for (int64_t n = 0; n < config.num_hidden_layers; ++n) layers_.push_back(LayerLeaves(parameters_, config, n));
+    positions_ = {SinusoidTable(Positions(config), config.hidden_size, values().options()), {}};
+  if (config.variant.sink_token) sink_token_ = parameters_.WeightOf("model.sink_token");
+  for (int64_t n = 0; n < config.num_hidden_layers; ++n) layers_.push_back(LayerWeights(parameters_, config, n));
   layer_begins_ = LayerBegins(parameters(), config.num_hidden_layers);
-  if (config.variant.norm_placement != "post") final_norm_ = parameters_.Leaf("model.norm.weight");
-  head_ = parameters_.Leaf("lm_head.weight");
+  if (config.variant.norm_placement != "post") final_norm_ = parameters_.WeightOf("model.norm.weight");
+  head_ = parameters_.WeightOf("lm_head.weight");
 }
 
 void Transformer::Initialize(uint64_t seed) { parameters_.Initialize(seed); }
@@ -79,19 +80,19 @@ at::Tensor Transformer::Embed(const at::Tensor& tokens_BT) {
   const int64_t batch = tokens_BT.size(0);
   at::Tensor x = Embedding(embedding_, tokens_BT.reshape({-1}));
   if (sink_token_.defined()) {
-    const at::Tensor token = sink_token_.unsqueeze(0).expand({batch, 1, -1});
+    const at::Tensor token = Value(sink_token_).unsqueeze(0).expand({batch, 1, -1});
     x = at::cat({token, x.view({batch, -1, config_.hidden_size})}, 1).view({-1, config_.hidden_size});
   }
   if (!positions_.defined()) return x;
   const int64_t length = x.size(0) / batch;
-  return (x.view({batch, length, -1}) + positions_.narrow(0, 0, length)).view({batch * length, -1});
+  return (x.view({batch, length, -1}) + Value(positions_).narrow(0, 0, length)).view({batch * length, -1});
 }
 
 at::Tensor Transformer::FeedForward(const LayerParameters& weights, const at::Tensor& x_NC) const {
   return Linear(FeedForwardUnit(Linear(x_NC, weights.gate_up), activation_, IsGated(config_.variant)), weights.down);
 }
 
-at::Tensor Transformer::Norm(const at::Tensor& x_NC, const at::Tensor& weight_C) const {
+at::Tensor Transformer::Norm(const at::Tensor& x_NC, const Weight& weight_C) const {
   return weight_C.defined() ? RmsNorm(x_NC, weight_C, config_.rms_norm_eps) : x_NC;
 }
 

@@ -80,7 +80,7 @@ class Transformer {
   void CheckTokens(const at::Tensor& tokens_BT) const;
   at::Tensor Embed(const at::Tensor& tokens_BT);
   at::Tensor FeedForward(const LayerParameters& weights, const at::Tensor& x_NC) const;
-  at::Tensor Norm(const at::Tensor& x_NC, const at::Tensor& weight_C) const;
+  at::Tensor Norm(const at::Tensor& x_NC, const Weight& weight_C) const;
   // The residual stream after the last layer and the final norm, a row for each token of the text, [B*T, C].
   at::Tensor Hidden(const at::Tensor& tokens_BT, Observer* observer, const GradientsReady& ready = nullptr);
 
@@ -88,9 +88,9 @@ class Transformer {
   ParameterBuffer parameters_;
   AttentionContext attention_;
   kernels::Activation activation_;
-  at::Tensor embedding_, final_norm_, head_;
-  at::Tensor positions_;   // learned or sinusoidal [Positions, C]; undefined for other kinds
-  at::Tensor sink_token_;  // [1, C]; undefined without one
+  Weight embedding_, final_norm_, head_;
+  Weight positions_;   // learned or sinusoidal [Positions, C]; undefined for other kinds
+  Weight sink_token_;  // [1, C]; undefined without one
   std::vector<LayerParameters> layers_;
   std::vector<int64_t> layer_begins_;  // in the flat vector; the last is the end of the last layer
 };

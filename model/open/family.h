@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/bias_activation.h"
+
 namespace sink {
 
 class ConfigReader;
@@ -30,12 +32,7 @@ enum class Wiring {
   kParallel,  // x += attention(norm1 x) + ffn(norm2 x)
 };
 
-enum class OpenActivation {
-  kSilu,      // x / (1 + e^-x)
-  kGelu,      // x Phi(x), Phi by the error function
-  kGeluTanh,  // x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2   (Hendrycks and Gimpel 1606.08415)
-  kRelu,
-};
+using OpenActivation = kernels::BiasActivation;
 
 struct OpenConfig;
 

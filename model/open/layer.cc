@@ -179,7 +179,8 @@ at::Tensor OpenRopeTable(const RopeConfig& rope, int64_t length) {
 
 at::Tensor ApplyNorm(const OpenConfig& config, const Affine& norm, const at::Tensor& x_NC) {
   if (!norm.weight.defined()) return x_NC;
-  if (config.family->norm == NormKind::kRmsNorm) return RmsNorm(x_NC, norm.weight, config.norm_epsilon);
+  if (config.family->norm == NormKind::kRmsNorm)
+    return RmsNorm(x_NC, {.compute = norm.weight, .gradient = {}}, config.norm_epsilon);
   return at::layer_norm(x_NC, {x_NC.size(1)}, norm.weight, norm.bias, config.norm_epsilon);
 }
 

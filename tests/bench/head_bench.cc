@@ -36,12 +36,12 @@ int main(int argc, char** argv) {
   at::manual_seed(1);
   const at::Tensor x = at::randn({rows, hidden});
   const at::Tensor targets = at::randint(vocabulary, {rows}, at::TensorOptions().dtype(at::kLong));
-  at::Tensor head = at::randn({vocabulary, hidden}).mul_(0.02);
-  head.mutable_grad() = at::zeros_like(head);
+  const at::Tensor values = at::randn({vocabulary, hidden}).mul_(0.02);
+  const sink::Weight head{values, at::zeros_like(values)};
   const int64_t before = PeakBytes();
   std::cout << "ready" << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
-    head.mutable_grad().zero_();
+    head.gradient.zero_();
     at::Tensor gradient;
     const auto start = std::chrono::steady_clock::now();
     const double loss = sink::HeadLoss(x, head, targets, 1.0, &gradient).item<double>();

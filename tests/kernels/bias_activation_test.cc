@@ -17,24 +17,24 @@ namespace {
 constexpr int kRows = 3, kWidth = 37;
 
 struct Case {
-  void (*kernel)(const float*, int64_t, int64_t, float*);
+  BiasActivation activation;
   double (*formula)(double);
 };
 
 const Case kCases[] = {
-    {BiasSilu, [](double x) { return x / (1 + std::exp(-x)); }},
-    {BiasGelu, [](double x) { return x * std::erfc(-x / std::numbers::sqrt2) / 2; }},
-    {BiasGeluTanh,
+    {BiasActivation::kSilu, [](double x) { return x / (1 + std::exp(-x)); }},
+    {BiasActivation::kGelu, [](double x) { return x * std::erfc(-x / std::numbers::sqrt2) / 2; }},
+    {BiasActivation::kGeluTanh,
      [](double x) { return x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x))) / 2; }},
-    {BiasRelu, [](double x) { return std::max(x, 0.0); }},
+    {BiasActivation::kRelu, [](double x) { return std::max(x, 0.0); }},
 };
 
 TEST(BiasActivation, AgreesWithItsFormula) {
   const std::vector<float> x = testing::Random(kRows * kWidth, 1), bias = testing::Random(kWidth, 2);
   for (const Case& c : kCases) {
     std::vector<float> with = x, without = x;
-    c.kernel(bias.data(), kRows, kWidth, with.data());
-    c.kernel(nullptr, kRows, kWidth, without.data());
+    AddBiasAndActivate(c.activation, bias.data(), kRows, kWidth, with.data());
+    AddBiasAndActivate(c.activation, nullptr, kRows, kWidth, without.data());
     std::vector<double> expected, plain;
     for (size_t i = 0; i < x.size(); ++i) {
       expected.push_back(c.formula(static_cast<double>(x[i]) + bias[i % kWidth]));
@@ -48,7 +48,7 @@ TEST(BiasActivation, AgreesWithItsFormula) {
 TEST(BiasActivation, HoldsAtTheEndsAndPassesNaNOn) {
   for (const Case& c : kCases) {
     std::vector<float> x = {-1e4f, 1e4f, std::numeric_limits<float>::quiet_NaN()};
-    c.kernel(nullptr, 1, 3, x.data());
+    AddBiasAndActivate(c.activation, nullptr, 1, 3, x.data());
     EXPECT_NEAR(x[0], 0, 1e-30) << &c - kCases;
     EXPECT_EQ(x[1], 1e4f) << &c - kCases;
     EXPECT_TRUE(std::isnan(x[2])) << &c - kCases;

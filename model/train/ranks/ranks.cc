@@ -12,6 +12,7 @@
 #define USE_C10D_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
+#include "model/backend/device.h"
 #include "model/train/link/train_error.h"
 #include "model/train/ranks/nccl/nccl_backend.h"
 #include "model/train/ranks/rank_watch.h"
@@ -91,7 +92,7 @@ Ranks::Ranks() = default;
 Ranks::Ranks(const World& world, at::Device device)
     : world_(world), group_(world.alone() ? nullptr : std::make_unique<Group>(world, device)) {
   if (!group_) return;
-  const auto make = device.is_cpu() ? MakeGloo : MakeNccl;
+  const auto make = CollectivesOf(device) == Collectives::kGloo ? MakeGloo : MakeNccl;
   Try([&] { group_->backend = make(world, group_->watch.store()); });
 }
 

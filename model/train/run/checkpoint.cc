@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "model/backend/device.h"
 #include "model/storage/model_directory.h"
 #include "model/storage/tensor_file.h"
 #include "model/train/link/train_error.h"
@@ -27,7 +28,7 @@ constexpr char kStateFile[] = "trainer.json";
 // The random generators that operations on the device may draw from, by their names in the file.
 std::map<std::string, at::Generator> Generators(at::Device device) {
   std::map<std::string, at::Generator> generators = {{"rng.cpu", at::globalContext().defaultGenerator(at::kCPU)}};
-  if (!device.is_cpu()) generators["rng.device"] = at::globalContext().defaultGenerator(device);
+  if (const auto generator = GeneratorOf(device)) generators["rng.device"] = *generator;
   return generators;
 }
 

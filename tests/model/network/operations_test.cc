@@ -142,12 +142,11 @@ TEST(Transformer, RefusesImpossibleInput) {
 TEST(HeadLoss, BlocksOfRowsChangeNothing) {
   // 600 rows of 8 columns are three blocks; one by one they are 600.
   const at::Tensor hidden = at::randn({600, 8}), targets = at::randint(50, {600}, at::TensorOptions().dtype(at::kLong));
-  at::Tensor head = at::randn({50, 8});
-  head.mutable_grad() = at::zeros({50, 8});
+  const Weight head{at::randn({50, 8}), at::zeros({50, 8})};
   at::Tensor gradient;
   const double loss = HeadLoss(hidden, head, targets, 1.0, &gradient).item<double>();
-  const at::Tensor head_gradient = head.grad().clone();
-  head.mutable_grad().zero_();
+  const at::Tensor head_gradient = head.gradient.clone();
+  head.gradient.zero_();
   double sum = 0;
   for (int64_t row = 0; row < 600; ++row) {
     at::Tensor one;
@@ -155,7 +154,7 @@ TEST(HeadLoss, BlocksOfRowsChangeNothing) {
     ASSERT_LT((one[0] - gradient[row]).abs().max().item<double>(), 1e-7);
   }
   EXPECT_NEAR(loss, sum / 600, 1e-5);
-  EXPECT_LT((head.grad() - head_gradient).norm().item<double>(), 1e-5 * head_gradient.norm().item<double>());
+  EXPECT_LT((head.gradient - head_gradient).norm().item<double>(), 1e-5 * head_gradient.norm().item<double>());
 }
 
 TEST(AdamWUpdate, FusedAndAtenAgree) {

@@ -1,6 +1,6 @@
 // Strips of queries. Rows of queries, keys and values are read, and their gradients written, where they lie in the
 // merged rows: nothing is transposed or copied.
-#include "model/network/attention_cpu.h"
+#include "model/backend/cpu_attention.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -61,9 +61,9 @@ constexpr int64_t kMaxStrip = 64;
 int64_t StripRows(int64_t length) { return std::clamp<int64_t>((int64_t{1} << 17) / length, 16, kMaxStrip); }
 
 // Where everything of one tensor set lies, and who sees what.
-class Layout {
+class StripLayout {
  public:
-  Layout(const AttentionShape& shape, const AttentionRule& rule, const AttentionTerms& terms)
+  StripLayout(const AttentionShape& shape, const AttentionRule& rule, const AttentionTerms& terms)
       : shape(shape), rule(rule), terms(terms), strip(StripRows(shape.length)) {}
 
   const AttentionShape& shape;
@@ -129,32 +129,36 @@ class Layout {
 };
 
 // Scores of a strip's queries against keys [low, high), biases included.
-void Scores(const Layout& at, const at::Tensor& qkv, int64_t batch, int64_t head, int64_t first, int64_t rows,
+void Scores(const StripLayout& layout, const at::Tensor& qkv, int64_t batch, int64_t head, int64_t first, int64_t rows,
             int64_t low, int64_t high, float* scores) {
   const int64_t keys = high - low;
-  MultiplyTransposed(at.Merged(qkv, batch, first, head), at.Merged(qkv, batch, low, at.KeyHead(head)), rows, keys,
-                     at.shape.head_dim, at.scale(), {scores, keys});
-  if (!at.terms.offset_bias_HS.defined()) return;
-  for (int64_t r = 0; r < rows; ++r) kernels::AddScaled(1.0f, at.Bias(head, first + r, low), keys, scores + r * keys);
+  MultiplyTransposed(layout.Merged(qkv, batch, first, head), layout.Merged(qkv, batch, low, layout.KeyHead(head)), rows,
+                     keys, layout.shape.head_dim, layout.scale(), {scores, keys});
+  if (!layout.terms.offset_bias_HS.defined()) return;
+  for (int64_t r = 0; r < rows; ++r)
+    kernels::AddScaled(1.0f, layout.Bias(head, first + r, low), keys, scores + r * keys);
 }
 
-void ForwardStrip(const Layout& at, const at::Tensor& qkv, int64_t batch, int64_t head, int64_t first, float* scores,
-                  const AttentionOutput& out) {
-  const int64_t rows = std::min(at.strip, at.shape.length - first);
-  const int64_t low = at.Low(first), high = at.High(first, rows), keys = high - low;
+void ForwardStrip(const StripLayout& layout, const at::Tensor& qkv, int64_t batch, int64_t head, int64_t first,
+                  float* scores, const AttentionOutput& out) {
+  const int64_t rows = std::min(layout.strip, layout.shape.length - first);
+  const int64_t low = layout.Low(first), high = layout.High(first, rows), keys = high - low;
   Scores(at, qkv, batch, head, first, rows, low, high, scores);
-  const Matrix query = at.Merged(qkv, batch, first, head), output = at.Output(out.output_NC, batch, first, head);
-  float* log_sum = Layout::Row(out.log_sum_BHT, batch * at.shape.heads + head) + first;
+  const Matrix query = layout.Merged(qkv, batch, first, head),
+               output = layout.Output(out.output_NC, batch, first, head);
+  float* log_sum = StripLayout::Row(out.log_sum_BHT, batch * layout.shape.heads + head) + first;
   float column[kMaxStrip];
   for (int64_t r = 0; r < rows; ++r) {
-    column[r] = at.ColumnScore(head, query.data + r * query.stride);
-    log_sum[r] =
-        kernels::AttentionWeights(at.rule.weights, at.Visible(first + r, low), keys, column[r], scores + r * keys);
+    column[r] = layout.ColumnScore(head, query.data + r * query.stride);
+    log_sum[r] = kernels::AttentionWeights(layout.rule.weights, layout.Visible(first + r, low), keys, column[r],
+                                           scores + r * keys);
   }
-  Multiply({scores, keys}, at.Merged(qkv, batch, low, at.ValueHead(head)), rows, at.shape.head_dim, keys, 1.0f, output);
-  if (const float* value = Layout::Row(at.terms.column_value_HD, head); value && at.terms.HasColumn())
+  Multiply({scores, keys}, layout.Merged(qkv, batch, low, layout.ValueHead(head)), rows, layout.shape.head_dim, keys,
+           1.0f, output);
+  if (const float* value = StripLayout::Row(layout.terms.column_value_HD, head); value && layout.terms.HasColumn())
     for (int64_t r = 0; r < rows; ++r)
-      kernels::AddScaled(std::exp(column[r] - log_sum[r]), value, at.shape.head_dim, output.data + r * output.stride);
+      kernels::AddScaled(std::exp(column[r] - log_sum[r]), value, layout.shape.head_dim,
+                         output.data + r * output.stride);
 }
 
 // The gradients of one head's column, [D], [D] and a scalar of this sequence; null where a term is undefined.
@@ -163,18 +167,18 @@ struct ColumnGradients {
 };
 
 // Adds what query i passes through the column.
-void ColumnBackward(const Layout& at, int64_t head, const float* query, const float* output_gradient, float log_sum,
-                    float dot, float* query_gradient, const ColumnGradients& out) {
-  const int64_t dim = at.shape.head_dim;
-  const float weight = std::exp(at.ColumnScore(head, query) - log_sum);
-  const float* value = Layout::Row(at.terms.column_value_HD, head);
+void ColumnBackward(const StripLayout& layout, int64_t head, const float* query, const float* output_gradient,
+                    float log_sum, float dot, float* query_gradient, const ColumnGradients& out) {
+  const int64_t dim = layout.shape.head_dim;
+  const float weight = std::exp(layout.ColumnScore(head, query) - log_sum);
+  const float* value = StripLayout::Row(layout.terms.column_value_HD, head);
   const float slope = value ? kernels::Dot(output_gradient, value, dim) : 0.0f;
   const float score_gradient = weight * (slope - dot);
   if (out.value) kernels::AddScaled(weight, output_gradient, dim, out.value);
   if (out.logit) *out.logit += score_gradient;
-  if (const float* key = Layout::Row(at.terms.column_key_HD, head)) {
-    kernels::AddScaled(score_gradient * at.scale(), query, dim, out.key);
-    kernels::AddScaled(score_gradient * at.scale(), key, dim, query_gradient);
+  if (const float* key = StripLayout::Row(layout.terms.column_key_HD, head)) {
+    kernels::AddScaled(score_gradient * layout.scale(), query, dim, out.key);
+    kernels::AddScaled(score_gradient * layout.scale(), key, dim, query_gradient);
   }
 }
 
@@ -186,38 +190,39 @@ struct BackwardTensors {
   AttentionTerms partial;  // gradients of the terms, one row a sequence and head: [B * H, ...]
 };
 
-void BackwardStrip(const Layout& at, const BackwardTensors& x, int64_t batch, int64_t head, int64_t first,
+void BackwardStrip(const StripLayout& layout, const BackwardTensors& x, int64_t batch, int64_t head, int64_t first,
                    float* scores, float* gradients) {
-  const int64_t rows = std::min(at.strip, at.shape.length - first), dim = at.shape.head_dim;
-  const int64_t low = at.Low(first), high = at.High(first, rows), keys = high - low;
-  const int64_t row = batch * at.shape.heads + head;
-  const Matrix query = at.Merged(x.qkv_NW, batch, first, head);
-  const Matrix key = at.Merged(x.qkv_NW, batch, low, at.KeyHead(head));
-  const Matrix value = at.Merged(x.qkv_NW, batch, low, at.ValueHead(head));
-  const Matrix output = at.Output(x.forward.output_NC, batch, first, head);
-  const Matrix output_gradient = at.Output(x.gradient_NC, batch, first, head);
-  const Matrix query_gradient = at.Merged(x.qkv_gradient_NW, batch, first, head);
-  const float* log_sum = Layout::Row(x.forward.log_sum_BHT, row) + first;
+  const int64_t rows = std::min(layout.strip, layout.shape.length - first), dim = layout.shape.head_dim;
+  const int64_t low = layout.Low(first), high = layout.High(first, rows), keys = high - low;
+  const int64_t row = batch * layout.shape.heads + head;
+  const Matrix query = layout.Merged(x.qkv_NW, batch, first, head);
+  const Matrix key = layout.Merged(x.qkv_NW, batch, low, layout.KeyHead(head));
+  const Matrix value = layout.Merged(x.qkv_NW, batch, low, layout.ValueHead(head));
+  const Matrix output = layout.Output(x.forward.output_NC, batch, first, head);
+  const Matrix output_gradient = layout.Output(x.gradient_NC, batch, first, head);
+  const Matrix query_gradient = layout.Merged(x.qkv_gradient_NW, batch, first, head);
+  const float* log_sum = StripLayout::Row(x.forward.log_sum_BHT, row) + first;
   float dot[kMaxStrip];
 
   Scores(at, x.qkv_NW, batch, head, first, rows, low, high, scores);
   MultiplyTransposed(output_gradient, value, rows, keys, dim, 1.0f, {gradients, keys});
   for (int64_t r = 0; r < rows; ++r) {
     dot[r] = kernels::Dot(output.data + r * output.stride, output_gradient.data + r * output_gradient.stride, dim);
-    kernels::AttentionWeightsBackward(at.rule.weights, at.Visible(first + r, low), keys, log_sum[r], dot[r],
+    kernels::AttentionWeightsBackward(layout.rule.weights, layout.Visible(first + r, low), keys, log_sum[r], dot[r],
                                       scores + r * keys, gradients + r * keys);
   }
   AddTransposedProduct({scores, keys}, output_gradient, keys, dim, rows, 1.0f,
-                       at.Merged(x.qkv_gradient_NW, batch, low, at.ValueHead(head)));
-  AddTransposedProduct({gradients, keys}, query, keys, dim, rows, at.scale(),
-                       at.Merged(x.qkv_gradient_NW, batch, low, at.KeyHead(head)));
-  Multiply({gradients, keys}, key, rows, dim, keys, at.scale(), query_gradient);
-  if (float* bias = Layout::Row(x.partial.offset_bias_HS, row))
+                       layout.Merged(x.qkv_gradient_NW, batch, low, layout.ValueHead(head)));
+  AddTransposedProduct({gradients, keys}, query, keys, dim, rows, layout.scale(),
+                       layout.Merged(x.qkv_gradient_NW, batch, low, layout.KeyHead(head)));
+  Multiply({gradients, keys}, key, rows, dim, keys, layout.scale(), query_gradient);
+  if (float* bias = StripLayout::Row(x.partial.offset_bias_HS, row))
     for (int64_t r = 0; r < rows; ++r)
-      kernels::AddScaled(1.0f, gradients + r * keys, keys, bias + low - (first + r) + at.shape.length - 1);
-  if (!at.terms.HasColumn()) return;
-  const ColumnGradients column{Layout::Row(x.partial.column_key_HD, row), Layout::Row(x.partial.column_value_HD, row),
-                               Layout::Row(x.partial.column_logit_H, row)};
+      kernels::AddScaled(1.0f, gradients + r * keys, keys, bias + low - (first + r) + layout.shape.length - 1);
+  if (!layout.terms.HasColumn()) return;
+  const ColumnGradients column{StripLayout::Row(x.partial.column_key_HD, row),
+                               StripLayout::Row(x.partial.column_value_HD, row),
+                               StripLayout::Row(x.partial.column_logit_H, row)};
   for (int64_t r = 0; r < rows; ++r)
     ColumnBackward(at, head, query.data + r * query.stride, output_gradient.data + r * output_gradient.stride,
                    log_sum[r], dot[r], query_gradient.data + r * query_gradient.stride, column);
@@ -238,7 +243,7 @@ AttentionOutput AttentionForwardCpu(const at::Tensor& qkv, const AttentionShape&
                                     const AttentionTerms& terms) {
   const AttentionOutput out{at::empty({qkv.size(0), shape.heads * shape.head_dim}, qkv.options()),
                             at::empty({shape.batch, shape.heads, shape.length}, qkv.options())};
-  const Layout layout(shape, rule, terms);
+  const StripLayout layout(shape, rule, terms);
   const int64_t strips = layout.strips();
   at::parallel_for(0, shape.batch * shape.heads * strips, 1, [&](int64_t begin, int64_t end) {
     std::vector<float> scores(static_cast<size_t>(layout.strip * shape.length));
@@ -250,18 +255,20 @@ AttentionOutput AttentionForwardCpu(const at::Tensor& qkv, const AttentionShape&
   return out;
 }
 
-at::Tensor AttentionWeightsCpu(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD, const AttentionRule& rule,
+at::Tensor AttentionWeightsCpu(const at::Tensor& queries_BHTD, const at::Tensor& keys_BKTD, const AttentionRule& rule,
                                const AttentionTerms& terms, int64_t first, int64_t rows) {
+  const auto with_dense_rows = [](const at::Tensor& x) { return x.stride(3) == 1 ? x : x.contiguous(); };
+  const at::Tensor query_BHTD = with_dense_rows(queries_BHTD), key_BKTD = with_dense_rows(keys_BKTD);
   const AttentionShape shape{query_BHTD.size(0), query_BHTD.size(2), query_BHTD.size(1), key_BKTD.size(1),
                              query_BHTD.size(3)};
-  const Layout layout(shape, rule, terms);
+  const StripLayout layout(shape, rule, terms);
   const int64_t column = terms.HasColumn() ? 1 : 0, stride = column + shape.length;
   const at::Tensor weights = at::empty({shape.batch, shape.heads, rows, stride}, query_BHTD.options());
   at::parallel_for(0, shape.batch * shape.heads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t batch = task / shape.heads, head = task % shape.heads;
-      const Matrix query = Layout::View(query_BHTD, batch, head, first);
-      const Matrix key = Layout::View(key_BKTD, batch, head / (shape.heads / shape.key_value_heads), 0);
+      const Matrix query = StripLayout::View(query_BHTD, batch, head, first);
+      const Matrix key = StripLayout::View(key_BKTD, batch, head / (shape.heads / shape.key_value_heads), 0);
       float* row = weights.mutable_data_ptr<float>() + task * rows * stride + column;
       MultiplyTransposed(query, key, rows, layout.High(first, rows), shape.head_dim, layout.scale(), {row, stride});
       for (int64_t r = 0; r < rows; ++r, row += stride) {
@@ -280,7 +287,7 @@ AttentionGradients AttentionBackwardCpu(const at::Tensor& gradient, const at::Te
                                         const AttentionOutput& forward, const AttentionShape& shape,
                                         const AttentionRule& rule, const AttentionTerms& terms) {
   const int64_t rows = shape.batch * shape.heads, groups = shape.heads / shape.key_value_heads;
-  const Layout layout(shape, rule, terms);
+  const StripLayout layout(shape, rule, terms);
   const BackwardTensors x{gradient,
                           qkv,
                           forward,

@@ -5,28 +5,19 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "model/network/attention.h"
+#include <cstdint>
+
+#include "model/backend/attention_types.h"
 
 namespace sink {
 
-struct AttentionOutput {
-  at::Tensor output_NC;    // [N, H * D]
-  at::Tensor log_sum_BHT;  // of softmax, for the backward pass
-};
+// The entries of Kernels (model/backend/backend.h) of the same names.
 AttentionOutput AttentionForwardCpu(const at::Tensor& qkv_NW, const AttentionShape& shape, const AttentionRule& rule,
                                     const AttentionTerms& terms);
-
-// AttentionWeights of attention.h. Queries and keys are views whose last dimension is dense.
-at::Tensor AttentionWeightsCpu(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD, const AttentionRule& rule,
-                               const AttentionTerms& terms, int64_t first, int64_t rows);
-
-// Gradients of the merged rows and of each term that is defined.
-struct AttentionGradients {
-  at::Tensor qkv_NW;
-  AttentionTerms terms;
-};
 AttentionGradients AttentionBackwardCpu(const at::Tensor& gradient_NC, const at::Tensor& qkv_NW,
                                         const AttentionOutput& forward, const AttentionShape& shape,
                                         const AttentionRule& rule, const AttentionTerms& terms);
+at::Tensor AttentionWeightsCpu(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD, const AttentionRule& rule,
+                               const AttentionTerms& terms, int64_t first, int64_t rows);
 
 }  // namespace sink

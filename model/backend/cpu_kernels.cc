@@ -1,0 +1,183 @@
+#include "model/backend/cpu_kernels.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/cross_entropy.h"
+#include "kernels/embedding.h"
+#include "kernels/rmsnorm.h"
+#include "kernels/rope.h"
+#include "model/backend/cpu_attention.h"
+
+namespace sink {
+namespace {
+
+constexpr int64_t kValuesPerTask = 1 << 14;   // below this a second thread costs more than it gives
+constexpr int64_t kOptimizerBlock = 1 << 15;  // values of a parameter buffer
+constexpr int64_t kGradientRows = 128;        // summed by one task, whatever the number of threads
+constexpr int64_t kEmbeddingColumns = 16;     // of one task: a cache line
+
+// Calls body(first_row, last_row) on ATen's threads.
+template <typename Body>
+void ForRows(int64_t rows, int64_t width, const Body& body) {
+  at::parallel_for(0, rows, std::max<int64_t>(1, kValuesPerTask / width), body);
+}
+
+void EmbeddingBackward(const at::Tensor& dy, const at::Tensor& ids, const at::Tensor& table_gradient) {
+  float* table = table_gradient.mutable_data_ptr<float>();
+  const int64_t columns = dy.size(1);
+  at::parallel_for(0, columns, kEmbeddingColumns, [&](int64_t first, int64_t last) {
+    kernels::EmbeddingBackward(dy.const_data_ptr<float>(), ids.const_data_ptr<int64_t>(), dy.size(0), columns, first,
+                               last, table);
+  });
+}
+
+RmsNormOutput RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
+  const int64_t rows = x.size(0), columns = x.size(1);
+  const RmsNormOutput out{at::empty_like(x), at::empty({rows}, x.options())};
+  const float *in = x.const_data_ptr<float>(), *w = weight.const_data_ptr<float>();
+  float *y = out.y_NC.mutable_data_ptr<float>(), *scale = out.inverse_rms_N.mutable_data_ptr<float>();
+  ForRows(rows, columns, [&](int64_t first, int64_t last) {
+    kernels::RmsNormForward(in + first * columns, w, static_cast<float>(epsilon), last - first, columns,
+                            y + first * columns, scale + first);
+  });
+  return out;
+}
+
+// Blocks of fixed size, summed in order: the weight's gradient does not depend on the number of threads.
+at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                           const at::Tensor& inverse_rms, const at::Tensor& weight_gradient) {
+  const int64_t rows = x.size(0), columns = x.size(1), blocks = (rows + kGradientRows - 1) / kGradientRows;
+  const at::Tensor dx = at::empty_like(x), partial = at::zeros({blocks, columns}, x.options());
+  const float *in = x.const_data_ptr<float>(), *w = weight.const_data_ptr<float>();
+  const float *gradient = dy.const_data_ptr<float>(), *scale = inverse_rms.const_data_ptr<float>();
+  float *out = dx.mutable_data_ptr<float>(), *sums = partial.mutable_data_ptr<float>();
+  at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
+    for (int64_t block = first; block < last; ++block) {
+      const int64_t row = block * kGradientRows, count = std::min(kGradientRows, rows - row);
+      kernels::RmsNormBackward(gradient + row * columns, in + row * columns, w, scale + row, count, columns,
+                               out + row * columns, sums + block * columns);
+    }
+  });
+  float* total = weight_gradient.mutable_data_ptr<float>();
+  for (int64_t block = 0; block < blocks; ++block)
+    for (int64_t c = 0; c < columns; ++c) total[c] += sums[block * columns + c];
+  return dx;
+}
+
+at::Tensor FeedForward(const at::Tensor& x, kernels::Activation activation, bool gated) {
+  const int64_t rows = x.size(0), columns = x.size(1), width = gated ? columns / 2 : columns;
+  const at::Tensor y = at::empty({rows, width}, x.options());
+  const float* in = x.const_data_ptr<float>();
+  float* out = y.mutable_data_ptr<float>();
+  const auto kernel = gated ? kernels::GatedForward : kernels::ActivationForward;
+  ForRows(rows, width, [&](int64_t first, int64_t last) {
+    kernel(activation, in + first * columns, last - first, width, out + first * width);
+  });
+  return y;
+}
+
+at::Tensor FeedForwardBackward(const at::Tensor& dy, const at::Tensor& x, kernels::Activation activation, bool gated) {
+  const at::Tensor dx = at::empty_like(x);
+  const int64_t rows = dy.size(0), width = dy.size(1), columns = x.size(1);
+  const float *in = x.const_data_ptr<float>(), *gradient = dy.const_data_ptr<float>();
+  float* out = dx.mutable_data_ptr<float>();
+  const auto kernel = gated ? kernels::GatedBackward : kernels::ActivationBackward;
+  ForRows(rows, width, [&](int64_t first, int64_t last) {
+    kernel(activation, gradient + first * width, in + first * columns, last - first, width, out + first * columns);
+  });
+  return dx;
+}
+
+void Rope(const at::Tensor& x, const at::Tensor& table, int64_t length, int64_t heads, int64_t head_dim, bool inverse,
+          const at::Tensor& y) {
+  const float *in = x.const_data_ptr<float>(), *angles = table.const_data_ptr<float>();
+  float* out = y.mutable_data_ptr<float>();
+  ForRows(x.size(0), x.size(1), [&](int64_t first, int64_t last) {
+    kernels::Rope(in, angles, first, last, length, x.size(1), heads, head_dim, table.size(1), inverse, out);
+  });
+}
+
+at::Tensor CrossEntropy(at::Tensor& logits, const at::Tensor& targets, double scale, bool want_gradient) {
+  const int64_t rows = logits.size(0), vocabulary = logits.size(1);
+  const at::Tensor losses = at::empty({rows}, logits.options());
+  float *x = logits.mutable_data_ptr<float>(), *loss = losses.mutable_data_ptr<float>();
+  const int64_t* target = targets.const_data_ptr<int64_t>();
+  at::parallel_for(0, rows, 1 + kValuesPerTask / vocabulary, [&](int64_t first, int64_t last) {
+    if (want_gradient)
+      kernels::CrossEntropyForwardBackward(x + first * vocabulary, target + first, last - first, vocabulary,
+                                           static_cast<float>(scale), loss + first);
+    else
+      kernels::CrossEntropyForward(x + first * vocabulary, target + first, last - first, vocabulary, loss + first);
+  });
+  return losses;
+}
+
+void AdamW(const kernels::AdamWStep& step, const at::Tensor& gradient, const at::Tensor& value,
+           const at::Tensor& first_moment, const at::Tensor& second_moment) {
+  const float* g = gradient.const_data_ptr<float>();
+  float *x = value.mutable_data_ptr<float>(), *m = first_moment.mutable_data_ptr<float>(),
+        *v = second_moment.mutable_data_ptr<float>();
+  at::parallel_for(0, value.numel(), kOptimizerBlock, [&](int64_t first, int64_t last) {
+    kernels::AdamW(step, last - first, g + first, x + first, m + first, v + first);
+  });
+}
+
+double Norm(const at::Tensor& x) {
+  const int64_t count = x.numel(), blocks = (count + kOptimizerBlock - 1) / kOptimizerBlock;
+  const float* data = x.const_data_ptr<float>();
+  std::vector<double> sums(static_cast<size_t>(blocks));
+  at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
+    for (int64_t block = first; block < last; ++block)
+      sums[static_cast<size_t>(block)] = kernels::SumOfSquares(
+          data + block * kOptimizerBlock, std::min(kOptimizerBlock, count - block * kOptimizerBlock));
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return std::sqrt(total);
+}
+
+void BiasActivation(kernels::BiasActivation activation, const at::Tensor& bias_F, const at::Tensor& x) {
+  const float* bias = bias_F.defined() ? bias_F.const_data_ptr<float>() : nullptr;
+  float* rows = x.mutable_data_ptr<float>();
+  const int64_t width = x.size(1);
+  ForRows(x.size(0), width, [&](int64_t first, int64_t last) {
+    kernels::AddBiasAndActivate(activation, bias, last - first, width, rows + first * width);
+  });
+}
+
+void AddToLogSum(const at::Tensor& x, const at::Tensor& log_sum_N) {
+  const float* rows = x.const_data_ptr<float>();
+  float* log_sum = log_sum_N.mutable_data_ptr<float>();
+  const int64_t width = x.size(1);
+  ForRows(x.size(0), width, [&](int64_t first, int64_t last) {
+    kernels::AddToLogSum(rows + first * width, last - first, width, log_sum + first);
+  });
+}
+
+constexpr Kernels kCpu{.embedding_backward = EmbeddingBackward,
+                       .rms_norm = RmsNorm,
+                       .rms_norm_backward = RmsNormBackward,
+                       .feed_forward = FeedForward,
+                       .feed_forward_backward = FeedForwardBackward,
+                       .rope = Rope,
+                       .attention = AttentionForwardCpu,
+                       .attention_backward = AttentionBackwardCpu,
+                       .attention_weights = AttentionWeightsCpu,
+                       .cross_entropy = CrossEntropy,
+                       .adamw = AdamW,
+                       .norm = Norm,
+                       .bias_activation = BiasActivation,
+                       .add_to_log_sum = AddToLogSum};
+
+}  // namespace
+
+const Kernels& CpuKernels() { return kCpu; }
+
+}  // namespace sink

@@ -1,0 +1,10 @@
+// The table of a CPU's kernels on floats: kernels/ shared among ATen's threads. Complete. Any thread.
+#pragma once
+
+#include "model/backend/backend.h"
+
+namespace sink {
+
+const Kernels& CpuKernels();
+
+}  // namespace sink

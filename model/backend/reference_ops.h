@@ -1,0 +1,40 @@
+// The operations as formulas in ATen's operations: what runs on a device or a type that has no kernel for it, and what
+// the tests compare kernels with. All are differentiable by autograd in every argument that is a floating tensor, but
+// those that change an argument in place. Rows as in model/network/operations.h. Pure functions; any thread.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "kernels/adamw.h"
+#include "kernels/bias_activation.h"
+#include "kernels/feed_forward.h"
+
+namespace sink::reference {
+
+// x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension.
+at::Tensor RmsNorm(const at::Tensor& x_NC, const at::Tensor& weight_C, double epsilon);
+
+// Gated: act(gate) * up of x [N, 2F], a row being gate, then up; otherwise act(x) of x [N, F]. Returns [N, F].
+at::Tensor FeedForward(const at::Tensor& x, kernels::Activation activation, bool gated);
+
+// x with the first R values of its first `heads` heads turned (kernels/rope.h), R the width of the table.
+at::Tensor Rope(const at::Tensor& x_NW, const at::Tensor& table_TR, int64_t length, int64_t heads, int64_t head_dim);
+
+// Losses of the rows, [R]; with want_gradient `logits` is replaced by scale * d(sum of losses)/d(logits).
+at::Tensor CrossEntropy(at::Tensor& logits_RV, const at::Tensor& targets_R, double scale, bool want_gradient);
+
+// In place; kernels/adamw.h has the formula.
+void AdamW(const kernels::AdamWStep& step, const at::Tensor& gradient, const at::Tensor& value,
+           const at::Tensor& first_moment, const at::Tensor& second_moment);
+
+double Norm(const at::Tensor& x);
+
+// act(x + bias); bias may be undefined.
+at::Tensor BiasActivation(kernels::BiasActivation activation, const at::Tensor& bias_F, const at::Tensor& x_NF);
+
+// log(exp(log_sum) + sum exp(x)), [N].
+at::Tensor AddToLogSum(const at::Tensor& x_NV, const at::Tensor& log_sum_N);
+
+}  // namespace sink::reference
