@@ -143,7 +143,7 @@ void ForwardStrip(const StripLayout& layout, const at::Tensor& qkv, int64_t batc
                   float* scores, const AttentionOutput& out) {
   const int64_t rows = std::min(layout.strip, layout.shape.length - first);
   const int64_t low = layout.Low(first), high = layout.High(first, rows), keys = high - low;
-  Scores(at, qkv, batch, head, first, rows, low, high, scores);
+  Scores(layout, qkv, batch, head, first, rows, low, high, scores);
   const Matrix query = layout.Merged(qkv, batch, first, head),
                output = layout.Output(out.output_NC, batch, first, head);
   float* log_sum = StripLayout::Row(out.log_sum_BHT, batch * layout.shape.heads + head) + first;
@@ -204,7 +204,7 @@ void BackwardStrip(const StripLayout& layout, const BackwardTensors& x, int64_t 
   const float* log_sum = StripLayout::Row(x.forward.log_sum_BHT, row) + first;
   float dot[kMaxStrip];
 
-  Scores(at, x.qkv_NW, batch, head, first, rows, low, high, scores);
+  Scores(layout, x.qkv_NW, batch, head, first, rows, low, high, scores);
   MultiplyTransposed(output_gradient, value, rows, keys, dim, 1.0f, {gradients, keys});
   for (int64_t r = 0; r < rows; ++r) {
     dot[r] = kernels::Dot(output.data + r * output.stride, output_gradient.data + r * output_gradient.stride, dim);
@@ -224,7 +224,7 @@ void BackwardStrip(const StripLayout& layout, const BackwardTensors& x, int64_t 
                                StripLayout::Row(x.partial.column_value_HD, row),
                                StripLayout::Row(x.partial.column_logit_H, row)};
   for (int64_t r = 0; r < rows; ++r)
-    ColumnBackward(at, head, query.data + r * query.stride, output_gradient.data + r * output_gradient.stride,
+    ColumnBackward(layout, head, query.data + r * query.stride, output_gradient.data + r * output_gradient.stride,
                    log_sum[r], dot[r], query_gradient.data + r * query_gradient.stride, column);
 }
 
