@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Checks and times the programs of .gpu/ on this machine's GPU (SINK_DEVICE, default cuda:0). Usage: see README.md.
+set -uo pipefail
+cd "$(dirname "$0")"
+export OUT=${OUT:-$PWD} PYTHONUNBUFFERED=1 SINK_DEVICE=${SINK_DEVICE:-cuda:0}
+python=${PYTHON:-python3}
+[ $# -gt 0 ] || set -- correctness
+torch=$("$python" -c 'import os, torch; print(os.path.dirname(torch.__file__))') || exit 1
+wheels=$(ls -d "$(dirname "$torch")"/nvidia/*/lib 2>/dev/null | tr '\n' ':')
+export LD_LIBRARY_PATH=$torch/lib:$wheels$PWD/bin:$PWD/lib:/usr/local/cuda/lib64
+printf 'commit %s on ' "$(cat commit)"
+nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null || echo "no NVIDIA GPU"
+ldd bin/sink-trainer | grep 'not found' && exit 1
+status=0
+for step in "$@"; do
+  case $step in
+    correctness) timeout 280 "$python" product.py correctness || status=1 ;;
+    speed) timeout 400 "$python" product.py speed || status=1 ;;
+    parts) timeout 120 "$python" peer.py parts || status=1 ;;
+    *) echo "run: unknown step $step; correctness, speed or parts" >&2; exit 2 ;;
+  esac
+done
+exit $status
