@@ -46,10 +46,10 @@ std::string Name(const Case& c, const std::string& key) {
 // Number of a position for UniformAlpha; a bias sees what position 1 sees.
 int64_t Number(const std::string& position) { return position == "bias" ? 1 : std::atoll(position.c_str()); }
 
-// One claim at a time: `rates_` belongs to it.
-class Bench {
+// Judges a claim about an experiment, of whatever kind. Judges one claim at a time: `rates_` belongs to it.
+class ClaimJudge {
  public:
-  Bench(const Study& study, const Experiment& experiment) : study_(study), experiment_(experiment) {}
+  ClaimJudge(const Study& study, const Experiment& experiment) : study_(study), experiment_(experiment) {}
 
   Judgement operator()(const Trend& claim) {
     std::vector<Case> cases = Finished(claim.where);
@@ -82,7 +82,7 @@ class Bench {
     const std::string text = std::string("a sink (") + (rates_ ? "rate 1 %" : "mean alpha_1 1.25 times uniform") +
                              ") " + of_high.Text() + " at " + Name(high, claim.key) + ", " + of_low.Text() + " at " +
                              Name(low, claim.key) + Note();
-    // Of replicas, every one of the one side before every one of the other.
+    // Where there are replicas, every one of the one side must come before every one of the other.
     if (of_high.last < std::min(of_low.first, both)) return {Verdict::kHolds, text};
     if (of_low.last < std::min(of_high.first, both)) return {Verdict::kDoesNotHold, text};
     return {Verdict::kNotEnoughData, text};
@@ -437,7 +437,7 @@ std::string VerdictText(Verdict verdict) {
 }
 
 Judgement Judge(const Study& study, const Experiment& experiment, const Claim& claim) {
-  return std::visit(Bench(study, experiment), claim);
+  return std::visit(ClaimJudge(study, experiment), claim);
 }
 
 }  // namespace sink::report

@@ -44,7 +44,7 @@ std::string AddressTowards(const std::string& host, int port) {
   return address;
 }
 
-BackendPtr MakeGloo(const World& world, const c10::intrusive_ptr<c10d::Store>& store) {
+BackendPtr MakeGloo(const RankWorld& world, const c10::intrusive_ptr<c10d::Store>& store) {
   const auto options = c10d::ProcessGroupGloo::Options::create(world.timeout);
   options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(AddressTowards(world.host, world.port)));
   return c10::make_intrusive<c10d::ProcessGroupGloo>(store, world.rank, world.size, options);
@@ -52,17 +52,27 @@ BackendPtr MakeGloo(const World& world, const c10::intrusive_ptr<c10d::Store>& s
 
 // NCCL's half of c10d is in libtorch_cuda.so, which only a program that was given a GPU loads: so it is in a library of
 // its own, beside the program.
-BackendPtr MakeNccl(const World& world, const c10::intrusive_ptr<c10d::Store>& store) {
+BackendPtr MakeNccl(const RankWorld& world, const c10::intrusive_ptr<c10d::Store>& store) {
   void* library = dlopen(kNcclLibrary, RTLD_NOW | RTLD_LOCAL);
   void* make = library == nullptr ? nullptr : dlsym(library, kMakeNcclBackend);
   if (make == nullptr) throw InfraError(std::string("cannot use NCCL: ") + dlerror());
   return BackendPtr::reclaim(reinterpret_cast<MakeNcclBackend>(make)(store, world.rank, world.size, world.timeout));
 }
 
+// What carries collectives between devices of that kind.
+BackendPtr MakeBackend(at::Device device, const RankWorld& world, const c10::intrusive_ptr<c10d::Store>& store) {
+  switch (device.type()) {
+    case at::kCPU:
+      return MakeGloo(world, store);
+    default:
+      return MakeNccl(world, store);
+  }
+}
+
 }  // namespace
 
 struct Ranks::Group {
-  Group(const World& world, at::Device device) : device(device), watch(world) {}
+  Group(const RankWorld& world, at::Device device) : device(device), watch(world) {}
 
   void Begin(const c10::intrusive_ptr<c10d::Work>& work) {
     watch.CountCollective();
@@ -88,11 +98,10 @@ void Ranks::Try(const Talk& talk) {
 
 Ranks::Ranks() = default;
 
-Ranks::Ranks(const World& world, at::Device device)
+Ranks::Ranks(const RankWorld& world, at::Device device)
     : world_(world), group_(world.alone() ? nullptr : std::make_unique<Group>(world, device)) {
   if (!group_) return;
-  const auto make = device.is_cpu() ? MakeGloo : MakeNccl;
-  Try([&] { group_->backend = make(world, group_->watch.store()); });
+  Try([&] { group_->backend = MakeBackend(device, world, group_->watch.store()); });
 }
 
 Ranks::~Ranks() {

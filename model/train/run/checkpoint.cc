@@ -26,8 +26,10 @@ constexpr char kStateFile[] = "trainer.json";
 
 // The random generators that operations on the device may draw from, by their names in the file.
 std::map<std::string, at::Generator> Generators(at::Device device) {
-  std::map<std::string, at::Generator> generators = {{"rng.cpu", at::globalContext().defaultGenerator(at::kCPU)}};
-  if (!device.is_cpu()) generators["rng.device"] = at::globalContext().defaultGenerator(device);
+  const at::Generator host = at::globalContext().defaultGenerator(at::kCPU);
+  const at::Generator own = at::globalContext().defaultGenerator(device);
+  std::map<std::string, at::Generator> generators = {{"rng.cpu", host}};
+  if (own != host) generators["rng.device"] = own;
   return generators;
 }
 

@@ -1,5 +1,5 @@
 // Text, JSON, CSV, SVG and safetensors forms of an evaluation.
-#include "model/eval/report.h"
+#include "model/eval/evaluation_report.h"
 
 #include <cstdio>
 #include <fstream>
