@@ -230,7 +230,8 @@ class ClaimJudge {
       const auto run = std::find_if(point.runs.begin(), point.runs.end(),
                                     [this](const std::string& id) { return study_.run(id).succeeded(); });
       if (run == point.runs.end() || !Matches(study_.run(*run), where)) continue;
-      if (Over(study_, point, Measure::kAlphaMean).n + Over(study_, point, Measure::kSinkRate).n == 0) continue;
+      if (Summarize(study_, point, Measure::kAlphaMean).n + Summarize(study_, point, Measure::kSinkRate).n == 0)
+        continue;
       cases.push_back({&point, &study_.run(*run)});
     }
     return cases;
@@ -319,7 +320,7 @@ class ClaimJudge {
     rates_ = false;
     for (const Case& c : cases)
       for (const std::string& position : positions)
-        rates_ |= Over(study_, *c.point, Measure::kSinkRate, position).most > kNearZero;
+        rates_ |= Summarize(study_, *c.point, Measure::kSinkRate, position).most > kNearZero;
   }
   Measure TheMeasure() const { return rates_ ? Measure::kSinkRate : Measure::kAlphaMean; }
   std::string Quantity() const { return rates_ ? "sink rate (%)" : "mean alpha"; }
@@ -327,7 +328,7 @@ class ClaimJudge {
     return rates_ ? "" : "; every sink rate here is 0 at this epsilon, so the mean importance alpha stands in";
   }
   Summary Measured(const Case& c, const std::string& position, int64_t step = kEnd) const {
-    return Over(study_, *c.point, TheMeasure(), position, step);
+    return Summarize(study_, *c.point, TheMeasure(), position, step);
   }
   std::string Show(const Summary& s) const { return s.n == 0 ? "(not measured)" : ShowSummary(s, rates_ ? 1 : 3); }
   std::string ShowNumber(double value) const { return Fixed(value, rates_ ? 1 : 3); }

@@ -11,6 +11,10 @@
 
 namespace sink::report {
 
+using charts::HeatMapChart;
+using charts::LineChart;
+using charts::Placement;
+
 enum class AxisUnit { kSteps, kTokens };
 
 using Chart = std::variant<LineChart, HeatMapChart>;

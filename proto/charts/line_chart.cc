@@ -5,7 +5,7 @@
 #include "proto/charts/svg.h"
 #include "proto/charts/svg_canvas.h"
 
-namespace sink::report {
+namespace sink::charts {
 namespace {
 
 constexpr double kLeft = 64, kRight = 20, kTop = 40, kPlotHeight = 270;
@@ -125,4 +125,4 @@ std::string Draw(const LineChart& chart, Placement placement) {
   return canvas.Finish(end + 14, chart.title, chart.description, placement == Placement::kStandalone);
 }
 
-}  // namespace sink::report
+}  // namespace sink::charts

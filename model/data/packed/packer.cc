@@ -141,7 +141,7 @@ class Packer {
     return true;
   }
 
-  // Of everything that lies in the staging folder, keeps the plan and what the finished sources account for.
+  // Removes everything from the staging folder but the plan and what the finished sources account for.
   void RemoveFilesOfUnfinishedSources() const {
     std::set<std::string> known = {kPlanFile};
     for (size_t i = 0; i < sources_.size(); ++i) {
