@@ -46,10 +46,10 @@ std::string Name(const Case& c, const std::string& key) {
 // Number of a position for UniformAlpha; a bias sees what position 1 sees.
 int64_t Number(const std::string& position) { return position == "bias" ? 1 : std::atoll(position.c_str()); }
 
-// One claim at a time: `rates_` belongs to it.
-class Bench {
+// Judges a claim about an experiment, of whatever kind. Judges one claim at a time: `rates_` belongs to it.
+class ClaimJudge {
  public:
-  Bench(const Study& study, const Experiment& experiment) : study_(study), experiment_(experiment) {}
+  ClaimJudge(const Study& study, const Experiment& experiment) : study_(study), experiment_(experiment) {}
 
   Judgement operator()(const Trend& claim) {
     std::vector<Case> cases = Finished(claim.where);
@@ -82,7 +82,7 @@ class Bench {
     const std::string text = std::string("a sink (") + (rates_ ? "rate 1 %" : "mean alpha_1 1.25 times uniform") +
                              ") " + of_high.Text() + " at " + Name(high, claim.key) + ", " + of_low.Text() + " at " +
                              Name(low, claim.key) + Note();
-    // Of replicas, every one of the one side before every one of the other.
+    // Where there are replicas, every one of the one side must come before every one of the other.
     if (of_high.last < std::min(of_low.first, both)) return {Verdict::kHolds, text};
     if (of_low.last < std::min(of_high.first, both)) return {Verdict::kDoesNotHold, text};
     return {Verdict::kNotEnoughData, text};
@@ -230,7 +230,8 @@ class Bench {
       const auto run = std::find_if(point.runs.begin(), point.runs.end(),
                                     [this](const std::string& id) { return study_.run(id).succeeded(); });
       if (run == point.runs.end() || !Matches(study_.run(*run), where)) continue;
-      if (Over(study_, point, Measure::kAlphaMean).n + Over(study_, point, Measure::kSinkRate).n == 0) continue;
+      if (Summarize(study_, point, Measure::kAlphaMean).n + Summarize(study_, point, Measure::kSinkRate).n == 0)
+        continue;
       cases.push_back({&point, &study_.run(*run)});
     }
     return cases;
@@ -319,7 +320,7 @@ class Bench {
     rates_ = false;
     for (const Case& c : cases)
       for (const std::string& position : positions)
-        rates_ |= Over(study_, *c.point, Measure::kSinkRate, position).most > kNearZero;
+        rates_ |= Summarize(study_, *c.point, Measure::kSinkRate, position).most > kNearZero;
   }
   Measure TheMeasure() const { return rates_ ? Measure::kSinkRate : Measure::kAlphaMean; }
   std::string Quantity() const { return rates_ ? "sink rate (%)" : "mean alpha"; }
@@ -327,7 +328,7 @@ class Bench {
     return rates_ ? "" : "; every sink rate here is 0 at this epsilon, so the mean importance alpha stands in";
   }
   Summary Measured(const Case& c, const std::string& position, int64_t step = kEnd) const {
-    return Over(study_, *c.point, TheMeasure(), position, step);
+    return Summarize(study_, *c.point, TheMeasure(), position, step);
   }
   std::string Show(const Summary& s) const { return s.n == 0 ? "(not measured)" : ShowSummary(s, rates_ ? 1 : 3); }
   std::string ShowNumber(double value) const { return Fixed(value, rates_ ? 1 : 3); }
@@ -437,7 +438,7 @@ std::string VerdictText(Verdict verdict) {
 }
 
 Judgement Judge(const Study& study, const Experiment& experiment, const Claim& claim) {
-  return std::visit(Bench(study, experiment), claim);
+  return std::visit(ClaimJudge(study, experiment), claim);
 }
 
 }  // namespace sink::report

@@ -12,6 +12,8 @@
 namespace sink::report {
 namespace {
 
+using charts::LineSeries;
+
 constexpr size_t kMostSamples = 240;  // of a line: more than a screen shows apart
 
 double TokensAStep(const Run& run) {

@@ -11,6 +11,10 @@
 
 namespace sink::report {
 
+using charts::HeatMapChart;
+using charts::LineChart;
+using charts::Placement;
+
 enum class AxisUnit { kSteps, kTokens };
 
 using Chart = std::variant<LineChart, HeatMapChart>;
@@ -22,17 +26,17 @@ struct Figure {
   Chart chart;
 };
 
-// Of one metric: a line for each point, the mean over its replicas, in a band from the least to the largest. `scale`
+// Draws one metric: a line for each point, the mean over its replicas, in a band from the least to the largest. `scale`
 // multiplies the values. Points without the metric have no line; nothing when none has it.
 std::optional<LineChart> MetricChart(const Study& study, const std::vector<const Point*>& points,
                                      const std::string& metric, AxisUnit unit = AxisUnit::kSteps, double scale = 1);
 
-// The newest map of that name of each point's first run that has one.
+// Takes, for each point, the newest map of that name from the first of its runs that has one.
 std::optional<HeatMapChart> MapChart(const Study& study, const std::vector<const Point*>& points,
                                      const std::string& name);
 
-// Of an experiment, in the order in which a report shows them: sink rate, strongest head, losses, hidden norms by
-// layer, heat maps of alpha_1 and of the bias. Those without data are left out.
+// The figures of an experiment, in the order in which a report shows them: sink rate, strongest head, losses, hidden
+// norms by layer, heat maps of alpha_1 and of the bias. Those without data are left out.
 std::vector<Figure> Figures(const Study& study, const Experiment& experiment);
 
 }  // namespace sink::report

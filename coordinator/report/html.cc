@@ -5,6 +5,8 @@
 namespace sink::report {
 namespace {
 
+using charts::EscapeXml;
+
 constexpr char kStyle[] =
     R"css(:root { color-scheme: light dark; --page: #ffffff; --text: #1f2328; --dim: #59636e; --rule: #d8dee4;
   --stripe: #f6f8fa; --good: #1a7f37; --bad: #cf222e; --open: #7d4e00; }
@@ -97,8 +99,8 @@ std::string ToHtml(const Document& document) {
   for (const DocumentBlock& block : document.blocks) std::visit(html, block);
   return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
-         EscapeXml(document.title) + "</title>\n<style>\n" + kStyle + ChartStyle() + "</style>\n</head>\n<body>\n" +
-         html.text() + "</body>\n</html>\n";
+         EscapeXml(document.title) + "</title>\n<style>\n" + kStyle + charts::ChartStyle() +
+         "</style>\n</head>\n<body>\n" + html.text() + "</body>\n</html>\n";
 }
 
 }  // namespace sink::report

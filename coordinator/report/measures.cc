@@ -89,8 +89,8 @@ std::optional<double> Value(const Run& run, Measure measure, const std::string& 
   return value && measure == Measure::kSinkRate ? std::optional(100 * *value) : value;
 }
 
-Summary Over(const Study& study, const Point& point, Measure measure, const std::string& position, int64_t step,
-             bool unfinished) {
+Summary Summarize(const Study& study, const Point& point, Measure measure, const std::string& position, int64_t step,
+                  bool unfinished) {
   std::vector<double> values;
   for (const std::string& id : point.runs) {
     const Run& run = study.run(id);

@@ -14,7 +14,7 @@ namespace sink::report {
 
 inline constexpr int64_t kEnd = std::numeric_limits<int64_t>::max();
 
-// Over replicas.
+// Statistics of some numbers: what the replicas of a point measured.
 struct Summary {
   int n = 0;
   double mean = 0;
@@ -34,9 +34,9 @@ std::string MetricName(const Run& run, Measure measure, const std::string& posit
 // Its newest finite value at `step` or before.
 std::optional<double> Value(const Run& run, Measure measure, const std::string& position = "1", int64_t step = kEnd);
 
-// Over the runs of the point that succeeded (or, with `unfinished`, over all).
-Summary Over(const Study& study, const Point& point, Measure measure, const std::string& position = "1",
-             int64_t step = kEnd, bool unfinished = false);
+// What the runs of the point that succeeded measured (or, with `unfinished`, all of its runs).
+Summary Summarize(const Study& study, const Point& point, Measure measure, const std::string& position = "1",
+                  int64_t step = kEnd, bool unfinished = false);
 
 // First step at which the metric reaches `level`; nothing when it never does.
 std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level);

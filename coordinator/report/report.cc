@@ -37,11 +37,11 @@ std::string PositionOf(const Run& run) {
 Summary Ours(const Study& study, const Point& point, const std::string& key, bool unfinished) {
   if (point.runs.empty()) return {};
   if (key == kRate)
-    return Over(study, point, Measure::kSinkRate, PositionOf(study.run(point.runs.front())), kEnd, unfinished);
+    return Summarize(study, point, Measure::kSinkRate, PositionOf(study.run(point.runs.front())), kEnd, unfinished);
   if (key.starts_with(kRateAt))
-    return Over(study, point, Measure::kSinkRate, key.substr(std::string(kRateAt).size()), kEnd, unfinished);
-  if (key == kBiasRate) return Over(study, point, Measure::kSinkRate, "bias", kEnd, unfinished);
-  if (key == kLoss) return Over(study, point, Measure::kValidationLoss, "1", kEnd, unfinished);
+    return Summarize(study, point, Measure::kSinkRate, key.substr(std::string(kRateAt).size()), kEnd, unfinished);
+  if (key == kBiasRate) return Summarize(study, point, Measure::kSinkRate, "bias", kEnd, unfinished);
+  if (key == kLoss) return Summarize(study, point, Measure::kValidationLoss, "1", kEnd, unfinished);
   return {};
 }
 
@@ -76,7 +76,7 @@ Row RowOf(const Study& study, const Experiment& experiment, size_t index, const 
     const bool there = list != experiment.paper.end() && list->is_array() && index < list->size();
     row.measures.push_back({key, Ours(study, point, key, unfinished), there ? (*list)[index] : Json(nullptr)});
   }
-  row.strongest_alpha = Over(study, point, Measure::kAlphaMax, "1", kEnd, unfinished);
+  row.strongest_alpha = Summarize(study, point, Measure::kAlphaMax, "1", kEnd, unfinished);
   return row;
 }
 

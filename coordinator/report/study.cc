@@ -30,15 +30,15 @@ std::string ShortWord(const std::string& word) {
 
 const Json& Setting(const Run& run, const std::string& key) {
   static const Json kNull;
-  const Json* at = &run.settings;
+  const Json* value = &run.settings;
   for (size_t begin = 0; begin <= key.size();) {
     const size_t end = std::min(key.find('.', begin), key.size());
-    const auto found = at->is_object() ? at->find(key.substr(begin, end - begin)) : at->end();
-    if (!at->is_object() || found == at->end()) return kNull;
-    at = &*found;
+    const auto found = value->is_object() ? value->find(key.substr(begin, end - begin)) : value->end();
+    if (!value->is_object() || found == value->end()) return kNull;
+    value = &*found;
     begin = end + 1;
   }
-  return *at;
+  return *value;
 }
 
 std::string SettingText(const Run& run, const std::string& key) {

@@ -45,11 +45,6 @@ at::Device OpenDevice(const std::string& name) {
   return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
 }
 
-std::optional<at::Generator> GeneratorOf(at::Device device) {
-  if (device.is_cpu()) return std::nullopt;
-  return at::globalContext().defaultGenerator(device);
-}
-
 Collectives CollectivesOf(at::Device device) { return device.is_cpu() ? Collectives::kGloo : Collectives::kNccl; }
 
 }  // namespace sink

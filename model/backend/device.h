@@ -3,10 +3,8 @@
 // enough.
 #pragma once
 
-#include <ATen/core/Generator.h>
 #include <c10/core/Device.h>
 
-#include <optional>
 #include <string>
 
 namespace sink {
@@ -17,9 +15,6 @@ bool IsDeviceName(const std::string& name);
 // The device of such a name, with LibTorch's CUDA half and our kernels for it loaded where it is a GPU. DeviceError
 // when this machine, or this build, does not have it.
 at::Device OpenDevice(const std::string& name);
-
-// The random generator that operations on the device draw from, where it is not the CPU's.
-std::optional<at::Generator> GeneratorOf(at::Device device);
 
 // What carries collectives between ranks on such devices.
 enum class Collectives { kGloo, kNccl };

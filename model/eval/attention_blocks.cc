@@ -17,7 +17,7 @@ at::Tensor Probabilities(const kernels::WeightRule& rule, const at::Tensor& weig
 
 AttentionBlock AttentionBlock::From(int64_t query) const {
   const int64_t skipped = std::clamp<int64_t>(query - first, 0, rows), left = rows - skipped;
-  return {first + skipped, left, weights_BHRK.narrow(2, skipped, left), probabilities_BHRK.narrow(2, skipped, left)};
+  return {first + skipped, left, weights_BHRJ.narrow(2, skipped, left), probabilities_BHRJ.narrow(2, skipped, left)};
 }
 
 void ForBlocks(const AttentionView& attention, const std::function<void(const AttentionBlock&)>& see,

@@ -11,14 +11,14 @@
 
 namespace sink {
 
-// Queries first .. first+rows-1 of every head and sequence. K keys: the model's positions, after the column where there
-// is one (AttentionTerms). Floats.
+// Queries first .. first+rows-1 of every head and sequence, R of them. J keys: the model's positions, after the column
+// where there is one (AttentionTerms). Floats.
 struct AttentionBlock {
   int64_t first = 0, rows = 0;
-  at::Tensor weights_BHRK;  // as the output is made of them
+  at::Tensor weights_BHRJ;  // as the output is made of them
   // Softmax weights as they are. Of the others |w| / (sum of |w| + 1e-8), so that a row sums to 1, or to 0 where all
   // its weights are 0 (Gu et al., ICLR 2025).
-  at::Tensor probabilities_BHRK;
+  at::Tensor probabilities_BHRJ;
 
   // Without the queries before this one; all of them may go.
   AttentionBlock From(int64_t query) const;

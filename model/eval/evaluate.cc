@@ -16,33 +16,33 @@ namespace {
 
 // T inputs of each sequence, and its T targets.
 struct Tokens {
-  at::Tensor inputs_NT, targets_NT;
+  at::Tensor inputs_BT, targets_BT;
 };
 Tokens Read(const EvaluateOptions& options, int64_t vocab_size, Evaluation& evaluation) {
   const Inputs inputs = LoadInputs(options.inputs, options.model, vocab_size);
   evaluation.bos = inputs.bos;
   evaluation.inputs = inputs.description;
   const int64_t tokens = options.inputs.probe_options.tokens;
-  return {inputs.ids_NT.narrow(1, 0, tokens), inputs.ids_NT.narrow(1, 1, tokens)};
+  return {inputs.ids_BT.narrow(1, 0, tokens), inputs.ids_BT.narrow(1, 1, tokens)};
 }
 
 // A model of the study: resident, a batch of sequences at a time.
 void MeasureOwn(const EvaluateOptions& options, at::Device device, Evaluation& evaluation) {
   Transformer model = LoadModel(options.model, device);
   Tokens tokens = Read(options, model.config().vocab_size, evaluation);
-  tokens = {tokens.inputs_NT.to(device), tokens.targets_NT.to(device)};
+  tokens = {tokens.inputs_BT.to(device), tokens.targets_BT.to(device)};
   const int64_t layers = model.config().num_hidden_layers;
   if (options.on_model) options.on_model(model.values().numel(), layers);
-  evaluation.sinks = MeasureSinks(model, tokens.inputs_NT, options.sink_options);
+  evaluation.sinks = MeasureSinks(model, tokens.inputs_BT, options.sink_options);
   if (options.on_layer) options.on_layer(layers, layers);
   if (!options.loss) return;
-  const int64_t count = tokens.inputs_NT.size(0);
+  const int64_t count = tokens.inputs_BT.size(0);
   double sum = 0;
   std::vector<at::Tensor> logits;
   for (int64_t first = 0; first < count; first += options.sink_options.batch) {
     const int64_t rows = std::min(options.sink_options.batch, count - first);
-    const at::Tensor input = tokens.inputs_NT.narrow(0, first, rows);
-    const at::Tensor loss = model.Loss(input, tokens.targets_NT.narrow(0, first, rows));
+    const at::Tensor input = tokens.inputs_BT.narrow(0, first, rows);
+    const at::Tensor loss = model.Loss(input, tokens.targets_BT.narrow(0, first, rows));
     sum += loss.item<double>() * static_cast<double>(rows);
     if (options.keep_logits) logits.push_back(model.Logits(input));
   }
@@ -55,13 +55,13 @@ void MeasureOpen(const EvaluateOptions& options, at::Device device, Evaluation& 
   KeepFreedMemory();
   OpenModel model(options.model, device);
   const Tokens tokens = Read(options, model.config().vocab_size, evaluation);
-  SinkMeter meter(model.Sizes(), tokens.inputs_NT.size(0), tokens.inputs_NT.size(1), options.sink_options);
+  SinkMeter meter(model.Sizes(), tokens.inputs_BT.size(0), tokens.inputs_BT.size(1), options.sink_options);
   if (options.on_model) options.on_model(model.parameters(), model.config().layers);
-  const at::Tensor states = model.Stream(tokens.inputs_NT, meter, options.on_layer);
+  const at::Tensor states = model.Stream(tokens.inputs_BT, meter, options.on_layer);
   evaluation.open = true;
   evaluation.sinks = meter.Report();
   if (!options.loss) return;
-  evaluation.loss = model.Loss(states, tokens.targets_NT, options.keep_logits ? &evaluation.logits : nullptr);
+  evaluation.loss = model.Loss(states, tokens.targets_BT, options.keep_logits ? &evaluation.logits : nullptr);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "model/eval/inputs.h"
-#include "model/eval/report.h"
+#include "model/eval/evaluation_report.h"
 #include "model/open/open_model.h"
 
 namespace sink {

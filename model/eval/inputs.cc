@@ -58,8 +58,8 @@ Inputs ReadTexts(const InputOptions& options, const fs::path& model) {
   if (count == 0)
     throw data::DataError(options.texts.string() + ": no text of " + std::to_string(width) +
                           " tokens; lower --tokens or give longer texts");
-  inputs.ids_NT = at::empty({count, static_cast<int64_t>(width)}, at::TensorOptions().dtype(at::kLong));
-  std::copy(all.begin(), all.end(), inputs.ids_NT.mutable_data_ptr<int64_t>());
+  inputs.ids_BT = at::empty({count, static_cast<int64_t>(width)}, at::TensorOptions().dtype(at::kLong));
+  std::copy(all.begin(), all.end(), inputs.ids_BT.mutable_data_ptr<int64_t>());
   inputs.description = std::to_string(count) + " texts, " + std::to_string(short_texts) + " shorter ones passed over";
   return inputs;
 }
@@ -67,11 +67,11 @@ Inputs ReadTexts(const InputOptions& options, const fs::path& model) {
 // ids[n][t] = draw(n, t).
 template <typename Draw>
 at::Tensor Fill(int64_t sequences, int64_t width, const Draw& draw) {
-  const at::Tensor ids_NT = at::empty({sequences, width}, at::TensorOptions().dtype(at::kLong));
-  int64_t* ids = ids_NT.mutable_data_ptr<int64_t>();
+  const at::Tensor ids_BT = at::empty({sequences, width}, at::TensorOptions().dtype(at::kLong));
+  int64_t* ids = ids_BT.mutable_data_ptr<int64_t>();
   for (int64_t n = 0; n < sequences; ++n)
     for (int64_t t = 0; t < width; ++t) ids[n * width + t] = draw(n, t);
-  return ids_NT;
+  return ids_BT;
 }
 
 Inputs Meaningless(const InputOptions& options, const fs::path& model, int64_t vocab_size) {
@@ -81,7 +81,7 @@ Inputs Meaningless(const InputOptions& options, const fs::path& model, int64_t v
   const bool repeat = options.kind == InputKind::kRepeat;
   Inputs inputs;
   inputs.bos = probe.bos;
-  inputs.ids_NT = Fill(probe.sequences, probe.tokens + 1, [&](int64_t n, int64_t t) {
+  inputs.ids_BT = Fill(probe.sequences, probe.tokens + 1, [&](int64_t n, int64_t t) {
     if (t == 0 && probe.bos) return *probe.bos;
     return static_cast<int64_t>(data::UniformOf(
         {options.seed, static_cast<uint64_t>(n), repeat ? 0 : static_cast<uint64_t>(t)}, static_cast<uint64_t>(below)));
@@ -103,8 +103,8 @@ const std::map<std::string, InputKind>& InputKinds() {
 Inputs LoadInputs(const InputOptions& options, const fs::path& model, int64_t vocab_size) {
   if (options.kind != InputKind::kNatural) return Meaningless(options, model, vocab_size);
   if (!options.texts.empty()) return ReadTexts(options, model);
-  Inputs inputs{.ids_NT = LoadProbe(options.probe, options.probe_options), .bos = options.probe_options.bos};
-  inputs.description = std::to_string(inputs.ids_NT.size(0)) + " sequences of a probe";
+  Inputs inputs{.ids_BT = LoadProbe(options.probe, options.probe_options), .bos = options.probe_options.bos};
+  inputs.description = std::to_string(inputs.ids_BT.size(0)) + " sequences of a probe";
   return inputs;
 }
 

@@ -32,7 +32,7 @@ struct InputOptions {
 };
 
 struct Inputs {
-  at::Tensor ids_NT;           // [N, T + 1], int64: T inputs and the T targets one further on
+  at::Tensor ids_BT;           // [B, T + 1], int64: T inputs and the T targets one further on
   std::optional<int64_t> bos;  // the first id of every sequence, where something put it there
   std::string description;     // one phrase without a newline: how many of what
 };

@@ -40,25 +40,25 @@ at::Tensor FirstOverOthers(const at::Tensor& x_BKPD, const LayerView& layer) {
   return norm_BKT.select(2, 0) / Tokens(norm_BKT, 2, 0, 1).mean(2);
 }
 
-// Keys that the block's queries see, [R, K].
+// Keys that the block's queries see, [R, J].
 at::Tensor Seen(const BlockView& b) {
   const at::Tensor keys = AttentionMask(b.attention.rule, b.attention.key_BKTD.size(2), b.block.first, b.block.rows,
                                         b.attention.key_BKTD.device());
   return b.attention.terms.HasColumn() ? at::cat({at::ones({b.block.rows, 1}, keys.options()), keys}, 1) : keys;
 }
 
-at::Tensor FirstAttention(const BlockView& b) { return b.block.probabilities_BHRK.select(3, b.first_key); }
+at::Tensor FirstAttention(const BlockView& b) { return b.block.probabilities_BHRJ.select(3, b.first_key); }
 
 // A tie is no first place, so that a row of zeros counts for nobody.
 at::Tensor FirstArgmax(const BlockView& b) {
-  const at::Tensor p = b.block.From(b.text_start + 1).probabilities_BHRK;
+  const at::Tensor p = b.block.From(b.text_start + 1).probabilities_BHRJ;
   const at::Tensor largest = p.amax(3, /*keepdim=*/true);
   return p.eq(largest).sum(3).eq(1).logical_and(p.select(3, b.first_key).eq(largest.squeeze(3)));
 }
 
-at::Tensor AttentionEntropy(const BlockView& b) { return at::special_entr(b.block.probabilities_BHRK).sum(3); }
+at::Tensor AttentionEntropy(const BlockView& b) { return at::special_entr(b.block.probabilities_BHRJ).sum(3); }
 
-at::Tensor ZeroAttention(const BlockView& b) { return b.block.weights_BHRK.eq(0).masked_select(Seen(b)); }
+at::Tensor ZeroAttention(const BlockView& b) { return b.block.weights_BHRJ.eq(0).masked_select(Seen(b)); }
 
 // Weights without a similarity function are the scores; the column's is no score of a key.
 at::Tensor MaxLogit(const BlockView& b) {

@@ -30,7 +30,7 @@ struct BlockView {
   const AttentionView& attention;
   const AttentionBlock& block;
   int64_t text_start = 0;
-  int64_t first_key = 0;  // of the first token, among the block's K keys
+  int64_t first_key = 0;  // of the first token, among the block's J keys
 };
 
 // A whole layer, after its blocks.

@@ -85,7 +85,7 @@ void MetricCollector::OnHidden(int64_t index, const at::Tensor& hidden_BPC) {
 void MetricCollector::OnBlock(int64_t layer, const AttentionView& attention, const AttentionBlock& block) {
   const AttentionBlock text = block.From(text_start_);
   const int64_t first_key = text_start_ + (attention.terms.HasColumn() ? 1 : 0);
-  first_weights_.push_back(text.weights_BHRK.select(3, first_key));
+  first_weights_.push_back(text.weights_BHRJ.select(3, first_key));
   Add<BlockSamples>(layer, BlockView{attention, text, text_start_, first_key});
 }
 

@@ -32,7 +32,8 @@ class MetricCollector {
   void OnBlock(int64_t layer, const AttentionView& attention, const AttentionBlock& block);
   void OnAttention(int64_t layer, const AttentionView& attention);
 
-  // Of all passes so far, in the order of EvalMetrics(). What the model lacks is left out; what has no sample is NaN.
+  // What all passes so far gave, in the order of EvalMetrics(). What the model lacks is left out; what has no sample is
+  // NaN.
   std::vector<MetricSeries> Series() const;
 
  private:

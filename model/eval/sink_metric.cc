@@ -29,16 +29,16 @@ class ColumnSums {
   explicit ColumnSums(const AttentionView& attention) {
     const at::Tensor& query = attention.query_BHTD;
     const bool column = attention.terms.HasColumn();
-    sums_BHK_ =
+    sums_BHJ_ =
         at::zeros({query.size(0), query.size(1), query.size(2) + (column ? 1 : 0)}, query.options().dtype(at::kFloat));
-    if (column) sums_BHK_.select(2, 0).fill_(1);
+    if (column) sums_BHJ_.select(2, 0).fill_(1);
   }
 
-  void Add(const AttentionBlock& block) { sums_BHK_ += block.probabilities_BHRK.sum(2); }
-  at::Tensor Importance() const { return sums_BHK_ / at::arange(sums_BHK_.size(2), 0, -1, sums_BHK_.options()); }
+  void Add(const AttentionBlock& block) { sums_BHJ_ += block.probabilities_BHRJ.sum(2); }
+  at::Tensor Importance() const { return sums_BHJ_ / at::arange(sums_BHJ_.size(2), 0, -1, sums_BHJ_.options()); }
 
  private:
-  at::Tensor sums_BHK_;
+  at::Tensor sums_BHJ_;
 };
 
 void FillRates(const SinkOptions& options, SinkReport& report) {
@@ -95,7 +95,7 @@ struct SinkMeter::Sums {
   const int64_t length;  // positions of the model
   MetricCollector metrics;
   at::Tensor hidden, key, value, normed;
-  std::vector<std::vector<at::Tensor>> importance;  // [layer][group], [B, H, K]
+  std::vector<std::vector<at::Tensor>> importance;  // [layer][group], [B, H, J]
 };
 
 SinkMeter::SinkMeter(const ModelConfig& config, int64_t sequences, int64_t tokens, const SinkOptions& options) {
@@ -154,10 +154,10 @@ SinkReport SinkMeter::Report() const {
   return report;
 }
 
-SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const SinkOptions& options) {
-  SinkMeter meter(model.config(), tokens_NT.size(0), tokens_NT.size(1), options);
-  for (int64_t first = 0; first < tokens_NT.size(0); first += options.batch)
-    model.Observe(tokens_NT.narrow(0, first, std::min(options.batch, tokens_NT.size(0) - first)), meter);
+SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_BT, const SinkOptions& options) {
+  SinkMeter meter(model.config(), tokens_BT.size(0), tokens_BT.size(1), options);
+  for (int64_t first = 0; first < tokens_BT.size(0); first += options.batch)
+    model.Observe(tokens_BT.narrow(0, first, std::min(options.batch, tokens_BT.size(0) - first)), meter);
   return meter.Report();
 }
 

@@ -23,9 +23,9 @@ struct SinkOptions {
   std::vector<std::string> metrics;  // names of EvalMetrics()
 };
 
-// All tensors are float on the CPU; N sequences, L layers, H heads, T tokens. A model with a key bias, a sink logit or
-// a sink token has a key more than the text: K = T + 1 columns with that one, "bias", first, and position 1 second; a
-// model with two such keys has their sum there. Other models have K = T.
+// All tensors are float on the CPU; B sequences, L layers, H heads, T tokens. A model with a key bias, a sink logit or
+// a sink token has a key more than the text: J = T + 1 columns with that one, "bias", first, and position 1 second; a
+// model with two such keys has their sum there. Other models have J = T.
 struct SinkReport {
   int64_t sequences = 0;
   int64_t tokens = 0;  // T
@@ -33,7 +33,7 @@ struct SinkReport {
   bool has_bias = false;
   // Share of (sequence, layer, head) whose importance of a column exceeds epsilon, 0..1: [epsilon][column].
   std::vector<std::vector<double>> sink_rate;
-  // alpha_k, as Importance below: [N, L, H, K].
+  // alpha_k, as Importance below: [B, L, H, J].
   at::Tensor importance;
   // Mean alpha_1 over the sequences: [L, H], the heat map; then its mean and its largest value with the place (from 0).
   at::Tensor first_importance;
@@ -51,7 +51,7 @@ struct SinkReport {
 };
 
 // Column sums of one layer's probabilities A (AttentionBlock), divided by T - k + 1, the number of queries that see
-// position k under the causal mask: [B, H, K]. (A prefix is seen by more, so that its alpha may exceed 1, as in the
+// position k under the causal mask: [B, H, J]. (A prefix is seen by more, so that its alpha may exceed 1, as in the
 // study's code.) A column that is no position is seen by the T queries and by one more of zeros, which sees nothing
 // else: A = 1.
 at::Tensor Importance(const AttentionView& attention);
@@ -76,7 +76,7 @@ class SinkMeter : public Observer {
   std::unique_ptr<Sums> sums_;
 };
 
-// Measures the model on tokens [N, T], int64, T >= 2. Errors as the meter's.
-SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_NT, const SinkOptions& options);
+// Measures the model on tokens [B, T], int64, T >= 2. Errors as the meter's.
+SinkReport MeasureSinks(Transformer& model, const at::Tensor& tokens_BT, const SinkOptions& options);
 
 }  // namespace sink

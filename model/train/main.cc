@@ -8,7 +8,7 @@
 #include "model/train/link/train_error.h"
 #include "model/train/link/trainer_commands.h"
 #include "model/train/measure/model_measurer.h"
-#include "model/train/ranks/world.h"
+#include "model/train/ranks/rank_world.h"
 #include "model/train/run/job_file.h"
 #include "model/train/trainer.h"
 
@@ -26,7 +26,8 @@ constexpr char kExamples[] = R"(Examples:
   sink-trainer runs/a --config config.json --data-root data    # make that file first, from a JSON configuration
   SINK_EVENTS_FD=3 sink-trainer runs/a 3>events.jsonl          # records instead of text)";
 
-sink::train::Outcome Run(const std::string& run_dir, sink::train::EventSink& events, sink::train::Commands& commands) {
+sink::train::RunOutcome Run(const std::string& run_dir, sink::train::EventSink& events,
+                            sink::train::TrainerCommands& commands) {
   const sink::train::JobFile job = sink::train::ReadJobFile(run_dir);
   if (job.config.kind == "evaluate") return sink::train::MeasureModel(job, events, commands);
   return sink::train::Trainer(run_dir, events, commands, sink::train::WorldFromEnvironment()).Run();
@@ -56,9 +57,9 @@ int main(int argc, char** argv) {
   train::EventSink events(-1);
   try {
     events = train::EventSink(train::DescriptorFromEnvironment("SINK_EVENTS_FD"));
-    train::Commands commands(train::DescriptorFromEnvironment("SINK_COMMANDS_FD"));
+    train::TrainerCommands commands(train::DescriptorFromEnvironment("SINK_COMMANDS_FD"));
     if (!config.empty()) train::WriteJobFile(run_dir, config, data_root, device);
-    return Run(run_dir, events, commands) == train::Outcome::kStopped ? pipe::kExitStopped : pipe::kExitFinished;
+    return Run(run_dir, events, commands) == train::RunOutcome::kStopped ? pipe::kExitStopped : pipe::kExitFinished;
   } catch (const std::exception& e) {
     return train::ReportFailure(events, e);
   }

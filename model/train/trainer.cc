@@ -26,7 +26,7 @@ at::Device Prepare(const JobFile& job) {
   return OpenDevice(job.device);
 }
 
-data::LoaderOptions TrainingRowsOf(const JobFile& job, const World& world) {
+data::LoaderOptions TrainingRowsOf(const JobFile& job, const RankWorld& world) {
   data::LoaderOptions options = LoaderOptionsOf(job, "train");
   options.rank = world.rank;
   options.ranks = world.size;
@@ -35,7 +35,8 @@ data::LoaderOptions TrainingRowsOf(const JobFile& job, const World& world) {
 
 }  // namespace
 
-Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Commands& commands, const World& world)
+Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, TrainerCommands& commands,
+                 const RankWorld& world)
     : events_(events),
       commands_(commands),
       job_(ReadJobFile(run_dir)),
@@ -67,7 +68,7 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
   }
 }
 
-Outcome Trainer::Run() {
+RunOutcome Trainer::Run() {
   Start();
   bool stop = false;
   while (true) {
@@ -81,7 +82,7 @@ Outcome Trainer::Run() {
   }
   ranks_.Leave();
   if (!stop) events_.Send(pipe::Finished{state_.step});
-  return stop ? Outcome::kStopped : Outcome::kFinished;
+  return stop ? RunOutcome::kStopped : RunOutcome::kFinished;
 }
 
 void Trainer::TrainStep() {

@@ -31,7 +31,7 @@
 #include "model/data/loader/loader.h"
 #include "model/train/learning/learner.h"
 #include "model/train/link/event_sink.h"
-#include "model/train/link/outcome.h"
+#include "model/train/link/run_outcome.h"
 #include "model/train/link/trainer_commands.h"
 #include "model/train/measure/evaluator.h"
 #include "model/train/ranks/ranks.h"
@@ -47,11 +47,12 @@ class Trainer {
   // Reads run_dir/job.json, meets the other ranks, opens the data and restores the newest complete checkpoint, if there
   // is one. UserError and data::DataError for what the user can put right, InfraError for the rest. events and commands
   // must outlive it.
-  Trainer(const std::filesystem::path& run_dir, EventSink& events, Commands& commands, const World& world = {});
+  Trainer(const std::filesystem::path& run_dir, EventSink& events, TrainerCommands& commands,
+          const RankWorld& world = {});
 
   // Trains until max_steps are done or a stop is asked for; a checkpoint is complete on disk either way. NanError when
   // training diverges and may not roll back: the last checkpoint stays as it is.
-  Outcome Run();
+  RunOutcome Run();
 
  private:
   void Start();
@@ -70,7 +71,7 @@ class Trainer {
 
   // Constant after construction.
   EventSink& events_;
-  Commands& commands_;
+  TrainerCommands& commands_;
   const JobFile job_;
   const at::Device device_;
   const FolderLock lock_;

@@ -7,7 +7,7 @@
 #include "proto/charts/svg.h"
 #include "proto/charts/svg_canvas.h"
 
-namespace sink::report {
+namespace sink::charts {
 namespace {
 
 constexpr double kLeft = 56, kTop = 40, kGapX = 44, kGapY = 58, kTitle = 20, kScaleHeight = 10;
@@ -105,4 +105,4 @@ std::string Draw(const HeatMapChart& chart, Placement placement) {
   return canvas.Finish(bottom + 60, chart.title, chart.description, placement == Placement::kStandalone);
 }
 
-}  // namespace sink::report
+}  // namespace sink::charts

@@ -5,14 +5,14 @@
 #include "proto/charts/svg.h"
 #include "proto/charts/svg_canvas.h"
 
-namespace sink::report {
+namespace sink::charts {
 namespace {
 
 constexpr double kLeft = 64, kRight = 20, kTop = 40, kPlotHeight = 270;
 constexpr double kLegendRow = 18, kLegendKey = 26;
 constexpr size_t kLegendLetters = 60;
 
-struct Axis {
+struct ChartAxis {
   std::vector<double> ticks;
   double begin = 0, end = 0;  // in pixels
 
@@ -43,11 +43,11 @@ std::pair<double, double> Range(const LineChart& chart, bool of_x) {
   return {least, most};
 }
 
-std::string At(const Axis& x, const Axis& y, double x_value, double y_value) {
+std::string At(const ChartAxis& x, const ChartAxis& y, double x_value, double y_value) {
   return Coordinate(x.At(x_value)) + " " + Coordinate(y.At(y_value));
 }
 
-std::string LinePath(const LineSeries& series, const Axis& x, const Axis& y) {
+std::string LinePath(const LineSeries& series, const ChartAxis& x, const ChartAxis& y) {
   std::string d;
   bool pen_down = false;
   for (size_t i = 0; i < series.x.size(); ++i) {
@@ -61,7 +61,7 @@ std::string LinePath(const LineSeries& series, const Axis& x, const Axis& y) {
   return d;
 }
 
-std::string BandPath(const LineSeries& series, const Axis& x, const Axis& y) {
+std::string BandPath(const LineSeries& series, const ChartAxis& x, const ChartAxis& y) {
   std::string d, back;
   for (size_t i = 0; i < series.x.size(); ++i) {
     if (!std::isfinite(series.low[i]) || !std::isfinite(series.high[i])) continue;
@@ -100,8 +100,8 @@ std::string Draw(const LineChart& chart, Placement placement) {
   const auto [x_least, x_most] = Range(chart, true);
   const auto [y_least, y_most] = Range(chart, false);
   const double bottom = kTop + kPlotHeight;
-  Axis x{NiceTicks(x_least, x_most, 7), kLeft, kChartWidth - kRight};
-  const Axis y{NiceTicks(y_least, y_most, 6), bottom, kTop};
+  ChartAxis x{NiceTicks(x_least, x_most, 7), kLeft, kChartWidth - kRight};
+  const ChartAxis y{NiceTicks(y_least, y_most, 6), bottom, kTop};
 
   Canvas canvas;
   canvas.Text(kLeft, 22, chart.title, "title");
@@ -125,4 +125,4 @@ std::string Draw(const LineChart& chart, Placement placement) {
   return canvas.Finish(end + 14, chart.title, chart.description, placement == Placement::kStandalone);
 }
 
-}  // namespace sink::report
+}  // namespace sink::charts

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace sink::report {
+namespace sink::charts {
 
 struct LineSeries {
   std::string name;
@@ -61,4 +61,4 @@ std::string TickText(double value, double step);
 // For text and attributes of XML.
 std::string EscapeXml(const std::string& text);
 
-}  // namespace sink::report
+}  // namespace sink::charts

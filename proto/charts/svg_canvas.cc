@@ -7,7 +7,7 @@
 
 #include "proto/charts/svg.h"
 
-namespace sink::report {
+namespace sink::charts {
 namespace {
 
 size_t Letters(const std::string& text) {
@@ -126,4 +126,4 @@ std::string ChartStyle() {
 )css";
 }
 
-}  // namespace sink::report
+}  // namespace sink::charts

@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace sink::report {
+namespace sink::charts {
 
 inline constexpr double kChartWidth = 760;
 inline constexpr int kPaletteSize = 8;
@@ -28,4 +28,4 @@ std::string Coordinate(double value);                          // two decimals, 
 double TextWidth(const std::string& text);                     // about, in pixels of the small type
 std::string Shorten(const std::string& text, size_t letters);  // with an ellipsis; counts code points
 
-}  // namespace sink::report
+}  // namespace sink::charts

@@ -5,7 +5,7 @@
 
 #include "proto/charts/svg.h"
 
-namespace sink::report {
+namespace sink::charts {
 
 std::vector<double> NiceTicks(double least, double most, int count) {
   if (!(most > least)) {
@@ -46,4 +46,4 @@ std::string TickText(double value, double step) {
   return text;
 }
 
-}  // namespace sink::report
+}  // namespace sink::charts

@@ -1,13 +1,13 @@
 // A real Prometheus server scrapes a live sweep; the sink rate is there while the job still trains.
 #include <gtest/gtest.h>
 
-#include "tests/testing/free_port.h"
+#include "tests/testing/unused_port.h"
 #include "tests/testing/test_cluster.h"
 
 namespace sink {
 namespace {
 
-using testing::FreePort;
+using testing::UnusedPort;
 using testing::RunCommand;
 using testing::TestCluster;
 using testing::WaitFor;
@@ -22,7 +22,7 @@ TEST(Prometheus, AnswersTheSinkRateOfALiveJob) {
                      "  - job_name: sink\n"
                      "    static_configs: [{targets: [\"" +
                          cluster.metrics_address() + "\"]}]\n");
-  const std::string server = "127.0.0.1:" + std::to_string(FreePort());
+  const std::string server = "127.0.0.1:" + std::to_string(UnusedPort());
   testing::ChildProcess prometheus({"prometheus", "--config.file", cluster.path("prometheus.yml"),
                                     "--storage.tsdb.path", cluster.path("tsdb"), "--web.listen-address", server},
                                    cluster.path("logs/prometheus.log"));

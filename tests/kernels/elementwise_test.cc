@@ -13,6 +13,7 @@
 #include "kernels/rope.h"
 #include "kernels/vector_math.h"
 #include "tests/kernels/reference.h"
+#include "tests/testing/finite_difference.h"
 
 namespace sink::kernels {
 namespace {
@@ -118,7 +119,7 @@ TEST(CrossEntropy, AgreesWithReferenceAndFiniteDifferences) {
   EXPECT_NEAR(forward[0] + forward[1] + forward[2], ReferenceLoss(wide, target, kVocabulary), 1e-5);
   EXPECT_NEAR(both[0] + both[1] + both[2], ReferenceLoss(wide, target, kVocabulary), 1e-5);
   const auto objective = [&](const std::vector<double>& v) { return 0.25 * ReferenceLoss(v, target, kVocabulary); };
-  EXPECT_LT(testing::RelativeError(logits, testing::FiniteDifferences(wide, objective)), 1e-5);
+  EXPECT_LT(testing::RelativeError(logits, sink::testing::FiniteDifferences(wide, objective)), 1e-5);
 }
 
 TEST(AddToLogSum, TakesAVocabularyInParts) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/kernels/reference.h"
+#include "tests/testing/finite_difference.h"
 
 namespace sink::kernels {
 namespace {
@@ -55,7 +56,7 @@ TEST_P(FeedForward, GatedAgreesWithReferenceAndFiniteDifferences) {
   const auto objective = [&](const std::vector<double>& v) {
     return testing::Dot(GatedReference(GetParam(), v), testing::Wide(dy));
   };
-  EXPECT_LT(testing::RelativeError(dx, testing::FiniteDifferences(testing::Wide(x), objective)), 1e-6);
+  EXPECT_LT(testing::RelativeError(dx, sink::testing::FiniteDifferences(testing::Wide(x), objective)), 1e-6);
 }
 
 TEST_P(FeedForward, UngatedAgreesWithReferenceAndFiniteDifferences) {
@@ -67,7 +68,7 @@ TEST_P(FeedForward, UngatedAgreesWithReferenceAndFiniteDifferences) {
   const auto objective = [&](const std::vector<double>& v) {
     return testing::Dot(Reference(GetParam(), v), testing::Wide(dy));
   };
-  EXPECT_LT(testing::RelativeError(dx, testing::FiniteDifferences(testing::Wide(x), objective)), 1e-6);
+  EXPECT_LT(testing::RelativeError(dx, sink::testing::FiniteDifferences(testing::Wide(x), objective)), 1e-6);
 }
 
 // Far out an activation is the identity or nothing. A diverging run must show: NaN is not lost. The row is long enough

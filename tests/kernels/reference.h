@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <random>
 #include <vector>
 
@@ -32,22 +31,6 @@ inline double RelativeError(const std::vector<float>& actual, const std::vector<
   double difference = 0;
   for (size_t i = 0; i < expected.size(); ++i) difference += std::pow(actual[i] - expected[i], 2);
   return std::sqrt(difference / std::max(Dot(expected, expected), 1e-30));
-}
-
-// Central differences of a scalar function, for each of its arguments.
-inline std::vector<double> FiniteDifferences(std::vector<double> x,
-                                             const std::function<double(const std::vector<double>&)>& f) {
-  constexpr double kStep = 1e-5;
-  std::vector<double> gradient(x.size());
-  for (size_t i = 0; i < x.size(); ++i) {
-    const double here = x[i];
-    x[i] = here + kStep;
-    const double above = f(x);
-    x[i] = here - kStep;
-    gradient[i] = (above - f(x)) / (2 * kStep);
-    x[i] = here;
-  }
-  return gradient;
 }
 
 inline std::vector<double> RmsNorm(const std::vector<double>& x, const std::vector<double>& weight, int rows,

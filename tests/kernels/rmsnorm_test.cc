@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/kernels/reference.h"
+#include "tests/testing/finite_difference.h"
 
 namespace sink::kernels {
 namespace {
@@ -33,9 +34,9 @@ TEST_P(RmsNorm, BackwardAgreesWithFiniteDifferences) {
   const auto objective = [&](const std::vector<double>& x_in, const std::vector<double>& weight_in) {
     return testing::Dot(testing::RmsNorm(x_in, weight_in, rows, columns), testing::Wide(dy));
   };
-  const std::vector<double> dx_expected = testing::FiniteDifferences(
+  const std::vector<double> dx_expected = sink::testing::FiniteDifferences(
       testing::Wide(x), [&](const std::vector<double>& v) { return objective(v, testing::Wide(weight)); });
-  std::vector<double> dweight_expected = testing::FiniteDifferences(
+  std::vector<double> dweight_expected = sink::testing::FiniteDifferences(
       testing::Wide(weight), [&](const std::vector<double>& v) { return objective(testing::Wide(x), v); });
   for (double& value : dweight_expected) value += 0.5;  // the kernel adds
   EXPECT_LT(testing::RelativeError(dx, dx_expected), 1e-5);

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Holds the rules of the layout: who may include whom, what links what, how long a file may be, how it must open.
 
-Usage: lint.py includes|sizes|style|layout SOURCE_DIR
+Usage: lint.py includes|sizes|style|layout|readme|seam SOURCE_DIR
        lint.py links SOURCE_DIR BIN_DIR
        lint.py threads SOURCE_DIR BUILD_DIR     (clang's -Wthread-safety over annotated files)
 Prints each violation as file:line: rule, and exits with 1 when there is one.
 """
+import itertools
 import json
 import pathlib
 import re
@@ -15,7 +16,7 @@ import subprocess
 import sys
 
 TOP_LEVEL = {"CMakeLists.txt", "CMakePresets.json", "README.md", "proto", "coordinator", "worker", "model", "kernels",
-             "sweeps", "deploy", "tests", ".ci", ".gitignore", ".clang-format"}
+             "sweeps", "deploy", "tests", "findings", ".ci", ".gitignore", ".clang-format"}
 
 # folder -> folders whose headers it may include, besides its own
 EDGES = {
@@ -175,6 +176,114 @@ def style(root):
                 problem(where, "control code does not throw")
 
 
+# The backend seam: which kernel runs is looked up by device and type in model/backend, never decided where it is used.
+# Checks that ids are integers are no choice of a path.
+FLOATING = r"(at::|c10::|torch::)?k(Float|Double|Half|BFloat16|Float16|Float32|Float64)\b"
+SEAM = [
+    ("the device chooses the path here",
+     r"\bis_(cpu|cuda|privateuseone)\s*\(|[=!]=\s*(at::|c10::)?(k(CPU|CUDA)\b|DeviceType::)"),
+    ("the type chooses the path here", rf"[=!]=\s*{FLOATING}|\b{FLOATING}\s*[=!]="),
+]
+
+
+def seam(root):
+    for path in sources(root):
+        name = path.relative_to(root)
+        if name.parts[0] != "model" or name.parts[1] == "backend" or path.suffix != ".cc":
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            code = re.sub(r'"(\\.|[^"\\])*"', '""', line.split("//")[0])
+            for rule, pattern in SEAM:
+                if re.search(pattern, code):
+                    problem(f"{name}:{number}", f"{rule}; ask model/backend for the kernel")
+
+
+SOURCE_NAME = r"\.(h|cc|cu|cuh|py|sh|proto|yaml|yml|md|cmake|sbatch)$"
+
+
+def expand(word):
+    """`a/{b,c}.h` as a/b.h and a/c.h."""
+    parts = re.split(r"\{([^{}]*)\}", word)
+    choices = [part.split(",") if i % 2 else [part] for i, part in enumerate(parts)]
+    return ["".join(choice) for choice in itertools.product(*choices)]
+
+
+class Tree:
+    """The files of the project, and what a README may call them."""
+
+    def __init__(self, root):
+        listed = subprocess.run(["git", "-C", str(root), "ls-files", "--cached", "--others", "--exclude-standard"],
+                                capture_output=True, text=True)
+        files = listed.stdout.splitlines()
+        if listed.returncode != 0:  # an archive
+            files = [str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()]
+        self.files = {name for name in files if (root / name).exists() and not name.startswith("build/")}
+        self.folders = {str(folder) for name in self.files for folder in pathlib.PurePath(name).parents} - {"."}
+
+    def has(self, path):
+        pattern = path.rstrip("/")
+        if "*" in pattern:
+            return any(pathlib.PurePath(name).match(pattern) for name in self.files | self.folders)
+        return pattern in self.folders or (not path.endswith("/") and pattern in self.files)
+
+    def knows(self, word, beside):
+        """True for a path from the root or from the folder `beside`, and for the end of a file's path."""
+        if self.has(word) or self.has(f"{beside}/{word}"):
+            return True
+        return any(name.endswith("/" + word) for name in (self.files | self.folders if "/" in word else self.files))
+
+
+def readme(root):
+    tree = Tree(root)
+    top = {name.split("/")[0] for name in tree.folders} | (TOP_LEVEL - {n for n in TOP_LEVEL if "." in n})
+    for name in sorted(f for f in tree.files if pathlib.PurePath(f).name == "README.md"):
+        beside = str(pathlib.PurePath(name).parent)
+        for number, line in enumerate((root / name).read_text().splitlines(), 1):
+            where = f"{name}:{number}"
+            quoted = [w for text in re.findall(r"`([^`]+)`", line) for w in text.split()]
+            plain = re.findall(r"(?<![\w/.~$-])(?:%s)/[\w./-]*\w" % "|".join(sorted(top)), line)
+            for word in dict.fromkeys(quoted + plain):
+                for path in expand(word.strip(",.:;()")):
+                    placeholder = re.search(r"[^\w./*-]", path) or re.search(r"\b(?!README\b)[A-Z][A-Z_]+\b", path)
+                    is_path = (re.search(SOURCE_NAME, path) or path.split("/")[0] in top and "/" in path)
+                    if is_path and not placeholder and not tree.knows(path, beside):
+                        problem(where, f"{path} is not in the tree")
+            for identifier, path in re.findall(r"`(\w+)`(?:\(\))? in `([^`]+)`", line):
+                if path in tree.files and not re.search(rf"\b{identifier}\b", (root / path).read_text()):
+                    problem(where, f"{path} does not know {identifier}")
+    map_covers_the_folders(root, tree)
+    notation_has_the_letters(root)
+
+
+def map_covers_the_folders(root, tree):
+    """A row of the map is a folder, in its first cell, and what is said of it, with the folders inside it by name."""
+    section = re.search(r"^## Map\n(.*?)^## ", (root / "README.md").read_text(), re.M | re.S)
+    rows = re.findall(r"^\| `([\w./-]+)/` \|(.*?)\|", section.group(1), re.M) if section else []
+    covered = set()
+    for folder, text in rows:
+        covered |= {folder} | {f"{folder}/{inside}" for inside in re.findall(r"`([\w./-]+)/`", text)}
+    for folder in sorted(covered):
+        if not tree.has(folder + "/"):
+            problem("README.md", f"the map shows {folder}/, which is not in the tree")
+    for folder in sorted((set(EDGES) | {f for f in tree.folders if "/" not in f and not f.startswith(".")}) - covered):
+        problem("README.md", f"the map does not show {folder}/")
+
+
+def notation_has_the_letters(root):
+    """The dimensions at the end of a tensor's name, x_BTC, are letters of the table in model/README.md."""
+    rows = re.findall(r"^\| ((?:[A-Z], )*[A-Z]) \|", (root / "model/README.md").read_text(), re.M)
+    letters = {letter for row in rows for letter in row.split(", ")}
+    for path in sources(root):
+        name = path.relative_to(root)
+        if path.suffix not in {".h", ".cuh"} or name.parts[0] not in {"model", "kernels"}:
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            for tensor, dimensions in re.findall(r"\b([a-z][a-z0-9_]*_([A-Z][A-Z0-9]{0,5}))\b", line):
+                unknown = set(re.sub(r"[0-9]", "", dimensions)) - letters
+                if unknown:
+                    problem(f"{name}:{number}", f"{tensor}: model/README.md does not say what {min(unknown)} is")
+
+
 def layout(root):
     listed = subprocess.run(["git", "-C", str(root), "ls-tree", "--name-only", "HEAD"], capture_output=True, text=True)
     entries = listed.stdout.split() if listed.returncode == 0 else [p.name for p in root.iterdir() if p.name != "build"]
@@ -227,8 +336,8 @@ def threads(root, build_dir):
 def main():
     check, root, *rest = sys.argv[1:]
     root = pathlib.Path(root).resolve()
-    {"includes": includes, "sizes": sizes, "style": style, "layout": layout, "links": links,
-     "threads": threads}[check](root, *(pathlib.Path(r).resolve() for r in rest))
+    {"includes": includes, "sizes": sizes, "style": style, "layout": layout, "readme": readme, "seam": seam,
+     "links": links, "threads": threads}[check](root, *(pathlib.Path(r).resolve() for r in rest))
     for line in problems:
         print(line)
     sys.exit(1 if problems else 0)

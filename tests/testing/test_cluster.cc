@@ -75,15 +75,14 @@ bool ChildProcess::Running() {
   return pid_ > 0;
 }
 
-void ChildProcess::Signal(int signal) {
-  if (Running()) kill(pid_, signal);
-}
+bool ChildProcess::Signal(int signal) { return Running() && kill(pid_, signal) == 0; }
 
-void ChildProcess::Kill9() {
-  if (!Running()) return;
-  kill(pid_, SIGKILL);
-  waitpid(pid_, nullptr, 0);
+bool ChildProcess::Kill9() {
+  if (!Signal(SIGKILL)) return false;
+  int status = 0;
+  waitpid(pid_, &status, 0);
   pid_ = -1;
+  return WIFSIGNALED(status);
 }
 
 int ChildProcess::Wait(double seconds) {

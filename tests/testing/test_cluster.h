@@ -26,8 +26,8 @@ class ChildProcess {
 
   pid_t pid() const { return pid_; }
   bool Running();            // reaps it when it has ended
-  void Signal(int signal);   // no effect when it has ended
-  void Kill9();              // SIGKILL and wait
+  bool Signal(int signal);   // false, without effect, when it has ended
+  bool Kill9();              // SIGKILL and wait; false when it has ended before
   int Wait(double seconds);  // exit status as waitpid gives it; fails the test when the time is over
 
  private:

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "model/data/commands/data_commands.h"
-#include "model/data/commands/progress.h"
+#include "model/data/commands/progress_line.h"
 #include "model/data/packed/packer.h"
 
 namespace sink::data {
@@ -18,7 +18,7 @@ namespace {
 void Run(PackOptions options, bool json) {
   PackResult result;
   {
-    Progress progress("packing");
+    ProgressLine progress("packing");
     options.progress = [&](const PackProgress& now) {
       char detail[64];
       std::snprintf(detail, sizeof detail, "%zu/%zu files  %.1fM tokens", now.files_done, now.files,

@@ -24,7 +24,7 @@ namespace sink::data {
 namespace fs = std::filesystem;
 namespace {
 
-struct ProbeOptions {
+struct MakeProbeOptions {
   fs::path in, out;
   std::string tokenizer;  // of a corpus
   int64_t sequences = 100;
@@ -33,7 +33,7 @@ struct ProbeOptions {
 
 // The first tokens + 1 ids of documents of valid/ that have so many, each as likely as any other; which, depends on the
 // corpus alone. One pass; what is kept is the probe.
-std::vector<int32_t> ProbeFromCorpus(const ProbeOptions& options) {
+std::vector<int32_t> ProbeFromCorpus(const MakeProbeOptions& options) {
   const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(options.tokenizer);
   const int64_t length = options.tokens + 1;
   std::vector<int32_t> probe, ids;
@@ -63,7 +63,7 @@ std::vector<int32_t> ProbeFromCorpus(const ProbeOptions& options) {
   return probe;
 }
 
-void Probe(const ProbeOptions& options) {
+void Probe(const MakeProbeOptions& options) {
   const bool is_corpus = fs::is_directory(options.in / "valid");
   if (is_corpus && options.tokenizer.empty()) {
     throw DataError(options.in.string() + " is a corpus; say with which --tokenizer to read it");
@@ -84,7 +84,7 @@ void Probe(const ProbeOptions& options) {
 void AddProbeCommand(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("probe", "Write held-out sequences as a safetensors file that sink-eval --probe reads");
-  auto options = std::make_shared<ProbeOptions>();
+  auto options = std::make_shared<MakeProbeOptions>();
   command->add_option("--in", options->in, "A packed set, or a corpus with valid/")->required();
   command->add_option("--out", options->out, "The file to write: probe [sequences, tokens + 1], int64")->required();
   command->add_option("--tokenizer", options->tokenizer,

@@ -11,7 +11,7 @@
 #include "model/base/data_error.h"
 #include "model/base/file_io.h"
 #include "model/data/commands/data_commands.h"
-#include "model/data/commands/progress.h"
+#include "model/data/commands/progress_line.h"
 #include "model/data/corpus/corpus.h"
 #include "model/data/corpus/json_lines.h"
 #include "model/data/corpus/line_reader.h"
@@ -32,7 +32,7 @@ void Train(const TrainOptions& options) {
   for (const CorpusFile& file : files) total += file.bytes;
   BpeTrainer trainer;
   {
-    Progress progress("counting words");
+    ProgressLine progress("counting words");
     for (const CorpusFile& file : files) {
       LineReader reader(file.path);
       for (std::string line; reader.Next(&line); progress.Update(done + reader.consumed(), total)) {

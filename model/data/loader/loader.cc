@@ -141,14 +141,14 @@ class WindowStream {
   int64_t rows() const { return rows_; }  // of an epoch
 
   // The row at a cursor whose position is below rows().
-  void Read(const Cursor& at, std::span<int32_t> row) {
-    if (at.epoch != epoch_) StartEpoch(at.epoch);
+  void Read(const Cursor& cursor, std::span<int32_t> row) {
+    if (cursor.epoch != epoch_) StartEpoch(cursor.epoch);
     const auto after =
-        std::upper_bound(groups_.begin(), groups_.end(), at.position,
+        std::upper_bound(groups_.begin(), groups_.end(), cursor.position,
                          [](int64_t position, const Group& group) { return position < group.first_row; });
     const Group& group = *std::prev(after);
-    int64_t window = Permute(at.position - group.first_row, group.rows,
-                             HashOf({kOrderWindows, options_.seed, static_cast<uint64_t>(at.epoch), group.begin}));
+    int64_t window = Permute(cursor.position - group.first_row, group.rows,
+                             HashOf({kOrderWindows, options_.seed, static_cast<uint64_t>(cursor.epoch), group.begin}));
     size_t i = group.begin;
     while (window >= files_[order_[i]].blocks * windows_) window -= files_[order_[i++]].blocks * windows_;
     const OpenFile& file = files_[order_[i]];
@@ -186,7 +186,7 @@ class WindowStream {
   int64_t windows_;  // rows in a block
   int64_t rows_ = 0;
   std::vector<OpenFile> files_;
-  // Of one epoch:
+  // The order of the epoch that is being read.
   int64_t epoch_ = 0;
   std::vector<size_t> order_;  // of files_
   std::vector<Group> groups_;

@@ -4,12 +4,8 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstdio>
-#include <exception>
-#include <future>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <utility>
@@ -17,9 +13,10 @@
 
 #include "model/base/data_error.h"
 #include "model/base/file_io.h"
+#include "model/base/ordered_pipeline.h"
 #include "model/data/corpus/corpus.h"
-#include "model/data/corpus/json_lines.h"
-#include "model/data/corpus/line_reader.h"
+#include "model/data/packed/chunk_writer.h"
+#include "model/data/packed/line_batches.h"
 #include "model/data/packed/litpkds.h"
 #include "model/data/tokenizer/tokenizer.h"
 
@@ -27,131 +24,9 @@ namespace sink::data {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kBatchBytes = 2 << 20;  // of lines that are tokenised together
 constexpr char kPlanFile[] = "plan.json";
 constexpr char kDoneSuffix[] = ".done";
 constexpr uint64_t kMaxDoneBytes = 64 << 20;
-
-// Cuts one source's tokens into files.
-class ChunkWriter {
- public:
-  ChunkWriter(const fs::path& folder, const CorpusFile& source, TokenType type, int64_t block, int64_t chunk_blocks)
-      : folder_(folder), source_(source), type_(type), block_(block), chunk_tokens_(block * chunk_blocks) {}
-
-  void Append(const std::vector<int32_t>& ids) {
-    tokens_.insert(tokens_.end(), ids.begin(), ids.end());
-    size_t begin = 0;
-    for (; tokens_.size() - begin >= static_cast<size_t>(chunk_tokens_); begin += chunk_tokens_) {
-      Write({tokens_.data() + begin, static_cast<size_t>(chunk_tokens_)}, chunk_tokens_ / block_);
-    }
-    tokens_.erase(tokens_.begin(), tokens_.begin() + begin);
-  }
-
-  void Finish(int32_t eos) {
-    const auto blocks = static_cast<int64_t>(tokens_.size()) / block_;
-    if (blocks == 0) return;
-    tokens_.resize(chunk_tokens_, eos);
-    Write(tokens_, blocks);
-  }
-
-  const std::vector<SetFile>& files() const { return files_; }
-
- private:
-  void Write(std::span<const int32_t> tokens, int64_t blocks) {
-    const auto counter = static_cast<int64_t>(files_.size());
-    SetFile file = {.name = SetFileName(source_.split, source_.domain, source_.id, counter),
-                    .split = source_.split,
-                    .domain = source_.domain,
-                    .blocks = blocks};
-    WritePackedFile(folder_ / file.name, type_, tokens);
-    files_.push_back(std::move(file));
-  }
-
-  fs::path folder_;
-  const CorpusFile& source_;
-  TokenType type_;
-  int64_t block_, chunk_tokens_;
-  std::vector<int32_t> tokens_;
-  std::vector<SetFile> files_;
-};
-
-struct Line {
-  int64_t number = 0;
-  std::string text;          // as read
-  std::vector<int32_t> ids;  // EOS included
-  std::string error;
-};
-
-// Lines of one source that are tokenised together, in the order of the corpus.
-struct Batch {
-  size_t source = 0;
-  bool last = false;      // of the source
-  uint64_t consumed = 0;  // bytes of the source, up to the end of the batch
-  std::vector<Line> lines;
-  std::exception_ptr failure;
-};
-
-// Parses and tokenises the lines of a batch.
-void EncodeBatch(Tokenizer* tokenizer, Batch* batch) {
-  for (Line& line : batch->lines) {
-    if (!line.error.empty()) continue;
-    TextResult parsed = ParseTextLine(line.text);
-    std::string().swap(line.text);
-    if (!parsed.text) {
-      line.error = std::move(parsed.error);
-      continue;
-    }
-    tokenizer->Encode(*parsed.text, &line.ids);
-    line.ids.push_back(tokenizer->eos_id());
-  }
-}
-
-// Gives out the batches of some sources, one caller at a time.
-class BatchReader {
- public:
-  BatchReader(const std::vector<CorpusFile>& sources, std::vector<size_t> wanted)
-      : sources_(sources), wanted_(std::move(wanted)) {}
-
-  // The next batch, or nothing at the end or after a failure, which comes as a batch of its own.
-  std::optional<Batch> Next() {
-    if (next_ == wanted_.size()) return std::nullopt;
-    Batch batch = {.source = wanted_[next_]};
-    try {
-      if (!reader_) reader_.emplace(sources_[batch.source].path);
-      Fill(&batch);
-    } catch (...) {
-      batch.failure = std::current_exception();
-      next_ = wanted_.size();
-    }
-    if (batch.last) {
-      reader_.reset();
-      ++next_;
-    }
-    return batch;
-  }
-
- private:
-  void Fill(Batch* batch) {
-    Line line;
-    for (size_t bytes = 0; bytes < kBatchBytes; line = {}) {
-      if (!reader_->Next(&line.text)) {
-        batch->last = true;
-        break;
-      }
-      if (line.text.empty() && !reader_->too_long()) continue;
-      if (reader_->too_long()) line.error = "longer than " + std::to_string(kMaxLineBytes >> 20) + " MiB";
-      line.number = reader_->line_number();
-      bytes += line.text.size();
-      batch->lines.push_back(std::move(line));
-    }
-    batch->consumed = reader_->consumed();
-  }
-
-  const std::vector<CorpusFile>& sources_;
-  std::vector<size_t> wanted_;  // indexes of sources_
-  size_t next_ = 0;             // in wanted_
-  std::optional<LineReader> reader_;
-};
 
 // Packs the sources of a corpus into a folder, those that an earlier run has done excepted.
 class Packer {
@@ -174,18 +49,17 @@ class Packer {
     for (size_t i = 0; i < sources_.size(); ++i) {
       if (!Restore(i)) wanted.push_back(i);
     }
-    RemoveStrangers();
+    RemoveFilesOfUnfinishedSources();
     options_.progress(progress_);
+    const int threads = std::max(1, options_.threads);
+    std::vector<std::unique_ptr<Tokenizer>> tokenizers;  // one a thread
+    for (int i = 0; i < threads; ++i) tokenizers.push_back(tokenizer_.Clone());
     BatchReader reader(sources_, std::move(wanted));
-    std::vector<std::unique_ptr<Tokenizer>> tokenizers;
-    for (int i = 0; i < std::max(1, options_.threads); ++i) tokenizers.push_back(tokenizer_.Clone());
-    std::vector<std::future<void>> others;
-    for (size_t i = 1; i < tokenizers.size(); ++i) {
-      others.push_back(std::async(std::launch::async, [&, i] { Work(&reader, tokenizers[i].get()); }));
-    }
-    Work(&reader, tokenizers[0].get());
-    for (std::future<void>& other : others) other.get();
-    if (failure_) std::rethrow_exception(failure_);
+    OrderedPipeline<LineBatch>(
+        {.read = [&] { return reader.Next(); },
+         .work = [&](int thread, LineBatch& batch) { EncodeBatch(tokenizers[thread].get(), &batch); },
+         .take = [&](LineBatch& batch) { Write(batch); }})
+        .Run(threads);
     for (const PackedSet& result : results_) {
       set->sources.insert(set->sources.end(), result.sources.begin(), result.sources.end());
       set->files.insert(set->files.end(), result.files.begin(), result.files.end());
@@ -193,44 +67,14 @@ class Packer {
   }
 
  private:
-  // One thread's part: take a batch, tokenise it, wait for its turn, write it. The first failure in the order of the
-  // corpus is the one that is kept, whatever the threads.
-  void Work(BatchReader* reader, Tokenizer* tokenizer) {
-    while (true) {
-      std::unique_lock reading(read_mutex_);
-      std::optional<Batch> batch = reader->Next();
-      const int64_t ticket = taken_;
-      taken_ += batch ? 1 : 0;
-      reading.unlock();
-      if (!batch) return;
-      try {
-        if (!batch->failure) EncodeBatch(tokenizer, &*batch);
-      } catch (...) {
-        batch->failure = std::current_exception();
-      }
-      std::unique_lock writing(write_mutex_);
-      turn_.wait(writing, [&] { return failure_ || written_ == ticket; });
-      if (failure_) return;
-      try {
-        if (batch->failure) std::rethrow_exception(batch->failure);
-        Write(*batch);
-      } catch (...) {
-        failure_ = std::current_exception();
-      }
-      ++written_;
-      turn_.notify_all();
-      if (failure_) return;
-    }
-  }
-
-  void Write(const Batch& batch) {
+  void Write(const LineBatch& batch) {
     const CorpusFile& source = sources_[batch.source];
     if (!writer_) {
       writer_.emplace(staged_->staging(), source, type_, options_.block,
                       source.split == "train" ? options_.chunk_blocks : options_.valid_chunk_blocks);
       counts_ = {.path = source.name(), .bytes = source.bytes};
     }
-    for (const Line& line : batch.lines) {
+    for (const CorpusLine& line : batch.lines) {
       if (!line.error.empty()) {
         ++counts_.bad_lines;
         CountBadLine(source.path.string() + ":" + std::to_string(line.number) + ": " + line.error);
@@ -297,8 +141,8 @@ class Packer {
     return true;
   }
 
-  // Removes what belongs to no source that is done.
-  void RemoveStrangers() const {
+  // Removes everything from the staging folder but the plan and what the finished sources account for.
+  void RemoveFilesOfUnfinishedSources() const {
     std::set<std::string> known = {kPlanFile};
     for (size_t i = 0; i < sources_.size(); ++i) {
       if (results_[i].sources.empty()) continue;
@@ -323,12 +167,6 @@ class Packer {
   TokenType type_;
   const std::vector<CorpusFile>& sources_;
   StagedFolder* staged_;
-  std::mutex read_mutex_;   // the reader, taken_
-  int64_t taken_ = 0;       // batches
-  std::mutex write_mutex_;  // all that follows
-  std::condition_variable turn_;
-  int64_t written_ = 0;  // batches
-  std::exception_ptr failure_;
   std::optional<ChunkWriter> writer_;  // of the source that is being written
   SetSource counts_;
   std::vector<PackedSet> results_;  // of each source: itself and its files

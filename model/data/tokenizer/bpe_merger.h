@@ -19,7 +19,7 @@ struct MergeRule {
 
 class BpeMerger {
  public:
-  // Of two rules for one pair the later counts.
+  // Where two rules name the same pair, the later counts.
   explicit BpeMerger(std::span<const MergeRule> rules);
 
   // Merges the symbols of a word in place; what is left stands at the front, and its number is returned.

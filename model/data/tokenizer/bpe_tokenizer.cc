@@ -34,8 +34,9 @@ std::vector<MergeRule> RulesOf(const BpeSpec& spec) {
   return rules;
 }
 
-struct Tables {
-  Tables(BpeSpec parsed, std::string source) : spec(std::move(parsed)), name(std::move(source)), merger(RulesOf(spec)) {
+struct BpeTables {
+  BpeTables(BpeSpec parsed, std::string source)
+      : spec(std::move(parsed)), name(std::move(source)), merger(RulesOf(spec)) {
     mark = spec.metaspace ? spec.metaspace->mark : std::string(kSpaceMark);
     for (const BpeToken& token : spec.vocab) {
       if (token.reachable && (spec.ignore_merges || !spec.byte_level)) id_of_text.emplace(token.bytes, token.id);
@@ -97,7 +98,7 @@ struct Tables {
 
 class BpeTokenizer : public Tokenizer {
  public:
-  explicit BpeTokenizer(std::shared_ptr<const Tables> tables)
+  explicit BpeTokenizer(std::shared_ptr<const BpeTables> tables)
       : tables_(std::move(tables)), spec_(tables_->spec), splitter_(spec_.patterns, tables_->name) {}
 
   void Encode(std::string_view text, std::vector<int32_t>* ids) override {
@@ -214,7 +215,7 @@ class BpeTokenizer : public Tokenizer {
 
   int32_t ByteId(char c) const { return tables_->id_of_byte[static_cast<unsigned char>(c)]; }
 
-  std::shared_ptr<const Tables> tables_;
+  std::shared_ptr<const BpeTables> tables_;
   const BpeSpec& spec_;
   Splitter splitter_;
   WordCache cache_;
@@ -225,7 +226,7 @@ class BpeTokenizer : public Tokenizer {
 }  // namespace
 
 std::unique_ptr<Tokenizer> NewBpeTokenizer(BpeSpec spec, const std::string& name) {
-  return std::make_unique<BpeTokenizer>(std::make_shared<const Tables>(std::move(spec), name));
+  return std::make_unique<BpeTokenizer>(std::make_shared<const BpeTables>(std::move(spec), name));
 }
 
 std::unique_ptr<Tokenizer> NewBpeTokenizer(std::string_view json, const std::string& name) {

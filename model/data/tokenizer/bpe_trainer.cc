@@ -34,17 +34,17 @@ struct PairUse {
   std::vector<int32_t> words;  // that held it when it was counted; may name words that no longer do, or twice
 };
 
-struct Candidate {
+struct PairCount {
   int64_t count = 0;  // when it was pushed; it only falls afterwards
   Pair pair;
 
-  bool operator<(const Candidate& other) const { return std::tie(count, other.pair) < std::tie(other.count, pair); }
+  bool operator<(const PairCount& other) const { return std::tie(count, other.pair) < std::tie(other.count, pair); }
 };
 
 // The growing vocabulary and the corpus written in it.
-class Learner {
+class MergeLearner {
  public:
-  explicit Learner(const std::unordered_map<std::string, int64_t>& counts) {
+  explicit MergeLearner(const std::unordered_map<std::string, int64_t>& counts) {
     spec_.normalizer = {{.kind = NormalizerStep::Kind::kNfc}};
     spec_.patterns = {kGpt2Pattern};
     spec_.added = {{.content = "<|endoftext|>", .id = 0}};
@@ -67,7 +67,7 @@ class Learner {
   // Makes the most frequent pair a token; false when none comes min_frequency times.
   bool Step(int64_t min_frequency) {
     while (!candidates_.empty()) {
-      Candidate top = candidates_.top();
+      PairCount top = candidates_.top();
       candidates_.pop();
       const int64_t count = pairs_[top.pair].count;
       if (count < std::max<int64_t>(min_frequency, 1)) continue;
@@ -136,7 +136,7 @@ class Learner {
   std::vector<Word> words_;
   std::unordered_map<std::string, int32_t> id_of_bytes_;  // of merged tokens
   std::unordered_map<Pair, PairUse, PairHash> pairs_;
-  std::priority_queue<Candidate> candidates_;
+  std::priority_queue<PairCount> candidates_;
 };
 
 }  // namespace
@@ -156,7 +156,7 @@ BpeSpec BpeTrainer::Train(int64_t vocab_size, int64_t min_frequency) const {
     throw DataError("a vocabulary of " + std::to_string(vocab_size) +
                     " is too small; it holds 256 bytes and EOS (257)");
   }
-  Learner learner(counts_);
+  MergeLearner learner(counts_);
   while (learner.size() < vocab_size && learner.Step(min_frequency)) {
   }
   return learner.Take();

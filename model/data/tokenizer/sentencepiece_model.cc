@@ -33,9 +33,9 @@ struct Field {
 };
 
 // Walks the fields of one message.
-class Reader {
+class ProtobufReader {
  public:
-  Reader(std::string_view message, const std::string& name) : rest_(message), name_(name) {}
+  ProtobufReader(std::string_view message, const std::string& name) : rest_(message), name_(name) {}
 
   // False at the end.
   bool Next(Field* field) {
@@ -94,12 +94,12 @@ class Reader {
   const std::string& name_;
 };
 
-class Parser {
+class ModelParser {
  public:
-  explicit Parser(const std::string& name) : name_(name) {}
+  explicit ModelParser(const std::string& name) : name_(name) {}
 
   SentencePieceModel Parse(std::string_view bytes) {
-    Reader reader(bytes, name_);
+    ProtobufReader reader(bytes, name_);
     for (Field field; reader.Next(&field);) {
       if (field.number == kPieces) ReadPiece(field.bytes);
       if (field.number == kTrainerSpec) ReadTrainerSpec(field.bytes);
@@ -120,7 +120,7 @@ class Parser {
   void ReadPiece(std::string_view bytes) {
     Piece piece;
     uint64_t type = static_cast<uint64_t>(PieceType::kNormal);
-    Reader reader(bytes, name_);
+    ProtobufReader reader(bytes, name_);
     for (Field field; reader.Next(&field);) {
       if (field.number == kText) piece.text = field.bytes;
       if (field.number == kScore) piece.score = std::bit_cast<float>(static_cast<uint32_t>(field.value));
@@ -146,7 +146,7 @@ class Parser {
   }
 
   void ReadTrainerSpec(std::string_view bytes) {
-    Reader reader(bytes, name_);
+    ProtobufReader reader(bytes, name_);
     for (Field field; reader.Next(&field);) {
       switch (field.number) {
         case kModelType:
@@ -173,7 +173,7 @@ class Parser {
   void ReadNormalizerSpec(std::string_view bytes) {
     std::string rules;
     bool has_map = false;
-    Reader reader(bytes, name_);
+    ProtobufReader reader(bytes, name_);
     for (Field field; reader.Next(&field);) {
       if (field.number == kName) rules = field.bytes;
       if (field.number == kCharsMap) has_map = !field.bytes.empty();
@@ -211,7 +211,7 @@ class Parser {
 }  // namespace
 
 SentencePieceModel ParseSentencePieceModel(std::string_view bytes, const std::string& name) {
-  return Parser(name).Parse(bytes);
+  return ModelParser(name).Parse(bytes);
 }
 
 }  // namespace sink::data

@@ -87,8 +87,8 @@ class Symbols {
   std::vector<MergeRule> rules_;
 };
 
-struct Tables {
-  Tables(SentencePieceModel parsed, std::string source)
+struct SentencePieceTables {
+  SentencePieceTables(SentencePieceModel parsed, std::string source)
       : model(std::move(parsed)), name(std::move(source)), symbols(model), merger(symbols.rules()) {
     if (!model.eos_id) throw DataError(name + ": no piece </s> to end documents with");
     mark = model.escape_whitespaces ? kSpaceMark : " ";
@@ -126,7 +126,7 @@ struct Tables {
 
 class SentencePieceTokenizer : public Tokenizer {
  public:
-  explicit SentencePieceTokenizer(std::shared_ptr<const Tables> tables)
+  explicit SentencePieceTokenizer(std::shared_ptr<const SentencePieceTables> tables)
       : tables_(std::move(tables)), model_(tables_->model) {}
 
   void Encode(std::string_view text, std::vector<int32_t>* ids) override {
@@ -218,7 +218,7 @@ class SentencePieceTokenizer : public Tokenizer {
     }
   }
 
-  std::shared_ptr<const Tables> tables_;
+  std::shared_ptr<const SentencePieceTables> tables_;
   const SentencePieceModel& model_;
   WordCache cache_;
   std::vector<std::string_view> words_, characters_;
@@ -229,7 +229,7 @@ class SentencePieceTokenizer : public Tokenizer {
 
 std::unique_ptr<Tokenizer> NewSentencePieceTokenizer(std::string_view model, const std::string& name) {
   return std::make_unique<SentencePieceTokenizer>(
-      std::make_shared<const Tables>(ParseSentencePieceModel(model, name), name));
+      std::make_shared<const SentencePieceTables>(ParseSentencePieceModel(model, name), name));
 }
 
 }  // namespace sink::data

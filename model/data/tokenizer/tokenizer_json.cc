@@ -25,9 +25,9 @@ constexpr size_t kMaxGrowth = 64;         // by all of them
 constexpr const char* kEosNames[] = {"<|endoftext|>", "<|end_of_text|>", "</s>"};
 
 // Reads one file; its members know the name for messages and the vocabulary by text.
-class Parser {
+class TokenizerJsonParser {
  public:
-  Parser(const Json& json, const std::string& name) : json_(json), name_(name) {}
+  TokenizerJsonParser(const Json& json, const std::string& name) : json_(json), name_(name) {}
 
   BpeSpec Parse() {
     RefuseUnlessNull("truncation");
@@ -257,7 +257,7 @@ class Parser {
 BpeSpec ParseTokenizerJson(std::string_view text, const std::string& name) {
   try {
     const Json json = Json::parse(text);
-    return Parser(json, name).Parse();
+    return TokenizerJsonParser(json, name).Parse();
   } catch (const nlohmann::json::exception& error) {
     throw DataError(name + ": not a tokenizer.json (" + error.what() + ")");
   }

@@ -20,9 +20,9 @@ struct Utf8Char {
 
 // The character at i < text.size() of text that has passed CheckUtf8; i is where a character begins.
 inline Utf8Char DecodeChar(std::string_view text, size_t i) {
-  const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
+  const auto byte = [&](size_t index) { return static_cast<unsigned char>(text[index]); };
   const unsigned char first = byte(i);
-  const auto tail = [&](size_t at) { return static_cast<char32_t>(byte(i + at) & 0x3f); };
+  const auto tail = [&](size_t k) { return static_cast<char32_t>(byte(i + k) & 0x3f); };
   if (first < 0x80) return {first, i + 1};
   if (first < 0xe0) return {static_cast<char32_t>(first & 0x1f) << 6 | tail(1), i + 2};
   if (first < 0xf0) return {static_cast<char32_t>(first & 0x0f) << 12 | tail(1) << 6 | tail(2), i + 3};

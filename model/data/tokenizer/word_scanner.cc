@@ -7,9 +7,9 @@ namespace sink::data {
 namespace {
 
 // Reads characters with their classes.
-class Reader {
+class ClassReader {
  public:
-  explicit Reader(std::string_view text) : text_(text), flags_(CharFlags()) {}
+  explicit ClassReader(std::string_view text) : text_(text), flags_(CharFlags()) {}
 
   bool AtEnd(size_t i) const { return i >= text_.size(); }
 
@@ -48,9 +48,9 @@ class Reader {
 // with the long s, whose capital is S.
 template <bool kAnyCase>
 size_t ContractionBytes(std::string_view text, size_t i) {
-  const auto letter = [&](size_t at) {
-    if (at >= text.size()) return '\0';
-    const char c = text[at];
+  const auto letter = [&](size_t index) {
+    if (index >= text.size()) return '\0';
+    const char c = text[index];
     return kAnyCase && c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
   };
   switch (letter(i + 1)) {
@@ -70,7 +70,7 @@ size_t ContractionBytes(std::string_view text, size_t i) {
 }
 
 size_t ScanGpt2(std::string_view text, size_t begin) {
-  const Reader reader(text);
+  const ClassReader reader(text);
   if (text[begin] == '\'') {
     if (const size_t bytes = ContractionBytes<false>(text, begin)) return begin + 1 + bytes;
   }
@@ -82,7 +82,7 @@ size_t ScanGpt2(std::string_view text, size_t begin) {
 bool IsNewline(std::string_view text, size_t i) { return i < text.size() && (text[i] == '\n' || text[i] == '\r'); }
 
 size_t ScanLlama3(std::string_view text, size_t begin) {
-  const Reader reader(text);
+  const ClassReader reader(text);
   if (text[begin] == '\'') {
     if (const size_t bytes = ContractionBytes<true>(text, begin)) return begin + 1 + bytes;
   }

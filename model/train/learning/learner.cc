@@ -9,7 +9,7 @@
 
 #include "model/base/memory.h"
 #include "model/network/operations.h"
-#include "model/train/learning/schedule.h"
+#include "model/train/learning/learning_rate.h"
 #include "model/train/link/train_error.h"
 #include "model/train/ranks/gradient_sum.h"
 

@@ -41,7 +41,7 @@ class Optimizer {
   void Update(int64_t step, double learning_rate, double gradient_scale);
 
   // What a checkpoint keeps, as views to write or read into, of the parameters' shapes: AdamW's moments m.<parameter>
-  // and v.<parameter>, Muon's momentum.<parameter>. Of an optimizer of the whole model.
+  // and v.<parameter>, Muon's momentum.<parameter>. Only an optimizer of the whole model has it.
   std::map<std::string, at::Tensor> State() const;
 
   // The same within a part of its part: views in an order and of sizes that depend on the model and `part` alone.

@@ -21,7 +21,7 @@ void OnSignal(int) { stop_signal = 1; }
 
 }  // namespace
 
-Commands::Commands(int fd) : fd_(fd) {
+TrainerCommands::TrainerCommands(int fd) : fd_(fd) {
   stop_signal = 0;
   struct sigaction action = {};
   action.sa_handler = OnSignal;
@@ -31,23 +31,23 @@ Commands::Commands(int fd) : fd_(fd) {
   sigaction(SIGINT, &action, &old_int);
 }
 
-Commands::~Commands() {
+TrainerCommands::~TrainerCommands() {
   sigaction(SIGTERM, &old_term, nullptr);
   sigaction(SIGINT, &old_int, nullptr);
 }
 
-bool Commands::StopRequested() {
+bool TrainerCommands::StopRequested() {
   Read();
   return stop_ || stop_signal != 0;
 }
 
-bool Commands::TakeCheckpointRequest() {
+bool TrainerCommands::TakeCheckpointRequest() {
   Read();
   return std::exchange(checkpoint_, false);
 }
 
 // Unknown words are skipped, so that a newer worker can talk to an older trainer.
-void Commands::Read() {
+void TrainerCommands::Read() {
   pollfd ready = {fd_, POLLIN, 0};
   while (fd_ >= 0 && poll(&ready, 1, 0) > 0) {
     char bytes[256];

@@ -7,13 +7,13 @@
 
 namespace sink::train {
 
-class Commands {
+class TrainerCommands {
  public:
   // Reads fd without blocking; -1: signals only. Installs the handlers; the destructor puts the old ones back.
-  explicit Commands(int fd);
-  ~Commands();
-  Commands(const Commands&) = delete;
-  Commands& operator=(const Commands&) = delete;
+  explicit TrainerCommands(int fd);
+  ~TrainerCommands();
+  TrainerCommands(const TrainerCommands&) = delete;
+  TrainerCommands& operator=(const TrainerCommands&) = delete;
 
   // Once true, stays true.
   bool StopRequested();

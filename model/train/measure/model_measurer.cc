@@ -32,7 +32,7 @@ EvaluateOptions OptionsOf(const JobFile& job) {
 
 }  // namespace
 
-Outcome MeasureModel(const JobFile& job, EventSink& events, Commands& commands) {
+RunOutcome MeasureModel(const JobFile& job, EventSink& events, TrainerCommands& commands) {
   PrepareProcess(static_cast<int>(job.config.train.threads));
   EvaluateOptions options = OptionsOf(job);
   const int64_t tokens = job.config.eval.sequences * job.config.eval.tokens;
@@ -59,10 +59,10 @@ Outcome MeasureModel(const JobFile& job, EventSink& events, Commands& commands) 
       events.Send(heatmap);
     }
   } catch (const StopAsked&) {
-    return Outcome::kStopped;
+    return RunOutcome::kStopped;
   }
   events.Send(pipe::Finished{layers});
-  return Outcome::kFinished;
+  return RunOutcome::kFinished;
 }
 
 }  // namespace sink::train

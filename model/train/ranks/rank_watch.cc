@@ -26,7 +26,7 @@ std::string Key(const char* what, int64_t number) { return std::string(what) + "
 
 }  // namespace
 
-RankWatch::RankWatch(const World& world) : world_(world) {
+RankWatch::RankWatch(const RankWorld& world) : world_(world) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(world.port);
   options.isServer = world.rank == 0;
@@ -94,15 +94,15 @@ void RankWatch::Beat(c10d::Store& store) {
   }
 }
 
-std::vector<RankWatch::Life> RankWatch::Lives() const {
-  std::vector<Life> lives(static_cast<size_t>(world_.size));
+std::vector<RankWatch::Heartbeat> RankWatch::LastHeartbeats() const {
+  std::vector<Heartbeat> heartbeats(static_cast<size_t>(world_.size));
   for (int rank = 0; rank < world_.size; ++rank) {
     const std::string key = Key("life", rank);
     if (!store_->check({key})) continue;
-    Life& life = lives[static_cast<size_t>(rank)];
-    std::istringstream(store_->get_to_str(key)) >> life.beats >> life.collectives;
+    Heartbeat& last = heartbeats[static_cast<size_t>(rank)];
+    std::istringstream(store_->get_to_str(key)) >> last.beats >> last.collectives;
   }
-  return lives;
+  return heartbeats;
 }
 
 void RankWatch::Done(int64_t n, bool result) {
@@ -132,17 +132,17 @@ std::string RankWatch::Announced() const { return store_->check({kFailed}) ? sto
 
 // Watches the others for a while, because a rank that was killed could not announce it.
 std::string RankWatch::FindCulprit() const {
-  const std::vector<Life> before = Lives();
+  const std::vector<Heartbeat> before = LastHeartbeats();
   for (const auto end = Clock::now() + kSilence; Clock::now() < end; std::this_thread::sleep_for(10 * kPoll))
     if (const std::string cause = Announced(); !cause.empty()) return cause;
-  const std::vector<Life> after = Lives();
+  const std::vector<Heartbeat> after = LastHeartbeats();
   std::vector<int> silent, behind;
-  const auto most = std::max_element(after.begin(), after.end(),
-                                     [](const Life& a, const Life& b) { return a.collectives < b.collectives; });
+  const auto most = std::max_element(
+      after.begin(), after.end(), [](const Heartbeat& a, const Heartbeat& b) { return a.collectives < b.collectives; });
   for (int rank = 0; rank < world_.size; ++rank) {
-    const Life& life = after[static_cast<size_t>(rank)];
-    if (life.beats == before[static_cast<size_t>(rank)].beats && rank != world_.rank) silent.push_back(rank);
-    if (life.collectives < most->collectives) behind.push_back(rank);
+    const Heartbeat& last = after[static_cast<size_t>(rank)];
+    if (last.beats == before[static_cast<size_t>(rank)].beats && rank != world_.rank) silent.push_back(rank);
+    if (last.collectives < most->collectives) behind.push_back(rank);
   }
   if (!silent.empty()) return Name(silent) + " failed: no sign of life";
   if (!behind.empty()) return Name(behind) + " failed: alive, but did not come to a collective in time";
@@ -172,13 +172,13 @@ void RankWatch::SayGoodbye() const { store_->add(kLeft, 1); }
 // The others need the store to learn the cause of a failure, or that the last piece of work is done.
 void RankWatch::AwaitOthers() const {
   const auto end = Clock::now() + kFarewell;
-  std::vector<Life> before = Lives();
+  std::vector<Heartbeat> before = LastHeartbeats();
   for (auto since = Clock::now(); Clock::now() < end && store_->add(kLeft, 0) < world_.size - 1;
        std::this_thread::sleep_for(kPoll)) {
     if (Clock::now() - since < kSilence) continue;
-    std::vector<Life> now = Lives();
+    std::vector<Heartbeat> now = LastHeartbeats();
     if (std::equal(now.begin(), now.end(), before.begin(),
-                   [](const Life& a, const Life& b) { return a.beats == b.beats; }))
+                   [](const Heartbeat& a, const Heartbeat& b) { return a.beats == b.beats; }))
       return;
     before = std::move(now);
     since = Clock::now();

@@ -14,14 +14,14 @@
 #include <torch/csrc/distributed/c10d/Store.hpp>
 #include <vector>
 
-#include "model/train/ranks/world.h"
+#include "model/train/ranks/rank_world.h"
 
 namespace sink::train {
 
 class RankWatch {
  public:
   // Returns when all ranks have come. InfraError names those that have not within world.timeout.
-  explicit RankWatch(const World& world);
+  explicit RankWatch(const RankWorld& world);
   // Rank 0 stays until the others have read what they need, 10 s at most.
   ~RankWatch();
 
@@ -40,13 +40,14 @@ class RankWatch {
   void Announce() noexcept;
 
  private:
-  struct Life {
-    int64_t beats = 0, collectives = 0;
+  // The sign of life that a rank showed last.
+  struct Heartbeat {
+    int64_t beats = 0, collectives = 0;  // since the run began
   };
 
   void Meet() const;
   void Beat(c10d::Store& store);
-  std::vector<Life> Lives() const;
+  std::vector<Heartbeat> LastHeartbeats() const;  // by rank; zeros for one that has shown none
   std::string Announced() const;
   std::string FindCulprit() const;
   void AwaitOthers() const;
@@ -54,7 +55,7 @@ class RankWatch {
   std::string Name(int rank) const;
   std::string Name(const std::vector<int>& ranks) const;
 
-  const World world_;
+  const RankWorld world_;
   c10::intrusive_ptr<c10d::Store> store_;
   std::atomic<int64_t> collectives_ = 0;
   std::mutex mutex_;

@@ -45,7 +45,7 @@ std::string AddressTowards(const std::string& host, int port) {
   return address;
 }
 
-BackendPtr MakeGloo(const World& world, const c10::intrusive_ptr<c10d::Store>& store) {
+BackendPtr MakeGloo(const RankWorld& world, const c10::intrusive_ptr<c10d::Store>& store) {
   const auto options = c10d::ProcessGroupGloo::Options::create(world.timeout);
   options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(AddressTowards(world.host, world.port)));
   return c10::make_intrusive<c10d::ProcessGroupGloo>(store, world.rank, world.size, options);
@@ -53,7 +53,7 @@ BackendPtr MakeGloo(const World& world, const c10::intrusive_ptr<c10d::Store>& s
 
 // NCCL's half of c10d is in libtorch_cuda.so, which only a program that was given a GPU loads: so it is in a library of
 // its own, beside the program.
-BackendPtr MakeNccl(const World& world, const c10::intrusive_ptr<c10d::Store>& store) {
+BackendPtr MakeNccl(const RankWorld& world, const c10::intrusive_ptr<c10d::Store>& store) {
   void* library = dlopen(kNcclLibrary, RTLD_NOW | RTLD_LOCAL);
   void* make = library == nullptr ? nullptr : dlsym(library, kMakeNcclBackend);
   if (make == nullptr) throw InfraError(std::string("cannot use NCCL: ") + dlerror());
@@ -63,7 +63,7 @@ BackendPtr MakeNccl(const World& world, const c10::intrusive_ptr<c10d::Store>& s
 }  // namespace
 
 struct Ranks::Group {
-  Group(const World& world, at::Device device) : device(device), watch(world) {}
+  Group(const RankWorld& world, at::Device device) : device(device), watch(world) {}
 
   void Begin(const c10::intrusive_ptr<c10d::Work>& work) {
     watch.CountCollective();
@@ -89,7 +89,7 @@ void Ranks::Try(const Talk& talk) {
 
 Ranks::Ranks() = default;
 
-Ranks::Ranks(const World& world, at::Device device)
+Ranks::Ranks(const RankWorld& world, at::Device device)
     : world_(world), group_(world.alone() ? nullptr : std::make_unique<Group>(world, device)) {
   if (!group_) return;
   const auto make = CollectivesOf(device) == Collectives::kGloo ? MakeGloo : MakeNccl;

@@ -12,7 +12,7 @@
 #include <memory>
 #include <vector>
 
-#include "model/train/ranks/world.h"
+#include "model/train/ranks/rank_world.h"
 
 namespace sink::train {
 
@@ -20,7 +20,7 @@ class Ranks {
  public:
   Ranks();  // alone
   // Meets the others; tensors that travel are on `device`.
-  Ranks(const World& world, at::Device device);
+  Ranks(const RankWorld& world, at::Device device);
   // Without Leave() before, tells the others that this rank failed.
   ~Ranks();
   Ranks(const Ranks&) = delete;
@@ -60,7 +60,7 @@ class Ranks {
   template <typename Talk>
   void Try(const Talk& talk);
 
-  const World world_;
+  const RankWorld world_;
   const std::unique_ptr<Group> group_;  // nothing when alone
   int64_t works_ = 0;                   // of OnFirst
   bool left_ = false;

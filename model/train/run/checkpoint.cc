@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "model/backend/device.h"
 #include "model/storage/model_directory.h"
 #include "model/storage/tensor_file.h"
 #include "model/train/link/train_error.h"
@@ -27,8 +26,10 @@ constexpr char kStateFile[] = "trainer.json";
 
 // The random generators that operations on the device may draw from, by their names in the file.
 std::map<std::string, at::Generator> Generators(at::Device device) {
-  std::map<std::string, at::Generator> generators = {{"rng.cpu", at::globalContext().defaultGenerator(at::kCPU)}};
-  if (const auto generator = GeneratorOf(device)) generators["rng.device"] = *generator;
+  const at::Generator host = at::globalContext().defaultGenerator(at::kCPU);
+  const at::Generator own = at::globalContext().defaultGenerator(device);
+  std::map<std::string, at::Generator> generators = {{"rng.cpu", host}};
+  if (own != host) generators["rng.device"] = own;
   return generators;
 }
 

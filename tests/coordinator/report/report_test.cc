@@ -177,7 +177,7 @@ TEST(Figures, ALineIsTheMeanOfItsReplicasInABand) {
   const Study study = Optimization();
   const auto chart = MetricChart(study, {&study.experiments[0].points[0]}, "sink_rate/0.3/1", AxisUnit::kTokens, 100);
   ASSERT_TRUE(chart.has_value());
-  const LineSeries& line = chart->series[0];
+  const charts::LineSeries& line = chart->series[0];
   EXPECT_THAT(line.x, ::testing::ElementsAre(0, 50 * 512, 100 * 512));
   EXPECT_NEAR(line.y[2], 31, 1e-9);
   EXPECT_NEAR(line.low[2], 30, 1e-9);

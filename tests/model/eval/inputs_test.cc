@@ -62,7 +62,7 @@ class TextInputs : public ::testing::Test {
     return {ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count)};
   }
   static std::vector<int64_t> Row(const Inputs& inputs, int64_t n) {
-    const at::Tensor row = inputs.ids_NT[n].contiguous();
+    const at::Tensor row = inputs.ids_BT[n].contiguous();
     return {row.const_data_ptr<int64_t>(), row.const_data_ptr<int64_t>() + row.numel()};
   }
 
@@ -72,7 +72,7 @@ class TextInputs : public ::testing::Test {
 
 TEST_F(TextInputs, AreTheFirstTextsThatAreLongEnough) {
   const Inputs inputs = Load();
-  ASSERT_EQ(inputs.ids_NT.sizes(), (at::IntArrayRef{2, 9}));
+  ASSERT_EQ(inputs.ids_BT.sizes(), (at::IntArrayRef{2, 9}));
   EXPECT_EQ(inputs.bos, std::nullopt);
   EXPECT_EQ(Row(inputs, 0), Ids(kLong, 9));
   EXPECT_EQ(Row(inputs, 1), Ids(kOther, 9));
@@ -115,22 +115,22 @@ TEST_F(TextInputs, NameWhatIsWrong) {
 
 TEST(MeaninglessInputs, RandomIdsAreOfTheVocabularyAndTheSeed) {
   InputOptions options{.kind = InputKind::kRandom, .probe_options = {.tokens = 64, .sequences = 50}};
-  const at::Tensor ids = LoadInputs(options, "nowhere", 10).ids_NT;
+  const at::Tensor ids = LoadInputs(options, "nowhere", 10).ids_BT;
   EXPECT_EQ(ids.sizes(), (at::IntArrayRef{50, 65}));
   for (int64_t id = 0; id < 10; ++id) EXPECT_GT(ids.eq(id).sum().item<int64_t>(), 200) << id;  // 325 expected
   EXPECT_EQ(ids.min().item<int64_t>(), 0);
   EXPECT_EQ(ids.max().item<int64_t>(), 9);
-  EXPECT_TRUE(ids.equal(LoadInputs(options, "nowhere", 10).ids_NT));
+  EXPECT_TRUE(ids.equal(LoadInputs(options, "nowhere", 10).ids_BT));
   options.seed = 1;
-  EXPECT_FALSE(ids.equal(LoadInputs(options, "nowhere", 10).ids_NT));
+  EXPECT_FALSE(ids.equal(LoadInputs(options, "nowhere", 10).ids_BT));
 }
 
 TEST(MeaninglessInputs, RepeatedIdsAreOnePerSequence) {
   InputOptions options{.kind = InputKind::kRepeat, .probe_options = {.tokens = 16, .sequences = 20}};
   const Inputs inputs = LoadInputs(options, "nowhere", 1000);
   EXPECT_EQ(inputs.bos, std::nullopt);
-  EXPECT_TRUE(inputs.ids_NT.equal(inputs.ids_NT.narrow(1, 0, 1).expand({20, 17})));
-  EXPECT_FALSE(inputs.ids_NT.select(1, 0).eq(inputs.ids_NT[0][0]).all().item<bool>());
+  EXPECT_TRUE(inputs.ids_BT.equal(inputs.ids_BT.narrow(1, 0, 1).expand({20, 17})));
+  EXPECT_FALSE(inputs.ids_BT.select(1, 0).eq(inputs.ids_BT[0][0]).all().item<bool>());
 }
 
 TEST(MeaninglessInputs, RepeatedIdsGiveModelsWithRopeAloneNoSink) {

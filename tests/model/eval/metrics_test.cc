@@ -5,8 +5,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
-#include <ATen/ops/randint.h>
-#include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
@@ -21,6 +19,7 @@
 
 #include "model/base/model_error.h"
 #include "model/eval/sink_metric.h"
+#include "tests/model/helpers/random_tensors.h"
 
 namespace sink {
 namespace {
@@ -65,7 +64,7 @@ struct Layer {
   AttentionTerms terms;
 };
 
-// One layer with these weights [T, K] in its one head.
+// One layer with these weights [T, J] in its one head.
 MetricCollector MeasureWeights(const Layer& layer, const at::Tensor& weights_TK, bool sink_token = false) {
   MetricCollector collector(EvalMetrics(), WithSinkToken(sink_token));
   const at::Tensor weights = weights_TK.to(at::kFloat).view({1, 1, weights_TK.size(0), weights_TK.size(1)});
@@ -98,7 +97,7 @@ TEST(Metrics, TableHasEveryName) {
 
 TEST(Metrics, OnlyTheChosenAreMeasuredAndUnknownOnesRefused) {
   MetricCollector collector({"kurtosis"}, ModelConfig());
-  collector.OnHidden(0, at::randn({1, 2, 4}));
+  collector.OnHidden(0, testing::RandomTensors(1).Normal({1, 2, 4}));
   ASSERT_EQ(collector.Series().size(), 1u);
   EXPECT_EQ(collector.Series()[0].name, "kurtosis");
   EXPECT_THROW(MetricCollector({"kurtosys"}, ModelConfig()), ModelError);
@@ -201,7 +200,7 @@ TEST(Metrics, HiddenStatesByHand) {
 }
 
 TEST(Metrics, KurtosisOfAGaussianIsThree) {
-  EXPECT_NEAR(Of(MeasureHidden({5 + 2 * at::randn({1, 100, 2000})}), "kurtosis"), 3, 0.1);
+  EXPECT_NEAR(Of(MeasureHidden({5 + 2 * testing::RandomTensors(1).Normal({1, 100, 2000})}), "kurtosis"), 3, 0.1);
 }
 
 TEST(Metrics, MatrixEntropyOfKnownSingularValues) {
@@ -287,12 +286,13 @@ TEST(Metrics, SinkLogitAndGates) {
 }
 
 TEST(Metrics, BlocksOfAnySizeGiveTheSame) {
+  testing::RandomTensors random(1);
   for (const bool sink_token : {false, true}) {
     Layer layer(7, 2);
-    layer.query = at::randn({3, 2, 7, 2});
-    layer.key = at::randn({3, 2, 7, 2});
-    layer.value = at::randn({3, 2, 7, 2});
-    layer.output = at::randn({3, 2, 7, 2});
+    layer.query = random.Normal({3, 2, 7, 2});
+    layer.key = random.Normal({3, 2, 7, 2});
+    layer.value = random.Normal({3, 2, 7, 2});
+    layer.output = random.Normal({3, 2, 7, 2});
     layer.rule.window = 4;
     const auto whole = MeasureLayer(layer, sink_token).Series();
     const auto blocks = MeasureLayer(layer, sink_token, /*max_scores=*/1).Series();
@@ -333,7 +333,7 @@ TEST_P(AllMetrics, AreFiniteAndWithinTheirBounds) {
   GetParam().change(config.variant);
   Transformer model(config, at::kCPU);
   model.Initialize(1);
-  const at::Tensor tokens = at::randint(50, {5, 12}, at::kLong);
+  const at::Tensor tokens = testing::RandomTensors(1).Tokens(50, {5, 12});
   const SinkReport report = MeasureSinks(model, tokens, {.positions = 4, .batch = 3, .metrics = EvalMetrics()});
 
   const std::map<std::string, std::pair<double, double>> bounds = {{"attention_entropy", {0, std::log(13)}},

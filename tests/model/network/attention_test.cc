@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/testing/finite_difference.h"
+
 namespace sink {
 namespace {
 
@@ -174,14 +176,8 @@ TEST_P(AttentionTest, GradientsOfBlocksAreThoseOfTheOutput) {
     if (!x->defined()) continue;
     const at::Tensor direction = at::randn(x->sizes(), x->options().requires_grad(false));
     const double slope = (x->grad() * direction).sum().item<double>();
-    const at::Tensor data = x->detach();
-    constexpr double kStep = 1e-6;
-    data.add_(direction, kStep);
-    const double above = loss().item<double>();
-    data.add_(direction, -2 * kStep);
-    const double below = loss().item<double>();
-    data.add_(direction, kStep);
-    EXPECT_NEAR((above - below) / (2 * kStep), slope, 2e-6 * (1 + std::abs(slope)));
+    const double expected = testing::SlopeAlong(x->detach(), direction, 1e-6, [&] { return loss().item<double>(); });
+    EXPECT_NEAR(expected, slope, 2e-6 * (1 + std::abs(slope)));
   }
 }
 

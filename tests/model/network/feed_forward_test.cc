@@ -2,12 +2,12 @@
 // and not, and whatever the number of threads.
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
 #include <tuple>
 
 #include "model/network/operations.h"
+#include "tests/model/helpers/random_tensors.h"
 
 namespace sink {
 namespace {
@@ -31,8 +31,9 @@ Result Apply(const at::Tensor& input, const at::Tensor& dy) {
 // 1000 rows are more than one thread's share.
 TEST_P(FeedForwardUnitTest, FusedAndAtenAgree) {
   constexpr int64_t kRows = 1000, kWidth = 37;
-  const at::Tensor x = 2 * at::randn({kRows, std::get<bool>(GetParam()) ? 2 * kWidth : kWidth});
-  const at::Tensor dy = at::randn({kRows, kWidth});
+  testing::RandomTensors random(1);
+  const at::Tensor x = 2 * random.Normal({kRows, std::get<bool>(GetParam()) ? 2 * kWidth : kWidth});
+  const at::Tensor dy = random.Normal({kRows, kWidth});
   const Result fused = Apply(x, dy), wide = Apply(x.to(at::kDouble), dy.to(at::kDouble));
   ASSERT_EQ(fused.y.sizes(), wide.y.sizes());
   EXPECT_LT((fused.y - wide.y).norm().item<double>(), 1e-6 * wide.y.norm().item<double>());

@@ -4,8 +4,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/randint.h>
-#include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
@@ -14,6 +12,8 @@
 
 #include "model/base/model_error.h"
 #include "model/network/transformer.h"
+#include "tests/model/helpers/random_tensors.h"
+#include "tests/testing/finite_difference.h"
 
 namespace sink {
 namespace {
@@ -28,9 +28,16 @@ ModelConfig SmallModel() {
           .max_position_embeddings = 32};
 }
 
-at::Tensor Tokens(int64_t batch, int64_t length) {
-  return at::randint(50, {batch, length}, at::TensorOptions().dtype(at::kLong));
-}
+class OperationsTest : public ::testing::Test {
+ protected:
+  at::Tensor Tokens(int64_t batch, int64_t length) { return random_.Tokens(50, {batch, length}); }
+
+  testing::RandomTensors random_{1};
+};
+using FusedOperationsTest = OperationsTest;
+using TransformerTest = OperationsTest;
+using HeadLossTest = OperationsTest;
+using AdamWUpdateTest = OperationsTest;
 
 // A float model on the fused path and the same parameters in double on ATen's.
 struct Pair {
@@ -41,7 +48,7 @@ struct Pair {
   Transformer fused, wide;
 };
 
-TEST(FusedOperations, AgreeWithAtenInDouble) {
+TEST_F(FusedOperationsTest, AgreeWithAtenInDouble) {
   Pair models(SmallModel());
   const at::Tensor tokens = Tokens(3, 17), targets = Tokens(3, 17);
   EXPECT_LT((models.fused.Logits(tokens) - models.wide.Logits(tokens)).abs().max().item<double>(), 1e-5);
@@ -55,25 +62,21 @@ TEST(FusedOperations, AgreeWithAtenInDouble) {
   }
 }
 
-TEST(Transformer, GradientsAreThoseOfTheLoss) {
+TEST_F(TransformerTest, GradientsAreThoseOfTheLoss) {
   Transformer model(SmallModel(), at::kCPU, at::kDouble);
   model.Initialize(2);
   const at::Tensor tokens = Tokens(2, 9), targets = Tokens(2, 9);
   model.LossAndGradients(tokens, targets);
   for (const Parameter& parameter : model.parameters()) {
-    const at::Tensor direction = at::randn(parameter.value.sizes(), parameter.value.options());
-    constexpr double kStep = 1e-5;
-    parameter.value.add_(direction, kStep);
-    const double above = model.Loss(tokens, targets).item<double>();
-    parameter.value.add_(direction, -2 * kStep);
-    const double below = model.Loss(tokens, targets).item<double>();
-    parameter.value.add_(direction, kStep);
+    const at::Tensor direction = random_.Normal(parameter.value.sizes(), at::kDouble);
     const double slope = (parameter.gradient * direction).sum().item<double>();
-    EXPECT_NEAR((above - below) / (2 * kStep), slope, 1e-6 * (1 + std::abs(slope))) << parameter.name;
+    const double expected = testing::SlopeAlong(parameter.value, direction, 1e-5,
+                                                [&] { return model.Loss(tokens, targets).item<double>(); });
+    EXPECT_NEAR(expected, slope, 1e-6 * (1 + std::abs(slope))) << parameter.name;
   }
 }
 
-TEST(Transformer, GroupedHeadsEqualRepeatedOnes) {
+TEST_F(TransformerTest, GroupedHeadsEqualRepeatedOnes) {
   ModelConfig grouped = SmallModel(), full = SmallModel();
   full.num_key_value_heads = 4;
   Transformer small(grouped, at::kCPU), large(full, at::kCPU);
@@ -90,7 +93,7 @@ TEST(Transformer, GroupedHeadsEqualRepeatedOnes) {
   EXPECT_LT((small.Logits(tokens) - large.Logits(tokens)).abs().max().item<double>(), 1e-5);
 }
 
-TEST(Transformer, GradientsAccumulateAndRepeatBitForBit) {
+TEST_F(TransformerTest, GradientsAccumulateAndRepeatBitForBit) {
   Transformer model(SmallModel(), at::kCPU);
   model.Initialize(4);
   const at::Tensor tokens = Tokens(4, 32), targets = Tokens(4, 32);
@@ -103,7 +106,7 @@ TEST(Transformer, GradientsAccumulateAndRepeatBitForBit) {
   EXPECT_LT((model.gradients() - 2 * first).norm().item<double>(), 1e-6 * first.norm().item<double>());
 }
 
-TEST(Transformer, InitializeFollowsTheSeedAndTheDeviations) {
+TEST_F(TransformerTest, InitializeFollowsTheSeedAndTheDeviations) {
   ModelConfig config = SmallModel();
   config.hidden_size = 128;
   config.vocab_size = 2000;
@@ -127,7 +130,7 @@ TEST(Transformer, InitializeFollowsTheSeedAndTheDeviations) {
   }
 }
 
-TEST(Transformer, RefusesImpossibleInput) {
+TEST_F(TransformerTest, RefusesImpossibleInput) {
   Transformer model(SmallModel(), at::kCPU);
   model.Initialize(1);
   EXPECT_THROW(model.Logits(Tokens(1, 33)), ModelError);
@@ -139,10 +142,10 @@ TEST(Transformer, RefusesImpossibleInput) {
   EXPECT_THROW(Transformer(config, at::kCPU), ModelError);
 }
 
-TEST(HeadLoss, BlocksOfRowsChangeNothing) {
+TEST_F(HeadLossTest, BlocksOfRowsChangeNothing) {
   // 600 rows of 8 columns are three blocks; one by one they are 600.
-  const at::Tensor hidden = at::randn({600, 8}), targets = at::randint(50, {600}, at::TensorOptions().dtype(at::kLong));
-  const Weight head{at::randn({50, 8}), at::zeros({50, 8})};
+  const at::Tensor hidden = random_.Normal({600, 8}), targets = random_.Tokens(50, {600});
+  const Weight head{random_.Normal({50, 8}), at::zeros({50, 8})};
   at::Tensor gradient;
   const double loss = HeadLoss(hidden, head, targets, 1.0, &gradient).item<double>();
   const at::Tensor head_gradient = head.gradient.clone();
@@ -157,11 +160,11 @@ TEST(HeadLoss, BlocksOfRowsChangeNothing) {
   EXPECT_LT((head.gradient - head_gradient).norm().item<double>(), 1e-5 * head_gradient.norm().item<double>());
 }
 
-TEST(AdamWUpdate, FusedAndAtenAgree) {
-  const at::Tensor value = at::randn({1000}), wide = value.to(at::kDouble);
+TEST_F(AdamWUpdateTest, FusedAndAtenAgree) {
+  const at::Tensor value = random_.Normal({1000}), wide = value.to(at::kDouble);
   const at::Tensor m = at::zeros({1000}), v = at::zeros({1000}), m_wide = m.to(at::kDouble), v_wide = v.to(at::kDouble);
   for (int64_t step = 1; step <= 3; ++step) {
-    const at::Tensor gradient = at::randn({1000});
+    const at::Tensor gradient = random_.Normal({1000});
     const kernels::AdamWStep options{.learning_rate = 0.1, .weight_decay = 0.1, .step = step, .gradient_scale = 0.3};
     AdamWUpdate(options, gradient, value, m, v);
     AdamWUpdate(options, gradient.to(at::kDouble), wide, m_wide, v_wide);

@@ -14,6 +14,7 @@
 #include "model/base/model_error.h"
 #include "model/network/transformer.h"
 #include "model/storage/model_directory.h"
+#include "tests/testing/finite_difference.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink {
@@ -36,14 +37,10 @@ TEST_P(VariantTest, GradientsAreThoseOfTheLoss) {
   model.LossAndGradients(tokens, targets);
   for (const Parameter& parameter : model.parameters()) {
     const at::Tensor direction = at::randn(parameter.value.sizes(), parameter.value.options());
-    constexpr double kStep = 1e-6;
-    parameter.value.add_(direction, kStep);
-    const double above = model.Loss(tokens, targets).item<double>();
-    parameter.value.add_(direction, -2 * kStep);
-    const double below = model.Loss(tokens, targets).item<double>();
-    parameter.value.add_(direction, kStep);
     const double slope = (parameter.gradient * direction).sum().item<double>();
-    EXPECT_NEAR((above - below) / (2 * kStep), slope, 1e-6 * (1 + std::abs(slope))) << parameter.name;
+    const double expected = testing::SlopeAlong(parameter.value, direction, 1e-6,
+                                                [&] { return model.Loss(tokens, targets).item<double>(); });
+    EXPECT_NEAR(expected, slope, 1e-6 * (1 + std::abs(slope))) << parameter.name;
   }
 }
 

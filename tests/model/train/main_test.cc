@@ -11,7 +11,7 @@
 
 #include "model/train/run/files.h"
 #include "tests/model/train/helpers/tiny_job.h"
-#include "tests/model/train/helpers/trainer_process.h"
+#include "tests/model/train/helpers/trainer_child.h"
 
 namespace sink::train {
 namespace {
@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 // An undisturbed run in this process, to compare with.
 fs::path Undisturbed(const TinyJob& job, std::vector<pipe::Event>& events) {
   const fs::path run = job.MakeRun("undisturbed");
-  EXPECT_EQ(job.Train(run, events), Outcome::kFinished);
+  EXPECT_EQ(job.Train(run, events), RunOutcome::kFinished);
   return run;
 }
 

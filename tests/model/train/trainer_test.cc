@@ -45,7 +45,7 @@ TEST(Trainer, RunReportsWhatItPromises) {
   TinyJob job;
   const fs::path run = job.MakeRun("run");
   std::vector<pipe::Event> events;
-  ASSERT_EQ(job.Train(run, events), Outcome::kFinished);
+  ASSERT_EQ(job.Train(run, events), RunOutcome::kFinished);
 
   ASSERT_TRUE(std::holds_alternative<pipe::Hello>(events.front()));
   const auto& hello = std::get<pipe::Hello>(events.front());
@@ -87,13 +87,13 @@ TEST(Trainer, RunReportsWhatItPromises) {
 void ExpectResumeIsExact(const TinyJob& job, int64_t step) {
   const fs::path whole = job.MakeRun("whole");
   std::vector<pipe::Event> whole_events;
-  ASSERT_EQ(job.Train(whole, whole_events), Outcome::kFinished);
+  ASSERT_EQ(job.Train(whole, whole_events), RunOutcome::kFinished);
 
   const fs::path resumed = job.MakeRun("resumed");
   fs::create_directories(resumed / "checkpoints");
   fs::copy(CheckpointPath(whole, step), CheckpointPath(resumed, step), fs::copy_options::recursive);
   std::vector<pipe::Event> events;
-  ASSERT_EQ(job.Train(resumed, events), Outcome::kFinished);
+  ASSERT_EQ(job.Train(resumed, events), RunOutcome::kFinished);
   EXPECT_EQ(std::get<pipe::Hello>(events.front()).start_step, step);
   const std::vector<double> losses = Series(whole_events, "train_loss");
   EXPECT_EQ(Series(events, "train_loss"), std::vector<double>(losses.begin() + step, losses.end()));
@@ -153,7 +153,7 @@ TEST(Trainer, FinishedRunStartedAgainChangesNothing) {
   std::vector<pipe::Event> events;
   job.Train(run, events);
   const fs::file_time_type before = fs::last_write_time(CheckpointPath(run, 6) / "manifest.json");
-  EXPECT_EQ(job.Train(run, events), Outcome::kFinished);
+  EXPECT_EQ(job.Train(run, events), RunOutcome::kFinished);
   EXPECT_EQ(fs::last_write_time(CheckpointPath(run, 6) / "manifest.json"), before);
   EXPECT_TRUE(Points(events).empty());
   EXPECT_EQ(All<pipe::Checkpoint>(events).size(), 1u);
@@ -168,7 +168,7 @@ TEST(Trainer, DamagedNewestCheckpointIsSetAsideAndThePreviousOneUsed) {
   const auto points = Points(events);
   fs::resize_file(CheckpointPath(run, 40) / "optimizer.safetensors", 1000);
   fs::remove(CheckpointPath(run, 34) / "model.safetensors");
-  ASSERT_EQ(job.Train(run, events), Outcome::kFinished);
+  ASSERT_EQ(job.Train(run, events), RunOutcome::kFinished);
   EXPECT_EQ(std::get<pipe::Hello>(events.front()).start_step, 17);
   const auto logs = All<pipe::Log>(events);
   ASSERT_GE(logs.size(), 2u);

@@ -9,7 +9,7 @@
 
 #include "coordinator/report/measures.h"
 
-namespace sink::report {
+namespace sink::charts {
 namespace {
 
 using ::testing::ElementsAre;
@@ -118,4 +118,4 @@ TEST(Measures, SummaryIsOfASample) {
 }
 
 }  // namespace
-}  // namespace sink::report
+}  // namespace sink::charts

@@ -24,7 +24,10 @@ std::string Hash(const std::string& text) {
 }  // namespace
 
 Result RunSinkctl(const std::vector<std::string>& args, const Place& place) {
-  std::ostringstream out, err;
+  Transcript own_transcript;
+  Transcript& transcript = place.transcript != nullptr ? *place.transcript : own_transcript;
+  std::ostream out(&transcript);
+  std::ostringstream err;
   Interrupt own;
   World world = {.out = out,
                  .err = err,
@@ -43,7 +46,7 @@ Result RunSinkctl(const std::vector<std::string>& args, const Place& place) {
                      },
                  .interrupt = place.interrupt != nullptr ? *place.interrupt : own};
   const int code = RunCli(args, world);
-  return {code, out.str(), err.str()};
+  return {code, transcript.text(), err.str()};
 }
 
 void CliTest::SetUp() {

@@ -15,6 +15,7 @@
 #include "coordinator/client/coordinator_client.h"
 #include "coordinator/server.h"
 #include "proto/pipe/events.h"
+#include "tests/coordinator/cli/helpers/transcript.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink::cli {
@@ -32,6 +33,7 @@ struct Place {
   bool terminal = false;
   WindowSize window;
   Interrupt* interrupt = nullptr;
+  Transcript* transcript = nullptr;  // where another thread can see what is printed
 };
 
 // Runs sinkctl; needs no coordinator by itself.

@@ -73,27 +73,51 @@ TEST(ChangeLog, TellsOfANewAttempt) {
 
 class FollowTest : public CliTest {
  protected:
-  // Runs a worker's moves beside `args`, which ends when the job does.
-  Result WhileTheJobRuns(const std::vector<std::string>& args, const Place& place, v1::JobState outcome) {
+  // What a command shows of a job that waits, and of one that trains.
+  struct Cues {
+    std::string waits, trains;
+  };
+
+  // Runs `args`, which ends when the job does, and a worker that makes its moves when it sees them shown: it takes the
+  // job when it was shown to wait, and ends it when it was shown to train.
+  Result WhileTheJobRuns(const std::vector<std::string>& args, Place place, const Cues& cues, v1::JobState outcome) {
+    Transcript transcript;
+    Interrupt give_up;
+    place.transcript = &transcript;
+    place.interrupt = &give_up;
     std::thread worker([&] {
-      std::vector<v1::Grant> grants;
+      if (!transcript.WaitFor(cues.waits)) return give_up.Trigger();
       StartWorker();
-      while (grants.empty()) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        grants = TakeJobs();
-      }
+      const std::vector<v1::Grant> grants = TakeJobs();
+      if (grants.size() != 1) return give_up.Trigger();
       Report(grants[0], {pipe::Progress{.step = 50, .tokens = 25600, .tokens_per_second = 512}});
-      std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+      if (!transcript.WaitFor(cues.trains)) return give_up.Trigger();
       Finish(grants[0], outcome, outcome == v1::FAILED ? "no data" : "");
     });
     Result result = Sinkctl(args, place);
     worker.join();
+    EXPECT_FALSE(give_up.triggered()) << "waited for \"" << cues.waits << "\", then \"" << cues.trains << "\" in\n"
+                                      << result.out;
+    return result;
+  }
+
+  // Presses Ctrl-C as soon as `cue` is shown.
+  Result InterruptedAt(const std::string& cue, const std::vector<std::string>& args) {
+    Transcript transcript;
+    Interrupt interrupt;
+    std::thread finger([&] {
+      EXPECT_TRUE(transcript.WaitFor(cue)) << cue;
+      interrupt.Trigger();
+    });
+    Result result = Sinkctl(args, {.interrupt = &interrupt, .transcript = &transcript});
+    finger.join();
     return result;
   }
 };
 
 TEST_F(FollowTest, SubmitFollowsAsLinesWhenNotOnATerminal) {
-  const Result result = WhileTheJobRuns({"submit", WriteSweep("study", {"1e-3"}), "--follow"}, {}, v1::SUCCEEDED);
+  const Result result = WhileTheJobRuns({"submit", WriteSweep("study", {"1e-3"}), "--follow"}, {},
+                                        {"0/1 jobs done", "  running  "}, v1::SUCCEEDED);
   EXPECT_EQ(result.code, kOk) << result.err;
   EXPECT_THAT(result.out, HasSubstr("study: 1 jobs, 1 new"));
   EXPECT_EQ(Count(result.out, "  running  "), 1u) << result.out;
@@ -104,8 +128,8 @@ TEST_F(FollowTest, SubmitFollowsAsLinesWhenNotOnATerminal) {
 
 TEST_F(FollowTest, WatchRedrawsInPlaceOnATerminal) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
-  const Result result =
-      WhileTheJobRuns({"status", "study", "--watch"}, {.terminal = true, .window = {80, 24}}, v1::SUCCEEDED);
+  const Result result = WhileTheJobRuns({"status", "study", "--watch"}, {.terminal = true, .window = {80, 24}},
+                                        {"0/1 jobs done", "50/100"}, v1::SUCCEEDED);
   EXPECT_EQ(result.code, kOk) << result.err;
   EXPECT_GE(Count(result.out, "A\r\x1b[J"), 1u);  // up over the last page, and away with it
   EXPECT_THAT(result.out, HasSubstr("50/100"));
@@ -114,7 +138,8 @@ TEST_F(FollowTest, WatchRedrawsInPlaceOnATerminal) {
 
 TEST_F(FollowTest, WatchStreamsDocumentsAndExitsWithOneWhenAJobFailed) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
-  const Result result = WhileTheJobRuns({"status", "study", "--watch", "--json"}, {}, v1::FAILED);
+  const Result result =
+      WhileTheJobRuns({"status", "study", "--watch", "--json"}, {}, {"QUEUED", "RUNNING"}, v1::FAILED);
   EXPECT_EQ(result.code, kFailedWork);
   EXPECT_THAT(result.err, HasSubstr("1 of 1 jobs did not succeed"));
   std::istringstream lines(result.out);
@@ -130,27 +155,25 @@ TEST_F(FollowTest, WatchStreamsDocumentsAndExitsWithOneWhenAJobFailed) {
 
 TEST_F(FollowTest, WatchOfEverythingEndsWithTheLastJob) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
-  const Result result = WhileTheJobRuns({"status", "--watch"}, {}, v1::SUCCEEDED);
+  const Result result = WhileTheJobRuns({"status", "--watch"}, {}, {"study 0/1 jobs done", "1 worker"}, v1::SUCCEEDED);
   EXPECT_EQ(result.code, kOk) << result.err;
   EXPECT_THAT(result.out, HasSubstr("study 1/1 jobs done"));
 }
 
 TEST_F(FollowTest, CtrlCLeavesTheJobsAndSaysSo) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
-  const std::string id = JobId("study", 0);
-  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
-           {"status", "study", "--watch"}, {"status", "--watch"}, {"logs", id, "-f"}}) {
-    Interrupt interrupt;
-    std::thread finger([&interrupt] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(300));
-      interrupt.Trigger();
-    });
-    const Result result = Sinkctl(args, {.interrupt = &interrupt});
-    finger.join();
+  const auto expect_state = [&](const Result& result, const char* state) {
     EXPECT_EQ(result.code, kInterrupted) << result.err;
     EXPECT_THAT(result.err, HasSubstr("go")) << "the jobs go on";
-  }
-  EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["state"], "QUEUED");
+    EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["state"], state);
+  };
+  expect_state(InterruptedAt("0/1 jobs done", {"status", "study", "--watch"}), "QUEUED");
+  expect_state(InterruptedAt("study 0/1 jobs done", {"status", "--watch"}), "QUEUED");
+  StartWorker();
+  const std::vector<v1::Grant> grants = TakeJobs();
+  ASSERT_EQ(grants.size(), 1u);
+  Report(grants[0], {pipe::Log{"info", "hello"}});
+  expect_state(InterruptedAt("hello", {"logs", JobId("study", 0), "-f"}), "RUNNING");
 }
 
 TEST_F(FollowTest, UnknownSweepIsNotWaitedFor) {

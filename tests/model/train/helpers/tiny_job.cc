@@ -93,7 +93,7 @@ fs::path TinyJob::MakeRun(const std::string& name) const {
   return run_dir;
 }
 
-Outcome TinyJob::Train(const fs::path& run_dir, std::vector<pipe::Event>& events) const {
+RunOutcome TinyJob::Train(const fs::path& run_dir, std::vector<pipe::Event>& events) const {
   const fs::path file = run_dir / "events.jsonl";
   const int fd = open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
   struct AtExit {
@@ -104,7 +104,7 @@ Outcome TinyJob::Train(const fs::path& run_dir, std::vector<pipe::Event>& events
     events = ReadEvents(file);
   }};
   EventSink sink(fd);
-  Commands commands(-1);
+  TrainerCommands commands(-1);
   return Trainer(run_dir, sink, commands).Run();
 }
 

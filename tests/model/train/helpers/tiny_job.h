@@ -30,7 +30,7 @@ class TinyJob {
   std::filesystem::path MakeRun(const std::string& name) const;
 
   // Trains in this process; the records land in `events`. Exceptions of the trainer pass through.
-  Outcome Train(const std::filesystem::path& run_dir, std::vector<pipe::Event>& events) const;
+  RunOutcome Train(const std::filesystem::path& run_dir, std::vector<pipe::Event>& events) const;
 
  private:
   std::filesystem::path SetFile(const std::string& split, int counter) const;

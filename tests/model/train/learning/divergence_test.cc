@@ -44,7 +44,7 @@ class DivergingRun : public ::testing::Test {
   // Trains the job; the error, or nothing.
   std::string Train(const fs::path& run) {
     try {
-      EXPECT_EQ(job_.Train(run, events_), Outcome::kFinished);
+      EXPECT_EQ(job_.Train(run, events_), RunOutcome::kFinished);
     } catch (const NanError& e) {
       return e.what();
     }

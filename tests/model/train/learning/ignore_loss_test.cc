@@ -2,15 +2,15 @@
 // for it.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/log_softmax.h>
-#include <ATen/ops/randint.h>
-#include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "model/base/model_error.h"
 #include "model/train/learning/learner.h"
+#include "tests/model/helpers/random_tensors.h"
 #include "tests/model/train/helpers/tiny_job.h"
+#include "tests/testing/finite_difference.h"
 
 namespace sink::train {
 namespace {
@@ -26,9 +26,12 @@ ModelConfig SmallModel() {
           .max_position_embeddings = 32};
 }
 
-at::Tensor RandomTokens(int64_t rows, int64_t length) {
-  return at::randint(50, {rows, length}, at::TensorOptions().dtype(at::kLong));
-}
+class IgnoreLoss : public ::testing::Test {
+ protected:
+  at::Tensor RandomTokens(int64_t rows, int64_t length) { return random_.Tokens(50, {rows, length}); }
+
+  testing::RandomTensors random_{1};
+};
 
 // The mean over the targets that count, one by one.
 double LossByHand(Transformer& model, const at::Tensor& tokens, const at::Tensor& targets, int64_t ignore) {
@@ -40,7 +43,7 @@ double LossByHand(Transformer& model, const at::Tensor& tokens, const at::Tensor
   return sum / static_cast<double>(tokens.size(0) * (tokens.size(1) - ignore));
 }
 
-TEST(IgnoreLoss, IsTheMeanOverTheTargetsThatCount) {
+TEST_F(IgnoreLoss, IsTheMeanOverTheTargetsThatCount) {
   Transformer model(SmallModel(), at::kCPU);
   model.Initialize(1);
   const at::Tensor tokens = RandomTokens(kRows, kLength), targets = RandomTokens(kRows, kLength);
@@ -51,7 +54,7 @@ TEST(IgnoreLoss, IsTheMeanOverTheTargetsThatCount) {
   }
 }
 
-TEST(IgnoreLoss, IgnoredTargetsChangeNothing) {
+TEST_F(IgnoreLoss, IgnoredTargetsChangeNothing) {
   Transformer model(SmallModel(), at::kCPU);
   model.Initialize(2);
   const at::Tensor tokens = RandomTokens(kRows, kLength), targets = RandomTokens(kRows, kLength);
@@ -64,25 +67,21 @@ TEST(IgnoreLoss, IgnoredTargetsChangeNothing) {
   EXPECT_FALSE(model.Loss(tokens, targets).equal(loss));
 }
 
-TEST(IgnoreLoss, GradientIsThatOfTheLoss) {
+TEST_F(IgnoreLoss, GradientIsThatOfTheLoss) {
   Transformer model(SmallModel(), at::kCPU, at::kDouble);
   model.Initialize(3);
   const at::Tensor tokens = RandomTokens(kRows, kLength), targets = RandomTokens(kRows, kLength);
   model.LossAndGradients(tokens, targets, 1.0, kIgnore);
   for (const Parameter& parameter : model.parameters()) {
-    const at::Tensor direction = at::randn(parameter.value.sizes(), parameter.value.options());
-    constexpr double kStep = 1e-5;
-    parameter.value.add_(direction, kStep);
-    const double above = model.Loss(tokens, targets, kIgnore).item<double>();
-    parameter.value.add_(direction, -2 * kStep);
-    const double below = model.Loss(tokens, targets, kIgnore).item<double>();
-    parameter.value.add_(direction, kStep);
+    const at::Tensor direction = random_.Normal(parameter.value.sizes(), at::kDouble);
     const double slope = (parameter.gradient * direction).sum().item<double>();
-    EXPECT_NEAR((above - below) / (2 * kStep), slope, 1e-6 * (1 + std::abs(slope))) << parameter.name;
+    const double expected = testing::SlopeAlong(parameter.value, direction, 1e-5,
+                                                [&] { return model.Loss(tokens, targets, kIgnore).item<double>(); });
+    EXPECT_NEAR(expected, slope, 1e-6 * (1 + std::abs(slope))) << parameter.name;
   }
 }
 
-TEST(IgnoreLoss, MustLeaveATarget) {
+TEST_F(IgnoreLoss, MustLeaveATarget) {
   Transformer model(SmallModel(), at::kCPU);
   model.Initialize(4);
   const at::Tensor tokens = RandomTokens(1, kLength);
@@ -90,7 +89,7 @@ TEST(IgnoreLoss, MustLeaveATarget) {
   EXPECT_THROW(model.LossAndGradients(tokens, tokens, 1.0, -1), ModelError);
 }
 
-TEST(IgnoreLoss, TrainingAndValidationUseIt) {
+TEST_F(IgnoreLoss, TrainingAndValidationUseIt) {
   TinyJob job;
   job.config.train.max_steps = 1;
   job.config.train.ignore_loss = kIgnore;
@@ -99,7 +98,7 @@ TEST(IgnoreLoss, TrainingAndValidationUseIt) {
   model.Initialize(static_cast<uint64_t>(job.config.train.seed));
   double expected = 0;
   const auto next_batch = [&] {
-    const at::Tensor batch = at::randint(48, {2, 65}, at::TensorOptions().dtype(at::kLong));
+    const at::Tensor batch = random_.Tokens(48, {2, 65});
     expected += LossByHand(model, batch.narrow(1, 0, 64), batch.narrow(1, 1, 64), kIgnore) / 2;
     return std::optional(batch);
   };

@@ -96,9 +96,9 @@ TEST(EventSink, DescriptorMustBeOpen) {
   unsetenv("SINK_TEST_FD");
 }
 
-TEST(Commands, LinesArriveInAnyPieces) {
+TEST(TrainerCommands, LinesArriveInAnyPieces) {
   Pipe pipe;
-  Commands commands(pipe.reader());
+  TrainerCommands commands(pipe.reader());
   EXPECT_FALSE(commands.TakeCheckpointRequest());
   pipe.Write("check");
   EXPECT_FALSE(commands.TakeCheckpointRequest());
@@ -111,26 +111,26 @@ TEST(Commands, LinesArriveInAnyPieces) {
   EXPECT_TRUE(commands.StopRequested());
 }
 
-TEST(Commands, UnknownAndEndlessWordsAreSkipped) {
+TEST(TrainerCommands, UnknownAndEndlessWordsAreSkipped) {
   Pipe pipe;
-  Commands commands(pipe.reader());
+  TrainerCommands commands(pipe.reader());
   pipe.Write("dance\n" + std::string(5000, 's') + "stop\nstop now\n");
   EXPECT_FALSE(commands.StopRequested());
   pipe.Write("stop\n");
   EXPECT_TRUE(commands.StopRequested());
 }
 
-TEST(Commands, ClosedPipeIsNotACommand) {
+TEST(TrainerCommands, ClosedPipeIsNotACommand) {
   Pipe pipe;
-  Commands commands(pipe.reader());
+  TrainerCommands commands(pipe.reader());
   pipe.CloseWriter();
   EXPECT_FALSE(commands.StopRequested());
   EXPECT_FALSE(commands.StopRequested());
 }
 
-TEST(Commands, SignalsMeanStop) {
+TEST(TrainerCommands, SignalsMeanStop) {
   for (const int number : {SIGTERM, SIGINT}) {
-    Commands commands(-1);
+    TrainerCommands commands(-1);
     EXPECT_FALSE(commands.StopRequested());
     raise(number);
     EXPECT_TRUE(commands.StopRequested());

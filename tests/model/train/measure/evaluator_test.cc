@@ -13,7 +13,7 @@ namespace {
 
 std::set<std::string> NamesOf(const TinyJob& job) {
   std::vector<pipe::Event> events;
-  EXPECT_EQ(job.Train(job.MakeRun("run"), events), Outcome::kFinished);
+  EXPECT_EQ(job.Train(job.MakeRun("run"), events), RunOutcome::kFinished);
   std::set<std::string> names;
   for (const pipe::Event& event : events)
     if (const auto* metrics = std::get_if<pipe::Metrics>(&event))

@@ -5,19 +5,19 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/randint.h>
 #include <gtest/gtest.h>
 
 #include <thread>
 
 #include "model/train/link/train_error.h"
+#include "tests/model/helpers/random_tensors.h"
 #include "tests/model/train/helpers/tiny_job.h"
-#include "tests/testing/free_port.h"
+#include "tests/testing/unused_port.h"
 
 namespace sink::train {
 namespace {
 
-World OneOfTwo(int rank, int port) {
+RankWorld OneOfTwo(int rank, int port) {
   return {
       .rank = rank, .size = 2, .host = "127.0.0.1", .port = port, .token = "t", .timeout = std::chrono::seconds(20)};
 }
@@ -25,7 +25,7 @@ World OneOfTwo(int rank, int port) {
 // Runs body(ranks) as both ranks of a pair.
 template <typename Body>
 void AsTwoRanks(const Body& body) {
-  const int port = testing::FreePort();
+  const int port = testing::UnusedPort();
   const auto run = [&](int rank) {
     Ranks ranks(OneOfTwo(rank, port), at::kCPU);
     body(ranks);
@@ -46,7 +46,7 @@ TEST(GradientsReady, WhatIsReadyIsFinal) {
       job.config.model.variant.key_bias = "per_head";
       Transformer model(job.config.model, at::kCPU, type);
       model.Initialize(1);
-      const at::Tensor tokens = at::randint(job.config.model.vocab_size, {2, 16}, at::kLong);
+      const at::Tensor tokens = testing::RandomTensors(1).Tokens(job.config.model.vocab_size, {2, 16});
       std::vector<int64_t> begins;
       std::vector<at::Tensor> seen;
       const int64_t total = model.gradients().numel();
@@ -94,7 +94,7 @@ TEST(Ranks, AloneNothingTravels) {
 
 // The one that fails by itself is named to the other, which waits for it in a collective.
 TEST(Ranks, WhoEndsEarlyIsNamed) {
-  const int port = testing::FreePort();
+  const int port = testing::UnusedPort();
   std::thread failing([&] { Ranks ranks(OneOfTwo(1, port), at::kCPU); });
   Ranks ranks(OneOfTwo(0, port), at::kCPU);
   try {

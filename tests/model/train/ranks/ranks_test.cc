@@ -11,8 +11,8 @@
 
 #include "model/train/run/files.h"
 #include "tests/model/train/helpers/tiny_job.h"
-#include "tests/model/train/helpers/trainer_process.h"
-#include "tests/testing/free_port.h"
+#include "tests/model/train/helpers/trainer_child.h"
+#include "tests/testing/unused_port.h"
 
 namespace sink::train {
 namespace {
@@ -40,7 +40,7 @@ class RanksJob : public TinyJob {
 class Gang {
  public:
   Gang(const TinyJob& job, const std::string& name, int size, std::map<std::string, std::string> extra = {}) {
-    const std::string meeting = "127.0.0.1:" + std::to_string(testing::FreePort());
+    const std::string meeting = "127.0.0.1:" + std::to_string(testing::UnusedPort());
     for (int rank = 0; rank < size; ++rank) {
       folders_.push_back(job.MakeRun(name + (rank == 0 ? "" : "-rank" + std::to_string(rank))));
       std::map<std::string, std::string> environment = {{"SINK_RANK", std::to_string(rank)},
@@ -91,7 +91,7 @@ void ExpectClose(const std::vector<pipe::Event>& a, const std::vector<pipe::Even
 
 std::vector<pipe::Event> TrainAlone(const TinyJob& job, const std::string& name) {
   std::vector<pipe::Event> events;
-  EXPECT_EQ(job.Train(job.MakeRun(name), events), Outcome::kFinished);
+  EXPECT_EQ(job.Train(job.MakeRun(name), events), RunOutcome::kFinished);
   return events;
 }
 
@@ -226,7 +226,7 @@ TEST(RanksOfOneJob, DivergeAndRollBackTogether) {
 
 TEST(RanksOfOneJob, OfDifferentRunsNeverMeet) {
   const RanksJob job;
-  const std::string meeting = "127.0.0.1:" + std::to_string(testing::FreePort());
+  const std::string meeting = "127.0.0.1:" + std::to_string(testing::UnusedPort());
   const auto start = [&](int rank) {
     return std::make_unique<Child>(
         std::vector<std::string>{job.MakeRun("rank" + std::to_string(rank)).string()}, true, std::vector<Limit>{},

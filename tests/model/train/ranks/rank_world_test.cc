@@ -1,5 +1,5 @@
 // What the environment may say about ranks, and what is refused.
-#include "model/train/ranks/world.h"
+#include "model/train/ranks/rank_world.h"
 
 #include <gmock/gmock.h>
 
@@ -23,7 +23,7 @@ const Variables kGood = {{"SINK_RANK", "2"},
                          {"SINK_RENDEZVOUS_TOKEN", "t"},
                          {"SINK_COLLECTIVE_TIMEOUT_S", "30"}};
 
-World Parse(const Variables& variables) {
+RankWorld Parse(const Variables& variables) {
   for (const char* name : kNames) unsetenv(name);
   for (const auto& [name, value] : variables) setenv(name.c_str(), value.c_str(), 1);
   struct Unset {
@@ -45,16 +45,16 @@ std::string ErrorOf(const std::string& name, const std::string& value) {
   return "accepted";
 }
 
-TEST(World, AloneWithoutAnyVariable) {
-  const World world = Parse({});
+TEST(RankWorld, AloneWithoutAnyVariable) {
+  const RankWorld world = Parse({});
   EXPECT_TRUE(world.alone());
   EXPECT_EQ(world.rank, 0);
   EXPECT_EQ(world.size, 1);
   EXPECT_EQ(world.timeout.count(), 120);
 }
 
-TEST(World, OneRankOfSeveral) {
-  const World world = Parse(kGood);
+TEST(RankWorld, OneRankOfSeveral) {
+  const RankWorld world = Parse(kGood);
   EXPECT_FALSE(world.alone());
   EXPECT_EQ(world.rank, 2);
   EXPECT_EQ(world.size, 4);
@@ -64,14 +64,14 @@ TEST(World, OneRankOfSeveral) {
   EXPECT_EQ(world.timeout.count(), 30);
 }
 
-TEST(World, OneRankMayMeetNobody) {
-  const World world = Parse({{"SINK_RENDEZVOUS", "[::1]:1"}, {"SINK_RENDEZVOUS_TOKEN", "t"}});
+TEST(RankWorld, OneRankMayMeetNobody) {
+  const RankWorld world = Parse({{"SINK_RENDEZVOUS", "[::1]:1"}, {"SINK_RENDEZVOUS_TOKEN", "t"}});
   EXPECT_FALSE(world.alone());
   EXPECT_EQ(world.size, 1);
   EXPECT_EQ(world.host, "::1");
 }
 
-TEST(World, NonsenseIsRefusedByName) {
+TEST(RankWorld, NonsenseIsRefusedByName) {
   EXPECT_THAT(ErrorOf("SINK_RENDEZVOUS", "127.0.0.1:5000:29500"), HasSubstr("an IPv6 address must be in brackets"));
   EXPECT_THAT(ErrorOf("SINK_RANK", "4"), HasSubstr("SINK_RANK: must be below SINK_WORLD_SIZE, 4"));
   EXPECT_THAT(ErrorOf("SINK_RANK", "-1"), HasSubstr("SINK_RANK: must be a whole number from 0"));

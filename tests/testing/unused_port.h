@@ -8,7 +8,7 @@
 
 namespace sink::testing {
 
-inline int FreePort() {
+inline int UnusedPort() {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = {};
   address.sin_family = AF_INET;

@@ -1,4 +1,4 @@
-#include "model/train/ranks/world.h"
+#include "model/train/ranks/rank_world.h"
 
 #include <charconv>
 #include <cstdlib>
@@ -32,8 +32,8 @@ int NumberOr(const char* variable, int absent, int min, int max) {
 
 }  // namespace
 
-World WorldFromEnvironment() {
-  World world;
+RankWorld WorldFromEnvironment() {
+  RankWorld world;
   world.size = NumberOr("SINK_WORLD_SIZE", 1, 1, kMaxRanks);
   world.rank = NumberOr("SINK_RANK", 0, 0, kMaxRanks - 1);
   if (world.rank >= world.size)

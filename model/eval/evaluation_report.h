@@ -16,7 +16,7 @@ struct Evaluation {
   std::optional<int64_t> bos;  // this token was put before every sequence
   bool open = false;           // a Hugging Face folder, measured by open_model.h
   bool activations = false;    // print norms by layer and position
-  at::Tensor logits;           // [N, T, V], only for a dump
+  at::Tensor logits;           // [B, T, V], only for a dump
 };
 
 // A table for people; epsilon, T and the BOS stand beside every rate.

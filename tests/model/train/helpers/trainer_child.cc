@@ -1,4 +1,4 @@
-#include "tests/model/train/helpers/trainer_process.h"
+#include "tests/model/train/helpers/trainer_child.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

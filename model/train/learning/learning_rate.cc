@@ -1,4 +1,4 @@
-#include "model/train/learning/schedule.h"
+#include "model/train/learning/learning_rate.h"
 
 #include <cmath>
 #include <numbers>

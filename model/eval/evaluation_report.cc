@@ -1,5 +1,5 @@
 // Text, JSON, CSV, SVG and safetensors forms of an evaluation.
-#include "model/eval/report.h"
+#include "model/eval/evaluation_report.h"
 
 #include <cstdio>
 #include <fstream>
@@ -166,7 +166,7 @@ void DrawHeatMap(const Evaluation& evaluation, const std::filesystem::path& path
   const float* values = map.const_data_ptr<float>();
   const std::string measured =
       std::to_string(r.sequences) + " sequences, T = " + std::to_string(r.tokens) + ", " + BosText(evaluation);
-  const report::HeatMapChart chart = {.title = "Importance of the first token",
+  const charts::HeatMapChart chart = {.title = "Importance of the first token",
                                       .description = "Mean alpha of position 1 by layer and head over " + measured,
                                       .row_label = "layer",
                                       .column_label = "head",
@@ -176,7 +176,7 @@ void DrawHeatMap(const Evaluation& evaluation, const std::filesystem::path& path
                                                   .columns = static_cast<int>(map.size(1)),
                                                   .values = std::vector<double>(values, values + map.numel())}}};
   std::ofstream out(path, std::ios::binary);
-  out << report::Draw(chart, report::Placement::kStandalone);
+  out << charts::Draw(chart, charts::Placement::kStandalone);
   out.close();
   if (!out) throw ModelError(path.string() + ": cannot write");
 }

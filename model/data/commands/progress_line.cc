@@ -1,5 +1,5 @@
 // See progress.h.
-#include "model/data/commands/progress.h"
+#include "model/data/commands/progress_line.h"
 
 #include <unistd.h>
 
@@ -20,11 +20,12 @@ bool IsDumb() {
 
 using std::chrono::steady_clock;
 
-Progress::Progress(std::string what) : what_(std::move(what)), terminal_(::isatty(STDERR_FILENO) == 1 && !IsDumb()) {}
+ProgressLine::ProgressLine(std::string what)
+    : what_(std::move(what)), terminal_(::isatty(STDERR_FILENO) == 1 && !IsDumb()) {}
 
-Progress::~Progress() { Wipe(); }
+ProgressLine::~ProgressLine() { Wipe(); }
 
-void Progress::Update(uint64_t done, uint64_t total, const std::string& detail) {
+void ProgressLine::Update(uint64_t done, uint64_t total, const std::string& detail) {
   constexpr int kWidth = 20;
   const auto now = steady_clock::now();
   if (!started_) start_ = now, first_done_ = done, started_ = true;
@@ -44,12 +45,12 @@ void Progress::Update(uint64_t done, uint64_t total, const std::string& detail) 
   drawn_ = true;
 }
 
-void Progress::Note(const std::string& sentence) {
+void ProgressLine::Note(const std::string& sentence) {
   Wipe();
   std::fprintf(stderr, "sink-data: %s\n", sentence.c_str());
 }
 
-void Progress::Wipe() {
+void ProgressLine::Wipe() {
   if (drawn_) std::fprintf(stderr, "\r\033[K");
   drawn_ = false;
 }

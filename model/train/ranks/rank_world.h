@@ -6,7 +6,7 @@
 
 namespace sink::train {
 
-struct World {
+struct RankWorld {
   int rank = 0;
   int size = 1;
   std::string host;  // rank 0 listens there; empty: this process is alone and there is no process group
@@ -19,6 +19,6 @@ struct World {
 
 // From the environment: SINK_RANK and SINK_WORLD_SIZE (absent: 0 of 1), SINK_RENDEZVOUS=host:port and
 // SINK_RENDEZVOUS_TOKEN (absent: alone), SINK_COLLECTIVE_TIMEOUT_S. UserError names the variable and the fix.
-World WorldFromEnvironment();
+RankWorld WorldFromEnvironment();
 
 }  // namespace sink::train

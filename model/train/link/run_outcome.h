@@ -3,6 +3,6 @@
 
 namespace sink::train {
 
-enum class Outcome { kFinished, kStopped };
+enum class RunOutcome { kFinished, kStopped };
 
 }  // namespace sink::train

@@ -1,5 +1,5 @@
 // The learning rate at the points where a schedule can go wrong by one.
-#include "model/train/learning/schedule.h"
+#include "model/train/learning/learning_rate.h"
 
 #include <gtest/gtest.h>
 
