@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "coordinator/report/measures.h"
-
 namespace sink::charts {
 namespace {
 
@@ -99,22 +97,6 @@ TEST(HeatMapSvg, EachCellSaysItsValueAndOddValuesAreGrey) {
   EXPECT_THAT(svg, HasSubstr("fill=\"#808080\""));
   EXPECT_THAT(svg, HasSubstr("fill=\"#00224e\""));  // the ends of cividis
   EXPECT_THAT(svg, HasSubstr("fill=\"#fee838\""));
-}
-
-TEST(Measures, UniformAlphaIsWhatAHeadWithoutPreferenceScores) {
-  // T = 3: query i gives 1/i to each key it sees.
-  EXPECT_NEAR(UniformAlpha(1, 3), (1 + 1.0 / 2 + 1.0 / 3) / 3, 1e-15);
-  EXPECT_NEAR(UniformAlpha(2, 3), (1.0 / 2 + 1.0 / 3) / 2, 1e-15);
-  EXPECT_EQ(UniformAlpha(4, 3), 0);
-}
-
-TEST(Measures, SummaryIsOfASample) {
-  const Summary s = Summarize({1, 2, 3});
-  EXPECT_DOUBLE_EQ(s.mean, 2);
-  EXPECT_DOUBLE_EQ(s.deviation, 1);
-  EXPECT_EQ(ShowSummary(s, 1), "2.0 ± 1.0");
-  EXPECT_EQ(ShowSummary(Summarize({-0.001}), 1), "0.0");
-  EXPECT_EQ(ShowSummary({}, 1), "");
 }
 
 }  // namespace
