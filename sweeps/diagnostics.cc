@@ -29,9 +29,9 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
 
 }  // namespace
 
-absl::Status ErrorAt(const Location& at, absl::string_view message) {
-  if (at.line == 0) return absl::InvalidArgumentError(absl::StrCat(at.file, ": ", message));
-  return absl::InvalidArgumentError(absl::StrCat(at.file, ":", at.line, ":", at.column, ": ", message));
+absl::Status ErrorAt(const Location& place, absl::string_view message) {
+  if (place.line == 0) return absl::InvalidArgumentError(absl::StrCat(place.file, ": ", message));
+  return absl::InvalidArgumentError(absl::StrCat(place.file, ":", place.line, ":", place.column, ": ", message));
 }
 
 std::string Suggestion(absl::string_view name, const std::vector<std::string>& candidates) {
@@ -50,7 +50,7 @@ std::string Suggestion(absl::string_view name, const std::vector<std::string>& c
   return candidates.empty() ? "" : absl::StrCat("; expected one of: ", absl::StrJoin(candidates, ", "));
 }
 
-bool IsPlainName(absl::string_view name) {
+bool IsSweepName(absl::string_view name) {
   return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
     return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
   });

@@ -16,14 +16,14 @@ struct Location {
 };
 
 // INVALID_ARGUMENT "file:line:column: message".
-absl::Status ErrorAt(const Location& at, absl::string_view message);
+absl::Status ErrorAt(const Location& place, absl::string_view message);
 
 // The end of an "unknown name" message: "; did you mean \"x\"?" when a candidate is near by edit distance, else
 // "; expected one of: a, b, c".
 std::string Suggestion(absl::string_view name, const std::vector<std::string>& candidates);
 
-// A plain name: 1 to 64 of A-Z a-z 0-9 . _ -
-bool IsPlainName(absl::string_view name);
+// What a sweep, an experiment or a label may be called: 1 to 64 of A-Z a-z 0-9 . _ -
+bool IsSweepName(absl::string_view name);
 
 // Text of a file for a message: cut at 64 bytes, control characters and invalid UTF-8 made visible.
 std::string Quoted(absl::string_view text);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "sweeps/fields.h"
+#include "sweeps/settings.h"
 #include "sweeps/yaml.h"
 
 namespace sink::sweeps {

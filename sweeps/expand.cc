@@ -11,7 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "sweeps/diagnostics.h"
 #include "sweeps/experiment.h"
-#include "sweeps/fields.h"
+#include "sweeps/settings.h"
 #include "sweeps/spec.h"
 
 namespace sink {
@@ -53,7 +53,7 @@ struct Point {
   Values values;
   std::vector<const Settings*> layers;  // what was applied, the strongest last: where an error comes from
   std::vector<FieldIndex> varying;      // for the label, in order
-  std::string label;                    // of an included point
+  std::string label;                    // an included point's own
 };
 
 class Expander {
@@ -244,7 +244,7 @@ class Expander {
   std::pair<std::string, std::string> CheckRanks(const JobConfig& config) const {
     const int devices = sweep_.devices;
     if (devices == 1) return {};
-    if (config.kind == "evaluate") return {"kind", "evaluate runs on one device; set resources.devices to 1"};
+    if (config.kind == JobKind::kEvaluate) return {"kind", "evaluate runs on one device; set resources.devices to 1"};
     const int64_t step = config.train.micro_batch_size * devices;
     if (config.train.global_batch_size % step == 0) return {};
     return {"train.global_batch_size",
@@ -263,13 +263,13 @@ class Expander {
   // Every single value was checked where it stands; this is a combination, such as heads that do not divide the width.
   static absl::Status Impossible(const Experiment& experiment, const Point& point, const std::string& label,
                                  const JobConfigResult& made) {
-    Location at = experiment.at;
+    Location place = experiment.at;
     for (const Settings* layer : point.layers) {
       for (const auto& [field, setting] : *layer) {
-        if (FieldAt(field).path == made.path) at = setting.at;
+        if (FieldAt(field).path == made.path) place = setting.at;
       }
     }
-    return ErrorAt(at, absl::StrCat(made.path, " ", made.error, " (experiment ", experiment.name, ", ", label, ")"));
+    return ErrorAt(place, absl::StrCat(made.path, " ", made.error, " (experiment ", experiment.name, ", ", label, ")"));
   }
 
   void NoteDuplicate(const ExpandedJob& job) {
@@ -293,8 +293,8 @@ class Expander {
   std::string Arithmetic(const Experiment& experiment, int excluded, int jobs) const {
     std::vector<std::string> factors;
     for (const Axis& axis : experiment.axes) factors.push_back(absl::StrCat(axis.values.size(), " (", axis.name, ")"));
-    std::string points = absl::StrJoin(factors, " x ");
-    if (experiment.axes.empty() && experiment.include.empty()) points = "1";
+    const bool one = experiment.axes.empty() && experiment.include.empty();
+    std::string points = one ? "1" : absl::StrJoin(factors, " x ");
     if (excluded > 0) absl::StrAppend(&points, " - ", excluded, " excluded");
     if (!experiment.include.empty()) {
       absl::StrAppend(&points, points.empty() ? "" : " + ", experiment.include.size(), " included");

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "proto/config/job_config.h"
+#include "proto/pipe/failure_class.h"
 
 namespace sink {
 
@@ -38,6 +39,20 @@ struct RetryBudget {
   int out_of_memory = 0;
   int nan = 1;
   int user = 0;
+
+  int& of(pipe::FailureClass failure_class) {
+    switch (failure_class) {
+      case pipe::FailureClass::kOutOfMemory:
+        return out_of_memory;
+      case pipe::FailureClass::kNan:
+        return nan;
+      case pipe::FailureClass::kUser:
+        return user;
+      case pipe::FailureClass::kInfra:
+        break;
+    }
+    return infra;
+  }
 };
 
 // Asynchronous successive halving (Li et al., MLSys 2020), the variant that stops: a job that reaches a rung
@@ -53,7 +68,7 @@ struct EarlyStop {
 // When a sweep holds its queued jobs back.
 struct FailurePolicy {
   bool canary = false;           // one job at a time until one has saved a checkpoint; none after a failure before that
-  int max_failed_percent = 100;  // of the sweep's jobs; more than that many FAILED hold the rest. 100: never
+  int max_failed_percent = 100;  // a larger share of the sweep's jobs FAILED holds the rest. 100: never
   int max_failed = -1;           // the same as a number of jobs; -1: never
 };
 
@@ -85,7 +100,7 @@ struct ExpandedSweep {
   std::vector<ExpandedExperiment> experiments;
   // For people: each entry whose id an earlier entry has, "batch_size train.global_batch_size=512 (as steps ...)".
   std::vector<std::string> duplicates;
-  int devices = 1;     // of one job
+  int devices = 1;     // that one job runs on
   int per_worker = 0;  // divides devices, which come in groups of so many, each on one worker; 0: all on one
   absl::Duration max_time = absl::Hours(24);
   RetryBudget retry;

@@ -11,7 +11,7 @@ namespace sink::sweeps {
 namespace {
 
 constexpr int kMaxDraws = 10'000;
-constexpr size_t kMaxRules = 32;  // of `when` and of `exclude`: they run for every point
+constexpr size_t kMaxRules = 32;  // in `when` and in `exclude`: they run for every point
 
 absl::Status ExpectList(const Node& node, absl::string_view hint) {
   if (!node.IsList())
@@ -28,7 +28,7 @@ absl::Status ExpectFilledMap(const Node& node) {
 }
 
 absl::Status ExpectName(const Node& node, absl::string_view what) {
-  if (node.IsScalar() && IsPlainName(node.text)) return absl::OkStatus();
+  if (node.IsScalar() && IsSweepName(node.text)) return absl::OkStatus();
   return ErrorAt(node.at, absl::StrCat(what, " must be 1 to 64 of A-Z a-z 0-9 . _ -"));
 }
 
@@ -114,7 +114,7 @@ class ExperimentReader {
   absl::Status ReadZip(const Node& zip) {
     if (absl::Status status = ExpectFilledMap(zip); !status.ok()) return status;
     for (const Node& group : zip.items) {
-      if (!IsPlainName(group.key))
+      if (!IsSweepName(group.key))
         return ErrorAt(group.key_at, "a zip group's name must be 1 to 64 of A-Z a-z 0-9 . _ -");
       if (group.IsList()) {
         return ErrorAt(group.at, absl::StrCat("a zip group must be a named map of keys to lists; write ", group.key,
@@ -265,7 +265,7 @@ class ExperimentReader {
         experiment_.paper["source"] = item.text;
         continue;
       }
-      if (!IsPlainName(item.key)) return ErrorAt(item.key_at, "a measure's name must be 1 to 64 of A-Z a-z 0-9 . _ -");
+      if (!IsSweepName(item.key)) return ErrorAt(item.key_at, "a measure's name must be 1 to 64 of A-Z a-z 0-9 . _ -");
       if (absl::Status status = ExpectList(item, "; give one number (or null) a point"); !status.ok()) return status;
       nlohmann::json list = nlohmann::json::array();
       for (const Node& value : item.items) {

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "sweeps/expression.h"
-#include "sweeps/fields.h"
+#include "sweeps/settings.h"
 #include "sweeps/yaml.h"
 
 namespace sink::sweeps {

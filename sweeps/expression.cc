@@ -37,14 +37,14 @@ class ExpressionParser {
 
  private:
   Type TypeOf(int term) const { return expression_.terms_[term].type; }
-  absl::Status Error(size_t at, absl::string_view message) {
+  absl::Status Error(size_t offset, absl::string_view message) {
     Location place = start_;
-    place.column += static_cast<int>(at);
+    place.column += static_cast<int>(offset);
     if (status_.ok()) status_ = ErrorAt(place, absl::StrCat("in the ", what_, ": ", message));
     return status_;
   }
-  int Fail(size_t at, absl::string_view message) {
-    Error(at, message).IgnoreError();  // kept in status_
+  int Fail(size_t offset, absl::string_view message) {
+    Error(offset, message).IgnoreError();  // kept in status_
     return -1;
   }
   int Add(Expression::Term term) {
@@ -104,7 +104,7 @@ class ExpressionParser {
     const int left = Sum();
     if (left < 0) return -1;
     for (const auto& [symbol, op] : kSymbols) {
-      const size_t at = (AtEnd(), at_);
+      const size_t offset = (AtEnd(), at_);
       if (!TakeSymbol(symbol)) continue;
       const int right = Sum();
       if (right < 0) return -1;
@@ -114,7 +114,7 @@ class ExpressionParser {
           (a == Type::kOptionalNumber && b == Type::kNull) || (a == Type::kNull && b == Type::kOptionalNumber);
       const bool legal = (IsNumber(left) && IsNumber(right)) || (equality && a == Type::kText && b == Type::kText) ||
                          (equality && optional_null);
-      if (!legal) return Fail(at, absl::StrCat("\"", symbol, "\" cannot compare ", Name(a), " with ", Name(b)));
+      if (!legal) return Fail(offset, absl::StrCat("\"", symbol, "\" cannot compare ", Name(a), " with ", Name(b)));
       return Add({op, Type::kBool, 0, "", 0, left, right});
     }
     return left;
@@ -156,7 +156,7 @@ class ExpressionParser {
   }
   int Operand() {
     if (AtEnd()) return Fail(at_, "expected a value, but it ends here");
-    const size_t at = at_;
+    const size_t offset = at_;
     const char c = text_[at_];
     if (TakeSymbol("-")) {
       const int operand = Unary();
@@ -169,25 +169,25 @@ class ExpressionParser {
     }
     if (c == '\'' || c == '"') {
       const size_t end = text_.find(c, at_ + 1);
-      if (end == std::string::npos) return Fail(at, "text without its closing quote");
+      if (end == std::string::npos) return Fail(offset, "text without its closing quote");
       at_ = end + 1;
-      return Add({Op::kText, Type::kText, 0, text_.substr(at + 1, end - at - 1)});
+      return Add({Op::kText, Type::kText, 0, text_.substr(offset + 1, end - offset - 1)});
     }
     if (absl::ascii_isdigit(c) || c == '.') {
       double number = 0;
       const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), number);
       at_ = end - text_.data();
-      if (error != std::errc() || (at_ < text_.size() && IsWordPart(text_[at_]))) return Fail(at, "not a number");
+      if (error != std::errc() || (at_ < text_.size() && IsWordPart(text_[at_]))) return Fail(offset, "not a number");
       return Add({Op::kNumber, Type::kNumber, number});
     }
-    if (!absl::ascii_isalpha(c)) return Fail(at, absl::StrCat("unexpected ", Quoted(text_.substr(at_))));
+    if (!absl::ascii_isalpha(c)) return Fail(offset, absl::StrCat("unexpected ", Quoted(text_.substr(at_))));
     while (at_ < text_.size() && IsWordPart(text_[at_])) ++at_;
-    const std::string word = text_.substr(at, at_ - at);
+    const std::string word = text_.substr(offset, at_ - offset);
     if (word == "null") return Add({Op::kNull, Type::kNull, std::numeric_limits<double>::quiet_NaN()});
     for (const auto& [name, op] : kFunctions) {
       if (word == name) return Call(name, op);
     }
-    return Field(word, at);
+    return Field(word, offset);
   }
   int Call(const char* name, Op op) {
     if (!TakeSymbol("(")) return Fail(at_, absl::StrCat("expected \"(\" after ", name));
@@ -202,9 +202,9 @@ class ExpressionParser {
     if (call >= 0 && !TakeSymbol(")")) return Fail(at_, "expected \")\"");
     return call;
   }
-  int Field(const std::string& path, size_t at) {
+  int Field(const std::string& path, size_t offset) {
     Location place = start_;
-    place.column += static_cast<int>(at);
+    place.column += static_cast<int>(offset);
     const absl::StatusOr<FieldIndex> field = FindField(path, place);
     if (!field.ok()) {
       status_ = field.status();
@@ -224,7 +224,7 @@ class ExpressionParser {
       case FieldType::kNameList:
         break;
     }
-    return Fail(at, absl::StrCat(path, " is a list, which conditions cannot use"));
+    return Fail(offset, absl::StrCat(path, " is a list, which conditions cannot use"));
   }
 
   static constexpr std::pair<const char*, Op> kFunctions[] = {{"round", Op::kRound}, {"floor", Op::kFloor},

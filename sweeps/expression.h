@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "sweeps/fields.h"
+#include "sweeps/settings.h"
 #include "sweeps/yaml.h"
 
 namespace sink::sweeps {
@@ -26,8 +26,8 @@ class Expression {
   static absl::StatusOr<Expression> ParseCondition(const Node& node);
   static absl::StatusOr<Expression> ParseNumber(const Node& node);
 
-  bool IsTrue(const Values& values) const;       // of a condition
-  double Calculate(const Values& values) const;  // of a number; NaN where an absent optional number is in it
+  bool IsTrue(const Values& values) const;       // for a condition
+  double Calculate(const Values& values) const;  // for a number; NaN where an absent optional number is in it
 
  private:
   friend class ExpressionParser;

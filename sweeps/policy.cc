@@ -6,7 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "sweeps/fields.h"
+#include "sweeps/settings.h"
 
 namespace sink::sweeps {
 namespace {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -41,18 +42,18 @@ class SpecReader {
  private:
   // Reads a file after the bases that it names, so that what is nearer to the entry replaces what is farther.
   absl::Status ReadFile(const std::string& path, FileKind kind, const Node* named_by, std::vector<std::string>* chain) {
-    const Location at = named_by ? named_by->at : Location{path};
+    const Location place = named_by ? named_by->at : Location{path};
     const std::string name = named_by ? absl::StrCat("base ", Quoted(path)) : "the file";
     if (std::find(chain->begin(), chain->end(), path) != chain->end()) {
-      return ErrorAt(at, absl::StrCat("a cycle of bases: ", absl::StrJoin(*chain, " -> "), " -> ", path));
+      return ErrorAt(place, absl::StrCat("a cycle of bases: ", absl::StrJoin(*chain, " -> "), " -> ", path));
     }
     if (chain->size() >= kMaxFiles)
-      return ErrorAt(at, absl::StrCat("more than ", kMaxFiles, " files in a chain of bases"));
+      return ErrorAt(place, absl::StrCat("more than ", kMaxFiles, " files in a chain of bases"));
     chain->push_back(path);
     absl::StatusOr<std::string> text = input_.read(path);
     if (!text.ok()) {
-      return ErrorAt(at, absl::StrCat("cannot read ", name, ": ", text.status().message(),
-                                      named_by ? "; a base is relative to the file that names it" : ""));
+      return ErrorAt(place, absl::StrCat("cannot read ", name, ": ", text.status().message(),
+                                         named_by ? "; a base is relative to the file that names it" : ""));
     }
     absl::StatusOr<Node> root = ReadYaml(path, *text);
     if (!root.ok()) return root.status();
@@ -115,7 +116,7 @@ class SpecReader {
   }
 
   absl::Status ReadName(const Node& node) {
-    if (!node.IsScalar() || !IsPlainName(node.text)) {
+    if (!node.IsScalar() || !IsSweepName(node.text)) {
       return ErrorAt(node.at, "a sweep's name must be 1 to 64 of A-Z a-z 0-9 . _ -");
     }
     spec_.header.name = node.text;
@@ -166,13 +167,9 @@ class SpecReader {
     if (absl::Status status = ExpectMap(node, node.key); !status.ok()) return status;
     RetryBudget& retry = spec_.header.retry;
     for (const Node& item : node.items) {
-      int* budget = item.key == "infra"           ? &retry.infra
-                    : item.key == "out_of_memory" ? &retry.out_of_memory
-                    : item.key == "nan"           ? &retry.nan
-                    : item.key == "user"          ? &retry.user
-                                                  : nullptr;
-      if (!budget) return UnknownKey(item, {"infra", "out_of_memory", "nan", "user"});
-      if (absl::Status status = Take(ReadInt(item, 0, 1000), budget); !status.ok()) return status;
+      const std::optional<pipe::FailureClass> failure = ParseName<pipe::FailureClass>(item.key);
+      if (!failure) return UnknownKey(item, AllNames<pipe::FailureClass>());
+      if (absl::Status status = Take(ReadInt(item, 0, 1000), &retry.of(*failure)); !status.ok()) return status;
     }
     return absl::OkStatus();
   }

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "sweeps/expand.h"
 #include "sweeps/experiment.h"
-#include "sweeps/fields.h"
+#include "sweeps/settings.h"
 
 namespace sink::sweeps {
 
@@ -19,7 +19,7 @@ struct ProportionalKey {
 struct SweepSpec {
   Settings settings;                          // the chain of bases, then the sweep's own sections
   Settings profile;                           // the profiles' sections, in order
-  std::vector<ProportionalKey> proportional;  // of the profiles; no key twice
+  std::vector<ProportionalKey> proportional;  // what the profiles list; no key twice
   std::vector<Experiment> experiments;
   int replicas = 1;
   Location max_jobs_at;  // where limits.max_jobs was set; the sweep file as a whole otherwise

@@ -36,17 +36,17 @@ absl::Status CheckText(const std::string& file, const std::string& text) {
   if (text.size() > kMaxFileBytes) {
     return ErrorAt({file}, absl::StrCat("the file has ", text.size(), " bytes; at most ", kMaxFileBytes, " (256 KiB)"));
   }
-  Location at{file, 1, 1};
+  Location place{file, 1, 1};
   for (size_t i = 0; i < text.size();) {
     const size_t length = Utf8Length(text, i);
-    if (length == 0) return ErrorAt(at, "not valid UTF-8; save the file as UTF-8");
+    if (length == 0) return ErrorAt(place, "not valid UTF-8; save the file as UTF-8");
     const unsigned char c = text[i];
-    if (c == '\t') return ErrorAt(at, "a tab; indent and separate with spaces");
-    if ((c < 0x20 && c != '\n' && c != '\r') || c == 0x7F) return ErrorAt(at, "a control character; remove it");
+    if (c == '\t') return ErrorAt(place, "a tab; indent and separate with spaces");
+    if ((c < 0x20 && c != '\n' && c != '\r') || c == 0x7F) return ErrorAt(place, "a control character; remove it");
     if (c == '\n')
-      at = {file, at.line + 1, 1};
+      place = {file, place.line + 1, 1};
     else
-      ++at.column;
+      ++place.column;
     i += length;
   }
   return absl::OkStatus();
@@ -93,7 +93,7 @@ class TreeBuilder : public YAML::EventHandler {
  private:
   struct Frame {
     Node node;
-    bool has_key = false;  // of a map: the next value belongs to `key`
+    bool has_key = false;  // in a map: the next value belongs to `key`
     std::string key;
     Location key_at;
     std::set<std::string> seen;
@@ -181,9 +181,9 @@ absl::StatusOr<Node> ReadYaml(const std::string& file, const std::string& text) 
     while (parser.HandleNextDocument(builder) && builder.status().ok()) {
     }
   } catch (const YAML::Exception& error) {
-    const Location at =
+    const Location place =
         error.mark.is_null() ? Location{file} : Location{file, error.mark.line + 1, error.mark.column + 1};
-    syntax = ErrorAt(at, absl::StrCat("not YAML: ", error.msg));
+    syntax = ErrorAt(place, absl::StrCat("not YAML: ", error.msg));
   } catch (const std::exception& error) {
     syntax = ErrorAt({file}, absl::StrCat("not YAML: ", error.what()));
   }

@@ -19,9 +19,9 @@ struct Node {
   enum class Kind { kNull, kScalar, kList, kMap };
   Kind kind = Kind::kNull;
   Location at;
-  std::string text;         // of a scalar
+  std::string text;         // a scalar's
   bool plain = false;       // a scalar without quotes: may be a number
-  std::vector<Node> items;  // of a list or a map, in file order
+  std::vector<Node> items;  // a list's or a map's, in file order
   std::string key;          // within a map
   Location key_at;
 

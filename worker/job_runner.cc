@@ -137,7 +137,7 @@ Outcome JobRunner::RunTrainers() {
 absl::Status JobRunner::PrepareFolders(const std::vector<Rank>& ranks) {
   const JobConfigResult parsed = ParseJobConfig(grant_.config_json());
   std::string model;
-  if (parsed.config && parsed.config->kind == "evaluate") {
+  if (parsed.config && parsed.config->kind == JobKind::kEvaluate) {
     auto found = FindModel(context_->model_root, parsed.config->evaluate.model);
     if (!found.ok()) return found.status();
     model = *std::move(found);
@@ -167,7 +167,7 @@ void JobRunner::OnEvent(const Rank& rank, std::string_view line, const pipe::Eve
   if (const auto* log = std::get_if<pipe::Log>(&event); log != nullptr && log->level != "info") {
     Log(rank, log->level, log->message);
   } else if (const auto* failed = std::get_if<pipe::Failed>(&event)) {
-    Log(rank, "error", absl::StrCat("failed (", failed->failure_class, "): ", failed->message));
+    Log(rank, "error", absl::StrCat("failed (", NameOf(failed->failure_class), "): ", failed->message));
   }
 }
 

@@ -17,10 +17,17 @@ bool IsOfWholeAttempt(StopReason reason) { return reason > StopReason::kRankLost
 
 constexpr size_t kMaxMessageBytes = 120 << 10;
 
-v1::FailureClass ClassByName(const std::string& name) {
-  if (name == "user") return v1::USER;
-  if (name == "nan") return v1::NON_FINITE;
-  if (name == "out_of_memory") return v1::OUT_OF_MEMORY;
+v1::FailureClass OnTheWire(pipe::FailureClass failure_class) {
+  switch (failure_class) {
+    case pipe::FailureClass::kUser:
+      return v1::USER;
+    case pipe::FailureClass::kNan:
+      return v1::NON_FINITE;
+    case pipe::FailureClass::kOutOfMemory:
+      return v1::OUT_OF_MEMORY;
+    case pipe::FailureClass::kInfra:
+      break;
+  }
   return v1::INFRA;
 }
 
@@ -105,7 +112,7 @@ Outcome JudgeTrainer(const TrainerReport& report) {
   }
   if (IsOfWholeAttempt(report.reason)) return JudgeStop(report.reason);
   if (report.noticed != StopReason::kNone) return JudgeStop(report.noticed);
-  if (report.failed) return Failure(ClassByName(report.failed->failure_class), report.failed->message);
+  if (report.failed) return Failure(OnTheWire(report.failed->failure_class), report.failed->message);
   return JudgeExit(report);
 }
 

@@ -15,7 +15,8 @@ namespace {
 TrainerReport StartFailure(const absl::Status& status) {
   TrainerReport report;
   report.exit.code = pipe::kExitInfra;
-  report.failed = pipe::Failed{"infra", absl::StrCat("the trainer did not start: ", status.message())};
+  report.failed =
+      pipe::Failed{pipe::FailureClass::kInfra, absl::StrCat("the trainer did not start: ", status.message())};
   report.ended_at = BootTime();
   return report;
 }

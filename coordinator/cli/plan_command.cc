@@ -42,7 +42,7 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Opt
   std::set<std::string> seen;
   for (const ExpandedJob& job : sweep.jobs) {
     const JobCost cost = Cost(job.config);
-    const bool trains = job.config.kind == "train";
+    const bool trains = job.config.kind == JobKind::kTrain;
     const auto known = [trains](Json value) { return trains ? std::move(value) : Json(nullptr); };
     const bool repeated = !seen.insert(job.id).second;
     if (!repeated) {

@@ -2,9 +2,22 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/views/views.h"
+#include "coordinator/job/worker_state.h"
 
 namespace sink::cli {
 namespace {
+
+Style StyleOf(WorkerState state) {
+  switch (state) {
+    case WorkerState::kConnected:
+      return Style::kGreen;
+    case WorkerState::kDisconnected:
+      return Style::kYellow;
+    case WorkerState::kGone:
+      return Style::kDim;
+  }
+  return Style::kPlain;
+}
 
 Outcome Workers(Session& session) {
   const auto response = session.client().ListWorkers({});
@@ -14,36 +27,37 @@ Outcome Workers(Session& session) {
   for (const v1::Worker& worker : response->workers()) workers.push_back(ToJson(worker));
   page.document = {{"workers", std::move(workers)}};
   const int64_t now_ms = session.world().now_ms();
-  page.blocks.push_back(TableBlock{
-      "workers",
-      {TextColumn("WORKER", "name", 8),
-       {{"STATE"},
-        "state",
-        [](const Json& row) -> Cell {
-          const std::string state = row["state"].get<std::string>();
-          return {state, state == "connected" ? Style::kGreen : state == "gone" ? Style::kDim : Style::kYellow};
-        }},
-       IntegerColumn("DEVICES", "devices"),
-       IntegerColumn("FREE", "devices_free"),
-       TextColumn("KIND", "device_kind", 6, 2),
-       {{"JOBS", Align::kLeft, 8, 0},
-        "job_ids",
-        [](const Json& row) -> Cell {
-          std::string ids;
-          for (const Json& id : row["job_ids"])
-            ids += (ids.empty() ? "" : " ") + id.get<std::string>().substr(0, kShortId);
-          return {ids};
-        }},
-       {{"SEEN", Align::kRight, 0, 1},
-        "last_seen_ms",
-        [now_ms](const Json& row) -> Cell {
-          if (row["last_seen_ms"].is_null()) return {};
-          const double ms = static_cast<double>(now_ms - row["last_seen_ms"].get<int64_t>());
-          return {FormatDuration(ms < 0 ? 0 : ms / 1000) + " ago"};
-        }},
-       TextColumn("ADDRESS", "address", 8, 3),
-       TextColumn("VERSION", "version", 0, 4)},
-      "no workers yet; start one: sink-worker --coordinator " + session.coordinator + " --data DIR"});
+  page.blocks.push_back(
+      TableBlock{"workers",
+                 {TextColumn("WORKER", "name", 8),
+                  {{"STATE"},
+                   "state",
+                   [](const Json& row) -> Cell {
+                     const std::string state = row["state"].get<std::string>();
+                     const std::optional<WorkerState> known = ParseName<WorkerState>(state);
+                     return {state, known ? StyleOf(*known) : Style::kYellow};
+                   }},
+                  IntegerColumn("DEVICES", "devices"),
+                  IntegerColumn("FREE", "devices_free"),
+                  TextColumn("KIND", "device_kind", 6, 2),
+                  {{"JOBS", Align::kLeft, 8, 0},
+                   "job_ids",
+                   [](const Json& row) -> Cell {
+                     std::string ids;
+                     for (const Json& id : row["job_ids"])
+                       ids += (ids.empty() ? "" : " ") + id.get<std::string>().substr(0, kShortId);
+                     return {ids};
+                   }},
+                  {{"SEEN", Align::kRight, 0, 1},
+                   "last_seen_ms",
+                   [now_ms](const Json& row) -> Cell {
+                     if (row["last_seen_ms"].is_null()) return {};
+                     const double ms = static_cast<double>(now_ms - row["last_seen_ms"].get<int64_t>());
+                     return {FormatDuration(ms < 0 ? 0 : ms / 1000) + " ago"};
+                   }},
+                  TextColumn("ADDRESS", "address", 8, 3),
+                  TextColumn("VERSION", "version", 0, 4)},
+                 "no workers yet; start one: sink-worker --coordinator " + session.coordinator + " --data DIR"});
   session.printer().Print(page);
   return {};
 }

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "coordinator/export/export.h"
+#include "coordinator/job/job_state.h"
 
 namespace sink::exports {
 namespace {
@@ -20,10 +21,24 @@ std::string ExperimentId(const std::string& name) {
 
 // RunStatus of MLflow.
 int Status(const std::string& state) {
-  if (state == "SUCCEEDED") return 3;
-  if (state == "FAILED") return 4;
-  if (state == "CANCELLED") return 5;
-  return state == "QUEUED" ? 2 : 1;
+  constexpr int kRunning = 1, kScheduled = 2, kFinished = 3, kFailed = 4, kKilled = 5;
+  switch (ParseName<JobState>(state).value_or(JobState::kRunning)) {
+    case JobState::kQueued:
+      return kScheduled;
+    case JobState::kSucceeded:
+      return kFinished;
+    case JobState::kFailed:
+      return kFailed;
+    case JobState::kCancelled:
+      return kKilled;
+    case JobState::kLeased:
+    case JobState::kRunning:
+    case JobState::kDisconnected:
+    case JobState::kLost:
+    case JobState::kFinalizing:
+      break;
+  }
+  return kRunning;
 }
 
 void AddParameters(const Json& value, const std::string& path, const std::string& folder,

@@ -11,6 +11,7 @@
 
 #include "coordinator/job/job_state.h"
 #include "coordinator/job/latest_values.h"
+#include "coordinator/job/worker_state.h"
 
 namespace sink {
 
@@ -154,7 +155,15 @@ struct RungResult {
 };
 
 enum class AttemptState { kRunning = 1, kSucceeded = 2, kFailed = 3, kLost = 4, kCancelled = 5 };
-std::string_view AttemptStateName(AttemptState state);  // "running", ...
+template <>
+struct EnumNames<AttemptState> {
+  using enum AttemptState;
+  static constexpr EnumName<AttemptState> kTable[] = {{kRunning, "running"},
+                                                      {kSucceeded, "succeeded"},
+                                                      {kFailed, "failed"},
+                                                      {kLost, "lost"},
+                                                      {kCancelled, "cancelled"}};
+};
 
 struct Attempt {
   std::string job_id;
@@ -171,9 +180,6 @@ struct Attempt {
   int64_t started_ms = 0;
   int64_t finished_ms = 0;
 };
-
-enum class WorkerState { kConnected, kDisconnected, kGone };
-std::string_view WorkerStateName(WorkerState state);  // "connected", ...
 
 struct Worker {
   std::string id;

@@ -1,27 +1,9 @@
-// Names of states, and the transition table as SQL.
+// The transition table as SQL.
 #include "coordinator/job/job_state.h"
 
 #include "absl/strings/str_cat.h"
 
 namespace sink {
-namespace {
-
-constexpr std::array<std::string_view, 10> kNames = {"",     "QUEUED",     "LEASED",    "RUNNING", "DISCONNECTED",
-                                                     "LOST", "FINALIZING", "SUCCEEDED", "FAILED",  "CANCELLED"};
-
-}  // namespace
-
-std::string_view JobStateName(JobState state) {
-  const size_t index = static_cast<size_t>(state);
-  return index < kNames.size() ? kNames[index] : kNames[0];
-}
-
-std::optional<JobState> ParseJobState(std::string_view name) {
-  for (JobState state : kAllJobStates) {
-    if (JobStateName(state) == name) return state;
-  }
-  return std::nullopt;
-}
 
 std::string TransitionCondition() {
   // As one list of old * 100 + new * 10 + (1 when the generation grows).

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <array>
-#include <optional>
 #include <string>
-#include <string_view>
+
+#include "proto/base/enum_names.h"
 
 namespace sink {
 
@@ -20,6 +20,15 @@ enum class JobState {
   kSucceeded = 7,
   kFailed = 8,
   kCancelled = 9,
+};
+// Spelt as in the proto enum.
+template <>
+struct EnumNames<JobState> {
+  using enum JobState;
+  static constexpr EnumName<JobState> kTable[] = {
+      {kQueued, "QUEUED"},      {kLeased, "LEASED"},         {kRunning, "RUNNING"},     {kDisconnected, "DISCONNECTED"},
+      {kLost, "LOST"},          {kFinalizing, "FINALIZING"}, {kSucceeded, "SUCCEEDED"}, {kFailed, "FAILED"},
+      {kCancelled, "CANCELLED"}};
 };
 
 inline constexpr std::array kAllJobStates = {JobState::kQueued,       JobState::kLeased, JobState::kRunning,
@@ -80,10 +89,6 @@ constexpr bool IsFinal(JobState state) {
 
 // Owned by a worker: it counts against max_parallel and has a lease.
 constexpr bool IsLive(JobState state) { return state != JobState::kQueued && !IsFinal(state); }
-
-// "QUEUED", as the proto enum spells it.
-std::string_view JobStateName(JobState state);
-std::optional<JobState> ParseJobState(std::string_view name);
 
 // The table as a SQL condition over OLD.state, OLD.generation, NEW.state and NEW.generation: true when the update is
 // legal.

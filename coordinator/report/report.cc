@@ -140,7 +140,7 @@ std::string BosText(const Study& study) {
     const auto bos = run.curves.find("bos_token");
     if (bos != run.curves.end() && !bos->second.empty())
       return "BOS token " + Fixed(bos->second.back().value, 0) + " prepended by the model's own rule";
-    const bool measured = run.curves.contains("alpha_mean/1") || SettingText(run, "kind") != "evaluate";
+    const bool measured = run.curves.contains("alpha_mean/1") || !IsEvaluation(run);
     return measured ? "no BOS token prepended" : "";
   });
 }

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <set>
 
+#include "proto/config/choices.h"
+
 namespace sink::report {
 namespace {
 
@@ -51,10 +53,12 @@ std::string SettingText(const Run& run, const std::string& key) {
   return text;
 }
 
+bool IsEvaluation(const Run& run) { return ParseName<JobKind>(SettingText(run, "kind")) == JobKind::kEvaluate; }
+
 bool Trains(const Study& study, const Experiment& experiment) {
   for (const Point& point : experiment.points)
     for (const std::string& id : point.runs)
-      if (SettingText(study.run(id), "kind") != "evaluate") return true;
+      if (!IsEvaluation(study.run(id))) return true;
   return false;
 }
 

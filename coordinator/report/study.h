@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "coordinator/job/job_state.h"
+
 namespace sink::report {
 
 using Json = nlohmann::ordered_json;
@@ -34,7 +36,7 @@ struct HeatMap {
 // One job. Times are Unix milliseconds, 0 for "not yet".
 struct Run {
   std::string id;
-  std::string state;   // "SUCCEEDED"
+  std::string state;   // "SUCCEEDED": a JobState by name, or what a newer coordinator says
   std::string reason;  // why it failed, or why it waits
   int attempt = 0;
   std::string worker;
@@ -48,8 +50,11 @@ struct Run {
   std::map<std::string, Curve> curves;  // by metric; names in proto/pipe/events.h
   std::vector<HeatMap> heat_maps;       // by name, then step
 
-  bool succeeded() const { return state == "SUCCEEDED"; }
-  bool final() const { return succeeded() || state == "FAILED" || state == "CANCELLED"; }
+  bool succeeded() const { return ParseName<JobState>(state) == JobState::kSucceeded; }
+  bool final() const {
+    const std::optional<JobState> known = ParseName<JobState>(state);
+    return known && IsFinal(*known);
+  }
 };
 
 // One setting of an experiment and its replicas.
@@ -86,7 +91,9 @@ struct Study {
   const Run& run(const std::string& id) const { return runs.at(id); }
 };
 
-// Whether any of its runs trains a model; others measure one that is there, once.
+// Whether a run measures a model that is there, once; others train one.
+bool IsEvaluation(const Run& run);
+// Whether any run of an experiment trains.
 bool Trains(const Study& study, const Experiment& experiment);
 
 // A setting by its dotted key ("train.learning_rate"); null when the run has no such field.

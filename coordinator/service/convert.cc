@@ -78,14 +78,14 @@ void ToProto(const Sweep& sweep, v1::Sweep* message) {
   message->set_max_parallel(sweep.max_parallel);
   message->set_jobs(sweep.jobs);
   for (const auto& [state, count] : sweep.jobs_by_state) {
-    (*message->mutable_jobs_by_state())[std::string(JobStateName(state))] = count;
+    (*message->mutable_jobs_by_state())[std::string(NameOf(state))] = count;
   }
 }
 
 void ToProto(const Attempt& attempt, v1::Attempt* message) {
   message->set_attempt(attempt.attempt);
   message->set_worker(attempt.worker);
-  message->set_state(std::string(AttemptStateName(attempt.state)));
+  message->set_state(std::string(NameOf(attempt.state)));
   message->set_failure_class(static_cast<v1::FailureClass>(attempt.failure_class));
   message->set_message(ValidUtf8(attempt.message));
   message->set_started_ms(attempt.started_ms);
@@ -96,7 +96,7 @@ void ToProto(const Worker& worker, v1::Worker* message) {
   message->set_id(worker.id);
   message->set_name(worker.name);
   message->set_address(worker.address);
-  message->set_state(std::string(WorkerStateName(worker.state)));
+  message->set_state(std::string(NameOf(worker.state)));
   message->set_devices(worker.devices);
   message->set_devices_free(worker.devices_free);
   message->set_device_kind(ValidUtf8(worker.device_kind));

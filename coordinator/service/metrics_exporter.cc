@@ -16,11 +16,10 @@ constexpr std::array<const char*, kAttemptOutcomes> kOutcomeNames = {"succeeded"
 
 void AddFleet(const Stats& stats, Families* families) {
   for (const auto& [state, count] : stats.jobs) {
-    families->Gauge("sink_jobs", "Jobs by state", static_cast<double>(count),
-                    {{"state", std::string(JobStateName(state))}});
+    families->Gauge("sink_jobs", "Jobs by state", static_cast<double>(count), {{"state", std::string(NameOf(state))}});
   }
   const auto workers = [&](WorkerState state, int count) {
-    families->Gauge("sink_workers", "Workers by state", count, {{"state", std::string(WorkerStateName(state))}});
+    families->Gauge("sink_workers", "Workers by state", count, {{"state", std::string(NameOf(state))}});
   };
   workers(WorkerState::kConnected, stats.workers_connected);
   workers(WorkerState::kDisconnected, stats.workers_disconnected);

@@ -72,7 +72,7 @@ absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& req
   for (ExpandedJob& job : sweep->jobs) {
     submit.jobs.push_back({.id = std::move(job.id),
                            .config_json = std::move(job.config_json),
-                           .max_steps = job.config.kind == "train" ? job.config.train.max_steps : 0,
+                           .max_steps = job.config.kind == JobKind::kTrain ? job.config.train.max_steps : 0,
                            .checkpoints_kept = static_cast<int>(job.config.checkpoint.keep),
                            .checkpoint_period = job.config.checkpoint.keep_period,
                            .model = job.config.evaluate.model,

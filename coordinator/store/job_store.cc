@@ -13,7 +13,7 @@ absl::StatusOr<std::vector<Job>> Snapshot::ListJobs(const JobQuery& query) {
 }
 
 absl::Status IllegalTransition(const Job& job, JobState from, int from_generation) {
-  const std::string from_name(JobStateName(from)), to_name(JobStateName(job.state));
+  const std::string from_name(NameOf(from)), to_name(NameOf(job.state));
   return absl::FailedPreconditionError(absl::StrCat("job ", job.id, " cannot go from ", from_name, " (generation ",
                                                     from_generation, ") to ", to_name, " (generation ", job.generation,
                                                     ")"));

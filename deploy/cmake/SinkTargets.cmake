@@ -1,7 +1,8 @@
 # sink_add_library, sink_add_binary and sink_add_test: every target of the project is made by one of these, so that
 # warnings, include root and sources are set in one place and never directory-wide. A folder is a library: it takes every
 # .cc directly in it except main.cc, so a new file needs no edit here.
-set(SINK_WARNINGS -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
+# A switch over a closed set names every value; one without default that lacks a value does not compile.
+set(SINK_WARNINGS -Wall -Wextra -Werror=switch -Wno-unused-parameter -Wno-missing-field-initializers)
 
 # What every program of the preset `tsan` has in addition; not sink-data, which has no absl.
 if(SINK_TSAN)

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,14 @@ namespace {
 constexpr const char* kActivationMetrics[] = {
     "max_activation", "massive_activations", "massive_channels", "top_median_ratio",
     "kurtosis",       "key_norm_ratio",      "value_norm_ratio"};
+
+// The names of a closed set, as CLI11 takes them.
+template <NamedEnum Enum>
+std::map<std::string, Enum> ByName() {
+  std::map<std::string, Enum> values;
+  for (const EnumName<Enum>& entry : EnumNames<Enum>::kTable) values.emplace(entry.name, entry.value);
+  return values;
+}
 
 void Finish(CommandLine& line) {
   EvaluateOptions& e = line.evaluate;
@@ -39,7 +48,7 @@ void AddOptions(CLI::App& app, CommandLine& line) {
   app.add_option("--texts", e.inputs.texts, "JSON lines with a `text`, read with the folder's tokenizer");
   app.add_option("--probe", e.inputs.probe, "safetensors with `probe` [N, T + 1], or a packed .bin file");
   app.add_option("--inputs", e.inputs.kind, "natural (default), random ids, or one id repeated: no file is read")
-      ->transform(CLI::CheckedTransformer(InputKinds(), CLI::ignore_case));
+      ->transform(CLI::CheckedTransformer(ByName<InputKind>(), CLI::ignore_case));
   app.add_option("--seed", e.inputs.seed, "of random and repeat (default 0)");
   app.add_option("--epsilon", e.sink_options.epsilon, "thresholds of the sink rate (default 0.3)")
       ->check(CLI::Range(0.0, 1.0));

@@ -94,14 +94,14 @@ Inputs Meaningless(const InputOptions& options, const fs::path& model, int64_t v
 
 }  // namespace
 
-const std::map<std::string, InputKind>& InputKinds() {
-  static const std::map<std::string, InputKind> kinds = {
-      {"natural", InputKind::kNatural}, {"random", InputKind::kRandom}, {"repeat", InputKind::kRepeat}};
-  return kinds;
-}
-
 Inputs LoadInputs(const InputOptions& options, const fs::path& model, int64_t vocab_size) {
-  if (options.kind != InputKind::kNatural) return Meaningless(options, model, vocab_size);
+  switch (options.kind) {
+    case InputKind::kRandom:
+    case InputKind::kRepeat:
+      return Meaningless(options, model, vocab_size);
+    case InputKind::kNatural:
+      break;
+  }
   if (!options.texts.empty()) return ReadTexts(options, model);
   Inputs inputs{.ids_BT = LoadProbe(options.probe, options.probe_options), .bos = options.probe_options.bos};
   inputs.description = std::to_string(inputs.ids_BT.size(0)) + " sequences of a probe";

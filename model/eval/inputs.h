@@ -6,27 +6,18 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 
 #include "model/eval/probe.h"
+#include "proto/config/choices.h"
 
 namespace sink {
-
-enum class InputKind {
-  kNatural,  // the probe, or the first documents of the texts that are long enough
-  kRandom,   // ids drawn alike from the vocabulary
-  kRepeat,   // of every sequence one such id, again and again
-};
-
-// By name: natural, random, repeat.
-const std::map<std::string, InputKind>& InputKinds();
 
 struct InputOptions {
   InputKind kind = InputKind::kNatural;
   std::filesystem::path probe;  // for kNatural: this (probe.h)
-  std::filesystem::path texts;  // or JSON lines with a "text" (.gz and .zst too)
+  std::filesystem::path texts;  // or JSON lines with a "text" (.gz and .zst too), the first that are long enough
   ProbeOptions probe_options;   // its bos overrules the tokenizer's rule
   uint64_t seed = 0;            // of kRandom and kRepeat
 };

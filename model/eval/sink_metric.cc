@@ -78,7 +78,8 @@ struct SinkMeter::Sums {
       : options(std::move(options)),
         sequences(sequences),
         tokens(tokens),
-        has_bias(config.variant.key_bias != "none" || config.variant.sink_logit != "none" || config.variant.sink_token),
+        has_bias(config.variant.key_bias != KeyBias::kNone || config.variant.sink_logit != SinkLogit::kNone ||
+                 config.variant.sink_token),
         length(tokens + (config.variant.sink_token ? 1 : 0)),
         metrics(this->options.metrics, config),
         hidden(at::zeros({config.num_hidden_layers + 1, length}, at::kDouble)),

@@ -19,17 +19,29 @@ namespace {
 using kernels::Normalizer;
 using kernels::Similarity;
 
+Similarity SimilarityOf(SimilarityFunction function) {
+  switch (function) {
+    case SimilarityFunction::kSigmoid:
+      return Similarity::kSigmoid;
+    case SimilarityFunction::kEluPlusOne:
+      return Similarity::kEluPlusOne;
+    case SimilarityFunction::kIdentity:
+      return Similarity::kIdentity;
+    case SimilarityFunction::kSoftpick:
+      return Similarity::kSoftpick;
+    case SimilarityFunction::kSoftmax:
+      break;
+  }
+  return Similarity::kSoftmax;
+}
+
 AttentionRule RuleOf(const VariantConfig& v) {
   AttentionRule rule{.prefix = v.prefix_length, .window = v.window};
   if (v.sink_token && rule.prefix > 0) ++rule.prefix;  // the token comes before the text's prefix
-  if (v.similarity == "sigmoid") rule.weights.similarity = Similarity::kSigmoid;
-  if (v.similarity == "elu_plus_one") rule.weights.similarity = Similarity::kEluPlusOne;
-  if (v.similarity == "softpick") rule.weights.similarity = Similarity::kSoftpick;
-  if (v.similarity == "identity") {
-    rule.weights.similarity = Similarity::kIdentity;
-    // Products of elu + 1 are positive; others may sum to anything.
-    if (v.feature_map != "elu_plus_one") rule.weights.normalizer = Normalizer::kSumOrOne;
-  }
+  rule.weights.similarity = SimilarityOf(v.similarity);
+  // Products of elu + 1 are positive; others may sum to anything.
+  if (v.similarity == SimilarityFunction::kIdentity && v.feature_map != FeatureMap::kEluPlusOne)
+    rule.weights.normalizer = Normalizer::kSumOrOne;
   if (!v.normalize) rule.weights.normalizer = Normalizer::kNone;
   return rule;
 }
@@ -39,27 +51,49 @@ at::Tensor PerHead(const at::Tensor& bias, int64_t heads) {
   return bias.defined() && bias.dim() == 1 ? bias.expand({heads, -1}).contiguous() : bias;
 }
 
-// The value of the column where it is fixed (Gu et al., table 5): scale e_1, or scale / sqrt(D) everywhere.
-at::Tensor FixedValue(const ModelConfig& c, const at::TensorOptions& options) {
-  const VariantConfig& v = c.variant;
-  if (v.value_bias == "uniform")
-    return at::full({c.num_attention_heads, c.head_dim()},
-                    v.value_bias_scale / std::sqrt(static_cast<double>(c.head_dim())), options);
-  at::Tensor value = at::zeros({c.num_attention_heads, c.head_dim()}, options);
-  value.select(1, 0).fill_(v.value_bias_scale);
+// The value of the column, [H, D]: 0 where undefined. A fixed one (Gu et al., table 5) is scale e_1, or
+// scale / sqrt(D) everywhere.
+at::Tensor ColumnValue(const ModelConfig& c, const LayerParameters& weights, const at::TensorOptions& options) {
+  const double scale = c.variant.value_bias_scale;
+  at::Tensor value;
+  switch (c.variant.value_bias) {
+    case ValueBias::kNone:
+      break;
+    case ValueBias::kShared:
+    case ValueBias::kPerHead:
+      value = PerHead(Value(weights.value_bias), c.num_attention_heads);
+      break;
+    case ValueBias::kUnit:
+      value = at::zeros({c.num_attention_heads, c.head_dim()}, options);
+      value.select(1, 0).fill_(scale);
+      break;
+    case ValueBias::kUniform:
+      value = at::full({c.num_attention_heads, c.head_dim()}, scale / std::sqrt(static_cast<double>(c.head_dim())),
+                       options);
+      break;
+  }
   return value;
+}
+
+// The column's logit, [H]; undefined where it has none of its own.
+at::Tensor ColumnLogit(const ModelConfig& c, const LayerParameters& weights, const at::TensorOptions& options) {
+  switch (c.variant.sink_logit) {
+    case SinkLogit::kZero:
+      return at::zeros({c.num_attention_heads}, options);
+    case SinkLogit::kLearned:
+      return Value(weights.sink_logit);
+    case SinkLogit::kNone:
+      break;
+  }
+  return {};
 }
 
 AttentionTerms TermsOf(const ModelConfig& c, const LayerParameters& weights, const at::Tensor& offset_bias,
                        const at::TensorOptions& options) {
-  const VariantConfig& v = c.variant;
   AttentionTerms terms{.offset_bias_HS = offset_bias};
   terms.column_key_HD = PerHead(Value(weights.key_bias), c.num_attention_heads);
-  if (v.sink_logit == "learned") terms.column_logit_H = Value(weights.sink_logit);
-  if (v.sink_logit == "zero") terms.column_logit_H = at::zeros({c.num_attention_heads}, options);
-  if (!terms.HasColumn()) return terms;
-  if (v.value_bias == "unit" || v.value_bias == "uniform") terms.column_value_HD = FixedValue(c, options);
-  if (weights.value_bias.defined()) terms.column_value_HD = PerHead(Value(weights.value_bias), c.num_attention_heads);
+  terms.column_logit_H = ColumnLogit(c, weights, options);
+  if (terms.HasColumn()) terms.column_value_HD = ColumnValue(c, weights, options);
   return terms;
 }
 
@@ -76,9 +110,16 @@ at::Tensor Join(const Parts& parts, int64_t rows) {
   return at::cat({parts.query.reshape({rows, -1}), parts.key.reshape({rows, -1}), parts.value}, 1);
 }
 
-at::Tensor FeatureMap(const VariantConfig& v, const LayerParameters& weights, const at::Tensor& x) {
-  if (v.feature_map == "elu_plus_one") return at::elu(x) + 1;
-  return Linear(at::relu(Linear(x, weights.feature_map_0)), weights.feature_map_1);
+at::Tensor Mapped(FeatureMap map, const LayerParameters& weights, const at::Tensor& x) {
+  switch (map) {
+    case FeatureMap::kEluPlusOne:
+      return at::elu(x) + 1;
+    case FeatureMap::kMlp:
+      return Linear(at::relu(Linear(x, weights.feature_map_0)), weights.feature_map_1);
+    case FeatureMap::kIdentity:
+      break;
+  }
+  return x;
 }
 
 at::Tensor QueriesKeysValues(const AttentionContext& context, const LayerParameters& weights, const at::Tensor& x_NC,
@@ -93,10 +134,10 @@ at::Tensor QueriesKeysValues(const AttentionContext& context, const LayerParamet
   }
   if (context.rope_TD().defined())
     qkv = Rope(qkv, context.rope_TD(), shape.length, shape.heads + shape.key_value_heads);
-  if (c.variant.feature_map != "identity") {
+  if (const FeatureMap map = c.variant.feature_map; map != FeatureMap::kIdentity) {
     Parts parts = Cut(qkv, shape);
-    parts.query = FeatureMap(c.variant, weights, parts.query);
-    parts.key = FeatureMap(c.variant, weights, parts.key);
+    parts.query = Mapped(map, weights, parts.query);
+    parts.key = Mapped(map, weights, parts.key);
     qkv = Join(parts, x_NC.size(0));
   }
   return qkv;
@@ -106,13 +147,26 @@ at::Tensor QueriesKeysValues(const AttentionContext& context, const LayerParamet
 
 AttentionContext::AttentionContext(const ModelConfig& config, const ParameterBuffer& parameters)
     : config_(config), rule_(RuleOf(config.variant)) {
-  const std::string& kind = config.variant.position_embedding;
   const int64_t positions = Positions(config), heads = config.num_attention_heads;
   const at::TensorOptions options = parameters.values().options();
-  if (kind == "rope") rope_ = RopeTable(positions, config.head_dim(), config.rope_theta, options);
-  if (kind == "alibi") fixed_bias_ = AlibiBias(positions, heads, options);
-  if (kind == "relative") fixed_bias_ = BucketBias(positions, heads, options);
-  if (kind == "t5") learned_bias_ = parameters.WeightOf("model.relative_bias.weight");
+  switch (config.variant.position_embedding) {
+    case PositionEmbedding::kRope:
+      rope_ = RopeTable(positions, config.head_dim(), config.rope_theta, options);
+      break;
+    case PositionEmbedding::kAlibi:
+      fixed_bias_ = AlibiBias(positions, heads, options);
+      break;
+    case PositionEmbedding::kRelative:
+      fixed_bias_ = BucketBias(positions, heads, options);
+      break;
+    case PositionEmbedding::kT5:
+      learned_bias_ = parameters.WeightOf("model.relative_bias.weight");
+      break;
+    case PositionEmbedding::kNope:
+    case PositionEmbedding::kSinusoidal:  // the transformer adds these two to the embeddings
+    case PositionEmbedding::kLearnable:
+      break;
+  }
 }
 
 at::Tensor AttentionContext::OffsetBias(int64_t length) const {

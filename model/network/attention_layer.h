@@ -44,7 +44,7 @@ class AttentionContext {
   ModelConfig config_;
   AttentionRule rule_;
   at::Tensor rope_;        // [Positions, D]: cosines, then sines, D/2 each
-  at::Tensor fixed_bias_;  // of Positions
+  at::Tensor fixed_bias_;  // OffsetBias of Positions, the longest
   Weight learned_bias_;    // T5's table
 };
 

@@ -31,7 +31,4 @@ struct LayerParameters {
 };
 LayerParameters LayerWeights(const ParameterBuffer& parameters, const ModelConfig& config, int64_t layer);
 
-bool HasFeedForward(const VariantConfig& variant);  // else layers are attention alone
-bool IsGated(const VariantConfig& variant);         // the feed-forward block has a gate
-
 }  // namespace sink

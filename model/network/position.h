@@ -8,7 +8,8 @@
 
 namespace sink {
 
-inline constexpr int64_t kOffsetBuckets = 32;  // of T5 (Raffel et al. 2020): distances up to 15 alone, up to 127 by log
+// T5's buckets (Raffel et al. 2020): one for each distance up to 15, the rest by its logarithm, up to 127.
+inline constexpr int64_t kOffsetBuckets = 32;
 
 // [length, hidden]: sin(t f) in the first half, cos(t f) in the second, f_i = 10000^(-2i / hidden) (Vaswani et al.
 // 2017).

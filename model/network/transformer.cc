@@ -15,9 +15,19 @@
 namespace sink {
 namespace {
 
-kernels::Activation ActivationOf(const VariantConfig& variant) {
-  if (variant.ffn == "geglu" || variant.ffn == "gelu") return kernels::Activation::kGelu;
-  if (variant.ffn == "reglu" || variant.ffn == "relu") return kernels::Activation::kRelu;
+kernels::Activation ActivationOf(Ffn ffn) {
+  switch (ffn) {
+    case Ffn::kGeglu:
+    case Ffn::kGelu:
+      return kernels::Activation::kGelu;
+    case Ffn::kReglu:
+    case Ffn::kRelu:
+      return kernels::Activation::kRelu;
+    case Ffn::kSwiglu:
+    case Ffn::kSwish:
+    case Ffn::kNone:  // has nothing to activate
+      break;
+  }
   return kernels::Activation::kSilu;
 }
 
@@ -49,16 +59,26 @@ Transformer::Transformer(const ModelConfig& config, at::Device device, at::Scala
     : config_(config),
       parameters_(ParameterLayout(config), device, dtype),
       attention_(config, parameters_),
-      activation_(ActivationOf(config.variant)) {
+      activation_(ActivationOf(config.variant.ffn)) {
   embedding_ = parameters_.WeightOf("model.embed_tokens.weight");
-  if (config.variant.position_embedding == "learnable")
-    positions_ = parameters_.WeightOf("model.embed_positions.weight");
-  if (config.variant.position_embedding == "sinusoidal")
-    positions_ = {SinusoidTable(Positions(config), config.hidden_size, values().options()), {}};
+  switch (config.variant.position_embedding) {
+    case PositionEmbedding::kLearnable:
+      positions_ = parameters_.WeightOf("model.embed_positions.weight");
+      break;
+    case PositionEmbedding::kSinusoidal:
+      positions_ = {SinusoidTable(Positions(config), config.hidden_size, values().options()), {}};
+      break;
+    case PositionEmbedding::kRope:  // attention has these
+    case PositionEmbedding::kNope:
+    case PositionEmbedding::kAlibi:
+    case PositionEmbedding::kRelative:
+    case PositionEmbedding::kT5:
+      break;
+  }
   if (config.variant.sink_token) sink_token_ = parameters_.WeightOf("model.sink_token");
   for (int64_t n = 0; n < config.num_hidden_layers; ++n) layers_.push_back(LayerWeights(parameters_, config, n));
   layer_begins_ = LayerBegins(parameters(), config.num_hidden_layers);
-  if (config.variant.norm_placement != "post") final_norm_ = parameters_.WeightOf("model.norm.weight");
+  if (NormsInput(config.variant.norm_placement)) final_norm_ = parameters_.WeightOf("model.norm.weight");
   head_ = parameters_.WeightOf("lm_head.weight");
 }
 
@@ -89,7 +109,8 @@ at::Tensor Transformer::Embed(const at::Tensor& tokens_BT) {
 }
 
 at::Tensor Transformer::FeedForward(const LayerParameters& weights, const at::Tensor& x_NC) const {
-  return Linear(FeedForwardUnit(Linear(x_NC, weights.gate_up), activation_, IsGated(config_.variant)), weights.down);
+  return Linear(FeedForwardUnit(Linear(x_NC, weights.gate_up), activation_, IsGated(config_.variant.ffn)),
+                weights.down);
 }
 
 at::Tensor Transformer::Norm(const at::Tensor& x_NC, const Weight& weight_C) const {
@@ -106,7 +127,7 @@ at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer, 
       x_NC.register_hook(
           [&ready, first = layer_begins_[static_cast<size_t>(index)]](const at::Tensor&) { ready(first); });
   };
-  const bool post = config_.variant.norm_placement == "post";
+  const bool post = !NormsInput(config_.variant.norm_placement);
   const at::Tensor bias = attention_.OffsetBias(length);
   at::Tensor x = Embed(tokens_BT);
   show(0, x);
@@ -117,7 +138,7 @@ at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer, 
     // A norm that the placement lacks passes its input on. Post-norm normalises the sum, the others what is added.
     const at::Tensor a = AttentionLayer(attention_, layer, Norm(x, layer.input_norm), bias, batch, length, see);
     x = post ? Norm(x + a, layer.post_attention_norm) : x + Norm(a, layer.post_attention_norm);
-    if (HasFeedForward(config_.variant)) {
+    if (config_.variant.ffn != Ffn::kNone) {
       const at::Tensor f = FeedForward(layer, Norm(x, layer.feed_forward_norm));
       x = post ? Norm(x + f, layer.post_feed_forward_norm) : x + Norm(f, layer.post_feed_forward_norm);
     }

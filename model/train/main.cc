@@ -29,7 +29,12 @@ constexpr char kExamples[] = R"(Examples:
 sink::train::RunOutcome Run(const std::string& run_dir, sink::train::EventSink& events,
                             sink::train::TrainerCommands& commands) {
   const sink::train::JobFile job = sink::train::ReadJobFile(run_dir);
-  if (job.config.kind == "evaluate") return sink::train::MeasureModel(job, events, commands);
+  switch (job.config.kind) {
+    case sink::JobKind::kEvaluate:
+      return sink::train::MeasureModel(job, events, commands);
+    case sink::JobKind::kTrain:
+      break;
+  }
   return sink::train::Trainer(run_dir, events, commands, sink::train::WorldFromEnvironment()).Run();
 }
 

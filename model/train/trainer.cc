@@ -111,8 +111,12 @@ void Trainer::TrainStep() {
 void Trainer::OnDivergence(const StepResult& diverged, double limit) {
   const TrainConfig& config = job_.config.train;
   const std::string what = DescribeDivergence(config, state_.step, limit, diverged.loss, diverged.gradient_norm);
-  if (config.on_divergence == "stop")
-    throw NanError(what + "; lower train.learning_rate, clip more, or set train.on_divergence to roll_back");
+  switch (config.on_divergence) {
+    case DivergencePolicy::kStop:
+      throw NanError(what + "; lower train.learning_rate, clip more, or set train.on_divergence to roll_back");
+    case DivergencePolicy::kRollBack:
+      break;
+  }
   if (state_.roll_backs >= config.max_roll_backs)
     throw NanError(what + ", after " + std::to_string(state_.roll_backs) +
                    " roll-backs (train.max_roll_backs); lower train.learning_rate or clip more");

@@ -8,43 +8,89 @@ namespace {
 
 using Problem = std::pair<std::string, std::string>;  // path and reason; both empty: none
 
-Problem CheckAttention(const ModelConfig& m) {
+// Whether positions are biases of the scores, which a linear kernel does not have.
+bool AddsToScores(PositionEmbedding embedding) {
+  switch (embedding) {
+    case PositionEmbedding::kAlibi:
+    case PositionEmbedding::kRelative:
+    case PositionEmbedding::kT5:
+      return true;
+    case PositionEmbedding::kRope:
+    case PositionEmbedding::kNope:
+    case PositionEmbedding::kSinusoidal:
+    case PositionEmbedding::kLearnable:
+      break;
+  }
+  return false;
+}
+
+// Whether the weights of a row are a quotient by definition, so that there is no form without the division.
+bool NormalizesItself(SimilarityFunction similarity) {
+  switch (similarity) {
+    case SimilarityFunction::kSoftmax:
+    case SimilarityFunction::kSoftpick:
+      return true;
+    case SimilarityFunction::kSigmoid:
+    case SimilarityFunction::kEluPlusOne:
+    case SimilarityFunction::kIdentity:
+      break;
+  }
+  return false;
+}
+
+std::string Text(auto value) { return std::string(NameOf(value)); }
+
+Problem CheckPositions(const ModelConfig& m) {
   const VariantConfig& v = m.variant;
-  const bool softmax = v.similarity == "softmax", identity = v.similarity == "identity";
-  if (v.position_embedding == "rope" && m.head_dim() % 2 != 0)
+  if (v.position_embedding == PositionEmbedding::kRope && m.head_dim() % 2 != 0)
     return {"model.num_attention_heads", "hidden_size / num_attention_heads must be even for rotary embeddings"};
-  if (v.position_embedding == "sinusoidal" && m.hidden_size % 2 != 0)
+  if (v.position_embedding == PositionEmbedding::kSinusoidal && m.hidden_size % 2 != 0)
     return {"model.hidden_size", "must be even for sinusoidal embeddings"};
-  if (identity &&
-      (v.position_embedding == "alibi" || v.position_embedding == "relative" || v.position_embedding == "t5"))
-    return {
-        "model.variant.position_embedding",
-        "cannot be " + v.position_embedding + " with similarity identity: a linear kernel has no score to add it to"};
-  if (!identity && v.feature_map != "identity")
+  if (v.similarity == SimilarityFunction::kIdentity && AddsToScores(v.position_embedding))
+    return {"model.variant.position_embedding",
+            "cannot be " + Text(v.position_embedding) +
+                " with similarity identity: a linear kernel has no score to add it to"};
+  return {};
+}
+
+Problem CheckAttention(const ModelConfig& m) {
+  if (const Problem problem = CheckPositions(m); !problem.second.empty()) return problem;
+  const VariantConfig& v = m.variant;
+  const bool softmax = v.similarity == SimilarityFunction::kSoftmax;
+  const bool has_key = v.key_bias != KeyBias::kNone, has_logit = v.sink_logit != SinkLogit::kNone;
+  if (v.similarity != SimilarityFunction::kIdentity && v.feature_map != FeatureMap::kIdentity)
     return {"model.variant.feature_map", "needs similarity identity: only a linear kernel maps queries and keys"};
-  if (!v.normalize && (softmax || v.similarity == "softpick"))
-    return {"model.variant.normalize", "cannot be false with similarity " + v.similarity + ", which normalises itself"};
+  if (!v.normalize && NormalizesItself(v.similarity))
+    return {"model.variant.normalize",
+            "cannot be false with similarity " + Text(v.similarity) + ", which normalises itself"};
   if (!v.normalize && v.attention_sum != 1)
     return {"model.variant.attention_sum", "needs normalize true: other weights do not sum to a constant"};
-  if (!softmax && v.key_bias != "none")
+  if (!softmax && has_key)
     return {"model.variant.key_bias", "needs similarity softmax, where one more key takes weight from the others"};
-  if (!softmax && v.sink_logit != "none")
+  if (!softmax && has_logit)
     return {"model.variant.sink_logit", "needs similarity softmax, where one more logit takes weight from the others"};
-  if (v.sink_logit != "none" && v.key_bias != "none")
-    return {"model.variant.sink_logit", "and key_bias are two forms of one column; choose one"};
-  const bool fixed = v.value_bias == "unit" || v.value_bias == "uniform";
-  if (fixed && v.key_bias == "none")
-    return {"model.variant.value_bias", "cannot be " + v.value_bias + " without key_bias: it is the value of that key"};
-  if (!fixed && v.value_bias_scale != 1) return {"model.variant.value_bias_scale", "needs value_bias unit or uniform"};
+  if (has_logit && has_key) return {"model.variant.sink_logit", "and key_bias are two forms of one column; choose one"};
+  if (IsFixed(v.value_bias) && !has_key)
+    return {"model.variant.value_bias",
+            "cannot be " + Text(v.value_bias) + " without key_bias: it is the value of that key"};
+  if (!IsFixed(v.value_bias) && v.value_bias_scale != 1)
+    return {"model.variant.value_bias_scale", "needs value_bias unit or uniform"};
   if (v.prefix_length > m.max_position_embeddings)
     return {"model.variant.prefix_length", "must not exceed model.max_position_embeddings"};
   return {};
 }
 
 Problem CheckEvaluate(const JobConfig& c) {
-  if (c.kind != "evaluate" && !c.evaluate.model.empty()) return {"evaluate.model", "needs kind: evaluate"};
-  if (c.kind == "evaluate" && c.evaluate.model.empty())
-    return {"evaluate.model", "is missing: kind evaluate needs the model to measure, such as openai-community/gpt2"};
+  switch (c.kind) {
+    case JobKind::kTrain:
+      if (!c.evaluate.model.empty()) return {"evaluate.model", "needs kind: evaluate"};
+      break;
+    case JobKind::kEvaluate:
+      if (c.evaluate.model.empty())
+        return {"evaluate.model",
+                "is missing: kind evaluate needs the model to measure, such as openai-community/gpt2"};
+      break;
+  }
   return {};
 }
 

@@ -18,18 +18,18 @@ namespace sink::config {
 
 using nlohmann::json;
 
-inline constexpr size_t kMaxBytes = 64 * 1024;        // of a configuration's text
+inline constexpr size_t kMaxBytes = 64 * 1024;        // a configuration's text
 inline constexpr size_t kMaxListed = 64;              // names or numbers in a list
 inline constexpr double kLarge = 9007199254740991.0;  // 2^53 - 1: every integer up to it survives JSON and a double
 
 using Choices = std::vector<std::string>;
-struct HubName {};  // of a string: empty, a plain name, or an owner's and a plain name with a slash between them
+struct HubName {};  // says that a string is empty, a plain name, or an owner's and a plain name with a slash between
 
 // Each calls v(path, member, min, max) for numbers and lists of them, v(path, member, choices) for strings and lists of
-// names, v(path, member, HubName()) for a model's name, v(path, member) for booleans, once per field.
+// names, v(path, member, HubName()) for a model's name, v(path, member) for booleans and enumerations, once per field.
 template <typename Config, typename Visitor>
 void VisitFirstFields(Config& c, Visitor&& v) {
-  v("kind", c.kind, Choices{"train", "evaluate"});
+  v("kind", c.kind);
   v("model.hidden_size", c.model.hidden_size, 1, 65536);
   v("model.intermediate_size", c.model.intermediate_size, 1, 262144);
   v("model.num_hidden_layers", c.model.num_hidden_layers, 1, 1024);
@@ -52,7 +52,7 @@ void VisitFirstFields(Config& c, Visitor&& v) {
   v("train.epsilon", c.train.epsilon, 0.0, 1.0);
   v("train.max_gradient_norm", c.train.max_gradient_norm, 0.0, 1e9);
   v("train.seed", c.train.seed, 0, kLarge);
-  v("train.precision", c.train.precision, Choices{"auto", "fp32", "bf16"});
+  v("train.precision", c.train.precision);
   v("train.threads", c.train.threads, 1, 1024);
   v("train.log_every", c.train.log_every, 1, kLarge);
   v("data.set", c.data.set, Choices{});
@@ -75,29 +75,27 @@ void VisitFirstFields(Config& c, Visitor&& v) {
 template <typename Config, typename Visitor>
 void VisitLaterFields(Config& c, Visitor&& v) {
   auto& variant = c.model.variant;
-  v("model.variant.position_embedding", variant.position_embedding,
-    Choices{"rope", "nope", "sinusoidal", "learnable", "alibi", "relative", "t5"});
-  v("model.variant.ffn", variant.ffn, Choices{"swiglu", "geglu", "reglu", "gelu", "relu", "swish", "none"});
-  v("model.variant.norm_placement", variant.norm_placement, Choices{"pre", "post", "sandwich"});
-  v("model.variant.similarity", variant.similarity,
-    Choices{"softmax", "sigmoid", "elu_plus_one", "identity", "softpick"});
-  v("model.variant.feature_map", variant.feature_map, Choices{"identity", "elu_plus_one", "mlp"});
+  v("model.variant.position_embedding", variant.position_embedding);
+  v("model.variant.ffn", variant.ffn);
+  v("model.variant.norm_placement", variant.norm_placement);
+  v("model.variant.similarity", variant.similarity);
+  v("model.variant.feature_map", variant.feature_map);
   v("model.variant.normalize", variant.normalize);
   v("model.variant.attention_sum", variant.attention_sum, 1e-6, 1e6);
-  v("model.variant.key_bias", variant.key_bias, Choices{"none", "shared", "per_head"});
-  v("model.variant.value_bias", variant.value_bias, Choices{"none", "shared", "per_head", "unit", "uniform"});
+  v("model.variant.key_bias", variant.key_bias);
+  v("model.variant.value_bias", variant.value_bias);
   v("model.variant.value_bias_scale", variant.value_bias_scale, 0.0, 1e6);
-  v("model.variant.sink_logit", variant.sink_logit, Choices{"none", "zero", "learned"});
+  v("model.variant.sink_logit", variant.sink_logit);
   v("model.variant.sink_token", variant.sink_token);
-  v("model.variant.attention_gate", variant.attention_gate, Choices{"none", "headwise", "elementwise"});
+  v("model.variant.attention_gate", variant.attention_gate);
   v("model.variant.qk_norm", variant.qk_norm);
   v("model.variant.prefix_length", variant.prefix_length, 0, 1048576);
   v("model.variant.window", variant.window, 0, 1048576);
   v("train.ignore_loss", c.train.ignore_loss, 0, 1048575);
-  v("train.optimizer", c.train.optimizer, Choices{"adamw", "muon"});
+  v("train.optimizer", c.train.optimizer);
   v("train.muon_learning_rate", c.train.muon_learning_rate, 0.0, 100.0);
   v("train.muon_momentum", c.train.muon_momentum, 0.0, 0.9999999);
-  v("train.on_divergence", c.train.on_divergence, Choices{"stop", "roll_back"});
+  v("train.on_divergence", c.train.on_divergence);
   v("train.loss_spike_factor", c.train.loss_spike_factor, 0.0, 1e9);
   v("train.max_roll_backs", c.train.max_roll_backs, 0, 1000);
   v("eval.metrics", c.eval.metrics, EvalMetrics());
@@ -106,7 +104,7 @@ void VisitLaterFields(Config& c, Visitor&& v) {
   v("data.weights", c.data.weights, 0.0, 1e9);
   v("train.shard_optimizer", c.train.shard_optimizer);
   v("evaluate.model", c.evaluate.model, HubName());
-  v("evaluate.inputs", c.evaluate.inputs, Choices{"natural", "random", "repeat"});
+  v("evaluate.inputs", c.evaluate.inputs);
   v("evaluate.texts", c.evaluate.texts, Choices{});
 }
 
@@ -166,6 +164,11 @@ struct Reader {
   void operator()(const char* field, std::string& out, const std::vector<std::string>& choices) {
     const json* value = Find(field);
     if (value && Named(field, *value, choices)) out = value->get<std::string>();
+  }
+  template <NamedEnum Enum>
+  void operator()(const char* field, Enum& out) {
+    const json* value = Find(field);
+    if (value && Named(field, *value, AllNames<Enum>())) out = *ParseName<Enum>(value->get_ref<const std::string&>());
   }
   void operator()(const char* field, std::string& out, HubName) {
     const json* value = Find(field);

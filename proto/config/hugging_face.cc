@@ -8,6 +8,14 @@
 #include "proto/config/job_config.h"
 
 namespace sink {
+
+// Whose model a config.json describes: LLaMA itself, or a variant that has a "variant" object.
+enum class ModelType { kLlama, kSink };
+template <>
+struct EnumNames<ModelType> {
+  static constexpr EnumName<ModelType> kTable[] = {{ModelType::kLlama, "llama"}, {ModelType::kSink, "sink"}};
+};
+
 namespace {
 
 using namespace config;
@@ -28,11 +36,17 @@ json VariantOf(const ModelConfig& model) {
   return printed.contains(pointer) ? printed.at(pointer) : json::object();
 }
 
+std::optional<ModelType> ModelTypeOf(const json& root) {
+  const auto field = root.find("model_type");
+  return field != root.end() && field->is_string() ? ParseName<ModelType>(field->get_ref<const std::string&>())
+                                                   : std::nullopt;
+}
+
 }  // namespace
 
 std::string PrintHuggingFaceConfig(const ModelConfig& c) {
   const json variant = VariantOf(c);
-  json root = {{"model_type", variant.empty() ? "llama" : "sink"},
+  json root = {{"model_type", NameOf(variant.empty() ? ModelType::kLlama : ModelType::kSink)},
                {"hidden_size", c.hidden_size},
                {"intermediate_size", c.intermediate_size},
                {"num_hidden_layers", c.num_hidden_layers},
@@ -60,8 +74,8 @@ ModelConfigResult ParseHuggingFaceConfig(std::string_view text) {
   const json root = json::parse(text, nullptr, false);
   if (root.is_discarded() || !root.is_object()) return {std::nullopt, "config.json is not a JSON object"};
   const auto refuse = [](std::string what) { return ModelConfigResult{std::nullopt, "config.json: " + what}; };
-  if (!root.contains("model_type") || (root["model_type"] != "llama" && root["model_type"] != "sink"))
-    return refuse("model_type must be \"llama\" or \"sink\"");
+  const std::optional<ModelType> type = ModelTypeOf(root);
+  if (!type) return refuse("model_type must be \"llama\" or \"sink\"");
   for (const char* flag : {"attention_bias", "mlp_bias", "tie_word_embeddings"})
     if (root.contains(flag) && root[flag] != false) return refuse(std::string(flag) + " is not supported");
   if (root.contains("hidden_act") && root["hidden_act"] != "silu") return refuse("hidden_act must be \"silu\"");
@@ -84,7 +98,7 @@ ModelConfigResult ParseHuggingFaceConfig(std::string_view text) {
     if (rope.contains("rope_theta")) model["rope_theta"] = rope["rope_theta"];
   }
   if (root.contains("variant")) {
-    if (root["model_type"] != "sink") return refuse("\"variant\" needs model_type \"sink\"");
+    if (type != ModelType::kSink) return refuse("\"variant\" needs model_type \"sink\"");
     json variant = root["variant"];
     if (!variant.is_object()) return refuse("\"variant\" must be an object");
     if (variant.contains("window") && variant["window"].is_null()) variant.erase("window");

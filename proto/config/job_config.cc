@@ -20,6 +20,10 @@ struct Lister {
   void operator()(const char* path, const std::string&, std::vector<std::string> choices) {
     fields.push_back({path, FieldType::kString, 0, 0, std::move(choices)});
   }
+  template <NamedEnum Enum>
+  void operator()(const char* path, const Enum&) {
+    fields.push_back({path, FieldType::kString, 0, 0, AllNames<Enum>()});
+  }
   void operator()(const char* path, const std::string&, HubName) {
     fields.push_back({path, FieldType::kString, 0, 0, {}});
   }
@@ -46,6 +50,10 @@ struct Printer {
   template <typename T, typename... Rest>
   void operator()(const char* path, const T& value, Rest&&...) {
     root[Pointer(path)] = value;
+  }
+  template <NamedEnum Enum>
+  void operator()(const char* path, const Enum& value) {
+    root[Pointer(path)] = NameOf(value);
   }
   void operator()(const char* path, const std::optional<double>& value, double, double) {
     root[Pointer(path)] = value ? json(*value) : json(nullptr);

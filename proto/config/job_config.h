@@ -11,28 +11,29 @@
 #include <utility>
 #include <vector>
 
+#include "proto/config/choices.h"
+
 namespace sink {
 
 // Where a model deviates from LLaMA: the "variant" object of its config.json (design.md section 4; model/README.md has
 // formulas and sources). Every default is LLaMA's.
 struct VariantConfig {
-  std::string position_embedding = "rope";  // nope, sinusoidal, learnable, alibi, relative, t5
-  std::string ffn = "swiglu";               // geglu, reglu; without a gate: gelu, relu, swish; none
-  std::string norm_placement = "pre";       // post, sandwich
-  std::string similarity = "softmax";       // sigmoid, elu_plus_one, identity, softpick
-  std::string feature_map = "identity";     // with similarity identity: elu_plus_one, mlp
-  bool normalize = true;                    // divide the weights of sigmoid, elu_plus_one and identity by their sum
-  double attention_sum = 1.0;               // what the weights of a row sum to, where they sum to one by nature
-  std::string key_bias = "none";            // one more key that every query sees: shared, per_head
-  std::string value_bias = "none";          // its value (0 without), or added to the output where there is no such key:
-                                            // shared, per_head; unit, uniform: fixed, of length value_bias_scale
-  double value_bias_scale = 1.0;
-  std::string sink_logit = "none";      // one more logit without a value: zero (softmax off by one), learned (per head)
-  bool sink_token = false;              // a learned token before every sequence
-  std::string attention_gate = "none";  // sigmoid gate on the output of attention: headwise, elementwise
-  bool qk_norm = false;                 // RMSNorm of queries and keys, per head, before RoPE
-  int64_t prefix_length = 0;            // keys 1..p are visible to every query
-  int64_t window = 0;                   // query i sees keys i-w+1..i; 0: all
+  PositionEmbedding position_embedding = PositionEmbedding::kRope;
+  Ffn ffn = Ffn::kSwiglu;
+  NormPlacement norm_placement = NormPlacement::kPre;
+  SimilarityFunction similarity = SimilarityFunction::kSoftmax;
+  FeatureMap feature_map = FeatureMap::kIdentity;  // others need similarity identity
+  bool normalize = true;                           // divide weights by sigmoid, elu_plus_one or identity by their sum
+  double attention_sum = 1.0;                      // what the weights of a row sum to, where they sum to one by nature
+  KeyBias key_bias = KeyBias::kNone;
+  ValueBias value_bias = ValueBias::kNone;  // added to the output where there is no key_bias
+  double value_bias_scale = 1.0;            // the length of a fixed value
+  SinkLogit sink_logit = SinkLogit::kNone;
+  bool sink_token = false;  // a learned token before every sequence
+  AttentionGate attention_gate = AttentionGate::kNone;
+  bool qk_norm = false;       // RMSNorm of queries and keys, per head, before RoPE
+  int64_t prefix_length = 0;  // keys 1..p are visible to every query
+  int64_t window = 0;         // query i sees keys i-w+1..i; 0: all
 
   bool operator==(const VariantConfig&) const = default;
 };
@@ -68,23 +69,22 @@ struct TrainConfig {
   double epsilon = 1e-8;
   double max_gradient_norm = 1.0;  // 0: no clipping
   int64_t seed = 42;
-  std::string precision = "auto";    // auto: bf16 on a GPU, fp32 on a CPU
-  int64_t threads = 1;               // CPU threads of one rank; part of the result's identity
-  int64_t log_every = 10;            // steps between train_loss points
-  int64_t ignore_loss = 0;           // the loss leaves out the first n targets of every sequence
-  std::string optimizer = "adamw";   // muon: Muon on the matrices of the layers, AdamW on the rest
+  Precision precision = Precision::kAuto;
+  int64_t threads = 1;      // CPU threads of one rank; part of the result's identity
+  int64_t log_every = 10;   // steps between train_loss points
+  int64_t ignore_loss = 0;  // the loss leaves out the first n targets of every sequence
+  OptimizerKind optimizer = OptimizerKind::kAdamw;
   double muon_learning_rate = 0.02;  // at the peak of the schedule
   double muon_momentum = 0.95;
-  std::string on_divergence = "stop";  // NaN, infinity or a loss spike: stop, or roll_back to the newest checkpoint
-                                       // and go on with the data after the step that diverged
-  double loss_spike_factor = 0;        // a step's loss above this many times the running mean diverges; 0: off
-  int64_t max_roll_backs = 3;          // of one job; then it stops
-  bool shard_optimizer = false;        // each of several ranks holds a part of the optimizer's state (ZeRO stage 1)
+  DivergencePolicy on_divergence = DivergencePolicy::kStop;
+  double loss_spike_factor = 0;  // a step's loss above this many times the running mean diverges; 0: off
+  int64_t max_roll_backs = 3;    // a job that has gone back so often stops
+  bool shard_optimizer = false;  // each of several ranks holds a part of the optimizer's state (ZeRO stage 1)
 };
 
 struct DataConfig {
   std::string set = "regmix";        // folder of LITPKDS files under the worker's data root
-  double fraction = 1.0;             // of the training files
+  double fraction = 1.0;             // the share of the training files that is read
   int64_t fixed_token_position = 0;  // 1-based; 0: off
   int64_t fixed_token_id = 1;
   int64_t random_tokens_start = 0;  // [start, end), 0-based positions, uniform over the vocabulary; equal: off
@@ -99,7 +99,7 @@ struct EvalConfig {
   int64_t tokens = 64;      // T of the sink metric
   std::vector<double> epsilon = {0.3};
   int64_t positions = 10;             // positions 1..n
-  int64_t validation_sequences = 64;  // of sequence_length, for validation_loss
+  int64_t validation_sequences = 64;  // for validation_loss, train.sequence_length tokens each
   std::vector<std::string> metrics;   // more to measure: names of EvalMetrics()
 };
 
@@ -109,15 +109,15 @@ struct CheckpointConfig {
   int64_t keep_period = 0;  // the coordinator also keeps those of its multiples, in steps; 0: none
 };
 
-// Of a job that measures a model which is already there, with the sizes of EvalConfig.
+// What kind evaluate measures, with the sizes of EvalConfig.
 struct EvaluateConfig {
-  std::string model;                  // "owner/name" or "name": a Hugging Face folder under the worker's model root
-  std::string inputs = "natural";     // random, repeat: ids without meaning, drawn with train.seed
-  std::string texts = "texts.jsonl";  // of natural: JSON lines under the worker's data root
+  std::string model;  // "owner/name" or "name": a Hugging Face folder under the worker's model root
+  InputKind inputs = InputKind::kNatural;  // ids without meaning are drawn with train.seed
+  std::string texts = "texts.jsonl";       // JSON lines under the worker's data root, for natural inputs
 };
 
 struct JobConfig {
-  std::string kind = "train";  // evaluate
+  JobKind kind = JobKind::kTrain;
   ModelConfig model;
   TrainConfig train;
   DataConfig data;
@@ -136,7 +136,7 @@ struct FieldInfo {
   std::string path;  // "train.learning_rate"
   FieldType type;
   double min = 0, max = 0;           // inclusive bounds of numbers
-  std::vector<std::string> choices;  // of strings and lists of names; empty: any [A-Za-z0-9._-]{1,64}
+  std::vector<std::string> choices;  // what strings and lists of names may be; empty: any [A-Za-z0-9._-]{1,64}
 };
 
 // Every field, in printing order.
@@ -144,7 +144,7 @@ const std::vector<FieldInfo>& JobConfigFields();
 
 struct JobConfigResult {
   std::optional<JobConfig> config;
-  std::string path;   // of the offending field, when there is no config
+  std::string path;   // the offending field, when there is no config
   std::string error;  // one sentence with the fix
 };
 

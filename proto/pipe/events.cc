@@ -110,6 +110,7 @@ class Writer {
   void operator()(const char* key, const std::string& value, size_t = 0) { object_[key] = value; }
   void operator()(const char* key, Message<const std::string> message) { object_[key] = CutMessage(message.text); }
   void operator()(const char* key, int value) { object_[key] = value; }
+  void operator()(const char* key, FailureClass value) { object_[key] = NameOf(value); }
 
   void operator()(const char* key, const std::vector<double>& values) {
     Json& array = object_[key] = Json::array();
@@ -150,6 +151,12 @@ class Reader {
     const auto& text = field->get_ref<const std::string&>();
     if (text.size() > max_bytes) return Fail(key, "is too long");
     out = text;
+  }
+
+  void operator()(const char* key, FailureClass& out) {
+    std::string name;
+    (*this)(key, name);
+    out = ParseName<FailureClass>(name).value_or(FailureClass::kInfra);
   }
 
   void operator()(const char* key, Message<std::string> message) {

@@ -12,6 +12,8 @@
 #include <variant>
 #include <vector>
 
+#include "proto/pipe/failure_class.h"
+
 namespace sink::pipe {
 
 inline constexpr int kVersion = 1;
@@ -69,9 +71,9 @@ struct Finished {
   int64_t step = 0;
 };
 
-// The attempt failed; class is "user", "nan", "out_of_memory" or "infra".
+// The attempt failed. A class that the reader does not know, of a newer trainer, counts as kInfra.
 struct Failed {
-  std::string failure_class;
+  FailureClass failure_class = FailureClass::kInfra;
   std::string message;
 };
 

@@ -65,7 +65,7 @@ TEST(Events, OtherRecordsRoundTrip) {
   EXPECT_EQ(RoundTrip(Checkpoint{5, "/runs/a b/step-5", "00ff"}).path, "/runs/a b/step-5");
   EXPECT_EQ(RoundTrip(Log{"warning", "two\nlines \"quoted\" \xC3\xA9"}).message, "two\nlines \"quoted\" \xC3\xA9");
   EXPECT_EQ(RoundTrip(Finished{9}).step, 9);
-  EXPECT_EQ(RoundTrip(Failed{"nan", "loss is NaN"}).failure_class, "nan");
+  EXPECT_EQ(RoundTrip(Failed{FailureClass::kNan, "loss is NaN"}).failure_class, FailureClass::kNan);
 }
 
 TEST(Events, OneRecordIsOneLineOfBoundedLength) {
@@ -85,7 +85,7 @@ TEST(Events, OneRecordIsOneLineOfBoundedLength) {
 TEST(Events, MessagesAreCutBetweenCharacters) {
   std::string message = "x";
   while (message.size() < 70000) message += "\xE2\x82\xAC";  // three bytes each; 64 KiB falls inside one
-  const std::string cut = RoundTrip(Failed{"user", message}).message;
+  const std::string cut = RoundTrip(Failed{FailureClass::kUser, message}).message;
   EXPECT_EQ(cut.size() % 3, 1u);
   EXPECT_EQ(message.compare(0, cut.size(), cut), 0);
   EXPECT_GT(cut.size(), 65530u);
@@ -93,6 +93,17 @@ TEST(Events, MessagesAreCutBetweenCharacters) {
 
 TEST(Events, UnknownFieldsAreIgnored) {
   EXPECT_TRUE(Parse(R"({"type":"finished","step":3,"mood":[{"x":null}]})").event.has_value());
+}
+
+TEST(Events, FailureOfAnUnknownClassIsTheMachines) {
+  const ParseResult result = Parse(R"({"type":"failed","class":"sunspots","message":"bit flip"})");
+  ASSERT_TRUE(result.event.has_value()) << result.error;
+  EXPECT_EQ(std::get<Failed>(*result.event).failure_class, FailureClass::kInfra);
+}
+
+TEST(Events, FailureClassesAreWrittenByName) {
+  EXPECT_EQ(Encode(Failed{FailureClass::kOutOfMemory, "8 GiB"}),
+            R"({"class":"out_of_memory","message":"8 GiB","type":"failed"})");
 }
 
 TEST(Events, MalformedLinesAreRefusedWithAReason) {

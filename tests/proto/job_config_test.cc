@@ -316,7 +316,7 @@ TEST(HuggingFaceConfig, WhatWouldChangeTheForwardPassIsRefused) {
 
 TEST(HuggingFaceConfig, VariantKeepsEveryFieldAndRefusesOthers) {
   ModelConfig model;
-  model.variant.similarity = "sigmoid";
+  model.variant.similarity = SimilarityFunction::kSigmoid;
   model.variant.normalize = false;
   model.variant.window = 16;
   const std::string text = PrintHuggingFaceConfig(model);

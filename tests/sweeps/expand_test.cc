@@ -347,7 +347,7 @@ TEST(ExpandSweep, RandomDrawsMultiplyWithTheGridAndAreTheSameEachTime) {
   ASSERT_EQ(sweep->jobs.size(), 100u);
   EXPECT_EQ(sweep->experiments[0].arithmetic, "a: 2 (train.seed) x 50 (random) = 100 jobs");
   std::set<int64_t> warmups;
-  std::set<std::string> ffns;
+  std::set<Ffn> ffns;
   int below_1e3 = 0;
   for (int i = 0; i < 50; ++i) {
     const JobConfig& config = sweep->jobs[i].config;
@@ -359,7 +359,7 @@ TEST(ExpandSweep, RandomDrawsMultiplyWithTheGridAndAreTheSameEachTime) {
     EXPECT_EQ(config.train.learning_rate, sweep->jobs[i + 50].config.train.learning_rate);  // the other seed's draw
   }
   EXPECT_THAT(warmups, ElementsAre(3, 4, 5));
-  EXPECT_THAT(ffns, ElementsAre("none", "swiglu"));
+  EXPECT_THAT(ffns, ElementsAre(Ffn::kSwiglu, Ffn::kNone));
   EXPECT_GT(below_1e3, 12);  // half of them, as logarithms go
   EXPECT_LT(below_1e3, 38);
   EXPECT_EQ(Labels(*ExpandText(text)), Labels(*sweep));

@@ -111,7 +111,7 @@ TEST(ShippedSweeps, OpenModelsAreTheStudysThirty) {
   EXPECT_THAT(Points(sweep), ElementsAre(Pair("gpt2", 4), Pair("llama2", 4), Pair("llama3", 4), Pair("mistral", 2),
                                          Pair("opt", 6), Pair("pythia", 10)));
   EXPECT_EQ(Ids(sweep).size(), 30u);
-  for (const ExpandedJob& job : sweep.jobs) EXPECT_EQ(job.config.kind, "evaluate");
+  for (const ExpandedJob& job : sweep.jobs) EXPECT_EQ(job.config.kind, JobKind::kEvaluate);
   EXPECT_EQ(sweep.jobs[3].config.evaluate.model, "openai-community/gpt2-xl");
   EXPECT_EQ(nlohmann::json::parse(sweep.experiments[0].paper_json)["sink_rate_percent"][3], 77.00);
 

@@ -104,7 +104,8 @@ class FakeTrainer {
       raise(static_cast<int>(Int("code", SIGSEGV)));
     }
     if (end == "failed") {
-      Say(pipe::Failed{config_.value("class", "nan"), config_.value("message", "loss is NaN")});
+      const auto failure_class = ParseName<pipe::FailureClass>(config_.value("class", "nan"));
+      Say(pipe::Failed{failure_class.value(), config_.value("message", "loss is NaN")});
       return pipe::kExitInfra;
     }
     if (end == "close_pipe") close(events_fd_);

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include "absl/strings/str_cat.h"
+
 namespace sink::worker {
 namespace {
 
@@ -21,9 +23,9 @@ TrainerReport Died(int signal, int at) {
   report.exit.signal = signal;
   return report;
 }
-TrainerReport Failed(const std::string& failure_class, int at) {
+TrainerReport Failed(pipe::FailureClass failure_class, int at) {
   TrainerReport report = Exit(pipe::kExitInfra, at);
-  report.failed = pipe::Failed{failure_class, "it says " + failure_class};
+  report.failed = pipe::Failed{failure_class, absl::StrCat("it says ", NameOf(failure_class))};
   return report;
 }
 TrainerReport Asked(TrainerReport report, StopReason reason, bool killed_here = false) {
@@ -45,25 +47,31 @@ TEST(JudgeRanks, AllMustSucceed) {
 
 TEST(JudgeRanks, AnOwnCauseComesBeforeWhatMayFollowFromIt) {
   // The watch of rank 1 noticed its end later than that of rank 0, whose collective failed.
-  EXPECT_EQ(Judge(Failed("infra", 1), Died(SIGSEGV, 2)).message, "rank 1: trainer ended: killed by SIGSEGV");
-  EXPECT_EQ(Judge(Failed("infra", 1), Failed("nan", 2)).message, "rank 1: it says nan");
-  EXPECT_EQ(Judge(Failed("infra", 1), Exit(pipe::kExitOutOfMemory, 2)).failure_class, v1::OUT_OF_MEMORY);
+  EXPECT_EQ(Judge(Failed(pipe::FailureClass::kInfra, 1), Died(SIGSEGV, 2)).message,
+            "rank 1: trainer ended: killed by SIGSEGV");
+  EXPECT_EQ(Judge(Failed(pipe::FailureClass::kInfra, 1), Failed(pipe::FailureClass::kNan, 2)).message,
+            "rank 1: it says nan");
+  EXPECT_EQ(Judge(Failed(pipe::FailureClass::kInfra, 1), Exit(pipe::kExitOutOfMemory, 2)).failure_class,
+            v1::OUT_OF_MEMORY);
   TrainerReport hung = Asked(Died(SIGKILL, 9), StopReason::kRankLost, true);
   hung.noticed = StopReason::kHang;
-  EXPECT_EQ(Judge(Failed("infra", 1), hung).message, "rank 1: no progress: the trainer sent no event for too long");
+  EXPECT_EQ(Judge(Failed(pipe::FailureClass::kInfra, 1), hung).message,
+            "rank 1: no progress: the trainer sent no event for too long");
 }
 
 TEST(JudgeRanks, AmongEqualsTheFirstInTimeIsNamed) {
   EXPECT_EQ(Judge(Died(SIGABRT, 2), Died(SIGKILL, 1)).message, "rank 1: trainer ended: killed by SIGKILL");
-  EXPECT_EQ(Judge(Failed("nan", 1), Failed("user", 2)).message, "rank 0: it says nan");
-  EXPECT_EQ(Judge(Failed("infra", 2), Failed("infra", 1)).message, "rank 1: it says infra");
+  EXPECT_EQ(Judge(Failed(pipe::FailureClass::kNan, 1), Failed(pipe::FailureClass::kUser, 2)).message,
+            "rank 0: it says nan");
+  EXPECT_EQ(Judge(Failed(pipe::FailureClass::kInfra, 2), Failed(pipe::FailureClass::kInfra, 1)).message,
+            "rank 1: it says infra");
 }
 
 TEST(JudgeRanks, WhoWasStoppedIsNotTheCause) {
   const TrainerReport killed = Asked(Died(SIGKILL, 1), StopReason::kRankLost, true);
   const TrainerReport terminated = Asked(Died(SIGTERM, 1), StopReason::kRankLost);
   for (const TrainerReport& stopped : {killed, terminated, Exit(pipe::kExitStopped, 1)}) {
-    EXPECT_EQ(Judge(stopped, Failed("infra", 2)).message, "rank 1: it says infra");
+    EXPECT_EQ(Judge(stopped, Failed(pipe::FailureClass::kInfra, 2)).message, "rank 1: it says infra");
   }
   // Unless there is no other; another worker's rank was lost or asked to stop then.
   EXPECT_EQ(Judge(Exit(0, 1), Exit(pipe::kExitStopped, 2)).failure_class, v1::INFRA);
@@ -72,13 +80,15 @@ TEST(JudgeRanks, WhoWasStoppedIsNotTheCause) {
 TEST(JudgeRanks, WhatConcernsTheWholeAttemptNamesNoRank) {
   const TrainerReport cancelled = Asked(Exit(pipe::kExitStopped, 2), StopReason::kCancel);
   EXPECT_EQ(Judge(Exit(pipe::kExitStopped, 1), cancelled).state, v1::CANCELLED);
-  EXPECT_EQ(Judge(Exit(0, 1), Asked(Failed("infra", 2), StopReason::kDrain)).message, "worker stopped");
+  EXPECT_EQ(Judge(Exit(0, 1), Asked(Failed(pipe::FailureClass::kInfra, 2), StopReason::kDrain)).message,
+            "worker stopped");
 }
 
 TEST(JudgeRanks, AJobOfOneProcessIsJudgedAsItsTrainer) {
-  for (const TrainerReport& report : {Exit(0, 1), Exit(pipe::kExitNan, 1), Died(SIGSEGV, 1), Failed("user", 1),
-                                      Asked(Exit(pipe::kExitStopped, 1), StopReason::kCancel),
-                                      Asked(Died(SIGKILL, 1), StopReason::kLeaseLost, true)}) {
+  for (const TrainerReport& report :
+       {Exit(0, 1), Exit(pipe::kExitNan, 1), Died(SIGSEGV, 1), Failed(pipe::FailureClass::kUser, 1),
+        Asked(Exit(pipe::kExitStopped, 1), StopReason::kCancel),
+        Asked(Died(SIGKILL, 1), StopReason::kLeaseLost, true)}) {
     EXPECT_EQ(EncodeOutcome(JudgeRanks({{"", report}})), EncodeOutcome(JudgeTrainer(report)));
   }
 }

@@ -24,6 +24,19 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   return text;
 }
 
+// What the gate of attention projects a hidden state to.
+double GateOutputs(const ModelConfig& m) {
+  switch (m.variant.attention_gate) {
+    case AttentionGate::kHeadwise:
+      return static_cast<double>(m.num_attention_heads);
+    case AttentionGate::kElementwise:
+      return static_cast<double>(m.hidden_size);
+    case AttentionGate::kNone:
+      break;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::string ProfilePath(const std::string& entry, const std::string& profile) {
@@ -51,16 +64,13 @@ JobCost Cost(const JobConfig& config) {
   const double kv = static_cast<double>(m.key_value_heads() * m.head_dim());
   const double embedding = static_cast<double>(m.vocab_size) * h;
   const VariantConfig& v = m.variant;
-  const double matrices = v.ffn == "none" ? 0 : v.ffn.ends_with("glu") ? 3 : 2;  // of the feed-forward block
-  const double gate = v.attention_gate == "elementwise" ? h
-                      : v.attention_gate == "headwise"  ? static_cast<double>(m.num_attention_heads)
-                                                        : 0;
+  const double matrices = v.ffn == Ffn::kNone ? 0 : IsGated(v.ffn) ? 3 : 2;  // of the feed-forward block
   const double layer =
-      2 * h * h + 2 * h * kv + h * gate + matrices * h * static_cast<double>(m.intermediate_size) + 2 * h;
+      2 * h * h + 2 * h * kv + h * GateOutputs(m) + matrices * h * static_cast<double>(m.intermediate_size) + 2 * h;
   const double length = static_cast<double>(config.train.sequence_length);
 
   JobCost cost;
-  if (config.kind == "evaluate") {  // of a model whose size only its folder tells
+  if (config.kind == JobKind::kEvaluate) {  // of a model whose size only its folder tells
     cost.tokens = static_cast<double>(config.eval.sequences * config.eval.tokens);
     return cost;
   }

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "proto/pipe/failure_class.h"
+
 namespace sink::cli {
 namespace {
 
@@ -12,17 +14,17 @@ Json OrNull(const std::optional<double>& value) { return value ? Number(*value) 
 Json TimeOrNull(int64_t unix_ms) { return unix_ms == 0 ? Json(nullptr) : Json(unix_ms); }
 
 // As in the trainer's events and in a sweep file's `retry:`.
-std::string ClassName(v1::FailureClass failure) {
+std::string_view ClassName(v1::FailureClass failure) {
   switch (failure) {
     case v1::INFRA:
-      return "infra";
+      return NameOf(pipe::FailureClass::kInfra);
     case v1::OUT_OF_MEMORY:
-      return "out_of_memory";
+      return NameOf(pipe::FailureClass::kOutOfMemory);
     case v1::NON_FINITE:
-      return "nan";
+      return NameOf(pipe::FailureClass::kNan);
     case v1::USER:
-      return "user";
-    default:
+      return NameOf(pipe::FailureClass::kUser);
+    default:  // none, or one that only a newer coordinator knows
       return "";
   }
 }

@@ -1,8 +1,10 @@
 #include "coordinator/cli/views/overview.h"
 
+#include <optional>
 #include <utility>
 
 #include "coordinator/cli/views/views.h"
+#include "coordinator/job/worker_state.h"
 
 namespace sink::cli {
 namespace {
@@ -26,12 +28,19 @@ struct WorkerCounts {
 WorkerCounts CountWorkers(const Overview& overview) {
   WorkerCounts out;
   for (const v1::Worker& worker : overview.workers.workers()) {
-    if (worker.state() == "connected") {
-      ++out.connected;
-      out.devices += worker.devices();
-      out.free += worker.devices_free();
-    } else if (worker.state() == "disconnected") {
-      ++out.missing;
+    const std::optional<WorkerState> state = ParseName<WorkerState>(worker.state());
+    if (!state) continue;
+    switch (*state) {
+      case WorkerState::kConnected:
+        ++out.connected;
+        out.devices += worker.devices();
+        out.free += worker.devices_free();
+        break;
+      case WorkerState::kDisconnected:
+        ++out.missing;
+        break;
+      case WorkerState::kGone:
+        break;
     }
   }
   return out;

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <optional>
 
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/job/job_state.h"
 
 namespace sink::cli {
 namespace {
@@ -39,11 +41,34 @@ Column StepColumn() {
           }};
 }
 
+// The state of the job that a document describes; nothing where only a newer coordinator knows it.
+std::optional<JobState> StateOf(const Json& row) { return ParseName<JobState>(row["state"].get<std::string>()); }
+
+Style StyleOf(JobState state) {
+  switch (state) {
+    case JobState::kRunning:
+    case JobState::kLeased:
+    case JobState::kFinalizing:
+      return Style::kBlue;
+    case JobState::kSucceeded:
+      return Style::kGreen;
+    case JobState::kFailed:
+      return Style::kRed;
+    case JobState::kDisconnected:
+    case JobState::kLost:
+      return Style::kYellow;
+    case JobState::kQueued:
+    case JobState::kCancelled:
+      return Style::kDim;
+  }
+  return Style::kPlain;
+}
+
 // The rate of a job that does not run is history.
 Column RateColumn(int drop) {
   Column column = CountColumn("TOK/S", "tokens_per_second", drop);
   column.show = [show = column.show](const Json& row) {
-    return row["state"] == "RUNNING" && row["tokens_per_second"] != 0.0 ? show(row) : Cell{};
+    return StateOf(row) == JobState::kRunning && row["tokens_per_second"] != 0.0 ? show(row) : Cell{};
   };
   return column;
 }
@@ -51,7 +76,7 @@ Column RateColumn(int drop) {
 Column EtaColumn() {
   Column column = DurationColumn("ETA", "eta_seconds", 2);
   column.show = [show = column.show](const Json& row) {
-    const bool live = row["finished_ms"].is_null() && row["state"] == "RUNNING";
+    const bool live = row["finished_ms"].is_null() && StateOf(row) == JobState::kRunning;
     return live ? show(row) : Cell{};
   };
   return column;
@@ -124,13 +149,8 @@ Column StateColumn() {
 }
 
 Cell StateCell(const std::string& state) {
-  Style style = Style::kPlain;
-  if (state == "RUNNING" || state == "LEASED" || state == "FINALIZING") style = Style::kBlue;
-  if (state == "SUCCEEDED") style = Style::kGreen;
-  if (state == "FAILED") style = Style::kRed;
-  if (state == "DISCONNECTED" || state == "LOST") style = Style::kYellow;
-  if (state == "QUEUED" || state == "CANCELLED") style = Style::kDim;
-  return {Lower(state), style};
+  const std::optional<JobState> known = ParseName<JobState>(state);
+  return {Lower(state), known ? StyleOf(*known) : Style::kPlain};
 }
 
 std::vector<Column> JobColumns(bool in_sweep) {

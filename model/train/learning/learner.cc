@@ -17,8 +17,13 @@ namespace sink::train {
 namespace {
 
 const JobConfig& Checked(const JobConfig& config, at::Device device, const Ranks* ranks) {
-  if (config.train.precision == "bf16")
-    throw UserError("train.precision: bf16 is not available on " + device.str() + "; use \"fp32\" or \"auto\"");
+  switch (config.train.precision) {
+    case Precision::kBf16:
+      throw UserError("train.precision: bf16 is not available on " + device.str() + "; use \"fp32\" or \"auto\"");
+    case Precision::kAuto:
+    case Precision::kFp32:
+      break;
+  }
   const TrainConfig& train = config.train;
   const int64_t size = ranks == nullptr ? 1 : ranks->size(), share = train.micro_batch_size * size;
   if (train.global_batch_size % share != 0)

@@ -11,6 +11,17 @@ namespace {
 
 constexpr int64_t kAlignment = 64;  // of the parts, in elements: of a cache line and more
 
+// Whether the matrices of the layers have an optimizer of their own.
+bool IsMuon(OptimizerKind kind) {
+  switch (kind) {
+    case OptimizerKind::kMuon:
+      return true;
+    case OptimizerKind::kAdamw:
+      break;
+  }
+  return false;
+}
+
 bool IsMatrixOfALayer(const Parameter& parameter) {
   const std::string& name = parameter.name;
   return parameter.value.dim() == 2 && name.starts_with("model.layers.") &&
@@ -39,7 +50,7 @@ Part PartOf(const TrainConfig& config, const Transformer& model, int rank, int r
   const auto boundary = [&](int64_t number) {
     if (number == ranks) return total;
     const int64_t even = total / ranks * number / kAlignment * kAlignment;
-    if (config.optimizer != "muon") return even;
+    if (!IsMuon(config.optimizer)) return even;
     for (const Parameter& parameter : model.parameters())
       if (const Part part = PartOf(parameter); IsMatrixOfALayer(parameter) && part.begin < even && even < part.end)
         return part.begin;
@@ -51,7 +62,7 @@ Part PartOf(const TrainConfig& config, const Transformer& model, int rank, int r
 Optimizer::Optimizer(const TrainConfig& config, const Transformer& model, const Part& part)
     : config_(config), part_(part) {
   const std::span<const Parameter> all = model.parameters();
-  const bool muon = config.optimizer == "muon";
+  const bool muon = IsMuon(config.optimizer);
   for (auto next = all.begin(); next != all.end();) {
     const auto end = muon ? std::find_if(next, all.end(), IsMatrixOfALayer) : all.end();
     if (next != end) AddRange(model, {next, end});

@@ -58,7 +58,7 @@ struct Printer {
     std::fprintf(stderr, "finished at step %lld\n", static_cast<long long>(e.step));
   }
   void operator()(const pipe::Failed& e) const {
-    std::fprintf(stderr, "sink-trainer: %s (%s)\n", e.message.c_str(), e.failure_class.c_str());
+    std::fprintf(stderr, "sink-trainer: %s (%s)\n", e.message.c_str(), std::string(NameOf(e.failure_class)).c_str());
   }
 };
 

@@ -19,7 +19,7 @@ EvaluateOptions OptionsOf(const JobFile& job) {
   const JobConfig& config = job.config;
   EvaluateOptions options{.model = job.model};
   options.device = job.device;
-  options.inputs.kind = InputKinds().at(config.evaluate.inputs);
+  options.inputs.kind = config.evaluate.inputs;
   if (options.inputs.kind == InputKind::kNatural)
     options.inputs.texts = std::filesystem::path(job.data_root) / config.evaluate.texts;
   options.inputs.seed = static_cast<uint64_t>(config.train.seed);

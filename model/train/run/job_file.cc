@@ -61,7 +61,7 @@ JobFile ReadJobFile(const fs::path& run_dir) {
   }
   for (const char* key : {"job", "config", "data_root"})
     if (!root.contains(key)) throw UserError(where + ": field '" + key + "' is missing");
-  if (job.config.kind == "evaluate" && job.model.empty())
+  if (job.config.kind == JobKind::kEvaluate && job.model.empty())
     throw UserError(where + ": field 'model', the folder to measure, is missing; by hand, use sink-eval");
   if (!IsDeviceName(job.device)) throw UserError(where + ": device: must be \"cpu\" or \"cuda:N\"");
   return job;

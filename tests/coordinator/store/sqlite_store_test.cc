@@ -81,7 +81,7 @@ TEST(SqliteStore, TriggerRefusesEveryIllegalEdgeInRawSql) {
         force(from);
         const absl::Status status = update(to, generation);
         EXPECT_EQ(status.ok(), IsLegal(from, 1, to, generation))
-            << JobStateName(from) << " to " << JobStateName(to) << " in generation " << generation << ": " << status;
+            << NameOf(from) << " to " << NameOf(to) << " in generation " << generation << ": " << status;
         if (!status.ok()) {
           EXPECT_THAT(std::string(status.message()), HasSubstr("illegal state transition"));
         }

@@ -36,51 +36,55 @@ inline std::vector<Variant> Variants() {
     all.push_back({std::move(name), {}});
     change(all.back().config);
   };
-  for (const char* kind : {"rope", "nope", "sinusoidal", "learnable", "alibi", "relative", "t5"})
-    add(kind, [&](VariantConfig& v) { v.position_embedding = kind; });
-  for (const char* kind : {"geglu", "reglu", "gelu", "relu", "swish", "none"})
-    add(kind, [&](VariantConfig& v) { v.ffn = kind; });
-  for (const char* kind : {"post", "sandwich"})
-    add(std::string("norm_") + kind, [&](VariantConfig& v) { v.norm_placement = kind; });
-  for (const char* key : {"none", "shared", "per_head"})
-    for (const char* value : {"none", "shared", "per_head", "unit", "uniform"}) {
-      const bool fixed = std::string(value).starts_with("uni");
-      if (key == std::string("none") && (value == std::string("none") || fixed)) continue;
-      add(std::string("bias_") + key + "_" + value, [&](VariantConfig& v) {
-        v.key_bias = key;
-        v.value_bias = value;
-        if (fixed) v.value_bias_scale = 5;
+  const auto name = [](const auto& entry) { return std::string(entry.name); };
+  for (const auto& embedding : EnumNames<PositionEmbedding>::kTable)
+    add(name(embedding), [&](VariantConfig& v) { v.position_embedding = embedding.value; });
+  for (const auto& ffn : EnumNames<Ffn>::kTable)
+    if (ffn.value != Ffn::kSwiglu) add(name(ffn), [&](VariantConfig& v) { v.ffn = ffn.value; });
+  for (const auto& norm : EnumNames<NormPlacement>::kTable)
+    if (norm.value != NormPlacement::kPre)
+      add("norm_" + name(norm), [&](VariantConfig& v) { v.norm_placement = norm.value; });
+  for (const auto& key : EnumNames<KeyBias>::kTable)
+    for (const auto& value : EnumNames<ValueBias>::kTable) {
+      if (key.value == KeyBias::kNone && !IsLearned(value.value)) continue;
+      add("bias_" + name(key) + "_" + name(value), [&](VariantConfig& v) {
+        v.key_bias = key.value;
+        v.value_bias = value.value;
+        if (IsFixed(value.value)) v.value_bias_scale = 5;
       });
     }
   for (const bool normalize : {true, false}) {
     const std::string suffix = normalize ? "_norm" : "_no_norm";
-    for (const char* kind : {"sigmoid", "elu_plus_one"})
-      add(kind + suffix, [&](VariantConfig& v) { v.similarity = kind, v.normalize = normalize; });
-    for (const char* map : {"identity", "elu_plus_one", "mlp"})
-      add(std::string("kernel_") + map + suffix,
-          [&](VariantConfig& v) { v.similarity = "identity", v.feature_map = map, v.normalize = normalize; });
+    for (const SimilarityFunction kind : {SimilarityFunction::kSigmoid, SimilarityFunction::kEluPlusOne})
+      add(std::string(NameOf(kind)) + suffix, [&](VariantConfig& v) { v.similarity = kind, v.normalize = normalize; });
+    for (const auto& map : EnumNames<FeatureMap>::kTable)
+      add("kernel_" + name(map) + suffix, [&](VariantConfig& v) {
+        v.similarity = SimilarityFunction::kIdentity, v.feature_map = map.value, v.normalize = normalize;
+      });
   }
-  add("softpick", [](VariantConfig& v) { v.similarity = "softpick"; });
-  add("softmax_off_by_one", [](VariantConfig& v) { v.sink_logit = "zero"; });
-  add("sink_logit", [](VariantConfig& v) { v.sink_logit = "learned"; });
+  add("softpick", [](VariantConfig& v) { v.similarity = SimilarityFunction::kSoftpick; });
+  add("softmax_off_by_one", [](VariantConfig& v) { v.sink_logit = SinkLogit::kZero; });
+  add("sink_logit", [](VariantConfig& v) { v.sink_logit = SinkLogit::kLearned; });
   add("sink_token", [](VariantConfig& v) { v.sink_token = true; });
-  add("gate_headwise", [](VariantConfig& v) { v.attention_gate = "headwise"; });
-  add("gate_elementwise", [](VariantConfig& v) { v.attention_gate = "elementwise"; });
+  add("gate_headwise", [](VariantConfig& v) { v.attention_gate = AttentionGate::kHeadwise; });
+  add("gate_elementwise", [](VariantConfig& v) { v.attention_gate = AttentionGate::kElementwise; });
   add("qk_norm", [](VariantConfig& v) { v.qk_norm = true; });
   add("attention_sum", [](VariantConfig& v) { v.attention_sum = 0.2; });
   add("prefix", [](VariantConfig& v) { v.prefix_length = 3; });
   add("window", [](VariantConfig& v) { v.window = 4; });
   add("sink_token_learnable_prefix_window", [](VariantConfig& v) {
-    v.sink_token = true, v.position_embedding = "learnable", v.prefix_length = 2, v.window = 4;
+    v.sink_token = true, v.position_embedding = PositionEmbedding::kLearnable, v.prefix_length = 2, v.window = 4;
   });
-  add("sink_token_t5_sigmoid",
-      [](VariantConfig& v) { v.sink_token = true, v.position_embedding = "t5", v.similarity = "sigmoid"; });
+  add("sink_token_t5_sigmoid", [](VariantConfig& v) {
+    v.sink_token = true, v.position_embedding = PositionEmbedding::kT5, v.similarity = SimilarityFunction::kSigmoid;
+  });
   add("sandwich_qk_norm_gate_mlp_kernel", [](VariantConfig& v) {
-    v.norm_placement = "sandwich", v.qk_norm = true, v.attention_gate = "elementwise";
-    v.similarity = "identity", v.feature_map = "mlp", v.ffn = "gelu";
+    v.norm_placement = NormPlacement::kSandwich, v.qk_norm = true, v.attention_gate = AttentionGate::kElementwise;
+    v.similarity = SimilarityFunction::kIdentity, v.feature_map = FeatureMap::kMlp, v.ffn = Ffn::kGelu;
   });
   add("post_alibi_key_bias_prefix", [](VariantConfig& v) {
-    v.norm_placement = "post", v.position_embedding = "alibi", v.key_bias = "per_head", v.prefix_length = 3;
+    v.norm_placement = NormPlacement::kPost, v.position_embedding = PositionEmbedding::kAlibi,
+    v.key_bias = KeyBias::kPerHead, v.prefix_length = 3;
   });
   return all;
 }

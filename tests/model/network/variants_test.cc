@@ -87,8 +87,8 @@ INSTANTIATE_TEST_SUITE_P(All, VariantTest, ::testing::ValuesIn(Variants()),
 
 TEST(Variants, ImpossibleCombinationIsRefusedWithItsReason) {
   VariantConfig variant;
-  variant.position_embedding = "alibi";
-  variant.similarity = "identity";
+  variant.position_embedding = PositionEmbedding::kAlibi;
+  variant.similarity = SimilarityFunction::kIdentity;
   try {
     Transformer(SmallModel(variant), at::kCPU);
     FAIL();

@@ -64,7 +64,7 @@ TEST(SinkTrainer, KilledRightAfterARollBackItEndsLikeAnUndisturbedRun) {
   TinyJob job;
   job.AddNoise();
   job.config.train.max_steps = 300;
-  job.config.train.on_divergence = "roll_back";
+  job.config.train.on_divergence = DivergencePolicy::kRollBack;
   job.config.train.loss_spike_factor = 1.25;
   job.config.train.max_roll_backs = 100;
   std::vector<pipe::Event> events;
@@ -150,7 +150,7 @@ TEST(SinkTrainer, FullDiskIsAnInfraFailureAndThePreviousCheckpointStays) {
     Child child({run.string()}, true, {{RLIMIT_FSIZE, 60'000}});
     EXPECT_EQ(child.Wait(), pipe::kExitInfra);
     const pipe::Failed failed = FailureOf(child);
-    EXPECT_EQ(failed.failure_class, "infra");
+    EXPECT_EQ(failed.failure_class, pipe::FailureClass::kInfra);
     EXPECT_NE(failed.message.find("cannot save the checkpoint of step 34"), std::string::npos) << failed.message;
   }
   EXPECT_EQ(HashFile(CheckpointPath(run, 17) / "manifest.json").xxh3, manifest);
@@ -169,7 +169,7 @@ TEST(SinkTrainer, OutOfMemoryHasItsOwnClass) {
   job.config.model.hidden_size = 1024;
   Child child({job.MakeRun("run").string()}, true, {{RLIMIT_AS, rlim_t{6} << 30}});
   EXPECT_EQ(child.Wait(), pipe::kExitOutOfMemory);
-  EXPECT_EQ(FailureOf(child).failure_class, "out_of_memory");
+  EXPECT_EQ(FailureOf(child).failure_class, pipe::FailureClass::kOutOfMemory);
 }
 
 TEST(SinkTrainer, BadJobIsAUserFailureInOneLine) {

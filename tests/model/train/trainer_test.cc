@@ -36,7 +36,7 @@ std::string ErrorOf(const std::function<void()>& run) {
   try {
     run();
   } catch (const std::exception& e) {
-    return Classify(e).failure_class + ": " + e.what();
+    return std::string(NameOf(Classify(e).failure_class)) + ": " + e.what();
   }
   return "no error";
 }
@@ -102,7 +102,7 @@ void ExpectResumeIsExact(const TinyJob& job, int64_t step) {
     ExpectSameBytes(CheckpointPath(whole, last) / name, CheckpointPath(resumed, last) / name);
 }
 
-class TrainerResume : public ::testing::TestWithParam<const char*> {};
+class TrainerResume : public ::testing::TestWithParam<OptimizerKind> {};
 
 TEST_P(TrainerResume, ResumedRunIsTheUndisturbedRunToTheLastBit) {
   TinyJob job;
@@ -110,8 +110,8 @@ TEST_P(TrainerResume, ResumedRunIsTheUndisturbedRunToTheLastBit) {
   ExpectResumeIsExact(job, 17);
 }
 
-INSTANTIATE_TEST_SUITE_P(Optimizers, TrainerResume, ::testing::Values("adamw", "muon"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Optimizers, TrainerResume, ::testing::Values(OptimizerKind::kAdamw, OptimizerKind::kMuon),
+                         [](const auto& info) { return std::string(NameOf(info.param)); });
 
 class VariantResume : public ::testing::TestWithParam<Variant> {};
 
@@ -128,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(All, VariantResume, ::testing::ValuesIn(Variants()),
 
 TEST(Trainer, MuonLearns) {
   TinyJob job;
-  job.config.train.optimizer = "muon";
+  job.config.train.optimizer = OptimizerKind::kMuon;
   std::vector<pipe::Event> events;
   job.Train(job.MakeRun("run"), events);
   const std::vector<double> losses = Series(events, "train_loss");
@@ -190,9 +190,9 @@ TEST(Trainer, CheckpointOfAnotherConfigurationIsRefused) {
     EXPECT_EQ(error.rfind("user: ", 0), 0u) << error;
     EXPECT_NE(error.find("other settings"), std::string::npos) << error;
   };
-  job.config.train.optimizer = "muon";
+  job.config.train.optimizer = OptimizerKind::kMuon;
   refused();
-  job.config.train.optimizer = "adamw";
+  job.config.train.optimizer = OptimizerKind::kAdamw;
   job.config.train.learning_rate = 5e-3;
   refused();
   EXPECT_TRUE(fs::exists(CheckpointPath(run, 3) / "manifest.json"));
@@ -217,7 +217,7 @@ TEST(Trainer, TokenOutsideTheVocabularyIsAUserError) {
 
 TEST(Trainer, UnavailablePrecisionIsAUserError) {
   TinyJob job;
-  job.config.train.precision = "bf16";
+  job.config.train.precision = Precision::kBf16;
   std::vector<pipe::Event> events;
   const std::string error = ErrorOf([&] { job.Train(job.MakeRun("run"), events); });
   EXPECT_EQ(error.rfind("user: train.precision", 0), 0u) << error;

@@ -12,7 +12,7 @@ namespace {
 
 TEST(OnADeviceApart, TrainingGivesTheSame) {
   at::manual_seed(1);
-  for (const char* optimizer : {"adamw", "muon"}) {
+  for (const OptimizerKind optimizer : {OptimizerKind::kAdamw, OptimizerKind::kMuon}) {
     JobConfig config;
     config.model = {.hidden_size = 16,
                     .intermediate_size = 24,

@@ -54,7 +54,7 @@ class DivergingRun : public ::testing::Test {
   void MakeSpikes() {
     job_.AddNoise();
     job_.config.train.max_steps = 120;
-    job_.config.train.on_divergence = "roll_back";
+    job_.config.train.on_divergence = DivergencePolicy::kRollBack;
     job_.config.train.loss_spike_factor = 1.25;
     job_.config.train.max_roll_backs = 20;
   }
@@ -109,7 +109,7 @@ TEST_F(DivergingRun, InfinitiesStopItAndKeepTheLastCheckpoint) {
 
 TEST_F(DivergingRun, RollBacksRunOut) {
   MakeInfinities();
-  job_.config.train.on_divergence = "roll_back";
+  job_.config.train.on_divergence = DivergencePolicy::kRollBack;
   job_.config.train.max_roll_backs = 2;
   const fs::path run = job_.MakeRun("run");
   const std::string error = Train(run);
@@ -123,7 +123,7 @@ TEST_F(DivergingRun, RollBacksRunOut) {
 
 TEST_F(DivergingRun, SpikeStopsAndSaysSo) {
   MakeSpikes();
-  job_.config.train.on_divergence = "stop";
+  job_.config.train.on_divergence = DivergencePolicy::kStop;
   const std::string error = Train(job_.MakeRun("run"));
   EXPECT_NE(error.find(": loss spike, "), std::string::npos) << error;
   EXPECT_NE(error.find("set train.on_divergence to roll_back"), std::string::npos) << error;

@@ -113,17 +113,17 @@ TEST(Optimizer, MuonGetsTheMatricesOfTheLayersAndAdamWTheRest) {
   Transformer before(job.config.model, at::kCPU);
   before.Initialize(1);
   before.gradients().copy_(at::randn(before.gradients().sizes()));
-  const auto updated = [&](const char* name) {
+  const auto updated = [&](OptimizerKind kind) {
     Transformer model(job.config.model, at::kCPU);
     model.values().copy_(before.values());
     model.gradients().copy_(before.gradients());
-    config.optimizer = name;
+    config.optimizer = kind;
     Optimizer optimizer(config, model, WholeOf(model));
     optimizer.Update(/*step=*/0, /*learning_rate=*/config.learning_rate / 4, /*gradient_scale=*/0.5);
     return std::pair(model, optimizer.State());
   };
-  const auto [adamw, adamw_state] = updated("adamw");
-  const auto [muon, muon_state] = updated("muon");
+  const auto [adamw, adamw_state] = updated(OptimizerKind::kAdamw);
+  const auto [muon, muon_state] = updated(OptimizerKind::kMuon);
 
   int matrices = 0;
   for (size_t i = 0; i < before.parameters().size(); ++i) {

@@ -41,9 +41,9 @@ TEST(GradientsReady, WhatIsReadyIsFinal) {
   for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
     TinyJob job;
     job.config.model.num_hidden_layers = 3;
-    for (const char* norm : {"pre", "post", "sandwich"}) {
+    for (const NormPlacement norm : {NormPlacement::kPre, NormPlacement::kPost, NormPlacement::kSandwich}) {
       job.config.model.variant.norm_placement = norm;
-      job.config.model.variant.key_bias = "per_head";
+      job.config.model.variant.key_bias = KeyBias::kPerHead;
       Transformer model(job.config.model, at::kCPU, type);
       model.Initialize(1);
       const at::Tensor tokens = testing::RandomTensors(1).Tokens(job.config.model.vocab_size, {2, 16});
@@ -54,7 +54,7 @@ TEST(GradientsReady, WhatIsReadyIsFinal) {
         begins.push_back(first);
         seen.push_back(model.gradients().narrow(0, first, total - first).clone());
       });
-      ASSERT_EQ(begins.size(), 4u) << norm;  // behind each layer, and before the first
+      ASSERT_EQ(begins.size(), 4u) << NameOf(norm);  // behind each layer, and before the first
       EXPECT_TRUE(std::is_sorted(begins.rbegin(), begins.rend()));
       EXPECT_EQ(begins.back(), job.config.model.vocab_size * job.config.model.hidden_size);
       for (size_t i = 0; i < begins.size(); ++i)
@@ -109,8 +109,8 @@ TEST(Ranks, WhoEndsEarlyIsNamed) {
 // What a part of the optimizer keeps has a counterpart of the same size in the whole, and parts cover it once.
 TEST(Optimizer, PartsMakeUpTheWhole) {
   TinyJob job;
-  for (const char* name : {"adamw", "muon"}) {
-    job.config.train.optimizer = name;
+  for (const OptimizerKind optimizer : {OptimizerKind::kAdamw, OptimizerKind::kMuon}) {
+    job.config.train.optimizer = optimizer;
     Transformer model(job.config.model, at::kCPU);
     const Optimizer whole(job.config.train, model, WholeOf(model));
     for (const int ranks : {2, 3, 7}) {

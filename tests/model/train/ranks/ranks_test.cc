@@ -114,10 +114,10 @@ TEST(RanksOfOneJob, HaveTheLossesOfOne) {
 }
 
 TEST(RanksOfOneJob, MayShareTheOptimizerWithoutATrace) {
-  for (const char* optimizer : {"adamw", "muon"}) {
+  for (const OptimizerKind optimizer : {OptimizerKind::kAdamw, OptimizerKind::kMuon}) {
     RanksJob job;
     job.config.train.optimizer = optimizer;
-    const std::string name = optimizer;
+    const std::string name(NameOf(optimizer));
     Gang plain(job, name + "-plain", 4);
     ASSERT_THAT(plain.Wait(), Each(pipe::kExitFinished)) << plain.errors();
     job.config.train.shard_optimizer = true;
@@ -182,7 +182,7 @@ TEST(RanksOfOneJob, OneThatIsKilledIsNamedByTheOthers) {
         EXPECT_EQ(codes[static_cast<size_t>(rank)], rank == victim ? -SIGKILL : pipe::kExitInfra);
         if (rank == victim) continue;
         const pipe::Failed failed = FailureOf(gang[rank]);
-        EXPECT_EQ(failed.failure_class, "infra");
+        EXPECT_EQ(failed.failure_class, pipe::FailureClass::kInfra);
         EXPECT_THAT(failed.message, HasSubstr("rank " + std::to_string(victim) + " of 4 failed"));
       }
     }
@@ -207,7 +207,7 @@ TEST(RanksOfOneJob, DivergeAndRollBackTogether) {
   job.AddNoise();
   job.config.train.max_steps = 150;
   job.config.train.learning_rate = 1e-2;
-  job.config.train.on_divergence = "roll_back";
+  job.config.train.on_divergence = DivergencePolicy::kRollBack;
   job.config.train.loss_spike_factor = 1.2;
   job.config.train.max_roll_backs = 100;
   const std::vector<pipe::Event> one = TrainAlone(job, "one");

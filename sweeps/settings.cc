@@ -1,4 +1,4 @@
-#include "sweeps/fields.h"
+#include "sweeps/settings.h"
 
 #include <algorithm>
 #include <charconv>
@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
+#include "proto/config/names.h"
 
 namespace sink::sweeps {
 namespace {
@@ -46,8 +46,6 @@ absl::StatusOr<json> ReadOneNumber(const FieldInfo& field, const Node& node) {
   return json(integer);
 }
 
-bool IsFieldName(const std::string& text) { return IsPlainName(text) && text[0] != '.' && text[0] != '-'; }
-
 absl::StatusOr<json> ReadString(const FieldInfo& field, const Node& node) {
   const auto wrong = [&](absl::string_view what) { return ErrorAt(node.at, absl::StrCat(field.path, " ", what)); };
   if (!node.IsScalar()) return wrong(absl::StrCat("must be a string, not ", KindName(node)));
@@ -56,10 +54,9 @@ absl::StatusOr<json> ReadString(const FieldInfo& field, const Node& node) {
     return wrong("must be a string; put it in quotes");
   }
   if (field.choices.empty()) {
-    if (IsFieldName(node.text)) return json(node.text);
-    // A model's name has its owner's before it; proto/config knows which field is one.
-    const std::pair<std::string, std::string> parts = absl::StrSplit(node.text, absl::MaxSplits('/', 1));
-    if (field.path == "evaluate.model" && IsFieldName(parts.first) && IsFieldName(parts.second)) return json(node.text);
+    // A model's name may have its owner's before it; proto/config knows which field is one.
+    const bool legal = field.path == "evaluate.model" ? IsHubName(node.text) : IsPlainName(node.text);
+    if (legal) return json(node.text);
     return wrong("must be a plain name: 1 to 64 of A-Z a-z 0-9 . _ -, not starting with . or -");
   }
   if (std::find(field.choices.begin(), field.choices.end(), node.text) != field.choices.end()) return json(node.text);
@@ -135,7 +132,7 @@ absl::Status ReadSectionAs(const Node& node, const std::string& path, Settings* 
 
 const FieldInfo& FieldAt(FieldIndex field) { return JobConfigFields()[field]; }
 
-absl::StatusOr<FieldIndex> FindField(absl::string_view path, const Location& at) {
+absl::StatusOr<FieldIndex> FindField(absl::string_view path, const Location& place) {
   static const auto* const indexes = [] {
     auto* map = new std::map<std::string, FieldIndex>;
     for (const FieldInfo& field : JobConfigFields()) map->emplace(field.path, map->size());
@@ -149,7 +146,7 @@ absl::StatusOr<FieldIndex> FindField(absl::string_view path, const Location& at)
   if (!in_section && suggestion.find("did you mean") == std::string::npos) {
     suggestion = Suggestion("", SectionNames());
   }
-  return ErrorAt(at, absl::StrCat("unknown key ", Quoted(path), suggestion));
+  return ErrorAt(place, absl::StrCat("unknown key ", Quoted(path), suggestion));
 }
 
 absl::StatusOr<Setting> ReadSetting(FieldIndex index, const Node& node) {

@@ -29,7 +29,7 @@ using Settings = std::map<FieldIndex, Setting>;
 const FieldInfo& FieldAt(FieldIndex field);
 
 // The field with this dotted path; an unknown one is an error with the nearest name.
-absl::StatusOr<FieldIndex> FindField(absl::string_view path, const Location& at);
+absl::StatusOr<FieldIndex> FindField(absl::string_view path, const Location& place);
 
 // Checks `node` against the field. Integers are digits only: 4e-4 for a count is an error, as are quoted numbers.
 absl::StatusOr<Setting> ReadSetting(FieldIndex field, const Node& node);
