@@ -4,11 +4,11 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include <CLI/CLI.hpp>
 #include <iostream>
 #include <string>
 
 #include "coordinator/server.h"
+#include "proto/args/command_line.h"
 
 namespace {
 
@@ -30,26 +30,22 @@ int Fail(const absl::Status& status) {
 int main(int argc, char** argv) {
   sink::ServerOptions options;
   std::string heartbeat_interval = "5s", lease_duration = "60s", log_level = "info";
-  CLI::App app("Stores the jobs of sweeps, leases them to workers and shows how they fare.", "sink-coordinator");
-  app.footer(kExamples);
-  app.set_version_flag("--version", "sink-coordinator " SINK_VERSION);
-  app.add_option("--data", options.data, "Folder for the database and checkpoints (required); created when absent");
-  app.add_option("--listen", options.listen, "host:port for workers and sinkctl; port 0: any")->capture_default_str();
-  app.add_option("--metrics-listen", options.metrics_listen, "host:port of /metrics for Prometheus")
-      ->capture_default_str();
-  app.add_flag("--insecure-listen", options.insecure_listen,
+  sink::args::CommandLine line("Stores the jobs of sweeps, leases them to workers and shows how they fare.",
+                               "sink-coordinator");
+  line.SetVersion("sink-coordinator " SINK_VERSION);
+  sink::args::Command root = line.root();
+  root.SetFooter(kExamples);
+  root.AddOption("--data", options.data, "Folder for the database and checkpoints (required); created when absent");
+  root.AddOption("--listen", options.listen, "host:port for workers and sinkctl; port 0: any").ShowDefault();
+  root.AddOption("--metrics-listen", options.metrics_listen, "host:port of /metrics for Prometheus").ShowDefault();
+  root.AddFlag("--insecure-listen", options.insecure_listen,
                "Allow addresses other than loopback; there is no TLS yet");
-  app.add_option("--heartbeat-interval", heartbeat_interval, "How often workers report")->capture_default_str();
-  app.add_option("--lease-duration", lease_duration, "A worker silent for this long loses its jobs")
-      ->capture_default_str();
-  app.add_option("--log-level", log_level, "debug, info, warning or error")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
-      ->capture_default_str();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  root.AddOption("--heartbeat-interval", heartbeat_interval, "How often workers report").ShowDefault();
+  root.AddOption("--lease-duration", lease_duration, "A worker silent for this long loses its jobs").ShowDefault();
+  root.AddOption("--log-level", log_level, "debug, info, warning or error")
+      .OneOf({"debug", "info", "warning", "error"})
+      .ShowDefault();
+  if (const auto status = line.Parse(argc, argv, /*usage=*/2)) return *status;
   if (options.data.empty()) {
     return Fail(
         absl::InvalidArgumentError("--data is missing: name a folder for its files, e.g. --data ./coordinator"));

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 
@@ -46,23 +45,23 @@ bool IsProgram(const fs::path& path) {
 
 }  // namespace
 
-void AddFlags(CLI::App& app, Flags& flags) {
-  app.add_option("--coordinator", flags.coordinator, "HOST:PORT")->envname("SINK_COORDINATOR")->required();
-  app.add_option("--data", flags.data, "folder of this worker: runs, checkpoints, undelivered events")->required();
-  app.add_option("--name", flags.name, "name shown to people (default: the host's)");
-  app.add_option(
+void AddFlags(args::Command root, Flags& flags) {
+  root.AddOption("--coordinator", flags.coordinator, "HOST:PORT").OrEnvironment("SINK_COORDINATOR").Required();
+  root.AddOption("--data", flags.data, "folder of this worker: runs, checkpoints, undelivered events").Required();
+  root.AddOption("--name", flags.name, "name shown to people (default: the host's)");
+  root.AddOption(
       "--advertise", flags.advertise,
       "HOST at which other workers reach this one, for jobs on several (default: as the coordinator sees it)");
-  app.add_option("--devices", flags.devices, "auto (GPUs, else one CPU slot), cpu:N or gpu")->capture_default_str();
-  app.add_option("--trainer", flags.trainer, "the sink-trainer program (default: beside this one, else on PATH)");
-  app.add_option("--data-root", flags.data_root, "folder of the packed sets (default: DATA/sets)");
-  app.add_option("--models", flags.models, "folder of the open models that jobs of kind evaluate measure");
-  app.add_option("--grace", flags.grace, "time to save when stopped, if a job names none")->capture_default_str();
-  app.add_option("--hang-timeout", flags.hang_timeout, "a trainer silent for this long hangs")->capture_default_str();
-  app.add_option("--log-level", flags.log_level, "trace, debug, info, warning or error")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
-  app.footer(
+  root.AddOption("--devices", flags.devices, "auto (GPUs, else one CPU slot), cpu:N or gpu").ShowDefault();
+  root.AddOption("--trainer", flags.trainer, "the sink-trainer program (default: beside this one, else on PATH)");
+  root.AddOption("--data-root", flags.data_root, "folder of the packed sets (default: DATA/sets)");
+  root.AddOption("--models", flags.models, "folder of the open models that jobs of kind evaluate measure");
+  root.AddOption("--grace", flags.grace, "time to save when stopped, if a job names none").ShowDefault();
+  root.AddOption("--hang-timeout", flags.hang_timeout, "a trainer silent for this long hangs").ShowDefault();
+  root.AddOption("--log-level", flags.log_level, "trace, debug, info, warning or error")
+      .ShowDefault()
+      .OneOf({"trace", "debug", "info", "warning", "error"});
+  root.SetFooter(
       "SIGTERM or SIGINT: trainers save, the rest is delivered, exit 0. A second one kills at once.\n\nExamples:\n"
       "  sink-worker --coordinator 127.0.0.1:7070 --data ~/sink/worker1 --devices cpu:1\n"
       "  SINK_COORDINATOR=head:7070 sink-worker --data /scratch/sink --devices gpu --data-root /data/packed\n"

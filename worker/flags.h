@@ -4,12 +4,9 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "proto/args/command_line.h"
 #include "worker/daemon.h"
 #include "worker/data_folder.h"
-
-namespace CLI {
-class App;
-}
 
 namespace sink::worker {
 
@@ -27,8 +24,8 @@ struct Flags {
   std::string log_level = "info";
 };
 
-// Declares the options, with their help, as values of `flags`, which must outlive `app`.
-void AddFlags(CLI::App& app, Flags& flags);
+// Declares the options, with their help, as values of `flags`, which must outlive the command line.
+void AddFlags(args::Command root, Flags& flags);
 
 // Where the trainer is, absolute. NotFound with the places that were looked at; PermissionDenied when it is not a
 // program.

@@ -5,8 +5,7 @@
 #include <spdlog/spdlog.h>
 #include <stdio.h>
 
-#include <CLI/CLI.hpp>
-
+#include "proto/args/command_line.h"
 #include "worker/client_link.h"
 #include "worker/daemon.h"
 #include "worker/data_folder.h"
@@ -63,12 +62,8 @@ int Main(const Flags& flags) {
 
 int main(int argc, char** argv) {
   sink::worker::Flags flags;
-  CLI::App app{"Offers this machine's devices to a Sink coordinator and runs its jobs.", "sink-worker"};
-  sink::worker::AddFlags(app, flags);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  sink::args::CommandLine line("Offers this machine's devices to a Sink coordinator and runs its jobs.", "sink-worker");
+  sink::worker::AddFlags(line.root(), flags);
+  if (const auto status = line.Parse(argc, argv, /*usage=*/2)) return *status;
   return sink::worker::Main(flags);
 }

@@ -46,11 +46,12 @@ Outcome Cancel(Session& session, const std::vector<std::string>& targets) {
 }  // namespace
 
 void AddCancelCommand(Commands& commands) {
-  CLI::App* app = commands.Add(nullptr, "cancel", "Stop jobs, or every job of a sweep; what is finished is kept",
-                               Names::kSweepOrJob, {"sinkctl cancel optimization", "sinkctl cancel 3f2a91c0 77b01d2e"});
+  args::Command command =
+      commands.Add("cancel", "Stop jobs, or every job of a sweep; what is finished is kept", Names::kSweepOrJob,
+                   {"sinkctl cancel optimization", "sinkctl cancel 3f2a91c0 77b01d2e"});
   auto targets = std::make_shared<std::vector<std::string>>();
-  app->add_option("SWEEP|ID", *targets, "Names of sweeps, ids of jobs")->required();
-  commands.OnRun(app, [targets](Session& session) { return Cancel(session, *targets); });
+  command.AddOption("SWEEP|ID", *targets, "Names of sweeps, ids of jobs").Required();
+  commands.OnRun(command, [targets](Session& session) { return Cancel(session, *targets); });
 }
 
 }  // namespace sink::cli

@@ -102,24 +102,23 @@ Outcome Get(Session& session, const Options& options) {
 }  // namespace
 
 void AddCheckpointCommand(Commands& commands) {
-  CLI::App* group = commands.Add(nullptr, "checkpoint", "List or fetch what a job has saved", Names::kNothing,
-                                 {"sinkctl checkpoint list 3f2a91c0", "sinkctl checkpoint get 3f2a91c0 --out model"});
-  group->require_subcommand(1);
+  args::Command group =
+      commands.Add("checkpoint", "List or fetch what a job has saved", Names::kNothing,
+                   {"sinkctl checkpoint list 3f2a91c0", "sinkctl checkpoint get 3f2a91c0 --out model"});
+  group.RequireCommand();
   auto options = std::make_shared<Options>();
 
-  CLI::App* list = commands.Add(group, "list", "List a job's checkpoints", Names::kJob,
-                                {"sinkctl checkpoint list 3f2a91c0", "sinkctl checkpoint list 3f2a91c0 --json"});
-  list->add_option("ID", options->id, "A job's id, or the first four or more digits of it")->required();
+  args::Command list = commands.AddTo(group, "list", "List a job's checkpoints", Names::kJob,
+                                      {"sinkctl checkpoint list 3f2a91c0", "sinkctl checkpoint list 3f2a91c0 --json"});
+  list.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
   commands.OnRun(list, [options](Session& session) { return List(session, *options); });
 
-  CLI::App* get = commands.Add(
+  args::Command get = commands.AddTo(
       group, "get", "Fetch a checkpoint as a model directory and verify it", Names::kJob,
       {"sinkctl checkpoint get 3f2a91c0 --out model", "sinkctl checkpoint get 3f2a91c0 --step 500 --out model-500"});
-  get->add_option("ID", options->id, "A job's id, or the first four or more digits of it")->required();
-  get->add_option("--step", options->step, "The step it was saved at; without it, the newest")
-      ->option_text("N")
-      ->check(CLI::PositiveNumber);
-  get->add_option("--out", options->out, "The folder to create")->option_text("DIR")->required();
+  get.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
+  get.AddOption("--step", options->step, "The step it was saved at; without it, the newest").ValueText("N").Positive();
+  get.AddOption("--out", options->out, "The folder to create").ValueText("DIR").Required();
   commands.OnRun(get, [options](Session& session) { return Get(session, *options); });
 }
 

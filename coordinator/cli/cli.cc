@@ -1,7 +1,6 @@
 #include "coordinator/cli/cli.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -43,119 +42,101 @@ void AddCommands(Commands& commands) {
   AddVersionCommand(commands);
 }
 
-// CLI11's help without its type system: "--tail N" instead of "--tail INT:INT in [1 - 1000000]".
-class HelpFormatter : public CLI::Formatter {
- public:
-  std::string make_option_opts(const CLI::Option* option) const override {
-    return option->get_positional() || option->get_type_size() == 0 ? "" : " " + option->get_option_text();
-  }
-};
-
-void AddGlobalOptions(CLI::App& app, Session& session) {
+// Declares the options of every command; returns --json.
+args::Option AddGlobalOptions(args::Command root, Session& session) {
   const std::string address = session.world().Environment("SINK_COORDINATOR");
   session.coordinator = address.empty() ? kDefaultCoordinator : address;
   session.no_color = !session.world().Environment("NO_COLOR").empty();
-  app.formatter(std::make_shared<HelpFormatter>());
-  app.add_option("--coordinator", session.coordinator,
+  root.AddOption("--coordinator", session.coordinator,
                  "HOST:PORT of the coordinator; $SINK_COORDINATOR, else " + std::string(kDefaultCoordinator))
-      ->option_text("HOST:PORT");
-  app.add_flag("--json", session.json, "Print JSON: a document, or one object a line for streams");
-  app.add_flag("--no-color", session.no_color, "No colours; as $NO_COLOR");
-  app.add_option("--timeout", session.timeout_s, "Seconds to wait for an answer (10)")
-      ->option_text("SECONDS")
-      ->check([](const std::string& text) {
+      .ValueText("HOST:PORT");
+  const args::Option json =
+      root.AddFlag("--json", session.json, "Print JSON: a document, or one object a line for streams");
+  root.AddFlag("--no-color", session.no_color, "No colours; as $NO_COLOR");
+  root.AddOption("--timeout", session.timeout_s, "Seconds to wait for an answer (10)")
+      .ValueText("SECONDS")
+      .Check([](const std::string& text) {
         double seconds = 0;
         const bool valid = absl::SimpleAtod(text, &seconds) && seconds >= 0.1 && seconds <= 86400;
         return valid ? std::string() : text + " is not a number of seconds from 0.1 to 86400";
       });
-}
-
-// The innermost command that the arguments chose.
-const CLI::App* Chosen(const CLI::App* app) {
-  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
-  return app;
-}
-
-std::string CommandLine(const CLI::App* app) {
-  std::string names;
-  for (; app != nullptr && app->get_parent() != nullptr; app = app->get_parent()) names = " " + app->get_name() + names;
-  return "sinkctl" + names;
+  return json;
 }
 
 // `help [COMMAND...]` is `[COMMAND...] --help`.
-std::vector<std::string> Rewrite(std::vector<std::string> args) {
-  if (!args.empty() && args[0] == "help") {
-    args.erase(args.begin());
-    args.push_back("--help");
+std::vector<std::string> Rewrite(std::vector<std::string> words) {
+  if (!words.empty() && words[0] == "help") {
+    words.erase(words.begin());
+    words.push_back("--help");
   }
-  return args;
+  return words;
 }
 
 // A word that is no command, with the one that was meant.
-std::string UnknownCommand(const CLI::App* app, const std::string& word) {
+std::string UnknownCommand(args::Command group, const std::string& word) {
   std::vector<std::string> names;
-  for (const CLI::App* sub : app->get_subcommands([](const CLI::App*) { return true; }))
-    names.push_back(sub->get_name());
+  for (const args::Command& command : group.commands()) names.push_back(command.name());
   return "there is no command " + Clean(word) + sweeps::Suggestion(word, names);
 }
 
-Outcome UsageError(const CLI::App& root, const std::vector<std::string>& args, const CLI::ParseError& error) {
-  const CLI::App* app = Chosen(&root);
-  const std::vector<std::string> rest = root.remaining(/*recurse=*/true);
-  const auto first = std::find_if(args.begin(), args.end(), [&rest](const std::string& arg) {
-    return std::find(rest.begin(), rest.end(), arg) != rest.end();
+Outcome UsageError(const std::vector<std::string>& words, const args::Parsed& parsed) {
+  const std::vector<std::string>& rest = parsed.unexpected;
+  const auto first = std::find_if(words.begin(), words.end(), [&rest](const std::string& word) {
+    return std::find(rest.begin(), rest.end(), word) != rest.end();
   });
-  std::string what = Clean(error.what());
-  if (first != args.end()) {
-    const bool group = !app->get_subcommands([](const CLI::App*) { return true; }).empty();
-    what = group && !first->starts_with("-") ? UnknownCommand(app, *first) : "unexpected argument " + Clean(*first);
-  } else if (app->get_require_subcommand_min() > 0 && app->get_subcommands().empty()) {
+  std::string what = Clean(parsed.mistake);
+  if (first != words.end()) {
+    const bool group = !parsed.command.commands().empty();
+    what = group && !first->starts_with("-") ? UnknownCommand(parsed.command, *first)
+                                             : "unexpected argument " + Clean(*first);
+  } else if (parsed.command.needs_command()) {
     what = "a command is missing";
   }
-  return {kUsage, what + "; see `" + CommandLine(app) + " --help`"};
+  return {kUsage, what + "; see `" + parsed.command.path() + " --help`"};
 }
 
-Outcome Run(const CLI::App& root, const Commands& commands, Session& session) {
-  const CLI::App* chosen = Chosen(&root);
+Outcome Run(args::Command chosen, const Commands& commands, Session& session) {
   for (const Commands::Entry& entry : commands.entries()) {
-    if (entry.app != chosen || !entry.run) continue;
+    if (entry.command != chosen || !entry.run) continue;
     if (!entry.local)
       if (const absl::Status status = session.Connect(); !status.ok()) return {kUsage, std::string(status.message())};
     return entry.run(session);
   }
-  return {kUsage, "a command is missing; see `" + CommandLine(chosen) + " --help`"};
+  return {kUsage, "a command is missing; see `" + chosen.path() + " --help`"};
 }
 
 }  // namespace
 
-int RunCli(const std::vector<std::string>& args, World& world) {
-  CLI::App app(kDescription, "sinkctl");
-  app.require_subcommand(0, 1);
-  app.set_help_flag("-h,--help", "Print this help");
-  app.footer(std::string("Examples:\n  sinkctl submit sweeps/quickstart.yaml --follow\n  sinkctl status --watch\n\n") +
-             kExitCodeHelp);
+int RunCli(const std::vector<std::string>& words, World& world) {
+  args::CommandLine line(kDescription, "sinkctl");
+  line.SetHelpText("Print this help");
+  line.HideTypes();
+  line.root().AllowOneCommand();
+  line.root().SetFooter(
+      std::string("Examples:\n  sinkctl submit sweeps/quickstart.yaml --follow\n  sinkctl status --watch\n\n") +
+      kExitCodeHelp);
   Session session(world);
-  AddGlobalOptions(app, session);
-  Commands commands(app);
+  const args::Option json = AddGlobalOptions(line.root(), session);
+  Commands commands(line.root(), json);
   AddCommands(commands);
 
-  if (!args.empty() && args[0] == "__complete") {
+  if (!words.empty() && words[0] == "__complete") {
     session.timeout_s = kCompletionSeconds;
-    Complete({args.begin() + 1, args.end()}, commands, session);
+    Complete({words.begin() + 1, words.end()}, commands, session);
     return kOk;
   }
   Outcome outcome;
-  try {
-    std::vector<std::string> reversed = Rewrite(args);
-    std::reverse(reversed.begin(), reversed.end());
-    app.parse(std::move(reversed));
-    outcome = Run(app, commands, session);
-  } catch (const CLI::CallForHelp&) {
-    const CLI::App* chosen = Chosen(&app);
-    const std::string prefix = chosen->get_parent() == nullptr ? "" : CommandLine(chosen->get_parent());
-    world.out << chosen->help(prefix, CLI::AppFormatMode::Normal) << std::flush;
-  } catch (const CLI::ParseError& error) {
-    outcome = UsageError(app, args, error);
+  const args::Parsed parsed = line.Parse(Rewrite(words));
+  switch (parsed.kind) {
+    case args::Parsed::Kind::kRun:
+      outcome = Run(parsed.command, commands, session);
+      break;
+    case args::Parsed::Kind::kHelp:
+      world.out << parsed.command.Help() << std::flush;
+      break;
+    case args::Parsed::Kind::kMistake:
+      outcome = UsageError(words, parsed);
+      break;
   }
   if (!outcome.error.empty()) world.err << "sinkctl: " << Clean(outcome.error) << std::endl;
   return outcome.code;

@@ -9,7 +9,7 @@
 
 namespace sink::cli {
 
-// `args` without the program's name. Returns an ExitCode. Never throws.
-int RunCli(const std::vector<std::string>& args, World& world);
+// `words` without the program's name. Returns an ExitCode. Never throws.
+int RunCli(const std::vector<std::string>& words, World& world);
 
 }  // namespace sink::cli

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "coordinator/cli/commands.h"
@@ -121,11 +122,11 @@ Names NamesOfOption(const std::string& option) {
 
 // What may follow an option: the words of its help where these are a choice ("markdown|html|both"; "NAME|PATH" stands
 // for other words).
-std::vector<Candidate> ValuesOf(const CLI::Option& option, Session& session) {
-  const std::string text = option.get_option_text();
+std::vector<Candidate> ValuesOf(const args::Option& option, Session& session) {
+  const std::string text = option.value_text();
   const bool choice =
       text.find('|') != std::string::npos && std::none_of(text.begin(), text.end(), absl::ascii_isupper);
-  if (!choice) return Values(NamesOfOption(option.get_name()), session);
+  if (!choice) return Values(NamesOfOption(option.name()), session);
   std::vector<Candidate> out;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('|', begin), text.size());
@@ -135,46 +136,40 @@ std::vector<Candidate> ValuesOf(const CLI::Option& option, Session& session) {
   return out;
 }
 
-// The option of `app`, or of sinkctl itself, that `word` names.
-const CLI::Option* FindOption(const CLI::App* app, const std::string& word) {
-  for (; app != nullptr; app = app->get_parent())
-    if (const CLI::Option* option = app->get_option_no_throw(word)) return option;
-  return nullptr;
-}
-
-const CLI::App* FindCommand(const CLI::App* app, const std::string& name) {
-  const auto found = app->get_subcommands([&name](const CLI::App* sub) { return sub->get_name() == name; });
-  return found.empty() ? nullptr : found.front();
+// The option of a command, or of sinkctl itself, that `word` names.
+std::optional<args::Option> FindOption(std::optional<args::Command> command, const std::string& word) {
+  for (; command; command = command->parent())
+    if (const auto option = command->FindOption(word)) return option;
+  return std::nullopt;
 }
 
 std::vector<Candidate> Candidates(const std::vector<std::string>& words, const Commands& commands, Session& session) {
-  const CLI::App* app = &commands.root();
-  const CLI::Option* waiting = nullptr;  // the option whose value comes next
+  args::Command command = commands.root();
+  std::optional<args::Option> waiting;  // the option whose value comes next
   for (size_t i = 0; i + 1 < words.size(); ++i) {
     const std::string& word = words[i];
-    if (waiting != nullptr) {
-      if (waiting->check_name("--coordinator")) session.coordinator = word;
-      waiting = nullptr;
+    if (waiting) {
+      if (waiting->Is("--coordinator")) session.coordinator = word;
+      waiting.reset();
     } else if (word.size() > 1 && word[0] == '-') {
-      const CLI::Option* option = FindOption(app, word);
-      if (option != nullptr && option->get_items_expected_min() > 0) waiting = option;
-    } else if (const CLI::App* sub = FindCommand(app, word)) {
-      app = sub;
+      const std::optional<args::Option> option = FindOption(command, word);
+      if (option && option->takes_value()) waiting = option;
+    } else if (const auto named = command.FindCommand(word)) {
+      command = *named;
     }
   }
-  if (waiting != nullptr) return ValuesOf(*waiting, session);
+  if (waiting) return ValuesOf(*waiting, session);
   std::vector<Candidate> out;
   if (words.back().starts_with("-")) {
-    for (const CLI::App* a = app; a != nullptr; a = a->get_parent())
-      for (const CLI::Option* option : a->get_options([](const CLI::Option* o) { return !o->get_lnames().empty(); }))
-        out.push_back({"--" + option->get_lnames().front(), option->get_description()});
+    for (std::optional<args::Command> c = command; c; c = c->parent())
+      for (const args::Option& option : c->options())
+        if (!option.long_names().empty()) out.push_back({"--" + option.long_names().front(), option.description()});
     return out;
   }
-  for (const CLI::App* sub : app->get_subcommands([](const CLI::App*) { return true; }))
-    out.push_back({sub->get_name(), sub->get_description()});
+  for (const args::Command& sub : command.commands()) out.push_back({sub.name(), sub.description()});
   if (out.empty())
     for (const Commands::Entry& entry : commands.entries())
-      if (entry.app == app) return Values(entry.arguments, session);
+      if (entry.command == command) return Values(entry.arguments, session);
   return out;
 }
 
@@ -201,11 +196,11 @@ void Complete(const std::vector<std::string>& words, const Commands& commands, S
 }
 
 void AddCompletionCommand(Commands& commands) {
-  CLI::App* app = commands.AddLocal("completion", "Print a completion script for a shell", Names::kShell,
-                                    {"source <(sinkctl completion bash)", "sinkctl completion fish | source"});
+  args::Command command = commands.AddLocal("completion", "Print a completion script for a shell", Names::kShell,
+                                            {"source <(sinkctl completion bash)", "sinkctl completion fish | source"});
   auto shell = std::make_shared<std::string>();
-  app->add_option("SHELL", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
-  commands.OnRun(app, [shell](Session& session) { return Script(session, *shell); });
+  command.AddOption("SHELL", *shell, "bash, zsh or fish").Required().OneOf({"bash", "zsh", "fish"});
+  commands.OnRun(command, [shell](Session& session) { return Script(session, *shell); });
 }
 
 }  // namespace sink::cli

@@ -102,14 +102,14 @@ Outcome Curves(Session& session, const Options& options) {
 }  // namespace
 
 void AddCurvesCommand(Commands& commands) {
-  CLI::App* app =
-      commands.Add(nullptr, "curves", "Draw one metric of every job of a sweep over its steps", Names::kSweep,
+  args::Command command =
+      commands.Add("curves", "Draw one metric of every job of a sweep over its steps", Names::kSweep,
                    {"sinkctl curves quickstart", "sinkctl curves optimization --metric validation_loss/all"});
   auto options = std::make_shared<Options>();
-  app->add_option("SWEEP", options->sweep, "A sweep's name")->required();
-  app->add_option("--metric", options->metric, "A metric's whole name (alpha_max/1: the strongest head's alpha_1)")
-      ->option_text("NAME");
-  commands.OnRun(app, [options](Session& session) { return Curves(session, *options); });
+  command.AddOption("SWEEP", options->sweep, "A sweep's name").Required();
+  command.AddOption("--metric", options->metric, "A metric's whole name (alpha_max/1: the strongest head's alpha_1)")
+      .ValueText("NAME");
+  commands.OnRun(command, [options](Session& session) { return Curves(session, *options); });
 }
 
 }  // namespace sink::cli

@@ -60,19 +60,20 @@ Outcome Export(Session& session, const Options& options) {
 }  // namespace
 
 void AddExportCommand(Commands& commands) {
-  CLI::App* app = commands.Add(nullptr, "export", "Write a sweep's measurements for another tool", Names::kSweep,
-                               {"sinkctl export optimization --format csv --out optimization.csv",
-                                "sinkctl export optimization --format tensorboard --out runs"});
+  args::Command command = commands.Add("export", "Write a sweep's measurements for another tool", Names::kSweep,
+                                       {"sinkctl export optimization --format csv --out optimization.csv",
+                                        "sinkctl export optimization --format tensorboard --out runs"});
   auto options = std::make_shared<Options>();
-  app->add_option("SWEEP", options->sweep, "A sweep's name")->required();
-  app->add_option("--format", options->format,
-                  "csv: a row a job, metric and step; json: everything; mlflow: a file store; wandb: offline runs")
-      ->option_text("csv|json|tensorboard|mlflow|wandb")
-      ->required()
-      ->check(CLI::IsMember({"csv", "json", "tensorboard", "mlflow", "wandb"}));
-  app->add_option("--out", options->out, "The file (csv, json) or a new folder")->option_text("PATH")->required();
-  app->add_option("--python", options->python, "For wandb: a Python that has it (python3)")->option_text("PROGRAM");
-  commands.OnRun(app, [options](Session& session) { return Export(session, *options); });
+  command.AddOption("SWEEP", options->sweep, "A sweep's name").Required();
+  command
+      .AddOption("--format", options->format,
+                 "csv: a row a job, metric and step; json: everything; mlflow: a file store; wandb: offline runs")
+      .ValueText("csv|json|tensorboard|mlflow|wandb")
+      .Required()
+      .OneOf({"csv", "json", "tensorboard", "mlflow", "wandb"});
+  command.AddOption("--out", options->out, "The file (csv, json) or a new folder").ValueText("PATH").Required();
+  command.AddOption("--python", options->python, "For wandb: a Python that has it (python3)").ValueText("PROGRAM");
+  commands.OnRun(command, [options](Session& session) { return Export(session, *options); });
 }
 
 }  // namespace sink::cli

@@ -117,12 +117,12 @@ Outcome ShowJob(Session& session, const Options& options) {
 }  // namespace
 
 void AddJobCommand(Commands& commands) {
-  CLI::App* app = commands.Add(nullptr, "job", "Show one job: progress, attempts, checkpoints, configuration",
-                               Names::kJob, {"sinkctl job 3f2a91c0", "sinkctl job 3f2a --config"});
+  args::Command command = commands.Add("job", "Show one job: progress, attempts, checkpoints, configuration",
+                                       Names::kJob, {"sinkctl job 3f2a91c0", "sinkctl job 3f2a --config"});
   auto options = std::make_shared<Options>();
-  app->add_option("ID", options->id, "A job's id, or the first four or more digits of it")->required();
-  app->add_flag("--config", options->config, "Also its resolved configuration (always there with --json)");
-  commands.OnRun(app, [options](Session& session) { return ShowJob(session, *options); });
+  command.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
+  command.AddFlag("--config", options->config, "Also its resolved configuration (always there with --json)");
+  commands.OnRun(command, [options](Session& session) { return ShowJob(session, *options); });
 }
 
 }  // namespace sink::cli

@@ -49,15 +49,15 @@ Outcome Jobs(Session& session, const Options& options) {
 }  // namespace
 
 void AddJobsCommand(Commands& commands) {
-  CLI::App* app =
-      commands.Add(nullptr, "jobs", "List jobs", Names::kNothing,
+  args::Command command =
+      commands.Add("jobs", "List jobs", Names::kNothing,
                    {"sinkctl jobs --state running --state failed", "sinkctl jobs --sweep optimization --json"});
   auto options = std::make_shared<Options>();
-  app->add_option("--sweep", options->sweep, "Only jobs of this sweep")->option_text("SWEEP");
-  app->add_option("--state", options->states, "Only jobs in this state, e.g. running; may be repeated")
-      ->option_text("STATE")
-      ->allow_extra_args(false);
-  commands.OnRun(app, [options](Session& session) { return Jobs(session, *options); });
+  command.AddOption("--sweep", options->sweep, "Only jobs of this sweep").ValueText("SWEEP");
+  command.AddOption("--state", options->states, "Only jobs in this state, e.g. running; may be repeated")
+      .ValueText("STATE")
+      .OneValueEach();
+  commands.OnRun(command, [options](Session& session) { return Jobs(session, *options); });
 }
 
 }  // namespace sink::cli

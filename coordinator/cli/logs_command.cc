@@ -50,13 +50,13 @@ Outcome Logs(Session& session, const Options& options) {
 }  // namespace
 
 void AddLogsCommand(Commands& commands) {
-  CLI::App* app = commands.Add(nullptr, "logs", "Print a job's log", Names::kJob,
-                               {"sinkctl logs 3f2a91c0 --tail 50", "sinkctl logs 3f2a91c0 -f"});
+  args::Command command = commands.Add("logs", "Print a job's log", Names::kJob,
+                                       {"sinkctl logs 3f2a91c0 --tail 50", "sinkctl logs 3f2a91c0 -f"});
   auto options = std::make_shared<Options>();
-  app->add_option("ID", options->id, "A job's id, or the first four or more digits of it")->required();
-  app->add_flag("-f,--follow", options->follow, "Go on until the job has ended");
-  app->add_option("--tail", options->tail, "Only the last N lines")->option_text("N")->check(CLI::Range(1, 1'000'000));
-  commands.OnRun(app, [options](Session& session) { return Logs(session, *options); });
+  command.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
+  command.AddFlag("-f,--follow", options->follow, "Go on until the job has ended");
+  command.AddOption("--tail", options->tail, "Only the last N lines").ValueText("N").Within(1, 1'000'000);
+  commands.OnRun(command, [options](Session& session) { return Logs(session, *options); });
 }
 
 }  // namespace sink::cli

@@ -110,20 +110,19 @@ Outcome Metrics(Session& session, const Options& options) {
 }  // namespace
 
 void AddMetricsCommand(Commands& commands) {
-  CLI::App* app =
-      commands.Add(nullptr, "metrics", "Print a job's metrics: the newest values, or every point with --csv or --json",
+  args::Command command =
+      commands.Add("metrics", "Print a job's metrics: the newest values, or every point with --csv or --json",
                    Names::kJob, {"sinkctl metrics 3f2a91c0", "sinkctl metrics 3f2a91c0 --name 'sink_rate/*' --csv"});
   auto options = std::make_shared<Options>();
-  app->add_option("ID", options->id, "A job's id, or the first four or more digits of it")->required();
-  app->add_option("--name", options->names, "Only this metric; a trailing * matches any ending; may be repeated")
-      ->option_text("NAME")
-      ->allow_extra_args(false);
-  app->add_option("--from-step", options->from_step, "Only points of this step and later")
-      ->option_text("N")
-      ->check(CLI::NonNegativeNumber);
-  app->add_flag("--csv", options->csv, "Every point as comma-separated values")
-      ->excludes(app->get_parent()->get_option("--json"));
-  commands.OnRun(app, [options](Session& session) { return Metrics(session, *options); });
+  command.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
+  command.AddOption("--name", options->names, "Only this metric; a trailing * matches any ending; may be repeated")
+      .ValueText("NAME")
+      .OneValueEach();
+  command.AddOption("--from-step", options->from_step, "Only points of this step and later")
+      .ValueText("N")
+      .NotNegative();
+  command.AddFlag("--csv", options->csv, "Every point as comma-separated values").Excludes(commands.json());
+  commands.OnRun(command, [options](Session& session) { return Metrics(session, *options); });
 }
 
 }  // namespace sink::cli

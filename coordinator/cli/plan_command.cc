@@ -147,20 +147,21 @@ Outcome Plan(Session& session, const Options& options) {
 }  // namespace
 
 void AddPlanCommand(Commands& commands) {
-  CLI::App* app = commands.Add(
-      nullptr, "plan", "Show the jobs of a sweep file, what they cost, and store nothing", Names::kFile,
+  args::Command command = commands.Add(
+      "plan", "Show the jobs of a sweep file, what they cost, and store nothing", Names::kFile,
       {"sinkctl plan sweeps/optimization.yaml", "sinkctl plan sweeps/optimization.yaml --profile laptop --diff"});
   auto options = std::make_shared<Options>();
-  app->add_option("FILE", options->file, "The sweep file")->required();
-  app->add_option("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
-      ->option_text("NAME|PATH")
-      ->allow_extra_args(false);
-  app->add_flag("--diff", options->diff, "Ask the coordinator which of the jobs it has already");
-  app->add_option("--device-flops", options->device_flops,
-                  "FLOP/s that one device does, for the GPU-hours (4e14: an H100 at 40 % of its bf16 peak)")
-      ->option_text("N")
-      ->check(CLI::PositiveNumber);
-  commands.OnRun(app, [options](Session& session) { return Plan(session, *options); });
+  command.AddOption("FILE", options->file, "The sweep file").Required();
+  command.AddOption("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
+      .ValueText("NAME|PATH")
+      .OneValueEach();
+  command.AddFlag("--diff", options->diff, "Ask the coordinator which of the jobs it has already");
+  command
+      .AddOption("--device-flops", options->device_flops,
+                 "FLOP/s that one device does, for the GPU-hours (4e14: an H100 at 40 % of its bf16 peak)")
+      .ValueText("N")
+      .Positive();
+  commands.OnRun(command, [options](Session& session) { return Plan(session, *options); });
 }
 
 }  // namespace sink::cli

@@ -81,24 +81,24 @@ Outcome Plot(Session& session, const Options& options) {
 }  // namespace
 
 void AddPlotCommand(Commands& commands) {
-  CLI::App* app =
-      commands.Add(nullptr, "plot", "Draw one metric or heat map of a sweep into an SVG file", Names::kSweep,
+  args::Command command =
+      commands.Add("plot", "Draw one metric or heat map of a sweep into an SVG file", Names::kSweep,
                    {"sinkctl plot optimization --metric sink_rate/0.3/1 --experiment batch_size --out rate.svg",
                     "sinkctl plot quickstart --heatmap alpha/1 --out map.svg"});
   auto options = std::make_shared<Options>();
-  app->add_option("SWEEP", options->sweep, "A sweep's name")->required();
-  app->add_option("--metric", options->metric, "A metric's whole name: a line for each setting, a band over replicas")
-      ->option_text("NAME");
-  app->add_option("--heatmap", options->heat_map, "alpha/1 or alpha/bias: importance by layer and head")
-      ->option_text("NAME");
-  app->add_option("--experiment", options->experiment, "Only this experiment of the sweep")->option_text("NAME");
-  app->add_option("--job", options->job, "Only this job: its id or the first four or more digits of it")
-      ->option_text("ID");
-  app->add_option("--x", options->x, "Unit of the x axis (steps)")
-      ->option_text("steps|tokens")
-      ->check(CLI::IsMember({"steps", "tokens"}));
-  app->add_option("--out", options->out, "The SVG file")->option_text("FILE")->required();
-  commands.OnRun(app, [options](Session& session) { return Plot(session, *options); });
+  command.AddOption("SWEEP", options->sweep, "A sweep's name").Required();
+  command.AddOption("--metric", options->metric, "A metric's whole name: a line for each setting, a band over replicas")
+      .ValueText("NAME");
+  command.AddOption("--heatmap", options->heat_map, "alpha/1 or alpha/bias: importance by layer and head")
+      .ValueText("NAME");
+  command.AddOption("--experiment", options->experiment, "Only this experiment of the sweep").ValueText("NAME");
+  command.AddOption("--job", options->job, "Only this job: its id or the first four or more digits of it")
+      .ValueText("ID");
+  command.AddOption("--x", options->x, "Unit of the x axis (steps)")
+      .ValueText("steps|tokens")
+      .OneOf({"steps", "tokens"});
+  command.AddOption("--out", options->out, "The SVG file").ValueText("FILE").Required();
+  commands.OnRun(command, [options](Session& session) { return Plot(session, *options); });
 }
 
 }  // namespace sink::cli

@@ -76,17 +76,17 @@ Outcome Report(Session& session, Options options) {
 }  // namespace
 
 void AddReportCommand(Commands& commands) {
-  CLI::App* app = commands.Add(
-      nullptr, "report", "Write a report of a sweep: the paper's tables beside ours, its takeaways judged, figures",
+  args::Command command = commands.Add(
+      "report", "Write a report of a sweep: the paper's tables beside ours, its takeaways judged, figures",
       Names::kSweep, {"sinkctl report optimization", "sinkctl report quickstart --out quickstart --format html"});
   auto options = std::make_shared<Options>();
-  app->add_option("SWEEP", options->sweep, "A sweep's name")->required();
-  app->add_option("--out", options->out, "Folder of report.md, report.html and figures/ (reports/SWEEP)")
-      ->option_text("DIR");
-  app->add_option("--format", options->format, "What to write (both)")
-      ->option_text("markdown|html|both")
-      ->check(CLI::IsMember({"markdown", "html", "both"}));
-  commands.OnRun(app, [options](Session& session) { return Report(session, *options); });
+  command.AddOption("SWEEP", options->sweep, "A sweep's name").Required();
+  command.AddOption("--out", options->out, "Folder of report.md, report.html and figures/ (reports/SWEEP)")
+      .ValueText("DIR");
+  command.AddOption("--format", options->format, "What to write (both)")
+      .ValueText("markdown|html|both")
+      .OneOf({"markdown", "html", "both"});
+  commands.OnRun(command, [options](Session& session) { return Report(session, *options); });
 }
 
 }  // namespace sink::cli

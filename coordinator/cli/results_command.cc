@@ -95,14 +95,13 @@ Outcome Results(Session& session, const Options& options) {
 }  // namespace
 
 void AddResultsCommand(Commands& commands) {
-  CLI::App* app =
-      commands.Add(nullptr, "results", "Print the sink table of a sweep: sink rate, importance and loss by setting",
+  args::Command command =
+      commands.Add("results", "Print the sink table of a sweep: sink rate, importance and loss by setting",
                    Names::kSweep, {"sinkctl results quickstart", "sinkctl results optimization --csv"});
   auto options = std::make_shared<Options>();
-  app->add_option("SWEEP", options->sweep, "A sweep's name")->required();
-  app->add_flag("--csv", options->csv, "As comma-separated values, unrounded")
-      ->excludes(app->get_parent()->get_option("--json"));
-  commands.OnRun(app, [options](Session& session) { return Results(session, *options); });
+  command.AddOption("SWEEP", options->sweep, "A sweep's name").Required();
+  command.AddFlag("--csv", options->csv, "As comma-separated values, unrounded").Excludes(commands.json());
+  commands.OnRun(command, [options](Session& session) { return Results(session, *options); });
 }
 
 }  // namespace sink::cli

@@ -35,12 +35,12 @@ Outcome Retry(Session& session, const Options& options) {
 }  // namespace
 
 void AddRetryCommand(Commands& commands) {
-  CLI::App* app = commands.Add(nullptr, "retry", "Queue failed or cancelled jobs again, from their last checkpoint",
-                               Names::kJob, {"sinkctl retry 3f2a91c0", "sinkctl retry --failed optimization"});
+  args::Command command = commands.Add("retry", "Queue failed or cancelled jobs again, from their last checkpoint",
+                                       Names::kJob, {"sinkctl retry 3f2a91c0", "sinkctl retry --failed optimization"});
   auto options = std::make_shared<Options>();
-  app->add_option("ID", options->ids, "Ids of jobs, or the first four or more digits of them");
-  app->add_option("--failed", options->sweep, "Every failed or cancelled job of this sweep")->option_text("SWEEP");
-  commands.OnRun(app, [options](Session& session) { return Retry(session, *options); });
+  command.AddOption("ID", options->ids, "Ids of jobs, or the first four or more digits of them");
+  command.AddOption("--failed", options->sweep, "Every failed or cancelled job of this sweep").ValueText("SWEEP");
+  commands.OnRun(command, [options](Session& session) { return Retry(session, *options); });
 }
 
 }  // namespace sink::cli

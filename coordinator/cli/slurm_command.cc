@@ -109,27 +109,27 @@ Outcome Up(Session& session, const UpOptions& options) {
 }  // namespace
 
 void AddSlurmCommand(Commands& commands) {
-  CLI::App* slurm = commands.Add(nullptr, "slurm", "Workers on the nodes of a Slurm cluster", Names::kNothing,
-                                 {"sinkctl slurm up --nodes 4 --time 12:00:00", "sinkctl slurm up --help"});
-  slurm->require_subcommand(1);
-  CLI::App* up = commands.Add(slurm, "up", "Submit a job that runs a worker on each of its nodes, and is requeued",
-                              Names::kNothing,
-                              {"sinkctl slurm up --nodes 4 --time 12:00:00",
-                               "sinkctl slurm up --nodes 2 --time 1-0 -- --partition=gpu --gpus-per-node=8"});
+  args::Command slurm = commands.Add("slurm", "Workers on the nodes of a Slurm cluster", Names::kNothing,
+                                     {"sinkctl slurm up --nodes 4 --time 12:00:00", "sinkctl slurm up --help"});
+  slurm.RequireCommand();
+  args::Command up = commands.AddTo(
+      slurm, "up", "Submit a job that runs a worker on each of its nodes, and is requeued", Names::kNothing,
+      {"sinkctl slurm up --nodes 4 --time 12:00:00",
+       "sinkctl slurm up --nodes 2 --time 1-0 -- --partition=gpu --gpus-per-node=8"});
   auto options = std::make_shared<UpOptions>();
-  up->add_option("--nodes", options->nodes, "How many nodes, each a job of its own (1)")
-      ->option_text("N")
-      ->check(CLI::Range(1, kMaxNodes));
-  up->add_option("--time", options->time, "How long each may run before it is requeued, as sbatch takes it")
-      ->option_text("TIME")
-      ->check([](const std::string& text) {
+  up.AddOption("--nodes", options->nodes, "How many nodes, each a job of its own (1)")
+      .ValueText("N")
+      .Within(1, kMaxNodes);
+  up.AddOption("--time", options->time, "How long each may run before it is requeued, as sbatch takes it")
+      .ValueText("TIME")
+      .Check([](const std::string& text) {
         const bool valid = !text.empty() && text.find_first_not_of("0123456789:-") == std::string::npos;
         return valid ? std::string() : text + " is no time of Slurm's; write minutes, HH:MM:SS or DAYS-HOURS";
       });
-  up->add_option("--script", options->script,
-                 "The script; $SINK_SLURM_SCRIPT, else deploy/slurm/sink-worker.sbatch of the project or of /usr/local")
-      ->option_text("FILE");
-  up->add_option("sbatch", options->sbatch, "Options of sbatch, after --")->option_text("OPTION...");
+  up.AddOption("--script", options->script,
+               "The script; $SINK_SLURM_SCRIPT, else deploy/slurm/sink-worker.sbatch of the project or of /usr/local")
+      .ValueText("FILE");
+  up.AddOption("sbatch", options->sbatch, "Options of sbatch, after --").ValueText("OPTION...");
   commands.OnRun(up, [options](Session& session) { return Up(session, *options); });
 }
 

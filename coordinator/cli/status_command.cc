@@ -33,12 +33,12 @@ Outcome Status(Session& session, const Options& options) {
 }  // namespace
 
 void AddStatusCommand(Commands& commands) {
-  CLI::App* app = commands.Add(nullptr, "status", "Show all sweeps, or the jobs of one: steps, loss, sink rate, ETA",
-                               Names::kSweep, {"sinkctl status --watch", "sinkctl status optimization --json"});
+  args::Command command = commands.Add("status", "Show all sweeps, or the jobs of one: steps, loss, sink rate, ETA",
+                                       Names::kSweep, {"sinkctl status --watch", "sinkctl status optimization --json"});
   auto options = std::make_shared<Options>();
-  app->add_option("SWEEP", options->sweep, "A sweep's name; all sweeps without it");
-  app->add_flag("-w,--watch", options->watch, "Stay, and show what changes until every job has ended");
-  commands.OnRun(app, [options](Session& session) { return Status(session, *options); });
+  command.AddOption("SWEEP", options->sweep, "A sweep's name; all sweeps without it");
+  command.AddFlag("-w,--watch", options->watch, "Stay, and show what changes until every job has ended");
+  commands.OnRun(command, [options](Session& session) { return Status(session, *options); });
 }
 
 }  // namespace sink::cli

@@ -101,18 +101,18 @@ Outcome RunSubmit(Session& session, const Options& options) {
 }  // namespace
 
 void AddSubmitCommand(Commands& commands) {
-  CLI::App* app = commands.Add(
-      nullptr, "submit", "Expand a sweep file and store its jobs; submitting twice adds nothing", Names::kFile,
+  args::Command command = commands.Add(
+      "submit", "Expand a sweep file and store its jobs; submitting twice adds nothing", Names::kFile,
       {"sinkctl submit sweeps/optimization.yaml --profile laptop", "sinkctl submit sweeps/quickstart.yaml --follow",
        "sinkctl submit sweeps/*.yaml --profile ci --follow"});
   auto options = std::make_shared<Options>();
-  app->add_option("FILE", options->files, "Sweep files; a mistake in one of them stores none")->required();
-  app->add_option("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
-      ->option_text("NAME|PATH")
-      ->allow_extra_args(false);
-  auto* dry_run = app->add_flag("--dry-run", options->dry_run, "Say what would be added; store nothing");
-  app->add_flag("--follow", options->follow, "Then watch the sweep until every job has ended")->excludes(dry_run);
-  commands.OnRun(app, [options](Session& session) { return RunSubmit(session, *options); });
+  command.AddOption("FILE", options->files, "Sweep files; a mistake in one of them stores none").Required();
+  command.AddOption("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
+      .ValueText("NAME|PATH")
+      .OneValueEach();
+  const args::Option dry_run = command.AddFlag("--dry-run", options->dry_run, "Say what would be added; store nothing");
+  command.AddFlag("--follow", options->follow, "Then watch the sweep until every job has ended").Excludes(dry_run);
+  commands.OnRun(command, [options](Session& session) { return RunSubmit(session, *options); });
 }
 
 }  // namespace sink::cli

@@ -15,9 +15,9 @@ Outcome Version(Session& session) {
 }  // namespace
 
 void AddVersionCommand(Commands& commands) {
-  CLI::App* app =
+  args::Command command =
       commands.AddLocal("version", "Print the version", Names::kNothing, {"sinkctl version", "sinkctl version --json"});
-  commands.OnRun(app, Version);
+  commands.OnRun(command, Version);
 }
 
 }  // namespace sink::cli

@@ -47,11 +47,11 @@ Outcome Why(Session& session, const std::string& id) {
 }  // namespace
 
 void AddWhyCommand(Commands& commands) {
-  CLI::App* app = commands.Add(nullptr, "why", "Say why a job waits, runs or has ended, and what to do about it",
-                               Names::kJob, {"sinkctl why 3f2a91c0", "sinkctl why 3f2a91c0 --json"});
+  args::Command command = commands.Add("why", "Say why a job waits, runs or has ended, and what to do about it",
+                                       Names::kJob, {"sinkctl why 3f2a91c0", "sinkctl why 3f2a91c0 --json"});
   auto id = std::make_shared<std::string>();
-  app->add_option("ID", *id, "A job's id, or the first four or more digits of it")->required();
-  commands.OnRun(app, [id](Session& session) { return Why(session, *id); });
+  command.AddOption("ID", *id, "A job's id, or the first four or more digits of it").Required();
+  commands.OnRun(command, [id](Session& session) { return Why(session, *id); });
 }
 
 }  // namespace sink::cli

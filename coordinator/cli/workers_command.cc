@@ -65,9 +65,9 @@ Outcome Workers(Session& session) {
 }  // namespace
 
 void AddWorkersCommand(Commands& commands) {
-  CLI::App* app = commands.Add(nullptr, "workers", "List the workers, their devices and what they run", Names::kNothing,
-                               {"sinkctl workers", "sinkctl workers --json"});
-  commands.OnRun(app, [](Session& session) { return Workers(session); });
+  args::Command command = commands.Add("workers", "List the workers, their devices and what they run", Names::kNothing,
+                                       {"sinkctl workers", "sinkctl workers --json"});
+  commands.OnRun(command, [](Session& session) { return Workers(session); });
 }
 
 }  // namespace sink::cli

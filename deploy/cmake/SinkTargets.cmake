@@ -21,9 +21,10 @@ function(sink_folder_sources out)
   set(${out} ${all} PARENT_SCOPE)
 endfunction()
 
-# sink_add_library(NAME sink_foo [FOLDER dir ...] DEPS ...): the folders as a static library with the alias sink::foo.
+# sink_add_library(NAME sink_foo [FOLDER dir ...] [HEADERS set] DEPS ...): the folders as a static library with the alias
+# sink::foo. HEADERS, here and below: SinkHeaders.cmake.
 function(sink_add_library)
-  cmake_parse_arguments(ARG "" "NAME" "FOLDER;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;HEADERS" "FOLDER;DEPS" ${ARGN})
   string(REGEX REPLACE "^sink_" "" short ${ARG_NAME})
   if(NOT ARG_FOLDER)
     set(ARG_FOLDER .)
@@ -33,6 +34,9 @@ function(sink_add_library)
     add_library(${ARG_NAME} STATIC ${sources})
     target_compile_options(${ARG_NAME} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${SINK_WARNINGS}>)
     set(scope PUBLIC)
+    if(ARG_HEADERS)
+      sink_use_headers(${ARG_NAME} ${ARG_HEADERS})
+    endif()
   else()
     add_library(${ARG_NAME} INTERFACE)
     set(scope INTERFACE)
@@ -42,13 +46,16 @@ function(sink_add_library)
   add_library(sink::${short} ALIAS ${ARG_NAME})
 endfunction()
 
-# sink_add_binary(NAME sink-foo MAIN file DEPS ...): a program in build/<preset>/bin.
+# sink_add_binary(NAME sink-foo MAIN file [HEADERS set] DEPS ...): a program in build/<preset>/bin.
 function(sink_add_binary)
-  cmake_parse_arguments(ARG "" "NAME;MAIN" "DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;MAIN;HEADERS" "DEPS" ${ARGN})
   if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_MAIN})
     return()
   endif()
   add_executable(${ARG_NAME} ${ARG_MAIN})
+  if(ARG_HEADERS)
+    sink_use_headers(${ARG_NAME} ${ARG_HEADERS})
+  endif()
   target_include_directories(${ARG_NAME} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
   if(NOT ARG_NAME STREQUAL sink-data)
@@ -57,24 +64,26 @@ function(sink_add_binary)
   target_compile_options(${ARG_NAME} PRIVATE ${SINK_WARNINGS})
 endfunction()
 
-# sink_add_plugin(NAME sink_foo FOLDER dir [SOURCES file ...] DEPS ...): the folder and the files as a library beside the
-# programs, which open it at run time.
+# sink_add_plugin(NAME sink_foo FOLDER dir [SOURCES file ...] [HEADERS set] DEPS ...): the folder and the files as a library
+# beside the programs, which open it at run time.
 function(sink_add_plugin)
-  cmake_parse_arguments(ARG "" "NAME;FOLDER" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;FOLDER;HEADERS" "SOURCES;DEPS" ${ARGN})
   sink_folder_sources(sources ${ARG_FOLDER})
   add_library(${ARG_NAME} MODULE ${sources} ${ARG_SOURCES})
+  if(ARG_HEADERS)
+    sink_use_headers(${ARG_NAME} ${ARG_HEADERS})
+  endif()
   set_target_properties(${ARG_NAME} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   target_include_directories(${ARG_NAME} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
   target_compile_options(${ARG_NAME} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${SINK_WARNINGS}>)
 endfunction()
 
-# sink_add_test(FOLDER coordinator/store ... [NAME name] DEPS ... [LABELS unit|integration|fault|gpu|slow] [TIMEOUT seconds]): every
-# *_test.cc of tests/<folder>, with the helpers beside them, as one GoogleTest program and one CTest entry, called after
-# the first folder. SINK_BIN_DIR
-# and SINK_SOURCE_DIR reach it as environment variables.
+# sink_add_test(FOLDER coordinator/store ... [NAME name] [HEADERS set] DEPS ... [LABELS unit|integration|fault|gpu|slow]
+# [TIMEOUT seconds]): every *_test.cc of tests/<folder>, with the helpers beside them, as one GoogleTest program and one
+# CTest entry, called after the first folder. SINK_BIN_DIR and SINK_SOURCE_DIR reach it as environment variables.
 function(sink_add_test)
-  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "FOLDER;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;TIMEOUT;HEADERS" "FOLDER;DEPS;LABELS" ${ARGN})
   sink_folder_sources(sources ${ARG_FOLDER})
   if(NOT sources)
     return()
@@ -90,6 +99,9 @@ function(sink_add_test)
     set(ARG_TIMEOUT 120)
   endif()
   add_executable(${name} ${sources})
+  if(ARG_HEADERS)
+    sink_use_headers(${name} ${ARG_HEADERS} TEST)
+  endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests-bin)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main ${SINK_EXTRA_OBJECTS})

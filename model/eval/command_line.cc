@@ -1,6 +1,5 @@
 #include "model/eval/command_line.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iterator>
 #include <map>
@@ -18,7 +17,7 @@ constexpr const char* kActivationMetrics[] = {
     "max_activation", "massive_activations", "massive_channels", "top_median_ratio",
     "kurtosis",       "key_norm_ratio",      "value_norm_ratio"};
 
-// The names of a closed set, as CLI11 takes them.
+// The names of a closed set, as a command line takes them.
 template <NamedEnum Enum>
 std::map<std::string, Enum> ByName() {
   std::map<std::string, Enum> values;
@@ -26,53 +25,54 @@ std::map<std::string, Enum> ByName() {
   return values;
 }
 
-void Finish(CommandLine& line) {
+// Returns what is wrong with the options together, or nothing.
+std::string Finish(CommandLine& line) {
   EvaluateOptions& e = line.evaluate;
   const bool natural = e.inputs.kind == InputKind::kNatural;
   const int sources = (e.inputs.probe.empty() ? 0 : 1) + (e.inputs.texts.empty() ? 0 : 1);
-  if (natural && sources != 1) throw CLI::ValidationError("give one of --probe, --texts, --inputs random|repeat");
-  if (!natural && sources != 0) throw CLI::ValidationError("--inputs random|repeat reads no --probe and no --texts");
+  if (natural && sources != 1) return "give one of --probe, --texts, --inputs random|repeat";
+  if (!natural && sources != 0) return "--inputs random|repeat reads no --probe and no --texts";
   std::vector<std::string>& metrics = e.sink_options.metrics;
   if (std::ranges::count(metrics, "all") > 0) metrics = EvalMetrics();
   if (e.activations) metrics.insert(metrics.end(), std::begin(kActivationMetrics), std::end(kActivationMetrics));
   e.sink_options.positions = std::min(e.sink_options.positions, e.inputs.probe_options.tokens);
   e.keep_logits = !line.dump.empty();
+  return "";
 }
 
 }  // namespace
 
-void AddOptions(CLI::App& app, CommandLine& line) {
+void AddOptions(args::Command root, CommandLine& line) {
   EvaluateOptions& e = line.evaluate;
   ProbeOptions& probe = e.inputs.probe_options;
-  app.add_option("MODEL_DIR", e.model, "a folder of ours or of Hugging Face: config.json and safetensors")->required();
-  app.add_option("--texts", e.inputs.texts, "JSON lines with a `text`, read with the folder's tokenizer");
-  app.add_option("--probe", e.inputs.probe, "safetensors with `probe` [N, T + 1], or a packed .bin file");
-  app.add_option("--inputs", e.inputs.kind, "natural (default), random ids, or one id repeated: no file is read")
-      ->transform(CLI::CheckedTransformer(ByName<InputKind>(), CLI::ignore_case));
-  app.add_option("--seed", e.inputs.seed, "of random and repeat (default 0)");
-  app.add_option("--epsilon", e.sink_options.epsilon, "thresholds of the sink rate (default 0.3)")
-      ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--tokens", probe.tokens, "T (default 64)")->check(CLI::Range(2, 1 << 20));
-  app.add_option("--sequences", probe.sequences, "at most this many (default 100)")->check(CLI::Range(1, 1 << 20));
-  app.add_option("--bos", probe.bos, "put this token id before every sequence (texts: instead of the tokenizer's)");
-  app.add_option("--positions", e.sink_options.positions, "positions 1..n of the sink rate (default 10)")
-      ->check(CLI::Range(1, 1 << 20));
-  app.add_option("--metrics", e.sink_options.metrics, "more to measure: name,name or all (model/eval/README.md)")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->check(CLI::IsMember(EvalMetrics()) | CLI::IsMember({"all"}));
-  app.add_flag("--activations", e.activations, "massive activations, and norms by layer and position");
-  auto* no_loss =
-      app.add_flag("!--no-loss", e.loss, "leave out the loss and with it the head, which sinks do not need");
-  app.add_option("--device", e.device, "cpu (default) or cuda:N")->check([](const std::string& name) {
+  root.AddOption("MODEL_DIR", e.model, "a folder of ours or of Hugging Face: config.json and safetensors").Required();
+  root.AddOption("--texts", e.inputs.texts, "JSON lines with a `text`, read with the folder's tokenizer");
+  root.AddOption("--probe", e.inputs.probe, "safetensors with `probe` [N, T + 1], or a packed .bin file");
+  root.AddOption("--inputs", e.inputs.kind, ByName<InputKind>(),
+                 "natural (default), random ids, or one id repeated: no file is read");
+  root.AddOption("--seed", e.inputs.seed, "of random and repeat (default 0)");
+  root.AddOption("--epsilon", e.sink_options.epsilon, "thresholds of the sink rate (default 0.3)").Fraction();
+  root.AddOption("--tokens", probe.tokens, "T (default 64)").Within(2, 1 << 20);
+  root.AddOption("--sequences", probe.sequences, "at most this many (default 100)").Within(1, 1 << 20);
+  root.AddOption("--bos", probe.bos, "put this token id before every sequence (texts: instead of the tokenizer's)");
+  root.AddOption("--positions", e.sink_options.positions, "positions 1..n of the sink rate (default 10)")
+      .Within(1, 1 << 20);
+  root.AddOption("--metrics", e.sink_options.metrics, "more to measure: name,name or all (model/eval/README.md)")
+      .CutAt(',')
+      .OneValueEach()
+      .OneOf(EvalMetrics(), {"all"});
+  root.AddFlag("--activations", e.activations, "massive activations, and norms by layer and position");
+  const args::Option no_loss =
+      root.AddFlag("!--no-loss", e.loss, "leave out the loss and with it the head, which sinks do not need");
+  root.AddOption("--device", e.device, "cpu (default) or cuda:N").Check([](const std::string& name) {
     return IsDeviceName(name) ? std::string() : "must be cpu or cuda:N, such as cuda:0";
   });
-  app.add_option("--threads", line.threads, "CPU threads (default 1)")->check(CLI::Range(1, 1024));
-  app.add_flag("--json", line.json, "print one JSON object");
-  app.add_flag("--csv", line.csv, "print a line for each number")->excludes("--json");
-  app.add_option("--heatmap", line.heat_map, "draw mean alpha_1 by layer and head into this SVG file");
-  app.add_option("--dump", line.dump, "write logits, importance and norms to this safetensors file")->excludes(no_loss);
-  app.parse_complete_callback([&line] { Finish(line); });
+  root.AddOption("--threads", line.threads, "CPU threads (default 1)").Within(1, 1024);
+  const args::Option json = root.AddFlag("--json", line.json, "print one JSON object");
+  root.AddFlag("--csv", line.csv, "print a line for each number").Excludes(json);
+  root.AddOption("--heatmap", line.heat_map, "draw mean alpha_1 by layer and head into this SVG file");
+  root.AddOption("--dump", line.dump, "write logits, importance and norms to this safetensors file").Excludes(no_loss);
+  root.CheckTogether([&line] { return Finish(line); });
 }
 
 }  // namespace sink

@@ -4,10 +4,7 @@
 #include <string>
 
 #include "model/eval/evaluate.h"
-
-namespace CLI {
-class App;
-}
+#include "proto/args/command_line.h"
 
 namespace sink {
 
@@ -18,8 +15,7 @@ struct CommandLine {
   int threads = 1;
 };
 
-// Declares the options on the program's parser, which fills `line` in. The combinations it cannot refuse itself throw
-// CLI::ParseError when the parse ends.
-void AddOptions(CLI::App& app, CommandLine& line);
+// Declares the options of the program, which fill `line` in, and the combinations of them that it refuses.
+void AddOptions(args::Command root, CommandLine& line);
 
 }  // namespace sink

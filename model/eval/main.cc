@@ -1,7 +1,6 @@
 // sink-eval: measures attention sinks in a model directory. command_line.h reads the options, evaluate.h does the work.
 #include <ATen/Parallel.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -39,21 +38,19 @@ void Run(const sink::CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Measures attention sinks, loss and norms of a model directory.", "sink-eval");
-  app.footer(
+  sink::args::CommandLine program("Measures attention sinks, loss and norms of a model directory.", "sink-eval");
+  program.root().SetFooter(
       "Exit codes: 0 done, 1 bad model or inputs, 2 bad command line, 3 internal error.\n"
       "Examples:\n"
       "  sink-eval checkpoints/step-1000 --probe probe.safetensors --json\n"
       "  sink-eval gpt2-xl --texts probe_valid.jsonl --tokens 64 --sequences 100 --activations --heatmap alpha.svg\n"
       "  sink-eval llama-2-7b --inputs repeat");
   sink::CommandLine line;
-  sink::AddOptions(app, line);
+  sink::AddOptions(program.root(), line);
   try {
-    app.parse(argc, argv);
+    if (const auto status = program.Parse(argc, argv, kExitUsage)) return *status;
     Run(line);
     return kExitOk;
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
   } catch (const sink::ModelError& error) {
     std::fprintf(stderr, "sink-eval: %s\n", error.what());
     return kExitData;

@@ -2,8 +2,6 @@
 // program: whatever ends a run early becomes a `failed` record and an exit code of proto/pipe/events.h.
 #include <signal.h>
 
-#include <CLI/CLI.hpp>
-
 #include "model/train/link/event_sink.h"
 #include "model/train/link/train_error.h"
 #include "model/train/link/trainer_commands.h"
@@ -11,6 +9,7 @@
 #include "model/train/ranks/rank_world.h"
 #include "model/train/run/job_file.h"
 #include "model/train/trainer.h"
+#include "proto/args/command_line.h"
 
 namespace {
 
@@ -42,20 +41,18 @@ sink::train::RunOutcome Run(const std::string& run_dir, sink::train::EventSink& 
 
 int main(int argc, char** argv) {
   using namespace sink;
-  CLI::App app(kDescription, "sink-trainer");
-  app.footer(kExamples);
+  args::CommandLine line(kDescription, "sink-trainer");
+  args::Command root = line.root();
+  root.SetFooter(kExamples);
   std::string run_dir, config, data_root, device = "cpu";
-  app.add_option("RUN_DIR", run_dir, "folder of the run: job.json, checkpoints")->required();
-  auto* config_option = app.add_option("--config", config, "job configuration (JSON) for a run by hand");
-  auto* data_option = app.add_option("--data-root", data_root, "folder that holds the packed data sets, with --config");
-  app.add_option("--device", device, "cpu or cuda:N, with --config")->needs(config_option)->capture_default_str();
-  config_option->needs(data_option);
-  data_option->needs(config_option);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : pipe::kExitUser;
-  }
+  root.AddOption("RUN_DIR", run_dir, "folder of the run: job.json, checkpoints").Required();
+  args::Option config_option = root.AddOption("--config", config, "job configuration (JSON) for a run by hand");
+  args::Option data_option =
+      root.AddOption("--data-root", data_root, "folder that holds the packed data sets, with --config");
+  root.AddOption("--device", device, "cpu or cuda:N, with --config").Needs(config_option).ShowDefault();
+  config_option.Needs(data_option);
+  data_option.Needs(config_option);
+  if (const auto status = line.Parse(argc, argv, pipe::kExitUser)) return *status;
 
   signal(SIGPIPE, SIG_IGN);  // a lost worker shows as EPIPE
   signal(SIGXFSZ, SIG_IGN);  // a file that may not grow shows as EFBIG

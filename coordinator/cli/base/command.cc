@@ -76,28 +76,33 @@ int Session::width() const {
   return columns > 0 ? columns : kUnknownWidth;
 }
 
-CLI::App* Commands::Add(CLI::App* parent, const std::string& name, const std::string& description, Names arguments,
-                        const std::vector<std::string>& examples) {
-  CLI::App* app = (parent == nullptr ? &root_ : parent)->add_subcommand(name, description);
+args::Command Commands::Add(const std::string& name, const std::string& description, Names arguments,
+                            const std::vector<std::string>& examples) {
+  return AddTo(root_, name, description, arguments, examples);
+}
+
+args::Command Commands::AddTo(args::Command group, const std::string& name, const std::string& description,
+                              Names arguments, const std::vector<std::string>& examples) {
+  args::Command command = group.AddCommand(name, description);
   std::string footer = "Examples:\n";
   for (const std::string& example : examples) footer += "  " + example + "\n";
-  app->footer(footer +
-              "\nOptions of every command: --coordinator, --json, --no-color, --timeout; see `sinkctl --help`.");
-  app->fallthrough();
-  entries_.push_back({app, arguments, false, nullptr});
-  return app;
+  command.SetFooter(footer +
+                    "\nOptions of every command: --coordinator, --json, --no-color, --timeout; see `sinkctl --help`.");
+  command.TakeOptionsOfParent();
+  entries_.push_back({command, arguments, false, nullptr});
+  return command;
 }
 
-CLI::App* Commands::AddLocal(const std::string& name, const std::string& description, Names arguments,
-                             const std::vector<std::string>& examples) {
-  CLI::App* app = Add(nullptr, name, description, arguments, examples);
+args::Command Commands::AddLocal(const std::string& name, const std::string& description, Names arguments,
+                                 const std::vector<std::string>& examples) {
+  const args::Command command = Add(name, description, arguments, examples);
   entries_.back().local = true;
-  return app;
+  return command;
 }
 
-void Commands::OnRun(CLI::App* app, Run run) {
+void Commands::OnRun(args::Command command, Run run) {
   for (Entry& entry : entries_)
-    if (entry.app == app) entry.run = std::move(run);
+    if (entry.command == command) entry.run = std::move(run);
 }
 
 }  // namespace sink::cli

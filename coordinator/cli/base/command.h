@@ -1,8 +1,7 @@
-// What a command of sinkctl is: options declared on a CLI11 subcommand and a function that runs with a Session. One
-// file a command; commands.h lists them. Used by the main thread.
+// What a command of sinkctl is: options declared on a command line and a function that runs with a Session. One file a
+// command; commands.h lists them. Used by the main thread.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,6 +14,7 @@
 #include "coordinator/cli/base/world.h"
 #include "coordinator/cli/print/printer.h"
 #include "coordinator/client/coordinator_client.h"
+#include "proto/args/command_line.h"
 
 namespace sink::cli {
 
@@ -67,27 +67,33 @@ class Commands {
  public:
   using Run = std::function<Outcome(Session&)>;
   struct Entry {
-    CLI::App* app;
+    args::Command command;
     Names arguments;  // what its positional arguments name
     bool local;       // runs without a connected client
     Run run;          // empty for a group of commands
   };
 
-  explicit Commands(CLI::App& root) : root_(root) {}
+  // `json` is the option of sinkctl that asks for it.
+  Commands(args::Command root, args::Option json) : root_(root), json_(json) {}
 
-  // A subcommand of `parent` (nullptr: of sinkctl). `examples` are shown at the end of its help.
-  CLI::App* Add(CLI::App* parent, const std::string& name, const std::string& description, Names arguments,
-                const std::vector<std::string>& examples);
+  // A command of sinkctl. `examples` are shown at the end of its help.
+  args::Command Add(const std::string& name, const std::string& description, Names arguments,
+                    const std::vector<std::string>& examples);
+  // One of a group.
+  args::Command AddTo(args::Command group, const std::string& name, const std::string& description, Names arguments,
+                      const std::vector<std::string>& examples);
   // One that needs no coordinator.
-  CLI::App* AddLocal(const std::string& name, const std::string& description, Names arguments,
-                     const std::vector<std::string>& examples);
-  void OnRun(CLI::App* app, Run run);
+  args::Command AddLocal(const std::string& name, const std::string& description, Names arguments,
+                         const std::vector<std::string>& examples);
+  void OnRun(args::Command command, Run run);
 
-  const CLI::App& root() const { return root_; }
+  args::Command root() const { return root_; }
+  args::Option json() const { return json_; }
   const std::vector<Entry>& entries() const { return entries_; }
 
  private:
-  CLI::App& root_;
+  args::Command root_;
+  args::Option json_;
   std::vector<Entry> entries_;
 };
 

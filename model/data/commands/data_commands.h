@@ -1,8 +1,8 @@
-// The subcommands of sink-data, one file each. Every Add... hangs one on the application; its callback does the work on
+// The subcommands of sink-data, one file each. Every Add... hangs one on the program; what it runs does the work on
 // the main thread and throws DataError for what a person can put right. Results go to stdout, notes to stderr.
 #pragma once
 
-#include <CLI/App.hpp>
+#include "proto/args/command_line.h"
 
 namespace sink::data {
 
@@ -12,12 +12,12 @@ inline constexpr int kExitData = 1;      // unreadable, damaged or unfitting dat
 inline constexpr int kExitUsage = 2;     // the command line
 inline constexpr int kExitInternal = 3;  // a bug, or the machine (memory)
 
-void AddSampleCorpusCommand(CLI::App& app);
-void AddPackCommand(CLI::App& app);
-void AddInspectCommand(CLI::App& app);
-void AddVerifyCommand(CLI::App& app);
-void AddTokenizeCommand(CLI::App& app);
-void AddProbeCommand(CLI::App& app);
-void AddTrainTokenizerCommand(CLI::App& app);
+void AddSampleCorpusCommand(args::Command program);
+void AddPackCommand(args::Command program);
+void AddInspectCommand(args::Command program);
+void AddVerifyCommand(args::Command program);
+void AddTokenizeCommand(args::Command program);
+void AddProbeCommand(args::Command program);
+void AddTrainTokenizerCommand(args::Command program);
 
 }  // namespace sink::data

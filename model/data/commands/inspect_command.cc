@@ -1,8 +1,4 @@
 // sink-data inspect: what a packed file or a whole set holds.
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
-#include <CLI/Validators.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -107,20 +103,20 @@ void Inspect(const InspectOptions& options) {
 
 }  // namespace
 
-void AddInspectCommand(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("inspect", "Show what a packed file or set holds");
+void AddInspectCommand(args::Command program) {
+  args::Command command = program.AddCommand("inspect", "Show what a packed file or set holds");
   auto options = std::make_shared<InspectOptions>();
-  command->add_option("path", options->path, "A packed file, or a set's folder")->required();
-  command->add_option("--blocks", options->blocks, "Print the first blocks, decoded where the tokenizer is known")
-      ->check(CLI::Range(int64_t{0}, kMaxPackedTokens));
-  command->add_option("--block", options->block, "Tokens of a block, for a file without set.json beside it")
-      ->check(CLI::Range(int64_t{2}, kMaxPackedTokens));
-  command->add_option("--tokenizer", options->tokenizer, "\"bytes\" or the path of a tokenizer.json");
-  command->footer(
+  command.AddOption("path", options->path, "A packed file, or a set's folder").Required();
+  command.AddOption("--blocks", options->blocks, "Print the first blocks, decoded where the tokenizer is known")
+      .Within(0, kMaxPackedTokens);
+  command.AddOption("--block", options->block, "Tokens of a block, for a file without set.json beside it")
+      .Within(2, kMaxPackedTokens);
+  command.AddOption("--tokenizer", options->tokenizer, "\"bytes\" or the path of a tokenizer.json");
+  command.SetFooter(
       "Examples:\n"
       "  sink-data inspect data/sample-bytes\n"
       "  sink-data inspect data/sample-bytes/valid_bible_0_0000000000.bin --blocks 1");
-  command->callback([options] { Inspect(*options); });
+  command.OnParsed([options] { Inspect(*options); });
 }
 
 }  // namespace sink::data

@@ -1,8 +1,4 @@
 // sink-data pack: see packer.h.
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
-#include <CLI/Validators.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -45,33 +41,30 @@ void Run(PackOptions options, bool json) {
 
 }  // namespace
 
-void AddPackCommand(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("pack", "Tokenise a JSON-lines corpus into a packed set (LITPKDS files)");
+void AddPackCommand(args::Command program) {
+  args::Command command = program.AddCommand("pack", "Tokenise a JSON-lines corpus into a packed set (LITPKDS files)");
   auto options = std::make_shared<PackOptions>();
   auto json = std::make_shared<bool>(false);
   options->threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  command->add_option("--in", options->in, "Folder with train/ and valid/, each *.jsonl, *.jsonl.gz or *.jsonl.zst")
-      ->required();
-  command->add_option("--out", options->out, "The set to make")->required();
-  command
-      ->add_option("--tokenizer", options->tokenizer, "\"bytes\", or the path of a tokenizer.json or tokenizer.model")
-      ->capture_default_str();
-  command->add_option("--block", options->block, "Tokens of a block: the longest context and one")
-      ->capture_default_str();
-  command->add_option("--chunk-blocks", options->chunk_blocks, "Blocks in a file of train")->capture_default_str();
-  command->add_option("--valid-chunk-blocks", options->valid_chunk_blocks, "Blocks in a file of valid")
-      ->capture_default_str();
-  command->add_option("--max-bad-lines", options->max_bad_lines, "Malformed lines to skip before giving up")
-      ->capture_default_str();
-  command->add_option("--threads", options->threads, "Threads that tokenise (the output does not depend on it)")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
-  command->add_flag("--json", *json, "Print the set's description as JSON");
-  command->footer(
+  command.AddOption("--in", options->in, "Folder with train/ and valid/, each *.jsonl, *.jsonl.gz or *.jsonl.zst")
+      .Required();
+  command.AddOption("--out", options->out, "The set to make").Required();
+  command.AddOption("--tokenizer", options->tokenizer, "\"bytes\", or the path of a tokenizer.json or tokenizer.model")
+      .ShowDefault();
+  command.AddOption("--block", options->block, "Tokens of a block: the longest context and one").ShowDefault();
+  command.AddOption("--chunk-blocks", options->chunk_blocks, "Blocks in a file of train").ShowDefault();
+  command.AddOption("--valid-chunk-blocks", options->valid_chunk_blocks, "Blocks in a file of valid").ShowDefault();
+  command.AddOption("--max-bad-lines", options->max_bad_lines, "Malformed lines to skip before giving up")
+      .ShowDefault();
+  command.AddOption("--threads", options->threads, "Threads that tokenise (the output does not depend on it)")
+      .Within(1, 256)
+      .ShowDefault();
+  command.AddFlag("--json", *json, "Print the set's description as JSON");
+  command.SetFooter(
       "Examples:\n"
       "  sink-data pack --in corpus --out data/sample-bytes\n"
       "  sink-data pack --in corpus --out data/sample-bpe --tokenizer tokenizer.json --block 1025");
-  command->callback([options, json] { Run(*options, *json); });
+  command.OnParsed([options, json] { Run(*options, *json); });
 }
 
 }  // namespace sink::data

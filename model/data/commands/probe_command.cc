@@ -1,8 +1,4 @@
 // sink-data probe: held-out sequences on which sink-eval measures, as a file.
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
-#include <CLI/Validators.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -81,25 +77,22 @@ void Probe(const MakeProbeOptions& options) {
 
 }  // namespace
 
-void AddProbeCommand(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("probe", "Write held-out sequences as a safetensors file that sink-eval --probe reads");
+void AddProbeCommand(args::Command program) {
+  args::Command command =
+      program.AddCommand("probe", "Write held-out sequences as a safetensors file that sink-eval --probe reads");
   auto options = std::make_shared<MakeProbeOptions>();
-  command->add_option("--in", options->in, "A packed set, or a corpus with valid/")->required();
-  command->add_option("--out", options->out, "The file to write: probe [sequences, tokens + 1], int64")->required();
-  command->add_option("--tokenizer", options->tokenizer,
-                      "For a corpus: \"bytes\", a tokenizer.json or tokenizer.model");
-  command->add_option("--sequences", options->sequences, "How many")
-      ->check(CLI::Range(int64_t{1}, int64_t{100'000}))
-      ->capture_default_str();
-  command->add_option("--tokens", options->tokens, "Inputs of each; one target more is written")
-      ->check(CLI::Range(int64_t{1}, int64_t{1'048'576}))
-      ->capture_default_str();
-  command->footer(
+  command.AddOption("--in", options->in, "A packed set, or a corpus with valid/").Required();
+  command.AddOption("--out", options->out, "The file to write: probe [sequences, tokens + 1], int64").Required();
+  command.AddOption("--tokenizer", options->tokenizer, "For a corpus: \"bytes\", a tokenizer.json or tokenizer.model");
+  command.AddOption("--sequences", options->sequences, "How many").Within(1, 100'000).ShowDefault();
+  command.AddOption("--tokens", options->tokens, "Inputs of each; one target more is written")
+      .Within(1, 1'048'576)
+      .ShowDefault();
+  command.SetFooter(
       "Examples:\n"
       "  sink-data probe --in data/sample-bytes --out probe.safetensors\n"
       "  sink-data probe --in corpus --tokenizer tokenizer.json --out probe.safetensors --sequences 100 --tokens 64");
-  command->callback([options] { Probe(*options); });
+  command.OnParsed([options] { Probe(*options); });
 }
 
 }  // namespace sink::data

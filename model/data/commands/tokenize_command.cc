@@ -1,7 +1,4 @@
 // sink-data tokenize: the ids of texts, a line each, for looking at a tokenizer and for holding it to another's.
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -44,16 +41,15 @@ void Tokenize(const TokenizeOptions& options) {
 
 }  // namespace
 
-void AddTokenizeCommand(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("tokenize", "Print the token ids of texts, a JSON list a line");
+void AddTokenizeCommand(args::Command program) {
+  args::Command command = program.AddCommand("tokenize", "Print the token ids of texts, a JSON list a line");
   auto options = std::make_shared<TokenizeOptions>();
-  command->add_option("file", options->file, "JSON lines with a field \"text\"")->capture_default_str();
-  command
-      ->add_option("--tokenizer", options->tokenizer, "\"bytes\", or the path of a tokenizer.json or tokenizer.model")
-      ->required();
-  command->add_flag("--bos", options->bos, "Begin with what the tokenizer's family puts before a text");
-  command->footer("Example: echo '{\"text\": \"Hello\"}' | sink-data tokenize --tokenizer tokenizer.json");
-  command->callback([options] { Tokenize(*options); });
+  command.AddOption("file", options->file, "JSON lines with a field \"text\"").ShowDefault();
+  command.AddOption("--tokenizer", options->tokenizer, "\"bytes\", or the path of a tokenizer.json or tokenizer.model")
+      .Required();
+  command.AddFlag("--bos", options->bos, "Begin with what the tokenizer's family puts before a text");
+  command.SetFooter("Example: echo '{\"text\": \"Hello\"}' | sink-data tokenize --tokenizer tokenizer.json");
+  command.OnParsed([options] { Tokenize(*options); });
 }
 
 }  // namespace sink::data

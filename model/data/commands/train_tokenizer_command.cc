@@ -1,8 +1,4 @@
 // sink-data train-tokenizer: see bpe_trainer.h.
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
-#include <CLI/Validators.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -53,17 +49,17 @@ void Train(const TrainOptions& options) {
 
 }  // namespace
 
-void AddTrainTokenizerCommand(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("train-tokenizer", "Learn a byte-level BPE tokenizer.json from a corpus");
+void AddTrainTokenizerCommand(args::Command program) {
+  args::Command command = program.AddCommand("train-tokenizer", "Learn a byte-level BPE tokenizer.json from a corpus");
   auto options = std::make_shared<TrainOptions>();
-  command->add_option("--in", options->in, "A corpus; its train/ is read")->required();
-  command->add_option("--out", options->out, "The tokenizer.json to write")->required();
-  command->add_option("--vocab-size", options->vocab_size, "Tokens, with 256 bytes and <|endoftext|>")
-      ->check(CLI::Range(int64_t{257}, int64_t{1} << 20))
-      ->capture_default_str();
-  command->add_option("--min-frequency", options->min_frequency, "Rarer pairs are not merged")->capture_default_str();
-  command->footer("Example: sink-data train-tokenizer --in corpus --out tokenizer.json --vocab-size 4096");
-  command->callback([options] { Train(*options); });
+  command.AddOption("--in", options->in, "A corpus; its train/ is read").Required();
+  command.AddOption("--out", options->out, "The tokenizer.json to write").Required();
+  command.AddOption("--vocab-size", options->vocab_size, "Tokens, with 256 bytes and <|endoftext|>")
+      .Within(257, 1 << 20)
+      .ShowDefault();
+  command.AddOption("--min-frequency", options->min_frequency, "Rarer pairs are not merged").ShowDefault();
+  command.SetFooter("Example: sink-data train-tokenizer --in corpus --out tokenizer.json --vocab-size 4096");
+  command.OnParsed([options] { Train(*options); });
 }
 
 }  // namespace sink::data

@@ -1,7 +1,4 @@
 // sink-data verify: reads every token of a packed set.
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -41,12 +38,12 @@ void Verify(const std::string& folder) {
 
 }  // namespace
 
-void AddVerifyCommand(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("verify", "Check every file and every token of a packed set");
+void AddVerifyCommand(args::Command program) {
+  args::Command command = program.AddCommand("verify", "Check every file and every token of a packed set");
   auto folder = std::make_shared<std::string>();
-  command->add_option("set", *folder, "The set's folder")->required();
-  command->footer("Example: sink-data verify data/sample-bytes");
-  command->callback([folder] { Verify(*folder); });
+  command.AddOption("set", *folder, "The set's folder").Required();
+  command.SetFooter("Example: sink-data verify data/sample-bytes");
+  command.OnParsed([folder] { Verify(*folder); });
 }
 
 }  // namespace sink::data

@@ -1,0 +1,251 @@
+#include "proto/args/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <utility>
+
+namespace sink::args {
+namespace {
+
+// CLI11's help without its type system: "--tail N" instead of "--tail INT:INT in [1 - 1000000]".
+class PlainFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return option->get_positional() || option->get_type_size() == 0 ? "" : " " + option->get_option_text();
+  }
+};
+
+CLI::App* Chosen(CLI::App* app) {
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  return app;
+}
+
+}  // namespace
+
+Option Option::Required() {
+  option_->required();
+  return *this;
+}
+
+Option Option::ShowDefault() {
+  option_->capture_default_str();
+  return *this;
+}
+
+Option Option::ValueText(const std::string& text) {
+  option_->option_text(text);
+  return *this;
+}
+
+Option Option::OneValueEach() {
+  option_->allow_extra_args(false);
+  return *this;
+}
+
+Option Option::CutAt(char delimiter) {
+  option_->delimiter(delimiter);
+  return *this;
+}
+
+Option Option::OrEnvironment(const std::string& variable) {
+  option_->envname(variable);
+  return *this;
+}
+
+Option Option::Needs(Option other) {
+  option_->needs(other.option_);
+  return *this;
+}
+
+Option Option::Excludes(Option other) {
+  option_->excludes(other.option_);
+  return *this;
+}
+
+Option Option::Within(int64_t least, int64_t most) {
+  option_->check(CLI::Range(least, most));
+  return *this;
+}
+
+Option Option::Fraction() {
+  option_->check(CLI::Range(0.0, 1.0));
+  return *this;
+}
+
+Option Option::Positive() {
+  option_->check(CLI::PositiveNumber);
+  return *this;
+}
+
+Option Option::NotNegative() {
+  option_->check(CLI::NonNegativeNumber);
+  return *this;
+}
+
+Option Option::OneOf(const std::vector<std::string>& names) {
+  option_->check(CLI::IsMember(names));
+  return *this;
+}
+
+Option Option::OneOf(const std::vector<std::string>& names, const std::vector<std::string>& or_these) {
+  option_->check(CLI::IsMember(names) | CLI::IsMember(or_these));
+  return *this;
+}
+
+Option Option::Check(std::function<std::string(const std::string&)> check) {
+  option_->check(std::move(check));
+  return *this;
+}
+
+std::string Option::name() const { return option_->get_name(); }
+std::string Option::description() const { return option_->get_description(); }
+std::string Option::value_text() const { return option_->get_option_text(); }
+std::vector<std::string> Option::long_names() const { return option_->get_lnames(); }
+bool Option::takes_value() const { return option_->get_items_expected_min() > 0; }
+bool Option::Is(const std::string& name) const { return option_->check_name(name); }
+
+Option Command::AddOption(const std::string& name, std::string& value, const std::string& help) {
+  return Option(app_->add_option(name, value, help));
+}
+
+Option Command::AddOption(const std::string& name, std::filesystem::path& value, const std::string& help) {
+  return Option(app_->add_option(name, value, help));
+}
+
+Option Command::AddOption(const std::string& name, int& value, const std::string& help) {
+  return Option(app_->add_option(name, value, help));
+}
+
+Option Command::AddOption(const std::string& name, int64_t& value, const std::string& help) {
+  return Option(app_->add_option(name, value, help));
+}
+
+Option Command::AddOption(const std::string& name, uint64_t& value, const std::string& help) {
+  return Option(app_->add_option(name, value, help));
+}
+
+Option Command::AddOption(const std::string& name, double& value, const std::string& help) {
+  return Option(app_->add_option(name, value, help));
+}
+
+Option Command::AddOption(const std::string& name, std::optional<int64_t>& value, const std::string& help) {
+  return Option(app_->add_option(name, value, help));
+}
+
+Option Command::AddOption(const std::string& name, std::vector<std::string>& values, const std::string& help) {
+  return Option(app_->add_option(name, values, help));
+}
+
+Option Command::AddOption(const std::string& name, std::vector<double>& values, const std::string& help) {
+  return Option(app_->add_option(name, values, help));
+}
+
+Option Command::AddNamed(const std::string& name, std::function<void(int)> set,
+                         const std::map<std::string, int>& numbers, const std::string& help) {
+  CLI::Option* option = app_->add_option_function<int>(
+      name, [set = std::move(set)](const int& number) { set(number); }, help);
+  option->type_name("ENUM")->transform(CLI::CheckedTransformer(numbers, CLI::ignore_case));
+  return Option(option);
+}
+
+Option Command::AddFlag(const std::string& name, bool& value, const std::string& help) {
+  return Option(app_->add_flag(name, value, help));
+}
+
+Command Command::AddCommand(const std::string& name, const std::string& description) {
+  return Command(app_->add_subcommand(name, description));
+}
+
+void Command::RequireCommand() { app_->require_subcommand(1); }
+void Command::AllowOneCommand() { app_->require_subcommand(0, 1); }
+void Command::TakeOptionsOfParent() { app_->fallthrough(); }
+void Command::SetFooter(const std::string& footer) { app_->footer(footer); }
+
+void Command::CheckTogether(std::function<std::string()> check) {
+  app_->parse_complete_callback([check = std::move(check)] {
+    if (const std::string mistake = check(); !mistake.empty()) throw CLI::ValidationError(mistake);
+  });
+}
+
+void Command::OnParsed(std::function<void()> run) { app_->final_callback(std::move(run)); }
+
+const std::string& Command::name() const { return app_->get_name(); }
+std::string Command::description() const { return app_->get_description(); }
+
+std::optional<Command> Command::parent() const {
+  CLI::App* parent = app_->get_parent();
+  return parent == nullptr ? std::nullopt : std::optional(Command(parent));
+}
+
+std::vector<Command> Command::commands() const {
+  std::vector<Command> out;
+  for (CLI::App* sub : app_->get_subcommands(std::function<bool(CLI::App*)>())) out.emplace_back(sub);
+  return out;
+}
+
+std::optional<Command> Command::FindCommand(const std::string& name) const {
+  for (const Command& command : commands())
+    if (command.name() == name) return command;
+  return std::nullopt;
+}
+
+std::vector<Option> Command::options() const {
+  std::vector<Option> out;
+  for (CLI::Option* option : app_->get_options(std::function<bool(CLI::Option*)>())) out.emplace_back(option);
+  return out;
+}
+
+std::optional<Option> Command::FindOption(const std::string& name) const {
+  CLI::Option* option = app_->get_option_no_throw(name);
+  return option == nullptr ? std::nullopt : std::optional(Option(option));
+}
+
+bool Command::needs_command() const {
+  return app_->get_require_subcommand_min() > 0 && app_->get_subcommands().empty();
+}
+
+std::string Command::path() const {
+  const std::optional<Command> group = parent();
+  return group ? group->path() + " " + name() : name();
+}
+
+std::string Command::Help() const {
+  const std::optional<Command> group = parent();
+  return app_->help(group ? group->path() : "", CLI::AppFormatMode::Normal);
+}
+
+CommandLine::CommandLine(const std::string& description, const std::string& program)
+    : app_(std::make_unique<CLI::App>(description, program)) {}
+
+CommandLine::~CommandLine() = default;
+
+void CommandLine::SetVersion(const std::string& version) { app_->set_version_flag("--version", version); }
+void CommandLine::SetHelpText(const std::string& help) { app_->set_help_flag("-h,--help", help); }
+void CommandLine::HideTypes() { app_->formatter(std::make_shared<PlainFormatter>()); }
+
+std::optional<int> CommandLine::Parse(int argc, char** argv, int usage) {
+  try {
+    app_->parse(argc, argv);
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    return app_->exit(error) == 0 ? 0 : usage;
+  }
+}
+
+Parsed CommandLine::Parse(std::vector<std::string> words) {
+  Parsed parsed{.command = root()};
+  try {
+    std::reverse(words.begin(), words.end());
+    app_->parse(std::move(words));
+  } catch (const CLI::CallForHelp&) {
+    parsed.kind = Parsed::Kind::kHelp;
+  } catch (const CLI::ParseError& error) {
+    parsed.kind = Parsed::Kind::kMistake;
+    parsed.mistake = error.what();
+    parsed.unexpected = app_->remaining(/*recurse=*/true);
+  }
+  parsed.command = Command(Chosen(app_.get()));
+  return parsed;
+}
+
+}  // namespace sink::args
