@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/core/job_manager.h"
 #include "coordinator/listen_address.h"
@@ -65,12 +64,6 @@ absl::Status CheckOptions(const ServerOptions& options) {
         "24h");
   }
   return absl::OkStatus();
-}
-
-// Errors of the store do not always say which folder they are about.
-absl::Status About(const std::string& folder, const absl::Status& status) {
-  if (absl::StrContains(status.message(), folder)) return status;
-  return absl::Status(status.code(), absl::StrCat(folder, ": ", status.message()));
 }
 
 // Removes what interrupted uploads left, and says so when a row has lost its files.
@@ -126,7 +119,7 @@ struct Server::Parts {
 
 absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   auto opened = store::SqliteStore::Open(options.data);
-  if (!opened.ok()) return About(options.data, opened.status());
+  if (!opened.ok()) return opened.status();
   store = std::move(*opened);
   exporter = std::make_shared<MetricsExporter>(&fail_stop, SystemNow, options.data);
   JobManager::Options rules;

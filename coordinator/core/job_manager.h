@@ -73,14 +73,14 @@ class JobManager {
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(std::string_view job);  // newest first
 
   // --- Workers. A call of an unknown worker is NOT_FOUND: register. A call with an older daemon's session is
-  // FAILED_PRECONDITION "stale session". A lease that is not current is FAILED_PRECONDITION "stale lease".
+  // FAILED_PRECONDITION "stale session". A lease that is not current is StaleLeaseError.
   absl::StatusOr<std::vector<Lease>> Register(const RegisterRequest& request, Now now);  // leases to keep
   absl::StatusOr<std::vector<Grant>> AcquireLeases(const LeaseRequest& request, Now now);
   absl::StatusOr<HeartbeatResult> Heartbeat(const HeartbeatRequest& request, Now now);
-  // Returns the highest durable sequence number. OUT_OF_RANGE "expected N": events before these are missing.
+  // Returns the highest durable sequence number. MissingEventsError: events before these have not come.
   absl::StatusOr<uint64_t> Report(const std::string& worker_id, const Lease& lease, const std::vector<Event>& events,
                                   Now now);
-  // Returns the job's state now. OUT_OF_RANGE: events up to last_seq are not all here.
+  // Returns the job's state now. MissingEventsError: events up to last_seq have not all come.
   absl::StatusOr<JobState> Finish(const FinishRequest& request, Now now);
   // The job, when the lease is current: for the steps of a checkpoint's transfer, which change no row.
   absl::StatusOr<Job> CheckLease(const std::string& worker_id, const Lease& lease, Now now);

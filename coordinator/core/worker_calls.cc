@@ -8,6 +8,7 @@
 #include "coordinator/core/event_effects.h"
 #include "coordinator/core/holds.h"
 #include "coordinator/core/job_manager.h"
+#include "coordinator/errors/error_detail.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
@@ -16,12 +17,12 @@ namespace {
 constexpr size_t kMaxGrants = 64;  // of one answer
 
 absl::Status StaleLease(const Lease& lease) {
-  return absl::FailedPreconditionError(
+  return StaleLeaseError(
       absl::StrCat("stale lease: attempt ", lease.attempt, " of job ", lease.job_id, " is no longer this worker's"));
 }
 
 absl::Status MissingEvents(uint64_t expected) {
-  return absl::OutOfRangeError(absl::StrCat("expected ", expected, ": events from there on are missing"));
+  return MissingEventsError(expected, absl::StrCat("expected ", expected, ": events from there on are missing"));
 }
 
 bool Holds(const Job& job, const std::string& worker_id, const Lease& lease) {
@@ -227,7 +228,7 @@ absl::StatusOr<HeartbeatResult> JobManager::Heartbeat(const HeartbeatRequest& re
     SINK_RETURN_IF_ERROR(CurrentWorker(rows, request.worker_id, request.session).status());
     for (const HeldJob& held : request.held) {
       absl::StatusOr<Job> job = CurrentJob(rows, request.worker_id, held.lease);
-      if (absl::IsFailedPrecondition(job.status())) {
+      if (IsStaleLease(job.status())) {
         SINK_ASSIGN_OR_RETURN(const std::optional<HeldMember> place,
                               CurrentMember(rows, request.worker_id, held.lease));
         (place ? valid : result.stale).push_back(held.lease);
@@ -248,7 +249,7 @@ absl::StatusOr<HeartbeatResult> JobManager::Heartbeat(const HeartbeatRequest& re
   SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
     for (const HeldJob& held : changed) {
       absl::StatusOr<Job> job = CurrentJob(rows, request.worker_id, held.lease);
-      if (absl::IsFailedPrecondition(job.status())) continue;  // the next heartbeat will say so
+      if (IsStaleLease(job.status())) continue;  // the next heartbeat will say so
       SINK_RETURN_IF_ERROR(job.status());
       if (!wants_change(*job, held)) continue;
       if (held.phase == JobState::kFinalizing) job->phase = JobState::kFinalizing;

@@ -25,10 +25,12 @@ EDGES = {
     "sweeps": {"proto/config"},
     "coordinator/job": set(),
     "coordinator/store": {"coordinator/job"},
-    "coordinator/core": {"coordinator/store", "coordinator/job", "proto/pipe", "proto/config"},
-    "coordinator/service": {"coordinator/core", "coordinator/store", "coordinator/job", "sweeps", "proto/config", "sink/v1"},
+    "coordinator/errors": {"sink/v1"},
+    "coordinator/core": {"coordinator/store", "coordinator/job", "coordinator/errors", "proto/pipe", "proto/config"},
+    "coordinator/service": {"coordinator/core", "coordinator/store", "coordinator/job", "coordinator/errors", "sweeps",
+                            "proto/config", "sink/v1"},
     "coordinator": {"coordinator/service", "coordinator/core", "coordinator/store", "coordinator/job"},
-    "coordinator/client": {"sink/v1"},
+    "coordinator/client": {"coordinator/errors", "sink/v1"},
     "coordinator/report": {"proto/charts"},
     "coordinator/export": {"coordinator/report"},
     "coordinator/cli/print": set(),
@@ -40,7 +42,7 @@ EDGES = {
     "coordinator/cli": {"coordinator/cli/base", "coordinator/cli/print", "coordinator/cli/files", "coordinator/cli/views",
                         "coordinator/cli/study", "coordinator/client", "coordinator/report", "coordinator/export", "sweeps",
                         "proto/config", "sink/v1"},
-    "worker": {"coordinator/client", "proto/pipe", "proto/config", "sink/v1"},
+    "worker": {"coordinator/client", "coordinator/errors", "proto/pipe", "proto/config", "sink/v1"},
     "kernels": set(),
     "model/base": set(),
     "model/backend": {"model/base", "kernels"},
@@ -86,6 +88,17 @@ LINKS = {  # binary -> pattern of libraries it must not need
     "sink-eval": r"grpc|protobuf|sqlite|absl|prometheus",
     "sink-data": r"grpc|protobuf|sqlite|absl|prometheus|libtorch",
 }
+
+# Ways to decide by the text of an error. A reason that a caller needs belongs into coordinator/errors, beside the text.
+ERROR_TEXT = r"(?:message|error_message|ToString|what)\(\)"
+MATCHES_ERROR_TEXT = re.compile(
+    # StrContains(status.message(), ...), and the other searches of absl
+    r"(?:StrContains|StrContainsIgnoreCase|StartsWith|StartsWithIgnoreCase|EndsWith|EndsWithIgnoreCase|EqualsIgnoreCase|"
+    r"ConsumePrefix|ConsumeSuffix|strstr|regex_search|regex_match)\s*\([^;]*?" + ERROR_TEXT +
+    # status.message().find(...), also through a string made of it
+    r"|" + ERROR_TEXT + r"[)}]*\s*\.\s*(?:find|rfind|find_first_of|starts_with|ends_with|contains|compare|substr)\s*\("
+    # status.message() == "..."
+    r"|" + ERROR_TEXT + r"\s*[!=]=|[!=]=\s*[\w.>()*-]*" + ERROR_TEXT)
 
 problems = []
 
@@ -155,6 +168,7 @@ def style(root):
         folder = str(path.parent.relative_to(root))
         lines = text.splitlines()
         header = path.suffix in {".h", ".cuh"}
+        control = folder.split("/")[0] in {"coordinator", "worker"} or folder == "sweeps"
         beside = path.with_suffix(".h").exists()
         if not text.endswith("\n"):
             problem(name, "no newline at the end")
@@ -169,9 +183,13 @@ def style(root):
                 problem(where, "over 120 columns")
             if re.search(r"\b(TODO|FIXME|XXX)\b", line):
                 problem(where, "no TODOs")
-            control = folder.split("/")[0] in {"coordinator", "worker"} or folder == "sweeps"
             if control and re.search(r"\bthrow\b", code):
                 problem(where, "control code does not throw")
+        if control:
+            code = re.sub(r"//[^\n]*", "", text)
+            for match in MATCHES_ERROR_TEXT.finditer(code):
+                problem(f"{name}:{code.count(chr(10), 0, match.start()) + 1}",
+                        "control code does not decide by an error's text (coordinator/errors carries reasons)")
 
 
 def layout(root):

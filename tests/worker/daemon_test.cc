@@ -12,10 +12,13 @@
 #include <sstream>
 
 #include "absl/time/clock.h"
+#include "coordinator/errors/error_detail.h"
 #include "proto/pipe/events.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/worker/daemon_process.h"
 #include "tests/worker/fake_coordinator.h"
+#include "worker/client_link.h"
+#include "worker/leased_calls.h"
 #include "worker/process_tree.h"
 
 namespace sink::worker {
@@ -153,6 +156,16 @@ TEST_F(DaemonTest, StaleLeaseKillsTheTrainerAndFreesTheDevice) {
   EXPECT_TRUE(coordinator_.attempt(stale).finishes.empty());
 }
 
+TEST_F(DaemonTest, CoordinatorRestoredFromABackupGetsTheLostEventsAgain) {
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 300, "step_ms": 5})");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(30)));
+  coordinator_.LoseRecordsAfter(lease, 12);
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
+  EXPECT_EQ(Steps(coordinator_.attempt(lease)).size(), 300u);
+  ExpectStepsWithoutGap(coordinator_.attempt(lease), 300);
+}
+
 TEST_F(DaemonTest, TrainerEndsBeforeAnUnrenewedLeaseDoes) {
   coordinator_.set_lease_duration(absl::Seconds(2));
   const std::string lease = coordinator_.AddJob("job1", R"({"steps": 1000000, "ignore_stop": 1})", 60000);
@@ -210,6 +223,23 @@ TEST_F(DaemonTest, DamagedCheckpointIsNeverHandedToATrainer) {
   const std::string refused = coordinator_.AddJob("job1", R"({"steps": 6})", checkpoint);
   EXPECT_EQ(FinishOf(refused).failure_class(), v1::INFRA);
   EXPECT_TRUE(coordinator_.attempt(refused).records.empty());
+}
+
+TEST(Daemon, LearnsOverTheWireThatItsLeaseIsStale) {
+  testing::TempDir dir;
+  FakeCoordinator coordinator;
+  FakeServer server(&coordinator);
+  auto link = MakeClientLink(server.address());
+  ASSERT_TRUE(link.ok());
+  v1::LeaseRef gone;
+  gone.set_job_id("job1");
+  StopControl control;
+  LeasedCalls calls(link->get(), "worker", gone, &control, [] {});
+  const absl::Notification never;
+  const absl::Status status =
+      calls.Retry(never, [&] { return calls.link().Report(calls.Fill<v1::ReportRequest>()).status(); });
+  EXPECT_TRUE(IsStaleLease(status)) << status;
+  EXPECT_EQ(control.reason(), StopReason::kStale);
 }
 
 TEST(KilledDaemon, TakesItsTrainersAlongAndItsSuccessorDeliversTheRest) {

@@ -1,10 +1,12 @@
 // See fake_coordinator.h.
 #include "tests/worker/fake_coordinator.h"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/errors/error_detail.h"
 
 namespace sink::worker {
 
@@ -70,6 +72,11 @@ void FakeCoordinator::MakeStale(const std::string& lease_id) {
   absl::MutexLock lock(&mutex_);
   attempts_[lease_id].stale = true;
 }
+void FakeCoordinator::LoseRecordsAfter(const std::string& lease_id, size_t kept) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<std::string>& records = attempts_[lease_id].records;
+  records.resize(std::min(records.size(), kept));
+}
 void FakeCoordinator::Cancel(const std::string& lease_id) {
   absl::MutexLock lock(&mutex_);
   attempts_[lease_id].cancel = true;
@@ -119,7 +126,7 @@ absl::StatusOr<FakeCoordinator::Attempt*> FakeCoordinator::Find(const v1::LeaseR
   if (auto admitted = Admit(); !admitted.ok()) return admitted;
   auto it = attempts_.find(lease.lease_id());
   if (it == attempts_.end() || it->second.stale || it->second.grant.lease().fence() != lease.fence()) {
-    return absl::FailedPreconditionError("stale lease of this job");
+    return StaleLeaseError("somebody else has this job");
   }
   return &it->second;
 }
@@ -184,7 +191,7 @@ absl::StatusOr<v1::ReportResponse> FakeCoordinator::Report(const v1::ReportReque
   ++(*found)->reports;
   for (const v1::Event& event : request.events()) {
     if (event.seq() > records.size() + 1) {
-      return absl::OutOfRangeError(absl::StrCat("sequence gap: expected ", records.size() + 1));
+      return MissingEventsError(records.size() + 1, "a gap between what is here and 12345");
     }
     if (event.seq() == records.size() + 1) records.push_back(event.record());
   }
@@ -277,7 +284,8 @@ absl::StatusOr<v1::FinishResponse> FakeCoordinator::Finish(const v1::FinishReque
   absl::MutexLock lock(&mutex_);
   auto found = Find(request.lease());
   if (!found.ok()) return found.status();
-  if ((*found)->records.size() < request.last_seq()) return absl::OutOfRangeError("events are missing");
+  if ((*found)->records.size() < request.last_seq())
+    return MissingEventsError((*found)->records.size() + 1, "events are missing");
   (*found)->finishes.push_back(request);
   if (auto answer = Answer(); !answer.ok()) return answer;
   v1::FinishResponse response;

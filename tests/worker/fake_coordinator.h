@@ -1,5 +1,6 @@
 // A coordinator in memory that keeps the rules which the daemon relies on: contiguous sequence numbers, checkpoints
-// that wait for their events, leases that go stale. Thread-safe; serves the daemon directly as its link, or over gRPC.
+// that wait for their events, leases that go stale. Its errors say
+// nothing in their texts that a daemon could read. Thread-safe; serves the daemon directly as its link, or over gRPC.
 #pragma once
 
 #include <deque>
@@ -44,6 +45,7 @@ class FakeCoordinator : public CoordinatorLink {
   void set_offline(bool offline);  // every call fails with Unavailable
   void set_drop_every(int n);      // every nth answer is lost after its effect; 0: none
   void MakeStale(const std::string& lease_id);
+  void LoseRecordsAfter(const std::string& lease_id, size_t kept);  // as one restored from a backup has
   void Cancel(const std::string& lease_id);
   void set_restarted(bool forget_workers);  // next calls get Unauthenticated until the worker registers
 

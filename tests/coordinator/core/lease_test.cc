@@ -1,5 +1,5 @@
 // Leases: who gets which job, when a lease is late, lost, kept or refused.
-#include "absl/strings/match.h"
+#include "coordinator/errors/error_detail.h"
 #include "tests/coordinator/core/fixture.h"
 
 namespace sink {
@@ -11,10 +11,6 @@ using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
 class LeaseTest : public ManagerTest {};
-
-bool IsStale(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kFailedPrecondition && absl::StartsWith(status.message(), "stale lease");
-}
 
 TEST_F(LeaseTest, GrantsFollowPriorityAndSubmissionAndFit) {
   SubmitRequest big = Sweep({1}, "big");
@@ -91,19 +87,19 @@ TEST_F(LeaseTest, EveryPartOfTheLeaseIsChecked) {
   };
   Lease wrong = lease;
   wrong.job_id = Id(2);
-  EXPECT_TRUE(IsStale(report(wrong)));
+  EXPECT_TRUE(IsStaleLease(report(wrong)));
   wrong = lease;
   ++wrong.attempt;
-  EXPECT_TRUE(IsStale(report(wrong)));
+  EXPECT_TRUE(IsStaleLease(report(wrong)));
   wrong = lease;
   --wrong.fence;
-  EXPECT_TRUE(IsStale(report(wrong)));
+  EXPECT_TRUE(IsStaleLease(report(wrong)));
   wrong = lease;
   wrong.id += "0";
-  EXPECT_TRUE(IsStale(report(wrong)));
-  EXPECT_TRUE(IsStale(report(lease, "other")));
+  EXPECT_TRUE(IsStaleLease(report(wrong)));
+  EXPECT_TRUE(IsStaleLease(report(lease, "other")));
   wrong.job_id = "nonsense";
-  EXPECT_TRUE(IsStale(report(wrong)));
+  EXPECT_TRUE(IsStaleLease(report(wrong)));
   EXPECT_EQ(Get().progress.step, 0);
   EXPECT_TRUE(report(lease).ok());
   EXPECT_EQ(Get().progress.step, 5);
@@ -139,12 +135,12 @@ TEST_F(LeaseTest, AnExpiredLeaseRequeuesTheJobAndIsStale) {
   auto heartbeat = Heartbeat({lease});
   ASSERT_TRUE(heartbeat.ok());
   EXPECT_THAT(heartbeat->stale, ElementsAre(lease));
-  EXPECT_TRUE(IsStale(Finish(lease, JobState::kSucceeded).status()));
+  EXPECT_TRUE(IsStaleLease(Finish(lease, JobState::kSucceeded).status()));
   Pass(1000);
   const std::vector<Grant> next = Poll(2);
   ASSERT_EQ(next.size(), 1u);
   EXPECT_EQ(next[0].lease.attempt, 2);
-  EXPECT_TRUE(IsStale(Finish(lease, JobState::kSucceeded).status()));
+  EXPECT_TRUE(IsStaleLease(Finish(lease, JobState::kSucceeded).status()));
 }
 
 TEST_F(LeaseTest, RetryDelaysDouble) {
@@ -204,7 +200,7 @@ TEST_F(LeaseTest, RegistrationKeepsHeldLeasesAndGivesTheRestAway) {
   EXPECT_EQ(Get(2).failures.infra, 1);
   Register("other");
   EXPECT_EQ(Poll(1, 1, "other")[0].lease.job_id, Id(2));
-  EXPECT_TRUE(IsStale(Finish(forgotten, JobState::kSucceeded).status()));
+  EXPECT_TRUE(IsStaleLease(Finish(forgotten, JobState::kSucceeded).status()));
 }
 
 TEST_F(LeaseTest, UnknownWorkersAndOlderSessionsAreRefused) {
@@ -227,7 +223,7 @@ TEST_F(LeaseTest, AGrantThatNeverArrivedIsUndoneWithoutCounting) {
   Pass(1000);
   EXPECT_EQ(State(), JobState::kQueued);
   EXPECT_EQ(Get().failures.infra, 0);
-  EXPECT_TRUE(IsStale(manager->Report("w", lease, {Hello(1)}, now).status()));
+  EXPECT_TRUE(IsStaleLease(manager->Report("w", lease, {Hello(1)}, now).status()));
 }
 
 TEST_F(LeaseTest, AJobThatRunsTooLongIsStoppedAndFails) {

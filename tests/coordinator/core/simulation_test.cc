@@ -7,6 +7,7 @@
 #include <set>
 
 #include "absl/strings/match.h"
+#include "coordinator/errors/error_detail.h"
 #include "coordinator/store/sqlite_store.h"
 #include "tests/coordinator/core/fixture.h"
 #include "tests/testing/temp_dir.h"
@@ -185,7 +186,8 @@ class Simulation {
     if (job.step % 5 == 0 && job.step > 0 && Chance(0.5)) {
       auto dropped = manager_->CommitCheckpoint(
           worker.id, job.lease, {job.step, "h" + std::to_string(job.step), {}, job.events.size()}, now_);
-      EXPECT_TRUE(dropped.ok() || job.acknowledged < job.events.size() || Stale(dropped.status())) << dropped.status();
+      EXPECT_TRUE(dropped.ok() || job.acknowledged < job.events.size() || IsStaleLease(dropped.status()))
+          << dropped.status();
     }
     if (job.step == kSteps && Chance(0.5)) {
       Finish(worker, job, JobState::kSucceeded, FailureClass::kNone, faults);
@@ -202,7 +204,7 @@ class Simulation {
     const size_t count = std::min<size_t>(1 + random_() % 8, job.events.size() - first);
     const std::vector<Event> batch(job.events.begin() + first, job.events.begin() + first + count);
     auto durable = manager_->Report(worker.id, job.lease, batch, now_);
-    if (Stale(durable.status())) {
+    if (IsStaleLease(durable.status())) {
       job.ended = true;
       return;
     }
@@ -221,7 +223,7 @@ class Simulation {
     const FinishRequest request{worker.id, job.lease, outcome, failure, "why", job.events.size()};
     auto state = manager_->Finish(request, now_);
     if (state.status().code() == absl::StatusCode::kOutOfRange) return;
-    ASSERT_TRUE(state.ok() || Stale(state.status())) << state.status();
+    ASSERT_TRUE(state.ok() || IsStaleLease(state.status())) << state.status();
     if (state.ok() && Chance(0.2)) {
       EXPECT_EQ(manager_->Finish(request, now_).value(), *state);
     }
@@ -229,9 +231,6 @@ class Simulation {
     job.ended = true;
   }
 
-  static bool Stale(const absl::Status& status) {
-    return absl::IsFailedPrecondition(status) && absl::StartsWith(status.message(), "stale lease");
-  }
   static double Loss(const Running& job) { return std::stoi(job.lease.job_id.substr(0, 8)) + 1.0 / job.step; }
   static std::string Line(const Running& job) {
     return "attempt " + std::to_string(job.lease.attempt) + " step " + std::to_string(job.step);

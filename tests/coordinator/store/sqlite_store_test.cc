@@ -110,6 +110,7 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
   }
   auto store = SqliteStore::Open(folder / "d");
   EXPECT_THAT(std::string(store.status().message()), HasSubstr("schema version 99"));
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr(folder / "d/sink.db"));
   auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
   EXPECT_EQ(*(*db)->QueryInt("PRAGMA user_version"), 99);
 }
