@@ -3,7 +3,7 @@
 // expects. A job's series are labelled with the first 12 digits of its id; they exist while it is live and for 5
 // minutes after. Their number is bounded: first every job gets its overview, then jobs get details while room is left.
 //
-// Collect is called by the exposer's threads, the Observer's methods by core's callers: any thread.
+// Collect is called by the exposer's threads, the JobEventListener's methods by core's callers: any thread.
 #pragma once
 
 #include <prometheus/collectable.h>
@@ -17,7 +17,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "coordinator/core/job_manager.h"
+#include "coordinator/core/job_event_listener.h"
+#include "coordinator/core/job_queries.h"
 #include "coordinator/job/mutex.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/families.h"
@@ -26,7 +27,7 @@
 
 namespace sink {
 
-class MetricsExporter final : public prometheus::Collectable, public Observer {
+class MetricsExporter final : public prometheus::Collectable, public JobEventListener {
  public:
   static constexpr size_t kMaxSamples = 20'000;  // of all jobs together, about 80 bytes each; more jobs are counted
   static constexpr int64_t kAfterlifeMs = 5 * 60 * 1000;
@@ -37,8 +38,9 @@ class MetricsExporter final : public prometheus::Collectable, public Observer {
 
   // `data` is the folder whose disk is watched.
   MetricsExporter(FailStop* fail_stop, NowFn now, std::string data);
-  // The manager is made with this observer, so it comes after. Until then, and after null, only counters are shown.
-  void SetJobs(JobManager* jobs) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The rules are made with this listener, so their queries come after. Until then, and after null, only counters are
+  // shown.
+  void SetQueries(JobQueries* queries) ABSL_LOCKS_EXCLUDED(mutex_);
 
   std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -72,8 +74,8 @@ class MetricsExporter final : public prometheus::Collectable, public Observer {
   std::atomic<uint64_t> lease_expirations_ = 0;
   std::array<std::atomic<uint64_t>, kAttemptOutcomes> attempts_ended_ = {};
 
-  mutable Mutex mutex_;  // held for a whole scrape: SetJobs(nullptr) waits for it
-  JobManager* jobs_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  mutable Mutex mutex_;  // held for a whole scrape: SetQueries(nullptr) waits for it
+  JobQueries* queries_ ABSL_GUARDED_BY(mutex_) = nullptr;
   mutable std::map<std::string, Seen> seen_ ABSL_GUARDED_BY(mutex_);  // by job id
 };
 

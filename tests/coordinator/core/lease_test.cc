@@ -16,11 +16,11 @@ TEST_F(LeaseTest, GrantsFollowPriorityAndSubmissionAndFit) {
   SubmitRequest big = Sweep({1}, "big");
   big.devices = 16;  // more than any worker has: it keeps nothing from the others
   big.priority = 9;
-  ASSERT_TRUE(manager->Submit(big, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(big, now).ok());
   SubmitRequest urgent = Sweep({4}, "urgent");
   urgent.priority = 5;
   Submit({2, 3});
-  ASSERT_TRUE(manager->Submit(urgent, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(urgent, now).ok());
   Register();
   Advance(2500);
   const std::vector<Grant> grants = Poll(1, 2);
@@ -35,7 +35,7 @@ TEST_F(LeaseTest, WhatIsFirstIsNotPassedByWhatWouldDelayIt) {
   SubmitRequest big = Sweep({1}, "big");
   big.devices = 8;
   big.priority = 9;
-  ASSERT_TRUE(manager->Submit(big, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(big, now).ok());
   Submit({2});
   Register();
   EXPECT_THAT(Poll(1, 2), IsEmpty()) << "job 2 has no time limit and job 1 needs the whole worker";
@@ -45,7 +45,7 @@ TEST_F(LeaseTest, WhatIsFirstIsNotPassedByWhatWouldDelayIt) {
 TEST_F(LeaseTest, MaxParallelIsNeverExceeded) {
   SubmitRequest request = Sweep({1, 2, 3});
   request.max_parallel = 2;
-  ASSERT_TRUE(manager->Submit(request, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
   Register();
   const std::vector<Grant> grants = Poll(1, 8);
   EXPECT_EQ(grants.size(), 2u);
@@ -83,7 +83,7 @@ TEST_F(LeaseTest, EveryPartOfTheLeaseIsChecked) {
   Register();
   const Lease lease = Start(1);
   auto report = [&](Lease wrong, const std::string& worker = "w") {
-    return manager->Report(worker, wrong, {Progress(2, 5)}, now).status();
+    return manager->workers().Report(worker, wrong, {Progress(2, 5)}, now).status();
   };
   Lease wrong = lease;
   wrong.job_id = Id(2);
@@ -119,7 +119,7 @@ TEST_F(LeaseTest, ALateWorkerIsDisconnectedAndMayReturnToItsPhase) {
   EXPECT_EQ(State(), JobState::kFinalizing);
   Pass(3000);
   EXPECT_EQ(State(), JobState::kDisconnected);
-  ASSERT_TRUE(manager->Report("w", lease, {Progress(2, 7)}, now).ok());
+  ASSERT_TRUE(manager->workers().Report("w", lease, {Progress(2, 7)}, now).ok());
   EXPECT_EQ(State(), JobState::kFinalizing);
 }
 
@@ -179,7 +179,7 @@ TEST_F(LeaseTest, AStalledLoopExtendsLeasesInsteadOfExpiringThem) {
   Start(1);
   Pass(1000);
   Advance(3'600'000);
-  ASSERT_TRUE(manager->Tick(now).ok());
+  ASSERT_TRUE(manager->expiry().Tick(now).ok());
   EXPECT_EQ(State(), JobState::kRunning);
   Pass(9'000);
   EXPECT_EQ(expirations, 0);
@@ -223,13 +223,13 @@ TEST_F(LeaseTest, AGrantThatNeverArrivedIsUndoneWithoutCounting) {
   Pass(1000);
   EXPECT_EQ(State(), JobState::kQueued);
   EXPECT_EQ(Get().failures.infra, 0);
-  EXPECT_TRUE(IsStaleLease(manager->Report("w", lease, {Hello(1)}, now).status()));
+  EXPECT_TRUE(IsStaleLease(manager->workers().Report("w", lease, {Hello(1)}, now).status()));
 }
 
 TEST_F(LeaseTest, AJobThatRunsTooLongIsStoppedAndFails) {
   SubmitRequest request = Sweep({1});
   request.max_time_ms = 5000;
-  ASSERT_TRUE(manager->Submit(request, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
   Register();
   const Lease lease = Start(1);
   for (int i = 0; i < 6; ++i) {
@@ -245,14 +245,14 @@ TEST_F(LeaseTest, WorkersShowHowLongTheyWereSilent) {
   Submit({1});
   Register();
   Start(1);
-  auto state = [&] { return manager->ListWorkers(now)->front().state; };
+  auto state = [&] { return manager->queries().ListWorkers(now)->front().state; };
   EXPECT_EQ(state(), WorkerState::kConnected);
-  EXPECT_THAT(manager->ListWorkers(now)->front().job_ids, ElementsAre(Id(1)));
+  EXPECT_THAT(manager->queries().ListWorkers(now)->front().job_ids, ElementsAre(Id(1)));
   Pass(3000);
   EXPECT_EQ(state(), WorkerState::kDisconnected);
   Pass(8000);
   EXPECT_EQ(state(), WorkerState::kGone);
-  EXPECT_EQ(manager->GetStats(now)->workers_gone, 1);
+  EXPECT_EQ(manager->queries().GetStats(now)->workers_gone, 1);
 }
 
 }  // namespace
