@@ -19,7 +19,7 @@ class ClientCalls {
   // All jobs of the sweep or none. A job that exists is linked, not repeated; the sweep's membership becomes exactly
   // `jobs`. ALREADY_EXISTS: this request_id came with another body.
   absl::StatusOr<SubmitResult> Submit(const SubmitRequest& request, Now now);
-  // Of many jobs, these two change some in each of several transactions.
+  // These two change many jobs in several transactions, so that no other caller waits long.
   absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now);
   absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now);  // ids now QUEUED again
 

@@ -115,7 +115,7 @@ std::vector<const MetricsExporter::Seen*> MetricsExporter::JobsToShow(const Stat
     seen.live_at_ms = steady_ms;
     seen.ended = false;
   }
-  std::erase_if(seen_, [&](const auto& entry) { return steady_ms - entry.second.live_at_ms > kAfterlifeMs; });
+  std::erase_if(seen_, [&](const auto& entry) { return steady_ms - entry.second.live_at_ms > kShownAfterEndMs; });
   LookUp(steady_ms);
   std::vector<const Seen*> jobs;
   for (auto& [id, seen] : seen_) {

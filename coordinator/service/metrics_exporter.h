@@ -1,7 +1,7 @@
-// What Prometheus sees: the series of design.md section 10, made at scrape time from one read of the store, so that
-// nothing is counted twice and nothing is forgotten but the counters, which start at 0 with the process as Prometheus
-// expects. A job's series are labelled with the first 12 digits of its id; they exist while it is live and for 5
-// minutes after. Their number is bounded: first every job gets its overview, then jobs get details while room is left.
+// What Prometheus sees: series made at scrape time from one read of the store, so that nothing is counted twice and
+// nothing is forgotten but the counters, which start at 0 with the process as Prometheus expects. A job's series are
+// labelled with the first 12 digits of its id; they exist while it is live and for 5 minutes after. Their number is
+// bounded: first every job gets its overview, then jobs get details while room is left.
 //
 // Collect is called by the exposer's threads, the JobEventListener's methods by core's callers: any thread.
 #pragma once
@@ -30,7 +30,7 @@ namespace sink {
 class MetricsExporter final : public prometheus::Collectable, public JobEventListener {
  public:
   static constexpr size_t kMaxSamples = 20'000;  // of all jobs together, about 80 bytes each; more jobs are counted
-  static constexpr int64_t kAfterlifeMs = 5 * 60 * 1000;
+  static constexpr int64_t kShownAfterEndMs = 5 * 60 * 1000;
   // What a scrape's one read does not hold (memberships, checkpoints) is read job by job: some a scrape, each this
   // seldom.
   static constexpr int kLookUpsPerScrape = 50;
@@ -61,7 +61,7 @@ class MetricsExporter final : public prometheus::Collectable, public JobEventLis
   void AddDisk(Families* families) const;
   void AddDevices(Now now, Families* families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddJobs(const Stats& stats, int64_t steady_ms, Families* families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The jobs to show: those live now, and those that were within the afterlife.
+  // The jobs to show: those live now, and those that ended within kShownAfterEndMs.
   std::vector<const Seen*> JobsToShow(const Stats& stats, int64_t steady_ms) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LookUp(int64_t steady_ms) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

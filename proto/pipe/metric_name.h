@@ -7,7 +7,7 @@
 //   sink_rate/EPSILON/POSITION                   share of heads, 0..1
 //   alpha_mean/POSITION, alpha_max/POSITION      mean over the heads, and the largest head's
 //   hidden_norm_ratio/LAYER                      0: the embeddings
-//   METRIC/LAYER                                 one that eval.metrics lists (model/eval/README.md); "all": of the model
+//   METRIC/LAYER                                 one of eval.metrics (model/eval/README.md); "all": of the whole model
 //
 // A position is "1", "2", ... of the text, or "bias", the key that a model may have beside the text's.
 #pragma once

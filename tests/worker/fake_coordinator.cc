@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "coordinator/errors/error_detail.h"
 
 namespace sink::worker {
@@ -101,6 +102,10 @@ v1::HeartbeatRequest FakeCoordinator::last_heartbeat() {
   absl::MutexLock lock(&mutex_);
   return last_heartbeat_;
 }
+absl::Time FakeCoordinator::last_heartbeat_time() {
+  absl::MutexLock lock(&mutex_);
+  return last_heartbeat_time_;
+}
 FakeCoordinator::Attempt FakeCoordinator::attempt(const std::string& lease_id) {
   absl::MutexLock lock(&mutex_);
   return attempts_[lease_id];
@@ -114,6 +119,11 @@ bool FakeCoordinator::WaitFor(const std::string& lease_id, const std::function<b
 }
 bool FakeCoordinator::WaitForFinish(const std::string& lease_id) {
   return WaitFor(lease_id, [](const Attempt& attempt) { return !attempt.finishes.empty(); });
+}
+
+bool FakeCoordinator::WaitForRefusedReport(const std::string& lease_id) {
+  const int before = attempt(lease_id).refused_reports;
+  return WaitFor(lease_id, [before](const Attempt& attempt) { return attempt.refused_reports > before; });
 }
 
 absl::Status FakeCoordinator::Admit() {
@@ -174,6 +184,7 @@ absl::StatusOr<v1::HeartbeatResponse> FakeCoordinator::Heartbeat(const v1::Heart
   absl::MutexLock lock(&mutex_);
   if (auto admitted = Admit(); !admitted.ok()) return admitted;
   last_heartbeat_ = request;
+  last_heartbeat_time_ = absl::Now();
   v1::HeartbeatResponse response;
   for (const v1::HeldJob& held : request.held()) {
     const auto found = Find(held.lease());
@@ -185,6 +196,7 @@ absl::StatusOr<v1::HeartbeatResponse> FakeCoordinator::Heartbeat(const v1::Heart
 
 absl::StatusOr<v1::ReportResponse> FakeCoordinator::Report(const v1::ReportRequest& request) {
   absl::MutexLock lock(&mutex_);
+  if (offline_) ++attempts_[request.lease().lease_id()].refused_reports;
   auto found = Find(request.lease());
   if (!found.ok()) return found.status();
   std::vector<std::string>& records = (*found)->records;
@@ -194,6 +206,7 @@ absl::StatusOr<v1::ReportResponse> FakeCoordinator::Report(const v1::ReportReque
       return MissingEventsError(records.size() + 1, "a gap between what is here and 12345");
     }
     if (event.seq() == records.size() + 1) records.push_back(event.record());
+    (*found)->last_event_ms = event.time_ms();
   }
   if (auto answer = Answer(); !answer.ok()) return answer;
   v1::ReportResponse response;

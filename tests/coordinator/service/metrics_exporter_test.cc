@@ -108,7 +108,7 @@ TEST_F(MetricsExporterTest, SeriesOfAFinishedJobGoAfterFiveMinutes) {
   EXPECT_EQ(Count("sink_job_step"), 1u);
   FinishRequest finish{.worker_id = std::string(32, 'a'), .lease = grants[0].lease, .message = ""};
   ASSERT_TRUE(jobs_->workers().Finish(finish, now_).ok());
-  now_.steady_ms += MetricsExporter::kAfterlifeMs;
+  now_.steady_ms += MetricsExporter::kShownAfterEndMs;
   EXPECT_EQ(Count("sink_job_step"), 1u);
   now_.steady_ms += 1;
   EXPECT_EQ(Count("sink_job_step"), 0u);
