@@ -242,12 +242,12 @@ TEST_F(JobTest, ACheckpointIsCommittedOnlyAfterItsEvents) {
 }
 
 TEST_F(JobTest, ChangesAreSignalled) {
-  const uint64_t before = manager->changes().version();
+  const uint64_t before = manager->queries().changes().version();
   Submit({1});
-  EXPECT_GT(manager->changes().WaitPast(before, std::chrono::milliseconds(0)), before);
-  const uint64_t quiet = manager->changes().version();
+  EXPECT_GT(manager->queries().changes().WaitPast(before, std::chrono::milliseconds(0)), before);
+  const uint64_t quiet = manager->queries().changes().version();
   ASSERT_TRUE(manager->expiry().Tick(now).ok());
-  EXPECT_EQ(manager->changes().WaitPast(quiet, std::chrono::milliseconds(1)), quiet);
+  EXPECT_EQ(manager->queries().changes().WaitPast(quiet, std::chrono::milliseconds(1)), quiet);
 }
 
 TEST(CleanText, DropsControlsRepairsUtf8AndCuts) {
