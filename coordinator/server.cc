@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/core/job_manager.h"
 #include "coordinator/listen_address.h"
@@ -67,16 +66,10 @@ absl::Status CheckOptions(const ServerOptions& options) {
   return absl::OkStatus();
 }
 
-// Errors of the store do not always say which folder they are about.
-absl::Status About(const std::string& folder, const absl::Status& status) {
-  if (absl::StrContains(status.message(), folder)) return status;
-  return absl::Status(status.code(), absl::StrCat(folder, ": ", status.message()));
-}
-
 // Removes what interrupted uploads left, and says so when a row has lost its files.
-absl::Status ReconcileCheckpoints(JobManager* jobs, CheckpointRepository* checkpoints) {
+absl::Status ReconcileCheckpoints(JobQueries* queries, CheckpointRepository* checkpoints) {
   for (const std::string& id : checkpoints->Jobs()) {
-    const auto details = jobs->GetJob(id);
+    const auto details = queries->GetJob(id);
     if (absl::IsNotFound(details.status())) {
       spdlog::warn("checkpoints of job {}, which the database does not know, are left alone", id);
       continue;
@@ -126,10 +119,10 @@ struct Server::Parts {
 
 absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   auto opened = store::SqliteStore::Open(options.data);
-  if (!opened.ok()) return About(options.data, opened.status());
+  if (!opened.ok()) return opened.status();
   store = std::move(*opened);
   exporter = std::make_shared<MetricsExporter>(&fail_stop, SystemNow, options.data);
-  JobManager::Options rules;
+  CoreOptions rules;
   rules.heartbeat_interval_ms = absl::ToInt64Milliseconds(options.heartbeat_interval);
   rules.lease_duration_ms = absl::ToInt64Milliseconds(options.lease_duration);
   rules.checkpoints_kept = options.checkpoints_kept;
@@ -139,16 +132,18 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   if (!started.ok()) return started.status();
   jobs = std::move(*started);
   checkpoints = std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"));
-  if (absl::Status status = ReconcileCheckpoints(jobs.get(), checkpoints.get()); !status.ok()) return status;
-  exporter->SetJobs(jobs.get());
+  if (absl::Status status = ReconcileCheckpoints(&jobs->queries(), checkpoints.get()); !status.ok()) return status;
+  exporter->SetQueries(&jobs->queries());
   return absl::OkStatus();
 }
 
 absl::Status Server::Parts::Listen(const ListenAddress& listen) {
   // What gRPC has to say is for its developers; what a user needs to know is in our own messages.
   gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
-  client_service = std::make_unique<ClientServiceImpl>(jobs.get(), checkpoints.get(), &gate, &fail_stop, SystemNow);
-  worker_service = std::make_unique<WorkerServiceImpl>(jobs.get(), checkpoints.get(), &fail_stop, SystemNow);
+  client_service = std::make_unique<ClientServiceImpl>(&jobs->clients(), &jobs->queries(), checkpoints.get(), &gate,
+                                                       &fail_stop, SystemNow);
+  worker_service = std::make_unique<WorkerServiceImpl>(&jobs->workers(), &jobs->dispatcher(), &jobs->queries(),
+                                                       checkpoints.get(), &fail_stop, SystemNow);
   grpc::ServerBuilder builder;
   grpc::ResourceQuota quota("sink");
   quota.Resize(kMemoryQuota).SetMaxThreads(kMaxThreads);
@@ -192,7 +187,7 @@ void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
   std::unique_lock lock(mutex);
   while (!stopping_changed.wait_for(lock, interval, [this] { return stopping; })) {
     lock.unlock();
-    const absl::Status status = jobs->Tick(SystemNow());
+    const absl::Status status = jobs->expiry().Tick(SystemNow());
     fail_stop.Report(status);
     if (!status.ok() && status.code() != last) spdlog::error("leases could not be checked: {}", status.ToString());
     last = status.code();
@@ -244,7 +239,7 @@ void Server::Shutdown() {
     parts.grpc_server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
     parts.grpc_server->Wait();
   }
-  if (parts.exporter != nullptr) parts.exporter->SetJobs(nullptr);
+  if (parts.exporter != nullptr) parts.exporter->SetQueries(nullptr);
   parts.scrapes.reset();
   parts.grpc_server.reset();
   parts.jobs.reset();

@@ -2,8 +2,9 @@
 // drive the daemon without a network. client_link.h implements it over gRPC.
 //
 // Every method blocks for at most its deadline and may be called from any thread. Codes as in
-// proto/sink/v1/worker.proto: UNAVAILABLE and DEADLINE_EXCEEDED mean "try again"; FAILED_PRECONDITION starting with
-// "stale lease" means that the attempt is somebody else's now; NOT_FOUND and UNAUTHENTICATED mean "register again".
+// proto/sink/v1/worker.proto: UNAVAILABLE and DEADLINE_EXCEEDED mean "try again"; an error that is
+// IsStaleLease (coordinator/errors) means that the attempt is somebody else's now; NOT_FOUND and UNAUTHENTICATED mean
+// "register again".
 #pragma once
 
 #include <cstdint>

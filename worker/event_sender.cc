@@ -4,26 +4,16 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <optional>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/errors/error_detail.h"
 
 namespace sink::worker {
 namespace {
 
 constexpr absl::Duration kPoll = absl::Milliseconds(200);
 constexpr absl::Duration kLinger = absl::Milliseconds(20);  // lets the events of one step travel together
-
-// The number in "... expected N ...", 0 when there is none.
-uint64_t ExpectedSeq(absl::string_view message) {
-  constexpr absl::string_view kWord = "expected ";
-  const size_t at = message.find(kWord);
-  if (at == absl::string_view::npos) return 0;
-  message.remove_prefix(at + kWord.size());
-  const size_t digits = std::min(message.size(), message.find_first_not_of("0123456789"));
-  uint64_t seq = 0;
-  return absl::SimpleAtoi(message.substr(0, digits), &seq) ? seq : 0;
-}
 
 }  // namespace
 
@@ -74,10 +64,10 @@ absl::StatusOr<uint64_t> EventSender::SendBatch(uint64_t first) {
   });
   if (absl::IsOutOfRange(status)) {
     // The coordinator has fewer events than we thought, for example because it was restored from a backup.
-    const uint64_t expected = ExpectedSeq(status.message());
-    if (expected == 0 || expected == first) return status;
-    if (expected > first) spool_->Acknowledge(expected - 1);
-    return expected;
+    const std::optional<uint64_t> expected = ExpectedEvent(status);
+    if (!expected || *expected == first) return status;
+    if (*expected > first) spool_->Acknowledge(*expected - 1);
+    return *expected;
   }
   if (!status.ok()) return status;
   spool_->Acknowledge(durable);

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/errors/error_detail.h"
 #include "proto/config/job_config.h"
 #include "worker/file_util.h"
 #include "worker/model_folder.h"

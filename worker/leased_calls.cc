@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "absl/strings/match.h"
+#include "coordinator/errors/error_detail.h"
 #include "worker/timing.h"
 
 namespace sink::worker {
@@ -17,10 +17,6 @@ bool IsForGood(const absl::Status& status) {
 }
 
 }  // namespace
-
-bool IsStaleLease(const absl::Status& status) {
-  return absl::IsFailedPrecondition(status) && absl::StartsWith(status.message(), "stale lease");
-}
 
 bool IsUnregistered(const absl::Status& status) { return absl::IsNotFound(status) || absl::IsUnauthenticated(status); }
 

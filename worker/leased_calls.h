@@ -16,8 +16,6 @@
 
 namespace sink::worker {
 
-// Whether an error says that the lease is no longer current.
-bool IsStaleLease(const absl::Status& status);
 // Whether the coordinator does not know this worker (any more).
 bool IsUnregistered(const absl::Status& status);
 

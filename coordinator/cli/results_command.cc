@@ -5,6 +5,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/views/views.h"
+#include "proto/pipe/metric_name.h"
 
 namespace sink::cli {
 namespace {
@@ -46,13 +47,14 @@ Outcome Results(Session& session, const Options& options) {
   std::set<std::string> epsilons;
   int unfinished = 0;
   bool has_bos = false;
+  const std::string bos_token = pipe::FormatMetricName({.kind = pipe::MetricKind::kBosToken});
   for (const v1::Job& job : status->jobs()) {
     const v1::Membership place = PlaceIn(job, sweep);
     const Measurements m = Measure(job.progress());
     const auto value = [](const std::optional<double>& x) { return x ? Number(*x) : Json(nullptr); };
     if (!m.epsilon.empty()) epsilons.insert(m.epsilon);
     unfinished += !IsFinal(job.state());
-    has_bos |= job.progress().latest().contains("bos_token");
+    has_bos |= job.progress().latest().contains(bos_token);
     rows.push_back({{"id", job.id()},
                     {"experiment", place.experiment()},
                     {"label", place.label()},

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "coordinator/errors/grpc_status.h"
 
 namespace sink {
 namespace {
@@ -35,13 +36,10 @@ Calls::Try::~Try() {
   calls_.in_progress_.erase(&context_);
 }
 
-// absl::StatusCode was made with gRPC's numbers, so that a cast is the whole table in this direction;
-// coordinator/service/grpc_status.h has the other.
 absl::Status Calls::Try::Result(const grpc::Status& status) const {
   if (status.ok()) return absl::OkStatus();
-  const auto code = static_cast<absl::StatusCode>(status.error_code());
   const std::string& address = calls_.options_.address;
-  switch (code) {
+  switch (static_cast<absl::StatusCode>(status.error_code())) {
     case absl::StatusCode::kUnavailable:
       return absl::UnavailableError(absl::StrCat("cannot reach the coordinator at ", address, ": ",
                                                  status.error_message(),
@@ -50,7 +48,7 @@ absl::Status Calls::Try::Result(const grpc::Status& status) const {
       return absl::DeadlineExceededError(
           absl::StrCat("the coordinator at ", address, " did not answer within ", absl::FormatDuration(deadline_)));
     default:
-      return absl::Status(code, status.error_message());
+      return FromGrpc(status);
   }
 }
 

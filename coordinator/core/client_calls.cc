@@ -1,34 +1,21 @@
-// What people may do: submit, look, cancel, retry.
-#include <algorithm>
+// See client_calls.h.
+#include "coordinator/core/client_calls.h"
 
-#include "absl/container/flat_hash_map.h"
+#include <algorithm>
+#include <optional>
+#include <utility>
+
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "coordinator/core/job_manager.h"
+#include "coordinator/core/attempt_rules.h"
+#include "coordinator/core/job_names.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
 namespace {
 
-constexpr size_t kJobIdLength = 32;
-constexpr size_t kMinPrefixLength = 4;
 constexpr size_t kJobsPerTransaction = 500;  // of Cancel and Retry, so that no other caller waits long
-
-absl::StatusOr<std::string> ResolveJob(store::Snapshot& rows, std::string_view name) {
-  const bool hex =
-      std::all_of(name.begin(), name.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-  if (!hex || name.size() < kMinPrefixLength || name.size() > kJobIdLength) {
-    return absl::InvalidArgumentError("a job is named by its id or by at least the first four of its hex digits");
-  }
-  SINK_ASSIGN_OR_RETURN(const std::vector<std::string> ids, rows.FindJobs(std::string(name)));
-  if (ids.empty()) return absl::NotFoundError(absl::StrCat("no job ", std::string(name)));
-  if (ids.size() > 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("several jobs begin with ", std::string(name), ": give more digits"));
-  }
-  return ids.front();
-}
 
 absl::StatusOr<std::vector<std::string>> Select(store::Snapshot& rows, const JobSelection& selection) {
   if (selection.sweep.empty() == selection.jobs.empty()) {
@@ -159,17 +146,17 @@ absl::Status InChunks(const std::vector<std::string>& ids, Body body) {
 
 }  // namespace
 
-absl::StatusOr<SubmitResult> JobManager::Submit(const SubmitRequest& request, Now now) {
+absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, Now now) {
   SubmitResult result;
   if (request.dry_run) {
-    SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
       SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
       return absl::OkStatus();
     }));
     SINK_ASSIGN_OR_RETURN(result.missing_models, MissingModels(request, now));
     return result;
   }
-  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const std::optional<store::RequestRecord> before, rows.FindRequest(request.request_id));
     if (before) {
       if (before->body_hash != request.body_hash) {
@@ -185,9 +172,9 @@ absl::StatusOr<SubmitResult> JobManager::Submit(const SubmitRequest& request, No
   return result;
 }
 
-absl::StatusOr<std::vector<std::string>> JobManager::MissingModels(const SubmitRequest& request, Now now) {
+absl::StatusOr<std::vector<std::string>> ClientCalls::MissingModels(const SubmitRequest& request, Now now) {
   std::vector<std::string> wanted;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     absl::flat_hash_set<std::string> seen;
     for (const SubmitJob& job : request.jobs) {
       if (job.model.empty() || seen.contains(job.model)) continue;
@@ -200,96 +187,27 @@ absl::StatusOr<std::vector<std::string>> JobManager::MissingModels(const SubmitR
     return absl::OkStatus();
   }));
   if (wanted.empty()) return wanted;
-  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, ListWorkers(now));
+  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, queries_->ListWorkers(now));
   std::vector<std::string> connected;
   for (const Worker& worker : workers)
     if (worker.state == WorkerState::kConnected) connected.push_back(worker.id);
   if (connected.empty()) return std::vector<std::string>();
   std::erase_if(wanted, [&](const std::string& model) {
-    const std::vector<bool> having = models_.Having(model, connected);
+    const std::vector<bool> having = context_->models().Having(model, connected);
     return std::find(having.begin(), having.end(), true) != having.end();
   });
   return wanted;
 }
 
-absl::StatusOr<std::vector<Sweep>> JobManager::ListSweeps() {
-  std::vector<Sweep> sweeps;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(sweeps, rows.ListSweeps());
-    return absl::OkStatus();
-  }));
-  return sweeps;
-}
-
-absl::StatusOr<Sweep> JobManager::GetSweep(const std::string& name) {
-  Sweep sweep;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(sweep, rows.GetSweep(name));
-    return absl::OkStatus();
-  }));
-  return sweep;
-}
-
-absl::StatusOr<Sweep> JobManager::VisitSweep(const std::string& name, const store::Snapshot::JobVisitor& visit) {
-  Sweep sweep;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(sweep, rows.GetSweep(name));
-    store::JobQuery query;
-    query.sweep = name;
-    return rows.VisitJobs(query, visit);
-  }));
-  return sweep;
-}
-
-absl::StatusOr<std::string> JobManager::GetStudy(const std::string& name) {
-  std::string study_json;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(study_json, rows.GetStudy(name));
-    return absl::OkStatus();
-  }));
-  return study_json;
-}
-
-absl::StatusOr<std::vector<Job>> JobManager::ListJobs(const store::JobQuery& query) {
-  std::vector<Job> jobs;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    if (!query.sweep.empty()) SINK_RETURN_IF_ERROR(rows.GetSweep(query.sweep).status());
-    SINK_ASSIGN_OR_RETURN(jobs, rows.ListJobs(query));
-    if (!query.sweep.empty()) return absl::OkStatus();
-    for (Job& job : jobs) {  // the store leaves the places out of a list of all jobs; a page of them is short
-      SINK_ASSIGN_OR_RETURN(Job whole, rows.GetJob(job.id));
-      job.sweeps = std::move(whole.sweeps);
-    }
-    return absl::OkStatus();
-  }));
-  return jobs;
-}
-
-absl::StatusOr<JobDetails> JobManager::GetJob(std::string_view name) {
-  JobDetails details;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
-    SINK_ASSIGN_OR_RETURN(details.job, rows.GetJob(id));
-    SINK_ASSIGN_OR_RETURN(details.config_json, rows.GetConfig(id));
-    SINK_ASSIGN_OR_RETURN(details.attempts, rows.ListAttempts(id));
-    SINK_ASSIGN_OR_RETURN(details.checkpoints, rows.ListCheckpoints(id));
-    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, id));
-    if (!members.empty()) details.gang.push_back(details.job.worker);
-    for (const GangMember& member : members) details.gang.push_back(member.worker);
-    return absl::OkStatus();
-  }));
-  return details;
-}
-
-absl::StatusOr<CancelResult> JobManager::Cancel(const JobSelection& selection, Now now) {
+absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, Now now) {
   std::vector<std::string> ids;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
     return absl::OkStatus();
   }));
   CancelResult result;
   SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
-    return Write([&](store::Transaction& rows) -> absl::Status {
+    return context_->Write([&](store::Transaction& rows) -> absl::Status {
       for (const std::string& id : chunk) {
         SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
         const std::optional<bool> at_once = RequestCancel(&job, now);
@@ -303,14 +221,14 @@ absl::StatusOr<CancelResult> JobManager::Cancel(const JobSelection& selection, N
   return result;
 }
 
-absl::StatusOr<std::vector<std::string>> JobManager::Retry(const JobSelection& selection, Now now) {
+absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& selection, Now now) {
   std::vector<std::string> ids, retried;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
     return absl::OkStatus();
   }));
   SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
-    return Write([&](store::Transaction& rows) -> absl::Status {
+    return context_->Write([&](store::Transaction& rows) -> absl::Status {
       for (const std::string& id : chunk) {
         SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
         if (job.state != JobState::kFailed && job.state != JobState::kCancelled) continue;
@@ -322,49 +240,6 @@ absl::StatusOr<std::vector<std::string>> JobManager::Retry(const JobSelection& s
     });
   }));
   return retried;
-}
-
-absl::StatusOr<LogPage> JobManager::ReadLogs(std::string_view name, int64_t after, int tail, int limit) {
-  LogPage page;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
-    SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
-    page.job_final = IsFinal(job.state);
-    SINK_ASSIGN_OR_RETURN(page.lines, tail > 0 ? rows.TailLogs(id, tail) : rows.ListLogs(id, after, limit));
-    return absl::OkStatus();
-  }));
-  return page;
-}
-
-absl::StatusOr<std::vector<MetricPoint>> JobManager::ReadMetrics(std::string_view name,
-                                                                 const store::MetricQuery& query) {
-  std::vector<MetricPoint> points;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
-    SINK_ASSIGN_OR_RETURN(points, rows.ListMetrics(id, query));
-    return absl::OkStatus();
-  }));
-  return points;
-}
-
-absl::StatusOr<std::vector<Heatmap>> JobManager::ReadHeatmaps(std::string_view name) {
-  std::vector<Heatmap> heatmaps;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
-    SINK_ASSIGN_OR_RETURN(heatmaps, rows.ListHeatmaps(id));
-    return absl::OkStatus();
-  }));
-  return heatmaps;
-}
-
-absl::StatusOr<std::vector<Checkpoint>> JobManager::ListCheckpoints(std::string_view name) {
-  std::vector<Checkpoint> checkpoints;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
-    SINK_ASSIGN_OR_RETURN(checkpoints, rows.ListCheckpoints(id));
-    return absl::OkStatus();
-  }));
-  return checkpoints;
 }
 
 }  // namespace sink

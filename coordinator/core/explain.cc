@@ -1,11 +1,11 @@
-// Why a job is where it is: what JobManager::Explain says. Reads what the rules read, and tells it in sentences.
+// Why a job is where it is: what JobQueries::Explain says. Reads what the rules read, and tells it in sentences.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "coordinator/core/holds.h"
-#include "coordinator/core/job_manager.h"
+#include "coordinator/core/job_queries.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
@@ -47,7 +47,7 @@ std::string KeepAble(const Job& job, ModelPlaces& models, std::vector<Worker>* w
                       job.model);
 }
 
-// Of connected workers.
+// What keeps the job from these workers, all connected; empty: nothing.
 std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job) {
   const int group = job.group(), groups = job.devices / group;
   int connected = 0, largest = 0, most_free = 0, room = 0, room_now = 0;
@@ -76,21 +76,21 @@ std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job)
 
 }  // namespace
 
-absl::StatusOr<Explanation> JobManager::Explain(std::string_view name, Now now) {
+absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) {
   SINK_ASSIGN_OR_RETURN(const JobDetails details, GetJob(name));
   SINK_ASSIGN_OR_RETURN(std::vector<Worker> workers, ListWorkers(now));
   Explanation answer;
   answer.job = details.job;
   const Job& job = answer.job;
   std::vector<std::string>& reasons = answer.reasons;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(answer.rungs, rows.ListRungsOf(job.id));
     if (job.state == JobState::kQueued) {
       SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(job.home_sweep));
       SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
       if (!held.empty()) reasons.push_back(held);
       if (job.delayed) reasons.push_back("it waits for its retry delay to pass");
-      const std::string model = KeepAble(job, models_, &workers);
+      const std::string model = KeepAble(job, context_->models(), &workers);
       if (!model.empty()) reasons.push_back(model);
       const std::string offer = WhatWorkersOffer(workers, job);
       if (!offer.empty()) reasons.push_back(offer);
@@ -104,7 +104,7 @@ absl::StatusOr<Explanation> JobManager::Explain(std::string_view name, Now now) 
                                            : absl::StrCat("step ", details.checkpoints.front().step)));
       }
     } else if (IsLive(job.state)) {
-      const int64_t silent = now.steady_ms - clock_.Lease(job.holder.fence, now.steady_ms).heard;
+      const int64_t silent = now.steady_ms - context_->clock().Lease(job.holder.fence, now.steady_ms).heard;
       const std::string others =
           details.gang.size() < 2
               ? ""
@@ -112,7 +112,8 @@ absl::StatusOr<Explanation> JobManager::Explain(std::string_view name, Now now) 
       reasons.push_back(absl::StrCat("worker ", job.worker, others, " has it (attempt ", job.attempt, "), last heard ",
                                      Seconds(silent), " ago"));
       if (job.state == JobState::kDisconnected) {
-        reasons.push_back(absl::StrCat("the worker is late; after ", Seconds(options_.lease_duration_ms - silent),
+        reasons.push_back(absl::StrCat("the worker is late; after ",
+                                       Seconds(context_->options().lease_duration_ms - silent),
                                        " more it goes to another"));
       }
       if (job.cancel_requested) {

@@ -13,7 +13,7 @@ namespace sink {
 
 class ModelPlaces {
  public:
-  // Of the worker with this id; replaces what it said before. Names as LeaseRequest of worker.proto has them.
+  // The worker with this id has these models, whatever it said before. Names as LeaseRequest of worker.proto has them.
   void Hear(const std::string& worker_id, const std::vector<std::string>& models);
   std::vector<std::string> Of(const std::string& worker_id);
 

@@ -1,4 +1,4 @@
-// What the service asks of JobManager and what it answers, as plain values. They follow proto/sink/v1 message by
+// What the service asks of core and what it answers, as plain values. They follow proto/sink/v1 message by
 // message, which tells their meaning. Values only; any thread.
 #pragma once
 
@@ -35,7 +35,7 @@ struct SubmitRequest {
   std::string sweep;
   int max_parallel = 0;
   SweepPolicy policy;
-  // Of every job of the sweep; a resubmission changes them for jobs that are still queued.
+  // What every job of the sweep gets; a resubmission changes it for jobs that are still queued.
   int devices = 1;
   int per_worker = 0;
   int priority = 0;
@@ -108,7 +108,7 @@ struct Grant {
   std::optional<Checkpoint> resume_from;
   int64_t grace_ms = 0;
   int64_t stall_ms = 0;
-  // Of several ranks only.
+  // Only for a job of several ranks.
   int first_rank = 0;
   int world_size = 1;
   std::string rendezvous;

@@ -1,31 +1,26 @@
-// What workers may do. Every call that changes a job checks the lease and has its effect in one transaction.
+// See worker_calls.h.
+#include "coordinator/core/worker_calls.h"
+
 #include <algorithm>
-#include <map>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/core/attempt_end.h"
+#include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/clean_text.h"
+#include "coordinator/core/current_lease.h"
 #include "coordinator/core/early_stop.h"
 #include "coordinator/core/event_effects.h"
-#include "coordinator/core/holds.h"
-#include "coordinator/core/job_manager.h"
+#include "coordinator/core/gang_members.h"
+#include "coordinator/errors/error_detail.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
 namespace {
 
-constexpr size_t kMaxGrants = 64;  // of one answer
-
-absl::Status StaleLease(const Lease& lease) {
-  return absl::FailedPreconditionError(
-      absl::StrCat("stale lease: attempt ", lease.attempt, " of job ", lease.job_id, " is no longer this worker's"));
-}
-
 absl::Status MissingEvents(uint64_t expected) {
-  return absl::OutOfRangeError(absl::StrCat("expected ", expected, ": events from there on are missing"));
-}
-
-bool Holds(const Job& job, const std::string& worker_id, const Lease& lease) {
-  return IsLive(job.state) && job.lease() == lease && job.holder.worker_id == worker_id;
+  return MissingEventsError(expected, absl::StrCat("expected ", expected, ": events from there on are missing"));
 }
 
 AttemptOutcome OutcomeOf(FailureClass failure_class) {
@@ -45,21 +40,7 @@ AttemptOutcome OutcomeOf(FailureClass failure_class) {
 
 }  // namespace
 
-absl::StatusOr<Job> JobManager::CurrentJob(store::Snapshot& rows, const std::string& worker_id, const Lease& lease) {
-  absl::StatusOr<Job> job = rows.GetJob(lease.job_id);
-  if (absl::IsNotFound(job.status()) || (job.ok() && !Holds(*job, worker_id, lease))) return StaleLease(lease);
-  return job;
-}
-
-absl::StatusOr<Worker> JobManager::CurrentWorker(store::Snapshot& rows, const std::string& id,
-                                                 const std::string& session) {
-  SINK_ASSIGN_OR_RETURN(Worker worker, rows.GetWorker(id));
-  if (worker.session == session) return worker;
-  return absl::FailedPreconditionError(
-      absl::StrCat("stale session: another daemon has registered as worker ", worker.name, " since; stop one of them"));
-}
-
-absl::StatusOr<std::vector<Lease>> JobManager::Register(const RegisterRequest& request, Now now) {
+absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& request, Now now) {
   std::vector<Lease> keep;
   int lost = 0;
   Worker worker;
@@ -72,7 +53,7 @@ absl::StatusOr<std::vector<Lease>> JobManager::Register(const RegisterRequest& r
   worker.device_kind = request.device_kind;
   worker.version = request.version;
   worker.last_seen_ms = now.unix_ms;
-  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     SINK_RETURN_IF_ERROR(rows.PutWorker(worker));
     const auto is_held = [&](const Lease& lease) {
       return std::find(request.held.begin(), request.held.end(), lease) != request.held.end();
@@ -86,7 +67,7 @@ absl::StatusOr<std::vector<Lease>> JobManager::Register(const RegisterRequest& r
         job.holder.session = request.session;
         SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
       } else {
-        SINK_RETURN_IF_ERROR(LoseLease(rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
+        SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
         ++lost;
       }
     }
@@ -99,123 +80,19 @@ absl::StatusOr<std::vector<Lease>> JobManager::Register(const RegisterRequest& r
         member.holder.session = request.session;
         SINK_RETURN_IF_ERROR(rows.PutMember(member));
       } else {
-        SINK_RETURN_IF_ERROR(LoseLease(rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
+        SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
         ++lost;
       }
     }
     return absl::OkStatus();
   }));
-  for (; lost > 0 && observer_ != nullptr; --lost) observer_->AttemptEnded(AttemptOutcome::kLost);
-  for (const Lease& lease : keep) clock_.Hear(lease.fence, now.steady_ms);
-  clock_.HearWorker(request.worker_id, request.devices, now.steady_ms, now.unix_ms);
+  for (; lost > 0; --lost) context_->listener().AttemptEnded(AttemptOutcome::kLost);
+  for (const Lease& lease : keep) context_->clock().Hear(lease.fence, now.steady_ms);
+  context_->clock().HearWorker(request.worker_id, request.devices, now.steady_ms, now.unix_ms);
   return keep;
 }
 
-absl::StatusOr<std::vector<Grant>> JobManager::AcquireLeases(const LeaseRequest& request, Now now) {
-  if (!clock_.AdmitPoll(request.worker_id, request.session, request.poll)) return std::vector<Grant>();
-  std::vector<Grant> grants;
-  bool work = false;
-  // Most questions find no work: those write nothing.
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_RETURN_IF_ERROR(CurrentWorker(rows, request.worker_id, request.session).status());
-    models_.Hear(request.worker_id, request.models);
-    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
-    if (!grants.empty() || work) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
-    if (heads.empty()) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
-    SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
-    work = next.has_value();
-    return absl::OkStatus();
-  }));
-  clock_.HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
-  if (!work) return grants;
-
-  std::vector<int64_t> queued_ms;
-  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
-    SINK_RETURN_IF_ERROR(DeliverMembers(rows, request));
-    bool waiting = false;
-    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &waiting));
-    if (!grants.empty()) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
-    while (grants.size() < kMaxGrants) {
-      SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
-      if (!next) break;
-      SINK_ASSIGN_OR_RETURN(const Job job, GrantLease(rows, *next, worker, request, now));
-      SINK_ASSIGN_OR_RETURN(Grant grant, MakeGrant(rows, job));
-      queued_ms.push_back(job.queued_ms);
-      grants.push_back(std::move(grant));
-    }
-    return absl::OkStatus();
-  }));
-  for (int64_t since : queued_ms) {
-    if (observer_ != nullptr)
-      observer_->JobDispatched(static_cast<double>(std::max<int64_t>(0, now.unix_ms - since)) / 1000);
-  }
-  return grants;
-}
-
-absl::StatusOr<std::vector<Grant>> JobManager::RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request,
-                                                              bool* waiting) {
-  SINK_ASSIGN_OR_RETURN(std::vector<Grant> grants, MemberGrants(rows, request, waiting));
-  SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
-  for (const Job& job : live) {
-    const Holder& holder = job.holder;
-    if (holder.worker_id != request.worker_id || holder.session != request.session || holder.poll != request.poll) {
-      continue;
-    }
-    SINK_ASSIGN_OR_RETURN(Grant grant, MakeGrant(rows, job));
-    grants.push_back(std::move(grant));
-  }
-  return grants;
-}
-
-absl::StatusOr<Schedule> JobManager::MakeSchedule(store::Snapshot& rows, const LeaseRequest& request, Now now) {
-  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, rows.ListWorkers());
-  std::vector<Offer> offers;
-  for (const Worker& worker : workers) {
-    if (worker.id == request.worker_id)
-      offers.push_back({worker, request.devices_free});
-    else if (StateOf(worker, now) == WorkerState::kConnected)
-      offers.push_back({worker, clock_.WorkerSeen(worker.id, now.steady_ms).devices_free});
-  }
-  const auto granted_at = [&](uint64_t fence) { return clock_.Lease(fence, now.steady_ms).granted; };
-  return Schedule::Make(rows, std::move(offers), request.worker_id, granted_at, &models_, now.steady_ms);
-}
-
-absl::StatusOr<Job> JobManager::GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,
-                                           const LeaseRequest& request, Now now) {
-  Job job = start.job;
-  SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
-  const Holder holder{next_fence_++, options_.new_lease_id(), worker.id, request.session, request.poll};
-  BeginAttempt(&job, worker, holder, checkpoints.empty() ? 0 : checkpoints.front().step, now);
-  job.rendezvous = job.devices > 1 ? absl::StrCat(worker.host, ":", request.rendezvous_port) : "";
-  SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-  SINK_RETURN_IF_ERROR(rows.PutAttempt(RunningAttempt(job, now)));
-  SINK_RETURN_IF_ERROR(AddMembers(rows, job, start, now));
-  clock_.Lease(holder.fence, now.steady_ms);
-  return job;
-}
-
-absl::StatusOr<Grant> JobManager::MakeGrant(store::Snapshot& rows, const Job& job) {
-  Grant grant;
-  grant.lease = job.lease();
-  grant.devices = job.devices;
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, job.id));
-  for (const GangMember& member : members) grant.devices -= member.devices;
-  grant.grace_ms = options_.grace_ms;
-  grant.stall_ms = job.stall_ms;
-  grant.world_size = job.devices;
-  grant.rendezvous = job.rendezvous;
-  grant.token = job.holder.lease_id;
-  SINK_ASSIGN_OR_RETURN(grant.config_json, rows.GetConfig(job.id));
-  SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
-  if (!checkpoints.empty()) grant.resume_from = checkpoints.front();
-  return grant;
-}
-
-absl::StatusOr<HeartbeatResult> JobManager::Heartbeat(const HeartbeatRequest& request, Now now) {
+absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& request, Now now) {
   HeartbeatResult result;
   std::vector<Lease> valid;
   std::vector<HeldJob> changed;
@@ -223,11 +100,11 @@ absl::StatusOr<HeartbeatResult> JobManager::Heartbeat(const HeartbeatRequest& re
     return job.state == JobState::kDisconnected ||
            (held.phase == JobState::kFinalizing && job.phase != JobState::kFinalizing);
   };
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_RETURN_IF_ERROR(CurrentWorker(rows, request.worker_id, request.session).status());
     for (const HeldJob& held : request.held) {
       absl::StatusOr<Job> job = CurrentJob(rows, request.worker_id, held.lease);
-      if (absl::IsFailedPrecondition(job.status())) {
+      if (IsStaleLease(job.status())) {
         SINK_ASSIGN_OR_RETURN(const std::optional<HeldMember> place,
                               CurrentMember(rows, request.worker_id, held.lease));
         (place ? valid : result.stale).push_back(held.lease);
@@ -241,14 +118,14 @@ absl::StatusOr<HeartbeatResult> JobManager::Heartbeat(const HeartbeatRequest& re
     }
     return absl::OkStatus();
   }));
-  for (const Lease& lease : valid) clock_.Hear(lease.fence, now.steady_ms);
-  clock_.HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
+  for (const Lease& lease : valid) context_->clock().Hear(lease.fence, now.steady_ms);
+  context_->clock().HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
   if (changed.empty()) return result;
 
-  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     for (const HeldJob& held : changed) {
       absl::StatusOr<Job> job = CurrentJob(rows, request.worker_id, held.lease);
-      if (absl::IsFailedPrecondition(job.status())) continue;  // the next heartbeat will say so
+      if (IsStaleLease(job.status())) continue;  // the next heartbeat will say so
       SINK_RETURN_IF_ERROR(job.status());
       if (!wants_change(*job, held)) continue;
       if (held.phase == JobState::kFinalizing) job->phase = JobState::kFinalizing;
@@ -260,11 +137,11 @@ absl::StatusOr<HeartbeatResult> JobManager::Heartbeat(const HeartbeatRequest& re
   return result;
 }
 
-absl::StatusOr<uint64_t> JobManager::Report(const std::string& worker_id, const Lease& lease,
-                                            const std::vector<Event>& events, Now now) {
+absl::StatusOr<uint64_t> WorkerCalls::Report(const std::string& worker_id, const Lease& lease,
+                                             const std::vector<Event>& events, Now now) {
   const std::vector<ParsedEvent> parsed = ParseEvents(events);
   uint64_t cursor = 0;
-  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(Job job, CurrentJob(rows, worker_id, lease));
     const JobState state = job.state;
     const uint64_t old_cursor = job.event_cursor;
@@ -284,11 +161,11 @@ absl::StatusOr<uint64_t> JobManager::Report(const std::string& worker_id, const 
     if (effects.logs.empty()) return absl::OkStatus();
     return rows.AppendLogs(job.id, effects.logs);
   }));
-  clock_.Hear(lease.fence, now.steady_ms);
+  context_->clock().Hear(lease.fence, now.steady_ms);
   return cursor;
 }
 
-absl::StatusOr<JobState> JobManager::Finish(const FinishRequest& request, Now now) {
+absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now now) {
   if (!IsFinal(request.outcome)) {
     return absl::InvalidArgumentError("an attempt's outcome is SUCCEEDED, FAILED or CANCELLED");
   }
@@ -296,7 +173,7 @@ absl::StatusOr<JobState> JobManager::Finish(const FinishRequest& request, Now no
   std::string message = CleanText(request.message, 4 * kMaxTextBytes);
   JobState answer = JobState::kQueued;
   std::optional<AttemptOutcome> outcome;  // none for a repetition
-  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const std::optional<HeldMember> place, CurrentMember(rows, request.worker_id, lease));
     if (place) {
       answer = place->job.state;
@@ -328,39 +205,39 @@ absl::StatusOr<JobState> JobManager::Finish(const FinishRequest& request, Now no
     } else if (request.outcome == JobState::kCancelled && job.cancel_requested) {
       ended = AttemptState::kCancelled;
       outcome = AttemptOutcome::kCancelled;
-      EndFailedAttempt(&job, FailureClass::kInfra, message, options_.retry, now);
+      EndFailedAttempt(&job, FailureClass::kInfra, message, context_->options().retry, now);
     } else {
       // CANCELLED that nobody asked for: the worker gave the job back.
       failure_class = request.outcome == JobState::kCancelled || request.failure_class == FailureClass::kNone
                           ? FailureClass::kInfra
                           : request.failure_class;
       SINK_RETURN_IF_ERROR(BlameMember(rows, job.id, &failure_class, &message));
-      delay = EndFailedAttempt(&job, failure_class, message, options_.retry, now);
+      delay = EndFailedAttempt(&job, failure_class, message, context_->options().retry, now);
       outcome = request.outcome == JobState::kCancelled ? AttemptOutcome::kReturned : OutcomeOf(failure_class);
     }
     answer = job.state;
     SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-    return EndAttempt(rows, job, ended, failure_class, message, delay, *attempt, now);
+    return EndAttempt(context_, rows, job, ended, failure_class, message, delay, *attempt, now);
   }));
-  if (outcome && observer_ != nullptr) observer_->AttemptEnded(*outcome);
+  if (outcome) context_->listener().AttemptEnded(*outcome);
   return answer;
 }
 
-absl::StatusOr<Job> JobManager::CheckLease(const std::string& worker_id, const Lease& lease, Now now) {
+absl::StatusOr<Job> WorkerCalls::CheckLease(const std::string& worker_id, const Lease& lease, Now now) {
   Job job;
-  SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(job, CurrentJob(rows, worker_id, lease));
     return absl::OkStatus();
   }));
-  clock_.Hear(lease.fence, now.steady_ms);
+  context_->clock().Hear(lease.fence, now.steady_ms);
   return job;
 }
 
-absl::StatusOr<std::vector<Checkpoint>> JobManager::CommitCheckpoint(const std::string& worker_id, const Lease& lease,
-                                                                     const CheckpointCommit& commit, Now now) {
+absl::StatusOr<std::vector<Checkpoint>> WorkerCalls::CommitCheckpoint(const std::string& worker_id, const Lease& lease,
+                                                                      const CheckpointCommit& commit, Now now) {
   std::vector<Checkpoint> dropped;
   uint64_t bytes = 0;
-  SINK_RETURN_IF_ERROR(Write([&](store::Transaction& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const Job job, CurrentJob(rows, worker_id, lease));
     if (job.event_cursor < commit.events_seq) {
       return absl::FailedPreconditionError(absl::StrCat(
@@ -377,7 +254,7 @@ absl::StatusOr<std::vector<Checkpoint>> JobManager::CommitCheckpoint(const std::
     for (const CheckpointFile& file : commit.files) bytes += file.size;
     SINK_RETURN_IF_ERROR(rows.PutCheckpoint(checkpoint));
     SINK_ASSIGN_OR_RETURN(checkpoints, rows.ListCheckpoints(job.id));
-    const int keep = job.checkpoints_kept > 0 ? job.checkpoints_kept : options_.checkpoints_kept;
+    const int keep = job.checkpoints_kept > 0 ? job.checkpoints_kept : context_->options().checkpoints_kept;
     for (size_t i = keep; i < checkpoints.size(); ++i) {
       if (job.checkpoint_period > 0 && checkpoints[i].step % job.checkpoint_period == 0) continue;
       SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(job.id, checkpoints[i].step));
@@ -385,8 +262,8 @@ absl::StatusOr<std::vector<Checkpoint>> JobManager::CommitCheckpoint(const std::
     }
     return absl::OkStatus();
   }));
-  clock_.Hear(lease.fence, now.steady_ms);
-  if (bytes > 0 && observer_ != nullptr) observer_->CheckpointCommitted(bytes);
+  context_->clock().Hear(lease.fence, now.steady_ms);
+  if (bytes > 0) context_->listener().CheckpointCommitted(bytes);
   return dropped;
 }
 

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "coordinator/report/measures.h"
+#include "proto/pipe/metric_name.h"
 
 namespace sink::report {
 namespace {
@@ -391,10 +392,10 @@ class ClaimJudge {
     std::set<std::string> positions;
     switch (place) {
       case SitsAt::Place::kFirst:
-        positions.insert("1");
+        positions.emplace(pipe::kFirstPosition);
         break;
       case SitsAt::Place::kBias:
-        positions.insert("bias");
+        positions.emplace(pipe::kBiasPosition);
         break;
       case SitsAt::Place::kPrefix:
         for (int p = 1; p <= number("model.variant.prefix_length"); ++p) positions.insert(std::to_string(p));
@@ -413,8 +414,10 @@ class ClaimJudge {
   static std::set<std::string> Positions(const std::vector<Case>& cases) {
     std::set<std::string> positions;
     for (const Case& c : cases)
-      for (const auto& [name, curve] : c.run->curves)
-        if (name.starts_with("alpha_mean/")) positions.insert(name.substr(11));
+      for (const auto& [text, curve] : c.run->curves) {
+        const auto name = pipe::ParseMetricName(text);
+        if (name && name->kind == pipe::MetricKind::kAlphaMean) positions.emplace(name->position);
+      }
     return positions;
   }
 

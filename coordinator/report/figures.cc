@@ -8,11 +8,14 @@
 #include <map>
 
 #include "coordinator/report/measures.h"
+#include "proto/pipe/metric_name.h"
 
 namespace sink::report {
 namespace {
 
 using charts::LineSeries;
+using pipe::FormatMetricName;
+using pipe::MetricKind;
 
 constexpr size_t kMostSamples = 240;  // of a line: more than a screen shows apart
 
@@ -82,13 +85,15 @@ LineSeries MetricSeries(const Study& study, const Point& point, const std::strin
   return series;
 }
 
-// hidden_norm_ratio/<layer> of the newest measurement, over the layers.
+// The ratio of hidden norms at the newest measurement, over the layers.
 LineSeries NormSeries(const Study& study, const Point& point) {
   std::map<int64_t, std::vector<double>> values;
   for (const std::string& id : point.runs)
-    for (const auto& [name, curve] : study.run(id).curves)
-      if (name.starts_with("hidden_norm_ratio/") && name != "hidden_norm_ratio/all" && !curve.empty())
-        values[std::atoll(name.c_str() + 18)].push_back(curve.back().value);
+    for (const auto& [text, curve] : study.run(id).curves) {
+      const auto name = pipe::ParseMetricName(text);
+      if (!name || name->kind != MetricKind::kHiddenNormRatio || name->layer == pipe::kAllLayers) continue;
+      if (!curve.empty()) values[std::atoll(std::string(name->layer).c_str())].push_back(curve.back().value);
+    }
   LineSeries series = Aggregate(values, 1);
   series.name = ShortLabel(point.label);
   return series;
@@ -114,11 +119,14 @@ void AddMetric(const Study& study, const Experiment& experiment, const std::stri
 }
 
 void AddLosses(const Study& study, const Experiment& experiment, std::vector<Figure>* figures) {
+  const std::string train_loss = FormatMetricName({.kind = MetricKind::kTrainLoss});
+  const std::string validation_loss =
+      FormatMetricName({.kind = MetricKind::kValidationLoss, .domain = pipe::kAllDomains});
   LineChart chart;
   int color = 0;
   for (const Point& point : experiment.points) {
-    LineSeries train = MetricSeries(study, point, "train_loss", AxisUnit::kSteps, 1);
-    LineSeries valid = MetricSeries(study, point, "validation_loss/all", AxisUnit::kSteps, 1);
+    LineSeries train = MetricSeries(study, point, train_loss, AxisUnit::kSteps, 1);
+    LineSeries valid = MetricSeries(study, point, validation_loss, AxisUnit::kSteps, 1);
     train.color = valid.color = color++;
     train.dashed = true;
     train.low.clear();  // the band belongs to the validation loss
@@ -155,10 +163,16 @@ void AddNorms(const Study& study, const Experiment& experiment, std::vector<Figu
 
 // Sink rates, importance and losses over the steps.
 void AddCurves(const Study& study, const Experiment& experiment, std::vector<Figure>* figures) {
-  const std::string rate = "sink_rate/" + EpsilonOf(study, experiment) + "/";
-  AddMetric(study, experiment, rate + "1", 100, "sink_rate", "Sink rate of position 1", "sink rate (%)", figures);
-  AddMetric(study, experiment, rate + "bias", 100, "bias_sink_rate", "Sink rate of the bias", "sink rate (%)", figures);
-  AddMetric(study, experiment, "alpha_max/1", 1, "alpha_1", "alpha_1 of the strongest head", "mean importance alpha_1",
+  const std::string epsilon = EpsilonOf(study, experiment);
+  const auto rate = [&epsilon](std::string_view position) {
+    return FormatMetricName({.kind = MetricKind::kSinkRate, .epsilon = epsilon, .position = position});
+  };
+  const std::string alpha = FormatMetricName({.kind = MetricKind::kAlphaMax, .position = pipe::kFirstPosition});
+  AddMetric(study, experiment, rate(pipe::kFirstPosition), 100, "sink_rate", "Sink rate of position 1", "sink rate (%)",
+            figures);
+  AddMetric(study, experiment, rate(pipe::kBiasPosition), 100, "bias_sink_rate", "Sink rate of the bias",
+            "sink rate (%)", figures);
+  AddMetric(study, experiment, alpha, 1, "alpha_1", "alpha_1 of the strongest head", "mean importance alpha_1",
             figures);
   AddLosses(study, experiment, figures);
 }

@@ -5,6 +5,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
+
+#include "proto/pipe/metric_name.h"
 
 namespace sink::report {
 namespace {
@@ -20,18 +23,15 @@ std::optional<double> At(const Run& run, const std::string& metric, int64_t step
   return value;
 }
 
-// Mean over domains, for runs that have no "validation_loss/all".
+// For runs that have no validation loss of all domains.
 std::optional<double> MeanOfDomains(const Run& run, int64_t step) {
-  double sum = 0;
-  int domains = 0;
-  for (const auto& [name, curve] : run.curves) {
-    if (!name.starts_with("validation_loss/")) continue;
-    if (const auto value = At(run, name, step)) {
-      sum += *value;
-      ++domains;
-    }
+  pipe::ValidationLoss loss;
+  for (const auto& [text, curve] : run.curves) {
+    const auto name = pipe::ParseMetricName(text);
+    if (!name || name->kind != pipe::MetricKind::kValidationLoss) continue;
+    if (const auto value = At(run, text, step)) loss.Add(name->domain, *value);
   }
-  return domains == 0 ? std::nullopt : std::optional(sum / domains);
+  return loss.value();
 }
 
 }  // namespace
@@ -50,35 +50,36 @@ Summary Summarize(const std::vector<double>& values) {
 }
 
 std::string Epsilon(const Run& run) {
-  std::string best;
-  for (const auto& [name, curve] : run.curves) {
-    if (!name.starts_with("sink_rate/")) continue;
-    const std::string epsilon = name.substr(10, name.rfind('/') - 10);
-    if (epsilon == "0.3") return epsilon;
-    if (best.empty() || std::atof(epsilon.c_str()) < std::atof(best.c_str())) best = epsilon;
+  std::string_view best;
+  for (const auto& [text, curve] : run.curves) {
+    const auto name = pipe::ParseMetricName(text);
+    if (!name || name->kind != pipe::MetricKind::kSinkRate) continue;
+    if (best.empty() || pipe::IsBetterEpsilon(name->epsilon, best)) best = name->epsilon;
   }
-  return best;
+  return std::string(best);
 }
 
 std::string MetricName(const Run& run, Measure measure, const std::string& position) {
-  std::string name;
+  const std::string epsilon = measure == Measure::kSinkRate ? Epsilon(run) : "";
+  pipe::MetricName parts;
   switch (measure) {
     case Measure::kSinkRate:
-      name = "sink_rate/" + Epsilon(run) + "/" + position;
+      parts = {.kind = pipe::MetricKind::kSinkRate, .epsilon = epsilon, .position = position};
       break;
     case Measure::kAlphaMean:
-      name = "alpha_mean/" + position;
+      parts = {.kind = pipe::MetricKind::kAlphaMean, .position = position};
       break;
     case Measure::kAlphaMax:
-      name = "alpha_max/" + position;
+      parts = {.kind = pipe::MetricKind::kAlphaMax, .position = position};
       break;
     case Measure::kValidationLoss:
-      name = "validation_loss/all";
+      parts = {.kind = pipe::MetricKind::kValidationLoss, .domain = pipe::kAllDomains};
       break;
     case Measure::kTrainLoss:
-      name = "train_loss";
+      parts = {.kind = pipe::MetricKind::kTrainLoss};
       break;
   }
+  const std::string name = pipe::FormatMetricName(parts);
   return run.curves.contains(name) ? name : "";
 }
 

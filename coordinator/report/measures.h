@@ -27,7 +27,7 @@ Summary Summarize(const std::vector<double>& values);
 // Which number of a run. Sink rates are percentages.
 enum class Measure { kSinkRate, kAlphaMean, kAlphaMax, kValidationLoss, kTrainLoss };
 
-// "0.3" where the run measured it, else its smallest epsilon; "" when it measured none yet.
+// Its best epsilon by pipe::IsBetterEpsilon; "" when it measured none yet.
 std::string Epsilon(const Run& run);
 // The metric that holds a measure, "" when the run has none. `position`: "1", "2", ..., "bias".
 std::string MetricName(const Run& run, Measure measure, const std::string& position);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "coordinator/report/measures.h"
+#include "proto/pipe/metric_name.h"
 
 namespace sink::report {
 namespace {
@@ -57,7 +58,7 @@ std::string TroubleOf(const Run& run) {
 bool HasBias(const Study& study, const Experiment& experiment) {
   for (const Point& point : experiment.points)
     for (const Run* run : RunsOf(study, point))
-      if (run->curves.contains("alpha_mean/bias")) return true;
+      if (!MetricName(*run, Measure::kAlphaMean, std::string(pipe::kBiasPosition)).empty()) return true;
   return false;
 }
 
@@ -137,10 +138,10 @@ std::string Machines(const Study& study) {
 // What was put before the texts. Our own models are measured without; of open ones their measurement tells.
 std::string BosText(const Study& study) {
   return Distinct(study, [](const Run& run) -> std::string {
-    const auto bos = run.curves.find("bos_token");
+    const auto bos = run.curves.find(pipe::FormatMetricName({.kind = pipe::MetricKind::kBosToken}));
     if (bos != run.curves.end() && !bos->second.empty())
       return "BOS token " + Fixed(bos->second.back().value, 0) + " prepended by the model's own rule";
-    const bool measured = run.curves.contains("alpha_mean/1") || !IsEvaluation(run);
+    const bool measured = !MetricName(run, Measure::kAlphaMean, "1").empty() || !IsEvaluation(run);
     return measured ? "no BOS token prepended" : "";
   });
 }

@@ -31,8 +31,8 @@ bool AllFinal(const Sweep& sweep) {
                      [](const auto& count) { return IsFinal(count.first); });
 }
 
-absl::StatusOr<Sweep> ReadSweep(JobManager& jobs, const std::string& name, v1::GetSweepResponse* response) {
-  const auto sweep = jobs.VisitSweep(name, [response](const Job& job) { ToProto(job, response->add_jobs()); });
+absl::StatusOr<Sweep> ReadSweep(JobQueries& queries, const std::string& name, v1::GetSweepResponse* response) {
+  const auto sweep = queries.VisitSweep(name, [response](const Job& job) { ToProto(job, response->add_jobs()); });
   if (sweep.ok()) ToProto(*sweep, response->mutable_sweep());
   return sweep;
 }
@@ -57,7 +57,7 @@ grpc::Status ClientServiceImpl::SubmitSweep(grpc::ServerContext*, const v1::Subm
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto submit = ExpandSubmission(*request);
   if (!submit.ok()) return ToGrpc(submit.status());
-  const auto result = jobs_->Submit(*submit, now_());
+  const auto result = clients_->Submit(*submit, now_());
   if (!result.ok()) return fail_stop_->Answer(result.status());
   ToProto(*submit, *result, response);
   return grpc::Status::OK;
@@ -66,7 +66,7 @@ grpc::Status ClientServiceImpl::SubmitSweep(grpc::ServerContext*, const v1::Subm
 grpc::Status ClientServiceImpl::ListSweeps(grpc::ServerContext*, const v1::ListSweepsRequest* request,
                                            v1::ListSweepsResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto sweeps = jobs_->ListSweeps();
+  const auto sweeps = queries_->ListSweeps();
   if (!sweeps.ok()) return fail_stop_->Answer(sweeps.status());
   for (const Sweep& sweep : *sweeps) ToProto(sweep, response->add_sweeps());
   return grpc::Status::OK;
@@ -75,18 +75,18 @@ grpc::Status ClientServiceImpl::ListSweeps(grpc::ServerContext*, const v1::ListS
 grpc::Status ClientServiceImpl::GetSweep(grpc::ServerContext*, const v1::GetSweepRequest* request,
                                          v1::GetSweepResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto sweep = ReadSweep(*jobs_, request->name(), response);
+  const auto sweep = ReadSweep(*queries_, request->name(), response);
   return sweep.ok() ? grpc::Status::OK : fail_stop_->Answer(sweep.status());
 }
 
 grpc::Status ClientServiceImpl::GetStudy(grpc::ServerContext*, const v1::GetStudyRequest* request,
                                          v1::GetStudyResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto stored = jobs_->GetStudy(request->name());
+  const auto stored = queries_->GetStudy(request->name());
   if (!stored.ok()) return fail_stop_->Answer(stored.status());
   if (stored->empty()) {
     std::vector<std::pair<Membership, std::string>> places;
-    const auto sweep = jobs_->VisitSweep(request->name(), [&places](const Job& job) {
+    const auto sweep = queries_->VisitSweep(request->name(), [&places](const Job& job) {
       for (const Membership& place : job.sweeps) places.emplace_back(place, job.id);
     });
     if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
@@ -106,7 +106,7 @@ grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJob
                         .limit = request->limit() == 0 ? kDefaultJobsListed : request->limit(),
                         .after = request->after()};
   for (int state : request->states()) query.states.push_back(static_cast<JobState>(state));
-  const auto jobs = jobs_->ListJobs(query);
+  const auto jobs = queries_->ListJobs(query);
   if (!jobs.ok()) return fail_stop_->Answer(jobs.status());
   for (const Job& job : *jobs) ToProto(job, response->add_jobs());
   return grpc::Status::OK;
@@ -115,7 +115,7 @@ grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJob
 grpc::Status ClientServiceImpl::GetJob(grpc::ServerContext*, const v1::GetJobRequest* request,
                                        v1::GetJobResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto details = jobs_->GetJob(request->id());
+  const auto details = queries_->GetJob(request->id());
   if (!details.ok()) return fail_stop_->Answer(details.status());
   ToProto(*details, response);
   return grpc::Status::OK;
@@ -124,7 +124,7 @@ grpc::Status ClientServiceImpl::GetJob(grpc::ServerContext*, const v1::GetJobReq
 grpc::Status ClientServiceImpl::WhyJob(grpc::ServerContext*, const v1::WhyJobRequest* request,
                                        v1::WhyJobResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto explanation = jobs_->Explain(request->id(), now_());
+  const auto explanation = queries_->Explain(request->id(), now_());
   if (!explanation.ok()) return fail_stop_->Answer(explanation.status());
   ToProto(*explanation, response);
   return grpc::Status::OK;
@@ -137,15 +137,15 @@ grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const milliseconds interval = request->interval_ms() == 0 ? kWatchInterval : milliseconds(request->interval_ms());
   for (std::string sent;;) {
-    const uint64_t seen = jobs_->changes().version();
+    const uint64_t seen = queries_->changes().version();
     v1::GetSweepResponse response;
-    const auto sweep = ReadSweep(*jobs_, request->name(), &response);
+    const auto sweep = ReadSweep(*queries_, request->name(), &response);
     if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
     std::string bytes = Bytes(response);
     if (bytes != sent && !writer->Write(response)) return ClientHasLeft();
     if (AllFinal(*sweep)) return grpc::Status::OK;
     sent = std::move(bytes);
-    const absl::Status waited = gate_->Wait(*context, jobs_->changes(), seen, interval);
+    const absl::Status waited = gate_->Wait(*context, queries_->changes(), seen, interval);
     if (!waited.ok()) return ToGrpc(waited);
   }
 }
@@ -153,7 +153,7 @@ grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v
 grpc::Status ClientServiceImpl::Cancel(grpc::ServerContext*, const v1::CancelRequest* request,
                                        v1::CancelResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto result = jobs_->Cancel(FromProto(*request), now_());
+  const auto result = clients_->Cancel(FromProto(*request), now_());
   if (!result.ok()) return fail_stop_->Answer(result.status());
   response->set_cancelled(result->cancelled);
   response->set_requested(result->requested);
@@ -163,7 +163,7 @@ grpc::Status ClientServiceImpl::Cancel(grpc::ServerContext*, const v1::CancelReq
 grpc::Status ClientServiceImpl::Retry(grpc::ServerContext*, const v1::RetryRequest* request,
                                       v1::RetryResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto ids = jobs_->Retry(FromProto(*request), now_());
+  const auto ids = clients_->Retry(FromProto(*request), now_());
   if (!ids.ok()) return fail_stop_->Answer(ids.status());
   for (const std::string& id : *ids) response->add_job_ids(id);
   return grpc::Status::OK;
@@ -176,8 +176,8 @@ grpc::Status ClientServiceImpl::ReadLogs(grpc::ServerContext* context, const v1:
   if (!ticket.ok()) return ToGrpc(ticket.status());
   int64_t after = request->after();
   for (int tail = request->tail();; tail = 0) {
-    const uint64_t seen = jobs_->changes().version();
-    const auto page = jobs_->ReadLogs(request->job_id(), after, tail, kLinesAPage);
+    const uint64_t seen = queries_->changes().version();
+    const auto page = queries_->ReadLogs(request->job_id(), after, tail, kLinesAPage);
     if (!page.ok()) return fail_stop_->Answer(page.status());
     for (const LogLine& line : page->lines) {
       v1::LogLine message;
@@ -188,7 +188,7 @@ grpc::Status ClientServiceImpl::ReadLogs(grpc::ServerContext* context, const v1:
     const bool end = tail > 0 || static_cast<int>(page->lines.size()) < kLinesAPage;
     if (end && (!request->follow() || (page->job_final && page->lines.empty()))) return grpc::Status::OK;
     if (!end || page->job_final) continue;
-    const absl::Status waited = gate_->Wait(*context, jobs_->changes(), seen, kLogInterval);
+    const absl::Status waited = gate_->Wait(*context, queries_->changes(), seen, kLogInterval);
     if (!waited.ok()) return ToGrpc(waited);
   }
 }
@@ -200,7 +200,7 @@ grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::Read
                            .from_step = request->from_step(),
                            .limit = kPointsAMessage};
   for (;;) {
-    const auto points = jobs_->ReadMetrics(request->job_id(), query);
+    const auto points = queries_->ReadMetrics(request->job_id(), query);
     if (!points.ok()) return fail_stop_->Answer(points.status());
     if (points->empty()) return grpc::Status::OK;
     v1::MetricPoints message;
@@ -213,7 +213,7 @@ grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::Read
 grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext*, const v1::ReadHeatmapsRequest* request,
                                              grpc::ServerWriter<v1::Heatmap>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto heatmaps = jobs_->ReadHeatmaps(request->job_id());
+  const auto heatmaps = queries_->ReadHeatmaps(request->job_id());
   if (!heatmaps.ok()) return fail_stop_->Answer(heatmaps.status());
   for (const Heatmap& heatmap : *heatmaps) {
     v1::Heatmap message;
@@ -226,7 +226,7 @@ grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext*, const v1::Rea
 grpc::Status ClientServiceImpl::ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest* request,
                                             v1::ListWorkersResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto workers = jobs_->ListWorkers(now_());
+  const auto workers = queries_->ListWorkers(now_());
   if (!workers.ok()) return fail_stop_->Answer(workers.status());
   for (const Worker& worker : *workers) ToProto(worker, response->add_workers());
   return grpc::Status::OK;
@@ -235,7 +235,7 @@ grpc::Status ClientServiceImpl::ListWorkers(grpc::ServerContext*, const v1::List
 grpc::Status ClientServiceImpl::ListCheckpoints(grpc::ServerContext*, const v1::ListCheckpointsRequest* request,
                                                 v1::ListCheckpointsResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto rows = jobs_->ListCheckpoints(request->job_id());
+  const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
   for (const Checkpoint& row : *rows) ToProto(row, response->add_checkpoints());
   return grpc::Status::OK;
@@ -244,7 +244,7 @@ grpc::Status ClientServiceImpl::ListCheckpoints(grpc::ServerContext*, const v1::
 grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext*, const v1::DownloadCheckpointRequest* request,
                                                    grpc::ServerWriter<v1::CheckpointChunk>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto rows = jobs_->ListCheckpoints(request->job_id());
+  const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
   return ToGrpc(SendCheckpoint(*rows, request->step(), checkpoints_, writer));
 }

@@ -2,7 +2,8 @@
 // decided here. gRPC calls the handlers from many threads. Owned by the server; what it points to outlives it.
 #pragma once
 
-#include "coordinator/core/job_manager.h"
+#include "coordinator/core/client_calls.h"
+#include "coordinator/core/job_queries.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/service_time.h"
@@ -13,9 +14,14 @@ namespace sink {
 
 class ClientServiceImpl final : public v1::ClientService::Service {
  public:
-  ClientServiceImpl(JobManager* jobs, CheckpointRepository* checkpoints, StreamGate* gate, FailStop* fail_stop,
-                    NowFn now)
-      : jobs_(jobs), checkpoints_(checkpoints), gate_(gate), fail_stop_(fail_stop), now_(std::move(now)) {}
+  ClientServiceImpl(ClientCalls* clients, JobQueries* queries, CheckpointRepository* checkpoints, StreamGate* gate,
+                    FailStop* fail_stop, NowFn now)
+      : clients_(clients),
+        queries_(queries),
+        checkpoints_(checkpoints),
+        gate_(gate),
+        fail_stop_(fail_stop),
+        now_(std::move(now)) {}
 
   grpc::Status SubmitSweep(grpc::ServerContext* context, const v1::SubmitSweepRequest* request,
                            v1::SubmitSweepResponse* response) override;
@@ -51,7 +57,8 @@ class ClientServiceImpl final : public v1::ClientService::Service {
                                   grpc::ServerWriter<v1::CheckpointChunk>* writer) override;
 
  private:
-  JobManager* const jobs_;
+  ClientCalls* const clients_;
+  JobQueries* const queries_;
   CheckpointRepository* const checkpoints_;
   StreamGate* const gate_;
   FailStop* const fail_stop_;

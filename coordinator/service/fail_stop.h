@@ -7,8 +7,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "coordinator/errors/grpc_status.h"
 #include "coordinator/job/mutex.h"
-#include "coordinator/service/grpc_status.h"
 
 namespace sink {
 

@@ -34,9 +34,9 @@ MetricsExporter::MetricsExporter(FailStop* fail_stop, NowFn now, std::string dat
       data_(std::move(data)),
       dispatch_seconds_({0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200}) {}
 
-void MetricsExporter::SetJobs(JobManager* jobs) {
+void MetricsExporter::SetQueries(JobQueries* queries) {
   MutexLock lock(&mutex_);
-  jobs_ = jobs;
+  queries_ = queries;
 }
 
 void MetricsExporter::JobDispatched(double seconds_queued) { dispatch_seconds_.Observe(seconds_queued); }
@@ -68,7 +68,7 @@ void MetricsExporter::AddDisk(Families* families) const {
 }
 
 void MetricsExporter::AddDevices(Now now, Families* families) const {
-  const auto workers = jobs_->ListWorkers(now);
+  const auto workers = queries_->ListWorkers(now);
   if (!workers.ok()) return fail_stop_->Report(workers.status());
   std::map<std::string, std::pair<int, int>> devices;  // kind -> busy, free
   for (const Worker& worker : *workers) {
@@ -96,7 +96,7 @@ void MetricsExporter::LookUp(int64_t steady_ms) const {
   std::partial_sort(due.begin(), due.begin() + static_cast<std::ptrdiff_t>(count), due.end());
   for (size_t i = 0; i < count; ++i) {
     Seen& seen = seen_[due[i].second];
-    auto details = jobs_->GetJob(due[i].second);
+    auto details = queries_->GetJob(due[i].second);
     if (!details.ok()) continue;
     seen.shown.job = std::move(details->job);
     seen.shown.checkpoint_step = details->checkpoints.empty() ? 0 : details->checkpoints.front().step;
@@ -114,7 +114,7 @@ std::vector<const MetricsExporter::Seen*> MetricsExporter::JobsToShow(const Stat
     seen.live_at_ms = steady_ms;
     seen.ended = false;
   }
-  std::erase_if(seen_, [&](const auto& entry) { return steady_ms - entry.second.live_at_ms > kAfterlifeMs; });
+  std::erase_if(seen_, [&](const auto& entry) { return steady_ms - entry.second.live_at_ms > kShownAfterEndMs; });
   LookUp(steady_ms);
   std::vector<const Seen*> jobs;
   for (auto& [id, seen] : seen_) {
@@ -143,9 +143,9 @@ std::vector<prometheus::MetricFamily> MetricsExporter::Collect() const {
   AddCounters(&families);
   AddDisk(&families);
   MutexLock lock(&mutex_);
-  if (jobs_ == nullptr) return families.Take();
+  if (queries_ == nullptr) return families.Take();
   const Now now = now_();
-  const auto stats = jobs_->GetStats(now);
+  const auto stats = queries_->GetStats(now);
   families.Gauge("sink_store_up", "Whether this scrape could read the store", stats.ok() ? 1 : 0);
   if (stats.ok()) {
     AddFleet(*stats, &families);

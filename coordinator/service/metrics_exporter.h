@@ -1,9 +1,9 @@
-// What Prometheus sees: the series of design.md section 10, made at scrape time from one read of the store, so that
-// nothing is counted twice and nothing is forgotten but the counters, which start at 0 with the process as Prometheus
-// expects. A job's series are labelled with the first 12 digits of its id; they exist while it is live and for 5
-// minutes after. Their number is bounded: first every job gets its overview, then jobs get details while room is left.
+// What Prometheus sees: series made at scrape time from one read of the store, so that nothing is counted twice and
+// nothing is forgotten but the counters, which start at 0 with the process as Prometheus expects. A job's series are
+// labelled with the first 12 digits of its id; they exist while it is live and for 5 minutes after. Their number is
+// bounded: first every job gets its overview, then jobs get details while room is left.
 //
-// Collect is called by the exposer's threads, the Observer's methods by core's callers: any thread.
+// Collect is called by the exposer's threads, the JobEventListener's methods by core's callers: any thread.
 #pragma once
 
 #include <prometheus/collectable.h>
@@ -17,7 +17,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "coordinator/core/job_manager.h"
+#include "coordinator/core/job_event_listener.h"
+#include "coordinator/core/job_queries.h"
 #include "coordinator/job/mutex.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/families.h"
@@ -26,10 +27,10 @@
 
 namespace sink {
 
-class MetricsExporter final : public prometheus::Collectable, public Observer {
+class MetricsExporter final : public prometheus::Collectable, public JobEventListener {
  public:
   static constexpr size_t kMaxSamples = 20'000;  // of all jobs together, about 80 bytes each; more jobs are counted
-  static constexpr int64_t kAfterlifeMs = 5 * 60 * 1000;
+  static constexpr int64_t kShownAfterEndMs = 5 * 60 * 1000;
   // What a scrape's one read does not hold (memberships, checkpoints) is read job by job: some a scrape, each this
   // seldom.
   static constexpr int kLookUpsPerScrape = 50;
@@ -37,8 +38,9 @@ class MetricsExporter final : public prometheus::Collectable, public Observer {
 
   // `data` is the folder whose disk is watched.
   MetricsExporter(FailStop* fail_stop, NowFn now, std::string data);
-  // The manager is made with this observer, so it comes after. Until then, and after null, only counters are shown.
-  void SetJobs(JobManager* jobs) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The rules are made with this listener, so their queries come after. Until then, and after null, only counters are
+  // shown.
+  void SetQueries(JobQueries* queries) ABSL_LOCKS_EXCLUDED(mutex_);
 
   std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -59,7 +61,7 @@ class MetricsExporter final : public prometheus::Collectable, public Observer {
   void AddDisk(Families* families) const;
   void AddDevices(Now now, Families* families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddJobs(const Stats& stats, int64_t steady_ms, Families* families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The jobs to show: those live now, and those that were within the afterlife.
+  // The jobs to show: those live now, and those that ended within kShownAfterEndMs.
   std::vector<const Seen*> JobsToShow(const Stats& stats, int64_t steady_ms) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LookUp(int64_t steady_ms) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -72,8 +74,8 @@ class MetricsExporter final : public prometheus::Collectable, public Observer {
   std::atomic<uint64_t> lease_expirations_ = 0;
   std::array<std::atomic<uint64_t>, kAttemptOutcomes> attempts_ended_ = {};
 
-  mutable Mutex mutex_;  // held for a whole scrape: SetJobs(nullptr) waits for it
-  JobManager* jobs_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  mutable Mutex mutex_;  // held for a whole scrape: SetQueries(nullptr) waits for it
+  JobQueries* queries_ ABSL_GUARDED_BY(mutex_) = nullptr;
   mutable std::map<std::string, Seen> seen_ ABSL_GUARDED_BY(mutex_);  // by job id
 };
 

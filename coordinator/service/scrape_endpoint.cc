@@ -19,8 +19,8 @@ namespace {
 
 constexpr int kThreads = 2;
 
-// Opens and closes a connection, so that the thread which waits for one looks up.
-void Knock(int port) {
+// Opens and closes a connection, so that the thread which waits for one sees that it must stop.
+void WakeListener(int port) {
   const Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -57,7 +57,7 @@ ScrapeEndpoint::~ScrapeEndpoint() {
     stopped = true;
   });
   while (!stopped) {
-    Knock(port_);
+    WakeListener(port_);
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   stopper.join();

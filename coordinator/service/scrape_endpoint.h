@@ -1,4 +1,4 @@
-// http://HOST:PORT/metrics: prometheus-cpp's exposer, without its exceptions and its slow farewell. Owned by the
+// http://HOST:PORT/metrics: prometheus-cpp's exposer, without its exceptions, and it stops at once. Owned by the
 // server; made and destroyed by one thread.
 #pragma once
 

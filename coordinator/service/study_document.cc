@@ -1,4 +1,4 @@
-// See study.h.
+// See study_document.h.
 #include "coordinator/service/study_document.h"
 
 #include <algorithm>

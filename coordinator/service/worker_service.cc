@@ -30,18 +30,18 @@ CheckpointKey KeyOf(const Request& request) {
 grpc::Status WorkerServiceImpl::Register(grpc::ServerContext* context, const v1::RegisterRequest* request,
                                          v1::RegisterResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto keep = jobs_->Register(FromProto(*request, PeerAddress(*context)), now_());
+  const auto keep = workers_->Register(FromProto(*request, PeerAddress(*context)), now_());
   if (!keep.ok()) return fail_stop_->Answer(keep.status());
   for (const LeaseToken& lease : *keep) ToProto(lease, response->add_keep());
-  response->set_heartbeat_interval_ms(static_cast<int32_t>(jobs_->options().heartbeat_interval_ms));
-  response->set_lease_duration_ms(static_cast<int32_t>(jobs_->options().lease_duration_ms));
+  response->set_heartbeat_interval_ms(static_cast<int32_t>(workers_->options().heartbeat_interval_ms));
+  response->set_lease_duration_ms(static_cast<int32_t>(workers_->options().lease_duration_ms));
   return grpc::Status::OK;
 }
 
 grpc::Status WorkerServiceImpl::Lease(grpc::ServerContext*, const v1::LeaseRequest* request,
                                       v1::LeaseResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto grants = jobs_->AcquireLeases(FromProto(*request), now_());
+  const auto grants = dispatcher_->AcquireLeases(FromProto(*request), now_());
   if (!grants.ok()) return fail_stop_->Answer(grants.status());
   for (const Grant& grant : *grants) ToProto(grant, response->add_grants());
   return grpc::Status::OK;
@@ -50,7 +50,7 @@ grpc::Status WorkerServiceImpl::Lease(grpc::ServerContext*, const v1::LeaseReque
 grpc::Status WorkerServiceImpl::Heartbeat(grpc::ServerContext*, const v1::HeartbeatRequest* request,
                                           v1::HeartbeatResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto result = jobs_->Heartbeat(FromProto(*request), now_());
+  const auto result = workers_->Heartbeat(FromProto(*request), now_());
   if (!result.ok()) return fail_stop_->Answer(result.status());
   for (const LeaseToken& lease : result->stale) ToProto(lease, response->add_stale());
   for (const LeaseToken& lease : result->cancel) ToProto(lease, response->add_cancel());
@@ -60,7 +60,7 @@ grpc::Status WorkerServiceImpl::Heartbeat(grpc::ServerContext*, const v1::Heartb
 grpc::Status WorkerServiceImpl::Report(grpc::ServerContext*, const v1::ReportRequest* request,
                                        v1::ReportResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto durable = jobs_->Report(request->worker_id(), FromProto(request->lease()), FromProto(*request), now_());
+  const auto durable = workers_->Report(request->worker_id(), FromProto(request->lease()), FromProto(*request), now_());
   if (!durable.ok()) return fail_stop_->Answer(durable.status());
   response->set_durable_seq(*durable);
   return grpc::Status::OK;
@@ -69,7 +69,7 @@ grpc::Status WorkerServiceImpl::Report(grpc::ServerContext*, const v1::ReportReq
 grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext*, const v1::BeginCheckpointRequest* request,
                                                 v1::BeginCheckpointResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto job = jobs_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
+  const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
   const auto here = checkpoints_->Begin(KeyOf(*request), request->manifest_hash(), FromProto(*request));
   if (!here.ok()) return ToGrpc(here.status());
@@ -83,7 +83,7 @@ grpc::Status WorkerServiceImpl::WriteCheckpoint(grpc::ServerContext*,
   v1::WriteCheckpointRequest first;
   if (!reader->Read(&first)) return ToGrpc(absl::InvalidArgumentError("the stream is empty"));
   if (absl::Status status = ValidateFirst(first); !status.ok()) return ToGrpc(status);
-  const auto job = jobs_->CheckLease(first.worker_id(), FromProto(first.lease()), now_());
+  const auto job = workers_->CheckLease(first.worker_id(), FromProto(first.lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
   const CheckpointKey key = KeyOf(first);
   const auto bytes = ReceiveChunks(key, std::move(first), checkpoints_, reader);
@@ -96,7 +96,7 @@ grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext*, const v1:
                                                  v1::CommitCheckpointResponse*) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const LeaseToken lease = FromProto(request->lease());
-  const auto job = jobs_->CheckLease(request->worker_id(), lease, now_());
+  const auto job = workers_->CheckLease(request->worker_id(), lease, now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
   const auto files = checkpoints_->Commit(KeyOf(*request), request->manifest_hash());
   if (!files.ok()) return ToGrpc(files.status());
@@ -104,7 +104,7 @@ grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext*, const v1:
                                 .manifest_hash = request->manifest_hash(),
                                 .files = *files,
                                 .events_seq = request->events_seq()};
-  const auto dropped = jobs_->CommitCheckpoint(request->worker_id(), lease, commit, now_());
+  const auto dropped = workers_->CommitCheckpoint(request->worker_id(), lease, commit, now_());
   if (!dropped.ok()) return fail_stop_->Answer(dropped.status());
   RemoveLeftovers(KeyOf(*request));
   return grpc::Status::OK;
@@ -113,9 +113,9 @@ grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext*, const v1:
 grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext*, const v1::FetchCheckpointRequest* request,
                                                 grpc::ServerWriter<v1::CheckpointChunk>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto job = jobs_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
+  const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
-  const auto rows = jobs_->ListCheckpoints(request->lease().job_id());
+  const auto rows = queries_->ListCheckpoints(request->lease().job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
   return ToGrpc(SendCheckpoint(*rows, request->step(), checkpoints_, writer));
 }
@@ -123,7 +123,7 @@ grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext*, const v1::
 grpc::Status WorkerServiceImpl::Finish(grpc::ServerContext*, const v1::FinishRequest* request,
                                        v1::FinishResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto state = jobs_->Finish(FromProto(*request), now_());
+  const auto state = workers_->Finish(FromProto(*request), now_());
   if (!state.ok()) return fail_stop_->Answer(state.status());
   response->set_state(static_cast<v1::JobState>(*state));
   RemoveLeftovers({request->lease().job_id(), request->lease().fence() + 1, 0});
@@ -131,7 +131,7 @@ grpc::Status WorkerServiceImpl::Finish(grpc::ServerContext*, const v1::FinishReq
 }
 
 void WorkerServiceImpl::RemoveLeftovers(const CheckpointKey& next) {
-  const auto rows = jobs_->ListCheckpoints(next.job_id);
+  const auto rows = queries_->ListCheckpoints(next.job_id);
   const absl::Status status = rows.ok() ? checkpoints_->KeepOnly(next, *rows) : rows.status();
   if (!status.ok()) spdlog::warn("job {}: old checkpoints stay for now: {}", next.job_id, status.ToString());
 }

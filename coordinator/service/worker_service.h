@@ -3,7 +3,9 @@
 // outlives it.
 #pragma once
 
-#include "coordinator/core/job_manager.h"
+#include "coordinator/core/dispatcher.h"
+#include "coordinator/core/job_queries.h"
+#include "coordinator/core/worker_calls.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/service_time.h"
@@ -13,8 +15,14 @@ namespace sink {
 
 class WorkerServiceImpl final : public v1::WorkerService::Service {
  public:
-  WorkerServiceImpl(JobManager* jobs, CheckpointRepository* checkpoints, FailStop* fail_stop, NowFn now)
-      : jobs_(jobs), checkpoints_(checkpoints), fail_stop_(fail_stop), now_(std::move(now)) {}
+  WorkerServiceImpl(WorkerCalls* workers, Dispatcher* dispatcher, JobQueries* queries,
+                    CheckpointRepository* checkpoints, FailStop* fail_stop, NowFn now)
+      : workers_(workers),
+        dispatcher_(dispatcher),
+        queries_(queries),
+        checkpoints_(checkpoints),
+        fail_stop_(fail_stop),
+        now_(std::move(now)) {}
 
   grpc::Status Register(grpc::ServerContext* context, const v1::RegisterRequest* request,
                         v1::RegisterResponse* response) override;
@@ -43,7 +51,9 @@ class WorkerServiceImpl final : public v1::WorkerService::Service {
   // failure is logged; the next commit or start tries again.
   void RemoveLeftovers(const CheckpointKey& next);
 
-  JobManager* const jobs_;
+  WorkerCalls* const workers_;
+  Dispatcher* const dispatcher_;
+  JobQueries* const queries_;
   CheckpointRepository* const checkpoints_;
   FailStop* const fail_stop_;
   const NowFn now_;

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/store/job_columns.h"
 #include "coordinator/store/metric_filter.h"
 
 namespace sink::store {
@@ -19,6 +20,15 @@ absl::Status NoSweep(const std::string& name) { return absl::NotFoundError(absl:
 
 bool Wants(const std::vector<JobState>& states, JobState state) {
   return states.empty() || std::find(states.begin(), states.end(), state) != states.end();
+}
+
+template <typename Wanted>
+void CopyColumns(Wanted wanted, const Job& from, Job* to) {
+  VisitColumns(
+      [&](const JobColumn& column, const auto& value, auto& field) {
+        if (wanted(column)) field = value;
+      },
+      from, *to);
 }
 
 class MemoryTransaction final : public Transaction {
@@ -264,22 +274,13 @@ class MemoryTransaction final : public Transaction {
     if (IsLive(job.state) != (job.holder.fence > 0) || (job.delayed && job.state != JobState::kQueued)) {
       return absl::FailedPreconditionError("a job has a fence exactly while it is live, and a delay only when queued");
     }
-    Job& row = Edit(t_.jobs, job.id).job;
-    const std::string home_sweep = row.home_sweep;
-    const int64_t created_ms = row.created_ms;
-    row = job;
-    row.home_sweep = home_sweep;
-    row.created_ms = created_ms;
-    row.sweeps.clear();
+    CopyColumns([](const JobColumn& column) { return !column.is(kFixed); }, job, &Edit(t_.jobs, job.id).job);
     return absl::OkStatus();
   }
 
   absl::Status UpdateProgress(const Job& job) override {
     if (!t_.jobs.contains(job.id)) return NoJob(job.id);
-    Job& row = Edit(t_.jobs, job.id).job;
-    row.progress = job.progress;
-    row.event_cursor = job.event_cursor;
-    row.start_step = job.start_step;
+    CopyColumns([](const JobColumn& column) { return column.is(kProgress); }, job, &Edit(t_.jobs, job.id).job);
     return absl::OkStatus();
   }
 

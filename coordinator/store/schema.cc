@@ -203,7 +203,7 @@ CREATE TABLE requests (
 // A job's places in a sweep beyond its first: few, and every listing asks for them.
 constexpr char kVersion2[] = "CREATE INDEX memberships_further ON memberships (sweep, position) WHERE first = 0";
 
-// What a sweep's file says beyond its jobs (JobManager::GetStudy); empty in a sweep that was stored before.
+// What a sweep's file says beyond its jobs (JobQueries::GetStudy); empty in a sweep that was stored before.
 constexpr char kVersion3[] = "ALTER TABLE sweeps ADD COLUMN study TEXT NOT NULL DEFAULT ''";
 
 // Policies of sweeps, what a job keeps, and the rungs of early stopping.

@@ -37,7 +37,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
   sqlite3* handle = nullptr;
   const int flags = mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX, nullptr);
-  if (handle == nullptr) return absl::ResourceExhaustedError("out of memory opening the database");
+  if (handle == nullptr) return absl::ResourceExhaustedError(absl::StrCat("out of memory opening database ", path));
   std::unique_ptr<Database> db(new Database(handle));
   if (code != SQLITE_OK) {
     return absl::FailedPreconditionError(absl::StrCat("cannot open database ", path, ": ", sqlite3_errmsg(handle)));

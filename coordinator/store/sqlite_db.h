@@ -36,7 +36,7 @@ class Database {
   // RESOURCE_EXHAUSTED full; DATA_LOSS I/O error or damage; ALREADY_EXISTS unique; FAILED_PRECONDITION other
   // constraints and triggers; INTERNAL the rest.
   absl::Status ToStatus(int code) const;
-  // The statement, prepared at first use. `sql` must be a literal: it is the key.
+  // The statement, prepared at first use. `sql` must outlive the database: its address is the key.
   absl::StatusOr<sqlite3_stmt*> Prepared(const char* sql);
   sqlite3* handle() { return db_; }
 
@@ -68,8 +68,7 @@ class Query {
       return;
     }
     statement_ = *statement;
-    int index = 0;
-    (Bind(++index, args), ...);
+    (Bind(args), ...);
   }
   ~Query() {
     if (statement_ == nullptr) return;
@@ -78,6 +77,22 @@ class Query {
   }
   Query(const Query&) = delete;
   Query& operator=(const Query&) = delete;
+
+  // Binds one more, after those that are bound.
+  template <typename T>
+  void Bind(const T& value) {
+    if (statement_ == nullptr) return;
+    const int index = ++bound_;
+    if constexpr (std::is_floating_point_v<T>) {
+      Check(sqlite3_bind_double(statement_, index, value));
+    } else if constexpr (std::is_enum_v<T> || std::is_integral_v<T>) {
+      Check(sqlite3_bind_int64(statement_, index, static_cast<int64_t>(value)));
+    } else if constexpr (std::is_same_v<T, Blob>) {
+      Check(sqlite3_bind_blob64(statement_, index, value.bytes.data(), value.bytes.size(), SQLITE_STATIC));
+    } else {
+      BindText(index, value);
+    }
+  }
 
   // False at the end and after an error.
   bool Next();
@@ -95,18 +110,6 @@ class Query {
   std::string_view Bytes(int column);        // until the next step
 
  private:
-  template <typename T>
-  void Bind(int index, const T& value) {
-    if constexpr (std::is_floating_point_v<T>) {
-      Check(sqlite3_bind_double(statement_, index, value));
-    } else if constexpr (std::is_enum_v<T> || std::is_integral_v<T>) {
-      Check(sqlite3_bind_int64(statement_, index, static_cast<int64_t>(value)));
-    } else if constexpr (std::is_same_v<T, Blob>) {
-      Check(sqlite3_bind_blob64(statement_, index, value.bytes.data(), value.bytes.size(), SQLITE_STATIC));
-    } else {
-      BindText(index, value);
-    }
-  }
   void BindText(int index, std::string_view text);
   void Check(int code) {
     if (code != SQLITE_OK && status_.ok()) status_ = db_.ToStatus(code);
@@ -114,6 +117,7 @@ class Query {
 
   Database& db_;
   sqlite3_stmt* statement_ = nullptr;
+  int bound_ = 0;  // arguments so far
   absl::Status status_;
 };
 

@@ -1,37 +1,42 @@
 // Reading rows. Columns are named, never *, and read by position with one running index.
 #include <cstring>
+#include <string>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/job/status_macros.h"
+#include "coordinator/store/job_statements.h"
 #include "coordinator/store/metric_filter.h"
 #include "coordinator/store/sqlite_transaction.h"
 
 namespace sink::store {
 namespace {
 
-// What people see of a job; the rest serves the rules.
-#define SINK_LISTED_COLUMNS                                                                                    \
-  "j.seq, j.id, j.generation, j.state, j.attempt, j.worker, j.failure_class, j.message, j.step, j.max_steps, " \
-  "j.tokens, j.tokens_per_second, j.latest, j.devices, j.cancel_requested, j.created_ms, j.started_ms, j.finished_ms "
-#define SINK_JOB_COLUMNS                                                                                         \
-  SINK_LISTED_COLUMNS                                                                                            \
-  ", j.home_sweep, j.phase, j.fence, j.lease_id, j.worker_id, j.session, j.poll, j.event_cursor, j.start_step, " \
-  "j.restarts_without_progress, j.budget_infra, j.budget_out_of_memory, j.budget_nan, j.budget_user, "           \
-  "j.failures_infra, j.failures_out_of_memory, j.failures_nan, j.failures_user, j.priority, j.max_time_ms, "     \
-  "j.delayed, j.timed_out, j.queued_ms, j.stall_ms, j.checkpoints_kept, j.checkpoint_period, j.stop_message, "   \
-  "j.per_worker, j.rendezvous, j.model "
-constexpr int kListedColumns = 18;
+// Made once; Database::Prepared keeps a statement by its address.
+const char* Forever(std::string sql) { return (new std::string(std::move(sql)))->c_str(); }
 
-constexpr char kGetJob[] = "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.id = ?1";
-constexpr char kLiveJobs[] = "SELECT " SINK_JOB_COLUMNS "FROM jobs AS j WHERE j.state BETWEEN 2 AND 6 ORDER BY j.seq";
-constexpr char kVisitJobs[] =
-    "SELECT " SINK_LISTED_COLUMNS "FROM jobs AS j WHERE j.seq > ?1 AND (?2 >> j.state) & 1 ORDER BY j.seq LIMIT ?3";
-constexpr char kVisitSweepJobs[] =
-    "SELECT " SINK_LISTED_COLUMNS
-    ", m.position, m.experiment, m.label FROM memberships AS m CROSS JOIN jobs AS j ON j.seq = m.job "
-    "WHERE m.sweep = ?1 AND m.position > ?2 AND m.first = 1 AND (?3 >> j.state) & 1 ORDER BY m.position LIMIT ?4";
+const char* GetJobSql() {
+  static const char* const sql = Forever(SelectJob("FROM jobs AS j WHERE j.id = ?1"));
+  return sql;
+}
+const char* LiveJobsSql() {
+  static const char* const sql = Forever(SelectJob("FROM jobs AS j WHERE j.state BETWEEN 2 AND 6 ORDER BY j.seq"));
+  return sql;
+}
+const char* VisitJobsSql() {
+  static const char* const sql =
+      Forever(SelectListed("FROM jobs AS j WHERE j.seq > ?1 AND (?2 >> j.state) & 1 ORDER BY j.seq LIMIT ?3"));
+  return sql;
+}
+const char* VisitSweepJobsSql() {
+  static const char* const sql = Forever(SelectListed(
+      ", m.position, m.experiment, m.label FROM memberships AS m CROSS JOIN jobs AS j ON j.seq = m.job "
+      "WHERE m.sweep = ?1 AND m.position > ?2 AND m.first = 1 AND (?3 >> j.state) & 1 ORDER BY m.position LIMIT ?4"));
+  return sql;
+}
+
 constexpr char kFurtherPlaces[] =
     "SELECT job, position, experiment, label FROM memberships INDEXED BY memberships_further "
     "WHERE sweep = ?1 AND first = 0 ORDER BY position";
@@ -66,61 +71,6 @@ constexpr char kSweeps[] = SINK_SWEEPS "ORDER BY name";
 constexpr char kWorkers[] =
     "SELECT id, name, address, session, devices, device_kind, version, last_seen_ms, host FROM workers "
     "WHERE ?1 = '' OR id = ?1 ORDER BY name, id";
-
-void ReadListed(Query& row, Job* job) {
-  int c = 1;  // after seq
-  row.Text(c++, &job->id);
-  job->generation = static_cast<int>(row.Int(c++));
-  job->state = static_cast<JobState>(row.Int(c++));
-  job->attempt = static_cast<int>(row.Int(c++));
-  row.Text(c++, &job->worker);
-  job->failure_class = static_cast<FailureClass>(row.Int(c++));
-  row.Text(c++, &job->message);
-  job->progress.step = row.Int(c++);
-  job->progress.max_steps = row.Int(c++);
-  job->progress.tokens = row.Int(c++);
-  job->progress.tokens_per_second = row.Real(c++);
-  job->progress.latest.AssignText(row.Bytes(c++));
-  job->devices = static_cast<int>(row.Int(c++));
-  job->cancel_requested = row.Int(c++) != 0;
-  job->created_ms = row.Int(c++);
-  job->started_ms = row.Int(c++);
-  job->finished_ms = row.Int(c++);
-}
-
-Job ReadJob(Query& row) {
-  Job job;
-  ReadListed(row, &job);
-  int c = kListedColumns;
-  job.home_sweep = row.Text(c++);
-  job.phase = static_cast<JobState>(row.Int(c++));
-  job.holder.fence = static_cast<uint64_t>(row.Int(c++));
-  job.holder.lease_id = row.Text(c++);
-  job.holder.worker_id = row.Text(c++);
-  job.holder.session = row.Text(c++);
-  job.holder.poll = static_cast<uint64_t>(row.Int(c++));
-  job.event_cursor = static_cast<uint64_t>(row.Int(c++));
-  job.start_step = row.Int(c++);
-  job.restarts_without_progress = static_cast<int>(row.Int(c++));
-  for (FailureCounts* counts : {&job.retry_budget, &job.failures}) {
-    for (int* count : {&counts->infra, &counts->out_of_memory, &counts->nan, &counts->user}) {
-      *count = static_cast<int>(row.Int(c++));
-    }
-  }
-  job.priority = static_cast<int>(row.Int(c++));
-  job.max_time_ms = row.Int(c++);
-  job.delayed = row.Int(c++) != 0;
-  job.timed_out = row.Int(c++) != 0;
-  job.queued_ms = row.Int(c++);
-  job.stall_ms = row.Int(c++);
-  job.checkpoints_kept = static_cast<int>(row.Int(c++));
-  job.checkpoint_period = row.Int(c++);
-  job.stop_message = row.Text(c++);
-  job.per_worker = static_cast<int>(row.Int(c++));
-  job.rendezvous = row.Text(c++);
-  job.model = row.Text(c++);
-  return job;
-}
 
 absl::StatusOr<std::vector<std::string>> ReadTexts(Query& rows) {
   std::vector<std::string> texts;
@@ -229,7 +179,7 @@ absl::StatusOr<int64_t> SqliteTransaction::SeqOf(const std::string& job_id) {
 }
 
 absl::StatusOr<Job> SqliteTransaction::GetJob(const std::string& id) {
-  Query query(db_, kGetJob, id);
+  Query query(db_, GetJobSql(), id);
   if (!query.Next()) return query.status().ok() ? NoJob(id) : query.status();
   Job job = ReadJob(query);
   Query places(db_, kMemberships, query.Int(0));
@@ -259,7 +209,7 @@ absl::Status SqliteTransaction::VisitJobs(const JobQuery& query, const JobVisito
   if (!query.after.empty()) {
     SINK_ASSIGN_OR_RETURN(after, SeqOf(query.after));
   }
-  Query rows(db_, kVisitJobs, after, states, query.limit == 0 ? -1 : query.limit);
+  Query rows(db_, VisitJobsSql(), after, states, query.limit == 0 ? -1 : query.limit);
   for (Job job; rows.Next();) {
     ReadListed(rows, &job);
     visit(job);
@@ -283,15 +233,16 @@ absl::Status SqliteTransaction::VisitSweepJobs(const JobQuery& query, int64_t st
   }
   if (!repeated.status().ok()) return repeated.status();
 
-  Query rows(db_, kVisitSweepJobs, query.sweep, after, states, query.limit == 0 ? -1 : query.limit);
+  const int after_listed = ListedColumns();
+  Query rows(db_, VisitSweepJobsSql(), query.sweep, after, states, query.limit == 0 ? -1 : query.limit);
   for (Job job; rows.Next();) {
     ReadListed(rows, &job);
     job.sweeps.resize(1);
     Membership& place = job.sweeps.front();
     place.sweep = query.sweep;
-    place.index = static_cast<int>(rows.Int(kListedColumns));
-    rows.Text(kListedColumns + 1, &place.experiment);
-    rows.Text(kListedColumns + 2, &place.label);
+    place.index = static_cast<int>(rows.Int(after_listed));
+    rows.Text(after_listed + 1, &place.experiment);
+    rows.Text(after_listed + 2, &place.label);
     if (!further.empty()) {
       const auto more = further.find(rows.Int(0));
       if (more != further.end()) job.sweeps.insert(job.sweeps.end(), more->second.begin(), more->second.end());
@@ -303,7 +254,7 @@ absl::Status SqliteTransaction::VisitSweepJobs(const JobQuery& query, int64_t st
 
 absl::StatusOr<std::vector<Job>> SqliteTransaction::LiveJobs() {
   std::vector<Job> jobs;
-  Query rows(db_, kLiveJobs);
+  Query rows(db_, LiveJobsSql());
   while (rows.Next()) jobs.push_back(ReadJob(rows));
   if (!rows.status().ok()) return rows.status();
   return jobs;

@@ -38,6 +38,11 @@ absl::StatusOr<int> LockFolder(const std::string& folder) {
   return fd;
 }
 
+absl::Status AboutDatabase(const std::string& path, const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat("database ", path, ": ", status.message()));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string& folder, const Options& options) {
@@ -50,9 +55,10 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
   const std::string path = absl::StrCat(folder, "/sink.db");
   absl::StatusOr<std::unique_ptr<Database>> writer = Database::Open(path, Database::Mode::kReadWrite);
   absl::Status status = writer.status();
-  if (status.ok()) status = Migrate(**writer);
+  if (status.ok()) status = AboutDatabase(path, Migrate(**writer));
   if (status.ok() && options.max_pages > 0) {
-    status = (*writer)->Execute(absl::StrCat("PRAGMA max_page_count = ", options.max_pages).c_str());
+    const std::string limit = absl::StrCat("PRAGMA max_page_count = ", options.max_pages);
+    status = AboutDatabase(path, (*writer)->Execute(limit.c_str()));
   }
   std::vector<std::unique_ptr<Database>> readers;
   for (int i = 0; i < options.readers && status.ok(); ++i) {

@@ -1,6 +1,7 @@
 // Changing rows.
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/store/job_statements.h"
 #include "coordinator/store/sqlite_transaction.h"
 
 namespace sink::store {
@@ -8,28 +9,6 @@ namespace {
 
 constexpr int kRequestsKept = 10'000;
 
-constexpr char kInsertJob[] =
-    "INSERT INTO jobs (id, home_sweep, generation, state, phase, attempt, worker, fence, lease_id, worker_id, session, "
-    "poll, failure_class, message, step, max_steps, tokens, tokens_per_second, latest, event_cursor, start_step, "
-    "restarts_without_progress, budget_infra, budget_out_of_memory, budget_nan, budget_user, failures_infra, "
-    "failures_out_of_memory, failures_nan, failures_user, devices, priority, max_time_ms, delayed, cancel_requested, "
-    "timed_out, created_ms, queued_ms, started_ms, finished_ms, stall_ms, checkpoints_kept, checkpoint_period, "
-    "stop_message, per_worker, rendezvous, model) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, "
-    "?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, "
-    "?45, ?46, ?47)";
-constexpr char kUpdateJob[] =
-    "UPDATE jobs SET generation = ?2, state = ?3, phase = ?4, attempt = ?5, worker = ?6, fence = ?7, lease_id = ?8, "
-    "worker_id = ?9, session = ?10, poll = ?11, failure_class = ?12, message = ?13, step = ?14, max_steps = ?15, "
-    "tokens = ?16, tokens_per_second = ?17, latest = ?18, event_cursor = ?19, start_step = ?20, "
-    "restarts_without_progress = ?21, budget_infra = ?22, budget_out_of_memory = ?23, budget_nan = ?24, "
-    "budget_user = ?25, failures_infra = ?26, failures_out_of_memory = ?27, failures_nan = ?28, failures_user = ?29, "
-    "devices = ?30, priority = ?31, max_time_ms = ?32, delayed = ?33, cancel_requested = ?34, timed_out = ?35, "
-    "queued_ms = ?36, started_ms = ?37, finished_ms = ?38, stall_ms = ?39, checkpoints_kept = ?40, "
-    "checkpoint_period = ?41, stop_message = ?42, per_worker = ?43, rendezvous = ?44, model = ?45 WHERE id = ?1";
-constexpr char kUpdateProgress[] =
-    "UPDATE jobs SET step = ?2, max_steps = ?3, tokens = ?4, tokens_per_second = ?5, latest = ?6, event_cursor = ?7, "
-    "start_step = ?8 WHERE id = ?1 RETURNING seq";
 constexpr char kPutSweep[] =
     "INSERT INTO sweeps (name, created_ms, max_parallel, stop_metric, stop_maximize, stop_first_rung, stop_eta, "
     "canary, "
@@ -83,17 +62,8 @@ absl::Status SqliteTransaction::InsertJob(const Job& job, const std::string& con
   if (job.state != JobState::kQueued || job.generation != 1) {
     return absl::InvalidArgumentError(absl::StrCat("job ", job.id, " must begin QUEUED, in generation 1"));
   }
-  const Progress& p = job.progress;
-  const FailureCounts& budget = job.retry_budget;
-  const FailureCounts& failures = job.failures;
-  Query query(db_, kInsertJob, job.id, job.home_sweep, job.generation, job.state, job.phase, job.attempt, job.worker,
-              job.holder.fence, job.holder.lease_id, job.holder.worker_id, job.holder.session, job.holder.poll,
-              job.failure_class, job.message, p.step, p.max_steps, p.tokens, p.tokens_per_second, p.latest.text(),
-              job.event_cursor, job.start_step, job.restarts_without_progress, budget.infra, budget.out_of_memory,
-              budget.nan, budget.user, failures.infra, failures.out_of_memory, failures.nan, failures.user, job.devices,
-              job.priority, job.max_time_ms, job.delayed, job.cancel_requested, job.timed_out, job.created_ms,
-              job.queued_ms, job.started_ms, job.finished_ms, job.stall_ms, job.checkpoints_kept, job.checkpoint_period,
-              job.stop_message, job.per_worker, job.rendezvous, job.model);
+  Query query(db_, InsertJobSql());
+  BindInsert(job, &query);
   if (absl::Status status = query.Run(); !status.ok()) return status;
   const int64_t seq = sqlite3_last_insert_rowid(db_.handle());
   return Query(db_, "INSERT INTO configs (job, json) VALUES (?1, ?2)", seq, config_json).Run();
@@ -107,24 +77,14 @@ absl::Status SqliteTransaction::UpdateJob(const Job& job) {
     const int generation = static_cast<int>(query.Int(1));
     if (!IsLegal(state, generation, job.state, job.generation)) return IllegalTransition(job, state, generation);
   }
-  const Progress& p = job.progress;
-  const FailureCounts& budget = job.retry_budget;
-  const FailureCounts& failures = job.failures;
-  return Query(db_, kUpdateJob, job.id, job.generation, job.state, job.phase, job.attempt, job.worker, job.holder.fence,
-               job.holder.lease_id, job.holder.worker_id, job.holder.session, job.holder.poll, job.failure_class,
-               job.message, p.step, p.max_steps, p.tokens, p.tokens_per_second, p.latest.text(), job.event_cursor,
-               job.start_step, job.restarts_without_progress, budget.infra, budget.out_of_memory, budget.nan,
-               budget.user, failures.infra, failures.out_of_memory, failures.nan, failures.user, job.devices,
-               job.priority, job.max_time_ms, job.delayed, job.cancel_requested, job.timed_out, job.queued_ms,
-               job.started_ms, job.finished_ms, job.stall_ms, job.checkpoints_kept, job.checkpoint_period,
-               job.stop_message, job.per_worker, job.rendezvous, job.model)
-      .Run();
+  Query query(db_, UpdateJobSql());
+  BindUpdate(job, &query);
+  return query.Run();
 }
 
 absl::Status SqliteTransaction::UpdateProgress(const Job& job) {
-  const Progress& p = job.progress;
-  Query query(db_, kUpdateProgress, job.id, p.step, p.max_steps, p.tokens, p.tokens_per_second, p.latest.text(),
-              job.event_cursor, job.start_step);
+  Query query(db_, UpdateProgressSql());
+  BindProgress(job, &query);
   if (query.Next()) return query.Run();
   return query.status().ok() ? NoJob(job.id) : query.status();
 }

@@ -10,9 +10,13 @@
 #include "model/train/learning/divergence.h"
 #include "model/train/link/train_error.h"
 #include "model/train/measure/batch.h"
+#include "proto/pipe/metric_name.h"
 
 namespace sink::train {
 namespace {
+
+using pipe::FormatMetricName;
+using pipe::MetricKind;
 
 constexpr int kLockWaitMs = 10'000;
 constexpr std::chrono::seconds kProgressInterval{1};
@@ -103,9 +107,9 @@ void Trainer::TrainStep() {
   const bool logged = state_.step == 1 || state_.step % config.log_every == 0 || state_.step == config.max_steps;
   if (logged && ranks_.first())
     events_.Send(pipe::Metrics{state_.step,
-                               {{"train_loss", result->loss},
-                                {"gradient_norm", result->gradient_norm},
-                                {"learning_rate", result->learning_rate}}});
+                               {{FormatMetricName({.kind = MetricKind::kTrainLoss}), result->loss},
+                                {FormatMetricName({.kind = MetricKind::kGradientNorm}), result->gradient_norm},
+                                {FormatMetricName({.kind = MetricKind::kLearningRate}), result->learning_rate}}});
 }
 
 void Trainer::OnDivergence(const StepResult& diverged, double limit) {

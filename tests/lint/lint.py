@@ -28,11 +28,13 @@ EDGES = {
     "sweeps": {"proto/config", "proto/pipe"},
     "coordinator/job": {"proto/base"},
     "coordinator/store": {"coordinator/job"},
-    "coordinator/core": {"coordinator/store", "coordinator/job", "proto/pipe", "proto/config"},
-    "coordinator/service": {"coordinator/core", "coordinator/store", "coordinator/job", "sweeps", "proto/config", "sink/v1"},
+    "coordinator/errors": {"sink/v1"},
+    "coordinator/core": {"coordinator/store", "coordinator/job", "coordinator/errors", "proto/pipe", "proto/config"},
+    "coordinator/service": {"coordinator/core", "coordinator/store", "coordinator/job", "coordinator/errors", "sweeps",
+                            "proto/config", "proto/pipe", "sink/v1"},
     "coordinator": {"coordinator/service", "coordinator/core", "coordinator/store", "coordinator/job", "proto/args"},
-    "coordinator/client": {"sink/v1"},
-    "coordinator/report": {"coordinator/job", "proto/charts", "proto/config"},
+    "coordinator/client": {"coordinator/errors", "sink/v1"},
+    "coordinator/report": {"coordinator/job", "proto/charts", "proto/config", "proto/pipe"},
     "coordinator/export": {"coordinator/report", "coordinator/job"},
     "coordinator/cli/print": set(),
     "coordinator/cli/base": {"coordinator/cli/print", "coordinator/client", "proto/args"},
@@ -43,8 +45,8 @@ EDGES = {
                               "sink/v1"},
     "coordinator/cli": {"coordinator/cli/base", "coordinator/cli/print", "coordinator/cli/files", "coordinator/cli/views",
                         "coordinator/cli/study", "coordinator/client", "coordinator/report", "coordinator/export",
-                        "coordinator/job", "sweeps", "proto/args", "proto/config", "sink/v1"},
-    "worker": {"coordinator/client", "proto/pipe", "proto/config", "proto/args", "sink/v1"},
+                        "coordinator/job", "sweeps", "proto/args", "proto/config", "proto/pipe", "sink/v1"},
+    "worker": {"coordinator/client", "coordinator/errors", "proto/pipe", "proto/config", "proto/args", "sink/v1"},
     "kernels": set(),
     "model/base": set(),
     "model/backend": {"model/base", "kernels"},
@@ -70,7 +72,8 @@ EDGES = {
     "model/train/measure": {"model/base", "model/network", "model/eval", "model/data/loader", "model/train/run",
                             "model/train/learning", "model/train/link", "proto/config", "proto/pipe"},
     "model/train": {"model/base", "model/backend", "model/network", "model/data/loader", "model/train/measure",
-                    "model/train/run", "model/train/learning", "model/train/ranks", "model/train/link", "proto/args"},
+                    "model/train/run", "model/train/learning", "model/train/ranks", "model/train/link", "proto/args",
+                    "proto/pipe"},
 }
 # libraries that a folder must not include
 DATA = {folder for folder in EDGES if folder == "kernels" or folder.startswith("model/")}
@@ -92,6 +95,17 @@ LINKS = {  # binary -> pattern of libraries it must not need
     "sink-eval": r"grpc|protobuf|sqlite|absl|prometheus",
     "sink-data": r"grpc|protobuf|sqlite|absl|prometheus|libtorch",
 }
+
+# Ways to decide by the text of an error. A reason that a caller needs belongs into coordinator/errors, beside the text.
+ERROR_TEXT = r"(?:message|error_message|ToString|what)\(\)"
+MATCHES_ERROR_TEXT = re.compile(
+    # StrContains(status.message(), ...), and the other searches of absl
+    r"(?:StrContains|StrContainsIgnoreCase|StartsWith|StartsWithIgnoreCase|EndsWith|EndsWithIgnoreCase|EqualsIgnoreCase|"
+    r"ConsumePrefix|ConsumeSuffix|strstr|regex_search|regex_match)\s*\([^;]*?" + ERROR_TEXT +
+    # status.message().find(...), also through a string made of it
+    r"|" + ERROR_TEXT + r"[)}]*\s*\.\s*(?:find|rfind|find_first_of|starts_with|ends_with|contains|compare|substr)\s*\("
+    # status.message() == "..."
+    r"|" + ERROR_TEXT + r"\s*[!=]=|[!=]=\s*[\w.>()*-]*" + ERROR_TEXT)
 
 problems = []
 
@@ -161,6 +175,7 @@ def style(root):
         folder = str(path.parent.relative_to(root))
         lines = text.splitlines()
         header = path.suffix in {".h", ".cuh"}
+        control = folder.split("/")[0] in {"coordinator", "worker"} or folder == "sweeps"
         beside = path.with_suffix(".h").exists()
         if not text.endswith("\n"):
             problem(name, "no newline at the end")
@@ -175,9 +190,13 @@ def style(root):
                 problem(where, "over 120 columns")
             if re.search(r"\b(TODO|FIXME|XXX)\b", line):
                 problem(where, "no TODOs")
-            control = folder.split("/")[0] in {"coordinator", "worker"} or folder == "sweeps"
             if control and re.search(r"\bthrow\b", code):
                 problem(where, "control code does not throw")
+        if control:
+            code = re.sub(r"//[^\n]*", "", text)
+            for match in MATCHES_ERROR_TEXT.finditer(code):
+                problem(f"{name}:{code.count(chr(10), 0, match.start()) + 1}",
+                        "control code does not decide by an error's text (coordinator/errors carries reasons)")
 
 
 # The backend seam: which kernel runs is looked up by device and type in model/backend, never decided where it is used.

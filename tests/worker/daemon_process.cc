@@ -8,15 +8,12 @@
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/errors/grpc_status.h"
 #include "worker/client_link.h"
 #include "worker/data_folder.h"
 
 namespace sink::worker {
 namespace {
-
-grpc::Status ToGrpc(const absl::Status& status) {
-  return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
-}
 
 template <typename Response>
 grpc::Status Answer(const absl::StatusOr<Response>& result, Response* response) {

@@ -12,10 +12,13 @@
 #include <sstream>
 
 #include "absl/time/clock.h"
+#include "coordinator/errors/error_detail.h"
 #include "proto/pipe/events.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/worker/daemon_process.h"
 #include "tests/worker/fake_coordinator.h"
+#include "worker/client_link.h"
+#include "worker/leased_calls.h"
 #include "worker/process_tree.h"
 
 namespace sink::worker {
@@ -43,6 +46,10 @@ void ExpectStepsWithoutGap(const Attempt& attempt, size_t at_least) {
 
 bool HasCheckpoint(const Attempt& attempt) {
   return !attempt.committed.empty() && attempt.committed.rbegin()->first > 0;
+}
+bool WaitForFile(const std::string& path) {
+  for (int i = 0; i < 2000 && !std::filesystem::exists(path); ++i) absl::SleepFor(absl::Milliseconds(10));
+  return std::filesystem::exists(path);
 }
 std::function<bool(const Attempt&)> HasRecords(size_t n) {
   return [n](const Attempt& attempt) { return attempt.records.size() >= n; };
@@ -97,9 +104,9 @@ TEST_F(DaemonTest, OutageShorterThanTheLeaseCostsNoStep) {
   ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(10)));
   for (int i = 0; i < 3; ++i) {
     coordinator_.set_offline(true);
-    absl::SleepFor(absl::Milliseconds(300));
+    ASSERT_TRUE(coordinator_.WaitForRefusedReport(lease));
     coordinator_.set_offline(false);
-    absl::SleepFor(absl::Milliseconds(200));
+    ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(coordinator_.attempt(lease).records.size() + 1)));
   }
   EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
   EXPECT_EQ(Steps(coordinator_.attempt(lease)).size(), 400u);
@@ -111,7 +118,8 @@ TEST_F(DaemonTest, AfterAnOutageOnlyTheNewestCheckpointIsUploaded) {
   Start();
   ASSERT_TRUE(coordinator_.WaitFor(lease, HasCheckpoint));
   coordinator_.set_offline(true);
-  absl::SleepFor(absl::Seconds(3));  // long after the training's end
+  // Known at the training's end, when all of its checkpoints wait for their upload.
+  ASSERT_TRUE(WaitForFile(dir_ / "jobs/job1/1-1/outcome.json"));
   coordinator_.set_offline(false);
   EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
   const Attempt attempt = coordinator_.attempt(lease);
@@ -153,19 +161,34 @@ TEST_F(DaemonTest, StaleLeaseKillsTheTrainerAndFreesTheDevice) {
   EXPECT_TRUE(coordinator_.attempt(stale).finishes.empty());
 }
 
+TEST_F(DaemonTest, CoordinatorRestoredFromABackupGetsTheLostEventsAgain) {
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 300, "step_ms": 5})");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(30)));
+  coordinator_.LoseRecordsAfter(lease, 12);
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
+  EXPECT_EQ(Steps(coordinator_.attempt(lease)).size(), 300u);
+  ExpectStepsWithoutGap(coordinator_.attempt(lease), 300);
+}
+
 TEST_F(DaemonTest, TrainerEndsBeforeAnUnrenewedLeaseDoes) {
-  coordinator_.set_lease_duration(absl::Seconds(2));
+  constexpr absl::Duration kLease = absl::Seconds(4);
+  coordinator_.set_lease_duration(kLease);
   const std::string lease = coordinator_.AddJob("job1", R"({"steps": 1000000, "ignore_stop": 1})", 60000);
   Start();
   ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(10)));
+  while (coordinator_.last_heartbeat().held().empty()) absl::SleepFor(absl::Milliseconds(5));
   coordinator_.set_offline(true);
-  absl::SleepFor(absl::Milliseconds(1000));
-  EXPECT_FALSE(ProcessesOfRun(dir_ / "jobs/job1/1-1", 0).empty());  // it trains on for most of the lease
-  absl::SleepFor(absl::Milliseconds(1100));
+  const absl::Time renewed = coordinator_.last_heartbeat_time();
+  ASSERT_TRUE(WaitForFile(dir_ / "jobs/job1/1-1/outcome.json"));  // long before its grace is over
   EXPECT_TRUE(ProcessesOfRun(dir_ / "jobs/job1/1-1", 0).empty());
   coordinator_.set_offline(false);
   const v1::FinishRequest finish = FinishOf(lease);
   EXPECT_EQ(finish.failure_class(), v1::INFRA);
+  // It trains on for most of the lease, and its last word comes before the lease's end.
+  const absl::Time last_word = absl::FromUnixMillis(coordinator_.attempt(lease).last_event_ms);
+  EXPECT_GE(last_word, renewed + kLease / 2);
+  EXPECT_LE(last_word, renewed + kLease);
   ExpectStepsWithoutGap(coordinator_.attempt(lease), 10);
 }
 
@@ -212,6 +235,23 @@ TEST_F(DaemonTest, DamagedCheckpointIsNeverHandedToATrainer) {
   EXPECT_TRUE(coordinator_.attempt(refused).records.empty());
 }
 
+TEST(Daemon, LearnsOverTheWireThatItsLeaseIsStale) {
+  testing::TempDir dir;
+  FakeCoordinator coordinator;
+  FakeServer server(&coordinator);
+  auto link = MakeClientLink(server.address());
+  ASSERT_TRUE(link.ok());
+  v1::LeaseRef gone;
+  gone.set_job_id("job1");
+  StopControl control;
+  LeasedCalls calls(link->get(), "worker", gone, &control, [] {});
+  const absl::Notification never;
+  const absl::Status status =
+      calls.Retry(never, [&] { return calls.link().Report(calls.Fill<v1::ReportRequest>()).status(); });
+  EXPECT_TRUE(IsStaleLease(status)) << status;
+  EXPECT_EQ(control.reason(), StopReason::kStale);
+}
+
 TEST(KilledDaemon, TakesItsTrainersAlongAndItsSuccessorDeliversTheRest) {
   testing::TempDir dir;
   FakeCoordinator coordinator;
@@ -221,7 +261,7 @@ TEST(KilledDaemon, TakesItsTrainersAlongAndItsSuccessorDeliversTheRest) {
   const pid_t first = StartDaemon(server.address(), dir.path().string());
   ASSERT_TRUE(coordinator.WaitFor(lease, HasRecords(50)));
   coordinator.set_offline(true);  // so that events pile up on disk
-  absl::SleepFor(absl::Milliseconds(300));
+  ASSERT_TRUE(coordinator.WaitForRefusedReport(lease));
   kill(first, SIGKILL);
   waitpid(first, nullptr, 0);
   coordinator.set_offline(false);

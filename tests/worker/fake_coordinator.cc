@@ -1,10 +1,13 @@
 // See fake_coordinator.h.
 #include "tests/worker/fake_coordinator.h"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "coordinator/errors/error_detail.h"
 
 namespace sink::worker {
 
@@ -70,6 +73,11 @@ void FakeCoordinator::MakeStale(const std::string& lease_id) {
   absl::MutexLock lock(&mutex_);
   attempts_[lease_id].stale = true;
 }
+void FakeCoordinator::LoseRecordsAfter(const std::string& lease_id, size_t kept) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<std::string>& records = attempts_[lease_id].records;
+  records.resize(std::min(records.size(), kept));
+}
 void FakeCoordinator::Cancel(const std::string& lease_id) {
   absl::MutexLock lock(&mutex_);
   attempts_[lease_id].cancel = true;
@@ -94,6 +102,10 @@ v1::HeartbeatRequest FakeCoordinator::last_heartbeat() {
   absl::MutexLock lock(&mutex_);
   return last_heartbeat_;
 }
+absl::Time FakeCoordinator::last_heartbeat_time() {
+  absl::MutexLock lock(&mutex_);
+  return last_heartbeat_time_;
+}
 FakeCoordinator::Attempt FakeCoordinator::attempt(const std::string& lease_id) {
   absl::MutexLock lock(&mutex_);
   return attempts_[lease_id];
@@ -109,6 +121,11 @@ bool FakeCoordinator::WaitForFinish(const std::string& lease_id) {
   return WaitFor(lease_id, [](const Attempt& attempt) { return !attempt.finishes.empty(); });
 }
 
+bool FakeCoordinator::WaitForRefusedReport(const std::string& lease_id) {
+  const int before = attempt(lease_id).refused_reports;
+  return WaitFor(lease_id, [before](const Attempt& attempt) { return attempt.refused_reports > before; });
+}
+
 absl::Status FakeCoordinator::Admit() {
   if (offline_) return absl::UnavailableError("offline");
   if (forgot_worker_) return absl::UnauthenticatedError("unknown worker");
@@ -119,7 +136,7 @@ absl::StatusOr<FakeCoordinator::Attempt*> FakeCoordinator::Find(const v1::LeaseR
   if (auto admitted = Admit(); !admitted.ok()) return admitted;
   auto it = attempts_.find(lease.lease_id());
   if (it == attempts_.end() || it->second.stale || it->second.grant.lease().fence() != lease.fence()) {
-    return absl::FailedPreconditionError("stale lease of this job");
+    return StaleLeaseError("somebody else has this job");
   }
   return &it->second;
 }
@@ -167,6 +184,7 @@ absl::StatusOr<v1::HeartbeatResponse> FakeCoordinator::Heartbeat(const v1::Heart
   absl::MutexLock lock(&mutex_);
   if (auto admitted = Admit(); !admitted.ok()) return admitted;
   last_heartbeat_ = request;
+  last_heartbeat_time_ = absl::Now();
   v1::HeartbeatResponse response;
   for (const v1::HeldJob& held : request.held()) {
     const auto found = Find(held.lease());
@@ -178,15 +196,17 @@ absl::StatusOr<v1::HeartbeatResponse> FakeCoordinator::Heartbeat(const v1::Heart
 
 absl::StatusOr<v1::ReportResponse> FakeCoordinator::Report(const v1::ReportRequest& request) {
   absl::MutexLock lock(&mutex_);
+  if (offline_) ++attempts_[request.lease().lease_id()].refused_reports;
   auto found = Find(request.lease());
   if (!found.ok()) return found.status();
   std::vector<std::string>& records = (*found)->records;
   ++(*found)->reports;
   for (const v1::Event& event : request.events()) {
     if (event.seq() > records.size() + 1) {
-      return absl::OutOfRangeError(absl::StrCat("sequence gap: expected ", records.size() + 1));
+      return MissingEventsError(records.size() + 1, "a gap between what is here and 12345");
     }
     if (event.seq() == records.size() + 1) records.push_back(event.record());
+    (*found)->last_event_ms = event.time_ms();
   }
   if (auto answer = Answer(); !answer.ok()) return answer;
   v1::ReportResponse response;
@@ -277,7 +297,8 @@ absl::StatusOr<v1::FinishResponse> FakeCoordinator::Finish(const v1::FinishReque
   absl::MutexLock lock(&mutex_);
   auto found = Find(request.lease());
   if (!found.ok()) return found.status();
-  if ((*found)->records.size() < request.last_seq()) return absl::OutOfRangeError("events are missing");
+  if ((*found)->records.size() < request.last_seq())
+    return MissingEventsError((*found)->records.size() + 1, "events are missing");
   (*found)->finishes.push_back(request);
   if (auto answer = Answer(); !answer.ok()) return answer;
   v1::FinishResponse response;

@@ -1,5 +1,6 @@
 // A coordinator in memory that keeps the rules which the daemon relies on: contiguous sequence numbers, checkpoints
-// that wait for their events, leases that go stale. Thread-safe; serves the daemon directly as its link, or over gRPC.
+// that wait for their events, leases that go stale. Its errors say
+// nothing in their texts that a daemon could read. Thread-safe; serves the daemon directly as its link, or over gRPC.
 #pragma once
 
 #include <deque>
@@ -22,6 +23,8 @@ class FakeCoordinator : public CoordinatorLink {
   struct Attempt {
     v1::Grant grant;
     std::vector<std::string> records;  // in order of sequence number
+    int64_t last_event_ms = 0;         // worker's wall clock
+    int refused_reports = 0;           // while offline
     std::map<int64_t, v1::Checkpoint> committed;
     std::map<std::string, std::string> files;  // "step/name" -> bytes received
     std::vector<v1::FinishRequest> finishes;
@@ -44,6 +47,7 @@ class FakeCoordinator : public CoordinatorLink {
   void set_offline(bool offline);  // every call fails with Unavailable
   void set_drop_every(int n);      // every nth answer is lost after its effect; 0: none
   void MakeStale(const std::string& lease_id);
+  void LoseRecordsAfter(const std::string& lease_id, size_t kept);  // as one restored from a backup has
   void Cancel(const std::string& lease_id);
   void set_restarted(bool forget_workers);  // next calls get Unauthenticated until the worker registers
 
@@ -52,11 +56,14 @@ class FakeCoordinator : public CoordinatorLink {
   bool WaitFor(const std::string& lease_id, const std::function<bool(const Attempt&)>& condition,
                absl::Duration timeout = absl::Seconds(20));
   bool WaitForFinish(const std::string& lease_id);
+  // Until one more report was refused: events wait on the worker's disk then.
+  bool WaitForRefusedReport(const std::string& lease_id);
   int registrations();
   // The newest call of its kind.
   v1::RegisterRequest last_registration();
   v1::LeaseRequest last_poll();
   v1::HeartbeatRequest last_heartbeat();
+  absl::Time last_heartbeat_time();
 
   absl::StatusOr<v1::RegisterResponse> Register(const v1::RegisterRequest& request) override;
   absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request) override;
@@ -94,6 +101,7 @@ class FakeCoordinator : public CoordinatorLink {
   v1::RegisterRequest last_registration_ ABSL_GUARDED_BY(mutex_);
   v1::LeaseRequest last_poll_ ABSL_GUARDED_BY(mutex_);
   v1::HeartbeatRequest last_heartbeat_ ABSL_GUARDED_BY(mutex_);
+  absl::Time last_heartbeat_time_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sink::worker

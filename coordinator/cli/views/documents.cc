@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <string_view>
+
+#include "proto/pipe/metric_name.h"
 
 #include "proto/pipe/failure_class.h"
 
@@ -39,31 +40,37 @@ std::string StateName(v1::JobState state) {
 
 Measurements Measure(const v1::Progress& progress) {
   Measurements out;
-  double validation_sum = 0;
-  int domains = 0;
-  for (const auto& [name, value] : progress.latest()) {
-    const std::string_view text = name;
-    if (text == "train_loss") out.train_loss = value;
-    if (text == "alpha_mean/1") out.alpha_mean = value;
-    if (text == "alpha_max/1") out.alpha_max = value;
-    if (text.starts_with("validation_loss/")) {
-      validation_sum += value;
-      ++domains;
-    }
-    if (text.starts_with("hidden_norm_ratio/"))
-      out.hidden_norm_ratio = out.hidden_norm_ratio ? std::max(*out.hidden_norm_ratio, value) : value;
-    if (text.starts_with("sink_rate/") && text.ends_with("/1")) {
-      const std::string epsilon(text.substr(10, text.size() - 12));
-      const auto number = [](const std::string& s) { return std::strtod(s.c_str(), nullptr); };
-      const bool better =
-          out.epsilon.empty() || epsilon == "0.3" || (out.epsilon != "0.3" && number(epsilon) < number(out.epsilon));
-      if (better) {
-        out.epsilon = epsilon;
+  pipe::ValidationLoss validation;
+  for (const auto& [text, value] : progress.latest()) {
+    const auto name = pipe::ParseMetricName(text);
+    if (!name || (!name->position.empty() && name->position != pipe::kFirstPosition)) continue;
+    switch (name->kind) {
+      case pipe::MetricKind::kTrainLoss:
+        out.train_loss = value;
+        break;
+      case pipe::MetricKind::kValidationLoss:
+        validation.Add(name->domain, value);
+        break;
+      case pipe::MetricKind::kAlphaMean:
+        out.alpha_mean = value;
+        break;
+      case pipe::MetricKind::kAlphaMax:
+        out.alpha_max = value;
+        break;
+      case pipe::MetricKind::kHiddenNormRatio:
+        if (name->layer == pipe::kAllLayers) break;
+        out.hidden_norm_ratio = out.hidden_norm_ratio ? std::max(*out.hidden_norm_ratio, value) : value;
+        break;
+      case pipe::MetricKind::kSinkRate:
+        if (!out.epsilon.empty() && !pipe::IsBetterEpsilon(name->epsilon, out.epsilon)) break;
+        out.epsilon = name->epsilon;
         out.sink_rate = value;
-      }
+        break;
+      default:
+        break;
     }
   }
-  if (domains > 0) out.validation_loss = validation_sum / domains;
+  out.validation_loss = validation.value();
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "model/train/link/train_error.h"
+#include "proto/pipe/metric_name.h"
 
 namespace sink::train {
 namespace {
@@ -43,8 +44,9 @@ struct Printer {
   void operator()(const pipe::Metrics& e) const {
     std::string line;
     for (const auto& [name, value] : e.values) {
-      const bool first_position = name.size() > 2 && name.compare(name.size() - 2, 2, "/1") == 0;
-      if (name.find('/') != std::string::npos && !first_position && name.rfind("validation_loss", 0) != 0) continue;
+      const auto parts = pipe::ParseMetricName(name);
+      if (!parts || !parts->layer.empty()) continue;
+      if (!parts->position.empty() && parts->position != pipe::kFirstPosition) continue;
       char text[192];
       std::snprintf(text, sizeof text, "  %s %.5g", name.c_str(), value);
       line += text;

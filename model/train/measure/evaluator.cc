@@ -3,9 +3,11 @@
 #include <ATen/ops/from_blob.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "model/eval/sink_metric.h"
 #include "model/train/measure/batch.h"
+#include "proto/pipe/metric_name.h"
 
 namespace sink::train {
 namespace {
@@ -45,6 +47,10 @@ std::optional<Measurement> Evaluator::Measure(Transformer& model, const std::fun
 }
 
 bool Evaluator::MeasureLosses(Transformer& model, const std::function<bool()>& go_on, pipe::Metrics& metrics) {
+  const auto add_loss = [&metrics](std::string_view domain, double loss) {
+    metrics.values.emplace_back(pipe::FormatMetricName({.kind = pipe::MetricKind::kValidationLoss, .domain = domain}),
+                                loss);
+  };
   const int64_t length = config_.train.sequence_length;
   double total = 0;
   int64_t total_sequences = 0;
@@ -60,12 +66,11 @@ bool Evaluator::MeasureLosses(Transformer& model, const std::function<bool()>& g
       sum += loss.item<double>() * static_cast<double>(rows);
       done += rows;
     }
-    if (domain.name != "all")
-      metrics.values.emplace_back("validation_loss/" + domain.name, sum / static_cast<double>(domain.sequences));
+    if (domain.name != pipe::kAllDomains) add_loss(domain.name, sum / static_cast<double>(domain.sequences));
     total += sum;
     total_sequences += domain.sequences;
   }
-  metrics.values.emplace_back("validation_loss/all", total / static_cast<double>(total_sequences));
+  add_loss(pipe::kAllDomains, total / static_cast<double>(total_sequences));
   return true;
 }
 

@@ -3,18 +3,15 @@
 #include <ATen/ops/amax.h>
 #include <ATen/ops/mean.h>
 
-#include <cstdio>
 #include <string>
 #include <utility>
+
+#include "proto/pipe/metric_name.h"
 
 namespace sink::train {
 namespace {
 
-std::string SinkRateName(double epsilon, const std::string& column) {
-  char text[64];
-  std::snprintf(text, sizeof text, "sink_rate/%.6g/", epsilon);
-  return text + column;
-}
+using pipe::MetricKind;
 
 pipe::Heatmap HeatmapOf(const char* name, const at::Tensor& map_LH) {
   const at::Tensor map = map_LH.to(at::kDouble).contiguous();
@@ -29,29 +26,36 @@ pipe::Heatmap HeatmapOf(const char* name, const at::Tensor& map_LH) {
 
 Measurement MeasurementOf(const SinkReport& report, int64_t positions) {
   Measurement measurement;
-  const auto add = [&](std::string name, double value) {
-    measurement.metrics.values.emplace_back(std::move(name), value);
+  const auto add = [&](const pipe::MetricName& name, double value) {
+    measurement.metrics.values.emplace_back(pipe::FormatMetricName(name), value);
   };
   const auto column_name = [&](int64_t column) {
-    if (report.has_bias && column == 0) return std::string("bias");
+    if (report.has_bias && column == 0) return std::string(pipe::kBiasPosition);
     return std::to_string(report.has_bias ? column : column + 1);
   };
-  for (size_t e = 0; e < report.epsilon.size(); ++e)
-    for (int64_t column = 0; column < positions; ++column)
-      add(SinkRateName(report.epsilon[e], column_name(column)), report.sink_rate[e][static_cast<size_t>(column)]);
+  for (size_t e = 0; e < report.epsilon.size(); ++e) {
+    const std::string epsilon = pipe::FormatEpsilon(report.epsilon[e]);
+    for (int64_t column = 0; column < positions; ++column) {
+      const std::string position = column_name(column);
+      add({.kind = MetricKind::kSinkRate, .epsilon = epsilon, .position = position},
+          report.sink_rate[e][static_cast<size_t>(column)]);
+    }
+  }
 
   const at::Tensor alpha_AK = report.importance.mean(0).flatten(0, 1);
   const at::Tensor mean_K = alpha_AK.mean(0), max_K = alpha_AK.amax(0);
   for (int64_t column = 0; column < positions; ++column) {
-    add("alpha_mean/" + column_name(column), mean_K[column].item<double>());
-    add("alpha_max/" + column_name(column), max_K[column].item<double>());
+    const std::string position = column_name(column);
+    add({.kind = MetricKind::kAlphaMean, .position = position}, mean_K[column].item<double>());
+    add({.kind = MetricKind::kAlphaMax, .position = position}, max_K[column].item<double>());
   }
   for (size_t layer = 0; layer < report.hidden_norm_ratio.size(); ++layer)
-    add("hidden_norm_ratio/" + std::to_string(layer), report.hidden_norm_ratio[layer]);
+    add({.kind = MetricKind::kHiddenNormRatio, .layer = std::to_string(layer)}, report.hidden_norm_ratio[layer]);
   for (const MetricSeries& metric : report.metrics) {
     for (size_t layer = 0; layer < metric.layers.size(); ++layer)
-      add(metric.name + "/" + std::to_string(layer), metric.layers[layer]);
-    add(metric.name + "/all", metric.all);
+      add({.kind = MetricKind::kEvalMetric, .metric = metric.name, .layer = std::to_string(layer)},
+          metric.layers[layer]);
+    add({.kind = MetricKind::kEvalMetric, .metric = metric.name, .layer = pipe::kAllLayers}, metric.all);
   }
 
   measurement.heatmaps = {HeatmapOf("alpha/1", report.first_importance)};

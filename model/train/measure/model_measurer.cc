@@ -8,6 +8,7 @@
 #include "model/eval/evaluate.h"
 #include "model/train/learning/learner.h"
 #include "model/train/measure/measurement.h"
+#include "proto/pipe/metric_name.h"
 
 namespace sink::train {
 namespace {
@@ -50,8 +51,11 @@ RunOutcome MeasureModel(const JobFile& job, EventSink& events, TrainerCommands& 
     events.Send(pipe::Log{"info", job.config.evaluate.model + ": " + evaluation.inputs +
                                       (evaluation.bos ? ", after token " + std::to_string(*evaluation.bos) : "")});
     Measurement measurement = MeasurementOf(evaluation.sinks, job.config.eval.positions);
-    measurement.metrics.values.emplace_back("validation_loss/all", *evaluation.loss);
-    if (evaluation.bos) measurement.metrics.values.emplace_back("bos_token", static_cast<double>(*evaluation.bos));
+    const auto add = [&measurement](const pipe::MetricName& name, double value) {
+      measurement.metrics.values.emplace_back(pipe::FormatMetricName(name), value);
+    };
+    add({.kind = pipe::MetricKind::kValidationLoss, .domain = pipe::kAllDomains}, *evaluation.loss);
+    if (evaluation.bos) add({.kind = pipe::MetricKind::kBosToken}, static_cast<double>(*evaluation.bos));
     measurement.metrics.step = layers;
     events.Send(measurement.metrics);
     for (pipe::Heatmap& heatmap : measurement.heatmaps) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/storage/model_directory.h"
@@ -18,11 +19,26 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
+using Place = Json::json_pointer;
 
 constexpr int kFormat = 1;
 constexpr size_t kMaxStateBytes = 1 << 20;
 constexpr char kOptimizerFile[] = "optimizer.safetensors";
 constexpr char kStateFile[] = "trainer.json";
+// Absent in checkpoints from before there were roll-backs, whose configurations do not ask for them.
+constexpr std::string_view kRunningLoss = "/running_loss", kRollBacks = "/roll_backs";
+
+// Calls visit(place, field) for each field of a RunState; `place` is where the state's file has it.
+template <typename Visitor, typename State>
+void VisitFields(Visitor&& visit, State& state) {
+  visit("/step", state.step);
+  visit("/tokens", state.tokens);
+  visit("/cursor/epoch", state.cursor.epoch);
+  visit("/cursor/position", state.cursor.position);
+  visit("/measured", state.measured);
+  visit(kRunningLoss, state.running_loss);
+  visit(kRollBacks, state.roll_backs);
+}
 
 // The random generators that operations on the device may draw from, by their names in the file.
 std::map<std::string, at::Generator> Generators(at::Device device) {
@@ -41,14 +57,8 @@ void WriteCheckpoint(const fs::path& folder, const JobConfig& config, const Tran
   std::map<std::string, at::Tensor> tensors = optimizer.State();
   for (const auto& [name, generator] : Generators(model.values().device())) tensors[name] = generator.get_state();
   WriteTensors(folder / kOptimizerFile, tensors, /*sync=*/false);
-  const Json json = {{"format", kFormat},
-                     {"config", JobId(config)},
-                     {"step", state.step},
-                     {"tokens", state.tokens},
-                     {"cursor", {{"epoch", state.cursor.epoch}, {"position", state.cursor.position}}},
-                     {"measured", state.measured},
-                     {"running_loss", state.running_loss},
-                     {"roll_backs", state.roll_backs}};
+  Json json = {{"format", kFormat}, {"config", JobId(config)}};
+  VisitFields([&json](std::string_view place, const auto& field) { json[Place(std::string(place))] = field; }, state);
   WriteFile(folder / kStateFile, json.dump(1) + "\n");
 }
 
@@ -61,14 +71,13 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
     if (json.at("config") != JobId(config))
       throw UserError(folder.string() + " belongs to a job with other settings (" + json.at("config").dump() +
                       ", this one is \"" + JobId(config) + "\"); use another run folder, or remove its checkpoints");
-    state = {.step = json.at("step").get<int64_t>(),
-             .tokens = json.at("tokens").get<int64_t>(),
-             .cursor = {.epoch = json.at("cursor").at("epoch").get<int64_t>(),
-                        .position = json.at("cursor").at("position").get<int64_t>()},
-             .measured = json.at("measured").get<bool>(),
-             // Absent in checkpoints from before there were roll-backs, whose configurations do not ask for them.
-             .running_loss = json.value("running_loss", 0.0),
-             .roll_backs = json.value("roll_backs", int64_t{0})};
+    VisitFields(
+        [&json]<typename Field>(std::string_view place, Field& field) {
+          const bool optional = place == kRunningLoss || place == kRollBacks;
+          if (!optional || json.contains(Place(std::string(place))))
+            field = json.at(Place(std::string(place))).get<Field>();
+        },
+        state);
   } catch (const Json::exception& e) {
     throw UserError((folder / kStateFile).string() + ": " + e.what());
   }
@@ -87,22 +96,15 @@ RunState ShareRunState(Ranks& ranks, at::Device device, const RunState& state) {
     generator.set_state(bytes);
   }
   // The others add zeros. Whole numbers up to 2^53 are exact.
-  std::vector<double> values = {static_cast<double>(state.step),
-                                static_cast<double>(state.tokens),
-                                static_cast<double>(state.cursor.epoch),
-                                static_cast<double>(state.cursor.position),
-                                state.measured ? 1.0 : 0.0,
-                                state.running_loss,
-                                static_cast<double>(state.roll_backs)};
+  std::vector<double> values;
+  VisitFields([&values](std::string_view, const auto& field) { values.push_back(static_cast<double>(field)); }, state);
   if (!ranks.first()) std::fill(values.begin(), values.end(), 0.0);
   values = ranks.Sum(values);
-  const auto whole = [&](size_t i) { return static_cast<int64_t>(values[i]); };
-  return {.step = whole(0),
-          .tokens = whole(1),
-          .cursor = {.epoch = whole(2), .position = whole(3)},
-          .measured = values[4] != 0,
-          .running_loss = values[5],
-          .roll_backs = whole(6)};
+  RunState shared;
+  VisitFields([value = values.begin()]<typename Field>(std::string_view,
+                                                       Field& field) mutable { field = static_cast<Field>(*value++); },
+              shared);
+  return shared;
 }
 
 }  // namespace sink::train

@@ -19,7 +19,7 @@ inline std::string Id(int n) {
   return std::string(8 - digits.size(), '0') + digits + std::string(24, 'a');
 }
 
-class ManagerTest : public ::testing::Test, public Observer {
+class ManagerTest : public ::testing::Test, public JobEventListener {
  protected:
   ManagerTest() { Restart(); }
 
@@ -29,7 +29,7 @@ class ManagerTest : public ::testing::Test, public Observer {
 
   // A coordinator that ends and starts again on the same store.
   void Restart() {
-    JobManager::Options options;
+    CoreOptions options;
     options.heartbeat_interval_ms = 1'000;
     options.lease_duration_ms = 10'000;
     options.new_lease_id = [this] { return "lease-" + std::to_string(++lease_ids_); };
@@ -44,7 +44,7 @@ class ManagerTest : public ::testing::Test, public Observer {
   void Pass(int64_t ms) {
     for (; ms > 0; ms -= 1000) {
       Advance(std::min<int64_t>(ms, 1000));
-      ASSERT_TRUE(manager->Tick(now).ok());
+      ASSERT_TRUE(manager->expiry().Tick(now).ok());
     }
   }
 
@@ -63,7 +63,7 @@ class ManagerTest : public ::testing::Test, public Observer {
     }
     return request;
   }
-  void Submit(const std::vector<int>& jobs) { ASSERT_TRUE(manager->Submit(Sweep(jobs), now).ok()); }
+  void Submit(const std::vector<int>& jobs) { ASSERT_TRUE(manager->clients().Submit(Sweep(jobs), now).ok()); }
 
   void Register(const std::string& worker = "w", const std::vector<Lease>& held = {},
                 const std::string& session = "a") {
@@ -72,13 +72,13 @@ class ManagerTest : public ::testing::Test, public Observer {
     request.session = session;
     request.devices = 8;
     request.held = held;
-    auto kept = manager->Register(request, now);
+    auto kept = manager->workers().Register(request, now);
     ASSERT_TRUE(kept.ok()) << kept.status();
     keep = *kept;
   }
   std::vector<Grant> Poll(uint64_t poll, int devices_free = 1, const std::string& worker = "w",
                           const std::string& session = "a") {
-    auto grants = manager->AcquireLeases({worker, session, poll, devices_free}, now);
+    auto grants = manager->dispatcher().AcquireLeases({worker, session, poll, devices_free}, now);
     EXPECT_TRUE(grants.ok()) << grants.status();
     return grants.ok() ? *grants : std::vector<Grant>();
   }
@@ -86,19 +86,19 @@ class ManagerTest : public ::testing::Test, public Observer {
                                             const std::string& worker = "w", const std::string& session = "a") {
     HeartbeatRequest request{worker, session, {}, 0};
     for (const Lease& lease : held) request.held.push_back({lease, phase});
-    return manager->Heartbeat(request, now);
+    return manager->workers().Heartbeat(request, now);
   }
   // Submits nothing: takes the next job and starts its trainer.
   Lease Start(uint64_t poll, const std::string& worker = "w") {
     const std::vector<Grant> grants = Poll(poll, 1, worker);
     EXPECT_EQ(grants.size(), 1u);
     if (grants.empty()) return {};
-    EXPECT_TRUE(manager->Report(worker, grants[0].lease, {Hello(1)}, now).ok());
+    EXPECT_TRUE(manager->workers().Report(worker, grants[0].lease, {Hello(1)}, now).ok());
     return grants[0].lease;
   }
   absl::StatusOr<JobState> Finish(const Lease& lease, JobState outcome, FailureClass failure = FailureClass::kNone,
                                   uint64_t last_seq = 0, const std::string& worker = "w") {
-    return manager->Finish({worker, lease, outcome, failure, "why", last_seq}, now);
+    return manager->workers().Finish({worker, lease, outcome, failure, "why", last_seq}, now);
   }
 
   static Event Hello(uint64_t seq, int64_t step = 0) {
@@ -110,7 +110,7 @@ class ManagerTest : public ::testing::Test, public Observer {
   }
 
   Job Get(int n = 1) {
-    auto details = manager->GetJob(Id(n));
+    auto details = manager->queries().GetJob(Id(n));
     EXPECT_TRUE(details.ok()) << details.status();
     return details.ok() ? details->job : Job();
   }

@@ -17,10 +17,10 @@ class GangTest : public ManagerTest {
     request.session = session;
     request.device_kind = "gpu";
     request.devices = devices;
-    ASSERT_TRUE(manager->Register(request, now).ok());
+    ASSERT_TRUE(manager->workers().Register(request, now).ok());
   }
   std::vector<Grant> Ask(const std::string& worker, uint64_t poll, int devices_free) {
-    auto grants = manager->AcquireLeases({worker, "a", poll, devices_free, 29500}, now);
+    auto grants = manager->dispatcher().AcquireLeases({worker, "a", poll, devices_free, 29500}, now);
     EXPECT_TRUE(grants.ok()) << grants.status();
     return grants.ok() ? *grants : std::vector<Grant>();
   }
@@ -28,12 +28,12 @@ class GangTest : public ManagerTest {
     SubmitRequest request = Sweep({job}, "gang" + std::to_string(job));
     request.devices = devices;
     request.per_worker = per_worker;
-    ASSERT_TRUE(manager->Submit(request, now).ok());
+    ASSERT_TRUE(manager->clients().Submit(request, now).ok());
   }
   HeartbeatResult Beat(const std::string& worker, const std::vector<Lease>& held, int devices_free = 0) {
     HeartbeatRequest request{worker, "a", {}, devices_free};
     for (const Lease& lease : held) request.held.push_back({lease, JobState::kRunning});
-    auto result = manager->Heartbeat(request, now);
+    auto result = manager->workers().Heartbeat(request, now);
     EXPECT_TRUE(result.ok()) << result.status();
     return result.ok() ? *result : HeartbeatResult();
   }
@@ -47,7 +47,7 @@ class GangTest : public ManagerTest {
     ASSERT_EQ(second.size(), 1u);
     leader = first[0];
     member = second[0];
-    ASSERT_TRUE(manager->Report("u", leader.lease, {Hello(1)}, now).ok());
+    ASSERT_TRUE(manager->workers().Report("u", leader.lease, {Hello(1)}, now).ok());
     Beat("v", {member.lease});
   }
 

@@ -29,7 +29,7 @@ class Simulation final : public GangTest {
       for (int i = 0; i < kWorkers; ++i) Ask((i + second) % kWorkers, second);
       Watch();
       Advance(1000);
-      EXPECT_TRUE(manager->Tick(now).ok());
+      EXPECT_TRUE(manager->expiry().Tick(now).ok());
     }
     return history_;
   }
@@ -66,7 +66,7 @@ class Simulation final : public GangTest {
     request.devices = devices;
     request.per_worker = per_worker;
     request.max_time_ms = Below(2) == 0 ? 0 : kLongestMs;
-    EXPECT_TRUE(manager->Submit(request, now).ok());
+    EXPECT_TRUE(manager->clients().Submit(request, now).ok());
     waiting_[submitted_++] = -1;
   }
 

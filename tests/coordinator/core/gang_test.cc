@@ -22,7 +22,7 @@ TEST_F(GangTest, EachWorkerGetsItsRanksAndAllMeetAtTheLeader) {
   }
   EXPECT_NE(leader.lease.id, member.lease.id);
   EXPECT_NE(leader.lease.fence, member.lease.fence);
-  EXPECT_THAT(manager->GetJob(Id(1))->gang, ElementsAre("u", "v"));
+  EXPECT_THAT(manager->queries().GetJob(Id(1))->gang, ElementsAre("u", "v"));
   // The same questions again get the same answers.
   EXPECT_EQ(Ask("u", 1, 4)[0].lease, leader.lease);
   EXPECT_EQ(Ask("v", 1, 4)[0].lease, member.lease);
@@ -38,7 +38,7 @@ TEST_F(GangTest, NothingStartsUntilAllDevicesAreFree) {
   Beat("v", {small}, 3);
   EXPECT_THAT(Ask("u", 1, 4), IsEmpty());
   EXPECT_EQ(State(1), JobState::kQueued);
-  EXPECT_THAT(manager->Explain(Id(1), now)->reasons[0], HasSubstr("2 groups of 4 devices"));
+  EXPECT_THAT(manager->queries().Explain(Id(1), now)->reasons[0], HasSubstr("2 groups of 4 devices"));
   ASSERT_TRUE(Finish(small, JobState::kSucceeded, FailureClass::kNone, 0, "v").ok());
   Beat("v", {}, 4);
   EXPECT_EQ(Ask("u", 2, 4).size(), 1u);
@@ -94,9 +94,9 @@ TEST_F(GangTest, LostMemberEndsTheAttemptAndTheNextIsWhole) {
   EXPECT_EQ(expirations, 1);
   Join("v", 4, "b");
   Pass(3000);
-  ASSERT_TRUE(manager->Heartbeat({"v", "b", {}, 4}, now).ok());
+  ASSERT_TRUE(manager->workers().Heartbeat({"v", "b", {}, 4}, now).ok());
   EXPECT_EQ(Ask("u", 2, 4).size(), 1u);
-  auto second = manager->AcquireLeases({"v", "b", 1, 4, 29501}, now);
+  auto second = manager->dispatcher().AcquireLeases({"v", "b", 1, 4, 29501}, now);
   ASSERT_TRUE(second.ok());
   ASSERT_EQ(second->size(), 1u);
   EXPECT_EQ((*second)[0].lease.attempt, 2);
@@ -136,7 +136,7 @@ TEST_F(GangTest, MemberWithoutItsGrantEndsTheAttempt) {
 
 TEST_F(GangTest, CancellationReachesEveryWorker) {
   StartGang();
-  ASSERT_TRUE(manager->Cancel({"", {Id(1)}}, now).ok());
+  ASSERT_TRUE(manager->clients().Cancel({"", {Id(1)}}, now).ok());
   EXPECT_THAT(Beat("u", {leader.lease}).cancel, ElementsAre(leader.lease));
   EXPECT_THAT(Beat("v", {member.lease}).cancel, ElementsAre(member.lease));
   EXPECT_TRUE(Finish(member.lease, JobState::kCancelled, FailureClass::kNone, 0, "v").ok());

@@ -1,5 +1,5 @@
 // Leases: who gets which job, when a lease is late, lost, kept or refused.
-#include "absl/strings/match.h"
+#include "coordinator/errors/error_detail.h"
 #include "tests/coordinator/core/fixture.h"
 
 namespace sink {
@@ -12,19 +12,15 @@ using ::testing::StartsWith;
 
 class LeaseTest : public ManagerTest {};
 
-bool IsStale(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kFailedPrecondition && absl::StartsWith(status.message(), "stale lease");
-}
-
 TEST_F(LeaseTest, GrantsFollowPriorityAndSubmissionAndFit) {
   SubmitRequest big = Sweep({1}, "big");
   big.devices = 16;  // more than any worker has: it keeps nothing from the others
   big.priority = 9;
-  ASSERT_TRUE(manager->Submit(big, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(big, now).ok());
   SubmitRequest urgent = Sweep({4}, "urgent");
   urgent.priority = 5;
   Submit({2, 3});
-  ASSERT_TRUE(manager->Submit(urgent, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(urgent, now).ok());
   Register();
   Advance(2500);
   const std::vector<Grant> grants = Poll(1, 2);
@@ -39,7 +35,7 @@ TEST_F(LeaseTest, WhatIsFirstIsNotPassedByWhatWouldDelayIt) {
   SubmitRequest big = Sweep({1}, "big");
   big.devices = 8;
   big.priority = 9;
-  ASSERT_TRUE(manager->Submit(big, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(big, now).ok());
   Submit({2});
   Register();
   EXPECT_THAT(Poll(1, 2), IsEmpty()) << "job 2 has no time limit and job 1 needs the whole worker";
@@ -49,7 +45,7 @@ TEST_F(LeaseTest, WhatIsFirstIsNotPassedByWhatWouldDelayIt) {
 TEST_F(LeaseTest, MaxParallelIsNeverExceeded) {
   SubmitRequest request = Sweep({1, 2, 3});
   request.max_parallel = 2;
-  ASSERT_TRUE(manager->Submit(request, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
   Register();
   const std::vector<Grant> grants = Poll(1, 8);
   EXPECT_EQ(grants.size(), 2u);
@@ -87,23 +83,23 @@ TEST_F(LeaseTest, EveryPartOfTheLeaseIsChecked) {
   Register();
   const Lease lease = Start(1);
   auto report = [&](Lease wrong, const std::string& worker = "w") {
-    return manager->Report(worker, wrong, {Progress(2, 5)}, now).status();
+    return manager->workers().Report(worker, wrong, {Progress(2, 5)}, now).status();
   };
   Lease wrong = lease;
   wrong.job_id = Id(2);
-  EXPECT_TRUE(IsStale(report(wrong)));
+  EXPECT_TRUE(IsStaleLease(report(wrong)));
   wrong = lease;
   ++wrong.attempt;
-  EXPECT_TRUE(IsStale(report(wrong)));
+  EXPECT_TRUE(IsStaleLease(report(wrong)));
   wrong = lease;
   --wrong.fence;
-  EXPECT_TRUE(IsStale(report(wrong)));
+  EXPECT_TRUE(IsStaleLease(report(wrong)));
   wrong = lease;
   wrong.id += "0";
-  EXPECT_TRUE(IsStale(report(wrong)));
-  EXPECT_TRUE(IsStale(report(lease, "other")));
+  EXPECT_TRUE(IsStaleLease(report(wrong)));
+  EXPECT_TRUE(IsStaleLease(report(lease, "other")));
   wrong.job_id = "nonsense";
-  EXPECT_TRUE(IsStale(report(wrong)));
+  EXPECT_TRUE(IsStaleLease(report(wrong)));
   EXPECT_EQ(Get().progress.step, 0);
   EXPECT_TRUE(report(lease).ok());
   EXPECT_EQ(Get().progress.step, 5);
@@ -123,7 +119,7 @@ TEST_F(LeaseTest, ALateWorkerIsDisconnectedAndMayReturnToItsPhase) {
   EXPECT_EQ(State(), JobState::kFinalizing);
   Pass(3000);
   EXPECT_EQ(State(), JobState::kDisconnected);
-  ASSERT_TRUE(manager->Report("w", lease, {Progress(2, 7)}, now).ok());
+  ASSERT_TRUE(manager->workers().Report("w", lease, {Progress(2, 7)}, now).ok());
   EXPECT_EQ(State(), JobState::kFinalizing);
 }
 
@@ -139,12 +135,12 @@ TEST_F(LeaseTest, AnExpiredLeaseRequeuesTheJobAndIsStale) {
   auto heartbeat = Heartbeat({lease});
   ASSERT_TRUE(heartbeat.ok());
   EXPECT_THAT(heartbeat->stale, ElementsAre(lease));
-  EXPECT_TRUE(IsStale(Finish(lease, JobState::kSucceeded).status()));
+  EXPECT_TRUE(IsStaleLease(Finish(lease, JobState::kSucceeded).status()));
   Pass(1000);
   const std::vector<Grant> next = Poll(2);
   ASSERT_EQ(next.size(), 1u);
   EXPECT_EQ(next[0].lease.attempt, 2);
-  EXPECT_TRUE(IsStale(Finish(lease, JobState::kSucceeded).status()));
+  EXPECT_TRUE(IsStaleLease(Finish(lease, JobState::kSucceeded).status()));
 }
 
 TEST_F(LeaseTest, RetryDelaysDouble) {
@@ -183,7 +179,7 @@ TEST_F(LeaseTest, AStalledLoopExtendsLeasesInsteadOfExpiringThem) {
   Start(1);
   Pass(1000);
   Advance(3'600'000);
-  ASSERT_TRUE(manager->Tick(now).ok());
+  ASSERT_TRUE(manager->expiry().Tick(now).ok());
   EXPECT_EQ(State(), JobState::kRunning);
   Pass(9'000);
   EXPECT_EQ(expirations, 0);
@@ -204,7 +200,7 @@ TEST_F(LeaseTest, RegistrationKeepsHeldLeasesAndGivesTheRestAway) {
   EXPECT_EQ(Get(2).failures.infra, 1);
   Register("other");
   EXPECT_EQ(Poll(1, 1, "other")[0].lease.job_id, Id(2));
-  EXPECT_TRUE(IsStale(Finish(forgotten, JobState::kSucceeded).status()));
+  EXPECT_TRUE(IsStaleLease(Finish(forgotten, JobState::kSucceeded).status()));
 }
 
 TEST_F(LeaseTest, UnknownWorkersAndOlderSessionsAreRefused) {
@@ -227,13 +223,13 @@ TEST_F(LeaseTest, AGrantThatNeverArrivedIsUndoneWithoutCounting) {
   Pass(1000);
   EXPECT_EQ(State(), JobState::kQueued);
   EXPECT_EQ(Get().failures.infra, 0);
-  EXPECT_TRUE(IsStale(manager->Report("w", lease, {Hello(1)}, now).status()));
+  EXPECT_TRUE(IsStaleLease(manager->workers().Report("w", lease, {Hello(1)}, now).status()));
 }
 
 TEST_F(LeaseTest, AJobThatRunsTooLongIsStoppedAndFails) {
   SubmitRequest request = Sweep({1});
   request.max_time_ms = 5000;
-  ASSERT_TRUE(manager->Submit(request, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
   Register();
   const Lease lease = Start(1);
   for (int i = 0; i < 6; ++i) {
@@ -249,14 +245,14 @@ TEST_F(LeaseTest, WorkersShowHowLongTheyWereSilent) {
   Submit({1});
   Register();
   Start(1);
-  auto state = [&] { return manager->ListWorkers(now)->front().state; };
+  auto state = [&] { return manager->queries().ListWorkers(now)->front().state; };
   EXPECT_EQ(state(), WorkerState::kConnected);
-  EXPECT_THAT(manager->ListWorkers(now)->front().job_ids, ElementsAre(Id(1)));
+  EXPECT_THAT(manager->queries().ListWorkers(now)->front().job_ids, ElementsAre(Id(1)));
   Pass(3000);
   EXPECT_EQ(state(), WorkerState::kDisconnected);
   Pass(8000);
   EXPECT_EQ(state(), WorkerState::kGone);
-  EXPECT_EQ(manager->GetStats(now)->workers_gone, 1);
+  EXPECT_EQ(manager->queries().GetStats(now)->workers_gone, 1);
 }
 
 }  // namespace

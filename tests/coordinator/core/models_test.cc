@@ -19,7 +19,7 @@ class ModelsTest : public ManagerTest {
   }
   // A worker's question; the ids of the jobs that it gets.
   std::vector<std::string> Ask(const std::string& worker, const std::vector<std::string>& models, int devices_free) {
-    const auto grants = manager->AcquireLeases(
+    const auto grants = manager->dispatcher().AcquireLeases(
         {.worker_id = worker, .session = "a", .poll = ++polls_, .devices_free = devices_free, .models = models}, now);
     EXPECT_TRUE(grants.ok()) << grants.status();
     std::vector<std::string> ids;
@@ -29,12 +29,12 @@ class ModelsTest : public ManagerTest {
   std::vector<std::string> Missing(const std::vector<std::string>& models) {
     SubmitRequest request = Measuring(models);
     request.dry_run = true;
-    const auto result = manager->Submit(request, now);
+    const auto result = manager->clients().Submit(request, now);
     EXPECT_TRUE(result.ok()) << result.status();
     return result->missing_models;
   }
   std::string Why(int n) {
-    const auto explanation = manager->Explain(Id(n), now);
+    const auto explanation = manager->queries().Explain(Id(n), now);
     EXPECT_TRUE(explanation.ok()) << explanation.status();
     return explanation->reasons.empty() ? "" : explanation->reasons[0];
   }
@@ -48,7 +48,7 @@ TEST_F(ModelsTest, AJobWaitsForTheWorkerThatHasItsModelAndLaterJobsPassIt) {
   Register("b");
   ASSERT_THAT(Ask("a", {"gpt2", "x/opt"}, 1), IsEmpty());
   ASSERT_THAT(Ask("b", {"y/llama"}, 1), IsEmpty());
-  ASSERT_TRUE(manager->Submit(Measuring({"y/llama", "y/llama", "openai/gpt2", "x/opt"}), now).ok());
+  ASSERT_TRUE(manager->clients().Submit(Measuring({"y/llama", "y/llama", "openai/gpt2", "x/opt"}), now).ok());
   EXPECT_THAT(Ask("a", {"gpt2", "x/opt"}, 1), ElementsAre(Id(3))) << "an entry without an owner is of every owner";
   EXPECT_THAT(Ask("b", {"y/llama"}, 1), ElementsAre(Id(1)));
   EXPECT_THAT(Ask("a", {"gpt2", "x/opt"}, 8), ElementsAre(Id(4))) << "and not the second of y/llama";
@@ -60,7 +60,7 @@ TEST_F(ModelsTest, AModelThatNobodyHasIsToldAtOnceAndGoesToAnyWorker) {
   EXPECT_THAT(Missing({"y/llama"}), IsEmpty()) << "the worker has not yet said what it has";
   ASSERT_THAT(Ask("a", {"x/opt"}, 1), IsEmpty());
   EXPECT_THAT(Missing({"y/llama", "", "x/opt", "y/llama"}), ElementsAre("y/llama"));
-  ASSERT_TRUE(manager->Submit(Measuring({"y/llama"}), now).ok());
+  ASSERT_TRUE(manager->clients().Submit(Measuring({"y/llama"}), now).ok());
   EXPECT_THAT(Why(1), HasSubstr("no connected worker has its model y/llama"));
   EXPECT_THAT(Ask("a", {"x/opt"}, 1), ElementsAre(Id(1)));
   EXPECT_THAT(Missing({"y/llama"}), ElementsAre("y/llama")) << "as long as it has not ended";
@@ -72,7 +72,7 @@ TEST_F(ModelsTest, AfterARestartAWorkerThatHasNotAskedMayHaveAnything) {
   Register("a");
   Register("b");
   ASSERT_THAT(Ask("b", {"y/llama"}, 1), IsEmpty());
-  ASSERT_TRUE(manager->Submit(Measuring({"y/llama"}), now).ok());
+  ASSERT_TRUE(manager->clients().Submit(Measuring({"y/llama"}), now).ok());
   Restart();
   ASSERT_TRUE(Heartbeat({}, JobState::kRunning, "b").ok());
   EXPECT_THAT(Ask("a", {}, 1), IsEmpty());
@@ -84,7 +84,7 @@ TEST_F(ModelsTest, WhatAWorkerLoadedMeanwhileCounts) {
   Register("b");
   ASSERT_THAT(Ask("a", {}, 0), IsEmpty());
   ASSERT_THAT(Ask("b", {}, 0), IsEmpty());
-  ASSERT_TRUE(manager->Submit(Measuring({"y/llama"}), now).ok());
+  ASSERT_TRUE(manager->clients().Submit(Measuring({"y/llama"}), now).ok());
   ASSERT_THAT(Ask("b", {"y/llama"}, 0), IsEmpty());
   EXPECT_THAT(Ask("a", {}, 1), IsEmpty());
   EXPECT_THAT(Ask("b", {"y/llama"}, 1), ElementsAre(Id(1)));

@@ -16,12 +16,12 @@ class PolicyTest : public ManagerTest {
   void SubmitWith(const std::vector<int>& jobs, const SweepPolicy& policy, const std::string& sweep = "s") {
     SubmitRequest request = Sweep(jobs, sweep);
     request.policy = policy;
-    ASSERT_TRUE(manager->Submit(request, now).ok());
+    ASSERT_TRUE(manager->clients().Submit(request, now).ok());
   }
   // The job's next measurement of the metric; its sequence numbers go on from 2.
   void Measure(const Lease& lease, int64_t step, double value) {
     const auto reported =
-        manager->Report("w", lease, {Metric(seq_[lease.job_id + lease.id]++ + 2, step, value, "loss")}, now);
+        manager->workers().Report("w", lease, {Metric(seq_[lease.job_id + lease.id]++ + 2, step, value, "loss")}, now);
     ASSERT_TRUE(reported.ok()) << reported.status();
   }
   bool Stopping(const Lease& lease) {
@@ -29,7 +29,7 @@ class PolicyTest : public ManagerTest {
     return heard.ok() && !heard->cancel.empty();
   }
   std::string Why(int n) {
-    const auto explanation = manager->Explain(Id(n), now);
+    const auto explanation = manager->queries().Explain(Id(n), now);
     EXPECT_TRUE(explanation.ok()) << explanation.status();
     std::string text;
     if (explanation.ok()) {
@@ -58,7 +58,7 @@ TEST_F(PolicyTest, AJobBehindTheBestHalfOfItsRungIsStoppedAndSaysWhy) {
   ASSERT_EQ(*Finish(b, JobState::kCancelled), JobState::kCancelled);
   EXPECT_EQ(Get(2).message, "stopped early at step 10: loss was 2, place 2 of 2, and the best 1 go on");
   EXPECT_THAT(Why(2), HasSubstr("sinkctl retry"));
-  const auto explanation = manager->Explain(Id(3), now);
+  const auto explanation = manager->queries().Explain(Id(3), now);
   EXPECT_THAT(explanation->rungs, ElementsAre(RungResult{"s", 10, Id(3), 1.5, 2, 3, false}));
 }
 
@@ -70,7 +70,7 @@ TEST_F(PolicyTest, ALateMeasurementEntersEveryRungItHasPassed) {
   Measure(b, 25, 0.5);
   EXPECT_FALSE(Stopping(b));
   std::vector<int64_t> steps;
-  const Explanation explanation = *manager->Explain(Id(1), now);
+  const Explanation explanation = *manager->queries().Explain(Id(1), now);
   for (const RungResult& rung : explanation.rungs) steps.push_back(rung.step);
   EXPECT_THAT(steps, ElementsAre(10, 20, 40));
 }
@@ -109,7 +109,7 @@ TEST_F(PolicyTest, AJobThatAPersonRetriesGoesOnToItsEnd) {
   Measure(a, 10, 1.0);
   Measure(b, 10, 2.0);
   ASSERT_EQ(*Finish(b, JobState::kCancelled), JobState::kCancelled);
-  ASSERT_TRUE(manager->Retry({"", {Id(2)}}, now).ok());
+  ASSERT_TRUE(manager->clients().Retry({"", {Id(2)}}, now).ok());
   const Lease again = Start(3);
   Measure(a, 20, 1.0);
   Measure(again, 20, 2.0);
@@ -133,8 +133,8 @@ TEST_F(PolicyTest, TheCanaryRunsAloneUntilItHasSavedACheckpoint) {
   EXPECT_THAT(Poll(2, 8), IsEmpty());
   EXPECT_THAT(Why(2), HasSubstr("has not saved its first checkpoint yet"));
   const Lease canary = Get(1).lease();
-  ASSERT_TRUE(manager->Report("w", canary, {Hello(1), Progress(2, 10)}, now).ok());
-  ASSERT_TRUE(manager->CommitCheckpoint("w", canary, {10, "hash", {{"a", 5, "x"}}, 2}, now).ok());
+  ASSERT_TRUE(manager->workers().Report("w", canary, {Hello(1), Progress(2, 10)}, now).ok());
+  ASSERT_TRUE(manager->workers().CommitCheckpoint("w", canary, {10, "hash", {{"a", 5, "x"}}, 2}, now).ok());
   EXPECT_EQ(Poll(3, 8).size(), 2u);
 }
 
@@ -144,7 +144,7 @@ TEST_F(PolicyTest, AfterADeadCanaryTheRestWaitUntilItIsRetriedOrCancelled) {
   ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
   EXPECT_THAT(Poll(2, 8), IsEmpty());
   EXPECT_THAT(Why(2), HasSubstr("failed before any had saved a checkpoint"));
-  ASSERT_TRUE(manager->Retry({"s", {}}, now).ok());
+  ASSERT_TRUE(manager->clients().Retry({"s", {}}, now).ok());
   EXPECT_EQ(*Finish(Start(3), JobState::kSucceeded), JobState::kSucceeded);
   EXPECT_EQ(Poll(4, 8).size(), 1u);
 }
@@ -156,7 +156,7 @@ TEST_F(PolicyTest, MoreFailuresThanAllowedHoldTheRest) {
   ASSERT_EQ(*Finish(Start(2), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
   EXPECT_THAT(Poll(3, 8), IsEmpty());
   EXPECT_THAT(Why(3), HasSubstr("2 jobs of s have failed and 1 may"));
-  ASSERT_TRUE(manager->Retry({"", {Id(1)}}, now).ok());
+  ASSERT_TRUE(manager->clients().Retry({"", {Id(1)}}, now).ok());
   EXPECT_EQ(Poll(4, 8).size(), 3u);
 }
 
@@ -164,14 +164,14 @@ TEST_F(PolicyTest, CheckpointsOfThePeriodStayWhenNewerOnesPushTheOthersOut) {
   SubmitRequest request = Sweep({1});
   request.jobs[0].checkpoints_kept = 1;
   request.jobs[0].checkpoint_period = 20;
-  ASSERT_TRUE(manager->Submit(request, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
   Register();
   const Lease lease = Start(1);
   for (int64_t step : {10, 20, 30, 40, 50, 60, 70}) {
-    ASSERT_TRUE(manager->CommitCheckpoint("w", lease, {step, "hash", {{"a", 5, "x"}}, 1}, now).ok());
+    ASSERT_TRUE(manager->workers().CommitCheckpoint("w", lease, {step, "hash", {{"a", 5, "x"}}, 1}, now).ok());
   }
   std::vector<int64_t> steps;
-  const auto kept = manager->ListCheckpoints(Id(1));
+  const auto kept = manager->queries().ListCheckpoints(Id(1));
   for (const Checkpoint& checkpoint : *kept) steps.push_back(checkpoint.step);
   EXPECT_THAT(steps, ElementsAre(70, 60, 40, 20));
 }
@@ -180,13 +180,13 @@ TEST_F(PolicyTest, ExplainTellsWhatAQueuedJobLacks) {
   SubmitRequest request = Sweep({1, 2});
   request.devices = 16;
   request.max_parallel = 1;
-  ASSERT_TRUE(manager->Submit(request, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
   EXPECT_THAT(Why(1), HasSubstr("no worker is connected"));
   Register();
   Poll(1);
   EXPECT_THAT(Why(2), HasSubstr("needs 16 devices on one worker, and the largest connected one has 8"));
   EXPECT_THAT(Why(2), HasSubstr("1 queued jobs were submitted before it"));
-  EXPECT_EQ(manager->Explain("ffff", now).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(manager->queries().Explain("ffff", now).status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(PolicyTest, ExplainTellsWhoHasARunningJobAndHowALostOneEnded) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "absl/strings/match.h"
+#include "coordinator/errors/error_detail.h"
 #include "coordinator/store/sqlite_store.h"
 #include "tests/coordinator/core/fixture.h"
 #include "tests/testing/temp_dir.h"
@@ -53,7 +54,7 @@ class Simulation {
 
   void StartCoordinator() {
     manager_.reset();
-    JobManager::Options options;
+    CoreOptions options;
     options.heartbeat_interval_ms = 1000;
     options.lease_duration_ms = 8000;
     options.new_lease_id = [this] { return std::to_string(random_()); };
@@ -74,7 +75,7 @@ class Simulation {
       job.index = n;
       job.max_steps = kSteps;
     }
-    ASSERT_TRUE(manager_->Submit(request, now_).ok());
+    ASSERT_TRUE(manager_->clients().Submit(request, now_).ok());
   }
 
   void Round(bool faults) {
@@ -83,13 +84,13 @@ class Simulation {
     now_.unix_ms += Chance(0.1) ? -5000 : passed;  // nobody may care
     if (faults && Chance(0.01)) StartCoordinator();
     if (!faults || Chance(0.9)) {
-      ASSERT_TRUE(manager_->Tick(now_).ok());
+      ASSERT_TRUE(manager_->expiry().Tick(now_).ok());
     }
     if (faults && Chance(0.01)) {
-      ASSERT_TRUE(manager_->Cancel({"", {Id(random_() % kJobs)}}, now_).ok());
+      ASSERT_TRUE(manager_->clients().Cancel({"", {Id(random_() % kJobs)}}, now_).ok());
     }
     if (faults && Chance(0.03)) {
-      ASSERT_TRUE(manager_->Retry({"s", {}}, now_).ok());
+      ASSERT_TRUE(manager_->clients().Retry({"s", {}}, now_).ok());
     }
     for (int w = 0; w < kWorkers; ++w) Act(workers_[w], w, faults);
     CheckLeases();
@@ -114,7 +115,7 @@ class Simulation {
       request.worker_id = request.name = worker.id;
       request.session = worker.session;
       for (const Running& job : worker.jobs) request.held.push_back(job.lease);
-      auto keep = manager_->Register(request, now_);
+      auto keep = manager_->workers().Register(request, now_);
       ASSERT_TRUE(keep.ok()) << keep.status();
       if (faults && Chance(0.2)) return;  // the reply is lost
       worker.registered = true;
@@ -133,7 +134,7 @@ class Simulation {
     for (const Running& job : worker.jobs) {
       request.held.push_back({job.lease, job.step >= kSteps ? JobState::kFinalizing : JobState::kRunning});
     }
-    auto result = manager_->Heartbeat(request, now_);
+    auto result = manager_->workers().Heartbeat(request, now_);
     ASSERT_TRUE(result.ok()) << result.status();
     if (faults && Chance(0.2)) return;
     for (Running& job : worker.jobs) {
@@ -148,7 +149,7 @@ class Simulation {
   void Poll(SimulatedWorker& worker, bool faults) {
     const int free = 2 - static_cast<int>(worker.jobs.size());
     if (free <= 0) return;
-    auto grants = manager_->AcquireLeases({worker.id, worker.session, worker.poll, free}, now_);
+    auto grants = manager_->dispatcher().AcquireLeases({worker.id, worker.session, worker.poll, free}, now_);
     ASSERT_TRUE(grants.ok()) << grants.status();
     for (const Grant& grant : *grants) {
       // Strictly increasing, except that a repeated question gets its old answer.
@@ -183,9 +184,10 @@ class Simulation {
     if (Chance(0.5)) Report(worker, job, faults);
     if (job.ended) return;
     if (job.step % 5 == 0 && job.step > 0 && Chance(0.5)) {
-      auto dropped = manager_->CommitCheckpoint(
+      auto dropped = manager_->workers().CommitCheckpoint(
           worker.id, job.lease, {job.step, "h" + std::to_string(job.step), {}, job.events.size()}, now_);
-      EXPECT_TRUE(dropped.ok() || job.acknowledged < job.events.size() || Stale(dropped.status())) << dropped.status();
+      EXPECT_TRUE(dropped.ok() || job.acknowledged < job.events.size() || IsStaleLease(dropped.status()))
+          << dropped.status();
     }
     if (job.step == kSteps && Chance(0.5)) {
       Finish(worker, job, JobState::kSucceeded, FailureClass::kNone, faults);
@@ -201,8 +203,8 @@ class Simulation {
     if (first >= job.events.size()) return;
     const size_t count = std::min<size_t>(1 + random_() % 8, job.events.size() - first);
     const std::vector<Event> batch(job.events.begin() + first, job.events.begin() + first + count);
-    auto durable = manager_->Report(worker.id, job.lease, batch, now_);
-    if (Stale(durable.status())) {
+    auto durable = manager_->workers().Report(worker.id, job.lease, batch, now_);
+    if (IsStaleLease(durable.status())) {
       job.ended = true;
       return;
     }
@@ -219,19 +221,16 @@ class Simulation {
 
   void Finish(SimulatedWorker& worker, Running& job, JobState outcome, FailureClass failure, bool faults) {
     const FinishRequest request{worker.id, job.lease, outcome, failure, "why", job.events.size()};
-    auto state = manager_->Finish(request, now_);
+    auto state = manager_->workers().Finish(request, now_);
     if (state.status().code() == absl::StatusCode::kOutOfRange) return;
-    ASSERT_TRUE(state.ok() || Stale(state.status())) << state.status();
+    ASSERT_TRUE(state.ok() || IsStaleLease(state.status())) << state.status();
     if (state.ok() && Chance(0.2)) {
-      EXPECT_EQ(manager_->Finish(request, now_).value(), *state);
+      EXPECT_EQ(manager_->workers().Finish(request, now_).value(), *state);
     }
     if (faults && Chance(0.2)) return;
     job.ended = true;
   }
 
-  static bool Stale(const absl::Status& status) {
-    return absl::IsFailedPrecondition(status) && absl::StartsWith(status.message(), "stale lease");
-  }
   static double Loss(const Running& job) { return std::stoi(job.lease.job_id.substr(0, 8)) + 1.0 / job.step; }
   static std::string Line(const Running& job) {
     return "attempt " + std::to_string(job.lease.attempt) + " step " + std::to_string(job.step);
@@ -242,7 +241,7 @@ class Simulation {
     std::map<std::string, int> valid;
     for (auto& [number, worker] : workers_) {
       for (const Running& job : worker.jobs) {
-        if (manager_->CheckLease(worker.id, job.lease, now_).ok()) {
+        if (manager_->workers().CheckLease(worker.id, job.lease, now_).ok()) {
           EXPECT_LE(++valid[job.lease.job_id], 1);
         }
       }
@@ -250,14 +249,14 @@ class Simulation {
   }
 
   bool AllFinal() {
-    auto jobs = manager_->ListJobs({});
+    auto jobs = manager_->queries().ListJobs({});
     return std::all_of(jobs->begin(), jobs->end(), [](const Job& job) { return IsFinal(job.state); });
   }
 
   void CheckStoredEvents() {
     // Each acknowledged log line is there once; a line a step and attempt.
     for (int n = 0; n < kJobs; ++n) {
-      auto page = manager_->ReadLogs(Id(n), 0, 0, 1 << 20);
+      auto page = manager_->queries().ReadLogs(Id(n), 0, 0, 1 << 20);
       std::map<std::string, int> lines;
       std::map<int, int> per_attempt;
       for (const LogLine& line : page->lines) {
@@ -272,12 +271,12 @@ class Simulation {
       }
       for (const auto& [attempt, count] : acknowledged) EXPECT_EQ(per_attempt[attempt], count) << n << " " << attempt;
       std::set<int64_t> steps;
-      const auto points = manager_->ReadMetrics(Id(n), {});
+      const auto points = manager_->queries().ReadMetrics(Id(n), {});
       for (const MetricPoint& point : *points) {
         EXPECT_TRUE(steps.insert(point.step).second) << "step " << point.step << " is there twice";
         EXPECT_EQ(point.value, n + 1.0 / static_cast<double>(point.step));
       }
-      if (manager_->GetJob(Id(n))->job.state == JobState::kSucceeded) {
+      if (manager_->queries().GetJob(Id(n))->job.state == JobState::kSucceeded) {
         EXPECT_EQ(steps.size(), size_t{kSteps}) << n;
       }
     }

@@ -27,24 +27,24 @@ class MetricsExporterTest : public ::testing::Test {
   MetricsExporterTest()
       : exporter_(
             &fail_stop_, [this] { return now_; }, ".") {
-    JobManager::Options options;
+    CoreOptions options;
     options.new_lease_id = [] { return std::string(32, 'c'); };
     options.lease_duration_ms = 1'000'000'000;
     jobs_ = *JobManager::Start(&store_, options, &exporter_, now_);
-    exporter_.SetJobs(jobs_.get());
-    EXPECT_TRUE(jobs_
-                    ->Register({.worker_id = std::string(32, 'a'),
-                                .name = "w",
-                                .session = std::string(32, 'b'),
-                                .address = "",
-                                .devices = 5000,
-                                .device_kind = "cpu",
-                                .version = "",
-                                .held = {}},
-                               now_)
+    exporter_.SetQueries(&jobs_->queries());
+    EXPECT_TRUE(jobs_->workers()
+                    .Register({.worker_id = std::string(32, 'a'),
+                               .name = "w",
+                               .session = std::string(32, 'b'),
+                               .address = "",
+                               .devices = 5000,
+                               .device_kind = "cpu",
+                               .version = "",
+                               .held = {}},
+                              now_)
                     .ok());
   }
-  ~MetricsExporterTest() override { exporter_.SetJobs(nullptr); }
+  ~MetricsExporterTest() override { exporter_.SetQueries(nullptr); }
 
   // Leases `count` new jobs.
   std::vector<Grant> Run(int count) {
@@ -57,10 +57,10 @@ class MetricsExporterTest : public ::testing::Test {
       submit.jobs.push_back(
           {.id = id, .config_json = "{}", .max_steps = 10, .experiment = "e", .label = "l", .index = i});
     }
-    EXPECT_TRUE(jobs_->Submit(submit, now_).ok());
+    EXPECT_TRUE(jobs_->clients().Submit(submit, now_).ok());
     std::vector<Grant> grants;
     while (static_cast<int>(grants.size()) < count) {
-      auto got = jobs_->AcquireLeases(
+      auto got = jobs_->dispatcher().AcquireLeases(
           {.worker_id = std::string(32, 'a'), .session = std::string(32, 'b'), .poll = ++asked_, .devices_free = count},
           now_);
       if (!got.ok() || got->empty()) {
@@ -90,7 +90,7 @@ class MetricsExporterTest : public ::testing::Test {
   void Report(const Lease& lease, const std::vector<pipe::Event>& records) {
     std::vector<Event> events;
     for (const pipe::Event& record : records) events.push_back({events.size() + 1, pipe::Encode(record), 0});
-    EXPECT_TRUE(jobs_->Report(std::string(32, 'a'), lease, events, now_).ok());
+    EXPECT_TRUE(jobs_->workers().Report(std::string(32, 'a'), lease, events, now_).ok());
   }
 
   Now now_{.unix_ms = 1, .steady_ms = 1000};
@@ -107,8 +107,8 @@ TEST_F(MetricsExporterTest, SeriesOfAFinishedJobGoAfterFiveMinutes) {
   ASSERT_EQ(grants.size(), 1u);
   EXPECT_EQ(Count("sink_job_step"), 1u);
   FinishRequest finish{.worker_id = std::string(32, 'a'), .lease = grants[0].lease, .message = ""};
-  ASSERT_TRUE(jobs_->Finish(finish, now_).ok());
-  now_.steady_ms += MetricsExporter::kAfterlifeMs;
+  ASSERT_TRUE(jobs_->workers().Finish(finish, now_).ok());
+  now_.steady_ms += MetricsExporter::kShownAfterEndMs;
   EXPECT_EQ(Count("sink_job_step"), 1u);
   now_.steady_ms += 1;
   EXPECT_EQ(Count("sink_job_step"), 0u);
@@ -144,18 +144,18 @@ TEST_F(MetricsExporterTest, AttemptsAreCountedOnceByHowTheyEnded) {
                                 .outcome = outcome,
                                 .failure_class = failure_class,
                                 .message = "m"};
-    EXPECT_TRUE(jobs_->Finish(request, now_).ok());
-    EXPECT_TRUE(jobs_->Finish(request, now_).ok());  // a repetition
+    EXPECT_TRUE(jobs_->workers().Finish(request, now_).ok());
+    EXPECT_TRUE(jobs_->workers().Finish(request, now_).ok());  // a repetition
   };
   finish(grants[0], JobState::kSucceeded, FailureClass::kNone);
   finish(grants[1], JobState::kFailed, FailureClass::kNan);
   finish(grants[2], JobState::kCancelled, FailureClass::kNone);  // nobody asked: given back
   Report(grants[3].lease, {pipe::Hello{}});
   now_.steady_ms += 1'000'000'001;
-  ASSERT_TRUE(jobs_->Tick(now_).ok());  // a late tick extends the leases
+  ASSERT_TRUE(jobs_->expiry().Tick(now_).ok());  // a late tick extends the leases
   for (int i = 0; i < 3; ++i) {
     now_.steady_ms += 499'999'999;
-    ASSERT_TRUE(jobs_->Tick(now_).ok());
+    ASSERT_TRUE(jobs_->expiry().Tick(now_).ok());
   }
   for (const char* outcome : {"succeeded", "nan", "returned", "lost"})
     EXPECT_EQ(Counted("sink_attempts_ended_total", outcome), 1) << outcome;
@@ -187,7 +187,7 @@ TEST_F(MetricsExporterTest, JobsBeyondTheLimitAreCountedNotShown) {
 
 TEST_F(MetricsExporterTest, CountersAreShownWithoutAManager) {
   exporter_.LeaseExpired();
-  exporter_.SetJobs(nullptr);
+  exporter_.SetQueries(nullptr);
   EXPECT_EQ(Count("sink_lease_expirations_total"), 1u);
   EXPECT_EQ(Count("sink_jobs"), 0u);
 }
@@ -272,14 +272,15 @@ TEST(MetricsExporterCost, AThousandJobsStayUnderTwoMegabytesAndATenthOfASecond) 
   auto store = store::SqliteStore::Open(folder.path().string());
   ASSERT_TRUE(store.ok());
   auto exporter = std::make_shared<MetricsExporter>(&fail_stop, SystemNow, folder.path().string());
-  JobManager::Options options;
+  CoreOptions options;
   options.new_lease_id = [] { return std::string(32, 'c'); };
   auto jobs = *JobManager::Start(store->get(), options, exporter.get(), SystemNow());
-  exporter->SetJobs(jobs.get());
+  exporter->SetQueries(&jobs->queries());
   const std::string worker(32, 'a'), session(32, 'b');
   ASSERT_TRUE(
-      jobs->Register({.worker_id = worker, .name = "w", .session = session, .devices = 1000, .device_kind = "cpu"},
-                     SystemNow())
+      jobs->workers()
+          .Register({.worker_id = worker, .name = "w", .session = session, .devices = 1000, .device_kind = "cpu"},
+                    SystemNow())
           .ok());
   SubmitRequest submit{.sweep = "study"};
   for (int i = 0; i < 1000; ++i) {
@@ -292,16 +293,16 @@ TEST(MetricsExporterCost, AThousandJobsStayUnderTwoMegabytesAndATenthOfASecond) 
                            .label = "train.learning_rate=" + std::to_string(i),
                            .index = i});
   }
-  ASSERT_TRUE(jobs->Submit(submit, SystemNow()).ok());
+  ASSERT_TRUE(jobs->clients().Submit(submit, SystemNow()).ok());
   const pipe::Metrics metrics = StudyMetrics();
   for (int leased = 0; leased < 1000;) {
-    const auto grants = jobs->AcquireLeases(
+    const auto grants = jobs->dispatcher().AcquireLeases(
         {.worker_id = worker, .session = session, .poll = static_cast<uint64_t>(leased + 1), .devices_free = 1000},
         SystemNow());
     ASSERT_TRUE(grants.ok() && !grants->empty()) << grants.status();
     for (const Grant& grant : *grants) {
       const std::vector<Event> events = {{1, pipe::Encode(pipe::Hello{}), 0}, {2, pipe::Encode(metrics), 0}};
-      ASSERT_TRUE(jobs->Report(worker, grant.lease, events, SystemNow()).ok());
+      ASSERT_TRUE(jobs->workers().Report(worker, grant.lease, events, SystemNow()).ok());
     }
     leased += static_cast<int>(grants->size());
   }
@@ -326,7 +327,7 @@ TEST(MetricsExporterCost, AThousandJobsStayUnderTwoMegabytesAndATenthOfASecond) 
   EXPECT_LT(seconds[seconds.size() / 2], 0.1);
 #endif
   endpoint.reset();
-  exporter->SetJobs(nullptr);
+  exporter->SetQueries(nullptr);
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include "coordinator/service/convert.h"
-#include "coordinator/service/grpc_status.h"
 
 namespace sink {
 namespace {
@@ -143,15 +142,6 @@ TEST(Validate, SubmissionsFilesAreNamedOnceAndBounded) {
   submit.mutable_files(1)->clear_text();
   submit.add_files()->set_path("b.yaml");
   EXPECT_FALSE(Validate(submit).ok());
-}
-
-TEST(GrpcStatus, KeepsTheCodeAndCutsBetweenCharacters) {
-  EXPECT_EQ(ToGrpc(absl::OutOfRangeError("x")).error_code(), grpc::StatusCode::OUT_OF_RANGE);
-  std::string text = "a";
-  while (text.size() < kMaxStatusMessage + 10) text += "\xE2\x82\xAC";
-  const std::string cut = ToGrpc(absl::InternalError(text)).error_message();
-  EXPECT_LE(cut.size(), kMaxStatusMessage + 3);
-  EXPECT_EQ(ValidUtf8(cut), cut);
 }
 
 TEST(ValidUtf8, ReplacesOnlyWhatIsMalformed) {

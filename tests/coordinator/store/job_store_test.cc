@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <memory>
 #include <thread>
 
 #include "coordinator/job/status_macros.h"
+#include "coordinator/store/job_columns.h"
 #include "coordinator/store/memory_store.h"
 #include "coordinator/store/sqlite_store.h"
 #include "tests/testing/temp_dir.h"
@@ -115,53 +117,137 @@ TEST_P(JobStoreContract, AStudyStaysWithItsSweep) {
   EXPECT_TRUE(absl::IsNotFound(store_->Read([](Snapshot& rows) { return rows.GetStudy("other").status(); })));
 }
 
-TEST_P(JobStoreContract, EveryFieldOfAJobReadsBack) {
-  Insert(QueuedJob(1));
-  Job job = Lease(GetJob(1), 77);
+// Every field that a live job can have at once, each with a value of its own.
+Job FullJob(Job job) {
   job.generation = 1;
+  job.state = JobState::kRunning;
+  job.phase = JobState::kRunning;
+  job.attempt = 2;
   job.worker = "name";
+  job.holder = {77, "lease", "w", "session", 21};
   job.failure_class = FailureClass::kNan;
   job.message = std::string("null \0 byte", 11);
   job.progress = {3, 10, 4096, 12.5, LatestValues::FromMap({{"train_loss", 1.5}})};
   job.event_cursor = 9;
   job.start_step = 2;
-  job.restarts_without_progress = 1;
-  job.retry_budget = {1, 2, 3, 4};
-  job.failures = {5, 6, 7, 8};
+  job.restarts_without_progress = 22;
+  job.retry_budget = {31, 32, 33, 34};
+  job.failures = {35, 36, 37, 38};
   job.devices = 4;
+  job.per_worker = 6;
   job.priority = -3;
+  job.model = "owner/name";
   job.max_time_ms = 1000;
+  job.stall_ms = 1001;
+  job.checkpoints_kept = 23;
+  job.checkpoint_period = 24;
   job.cancel_requested = job.timed_out = true;
+  job.stop_message = "too slow";
+  job.rendezvous = "host:29500";
   job.queued_ms = 11;
   job.started_ms = 12;
   job.finished_ms = 13;
+  return job;
+}
+
+TEST_P(JobStoreContract, EveryFieldOfAJobReadsBack) {
+  Job job = QueuedJob(1);
+  job.created_ms = 10;
+  Insert(job);
+  Update(Lease(GetJob(1), 76));
+  job = FullJob(GetJob(1));
   Update(job);
+  const auto expect_all = [](const Job& read) {
+    EXPECT_EQ(read.id, Id(1));
+    EXPECT_EQ(read.home_sweep, "s");
+    EXPECT_EQ(read.generation, 1);
+    EXPECT_EQ(read.state, JobState::kRunning);
+    EXPECT_EQ(read.phase, JobState::kRunning);
+    EXPECT_EQ(read.attempt, 2);
+    EXPECT_EQ(read.worker, "name");
+    EXPECT_EQ(read.holder.fence, 77u);
+    EXPECT_EQ(read.holder.lease_id, "lease");
+    EXPECT_EQ(read.holder.worker_id, "w");
+    EXPECT_EQ(read.holder.session, "session");
+    EXPECT_EQ(read.holder.poll, 21u);
+    EXPECT_EQ(read.failure_class, FailureClass::kNan);
+    EXPECT_EQ(read.message, std::string("null \0 byte", 11));
+    EXPECT_EQ(read.progress.step, 3);
+    EXPECT_EQ(read.progress.max_steps, 10);
+    EXPECT_EQ(read.progress.tokens, 4096);
+    EXPECT_EQ(read.progress.tokens_per_second, 12.5);
+    EXPECT_EQ(read.progress.latest.ToMap(), (std::map<std::string, double>{{"train_loss", 1.5}}));
+    EXPECT_EQ(read.event_cursor, 9u);
+    EXPECT_EQ(read.start_step, 2);
+    EXPECT_EQ(read.restarts_without_progress, 22);
+    EXPECT_EQ(read.retry_budget, (FailureCounts{31, 32, 33, 34}));
+    EXPECT_EQ(read.failures, (FailureCounts{35, 36, 37, 38}));
+    EXPECT_EQ(read.devices, 4);
+    EXPECT_EQ(read.per_worker, 6);
+    EXPECT_EQ(read.priority, -3);
+    EXPECT_EQ(read.model, "owner/name");
+    EXPECT_EQ(read.max_time_ms, 1000);
+    EXPECT_EQ(read.stall_ms, 1001);
+    EXPECT_EQ(read.checkpoints_kept, 23);
+    EXPECT_EQ(read.checkpoint_period, 24);
+    EXPECT_FALSE(read.delayed);
+    EXPECT_TRUE(read.cancel_requested);
+    EXPECT_TRUE(read.timed_out);
+    EXPECT_EQ(read.stop_message, "too slow");
+    EXPECT_EQ(read.rendezvous, "host:29500");
+    EXPECT_EQ(read.created_ms, 10);
+    EXPECT_EQ(read.queued_ms, 11);
+    EXPECT_EQ(read.started_ms, 12);
+    EXPECT_EQ(read.finished_ms, 13);
+  };
+  expect_all(GetJob(1));
+  const auto live = Get<std::vector<Job>>([](Snapshot& rows) { return rows.LiveJobs(); });
+  ASSERT_EQ(live.size(), 1u);
+  expect_all(live[0]);
+  // A listing has what people see.
+  const auto listed = Get<std::vector<Job>>([](Snapshot& rows) { return rows.ListJobs({}); });
+  ASSERT_EQ(listed.size(), 1u);
+  VisitColumns(
+      [](const JobColumn& column, const auto& a, const auto& b) {
+        if (column.is(kListed)) EXPECT_EQ(a, b) << column.name;
+      },
+      listed[0], job);
+}
+
+TEST_P(JobStoreContract, AJobIsInsertedWithEveryField) {
+  Job job = FullJob(QueuedJob(1));
+  job.state = job.phase = JobState::kQueued;
+  job.holder = {0, "lease", "w", "session", 21};
+  job.delayed = true;
+  job.created_ms = 10;
+  Insert(job);
   const Job read = GetJob(1);
-  EXPECT_EQ(read.lease(), job.lease());
-  EXPECT_EQ(read.home_sweep, "s");
-  EXPECT_EQ(read.state, JobState::kLeased);
-  EXPECT_EQ(read.phase, JobState::kLeased);
-  EXPECT_EQ(read.worker, "name");
-  EXPECT_EQ(read.holder.worker_id, "w");
-  EXPECT_EQ(read.holder.session, "session");
-  EXPECT_EQ(read.holder.poll, 1u);
-  EXPECT_EQ(read.failure_class, FailureClass::kNan);
-  EXPECT_EQ(read.message, job.message);
-  EXPECT_EQ(read.progress.step, 3);
-  EXPECT_EQ(read.progress.max_steps, 10);
-  EXPECT_EQ(read.progress.tokens, 4096);
-  EXPECT_EQ(read.progress.tokens_per_second, 12.5);
-  EXPECT_EQ(read.progress.latest, job.progress.latest);
-  EXPECT_EQ(read.event_cursor, 9u);
-  EXPECT_EQ(read.start_step, 2);
-  EXPECT_EQ(read.restarts_without_progress, 1);
-  EXPECT_EQ(read.retry_budget, job.retry_budget);
-  EXPECT_EQ(read.failures, job.failures);
-  EXPECT_EQ(read.devices, 4);
-  EXPECT_EQ(read.priority, -3);
-  EXPECT_EQ(read.max_time_ms, 1000);
-  EXPECT_TRUE(read.cancel_requested && read.timed_out);
-  EXPECT_EQ(read.queued_ms + read.started_ms + read.finished_ms, 36);
+  VisitColumns([](const JobColumn& column, const auto& a, const auto& b) { EXPECT_EQ(a, b) << column.name; }, read,
+               job);
+}
+
+TEST_P(JobStoreContract, AnUpdateLeavesWhatIsWrittenOnce) {
+  Job job = QueuedJob(1);
+  job.created_ms = 10;
+  Insert(job);
+  job.created_ms = 99;
+  job.home_sweep = "another";
+  job.priority = 7;
+  Update(job);
+  EXPECT_EQ(GetJob(1).created_ms, 10);
+  EXPECT_EQ(GetJob(1).home_sweep, "s");
+  EXPECT_EQ(GetJob(1).priority, 7);
+}
+
+TEST_P(JobStoreContract, ProgressChangesNothingElse) {
+  Insert(QueuedJob(1));
+  const Job before = GetJob(1);
+  Job changed = FullJob(before);
+  Must([&](Transaction& rows) { return rows.UpdateProgress(changed); });
+  const Job after = GetJob(1);
+  VisitColumns([](const JobColumn& column, const auto& read, const auto& old,
+                  const auto& given) { EXPECT_EQ(read, column.is(kProgress) ? given : old) << column.name; },
+               after, before, changed);
 }
 
 TEST_P(JobStoreContract, ABodyThatFailsLeavesNothing) {

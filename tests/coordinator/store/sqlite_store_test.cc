@@ -7,11 +7,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <random>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
+#include "coordinator/store/job_statements.h"
 #include "coordinator/store/schema.h"
 #include "tests/testing/temp_dir.h"
 
@@ -110,6 +112,7 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
   }
   auto store = SqliteStore::Open(folder / "d");
   EXPECT_THAT(std::string(store.status().message()), HasSubstr("schema version 99"));
+  EXPECT_THAT(std::string(store.status().message()), HasSubstr(folder / "d/sink.db"));
   auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
   EXPECT_EQ(*(*db)->QueryInt("PRAGMA user_version"), 99);
 }
@@ -169,6 +172,22 @@ TEST(SqliteStore, AFileOfTheSecondSchemaIsUpgradedWithEmptyStudies) {
   EXPECT_EQ(study(), "");
   ASSERT_TRUE(store->Write([](Transaction& rows) { return rows.PutStudy("s", "{}"); }).ok());
   EXPECT_EQ(study(), "{}");
+}
+
+TEST(SqliteStore, TheJobsTableHasExactlyTheColumnsOfTheList) {
+  testing::TempDir folder;
+  MustOpen(folder / "d").reset();
+  auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadOnly);
+  std::vector<std::string> table, list = {"seq"};
+  Query columns(**db, "SELECT name FROM pragma_table_info('jobs')");
+  while (columns.Next()) table.push_back(columns.Text(0));
+  ASSERT_TRUE(columns.status().ok()) << columns.status();
+  VisitColumns([&](const JobColumn& column) { list.push_back(column.name); });
+  EXPECT_THAT(table, ::testing::UnorderedElementsAreArray(list));
+  // Those that listings read come first in both, and in one order.
+  const size_t listed = static_cast<size_t>(ListedColumns());
+  ASSERT_GE(table.size(), listed);
+  EXPECT_TRUE(std::equal(list.begin(), list.begin() + listed, table.begin()));
 }
 
 TEST(SqliteStore, AFileThatIsNoDatabaseIsAnErrorThatNamesIt) {

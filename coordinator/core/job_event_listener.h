@@ -11,9 +11,9 @@ namespace sink {
 enum class AttemptOutcome { kSucceeded, kCancelled, kReturned, kLost, kInfra, kOutOfMemory, kNan, kUser };
 inline constexpr int kAttemptOutcomes = 8;
 
-class Observer {
+class JobEventListener {
  public:
-  virtual ~Observer() = default;
+  virtual ~JobEventListener() = default;
   virtual void JobDispatched(double seconds_queued) {}
   virtual void LeaseExpired() {}
   virtual void AttemptEnded(AttemptOutcome outcome) {}

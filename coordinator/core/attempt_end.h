@@ -1,0 +1,25 @@
+// The rows of an attempt that is over, whoever ended it: its worker, or time. Within a transaction; what the job
+// becomes is decided by attempt_rules.h.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "coordinator/core/core_context.h"
+#include "coordinator/job/job.h"
+#include "coordinator/store/job_store.h"
+
+namespace sink {
+
+// Takes a live job from its worker, through LOST to what its budget allows. `delay`: with the pause before a retry.
+absl::Status LoseLease(CoreContext* context, store::Transaction& rows, Job job, FailureClass failure_class,
+                       const std::string& why, bool delay, Now now);
+
+// Writes how `attempt` of `job`, which has left it, ended, and lets the gang's members go. The job's row is the
+// caller's to write.
+absl::Status EndAttempt(CoreContext* context, store::Transaction& rows, Job job, AttemptState state,
+                        FailureClass failure_class, const std::string& message, int64_t delay_ms,
+                        const Attempt& attempt, Now now);
+
+}  // namespace sink

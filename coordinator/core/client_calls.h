@@ -1,0 +1,35 @@
+// What people may change: submit, cancel, retry. Each method returns only after its effect is durable. Owned by
+// JobManager; any thread. The meaning of every call is told in proto/sink/v1/client.proto.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "coordinator/core/core_context.h"
+#include "coordinator/core/job_queries.h"
+#include "coordinator/core/requests.h"
+
+namespace sink {
+
+class ClientCalls {
+ public:
+  ClientCalls(CoreContext* context, JobQueries* queries) : context_(context), queries_(queries) {}
+
+  // All jobs of the sweep or none. A job that exists is linked, not repeated; the sweep's membership becomes exactly
+  // `jobs`. ALREADY_EXISTS: this request_id came with another body.
+  absl::StatusOr<SubmitResult> Submit(const SubmitRequest& request, Now now);
+  // These two change many jobs in several transactions, so that no other caller waits long.
+  absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now);
+  absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now);  // ids now QUEUED again
+
+ private:
+  // Open models of the request's jobs that have not ended which no connected worker has; none while no worker is
+  // connected.
+  absl::StatusOr<std::vector<std::string>> MissingModels(const SubmitRequest& request, Now now);
+
+  CoreContext* const context_;
+  JobQueries* const queries_;
+};
+
+}  // namespace sink

@@ -1,0 +1,71 @@
+// What the calls of clients, the calls of workers and the passing of time share: the store, the rules' options, and
+// what must not outlive the process. Owned by JobManager, which makes it first and destroys it last.
+//
+// The store holds all truth. The rest is: when each lease and worker was last heard of and when each retry delay ends
+// (clock), which worker has which model (models), who waits for changes (changes). Each of these has a lock of its own,
+// held only within its methods, so that no call holds two. Any thread may call any method, but for NewHolder.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "coordinator/core/attempt_rules.h"
+#include "coordinator/core/change_signal.h"
+#include "coordinator/core/job_event_listener.h"
+#include "coordinator/core/lease_clock.h"
+#include "coordinator/core/model_places.h"
+#include "coordinator/core/requests.h"
+#include "coordinator/job/job.h"
+#include "coordinator/store/job_store.h"
+
+namespace sink {
+
+struct CoreOptions {
+  int64_t heartbeat_interval_ms = 10'000;
+  int64_t lease_duration_ms = 120'000;
+  int64_t grace_ms = 30'000;  // from a trainer's stop command to SIGKILL; passed on in grants
+  int checkpoints_kept = 2;   // of one job, the newest; a job may say otherwise
+  RetryPolicy retry;
+  std::function<std::string()> new_lease_id;  // 128 random bits as hex; called on the store's writer thread
+};
+
+class CoreContext {
+ public:
+  using ReadBody = std::function<absl::Status(store::Snapshot&)>;
+  using WriteBody = std::function<absl::Status(store::Transaction&)>;
+
+  // Fences begin above those of every earlier epoch. `store` and `listener` (may be null) outlive the context.
+  CoreContext(store::JobStore* store, CoreOptions options, JobEventListener* listener, uint64_t epoch);
+  CoreContext(const CoreContext&) = delete;
+  CoreContext& operator=(const CoreContext&) = delete;
+
+  absl::Status Read(const ReadBody& body) { return store_->Read(body); }
+  absl::Status Write(const WriteBody& body);  // durable when it returns OK; then it tells changes()
+
+  // The holder of a new lease: its fence is greater than any before. Within a Write only, whose thread is the one that
+  // counts fences.
+  Holder NewHolder(const std::string& worker_id, const std::string& session, uint64_t poll);
+
+  // How long the worker has been silent, as a state.
+  WorkerState StateOf(const Worker& worker, Now now);
+
+  const CoreOptions& options() const { return options_; }
+  JobEventListener& listener() { return *listener_; }
+  ChangeSignal& changes() { return changes_; }
+  LeaseClock& clock() { return clock_; }
+  ModelPlaces& models() { return models_; }
+
+ private:
+  store::JobStore* const store_;
+  const CoreOptions options_;
+  JobEventListener nobody_;  // listens where nobody else does
+  JobEventListener* const listener_;
+  ChangeSignal changes_;
+  LeaseClock clock_;
+  ModelPlaces models_;
+  uint64_t next_fence_;  // the store's writer thread only
+};
+
+}  // namespace sink

@@ -1,0 +1,48 @@
+// See current_lease.h.
+#include "coordinator/core/current_lease.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/errors/error_detail.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink {
+namespace {
+
+bool Holds(const Job& job, const std::string& worker_id, const Lease& lease) {
+  return IsLive(job.state) && job.lease() == lease && job.holder.worker_id == worker_id;
+}
+
+}  // namespace
+
+absl::Status StaleLease(const Lease& lease) {
+  return StaleLeaseError(
+      absl::StrCat("stale lease: attempt ", lease.attempt, " of job ", lease.job_id, " is no longer this worker's"));
+}
+
+absl::StatusOr<Job> CurrentJob(store::Snapshot& rows, const std::string& worker_id, const Lease& lease) {
+  absl::StatusOr<Job> job = rows.GetJob(lease.job_id);
+  if (absl::IsNotFound(job.status()) || (job.ok() && !Holds(*job, worker_id, lease))) return StaleLease(lease);
+  return job;
+}
+
+absl::StatusOr<Worker> CurrentWorker(store::Snapshot& rows, const std::string& id, const std::string& session) {
+  SINK_ASSIGN_OR_RETURN(Worker worker, rows.GetWorker(id));
+  if (worker.session == session) return worker;
+  return absl::FailedPreconditionError(
+      absl::StrCat("stale session: another daemon has registered as worker ", worker.name, " since; stop one of them"));
+}
+
+absl::StatusOr<std::optional<HeldMember>> CurrentMember(store::Snapshot& rows, const std::string& worker_id,
+                                                        const Lease& lease) {
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
+  for (const GangMember& member : members) {
+    if (member.job_id != lease.job_id || member.holder.worker_id != worker_id) continue;
+    SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(member.job_id));
+    if (member.lease(job.attempt) == lease) return HeldMember{std::move(job), member};
+  }
+  return std::nullopt;
+}
+
+}  // namespace sink

@@ -1,0 +1,165 @@
+// See dispatcher.h.
+#include "coordinator/core/dispatcher.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/core/attempt_rules.h"
+#include "coordinator/core/current_lease.h"
+#include "coordinator/core/gang_members.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink {
+namespace {
+
+constexpr size_t kMaxGrants = 64;  // of one answer
+
+}  // namespace
+
+absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest& request, Now now) {
+  if (!context_->clock().AdmitPoll(request.worker_id, request.session, request.poll)) return std::vector<Grant>();
+  std::vector<Grant> grants;
+  bool work = false;
+  // Most questions find no work: those write nothing.
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(CurrentWorker(rows, request.worker_id, request.session).status());
+    context_->models().Hear(request.worker_id, request.models);
+    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
+    if (!grants.empty() || work) return absl::OkStatus();
+    SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
+    if (heads.empty()) return absl::OkStatus();
+    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
+    SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
+    work = next.has_value();
+    return absl::OkStatus();
+  }));
+  context_->clock().HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
+  if (!work) return grants;
+
+  std::vector<int64_t> queued_ms;
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
+    SINK_RETURN_IF_ERROR(DeliverMembers(rows, request));
+    bool waiting = false;
+    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &waiting));
+    if (!grants.empty()) return absl::OkStatus();
+    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
+    while (grants.size() < kMaxGrants) {
+      SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
+      if (!next) break;
+      SINK_ASSIGN_OR_RETURN(const Job job, GrantLease(rows, *next, worker, request, now));
+      SINK_ASSIGN_OR_RETURN(Grant grant, MakeGrant(rows, job));
+      queued_ms.push_back(job.queued_ms);
+      grants.push_back(std::move(grant));
+    }
+    return absl::OkStatus();
+  }));
+  for (int64_t since : queued_ms) {
+    context_->listener().JobDispatched(static_cast<double>(std::max<int64_t>(0, now.unix_ms - since)) / 1000);
+  }
+  return grants;
+}
+
+absl::StatusOr<std::vector<Grant>> Dispatcher::RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request,
+                                                              bool* waiting) {
+  SINK_ASSIGN_OR_RETURN(std::vector<Grant> grants, MemberGrants(rows, request, waiting));
+  SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
+  for (const Job& job : live) {
+    const Holder& holder = job.holder;
+    if (holder.worker_id != request.worker_id || holder.session != request.session || holder.poll != request.poll) {
+      continue;
+    }
+    SINK_ASSIGN_OR_RETURN(Grant grant, MakeGrant(rows, job));
+    grants.push_back(std::move(grant));
+  }
+  return grants;
+}
+
+absl::StatusOr<std::vector<Grant>> Dispatcher::MemberGrants(store::Snapshot& rows, const LeaseRequest& request,
+                                                            bool* waiting) {
+  std::vector<Grant> grants;
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
+  for (const GangMember& member : members) {
+    const Holder& holder = member.holder;
+    if (holder.worker_id != request.worker_id || holder.session != request.session || member.ended) continue;
+    *waiting |= holder.poll == 0;
+    if (holder.poll != request.poll) continue;
+    SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(member.job_id));
+    SINK_ASSIGN_OR_RETURN(Grant grant, MakeMemberGrant(rows, job, member));
+    grants.push_back(std::move(grant));
+  }
+  return grants;
+}
+
+absl::StatusOr<Schedule> Dispatcher::MakeSchedule(store::Snapshot& rows, const LeaseRequest& request, Now now) {
+  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, rows.ListWorkers());
+  std::vector<Offer> offers;
+  for (const Worker& worker : workers) {
+    if (worker.id == request.worker_id)
+      offers.push_back({worker, request.devices_free});
+    else if (context_->StateOf(worker, now) == WorkerState::kConnected)
+      offers.push_back({worker, context_->clock().WorkerSeen(worker.id, now.steady_ms).devices_free});
+  }
+  const auto granted_at = [&](uint64_t fence) { return context_->clock().Lease(fence, now.steady_ms).granted; };
+  return Schedule::Make(rows, std::move(offers), request.worker_id, granted_at, &context_->models(), now.steady_ms);
+}
+
+absl::StatusOr<Job> Dispatcher::GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,
+                                           const LeaseRequest& request, Now now) {
+  Job job = start.job;
+  SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
+  const Holder holder = context_->NewHolder(worker.id, request.session, request.poll);
+  BeginAttempt(&job, worker, holder, checkpoints.empty() ? 0 : checkpoints.front().step, now);
+  job.rendezvous = job.devices > 1 ? absl::StrCat(worker.host, ":", request.rendezvous_port) : "";
+  SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+  SINK_RETURN_IF_ERROR(rows.PutAttempt(RunningAttempt(job, now)));
+  SINK_RETURN_IF_ERROR(AddMembers(rows, job, start, now));
+  context_->clock().Lease(holder.fence, now.steady_ms);
+  return job;
+}
+
+absl::Status Dispatcher::AddMembers(store::Transaction& rows, const Job& job, const Schedule::Start& start, Now now) {
+  int rank = start.devices;
+  for (const auto& [worker, devices] : start.others) {
+    GangMember member;
+    member.job_id = job.id;
+    member.first_rank = rank;
+    member.devices = devices;
+    member.worker = worker.name;
+    member.holder = context_->NewHolder(worker.id, worker.session, 0);
+    SINK_RETURN_IF_ERROR(rows.PutMember(member));
+    context_->clock().Lease(member.holder.fence, now.steady_ms);
+    rank += devices;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Grant> Dispatcher::MakeGrant(store::Snapshot& rows, const Job& job) {
+  Grant grant;
+  grant.lease = job.lease();
+  grant.devices = job.devices;
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, job.id));
+  for (const GangMember& member : members) grant.devices -= member.devices;
+  grant.grace_ms = context_->options().grace_ms;
+  grant.stall_ms = job.stall_ms;
+  grant.world_size = job.devices;
+  grant.rendezvous = job.rendezvous;
+  grant.token = job.holder.lease_id;
+  SINK_ASSIGN_OR_RETURN(grant.config_json, rows.GetConfig(job.id));
+  SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
+  if (!checkpoints.empty()) grant.resume_from = checkpoints.front();
+  return grant;
+}
+
+absl::StatusOr<Grant> Dispatcher::MakeMemberGrant(store::Snapshot& rows, const Job& job, const GangMember& member) {
+  SINK_ASSIGN_OR_RETURN(Grant grant, MakeGrant(rows, job));
+  grant.lease = member.lease(job.attempt);
+  grant.devices = member.devices;
+  grant.first_rank = member.first_rank;
+  grant.resume_from.reset();  // rank 0 reads it for all
+  return grant;
+}
+
+}  // namespace sink

@@ -1,0 +1,44 @@
+// Which worker gets which job, and what a grant says. The order of the queue and the places are decided by schedule.h
+// and placement.h; this class commits them. Owned by JobManager; any thread.
+//
+// A grant is made once: its holder has a fence above every earlier one, and a repeated question (same worker, session
+// and poll) gets the same grants again.
+#pragma once
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/core/core_context.h"
+#include "coordinator/core/requests.h"
+#include "coordinator/core/schedule.h"
+#include "coordinator/job/gang_member.h"
+#include "coordinator/job/job.h"
+#include "coordinator/store/job_store.h"
+
+namespace sink {
+
+class Dispatcher {
+ public:
+  explicit Dispatcher(CoreContext* context) : context_(context) {}
+
+  // NOT_FOUND: the worker is unknown and must register. FAILED_PRECONDITION: another daemon has registered as it since.
+  absl::StatusOr<std::vector<Grant>> AcquireLeases(const LeaseRequest& request, Now now);
+
+ private:
+  // What this question got before, as leader or as member; `waiting` as MemberGrants says.
+  absl::StatusOr<std::vector<Grant>> RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request, bool* waiting);
+  // The grants of members that this question, or its first copy, brings to their worker; `waiting`: some would be
+  // brought for the first time, which DeliverMembers does.
+  absl::StatusOr<std::vector<Grant>> MemberGrants(store::Snapshot& rows, const LeaseRequest& request, bool* waiting);
+  absl::StatusOr<Schedule> MakeSchedule(store::Snapshot& rows, const LeaseRequest& request, Now now);
+  absl::StatusOr<Job> GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,
+                                 const LeaseRequest& request, Now now);
+  absl::Status AddMembers(store::Transaction& rows, const Job& job, const Schedule::Start& start, Now now);
+  absl::StatusOr<Grant> MakeGrant(store::Snapshot& rows, const Job& job);
+  absl::StatusOr<Grant> MakeMemberGrant(store::Snapshot& rows, const Job& job, const GangMember& member);
+
+  CoreContext* const context_;
+};
+
+}  // namespace sink

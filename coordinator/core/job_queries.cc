@@ -1,0 +1,175 @@
+// See job_queries.h; Explain is in explain.cc.
+#include "coordinator/core/job_queries.h"
+
+#include <utility>
+
+#include "coordinator/core/gang_members.h"
+#include "coordinator/core/job_names.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink {
+
+absl::StatusOr<std::vector<Sweep>> JobQueries::ListSweeps() {
+  std::vector<Sweep> sweeps;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(sweeps, rows.ListSweeps());
+    return absl::OkStatus();
+  }));
+  return sweeps;
+}
+
+absl::StatusOr<Sweep> JobQueries::GetSweep(const std::string& name) {
+  Sweep sweep;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(sweep, rows.GetSweep(name));
+    return absl::OkStatus();
+  }));
+  return sweep;
+}
+
+absl::StatusOr<Sweep> JobQueries::VisitSweep(const std::string& name, const store::Snapshot::JobVisitor& visit) {
+  Sweep sweep;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(sweep, rows.GetSweep(name));
+    store::JobQuery query;
+    query.sweep = name;
+    return rows.VisitJobs(query, visit);
+  }));
+  return sweep;
+}
+
+absl::StatusOr<std::string> JobQueries::GetStudy(const std::string& name) {
+  std::string study_json;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(study_json, rows.GetStudy(name));
+    return absl::OkStatus();
+  }));
+  return study_json;
+}
+
+absl::StatusOr<std::vector<Job>> JobQueries::ListJobs(const store::JobQuery& query) {
+  std::vector<Job> jobs;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    if (!query.sweep.empty()) SINK_RETURN_IF_ERROR(rows.GetSweep(query.sweep).status());
+    SINK_ASSIGN_OR_RETURN(jobs, rows.ListJobs(query));
+    if (!query.sweep.empty()) return absl::OkStatus();
+    for (Job& job : jobs) {  // the store leaves the places out of a list of all jobs; a page of them is short
+      SINK_ASSIGN_OR_RETURN(Job whole, rows.GetJob(job.id));
+      job.sweeps = std::move(whole.sweeps);
+    }
+    return absl::OkStatus();
+  }));
+  return jobs;
+}
+
+absl::StatusOr<JobDetails> JobQueries::GetJob(std::string_view name) {
+  JobDetails details;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(details.job, rows.GetJob(id));
+    SINK_ASSIGN_OR_RETURN(details.config_json, rows.GetConfig(id));
+    SINK_ASSIGN_OR_RETURN(details.attempts, rows.ListAttempts(id));
+    SINK_ASSIGN_OR_RETURN(details.checkpoints, rows.ListCheckpoints(id));
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, id));
+    if (!members.empty()) details.gang.push_back(details.job.worker);
+    for (const GangMember& member : members) details.gang.push_back(member.worker);
+    return absl::OkStatus();
+  }));
+  return details;
+}
+
+absl::StatusOr<LogPage> JobQueries::ReadLogs(std::string_view name, int64_t after, int tail, int limit) {
+  LogPage page;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
+    page.job_final = IsFinal(job.state);
+    SINK_ASSIGN_OR_RETURN(page.lines, tail > 0 ? rows.TailLogs(id, tail) : rows.ListLogs(id, after, limit));
+    return absl::OkStatus();
+  }));
+  return page;
+}
+
+absl::StatusOr<std::vector<MetricPoint>> JobQueries::ReadMetrics(std::string_view name,
+                                                                 const store::MetricQuery& query) {
+  std::vector<MetricPoint> points;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(points, rows.ListMetrics(id, query));
+    return absl::OkStatus();
+  }));
+  return points;
+}
+
+absl::StatusOr<std::vector<Heatmap>> JobQueries::ReadHeatmaps(std::string_view name) {
+  std::vector<Heatmap> heatmaps;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(heatmaps, rows.ListHeatmaps(id));
+    return absl::OkStatus();
+  }));
+  return heatmaps;
+}
+
+absl::StatusOr<std::vector<Checkpoint>> JobQueries::ListCheckpoints(std::string_view name) {
+  std::vector<Checkpoint> checkpoints;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(checkpoints, rows.ListCheckpoints(id));
+    return absl::OkStatus();
+  }));
+  return checkpoints;
+}
+
+absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now) {
+  std::vector<Worker> workers;
+  std::vector<Job> live;
+  std::vector<GangMember> members;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(workers, rows.ListWorkers());
+    SINK_ASSIGN_OR_RETURN(live, rows.LiveJobs());
+    SINK_ASSIGN_OR_RETURN(members, rows.LiveMembers());
+    return absl::OkStatus();
+  }));
+  for (Worker& worker : workers) {
+    worker.state = context_->StateOf(worker, now);
+    const LeaseClock::WorkerTimes times = context_->clock().WorkerSeen(worker.id, now.steady_ms);
+    if (times.heard_unix_ms != 0) worker.last_seen_ms = times.heard_unix_ms;
+    worker.devices_free = times.devices_free;
+    worker.models = context_->models().Of(worker.id);
+    for (const Job& job : live) {
+      if (job.holder.worker_id == worker.id) worker.job_ids.push_back(job.id);
+    }
+    for (const GangMember& member : members) {
+      if (member.holder.worker_id == worker.id && !member.ended) worker.job_ids.push_back(member.job_id);
+    }
+  }
+  return workers;
+}
+
+absl::StatusOr<Stats> JobQueries::GetStats(Now now) {
+  Stats stats;
+  std::vector<Worker> workers;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(stats.jobs, rows.CountJobs());
+    SINK_ASSIGN_OR_RETURN(stats.live, rows.LiveJobs());
+    SINK_ASSIGN_OR_RETURN(workers, rows.ListWorkers());
+    return absl::OkStatus();
+  }));
+  for (const Worker& worker : workers) {
+    switch (context_->StateOf(worker, now)) {
+      case WorkerState::kConnected:
+        ++stats.workers_connected;
+        break;
+      case WorkerState::kDisconnected:
+        ++stats.workers_disconnected;
+        break;
+      case WorkerState::kGone:
+        ++stats.workers_gone;
+        break;
+    }
+  }
+  return stats;
+}
+
+}  // namespace sink

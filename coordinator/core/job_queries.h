@@ -1,0 +1,49 @@
+// What people and their instruments may look at. Each method is one or a few reads of the store, changes nothing, and
+// never waits for a writer. Owned by JobManager; any thread. The meaning of every call is told in
+// proto/sink/v1/client.proto.
+//
+// A `job` is an id or a prefix of at least four hex digits: NOT_FOUND, or INVALID_ARGUMENT when several jobs match.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "coordinator/core/core_context.h"
+#include "coordinator/core/requests.h"
+#include "coordinator/job/job.h"
+#include "coordinator/store/job_store.h"
+
+namespace sink {
+
+class JobQueries {
+ public:
+  explicit JobQueries(CoreContext* context) : context_(context) {}
+
+  absl::StatusOr<std::vector<Sweep>> ListSweeps();
+  absl::StatusOr<Sweep> GetSweep(const std::string& name);
+  // With a visit to each of its jobs in expansion order, all of one moment.
+  absl::StatusOr<Sweep> VisitSweep(const std::string& name, const store::Snapshot::JobVisitor& visit);
+  absl::StatusOr<std::string> GetStudy(const std::string& name);  // as submitted; empty in an old database
+  absl::StatusOr<std::vector<Job>> ListJobs(const store::JobQuery& query);
+  absl::StatusOr<JobDetails> GetJob(std::string_view job);
+  absl::StatusOr<Explanation> Explain(std::string_view job, Now now);
+  // `tail` > 0: only the last lines; else at most `limit` lines after the cursor.
+  absl::StatusOr<LogPage> ReadLogs(std::string_view job, int64_t after, int tail, int limit);
+  // At most `limit` points with id > after, in order of id; empty when there are no more.
+  absl::StatusOr<std::vector<MetricPoint>> ReadMetrics(std::string_view job, const store::MetricQuery& query);
+  absl::StatusOr<std::vector<Heatmap>> ReadHeatmaps(std::string_view job);
+  absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(std::string_view job);  // newest first
+  absl::StatusOr<std::vector<Worker>> ListWorkers(Now now);
+  absl::StatusOr<Stats> GetStats(Now now);
+
+  // Grows with every stored change: for streams that wait.
+  const ChangeSignal& changes() const { return context_->changes(); }
+
+ private:
+  CoreContext* const context_;
+};
+
+}  // namespace sink

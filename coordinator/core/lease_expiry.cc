@@ -1,0 +1,132 @@
+// See lease_expiry.h.
+#include "coordinator/core/lease_expiry.h"
+
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/core/attempt_end.h"
+#include "coordinator/core/attempt_rules.h"
+#include "coordinator/core/gang_members.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink {
+
+LeaseExpiry::Due LeaseExpiry::WhatIsDue(const Job& job, const std::vector<GangMember>& members, Now now) {
+  const LeaseClock::LeaseTimes times = context_->clock().Lease(job.holder.fence, now.steady_ms);
+  const int64_t silent = now.steady_ms - times.heard;
+  const int64_t late = 2 * context_->options().heartbeat_interval_ms;
+  if (silent > context_->options().lease_duration_ms) return Due::kExpired;
+  for (const GangMember& member : members) {
+    if (member.job_id != job.id) continue;
+    if (const Due due = WhatIsDue(member, now); due != Due::kNothing) return due;
+  }
+  if (job.phase == JobState::kLeased && !times.listed) {
+    const int64_t worker_heard = context_->clock().WorkerSeen(job.holder.worker_id, now.steady_ms).heard;
+    if (worker_heard - times.granted > late) return Due::kNeverReceived;
+  }
+  if (job.max_time_ms > 0 && !job.cancel_requested && job.phase != JobState::kFinalizing &&
+      now.steady_ms - times.granted > job.max_time_ms) {
+    return Due::kTimedOut;
+  }
+  return silent > late && job.state != JobState::kDisconnected ? Due::kDisconnected : Due::kNothing;
+}
+
+LeaseExpiry::Due LeaseExpiry::WhatIsDue(const GangMember& member, Now now) {
+  if (member.ended && member.failure_class == FailureClass::kNone) return Due::kNothing;
+  const LeaseClock::LeaseTimes times = context_->clock().Lease(member.holder.fence, now.steady_ms);
+  if (now.steady_ms - times.heard > context_->options().lease_duration_ms) return Due::kMemberLost;
+  if (times.listed || member.ended) return Due::kNothing;
+  const int64_t worker_heard = context_->clock().WorkerSeen(member.holder.worker_id, now.steady_ms).heard;
+  return worker_heard - times.granted > 2 * context_->options().heartbeat_interval_ms ? Due::kMemberNeverReceived
+                                                                                      : Due::kNothing;
+}
+
+absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now,
+                                   int* expired) {
+  SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(job_id));
+  if (!IsLive(job.state) || job.holder.fence != fence) return absl::OkStatus();
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, job_id));
+  switch (WhatIsDue(job, members, now)) {  // again: the worker may have been heard since
+    case Due::kNothing:
+      return absl::OkStatus();
+    case Due::kDisconnected:
+      job.state = JobState::kDisconnected;
+      return rows.UpdateJob(job);
+    case Due::kTimedOut:
+      job.cancel_requested = job.timed_out = true;
+      return rows.UpdateJob(job);
+    case Due::kNeverReceived: {
+      const Attempt attempt = RunningAttempt(job, now);
+      if (job.state == JobState::kDisconnected) {
+        job.state = JobState::kLeased;
+        SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+      }
+      UndoGrant(&job, now);
+      SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+      return EndAttempt(context_, rows, job, AttemptState::kLost, FailureClass::kNone, job.message, 0, attempt, now);
+    }
+    case Due::kExpired:
+      ++*expired;
+      return LoseLease(context_, rows, job, FailureClass::kInfra,
+                       absl::StrCat("lost its worker ", job.worker, " (lease expired)"), /*delay=*/true, now);
+    case Due::kMemberNeverReceived:
+      return LoseLease(context_, rows, job, FailureClass::kInfra, "a worker of its gang never received the grant",
+                       /*delay=*/false, now);
+    case Due::kMemberLost: {
+      FailureClass failure_class = FailureClass::kInfra;
+      std::string why = "its leader did not end though other ranks had";
+      for (const GangMember& member : members) {
+        if (!member.ended && WhatIsDue(member, now) == Due::kMemberLost)
+          why = absl::StrCat("lost its worker ", member.worker, " (lease expired)");
+      }
+      SINK_RETURN_IF_ERROR(BlameMember(rows, job.id, &failure_class, &why));
+      ++*expired;
+      return LoseLease(context_, rows, job, failure_class, why, /*delay=*/true, now);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LeaseExpiry::Tick(Now now) {
+  const int64_t gap = context_->clock().SinceLastTick(now.steady_ms);
+  if (gap > context_->options().lease_duration_ms / 2) context_->clock().Extend(gap);
+
+  std::vector<std::pair<std::string, uint64_t>> due;
+  std::vector<std::string> ready;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
+    absl::flat_hash_set<uint64_t> fences;
+    for (const GangMember& member : members) fences.insert(member.holder.fence);
+    for (const Job& job : live) {
+      fences.insert(job.holder.fence);
+      if (WhatIsDue(job, members, now) != Due::kNothing) due.emplace_back(job.id, job.holder.fence);
+    }
+    context_->clock().KeepOnly(fences);
+    SINK_ASSIGN_OR_RETURN(const std::vector<std::string> delayed, rows.DelayedJobs());
+    for (const std::string& id : delayed) {
+      if (context_->clock().DelayOver(id, now.steady_ms)) ready.push_back(id);
+    }
+    return absl::OkStatus();
+  }));
+  if (due.empty() && ready.empty()) return absl::OkStatus();
+
+  int expired = 0;
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
+    for (const auto& [job_id, fence] : due) SINK_RETURN_IF_ERROR(ApplyDue(rows, job_id, fence, now, &expired));
+    for (const std::string& id : ready) {
+      SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+      job.delayed = false;
+      SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+    }
+    return absl::OkStatus();
+  }));
+  for (int i = 0; i < expired; ++i) {
+    context_->listener().LeaseExpired();
+    context_->listener().AttemptEnded(AttemptOutcome::kLost);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sink

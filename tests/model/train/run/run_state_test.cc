@@ -1,0 +1,81 @@
+// Where a run stands goes through a checkpoint and from rank 0 to the others with every field.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "model/network/transformer.h"
+#include "model/train/learning/optimizer.h"
+#include "model/train/ranks/ranks.h"
+#include "model/train/run/checkpoint.h"
+#include "model/train/run/files.h"
+#include "tests/model/train/helpers/tiny_job.h"
+
+namespace sink::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+const RunState kState = {.step = 11,
+                         .tokens = 12,
+                         .cursor = {.epoch = 13, .position = 14},
+                         .measured = true,
+                         .running_loss = 15.5,
+                         .roll_backs = 16};
+
+void ExpectEqual(const RunState& a, const RunState& b) {
+  EXPECT_EQ(a.step, b.step);
+  EXPECT_EQ(a.tokens, b.tokens);
+  EXPECT_EQ(a.cursor.epoch, b.cursor.epoch);
+  EXPECT_EQ(a.cursor.position, b.cursor.position);
+  EXPECT_EQ(a.measured, b.measured);
+  EXPECT_EQ(a.running_loss, b.running_loss);
+  EXPECT_EQ(a.roll_backs, b.roll_backs);
+}
+
+class RunStateTest : public ::testing::Test {
+ protected:
+  RunStateTest() { fs::create_directories(folder_); }
+  RunState Read() { return ReadCheckpoint(folder_, job_.config, model_, optimizer_); }
+
+  TinyJob job_;
+  Transformer model_{job_.config.model, at::kCPU};
+  Optimizer optimizer_{job_.config.train, model_, WholeOf(model_)};
+  const fs::path folder_ = job_.folder() / "checkpoint";
+};
+
+TEST_F(RunStateTest, EveryFieldComesBackFromACheckpoint) {
+  WriteCheckpoint(folder_, job_.config, model_, optimizer_, kState);
+  ExpectEqual(Read(), kState);
+}
+
+TEST_F(RunStateTest, ItsFileKeepsItsForm) {
+  WriteCheckpoint(folder_, job_.config, model_, optimizer_, kState);
+  EXPECT_EQ(ReadFile(folder_ / "trainer.json", 1 << 20),
+            "{\n \"config\": \"" + JobId(job_.config) +
+                "\",\n \"cursor\": {\n  \"epoch\": 13,\n  \"position\": 14\n },"
+                "\n \"format\": 1,\n \"measured\": true,\n \"roll_backs\": 16,"
+                "\n \"running_loss\": 15.5,\n \"step\": 11,\n \"tokens\": 12\n}\n");
+}
+
+TEST_F(RunStateTest, ACheckpointFromBeforeRollBacksHasMadeNone) {
+  WriteCheckpoint(folder_, job_.config, model_, optimizer_, kState);
+  auto json = nlohmann::json::parse(ReadFile(folder_ / "trainer.json", 1 << 20));
+  json.erase("running_loss");
+  json.erase("roll_backs");
+  WriteFile(folder_ / "trainer.json", json.dump());
+  RunState expected = kState;
+  expected.running_loss = 0;
+  expected.roll_backs = 0;
+  ExpectEqual(Read(), expected);
+  json.erase("measured");
+  WriteFile(folder_ / "trainer.json", json.dump());
+  EXPECT_ANY_THROW(Read());
+}
+
+TEST(RunState, EveryFieldIsShared) {
+  Ranks alone;
+  ExpectEqual(ShareRunState(alone, at::kCPU, kState), kState);
+}
+
+}  // namespace
+}  // namespace sink::train
