@@ -20,7 +20,9 @@ TOP_LEVEL = {"CMakeLists.txt", "CMakePresets.json", "README.md", "proto", "coord
 # folder -> folders whose headers it may include, besides its own
 EDGES = {
     "proto/pipe": set(),
-    "proto/config": set(),
+    "proto/files": set(),
+    "proto/config": {"proto/files"},
+    "proto/run": {"proto/files", "proto/config"},
     "proto/charts": set(),
     "sweeps": {"proto/config"},
     "coordinator/job": set(),
