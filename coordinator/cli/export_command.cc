@@ -6,6 +6,7 @@
 #include "coordinator/cli/files/wandb_export.h"
 #include "coordinator/cli/study/study_reader.h"
 #include "coordinator/export/export.h"
+#include "proto/files/files.h"
 
 namespace sink::cli {
 namespace {
@@ -39,6 +40,7 @@ Outcome Export(Session& session, const Options& options) {
   const absl::Status written = Write(*study, options);
   if (absl::IsInvalidArgument(written)) return {kBadFile, std::string(written.message())};
   if (!written.ok()) return FromStatus(written);
+  if (files::IsStandardOutput(options.out)) return {};
   int64_t points = 0;
   for (const auto& [id, run] : study->runs)
     for (const auto& [name, curve] : run.curves) points += static_cast<int64_t>(curve.size());
@@ -70,7 +72,9 @@ void AddExportCommand(Commands& commands) {
       ->option_text("csv|json|tensorboard|mlflow|wandb")
       ->required()
       ->check(CLI::IsMember({"csv", "json", "tensorboard", "mlflow", "wandb"}));
-  app->add_option("--out", options->out, "The file (csv, json) or a new folder")->option_text("PATH")->required();
+  app->add_option("--out", options->out, "The file (csv, json; - is standard output) or a new folder")
+      ->option_text("PATH")
+      ->required();
   app->add_option("--python", options->python, "For wandb: a Python that has it (python3)")->option_text("PROGRAM");
   commands.OnRun(app, [options](Session& session) { return Export(session, *options); });
 }

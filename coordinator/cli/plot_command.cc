@@ -6,6 +6,7 @@
 #include "coordinator/cli/files/output_files.h"
 #include "coordinator/cli/study/study_reader.h"
 #include "coordinator/report/figures.h"
+#include "proto/files/files.h"
 
 namespace sink::cli {
 namespace {
@@ -71,6 +72,7 @@ Outcome Plot(Session& session, const Options& options) {
   if (!chart.ok()) return FromStatus(chart.status());
   const absl::Status written = WriteFile(options.out, report::Draw(*chart, report::Placement::kStandalone));
   if (!written.ok()) return {kBadFile, std::string(written.message())};
+  if (files::IsStandardOutput(options.out)) return {};
   Page page;
   page.document = {{"sweep", options.sweep}, {"file", options.out}};
   page.blocks.push_back(TextBlock{{{options.out}}});
@@ -97,7 +99,7 @@ void AddPlotCommand(Commands& commands) {
   app->add_option("--x", options->x, "Unit of the x axis (steps)")
       ->option_text("steps|tokens")
       ->check(CLI::IsMember({"steps", "tokens"}));
-  app->add_option("--out", options->out, "The SVG file")->option_text("FILE")->required();
+  app->add_option("--out", options->out, "The SVG file; - is standard output")->option_text("FILE")->required();
   commands.OnRun(app, [options](Session& session) { return Plot(session, *options); });
 }
 

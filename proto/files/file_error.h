@@ -9,12 +9,15 @@
 
 namespace sink::files {
 
+// A FileError's code for content that is not what it should be; all others are errnos.
+inline constexpr int kDamaged = -1;
+
 // Why an operation failed; as a condition true when it did: if (FileError error = ReplaceFile(...)) return error;
 class [[nodiscard]] FileError {
  public:
   FileError() = default;  // it did not
-  // `message` is a whole sentence that names the path. `code` is an errno: EFBIG for a file over a limit, EBADMSG for
-  // content that is not what it should be.
+  // `message` is a whole sentence that names the path. `code` is an errno, such as EFBIG for a file over a limit, or
+  // kDamaged.
   FileError(int code, std::string message) : code_(code), message_(std::move(message)) {}
 
   explicit operator bool() const { return code_ != 0; }

@@ -21,7 +21,7 @@ using files::FileError;
 using files::FileResult;
 using Json = nlohmann::json;
 
-FileError Damaged(const std::string& what) { return {EBADMSG, what}; }
+FileError Damaged(const std::string& what) { return {files::kDamaged, what}; }
 
 // Why a file may not be listed; "" if it may.
 std::string FaultOf(const ManifestFile& file) {

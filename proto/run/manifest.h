@@ -35,13 +35,13 @@ struct Manifest {
 };
 
 // Syncs every file of the folder, and writes the manifest that lists them, durably up to the folder's own sync. Returns
-// what ReadManifest will. EBADMSG when a file's name is not one for a checkpoint, or there are too many.
+// what ReadManifest will. kDamaged when a file's name is not one for a checkpoint, or there are too many.
 files::FileResult<Manifest> WriteManifest(const std::string& folder, int64_t step);
 
-// Reads FOLDER/manifest.json. ENOENT without one; EBADMSG when it is malformed or names what is not in the folder.
+// Reads FOLDER/manifest.json. ENOENT without one; kDamaged when it is malformed or names what is not in the folder.
 files::FileResult<Manifest> ReadManifest(const std::string& folder);
 
-// Reads every file and compares it with the manifest. EBADMSG names the first that is missing, has another size or
+// Reads every file and compares it with the manifest. kDamaged names the first that is missing, has another size or
 // another hash, or is a symbolic link.
 files::FileError VerifyCheckpoint(const std::string& folder, const Manifest& manifest);
 

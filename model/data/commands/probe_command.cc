@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "model/base/data_error.h"
-#include "model/base/file_io.h"
+#include "model/base/or_throw.h"
 #include "model/data/commands/data_commands.h"
 #include "model/data/commands/safetensors_file.h"
 #include "model/data/corpus/corpus.h"
@@ -19,6 +19,7 @@
 #include "model/data/loader/loader.h"
 #include "model/data/loader/random_order.h"
 #include "model/data/tokenizer/tokenizer.h"
+#include "proto/files/files.h"
 
 namespace sink::data {
 namespace fs = std::filesystem;
@@ -74,9 +75,10 @@ void Probe(const ProbeOptions& options) {
   LoaderOptions loader = {.folder = options.in.string(), .sequence_length = options.tokens, .vocab_size = INT32_MAX};
   const std::vector<int32_t> probe =
       is_corpus ? ProbeFromCorpus(options) : LoadProbe(loader, options.sequences, options.tokens);
-  WriteFileDurably(options.out, EncodeSafetensors("probe", options.sequences, probe));
-  std::printf("%s: probe [%lld, %lld]\n", options.out.c_str(), static_cast<long long>(options.sequences),
-              static_cast<long long>(options.tokens + 1));
+  OrThrow<DataError>(files::WriteOutput(options.out, EncodeSafetensors("probe", options.sequences, probe)));
+  std::fprintf(files::IsStandardOutput(options.out.string()) ? stderr : stdout, "%s: probe [%lld, %lld]\n",
+               options.out.c_str(), static_cast<long long>(options.sequences),
+               static_cast<long long>(options.tokens + 1));
 }
 
 }  // namespace
@@ -86,7 +88,10 @@ void AddProbeCommand(CLI::App& app) {
       app.add_subcommand("probe", "Write held-out sequences as a safetensors file that sink-eval --probe reads");
   auto options = std::make_shared<ProbeOptions>();
   command->add_option("--in", options->in, "A packed set, or a corpus with valid/")->required();
-  command->add_option("--out", options->out, "The file to write: probe [sequences, tokens + 1], int64")->required();
+  command
+      ->add_option("--out", options->out,
+                   "The file to write (- is standard output): probe [sequences, tokens + 1], int64")
+      ->required();
   command->add_option("--tokenizer", options->tokenizer,
                       "For a corpus: \"bytes\", a tokenizer.json or tokenizer.model");
   command->add_option("--sequences", options->sequences, "How many")

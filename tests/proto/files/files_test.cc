@@ -12,24 +12,16 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
-#include <thread>
 
 #include "proto/files/descriptor.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/test_files.h"
 
 namespace sink::files {
 namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-
-std::string TextOf(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 mode_t ModeOf(const std::string& path) {
   struct stat info = {};
@@ -49,11 +41,7 @@ class Umask {
 
 class FilesTest : public ::testing::Test {
  protected:
-  size_t Entries() const {
-    size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : fs::directory_iterator(dir_.path())) ++count;
-    return count;
-  }
+  size_t Entries() const { return testing::EntriesIn(dir_.path()); }
 
   testing::TempDir dir_;
   const std::string path_ = dir_ / "file";
@@ -63,7 +51,7 @@ TEST_F(FilesTest, ReplacedFileHoldsTheNewBytesAndNothingIsBesideIt) {
   for (const char* text : {"first", "second, longer", ""}) {
     const FileError error = ReplaceFile(path_, text);
     ASSERT_FALSE(error) << error.message();
-    EXPECT_EQ(TextOf(path_), text);
+    EXPECT_EQ(testing::ReadFile(path_), text);
   }
   EXPECT_EQ(Entries(), 1u);
 }
@@ -90,11 +78,11 @@ TEST_F(FilesTest, SymbolicLinkStaysAndItsTargetIsReplaced) {
   EXPECT_TRUE(fs::is_symlink(path_));
   EXPECT_TRUE(fs::is_symlink(dir_ / "there/link"));
   EXPECT_FALSE(fs::is_symlink(dir_ / "there/target"));
-  EXPECT_EQ(TextOf(dir_ / "there/target"), "new");
+  EXPECT_EQ(testing::ReadFile(dir_ / "there/target"), "new");
 
   fs::remove(dir_ / "there/target");
   ASSERT_FALSE(ReplaceFile(path_, "dangled"));
-  EXPECT_EQ(TextOf(dir_ / "there/target"), "dangled");
+  EXPECT_EQ(testing::ReadFile(dir_ / "there/target"), "dangled");
 }
 
 TEST_F(FilesTest, LinksInACircleAreAnError) {
@@ -154,7 +142,7 @@ TEST_F(FilesTest, FailedWriteLeavesTheOldFile) {
   setrlimit(RLIMIT_FSIZE, &old_limit);
   signal(SIGXFSZ, SIG_DFL);
   EXPECT_EQ(error.message(), "cannot write " + path_ + ": File too large");
-  EXPECT_EQ(TextOf(path_), "old");
+  EXPECT_EQ(testing::ReadFile(path_), "old");
   EXPECT_EQ(Entries(), 1u);
 }
 
@@ -171,7 +159,7 @@ TEST_F(FilesTest, WhatCannotBeReplacedIsNamedWithTheReason) {
 TEST_F(FilesTest, NamesOfAnyLengthCanBeReplaced) {
   const std::string longest = dir_ / std::string(255, 'n');
   ASSERT_FALSE(ReplaceFile(longest, "x"));
-  EXPECT_EQ(TextOf(longest), "x");
+  EXPECT_EQ(testing::ReadFile(longest), "x");
 }
 
 TEST_F(FilesTest, ReadingIsBounded) {

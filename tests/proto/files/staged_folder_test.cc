@@ -11,6 +11,7 @@
 
 #include "proto/files/files.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/test_files.h"
 
 namespace sink::files {
 namespace {
@@ -20,11 +21,7 @@ using ::testing::HasSubstr;
 
 class StagedFolderTest : public ::testing::Test {
  protected:
-  size_t Entries() const {
-    size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : fs::directory_iterator(dir_.path())) ++count;
-    return count;
-  }
+  size_t Entries() const { return testing::EntriesIn(dir_.path()); }
 
   testing::TempDir dir_;
   const std::string target_ = dir_ / "out";

@@ -98,48 +98,49 @@ TEST_F(ManifestTest, EveryDamageIsNamed) {
   for (const char* bytes : {"{}", "{}\n\n", "{]\n", ""}) {
     Write("config.json", bytes);
     const files::FileError error = VerifyCheckpoint(folder, manifest);
-    EXPECT_EQ(error.code(), EBADMSG) << bytes;
+    EXPECT_EQ(error.code(), files::kDamaged) << bytes;
     EXPECT_THAT(error.message(), HasSubstr("config.json")) << bytes;
   }
   Write("config.json", "{}");
   EXPECT_THAT(VerifyCheckpoint(folder, manifest).message(), HasSubstr("config.json has 2 bytes instead of 3"));
   fs::remove(dir_ / "config.json");
-  EXPECT_EQ(Verify(manifest), EBADMSG);
+  EXPECT_EQ(Verify(manifest), files::kDamaged);
   std::ofstream(dir_ / "elsewhere") << "{}\n";
   fs::create_symlink("elsewhere", dir_ / "config.json");
-  EXPECT_EQ(Verify(manifest), EBADMSG);
+  EXPECT_EQ(Verify(manifest), files::kDamaged);
   fs::remove(dir_ / "config.json");
   Write("config.json", "{}\n");
   EXPECT_EQ(Verify(manifest), 0);
   Write("manifest.json", std::string(kWritten) + "\n");
-  EXPECT_EQ(Verify(manifest), EBADMSG);
+  EXPECT_EQ(Verify(manifest), files::kDamaged);
 }
 
 TEST_F(ManifestTest, MalformedManifestsAreRefused) {
   EXPECT_EQ(Read().error().code(), ENOENT);
-  const std::string hash = R"(","size":0,"xxh3":"99aa06d3014798d86001c324468d497f"})";
-  for (const std::string& text :
-       {std::string(), std::string("[]"), std::string(R"({"step":1})"), std::string(R"({"step":1,"files":[1]})"),
-        std::string(R"({"step":"1","files":[]})"),
-        std::string(R"({"step":1,"files":[{"name":"a","size":0,"xxh3":"0"}]})"),
-        std::string(R"({"step":1,"files":[{"name":"a","size":-1,"xxh3":"99aa06d3014798d86001c324468d497f"}]})"),
-        R"({"step":1,"files":[{"name":"a/b)" + hash + "]}", R"({"step":1,"files":[{"name":"..)" + hash + "]}",
-        R"({"step":1,"files":[{"name":"manifest.json)" + hash + "]}"}) {
+  for (const char* text :
+       {"", "[]", R"({"step":1})", R"({"step":1,"files":[1]})", R"({"step":"1","files":[]})",
+        R"({"step":1,"files":[{"name":"a","size":0,"xxh3":"0"}]})",
+        R"({"step":1,"files":[{"name":"a","size":-1,"xxh3":"99aa06d3014798d86001c324468d497f"}]})"}) {
     Write("manifest.json", text);
-    EXPECT_EQ(Read().error().code(), EBADMSG) << text;
+    EXPECT_EQ(Read().error().code(), files::kDamaged) << text;
+  }
+  const std::string hash = R"(","size":0,"xxh3":"99aa06d3014798d86001c324468d497f"})";
+  for (const char* name : {"../weights", "/etc/passwd", "a/b", "..", ".hidden", "", "manifest.json", "a\\\\b"}) {
+    Write("manifest.json", R"({"step":1,"files":[{"name":")" + (name + hash) + "]}");
+    EXPECT_EQ(Read().error().code(), files::kDamaged) << name;
   }
   std::string many = R"({"step":1,"files":[)";
   for (size_t i = 0; i <= kMaxManifestFiles; ++i)
     many += (i == 0 ? "" : ",") + (R"({"name":"a)" + std::to_string(i)) + hash;
   Write("manifest.json", many + "]}");
-  EXPECT_EQ(Read().error().code(), EBADMSG);
+  EXPECT_EQ(Read().error().code(), files::kDamaged);
   Write("manifest.json", std::string(kMaxManifestBytes + 1, ' '));
   EXPECT_EQ(Read().error().code(), EFBIG);
 }
 
 TEST_F(ManifestTest, NameThatOthersWouldRefuseIsNotWritten) {
   Write("with space", "x");
-  EXPECT_EQ(WriteManifest(dir_.path().string(), 1).error().code(), EBADMSG);
+  EXPECT_EQ(WriteManifest(dir_.path().string(), 1).error().code(), files::kDamaged);
   EXPECT_FALSE(fs::exists(dir_ / "manifest.json"));
 }
 
