@@ -3,30 +3,31 @@
 
 #include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
-#include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <condition_variable>
-#include <exception>
 #include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/core/job_manager.h"
+#include "coordinator/files/file_status.h"
 #include "coordinator/listen_address.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/client_service.h"
 #include "coordinator/service/fail_stop.h"
-#include "coordinator/service/files.h"
 #include "coordinator/service/metrics_exporter.h"
 #include "coordinator/service/scrape_endpoint.h"
 #include "coordinator/service/stream_gate.h"
 #include "coordinator/service/worker_service.h"
 #include "coordinator/store/sqlite_store.h"
+#include "proto/files/files.h"
+#include "proto/files/random_id.h"
 
 namespace sink {
 namespace {
@@ -36,13 +37,6 @@ constexpr int kMaxThreads = 512;
 constexpr int kMaxStreams = 128;
 constexpr size_t kMemoryQuota = 512 << 20;
 constexpr auto kShutdownGrace = std::chrono::seconds(5);
-
-std::string RandomId() {
-  unsigned char bytes[16];
-  // Fails only when the kernel has no randomness to give, which is no state to go on in.
-  if (RAND_bytes(bytes, sizeof bytes) != 1) std::terminate();
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(bytes), sizeof bytes));
-}
 
 absl::StatusOr<ListenAddress> CheckedAddress(const std::string& text, const std::string& option, bool insecure) {
   auto address = ParseListenAddress(text, option);
@@ -127,7 +121,7 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   rules.lease_duration_ms = absl::ToInt64Milliseconds(options.lease_duration);
   rules.checkpoints_kept = options.checkpoints_kept;
   rules.retry.delay_ms = absl::ToInt64Milliseconds(options.retry_delay);
-  rules.new_lease_id = RandomId;
+  rules.new_lease_id = files::RandomId;
   auto started = JobManager::Start(store.get(), std::move(rules), exporter.get(), SystemNow());
   if (!started.ok()) return started.status();
   jobs = std::move(*started);
@@ -207,8 +201,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   if (absl::Status status = parts.Listen(*listen); !status.ok()) return status;
   if (absl::Status status = parts.ListenForScrapes(*metrics_listen); !status.ok()) return status;
   // The lock on the folder is held, so nobody else writes these.
-  absl::Status written = WriteFileAtomically(absl::StrCat(options.data, "/metrics.addr"), parts.metrics_address + "\n");
-  written.Update(WriteFileAtomically(absl::StrCat(options.data, "/coordinator.addr"), parts.address + "\n"));
+  const auto write = [&](const char* name, const std::string& address) {
+    return ToStatus(files::ReplaceFile(absl::StrCat(options.data, "/", name), address + "\n", 0600));
+  };
+  absl::Status written = write("metrics.addr", parts.metrics_address);
+  written.Update(write("coordinator.addr", parts.address));
   if (!written.ok()) return written;
   parts.ticker =
       std::thread([&parts, interval = absl::ToChronoNanoseconds(options.tick_interval)] { parts.TickLoop(interval); });

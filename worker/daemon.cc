@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "proto/files/random_id.h"
 #include "worker/data_folder.h"
 #include "worker/free_port.h"
 #include "worker/process_tree.h"
@@ -16,7 +17,7 @@ namespace sink::worker {
 Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions options)
     : link_(link),
       options_(std::move(options)),
-      session_(RandomId()),
+      session_(files::RandomId()),
       devices_(std::move(devices)),
       models_(options_.runner.model_root) {
   options_.runner.link = link_;

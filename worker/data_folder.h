@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "worker/file_util.h"
+#include "proto/files/descriptor.h"
 
 namespace sink::worker {
 
@@ -22,10 +22,7 @@ class DataFolder {
  private:
   std::string path_;
   std::string worker_id_;
-  Fd lock_;  // held as long as the process lives
+  files::Fd lock_;  // held as long as the process lives
 };
-
-// 128 random bits as 32 hex digits.
-std::string RandomId();
 
 }  // namespace sink::worker

@@ -11,7 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "worker/checkpoint_folder.h"
+#include "proto/run/checkpoint_names.h"
 #include "worker/trainer_process.h"
 
 namespace sink::worker {
@@ -24,7 +24,7 @@ constexpr char kVersion[] = "0.1.0";
 constexpr char kTrainerName[] = "sink-trainer";
 
 // What the coordinator takes as a worker's name.
-bool IsName(const std::string& name) { return name.size() <= 64 && IsSafeFileName(name); }
+bool IsName(const std::string& name) { return name.size() <= 64 && run::IsCheckpointFileName(name); }
 
 // A name, an IPv4 or a bare IPv6 address: a single colon would be a port's.
 bool IsHost(const std::string& host) {

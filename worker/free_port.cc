@@ -4,14 +4,14 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "worker/file_util.h"
+#include "proto/files/descriptor.h"
 
 namespace sink::worker {
 
 int FreeTcpPort() {
   // IPv6's wildcard stands for IPv4's as well; a machine without IPv6 has only the latter.
   for (const int family : {AF_INET6, AF_INET}) {
-    const Fd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const files::Fd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_storage address{};
     address.ss_family = family;  // all else zero: any address, any port
     socklen_t size = family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);

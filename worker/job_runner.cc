@@ -9,11 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/errors/error_detail.h"
 #include "proto/config/job_config.h"
-#include "worker/file_util.h"
 #include "worker/model_folder.h"
 #include "worker/process_tree.h"
 #include "worker/resume.h"
 #include "worker/timing.h"
+#include "worker/valid_utf8.h"
 
 namespace sink::worker {
 namespace {

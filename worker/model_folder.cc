@@ -12,8 +12,8 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "proto/config/names.h"
-#include "worker/checkpoint_folder.h"
-#include "worker/file_util.h"
+#include "proto/files/files.h"
+#include "proto/run/checkpoint_names.h"
 
 namespace sink::worker {
 
@@ -29,10 +29,10 @@ constexpr char kCachePrefix[] = "models--";
 
 // The snapshot that a cache's refs/main names; "" where there is none, or where it would lead out of the cache.
 std::string CachedSnapshot(const fs::path& cache) {
-  const auto text = ReadFile((cache / "refs" / "main").string(), kMaxRevisionBytes);
+  const auto text = files::ReadFile((cache / "refs" / "main").string(), kMaxRevisionBytes);
   if (!text.ok()) return "";
   const std::string revision(absl::StripSuffix(*text, "\n"));
-  return IsSafeFileName(revision) ? (cache / "snapshots" / revision).string() : "";
+  return run::IsCheckpointFileName(revision) ? (cache / "snapshots" / revision).string() : "";
 }
 
 bool IsModel(const fs::path& folder) {

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "worker/file_util.h"
+#include "worker/valid_utf8.h"
 
 namespace sink::worker {
 namespace {

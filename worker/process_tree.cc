@@ -21,7 +21,7 @@
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
-#include "worker/file_util.h"
+#include "proto/files/files.h"
 
 namespace sink::worker {
 namespace {
@@ -43,7 +43,7 @@ struct Process {
 };
 
 std::optional<Process> ReadProcess(pid_t pid) {
-  auto stat = ReadFile(absl::StrCat("/proc/", pid, "/stat"), kMaxProcFileBytes);
+  auto stat = files::ReadFile(absl::StrCat("/proc/", pid, "/stat"), kMaxProcFileBytes);
   if (!stat.ok()) return std::nullopt;
   // The second field is the program's name in brackets and may itself hold spaces and brackets.
   const size_t name_end = stat->rfind(')');
@@ -68,7 +68,7 @@ std::vector<Process> ListProcesses() {
 }
 
 bool CarriesMarker(pid_t pid, const std::string& marker) {
-  auto environment = ReadFile(absl::StrCat("/proc/", pid, "/environ"), kMaxProcFileBytes);
+  auto environment = files::ReadFile(absl::StrCat("/proc/", pid, "/environ"), kMaxProcFileBytes);
   if (!environment.ok()) return false;
   for (absl::string_view entry : absl::StrSplit(*environment, '\0')) {
     if (!absl::ConsumePrefix(&entry, "SINK_RUN=") || !absl::ConsumePrefix(&entry, marker)) continue;

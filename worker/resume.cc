@@ -1,17 +1,19 @@
 // See resume.h.
 #include "worker/resume.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <map>
 
 #include "absl/strings/str_cat.h"
-#include "worker/checkpoint_folder.h"
-#include "worker/file_util.h"
+#include "coordinator/files/file_status.h"
+#include "proto/files/descriptor.h"
+#include "proto/files/files.h"
+#include "proto/run/checkpoint_names.h"
+#include "proto/run/manifest.h"
+#include "worker/checkpoint_links.h"
 
 namespace sink::worker {
 namespace {
@@ -19,12 +21,12 @@ namespace {
 constexpr int kFetchTries = 3;  // of a checkpoint that arrives damaged or is said not to exist
 
 absl::Status CheckIdentity(const std::string& folder, const v1::Checkpoint& checkpoint) {
-  auto manifest = ReadManifest(folder);
-  if (!manifest.ok()) return manifest.status();
+  const auto manifest = run::ReadManifest(folder);
+  if (!manifest.ok()) return ToStatus(manifest.error());
   if (manifest->hash != checkpoint.manifest_hash() || manifest->step != checkpoint.step()) {
     return absl::DataLossError(absl::StrCat(folder, " is another checkpoint than the coordinator's"));
   }
-  return VerifyCheckpoint(folder, *manifest);
+  return ToStatus(run::VerifyCheckpoint(folder, *manifest));
 }
 
 // Writes the chunks of a download to files below `folder`.
@@ -37,35 +39,36 @@ class Receiver {
   absl::Status Take(const v1::CheckpointChunk& chunk) {
     if (chunk.data().empty() && chunk.file().empty()) return absl::OkStatus();  // the first one may hold no data
     const auto size = sizes_.find(chunk.file());
-    if (size == sizes_.end() || !IsSafeFileName(chunk.file())) {
+    if (size == sizes_.end() || !run::IsCheckpointFileName(chunk.file())) {
       return absl::DataLossError(absl::StrCat("unexpected file \"", chunk.file(), "\" in a checkpoint"));
     }
     if (chunk.offset() > size->second || chunk.data().size() > size->second - chunk.offset()) {
       return absl::DataLossError(absl::StrCat(chunk.file(), " is larger than announced"));
     }
+    const std::string path = absl::StrCat(folder_, "/", chunk.file());
     if (chunk.file() != name_) {
-      const std::string path = absl::StrCat(folder_, "/", chunk.file());
-      fd_ = Fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-      if (!fd_.valid()) return Local(ErrnoStatus(absl::StrCat("create ", path), errno));
+      auto fd = files::Open(path, O_WRONLY | O_CREAT | O_TRUNC);
+      if (!fd.ok()) return Local(fd.error());
+      fd_ = *std::move(fd);
       name_ = chunk.file();
       offset_ = 0;
     }
     if (chunk.offset() != offset_) return absl::DataLossError(absl::StrCat("a chunk of ", name_, " is missing"));
     offset_ += chunk.data().size();
-    return Local(WriteAll(fd_.get(), chunk.data()));
+    return Local(files::WriteAll(fd_, path, chunk.data()));
   }
 
  private:
   // A failure of our own disk must not be tried again as if the network had failed.
-  static absl::Status Local(const absl::Status& status) {
-    return status.ok() ? status : absl::OutOfRangeError(status.message());
+  static absl::Status Local(const files::FileError& error) {
+    return error ? absl::OutOfRangeError(error.message()) : absl::OkStatus();
   }
 
   const std::string folder_;
   std::map<std::string, uint64_t> sizes_;
   std::string name_;  // of the file being written
   uint64_t offset_ = 0;
-  Fd fd_;
+  files::Fd fd_;
 };
 
 absl::Status Fetch(const v1::Checkpoint& checkpoint, const std::string& target, LeasedCalls& calls) {
@@ -76,7 +79,7 @@ absl::Status Fetch(const v1::Checkpoint& checkpoint, const std::string& target, 
   absl::Status status = calls.Retry(calls.control().requested(), [&]() -> absl::Status {
     std::error_code ignored;
     std::filesystem::remove_all(temporary, ignored);
-    if (auto made = MakeFolders(temporary); !made.ok()) return absl::OutOfRangeError(made.message());
+    if (const auto failed = files::MakeFolders(temporary)) return absl::OutOfRangeError(failed.message());
     Receiver receiver(temporary, checkpoint);
     absl::Status fetched =
         calls.link().FetchCheckpoint(request, [&](const v1::CheckpointChunk& chunk) { return receiver.Take(chunk); });
@@ -88,18 +91,17 @@ absl::Status Fetch(const v1::Checkpoint& checkpoint, const std::string& target, 
     return fetched;
   });
   if (!status.ok()) return status;
-  if (rename(temporary.c_str(), target.c_str()) != 0) return ErrnoStatus(absl::StrCat("rename to ", target), errno);
-  return SyncFolder(std::filesystem::path(target).parent_path().string());
+  return ToStatus(files::RenameDurably(temporary, target));
 }
 
 }  // namespace
 
 absl::Status PrepareResume(const std::string& data, const v1::Checkpoint& checkpoint, const RunFolder& folder,
                            LeasedCalls& calls) {
-  const std::string target = absl::StrCat(folder.checkpoints(), "/", CheckpointFolderName(checkpoint.step()));
+  const std::string target = absl::StrCat(folder.checkpoints(), "/", run::CheckpointFolderName(checkpoint.step()));
   for (const std::string& local : FindCheckpoints(data, calls.lease().job_id(), checkpoint.step())) {
     if (!CheckIdentity(local, checkpoint).ok()) continue;
-    auto manifest = ReadManifest(local);
+    const auto manifest = run::ReadManifest(local);
     if (manifest.ok() && LinkCheckpoint(local, target, *manifest).ok()) {
       spdlog::info("job {}: resumes from {}", calls.lease().job_id(), local);
       return absl::OkStatus();

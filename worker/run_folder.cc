@@ -10,8 +10,10 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "worker/checkpoint_folder.h"
-#include "worker/file_util.h"
+#include "coordinator/files/file_status.h"
+#include "proto/files/files.h"
+#include "proto/run/checkpoint_names.h"
+#include "proto/run/job_file.h"
 
 namespace sink::worker {
 
@@ -82,30 +84,31 @@ RunFolder RunFolder::OfRank(int rank) const {
 }
 
 absl::Status RunFolder::Create(const v1::LeaseRef& lease) const {
-  if (auto status = MakeFolders(checkpoints()); !status.ok()) return status;
-  return WriteFileDurably(path_ + "/lease.json", EncodeLease(lease));
+  if (const auto failed = files::MakeFolders(checkpoints())) return ToStatus(failed);
+  return ToStatus(files::ReplaceFile(path_ + "/lease.json", EncodeLease(lease)));
 }
 
 absl::Status RunFolder::WriteJob(const v1::Grant& grant, const std::string& data_root, const std::string& model,
                                  const std::string& device) const {
-  const auto config = nlohmann::json::parse(grant.config_json(), nullptr, /*allow_exceptions=*/false);
-  if (!config.is_object()) return absl::InvalidArgumentError("the job's configuration is not a JSON object");
-  if (auto status = MakeFolders(checkpoints()); !status.ok()) return status;
-  nlohmann::json job = {{"job", grant.lease().job_id()},
-                        {"attempt", grant.lease().attempt()},
-                        {"config", config},
-                        {"data_root", data_root},
-                        {"device", device}};
-  if (!model.empty()) job["model"] = model;
-  return WriteFileDurably(path_ + "/job.json", job.dump(2) + "\n");
+  const run::JobFile job{.job = grant.lease().job_id(),
+                         .attempt = grant.lease().attempt(),
+                         .config = {},
+                         .data_root = data_root,
+                         .model = model,
+                         .device = device};
+  const std::optional<std::string> text = run::PrintJobFile(job, grant.config_json());
+  if (!text)
+    return absl::InvalidArgumentError("the job's configuration is not a JSON object, or a path here is not UTF-8");
+  if (const auto failed = files::MakeFolders(checkpoints())) return ToStatus(failed);
+  return ToStatus(files::ReplaceFile(path_ + "/" + run::kJobFileName, *text));
 }
 
 absl::Status RunFolder::SaveOutcome(const Outcome& outcome) const {
-  return WriteFileDurably(path_ + "/outcome.json", EncodeOutcome(outcome));
+  return ToStatus(files::ReplaceFile(path_ + "/outcome.json", EncodeOutcome(outcome)));
 }
 
 std::optional<Outcome> RunFolder::LoadOutcome() const {
-  auto text = ReadFile(path_ + "/outcome.json", kMaxOutcomeBytes);
+  const auto text = files::ReadFile(path_ + "/outcome.json", kMaxOutcomeBytes);
   if (!text.ok()) return std::nullopt;
   auto outcome = DecodeOutcome(*text);
   if (!outcome.ok()) return std::nullopt;
@@ -117,9 +120,9 @@ absl::Status RunFolder::Close() const {
   fs::remove_all(spool(), ignored);
   fs::remove_all(upload(), ignored);
   if (unlink((path_ + "/lease.json").c_str()) != 0 && errno != ENOENT) {
-    return ErrnoStatus(absl::StrCat("delete ", path_, "/lease.json"), errno);
+    return SystemStatus(errno, "delete", path_ + "/lease.json");
   }
-  return SyncFolder(path_);
+  return ToStatus(files::SyncFolder(path_));
 }
 
 void RunFolder::Remove() const {
@@ -134,7 +137,7 @@ std::vector<v1::LeaseRef> FindOpenLeases(const std::string& data) {
   std::vector<v1::LeaseRef> leases;
   for (const auto& [job, runs] : ListRuns(data)) {
     for (const fs::path& run : runs) {
-      auto text = ReadFile(run / "lease.json", kMaxLeaseBytes);
+      const auto text = files::ReadFile(run / "lease.json", kMaxLeaseBytes);
       if (!text.ok()) continue;
       auto lease = DecodeLease(*text);
       if (lease && fs::path(RunFolder(data, *lease).path()) == run) {
@@ -151,7 +154,7 @@ std::vector<v1::LeaseRef> FindOpenLeases(const std::string& data) {
 std::vector<std::string> FindCheckpoints(const std::string& data, const std::string& job_id, int64_t step) {
   std::vector<std::string> found;
   for (const fs::path& run : Subfolders(fs::path(data) / "jobs" / job_id)) {
-    const fs::path folder = run / "checkpoints" / CheckpointFolderName(step);
+    const fs::path folder = run / run::kCheckpointsFolder / run::CheckpointFolderName(step);
     std::error_code ignored;
     if (fs::is_directory(folder, ignored)) found.push_back(folder.string());
   }

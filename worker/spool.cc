@@ -11,6 +11,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "coordinator/files/file_status.h"
+#include "proto/files/files.h"
 #include "proto/pipe/events.h"
 
 namespace sink::worker {
@@ -25,7 +27,7 @@ constexpr int64_t kMaxRecordBytes = kSpoolHeaderBytes + pipe::kMaxLineBytes;
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(const std::string& folder, const Options& options) {
-  if (auto status = MakeFolders(folder); !status.ok()) return status;
+  if (const auto failed = files::MakeFolders(folder)) return ToStatus(failed);
   std::unique_ptr<Spool> spool(new Spool(folder, options));
   absl::MutexLock lock(&spool->mutex_);
   if (auto status = spool->LoadSegments(); !status.ok()) return status;
@@ -39,7 +41,7 @@ absl::Status Spool::LoadSegments() {
     if (entry.path().extension() != kSuffix || !absl::SimpleAtoi(entry.path().stem().string(), &first_seq)) continue;
     segments_.push_back({first_seq, first_seq - 1, 0, entry.path().string()});
   }
-  if (error) return ErrnoStatus(absl::StrCat("list ", folder_), error.value());
+  if (error) return SystemStatus(error.value(), "list", folder_);
   std::sort(segments_.begin(), segments_.end(), [](const auto& a, const auto& b) { return a.first_seq < b.first_seq; });
 
   // Read every segment up to its first bad record; anything after that is cut off.
@@ -51,8 +53,8 @@ absl::Status Spool::LoadSegments() {
       fs::remove(segment.path, error);
       continue;
     }
-    auto contents = ReadFile(segment.path, options_.segment_bytes + 2 * kMaxRecordBytes);
-    if (!contents.ok()) return contents.status();
+    const auto contents = files::ReadFile(segment.path, options_.segment_bytes + 2 * kMaxRecordBytes);
+    if (!contents.ok()) return ToStatus(contents.error());
     std::string_view rest = *contents;
     size_t size = 0;
     while (auto record = DecodeSpoolRecord(rest, &size)) {
@@ -64,7 +66,7 @@ absl::Status Spool::LoadSegments() {
     if (!rest.empty()) {
       intact = false;
       if (truncate(segment.path.c_str(), segment.bytes) != 0) {
-        return ErrnoStatus(absl::StrCat("truncate ", segment.path), errno);
+        return SystemStatus(errno, "truncate", segment.path);
       }
     }
     last_seq_ = segment.last_seq;
@@ -74,17 +76,18 @@ absl::Status Spool::LoadSegments() {
   // What is no longer here was acknowledged to an earlier daemon.
   if (!segments_.empty()) acknowledged_seq_ = segments_.front().first_seq - 1;
   if (segments_.empty()) return StartSegment();
-  append_fd_ = Fd(open(segments_.back().path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
-  if (!append_fd_.valid()) return ErrnoStatus(absl::StrCat("open ", segments_.back().path), errno);
+  auto fd = files::Open(segments_.back().path, O_WRONLY | O_APPEND);
+  if (!fd.ok()) return ToStatus(fd.error());
+  append_fd_ = *std::move(fd);
   return absl::OkStatus();
 }
 
 absl::Status Spool::StartSegment() {
   const uint64_t first_seq = last_seq_ + 1;
   const std::string path = absl::StrFormat("%s/%020d%s", folder_, first_seq, kSuffix);
-  Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644));
-  if (!fd.valid()) return ErrnoStatus(absl::StrCat("create ", path), errno);
-  append_fd_ = std::move(fd);
+  auto fd = files::Open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND);
+  if (!fd.ok()) return ToStatus(fd.error());
+  append_fd_ = *std::move(fd);
   segments_.push_back({first_seq, first_seq - 1, 0, path});
   return absl::OkStatus();
 }
@@ -99,7 +102,7 @@ bool Spool::AppendRecord(std::string_view line, int64_t time_ms) {
   if (segments_.back().bytes >= options_.segment_bytes && !StartSegment().ok()) return false;
   Segment& segment = segments_.back();
   const std::string bytes = EncodeSpoolRecord({last_seq_ + 1, time_ms, std::string(line)});
-  if (!WriteAll(append_fd_.get(), bytes).ok()) {
+  if (files::WriteAll(append_fd_, segment.path, bytes)) {
     // Usually a full disk: take the partial record back, so that the next one starts at a clean edge.
     if (ftruncate(append_fd_.get(), segment.bytes) != 0) sealed_ = true;
     return false;
@@ -139,7 +142,7 @@ uint64_t Spool::Seal(int64_t time_ms) {
 
 bool Spool::Seek(const Segment& segment, uint64_t seq) {
   if (cursor_.fd.valid() && cursor_.segment == segment.first_seq && cursor_.seq <= seq) return true;
-  cursor_.fd = Fd(open(segment.path.c_str(), O_RDONLY | O_CLOEXEC));
+  cursor_.fd = files::Fd(open(segment.path.c_str(), O_RDONLY | O_CLOEXEC));
   cursor_.segment = cursor_.seq = segment.first_seq;
   cursor_.offset = 0;
   return cursor_.fd.valid();

@@ -18,7 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "worker/file_util.h"
+#include "proto/files/descriptor.h"
 #include "worker/spool_record.h"
 
 namespace sink::worker {
@@ -66,7 +66,7 @@ class Spool {
   };
   // Where the last Read stopped, so that the next one need not scan.
   struct Cursor {
-    Fd fd;
+    files::Fd fd;
     uint64_t segment = 0;  // its first_seq
     uint64_t seq = 0;      // of the record at offset
     int64_t offset = 0;
@@ -85,7 +85,7 @@ class Spool {
 
   mutable absl::Mutex mutex_;
   std::deque<Segment> segments_ ABSL_GUARDED_BY(mutex_);
-  Fd append_fd_ ABSL_GUARDED_BY(mutex_);  // of segments_.back()
+  files::Fd append_fd_ ABSL_GUARDED_BY(mutex_);  // of segments_.back()
   Cursor cursor_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_seq_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t acknowledged_seq_ ABSL_GUARDED_BY(mutex_) = 0;

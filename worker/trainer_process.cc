@@ -13,6 +13,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/files/file_status.h"
 #include "worker/process_tree.h"
 
 namespace sink::worker {
@@ -29,20 +30,20 @@ constexpr int kFirstParentFd = 16;
 constexpr char kOomScoreAdjustment[] = "500";
 
 struct Pipe {
-  Fd read, write;
+  files::Fd read, write;
 };
 
 // Moves a descriptor above the child's ones, close-on-exec.
-absl::Status Raise(int fd, Fd* out) {
-  Fd owned(fd);
-  *out = Fd(fcntl(owned.get(), F_DUPFD_CLOEXEC, kFirstParentFd));
-  return out->valid() ? absl::OkStatus() : ErrnoStatus("duplicate a descriptor", errno);
+absl::Status Raise(int fd, files::Fd* out) {
+  files::Fd owned(fd);
+  *out = files::Fd(fcntl(owned.get(), F_DUPFD_CLOEXEC, kFirstParentFd));
+  return out->valid() ? absl::OkStatus() : SystemStatus(errno, "duplicate", "a descriptor");
 }
 
 absl::StatusOr<Pipe> MakePipe(bool as_socket) {
   int fds[2];
   const int result = as_socket ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) : pipe2(fds, O_CLOEXEC);
-  if (result != 0) return ErrnoStatus("create a pipe", errno);
+  if (result != 0) return SystemStatus(errno, "create", "a pipe");
   Pipe pipe;
   const absl::Status read = Raise(fds[0], &pipe.read);
   const absl::Status write = Raise(fds[1], &pipe.write);
@@ -122,7 +123,7 @@ absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const Trai
   for (const auto* pipe : {&events, &out, &err, &error, &commands}) {
     if (!pipe->ok()) return pipe->status();
   }
-  Fd null;
+  files::Fd null;
   if (auto status = Raise(open("/dev/null", O_RDONLY | O_CLOEXEC), &null); !status.ok()) return status;
 
   std::vector<std::string> arguments = {command.program, command.run_folder};
@@ -144,7 +145,7 @@ absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const Trai
                        getpid()};
 
   const pid_t pid = ForkTrainer();
-  if (pid < 0) return ErrnoStatus("start a process", errno);
+  if (pid < 0) return SystemStatus(errno, "start", "a process");
   if (pid == 0) RunChild(plan);
   std::unique_ptr<TrainerProcess> process(new TrainerProcess);
   process->pid_ = pid;
@@ -154,9 +155,9 @@ absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const Trai
   int exec_error = 0;
   ssize_t n;
   while ((n = read(error->read.get(), &exec_error, sizeof exec_error)) < 0 && errno == EINTR) continue;
-  if (n > 0) return ErrnoStatus(absl::StrCat("start ", command.program), exec_error);
+  if (n > 0) return SystemStatus(exec_error, "start", command.program);
 
-  for (Fd* fd : {&events->read, &out->read, &err->read}) fcntl(fd->get(), F_SETFL, O_NONBLOCK);
+  for (files::Fd* fd : {&events->read, &out->read, &err->read}) fcntl(fd->get(), F_SETFL, O_NONBLOCK);
   process->events_ = std::move(events->read);
   process->stdout_ = std::move(out->read);
   process->stderr_ = std::move(err->read);

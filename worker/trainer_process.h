@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "worker/file_util.h"
+#include "proto/files/descriptor.h"
 
 namespace sink::worker {
 
@@ -63,7 +63,7 @@ class TrainerProcess {
   TrainerProcess() = default;
 
   pid_t pid_ = -1;
-  Fd events_, stdout_, stderr_, commands_;
+  files::Fd events_, stdout_, stderr_, commands_;
   std::optional<ExitStatus> exit_;
 };
 

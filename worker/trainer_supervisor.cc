@@ -11,7 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "worker/file_util.h"
+#include "proto/files/files.h"
 #include "worker/process_tree.h"
 #include "worker/timing.h"
 
@@ -23,7 +23,7 @@ constexpr absl::Duration kTick = absl::Milliseconds(100);
 // How many processes the kernel has killed for want of memory since boot, in any control group; 0 where it does not
 // say.
 int64_t OutOfMemoryKills() {
-  auto vmstat = ReadFile("/proc/vmstat", 1 << 20);
+  auto vmstat = files::ReadFile("/proc/vmstat", 1 << 20);
   if (!vmstat.ok()) return 0;
   for (absl::string_view line : absl::StrSplit(*vmstat, '\n')) {
     int64_t count = 0;

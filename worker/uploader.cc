@@ -8,7 +8,9 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "worker/file_util.h"
+#include "coordinator/files/file_status.h"
+#include "proto/files/files.h"
+#include "worker/checkpoint_links.h"
 
 namespace sink::worker {
 
@@ -48,8 +50,8 @@ void Uploader::TakeUpLeftover() {
   for (fs::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
     uint64_t seq = 0;
     const std::string path = it->path().string();
-    auto text = ReadFile(SeqPath(path), 64);
-    auto manifest = ReadManifest(path);
+    const auto text = files::ReadFile(SeqPath(path), 64);
+    auto manifest = run::ReadManifest(path);
     if (!text.ok() || !manifest.ok() || !absl::SimpleAtoi(*text, &seq)) continue;
     absl::MutexLock lock(&mutex_);
     waiting_.push_back(Item{path, *std::move(manifest), seq});
@@ -61,15 +63,15 @@ void Uploader::TakeUpLeftover() {
 }
 
 absl::Status Uploader::Offer(const std::string& path, int64_t step, const std::string& manifest_hash, uint64_t seq) {
-  auto manifest = ReadManifest(path);
-  if (!manifest.ok()) return manifest.status();
+  auto manifest = run::ReadManifest(path);
+  if (!manifest.ok()) return ToStatus(manifest.error());
   if (manifest->hash != manifest_hash || manifest->step != step) {
     return absl::DataLossError(absl::StrCat(path, " is another checkpoint than its event says"));
   }
   const std::string item = ItemPath(step);
-  if (auto status = MakeFolders(folder_); !status.ok()) return status;
+  if (const auto failed = files::MakeFolders(folder_)) return ToStatus(failed);
   if (auto status = LinkCheckpoint(path, item, *manifest); !status.ok()) return status;
-  if (auto status = WriteFileDurably(SeqPath(item), absl::StrCat(seq)); !status.ok()) return status;
+  if (const auto failed = files::ReplaceFile(SeqPath(item), absl::StrCat(seq))) return ToStatus(failed);
   absl::MutexLock lock(&mutex_);
   waiting_.push_back(Item{item, *std::move(manifest), seq});
   PassOver();
@@ -133,7 +135,7 @@ absl::Status Uploader::Upload(const Item& item) {
     }
   }
   // Bytes that have gone bad here would be refused there, every time.
-  if (auto verified = VerifyCheckpoint(item.path, item.manifest); !verified.ok()) return verified;
+  if (const auto failed = run::VerifyCheckpoint(item.path, item.manifest)) return ToStatus(failed);
   int tries = 0;  // the first is always made: checkpoints that come fast must not starve each other
   return calls_->Retry(abandoned, [&] {
     return tries++ > 0 && !IsKept(item) && IsPassedOver() ? absl::InvalidArgumentError("passed over for a newer one")
@@ -145,7 +147,7 @@ absl::Status Uploader::UploadOnce(const Item& item) {
   auto begin = calls_->Fill<v1::BeginCheckpointRequest>();
   begin.set_step(item.manifest.step);
   begin.set_manifest_hash(item.manifest.hash);
-  for (const ManifestFile& file : item.manifest.files) {
+  for (const run::ManifestFile& file : item.manifest.files) {
     v1::CheckpointFile* entry = begin.add_files();
     entry->set_name(file.name);
     entry->set_size(file.size);
@@ -154,7 +156,7 @@ absl::Status Uploader::UploadOnce(const Item& item) {
   auto begun = calls_->link().BeginCheckpoint(begin);
   if (!begun.ok()) return begun.status();
   for (size_t i = 0; i < item.manifest.files.size(); ++i) {
-    const ManifestFile& file = item.manifest.files[i];
+    const run::ManifestFile& file = item.manifest.files[i];
     const uint64_t offset = static_cast<int>(i) < begun->committed_size() ? begun->committed(i) : 0;
     if (offset >= file.size) continue;
     const CheckpointUpload upload{calls_->worker_id(),

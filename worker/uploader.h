@@ -13,7 +13,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "worker/checkpoint_folder.h"
+#include "proto/run/checkpoint_names.h"
+#include "proto/run/manifest.h"
 #include "worker/leased_calls.h"
 #include "worker/spool.h"
 
@@ -38,7 +39,7 @@ class Uploader {
  private:
   struct Item {
     std::string path;  // in our folder
-    Manifest manifest;
+    run::Manifest manifest;
     uint64_t seq = 0;  // events up to here must be durable first
   };
 
@@ -51,7 +52,7 @@ class Uploader {
   bool IsKept(const Item& item) const { return keep_period_ > 0 && item.manifest.step % keep_period_ == 0; }
   absl::Status Upload(const Item& item);
   absl::Status UploadOnce(const Item& item);
-  std::string ItemPath(int64_t step) const { return folder_ + "/" + CheckpointFolderName(step); }
+  std::string ItemPath(int64_t step) const { return folder_ + "/" + run::CheckpointFolderName(step); }
 
   LeasedCalls* const calls_;
   Spool* const spool_;

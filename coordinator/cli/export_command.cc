@@ -6,6 +6,7 @@
 #include "coordinator/cli/files/wandb_export.h"
 #include "coordinator/cli/study/study_reader.h"
 #include "coordinator/export/export.h"
+#include "proto/files/files.h"
 
 namespace sink::cli {
 namespace {
@@ -39,6 +40,7 @@ Outcome Export(Session& session, const Options& options) {
   const absl::Status written = Write(*study, options);
   if (absl::IsInvalidArgument(written)) return {kBadFile, std::string(written.message())};
   if (!written.ok()) return FromStatus(written);
+  if (files::IsStandardOutput(options.out)) return {};
   int64_t points = 0;
   for (const auto& [id, run] : study->runs)
     for (const auto& [name, curve] : run.curves) points += static_cast<int64_t>(curve.size());
@@ -71,7 +73,9 @@ void AddExportCommand(Commands& commands) {
       .ValueText("csv|json|tensorboard|mlflow|wandb")
       .Required()
       .OneOf({"csv", "json", "tensorboard", "mlflow", "wandb"});
-  command.AddOption("--out", options->out, "The file (csv, json) or a new folder").ValueText("PATH").Required();
+  command.AddOption("--out", options->out, "The file (csv, json; - is standard output) or a new folder")
+      .ValueText("PATH")
+      .Required();
   command.AddOption("--python", options->python, "For wandb: a Python that has it (python3)").ValueText("PROGRAM");
   commands.OnRun(command, [options](Session& session) { return Export(session, *options); });
 }

@@ -6,6 +6,7 @@
 #include "coordinator/cli/files/output_files.h"
 #include "coordinator/cli/study/study_reader.h"
 #include "coordinator/report/figures.h"
+#include "proto/files/files.h"
 
 namespace sink::cli {
 namespace {
@@ -71,6 +72,7 @@ Outcome Plot(Session& session, const Options& options) {
   if (!chart.ok()) return FromStatus(chart.status());
   const absl::Status written = WriteFile(options.out, report::Draw(*chart, report::Placement::kStandalone));
   if (!written.ok()) return {kBadFile, std::string(written.message())};
+  if (files::IsStandardOutput(options.out)) return {};
   Page page;
   page.document = {{"sweep", options.sweep}, {"file", options.out}};
   page.blocks.push_back(TextBlock{{{options.out}}});
@@ -97,7 +99,7 @@ void AddPlotCommand(Commands& commands) {
   command.AddOption("--x", options->x, "Unit of the x axis (steps)")
       .ValueText("steps|tokens")
       .OneOf({"steps", "tokens"});
-  command.AddOption("--out", options->out, "The SVG file").ValueText("FILE").Required();
+  command.AddOption("--out", options->out, "The SVG file; - is standard output").ValueText("FILE").Required();
   commands.OnRun(command, [options](Session& session) { return Plot(session, *options); });
 }
 

@@ -6,6 +6,7 @@
 #include "coordinator/cli/study/study_reader.h"
 #include "coordinator/cli/views/views.h"
 #include "coordinator/report/report.h"
+#include "proto/files/files.h"
 
 namespace sink::cli {
 namespace {
@@ -38,6 +39,7 @@ Style StyleOf(const std::string& verdict) {
 }
 
 Outcome Report(Session& session, Options options) {
+  if (files::IsStandardOutput(options.out)) return {kUsage, "--out: a report is several files; name a folder for them"};
   if (options.out.empty()) options.out = "reports/" + options.sweep;
   auto study = ReadStudy(session, options.sweep, {});
   if (!study.ok()) return FromStatus(study.status());

@@ -1,18 +1,17 @@
 // See coordinator_client.h.
 #include "coordinator/client/coordinator_client.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
-#include <unistd.h>
 
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/client/calls.h"
+#include "coordinator/files/file_status.h"
+#include "proto/files/descriptor.h"
 #include "sink/v1/client.grpc.pb.h"
 #include "sink/v1/worker.grpc.pb.h"
 
@@ -52,26 +51,12 @@ absl::Status CheckAddress(absl::string_view address) {
   return absl::OkStatus();
 }
 
-// Reads one chunk at `offset`; shorter than kChunkBytes only at the end of the file.
-absl::Status ReadChunk(int fd, const std::string& path, uint64_t offset, std::string* data) {
-  data->resize(kChunkBytes);
-  size_t filled = 0;
-  while (filled < kChunkBytes) {
-    const ssize_t n = pread(fd, data->data() + filled, kChunkBytes - filled, static_cast<off_t>(offset + filled));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("read ", path));
-    if (n == 0) break;
-    filled += static_cast<size_t>(n);
-  }
-  data->resize(filled);
-  return absl::OkStatus();
-}
-
 // Sends the file from `message->offset()` to its end. False once the stream is broken.
-absl::StatusOr<bool> SendFile(int fd, const std::string& path, v1::WriteCheckpointRequest* message,
+absl::StatusOr<bool> SendFile(const files::Fd& fd, const std::string& path, v1::WriteCheckpointRequest* message,
                               grpc::ClientWriter<v1::WriteCheckpointRequest>* writer) {
   for (uint64_t offset = message->offset();;) {
-    if (absl::Status read = ReadChunk(fd, path, offset, message->mutable_data()); !read.ok()) return read;
+    if (const auto failed = files::ReadAt(fd, path, offset, kChunkBytes, message->mutable_data()))
+      return ToStatus(failed);
     const bool last = message->data().size() < kChunkBytes;
     message->set_offset(offset);
     offset += message->data().size();
@@ -200,14 +185,13 @@ absl::StatusOr<v1::FinishResponse> CoordinatorClient::Finish(const v1::FinishReq
 
 absl::StatusOr<v1::WriteCheckpointResponse> CoordinatorClient::WriteCheckpointFile(
     const v1::WriteCheckpointRequest& first, const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+  const auto fd = files::Open(path, O_RDONLY);
+  if (!fd.ok()) return ToStatus(fd.error());
   v1::WriteCheckpointResponse response;
   Calls::Try attempt(impl_->calls, impl_->options.transfer_deadline);
   auto writer = impl_->worker.WriteCheckpoint(attempt.context(), &response);
   v1::WriteCheckpointRequest message = first;
-  const absl::StatusOr<bool> sent = SendFile(fd, path, &message, writer.get());
-  close(fd);
+  const absl::StatusOr<bool> sent = SendFile(*fd, path, &message, writer.get());
   if (!sent.ok()) attempt.context()->TryCancel();
   const absl::Status status = attempt.Result(writer->Finish());
   if (!sent.ok()) return sent.status();  // our own disk's fault, not the cancelled call's

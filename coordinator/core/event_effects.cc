@@ -82,7 +82,7 @@ class Applier {
   }
 
   void operator()(const pipe::Failed& failed) {
-    Log("error", absl::StrCat("trainer failed (", NameOf(failed.failure_class), "): ", failed.message));
+    Log("error", absl::StrCat("trainer failed (", std::string(NameOf(failed.failure_class)), "): ", failed.message));
   }
 
  private:

@@ -1,10 +1,12 @@
 // See checkpoint_repository.h.
 #include "coordinator/service/checkpoint_repository.h"
 
+#include <fcntl.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <functional>
 #include <limits>
@@ -16,8 +18,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "coordinator/service/files.h"
+#include "coordinator/files/file_status.h"
 #include "coordinator/service/validate.h"
+#include "proto/files/descriptor.h"
+#include "proto/files/files.h"
+#include "proto/files/hash.h"
+#include "proto/run/checkpoint_names.h"
 
 namespace sink {
 namespace {
@@ -26,26 +32,36 @@ namespace fs = std::filesystem;
 
 constexpr char kListName[] = ".files";  // no file of a checkpoint starts with a dot
 constexpr size_t kMaxListBytes = 1 << 20;
+constexpr mode_t kFolderMode = 0700;
+constexpr mode_t kFileMode = 0600;
 
 // What a missing or short file is called: bytes still to come, or damage.
 absl::Status Missing(const std::string& file, uint64_t have, uint64_t want) {
   return absl::FailedPreconditionError(absl::StrCat(file, " has ", have, " of ", want, " bytes: write the rest first"));
 }
 
+// No link is followed out of the repository.
+files::FileResult<files::Fd> OpenToRead(const std::string& path) { return files::Open(path, O_RDONLY | O_NOFOLLOW); }
+
+bool Exists(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
+
 // Whether the file on disk is what the list says.
 absl::Status CheckFile(const std::string& path, const CheckpointFile& file) {
-  auto fd = OpenToRead(path);
-  if (!fd.ok()) return absl::IsNotFound(fd.status()) ? Missing(file.name, 0, file.size) : fd.status();
-  const auto size = SizeOf(*fd, path);
-  if (!size.ok()) return size.status();
+  const auto fd = OpenToRead(path);
+  if (!fd.ok()) return fd.error().code() == ENOENT ? Missing(file.name, 0, file.size) : ToStatus(fd.error());
+  const auto size = files::SizeOf(*fd, path);
+  if (!size.ok()) return ToStatus(size.error());
   if (*size < file.size) return Missing(file.name, *size, file.size);
-  const auto hash = HashFile(*fd, path);
-  if (!hash.ok()) return hash.status();
-  if (*size != file.size || *hash != file.xxh3) {
+  const auto digest = files::HashFile(*fd, path);
+  if (!digest.ok()) return ToStatus(digest.error());
+  if (*digest != files::FileDigest{file.size, file.xxh3}) {
     return absl::AbortedError(
         absl::StrCat(file.name, " does not have the hash in the checkpoint's list: it was discarded, send it again"));
   }
-  return Sync(*fd, path);
+  return ToStatus(files::Sync(*fd, path));
 }
 
 // "step-12" or "step-12.part" -> 12.
@@ -104,15 +120,18 @@ Mutex& CheckpointRepository::LockOf(const CheckpointKey& key) {
 }
 
 absl::StatusOr<CheckpointRepository::FileList> CheckpointRepository::ReadList(const std::string& folder) const {
-  const auto text = ReadSmallFile(absl::StrCat(folder, "/", kListName), kMaxListBytes);
-  if (!text.ok()) return text.status();
+  const std::string path = absl::StrCat(folder, "/", kListName);
+  const auto fd = OpenToRead(path);
+  if (!fd.ok()) return ToStatus(fd.error());
+  const auto text = files::ReadRest(*fd, path, kMaxListBytes);
+  if (!text.ok()) return ToStatus(text.error());
   std::vector<std::string> lines = absl::StrSplit(*text, '\n', absl::SkipEmpty());
   if (lines.empty()) return absl::NotFoundError(absl::StrCat(folder, " has an empty list of files"));
   FileList list{.manifest_hash = lines[0], .files = {}};
   for (size_t i = 1; i < lines.size(); ++i) {
     const std::vector<std::string> words = absl::StrSplit(lines[i], ' ');
     CheckpointFile file;
-    if (words.size() != 3 || !absl::SimpleAtoi(words[1], &file.size) || !IsFileName(words[2])) {
+    if (words.size() != 3 || !absl::SimpleAtoi(words[1], &file.size) || !run::IsCheckpointFileName(words[2])) {
       return absl::NotFoundError(absl::StrCat(folder, " has a damaged list of files"));
     }
     file.xxh3 = words[0];
@@ -149,17 +168,17 @@ absl::StatusOr<std::vector<uint64_t>> CheckpointRepository::Begin(const Checkpoi
   const std::string part = PartPath(key);
   if (const auto before = ReadList(part); !before.ok() || *before != list) {
     if (absl::Status status = RemoveAll(part); !status.ok()) return status;
-    if (absl::Status status = MakeFolders(part); !status.ok()) return status;
+    if (absl::Status status = ToStatus(files::MakeFolders(part, kFolderMode)); !status.ok()) return status;
     if (absl::Status status = CheckSpace(files, here); !status.ok()) return status;
-    const absl::Status written = WriteFileAtomically(absl::StrCat(part, "/", kListName), list.ToText());
-    if (!written.ok()) return written;
+    const auto failed = files::ReplaceFile(absl::StrCat(part, "/", kListName), list.ToText(), kFileMode);
+    if (failed) return ToStatus(failed);
     return here;
   }
   for (size_t i = 0; i < files.size(); ++i) {
     const std::string path = absl::StrCat(part, "/", files[i].name);
     const auto fd = OpenToRead(path);
     if (!fd.ok()) continue;
-    const auto size = SizeOf(*fd, path);
+    const auto size = files::SizeOf(*fd, path);
     if (size.ok()) here[i] = *size;
   }
   if (absl::Status status = CheckSpace(files, here); !status.ok()) return status;
@@ -174,23 +193,23 @@ absl::Status CheckpointRepository::Write(const CheckpointKey& key, const std::st
   const CheckpointFile* entry = list->Find(file);
   if (entry == nullptr) return absl::NotFoundError(absl::StrCat(file, " is not a file of this checkpoint"));
   const std::string path = absl::StrCat(PartPath(key), "/", file);
-  const auto fd = OpenToWrite(path);
-  if (!fd.ok()) return fd.status();
-  const auto size = SizeOf(*fd, path);
-  if (!size.ok()) return size.status();
+  const auto fd = files::Open(path, O_WRONLY | O_CREAT | O_NOFOLLOW, kFileMode);
+  if (!fd.ok()) return ToStatus(fd.error());
+  const auto size = files::SizeOf(*fd, path);
+  if (!size.ok()) return ToStatus(size.error());
   if (offset != *size) {
     return absl::OutOfRangeError(absl::StrCat(file, " has ", *size, " bytes here: the next offset is not ", offset));
   }
   if (data.size() > entry->size - std::min(entry->size, offset)) {
     return absl::OutOfRangeError(absl::StrCat(file, " would have more than the ", entry->size, " bytes announced"));
   }
-  return WriteAt(*fd, path, offset, data);
+  return ToStatus(files::WriteAt(*fd, path, offset, data));
 }
 
 absl::Status CheckpointRepository::SyncFile(const CheckpointKey& key, const std::string& file) {
   const std::string path = absl::StrCat(PartPath(key), "/", file);
   const auto fd = OpenToRead(path);
-  return fd.ok() ? Sync(*fd, path) : fd.status();
+  return ToStatus(fd.ok() ? files::Sync(*fd, path) : fd.error());
 }
 
 absl::StatusOr<std::vector<CheckpointFile>> CheckpointRepository::Commit(const CheckpointKey& key,
@@ -208,14 +227,14 @@ absl::StatusOr<std::vector<CheckpointFile>> CheckpointRepository::Commit(const C
     absl::Status status = CheckFile(path, file);
     if (absl::IsAborted(status)) unlink(path.c_str());
     // A damaged folder in its final place goes back to be repaired.
-    if (!status.ok() && complete) Rename(folder, PartPath(key)).IgnoreError();
+    if (!status.ok() && complete) (void)files::Rename(folder, PartPath(key));
     if (!status.ok()) return status;
   }
   if (!complete) {
-    if (absl::Status status = SyncFolder(folder); !status.ok()) return status;
-    if (absl::Status status = Rename(folder, FinalPath(key)); !status.ok()) return status;
+    if (absl::Status status = ToStatus(files::SyncFolder(folder)); !status.ok()) return status;
+    if (absl::Status status = ToStatus(files::Rename(folder, FinalPath(key))); !status.ok()) return status;
   }
-  if (absl::Status status = SyncFolder(FencePath(key)); !status.ok()) return status;
+  if (absl::Status status = ToStatus(files::SyncFolder(FencePath(key))); !status.ok()) return status;
   return list->files;
 }
 
@@ -227,14 +246,14 @@ absl::Status CheckpointRepository::Read(
   for (const CheckpointFile& file : checkpoint.files) {
     const std::string path = absl::StrCat(folder, "/", file.name);
     const auto fd = OpenToRead(path);
-    if (!fd.ok()) return absl::DataLossError(absl::StrCat("the checkpoint is damaged: ", fd.status().message()));
-    const auto size = SizeOf(*fd, path);
+    if (!fd.ok()) return absl::DataLossError(absl::StrCat("the checkpoint is damaged: ", fd.error().message()));
+    const auto size = files::SizeOf(*fd, path);
     if (!size.ok() || *size != file.size) {
       return absl::DataLossError(absl::StrCat("the checkpoint is damaged: ", path, " is not ", file.size, " bytes"));
     }
     uint64_t offset = 0;
     do {
-      if (absl::Status status = ReadAt(*fd, path, offset, kMaxChunk, &data); !status.ok()) return status;
+      if (const auto failed = files::ReadAt(*fd, path, offset, kMaxChunk, &data)) return ToStatus(failed);
       const uint64_t sent = data.size();
       if (absl::Status status = send(file.name, offset, data); !status.ok()) return status;
       offset += sent;

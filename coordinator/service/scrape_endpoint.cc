@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/service/files.h"
+#include "proto/files/descriptor.h"
 
 namespace sink {
 namespace {
@@ -21,7 +21,7 @@ constexpr int kThreads = 2;
 
 // Opens and closes a connection, so that the thread which waits for one sees that it must stop.
 void WakeListener(int port) {
-  const Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const files::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/service/files.h"
 #include "coordinator/service/study_document.h"
+#include "proto/files/hash.h"
 #include "sweeps/expand.h"
 
 namespace sink {
@@ -52,7 +52,7 @@ absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& req
   v1::SubmitSweepRequest body = request;
   body.clear_request_id();
   SubmitRequest submit{.request_id = request.request_id(),
-                       .body_hash = HashText(body.SerializeAsString()),
+                       .body_hash = files::Hash(body.SerializeAsString()),
                        .sweep = sweep->name,
                        .max_parallel = sweep->max_parallel,
                        .policy = PolicyOf(*sweep),

@@ -10,6 +10,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "proto/config/names.h"
+#include "proto/run/checkpoint_names.h"
+#include "proto/run/manifest.h"
 
 namespace sink {
 namespace {
@@ -94,8 +96,6 @@ bool IsName(std::string_view text, size_t max_size) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-';
   });
 }
-
-bool IsFileName(std::string_view text) { return IsName(text, kMaxFileName) && text.front() != '.'; }
 
 absl::Status Validate(const v1::SubmitSweepRequest& request) {
   Checker check;
@@ -232,11 +232,11 @@ absl::Status Validate(const v1::BeginCheckpointRequest& request) {
   std::set<std::string> names;
   bool has_manifest = false;
   for (const v1::CheckpointFile& file : request.files()) {
-    check.That(IsFileName(file.name()), "files.name",
+    check.That(run::IsCheckpointFileName(file.name()), "files.name",
                absl::StrCat("\"", Shown(file.name()), "\" is not a name of a file in a checkpoint"));
     check.That(names.insert(file.name()).second, "files.name", absl::StrCat(Shown(file.name()), " is there twice"));
     check.That(file.size() <= kMaxFileBytes, "files.size", "over 1 TiB").Id(file.xxh3(), "files.xxh3");
-    has_manifest |= file.name() == "manifest.json" && file.xxh3() == request.manifest_hash();
+    has_manifest |= file.name() == run::kManifestName && file.xxh3() == request.manifest_hash();
   }
   return check.That(has_manifest, "files", "manifest.json with the hash in manifest_hash must be one of them");
 }
@@ -249,7 +249,7 @@ absl::Status ValidateFirst(const v1::WriteCheckpointRequest& request) {
 
 absl::Status ValidateNext(const v1::WriteCheckpointRequest& request) {
   return Checker()
-      .That(IsFileName(request.file()), "file",
+      .That(run::IsCheckpointFileName(request.file()), "file",
             absl::StrCat("\"", Shown(request.file()), "\" is not a name of a file in a checkpoint"))
       .That(request.offset() <= kMaxFileBytes, "offset", "over 1 TiB")
       .That(request.data().size() <= kMaxChunk, "data", absl::StrCat("more than ", kMaxChunk >> 10, " KiB"));

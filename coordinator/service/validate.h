@@ -13,7 +13,6 @@
 namespace sink {
 
 inline constexpr size_t kMaxName = 64;            // sweeps, workers: [A-Za-z0-9._-]{1,64}
-inline constexpr size_t kMaxFileName = 128;       // of a checkpoint
 inline constexpr size_t kMaxPath = 4096;          // of a source file, as it appears in errors
 inline constexpr size_t kMaxText = 256;           // version, device kind
 inline constexpr size_t kMaxMessage = 128 << 10;  // why an attempt ended, with the end of its stderr
@@ -38,7 +37,6 @@ inline constexpr int kMaxInterval = 3'600'000;  // ms
 bool IsId(std::string_view text);         // 32 lower-case hex digits
 bool IsJobPrefix(std::string_view text);  // 4 to 32 lower-case hex digits
 bool IsName(std::string_view text, size_t max_size = kMaxName);
-bool IsFileName(std::string_view text);  // a name that does not start with a dot
 
 absl::Status Validate(const v1::SubmitSweepRequest& request);
 absl::Status Validate(const v1::ListSweepsRequest& request);

@@ -1,9 +1,6 @@
 // Model directories.
 #include "model/storage/model_directory.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -11,7 +8,9 @@
 #include <set>
 
 #include "model/base/model_error.h"
+#include "model/base/or_throw.h"
 #include "model/storage/tensor_file.h"
+#include "proto/files/files.h"
 
 namespace sink {
 namespace {
@@ -28,15 +27,6 @@ std::string ReadText(const std::filesystem::path& path) {
   if (in.gcount() > kMaxConfigBytes) throw ModelError(path.string() + ": over 64 KiB, not a model's configuration");
   text.resize(static_cast<size_t>(in.gcount()));
   return text;
-}
-
-void WriteText(const std::filesystem::path& path, const std::string& text, bool sync) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  bool good = fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  good = good && (!sync || ::fsync(fd) == 0);
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (!good) throw ModelError(path.string() + ": cannot write: " + std::strerror(error));
 }
 
 }  // namespace
@@ -67,7 +57,7 @@ void SaveModel(const std::filesystem::path& directory, const Transformer& model,
   std::map<std::string, at::Tensor> tensors;
   for (const Parameter& parameter : model.parameters()) tensors[parameter.name] = parameter.value;
   WriteTensors(directory / kParameterFile, tensors, sync);
-  WriteText(directory / kConfigFile, PrintHuggingFaceConfig(model.config()), sync);
+  OrThrow<ModelError>(files::WriteFile(directory / kConfigFile, PrintHuggingFaceConfig(model.config()), sync));
 }
 
 }  // namespace sink

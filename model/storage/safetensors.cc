@@ -13,6 +13,8 @@
 #include <set>
 
 #include "model/base/model_error.h"
+#include "model/base/or_throw.h"
+#include "proto/files/descriptor.h"
 
 namespace sink {
 namespace {
@@ -94,22 +96,6 @@ void CheckCoverage(const std::map<std::string, SafetensorsView>& tensors, std::s
   throw ModelError(path.string() + ": " + what + ": " + std::strerror(errno));
 }
 
-void WriteAll(int fd, const void* data, size_t size, const std::filesystem::path& path) {
-  const char* next = static_cast<const char*>(data);
-  while (size > 0) {
-    const ssize_t written = ::write(fd, next, std::min<size_t>(size, 1 << 30));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      const int error = errno;
-      ::close(fd);
-      errno = error;
-      Fail(path, "cannot write");
-    }
-    next += written;
-    size -= static_cast<size_t>(written);
-  }
-}
-
 }  // namespace
 
 size_t SafetensorsElementSize(std::string_view dtype) {
@@ -182,18 +168,13 @@ void WriteSafetensors(const std::filesystem::path& path, const std::map<std::str
   text.append((8 - text.size() % 8) % 8, ' ');  // so that the data is aligned
   char length[kLengthBytes];
   for (uint64_t i = 0; i < kLengthBytes; ++i) length[i] = static_cast<char>(text.size() >> (8 * i));
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) Fail(path, "cannot create");
-  WriteAll(fd, length, sizeof(length), path);
-  WriteAll(fd, text.data(), text.size(), path);
-  for (const auto& [tensor, view] : tensors) WriteAll(fd, view.data.data(), view.data.size(), path);
-  if (sync && ::fsync(fd) != 0) {
-    const int error = errno;
-    ::close(fd);
-    errno = error;
-    Fail(path, "cannot sync");
-  }
-  if (::close(fd) != 0) Fail(path, "cannot close");
+  files::Fd fd = OrThrow<ModelError>(files::Open(path, O_WRONLY | O_CREAT | O_TRUNC));
+  const auto write = [&](std::string_view bytes) { OrThrow<ModelError>(files::WriteAll(fd, path, bytes)); };
+  write({length, sizeof length});
+  write(text);
+  for (const auto& [tensor, view] : tensors) write({reinterpret_cast<const char*>(view.data.data()), view.data.size()});
+  if (sync) OrThrow<ModelError>(files::Sync(fd, path));
+  if (::close(fd.Release()) != 0) Fail(path, "cannot close");
 }
 
 }  // namespace sink

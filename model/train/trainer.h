@@ -36,9 +36,9 @@
 #include "model/train/measure/evaluator.h"
 #include "model/train/ranks/ranks.h"
 #include "model/train/run/checkpoint.h"
-#include "model/train/run/checkpoint_folder.h"
-#include "model/train/run/files.h"
+#include "model/train/run/folder_lock.h"
 #include "model/train/run/job_file.h"
+#include "model/train/run/saved_checkpoints.h"
 
 namespace sink::train {
 
@@ -75,7 +75,7 @@ class Trainer {
   const JobFile job_;
   const at::Device device_;
   const FolderLock lock_;
-  const CheckpointFolder checkpoints_;
+  const SavedCheckpoints checkpoints_;
   Ranks ranks_;
 
   data::Loader loader_;

@@ -1,14 +1,12 @@
 // Parser, printer, list of fields and id of a job's configuration.
 #include "proto/config/job_config.h"
 
-#include <xxhash.h>
-
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <tuple>
 #include <utility>
 
 #include "proto/config/fields.h"
+#include "proto/files/hash.h"
 
 namespace sink {
 namespace {
@@ -81,13 +79,6 @@ std::pair<std::string, std::string> FindUnknown(const json& value, const std::st
 // Never throws.
 std::string Dump(const json& root) { return root.dump(-1, ' ', false, json::error_handler_t::replace); }
 
-std::string Hex128(XXH128_hash_t hash) {
-  char text[33];
-  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return text;
-}
-
 }  // namespace
 
 const std::vector<std::string>& EvalMetrics() {
@@ -144,9 +135,6 @@ std::string PrintEveryField(const JobConfig& config) {
   return Dump(printer.root);
 }
 
-std::string JobId(const JobConfig& config) {
-  const std::string text = PrintJobConfig(config);
-  return Hex128(XXH3_128bits(text.data(), text.size()));
-}
+std::string JobId(const JobConfig& config) { return files::Hash(PrintJobConfig(config)); }
 
 }  // namespace sink

@@ -11,10 +11,12 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
+#include "model/base/or_throw.h"
 #include "model/storage/model_directory.h"
 #include "model/train/learning/learner.h"
-#include "model/train/run/files.h"
+#include "proto/files/files.h"
 
 int main(int argc, char** argv) {
   using namespace sink;
@@ -22,7 +24,7 @@ int main(int argc, char** argv) {
     std::cerr << "usage: trainer_bench CONFIG.json MODEL_DIR TOKENS.bin\n";
     return 64;
   }
-  const JobConfigResult parsed = ParseJobConfig(train::ReadFile(argv[1], 1 << 16));
+  const JobConfigResult parsed = ParseJobConfig(OrThrow<std::runtime_error>(files::ReadFile(argv[1], 1 << 16)));
   if (!parsed.config) {
     std::cerr << argv[1] << ": " << parsed.path << " " << parsed.error << "\n";
     return 64;

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <filesystem>
 #include <fstream>
@@ -21,6 +20,8 @@
 #include <string>
 
 #include "proto/pipe/events.h"
+#include "proto/run/checkpoint_names.h"
+#include "proto/run/manifest.h"
 
 namespace sink::worker {
 
@@ -124,30 +125,17 @@ class FakeTrainer {
 
   // A checkpoint folder with a manifest as model/train writes it.
   void Save() {
-    char name[32];
-    snprintf(name, sizeof name, "step-%09lld", static_cast<long long>(step_));
+    const std::string name = run::CheckpointFolderName(step_);
     const std::string folder = folder_ + "/checkpoints/" + name;
     if (fs::exists(folder)) return;
     const std::string temporary = folder_ + "/" + name + ".tmp";
     fs::create_directories(temporary);
-    nlohmann::json files = nlohmann::json::array();
     for (const std::string file : {"model.safetensors", "trainer.json"}) {
-      const std::string content = file + " at step " + std::to_string(step_) + std::string(1000, 'w');
-      std::ofstream(temporary + "/" + file) << content;
-      files.push_back({{"name", file}, {"size", content.size()}, {"xxh3", Hash(content)}});
+      std::ofstream(temporary + "/" + file) << file << " at step " << step_ << std::string(1000, 'w');
     }
-    const std::string manifest = nlohmann::json{{"step", step_}, {"files", files}}.dump();
-    std::ofstream(temporary + "/manifest.json") << manifest;
+    const auto manifest = run::WriteManifest(temporary, step_);
     fs::rename(temporary, folder);
-    Say(pipe::Checkpoint{step_, folder, Hash(manifest)});
-  }
-
-  static std::string Hash(const std::string& bytes) {
-    const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
-    char hex[33];
-    snprintf(hex, sizeof hex, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-             static_cast<unsigned long long>(hash.low64));
-    return hex;
+    Say(pipe::Checkpoint{step_, folder, manifest->hash});
   }
 
   bool StopRequested() {

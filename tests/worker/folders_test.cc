@@ -7,8 +7,9 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "proto/run/manifest.h"
 #include "tests/testing/temp_dir.h"
-#include "worker/checkpoint_folder.h"
+#include "worker/checkpoint_links.h"
 #include "worker/data_folder.h"
 #include "worker/flags.h"
 #include "worker/run_folder.h"
@@ -89,34 +90,21 @@ TEST(Retention, KeepsTheNewestClosedRunsAndEveryOpenOne) {
   EXPECT_TRUE(exists(1) && !exists(5));  // the open one stays, whatever the limit
 }
 
-TEST(CheckpointFolder, EveryDamageIsFound) {
+TEST(CheckpointLinks, LinkedCheckpointOutlivesItsTrainersFolder) {
   testing::TempDir dir;
-  const std::string folder = dir / "step-000000001";
-  fs::create_directories(folder);
-  std::ofstream(folder + "/weights") << "0123456789";
-  const std::string hash = *HashFile(folder + "/weights");
-  auto write_manifest = [&](const std::string& name) {
-    std::ofstream(folder + "/manifest.json")
-        << R"({"step":1,"files":[{"name":")" << name << R"(","size":10,"xxh3":")" << hash << "\"}]}";
-  };
-  write_manifest("weights");
-  const auto manifest = ReadManifest(folder);
-  ASSERT_TRUE(manifest.ok()) << manifest.status();
-  EXPECT_TRUE(VerifyCheckpoint(folder, *manifest).ok());
-  for (const char* content : {"0123456780", "012345678", "01234567890", ""}) {
-    std::ofstream(folder + "/weights") << content;
-    EXPECT_TRUE(absl::IsDataLoss(VerifyCheckpoint(folder, *manifest))) << content;
-  }
-  fs::remove(folder + "/weights");
-  EXPECT_TRUE(absl::IsDataLoss(VerifyCheckpoint(folder, *manifest)));
-  for (const char* name : {"../weights", "/etc/passwd", "a/b", ".hidden", "", "manifest.json", "a\\\\b"}) {
-    write_manifest(name);
-    EXPECT_TRUE(absl::IsDataLoss(ReadManifest(folder).status())) << name;
-  }
-  for (const char* text : {"", "[]", "{\"step\":1}", "{\"step\":1,\"files\":[1]}", "{\"step\":\"1\",\"files\":[]}"}) {
-    std::ofstream(folder + "/manifest.json") << text;
-    EXPECT_TRUE(absl::IsDataLoss(ReadManifest(folder).status())) << text;
-  }
+  const std::string from = dir / "step-000000001", to = dir / "upload";
+  fs::create_directories(from);
+  std::ofstream(from + "/weights") << "0123456789";
+  const auto manifest = run::WriteManifest(from, 1);
+  ASSERT_TRUE(manifest.ok());
+  fs::create_directories(to);
+  std::ofstream(to + "/stale") << "of an earlier one";
+  ASSERT_TRUE(LinkCheckpoint(from, to, *manifest).ok());
+  fs::remove_all(from);
+  EXPECT_FALSE(run::VerifyCheckpoint(to, *manifest));
+  EXPECT_FALSE(fs::exists(to + "/stale"));
+  EXPECT_TRUE(absl::IsNotFound(LinkCheckpoint(from, to, *manifest)));
+  EXPECT_FALSE(run::VerifyCheckpoint(to, *manifest));  // the old one is still there
 }
 
 TEST(Flags, MistakesNameTheFlagAndTheFix) {

@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "worker/file_util.h"
+#include "proto/files/descriptor.h"
 
 namespace sink::worker {
 namespace {
@@ -14,7 +14,7 @@ TEST(FreeTcpPort, CanBeListenedOn) {
   for (int i = 0; i < 20; ++i) {
     const int port = FreeTcpPort();
     ASSERT_GT(port, 0);
-    const Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const files::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);

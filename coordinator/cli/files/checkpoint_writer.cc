@@ -1,59 +1,26 @@
 #include "coordinator/cli/files/checkpoint_writer.h"
 
-#include <unistd.h>
-#include <xxhash.h>
+#include <fcntl.h>
 
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <set>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/cli/files/output_files.h"
+#include "proto/run/checkpoint_names.h"
 
 namespace sink::cli {
-namespace {
-
-namespace fs = std::filesystem;
-
-bool IsSafeName(const std::string& name) {
-  return !name.empty() && name.size() <= 255 && name[0] != '.' &&
-         name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
-             std::string::npos;
-}
-
-}  // namespace
-
-struct CheckpointWriter::HashState {
-  HashState() : xxh3(XXH3_createState()) {}
-  ~HashState() { XXH3_freeState(xxh3); }
-  HashState(const HashState&) = delete;
-  HashState& operator=(const HashState&) = delete;
-  XXH3_state_t* const xxh3;
-};
 
 absl::StatusOr<std::unique_ptr<CheckpointWriter>> CheckpointWriter::Create(const std::string& out) {
-  auto folder = PartialFolder::Create(out);
-  if (!folder.ok()) return folder.status();
+  auto folder = files::StagedFolder::Create(out);
+  if (!folder.ok()) return ToUserError(folder.error());
   return std::unique_ptr<CheckpointWriter>(new CheckpointWriter(*std::move(folder)));
-}
-
-CheckpointWriter::CheckpointWriter(PartialFolder folder)
-    : folder_(std::move(folder)), hash_(std::make_unique<HashState>()) {}
-
-CheckpointWriter::~CheckpointWriter() {
-  if (stream_ != nullptr) std::fclose(stream_);
-}
-
-absl::Status CheckpointWriter::DiskError(const std::string& doing) const {
-  return absl::InvalidArgumentError(
-      absl::StrCat("cannot ", doing, " under ", folder_.path(), ": ", std::strerror(errno)));
 }
 
 absl::Status CheckpointWriter::Open(const v1::Checkpoint& checkpoint) {
   std::set<std::string> names;
   for (const v1::CheckpointFile& file : checkpoint.files()) {
-    if (!IsSafeName(file.name()) || !names.insert(file.name()).second || file.xxh3().size() != 32)
+    if (!run::IsCheckpointFileName(file.name()) || !names.insert(file.name()).second ||
+        file.xxh3().size() != files::kHashDigits)
       return absl::DataLossError("the coordinator describes the checkpoint's files wrongly");
     total_ += file.size();
   }
@@ -66,21 +33,18 @@ absl::Status CheckpointWriter::Open(const v1::Checkpoint& checkpoint) {
 absl::Status CheckpointWriter::StartFile() {
   file_bytes_ = 0;
   if (file_ == checkpoint_.files_size()) return absl::OkStatus();
-  XXH3_128bits_reset(hash_->xxh3);
-  stream_ = std::fopen(fs::path(folder_.path()).append(checkpoint_.files(file_).name()).c_str(), "wbxe");
-  return stream_ == nullptr ? DiskError("create a file") : absl::OkStatus();
+  auto fd = files::Open(PathOf(checkpoint_.files(file_)), O_WRONLY | O_CREAT | O_EXCL);
+  if (!fd.ok()) return ToUserError(fd.error());
+  fd_ = *std::move(fd);
+  hasher_ = files::Hasher();
+  return absl::OkStatus();
 }
 
 absl::Status CheckpointWriter::FinishFile() {
   const v1::CheckpointFile& file = checkpoint_.files(file_);
-  const XXH128_hash_t hash = XXH3_128bits_digest(hash_->xxh3);
-  char hex[33];
-  std::snprintf(hex, sizeof hex, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  if (file.xxh3() != hex) return absl::DataLossError(absl::StrCat(file.name(), " arrived damaged: its hash differs"));
-  const bool synced = std::fflush(stream_) == 0 && fsync(fileno(stream_)) == 0;
-  const bool closed = std::fclose(std::exchange(stream_, nullptr)) == 0;
-  if (!synced || !closed) return DiskError("write " + file.name());
+  if (file.xxh3() != hasher_.Digest())
+    return absl::DataLossError(absl::StrCat(file.name(), " arrived damaged: its hash differs"));
+  if (const auto error = files::Sync(fd_, PathOf(file))) return ToUserError(error);
   ++file_;
   return StartFile();
 }
@@ -103,9 +67,9 @@ absl::Status CheckpointWriter::Add(const v1::CheckpointChunk& chunk) {
   if (file_ == checkpoint_.files_size() || checkpoint_.files(file_).name() != chunk.file() ||
       chunk.offset() != file_bytes_ || chunk.data().size() > checkpoint_.files(file_).size() - file_bytes_)
     return absl::DataLossError(absl::StrCat("the pieces of ", chunk.file(), " arrived out of order"));
-  if (std::fwrite(chunk.data().data(), 1, chunk.data().size(), stream_) != chunk.data().size())
-    return DiskError("write " + chunk.file());
-  XXH3_128bits_update(hash_->xxh3, chunk.data().data(), chunk.data().size());
+  if (const auto error = files::WriteAll(fd_, PathOf(checkpoint_.files(file_)), chunk.data()))
+    return ToUserError(error);
+  hasher_.Update(chunk.data());
   file_bytes_ += chunk.data().size();
   received_ += chunk.data().size();
   return absl::OkStatus();
@@ -116,7 +80,7 @@ absl::Status CheckpointWriter::Commit() {
   if (absl::Status status = FinishWholeFiles(""); !status.ok()) return status;
   if (file_ < checkpoint_.files_size())
     return absl::DataLossError(absl::StrCat(checkpoint_.files(file_).name(), " arrived incomplete"));
-  return folder_.Commit();
+  return ToUserError(folder_.Commit());
 }
 
 }  // namespace sink::cli

@@ -4,13 +4,15 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "coordinator/cli/files/output_files.h"
+#include "proto/files/descriptor.h"
+#include "proto/files/hash.h"
+#include "proto/files/staged_folder.h"
 #include "sink/v1/client.pb.h"
 
 namespace sink::cli {
@@ -19,7 +21,6 @@ class CheckpointWriter {
  public:
   // Errors: INVALID_ARGUMENT when `out` exists and is not an empty folder, or cannot be created.
   static absl::StatusOr<std::unique_ptr<CheckpointWriter>> Create(const std::string& out);
-  ~CheckpointWriter();  // removes what was received, unless it was committed
 
   // Chunks in the order of CheckpointChunk's comment. Errors: DATA_LOSS for anything else; INVALID_ARGUMENT when the
   // disk refuses.
@@ -33,24 +34,22 @@ class CheckpointWriter {
   uint64_t total() const { return total_; }
 
  private:
-  struct HashState;
-
-  explicit CheckpointWriter(PartialFolder folder);
+  explicit CheckpointWriter(files::StagedFolder folder) : folder_(std::move(folder)) {}
   absl::Status Open(const v1::Checkpoint& checkpoint);
   absl::Status StartFile();   // of checkpoint_.files(file_)
   absl::Status FinishFile();  // checks it and goes on to the next
   absl::Status FinishWholeFiles(const std::string& next_name);
-  absl::Status DiskError(const std::string& doing) const;
+  std::string PathOf(const v1::CheckpointFile& file) const { return folder_.path() + "/" + file.name(); }
 
-  PartialFolder folder_;  // goes with what was received, unless it was committed
+  files::StagedFolder folder_;  // goes with what was received, unless it was committed
   v1::Checkpoint checkpoint_;
   bool opened_ = false;
   int file_ = 0;             // index of the file being received
   uint64_t file_bytes_ = 0;  // of it
   uint64_t received_ = 0;
   uint64_t total_ = 0;
-  std::FILE* stream_ = nullptr;
-  std::unique_ptr<HashState> hash_;
+  files::Fd fd_;          // of it
+  files::Hasher hasher_;  // of it
 };
 
 }  // namespace sink::cli

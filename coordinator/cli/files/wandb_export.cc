@@ -9,8 +9,10 @@
 #include <cstring>
 #include <filesystem>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/files/output_files.h"
+#include "proto/files/staged_folder.h"
 
 extern char** environ;
 
@@ -41,8 +43,8 @@ absl::StatusOr<int> RunProgram(std::vector<std::string> arguments) {
 }  // namespace
 
 absl::Status ExportToWandb(const report::Study& study, const std::string& python, const std::string& out) {
-  auto folder = PartialFolder::Create(out);
-  if (!folder.ok()) return folder.status();
+  auto folder = files::StagedFolder::Create(out);
+  if (!folder.ok()) return ToUserError(folder.error());
   const std::string input = folder->path() + "/study.json";
   if (absl::Status status = WriteFile(input, exports::ToWandbInput(study)); !status.ok()) return status;
   const auto code = RunProgram({python, "-c", exports::kWandbScript, input, folder->path()});
@@ -55,7 +57,7 @@ absl::Status ExportToWandb(const report::Study& study, const std::string& python
     return absl::FailedPreconditionError(absl::StrCat("the wandb client failed (exit status ", *code, "); see above"));
   std::error_code ignored;
   std::filesystem::remove(input, ignored);
-  return folder->Commit();
+  return ToUserError(folder->Commit());
 }
 
 }  // namespace sink::cli

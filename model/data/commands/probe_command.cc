@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "model/base/data_error.h"
-#include "model/base/file_io.h"
+#include "model/base/or_throw.h"
 #include "model/data/commands/data_commands.h"
 #include "model/data/commands/safetensors_file.h"
 #include "model/data/corpus/corpus.h"
@@ -15,6 +15,7 @@
 #include "model/data/loader/loader.h"
 #include "model/data/loader/random_order.h"
 #include "model/data/tokenizer/tokenizer.h"
+#include "proto/files/files.h"
 
 namespace sink::data {
 namespace fs = std::filesystem;
@@ -70,9 +71,10 @@ void Probe(const MakeProbeOptions& options) {
   LoaderOptions loader = {.folder = options.in.string(), .sequence_length = options.tokens, .vocab_size = INT32_MAX};
   const std::vector<int32_t> probe =
       is_corpus ? ProbeFromCorpus(options) : LoadProbe(loader, options.sequences, options.tokens);
-  WriteFileDurably(options.out, EncodeSafetensors("probe", options.sequences, probe));
-  std::printf("%s: probe [%lld, %lld]\n", options.out.c_str(), static_cast<long long>(options.sequences),
-              static_cast<long long>(options.tokens + 1));
+  OrThrow<DataError>(files::WriteOutput(options.out, EncodeSafetensors("probe", options.sequences, probe)));
+  std::fprintf(files::IsStandardOutput(options.out.string()) ? stderr : stdout, "%s: probe [%lld, %lld]\n",
+               options.out.c_str(), static_cast<long long>(options.sequences),
+               static_cast<long long>(options.tokens + 1));
 }
 
 }  // namespace
@@ -82,7 +84,10 @@ void AddProbeCommand(args::Command program) {
       program.AddCommand("probe", "Write held-out sequences as a safetensors file that sink-eval --probe reads");
   auto options = std::make_shared<MakeProbeOptions>();
   command.AddOption("--in", options->in, "A packed set, or a corpus with valid/").Required();
-  command.AddOption("--out", options->out, "The file to write: probe [sequences, tokens + 1], int64").Required();
+  command
+      .AddOption("--out", options->out,
+                 "The file to write (- is standard output): probe [sequences, tokens + 1], int64")
+      .Required();
   command.AddOption("--tokenizer", options->tokenizer, "For a corpus: \"bytes\", a tokenizer.json or tokenizer.model");
   command.AddOption("--sequences", options->sequences, "How many").Within(1, 100'000).ShowDefault();
   command.AddOption("--tokens", options->tokens, "Inputs of each; one target more is written")

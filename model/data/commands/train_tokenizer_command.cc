@@ -5,13 +5,14 @@
 #include <string>
 
 #include "model/base/data_error.h"
-#include "model/base/file_io.h"
+#include "model/base/or_throw.h"
 #include "model/data/commands/data_commands.h"
 #include "model/data/commands/progress_line.h"
 #include "model/data/corpus/corpus.h"
 #include "model/data/corpus/json_lines.h"
 #include "model/data/corpus/line_reader.h"
 #include "model/data/tokenizer/bpe_trainer.h"
+#include "proto/files/files.h"
 
 namespace sink::data {
 namespace {
@@ -43,8 +44,9 @@ void Train(const TrainOptions& options) {
     }
   }
   const BpeSpec spec = trainer.Train(options.vocab_size, options.min_frequency);
-  WriteFileDurably(options.out, PrintTokenizerJson(spec));
-  std::printf("%s: %zu tokens\n", options.out.c_str(), spec.vocab.size());
+  OrThrow<DataError>(files::WriteOutput(options.out, PrintTokenizerJson(spec)));
+  std::fprintf(files::IsStandardOutput(options.out.string()) ? stderr : stdout, "%s: %zu tokens\n", options.out.c_str(),
+               spec.vocab.size());
 }
 
 }  // namespace
@@ -53,7 +55,7 @@ void AddTrainTokenizerCommand(args::Command program) {
   args::Command command = program.AddCommand("train-tokenizer", "Learn a byte-level BPE tokenizer.json from a corpus");
   auto options = std::make_shared<TrainOptions>();
   command.AddOption("--in", options->in, "A corpus; its train/ is read").Required();
-  command.AddOption("--out", options->out, "The tokenizer.json to write").Required();
+  command.AddOption("--out", options->out, "The tokenizer.json to write; - is standard output").Required();
   command.AddOption("--vocab-size", options->vocab_size, "Tokens, with 256 bytes and <|endoftext|>")
       .Within(257, 1 << 20)
       .ShowDefault();

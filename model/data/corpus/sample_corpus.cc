@@ -8,9 +8,11 @@
 #include <nlohmann/json.hpp>
 
 #include "model/base/data_error.h"
-#include "model/base/file_io.h"
+#include "model/base/or_throw.h"
 #include "model/data/corpus/json_lines.h"
 #include "model/data/corpus/line_reader.h"
+#include "proto/files/files.h"
+#include "proto/files/staged_folder.h"
 
 namespace sink::data {
 namespace fs = std::filesystem;
@@ -65,7 +67,7 @@ void WriteDomain(const fs::path& folder, const std::string& domain, const std::v
   }
   for (const auto& [split, text] : lines) {
     fs::create_directories(folder / split);
-    WriteFileDurably(folder / split / (domain + ".jsonl"), text);
+    OrThrow<DataError>(files::ReplaceFile(folder / split / (domain + ".jsonl"), text));
   }
 }
 
@@ -111,7 +113,7 @@ SampleCorpusResult MakeSampleCorpus(const SampleCorpusOptions& options) {
   const fs::path summary = options.out / kCorpusFileName;
   if (fs::exists(summary)) {
     try {
-      const auto json = nlohmann::json::parse(ReadWholeFile(summary, kMaxCorpusFileBytes));
+      const auto json = nlohmann::json::parse(OrThrow<DataError>(files::ReadFile(summary, kMaxCorpusFileBytes)));
       json.at("documents").get_to(result.documents);
     } catch (const nlohmann::json::exception& error) {
       throw DataError(summary.string() + ": damaged; remove " + options.out.string() + " and run this again");
@@ -127,12 +129,13 @@ SampleCorpusResult MakeSampleCorpus(const SampleCorpusOptions& options) {
   }
   const std::string dictionary = ReadDictionary(options.dictionary);
   const std::string bible = ReadBible(options.bible_program);
-  StagedFolder staged(options.out);
-  staged.Clear();
-  WriteDomain(staged.staging(), "gcide", SplitDictionary(dictionary), &result);
-  WriteDomain(staged.staging(), "bible", SplitBible(bible), &result);
-  WriteFileDurably(staged.staging() / kCorpusFileName, nlohmann::json{{"documents", result.documents}}.dump(1) + "\n");
-  staged.Commit();
+  files::StagedFolder staged = OrThrow<DataError>(files::StagedFolder::Resume(options.out));
+  OrThrow<DataError>(staged.Clear());
+  WriteDomain(staged.path(), "gcide", SplitDictionary(dictionary), &result);
+  WriteDomain(staged.path(), "bible", SplitBible(bible), &result);
+  OrThrow<DataError>(files::ReplaceFile(fs::path(staged.path()) / kCorpusFileName,
+                                        nlohmann::json{{"documents", result.documents}}.dump(1) + "\n"));
+  OrThrow<DataError>(staged.Commit());
   return result;
 }
 

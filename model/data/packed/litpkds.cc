@@ -13,7 +13,8 @@
 #include <utility>
 
 #include "model/base/data_error.h"
-#include "model/base/file_io.h"
+#include "model/base/or_throw.h"
+#include "proto/files/files.h"
 
 namespace sink::data {
 namespace {
@@ -88,7 +89,7 @@ void WritePackedFile(const std::filesystem::path& path, TokenType type, std::spa
       Append(&bytes, token);
     }
   }
-  WriteFileDurably(path, bytes);
+  OrThrow<DataError>(files::ReplaceFile(path, bytes));
 }
 
 PackedFile::PackedFile(const std::filesystem::path& path) : path_(path.string()) {

@@ -7,8 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "model/base/data_error.h"
-#include "model/base/file_io.h"
+#include "model/base/or_throw.h"
 #include "model/data/packed/litpkds.h"
+#include "proto/files/files.h"
 
 namespace sink::data {
 namespace fs = std::filesystem;
@@ -82,7 +83,7 @@ PackedSet OpenSet(const fs::path& folder) {
   PackedSet set;
   if (fs::exists(folder / kSetFileName, error)) {
     const fs::path path = folder / kSetFileName;
-    set = ParseSet(ReadWholeFile(path, kMaxSetFileBytes), path.string());
+    set = ParseSet(OrThrow<DataError>(files::ReadFile(path, kMaxSetFileBytes)), path.string());
     set.folder = folder;
   } else {
     set = ListForeignSet(folder);

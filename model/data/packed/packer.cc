@@ -1,8 +1,6 @@
 // See packer.h.
 #include "model/data/packed/packer.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -12,13 +10,16 @@
 #include <vector>
 
 #include "model/base/data_error.h"
-#include "model/base/file_io.h"
+#include "model/base/or_throw.h"
 #include "model/base/ordered_pipeline.h"
 #include "model/data/corpus/corpus.h"
 #include "model/data/packed/chunk_writer.h"
 #include "model/data/packed/line_batches.h"
 #include "model/data/packed/litpkds.h"
 #include "model/data/tokenizer/tokenizer.h"
+#include "proto/files/files.h"
+#include "proto/files/hash.h"
+#include "proto/files/staged_folder.h"
 
 namespace sink::data {
 namespace fs = std::filesystem;
@@ -32,7 +33,7 @@ constexpr uint64_t kMaxDoneBytes = 64 << 20;
 class Packer {
  public:
   Packer(const PackOptions& options, const Tokenizer& tokenizer, const std::vector<CorpusFile>& sources,
-         StagedFolder* staged)
+         files::StagedFolder* staged)
       : options_(options),
         tokenizer_(tokenizer),
         type_(TokenTypeFor(tokenizer.vocab_size())),
@@ -70,7 +71,7 @@ class Packer {
   void Write(const LineBatch& batch) {
     const CorpusFile& source = sources_[batch.source];
     if (!writer_) {
-      writer_.emplace(staged_->staging(), source, type_, options_.block,
+      writer_.emplace(staged_->path(), source, type_, options_.block,
                       source.split == "train" ? options_.chunk_blocks : options_.valid_chunk_blocks);
       counts_ = {.path = source.name(), .bytes = source.bytes};
     }
@@ -106,7 +107,7 @@ class Packer {
     result.sources = {counts_};
     result.files = writer_->files();
     writer_.reset();
-    WriteFileDurably(DonePath(source), PrintSet(result));
+    OrThrow<DataError>(files::ReplaceFile(DonePath(source), PrintSet(result)));
     staged_->KeepUnfinished();
     CountDone(source);
   }
@@ -117,7 +118,7 @@ class Packer {
   }
 
   fs::path DonePath(const CorpusFile& source) const {
-    return staged_->staging() / (source.split + "_" + source.path.filename().string() + kDoneSuffix);
+    return fs::path(staged_->path()) / (source.split + "_" + source.path.filename().string() + kDoneSuffix);
   }
 
   // Takes a source from an earlier run, where it was done and neither it nor what was made of it has changed since.
@@ -127,8 +128,8 @@ class Packer {
     if (!fs::exists(done) || fs::last_write_time(source.path) > fs::last_write_time(done)) return false;
     PackedSet result;
     try {
-      result = ParseSet(ReadWholeFile(done, kMaxDoneBytes), done.string());
-      for (const SetFile& file : result.files) PackedFile(staged_->staging() / file.name);
+      result = ParseSet(OrThrow<DataError>(files::ReadFile(done, kMaxDoneBytes)), done.string());
+      for (const SetFile& file : result.files) PackedFile(fs::path(staged_->path()) / file.name);
     } catch (const DataError&) {
       return false;  // damaged: made anew
     }
@@ -149,7 +150,7 @@ class Packer {
       known.insert(DonePath(sources_[i]).filename().string());
       for (const SetFile& file : results_[i].files) known.insert(file.name);
     }
-    for (const fs::directory_entry& entry : fs::directory_iterator(staged_->staging())) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(staged_->path())) {
       if (!known.contains(entry.path().filename().string())) fs::remove_all(entry.path());
     }
   }
@@ -166,7 +167,7 @@ class Packer {
   const Tokenizer& tokenizer_;
   TokenType type_;
   const std::vector<CorpusFile>& sources_;
-  StagedFolder* staged_;
+  files::StagedFolder* staged_;
   std::optional<ChunkWriter> writer_;  // of the source that is being written
   SetSource counts_;
   std::vector<PackedSet> results_;  // of each source: itself and its files
@@ -175,7 +176,8 @@ class Packer {
 };
 
 bool HasPlan(const fs::path& folder, const std::string& plan) {
-  return fs::exists(folder / kPlanFile) && ReadWholeFile(folder / kPlanFile, kMaxDoneBytes) == plan;
+  return fs::exists(folder / kPlanFile) &&
+         OrThrow<DataError>(files::ReadFile(folder / kPlanFile, kMaxDoneBytes)) == plan;
 }
 
 // Removes the records of a run from a set that is complete.
@@ -184,14 +186,6 @@ void RemoveRecords(const fs::path& folder) {
     const std::string name = entry.path().filename().string();
     if (name == kPlanFile || name.ends_with(kDoneSuffix)) fs::remove(entry.path());
   }
-}
-
-std::string HexHash(std::string_view bytes) {
-  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
-  char hex[33];
-  std::snprintf(hex, sizeof hex, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return hex;
 }
 
 // Says whether `existing` was made from what `wanted` asks for; throws when it is another set.
@@ -224,7 +218,8 @@ PackResult Pack(const PackOptions& options) {
   std::vector<CorpusFile> sources = ListCorpus(options.in, "train");
   for (CorpusFile& source : ListCorpus(options.in, "valid")) sources.push_back(std::move(source));
   const bool bytes = options.tokenizer == kBytesTokenizer;
-  const std::string tokenizer_json = bytes ? "" : ReadWholeFile(options.tokenizer, kMaxTokenizerBytes);
+  const std::string tokenizer_json =
+      bytes ? "" : OrThrow<DataError>(files::ReadFile(options.tokenizer, kMaxTokenizerBytes));
   const std::unique_ptr<Tokenizer> tokenizer =
       bytes ? NewByteTokenizer() : NewTokenizer(tokenizer_json, options.tokenizer);
 
@@ -237,7 +232,7 @@ PackResult Pack(const PackOptions& options) {
   set.tokenizer = {.name = bytes                                   ? kBytesTokenizer
                            : options.tokenizer.ends_with(".model") ? "tokenizer.model"
                                                                    : "tokenizer.json",
-                   .hash = bytes ? "" : HexHash(tokenizer_json),
+                   .hash = bytes ? "" : files::Hash(tokenizer_json),
                    .vocab_size = tokenizer->vocab_size(),
                    .eos_id = tokenizer->eos_id()};
   if (fs::exists(options.out / kSetFileName)) {
@@ -247,11 +242,12 @@ PackResult Pack(const PackOptions& options) {
     return {.set = std::move(existing), .already_complete = true};
   }
 
-  StagedFolder staged(options.out);
+  files::StagedFolder staged = OrThrow<DataError>(files::StagedFolder::Resume(options.out));
+  const fs::path staging = staged.path();
   const std::string plan = PrintSet(set);  // what all files depend on, beside their sources
-  if (!HasPlan(staged.staging(), plan)) {
-    staged.Clear();
-    WriteFileDurably(staged.staging() / kPlanFile, plan);
+  if (!HasPlan(staging, plan)) {
+    OrThrow<DataError>(staged.Clear());
+    OrThrow<DataError>(files::ReplaceFile(staging / kPlanFile, plan));
   }
   Packer(options, *tokenizer, sources, &staged).Run(&set);
   for (const char* split : {"train", "valid"}) {
@@ -261,9 +257,9 @@ PackResult Pack(const PackOptions& options) {
     }
   }
   std::sort(set.files.begin(), set.files.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-  if (!bytes) WriteFileDurably(staged.staging() / set.tokenizer->name, tokenizer_json);
-  WriteFileDurably(staged.staging() / kSetFileName, PrintSet(set));
-  staged.Commit();
+  if (!bytes) OrThrow<DataError>(files::ReplaceFile(staging / set.tokenizer->name, tokenizer_json));
+  OrThrow<DataError>(files::ReplaceFile(staging / kSetFileName, PrintSet(set)));
+  OrThrow<DataError>(staged.Commit());
   RemoveRecords(options.out);
   return result;
 }

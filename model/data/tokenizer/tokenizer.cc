@@ -5,9 +5,10 @@
 #include <utility>
 
 #include "model/base/data_error.h"
-#include "model/base/file_io.h"
+#include "model/base/or_throw.h"
 #include "model/data/tokenizer/bos_rule.h"
 #include "model/data/tokenizer/vocab_merges.h"
+#include "proto/files/files.h"
 
 namespace sink::data {
 namespace {
@@ -68,7 +69,9 @@ std::unique_ptr<Tokenizer> OpenTokenizer(const std::string& kind_or_path) {
   if (kind_or_path == kBytesTokenizer) return NewByteTokenizer();
   const std::filesystem::path path = kind_or_path;
   const std::filesystem::path config_path = std::filesystem::path(path).replace_filename("tokenizer_config.json");
-  const auto read = [](const std::filesystem::path& file) { return ReadWholeFile(file.string(), kMaxTokenizerBytes); };
+  const auto read = [](const std::filesystem::path& file) {
+    return OrThrow<DataError>(files::ReadFile(file, kMaxTokenizerBytes));
+  };
   const bool has_config = std::filesystem::exists(config_path);
   const std::string config = has_config ? read(config_path) : "";
   std::string bytes = read(path);

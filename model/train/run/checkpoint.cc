@@ -9,10 +9,11 @@
 #include <string_view>
 #include <vector>
 
+#include "model/base/or_throw.h"
 #include "model/storage/model_directory.h"
 #include "model/storage/tensor_file.h"
 #include "model/train/link/train_error.h"
-#include "model/train/run/files.h"
+#include "proto/files/files.h"
 
 namespace sink::train {
 namespace {
@@ -59,13 +60,13 @@ void WriteCheckpoint(const fs::path& folder, const JobConfig& config, const Tran
   WriteTensors(folder / kOptimizerFile, tensors, /*sync=*/false);
   Json json = {{"format", kFormat}, {"config", JobId(config)}};
   VisitFields([&json](std::string_view place, const auto& field) { json[Place(std::string(place))] = field; }, state);
-  WriteFile(folder / kStateFile, json.dump(1) + "\n");
+  OrThrow<InfraError>(files::WriteFile(folder / kStateFile, json.dump(1) + "\n", /*sync=*/false));
 }
 
 RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transformer& model, Optimizer& optimizer) {
   RunState state;
   try {
-    const Json json = Json::parse(ReadFile(folder / kStateFile, kMaxStateBytes));
+    const Json json = Json::parse(OrThrow<InfraError>(files::ReadFile(folder / kStateFile, kMaxStateBytes)));
     if (json.at("format") != kFormat)
       throw UserError(folder.string() + " was written by another version of sink-trainer; use that one, or start anew");
     if (json.at("config") != JobId(config))

@@ -1,4 +1,4 @@
-// What a checkpoint holds, inside the folder that checkpoint_folder.h makes safe:
+// What a checkpoint holds, inside the folder that saved_checkpoints.h makes safe:
 //   config.json, model.safetensors        a model directory, which transformers and sink-eval open as it is
 //   optimizer.safetensors                 Optimizer::State(): moments and momentum; rng.*: random generators
 //   trainer.json                          RunState and the id of the configuration

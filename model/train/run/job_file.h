@@ -1,23 +1,15 @@
-// RUN_DIR/job.json: the one input of a training run, written by a worker or, for a run by hand, by sink-trainer itself.
-// Plain values; functions may be called from any thread.
+// RUN_DIR/job.json (proto/run/job_file.h) as the trainer takes it, and as sink-trainer itself writes it for a run by
+// hand. Functions may be called from any thread.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <string>
 
-#include "proto/config/job_config.h"
+#include "proto/run/job_file.h"
 
 namespace sink::train {
 
-struct JobFile {
-  std::string job;  // id
-  int64_t attempt = 1;
-  JobConfig config;
-  std::string data_root;       // folder of packed data sets; the run uses data_root/config.data.set
-  std::string model;           // of kind evaluate: the folder of the model to measure
-  std::string device = "cpu";  // or "cuda:N"
-};
+using run::JobFile;
 
 // UserError names what is missing, unknown, of the wrong type or out of bounds, and where.
 JobFile ReadJobFile(const std::filesystem::path& run_dir);

@@ -1,5 +1,8 @@
 // sinkctl report, plot and export against a coordinator in this process.
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -117,6 +120,63 @@ TEST_F(ReportTest, ExportsEveryFormat) {
   const Result again = Sinkctl({"export", "study", "--format", "mlflow", "--out", folder_ / "mlruns"});
   EXPECT_EQ(again.code, 3);
   EXPECT_THAT(again.err, HasSubstr("exists already; name a new folder"));
+}
+
+TEST_F(ReportTest, DashIsStandardOutputWhichThenHoldsNothingElse) {
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_.path());
+  ::testing::internal::CaptureStdout();
+  const Result csv = Sinkctl({"export", "study", "--format", "csv", "--out", "-"});
+  const std::string text = ::testing::internal::GetCapturedStdout();
+  ::testing::internal::CaptureStdout();
+  const Result plot = Sinkctl({"plot", "study", "--metric", "train_loss", "--out", "-"});
+  const std::string figure = ::testing::internal::GetCapturedStdout();
+  const Result folder = Sinkctl({"export", "study", "--format", "mlflow", "--out", "-"});
+  const Result report = Sinkctl({"report", "study", "--out", "-"});
+  std::filesystem::current_path(before);
+  EXPECT_EQ(csv.code, 0) << csv.err;
+  EXPECT_EQ(csv.out, "");
+  EXPECT_THAT(text, HasSubstr(",train_loss,100,51200,4\n"));
+  EXPECT_EQ(plot.code, 0) << plot.err;
+  EXPECT_EQ(plot.out, "");
+  EXPECT_THAT(figure, HasSubstr("study: train_loss"));
+  EXPECT_EQ(folder.code, 3);
+  EXPECT_THAT(folder.err, HasSubstr("standard output"));
+  EXPECT_EQ(report.code, 2);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "-"));
+}
+
+// Root may replace anything: that it is not done must not be left to permissions.
+TEST_F(ReportTest, OutIsTakenAsWhatItIs) {
+  const std::string link = folder_ / "link", fifo = folder_ / "fifo", null = folder_ / "null";
+  std::filesystem::create_symlink("target", link);
+  ASSERT_EQ(Sinkctl({"export", "study", "--format", "csv", "--out", link}).code, 0);
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_THAT(Read(folder_ / "target"), HasSubstr("train_loss"));
+
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const int reader = open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  EXPECT_EQ(Sinkctl({"plot", "study", "--metric", "train_loss", "--out", fifo}).code, 0);
+  std::string figure(1 << 16, '\0');
+  figure.resize(std::max<ssize_t>(0, read(reader, figure.data(), figure.size())));
+  close(reader);
+  EXPECT_THAT(figure, HasSubstr("study: train_loss"));
+  EXPECT_TRUE(std::filesystem::is_fifo(fifo));
+
+  std::filesystem::create_symlink("/dev/null", null);
+  EXPECT_EQ(Sinkctl({"export", "study", "--format", "json", "--out", null}).code, 0);
+  EXPECT_TRUE(std::filesystem::is_symlink(null));
+  EXPECT_TRUE(std::filesystem::is_character_file(null));
+}
+
+TEST_F(ReportTest, OutObeysTheUmask) {
+  const mode_t old = umask(077);
+  const Result csv = Sinkctl({"export", "study", "--format", "csv", "--out", folder_ / "a.csv"});
+  const Result folder = Sinkctl({"export", "study", "--format", "tensorboard", "--out", folder_ / "tb"});
+  umask(old);
+  ASSERT_EQ(csv.code + folder.code, 0) << csv.err << folder.err;
+  EXPECT_EQ(std::filesystem::status(folder_ / "a.csv").permissions(), std::filesystem::perms{0600});
+  EXPECT_EQ(std::filesystem::status(folder_ / "tb").permissions(), std::filesystem::perms{0700});
 }
 
 TEST_F(ReportTest, WandbThatIsMissingIsToldWithItsFix) {

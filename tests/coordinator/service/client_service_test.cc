@@ -310,7 +310,7 @@ TEST_F(ClientServiceTest, RestartKeepsEverything) {
   const auto job = client_->GetJob(get);
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_EQ(job->checkpoints_size(), 1);
-  EXPECT_TRUE(Exists(CheckpointFolder(grant.lease(), 10) + "/manifest.json"));
+  EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10) + "/manifest.json"));
   v1::ReadLogsRequest read;
   read.set_job_id(grant.lease().job_id());
   std::vector<std::string> texts;

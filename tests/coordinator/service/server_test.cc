@@ -9,6 +9,7 @@
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/listen_address.h"
 #include "coordinator/service/metrics_exporter.h"
+#include "proto/files/files.h"
 #include "tests/coordinator/service/service_fixture.h"
 
 namespace sink {
@@ -60,8 +61,8 @@ class ServerTest : public testing::ServiceTest {
 };
 
 TEST_F(ServerTest, WritesItsAddresses) {
-  EXPECT_EQ(*ReadSmallFile(folder_ / "data/coordinator.addr", 100), server_->address() + "\n");
-  EXPECT_EQ(*ReadSmallFile(folder_ / "data/metrics.addr", 100), server_->metrics_address() + "\n");
+  EXPECT_EQ(*files::ReadFile(folder_ / "data/coordinator.addr", 100), server_->address() + "\n");
+  EXPECT_EQ(*files::ReadFile(folder_ / "data/metrics.addr", 100), server_->metrics_address() + "\n");
   EXPECT_EQ(server_->address(), "127.0.0.1:" + std::to_string(server_->port()));
 }
 
@@ -71,7 +72,7 @@ TEST_F(ServerTest, SecondCoordinatorOnTheSameFolderIsRefused) {
   const auto second = Server::Start(options);
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(options.data));
-  EXPECT_EQ(*ReadSmallFile(folder_ / "data/coordinator.addr", 100), server_->address() + "\n");  // left alone
+  EXPECT_EQ(*files::ReadFile(folder_ / "data/coordinator.addr", 100), server_->address() + "\n");  // left alone
 }
 
 TEST_F(ServerTest, PortInUseIsRefused) {

@@ -13,7 +13,7 @@
 
 #include "coordinator/client/coordinator_client.h"
 #include "coordinator/server.h"
-#include "coordinator/service/files.h"
+#include "proto/files/hash.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink::testing {
@@ -47,7 +47,7 @@ struct TestCheckpoint {
       : files({{"model.safetensors", std::string(600'000, seed[0])}, {"empty.bin", ""}}) {
     files.push_back({"manifest.json", "{\"made by\": \"" + seed + "\"}"});
   }
-  std::string hash() const { return HashText(files.back().second); }
+  std::string hash() const { return files::Hash(files.back().second); }
 
   template <typename Request>
   void AddTo(Request* request) const {
@@ -56,7 +56,7 @@ struct TestCheckpoint {
       v1::CheckpointFile* file = request->add_files();
       file->set_name(name);
       file->set_size(content.size());
-      file->set_xxh3(HashText(content));
+      file->set_xxh3(files::Hash(content));
     }
   }
 };

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "coordinator/service/convert.h"
+#include "proto/run/checkpoint_names.h"
 
 namespace sink {
 namespace {
@@ -32,8 +33,8 @@ TEST(Validate, IdsNamesAndFileNames) {
   EXPECT_FALSE(IsName(std::string(65, 'x')));
   EXPECT_FALSE(IsName("a/b"));
   EXPECT_FALSE(IsName("\xC3\xA4"));
-  EXPECT_TRUE(IsFileName("model-00001-of-00002.safetensors"));
-  EXPECT_FALSE(IsFileName(".files"));
+  EXPECT_TRUE(run::IsCheckpointFileName("model-00001-of-00002.safetensors"));
+  EXPECT_FALSE(run::IsCheckpointFileName(".files"));
 }
 
 TEST(Validate, ReportIsBounded) {

@@ -276,9 +276,9 @@ TEST_F(WorkerServiceTest, OversizedCheckpointIsRefusedBeforeItsBytes) {
 TEST_F(WorkerServiceTest, OnlyTheNewestCheckpointsKeepTheirFiles) {
   const v1::Grant grant = RunningJob();
   for (int step : {10, 20, 30}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint(std::to_string(step))).ok());
-  EXPECT_FALSE(Exists(CheckpointFolder(grant.lease(), 10)));
-  EXPECT_TRUE(Exists(CheckpointFolder(grant.lease(), 20)));
-  EXPECT_TRUE(Exists(CheckpointFolder(grant.lease(), 30)));
+  EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10)));
+  EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 20)));
+  EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 30)));
 }
 
 TEST_F(WorkerServiceTest, StartRemovesWhatDeadAttemptsLeftAndKeepsWhatCounts) {
@@ -287,22 +287,22 @@ TEST_F(WorkerServiceTest, StartRemovesWhatDeadAttemptsLeftAndKeepsWhatCounts) {
   ASSERT_TRUE(Begin(grant.lease(), 20, TestCheckpoint()).ok());  // of a live lease: goes on after the restart
   v1::LeaseRef dead = grant.lease();
   dead.set_fence(1);
-  ASSERT_TRUE(MakeFolders(CheckpointFolder(dead, 5)).ok());
-  ASSERT_TRUE(MakeFolders(CheckpointFolder(dead, 6) + ".part").ok());
+  std::filesystem::create_directories(CheckpointFolder(dead, 5));
+  std::filesystem::create_directories(CheckpointFolder(dead, 6) + ".part");
   const std::string unknown = folder_ / "data/checkpoints/ffffffffffffffffffffffffffffffff/1/step-5";
-  ASSERT_TRUE(MakeFolders(unknown).ok());
+  std::filesystem::create_directories(unknown);
   StopServer();
   StartServer();
-  EXPECT_FALSE(Exists(CheckpointFolder(dead, 5)));
-  EXPECT_FALSE(Exists(CheckpointFolder(dead, 6) + ".part"));
-  EXPECT_TRUE(Exists(CheckpointFolder(grant.lease(), 10)));
-  EXPECT_TRUE(Exists(CheckpointFolder(grant.lease(), 20) + ".part"));
-  EXPECT_TRUE(Exists(unknown));  // not ours to judge
+  EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(dead, 5)));
+  EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(dead, 6) + ".part"));
+  EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10)));
+  EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 20) + ".part"));
+  EXPECT_TRUE(std::filesystem::exists(unknown));  // not ours to judge
   // What an upload has begun goes with the end of its attempt.
   ASSERT_TRUE(Report(grant.lease(), 2, {R"({"type":"finished","step":100})"}).ok());
   EXPECT_EQ(Finish(grant.lease(), 2)->state(), v1::SUCCEEDED);
-  EXPECT_FALSE(Exists(CheckpointFolder(grant.lease(), 20) + ".part"));
-  EXPECT_TRUE(Exists(CheckpointFolder(grant.lease(), 10)));
+  EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), 20) + ".part"));
+  EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10)));
 }
 
 TEST_F(WorkerServiceTest, DamagedCheckpointIsDataLossForItsReader) {

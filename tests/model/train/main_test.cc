@@ -9,9 +9,10 @@
 #include <random>
 #include <sstream>
 
-#include "model/train/run/files.h"
+#include "model/train/run/folder_lock.h"
 #include "tests/model/train/helpers/tiny_job.h"
 #include "tests/model/train/helpers/trainer_child.h"
+#include "tests/testing/test_files.h"
 
 namespace sink::train {
 namespace {
@@ -145,7 +146,7 @@ TEST(SinkTrainer, FullDiskIsAnInfraFailureAndThePreviousCheckpointStays) {
   const fs::path run = job.MakeRun("full");
   fs::create_directories(run / "checkpoints");
   fs::copy(CheckpointPath(undisturbed, 17), CheckpointPath(run, 17), fs::copy_options::recursive);
-  const std::string manifest = HashFile(CheckpointPath(run, 17) / "manifest.json").xxh3;
+  const std::string manifest = testing::HashOf(CheckpointPath(run, 17) / "manifest.json");
   {
     Child child({run.string()}, true, {{RLIMIT_FSIZE, 60'000}});
     EXPECT_EQ(child.Wait(), pipe::kExitInfra);
@@ -153,7 +154,7 @@ TEST(SinkTrainer, FullDiskIsAnInfraFailureAndThePreviousCheckpointStays) {
     EXPECT_EQ(failed.failure_class, pipe::FailureClass::kInfra);
     EXPECT_NE(failed.message.find("cannot save the checkpoint of step 34"), std::string::npos) << failed.message;
   }
-  EXPECT_EQ(HashFile(CheckpointPath(run, 17) / "manifest.json").xxh3, manifest);
+  EXPECT_EQ(testing::HashOf(CheckpointPath(run, 17) / "manifest.json"), manifest);
   EXPECT_EQ(std::distance(fs::directory_iterator(run / "checkpoints"), fs::directory_iterator()), 1);
   Child again({run.string()});
   EXPECT_EQ(again.Wait(), pipe::kExitFinished);
@@ -185,7 +186,7 @@ TEST(SinkTrainer, BadJobIsAUserFailureInOneLine) {
 TEST(SinkTrainer, FromAShellItSpeaksToPeople) {
   TinyJob job;
   job.config.train.max_steps = 3;
-  WriteFile(job.folder() / "config.json", PrintJobConfig(job.config));
+  testing::WriteFile(job.folder() / "config.json", PrintJobConfig(job.config));
   const std::string run = (job.folder() / "by-hand").string();
   Child child(
       {run, "--config", (job.folder() / "config.json").string(), "--data-root", (job.folder() / "data").string()},

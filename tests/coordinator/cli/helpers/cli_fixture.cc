@@ -1,25 +1,16 @@
 // See cli_fixture.h.
 #include "tests/coordinator/cli/helpers/cli_fixture.h"
 
-#include <xxhash.h>
-
 #include <chrono>
-#include <cstdio>
 #include <fstream>
+
+#include "proto/files/hash.h"
 
 namespace sink::cli {
 namespace {
 
 constexpr char kWorkerId[] = "000102030405060708090a0b0c0d0e0f";
 constexpr char kSession[] = "f0e0d0c0b0a090807060504030201000";
-
-std::string Hash(const std::string& text) {
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
-  char hex[33];
-  std::snprintf(hex, sizeof hex, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return hex;
-}
 
 }  // namespace
 
@@ -145,12 +136,12 @@ void CliTest::SaveCheckpoint(const v1::Grant& grant, int64_t step, const std::ma
   begin.set_worker_id(kWorkerId);
   *begin.mutable_lease() = grant.lease();
   begin.set_step(step);
-  begin.set_manifest_hash(Hash(files.at("manifest.json")));
+  begin.set_manifest_hash(files::Hash(files.at("manifest.json")));
   for (const auto& [name, text] : files) {
     v1::CheckpointFile* file = begin.add_files();
     file->set_name(name);
     file->set_size(text.size());
-    file->set_xxh3(Hash(text));
+    file->set_xxh3(files::Hash(text));
   }
   ASSERT_TRUE(worker_->BeginCheckpoint(begin).ok());
   for (const auto& [name, text] : files) {

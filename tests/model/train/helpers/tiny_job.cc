@@ -16,7 +16,7 @@
 #include "model/data/packed/packed_set.h"
 #include "model/train/link/event_sink.h"
 #include "model/train/link/trainer_commands.h"
-#include "model/train/run/files.h"
+#include "tests/testing/test_files.h"
 
 namespace sink::train {
 namespace {
@@ -89,7 +89,7 @@ fs::path TinyJob::MakeRun(const std::string& name) const {
                               {"config", nlohmann::json::parse(PrintJobConfig(config))},
                               {"data_root", (dir_.path() / "data").string()},
                               {"device", "cpu"}};
-  WriteFile(run_dir / "job.json", job.dump());
+  testing::WriteFile(run_dir / "job.json", job.dump());
   return run_dir;
 }
 
@@ -131,7 +131,7 @@ std::vector<std::pair<std::string, double>> Points(const std::vector<pipe::Event
 }
 
 void ExpectSameBytes(const fs::path& a, const fs::path& b) {
-  EXPECT_EQ(HashFile(a).xxh3, HashFile(b).xxh3) << a << " and " << b;
+  EXPECT_EQ(testing::HashOf(a), testing::HashOf(b)) << a << " and " << b;
 }
 
 void ExpectSameEnd(const TinyJob& job, const fs::path& a, const fs::path& b) {

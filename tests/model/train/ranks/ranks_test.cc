@@ -9,7 +9,6 @@
 #include <chrono>
 #include <memory>
 
-#include "model/train/run/files.h"
 #include "tests/model/train/helpers/tiny_job.h"
 #include "tests/model/train/helpers/trainer_child.h"
 #include "tests/testing/unused_port.h"

@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "model/train/link/train_error.h"
-#include "model/train/run/files.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/test_files.h"
 
 namespace sink::train {
 namespace {
+
+using testing::WriteFile;
 
 class JobFileTest : public ::testing::Test {
  protected:

@@ -7,7 +7,6 @@
 #include "model/train/learning/optimizer.h"
 #include "model/train/ranks/ranks.h"
 #include "model/train/run/checkpoint.h"
-#include "model/train/run/files.h"
 #include "tests/model/train/helpers/tiny_job.h"
 
 namespace sink::train {

@@ -1,6 +1,7 @@
-// The checkpoints of one run on disk: RUN_DIR/checkpoints/step-000001000. A folder with that name is complete: its
-// files and then manifest.json (name, size and XXH3-128 of each) were written to step-N.tmp-<pid>, synced and renamed
-// into place. Nothing here knows what the files mean. One trainer owns the folder (FolderLock); one thread.
+// The checkpoints of one run on disk, each a folder as proto/run/checkpoint_names.h calls it, complete by its name: its
+// files and then manifest.json (proto/run/manifest.h) were written to step-N.tmp-<pid>, synced and renamed into place.
+// Writes, finds, sets aside and prunes them; nothing here knows what the files mean. One trainer owns the folder
+// (FolderLock); one thread.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +18,10 @@ struct CheckpointRef {
   std::string manifest_hash;  // XXH3-128 of manifest.json, hex
 };
 
-class CheckpointFolder {
+class SavedCheckpoints {
  public:
-  // Creates the folder where needed and removes what a killed writer left behind. std::system_error.
-  explicit CheckpointFolder(std::filesystem::path root);
+  // Creates the folder where needed and removes what a killed writer left behind. std::filesystem_error.
+  explicit SavedCheckpoints(std::filesystem::path root);
 
   // Runs write(temporary folder) and makes the result the checkpoint of `step`. All or nothing: whatever fails, in
   // `write` or here, the temporary folder is removed, earlier checkpoints are untouched, and InfraError says why.

@@ -1,5 +1,5 @@
 // Checkpoints on disk: all or nothing when written, verified to the last bit before use, never the last one deleted.
-#include "model/train/run/checkpoint_folder.h"
+#include "model/train/run/saved_checkpoints.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -9,18 +9,22 @@
 #include <set>
 
 #include "model/train/link/train_error.h"
-#include "model/train/run/files.h"
+#include "model/train/run/folder_lock.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/test_files.h"
 
 namespace sink::train {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::HashOf;
+using testing::ReadFile;
+using testing::WriteFile;
 
-class CheckpointFolderTest : public ::testing::Test {
+class SavedCheckpointsTest : public ::testing::Test {
  protected:
   CheckpointRef Save(int64_t step) {
-    return CheckpointFolder(root_).Save(step, [&](const fs::path& folder) {
+    return SavedCheckpoints(root_).Save(step, [&](const fs::path& folder) {
       WriteFile(folder / "a.bin", "weights of step " + std::to_string(step));
       WriteFile(folder / "b.json", "{}");
     });
@@ -28,7 +32,7 @@ class CheckpointFolderTest : public ::testing::Test {
 
   std::optional<CheckpointRef> FindNewest() {
     warnings_.clear();
-    return CheckpointFolder(root_).FindNewest([&](const std::string& warning) { warnings_.push_back(warning); });
+    return SavedCheckpoints(root_).FindNewest([&](const std::string& warning) { warnings_.push_back(warning); });
   }
 
   std::set<std::string> Entries() {
@@ -42,7 +46,7 @@ class CheckpointFolderTest : public ::testing::Test {
   std::vector<std::string> warnings_;
 };
 
-TEST_F(CheckpointFolderTest, SavedCheckpointIsFoundWithItsHash) {
+TEST_F(SavedCheckpointsTest, SavedCheckpointIsFoundWithItsHash) {
   EXPECT_FALSE(FindNewest().has_value());
   Save(5);
   const CheckpointRef saved = Save(10);
@@ -51,16 +55,16 @@ TEST_F(CheckpointFolderTest, SavedCheckpointIsFoundWithItsHash) {
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->step, 10);
   EXPECT_EQ(found->manifest_hash, saved.manifest_hash);
-  EXPECT_EQ(found->manifest_hash, HashFile(saved.path / "manifest.json").xxh3);
+  EXPECT_EQ(found->manifest_hash, HashOf(saved.path / "manifest.json"));
   EXPECT_TRUE(warnings_.empty());
 }
 
-TEST_F(CheckpointFolderTest, AnyFlippedByteIsFoundAndThePreviousOneUsed) {
+TEST_F(SavedCheckpointsTest, AnyFlippedByteIsFoundAndThePreviousOneUsed) {
   Save(1);
   const fs::path newest = Save(2).path;
   int flips = 0;
   for (const char* name : {"a.bin", "b.json", "manifest.json"}) {
-    const std::string good = ReadFile(newest / name, 1 << 20);
+    const std::string good = ReadFile(newest / name);
     for (size_t i = 0; i < good.size(); ++i, ++flips) {
       // White space of the manifest carries nothing; every other byte counts.
       if (std::isspace(static_cast<unsigned char>(good[i]))) continue;
@@ -79,7 +83,7 @@ TEST_F(CheckpointFolderTest, AnyFlippedByteIsFoundAndThePreviousOneUsed) {
   EXPECT_EQ(FindNewest()->step, 2);
 }
 
-TEST_F(CheckpointFolderTest, TruncatedAndMissingFilesAreNamed) {
+TEST_F(SavedCheckpointsTest, TruncatedAndMissingFilesAreNamed) {
   Save(1);
   fs::resize_file(Save(2).path / "a.bin", 3);
   EXPECT_EQ(FindNewest()->step, 1);
@@ -92,16 +96,16 @@ TEST_F(CheckpointFolderTest, TruncatedAndMissingFilesAreNamed) {
   EXPECT_TRUE(fs::exists(root_ / "step-000000002.corrupt-2"));
 }
 
-TEST_F(CheckpointFolderTest, ManifestCannotPointOutside) {
+TEST_F(SavedCheckpointsTest, ManifestCannotPointOutside) {
   const fs::path path = Save(3).path;
   WriteFile(path / "manifest.json", R"({"step":3,"files":[{"name":"../../x","size":0,"xxh3":"0"}]})");
   EXPECT_FALSE(FindNewest().has_value());
   EXPECT_NE(warnings_.at(0).find("outside"), std::string::npos);
 }
 
-TEST_F(CheckpointFolderTest, FailedSaveLeavesNoTrace) {
+TEST_F(SavedCheckpointsTest, FailedSaveLeavesNoTrace) {
   Save(1);
-  EXPECT_THROW(CheckpointFolder(root_).Save(2,
+  EXPECT_THROW(SavedCheckpoints(root_).Save(2,
                                             [](const fs::path& folder) {
                                               WriteFile(folder / "a.bin", "half");
                                               throw std::runtime_error("no more");
@@ -111,7 +115,7 @@ TEST_F(CheckpointFolderTest, FailedSaveLeavesNoTrace) {
   EXPECT_EQ(FindNewest()->step, 1);
 }
 
-TEST_F(CheckpointFolderTest, DiskThatTakesNoMoreBytesIsAnInfraErrorAndLeavesThePreviousOne) {
+TEST_F(SavedCheckpointsTest, DiskThatTakesNoMoreBytesIsAnInfraErrorAndLeavesThePreviousOne) {
   Save(1);
   rlimit old_limit;
   getrlimit(RLIMIT_FSIZE, &old_limit);
@@ -120,7 +124,7 @@ TEST_F(CheckpointFolderTest, DiskThatTakesNoMoreBytesIsAnInfraErrorAndLeavesTheP
   setrlimit(RLIMIT_FSIZE, &small);
   std::string message;
   try {
-    CheckpointFolder(root_).Save(2,
+    SavedCheckpoints(root_).Save(2,
                                  [](const fs::path& folder) { WriteFile(folder / "a.bin", std::string(8192, 'x')); });
   } catch (const InfraError& e) {
     message = e.what();
@@ -132,7 +136,7 @@ TEST_F(CheckpointFolderTest, DiskThatTakesNoMoreBytesIsAnInfraErrorAndLeavesTheP
   EXPECT_EQ(FindNewest()->step, 1);
 }
 
-TEST_F(CheckpointFolderTest, LeftoversOfAKilledWriterAreRemoved) {
+TEST_F(SavedCheckpointsTest, LeftoversOfAKilledWriterAreRemoved) {
   Save(1);
   fs::create_directories(root_ / "step-000000002.tmp-4242");
   WriteFile(root_ / "step-000000002.tmp-4242" / "a.bin", "torn");
@@ -140,15 +144,15 @@ TEST_F(CheckpointFolderTest, LeftoversOfAKilledWriterAreRemoved) {
   EXPECT_EQ(Entries(), std::set<std::string>{"step-000000001"});
 }
 
-TEST_F(CheckpointFolderTest, PruneKeepsTheNewestAndNeverFewerThanTwo) {
+TEST_F(SavedCheckpointsTest, PruneKeepsTheNewestAndNeverFewerThanTwo) {
   for (int step = 1; step <= 5; ++step) Save(step);
-  CheckpointFolder(root_).Prune(3);
+  SavedCheckpoints(root_).Prune(3);
   EXPECT_EQ(Entries(), (std::set<std::string>{"step-000000003", "step-000000004", "step-000000005"}));
-  CheckpointFolder(root_).Prune(1);
+  SavedCheckpoints(root_).Prune(1);
   EXPECT_EQ(Entries(), (std::set<std::string>{"step-000000004", "step-000000005"}));
 }
 
-TEST_F(CheckpointFolderTest, SecondTrainerOfARunFolderIsRefused) {
+TEST_F(SavedCheckpointsTest, SecondTrainerOfARunFolderIsRefused) {
   const FolderLock first(dir_.path(), 0);
   EXPECT_THROW(FolderLock(dir_.path(), 100), InfraError);
 }

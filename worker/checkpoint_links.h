@@ -1,0 +1,16 @@
+// Keeps a checkpoint of this machine beyond its trainer's folder. Functions of the file system only; any thread.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "proto/run/manifest.h"
+
+namespace sink::worker {
+
+// Makes `to` hold the manifest's files as hard links to those in `from`, or copies where links do not go. The files of
+// a checkpoint never change, and a link keeps them alive when the trainer deletes the folder. `to` appears complete or
+// not at all.
+absl::Status LinkCheckpoint(const std::string& from, const std::string& to, const run::Manifest& manifest);
+
+}  // namespace sink::worker
