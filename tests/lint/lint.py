@@ -42,6 +42,7 @@ EDGES = {
                         "proto/config", "sink/v1"},
     "worker": {"coordinator/client", "proto/pipe", "proto/config", "sink/v1"},
     "kernels": set(),
+    "kernels/cuda": {"kernels"},
     "model/base": set(),
     "model/backend": {"model/base", "kernels"},
     "model/network": {"model/base", "model/backend", "kernels", "proto/config"},
@@ -68,8 +69,8 @@ EDGES = {
                     "model/train/run", "model/train/learning", "model/train/ranks", "model/train/link"},
 }
 # libraries that a folder must not include
-DATA = {folder for folder in EDGES if folder == "kernels" or folder.startswith("model/")}
-TORCH_FREE = {"kernels", "model/base"} | {folder for folder in EDGES if folder.startswith("model/data")}
+DATA = {folder for folder in EDGES if folder.startswith(("kernels", "model/"))}
+TORCH_FREE = {"kernels", "kernels/cuda", "model/base"} | {folder for folder in EDGES if folder.startswith("model/data")}
 FORBIDDEN = [
     ("control code sees Torch", lambda f: f not in DATA, r"^(torch|ATen|c10)/"),
     ("data code sees the control family", lambda f: f in DATA, r"^(absl|grpc|grpcpp|google/protobuf|sink/v1|sqlite3\.h|prometheus)"),
