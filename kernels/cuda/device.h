@@ -8,14 +8,16 @@
 
 #include "kernels/cuda/types.h"
 
-#ifndef SINK_EMULATED_DEVICE
+#ifdef SINK_EMULATED_DEVICE
+#include SINK_EMULATED_DEVICE
+#else
 #include <cuda_runtime.h>
 
 #include <stdexcept>
 #include <string>
 
 // A kernel and the largest block that it is launched with, for which registers must suffice.
-#define SINK_KERNEL(max_threads) __global__ void __launch_bounds__(max_threads)
+#define SINK_KERNEL(max_threads) __global__ void __launch_bounds__(max_threads, 1)
 #define SINK_DEVICE __device__ __forceinline__
 #define SINK_UNROLL _Pragma("unroll")
 // For loops whose body is long enough without: keeps code and registers small.
@@ -157,17 +159,19 @@ SINK_DEVICE float FastExp2(float x) {
 SINK_DEVICE uint32_t AtomicAdd(uint32_t* counter, uint32_t value) { return atomicAdd(counter, value); }
 
 // Queues a kernel: blocks of `threads`, a multiple of 32, with `shared_bytes` of shared memory each. Host code.
-template <typename... Parameters, typename... Arguments>
+template <typename... Parameters>
 void Launch(const char* name, void (*kernel)(Parameters...), const Grid& grid, int threads, size_t shared_bytes,
-            void* stream, Arguments... arguments) {
+            void* stream, typename AsGiven<Parameters>::Type... arguments) {
   constexpr size_t kWithoutAsking = 48 * 1024;
+  const auto* function = reinterpret_cast<const void*>(kernel);
   cudaError_t error = cudaSuccess;
   if (shared_bytes > kWithoutAsking)
-    error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
+    error = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
   if (error == cudaSuccess) {
     const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
-    kernel<<<blocks, static_cast<unsigned>(threads), shared_bytes, static_cast<cudaStream_t>(stream)>>>(arguments...);
-    error = cudaGetLastError();
+    void* pointers[] = {&arguments...};
+    error = cudaLaunchKernel(function, blocks, dim3(static_cast<unsigned>(threads)), pointers, shared_bytes,
+                             static_cast<cudaStream_t>(stream));
   }
   if (error != cudaSuccess) throw std::runtime_error(std::string(name) + ": " + cudaGetErrorString(error));
 }

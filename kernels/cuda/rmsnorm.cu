@@ -1,6 +1,7 @@
 // RMSNorm: the threads of a block lie side by side along a row and take kRows rows at a time, which stay in registers
 // between the sum and the result, so that each value is read and written once. Bound: memory; forward 2 values read and
 // 2 written an element with a residual (1 and 1 without), backward 3 read and 1 written (2 and 1).
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/cuda/rmsnorm.h"
@@ -23,7 +24,8 @@ struct Shape {
 
   SINK_DEVICE static int64_t Column(int pack) { return (static_cast<int64_t>(pack) * Threads() + Thread()) * kWidth; }
   // Values beyond the columns are 0.
-  SINK_DEVICE static void LoadRow(const T* row, int64_t columns, Row& x) {
+  template <typename U>
+  SINK_DEVICE static void LoadRow(const U* row, int64_t columns, Row& x) {
     SINK_UNROLL for (int pack = 0; pack < kPacks; ++pack) {
       float part[kWidth] = {};
       if (row && Column(pack) < columns) Load(row + Column(pack), part);
@@ -35,19 +37,8 @@ struct Shape {
     SINK_UNROLL for (int pack = 0; pack < kPacks; ++pack) {
       float part[kWidth];
       SINK_UNROLL for (int i = 0; i < kWidth; ++i) part[i] = x[pack * kWidth + i];
-      if (Column(pack) >= columns) continue;
-      if constexpr (sizeof(U) * kWidth <= 16) {
-        Store(part, row + Column(pack));
-      } else {  // floats beside rows of bf16
-        const float low[4] = {part[0], part[1], part[2], part[3]}, high[4] = {part[4], part[5], part[6], part[7]};
-        Store(low, row + Column(pack));
-        Store(high, row + Column(pack) + 4);
-      }
+      if (Column(pack) < columns) Store(part, row + Column(pack));
     }
-  }
-  SINK_DEVICE static void LoadWeight(const float* weight, int64_t columns, Row& x) {
-    SINK_UNROLL for (int pack = 0; pack < kPacks; ++pack) SINK_UNROLL for (int i = 0; i < kWidth; ++i)
-        x[pack * kWidth + i] = Column(pack) < columns ? weight[Column(pack) + i] : 0.0f;
   }
 };
 
@@ -72,7 +63,7 @@ ForwardKernel(const T* x_RC, const T* residual_RC, const float* weight_C, float 
     }
     if (exists && residual_RC) S::StoreRow(x[r], columns, sum_RC + at);
   }
-  S::LoadWeight(weight_C, columns, weight);
+  S::LoadRow(weight_C, columns, weight);
   BlockSum(squares, SharedMemory<float>());
   SINK_UNROLL for (int r = 0; r < kRows; ++r) {
     if (first + r >= rows) continue;
@@ -90,7 +81,7 @@ BackwardKernel(const T* dy_RC, const T* dsum_RC, const T* s_RC, const float* wei
                int64_t rows, int64_t columns, T* ds_RC, float* partial_PC) {
   using S = Shape<T, kWidth, kPacks, kRows>;
   typename S::Row weight, dweight = {};
-  S::LoadWeight(weight_C, columns, weight);
+  S::LoadRow(weight_C, columns, weight);
   SINK_ROLLED for (int64_t first = BlockX() * kRows; first < rows; first += GridX() * kRows) {
     typename S::Row gradient[kRows], normal[kRows];
     float inverse_rms[kRows], along[kRows];
@@ -162,7 +153,7 @@ void RmsNormForward(void* stream, const T* x_RC, const T* residual_RC, const flo
   if (rows == 0) return;
   constexpr int kWidth = kVectorWidth<T>;
   if (IsVectorised(x_RC, columns) && IsVectorised(residual_RC, columns) && IsVectorised(sum_RC, columns) &&
-      IsVectorised(y_RC, columns) && columns <= kMaxThreads * kWidth) {
+      IsVectorised(y_RC, columns) && IsVectorised(weight_C, columns) && columns <= kMaxThreads * kWidth) {
     const int threads = ThreadsFor(columns, kWidth);
     Launch("RMSNorm forward", &ForwardKernel<T, kWidth, 1, kRowsAtOnce>, Grid{CeilDivide<int64_t>(rows, kRowsAtOnce)},
            threads, SharedBytes(threads, kRowsAtOnce), stream, x_RC, residual_RC, weight_C, epsilon, rows, columns,
@@ -183,7 +174,8 @@ void RmsNormBackward(void* stream, const T* dy_RC, const T* dsum_RC, const T* s_
   constexpr int kWidth = kVectorWidth<T>;
   const int64_t partials = Partials(rows);
   if (IsVectorised(dy_RC, columns) && IsVectorised(dsum_RC, columns) && IsVectorised(s_RC, columns) &&
-      IsVectorised(ds_RC, columns) && IsVectorised(workspace, columns) && columns <= kMaxThreads * kWidth) {
+      IsVectorised(ds_RC, columns) && IsVectorised(weight_C, columns) && IsVectorised(workspace, columns) &&
+      columns <= kMaxThreads * kWidth) {
     const int threads = ThreadsFor(columns, kWidth);
     Launch("RMSNorm backward", &BackwardKernel<T, kWidth, 1, kRowsAtOnce>, Grid{partials}, threads,
            SharedBytes(threads, kRowsAtOnce), stream, dy_RC, dsum_RC, s_RC, weight_C, inverse_rms_R, rows, columns,
@@ -195,8 +187,7 @@ void RmsNormBackward(void* stream, const T* dy_RC, const T* dsum_RC, const T* s_
            workspace);
   }
   Launch("RMSNorm weight gradient", &AddPartialsKernel, Grid{CeilDivide<int64_t>(columns, kTileColumns)},
-         32 * kTileRows, kTileRows * kTileColumns * sizeof(float), stream, static_cast<const float*>(workspace),
-         partials, columns, dweight_C);
+         32 * kTileRows, kTileRows * kTileColumns * sizeof(float), stream, workspace, partials, columns, dweight_C);
 }
 
 template void RmsNormForward(void*, const float*, const float*, const float*, float, int64_t, int64_t, float*, float*,

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <stdexcept>
-#include <string>
 
 namespace sink::kernels::cuda {
 
@@ -22,5 +21,11 @@ template <typename Integer>
 constexpr Integer CeilDivide(Integer a, Integer b) {
   return (a + b - 1) / b;
 }
+
+// For parameters whose types another argument settles, so that numbers convert as in any call.
+template <typename T>
+struct AsGiven {
+  using Type = T;
+};
 
 }  // namespace sink::kernels::cuda

@@ -22,27 +22,34 @@ SINK_DEVICE Bfloat16 FromFloat<Bfloat16>(float x) {
   return {static_cast<uint16_t>(PackBfloat16(x, 0.0f))};
 }
 
-// kWidth neighbours, in one instruction: the address must be aligned to kWidth values.
+// kWidth neighbours, 16 bytes an instruction where there are as many: the address must be aligned to that.
 template <typename T, int kWidth>
 SINK_DEVICE void Load(const T* from, float (&x)[kWidth]) {
+  constexpr int kAtOnce = sizeof(T) * kWidth > 16 ? 16 / static_cast<int>(sizeof(T)) : kWidth;
   struct {
-    T value[kWidth];
+    T value[kAtOnce];
   } pack;
-  const auto bits = LoadBits<sizeof(pack)>(from);
-  std::memcpy(&pack, &bits, sizeof(pack));
-  SINK_UNROLL for (int i = 0; i < kWidth; ++i) x[i] = ToFloat(pack.value[i]);
+  SINK_UNROLL for (int first = 0; first < kWidth; first += kAtOnce) {
+    const auto bits = LoadBits<sizeof(pack)>(from + first);
+    std::memcpy(&pack, &bits, sizeof(pack));
+    SINK_UNROLL for (int i = 0; i < kAtOnce; ++i) x[first + i] = ToFloat(pack.value[i]);
+  }
 }
 template <int kWidth>
 SINK_DEVICE void Store(const float (&x)[kWidth], float* to) {
-  typename BitsOf<sizeof(x)>::Type bits;
-  std::memcpy(&bits, &x, sizeof(x));
-  StoreBits<sizeof(x)>(to, bits);
+  constexpr int kAtOnce = kWidth > 4 ? 4 : kWidth;
+  typename BitsOf<4 * kAtOnce>::Type bits;
+  SINK_UNROLL for (int first = 0; first < kWidth; first += kAtOnce) {
+    std::memcpy(&bits, &x[first], sizeof(bits));
+    StoreBits<sizeof(bits)>(to + first, bits);
+  }
 }
 template <int kWidth>
 SINK_DEVICE void Store(const float (&x)[kWidth], Bfloat16* to) {
   if constexpr (kWidth == 1) {
     *to = FromFloat<Bfloat16>(x[0]);
   } else {
+    static_assert(kWidth <= 8);
     uint32_t pairs[kWidth / 2];
     SINK_UNROLL for (int i = 0; i < kWidth / 2; ++i) pairs[i] = PackBfloat16(x[2 * i], x[2 * i + 1]);
     typename BitsOf<sizeof(pairs)>::Type bits;

@@ -1,9 +1,8 @@
-// The CPU form of kernels/cuda/device.h: the same names, for threads that are fibers (fibers.h). A test includes this
-// file first and then a kernel's .cu, whose launchers thereby run on a CPU. Fragments of matrices lie in the lanes as
-// the PTX manual draws them (ISA 8.x, "Matrix fragments for mma.m16n8k16", "ldmatrix"). Test helper.
+// The CPU form of kernels/cuda/device.h, which includes this file in its own place where SINK_EMULATED_DEVICE names it:
+// the same names, for threads that are fibers (fibers.h). A test includes a kernel's .cu, whose launchers thereby run
+// on a CPU. Fragments of matrices lie in the lanes as the PTX manual draws them (ISA 8.x, "Matrix fragments for
+// mma.m16n8k16", "ldmatrix"). Test helper.
 #pragma once
-
-#define SINK_EMULATED_DEVICE 1
 
 #include <bit>
 #include <cmath>
@@ -183,9 +182,9 @@ inline uint32_t AtomicAdd(uint32_t* counter, uint32_t value) {
   return before;
 }
 
-template <typename... Parameters, typename... Arguments>
+template <typename... Parameters>
 void Launch(const char* name, void (*kernel)(Parameters...), const Grid& grid, int threads, size_t shared_bytes,
-            void* stream, Arguments... arguments) {
+            void* stream, typename AsGiven<Parameters>::Type... arguments) {
   emulator::RunBlocks(name, grid.x, grid.y, grid.z, threads, shared_bytes, [&] { kernel(arguments...); });
 }
 

@@ -1,8 +1,6 @@
 // The machine on which the tests of CUDA kernels run: what a right kernel computes, and that wrong ones are caught.
 // Each fault that a GPU may forgive or punish at random must be seen here: a missing barrier, one that some threads
 // miss, a wrong index of a fragment, a copy that nobody waits for.
-#include "tests/kernels/cuda/emulator.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What the tests of CUDA kernels on a CPU share: buffers with guarded ends, values of either type, and a run of the
-// same launch in every order of threads. Included after emulator.h. Test helper.
+// same launch in every order of threads. Test helper.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,7 +9,8 @@
 #include <memory>
 #include <vector>
 
-#include "tests/kernels/cuda/emulator.h"
+#include "kernels/cuda/device.h"
+#include "tests/kernels/cuda/fibers.h"
 #include "tests/kernels/reference.h"
 
 namespace sink::kernels::cuda {
