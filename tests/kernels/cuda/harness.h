@@ -103,6 +103,6 @@ inline std::vector<double> Join(const std::vector<std::vector<double>>& parts) {
 
 // Bound of RelativeError for results that are stored as T: half a unit in the last place, and what float sums lose.
 template <typename T>
-constexpr double kTolerance = std::is_same_v<T, Bfloat16> ? 2.5e-3 : 2e-6;
+constexpr double kTolerance = std::is_same_v<T, Bfloat16> ? 3.9e-3 : 2e-6;
 
 }  // namespace sink::kernels::cuda
