@@ -38,6 +38,7 @@ SINK_DEVICE int64_t BlockX() { return blockIdx.x; }
 SINK_DEVICE int64_t BlockY() { return blockIdx.y; }
 SINK_DEVICE int64_t BlockZ() { return blockIdx.z; }
 SINK_DEVICE int64_t GridX() { return gridDim.x; }
+SINK_DEVICE int64_t GridZ() { return gridDim.z; }
 
 // All threads of the block, or of the warp, must come here; what they wrote to shared memory before is seen after.
 SINK_DEVICE void Barrier() { __syncthreads(); }

@@ -34,6 +34,7 @@ inline int64_t BlockX() { return emulator::Here().block_x; }
 inline int64_t BlockY() { return emulator::Here().block_y; }
 inline int64_t BlockZ() { return emulator::Here().block_z; }
 inline int64_t GridX() { return emulator::Here().grid_x; }
+inline int64_t GridZ() { return emulator::Here().grid_z; }
 
 inline void Barrier(const Where& where = Where::current()) { emulator::MeetBlock(where); }
 inline void WarpBarrier(const Where& where = Where::current()) {

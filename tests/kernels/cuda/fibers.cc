@@ -293,7 +293,8 @@ void RunBlocks(const std::string& kernel, int64_t grid_x, int64_t grid_y, int64_
         chosen_order == Order::kDescending || (chosen_order == Order::kShuffled && generator() % 2 == 0);
     for (int thread = 0; thread < threads; ++thread) {
       Fiber& fiber = here.fibers[static_cast<size_t>(thread)];
-      fiber.position = {thread, threads, block % grid_x, block / grid_x % grid_y, block / grid_x / grid_y, grid_x};
+      fiber.position = {thread, threads, block % grid_x, block / grid_x % grid_y, block / grid_x / grid_y,
+                        grid_x, grid_z};
       fiber.state = State::kRunning;
       fiber.committed.clear();
       fiber.started.clear();

@@ -18,7 +18,7 @@ enum class Order { kAscending, kDescending, kShuffled };
 
 struct Position {
   int thread = 0, threads = 0;
-  int64_t block_x = 0, block_y = 0, block_z = 0, grid_x = 1;
+  int64_t block_x = 0, block_y = 0, block_z = 0, grid_x = 1, grid_z = 1;
 };
 
 // Runs body once for each thread of each block. std::logic_error, naming the kernel, thread and line, where threads do
