@@ -53,6 +53,7 @@ EDGES = {
     "worker": {"coordinator/client", "coordinator/errors", "coordinator/files", "proto/args", "proto/pipe", "proto/config",
                "proto/files", "proto/run", "sink/v1"},
     "kernels": set(),
+    "kernels/cuda": {"kernels"},
     "model/base": {"proto/files"},
     "model/backend": {"model/base", "kernels"},
     "model/backend/cuda": {"model/backend", "kernels"},
@@ -82,8 +83,8 @@ EDGES = {
                     "proto/pipe"},
 }
 # libraries that a folder must not include
-DATA = {folder for folder in EDGES if folder == "kernels" or folder.startswith("model/")}
-TORCH_FREE = {"kernels", "model/base"} | {folder for folder in EDGES if folder.startswith("model/data")}
+DATA = {folder for folder in EDGES if folder.startswith(("kernels", "model/"))}
+TORCH_FREE = {"kernels", "kernels/cuda", "model/base"} | {folder for folder in EDGES if folder.startswith("model/data")}
 FORBIDDEN = [
     ("control code sees Torch", lambda f: f not in DATA, r"^(torch|ATen|c10)/"),
     ("data code sees the control family", lambda f: f in DATA, r"^(absl|grpc|grpcpp|google/protobuf|sink/v1|sqlite3\.h|prometheus)"),
