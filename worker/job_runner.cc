@@ -168,7 +168,7 @@ void JobRunner::OnEvent(const Rank& rank, std::string_view line, const pipe::Eve
   if (const auto* log = std::get_if<pipe::Log>(&event); log != nullptr && log->level != "info") {
     Log(rank, log->level, log->message);
   } else if (const auto* failed = std::get_if<pipe::Failed>(&event)) {
-    Log(rank, "error", absl::StrCat("failed (", NameOf(failed->failure_class), "): ", failed->message));
+    Log(rank, "error", absl::StrCat("failed (", std::string(NameOf(failed->failure_class)), "): ", failed->message));
   }
 }
 
