@@ -13,6 +13,7 @@
 #include <ATen/ops/relu.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -87,6 +88,7 @@ Weights BlockWeights(const at::Tensor& query_BHTD, const at::Tensor& key_BHTD, c
         at::arange(length, options) - at::arange(first, first + rows, options).unsqueeze(1) + (length - 1);
     scores = scores + terms.offset_bias_HS.index_select(1, offset.flatten()).view({-1, rows, length});
   }
+  if (rule.soft_cap != 0) scores = at::tanh(scores / rule.soft_cap) * rule.soft_cap;
   const at::Tensor seen = AttentionMask(rule, length, first, rows, scores.device());
   if (rule.weights.similarity == Similarity::kSoftpick) return {Softpick(scores, seen), {}};
   if (rule.weights.similarity != Similarity::kSoftmax) return {PlainWeights(rule.weights, scores, seen), {}};
@@ -183,6 +185,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     ctx->saved_data["rule"] =
         std::vector<int64_t>{static_cast<int64_t>(rule.weights.similarity),
                              static_cast<int64_t>(rule.weights.normalizer), rule.prefix, rule.window, fused};
+    ctx->saved_data["soft_cap"] = rule.soft_cap;
     return out.output_NC;
   }
 
@@ -190,7 +193,10 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     const variable_list saved = ctx->get_saved_variables();
     const auto s = ctx->saved_data["shape"].toIntVector(), r = ctx->saved_data["rule"].toIntVector();
     const AttentionShape shape{s[0], s[1], s[2], s[3], s[4]};
-    const AttentionRule rule{{static_cast<Similarity>(r[0]), static_cast<Normalizer>(r[1])}, r[2], r[3]};
+    const AttentionRule rule{{static_cast<Similarity>(r[0]), static_cast<Normalizer>(r[1])},
+                             r[2],
+                             r[3],
+                             ctx->saved_data["soft_cap"].toDouble()};
     const at::Tensor gradient = gradients[0].contiguous();
     variable_list out;
     if (r[4]) {
@@ -207,7 +213,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 bool IsPlain(const AttentionRule& rule, const AttentionTerms& terms) {
   return rule.weights.similarity == Similarity::kSoftmax && rule.prefix == 0 && rule.window == 0 &&
-         !terms.offset_bias_HS.defined() && !terms.HasColumn();
+         rule.soft_cap == 0 && !terms.offset_bias_HS.defined() && !terms.HasColumn();
 }
 
 }  // namespace
@@ -233,7 +239,7 @@ QueryKeyValue Split(const at::Tensor& qkv_NW, const AttentionShape& shape) {
 
 at::Tensor Attention(const at::Tensor& qkv_NW, const AttentionShape& shape, const AttentionRule& rule,
                      const AttentionTerms& terms) {
-  const bool fused = qkv_NW.is_cpu() && qkv_NW.scalar_type() == at::kFloat;
+  const bool fused = qkv_NW.is_cpu() && qkv_NW.scalar_type() == at::kFloat && rule.soft_cap == 0;
   if (!fused && IsPlain(rule, terms)) {  // ATen's own fused attention, where the device has one
     const QueryKeyValue x = Split(qkv_NW, shape);
     return at::scaled_dot_product_attention(x.query, Repeat(x.key, shape.heads), Repeat(x.value, shape.heads), {}, 0.0,
@@ -250,7 +256,7 @@ at::Tensor AttentionWeights(const at::Tensor& query_BHTD, const at::Tensor& key_
                             const AttentionTerms& terms, int64_t first, int64_t rows) {
   const at::NoGradGuard no_gradients;
   if (query_BHTD.is_cpu() && query_BHTD.scalar_type() == at::kFloat && query_BHTD.stride(3) == 1 &&
-      key_BKTD.stride(3) == 1)
+      key_BKTD.stride(3) == 1 && rule.soft_cap == 0)
     return AttentionWeightsCpu(query_BHTD, key_BKTD, rule, terms, first, rows);
   const Weights weights = BlockWeights(query_BHTD, Repeat(key_BKTD, query_BHTD.size(1)), rule, terms, first, rows);
   const at::Tensor all = weights.column.defined() ? at::cat({weights.column, weights.keys}, -1) : weights.keys;

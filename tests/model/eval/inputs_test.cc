@@ -24,6 +24,7 @@ namespace sink {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -76,14 +77,18 @@ TEST_F(TextInputs, AreTheFirstTextsThatAreLongEnough) {
   EXPECT_EQ(inputs.bos, std::nullopt);
   EXPECT_EQ(Row(inputs, 0), Ids(kLong, 9));
   EXPECT_EQ(Row(inputs, 1), Ids(kOther, 9));
-  EXPECT_EQ(inputs.description, "2 texts, 1 shorter ones passed over");
+  EXPECT_EQ(inputs.description, "2 texts, 1 shorter ones passed over, read with tokenizer.json");
 }
 
 TEST_F(TextInputs, BeginWithWhatTheFoldersConfigurationAsksFor) {
-  testing::WriteBytes(folder_ / "tokenizer_config.json",
-                      R"({"add_bos_token": true, "bos_token": "<|begin_of_text|>"})");
+  testing::WriteBytes(
+      folder_ / "tokenizer_config.json",
+      R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": true, "bos_token": "<|begin_of_text|>"})");
+  testing::WriteBytes(folder_ / "config.json", R"({"transformers_version": "4.57.1"})");
   Inputs inputs = Load();
   EXPECT_EQ(inputs.bos, 0);
+  EXPECT_EQ(inputs.bos_reason, "add_bos_token, as in transformers 4.57.1");
+  EXPECT_THAT(inputs.notes, ElementsAre(HasSubstr("transformers 5 nothing")));
   std::vector<int64_t> expected = Ids(kLong, 8);
   expected.insert(expected.begin(), 0);
   EXPECT_EQ(Row(inputs, 0), expected);
@@ -91,6 +96,34 @@ TEST_F(TextInputs, BeginWithWhatTheFoldersConfigurationAsksFor) {
   inputs = Load();
   EXPECT_EQ(inputs.bos, 7);
   EXPECT_EQ(Row(inputs, 0)[0], 7);
+}
+
+TEST_F(TextInputs, BeginAsTheCommandLineSays) {
+  testing::WriteBytes(folder_ / "tokenizer_config.json",
+                      R"({"tokenizer_class": "LlamaTokenizer", "bos_token": "<|begin_of_text|>"})");
+  EXPECT_EQ(Load().bos, std::nullopt);  // as version 5 has it
+  EXPECT_EQ(Load().notes.size(), 1u);
+  options_.text_bos = TextBos::kYes;
+  EXPECT_EQ(Load().bos, 0);
+  EXPECT_EQ(Load().bos_reason, "as --bos says");
+  EXPECT_TRUE(Load().notes.empty()) << "nothing is in doubt";
+  options_.text_bos = TextBos::kNo;
+  testing::WriteBytes(folder_ / "config.json", R"({"transformers_version": "4.57.1"})");
+  EXPECT_EQ(Load().bos, std::nullopt);
+  std::filesystem::remove(folder_ / "tokenizer_config.json");
+  options_.text_bos = TextBos::kYes;
+  EXPECT_THAT(Error(), HasSubstr("no bos_token is known"));
+}
+
+TEST_F(TextInputs, NothingElseOpensTheTokenizer) {
+  testing::WriteBytes(folder_ / "tokenizer.json", "damaged");
+  EXPECT_NE(Error(), "");
+  options_.kind = InputKind::kRandom;
+  EXPECT_EQ(Error(), "");
+  options_.kind = InputKind::kNatural;
+  options_.texts.clear();
+  options_.probe = testing::GoldenOpenModels() / "llama3/expected.safetensors";
+  EXPECT_EQ(Error(), "");
 }
 
 TEST_F(TextInputs, AreReadWithThePairOfFilesOfAnOlderFolder) {
