@@ -78,12 +78,13 @@ OpenModel::OpenModel(const std::filesystem::path& model, at::Device device, bool
 void OpenModel::FindTables(bool head) {
   embedding_ = Module(config_.family->embedding) + ".weight";
   head_ = config_.family->head + ".weight";
-  const std::string prefixed = Module(head_);
-  if (!files_.Has(head_) && files_.Has(prefixed)) head_ = prefixed;
   if (!config_.tied) return;
   if (!files_.Has(embedding_) && files_.Has(head_)) embedding_ = head_;
   if (!files_.Has(head_)) head_ = embedding_;
-  if (!head || head_ == embedding_ || files_.Equal(embedding_, head_)) return;
+  if (!head || head_ == embedding_) return;
+  for (const std::string& table : {embedding_, head_})
+    files_.Check(table, {config_.vocab_size, config_.embedding_size});
+  if (files_.Equal(embedding_, head_)) return;
   notes_.push_back("the head is to be tied to the embeddings, but " + files_.Where(head_) +
                    " holds other values, which are used (transformers before version 5 used the embeddings)");
 }

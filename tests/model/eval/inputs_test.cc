@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 #include "model/base/model_error.h"
 #include "model/data/corpus/json_lines.h"
 #include "model/data/tokenizer/tokenizer.h"
+#include "model/eval/command_line.h"
 #include "model/eval/evaluate.h"
 #include "model/eval/layer_progress.h"
 #include "tests/model/helpers/open_folder.h"
@@ -218,6 +220,27 @@ TEST(Printing, LeavesOutALossThatWasNotAskedFor) {
   EXPECT_THAT(PrintText(with), HasSubstr("\nloss "));
   EXPECT_THAT(PrintText(without), ::testing::Not(HasSubstr("loss")));
   EXPECT_THAT(PrintCsv(without), ::testing::Not(HasSubstr("loss")));
+}
+
+TEST(CommandLine, ABosIsAnIdOrAWord) {
+  const auto parse = [](const std::vector<std::string>& arguments) {
+    CLI::App app;
+    CommandLine line;
+    AddOptions(app, line);
+    std::vector<std::string> all(arguments.rbegin(), arguments.rend());  // as CLI11 takes them
+    all.emplace_back("model");
+    app.parse(all);
+    return line.evaluate.inputs;
+  };
+  EXPECT_EQ(parse({"--texts", "t", "--bos", "5"}).probe_options.bos, 5);
+  EXPECT_EQ(parse({"--texts", "t", "--bos", "yes"}).text_bos, TextBos::kYes);
+  EXPECT_EQ(parse({"--texts", "t", "--bos", "no"}).text_bos, TextBos::kNo);
+  EXPECT_EQ(parse({"--texts", "t", "--bos", "auto"}).text_bos, TextBos::kAuto);
+  EXPECT_EQ(parse({"--texts", "t"}).text_bos, TextBos::kAuto);
+  EXPECT_EQ(parse({"--probe", "p", "--bos", "0"}).probe_options.bos, 0);
+  for (const char* wrong : {"maybe", "-1", "1.5", "", "5x"})
+    EXPECT_THROW(parse({"--texts", "t", "--bos", wrong}), CLI::ParseError) << wrong;
+  EXPECT_THROW(parse({"--probe", "p", "--bos", "yes"}), CLI::ParseError);
 }
 
 TEST(LayerLine, ShowsHowFarAPassIsAndHowLongItTakes) {
