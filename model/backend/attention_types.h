@@ -21,8 +21,9 @@ struct AttentionShape {
 // Which keys a query sees, and how scores become weights.
 struct AttentionRule {
   kernels::WeightRule weights;
-  int64_t prefix = 0;  // keys 0 .. p-1 are visible to every query
-  int64_t window = 0;  // query i sees keys i-w+1 .. i; 0: 0 .. i
+  int64_t prefix = 0;   // keys 0 .. p-1 are visible to every query
+  int64_t window = 0;   // query i sees keys i-w+1 .. i; 0: 0 .. i
+  double soft_cap = 0;  // scores s become c tanh(s / c); 0: they stay
 };
 
 // What enters the scores besides q . k / sqrt(D), and one more key, the column, that every query sees. Undefined

@@ -48,7 +48,8 @@ struct Kernels {
   void (*rope)(const at::Tensor& x_NW, const at::Tensor& table_TR, int64_t length, int64_t heads, int64_t head_dim,
                bool inverse, const at::Tensor& y_NW);
 
-  // kernels/attention_weights.h on strips of queries; merged rows [N, W]. The gradient is dense, [N, H * D].
+  // kernels/attention_weights.h on strips of queries; merged rows [N, W]. The gradient is dense, [N, H * D]. Rules with
+  // a soft cap are not asked of these three.
   AttentionOutput (*attention)(const at::Tensor& qkv_NW, const AttentionShape& shape, const AttentionRule& rule,
                                const AttentionTerms& terms);
   AttentionGradients (*attention_backward)(const at::Tensor& gradient_NC, const at::Tensor& qkv_NW,

@@ -11,6 +11,7 @@
 #include <ATen/ops/relu.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -80,6 +81,7 @@ Weights BlockWeights(const at::Tensor& query_BHTD, const at::Tensor& key_BHTD, c
         at::arange(length, options) - at::arange(first, first + rows, options).unsqueeze(1) + (length - 1);
     scores = scores + terms.offset_bias_HS.index_select(1, offset.flatten()).view({-1, rows, length});
   }
+  if (rule.soft_cap != 0) scores = at::tanh(scores / rule.soft_cap) * rule.soft_cap;
   const at::Tensor seen = AttentionMask(rule, length, first, rows, scores.device());
   if (rule.weights.similarity == Similarity::kSoftpick) return {Softpick(scores, seen), {}};
   if (rule.weights.similarity != Similarity::kSoftmax) return {PlainWeights(rule.weights, scores, seen), {}};
@@ -153,7 +155,7 @@ AttentionGradients AttentionBackward(const at::Tensor& gradient_NC, const at::Te
 
 bool IsPlain(const AttentionRule& rule, const AttentionTerms& terms) {
   return rule.weights.similarity == Similarity::kSoftmax && rule.prefix == 0 && rule.window == 0 &&
-         !terms.offset_bias_HS.defined() && !terms.HasColumn();
+         rule.soft_cap == 0 && !terms.offset_bias_HS.defined() && !terms.HasColumn();
 }
 
 at::Tensor PlainAttention(const at::Tensor& qkv_NW, const AttentionShape& shape) {

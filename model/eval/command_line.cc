@@ -1,9 +1,11 @@
 #include "model/eval/command_line.h"
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <map>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "model/backend/device.h"
@@ -25,6 +27,18 @@ std::map<std::string, Enum> ByName() {
   return values;
 }
 
+// Returns what is wrong with --bos, or nothing.
+std::string SetBos(const std::string& text, InputOptions& inputs) {
+  inputs.text_bos = text == "yes" ? TextBos::kYes : text == "no" ? TextBos::kNo : TextBos::kAuto;
+  if (text == "yes" || text == "no" || text == "auto") return "";
+  int64_t id = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (error != std::errc() || end != text.data() + text.size() || id < 0)
+    return "--bos: must be a token id, yes, no or auto";
+  inputs.probe_options.bos = id;
+  return "";
+}
+
 // Returns what is wrong with the options together, or nothing.
 std::string Finish(CommandLine& line) {
   EvaluateOptions& e = line.evaluate;
@@ -32,10 +46,14 @@ std::string Finish(CommandLine& line) {
   const int sources = (e.inputs.probe.empty() ? 0 : 1) + (e.inputs.texts.empty() ? 0 : 1);
   if (natural && sources != 1) return "give one of --probe, --texts, --inputs random|repeat";
   if (!natural && sources != 0) return "--inputs random|repeat reads no --probe and no --texts";
+  if (const std::string wrong = SetBos(line.bos, e.inputs); !wrong.empty()) return wrong;
+  if (e.inputs.text_bos == TextBos::kYes && e.inputs.texts.empty())
+    return "--bos yes is for --texts, which a tokenizer reads; give an id";
   std::vector<std::string>& metrics = e.sink_options.metrics;
   if (std::ranges::count(metrics, "all") > 0) metrics = EvalMetrics();
   if (e.activations) metrics.insert(metrics.end(), std::begin(kActivationMetrics), std::end(kActivationMetrics));
   e.sink_options.positions = std::min(e.sink_options.positions, e.inputs.probe_options.tokens);
+  e.sink_options.largest = e.activations;
   e.keep_logits = !line.dump.empty();
   return "";
 }
@@ -45,7 +63,9 @@ std::string Finish(CommandLine& line) {
 void AddOptions(args::Command root, CommandLine& line) {
   EvaluateOptions& e = line.evaluate;
   ProbeOptions& probe = e.inputs.probe_options;
-  root.AddOption("MODEL_DIR", e.model, "a folder of ours or of Hugging Face: config.json and safetensors").Required();
+  root.AddOption("MODEL_DIR", e.model,
+                 "a folder of ours or of Hugging Face (config.json and safetensors), or a .gguf file")
+      .Required();
   root.AddOption("--texts", e.inputs.texts, "JSON lines with a `text`, read with the folder's tokenizer");
   root.AddOption("--probe", e.inputs.probe, "safetensors with `probe` [N, T + 1], or a packed .bin file");
   root.AddOption("--inputs", e.inputs.kind, ByName<InputKind>(),
@@ -54,7 +74,10 @@ void AddOptions(args::Command root, CommandLine& line) {
   root.AddOption("--epsilon", e.sink_options.epsilon, "thresholds of the sink rate (default 0.3)").Fraction();
   root.AddOption("--tokens", probe.tokens, "T (default 64)").Within(2, 1 << 20);
   root.AddOption("--sequences", probe.sequences, "at most this many (default 100)").Within(1, 1 << 20);
-  root.AddOption("--bos", probe.bos, "put this token id before every sequence (texts: instead of the tokenizer's)");
+  root.AddOption(
+          "--bos", line.bos,
+          "before every sequence: a token id; of texts also yes, no or auto (default: as the folder's files say)")
+      .ValueText("ID|yes|no|auto");
   root.AddOption("--positions", e.sink_options.positions, "positions 1..n of the sink rate (default 10)")
       .Within(1, 1 << 20);
   root.AddOption("--metrics", e.sink_options.metrics, "more to measure: name,name or all (model/eval/README.md)")

@@ -11,6 +11,7 @@ namespace sink {
 struct CommandLine {
   EvaluateOptions evaluate;
   std::string dump, heat_map;  // files to write; "" for none
+  std::string bos = "auto";    // --bos as it was written; becomes part of evaluate.inputs
   bool json = false, csv = false;
   int threads = 1;
 };

@@ -4,6 +4,7 @@
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "model/backend/device.h"
@@ -22,6 +23,8 @@ Tokens Read(const EvaluateOptions& options, int64_t vocab_size, Evaluation& eval
   const Inputs inputs = LoadInputs(options.inputs, options.model, vocab_size);
   evaluation.bos = inputs.bos;
   evaluation.inputs = inputs.description;
+  evaluation.bos_reason = inputs.bos_reason;
+  evaluation.notes.insert(evaluation.notes.end(), inputs.notes.begin(), inputs.notes.end());
   const int64_t tokens = options.inputs.probe_options.tokens;
   return {inputs.ids_BT.narrow(1, 0, tokens), inputs.ids_BT.narrow(1, 1, tokens)};
 }
@@ -53,7 +56,8 @@ void MeasureOwn(const EvaluateOptions& options, at::Device device, Evaluation& e
 // A folder of Hugging Face's: streamed, all sequences through each layer once.
 void MeasureOpen(const EvaluateOptions& options, at::Device device, Evaluation& evaluation) {
   KeepFreedMemory();
-  OpenModel model(options.model, device);
+  OpenModel model(options.model, device, /*head=*/options.loss);
+  evaluation.notes = model.notes();
   const Tokens tokens = Read(options, model.config().vocab_size, evaluation);
   SinkMeter meter(model.Sizes(), tokens.inputs_BT.size(0), tokens.inputs_BT.size(1), options.sink_options);
   if (options.on_model) options.on_model(model.parameters(), model.config().layers);
@@ -74,6 +78,10 @@ Evaluation Evaluate(const EvaluateOptions& options) {
     MeasureOpen(options, device, evaluation);
   else
     MeasureOwn(options, device, evaluation);
+  if (evaluation.sinks.unknown_heads > 0)
+    evaluation.notes.push_back("attention is not a number in " + std::to_string(evaluation.sinks.unknown_heads) +
+                               " of " + std::to_string(evaluation.sinks.importance.select(3, 0).numel()) +
+                               " heads of sequences: a weight is NaN, or values overflowed");
   return evaluation;
 }
 

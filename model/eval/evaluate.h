@@ -6,8 +6,8 @@
 #include <functional>
 #include <string>
 
-#include "model/eval/inputs.h"
 #include "model/eval/evaluation_report.h"
+#include "model/eval/inputs.h"
 #include "model/open/open_model.h"
 
 namespace sink {

@@ -1,6 +1,7 @@
 // Text, JSON, CSV, SVG and safetensors forms of an evaluation.
 #include "model/eval/evaluation_report.h"
 
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <map>
@@ -43,6 +44,13 @@ void Append(std::string& out, const char* format, Values... values) {
   out += line;
 }
 
+std::string PercentText(double share) {
+  if (std::isnan(share)) return "NaN";
+  std::string text;
+  Append(text, "%.2f%%", 100 * share);
+  return text;
+}
+
 double OverOthers(const at::Tensor& norm_T) {
   return norm_T[0].item<double>() / norm_T.narrow(0, 1, norm_T.size(0) - 1).mean().item<double>();
 }
@@ -76,13 +84,16 @@ std::string PrintText(const Evaluation& evaluation) {
   const auto tokens = static_cast<long long>(r.tokens);
   const std::string bos_text = BosText(evaluation);
   const char* bos = bos_text.c_str();
-  std::string out = evaluation.inputs.empty() ? "" : "inputs: " + evaluation.inputs + ", " + bos_text + "\n";
+  std::string out;
+  if (!evaluation.inputs.empty()) out += "inputs: " + evaluation.inputs + ", " + bos_text;
+  if (!evaluation.bos_reason.empty()) out += " (" + evaluation.bos_reason + ")";
+  if (!out.empty()) out += "\n";
   if (evaluation.loss) Append(out, "loss %.4f  ", *evaluation.loss);
   Append(out, "(%lld sequences, T = %lld, %s)\n", static_cast<long long>(r.sequences), tokens, bos);
   for (size_t e = 0; e < r.epsilon.size(); ++e) {
     Append(out, "sink rate, eps = %g, T = %lld, %s, %s1..%zu:", r.epsilon[e], tokens, bos,
            r.has_bias ? "bias, positions " : "positions ", r.sink_rate[e].size() - (r.has_bias ? 1 : 0));
-    for (const double share : r.sink_rate[e]) Append(out, " %.2f%%", 100 * share);
+    for (const double share : r.sink_rate[e]) out += " " + PercentText(share);
     out += "\n";
   }
   Append(out, "mean alpha_1 %.4f, strongest head %.4f (layer %lld, head %lld)  (T = %lld, %s)\n",
@@ -119,11 +130,17 @@ std::string PrintJson(const Evaluation& evaluation) {
   root["alpha_1"] = Matrix(r.first_importance);
   if (r.has_bias) root["alpha_bias"] = Matrix(r.bias_importance);
   if (evaluation.bos) root["bos_id"] = *evaluation.bos;
+  root["bos_reason"] = evaluation.bos_reason;
+  root["notes"] = evaluation.notes;
   if (evaluation.activations) {
     root["hidden_norm"] = Matrix(r.hidden_norm);
     root["normed_norm"] = Matrix(r.normed_norm.unsqueeze(0))[0];
     root["key_norm"] = Matrix(r.key_norm);
     root["value_norm"] = Matrix(r.value_norm);
+    root["largest_activation"] = json::array();
+    for (const LargestValue& each : r.largest)
+      root["largest_activation"].push_back(
+          {{"value", each.value}, {"position", each.position + 1}, {"channel", each.channel}});
   }
   root["metrics"] = json::object();
   for (const MetricSeries& metric : r.metrics)

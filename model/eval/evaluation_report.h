@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model/eval/sink_metric.h"
 
@@ -11,12 +12,14 @@ namespace sink {
 
 struct Evaluation {
   SinkReport sinks;
-  std::optional<double> loss;  // mean cross-entropy over all targets, where it was asked for
-  std::string inputs;          // what was measured on, one phrase
-  std::optional<int64_t> bos;  // this token was put before every sequence
-  bool open = false;           // a Hugging Face folder, measured by open_model.h
-  bool activations = false;    // print norms by layer and position
-  at::Tensor logits;           // [B, T, V], only for a dump
+  std::optional<double> loss;      // mean cross-entropy over all targets, where it was asked for
+  std::string inputs;              // what was measured on, one phrase
+  std::optional<int64_t> bos;      // this token was put before every sequence
+  std::string bos_reason;          // of texts: why; "" where nothing more is to be said
+  std::vector<std::string> notes;  // a sentence each: what a reader of the numbers should know
+  bool open = false;               // a Hugging Face folder, measured by open_model.h
+  bool activations = false;        // print norms by layer and position
+  at::Tensor logits;               // [B, T, V], only for a dump
 };
 
 // A table for people; epsilon, T and the BOS stand beside every rate.
@@ -24,7 +27,8 @@ std::string PrintText(const Evaluation& evaluation);
 
 // One JSON object on a line: loss, epsilon, tokens, bos, sink_rate_percent (positions 1..n at the first epsilon), then
 // sink_rates for every epsilon, mean and strongest alpha_1, the heat map, the hidden-norm ratios, and `metrics`: name
-// to {"all", "layers"} (README.md). With activations also hidden_norm, key_norm and value_norm, [layer][position].
+// to {"all", "layers"} (README.md). With activations also hidden_norm, key_norm and value_norm, [layer][position], and
+// largest_activation of each row of hidden_norm: {"value", "position" from 1, "channel" from 0}.
 // Numbers that are not finite, or were not asked for, are null.
 std::string PrintJson(const Evaluation& evaluation);
 

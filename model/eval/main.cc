@@ -28,6 +28,7 @@ void Run(const sink::CommandLine& line) {
   const sink::Evaluation evaluation = EvaluateWithProgress(line.evaluate);
   if (!line.dump.empty()) sink::Dump(evaluation, line.dump);
   if (!line.heat_map.empty()) sink::DrawHeatMap(evaluation, line.heat_map);
+  for (const std::string& note : evaluation.notes) std::fprintf(stderr, "sink-eval: note: %s\n", note.c_str());
   const std::string text = line.json  ? sink::PrintJson(evaluation)
                            : line.csv ? sink::PrintCsv(evaluation)
                                       : sink::PrintText(evaluation);

@@ -108,6 +108,7 @@ at::Tensor HiddenNorm(const HiddenView& v) { return NormOfLast(v.hidden_PC); }
 at::Tensor MatrixEntropy(const HiddenView& v) {
   const at::Tensor& x = v.hidden_PC;
   const at::Tensor gram = x.size(0) < x.size(1) ? at::matmul(x, x.t()) : at::matmul(x.t(), x);
+  if (!gram.isfinite().all().item<bool>()) return at::full({}, std::numeric_limits<double>::quiet_NaN(), at::kDouble);
   const at::Tensor squares = at::linalg_eigvalsh(gram).clamp_min(0);
   return at::special_entr(squares / squares.sum()).sum();
 }

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/dot.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/maximum.h>
 
 #include <algorithm>
@@ -27,6 +28,12 @@ at::Tensor Plus(Reduction reduction, const at::Tensor& total, const at::Tensor& 
   }
   return total.defined() ? total + value : value;
 }
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+bool HasNan(const HiddenView& view) { return view.hidden_PC.isnan().any().item<bool>(); }
+bool HasNan(const BlockView& view) { return view.block.weights_BHRK.isnan().any().item<bool>(); }
+bool HasNan(const LayerView& view) { return view.attention.output_BHTD.isnan().any().item<bool>(); }
 
 double Reduced(Reduction reduction, const at::Tensor& total, int64_t count) {
   const auto n = static_cast<double>(count);
@@ -64,8 +71,10 @@ void MetricCollector::Add(int64_t index, const View& view) {
   for (Chosen& chosen : chosen_) {
     const Samples* function = std::get_if<Samples>(&chosen.metric->function);
     if (function == nullptr) continue;
-    const at::Tensor samples = (*function)(view);
+    at::Tensor samples = (*function)(view);
     if (!samples.defined()) continue;
+    // A comparison with NaN is false, and a count of such comparisons would look like any other.
+    if (!samples.is_floating_point() && HasNan(view)) samples = at::full({}, kNan, at::kDouble);
     if (std::cmp_less_equal(chosen.layers.size(), index)) chosen.layers.resize(static_cast<size_t>(index) + 1);
     Total& total = chosen.layers[static_cast<size_t>(index)];
     const Reduction reduction = chosen.metric->samples;

@@ -9,6 +9,8 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "model/base/model_error.h"
@@ -21,6 +23,15 @@ namespace {
 at::Tensor NormSum(const at::Tensor& x_TD_last) {
   const at::Tensor norm = at::linalg_vector_norm(x_TD_last, 2, at::IntArrayRef{-1}).to(at::kDouble);
   return norm.reshape({-1, norm.size(-1)}).sum(0).cpu();
+}
+
+// NaN wins.
+void KeepLargest(const at::Tensor& hidden_BPC, LargestValue& largest) {
+  const at::Tensor size = hidden_BPC.abs().flatten();
+  const int64_t place = size.argmax().item<int64_t>(), channels = hidden_BPC.size(2);
+  const double value = size[place].item<double>();
+  if (std::isnan(largest.value) || value <= largest.value) return;
+  largest = {value, place / channels % hidden_BPC.size(1), place % channels};
 }
 
 // Importance of one layer, a block at a time.
@@ -43,8 +54,12 @@ class ColumnSums {
 
 void FillRates(const SinkOptions& options, SinkReport& report) {
   report.epsilon = options.epsilon;
+  // A comparison with NaN is false, which would count as no sink.
+  const at::Tensor unknown = report.importance.isnan();
+  report.unknown_heads = unknown.any(3).sum().item<int64_t>();
   for (const double epsilon : options.epsilon) {
-    const at::Tensor rate = report.importance.gt(epsilon).to(at::kDouble).mean(at::IntArrayRef{0, 1, 2});
+    const at::Tensor above = report.importance.gt(epsilon).to(at::kDouble);
+    const at::Tensor rate = above.masked_fill(unknown, std::numeric_limits<double>::quiet_NaN()).mean({0, 1, 2});
     const double* rates = rate.const_data_ptr<double>();
     report.sink_rate.emplace_back(rates, rates + options.positions);
   }
@@ -59,7 +74,10 @@ void FillFirstPosition(SinkReport& report) {
   const at::Tensor& map = report.first_importance;
   report.mean_first_importance = map.mean(at::kDouble).item<double>();
   const float* values = map.const_data_ptr<float>();
-  const int64_t strongest = std::max_element(values, values + map.numel()) - values;
+  const float* const end = values + map.numel();
+  const float* place = std::find_if(values, end, [](float a) { return std::isnan(a); });  // NaN wins
+  if (place == end) place = std::max_element(values, end);
+  const int64_t strongest = place - values;
   report.strongest_first_importance = values[strongest];
   report.strongest_layer = strongest / map.size(1);
   report.strongest_head = strongest % map.size(1);
@@ -86,11 +104,14 @@ struct SinkMeter::Sums {
         key(at::zeros({config.num_hidden_layers, length}, at::kDouble)),
         value(at::zeros({config.num_hidden_layers, length}, at::kDouble)),
         normed(at::zeros({tokens}, at::kDouble)),
-        importance(static_cast<size_t>(config.num_hidden_layers)) {}
+        importance(static_cast<size_t>(config.num_hidden_layers)) {
+    if (this->options.largest) largest.resize(static_cast<size_t>(config.num_hidden_layers) + 1);
+  }
 
   at::Tensor Mean(const at::Tensor& sum) const { return (sum / static_cast<double>(sequences)).to(at::kFloat); }
 
   const SinkOptions options;
+  std::vector<LargestValue> largest;
   const int64_t sequences, tokens;
   const bool has_bias;
   const int64_t length;  // positions of the model
@@ -108,6 +129,7 @@ SinkMeter::SinkMeter(const ModelConfig& config, int64_t sequences, int64_t token
 SinkMeter::~SinkMeter() = default;
 
 void SinkMeter::OnHidden(int64_t index, const at::Tensor& hidden_BPC) {
+  if (sums_->options.largest) KeepLargest(hidden_BPC, sums_->largest[static_cast<size_t>(index)]);
   sums_->hidden.select(0, index) += NormSum(hidden_BPC);
   sums_->metrics.OnHidden(index, hidden_BPC);
 }
@@ -142,6 +164,7 @@ SinkReport SinkMeter::Report() const {
                                 3);
   FillRates(sums_->options, report);
   FillFirstPosition(report);
+  report.largest = sums_->largest;
   report.metrics = sums_->metrics.Series();
   report.hidden_norm = sums_->Mean(sums_->hidden);
   report.key_norm = sums_->Mean(sums_->key);

@@ -21,6 +21,13 @@ struct SinkOptions {
   int64_t positions = 10;            // columns of the sink rates
   int64_t batch = 16;                // sequences per forward pass
   std::vector<std::string> metrics;  // names of EvalMetrics()
+  bool largest = false;              // report where the largest hidden values are
+};
+
+// The largest absolute value of hidden states and where it is: position and channel, both from 0.
+struct LargestValue {
+  double value = 0;
+  int64_t position = 0, channel = 0;
 };
 
 // All tensors are float on the CPU; B sequences, L layers, H heads, T tokens. A model with a key bias, a sink logit or
@@ -31,7 +38,9 @@ struct SinkReport {
   int64_t tokens = 0;  // T
   std::vector<double> epsilon;
   bool has_bias = false;
-  // Share of (sequence, layer, head) whose importance of a column exceeds epsilon, 0..1: [epsilon][column].
+  int64_t unknown_heads = 0;  // (sequence, layer, head) in which some importance is NaN
+  // Share of (sequence, layer, head) whose importance of a column exceeds epsilon, 0..1: [epsilon][column]. NaN where
+  // one of them is NaN.
   std::vector<std::vector<double>> sink_rate;
   // alpha_k, as Importance below: [B, L, H, J].
   at::Tensor importance;
@@ -47,6 +56,7 @@ struct SinkReport {
   at::Tensor normed_norm;  // of what the head reads (OnNormed): [T]
   // Hidden norm of the model's first position over the mean of the others, for each row of hidden_norm.
   std::vector<double> hidden_norm_ratio;
+  std::vector<LargestValue> largest;  // of each row of hidden_norm, over all sequences, where it was asked for
   std::vector<MetricSeries> metrics;  // those asked for that the model has
 };
 

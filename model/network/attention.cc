@@ -18,6 +18,12 @@ using kernels::Similarity;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// No device has a kernel for scores with a soft cap.
+const Kernels& KernelsOf(const at::Tensor& x, const AttentionRule& rule) {
+  static constexpr Kernels kNone{};
+  return rule.soft_cap == 0 ? KernelsFor(x) : kNone;
+}
+
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   using Optional = std::optional<at::Tensor>;
 
@@ -27,7 +33,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
                             const AttentionShape& shape, const AttentionRule& rule) {
     const AttentionTerms terms{bias.value_or(at::Tensor()), column_key.value_or(at::Tensor()),
                                column_value.value_or(at::Tensor()), column_logit.value_or(at::Tensor())};
-    const auto kernel = KernelsFor(qkv).attention;
+    const auto kernel = KernelsOf(qkv, rule).attention;
     const AttentionOutput out = (kernel ? kernel : reference::Attention)(qkv, shape, rule, terms);
     ctx->save_for_backward({qkv, terms.offset_bias_HS, terms.column_key_HD, terms.column_value_HD, terms.column_logit_H,
                             out.output_NC, out.log_sum_BHT});
@@ -36,6 +42,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     ctx->saved_data["rule"] =
         std::vector<int64_t>{static_cast<int64_t>(rule.weights.similarity),
                              static_cast<int64_t>(rule.weights.normalizer), rule.prefix, rule.window};
+    ctx->saved_data["soft_cap"] = rule.soft_cap;
     return out.output_NC;
   }
 
@@ -43,9 +50,12 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     const variable_list saved = ctx->get_saved_variables();
     const auto s = ctx->saved_data["shape"].toIntVector(), r = ctx->saved_data["rule"].toIntVector();
     const AttentionShape shape{s[0], s[1], s[2], s[3], s[4]};
-    const AttentionRule rule{{static_cast<Similarity>(r[0]), static_cast<Normalizer>(r[1])}, r[2], r[3]};
+    const AttentionRule rule{{static_cast<Similarity>(r[0]), static_cast<Normalizer>(r[1])},
+                             r[2],
+                             r[3],
+                             ctx->saved_data["soft_cap"].toDouble()};
     const AttentionTerms terms{saved[1], saved[2], saved[3], saved[4]};
-    const auto kernel = KernelsFor(saved[0]).attention_backward;
+    const auto kernel = KernelsOf(saved[0], rule).attention_backward;
     const AttentionGradients g = (kernel ? kernel : reference::AttentionBackward)(
         gradients[0].contiguous(), saved[0], {saved[5], saved[6]}, shape, rule, terms);
     return {
@@ -58,7 +68,8 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 at::Tensor Attention(const at::Tensor& qkv_NW, const AttentionShape& shape, const AttentionRule& rule,
                      const AttentionTerms& terms) {
-  if (!KernelsFor(qkv_NW).attention && reference::IsPlain(rule, terms)) return reference::PlainAttention(qkv_NW, shape);
+  if (!KernelsOf(qkv_NW, rule).attention && reference::IsPlain(rule, terms))
+    return reference::PlainAttention(qkv_NW, shape);
   const auto optional = [](const at::Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; };
   return AttentionFunction::apply(qkv_NW, optional(terms.offset_bias_HS), optional(terms.column_key_HD),
                                   optional(terms.column_value_HD), optional(terms.column_logit_H), shape, rule);
@@ -67,7 +78,7 @@ at::Tensor Attention(const at::Tensor& qkv_NW, const AttentionShape& shape, cons
 at::Tensor AttentionWeights(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD, const AttentionRule& rule,
                             const AttentionTerms& terms, int64_t first, int64_t rows) {
   const at::NoGradGuard no_gradients;
-  const auto kernel = KernelsFor(query_BHTD).attention_weights;
+  const auto kernel = KernelsOf(query_BHTD, rule).attention_weights;
   return (kernel ? kernel : reference::AttentionWeights)(query_BHTD, key_BKTD, rule, terms, first, rows);
 }
 

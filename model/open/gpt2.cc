@@ -7,7 +7,7 @@ namespace {
 
 OpenConfig Read(const ConfigReader& c) {
   OpenConfig config;
-  config.layers = c.Size("n_layer");
+  config.layers = c.Layers("n_layer");
   config.hidden_size = c.Size("n_embd");
   config.heads = c.Heads("n_head", config.hidden_size);
   config.intermediate_size = c.SizeOr("n_inner", 4 * config.hidden_size);
@@ -16,15 +16,17 @@ OpenConfig Read(const ConfigReader& c) {
   config.norm_epsilon = c.NumberOr("layer_norm_epsilon", 1e-5);
   config.activation = c.Activation("activation_function", "gelu_new");
   config.tied = c.FlagOr("tie_word_embeddings", true);
-  c.Expect("scale_attn_weights", true);
-  c.Expect("scale_attn_by_inverse_layer_idx", false);
+  if (!c.FlagOr("scale_attn_weights", true)) config.score_scale = 1;
+  config.kinds.resize(static_cast<size_t>(config.layers));
+  if (c.FlagOr("scale_attn_by_inverse_layer_idx", false))
+    for (size_t n = 0; n < config.kinds.size(); ++n) config.kinds[n].query_scale = 1 / static_cast<double>(n + 1);
   c.Expect("add_cross_attention", false);
   return config;
 }
 
 }  // namespace
 
-const Family& Gpt2Family() {
+std::vector<const Family*> Gpt2Families() {
   static const Family family = {.model_type = "gpt2",
                                 .prefixes = {"transformer.", ""},
                                 .embedding = "wte",
@@ -43,7 +45,7 @@ const Family& Gpt2Family() {
                                 .transposed = true,
                                 .buffers = {".attn.bias", ".attn.masked_bias"},
                                 .read = Read};
-  return family;
+  return {&family};
 }
 
 }  // namespace sink

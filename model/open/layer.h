@@ -22,9 +22,17 @@ struct Affine {
 };
 
 struct OpenLayer {
-  Affine input_norm, feed_forward_norm;
-  Affine qkv;  // rows as AttentionShape merges them: queries of all heads, keys, values
-  Affine output, gate, up, down;
+  Affine input_norm, feed_forward_norm, attention_out_norm, feed_forward_out_norm;
+  at::Tensor query_norm, key_norm;  // [D], [H, D] or [H * D], as QueryKeyNorm says
+  Affine qkv;                       // rows as AttentionShape merges them: queries of all heads, keys, values
+  Affine output, gate, up, down, router;
+  at::Tensor sinks_H;
+};
+
+// What all layers of a pass share.
+struct PositionTables {
+  std::vector<at::Tensor> ropes;  // of OpenConfig::ropes: cosines, then sines, [T, R] for R rotated dimensions
+  at::Tensor alibi_HS;            // as AttentionTerms::offset_bias_HS
 };
 
 // A tensor that the files must hold.
@@ -33,26 +41,28 @@ struct ExpectedTensor {
   std::vector<int64_t> shape;
 };
 
+// "<prefix>layers.N."
+std::string LayerPrefix(const OpenConfig& config, const std::string& prefix, int64_t layer);
+
 // Of one layer, names with their prefix.
 std::vector<ExpectedTensor> ExpectedOfLayer(const OpenConfig& config, const std::string& prefix, int64_t layer);
 
-// In float, of tensors that were checked to be there with their shapes.
+// In float, of tensors that were checked to be there with their shapes; all but the experts.
 OpenLayer LoadLayer(const WeightFiles& files, const OpenConfig& config, const std::string& prefix, int64_t layer);
 
 // A module of this name, with the bias that its kind has.
 Affine LoadNorm(const WeightFiles& files, const OpenConfig& config, const std::string& module);
 
-// Cosines, then sines, of the angles of `length` positions, [T, R] for R rotated dimensions, on the CPU; undefined
-// without RoPE.
-// Frequencies theta^(-2i/R); with LLaMA 3.1's scaling as transformers computes them (layer.cc).
-at::Tensor OpenRopeTable(const RopeConfig& rope, int64_t length);
+// For sequences of this length.
+PositionTables TablesOf(const OpenConfig& config, int64_t length, at::Device device);
 
 // Normalises rows; x itself without a weight.
 at::Tensor ApplyNorm(const OpenConfig& config, const Affine& norm, const at::Tensor& x_NC);
 at::Tensor ApplyLinear(const Affine& map, const at::Tensor& x_NC);
 
-// Takes the residual stream x [N, C] through the layer, in place. `see` is shown the attention.
-void RunLayer(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& rope_table, const at::Tensor& x_NC,
-              int64_t batch, int64_t length, const SeeAttention& see);
+// Takes the residual stream x [N, C] through the layer, in place; of a layer of experts through its attention alone.
+// `see` is shown the attention.
+void RunLayer(const OpenConfig& config, const OpenLayer& layer, const LayerKind& kind, const PositionTables& positions,
+              const at::Tensor& x_NC, int64_t batch, int64_t length, const SeeAttention& see);
 
 }  // namespace sink

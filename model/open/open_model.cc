@@ -15,6 +15,8 @@
 
 #include "model/base/model_error.h"
 #include "model/open/config_reader.h"
+#include "model/open/experts.h"
+#include "model/open/gguf_model.h"
 #include "model/open/layer.h"
 #include "model/open/rows.h"
 
@@ -29,34 +31,75 @@ bool EndsWithAny(const std::string& name, const std::vector<std::string>& ends) 
   return std::any_of(ends.begin(), ends.end(), [&](const std::string& end) { return name.ends_with(end); });
 }
 
-// The first of the prefixes under which the first layer's norm is there.
+// The first of the prefixes under which the first layer's norm, or else its output projection, is there.
 std::string FindPrefix(const OpenConfig& config, const WeightFiles& files) {
   const Family& family = *config.family;
+  const std::string& module = family.input_norm.empty() ? family.output : family.input_norm;
+  const std::string tensor = family.layers + "0." + module + ".weight";
   for (const std::string& prefix : family.prefixes)
-    if (files.Has(prefix + family.layers + "0." + family.input_norm + ".weight")) return prefix;
-  throw ModelError(files.Where(family.prefixes[0] + family.layers + "0." + family.input_norm + ".weight") +
+    if (files.Has(prefix + tensor)) return prefix;
+  throw ModelError(files.Where(family.prefixes[0] + tensor) +
                    " is not there, nor its name without a prefix; is this a model of type " + family.model_type + "?");
+}
+
+OpenConfig ReadConfig(const std::filesystem::path& model, const WeightFiles& files) {
+  return files.gguf() != nullptr ? ReadGgufConfig(*files.gguf(), model.string()) : ReadOpenConfig(model);
+}
+
+// config.json first: what it lacks says more than what the weights lack.
+const std::filesystem::path& Checked(const std::filesystem::path& model) {
+  if (!IsGguf(model)) ReadOpenConfig(model);
+  return model;
 }
 
 }  // namespace
 
-OpenModel::OpenModel(const std::filesystem::path& directory, at::Device device)
-    : config_(ReadOpenConfig(directory)),
-      device_(device),
-      files_(directory, device),
-      prefix_(FindPrefix(config_, files_)) {
-  embedding_ = Module(config_.family->embedding) + ".weight";
-  head_ = config_.family->head + ".weight";
-  // A tied table is saved under either name, or both.
-  if (config_.tied && files_.Has(embedding_)) head_ = embedding_;
-  if (config_.tied && !files_.Has(embedding_)) embedding_ = head_;
-  CheckWeights();
+bool IsOpenModel(const std::filesystem::path& model) {
+  if (IsGguf(model)) return true;
+  const ConfigReader reader = ConfigReader::Open(model);
+  const std::string model_type = reader.TextOr("model_type", "");
+  if (model_type == "sink") return false;
+  if (model_type != "llama" || reader.Has("transformers_version")) return true;
+  const bool sharded = !std::filesystem::exists(model / "model.safetensors");
+  return sharded || !ParseHuggingFaceConfig(reader.Print()).config;
 }
 
-void OpenModel::CheckWeights() const {
+OpenModel::OpenModel(const std::filesystem::path& model, at::Device device, bool head)
+    : device_(device),
+      files_(Checked(model), device),
+      config_(ReadConfig(model, files_)),
+      prefix_(FindPrefix(config_, files_)) {
+  FindTables(head);
+  CheckWeights(head);
+}
+
+// A tied table is saved under either name, or both. Where both are there with other values, the head is what the file
+// says, as transformers has it since version 5.
+void OpenModel::FindTables(bool head) {
+  embedding_ = Module(config_.family->embedding) + ".weight";
+  head_ = config_.family->head + ".weight";
+  if (!config_.tied) return;
+  if (!files_.Has(embedding_) && files_.Has(head_)) embedding_ = head_;
+  if (!files_.Has(head_)) head_ = embedding_;
+  if (!head || head_ == embedding_) return;
+  for (const std::string& table : {embedding_, head_})
+    files_.Check(table, {config_.vocab_size, config_.embedding_size});
+  if (files_.Equal(embedding_, head_)) return;
+  notes_.push_back("the head is to be tied to the embeddings, but " + files_.Where(head_) +
+                   " holds other values, which are used (transformers before version 5 used the embeddings)");
+}
+
+void OpenModel::CheckWeights(bool head) const {
   const Family& family = *config_.family;
-  std::vector<ExpectedTensor> expected = {{embedding_, {config_.vocab_size, config_.embedding_size}},
-                                          {head_, {config_.vocab_size, config_.embedding_size}}};
+  std::vector<ExpectedTensor> expected = {{embedding_, {config_.vocab_size, config_.embedding_size}}};
+  if (head || files_.Has(head_)) {
+    if (!files_.Has(head_))
+      throw ModelError(files_.Where(head_) +
+                       " is not there: a base model without a head has no loss; measure it with "
+                       "--no-loss");
+    expected.push_back({head_, {config_.vocab_size, config_.embedding_size}});
+    if (config_.head_bias) expected.push_back({family.head + ".bias", {config_.vocab_size}});
+  }
   if (!family.positions.empty())
     expected.push_back(
         {Module(family.positions) + ".weight", {config_.max_positions + family.position_offset, config_.hidden_size}});
@@ -66,9 +109,13 @@ void OpenModel::CheckWeights() const {
     expected.push_back({Module(family.project_in) + ".weight", {config_.hidden_size, config_.embedding_size}});
     expected.push_back({Module(family.project_out) + ".weight", {config_.embedding_size, config_.hidden_size}});
   }
-  if (config_.final_norm) expected.push_back({Module(family.final_norm) + ".weight", {config_.hidden_size}});
-  if (config_.final_norm && family.norm == NormKind::kLayerNorm)
-    expected.push_back({Module(family.final_norm) + ".bias", {config_.hidden_size}});
+  const auto norm = [&](const std::string& name) {
+    expected.push_back({Module(name) + ".weight", {config_.hidden_size}});
+    if (family.norm == NormKind::kLayerNorm && family.norm_bias)
+      expected.push_back({Module(name) + ".bias", {config_.hidden_size}});
+  };
+  if (config_.final_norm) norm(family.final_norm);
+  if (!family.embedding_norm.empty()) norm(family.embedding_norm);
   for (int64_t n = 0; n < config_.layers; ++n)
     for (ExpectedTensor& tensor : ExpectedOfLayer(config_, prefix_, n)) expected.push_back(std::move(tensor));
   std::set<std::string> names;
@@ -76,7 +123,6 @@ void OpenModel::CheckWeights() const {
     files_.Check(tensor.name, tensor.shape);
     names.insert(tensor.name);
   }
-  if (config_.tied) names.insert(family.head + ".weight");
   files_.CheckAll([&](const std::string& name) { return names.contains(name) || EndsWithAny(name, family.buffers); });
 }
 
@@ -88,19 +134,22 @@ ModelConfig OpenModel::Sizes() const {
   sizes.num_attention_heads = config_.heads;
   sizes.num_key_value_heads = config_.key_value_heads;
   sizes.vocab_size = config_.vocab_size;
-  sizes.max_position_embeddings = config_.max_positions;
+  if (!config_.family->sinks.empty()) sizes.variant.sink_logit = "learned";
   return sizes;
 }
 
 at::Tensor OpenModel::Embed(const at::Tensor& tokens_NT) const {
   const Family& family = *config_.family;
   const int64_t length = tokens_NT.size(1);
-  at::Tensor x = files_.View(embedding_).index_select(0, tokens_NT.reshape({-1})).to(device_, at::kFloat);
+  at::Tensor x = files_.GatherRows(embedding_, tokens_NT.reshape({-1}));
+  if (config_.embedding_scale != 1) x.mul_(config_.embedding_scale);
   if (config_.projected()) x = at::linear(x, files_.Read(Module(family.project_in) + ".weight"));
   if (!family.positions.empty()) {
-    const at::Tensor rows = files_.View(Module(family.positions) + ".weight").narrow(0, family.position_offset, length);
-    x = (x.view({-1, length, config_.hidden_size}) + rows.to(device_, at::kFloat)).view({-1, config_.hidden_size});
+    const at::Tensor rows = files_.ReadRows(Module(family.positions) + ".weight", family.position_offset, length);
+    x = (x.view({-1, length, config_.hidden_size}) + rows).view({-1, config_.hidden_size});
   }
+  if (!family.embedding_norm.empty())
+    x = ApplyNorm(config_, LoadNorm(files_, config_, Module(family.embedding_norm)), x);
   files_.Release();
   return x;
 }
@@ -110,7 +159,7 @@ at::Tensor OpenModel::Stream(const at::Tensor& tokens_NT, Observer& observer, co
   if (tokens_NT.dim() != 2 || tokens_NT.numel() == 0 || tokens_NT.scalar_type() != at::kLong)
     throw ModelError("tokens must be a matrix of 64-bit integers, a sequence a row");
   const int64_t count = tokens_NT.size(0), length = tokens_NT.size(1);
-  if (length > config_.max_positions)
+  if (config_.max_positions > 0 && length > config_.max_positions)
     throw ModelError("sequences of " + std::to_string(length) + " tokens, but the model has " +
                      std::to_string(config_.max_positions) + " positions");
   if (tokens_NT.min().item<int64_t>() < 0 || tokens_NT.max().item<int64_t>() >= config_.vocab_size)
@@ -129,16 +178,22 @@ at::Tensor OpenModel::Stream(const at::Tensor& tokens_NT, Observer& observer, co
   for_groups([&](int64_t row, int64_t sequences) {
     observer.OnHidden(0, view(x_NC.narrow(0, row, sequences * length), sequences));
   });
-  at::Tensor rope_table = OpenRopeTable(config_.rope, length);
-  if (rope_table.defined()) rope_table = rope_table.to(device_);
+  const PositionTables positions = TablesOf(config_, length, device_);
   for (int64_t n = 0; n < config_.layers; ++n) {
     const OpenLayer layer = LoadLayer(files_, config_, prefix_, n);
     for_groups([&](int64_t row, int64_t sequences) {
-      const at::Tensor rows_NC = x_NC.narrow(0, row, sequences * length);
-      RunLayer(config_, layer, rope_table, rows_NC, sequences, length,
+      RunLayer(config_, layer, config_.kinds[static_cast<size_t>(n)], positions,
+               x_NC.narrow(0, row, sequences * length), sequences, length,
                [&](const AttentionView& attention) { observer.OnAttention(n, attention); });
-      observer.OnHidden(n + 1, view(rows_NC, sequences));
+      if (config_.expert_kind == ExpertKind::kNone)
+        observer.OnHidden(n + 1, view(x_NC.narrow(0, row, sequences * length), sequences));
     });
+    if (config_.expert_kind != ExpertKind::kNone) {  // all tokens pass through an expert while it is there
+      RunExperts(files_, config_, LayerPrefix(config_, prefix_, n), layer, x_NC);
+      for_groups([&](int64_t row, int64_t sequences) {
+        observer.OnHidden(n + 1, view(x_NC.narrow(0, row, sequences * length), sequences));
+      });
+    }
     files_.Release();
     if (on_layer) on_layer(n + 1, config_.layers);
   }
@@ -166,15 +221,20 @@ double OpenModel::Loss(const at::Tensor& states_NE, const at::Tensor& targets_NT
   const at::Tensor target = target_N.to(device_);
   const at::Tensor log_sum_N = at::full({rows}, -std::numeric_limits<double>::infinity(), states_NE.options());
   const at::Tensor logit_N = at::zeros({rows}, states_NE.options());  // of the target
+  at::Tensor bias;
+  if (config_.head_bias) bias = files_.Read(config_.family->head + ".bias");
   const at::Tensor buffer = at::empty({kHeadRows * kHeadVocabulary}, states_NE.options());
   for (int64_t v = 0; v < vocabulary; v += kHeadVocabulary) {
     const int64_t width = std::min(kHeadVocabulary, vocabulary - v);
-    const at::Tensor rows_VE = files_.View(head_).narrow(0, v, width).to(device_);
-    const at::Tensor head_VE = files_.Buffer(rows_VE.sizes()).copy_(rows_VE);
+    const at::Tensor head_VE = files_.ReadRows(head_, v, width);
+    const at::Tensor bias_V = bias.defined() ? bias.narrow(0, v, width) : bias;
     for (int64_t first = 0; first < rows; first += kHeadRows) {
       const int64_t count = std::min(kHeadRows, rows - first);
       at::Tensor block = buffer.narrow(0, 0, count * width).view({count, width});
       at::mm_out(block, states_NE.narrow(0, first, count), head_VE.t());
+      if (bias_V.defined()) block.add_(bias_V);
+      if (config_.logit_scale != 1) block.mul_(config_.logit_scale);
+      if (config_.logit_cap != 0) block.div_(config_.logit_cap).tanh_().mul_(config_.logit_cap);
       AddToLogSum(block, log_sum_N.narrow(0, first, count));
       const at::Tensor place = target.narrow(0, first, count) - v;
       const at::Tensor logit = block.gather(1, place.clamp(0, width - 1).unsqueeze(1)).squeeze(1);

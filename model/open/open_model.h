@@ -1,6 +1,7 @@
-// An open-weight model of a Hugging Face folder, measured without ever being in memory: activations of all sequences
-// pass through one layer after another, and only the weights of that layer are resident. fp32 on any device, whatever
-// the files store, as the study measures (Gu et al., ICLR 2025). Belongs to one thread; the operations use ATen's.
+// An open-weight model of a Hugging Face folder or a GGUF file, measured without ever being in memory: activations of
+// all sequences pass through one layer after another, and only the weights of that layer are resident. fp32 on any
+// device, whatever the files store, as the study measures (Gu et al., ICLR 2025). Belongs to one thread; the operations
+// use ATen's.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "model/network/transformer.h"
 #include "model/open/family.h"
@@ -17,21 +19,30 @@
 
 namespace sink {
 
+// Whether a path is for this engine: a GGUF file, or a folder of a family that it reads. Our own folders are for
+// model_directory.h: their model_type is "sink", or "llama" in the one form that its reader takes (untied, in one file,
+// without a scaling) and without the transformers_version that transformers leaves in all of its folders.
+bool IsOpenModel(const std::filesystem::path& model);
+
 // Called after each layer of a pass: layers done, of all.
 using OnLayer = std::function<void(int64_t done, int64_t all)>;
 
 class OpenModel {
  public:
-  // Reads config.json and the headers of the weights. ModelError, naming the file, on everything that does not fit:
-  // after this the weights can only fail by an error of the disk.
-  explicit OpenModel(const std::filesystem::path& directory, at::Device device = at::kCPU);
+  // Reads config.json and the headers of the weights, or a GGUF file's. ModelError, naming the file, on everything that
+  // does not fit: after this the weights can only fail by an error of the disk. Without `head` none need be there, and
+  // Loss must not be called.
+  explicit OpenModel(const std::filesystem::path& model, at::Device device = at::kCPU, bool head = true);
 
   const OpenConfig& config() const { return config_; }
+  // What a reader of the numbers should know about the files, a sentence each.
+  const std::vector<std::string>& notes() const { return notes_; }
   // The sizes, as metrics want them; its variant is LLaMA's whatever the family.
   ModelConfig Sizes() const;
   int64_t parameters() const { return files_.elements(); }
 
-  // One pass over tokens [N, T], int64, ids in the vocabulary, T <= max_positions (ModelError). The observer sees every
+  // One pass over tokens [N, T], int64, ids in the vocabulary, T <= max_positions where there are so many
+  // (ModelError). The observer sees every
   // layer once for each group of sequences, the groups in order within a layer, and what the head reads (OnNormed)
   // last. Returns what the head reads, [N * T, E], E = embedding_size.
   at::Tensor Stream(const at::Tensor& tokens_NT, Observer& observer, const OnLayer& on_layer = {});
@@ -42,12 +53,14 @@ class OpenModel {
 
  private:
   std::string Module(const std::string& name) const { return prefix_ + name; }
-  void CheckWeights() const;
+  void FindTables(bool head);
+  void CheckWeights(bool head) const;
   at::Tensor Embed(const at::Tensor& tokens_NT) const;  // [N * T, C]
 
-  OpenConfig config_;
   at::Device device_;
   WeightFiles files_;
+  OpenConfig config_;
+  std::vector<std::string> notes_;
   std::string prefix_, embedding_, head_;  // names of tensors
 };
 

@@ -7,7 +7,7 @@ namespace {
 
 OpenConfig Read(const ConfigReader& c) {
   OpenConfig config;
-  config.layers = c.Size("num_hidden_layers");
+  config.layers = c.Layers("num_hidden_layers");
   config.hidden_size = c.Size("hidden_size");
   config.heads = c.Heads("num_attention_heads", config.hidden_size);
   config.intermediate_size = c.Size("ffn_dim");
@@ -26,7 +26,7 @@ OpenConfig Read(const ConfigReader& c) {
 
 }  // namespace
 
-const Family& OptFamily() {
+std::vector<const Family*> OptFamilies() {
   static const Family family = {.model_type = "opt",
                                 .prefixes = {"model.decoder.", "decoder.", ""},
                                 .embedding = "embed_tokens",
@@ -45,7 +45,7 @@ const Family& OptFamily() {
                                 .bias = true,
                                 .position_offset = 2,
                                 .read = Read};
-  return family;
+  return {&family};
 }
 
 }  // namespace sink

@@ -1,8 +1,10 @@
 #include "model/open/weight_files.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <numeric>
@@ -10,6 +12,7 @@
 #include "model/base/model_error.h"
 #include "model/open/json_file.h"
 #include "model/open/weight_index.h"
+#include "model/storage/gguf_blocks.h"
 
 namespace sink {
 namespace {
@@ -39,6 +42,21 @@ at::ScalarType TypeOf(const std::string& dtype) {
   return at::ScalarType::Undefined;
 }
 
+bool IsQuantised(const SafetensorsView& view) {
+  const GgufType* type = FindGgufType(view.dtype);
+  return type != nullptr && type->values > 1 && type->read != nullptr;
+}
+
+at::Tensor Dequantised(const GgufType& type, const std::byte* blocks, const std::vector<int64_t>& shape) {
+  const at::Tensor x = at::empty(shape, at::TensorOptions().dtype(at::kFloat));
+  float* values = x.mutable_data_ptr<float>();
+  at::parallel_for(0, x.numel() / type.values, 1024, [&](int64_t first, int64_t last) {
+    ReadGgufValues(type, blocks + static_cast<size_t>(first) * type.bytes, (last - first) * type.values,
+                   values + first * type.values);
+  });
+  return x;
+}
+
 std::string Text(const std::vector<int64_t>& shape) {
   std::string text;
   for (const int64_t size : shape) text += (text.empty() ? "" : " x ") + std::to_string(size);
@@ -47,20 +65,28 @@ std::string Text(const std::vector<int64_t>& shape) {
 
 }  // namespace
 
-WeightFiles::WeightFiles(const fs::path& directory, at::Device device) : device_(device) {
-  if (fs::exists(directory / kFile)) {
-    name_ = (directory / kFile).string();
-    Add(directory / kFile);
-    for (const auto& [tensor, view] : files_[0]->tensors()) place_[tensor] = files_[0].get();
-  } else if (fs::exists(directory / kIndex)) {
-    name_ = (directory / kIndex).string();
-    ReadIndex(directory / kIndex);
+WeightFiles::WeightFiles(const fs::path& model, at::Device device) : device_(device) {
+  const fs::path file = model / kFile, index = model / kIndex;
+  if (IsGguf(model)) {
+    name_ = model.string();
+    gguf_ = std::make_unique<GgufFile>(model);
+    for (const auto& [tensor, view] : gguf_->content().tensors) places_[tensor] = {view, &gguf_->name()};
+  } else if (fs::exists(file)) {
+    name_ = file.string();
+    const SafetensorsFile& only = Add(file);
+    for (const auto& [tensor, view] : only.tensors()) places_[tensor] = {view, &only.name()};
+  } else if (fs::exists(index)) {
+    name_ = index.string();
+    ReadIndex(index);
   } else {
-    FailWithout(directory);
+    FailWithout(model);
   }
 }
 
-void WeightFiles::Add(const fs::path& path) { files_.push_back(std::make_unique<SafetensorsFile>(path)); }
+const SafetensorsFile& WeightFiles::Add(const fs::path& path) {
+  files_.push_back(std::make_unique<SafetensorsFile>(path));
+  return *files_.back();
+}
 
 void WeightFiles::ReadIndex(const fs::path& index) {
   std::map<std::string, const SafetensorsFile*> shards;
@@ -68,54 +94,95 @@ void WeightFiles::ReadIndex(const fs::path& index) {
     const auto [shard, is_new] = shards.try_emplace(file, nullptr);
     if (is_new) {
       if (shards.size() > kMaxShards) throw ModelError(name_ + ": over 1,000 files");
-      Add(index.parent_path() / shard->first);
-      shard->second = files_.back().get();
+      shard->second = &Add(index.parent_path() / shard->first);
     }
     if (!shard->second->tensors().contains(tensor))
       throw ModelError(name_ + ": tensor \"" + tensor.substr(0, 200) + "\" is not in " + shard->first);
-    place_[tensor] = shard->second;
+    places_[tensor] = {shard->second->Get(tensor), &shard->second->name()};
   }
   for (const auto& file : files_)
     for (const auto& [tensor, view] : file->tensors())
-      if (!place_.contains(tensor) || place_[tensor] != file.get())
+      if (!places_.contains(tensor) || places_[tensor].file != &file->name())
         throw ModelError(file->name() + ": tensor \"" + tensor.substr(0, 200) + "\" is not the index's");
 }
 
-const SafetensorsView& WeightFiles::Get(const std::string& tensor) const {
-  const auto found = place_.find(tensor);
-  if (found == place_.end()) throw ModelError(name_ + ": no tensor \"" + tensor + "\"");
-  return found->second->Get(tensor);
+const WeightFiles::Place& WeightFiles::Get(const std::string& tensor) const {
+  const auto found = places_.find(tensor);
+  if (found == places_.end()) throw ModelError(name_ + ": no tensor \"" + tensor + "\"");
+  return found->second;
 }
 
 std::string WeightFiles::Where(const std::string& tensor) const {
-  const auto found = place_.find(tensor);
-  return (found == place_.end() ? name_ : found->second->name()) + ": tensor \"" + tensor.substr(0, 200) + "\"";
+  const auto found = places_.find(tensor);
+  return (found == places_.end() ? name_ : *found->second.file) + ": tensor \"" + tensor.substr(0, 200) + "\"";
 }
 
 void WeightFiles::Check(const std::string& tensor, const std::vector<int64_t>& shape) const {
-  const SafetensorsView& view = Get(tensor);
-  if (TypeOf(view.dtype) == at::ScalarType::Undefined)
-    throw ModelError(Where(tensor) + " has the type " + view.dtype + "; F32, F16 and BF16 are read");
+  const SafetensorsView& view = Get(tensor).view;
+  if (TypeOf(view.dtype) == at::ScalarType::Undefined && !IsQuantised(view))
+    throw ModelError(Where(tensor) + " has the type " + view.dtype + "; " +
+                     (gguf_ == nullptr ? "F32, F16 and BF16" : "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K and Q6_K") +
+                     " are read");
   if (view.shape != shape)
-    throw ModelError(Where(tensor) + " is " + Text(view.shape) + ", but config.json makes it " + Text(shape));
+    throw ModelError(Where(tensor) + " is " + Text(view.shape) + ", but " +
+                     (gguf_ == nullptr ? "config.json" : "the metadata") + " makes it " + Text(shape));
 }
 
 void WeightFiles::CheckAll(const std::function<bool(const std::string&)>& wanted) const {
-  for (const auto& [tensor, file] : place_)
+  for (const auto& [tensor, place] : places_)
     if (!wanted(tensor)) throw ModelError(Where(tensor) + " is not part of this model");
 }
 
-at::Tensor WeightFiles::View(const std::string& tensor) const {
-  const SafetensorsView& view = Get(tensor);
+at::Tensor WeightFiles::View(const SafetensorsView& view, int64_t first, int64_t count) const {
+  std::vector<int64_t> shape = view.shape;
+  std::span<const std::byte> data = view.data;
+  if (!shape.empty()) {
+    const size_t row = data.size() / static_cast<size_t>(shape[0]);
+    data = data.subspan(static_cast<size_t>(first) * row, static_cast<size_t>(count) * row);
+    shape[0] = count;
+  }
   const at::ScalarType type = TypeOf(view.dtype);
-  const auto address = reinterpret_cast<uintptr_t>(view.data.data());
+  if (type == at::ScalarType::Undefined) return Dequantised(*FindGgufType(view.dtype), data.data(), shape);
+  const auto address = reinterpret_cast<uintptr_t>(data.data());
   if (address % at::elementSize(type) != 0) {  // a header whose length is odd
-    at::Tensor copy = at::empty(view.shape, at::TensorOptions().dtype(type));
-    std::memcpy(copy.mutable_data_ptr(), view.data.data(), view.data.size());
+    at::Tensor copy = at::empty(shape, at::TensorOptions().dtype(type));
+    std::memcpy(copy.mutable_data_ptr(), data.data(), data.size());
     return copy;
   }
   // ATen has no tensor of constant memory; nothing here writes to weights, and the pages are mapped read-only.
-  return at::from_blob(const_cast<std::byte*>(view.data.data()), view.shape, at::TensorOptions().dtype(type));
+  return at::from_blob(const_cast<std::byte*>(data.data()), shape, at::TensorOptions().dtype(type));
+}
+
+at::Tensor WeightFiles::Load(const std::string& tensor) const {
+  const SafetensorsView& view = Get(tensor).view;
+  return View(view, 0, view.shape.empty() ? 1 : view.shape[0]).to(device_);
+}
+
+at::Tensor WeightFiles::ReadRows(const std::string& tensor, int64_t first, int64_t count) const {
+  const at::Tensor rows = View(Get(tensor).view, first, count).to(device_);
+  return Buffer(rows.sizes()).copy_(rows);
+}
+
+at::Tensor WeightFiles::GatherRows(const std::string& tensor, const at::Tensor& rows_N) const {
+  const SafetensorsView& view = Get(tensor).view;
+  if (!IsQuantised(view)) return View(view, 0, view.shape[0]).index_select(0, rows_N).to(device_, at::kFloat);
+  const at::Tensor rows = at::empty({rows_N.size(0), view.shape[1]}, at::TensorOptions().dtype(at::kFloat));
+  const at::Tensor dense = rows_N.contiguous();
+  const int64_t* numbers = dense.const_data_ptr<int64_t>();
+  for (int64_t n = 0; n < rows.size(0); ++n) rows[n].copy_(View(view, numbers[n], 1)[0]);
+  return rows.to(device_);
+}
+
+bool WeightFiles::Equal(const std::string& one, const std::string& other) const {
+  const SafetensorsView &a = Get(one).view, &b = Get(other).view;
+  if (a.shape != b.shape || a.shape.empty()) return false;
+  constexpr int64_t kRows = 1024;
+  for (int64_t first = 0; first < a.shape[0]; first += kRows) {
+    const int64_t count = std::min(kRows, a.shape[0] - first);
+    if (!View(a, first, count).to(at::kFloat).equal(View(b, first, count).to(at::kFloat))) return false;
+    Release();
+  }
+  return true;
 }
 
 at::Tensor WeightFiles::Read(const std::string& tensor) const {
@@ -135,14 +202,14 @@ at::Tensor WeightFiles::Buffer(at::IntArrayRef shape) const {
 
 int64_t WeightFiles::elements() const {
   int64_t elements = 0;
-  for (const auto& file : files_)
-    for (const auto& [name, view] : file->tensors())
-      elements += std::accumulate(view.shape.begin(), view.shape.end(), int64_t{1}, std::multiplies<>());
+  for (const auto& [name, place] : places_)
+    elements += std::accumulate(place.view.shape.begin(), place.view.shape.end(), int64_t{1}, std::multiplies<>());
   return elements;
 }
 
 void WeightFiles::Release() const {
   for (const auto& file : files_) file->Release();
+  if (gguf_ != nullptr) gguf_->Release();
 }
 
 }  // namespace sink

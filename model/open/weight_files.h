@@ -1,6 +1,7 @@
-// The safetensors files of a Hugging Face folder: model.safetensors, or the shards that model.safetensors.index.json
-// lists. They are mapped, never read whole: what a tensor's pages hold becomes resident when it is used and goes with
-// Release. The folder is treated as hostile (safetensors.h). An object belongs to one thread.
+// The weights of an open model: the safetensors files of a Hugging Face folder (model.safetensors, or the shards that
+// model.safetensors.index.json lists) or one GGUF file. They are mapped, never read whole: what a tensor's pages hold
+// becomes resident when it is used and goes with Release. The files are treated as hostile (safetensors.h, gguf.h). An
+// object belongs to one thread.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "model/storage/gguf.h"
 #include "model/storage/safetensors.h"
 
 namespace sink {
@@ -21,23 +23,29 @@ class WeightFiles {
  public:
   // ModelError, naming a file: none there, pickled weights only (with the command that converts them), a damaged file,
   // an index that leaves the folder or lists what its files do not hold.
-  WeightFiles(const std::filesystem::path& directory, at::Device device);
+  WeightFiles(const std::filesystem::path& model, at::Device device);
 
-  bool Has(const std::string& tensor) const { return place_.contains(tensor); }
-  // ModelError naming file and tensor unless it is there, floating (F32, F16, BF16) and of this shape.
+  bool Has(const std::string& tensor) const { return places_.contains(tensor); }
+  // The GGUF file; null for a folder.
+  const GgufContent* gguf() const { return gguf_ == nullptr ? nullptr : &gguf_->content(); }
+  // ModelError naming file and tensor unless it is there, of a type that is read and of this shape.
   void Check(const std::string& tensor, const std::vector<int64_t>& shape) const;
   // ModelError for the first tensor that is not wanted.
   void CheckAll(const std::function<bool(const std::string&)>& wanted) const;
 
   int64_t elements() const;  // of all tensors
 
-  // In the type of the file and in its memory on the CPU, which stays valid but may be paged in again.
-  at::Tensor View(const std::string& tensor) const;
-  // In the type of the file, on the device: on a CPU the same as View, elsewhere a copy.
-  at::Tensor Load(const std::string& tensor) const { return View(tensor).to(device_); }
+  // On the device: on a CPU floats in the type of the file and in its memory, which stays valid but may be paged in
+  // again; elsewhere, and of quantised types in float, a copy.
+  at::Tensor Load(const std::string& tensor) const;
   // In float on the device: a copy in a Buffer. In the files tensors lie at any address, and matrix products take a
   // quarter longer where a row does not begin on a cache line.
   at::Tensor Read(const std::string& tensor) const;
+  at::Tensor ReadRows(const std::string& tensor, int64_t first, int64_t count) const;
+  // The rows of a table with these numbers, int64 [N] on the CPU, in float on the device.
+  at::Tensor GatherRows(const std::string& tensor, const at::Tensor& rows_N) const;
+  // Whether two tensors of one shape hold the same values.
+  bool Equal(const std::string& one, const std::string& other) const;
 
   // An uninitialised float tensor of this shape on the device, in memory of an earlier one that nobody uses any more
   // where there is some of the same size, as the next layer's always is: mapping a layer's weights afresh costs
@@ -50,14 +58,22 @@ class WeightFiles {
   std::string Where(const std::string& tensor) const;  // "<file>: tensor \"<name>\"", for messages
 
  private:
-  void Add(const std::filesystem::path& path);
+  struct Place {
+    SafetensorsView view;
+    const std::string* file = nullptr;  // its name
+  };
+
+  const SafetensorsFile& Add(const std::filesystem::path& path);
   void ReadIndex(const std::filesystem::path& index);
-  const SafetensorsView& Get(const std::string& tensor) const;
+  const Place& Get(const std::string& tensor) const;
+  // Rows first .. first+count-1 on the CPU, as Load.
+  at::Tensor View(const SafetensorsView& view, int64_t first, int64_t count) const;
 
   const at::Device device_;
   std::string name_;  // of the index or the one file
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
-  std::map<std::string, const SafetensorsFile*> place_;
+  std::unique_ptr<GgufFile> gguf_;
+  std::map<std::string, Place> places_;
   mutable std::vector<at::Tensor> buffers_;  // all that Buffer has made
 };
 

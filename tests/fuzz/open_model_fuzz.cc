@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <string_view>
 
 #include "model/base/model_error.h"
@@ -16,8 +17,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const sink::OpenConfig c =
         sink::ReadOpenConfig(sink::ConfigReader("config", sink::ParseJsonObject(text, "config")));
     if (c.family == nullptr || c.layers < 1 || c.head_dim < 1 || c.heads % c.key_value_heads != 0 ||
-        c.rope.dims > c.head_dim || c.vocab_size > sink::kMaxModelSize || c.norm_epsilon <= 0)
+        c.vocab_size > sink::kMaxModelSize || c.norm_epsilon <= 0 || static_cast<int64_t>(c.kinds.size()) != c.layers)
       std::abort();
+    for (const sink::RopeConfig& rope : c.ropes)
+      if (rope.dims < 2 || rope.dims > c.head_dim || std::ssize(sink::RopeFrequencies(rope, 100)) != rope.dims / 2)
+        std::abort();
+    for (const sink::LayerKind& kind : c.kinds)
+      if (kind.rope >= std::ssize(c.ropes) && kind.rope != 0) std::abort();
   } catch (const sink::ModelError&) {
   }
   try {

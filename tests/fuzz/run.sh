@@ -23,6 +23,7 @@ run_target() {
   case $name in
     sweep) seeds=(tests/sweeps/fixtures/errors sweeps) ;;
     open_model) seeds=(tests/golden/open_models/*/) ;;
+    gguf) seeds=(tests/golden/gguf) ;;
     tokenizer_json) seeds=(tests/golden/tokenizers) ;;
   esac
   if "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/crashes/"$name"- \

@@ -9,13 +9,15 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace sink::data {
 
 class AddedTokenFinder {
  public:
-  void Add(const std::string& content, int32_t id);
+  // lstrip, rstrip: the token takes the white space before it, after it.
+  void Add(const std::string& content, int32_t id, bool lstrip = false, bool rstrip = false);
 
   // Calls text(piece) for every stretch without added tokens and token(id) for every added token, in order.
   void Split(std::string_view input, const std::function<void(std::string_view)>& text,
@@ -32,6 +34,7 @@ class AddedTokenFinder {
   // A trie: child of (node, byte), root 0; id of the token that ends in a node, or -1.
   std::unordered_map<uint64_t, uint32_t> children_;
   std::vector<int32_t> ids_ = {-1};
+  std::unordered_map<uint32_t, std::pair<bool, bool>> strips_;  // of a node, where there are any
   std::bitset<1 << 16> beginnings_;  // by the first two bytes; of a token of one byte, with every second
 };
 

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "model/base/data_error.h"
 #include "model/data/tokenizer/added_tokens.h"
 #include "model/data/tokenizer/bpe_merger.h"
 #include "model/data/tokenizer/space_marks.h"
@@ -55,7 +56,8 @@ struct BpeTables {
     SetTexts();
     for (const AddedToken& token : spec.added) {
       AddedTokenFinder& finder = token.normalized ? normalized : raw;
-      finder.Add(token.normalized ? Normalize(spec.normalizer, token.content) : token.content, token.id);
+      finder.Add(token.normalized ? Normalize(spec.normalizer, token.content) : token.content, token.id, token.lstrip,
+                 token.rstrip);
     }
     // No merge reaches across the beginning of a run of marks, so that each of them may begin a word.
     cut_at_marks = !spec.byte_level && !spec.ignore_merges && id_of_text.contains(mark) &&
@@ -134,7 +136,10 @@ class BpeTokenizer : public Tokenizer {
   }
 
   int64_t vocab_size() const override { return static_cast<int64_t>(tables_->text_of_id.size()); }
-  int32_t eos_id() const override { return spec_.eos_id; }
+  int32_t eos_id() const override {
+    if (spec_.eos_id) return *spec_.eos_id;
+    throw DataError(tables_->name + ": no added token <|endoftext|>, <|end_of_text|> or </s> to end documents with");
+  }
   std::optional<int32_t> bos_id() const override { return spec_.bos_id; }
   std::unique_ptr<Tokenizer> Clone() const override { return std::make_unique<BpeTokenizer>(tables_); }
 
@@ -184,13 +189,31 @@ class BpeTokenizer : public Tokenizer {
     if (whole) {
       symbols_.push_back(tables_->id_of_text.find(word)->second);
     } else if (spec_.byte_level) {
-      for (const char c : word) symbols_.push_back(tables_->id_of_byte[static_cast<unsigned char>(c)]);
+      AppendBytes(word);
     } else {
       AppendCharacters(word);
     }
     if (!whole) symbols_.resize(tables_->merger.Merge(symbols_));
     ids->insert(ids->end(), symbols_.begin(), symbols_.end());
     cache_.Add(word, symbols_);
+  }
+
+  // Every byte as its token, else as unknown.
+  void AppendBytes(std::string_view word) {
+    bool unknown = false;  // the one before
+    for (const char c : word) {
+      const int32_t id = ByteId(c);
+      if (id >= 0) {
+        symbols_.push_back(id);
+      } else if (!unknown || !spec_.fuse_unk) {
+        AppendUnknown();
+      }
+      unknown = id < 0;
+    }
+  }
+
+  void AppendUnknown() {
+    if (spec_.unk_id) symbols_.push_back(*spec_.unk_id);
   }
 
   // Every character as its token, else as its bytes' tokens, else as unknown.
@@ -200,17 +223,17 @@ class BpeTokenizer : public Tokenizer {
       end = DecodeChar(word, i).end;
       const std::string_view character = word.substr(i, end - i);
       if (const auto found = tables_->id_of_text.find(character); found != tables_->id_of_text.end()) {
-        if (unknown) symbols_.push_back(*spec_.unk_id);
+        if (unknown) AppendUnknown();
         unknown = false;
         symbols_.push_back(found->second);
       } else if (std::all_of(character.begin(), character.end(), [&](char c) { return ByteId(c) >= 0; })) {
         for (const char c : character) symbols_.push_back(ByteId(c));
       } else {
-        if (unknown && !spec_.fuse_unk) symbols_.push_back(*spec_.unk_id);
+        if (unknown && !spec_.fuse_unk) AppendUnknown();
         unknown = true;
       }
     }
-    if (unknown) symbols_.push_back(*spec_.unk_id);
+    if (unknown) AppendUnknown();
   }
 
   int32_t ByteId(char c) const { return tables_->id_of_byte[static_cast<unsigned char>(c)]; }

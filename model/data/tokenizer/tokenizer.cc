@@ -68,19 +68,24 @@ std::unique_ptr<Tokenizer> NewTokenizer(std::string_view bytes, const std::strin
 std::unique_ptr<Tokenizer> OpenTokenizer(const std::string& kind_or_path) {
   if (kind_or_path == kBytesTokenizer) return NewByteTokenizer();
   const std::filesystem::path path = kind_or_path;
-  const std::filesystem::path config_path = std::filesystem::path(path).replace_filename("tokenizer_config.json");
   const auto read = [](const std::filesystem::path& file) {
     return OrThrow<DataError>(files::ReadFile(file, kMaxTokenizerBytes));
   };
-  const bool has_config = std::filesystem::exists(config_path);
-  const std::string config = has_config ? read(config_path) : "";
+  const auto read_beside = [&](const char* name) {  // "" where there is none
+    const std::filesystem::path file = std::filesystem::path(path).replace_filename(name);
+    return std::filesystem::exists(file) ? read(file) : std::string();
+  };
+  const std::string config = read_beside("tokenizer_config.json");
   std::string bytes = read(path);
   if (path.filename() == "vocab.json") {
     const std::string merges = read(std::filesystem::path(path).replace_filename("merges.txt"));
-    bytes = TokenizerJsonOf({.vocab = bytes, .merges = merges, .config = config}, kind_or_path);
+    const std::string added = read_beside("added_tokens.json");
+    bytes = TokenizerJsonOf({.vocab = bytes, .merges = merges, .config = config, .added = added}, kind_or_path);
   }
-  std::unique_ptr<Tokenizer> tokenizer = NewTokenizer(bytes, kind_or_path);
-  return has_config ? WithBosRule(std::move(tokenizer), config, config_path.string()) : std::move(tokenizer);
+  const bool json = path.filename() != "vocab.json" && path.extension() != ".model";
+  return WithBosRule(NewTokenizer(bytes, kind_or_path),
+                     {.tokenizer_config = config, .model_config = read_beside("config.json"), .tokenizer_json = json},
+                     path.parent_path().string());
 }
 
 }  // namespace sink::data

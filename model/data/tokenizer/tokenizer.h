@@ -14,6 +14,14 @@ namespace sink::data {
 
 struct BpeSpec;
 
+// What stands before a text, and why.
+struct BosRule {
+  std::optional<int32_t> id;
+  std::optional<int32_t> token;  // what would stand there if something did, where that is known
+  std::string reason;            // one phrase; "" where the tokenizer's kind alone decides
+  std::string dispute;           // a sentence, where versions of transformers disagree
+};
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -29,11 +37,12 @@ class Tokenizer {
   virtual int32_t FindToken(std::string_view text) const = 0;
 
   virtual int64_t vocab_size() const = 0;  // one more than the largest id
-  virtual int32_t eos_id() const = 0;      // what ends a document
+  virtual int32_t eos_id() const = 0;      // what ends a document; DataError where nothing is known to
 
   // What the family puts before a text when it measures or generates (LLaMA <s>, OPT </s>; GPT-2 and GPT-NeoX nothing).
   // Encode does not add it.
   virtual std::optional<int32_t> bos_id() const { return std::nullopt; }
+  virtual BosRule bos_rule() const { return {.id = bos_id()}; }  // the same with its reasons
 
   virtual std::unique_ptr<Tokenizer> Clone() const = 0;
 };
@@ -54,9 +63,9 @@ std::unique_ptr<Tokenizer> NewSentencePieceTokenizer(std::string_view model, con
 // What a path's bytes are: SentencePiece where it ends in .model, else a tokenizer.json.
 std::unique_ptr<Tokenizer> NewTokenizer(std::string_view bytes, const std::string& path);
 
-// "bytes", or the path of a tokenizer.json, tokenizer.model, or vocab.json with a merges.txt beside it. A
-// tokenizer_config.json beside it decides bos_id where it has add_bos_token. DataError when the file cannot be read or
-// asks for a part that is unknown.
+// "bytes", or the path of a tokenizer.json, tokenizer.model, or vocab.json with a merges.txt beside it (and an
+// added_tokens.json). What stands before a text follows bos_rule.h. DataError when a file cannot be read or asks for a
+// part that is unknown.
 std::unique_ptr<Tokenizer> OpenTokenizer(const std::string& kind_or_path);
 
 inline constexpr char kBytesTokenizer[] = "bytes";

@@ -30,8 +30,7 @@ class TokenizerJsonParser {
   TokenizerJsonParser(const Json& json, const std::string& name) : json_(json), name_(name) {}
 
   BpeSpec Parse() {
-    RefuseUnlessNull("truncation");
-    RefuseUnlessNull("padding");
+    // Saved truncation and padding are of whoever called the tokenizer last; texts are cut by who asks for them here.
     if (const Json& part = Part(json_, "normalizer"); !part.is_null()) ReadNormalizer(part);
     if (const Json& part = Part(json_, "pre_tokenizer"); !part.is_null()) ReadPreTokenizer(part);
     spec_.byte_level = byte_level_;
@@ -56,10 +55,6 @@ class TokenizerJsonParser {
     return found == object.end() ? kNull : *found;
   }
   static std::string TypeOf(const Json& part) { return part.at("type").get<std::string>(); }
-
-  void RefuseUnlessNull(const char* key) const {
-    if (!Part(json_, key).is_null()) Refuse(key);
-  }
 
   void ReadNormalizer(const Json& part) {
     const std::string type = TypeOf(part);
@@ -104,6 +99,8 @@ class TokenizerJsonParser {
       if (part.value("use_regex", true)) spec_.patterns.push_back(kGpt2Pattern);
     } else if (type == "Metaspace") {
       ReadMetaspace(part);
+    } else if (type == "Digits") {
+      AddPattern(part.value("individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)");
     } else {
       Refuse("pre_tokenizer " + type);
     }
@@ -114,8 +111,12 @@ class TokenizerJsonParser {
     if (part.value("invert", false)) Refuse("Split with invert");
     const Json& pattern = part.at("pattern");
     if (!pattern.contains("Regex")) Refuse("Split without a Regex");
-    spec_.patterns.push_back(pattern.at("Regex").get<std::string>());
-    if (spec_.patterns.back().size() > kMaxPatternBytes) Fail("a Split pattern is too long");
+    AddPattern(pattern.at("Regex").get<std::string>());
+  }
+
+  void AddPattern(std::string pattern) {
+    if (pattern.size() > kMaxPatternBytes) Fail("a Split pattern is too long");
+    spec_.patterns.push_back(std::move(pattern));
     if (spec_.patterns.size() > 4) Refuse("more than four Splits");
   }
 
@@ -171,7 +172,7 @@ class TokenizerJsonParser {
       if (found == id_of_text_.end()) Fail("unk_token " + unk.dump() + " is not in the vocabulary");
       spec_.unk_id = found->second;
     }
-    if (!byte_level_ && !spec_.unk_id) Refuse("a model over characters without unk_token");
+    if (!byte_level_ && !spec_.unk_id && !spec_.byte_fallback) Refuse("a model over characters without unk_token");
   }
 
   void ReadVocab(const Json& vocab) {
@@ -184,12 +185,6 @@ class TokenizerJsonParser {
       spec_.vocab.push_back({.bytes = bytes.value_or(text), .id = id, .reachable = bytes.has_value()});
     }
     std::sort(spec_.vocab.begin(), spec_.vocab.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-    for (int byte = 0; byte_level_ && byte < 256; ++byte) {
-      if (byte == 0xc0 || byte == 0xc1 || byte >= 0xf5) continue;  // never in UTF-8; GPT-NeoX has no tokens for them
-      if (!id_of_text_.contains(ByteCharacter(byte))) {
-        Refuse("a vocabulary without the byte " + std::to_string(byte));
-      }
-    }
   }
 
   int32_t ReadId(const Json& value, const std::string& text) const {
@@ -225,10 +220,10 @@ class TokenizerJsonParser {
     for (const Json& token : tokens) {
       AddedToken added = {.content = token.at("content").get<std::string>(),
                           .id = ReadId(token.at("id"), token.at("content").get<std::string>()),
-                          .normalized = token.value("normalized", !token.value("special", false))};
-      for (const char* key : {"single_word", "lstrip", "rstrip"}) {
-        if (token.value(key, false)) Refuse("added token " + Json(added.content).dump() + " with " + key);
-      }
+                          .normalized = token.value("normalized", !token.value("special", false)),
+                          .lstrip = token.value("lstrip", false),
+                          .rstrip = token.value("rstrip", false)};
+      if (token.value("single_word", false)) Refuse("added token " + Json(added.content).dump() + " with single_word");
       if (!added.content.empty()) spec_.added.push_back(std::move(added));
     }
   }
@@ -242,7 +237,6 @@ class TokenizerJsonParser {
         }
       }
     }
-    Fail("no added token <|endoftext|>, <|end_of_text|> or </s> to end documents with");
   }
 
   const Json& json_;

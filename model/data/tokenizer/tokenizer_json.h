@@ -27,7 +27,8 @@ struct BpeMerge {
 struct AddedToken {
   std::string content;
   int32_t id = 0;
-  bool normalized = false;  // looked for after normalisation, not before
+  bool normalized = false;              // looked for after normalisation, not before
+  bool lstrip = false, rstrip = false;  // takes the white space before, after it
 };
 
 // How a tokenizer over characters marks spaces, where a pre-tokeniser and not a normaliser does so.
@@ -48,11 +49,11 @@ struct BpeSpec {
   bool ignore_merges = false;     // a word that is a token is taken whole
   bool byte_fallback = false;     // a character without a token is spelt in bytes, <0x00> to <0xFF>
   bool fuse_unk = false;          // unknown characters in a row give one unk_id
-  std::optional<int32_t> unk_id;  // for characters without a token
-  std::vector<BpeToken> vocab;    // by id; a byte-level one has every byte of UTF-8
+  std::optional<int32_t> unk_id;  // for characters (byte-level: bytes) without a token; without it they are dropped
+  std::vector<BpeToken> vocab;    // by id
   std::vector<BpeMerge> merges;
   std::vector<AddedToken> added;
-  int32_t eos_id = 0;             // <|endoftext|>, <|end_of_text|> or </s>
+  std::optional<int32_t> eos_id;  // <|endoftext|>, <|end_of_text|> or </s>, where there is one
   std::optional<int32_t> bos_id;  // what post_processor puts before a text
 };
 

@@ -1,8 +1,12 @@
 // See vocab_merges.h.
 #include "model/data/tokenizer/vocab_merges.h"
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <stdexcept>
+#include <string>
+#include <utility>
 
 #include "model/base/data_error.h"
 #include "model/data/tokenizer/special_token.h"
@@ -13,16 +17,35 @@ namespace {
 using Json = nlohmann::json;
 
 // Those that a configuration names.
-std::set<std::string> SpecialTokens(std::string_view text, bool* prefix_space) {
-  if (text.empty()) return {"<|endoftext|>", "</s>"};
-  const Json config = Json::parse(text);
-  *prefix_space = config.value("add_prefix_space", false);
+std::set<std::string> SpecialTokens(const Json& config) {
   std::set<std::string> tokens;
   for (const char* key : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
     const auto token = config.find(key);
     if (token != config.end() && !token->is_null()) tokens.insert(SpecialTokenText(*token));
   }
+  if (tokens.empty()) return {"<|endoftext|>", "</s>"};
   return tokens;
+}
+
+// The tokens that a tokenizer.json would list, by what they are written as.
+std::map<std::string, Json> AddedTokens(const VocabMerges& files, const Json& config, const Json& vocab) {
+  std::map<std::string, Json> added;
+  const std::set<std::string> special = SpecialTokens(config);
+  if (const auto decoder = config.find("added_tokens_decoder"); decoder != config.end())
+    for (const auto& [id, token] : decoder->items()) {
+      Json entry = token;
+      entry["id"] = std::stoll(id);
+      added.emplace(token.at("content").get<std::string>(), std::move(entry));
+    }
+  const auto add = [&](const std::string& token, const Json& id) {
+    const bool is_special = special.contains(token);
+    added.emplace(token, Json{{"id", id}, {"content", token}, {"normalized", !is_special}, {"special", is_special}});
+  };
+  if (!files.added.empty())
+    for (const auto& [token, id] : Json::parse(files.added).items()) add(token, id);
+  for (const std::string& token : special)
+    if (const auto id = vocab.find(token); id != vocab.end()) add(token, *id);
+  return added;
 }
 
 Json Merges(std::string_view text) {
@@ -45,16 +68,17 @@ std::string TokenizerJsonOf(const VocabMerges& files, const std::string& name) {
     if (!vocab.is_object()) throw DataError(name + ": not an object of tokens and their ids");
     for (const auto& [token, id] : vocab.items())
       if (!id.is_number_integer()) throw DataError(name + ": the id of " + Json(token).dump() + " is no whole number");
-    bool prefix_space = false;
+    const Json config = files.config.empty() ? Json::object() : Json::parse(files.config);
     Json added = Json::array();
-    for (const std::string& token : SpecialTokens(files.config, &prefix_space))
-      if (const auto id = vocab.find(token); id != vocab.end())
-        added.push_back({{"id", *id}, {"content", token}, {"normalized", false}, {"special", true}});
-    const Json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", prefix_space}, {"use_regex", true}};
+    for (const auto& [content, token] : AddedTokens(files, config, vocab)) added.push_back(token);
+    const Json byte_level = {
+        {"type", "ByteLevel"}, {"add_prefix_space", config.value("add_prefix_space", false)}, {"use_regex", true}};
     return Json({{"added_tokens", added},
                  {"pre_tokenizer", byte_level},
                  {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Merges(files.merges)}}}})
         .dump();
+  } catch (const std::logic_error&) {  // of stoll
+    throw DataError(name + ": an id of the added_tokens_decoder beside it is no number");
   } catch (const nlohmann::json::exception& error) {
     throw DataError(name + ": not a vocab.json with its merges.txt (" + error.what() + ")");
   }

@@ -15,6 +15,7 @@
 #include "model/base/model_error.h"
 #include "model/data/corpus/json_lines.h"
 #include "model/data/tokenizer/tokenizer.h"
+#include "model/eval/command_line.h"
 #include "model/eval/evaluate.h"
 #include "model/eval/layer_progress.h"
 #include "tests/model/helpers/open_folder.h"
@@ -24,6 +25,7 @@ namespace sink {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -76,14 +78,18 @@ TEST_F(TextInputs, AreTheFirstTextsThatAreLongEnough) {
   EXPECT_EQ(inputs.bos, std::nullopt);
   EXPECT_EQ(Row(inputs, 0), Ids(kLong, 9));
   EXPECT_EQ(Row(inputs, 1), Ids(kOther, 9));
-  EXPECT_EQ(inputs.description, "2 texts, 1 shorter ones passed over");
+  EXPECT_EQ(inputs.description, "2 texts, 1 shorter ones passed over, read with tokenizer.json");
 }
 
 TEST_F(TextInputs, BeginWithWhatTheFoldersConfigurationAsksFor) {
-  testing::WriteBytes(folder_ / "tokenizer_config.json",
-                      R"({"add_bos_token": true, "bos_token": "<|begin_of_text|>"})");
+  testing::WriteBytes(
+      folder_ / "tokenizer_config.json",
+      R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": true, "bos_token": "<|begin_of_text|>"})");
+  testing::WriteBytes(folder_ / "config.json", R"({"transformers_version": "4.57.1"})");
   Inputs inputs = Load();
   EXPECT_EQ(inputs.bos, 0);
+  EXPECT_EQ(inputs.bos_reason, "add_bos_token, as in transformers 4.57.1");
+  EXPECT_THAT(inputs.notes, ElementsAre(HasSubstr("transformers 5 nothing")));
   std::vector<int64_t> expected = Ids(kLong, 8);
   expected.insert(expected.begin(), 0);
   EXPECT_EQ(Row(inputs, 0), expected);
@@ -91,6 +97,34 @@ TEST_F(TextInputs, BeginWithWhatTheFoldersConfigurationAsksFor) {
   inputs = Load();
   EXPECT_EQ(inputs.bos, 7);
   EXPECT_EQ(Row(inputs, 0)[0], 7);
+}
+
+TEST_F(TextInputs, BeginAsTheCommandLineSays) {
+  testing::WriteBytes(folder_ / "tokenizer_config.json",
+                      R"({"tokenizer_class": "LlamaTokenizer", "bos_token": "<|begin_of_text|>"})");
+  EXPECT_EQ(Load().bos, std::nullopt);  // as version 5 has it
+  EXPECT_EQ(Load().notes.size(), 1u);
+  options_.text_bos = TextBos::kYes;
+  EXPECT_EQ(Load().bos, 0);
+  EXPECT_EQ(Load().bos_reason, "as --bos says");
+  EXPECT_TRUE(Load().notes.empty()) << "nothing is in doubt";
+  options_.text_bos = TextBos::kNo;
+  testing::WriteBytes(folder_ / "config.json", R"({"transformers_version": "4.57.1"})");
+  EXPECT_EQ(Load().bos, std::nullopt);
+  std::filesystem::remove(folder_ / "tokenizer_config.json");
+  options_.text_bos = TextBos::kYes;
+  EXPECT_THAT(Error(), HasSubstr("no bos_token is known"));
+}
+
+TEST_F(TextInputs, NothingElseOpensTheTokenizer) {
+  testing::WriteBytes(folder_ / "tokenizer.json", "damaged");
+  EXPECT_NE(Error(), "");
+  options_.kind = InputKind::kRandom;
+  EXPECT_EQ(Error(), "");
+  options_.kind = InputKind::kNatural;
+  options_.texts.clear();
+  options_.probe = testing::GoldenOpenModels() / "llama3/expected.safetensors";
+  EXPECT_EQ(Error(), "");
 }
 
 TEST_F(TextInputs, AreReadWithThePairOfFilesOfAnOlderFolder) {
@@ -185,6 +219,33 @@ TEST(Printing, LeavesOutALossThatWasNotAskedFor) {
   EXPECT_THAT(PrintText(with), HasSubstr("\nloss "));
   EXPECT_THAT(PrintText(without), ::testing::Not(HasSubstr("loss")));
   EXPECT_THAT(PrintCsv(without), ::testing::Not(HasSubstr("loss")));
+}
+
+TEST(CommandLine, ABosIsAnIdOrAWord) {
+  InputOptions inputs;
+  const auto parse = [&](std::vector<std::string> words) {
+    args::CommandLine parser("Measures a model.", "sink-eval");
+    CommandLine line;
+    AddOptions(parser.root(), line);
+    words.insert(words.begin(), "model");
+    const args::Parsed::Kind kind = parser.Parse(words).kind;
+    inputs = line.evaluate.inputs;
+    return kind == args::Parsed::Kind::kRun;
+  };
+  ASSERT_TRUE(parse({"--texts", "t", "--bos", "5"}));
+  EXPECT_EQ(inputs.probe_options.bos, 5);
+  for (const auto& [word, expected] :
+       {std::pair{"yes", TextBos::kYes}, {"no", TextBos::kNo}, {"auto", TextBos::kAuto}}) {
+    ASSERT_TRUE(parse({"--texts", "t", "--bos", word}));
+    EXPECT_EQ(inputs.text_bos, expected);
+  }
+  ASSERT_TRUE(parse({"--texts", "t"}));
+  EXPECT_EQ(inputs.text_bos, TextBos::kAuto);
+  ASSERT_TRUE(parse({"--probe", "p", "--bos", "0"}));
+  EXPECT_EQ(inputs.probe_options.bos, 0);
+  for (const char* wrong : {"maybe", "-1", "1.5", "", "5x"})
+    EXPECT_FALSE(parse({"--texts", "t", "--bos", wrong})) << wrong;
+  EXPECT_FALSE(parse({"--probe", "p", "--bos", "yes"}));
 }
 
 TEST(LayerLine, ShowsHowFarAPassIsAndHowLongItTakes) {

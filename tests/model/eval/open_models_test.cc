@@ -2,9 +2,12 @@
 // writes their folders, and the same weights sharded, under other names and in half precision.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/full_like.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -17,10 +20,11 @@ namespace {
 
 using testing::Tensors;
 
-Evaluation Measure(const std::filesystem::path& folder, const std::filesystem::path& probe) {
+Evaluation Measure(const std::filesystem::path& model, const std::filesystem::path& probe, int64_t tokens) {
   EvaluateOptions options;
-  options.model = folder;
+  options.model = model;
   options.inputs.probe = probe;
+  options.inputs.probe_options.tokens = tokens;
   options.keep_logits = true;
   return Evaluate(options);
 }
@@ -30,8 +34,10 @@ class OpenModels : public ::testing::TestWithParam<std::string> {
   std::filesystem::path golden() const { return testing::GoldenOpenModels() / GetParam(); }
   std::string config() const { return testing::ReadBytes(golden() / "config.json"); }
   Tensors tensors() const { return testing::ReadAll(golden() / "model.safetensors"); }
+  nlohmann::json expected() const { return nlohmann::json::parse(testing::ReadBytes(golden() / "expected.json")); }
+  int64_t tokens() const { return expected()["sink_rate_percent"]["tokens"]; }
   Evaluation MeasureOnGoldenProbe(const std::filesystem::path& folder) const {
-    return Measure(folder, golden() / "expected.safetensors");
+    return Measure(folder, golden() / "expected.safetensors", tokens());
   }
 
   // The tolerances are the golden set's.
@@ -47,7 +53,7 @@ class OpenModels : public ::testing::TestWithParam<std::string> {
       const bool norm = name.ends_with("_norm");
       EXPECT_LT((norm ? difference / expected : difference).max().item<double>(), 1e-4) << name;
     }
-    const auto json = nlohmann::json::parse(testing::ReadBytes(golden() / "expected.json"));
+    const nlohmann::json json = expected();
     EXPECT_NEAR(*evaluation.loss, json["loss"].get<double>(), 1e-5);
     // Counts of heads: transformers' percentages were rounded to float.
     const std::vector<double> rates = json["sink_rate_percent"]["positions_from_1"];
@@ -111,7 +117,10 @@ TEST_P(OpenModels, ATiedTableIsReadUnderEitherName) {
   if (!tied) GTEST_SKIP() << "not a tied model";
   const testing::TempDir folder;
   Tensors only_head = tensors();
-  const std::string table = GetParam() == "gpt2" ? "transformer.wte.weight" : "model.decoder.embed_tokens.weight";
+  const std::string module = OpenModel(golden()).config().family->embedding + ".weight";
+  std::string table;
+  for (const auto& [name, tensor] : only_head)
+    if (name.ends_with("." + module)) table = name;
   only_head["lm_head.weight"] = only_head.at(table);
   testing::WriteFolder(folder.path() / "both", config(), only_head);
   ExpectGolden(folder.path() / "both");
@@ -120,8 +129,59 @@ TEST_P(OpenModels, ATiedTableIsReadUnderEitherName) {
   ExpectGolden(folder.path() / "head");
 }
 
+// A number that is none anywhere in a layer's weights is none in what is reported.
+TEST_P(OpenModels, NanStaysNan) {
+  Tensors spoilt = tensors();
+  for (auto& [name, tensor] : spoilt)
+    if (name.find("layers.0.") != std::string::npos || name.find("h.0.") != std::string::npos)
+      tensor = at::full_like(tensor, std::numeric_limits<double>::quiet_NaN());
+  const testing::TempDir folder;
+  testing::WriteFolder(folder.path(), config(), spoilt);
+  EvaluateOptions options;
+  options.model = folder.path();
+  options.inputs.probe = golden() / "expected.safetensors";
+  options.inputs.probe_options.tokens = tokens();
+  options.sink_options.metrics = EvalMetrics();
+  const Evaluation evaluation = Evaluate(options);
+  EXPECT_TRUE(std::isnan(*evaluation.loss));
+  EXPECT_TRUE(std::isnan(evaluation.sinks.sink_rate[0][0]));
+  EXPECT_TRUE(std::isnan(evaluation.sinks.mean_first_importance));
+  EXPECT_TRUE(std::isnan(evaluation.sinks.strongest_first_importance));
+  for (const MetricSeries& metric : evaluation.sinks.metrics)
+    EXPECT_TRUE(std::isnan(metric.layers.back())) << metric.name;
+  EXPECT_THAT(evaluation.notes, ::testing::Contains(::testing::HasSubstr("is not a number in")));
+  EXPECT_THAT(PrintText(evaluation), ::testing::HasSubstr("positions 1..10: NaN"));
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, OpenModels, ::testing::ValuesIn(testing::GoldenOpenNames()),
                          [](const auto& info) { return info.param; });
+
+// Files that hands or older programs have written: transformers' reading of each, on weights of a golden folder.
+TEST(OpenConfigs, AreReadAsTransformersReadsThem) {
+  const std::filesystem::path golden = testing::GoldenOpenModels();
+  const auto cases = nlohmann::json::parse(testing::ReadBytes(golden.parent_path() / "open_configs.json"));
+  EXPECT_GT(cases.size(), 20u);
+  for (const nlohmann::json& c : cases) {
+    SCOPED_TRACE(c["name"].get<std::string>());
+    const std::filesystem::path source = golden / c["golden"].get<std::string>();
+    Tensors tensors = testing::ReadAll(source / "model.safetensors");
+    for (const auto& [tensor, other] : c["flipped"].items())
+      tensors[tensor] = tensors.at(other.get<std::string>()).flip(0).contiguous();
+    const testing::TempDir folder;
+    testing::WriteFolder(folder.path(), c["config"].dump(), tensors);
+    const at::Tensor probe = testing::ReadAll(source / "expected.safetensors").at("probe");
+    WriteTensors(folder / "probe.safetensors", {{"probe", probe.narrow(0, 0, 2).narrow(1, 0, 21).contiguous()}}, false);
+    const Evaluation evaluation = Measure(folder.path(), folder / "probe.safetensors", 20);
+    EXPECT_NEAR(*evaluation.loss, c["loss"].get<double>(), 1e-5);
+    const at::Tensor& alpha = evaluation.sinks.first_importance;
+    for (int64_t layer = 0; layer < alpha.size(0); ++layer)
+      for (int64_t head = 0; head < alpha.size(1); ++head)
+        EXPECT_NEAR(alpha[layer][head].item<double>(),
+                    c["alpha_1"][static_cast<size_t>(layer)][static_cast<size_t>(head)].get<double>(), 1e-5);
+    const bool untied = c["config"].value("tie_word_embeddings", true) && tensors.contains("lm_head.weight");
+    EXPECT_EQ(evaluation.notes.size(), untied ? 1u : 0u) << "of a head that is not tied after all";
+  }
+}
 
 }  // namespace
 }  // namespace sink

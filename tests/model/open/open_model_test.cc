@@ -65,7 +65,9 @@ TEST(OpenModel, RefusesConfigurationsThatItCannotRun) {
     const char *golden, *change, *error;
   };
   for (const Case& c : std::initializer_list<Case>{
-           {"llama2", R"({"model_type": "qwen2"})", "model_type \"qwen2\" is none of"},
+           {"llama2", R"({"model_type": "bert"})",
+            "model_type \"bert\" is not read; these are: bloom, cohere, falcon,"},
+           {"llama2", R"({"model_type": "bert"})", "stablelm"},
            {"llama2", R"({"hidden_size": 0})", "hidden_size must be a whole number from 1"},
            {"llama2", R"({"hidden_size": -32})", "hidden_size must be a whole number from 1"},
            {"llama2", R"({"num_hidden_layers": 1e300})", "num_hidden_layers must be a whole number"},
@@ -75,11 +77,24 @@ TEST(OpenModel, RefusesConfigurationsThatItCannotRun) {
            {"llama2", R"({"num_key_value_heads": 3})", "num_key_value_heads must divide"},
            {"llama2", R"({"rms_norm_eps": "small"})", "rms_norm_eps must be a positive number"},
            {"llama2", R"({"hidden_act": "tanh"})", "hidden_act \"tanh\" is not supported"},
-           {"llama2", R"({"attention_bias": true})", "attention_bias true is not supported"},
-           {"llama2", R"({"rope_parameters": {"rope_type": "yarn"}})", "rope_type \"yarn\" is not supported"},
-           {"llama2", R"({"rope_parameters": null, "rope_scaling": {"type": "linear"}})", "rope_type \"linear\""},
+           {"llama2", R"({"attention_bias": "yes"})", "attention_bias must be true or false"},
+           {"llama2", R"({"rope_parameters": {"rope_type": "spiral"}})", "rope_type \"spiral\" is not supported"},
+           {"llama2", R"({"rope_parameters": null, "rope_scaling": {"type": "linear"}})", "no field \"factor\""},
+           {"llama2", R"({"rope_parameters": null, "rope_scaling": {"type": "longrope"}})",
+            "short_factor must be a list"},
+           {"llama2", R"({"rope_scaling": [1]})", "rope_scaling must be an object"},
+           {"llama2", R"({"partial_rotary_factor": 0.5, "rope_scaling": {"type": "linear", "factor": 2}})",
+            "partial_rotary_factor beside a scaling"},
+           {"mistral", R"({"layer_types": ["full_attention"]})", "layer_types must be a list of 3 names"},
+           {"mistral", R"({"layer_types": [1, 2, 3]})", "layer_types may hold"},
+           {"mixtral", R"({"num_experts_per_tok": 5})", "more experts than there are"},
+           {"mixtral", R"({"num_local_experts": 100000})", "over 100,000 experts"},
+           {"gpt_oss", R"({"quantization_config": {}})", "MXFP4"},
+           {"gptj", R"({"rotary_dim": 9})", "rotary_dim"},
+           {"smollm3", R"({"no_rope_layers": [1, 2, 1, 1]})", "no_rope_layers must hold 0 and 1"},
+           {"falcon_7b_style", R"({"alibi": true})", "alibi true is not supported"},
            {"gpt2", R"({"n_head": 5})", "n_head must divide the hidden size"},
-           {"gpt2", R"({"scale_attn_by_inverse_layer_idx": true})", "is not supported"},
+           {"gpt2", R"({"add_cross_attention": true})", "is not supported"},
            {"pythia", R"({"rope_parameters": {"partial_rotary_factor": 0.01}})", "an even number"},
            {"pythia", R"({"rope_parameters": {"partial_rotary_factor": 1.5}})", "at most 1"},
            {"opt", R"({"enable_bias": false})", "enable_bias false is not supported"}}) {
@@ -296,6 +311,46 @@ TEST(OpenModel, GroupsOfSequencesGiveWhatOneSequenceGives) {
     EXPECT_EQ(all, 3);
   });
   EXPECT_EQ(done, 3);
+}
+
+TEST(OpenModel, NeedsNoHeadWhereNoLossIsAsked) {
+  for (const char* golden : {"llama3", "pythia", "gptj", "phi3"}) {
+    Folder folder(golden);
+    for (const char* head : {"lm_head.weight", "lm_head.bias", "embed_out.weight"}) folder.tensors.erase(head);
+    EXPECT_THAT(folder.Error(), HasSubstr("--no-loss")) << golden;
+    EXPECT_NO_THROW(OpenModel(folder.dir.path(), at::kCPU, /*head=*/false)) << golden;
+  }
+}
+
+TEST(OpenModel, AWindowThatIsNotSaidIsTheFamilysAndANullIsNone) {
+  const auto window = [](const char* golden, const char* change) {
+    Folder folder(golden);
+    folder.config.erase("sliding_window");
+    folder.config.erase("layer_types");
+    folder.config.update(json::parse(change));
+    EXPECT_EQ(folder.Error(), "");
+    return ReadOpenConfig(folder.dir.path()).kinds[0].window;
+  };
+  EXPECT_EQ(window("mistral", "{}"), 4096);
+  EXPECT_EQ(window("mistral", R"({"sliding_window": null})"), 0);
+  EXPECT_EQ(window("mixtral", "{}"), 0);
+  EXPECT_EQ(window("gemma2", "{}"), 4096);
+  EXPECT_EQ(window("gpt_oss", "{}"), 128);
+}
+
+TEST(IsOpenModel, TakesEveryLlamaThatOurOwnReaderDoesNot) {
+  const auto is_open = [](const char* change, size_t shards) {
+    Folder folder("llama2");
+    folder.config.erase("transformers_version");
+    folder.config.update(json::parse(change));
+    testing::WriteFolder(folder.dir.path(), folder.config.dump(), folder.tensors, shards);
+    return IsOpenModel(folder.dir.path());
+  };
+  EXPECT_FALSE(is_open("{}", 1));
+  EXPECT_TRUE(is_open("{}", 2));
+  EXPECT_TRUE(is_open(R"({"tie_word_embeddings": true})", 1));
+  EXPECT_TRUE(is_open(R"({"attention_bias": true})", 1));
+  EXPECT_TRUE(is_open(R"({"rope_scaling": {"type": "linear", "factor": 2}})", 1));
 }
 
 TEST(IsOpenModel, TellsFoldersThatTransformersWroteFromOurs) {

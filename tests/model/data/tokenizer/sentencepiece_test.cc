@@ -116,7 +116,8 @@ TEST(BosRule, ConfigurationBesideTheTokenizerDecides) {
   EXPECT_EQ(bos_with(R"({"add_bos_token": false, "bos_token": "<s>"})"), std::nullopt);
   EXPECT_EQ(bos_with(R"({"add_bos_token": true, "bos_token": {"content": "</s>"}})"), 2);  // as OPT
   EXPECT_THAT(ErrorOf([&] { bos_with(R"({"add_bos_token": true, "bos_token": "<x>"})"); }), HasSubstr("no bos_token"));
-  EXPECT_THAT(ErrorOf([&] { bos_with(R"({"add_bos_token": 1})"); }), HasSubstr("tokenizer_config.json: not a"));
+  EXPECT_THAT(ErrorOf([&] { bos_with(R"({"add_bos_token": 1})"); }),
+              HasSubstr("tokenizer_config.json: add_bos_token must be"));
   EXPECT_THAT(ErrorOf([&] { bos_with("[]"); }), HasSubstr("not a JSON object"));
 }
 

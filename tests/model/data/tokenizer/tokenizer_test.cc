@@ -12,6 +12,7 @@
 #include <random>
 #include <vector>
 
+#include "model/data/tokenizer/bos_rule.h"
 #include "model/data/tokenizer/splitter.h"
 #include "model/data/tokenizer/tokenizer_json.h"
 #include "model/data/tokenizer/unicode.h"
@@ -80,8 +81,10 @@ TEST(BpeTokenizer, OptsPairOfFilesGivesGoldenIds) {
 
 TEST(BpeTokenizer, APairOfFilesThatIsNoneIsRefused) {
   const std::string vocab = ReadText(Golden("opt_style/vocab.json")), merges = ReadText(Golden("opt_style/merges.txt"));
-  const auto error = [](std::string_view v, std::string_view m, std::string_view c) {
-    return ErrorOf([&] { NewBpeTokenizer(TokenizerJsonOf({.vocab = v, .merges = m, .config = c}, "it"), "it"); });
+  const auto error = [](std::string_view v, std::string_view m, std::string_view c, std::string_view a = "") {
+    return ErrorOf([&] {
+      NewBpeTokenizer(TokenizerJsonOf({.vocab = v, .merges = m, .config = c, .added = a}, "it"), "it")->eos_id();
+    });
   };
   EXPECT_EQ(error(vocab, merges, ""), "");
   EXPECT_THAT(error("[]", merges, ""), HasSubstr("it: not an object"));
@@ -91,6 +94,34 @@ TEST(BpeTokenizer, APairOfFilesThatIsNoneIsRefused) {
   EXPECT_THAT(error(vocab, "nonsense\n", ""), HasSubstr("it: "));
   EXPECT_THAT(error(vocab, merges, R"({"eos_token": 3})"), HasSubstr("it: not a vocab.json"));
   EXPECT_THAT(error(vocab, merges, R"({"eos_token": "no such token"})"), HasSubstr("to end documents with"));
+  EXPECT_THAT(error(vocab, merges, R"({"added_tokens_decoder": {"x": {"content": "y"}}})"), HasSubstr("is no number"));
+  EXPECT_THAT(error(vocab, merges, R"({"added_tokens_decoder": [1]})"), HasSubstr("it: not a vocab.json"));
+  EXPECT_THAT(error(vocab, merges, "", "[3]"), HasSubstr("it: "));
+  EXPECT_THAT(error(vocab, merges, "", "{"), HasSubstr("it: not a vocab.json"));
+}
+
+TEST(BpeTokenizer, TokensAddedBesideAPairOfFilesAreFound) {
+  const std::string vocab = ReadText(Golden("opt_style/vocab.json")), merges = ReadText(Golden("opt_style/merges.txt"));
+  const auto ids = [&](std::string_view config, std::string_view added) {
+    const VocabMerges files = {.vocab = vocab, .merges = merges, .config = config, .added = added};
+    return IdsOf(NewBpeTokenizer(TokenizerJsonOf(files, "it"), "it").get(), "<extra_1>");
+  };
+  EXPECT_GT(ids("", "").size(), 1u);
+  EXPECT_EQ(ids("", R"({"<extra_1>": 5000})"), (std::vector<int32_t>{5000}));
+  EXPECT_EQ(ids(R"({"added_tokens_decoder": {"5001": {"content": "<extra_1>", "special": true}}})", ""),
+            (std::vector<int32_t>{5001}));
+  EXPECT_EQ(ids("{}", R"({"<extra_1>": 5000})"), (std::vector<int32_t>{5000})) << "a configuration without names";
+}
+
+// Parts of files that people have: a golden folder's with a merge patch, and what `tokenizers` gives.
+TEST(BpeTokenizer, FilesOfManyKindsGiveTheLibrarysIds) {
+  for (const Json& c : Json::parse(ReadText(Golden("cases.json")))) {
+    Json json = Json::parse(ReadText(Golden(c["folder"].get<std::string>() + "/tokenizer.json")));
+    json.merge_patch(c["patch"]);
+    const std::unique_ptr<Tokenizer> tokenizer = NewBpeTokenizer(json.dump(), "case");
+    for (const Json& text : c["texts"])
+      EXPECT_EQ(Json(IdsOf(tokenizer.get(), text["text"])), text["ids"]) << c["name"] << ": " << text["text"];
+  }
 }
 
 TEST(BpeTokenizer, GptNeoxGivesGoldenIds) {
@@ -223,13 +254,19 @@ TEST_F(TokenizerJson, UnsupportedPartsAreRefusedByName) {
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["pre_tokenizer"] = {{"type", "Whitespace"}}; }), HasSubstr("Whitespace"));
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["pre_tokenizer"] = nullptr; }), HasSubstr("without unk_token"));
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["post_processor"] = {{"type", "BertProcessing"}}; }), HasSubstr("Bert"));
-  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["truncation"] = Json::object(); }), HasSubstr("truncation"));
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["type"] = "Unigram"; }), HasSubstr("Unigram"));
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["byte_fallback"] = true; }), HasSubstr("byte_fallback"));
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["dropout"] = 0.1; }), HasSubstr("dropout"));
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["end_of_word_suffix"] = "</w>"; }), HasSubstr("end_of_word"));
-  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["added_tokens"][1]["lstrip"] = true; }), HasSubstr("lstrip"));
-  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["added_tokens"] = Json::array(); }), HasSubstr("end documents"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["added_tokens"][1]["single_word"] = true; }), HasSubstr("single_word"));
+}
+
+TEST_F(TokenizerJson, AnEndTokenIsMissedOnlyWhereDocumentsEnd) {
+  Json json = json_;
+  json["added_tokens"] = Json::array();
+  const auto tokenizer = NewBpeTokenizer(json.dump(), "t.json");
+  EXPECT_FALSE(IdsOf(tokenizer.get(), "the end").empty());
+  EXPECT_THAT(ErrorOf([&] { tokenizer->eos_id(); }), HasSubstr("t.json: no added token <|endoftext|>"));
 }
 
 TEST_F(TokenizerJson, DamagedFilesAreRefused) {
@@ -239,7 +276,7 @@ TEST_F(TokenizerJson, DamagedFilesAreRefused) {
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"]["a"] = -1; }), HasSubstr("impossible id"));
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"]["a"] = 1e18; }), HasSubstr("impossible id"));
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"]["a"] = 67; }), HasSubstr("two tokens have the id 67"));
-  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"].erase("a"); }), HasSubstr("the byte 97"));
+  EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"].erase("a"); }), HasSubstr("needs a token"));
   EXPECT_THAT(ErrorAfter([](Json* j) { j->erase("model"); }), HasSubstr("model"));
   EXPECT_THAT(ErrorOf([] { ParseTokenizerJson("{", "t.json"); }), HasSubstr("t.json: not a tokenizer.json"));
 }
@@ -279,6 +316,91 @@ TEST_F(TokenizerJson, BeginningOfTextComesFromTheTemplate) {
   EXPECT_EQ(NewBpeTokenizer(json.dump(), "sequence")->bos_id(), 1);
   json["post_processor"] = after;
   EXPECT_EQ(NewBpeTokenizer(json.dump(), "after")->bos_id(), std::nullopt);
+}
+
+// What transformers 4.57.1 and 5.24.0 put before a text, tried on folders like these.
+class BosRules : public ::testing::Test {
+ protected:
+  static constexpr int32_t kId = 7;
+
+  // The rule of a tokenizer.json whose post_processor puts kId before a text, or nothing.
+  static BosRule Rule(bool post, const char* tokenizer_config, const char* model_config, bool json = true) {
+    return WithBosRule(std::make_unique<Stub>(post), {tokenizer_config, model_config, json}, "folder")->bos_rule();
+  }
+  static bool Puts(bool post, const char* tokenizer_config, const char* model_config) {
+    return Rule(post, tokenizer_config, model_config).id == kId;
+  }
+
+  struct Stub : Tokenizer {
+    explicit Stub(bool post) : post(post) {}
+    void Encode(std::string_view, std::vector<int32_t>*) override {}
+    std::string Decode(std::span<const int32_t>) const override { return ""; }
+    int32_t FindToken(std::string_view text) const override { return text == "<s>" ? kId : -1; }
+    int64_t vocab_size() const override { return 10; }
+    int32_t eos_id() const override { return 0; }
+    std::optional<int32_t> bos_id() const override { return post ? std::optional(kId) : std::nullopt; }
+    std::unique_ptr<Tokenizer> Clone() const override { return std::make_unique<Stub>(post); }
+    bool post;
+  };
+};
+
+constexpr const char* kFourth = R"({"model_type": "llama", "transformers_version": "4.57.1"})";
+constexpr const char* kFifth = R"({"model_type": "llama", "transformers_version": "5.24.0"})";
+
+TEST_F(BosRules, VersionFiveHeedsThePostProcessorAlone) {
+  for (const char* model : {kFifth, R"({"model_type": "llama"})", ""})
+    for (const char* config : {R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": false})",
+                               R"({"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": true})", "{}", ""}) {
+      EXPECT_TRUE(Puts(true, config, model)) << config << model;
+      EXPECT_FALSE(Puts(false, config, model)) << config << model;
+    }
+  EXPECT_FALSE(Puts(true, R"({"tokenizer_class": "GPTNeoXTokenizerFast", "add_bos_token": true})", kFifth));
+}
+
+TEST_F(BosRules, VersionFourHeedsTheFieldForLlamasKin) {
+  for (const bool post : {false, true}) {
+    EXPECT_TRUE(
+        Puts(post, R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": true, "bos_token": "<s>"})", kFourth));
+    EXPECT_TRUE(Puts(post, R"({"tokenizer_class": "LlamaTokenizerFast"})", kFourth)) << "true where it is not said";
+    EXPECT_FALSE(Puts(post, R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": false})", kFourth));
+    EXPECT_FALSE(Puts(post, R"({"add_bos_token": false})", kFourth)) << "the class follows from the model's type";
+    EXPECT_FALSE(Puts(post, R"({"tokenizer_class": "GPTNeoXTokenizer"})", kFourth));
+    EXPECT_EQ(Puts(post, R"({"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": false})", kFourth), post);
+    EXPECT_EQ(Puts(post, R"({"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true})", kFourth), post);
+  }
+}
+
+TEST_F(BosRules, SaysWhichRuleItFollowedAndWhereVersionsDiffer) {
+  const char* config =
+      R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": false, "bos_token": {"content": "<s>"}})";
+  const BosRule fourth = Rule(true, config, kFourth), fifth = Rule(true, config, kFifth);
+  EXPECT_EQ(fourth.id, std::nullopt);
+  EXPECT_EQ(fourth.token, kId) << "for --bos yes";
+  EXPECT_THAT(fourth.reason, HasSubstr("add_bos_token, as in transformers 4.57.1"));
+  EXPECT_THAT(fourth.dispute,
+              HasSubstr("transformers 4 puts nothing before a text of this folder, transformers 5 a token"));
+  EXPECT_EQ(fifth.id, kId);
+  EXPECT_THAT(fifth.reason, HasSubstr("the post_processor of tokenizer.json"));
+  EXPECT_NE(fifth.dispute, "");
+  EXPECT_EQ(Rule(true, "", "").dispute, "");
+}
+
+TEST_F(BosRules, WithoutATokenizerJsonTheFieldDecides) {
+  EXPECT_EQ(Rule(true, R"({"add_bos_token": false})", "", false).id, std::nullopt);
+  EXPECT_EQ(Rule(false, R"({"add_bos_token": true, "bos_token": "<s>"})", "", false).id, kId);
+  EXPECT_EQ(Rule(true, "{}", "", false).id, kId);
+  EXPECT_EQ(Rule(false, "", "", false).id, std::nullopt);
+}
+
+TEST_F(BosRules, DamagedConfigurationsAreNamed) {
+  const auto error = [](const char* config, const char* model) {
+    return ErrorOf([&] { Rule(true, config, model, false); });
+  };
+  EXPECT_THAT(error("[]", ""), HasSubstr("folder/tokenizer_config.json: not a JSON object"));
+  EXPECT_THAT(error("", "{"), HasSubstr("folder/config.json: not a JSON object"));
+  EXPECT_THAT(error(R"({"add_bos_token": 1})", ""), HasSubstr("must be true or false"));
+  EXPECT_THAT(error(R"({"bos_token": 1})", ""), HasSubstr("bos_token is neither"));
+  EXPECT_THAT(error(R"({"add_bos_token": true, "bos_token": "<none>"})", ""), HasSubstr("no bos_token \"<none>\""));
 }
 
 TEST(ByteTokenizer, IdsAreBytesAndEosIs256) {

@@ -1,0 +1,100 @@
+#include "model/open/experts.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/softmax.h>
+
+#include <algorithm>
+
+#include "model/open/rows.h"
+
+namespace sink {
+namespace {
+
+constexpr int64_t kMaxRows = 2048;            // that pass through an expert together: bounds its activations
+constexpr double kLimit = 7, kSlope = 1.702;  // of gpt-oss
+
+std::string ExpertModule(const OpenConfig& config, const std::string& at_layer, int64_t expert) {
+  return at_layer + config.family->experts + "." + std::to_string(expert) + ".";
+}
+
+struct Expert {
+  at::Tensor gate_FC, up_FC, down_CF;                        // kSeparate
+  at::Tensor gate_up_C2F, gate_up_bias, down_FC, down_bias;  // kMerged
+};
+
+Expert LoadExpert(const WeightFiles& files, const OpenConfig& config, const std::string& at_layer, int64_t n) {
+  Expert expert;
+  if (config.expert_kind == ExpertKind::kSeparate) {
+    const std::string module = ExpertModule(config, at_layer, n);
+    expert.gate_FC = files.Read(module + "w1.weight");
+    expert.up_FC = files.Read(module + "w3.weight");
+    expert.down_CF = files.Read(module + "w2.weight");
+    return expert;
+  }
+  const std::string module = at_layer + config.family->experts + ".";
+  const auto part = [&](const char* name) { return files.ReadRows(module + name, n, 1).squeeze(0); };
+  expert.gate_up_C2F = part("gate_up_proj");
+  expert.gate_up_bias = part("gate_up_proj_bias");
+  expert.down_FC = part("down_proj");
+  expert.down_bias = part("down_proj_bias");
+  return expert;
+}
+
+at::Tensor Apply(const OpenConfig& config, const Expert& expert, const at::Tensor& x_NC) {
+  if (config.expert_kind == ExpertKind::kSeparate) {
+    const at::Tensor inner = at::mm(x_NC, expert.gate_FC.t());
+    ActivateRows(config.activation, {}, inner);
+    return at::mm(inner.mul_(at::mm(x_NC, expert.up_FC.t())), expert.down_CF.t());
+  }
+  const at::Tensor both = at::addmm(expert.gate_up_bias, x_NC, expert.gate_up_C2F);
+  const at::Tensor gate = both.slice(1, 0, both.size(1), 2).clamp_max(kLimit);
+  const at::Tensor up = both.slice(1, 1, both.size(1), 2).clamp(-kLimit, kLimit);
+  return at::addmm(expert.down_bias, (up + 1) * gate * (gate * kSlope).sigmoid(), expert.down_FC);
+}
+
+}  // namespace
+
+std::vector<ExpectedTensor> ExpectedOfExperts(const OpenConfig& config, const std::string& at_layer) {
+  const int64_t hidden = config.hidden_size, inner = config.intermediate_size, count = config.experts;
+  std::vector<ExpectedTensor> tensors;
+  if (config.expert_kind == ExpertKind::kSeparate)
+    for (int64_t n = 0; n < count; ++n) {
+      const std::string module = ExpertModule(config, at_layer, n);
+      tensors.push_back({module + "w1.weight", {inner, hidden}});
+      tensors.push_back({module + "w3.weight", {inner, hidden}});
+      tensors.push_back({module + "w2.weight", {hidden, inner}});
+    }
+  if (config.expert_kind == ExpertKind::kMerged) {
+    const std::string module = at_layer + config.family->experts + ".";
+    tensors.push_back({module + "gate_up_proj", {count, hidden, 2 * inner}});
+    tensors.push_back({module + "gate_up_proj_bias", {count, 2 * inner}});
+    tensors.push_back({module + "down_proj", {count, inner, hidden}});
+    tensors.push_back({module + "down_proj_bias", {count, hidden}});
+  }
+  return tensors;
+}
+
+void RunExperts(const WeightFiles& files, const OpenConfig& config, const std::string& at_layer, const OpenLayer& layer,
+                const at::Tensor& x_NC) {
+  const at::Tensor in_NC = ApplyNorm(config, layer.feed_forward_norm, x_NC);
+  const auto [logits, chosen] = ApplyLinear(layer.router, in_NC).topk(config.experts_per_token, -1);
+  const at::Tensor share = logits.softmax(-1);
+  for (int64_t n = 0; n < config.experts; ++n) {
+    const at::Tensor places = chosen.eq(n).nonzero();  // row, and which of its choices
+    const int64_t rows = places.size(0);
+    if (rows == 0) continue;
+    const Expert expert = LoadExpert(files, config, at_layer, n);
+    for (int64_t first = 0; first < rows; first += kMaxRows) {
+      const at::Tensor place = places.narrow(0, first, std::min(kMaxRows, rows - first));
+      const at::Tensor row = place.select(1, 0);
+      const at::Tensor weight = share.index_select(0, row).gather(1, place.narrow(1, 1, 1));
+      x_NC.index_add_(0, row, Apply(config, expert, in_NC.index_select(0, row)) * weight);
+    }
+    files.Release();
+  }
+}
+
+}  // namespace sink
