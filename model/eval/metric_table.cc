@@ -145,7 +145,7 @@ at::Tensor SinkUpdateDeviation(const LayerView& layer) {
   return deviation.masked_select(mean.ne(0));
 }
 
-at::Tensor SinkLogit(const LayerView& layer) { return layer.attention.terms.column_logit_H; }
+at::Tensor LogitOfTheSink(const LayerView& layer) { return layer.attention.terms.column_logit_H; }
 
 at::Tensor GateMean(const LayerView& layer) {
   const at::Tensor& gate = layer.attention.gate_NG;
@@ -184,7 +184,7 @@ const std::vector<Metric>& MetricTable() {
       {"query_key_norm", kMean, kMean, QueryKeyNorm},
       {"sink_update", kMean, kMean, SinkUpdate},
       {"sink_update_deviation", kMean, kMean, SinkUpdateDeviation},
-      {"sink_logit", kMean, kMean, SinkLogit},
+      {"sink_logit", kMean, kMean, LogitOfTheSink},
       {"gate_mean", kMean, kMean, GateMean},
       {"gate_sparsity", kMean, kMean, GateSparsity},
   };

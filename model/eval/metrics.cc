@@ -32,7 +32,7 @@ at::Tensor Plus(Reduction reduction, const at::Tensor& total, const at::Tensor& 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 bool HasNan(const HiddenView& view) { return view.hidden_PC.isnan().any().item<bool>(); }
-bool HasNan(const BlockView& view) { return view.block.weights_BHRK.isnan().any().item<bool>(); }
+bool HasNan(const BlockView& view) { return view.block.weights_BHRJ.isnan().any().item<bool>(); }
 bool HasNan(const LayerView& view) { return view.attention.output_BHTD.isnan().any().item<bool>(); }
 
 double Reduced(Reduction reduction, const at::Tensor& total, int64_t count) {

@@ -134,7 +134,7 @@ ModelConfig OpenModel::Sizes() const {
   sizes.num_attention_heads = config_.heads;
   sizes.num_key_value_heads = config_.key_value_heads;
   sizes.vocab_size = config_.vocab_size;
-  if (!config_.family->sinks.empty()) sizes.variant.sink_logit = "learned";
+  if (!config_.family->sinks.empty()) sizes.variant.sink_logit = SinkLogit::kLearned;
   return sizes;
 }
 
