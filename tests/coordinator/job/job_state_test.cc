@@ -38,7 +38,7 @@ TEST(JobState, EdgesAreExactlyTheDesigned) {
                                        "LOST>CANCELLED"};
   for (JobState from : kAllJobStates) {
     for (JobState to : kAllJobStates) {
-      const std::string edge = std::string(JobStateName(from)) + ">" + std::string(JobStateName(to));
+      const std::string edge = std::string(NameOf(from)) + ">" + std::string(NameOf(to));
       EXPECT_EQ(IsLegal(from, 1, to, 1), from == to || edges.contains(edge)) << edge;
       const bool retry = to == JobState::kQueued && (from == JobState::kFailed || from == JobState::kCancelled);
       EXPECT_EQ(IsLegal(from, 1, to, 2), retry) << edge << " with a new generation";
@@ -56,9 +56,9 @@ TEST(JobState, NothingLeavesAFinalStateWithinAGeneration) {
 }
 
 TEST(JobState, NamesReadBack) {
-  for (JobState state : kAllJobStates) EXPECT_EQ(ParseJobState(JobStateName(state)), state);
-  EXPECT_EQ(ParseJobState("queued"), std::nullopt);
-  EXPECT_EQ(ParseJobState(""), std::nullopt);
+  for (JobState state : kAllJobStates) EXPECT_EQ(ParseName<JobState>(NameOf(state)), state);
+  EXPECT_EQ(ParseName<JobState>("queued"), std::nullopt);
+  EXPECT_EQ(ParseName<JobState>(""), std::nullopt);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 
+#include "coordinator/core/job_manager.h"
 #include "coordinator/service/scrape_endpoint.h"
 #include "coordinator/store/memory_store.h"
 #include "coordinator/store/sqlite_store.h"
