@@ -12,13 +12,14 @@
 #include "kernels/cuda/device.h"
 #include "tests/kernels/cuda/fibers.h"
 #include "tests/kernels/reference.h"
+#include "tests/testing/finite_difference.h"
 
 namespace sink::kernels::cuda {
 
 using kernels::testing::Dot;
-using kernels::testing::FiniteDifferences;
 using kernels::testing::Random;
 using kernels::testing::Wide;
+using sink::testing::FiniteDifferences;
 
 template <typename T>
 T Narrow(double x) {
