@@ -33,10 +33,10 @@ TEST(OnADeviceApart, TrainingGivesTheSame) {
       const auto a = near.Step(step, [&] { return std::optional(ids[here++]); });
       const auto b = far.Step(step, [&] { return std::optional(ids[there++].to(testing::FarDevice())); });
       ASSERT_TRUE(a && b);
-      EXPECT_NEAR(a->loss, b->loss, 1e-5) << optimizer;
-      EXPECT_NEAR(a->gradient_norm, b->gradient_norm, 1e-4) << optimizer;
+      EXPECT_NEAR(a->loss, b->loss, 1e-5) << NameOf(optimizer);
+      EXPECT_NEAR(a->gradient_norm, b->gradient_norm, 1e-4) << NameOf(optimizer);
     }
-    EXPECT_TRUE(far.model().values().cpu().allclose(near.model().values(), 1e-3, 1e-4)) << optimizer;
+    EXPECT_TRUE(far.model().values().cpu().allclose(near.model().values(), 1e-3, 1e-4)) << NameOf(optimizer);
   }
 }
 

@@ -8,6 +8,7 @@
 #include "model/train/ranks/ranks.h"
 #include "model/train/run/checkpoint.h"
 #include "tests/model/train/helpers/tiny_job.h"
+#include "tests/testing/test_files.h"
 
 namespace sink::train {
 namespace {
@@ -49,7 +50,7 @@ TEST_F(RunStateTest, EveryFieldComesBackFromACheckpoint) {
 
 TEST_F(RunStateTest, ItsFileKeepsItsForm) {
   WriteCheckpoint(folder_, job_.config, model_, optimizer_, kState);
-  EXPECT_EQ(ReadFile(folder_ / "trainer.json", 1 << 20),
+  EXPECT_EQ(testing::ReadFile(folder_ / "trainer.json"),
             "{\n \"config\": \"" + JobId(job_.config) +
                 "\",\n \"cursor\": {\n  \"epoch\": 13,\n  \"position\": 14\n },"
                 "\n \"format\": 1,\n \"measured\": true,\n \"roll_backs\": 16,"
@@ -58,16 +59,16 @@ TEST_F(RunStateTest, ItsFileKeepsItsForm) {
 
 TEST_F(RunStateTest, ACheckpointFromBeforeRollBacksHasMadeNone) {
   WriteCheckpoint(folder_, job_.config, model_, optimizer_, kState);
-  auto json = nlohmann::json::parse(ReadFile(folder_ / "trainer.json", 1 << 20));
+  auto json = nlohmann::json::parse(testing::ReadFile(folder_ / "trainer.json"));
   json.erase("running_loss");
   json.erase("roll_backs");
-  WriteFile(folder_ / "trainer.json", json.dump());
+  testing::WriteFile(folder_ / "trainer.json", json.dump());
   RunState expected = kState;
   expected.running_loss = 0;
   expected.roll_backs = 0;
   ExpectEqual(Read(), expected);
   json.erase("measured");
-  WriteFile(folder_ / "trainer.json", json.dump());
+  testing::WriteFile(folder_ / "trainer.json", json.dump());
   EXPECT_ANY_THROW(Read());
 }
 
