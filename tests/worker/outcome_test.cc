@@ -25,7 +25,7 @@ TrainerReport Died(int signal, int at) {
 }
 TrainerReport Failed(pipe::FailureClass failure_class, int at) {
   TrainerReport report = Exit(pipe::kExitInfra, at);
-  report.failed = pipe::Failed{failure_class, absl::StrCat("it says ", NameOf(failure_class))};
+  report.failed = pipe::Failed{failure_class, absl::StrCat("it says ", std::string(NameOf(failure_class)))};
   return report;
 }
 TrainerReport Asked(TrainerReport report, StopReason reason, bool killed_here = false) {

@@ -1,6 +1,7 @@
 // ClientService over a real loopback port and a real database.
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "absl/synchronization/notification.h"

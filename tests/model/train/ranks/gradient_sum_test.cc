@@ -58,7 +58,7 @@ TEST(GradientsReady, WhatIsReadyIsFinal) {
       EXPECT_TRUE(std::is_sorted(begins.rbegin(), begins.rend()));
       EXPECT_EQ(begins.back(), job.config.model.vocab_size * job.config.model.hidden_size);
       for (size_t i = 0; i < begins.size(); ++i)
-        EXPECT_TRUE(seen[i].equal(model.gradients().narrow(0, begins[i], total - begins[i]))) << norm << " " << i;
+        EXPECT_TRUE(seen[i].equal(model.gradients().narrow(0, begins[i], total - begins[i]))) << NameOf(norm) << " " << i;
     }
   }
 }
@@ -129,7 +129,7 @@ TEST(Optimizer, PartsMakeUpTheWhole) {
       EXPECT_EQ(end, model.values().numel());
       int64_t all = 0;
       for (const auto& [key, tensor] : whole.State()) all += tensor.numel();
-      EXPECT_EQ(elements, all) << name << " " << ranks;
+      EXPECT_EQ(elements, all) << NameOf(optimizer) << " " << ranks;
     }
   }
 }
