@@ -6,11 +6,12 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-Usage: deploy/bootstrap.sh [--control] [--tests] [--fuzz]
+Usage: deploy/bootstrap.sh [--control] [--tests] [--golden] [--fuzz]
 
   --control   only what the control programs need (no LibTorch)
   --tests     also what the tests compare against and run on: PyTorch, transformers, tokenizers, Prometheus, Slurm,
               systemd, Kubernetes' schemas, TensorBoard, MLflow, Weights & Biases
+  --golden    also what tests/golden/make_*.py make the committed vectors with: the newest transformers, tokenizers, gguf
   --fuzz      also clang with libFuzzer
   --help      this text
 
@@ -18,11 +19,12 @@ LibTorch and the Python environment go to $SINK_DEPS (default: ${XDG_CACHE_HOME:
 EOF
 }
 
-torch=yes tests=no fuzz=no
+torch=yes tests=no golden=no fuzz=no
 for argument in "$@"; do
   case "$argument" in
     --control) torch=no ;;
     --tests) tests=yes ;;
+    --golden) golden=yes ;;
     --fuzz) fuzz=yes ;;
     --help | -h) usage; exit 0 ;;
     *) echo "bootstrap: unknown option $argument; see --help" >&2; exit 2 ;;
@@ -124,6 +126,19 @@ if [ "$tests" = yes ] && [ "$torch" = yes ]; then
   if [ ! -e "$environment/.complete-kubernetes" ]; then
     "$environment/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
     touch "$environment/.complete-kubernetes"
+  fi
+fi
+# What the vectors of tests/golden come from; no test runs it.
+if [ "$golden" = yes ]; then
+  environment=$deps/python-open-5
+  if [ ! -e "$environment/.complete" ]; then
+    say "installing transformers 5 and gguf into $environment"
+    /usr/bin/python3 -m venv --clear "$environment"
+    "$environment/bin/pip" install --quiet --disable-pip-version-check numpy==2.2.6 transformers==5.24.0 \
+      tokenizers==0.23.3 safetensors==0.8.0 gguf==0.19.0 accelerate==1.15.0 sentencepiece==0.2.1 protobuf \
+      typing_extensions sympy networkx jinja2 filelock fsspec setuptools
+    echo "$prefix" >"$environment/lib/python3.11/site-packages/libtorch.pth"
+    touch "$environment/.complete"
   fi
 fi
 # The readers of `sinkctl export`: TensorBoard, MLflow's client, Weights & Biases.

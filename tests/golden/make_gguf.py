@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes gguf/: blocks of every quantised type with their values, and a tiny LLaMA as a GGUF file.
 
-Usage: make_gguf.py        (needs gguf 0.19.0, transformers 5.24.0 and PyTorch: python-open-5 of deploy/bootstrap.sh)
+Usage: make_gguf.py        (needs gguf 0.19.0, transformers 5.24.0 and PyTorch: python-open-5 of deploy/bootstrap.sh --golden)
 
 blocks.json: by type the bytes of two blocks in hexadecimal and the values that gguf.dequantize gives. tiny.gguf: the
 golden folder llama3's model with rows of queries and keys in GGUF's order and tensors of many types; tiny.json: the

@@ -3,7 +3,7 @@
 
 Usage: make_open_models.py [NAME...]      without names: all of them
 
-Needs transformers 5.24.0 and PyTorch 2.11 (deploy/bootstrap.sh --tests puts both into python-open-5). Each family is a
+Needs transformers 5.24.0 and PyTorch 2.11 (deploy/bootstrap.sh --golden puts both into python-open-5). Each family is a
 model of random weights, rounded to bfloat16 so that a folder is small, and measured in fp32 with eager attention. A
 folder has the files that save_pretrained writes and, as the folders of 2026-11-25 do,
   expected.safetensors  probe [N, T + 1], logits [N, T, V], importance [N, L, H, K] (with learned sinks the sink first, as
@@ -41,7 +41,7 @@ FAMILIES = {
     "granite": ("GraniteConfig", dict(SHAPE, embedding_multiplier=3.0, attention_multiplier=0.4, residual_multiplier=0.7,
                                       logits_scaling=2.5, tie_word_embeddings=True)),
     "stablelm": ("StableLmConfig", dict(SHAPE, use_qkv_bias=True, partial_rotary_factor=0.5)),
-    "stablelm_2": ("StableLmConfig", dict(SHAPE, qk_layernorm=True, use_parallel_residual=True)),
+    "stablelm_2": ("StableLmConfig", dict(SHAPE, qk_layernorm=True, use_parallel_residual=True, partial_rotary_factor=0.5)),
     "gemma2": ("Gemma2Config", dict(FOUR, head_dim=8, sliding_window=6, query_pre_attn_scalar=12,
                                     attn_logit_softcapping=2.0, final_logit_softcapping=3.0)),
     "gemma3": ("Gemma3TextConfig", dict(FOUR, head_dim=8, sliding_window=6, query_pre_attn_scalar=12,

@@ -41,8 +41,8 @@ std::map<std::string, Json> AddedTokens(const VocabMerges& files, const Json& co
     const bool is_special = special.contains(token);
     added.emplace(token, Json{{"id", id}, {"content", token}, {"normalized", !is_special}, {"special", is_special}});
   };
-  if (!files.added.empty())
-    for (const auto& [token, id] : Json::parse(files.added).items()) add(token, id);
+  const Json beside = files.added.empty() ? Json::object() : Json::parse(files.added);
+  for (const auto& [token, id] : beside.items()) add(token, id);
   for (const std::string& token : special)
     if (const auto id = vocab.find(token); id != vocab.end()) add(token, *id);
   return added;

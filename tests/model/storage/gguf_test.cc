@@ -32,7 +32,8 @@ std::vector<std::byte> FromHex(const std::string& hex) {
 
 TEST(GgufBlocks, HaveTheValuesThatTheFormatsLibraryGives) {
   std::ifstream in(Golden() / "blocks.json");
-  for (const auto& [name, golden] : nlohmann::json::parse(in).items()) {
+  const nlohmann::json blocks = nlohmann::json::parse(in);
+  for (const auto& [name, golden] : blocks.items()) {
     const GgufType* type = FindGgufType(std::string_view(name));
     ASSERT_TRUE(type != nullptr && type->read != nullptr) << name;
     const std::vector<std::byte> bytes = FromHex(golden["bytes"]);
