@@ -155,10 +155,6 @@ SINK_DEVICE float FastExp2(float x) {
   return y;
 }
 
-// Adds to a counter in global memory and returns its value before. Only whole numbers: a float's sum would depend on
-// the order.
-SINK_DEVICE uint32_t AtomicAdd(uint32_t* counter, uint32_t value) { return atomicAdd(counter, value); }
-
 // Queues a kernel: blocks of `threads`, a multiple of 32, with `shared_bytes` of shared memory each. Host code.
 template <typename... Parameters>
 void Launch(const char* name, void (*kernel)(Parameters...), const Grid& grid, int threads, size_t shared_bytes,

@@ -177,12 +177,6 @@ inline uint32_t PackBfloat16(float low, float high) { return RoundToBfloat16(low
 
 inline float FastExp2(float x) { return std::exp2(x); }
 
-inline uint32_t AtomicAdd(uint32_t* counter, uint32_t value) {
-  const uint32_t before = *counter;
-  *counter += value;
-  return before;
-}
-
 template <typename... Parameters>
 void Launch(const char* name, void (*kernel)(Parameters...), const Grid& grid, int threads, size_t shared_bytes,
             void* stream, typename AsGiven<Parameters>::Type... arguments) {
