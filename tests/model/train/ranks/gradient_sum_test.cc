@@ -58,7 +58,8 @@ TEST(GradientsReady, WhatIsReadyIsFinal) {
       EXPECT_TRUE(std::is_sorted(begins.rbegin(), begins.rend()));
       EXPECT_EQ(begins.back(), job.config.model.vocab_size * job.config.model.hidden_size);
       for (size_t i = 0; i < begins.size(); ++i)
-        EXPECT_TRUE(seen[i].equal(model.gradients().narrow(0, begins[i], total - begins[i]))) << NameOf(norm) << " " << i;
+        EXPECT_TRUE(seen[i].equal(model.gradients().narrow(0, begins[i], total - begins[i])))
+            << NameOf(norm) << " " << i;
     }
   }
 }
