@@ -18,7 +18,8 @@ constexpr int kReduceThreads = 128;
 // Rows of the other side that are seen at a time, in one of two buffers while the next are copied to the other.
 template <typename T, int kDims>
 struct Shape {
-  static constexpr int kN = sizeof(T) == 2 ? (kDims <= 64 ? 8 : kDims <= 96 ? 6 : 4) : 4, kRows = 8 * kN, kD8 = kDims / 8;
+  static constexpr int kN = sizeof(T) != 2 ? 4 : kDims <= 64 ? 8 : kDims <= 96 ? 6 : 4;
+  static constexpr int kRows = 8 * kN, kD8 = kDims / 8;
   static constexpr int kStride = Tile<T, kDims>::kStride;
   static constexpr size_t kTileBytes = Tile<T, kDims>::Bytes(2 * kOwned + 4 * kRows);
 };

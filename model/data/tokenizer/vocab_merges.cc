@@ -27,8 +27,16 @@ std::set<std::string> SpecialTokens(const Json& config) {
   return tokens;
 }
 
+// An object of tokens and their ids, as vocab.json and added_tokens.json are.
+void CheckIds(const Json& ids, const std::string& name) {
+  if (!ids.is_object()) throw DataError(name + ": not an object of tokens and their ids");
+  for (const auto& [token, id] : ids.items())
+    if (!id.is_number_integer()) throw DataError(name + ": the id of " + Json(token).dump() + " is no whole number");
+}
+
 // The tokens that a tokenizer.json would list, by what they are written as.
-std::map<std::string, Json> AddedTokens(const VocabMerges& files, const Json& config, const Json& vocab) {
+std::map<std::string, Json> AddedTokens(const VocabMerges& files, const Json& config, const Json& vocab,
+                                        const std::string& name) {
   std::map<std::string, Json> added;
   const std::set<std::string> special = SpecialTokens(config);
   if (const auto decoder = config.find("added_tokens_decoder"); decoder != config.end())
@@ -42,6 +50,7 @@ std::map<std::string, Json> AddedTokens(const VocabMerges& files, const Json& co
     added.emplace(token, Json{{"id", id}, {"content", token}, {"normalized", !is_special}, {"special", is_special}});
   };
   const Json beside = files.added.empty() ? Json::object() : Json::parse(files.added);
+  CheckIds(beside, name + ": added_tokens.json");
   for (const auto& [token, id] : beside.items()) add(token, id);
   for (const std::string& token : special)
     if (const auto id = vocab.find(token); id != vocab.end()) add(token, *id);
@@ -65,12 +74,10 @@ Json Merges(std::string_view text) {
 std::string TokenizerJsonOf(const VocabMerges& files, const std::string& name) {
   try {
     const Json vocab = Json::parse(files.vocab);
-    if (!vocab.is_object()) throw DataError(name + ": not an object of tokens and their ids");
-    for (const auto& [token, id] : vocab.items())
-      if (!id.is_number_integer()) throw DataError(name + ": the id of " + Json(token).dump() + " is no whole number");
+    CheckIds(vocab, name);
     const Json config = files.config.empty() ? Json::object() : Json::parse(files.config);
     Json added = Json::array();
-    for (const auto& [content, token] : AddedTokens(files, config, vocab)) added.push_back(token);
+    for (const auto& [content, token] : AddedTokens(files, config, vocab, name)) added.push_back(token);
     const Json byte_level = {
         {"type", "ByteLevel"}, {"add_prefix_space", config.value("add_prefix_space", false)}, {"use_regex", true}};
     return Json({{"added_tokens", added},
