@@ -10,6 +10,15 @@
 #include "kernels/cuda/attention_tiles.h"
 
 namespace sink::kernels::cuda {
+
+// Rows of the gradient and the output have `heads` heads and no keys.
+template <typename T>
+struct BackwardInputs {
+  const T *gradient_NC, *output_NC;
+  const float* row_BHT;
+  float* dot_BHT;
+};
+
 namespace {
 
 constexpr int kWarps = 4, kOwned = 16 * kWarps;  // rows that a block owns
@@ -22,14 +31,6 @@ struct Shape {
   static constexpr int kRows = 8 * kN, kD8 = kDims / 8;
   static constexpr int kStride = Tile<T, kDims>::kStride;
   static constexpr size_t kTileBytes = Tile<T, kDims>::Bytes(2 * kOwned + 4 * kRows);
-};
-
-// Gradient and output rows have `heads` heads and no keys.
-template <typename T>
-struct Outputs {
-  const T *gradient_NC, *output_NC;
-  const float* row_BHT;
-  float* dot_BHT;
 };
 
 template <typename T>
@@ -90,7 +91,7 @@ SINK_DEVICE void ColumnBackward(const Layer<T>& layer, int64_t head, int first, 
 // partial: a row of 2 D + 1 for each head, sequence and tile, in that order.
 template <typename T, int kDims>
 SINK_KERNEL(32 * kWarps)
-QueryKernel(Layer<T> layer, Outputs<T> x, T* dqkv_NW, float* partial) {
+QueryKernel(Layer<T> layer, BackwardInputs<T> x, T* dqkv_NW, float* partial) {
   using S = Shape<T, kDims>;
   const int64_t head = BlockY(), batch = BlockZ();
   const int tiles = (layer.length + kOwned - 1) / kOwned;
@@ -180,7 +181,7 @@ QueryKernel(Layer<T> layer, Outputs<T> x, T* dqkv_NW, float* partial) {
 
 template <typename T, int kDims>
 SINK_KERNEL(32 * kWarps)
-KeyKernel(Layer<T> layer, Outputs<T> x, T* dqkv_NW) {
+KeyKernel(Layer<T> layer, BackwardInputs<T> x, T* dqkv_NW) {
   using S = Shape<T, kDims>;
   const int64_t key_head = BlockY(), batch = BlockZ();
   const int first = static_cast<int>(BlockX()) * kOwned, warp_row = Warp() * 16;
@@ -287,7 +288,7 @@ AddColumnPartials(const float* partial, int64_t rows, int head_dim, AttentionTer
 int64_t DotFloats(const AttentionShape& s) { return CeilDivide<int64_t>(s.batch * s.heads * s.length, 4) * 4; }
 
 template <typename T, int kDims>
-void Run(void* stream, const Layer<T>& layer, const AttentionShape& shape, const Outputs<T>& outputs, T* dqkv_NW,
+void Run(void* stream, const Layer<T>& layer, const AttentionShape& shape, const BackwardInputs<T>& outputs, T* dqkv_NW,
          const AttentionTermGradients& gradients, float* partial) {
   using S = Shape<T, kDims>;
   const int64_t tiles = CeilDivide<int64_t>(shape.length, kOwned);
@@ -314,7 +315,7 @@ void AttentionBackward(void* stream, const T* gradient_NC, const T* qkv_NW, cons
   Layer<T> layer = MakeLayer(qkv_NW, shape, rule, terms);
   layer.vectorised =
       layer.vectorised && IsVectorised(gradient_NC, shape.head_dim) && IsVectorised(dqkv_NW, shape.head_dim);
-  const Outputs<T> outputs{gradient_NC, output_NC, row_BHT, workspace};
+  const BackwardInputs<T> outputs{gradient_NC, output_NC, row_BHT, workspace};
   WithDims<T>(shape.head_dim, [&](auto dims) {
     Run<T, decltype(dims)::value>(stream, layer, shape, outputs, dqkv_NW, gradients, workspace + DotFloats(shape));
   });

@@ -96,9 +96,11 @@ class ReferenceRow {
   double z_ = 1, z_slope_ = 0;
 };
 
-// With an empty gradient only the forward part.
+// With an empty gradient only the forward part. The backward part may be given the output as it was rounded, because a
+// kernel has no other: where a row's gradients nearly cancel, that rounding is most of what is left.
 inline ReferenceResult Attention(const Values& qkv, const AttentionShape& s, const AttentionRule& rule,
-                                 const ReferenceTerms& terms, const Values& gradient = {}) {
+                                 const ReferenceTerms& terms, const Values& gradient = {},
+                                 const Values& rounded_output = {}) {
   const auto at = [](int64_t i) { return static_cast<size_t>(i); };
   const int64_t dim = s.head_dim, width = s.width(), length = s.length;
   const double scale = 1 / std::sqrt(static_cast<double>(dim));
@@ -148,7 +150,7 @@ inline ReferenceResult Attention(const Values& qkv, const AttentionShape& s, con
         if (gradient.empty()) continue;
 
         const double* dout = gradient.data() + out;
-        const double dot = dot_of(dout, r.output.data() + out);
+        const double dot = dot_of(dout, (rounded_output.empty() ? r.output : rounded_output).data() + out);
         for (size_t k = 0; k < seen.size(); ++k) {
           const int64_t key = place(seen[k], key_head), value = place(seen[k], value_head);
           const double ds = scale * weights.ScoreGradient(k, dot_of(dout, qkv.data() + value), dot);
