@@ -71,9 +71,8 @@ struct Inputs {
   Buffer<float> bias, column_key, column_value, column_logit;
 };
 
-// Bounds of RelativeError: with bf16 the stored output, the weights, their gradients and the result are rounded, which
-// costs up to 2^-9 of the size of each.
+// Bounds of RelativeError: with bf16 each weight and result is rounded, which costs about 2^-9 of its size.
 template <typename T>
-constexpr double kAttentionTolerance = std::is_same_v<T, Bfloat16> ? 4 * 0x1p-9 : 5e-6;
+constexpr double kAttentionTolerance = std::is_same_v<T, Bfloat16> ? 6e-3 : 5e-6;
 
 }  // namespace sink::kernels::cuda
