@@ -47,7 +47,7 @@ struct Run {
   int64_t finished_ms = 0;
   Json config = Json::object();         // resolved, as stored
   Json settings = Json::object();       // the same with every field, those at their defaults, too
-  std::map<std::string, Curve> curves;  // by metric; names in proto/pipe/events.h
+  std::map<std::string, Curve> curves;  // by metric; proto/pipe/metric_name.h
   std::vector<HeatMap> heat_maps;       // by name, then step
 
   bool succeeded() const { return ParseName<JobState>(state) == JobState::kSucceeded; }

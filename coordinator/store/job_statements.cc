@@ -44,8 +44,9 @@ std::string Update(Wanted wanted) {
   return sql + " WHERE id = ?1";
 }
 
-bool IsUpdated(const JobColumn& column) { return !column.is(kFixed); }
-bool IsProgress(const JobColumn& column) { return column.is(kProgress); }
+// Objects, not functions, so that the choice of columns is made when a statement's binding is compiled.
+constexpr auto kIsUpdated = [](const JobColumn& column) { return !column.is(kFixed); };
+constexpr auto kIsProgress = [](const JobColumn& column) { return column.is(kProgress); };
 
 template <typename Wanted>
 std::string Select(Wanted wanted, const char* rest) {
@@ -99,20 +100,20 @@ const char* InsertJobSql() {
 }
 
 const char* UpdateJobSql() {
-  static const std::string& sql = *new std::string(Update(IsUpdated));
+  static const std::string& sql = *new std::string(Update(kIsUpdated));
   return sql.c_str();
 }
 
 const char* UpdateProgressSql() {
-  static const std::string& sql = *new std::string(Update(IsProgress) + " RETURNING seq");
+  static const std::string& sql = *new std::string(Update(kIsProgress) + " RETURNING seq");
   return sql.c_str();
 }
 
 void BindInsert(const Job& job, Query* query) {
   VisitColumns([&](const JobColumn&, const auto& field) { BindField(query, field); }, job);
 }
-void BindUpdate(const Job& job, Query* query) { BindForUpdate(job, query, IsUpdated); }
-void BindProgress(const Job& job, Query* query) { BindForUpdate(job, query, IsProgress); }
+void BindUpdate(const Job& job, Query* query) { BindForUpdate(job, query, kIsUpdated); }
+void BindProgress(const Job& job, Query* query) { BindForUpdate(job, query, kIsProgress); }
 
 void ReadListed(Query& row, Job* job) {
   int index = 1;  // after seq

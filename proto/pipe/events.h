@@ -36,11 +36,7 @@ struct Progress {
   double tokens_per_second = 0;
 };
 
-// Values measured at one step. Names: train_loss, validation_loss/<domain>, learning_rate, gradient_norm,
-// sink_rate/<epsilon>/<position> (0..1), alpha_mean/<position>, alpha_max/<position> (largest head mean),
-// hidden_norm_ratio/<layer>; and <name>/<layer> and <name>/all for each name that eval.metrics lists and the model has
-// (model/eval/README.md). Of an open model also bos_token: the id of what was put before every text, where something
-// was. NaN and infinities are legal values.
+// Values measured at one step, by the names of metric_name.h. NaN and infinities are legal values.
 struct Metrics {
   int64_t step = 0;
   std::vector<std::pair<std::string, double>> values;

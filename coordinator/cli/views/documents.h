@@ -2,8 +2,8 @@
 // not known yet is null, never absent. Times are Unix milliseconds. Pure functions; any thread may call them.
 //
 // job          id generation state attempt worker failure_class message devices cancel_requested created_ms started_ms
-//              finished_ms step max_steps tokens tokens_per_second eta_seconds train_loss validation_loss (mean over
-//              domains) sink_epsilon sink_rate_percent (at position 1 and that epsilon) alpha_mean_1 alpha_max_1
+//              finished_ms step max_steps tokens tokens_per_second eta_seconds train_loss validation_loss (of
+//              all domains) sink_epsilon sink_rate_percent (at position 1 and that epsilon) alpha_mean_1 alpha_max_1
 //              (strongest head) hidden_norm_ratio (largest over layers) metrics {name: newest value}
 //              sweeps [{sweep experiment label index}]
 //              In a sweep's listing also: experiment label index, of that sweep.
@@ -37,11 +37,11 @@ Json ToJson(const v1::Job& job, const v1::Membership& place);
 bool IsFinal(v1::JobState state);
 std::string StateName(v1::JobState state);  // "RUNNING"
 
-// What the newest metrics say about sinks; names as in proto/pipe/events.h.
+// What the newest metrics say about sinks; their names are told in proto/pipe/metric_name.h.
 struct Measurements {
   std::optional<double> train_loss;
-  std::optional<double> validation_loss;  // mean over domains
-  std::string epsilon;                    // "0.3" where it was measured, else the smallest one; "" for none
+  std::optional<double> validation_loss;  // of all domains; pipe::ValidationLoss
+  std::string epsilon;                    // the best by pipe::IsBetterEpsilon; "" for none
   std::optional<double> sink_rate;        // 0..1, position 1
   std::optional<double> alpha_mean;       // position 1, over layers and heads
   std::optional<double> alpha_max;        // position 1, strongest head
