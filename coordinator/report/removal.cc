@@ -77,15 +77,14 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
     return evidence.Values(c, measure, position);
   };
   const std::vector<double> alpha = values(*base, Measure::kAlphaMax), loss = values(*base, Measure::kValidationLoss);
-  Removal removal{ShortLabel(base->point().label),
-                  Summarize(alpha),
-                  Summarize(values(*base, Measure::kSinkRate)),
-                  Summarize(loss),
-                  {}};
+  Removal removal{&base->point(),   ShortLabel(base->point().label),
+                  Summarize(alpha), Summarize(values(*base, Measure::kSinkRate)),
+                  Summarize(loss),  {}};
   for (const Case& c : cases) {
     const std::vector<std::string> keys = DifferingKeys(*base->run, *c.run);
     if (!IsVariant(keys)) continue;
     Variant variant;
+    variant.point = &c.point();
     for (const std::string& key : keys) {
       const std::string word = key + "=" + SettingText(*c.run, key);
       variant.label += (variant.label.empty() ? "" : " ") + ShortLabel(word);

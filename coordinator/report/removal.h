@@ -14,6 +14,7 @@ namespace sink::report {
 
 // A setting that differs from the base in how attention works or is trained: model.variant.*, train.optimizer.
 struct Variant {
+  const Point* point = nullptr;  // of the study
   std::string label;             // what differs: "sink_logit=zero"
   Summary alpha, rate, loss;     // alpha_1 of the strongest head, Sink_1 in percent, validation loss
   std::optional<double> bias;    // alpha of a bias's or sink token's strongest head, where there is one
@@ -23,7 +24,8 @@ struct Variant {
 };
 
 struct Removal {
-  std::string base;  // its label
+  const Point* point = nullptr;  // the base
+  std::string base;              // its label
   Summary alpha, rate, loss;
   std::vector<Variant> variants;  // in file order, each setting once
 };

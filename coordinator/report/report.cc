@@ -186,7 +186,7 @@ DataTable TableOf(const ExperimentResult& result, const Palette& palette) {
 
 TableCell NumberCell(std::string text) { return {text.empty() ? "–" : std::move(text), true}; }
 
-void AddRemoval(const Study& study, Document* document) {
+void AddRemoval(const Study& study, const Palette& palette, Document* document) {
   const std::optional<Removal> removal = WhatRemovesTheSink(study);
   if (!removal) return;
   document->blocks.push_back(Heading{2, "What removes a sink, and at what price in loss"});
@@ -198,7 +198,7 @@ void AddRemoval(const Study& study, Document* document) {
                 "longer above 0.3; a positive price is a higher validation loss (nats a token)."});
   DataTable table;
   table.columns = {"Variant", "The sink", "alpha_1, strongest head", "change", "Sink_1 %", "Validation loss", "price"};
-  table.rows.push_back({{removal->base},
+  table.rows.push_back({{removal->base, false, false, palette.ColorOf(*removal->point)},
                         {"the base"},
                         NumberCell(ShowSummary(removal->alpha, 2)),
                         NumberCell(""),
@@ -208,14 +208,14 @@ void AddRemoval(const Study& study, Document* document) {
   charts::IntervalChart sink, price;
   for (const Variant& variant : removal->variants) {
     const auto effect = [](const std::optional<Effect>& e) { return NumberCell(e ? ShowEffect(*e) : ""); };
-    table.rows.push_back({{variant.label},
+    const int color = palette.ColorOf(*variant.point);
+    table.rows.push_back({{variant.label, false, false, color},
                           {variant.verdict},
                           NumberCell(ShowSummary(variant.alpha, 2)),
                           effect(variant.change),
                           NumberCell(ShowSummary(variant.rate, 1)),
                           NumberCell(ShowSummary(variant.loss, 3)),
                           effect(variant.price)});
-    const int color = static_cast<int>(sink.rows.size());
     const auto row = [&](const std::optional<Effect>& e, const std::string& note) {
       charts::IntervalRow out{variant.label, e ? e->value : NAN, std::nullopt, color, note};
       if (e && e->interval) out.interval = {e->interval->low, e->interval->high};
@@ -237,7 +237,7 @@ void AddRemoval(const Study& study, Document* document) {
 }
 
 // When the sink emerges in each setting, and what comes before it.
-void AddEmergence(const Study& study, const Experiment& experiment, Document* document) {
+void AddEmergence(const Study& study, const Experiment& experiment, const Palette& palette, Document* document) {
   if (!Trains(study, experiment)) return;
   DataTable table;
   table.columns = {"Setting", "alpha_1 of the strongest head stays above 0.3", "above 0.5", "Sink_1 stays above 1 %"};
@@ -248,7 +248,8 @@ void AddEmergence(const Study& study, const Experiment& experiment, Document* do
     measured |= third.runs > 0;
     any |= !third.steps.empty() || !rate.steps.empty();
     const auto cell = [](const Onsets& onsets) { return TableCell{onsets.runs == 0 ? "–" : ShowOnsets(onsets)}; };
-    table.rows.push_back({{LabelOf(experiment, point)}, cell(third), cell(half), cell(rate)});
+    table.rows.push_back(
+        {{LabelOf(experiment, point), false, false, palette.ColorOf(point)}, cell(third), cell(half), cell(rate)});
   }
   if (!measured) return;
   document->blocks.push_back(Heading{3, "When the sink emerges"});
@@ -298,6 +299,39 @@ Json SummaryJson(const Summary& s) {
   return {{"mean", s.mean}, {"deviation", s.deviation}, {"least", s.least}, {"most", s.most}, {"runs", s.n}};
 }
 
+// The steps at which the sink comes to stay, of the runs in which it does.
+Json OnsetsJson(const Onsets& onsets) {
+  return {{"steps", onsets.steps}, {"runs", onsets.runs}, {"tokens_a_step", onsets.tokens_a_step}};
+}
+
+Json OrderJson(const Order& order) {
+  Json json = {{"quantity", QuantityText(order.quantity)},
+               {"lag_steps", order.lag},
+               {"low", nullptr},
+               {"high", nullptr},
+               {"order", OrderText(order)}};
+  if (order.interval) {
+    json["low"] = order.interval->low;
+    json["high"] = order.interval->high;
+  }
+  return json;
+}
+
+Json RemovalJson(const Study& study) {
+  const std::optional<Removal> removal = WhatRemovesTheSink(study);
+  if (!removal) return nullptr;
+  Json variants = Json::array();
+  for (const Variant& variant : removal->variants)
+    variants.push_back({{"label", variant.label},
+                        {"verdict", variant.verdict},
+                        {"alpha_max_1", SummaryJson(variant.alpha)},
+                        {"sink_rate_percent", SummaryJson(variant.rate)},
+                        {"validation_loss", SummaryJson(variant.loss)},
+                        {"change", EffectJson(variant.change)},
+                        {"price", EffectJson(variant.price)}});
+  return {{"base", removal->base}, {"variants", std::move(variants)}};
+}
+
 }  // namespace
 
 std::string TimeText(int64_t unix_ms) {
@@ -337,14 +371,14 @@ Document MakeReport(const Study& study, const std::vector<ExperimentResult>& res
         "This sweep was stored by an older coordinator, which kept no published values; submit its file again to have "
         "them beside ours."});
   AddFrontPage(study, results, &document);
-  AddRemoval(study, &document);
+  const Palette palette(study);
+  AddRemoval(study, palette, &document);
   document.blocks.push_back(
       Paragraph{"The published numbers in the tables below are those of Gu et al., ICLR 2025: single runs of a 60M "
                 "model (1B where "
                 "said), so gaps of 1 to 2 points between them are noise. Ours are the mean and standard deviation over "
                 "the seeds that "
                 "finished."});
-  const Palette palette(study);
   for (const ExperimentResult& result : results) {
     document.blocks.push_back(Heading{2, result.experiment->name});
     const auto source = result.experiment->paper.find("source");
@@ -359,7 +393,7 @@ Document MakeReport(const Study& study, const std::vector<ExperimentResult>& res
       document.blocks.push_back(Heading{3, "Takeaways of the paper"});
       document.blocks.push_back(Verdicts{result.takeaways});
     }
-    AddEmergence(study, *result.experiment, &document);
+    AddEmergence(study, *result.experiment, palette, &document);
     FigureSet set = Figures(study, *result.experiment, palette);
     for (const std::string& sentence : set.sentences) document.blocks.push_back(Paragraph{sentence});
     for (Figure& figure : set.figures) document.blocks.push_back(FigureBlock{std::move(figure)});
@@ -372,12 +406,15 @@ Json ReportJson(const Study& study, const std::vector<ExperimentResult>& results
   for (const ExperimentResult& result : results) {
     Json rows = Json::array(), takeaways = Json::array();
     for (const Row& row : result.rows) {
+      const Point& point = result.experiment->points[rows.size()];
       Json measures = Json::object();
       for (const Row::Pair& pair : row.measures)
         measures[pair.key] = {{"ours", SummaryJson(pair.ours)}, {"paper", pair.paper}};
       rows.push_back({{"label", row.label},
                       {"measures", std::move(measures)},
                       {"alpha_max_1", SummaryJson(row.strongest_alpha)},
+                      {"alpha_onset", OnsetsJson(AlphaOnsets(study, point, kOnsetAlpha))},
+                      {"rate_onset", OnsetsJson(RateOnsets(study, point, kOnsetPercent))},
                       {"runs", row.runs},
                       {"succeeded", row.succeeded},
                       {"trouble", row.trouble}});
@@ -391,10 +428,17 @@ Json ReportJson(const Study& study, const std::vector<ExperimentResult>& results
                            {"paper_effect", EffectJson(item.judgement.paper_effect)},
                            {"comparison", item.judgement.comparison},
                            {"paper", item.judgement.paper}});
-    experiments.push_back(
-        {{"name", result.experiment->name}, {"rows", std::move(rows)}, {"takeaways", std::move(takeaways)}});
+    Json order = Json::array();
+    for (const Order& one : OrderOfEmergence(study, *result.experiment)) order.push_back(OrderJson(one));
+    experiments.push_back({{"name", result.experiment->name},
+                           {"rows", std::move(rows)},
+                           {"takeaways", std::move(takeaways)},
+                           {"order", std::move(order)}});
   }
-  return {{"sweep", study.sweep}, {"reported_ms", study.reported_ms}, {"experiments", std::move(experiments)}};
+  return {{"sweep", study.sweep},
+          {"reported_ms", study.reported_ms},
+          {"removal", RemovalJson(study)},
+          {"experiments", std::move(experiments)}};
 }
 
 }  // namespace sink::report

@@ -305,6 +305,32 @@ TEST(Report, SaysWhenTheSinkEmergesAndWhatComesFirst) {
   EXPECT_THAT(text, HasSubstr("| validation loss | not decided |"));
 }
 
+TEST(Report, JsonHasOnsetsOrderAndWhatRemovesASink) {
+  const Study study = Optimization();
+  const Json json = ReportJson(study, Evaluate(study));
+  EXPECT_EQ(json["experiments"][0]["rows"][0]["alpha_onset"]["steps"].dump(), "[50.0,50.0,50.0]");
+  EXPECT_EQ(json["experiments"][0]["order"][0]["order"], "not decided");
+  EXPECT_TRUE(json["removal"].is_null());
+}
+
+TEST(Report, APageTellsWhatRemovesASinkAndAtWhatPrice) {
+  Study study = EmptyStudy("sink_logit");
+  const auto add = [&study](const char* label, const char* logit, double alpha, double loss) {
+    testing::AddSeeds(&study, label, {{"model.variant.sink_logit", logit}},
+                      {{"alpha_max/1", alpha}, {"sink_rate/0.3/1", alpha / 10}, {"validation_loss/all", loss}});
+  };
+  add("default", "none", 0.7, 2.0);
+  add("model.variant.sink_logit=zero", "zero", 0.1, 2.1);
+  add("model.variant.sink_logit=learned", "learned", 0.7, 2.0);
+  add("model.variant.sink_logit=other", "other", 0.5, 2.0);
+  const std::string text = Markdown(study);
+  EXPECT_THAT(text, HasSubstr("## What removes a sink, and at what price in loss"));
+  EXPECT_THAT(text, HasSubstr("| sink\\_logit=zero | removes it | 0.10 ± 0.01 | -0.60 \\[-0.61, -0.59\\] alpha | "
+                              "1.0 ± 0.8 | 2.100 ± 0.008 | +0.100 \\[0.088, 0.112\\] nats |"));
+  EXPECT_THAT(text, HasSubstr("](figures/removal-sink.svg)"));
+  EXPECT_THAT(Html(study), HasSubstr("removes it</text>"));
+}
+
 TEST(Figures, ALineIsTheMeanOfItsReplicasInABand) {
   const Study study = Optimization();
   const auto chart = MetricChart(study, {&study.experiments[0].points[0]}, "sink_rate/0.3/1", AxisUnit::kTokens, 100);
