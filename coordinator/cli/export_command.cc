@@ -11,14 +11,14 @@
 namespace sink::cli {
 namespace {
 
-struct Options {
+struct ExportOptions {
   std::string sweep;
   std::string format;
   std::string out;
   std::string python = "python3";
 };
 
-absl::Status Write(const report::Study& study, const Options& options) {
+absl::Status Write(const report::Study& study, const ExportOptions& options) {
   if (options.format == "csv") return WriteFile(options.out, exports::ToCsv(study));
   if (options.format == "json") return WriteFile(options.out, exports::ToJson(study));
   if (options.format == "tensorboard") return WriteFolder(options.out, exports::ToTensorBoard(study));
@@ -27,14 +27,14 @@ absl::Status Write(const report::Study& study, const Options& options) {
 }
 
 // How the tool opens it.
-std::string NextStep(const Options& options) {
+std::string NextStep(const ExportOptions& options) {
   if (options.format == "tensorboard") return "tensorboard --logdir " + options.out;
   if (options.format == "mlflow") return "mlflow ui --backend-store-uri " + options.out;
   if (options.format == "wandb") return "wandb sync " + options.out + "/wandb/offline-run-*";
   return "";
 }
 
-Outcome Export(Session& session, const Options& options) {
+Outcome Export(Session& session, const ExportOptions& options) {
   const auto study = ReadStudy(session, options.sweep, {.heat_maps = options.format == "json"});
   if (!study.ok()) return FromStatus(study.status());
   const absl::Status written = Write(*study, options);
@@ -65,7 +65,7 @@ void AddExportCommand(Commands& commands) {
   args::Command command = commands.Add("export", "Write a sweep's measurements for another tool", Names::kSweep,
                                        {"sinkctl export optimization --format csv --out optimization.csv",
                                         "sinkctl export optimization --format tensorboard --out runs"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExportOptions>();
   command.AddOption("SWEEP", options->sweep, "A sweep's name").Required();
   command
       .AddOption("--format", options->format,

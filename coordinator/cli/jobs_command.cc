@@ -10,12 +10,12 @@ namespace {
 
 constexpr int kPage = 1000;
 
-struct Options {
+struct JobsOptions {
   std::string sweep;
   std::vector<std::string> states;
 };
 
-Outcome Jobs(Session& session, const Options& options) {
+Outcome Jobs(Session& session, const JobsOptions& options) {
   v1::ListJobsRequest request;
   request.set_sweep(options.sweep);
   request.set_limit(kPage);
@@ -52,7 +52,7 @@ void AddJobsCommand(Commands& commands) {
   args::Command command =
       commands.Add("jobs", "List jobs", Names::kNothing,
                    {"sinkctl jobs --state running --state failed", "sinkctl jobs --sweep optimization --json"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<JobsOptions>();
   command.AddOption("--sweep", options->sweep, "Only jobs of this sweep").ValueText("SWEEP");
   command.AddOption("--state", options->states, "Only jobs in this state, e.g. running; may be repeated")
       .ValueText("STATE")

@@ -11,14 +11,14 @@
 namespace sink::cli {
 namespace {
 
-struct Options {
+struct ReportOptions {
   std::string sweep;
   std::string out;
   std::string format = "both";
 };
 
 // Returns the paths, in the order in which they were written: figures first, so that no report links to a missing one.
-absl::StatusOr<std::vector<std::string>> WriteReport(const report::Document& document, const Options& options) {
+absl::StatusOr<std::vector<std::string>> WriteReport(const report::Document& document, const ReportOptions& options) {
   std::vector<exports::OutputFile> files;
   for (const report::DocumentBlock& block : document.blocks)
     if (const auto* figure = std::get_if<report::FigureBlock>(&block))
@@ -38,7 +38,7 @@ Style StyleOf(const std::string& verdict) {
   return verdict == "holds" ? Style::kGreen : verdict == "does not hold" ? Style::kRed : Style::kYellow;
 }
 
-Outcome Report(Session& session, Options options) {
+Outcome Report(Session& session, ReportOptions options) {
   if (files::IsStandardOutput(options.out)) return {kUsage, "--out: a report is several files; name a folder for them"};
   if (options.out.empty()) options.out = "reports/" + options.sweep;
   auto study = ReadStudy(session, options.sweep, {});
@@ -81,7 +81,7 @@ void AddReportCommand(Commands& commands) {
   args::Command command = commands.Add(
       "report", "Write a report of a sweep: the paper's tables beside ours, its takeaways judged, figures",
       Names::kSweep, {"sinkctl report optimization", "sinkctl report quickstart --out quickstart --format html"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReportOptions>();
   command.AddOption("SWEEP", options->sweep, "A sweep's name").Required();
   command.AddOption("--out", options->out, "Folder of report.md, report.html and figures/ (reports/SWEEP)")
       .ValueText("DIR");

@@ -21,10 +21,11 @@ function(sink_folder_sources out)
   set(${out} ${all} PARENT_SCOPE)
 endfunction()
 
-# sink_add_library(NAME sink_foo [FOLDER dir ...] [HEADERS set] DEPS ...): the folders as a static library with the alias
-# sink::foo. HEADERS, here and below: SinkHeaders.cmake.
+# sink_add_library(NAME sink_foo [FOLDER dir ...] [HEADERS set] [TOGETHER n] DEPS ...): the folders as a static library with
+# the alias sink::foo. HEADERS, here and below: SinkHeaders.cmake. TOGETHER: so many files are compiled as one, for
+# libraries of many small files that instantiate the same templates; their unnamed namespaces share names, therefore.
 function(sink_add_library)
-  cmake_parse_arguments(ARG "" "NAME;HEADERS" "FOLDER;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;HEADERS;TOGETHER" "FOLDER;DEPS" ${ARGN})
   string(REGEX REPLACE "^sink_" "" short ${ARG_NAME})
   if(NOT ARG_FOLDER)
     set(ARG_FOLDER .)
@@ -36,6 +37,11 @@ function(sink_add_library)
     set(scope PUBLIC)
     if(ARG_HEADERS)
       sink_use_headers(${ARG_NAME} ${ARG_HEADERS})
+    endif()
+    if(ARG_TOGETHER AND SINK_PRECOMPILE)
+      set_target_properties(${ARG_NAME} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${ARG_TOGETHER})
+      # A class that a .cc defines for itself looks to GCC as one of an included file.
+      target_compile_options(${ARG_NAME} PRIVATE -Wno-subobject-linkage)
     endif()
   else()
     add_library(${ARG_NAME} INTERFACE)
