@@ -120,7 +120,7 @@ class SpecReader {
 
   absl::Status ReadName(const Node& node) {
     if (!node.IsScalar() || !IsSweepName(node.text)) {
-      return ErrorAt(node.at, "a sweep's name must be 1 to 64 of A-Z a-z 0-9 . _ -");
+      return ErrorAt(node.at, absl::StrCat("a sweep's name ", kSweepNameRule));
     }
     spec_.header.name = node.text;
     return absl::OkStatus();

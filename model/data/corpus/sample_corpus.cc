@@ -9,8 +9,8 @@
 
 #include "model/base/data_error.h"
 #include "model/base/or_throw.h"
+#include "model/data/corpus/byte_source.h"
 #include "model/data/corpus/json_lines.h"
-#include "model/data/corpus/line_reader.h"
 #include "proto/files/files.h"
 #include "proto/files/staged_folder.h"
 
