@@ -45,6 +45,8 @@ at::Device OpenDevice(const std::string& name) {
   return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
 }
 
+at::ScalarType FastType(at::Device device) { return device.is_cuda() ? at::kBFloat16 : at::kFloat; }
+
 Collectives CollectivesOf(at::Device device) { return device.is_cpu() ? Collectives::kGloo : Collectives::kNccl; }
 
 }  // namespace sink

@@ -151,7 +151,7 @@ void Trainer::Evaluate() {
 }
 
 bool Trainer::Measure() {
-  std::optional<Measurement> measurement = evaluator_->Measure(learner_.model(), [this] {
+  std::optional<Measurement> measurement = evaluator_->Measure(learner_.exact_model(), [this] {
     Tick();
     return !commands_.StopRequested();
   });

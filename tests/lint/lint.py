@@ -72,7 +72,7 @@ EDGES = {
     "model/train/link": {"model/base", "proto/pipe"},
     "model/train/ranks/nccl": set(),
     "model/train/ranks": {"model/backend", "model/train/ranks/nccl", "model/train/link"},
-    "model/train/learning": {"model/base", "model/network", "model/train/ranks", "model/train/link", "proto/config"},
+    "model/train/learning": {"model/base", "model/backend", "model/network", "model/train/ranks", "model/train/link", "proto/config"},
     "model/train/run": {"model/base", "model/backend", "model/network", "model/storage", "model/data/loader",
                         "model/train/learning", "model/train/ranks", "model/train/link", "proto/config", "proto/files",
                         "proto/run"},

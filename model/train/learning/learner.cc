@@ -2,11 +2,17 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/stack.h>
 #include <malloc.h>
 
 #include <cmath>
 #include <string>
 
+#include "model/backend/device.h"
 #include "model/base/memory.h"
 #include "model/network/operations.h"
 #include "model/train/learning/learning_rate.h"
@@ -16,14 +22,7 @@
 namespace sink::train {
 namespace {
 
-const JobConfig& Checked(const JobConfig& config, at::Device device, const Ranks* ranks) {
-  switch (config.train.precision) {
-    case Precision::kBf16:
-      throw UserError("train.precision: bf16 is not available on " + device.str() + "; use \"fp32\" or \"auto\"");
-    case Precision::kAuto:
-    case Precision::kFp32:
-      break;
-  }
+const JobConfig& Checked(const JobConfig& config, const Ranks* ranks) {
   const TrainConfig& train = config.train;
   const int64_t size = ranks == nullptr ? 1 : ranks->size(), share = train.micro_batch_size * size;
   if (train.global_batch_size % share != 0)
@@ -34,6 +33,17 @@ const JobConfig& Checked(const JobConfig& config, at::Device device, const Ranks
   return config;
 }
 
+// Waits for the device.
+StepResult ResultOf(const BegunStep& begun) {
+  const at::Tensor numbers = begun.numbers.cpu();
+  StepResult result{.loss = numbers.const_data_ptr<double>()[0],
+                    .gradient_norm = numbers.const_data_ptr<double>()[1],
+                    .learning_rate = begun.learning_rate};
+  result.diverged =
+      !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm) || result.loss > begun.loss_limit;
+  return result;
+}
+
 }  // namespace
 
 void PrepareProcess(int threads) {
@@ -42,11 +52,25 @@ void PrepareProcess(int threads) {
   mallopt(M_TOP_PAD, 64 << 20);
 }
 
+at::ScalarType ComputeType(Precision precision, at::Device device) {
+  switch (precision) {
+    case Precision::kFp32:
+      return at::kFloat;
+    case Precision::kBf16:
+      return at::kBFloat16;
+    case Precision::kAuto:
+      break;
+  }
+  return FastType(device);
+}
+
 Learner::Learner(const JobConfig& config, at::Device device, Ranks* ranks)
-    : config_(Checked(config, device, ranks)),
+    : config_(Checked(config, ranks)),
       ranks_(ranks == nullptr ? alone_ : *ranks),
-      model_(config.model, device),
-      optimizer_(config.train, model_, PartOfRank(ranks_.rank())) {
+      model_(config.model, device, ComputeType(config.train.precision, device)),
+      optimizer_(config.train, model_, PartOfRank(ranks_.rank())),
+      going_(at::ones({}, model_.values().options())) {
+  if (model_.copies().defined()) exact_.emplace(model_.Exact());
   Reset();
 }
 
@@ -62,6 +86,11 @@ void Learner::Reset() {
 }
 
 std::optional<StepResult> Learner::Step(int64_t step, const NextBatch& next_batch, double loss_limit) {
+  const std::optional<BegunStep> begun = Begin(step, next_batch, loss_limit);
+  return begun ? std::optional(Finish(*begun)) : std::nullopt;
+}
+
+std::optional<BegunStep> Learner::Begin(int64_t step, const NextBatch& next_batch, double loss_limit) {
   const int64_t all_micro_batches = AccumulationSteps(config_.train), micro_batches = all_micro_batches / ranks_.size();
   const int64_t length = config_.train.sequence_length;
   const double share = 1.0 / static_cast<double>(all_micro_batches);
@@ -81,21 +110,30 @@ std::optional<StepResult> Learner::Step(int64_t step, const NextBatch& next_batc
   }
   sum.Finish();
 
-  StepResult result{.loss = ranks_.Sum({loss_sum.item<double>()})[0] / static_cast<double>(all_micro_batches),
-                    .gradient_norm = Norm(model_.gradients()),
-                    .learning_rate = LearningRate(config_.train, step)};
-  result.diverged = !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm) || result.loss > loss_limit;
-  if (result.diverged) return result;
-  const double norm = result.gradient_norm, max_norm = config_.train.max_gradient_norm;
-  const double scale = max_norm > 0 && norm > max_norm ? max_norm / (norm + 1e-6) : 1.0;
-  optimizer_.Update(step, result.learning_rate, scale);
+  const at::NoGradGuard no_gradients;
+  const at::Tensor sum_of_ranks = loss_sum.to(at::kDouble);
+  ranks_.BeginSum(sum_of_ranks);
+  ranks_.Finish();
+  const at::Tensor loss = sum_of_ranks / static_cast<double>(all_micro_batches);
+  const Clipping clipping = Clip(model_.gradients(), config_.train.max_gradient_norm);
+  going_ = going_ * loss.isfinite().logical_and(loss.le(loss_limit)).logical_and(clipping.norm.isfinite());
+  const BegunStep begun{at::stack({loss, clipping.norm}), LearningRate(config_.train, step), loss_limit};
+  if (!optimizer_.can_skip() && ResultOf(begun).diverged) return begun;
+  optimizer_.Update(step, begun.learning_rate, clipping.scale * going_);
   if (sharded()) {
     for (int rank = 0; rank < ranks_.size(); ++rank) {
       const Part part = PartOfRank(rank);
       ranks_.BeginBroadcast(model_.values().narrow(0, part.begin, part.end - part.begin), rank);
     }
     ranks_.Finish();
+    model_.RefreshCopies();
   }
+  return begun;
+}
+
+StepResult Learner::Finish(const BegunStep& begun) {
+  const StepResult result = ResultOf(begun);
+  if (result.diverged) going_ = at::ones_like(going_);
   return result;
 }
 
@@ -110,6 +148,7 @@ void Learner::Gather(Optimizer& whole) {
 
 void Learner::Scatter(Optimizer& whole) {
   ranks_.Broadcast(model_.values());
+  model_.RefreshCopies();
   if (sharded()) return MoveParts(whole, /*to_first=*/false);
   for (const at::Tensor& tensor : optimizer_.StateOf(optimizer_.part())) ranks_.Broadcast(tensor);
 }

@@ -26,6 +26,10 @@ namespace sink::train {
 // faulted in and zeroed again, 4 % of a step at hidden size 768.
 void PrepareProcess(int threads);
 
+// What the model computes in under train.precision: bfloat16 also runs on a CPU, where it is slow. Values, gradients,
+// moments and what is measured are in float in any case.
+at::ScalarType ComputeType(Precision precision, at::Device device);
+
 struct StepResult {
   double loss = 0;           // mean over the targets of the step that count (train.ignore_loss), in nats
   double gradient_norm = 0;  // before clipping
@@ -33,13 +37,20 @@ struct StepResult {
   bool diverged = false;  // loss or gradient norm is not finite, or the loss is above the limit: nothing was updated
 };
 
+// A step that was begun: its numbers may still be on the device, or on the way from there.
+struct BegunStep {
+  at::Tensor numbers;  // double: loss and gradient norm
+  double learning_rate = 0;
+  double loss_limit = 0;
+};
+
 class Learner {
  public:
   // One micro-batch, int64 [micro_batch_size, sequence_length + 1] on the model's device; nothing to give the step up.
   using NextBatch = std::function<std::optional<at::Tensor>()>;
 
-  // At step 0. UserError when the precision is not available on the device, or the batch cannot be shared out among the
-  // ranks. Without `ranks`, alone; they must outlive it.
+  // At step 0. UserError when the batch cannot be shared out among the ranks. Without `ranks`, alone; they must outlive
+  // it.
   Learner(const JobConfig& config, at::Device device, Ranks* ranks = nullptr);
 
   // Back to step 0: the initial model of the seed, an optimizer that has seen nothing, LibTorch's random generators
@@ -51,7 +62,14 @@ class Learner {
   std::optional<StepResult> Step(int64_t step, const NextBatch& next_batch,
                                  double loss_limit = std::numeric_limits<double>::infinity());
 
+  // The same in two halves, so that the host can begin a step before it knows the numbers of the last one. A step that
+  // diverges, and each one begun between it and its Finish, changes nothing.
+  std::optional<BegunStep> Begin(int64_t step, const NextBatch& next_batch, double loss_limit);
+  StepResult Finish(const BegunStep& begun);
+
   Transformer& model() { return model_; }
+  // For measuring: the same parameters, computed with as they are, in float.
+  Transformer& exact_model() { return exact_ ? *exact_ : model_; }
 
   // The optimizer of the whole model, which checkpoints hold whatever the ranks: this one's or, when it is sharded and
   // this is rank 0, a second one, with room for the other ranks' parts.
@@ -70,7 +88,9 @@ class Learner {
   Ranks alone_;
   Ranks& ranks_;
   Transformer model_;
+  std::optional<Transformer> exact_;  // where model_ computes in bfloat16
   Optimizer optimizer_;
+  at::Tensor going_;  // a float on the device: 0 from a diverged step on until its Finish, else 1
 };
 
 }  // namespace sink::train

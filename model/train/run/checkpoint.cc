@@ -84,6 +84,7 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
   }
 
   LoadParameters(folder, model);
+  model.RefreshCopies();
   const SafetensorsFile file(folder / kOptimizerFile);
   for (const auto& [name, tensor] : optimizer.State()) ReadTensorInto(file, name, tensor);
   for (auto& [name, generator] : Generators(model.values().device())) generator.set_state(ReadTensor(file, name));

@@ -36,11 +36,11 @@ void ExpectClose(const at::Tensor& x, const at::Tensor& expected, double toleran
   EXPECT_LT((x.to(at::kDouble) - expected).norm().item<double>(), tolerance * expected.norm().item<double>());
 }
 
-TEST(KernelsFor, FloatsOnACpuHaveEveryKernel) {
+TEST(KernelsFor, FloatsOnACpuHaveEveryKernelThatBeatsAten) {
   const Kernels& k = KernelsFor(at::kCPU, at::kFloat);
   EXPECT_TRUE(k.embedding_backward && k.rms_norm && k.rms_norm_backward && k.feed_forward && k.feed_forward_backward);
   EXPECT_TRUE(k.rope && k.attention && k.attention_backward && k.attention_weights && k.cross_entropy);
-  EXPECT_TRUE(k.adamw && k.norm && k.bias_activation && k.add_to_log_sum);
+  EXPECT_TRUE(k.adamw && k.clipping && k.bias_activation && k.add_to_log_sum);
 }
 
 TEST(KernelsFor, OtherTypesAndDevicesHaveNone) {
@@ -52,16 +52,16 @@ TEST(KernelsFor, OtherTypesAndDevicesHaveNone) {
 // A machine without a GPU can still say that a GPU's tensors would take the library's kernels, once it is opened.
 TEST(KernelsFor, CudaTensorsTakeTheTablesOfTheOpenedLibrary) {
   const at::Device device(at::kCUDA, 0);
-  EXPECT_FALSE(KernelsFor(device, at::kFloat).norm);
+  EXPECT_FALSE(KernelsFor(device, at::kFloat).clipping);
   UseCudaKernels([](at::ScalarType dtype) -> const Kernels* {
-    static constexpr Kernels kOnlyNorm{.norm = [](const at::Tensor&) { return 7.0; }};
-    return dtype == at::kFloat ? &kOnlyNorm : nullptr;
+    static constexpr Kernels kOnlyClipping{.clipping = [](const at::Tensor&, double) { return Clipping(); }};
+    return dtype == at::kFloat ? &kOnlyClipping : nullptr;
   });
-  EXPECT_TRUE(KernelsFor(device, at::kFloat).norm);
+  EXPECT_TRUE(KernelsFor(device, at::kFloat).clipping);
   EXPECT_FALSE(KernelsFor(device, at::kFloat).rms_norm);
-  EXPECT_FALSE(KernelsFor(device, at::kBFloat16).norm);
+  EXPECT_FALSE(KernelsFor(device, at::kBFloat16).clipping);
   UseCudaKernels(nullptr);
-  EXPECT_FALSE(KernelsFor(device, at::kFloat).norm);
+  EXPECT_FALSE(KernelsFor(device, at::kFloat).clipping);
 }
 
 TEST_F(CpuKernelsTest, RmsNorm) {

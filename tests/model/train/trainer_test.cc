@@ -2,11 +2,13 @@
 // bit.
 #include "model/train/trainer.h"
 
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "model/storage/tensor_file.h"
 #include "model/train/link/train_error.h"
 #include "tests/model/helpers/variants.h"
 #include "tests/model/train/helpers/tiny_job.h"
@@ -215,12 +217,21 @@ TEST(Trainer, TokenOutsideTheVocabularyIsAUserError) {
   EXPECT_EQ(error.rfind("user: ", 0), 0u) << error;
 }
 
-TEST(Trainer, UnavailablePrecisionIsAUserError) {
+TEST(Trainer, ResumeIsExactInBf16AndCheckpointsHoldFloats) {
   TinyJob job;
   job.config.train.precision = Precision::kBf16;
-  std::vector<pipe::Event> events;
-  const std::string error = ErrorOf([&] { job.Train(job.MakeRun("run"), events); });
-  EXPECT_EQ(error.rfind("user: train.precision", 0), 0u) << error;
+  job.config.train.max_steps = 9;
+  job.config.checkpoint.every = 4;
+  for (const OptimizerKind optimizer : {OptimizerKind::kAdamw, OptimizerKind::kMuon}) {
+    job.config.train.optimizer = optimizer;
+    ExpectResumeIsExact(job, 4);
+    const SafetensorsFile file(CheckpointPath(job.folder() / "whole", 9) / "model.safetensors");
+    const at::Tensor head = ReadTensor(file, "lm_head.weight");
+    EXPECT_EQ(head.scalar_type(), at::kFloat);
+    EXPECT_FALSE(head.equal(head.to(at::kBFloat16).to(at::kFloat))) << "the values were rounded";
+    fs::remove_all(job.folder() / "whole");
+    fs::remove_all(job.folder() / "resumed");
+  }
 }
 
 }  // namespace
