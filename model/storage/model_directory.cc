@@ -9,7 +9,9 @@
 
 #include "model/base/model_error.h"
 #include "model/base/or_throw.h"
+#include "model/storage/modeling_sink.h"
 #include "model/storage/tensor_file.h"
+#include "proto/config/hugging_face.h"
 #include "proto/files/files.h"
 
 namespace sink {
@@ -53,11 +55,15 @@ Transformer LoadModel(const std::filesystem::path& directory, at::Device device,
   return model;
 }
 
-void SaveModel(const std::filesystem::path& directory, const Transformer& model, bool sync) {
+void SaveModel(const std::filesystem::path& directory, const Transformer& model, bool sync,
+               std::optional<int64_t> eos_token_id) {
   std::map<std::string, at::Tensor> tensors;
   for (const Parameter& parameter : model.parameters()) tensors[parameter.name] = parameter.value;
   WriteTensors(directory / kParameterFile, tensors, sync);
-  OrThrow<ModelError>(files::WriteFile(directory / kConfigFile, PrintHuggingFaceConfig(model.config()), sync));
+  if (model.config().variant != VariantConfig())
+    OrThrow<ModelError>(files::WriteFile(directory / kModelingSinkFile, kModelingSink, sync));
+  const std::string config = PrintHuggingFaceConfig(model.config(), eos_token_id);
+  OrThrow<ModelError>(files::WriteFile(directory / kConfigFile, config, sync));
 }
 
 }  // namespace sink
