@@ -7,6 +7,7 @@
 #include <string>
 
 #include "model/backend/device.h"
+#include "model/base/data_error.h"
 #include "model/train/learning/divergence.h"
 #include "model/train/link/train_error.h"
 #include "model/train/measure/batch.h"
@@ -50,9 +51,21 @@ Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Traine
       ranks_(world, device_),
       loader_(TrainingRowsOf(job_, world)),
       learner_(job_.config, device_, &ranks_) {
-  if (ranks_.first()) evaluator_.emplace(job_, device_);
+  if (ranks_.first()) {
+    evaluator_.emplace(job_, device_);
+    ReadTokenizer();
+  }
   Restore([&](const std::string& warning) { warnings_.push_back(warning); });
   loader_.Seek(state_.cursor);
+}
+
+void Trainer::ReadTokenizer() {
+  const std::filesystem::path set = std::filesystem::path(job_.data_root) / job_.config.data.set;
+  try {
+    tokenizer_ = ReadSetTokenizer(set, job_.config.model.max_position_embeddings);
+  } catch (const data::DataError& e) {  // training reads ids alone
+    warnings_.push_back(std::string("checkpoints will have no tokenizer: ") + e.what());
+  }
 }
 
 void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
@@ -171,7 +184,7 @@ void Trainer::Save() {
     learner_.Gather(*whole);
     const auto write = [&] {
       saved_ = checkpoints_.Save(state_.step, [&](const std::filesystem::path& folder) {
-        WriteCheckpoint(folder, job_.config, learner_.model(), *whole, state_);
+        WriteCheckpoint(folder, job_.config, learner_.model(), *whole, state_, tokenizer_);
       });
       checkpoints_.Prune(job_.config.checkpoint.keep);
       return true;

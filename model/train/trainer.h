@@ -56,6 +56,7 @@ class Trainer {
 
  private:
   void Start();
+  void ReadTokenizer();
   void TrainStep();
   // The newest checkpoint, or step 0, into learner and state; the loader stays where it is.
   void Restore(const std::function<void(const std::string&)>& warn);
@@ -81,6 +82,7 @@ class Trainer {
   data::Loader loader_;
   Learner learner_;
   std::optional<Evaluator> evaluator_;  // of rank 0
+  TokenizerFiles tokenizer_;            // of rank 0, for checkpoints
   RunState state_;
   std::optional<CheckpointRef> saved_;  // the newest on disk; other ranks than 0 know its step alone
   std::vector<std::string> warnings_;   // of the constructor, for Run to send after the first record

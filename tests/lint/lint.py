@@ -74,7 +74,7 @@ EDGES = {
     "model/train/ranks": {"model/backend", "model/train/ranks/nccl", "model/train/link"},
     "model/train/learning": {"model/base", "model/network", "model/train/ranks", "model/train/link", "proto/config"},
     "model/train/run": {"model/base", "model/backend", "model/network", "model/storage", "model/data/loader",
-                        "model/train/learning", "model/train/ranks", "model/train/link", "proto/config", "proto/files",
+                        "model/data/packed", "model/data/tokenizer", "model/train/learning", "model/train/ranks", "model/train/link", "proto/config", "proto/files",
                         "proto/run"},
     "model/train/measure": {"model/base", "model/network", "model/eval", "model/data/loader", "model/train/run",
                             "model/train/learning", "model/train/link", "proto/config", "proto/pipe"},

@@ -24,7 +24,7 @@ using Place = Json::json_pointer;
 
 constexpr int kFormat = 1;
 constexpr size_t kMaxStateBytes = 1 << 20;
-constexpr char kOptimizerFile[] = "optimizer.safetensors";
+constexpr char kOptimizerFile[] = "optimizer.state", kFormerOptimizerFile[] = "optimizer.safetensors";
 constexpr char kStateFile[] = "trainer.json";
 // Absent in checkpoints from before there were roll-backs, whose configurations do not ask for them.
 constexpr std::string_view kRunningLoss = "/running_loss", kRollBacks = "/roll_backs";
@@ -53,8 +53,10 @@ std::map<std::string, at::Generator> Generators(at::Device device) {
 }  // namespace
 
 void WriteCheckpoint(const fs::path& folder, const JobConfig& config, const Transformer& model,
-                     const Optimizer& optimizer, const RunState& state) {
-  SaveModel(folder, model, /*sync=*/false);  // the folder's owner syncs every file
+                     const Optimizer& optimizer, const RunState& state, const TokenizerFiles& tokenizer) {
+  SaveModel(folder, model, /*sync=*/false, tokenizer.eos_id);  // the folder's owner syncs every file
+  for (const auto& [name, content] : tokenizer.content)
+    OrThrow<InfraError>(files::WriteFile(folder / name, content, /*sync=*/false));
   std::map<std::string, at::Tensor> tensors = optimizer.State();
   for (const auto& [name, generator] : Generators(model.values().device())) tensors[name] = generator.get_state();
   WriteTensors(folder / kOptimizerFile, tensors, /*sync=*/false);
@@ -84,7 +86,8 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
   }
 
   LoadParameters(folder, model);
-  const SafetensorsFile file(folder / kOptimizerFile);
+  const bool former = !fs::exists(folder / kOptimizerFile);
+  const SafetensorsFile file(folder / (former ? kFormerOptimizerFile : kOptimizerFile));
   for (const auto& [name, tensor] : optimizer.State()) ReadTensorInto(file, name, tensor);
   for (auto& [name, generator] : Generators(model.values().device())) generator.set_state(ReadTensor(file, name));
   return state;
