@@ -58,7 +58,7 @@ EDGES = {
     "model/backend": {"model/base", "kernels"},
     "model/backend/cuda": {"model/backend", "kernels"},
     "model/network": {"model/base", "model/backend", "kernels", "proto/config"},
-    "model/storage": {"model/base", "model/network", "proto/files"},
+    "model/storage": {"model/base", "model/network", "proto/config", "proto/files"},
     "model/open": {"model/base", "model/backend", "model/network", "model/storage", "kernels", "proto/config"},
     "model/data/tokenizer": {"model/base", "proto/files"},
     "model/data/corpus": {"model/base", "proto/files"},
