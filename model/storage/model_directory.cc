@@ -9,7 +9,9 @@
 
 #include "model/base/model_error.h"
 #include "model/base/or_throw.h"
+#include "model/storage/modeling_sink.h"
 #include "model/storage/tensor_file.h"
+#include "proto/config/hugging_face.h"
 #include "proto/files/files.h"
 
 namespace sink {
@@ -54,14 +56,17 @@ Transformer LoadModel(const std::filesystem::path& directory, at::Device device,
   return model;
 }
 
-void SaveModel(const std::filesystem::path& directory, const Transformer& model, bool sync) {
-  SaveModel(directory, model.config(), NamedParameters(model), sync);
+void SaveModel(const std::filesystem::path& directory, const Transformer& model, bool sync,
+               std::optional<int64_t> eos_token_id) {
+  SaveModel(directory, model.config(), NamedParameters(model), sync, eos_token_id);
 }
 
 void SaveModel(const std::filesystem::path& directory, const ModelConfig& config,
-               const std::map<std::string, at::Tensor>& parameters, bool sync) {
+               const std::map<std::string, at::Tensor>& parameters, bool sync, std::optional<int64_t> eos_token_id) {
   WriteTensors(directory / kParameterFile, parameters, sync);
-  OrThrow<ModelError>(files::WriteFile(directory / kConfigFile, PrintHuggingFaceConfig(config), sync));
+  if (config.variant != VariantConfig())
+    OrThrow<ModelError>(files::WriteFile(directory / kModelingSinkFile, kModelingSink, sync));
+  OrThrow<ModelError>(files::WriteFile(directory / kConfigFile, PrintHuggingFaceConfig(config, eos_token_id), sync));
 }
 
 std::map<std::string, at::Tensor> NamedParameters(const Transformer& model) {

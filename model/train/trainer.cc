@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "model/backend/device.h"
+#include "model/base/data_error.h"
 #include "model/train/learning/divergence.h"
 #include "model/train/link/train_error.h"
 #include "model/train/measure/batch.h"
@@ -55,9 +56,21 @@ Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Traine
       feeder_(data::Loader(TrainingRowsOf(job_, world)), learner_.micro_batch_size(), job_.config.train.sequence_length,
               device_, overlap_),
       saves_(device_) {
-  if (ranks_.first()) evaluator_.emplace(job_, device_, learner_.micro_batch_size());
+  if (ranks_.first()) {
+    evaluator_.emplace(job_, device_, learner_.micro_batch_size());
+    ReadTokenizer();
+  }
   Restore([&](const std::string& warning) { warnings_.push_back(warning); });
   feeder_.Seek(state_.cursor);
+}
+
+void Trainer::ReadTokenizer() {
+  const std::filesystem::path set = std::filesystem::path(job_.data_root) / job_.config.data.set;
+  try {
+    tokenizer_ = ReadSetTokenizer(set, job_.config.model.max_position_embeddings);
+  } catch (const data::DataError& e) {  // training reads ids alone
+    warnings_.push_back(std::string("checkpoints will have no tokenizer: ") + e.what());
+  }
 }
 
 void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
@@ -215,7 +228,7 @@ void Trainer::Save() {
 
 void Trainer::WriteCheckpointOf(const Optimizer& whole) {
   if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
-  const CheckpointContent content = ContentOf(job_.config, learner_.model(), whole, state_);
+  const CheckpointContent content = ContentOf(job_.config, learner_.model(), whole, state_, tokenizer_);
   if (!overlap_ || !SaveBehind(content)) SendCheckpoint(Write(state_.step, content));
 }
 

@@ -75,6 +75,7 @@ class Trainer {
   };
 
   void Start();
+  void ReadTokenizer();
   void TrainStep();
   // Learns the results of the steps begun but for the last `but`: sends them, or handles a divergence, after which no
   // step is under way.
@@ -111,6 +112,7 @@ class Trainer {
   Learner learner_;
   BatchFeeder feeder_;
   std::optional<Evaluator> evaluator_;  // of rank 0
+  TokenizerFiles tokenizer_;            // of rank 0, for checkpoints
   RunState state_;                      // as if the steps under way had been done
   std::deque<Running> running_;
   SideQueue saves_;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "model/base/or_throw.h"
@@ -24,7 +25,7 @@ using Place = Json::json_pointer;
 
 constexpr int kFormat = 1;
 constexpr size_t kMaxStateBytes = 1 << 20;
-constexpr char kOptimizerFile[] = "optimizer.safetensors";
+constexpr char kOptimizerFile[] = "optimizer.state", kFormerOptimizerFile[] = "optimizer.safetensors";
 constexpr char kStateFile[] = "trainer.json";
 // Absent in checkpoints from before there were roll-backs, whose configurations do not ask for them.
 constexpr std::string_view kRunningLoss = "/running_loss", kRollBacks = "/roll_backs";
@@ -53,8 +54,8 @@ std::map<std::string, at::Generator> Generators(at::Device device) {
 }  // namespace
 
 CheckpointContent ContentOf(const JobConfig& config, const Transformer& model, const Optimizer& optimizer,
-                            const RunState& state) {
-  CheckpointContent content{config.model, NamedParameters(model), optimizer.State(), ""};
+                            const RunState& state, TokenizerFiles tokenizer) {
+  CheckpointContent content{config.model, NamedParameters(model), optimizer.State(), "", std::move(tokenizer)};
   for (const auto& [name, generator] : Generators(model.values().device()))
     content.optimizer[name] = generator.get_state();
   Json json = {{"format", kFormat}, {"config", JobId(config)}};
@@ -71,7 +72,10 @@ CheckpointContent Snapshot(const CheckpointContent& content) {
 }
 
 void WriteCheckpoint(const fs::path& folder, const CheckpointContent& content) {
-  SaveModel(folder, content.model, content.parameters, /*sync=*/false);  // the folder's owner syncs every file
+  // The folder's owner syncs every file.
+  SaveModel(folder, content.model, content.parameters, /*sync=*/false, content.tokenizer.eos_id);
+  for (const auto& [name, text] : content.tokenizer.content)
+    OrThrow<InfraError>(files::WriteFile(folder / name, text, /*sync=*/false));
   WriteTensors(folder / kOptimizerFile, content.optimizer, /*sync=*/false);
   OrThrow<InfraError>(files::WriteFile(folder / kStateFile, content.state, /*sync=*/false));
 }
@@ -97,7 +101,8 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
   }
 
   LoadParameters(folder, model);
-  const SafetensorsFile file(folder / kOptimizerFile);
+  const bool former = !fs::exists(folder / kOptimizerFile);
+  const SafetensorsFile file(folder / (former ? kFormerOptimizerFile : kOptimizerFile));
   for (const auto& [name, tensor] : optimizer.State()) ReadTensorInto(file, name, tensor);
   for (auto& [name, generator] : Generators(model.values().device())) generator.set_state(ReadTensor(file, name));
   return state;

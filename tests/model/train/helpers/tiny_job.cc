@@ -135,7 +135,7 @@ void ExpectSameBytes(const fs::path& a, const fs::path& b) {
 }
 
 void ExpectSameEnd(const TinyJob& job, const fs::path& a, const fs::path& b) {
-  for (const char* name : {"model.safetensors", "optimizer.safetensors", "trainer.json"})
+  for (const char* name : {"model.safetensors", "optimizer.state", "trainer.json"})
     ExpectSameBytes(CheckpointPath(a, job.config.train.max_steps) / name,
                     CheckpointPath(b, job.config.train.max_steps) / name);
 }
