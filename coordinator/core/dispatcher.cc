@@ -65,12 +65,9 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
 absl::StatusOr<std::vector<Grant>> Dispatcher::RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request,
                                                               bool* waiting) {
   SINK_ASSIGN_OR_RETURN(std::vector<Grant> grants, MemberGrants(rows, request, waiting));
-  SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
+  SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobsOf(request.worker_id));
   for (const Job& job : live) {
-    const Holder& holder = job.holder;
-    if (holder.worker_id != request.worker_id || holder.session != request.session || holder.poll != request.poll) {
-      continue;
-    }
+    if (job.holder.session != request.session || job.holder.poll != request.poll) continue;
     SINK_ASSIGN_OR_RETURN(Grant grant, MakeGrant(rows, job));
     grants.push_back(std::move(grant));
   }
@@ -80,10 +77,10 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::RepeatedGrants(store::Snapshot& r
 absl::StatusOr<std::vector<Grant>> Dispatcher::MemberGrants(store::Snapshot& rows, const LeaseRequest& request,
                                                             bool* waiting) {
   std::vector<Grant> grants;
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(request.worker_id));
   for (const GangMember& member : members) {
     const Holder& holder = member.holder;
-    if (holder.worker_id != request.worker_id || holder.session != request.session || member.ended) continue;
+    if (holder.session != request.session || member.ended) continue;
     *waiting |= holder.poll == 0;
     if (holder.poll != request.poll) continue;
     SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(member.job_id));
@@ -140,7 +137,7 @@ absl::StatusOr<Grant> Dispatcher::MakeGrant(store::Snapshot& rows, const Job& jo
   Grant grant;
   grant.lease = job.lease();
   grant.devices = job.devices;
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, job.id));
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job.id));
   for (const GangMember& member : members) grant.devices -= member.devices;
   grant.grace_ms = context_->options().grace_ms;
   grant.stall_ms = job.stall_ms;

@@ -3,7 +3,6 @@
 
 #include <utility>
 
-#include "coordinator/core/gang_members.h"
 #include "coordinator/core/job_names.h"
 #include "coordinator/job/status_macros.h"
 
@@ -70,7 +69,7 @@ absl::StatusOr<JobDetails> JobQueries::GetJob(std::string_view name) {
     SINK_ASSIGN_OR_RETURN(details.config_json, rows.GetConfig(id));
     SINK_ASSIGN_OR_RETURN(details.attempts, rows.ListAttempts(id));
     SINK_ASSIGN_OR_RETURN(details.checkpoints, rows.ListCheckpoints(id));
-    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, id));
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(id));
     if (!members.empty()) details.gang.push_back(details.job.worker);
     for (const GangMember& member : members) details.gang.push_back(member.worker);
     return absl::OkStatus();

@@ -46,7 +46,7 @@ absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& 
                                    int* expired) {
   SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(job_id));
   if (!IsLive(job.state) || job.holder.fence != fence) return absl::OkStatus();
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, job_id));
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job_id));
   switch (WhatIsDue(job, members, now)) {  // again: the worker may have been heard since
     case Due::kNothing:
       return absl::OkStatus();

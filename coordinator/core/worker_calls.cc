@@ -59,9 +59,8 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
       return std::find(request.held.begin(), request.held.end(), lease) != request.held.end();
     };
     const std::string why = absl::StrCat("worker ", request.name, " restarted without it");
-    SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobs());
+    SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobsOf(request.worker_id));
     for (Job& job : live) {
-      if (job.holder.worker_id != request.worker_id) continue;
       if (is_held(job.lease())) {
         keep.push_back(job.lease());
         job.holder.session = request.session;
@@ -71,9 +70,9 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
         ++lost;
       }
     }
-    SINK_ASSIGN_OR_RETURN(std::vector<GangMember> members, rows.LiveMembers());
+    SINK_ASSIGN_OR_RETURN(std::vector<GangMember> members, rows.LiveMembersOf(request.worker_id));
     for (GangMember& member : members) {
-      if (member.holder.worker_id != request.worker_id || member.ended) continue;
+      if (member.ended) continue;
       SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(member.job_id));
       if (is_held(member.lease(job.attempt))) {
         keep.push_back(member.lease(job.attempt));

@@ -68,12 +68,16 @@ class Snapshot {
   // cheap. Copy what you keep; do not visit jobs from within.
   using JobVisitor = std::function<void(const Job&)>;
   virtual absl::Status VisitJobs(const JobQuery& query, const JobVisitor& visit) = 0;
-  absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query);          // the same, collected
-  virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;                   // of every worker; without memberships
-  virtual absl::StatusOr<std::vector<GangMember>> LiveMembers() = 0;         // by job, rank
-  virtual absl::StatusOr<int> CountLive(const std::string& home_sweep) = 0;  // cost: its live jobs
-  virtual absl::StatusOr<std::vector<QueueHead>> QueueHeads() = 0;           // cost: the queues, not the jobs
-  virtual absl::StatusOr<std::vector<std::string>> DelayedJobs() = 0;        // ids
+  absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query);   // the same, collected
+  virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;            // of every worker; without memberships
+  virtual absl::StatusOr<std::vector<GangMember>> LiveMembers() = 0;  // by job, rank
+  // The same of one worker, as holder; of one job.
+  virtual absl::StatusOr<std::vector<Job>> LiveJobsOf(const std::string& worker_id) = 0;
+  virtual absl::StatusOr<std::vector<GangMember>> LiveMembersOf(const std::string& worker_id) = 0;
+  virtual absl::StatusOr<std::vector<GangMember>> MembersOf(const std::string& job_id) = 0;  // by rank
+  virtual absl::StatusOr<int> CountLive(const std::string& home_sweep) = 0;                  // cost: its live jobs
+  virtual absl::StatusOr<std::vector<QueueHead>> QueueHeads() = 0;                    // cost: the queues, not the jobs
+  virtual absl::StatusOr<std::vector<std::string>> DelayedJobs() = 0;                 // ids
   virtual absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> CountJobs() = 0;  // every state; constant cost
 
   virtual absl::StatusOr<Sweep> GetSweep(const std::string& name) = 0;

@@ -99,6 +99,24 @@ class MemoryTransaction final : public Transaction {
     return members;
   }
 
+  absl::StatusOr<std::vector<Job>> LiveJobsOf(const std::string& worker_id) override {
+    absl::StatusOr<std::vector<Job>> jobs = LiveJobs();
+    std::erase_if(*jobs, [&](const Job& job) { return job.holder.worker_id != worker_id; });
+    return jobs;
+  }
+
+  absl::StatusOr<std::vector<GangMember>> LiveMembersOf(const std::string& worker_id) override {
+    absl::StatusOr<std::vector<GangMember>> members = LiveMembers();
+    std::erase_if(*members, [&](const GangMember& member) { return member.holder.worker_id != worker_id; });
+    return members;
+  }
+
+  absl::StatusOr<std::vector<GangMember>> MembersOf(const std::string& job_id) override {
+    absl::StatusOr<std::vector<GangMember>> members = LiveMembers();
+    std::erase_if(*members, [&](const GangMember& member) { return member.job_id != job_id; });
+    return members;
+  }
+
   absl::StatusOr<int> CountLive(const std::string& home_sweep) override {
     return static_cast<int>(std::count_if(t_.jobs.begin(), t_.jobs.end(), [&](const auto& row) {
       return row.second.job.home_sweep == home_sweep && IsLive(row.second.job.state);

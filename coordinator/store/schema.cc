@@ -260,6 +260,12 @@ DROP INDEX jobs_ready;
 CREATE INDEX jobs_ready ON jobs (home_sweep, devices, model, priority DESC, seq) WHERE state = 1 AND delayed = 0;
 )sql";
 
+// What one worker holds, without a walk over what the others do.
+constexpr char kVersion7[] = R"sql(
+CREATE INDEX jobs_holder ON jobs (worker_id) WHERE state BETWEEN 2 AND 6;
+CREATE INDEX gang_worker ON gang (worker_id);
+)sql";
+
 // Made anew at every start from the table in job_state.h, so that the two cannot differ.
 std::string TransitionTriggers() {
   return absl::StrCat(
@@ -288,6 +294,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 6) {
     if (absl::Status status = db.Execute(kVersion6); !status.ok()) return status;
+  }
+  if (version < 7) {
+    if (absl::Status status = db.Execute(kVersion7); !status.ok()) return status;
   }
   if (absl::Status status = db.Execute(TransitionTriggers().c_str()); !status.ok()) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

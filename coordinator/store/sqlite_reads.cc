@@ -22,7 +22,14 @@ const char* GetJobSql() {
   return sql;
 }
 const char* LiveJobsSql() {
-  static const char* const sql = Forever(SelectJob("FROM jobs AS j WHERE j.state BETWEEN 2 AND 6 ORDER BY j.seq"));
+  // The index is named because SQLite would rather walk the whole table, which has the order.
+  static const char* const sql =
+      Forever(SelectJob("FROM jobs AS j INDEXED BY jobs_live WHERE j.state BETWEEN 2 AND 6 ORDER BY j.seq"));
+  return sql;
+}
+const char* LiveJobsOfSql() {
+  static const char* const sql = Forever(SelectJob(
+      "FROM jobs AS j INDEXED BY jobs_holder WHERE j.worker_id = ?1 AND j.state BETWEEN 2 AND 6 ORDER BY j.seq"));
   return sql;
 }
 const char* VisitJobsSql() {
@@ -54,9 +61,15 @@ constexpr char kQueueHead[] =
     "SELECT id, home_sweep, devices, model, priority, seq FROM jobs INDEXED BY jobs_ready "
     "WHERE state = 1 AND delayed = 0 AND (home_sweep, devices, model) > (?1, ?2, ?3) "
     "ORDER BY home_sweep, devices, model, priority DESC, seq LIMIT 1";
-constexpr char kMembers[] =
-    "SELECT j.id, g.first_rank, g.devices, g.worker, g.fence, g.lease_id, g.worker_id, g.session, g.poll, g.ended, "
-    "g.failure_class, g.message FROM gang AS g JOIN jobs AS j ON j.seq = g.job ORDER BY g.job, g.first_rank";
+#define SINK_MEMBERS                                                                                               \
+  "SELECT j.id, g.first_rank, g.devices, g.worker, g.fence, g.lease_id, g.worker_id, g.session, g.poll, g.ended, " \
+  "g.failure_class, g.message FROM "
+constexpr char kMembers[] = SINK_MEMBERS "gang AS g JOIN jobs AS j ON j.seq = g.job ORDER BY g.job, g.first_rank";
+constexpr char kMembersOfWorker[] = SINK_MEMBERS
+    "gang AS g INDEXED BY gang_worker JOIN jobs AS j ON j.seq = g.job WHERE g.worker_id = ?1 "
+    "ORDER BY g.job, g.first_rank";
+constexpr char kMembersOfJob[] =
+    SINK_MEMBERS "jobs AS j CROSS JOIN gang AS g ON g.job = j.seq WHERE j.id = ?1 ORDER BY g.first_rank";
 constexpr char kAttemptsOf[] =
     "SELECT attempt, generation, fence, lease_id, worker_id, worker, state, job_state, failure_class, message, "
     "started_ms, finished_ms FROM attempts WHERE job = ?1 AND attempt BETWEEN ?2 AND ?3 ORDER BY attempt";
@@ -128,6 +141,35 @@ absl::StatusOr<std::vector<Worker>> ReadWorkers(Query& rows) {
   }
   if (!rows.status().ok()) return rows.status();
   return workers;
+}
+
+absl::StatusOr<std::vector<Job>> ReadJobs(Query& rows) {
+  std::vector<Job> jobs;
+  while (rows.Next()) jobs.push_back(ReadJob(rows));
+  if (!rows.status().ok()) return rows.status();
+  return jobs;
+}
+
+absl::StatusOr<std::vector<GangMember>> ReadMembers(Query& row) {
+  std::vector<GangMember> members;
+  while (row.Next()) {
+    int c = 0;
+    GangMember& member = members.emplace_back();
+    member.job_id = row.Text(c++);
+    member.first_rank = static_cast<int>(row.Int(c++));
+    member.devices = static_cast<int>(row.Int(c++));
+    member.worker = row.Text(c++);
+    member.holder.fence = static_cast<uint64_t>(row.Int(c++));
+    member.holder.lease_id = row.Text(c++);
+    member.holder.worker_id = row.Text(c++);
+    member.holder.session = row.Text(c++);
+    member.holder.poll = static_cast<uint64_t>(row.Int(c++));
+    member.ended = row.Int(c++) != 0;
+    member.failure_class = static_cast<FailureClass>(row.Int(c++));
+    member.message = row.Text(c++);
+  }
+  if (!row.status().ok()) return row.status();
+  return members;
 }
 
 Sweep ReadSweep(Query& row) {
@@ -253,34 +295,28 @@ absl::Status SqliteTransaction::VisitSweepJobs(const JobQuery& query, int64_t st
 }
 
 absl::StatusOr<std::vector<Job>> SqliteTransaction::LiveJobs() {
-  std::vector<Job> jobs;
   Query rows(db_, LiveJobsSql());
-  while (rows.Next()) jobs.push_back(ReadJob(rows));
-  if (!rows.status().ok()) return rows.status();
-  return jobs;
+  return ReadJobs(rows);
 }
 
 absl::StatusOr<std::vector<GangMember>> SqliteTransaction::LiveMembers() {
-  std::vector<GangMember> members;
-  Query row(db_, kMembers);
-  while (row.Next()) {
-    int c = 0;
-    GangMember& member = members.emplace_back();
-    member.job_id = row.Text(c++);
-    member.first_rank = static_cast<int>(row.Int(c++));
-    member.devices = static_cast<int>(row.Int(c++));
-    member.worker = row.Text(c++);
-    member.holder.fence = static_cast<uint64_t>(row.Int(c++));
-    member.holder.lease_id = row.Text(c++);
-    member.holder.worker_id = row.Text(c++);
-    member.holder.session = row.Text(c++);
-    member.holder.poll = static_cast<uint64_t>(row.Int(c++));
-    member.ended = row.Int(c++) != 0;
-    member.failure_class = static_cast<FailureClass>(row.Int(c++));
-    member.message = row.Text(c++);
-  }
-  if (!row.status().ok()) return row.status();
-  return members;
+  Query rows(db_, kMembers);
+  return ReadMembers(rows);
+}
+
+absl::StatusOr<std::vector<Job>> SqliteTransaction::LiveJobsOf(const std::string& worker_id) {
+  Query rows(db_, LiveJobsOfSql(), worker_id);
+  return ReadJobs(rows);
+}
+
+absl::StatusOr<std::vector<GangMember>> SqliteTransaction::LiveMembersOf(const std::string& worker_id) {
+  Query rows(db_, kMembersOfWorker, worker_id);
+  return ReadMembers(rows);
+}
+
+absl::StatusOr<std::vector<GangMember>> SqliteTransaction::MembersOf(const std::string& job_id) {
+  Query rows(db_, kMembersOfJob, job_id);
+  return ReadMembers(rows);
 }
 
 absl::StatusOr<int> SqliteTransaction::CountLive(const std::string& home_sweep) {

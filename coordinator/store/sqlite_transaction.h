@@ -23,6 +23,9 @@ class SqliteTransaction final : public Transaction {
   absl::Status VisitJobs(const JobQuery& query, const JobVisitor& visit) override;
   absl::StatusOr<std::vector<Job>> LiveJobs() override;
   absl::StatusOr<std::vector<GangMember>> LiveMembers() override;
+  absl::StatusOr<std::vector<Job>> LiveJobsOf(const std::string& worker_id) override;
+  absl::StatusOr<std::vector<GangMember>> LiveMembersOf(const std::string& worker_id) override;
+  absl::StatusOr<std::vector<GangMember>> MembersOf(const std::string& job_id) override;
   absl::StatusOr<int> CountLive(const std::string& home_sweep) override;
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override;
   absl::StatusOr<std::vector<std::string>> DelayedJobs() override;

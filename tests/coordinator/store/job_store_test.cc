@@ -335,8 +335,18 @@ TEST_P(JobStoreContract, GangMembersGoWithTheirJob) {
   member.message = "why";
   Must([&](Transaction& rows) { return rows.PutMember(member); });
   const auto all = [&] { return Get<std::vector<GangMember>>([](Snapshot& rows) { return rows.LiveMembers(); }); };
+  const auto of_job = [&](int n) {
+    return Get<std::vector<GangMember>>([&](Snapshot& rows) { return rows.MembersOf(Id(n)); }).size();
+  };
+  const auto of_worker = [&](const std::string& id) {
+    return Get<std::vector<GangMember>>([&](Snapshot& rows) { return rows.LiveMembersOf(id); }).size();
+  };
   ASSERT_EQ(all().size(), 2u);
   EXPECT_EQ(all()[0].job_id, Id(1)) << "in submission order";
+  EXPECT_EQ(of_job(2), 1u);
+  EXPECT_EQ(of_job(7), 0u);
+  EXPECT_EQ(of_worker("w"), 2u);
+  EXPECT_EQ(of_worker("v"), 0u);
   const GangMember read = all()[1];
   EXPECT_EQ(read.first_rank, 4);
   EXPECT_EQ(read.devices, 4);

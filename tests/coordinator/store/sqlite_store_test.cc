@@ -119,7 +119,8 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
 
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
-  std::string sql = "DROP TABLE gang; DROP TABLE rungs; DROP INDEX jobs_ready; ALTER TABLE workers DROP COLUMN host;";
+  std::string sql = "DROP INDEX jobs_holder; DROP TABLE gang; DROP TABLE rungs; DROP INDEX jobs_ready;";
+  sql += "ALTER TABLE workers DROP COLUMN host;";
   for (const char* column : {"stop_metric", "stop_maximize", "stop_first_rung", "stop_eta", "canary", "max_failed"})
     absl::StrAppend(&sql, "ALTER TABLE sweeps DROP COLUMN ", column, ";");
   for (const char* column :
@@ -188,6 +189,70 @@ TEST(SqliteStore, TheJobsTableHasExactlyTheColumnsOfTheList) {
   const size_t listed = static_cast<size_t>(ListedColumns());
   ASSERT_GE(table.size(), listed);
   EXPECT_TRUE(std::equal(list.begin(), list.begin() + listed, table.begin()));
+}
+
+// How many instructions of SQLite's machine a read takes.
+template <typename Body>
+int64_t StepsOf(Database& db, Body body) {
+  int64_t steps = 0;
+  const auto count = [](void* out) {
+    ++*static_cast<int64_t*>(out);
+    return 0;
+  };
+  sqlite3_progress_handler(db.handle(), 1, count, &steps);
+  SqliteTransaction rows(db);
+  body(rows);
+  sqlite3_progress_handler(db.handle(), 0, nullptr, nullptr);
+  return steps;
+}
+
+// Three live jobs of one worker, of `stored` that are queued in six queues or have ended.
+void FillForPlans(const std::string& folder, int stored) {
+  auto store = MustOpen(folder);
+  const absl::Status filled = store->Write([&](Transaction& rows) -> absl::Status {
+    for (const char* name : {"a", "b"}) {
+      Sweep sweep;
+      sweep.name = name;
+      SINK_RETURN_IF_ERROR(rows.PutSweep(sweep));
+    }
+    for (int n = 0; n < stored; ++n) {
+      Job job;
+      job.id = Id(n);
+      job.home_sweep = n % 2 == 0 ? "a" : "b";
+      job.devices = 1 + n % 3;
+      SINK_RETURN_IF_ERROR(rows.InsertJob(job, "{}"));
+      if (n >= 3 && n % 4 != 0) continue;
+      job.state = n < 3 ? JobState::kLeased : JobState::kCancelled;
+      if (n < 3) job.phase = JobState::kLeased;
+      if (n < 3) job.holder = {static_cast<uint64_t>(n + 1), "lease", "w", "session", 1};
+      SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+    }
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(filled.ok()) << filled;
+}
+
+TEST(SqliteStore, WhatALeaseReadsCostsTheSameHoweverMuchIsStored) {
+  testing::TempDir folder;
+  struct Read {
+    const char* name;
+    std::function<void(SqliteTransaction&)> body;
+  };
+  const std::vector<Read> reads = {
+      {"live jobs", [](SqliteTransaction& rows) { EXPECT_EQ(rows.LiveJobs()->size(), 3u); }},
+      {"live jobs of a worker", [](SqliteTransaction& rows) { EXPECT_EQ(rows.LiveJobsOf("w")->size(), 3u); }},
+      {"live jobs of another", [](SqliteTransaction& rows) { EXPECT_TRUE(rows.LiveJobsOf("v")->empty()); }},
+      {"live jobs of a sweep", [](SqliteTransaction& rows) { EXPECT_EQ(*rows.CountLive("a"), 2); }},
+  };
+  FillForPlans(folder / "small", 60);
+  FillForPlans(folder / "large", 6000);
+  for (const Read& read : reads) {
+    auto small = Database::Open(folder / "small/sink.db", Database::Mode::kReadOnly);
+    auto large = Database::Open(folder / "large/sink.db", Database::Mode::kReadOnly);
+    const int64_t few = StepsOf(**small, read.body), many = StepsOf(**large, read.body);
+    EXPECT_GT(few, 0) << read.name;
+    EXPECT_LE(many, few + few / 10) << read.name;
+  }
 }
 
 TEST(SqliteStore, AFileThatIsNoDatabaseIsAnErrorThatNamesIt) {
