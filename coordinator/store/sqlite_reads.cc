@@ -57,10 +57,15 @@ constexpr char kRung[] = SINK_RUNGS "WHERE r.sweep = ?1 AND r.step = ?2 ORDER BY
 constexpr char kRungsOf[] = SINK_RUNGS "WHERE r.job = ?1 ORDER BY r.sweep, r.step";
 constexpr char kMemberships[] =
     "SELECT sweep, experiment, label, position FROM memberships WHERE job = ?1 ORDER BY sweep, position";
-constexpr char kQueueHead[] =
-    "SELECT id, home_sweep, devices, model, priority, seq FROM jobs INDEXED BY jobs_ready "
-    "WHERE state = 1 AND delayed = 0 AND (home_sweep, devices, model) > (?1, ?2, ?3) "
-    "ORDER BY home_sweep, devices, model, priority DESC, seq LIMIT 1";
+// The head of the queue after (sweep, devices, model): the first of the three that finds one. One condition with a row
+// value would seek by its first column alone and walk the rest of the sweep's queue.
+#define SINK_QUEUE_HEAD                                                                   \
+  "SELECT id, home_sweep, devices, model, priority, seq FROM jobs INDEXED BY jobs_ready " \
+  "WHERE state = 1 AND delayed = 0 AND "
+#define SINK_QUEUE_ORDER " ORDER BY home_sweep, devices, model, priority DESC, seq LIMIT 1"
+constexpr char kNextModel[] = SINK_QUEUE_HEAD "home_sweep = ?1 AND devices = ?2 AND model > ?3" SINK_QUEUE_ORDER;
+constexpr char kNextDevices[] = SINK_QUEUE_HEAD "home_sweep = ?1 AND devices > ?2" SINK_QUEUE_ORDER;
+constexpr char kNextSweep[] = SINK_QUEUE_HEAD "home_sweep > ?1" SINK_QUEUE_ORDER;
 #define SINK_MEMBERS                                                                                               \
   "SELECT j.id, g.first_rank, g.devices, g.worker, g.fence, g.lease_id, g.worker_id, g.session, g.poll, g.ended, " \
   "g.failure_class, g.message FROM "
@@ -329,20 +334,30 @@ absl::StatusOr<std::vector<QueueHead>> SqliteTransaction::QueueHeads() {
   std::vector<QueueHead> heads;
   QueueHead last;
   last.devices = -1;
-  for (;;) {
-    Query query(db_, kQueueHead, last.sweep, last.devices, last.model);
-    if (!query.Next()) {
-      if (!query.status().ok()) return query.status();
-      return heads;
+  absl::Status status;
+  const auto take = [&](Query row) {
+    const bool found = row.Next();
+    if (found) {
+      last = {.job_id = row.Text(0),
+              .sweep = row.Text(1),
+              .devices = static_cast<int>(row.Int(2)),
+              .model = row.Text(3),
+              .priority = static_cast<int>(row.Int(4)),
+              .order = row.Int(5)};
+      heads.push_back(last);
     }
-    last = {.job_id = query.Text(0),
-            .sweep = query.Text(1),
-            .devices = static_cast<int>(query.Int(2)),
-            .model = query.Text(3),
-            .priority = static_cast<int>(query.Int(4)),
-            .order = query.Int(5)};
-    heads.push_back(last);
+    status.Update(row.status());
+    return found;
+  };
+  // Each query binds what `last` is now, and is over before it changes.
+  while (status.ok()) {
+    const QueueHead before = last;
+    if (take(Query(db_, kNextModel, before.sweep, before.devices, before.model))) continue;
+    if (take(Query(db_, kNextDevices, before.sweep, before.devices))) continue;
+    if (!take(Query(db_, kNextSweep, before.sweep))) break;
   }
+  if (!status.ok()) return status;
+  return heads;
 }
 
 absl::StatusOr<std::vector<std::string>> SqliteTransaction::DelayedJobs() {

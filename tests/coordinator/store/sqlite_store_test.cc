@@ -242,6 +242,7 @@ TEST(SqliteStore, WhatALeaseReadsCostsTheSameHoweverMuchIsStored) {
       {"live jobs", [](SqliteTransaction& rows) { EXPECT_EQ(rows.LiveJobs()->size(), 3u); }},
       {"live jobs of a worker", [](SqliteTransaction& rows) { EXPECT_EQ(rows.LiveJobsOf("w")->size(), 3u); }},
       {"live jobs of another", [](SqliteTransaction& rows) { EXPECT_TRUE(rows.LiveJobsOf("v")->empty()); }},
+      {"queue heads", [](SqliteTransaction& rows) { EXPECT_EQ(rows.QueueHeads()->size(), 6u); }},
       {"live jobs of a sweep", [](SqliteTransaction& rows) { EXPECT_EQ(*rows.CountLive("a"), 2); }},
   };
   FillForPlans(folder / "small", 60);
