@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "coordinator/core/job_names.h"
 #include "coordinator/job/status_macros.h"
 
@@ -120,14 +121,17 @@ absl::StatusOr<std::vector<Checkpoint>> JobQueries::ListCheckpoints(std::string_
   return checkpoints;
 }
 
-absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now) {
+absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now, bool retired) {
   std::vector<Worker> workers;
-  std::vector<Job> live;
-  std::vector<GangMember> members;
+  absl::flat_hash_map<std::string, std::vector<std::string>> jobs_of;  // by worker
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(workers, rows.ListWorkers());
-    SINK_ASSIGN_OR_RETURN(live, rows.LiveJobs());
-    SINK_ASSIGN_OR_RETURN(members, rows.LiveMembers());
+    SINK_ASSIGN_OR_RETURN(workers, retired ? rows.ListAllWorkers() : rows.ListWorkers());
+    SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
+    for (const Job& job : live) jobs_of[job.holder.worker_id].push_back(job.id);
+    for (const GangMember& member : members) {
+      if (!member.ended) jobs_of[member.holder.worker_id].push_back(member.job_id);
+    }
     return absl::OkStatus();
   }));
   for (Worker& worker : workers) {
@@ -136,12 +140,7 @@ absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now) {
     if (times.heard_unix_ms != 0) worker.last_seen_ms = times.heard_unix_ms;
     worker.devices_free = times.devices_free;
     worker.models = context_->models().Of(worker.id);
-    for (const Job& job : live) {
-      if (job.holder.worker_id == worker.id) worker.job_ids.push_back(job.id);
-    }
-    for (const GangMember& member : members) {
-      if (member.holder.worker_id == worker.id && !member.ended) worker.job_ids.push_back(member.job_id);
-    }
+    if (const auto jobs = jobs_of.find(worker.id); jobs != jobs_of.end()) worker.job_ids = jobs->second;
   }
   return workers;
 }

@@ -36,7 +36,8 @@ class JobQueries {
   absl::StatusOr<std::vector<MetricPoint>> ReadMetrics(std::string_view job, const store::MetricQuery& query);
   absl::StatusOr<std::vector<Heatmap>> ReadHeatmaps(std::string_view job);
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(std::string_view job);  // newest first
-  absl::StatusOr<std::vector<Worker>> ListWorkers(Now now);
+  // `retired`: also those that have left.
+  absl::StatusOr<std::vector<Worker>> ListWorkers(Now now, bool retired = false);
   absl::StatusOr<Stats> GetStats(Now now);
 
   // Grows with every stored change: for streams that wait.

@@ -32,6 +32,12 @@ LeaseClock::WorkerTimes LeaseClock::WorkerSeen(const std::string& id, int64_t st
   return workers_.try_emplace(id, WorkerTimes{.heard = steady_ms}).first->second;
 }
 
+void LeaseClock::ForgetWorker(const std::string& id) {
+  MutexLock lock(&mutex_);
+  workers_.erase(id);
+  polls_.erase(id);
+}
+
 bool LeaseClock::AdmitPoll(const std::string& id, const std::string& session, uint64_t poll) {
   MutexLock lock(&mutex_);
   Polls& polls = polls_[id];

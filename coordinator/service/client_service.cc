@@ -226,7 +226,7 @@ grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext*, const v1::Rea
 grpc::Status ClientServiceImpl::ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest* request,
                                             v1::ListWorkersResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto workers = queries_->ListWorkers(now_());
+  const auto workers = queries_->ListWorkers(now_(), request->retired());
   if (!workers.ok()) return fail_stop_->Answer(workers.status());
   for (const Worker& worker : *workers) ToProto(worker, response->add_workers());
   return grpc::Status::OK;

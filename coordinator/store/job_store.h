@@ -95,8 +95,9 @@ class Snapshot {
   virtual absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) = 0;
   virtual absl::StatusOr<std::vector<LogLine>> TailLogs(const std::string& job_id, int lines) = 0;
 
-  virtual absl::StatusOr<Worker> GetWorker(const std::string& id) = 0;
-  virtual absl::StatusOr<std::vector<Worker>> ListWorkers() = 0;  // by name
+  virtual absl::StatusOr<Worker> GetWorker(const std::string& id) = 0;  // NOT_FOUND when it has retired, too
+  virtual absl::StatusOr<std::vector<Worker>> ListWorkers() = 0;        // by name
+  virtual absl::StatusOr<std::vector<Worker>> ListAllWorkers() = 0;     // by name; those that have retired, too
   virtual absl::StatusOr<std::optional<RequestRecord>> FindRequest(const std::string& request_id) = 0;
   virtual absl::StatusOr<uint64_t> GetEpoch() = 0;
 };
@@ -130,7 +131,9 @@ class Transaction : public Snapshot {
   virtual absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) = 0;
   virtual absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) = 0;
 
-  virtual absl::Status PutWorker(const Worker& worker) = 0;
+  virtual absl::Status PutWorker(const Worker& worker) = 0;  // back from retirement, if it was there
+  // Keeps the row, for reports of what it ran, out of every other list. There may be no such worker.
+  virtual absl::Status RetireWorker(const std::string& id) = 0;
   virtual absl::Status PutRequest(const RequestRecord& record) = 0;  // keeps the newest 10,000
   virtual absl::Status SetEpoch(uint64_t epoch) = 0;
 };

@@ -248,11 +248,19 @@ class MemoryTransaction final : public Transaction {
 
   absl::StatusOr<Worker> GetWorker(const std::string& id) override {
     const auto row = t_.workers.find(id);
-    if (row == t_.workers.end()) return absl::NotFoundError(absl::StrCat("no worker ", id, ": register first"));
+    if (row == t_.workers.end() || t_.retired.contains(id)) {
+      return absl::NotFoundError(absl::StrCat("no worker ", id, ": register first"));
+    }
     return row->second;
   }
 
   absl::StatusOr<std::vector<Worker>> ListWorkers() override {
+    absl::StatusOr<std::vector<Worker>> workers = ListAllWorkers();
+    std::erase_if(*workers, [this](const Worker& worker) { return t_.retired.contains(worker.id); });
+    return workers;
+  }
+
+  absl::StatusOr<std::vector<Worker>> ListAllWorkers() override {
     std::vector<Worker> workers;
     for (const auto& [id, worker] : t_.workers) workers.push_back(worker);
     std::stable_sort(workers.begin(), workers.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
@@ -410,6 +418,12 @@ class MemoryTransaction final : public Transaction {
     row.state = WorkerState::kGone;
     row.devices_free = 0;
     row.job_ids.clear();
+    Erase(t_.retired, worker.id);
+    return absl::OkStatus();
+  }
+
+  absl::Status RetireWorker(const std::string& id) override {
+    if (t_.workers.contains(id)) Edit(t_.retired, id) = true;
     return absl::OkStatus();
   }
 

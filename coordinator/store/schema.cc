@@ -260,10 +260,12 @@ DROP INDEX jobs_ready;
 CREATE INDEX jobs_ready ON jobs (home_sweep, devices, model, priority DESC, seq) WHERE state = 1 AND delayed = 0;
 )sql";
 
-// What one worker holds, without a walk over what the others do.
+// What one worker holds, without a walk over what the others do; workers that have not been heard of for long.
 constexpr char kVersion7[] = R"sql(
 CREATE INDEX jobs_holder ON jobs (worker_id) WHERE state BETWEEN 2 AND 6;
 CREATE INDEX gang_worker ON gang (worker_id);
+ALTER TABLE workers ADD COLUMN retired INTEGER NOT NULL DEFAULT 0 CHECK (retired IN (0, 1));
+CREATE INDEX workers_current ON workers (name, id) WHERE retired = 0;
 )sql";
 
 // Made anew at every start from the table in job_state.h, so that the two cannot differ.

@@ -86,9 +86,11 @@ constexpr char kTailLogs[] =
   "FROM sweeps "
 constexpr char kSweep[] = SINK_SWEEPS "WHERE name = ?1";
 constexpr char kSweeps[] = SINK_SWEEPS "ORDER BY name";
-constexpr char kWorkers[] =
-    "SELECT id, name, address, session, devices, device_kind, version, last_seen_ms, host FROM workers "
-    "WHERE ?1 = '' OR id = ?1 ORDER BY name, id";
+#define SINK_WORKERS \
+  "SELECT id, name, address, session, devices, device_kind, version, last_seen_ms, host FROM workers "
+constexpr char kWorker[] = SINK_WORKERS "WHERE id = ?1 AND retired = 0";
+constexpr char kWorkers[] = SINK_WORKERS "INDEXED BY workers_current WHERE retired = 0 ORDER BY name, id";
+constexpr char kAllWorkers[] = SINK_WORKERS "ORDER BY name, id";
 
 absl::StatusOr<std::vector<std::string>> ReadTexts(Query& rows) {
   std::vector<std::string> texts;
@@ -519,8 +521,7 @@ absl::StatusOr<std::vector<LogLine>> SqliteTransaction::TailLogs(const std::stri
 }
 
 absl::StatusOr<Worker> SqliteTransaction::GetWorker(const std::string& id) {
-  if (id.empty()) return absl::NotFoundError("no worker without an id");
-  Query rows(db_, kWorkers, id);
+  Query rows(db_, kWorker, id);
   absl::StatusOr<std::vector<Worker>> workers = ReadWorkers(rows);
   if (!workers.ok()) return workers.status();
   if (workers->empty()) return absl::NotFoundError(absl::StrCat("no worker ", id, ": register first"));
@@ -528,7 +529,12 @@ absl::StatusOr<Worker> SqliteTransaction::GetWorker(const std::string& id) {
 }
 
 absl::StatusOr<std::vector<Worker>> SqliteTransaction::ListWorkers() {
-  Query rows(db_, kWorkers, "");
+  Query rows(db_, kWorkers);
+  return ReadWorkers(rows);
+}
+
+absl::StatusOr<std::vector<Worker>> SqliteTransaction::ListAllWorkers() {
+  Query rows(db_, kAllWorkers);
   return ReadWorkers(rows);
 }
 

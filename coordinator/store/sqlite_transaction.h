@@ -45,6 +45,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::vector<LogLine>> TailLogs(const std::string& job_id, int lines) override;
   absl::StatusOr<Worker> GetWorker(const std::string& id) override;
   absl::StatusOr<std::vector<Worker>> ListWorkers() override;
+  absl::StatusOr<std::vector<Worker>> ListAllWorkers() override;
   absl::StatusOr<std::optional<RequestRecord>> FindRequest(const std::string& request_id) override;
   absl::StatusOr<uint64_t> GetEpoch() override;
 
@@ -66,6 +67,7 @@ class SqliteTransaction final : public Transaction {
   absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) override;
   absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) override;
   absl::Status PutWorker(const Worker& worker) override;
+  absl::Status RetireWorker(const std::string& id) override;
   absl::Status PutRequest(const RequestRecord& record) override;
   absl::Status SetEpoch(uint64_t epoch) override;
 

@@ -52,7 +52,7 @@ constexpr char kPutWorker[] =
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
     "address = excluded.address, session = excluded.session, devices = excluded.devices, "
     "device_kind = excluded.device_kind, version = excluded.version, last_seen_ms = excluded.last_seen_ms, "
-    "host = excluded.host";
+    "host = excluded.host, retired = 0";
 
 absl::Status NoJob(const std::string& id) { return absl::NotFoundError(absl::StrCat("no job ", id)); }
 
@@ -198,6 +198,10 @@ absl::Status SqliteTransaction::PutWorker(const Worker& worker) {
   return Query(db_, kPutWorker, worker.id, worker.name, worker.address, worker.session, worker.devices,
                worker.device_kind, worker.version, worker.last_seen_ms, worker.host)
       .Run();
+}
+
+absl::Status SqliteTransaction::RetireWorker(const std::string& id) {
+  return Query(db_, "UPDATE workers SET retired = 1 WHERE id = ?1", id).Run();
 }
 
 absl::Status SqliteTransaction::PutRequest(const RequestRecord& record) {

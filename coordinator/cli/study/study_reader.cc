@@ -80,7 +80,9 @@ absl::Status ReadHeatMaps(Session& session, Run* run) {
 
 // The workers that the runs name.
 absl::Status ReadMachines(Session& session, Study* study) {
-  const auto workers = session.client().ListWorkers({});
+  v1::ListWorkersRequest request;
+  request.set_retired(true);
+  const auto workers = session.client().ListWorkers(request);
   if (!workers.ok()) return workers.status();
   std::set<std::string> names;
   for (const auto& [id, run] : study->runs) names.insert(run.worker);

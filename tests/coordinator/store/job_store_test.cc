@@ -509,6 +509,23 @@ TEST_P(JobStoreContract, ChildRowsReadBack) {
   EXPECT_EQ(Get<std::string>([](Snapshot& rows) { return rows.GetConfig(Id(1)); }), "{\"job\":\"" + Id(1) + "\"}");
 }
 
+TEST_P(JobStoreContract, AWorkerThatHasRetiredIsInTheListOfAllAlone) {
+  Worker worker;
+  worker.id = "w";
+  worker.name = "node";
+  Must([&](Transaction& rows) { return rows.PutWorker(worker); });
+  Must([&](Transaction& rows) { return rows.RetireWorker("w"); });
+  Must([&](Transaction& rows) { return rows.RetireWorker("nobody"); });
+  const auto current = [&] { return Get<std::vector<Worker>>([](Snapshot& rows) { return rows.ListWorkers(); }); };
+  const auto all = [&] { return Get<std::vector<Worker>>([](Snapshot& rows) { return rows.ListAllWorkers(); }); };
+  EXPECT_THAT(current(), IsEmpty());
+  EXPECT_EQ(all().size(), 1u);
+  EXPECT_TRUE(absl::IsNotFound(store_->Read([](Snapshot& rows) { return rows.GetWorker("w").status(); })));
+  Must([&](Transaction& rows) { return rows.PutWorker(worker); });
+  EXPECT_EQ(current().size(), 1u);
+  EXPECT_EQ(all().size(), 1u);
+}
+
 TEST_P(JobStoreContract, ConcurrentBodiesRunOneAfterAnother) {
   Insert(QueuedJob(1));
   std::vector<std::thread> threads;

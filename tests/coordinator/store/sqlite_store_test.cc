@@ -120,7 +120,7 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
   std::string sql = "DROP INDEX jobs_holder; DROP TABLE gang; DROP TABLE rungs; DROP INDEX jobs_ready;";
-  sql += "ALTER TABLE workers DROP COLUMN host;";
+  sql += "ALTER TABLE workers DROP COLUMN host; DROP INDEX workers_current; ALTER TABLE workers DROP COLUMN retired;";
   for (const char* column : {"stop_metric", "stop_maximize", "stop_first_rung", "stop_eta", "canary", "max_failed"})
     absl::StrAppend(&sql, "ALTER TABLE sweeps DROP COLUMN ", column, ";");
   for (const char* column :
@@ -206,7 +206,8 @@ int64_t StepsOf(Database& db, Body body) {
   return steps;
 }
 
-// Three live jobs of one worker, of `stored` that are queued in six queues or have ended.
+// Three live jobs of one worker, of `stored` that are queued in six queues or have ended; ten workers beside those that
+// have retired.
 void FillForPlans(const std::string& folder, int stored) {
   auto store = MustOpen(folder);
   const absl::Status filled = store->Write([&](Transaction& rows) -> absl::Status {
@@ -216,6 +217,11 @@ void FillForPlans(const std::string& folder, int stored) {
       SINK_RETURN_IF_ERROR(rows.PutSweep(sweep));
     }
     for (int n = 0; n < stored; ++n) {
+      Worker worker;
+      worker.id = absl::StrCat("w", n);
+      worker.name = "name";
+      SINK_RETURN_IF_ERROR(rows.PutWorker(worker));
+      if (n >= 10) SINK_RETURN_IF_ERROR(rows.RetireWorker(worker.id));
       Job job;
       job.id = Id(n);
       job.home_sweep = n % 2 == 0 ? "a" : "b";
@@ -243,6 +249,8 @@ TEST(SqliteStore, WhatALeaseReadsCostsTheSameHoweverMuchIsStored) {
       {"live jobs of a worker", [](SqliteTransaction& rows) { EXPECT_EQ(rows.LiveJobsOf("w")->size(), 3u); }},
       {"live jobs of another", [](SqliteTransaction& rows) { EXPECT_TRUE(rows.LiveJobsOf("v")->empty()); }},
       {"queue heads", [](SqliteTransaction& rows) { EXPECT_EQ(rows.QueueHeads()->size(), 6u); }},
+      {"a worker", [](SqliteTransaction& rows) { EXPECT_EQ(rows.GetWorker("w7")->name, "name"); }},
+      {"workers", [](SqliteTransaction& rows) { EXPECT_EQ(rows.ListWorkers()->size(), 10u); }},
       {"live jobs of a sweep", [](SqliteTransaction& rows) { EXPECT_EQ(*rows.CountLive("a"), 2); }},
   };
   FillForPlans(folder / "small", 60);
