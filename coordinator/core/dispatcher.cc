@@ -24,13 +24,11 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
   bool work = false;
   // Most questions find no work: those write nothing.
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_RETURN_IF_ERROR(CurrentWorker(rows, request.worker_id, request.session).status());
+    SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
     context_->models().Hear(request.worker_id, request.models);
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
     if (!grants.empty() || work) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
-    if (heads.empty()) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
+    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
     SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
     work = next.has_value();
     return absl::OkStatus();
@@ -45,7 +43,7 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
     bool waiting = false;
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &waiting));
     if (!grants.empty()) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
+    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
     while (grants.size() < kMaxGrants) {
       SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
       if (!next) break;
@@ -90,17 +88,22 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::MemberGrants(store::Snapshot& row
   return grants;
 }
 
-absl::StatusOr<Schedule> Dispatcher::MakeSchedule(store::Snapshot& rows, const LeaseRequest& request, Now now) {
-  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, rows.ListWorkers());
-  std::vector<Offer> offers;
-  for (const Worker& worker : workers) {
-    if (worker.id == request.worker_id)
-      offers.push_back({worker, request.devices_free});
-    else if (context_->StateOf(worker, now) == WorkerState::kConnected)
-      offers.push_back({worker, context_->clock().WorkerSeen(worker.id, now.steady_ms).devices_free});
-  }
-  const auto granted_at = [&](uint64_t fence) { return context_->clock().Lease(fence, now.steady_ms).granted; };
-  return Schedule::Make(rows, std::move(offers), request.worker_id, granted_at, &context_->models(), now.steady_ms);
+absl::StatusOr<Schedule> Dispatcher::MakeSchedule(store::Snapshot& rows, const Worker& asking,
+                                                  const LeaseRequest& request, Now now) {
+  const Offer offer{asking, request.devices_free};
+  const auto offers = [this, offer, now](store::Snapshot& all_rows) -> absl::StatusOr<std::vector<Offer>> {
+    SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, all_rows.ListWorkers());
+    std::vector<Offer> connected;
+    for (const Worker& worker : workers) {
+      if (worker.id == offer.worker.id)
+        connected.push_back(offer);
+      else if (context_->StateOf(worker, now) == WorkerState::kConnected)
+        connected.push_back({worker, context_->clock().WorkerSeen(worker.id, now.steady_ms).devices_free});
+    }
+    return connected;
+  };
+  const auto granted_at = [this, now](uint64_t fence) { return context_->clock().Lease(fence, now.steady_ms).granted; };
+  return Schedule::Make(rows, offer, offers, granted_at, &context_->models(), now.steady_ms);
 }
 
 absl::StatusOr<Job> Dispatcher::GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,
@@ -137,8 +140,10 @@ absl::StatusOr<Grant> Dispatcher::MakeGrant(store::Snapshot& rows, const Job& jo
   Grant grant;
   grant.lease = job.lease();
   grant.devices = job.devices;
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job.id));
-  for (const GangMember& member : members) grant.devices -= member.devices;
+  if (job.devices > 1) {
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job.id));
+    for (const GangMember& member : members) grant.devices -= member.devices;
+  }
   grant.grace_ms = context_->options().grace_ms;
   grant.stall_ms = job.stall_ms;
   grant.world_size = job.devices;

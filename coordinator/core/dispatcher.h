@@ -31,7 +31,8 @@ class Dispatcher {
   // The grants of members that this question, or its first copy, brings to their worker; `waiting`: some would be
   // brought for the first time, which DeliverMembers does.
   absl::StatusOr<std::vector<Grant>> MemberGrants(store::Snapshot& rows, const LeaseRequest& request, bool* waiting);
-  absl::StatusOr<Schedule> MakeSchedule(store::Snapshot& rows, const LeaseRequest& request, Now now);
+  absl::StatusOr<Schedule> MakeSchedule(store::Snapshot& rows, const Worker& asking, const LeaseRequest& request,
+                                        Now now);
   absl::StatusOr<Job> GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,
                                  const LeaseRequest& request, Now now);
   absl::Status AddMembers(store::Transaction& rows, const Job& job, const Schedule::Start& start, Now now);
