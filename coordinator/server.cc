@@ -21,6 +21,7 @@
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/client_service.h"
 #include "coordinator/service/fail_stop.h"
+#include "coordinator/service/lease_desk.h"
 #include "coordinator/service/metrics_exporter.h"
 #include "coordinator/service/scrape_endpoint.h"
 #include "coordinator/service/stream_gate.h"
@@ -93,6 +94,7 @@ struct Server::Parts {
   std::unique_ptr<JobManager> jobs;
   std::unique_ptr<CheckpointRepository> checkpoints;
   StreamGate gate{kMaxStreams};
+  std::unique_ptr<LeaseDesk> desk;
   std::unique_ptr<ClientServiceImpl> client_service;
   std::unique_ptr<WorkerServiceImpl> worker_service;
   std::unique_ptr<grpc::Server> grpc_server;
@@ -136,7 +138,8 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen) {
   gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
   client_service = std::make_unique<ClientServiceImpl>(&jobs->clients(), &jobs->queries(), checkpoints.get(), &gate,
                                                        &fail_stop, SystemNow);
-  worker_service = std::make_unique<WorkerServiceImpl>(&jobs->workers(), &jobs->dispatcher(), &jobs->queries(),
+  desk = std::make_unique<LeaseDesk>(&jobs->dispatcher(), SystemNow);
+  worker_service = std::make_unique<WorkerServiceImpl>(&jobs->workers(), desk.get(), &jobs->queries(),
                                                        checkpoints.get(), &fail_stop, SystemNow);
   grpc::ServerBuilder builder;
   grpc::ResourceQuota quota("sink");
@@ -231,6 +234,7 @@ void Server::Shutdown() {
   }
   parts.stopping_changed.notify_all();
   parts.gate.Close();
+  if (parts.desk != nullptr) parts.desk->Close();
   if (parts.ticker.joinable()) parts.ticker.join();
   if (parts.grpc_server != nullptr) {
     parts.grpc_server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
@@ -239,6 +243,7 @@ void Server::Shutdown() {
   if (parts.exporter != nullptr) parts.exporter->SetQueries(nullptr);
   parts.scrapes.reset();
   parts.grpc_server.reset();
+  parts.desk.reset();
   parts.jobs.reset();
   parts.store.reset();
 }

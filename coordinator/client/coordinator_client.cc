@@ -157,7 +157,8 @@ absl::StatusOr<v1::RegisterResponse> CoordinatorClient::Register(const v1::Regis
   return impl_->calls.Unary(impl_->worker, &WorkerStub::Register, request);
 }
 absl::StatusOr<v1::LeaseResponse> CoordinatorClient::Lease(const v1::LeaseRequest& request) {
-  return impl_->calls.Unary(impl_->worker, &WorkerStub::Lease, request);
+  return impl_->calls.Unary(impl_->worker, &WorkerStub::Lease, request,
+                            impl_->options.deadline + absl::Milliseconds(request.wait_ms()));
 }
 absl::StatusOr<v1::HeartbeatResponse> CoordinatorClient::Heartbeat(const v1::HeartbeatRequest& request) {
   return impl_->calls.Unary(impl_->worker, &WorkerStub::Heartbeat, request);

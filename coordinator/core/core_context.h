@@ -2,8 +2,9 @@
 // what must not outlive the process. Owned by JobManager, which makes it first and destroys it last.
 //
 // The store holds all truth. The rest is: when each lease and worker was last heard of and when each retry delay ends
-// (clock), which worker has which model (models), who waits for changes (changes). Each of these has a lock of its own,
-// held only within its methods, so that no call holds two. Any thread may call any method, but for NewHolder.
+// (clock), which worker has which model (models), who waits for changes (changes) or for work (placement). Each of
+// these has a lock of its own, held only within its methods, so that no call holds two. Any thread may call any method,
+// but for NewHolder.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +44,8 @@ class CoreContext {
   CoreContext& operator=(const CoreContext&) = delete;
 
   absl::Status Read(const ReadBody& body) { return store_->Read(body); }
-  absl::Status Write(const WriteBody& body);  // durable when it returns OK; then it tells changes()
+  // Durable when it returns OK; then it tells changes(), and placement() where a job may be able to start.
+  absl::Status Write(const WriteBody& body);
 
   // The holder of a new lease: its fence is greater than any before. Within a Write only, whose thread is the one that
   // counts fences.
@@ -55,6 +57,9 @@ class CoreContext {
   const CoreOptions& options() const { return options_; }
   JobEventListener& listener() { return *listener_; }
   ChangeSignal& changes() { return changes_; }
+  ChangeSignal& placement() { return placement_; }
+  // The worker is alive, with so many devices free.
+  void HearWorker(const std::string& id, int devices_free, Now now);
   LeaseClock& clock() { return clock_; }
   ModelPlaces& models() { return models_; }
 
@@ -63,7 +68,7 @@ class CoreContext {
   const CoreOptions options_;
   JobEventListener nobody_;  // listens where nobody else does
   JobEventListener* const listener_;
-  ChangeSignal changes_;
+  ChangeSignal changes_, placement_;
   LeaseClock clock_;
   ModelPlaces models_;
   uint64_t next_fence_;  // the store's writer thread only

@@ -9,6 +9,7 @@
 #include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/current_lease.h"
 #include "coordinator/core/gang_members.h"
+#include "coordinator/core/holds.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
@@ -18,7 +19,8 @@ constexpr size_t kMaxGrants = 64;  // of one answer
 
 }  // namespace
 
-absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest& request, Now now) {
+absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest& request, Now now,
+                                                             bool* nothing_ready) {
   if (!context_->clock().AdmitPoll(request.worker_id, request.session, request.poll)) return std::vector<Grant>();
   std::vector<Grant> grants;
   bool work = false;
@@ -31,9 +33,10 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
     SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
     SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
     work = next.has_value();
+    if (nothing_ready != nullptr) *nothing_ready = !schedule.found_ready();
     return absl::OkStatus();
   }));
-  context_->clock().HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
+  context_->HearWorker(request.worker_id, request.devices_free, now);
   if (!work) return grants;
 
   std::vector<int64_t> queued_ms;
@@ -52,12 +55,31 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
       queued_ms.push_back(job.queued_ms);
       grants.push_back(std::move(grant));
     }
+    if (nothing_ready != nullptr) *nothing_ready = grants.empty() && !schedule.found_ready();
     return absl::OkStatus();
   }));
   for (int64_t since : queued_ms) {
     context_->listener().JobDispatched(static_cast<double>(std::max<int64_t>(0, now.unix_ms - since)) / 1000);
   }
   return grants;
+}
+
+absl::StatusOr<WorkAhead> Dispatcher::LookAhead() {
+  WorkAhead ahead;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
+    for (const GangMember& member : members) {
+      if (member.holder.poll == 0) ahead.members.insert(member.holder.worker_id);
+    }
+    SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
+    for (size_t i = 0; i < heads.size() && !ahead.ready; ++i) {
+      SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(heads[i].sweep));
+      SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
+      ahead.ready = held.empty();
+    }
+    return absl::OkStatus();
+  }));
+  return ahead;
 }
 
 absl::StatusOr<std::vector<Grant>> Dispatcher::RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request,

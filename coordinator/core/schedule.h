@@ -45,6 +45,8 @@ class Schedule {
   // The next job that starts on the worker that asks; store the start before asking for another. Jobs that would start
   // on other workers are left for these to ask for.
   absl::StatusOr<std::optional<Start>> Next(store::Snapshot& rows);
+  // Whether Next has come upon a job that nothing holds, wherever it could start.
+  bool found_ready() const { return found_ready_; }
 
  private:
   // Where the jobs of several workers go.
@@ -75,7 +77,8 @@ class Schedule {
   GrantedAt granted_at_;
   ModelPlaces* models_;
   int64_t now_ms_;
-  std::optional<Fleet> fleet_;                // from the first job on that does not simply fit here
+  std::optional<Fleet> fleet_;  // from the first job on that does not simply fit here
+  bool found_ready_ = false;
   absl::flat_hash_set<std::string> settled_;  // heads of queues that do not start here, by job
 };
 

@@ -87,7 +87,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
   }));
   for (; lost > 0; --lost) context_->listener().AttemptEnded(AttemptOutcome::kLost);
   for (const Lease& lease : keep) context_->clock().Hear(lease.fence, now.steady_ms);
-  context_->clock().HearWorker(request.worker_id, request.devices, now.steady_ms, now.unix_ms);
+  context_->HearWorker(request.worker_id, request.devices, now);
   return keep;
 }
 
@@ -118,7 +118,7 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
     return absl::OkStatus();
   }));
   for (const Lease& lease : valid) context_->clock().Hear(lease.fence, now.steady_ms);
-  context_->clock().HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
+  context_->HearWorker(request.worker_id, request.devices_free, now);
   if (changed.empty()) return result;
 
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {

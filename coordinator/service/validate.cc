@@ -191,6 +191,7 @@ absl::Status Validate(const v1::LeaseRequest& request) {
       .Seq(request.poll(), "poll")
       .Range(request.devices_free(), 0, kMaxDevices, "devices_free")
       .Range(request.rendezvous_port(), 0, 65535, "rendezvous_port")
+      .Range(request.wait_ms(), 0, kMaxLeaseWait, "wait_ms")
       .That(request.models_size() <= kMaxModels, "models", absl::StrCat("more than ", kMaxModels));
   for (const std::string& model : request.models())
     check.That(IsHubName(model), "models", absl::StrCat("\"", Shown(model), "\" is not a model's name"));

@@ -102,9 +102,18 @@ class Snapshot {
   virtual absl::StatusOr<uint64_t> GetEpoch() = 0;
 };
 
+// What a transaction has changed, for those who wait for changes. Ids may repeat.
+struct Changes {
+  std::vector<std::string> jobs;    // whose rows, as people see them, have changed
+  std::vector<std::string> sweeps;  // that have other jobs now, or another policy
+  bool placement = false;           // a job may be able to start that was not before
+};
+
 // A snapshot that can be changed. It sees its own changes.
 class Transaction : public Snapshot {
  public:
+  const Changes& changes() const { return changes_; }
+
   // ALREADY_EXISTS; INVALID_ARGUMENT when the state is not QUEUED. `job.sweeps` is not stored here.
   virtual absl::Status InsertJob(const Job& job, const std::string& config_json) = 0;
   // Everything but id, home_sweep, memberships and progress.latest's history. FAILED_PRECONDITION when the change of
@@ -136,6 +145,17 @@ class Transaction : public Snapshot {
   virtual absl::Status RetireWorker(const std::string& id) = 0;
   virtual absl::Status PutRequest(const RequestRecord& record) = 0;  // keeps the newest 10,000
   virtual absl::Status SetEpoch(uint64_t epoch) = 0;
+
+ protected:
+  void NoteProgress(const std::string& job_id) { changes_.jobs.push_back(job_id); }
+  void NotePlacement() { changes_.placement = true; }
+  void NoteSweep(const std::string& sweep) {
+    changes_.sweeps.push_back(sweep);
+    changes_.placement = true;
+  }
+
+ private:
+  Changes changes_;
 };
 
 // FAILED_PRECONDITION "job X cannot go from SUCCEEDED to RUNNING": what UpdateJob says.

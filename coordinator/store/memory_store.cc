@@ -284,6 +284,8 @@ class MemoryTransaction final : public Transaction {
     }
     if (t_.jobs.contains(job.id)) return absl::AlreadyExistsError(absl::StrCat("job ", job.id, " exists"));
     if (!t_.sweeps.contains(job.home_sweep)) return absl::FailedPreconditionError("no such home sweep");
+    NoteProgress(job.id);
+    NotePlacement();
     MemoryStore::JobRow& row = Edit(t_.jobs, job.id);
     row = {job, config_json, ++t_.next_id};
     row.job.sweeps.clear();
@@ -300,17 +302,21 @@ class MemoryTransaction final : public Transaction {
     if (IsLive(job.state) != (job.holder.fence > 0) || (job.delayed && job.state != JobState::kQueued)) {
       return absl::FailedPreconditionError("a job has a fence exactly while it is live, and a delay only when queued");
     }
+    NoteProgress(job.id);
+    NotePlacement();
     CopyColumns([](const JobColumn& column) { return !column.is(kFixed); }, job, &Edit(t_.jobs, job.id).job);
     return absl::OkStatus();
   }
 
   absl::Status UpdateProgress(const Job& job) override {
     if (!t_.jobs.contains(job.id)) return NoJob(job.id);
+    NoteProgress(job.id);
     CopyColumns([](const JobColumn& column) { return column.is(kProgress); }, job, &Edit(t_.jobs, job.id).job);
     return absl::OkStatus();
   }
 
   absl::Status PutSweep(const Sweep& sweep) override {
+    NoteSweep(sweep.name);
     const bool exists = t_.sweeps.contains(sweep.name);
     Sweep& row = Edit(t_.sweeps, sweep.name);
     row.name = sweep.name;
@@ -337,6 +343,7 @@ class MemoryTransaction final : public Transaction {
   absl::Status SetMemberships(const std::string& sweep,
                               const std::vector<std::pair<std::string, Membership>>& members) override {
     if (!t_.sweeps.contains(sweep)) return NoSweep(sweep);
+    NoteSweep(sweep);
     const auto begin = t_.members.lower_bound({sweep, std::numeric_limits<int>::min()});
     std::vector<std::pair<std::string, int>> old;
     for (auto row = begin; row != t_.members.end() && row->first.first == sweep; ++row) old.push_back(row->first);
@@ -353,6 +360,7 @@ class MemoryTransaction final : public Transaction {
 
   absl::Status PutMember(const GangMember& member) override {
     if (!t_.jobs.contains(member.job_id)) return NoJob(member.job_id);
+    NotePlacement();
     Edit(t_.gang, {member.job_id, member.first_rank}) = member;
     return absl::OkStatus();
   }
@@ -374,6 +382,7 @@ class MemoryTransaction final : public Transaction {
 
   absl::Status PutCheckpoint(const Checkpoint& checkpoint) override {
     if (!t_.jobs.contains(checkpoint.job_id)) return NoJob(checkpoint.job_id);
+    NotePlacement();
     Edit(t_.checkpoints, {checkpoint.job_id, checkpoint.step}) = checkpoint;
     return absl::OkStatus();
   }
@@ -413,6 +422,7 @@ class MemoryTransaction final : public Transaction {
   }
 
   absl::Status PutWorker(const Worker& worker) override {
+    NotePlacement();
     Worker& row = Edit(t_.workers, worker.id);
     row = worker;
     row.state = WorkerState::kGone;

@@ -62,6 +62,8 @@ absl::Status SqliteTransaction::InsertJob(const Job& job, const std::string& con
   if (job.state != JobState::kQueued || job.generation != 1) {
     return absl::InvalidArgumentError(absl::StrCat("job ", job.id, " must begin QUEUED, in generation 1"));
   }
+  NoteProgress(job.id);
+  NotePlacement();
   Query query(db_, InsertJobSql());
   BindInsert(job, &query);
   if (absl::Status status = query.Run(); !status.ok()) return status;
@@ -77,12 +79,15 @@ absl::Status SqliteTransaction::UpdateJob(const Job& job) {
     const int generation = static_cast<int>(query.Int(1));
     if (!IsLegal(state, generation, job.state, job.generation)) return IllegalTransition(job, state, generation);
   }
+  NoteProgress(job.id);
+  NotePlacement();
   Query query(db_, UpdateJobSql());
   BindUpdate(job, &query);
   return query.Run();
 }
 
 absl::Status SqliteTransaction::UpdateProgress(const Job& job) {
+  NoteProgress(job.id);
   Query query(db_, UpdateProgressSql());
   BindProgress(job, &query);
   if (query.Next()) return query.Run();
@@ -90,6 +95,7 @@ absl::Status SqliteTransaction::UpdateProgress(const Job& job) {
 }
 
 absl::Status SqliteTransaction::PutSweep(const Sweep& sweep) {
+  NoteSweep(sweep.name);
   const SweepPolicy& policy = sweep.policy;
   return Query(db_, kPutSweep, sweep.name, sweep.created_ms, sweep.max_parallel, policy.stop_metric,
                policy.stop_maximize, policy.stop_first_rung, policy.stop_eta, policy.canary, policy.max_failed)
@@ -112,6 +118,7 @@ absl::Status SqliteTransaction::PutStudy(const std::string& sweep, const std::st
 
 absl::Status SqliteTransaction::SetMemberships(const std::string& sweep,
                                                const std::vector<std::pair<std::string, Membership>>& members) {
+  NoteSweep(sweep);
   if (absl::Status status = Query(db_, "DELETE FROM memberships WHERE sweep = ?1", sweep).Run(); !status.ok()) {
     return status;
   }
@@ -131,6 +138,7 @@ absl::Status SqliteTransaction::SetMemberships(const std::string& sweep,
 absl::Status SqliteTransaction::PutMember(const GangMember& member) {
   absl::StatusOr<int64_t> seq = SeqOf(member.job_id);
   if (!seq.ok()) return seq.status();
+  NotePlacement();
   const Holder& holder = member.holder;
   return Query(db_, kPutMember, *seq, member.first_rank, member.devices, member.worker, holder.fence, holder.lease_id,
                holder.worker_id, holder.session, holder.poll, member.ended, member.failure_class, member.message)
@@ -153,6 +161,7 @@ absl::Status SqliteTransaction::PutAttempt(const Attempt& attempt) {
 absl::Status SqliteTransaction::PutCheckpoint(const Checkpoint& checkpoint) {
   absl::StatusOr<int64_t> seq = SeqOf(checkpoint.job_id);
   if (!seq.ok()) return seq.status();
+  NotePlacement();  // a canary's first checkpoint lets the others go
   const std::string files = EncodeFiles(checkpoint.files);
   return Query(db_, kPutCheckpoint, *seq, checkpoint.step, checkpoint.attempt, checkpoint.fence,
                checkpoint.manifest_hash, files, checkpoint.committed_ms)
@@ -195,6 +204,7 @@ absl::Status SqliteTransaction::AppendLogs(const std::string& job_id, const std:
 }
 
 absl::Status SqliteTransaction::PutWorker(const Worker& worker) {
+  NotePlacement();
   return Query(db_, kPutWorker, worker.id, worker.name, worker.address, worker.session, worker.devices,
                worker.device_kind, worker.version, worker.last_seen_ms, worker.host)
       .Run();
