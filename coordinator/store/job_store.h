@@ -135,7 +135,7 @@ class Transaction : public Snapshot {
   virtual absl::Status PutAttempt(const Attempt& attempt) = 0;           // inserts or replaces (job, attempt)
   virtual absl::Status PutCheckpoint(const Checkpoint& checkpoint) = 0;  // inserts or replaces (job, step)
   virtual absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) = 0;
-  // A point of the same (job, name, step) is replaced in place and keeps its id.
+  // A point of the same (job, name, step) is replaced in place and keeps its id. Cheapest where steps grow.
   virtual absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) = 0;
   virtual absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) = 0;
   virtual absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) = 0;

@@ -8,7 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/job_statements.h"
-#include "coordinator/store/metric_filter.h"
+#include "coordinator/store/point_table.h"
 #include "coordinator/store/sqlite_transaction.h"
 
 namespace sink::store {
@@ -471,16 +471,7 @@ absl::StatusOr<std::vector<MetricPoint>> SqliteTransaction::ListMetrics(const st
                                                                         const MetricQuery& query) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();
-  std::vector<MetricPoint> points;
-  Query rows(db_,
-             "SELECT id, name, step, value, attempt FROM metrics WHERE job = ?1 AND id > ?2 AND step >= ?3 ORDER BY id",
-             *seq, query.after, query.from_step);
-  while (points.size() < static_cast<size_t>(query.limit) && rows.Next()) {
-    if (!WantsMetric(query.names, rows.Bytes(1))) continue;
-    points.push_back({rows.Int(0), rows.Text(1), rows.Int(2), rows.Real(3), static_cast<int>(rows.Int(4))});
-  }
-  if (!rows.status().ok()) return rows.status();
-  return points;
+  return PointTable(db_, names_).List(*seq, query);
 }
 
 absl::StatusOr<std::vector<Heatmap>> SqliteTransaction::ListHeatmaps(const std::string& job_id) {

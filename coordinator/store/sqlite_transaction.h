@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "coordinator/store/job_store.h"
+#include "coordinator/store/series_names.h"
 #include "coordinator/store/sqlite_db.h"
 
 namespace sink::store {
 
 class SqliteTransaction final : public Transaction {
  public:
-  explicit SqliteTransaction(Database& db) : db_(db) {}
+  SqliteTransaction(Database& db, SeriesNames& names) : db_(db), names_(names) {}
 
   // Snapshot: sqlite_reads.cc.
   absl::StatusOr<Job> GetJob(const std::string& id) override;
@@ -77,6 +78,7 @@ class SqliteTransaction final : public Transaction {
   absl::Status FillCounts(Sweep* sweep);
 
   Database& db_;
+  SeriesNames& names_;  // of this connection
 };
 
 // Checkpoint files as the checkpoints table keeps them: "name size xxh3" lines.

@@ -2,6 +2,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/store/job_statements.h"
+#include "coordinator/store/point_table.h"
 #include "coordinator/store/sqlite_transaction.h"
 
 namespace sink::store {
@@ -39,9 +40,6 @@ constexpr char kPutCheckpoint[] =
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (job, step) DO UPDATE SET attempt = excluded.attempt, "
     "fence = excluded.fence, manifest_hash = excluded.manifest_hash, files = excluded.files, "
     "committed_ms = excluded.committed_ms";
-constexpr char kPutMetric[] =
-    "INSERT INTO metrics (job, name, step, value, attempt) VALUES (?1, ?2, ?3, ?4, ?5) "
-    "ON CONFLICT (job, name, step) DO UPDATE SET value = excluded.value, attempt = excluded.attempt";
 constexpr char kPutHeatmap[] =
     "INSERT INTO heatmaps (job, name, step, attempt, layers, heads, cells) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
     "ON CONFLICT (job, name, step) DO UPDATE SET attempt = excluded.attempt, layers = excluded.layers, "
@@ -177,11 +175,7 @@ absl::Status SqliteTransaction::DeleteCheckpoint(const std::string& job_id, int6
 absl::Status SqliteTransaction::PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();
-  for (const MetricPoint& point : points) {
-    absl::Status status = Query(db_, kPutMetric, *seq, point.name, point.step, point.value, point.attempt).Run();
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
+  return PointTable(db_, names_).Put(*seq, points);
 }
 
 absl::Status SqliteTransaction::PutHeatmap(const std::string& job_id, const Heatmap& heatmap) {

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <random>
 #include <set>
 
@@ -119,6 +121,12 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
 
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
+  absl::Status status = db.Execute(
+      "DROP TABLE points; DROP TABLE series;"
+      "CREATE TABLE metrics (id INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (seq), name TEXT NOT NULL, "
+      "step INTEGER NOT NULL, value REAL, attempt INTEGER NOT NULL, UNIQUE (job, name, step)) STRICT;"
+      "CREATE INDEX metrics_job ON metrics (job); PRAGMA user_version = 7");
+  if (!status.ok() || to_version == 7) return status;
   std::string sql = "DROP INDEX jobs_holder; DROP TABLE gang; DROP TABLE rungs; DROP INDEX jobs_ready;";
   sql += "ALTER TABLE workers DROP COLUMN host; DROP INDEX workers_current; ALTER TABLE workers DROP COLUMN retired;";
   for (const char* column : {"stop_metric", "stop_maximize", "stop_first_rung", "stop_eta", "canary", "max_failed"})
@@ -175,6 +183,74 @@ TEST(SqliteStore, AFileOfTheSecondSchemaIsUpgradedWithEmptyStudies) {
   EXPECT_EQ(study(), "{}");
 }
 
+TEST(SqliteStore, PointsOfAnOlderFileArePackedWithNothingLost) {
+  testing::TempDir folder;
+  {
+    auto store = MustOpen(folder / "d");
+    for (int n = 1; n <= 3; ++n) ASSERT_TRUE(AddJob(*store, n).ok());
+  }
+  std::map<int64_t, std::vector<MetricPoint>> points;  // by job
+  {
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+    ASSERT_TRUE(Undo(**db, 7).ok());
+    ASSERT_TRUE((*db)->Execute("BEGIN").ok());
+    for (int64_t step = 0; step < 3000; ++step) {
+      for (int64_t job : {3, 1}) {
+        for (const std::string& name : {std::string("train_loss"), absl::StrCat("alpha/", step % 7)}) {
+          const double value = step == 5 ? std::nan("") : 1.0 / static_cast<double>(step + job);
+          ASSERT_TRUE(Query(**db, "INSERT INTO metrics (job, name, step, value, attempt) VALUES (?1, ?2, ?3, ?4, ?5)",
+                            job, name, step, value, 1)
+                          .Run()
+                          .ok());
+          points[job].push_back({0, name, step, value, 1});
+        }
+      }
+    }
+    ASSERT_TRUE((*db)->Execute("COMMIT").ok());
+  }
+  auto store = MustOpen(folder / "d");
+  for (int n = 1; n <= 3; ++n) {
+    std::vector<MetricPoint> read;
+    const absl::Status status = store->Read([&](Snapshot& rows) -> absl::Status {
+      MetricQuery all;
+      all.limit = 100'000;
+      SINK_ASSIGN_OR_RETURN(read, rows.ListMetrics(Id(n), all));
+      return absl::OkStatus();
+    });
+    ASSERT_TRUE(status.ok()) << status;
+    ASSERT_EQ(read.size(), points[n].size()) << n;
+    for (size_t i = 0; i < read.size(); ++i) {
+      ASSERT_EQ(read[i].name, points[n][i].name);
+      ASSERT_EQ(read[i].step, points[n][i].step);
+      ASSERT_EQ(read[i].attempt, 1);
+      if (!std::isnan(points[n][i].value)) ASSERT_EQ(read[i].value, points[n][i].value);
+      if (std::isnan(points[n][i].value)) ASSERT_TRUE(std::isnan(read[i].value));
+    }
+  }
+}
+
+TEST(SqliteStore, APointTakesAThirdOfWhatARowTook) {
+  testing::TempDir folder;
+  constexpr int kJobs = 20, kSteps = 100, kNames = 147;
+  {
+    auto store = MustOpen(folder / "d");
+    for (int n = 0; n < kJobs; ++n) ASSERT_TRUE(AddJob(*store, n).ok());
+  }
+  const auto before = std::filesystem::file_size(folder / "d/sink.db");
+  {
+    auto store = MustOpen(folder / "d");
+    for (int step = 0; step < kSteps; ++step) {
+      for (int n = 0; n < kJobs; ++n) {
+        std::vector<MetricPoint> points;
+        for (int i = 0; i < kNames; ++i) points.push_back({0, absl::StrCat("alpha_mean/", i), step, 0.1 * i + step, 1});
+        ASSERT_TRUE(store->Write([&](Transaction& rows) { return rows.PutMetrics(Id(n), points); }).ok());
+      }
+    }
+  }
+  const double bytes = static_cast<double>(std::filesystem::file_size(folder / "d/sink.db") - before);
+  EXPECT_LT(bytes / (kJobs * kSteps * kNames), 84.0 / 3);
+}
+
 TEST(SqliteStore, TheJobsTableHasExactlyTheColumnsOfTheList) {
   testing::TempDir folder;
   MustOpen(folder / "d").reset();
@@ -200,7 +276,8 @@ int64_t StepsOf(Database& db, Body body) {
     return 0;
   };
   sqlite3_progress_handler(db.handle(), 1, count, &steps);
-  SqliteTransaction rows(db);
+  SeriesNames names;
+  SqliteTransaction rows(db, names);
   body(rows);
   sqlite3_progress_handler(db.handle(), 0, nullptr, nullptr);
   return steps;
