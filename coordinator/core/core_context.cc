@@ -19,6 +19,7 @@ absl::Status CoreContext::Write(const WriteBody& body) {
     return done;
   });
   if (!status.ok()) return status;
+  feed_.Publish(changes);
   changes_.Bump();
   if (changes.placement) placement_.Bump();
   return status;

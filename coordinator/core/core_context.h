@@ -2,9 +2,9 @@
 // what must not outlive the process. Owned by JobManager, which makes it first and destroys it last.
 //
 // The store holds all truth. The rest is: when each lease and worker was last heard of and when each retry delay ends
-// (clock), which worker has which model (models), who waits for changes (changes) or for work (placement). Each of
-// these has a lock of its own, held only within its methods, so that no call holds two. Any thread may call any method,
-// but for NewHolder.
+// (clock), which worker has which model (models), who waits for changes (changes, feed) or for work (placement). Each
+// of these has a lock of its own, held only within its methods, so that no call holds two. Any thread may call any
+// method, but for NewHolder.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "coordinator/core/attempt_rules.h"
+#include "coordinator/core/change_feed.h"
 #include "coordinator/core/change_signal.h"
 #include "coordinator/core/job_event_listener.h"
 #include "coordinator/core/lease_clock.h"
@@ -44,7 +45,7 @@ class CoreContext {
   CoreContext& operator=(const CoreContext&) = delete;
 
   absl::Status Read(const ReadBody& body) { return store_->Read(body); }
-  // Durable when it returns OK; then it tells changes(), and placement() where a job may be able to start.
+  // Durable when it returns OK; then it tells changes() and feed(), and placement() where a job may be able to start.
   absl::Status Write(const WriteBody& body);
 
   // The holder of a new lease: its fence is greater than any before. Within a Write only, whose thread is the one that
@@ -58,6 +59,7 @@ class CoreContext {
   JobEventListener& listener() { return *listener_; }
   ChangeSignal& changes() { return changes_; }
   ChangeSignal& placement() { return placement_; }
+  ChangeFeed& feed() { return feed_; }
   // The worker is alive, with so many devices free.
   void HearWorker(const std::string& id, int devices_free, Now now);
   LeaseClock& clock() { return clock_; }
@@ -69,6 +71,7 @@ class CoreContext {
   JobEventListener nobody_;  // listens where nobody else does
   JobEventListener* const listener_;
   ChangeSignal changes_, placement_;
+  ChangeFeed feed_;
   LeaseClock clock_;
   ModelPlaces models_;
   uint64_t next_fence_;  // the store's writer thread only

@@ -38,6 +38,21 @@ absl::StatusOr<Sweep> JobQueries::VisitSweep(const std::string& name, const stor
   return sweep;
 }
 
+absl::StatusOr<Sweep> JobQueries::VisitJobsOf(const std::string& name, const std::vector<std::string>& ids,
+                                              const store::Snapshot::JobVisitor& visit) {
+  Sweep sweep;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(sweep, rows.GetSweep(name));
+    for (const std::string& id : ids) {
+      SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+      std::erase_if(job.sweeps, [&](const Membership& place) { return place.sweep != name; });
+      if (!job.sweeps.empty()) visit(job);
+    }
+    return absl::OkStatus();
+  }));
+  return sweep;
+}
+
 absl::StatusOr<std::string> JobQueries::GetStudy(const std::string& name) {
   std::string study_json;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {

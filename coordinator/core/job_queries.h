@@ -26,6 +26,9 @@ class JobQueries {
   absl::StatusOr<Sweep> GetSweep(const std::string& name);
   // With a visit to each of its jobs in expansion order, all of one moment.
   absl::StatusOr<Sweep> VisitSweep(const std::string& name, const store::Snapshot::JobVisitor& visit);
+  // Those of the jobs, by id, that the sweep has, with their places in it alone.
+  absl::StatusOr<Sweep> VisitJobsOf(const std::string& sweep, const std::vector<std::string>& ids,
+                                    const store::Snapshot::JobVisitor& visit);
   absl::StatusOr<std::string> GetStudy(const std::string& name);  // as submitted; empty in an old database
   absl::StatusOr<std::vector<Job>> ListJobs(const store::JobQuery& query);
   absl::StatusOr<JobDetails> GetJob(std::string_view job);
@@ -42,6 +45,7 @@ class JobQueries {
 
   // Grows with every stored change: for streams that wait.
   const ChangeSignal& changes() const { return context_->changes(); }
+  const ChangeFeed& feed() const { return context_->feed(); }
 
  private:
   CoreContext* const context_;

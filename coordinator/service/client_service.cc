@@ -1,10 +1,6 @@
 // See client_service.h.
 #include "coordinator/service/client_service.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
-#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -13,6 +9,7 @@
 #include "coordinator/service/convert.h"
 #include "coordinator/service/study_document.h"
 #include "coordinator/service/submission.h"
+#include "coordinator/service/sweep_watch.h"
 #include "coordinator/service/validate.h"
 
 namespace sink {
@@ -26,26 +23,10 @@ constexpr int kPointsAMessage = 2000;
 constexpr milliseconds kWatchInterval{1000};
 constexpr milliseconds kLogInterval{100};  // between looks at a log that is followed
 
-bool AllFinal(const Sweep& sweep) {
-  return std::all_of(sweep.jobs_by_state.begin(), sweep.jobs_by_state.end(),
-                     [](const auto& count) { return IsFinal(count.first); });
-}
-
 absl::StatusOr<Sweep> ReadSweep(JobQueries& queries, const std::string& name, v1::GetSweepResponse* response) {
   const auto sweep = queries.VisitSweep(name, [response](const Job& job) { ToProto(job, response->add_jobs()); });
   if (sweep.ok()) ToProto(*sweep, response->mutable_sweep());
   return sweep;
-}
-
-// Equal messages give equal bytes, whatever the order inside their maps.
-std::string Bytes(const google::protobuf::Message& message) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream sink(&bytes);
-  google::protobuf::io::CodedOutputStream coded(&sink);
-  coded.SetSerializationDeterministic(true);
-  message.SerializeToCodedStream(&coded);
-  coded.Trim();
-  return bytes;
 }
 
 grpc::Status ClientHasLeft() { return ToGrpc(absl::CancelledError("the client has left")); }
@@ -136,16 +117,13 @@ grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v
   const auto ticket = gate_->Enter();
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const milliseconds interval = request->interval_ms() == 0 ? kWatchInterval : milliseconds(request->interval_ms());
-  for (std::string sent;;) {
-    const uint64_t seen = queries_->changes().version();
-    v1::GetSweepResponse response;
-    const auto sweep = ReadSweep(*queries_, request->name(), &response);
-    if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
-    std::string bytes = Bytes(response);
-    if (bytes != sent && !writer->Write(response)) return ClientHasLeft();
-    if (AllFinal(*sweep)) return grpc::Status::OK;
-    sent = std::move(bytes);
-    const absl::Status waited = gate_->Wait(*context, queries_->changes(), seen, interval);
+  SweepWatch watch(queries_, request->name(), request->changes_only());
+  for (;;) {
+    const uint64_t seen = queries_->feed().signal().version();
+    const auto done = watch.Tell([writer](const v1::GetSweepResponse& status) { return writer->Write(status); });
+    if (!done.ok()) return fail_stop_->Answer(done.status());
+    if (*done) return grpc::Status::OK;
+    const absl::Status waited = gate_->Wait(*context, queries_->feed().signal(), seen, interval);
     if (!waited.ok()) return ToGrpc(waited);
   }
 }
