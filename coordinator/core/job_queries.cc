@@ -77,6 +77,30 @@ absl::StatusOr<std::vector<Job>> JobQueries::ListJobs(const store::JobQuery& que
   return jobs;
 }
 
+absl::StatusOr<std::vector<JobWithConfig>> JobQueries::ListJobsWithConfigs(const store::JobQuery& query) {
+  SINK_ASSIGN_OR_RETURN(std::vector<Job> jobs, ListJobs(query));
+  std::vector<JobWithConfig> list;
+  // What a job was submitted with never changes, so that a second read tells of the same.
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    for (Job& job : jobs) {
+      SINK_ASSIGN_OR_RETURN(std::string config_json, rows.GetConfig(job.id));
+      list.push_back({std::move(job), std::move(config_json)});
+    }
+    return absl::OkStatus();
+  }));
+  return list;
+}
+
+absl::StatusOr<std::vector<std::string>> JobQueries::SweepJobIds(const std::string& sweep) {
+  std::vector<std::string> ids;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(rows.GetSweep(sweep).status());
+    SINK_ASSIGN_OR_RETURN(ids, rows.SweepJobIds(sweep));
+    return absl::OkStatus();
+  }));
+  return ids;
+}
+
 absl::StatusOr<JobDetails> JobQueries::GetJob(std::string_view name) {
   JobDetails details;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {

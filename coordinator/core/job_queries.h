@@ -31,6 +31,8 @@ class JobQueries {
                                     const store::Snapshot::JobVisitor& visit);
   absl::StatusOr<std::string> GetStudy(const std::string& name);  // as submitted; empty in an old database
   absl::StatusOr<std::vector<Job>> ListJobs(const store::JobQuery& query);
+  absl::StatusOr<std::vector<JobWithConfig>> ListJobsWithConfigs(const store::JobQuery& query);
+  absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& sweep);  // in expansion order, each once
   absl::StatusOr<JobDetails> GetJob(std::string_view job);
   absl::StatusOr<Explanation> Explain(std::string_view job, Now now);
   // `tail` > 0: only the last lines; else at most `limit` lines after the cursor.

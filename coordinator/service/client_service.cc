@@ -87,6 +87,17 @@ grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJob
                         .limit = request->limit() == 0 ? kDefaultJobsListed : request->limit(),
                         .after = request->after()};
   for (int state : request->states()) query.states.push_back(static_cast<JobState>(state));
+  if (request->with_config()) {
+    query.limit = std::min(query.limit, kDefaultJobsListed);
+    const auto jobs = queries_->ListJobsWithConfigs(query);
+    if (!jobs.ok()) return fail_stop_->Answer(jobs.status());
+    for (const JobWithConfig& entry : *jobs) {
+      v1::Job* message = response->add_jobs();
+      ToProto(entry.job, message);
+      message->set_config_json(entry.config_json);
+    }
+    return grpc::Status::OK;
+  }
   const auto jobs = queries_->ListJobs(query);
   if (!jobs.ok()) return fail_stop_->Answer(jobs.status());
   for (const Job& job : *jobs) ToProto(job, response->add_jobs());
@@ -174,29 +185,41 @@ grpc::Status ClientServiceImpl::ReadLogs(grpc::ServerContext* context, const v1:
 grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::ReadMetricsRequest* request,
                                             grpc::ServerWriter<v1::MetricPoints>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  store::MetricQuery query{.names = {request->names().begin(), request->names().end()},
-                           .from_step = request->from_step(),
-                           .limit = kPointsAMessage};
-  for (;;) {
-    const auto points = queries_->ReadMetrics(request->job_id(), query);
-    if (!points.ok()) return fail_stop_->Answer(points.status());
-    if (points->empty()) return grpc::Status::OK;
-    v1::MetricPoints message;
-    for (const MetricPoint& point : *points) ToProto(point, message.add_points());
-    if (!writer->Write(message)) return ClientHasLeft();
-    query.after = points->back().id;
+  const auto ids = JobsOf(*request);
+  if (!ids.ok()) return fail_stop_->Answer(ids.status());
+  for (const std::string& id : *ids) {
+    store::MetricQuery query{.names = {request->names().begin(), request->names().end()},
+                             .from_step = request->from_step(),
+                             .limit = kPointsAMessage};
+    for (bool more = true; more;) {
+      const auto points = queries_->ReadMetrics(id, query);
+      if (!points.ok()) return fail_stop_->Answer(points.status());
+      if (points->empty()) break;
+      v1::MetricPoints message;
+      message.set_job_id(id);
+      for (const MetricPoint& point : *points) ToProto(point, message.add_points());
+      if (!writer->Write(message)) return ClientHasLeft();
+      query.after = points->back().id;
+      more = points->size() == static_cast<size_t>(kPointsAMessage);
+    }
   }
+  return grpc::Status::OK;
 }
 
 grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext*, const v1::ReadHeatmapsRequest* request,
                                              grpc::ServerWriter<v1::Heatmap>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto heatmaps = queries_->ReadHeatmaps(request->job_id());
-  if (!heatmaps.ok()) return fail_stop_->Answer(heatmaps.status());
-  for (const Heatmap& heatmap : *heatmaps) {
-    v1::Heatmap message;
-    ToProto(heatmap, &message);
-    if (!writer->Write(message)) return ClientHasLeft();
+  const auto ids = JobsOf(*request);
+  if (!ids.ok()) return fail_stop_->Answer(ids.status());
+  for (const std::string& id : *ids) {
+    const auto heatmaps = queries_->ReadHeatmaps(id);
+    if (!heatmaps.ok()) return fail_stop_->Answer(heatmaps.status());
+    for (const Heatmap& heatmap : *heatmaps) {
+      v1::Heatmap message;
+      ToProto(heatmap, &message);
+      message.set_job_id(id);
+      if (!writer->Write(message)) return ClientHasLeft();
+    }
   }
   return grpc::Status::OK;
 }

@@ -2,6 +2,10 @@
 // decided here. gRPC calls the handlers from many threads. Owned by the server; what it points to outlives it.
 #pragma once
 
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
 #include "coordinator/core/client_calls.h"
 #include "coordinator/core/job_queries.h"
 #include "coordinator/service/checkpoint_repository.h"
@@ -57,6 +61,13 @@ class ClientServiceImpl final : public v1::ClientService::Service {
                                   grpc::ServerWriter<v1::CheckpointChunk>* writer) override;
 
  private:
+  // The jobs that a request names: one, or those of a sweep.
+  template <typename Request>
+  absl::StatusOr<std::vector<std::string>> JobsOf(const Request& request) {
+    if (request.sweep().empty()) return std::vector<std::string>{request.job_id()};
+    return queries_->SweepJobIds(request.sweep());
+  }
+
   ClientCalls* const clients_;
   JobQueries* const queries_;
   CheckpointRepository* const checkpoints_;

@@ -78,6 +78,12 @@ class Checker {
     return *this;
   }
 
+  template <typename Request>
+  Checker& JobOrSweep(const Request& request) {
+    if (request.sweep().empty()) return Job(request.job_id(), "job_id");
+    return That(request.job_id().empty(), "job_id", "name either a job or a sweep").Name(request.sweep(), "sweep");
+  }
+
   bool ok() const { return status_.ok(); }
   operator absl::Status() const { return status_; }
 
@@ -155,7 +161,7 @@ absl::Status Validate(const v1::ReadLogsRequest& request) {
 
 absl::Status Validate(const v1::ReadMetricsRequest& request) {
   Checker check;
-  check.Job(request.job_id(), "job_id");
+  check.JobOrSweep(request);
   check.That(request.names_size() <= kMaxMetricNames, "names", absl::StrCat("more than ", kMaxMetricNames));
   for (const std::string& name : request.names()) {
     check.That(!name.empty(), "names", "an empty name").Text(name, "names", kMaxText);
@@ -163,7 +169,7 @@ absl::Status Validate(const v1::ReadMetricsRequest& request) {
   return check.That(request.from_step() >= 0, "from_step", "must not be negative");
 }
 
-absl::Status Validate(const v1::ReadHeatmapsRequest& request) { return Checker().Job(request.job_id(), "job_id"); }
+absl::Status Validate(const v1::ReadHeatmapsRequest& request) { return Checker().JobOrSweep(request); }
 absl::Status Validate(const v1::ListWorkersRequest&) { return absl::OkStatus(); }
 absl::Status Validate(const v1::WhyJobRequest& request) { return Checker().Job(request.id(), "id"); }
 absl::Status Validate(const v1::ListCheckpointsRequest& request) { return Checker().Job(request.job_id(), "job_id"); }
