@@ -66,12 +66,9 @@ absl::StatusOr<std::vector<Job>> JobQueries::ListJobs(const store::JobQuery& que
   std::vector<Job> jobs;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     if (!query.sweep.empty()) SINK_RETURN_IF_ERROR(rows.GetSweep(query.sweep).status());
-    SINK_ASSIGN_OR_RETURN(jobs, rows.ListJobs(query));
-    if (!query.sweep.empty()) return absl::OkStatus();
-    for (Job& job : jobs) {  // the store leaves the places out of a list of all jobs; a page of them is short
-      SINK_ASSIGN_OR_RETURN(Job whole, rows.GetJob(job.id));
-      job.sweeps = std::move(whole.sweeps);
-    }
+    store::JobQuery with_places = query;
+    with_places.places = true;
+    SINK_ASSIGN_OR_RETURN(jobs, rows.ListJobs(with_places));
     return absl::OkStatus();
   }));
   return jobs;

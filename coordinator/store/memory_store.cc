@@ -77,7 +77,7 @@ class MemoryTransaction final : public Transaction {
       const Job& job = t_.jobs.at(row->second).job;
       if (!Wants(query.states, job.state)) continue;
       if (query.limit > 0 && ++visited > query.limit) break;
-      visit(job);
+      visit(query.places ? *GetJob(job.id) : job);
     }
     return absl::OkStatus();
   }

@@ -1,4 +1,5 @@
 // Reading rows. Columns are named, never *, and read by position with one running index.
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -35,6 +36,12 @@ const char* LiveJobsOfSql() {
 const char* VisitJobsSql() {
   static const char* const sql =
       Forever(SelectListed("FROM jobs AS j WHERE j.seq > ?1 AND (?2 >> j.state) & 1 ORDER BY j.seq LIMIT ?3"));
+  return sql;
+}
+const char* VisitLiveJobsSql() {
+  static const char* const sql =
+      Forever(SelectListed("FROM jobs AS j INDEXED BY jobs_live WHERE j.seq > ?1 AND j.state BETWEEN 2 AND 6 "
+                           "AND (?2 >> j.state) & 1 ORDER BY j.seq LIMIT ?3"));
   return sql;
 }
 const char* VisitSweepJobsSql() {
@@ -231,11 +238,7 @@ absl::StatusOr<Job> SqliteTransaction::GetJob(const std::string& id) {
   Query query(db_, GetJobSql(), id);
   if (!query.Next()) return query.status().ok() ? NoJob(id) : query.status();
   Job job = ReadJob(query);
-  Query places(db_, kMemberships, query.Int(0));
-  while (places.Next()) {
-    job.sweeps.push_back({places.Text(0), places.Text(1), places.Text(2), static_cast<int>(places.Int(3))});
-  }
-  if (!places.status().ok()) return places.status();
+  if (absl::Status status = ReadPlaces(query.Int(0), &job); !status.ok()) return status;
   return job;
 }
 
@@ -258,12 +261,25 @@ absl::Status SqliteTransaction::VisitJobs(const JobQuery& query, const JobVisito
   if (!query.after.empty()) {
     SINK_ASSIGN_OR_RETURN(after, SeqOf(query.after));
   }
-  Query rows(db_, VisitJobsSql(), after, states, query.limit == 0 ? -1 : query.limit);
+  const bool live = std::all_of(query.states.begin(), query.states.end(), IsLive) && !query.states.empty();
+  Query rows(db_, live ? VisitLiveJobsSql() : VisitJobsSql(), after, states, query.limit == 0 ? -1 : query.limit);
   for (Job job; rows.Next();) {
     ReadListed(rows, &job);
+    if (query.places) {
+      if (absl::Status status = ReadPlaces(rows.Int(0), &job); !status.ok()) return status;
+    }
     visit(job);
   }
   return rows.status();
+}
+
+absl::Status SqliteTransaction::ReadPlaces(int64_t seq, Job* job) {
+  Query places(db_, kMemberships, seq);
+  job->sweeps.clear();
+  while (places.Next()) {
+    job->sweeps.push_back({places.Text(0), places.Text(1), places.Text(2), static_cast<int>(places.Int(3))});
+  }
+  return places.status();
 }
 
 absl::Status SqliteTransaction::VisitSweepJobs(const JobQuery& query, int64_t states, const JobVisitor& visit) {
