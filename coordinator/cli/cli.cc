@@ -37,6 +37,7 @@ void AddCommands(Commands& commands) {
   AddRetryCommand(commands);
   AddWorkersCommand(commands);
   AddCheckpointCommand(commands);
+  AddGcCommand(commands);
   AddSlurmCommand(commands);
   AddCompletionCommand(commands);
   AddVersionCommand(commands);

@@ -22,6 +22,7 @@ void AddCancelCommand(Commands& commands);
 void AddRetryCommand(Commands& commands);
 void AddWorkersCommand(Commands& commands);
 void AddCheckpointCommand(Commands& commands);
+void AddGcCommand(Commands& commands);
 void AddSlurmCommand(Commands& commands);
 void AddCompletionCommand(Commands& commands);
 void AddVersionCommand(Commands& commands);

@@ -131,6 +131,10 @@ absl::StatusOr<v1::ListCheckpointsResponse> CoordinatorClient::ListCheckpoints(
   return impl_->calls.Unary(impl_->client, &ClientStub::ListCheckpoints, request);
 }
 
+absl::StatusOr<v1::CollectGarbageResponse> CoordinatorClient::CollectGarbage(const v1::CollectGarbageRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::CollectGarbage, request, impl_->options.transfer_deadline);
+}
+
 absl::Status CoordinatorClient::WatchSweep(const v1::WatchSweepRequest& request,
                                            Receiver<v1::GetSweepResponse> receive) {
   return impl_->calls.Stream(impl_->client, &ClientStub::WatchSweep, request, absl::InfiniteDuration(), receive);

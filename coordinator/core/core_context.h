@@ -24,6 +24,14 @@
 
 namespace sink {
 
+// What becomes of the metric points of jobs that have ended; retention.h tells how.
+struct RetentionPolicy {
+  int64_t full_for_ms =
+      0;         // after a job's end; by the wall clock, for days pass while no coordinator runs. 0: for good
+  int best = 0;  // jobs of each sweep that keep all their points
+  int points_a_curve = 256;
+};
+
 struct CoreOptions {
   int64_t heartbeat_interval_ms = 10'000;
   int64_t lease_duration_ms = 120'000;
@@ -31,6 +39,7 @@ struct CoreOptions {
   int64_t grace_ms = 30'000;            // from a trainer's stop command to SIGKILL; passed on in grants
   int checkpoints_kept = 2;             // of one job, the newest; a job may say otherwise
   RetryPolicy retry;
+  RetentionPolicy keep_points;                // retention.h
   std::function<std::string()> new_lease_id;  // 128 random bits as hex; called on the store's writer thread
 };
 

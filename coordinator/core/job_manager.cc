@@ -15,7 +15,8 @@ JobManager::JobManager(store::JobStore* store, CoreOptions options, JobEventList
       clients_(&context_, &queries_),
       dispatcher_(&context_),
       workers_(&context_),
-      expiry_(&context_) {
+      expiry_(&context_),
+      retention_(&context_) {
   context_.clock().SinceLastTick(now.steady_ms);
 }
 

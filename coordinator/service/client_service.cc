@@ -250,4 +250,16 @@ grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext*, const v
   return ToGrpc(SendCheckpoint(*rows, request->step(), checkpoints_, writer));
 }
 
+grpc::Status ClientServiceImpl::CollectGarbage(grpc::ServerContext*, const v1::CollectGarbageRequest* request,
+                                               v1::CollectGarbageResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const RetentionPolicy policy{.full_for_ms = request->older_than_ms(), .best = request->keep_best()};
+  const auto result = retention_->Collect(policy, request->dry_run(), now_());
+  if (!result.ok()) return fail_stop_->Answer(result.status());
+  response->set_jobs(result->jobs);
+  response->set_points_before(result->points_before);
+  response->set_points_after(result->points_after);
+  return grpc::Status::OK;
+}
+
 }  // namespace sink

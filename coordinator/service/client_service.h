@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "coordinator/core/client_calls.h"
 #include "coordinator/core/job_queries.h"
+#include "coordinator/core/retention.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/service_time.h"
@@ -18,10 +19,11 @@ namespace sink {
 
 class ClientServiceImpl final : public v1::ClientService::Service {
  public:
-  ClientServiceImpl(ClientCalls* clients, JobQueries* queries, CheckpointRepository* checkpoints, StreamGate* gate,
-                    FailStop* fail_stop, NowFn now)
+  ClientServiceImpl(ClientCalls* clients, JobQueries* queries, Retention* retention, CheckpointRepository* checkpoints,
+                    StreamGate* gate, FailStop* fail_stop, NowFn now)
       : clients_(clients),
         queries_(queries),
+        retention_(retention),
         checkpoints_(checkpoints),
         gate_(gate),
         fail_stop_(fail_stop),
@@ -59,6 +61,8 @@ class ClientServiceImpl final : public v1::ClientService::Service {
                                v1::ListCheckpointsResponse* response) override;
   grpc::Status DownloadCheckpoint(grpc::ServerContext* context, const v1::DownloadCheckpointRequest* request,
                                   grpc::ServerWriter<v1::CheckpointChunk>* writer) override;
+  grpc::Status CollectGarbage(grpc::ServerContext* context, const v1::CollectGarbageRequest* request,
+                              v1::CollectGarbageResponse* response) override;
 
  private:
   // The jobs that a request names: one, or those of a sweep.
@@ -70,6 +74,7 @@ class ClientServiceImpl final : public v1::ClientService::Service {
 
   ClientCalls* const clients_;
   JobQueries* const queries_;
+  Retention* const retention_;
   CheckpointRepository* const checkpoints_;
   StreamGate* const gate_;
   FailStop* const fail_stop_;

@@ -178,6 +178,12 @@ absl::Status Validate(const v1::DownloadCheckpointRequest& request) {
   return Checker().Job(request.job_id(), "job_id").Range(request.step(), 0, kMaxStep, "step");
 }
 
+absl::Status Validate(const v1::CollectGarbageRequest& request) {
+  return Checker()
+      .That(request.older_than_ms() > 0, "older_than_ms", "must be above 0")
+      .Range(request.keep_best(), 0, kMaxJobsListed, "keep_best");
+}
+
 absl::Status Validate(const v1::RegisterRequest& request) {
   Checker check;
   check.Id(request.worker_id(), "worker_id").Name(request.name(), "name").Id(request.session(), "session");

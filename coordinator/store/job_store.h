@@ -47,6 +47,20 @@ struct QueueHead {
   int64_t order = 0;  // submission order
 };
 
+// A job in a final state, as retention looks for it.
+struct EndedJob {
+  std::string id;
+  std::string home_sweep;
+  int64_t finished_ms = 0;
+  int64_t order = 0;  // submission order
+};
+
+// What thinning the points of a job came to.
+struct Thinned {
+  int64_t points_before = 0;
+  int64_t points_after = 0;
+};
+
 // What is remembered of a submission, to answer its repetition.
 struct RequestRecord {
   std::string request_id;
@@ -101,6 +115,10 @@ class Snapshot {
   virtual absl::StatusOr<std::vector<Worker>> ListAllWorkers() = 0;     // by name; those that have retired, too
   virtual absl::StatusOr<std::optional<RequestRecord>> FindRequest(const std::string& request_id) = 0;
   virtual absl::StatusOr<uint64_t> GetEpoch() = 0;
+  // By (finished_ms, order): those after that pair that ended before `before_ms`.
+  virtual absl::StatusOr<std::vector<EndedJob>> ListEnded(int64_t after_ms, int64_t after_order, int64_t before_ms,
+                                                          int limit) = 0;
+  virtual absl::StatusOr<int64_t> GetMark(const std::string& name) = 0;  // as PutMark left it; 0 before
 };
 
 // What a transaction has changed, for those who wait for changes. Ids may repeat.
@@ -138,6 +156,9 @@ class Transaction : public Snapshot {
   virtual absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) = 0;
   // A point of the same (job, name, step) is replaced in place and keeps its id. Cheapest where steps grow.
   virtual absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) = 0;
+  // Leaves of each curve its first and last point and evenly spaced ones between, `points_a_curve` in all; their ids
+  // are new. The curve keeps its values: none is a mean.
+  virtual absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve) = 0;
   virtual absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) = 0;
   virtual absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) = 0;
 
@@ -146,6 +167,7 @@ class Transaction : public Snapshot {
   virtual absl::Status RetireWorker(const std::string& id) = 0;
   virtual absl::Status PutRequest(const RequestRecord& record) = 0;  // keeps the newest 10,000
   virtual absl::Status SetEpoch(uint64_t epoch) = 0;
+  virtual absl::Status PutMark(const std::string& name, int64_t value) = 0;
 
  protected:
   void NoteProgress(const std::string& job_id) { changes_.jobs.push_back(job_id); }

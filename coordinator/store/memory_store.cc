@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/store/even_steps.h"
 #include "coordinator/store/job_columns.h"
 #include "coordinator/store/metric_filter.h"
 
@@ -278,6 +279,27 @@ class MemoryTransaction final : public Transaction {
     return row == t_.meta.end() ? 0 : row->second;
   }
 
+  absl::StatusOr<std::vector<EndedJob>> ListEnded(int64_t after_ms, int64_t after_order, int64_t before_ms,
+                                                  int limit) override {
+    std::vector<EndedJob> ended;
+    for (const auto& [id, row] : t_.jobs) {
+      const Job& job = row.job;
+      if (!IsFinal(job.state) || job.finished_ms >= before_ms) continue;
+      if (std::pair(job.finished_ms, row.seq) <= std::pair(after_ms, after_order)) continue;
+      ended.push_back({id, job.home_sweep, job.finished_ms, row.seq});
+    }
+    std::sort(ended.begin(), ended.end(), [](const EndedJob& a, const EndedJob& b) {
+      return std::pair(a.finished_ms, a.order) < std::pair(b.finished_ms, b.order);
+    });
+    if (ended.size() > static_cast<size_t>(limit)) ended.resize(limit);
+    return ended;
+  }
+
+  absl::StatusOr<int64_t> GetMark(const std::string& name) override {
+    const auto row = t_.meta.find(name);
+    return row == t_.meta.end() ? 0 : static_cast<int64_t>(row->second);
+  }
+
   absl::Status InsertJob(const Job& job, const std::string& config_json) override {
     if (job.state != JobState::kQueued || job.generation != 1) {
       return absl::InvalidArgumentError(absl::StrCat("job ", job.id, " must begin QUEUED, in generation 1"));
@@ -404,6 +426,22 @@ class MemoryTransaction final : public Transaction {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    std::map<std::string, std::vector<int64_t>> curves;
+    for (const MetricPoint& point : Children(t_.metrics, job_id)) curves[point.name].push_back(point.step);
+    Thinned thinned;
+    for (const auto& [name, steps] : curves) {
+      const std::vector<int64_t> kept = EvenlySpaced(steps, points_a_curve);
+      thinned.points_before += static_cast<int64_t>(steps.size());
+      thinned.points_after += static_cast<int64_t>(kept.size());
+      for (const int64_t step : steps) {
+        if (!std::binary_search(kept.begin(), kept.end(), step)) Erase(t_.metrics, {job_id, name, step});
+      }
+    }
+    return thinned;
+  }
+
   absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
     Edit(t_.heatmaps, {job_id, heatmap.name, heatmap.step}) = heatmap;
@@ -446,6 +484,11 @@ class MemoryTransaction final : public Transaction {
       Erase(t_.requests, id);
       Erase(t_.request_order, seq);
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status PutMark(const std::string& name, int64_t value) override {
+    Edit(t_.meta, name) = static_cast<uint64_t>(value);
     return absl::OkStatus();
   }
 

@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
+#include "coordinator/store/even_steps.h"
 #include "coordinator/store/metric_filter.h"
 
 namespace sink::store {
@@ -143,6 +145,32 @@ absl::Status PointTable::Append(Block block, const std::vector<StoredPoint>& poi
 
 absl::Status PointTable::Store(const Block& block) {
   return Query(db_, kStore, block.place, block.low, block.high, block.reach, Blob{block.data}).Run();
+}
+
+absl::StatusOr<Thinned> PointTable::Thin(int64_t job, int points_a_curve) {
+  std::vector<StoredPoint> points;
+  {
+    Query rows(db_, kForwards, FirstPlace(job), LastPlace(job), INT64_MIN);
+    while (rows.Next()) {
+      if (!DecodeBlock(rows.Bytes(1), &points)) return Damaged(rows.Int(0));
+    }
+    if (!rows.status().ok()) return rows.status();
+  }
+  absl::flat_hash_map<int64_t, std::vector<int64_t>> curves;  // steps, by series
+  for (const StoredPoint& point : points) curves[point.series].push_back(point.step);
+  absl::flat_hash_set<Key> kept;
+  for (auto& [series, steps] : curves) {
+    for (const int64_t step : EvenlySpaced(std::move(steps), points_a_curve)) kept.insert(Key(series, step));
+  }
+  Thinned thinned{static_cast<int64_t>(points.size()), static_cast<int64_t>(kept.size())};
+  if (thinned.points_after == thinned.points_before) return thinned;
+  std::erase_if(points, [&](const StoredPoint& point) { return !kept.contains(Key(point.series, point.step)); });
+  SINK_RETURN_IF_ERROR(
+      Query(db_, "DELETE FROM points WHERE place BETWEEN ?1 AND ?2", FirstPlace(job), LastPlace(job)).Run());
+  Block first;
+  first.place = FirstPlace(job) + 1;
+  SINK_RETURN_IF_ERROR(Append(std::move(first), points));
+  return thinned;
 }
 
 absl::StatusOr<std::vector<MetricPoint>> PointTable::List(int64_t job, const MetricQuery& query) {

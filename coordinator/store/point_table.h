@@ -22,6 +22,8 @@ class PointTable {
   PointTable(Database& db, SeriesNames& names) : db_(db), names_(names) {}
 
   absl::Status Put(int64_t job, const std::vector<MetricPoint>& points);
+  // As Transaction::ThinMetrics.
+  absl::StatusOr<Thinned> Thin(int64_t job, int points_a_curve);
   absl::StatusOr<std::vector<MetricPoint>> List(int64_t job, const MetricQuery& query);
 
  private:

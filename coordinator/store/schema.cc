@@ -282,6 +282,7 @@ CREATE TABLE points (
   reach INTEGER NOT NULL,
   data BLOB NOT NULL  -- numbers of the coordinator's machine
 ) STRICT;
+CREATE INDEX jobs_ended ON jobs (finished_ms) WHERE state BETWEEN 7 AND 9;
 )sql";
 
 absl::Status PackMetrics(Database& db) {

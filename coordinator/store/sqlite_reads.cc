@@ -558,6 +558,26 @@ absl::StatusOr<uint64_t> SqliteTransaction::GetEpoch() {
   return static_cast<uint64_t>(*epoch);
 }
 
+absl::StatusOr<std::vector<EndedJob>> SqliteTransaction::ListEnded(int64_t after_ms, int64_t after_order,
+                                                                   int64_t before_ms, int limit) {
+  std::vector<EndedJob> ended;
+  Query rows(db_,
+             "SELECT id, home_sweep, finished_ms, seq FROM jobs INDEXED BY jobs_ended WHERE state BETWEEN 7 AND 9 "
+             "AND finished_ms >= ?1 AND finished_ms < ?3 AND (finished_ms > ?1 OR seq > ?2) "
+             "ORDER BY finished_ms, seq LIMIT ?4",
+             after_ms, after_order, before_ms, limit);
+  while (rows.Next()) ended.push_back({rows.Text(0), rows.Text(1), rows.Int(2), rows.Int(3)});
+  if (!rows.status().ok()) return rows.status();
+  return ended;
+}
+
+absl::StatusOr<int64_t> SqliteTransaction::GetMark(const std::string& name) {
+  Query row(db_, "SELECT value FROM meta WHERE name = ?1", name);
+  if (row.Next()) return row.Int(0);
+  if (!row.status().ok()) return row.status();
+  return 0;
+}
+
 std::string EncodeFiles(const std::vector<CheckpointFile>& files) {
   std::string text;
   for (const CheckpointFile& file : files) absl::StrAppend(&text, file.name, " ", file.size, " ", file.xxh3, "\n");

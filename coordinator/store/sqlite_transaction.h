@@ -49,6 +49,9 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::vector<Worker>> ListAllWorkers() override;
   absl::StatusOr<std::optional<RequestRecord>> FindRequest(const std::string& request_id) override;
   absl::StatusOr<uint64_t> GetEpoch() override;
+  absl::StatusOr<std::vector<EndedJob>> ListEnded(int64_t after_ms, int64_t after_order, int64_t before_ms,
+                                                  int limit) override;
+  absl::StatusOr<int64_t> GetMark(const std::string& name) override;
 
   // Transaction: sqlite_writes.cc.
   absl::Status InsertJob(const Job& job, const std::string& config_json) override;
@@ -65,12 +68,14 @@ class SqliteTransaction final : public Transaction {
   absl::Status PutCheckpoint(const Checkpoint& checkpoint) override;
   absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) override;
   absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) override;
+  absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve) override;
   absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) override;
   absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) override;
   absl::Status PutWorker(const Worker& worker) override;
   absl::Status RetireWorker(const std::string& id) override;
   absl::Status PutRequest(const RequestRecord& record) override;
   absl::Status SetEpoch(uint64_t epoch) override;
+  absl::Status PutMark(const std::string& name, int64_t value) override;
 
  private:
   absl::StatusOr<int64_t> SeqOf(const std::string& job_id);  // jobs.seq

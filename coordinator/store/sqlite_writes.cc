@@ -178,6 +178,12 @@ absl::Status SqliteTransaction::PutMetrics(const std::string& job_id, const std:
   return PointTable(db_, names_).Put(*seq, points);
 }
 
+absl::StatusOr<Thinned> SqliteTransaction::ThinMetrics(const std::string& job_id, int points_a_curve) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  return PointTable(db_, names_).Thin(*seq, points_a_curve);
+}
+
 absl::Status SqliteTransaction::PutHeatmap(const std::string& job_id, const Heatmap& heatmap) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();
@@ -215,6 +221,13 @@ absl::Status SqliteTransaction::PutRequest(const RequestRecord& record) {
   if (!status.ok()) return status;
   const int64_t oldest = sqlite3_last_insert_rowid(db_.handle()) - kRequestsKept;
   return Query(db_, "DELETE FROM requests WHERE seq <= ?1", oldest).Run();
+}
+
+absl::Status SqliteTransaction::PutMark(const std::string& name, int64_t value) {
+  return Query(db_,
+               "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+               name, value)
+      .Run();
 }
 
 absl::Status SqliteTransaction::SetEpoch(uint64_t epoch) {

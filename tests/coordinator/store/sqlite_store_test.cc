@@ -122,7 +122,7 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
   absl::Status status = db.Execute(
-      "DROP TABLE points; DROP TABLE series;"
+      "DROP TABLE points; DROP TABLE series; DROP INDEX jobs_ended;"
       "CREATE TABLE metrics (id INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (seq), name TEXT NOT NULL, "
       "step INTEGER NOT NULL, value REAL, attempt INTEGER NOT NULL, UNIQUE (job, name, step)) STRICT;"
       "CREATE INDEX metrics_job ON metrics (job); PRAGMA user_version = 7");
