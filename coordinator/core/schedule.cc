@@ -75,7 +75,7 @@ absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
     if (asks) place = i;
     nodes.push_back(std::move(node));
   }
-  fleet_ = Fleet{std::move(offers), place, Placer(std::move(nodes), now_ms_)};
+  fleet_.emplace(Fleet{std::move(offers), place, Placer(std::move(nodes), now_ms_)});
   return absl::OkStatus();
 }
 

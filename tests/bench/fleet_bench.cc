@@ -1,7 +1,7 @@
-// What the coordinator costs a fleet: CPU for each granted lease, durable dispatches and points a second, the CPU of idle
-// workers and of watchers, memory, the time of sinkctl's listings, and whether any of it grows with the jobs that have
-// ended. Real programs, real gRPC, simulated workers. With --peer-bin-dir an older build is measured beside this one,
-// phase by phase in turns, so that a machine that slows down slows both.
+// What the coordinator costs a fleet: CPU for each granted lease, durable dispatches and points a second, the CPU of
+// idle workers and of watchers, memory, the time of sinkctl's listings, and whether any of it grows with the jobs that
+// have ended. Real programs, real gRPC, simulated workers. With --peer-bin-dir an older build is measured beside this
+// one, phase by phase in turns, so that a machine that slows down slows both.
 //
 // Usage: fleet_bench --bin-dir DIR [--peer-bin-dir DIR] [--folder DIR] [--workers N] [--queued N] [--finished N]
 //                    [--seconds S] [--rounds N] [--watchers N] [--quick]
@@ -149,7 +149,6 @@ class Side {
     fleet_->Lease(options_.seconds, kWindow);
     const double each_second = 100;
     const double alone = Cpu([&] { fleet_->Report(options_.seconds, 16, 3, each_second); }, &seconds_) / seconds_;
-    auto client = CoordinatorClient::Create({.address = coordinator_.address()});
     std::vector<std::unique_ptr<CoordinatorClient>> clients;
     std::vector<std::thread> threads;
     std::atomic<int> watching = 0;
@@ -161,10 +160,13 @@ class Side {
         v1::WatchSweepRequest request;
         request.set_name(watched);
         request.set_changes_only(true);
-        client->WatchSweep(request, [&](const v1::GetSweepResponse& update) {
-          if (std::exchange(first, false)) ++watching;
-          return true;
-        }).IgnoreError();
+        client
+            ->WatchSweep(request,
+                         [&](const v1::GetSweepResponse& update) {
+                           if (std::exchange(first, false)) ++watching;
+                           return true;
+                         })
+            .IgnoreError();
       });
     }
     while (watching < options_.watchers) std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -312,16 +314,26 @@ int Main(int argc, char** argv) {
       continue;
     }
     ++i;
-    if (flag == "--bin-dir") options.bin_dir = value;
-    else if (flag == "--peer-bin-dir") options.peer_bin_dir = value;
-    else if (flag == "--folder") options.folder = value;
-    else if (flag == "--workers") options.workers = number(value);
-    else if (flag == "--queued") options.queued = number(value);
-    else if (flag == "--finished") options.finished = number(value);
-    else if (flag == "--seconds") options.seconds = std::atof(value.c_str());
-    else if (flag == "--rounds") options.rounds = number(value);
-    else if (flag == "--watchers") options.watchers = number(value);
-    else Fail("bad argument " + flag + "; see the head of tests/bench/fleet_bench.cc");
+    if (flag == "--bin-dir")
+      options.bin_dir = value;
+    else if (flag == "--peer-bin-dir")
+      options.peer_bin_dir = value;
+    else if (flag == "--folder")
+      options.folder = value;
+    else if (flag == "--workers")
+      options.workers = number(value);
+    else if (flag == "--queued")
+      options.queued = number(value);
+    else if (flag == "--finished")
+      options.finished = number(value);
+    else if (flag == "--seconds")
+      options.seconds = std::atof(value.c_str());
+    else if (flag == "--rounds")
+      options.rounds = number(value);
+    else if (flag == "--watchers")
+      options.watchers = number(value);
+    else
+      Fail("bad argument " + flag + "; see the head of tests/bench/fleet_bench.cc");
   }
   if (options.bin_dir.empty() || options.workers < 1 || options.queued < 1 || options.rounds < 1) {
     Fail("--bin-dir names the folder of sink-coordinator and sinkctl; there is at least one worker, job and round");
