@@ -24,8 +24,8 @@ class Calls {
   template <typename Stub, typename Request, typename Response>
   void Start(Stub& stub,
              std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (Stub::*method)(grpc::ClientContext*,
-                                                                                       const Request&,
-                                                                                       grpc::CompletionQueue*),
+                                                                                        const Request&,
+                                                                                        grpc::CompletionQueue*),
              const Request& request, std::function<void(const grpc::Status&, Response&)> done) {
     auto* call = new Call<Response>;
     call->done = std::move(done);

@@ -37,15 +37,14 @@ void Must(const grpc::Status& status, const char* what) {
 
 // A sweep of many jobs that differ in their seed alone.
 std::string SweepYaml(const std::string& name, int jobs) {
-  std::string yaml =
-      "schema: sink/v1\nname: " + name +
-      "\nmodel: {hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4, vocab_size: 257, "
-      "max_position_embeddings: 64}\n"
-      "train: {max_steps: 1000000, global_batch_size: 8, micro_batch_size: 4, sequence_length: 64}\n"
-      "data: {set: tiny}\n"
-      "eval: {every: 50, sequences: 8, tokens: 32, validation_sequences: 8}\n"
-      "limits: {max_jobs: 10000}\n"
-      "experiments:\n  - name: seeds\n    grid: {train.weight_decay: [";
+  std::string yaml = "schema: sink/v1\nname: " + name +
+                     "\nmodel: {hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4, "
+                     "vocab_size: 257, max_position_embeddings: 64}\n"
+                     "train: {max_steps: 1000000, global_batch_size: 8, micro_batch_size: 4, sequence_length: 64}\n"
+                     "data: {set: tiny}\n"
+                     "eval: {every: 50, sequences: 8, tokens: 32, validation_sequences: 8}\n"
+                     "limits: {max_jobs: 10000}\n"
+                     "experiments:\n  - name: seeds\n    grid: {train.weight_decay: [";
   // A weight decay of its own makes the jobs of every sweep different from all others.
   yaml += "0." + std::to_string(1'000'000 + std::hash<std::string>()(name) % 1'000'000);
   return yaml + "]}\nreplicas: " + std::to_string(jobs) + "\nretry: {infra: 100}\nresources: {devices: 1}\n";
@@ -315,11 +314,13 @@ void Fleet::Submit(const std::string& name, int jobs) {
   grpc::ClientContext context;
   v1::SubmitSweepResponse response;
   Must(client_->SubmitSweep(&context, request, &response), "SubmitSweep");
-  if (response.added() != jobs) Fail("a sweep of " + std::to_string(jobs) + " jobs added " + std::to_string(response.added()));
+  if (response.added() != jobs)
+    Fail("a sweep of " + std::to_string(jobs) + " jobs added " + std::to_string(response.added()));
 }
 
 int Fleet::busy() const {
-  return static_cast<int>(std::count_if(workers_.begin(), workers_.end(), [](const Worker& w) { return w.lease.has_value(); }));
+  return static_cast<int>(
+      std::count_if(workers_.begin(), workers_.end(), [](const Worker& w) { return w.lease.has_value(); }));
 }
 
 }  // namespace sink::bench

@@ -1,5 +1,6 @@
 // Simulated workers over real gRPC: each has a connection, asks for work as sink-worker does, and reports and finishes
-// what it is given, without a trainer. All in one thread, so that a thousand of them cost little beside the coordinator.
+// what it is given, without a trainer. All in one thread, so that a thousand of them cost little beside the
+// coordinator.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,8 @@ class Fleet {
   // that; 0: as many as can be.
   Tally Report(double seconds, int window, int points, double each_second = 0);
   // Waits for work and heartbeats as idle workers do, and calls `arrived` with each grant, until Settle.
-  void Idle(double seconds, std::function<void()> arrived = [] {});
+  void Idle(
+      double seconds, std::function<void()> arrived = [] {});
   // Waits until no question is open any more.
   void Settle();
 

@@ -96,9 +96,7 @@ double Coordinator::resident_mib() const {
   Fail("no status of a child");
 }
 
-double Coordinator::database_bytes() const {
-  return static_cast<double>(std::filesystem::file_size(database()));
-}
+double Coordinator::database_bytes() const { return static_cast<double>(std::filesystem::file_size(database())); }
 
 double Coordinator::Sinkctl(std::vector<std::string> arguments) const {
   arguments.insert(arguments.begin(), {bin_dir_ + "/sinkctl", "--coordinator", address_, "--timeout", "120"});

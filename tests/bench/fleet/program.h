@@ -27,9 +27,9 @@ class Coordinator {
   void Start();  // returns once it serves
   void Stop();   // SIGTERM, and waits: its log is checkpointed into the database
 
-  double cpu_seconds() const;    // of all its threads, since its start
+  double cpu_seconds() const;  // of all its threads, since its start
   double resident_mib() const;
-  double database_bytes() const;  // without the write-ahead log
+  double database_bytes() const;                             // without the write-ahead log
   double Sinkctl(std::vector<std::string> arguments) const;  // seconds
 
   const std::string& address() const { return address_; }
