@@ -285,6 +285,9 @@ void Daemon::OnHeartbeat(const v1::HeartbeatRequest& request, const v1::Heartbea
   for (const v1::LeaseRef& lease : response.cancel()) {
     if (JobRunner* runner = find(lease)) runner->RequestStop(StopReason::kCancel);
   }
+  for (const v1::LeaseRef& lease : response.hand_back()) {
+    if (JobRunner* runner = find(lease)) runner->RequestStop(StopReason::kDrain);
+  }
 }
 
 }  // namespace sink::worker

@@ -36,6 +36,7 @@ void AddCommands(Commands& commands) {
   AddCancelCommand(commands);
   AddRetryCommand(commands);
   AddWorkersCommand(commands);
+  AddHoldCommands(commands);
   AddCheckpointCommand(commands);
   AddGcCommand(commands);
   AddSlurmCommand(commands);

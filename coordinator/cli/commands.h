@@ -21,6 +21,7 @@ void AddMetricsCommand(Commands& commands);
 void AddCancelCommand(Commands& commands);
 void AddRetryCommand(Commands& commands);
 void AddWorkersCommand(Commands& commands);
+void AddHoldCommands(Commands& commands);
 void AddCheckpointCommand(Commands& commands);
 void AddGcCommand(Commands& commands);
 void AddSlurmCommand(Commands& commands);

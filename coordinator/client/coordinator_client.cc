@@ -131,6 +131,9 @@ absl::StatusOr<v1::ListCheckpointsResponse> CoordinatorClient::ListCheckpoints(
   return impl_->calls.Unary(impl_->client, &ClientStub::ListCheckpoints, request);
 }
 
+absl::StatusOr<v1::HoldWorkersResponse> CoordinatorClient::HoldWorkers(const v1::HoldWorkersRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::HoldWorkers, request);
+}
 absl::StatusOr<v1::CollectGarbageResponse> CoordinatorClient::CollectGarbage(const v1::CollectGarbageRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::CollectGarbage, request, impl_->options.transfer_deadline);
 }

@@ -2,9 +2,9 @@
 // what must not outlive the process. Owned by JobManager, which makes it first and destroys it last.
 //
 // The store holds all truth. The rest is: when each lease and worker was last heard of and when each retry delay ends
-// (clock), which worker has which model (models), who waits for changes (changes, feed) or for work (placement). Each
-// of these has a lock of its own, held only within its methods, so that no call holds two. Any thread may call any
-// method, but for NewHolder.
+// (clock), which worker has which model (models), what failed where (health), who waits for changes (changes, feed) or
+// for work (placement). Each of these has a lock of its own, held only within its methods, so that no call holds two.
+// Any thread may call any method, but for NewHolder.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,7 @@
 #include "coordinator/core/lease_clock.h"
 #include "coordinator/core/model_places.h"
 #include "coordinator/core/requests.h"
+#include "coordinator/core/worker_health.h"
 #include "coordinator/job/job.h"
 #include "coordinator/store/job_store.h"
 
@@ -73,6 +74,7 @@ class CoreContext {
   void HearWorker(const std::string& id, int devices_free, Now now);
   LeaseClock& clock() { return clock_; }
   ModelPlaces& models() { return models_; }
+  WorkerHealth& health() { return health_; }
 
  private:
   store::JobStore* const store_;
@@ -83,6 +85,7 @@ class CoreContext {
   ChangeFeed feed_;
   LeaseClock clock_;
   ModelPlaces models_;
+  WorkerHealth health_;
   uint64_t next_fence_;  // the store's writer thread only
 };
 

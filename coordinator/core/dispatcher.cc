@@ -29,7 +29,7 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
     SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
     context_->models().Hear(request.worker_id, request.models);
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
-    if (!grants.empty() || work) return absl::OkStatus();
+    if (!grants.empty() || work || worker.hold != WorkerHold::kNone) return absl::OkStatus();
     SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
     SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
     work = next.has_value();
@@ -45,7 +45,7 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
     SINK_RETURN_IF_ERROR(DeliverMembers(rows, request));
     bool waiting = false;
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &waiting));
-    if (!grants.empty()) return absl::OkStatus();
+    if (!grants.empty() || worker.hold != WorkerHold::kNone) return absl::OkStatus();
     SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
     while (grants.size() < kMaxGrants) {
       SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
@@ -119,13 +119,13 @@ absl::StatusOr<Schedule> Dispatcher::MakeSchedule(store::Snapshot& rows, const W
     for (const Worker& worker : workers) {
       if (worker.id == offer.worker.id)
         connected.push_back(offer);
-      else if (context_->StateOf(worker, now) == WorkerState::kConnected)
+      else if (worker.hold == WorkerHold::kNone && context_->StateOf(worker, now) == WorkerState::kConnected)
         connected.push_back({worker, context_->clock().WorkerSeen(worker.id, now.steady_ms).devices_free});
     }
     return connected;
   };
   const auto granted_at = [this, now](uint64_t fence) { return context_->clock().Lease(fence, now.steady_ms).granted; };
-  return Schedule::Make(rows, offer, offers, granted_at, &context_->models(), now.steady_ms);
+  return Schedule::Make(rows, offer, offers, granted_at, &context_->models(), &context_->health(), now.steady_ms);
 }
 
 absl::StatusOr<Job> Dispatcher::GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,

@@ -120,6 +120,7 @@ absl::Status LeaseExpiry::Tick(Now now) {
     }
     return absl::OkStatus();
   }));
+  SINK_RETURN_IF_ERROR(ReleaseWorkers(now));
   if (due.empty() && ready.empty()) return RetireWorkers(now);
 
   int expired = 0;
@@ -137,6 +138,19 @@ absl::Status LeaseExpiry::Tick(Now now) {
     context_->listener().AttemptEnded(AttemptOutcome::kLost);
   }
   return RetireWorkers(now);
+}
+
+absl::Status LeaseExpiry::ReleaseWorkers(Now now) {
+  const std::vector<std::string> released = context_->health().Released(now.steady_ms);
+  if (released.empty()) return absl::OkStatus();
+  return context_->Write([&](store::Transaction& rows) -> absl::Status {
+    for (const std::string& id : released) {
+      const absl::StatusOr<Worker> worker = rows.GetWorker(id);
+      if (!worker.ok() || worker->hold != WorkerHold::kQuarantined) continue;
+      SINK_RETURN_IF_ERROR(rows.HoldWorker(id, WorkerHold::kNone, ""));
+    }
+    return absl::OkStatus();
+  });
 }
 
 absl::Status LeaseExpiry::RetireWorkers(Now now) {

@@ -32,6 +32,8 @@ class LeaseExpiry {
   // Does it, if it still is due: the worker may have been heard since.
   absl::Status ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now, int* expired);
 
+  // Lets workers out of quarantine when their time is over.
+  absl::Status ReleaseWorkers(Now now);
   // Once in a while: workers that are long gone leave the lists, and this process's memory.
   absl::Status RetireWorkers(Now now);
 

@@ -134,6 +134,7 @@ struct HeartbeatRequest {
 struct HeartbeatResult {
   std::vector<Lease> stale;
   std::vector<Lease> cancel;
+  std::vector<Lease> hand_back;
 };
 
 struct Event {

@@ -30,7 +30,7 @@ absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows) {
 }
 
 absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, Offer asking, Offers offers, GrantedAt granted_at,
-                                        ModelPlaces* models, int64_t now_ms) {
+                                        ModelPlaces* models, WorkerHealth* health, int64_t now_ms) {
   int free = asking.worker.devices;
   SINK_ASSIGN_OR_RETURN(const std::vector<Job> jobs, rows.LiveJobsOf(asking.worker.id));
   for (const Job& job : jobs) {
@@ -43,12 +43,21 @@ absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, Offer asking, Off
   SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(asking.worker.id));
   for (const GangMember& member : members) free -= member.ended ? 0 : member.devices;
   free = std::clamp(asking.devices_free, 0, std::max(0, free));
-  return Schedule(std::move(asking), free, std::move(offers), std::move(granted_at), models, now_ms);
+  return Schedule(std::move(asking), free, std::move(offers), std::move(granted_at), models, health, now_ms);
 }
 
 bool Schedule::FitsHere(const Job& job) const {
   if (free_ / job.group() * job.group() < job.devices) return false;
   return job.model.empty() || models_->Having(job.model, {asking_.worker.id}).front();
+}
+
+absl::StatusOr<bool> Schedule::IsForAnother(store::Snapshot& rows, const Job& job) {
+  if (job.attempt == 0 || !health_->Avoids(job.id, asking_.worker.id, now_ms_)) return false;
+  SINK_ASSIGN_OR_RETURN(const std::vector<Offer> offers, offers_(rows));
+  return std::any_of(offers.begin(), offers.end(), [&](const Offer& offer) {
+    return offer.worker.devices >= job.group() && !health_->Avoids(job.id, offer.worker.id, now_ms_) &&
+           (job.model.empty() || models_->Having(job.model, {offer.worker.id}).front());
+  });
 }
 
 absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
@@ -102,6 +111,8 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& r
     Start start;
     SINK_ASSIGN_OR_RETURN(start.job, rows.GetJob(head.job_id));
     const Job& job = start.job;
+    SINK_ASSIGN_OR_RETURN(const bool for_another, IsForAnother(rows, job));
+    if (for_another) continue;
     if (!fleet_ && FitsHere(job)) {
       start.devices = job.devices;
       free_ -= job.devices;

@@ -250,6 +250,14 @@ grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext*, const v
   return ToGrpc(SendCheckpoint(*rows, request->step(), checkpoints_, writer));
 }
 
+grpc::Status ClientServiceImpl::HoldWorkers(grpc::ServerContext*, const v1::HoldWorkersRequest* request,
+                                            v1::HoldWorkersResponse*) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const WorkerHold hold = *ParseName<WorkerHold>(request->hold());
+  return fail_stop_->Answer(
+      clients_->HoldWorkers({request->names().begin(), request->names().end()}, hold, request->reason()));
+}
+
 grpc::Status ClientServiceImpl::CollectGarbage(grpc::ServerContext*, const v1::CollectGarbageRequest* request,
                                                v1::CollectGarbageResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);

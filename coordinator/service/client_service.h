@@ -61,6 +61,8 @@ class ClientServiceImpl final : public v1::ClientService::Service {
                                v1::ListCheckpointsResponse* response) override;
   grpc::Status DownloadCheckpoint(grpc::ServerContext* context, const v1::DownloadCheckpointRequest* request,
                                   grpc::ServerWriter<v1::CheckpointChunk>* writer) override;
+  grpc::Status HoldWorkers(grpc::ServerContext* context, const v1::HoldWorkersRequest* request,
+                           v1::HoldWorkersResponse* response) override;
   grpc::Status CollectGarbage(grpc::ServerContext* context, const v1::CollectGarbageRequest* request,
                               v1::CollectGarbageResponse* response) override;
 

@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/job/worker_state.h"
 #include "proto/config/names.h"
 #include "proto/run/checkpoint_names.h"
 #include "proto/run/manifest.h"
@@ -176,6 +178,15 @@ absl::Status Validate(const v1::ListCheckpointsRequest& request) { return Checke
 
 absl::Status Validate(const v1::DownloadCheckpointRequest& request) {
   return Checker().Job(request.job_id(), "job_id").Range(request.step(), 0, kMaxStep, "step");
+}
+
+absl::Status Validate(const v1::HoldWorkersRequest& request) {
+  Checker check;
+  check.Range(request.names_size(), 1, kMaxJobsNamed, "names");
+  for (const std::string& name : request.names()) check.Name(name, "names");
+  const std::optional<WorkerHold> hold = ParseName<WorkerHold>(request.hold());
+  return check.That(hold && *hold != WorkerHold::kQuarantined, "hold", "must be cordoned, draining or empty")
+      .Text(request.reason(), "reason", kMaxText);
 }
 
 absl::Status Validate(const v1::CollectGarbageRequest& request) {

@@ -85,6 +85,7 @@ grpc::Status WorkerServiceImpl::Heartbeat(grpc::ServerContext*, const v1::Heartb
   desk_->Hear(request->worker_id(), request->devices_free());
   for (const LeaseToken& lease : result->stale) ToProto(lease, response->add_stale());
   for (const LeaseToken& lease : result->cancel) ToProto(lease, response->add_cancel());
+  for (const LeaseToken& lease : result->hand_back) ToProto(lease, response->add_hand_back());
   return grpc::Status::OK;
 }
 

@@ -162,9 +162,10 @@ class Transaction : public Snapshot {
   virtual absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) = 0;
   virtual absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) = 0;
 
-  virtual absl::Status PutWorker(const Worker& worker) = 0;  // back from retirement, if it was there
+  virtual absl::Status PutWorker(const Worker& worker) = 0;  // all but its hold; back from retirement, if it was there
   // Keeps the row, for reports of what it ran, out of every other list. There may be no such worker.
   virtual absl::Status RetireWorker(const std::string& id) = 0;
+  virtual absl::Status HoldWorker(const std::string& id, WorkerHold hold, const std::string& reason) = 0;  // NOT_FOUND
   virtual absl::Status PutRequest(const RequestRecord& record) = 0;  // keeps the newest 10,000
   virtual absl::Status SetEpoch(uint64_t epoch) = 0;
   virtual absl::Status PutMark(const std::string& name, int64_t value) = 0;

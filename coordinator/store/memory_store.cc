@@ -462,11 +462,23 @@ class MemoryTransaction final : public Transaction {
   absl::Status PutWorker(const Worker& worker) override {
     NotePlacement();
     Worker& row = Edit(t_.workers, worker.id);
+    const Worker before = row;
     row = worker;
+    row.hold = before.hold;
+    row.hold_reason = before.hold_reason;
     row.state = WorkerState::kGone;
     row.devices_free = 0;
     row.job_ids.clear();
     Erase(t_.retired, worker.id);
+    return absl::OkStatus();
+  }
+
+  absl::Status HoldWorker(const std::string& id, WorkerHold hold, const std::string& reason) override {
+    if (!t_.workers.contains(id)) return absl::NotFoundError(absl::StrCat("no worker ", id));
+    NotePlacement();
+    Worker& row = Edit(t_.workers, id);
+    row.hold = hold;
+    row.hold_reason = reason;
     return absl::OkStatus();
   }
 

@@ -285,6 +285,12 @@ CREATE TABLE points (
 CREATE INDEX jobs_ended ON jobs (finished_ms) WHERE state BETWEEN 7 AND 9;
 )sql";
 
+// Workers that are given no new jobs.
+constexpr char kVersion9[] = R"sql(
+ALTER TABLE workers ADD COLUMN hold INTEGER NOT NULL DEFAULT 0 CHECK (hold BETWEEN 0 AND 3);
+ALTER TABLE workers ADD COLUMN hold_reason TEXT NOT NULL DEFAULT '';
+)sql";
+
 absl::Status PackMetrics(Database& db) {
   constexpr size_t kAtOnce = 4096;
   SeriesNames names;
@@ -346,6 +352,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   if (version < 8) {
     if (absl::Status status = db.Execute(kVersion8); !status.ok()) return status;
     if (absl::Status status = PackMetrics(db); !status.ok()) return status;
+  }
+  if (version < 9) {
+    if (absl::Status status = db.Execute(kVersion9); !status.ok()) return status;
   }
   if (absl::Status status = db.Execute(TransitionTriggers().c_str()); !status.ok()) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

@@ -93,8 +93,9 @@ constexpr char kTailLogs[] =
   "FROM sweeps "
 constexpr char kSweep[] = SINK_SWEEPS "WHERE name = ?1";
 constexpr char kSweeps[] = SINK_SWEEPS "ORDER BY name";
-#define SINK_WORKERS \
-  "SELECT id, name, address, session, devices, device_kind, version, last_seen_ms, host FROM workers "
+#define SINK_WORKERS                                                                                              \
+  "SELECT id, name, address, session, devices, device_kind, version, last_seen_ms, host, hold, hold_reason FROM " \
+  "workers "
 constexpr char kWorker[] = SINK_WORKERS "WHERE id = ?1 AND retired = 0";
 constexpr char kWorkers[] = SINK_WORKERS "INDEXED BY workers_current WHERE retired = 0 ORDER BY name, id";
 constexpr char kAllWorkers[] = SINK_WORKERS "ORDER BY name, id";
@@ -151,7 +152,9 @@ absl::StatusOr<std::vector<Worker>> ReadWorkers(Query& rows) {
                        .devices = static_cast<int>(rows.Int(4)),
                        .device_kind = rows.Text(5),
                        .version = rows.Text(6),
-                       .last_seen_ms = rows.Int(7)});
+                       .last_seen_ms = rows.Int(7),
+                       .hold = static_cast<WorkerHold>(rows.Int(9)),
+                       .hold_reason = rows.Text(10)});
   }
   if (!rows.status().ok()) return rows.status();
   return workers;

@@ -73,6 +73,7 @@ class SqliteTransaction final : public Transaction {
   absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) override;
   absl::Status PutWorker(const Worker& worker) override;
   absl::Status RetireWorker(const std::string& id) override;
+  absl::Status HoldWorker(const std::string& id, WorkerHold hold, const std::string& reason) override;
   absl::Status PutRequest(const RequestRecord& record) override;
   absl::Status SetEpoch(uint64_t epoch) override;
   absl::Status PutMark(const std::string& name, int64_t value) override;

@@ -214,6 +214,13 @@ absl::Status SqliteTransaction::RetireWorker(const std::string& id) {
   return Query(db_, "UPDATE workers SET retired = 1 WHERE id = ?1", id).Run();
 }
 
+absl::Status SqliteTransaction::HoldWorker(const std::string& id, WorkerHold hold, const std::string& reason) {
+  NotePlacement();
+  Query query(db_, "UPDATE workers SET hold = ?2, hold_reason = ?3 WHERE id = ?1 RETURNING id", id, hold, reason);
+  if (query.Next()) return query.Run();
+  return query.status().ok() ? absl::NotFoundError(absl::StrCat("no worker ", id)) : query.status();
+}
+
 absl::Status SqliteTransaction::PutRequest(const RequestRecord& record) {
   absl::Status status = Query(db_, "INSERT INTO requests (request_id, body_hash, response) VALUES (?1, ?2, ?3)",
                               record.request_id, record.body_hash, record.response)
