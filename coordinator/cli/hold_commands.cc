@@ -35,7 +35,7 @@ void Add(Commands& commands, const std::string& name, const std::string& descrip
                                        {"sinkctl " + name + " node-7", "sinkctl " + name + " node-7 node-8"});
   auto options = std::make_shared<Options>();
   command.AddOption("WORKER", options->workers, "Workers by name, as sinkctl workers lists them").Required();
-  if (!hold.empty()) command.AddOption("--reason", options->reason, "Shown by workers and why").ValueText("TEXT");
+  if (hold != "none") command.AddOption("--reason", options->reason, "Shown by workers and why").ValueText("TEXT");
   commands.OnRun(command, [hold, done, options](Session& session) { return Hold(session, hold, done, *options); });
 }
 
@@ -45,7 +45,7 @@ void AddHoldCommands(Commands& commands) {
   Add(commands, "cordon", "Give workers no new jobs; what they run goes on", "cordoned", "get no new jobs");
   Add(commands, "drain", "Give workers no new jobs and take back what they run, with its newest checkpoint", "draining",
       "get no new jobs, and what they run goes to others");
-  Add(commands, "uncordon", "Give workers jobs again, after cordon, drain or quarantine", "", "get jobs again");
+  Add(commands, "uncordon", "Give workers jobs again, after cordon, drain or quarantine", "none", "get jobs again");
 }
 
 }  // namespace sink::cli

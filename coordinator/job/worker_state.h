@@ -24,7 +24,7 @@ template <>
 struct EnumNames<WorkerHold> {
   using enum WorkerHold;
   static constexpr EnumName<WorkerHold> kTable[] = {
-      {kNone, ""}, {kCordoned, "cordoned"}, {kDraining, "draining"}, {kQuarantined, "quarantined"}};
+      {kNone, "none"}, {kCordoned, "cordoned"}, {kDraining, "draining"}, {kQuarantined, "quarantined"}};
 };
 
 }  // namespace sink

@@ -185,7 +185,7 @@ absl::Status Validate(const v1::HoldWorkersRequest& request) {
   check.Range(request.names_size(), 1, kMaxJobsNamed, "names");
   for (const std::string& name : request.names()) check.Name(name, "names");
   const std::optional<WorkerHold> hold = ParseName<WorkerHold>(request.hold());
-  return check.That(hold && *hold != WorkerHold::kQuarantined, "hold", "must be cordoned, draining or empty")
+  return check.That(hold && *hold != WorkerHold::kQuarantined, "hold", "must be cordoned, draining or none")
       .Text(request.reason(), "reason", kMaxText);
 }
 

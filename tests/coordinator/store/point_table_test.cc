@@ -46,7 +46,9 @@ TEST(PointBlock, IsFilledUpToItsSizeAndNoFurther) {
     ASSERT_GT(count, 0u);
     EXPECT_LE(block.size(), kBlockBytes);
     next += count;
-    if (next < points.size()) EXPECT_GT(block.size(), kBlockBytes * 9 / 10);
+    if (next < points.size()) {
+      EXPECT_GT(block.size(), kBlockBytes * 9 / 10);
+    }
   }
 }
 
@@ -91,15 +93,15 @@ TEST(PointTable, AgreesWithTheStoreInMemoryWhateverIsRepeated) {
   }
   std::mt19937 random(11);
   int64_t begin = 0;
-  for (int attempt = 1; attempt <= 30; ++attempt) {
-    const int64_t end = begin + 1 + static_cast<int64_t>(random() % 400);
+  for (int attempt = 1; attempt <= 12; ++attempt) {
+    const int64_t end = begin + 1 + static_cast<int64_t>(random() % 300);
     std::vector<MetricPoint> report;
     for (int64_t step = begin; step < end; ++step) {
       for (int name = 0; name < 12; ++name) {
         if (name > 0 && random() % 3 != 0) continue;
         report.push_back({0, "name/" + std::to_string(name), step, static_cast<double>(random()), attempt});
       }
-      if (random() % 4 != 0 && step + 1 < end) continue;
+      if (random() % 8 != 0 && step + 1 < end) continue;
       if (random() % 8 == 0) std::shuffle(report.begin(), report.end(), random);
       if (random() % 8 == 0) report.push_back(report.front());
       for (JobStore* store : stores) {
@@ -132,7 +134,7 @@ TEST(PointTable, AgreesWithTheStoreInMemoryWhateverIsRepeated) {
       more = !points.empty();
     }
   }
-  EXPECT_GT(read[0].size(), 5000u);
+  EXPECT_GT(read[0].size(), 2000u);
   EXPECT_EQ(read[0], read[1]);
   EXPECT_EQ(order[0], order[1]) << "a point that is replaced keeps its place";
 }

@@ -122,7 +122,8 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
   absl::Status status = db.Execute(
-      "DROP TABLE points; DROP TABLE series; DROP INDEX jobs_ended;"
+      "DROP TABLE points; DROP TABLE series; DROP INDEX jobs_ended; ALTER TABLE workers DROP COLUMN hold;"
+      "ALTER TABLE workers DROP COLUMN hold_reason;"
       "CREATE TABLE metrics (id INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (seq), name TEXT NOT NULL, "
       "step INTEGER NOT NULL, value REAL, attempt INTEGER NOT NULL, UNIQUE (job, name, step)) STRICT;"
       "CREATE INDEX metrics_job ON metrics (job); PRAGMA user_version = 7");
@@ -223,8 +224,10 @@ TEST(SqliteStore, PointsOfAnOlderFileArePackedWithNothingLost) {
       ASSERT_EQ(read[i].name, points[n][i].name);
       ASSERT_EQ(read[i].step, points[n][i].step);
       ASSERT_EQ(read[i].attempt, 1);
-      if (!std::isnan(points[n][i].value)) ASSERT_EQ(read[i].value, points[n][i].value);
-      if (std::isnan(points[n][i].value)) ASSERT_TRUE(std::isnan(read[i].value));
+      ASSERT_EQ(std::isnan(read[i].value), std::isnan(points[n][i].value));
+      if (!std::isnan(read[i].value)) {
+        ASSERT_EQ(read[i].value, points[n][i].value);
+      }
     }
   }
 }
