@@ -13,7 +13,8 @@ namespace {
 constexpr auto kAskEvery = std::chrono::milliseconds(500);  // of a worker whose question is answered at once
 constexpr int kHoldMs = 20'000;                             // how long a question may wait for its answer
 constexpr auto kHeartbeat = std::chrono::seconds(5);
-constexpr int kMetrics = 147;  // of a measured step of a real job
+constexpr int kMostReplicas = 1000;  // of a sweep's points; more jobs are a multiple of it
+constexpr int kMetrics = 147;        // of a measured step of a real job
 
 double Since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
@@ -45,9 +46,11 @@ std::string SweepYaml(const std::string& name, int jobs) {
                      "eval: {every: 50, sequences: 8, tokens: 32, validation_sequences: 8}\n"
                      "limits: {max_jobs: 10000}\n"
                      "experiments:\n  - name: seeds\n    grid: {train.weight_decay: [";
-  // A weight decay of its own makes the jobs of every sweep different from all others.
-  yaml += "0." + std::to_string(1'000'000 + std::hash<std::string>()(name) % 1'000'000);
-  return yaml + "]}\nreplicas: " + std::to_string(jobs) + "\nretry: {infra: 100}\nresources: {devices: 1}\n";
+  // Weight decays of its own make the jobs of every sweep different from all others.
+  const size_t first = 1'000'000 + std::hash<std::string>()(name) % 1'000'000'000;
+  const int replicas = std::min(jobs, kMostReplicas);
+  for (int i = 0; i < jobs / replicas; ++i) yaml += (i == 0 ? "0." : ", 0.") + std::to_string(first + i);
+  return yaml + "]}\nreplicas: " + std::to_string(replicas) + "\nretry: {infra: 100}\nresources: {devices: 1}\n";
 }
 
 }  // namespace

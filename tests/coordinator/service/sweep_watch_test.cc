@@ -111,8 +111,8 @@ TEST_F(SweepWatchTest, AResubmissionWithOtherJobsBeginsAnew) {
 
 TEST_F(SweepWatchTest, ALongSweepComesInPartsAndEndsWithItsLastJob) {
   const std::string yaml =
-      "schema: sink/v1\nname: long\ndata: {set: tiny}\nlimits: {max_jobs: 2000}\nreplicas: 1200\nexperiments:\n"
-      "  - name: one\n    grid: {train.learning_rate: [1e-3]}\n";
+      "schema: sink/v1\nname: long\ndata: {set: tiny}\nlimits: {max_jobs: 2000}\nreplicas: 600\nexperiments:\n"
+      "  - name: one\n    grid: {train.learning_rate: [1e-3, 2e-3]}\n";
   ASSERT_TRUE(client_->SubmitSweep(testing::Submission(yaml)).ok());
   Watcher watcher(server_->address(), "long");
   const auto parts = watcher.WaitFor(3);
