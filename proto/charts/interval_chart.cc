@@ -8,8 +8,8 @@
 namespace sink::charts {
 namespace {
 
-constexpr double kLeft = 300, kRight = 150, kTop = 40, kRowHeight = 20;
-constexpr size_t kLabelLetters = 44, kNoteLetters = 22;
+constexpr double kRight = 150, kTop = 40, kRowHeight = 20;
+constexpr size_t kLabelLetters = 60, kNoteLetters = 22;
 constexpr double kCellWidth = 150, kCellHeight = 22;
 
 // The least and the most of all that is drawn.
@@ -47,8 +47,10 @@ void DrawRow(const IntervalRow& row, double y, const ChartAxis& x, Canvas* canva
 }  // namespace
 
 std::string Draw(const IntervalChart& chart, Placement placement) {
+  double left = 120;  // as much as the longest label needs
+  for (const IntervalRow& row : chart.rows) left = std::max(left, TextWidth(Shorten(row.label, kLabelLetters)) + 24);
   const auto [least, most] = Range(chart.rows, chart.marks);
-  const ChartAxis x{NiceTicks(least, most, 5), kLeft, kChartWidth - kRight};
+  const ChartAxis x{NiceTicks(least, most, 5), left, kChartWidth - kRight};
   const double bottom = kTop + kRowHeight * static_cast<double>(chart.rows.size());
   Canvas canvas;
   canvas.Text(12, 22, chart.title, "title");
@@ -59,11 +61,11 @@ std::string Draw(const IntervalChart& chart, Placement placement) {
   for (double mark : chart.marks) canvas.Line(x.At(mark), kTop, x.At(mark), bottom, "mark");
   for (size_t i = 0; i < chart.rows.size(); ++i) {
     const double y = kTop + kRowHeight * (static_cast<double>(i) + 0.5);
-    canvas.Text(kLeft - 10, y + 4, Shorten(chart.rows[i].label, kLabelLetters), "small", "end");
+    canvas.Text(left - 10, y + 4, Shorten(chart.rows[i].label, kLabelLetters), "small", "end");
     canvas.Text(kChartWidth - kRight + 10, y + 4, Shorten(chart.rows[i].note, kNoteLetters), "small");
     DrawRow(chart.rows[i], y, x, &canvas);
   }
-  canvas.Text((kLeft + kChartWidth - kRight) / 2, bottom + 34, chart.x_label, "label", "middle");
+  canvas.Text((left + kChartWidth - kRight) / 2, bottom + 34, chart.x_label, "label", "middle");
   return canvas.Finish(bottom + 46, chart.title, chart.description, placement == Placement::kStandalone);
 }
 

@@ -13,9 +13,9 @@ constexpr double kLeft = 64, kRight = 20, kTop = 40, kPlotHeight = 270;
 constexpr double kLegendRow = 18, kLegendKey = 26;
 constexpr size_t kLegendLetters = 60;
 constexpr size_t kMostHovers = 600;  // of a chart: a page with 48 lines in it still opens at once
-constexpr double kPanelHeight = 96, kPanelGap = 14, kPanelTitle = 18;
+constexpr double kPanelHeight = 96, kPanelGap = 14, kPanelTitleLine = 13;
 constexpr int kPanelColumns = 4;
-constexpr size_t kPanelLetters = 26;
+constexpr size_t kPanelLetters = 27, kPanelTitleLines = 3;
 
 // The range of the finite ones among the values; [0, 1] when there is none.
 std::pair<double, double> Range(const LineChart& chart, bool of_x) {
@@ -104,6 +104,23 @@ std::string NameOf(const LineChart& chart) {
   return "lines" + std::to_string(hash);
 }
 
+// The words of a name on lines as wide as a panel; the last of them is cut where there are too many.
+std::vector<std::string> PanelTitle(const std::string& name) {
+  std::vector<std::string> lines;
+  for (size_t begin = 0; begin < name.size();) {
+    const size_t end = std::min(name.find(' ', begin), name.size());
+    const std::string word = name.substr(begin, end - begin);
+    const bool fits = !lines.empty() && lines.back().size() + 1 + word.size() <= kPanelLetters;
+    if (fits || lines.size() == kPanelTitleLines)
+      lines.back() += " " + word;
+    else
+      lines.push_back(word);
+    begin = end + 1;
+  }
+  for (std::string& line : lines) line = Shorten(line, kPanelLetters);
+  return lines;
+}
+
 // A panel for each colour, four a row, all on the same axes.
 std::string DrawPanels(const LineChart& chart, size_t hovers, Placement placement) {
   const auto [x_least, x_most] = Range(chart, true);
@@ -119,6 +136,10 @@ std::string DrawPanels(const LineChart& chart, size_t hovers, Placement placemen
     panel->second.push_back(&series);
     if (!series.dashed) others += LinePath(series, x, y);
   }
+  size_t title_lines = 1;
+  for (const auto& [color, series] : panels)
+    title_lines = std::max(title_lines, PanelTitle(series.front()->name).size());
+  const double title_height = kPanelTitleLine * static_cast<double>(title_lines) + 5;
   Canvas canvas;
   canvas.Text(kLeft, 22, chart.title, "title");
   canvas.Add("<defs><path id=\"" + NameOf(chart) + "\" d=\"" + others + "\"/></defs>\n");
@@ -126,10 +147,12 @@ std::string DrawPanels(const LineChart& chart, size_t hovers, Placement placemen
   for (size_t i = 0; i < panels.size(); ++i) {
     const size_t row = i / kPanelColumns, column = i % kPanelColumns;
     const double left = kLeft + static_cast<double>(column) * (width + kPanelGap);
-    const double top = kTop + kPanelTitle + static_cast<double>(row) * (kPanelHeight + kPanelTitle + kPanelGap);
+    const double top = kTop + title_height + static_cast<double>(row) * (kPanelHeight + title_height + kPanelGap);
     x.begin = left, x.end = left + width, y.begin = top + kPanelHeight, y.end = top;
     bottom = y.begin;
-    canvas.Text(left, top - 5, Shorten(panels[i].second.front()->name, kPanelLetters), "small");
+    const std::vector<std::string> title = PanelTitle(panels[i].second.front()->name);
+    for (size_t line = 0; line < title.size(); ++line)
+      canvas.Text(left, top - 5 - kPanelTitleLine * static_cast<double>(title.size() - 1 - line), title[line], "small");
     for (double tick : {y.ticks.front(), y.ticks.back()}) {
       canvas.Line(left, y.At(tick), left + width, y.At(tick), "grid");
       if (column == 0) canvas.Text(kLeft - 8, y.At(tick) + 4, TickText(tick, y.step()), "small", "end");

@@ -100,6 +100,15 @@ TEST(LineChartSvg, PanelsShareTheirAxesAndShowTheOthersInGrey) {
   }
 }
 
+TEST(LineChartSvg, LongNamesOfPanelsStandOnSeveralLines) {
+  LineChart chart = SmallChart();
+  chart.panels = true;
+  chart.series[0].name = "similarity=identity feature_map=elu_plus_one normalize=false";
+  const std::string svg = Draw(chart, Placement::kStandalone);
+  for (const char* line : {">similarity=identity<", ">feature_map=elu_plus_one<", ">normalize=false<"})
+    EXPECT_THAT(svg, HasSubstr(line));
+}
+
 TEST(IntervalChartSvg, DrawsEachRowItsNoteAndTheMarks) {
   IntervalChart chart{"t", "d", "x", {0}, {{"a", 1, std::pair(0.5, 1.5), 2, "surely"}, {"b", NAN, {}, 3, "never"}}};
   const std::string svg = Draw(chart, Placement::kStandalone);
