@@ -42,6 +42,10 @@ int main(int argc, char** argv) {
                "Allow addresses other than loopback; there is no TLS yet");
   root.AddOption("--heartbeat-interval", heartbeat_interval, "How often workers report").ShowDefault();
   root.AddOption("--lease-duration", lease_duration, "A worker silent for this long loses its jobs").ShowDefault();
+  root.AddOption(
+      "--keep-points", options.keep_points,
+      "How long after its end a job keeps every metric point, and how many of a sweep's best jobs keep them for "
+      "good: 30d or 30d,best=10; then some points of each curve stay (default: all for good)");
   root.AddOption("--log-level", log_level, "debug, info, warning or error")
       .OneOf({"debug", "info", "warning", "error"})
       .ShowDefault();

@@ -18,9 +18,11 @@
 #include "coordinator/core/job_manager.h"
 #include "coordinator/files/file_status.h"
 #include "coordinator/listen_address.h"
+#include "coordinator/retention_option.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/client_service.h"
 #include "coordinator/service/fail_stop.h"
+#include "coordinator/service/lease_desk.h"
 #include "coordinator/service/metrics_exporter.h"
 #include "coordinator/service/scrape_endpoint.h"
 #include "coordinator/service/stream_gate.h"
@@ -57,7 +59,7 @@ absl::Status CheckOptions(const ServerOptions& options) {
         "--lease-duration: must be at least 3 heartbeat intervals, so that a late heartbeat costs nothing, and at most "
         "24h");
   }
-  return absl::OkStatus();
+  return ParseRetention(options.keep_points).status();
 }
 
 // Removes what interrupted uploads left, and says so when a row has lost its files.
@@ -93,6 +95,7 @@ struct Server::Parts {
   std::unique_ptr<JobManager> jobs;
   std::unique_ptr<CheckpointRepository> checkpoints;
   StreamGate gate{kMaxStreams};
+  std::unique_ptr<LeaseDesk> desk;
   std::unique_ptr<ClientServiceImpl> client_service;
   std::unique_ptr<WorkerServiceImpl> worker_service;
   std::unique_ptr<grpc::Server> grpc_server;
@@ -120,6 +123,9 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   rules.heartbeat_interval_ms = absl::ToInt64Milliseconds(options.heartbeat_interval);
   rules.lease_duration_ms = absl::ToInt64Milliseconds(options.lease_duration);
   rules.checkpoints_kept = options.checkpoints_kept;
+  const auto keep_points = ParseRetention(options.keep_points);
+  if (!keep_points.ok()) return keep_points.status();
+  rules.keep_points = *keep_points;
   rules.retry.delay_ms = absl::ToInt64Milliseconds(options.retry_delay);
   rules.new_lease_id = files::RandomId;
   auto started = JobManager::Start(store.get(), std::move(rules), exporter.get(), SystemNow());
@@ -134,9 +140,10 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
 absl::Status Server::Parts::Listen(const ListenAddress& listen) {
   // What gRPC has to say is for its developers; what a user needs to know is in our own messages.
   gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
-  client_service = std::make_unique<ClientServiceImpl>(&jobs->clients(), &jobs->queries(), checkpoints.get(), &gate,
-                                                       &fail_stop, SystemNow);
-  worker_service = std::make_unique<WorkerServiceImpl>(&jobs->workers(), &jobs->dispatcher(), &jobs->queries(),
+  client_service = std::make_unique<ClientServiceImpl>(&jobs->clients(), &jobs->queries(), &jobs->retention(),
+                                                       checkpoints.get(), &gate, &fail_stop, SystemNow);
+  desk = std::make_unique<LeaseDesk>(&jobs->dispatcher(), SystemNow);
+  worker_service = std::make_unique<WorkerServiceImpl>(&jobs->workers(), desk.get(), &jobs->queries(),
                                                        checkpoints.get(), &fail_stop, SystemNow);
   grpc::ServerBuilder builder;
   grpc::ResourceQuota quota("sink");
@@ -181,9 +188,11 @@ void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
   std::unique_lock lock(mutex);
   while (!stopping_changed.wait_for(lock, interval, [this] { return stopping; })) {
     lock.unlock();
-    const absl::Status status = jobs->expiry().Tick(SystemNow());
+    absl::Status status = jobs->expiry().Tick(SystemNow());
+    status.Update(jobs->retention().Tick(SystemNow()));
     fail_stop.Report(status);
-    if (!status.ok() && status.code() != last) spdlog::error("leases could not be checked: {}", status.ToString());
+    if (!status.ok() && status.code() != last)
+      spdlog::error("leases or old points could not be checked: {}", status.ToString());
     last = status.code();
     lock.lock();
   }
@@ -231,6 +240,7 @@ void Server::Shutdown() {
   }
   parts.stopping_changed.notify_all();
   parts.gate.Close();
+  if (parts.desk != nullptr) parts.desk->Close();
   if (parts.ticker.joinable()) parts.ticker.join();
   if (parts.grpc_server != nullptr) {
     parts.grpc_server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
@@ -239,6 +249,7 @@ void Server::Shutdown() {
   if (parts.exporter != nullptr) parts.exporter->SetQueries(nullptr);
   parts.scrapes.reset();
   parts.grpc_server.reset();
+  parts.desk.reset();
   parts.jobs.reset();
   parts.store.reset();
 }

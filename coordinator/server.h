@@ -23,8 +23,9 @@ struct ServerOptions {
   bool insecure_listen = false;                   // allow addresses that other machines can reach: there is no TLS
   absl::Duration heartbeat_interval = absl::Seconds(5);
   absl::Duration lease_duration = absl::Seconds(60);
-  int checkpoints_kept = 2;                         // of one job
-  absl::Duration retry_delay = absl::Seconds(1);    // before the second attempt after an infra failure
+  int checkpoints_kept = 2;                       // of one job
+  std::string keep_points;                        // "30d" or "30d,best=10": see retention_option.h; empty: all for good
+  absl::Duration retry_delay = absl::Seconds(1);  // before the second attempt after an infra failure
   absl::Duration tick_interval = absl::Seconds(1);  // how often leases are checked
 };
 

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "proto/files/random_id.h"
@@ -64,8 +65,8 @@ void Daemon::Run() {
       if (must_register_) outage_.Note(Register());
       RemoveDoneRunners();
       ReapStrays();
-      if (devices_.free() > 0 && !must_register_) Poll();
-      stopping_.WaitForNotificationWithTimeout(Jittered(options_.poll_interval));
+      const bool waited = devices_.free() > 0 && !must_register_ && Poll();
+      if (!waited) stopping_.WaitForNotificationWithTimeout(Jittered(options_.poll_interval));
     }
   }
   FinishDrain();
@@ -131,26 +132,54 @@ void Daemon::ApplyRegistration(const v1::RegisterResponse& response, absl::Durat
   leftovers_.clear();
 }
 
-void Daemon::Poll() {
+absl::StatusOr<v1::LeaseResponse> Daemon::AskAndWait(const v1::LeaseRequest& request) {
+  constexpr absl::Duration kTick = absl::Milliseconds(50);
+  absl::StatusOr<v1::LeaseResponse> response;
+  absl::Notification answered;
+  std::thread asker([&] {
+    response = link_->Lease(request);
+    answered.Notify();
+  });
+  int said = request.devices_free();
+  while (!answered.WaitForNotificationWithTimeout(kTick)) {
+    RemoveDoneRunners();
+    ReapStrays();
+    const int free = stopping_.HasBeenNotified() ? 0 : devices_.free();
+    if (free != said) heartbeat_->Hurry();
+    said = free;
+  }
+  asker.join();
+  return response;
+}
+
+bool Daemon::Poll() {
   v1::LeaseRequest request;
   request.set_worker_id(options_.runner.worker_id);
   request.set_session(session_);
   request.set_poll(poll_);
   request.set_devices_free(devices_.free());
-  request.set_rendezvous_port(FreeTcpPort());
+  std::optional<HeldPort> port = HoldFreeTcpPort();  // nobody else takes it while the question waits
+  request.set_rendezvous_port(port->port);
+  request.set_wait_ms(static_cast<int32_t>(absl::ToInt64Milliseconds(options_.ask_wait)));
   const absl::Duration sent_at = BootTime();
   for (const std::string& model : models_.Get(sent_at)) request.add_models(model);
-  const auto response = link_->Lease(request);
+  const auto response = AskAndWait(request);
+  port.reset();
   if (IsUnregistered(response.status())) {
     must_register_ = true;
-    return;
+    return false;
   }
   outage_.Note(response.status());
-  if (!response.ok()) return;  // the same question again next time: its answer may have been lost on the way
+  if (!response.ok()) return false;  // the same question again next time: its answer may have been lost on the way
   ++poll_;
+  const absl::Duration waited = BootTime() - sent_at;
+  // No later than the coordinator counts from, however long the question waited there.
+  const absl::Duration leased_at =
+      sent_at + std::clamp(absl::Milliseconds(response->waited_ms()), absl::ZeroDuration(), waited);
   for (const v1::Grant& grant : response->grants()) {
-    AddRunner(std::make_unique<JobRunner>(&options_.runner, grant, devices_.Take(grant.devices())), sent_at);
+    AddRunner(std::make_unique<JobRunner>(&options_.runner, grant, devices_.Take(grant.devices())), leased_at);
   }
+  return waited >= options_.poll_interval;
 }
 
 void Daemon::AddRunner(std::unique_ptr<JobRunner> runner, absl::Duration renewed_at) {
@@ -255,6 +284,9 @@ void Daemon::OnHeartbeat(const v1::HeartbeatRequest& request, const v1::Heartbea
   }
   for (const v1::LeaseRef& lease : response.cancel()) {
     if (JobRunner* runner = find(lease)) runner->RequestStop(StopReason::kCancel);
+  }
+  for (const v1::LeaseRef& lease : response.hand_back()) {
+    if (JobRunner* runner = find(lease)) runner->RequestStop(StopReason::kDrain);
   }
 }
 

@@ -28,7 +28,8 @@ struct DaemonOptions {
   std::string version;
   std::string advertise;  // host at which other workers reach this one; "": the coordinator sees for itself
   RunnerContext runner;   // on_unregistered is the daemon's own
-  absl::Duration poll_interval = absl::Milliseconds(500);
+  absl::Duration poll_interval = absl::Milliseconds(500);  // between questions that were answered at once
+  absl::Duration ask_wait = absl::Seconds(20);             // how long a question may wait for its answer
   // After a drain's trainers are gone: how long to go on delivering before leaving the rest to the next start.
   absl::Duration drain_delivery = absl::Seconds(30);
   RetentionLimits retention;
@@ -55,7 +56,11 @@ class Daemon {
   bool RegisterUntilDone();
   absl::Status Register();
   void ApplyRegistration(const v1::RegisterResponse& response, absl::Duration sent_at);
-  void Poll();
+  // Asks for work. True when the answer had waited as long as a pause would have been: ask again at once.
+  bool Poll();
+  // Until the question is answered: a device that comes free meanwhile, or a drain, is told by the heartbeat, and the
+  // coordinator answers what waits with another number of devices.
+  absl::StatusOr<v1::LeaseResponse> AskAndWait(const v1::LeaseRequest& request);
   void AddRunner(std::unique_ptr<JobRunner> runner, absl::Duration renewed_at) ABSL_LOCKS_EXCLUDED(mutex_);
   void RemoveDoneRunners() ABSL_LOCKS_EXCLUDED(mutex_);
   void FinishDrain();

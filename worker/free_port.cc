@@ -4,23 +4,23 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "proto/files/descriptor.h"
+#include <utility>
 
 namespace sink::worker {
 
-int FreeTcpPort() {
+HeldPort HoldFreeTcpPort() {
   // IPv6's wildcard stands for IPv4's as well; a machine without IPv6 has only the latter.
   for (const int family : {AF_INET6, AF_INET}) {
-    const files::Fd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    files::Fd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_storage address{};
     address.ss_family = family;  // all else zero: any address, any port
     socklen_t size = family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
     auto* generic = reinterpret_cast<sockaddr*>(&address);
     if (!fd.valid() || bind(fd.get(), generic, size) != 0 || getsockname(fd.get(), generic, &size) != 0) continue;
     // Both families keep the port at the same place.
-    return ntohs(reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+    return {std::move(fd), ntohs(reinterpret_cast<sockaddr_in*>(&address)->sin_port)};
   }
-  return 0;
+  return {};
 }
 
 }  // namespace sink::worker

@@ -14,14 +14,30 @@ Heartbeat::Heartbeat(CoordinatorLink* link, Hooks hooks, absl::Duration interval
 }
 
 Heartbeat::~Heartbeat() {
-  stop_.Notify();
+  {
+    absl::MutexLock lock(&mutex_);
+    stop_ = true;
+  }
   thread_.join();
+}
+
+void Heartbeat::Hurry() {
+  absl::MutexLock lock(&mutex_);
+  hurry_ = true;
+}
+
+bool Heartbeat::Pause(absl::Duration pause) {
+  absl::MutexLock lock(&mutex_);
+  const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stop_ || hurry_; };
+  mutex_.AwaitWithTimeout(absl::Condition(&over), pause);
+  hurry_ = false;
+  return !stop_;
 }
 
 void Heartbeat::Run() {
   Backoff backoff;
   absl::Duration pause = absl::ZeroDuration();
-  while (!stop_.WaitForNotificationWithTimeout(pause)) {
+  while (Pause(pause)) {
     const absl::Duration interval = absl::Milliseconds(interval_ms_.load());
     const v1::HeartbeatRequest request = hooks_.make_request();
     const absl::Duration sent_at = BootTime();

@@ -6,7 +6,8 @@
 #include <functional>
 #include <thread>
 
-#include "absl/synchronization/notification.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "worker/coordinator_link.h"
 
@@ -27,14 +28,20 @@ class Heartbeat {
   ~Heartbeat();
 
   void set_interval(absl::Duration interval) { interval_ms_ = absl::ToInt64Milliseconds(interval); }
+  // The next one now: what it says has changed.
+  void Hurry() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  void Run();
+  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Until the pause is over or somebody hurries; false once it must end.
+  bool Pause(absl::Duration pause) ABSL_LOCKS_EXCLUDED(mutex_);
 
   CoordinatorLink* const link_;
   const Hooks hooks_;
   std::atomic<int64_t> interval_ms_;
-  absl::Notification stop_;
+  absl::Mutex mutex_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  bool hurry_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

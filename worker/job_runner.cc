@@ -4,6 +4,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
@@ -132,7 +134,23 @@ Outcome JobRunner::RunTrainers() {
   hooks.on_tick = [this](absl::Duration now) {
     if (absl::ToInt64Milliseconds(now) > lease_stop_ms_) control_.Request(StopReason::kLeaseLost);
   };
-  return JudgeRanks(RunRanks(ranks, context_->trainer, Limits(), control_, hooks));
+  Outcome outcome = JudgeRanks(RunRanks(ranks, context_->trainer, Limits(), control_, hooks));
+  // What this machine lacks is not the job's fault: another may have it.
+  if (const std::string lacking = LackingHere(); outcome.failure_class == v1::USER && !lacking.empty()) {
+    return Failure(v1::INFRA, absl::StrCat("this worker has no ", lacking, "; the trainer said: ", outcome.message));
+  }
+  return outcome;
+}
+
+std::string JobRunner::LackingHere() const {
+  const JobConfigResult parsed = ParseJobConfig(grant_.config_json());
+  if (!parsed.config) return "";
+  const bool trains = parsed.config->kind == JobKind::kTrain;
+  const std::string& name = trains ? parsed.config->data.set : parsed.config->evaluate.texts;
+  std::error_code ignored;
+  const std::string path = absl::StrCat(context_->data_root, "/", name);
+  if (name.empty() || std::filesystem::exists(path, ignored)) return "";
+  return absl::StrCat(trains ? "data set " : "file ", path);
 }
 
 absl::Status JobRunner::PrepareFolders(const std::vector<Rank>& ranks) {

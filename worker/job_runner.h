@@ -67,6 +67,8 @@ class JobRunner {
  private:
   void Run();
   Outcome RunTrainers();
+  // What the job needs of this worker's --data-root and does not find there: "data set /data/regmix"; else empty.
+  std::string LackingHere() const;
   absl::Status PrepareFolders(const std::vector<Rank>& ranks);
   SupervisionLimits Limits() const;
   bool leads() const { return grant_.gang().first_rank() == 0; }

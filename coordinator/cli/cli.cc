@@ -36,7 +36,9 @@ void AddCommands(Commands& commands) {
   AddCancelCommand(commands);
   AddRetryCommand(commands);
   AddWorkersCommand(commands);
+  AddHoldCommands(commands);
   AddCheckpointCommand(commands);
+  AddGcCommand(commands);
   AddSlurmCommand(commands);
   AddCompletionCommand(commands);
   AddVersionCommand(commands);

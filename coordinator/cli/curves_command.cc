@@ -1,11 +1,14 @@
 // sinkctl curves: one metric of every job of a sweep over its steps, as a line of blocks, all on one scale.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/study/whole_sweep.h"
 #include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
@@ -20,20 +23,6 @@ struct CurvesOptions {
 
 // Values in order of their steps; not-a-number where a step's value is.
 using Curve = std::vector<std::pair<int64_t, double>>;
-
-absl::StatusOr<Curve> ReadCurve(Session& session, const std::string& job, const std::string& metric) {
-  v1::ReadMetricsRequest request;
-  request.set_job_id(job);
-  request.add_names(metric);
-  Curve curve;
-  const absl::Status status = session.client().ReadMetrics(request, [&](const v1::MetricPoints& batch) {
-    for (const v1::MetricPoint& point : batch.points()) curve.emplace_back(point.step(), point.value());
-    return !session.world().interrupt.triggered();
-  });
-  if (!status.ok()) return status;
-  std::sort(curve.begin(), curve.end());
-  return curve;
-}
 
 // At most kCells blocks, each the mean of as many neighbours; eighths of the way from 0 (or the least value, if that is
 // negative) to the largest.
@@ -56,24 +45,25 @@ Outcome Curves(Session& session, const CurvesOptions& options) {
   request.set_name(options.sweep);
   const auto status = session.client().GetSweep(request);
   if (!status.ok()) return FromStatus(status.status());
-  std::vector<Curve> curves;
+  std::map<std::string, Curve> curves;  // by job
+  std::set<std::string> ids;
+  for (const v1::Job& job : status->jobs()) ids.insert(job.id());
   double least = 0, most = 0;
-  for (const v1::Job& job : status->jobs()) {
-    auto curve = ReadCurve(session, job.id(), options.metric);
-    if (session.world().interrupt.triggered()) return {kInterrupted, "interrupted"};
-    if (!curve.ok()) return FromStatus(curve.status());
-    for (const auto& [step, value] : *curve) {
-      least = std::fmin(least, value);
-      most = std::fmax(most, value);
-    }
-    curves.push_back(*std::move(curve));
-  }
+  const absl::Status read = VisitMetrics(session, options.sweep, ids.size(), ids, {options.metric},
+                                         [&](const std::string& id, const v1::MetricPoint& point) {
+                                           curves[id].emplace_back(point.step(), point.value());
+                                           least = std::fmin(least, point.value());
+                                           most = std::fmax(most, point.value());
+                                         });
+  if (session.world().interrupt.triggered()) return {kInterrupted, "interrupted"};
+  if (!read.ok()) return FromStatus(read);
 
   Page page;
   Json rows = Json::array();
   for (int i = 0; i < status->jobs_size(); ++i) {
     const v1::Job& job = status->jobs(i);
-    const Curve& curve = curves[static_cast<size_t>(i)];
+    Curve& curve = curves[job.id()];
+    std::sort(curve.begin(), curve.end());
     const v1::Membership place = PlaceIn(job, options.sweep);
     Json points = Json::array();
     for (const auto& [step, value] : curve) points.push_back({{"step", step}, {"value", Number(value)}});

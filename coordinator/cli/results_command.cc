@@ -4,6 +4,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/study/whole_sweep.h"
 #include "coordinator/cli/views/views.h"
 #include "proto/pipe/metric_name.h"
 
@@ -11,17 +12,15 @@ namespace sink::cli {
 namespace {
 
 // What a number is worth depends on the length of the probes: the values of eval.tokens, e.g. "64".
-absl::StatusOr<std::string> ProbeTokens(Session& session, const v1::GetSweepResponse& status) {
+absl::StatusOr<std::string> ProbeTokens(Session& session, const std::string& sweep) {
   std::set<int64_t> lengths;
-  for (const v1::Job& listed : status.jobs()) {
-    v1::GetJobRequest request;
-    request.set_id(listed.id());
-    const auto response = session.client().GetJob(request);
-    if (!response.ok()) return response.status();
-    const Json config = Json::parse(response->job().config_json(), nullptr, /*allow_exceptions=*/false);
-    if (config.is_object() && config.contains("/eval/tokens"_json_pointer))
-      lengths.insert(config["/eval/tokens"_json_pointer].get<int64_t>());
-  }
+  const absl::Status read = VisitConfigs(session, sweep, [&](const std::string&, const std::string& config_json) {
+    const Json config = Json::parse(config_json, nullptr, /*allow_exceptions=*/false);
+    const auto tokens = "/eval/tokens"_json_pointer;
+    if (config.is_object() && config.contains(tokens) && config[tokens].is_number_integer())
+      lengths.insert(config[tokens].get<int64_t>());
+  });
+  if (!read.ok()) return read;
   std::string out;
   for (int64_t length : lengths) out += (out.empty() ? "" : ", ") + std::to_string(length);
   return out;
@@ -39,7 +38,7 @@ Outcome Results(Session& session, const ResultsOptions& options) {
   request.set_name(sweep);
   const auto status = session.client().GetSweep(request);
   if (!status.ok()) return FromStatus(status.status());
-  const auto tokens = ProbeTokens(session, *status);
+  const auto tokens = ProbeTokens(session, sweep);
   if (!tokens.ok()) return FromStatus(tokens.status());
 
   Page page;

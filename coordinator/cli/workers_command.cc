@@ -34,6 +34,8 @@ Outcome Workers(Session& session) {
                    "state",
                    [](const Json& row) -> Cell {
                      const std::string state = row["state"].get<std::string>();
+                     if (const std::string hold = row["hold"].get<std::string>(); !hold.empty())
+                       return {state == "connected" ? hold : state + ", " + hold, Style::kRed};
                      const std::optional<WorkerState> known = ParseName<WorkerState>(state);
                      return {state, known ? StyleOf(*known) : Style::kYellow};
                    }},
@@ -58,6 +60,12 @@ Outcome Workers(Session& session) {
                   TextColumn("ADDRESS", "address", 8, 3),
                   TextColumn("VERSION", "version", 0, 4)},
                  "no workers yet; start one: sink-worker --coordinator " + session.coordinator + " --data DIR"});
+  for (const v1::Worker& worker : response->workers()) {
+    if (worker.hold_reason().empty()) continue;
+    page.blocks.push_back(
+        TextBlock{{{worker.name() + " is " + worker.hold() + ": " + worker.hold_reason(), Style::kRed},
+                   {"sinkctl uncordon " + worker.name() + " lets it go on", Style::kDim}}});
+  }
   session.printer().Print(page);
   return {};
 }

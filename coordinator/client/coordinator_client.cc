@@ -131,6 +131,13 @@ absl::StatusOr<v1::ListCheckpointsResponse> CoordinatorClient::ListCheckpoints(
   return impl_->calls.Unary(impl_->client, &ClientStub::ListCheckpoints, request);
 }
 
+absl::StatusOr<v1::HoldWorkersResponse> CoordinatorClient::HoldWorkers(const v1::HoldWorkersRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::HoldWorkers, request);
+}
+absl::StatusOr<v1::CollectGarbageResponse> CoordinatorClient::CollectGarbage(const v1::CollectGarbageRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::CollectGarbage, request, impl_->options.transfer_deadline);
+}
+
 absl::Status CoordinatorClient::WatchSweep(const v1::WatchSweepRequest& request,
                                            Receiver<v1::GetSweepResponse> receive) {
   return impl_->calls.Stream(impl_->client, &ClientStub::WatchSweep, request, absl::InfiniteDuration(), receive);
@@ -157,7 +164,8 @@ absl::StatusOr<v1::RegisterResponse> CoordinatorClient::Register(const v1::Regis
   return impl_->calls.Unary(impl_->worker, &WorkerStub::Register, request);
 }
 absl::StatusOr<v1::LeaseResponse> CoordinatorClient::Lease(const v1::LeaseRequest& request) {
-  return impl_->calls.Unary(impl_->worker, &WorkerStub::Lease, request);
+  return impl_->calls.Unary(impl_->worker, &WorkerStub::Lease, request,
+                            impl_->options.deadline + absl::Milliseconds(request.wait_ms()));
 }
 absl::StatusOr<v1::HeartbeatResponse> CoordinatorClient::Heartbeat(const v1::HeartbeatRequest& request) {
   return impl_->calls.Unary(impl_->worker, &WorkerStub::Heartbeat, request);

@@ -52,6 +52,8 @@ class CoordinatorClient {
   absl::StatusOr<v1::RetryResponse> Retry(const v1::RetryRequest& request);
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers(const v1::ListWorkersRequest& request);
   absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(const v1::ListCheckpointsRequest& request);
+  absl::StatusOr<v1::HoldWorkersResponse> HoldWorkers(const v1::HoldWorkersRequest& request);
+  absl::StatusOr<v1::CollectGarbageResponse> CollectGarbage(const v1::CollectGarbageRequest& request);  // may take long
   // Streams. They are tried again only as long as nothing was received; after that the caller goes on from where it is.
   // WatchSweep and a followed ReadLogs have no deadline: keepalive pings notice a dead coordinator within 30 s.
   absl::Status WatchSweep(const v1::WatchSweepRequest& request, Receiver<v1::GetSweepResponse> receive);

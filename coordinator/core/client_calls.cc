@@ -242,4 +242,24 @@ absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& 
   return retried;
 }
 
+absl::Status ClientCalls::HoldWorkers(const std::vector<std::string>& names, WorkerHold hold,
+                                      const std::string& reason) {
+  std::vector<std::string> ids;
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, rows.ListWorkers());
+    for (const std::string& name : names) {
+      const size_t before = ids.size();
+      for (const Worker& worker : workers) {
+        if (worker.name != name) continue;
+        SINK_RETURN_IF_ERROR(rows.HoldWorker(worker.id, hold, reason));
+        ids.push_back(worker.id);
+      }
+      if (ids.size() == before) return absl::NotFoundError(absl::StrCat("no worker ", name, "; see sinkctl workers"));
+    }
+    return absl::OkStatus();
+  }));
+  for (const std::string& id : ids) context_->health().Well(id);
+  return absl::OkStatus();
+}
+
 }  // namespace sink

@@ -23,6 +23,10 @@ class ClientCalls {
   absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now);
   absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now);  // ids now QUEUED again
 
+  // Gives the workers, by name, no new jobs (kCordoned), takes what they run back (kDraining), or lets them go on
+  // (kNone). NOT_FOUND, with nothing changed, when one of them is not there.
+  absl::Status HoldWorkers(const std::vector<std::string>& names, WorkerHold hold, const std::string& reason);
+
  private:
   // Open models of the request's jobs that have not ended which no connected worker has; none while no worker is
   // connected.

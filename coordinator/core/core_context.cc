@@ -12,9 +12,21 @@ CoreContext::CoreContext(store::JobStore* store, CoreOptions options, JobEventLi
       next_fence_((epoch << 32) + 1) {}
 
 absl::Status CoreContext::Write(const WriteBody& body) {
-  const absl::Status status = store_->Write(body);
-  if (status.ok()) changes_.Bump();
+  store::Changes changes;
+  const absl::Status status = store_->Write([&](store::Transaction& rows) {
+    const absl::Status done = body(rows);
+    changes = rows.changes();
+    return done;
+  });
+  if (!status.ok()) return status;
+  feed_.Publish(changes);
+  changes_.Bump();
+  if (changes.placement) placement_.Bump();
   return status;
+}
+
+void CoreContext::HearWorker(const std::string& id, int devices_free, Now now) {
+  if (clock_.HearWorker(id, devices_free, now.steady_ms, now.unix_ms)) placement_.Bump();
 }
 
 Holder CoreContext::NewHolder(const std::string& worker_id, const std::string& session, uint64_t poll) {

@@ -2,8 +2,9 @@
 // what must not outlive the process. Owned by JobManager, which makes it first and destroys it last.
 //
 // The store holds all truth. The rest is: when each lease and worker was last heard of and when each retry delay ends
-// (clock), which worker has which model (models), who waits for changes (changes). Each of these has a lock of its own,
-// held only within its methods, so that no call holds two. Any thread may call any method, but for NewHolder.
+// (clock), which worker has which model (models), what failed where (health), who waits for changes (changes, feed) or
+// for work (placement). Each of these has a lock of its own, held only within its methods, so that no call holds two.
+// Any thread may call any method, but for NewHolder.
 #pragma once
 
 #include <cstdint>
@@ -12,22 +13,34 @@
 
 #include "absl/status/status.h"
 #include "coordinator/core/attempt_rules.h"
+#include "coordinator/core/change_feed.h"
 #include "coordinator/core/change_signal.h"
 #include "coordinator/core/job_event_listener.h"
 #include "coordinator/core/lease_clock.h"
 #include "coordinator/core/model_places.h"
 #include "coordinator/core/requests.h"
+#include "coordinator/core/worker_health.h"
 #include "coordinator/job/job.h"
 #include "coordinator/store/job_store.h"
 
 namespace sink {
 
+// What becomes of the metric points of jobs that have ended; retention.h tells how.
+struct RetentionPolicy {
+  int64_t full_for_ms =
+      0;         // after a job's end; by the wall clock, for days pass while no coordinator runs. 0: for good
+  int best = 0;  // jobs of each sweep that keep all their points
+  int points_a_curve = 256;
+};
+
 struct CoreOptions {
   int64_t heartbeat_interval_ms = 10'000;
   int64_t lease_duration_ms = 120'000;
-  int64_t grace_ms = 30'000;  // from a trainer's stop command to SIGKILL; passed on in grants
-  int checkpoints_kept = 2;   // of one job, the newest; a job may say otherwise
+  int64_t retire_after_ms = 3'600'000;  // a worker that holds nothing and is silent for so long leaves the lists
+  int64_t grace_ms = 30'000;            // from a trainer's stop command to SIGKILL; passed on in grants
+  int checkpoints_kept = 2;             // of one job, the newest; a job may say otherwise
   RetryPolicy retry;
+  RetentionPolicy keep_points;                // retention.h
   std::function<std::string()> new_lease_id;  // 128 random bits as hex; called on the store's writer thread
 };
 
@@ -42,7 +55,8 @@ class CoreContext {
   CoreContext& operator=(const CoreContext&) = delete;
 
   absl::Status Read(const ReadBody& body) { return store_->Read(body); }
-  absl::Status Write(const WriteBody& body);  // durable when it returns OK; then it tells changes()
+  // Durable when it returns OK; then it tells changes() and feed(), and placement() where a job may be able to start.
+  absl::Status Write(const WriteBody& body);
 
   // The holder of a new lease: its fence is greater than any before. Within a Write only, whose thread is the one that
   // counts fences.
@@ -54,17 +68,24 @@ class CoreContext {
   const CoreOptions& options() const { return options_; }
   JobEventListener& listener() { return *listener_; }
   ChangeSignal& changes() { return changes_; }
+  ChangeSignal& placement() { return placement_; }
+  ChangeFeed& feed() { return feed_; }
+  // The worker is alive, with so many devices free.
+  void HearWorker(const std::string& id, int devices_free, Now now);
   LeaseClock& clock() { return clock_; }
   ModelPlaces& models() { return models_; }
+  WorkerHealth& health() { return health_; }
 
  private:
   store::JobStore* const store_;
   const CoreOptions options_;
   JobEventListener nobody_;  // listens where nobody else does
   JobEventListener* const listener_;
-  ChangeSignal changes_;
+  ChangeSignal changes_, placement_;
+  ChangeFeed feed_;
   LeaseClock clock_;
   ModelPlaces models_;
+  WorkerHealth health_;
   uint64_t next_fence_;  // the store's writer thread only
 };
 

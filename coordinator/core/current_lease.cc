@@ -36,9 +36,9 @@ absl::StatusOr<Worker> CurrentWorker(store::Snapshot& rows, const std::string& i
 
 absl::StatusOr<std::optional<HeldMember>> CurrentMember(store::Snapshot& rows, const std::string& worker_id,
                                                         const Lease& lease) {
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(lease.job_id));
   for (const GangMember& member : members) {
-    if (member.job_id != lease.job_id || member.holder.worker_id != worker_id) continue;
+    if (member.holder.worker_id != worker_id) continue;
     SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(member.job_id));
     if (member.lease(job.attempt) == lease) return HeldMember{std::move(job), member};
   }

@@ -9,6 +9,7 @@
 #include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/current_lease.h"
 #include "coordinator/core/gang_members.h"
+#include "coordinator/core/holds.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
@@ -18,24 +19,24 @@ constexpr size_t kMaxGrants = 64;  // of one answer
 
 }  // namespace
 
-absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest& request, Now now) {
+absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest& request, Now now,
+                                                             bool* nothing_ready) {
   if (!context_->clock().AdmitPoll(request.worker_id, request.session, request.poll)) return std::vector<Grant>();
   std::vector<Grant> grants;
   bool work = false;
   // Most questions find no work: those write nothing.
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_RETURN_IF_ERROR(CurrentWorker(rows, request.worker_id, request.session).status());
+    SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
     context_->models().Hear(request.worker_id, request.models);
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
-    if (!grants.empty() || work) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
-    if (heads.empty()) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
+    if (!grants.empty() || work || worker.hold != WorkerHold::kNone) return absl::OkStatus();
+    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
     SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
     work = next.has_value();
+    if (nothing_ready != nullptr) *nothing_ready = !schedule.found_ready();
     return absl::OkStatus();
   }));
-  context_->clock().HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
+  context_->HearWorker(request.worker_id, request.devices_free, now);
   if (!work) return grants;
 
   std::vector<int64_t> queued_ms;
@@ -44,8 +45,8 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
     SINK_RETURN_IF_ERROR(DeliverMembers(rows, request));
     bool waiting = false;
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &waiting));
-    if (!grants.empty()) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, request, now));
+    if (!grants.empty() || worker.hold != WorkerHold::kNone) return absl::OkStatus();
+    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
     while (grants.size() < kMaxGrants) {
       SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
       if (!next) break;
@@ -54,6 +55,7 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
       queued_ms.push_back(job.queued_ms);
       grants.push_back(std::move(grant));
     }
+    if (nothing_ready != nullptr) *nothing_ready = grants.empty() && !schedule.found_ready();
     return absl::OkStatus();
   }));
   for (int64_t since : queued_ms) {
@@ -62,15 +64,30 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
   return grants;
 }
 
+absl::StatusOr<WorkAhead> Dispatcher::LookAhead() {
+  WorkAhead ahead;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
+    for (const GangMember& member : members) {
+      if (member.holder.poll == 0) ahead.members.insert(member.holder.worker_id);
+    }
+    SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
+    for (size_t i = 0; i < heads.size() && !ahead.ready; ++i) {
+      SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(heads[i].sweep));
+      SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
+      ahead.ready = held.empty();
+    }
+    return absl::OkStatus();
+  }));
+  return ahead;
+}
+
 absl::StatusOr<std::vector<Grant>> Dispatcher::RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request,
                                                               bool* waiting) {
   SINK_ASSIGN_OR_RETURN(std::vector<Grant> grants, MemberGrants(rows, request, waiting));
-  SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
+  SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobsOf(request.worker_id));
   for (const Job& job : live) {
-    const Holder& holder = job.holder;
-    if (holder.worker_id != request.worker_id || holder.session != request.session || holder.poll != request.poll) {
-      continue;
-    }
+    if (job.holder.session != request.session || job.holder.poll != request.poll) continue;
     SINK_ASSIGN_OR_RETURN(Grant grant, MakeGrant(rows, job));
     grants.push_back(std::move(grant));
   }
@@ -80,10 +97,10 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::RepeatedGrants(store::Snapshot& r
 absl::StatusOr<std::vector<Grant>> Dispatcher::MemberGrants(store::Snapshot& rows, const LeaseRequest& request,
                                                             bool* waiting) {
   std::vector<Grant> grants;
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(request.worker_id));
   for (const GangMember& member : members) {
     const Holder& holder = member.holder;
-    if (holder.worker_id != request.worker_id || holder.session != request.session || member.ended) continue;
+    if (holder.session != request.session || member.ended) continue;
     *waiting |= holder.poll == 0;
     if (holder.poll != request.poll) continue;
     SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(member.job_id));
@@ -93,17 +110,22 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::MemberGrants(store::Snapshot& row
   return grants;
 }
 
-absl::StatusOr<Schedule> Dispatcher::MakeSchedule(store::Snapshot& rows, const LeaseRequest& request, Now now) {
-  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, rows.ListWorkers());
-  std::vector<Offer> offers;
-  for (const Worker& worker : workers) {
-    if (worker.id == request.worker_id)
-      offers.push_back({worker, request.devices_free});
-    else if (context_->StateOf(worker, now) == WorkerState::kConnected)
-      offers.push_back({worker, context_->clock().WorkerSeen(worker.id, now.steady_ms).devices_free});
-  }
-  const auto granted_at = [&](uint64_t fence) { return context_->clock().Lease(fence, now.steady_ms).granted; };
-  return Schedule::Make(rows, std::move(offers), request.worker_id, granted_at, &context_->models(), now.steady_ms);
+absl::StatusOr<Schedule> Dispatcher::MakeSchedule(store::Snapshot& rows, const Worker& asking,
+                                                  const LeaseRequest& request, Now now) {
+  const Offer offer{asking, request.devices_free};
+  const auto offers = [this, offer, now](store::Snapshot& all_rows) -> absl::StatusOr<std::vector<Offer>> {
+    SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, all_rows.ListWorkers());
+    std::vector<Offer> connected;
+    for (const Worker& worker : workers) {
+      if (worker.id == offer.worker.id)
+        connected.push_back(offer);
+      else if (worker.hold == WorkerHold::kNone && context_->StateOf(worker, now) == WorkerState::kConnected)
+        connected.push_back({worker, context_->clock().WorkerSeen(worker.id, now.steady_ms).devices_free});
+    }
+    return connected;
+  };
+  const auto granted_at = [this, now](uint64_t fence) { return context_->clock().Lease(fence, now.steady_ms).granted; };
+  return Schedule::Make(rows, offer, offers, granted_at, &context_->models(), &context_->health(), now.steady_ms);
 }
 
 absl::StatusOr<Job> Dispatcher::GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,
@@ -140,8 +162,10 @@ absl::StatusOr<Grant> Dispatcher::MakeGrant(store::Snapshot& rows, const Job& jo
   Grant grant;
   grant.lease = job.lease();
   grant.devices = job.devices;
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, job.id));
-  for (const GangMember& member : members) grant.devices -= member.devices;
+  if (job.devices > 1) {
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job.id));
+    for (const GangMember& member : members) grant.devices -= member.devices;
+  }
   grant.grace_ms = context_->options().grace_ms;
   grant.stall_ms = job.stall_ms;
   grant.world_size = job.devices;

@@ -5,8 +5,10 @@
 // and poll) gets the same grants again.
 #pragma once
 
+#include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/core/core_context.h"
@@ -18,12 +20,24 @@
 
 namespace sink {
 
+// What there is for workers to get.
+struct WorkAhead {
+  bool ready = false;                        // a job is queued that nothing holds
+  absl::flat_hash_set<std::string> members;  // workers that were given a place in a gang and have not asked since
+};
+
 class Dispatcher {
  public:
   explicit Dispatcher(CoreContext* context) : context_(context) {}
 
   // NOT_FOUND: the worker is unknown and must register. FAILED_PRECONDITION: another daemon has registered as it since.
-  absl::StatusOr<std::vector<Grant>> AcquireLeases(const LeaseRequest& request, Now now);
+  // `nothing_ready` (may be null): set to true when no job is queued that could start on any worker.
+  absl::StatusOr<std::vector<Grant>> AcquireLeases(const LeaseRequest& request, Now now, bool* nothing_ready = nullptr);
+
+  // Whether it is worth while to ask for workers that wait.
+  absl::StatusOr<WorkAhead> LookAhead();
+  // Grows when a job may be able to start that was not before.
+  const ChangeSignal& placement() const { return context_->placement(); }
 
  private:
   // What this question got before, as leader or as member; `waiting` as MemberGrants says.
@@ -31,7 +45,8 @@ class Dispatcher {
   // The grants of members that this question, or its first copy, brings to their worker; `waiting`: some would be
   // brought for the first time, which DeliverMembers does.
   absl::StatusOr<std::vector<Grant>> MemberGrants(store::Snapshot& rows, const LeaseRequest& request, bool* waiting);
-  absl::StatusOr<Schedule> MakeSchedule(store::Snapshot& rows, const LeaseRequest& request, Now now);
+  absl::StatusOr<Schedule> MakeSchedule(store::Snapshot& rows, const Worker& asking, const LeaseRequest& request,
+                                        Now now);
   absl::StatusOr<Job> GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,
                                  const LeaseRequest& request, Now now);
   absl::Status AddMembers(store::Transaction& rows, const Job& job, const Schedule::Start& start, Now now);

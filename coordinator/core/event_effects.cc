@@ -2,7 +2,7 @@
 #include "coordinator/core/event_effects.h"
 
 #include <algorithm>
-#include <map>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -16,7 +16,7 @@ class Applier {
  public:
   Applier(Job* job, EventEffects* effects) : job_(*job), effects_(*effects) {}
   ~Applier() {
-    if (latest_changed_) job_.progress.latest = LatestValues::FromMap(latest_);
+    if (latest_) job_.progress.latest = latest_->Take();
   }
 
   void Apply(const ParsedEvent& event) {
@@ -44,15 +44,14 @@ class Applier {
   }
 
   void operator()(const pipe::Metrics& metrics) {
-    if (!latest_changed_) latest_ = job_.progress.latest.ToMap();
-    latest_changed_ = true;
+    if (!latest_) latest_.emplace(job_.progress.latest);
     for (const auto& [name, value] : metrics.values) {
       if (!IsMetricName(name)) {
         Log("error", absl::StrCat("metric name \"", name, "\" is not printable ASCII of 1 to 128 characters: dropped"));
-      } else if (latest_.size() >= kMaxSeries && !latest_.contains(name)) {
+      } else if (latest_->size() >= kMaxSeries && !latest_->Has(name)) {
         Log("error", absl::StrCat("metric ", name, " dropped: the job has ", kMaxSeries, " metrics already"));
       } else {
-        latest_[name] = value;
+        latest_->Set(name, value);
         MetricPoint& point = effects_.metrics.emplace_back();
         point.name = name;
         point.step = metrics.step;
@@ -96,8 +95,7 @@ class Applier {
 
   Job& job_;
   EventEffects& effects_;
-  std::map<std::string, double> latest_;  // decoded once a batch
-  bool latest_changed_ = false;
+  std::optional<LatestValues::Editor> latest_;  // decoded once a batch
   int64_t time_ms_ = 0;
 };
 

@@ -26,9 +26,23 @@ absl::StatusOr<int> CountAhead(store::Snapshot& rows, const Job& job) {
   return ahead;
 }
 
+// A sentence for each connected worker that is given no new jobs.
+std::vector<std::string> HeldWorkers(const std::vector<Worker>& workers) {
+  std::vector<std::string> sentences;
+  for (const Worker& worker : workers) {
+    if (worker.state != WorkerState::kConnected || worker.hold == WorkerHold::kNone) continue;
+    sentences.push_back(absl::StrCat("worker ", worker.name, " is ", std::string(NameOf(worker.hold)),
+                                     worker.hold_reason.empty() ? "" : ": ", worker.hold_reason, "; sinkctl uncordon ",
+                                     worker.name, " lets it go on"));
+  }
+  return sentences;
+}
+
 // Leaves the connected workers that can run the job. Returns what its model has to do with that; empty: nothing.
 std::string KeepAble(const Job& job, ModelPlaces& models, std::vector<Worker>* workers) {
-  std::erase_if(*workers, [](const Worker& worker) { return worker.state != WorkerState::kConnected; });
+  std::erase_if(*workers, [](const Worker& worker) {
+    return worker.state != WorkerState::kConnected || worker.hold != WorkerHold::kNone;
+  });
   if (job.model.empty() || workers->empty()) return "";
   std::vector<std::string> ids;
   for (const Worker& worker : *workers) ids.push_back(worker.id);
@@ -90,6 +104,7 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
       if (!held.empty()) reasons.push_back(held);
       if (job.delayed) reasons.push_back("it waits for its retry delay to pass");
+      for (const std::string& held : HeldWorkers(workers)) reasons.push_back(held);
       const std::string model = KeepAble(job, context_->models(), &workers);
       if (!model.empty()) reasons.push_back(model);
       const std::string offer = WhatWorkersOffer(workers, job);

@@ -1,24 +1,16 @@
 // See gang_members.h.
 #include "coordinator/core/gang_members.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
 
-absl::StatusOr<std::vector<GangMember>> MembersOf(store::Snapshot& rows, const std::string& job_id) {
-  SINK_ASSIGN_OR_RETURN(std::vector<GangMember> members, rows.LiveMembers());
-  std::erase_if(members, [&](const GangMember& member) { return member.job_id != job_id; });
-  return members;
-}
-
 absl::Status DeliverMembers(store::Transaction& rows, const LeaseRequest& request) {
-  SINK_ASSIGN_OR_RETURN(std::vector<GangMember> members, rows.LiveMembers());
+  SINK_ASSIGN_OR_RETURN(std::vector<GangMember> members, rows.LiveMembersOf(request.worker_id));
   for (GangMember& member : members) {
     Holder& holder = member.holder;
-    if (holder.worker_id != request.worker_id || holder.session != request.session || holder.poll != 0) continue;
+    if (holder.session != request.session || holder.poll != 0) continue;
     holder.poll = request.poll;
     SINK_RETURN_IF_ERROR(rows.PutMember(member));
   }
@@ -39,7 +31,7 @@ absl::Status FinishMember(store::Transaction& rows, GangMember member, const Fin
 absl::Status BlameMember(store::Snapshot& rows, const std::string& job_id, FailureClass* failure_class,
                          std::string* message) {
   if (*failure_class != FailureClass::kInfra) return absl::OkStatus();
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, job_id));
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job_id));
   for (const GangMember& member : members) {
     if (member.failure_class == FailureClass::kNone) continue;
     const std::string said = absl::StrCat("on worker ", member.worker, ": ", member.message);

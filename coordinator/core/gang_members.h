@@ -14,8 +14,6 @@
 
 namespace sink {
 
-absl::StatusOr<std::vector<GangMember>> MembersOf(store::Snapshot& rows, const std::string& job_id);
-
 // Marks the grants that wait for this worker as brought by this question.
 absl::Status DeliverMembers(store::Transaction& rows, const LeaseRequest& request);
 

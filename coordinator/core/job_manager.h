@@ -6,6 +6,7 @@
 //   dispatcher()  a worker's question for work     dispatcher.h
 //   workers()     what workers may do              worker_calls.h
 //   expiry()      what the passing of time does    lease_expiry.h
+//   retention()   what becomes of old points       retention.h
 //
 // The store holds all truth; what must not outlive the process is in core_context.h, on the steady clock, so that a
 // restart gives every live lease a fresh full duration. Any thread may call any method.
@@ -23,6 +24,7 @@
 #include "coordinator/core/dispatcher.h"
 #include "coordinator/core/job_queries.h"
 #include "coordinator/core/lease_expiry.h"
+#include "coordinator/core/retention.h"
 #include "coordinator/core/worker_calls.h"
 
 namespace sink {
@@ -39,6 +41,7 @@ class JobManager {
   Dispatcher& dispatcher() { return dispatcher_; }
   WorkerCalls& workers() { return workers_; }
   LeaseExpiry& expiry() { return expiry_; }
+  Retention& retention() { return retention_; }
 
  private:
   JobManager(store::JobStore* store, CoreOptions options, JobEventListener* listener, uint64_t epoch, Now now);
@@ -49,6 +52,7 @@ class JobManager {
   Dispatcher dispatcher_;
   WorkerCalls workers_;
   LeaseExpiry expiry_;
+  Retention retention_;
 };
 
 }  // namespace sink

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "coordinator/core/gang_members.h"
+#include "absl/container/flat_hash_map.h"
 #include "coordinator/core/job_names.h"
 #include "coordinator/job/status_macros.h"
 
@@ -38,6 +38,21 @@ absl::StatusOr<Sweep> JobQueries::VisitSweep(const std::string& name, const stor
   return sweep;
 }
 
+absl::StatusOr<Sweep> JobQueries::VisitJobsOf(const std::string& name, const std::vector<std::string>& ids,
+                                              const store::Snapshot::JobVisitor& visit) {
+  Sweep sweep;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(sweep, rows.GetSweep(name));
+    for (const std::string& id : ids) {
+      SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+      std::erase_if(job.sweeps, [&](const Membership& place) { return place.sweep != name; });
+      if (!job.sweeps.empty()) visit(job);
+    }
+    return absl::OkStatus();
+  }));
+  return sweep;
+}
+
 absl::StatusOr<std::string> JobQueries::GetStudy(const std::string& name) {
   std::string study_json;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
@@ -51,15 +66,36 @@ absl::StatusOr<std::vector<Job>> JobQueries::ListJobs(const store::JobQuery& que
   std::vector<Job> jobs;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     if (!query.sweep.empty()) SINK_RETURN_IF_ERROR(rows.GetSweep(query.sweep).status());
-    SINK_ASSIGN_OR_RETURN(jobs, rows.ListJobs(query));
-    if (!query.sweep.empty()) return absl::OkStatus();
-    for (Job& job : jobs) {  // the store leaves the places out of a list of all jobs; a page of them is short
-      SINK_ASSIGN_OR_RETURN(Job whole, rows.GetJob(job.id));
-      job.sweeps = std::move(whole.sweeps);
-    }
+    store::JobQuery with_places = query;
+    with_places.places = true;
+    SINK_ASSIGN_OR_RETURN(jobs, rows.ListJobs(with_places));
     return absl::OkStatus();
   }));
   return jobs;
+}
+
+absl::StatusOr<std::vector<JobWithConfig>> JobQueries::ListJobsWithConfigs(const store::JobQuery& query) {
+  SINK_ASSIGN_OR_RETURN(std::vector<Job> jobs, ListJobs(query));
+  std::vector<JobWithConfig> list;
+  // What a job was submitted with never changes, so that a second read tells of the same.
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    for (Job& job : jobs) {
+      SINK_ASSIGN_OR_RETURN(std::string config_json, rows.GetConfig(job.id));
+      list.push_back({std::move(job), std::move(config_json)});
+    }
+    return absl::OkStatus();
+  }));
+  return list;
+}
+
+absl::StatusOr<std::vector<std::string>> JobQueries::SweepJobIds(const std::string& sweep) {
+  std::vector<std::string> ids;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(rows.GetSweep(sweep).status());
+    SINK_ASSIGN_OR_RETURN(ids, rows.SweepJobIds(sweep));
+    return absl::OkStatus();
+  }));
+  return ids;
 }
 
 absl::StatusOr<JobDetails> JobQueries::GetJob(std::string_view name) {
@@ -70,7 +106,7 @@ absl::StatusOr<JobDetails> JobQueries::GetJob(std::string_view name) {
     SINK_ASSIGN_OR_RETURN(details.config_json, rows.GetConfig(id));
     SINK_ASSIGN_OR_RETURN(details.attempts, rows.ListAttempts(id));
     SINK_ASSIGN_OR_RETURN(details.checkpoints, rows.ListCheckpoints(id));
-    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, id));
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(id));
     if (!members.empty()) details.gang.push_back(details.job.worker);
     for (const GangMember& member : members) details.gang.push_back(member.worker);
     return absl::OkStatus();
@@ -121,14 +157,17 @@ absl::StatusOr<std::vector<Checkpoint>> JobQueries::ListCheckpoints(std::string_
   return checkpoints;
 }
 
-absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now) {
+absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now, bool retired) {
   std::vector<Worker> workers;
-  std::vector<Job> live;
-  std::vector<GangMember> members;
+  absl::flat_hash_map<std::string, std::vector<std::string>> jobs_of;  // by worker
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(workers, rows.ListWorkers());
-    SINK_ASSIGN_OR_RETURN(live, rows.LiveJobs());
-    SINK_ASSIGN_OR_RETURN(members, rows.LiveMembers());
+    SINK_ASSIGN_OR_RETURN(workers, retired ? rows.ListAllWorkers() : rows.ListWorkers());
+    SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
+    for (const Job& job : live) jobs_of[job.holder.worker_id].push_back(job.id);
+    for (const GangMember& member : members) {
+      if (!member.ended) jobs_of[member.holder.worker_id].push_back(member.job_id);
+    }
     return absl::OkStatus();
   }));
   for (Worker& worker : workers) {
@@ -137,12 +176,7 @@ absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now) {
     if (times.heard_unix_ms != 0) worker.last_seen_ms = times.heard_unix_ms;
     worker.devices_free = times.devices_free;
     worker.models = context_->models().Of(worker.id);
-    for (const Job& job : live) {
-      if (job.holder.worker_id == worker.id) worker.job_ids.push_back(job.id);
-    }
-    for (const GangMember& member : members) {
-      if (member.holder.worker_id == worker.id && !member.ended) worker.job_ids.push_back(member.job_id);
-    }
+    if (const auto jobs = jobs_of.find(worker.id); jobs != jobs_of.end()) worker.job_ids = jobs->second;
   }
   return workers;
 }

@@ -26,8 +26,13 @@ class JobQueries {
   absl::StatusOr<Sweep> GetSweep(const std::string& name);
   // With a visit to each of its jobs in expansion order, all of one moment.
   absl::StatusOr<Sweep> VisitSweep(const std::string& name, const store::Snapshot::JobVisitor& visit);
+  // Those of the jobs, by id, that the sweep has, with their places in it alone.
+  absl::StatusOr<Sweep> VisitJobsOf(const std::string& sweep, const std::vector<std::string>& ids,
+                                    const store::Snapshot::JobVisitor& visit);
   absl::StatusOr<std::string> GetStudy(const std::string& name);  // as submitted; empty in an old database
   absl::StatusOr<std::vector<Job>> ListJobs(const store::JobQuery& query);
+  absl::StatusOr<std::vector<JobWithConfig>> ListJobsWithConfigs(const store::JobQuery& query);
+  absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& sweep);  // in expansion order, each once
   absl::StatusOr<JobDetails> GetJob(std::string_view job);
   absl::StatusOr<Explanation> Explain(std::string_view job, Now now);
   // `tail` > 0: only the last lines; else at most `limit` lines after the cursor.
@@ -36,11 +41,13 @@ class JobQueries {
   absl::StatusOr<std::vector<MetricPoint>> ReadMetrics(std::string_view job, const store::MetricQuery& query);
   absl::StatusOr<std::vector<Heatmap>> ReadHeatmaps(std::string_view job);
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(std::string_view job);  // newest first
-  absl::StatusOr<std::vector<Worker>> ListWorkers(Now now);
+  // `retired`: also those that have left.
+  absl::StatusOr<std::vector<Worker>> ListWorkers(Now now, bool retired = false);
   absl::StatusOr<Stats> GetStats(Now now);
 
   // Grows with every stored change: for streams that wait.
   const ChangeSignal& changes() const { return context_->changes(); }
+  const ChangeFeed& feed() const { return context_->feed(); }
 
  private:
   CoreContext* const context_;

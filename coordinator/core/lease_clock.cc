@@ -22,14 +22,23 @@ void LeaseClock::KeepOnly(const absl::flat_hash_set<uint64_t>& fences) {
   absl::erase_if(leases_, [&fences](const auto& entry) { return !fences.contains(entry.first); });
 }
 
-void LeaseClock::HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms) {
+bool LeaseClock::HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms) {
   MutexLock lock(&mutex_);
-  workers_[id] = {steady_ms, unix_ms, devices_free};
+  WorkerTimes& times = workers_[id];
+  const bool changed = times.heard_unix_ms == 0 || times.devices_free != devices_free;
+  times = {steady_ms, unix_ms, devices_free};
+  return changed;
 }
 
 LeaseClock::WorkerTimes LeaseClock::WorkerSeen(const std::string& id, int64_t steady_ms) {
   MutexLock lock(&mutex_);
   return workers_.try_emplace(id, WorkerTimes{.heard = steady_ms}).first->second;
+}
+
+void LeaseClock::ForgetWorker(const std::string& id) {
+  MutexLock lock(&mutex_);
+  workers_.erase(id);
+  polls_.erase(id);
 }
 
 bool LeaseClock::AdmitPoll(const std::string& id, const std::string& session, uint64_t poll) {

@@ -33,8 +33,10 @@ class LeaseClock {
   void KeepOnly(const absl::flat_hash_set<uint64_t>& fences);  // forgets the rest
 
   // Workers, by id.
-  void HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms);
+  // True when it is new or offers another number of devices than before.
+  bool HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms);
   WorkerTimes WorkerSeen(const std::string& id, int64_t steady_ms);  // starts the count when the worker is new
+  void ForgetWorker(const std::string& id);
   // False when `poll` is older than one already asked in this session: a late copy, whose answer nobody awaits.
   bool AdmitPoll(const std::string& id, const std::string& session, uint64_t poll);
 

@@ -11,6 +11,11 @@
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
+namespace {
+
+constexpr int64_t kRetireEveryMs = 60'000;
+
+}  // namespace
 
 LeaseExpiry::Due LeaseExpiry::WhatIsDue(const Job& job, const std::vector<GangMember>& members, Now now) {
   const LeaseClock::LeaseTimes times = context_->clock().Lease(job.holder.fence, now.steady_ms);
@@ -18,7 +23,6 @@ LeaseExpiry::Due LeaseExpiry::WhatIsDue(const Job& job, const std::vector<GangMe
   const int64_t late = 2 * context_->options().heartbeat_interval_ms;
   if (silent > context_->options().lease_duration_ms) return Due::kExpired;
   for (const GangMember& member : members) {
-    if (member.job_id != job.id) continue;
     if (const Due due = WhatIsDue(member, now); due != Due::kNothing) return due;
   }
   if (job.phase == JobState::kLeased && !times.listed) {
@@ -46,7 +50,7 @@ absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& 
                                    int* expired) {
   SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(job_id));
   if (!IsLive(job.state) || job.holder.fence != fence) return absl::OkStatus();
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, MembersOf(rows, job_id));
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job_id));
   switch (WhatIsDue(job, members, now)) {  // again: the worker may have been heard since
     case Due::kNothing:
       return absl::OkStatus();
@@ -98,10 +102,16 @@ absl::Status LeaseExpiry::Tick(Now now) {
     SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
     SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
     absl::flat_hash_set<uint64_t> fences;
-    for (const GangMember& member : members) fences.insert(member.holder.fence);
+    Members members_of;
+    for (const GangMember& member : members) {
+      fences.insert(member.holder.fence);
+      members_of[member.job_id].push_back(member);
+    }
     for (const Job& job : live) {
       fences.insert(job.holder.fence);
-      if (WhatIsDue(job, members, now) != Due::kNothing) due.emplace_back(job.id, job.holder.fence);
+      const auto gang = members_of.find(job.id);
+      const Due what = WhatIsDue(job, gang == members_of.end() ? std::vector<GangMember>() : gang->second, now);
+      if (what != Due::kNothing) due.emplace_back(job.id, job.holder.fence);
     }
     context_->clock().KeepOnly(fences);
     SINK_ASSIGN_OR_RETURN(const std::vector<std::string> delayed, rows.DelayedJobs());
@@ -110,7 +120,8 @@ absl::Status LeaseExpiry::Tick(Now now) {
     }
     return absl::OkStatus();
   }));
-  if (due.empty() && ready.empty()) return absl::OkStatus();
+  SINK_RETURN_IF_ERROR(ReleaseWorkers(now));
+  if (due.empty() && ready.empty()) return RetireWorkers(now);
 
   int expired = 0;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
@@ -125,6 +136,50 @@ absl::Status LeaseExpiry::Tick(Now now) {
   for (int i = 0; i < expired; ++i) {
     context_->listener().LeaseExpired();
     context_->listener().AttemptEnded(AttemptOutcome::kLost);
+  }
+  return RetireWorkers(now);
+}
+
+absl::Status LeaseExpiry::ReleaseWorkers(Now now) {
+  const std::vector<std::string> released = context_->health().Released(now.steady_ms);
+  if (released.empty()) return absl::OkStatus();
+  return context_->Write([&](store::Transaction& rows) -> absl::Status {
+    for (const std::string& id : released) {
+      const absl::StatusOr<Worker> worker = rows.GetWorker(id);
+      if (!worker.ok() || worker->hold != WorkerHold::kQuarantined) continue;
+      SINK_RETURN_IF_ERROR(rows.HoldWorker(id, WorkerHold::kNone, ""));
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::Status LeaseExpiry::RetireWorkers(Now now) {
+  if (now.steady_ms - retired_at_ms_ < kRetireEveryMs) return absl::OkStatus();
+  retired_at_ms_ = now.steady_ms;
+  std::vector<std::string> gone;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, rows.ListWorkers());
+    for (const Worker& worker : workers) {
+      const int64_t heard = context_->clock().WorkerSeen(worker.id, now.steady_ms).heard;
+      if (now.steady_ms - heard > context_->options().retire_after_ms) gone.push_back(worker.id);
+    }
+    return absl::OkStatus();
+  }));
+  if (gone.empty()) return absl::OkStatus();
+  std::vector<std::string> retired;
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
+    for (const std::string& id : gone) {
+      SINK_ASSIGN_OR_RETURN(const std::vector<Job> jobs, rows.LiveJobsOf(id));
+      SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(id));
+      if (!jobs.empty() || !members.empty()) continue;  // their leases end first
+      SINK_RETURN_IF_ERROR(rows.RetireWorker(id));
+      retired.push_back(id);
+    }
+    return absl::OkStatus();
+  }));
+  for (const std::string& id : retired) {
+    context_->clock().ForgetWorker(id);
+    context_->models().Forget(id);
   }
   return absl::OkStatus();
 }

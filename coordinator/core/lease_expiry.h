@@ -2,10 +2,12 @@
 // delay. Owned by JobManager; any thread, but one at a time is enough.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "coordinator/core/core_context.h"
 #include "coordinator/job/gang_member.h"
@@ -23,13 +25,20 @@ class LeaseExpiry {
 
  private:
   enum class Due { kNothing, kDisconnected, kExpired, kNeverReceived, kTimedOut, kMemberLost, kMemberNeverReceived };
-  Due WhatIsDue(const Job& job, const std::vector<GangMember>& members, Now now);
+  using Members = absl::flat_hash_map<std::string, std::vector<GangMember>>;       // by job
+  Due WhatIsDue(const Job& job, const std::vector<GangMember>& members, Now now);  // `members`: of this job
   // What is due of a member; nothing while it is well.
   Due WhatIsDue(const GangMember& member, Now now);
   // Does it, if it still is due: the worker may have been heard since.
   absl::Status ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now, int* expired);
 
+  // Lets workers out of quarantine when their time is over.
+  absl::Status ReleaseWorkers(Now now);
+  // Once in a while: workers that are long gone leave the lists, and this process's memory.
+  absl::Status RetireWorkers(Now now);
+
   CoreContext* const context_;
+  std::atomic<int64_t> retired_at_ms_ = 0;  // steady: when RetireWorkers last looked
 };
 
 }  // namespace sink

@@ -9,6 +9,11 @@ void ModelPlaces::Hear(const std::string& worker_id, const std::vector<std::stri
   models_[worker_id] = models;
 }
 
+void ModelPlaces::Forget(const std::string& worker_id) {
+  MutexLock lock(&mutex_);
+  models_.erase(worker_id);
+}
+
 std::vector<std::string> ModelPlaces::Of(const std::string& worker_id) {
   MutexLock lock(&mutex_);
   const auto said = models_.find(worker_id);

@@ -15,6 +15,7 @@ class ModelPlaces {
  public:
   // The worker with this id has these models, whatever it said before. Names as LeaseRequest of worker.proto has them.
   void Hear(const std::string& worker_id, const std::vector<std::string>& models);
+  void Forget(const std::string& worker_id);
   std::vector<std::string> Of(const std::string& worker_id);
 
   // Which of the workers can run a job that measures `model`: those that have it, and those that have not yet said.

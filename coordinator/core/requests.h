@@ -61,6 +61,12 @@ struct JobDetails {
   std::vector<std::string> gang;        // names of its workers, the leader's first; empty unless there are several
 };
 
+// A page of a list with what each job was submitted with.
+struct JobWithConfig {
+  Job job;
+  std::string config_json;
+};
+
 // Every job of a sweep, or the jobs named. Exactly one of the two.
 struct JobSelection {
   std::string sweep;
@@ -128,6 +134,7 @@ struct HeartbeatRequest {
 struct HeartbeatResult {
   std::vector<Lease> stale;
   std::vector<Lease> cancel;
+  std::vector<Lease> hand_back;
 };
 
 struct Event {

@@ -29,8 +29,39 @@ absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows) {
   return held;
 }
 
-absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, std::vector<Offer> offers, const std::string& asking,
-                                        const GrantedAt& granted_at, ModelPlaces* models, int64_t now_ms) {
+absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, Offer asking, Offers offers, GrantedAt granted_at,
+                                        ModelPlaces* models, WorkerHealth* health, int64_t now_ms) {
+  int free = asking.worker.devices;
+  SINK_ASSIGN_OR_RETURN(const std::vector<Job> jobs, rows.LiveJobsOf(asking.worker.id));
+  for (const Job& job : jobs) {
+    if (job.phase == JobState::kFinalizing) continue;
+    free -= job.devices;
+    if (job.devices == 1) continue;
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> others, rows.MembersOf(job.id));
+    for (const GangMember& member : others) free += member.devices;
+  }
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(asking.worker.id));
+  for (const GangMember& member : members) free -= member.ended ? 0 : member.devices;
+  free = std::clamp(asking.devices_free, 0, std::max(0, free));
+  return Schedule(std::move(asking), free, std::move(offers), std::move(granted_at), models, health, now_ms);
+}
+
+bool Schedule::FitsHere(const Job& job) const {
+  if (free_ / job.group() * job.group() < job.devices) return false;
+  return job.model.empty() || models_->Having(job.model, {asking_.worker.id}).front();
+}
+
+absl::StatusOr<bool> Schedule::IsForAnother(store::Snapshot& rows, const Job& job) {
+  if (job.attempt == 0 || !health_->Avoids(job.id, asking_.worker.id, now_ms_)) return false;
+  SINK_ASSIGN_OR_RETURN(const std::vector<Offer> offers, offers_(rows));
+  return std::any_of(offers.begin(), offers.end(), [&](const Offer& offer) {
+    return offer.worker.devices >= job.group() && !health_->Avoids(job.id, offer.worker.id, now_ms_) &&
+           (job.model.empty() || models_->Having(job.model, {offer.worker.id}).front());
+  });
+}
+
+absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
+  SINK_ASSIGN_OR_RETURN(std::vector<Offer> offers, offers_(rows));
   SINK_ASSIGN_OR_RETURN(const std::vector<HeldDevices> all_held, DevicesHeld(rows));
   absl::flat_hash_map<std::string, std::vector<const HeldDevices*>> held_by;
   for (const HeldDevices& held : all_held) held_by[held.worker_id].push_back(&held);
@@ -38,26 +69,29 @@ absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, std::vector<Offer
   size_t place = offers.size();
   for (size_t i = 0; i < offers.size(); ++i) {
     const Worker& worker = offers[i].worker;
+    const bool asks = worker.id == asking_.worker.id;
     Node node{worker.device_kind, worker.devices, worker.devices, {}};
     for (const HeldDevices* held : held_by[worker.id]) {
       node.free -= held->devices;
       node.running.push_back(
-          {held->devices, held->max_time_ms > 0 ? granted_at(held->fence) + held->max_time_ms : Node::kNever});
+          {held->devices, held->max_time_ms > 0 ? granted_at_(held->fence) + held->max_time_ms : Node::kNever});
     }
-    const int said = std::clamp(offers[i].devices_free, 0, std::max(0, node.free));
+    // What was given here is among what the worker holds by now, and what it said came before.
+    const int said = asks ? free_ : std::clamp(offers[i].devices_free, 0, std::max(0, node.free));
     // What the worker does not offer though no live job holds it will be free some time.
     if (node.free > said) node.running.push_back({node.free - said, Node::kNever});
     node.free = said;
-    if (worker.id == asking) place = i;
+    if (asks) place = i;
     nodes.push_back(std::move(node));
   }
-  return Schedule(std::move(offers), place, Placer(std::move(nodes), now_ms), models);
+  fleet_.emplace(Fleet{std::move(offers), place, Placer(std::move(nodes), now_ms_)});
+  return absl::OkStatus();
 }
 
 std::vector<bool> Schedule::NodesFor(const Job& job) const {
   if (job.model.empty()) return {};
   std::vector<std::string> workers;
-  for (const Offer& offer : offers_) workers.push_back(offer.worker.id);
+  for (const Offer& offer : fleet_->offers) workers.push_back(offer.worker.id);
   std::vector<bool> having = models_->Having(job.model, workers);
   return std::find(having.begin(), having.end(), true) == having.end() ? std::vector<bool>() : having;
 }
@@ -73,14 +107,24 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& r
     SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(head.sweep));
     SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
     if (!held.empty()) continue;
+    found_ready_ = true;
     Start start;
     SINK_ASSIGN_OR_RETURN(start.job, rows.GetJob(head.job_id));
     const Job& job = start.job;
-    for (const Share& share : placer_.Place({job.devices, job.group(), job.max_time_ms, NodesFor(job)}, asking_)) {
-      if (share.node == asking_)
+    SINK_ASSIGN_OR_RETURN(const bool for_another, IsForAnother(rows, job));
+    if (for_another) continue;
+    if (!fleet_ && FitsHere(job)) {
+      start.devices = job.devices;
+      free_ -= job.devices;
+      return start;
+    }
+    if (!fleet_) SINK_RETURN_IF_ERROR(MeetFleet(rows));
+    const Wanted wanted = {job.devices, job.group(), job.max_time_ms, NodesFor(job)};
+    for (const Share& share : fleet_->placer.Place(wanted, fleet_->asking)) {
+      if (share.node == fleet_->asking)
         start.devices = share.devices;
       else
-        start.others.emplace_back(offers_[share.node].worker, share.devices);
+        start.others.emplace_back(fleet_->offers[share.node].worker, share.devices);
     }
     if (start.devices > 0) return start;
   }

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "coordinator/core/model_places.h"
 #include "coordinator/core/placement.h"
+#include "coordinator/core/worker_health.h"
 #include "coordinator/job/job.h"
 #include "coordinator/store/job_store.h"
 
@@ -34,26 +35,56 @@ class Schedule {
   };
   // When a lease with this fence was granted, on the steady clock.
   using GrantedAt = std::function<int64_t(uint64_t fence)>;
+  // The connected workers, among them the one that asks.
+  using Offers = std::function<absl::StatusOr<std::vector<Offer>>(store::Snapshot& rows)>;
 
-  // `offers`: the connected workers, among them the one that asks. `models` outlives the schedule.
-  static absl::StatusOr<Schedule> Make(store::Snapshot& rows, std::vector<Offer> offers, const std::string& asking,
-                                       const GrantedAt& granted_at, ModelPlaces* models, int64_t now_ms);
+  // `asking`: the worker that asks. `offers` is called only where a job may have to go to several workers or wait for
+  // others. `models` and `health` outlive the schedule.
+  static absl::StatusOr<Schedule> Make(store::Snapshot& rows, Offer asking, Offers offers, GrantedAt granted_at,
+                                       ModelPlaces* models, WorkerHealth* health, int64_t now_ms);
 
   // The next job that starts on the worker that asks; store the start before asking for another. Jobs that would start
   // on other workers are left for these to ask for.
   absl::StatusOr<std::optional<Start>> Next(store::Snapshot& rows);
+  // Whether Next has come upon a job that nothing holds, wherever it could start.
+  bool found_ready() const { return found_ready_; }
 
  private:
-  Schedule(std::vector<Offer> offers, size_t asking, Placer placer, ModelPlaces* models)
-      : offers_(std::move(offers)), asking_(asking), placer_(std::move(placer)), models_(models) {}
+  // Where the jobs of several workers go.
+  struct Fleet {
+    std::vector<Offer> offers;
+    size_t asking = 0;
+    Placer placer;
+  };
 
+  Schedule(Offer asking, int free, Offers offers, GrantedAt granted_at, ModelPlaces* models, WorkerHealth* health,
+           int64_t now_ms)
+      : asking_(std::move(asking)),
+        free_(free),
+        offers_(std::move(offers)),
+        granted_at_(std::move(granted_at)),
+        models_(models),
+        health_(health),
+        now_ms_(now_ms) {}
+
+  // Whether the worker that asks can start the whole job. As long as every job before could be started so, or was held,
+  // the Placer would say the same: nothing is reserved, and a job that fits on the node that asks goes there.
+  bool FitsHere(const Job& job) const;
+  // Whether the job, which has just failed on the worker that asks, can go to another that is connected.
+  absl::StatusOr<bool> IsForAnother(store::Snapshot& rows, const Job& job);
+  absl::Status MeetFleet(store::Snapshot& rows);
   // A job whose model nobody has may start anywhere: the worker that gets it says where it looked.
   std::vector<bool> NodesFor(const Job& job) const;
 
-  std::vector<Offer> offers_;
-  size_t asking_;
-  Placer placer_;
+  Offer asking_;
+  int free_;  // devices of the worker that asks, beyond what it holds and has been given here
+  Offers offers_;
+  GrantedAt granted_at_;
   ModelPlaces* models_;
+  WorkerHealth* health_;
+  int64_t now_ms_;
+  std::optional<Fleet> fleet_;  // from the first job on that does not simply fit here
+  bool found_ready_ = false;
   absl::flat_hash_set<std::string> settled_;  // heads of queues that do not start here, by job
 };
 

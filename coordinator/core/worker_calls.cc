@@ -54,14 +54,19 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
   worker.version = request.version;
   worker.last_seen_ms = now.unix_ms;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
+    // A daemon that starts anew may have been mended.
+    const absl::StatusOr<Worker> before = rows.GetWorker(request.worker_id);
     SINK_RETURN_IF_ERROR(rows.PutWorker(worker));
+    if (before.ok() && before->hold == WorkerHold::kQuarantined && before->session != request.session) {
+      SINK_RETURN_IF_ERROR(rows.HoldWorker(worker.id, WorkerHold::kNone, ""));
+      context_->health().Well(worker.id);
+    }
     const auto is_held = [&](const Lease& lease) {
       return std::find(request.held.begin(), request.held.end(), lease) != request.held.end();
     };
     const std::string why = absl::StrCat("worker ", request.name, " restarted without it");
-    SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobs());
+    SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobsOf(request.worker_id));
     for (Job& job : live) {
-      if (job.holder.worker_id != request.worker_id) continue;
       if (is_held(job.lease())) {
         keep.push_back(job.lease());
         job.holder.session = request.session;
@@ -71,9 +76,9 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
         ++lost;
       }
     }
-    SINK_ASSIGN_OR_RETURN(std::vector<GangMember> members, rows.LiveMembers());
+    SINK_ASSIGN_OR_RETURN(std::vector<GangMember> members, rows.LiveMembersOf(request.worker_id));
     for (GangMember& member : members) {
-      if (member.holder.worker_id != request.worker_id || member.ended) continue;
+      if (member.ended) continue;
       SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(member.job_id));
       if (is_held(member.lease(job.attempt))) {
         keep.push_back(member.lease(job.attempt));
@@ -88,7 +93,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
   }));
   for (; lost > 0; --lost) context_->listener().AttemptEnded(AttemptOutcome::kLost);
   for (const Lease& lease : keep) context_->clock().Hear(lease.fence, now.steady_ms);
-  context_->clock().HearWorker(request.worker_id, request.devices, now.steady_ms, now.unix_ms);
+  context_->HearWorker(request.worker_id, request.devices, now);
   return keep;
 }
 
@@ -96,12 +101,14 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
   HeartbeatResult result;
   std::vector<Lease> valid;
   std::vector<HeldJob> changed;
+  bool draining = false;
   auto wants_change = [](const Job& job, const HeldJob& held) {
     return job.state == JobState::kDisconnected ||
            (held.phase == JobState::kFinalizing && job.phase != JobState::kFinalizing);
   };
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_RETURN_IF_ERROR(CurrentWorker(rows, request.worker_id, request.session).status());
+    SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
+    draining = worker.hold == WorkerHold::kDraining;
     for (const HeldJob& held : request.held) {
       absl::StatusOr<Job> job = CurrentJob(rows, request.worker_id, held.lease);
       if (IsStaleLease(job.status())) {
@@ -119,7 +126,8 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
     return absl::OkStatus();
   }));
   for (const Lease& lease : valid) context_->clock().Hear(lease.fence, now.steady_ms);
-  context_->clock().HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
+  context_->HearWorker(request.worker_id, request.devices_free, now);
+  if (draining) result.hand_back = valid;
   if (changed.empty()) return result;
 
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
@@ -195,6 +203,7 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       job.state = job.phase = JobState::kFinalizing;
       SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
     }
+    const bool stepped = job.progress.step > job.start_step;
     int64_t delay = 0;
     AttemptState ended = AttemptState::kFailed;
     FailureClass failure_class = FailureClass::kNone;
@@ -217,10 +226,27 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
     }
     answer = job.state;
     SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+    if (stepped || outcome == AttemptOutcome::kSucceeded) {
+      context_->health().Well(request.worker_id);
+    } else if (outcome == AttemptOutcome::kInfra) {
+      SINK_RETURN_IF_ERROR(BlameWorker(rows, request.worker_id, job.id, message, now));
+    }
     return EndAttempt(context_, rows, job, ended, failure_class, message, delay, *attempt, now);
   }));
   if (outcome) context_->listener().AttemptEnded(*outcome);
   return answer;
+}
+
+absl::Status WorkerCalls::BlameWorker(store::Transaction& rows, const std::string& worker_id, const std::string& job_id,
+                                      const std::string& message, Now now) {
+  // Where several workers had the job, any of them may be the one.
+  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> others, rows.MembersOf(job_id));
+  if (!others.empty() || !context_->health().Failed(worker_id, job_id, now.steady_ms)) return absl::OkStatus();
+  const absl::StatusOr<Worker> worker = rows.GetWorker(worker_id);
+  if (!worker.ok() || worker->hold != WorkerHold::kNone) return absl::OkStatus();
+  return rows.HoldWorker(worker_id, WorkerHold::kQuarantined,
+                         absl::StrCat("one job after the other failed there before a training step; the last: ",
+                                      message.substr(0, message.find('\n'))));
 }
 
 absl::StatusOr<Job> WorkerCalls::CheckLease(const std::string& worker_id, const Lease& lease, Now now) {

@@ -14,6 +14,7 @@
 #include "coordinator/core/core_context.h"
 #include "coordinator/core/requests.h"
 #include "coordinator/job/job.h"
+#include "coordinator/store/job_store.h"
 
 namespace sink {
 
@@ -38,6 +39,10 @@ class WorkerCalls {
   const CoreOptions& options() const { return context_->options(); }
 
  private:
+  // The attempt failed before a training step, for reasons of infrastructure.
+  absl::Status BlameWorker(store::Transaction& rows, const std::string& worker_id, const std::string& job_id,
+                           const std::string& message, Now now);
+
   CoreContext* const context_;
 };
 

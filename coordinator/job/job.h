@@ -191,6 +191,8 @@ struct Worker {
   std::string device_kind;
   std::string version;
   int64_t last_seen_ms = 0;
+  WorkerHold hold = WorkerHold::kNone;
+  std::string hold_reason = {};
   // Known to the running coordinator, not stored.
   WorkerState state = WorkerState::kGone;
   int devices_free = 0;

@@ -16,6 +16,45 @@ LatestValues LatestValues::FromMap(const std::map<std::string, double>& values) 
   return latest;
 }
 
+LatestValues::Editor::Editor(const LatestValues& older) {
+  for (std::string_view rest = older.text_; !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    const size_t space = line.find(' ');
+    if (space == std::string_view::npos) continue;
+    entries_.push_back({std::string(line.substr(0, space)), std::string(line.substr(space + 1))});
+  }
+  const auto by_name = [](const Entry& a, const Entry& b) { return a.name < b.name; };
+  if (!std::is_sorted(entries_.begin(), entries_.end(), by_name))
+    std::stable_sort(entries_.begin(), entries_.end(), by_name);
+}
+
+std::pair<size_t, bool> LatestValues::Editor::At(std::string_view name) {
+  if (next_ < entries_.size() && entries_[next_].name == name) return {next_, true};
+  const auto place = std::lower_bound(entries_.begin(), entries_.end(), name,
+                                      [](const Entry& entry, std::string_view wanted) { return entry.name < wanted; });
+  return {static_cast<size_t>(place - entries_.begin()), place != entries_.end() && place->name == name};
+}
+
+void LatestValues::Editor::Set(std::string_view name, double value) {
+  char digits[40];
+  const std::to_chars_result end = std::to_chars(digits, digits + sizeof(digits), value);
+  const auto [place, there] = At(name);
+  if (!there) entries_.insert(entries_.begin() + static_cast<std::ptrdiff_t>(place), Entry{std::string(name), ""});
+  entries_[place].digits.assign(digits, end.ptr);
+  next_ = place + 1;
+}
+
+LatestValues LatestValues::Editor::Take() const {
+  LatestValues latest;
+  size_t size = 0;
+  for (const Entry& entry : entries_) size += entry.name.size() + entry.digits.size() + 2;
+  latest.text_.reserve(size);
+  for (const Entry& entry : entries_)
+    latest.text_.append(entry.name).append(1, ' ').append(entry.digits).append(1, '\n');
+  return latest;
+}
+
 std::map<std::string, double> LatestValues::ToMap() const {
   std::map<std::string, double> values;
   Visit([&values](std::string_view name, double value) { values.emplace(name, value); });

@@ -5,6 +5,8 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace sink {
 
@@ -14,6 +16,27 @@ class LatestValues {
   // `text` as text() gave it. Keeps the memory that this object has.
   void AssignText(std::string_view text) { text_.assign(text); }
   static LatestValues FromMap(const std::map<std::string, double>& values);
+
+  // Newer values over older ones. Only what changes is decoded or printed.
+  class Editor {
+   public:
+    explicit Editor(const LatestValues& older);
+    size_t size() const { return entries_.size(); }
+    bool Has(std::string_view name) { return At(name).second; }
+    void Set(std::string_view name, double value);
+    LatestValues Take() const;
+
+   private:
+    struct Entry {
+      std::string name;
+      std::string digits;
+    };
+    // Where the name is or belongs, and whether it is there.
+    std::pair<size_t, bool> At(std::string_view name);
+
+    std::vector<Entry> entries_;  // by name
+    size_t next_ = 0;             // after the one that was asked for last: names come in order, most of the time
+  };
 
   // NaN and infinities survive the round trip. Lines that are not "name value" are skipped.
   template <typename Visitor>  // void(std::string_view name, double value)

@@ -46,6 +46,7 @@ class CondVar {
     lock.release();
     return in_time;
   }
+  void Signal() { condition_.notify_one(); }
   void SignalAll() { condition_.notify_all(); }
 
  private:

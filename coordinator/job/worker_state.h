@@ -13,4 +13,18 @@ struct EnumNames<WorkerState> {
       {kConnected, "connected"}, {kDisconnected, "disconnected"}, {kGone, "gone"}};
 };
 
+// Why a worker that is there is given no new jobs.
+enum class WorkerHold {
+  kNone = 0,
+  kCordoned = 1,     // a person said so; what runs goes on
+  kDraining = 2,     // a person said so; what runs is saved and goes back to the queue
+  kQuarantined = 3,  // one job after the other failed there before a training step; it is tried again after a while
+};
+template <>
+struct EnumNames<WorkerHold> {
+  using enum WorkerHold;
+  static constexpr EnumName<WorkerHold> kTable[] = {
+      {kNone, "none"}, {kCordoned, "cordoned"}, {kDraining, "draining"}, {kQuarantined, "quarantined"}};
+};
+
 }  // namespace sink

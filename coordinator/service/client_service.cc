@@ -1,10 +1,6 @@
 // See client_service.h.
 #include "coordinator/service/client_service.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
-#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -13,6 +9,7 @@
 #include "coordinator/service/convert.h"
 #include "coordinator/service/study_document.h"
 #include "coordinator/service/submission.h"
+#include "coordinator/service/sweep_watch.h"
 #include "coordinator/service/validate.h"
 
 namespace sink {
@@ -26,26 +23,10 @@ constexpr int kPointsAMessage = 2000;
 constexpr milliseconds kWatchInterval{1000};
 constexpr milliseconds kLogInterval{100};  // between looks at a log that is followed
 
-bool AllFinal(const Sweep& sweep) {
-  return std::all_of(sweep.jobs_by_state.begin(), sweep.jobs_by_state.end(),
-                     [](const auto& count) { return IsFinal(count.first); });
-}
-
 absl::StatusOr<Sweep> ReadSweep(JobQueries& queries, const std::string& name, v1::GetSweepResponse* response) {
   const auto sweep = queries.VisitSweep(name, [response](const Job& job) { ToProto(job, response->add_jobs()); });
   if (sweep.ok()) ToProto(*sweep, response->mutable_sweep());
   return sweep;
-}
-
-// Equal messages give equal bytes, whatever the order inside their maps.
-std::string Bytes(const google::protobuf::Message& message) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream sink(&bytes);
-  google::protobuf::io::CodedOutputStream coded(&sink);
-  coded.SetSerializationDeterministic(true);
-  message.SerializeToCodedStream(&coded);
-  coded.Trim();
-  return bytes;
 }
 
 grpc::Status ClientHasLeft() { return ToGrpc(absl::CancelledError("the client has left")); }
@@ -106,6 +87,17 @@ grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJob
                         .limit = request->limit() == 0 ? kDefaultJobsListed : request->limit(),
                         .after = request->after()};
   for (int state : request->states()) query.states.push_back(static_cast<JobState>(state));
+  if (request->with_config()) {
+    query.limit = std::min(query.limit, kDefaultJobsListed);
+    const auto jobs = queries_->ListJobsWithConfigs(query);
+    if (!jobs.ok()) return fail_stop_->Answer(jobs.status());
+    for (const JobWithConfig& entry : *jobs) {
+      v1::Job* message = response->add_jobs();
+      ToProto(entry.job, message);
+      message->set_config_json(entry.config_json);
+    }
+    return grpc::Status::OK;
+  }
   const auto jobs = queries_->ListJobs(query);
   if (!jobs.ok()) return fail_stop_->Answer(jobs.status());
   for (const Job& job : *jobs) ToProto(job, response->add_jobs());
@@ -136,16 +128,13 @@ grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v
   const auto ticket = gate_->Enter();
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const milliseconds interval = request->interval_ms() == 0 ? kWatchInterval : milliseconds(request->interval_ms());
-  for (std::string sent;;) {
-    const uint64_t seen = queries_->changes().version();
-    v1::GetSweepResponse response;
-    const auto sweep = ReadSweep(*queries_, request->name(), &response);
-    if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
-    std::string bytes = Bytes(response);
-    if (bytes != sent && !writer->Write(response)) return ClientHasLeft();
-    if (AllFinal(*sweep)) return grpc::Status::OK;
-    sent = std::move(bytes);
-    const absl::Status waited = gate_->Wait(*context, queries_->changes(), seen, interval);
+  SweepWatch watch(queries_, request->name(), request->changes_only());
+  for (;;) {
+    const uint64_t seen = queries_->feed().signal().version();
+    const auto done = watch.Tell([writer](const v1::GetSweepResponse& status) { return writer->Write(status); });
+    if (!done.ok()) return fail_stop_->Answer(done.status());
+    if (*done) return grpc::Status::OK;
+    const absl::Status waited = gate_->Wait(*context, queries_->feed().signal(), seen, interval);
     if (!waited.ok()) return ToGrpc(waited);
   }
 }
@@ -196,29 +185,41 @@ grpc::Status ClientServiceImpl::ReadLogs(grpc::ServerContext* context, const v1:
 grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::ReadMetricsRequest* request,
                                             grpc::ServerWriter<v1::MetricPoints>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  store::MetricQuery query{.names = {request->names().begin(), request->names().end()},
-                           .from_step = request->from_step(),
-                           .limit = kPointsAMessage};
-  for (;;) {
-    const auto points = queries_->ReadMetrics(request->job_id(), query);
-    if (!points.ok()) return fail_stop_->Answer(points.status());
-    if (points->empty()) return grpc::Status::OK;
-    v1::MetricPoints message;
-    for (const MetricPoint& point : *points) ToProto(point, message.add_points());
-    if (!writer->Write(message)) return ClientHasLeft();
-    query.after = points->back().id;
+  const auto ids = JobsOf(*request);
+  if (!ids.ok()) return fail_stop_->Answer(ids.status());
+  for (const std::string& id : *ids) {
+    store::MetricQuery query{.names = {request->names().begin(), request->names().end()},
+                             .from_step = request->from_step(),
+                             .limit = kPointsAMessage};
+    for (bool more = true; more;) {
+      const auto points = queries_->ReadMetrics(id, query);
+      if (!points.ok()) return fail_stop_->Answer(points.status());
+      if (points->empty()) break;
+      v1::MetricPoints message;
+      message.set_job_id(id);
+      for (const MetricPoint& point : *points) ToProto(point, message.add_points());
+      if (!writer->Write(message)) return ClientHasLeft();
+      query.after = points->back().id;
+      more = points->size() == static_cast<size_t>(kPointsAMessage);
+    }
   }
+  return grpc::Status::OK;
 }
 
 grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext*, const v1::ReadHeatmapsRequest* request,
                                              grpc::ServerWriter<v1::Heatmap>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto heatmaps = queries_->ReadHeatmaps(request->job_id());
-  if (!heatmaps.ok()) return fail_stop_->Answer(heatmaps.status());
-  for (const Heatmap& heatmap : *heatmaps) {
-    v1::Heatmap message;
-    ToProto(heatmap, &message);
-    if (!writer->Write(message)) return ClientHasLeft();
+  const auto ids = JobsOf(*request);
+  if (!ids.ok()) return fail_stop_->Answer(ids.status());
+  for (const std::string& id : *ids) {
+    const auto heatmaps = queries_->ReadHeatmaps(id);
+    if (!heatmaps.ok()) return fail_stop_->Answer(heatmaps.status());
+    for (const Heatmap& heatmap : *heatmaps) {
+      v1::Heatmap message;
+      ToProto(heatmap, &message);
+      message.set_job_id(id);
+      if (!writer->Write(message)) return ClientHasLeft();
+    }
   }
   return grpc::Status::OK;
 }
@@ -226,7 +227,7 @@ grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext*, const v1::Rea
 grpc::Status ClientServiceImpl::ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest* request,
                                             v1::ListWorkersResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto workers = queries_->ListWorkers(now_());
+  const auto workers = queries_->ListWorkers(now_(), request->retired());
   if (!workers.ok()) return fail_stop_->Answer(workers.status());
   for (const Worker& worker : *workers) ToProto(worker, response->add_workers());
   return grpc::Status::OK;
@@ -247,6 +248,26 @@ grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext*, const v
   const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
   return ToGrpc(SendCheckpoint(*rows, request->step(), checkpoints_, writer));
+}
+
+grpc::Status ClientServiceImpl::HoldWorkers(grpc::ServerContext*, const v1::HoldWorkersRequest* request,
+                                            v1::HoldWorkersResponse*) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const WorkerHold hold = *ParseName<WorkerHold>(request->hold());
+  return fail_stop_->Answer(
+      clients_->HoldWorkers({request->names().begin(), request->names().end()}, hold, request->reason()));
+}
+
+grpc::Status ClientServiceImpl::CollectGarbage(grpc::ServerContext*, const v1::CollectGarbageRequest* request,
+                                               v1::CollectGarbageResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const RetentionPolicy policy{.full_for_ms = request->older_than_ms(), .best = request->keep_best()};
+  const auto result = retention_->Collect(policy, request->dry_run(), now_());
+  if (!result.ok()) return fail_stop_->Answer(result.status());
+  response->set_jobs(result->jobs);
+  response->set_points_before(result->points_before);
+  response->set_points_after(result->points_after);
+  return grpc::Status::OK;
 }
 
 }  // namespace sink

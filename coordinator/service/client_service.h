@@ -2,8 +2,13 @@
 // decided here. gRPC calls the handlers from many threads. Owned by the server; what it points to outlives it.
 #pragma once
 
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
 #include "coordinator/core/client_calls.h"
 #include "coordinator/core/job_queries.h"
+#include "coordinator/core/retention.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/service_time.h"
@@ -14,10 +19,11 @@ namespace sink {
 
 class ClientServiceImpl final : public v1::ClientService::Service {
  public:
-  ClientServiceImpl(ClientCalls* clients, JobQueries* queries, CheckpointRepository* checkpoints, StreamGate* gate,
-                    FailStop* fail_stop, NowFn now)
+  ClientServiceImpl(ClientCalls* clients, JobQueries* queries, Retention* retention, CheckpointRepository* checkpoints,
+                    StreamGate* gate, FailStop* fail_stop, NowFn now)
       : clients_(clients),
         queries_(queries),
+        retention_(retention),
         checkpoints_(checkpoints),
         gate_(gate),
         fail_stop_(fail_stop),
@@ -55,10 +61,22 @@ class ClientServiceImpl final : public v1::ClientService::Service {
                                v1::ListCheckpointsResponse* response) override;
   grpc::Status DownloadCheckpoint(grpc::ServerContext* context, const v1::DownloadCheckpointRequest* request,
                                   grpc::ServerWriter<v1::CheckpointChunk>* writer) override;
+  grpc::Status HoldWorkers(grpc::ServerContext* context, const v1::HoldWorkersRequest* request,
+                           v1::HoldWorkersResponse* response) override;
+  grpc::Status CollectGarbage(grpc::ServerContext* context, const v1::CollectGarbageRequest* request,
+                              v1::CollectGarbageResponse* response) override;
 
  private:
+  // The jobs that a request names: one, or those of a sweep.
+  template <typename Request>
+  absl::StatusOr<std::vector<std::string>> JobsOf(const Request& request) {
+    if (request.sweep().empty()) return std::vector<std::string>{request.job_id()};
+    return queries_->SweepJobIds(request.sweep());
+  }
+
   ClientCalls* const clients_;
   JobQueries* const queries_;
+  Retention* const retention_;
   CheckpointRepository* const checkpoints_;
   StreamGate* const gate_;
   FailStop* const fail_stop_;

@@ -104,6 +104,8 @@ void ToProto(const Worker& worker, v1::Worker* message) {
   message->set_last_seen_ms(worker.last_seen_ms);
   for (const std::string& id : worker.job_ids) message->add_job_ids(id);
   for (const std::string& model : worker.models) message->add_models(model);
+  if (worker.hold != WorkerHold::kNone) message->set_hold(std::string(NameOf(worker.hold)));
+  message->set_hold_reason(ValidUtf8(worker.hold_reason));
 }
 
 void ToProto(const MetricPoint& point, v1::MetricPoint* message) {

@@ -71,8 +71,10 @@ void MetricsExporter::AddDevices(Now now, Families* families) const {
   const auto workers = queries_->ListWorkers(now);
   if (!workers.ok()) return fail_stop_->Report(workers.status());
   std::map<std::string, std::pair<int, int>> devices;  // kind -> busy, free
+  std::map<WorkerHold, int> held;
   for (const Worker& worker : *workers) {
     if (worker.state != WorkerState::kConnected) continue;
+    ++held[worker.hold];
     auto& [busy, free] = devices[IsName(worker.device_kind) ? worker.device_kind : "other"];
     free += worker.devices_free;
     busy += worker.devices - worker.devices_free;
@@ -81,6 +83,10 @@ void MetricsExporter::AddDevices(Now now, Families* families) const {
     const char* help = "Devices of connected workers";
     families->Gauge("sink_devices", help, count.first, {{"kind", kind}, {"state", "busy"}});
     families->Gauge("sink_devices", help, count.second, {{"kind", kind}, {"state", "free"}});
+  }
+  for (const WorkerHold hold : {WorkerHold::kCordoned, WorkerHold::kDraining, WorkerHold::kQuarantined}) {
+    families->Gauge("sink_workers_held", "Connected workers that are given no new jobs", held[hold],
+                    {{"hold", std::string(NameOf(hold))}});
   }
 }
 

@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/job/worker_state.h"
 #include "proto/config/names.h"
 #include "proto/run/checkpoint_names.h"
 #include "proto/run/manifest.h"
@@ -76,6 +78,12 @@ class Checker {
     if (!request.sweep().empty()) Name(request.sweep(), "sweep");
     for (const std::string& id : request.job_ids()) Job(id, "job_ids");
     return *this;
+  }
+
+  template <typename Request>
+  Checker& JobOrSweep(const Request& request) {
+    if (request.sweep().empty()) return Job(request.job_id(), "job_id");
+    return That(request.job_id().empty(), "job_id", "name either a job or a sweep").Name(request.sweep(), "sweep");
   }
 
   bool ok() const { return status_.ok(); }
@@ -155,7 +163,7 @@ absl::Status Validate(const v1::ReadLogsRequest& request) {
 
 absl::Status Validate(const v1::ReadMetricsRequest& request) {
   Checker check;
-  check.Job(request.job_id(), "job_id");
+  check.JobOrSweep(request);
   check.That(request.names_size() <= kMaxMetricNames, "names", absl::StrCat("more than ", kMaxMetricNames));
   for (const std::string& name : request.names()) {
     check.That(!name.empty(), "names", "an empty name").Text(name, "names", kMaxText);
@@ -163,13 +171,28 @@ absl::Status Validate(const v1::ReadMetricsRequest& request) {
   return check.That(request.from_step() >= 0, "from_step", "must not be negative");
 }
 
-absl::Status Validate(const v1::ReadHeatmapsRequest& request) { return Checker().Job(request.job_id(), "job_id"); }
+absl::Status Validate(const v1::ReadHeatmapsRequest& request) { return Checker().JobOrSweep(request); }
 absl::Status Validate(const v1::ListWorkersRequest&) { return absl::OkStatus(); }
 absl::Status Validate(const v1::WhyJobRequest& request) { return Checker().Job(request.id(), "id"); }
 absl::Status Validate(const v1::ListCheckpointsRequest& request) { return Checker().Job(request.job_id(), "job_id"); }
 
 absl::Status Validate(const v1::DownloadCheckpointRequest& request) {
   return Checker().Job(request.job_id(), "job_id").Range(request.step(), 0, kMaxStep, "step");
+}
+
+absl::Status Validate(const v1::HoldWorkersRequest& request) {
+  Checker check;
+  check.Range(request.names_size(), 1, kMaxJobsNamed, "names");
+  for (const std::string& name : request.names()) check.Name(name, "names");
+  const std::optional<WorkerHold> hold = ParseName<WorkerHold>(request.hold());
+  return check.That(hold && *hold != WorkerHold::kQuarantined, "hold", "must be cordoned, draining or none")
+      .Text(request.reason(), "reason", kMaxText);
+}
+
+absl::Status Validate(const v1::CollectGarbageRequest& request) {
+  return Checker()
+      .That(request.older_than_ms() > 0, "older_than_ms", "must be above 0")
+      .Range(request.keep_best(), 0, kMaxJobsListed, "keep_best");
 }
 
 absl::Status Validate(const v1::RegisterRequest& request) {
@@ -191,6 +214,7 @@ absl::Status Validate(const v1::LeaseRequest& request) {
       .Seq(request.poll(), "poll")
       .Range(request.devices_free(), 0, kMaxDevices, "devices_free")
       .Range(request.rendezvous_port(), 0, 65535, "rendezvous_port")
+      .Range(request.wait_ms(), 0, kMaxLeaseWait, "wait_ms")
       .That(request.models_size() <= kMaxModels, "models", absl::StrCat("more than ", kMaxModels));
   for (const std::string& model : request.models())
     check.That(IsHubName(model), "models", absl::StrCat("\"", Shown(model), "\" is not a model's name"));

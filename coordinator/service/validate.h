@@ -22,7 +22,8 @@ inline constexpr int kMaxEvents = 1024;
 inline constexpr size_t kMaxEventBytes = 512 << 10;  // of all records of a report
 inline constexpr int kMaxHeld = 1024;                // leases that one worker may hold
 inline constexpr int kMaxDevices = 1024;
-inline constexpr int kMaxModels = 1000;  // that one worker may have
+inline constexpr int kMaxModels = 1000;       // that one worker may have
+inline constexpr int kMaxLeaseWait = 60'000;  // milliseconds
 inline constexpr int kMaxJobsNamed = 10'000;
 inline constexpr int kMaxJobsListed = 10'000;
 inline constexpr int kMaxTail = 100'000;
@@ -55,6 +56,8 @@ absl::Status Validate(const v1::ListCheckpointsRequest& request);
 absl::Status Validate(const v1::WhyJobRequest& request);
 absl::Status Validate(const v1::DownloadCheckpointRequest& request);
 
+absl::Status Validate(const v1::HoldWorkersRequest& request);
+absl::Status Validate(const v1::CollectGarbageRequest& request);
 absl::Status Validate(const v1::RegisterRequest& request);
 absl::Status Validate(const v1::LeaseRequest& request);
 absl::Status Validate(const v1::HeartbeatRequest& request);

@@ -3,6 +3,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include <chrono>
+#include <memory>
+#include <utility>
+
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "coordinator/service/checkpoint_stream.h"
@@ -25,6 +29,20 @@ CheckpointKey KeyOf(const Request& request) {
   return {request.lease().job_id(), request.lease().fence(), request.step()};
 }
 
+// A Lease until it is answered. The desk finishes it; gRPC says when nothing refers to it any more.
+class LeaseReactor final : public grpc::ServerUnaryReactor {
+ public:
+  LeaseReactor(LeaseDesk* desk, std::shared_ptr<LeaseDesk::Question> question)
+      : desk_(desk), question_(std::move(question)) {}
+
+  void OnCancel() override { desk_->Withdraw(question_); }
+  void OnDone() override { delete this; }
+
+ private:
+  LeaseDesk* const desk_;
+  const std::shared_ptr<LeaseDesk::Question> question_;
+};
+
 }  // namespace
 
 grpc::Status WorkerServiceImpl::Register(grpc::ServerContext* context, const v1::RegisterRequest* request,
@@ -38,13 +56,25 @@ grpc::Status WorkerServiceImpl::Register(grpc::ServerContext* context, const v1:
   return grpc::Status::OK;
 }
 
-grpc::Status WorkerServiceImpl::Lease(grpc::ServerContext*, const v1::LeaseRequest* request,
-                                      v1::LeaseResponse* response) {
-  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto grants = dispatcher_->AcquireLeases(FromProto(*request), now_());
-  if (!grants.ok()) return fail_stop_->Answer(grants.status());
-  for (const Grant& grant : *grants) ToProto(grant, response->add_grants());
-  return grpc::Status::OK;
+grpc::ServerUnaryReactor* WorkerServiceImpl::Lease(grpc::CallbackServerContext* context,
+                                                   const v1::LeaseRequest* request, v1::LeaseResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) {
+    grpc::ServerUnaryReactor* const refusal = context->DefaultReactor();
+    refusal->Finish(ToGrpc(status));
+    return refusal;
+  }
+  auto question = std::make_shared<LeaseDesk::Question>();
+  question->request = FromProto(*request);
+  question->wait = std::chrono::milliseconds(request->wait_ms());
+  auto* const reactor = new LeaseReactor(desk_, question);  // deletes itself
+  question->answer = [this, reactor, response](const LeaseDesk::Grants& grants, std::chrono::milliseconds waited) {
+    if (!grants.ok()) return reactor->Finish(fail_stop_->Answer(grants.status()));
+    for (const Grant& grant : *grants) ToProto(grant, response->add_grants());
+    response->set_waited_ms(waited.count());
+    reactor->Finish(grpc::Status::OK);
+  };
+  desk_->Ask(question);
+  return reactor;
 }
 
 grpc::Status WorkerServiceImpl::Heartbeat(grpc::ServerContext*, const v1::HeartbeatRequest* request,
@@ -52,8 +82,10 @@ grpc::Status WorkerServiceImpl::Heartbeat(grpc::ServerContext*, const v1::Heartb
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto result = workers_->Heartbeat(FromProto(*request), now_());
   if (!result.ok()) return fail_stop_->Answer(result.status());
+  desk_->Hear(request->worker_id(), request->devices_free());
   for (const LeaseToken& lease : result->stale) ToProto(lease, response->add_stale());
   for (const LeaseToken& lease : result->cancel) ToProto(lease, response->add_cancel());
+  for (const LeaseToken& lease : result->hand_back) ToProto(lease, response->add_hand_back());
   return grpc::Status::OK;
 }
 

@@ -3,22 +3,22 @@
 // outlives it.
 #pragma once
 
-#include "coordinator/core/dispatcher.h"
 #include "coordinator/core/job_queries.h"
 #include "coordinator/core/worker_calls.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/fail_stop.h"
+#include "coordinator/service/lease_desk.h"
 #include "coordinator/service/service_time.h"
 #include "sink/v1/worker.grpc.pb.h"
 
 namespace sink {
 
-class WorkerServiceImpl final : public v1::WorkerService::Service {
+class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lease<v1::WorkerService::Service> {
  public:
-  WorkerServiceImpl(WorkerCalls* workers, Dispatcher* dispatcher, JobQueries* queries,
-                    CheckpointRepository* checkpoints, FailStop* fail_stop, NowFn now)
+  WorkerServiceImpl(WorkerCalls* workers, LeaseDesk* desk, JobQueries* queries, CheckpointRepository* checkpoints,
+                    FailStop* fail_stop, NowFn now)
       : workers_(workers),
-        dispatcher_(dispatcher),
+        desk_(desk),
         queries_(queries),
         checkpoints_(checkpoints),
         fail_stop_(fail_stop),
@@ -26,8 +26,9 @@ class WorkerServiceImpl final : public v1::WorkerService::Service {
 
   grpc::Status Register(grpc::ServerContext* context, const v1::RegisterRequest* request,
                         v1::RegisterResponse* response) override;
-  grpc::Status Lease(grpc::ServerContext* context, const v1::LeaseRequest* request,
-                     v1::LeaseResponse* response) override;
+  // The one call that may wait for long: it holds no thread while it does.
+  grpc::ServerUnaryReactor* Lease(grpc::CallbackServerContext* context, const v1::LeaseRequest* request,
+                                  v1::LeaseResponse* response) override;
   grpc::Status Heartbeat(grpc::ServerContext* context, const v1::HeartbeatRequest* request,
                          v1::HeartbeatResponse* response) override;
   grpc::Status Report(grpc::ServerContext* context, const v1::ReportRequest* request,
@@ -52,7 +53,7 @@ class WorkerServiceImpl final : public v1::WorkerService::Service {
   void RemoveLeftovers(const CheckpointKey& next);
 
   WorkerCalls* const workers_;
-  Dispatcher* const dispatcher_;
+  LeaseDesk* const desk_;
   JobQueries* const queries_;
   CheckpointRepository* const checkpoints_;
   FailStop* const fail_stop_;

@@ -26,6 +26,7 @@ struct JobQuery {
   std::vector<JobState> states;  // empty: every state
   int limit = 0;                 // 0: no limit
   std::string after;             // id of the last job of the page before; NOT_FOUND when there is no such job
+  bool places = false;           // a list of all sweeps' jobs has their memberships, too
 };
 
 struct MetricQuery {
@@ -44,6 +45,20 @@ struct QueueHead {
   std::string model;
   int priority = 0;
   int64_t order = 0;  // submission order
+};
+
+// A job in a final state, as retention looks for it.
+struct EndedJob {
+  std::string id;
+  std::string home_sweep;
+  int64_t finished_ms = 0;
+  int64_t order = 0;  // submission order
+};
+
+// What thinning the points of a job came to.
+struct Thinned {
+  int64_t points_before = 0;
+  int64_t points_after = 0;
 };
 
 // What is remembered of a submission, to answer its repetition.
@@ -68,12 +83,16 @@ class Snapshot {
   // cheap. Copy what you keep; do not visit jobs from within.
   using JobVisitor = std::function<void(const Job&)>;
   virtual absl::Status VisitJobs(const JobQuery& query, const JobVisitor& visit) = 0;
-  absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query);          // the same, collected
-  virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;                   // of every worker; without memberships
-  virtual absl::StatusOr<std::vector<GangMember>> LiveMembers() = 0;         // by job, rank
-  virtual absl::StatusOr<int> CountLive(const std::string& home_sweep) = 0;  // cost: its live jobs
-  virtual absl::StatusOr<std::vector<QueueHead>> QueueHeads() = 0;           // cost: the queues, not the jobs
-  virtual absl::StatusOr<std::vector<std::string>> DelayedJobs() = 0;        // ids
+  absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query);   // the same, collected
+  virtual absl::StatusOr<std::vector<Job>> LiveJobs() = 0;            // of every worker; without memberships
+  virtual absl::StatusOr<std::vector<GangMember>> LiveMembers() = 0;  // by job, rank
+  // The same of one worker, as holder; of one job.
+  virtual absl::StatusOr<std::vector<Job>> LiveJobsOf(const std::string& worker_id) = 0;
+  virtual absl::StatusOr<std::vector<GangMember>> LiveMembersOf(const std::string& worker_id) = 0;
+  virtual absl::StatusOr<std::vector<GangMember>> MembersOf(const std::string& job_id) = 0;  // by rank
+  virtual absl::StatusOr<int> CountLive(const std::string& home_sweep) = 0;                  // cost: its live jobs
+  virtual absl::StatusOr<std::vector<QueueHead>> QueueHeads() = 0;                    // cost: the queues, not the jobs
+  virtual absl::StatusOr<std::vector<std::string>> DelayedJobs() = 0;                 // ids
   virtual absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> CountJobs() = 0;  // every state; constant cost
 
   virtual absl::StatusOr<Sweep> GetSweep(const std::string& name) = 0;
@@ -91,15 +110,29 @@ class Snapshot {
   virtual absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) = 0;
   virtual absl::StatusOr<std::vector<LogLine>> TailLogs(const std::string& job_id, int lines) = 0;
 
-  virtual absl::StatusOr<Worker> GetWorker(const std::string& id) = 0;
-  virtual absl::StatusOr<std::vector<Worker>> ListWorkers() = 0;  // by name
+  virtual absl::StatusOr<Worker> GetWorker(const std::string& id) = 0;  // NOT_FOUND when it has retired, too
+  virtual absl::StatusOr<std::vector<Worker>> ListWorkers() = 0;        // by name
+  virtual absl::StatusOr<std::vector<Worker>> ListAllWorkers() = 0;     // by name; those that have retired, too
   virtual absl::StatusOr<std::optional<RequestRecord>> FindRequest(const std::string& request_id) = 0;
   virtual absl::StatusOr<uint64_t> GetEpoch() = 0;
+  // By (finished_ms, order): those after that pair that ended before `before_ms`.
+  virtual absl::StatusOr<std::vector<EndedJob>> ListEnded(int64_t after_ms, int64_t after_order, int64_t before_ms,
+                                                          int limit) = 0;
+  virtual absl::StatusOr<int64_t> GetMark(const std::string& name) = 0;  // as PutMark left it; 0 before
+};
+
+// What a transaction has changed, for those who wait for changes. Ids may repeat.
+struct Changes {
+  std::vector<std::string> jobs;    // whose rows, as people see them, have changed
+  std::vector<std::string> sweeps;  // that have other jobs now, or another policy
+  bool placement = false;           // a job may be able to start that was not before
 };
 
 // A snapshot that can be changed. It sees its own changes.
 class Transaction : public Snapshot {
  public:
+  const Changes& changes() const { return changes_; }
+
   // ALREADY_EXISTS; INVALID_ARGUMENT when the state is not QUEUED. `job.sweeps` is not stored here.
   virtual absl::Status InsertJob(const Job& job, const std::string& config_json) = 0;
   // Everything but id, home_sweep, memberships and progress.latest's history. FAILED_PRECONDITION when the change of
@@ -121,14 +154,32 @@ class Transaction : public Snapshot {
   virtual absl::Status PutAttempt(const Attempt& attempt) = 0;           // inserts or replaces (job, attempt)
   virtual absl::Status PutCheckpoint(const Checkpoint& checkpoint) = 0;  // inserts or replaces (job, step)
   virtual absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) = 0;
-  // A point of the same (job, name, step) is replaced in place and keeps its id.
+  // A point of the same (job, name, step) is replaced in place and keeps its id. Cheapest where steps grow.
   virtual absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) = 0;
+  // Leaves of each curve its first and last point and evenly spaced ones between, `points_a_curve` in all; their ids
+  // are new. The curve keeps its values: none is a mean.
+  virtual absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve) = 0;
   virtual absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) = 0;
   virtual absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) = 0;
 
-  virtual absl::Status PutWorker(const Worker& worker) = 0;
+  virtual absl::Status PutWorker(const Worker& worker) = 0;  // all but its hold; back from retirement, if it was there
+  // Keeps the row, for reports of what it ran, out of every other list. There may be no such worker.
+  virtual absl::Status RetireWorker(const std::string& id) = 0;
+  virtual absl::Status HoldWorker(const std::string& id, WorkerHold hold, const std::string& reason) = 0;  // NOT_FOUND
   virtual absl::Status PutRequest(const RequestRecord& record) = 0;  // keeps the newest 10,000
   virtual absl::Status SetEpoch(uint64_t epoch) = 0;
+  virtual absl::Status PutMark(const std::string& name, int64_t value) = 0;
+
+ protected:
+  void NoteProgress(const std::string& job_id) { changes_.jobs.push_back(job_id); }
+  void NotePlacement() { changes_.placement = true; }
+  void NoteSweep(const std::string& sweep) {
+    changes_.sweeps.push_back(sweep);
+    changes_.placement = true;
+  }
+
+ private:
+  Changes changes_;
 };
 
 // FAILED_PRECONDITION "job X cannot go from SUCCEEDED to RUNNING": what UpdateJob says.

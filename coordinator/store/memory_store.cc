@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/store/even_steps.h"
 #include "coordinator/store/job_columns.h"
 #include "coordinator/store/metric_filter.h"
 
@@ -77,7 +78,7 @@ class MemoryTransaction final : public Transaction {
       const Job& job = t_.jobs.at(row->second).job;
       if (!Wants(query.states, job.state)) continue;
       if (query.limit > 0 && ++visited > query.limit) break;
-      visit(job);
+      visit(query.places ? *GetJob(job.id) : job);
     }
     return absl::OkStatus();
   }
@@ -96,6 +97,24 @@ class MemoryTransaction final : public Transaction {
       for (auto row = t_.gang.lower_bound({id, 0}); row != t_.gang.end() && row->first.first == id; ++row)
         members.push_back(row->second);
     }
+    return members;
+  }
+
+  absl::StatusOr<std::vector<Job>> LiveJobsOf(const std::string& worker_id) override {
+    absl::StatusOr<std::vector<Job>> jobs = LiveJobs();
+    std::erase_if(*jobs, [&](const Job& job) { return job.holder.worker_id != worker_id; });
+    return jobs;
+  }
+
+  absl::StatusOr<std::vector<GangMember>> LiveMembersOf(const std::string& worker_id) override {
+    absl::StatusOr<std::vector<GangMember>> members = LiveMembers();
+    std::erase_if(*members, [&](const GangMember& member) { return member.holder.worker_id != worker_id; });
+    return members;
+  }
+
+  absl::StatusOr<std::vector<GangMember>> MembersOf(const std::string& job_id) override {
+    absl::StatusOr<std::vector<GangMember>> members = LiveMembers();
+    std::erase_if(*members, [&](const GangMember& member) { return member.job_id != job_id; });
     return members;
   }
 
@@ -230,11 +249,19 @@ class MemoryTransaction final : public Transaction {
 
   absl::StatusOr<Worker> GetWorker(const std::string& id) override {
     const auto row = t_.workers.find(id);
-    if (row == t_.workers.end()) return absl::NotFoundError(absl::StrCat("no worker ", id, ": register first"));
+    if (row == t_.workers.end() || t_.retired.contains(id)) {
+      return absl::NotFoundError(absl::StrCat("no worker ", id, ": register first"));
+    }
     return row->second;
   }
 
   absl::StatusOr<std::vector<Worker>> ListWorkers() override {
+    absl::StatusOr<std::vector<Worker>> workers = ListAllWorkers();
+    std::erase_if(*workers, [this](const Worker& worker) { return t_.retired.contains(worker.id); });
+    return workers;
+  }
+
+  absl::StatusOr<std::vector<Worker>> ListAllWorkers() override {
     std::vector<Worker> workers;
     for (const auto& [id, worker] : t_.workers) workers.push_back(worker);
     std::stable_sort(workers.begin(), workers.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
@@ -252,12 +279,35 @@ class MemoryTransaction final : public Transaction {
     return row == t_.meta.end() ? 0 : row->second;
   }
 
+  absl::StatusOr<std::vector<EndedJob>> ListEnded(int64_t after_ms, int64_t after_order, int64_t before_ms,
+                                                  int limit) override {
+    std::vector<EndedJob> ended;
+    for (const auto& [id, row] : t_.jobs) {
+      const Job& job = row.job;
+      if (!IsFinal(job.state) || job.finished_ms >= before_ms) continue;
+      if (std::pair(job.finished_ms, row.seq) <= std::pair(after_ms, after_order)) continue;
+      ended.push_back({id, job.home_sweep, job.finished_ms, row.seq});
+    }
+    std::sort(ended.begin(), ended.end(), [](const EndedJob& a, const EndedJob& b) {
+      return std::pair(a.finished_ms, a.order) < std::pair(b.finished_ms, b.order);
+    });
+    if (ended.size() > static_cast<size_t>(limit)) ended.resize(limit);
+    return ended;
+  }
+
+  absl::StatusOr<int64_t> GetMark(const std::string& name) override {
+    const auto row = t_.meta.find(name);
+    return row == t_.meta.end() ? 0 : static_cast<int64_t>(row->second);
+  }
+
   absl::Status InsertJob(const Job& job, const std::string& config_json) override {
     if (job.state != JobState::kQueued || job.generation != 1) {
       return absl::InvalidArgumentError(absl::StrCat("job ", job.id, " must begin QUEUED, in generation 1"));
     }
     if (t_.jobs.contains(job.id)) return absl::AlreadyExistsError(absl::StrCat("job ", job.id, " exists"));
     if (!t_.sweeps.contains(job.home_sweep)) return absl::FailedPreconditionError("no such home sweep");
+    NoteProgress(job.id);
+    NotePlacement();
     MemoryStore::JobRow& row = Edit(t_.jobs, job.id);
     row = {job, config_json, ++t_.next_id};
     row.job.sweeps.clear();
@@ -274,17 +324,21 @@ class MemoryTransaction final : public Transaction {
     if (IsLive(job.state) != (job.holder.fence > 0) || (job.delayed && job.state != JobState::kQueued)) {
       return absl::FailedPreconditionError("a job has a fence exactly while it is live, and a delay only when queued");
     }
+    NoteProgress(job.id);
+    NotePlacement();
     CopyColumns([](const JobColumn& column) { return !column.is(kFixed); }, job, &Edit(t_.jobs, job.id).job);
     return absl::OkStatus();
   }
 
   absl::Status UpdateProgress(const Job& job) override {
     if (!t_.jobs.contains(job.id)) return NoJob(job.id);
+    NoteProgress(job.id);
     CopyColumns([](const JobColumn& column) { return column.is(kProgress); }, job, &Edit(t_.jobs, job.id).job);
     return absl::OkStatus();
   }
 
   absl::Status PutSweep(const Sweep& sweep) override {
+    NoteSweep(sweep.name);
     const bool exists = t_.sweeps.contains(sweep.name);
     Sweep& row = Edit(t_.sweeps, sweep.name);
     row.name = sweep.name;
@@ -311,6 +365,7 @@ class MemoryTransaction final : public Transaction {
   absl::Status SetMemberships(const std::string& sweep,
                               const std::vector<std::pair<std::string, Membership>>& members) override {
     if (!t_.sweeps.contains(sweep)) return NoSweep(sweep);
+    NoteSweep(sweep);
     const auto begin = t_.members.lower_bound({sweep, std::numeric_limits<int>::min()});
     std::vector<std::pair<std::string, int>> old;
     for (auto row = begin; row != t_.members.end() && row->first.first == sweep; ++row) old.push_back(row->first);
@@ -327,6 +382,7 @@ class MemoryTransaction final : public Transaction {
 
   absl::Status PutMember(const GangMember& member) override {
     if (!t_.jobs.contains(member.job_id)) return NoJob(member.job_id);
+    NotePlacement();
     Edit(t_.gang, {member.job_id, member.first_rank}) = member;
     return absl::OkStatus();
   }
@@ -348,6 +404,7 @@ class MemoryTransaction final : public Transaction {
 
   absl::Status PutCheckpoint(const Checkpoint& checkpoint) override {
     if (!t_.jobs.contains(checkpoint.job_id)) return NoJob(checkpoint.job_id);
+    NotePlacement();
     Edit(t_.checkpoints, {checkpoint.job_id, checkpoint.step}) = checkpoint;
     return absl::OkStatus();
   }
@@ -369,6 +426,22 @@ class MemoryTransaction final : public Transaction {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    std::map<std::string, std::vector<int64_t>> curves;
+    for (const MetricPoint& point : Children(t_.metrics, job_id)) curves[point.name].push_back(point.step);
+    Thinned thinned;
+    for (const auto& [name, steps] : curves) {
+      const std::vector<int64_t> kept = EvenlySpaced(steps, points_a_curve);
+      thinned.points_before += static_cast<int64_t>(steps.size());
+      thinned.points_after += static_cast<int64_t>(kept.size());
+      for (const int64_t step : steps) {
+        if (!std::binary_search(kept.begin(), kept.end(), step)) Erase(t_.metrics, {job_id, name, step});
+      }
+    }
+    return thinned;
+  }
+
   absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
     Edit(t_.heatmaps, {job_id, heatmap.name, heatmap.step}) = heatmap;
@@ -387,11 +460,30 @@ class MemoryTransaction final : public Transaction {
   }
 
   absl::Status PutWorker(const Worker& worker) override {
+    NotePlacement();
     Worker& row = Edit(t_.workers, worker.id);
+    const Worker before = row;
     row = worker;
+    row.hold = before.hold;
+    row.hold_reason = before.hold_reason;
     row.state = WorkerState::kGone;
     row.devices_free = 0;
     row.job_ids.clear();
+    Erase(t_.retired, worker.id);
+    return absl::OkStatus();
+  }
+
+  absl::Status HoldWorker(const std::string& id, WorkerHold hold, const std::string& reason) override {
+    if (!t_.workers.contains(id)) return absl::NotFoundError(absl::StrCat("no worker ", id));
+    NotePlacement();
+    Worker& row = Edit(t_.workers, id);
+    row.hold = hold;
+    row.hold_reason = reason;
+    return absl::OkStatus();
+  }
+
+  absl::Status RetireWorker(const std::string& id) override {
+    if (t_.workers.contains(id)) Edit(t_.retired, id) = true;
     return absl::OkStatus();
   }
 
@@ -404,6 +496,11 @@ class MemoryTransaction final : public Transaction {
       Erase(t_.requests, id);
       Erase(t_.request_order, seq);
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status PutMark(const std::string& name, int64_t value) override {
+    Edit(t_.meta, name) = static_cast<uint64_t>(value);
     return absl::OkStatus();
   }
 

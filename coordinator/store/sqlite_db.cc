@@ -22,14 +22,16 @@ constexpr Pragma kPragmas[] = {
     {"PRAGMA cell_size_check = ON", "PRAGMA cell_size_check", 1},
     {"PRAGMA mmap_size = 0", "PRAGMA mmap_size", 0},
     {"PRAGMA temp_store = MEMORY", "PRAGMA temp_store", 2},
-    {"PRAGMA cache_size = -65536", "PRAGMA cache_size", -65536},
 };
 constexpr Pragma kWriterPragmas[] = {
     {"PRAGMA synchronous = FULL", "PRAGMA synchronous", 2},
     {"PRAGMA wal_autocheckpoint = 1000", "PRAGMA wal_autocheckpoint", 1000},
     {"PRAGMA journal_size_limit = 67108864", "PRAGMA journal_size_limit", 67108864},
+    {"PRAGMA cache_size = -65536", "PRAGMA cache_size", -65536},
 };
-constexpr Pragma kReaderPragmas[] = {{"PRAGMA query_only = ON", "PRAGMA query_only", 1}};
+// A reader that misses a page finds it in the operating system's cache.
+constexpr Pragma kReaderPragmas[] = {{"PRAGMA query_only = ON", "PRAGMA query_only", 1},
+                                     {"PRAGMA cache_size = -8192", "PRAGMA cache_size", -8192}};
 
 }  // namespace
 

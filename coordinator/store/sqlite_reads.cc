@@ -1,4 +1,5 @@
 // Reading rows. Columns are named, never *, and read by position with one running index.
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -8,7 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/job_statements.h"
-#include "coordinator/store/metric_filter.h"
+#include "coordinator/store/point_table.h"
 #include "coordinator/store/sqlite_transaction.h"
 
 namespace sink::store {
@@ -22,12 +23,25 @@ const char* GetJobSql() {
   return sql;
 }
 const char* LiveJobsSql() {
-  static const char* const sql = Forever(SelectJob("FROM jobs AS j WHERE j.state BETWEEN 2 AND 6 ORDER BY j.seq"));
+  // The index is named because SQLite would rather walk the whole table, which has the order.
+  static const char* const sql =
+      Forever(SelectJob("FROM jobs AS j INDEXED BY jobs_live WHERE j.state BETWEEN 2 AND 6 ORDER BY j.seq"));
+  return sql;
+}
+const char* LiveJobsOfSql() {
+  static const char* const sql = Forever(SelectJob(
+      "FROM jobs AS j INDEXED BY jobs_holder WHERE j.worker_id = ?1 AND j.state BETWEEN 2 AND 6 ORDER BY j.seq"));
   return sql;
 }
 const char* VisitJobsSql() {
   static const char* const sql =
       Forever(SelectListed("FROM jobs AS j WHERE j.seq > ?1 AND (?2 >> j.state) & 1 ORDER BY j.seq LIMIT ?3"));
+  return sql;
+}
+const char* VisitLiveJobsSql() {
+  static const char* const sql =
+      Forever(SelectListed("FROM jobs AS j INDEXED BY jobs_live WHERE j.seq > ?1 AND j.state BETWEEN 2 AND 6 "
+                           "AND (?2 >> j.state) & 1 ORDER BY j.seq LIMIT ?3"));
   return sql;
 }
 const char* VisitSweepJobsSql() {
@@ -50,13 +64,24 @@ constexpr char kRung[] = SINK_RUNGS "WHERE r.sweep = ?1 AND r.step = ?2 ORDER BY
 constexpr char kRungsOf[] = SINK_RUNGS "WHERE r.job = ?1 ORDER BY r.sweep, r.step";
 constexpr char kMemberships[] =
     "SELECT sweep, experiment, label, position FROM memberships WHERE job = ?1 ORDER BY sweep, position";
-constexpr char kQueueHead[] =
-    "SELECT id, home_sweep, devices, model, priority, seq FROM jobs INDEXED BY jobs_ready "
-    "WHERE state = 1 AND delayed = 0 AND (home_sweep, devices, model) > (?1, ?2, ?3) "
-    "ORDER BY home_sweep, devices, model, priority DESC, seq LIMIT 1";
-constexpr char kMembers[] =
-    "SELECT j.id, g.first_rank, g.devices, g.worker, g.fence, g.lease_id, g.worker_id, g.session, g.poll, g.ended, "
-    "g.failure_class, g.message FROM gang AS g JOIN jobs AS j ON j.seq = g.job ORDER BY g.job, g.first_rank";
+// The head of the queue after (sweep, devices, model): the first of the three that finds one. One condition with a row
+// value would seek by its first column alone and walk the rest of the sweep's queue.
+#define SINK_QUEUE_HEAD                                                                   \
+  "SELECT id, home_sweep, devices, model, priority, seq FROM jobs INDEXED BY jobs_ready " \
+  "WHERE state = 1 AND delayed = 0 AND "
+#define SINK_QUEUE_ORDER " ORDER BY home_sweep, devices, model, priority DESC, seq LIMIT 1"
+constexpr char kNextModel[] = SINK_QUEUE_HEAD "home_sweep = ?1 AND devices = ?2 AND model > ?3" SINK_QUEUE_ORDER;
+constexpr char kNextDevices[] = SINK_QUEUE_HEAD "home_sweep = ?1 AND devices > ?2" SINK_QUEUE_ORDER;
+constexpr char kNextSweep[] = SINK_QUEUE_HEAD "home_sweep > ?1" SINK_QUEUE_ORDER;
+#define SINK_MEMBERS                                                                                               \
+  "SELECT j.id, g.first_rank, g.devices, g.worker, g.fence, g.lease_id, g.worker_id, g.session, g.poll, g.ended, " \
+  "g.failure_class, g.message FROM "
+constexpr char kMembers[] = SINK_MEMBERS "gang AS g JOIN jobs AS j ON j.seq = g.job ORDER BY g.job, g.first_rank";
+constexpr char kMembersOfWorker[] = SINK_MEMBERS
+    "gang AS g INDEXED BY gang_worker JOIN jobs AS j ON j.seq = g.job WHERE g.worker_id = ?1 "
+    "ORDER BY g.job, g.first_rank";
+constexpr char kMembersOfJob[] =
+    SINK_MEMBERS "jobs AS j CROSS JOIN gang AS g ON g.job = j.seq WHERE j.id = ?1 ORDER BY g.first_rank";
 constexpr char kAttemptsOf[] =
     "SELECT attempt, generation, fence, lease_id, worker_id, worker, state, job_state, failure_class, message, "
     "started_ms, finished_ms FROM attempts WHERE job = ?1 AND attempt BETWEEN ?2 AND ?3 ORDER BY attempt";
@@ -68,9 +93,12 @@ constexpr char kTailLogs[] =
   "FROM sweeps "
 constexpr char kSweep[] = SINK_SWEEPS "WHERE name = ?1";
 constexpr char kSweeps[] = SINK_SWEEPS "ORDER BY name";
-constexpr char kWorkers[] =
-    "SELECT id, name, address, session, devices, device_kind, version, last_seen_ms, host FROM workers "
-    "WHERE ?1 = '' OR id = ?1 ORDER BY name, id";
+#define SINK_WORKERS                                                                                              \
+  "SELECT id, name, address, session, devices, device_kind, version, last_seen_ms, host, hold, hold_reason FROM " \
+  "workers "
+constexpr char kWorker[] = SINK_WORKERS "WHERE id = ?1 AND retired = 0";
+constexpr char kWorkers[] = SINK_WORKERS "INDEXED BY workers_current WHERE retired = 0 ORDER BY name, id";
+constexpr char kAllWorkers[] = SINK_WORKERS "ORDER BY name, id";
 
 absl::StatusOr<std::vector<std::string>> ReadTexts(Query& rows) {
   std::vector<std::string> texts;
@@ -124,10 +152,41 @@ absl::StatusOr<std::vector<Worker>> ReadWorkers(Query& rows) {
                        .devices = static_cast<int>(rows.Int(4)),
                        .device_kind = rows.Text(5),
                        .version = rows.Text(6),
-                       .last_seen_ms = rows.Int(7)});
+                       .last_seen_ms = rows.Int(7),
+                       .hold = static_cast<WorkerHold>(rows.Int(9)),
+                       .hold_reason = rows.Text(10)});
   }
   if (!rows.status().ok()) return rows.status();
   return workers;
+}
+
+absl::StatusOr<std::vector<Job>> ReadJobs(Query& rows) {
+  std::vector<Job> jobs;
+  while (rows.Next()) jobs.push_back(ReadJob(rows));
+  if (!rows.status().ok()) return rows.status();
+  return jobs;
+}
+
+absl::StatusOr<std::vector<GangMember>> ReadMembers(Query& row) {
+  std::vector<GangMember> members;
+  while (row.Next()) {
+    int c = 0;
+    GangMember& member = members.emplace_back();
+    member.job_id = row.Text(c++);
+    member.first_rank = static_cast<int>(row.Int(c++));
+    member.devices = static_cast<int>(row.Int(c++));
+    member.worker = row.Text(c++);
+    member.holder.fence = static_cast<uint64_t>(row.Int(c++));
+    member.holder.lease_id = row.Text(c++);
+    member.holder.worker_id = row.Text(c++);
+    member.holder.session = row.Text(c++);
+    member.holder.poll = static_cast<uint64_t>(row.Int(c++));
+    member.ended = row.Int(c++) != 0;
+    member.failure_class = static_cast<FailureClass>(row.Int(c++));
+    member.message = row.Text(c++);
+  }
+  if (!row.status().ok()) return row.status();
+  return members;
 }
 
 Sweep ReadSweep(Query& row) {
@@ -182,11 +241,7 @@ absl::StatusOr<Job> SqliteTransaction::GetJob(const std::string& id) {
   Query query(db_, GetJobSql(), id);
   if (!query.Next()) return query.status().ok() ? NoJob(id) : query.status();
   Job job = ReadJob(query);
-  Query places(db_, kMemberships, query.Int(0));
-  while (places.Next()) {
-    job.sweeps.push_back({places.Text(0), places.Text(1), places.Text(2), static_cast<int>(places.Int(3))});
-  }
-  if (!places.status().ok()) return places.status();
+  if (absl::Status status = ReadPlaces(query.Int(0), &job); !status.ok()) return status;
   return job;
 }
 
@@ -209,12 +264,25 @@ absl::Status SqliteTransaction::VisitJobs(const JobQuery& query, const JobVisito
   if (!query.after.empty()) {
     SINK_ASSIGN_OR_RETURN(after, SeqOf(query.after));
   }
-  Query rows(db_, VisitJobsSql(), after, states, query.limit == 0 ? -1 : query.limit);
+  const bool live = std::all_of(query.states.begin(), query.states.end(), IsLive) && !query.states.empty();
+  Query rows(db_, live ? VisitLiveJobsSql() : VisitJobsSql(), after, states, query.limit == 0 ? -1 : query.limit);
   for (Job job; rows.Next();) {
     ReadListed(rows, &job);
+    if (query.places) {
+      if (absl::Status status = ReadPlaces(rows.Int(0), &job); !status.ok()) return status;
+    }
     visit(job);
   }
   return rows.status();
+}
+
+absl::Status SqliteTransaction::ReadPlaces(int64_t seq, Job* job) {
+  Query places(db_, kMemberships, seq);
+  job->sweeps.clear();
+  while (places.Next()) {
+    job->sweeps.push_back({places.Text(0), places.Text(1), places.Text(2), static_cast<int>(places.Int(3))});
+  }
+  return places.status();
 }
 
 absl::Status SqliteTransaction::VisitSweepJobs(const JobQuery& query, int64_t states, const JobVisitor& visit) {
@@ -253,34 +321,28 @@ absl::Status SqliteTransaction::VisitSweepJobs(const JobQuery& query, int64_t st
 }
 
 absl::StatusOr<std::vector<Job>> SqliteTransaction::LiveJobs() {
-  std::vector<Job> jobs;
   Query rows(db_, LiveJobsSql());
-  while (rows.Next()) jobs.push_back(ReadJob(rows));
-  if (!rows.status().ok()) return rows.status();
-  return jobs;
+  return ReadJobs(rows);
 }
 
 absl::StatusOr<std::vector<GangMember>> SqliteTransaction::LiveMembers() {
-  std::vector<GangMember> members;
-  Query row(db_, kMembers);
-  while (row.Next()) {
-    int c = 0;
-    GangMember& member = members.emplace_back();
-    member.job_id = row.Text(c++);
-    member.first_rank = static_cast<int>(row.Int(c++));
-    member.devices = static_cast<int>(row.Int(c++));
-    member.worker = row.Text(c++);
-    member.holder.fence = static_cast<uint64_t>(row.Int(c++));
-    member.holder.lease_id = row.Text(c++);
-    member.holder.worker_id = row.Text(c++);
-    member.holder.session = row.Text(c++);
-    member.holder.poll = static_cast<uint64_t>(row.Int(c++));
-    member.ended = row.Int(c++) != 0;
-    member.failure_class = static_cast<FailureClass>(row.Int(c++));
-    member.message = row.Text(c++);
-  }
-  if (!row.status().ok()) return row.status();
-  return members;
+  Query rows(db_, kMembers);
+  return ReadMembers(rows);
+}
+
+absl::StatusOr<std::vector<Job>> SqliteTransaction::LiveJobsOf(const std::string& worker_id) {
+  Query rows(db_, LiveJobsOfSql(), worker_id);
+  return ReadJobs(rows);
+}
+
+absl::StatusOr<std::vector<GangMember>> SqliteTransaction::LiveMembersOf(const std::string& worker_id) {
+  Query rows(db_, kMembersOfWorker, worker_id);
+  return ReadMembers(rows);
+}
+
+absl::StatusOr<std::vector<GangMember>> SqliteTransaction::MembersOf(const std::string& job_id) {
+  Query rows(db_, kMembersOfJob, job_id);
+  return ReadMembers(rows);
 }
 
 absl::StatusOr<int> SqliteTransaction::CountLive(const std::string& home_sweep) {
@@ -293,20 +355,30 @@ absl::StatusOr<std::vector<QueueHead>> SqliteTransaction::QueueHeads() {
   std::vector<QueueHead> heads;
   QueueHead last;
   last.devices = -1;
-  for (;;) {
-    Query query(db_, kQueueHead, last.sweep, last.devices, last.model);
-    if (!query.Next()) {
-      if (!query.status().ok()) return query.status();
-      return heads;
+  absl::Status status;
+  const auto take = [&](Query row) {
+    const bool found = row.Next();
+    if (found) {
+      last = {.job_id = row.Text(0),
+              .sweep = row.Text(1),
+              .devices = static_cast<int>(row.Int(2)),
+              .model = row.Text(3),
+              .priority = static_cast<int>(row.Int(4)),
+              .order = row.Int(5)};
+      heads.push_back(last);
     }
-    last = {.job_id = query.Text(0),
-            .sweep = query.Text(1),
-            .devices = static_cast<int>(query.Int(2)),
-            .model = query.Text(3),
-            .priority = static_cast<int>(query.Int(4)),
-            .order = query.Int(5)};
-    heads.push_back(last);
+    status.Update(row.status());
+    return found;
+  };
+  // Each query binds what `last` is now, and is over before it changes.
+  while (status.ok()) {
+    const QueueHead before = last;
+    if (take(Query(db_, kNextModel, before.sweep, before.devices, before.model))) continue;
+    if (take(Query(db_, kNextDevices, before.sweep, before.devices))) continue;
+    if (!take(Query(db_, kNextSweep, before.sweep))) break;
   }
+  if (!status.ok()) return status;
+  return heads;
 }
 
 absl::StatusOr<std::vector<std::string>> SqliteTransaction::DelayedJobs() {
@@ -418,16 +490,7 @@ absl::StatusOr<std::vector<MetricPoint>> SqliteTransaction::ListMetrics(const st
                                                                         const MetricQuery& query) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();
-  std::vector<MetricPoint> points;
-  Query rows(db_,
-             "SELECT id, name, step, value, attempt FROM metrics WHERE job = ?1 AND id > ?2 AND step >= ?3 ORDER BY id",
-             *seq, query.after, query.from_step);
-  while (points.size() < static_cast<size_t>(query.limit) && rows.Next()) {
-    if (!WantsMetric(query.names, rows.Bytes(1))) continue;
-    points.push_back({rows.Int(0), rows.Text(1), rows.Int(2), rows.Real(3), static_cast<int>(rows.Int(4))});
-  }
-  if (!rows.status().ok()) return rows.status();
-  return points;
+  return PointTable(db_, names_).List(*seq, query);
 }
 
 absl::StatusOr<std::vector<Heatmap>> SqliteTransaction::ListHeatmaps(const std::string& job_id) {
@@ -468,8 +531,7 @@ absl::StatusOr<std::vector<LogLine>> SqliteTransaction::TailLogs(const std::stri
 }
 
 absl::StatusOr<Worker> SqliteTransaction::GetWorker(const std::string& id) {
-  if (id.empty()) return absl::NotFoundError("no worker without an id");
-  Query rows(db_, kWorkers, id);
+  Query rows(db_, kWorker, id);
   absl::StatusOr<std::vector<Worker>> workers = ReadWorkers(rows);
   if (!workers.ok()) return workers.status();
   if (workers->empty()) return absl::NotFoundError(absl::StrCat("no worker ", id, ": register first"));
@@ -477,7 +539,12 @@ absl::StatusOr<Worker> SqliteTransaction::GetWorker(const std::string& id) {
 }
 
 absl::StatusOr<std::vector<Worker>> SqliteTransaction::ListWorkers() {
-  Query rows(db_, kWorkers, "");
+  Query rows(db_, kWorkers);
+  return ReadWorkers(rows);
+}
+
+absl::StatusOr<std::vector<Worker>> SqliteTransaction::ListAllWorkers() {
+  Query rows(db_, kAllWorkers);
   return ReadWorkers(rows);
 }
 
@@ -492,6 +559,26 @@ absl::StatusOr<uint64_t> SqliteTransaction::GetEpoch() {
   absl::StatusOr<int64_t> epoch = db_.QueryInt("SELECT value FROM meta WHERE name = 'epoch'");
   if (!epoch.ok()) return epoch.status();
   return static_cast<uint64_t>(*epoch);
+}
+
+absl::StatusOr<std::vector<EndedJob>> SqliteTransaction::ListEnded(int64_t after_ms, int64_t after_order,
+                                                                   int64_t before_ms, int limit) {
+  std::vector<EndedJob> ended;
+  Query rows(db_,
+             "SELECT id, home_sweep, finished_ms, seq FROM jobs INDEXED BY jobs_ended WHERE state BETWEEN 7 AND 9 "
+             "AND finished_ms >= ?1 AND finished_ms < ?3 AND (finished_ms > ?1 OR seq > ?2) "
+             "ORDER BY finished_ms, seq LIMIT ?4",
+             after_ms, after_order, before_ms, limit);
+  while (rows.Next()) ended.push_back({rows.Text(0), rows.Text(1), rows.Int(2), rows.Int(3)});
+  if (!rows.status().ok()) return rows.status();
+  return ended;
+}
+
+absl::StatusOr<int64_t> SqliteTransaction::GetMark(const std::string& name) {
+  Query row(db_, "SELECT value FROM meta WHERE name = ?1", name);
+  if (row.Next()) return row.Int(0);
+  if (!row.status().ok()) return row.status();
+  return 0;
 }
 
 std::string EncodeFiles(const std::vector<CheckpointFile>& files) {

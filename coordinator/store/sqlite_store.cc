@@ -60,11 +60,11 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
     const std::string limit = absl::StrCat("PRAGMA max_page_count = ", options.max_pages);
     status = AboutDatabase(path, (*writer)->Execute(limit.c_str()));
   }
-  std::vector<std::unique_ptr<Database>> readers;
+  std::vector<std::unique_ptr<Reader>> readers;
   for (int i = 0; i < options.readers && status.ok(); ++i) {
     absl::StatusOr<std::unique_ptr<Database>> reader = Database::Open(path, Database::Mode::kReadOnly);
     status = reader.status();
-    if (status.ok()) readers.push_back(std::move(*reader));
+    if (status.ok()) readers.push_back(std::make_unique<Reader>(Reader{std::move(*reader), {}}));
   }
   if (!status.ok()) {
     close(*lock);
@@ -73,7 +73,7 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
   return std::unique_ptr<SqliteStore>(new SqliteStore(*lock, std::move(*writer), std::move(readers)));
 }
 
-SqliteStore::SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Database>> readers)
+SqliteStore::SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Reader>> readers)
     : lock_fd_(lock_fd), writer_(std::move(writer)), readers_(std::move(readers)), thread_([this] { WriteLoop(); }) {}
 
 SqliteStore::~SqliteStore() {
@@ -98,22 +98,23 @@ absl::Status SqliteStore::Write(const std::function<absl::Status(Transaction&)>&
 }
 
 absl::Status SqliteStore::Read(const std::function<absl::Status(Snapshot&)>& body) {
-  std::unique_ptr<Database> db;
+  std::unique_ptr<Reader> reader;
   {
     MutexLock lock(&readers_mutex_);
     while (readers_.empty()) reader_free_.Wait(&readers_mutex_);
-    db = std::move(readers_.back());
+    reader = std::move(readers_.back());
     readers_.pop_back();
   }
-  absl::Status status = Query(*db, "BEGIN").Run();
+  Database& db = *reader->db;
+  absl::Status status = Query(db, "BEGIN").Run();
   if (status.ok()) {
-    SqliteTransaction snapshot(*db);
+    SqliteTransaction snapshot(db, reader->names);
     status = body(snapshot);
-    const absl::Status end = Query(*db, "COMMIT").Run();
+    const absl::Status end = Query(db, "COMMIT").Run();
     if (status.ok()) status = end;
   }
   MutexLock lock(&readers_mutex_);
-  readers_.push_back(std::move(db));
+  readers_.push_back(std::move(reader));
   reader_free_.SignalAll();
   return status;
 }
@@ -145,6 +146,7 @@ void SqliteStore::CommitGroup(Waiter* first) {
   }
   if (group_status.ok()) group_status = Query(*writer_, "COMMIT").Run();
   if (writer_->InTransaction()) Query(*writer_, "ROLLBACK").Run().IgnoreError();
+  if (!group_status.ok()) names_.Forget();
   if (absl::IsDataLoss(group_status)) failure_ = group_status;
 
   MutexLock lock(&mutex_);
@@ -158,10 +160,11 @@ void SqliteStore::CommitGroup(Waiter* first) {
 absl::Status SqliteStore::RunBody(const Waiter& waiter) {
   absl::Status status = Query(*writer_, "SAVEPOINT body").Run();
   if (!status.ok()) return status;
-  SqliteTransaction transaction(*writer_);
+  SqliteTransaction transaction(*writer_, names_);
   status = (*waiter.body)(transaction);
   if (!writer_->InTransaction()) return status.ok() ? absl::DataLossError("the transaction ended early") : status;
   if (!status.ok()) {
+    names_.Forget();
     const absl::Status undone = Query(*writer_, "ROLLBACK TO body").Run();
     if (!undone.ok()) return undone;
   }

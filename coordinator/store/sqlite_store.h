@@ -44,7 +44,13 @@ class SqliteStore final : public JobStore {
     CondVar answered;
   };
 
-  SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Database>> readers);
+  // A connection with what it has looked up.
+  struct Reader {
+    std::unique_ptr<Database> db;
+    SeriesNames names;
+  };
+
+  SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Reader>> readers);
 
   void WriteLoop();
   Waiter* NextWaiter(bool wait);  // null when there is none (or, waiting, when the store closes)
@@ -53,6 +59,7 @@ class SqliteStore final : public JobStore {
 
   const int lock_fd_;
   const std::unique_ptr<Database> writer_;  // write thread only
+  SeriesNames names_;                       // write thread only
   absl::Status failure_;                    // write thread only: DATA_LOSS once the disk has failed
 
   Mutex mutex_;
@@ -62,7 +69,7 @@ class SqliteStore final : public JobStore {
 
   Mutex readers_mutex_;
   CondVar reader_free_;
-  std::vector<std::unique_ptr<Database>> readers_ ABSL_GUARDED_BY(readers_mutex_);  // those not in use
+  std::vector<std::unique_ptr<Reader>> readers_ ABSL_GUARDED_BY(readers_mutex_);  // those not in use
 
   std::thread thread_;  // last: starts when all else is made
 };

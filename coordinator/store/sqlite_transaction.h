@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "coordinator/store/job_store.h"
+#include "coordinator/store/series_names.h"
 #include "coordinator/store/sqlite_db.h"
 
 namespace sink::store {
 
 class SqliteTransaction final : public Transaction {
  public:
-  explicit SqliteTransaction(Database& db) : db_(db) {}
+  SqliteTransaction(Database& db, SeriesNames& names) : db_(db), names_(names) {}
 
   // Snapshot: sqlite_reads.cc.
   absl::StatusOr<Job> GetJob(const std::string& id) override;
@@ -23,6 +24,9 @@ class SqliteTransaction final : public Transaction {
   absl::Status VisitJobs(const JobQuery& query, const JobVisitor& visit) override;
   absl::StatusOr<std::vector<Job>> LiveJobs() override;
   absl::StatusOr<std::vector<GangMember>> LiveMembers() override;
+  absl::StatusOr<std::vector<Job>> LiveJobsOf(const std::string& worker_id) override;
+  absl::StatusOr<std::vector<GangMember>> LiveMembersOf(const std::string& worker_id) override;
+  absl::StatusOr<std::vector<GangMember>> MembersOf(const std::string& job_id) override;
   absl::StatusOr<int> CountLive(const std::string& home_sweep) override;
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override;
   absl::StatusOr<std::vector<std::string>> DelayedJobs() override;
@@ -42,8 +46,12 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::vector<LogLine>> TailLogs(const std::string& job_id, int lines) override;
   absl::StatusOr<Worker> GetWorker(const std::string& id) override;
   absl::StatusOr<std::vector<Worker>> ListWorkers() override;
+  absl::StatusOr<std::vector<Worker>> ListAllWorkers() override;
   absl::StatusOr<std::optional<RequestRecord>> FindRequest(const std::string& request_id) override;
   absl::StatusOr<uint64_t> GetEpoch() override;
+  absl::StatusOr<std::vector<EndedJob>> ListEnded(int64_t after_ms, int64_t after_order, int64_t before_ms,
+                                                  int limit) override;
+  absl::StatusOr<int64_t> GetMark(const std::string& name) override;
 
   // Transaction: sqlite_writes.cc.
   absl::Status InsertJob(const Job& job, const std::string& config_json) override;
@@ -60,18 +68,24 @@ class SqliteTransaction final : public Transaction {
   absl::Status PutCheckpoint(const Checkpoint& checkpoint) override;
   absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) override;
   absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) override;
+  absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve) override;
   absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) override;
   absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) override;
   absl::Status PutWorker(const Worker& worker) override;
+  absl::Status RetireWorker(const std::string& id) override;
+  absl::Status HoldWorker(const std::string& id, WorkerHold hold, const std::string& reason) override;
   absl::Status PutRequest(const RequestRecord& record) override;
   absl::Status SetEpoch(uint64_t epoch) override;
+  absl::Status PutMark(const std::string& name, int64_t value) override;
 
  private:
   absl::StatusOr<int64_t> SeqOf(const std::string& job_id);  // jobs.seq
   absl::Status VisitSweepJobs(const JobQuery& query, int64_t states, const JobVisitor& visit);
+  absl::Status ReadPlaces(int64_t seq, Job* job);
   absl::Status FillCounts(Sweep* sweep);
 
   Database& db_;
+  SeriesNames& names_;  // of this connection
 };
 
 // Checkpoint files as the checkpoints table keeps them: "name size xxh3" lines.

@@ -2,6 +2,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/store/job_statements.h"
+#include "coordinator/store/point_table.h"
 #include "coordinator/store/sqlite_transaction.h"
 
 namespace sink::store {
@@ -39,9 +40,6 @@ constexpr char kPutCheckpoint[] =
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (job, step) DO UPDATE SET attempt = excluded.attempt, "
     "fence = excluded.fence, manifest_hash = excluded.manifest_hash, files = excluded.files, "
     "committed_ms = excluded.committed_ms";
-constexpr char kPutMetric[] =
-    "INSERT INTO metrics (job, name, step, value, attempt) VALUES (?1, ?2, ?3, ?4, ?5) "
-    "ON CONFLICT (job, name, step) DO UPDATE SET value = excluded.value, attempt = excluded.attempt";
 constexpr char kPutHeatmap[] =
     "INSERT INTO heatmaps (job, name, step, attempt, layers, heads, cells) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
     "ON CONFLICT (job, name, step) DO UPDATE SET attempt = excluded.attempt, layers = excluded.layers, "
@@ -52,7 +50,7 @@ constexpr char kPutWorker[] =
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
     "address = excluded.address, session = excluded.session, devices = excluded.devices, "
     "device_kind = excluded.device_kind, version = excluded.version, last_seen_ms = excluded.last_seen_ms, "
-    "host = excluded.host";
+    "host = excluded.host, retired = 0";
 
 absl::Status NoJob(const std::string& id) { return absl::NotFoundError(absl::StrCat("no job ", id)); }
 
@@ -62,6 +60,8 @@ absl::Status SqliteTransaction::InsertJob(const Job& job, const std::string& con
   if (job.state != JobState::kQueued || job.generation != 1) {
     return absl::InvalidArgumentError(absl::StrCat("job ", job.id, " must begin QUEUED, in generation 1"));
   }
+  NoteProgress(job.id);
+  NotePlacement();
   Query query(db_, InsertJobSql());
   BindInsert(job, &query);
   if (absl::Status status = query.Run(); !status.ok()) return status;
@@ -77,12 +77,15 @@ absl::Status SqliteTransaction::UpdateJob(const Job& job) {
     const int generation = static_cast<int>(query.Int(1));
     if (!IsLegal(state, generation, job.state, job.generation)) return IllegalTransition(job, state, generation);
   }
+  NoteProgress(job.id);
+  NotePlacement();
   Query query(db_, UpdateJobSql());
   BindUpdate(job, &query);
   return query.Run();
 }
 
 absl::Status SqliteTransaction::UpdateProgress(const Job& job) {
+  NoteProgress(job.id);
   Query query(db_, UpdateProgressSql());
   BindProgress(job, &query);
   if (query.Next()) return query.Run();
@@ -90,6 +93,7 @@ absl::Status SqliteTransaction::UpdateProgress(const Job& job) {
 }
 
 absl::Status SqliteTransaction::PutSweep(const Sweep& sweep) {
+  NoteSweep(sweep.name);
   const SweepPolicy& policy = sweep.policy;
   return Query(db_, kPutSweep, sweep.name, sweep.created_ms, sweep.max_parallel, policy.stop_metric,
                policy.stop_maximize, policy.stop_first_rung, policy.stop_eta, policy.canary, policy.max_failed)
@@ -112,6 +116,7 @@ absl::Status SqliteTransaction::PutStudy(const std::string& sweep, const std::st
 
 absl::Status SqliteTransaction::SetMemberships(const std::string& sweep,
                                                const std::vector<std::pair<std::string, Membership>>& members) {
+  NoteSweep(sweep);
   if (absl::Status status = Query(db_, "DELETE FROM memberships WHERE sweep = ?1", sweep).Run(); !status.ok()) {
     return status;
   }
@@ -131,6 +136,7 @@ absl::Status SqliteTransaction::SetMemberships(const std::string& sweep,
 absl::Status SqliteTransaction::PutMember(const GangMember& member) {
   absl::StatusOr<int64_t> seq = SeqOf(member.job_id);
   if (!seq.ok()) return seq.status();
+  NotePlacement();
   const Holder& holder = member.holder;
   return Query(db_, kPutMember, *seq, member.first_rank, member.devices, member.worker, holder.fence, holder.lease_id,
                holder.worker_id, holder.session, holder.poll, member.ended, member.failure_class, member.message)
@@ -153,6 +159,7 @@ absl::Status SqliteTransaction::PutAttempt(const Attempt& attempt) {
 absl::Status SqliteTransaction::PutCheckpoint(const Checkpoint& checkpoint) {
   absl::StatusOr<int64_t> seq = SeqOf(checkpoint.job_id);
   if (!seq.ok()) return seq.status();
+  NotePlacement();  // a canary's first checkpoint lets the others go
   const std::string files = EncodeFiles(checkpoint.files);
   return Query(db_, kPutCheckpoint, *seq, checkpoint.step, checkpoint.attempt, checkpoint.fence,
                checkpoint.manifest_hash, files, checkpoint.committed_ms)
@@ -168,11 +175,13 @@ absl::Status SqliteTransaction::DeleteCheckpoint(const std::string& job_id, int6
 absl::Status SqliteTransaction::PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();
-  for (const MetricPoint& point : points) {
-    absl::Status status = Query(db_, kPutMetric, *seq, point.name, point.step, point.value, point.attempt).Run();
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
+  return PointTable(db_, names_).Put(*seq, points);
+}
+
+absl::StatusOr<Thinned> SqliteTransaction::ThinMetrics(const std::string& job_id, int points_a_curve) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  return PointTable(db_, names_).Thin(*seq, points_a_curve);
 }
 
 absl::Status SqliteTransaction::PutHeatmap(const std::string& job_id, const Heatmap& heatmap) {
@@ -195,9 +204,21 @@ absl::Status SqliteTransaction::AppendLogs(const std::string& job_id, const std:
 }
 
 absl::Status SqliteTransaction::PutWorker(const Worker& worker) {
+  NotePlacement();
   return Query(db_, kPutWorker, worker.id, worker.name, worker.address, worker.session, worker.devices,
                worker.device_kind, worker.version, worker.last_seen_ms, worker.host)
       .Run();
+}
+
+absl::Status SqliteTransaction::RetireWorker(const std::string& id) {
+  return Query(db_, "UPDATE workers SET retired = 1 WHERE id = ?1", id).Run();
+}
+
+absl::Status SqliteTransaction::HoldWorker(const std::string& id, WorkerHold hold, const std::string& reason) {
+  NotePlacement();
+  Query query(db_, "UPDATE workers SET hold = ?2, hold_reason = ?3 WHERE id = ?1 RETURNING id", id, hold, reason);
+  if (query.Next()) return query.Run();
+  return query.status().ok() ? absl::NotFoundError(absl::StrCat("no worker ", id)) : query.status();
 }
 
 absl::Status SqliteTransaction::PutRequest(const RequestRecord& record) {
@@ -207,6 +228,13 @@ absl::Status SqliteTransaction::PutRequest(const RequestRecord& record) {
   if (!status.ok()) return status;
   const int64_t oldest = sqlite3_last_insert_rowid(db_.handle()) - kRequestsKept;
   return Query(db_, "DELETE FROM requests WHERE seq <= ?1", oldest).Run();
+}
+
+absl::Status SqliteTransaction::PutMark(const std::string& name, int64_t value) {
+  return Query(db_,
+               "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+               name, value)
+      .Run();
 }
 
 absl::Status SqliteTransaction::SetEpoch(uint64_t epoch) {

@@ -52,6 +52,17 @@ function(sink_add_library)
   add_library(sink::${short} ALIAS ${ARG_NAME})
 endfunction()
 
+# sink_embed_text(target file header symbol): the file's text travels in the library, as the array of characters that the
+# header declares: extern const char SYMBOL[].
+function(sink_embed_text target file header symbol)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+  file(READ ${file} text)
+  get_filename_component(name ${file} NAME)
+  set(source ${CMAKE_BINARY_DIR}/generated/${name}.cc)
+  file(CONFIGURE OUTPUT ${source} CONTENT "#include \"@header@\"\nconst char @symbol@[] = R\"text(@text@)text\";\n" @ONLY)
+  target_sources(${target} PRIVATE ${source})
+endfunction()
+
 # sink_add_binary(NAME sink-foo MAIN file [HEADERS set] DEPS ...): a program in build/<preset>/bin.
 function(sink_add_binary)
   cmake_parse_arguments(ARG "" "NAME;MAIN;HEADERS" "DEPS" ${ARGN})

@@ -171,6 +171,33 @@ TEST_F(DaemonTest, CoordinatorRestoredFromABackupGetsTheLostEventsAgain) {
   ExpectStepsWithoutGap(coordinator_.attempt(lease), 300);
 }
 
+TEST_F(DaemonTest, AnIdleWorkerAsksOnceAndWaitsForItsAnswer) {
+  coordinator_.set_holds_questions(true);
+  Start();
+  absl::SleepFor(absl::Milliseconds(700));
+  EXPECT_LE(coordinator_.questions(), 2);
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 3})");
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
+}
+
+TEST_F(DaemonTest, ALeaseCountsFromItsGrantHoweverLongTheQuestionHadWaited) {
+  coordinator_.set_holds_questions(true);
+  coordinator_.set_lease_duration(absl::Seconds(2));
+  Start();
+  absl::SleepFor(absl::Seconds(3));  // longer than the lease
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 100, "step_ms": 5})");
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
+}
+
+TEST_F(DaemonTest, ADrainDoesNotWaitForAnOpenQuestion) {
+  coordinator_.set_holds_questions(true);
+  Start();
+  absl::SleepFor(absl::Milliseconds(300));
+  const absl::Time begin = absl::Now();
+  EXPECT_TRUE(Drain());
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(3));
+}
+
 TEST_F(DaemonTest, TrainerEndsBeforeAnUnrenewedLeaseDoes) {
   constexpr absl::Duration kLease = absl::Seconds(4);
   coordinator_.set_lease_duration(kLease);

@@ -167,7 +167,18 @@ absl::StatusOr<v1::LeaseResponse> FakeCoordinator::Lease(const v1::LeaseRequest&
   absl::MutexLock lock(&mutex_);
   if (auto admitted = Admit(); !admitted.ok()) return admitted;
   last_poll_ = request;
+  ++questions_;
+  const absl::Time asked = absl::Now();
+  if (holds_questions_ && !answered_polls_.contains(request.poll())) {
+    const auto over = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      const bool other = last_heartbeat_time_ > asked && last_heartbeat_.devices_free() != request.devices_free();
+      return !queue_.empty() || other || offline_;
+    };
+    mutex_.AwaitWithTimeout(absl::Condition(&over), absl::Milliseconds(request.wait_ms()));
+    if (auto admitted = Admit(); !admitted.ok()) return admitted;
+  }
   v1::LeaseResponse& response = answered_polls_[request.poll()];
+  response.set_waited_ms(absl::ToInt64Milliseconds(absl::Now() - asked));
   if (response.grants().empty()) {
     for (int free = request.devices_free(); !queue_.empty() && attempts_[queue_.front()].grant.devices() <= free;) {
       const v1::Grant& grant = attempts_[queue_.front()].grant;
@@ -178,6 +189,16 @@ absl::StatusOr<v1::LeaseResponse> FakeCoordinator::Lease(const v1::LeaseRequest&
   }
   if (auto answer = Answer(); !answer.ok()) return answer;
   return response;
+}
+
+void FakeCoordinator::set_holds_questions(bool holds) {
+  absl::MutexLock lock(&mutex_);
+  holds_questions_ = holds;
+}
+
+int FakeCoordinator::questions() {
+  absl::MutexLock lock(&mutex_);
+  return questions_;
 }
 
 absl::StatusOr<v1::HeartbeatResponse> FakeCoordinator::Heartbeat(const v1::HeartbeatRequest& request) {

@@ -49,6 +49,9 @@ class FakeCoordinator : public CoordinatorLink {
   void MakeStale(const std::string& lease_id);
   void LoseRecordsAfter(const std::string& lease_id, size_t kept);  // as one restored from a backup has
   void Cancel(const std::string& lease_id);
+  // Questions for work wait as long as they ask for, or until a heartbeat says that other devices are free.
+  void set_holds_questions(bool holds);
+  int questions();                          // so far
   void set_restarted(bool forget_workers);  // next calls get Unauthenticated until the worker registers
 
   Attempt attempt(const std::string& lease_id);
@@ -96,6 +99,8 @@ class FakeCoordinator : public CoordinatorLink {
   int drop_every_ ABSL_GUARDED_BY(mutex_) = 0;
   int answers_ ABSL_GUARDED_BY(mutex_) = 0;
   int registrations_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool holds_questions_ ABSL_GUARDED_BY(mutex_) = false;
+  int questions_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_fence_ ABSL_GUARDED_BY(mutex_) = 1;
   std::string session_ ABSL_GUARDED_BY(mutex_);
   v1::RegisterRequest last_registration_ ABSL_GUARDED_BY(mutex_);

@@ -10,14 +10,17 @@
 namespace sink::worker {
 namespace {
 
-TEST(FreeTcpPort, CanBeListenedOn) {
+TEST(HoldFreeTcpPort, CanBeListenedOnOnceItIsLetGoAndNotBefore) {
   for (int i = 0; i < 20; ++i) {
-    const int port = FreeTcpPort();
+    HeldPort held = HoldFreeTcpPort();
+    const int port = held.port;
     ASSERT_GT(port, 0);
     const files::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
+    EXPECT_NE(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0) << port;
+    held.socket.Close();
     EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0) << port;
     EXPECT_EQ(listen(fd.get(), 1), 0) << port;
   }

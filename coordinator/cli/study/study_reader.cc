@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "coordinator/cli/study/whole_sweep.h"
 #include "coordinator/cli/views/documents.h"
 #include "proto/config/job_config.h"
 #include "sink_commit.h"
@@ -44,43 +45,43 @@ Run MakeRun(const v1::Job& job) {
   return run;
 }
 
-absl::Status ReadConfig(Session& session, Run* run) {
-  v1::GetJobRequest request;
-  request.set_id(run->id);
-  const auto response = session.client().GetJob(request);
-  if (!response.ok()) return response.status();
-  run->config = ParseObject(response->job().config_json());
-  run->settings = Settings(response->job().config_json());
-  return absl::OkStatus();
+absl::Status ReadConfigs(Session& session, Study* study) {
+  return VisitConfigs(session, study->sweep, [&](const std::string& id, const std::string& config_json) {
+    const auto run = study->runs.find(id);
+    if (run == study->runs.end()) return;
+    run->second.config = ParseObject(config_json);
+    run->second.settings = Settings(config_json);
+  });
 }
 
-absl::Status ReadCurves(Session& session, const std::vector<std::string>& metrics, Run* run) {
-  v1::ReadMetricsRequest request;
-  request.set_job_id(run->id);
-  for (const std::string& name : metrics) request.add_names(name);
-  const absl::Status status = session.client().ReadMetrics(request, [&](const v1::MetricPoints& batch) {
-    for (const v1::MetricPoint& point : batch.points())
-      run->curves[point.name()].push_back({point.step(), point.value(), point.attempt()});
-    return !session.world().interrupt.triggered();
-  });
-  for (auto& [name, curve] : run->curves)
-    std::sort(curve.begin(), curve.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
-  return status;
-}
-
-absl::Status ReadHeatMaps(Session& session, Run* run) {
-  v1::ReadHeatmapsRequest request;
-  request.set_job_id(run->id);
-  return session.client().ReadHeatmaps(request, [&](const v1::Heatmap& map) {
-    run->heat_maps.push_back(
-        {map.name(), map.step(), map.layers(), map.heads(), {map.values().begin(), map.values().end()}});
-    return !session.world().interrupt.triggered();
-  });
+absl::Status ReadMeasurements(Session& session, const StudyFilter& filter, size_t jobs_in_sweep, Study* study) {
+  std::set<std::string> ids;
+  for (const auto& [id, run] : study->runs) ids.insert(id);
+  if (filter.curves) {
+    const absl::Status status =
+        VisitMetrics(session, study->sweep, jobs_in_sweep, ids, filter.metrics,
+                     [study](const std::string& id, const v1::MetricPoint& point) {
+                       study->runs[id].curves[point.name()].push_back({point.step(), point.value(), point.attempt()});
+                     });
+    if (!status.ok()) return status;
+    for (auto& [id, run] : study->runs) {
+      for (auto& [name, curve] : run.curves)
+        std::sort(curve.begin(), curve.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
+    }
+  }
+  if (!filter.heat_maps) return absl::OkStatus();
+  return VisitHeatmaps(
+      session, study->sweep, jobs_in_sweep, ids, [study](const std::string& id, const v1::Heatmap& map) {
+        study->runs[id].heat_maps.push_back(
+            {map.name(), map.step(), map.layers(), map.heads(), {map.values().begin(), map.values().end()}});
+      });
 }
 
 // The workers that the runs name.
 absl::Status ReadMachines(Session& session, Study* study) {
-  const auto workers = session.client().ListWorkers({});
+  v1::ListWorkersRequest request;
+  request.set_retired(true);
+  const auto workers = session.client().ListWorkers(request);
   if (!workers.ok()) return workers.status();
   std::set<std::string> names;
   for (const auto& [id, run] : study->runs) names.insert(run.worker);
@@ -137,13 +138,9 @@ absl::StatusOr<Study> ReadStudy(Session& session, const std::string& sweep, cons
   for (const report::Experiment& experiment : study.experiments)
     for (const report::Point& point : experiment.points) wanted.insert(point.runs.begin(), point.runs.end());
   std::erase_if(study.runs, [&wanted](const auto& entry) { return !wanted.contains(entry.first); });
-  for (auto& [id, run] : study.runs) {
-    if (session.world().interrupt.triggered()) return absl::CancelledError("interrupted");
-    absl::Status status = ReadConfig(session, &run);
-    if (status.ok() && filter.curves) status = ReadCurves(session, filter.metrics, &run);
-    if (status.ok() && filter.heat_maps) status = ReadHeatMaps(session, &run);
-    if (!status.ok()) return status;
-  }
+  absl::Status read = ReadConfigs(session, &study);
+  if (read.ok()) read = ReadMeasurements(session, filter, static_cast<size_t>(jobs->jobs_size()), &study);
+  if (!read.ok()) return read;
   if (absl::Status status = ReadMachines(session, &study); !status.ok()) return status;
   if (session.world().interrupt.triggered()) return absl::CancelledError("interrupted");
   return study;

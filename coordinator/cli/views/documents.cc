@@ -4,9 +4,8 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "proto/pipe/metric_name.h"
-
 #include "proto/pipe/failure_class.h"
+#include "proto/pipe/metric_name.h"
 
 namespace sink::cli {
 namespace {
@@ -155,7 +154,9 @@ Json ToJson(const v1::Worker& worker) {
           {"version", worker.version()},
           {"last_seen_ms", TimeOrNull(worker.last_seen_ms())},
           {"job_ids", std::vector<std::string>(worker.job_ids().begin(), worker.job_ids().end())},
-          {"models", std::vector<std::string>(worker.models().begin(), worker.models().end())}};
+          {"models", std::vector<std::string>(worker.models().begin(), worker.models().end())},
+          {"hold", worker.hold()},
+          {"hold_reason", worker.hold_reason()}};
 }
 
 Json ToJson(const v1::Attempt& attempt) {

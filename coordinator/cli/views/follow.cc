@@ -82,6 +82,19 @@ void LivePage::Show(const Page& page) {
   shown_lines_ = static_cast<int>(std::count(text.begin(), text.end(), '\n'));
 }
 
+bool WatchedSweep::Take(const v1::GetSweepResponse& update) {
+  if (!update.changed_only()) {
+    status_.Clear();
+    places_.clear();
+  }
+  *status_.mutable_sweep() = update.sweep();
+  for (const v1::Job& job : update.jobs()) {
+    const auto [place, is_new] = places_.try_emplace(job.id(), status_.jobs_size());
+    *(is_new ? status_.add_jobs() : status_.mutable_jobs(place->second)) = job;
+  }
+  return !update.more();
+}
+
 void ChangeLog::Show(const v1::GetSweepResponse& status, int64_t now_ms) {
   const Cell time = {Elapsed(now_ms - start_ms_), Style::kDim};
   const bool first = states_.empty();
@@ -131,19 +144,20 @@ Outcome FollowSweep(Session& session, const std::string& sweep) {
   LivePage live(session);
   ChangeLog changes(session.printer(), world.now_ms());
   Outage outage(session);
-  v1::GetSweepResponse last;
+  WatchedSweep watched;
   v1::WatchSweepRequest request;
   request.set_name(sweep);
+  request.set_changes_only(true);
   for (;;) {
     const absl::Status status = session.client().WatchSweep(request, [&](const v1::GetSweepResponse& update) {
       outage.Over();
-      last = update;
+      if (!watched.Take(update)) return !world.interrupt.triggered();
       if (session.format() == Format::kJson) {
-        session.printer().PrintItem(SweepPage(update).document, {});
+        session.printer().PrintItem(SweepPage(watched.status()).document, {});
       } else if (in_place) {
-        live.Show(SweepPage(update, live.RoomForRows(/*headline, heading, footer, failures=*/8)));
+        live.Show(SweepPage(watched.status(), live.RoomForRows(/*headline, heading, footer, failures=*/8)));
       } else {
-        changes.Show(update, world.now_ms());
+        changes.Show(watched.status(), world.now_ms());
       }
       return !world.interrupt.triggered();
     });
@@ -151,8 +165,8 @@ Outcome FollowSweep(Session& session, const std::string& sweep) {
     if (status.ok()) break;
     if (const auto outcome = outage.Wait(status)) return *outcome;
   }
-  if (const int failed = Total(last).failed; failed > 0) {
-    return {kFailedWork, std::to_string(failed) + " of " + std::to_string(last.jobs_size()) +
+  if (const int failed = Total(watched.status()).failed; failed > 0) {
+    return {kFailedWork, std::to_string(failed) + " of " + std::to_string(watched.status().jobs_size()) +
                              " jobs did not succeed; see `sinkctl status " + sweep +
                              "`, `sinkctl logs ID`, then `sinkctl "
                              "retry --failed " +

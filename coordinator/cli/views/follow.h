@@ -30,6 +30,18 @@ class LivePage {
   int shown_lines_ = 0;
 };
 
+// The whole status of a sweep, put together from what WatchSweep sends with changes_only.
+class WatchedSweep {
+ public:
+  // False while more of the status is to come: it is not to be shown yet.
+  bool Take(const v1::GetSweepResponse& update);
+  const v1::GetSweepResponse& status() const { return status_; }
+
+ private:
+  v1::GetSweepResponse status_;
+  std::map<std::string, int> places_;  // in status_.jobs, by id
+};
+
 // What changed in a sweep since the last update, as lines for a log file.
 class ChangeLog {
  public:

@@ -255,5 +255,22 @@ TEST_F(LeaseTest, WorkersShowHowLongTheyWereSilent) {
   EXPECT_EQ(manager->queries().GetStats(now)->workers_gone, 1);
 }
 
+TEST_F(LeaseTest, AWorkerThatIsLongGoneLeavesTheListsUntilItRegisters) {
+  Register("w");
+  Register("other");
+  for (int minutes = 0; minutes < 70; ++minutes) {
+    Pass(60'000);
+    ASSERT_TRUE(Heartbeat({}, JobState::kRunning, "other").ok());
+  }
+  ASSERT_EQ(manager->queries().ListWorkers(now)->size(), 1u);
+  EXPECT_EQ(manager->queries().ListWorkers(now)->front().id, "other");
+  EXPECT_EQ(manager->queries().ListWorkers(now, /*retired=*/true)->size(), 2u);
+  EXPECT_EQ(manager->queries().GetStats(now)->workers_gone, 0);
+  EXPECT_EQ(Heartbeat({}).status().code(), absl::StatusCode::kNotFound);
+  Register("w");
+  EXPECT_TRUE(Heartbeat({}).ok());
+  EXPECT_EQ(manager->queries().ListWorkers(now)->size(), 2u);
+}
+
 }  // namespace
 }  // namespace sink

@@ -6,6 +6,9 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
+#include <random>
+#include <string>
 
 namespace sink {
 namespace {
@@ -32,6 +35,25 @@ TEST(MetricName, IsPrintableAsciiWithoutSpaces) {
   EXPECT_FALSE(IsMetricName("a\n"));
   EXPECT_FALSE(IsMetricName("\xc3\xa9"));
   EXPECT_FALSE(IsMetricName(std::string(129, 'a')));
+}
+
+TEST(LatestValues, AnEditorGivesWhatTheMapsGive) {
+  std::map<std::string, double> values = {{"b", 1.5}, {"d", -0.25}};
+  LatestValues latest = LatestValues::FromMap(values);
+  std::mt19937 random(5);
+  for (int round = 0; round < 200; ++round) {
+    LatestValues::Editor editor(latest);
+    for (int i = 0; i < 5; ++i) {
+      const std::string name(1, static_cast<char>('a' + random() % 26));
+      const double value = random() % 7 == 0 ? std::nan("") : static_cast<double>(random()) / 3;
+      EXPECT_EQ(editor.Has(name), values.contains(name));
+      editor.Set(name, value);
+      values[name] = value;
+      EXPECT_EQ(editor.size(), values.size());
+    }
+    latest = editor.Take();
+    EXPECT_EQ(latest, LatestValues::FromMap(values));
+  }
 }
 
 }  // namespace

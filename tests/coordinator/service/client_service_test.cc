@@ -236,6 +236,49 @@ TEST_F(ClientServiceTest, UnchangedSweepIsNotSentAgain) {
   EXPECT_EQ(updates.size(), 2u);
 }
 
+TEST_F(ClientServiceTest, ASweepIsReadWithItsConfigurationsPointsAndMapsInFewCalls) {
+  const v1::Grant grant = RunningJob("study");
+  Submit("study", "1e-3, 2e-3", 2);
+  const std::string id = grant.lease().job_id();
+  ASSERT_TRUE(Report(grant.lease(), 2,
+                     {R"({"type":"metrics","step":1,"values":{"train_loss":2.5}})",
+                      R"({"type":"heatmap","step":1,"name":"alpha/1","layers":1,"heads":2,"values":[0.1,0.2]})"})
+                  .ok());
+  v1::ListJobsRequest list;
+  list.set_sweep("study");
+  EXPECT_EQ(client_->ListJobs(list)->jobs(0).config_json(), "");
+  list.set_with_config(true);
+  const auto listed = client_->ListJobs(list);
+  ASSERT_EQ(listed->jobs_size(), 2);
+  for (const v1::Job& job : listed->jobs()) EXPECT_THAT(job.config_json(), HasSubstr("learning_rate"));
+
+  v1::ReadMetricsRequest metrics;
+  metrics.set_sweep("study");
+  std::vector<std::string> read;
+  const auto take = [&](const v1::MetricPoints& batch) {
+    for (const v1::MetricPoint& point : batch.points()) read.push_back(batch.job_id() + " " + point.name());
+    return true;
+  };
+  ASSERT_TRUE(client_->ReadMetrics(metrics, take).ok());
+  EXPECT_THAT(read, ElementsAre(id + " train_loss"));
+  v1::ReadHeatmapsRequest maps;
+  maps.set_sweep("study");
+  int seen = 0;
+  ASSERT_TRUE(client_
+                  ->ReadHeatmaps(maps,
+                                 [&](const v1::Heatmap& map) {
+                                   EXPECT_EQ(map.job_id(), id);
+                                   return ++seen > 0;
+                                 })
+                  .ok());
+  EXPECT_EQ(seen, 1);
+  metrics.set_job_id(id);
+  EXPECT_EQ(client_->ReadMetrics(metrics, take).code(), absl::StatusCode::kInvalidArgument) << "a job or a sweep";
+  metrics.clear_job_id();
+  metrics.set_sweep("nobody");
+  EXPECT_EQ(client_->ReadMetrics(metrics, take).code(), absl::StatusCode::kNotFound);
+}
+
 TEST_F(ClientServiceTest, LogsAreReadFollowedAndTailed) {
   const v1::Grant grant = RunningJob();
   ASSERT_TRUE(Report(grant.lease(), 2, {Log("one"), Log("two"), Log("three")}).ok());

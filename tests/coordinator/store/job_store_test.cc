@@ -335,8 +335,18 @@ TEST_P(JobStoreContract, GangMembersGoWithTheirJob) {
   member.message = "why";
   Must([&](Transaction& rows) { return rows.PutMember(member); });
   const auto all = [&] { return Get<std::vector<GangMember>>([](Snapshot& rows) { return rows.LiveMembers(); }); };
+  const auto of_job = [&](int n) {
+    return Get<std::vector<GangMember>>([&](Snapshot& rows) { return rows.MembersOf(Id(n)); }).size();
+  };
+  const auto of_worker = [&](const std::string& id) {
+    return Get<std::vector<GangMember>>([&](Snapshot& rows) { return rows.LiveMembersOf(id); }).size();
+  };
   ASSERT_EQ(all().size(), 2u);
   EXPECT_EQ(all()[0].job_id, Id(1)) << "in submission order";
+  EXPECT_EQ(of_job(2), 1u);
+  EXPECT_EQ(of_job(7), 0u);
+  EXPECT_EQ(of_worker("w"), 2u);
+  EXPECT_EQ(of_worker("v"), 0u);
   const GangMember read = all()[1];
   EXPECT_EQ(read.first_rank, 4);
   EXPECT_EQ(read.devices, 4);
@@ -497,6 +507,23 @@ TEST_P(JobStoreContract, ChildRowsReadBack) {
             "answer");
   EXPECT_EQ(Get<uint64_t>([](Snapshot& rows) { return rows.GetEpoch(); }), 7u);
   EXPECT_EQ(Get<std::string>([](Snapshot& rows) { return rows.GetConfig(Id(1)); }), "{\"job\":\"" + Id(1) + "\"}");
+}
+
+TEST_P(JobStoreContract, AWorkerThatHasRetiredIsInTheListOfAllAlone) {
+  Worker worker;
+  worker.id = "w";
+  worker.name = "node";
+  Must([&](Transaction& rows) { return rows.PutWorker(worker); });
+  Must([&](Transaction& rows) { return rows.RetireWorker("w"); });
+  Must([&](Transaction& rows) { return rows.RetireWorker("nobody"); });
+  const auto current = [&] { return Get<std::vector<Worker>>([](Snapshot& rows) { return rows.ListWorkers(); }); };
+  const auto all = [&] { return Get<std::vector<Worker>>([](Snapshot& rows) { return rows.ListAllWorkers(); }); };
+  EXPECT_THAT(current(), IsEmpty());
+  EXPECT_EQ(all().size(), 1u);
+  EXPECT_TRUE(absl::IsNotFound(store_->Read([](Snapshot& rows) { return rows.GetWorker("w").status(); })));
+  Must([&](Transaction& rows) { return rows.PutWorker(worker); });
+  EXPECT_EQ(current().size(), 1u);
+  EXPECT_EQ(all().size(), 1u);
 }
 
 TEST_P(JobStoreContract, ConcurrentBodiesRunOneAfterAnother) {

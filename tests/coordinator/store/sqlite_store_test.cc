@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <random>
 #include <set>
 
@@ -119,7 +121,15 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
 
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
-  std::string sql = "DROP TABLE gang; DROP TABLE rungs; DROP INDEX jobs_ready; ALTER TABLE workers DROP COLUMN host;";
+  absl::Status status = db.Execute(
+      "DROP TABLE points; DROP TABLE series; DROP INDEX jobs_ended; ALTER TABLE workers DROP COLUMN hold;"
+      "ALTER TABLE workers DROP COLUMN hold_reason;"
+      "CREATE TABLE metrics (id INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (seq), name TEXT NOT NULL, "
+      "step INTEGER NOT NULL, value REAL, attempt INTEGER NOT NULL, UNIQUE (job, name, step)) STRICT;"
+      "CREATE INDEX metrics_job ON metrics (job); PRAGMA user_version = 7");
+  if (!status.ok() || to_version == 7) return status;
+  std::string sql = "DROP INDEX jobs_holder; DROP TABLE gang; DROP TABLE rungs; DROP INDEX jobs_ready;";
+  sql += "ALTER TABLE workers DROP COLUMN host; DROP INDEX workers_current; ALTER TABLE workers DROP COLUMN retired;";
   for (const char* column : {"stop_metric", "stop_maximize", "stop_first_rung", "stop_eta", "canary", "max_failed"})
     absl::StrAppend(&sql, "ALTER TABLE sweeps DROP COLUMN ", column, ";");
   for (const char* column :
@@ -174,6 +184,76 @@ TEST(SqliteStore, AFileOfTheSecondSchemaIsUpgradedWithEmptyStudies) {
   EXPECT_EQ(study(), "{}");
 }
 
+TEST(SqliteStore, PointsOfAnOlderFileArePackedWithNothingLost) {
+  testing::TempDir folder;
+  {
+    auto store = MustOpen(folder / "d");
+    for (int n = 1; n <= 3; ++n) ASSERT_TRUE(AddJob(*store, n).ok());
+  }
+  std::map<int64_t, std::vector<MetricPoint>> points;  // by job
+  {
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+    ASSERT_TRUE(Undo(**db, 7).ok());
+    ASSERT_TRUE((*db)->Execute("BEGIN").ok());
+    for (int64_t step = 0; step < 3000; ++step) {
+      for (int64_t job : {3, 1}) {
+        for (const std::string& name : {std::string("train_loss"), absl::StrCat("alpha/", step % 7)}) {
+          const double value = step == 5 ? std::nan("") : 1.0 / static_cast<double>(step + job);
+          ASSERT_TRUE(Query(**db, "INSERT INTO metrics (job, name, step, value, attempt) VALUES (?1, ?2, ?3, ?4, ?5)",
+                            job, name, step, value, 1)
+                          .Run()
+                          .ok());
+          points[job].push_back({0, name, step, value, 1});
+        }
+      }
+    }
+    ASSERT_TRUE((*db)->Execute("COMMIT").ok());
+  }
+  auto store = MustOpen(folder / "d");
+  for (int n = 1; n <= 3; ++n) {
+    std::vector<MetricPoint> read;
+    const absl::Status status = store->Read([&](Snapshot& rows) -> absl::Status {
+      MetricQuery all;
+      all.limit = 100'000;
+      SINK_ASSIGN_OR_RETURN(read, rows.ListMetrics(Id(n), all));
+      return absl::OkStatus();
+    });
+    ASSERT_TRUE(status.ok()) << status;
+    ASSERT_EQ(read.size(), points[n].size()) << n;
+    for (size_t i = 0; i < read.size(); ++i) {
+      ASSERT_EQ(read[i].name, points[n][i].name);
+      ASSERT_EQ(read[i].step, points[n][i].step);
+      ASSERT_EQ(read[i].attempt, 1);
+      ASSERT_EQ(std::isnan(read[i].value), std::isnan(points[n][i].value));
+      if (!std::isnan(read[i].value)) {
+        ASSERT_EQ(read[i].value, points[n][i].value);
+      }
+    }
+  }
+}
+
+TEST(SqliteStore, APointTakesAThirdOfWhatARowTook) {
+  testing::TempDir folder;
+  constexpr int kJobs = 20, kSteps = 100, kNames = 147;
+  {
+    auto store = MustOpen(folder / "d");
+    for (int n = 0; n < kJobs; ++n) ASSERT_TRUE(AddJob(*store, n).ok());
+  }
+  const auto before = std::filesystem::file_size(folder / "d/sink.db");
+  {
+    auto store = MustOpen(folder / "d");
+    for (int step = 0; step < kSteps; ++step) {
+      for (int n = 0; n < kJobs; ++n) {
+        std::vector<MetricPoint> points;
+        for (int i = 0; i < kNames; ++i) points.push_back({0, absl::StrCat("alpha_mean/", i), step, 0.1 * i + step, 1});
+        ASSERT_TRUE(store->Write([&](Transaction& rows) { return rows.PutMetrics(Id(n), points); }).ok());
+      }
+    }
+  }
+  const double bytes = static_cast<double>(std::filesystem::file_size(folder / "d/sink.db") - before);
+  EXPECT_LT(bytes / (kJobs * kSteps * kNames), 84.0 / 3);
+}
+
 TEST(SqliteStore, TheJobsTableHasExactlyTheColumnsOfTheList) {
   testing::TempDir folder;
   MustOpen(folder / "d").reset();
@@ -188,6 +268,80 @@ TEST(SqliteStore, TheJobsTableHasExactlyTheColumnsOfTheList) {
   const size_t listed = static_cast<size_t>(ListedColumns());
   ASSERT_GE(table.size(), listed);
   EXPECT_TRUE(std::equal(list.begin(), list.begin() + listed, table.begin()));
+}
+
+// How many instructions of SQLite's machine a read takes.
+template <typename Body>
+int64_t StepsOf(Database& db, Body body) {
+  int64_t steps = 0;
+  const auto count = [](void* out) {
+    ++*static_cast<int64_t*>(out);
+    return 0;
+  };
+  sqlite3_progress_handler(db.handle(), 1, count, &steps);
+  SeriesNames names;
+  SqliteTransaction rows(db, names);
+  body(rows);
+  sqlite3_progress_handler(db.handle(), 0, nullptr, nullptr);
+  return steps;
+}
+
+// Three live jobs of one worker, of `stored` that are queued in six queues or have ended; ten workers beside those that
+// have retired.
+void FillForPlans(const std::string& folder, int stored) {
+  auto store = MustOpen(folder);
+  const absl::Status filled = store->Write([&](Transaction& rows) -> absl::Status {
+    for (const char* name : {"a", "b"}) {
+      Sweep sweep;
+      sweep.name = name;
+      SINK_RETURN_IF_ERROR(rows.PutSweep(sweep));
+    }
+    for (int n = 0; n < stored; ++n) {
+      Worker worker;
+      worker.id = absl::StrCat("w", n);
+      worker.name = "name";
+      SINK_RETURN_IF_ERROR(rows.PutWorker(worker));
+      if (n >= 10) SINK_RETURN_IF_ERROR(rows.RetireWorker(worker.id));
+      Job job;
+      job.id = Id(n);
+      job.home_sweep = n % 2 == 0 ? "a" : "b";
+      job.devices = 1 + n % 3;
+      SINK_RETURN_IF_ERROR(rows.InsertJob(job, "{}"));
+      if (n >= 3 && n % 4 != 0) continue;
+      job.state = n < 3 ? JobState::kLeased : JobState::kCancelled;
+      if (n < 3) job.phase = JobState::kLeased;
+      if (n < 3) job.holder = {static_cast<uint64_t>(n + 1), "lease", "w", "session", 1};
+      SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+    }
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(filled.ok()) << filled;
+}
+
+TEST(SqliteStore, WhatALeaseReadsCostsTheSameHoweverMuchIsStored) {
+  testing::TempDir folder;
+  struct Read {
+    const char* name;
+    std::function<void(SqliteTransaction&)> body;
+  };
+  const std::vector<Read> reads = {
+      {"live jobs", [](SqliteTransaction& rows) { EXPECT_EQ(rows.LiveJobs()->size(), 3u); }},
+      {"live jobs of a worker", [](SqliteTransaction& rows) { EXPECT_EQ(rows.LiveJobsOf("w")->size(), 3u); }},
+      {"live jobs of another", [](SqliteTransaction& rows) { EXPECT_TRUE(rows.LiveJobsOf("v")->empty()); }},
+      {"queue heads", [](SqliteTransaction& rows) { EXPECT_EQ(rows.QueueHeads()->size(), 6u); }},
+      {"a worker", [](SqliteTransaction& rows) { EXPECT_EQ(rows.GetWorker("w7")->name, "name"); }},
+      {"workers", [](SqliteTransaction& rows) { EXPECT_EQ(rows.ListWorkers()->size(), 10u); }},
+      {"live jobs of a sweep", [](SqliteTransaction& rows) { EXPECT_EQ(*rows.CountLive("a"), 2); }},
+  };
+  FillForPlans(folder / "small", 60);
+  FillForPlans(folder / "large", 6000);
+  for (const Read& read : reads) {
+    auto small = Database::Open(folder / "small/sink.db", Database::Mode::kReadOnly);
+    auto large = Database::Open(folder / "large/sink.db", Database::Mode::kReadOnly);
+    const int64_t few = StepsOf(**small, read.body), many = StepsOf(**large, read.body);
+    EXPECT_GT(few, 0) << read.name;
+    EXPECT_LE(many, few + few / 10) << read.name;
+  }
 }
 
 TEST(SqliteStore, AFileThatIsNoDatabaseIsAnErrorThatNamesIt) {

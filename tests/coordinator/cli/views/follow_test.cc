@@ -37,6 +37,34 @@ v1::GetSweepResponse OneJob(v1::JobState state, int64_t step) {
   return status;
 }
 
+TEST(WatchedSweep, PutsPartsAndChangesTogetherAndTakesWholeStatusesToo) {
+  const auto update = [](std::vector<std::pair<std::string, int64_t>> steps, bool changed_only, bool more) {
+    v1::GetSweepResponse message;
+    message.mutable_sweep()->set_name("s");
+    for (const auto& [id, step] : steps) {
+      v1::Job* job = message.add_jobs();
+      job->set_id(id);
+      job->mutable_progress()->set_step(step);
+    }
+    message.set_changed_only(changed_only);
+    message.set_more(more);
+    return message;
+  };
+  const auto shown = [](const WatchedSweep& watched) {
+    std::string text;
+    for (const v1::Job& job : watched.status().jobs()) text += job.id() + std::to_string(job.progress().step()) + " ";
+    return text;
+  };
+  WatchedSweep watched;
+  EXPECT_FALSE(watched.Take(update({{"a", 1}, {"b", 1}}, false, true)));
+  EXPECT_TRUE(watched.Take(update({{"c", 1}}, true, false)));
+  EXPECT_EQ(shown(watched), "a1 b1 c1 ");
+  EXPECT_TRUE(watched.Take(update({{"b", 7}}, true, false)));
+  EXPECT_EQ(shown(watched), "a1 b7 c1 ");
+  EXPECT_TRUE(watched.Take(update({{"c", 2}, {"d", 2}}, false, false)));
+  EXPECT_EQ(shown(watched), "c2 d2 ");
+}
+
 TEST(ChangeLog, TellsEachChangeOnceAndProgressEveryTenSeconds) {
   std::ostringstream out;
   const auto printer = MakeTablePrinter(out, 80, false);

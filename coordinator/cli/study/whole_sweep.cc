@@ -1,0 +1,87 @@
+// See whole_sweep.h.
+#include "coordinator/cli/study/whole_sweep.h"
+
+#include <utility>
+
+namespace sink::cli {
+namespace {
+
+constexpr int kPage = 1000;
+
+// Calls `read(request)` once for the sweep, or for each job: where few of the sweep's are wanted, and where the
+// coordinator does not know the field. A coordinator refuses what it does not know before it sends anything.
+template <typename Request, typename Read>
+absl::Status ReadAll(Session& session, Request request, const std::string& sweep, size_t jobs_in_sweep,
+                     const std::set<std::string>& ids, Read read) {
+  if (2 * ids.size() > jobs_in_sweep) {
+    request.set_sweep(sweep);
+    const absl::Status status = read(request);
+    if (!absl::IsInvalidArgument(status)) return status;
+    request.clear_sweep();
+  }
+  for (const std::string& id : ids) {
+    if (session.world().interrupt.triggered()) return absl::CancelledError("interrupted");
+    request.set_job_id(id);
+    if (absl::Status status = read(request); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status VisitConfigs(Session& session, const std::string& sweep,
+                          absl::FunctionRef<void(const std::string& id, const std::string& config_json)> visit) {
+  v1::ListJobsRequest request;
+  request.set_sweep(sweep);
+  request.set_limit(kPage);
+  request.set_with_config(true);
+  for (bool more = true; more;) {
+    if (session.world().interrupt.triggered()) return absl::CancelledError("interrupted");
+    const auto page = session.client().ListJobs(request);
+    if (!page.ok()) return page.status();
+    for (const v1::Job& job : page->jobs()) {
+      std::string config_json = job.config_json();
+      if (config_json.empty()) {
+        v1::GetJobRequest one;
+        one.set_id(job.id());
+        const auto response = session.client().GetJob(one);
+        if (!response.ok()) return response.status();
+        config_json = response->job().config_json();
+      }
+      visit(job.id(), config_json);
+    }
+    more = page->jobs_size() == kPage;
+    if (more) request.set_after(page->jobs(kPage - 1).id());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status VisitMetrics(Session& session, const std::string& sweep, size_t jobs_in_sweep,
+                          const std::set<std::string>& ids, const std::vector<std::string>& names,
+                          absl::FunctionRef<void(const std::string& id, const v1::MetricPoint& point)> visit) {
+  v1::ReadMetricsRequest request;
+  for (const std::string& name : names) request.add_names(name);
+  return ReadAll(session, request, sweep, jobs_in_sweep, ids, [&](const v1::ReadMetricsRequest& wanted) {
+    return session.client().ReadMetrics(wanted, [&](const v1::MetricPoints& batch) {
+      const std::string& id = wanted.job_id().empty() ? batch.job_id() : wanted.job_id();
+      if (ids.contains(id))
+        for (const v1::MetricPoint& point : batch.points()) visit(id, point);
+      return !session.world().interrupt.triggered();
+    });
+  });
+}
+
+absl::Status VisitHeatmaps(Session& session, const std::string& sweep, size_t jobs_in_sweep,
+                           const std::set<std::string>& ids,
+                           absl::FunctionRef<void(const std::string& id, const v1::Heatmap& map)> visit) {
+  return ReadAll(session, v1::ReadHeatmapsRequest(), sweep, jobs_in_sweep, ids,
+                 [&](const v1::ReadHeatmapsRequest& wanted) {
+                   return session.client().ReadHeatmaps(wanted, [&](const v1::Heatmap& map) {
+                     const std::string& id = wanted.job_id().empty() ? map.job_id() : wanted.job_id();
+                     if (ids.contains(id)) visit(id, map);
+                     return !session.world().interrupt.triggered();
+                   });
+                 });
+}
+
+}  // namespace sink::cli

@@ -1,0 +1,108 @@
+// See retention.h.
+#include "coordinator/core/retention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "coordinator/job/status_macros.h"
+#include "proto/pipe/metric_name.h"
+
+namespace sink {
+namespace {
+
+constexpr int kJobsAStep = 20;            // a transaction must be short
+constexpr int64_t kRestMs = 10 * 60'000;  // between looks when nothing has come of age
+constexpr char kMarkTime[] = "thinned_until_ms", kMarkOrder[] = "thinned_until_job";
+
+absl::Status UndoDryRun() { return absl::AbortedError("a dry run"); }
+
+}  // namespace
+
+absl::Status Retention::Tick(Now now) {
+  const RetentionPolicy& policy = context_->options().keep_points;
+  if (policy.full_for_ms <= 0 || now.steady_ms < next_tick_ms_) return absl::OkStatus();
+  Mark mark;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(mark.finished_ms, rows.GetMark(kMarkTime));
+    SINK_ASSIGN_OR_RETURN(mark.order, rows.GetMark(kMarkOrder));
+    return absl::OkStatus();
+  }));
+  RetentionResult result;
+  SINK_ASSIGN_OR_RETURN(const bool more, Step(policy, /*dry_run=*/false, now.unix_ms - policy.full_for_ms,
+                                              /*keep_mark=*/true, &mark, &result));
+  if (!more) next_tick_ms_ = now.steady_ms + kRestMs;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RetentionResult> Retention::Collect(const RetentionPolicy& policy, bool dry_run, Now now) {
+  RetentionResult result;
+  Mark mark;
+  for (bool more = true; more;) {
+    SINK_ASSIGN_OR_RETURN(more,
+                          Step(policy, dry_run, now.unix_ms - policy.full_for_ms, /*keep_mark=*/false, &mark, &result));
+  }
+  return result;
+}
+
+absl::StatusOr<bool> Retention::Step(const RetentionPolicy& policy, bool dry_run, int64_t before_ms, bool keep_mark,
+                                     Mark* mark, RetentionResult* result) {
+  std::vector<store::EndedJob> ended;
+  absl::flat_hash_map<std::string, absl::flat_hash_set<std::string>> best;  // by sweep
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(ended, rows.ListEnded(mark->finished_ms, mark->order, before_ms, kJobsAStep));
+    for (const store::EndedJob& job : ended) {
+      if (policy.best == 0 || best.contains(job.home_sweep)) continue;
+      SINK_ASSIGN_OR_RETURN(best[job.home_sweep], Best(rows, job.home_sweep, policy.best));
+    }
+    return absl::OkStatus();
+  }));
+  if (ended.empty()) return false;
+  *mark = {ended.back().finished_ms, ended.back().order};
+  RetentionResult step;
+  const absl::Status done = context_->Write([&](store::Transaction& rows) -> absl::Status {
+    for (const store::EndedJob& ended_job : ended) {
+      if (best[ended_job.home_sweep].contains(ended_job.id)) continue;
+      SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(ended_job.id));
+      if (!IsFinal(job.state)) continue;  // a person has retried it since
+      SINK_ASSIGN_OR_RETURN(const store::Thinned thinned, rows.ThinMetrics(job.id, policy.points_a_curve));
+      step.jobs += thinned.points_after < thinned.points_before;
+      step.points_before += thinned.points_before;
+      step.points_after += thinned.points_after;
+    }
+    if (dry_run) return UndoDryRun();
+    if (!keep_mark) return absl::OkStatus();
+    SINK_RETURN_IF_ERROR(rows.PutMark(kMarkTime, mark->finished_ms));
+    return rows.PutMark(kMarkOrder, mark->order);
+  });
+  if (!done.ok() && !(dry_run && absl::IsAborted(done))) return done;
+  result->jobs += step.jobs;
+  result->points_before += step.points_before;
+  result->points_after += step.points_after;
+  return true;
+}
+
+absl::StatusOr<absl::flat_hash_set<std::string>> Retention::Best(store::Snapshot& rows, const std::string& sweep_name,
+                                                                 int count) {
+  SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(sweep_name));
+  const std::string metric =
+      sweep.policy.stop_metric.empty()
+          ? pipe::FormatMetricName({.kind = pipe::MetricKind::kValidationLoss, .domain = pipe::kAllDomains})
+          : sweep.policy.stop_metric;
+  const bool maximize = !sweep.policy.stop_metric.empty() && sweep.policy.stop_maximize;
+  std::vector<std::pair<double, std::string>> jobs;
+  store::JobQuery query;
+  query.sweep = sweep_name;
+  SINK_RETURN_IF_ERROR(rows.VisitJobs(query, [&](const Job& job) {
+    job.progress.latest.Visit([&](std::string_view name, double value) {
+      if (name == metric && !std::isnan(value)) jobs.emplace_back(maximize ? -value : value, job.id);
+    });
+  }));
+  std::sort(jobs.begin(), jobs.end());
+  absl::flat_hash_set<std::string> best;
+  for (size_t i = 0; i < std::min<size_t>(jobs.size(), count); ++i) best.insert(jobs[i].second);
+  return best;
+}
+
+}  // namespace sink

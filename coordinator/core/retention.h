@@ -1,0 +1,49 @@
+// What becomes of the metric points of jobs that ended long ago: of each curve some stay, evenly spaced, and the first
+// and the last; the best jobs of each sweep keep all. Which jobs those are is decided by the metric of the sweep's
+// early stopping, else by the validation loss. Newest values, heat maps, logs and checkpoints are left alone. Owned by
+// JobManager; any thread, but one at a time is enough.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "coordinator/core/core_context.h"
+
+namespace sink {
+
+struct RetentionResult {
+  int64_t jobs = 0;  // whose points were thinned, or would be
+  int64_t points_before = 0, points_after = 0;
+};
+
+class Retention {
+ public:
+  explicit Retention(CoreContext* context) : context_(context) {}
+
+  // Call it every second or so: does what CoreOptions::keep_points asks for, some jobs at a time. What was looked at
+  // once is not looked at again, so that it costs what has come of age since.
+  absl::Status Tick(Now now);
+  // All that have come of age by the policy, whatever was looked at before. `dry_run`: counts and changes nothing.
+  absl::StatusOr<RetentionResult> Collect(const RetentionPolicy& policy, bool dry_run, Now now);
+
+ private:
+  struct Mark {
+    int64_t finished_ms = 0;
+    int64_t order = 0;
+  };
+  // Thins the next few jobs after the mark and moves it; false when there were none.
+  absl::StatusOr<bool> Step(const RetentionPolicy& policy, bool dry_run, int64_t before_ms, bool keep_mark, Mark* mark,
+                            RetentionResult* result);
+  // The ids of the sweep's best jobs.
+  static absl::StatusOr<absl::flat_hash_set<std::string>> Best(store::Snapshot& rows, const std::string& sweep,
+                                                               int count);
+
+  CoreContext* const context_;
+  std::atomic<int64_t> next_tick_ms_ = 0;  // steady
+};
+
+}  // namespace sink

@@ -1,0 +1,58 @@
+// See worker_health.h.
+#include "coordinator/core/worker_health.h"
+
+#include <algorithm>
+
+namespace sink {
+
+int64_t WorkerHealth::Length(int quarantines) {
+  return std::min(kLongestQuarantineMs, kFirstQuarantineMs << std::min(quarantines - 1, 10));
+}
+
+bool WorkerHealth::Failed(const std::string& worker_id, const std::string& job_id, int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  absl::erase_if(avoided_, [&](const auto& entry) { return steady_ms >= entry.second.until_ms; });
+  Avoided& avoided = avoided_[job_id];
+  avoided.workers.insert(worker_id);
+  avoided.until_ms = steady_ms + kAvoidMs;
+  Record& record = workers_[worker_id];
+  record.failed.insert(job_id);
+  const bool on_probation = record.quarantines > 0;
+  if (record.until_ms || (!on_probation && record.failed.size() < kFailuresInARow)) return false;
+  record.until_ms = steady_ms + Length(++record.quarantines);
+  return true;
+}
+
+void WorkerHealth::Well(const std::string& worker_id) {
+  MutexLock lock(&mutex_);
+  workers_.erase(worker_id);
+}
+
+void WorkerHealth::Quarantined(const std::string& worker_id, int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  Record& record = workers_[worker_id];
+  if (record.until_ms) return;
+  record.quarantines = std::max(record.quarantines, 1);
+  record.until_ms = steady_ms + Length(record.quarantines);
+}
+
+std::vector<std::string> WorkerHealth::Released(int64_t steady_ms) {
+  std::vector<std::string> released;
+  MutexLock lock(&mutex_);
+  for (auto& [id, record] : workers_) {
+    if (!record.until_ms || steady_ms < *record.until_ms) continue;
+    record.until_ms.reset();
+    record.failed.clear();
+    released.push_back(id);
+  }
+  return released;
+}
+
+bool WorkerHealth::Avoids(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  const auto avoided = avoided_.find(job_id);
+  return avoided != avoided_.end() && steady_ms < avoided->second.until_ms &&
+         avoided->second.workers.contains(worker_id);
+}
+
+}  // namespace sink

@@ -1,0 +1,56 @@
+// Whether it is the machine or the job: what failed where, as far as it matters for the next attempt. A worker on which
+// different jobs fail one after the other, each for reasons of infrastructure and before a single training step, is put
+// into quarantine: for ten minutes, then twice as long with each further failure, so that a fault that passes costs no
+// weekend. A job that failed so is kept from that worker for a while. Nothing here is stored but what its caller makes
+// of it. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "coordinator/job/mutex.h"
+
+namespace sink {
+
+class WorkerHealth {
+ public:
+  static constexpr size_t kFailuresInARow = 3;  // of different jobs
+  static constexpr int64_t kFirstQuarantineMs = 10 * 60'000;
+  static constexpr int64_t kLongestQuarantineMs = 4 * 3'600'000;
+  static constexpr int64_t kAvoidMs = 60'000;
+
+  // An attempt of the job failed there before a training step. True when the worker has to be put into quarantine.
+  bool Failed(const std::string& worker_id, const std::string& job_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+  // An attempt made a training step there, or a person says that it is well.
+  void Well(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A worker that was in quarantine when this process began: from now on.
+  void Quarantined(const std::string& worker_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Workers whose quarantine is over: each is on probation, where one more failure brings it back.
+  std::vector<std::string> Released(int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Whether the job failed on that worker not long ago.
+  bool Avoids(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  struct Record {
+    absl::flat_hash_set<std::string> failed;  // jobs, since an attempt went well
+    int quarantines = 0;                      // one after the other
+    std::optional<int64_t> until_ms;          // of the one it is in
+  };
+  struct Avoided {
+    absl::flat_hash_set<std::string> workers;
+    int64_t until_ms = 0;
+  };
+  static int64_t Length(int quarantines);
+
+  Mutex mutex_;
+  absl::flat_hash_map<std::string, Record> workers_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, Avoided> avoided_ ABSL_GUARDED_BY(mutex_);  // by job
+};
+
+}  // namespace sink

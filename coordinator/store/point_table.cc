@@ -1,0 +1,201 @@
+// See point_table.h.
+#include "coordinator/store/point_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/job/status_macros.h"
+#include "coordinator/store/even_steps.h"
+#include "coordinator/store/metric_filter.h"
+
+namespace sink::store {
+namespace {
+
+constexpr int kBlockBits = 24;    // of a place: blocks of one job
+constexpr int kOrdinalBits = 16;  // of a point's id: its place in the block, from 1
+constexpr int64_t kMostBlocks = (int64_t{1} << kBlockBits) - 1;
+
+constexpr char kLast[] =
+    "SELECT place, low, high, reach, data FROM points WHERE place BETWEEN ?1 AND ?2 ORDER BY place DESC LIMIT 1";
+constexpr char kBackwards[] =
+    "SELECT place, low, high, reach, data FROM points WHERE place BETWEEN ?1 AND ?2 ORDER BY place DESC";
+constexpr char kForwards[] =
+    "SELECT place, data FROM points WHERE place BETWEEN ?1 AND ?2 AND high >= ?3 ORDER BY place";
+constexpr char kStore[] =
+    "INSERT INTO points (place, low, high, reach, data) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (place) DO UPDATE SET "
+    "low = excluded.low, high = excluded.high, reach = excluded.reach, data = excluded.data";
+
+int64_t FirstPlace(int64_t job) { return job << kBlockBits; }
+int64_t LastPlace(int64_t job) { return FirstPlace(job) + kMostBlocks; }
+
+absl::Status Damaged(int64_t place) {
+  return absl::DataLossError(absl::StrCat("database failed: block ", place, " of the table points is damaged"));
+}
+
+using Key = std::pair<int64_t, int64_t>;  // series, step
+
+// As an attempt's own points come: no series twice at one step, steps upwards.
+bool IsAscending(const std::vector<StoredPoint>& points) {
+  return std::adjacent_find(points.begin(), points.end(), [](const StoredPoint& a, const StoredPoint& b) {
+           return Key(a.step, a.series) >= Key(b.step, b.series);
+         }) == points.end();
+}
+
+// Of points with one key the last one's value stays, at the first one's place.
+void MergeRepeated(std::vector<StoredPoint>* points) {
+  absl::flat_hash_map<Key, size_t> seen;
+  std::vector<StoredPoint> merged;
+  for (const StoredPoint& point : *points) {
+    const auto [place, is_new] = seen.try_emplace(Key(point.series, point.step), merged.size());
+    if (is_new) {
+      merged.push_back(point);
+    } else {
+      merged[place->second] = point;
+    }
+  }
+  *points = std::move(merged);
+}
+
+}  // namespace
+
+absl::Status PointTable::Put(int64_t job, const std::vector<MetricPoint>& points) {
+  if (points.empty()) return absl::OkStatus();
+  std::vector<StoredPoint> added;
+  added.reserve(points.size());
+  for (const MetricPoint& point : points) {
+    SINK_ASSIGN_OR_RETURN(const int64_t series, names_.NumberOf(db_, point.name));
+    added.push_back({series, point.step, point.value, point.attempt});
+  }
+  if (!IsAscending(added)) MergeRepeated(&added);
+  const int64_t lowest =
+      std::min_element(added.begin(), added.end(), [](const auto& a, const auto& b) { return a.step < b.step; })->step;
+  SINK_ASSIGN_OR_RETURN(Block last, LastBlock(job));
+  if (!last.data.empty() && lowest <= last.reach) {
+    SINK_RETURN_IF_ERROR(Replace(job, lowest, &added));
+    if (added.empty()) return absl::OkStatus();
+    SINK_ASSIGN_OR_RETURN(last, LastBlock(job));
+  }
+  return Append(std::move(last), added);
+}
+
+absl::Status PointTable::Replace(int64_t job, int64_t lowest, std::vector<StoredPoint>* points) {
+  absl::flat_hash_map<Key, const StoredPoint*> fresh;
+  for (const StoredPoint& point : *points) fresh.emplace(Key(point.series, point.step), &point);
+  std::vector<Block> changed;
+  std::vector<StoredPoint> stored;
+  {
+    Query rows(db_, kBackwards, FirstPlace(job), LastPlace(job));
+    while (!fresh.empty() && rows.Next()) {
+      Block block{rows.Int(0), rows.Int(1), rows.Int(2), rows.Int(3), ""};
+      if (block.reach < lowest) break;
+      if (block.high < lowest) continue;
+      stored.clear();
+      if (!DecodeBlock(rows.Bytes(4), &stored)) return Damaged(block.place);
+      bool replaced = false;
+      for (StoredPoint& point : stored) {
+        const auto found = fresh.find(Key(point.series, point.step));
+        if (found == fresh.end()) continue;
+        point = *found->second;
+        fresh.erase(found);
+        replaced = true;
+      }
+      if (!replaced) continue;
+      block.data = EncodeBlock(stored);
+      changed.push_back(std::move(block));
+    }
+    if (!rows.status().ok()) return rows.status();
+  }
+  for (const Block& block : changed) SINK_RETURN_IF_ERROR(Store(block));
+  std::erase_if(*points, [&](const StoredPoint& point) { return !fresh.contains(Key(point.series, point.step)); });
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PointTable::Block> PointTable::LastBlock(int64_t job) {
+  Query row(db_, kLast, FirstPlace(job), LastPlace(job));
+  if (row.Next()) return Block{row.Int(0), row.Int(1), row.Int(2), row.Int(3), row.Text(4)};
+  if (!row.status().ok()) return row.status();
+  Block first;
+  first.place = FirstPlace(job) + 1;
+  return first;
+}
+
+absl::Status PointTable::Append(Block block, const std::vector<StoredPoint>& points) {
+  for (size_t next = 0; next < points.size();) {
+    const bool is_new = block.data.empty();
+    const size_t count = AppendToBlock(points, next, &block.data);
+    for (size_t i = next; i < next + count; ++i) {
+      const int64_t step = points[i].step;
+      block.low = is_new && i == next ? step : std::min(block.low, step);
+      block.high = is_new && i == next ? step : std::max(block.high, step);
+    }
+    block.reach = std::max(block.reach, block.high);
+    if (count > 0) SINK_RETURN_IF_ERROR(Store(block));
+    next += count;
+    if (next == points.size()) break;
+    if ((block.place & kMostBlocks) == kMostBlocks) {
+      return absl::ResourceExhaustedError("a job has more metric points than the database can hold");
+    }
+    block = {block.place + 1, 0, 0, block.reach, ""};
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PointTable::Store(const Block& block) {
+  return Query(db_, kStore, block.place, block.low, block.high, block.reach, Blob{block.data}).Run();
+}
+
+absl::StatusOr<Thinned> PointTable::Thin(int64_t job, int points_a_curve) {
+  std::vector<StoredPoint> points;
+  {
+    Query rows(db_, kForwards, FirstPlace(job), LastPlace(job), INT64_MIN);
+    while (rows.Next()) {
+      if (!DecodeBlock(rows.Bytes(1), &points)) return Damaged(rows.Int(0));
+    }
+    if (!rows.status().ok()) return rows.status();
+  }
+  absl::flat_hash_map<int64_t, std::vector<int64_t>> curves;  // steps, by series
+  for (const StoredPoint& point : points) curves[point.series].push_back(point.step);
+  absl::flat_hash_set<Key> kept;
+  for (auto& [series, steps] : curves) {
+    for (const int64_t step : EvenlySpaced(std::move(steps), points_a_curve)) kept.insert(Key(series, step));
+  }
+  Thinned thinned{static_cast<int64_t>(points.size()), static_cast<int64_t>(kept.size())};
+  if (thinned.points_after == thinned.points_before) return thinned;
+  std::erase_if(points, [&](const StoredPoint& point) { return !kept.contains(Key(point.series, point.step)); });
+  SINK_RETURN_IF_ERROR(
+      Query(db_, "DELETE FROM points WHERE place BETWEEN ?1 AND ?2", FirstPlace(job), LastPlace(job)).Run());
+  Block first;
+  first.place = FirstPlace(job) + 1;
+  SINK_RETURN_IF_ERROR(Append(std::move(first), points));
+  return thinned;
+}
+
+absl::StatusOr<std::vector<MetricPoint>> PointTable::List(int64_t job, const MetricQuery& query) {
+  std::vector<MetricPoint> points;
+  std::vector<StoredPoint> stored;
+  absl::flat_hash_map<int64_t, bool> wanted;  // by series
+  const int64_t first = FirstPlace(job) + (query.after >> kOrdinalBits);
+  Query rows(db_, kForwards, first, LastPlace(job), query.from_step);
+  while (points.size() < static_cast<size_t>(query.limit) && rows.Next()) {
+    const int64_t place = rows.Int(0);
+    stored.clear();
+    if (!DecodeBlock(rows.Bytes(1), &stored)) return Damaged(place);
+    int64_t id = (place & kMostBlocks) << kOrdinalBits;
+    for (const StoredPoint& point : stored) {
+      ++id;
+      if (id <= query.after || point.step < query.from_step) continue;
+      if (points.size() == static_cast<size_t>(query.limit)) break;
+      auto known = wanted.find(point.series);
+      SINK_ASSIGN_OR_RETURN(std::string name, names_.NameOf(db_, point.series));
+      if (known == wanted.end()) known = wanted.emplace(point.series, WantsMetric(query.names, name)).first;
+      if (known->second) points.push_back({id, std::move(name), point.step, point.value, point.attempt});
+    }
+  }
+  if (!rows.status().ok()) return rows.status();
+  return points;
+}
+
+}  // namespace sink::store

@@ -1,0 +1,46 @@
+// The metric points of jobs in SQLite: blocks (point_block.h) in the table `points`, those of a job side by side.
+// Belongs to one connection's thread, within a transaction. A job is its jobs.seq.
+//
+// A new point goes behind all that are there, into the last block while it has room. A point of a series and step that
+// is there already, as a later attempt repeats it, takes its place.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/store/job_store.h"
+#include "coordinator/store/point_block.h"
+#include "coordinator/store/series_names.h"
+#include "coordinator/store/sqlite_db.h"
+
+namespace sink::store {
+
+class PointTable {
+ public:
+  PointTable(Database& db, SeriesNames& names) : db_(db), names_(names) {}
+
+  absl::Status Put(int64_t job, const std::vector<MetricPoint>& points);
+  // As Transaction::ThinMetrics.
+  absl::StatusOr<Thinned> Thin(int64_t job, int points_a_curve);
+  absl::StatusOr<std::vector<MetricPoint>> List(int64_t job, const MetricQuery& query);
+
+ private:
+  struct Block {
+    int64_t place = 0;          // key: of the job, then its number, from 1
+    int64_t low = 0, high = 0;  // steps
+    int64_t reach = 0;          // the highest step in this block and all before it
+    std::string data;
+  };
+  // What the new points may repeat is in the last blocks: those that reach their lowest step.
+  absl::Status Replace(int64_t job, int64_t lowest, std::vector<StoredPoint>* points);
+  absl::StatusOr<Block> LastBlock(int64_t job);
+  absl::Status Append(Block block, const std::vector<StoredPoint>& points);
+  absl::Status Store(const Block& block);
+
+  Database& db_;
+  SeriesNames& names_;
+};
+
+}  // namespace sink::store

@@ -1,0 +1,173 @@
+// A fault of the machine is not a fault of the job: quarantine, the next attempt elsewhere, and what people say by
+// hand.
+#include <algorithm>
+
+#include "tests/coordinator/core/fixture.h"
+
+namespace sink {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr int64_t kMinute = 60'000;
+
+class HealthTest : public ManagerTest {
+ protected:
+  // The worker takes a job and its trainer ends before a step; the number of the job, 0 where it got none.
+  int FailOne(const std::string& worker, uint64_t poll, int64_t steps = 0) {
+    const std::vector<Grant> grants = Poll(poll, 1, worker);
+    if (grants.empty()) return 0;
+    const Lease lease = grants[0].lease;
+    std::vector<Event> events = {Hello(1)};
+    if (steps > 0) events.push_back(Progress(2, steps));
+    EXPECT_TRUE(manager->workers().Report(worker, lease, events, now).ok());
+    EXPECT_TRUE(Finish(lease, JobState::kFailed, FailureClass::kInfra, events.size(), worker).ok());
+    return std::stoi(lease.job_id.substr(0, 8));
+  }
+  Worker Seen(const std::string& id) {
+    const auto workers = manager->queries().ListWorkers(now);
+    const auto found = std::find_if(workers->begin(), workers->end(), [&](const Worker& w) { return w.id == id; });
+    return found == workers->end() ? Worker() : *found;
+  }
+  void KeepAlive(std::initializer_list<const char*> workers) {
+    for (const char* id : workers) {
+      ASSERT_TRUE(manager->workers().Heartbeat({id, "a", {}, 1}, now).ok());
+    }
+  }
+};
+
+TEST_F(HealthTest, AWorkerOnWhichThreeJobsFailInARowGetsNoMore) {
+  Submit({1, 2, 3, 4, 5, 6});
+  Register("bad");
+  EXPECT_EQ(FailOne("bad", 1), 1);
+  EXPECT_EQ(FailOne("bad", 2), 2);
+  EXPECT_EQ(Seen("bad").hold, WorkerHold::kNone);
+  EXPECT_EQ(FailOne("bad", 3), 3);
+  EXPECT_EQ(Seen("bad").hold, WorkerHold::kQuarantined);
+  EXPECT_THAT(Seen("bad").hold_reason, HasSubstr("why"));
+  EXPECT_EQ(FailOne("bad", 4), 0);
+  EXPECT_THAT(manager->queries().Explain(Id(4), now)->reasons, Contains(HasSubstr("worker bad is quarantined")));
+  Register("good");
+  EXPECT_EQ(Poll(1, 1, "good").size(), 1u);
+}
+
+TEST_F(HealthTest, AStepInBetweenShowsThatTheMachineIsWell) {
+  Submit({1, 2, 3, 4, 5, 6});
+  Register("w");
+  FailOne("w", 1);
+  FailOne("w", 2);
+  FailOne("w", 3, /*steps=*/5);
+  FailOne("w", 4);
+  FailOne("w", 5);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+}
+
+TEST_F(HealthTest, OneJobThatFailsAgainAndAgainIsItsOwnFault) {
+  Submit({1});
+  Register("w");
+  for (uint64_t poll = 1; poll < 10; ++poll) {
+    FailOne("w", poll);
+    for (int i = 0; i < 10; ++i) {
+      Pass(1000);
+      KeepAlive({"w"});
+    }
+  }
+  EXPECT_EQ(State(1), JobState::kFailed);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+}
+
+TEST_F(HealthTest, TheNextAttemptGoesToAnotherWorkerWhereThereIsOne) {
+  Submit({1});
+  Register("bad");
+  Register("good");
+  EXPECT_EQ(FailOne("bad", 1), 1);
+  Pass(2000);
+  KeepAlive({"bad", "good"});
+  EXPECT_THAT(Poll(2, 1, "bad"), IsEmpty());
+  EXPECT_EQ(Poll(1, 1, "good").size(), 1u);
+}
+
+TEST_F(HealthTest, WithoutAnotherWorkerTheNextAttemptStaysWhereItWas) {
+  Submit({1});
+  Register("only");
+  EXPECT_EQ(FailOne("only", 1), 1);
+  Pass(2000);
+  KeepAlive({"only"});
+  EXPECT_EQ(Poll(2, 1, "only").size(), 1u);
+}
+
+TEST_F(HealthTest, AQuarantineEndsByItselfAndOneMoreFailureBringsItBackForLonger) {
+  Submit({1, 2, 3, 4, 5, 6});
+  Register("w");
+  for (uint64_t poll = 1; poll <= 3; ++poll) FailOne("w", poll);
+  const auto pass = [&](int minutes) {
+    for (int i = 0; i < minutes * 12; ++i) {
+      Advance(5000);
+      KeepAlive({"w"});
+      ASSERT_TRUE(manager->expiry().Tick(now).ok());
+    }
+  };
+  pass(9);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kQuarantined);
+  pass(2);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+  EXPECT_NE(FailOne("w", 4), 0);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kQuarantined);
+  pass(12);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kQuarantined) << "twice as long";
+  pass(10);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+  FailOne("w", 5, /*steps=*/1);
+  FailOne("w", 6);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+}
+
+TEST_F(HealthTest, AQuarantineOutlivesTheCoordinatorAndEndsWithTheDaemon) {
+  Submit({1, 2, 3, 4});
+  Register("w");
+  for (uint64_t poll = 1; poll <= 3; ++poll) FailOne("w", poll);
+  Restart();
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kQuarantined);
+  Register("w", {}, "a");
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kQuarantined) << "the same daemon";
+  Register("w", {}, "b");
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+}
+
+TEST_F(HealthTest, CordonDrainAndUncordonByHand) {
+  Submit({1, 2, 3});
+  Register("w");
+  const Lease lease = Start(1);
+  ASSERT_TRUE(manager->clients().HoldWorkers({"w"}, WorkerHold::kCordoned, "new disk").ok());
+  EXPECT_THAT(Poll(2), IsEmpty());
+  EXPECT_THAT(Heartbeat({lease})->hand_back, IsEmpty());
+  EXPECT_EQ(Seen("w").hold_reason, "new disk");
+  Register("w", {lease}, "b");
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kCordoned) << "until a person says otherwise";
+  ASSERT_TRUE(manager->clients().HoldWorkers({"w"}, WorkerHold::kDraining, "").ok());
+  EXPECT_THAT(Heartbeat({lease}, JobState::kRunning, "w", "b")->hand_back, ElementsAre(lease));
+  ASSERT_TRUE(manager->clients().HoldWorkers({"w"}, WorkerHold::kNone, "").ok());
+  EXPECT_THAT(Heartbeat({lease}, JobState::kRunning, "w", "b")->hand_back, IsEmpty());
+  EXPECT_EQ(Poll(3, 1, "w", "b").size(), 1u);
+  EXPECT_TRUE(absl::IsNotFound(manager->clients().HoldWorkers({"w", "nobody"}, WorkerHold::kCordoned, "")));
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone) << "nothing has changed";
+}
+
+TEST_F(HealthTest, AGangGetsNoPlaceOnAWorkerThatIsHeld) {
+  Register("u");
+  Register("v");
+  SubmitRequest request = Sweep({1});
+  request.devices = 16;
+  request.per_worker = 8;
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
+  ASSERT_TRUE(manager->clients().HoldWorkers({"v"}, WorkerHold::kCordoned, "").ok());
+  EXPECT_THAT(Poll(1, 8, "u"), IsEmpty());
+  ASSERT_TRUE(manager->clients().HoldWorkers({"v"}, WorkerHold::kNone, "").ok());
+  EXPECT_EQ(Poll(2, 8, "u").size(), 1u);
+}
+
+}  // namespace
+}  // namespace sink

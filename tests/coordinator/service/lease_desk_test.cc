@@ -1,0 +1,202 @@
+// Questions for work that wait for their answers, over a real port.
+#include "coordinator/service/lease_desk.h"
+
+#include <algorithm>
+#include <future>
+#include <thread>
+
+#include "tests/coordinator/service/service_fixture.h"
+
+namespace sink {
+namespace {
+
+using testing::kSession;
+using Answer = absl::StatusOr<v1::LeaseResponse>;
+
+constexpr int kLong = 30'000;
+
+class LeaseDeskTest : public testing::ServiceTest {
+ protected:
+  static std::string WorkerId(int n) {
+    const std::string digits = std::to_string(n);
+    return std::string(32 - digits.size(), 'a') + digits;
+  }
+  void Join(int n, int devices = 1) {
+    v1::RegisterRequest request;
+    request.set_worker_id(WorkerId(n));
+    request.set_session(kSession);
+    request.set_name("node-" + std::to_string(n));
+    request.set_devices(devices);
+    request.set_device_kind("cpu");
+    ASSERT_TRUE(client_->Register(request).ok());
+  }
+  // The worker's question, in a thread of its own.
+  std::future<Answer> Ask(int n, int wait_ms, uint64_t poll = 1, int devices_free = 1) {
+    v1::LeaseRequest request;
+    request.set_worker_id(WorkerId(n));
+    request.set_session(kSession);
+    request.set_poll(poll);
+    request.set_devices_free(devices_free);
+    request.set_wait_ms(wait_ms);
+    return std::async(std::launch::async, [this, request] { return client_->Lease(request); });
+  }
+  void Beat(int n, int devices_free) {
+    v1::HeartbeatRequest request;
+    request.set_worker_id(WorkerId(n));
+    request.set_session(kSession);
+    request.set_devices_free(devices_free);
+    ASSERT_TRUE(client_->Heartbeat(request).ok());
+  }
+  static bool Within(std::future<Answer>& answer, int ms) {
+    return answer.wait_for(std::chrono::milliseconds(ms)) == std::future_status::ready;
+  }
+  static int Threads() {
+    std::ifstream status("/proc/self/status");
+    for (std::string word; status >> word;) {
+      int threads = 0;
+      if (word == "Threads:" && status >> threads) return threads;
+    }
+    return 0;
+  }
+};
+
+TEST_F(LeaseDeskTest, AQuestionWaitsUntilAJobIsSubmitted) {
+  Join(1);
+  auto answer = Ask(1, kLong);
+  EXPECT_FALSE(Within(answer, 300));
+  Submit("study", "1e-3");
+  ASSERT_TRUE(Within(answer, 5'000));
+  const Answer response = answer.get();
+  ASSERT_TRUE(response.ok()) << response.status();
+  ASSERT_EQ(response->grants_size(), 1);
+  EXPECT_GE(response->waited_ms(), 250);
+}
+
+TEST_F(LeaseDeskTest, WithoutWorkItIsAnsweredWhenItsTimeIsOver) {
+  Join(1);
+  auto at_once = Ask(1, 0);
+  ASSERT_TRUE(Within(at_once, 5'000));
+  auto later = Ask(1, 400, 2);
+  EXPECT_FALSE(Within(later, 200));
+  ASSERT_TRUE(Within(later, 5'000));
+  const Answer response = later.get();
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->grants_size(), 0);
+}
+
+TEST_F(LeaseDeskTest, OneJobGoesToOneOfTheManyThatWaitAndTheRestGoOnWaiting) {
+  constexpr int kWorkers = 20;
+  std::vector<std::future<Answer>> answers;
+  for (int n = 0; n < kWorkers; ++n) {
+    Join(n);
+    answers.push_back(Ask(n, kLong));
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const auto answered = [&] {
+    return std::count_if(answers.begin(), answers.end(), [](auto& answer) { return Within(answer, 0); });
+  };
+  EXPECT_EQ(answered(), 0);
+  Submit("study", "1e-3");
+  for (int i = 0; i < 500 && answered() < 1; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_EQ(answered(), 1);
+  Submit("more", "1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 7e-3", 2);
+  for (int i = 0; i < 500 && answered() < 7; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  server_->Shutdown();
+  int grants = 0;
+  for (auto& answer : answers) {
+    const Answer response = answer.get();
+    grants += response.ok() ? response->grants_size() : 0;
+  }
+  EXPECT_EQ(grants, 7) << "1e-3 is a job of both sweeps";
+}
+
+TEST_F(LeaseDeskTest, WaitingHoldsNoThread) {
+  Join(1);
+  std::vector<std::future<Answer>> answers;
+  for (int n = 0; n < 50; ++n) {
+    Join(n);
+    answers.push_back(Ask(n, kLong));
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  const int threads = Threads();  // of this process, which is the coordinator and has one for each question asked
+  for (int n = 50; n < 90; ++n) {
+    Join(n);
+    answers.push_back(Ask(n, kLong));
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_LT(Threads(), threads + 40 + 10);
+  server_->Shutdown();
+  for (auto& answer : answers) EXPECT_TRUE(answer.get().ok());
+}
+
+TEST_F(LeaseDeskTest, ANewerQuestionOfTheWorkerTakesThePlaceOfOneThatWaits) {
+  Join(1);
+  auto older = Ask(1, kLong, 1);
+  EXPECT_FALSE(Within(older, 200));
+  auto newer = Ask(1, kLong, 2);
+  ASSERT_TRUE(Within(older, 5'000));
+  EXPECT_EQ(older.get()->grants_size(), 0);
+  EXPECT_FALSE(Within(newer, 200));
+  Submit("study", "1e-3");
+  ASSERT_TRUE(Within(newer, 5'000));
+  EXPECT_EQ(newer.get()->grants_size(), 1);
+}
+
+TEST_F(LeaseDeskTest, AHeartbeatWithOtherFreeDevicesEndsTheWait) {
+  Join(1, 4);
+  auto answer = Ask(1, kLong, 1, 2);
+  EXPECT_FALSE(Within(answer, 200));
+  Beat(1, 2);
+  EXPECT_FALSE(Within(answer, 200));
+  Beat(1, 0);  // as a worker says that is about to end
+  ASSERT_TRUE(Within(answer, 5'000));
+  EXPECT_EQ(answer.get()->grants_size(), 0);
+}
+
+TEST_F(LeaseDeskTest, AWorkerThatWaitsGetsItsPlaceInAGang) {
+  Join(1, 2);
+  Join(2, 2);
+  auto first = Ask(1, kLong, 1, 2), second = Ask(2, kLong, 1, 2);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  ASSERT_TRUE(client_
+                  ->SubmitSweep(testing::Submission("schema: sink/v1\nname: pair\ndata: {set: tiny}\nexperiments:\n  - "
+                                                    "name: one\n    grid: {train.learning_rate: [1e-3]}\nresources: "
+                                                    "{devices: 4, per_worker: 2}\n"))
+                  .ok());
+  ASSERT_TRUE(Within(first, 5'000));
+  ASSERT_TRUE(Within(second, 5'000));
+  const Answer one = first.get(), two = second.get();
+  ASSERT_TRUE(one.ok() && two.ok());
+  ASSERT_EQ(one->grants_size() + two->grants_size(), 2);
+  EXPECT_EQ(one->grants(0).gang().first_rank() + two->grants(0).gang().first_rank(), 2);
+}
+
+TEST_F(LeaseDeskTest, AGrantWhoseAskerHasLeftGoesToTheSameQuestionAgain) {
+  Join(1);
+  auto left = CoordinatorClient::Create({.address = server_->address()});
+  ASSERT_TRUE(left.ok());
+  v1::LeaseRequest request;
+  request.set_worker_id(WorkerId(1));
+  request.set_session(kSession);
+  request.set_poll(1);
+  request.set_devices_free(1);
+  request.set_wait_ms(kLong);
+  auto answer = std::async(std::launch::async, [&] { return (*left)->Lease(request); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  (*left)->CancelCalls();
+  EXPECT_EQ(answer.get().status().code(), absl::StatusCode::kCancelled);
+  Submit("study", "1e-3");
+  auto again = Ask(1, kLong, 1);
+  ASSERT_TRUE(Within(again, 5'000));
+  EXPECT_EQ(again.get()->grants_size(), 1);
+}
+
+TEST_F(LeaseDeskTest, AnUnknownWorkerIsRefusedAtOnce) {
+  auto answer = Ask(1, kLong);
+  ASSERT_TRUE(Within(answer, 5'000));
+  EXPECT_EQ(answer.get().status().code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace sink

@@ -1,0 +1,136 @@
+// What a watcher of changes is told, over a real port: all at first, in parts, and then what changed in its sweep
+// alone.
+#include "coordinator/service/sweep_watch.h"
+
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "coordinator/core/change_feed.h"
+#include "tests/coordinator/service/service_fixture.h"
+
+namespace sink {
+namespace {
+
+using ::testing::ElementsAre;
+
+TEST(ChangeFeed, GivesWhatCameSinceAndSaysWhenItHasForgotten) {
+  ChangeFeed feed(/*remembered=*/3);
+  const uint64_t begin = feed.position();
+  feed.Publish({.jobs = {"a", "b"}, .sweeps = {"s"}});
+  ChangeFeed::News news = feed.Since(begin);
+  EXPECT_THAT(news.jobs, ElementsAre("a", "b"));
+  EXPECT_THAT(news.sweeps, ElementsAre("s"));
+  EXPECT_FALSE(news.incomplete);
+  EXPECT_TRUE(feed.Since(news.position).jobs.empty());
+  const uint64_t signalled = feed.signal().version();
+  feed.Publish({});
+  EXPECT_EQ(feed.signal().version(), signalled);
+  feed.Publish({.jobs = {"c"}});
+  EXPECT_THAT(feed.Since(news.position).jobs, ElementsAre("c"));
+  EXPECT_TRUE(feed.Since(begin).incomplete);
+}
+
+// A client that watches in a thread of its own and keeps every message.
+class Watcher {
+ public:
+  Watcher(const std::string& address, const std::string& sweep)
+      : client_(*CoordinatorClient::Create({.address = address})), thread_([this, sweep] {
+          v1::WatchSweepRequest request;
+          request.set_name(sweep);
+          request.set_interval_ms(100);
+          request.set_changes_only(true);
+          status_ = client_->WatchSweep(request, [this](const v1::GetSweepResponse& update) {
+            const std::lock_guard lock(mutex_);
+            updates_.push_back(update);
+            return true;
+          });
+        }) {}
+  ~Watcher() {
+    client_->CancelCalls();
+    if (thread_.joinable()) thread_.join();
+  }
+  std::vector<v1::GetSweepResponse> WaitFor(size_t count) {
+    for (int i = 0; i < 1000; ++i) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (updates_.size() >= count) return updates_;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ADD_FAILURE() << "fewer than " << count << " messages";
+    return std::vector<v1::GetSweepResponse>(count);
+  }
+  absl::Status End() {
+    thread_.join();
+    return status_;
+  }
+
+ private:
+  const std::unique_ptr<CoordinatorClient> client_;
+  std::mutex mutex_;
+  std::vector<v1::GetSweepResponse> updates_;
+  absl::Status status_;
+  std::thread thread_;
+};
+
+class SweepWatchTest : public testing::ServiceTest {};
+
+TEST_F(SweepWatchTest, OnlyTheJobThatChangedIsToldAgain) {
+  const v1::Grant grant = RunningJob("one");
+  const std::vector<std::string> ids = Submit("study", "1e-3, 2e-3, 3e-3", 2);
+  Watcher watcher(server_->address(), "study");
+  const auto first = watcher.WaitFor(1);
+  EXPECT_FALSE(first[0].changed_only());
+  EXPECT_FALSE(first[0].more());
+  EXPECT_EQ(first[0].jobs_size(), 3);
+  Submit("other", "7e-3", 3);  // elsewhere
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  EXPECT_EQ(watcher.WaitFor(1).size(), 1u);
+  ASSERT_TRUE(Report(grant.lease(), 2, {R"({"type":"progress","step":5,"tokens":50,"tokens_per_second":9})"}).ok());
+  const auto second = watcher.WaitFor(2);
+  EXPECT_TRUE(second[1].changed_only());
+  ASSERT_EQ(second[1].jobs_size(), 1);
+  EXPECT_EQ(second[1].jobs(0).id(), grant.lease().job_id()) << "a job of both sweeps";
+  EXPECT_EQ(second[1].jobs(0).progress().step(), 5);
+  ASSERT_EQ(second[1].jobs(0).sweeps_size(), 1);
+  EXPECT_EQ(second[1].jobs(0).sweeps(0).sweep(), "study");
+  EXPECT_EQ(second[1].sweep().jobs_by_state().at("RUNNING"), 1);
+}
+
+TEST_F(SweepWatchTest, AResubmissionWithOtherJobsBeginsAnew) {
+  Submit("study", "1e-3, 2e-3");
+  Watcher watcher(server_->address(), "study");
+  watcher.WaitFor(1);
+  Submit("study", "2e-3, 5e-3, 6e-3", 2);
+  const auto updates = watcher.WaitFor(2);
+  EXPECT_FALSE(updates[1].changed_only());
+  EXPECT_EQ(updates[1].jobs_size(), 3);
+}
+
+TEST_F(SweepWatchTest, ALongSweepComesInPartsAndEndsWithItsLastJob) {
+  const std::string yaml =
+      "schema: sink/v1\nname: long\ndata: {set: tiny}\nlimits: {max_jobs: 2000}\nreplicas: 600\nexperiments:\n"
+      "  - name: one\n    grid: {train.learning_rate: [1e-3, 2e-3]}\n";
+  ASSERT_TRUE(client_->SubmitSweep(testing::Submission(yaml)).ok());
+  Watcher watcher(server_->address(), "long");
+  const auto parts = watcher.WaitFor(3);
+  std::set<std::string> ids;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(parts[i].changed_only(), i > 0);
+    EXPECT_EQ(parts[i].more(), i < 2);
+    for (const v1::Job& job : parts[i].jobs()) EXPECT_TRUE(ids.insert(job.id()).second);
+  }
+  EXPECT_EQ(ids.size(), 1200u);
+  v1::CancelRequest cancel;
+  cancel.set_sweep("long");
+  ASSERT_TRUE(client_->Cancel(cancel).ok());
+  EXPECT_TRUE(watcher.End().ok());
+  // One that comes when all has ended is told and let go.
+  Watcher late(server_->address(), "long");
+  EXPECT_TRUE(late.End().ok());
+}
+
+}  // namespace
+}  // namespace sink
