@@ -141,6 +141,8 @@ class ZstdSource : public PartsSource {
   explicit ZstdSource(RawBytes raw)
       : PartsSource(std::move(raw), "zstd"), stream_(::ZSTD_createDStream(), &::ZSTD_freeDStream) {
     if (stream_ == nullptr) throw std::bad_alloc();
+    // `zstd --long=31`, as large archives of text are made, looks back so far; memory is touched as text comes.
+    ::ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, 31);
   }
 
  protected:

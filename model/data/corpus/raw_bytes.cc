@@ -15,7 +15,7 @@
 namespace sink::data {
 namespace {
 
-constexpr size_t kBufferBytes = 1 << 18;
+constexpr size_t kReadBytes = 1 << 18;
 
 files::FileResult<files::Fd> OpenForReading(const std::string& path) {
   if (path != "-" && path != "/dev/stdin") return files::Open(path, O_RDONLY);
@@ -29,7 +29,7 @@ std::string Reason(const files::FileError& error) { return std::generic_category
 
 }  // namespace
 
-RawBytes::RawBytes(const std::filesystem::path& path) : name_(path.string()), buffer_(kBufferBytes, '\0') {
+RawBytes::RawBytes(const std::filesystem::path& path) : name_(path.string()), buffer_(kReadBytes, '\0') {
   files::FileResult<files::Fd> fd = OpenForReading(name_);
   if (!fd.ok()) throw DataError(name_ + ": cannot open: " + Reason(fd.error()));
   fd_ = *std::move(fd);

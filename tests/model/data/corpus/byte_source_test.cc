@@ -104,6 +104,12 @@ TEST_F(ByteSourceTest, SkippableFramesArePassedOverWhereverTheyStand) {
   EXPECT_EQ(Read(skip), "");
 }
 
+TEST_F(ByteSourceTest, FramesOfLongDistanceMatchingAreRead) {
+  // A frame with a window of 2 GiB, as `zstd --long=31` makes them, and one block of text as it is.
+  const std::string block = {static_cast<char>(5 << 3 | 1), 0, 0};
+  EXPECT_EQ(Read(std::string("\x28\xb5\x2f\xfd\0\xa8", 6) + block + "hello"), "hello");
+}
+
 TEST_F(ByteSourceTest, BytesThatBelongToNoPartAreAnErrorWithTheirPlace) {
   const std::string gz = Gzip(text_), zst = Zstd(text_);
   const auto at = [](const std::string& part) { return "at byte " + std::to_string(part.size()); };
