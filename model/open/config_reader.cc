@@ -261,7 +261,12 @@ OpenConfig ReadOpenConfig(const ConfigReader& reader) {
   if (family == nullptr) {
     std::string known;
     for (const std::string& name : FamilyNames()) known += (known.empty() ? "" : ", ") + name;
-    reader.Fail("model_type \"" + model_type.substr(0, 40) + "\" is not read; these are: " + known);
+    // A model of several kinds of input keeps the text's half in an object of its own.
+    const std::string text = reader.Has("text_config") ? reader.Part("text_config").TextOr("model_type", "") : "";
+    const std::string half = text.empty() ? ""
+                                          : " (it reads more than text; its text half is a \"" + text.substr(0, 40) +
+                                                "\", to be saved as a model of its own)";
+    reader.Fail("model_type \"" + model_type.substr(0, 40) + "\" is not read" + half + "; these are: " + known);
   }
   OpenConfig config = family->read(reader);
   if (config.family == nullptr) config.family = family;

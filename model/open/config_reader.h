@@ -49,6 +49,7 @@ class ConfigReader {
   bool FlagOr(const char* field, bool otherwise) const;
   std::string TextOr(const char* field, const std::string& otherwise) const;
   bool Has(const char* field) const;
+  ConfigReader Part(const char* field) const;  // an object; empty where absent
   std::string Print() const { return root_.dump(); }
 
   // num_hidden_layers or whatever it is called: at most 10,000.
@@ -72,7 +73,6 @@ class ConfigReader {
  private:
   const nlohmann::json* Find(const char* field) const;  // null: absent, or a null
   bool IsNull(const char* field) const;
-  ConfigReader Part(const char* field) const;  // an object; empty where absent
   ConfigReader RopeObject(const RopeReading& reading) const;
   double Scale(const char* field) const;  // may be 0, and is where absent
   std::vector<double> Factors(const char* field, int64_t size) const;

@@ -41,6 +41,14 @@ say "Trainer against PyTorch, eager and compiled: same model, data, threads and 
 say "Two ranks of one thread against one rank of two, and the bytes they send"
 "$python" tests/bench/bench_ranks.py build/bench/bin/sink-trainer
 "$python" tests/bench/bench_ranks.py build/bench/bin/sink-trainer --rounds 1 --shard
-say "Open models: the memory of a 13B model, then time and memory beside transformers"
+say "Open models: the memory of large ones, then time and memory beside transformers"
 "$python" tests/bench/bench_open_models.py memory build/bench/bin/sink-eval
+for shape in mixtral-8x7b gpt-oss-20b; do
+  "$python" tests/bench/bench_open_models.py memory build/bench/bin/sink-eval --shape "$shape" --layers 4
+done
 "$python" tests/bench/bench_open_models.py speed build/bench/bin/sink-eval
+deps=${SINK_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/sink}
+for smollm2 in "$deps"/smollm2/*.gguf; do  # which the test sinks_of_a_real_model downloads
+  [ -e "$smollm2" ] || continue
+  "$deps/python-open-5/bin/python" tests/bench/bench_open_models.py speed build/bench/bin/sink-eval --model "$smollm2"
+done

@@ -123,6 +123,20 @@ TEST(ShippedSweeps, OpenModelsAreTheStudysThirty) {
   EXPECT_EQ(Ids(Shipped("open_models", {"ci"})).size(), 30u);
 }
 
+TEST(ShippedSweeps, OpenModelsOf2026AreOfEveryFamilyAndNoneOfTheThirty) {
+  const ExpandedSweep sweep = Shipped("open_models_2026");
+  EXPECT_THAT(Points(sweep),
+              ElementsAre(Pair("cohere", 2), Pair("earlier", 6), Pair("gemma2", 3), Pair("gemma3", 2),
+                          Pair("granite", 2), Pair("llama3", 3), Pair("mistral", 2), Pair("mixture_of_experts", 2),
+                          Pair("olmo2", 4), Pair("phi3", 4), Pair("qwen2", 6), Pair("qwen3", 5), Pair("smollm", 4),
+                          Pair("stablelm", 3)));
+  std::set<std::string> ids = Ids(sweep);
+  EXPECT_EQ(ids.size(), 48u);
+  for (const ExpandedJob& job : sweep.jobs) EXPECT_EQ(job.config.kind, JobKind::kEvaluate);
+  ids.merge(Ids(Shipped("open_models")));
+  EXPECT_EQ(ids.size(), 48u + 30u);
+}
+
 TEST(ShippedSweeps, ScaleIsTheStudys) {
   const ExpandedSweep sweep = Shipped("scale");
   EXPECT_THAT(Points(sweep), ElementsAre(Pair("attention_operation", 2)));

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "absl/strings/str_replace.h"
 #include "tests/coordinator/cli/helpers/cli_fixture.h"
 
 namespace sink::cli {
@@ -131,6 +132,27 @@ TEST_F(ReportTest, ExportsEveryFormat) {
   const Result again = Sinkctl({"export", "study", "--format", "mlflow", "--out", folder_ / "mlruns"});
   EXPECT_EQ(again.code, 3);
   EXPECT_THAT(again.err, HasSubstr("exists already; name a new folder"));
+}
+
+TEST_F(ReportTest, ExportSaysWithWhichCommandsItIsOpened) {
+  const auto said = [&](const std::string& format, const std::string& out, std::vector<std::string> more = {}) {
+    std::vector<std::string> words = {"export", "study", "--format", format, "--out", out};
+    words.insert(words.end(), more.begin(), more.end());
+    const Result result = Sinkctl(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return absl::StrReplaceAll(result.out, {{"\n  ", " "}});  // lines too long for the page go on below
+  };
+  EXPECT_THAT(said("tensorboard", folder_ / "tb"), HasSubstr("tensorboard --logdir " + (folder_ / "tb") + "\n"));
+  const std::string store = folder_ / "it's runs", database = "'sqlite:///" + (folder_ / "it'\\''s runs.db'");
+  const std::string mlflow = said("mlflow", store + "/");
+  EXPECT_THAT(mlflow, HasSubstr("mlflow migrate-filestore --source '" + (folder_ / "it'\\''s runs'") + " --target " +
+                                database));
+  EXPECT_THAT(mlflow, HasSubstr("mlflow ui --backend-store-uri " + database));
+  std::ofstream(folder_ / "python") << "#!/bin/sh\nexit 0\n";
+  std::filesystem::permissions(folder_ / "python", std::filesystem::perms::owner_all);
+  const std::string wandb = said("wandb", folder_ / "w", {"--python", folder_ / "python"});
+  EXPECT_THAT(wandb, HasSubstr("wandb leet " + (folder_ / "w") + "/wandb"));
+  EXPECT_THAT(wandb, HasSubstr("wandb sync " + (folder_ / "w") + "/wandb/offline-run-*\n"));
 }
 
 TEST_F(ReportTest, DashIsStandardOutputWhichThenHoldsNothingElse) {

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -103,12 +105,57 @@ TEST(GgufModel, TokenizersThatAreNotReadAreNamed) {
                       [&](GgufContent& c) { c.metadata[key] = value; });
   };
   EXPECT_EQ(with("tokenizer.ggml.model", "gpt2"), "");
-  EXPECT_THAT(with("tokenizer.ggml.model", "llama"), HasSubstr("f.gguf: its tokenizer \"llama\" is not read"));
+  EXPECT_THAT(with("tokenizer.ggml.model", "bert"), HasSubstr("f.gguf: its tokenizer \"bert\" is not read"));
+  EXPECT_THAT(with("tokenizer.ggml.model", "llama"), HasSubstr("f.gguf: no tokenizer.ggml.tokens, scores and"));
   EXPECT_THAT(with("tokenizer.ggml.pre", "klingon"), HasSubstr("\"klingon\" is not supported"));
   EXPECT_THAT(with("tokenizer.ggml.merges", int64_t{3}), HasSubstr("no tokenizer.ggml.tokens and merges"));
   EXPECT_THAT(with("tokenizer.ggml.tokens", std::vector<std::string>(128, "a")), HasSubstr("occurs twice"));
   EXPECT_THAT(with("tokenizer.ggml.token_type", std::vector<double>{1}), HasSubstr("types of other tokens"));
   EXPECT_THAT(with("tokenizer.ggml.merges", std::vector<std::string>{"\xff \xfe"}), HasSubstr("no UTF-8"));
+}
+
+// A tokenizer.json of LLaMA-2's kind as a GGUF file keeps it: pieces, and scores in the order of the merges.
+GgufContent SentencePieceContent() {
+  const auto folder = std::filesystem::path(std::getenv("SINK_SOURCE_DIR")) / "tests/golden/tokenizers/llama2_style";
+  const auto model = nlohmann::json::parse(testing::ReadBytes(folder / "tokenizer.json"))["model"];
+  std::vector<std::string> tokens(model["vocab"].size());
+  for (const auto& [token, id] : model["vocab"].items()) tokens[id] = token;
+  std::map<std::string, double> score;
+  for (const auto& merge : model["merges"]) {
+    const std::string merged = merge.is_array() ? merge[0].get<std::string>() + merge[1].get<std::string>()
+                                                : std::string(merge).erase(std::string(merge).find(' '), 1);
+    score.emplace(merged, -static_cast<double>(score.size()));
+  }
+  std::vector<double> scores, types;
+  for (const std::string& token : tokens) {
+    scores.push_back(score.contains(token) ? score.at(token) : -1e6);
+    const bool byte = token.size() == 6 && token.starts_with("<0x");
+    types.push_back(token == "<unk>" ? 2 : token == "<s>" || token == "</s>" ? 3 : byte ? 6 : 1);
+  }
+  GgufContent content;
+  content.metadata = {{"tokenizer.ggml.model", "llama"},           {"tokenizer.ggml.tokens", tokens},
+                      {"tokenizer.ggml.scores", scores},           {"tokenizer.ggml.token_type", types},
+                      {"tokenizer.ggml.bos_token_id", int64_t{1}}, {"tokenizer.ggml.eos_token_id", int64_t{2}}};
+  return content;
+}
+
+TEST(GgufModel, ReadsTextsWithSentencePiecesTokenizer) {
+  const auto folder = std::filesystem::path(std::getenv("SINK_SOURCE_DIR")) / "tests/golden/tokenizers/llama2_style";
+  const auto tokenizer = GgufTokenizer(SentencePieceContent(), "f.gguf");
+  const auto wanted = data::OpenTokenizer(folder / "tokenizer.json");
+  for (const char* text : {"The quick brown fox jumps over the lazy dog.", "naïve café, 漢字 and 🙂", "a\nb\tc",
+                           "numbers 1234567890", "  two spaces before", "don't  stop"}) {
+    std::vector<int32_t> ids, expected;
+    tokenizer->Encode(text, &ids);
+    wanted->Encode(text, &expected);
+    EXPECT_EQ(ids, expected) << text;
+  }
+  EXPECT_EQ(tokenizer->bos_id(), 1);
+  GgufContent without = SentencePieceContent();
+  without.metadata["tokenizer.ggml.add_bos_token"] = int64_t{0};
+  EXPECT_EQ(GgufTokenizer(without, "f.gguf")->bos_id(), std::nullopt);
+  without.metadata["tokenizer.ggml.eos_token_id"] = int64_t{9};
+  EXPECT_THROW(GgufTokenizer(without, "f.gguf"), ModelError);
 }
 
 TEST(GgufModel, ABeginningTokenIsPutWhereTheMetadataSaySo) {

@@ -68,6 +68,8 @@ TEST(OpenModel, RefusesConfigurationsThatItCannotRun) {
            {"llama2", R"({"model_type": "bert"})",
             "model_type \"bert\" is not read; these are: bloom, cohere, falcon,"},
            {"llama2", R"({"model_type": "bert"})", "stablelm"},
+           {"gemma3", R"({"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}})",
+            "\"gemma3\" is not read (it reads more than text; its text half is a \"gemma3_text\""},
            {"llama2", R"({"hidden_size": 0})", "hidden_size must be a whole number from 1"},
            {"llama2", R"({"hidden_size": -32})", "hidden_size must be a whole number from 1"},
            {"llama2", R"({"num_hidden_layers": 1e300})", "num_hidden_layers must be a whole number"},
