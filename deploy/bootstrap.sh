@@ -12,6 +12,7 @@ Usage: deploy/bootstrap.sh [--control] [--tests] [--golden] [--fuzz]
   --tests     also what the tests compare against and run on: PyTorch, transformers, tokenizers, Prometheus, Slurm,
               systemd, Kubernetes' schemas, TensorBoard, MLflow, Weights & Biases
   --golden    also what tests/golden/make_*.py make the committed vectors with: the newest transformers, tokenizers, gguf
+              (part of --tests)
   --fuzz      also clang with libFuzzer
   --help      this text
 
@@ -128,8 +129,8 @@ if [ "$tests" = yes ] && [ "$torch" = yes ]; then
     touch "$environment/.complete-kubernetes"
   fi
 fi
-# What the vectors of tests/golden come from; no test runs it.
-if [ "$golden" = yes ]; then
+# What the vectors of tests/golden come from, and the newest programs that open what we write.
+if [ "$torch" = yes ] && { [ "$golden" = yes ] || [ "$tests" = yes ]; }; then
   environment=$deps/python-open-5
   if [ ! -e "$environment/.complete" ]; then
     say "installing transformers 5 and gguf into $environment"
@@ -141,14 +142,14 @@ if [ "$golden" = yes ]; then
     touch "$environment/.complete"
   fi
 fi
-# The readers of `sinkctl export`: TensorBoard, MLflow's client, Weights & Biases.
+# The readers of `sinkctl export`, the newest of each: TensorBoard, MLflow with what its database needs, Weights & Biases.
 if [ "$tests" = yes ]; then
-  environment=$deps/python-trackers-1
+  environment=$deps/python-trackers-2
   if [ ! -e "$environment/.complete" ]; then
-    say "installing TensorBoard, MLflow's client and wandb into $environment"
+    say "installing TensorBoard, MLflow and wandb into $environment"
     /usr/bin/python3 -m venv --clear "$environment"
-    "$environment/bin/pip" install --quiet --disable-pip-version-check tensorboard==2.20.0 mlflow-skinny==2.22.2 \
-      wandb==0.22.2 'setuptools<82'
+    "$environment/bin/pip" install --quiet --disable-pip-version-check tensorboard==2.21.0 mlflow-skinny==3.17.2 \
+      sqlalchemy==2.1.9 alembic==1.20.1 wandb==0.31.0 'setuptools<82'
     touch "$environment/.complete"
   fi
 fi

@@ -51,18 +51,27 @@ SINK_INLINE Normal StandardNormal(float x) {
   return {.density = 0.398942280f * bell, .cumulative = x < 0 ? tail : 1.0f - tail};
 }
 
-// The largest of count > 0 values; NaNs may be passed over. In lanes, because the compiler will not reorder
-// comparisons.
+// The largest of count >= Lanes values, in lanes, because the compiler will not reorder comparisons. The last lanes may
+// look at values a second time.
+template <int64_t Lanes>
+SINK_INLINE float MaxInLanes(const float* x, int64_t count) {
+  float lane[Lanes];
+  for (int64_t j = 0; j < Lanes; ++j) lane[j] = x[j];
+  for (int64_t i = Lanes; i + Lanes <= count; i += Lanes)
+    for (int64_t j = 0; j < Lanes; ++j) lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
+  const float* last = x + count - Lanes;
+  for (int64_t j = 0; j < Lanes; ++j) lane[j] = last[j] > lane[j] ? last[j] : lane[j];
+  for (int64_t half = Lanes / 2; half > 0; half /= 2)
+    for (int64_t j = 0; j < half; ++j) lane[j] = lane[j + half] > lane[j] ? lane[j + half] : lane[j];
+  return lane[0];
+}
+
+// The largest of count > 0 values; NaNs may be passed over.
 SINK_INLINE float Max(const float* x, int64_t count) {
-  constexpr int kLanes = 64;
-  float lane[kLanes];
-  for (int j = 0; j < kLanes; ++j) lane[j] = x[0];
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int j = 0; j < kLanes; ++j) lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
+  if (count >= 64) return MaxInLanes<64>(x, count);
+  if (count >= 8) return MaxInLanes<8>(x, count);
   float largest = x[0];
-  for (int j = 0; j < kLanes; ++j) largest = lane[j] > largest ? lane[j] : largest;
-  for (; i < count; ++i) largest = x[i] > largest ? x[i] : largest;
+  for (int64_t i = 1; i < count; ++i) largest = x[i] > largest ? x[i] : largest;
   return largest;
 }
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "proto/config/names.h"
 
 namespace sink::sweeps {
 namespace {
@@ -51,9 +51,7 @@ std::string Suggestion(absl::string_view name, const std::vector<std::string>& c
 }
 
 bool IsSweepName(absl::string_view name) {
-  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
-  });
+  return IsPlainName({name.data(), name.size()}) && name.find("..") == absl::string_view::npos;
 }
 
 std::string Quoted(absl::string_view text) {

@@ -22,7 +22,9 @@ absl::Status ErrorAt(const Location& place, absl::string_view message);
 // "; expected one of: a, b, c".
 std::string Suggestion(absl::string_view name, const std::vector<std::string>& candidates);
 
-// What a sweep, an experiment or a label may be called: 1 to 64 of A-Z a-z 0-9 . _ -
+// What a sweep, an experiment or a label may be called, which becomes a folder's name where results are exported.
+inline constexpr char kSweepNameRule[] =
+    "must be 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter, a digit or _ and without \"..\"";
 bool IsSweepName(absl::string_view name);
 
 // Text of a file for a message: cut at 64 bytes, control characters and invalid UTF-8 made visible.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -37,6 +38,7 @@ struct Scale {
 
   json Of(const json& value) const {
     const FieldInfo& info = FieldAt(field);
+    if (!value.is_number()) return value;  // auto stays what it is
     const double v = value.get<double>();
     const double scaled = v == from ? to : v * (to / from);
     if (info.type == FieldType::kInteger) {
@@ -82,6 +84,8 @@ class Expander {
       if (set == direct.end()) {
         return ErrorAt(key.at, absl::StrCat(path, " is proportional, but the profile gives no value for it; add one"));
       }
+      if (!base_[key.field].is_number() || !set->second.value.is_number())
+        return ErrorAt(key.at, absl::StrCat(path, " is no number: nothing is proportional to it"));
       const double from = base_[key.field].get<double>(), to = set->second.value.get<double>();
       if (from == 0)
         return ErrorAt(key.at, absl::StrCat("the sweep's own ", path, " is 0: nothing is proportional to it"));
@@ -89,6 +93,10 @@ class Expander {
       direct.erase(set);
     }
     Apply(direct, &base_);
+    // A model that is measured and not trained is the same with every seed.
+    static const FieldIndex kKind = *FindField("kind", {});
+    const bool trains = base_[kKind] == std::string(NameOf(JobKind::kTrain));
+    replicas_ = spec_.profile_replicas > 0 && trains ? spec_.profile_replicas : spec_.replicas;
     ScaleEarlyStop();
     return absl::OkStatus();
   }
@@ -117,7 +125,7 @@ class Expander {
         return ErrorAt(experiment.at, absl::StrCat("the grid has more than ", kMaxCandidates, " points; sweep less"));
       }
       const int64_t surely = (experiment.exclude.empty() ? product : 0) + experiment.include.size();
-      jobs += surely * spec_.replicas;
+      jobs += surely * replicas_;
     }
     return jobs > sweep_.max_jobs ? TooMany(absl::StrCat(jobs)) : absl::OkStatus();
   }
@@ -214,8 +222,9 @@ class Expander {
   absl::Status AddJobs(const Experiment& experiment, Point& point, ExpandedExperiment* summary) {
     static const FieldIndex kSeed = *FindField("train.seed", {});
     for (const Scale& scale : scales_) point.values[scale.field] = scale.Of(point.values[scale.field]);
+    FitMicroBatch(&point.values);
     const int64_t seed = point.values[kSeed].get<int64_t>();
-    for (int replica = 1; replica <= spec_.replicas; ++replica) {
+    for (int replica = 1; replica <= replicas_; ++replica) {
       if (static_cast<int>(sweep_.jobs.size()) >= sweep_.max_jobs) {
         return TooMany(absl::StrCat("more than ", sweep_.max_jobs));
       }
@@ -240,13 +249,25 @@ class Expander {
     return absl::OkStatus();
   }
 
+  // A batch that a profile has scaled below the micro batch, or to no multiple of it, is cut into smaller passes.
+  void FitMicroBatch(Values* values) const {
+    static const FieldIndex kBatch = *FindField("train.global_batch_size", {});
+    static const FieldIndex kMicro = *FindField("train.micro_batch_size", {});
+    const bool scaled = std::any_of(scales_.begin(), scales_.end(), [](const Scale& s) { return s.field == kBatch; });
+    const int64_t of_a_rank = (*values)[kBatch].get<int64_t>() / sweep_.devices;
+    if (scaled && of_a_rank > 0) (*values)[kMicro] = std::gcd((*values)[kMicro].get<int64_t>(), of_a_rank);
+  }
+
   // Whether the job can run as one rank a device, as (path, error); both empty when it can.
   std::pair<std::string, std::string> CheckRanks(const JobConfig& config) const {
     const int devices = sweep_.devices;
     if (devices == 1) return {};
     if (config.kind == JobKind::kEvaluate) return {"kind", "evaluate runs on one device; set resources.devices to 1"};
-    const int64_t step = config.train.micro_batch_size * devices;
+    const int64_t step = std::max<int64_t>(config.train.micro_batch_size, 1) * devices;
     if (config.train.global_batch_size % step == 0) return {};
+    if (config.train.micro_batch_size == 0)
+      return {"train.global_batch_size",
+              absl::StrCat(config.train.global_batch_size, " must be a multiple of resources.devices ", devices)};
     return {"train.global_batch_size",
             absl::StrCat(config.train.global_batch_size, " must be a multiple of train.micro_batch_size ",
                          config.train.micro_batch_size, " x resources.devices ", devices)};
@@ -256,7 +277,7 @@ class Expander {
     std::vector<std::string> parts;
     if (!point.label.empty()) parts.push_back(point.label);
     for (const FieldIndex field : point.varying) parts.push_back(PrintValue(field, point.values[field]));
-    if (spec_.replicas > 1) parts.push_back(absl::StrCat("replica=", replica));
+    if (replicas_ > 1) parts.push_back(absl::StrCat("replica=", replica));
     return parts.empty() ? "default" : absl::StrJoin(parts, " ");
   }
 
@@ -299,10 +320,10 @@ class Expander {
     if (!experiment.include.empty()) {
       absl::StrAppend(&points, points.empty() ? "" : " + ", experiment.include.size(), " included");
     }
-    if (spec_.replicas > 1) {
+    if (replicas_ > 1) {
       const bool is_sum = points.find(" - ") != std::string::npos || points.find(" + ") != std::string::npos;
       if (is_sum) points = absl::StrCat("(", points, ")");
-      absl::StrAppend(&points, " x ", spec_.replicas, " replicas");
+      absl::StrAppend(&points, " x ", replicas_, " replicas");
     }
     return absl::StrCat(experiment.name, ": ", points, " = ", jobs, jobs == 1 ? " job" : " jobs");
   }
@@ -310,6 +331,7 @@ class Expander {
   const SweepSpec spec_;
   ExpandedSweep sweep_;
   Values base_;
+  int replicas_ = 1;
   std::vector<Scale> scales_;
   std::map<std::string, int> first_with_id_;
 };

@@ -7,7 +7,9 @@
 //   2. the experiment's `set`, one point of its `grid` and `zip` groups (or one entry of `include`);
 //   3. `when` rules in order, each seeing what the rules before it set, then `derive` (neither for `include`); then
 //      `exclude` decides;
-//   4. keys that a profile calls `proportional` are multiplied by (profile's value / the sweep's base value);
+//   4. keys that a profile calls `proportional` are multiplied by (profile's value / the sweep's base value); where
+//   that
+//      scales the batch, train.micro_batch_size becomes the largest divisor of both;
 //   5. replica r of n (1-based) adds r - 1 to train.seed.
 #pragma once
 

@@ -29,7 +29,7 @@ absl::Status ExpectFilledMap(const Node& node) {
 
 absl::Status ExpectName(const Node& node, absl::string_view what) {
   if (node.IsScalar() && IsSweepName(node.text)) return absl::OkStatus();
-  return ErrorAt(node.at, absl::StrCat(what, " must be 1 to 64 of A-Z a-z 0-9 . _ -"));
+  return ErrorAt(node.at, absl::StrCat(what, " ", kSweepNameRule));
 }
 
 class ExperimentReader {
@@ -114,8 +114,7 @@ class ExperimentReader {
   absl::Status ReadZip(const Node& zip) {
     if (absl::Status status = ExpectFilledMap(zip); !status.ok()) return status;
     for (const Node& group : zip.items) {
-      if (!IsSweepName(group.key))
-        return ErrorAt(group.key_at, "a zip group's name must be 1 to 64 of A-Z a-z 0-9 . _ -");
+      if (!IsSweepName(group.key)) return ErrorAt(group.key_at, absl::StrCat("a zip group's name ", kSweepNameRule));
       if (group.IsList()) {
         return ErrorAt(group.at, absl::StrCat("a zip group must be a named map of keys to lists; write ", group.key,
                                               " below a name, such as \"zip: {pair: {", group.key, ": [...]}}\""));
@@ -265,7 +264,7 @@ class ExperimentReader {
         experiment_.paper["source"] = item.text;
         continue;
       }
-      if (!IsSweepName(item.key)) return ErrorAt(item.key_at, "a measure's name must be 1 to 64 of A-Z a-z 0-9 . _ -");
+      if (!IsSweepName(item.key)) return ErrorAt(item.key_at, absl::StrCat("a measure's name ", kSweepNameRule));
       if (absl::Status status = ExpectList(item, "; give one number (or null) a point"); !status.ok()) return status;
       nlohmann::json list = nlohmann::json::array();
       for (const Node& value : item.items) {

@@ -88,17 +88,20 @@ class SpecReader {
       if (item.key == "proportional") return ReadProportional(item);
       known.push_back("proportional");
     }
+    if (kind != FileKind::kBase) {
+      int* const replicas = kind == FileKind::kProfile ? &spec_.profile_replicas : &spec_.replicas;
+      if (item.key == "replicas") return Take(ReadInt(item, 1, 1000), replicas);
+      known.push_back("replicas");
+    }
     if (kind == FileKind::kSweep) {
       if (item.key == "schema") return ReadSchema(item);
       if (item.key == "name") return ReadName(item);
       if (item.key == "experiments") return ReadExperiments(item);
-      if (item.key == "replicas") return Take(ReadInt(item, 1, 1000), &spec_.replicas);
       if (item.key == "priority") return Take(ReadInt(item, -1000, 1000), &spec_.header.priority);
       if (item.key == "early_stop") return Take(ReadEarlyStop(item), &spec_.header.early_stop);
       if (item.key == "on_failure") return Take(ReadFailurePolicy(item), &spec_.header.on_failure);
       if (item.key == "stall") return Take(ReadStall(item), &spec_.header.stall);
-      known.insert(known.end(),
-                   {"schema", "name", "experiments", "replicas", "priority", "early_stop", "on_failure", "stall"});
+      known.insert(known.end(), {"schema", "name", "experiments", "priority", "early_stop", "on_failure", "stall"});
     }
     known.insert(known.end(), SectionNames().begin(), SectionNames().end());
     return UnknownKey(item, known);
@@ -117,7 +120,7 @@ class SpecReader {
 
   absl::Status ReadName(const Node& node) {
     if (!node.IsScalar() || !IsSweepName(node.text)) {
-      return ErrorAt(node.at, "a sweep's name must be 1 to 64 of A-Z a-z 0-9 . _ -");
+      return ErrorAt(node.at, absl::StrCat("a sweep's name ", kSweepNameRule));
     }
     spec_.header.name = node.text;
     return absl::OkStatus();

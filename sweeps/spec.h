@@ -22,8 +22,9 @@ struct SweepSpec {
   std::vector<ProportionalKey> proportional;  // what the profiles list; no key twice
   std::vector<Experiment> experiments;
   int replicas = 1;
-  Location max_jobs_at;  // where limits.max_jobs was set; the sweep file as a whole otherwise
-  ExpandedSweep header;  // the name, resources, retry and limits; no jobs yet
+  int profile_replicas = 0;  // the same as the last profile has it, for a sweep that trains; 0: none says so
+  Location max_jobs_at;      // where limits.max_jobs was set; the sweep file as a whole otherwise
+  ExpandedSweep header;      // the name, resources, retry and limits; no jobs yet
 };
 
 // Errors: INVALID_ARGUMENT with the place.

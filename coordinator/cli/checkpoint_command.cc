@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kRedrawMs = 100;
 constexpr int kBarColumns = 30;
 
-struct Options {
+struct CheckpointOptions {
   std::string id;
   int64_t step = 0;
   std::string out;
@@ -43,7 +43,7 @@ class ProgressBar {
   int64_t drawn_ms_ = 0;
 };
 
-Outcome List(Session& session, const Options& options) {
+Outcome List(Session& session, const CheckpointOptions& options) {
   v1::ListCheckpointsRequest request;
   request.set_job_id(options.id);
   const auto response = session.client().ListCheckpoints(request);
@@ -68,7 +68,7 @@ Outcome FromDownload(const absl::Status& status) {
   return FromStatus(status);
 }
 
-Outcome Get(Session& session, const Options& options) {
+Outcome Get(Session& session, const CheckpointOptions& options) {
   auto writer = CheckpointWriter::Create(options.out);
   if (!writer.ok()) return {kBadFile, std::string(writer.status().message())};
   v1::DownloadCheckpointRequest request;
@@ -106,7 +106,7 @@ void AddCheckpointCommand(Commands& commands) {
       commands.Add("checkpoint", "List or fetch what a job has saved", Names::kNothing,
                    {"sinkctl checkpoint list 3f2a91c0", "sinkctl checkpoint get 3f2a91c0 --out model"});
   group.RequireCommand();
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CheckpointOptions>();
 
   args::Command list = commands.AddTo(group, "list", "List a job's checkpoints", Names::kJob,
                                       {"sinkctl checkpoint list 3f2a91c0", "sinkctl checkpoint list 3f2a91c0 --json"});

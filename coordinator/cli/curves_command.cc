@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kCells = 30;  // of a curve
 
-struct Options {
+struct CurvesOptions {
   std::string sweep;
   std::string metric = "alpha_max/1";
 };
@@ -40,7 +40,7 @@ std::string Draw(const Curve& curve, double least, double most) {
   return out;
 }
 
-Outcome Curves(Session& session, const Options& options) {
+Outcome Curves(Session& session, const CurvesOptions& options) {
   v1::GetSweepRequest request;
   request.set_name(options.sweep);
   const auto status = session.client().GetSweep(request);
@@ -95,7 +95,7 @@ void AddCurvesCommand(Commands& commands) {
   args::Command command =
       commands.Add("curves", "Draw one metric of every job of a sweep over its steps", Names::kSweep,
                    {"sinkctl curves quickstart", "sinkctl curves optimization --metric validation_loss/all"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CurvesOptions>();
   command.AddOption("SWEEP", options->sweep, "A sweep's name").Required();
   command.AddOption("--metric", options->metric, "A metric's whole name (alpha_max/1: the strongest head's alpha_1)")
       .ValueText("NAME");

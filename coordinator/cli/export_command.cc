@@ -1,5 +1,7 @@
 // sinkctl export: a sweep's measurements for other people's tools.
+#include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/files/output_files.h"
@@ -11,30 +13,49 @@
 namespace sink::cli {
 namespace {
 
-struct Options {
+struct ExportOptions {
   std::string sweep;
   std::string format;
   std::string out;
   std::string python = "python3";
 };
 
-absl::Status Write(const report::Study& study, const Options& options) {
+absl::Status Write(const report::Study& study, const ExportOptions& options) {
   if (options.format == "csv") return WriteFile(options.out, exports::ToCsv(study));
   if (options.format == "json") return WriteFile(options.out, exports::ToJson(study));
   if (options.format == "tensorboard") return WriteFolder(options.out, exports::ToTensorBoard(study));
-  if (options.format == "mlflow") return WriteFolder(options.out, exports::ToMlflow(study));
+  if (options.format == "mlflow")
+    return WriteFolder(options.out,
+                       exports::ToMlflow(study, std::filesystem::absolute(options.out).lexically_normal()));
   return ExportToWandb(study, options.python, options.out);
 }
 
-// How the tool opens it.
-std::string NextStep(const Options& options) {
-  if (options.format == "tensorboard") return "tensorboard --logdir " + options.out;
-  if (options.format == "mlflow") return "mlflow ui --backend-store-uri " + options.out;
-  if (options.format == "wandb") return "wandb sync " + options.out + "/wandb/offline-run-*";
-  return "";
+// A word of a shell's command line.
+std::string ShellWord(const std::string& text) {
+  const bool plain =
+      text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789./_-:=@%+,") ==
+      std::string::npos;
+  if (plain && !text.empty()) return text;
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
 }
 
-Outcome Export(Session& session, const Options& options) {
+// The commands by which the tool opens it, a line each.
+std::vector<std::string> NextSteps(const ExportOptions& options) {
+  std::string folder = options.out;
+  while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+  const std::string out = ShellWord(folder), database = ShellWord("sqlite:///" + folder + ".db");
+  if (options.format == "tensorboard") return {"open it with: tensorboard --logdir " + out};
+  if (options.format == "mlflow")  // whose newer versions serve databases alone
+    return {"open it with: mlflow migrate-filestore --source " + out + " --target " + database,
+            "        then: mlflow ui --backend-store-uri " + database};
+  if (options.format == "wandb")
+    return {"open it with: wandb leet " + out + "/wandb", "or upload it: wandb sync " + out + "/wandb/offline-run-*"};
+  return {};
+}
+
+Outcome Export(Session& session, const ExportOptions& options) {
   const auto study = ReadStudy(session, options.sweep, {.heat_maps = options.format == "json"});
   if (!study.ok()) return FromStatus(study.status());
   const absl::Status written = Write(*study, options);
@@ -53,8 +74,7 @@ Outcome Export(Session& session, const Options& options) {
   page.blocks.push_back(TextBlock{{{options.out},
                                    {std::to_string(study->runs.size()) + " jobs", Style::kDim},
                                    {std::to_string(points) + " points", Style::kDim}}});
-  if (const std::string next = NextStep(options); !next.empty())
-    page.blocks.push_back(TextBlock{{{"open it with: " + next}}});
+  for (std::string& next : NextSteps(options)) page.blocks.push_back(TextBlock{{{std::move(next)}}});
   session.printer().Print(page);
   return {};
 }
@@ -65,7 +85,7 @@ void AddExportCommand(Commands& commands) {
   args::Command command = commands.Add("export", "Write a sweep's measurements for another tool", Names::kSweep,
                                        {"sinkctl export optimization --format csv --out optimization.csv",
                                         "sinkctl export optimization --format tensorboard --out runs"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExportOptions>();
   command.AddOption("SWEEP", options->sweep, "A sweep's name").Required();
   command
       .AddOption("--format", options->format,

@@ -9,7 +9,7 @@
 namespace sink::cli {
 namespace {
 
-struct Options {
+struct JobOptions {
   std::string id;
   bool config = false;
 };
@@ -63,7 +63,7 @@ Fields JobFields(const v1::Job& job) {
   return fields;
 }
 
-Outcome ShowJob(Session& session, const Options& options) {
+Outcome ShowJob(Session& session, const JobOptions& options) {
   v1::GetJobRequest request;
   request.set_id(options.id);
   const auto response = session.client().GetJob(request);
@@ -119,7 +119,7 @@ Outcome ShowJob(Session& session, const Options& options) {
 void AddJobCommand(Commands& commands) {
   args::Command command = commands.Add("job", "Show one job: progress, attempts, checkpoints, configuration",
                                        Names::kJob, {"sinkctl job 3f2a91c0", "sinkctl job 3f2a --config"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<JobOptions>();
   command.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
   command.AddFlag("--config", options->config, "Also its resolved configuration (always there with --json)");
   commands.OnRun(command, [options](Session& session) { return ShowJob(session, *options); });

@@ -11,13 +11,13 @@ namespace {
 constexpr int kPage = 1000;
 constexpr int kLongestTable = 1000;
 
-struct Options {
+struct JobsOptions {
   std::string sweep;
   std::vector<std::string> states;
   int limit = -1;  // -1: kLongestTable of a table, else all; 0: all
 };
 
-Outcome Jobs(Session& session, const Options& options) {
+Outcome Jobs(Session& session, const JobsOptions& options) {
   v1::ListJobsRequest request;
   request.set_sweep(options.sweep);
   for (std::string name : options.states) {
@@ -63,7 +63,7 @@ void AddJobsCommand(Commands& commands) {
   args::Command command =
       commands.Add("jobs", "List jobs", Names::kNothing,
                    {"sinkctl jobs --state running --state failed", "sinkctl jobs --sweep optimization --json"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<JobsOptions>();
   command.AddOption("--sweep", options->sweep, "Only jobs of this sweep").ValueText("SWEEP");
   command.AddOption("--state", options->states, "Only jobs in this state, e.g. running; may be repeated")
       .ValueText("STATE")

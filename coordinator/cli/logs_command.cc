@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kTries = 60;  // a second apart, while a followed coordinator is away
 
-struct Options {
+struct LogsOptions {
   std::string id;
   bool follow = false;
   int tail = 0;
@@ -25,7 +25,7 @@ void PrintLine(Session& session, const v1::LogLine& line) {
   session.printer().PrintItem(ToJson(line), {{FormatTime(line.time_ms()), Style::kDim}, {level, style}, {line.text()}});
 }
 
-Outcome Logs(Session& session, const Options& options) {
+Outcome Logs(Session& session, const LogsOptions& options) {
   const Interrupt& interrupt = session.world().interrupt;
   v1::ReadLogsRequest request;
   request.set_job_id(options.id);
@@ -52,7 +52,7 @@ Outcome Logs(Session& session, const Options& options) {
 void AddLogsCommand(Commands& commands) {
   args::Command command = commands.Add("logs", "Print a job's log", Names::kJob,
                                        {"sinkctl logs 3f2a91c0 --tail 50", "sinkctl logs 3f2a91c0 -f"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<LogsOptions>();
   command.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
   command.AddFlag("-f,--follow", options->follow, "Go on until the job has ended");
   command.AddOption("--tail", options->tail, "Only the last N lines").ValueText("N").Within(1, 1'000'000);

@@ -12,7 +12,7 @@
 namespace sink::cli {
 namespace {
 
-struct Options {
+struct MetricsOptions {
   std::string id;
   std::vector<std::string> names;
   int64_t from_step = 0;
@@ -90,7 +90,7 @@ Page PointsPage(const std::vector<v1::MetricPoint>& points) {
   return page;
 }
 
-Outcome Metrics(Session& session, const Options& options) {
+Outcome Metrics(Session& session, const MetricsOptions& options) {
   session.csv = options.csv;
   v1::ReadMetricsRequest request;
   request.set_job_id(options.id);
@@ -113,7 +113,7 @@ void AddMetricsCommand(Commands& commands) {
   args::Command command =
       commands.Add("metrics", "Print a job's metrics: the newest values, or every point with --csv or --json",
                    Names::kJob, {"sinkctl metrics 3f2a91c0", "sinkctl metrics 3f2a91c0 --name 'sink_rate/*' --csv"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MetricsOptions>();
   command.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
   command.AddOption("--name", options->names, "Only this metric; a trailing * matches any ending; may be repeated")
       .ValueText("NAME")

@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kDeviceFlops = 4e14;  // an H100 SXM's 989 TFLOP/s of dense bf16 at 40 %
 
-struct Options {
+struct PlanOptions {
   std::string file;
   std::vector<std::string> profiles;
   bool diff = false;
@@ -32,7 +32,7 @@ std::string GpuTime(double hours) {
   return hours >= 1 ? FormatCount(hours) + " GPU-hours" : FormatDuration(std::ceil(3600 * hours)) + " of a GPU";
 }
 
-Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Options& options) {
+Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const PlanOptions& options) {
   const bool diff = options.diff;
   const auto hours = [&](double flops) { return flops / options.device_flops / 3600; };
   const ExpandedSweep& sweep = files.sweep;
@@ -130,7 +130,7 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Opt
   return page;
 }
 
-Outcome Plan(Session& session, const Options& options) {
+Outcome Plan(Session& session, const PlanOptions& options) {
   const auto files = LoadSweep(options.file, options.profiles);
   if (!files.ok()) return {kBadFile, std::string(files.status().message())};
   SubmittedById submitted;
@@ -150,7 +150,7 @@ void AddPlanCommand(Commands& commands) {
   args::Command command = commands.Add(
       "plan", "Show the jobs of a sweep file, what they cost, and store nothing", Names::kFile,
       {"sinkctl plan sweeps/optimization.yaml", "sinkctl plan sweeps/optimization.yaml --profile laptop --diff"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PlanOptions>();
   command.AddOption("FILE", options->file, "The sweep file").Required();
   command.AddOption("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
       .ValueText("NAME|PATH")

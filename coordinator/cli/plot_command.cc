@@ -11,7 +11,7 @@
 namespace sink::cli {
 namespace {
 
-struct Options {
+struct PlotOptions {
   std::string sweep;
   std::string metric;
   std::string heat_map;
@@ -36,7 +36,7 @@ std::vector<report::Point> PointsOf(const report::Study& study) {
   return points;
 }
 
-absl::StatusOr<report::Chart> MakeChart(const report::Study& study, const Options& options) {
+absl::StatusOr<report::Chart> MakeChart(const report::Study& study, const PlotOptions& options) {
   const std::vector<report::Point> points = PointsOf(study);
   std::vector<const report::Point*> all;
   for (const report::Point& point : points) all.push_back(&point);
@@ -57,7 +57,7 @@ absl::StatusOr<report::Chart> MakeChart(const report::Study& study, const Option
   return report::Chart(*chart);
 }
 
-Outcome Plot(Session& session, const Options& options) {
+Outcome Plot(Session& session, const PlotOptions& options) {
   if (options.metric.empty() == options.heat_map.empty())
     return {kUsage, "give either --metric or --heatmap; see `sinkctl plot --help`"};
   StudyFilter filter{.metrics = {},
@@ -87,7 +87,7 @@ void AddPlotCommand(Commands& commands) {
       commands.Add("plot", "Draw one metric or heat map of a sweep into an SVG file", Names::kSweep,
                    {"sinkctl plot optimization --metric sink_rate/0.3/1 --experiment batch_size --out rate.svg",
                     "sinkctl plot quickstart --heatmap alpha/1 --out map.svg"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PlotOptions>();
   command.AddOption("SWEEP", options->sweep, "A sweep's name").Required();
   command.AddOption("--metric", options->metric, "A metric's whole name: a line for each setting, a band over replicas")
       .ValueText("NAME");

@@ -1,61 +1,92 @@
-// sinkctl report: the paper's tables beside ours, its takeaways judged, figures; as Markdown, HTML and SVG files.
+// sinkctl report: the paper's tables beside ours, its takeaways judged, figures; as Markdown, HTML and SVG files. Of
+// several sweeps, a folder each and a page that compares the takeaways of all.
 #include <memory>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/files/output_files.h"
 #include "coordinator/cli/study/study_reader.h"
 #include "coordinator/cli/views/views.h"
+#include "coordinator/report/front_page.h"
 #include "coordinator/report/report.h"
 #include "proto/files/files.h"
 
 namespace sink::cli {
 namespace {
 
-struct Options {
-  std::string sweep;
+struct ReportOptions {
+  std::vector<std::string> sweeps;
   std::string out;
   std::string format = "both";
 };
 
-// Returns the paths, in the order in which they were written: figures first, so that no report links to a missing one.
-absl::StatusOr<std::vector<std::string>> WriteReport(const report::Document& document, const Options& options) {
+// Writes figures first, so that no report links to a missing one, then NAME.md and NAME.html. Appends the paths in that
+// order.
+absl::Status WriteDocument(const report::Document& document, const std::string& folder, const std::string& name,
+                           const std::string& format, std::vector<std::string>* paths) {
   std::vector<exports::OutputFile> files;
   for (const report::DocumentBlock& block : document.blocks)
     if (const auto* figure = std::get_if<report::FigureBlock>(&block))
       files.push_back({"figures/" + figure->figure.name + ".svg",
                        report::Draw(figure->figure.chart, report::Placement::kStandalone)});
-  if (options.format != "html") files.push_back({"report.md", report::ToMarkdown(document)});
-  if (options.format != "markdown") files.push_back({"report.html", report::ToHtml(document)});
-  std::vector<std::string> paths;
+  if (format != "html") files.push_back({name + ".md", report::ToMarkdown(document)});
+  if (format != "markdown") files.push_back({name + ".html", report::ToHtml(document)});
   for (const exports::OutputFile& file : files) {
-    paths.push_back(options.out + "/" + file.path);
-    if (absl::Status status = WriteFile(paths.back(), file.bytes); !status.ok()) return status;
+    paths->push_back(folder + "/" + file.path);
+    if (absl::Status status = WriteFile(paths->back(), file.bytes); !status.ok()) return status;
   }
-  return paths;
+  return absl::OkStatus();
 }
 
 Style StyleOf(const std::string& verdict) {
   return verdict == "holds" ? Style::kGreen : verdict == "does not hold" ? Style::kRed : Style::kYellow;
 }
 
-Outcome Report(Session& session, Options options) {
+std::string Joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+Outcome Report(Session& session, const ReportOptions& options) {
   if (files::IsStandardOutput(options.out)) return {kUsage, "--out: a report is several files; name a folder for them"};
-  if (options.out.empty()) options.out = "reports/" + options.sweep;
-  auto study = ReadStudy(session, options.sweep, {});
-  if (!study.ok()) return FromStatus(study.status());
-  study->command = "sinkctl report " + options.sweep;
-  const std::vector<report::ExperimentResult> results = report::Evaluate(*study);
-  const auto paths = WriteReport(report::MakeReport(*study, results), options);
-  if (!paths.ok()) return {kBadFile, std::string(paths.status().message())};
+  const bool one = options.sweeps.size() == 1;
+  std::vector<report::Study> studies;
+  for (const std::string& sweep : options.sweeps) {
+    auto study = ReadStudy(session, sweep, {});
+    if (!study.ok()) return FromStatus(study.status());
+    study->command = "sinkctl report " + Joined(options.sweeps);
+    studies.push_back(*std::move(study));
+  }
+  std::vector<std::vector<report::ExperimentResult>> results;
+  for (const report::Study& study : studies) results.push_back(report::Evaluate(study));
+
+  std::vector<std::string> paths;
+  std::vector<report::EvaluatedStudy> all;
+  Json documents = Json::array(), rows = Json::array();
+  for (size_t i = 0; i < studies.size(); ++i) {
+    const std::string folder = one && !options.out.empty()
+                                   ? options.out
+                                   : (options.out.empty() ? "reports" : options.out) + "/" + options.sweeps[i];
+    const report::Document document = report::MakeReport(studies[i], results[i]);
+    if (absl::Status status = WriteDocument(document, folder, "report", options.format, &paths); !status.ok())
+      return {kBadFile, std::string(status.message())};
+    all.push_back({&studies[i], &results[i]});
+    documents.push_back(report::ReportJson(studies[i], results[i]));
+    for (const Json& experiment : documents.back()["experiments"])
+      for (const Json& takeaway : experiment["takeaways"])
+        rows.push_back({{"experiment", experiment["name"]},
+                        {"verdict", takeaway["verdict"]},
+                        {"statement", takeaway["statement"]}});
+  }
+  if (!one) {
+    const std::string folder = options.out.empty() ? "reports" : options.out;
+    const absl::Status status = WriteDocument(report::MakeComparison(all), folder, "takeaways", options.format, &paths);
+    if (!status.ok()) return {kBadFile, std::string(status.message())};
+  }
 
   Page page;
-  page.document = report::ReportJson(*study, results);
-  page.document["files"] = *paths;
-  Json rows = Json::array();
-  for (const Json& experiment : page.document["experiments"])
-    for (const Json& takeaway : experiment["takeaways"])
-      rows.push_back(
-          {{"experiment", experiment["name"]}, {"verdict", takeaway["verdict"]}, {"statement", takeaway["statement"]}});
+  page.document = one ? documents[0] : Json{{"sweeps", documents}};
+  page.document["files"] = paths;
   page.document["verdicts"] = std::move(rows);
   Column verdict = TextColumn("VERDICT", "verdict", 15);
   verdict.show = [](const Json& row) -> Cell {
@@ -65,11 +96,11 @@ Outcome Report(Session& session, Options options) {
   page.blocks.push_back(TableBlock{"verdicts",
                                    {TextColumn("EXPERIMENT", "experiment", 12), std::move(verdict),
                                     TextColumn("TAKEAWAY OF THE PAPER", "statement", 20)},
-                                   "this sweep has none of the paper's experiments"});
+                                   "there are none of the paper's experiments"});
   TextBlock footer;
-  for (const std::string& path : *paths)
+  for (const std::string& path : paths)
     if (path.find("/figures/") == std::string::npos) footer.pieces.push_back({path});
-  footer.pieces.push_back({std::to_string(paths->size() - footer.pieces.size()) + " figures", Style::kDim});
+  footer.pieces.push_back({std::to_string(paths.size() - footer.pieces.size()) + " figures", Style::kDim});
   page.blocks.push_back(std::move(footer));
   session.printer().Print(page);
   return {};
@@ -78,12 +109,19 @@ Outcome Report(Session& session, Options options) {
 }  // namespace
 
 void AddReportCommand(Commands& commands) {
-  args::Command command = commands.Add(
-      "report", "Write a report of a sweep: the paper's tables beside ours, its takeaways judged, figures",
-      Names::kSweep, {"sinkctl report optimization", "sinkctl report quickstart --out quickstart --format html"});
-  auto options = std::make_shared<Options>();
-  command.AddOption("SWEEP", options->sweep, "A sweep's name").Required();
-  command.AddOption("--out", options->out, "Folder of report.md, report.html and figures/ (reports/SWEEP)")
+  args::Command command =
+      commands.Add("report", "Write a report of a sweep: the paper's tables beside ours, its takeaways judged, figures",
+                   Names::kSweep,
+                   {"sinkctl report optimization", "sinkctl report quickstart --out quickstart --format html",
+                    "sinkctl report optimization loss_function model_architecture   # and one page of all takeaways"});
+  auto options = std::make_shared<ReportOptions>();
+  command
+      .AddOption("SWEEP", options->sweeps,
+                 "A sweep's name; of several, takeaways.md and .html compare the takeaways of all")
+      .Required();
+  command
+      .AddOption("--out", options->out,
+                 "Folder of report.md, report.html and figures/ (reports/SWEEP); of several sweeps, of a folder each")
       .ValueText("DIR");
   command.AddOption("--format", options->format, "What to write (both)")
       .ValueText("markdown|html|both")

@@ -26,12 +26,12 @@ absl::StatusOr<std::string> ProbeTokens(Session& session, const std::string& swe
   return out;
 }
 
-struct Options {
+struct ResultsOptions {
   std::string sweep;
   bool csv = false;
 };
 
-Outcome Results(Session& session, const Options& options) {
+Outcome Results(Session& session, const ResultsOptions& options) {
   session.csv = options.csv;
   const std::string& sweep = options.sweep;
   v1::GetSweepRequest request;
@@ -99,7 +99,7 @@ void AddResultsCommand(Commands& commands) {
   args::Command command =
       commands.Add("results", "Print the sink table of a sweep: sink rate, importance and loss by setting",
                    Names::kSweep, {"sinkctl results quickstart", "sinkctl results optimization --csv"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ResultsOptions>();
   command.AddOption("SWEEP", options->sweep, "A sweep's name").Required();
   command.AddFlag("--csv", options->csv, "As comma-separated values, unrounded").Excludes(commands.json());
   commands.OnRun(command, [options](Session& session) { return Results(session, *options); });

@@ -7,12 +7,12 @@
 namespace sink::cli {
 namespace {
 
-struct Options {
+struct RetryOptions {
   std::vector<std::string> ids;
   std::string sweep;
 };
 
-Outcome Retry(Session& session, const Options& options) {
+Outcome Retry(Session& session, const RetryOptions& options) {
   if (options.ids.empty() == options.sweep.empty())
     return {kUsage, "retry needs the ids of jobs, or --failed SWEEP; see `sinkctl retry --help`"};
   v1::RetryRequest request;
@@ -37,7 +37,7 @@ Outcome Retry(Session& session, const Options& options) {
 void AddRetryCommand(Commands& commands) {
   args::Command command = commands.Add("retry", "Queue failed or cancelled jobs again, from their last checkpoint",
                                        Names::kJob, {"sinkctl retry 3f2a91c0", "sinkctl retry --failed optimization"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RetryOptions>();
   command.AddOption("ID", options->ids, "Ids of jobs, or the first four or more digits of them");
   command.AddOption("--failed", options->sweep, "Every failed or cancelled job of this sweep").ValueText("SWEEP");
   commands.OnRun(command, [options](Session& session) { return Retry(session, *options); });

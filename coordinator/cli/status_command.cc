@@ -9,12 +9,12 @@
 namespace sink::cli {
 namespace {
 
-struct Options {
+struct StatusOptions {
   std::string sweep;
   bool watch = false;
 };
 
-Outcome Status(Session& session, const Options& options) {
+Outcome Status(Session& session, const StatusOptions& options) {
   if (options.watch) return options.sweep.empty() ? FollowAll(session) : FollowSweep(session, options.sweep);
   if (options.sweep.empty()) {
     const auto overview = FetchOverview(session);
@@ -35,7 +35,7 @@ Outcome Status(Session& session, const Options& options) {
 void AddStatusCommand(Commands& commands) {
   args::Command command = commands.Add("status", "Show all sweeps, or the jobs of one: steps, loss, sink rate, ETA",
                                        Names::kSweep, {"sinkctl status --watch", "sinkctl status optimization --json"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<StatusOptions>();
   command.AddOption("SWEEP", options->sweep, "A sweep's name; all sweeps without it");
   command.AddFlag("-w,--watch", options->watch, "Stay, and show what changes until every job has ended");
   commands.OnRun(command, [options](Session& session) { return Status(session, *options); });

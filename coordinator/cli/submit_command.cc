@@ -12,7 +12,7 @@
 namespace sink::cli {
 namespace {
 
-struct Options {
+struct SubmitOptions {
   std::vector<std::string> files;
   std::vector<std::string> profiles;
   bool dry_run = false;
@@ -70,7 +70,7 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run) {
   return page;
 }
 
-Outcome RunSubmit(Session& session, const Options& options) {
+Outcome RunSubmit(Session& session, const SubmitOptions& options) {
   std::vector<SweepFiles> sweeps;
   for (const std::string& file : options.files) {  // a mistake in the last one must not leave the first ones stored
     auto files = LoadSweep(file, options.profiles);
@@ -105,7 +105,7 @@ void AddSubmitCommand(Commands& commands) {
       "submit", "Expand a sweep file and store its jobs; submitting twice adds nothing", Names::kFile,
       {"sinkctl submit sweeps/optimization.yaml --profile laptop", "sinkctl submit sweeps/quickstart.yaml --follow",
        "sinkctl submit sweeps/*.yaml --profile ci --follow"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SubmitOptions>();
   command.AddOption("FILE", options->files, "Sweep files; a mistake in one of them stores none").Required();
   command.AddOption("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
       .ValueText("NAME|PATH")

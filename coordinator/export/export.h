@@ -2,7 +2,9 @@
 // metric point is there once (a later attempt's replaces the one before), in order of job, name and step. Any thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "coordinator/report/study.h"
@@ -24,17 +26,21 @@ std::string ToCsv(const report::Study& study);
 std::string ToJson(const report::Study& study);
 
 // A folder of event files, one run a job, for `tensorboard --logdir`: TFRecord frames (length, masked CRC-32C, record,
-// masked CRC-32C) of Event records. Wall times are not kept for points: they are spread evenly over the job's duration.
+// masked CRC-32C) of Event records. The page of hyperparameters has the settings that differ between the jobs (of jobs
+// alike, all), how each ended, and replicas as one group.
 std::vector<OutputFile> ToTensorBoard(const report::Study& study);
 
 // MLflow's file store (the folder `mlruns`), version 2: one experiment a sweep, one run a job, with parameters (the
-// configuration by dotted keys), metrics and tags (experiment, label, state, worker).
-std::vector<OutputFile> ToMlflow(const report::Study& study);
+// configuration by dotted keys), metrics, tags (experiment, label, state, worker) and the configuration as an artifact.
+// `folder`: the absolute path where the files will lie; MLflow's database, which `mlflow migrate-filestore` makes of
+// the store, lies elsewhere and finds artifacts by it.
+std::vector<OutputFile> ToMlflow(const report::Study& study, const std::string& folder);
 
-// What kWandbScript reads: {"project", "runs": [{"id", "name", "group", "tags", "config", "history": [[step, {..}]]}]}.
+// What kWandbScript reads: {"project", "runs": [{"id", "name", "group", "tags", "config", "started" (seconds since
+// 1970), "duration" (seconds), "failed", "history": [[step, seconds since 1970, {..}]]}]}.
 std::string ToWandbInput(const report::Study& study);
-// A Python program, INPUT.json OUTPUT_FOLDER, that makes offline runs with the official client. Exits with
-// kWandbMissing when that is not installed.
+// A Python program, INPUT.json OUTPUT_FOLDER, that makes offline runs with the official client: the text of
+// wandb_runs.py. Exits with kWandbMissing when that is not installed.
 extern const char kWandbScript[];
 inline constexpr int kWandbMissing = 86;
 
@@ -42,9 +48,19 @@ inline constexpr int kWandbMissing = 86;
 struct PlacedRun {
   const report::Run* run = nullptr;
   std::string experiment;
-  std::string label;
+  std::string label;    // of the setting and, where there are several, the replica
+  std::string setting;  // the label without the replica
 };
 std::vector<PlacedRun> Jobs(const report::Study& study);
+
+// When a point was measured, Unix milliseconds. Points are stored without a time: their steps are spread evenly over
+// the time from the job's start to its end or, of a job under way, to the study's report.
+int64_t PointTimeMs(const report::Study& study, const report::Run& run, int64_t step);
+// The end of that time.
+int64_t EndMs(const report::Study& study, const report::Run& run);
+
+// The fields of a configuration that hold values, by their dotted keys, in its order.
+std::vector<std::pair<std::string, report::Json>> Fields(const report::Json& config);
 
 // "NaN", "Infinity", "-Infinity" or the shortest text that reads back as the value.
 std::string ExactText(double value);

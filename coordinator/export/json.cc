@@ -3,6 +3,7 @@
 #include <map>
 
 #include "coordinator/export/export.h"
+#include "coordinator/job/job_state.h"
 
 namespace sink::exports {
 namespace {
@@ -78,44 +79,27 @@ std::string ToJson(const report::Study& study) {
 }
 
 std::string ToWandbInput(const report::Study& study) {
+  const auto seconds = [](int64_t ms) { return static_cast<double>(ms) / 1000; };
   Json runs = Json::array();
   for (const PlacedRun& job : Jobs(study)) {
+    const report::Run& run = *job.run;
     std::map<int64_t, Json> by_step;
-    for (const auto& [name, curve] : job.run->curves)
+    for (const auto& [name, curve] : run.curves)
       for (const report::Sample& sample : curve) by_step[sample.step][name] = Number(sample.value);
     Json history = Json::array();
-    for (auto& [step, values] : by_step) history.push_back({step, std::move(values)});
-    runs.push_back({{"id", job.run->id},
+    for (auto& [step, values] : by_step)
+      history.push_back({step, seconds(PointTimeMs(study, run, step)), std::move(values)});
+    runs.push_back({{"id", run.id},
                     {"name", job.experiment + " " + report::ShortLabel(job.label)},
                     {"group", job.experiment},
-                    {"tags", {job.run->state}},
-                    {"config", job.run->config},
+                    {"tags", {run.state}},
+                    {"config", run.config},
+                    {"started", seconds(run.started_ms)},
+                    {"duration", seconds(EndMs(study, run) - run.started_ms)},
+                    {"failed", ParseName<JobState>(run.state) == JobState::kFailed},
                     {"history", std::move(history)}});
   }
   return Text({{"project", study.sweep}, {"runs", std::move(runs)}}, -1);
 }
-
-const char kWandbScript[] = R"py(import importlib.util, json, os, sys, warnings
-if importlib.util.find_spec("wandb") is None:
-    sys.exit(86)
-source, folder = sys.argv[1:]
-os.environ.update(WANDB_MODE="offline", WANDB_SILENT="true", WANDB_DIR=folder, WANDB_DISABLE_GIT="true",
-                  WANDB_DISABLE_CODE="true", WANDB_CONSOLE="off")
-warnings.filterwarnings("ignore")  # of the client's own libraries
-import wandb
-
-def number(value):
-    return float(value) if isinstance(value, str) else value
-
-with open(source) as file:
-    study = json.load(file)
-for job in study["runs"]:
-    run = wandb.init(project=study["project"], id=job["id"], name=job["name"], group=job["group"], tags=job["tags"],
-                     config=job["config"], dir=folder, mode="offline", reinit="finish_previous",
-                     settings=wandb.Settings(x_disable_stats=True, x_disable_meta=True))
-    for step, values in job["history"]:
-        run.log({name: number(value) for name, value in values.items()}, step=step)
-    run.finish()
-)py";
 
 }  // namespace sink::exports

@@ -1,8 +1,10 @@
 // TensorBoard's event files; see export.h.
 #include <array>
 #include <map>
+#include <set>
 
 #include "coordinator/export/export.h"
+#include "coordinator/job/job_state.h"
 #include "tensorboard/event.pb.h"
 
 namespace sink::exports {
@@ -42,14 +44,91 @@ std::string Frame(const tensorboard::Event& event) {
   return length + MaskedCrc(length) + record + MaskedCrc(record);
 }
 
-std::string EventsOf(const report::Run& run) {
-  const double begin = static_cast<double>(run.started_ms) / 1000;
-  const double duration =
-      run.finished_ms > run.started_ms ? static_cast<double>(run.finished_ms - run.started_ms) / 1000 : 0;
+// A summary that says what the plugin for hyperparameters reads.
+void AddHparams(const std::string& tag, const tensorboard::HparamsPluginData& data, tensorboard::Event* event) {
+  tensorboard::Summary::Value* value = event->mutable_summary()->add_value();
+  value->set_tag("_hparams_/" + tag);
+  value->mutable_tensor()->set_dtype(1);
+  value->mutable_tensor()->mutable_tensor_shape()->add_dim();  // of size 0
+  auto* plugin = value->mutable_metadata()->mutable_plugin_data();
+  plugin->set_plugin_name("hparams");
+  plugin->set_content(data.SerializeAsString());
+}
+
+// What differs between the jobs, seeds left out, so that replicas are alike; of jobs alike, everything.
+std::set<std::string> HparamNames(const std::vector<PlacedRun>& jobs) {
+  std::map<std::string, std::multiset<std::string>> seen;  // a value a job that has the field
+  for (const PlacedRun& job : jobs)
+    for (const auto& [name, value] : Fields(job.run->settings)) seen[name].insert(value.dump());
+  std::set<std::string> differing, all;
+  for (const auto& [name, values] : seen) {
+    all.insert(name);
+    if (name != "train.seed" && values.count(*values.begin()) < jobs.size()) differing.insert(name);
+  }
+  return differing.empty() ? all : differing;
+}
+
+// SessionEndInfo's status.
+int SessionStatus(const std::string& state) {
+  constexpr int kUnknown = 0, kSuccess = 1, kFailure = 2, kRunning = 3;
+  switch (ParseName<JobState>(state).value_or(JobState::kQueued)) {
+    case JobState::kSucceeded:
+      return kSuccess;
+    case JobState::kFailed:
+      return kFailure;
+    case JobState::kLeased:
+    case JobState::kRunning:
+    case JobState::kDisconnected:
+    case JobState::kFinalizing:
+      return kRunning;
+    case JobState::kQueued:
+    case JobState::kLost:
+    case JobState::kCancelled:
+      break;
+  }
+  return kUnknown;
+}
+
+double Seconds(int64_t ms) { return static_cast<double>(ms) / 1000; }
+
+std::string SessionStart(const PlacedRun& job, const std::set<std::string>& names) {
+  tensorboard::HparamsPluginData data;
+  tensorboard::SessionStartInfo* start = data.mutable_session_start_info();
+  start->set_start_time_secs(Seconds(job.run->started_ms));
+  start->set_group_name(job.experiment + " " + report::ShortLabel(job.setting));
+  auto& hparams = *start->mutable_hparams();
+  hparams["experiment"].set_string_value(job.experiment);
+  for (const auto& [name, value] : Fields(job.run->settings)) {
+    if (!names.contains(name) || value.is_null()) continue;
+    if (value.is_boolean())
+      hparams[name].set_bool_value(value.get<bool>());
+    else if (value.is_number())
+      hparams[name].set_number_value(value.get<double>());
+    else
+      hparams[name].set_string_value(value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  tensorboard::Event event;
+  event.set_wall_time(Seconds(job.run->started_ms));
+  AddHparams("session_start_info", data, &event);
+  return Frame(event);
+}
+
+std::string SessionEnd(const report::Run& run, int64_t end_ms) {
+  tensorboard::HparamsPluginData data;
+  data.mutable_session_end_info()->set_status(SessionStatus(run.state));
+  data.mutable_session_end_info()->set_end_time_secs(Seconds(end_ms));
+  tensorboard::Event event;
+  event.set_wall_time(Seconds(end_ms));
+  AddHparams("session_end_info", data, &event);
+  return Frame(event);
+}
+
+std::string EventsOf(const report::Study& study, const PlacedRun& job, const std::set<std::string>& hparams) {
+  const report::Run& run = *job.run;
   tensorboard::Event first;
-  first.set_wall_time(begin);
+  first.set_wall_time(Seconds(run.started_ms));
   first.set_file_version("brain.Event:2");
-  std::string out = Frame(first);
+  std::string out = Frame(first) + SessionStart(job, hparams);
 
   std::map<int64_t, tensorboard::Event> by_step;
   for (const auto& [name, curve] : run.curves) {
@@ -59,13 +138,12 @@ std::string EventsOf(const report::Run& run) {
       value->set_simple_value(static_cast<float>(sample.value));
     }
   }
-  const double steps = run.max_steps > 0 ? static_cast<double>(run.max_steps) : 1;
   for (auto& [step, event] : by_step) {
     event.set_step(step);
-    event.set_wall_time(begin + duration * static_cast<double>(step) / steps);
+    event.set_wall_time(Seconds(PointTimeMs(study, run, step)));
     out += Frame(event);
   }
-  return out;
+  return out + SessionEnd(run, EndMs(study, run));
 }
 
 // A folder's name, which TensorBoard shows: letters that a file system or a URL minds become "_".
@@ -74,7 +152,7 @@ std::string FolderName(const std::string& text) {
   for (char c : text) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
                        c == '_' || c == '-' || c == '=';
-    out += plain ? c : '_';
+    out += plain && !(c == '.' && out.empty()) ? c : '_';  // no hidden folder, and none that leads upwards
   }
   return out.substr(0, 120);
 }
@@ -83,11 +161,13 @@ std::string FolderName(const std::string& text) {
 
 std::vector<OutputFile> ToTensorBoard(const report::Study& study) {
   std::vector<OutputFile> files;
-  for (const PlacedRun& job : Jobs(study)) {
+  const std::vector<PlacedRun> jobs = Jobs(study);
+  const std::set<std::string> hparams = HparamNames(jobs);
+  for (const PlacedRun& job : jobs) {
     const std::string folder =
         FolderName(job.experiment) + "/" + FolderName(report::ShortLabel(job.label)) + "-" + job.run->id.substr(0, 8);
-    files.push_back(
-        {folder + "/events.out.tfevents." + std::to_string(job.run->started_ms / 1000) + ".sink", EventsOf(*job.run)});
+    files.push_back({folder + "/events.out.tfevents." + std::to_string(job.run->started_ms / 1000) + ".sink",
+                     EventsOf(study, job, hparams)});
   }
   return files;
 }

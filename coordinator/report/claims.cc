@@ -13,33 +13,16 @@
 namespace sink::report {
 namespace {
 
+constexpr double kRatesFrom = 10;                        // percent: a mean from which sink rates are what is compared
 constexpr double kSinkPercent = 1;                       // a sink rate from which we say that there is a sink
-constexpr double kSinkAlpha = 1.5;                       // the same of alpha, in units of uniform attention
-constexpr double kOnsetAlpha = 1.25;                     // the same where a sink begins
-constexpr double kNearZero = 0.005;                      // percent; prints as 0.00
-constexpr double kNoisePercent = 2, kNoiseAlpha = 0.01;  // of single runs; half of it with replicas
+constexpr double kSinkAlpha = 0.3;                       // the same of a head's alpha, where a run names no epsilon
+constexpr double kLeastPercent = 2, kLeastAlpha = 0.05;  // effects that count
+constexpr char kFirst[] = "1";
 
-// A point with finished runs, and its settings as those of its first one.
-struct Case {
-  const Point* point = nullptr;
-  const Run* run = nullptr;
-};
+// Where the learning rate stays as it is, a shorter run is the beginning of a longer one.
+bool IsConstantRate(const Run& run) { return Setting(run, "train.min_learning_rate").is_null(); }
 
-bool Matches(const Run& run, const Where& where) {
-  return std::all_of(where.begin(), where.end(),
-                     [&run](const auto& want) { return SettingText(run, want.first) == want.second; });
-}
-
-double NumberOf(const Run& run, const std::string& key) {
-  const Json& value = Setting(run, key);
-  // No window at all is the widest.
-  if (key == "model.variant.window" && value == 0) return INFINITY;
-  return value.is_number() ? value.get<double>() : 0;
-}
-
-int64_t TokensOf(const Run& run) { return static_cast<int64_t>(NumberOf(run, "eval.tokens")); }
-
-std::string Name(const Case& c) { return ShortLabel(c.point->label); }
+std::string Name(const Case& c) { return ShortLabel(c.point().label); }
 std::string Name(const Case& c, const std::string& key) {
   return key.substr(key.rfind('.') + 1) + " " + SettingText(*c.run, key);
 }
@@ -47,215 +30,272 @@ std::string Name(const Case& c, const std::string& key) {
 // Number of a position for UniformAlpha; a bias sees what position 1 sees.
 int64_t Number(const std::string& position) { return position == "bias" ? 1 : std::atoll(position.c_str()); }
 
-// Judges a claim about an experiment, of whatever kind. Judges one claim at a time: `rates_` belongs to it.
+std::set<std::string> Inside(const Case& c, SitsAt::Place place) {
+  const auto number = [&c](const char* key) { return static_cast<int>(NumberOf(*c.run, key)); };
+  std::set<std::string> positions;
+  switch (place) {
+    case SitsAt::Place::kFirst:
+      positions.emplace(pipe::kFirstPosition);
+      break;
+    case SitsAt::Place::kBias:
+      positions.emplace(pipe::kBiasPosition);
+      break;
+    case SitsAt::Place::kPrefix:
+      for (int p = 1; p <= number("model.variant.prefix_length"); ++p) positions.insert(std::to_string(p));
+      break;
+    case SitsAt::Place::kFixedToken:
+      if (const int p = number("data.fixed_token_position"); p > 0) positions.insert(std::to_string(p));
+      break;
+    case SitsAt::Place::kLastRandomToken:
+      if (const int end = number("data.random_tokens_end"); end > 0) positions.insert(std::to_string(end));
+      break;
+  }
+  return positions;
+}
+
+// Judges a claim about an experiment, of whatever kind. Judges one claim at a time: `rates_` and `exact_` belong to it.
 class ClaimJudge {
  public:
-  ClaimJudge(const Study& study, const Experiment& experiment) : study_(study), experiment_(experiment) {}
+  ClaimJudge(const Study& study, const Experiment& experiment, Source source)
+      : evidence_(study, source), experiment_(experiment) {}
 
   Judgement operator()(const Trend& claim) {
-    std::vector<Case> cases = Finished(claim.where);
-    if (!claim.within.empty()) cases = WithinSmallest(cases, claim.within, claim.key);
+    const std::vector<Case> cases = SeriesOf(claim.key, claim.where, claim.within, claim.equal_steps);
+    if (cases.empty()) return NoSeries(claim.key, claim.where);
     const auto [low, high] = Extremes(cases, claim.key);
-    if (!low.run || !high.run) return Missing(claim.key, claim.where);
-    UseRatesIfAny(cases, {claim.position});
+    UseMeasureFor(cases, {claim.position});
     int64_t step = kEnd;
-    std::string at = claim.position == "1" ? "" : " at position " + claim.position;
-    if (claim.equal_steps) {
+    std::string at = claim.position == kFirst ? "" : " at position " + claim.position;
+    if (claim.equal_steps && !IsPaper()) {
       step = std::min(low.run->step, high.run->step);
       at += " at step " + std::to_string(step);
     }
-    const Summary of_low = Measured(low, claim.position, step), of_high = Measured(high, claim.position, step);
-    const std::string also = Others(cases, claim.key, {low, high}, claim.position, step);
-    const Summary& larger = claim.rising ? of_high : of_low;
-    const Summary& smaller = claim.rising ? of_low : of_high;
-    return Compare(high, larger, smaller,
-                   Quantity() + at + " " + Show(of_high) + " at " + Name(high, claim.key) + " against " + Show(of_low) +
-                       " at " + Name(low, claim.key) + also);
+    const Numbers of_low = Measured(low, claim.position, step), of_high = Measured(high, claim.position, step);
+    std::string text = Quantity() + at + " " + Show(high, of_high) + " at " + Name(high, claim.key) + " against " +
+                       Show(low, of_low) + " at " + Name(low, claim.key) +
+                       Others(cases, claim.key, {low, high}, claim.position, step);
+    return Stronger(claim.rising ? of_high : of_low, claim.rising ? of_low : of_high, 1, std::move(text), {high, low});
   }
 
   Judgement operator()(const Earlier& claim) {
-    const std::vector<Case> cases = Finished(claim.where);
+    if (IsPaper()) return {};  // curves without numbers
+    const std::vector<Case> cases = SeriesOf(claim.key, claim.where, "", true);
+    if (cases.empty()) return NoSeries(claim.key, claim.where);
     const auto [low, high] = Extremes(cases, claim.key);
-    if (!low.run || !high.run) return Missing(claim.key, claim.where);
-    UseRatesIfAny(cases, {"1"});
-    const Onsets of_low = OnsetsOf(low), of_high = OnsetsOf(high);
+    UseMeasureFor(cases, {kFirst});
     const int64_t both = std::min(low.run->step, high.run->step);
-    const std::string text = std::string("a sink (") + (rates_ ? "rate 1 %" : "mean alpha_1 1.25 times uniform") +
-                             ") " + of_high.Text() + " at " + Name(high, claim.key) + ", " + of_low.Text() + " at " +
-                             Name(low, claim.key) + Note();
-    // Where there are replicas, every one of the one side must come before every one of the other.
-    if (of_high.last < std::min(of_low.first, both)) return {Verdict::kHolds, text};
-    if (of_low.last < std::min(of_high.first, both)) return {Verdict::kDoesNotHold, text};
-    return {Verdict::kNotEnoughData, text};
+    const Onsets of_low = OnsetsOf(low, both), of_high = OnsetsOf(high, both);
+    Judgement judgement = Begin({high, low});
+    judgement.comparison = std::string("the sink (") + (rates_ ? "rate 1 %" : "strongest head above epsilon") +
+                           ", for good) comes " + of_high.text + " at " + Name(high, claim.key) + ", " + of_low.text +
+                           " at " + Name(low, claim.key);
+    judgement.effect = Difference(of_low.steps, of_high.steps, 1);
+    judgement.effect->unit = "steps";
+    judgement.effect->least = std::max(1.0, NumberOf(*low.run, "eval.every"));
+    if (of_low.reached + of_high.reached == 0) {
+      judgement.comparison += "; there is no sink to come";
+      return judgement;
+    }
+    return Decided(std::move(judgement), !TooFew(of_low.steps) && !TooFew(of_high.steps));
   }
 
   Judgement operator()(const NoEffect& claim) {
-    const std::vector<Case> cases = Finished({});
-    const auto [low, high] = Extremes(cases, claim.key);
-    if (!low.run || !high.run) return Missing(claim.key, {});
-    UseRatesIfAny(cases, {"1"});
-    Summary least, most;
+    const std::vector<Case> cases = SeriesOf(claim.key, {}, "", {});
+    if (cases.empty()) return NoSeries(claim.key, {});
+    UseMeasureFor(cases, {kFirst});
+    std::vector<Numbers> numbers;
     std::string list;
-    double sum = 0;
+    bool sink = false, enough = true;
     for (const Case& c : cases) {
-      const Summary s = Measured(c, "1");
-      if (least.n == 0 || s.mean < least.mean) least = s;
-      if (most.n == 0 || s.mean > most.mean) most = s;
-      sum += s.mean / static_cast<double>(cases.size());
-      list += (list.empty() ? "" : ", ") + Show(s) + " at " + Name(c, claim.key);
+      numbers.push_back(Measured(c, kFirst));
+      sink |= Summarize(numbers.back()).mean >= SinkFrom(c);
+      enough &= !TooFew(numbers.back());
+      list += (list.empty() ? "" : ", ") + Show(c, numbers.back()) + " at " + Name(c, claim.key);
     }
-    const double range = most.mean - least.mean;
-    const double tolerance = rates_ ? claim.tolerance : 0.1 * sum;
-    const std::string text =
-        Quantity() + " " + list + ": a range of " + ShowNumber(range) + ", tolerance " + ShowNumber(tolerance) + Note();
-    if (!HasSink(cases.front(), most)) return {Verdict::kNotEnoughData, text + "; there is no sink to be moved"};
-    if (range <= tolerance) return {Verdict::kHolds, text};
-    if (range > tolerance + Noise(most, least)) return {Verdict::kDoesNotHold, text};
-    return {Verdict::kNotEnoughData, text + ", noise " + ShowNumber(Noise(most, least))};
+    // Every pair, and of them the two that lie furthest apart.
+    const size_t pairs = cases.size() * (cases.size() - 1) / 2;
+    const double tolerance = rates_ ? claim.tolerance : claim.alpha_tolerance;
+    bool inside = true, outside = false;
+    Effect widest;
+    std::pair<Case, Case> widest_pair = {cases[0], cases[1]};
+    for (size_t i = 0; i < cases.size(); ++i)
+      for (size_t j = i + 1; j < cases.size(); ++j) {
+        const bool swap = Summarize(numbers[j]).mean > Summarize(numbers[i]).mean;
+        const Effect effect = Difference(numbers[swap ? j : i], numbers[swap ? i : j], pairs);
+        inside &= effect.interval && effect.interval->low > -tolerance && effect.interval->high < tolerance;
+        outside |= effect.interval && effect.interval->low > tolerance;
+        if (effect.value < widest.value) continue;
+        widest = effect;
+        widest_pair = {cases[swap ? j : i], cases[swap ? i : j]};
+      }
+    widest.least = tolerance;
+    Judgement judgement = Begin({widest_pair.first, widest_pair.second});
+    judgement.effect = widest;
+    judgement.comparison =
+        Quantity() + " " + list + ": at most " + ShowEffect(widest) + " apart, tolerance " + ShowNumber(tolerance);
+    if (!enough)
+      judgement.comparison += SeedsText();
+    else if (!sink)
+      judgement.comparison += "; there is no sink to be moved";
+    else
+      judgement.verdict = inside ? Verdict::kHolds : outside ? Verdict::kDoesNotHold : Verdict::kNotEnoughData;
+    return judgement;
   }
 
   Judgement operator()(const Increases& claim) {
-    const std::vector<Case> cases = Finished({});
-    const auto [low, high] = Extremes(cases, claim.key);
-    if (!low.run || !high.run) return Missing(claim.key, {});
-    UseRatesIfAny(cases, {"1"});
-    const Case peak = Strongest(cases, &low);
-    const Summary of_peak = Measured(peak, "1"), of_low = Measured(low, "1");
-    return Compare(peak, of_peak, of_low,
-                   Quantity() + " at most " + Show(of_peak) + ", at " + Name(peak, claim.key) + ", against " +
-                       Show(of_low) + " at " + Name(low, claim.key) + Others(cases, claim.key, {peak, low}, "1", kEnd));
+    const std::vector<Case> cases = SeriesOf(claim.key, {}, "", {});
+    if (cases.empty()) return NoSeries(claim.key, {});
+    const Case low = Extremes(cases, claim.key).first;
+    UseMeasureFor(cases, {kFirst});
+    const Case peak = StrongestBut(cases, low);
+    const Numbers of_peak = Measured(peak, kFirst), of_low = Measured(low, kFirst);
+    return Stronger(of_peak, of_low, cases.size() - 1,
+                    Quantity() + " at most " + Show(peak, of_peak) + ", at " + Name(peak, claim.key) + ", against " +
+                        Show(low, of_low) + " at " + Name(low, claim.key) +
+                        Others(cases, claim.key, {peak, low}, kFirst, kEnd),
+                    {peak, low});
   }
 
   Judgement operator()(const Removed& claim) {
-    const std::vector<Case> cases = Finished({});
+    const std::vector<Case> cases = SeriesOf(claim.key, {}, "", {});
+    if (cases.empty()) return NoSeries(claim.key, {});
+    UseMeasureFor(cases, {kFirst});
     const auto [low, high] = Extremes(cases, claim.key);
-    if (!low.run || !high.run) return Missing(claim.key, {});
-    UseRatesIfAny(cases, {"1"});
     const Case& extreme = claim.smallest ? low : high;
-    const Case peak = Strongest(cases, &extreme);
-    return Gone(extreme, Measured(extreme, "1"), Name(extreme, claim.key), peak, Name(peak, claim.key));
+    const Case peak = StrongestBut(cases, extreme);
+    return Gone(extreme, Name(extreme, claim.key), peak, Name(peak, claim.key), cases.size() - 1);
   }
 
   Judgement operator()(const Present& claim) {
-    const std::vector<Case> cases = Finished(claim.where);
-    if (cases.empty()) return Missing("", claim.where);
-    UseRatesIfAny(cases, {"1"});
-    std::string list;
-    int with = 0;
+    const std::vector<Case> cases = evidence_.Cases(experiment_, claim.where);
+    if (cases.empty()) return Missing(claim.where);
+    UseMeasureFor(cases, {kFirst});
+    std::vector<Judgement> parts;
     for (const Case& c : cases) {
-      const Summary s = Measured(c, "1");
-      with += HasSink(c, s);
-      list += (list.empty() ? "" : ", ") + Show(s) + " at " + Name(c);
+      const Numbers numbers = Measured(c, kFirst);
+      Judgement part = Begin({});
+      part.effect = Level(c, numbers);
+      part.comparison = Show(c, numbers) + " at " + Name(c);
+      // Here nothing smaller than a sink would count: what is above the level of one is one.
+      parts.push_back(Decided(std::move(part), !TooFew(numbers)));
     }
-    const std::string text = Quantity() + " " + list + Note();
-    if (with == static_cast<int>(cases.size())) {
-      if (Unfinished(claim.where) == 0) return {Verdict::kHolds, text};
-      return {Verdict::kNotEnoughData,
-              text + "; " + std::to_string(Unfinished(claim.where)) + " settings not finished"};
+    Judgement all = Together(std::move(parts));
+    if (all.verdict == Verdict::kDoesNotHold && !SweepHasASink()) {
+      all.verdict = Verdict::kNotEnoughData;
+      all.comparison += "; nothing in this sweep has a sink";
     }
-    // Where most settings have no sink, the models may just be too small or too young.
-    if (!rates_ || 2 * with < static_cast<int>(cases.size())) return {Verdict::kNotEnoughData, text};
-    return {Verdict::kDoesNotHold, text};
-  }
-
-  Judgement operator()(const Absent& claim) {
-    const std::vector<Case> cases = Finished(claim.where);
-    if (cases.empty()) return Missing("", claim.where);
-    Case control;
-    for (const Experiment& experiment : study_.experiments)
-      for (const Case& c : FinishedOf(experiment, claim.control))
-        if (!control.run) control = c;
-    std::vector<Case> all = cases;
-    if (control.run) all.push_back(control);
-    UseRatesIfAny(all, {"1"});
-    const Case strongest = Strongest(cases, nullptr);
-    const Summary s = Measured(strongest, "1");
-    if (!control.run) {
-      return {Verdict::kNotEnoughData, Quantity() + " " + Show(s) + " at " + Name(strongest) +
-                                           "; no finished run with a sink to hold it against" + Note()};
+    const int waiting = IsPaper() ? 0 : Unfinished(claim.where);
+    if (waiting > 0 && all.verdict == Verdict::kHolds) {
+      all.verdict = Verdict::kNotEnoughData;
+      all.comparison += "; " + std::to_string(waiting) + " settings not finished";
     }
-    return Gone(strongest, s, Name(strongest), control, Name(control));
-  }
-
-  Judgement operator()(const SitsAt& claim) {
-    std::vector<Case> cases = Finished(claim.where);
-    if (!claim.largest.empty() && !cases.empty()) {
-      const auto [low, high] = Extremes(cases, claim.largest);
-      cases = {high.run ? high : cases.front()};
-    }
-    std::erase_if(cases, [&claim](const Case& c) { return Inside(c, claim.place).empty(); });
-    if (cases.empty()) return Missing("", claim.where);
-    UseRatesIfAny(cases, Positions(cases));
-    Judgement all{Verdict::kHolds, Quantity() + " "};
-    for (const Case& c : cases) {
-      const std::set<std::string> inside = Inside(c, claim.place);
-      double within = 0, beyond = 0;
-      Summary of_inside, of_outside;
-      std::string where_outside, where_inside;
-      for (const std::string& position : Positions({c})) {
-        const Summary s = Measured(c, position);
-        if (s.n == 0) continue;
-        if (inside.contains(position)) {
-          within += s.mean / static_cast<double>(inside.size());
-          of_inside = s;
-          where_inside += (where_inside.empty() ? "" : ", ") + position;
-        } else if (of_outside.n == 0 || Excess(c, position, s) > beyond) {
-          beyond = Excess(c, position, s);
-          of_outside = s;
-          where_outside = position;
-        }
-      }
-      if (of_inside.n == 0 || of_outside.n == 0) return Missing("", claim.where);
-      of_inside.mean = within;
-      const double noise = Noise(of_inside, of_outside);
-      const double lead = Excess(c, where_inside.substr(0, where_inside.find(',')), of_inside) - beyond;
-      const Verdict verdict = !HasSink(c, of_inside) && !HasSink(c, of_outside) ? Verdict::kNotEnoughData
-                              : lead > noise                                    ? Verdict::kHolds
-                              : lead < -noise                                   ? Verdict::kDoesNotHold
-                                                                                : Verdict::kNotEnoughData;
-      if (&c != &cases.front()) all.comparison += "; ";
-      all.comparison += ShowNumber(within) + " at position " + where_inside + " against " + Show(of_outside) +
-                        " at position " + where_outside + " (" + Name(c) + ")";
-      if (verdict == Verdict::kDoesNotHold || all.verdict == Verdict::kHolds) all.verdict = verdict;
-    }
-    all.comparison += Note();
     return all;
   }
 
- private:
-  // --- Which runs.
-
-  std::vector<Case> FinishedOf(const Experiment& experiment, const Where& where) const {
-    std::vector<Case> cases;
-    for (const Point& point : experiment.points) {
-      const auto run = std::find_if(point.runs.begin(), point.runs.end(),
-                                    [this](const std::string& id) { return study_.run(id).succeeded(); });
-      if (run == point.runs.end() || !Matches(study_.run(*run), where)) continue;
-      if (Summarize(study_, point, Measure::kAlphaMean).n + Summarize(study_, point, Measure::kSinkRate).n == 0)
-        continue;
-      cases.push_back({&point, &study_.run(*run)});
+  Judgement operator()(const Absent& claim) {
+    const std::vector<Case> cases = evidence_.Cases(experiment_, claim.where);
+    if (cases.empty()) return Missing(claim.where);
+    std::set<std::string> about;
+    for (const Where& where : {claim.where, claim.control})
+      for (const auto& [key, value] : where) about.insert(key);
+    std::vector<std::pair<Case, Case>> pairs;
+    std::vector<Case> all = cases;
+    std::string alone;
+    for (const Case& c : cases) {
+      if (const std::optional<Case> control = ControlOf(c, claim.control, about)) {
+        pairs.emplace_back(c, *control);
+        all.push_back(*control);
+      } else {
+        alone += (alone.empty() ? "" : ", ") + Name(c);
+      }
     }
-    return cases;
+    std::string keys, want;
+    for (const std::string& key : about) keys += (keys.empty() ? "" : ", ") + key.substr(key.rfind('.') + 1);
+    for (const auto& [key, value] : claim.control)
+      want += (want.empty() ? "" : ", ") + key.substr(key.rfind('.') + 1) + " " + value;
+    const std::string lacking =
+        "this sweep has no control (" + want + ") that differs in " + keys + " alone from " + alone;
+    if (pairs.empty()) return {.comparison = lacking};
+    UseMeasureFor(all, {kFirst});
+    std::vector<Judgement> parts;
+    for (const auto& [c, control] : pairs) parts.push_back(Gone(c, Name(c), control, NameIn(control), 1));
+    Judgement together = Together(std::move(parts));
+    if (!alone.empty()) {
+      if (together.verdict == Verdict::kHolds) together.verdict = Verdict::kNotEnoughData;
+      together.comparison += "; " + lacking;
+    }
+    return together;
   }
-  std::vector<Case> Finished(const Where& where) const { return FinishedOf(experiment_, where); }
+
+  Judgement operator()(const SitsAt& claim) {
+    std::vector<Case> cases = evidence_.Cases(experiment_, claim.where);
+    if (!claim.largest.empty() && !cases.empty()) cases = {Extremes(cases, claim.largest).second};
+    std::erase_if(cases, [&claim](const Case& c) { return Inside(c, claim.place).empty(); });
+    if (cases.empty()) return Missing(claim.where);
+    std::set<std::string> positions;
+    for (const Case& c : cases) positions.merge(evidence_.Positions(c));
+    UseMeasureFor(cases, positions);
+    std::vector<Judgement> parts;
+    for (const Case& c : cases) parts.push_back(PlaceOf(c, Inside(c, claim.place)));
+    return Together(std::move(parts));
+  }
+
+ private:
+  using Numbers = std::vector<double>;  // one a seed
+
+  bool IsPaper() const { return evidence_.source() == Source::kPaper; }
+
+  // --- Which settings.
+
+  std::vector<Case> SeriesOf(const std::string& key, const Where& where, const std::string& within, bool any_length) {
+    const std::vector<Case> cases = evidence_.Cases(experiment_, where);
+    std::vector<std::string> also = Companions(key);
+    const bool constant = std::all_of(cases.begin(), cases.end(), [](const Case& c) { return IsConstantRate(*c.run); });
+    if (any_length && constant && !IsPaper()) also.emplace_back("train.max_steps");
+    return Series(cases, key, within, also);
+  }
+
+  // What must follow a key, so that it is no other difference.
+  static std::vector<std::string> Companions(const std::string& key) {
+    if (key == "model.variant.prefix_length") return {"train.ignore_loss"};
+    return {};
+  }
+
+  // A setting of `want` that differs from the case in keys of `about` alone: of the case's experiment, else of another.
+  std::optional<Case> ControlOf(const Case& c, const Where& want, const std::set<std::string>& about) const {
+    for (const Case& other : evidence_.CasesOfSweep(experiment_, want)) {
+      const std::vector<std::string> keys = DifferingKeys(*c.run, *other.run);
+      if (!keys.empty() && std::all_of(keys.begin(), keys.end(), [&](const auto& key) { return about.contains(key); }))
+        return other;
+    }
+    return std::nullopt;
+  }
 
   int Unfinished(const Where& where) const {
+    const Study& study = evidence_.study();
     int count = 0;
     for (const Point& point : experiment_.points)
       count += std::any_of(point.runs.begin(), point.runs.end(),
-                           [&](const std::string& id) { return Matches(study_.run(id), where); }) &&
+                           [&](const std::string& id) { return Matches(study.run(id), where); }) &&
                std::none_of(point.runs.begin(), point.runs.end(),
-                            [this](const std::string& id) { return study_.run(id).succeeded(); });
+                            [&](const std::string& id) { return study.run(id).succeeded(); });
     return count;
   }
 
-  Judgement Missing(const std::string& key, const Where& where) const {
-    std::string what = key.empty() ? "needs a finished run" : "needs finished runs at two values of " + key;
+  static Judgement Missing(const Where& where) {
+    std::string what = "needs a finished run";
     for (const auto& [name, value] : where) what += (&value == &where[0].second ? " with " : ", ") + name + " " + value;
-    return {Verdict::kNotEnoughData, what};
+    return {.comparison = what};
   }
 
-  // The points with the smallest and the largest value, of each the longest; both empty when there is only one value.
+  Judgement NoSeries(const std::string& key, const Where& where) const {
+    std::set<double> values;
+    for (const Case& c : evidence_.Cases(experiment_, where)) values.insert(NumberOf(*c.run, key));
+    if (values.size() < 2) return {.comparison = "needs finished runs at two values of " + key};
+    return {.comparison = "no two finished settings differ in " + key + " alone, so none is the other's control"};
+  }
+
+  // The cases with the smallest and the largest value, of each the longest.
   static std::pair<Case, Case> Extremes(const std::vector<Case>& cases, const std::string& key) {
     Case low, high;
     const auto longer = [](const Case& a, const Case& b) { return a.run->step > b.run->step; };
@@ -265,165 +305,255 @@ class ClaimJudge {
       if (!high.run || value > NumberOf(*high.run, key) || (value == NumberOf(*high.run, key) && longer(c, high)))
         high = c;
     }
-    if (low.run && NumberOf(*low.run, key) == NumberOf(*high.run, key)) return {};
     return {low, high};
   }
 
-  static std::vector<Case> WithinSmallest(const std::vector<Case>& cases, const std::string& within,
-                                          const std::string& key) {
-    std::set<double> values;
-    for (const Case& c : cases) values.insert(NumberOf(*c.run, within));
-    for (double value : values) {
-      std::vector<Case> some;
-      for (const Case& c : cases)
-        if (NumberOf(*c.run, within) == value) some.push_back(c);
-      if (Extremes(some, key).first.run) return some;
-    }
-    return {};
-  }
-
-  // Leaves `but` out, unless it is the only one.
-  Case Strongest(const std::vector<Case>& cases, const Case* but) const {
+  Case StrongestBut(const std::vector<Case>& cases, const Case& but) const {
     Case best;
     for (const Case& c : cases) {
-      if (but && c.run == but->run && cases.size() > 1) continue;
-      if (!best.run || Measured(c, "1").mean > Measured(best, "1").mean) best = c;
+      if (c.run == but.run) continue;
+      if (!best.run || Summarize(Measured(c, kFirst)).mean > Summarize(Measured(best, kFirst)).mean) best = c;
     }
     return best;
   }
 
-  // Where the sinks of a point's replicas begin; kEnd for one that never does.
-  struct Onsets {
-    int64_t first = kEnd;
-    int64_t last = 0;
-    std::string Text() const {
-      if (first == kEnd) return "never";
-      if (first == last) return "from step " + std::to_string(first);
-      return "from step " + std::to_string(first) + " to " + (last == kEnd ? "never" : std::to_string(last));
-    }
-  };
-  Onsets OnsetsOf(const Case& c) const {
-    const double level = rates_ ? kSinkPercent / 100 : kOnsetAlpha * UniformAlpha(1, TokensOf(*c.run));
-    Onsets onsets;
-    for (const std::string& id : c.point->runs) {
-      const Run& run = study_.run(id);
-      if (!run.succeeded()) continue;
-      const int64_t step = Onset(run, MetricName(run, TheMeasure(), "1"), level).value_or(kEnd);
-      onsets.first = std::min(onsets.first, step);
-      onsets.last = std::max(onsets.last, step);
-    }
-    return onsets;
+  // Whether the models of this sweep are large and old enough for one at all.
+  bool SweepHasASink() const {
+    const std::vector<Case> cases = evidence_.CasesOfSweep(experiment_, {});
+    return std::any_of(cases.begin(), cases.end(),
+                       [this](const Case& c) { return Summarize(Measured(c, kFirst)).mean >= SinkFrom(c); });
   }
 
   // --- Which number.
 
-  void UseRatesIfAny(const std::vector<Case>& cases, const std::set<std::string>& positions) {
-    rates_ = false;
+  void UseMeasureFor(const std::vector<Case>& cases, const std::set<std::string>& positions) {
+    exact_ = !IsPaper() && std::all_of(cases.begin(), cases.end(), [](const Case& c) { return IsEvaluation(*c.run); });
+    rates_ = IsPaper();
     for (const Case& c : cases)
       for (const std::string& position : positions)
-        rates_ |= Summarize(study_, *c.point, Measure::kSinkRate, position).most > kNearZero;
+        rates_ |= Summarize(evidence_.Values(c, Measure::kSinkRate, position)).mean >= kRatesFrom;
   }
-  Measure TheMeasure() const { return rates_ ? Measure::kSinkRate : Measure::kAlphaMean; }
-  std::string Quantity() const { return rates_ ? "sink rate (%)" : "mean alpha"; }
-  std::string Note() const {
-    return rates_ ? "" : "; every sink rate here is 0 at this epsilon, so the mean importance alpha stands in";
+  Measure TheMeasure() const { return rates_ ? Measure::kSinkRate : Measure::kAlphaMax; }
+  std::string Quantity() const { return rates_ ? "sink rate (%)" : "alpha of the strongest head"; }
+  Numbers Measured(const Case& c, const std::string& position, int64_t step = kEnd) const {
+    return evidence_.Values(c, TheMeasure(), position, step);
   }
-  Summary Measured(const Case& c, const std::string& position, int64_t step = kEnd) const {
-    return Summarize(study_, *c.point, TheMeasure(), position, step);
-  }
-  std::string Show(const Summary& s) const { return s.n == 0 ? "(not measured)" : ShowSummary(s, rates_ ? 1 : 3); }
-  std::string ShowNumber(double value) const { return Fixed(value, rates_ ? 1 : 3); }
 
-  bool HasSink(const Case& c, const Summary& s) const {
-    return s.n > 0 && s.mean > (rates_ ? kSinkPercent : kSinkAlpha * UniformAlpha(1, TokensOf(*c.run)));
+  std::string ShowNumber(double value) const { return Fixed(value, rates_ ? 1 : 3); }
+  // "15.0 ± 0.5 (4 of 5 seeds)".
+  std::string Show(const Case& c, const Numbers& numbers) const {
+    if (numbers.empty()) return "(not measured)";
+    const std::string text = ShowSummary(Summarize(numbers), rates_ ? 1 : 3);
+    if (IsPaper() || exact_) return text;
+    const size_t runs = c.point().runs.size(), n = numbers.size();
+    return text + " (" + std::to_string(n) + (n < runs ? " of " + std::to_string(runs) : "") +
+           (runs == 1 ? " seed)" : " seeds)");
   }
-  // Comparable between positions: alpha without what uniform attention gives there.
-  double Excess(const Case& c, const std::string& position, const Summary& s) const {
-    return rates_ ? s.mean : s.mean - UniformAlpha(Number(position), TokensOf(*c.run));
+  std::string NameIn(const Case& c) const {
+    return Name(c) + (c.experiment == &experiment_ ? "" : " of " + c.experiment->name);
   }
-  double Noise(const Summary& a, const Summary& b) const {
-    const double single = rates_ ? kNoisePercent : kNoiseAlpha;
-    if (a.n < 2 || b.n < 2) return single;
-    return std::max(single / 2, 2 * std::sqrt(a.deviation * a.deviation / a.n + b.deviation * b.deviation / b.n));
+
+  double SinkFrom(const Case& c) const {
+    if (rates_) return kSinkPercent;
+    const double epsilon = std::atof(Epsilon(*c.run).c_str());
+    return epsilon > 0 ? epsilon : kSinkAlpha;
+  }
+
+  struct Onsets {
+    Numbers steps;  // of every run
+    int reached = 0;
+    std::string text;
+  };
+  // `end`: what counts for a run whose sink never stays, or comes later.
+  Onsets OnsetsOf(const Case& c, int64_t end) const {
+    const double level = rates_ ? kSinkPercent / 100 : SinkFrom(c);
+    Onsets onsets;
+    for (const std::string& id : c.point().runs) {
+      const Run& run = evidence_.study().run(id);
+      if (!run.succeeded()) continue;
+      const auto step = Onset(run, MetricName(run, TheMeasure(), kFirst), level);
+      onsets.reached += step.has_value();
+      onsets.steps.push_back(static_cast<double>(std::min(step.value_or(end), end)));
+    }
+    const Summary s = Summarize(onsets.steps);
+    onsets.text = onsets.reached == 0 ? "never" : "from step " + Fixed(s.mean, 0);
+    if (onsets.reached > 0 && s.n > 1) onsets.text += " ± " + Fixed(s.deviation, 0);
+    onsets.text += " (in " + std::to_string(onsets.reached) + " of " + std::to_string(s.n) + " runs)";
+    return onsets;
   }
 
   // --- What follows.
 
-  // `c`: any of the cases, for what uniform attention scores.
-  Judgement Compare(const Case& c, const Summary& larger, const Summary& smaller, std::string text) const {
-    if (larger.n == 0 || smaller.n == 0) return {Verdict::kNotEnoughData, text + Note()};
-    const double lead = larger.mean - smaller.mean, noise = Noise(larger, smaller);
-    text += ": a difference of " + ShowNumber(std::fabs(lead)) + ", noise " + ShowNumber(noise) + Note();
-    const double uniform = UniformAlpha(1, TokensOf(*c.run));
-    if (!rates_ && std::max(larger.mean, smaller.mean) < kOnsetAlpha * uniform)
-      return {Verdict::kNotEnoughData,
-              text + "; uniform attention scores " + ShowNumber(uniform) + ", so neither is near a sink"};
-    return {lead > noise ? Verdict::kHolds : lead < -noise ? Verdict::kDoesNotHold : Verdict::kNotEnoughData, text};
+  bool TooFew(const Numbers& numbers) const {
+    return static_cast<int>(numbers.size()) < (IsPaper() || exact_ ? 1 : kLeastSeeds);
+  }
+  static std::string SeedsText() { return "; a verdict takes three seeds of each"; }
+
+  Judgement Begin(const std::vector<Case>& pair) const {
+    Judgement judgement;
+    judgement.measure = Quantity();
+    if (pair.size() == 2) judgement.against.push_back({pair[0].run->id, pair[1].run->id});
+    return judgement;
   }
 
-  Judgement Gone(const Case& c, const Summary& s, const std::string& name, const Case& control,
-                 const std::string& control_name) const {
-    const Summary with = Measured(control, "1");
-    const std::string text = Quantity() + " " + Show(s) + " at " + name + " against " + Show(with) + " at " +
-                             control_name + ", noise " + ShowNumber(Noise(with, s)) + Note();
-    if (HasSink(c, s)) {
-      const bool clear = rates_ ? s.mean > kSinkPercent + Noise(with, s) / 2 : true;
-      return {clear ? Verdict::kDoesNotHold : Verdict::kNotEnoughData, text};
+  Effect Sized(double value) const {
+    return {value, std::nullopt, rates_ ? kLeastPercent : kLeastAlpha, rates_ ? "points" : "alpha"};
+  }
+  // Of what is known without seeds there is no spread.
+  void Bound(const std::optional<Interval>& interval, bool too_few, Effect* effect) const {
+    if (exact_) effect->interval = Interval{effect->value, effect->value};
+    if (!exact_ && !too_few) effect->interval = interval;
+  }
+  Effect Difference(const Numbers& a, const Numbers& b, size_t comparisons) const {
+    Effect effect = Sized(Summarize(a).mean - Summarize(b).mean);
+    Bound(DifferenceInterval(a, b, kOutside / static_cast<double>(comparisons)), TooFew(a) || TooFew(b), &effect);
+    return effect;
+  }
+  // How far above the level of a sink.
+  Effect Level(const Case& c, const Numbers& numbers) const {
+    Effect effect = Sized(Summarize(numbers).mean - SinkFrom(c));
+    effect.least = 0;
+    if (const auto interval = MeanInterval(numbers, kOutside))
+      Bound(Interval{interval->low - SinkFrom(c), interval->high - SinkFrom(c)}, TooFew(numbers), &effect);
+    else
+      Bound(std::nullopt, true, &effect);
+    return effect;
+  }
+
+  // The verdict that the effect's interval gives.
+  static Judgement Decided(Judgement judgement, bool enough) {
+    const Effect& effect = *judgement.effect;
+    if (!enough) judgement.comparison += SeedsText();
+    if (!enough || !effect.interval) return judgement;
+    if (effect.interval->low > 0 && effect.value >= effect.least)
+      judgement.verdict = Verdict::kHolds;
+    else if (effect.interval->high < effect.least)
+      judgement.verdict = Verdict::kDoesNotHold;
+    return judgement;
+  }
+
+  // Of a claim that `larger` has the stronger sink.
+  Judgement Stronger(const Numbers& larger, const Numbers& smaller, size_t comparisons, std::string text,
+                     const std::vector<Case>& pair) const {
+    Judgement judgement = Begin(pair);
+    judgement.comparison = std::move(text);
+    if (larger.empty() || smaller.empty()) return judgement;
+    judgement.effect = Difference(larger, smaller, comparisons);
+    judgement.comparison += ": " + ShowEffect(*judgement.effect);
+    if (std::max(Summarize(larger).mean, Summarize(smaller).mean) < SinkFrom(pair[0])) {
+      judgement.comparison += "; neither has a sink";
+      return judgement;
     }
-    if (!HasSink(control, with)) return {Verdict::kNotEnoughData, text + "; there is no sink to be missed"};
-    return {with.mean - s.mean > Noise(with, s) ? Verdict::kHolds : Verdict::kNotEnoughData, text};
+    return Decided(std::move(judgement), !TooFew(larger) && !TooFew(smaller));
   }
 
-  // ", between them 18.2 at 0.0004, ...".
+  // Of a claim that a case has no sink where its control has one.
+  Judgement Gone(const Case& c, const std::string& name, const Case& control, const std::string& control_name,
+                 size_t comparisons) const {
+    const Numbers without = Measured(c, kFirst), with = Measured(control, kFirst);
+    Judgement judgement = Begin({c, control});
+    judgement.comparison =
+        Quantity() + " " + Show(c, without) + " at " + name + " against " + Show(control, with) + " at " + control_name;
+    if (without.empty() || with.empty()) return judgement;
+    judgement.effect = Difference(with, without, comparisons);
+    judgement.comparison += ": " + ShowEffect(*judgement.effect) + " less";
+    const bool enough = !TooFew(without) && !TooFew(with);
+    const Effect left = Level(c, without);
+    if (enough && left.interval && left.interval->low > 0) {
+      judgement.verdict = Verdict::kDoesNotHold;
+      judgement.comparison += "; the sink is there";
+      return judgement;
+    }
+    if (Summarize(with).mean < SinkFrom(control)) {
+      judgement.comparison += "; there is no sink to be missed";
+      return judgement;
+    }
+    judgement = Decided(std::move(judgement), enough);
+    if (judgement.verdict == Verdict::kHolds && left.value >= 0) {
+      judgement.verdict = Verdict::kNotEnoughData;
+      judgement.comparison += "; weaker, but not surely gone";
+    }
+    return judgement;
+  }
+
+  // Of a claim that the sink of a case is inside these positions: the strongest of them against the strongest other.
+  Judgement PlaceOf(const Case& c, const std::set<std::string>& inside) const {
+    // Comparable between positions: without what uniform attention gives there.
+    const auto excess = [&](const std::string& position, double value) {
+      return rates_ ? value
+                    : value - UniformAlpha(Number(position), static_cast<int64_t>(NumberOf(*c.run, "eval.tokens")));
+    };
+    std::string at_inside, at_outside;
+    Numbers best_inside, best_outside;
+    Summary of_inside, of_outside;
+    for (const std::string& position : evidence_.Positions(c)) {
+      const Numbers numbers = Measured(c, position);
+      if (numbers.empty()) continue;
+      const bool in = inside.contains(position);
+      Summary& best = in ? of_inside : of_outside;
+      const Summary s = Summarize(numbers);
+      if (best.n > 0 && excess(position, s.mean) <= excess(in ? at_inside : at_outside, best.mean)) continue;
+      best = s;
+      (in ? at_inside : at_outside) = position;
+      (in ? best_inside : best_outside) = numbers;
+    }
+    Judgement judgement = Begin({});
+    judgement.comparison = Quantity() + " " + Show(c, best_inside) + " at position " + at_inside + " against " +
+                           Show(c, best_outside) + " at position " + at_outside + " (" + Name(c) + ")";
+    if (best_inside.empty() || best_inside.size() != best_outside.size()) {
+      judgement.comparison = "needs the same runs' values inside and outside the place (" + Name(c) + ")";
+      return judgement;
+    }
+    Numbers lead;  // in the same run
+    for (size_t i = 0; i < best_inside.size(); ++i)
+      lead.push_back(excess(at_inside, best_inside[i]) - excess(at_outside, best_outside[i]));
+    judgement.effect = Sized(Summarize(lead).mean);
+    Bound(MeanInterval(lead, kOutside), TooFew(lead), &*judgement.effect);
+    judgement.comparison += ": " + ShowEffect(*judgement.effect);
+    if (std::max(of_inside.mean, of_outside.mean) < SinkFrom(c)) {
+      judgement.comparison += "; there is no sink";
+      return judgement;
+    }
+    return Decided(std::move(judgement), !TooFew(lead));
+  }
+
+  // A claim about several settings holds when it does for each; the one that decides lends its effect.
+  static Judgement Together(std::vector<Judgement> parts) {
+    Judgement all = parts.front();
+    all.verdict = Verdict::kHolds;
+    all.comparison.clear();
+    all.against.clear();
+    for (const Judgement& part : parts) {
+      if (part.verdict == Verdict::kDoesNotHold || all.verdict == Verdict::kHolds) all.verdict = part.verdict;
+      all.comparison += (all.comparison.empty() ? "" : "; ") + part.comparison;
+      all.against.insert(all.against.end(), part.against.begin(), part.against.end());
+    }
+    const Judgement* decides = nullptr;
+    const auto floor = [](const Effect& effect) { return effect.interval ? effect.interval->low : effect.value; };
+    for (const Judgement& part : parts)
+      if (part.effect && part.verdict == all.verdict && (!decides || floor(*part.effect) < floor(*decides->effect)))
+        decides = &part;
+    all.effect = decides ? decides->effect : std::nullopt;
+    return all;
+  }
+
+  // " (others: 18.2 at 0.0004, ...)".
   std::string Others(const std::vector<Case>& cases, const std::string& key, const std::vector<Case>& named,
                      const std::string& position, int64_t step) const {
     std::string list;
     for (const Case& c : cases) {
-      if (std::any_of(named.begin(), named.end(), [&c](const Case& n) { return n.point == c.point; })) continue;
+      if (std::any_of(named.begin(), named.end(), [&c](const Case& n) { return n.index == c.index; })) continue;
       if (step != kEnd && c.run->step < step) continue;
-      list +=
-          (list.empty() ? " (others: " : ", ") + Show(Measured(c, position, step)) + " at " + SettingText(*c.run, key);
+      const Summary s = Summarize(Measured(c, position, step));
+      list += (list.empty() ? " (others: " : ", ") + ShowSummary(s, rates_ ? 1 : 3) + " at " + SettingText(*c.run, key);
     }
     return list.empty() ? "" : list + ")";
   }
 
-  static std::set<std::string> Inside(const Case& c, SitsAt::Place place) {
-    const auto number = [&c](const char* key) { return static_cast<int>(NumberOf(*c.run, key)); };
-    std::set<std::string> positions;
-    switch (place) {
-      case SitsAt::Place::kFirst:
-        positions.emplace(pipe::kFirstPosition);
-        break;
-      case SitsAt::Place::kBias:
-        positions.emplace(pipe::kBiasPosition);
-        break;
-      case SitsAt::Place::kPrefix:
-        for (int p = 1; p <= number("model.variant.prefix_length"); ++p) positions.insert(std::to_string(p));
-        break;
-      case SitsAt::Place::kFixedToken:
-        if (const int p = number("data.fixed_token_position"); p > 0) positions.insert(std::to_string(p));
-        break;
-      case SitsAt::Place::kLastRandomToken:
-        if (const int end = number("data.random_tokens_end"); end > 0) positions.insert(std::to_string(end));
-        break;
-    }
-    return positions;
-  }
-
-  // Every position whose alpha the cases measured.
-  static std::set<std::string> Positions(const std::vector<Case>& cases) {
-    std::set<std::string> positions;
-    for (const Case& c : cases)
-      for (const auto& [text, curve] : c.run->curves) {
-        const auto name = pipe::ParseMetricName(text);
-        if (name && name->kind == pipe::MetricKind::kAlphaMean) positions.emplace(name->position);
-      }
-    return positions;
-  }
-
-  const Study& study_;
+  const Evidence evidence_;
   const Experiment& experiment_;
   bool rates_ = true;
+  bool exact_ = false;  // models that are measured, not trained: no seeds
 };
 
 }  // namespace
@@ -440,8 +570,52 @@ std::string VerdictText(Verdict verdict) {
   return "not enough data";
 }
 
+std::string RuleText() {
+  return "How takeaways are judged. Compared are settings that differ in what the takeaway is about and in nothing "
+         "else. "
+         "An effect is the difference of their means over seeds, positive in the takeaway's direction, with its 95 % "
+         "interval by Welch's t; where the numbers choose which settings are compared, the interval is widened for as "
+         "many comparisons as there were (Bonferroni). Holds: the whole interval is above 0 and the effect is at least "
+         "2 "
+         "points of sink rate (0.05 of alpha). Does not hold: the whole interval is below that. Not enough data: "
+         "anything "
+         "else, fewer than three seeds of a setting, and comparisons in which nothing has a sink (a rate of 1 %, or a "
+         "strongest head above epsilon). Sink rates are compared where one of the settings has a mean of 10 % or more; "
+         "otherwise alpha of the strongest head is, because in a small model one head more is already several percent. "
+         "Models that are measured and not trained have no seeds: what was measured decides. Intervals are not widened "
+         "for the number of takeaways: one in twenty may miss.";
+}
+
+std::string ShowEffect(const Effect& effect) {
+  const int decimals = effect.unit == "nats" ? 3 : effect.unit == "alpha" ? 2 : effect.unit == "points" ? 1 : 0;
+  std::string text = (effect.value > 0 ? "+" : "") + Fixed(effect.value, decimals);
+  if (effect.interval)
+    text += " [" + Fixed(effect.interval->low, decimals) + ", " + Fixed(effect.interval->high, decimals) + "]";
+  return text + " " + effect.unit;
+}
+
+bool Concerns(const Study& study, const Experiment& experiment, const Claim& claim) {
+  const Where where = std::visit(
+      [](const auto& kind) -> Where {
+        if constexpr (requires { kind.where; }) return kind.where;
+        return {};
+      },
+      claim);
+  return std::any_of(experiment.points.begin(), experiment.points.end(), [&](const Point& point) {
+    return std::any_of(point.runs.begin(), point.runs.end(),
+                       [&](const std::string& id) { return Matches(study.run(id), where); });
+  });
+}
+
 Judgement Judge(const Study& study, const Experiment& experiment, const Claim& claim) {
-  return std::visit(ClaimJudge(study, experiment), claim);
+  Judgement judgement = std::visit(ClaimJudge(study, experiment, Source::kOurs), claim);
+  const Judgement published = std::visit(ClaimJudge(study, experiment, Source::kPaper), claim);
+  if (published.effect) {
+    judgement.paper = published.comparison;
+    judgement.paper_effect = published.effect;
+    judgement.paper_effect->interval.reset();
+  }
+  return judgement;
 }
 
 }  // namespace sink::report

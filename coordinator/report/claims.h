@@ -1,56 +1,85 @@
 // The kinds of statement that a takeaway can make about an experiment, and how each is judged against the numbers of
 // finished runs. Pure; any thread.
 //
-// What is compared: the sink rate of a position, in percent. A model too small for any head to cross epsilon has none:
-// where every run that a claim looks at has a sink rate of 0, the mean importance (alpha) of that position stands in,
-// and the comparison says so. It counts as a sink from 1.5 times what uniform attention scores (measures.h).
-//
-// When a difference counts: it must exceed the noise. With replicas on both sides that is twice the standard error of
-// the difference of their means, and at least 1 percentage point (0.005 of alpha); of single runs, 2 points (0.01): the
-// paper's own numbers are single runs, whose gaps of 1 to 2 points say nothing. What stays inside the noise is "not
-// enough data".
+// The rule, which reports print (RuleText):
+//   What is measured. The sink rate of a position in percent, where a setting that the claim compares has a mean of 10
+//   or more; in smaller models that says little (one head of 48 is 2 percent), and alpha of the strongest head stands
+//   in. What is compared. Settings that differ in what the claim is about and in nothing else; where there are none,
+//   that is said, and there is no verdict. The effect is a difference of means over seeds, positive in the direction of
+//   the claim, in a 95 % interval (statistics.h). Where the numbers choose which settings are compared, the interval is
+//   widened for as many comparisons as there were to choose from (Bonferroni). The claim holds when the whole interval
+//   is above 0 and the effect is at least the least that counts: 2 points of sink rate, 0.05 of alpha. It does not hold
+//   when the whole interval is below that least effect. Everything else is not enough data: fewer than three seeds on a
+//   side always are, and so is a comparison in which no setting has a sink (a sink rate of 1 percent; a strongest head
+//   above epsilon). Models that are measured and not trained have no seeds: what was measured decides.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "coordinator/report/evidence.h"
+#include "coordinator/report/statistics.h"
 #include "coordinator/report/study.h"
 
 namespace sink::report {
 
+inline constexpr int kLeastSeeds = 3;
+inline constexpr double kOutside = 0.05;  // the probability that an interval misses
+
 enum class Verdict { kHolds, kDoesNotHold, kNotEnoughData };
 std::string VerdictText(Verdict verdict);  // "holds", "does not hold", "not enough data"
+std::string RuleText();                    // the rule above, for a reader of the report
+
+struct Effect {
+  double value = 0;                  // positive in the direction of the claim
+  std::optional<Interval> interval;  // nothing for too few seeds and for published numbers
+  double least = 0;                  // from which it counts; of NoEffect the tolerance
+  std::string unit;                  // "points", "alpha", "steps", "nats"
+};
+std::string ShowEffect(const Effect& effect);  // "+0.36 [0.16, 0.57] alpha"
+
+// Two settings that were compared, each named by a run of it.
+struct Contrast {
+  std::string setting;
+  std::string control;
+};
 
 struct Judgement {
   Verdict verdict = Verdict::kNotEnoughData;
-  std::string comparison;  // the numbers, one sentence or two
+  std::string comparison;         // our numbers, one sentence or two
+  std::optional<Effect> effect;   // of the comparison that decided
+  std::vector<Contrast> against;  // empty where settings are not held against each other
+  std::string measure;            // "sink rate (%)", "alpha of the strongest head"
+  // The same claim on the published numbers, which are single runs; empty where there are none for it.
+  std::string paper;
+  std::optional<Effect> paper_effect;
 };
-
-// Settings that a point has, by dotted key: {{"model.variant.similarity", "sigmoid"}}. Empty: every point.
-using Where = std::vector<std::pair<std::string, std::string>>;
 
 // The sink at the largest value of `key` against that at the smallest, each of its longest run.
 struct Trend {
   std::string key;
   bool rising = true;        // the larger value has the stronger sink
-  bool equal_steps = false;  // both at the step where the shorter run ended
+  bool equal_steps = false;  // both at the step where the shorter run ended, so that lengths may differ, too
   std::string within;        // only among points of one value of this key: its smallest that has two of `key`
   std::string position = "1";
   Where where = {};
 };
 
-// The larger value of `key` reaches a sink (1 %; of alpha, 1.25 times uniform) at an earlier step.
+// With the larger value of `key` the sink passes what counts as one, for good, at an earlier step. A run in which it
+// never does counts as one in which it does at the end of the shorter runs.
 struct Earlier {
   std::string key;
   Where where = {};
 };
 
-// All points lie within `tolerance` percentage points (of alpha: a tenth of their mean) of each other.
+// All points lie within `tolerance` percentage points, or `alpha_tolerance`, of each other.
 struct NoEffect {
   std::string key;
   double tolerance = 4;
+  double alpha_tolerance = 0.1;
 };
 
 // Some value of `key` above the smallest has a stronger sink than the smallest.
@@ -69,13 +98,14 @@ struct Present {
   Where where = {};
 };
 
-// The points have no sink at position 1, where those of `control`, looked for in the whole sweep, have one.
+// The points have no sink at position 1, where their controls have one: settings of `control`, looked for in the whole
+// sweep, that differ from the point in the keys of `where` and `control` alone.
 struct Absent {
   Where where;
   Where control;
 };
 
-// The sink sits at these positions: the mean over them exceeds every other position's.
+// The sink sits at these positions: the strongest of them exceeds every other position, in the same runs.
 struct SitsAt {
   enum class Place { kFirst, kBias, kPrefix, kFixedToken, kLastRandomToken };
   Place place;
@@ -84,6 +114,9 @@ struct SitsAt {
 };
 
 using Claim = std::variant<Trend, Earlier, NoEffect, Increases, Removed, Present, Absent, SitsAt>;
+
+// Whether the experiment has a setting, finished or not, that the claim speaks of.
+bool Concerns(const Study& study, const Experiment& experiment, const Claim& claim);
 
 Judgement Judge(const Study& study, const Experiment& experiment, const Claim& claim);
 

@@ -26,6 +26,7 @@ struct TableCell {
   std::string text;
   bool number = false;   // aligned right
   bool warning = false;  // a failed or unfinished run
+  int color = -1;        // of the setting that the cell names; -1: none
 };
 struct DataTable {
   std::vector<std::string> columns;
@@ -36,19 +37,28 @@ struct Verdicts {
     std::string statement;
     std::string source;
     Judgement judgement;
+    std::string experiment;
   };
   std::vector<Item> items;
+};
+// The same at a glance: a takeaway a row, with our effect drawn and the published one beside it.
+struct Overview {
+  std::vector<Verdicts::Item> items;
 };
 struct FigureBlock {
   Figure figure;
 };
 
-using DocumentBlock = std::variant<Heading, Paragraph, Facts, DataTable, Verdicts, FigureBlock>;
+using DocumentBlock = std::variant<Heading, Paragraph, Facts, DataTable, Overview, Verdicts, FigureBlock>;
 
 struct Document {
   std::string title;
   std::vector<DocumentBlock> blocks;
 };
+
+// What an overview's columns say; "–" where there is nothing.
+std::string OursText(const Judgement& judgement);
+std::string PaperText(const Judgement& judgement);
 
 // Figures are links to figures/NAME.svg.
 std::string ToMarkdown(const Document& document);

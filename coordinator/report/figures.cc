@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 
+#include "coordinator/report/emergence.h"
 #include "coordinator/report/measures.h"
 #include "proto/pipe/metric_name.h"
 
@@ -17,6 +18,7 @@ using charts::LineSeries;
 using pipe::FormatMetricName;
 using pipe::MetricKind;
 
+constexpr size_t kMostLines = 8;      // in one plot: as many as there are colours
 constexpr size_t kMostSamples = 240;  // of a line: more than a screen shows apart
 
 double TokensAStep(const Run& run) {
@@ -42,12 +44,6 @@ void Thin(LineSeries* series) {
   for (std::vector<double>* values : {&series->y, &series->low, &series->high, &series->x}) thin(values);
 }
 
-std::vector<const Point*> PointsOf(const Experiment& experiment) {
-  std::vector<const Point*> points;
-  for (const Point& point : experiment.points) points.push_back(&point);
-  return points;
-}
-
 // Mean over those replicas that have the key; a band where several have.
 LineSeries Aggregate(const std::map<int64_t, std::vector<double>>& values, double x_factor) {
   LineSeries series;
@@ -68,11 +64,10 @@ LineSeries Aggregate(const std::map<int64_t, std::vector<double>>& values, doubl
   return series;
 }
 
-LineSeries MetricSeries(const Study& study, const Point& point, const std::string& metric, AxisUnit unit,
-                        double scale) {
+LineSeries MetricSeries(const Study& study, const Line& line, const std::string& metric, AxisUnit unit, double scale) {
   std::map<int64_t, std::vector<double>> values;
   double factor = 1;
-  for (const std::string& id : point.runs) {
+  for (const std::string& id : line.point->runs) {
     const Run& run = study.run(id);
     const auto curve = run.curves.find(metric);
     if (curve == run.curves.end()) continue;
@@ -80,22 +75,24 @@ LineSeries MetricSeries(const Study& study, const Point& point, const std::strin
     for (const Sample& sample : curve->second) values[sample.step].push_back(scale * sample.value);
   }
   LineSeries series = Aggregate(values, factor);
-  series.name = ShortLabel(point.label);
+  series.name = line.label;
+  series.color = line.color;
   Thin(&series);
   return series;
 }
 
 // The ratio of hidden norms at the newest measurement, over the layers.
-LineSeries NormSeries(const Study& study, const Point& point) {
+LineSeries NormSeries(const Study& study, const Line& line) {
   std::map<int64_t, std::vector<double>> values;
-  for (const std::string& id : point.runs)
+  for (const std::string& id : line.point->runs)
     for (const auto& [text, curve] : study.run(id).curves) {
       const auto name = pipe::ParseMetricName(text);
       if (!name || name->kind != MetricKind::kHiddenNormRatio || name->layer == pipe::kAllLayers) continue;
       if (!curve.empty()) values[std::atoll(std::string(name->layer).c_str())].push_back(curve.back().value);
     }
   LineSeries series = Aggregate(values, 1);
-  series.name = ShortLabel(point.label);
+  series.name = line.label;
+  series.color = line.color;
   return series;
 }
 
@@ -106,76 +103,192 @@ std::string EpsilonOf(const Study& study, const Experiment& experiment) {
   return "0.3";
 }
 
-// One metric of every point over the steps.
-void AddMetric(const Study& study, const Experiment& experiment, const std::string& metric, double scale,
-               const std::string& file, const std::string& title, const std::string& y_label,
-               std::vector<Figure>* figures) {
-  std::optional<LineChart> chart = MetricChart(study, PointsOf(experiment), metric, AxisUnit::kSteps, scale);
-  if (!chart) return;
-  chart->title = title + ": " + experiment.name;
-  chart->y_label = y_label;
-  chart->from_zero = true;
-  figures->push_back({experiment.name + "-" + file, title + " over training steps. " + chart->description, *chart});
+// The last finite value of a line.
+std::optional<double> LastOf(const LineSeries& series) {
+  for (size_t i = series.y.size(); i-- > 0;)
+    if (std::isfinite(series.y[i])) return series.y[i];
+  return std::nullopt;
 }
 
-void AddLosses(const Study& study, const Experiment& experiment, std::vector<Figure>* figures) {
-  const std::string train_loss = FormatMetricName({.kind = MetricKind::kTrainLoss});
-  const std::string validation_loss =
-      FormatMetricName({.kind = MetricKind::kValidationLoss, .domain = pipe::kAllDomains});
-  LineChart chart;
-  int color = 0;
-  for (const Point& point : experiment.points) {
-    LineSeries train = MetricSeries(study, point, train_loss, AxisUnit::kSteps, 1);
-    LineSeries valid = MetricSeries(study, point, validation_loss, AxisUnit::kSteps, 1);
-    train.color = valid.color = color++;
-    train.dashed = true;
-    train.low.clear();  // the band belongs to the validation loss
-    train.high.clear();
-    train.name += " (train)";
-    valid.name += " (validation)";
-    if (!valid.x.empty()) chart.series.push_back(std::move(valid));
-    if (!train.x.empty()) chart.series.push_back(std::move(train));
+// " At the end: 0.31 learning_rate=0.001, ...": what a reader who cannot see the figure gets from it.
+std::string AtTheEnd(const LineChart& chart, int decimals) {
+  std::vector<std::pair<double, std::string>> ends;
+  for (const LineSeries& series : chart.series)
+    if (const auto last = LastOf(series); last && !series.dashed) ends.emplace_back(*last, series.name);
+  if (ends.empty()) return "";
+  if (ends.size() > kMostLines) {
+    std::sort(ends.begin(), ends.end());
+    ends = {ends.back(), ends.front()};
   }
-  if (chart.series.empty()) return;
-  chart.title = "Loss: " + experiment.name;
-  chart.description = "Cross-entropy in nats a token; validation solid, training dashed.";
-  chart.x_label = "optimizer steps";
-  chart.y_label = "loss (nats a token)";
-  figures->push_back({experiment.name + "-loss", "Losses over training steps. " + chart.description, chart});
+  std::string text;
+  for (const auto& [value, name] : ends)
+    text += (text.empty() ? " At the end: " : ", ") + Fixed(value, decimals) + " " + name;
+  return text + (ends.size() < chart.series.size() && chart.panels ? " (the most and the least)." : ".");
 }
 
-void AddNorms(const Study& study, const Experiment& experiment, std::vector<Figure>* figures) {
-  LineChart chart;
-  int color = 0;
-  for (const Point& point : experiment.points) {
-    LineSeries series = NormSeries(study, point);
-    series.color = color++;
-    if (!series.x.empty()) chart.series.push_back(std::move(series));
+bool IsAllZero(const LineChart& chart) {
+  for (const LineSeries& series : chart.series)
+    if (!std::all_of(series.y.begin(), series.y.end(), [](double y) { return y == 0; })) return false;
+  return true;
+}
+
+// Collects the figures of one experiment.
+class FigureMaker {
+ public:
+  FigureMaker(const Study& study, const Experiment& experiment, const Palette& palette)
+      : study_(study), experiment_(experiment), lines_(LinesOf(experiment, palette)) {}
+
+  FigureSet Make() {
+    if (Trains(study_, experiment_)) {
+      AddCurves();
+      AddOnsets();
+      AddOrder();
+    }
+    AddNorms();
+    AddMap("alpha/1", "alpha_1_map", "Importance of position 1");
+    AddMap("alpha/bias", "alpha_bias_map", "Importance of the bias");
+    return std::move(set_);
   }
-  if (chart.series.empty()) return;
-  chart.title = "Norm of the first token's hidden state: " + experiment.name;
-  chart.description = "L2 norm of position 1 over the mean of the other positions, at the newest measurement.";
-  chart.x_label = "layer (0: the embeddings)";
-  chart.y_label = "norm ratio";
-  chart.from_zero = true;
-  figures->push_back({experiment.name + "-hidden_norm", "Hidden norms by layer. " + chart.description, chart});
-}
 
-// Sink rates, importance and losses over the steps.
-void AddCurves(const Study& study, const Experiment& experiment, std::vector<Figure>* figures) {
-  const std::string epsilon = EpsilonOf(study, experiment);
-  const auto rate = [&epsilon](std::string_view position) {
-    return FormatMetricName({.kind = MetricKind::kSinkRate, .epsilon = epsilon, .position = position});
-  };
-  const std::string alpha = FormatMetricName({.kind = MetricKind::kAlphaMax, .position = pipe::kFirstPosition});
-  AddMetric(study, experiment, rate(pipe::kFirstPosition), 100, "sink_rate", "Sink rate of position 1", "sink rate (%)",
-            figures);
-  AddMetric(study, experiment, rate(pipe::kBiasPosition), 100, "bias_sink_rate", "Sink rate of the bias",
-            "sink rate (%)", figures);
-  AddMetric(study, experiment, alpha, 1, "alpha_1", "alpha_1 of the strongest head", "mean importance alpha_1",
-            figures);
-  AddLosses(study, experiment, figures);
-}
+ private:
+  void Add(const std::string& file, const std::string& title, Chart chart) {
+    const std::string description = std::visit([](const auto& kind) { return kind.description; }, chart);
+    set_.figures.push_back({experiment_.name + "-" + file, title + ". " + description, std::move(chart)});
+  }
+
+  // One metric of every point over the steps.
+  void AddMetric(const std::string& metric, double scale, const std::string& file, const std::string& title,
+                 const std::string& y_label) {
+    std::optional<LineChart> chart = MetricChart(study_, lines_, metric, AxisUnit::kSteps, scale);
+    if (!chart) return;
+    if (IsAllZero(*chart)) {
+      set_.sentences.push_back(title + " is 0 in every setting from the first step to the last.");
+      return;
+    }
+    chart->title = title + ": " + experiment_.name;
+    chart->y_label = y_label;
+    chart->from_zero = true;
+    chart->description += AtTheEnd(*chart, 2);
+    Add(file, title + " over training steps", *chart);
+  }
+
+  // Sink rates, importance and losses over the steps.
+  void AddCurves() {
+    const std::string epsilon = EpsilonOf(study_, experiment_);
+    const auto rate = [&epsilon](std::string_view position) {
+      return FormatMetricName({.kind = MetricKind::kSinkRate, .epsilon = epsilon, .position = position});
+    };
+    const std::string alpha = FormatMetricName({.kind = MetricKind::kAlphaMax, .position = pipe::kFirstPosition});
+    AddMetric(rate(pipe::kFirstPosition), 100, "sink_rate", "Sink rate of position 1", "sink rate (%)");
+    AddMetric(rate(pipe::kBiasPosition), 100, "bias_sink_rate", "Sink rate of the bias", "sink rate (%)");
+    AddMetric(alpha, 1, "alpha_1", "alpha_1 of the strongest head", "mean importance alpha_1");
+    AddLosses();
+  }
+
+  void AddLosses() {
+    const std::string train_loss = FormatMetricName({.kind = MetricKind::kTrainLoss});
+    const std::string validation_loss =
+        FormatMetricName({.kind = MetricKind::kValidationLoss, .domain = pipe::kAllDomains});
+    LineChart chart;
+    for (const Line& line : lines_) {
+      LineSeries train = MetricSeries(study_, line, train_loss, AxisUnit::kSteps, 1);
+      LineSeries valid = MetricSeries(study_, line, validation_loss, AxisUnit::kSteps, 1);
+      train.dashed = true;
+      train.low.clear();  // the band belongs to the validation loss
+      train.high.clear();
+      train.name += " (train)";
+      valid.name += " (validation)";
+      if (!valid.x.empty()) chart.series.push_back(std::move(valid));
+      if (!train.x.empty()) chart.series.push_back(std::move(train));
+    }
+    if (chart.series.empty()) return;
+    chart.panels = lines_.size() > kMostLines;
+    chart.title = "Loss: " + experiment_.name;
+    chart.description = "Cross-entropy in nats a token; validation solid, training dashed." + AtTheEnd(chart, 3);
+    chart.x_label = "optimizer steps";
+    chart.y_label = "loss (nats a token)";
+    Add("loss", "Losses over training steps", std::move(chart));
+  }
+
+  // When the strongest head becomes a sink for good, over the seeds of each setting.
+  void AddOnsets() {
+    IntervalChart chart;
+    int with = 0;
+    for (const Line& line : lines_) {
+      const Onsets onsets = AlphaOnsets(study_, *line.point, kOnsetAlpha);
+      if (onsets.runs == 0) continue;
+      charts::IntervalRow row{line.label, std::numeric_limits<double>::quiet_NaN(), std::nullopt, line.color, ""};
+      row.note = "in " + std::to_string(onsets.steps.size()) + " of " + std::to_string(onsets.runs) +
+                 (onsets.runs == 1 ? " run" : " runs");
+      if (!onsets.steps.empty()) {
+        ++with;
+        row.value = Summarize(onsets.steps).mean;
+        row.interval = {onsets.steps.front(), onsets.steps.back()};
+      }
+      chart.rows.push_back(std::move(row));
+    }
+    const std::string what = "alpha_1 of the strongest head above " + Fixed(kOnsetAlpha, 1) + " for good";
+    if (chart.rows.empty()) return;
+    if (with == 0) {
+      set_.sentences.push_back("In no run is " + what + ".");
+      return;
+    }
+    chart.title = "When the sink comes to stay: " + experiment_.name;
+    chart.description =
+        "First step from which " + what + ": mean over the runs that reach it, from the earliest to the latest.";
+    chart.x_label = "optimizer steps";
+    chart.marks = {0};
+    Add("onset", "When the sink comes to stay", std::move(chart));
+  }
+
+  void AddOrder() {
+    IntervalChart chart;
+    for (const Order& order : OrderOfEmergence(study_, experiment_)) {
+      if (order.lag.empty()) continue;
+      charts::IntervalRow row{QuantityText(order.quantity), Summarize(order.lag).mean, std::nullopt,
+                              static_cast<int>(chart.rows.size()), OrderText(order)};
+      if (order.interval) row.interval = {order.interval->low, order.interval->high};
+      chart.rows.push_back(std::move(row));
+    }
+    if (chart.rows.empty()) return;
+    chart.title = "What comes before the sink: " + experiment_.name;
+    chart.description =
+        "Steps by which each quantity has gone half of its way before the strongest head's alpha_1 has: mean over "
+        "runs with a sink, 95 % interval; left of 0 it comes after.";
+    chart.x_label = "optimizer steps before the sink";
+    chart.marks = {0};
+    Add("order", "What comes before the sink", std::move(chart));
+  }
+
+  void AddNorms() {
+    LineChart chart;
+    for (const Line& line : lines_) {
+      LineSeries series = NormSeries(study_, line);
+      if (!series.x.empty()) chart.series.push_back(std::move(series));
+    }
+    if (chart.series.empty()) return;
+    chart.panels = chart.series.size() > kMostLines;
+    chart.title = "Norm of the first token's hidden state: " + experiment_.name;
+    chart.description = "L2 norm of position 1 over the mean of the other positions, at the newest measurement.";
+    chart.x_label = "layer (0: the embeddings)";
+    chart.y_label = "norm ratio";
+    chart.from_zero = true;
+    Add("hidden_norm", "Hidden norms by layer", std::move(chart));
+  }
+
+  void AddMap(const std::string& name, const std::string& file, const std::string& title) {
+    std::optional<HeatMapChart> chart = MapChart(study_, lines_, name);
+    if (!chart) return;
+    chart->title = title + ": " + experiment_.name;
+    chart->value_label = "mean importance";
+    Add(file, title + " by layer and head", *std::move(chart));
+  }
+
+  const Study& study_;
+  const Experiment& experiment_;
+  const std::vector<Line> lines_;
+  FigureSet set_;
+};
 
 }  // namespace
 
@@ -183,18 +296,17 @@ std::string Draw(const Chart& chart, Placement placement) {
   return std::visit([placement](const auto& kind) { return Draw(kind, placement); }, chart);
 }
 
-std::optional<LineChart> MetricChart(const Study& study, const std::vector<const Point*>& points,
-                                     const std::string& metric, AxisUnit unit, double scale) {
+std::optional<LineChart> MetricChart(const Study& study, const std::vector<Line>& lines, const std::string& metric,
+                                     AxisUnit unit, double scale) {
   LineChart chart;
   bool bands = false;
-  int color = 0;
-  for (const Point* point : points) {
-    LineSeries series = MetricSeries(study, *point, metric, unit, scale);
-    series.color = color++;
+  for (const Line& line : lines) {
+    LineSeries series = MetricSeries(study, line, metric, unit, scale);
     bands |= !series.low.empty();
     if (!series.x.empty()) chart.series.push_back(std::move(series));
   }
   if (chart.series.empty()) return std::nullopt;
+  chart.panels = chart.series.size() > kMostLines;
   chart.title = metric;
   chart.description =
       bands ? "A line is the mean over replicas, its band from the least to the largest." : "One line a setting.";
@@ -203,13 +315,17 @@ std::optional<LineChart> MetricChart(const Study& study, const std::vector<const
   return chart;
 }
 
-std::optional<HeatMapChart> MapChart(const Study& study, const std::vector<const Point*>& points,
-                                     const std::string& name) {
+std::optional<LineChart> MetricChart(const Study& study, const std::vector<const Point*>& points,
+                                     const std::string& metric, AxisUnit unit, double scale) {
+  return MetricChart(study, LinesOf(points), metric, unit, scale);
+}
+
+std::optional<HeatMapChart> MapChart(const Study& study, const std::vector<Line>& lines, const std::string& name) {
   HeatMapChart chart;
   double most = 0;
-  for (const Point* point : points) {
+  for (const Line& line : lines) {
     const HeatMap* newest = nullptr;
-    for (const std::string& id : point->runs) {
+    for (const std::string& id : line.point->runs) {
       if (newest) break;
       for (const HeatMap& map : study.run(id).heat_maps)
         if (map.name == name) newest = &map;
@@ -217,7 +333,7 @@ std::optional<HeatMapChart> MapChart(const Study& study, const std::vector<const
     if (!newest) continue;
     for (double value : newest->values)
       if (std::isfinite(value)) most = std::max(most, value);
-    chart.panels.push_back({ShortLabel(point->label), newest->layers, newest->heads, newest->values});
+    chart.panels.push_back({line.label, newest->layers, newest->heads, newest->values});
   }
   if (chart.panels.empty()) return std::nullopt;
   // One scale for every report's maps, but for models whose heads are all far from a sink.
@@ -230,20 +346,13 @@ std::optional<HeatMapChart> MapChart(const Study& study, const std::vector<const
   return chart;
 }
 
-std::vector<Figure> Figures(const Study& study, const Experiment& experiment) {
-  std::vector<Figure> figures;
-  if (Trains(study, experiment)) AddCurves(study, experiment, &figures);
-  AddNorms(study, experiment, &figures);
-  const auto add_map = [&](const std::string& name, const std::string& file, const std::string& title) {
-    std::optional<HeatMapChart> chart = MapChart(study, PointsOf(experiment), name);
-    if (!chart) return;
-    chart->title = title + ": " + experiment.name;
-    chart->value_label = "mean importance";
-    figures.push_back({experiment.name + "-" + file, title + " by layer and head. " + chart->description, *chart});
-  };
-  add_map("alpha/1", "alpha_1_map", "Importance of position 1");
-  add_map("alpha/bias", "alpha_bias_map", "Importance of the bias");
-  return figures;
+std::optional<HeatMapChart> MapChart(const Study& study, const std::vector<const Point*>& points,
+                                     const std::string& name) {
+  return MapChart(study, LinesOf(points), name);
+}
+
+FigureSet Figures(const Study& study, const Experiment& experiment, const Palette& palette) {
+  return FigureMaker(study, experiment, palette).Make();
 }
 
 }  // namespace sink::report

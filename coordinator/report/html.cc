@@ -31,10 +31,35 @@ ul.verdicts li.holds { border-color: var(--good); } ul.verdicts li.fails { borde
 .verdict { font-weight: 600; color: var(--open); }
 .holds .verdict { color: var(--good); } .fails .verdict { color: var(--bad); }
 .source, .comparison, figcaption { color: var(--dim); font-size: .9rem; }
+td.holds { color: var(--good); font-weight: 600; } td.fails { color: var(--bad); font-weight: 600; }
+td.open { color: var(--open); font-weight: 600; } td svg { display: block; }
+td svg.swatch { display: inline-block; margin-right: .45em; }
 figure { margin: 1.25rem 0 1.75rem; } figure svg { max-width: 100%; height: auto; }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; --page: #ffffff; --text: #000000; }
   figure, tr, li { break-inside: avoid; } h2, h3 { break-after: avoid; } .scroll { overflow: visible; } }
 )css";
+
+std::string StyleOf(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kHolds:
+      return "holds";
+    case Verdict::kDoesNotHold:
+      return "fails";
+    case Verdict::kNotEnoughData:
+      break;
+  }
+  return "open";
+}
+
+// The effect as a dot in its interval, on an axis with 0 and the least effect that counts.
+std::string DrawEffect(const Judgement& judgement) {
+  if (!judgement.effect) return "";
+  const Effect& effect = *judgement.effect;
+  const int color = judgement.verdict == Verdict::kHolds ? 2 : judgement.verdict == Verdict::kDoesNotHold ? 1 : 6;
+  charts::IntervalRow row{"ours", effect.value, std::nullopt, color, ""};
+  if (effect.interval) row.interval = {effect.interval->low, effect.interval->high};
+  return charts::DrawCell(row, {0, effect.least}, "effect " + ShowEffect(effect));
+}
 
 class Html {
  public:
@@ -61,22 +86,36 @@ class Html {
       out_ += "<tr>";
       for (const TableCell& cell : row) {
         const std::string style = cell.warning ? "warning" : cell.number ? "number" : "";
-        out_ += "<td" + (style.empty() ? "" : " class=\"" + style + "\"") + ">" + EscapeXml(cell.text) + "</td>";
+        out_ += "<td" + (style.empty() ? "" : " class=\"" + style + "\"") + ">";
+        if (cell.color >= 0) out_ += charts::Swatch(cell.color);
+        out_ += EscapeXml(cell.text) + "</td>";
       }
       out_ += "</tr>\n";
     }
     out_ += "</tbody></table></div>\n";
   }
+  void operator()(const Overview& overview) {
+    out_ +=
+        "<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">Takeaway of the paper</th>"
+        "<th scope=\"col\">Verdict</th><th scope=\"col\">Ours</th><th scope=\"col\" class=\"number\">95 % interval"
+        "</th><th scope=\"col\" class=\"number\">The paper's</th></tr></thead>\n<tbody>\n";
+    for (const Verdicts::Item& item : overview.items)
+      out_ += "<tr><td>" + EscapeXml(item.statement) + " <span class=\"source\">" + EscapeXml(item.experiment) +
+              "</span></td><td class=\"" + StyleOf(item.judgement.verdict) + "\">" +
+              VerdictText(item.judgement.verdict) + "</td><td>" + DrawEffect(item.judgement) +
+              "</td><td class=\"number\">" + EscapeXml(OursText(item.judgement)) + "</td><td class=\"number\">" +
+              EscapeXml(PaperText(item.judgement)) + "</td></tr>\n";
+    out_ += "</tbody></table></div>\n";
+  }
   void operator()(const Verdicts& verdicts) {
     out_ += "<ul class=\"verdicts\">\n";
     for (const Verdicts::Item& item : verdicts.items) {
-      const Verdict verdict = item.judgement.verdict;
-      const std::string style = verdict == Verdict::kHolds         ? "holds"
-                                : verdict == Verdict::kDoesNotHold ? "fails"
-                                                                   : "open";
-      out_ += "<li class=\"" + style + "\"><span class=\"verdict\">" + VerdictText(verdict) +
-              "</span>: " + EscapeXml(item.statement) + " <span class=\"source\">(" + EscapeXml(item.source) +
-              ")</span><br><span class=\"comparison\">" + EscapeXml(item.judgement.comparison) + "</span></li>\n";
+      out_ += "<li class=\"" + StyleOf(item.judgement.verdict) + "\"><span class=\"verdict\">" +
+              VerdictText(item.judgement.verdict) + "</span>: " + EscapeXml(item.statement) +
+              " <span class=\"source\">(" + EscapeXml(item.source) + ")</span><br><span class=\"comparison\">" +
+              EscapeXml(item.judgement.comparison);
+      if (!item.judgement.paper.empty()) out_ += "<br>The paper's numbers: " + EscapeXml(item.judgement.paper);
+      out_ += "</span></li>\n";
     }
     out_ += "</ul>\n";
   }

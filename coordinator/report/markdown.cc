@@ -41,10 +41,20 @@ class Markdown {
     }
     out_ += "\n";
   }
+  void operator()(const Overview& overview) {
+    out_ += "| Takeaway of the paper | Experiment | Verdict | Ours, 95 % interval | The paper's |\n";
+    out_ += "| --- | --- | --- | ---: | ---: |\n";
+    for (const Verdicts::Item& item : overview.items)
+      out_ += "| " + Escape(item.statement) + " | " + Escape(item.experiment) + " | **" +
+              VerdictText(item.judgement.verdict) + "** | " + Escape(OursText(item.judgement)) + " | " +
+              Escape(PaperText(item.judgement)) + " |\n";
+    out_ += "\n";
+  }
   void operator()(const Verdicts& verdicts) {
     for (const Verdicts::Item& item : verdicts.items) {
       out_ += "- **" + VerdictText(item.judgement.verdict) + "**: " + Escape(item.statement) + " (" +
               Escape(item.source) + ")  \n  " + Escape(item.judgement.comparison) + "\n";
+      if (!item.judgement.paper.empty()) out_ += "  \n  The paper's numbers: " + Escape(item.judgement.paper) + "\n";
     }
     out_ += "\n";
   }

@@ -36,19 +36,6 @@ std::optional<double> MeanOfDomains(const Run& run, int64_t step) {
 
 }  // namespace
 
-Summary Summarize(const std::vector<double>& values) {
-  Summary s;
-  if (values.empty()) return s;
-  s.n = static_cast<int>(values.size());
-  s.least = *std::min_element(values.begin(), values.end());
-  s.most = *std::max_element(values.begin(), values.end());
-  for (double value : values) s.mean += value / s.n;
-  double squares = 0;
-  for (double value : values) squares += (value - s.mean) * (value - s.mean);
-  if (s.n > 1) s.deviation = std::sqrt(squares / (s.n - 1));
-  return s;
-}
-
 std::string Epsilon(const Run& run) {
   std::string_view best;
   for (const auto& [text, curve] : run.curves) {
@@ -104,9 +91,14 @@ Summary Summarize(const Study& study, const Point& point, Measure measure, const
 std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level) {
   const auto curve = run.curves.find(metric);
   if (curve == run.curves.end()) return std::nullopt;
-  for (const Sample& sample : curve->second)
-    if (sample.value >= level) return sample.step;
-  return std::nullopt;
+  std::optional<int64_t> step;
+  for (const Sample& sample : curve->second) {
+    if (!(sample.value >= level))
+      step.reset();
+    else if (!step)
+      step = sample.step;
+  }
+  return step;
 }
 
 double UniformAlpha(int64_t position, int64_t tokens) {

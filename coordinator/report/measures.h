@@ -8,21 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/report/statistics.h"
 #include "coordinator/report/study.h"
 
 namespace sink::report {
 
 inline constexpr int64_t kEnd = std::numeric_limits<int64_t>::max();
-
-// Statistics of some numbers: what the replicas of a point measured.
-struct Summary {
-  int n = 0;
-  double mean = 0;
-  double deviation = 0;  // sample standard deviation; 0 for one
-  double least = 0;
-  double most = 0;
-};
-Summary Summarize(const std::vector<double>& values);
 
 // Which number of a run. Sink rates are percentages.
 enum class Measure { kSinkRate, kAlphaMean, kAlphaMax, kValidationLoss, kTrainLoss };
@@ -38,7 +29,8 @@ std::optional<double> Value(const Run& run, Measure measure, const std::string& 
 Summary Summarize(const Study& study, const Point& point, Measure measure, const std::string& position = "1",
                   int64_t step = kEnd, bool unfinished = false);
 
-// First step at which the metric reaches `level`; nothing when it never does.
+// First step from which on the metric stays at `level` or above until its newest sample; nothing when it never does. A
+// sample that is not finite is below every level.
 std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level);
 
 // alpha_k of attention that is uniform over what a causal query sees, T tokens:

@@ -7,7 +7,11 @@
 #include <ctime>
 #include <set>
 
+#include "coordinator/report/emergence.h"
+#include "coordinator/report/evidence.h"
+#include "coordinator/report/front_page.h"
 #include "coordinator/report/measures.h"
+#include "coordinator/report/removal.h"
 #include "proto/pipe/metric_name.h"
 
 namespace sink::report {
@@ -27,12 +31,6 @@ std::vector<const Run*> RunsOf(const Study& study, const Point& point) {
   std::vector<const Run*> runs;
   for (const std::string& id : point.runs) runs.push_back(&study.run(id));
   return runs;
-}
-
-// The position whose sink the paper's number is of: where a token is fixed, there.
-std::string PositionOf(const Run& run) {
-  const Json& fixed = Setting(run, "data.fixed_token_position");
-  return fixed.is_number() && fixed.get<int>() > 1 ? std::to_string(fixed.get<int>()) : "1";
 }
 
 Summary Ours(const Study& study, const Point& point, const std::string& key, bool unfinished) {
@@ -158,7 +156,7 @@ Facts HeaderFacts(const Study& study) {
            {"Workers", Machines(study)}}};
 }
 
-DataTable TableOf(const ExperimentResult& result) {
+DataTable TableOf(const ExperimentResult& result, const Palette& palette) {
   DataTable table;
   table.columns = {"Setting"};
   for (const Row::Pair& pair : result.rows.front().measures) {
@@ -167,7 +165,8 @@ DataTable TableOf(const ExperimentResult& result) {
   }
   table.columns.insert(table.columns.end(), {"alpha_1, strongest head", "Runs"});
   for (const Row& row : result.rows) {
-    std::vector<TableCell> cells = {{ShortLabel(row.label)}};
+    const Point& point = result.experiment->points[table.rows.size()];
+    std::vector<TableCell> cells = {{LabelOf(*result.experiment, point), false, false, palette.ColorOf(point)}};
     const auto number = [](std::string text) { return TableCell{text.empty() ? "–" : std::move(text), true, false}; };
     for (const Row::Pair& pair : row.measures) {
       cells.push_back(number(ShowSummary(pair.ours, DecimalsOf(pair.key))));
@@ -185,9 +184,152 @@ DataTable TableOf(const ExperimentResult& result) {
   return table;
 }
 
+TableCell NumberCell(std::string text) { return {text.empty() ? "–" : std::move(text), true}; }
+
+void AddRemoval(const Study& study, const Palette& palette, Document* document) {
+  const std::optional<Removal> removal = WhatRemovesTheSink(study);
+  if (!removal) return;
+  document->blocks.push_back(Heading{2, "What removes a sink, and at what price in loss"});
+  document->blocks.push_back(
+      Paragraph{"Every setting that differs from " + removal->base +
+                " in the model's variant or the optimizer alone. Changes are "
+                "differences of means over seeds with 95 % intervals. Removed is a sink whose strongest head is surely "
+                "weaker and no "
+                "longer above 0.3; a positive price is a higher validation loss (nats a token)."});
+  DataTable table;
+  table.columns = {"Variant", "The sink", "alpha_1, strongest head", "change", "Sink_1 %", "Validation loss", "price"};
+  table.rows.push_back({{removal->base, false, false, palette.ColorOf(*removal->point)},
+                        {"the base"},
+                        NumberCell(ShowSummary(removal->alpha, 2)),
+                        NumberCell(""),
+                        NumberCell(ShowSummary(removal->rate, 1)),
+                        NumberCell(ShowSummary(removal->loss, 3)),
+                        NumberCell("")});
+  charts::IntervalChart sink, price;
+  for (const Variant& variant : removal->variants) {
+    const auto effect = [](const std::optional<Effect>& e) { return NumberCell(e ? ShowEffect(*e) : ""); };
+    const int color = palette.ColorOf(*variant.point);
+    table.rows.push_back({{variant.label, false, false, color},
+                          {variant.verdict},
+                          NumberCell(ShowSummary(variant.alpha, 2)),
+                          effect(variant.change),
+                          NumberCell(ShowSummary(variant.rate, 1)),
+                          NumberCell(ShowSummary(variant.loss, 3)),
+                          effect(variant.price)});
+    const auto row = [&](const std::optional<Effect>& e, const std::string& note) {
+      charts::IntervalRow out{variant.label, e ? e->value : NAN, std::nullopt, color, note};
+      if (e && e->interval) out.interval = {e->interval->low, e->interval->high};
+      return out;
+    };
+    sink.rows.push_back(row(variant.change, variant.verdict));
+    price.rows.push_back(row(variant.price, ""));
+  }
+  document->blocks.push_back(std::move(table));
+  sink.title = "Change of alpha_1 of the strongest head";
+  sink.description = "Against " + removal->base + ", with 95 % intervals; left of 0 the sink is weaker.";
+  sink.x_label = "change of alpha_1";
+  price.title = "Price in validation loss";
+  price.description = "Against " + removal->base + ", with 95 % intervals; right of 0 the loss is higher.";
+  price.x_label = "nats a token";
+  sink.marks = price.marks = {0};
+  document->blocks.push_back(FigureBlock{{"removal-sink", sink.title + ". " + sink.description, sink}});
+  document->blocks.push_back(FigureBlock{{"removal-price", price.title + ". " + price.description, price}});
+}
+
+// When the sink emerges in each setting, and what comes before it.
+void AddEmergence(const Study& study, const Experiment& experiment, const Palette& palette, Document* document) {
+  if (!Trains(study, experiment)) return;
+  DataTable table;
+  table.columns = {"Setting", "alpha_1 of the strongest head stays above 0.3", "above 0.5", "Sink_1 stays above 1 %"};
+  bool measured = false, any = false;
+  for (const Point& point : experiment.points) {
+    const Onsets third = AlphaOnsets(study, point, kOnsetAlpha), half = AlphaOnsets(study, point, 0.5),
+                 rate = RateOnsets(study, point, kOnsetPercent);
+    measured |= third.runs > 0;
+    any |= !third.steps.empty() || !rate.steps.empty();
+    const auto cell = [](const Onsets& onsets) { return TableCell{onsets.runs == 0 ? "–" : ShowOnsets(onsets)}; };
+    table.rows.push_back(
+        {{LabelOf(experiment, point), false, false, palette.ColorOf(point)}, cell(third), cell(half), cell(rate)});
+  }
+  if (!measured) return;
+  document->blocks.push_back(Heading{3, "When the sink emerges"});
+  if (!any) {
+    document->blocks.push_back(Paragraph{"In no run does it emerge and stay."});
+    return;
+  }
+  document->blocks.push_back(Paragraph{
+      "The first measurement from which on every later one is above: median over the runs in which that happens, the "
+      "earliest and the latest."});
+  document->blocks.push_back(std::move(table));
+  const std::vector<Order> orders = OrderOfEmergence(study, experiment);
+  if (orders.empty()) return;
+  DataTable order_table;
+  order_table.columns = {"Goes half of its way", "", "steps before the sink, 95 %", "before", "after", "together"};
+  for (const Order& order : orders) {
+    const int runs = static_cast<int>(order.lag.size());
+    std::string lag = runs == 0 ? "" : Fixed(Summarize(order.lag).mean, 0);
+    if (order.interval) lag += " [" + Fixed(order.interval->low, 0) + ", " + Fixed(order.interval->high, 0) + "]";
+    order_table.rows.push_back({{QuantityText(order.quantity)},
+                                {runs == 0 ? "goes no way" : OrderText(order)},
+                                NumberCell(lag),
+                                NumberCell(std::to_string(order.before)),
+                                NumberCell(std::to_string(order.after)),
+                                NumberCell(std::to_string(runs - order.before - order.after))});
+  }
+  document->blocks.push_back(
+      Paragraph{"What comes first, over the runs that end with a sink: the step at which a quantity has gone half of "
+                "its way from "
+                "its first value to its last for good, against the same step of alpha_1 of the strongest head."});
+  document->blocks.push_back(std::move(order_table));
+}
+
+Json EffectJson(const std::optional<Effect>& effect) {
+  if (!effect) return nullptr;
+  Json json = {
+      {"value", effect->value}, {"low", nullptr}, {"high", nullptr}, {"least", effect->least}, {"unit", effect->unit}};
+  if (effect->interval) {
+    json["low"] = effect->interval->low;
+    json["high"] = effect->interval->high;
+  }
+  return json;
+}
+
 Json SummaryJson(const Summary& s) {
   if (s.n == 0) return nullptr;
   return {{"mean", s.mean}, {"deviation", s.deviation}, {"least", s.least}, {"most", s.most}, {"runs", s.n}};
+}
+
+// The steps at which the sink comes to stay, of the runs in which it does.
+Json OnsetsJson(const Onsets& onsets) {
+  return {{"steps", onsets.steps}, {"runs", onsets.runs}, {"tokens_a_step", onsets.tokens_a_step}};
+}
+
+Json OrderJson(const Order& order) {
+  Json json = {{"quantity", QuantityText(order.quantity)},
+               {"lag_steps", order.lag},
+               {"low", nullptr},
+               {"high", nullptr},
+               {"order", OrderText(order)}};
+  if (order.interval) {
+    json["low"] = order.interval->low;
+    json["high"] = order.interval->high;
+  }
+  return json;
+}
+
+Json RemovalJson(const Study& study) {
+  const std::optional<Removal> removal = WhatRemovesTheSink(study);
+  if (!removal) return nullptr;
+  Json variants = Json::array();
+  for (const Variant& variant : removal->variants)
+    variants.push_back({{"label", variant.label},
+                        {"verdict", variant.verdict},
+                        {"alpha_max_1", SummaryJson(variant.alpha)},
+                        {"sink_rate_percent", SummaryJson(variant.rate)},
+                        {"validation_loss", SummaryJson(variant.loss)},
+                        {"change", EffectJson(variant.change)},
+                        {"price", EffectJson(variant.price)}});
+  return {{"base", removal->base}, {"variants", std::move(variants)}};
 }
 
 }  // namespace
@@ -211,7 +353,9 @@ std::vector<ExperimentResult> Evaluate(const Study& study) {
     for (const Takeaway& takeaway : Takeaways()) {
       const auto& names = takeaway.experiments;
       if (std::find(names.begin(), names.end(), experiment.name) == names.end()) continue;
-      result.takeaways.push_back({takeaway.statement, takeaway.source, Judge(study, experiment, takeaway.claim)});
+      if (!Concerns(study, experiment, takeaway.claim)) continue;
+      result.takeaways.push_back(
+          {takeaway.statement, takeaway.source, Judge(study, experiment, takeaway.claim), experiment.name});
     }
     results.push_back(std::move(result));
   }
@@ -226,11 +370,15 @@ Document MakeReport(const Study& study, const std::vector<ExperimentResult>& res
     document.blocks.push_back(Paragraph{
         "This sweep was stored by an older coordinator, which kept no published values; submit its file again to have "
         "them beside ours."});
-  document.blocks.push_back(Paragraph{
-      "The published numbers are those of Gu et al., ICLR 2025: single runs of a 60M model (1B where said), so gaps of "
-      "1 "
-      "to 2 points between them are noise. Ours are the mean and standard deviation over the replicas that finished. A "
-      "takeaway holds or not only where the difference exceeds the noise of our own runs."});
+  AddFrontPage(study, results, &document);
+  const Palette palette(study);
+  AddRemoval(study, palette, &document);
+  document.blocks.push_back(
+      Paragraph{"The published numbers in the tables below are those of Gu et al., ICLR 2025: single runs of a 60M "
+                "model (1B where "
+                "said), so gaps of 1 to 2 points between them are noise. Ours are the mean and standard deviation over "
+                "the seeds that "
+                "finished."});
   for (const ExperimentResult& result : results) {
     document.blocks.push_back(Heading{2, result.experiment->name});
     const auto source = result.experiment->paper.find("source");
@@ -238,14 +386,17 @@ Document MakeReport(const Study& study, const std::vector<ExperimentResult>& res
     if (source != result.experiment->paper.end() && source->is_string())
       about += (about.empty() ? "" : ". ") + std::string("Published values: ") + source->get<std::string>() + ".";
     if (!about.empty()) document.blocks.push_back(Paragraph{about});
-    if (!result.rows.empty()) document.blocks.push_back(TableOf(result));
+    if (!result.rows.empty()) document.blocks.push_back(TableOf(result, palette));
     if (FixesALaterToken(study, *result.experiment))
       document.blocks.push_back(Paragraph{"Sink rates in this table are of the position where the token is fixed."});
     if (!result.takeaways.empty()) {
       document.blocks.push_back(Heading{3, "Takeaways of the paper"});
       document.blocks.push_back(Verdicts{result.takeaways});
     }
-    for (Figure& figure : Figures(study, *result.experiment)) document.blocks.push_back(FigureBlock{std::move(figure)});
+    AddEmergence(study, *result.experiment, palette, &document);
+    FigureSet set = Figures(study, *result.experiment, palette);
+    for (const std::string& sentence : set.sentences) document.blocks.push_back(Paragraph{sentence});
+    for (Figure& figure : set.figures) document.blocks.push_back(FigureBlock{std::move(figure)});
   }
   return document;
 }
@@ -255,12 +406,15 @@ Json ReportJson(const Study& study, const std::vector<ExperimentResult>& results
   for (const ExperimentResult& result : results) {
     Json rows = Json::array(), takeaways = Json::array();
     for (const Row& row : result.rows) {
+      const Point& point = result.experiment->points[rows.size()];
       Json measures = Json::object();
       for (const Row::Pair& pair : row.measures)
         measures[pair.key] = {{"ours", SummaryJson(pair.ours)}, {"paper", pair.paper}};
       rows.push_back({{"label", row.label},
                       {"measures", std::move(measures)},
                       {"alpha_max_1", SummaryJson(row.strongest_alpha)},
+                      {"alpha_onset", OnsetsJson(AlphaOnsets(study, point, kOnsetAlpha))},
+                      {"rate_onset", OnsetsJson(RateOnsets(study, point, kOnsetPercent))},
                       {"runs", row.runs},
                       {"succeeded", row.succeeded},
                       {"trouble", row.trouble}});
@@ -269,11 +423,22 @@ Json ReportJson(const Study& study, const std::vector<ExperimentResult>& results
       takeaways.push_back({{"statement", item.statement},
                            {"source", item.source},
                            {"verdict", VerdictText(item.judgement.verdict)},
-                           {"comparison", item.judgement.comparison}});
-    experiments.push_back(
-        {{"name", result.experiment->name}, {"rows", std::move(rows)}, {"takeaways", std::move(takeaways)}});
+                           {"measure", item.judgement.measure},
+                           {"effect", EffectJson(item.judgement.effect)},
+                           {"paper_effect", EffectJson(item.judgement.paper_effect)},
+                           {"comparison", item.judgement.comparison},
+                           {"paper", item.judgement.paper}});
+    Json order = Json::array();
+    for (const Order& one : OrderOfEmergence(study, *result.experiment)) order.push_back(OrderJson(one));
+    experiments.push_back({{"name", result.experiment->name},
+                           {"rows", std::move(rows)},
+                           {"takeaways", std::move(takeaways)},
+                           {"order", std::move(order)}});
   }
-  return {{"sweep", study.sweep}, {"reported_ms", study.reported_ms}, {"experiments", std::move(experiments)}};
+  return {{"sweep", study.sweep},
+          {"reported_ms", study.reported_ms},
+          {"removal", RemovalJson(study)},
+          {"experiments", std::move(experiments)}};
 }
 
 }  // namespace sink::report

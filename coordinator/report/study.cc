@@ -20,6 +20,25 @@ void Collect(const Json& value, const std::string& path, std::map<std::string, s
   (*seen)[path].insert(value.dump());
 }
 
+bool BearsOnTheResult(const std::string& key) {
+  return key != "train.seed" && key != "train.log_every" && key != "train.micro_batch_size" &&
+         !key.starts_with("checkpoint.");
+}
+
+// Every setting that bears on the result by its dotted key, in order.
+void Flatten(const Json& value, const std::string& path, std::vector<std::pair<std::string, std::string>>* out) {
+  if (value.is_object()) {
+    for (const auto& [key, child] : value.items()) Flatten(child, path.empty() ? key : path + "." + key, out);
+  } else if (BearsOnTheResult(path)) {
+    out->emplace_back(path, value.dump());
+  }
+}
+std::vector<std::pair<std::string, std::string>> Flat(const Run& run) {
+  std::vector<std::pair<std::string, std::string>> out;
+  Flatten(run.settings, "", &out);
+  return out;
+}
+
 std::string ShortWord(const std::string& word) {
   const size_t equals = word.find('=');
   if (equals == std::string::npos) return word;
@@ -70,6 +89,27 @@ std::vector<std::string> VaryingKeys(const Study& study, const Experiment& exper
   for (const std::string& key : order)
     if (key != "train.seed" && seen[key].size() > 1) varying.push_back(key);
   return varying;
+}
+
+std::vector<std::string> DifferingKeys(const Run& a, const Run& b) {
+  const auto of_a = Flat(a), of_b = Flat(b);
+  std::map<std::string, std::string> others(of_b.begin(), of_b.end());
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : of_a) {
+    const auto other = others.find(key);
+    if (other == others.end() || other->second != value) keys.push_back(key);
+    if (other != others.end()) others.erase(other);
+  }
+  for (const auto& [key, value] : of_b)
+    if (others.contains(key)) keys.push_back(key);
+  return keys;
+}
+
+std::string SettingsWithout(const Run& run, const std::vector<std::string>& keys) {
+  std::string text;
+  for (const auto& [key, value] : Flat(run))
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) text += key + "=" + value + "\n";
+  return text;
 }
 
 std::string ShortLabel(const std::string& label) {

@@ -104,6 +104,13 @@ std::string SettingText(const Run& run, const std::string& key);
 // Dotted keys that differ between the experiment's points, seeds left out, in the configuration's order.
 std::vector<std::string> VaryingKeys(const Study& study, const Experiment& experiment);
 
+// Dotted keys in which the settings of two runs differ, in the order of the first one's configuration. Left out are the
+// seed and what no result depends on: how often is saved and logged, and into how many passes a batch is cut.
+std::vector<std::string> DifferingKeys(const Run& a, const Run& b);
+// The settings as one text, without `keys` and what DifferingKeys leaves out: equal for runs that differ in `keys`
+// alone.
+std::string SettingsWithout(const Run& run, const std::vector<std::string>& keys);
+
 // "learning_rate=0.001" for "train.learning_rate=0.001": of every word, what follows the last dot before the "="; of a
 // model's name, what follows its owner's: "model=gpt2" for "evaluate.model=openai-community/gpt2".
 std::string ShortLabel(const std::string& label);

@@ -21,10 +21,11 @@ function(sink_folder_sources out)
   set(${out} ${all} PARENT_SCOPE)
 endfunction()
 
-# sink_add_library(NAME sink_foo [FOLDER dir ...] [HEADERS set] DEPS ...): the folders as a static library with the alias
-# sink::foo. HEADERS, here and below: SinkHeaders.cmake.
+# sink_add_library(NAME sink_foo [FOLDER dir ...] [HEADERS set] [TOGETHER n] DEPS ...): the folders as a static library with
+# the alias sink::foo. HEADERS, here and below: SinkHeaders.cmake. TOGETHER: so many files are compiled as one, for
+# libraries of many small files that instantiate the same templates; their unnamed namespaces share names, therefore.
 function(sink_add_library)
-  cmake_parse_arguments(ARG "" "NAME;HEADERS" "FOLDER;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;HEADERS;TOGETHER" "FOLDER;DEPS" ${ARGN})
   string(REGEX REPLACE "^sink_" "" short ${ARG_NAME})
   if(NOT ARG_FOLDER)
     set(ARG_FOLDER .)
@@ -37,6 +38,11 @@ function(sink_add_library)
     if(ARG_HEADERS)
       sink_use_headers(${ARG_NAME} ${ARG_HEADERS})
     endif()
+    if(ARG_TOGETHER AND SINK_PRECOMPILE)
+      set_target_properties(${ARG_NAME} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${ARG_TOGETHER})
+      # A class that a .cc defines for itself looks to GCC as one of an included file.
+      target_compile_options(${ARG_NAME} PRIVATE -Wno-subobject-linkage)
+    endif()
   else()
     add_library(${ARG_NAME} INTERFACE)
     set(scope INTERFACE)
@@ -44,6 +50,17 @@ function(sink_add_library)
   target_include_directories(${ARG_NAME} ${scope} ${CMAKE_SOURCE_DIR})
   target_link_libraries(${ARG_NAME} ${scope} ${ARG_DEPS})
   add_library(sink::${short} ALIAS ${ARG_NAME})
+endfunction()
+
+# sink_embed_text(target file header symbol): the file's text travels in the library, as the array of characters that the
+# header declares: extern const char SYMBOL[].
+function(sink_embed_text target file header symbol)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+  file(READ ${file} text)
+  get_filename_component(name ${file} NAME)
+  set(source ${CMAKE_BINARY_DIR}/generated/${name}.cc)
+  file(CONFIGURE OUTPUT ${source} CONTENT "#include \"@header@\"\nconst char @symbol@[] = R\"text(@text@)text\";\n" @ONLY)
+  target_sources(${target} PRIVATE ${source})
 endfunction()
 
 # sink_add_binary(NAME sink-foo MAIN file [HEADERS set] DEPS ...): a program in build/<preset>/bin.

@@ -1,5 +1,6 @@
 // Strips of queries. Rows of queries, keys and values are read, and their gradients written, where they lie in the
-// merged rows: nothing is transposed or copied.
+// merged rows. Of narrow heads, whose products BLAS takes ten times too long for, a task does all strips, of fewer rows
+// so that less of what lies after a query is computed, and has the keys and values transposed before it.
 #include "model/backend/cpu_attention.h"
 
 #include <ATen/Parallel.h>
@@ -12,6 +13,8 @@
 #include <cmath>
 #include <limits>
 #include <vector>
+
+#include "kernels/small_product.h"
 
 // The matrix product of BLAS, which LibTorch carries and exports without a header.
 extern "C" void sgemm_(const char* transa, const char* transb, const int* m, const int* n, const int* k,
@@ -39,36 +42,46 @@ void Gemm(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int
   sgemm_(&op_b, &op_a, &m, &n, &k, &alpha, b.data, &ldb, a.data, &lda, &beta, c.data, &ldc);
 }
 
-// c = alpha a b^T, a [rows, inner], b [columns, inner].
-void MultiplyTransposed(const Matrix& a, const Matrix& b, int64_t rows, int64_t columns, int64_t inner, float alpha,
-                        const Matrix& c) {
-  Gemm(false, true, rows, columns, inner, alpha, a, b, 0.0f, c);
-}
+// Heads up to this width, whole vectors of it, take kernels/small_product.h.
+constexpr int64_t kNarrow = 32;
+bool IsNarrow(int64_t head_dim) { return head_dim <= kNarrow && head_dim % 8 == 0; }
+
 // c = alpha a b, a [rows, inner], b [inner, columns].
-void Multiply(const Matrix& a, const Matrix& b, int64_t rows, int64_t columns, int64_t inner, float alpha,
+void Multiply(bool narrow, const Matrix& a, const Matrix& b, int64_t rows, int64_t columns, int64_t inner, float alpha,
               const Matrix& c) {
-  Gemm(false, false, rows, columns, inner, alpha, a, b, 0.0f, c);
+  if (!narrow) return Gemm(false, false, rows, columns, inner, alpha, a, b, 0.0f, c);
+  kernels::SmallProduct({a.data, a.stride, 1}, b.data, b.stride, rows, columns, inner, alpha, /*add=*/false, c.data,
+                        c.stride);
 }
 // c += alpha a^T b, a [inner, rows], b [inner, columns].
-void AddTransposedProduct(const Matrix& a, const Matrix& b, int64_t rows, int64_t columns, int64_t inner, float alpha,
-                          const Matrix& c) {
-  Gemm(true, false, rows, columns, inner, alpha, a, b, 1.0f, c);
+void AddTransposedProduct(bool narrow, const Matrix& a, const Matrix& b, int64_t rows, int64_t columns, int64_t inner,
+                          float alpha, const Matrix& c) {
+  if (!narrow) return Gemm(true, false, rows, columns, inner, alpha, a, b, 1.0f, c);
+  kernels::SmallProduct({a.data, 1, a.stride}, b.data, b.stride, rows, columns, inner, alpha, /*add=*/true, c.data,
+                        c.stride);
 }
 
 constexpr int64_t kMaxStrip = 64;
 
 // Queries of a strip: its scores, and in the backward pass their gradients, should stay in a core's own cache.
-int64_t StripRows(int64_t length) { return std::clamp<int64_t>((int64_t{1} << 17) / length, 16, kMaxStrip); }
+int64_t StripRows(int64_t length, bool narrow) {
+  return narrow ? 16 : std::clamp<int64_t>((int64_t{1} << 17) / length, 16, kMaxStrip);
+}
 
 // Where everything of one tensor set lies, and who sees what.
 class StripLayout {
  public:
   StripLayout(const AttentionShape& shape, const AttentionRule& rule, const AttentionTerms& terms)
-      : shape(shape), rule(rule), terms(terms), strip(StripRows(shape.length)) {}
+      : shape(shape),
+        rule(rule),
+        terms(terms),
+        narrow(IsNarrow(shape.head_dim)),
+        strip(StripRows(shape.length, narrow)) {}
 
   const AttentionShape& shape;
   const AttentionRule& rule;
   const AttentionTerms& terms;
+  const bool narrow;
   const int64_t strip;
 
   int64_t strips() const { return (shape.length + strip - 1) / strip; }
@@ -128,22 +141,56 @@ class StripLayout {
   }
 };
 
+// What a task computes in: the scores of a strip and, going back, their gradients; of narrow heads also the keys and
+// the values of the head, [D, T].
+struct Scratch {
+  Scratch(const StripLayout& layout, bool backward)
+      : scores(static_cast<size_t>(layout.strip * layout.shape.length)),
+        gradients(backward ? scores.size() : 0),
+        keys_DT(layout.narrow ? static_cast<size_t>(layout.shape.head_dim * layout.shape.length) : 0),
+        values_DT(backward ? keys_DT.size() : 0) {}
+
+  // For the strips of a head, or of those that share its keys.
+  void TakeHead(const StripLayout& layout, const at::Tensor& qkv, int64_t batch, int64_t head) {
+    const auto transpose = [&](const Matrix& x, std::vector<float>& out) {
+      if (!out.empty()) kernels::Transpose(x.data, x.stride, layout.shape.length, layout.shape.head_dim, out.data());
+    };
+    transpose(layout.Merged(qkv, batch, 0, layout.KeyHead(head)), keys_DT);
+    transpose(layout.Merged(qkv, batch, 0, layout.ValueHead(head)), values_DT);
+  }
+
+  std::vector<float> scores, gradients, keys_DT, values_DT;
+};
+
+// out[r, k] = alpha a[r] . b[k], a [rows, D], b the `keys` rows from `low` of a head's keys or values, of which b_DT is
+// the transposed whole.
+void MultiplyTransposed(const StripLayout& layout, const Matrix& a, const Matrix& b, const std::vector<float>& b_DT,
+                        int64_t low, int64_t rows, int64_t keys, float alpha, float* out) {
+  const int64_t dim = layout.shape.head_dim;
+  if (!layout.narrow) return Gemm(false, true, rows, keys, dim, alpha, a, b, 0.0f, {out, keys});
+  kernels::SmallProduct({a.data, a.stride, 1}, b_DT.data() + low, layout.shape.length, rows, keys, dim, alpha,
+                        /*add=*/false, out, keys);
+}
+
 // Scores of a strip's queries against keys [low, high), biases included.
 void Scores(const StripLayout& layout, const at::Tensor& qkv, int64_t batch, int64_t head, int64_t first, int64_t rows,
-            int64_t low, int64_t high, float* scores) {
+            int64_t low, int64_t high, Scratch& scratch) {
   const int64_t keys = high - low;
-  MultiplyTransposed(layout.Merged(qkv, batch, first, head), layout.Merged(qkv, batch, low, layout.KeyHead(head)), rows,
-                     keys, layout.shape.head_dim, layout.scale(), {scores, keys});
+  float* scores = scratch.scores.data();
+  MultiplyTransposed(layout, layout.Merged(qkv, batch, first, head),
+                     layout.Merged(qkv, batch, low, layout.KeyHead(head)), scratch.keys_DT, low, rows, keys,
+                     layout.scale(), scores);
   if (!layout.terms.offset_bias_HS.defined()) return;
   for (int64_t r = 0; r < rows; ++r)
     kernels::AddScaled(1.0f, layout.Bias(head, first + r, low), keys, scores + r * keys);
 }
 
 void ForwardStrip(const StripLayout& layout, const at::Tensor& qkv, int64_t batch, int64_t head, int64_t first,
-                  float* scores, const AttentionOutput& out) {
+                  Scratch& scratch, const AttentionOutput& out) {
   const int64_t rows = std::min(layout.strip, layout.shape.length - first);
   const int64_t low = layout.Low(first), high = layout.High(first, rows), keys = high - low;
-  Scores(layout, qkv, batch, head, first, rows, low, high, scores);
+  Scores(layout, qkv, batch, head, first, rows, low, high, scratch);
+  float* scores = scratch.scores.data();
   const Matrix query = layout.Merged(qkv, batch, first, head),
                output = layout.Output(out.output_NC, batch, first, head);
   float* log_sum = StripLayout::Row(out.log_sum_BHT, batch * layout.shape.heads + head) + first;
@@ -153,8 +200,8 @@ void ForwardStrip(const StripLayout& layout, const at::Tensor& qkv, int64_t batc
     log_sum[r] = kernels::AttentionWeights(layout.rule.weights, layout.Visible(first + r, low), keys, column[r],
                                            scores + r * keys);
   }
-  Multiply({scores, keys}, layout.Merged(qkv, batch, low, layout.ValueHead(head)), rows, layout.shape.head_dim, keys,
-           1.0f, output);
+  Multiply(layout.narrow, {scores, keys}, layout.Merged(qkv, batch, low, layout.ValueHead(head)), rows,
+           layout.shape.head_dim, keys, 1.0f, output);
   if (const float* value = StripLayout::Row(layout.terms.column_value_HD, head); value && layout.terms.HasColumn())
     for (int64_t r = 0; r < rows; ++r)
       kernels::AddScaled(std::exp(column[r] - log_sum[r]), value, layout.shape.head_dim,
@@ -191,7 +238,7 @@ struct BackwardTensors {
 };
 
 void BackwardStrip(const StripLayout& layout, const BackwardTensors& x, int64_t batch, int64_t head, int64_t first,
-                   float* scores, float* gradients) {
+                   Scratch& scratch) {
   const int64_t rows = std::min(layout.strip, layout.shape.length - first), dim = layout.shape.head_dim;
   const int64_t low = layout.Low(first), high = layout.High(first, rows), keys = high - low;
   const int64_t row = batch * layout.shape.heads + head;
@@ -204,18 +251,19 @@ void BackwardStrip(const StripLayout& layout, const BackwardTensors& x, int64_t 
   const float* log_sum = StripLayout::Row(x.forward.log_sum_BHT, row) + first;
   float dot[kMaxStrip];
 
-  Scores(layout, x.qkv_NW, batch, head, first, rows, low, high, scores);
-  MultiplyTransposed(output_gradient, value, rows, keys, dim, 1.0f, {gradients, keys});
+  Scores(layout, x.qkv_NW, batch, head, first, rows, low, high, scratch);
+  float *scores = scratch.scores.data(), *gradients = scratch.gradients.data();
+  MultiplyTransposed(layout, output_gradient, value, scratch.values_DT, low, rows, keys, 1.0f, gradients);
   for (int64_t r = 0; r < rows; ++r) {
     dot[r] = kernels::Dot(output.data + r * output.stride, output_gradient.data + r * output_gradient.stride, dim);
     kernels::AttentionWeightsBackward(layout.rule.weights, layout.Visible(first + r, low), keys, log_sum[r], dot[r],
                                       scores + r * keys, gradients + r * keys);
   }
-  AddTransposedProduct({scores, keys}, output_gradient, keys, dim, rows, 1.0f,
+  AddTransposedProduct(layout.narrow, {scores, keys}, output_gradient, keys, dim, rows, 1.0f,
                        layout.Merged(x.qkv_gradient_NW, batch, low, layout.ValueHead(head)));
-  AddTransposedProduct({gradients, keys}, query, keys, dim, rows, layout.scale(),
+  AddTransposedProduct(layout.narrow, {gradients, keys}, query, keys, dim, rows, layout.scale(),
                        layout.Merged(x.qkv_gradient_NW, batch, low, layout.KeyHead(head)));
-  Multiply({gradients, keys}, key, rows, dim, keys, layout.scale(), query_gradient);
+  Multiply(layout.narrow, {gradients, keys}, key, rows, dim, keys, layout.scale(), query_gradient);
   if (float* bias = StripLayout::Row(x.partial.offset_bias_HS, row))
     for (int64_t r = 0; r < rows; ++r)
       kernels::AddScaled(1.0f, gradients + r * keys, keys, bias + low - (first + r) + layout.shape.length - 1);
@@ -244,12 +292,16 @@ AttentionOutput AttentionForwardCpu(const at::Tensor& qkv, const AttentionShape&
   const AttentionOutput out{at::empty({qkv.size(0), shape.heads * shape.head_dim}, qkv.options()),
                             at::empty({shape.batch, shape.heads, shape.length}, qkv.options())};
   const StripLayout layout(shape, rule, terms);
-  const int64_t strips = layout.strips();
-  at::parallel_for(0, shape.batch * shape.heads * strips, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> scores(static_cast<size_t>(layout.strip * shape.length));
+  // A task is a strip, or of narrow heads all strips of one.
+  const int64_t tasks = layout.narrow ? 1 : layout.strips(), rows = layout.narrow ? shape.length : layout.strip;
+  at::parallel_for(0, shape.batch * shape.heads * tasks, 1, [&](int64_t begin, int64_t end) {
+    Scratch scratch(layout, /*backward=*/false);
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t row = task / strips;
-      ForwardStrip(layout, qkv, row / shape.heads, row % shape.heads, task % strips * layout.strip, scores.data(), out);
+      const int64_t batch = task / tasks / shape.heads, head = task / tasks % shape.heads;
+      const int64_t start = task % tasks * rows, stop = std::min(start + rows, shape.length);
+      scratch.TakeHead(layout, qkv, batch, head);
+      for (int64_t first = start; first < stop; first += layout.strip)
+        ForwardStrip(layout, qkv, batch, head, first, scratch, out);
     }
   });
   return out;
@@ -270,7 +322,8 @@ at::Tensor AttentionWeightsCpu(const at::Tensor& queries_BHTD, const at::Tensor&
       const Matrix query = StripLayout::View(query_BHTD, batch, head, first);
       const Matrix key = StripLayout::View(key_BKTD, batch, head / (shape.heads / shape.key_value_heads), 0);
       float* row = weights.mutable_data_ptr<float>() + task * rows * stride + column;
-      MultiplyTransposed(query, key, rows, layout.High(first, rows), shape.head_dim, layout.scale(), {row, stride});
+      Gemm(false, true, rows, layout.High(first, rows), shape.head_dim, layout.scale(), query, key, 0.0f,
+           {row, stride});
       for (int64_t r = 0; r < rows; ++r, row += stride) {
         if (const float* bias = layout.Bias(head, first + r, 0)) kernels::AddScaled(1.0f, bias, shape.length, row);
         const float score = layout.ColumnScore(head, query.data + r * query.stride);
@@ -296,11 +349,14 @@ AttentionGradients AttentionBackwardCpu(const at::Tensor& gradient, const at::Te
                            PartialOf(terms.column_value_HD, rows), PartialOf(terms.column_logit_H, rows)}};
   // One task a sequence and key/value head: its strips add to the same keys and values, in order.
   at::parallel_for(0, shape.batch * shape.key_value_heads, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> scores(static_cast<size_t>(layout.strip * shape.length)), gradients(scores.size());
-    for (int64_t task = begin; task < end; ++task)
-      for (int64_t head = task % shape.key_value_heads * groups, last = head + groups; head < last; ++head)
+    Scratch scratch(layout, /*backward=*/true);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t batch = task / shape.key_value_heads, first_head = task % shape.key_value_heads * groups;
+      scratch.TakeHead(layout, qkv, batch, first_head);
+      for (int64_t head = first_head; head < first_head + groups; ++head)
         for (int64_t first = 0; first < shape.length; first += layout.strip)
-          BackwardStrip(layout, x, task / shape.key_value_heads, head, first, scores.data(), gradients.data());
+          BackwardStrip(layout, x, batch, head, first, scratch);
+    }
   });
   return {x.qkv_gradient_NW,
           {SumOverBatch(x.partial.offset_bias_HS, terms.offset_bias_HS, shape.batch),

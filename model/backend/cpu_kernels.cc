@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -119,17 +120,20 @@ at::Tensor CrossEntropy(at::Tensor& logits, const at::Tensor& targets, double sc
   return losses;
 }
 
-void AdamW(const kernels::AdamWStep& step, const at::Tensor& gradient, const at::Tensor& value,
-           const at::Tensor& first_moment, const at::Tensor& second_moment) {
-  const float* g = gradient.const_data_ptr<float>();
-  float *x = value.mutable_data_ptr<float>(), *m = first_moment.mutable_data_ptr<float>(),
-        *v = second_moment.mutable_data_ptr<float>();
-  at::parallel_for(0, value.numel(), kOptimizerBlock, [&](int64_t first, int64_t last) {
-    kernels::AdamW(step, last - first, g + first, x + first, m + first, v + first);
+void AdamW(const kernels::AdamWStep& step, const AdamWBuffers& b, const at::Tensor& gradient_scale) {
+  kernels::AdamWStep scaled = step;
+  if (gradient_scale.defined()) scaled.gradient_scale *= gradient_scale.item<double>();
+  if (scaled.gradient_scale == 0) return;
+  const float* g = b.gradient.const_data_ptr<float>();
+  float *x = b.value.mutable_data_ptr<float>(), *m = b.first_moment.mutable_data_ptr<float>(),
+        *v = b.second_moment.mutable_data_ptr<float>();
+  at::parallel_for(0, b.value.numel(), kOptimizerBlock, [&](int64_t first, int64_t last) {
+    kernels::AdamW(scaled, last - first, g + first, x + first, m + first, v + first);
   });
+  if (b.copy.defined()) b.copy.copy_(b.value);
 }
 
-double Norm(const at::Tensor& x) {
+Clipping Clip(const at::Tensor& x, double max_norm) {
   const int64_t count = x.numel(), blocks = (count + kOptimizerBlock - 1) / kOptimizerBlock;
   const float* data = x.const_data_ptr<float>();
   std::vector<double> sums(static_cast<size_t>(blocks));
@@ -140,7 +144,9 @@ double Norm(const at::Tensor& x) {
   });
   double total = 0;
   for (const double sum : sums) total += sum;
-  return std::sqrt(total);
+  const double norm = std::sqrt(total);
+  const double scale = max_norm > 0 && norm > max_norm ? max_norm / (norm + 1e-6) : 1.0;
+  return {at::scalar_tensor(norm, at::kDouble), at::scalar_tensor(std::isfinite(norm) ? scale : 0.0, at::kFloat)};
 }
 
 void BiasActivation(kernels::BiasActivation activation, const at::Tensor& bias_F, const at::Tensor& x) {
@@ -172,7 +178,7 @@ constexpr Kernels kCpu{.embedding_backward = EmbeddingBackward,
                        .attention_weights = AttentionWeightsCpu,
                        .cross_entropy = CrossEntropy,
                        .adamw = AdamW,
-                       .norm = Norm,
+                       .clipping = Clip,
                        .bias_activation = BiasActivation,
                        .add_to_log_sum = AddToLogSum};
 

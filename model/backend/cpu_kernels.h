@@ -1,4 +1,4 @@
-// The table of a CPU's kernels on floats: kernels/ shared among ATen's threads. Complete. Any thread.
+// The table of a CPU's kernels on floats: kernels/ shared among ATen's threads. Any thread.
 #pragma once
 
 #include "model/backend/backend.h"

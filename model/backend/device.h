@@ -4,6 +4,7 @@
 #pragma once
 
 #include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
 
 #include <string>
 
@@ -15,6 +16,14 @@ bool IsDeviceName(const std::string& name);
 // The device of such a name, with LibTorch's CUDA half and our kernels for it loaded where it is a GPU. DeviceError
 // when this machine, or this build, does not have it.
 at::Device OpenDevice(const std::string& name);
+
+// What a model computes in on such a device where nobody says: bfloat16 where that is many times faster, float
+// elsewhere.
+at::ScalarType FastType(at::Device device);
+
+// Whether what does not fit such a device's memory is refused there, and all goes on: on a CPU the kernel may end the
+// process instead.
+bool RefusesWhatDoesNotFit(at::Device device);
 
 // What carries collectives between ranks on such devices.
 enum class Collectives { kGloo, kNccl };

@@ -21,6 +21,8 @@
 #include <optional>
 #include <vector>
 
+#include "model/backend/backend.h"
+
 namespace sink::reference {
 namespace {
 
@@ -70,6 +72,9 @@ at::Tensor PlainWeights(const kernels::WeightRule& rule, const at::Tensor& score
   return w / (rule.normalizer == Normalizer::kSum ? sum + kSumEpsilon : sum.abs().clamp_min(1));
 }
 
+// Everything here is summed in this type and rounded once.
+at::Tensor Summed(const at::Tensor& x) { return x.to(SummedType(x)); }
+
 Weights BlockWeights(const at::Tensor& query_BHTD, const at::Tensor& key_BHTD, const AttentionRule& rule,
                      const AttentionTerms& terms, int64_t first, int64_t rows) {
   const int64_t length = key_BHTD.size(2);
@@ -117,23 +122,25 @@ void ForBlocks(const AttentionShape& shape, const Body& body) {
 
 }  // namespace
 
-AttentionOutput Attention(const at::Tensor& qkv_NW, const AttentionShape& shape, const AttentionRule& rule,
+AttentionOutput Attention(const at::Tensor& given_NW, const AttentionShape& shape, const AttentionRule& rule,
                           const AttentionTerms& terms) {
+  const at::Tensor qkv_NW = Summed(given_NW);
   Tensors blocks;
   ForBlocks(shape, [&](int64_t first, int64_t rows) {
     blocks.push_back(BlockOutput(qkv_NW, shape, rule, terms, first, rows));
   });
-  return {at::cat(blocks, 2).transpose(1, 2).reshape({qkv_NW.size(0), shape.heads * shape.head_dim}), {}};
+  const at::Tensor output = at::cat(blocks, 2).transpose(1, 2).reshape({qkv_NW.size(0), shape.heads * shape.head_dim});
+  return {output.to(given_NW.scalar_type()), {}};
 }
 
 AttentionGradients AttentionBackward(const at::Tensor& gradient_NC, const at::Tensor& qkv_NW,
                                      const AttentionOutput& forward, const AttentionShape& shape,
                                      const AttentionRule& rule, const AttentionTerms& terms) {
   const at::Tensor gradient_BHTD =
-      gradient_NC.view({shape.batch, shape.length, shape.heads, shape.head_dim}).transpose(1, 2);
+      Summed(gradient_NC).view({shape.batch, shape.length, shape.heads, shape.head_dim}).transpose(1, 2);
   Tensors leaves, defined, sums;
   for (const at::Tensor& x :
-       {qkv_NW, terms.offset_bias_HS, terms.column_key_HD, terms.column_value_HD, terms.column_logit_H}) {
+       {Summed(qkv_NW), terms.offset_bias_HS, terms.column_key_HD, terms.column_value_HD, terms.column_logit_H}) {
     leaves.push_back(x.defined() ? x.detach().requires_grad_(true) : at::Tensor());
     sums.push_back(x.defined() ? at::zeros_like(x) : at::Tensor());
     if (x.defined()) defined.push_back(leaves.back());
@@ -150,7 +157,7 @@ AttentionGradients AttentionBackward(const at::Tensor& gradient_NC, const at::Te
       if (sum.defined())
         if (const at::Tensor& part = gradients[next++]; part.defined()) sum.add_(part);
   });
-  return {sums[0], {sums[1], sums[2], sums[3], sums[4]}};
+  return {sums[0].to(qkv_NW.scalar_type()), {sums[1], sums[2], sums[3], sums[4]}};
 }
 
 bool IsPlain(const AttentionRule& rule, const AttentionTerms& terms) {
@@ -168,7 +175,8 @@ at::Tensor PlainAttention(const at::Tensor& qkv_NW, const AttentionShape& shape)
 
 at::Tensor AttentionWeights(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD, const AttentionRule& rule,
                             const AttentionTerms& terms, int64_t first, int64_t rows) {
-  const Weights weights = BlockWeights(query_BHTD, Repeat(key_BKTD, query_BHTD.size(1)), rule, terms, first, rows);
+  const Weights weights =
+      BlockWeights(Summed(query_BHTD), Summed(Repeat(key_BKTD, query_BHTD.size(1))), rule, terms, first, rows);
   const at::Tensor all = weights.column.defined() ? at::cat({weights.column, weights.keys}, -1) : weights.keys;
   return all.to(at::kFloat);
 }

@@ -1,6 +1,8 @@
 // The operations as formulas in ATen's operations: what runs on a device or a type that has no kernel for it, and what
 // the tests compare kernels with. All are differentiable by autograd in every argument that is a floating tensor, but
-// those that change an argument in place. Rows as in model/network/operations.h. Pure functions; any thread.
+// those that change an argument in place. Rows as in model/network/operations.h. In bfloat16, what a formula sums is
+// summed in float and rounded once (model/backend/backend.h says which tensors are in float then). Pure functions; any
+// thread.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,8 +12,15 @@
 #include "kernels/adamw.h"
 #include "kernels/bias_activation.h"
 #include "kernels/feed_forward.h"
+#include "model/backend/backend.h"
 
 namespace sink::reference {
+
+// sum_OC += a_NO^T b_NC, in sum's type.
+void AddProduct(const at::Tensor& a_NO, const at::Tensor& b_NC, const at::Tensor& sum_OC);
+
+// table_gradient[ids[n]] += dy[n], in the gradient's type.
+void EmbeddingBackward(const at::Tensor& dy_NC, const at::Tensor& ids_N, const at::Tensor& table_gradient_VC);
 
 // x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension.
 at::Tensor RmsNorm(const at::Tensor& x_NC, const at::Tensor& weight_C, double epsilon);
@@ -26,10 +35,9 @@ at::Tensor Rope(const at::Tensor& x_NW, const at::Tensor& table_TR, int64_t leng
 at::Tensor CrossEntropy(at::Tensor& logits_RV, const at::Tensor& targets_R, double scale, bool want_gradient);
 
 // In place; kernels/adamw.h has the formula.
-void AdamW(const kernels::AdamWStep& step, const at::Tensor& gradient, const at::Tensor& value,
-           const at::Tensor& first_moment, const at::Tensor& second_moment);
+void AdamW(const kernels::AdamWStep& step, const AdamWBuffers& buffers, const at::Tensor& gradient_scale);
 
-double Norm(const at::Tensor& x);
+Clipping Clip(const at::Tensor& gradient, double max_norm);
 
 // act(x + bias); bias may be undefined.
 at::Tensor BiasActivation(kernels::BiasActivation activation, const at::Tensor& bias_F, const at::Tensor& x_NF);

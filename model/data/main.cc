@@ -1,6 +1,9 @@
 // sink-data: makes, packs, checks and shows the text that models are trained on. Exit codes: commands.h.
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <string>
 
 #include "model/base/data_error.h"
 #include "model/data/commands/data_commands.h"
@@ -24,7 +27,8 @@ int main(int argc, char** argv) {
   AddProbeCommand(program);
   try {
     if (const auto status = line.Parse(argc, argv, kExitUsage)) return *status;
-    if (std::fflush(stdout) != 0) throw DataError("cannot write the output");
+    if (std::fflush(stdout) != 0) throw DataError(std::string("cannot write standard output: ") + std::strerror(errno));
+    if (std::ferror(stdout) != 0) throw DataError("cannot write standard output");  // what was printed before
     return kExitOk;
   } catch (const DataError& error) {
     std::fprintf(stderr, "sink-data: %s\n", error.what());

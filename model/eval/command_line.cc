@@ -10,6 +10,7 @@
 
 #include "model/backend/device.h"
 #include "proto/config/job_config.h"
+#include "proto/files/files.h"
 
 namespace sink {
 namespace {
@@ -47,6 +48,8 @@ std::string Finish(CommandLine& line) {
   if (natural && sources != 1) return "give one of --probe, --texts, --inputs random|repeat";
   if (!natural && sources != 0) return "--inputs random|repeat reads no --probe and no --texts";
   if (const std::string wrong = SetBos(line.bos, e.inputs); !wrong.empty()) return wrong;
+  if (files::IsStandardOutput(line.dump) && files::IsStandardOutput(line.heat_map))
+    return "--dump and --heatmap cannot both go to standard output";
   if (e.inputs.text_bos == TextBos::kYes && e.inputs.texts.empty())
     return "--bos yes is for --texts, which a tokenizer reads; give an id";
   std::vector<std::string>& metrics = e.sink_options.metrics;
@@ -66,7 +69,9 @@ void AddOptions(args::Command root, CommandLine& line) {
   root.AddOption("MODEL_DIR", e.model,
                  "a folder of ours or of Hugging Face (config.json and safetensors), or a .gguf file")
       .Required();
-  root.AddOption("--texts", e.inputs.texts, "JSON lines with a `text`, read with the folder's tokenizer");
+  root.AddOption("--texts", e.inputs.texts,
+                 "JSON lines, plain, gzip or zstd, read with the folder's tokenizer; - is standard input");
+  root.AddOption("--text-key", e.inputs.text_key, "the field of a line that holds its text (default text)");
   root.AddOption("--probe", e.inputs.probe, "safetensors with `probe` [N, T + 1], or a packed .bin file");
   root.AddOption("--inputs", e.inputs.kind, ByName<InputKind>(),
                  "natural (default), random ids, or one id repeated: no file is read");
@@ -93,7 +98,8 @@ void AddOptions(args::Command root, CommandLine& line) {
   root.AddOption("--threads", line.threads, "CPU threads (default 1)").Within(1, 1024);
   const args::Option json = root.AddFlag("--json", line.json, "print one JSON object");
   root.AddFlag("--csv", line.csv, "print a line for each number").Excludes(json);
-  root.AddOption("--heatmap", line.heat_map, "draw mean alpha_1 by layer and head into this SVG file");
+  root.AddOption("--heatmap", line.heat_map,
+                 "draw mean alpha_1 by layer and head into this SVG file; - is standard output, as for --dump");
   root.AddOption("--dump", line.dump, "write logits, importance and norms to this safetensors file").Excludes(no_loss);
   root.CheckTogether([&line] { return Finish(line); });
 }

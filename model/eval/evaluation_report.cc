@@ -3,14 +3,15 @@
 
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "model/base/model_error.h"
+#include "model/base/or_throw.h"
 #include "model/storage/tensor_file.h"
 #include "proto/charts/svg.h"
+#include "proto/files/files.h"
 
 namespace sink {
 namespace {
@@ -177,7 +178,7 @@ std::string PrintCsv(const Evaluation& evaluation) {
   return out;
 }
 
-void DrawHeatMap(const Evaluation& evaluation, const std::filesystem::path& path) {
+void DrawHeatMap(const Evaluation& evaluation, const std::string& path) {
   const SinkReport& r = evaluation.sinks;
   const at::Tensor& map = r.first_importance;
   const float* values = map.const_data_ptr<float>();
@@ -192,13 +193,10 @@ void DrawHeatMap(const Evaluation& evaluation, const std::filesystem::path& path
                                                   .rows = static_cast<int>(map.size(0)),
                                                   .columns = static_cast<int>(map.size(1)),
                                                   .values = std::vector<double>(values, values + map.numel())}}};
-  std::ofstream out(path, std::ios::binary);
-  out << charts::Draw(chart, charts::Placement::kStandalone);
-  out.close();
-  if (!out) throw ModelError(path.string() + ": cannot write");
+  OrThrow<ModelError>(files::WriteOutput(path, charts::Draw(chart, charts::Placement::kStandalone)));
 }
 
-void Dump(const Evaluation& evaluation, const std::filesystem::path& path) {
+void Dump(const Evaluation& evaluation, const std::string& path) {
   const SinkReport& r = evaluation.sinks;
   std::map<std::string, at::Tensor> tensors = {{"logits", evaluation.logits},
                                                {"importance", r.importance},
@@ -210,7 +208,7 @@ void Dump(const Evaluation& evaluation, const std::filesystem::path& path) {
     tensors["hidden_norm"] = r.hidden_norm.clone();
     tensors["hidden_norm"].select(0, -1).copy_(r.normed_norm);
   }
-  WriteTensors(path, tensors, /*sync=*/false);
+  OutputTensors(path, tensors);
 }
 
 }  // namespace sink

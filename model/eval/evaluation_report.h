@@ -1,7 +1,6 @@
 // What sink-eval prints and writes. Pure but for the file; any thread.
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,12 +36,15 @@ std::string PrintJson(const Evaluation& evaluation);
 // and n the state after n layers. Rates in percent.
 std::string PrintCsv(const Evaluation& evaluation);
 
-// Mean alpha_1 by layer and head as an SVG file. ModelError when it cannot be written.
-void DrawHeatMap(const Evaluation& evaluation, const std::filesystem::path& path);
+// The next two write what a person names as the output (files::WriteOutput): whole or not at all. ModelError when it
+// cannot be written.
+
+// Mean alpha_1 by layer and head as an SVG file.
+void DrawHeatMap(const Evaluation& evaluation, const std::string& path);
 
 // logits, importance, hidden_norm, key_norm and value_norm as safetensors, with the golden vectors' names and shapes.
 // The last row of an open model's hidden_norm is after the final norm, as transformers reports hidden states;
 // residual_norm has all rows before it.
-void Dump(const Evaluation& evaluation, const std::filesystem::path& path);
+void Dump(const Evaluation& evaluation, const std::string& path);
 
 }  // namespace sink

@@ -8,8 +8,7 @@
 
 #include "model/base/data_error.h"
 #include "model/base/model_error.h"
-#include "model/data/corpus/json_lines.h"
-#include "model/data/corpus/line_reader.h"
+#include "model/data/corpus/text_reader.h"
 #include "model/data/loader/random_order.h"
 #include "model/data/tokenizer/tokenizer.h"
 #include "model/eval/gguf_tokenizer.h"
@@ -63,16 +62,11 @@ Inputs ReadTexts(const InputOptions& options, const fs::path& model) {
   std::vector<int64_t> all;
   std::vector<int32_t> ids;
   int64_t count = 0, short_texts = 0;
-  data::LineReader reader(options.texts);
-  for (std::string line; count < options.probe_options.sequences && reader.Next(&line);) {
-    if (line.empty() && !reader.too_long()) continue;
-    const data::TextResult parsed = data::ParseTextLine(line);
-    if (!parsed.text)
-      throw data::DataError(options.texts.string() + ":" + std::to_string(reader.line_number()) + ": " +
-                            (reader.too_long() ? "a line of over 64 MiB" : parsed.error));
+  data::TextReader reader(options.texts, options.text_key);
+  for (std::string text; count < options.probe_options.sequences && reader.Next(&text);) {
     ids.clear();
     if (inputs.bos) ids.push_back(static_cast<int32_t>(*inputs.bos));
-    opened.tokenizer->Encode(*parsed.text, &ids);
+    opened.tokenizer->Encode(text, &ids);
     if (ids.size() < width) {
       ++short_texts;
       continue;

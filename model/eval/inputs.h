@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "model/data/corpus/json_lines.h"
 #include "model/eval/probe.h"
 #include "proto/config/choices.h"
 
@@ -20,8 +21,9 @@ enum class TextBos { kAuto, kYes, kNo };
 
 struct InputOptions {
   InputKind kind = InputKind::kNatural;
-  std::filesystem::path probe;  // for kNatural: this (probe.h)
-  std::filesystem::path texts;  // or JSON lines with a "text" (.gz and .zst too), the first that are long enough
+  std::filesystem::path probe;            // for kNatural: this (probe.h)
+  std::filesystem::path texts;            // or JSON lines (text_reader.h), the first that are long enough
+  std::string text_key = data::kTextKey;  // the field of a line that holds its text
   TextBos text_bos = TextBos::kAuto;
   ProbeOptions probe_options;  // its bos overrules the tokenizer's rule
   uint64_t seed = 0;           // of kRandom and kRepeat

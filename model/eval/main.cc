@@ -9,6 +9,7 @@
 #include "model/base/model_error.h"
 #include "model/eval/command_line.h"
 #include "model/eval/layer_progress.h"
+#include "proto/files/files.h"
 
 namespace {
 
@@ -32,7 +33,8 @@ void Run(const sink::CommandLine& line) {
   const std::string text = line.json  ? sink::PrintJson(evaluation)
                            : line.csv ? sink::PrintCsv(evaluation)
                                       : sink::PrintText(evaluation);
-  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
+  const bool taken = sink::files::IsStandardOutput(line.dump) || sink::files::IsStandardOutput(line.heat_map);
+  if (std::FILE* out = taken ? stderr : stdout; std::fputs(text.c_str(), out) < 0 || std::fflush(out) != 0)
     throw sink::ModelError("cannot write the output");
 }
 

@@ -10,6 +10,7 @@
 
 #include "model/base/model_error.h"
 #include "model/data/packed/litpkds.h"
+#include "model/data/packed/packed_set.h"
 #include "model/storage/tensor_file.h"
 
 namespace sink {
@@ -17,7 +18,7 @@ namespace {
 
 at::Tensor ReadPacked(const std::filesystem::path& path, int64_t width, int64_t sequences) {
   const data::PackedFile file(path);
-  const int64_t rows = std::min(sequences, file.header().tokens / width);
+  const int64_t rows = std::min(sequences, data::TextTokens(file) / width);
   const at::Tensor ids = at::empty({rows, width}, at::TensorOptions().dtype(at::kInt));
   file.Read(0, std::span(ids.mutable_data_ptr<int32_t>(), static_cast<size_t>(rows * width)));
   return ids;

@@ -17,7 +17,8 @@ struct ProbeOptions {
 
 // Token ids [B, T + 1], int64: T inputs and the T targets one further on. From a safetensors file with `probe`
 // [B, at least T + 1 (T with a BOS)] of int32 or int64; or from a LITPKDS file (.bin), cut into windows one after
-// another. ModelError or data::DataError naming the file on any other.
+// another, without what fills it up where a set.json beside it tells. ModelError or data::DataError naming the file on
+// any other.
 at::Tensor LoadProbe(const std::filesystem::path& path, const ProbeOptions& options);
 
 }  // namespace sink

@@ -24,17 +24,23 @@ const Kernels& KernelsOf(const at::Tensor& x, const AttentionRule& rule) {
   return rule.soft_cap == 0 ? KernelsFor(x) : kNone;
 }
 
+bool HasKernel(const at::Tensor& qkv, const AttentionShape& shape, const AttentionRule& rule,
+               const AttentionTerms& terms) {
+  const Kernels& kernels = KernelsOf(qkv, rule);
+  return kernels.attention && (!kernels.takes_attention || kernels.takes_attention(shape, rule, terms));
+}
+
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   using Optional = std::optional<at::Tensor>;
 
   // autograd takes optional inputs, but no undefined ones.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const Optional& bias,
                             const Optional& column_key, const Optional& column_value, const Optional& column_logit,
-                            const AttentionShape& shape, const AttentionRule& rule) {
+                            const AttentionShape& shape, const AttentionRule& rule, bool has_kernel) {
     const AttentionTerms terms{bias.value_or(at::Tensor()), column_key.value_or(at::Tensor()),
                                column_value.value_or(at::Tensor()), column_logit.value_or(at::Tensor())};
-    const auto kernel = KernelsOf(qkv, rule).attention;
-    const AttentionOutput out = (kernel ? kernel : reference::Attention)(qkv, shape, rule, terms);
+    const auto attention = has_kernel ? KernelsFor(qkv).attention : reference::Attention;
+    const AttentionOutput out = attention(qkv, shape, rule, terms);
     ctx->save_for_backward({qkv, terms.offset_bias_HS, terms.column_key_HD, terms.column_value_HD, terms.column_logit_H,
                             out.output_NC, out.log_sum_BHT});
     ctx->saved_data["shape"] =
@@ -43,6 +49,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
         std::vector<int64_t>{static_cast<int64_t>(rule.weights.similarity),
                              static_cast<int64_t>(rule.weights.normalizer), rule.prefix, rule.window};
     ctx->saved_data["soft_cap"] = rule.soft_cap;
+    ctx->saved_data["has_kernel"] = has_kernel;
     return out.output_NC;
   }
 
@@ -55,12 +62,18 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
                              r[3],
                              ctx->saved_data["soft_cap"].toDouble()};
     const AttentionTerms terms{saved[1], saved[2], saved[3], saved[4]};
-    const auto kernel = KernelsOf(saved[0], rule).attention_backward;
-    const AttentionGradients g = (kernel ? kernel : reference::AttentionBackward)(
-        gradients[0].contiguous(), saved[0], {saved[5], saved[6]}, shape, rule, terms);
-    return {
-        g.qkv_NW, g.terms.offset_bias_HS, g.terms.column_key_HD, g.terms.column_value_HD, g.terms.column_logit_H, {},
-        {}};  // nothing for shape and rule
+    const auto backward =
+        ctx->saved_data["has_kernel"].toBool() ? KernelsFor(saved[0]).attention_backward : reference::AttentionBackward;
+    const AttentionGradients g =
+        backward(gradients[0].contiguous(), saved[0], {saved[5], saved[6]}, shape, rule, terms);
+    return {g.qkv_NW,
+            g.terms.offset_bias_HS,
+            g.terms.column_key_HD,
+            g.terms.column_value_HD,
+            g.terms.column_logit_H,
+            {},
+            {},
+            {}};  // nothing for shape, rule and whether there is a kernel
   }
 };
 
@@ -68,11 +81,12 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 at::Tensor Attention(const at::Tensor& qkv_NW, const AttentionShape& shape, const AttentionRule& rule,
                      const AttentionTerms& terms) {
-  if (!KernelsOf(qkv_NW, rule).attention && reference::IsPlain(rule, terms))
-    return reference::PlainAttention(qkv_NW, shape);
+  const bool has_kernel = HasKernel(qkv_NW, shape, rule, terms);
+  if (!has_kernel && reference::IsPlain(rule, terms)) return reference::PlainAttention(qkv_NW, shape);
   const auto optional = [](const at::Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; };
   return AttentionFunction::apply(qkv_NW, optional(terms.offset_bias_HS), optional(terms.column_key_HD),
-                                  optional(terms.column_value_HD), optional(terms.column_logit_H), shape, rule);
+                                  optional(terms.column_value_HD), optional(terms.column_logit_H), shape, rule,
+                                  has_kernel);
 }
 
 at::Tensor AttentionWeights(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD, const AttentionRule& rule,

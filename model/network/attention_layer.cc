@@ -146,21 +146,21 @@ at::Tensor QueriesKeysValues(const AttentionContext& context, const LayerParamet
 }  // namespace
 
 AttentionContext::AttentionContext(const ModelConfig& config, const ParameterBuffer& parameters)
-    : config_(config), rule_(RuleOf(config.variant)) {
+    : config_(config), rule_(RuleOf(config.variant)), term_options_(parameters.values().options()) {
   const int64_t positions = Positions(config), heads = config.num_attention_heads;
-  const at::TensorOptions options = parameters.values().options();
   switch (config.variant.position_embedding) {
     case PositionEmbedding::kRope:
-      rope_ = RopeTable(positions, config.head_dim(), config.rope_theta, options);
+      rope_ = RopeTable(positions, config.head_dim(), config.rope_theta, term_options_);
       break;
     case PositionEmbedding::kAlibi:
-      fixed_bias_ = AlibiBias(positions, heads, options);
+      fixed_bias_ = AlibiBias(positions, heads, term_options_);
       break;
     case PositionEmbedding::kRelative:
-      fixed_bias_ = BucketBias(positions, heads, options);
+      fixed_bias_ = BucketBias(positions, heads, term_options_);
       break;
     case PositionEmbedding::kT5:
-      learned_bias_ = parameters.WeightOf("model.relative_bias.weight");
+      learned_bias_ = parameters.ExactWeightOf("model.relative_bias.weight");
+      buckets_ = OffsetBuckets(positions, term_options_.device());
       break;
     case PositionEmbedding::kNope:
     case PositionEmbedding::kSinusoidal:  // the transformer adds these two to the embeddings
@@ -170,21 +170,22 @@ AttentionContext::AttentionContext(const ModelConfig& config, const ParameterBuf
 }
 
 at::Tensor AttentionContext::OffsetBias(int64_t length) const {
-  if (learned_bias_.defined()) return LearnedBias(Value(learned_bias_), length);
+  const int64_t first = Positions(config_) - length, count = 2 * length - 1;
+  if (learned_bias_.defined()) return LearnedBias(Value(learned_bias_), buckets_.narrow(0, first, count));
   if (!fixed_bias_.defined()) return {};
-  return fixed_bias_.narrow(1, Positions(config_) - length, 2 * length - 1).contiguous();
+  return fixed_bias_.narrow(1, first, count).contiguous();
 }
 
 at::Tensor AttentionLayer(const AttentionContext& context, const LayerParameters& weights, const at::Tensor& x_NC,
                           const at::Tensor& offset_bias, int64_t batch, int64_t length, const SeeAttention& see) {
   const ModelConfig& c = context.config();
   const AttentionShape shape{batch, length, c.num_attention_heads, c.key_value_heads(), c.head_dim()};
-  const AttentionTerms terms = TermsOf(c, weights, offset_bias, x_NC.options());
+  const AttentionTerms terms = TermsOf(c, weights, offset_bias, context.term_options());
   const at::Tensor qkv = QueriesKeysValues(context, weights, x_NC, shape);
   at::Tensor out = Attention(qkv, shape, context.rule(), terms);
   if (c.variant.attention_sum != 1) out = out * c.variant.attention_sum;
   if (weights.value_bias.defined() && !terms.HasColumn())
-    out = out + PerHead(Value(weights.value_bias), shape.heads).view({1, -1});
+    out = (out + PerHead(Value(weights.value_bias), shape.heads).view({1, -1})).to(out.scalar_type());
   at::Tensor gate;
   if (weights.gate.defined()) gate = at::sigmoid(Linear(x_NC, weights.gate));
   if (see) {

@@ -36,6 +36,8 @@ class AttentionContext {
   const ModelConfig& config() const { return config_; }
   const AttentionRule& rule() const { return rule_; }
   const at::Tensor& rope_TD() const { return rope_; }  // undefined without RoPE
+  // Of what enters attention beside queries, keys and values: the parameters' own type, whatever computes the products.
+  const at::TensorOptions& term_options() const { return term_options_; }
   // Biases of a sequence of this length, [H, 2 length - 1]; undefined where positions are no biases. Differentiable in
   // T5's table.
   at::Tensor OffsetBias(int64_t length) const;
@@ -43,9 +45,11 @@ class AttentionContext {
  private:
   ModelConfig config_;
   AttentionRule rule_;
+  at::TensorOptions term_options_;
   at::Tensor rope_;        // [Positions, D]: cosines, then sines, D/2 each
   at::Tensor fixed_bias_;  // OffsetBias of Positions, the longest
   Weight learned_bias_;    // T5's table
+  at::Tensor buckets_;     // where OffsetBias of Positions reads it
 };
 
 // Calls see(view) with what attention did, when given.

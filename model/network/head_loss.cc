@@ -11,18 +11,27 @@
 #include "model/network/operations.h"
 
 namespace sink {
+namespace {
+
+// Each block reads and writes the head's whole gradient, V x C: blocks of 2C rows keep that below the logits' traffic.
+// Beyond 1024 rows little is left to gain on a device that does not ask for more, and the block is what this costs in
+// memory.
+int64_t BlockRows(const Kernels& kernels, int64_t columns) {
+  return kernels.loss_rows > 0 ? kernels.loss_rows : std::clamp<int64_t>(2 * columns, 256, 1024);
+}
+
+}  // namespace
+
 at::Tensor HeadLoss(const at::Tensor& hidden_NC, const Weight& head, const at::Tensor& targets_N, double scale,
                     at::Tensor* hidden_gradient) {
   const at::NoGradGuard no_gradients;
   const at::Tensor& head_VC = head.compute;
-  const auto kernel = KernelsFor(hidden_NC).cross_entropy;
-  const auto losses_of = kernel ? kernel : reference::CrossEntropy;
-  const int64_t rows = hidden_NC.size(0), columns = hidden_NC.size(1);
-  // Each block reads and writes the head's whole gradient, V x C: blocks of 2C rows keep that below the logits'
-  // traffic. Beyond 1024 rows little is left to gain, and the block is what this costs in memory.
-  const int64_t block = std::clamp<int64_t>(2 * columns, 256, 1024);
+  const Kernels& kernels = KernelsFor(hidden_NC);
+  const auto losses_of = kernels.cross_entropy ? kernels.cross_entropy : reference::CrossEntropy;
+  const auto add_product = kernels.add_product ? kernels.add_product : reference::AddProduct;
+  const int64_t rows = hidden_NC.size(0), block = BlockRows(kernels, hidden_NC.size(1));
   if (hidden_gradient) *hidden_gradient = at::empty_like(hidden_NC);
-  const at::Tensor losses = at::empty({rows}, hidden_NC.options());
+  const at::Tensor losses = at::empty({rows}, hidden_NC.options().dtype(SummedType(hidden_NC)));
   at::Tensor buffer = at::empty({std::min(block, rows), head_VC.size(0)}, hidden_NC.options());
   for (int64_t first = 0; first < rows; first += block) {
     const int64_t count = std::min(block, rows - first);
@@ -35,7 +44,7 @@ at::Tensor HeadLoss(const at::Tensor& hidden_NC, const Weight& head, const at::T
     if (!hidden_gradient) continue;
     at::Tensor gradient = hidden_gradient->narrow(0, first, count);
     at::mm_out(gradient, logits, head_VC);
-    head.gradient.addmm_(logits.t(), hidden);
+    add_product(logits, hidden, head.gradient);
   }
   return losses.mean();
 }

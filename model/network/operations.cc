@@ -28,6 +28,11 @@ using torch::autograd::variable_list;
 void KeepGradient(AutogradContext* ctx, const Weight& weight) { ctx->saved_data["gradient"] = weight.gradient; }
 at::Tensor GradientOf(AutogradContext* ctx) { return ctx->saved_data["gradient"].toTensor(); }
 
+void AddProduct(const at::Tensor& a_NO, const at::Tensor& b_NC, const at::Tensor& sum_OC) {
+  const auto kernel = KernelsFor(a_NO).add_product;
+  (kernel ? kernel : reference::AddProduct)(a_NO, b_NC, sum_OC);
+}
+
 struct ValueFunction : Function<ValueFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& compute, const Weight& weight) {
     KeepGradient(ctx, weight);
@@ -48,7 +53,8 @@ struct EmbeddingFunction : Function<EmbeddingFunction> {
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
     const at::Tensor dy = gradients[0].contiguous();
-    KernelsFor(dy).embedding_backward(dy, ctx->get_saved_variables()[0], GradientOf(ctx));
+    const auto kernel = KernelsFor(dy).embedding_backward;
+    (kernel ? kernel : reference::EmbeddingBackward)(dy, ctx->get_saved_variables()[0], GradientOf(ctx));
     return {at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
@@ -64,7 +70,7 @@ struct LinearFunction : Function<LinearFunction> {
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], &dy = gradients[0], sum = GradientOf(ctx);
-    if (sum.defined()) sum.addmm_(dy.t(), x);
+    if (sum.defined()) AddProduct(dy, x, sum);
     return {dy.mm(weight), at::Tensor(), at::Tensor()};
   }
 };
@@ -82,6 +88,24 @@ struct RmsNormFunction : Function<RmsNormFunction> {
     const at::Tensor &x = saved[0], dy = gradients[0].contiguous();
     return {KernelsFor(x).rms_norm_backward(dy, x, saved[1], saved[2], GradientOf(ctx)), at::Tensor(), at::Tensor(),
             at::Tensor()};
+  }
+};
+
+struct AddRmsNormFunction : Function<AddRmsNormFunction> {
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& residual,
+                               const at::Tensor& compute, const Weight& weight, double epsilon) {
+    const AddedRmsNorm out = KernelsFor(x).add_rms_norm(x, residual, compute, epsilon);
+    ctx->save_for_backward({out.sum_NC, compute, out.inverse_rms_N});
+    ctx->set_materialize_grads(false);  // nothing may read the sum
+    KeepGradient(ctx, weight);
+    return {out.sum_NC, out.y_NC};
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor &sum = saved[0], dsum = gradients[0].defined() ? gradients[0].contiguous() : at::Tensor();
+    const at::Tensor dx = KernelsFor(sum).add_rms_norm_backward(gradients[1].contiguous(), dsum, sum, saved[1],
+                                                                saved[2], GradientOf(ctx));
+    return {dx, dx, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -127,9 +151,7 @@ at::Tensor Value(const Weight& weight) {
 }
 
 at::Tensor Embedding(const Weight& table_VC, const at::Tensor& ids_N) {
-  if (KernelsFor(table_VC.compute).embedding_backward)
-    return EmbeddingFunction::apply(table_VC.compute, ids_N, table_VC);
-  return at::embedding(Value(table_VC), ids_N);
+  return EmbeddingFunction::apply(table_VC.compute, ids_N, table_VC);
 }
 
 at::Tensor Linear(const at::Tensor& x_NC, const Weight& weight_OC) {
@@ -139,6 +161,16 @@ at::Tensor Linear(const at::Tensor& x_NC, const Weight& weight_OC) {
 at::Tensor RmsNorm(const at::Tensor& x_NC, const Weight& weight_C, double epsilon) {
   if (KernelsFor(x_NC).rms_norm) return RmsNormFunction::apply(x_NC, weight_C.compute, weight_C, epsilon);
   return reference::RmsNorm(x_NC, Value(weight_C), epsilon);
+}
+
+AddedAndNormed AddRmsNorm(const at::Tensor& x_NC, const at::Tensor& residual_NC, const Weight& weight_C,
+                          double epsilon) {
+  if (KernelsFor(x_NC).add_rms_norm) {
+    const variable_list out = AddRmsNormFunction::apply(x_NC, residual_NC, weight_C.compute, weight_C, epsilon);
+    return {out[0], out[1]};
+  }
+  const at::Tensor sum_NC = x_NC + residual_NC;
+  return {sum_NC, RmsNorm(sum_NC, weight_C, epsilon)};
 }
 
 at::Tensor FeedForwardUnit(const at::Tensor& x, kernels::Activation activation, bool gated) {

@@ -10,6 +10,7 @@
 
 #include "kernels/adamw.h"
 #include "kernels/feed_forward.h"
+#include "model/backend/backend.h"
 #include "model/network/weight.h"
 
 namespace sink {
@@ -22,6 +23,13 @@ at::Tensor Linear(const at::Tensor& x_NC, const Weight& weight_OC);
 
 // x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension.
 at::Tensor RmsNorm(const at::Tensor& x_NC, const Weight& weight_C, double epsilon);
+
+// x + residual, and RMSNorm of that.
+struct AddedAndNormed {
+  at::Tensor sum_NC, normed_NC;
+};
+AddedAndNormed AddRmsNorm(const at::Tensor& x_NC, const at::Tensor& residual_NC, const Weight& weight_C,
+                          double epsilon);
 
 // The nonlinearity of a feed-forward block (kernels/feed_forward.h), [N, F]. Gated: act(gate) * up of x [N, 2F], a row
 // being gate, then up; otherwise act(x) of x [N, F].
@@ -40,11 +48,11 @@ at::Tensor Rope(const at::Tensor& x_NW, const at::Tensor& table_TD, int64_t leng
 at::Tensor HeadLoss(const at::Tensor& hidden_NC, const Weight& head_VC, const at::Tensor& targets_N, double scale,
                     at::Tensor* hidden_gradient);
 
-// One AdamW step over whole buffers (kernels/adamw.h has the formula), all dense and of one size and type.
-void AdamWUpdate(const kernels::AdamWStep& step, const at::Tensor& gradient, const at::Tensor& value,
-                 const at::Tensor& first_moment, const at::Tensor& second_moment);
+// One AdamW step over whole buffers (kernels/adamw.h has the formula), the gradient times *gradient_scale too where
+// that is defined; 0 there changes nothing.
+void AdamWUpdate(const kernels::AdamWStep& step, const AdamWBuffers& buffers, const at::Tensor& gradient_scale = {});
 
-// Euclidean norm, summed in double in an order that does not depend on the number of threads.
-double Norm(const at::Tensor& x);
+// The gradient's norm, and the factor that brings it down to max_norm (0: 1), on its device.
+Clipping Clip(const at::Tensor& gradient, double max_norm);
 
 }  // namespace sink

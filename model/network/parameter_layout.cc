@@ -135,24 +135,27 @@ LayerParameters LayerWeights(const ParameterBuffer& parameters, const ModelConfi
   const auto weight = [&](bool present, const char* name, int64_t count = 1) {
     return present ? parameters.WeightOf(prefix + name, count) : Weight();
   };
+  const auto exact = [&](bool present, const char* name) {
+    return present ? parameters.ExactWeightOf(prefix + name) : Weight();
+  };
   const bool norms_input = NormsInput(v.norm_placement), norms_output = NormsOutput(v.norm_placement);
   const bool feeds = v.ffn != Ffn::kNone, gated = IsGated(v.ffn);
-  return {.input_norm = weight(norms_input, "input_layernorm.weight"),
+  return {.input_norm = exact(norms_input, "input_layernorm.weight"),
           .qkv = weight(true, "self_attn.q_proj.weight", 3),
-          .query_norm = weight(v.qk_norm, "self_attn.q_norm.weight"),
-          .key_norm = weight(v.qk_norm, "self_attn.k_norm.weight"),
+          .query_norm = exact(v.qk_norm, "self_attn.q_norm.weight"),
+          .key_norm = exact(v.qk_norm, "self_attn.k_norm.weight"),
           .feature_map_0 = weight(v.feature_map == FeatureMap::kMlp, "self_attn.feature_map.0.weight"),
           .feature_map_1 = weight(v.feature_map == FeatureMap::kMlp, "self_attn.feature_map.1.weight"),
-          .key_bias = weight(v.key_bias != KeyBias::kNone, "self_attn.key_bias"),
-          .value_bias = weight(IsLearned(v.value_bias), "self_attn.value_bias"),
-          .sink_logit = weight(v.sink_logit == SinkLogit::kLearned, "self_attn.sink_logit"),
+          .key_bias = exact(v.key_bias != KeyBias::kNone, "self_attn.key_bias"),
+          .value_bias = exact(IsLearned(v.value_bias), "self_attn.value_bias"),
+          .sink_logit = exact(v.sink_logit == SinkLogit::kLearned, "self_attn.sink_logit"),
           .gate = weight(v.attention_gate != AttentionGate::kNone, "self_attn.gate_proj.weight"),
           .attention_output = weight(true, "self_attn.o_proj.weight"),
-          .post_attention_norm = weight(norms_output, "post_attention_layernorm.weight"),
-          .feed_forward_norm = weight(feeds && norms_input, FeedForwardNorm(v)),
+          .post_attention_norm = exact(norms_output, "post_attention_layernorm.weight"),
+          .feed_forward_norm = exact(feeds && norms_input, FeedForwardNorm(v)),
           .gate_up = weight(feeds, gated ? "mlp.gate_proj.weight" : "mlp.up_proj.weight", gated ? 2 : 1),
           .down = weight(feeds, "mlp.down_proj.weight"),
-          .post_feed_forward_norm = weight(feeds && norms_output, "post_feedforward_layernorm.weight")};
+          .post_feed_forward_norm = exact(feeds && norms_output, "post_feedforward_layernorm.weight")};
 }
 
 }  // namespace sink

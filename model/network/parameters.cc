@@ -50,31 +50,50 @@ void FillNormal(uint64_t key, double deviation, float* out, int64_t count) {
 
 }  // namespace
 
-ParameterBuffer::ParameterBuffer(std::vector<Entry> layout, at::Device device, at::ScalarType dtype)
+ParameterBuffer::ParameterBuffer(std::vector<Entry> layout, at::Device device, at::ScalarType dtype, bool copies)
     : layout_(std::move(layout)) {
   int64_t total = 0;
   for (const Entry& entry : layout_) total += Count(entry.shape);
   const auto options = at::TensorOptions().device(device).dtype(dtype);
   values_ = at::empty({total}, options);
   gradients_ = at::zeros({total}, options);
+  if (copies) copies_ = at::empty({total}, options.dtype(at::kBFloat16));
   int64_t offset = 0;
   for (const Entry& entry : layout_) {
     const int64_t count = Count(entry.shape);
-    list_.push_back({entry.name, values_.narrow(0, offset, count).view(entry.shape),
-                     gradients_.narrow(0, offset, count).view(entry.shape)});
+    const auto view = [&](const at::Tensor& buffer) {
+      return buffer.defined() ? buffer.narrow(0, offset, count).view(entry.shape) : at::Tensor();
+    };
+    list_.push_back({entry.name, view(values_), view(gradients_), view(copies_)});
     offset += count;
   }
 }
 
+ParameterBuffer ParameterBuffer::WithoutCopies() const {
+  ParameterBuffer exact = *this;
+  exact.copies_.reset();
+  for (Parameter& parameter : exact.list_) parameter.copy.reset();
+  return exact;
+}
+
 Weight ParameterBuffer::WeightOf(const std::string& first, int64_t count) const {
+  return Stacked(copies_.defined() ? copies_ : values_, first, count);
+}
+
+Weight ParameterBuffer::ExactWeightOf(const std::string& first, int64_t count) const {
+  return Stacked(values_, first, count);
+}
+
+Weight ParameterBuffer::Stacked(const at::Tensor& compute, const std::string& first, int64_t count) const {
   const auto found = std::find_if(list_.begin(), list_.end(), [&](const Parameter& p) { return p.name == first; });
   if (found == list_.end() || list_.end() - found < count) throw ModelError("no parameter " + first);
   std::vector<int64_t> shape = found->value.sizes().vec();
   for (auto next = found + 1; next != found + count; ++next) shape[0] += next->value.size(0);
-  const auto stacked = [&](const at::Tensor& buffer, const at::Tensor& view) {
-    return buffer.narrow(0, view.storage_offset(), Count(shape)).view(shape);
+  // All buffers begin at the start of their storage.
+  const auto stacked = [&](const at::Tensor& buffer) {
+    return buffer.narrow(0, found->value.storage_offset(), Count(shape)).view(shape);
   };
-  return {stacked(values_, found->value).detach().requires_grad_(true), stacked(gradients_, found->gradient)};
+  return {stacked(compute).detach().requires_grad_(true), stacked(gradients_)};
 }
 
 void ParameterBuffer::Initialize(uint64_t seed) {
@@ -89,6 +108,11 @@ void ParameterBuffer::Initialize(uint64_t seed) {
     out += count;
   }
   values_.copy_(host);
+  RefreshCopies();
+}
+
+void ParameterBuffer::RefreshCopies() const {
+  if (copies_.defined()) copies_.copy_(values_);
 }
 
 }  // namespace sink

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "model/base/model_error.h"
 #include "model/network/operations.h"
@@ -55,9 +56,13 @@ at::Tensor DropRows(const at::Tensor& x, int64_t length, int64_t ignore) {
 
 }  // namespace
 
-Transformer::Transformer(const ModelConfig& config, at::Device device, at::ScalarType dtype)
+Transformer::Transformer(const ModelConfig& config, at::Device device, at::ScalarType type)
+    : Transformer(config, ParameterBuffer(ParameterLayout(config), device, SummedType(type),
+                                          /*copies=*/SummedType(type) != type)) {}
+
+Transformer::Transformer(const ModelConfig& config, ParameterBuffer buffer)
     : config_(config),
-      parameters_(ParameterLayout(config), device, dtype),
+      parameters_(std::move(buffer)),
       attention_(config, parameters_),
       activation_(ActivationOf(config.variant.ffn)) {
   embedding_ = parameters_.WeightOf("model.embed_tokens.weight");
@@ -66,7 +71,7 @@ Transformer::Transformer(const ModelConfig& config, at::Device device, at::Scala
       positions_ = parameters_.WeightOf("model.embed_positions.weight");
       break;
     case PositionEmbedding::kSinusoidal:
-      positions_ = {SinusoidTable(Positions(config), config.hidden_size, values().options()), {}};
+      positions_ = {SinusoidTable(Positions(config), config.hidden_size, embedding_.compute.options()), {}};
       break;
     case PositionEmbedding::kRope:  // attention has these
     case PositionEmbedding::kNope:
@@ -78,7 +83,7 @@ Transformer::Transformer(const ModelConfig& config, at::Device device, at::Scala
   if (config.variant.sink_token) sink_token_ = parameters_.WeightOf("model.sink_token");
   for (int64_t n = 0; n < config.num_hidden_layers; ++n) layers_.push_back(LayerWeights(parameters_, config, n));
   layer_begins_ = LayerBegins(parameters(), config.num_hidden_layers);
-  if (NormsInput(config.variant.norm_placement)) final_norm_ = parameters_.WeightOf("model.norm.weight");
+  if (NormsInput(config.variant.norm_placement)) final_norm_ = parameters_.ExactWeightOf("model.norm.weight");
   head_ = parameters_.WeightOf("lm_head.weight");
 }
 
@@ -86,12 +91,16 @@ void Transformer::Initialize(uint64_t seed) { parameters_.Initialize(seed); }
 
 void Transformer::ZeroGradients() { gradients().zero_(); }
 
-void Transformer::CheckTokens(const at::Tensor& tokens_BT) const {
+void Transformer::CheckShape(const at::Tensor& tokens_BT) const {
   if (tokens_BT.dim() != 2 || tokens_BT.numel() == 0 || tokens_BT.scalar_type() != at::kLong)
     throw ModelError("tokens must be a matrix of 64-bit integers, a sequence a row");
   if (tokens_BT.size(1) > config_.max_position_embeddings)
     throw ModelError("sequences of " + std::to_string(tokens_BT.size(1)) + " tokens, but the model has " +
                      std::to_string(config_.max_position_embeddings) + " positions");
+}
+
+void Transformer::CheckTokens(const at::Tensor& tokens_BT) const {
+  CheckShape(tokens_BT);
   if (tokens_BT.min().item<int64_t>() < 0 || tokens_BT.max().item<int64_t>() >= config_.vocab_size)
     throw ModelError("a token id is outside the vocabulary of " + std::to_string(config_.vocab_size));
 }
@@ -117,42 +126,68 @@ at::Tensor Transformer::Norm(const at::Tensor& x_NC, const Weight& weight_C) con
   return weight_C.defined() ? RmsNorm(x_NC, weight_C, config_.rms_norm_eps) : x_NC;
 }
 
+const Weight& Transformer::NextNorm(int64_t layer) const {
+  static const Weight kNone;
+  if (layer + 1 < config_.num_hidden_layers) return layers_[static_cast<size_t>(layer + 1)].input_norm;
+  return sink_token_.defined() ? kNone : final_norm_;
+}
+
+Transformer::Stream Transformer::Join(const at::Tensor& x_NC, const at::Tensor& block_NC, const Weight& output_norm,
+                                      const Weight& next_norm) const {
+  // Post-norm normalises the sum, the other placements what is added.
+  if (!NormsInput(config_.variant.norm_placement)) {
+    const at::Tensor x = AddRmsNorm(x_NC, block_NC, output_norm, config_.rms_norm_eps).normed_NC;
+    return {x, x};
+  }
+  const at::Tensor added = Norm(block_NC, output_norm);
+  if (!next_norm.defined()) {
+    const at::Tensor x = x_NC + added;
+    return {x, x};
+  }
+  const AddedAndNormed out = AddRmsNorm(x_NC, added, next_norm, config_.rms_norm_eps);
+  return {out.sum_NC, out.normed_NC};
+}
+
 at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer, const GradientsReady& ready) {
-  CheckTokens(tokens_BT);
   const int64_t batch = tokens_BT.size(0), length = tokens_BT.size(1) + (sink_token_.defined() ? 1 : 0);
-  const auto show = [&](int64_t index, const at::Tensor& x_NC) {
-    if (observer) observer->OnHidden(index, x_NC.view({batch, length, config_.hidden_size}));
-    // The gradient of what a layer reads is known when everything behind it, the layer included, has had its turn.
+  // The gradient of what a block left is known when everything behind it has had its turn.
+  const auto tell_ready = [&](const at::Tensor& x_NC, int64_t layers) {
     if (ready)
       x_NC.register_hook(
-          [&ready, first = layer_begins_[static_cast<size_t>(index)]](const at::Tensor&) { ready(first); });
+          [&ready, first = layer_begins_[static_cast<size_t>(layers)]](const at::Tensor&) { ready(first); });
   };
-  const bool post = !NormsInput(config_.variant.norm_placement);
+  const auto show = [&](int64_t index, const at::Tensor& x_NC) {
+    if (observer) observer->OnHidden(index, x_NC.view({batch, length, config_.hidden_size}));
+  };
+  const bool feeds = config_.variant.ffn != Ffn::kNone;
   const at::Tensor bias = attention_.OffsetBias(length);
-  at::Tensor x = Embed(tokens_BT);
-  show(0, x);
+  const at::Tensor embedded = Embed(tokens_BT);
+  tell_ready(embedded, 0);
+  show(0, embedded);
+  Stream stream{embedded, Norm(embedded, layers_.front().input_norm)};
   for (int64_t n = 0; n < config_.num_hidden_layers; ++n) {
     const LayerParameters& layer = layers_[static_cast<size_t>(n)];
     SeeAttention see;
     if (observer) see = [&](const AttentionView& view) { observer->OnAttention(n, view); };
-    // A norm that the placement lacks passes its input on. Post-norm normalises the sum, the others what is added.
-    const at::Tensor a = AttentionLayer(attention_, layer, Norm(x, layer.input_norm), bias, batch, length, see);
-    x = post ? Norm(x + a, layer.post_attention_norm) : x + Norm(a, layer.post_attention_norm);
-    if (config_.variant.ffn != Ffn::kNone) {
-      const at::Tensor f = FeedForward(layer, Norm(x, layer.feed_forward_norm));
-      x = post ? Norm(x + f, layer.post_feed_forward_norm) : x + Norm(f, layer.post_feed_forward_norm);
+    at::Tensor block = AttentionLayer(attention_, layer, stream.read_NC, bias, batch, length, see);
+    if (feeds) {
+      stream = Join(stream.x_NC, block, layer.post_attention_norm, layer.feed_forward_norm);
+      block = FeedForward(layer, stream.read_NC);
     }
-    show(n + 1, x);
+    tell_ready(block, n + 1);
+    stream = Join(stream.x_NC, block, feeds ? layer.post_feed_forward_norm : layer.post_attention_norm, NextNorm(n));
+    show(n + 1, stream.x_NC);
   }
-  if (sink_token_.defined()) x = DropRows(x, length, 1);
-  x = Norm(x, final_norm_);
+  at::Tensor x = stream.read_NC;
+  if (sink_token_.defined()) x = Norm(DropRows(x, length, 1), final_norm_);
   if (observer) observer->OnNormed(x.view({batch, tokens_BT.size(1), config_.hidden_size}));
   return x;
 }
 
 at::Tensor Transformer::LossAndGradients(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, double scale,
                                          int64_t ignore, const GradientsReady& ready) {
-  CheckTokens(targets_BT);
+  CheckShape(tokens_BT);
+  CheckShape(targets_BT);
   if (targets_BT.sizes() != tokens_BT.sizes()) throw ModelError("tokens and targets differ in shape");
   const int64_t length = tokens_BT.size(1);
   const at::Tensor hidden_NC = DropRows(Hidden(tokens_BT, nullptr, ready), length, ignore);
@@ -165,6 +200,7 @@ at::Tensor Transformer::LossAndGradients(const at::Tensor& tokens_BT, const at::
 
 at::Tensor Transformer::Loss(const at::Tensor& tokens_BT, const at::Tensor& targets_BT, int64_t ignore) {
   const at::NoGradGuard no_gradients;
+  CheckTokens(tokens_BT);
   CheckTokens(targets_BT);
   if (targets_BT.sizes() != tokens_BT.sizes()) throw ModelError("tokens and targets differ in shape");
   const int64_t length = tokens_BT.size(1);
@@ -174,12 +210,14 @@ at::Tensor Transformer::Loss(const at::Tensor& tokens_BT, const at::Tensor& targ
 
 at::Tensor Transformer::Logits(const at::Tensor& tokens_BT, Observer* observer) {
   const at::NoGradGuard no_gradients;
+  CheckTokens(tokens_BT);
   const at::Tensor logits_NV = Linear(Hidden(tokens_BT, observer), head_);
   return logits_NV.view({tokens_BT.size(0), tokens_BT.size(1), config_.vocab_size});
 }
 
 void Transformer::Observe(const at::Tensor& tokens_BT, Observer& observer) {
   const at::NoGradGuard no_gradients;
+  CheckTokens(tokens_BT);
   Hidden(tokens_BT, &observer);
 }
 

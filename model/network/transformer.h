@@ -1,8 +1,10 @@
 // The one transformer: every model of the study is a configuration of it. Its parameters lie in one buffer and their
 // gradients in another of the same layout, so that the optimizer, clipping, all-reduce and checkpoints each see one
-// tensor; the named parameters are views of them, with Hugging Face's names and shapes.
-// An object belongs to one thread at a time; the operations inside use ATen's threads (at::set_num_threads). With a
-// fixed number of threads every result is bit-identical from run to run.
+// tensor; the named parameters are views of them, with Hugging Face's names and shapes. A model that computes in
+// bfloat16 has a third buffer, of the values rounded to it, which matrix products and embeddings read; values,
+// gradients, norms, losses and what enters attention's scores stay in float. An object belongs to one thread at a time;
+// the operations inside use ATen's threads (at::set_num_threads). With a fixed number of threads every result is
+// bit-identical from run to run.
 //
 // Letters in names of tensors: B sequences, T positions, C hidden_size, H attention heads, K key/value heads,
 // D head_dim, V vocab_size.
@@ -45,8 +47,9 @@ using GradientsReady = std::function<void(int64_t first)>;
 class Transformer {
  public:
   // Allocates parameters (uninitialised) and gradients (zero) on the device. ModelError when the configuration is
-  // impossible. dtype kDouble serves tests; training is in kFloat.
-  Transformer(const ModelConfig& config, at::Device device, at::ScalarType dtype = at::kFloat);
+  // impossible. `type` is what it computes in: kFloat; kBFloat16, with values and gradients in float; kDouble for
+  // tests.
+  Transformer(const ModelConfig& config, at::Device device, at::ScalarType type = at::kFloat);
 
   // The study's initialisation (design.md section 4). A function of the seed, a parameter's name and the element's
   // index alone, whatever the device, the threads and the other parameters.
@@ -58,10 +61,17 @@ class Transformer {
   // All parameters, and all gradients, as one vector each: [parameter count].
   const at::Tensor& values() const { return parameters_.values(); }
   const at::Tensor& gradients() const { return parameters_.gradients(); }
+  // What bfloat16 computes with, [parameter count]; undefined where that is the values. Who writes values refreshes it.
+  const at::Tensor& copies() const { return parameters_.copies(); }
+  void RefreshCopies() { parameters_.RefreshCopies(); }
   void ZeroGradients();
 
+  // A second model on the same parameters that computes with the values themselves, for measuring what bfloat16 trains.
+  Transformer Exact() const { return Transformer(config_, parameters_.WithoutCopies()); }
+
   // Tokens and targets are int64 [B, T] on the device, T <= max_position_embeddings, ids in [0, V): ModelError
-  // otherwise.
+  // otherwise, but for the ids of LossAndGradients: to look at them would make the host wait for the device at every
+  // micro-batch, and who feeds training has seen them (data/loader/loader.h).
   //
   // Mean cross-entropy over the targets, a float scalar tensor on the device; adds scale * d(loss)/d(parameter) to the
   // gradients. With accumulation over n micro-batches, scale is 1/n. The first `ignore` targets of every sequence, in
@@ -77,10 +87,23 @@ class Transformer {
   void Observe(const at::Tensor& tokens_BT, Observer& observer);
 
  private:
+  // The residual stream, [B * P, C], and what the next block reads of it.
+  struct Stream {
+    at::Tensor x_NC, read_NC;
+  };
+
+  Transformer(const ModelConfig& config, ParameterBuffer buffer);
+  void CheckShape(const at::Tensor& tokens_BT) const;
   void CheckTokens(const at::Tensor& tokens_BT) const;
   at::Tensor Embed(const at::Tensor& tokens_BT);
   at::Tensor FeedForward(const LayerParameters& weights, const at::Tensor& x_NC) const;
   at::Tensor Norm(const at::Tensor& x_NC, const Weight& weight_C) const;
+  // Of what reads the stream after that layer; undefined where nothing norms it at once: a sink token's rows go first.
+  const Weight& NextNorm(int64_t layer) const;
+  // The stream after a block that left `block`: `output_norm` is the placement's norm of what is added, or of the sum,
+  // `next_norm` that of the next block's input. Undefined norms pass their input on.
+  Stream Join(const at::Tensor& x_NC, const at::Tensor& block_NC, const Weight& output_norm,
+              const Weight& next_norm) const;
   // The residual stream after the last layer and the final norm, a row for each token of the text, [B*T, C].
   at::Tensor Hidden(const at::Tensor& tokens_BT, Observer* observer, const GradientsReady& ready = nullptr);
 

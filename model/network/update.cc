@@ -7,16 +7,16 @@
 
 namespace sink {
 
-void AdamWUpdate(const kernels::AdamWStep& step, const at::Tensor& gradient, const at::Tensor& value,
-                 const at::Tensor& first_moment, const at::Tensor& second_moment) {
+void AdamWUpdate(const kernels::AdamWStep& step, const AdamWBuffers& buffers, const at::Tensor& gradient_scale) {
   const at::NoGradGuard no_gradients;
-  const auto kernel = KernelsFor(value).adamw;
-  (kernel ? kernel : reference::AdamW)(step, gradient, value, first_moment, second_moment);
+  const auto kernel = KernelsFor(buffers.value).adamw;
+  (kernel ? kernel : reference::AdamW)(step, buffers, gradient_scale);
 }
 
-double Norm(const at::Tensor& x) {
-  const auto kernel = KernelsFor(x).norm;
-  return (kernel ? kernel : reference::Norm)(x);
+Clipping Clip(const at::Tensor& gradient, double max_norm) {
+  const at::NoGradGuard no_gradients;
+  const auto kernel = KernelsFor(gradient).clipping;
+  return (kernel ? kernel : reference::Clip)(gradient, max_norm);
 }
 
 }  // namespace sink

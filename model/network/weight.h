@@ -1,5 +1,5 @@
 // A parameter as the operations take it: what they compute with, and where its gradient goes. The two may differ in
-// type: bf16 values compute while gradients of many micro-batches add up in float. Plain value; shares its tensors.
+// type: bf16 copies compute while gradients of many micro-batches add up in float. Plain value; shares its tensors.
 #pragma once
 
 #include <ATen/core/Tensor.h>

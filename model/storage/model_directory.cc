@@ -9,7 +9,9 @@
 
 #include "model/base/model_error.h"
 #include "model/base/or_throw.h"
+#include "model/storage/modeling_sink.h"
 #include "model/storage/tensor_file.h"
+#include "proto/config/hugging_face.h"
 #include "proto/files/files.h"
 
 namespace sink {
@@ -45,6 +47,7 @@ void LoadParameters(const std::filesystem::path& directory, Transformer& model) 
   for (const auto& [name, view] : file.tensors())
     if (!known.contains(name)) throw ModelError(file.name() + ": tensor \"" + name + "\" is not part of this model");
   for (const Parameter& parameter : model.parameters()) ReadTensorInto(file, parameter.name, parameter.value);
+  model.RefreshCopies();
 }
 
 Transformer LoadModel(const std::filesystem::path& directory, at::Device device, at::ScalarType dtype) {
@@ -53,11 +56,23 @@ Transformer LoadModel(const std::filesystem::path& directory, at::Device device,
   return model;
 }
 
-void SaveModel(const std::filesystem::path& directory, const Transformer& model, bool sync) {
-  std::map<std::string, at::Tensor> tensors;
-  for (const Parameter& parameter : model.parameters()) tensors[parameter.name] = parameter.value;
-  WriteTensors(directory / kParameterFile, tensors, sync);
-  OrThrow<ModelError>(files::WriteFile(directory / kConfigFile, PrintHuggingFaceConfig(model.config()), sync));
+void SaveModel(const std::filesystem::path& directory, const Transformer& model, bool sync,
+               std::optional<int64_t> eos_token_id) {
+  SaveModel(directory, model.config(), NamedParameters(model), sync, eos_token_id);
+}
+
+void SaveModel(const std::filesystem::path& directory, const ModelConfig& config,
+               const std::map<std::string, at::Tensor>& parameters, bool sync, std::optional<int64_t> eos_token_id) {
+  WriteTensors(directory / kParameterFile, parameters, sync);
+  if (config.variant != VariantConfig())
+    OrThrow<ModelError>(files::WriteFile(directory / kModelingSinkFile, kModelingSink, sync));
+  OrThrow<ModelError>(files::WriteFile(directory / kConfigFile, PrintHuggingFaceConfig(config, eos_token_id), sync));
+}
+
+std::map<std::string, at::Tensor> NamedParameters(const Transformer& model) {
+  std::map<std::string, at::Tensor> parameters;
+  for (const Parameter& parameter : model.parameters()) parameters[parameter.name] = parameter.value;
+  return parameters;
 }
 
 }  // namespace sink

@@ -11,10 +11,12 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <vector>
 
 #include "model/base/model_error.h"
 #include "model/base/or_throw.h"
 #include "proto/files/descriptor.h"
+#include "proto/files/files.h"
 
 namespace sink {
 namespace {
@@ -154,8 +156,10 @@ const SafetensorsView& SafetensorsFile::Get(const std::string& tensor) const {
   return found->second;
 }
 
-void WriteSafetensors(const std::filesystem::path& path, const std::map<std::string, SafetensorsView>& tensors,
-                      bool sync) {
+namespace {
+
+// What stands before the tensors' bytes.
+std::string HeaderOf(const std::map<std::string, SafetensorsView>& tensors) {
   json header = json::object();
   header["__metadata__"] = {{"format", "pt"}};
   uint64_t offset = 0;
@@ -166,15 +170,32 @@ void WriteSafetensors(const std::filesystem::path& path, const std::map<std::str
   }
   std::string text = header.dump();
   text.append((8 - text.size() % 8) % 8, ' ');  // so that the data is aligned
-  char length[kLengthBytes];
+  std::string length(kLengthBytes, '\0');
   for (uint64_t i = 0; i < kLengthBytes; ++i) length[i] = static_cast<char>(text.size() >> (8 * i));
+  return length + text;
+}
+
+std::string_view BytesOf(const SafetensorsView& view) {
+  return {reinterpret_cast<const char*>(view.data.data()), view.data.size()};
+}
+
+}  // namespace
+
+void WriteSafetensors(const std::filesystem::path& path, const std::map<std::string, SafetensorsView>& tensors,
+                      bool sync) {
   files::Fd fd = OrThrow<ModelError>(files::Open(path, O_WRONLY | O_CREAT | O_TRUNC));
   const auto write = [&](std::string_view bytes) { OrThrow<ModelError>(files::WriteAll(fd, path, bytes)); };
-  write({length, sizeof length});
-  write(text);
-  for (const auto& [tensor, view] : tensors) write({reinterpret_cast<const char*>(view.data.data()), view.data.size()});
+  write(HeaderOf(tensors));
+  for (const auto& [tensor, view] : tensors) write(BytesOf(view));
   if (sync) OrThrow<ModelError>(files::Sync(fd, path));
   if (::close(fd.Release()) != 0) Fail(path, "cannot close");
+}
+
+void OutputSafetensors(const std::string& path, const std::map<std::string, SafetensorsView>& tensors) {
+  const std::string header = HeaderOf(tensors);
+  std::vector<std::string_view> pieces = {header};
+  for (const auto& [tensor, view] : tensors) pieces.push_back(BytesOf(view));
+  OrThrow<ModelError>(files::WriteOutput(path, pieces));
 }
 
 }  // namespace sink

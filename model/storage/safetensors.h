@@ -61,4 +61,7 @@ class SafetensorsFile {
 void WriteSafetensors(const std::filesystem::path& path, const std::map<std::string, SafetensorsView>& tensors,
                       bool sync);
 
+// The same bytes to what a person names as the output (files::WriteOutput). ModelError with the reason and the path.
+void OutputSafetensors(const std::string& path, const std::map<std::string, SafetensorsView>& tensors);
+
 }  // namespace sink

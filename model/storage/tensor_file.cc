@@ -17,6 +17,25 @@ struct TypeName {
 constexpr TypeName kTypes[] = {{"F32", at::kFloat}, {"F64", at::kDouble}, {"F16", at::kHalf}, {"BF16", at::kBFloat16},
                                {"I32", at::kInt},   {"I64", at::kLong},   {"U8", at::kByte},  {"BOOL", at::kBool}};
 
+// Tensors as a file has them, and what keeps their bytes alive.
+struct HostTensors {
+  std::map<std::string, at::Tensor> copies;
+  std::map<std::string, SafetensorsView> views;
+};
+
+HostTensors OnHost(const std::map<std::string, at::Tensor>& tensors, const std::string& path) {
+  HostTensors host;
+  for (const auto& [name, tensor] : tensors) {
+    const at::Tensor& copy = host.copies[name] = tensor.detach().cpu().contiguous();
+    SafetensorsView view{"", copy.sizes().vec(), {static_cast<const std::byte*>(copy.const_data_ptr()), copy.nbytes()}};
+    for (const TypeName& type : kTypes)
+      if (type.type == copy.scalar_type()) view.dtype = type.name;
+    if (view.dtype.empty()) throw ModelError(path + ": tensor \"" + name + "\" has a type that cannot be saved");
+    host.views[name] = view;
+  }
+  return host;
+}
+
 }  // namespace
 
 at::Tensor ReadTensor(const SafetensorsFile& file, const std::string& name) {
@@ -45,18 +64,11 @@ void ReadTensorInto(const SafetensorsFile& file, const std::string& name, const 
 }
 
 void WriteTensors(const std::filesystem::path& path, const std::map<std::string, at::Tensor>& tensors, bool sync) {
-  std::map<std::string, at::Tensor> host;  // keeps the bytes alive
-  std::map<std::string, SafetensorsView> views;
-  for (const auto& [name, tensor] : tensors) {
-    const at::Tensor& copy = host[name] = tensor.detach().cpu().contiguous();
-    SafetensorsView view{"", copy.sizes().vec(), {static_cast<const std::byte*>(copy.const_data_ptr()), copy.nbytes()}};
-    for (const TypeName& type : kTypes)
-      if (type.type == copy.scalar_type()) view.dtype = type.name;
-    if (view.dtype.empty())
-      throw ModelError(path.string() + ": tensor \"" + name + "\" has a type that cannot be saved");
-    views[name] = view;
-  }
-  WriteSafetensors(path, views, sync);
+  WriteSafetensors(path, OnHost(tensors, path.string()).views, sync);
+}
+
+void OutputTensors(const std::string& path, const std::map<std::string, at::Tensor>& tensors) {
+  OutputSafetensors(path, OnHost(tensors, path).views);
 }
 
 }  // namespace sink

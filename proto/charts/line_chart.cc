@@ -1,6 +1,7 @@
-// Lines over an axis of steps or tokens, with a legend below; see svg.h.
+// Lines over an axis of steps or tokens, in one plot with a legend below or in small panels; see svg.h.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "proto/charts/svg.h"
 #include "proto/charts/svg_canvas.h"
@@ -11,16 +12,10 @@ namespace {
 constexpr double kLeft = 64, kRight = 20, kTop = 40, kPlotHeight = 270;
 constexpr double kLegendRow = 18, kLegendKey = 26;
 constexpr size_t kLegendLetters = 60;
-
-struct ChartAxis {
-  std::vector<double> ticks;
-  double begin = 0, end = 0;  // in pixels
-
-  double At(double value) const {
-    return begin + (value - ticks.front()) / (ticks.back() - ticks.front()) * (end - begin);
-  }
-  double step() const { return ticks[1] - ticks[0]; }
-};
+constexpr size_t kMostHovers = 600;  // of a chart: a page with 48 lines in it still opens at once
+constexpr double kPanelHeight = 96, kPanelGap = 14, kPanelTitle = 18;
+constexpr int kPanelColumns = 4;
+constexpr size_t kPanelLetters = 26;
 
 // The range of the finite ones among the values; [0, 1] when there is none.
 std::pair<double, double> Range(const LineChart& chart, bool of_x) {
@@ -78,6 +73,81 @@ std::string StyleOf(const LineSeries& series) {
   return series.color >= kPaletteSize ? style + " dotted" : style;
 }
 
+// Invisible dots that say their values where the mouse is.
+void DrawHovers(const LineSeries& series, const ChartAxis& x, const ChartAxis& y, size_t most, Canvas* canvas) {
+  const size_t size = series.x.size(), every = size / std::max<size_t>(1, most) + 1;
+  for (size_t i = (size - 1) % every; i < size; i += every) {  // the last one is among them
+    if (!std::isfinite(series.y[i])) continue;
+    std::string text = series.name + ", " + TickText(series.x[i], 1) + ": " + TickText(series.y[i], 1e-3);
+    if (!series.low.empty())
+      text += " (" + TickText(series.low[i], 1e-3) + " to " + TickText(series.high[i], 1e-3) + ")";
+    canvas->Add("<circle class=\"hover\" cx=\"" + Coordinate(x.At(series.x[i])) + "\" cy=\"" +
+                Coordinate(y.At(series.y[i])) + "\" r=\"4\"><title>" + EscapeXml(text) + "</title></circle>\n");
+  }
+}
+
+void DrawSeries(const std::vector<const LineSeries*>& all, const ChartAxis& x, const ChartAxis& y, size_t hovers,
+                Canvas* canvas) {
+  for (const LineSeries* series : all) {
+    if (series->low.empty()) continue;
+    canvas->Path(BandPath(*series, x, y), "band f" + std::to_string(series->color % kPaletteSize));
+  }
+  for (const LineSeries* series : all) canvas->Path(LinePath(*series, x, y), StyleOf(*series));
+  for (const LineSeries* series : all)
+    if (hovers > 0 && !series->x.empty()) DrawHovers(*series, x, y, hovers, canvas);
+}
+
+// The same for the same chart, and another for another one of a page.
+std::string NameOf(const LineChart& chart) {
+  uint32_t hash = 2166136261u;  // FNV-1a
+  for (unsigned char byte : chart.title + chart.y_label) hash = (hash ^ byte) * 16777619u;
+  return "lines" + std::to_string(hash);
+}
+
+// A panel for each colour, four a row, all on the same axes.
+std::string DrawPanels(const LineChart& chart, size_t hovers, Placement placement) {
+  const auto [x_least, x_most] = Range(chart, true);
+  const auto [y_least, y_most] = Range(chart, false);
+  const double width = (kChartWidth - kLeft - kRight - (kPanelColumns - 1) * kPanelGap) / kPanelColumns;
+  ChartAxis x{NiceTicks(x_least, x_most, 3), 0, width};
+  ChartAxis y{NiceTicks(y_least, y_most, 3), kPanelHeight, 0};
+  std::vector<std::pair<int, std::vector<const LineSeries*>>> panels;
+  std::string others;
+  for (const LineSeries& series : chart.series) {
+    auto panel = std::find_if(panels.begin(), panels.end(), [&](const auto& p) { return p.first == series.color; });
+    if (panel == panels.end()) panel = panels.insert(panel, {series.color, {}});
+    panel->second.push_back(&series);
+    if (!series.dashed) others += LinePath(series, x, y);
+  }
+  Canvas canvas;
+  canvas.Text(kLeft, 22, chart.title, "title");
+  canvas.Add("<defs><path id=\"" + NameOf(chart) + "\" d=\"" + others + "\"/></defs>\n");
+  double bottom = kTop;
+  for (size_t i = 0; i < panels.size(); ++i) {
+    const size_t row = i / kPanelColumns, column = i % kPanelColumns;
+    const double left = kLeft + static_cast<double>(column) * (width + kPanelGap);
+    const double top = kTop + kPanelTitle + static_cast<double>(row) * (kPanelHeight + kPanelTitle + kPanelGap);
+    x.begin = left, x.end = left + width, y.begin = top + kPanelHeight, y.end = top;
+    bottom = y.begin;
+    canvas.Text(left, top - 5, Shorten(panels[i].second.front()->name, kPanelLetters), "small");
+    for (double tick : {y.ticks.front(), y.ticks.back()}) {
+      canvas.Line(left, y.At(tick), left + width, y.At(tick), "grid");
+      if (column == 0) canvas.Text(kLeft - 8, y.At(tick) + 4, TickText(tick, y.step()), "small", "end");
+    }
+    canvas.Add("<use class=\"others\" href=\"#" + NameOf(chart) + "\" x=\"" + Coordinate(left) + "\" y=\"" +
+               Coordinate(top) + "\"/>\n");
+    DrawSeries(panels[i].second, x, y, hovers, &canvas);
+  }
+  for (size_t column = 0; column < std::min<size_t>(panels.size(), kPanelColumns); ++column) {
+    const double left = kLeft + static_cast<double>(column) * (width + kPanelGap);
+    canvas.Text(left, bottom + 16, TickText(x.ticks.front(), x.step()), "small");
+    canvas.Text(left + width, bottom + 16, TickText(x.ticks.back(), x.step()), "small", "end");
+  }
+  canvas.Text((kLeft + kChartWidth - kRight) / 2, bottom + 34, chart.x_label, "label", "middle");
+  canvas.VerticalText(16, (kTop + bottom) / 2, chart.y_label, "label");
+  return canvas.Finish(bottom + 46, chart.title, chart.description, placement == Placement::kStandalone);
+}
+
 double DrawLegend(const LineChart& chart, double top, Canvas* canvas) {
   double x = kLeft, y = top;
   for (const LineSeries& series : chart.series) {
@@ -97,6 +167,9 @@ double DrawLegend(const LineChart& chart, double top, Canvas* canvas) {
 }  // namespace
 
 std::string Draw(const LineChart& chart, Placement placement) {
+  const size_t hovers =
+      placement == Placement::kInline ? kMostHovers / std::max<size_t>(1, chart.series.size()) + 1 : 0;
+  if (chart.panels) return DrawPanels(chart, hovers, placement);
   const auto [x_least, x_most] = Range(chart, true);
   const auto [y_least, y_most] = Range(chart, false);
   const double bottom = kTop + kPlotHeight;
@@ -116,11 +189,9 @@ std::string Draw(const LineChart& chart, Placement placement) {
   }
   canvas.Text((kLeft + kChartWidth - kRight) / 2, bottom + 38, chart.x_label, "label", "middle");
   canvas.VerticalText(16, kTop + kPlotHeight / 2, chart.y_label, "label");
-  for (const LineSeries& series : chart.series) {
-    if (series.low.empty()) continue;
-    canvas.Path(BandPath(series, x, y), "band f" + std::to_string(series.color % kPaletteSize));
-  }
-  for (const LineSeries& series : chart.series) canvas.Path(LinePath(series, x, y), StyleOf(series));
+  std::vector<const LineSeries*> all;
+  for (const LineSeries& series : chart.series) all.push_back(&series);
+  DrawSeries(all, x, y, hovers, &canvas);
   const double end = DrawLegend(chart, bottom + 62, &canvas);
   return canvas.Finish(end + 14, chart.title, chart.description, placement == Placement::kStandalone);
 }

@@ -1,9 +1,12 @@
-// A small library of charts as SVG: lines with bands over replicas, and heat maps. A chart is a value; a function draws
-// it. Colours are safe for colour-blind readers (Okabe and Ito 2008; cividis for heat maps) and follow a dark or light
-// page by CSS, without a script. Each drawing has a <title> and a <desc> for readers who hear it. Pure; any thread.
+// A small library of charts as SVG: lines with bands over replicas, intervals, and heat maps. A chart is a value; a
+// function draws it. Colours are safe for colour-blind readers (Okabe and Ito 2008; cividis for heat maps) and follow a
+// dark or light page by CSS, without a script. Each drawing has a <title> and a <desc> for readers who hear it. Pure;
+// any thread.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sink::charts {
@@ -25,6 +28,25 @@ struct LineChart {
   std::string y_label;     // with the unit
   bool from_zero = false;  // the y axis includes 0
   std::vector<LineSeries> series;
+  bool panels =
+      false;  // a small panel for each colour, over all other lines in grey, instead of one plot with a legend
+};
+
+struct IntervalRow {
+  std::string label;
+  double value = 0;  // not finite: the row has its note alone
+  std::optional<std::pair<double, double>> interval;
+  int color = 0;
+  std::string note;  // right of the plot
+};
+
+// Values with intervals, one a row, over one axis.
+struct IntervalChart {
+  std::string title;
+  std::string description;
+  std::string x_label;
+  std::vector<double> marks;  // values with a line over all rows: 0, a threshold
+  std::vector<IntervalRow> rows;
 };
 
 struct HeatMapPanel {
@@ -48,10 +70,18 @@ struct HeatMapChart {
 // Inline drawings go into a page that has ChartStyle() once; standalone files carry it.
 enum class Placement { kStandalone, kInline };
 
+// In a page, lines say their values where the mouse is.
 std::string Draw(const LineChart& chart, Placement placement);
+std::string Draw(const IntervalChart& chart, Placement placement);
+// One interval for a table's cell, 150 x 22 pixels, on an axis from the least to the most of it and the marks. `text`
+// is what it says to readers who hear it.
+std::string DrawCell(const IntervalRow& row, const std::vector<double>& marks, const std::string& text);
 std::string Draw(const HeatMapChart& chart, Placement placement);
 
-// The CSS of both kinds of chart.
+// A small square in a series' colour, for the text of a page that has ChartStyle().
+std::string Swatch(int color);
+
+// The CSS of every kind of chart.
 std::string ChartStyle();
 
 // Up to `count` or so round numbers (1, 2, 2.5 or 5 times a power of ten) that cover [least, most], ascending.

@@ -115,6 +115,10 @@ std::string ChartStyle() {
 .chart .dashed { stroke-dasharray: 6 4; }
 .chart .dotted { stroke-dasharray: 1.5 4; }
 .chart .band { stroke: none; fill-opacity: 0.16; }
+.chart .others { fill: none; stroke: var(--grid); stroke-width: 1; }
+.chart .mark { stroke: var(--muted); stroke-width: 1; stroke-dasharray: 3 3; }
+.chart .dot { stroke: none; }
+.chart .hover { fill: transparent; stroke: none; } .chart .hover:hover { fill: var(--ink); }
 .chart .s0 { stroke: var(--c0); } .chart .f0 { fill: var(--c0); }
 .chart .s1 { stroke: var(--c1); } .chart .f1 { fill: var(--c1); }
 .chart .s2 { stroke: var(--c2); } .chart .f2 { fill: var(--c2); }

@@ -2,11 +2,23 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace sink::charts {
 
 inline constexpr double kChartWidth = 760;
 inline constexpr int kPaletteSize = 8;
+
+// A linear axis between two pixels, with its ticks.
+struct ChartAxis {
+  std::vector<double> ticks;
+  double begin = 0, end = 0;  // in pixels
+
+  double At(double value) const {
+    return begin + (value - ticks.front()) / (ticks.back() - ticks.front()) * (end - begin);
+  }
+  double step() const { return ticks[1] - ticks[0]; }
+};
 
 // Collects elements; Finish wraps them into one <svg>.
 class Canvas {
@@ -18,6 +30,7 @@ class Canvas {
   void Path(const std::string& d, const std::string& style);
   void Add(const std::string& element) { body_ += element; }
 
+  const std::string& body() const { return body_; }
   std::string Finish(double height, const std::string& title, const std::string& description, bool with_style) const;
 
  private:

@@ -1,4 +1,6 @@
 // A model's configuration as Hugging Face's config.json, written and read.
+#include "proto/config/hugging_face.h"
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -44,7 +46,7 @@ std::optional<ModelType> ModelTypeOf(const json& root) {
 
 }  // namespace
 
-std::string PrintHuggingFaceConfig(const ModelConfig& c) {
+std::string PrintHuggingFaceConfig(const ModelConfig& c, std::optional<int64_t> eos_token_id) {
   const json variant = VariantOf(c);
   json root = {{"model_type", NameOf(variant.empty() ? ModelType::kLlama : ModelType::kSink)},
                {"hidden_size", c.hidden_size},
@@ -61,13 +63,22 @@ std::string PrintHuggingFaceConfig(const ModelConfig& c) {
                {"tie_word_embeddings", false},
                {"attention_bias", false},
                {"mlp_bias", false},
-               {"torch_dtype", "float32"}};
-  if (variant.empty())
+               {"torch_dtype", "float32"},
+               {"bos_token_id", nullptr},  // LLaMA's own defaults are ids that mean something else here
+               {"eos_token_id", eos_token_id ? json(*eos_token_id) : json()}};
+  if (variant.empty()) {
     root["architectures"] = {"LlamaForCausalLM"};
-  else
+  } else {
+    root["architectures"] = {"SinkForCausalLM"};
+    root["auto_map"] = {{"AutoConfig", "modeling_sink.SinkConfig"},
+                        {"AutoModel", "modeling_sink.SinkModel"},
+                        {"AutoModelForCausalLM", "modeling_sink.SinkForCausalLM"}};
     root["variant"] = variant;
+  }
   return root.dump(2) + "\n";
 }
+
+std::string PrintHuggingFaceConfig(const ModelConfig& config) { return PrintHuggingFaceConfig(config, std::nullopt); }
 
 ModelConfigResult ParseHuggingFaceConfig(std::string_view text) {
   if (text.size() > kMaxBytes) return {std::nullopt, "config.json is over 64 KiB"};

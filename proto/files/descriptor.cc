@@ -72,6 +72,14 @@ FileError ReadAt(const Fd& fd, const std::string& path, uint64_t offset, size_t 
   return {};
 }
 
+FileResult<size_t> ReadSome(const Fd& fd, const std::string& path, char* bytes, size_t size) {
+  for (;;) {
+    const ssize_t n = read(fd.get(), bytes, size);
+    if (n >= 0) return static_cast<size_t>(n);
+    if (errno != EINTR) return SystemError(errno, "read", path);
+  }
+}
+
 FileResult<std::string> ReadRest(const Fd& fd, const std::string& path, size_t max_bytes) {
   constexpr size_t kFirstBytes = 64 << 10;
   struct stat info = {};
@@ -85,10 +93,10 @@ FileResult<std::string> ReadRest(const Fd& fd, const std::string& path, size_t m
       return FileError(EFBIG, "cannot read " + path + ": it is larger than " + std::to_string(max_bytes) + " bytes");
     }
     if (filled == bytes.size()) bytes.resize(std::min(2 * bytes.size(), max_bytes + 1));
-    const ssize_t n = read(fd.get(), bytes.data() + filled, bytes.size() - filled);
-    if (n == 0) break;
-    if (n > 0) filled += static_cast<size_t>(n);
-    if (n < 0 && errno != EINTR) return SystemError(errno, "read", path);
+    const FileResult<size_t> n = ReadSome(fd, path, bytes.data() + filled, bytes.size() - filled);
+    if (!n.ok()) return n.error();
+    if (*n == 0) break;
+    filled += *n;
   }
   bytes.resize(filled);
   return bytes;

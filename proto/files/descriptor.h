@@ -38,6 +38,8 @@ FileError WriteAll(const Fd& fd, const std::string& path, std::string_view bytes
 FileError WriteAt(const Fd& fd, const std::string& path, uint64_t offset, std::string_view bytes);
 // Fills `bytes` up to `size`; shorter only at the end of the file.
 FileError ReadAt(const Fd& fd, const std::string& path, uint64_t offset, size_t size, std::string* bytes);
+// Up to `size` bytes of what is left, into `bytes`; 0 only at the end (of a pipe: when its writers have closed it).
+FileResult<size_t> ReadSome(const Fd& fd, const std::string& path, char* bytes, size_t size);
 // What is left of the file; EFBIG when that is more than max_bytes.
 FileResult<std::string> ReadRest(const Fd& fd, const std::string& path, size_t max_bytes);
 

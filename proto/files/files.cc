@@ -22,18 +22,46 @@ FileError SyncAt(const std::string& path, int flags) {
   return fd.ok() ? Sync(*fd, path) : fd.error();
 }
 
+using Pieces = std::span<const std::string_view>;
+
+FileError WritePieces(const Fd& fd, const std::string& path, Pieces pieces) {
+  for (const std::string_view piece : pieces) {
+    if (FileError error = WriteAll(fd, path, piece)) return error;
+  }
+  return {};
+}
+
 // Writes the bytes to a new file `temporary` and renames it; `path` is what errors name.
 FileError WriteAndRename(const std::string& temporary, const std::string& target, const std::string& path,
-                         std::string_view bytes, mode_t mode) {
+                         Pieces pieces, mode_t mode) {
   {
     FileResult<Fd> fd = Open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
     if (!fd.ok()) return SystemError(fd.error().code(), "write", path);
-    if (FileError error = WriteAll(*fd, path, bytes)) return error;
+    if (FileError error = WritePieces(*fd, path, pieces)) return error;
     if (FileError error = Sync(*fd, path)) return error;
     // Some network file systems report a full disk only here.
     if (close(fd->Release()) != 0) return SystemError(errno, "write", path);
   }
   return std::rename(temporary.c_str(), target.c_str()) == 0 ? FileError() : SystemError(errno, "write", path);
+}
+
+// ReplaceFile, of pieces.
+FileError Replace(const std::string& path, Pieces pieces, mode_t mode) {
+  const FileResult<std::string> target = FollowLinks(path);
+  if (!target.ok()) return target.error();
+  struct stat info = {};
+  if (stat(target->c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) return SystemError(EISDIR, "write", path);
+    if (!S_ISREG(info.st_mode)) return FileError(EINVAL, "cannot write " + path + ": it is not a regular file");
+  }
+  if (!fs::path(*target).has_filename()) return SystemError(EISDIR, "write", path);
+  const std::string folder = FolderOf(*target);
+  const std::string temporary = folder + "/." + RandomId() + ".tmp";
+  if (FileError error = WriteAndRename(temporary, *target, path, pieces, mode)) {
+    unlink(temporary.c_str());
+    return error;
+  }
+  return SyncFolder(folder);
 }
 
 }  // namespace
@@ -55,32 +83,21 @@ FileError WriteFile(const std::string& path, std::string_view bytes, bool sync) 
 }
 
 FileError ReplaceFile(const std::string& path, std::string_view bytes, mode_t mode) {
-  const FileResult<std::string> target = FollowLinks(path);
-  if (!target.ok()) return target.error();
-  struct stat info = {};
-  if (stat(target->c_str(), &info) == 0) {
-    if (S_ISDIR(info.st_mode)) return SystemError(EISDIR, "write", path);
-    if (!S_ISREG(info.st_mode)) return FileError(EINVAL, "cannot write " + path + ": it is not a regular file");
-  }
-  if (!fs::path(*target).has_filename()) return SystemError(EISDIR, "write", path);
-  const std::string folder = FolderOf(*target);
-  const std::string temporary = folder + "/." + RandomId() + ".tmp";
-  if (FileError error = WriteAndRename(temporary, *target, path, bytes, mode)) {
-    unlink(temporary.c_str());
-    return error;
-  }
-  return SyncFolder(folder);
+  return Replace(path, {&bytes, 1}, mode);
 }
 
-FileError WriteOutput(const std::string& path, std::string_view bytes) {
+FileError WriteOutput(const std::string& path, std::string_view bytes) { return WriteOutput(path, Pieces(&bytes, 1)); }
+
+FileError WriteOutput(const std::string& path, Pieces pieces) {
   if (IsStandardOutput(path)) {
     const Fd out(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
-    return out.valid() ? WriteAll(out, "standard output", bytes) : SystemError(errno, "write", "standard output");
+    return out.valid() ? WritePieces(out, "standard output", pieces) : SystemError(errno, "write", "standard output");
   }
   struct stat info = {};
-  if (stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) return ReplaceFile(path, bytes);
+  if (stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode) || S_ISDIR(info.st_mode))
+    return Replace(path, pieces, 0666);
   const FileResult<Fd> fd = Open(path, O_WRONLY);
-  return fd.ok() ? WriteAll(*fd, path, bytes) : fd.error();
+  return fd.ok() ? WritePieces(*fd, path, pieces) : fd.error();
 }
 
 bool IsStandardOutput(std::string_view path) { return path == "-" || path == "/dev/stdout"; }

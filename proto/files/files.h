@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,7 @@ FileError ReplaceFile(const std::string& path, std::string_view bytes, mode_t mo
 // The same for what a person names as a program's --out, which is taken as what it is: "-" and /dev/stdout are standard
 // output; a device or a FIFO is written to; all else is replaced.
 FileError WriteOutput(const std::string& path, std::string_view bytes);
+FileError WriteOutput(const std::string& path, std::span<const std::string_view> pieces);  // one after another
 // Whether WriteOutput(path) writes to standard output, which must then hold nothing else.
 bool IsStandardOutput(std::string_view path);
 

@@ -2,12 +2,14 @@
 """Training speed of sink-trainer's step against PyTorch: same weights, same batches, same machine, same threads.
 
 Usage: bench_trainer.py TRAINER_BENCH [--cases NAME,...] [--threads 1,2] [--peers plain,tuned,compiled] [--rounds 5]
+                        [--baseline OTHER_TRAINER_BENCH]
 
 TRAINER_BENCH is the program built from trainer_bench.cc (preset `bench`); peer.py, beside this file, is the other side
 and says what the flavours are. The interpreter that runs this script must have torch. Both sides start from the same
 weights and take turns, A B A B, a few steps each, so that a machine that slows down slows both; every step's loss must
-agree within 2e-3. Prints one line per case, thread count and peer: tokens/s of both, the ratio ours / theirs (median, min,
-max) and the peak memory of both.
+agree within 2e-3. With --baseline the other side is another build of trainer_bench instead, which shows whether a change
+of the code made the step slower. Prints one line per case, thread count and peer: tokens/s of both, the ratio ours / theirs
+(median, min, max) and the peak memory of both.
 """
 import argparse
 import json
@@ -28,6 +30,10 @@ CASES = {
                   "peers": ["plain", "tuned", "compiled"]},
     "hidden768": {**COMMON, "hidden": 768, "ffn": 1536, "batch": 2, "length": 512, "steps": 2,
                   "peers": ["plain", "tuned", "compiled"]},
+    # The recipe of sweeps/profiles/minutes.yaml: attention alone, absolute positions, bytes.
+    "minutes": {**COMMON, "hidden": 64, "layers": 6, "ffn": 128, "heads": 8, "vocab": 320, "batch": 4, "length": 64,
+                "steps": 40, "weight_decay": 0, "peers": ["plain", "tuned", "compiled"],
+                "variant": {"ffn": "none", "position_embedding": "sinusoidal"}},
     "softmax": LONG,
     "key_bias": {**LONG, "variant": {"key_bias": "per_head"}},
     "sigmoid": {**LONG, "variant": {"similarity": "sigmoid", "normalize": False}},
@@ -44,7 +50,7 @@ def job_config(case, threads):
         "model": {"hidden_size": case["hidden"], "intermediate_size": case["ffn"], "num_hidden_layers": case["layers"],
                   "num_attention_heads": case["heads"], "vocab_size": case["vocab"],
                   "max_position_embeddings": case["length"], "variant": case.get("variant", {})},
-        "train": {"learning_rate": 1e-3, "warmup_steps": 0, "weight_decay": 0.1, "beta1": 0.9, "beta2": 0.95,
+        "train": {"learning_rate": 1e-3, "warmup_steps": 0, "weight_decay": case.get("weight_decay", 0.1), "beta1": 0.9, "beta2": 0.95,
                   "epsilon": 1e-8, "max_gradient_norm": 1.0, "seed": 42, "precision": "fp32",
                   "global_batch_size": case["batch"], "micro_batch_size": case["batch"],
                   "sequence_length": case["length"], "threads": threads},
@@ -83,7 +89,7 @@ class Side:
         self.process.wait()
 
 
-def compare(program, name, threads, flavour, rounds):
+def compare(program, name, threads, flavour, rounds, baseline):
     case = CASES[name]
     with tempfile.TemporaryDirectory(prefix="sink-bench-") as folder:
         folder = pathlib.Path(folder)
@@ -91,8 +97,11 @@ def compare(program, name, threads, flavour, rounds):
         config.write_text(json.dumps(job_config(case, threads)))
         write_tokens(tokens, case, (rounds + 1) * case["steps"])
         ours = Side([program, config, model, tokens], threads)  # also writes the initial weights
-        peer = pathlib.Path(__file__).with_name("peer.py")
-        theirs = Side([sys.executable, peer, config, model, tokens, flavour], threads)
+        if baseline:
+            theirs = Side([baseline, config, folder / "baseline", tokens], threads)
+        else:
+            peer = pathlib.Path(__file__).with_name("peer.py")
+            theirs = Side([sys.executable, peer, config, model, tokens, flavour], threads)
         times = [(ours.run(case["steps"]), theirs.run(case["steps"])) for _ in range(rounds + 1)][1:]  # first: warm-up
         ours.close()
         theirs.close()
@@ -116,11 +125,14 @@ def main():
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--peers", help="of every case; without it, those that the case names")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--baseline", type=pathlib.Path)
     options = parser.parse_args()
     for name in options.cases.split(","):
         for threads in map(int, options.threads.split(",")):
-            for flavour in options.peers.split(",") if options.peers else CASES[name]["peers"]:
-                compare(options.program.resolve(), name, threads, flavour, options.rounds)
+            peers = options.peers.split(",") if options.peers else CASES[name]["peers"]
+            for flavour in ["baseline"] if options.baseline else peers:
+                compare(options.program.resolve(), name, threads, flavour, options.rounds,
+                        options.baseline and options.baseline.resolve())
 
 
 if __name__ == "__main__":

@@ -23,6 +23,11 @@ import torch.nn.functional as F
 WEIGHTS = {"sigmoid": torch.sigmoid, "elu_plus_one": lambda s: F.elu(s) + 1, "identity": lambda s: s}
 
 
+def sinusoids(length, hidden):
+    angles = torch.outer(torch.arange(length).double(), 1e4 ** (-torch.arange(0, hidden, 2).double() / hidden))
+    return torch.cat([angles.sin(), angles.cos()], 1).float()
+
+
 class RMSNorm(nn.Module):
     def __init__(self, size, tuned):
         super().__init__()
@@ -44,6 +49,7 @@ class Attention(nn.Module):
         self.has_key_bias = variant.get("key_bias") == "per_head"
         if self.has_key_bias:
             self.key_bias = nn.Parameter(torch.empty(self.heads, self.dim))
+        self.rotates = variant.get("position_embedding", "rope") == "rope"
         angles = torch.outer(torch.arange(length).float(), 1e4 ** (-torch.arange(0, self.dim, 2).float() / self.dim))
         self.register_buffer("cos", torch.cat([angles, angles], -1).cos(), persistent=False)
         self.register_buffer("sin", torch.cat([angles, angles], -1).sin(), persistent=False)
@@ -52,6 +58,8 @@ class Attention(nn.Module):
         self.register_buffer("biased", torch.cat([torch.ones(length, 1, dtype=torch.bool), causal], 1), persistent=False)
 
     def rotate(self, x):
+        if not self.rotates:
+            return x
         first, second = x.chunk(2, -1)
         return x * self.cos + torch.cat([-second, first], -1) * self.sin
 
@@ -96,15 +104,30 @@ class Layer(nn.Module):
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
+class AttentionOnlyLayer(nn.Module):
+    def __init__(self, model, length, tuned):
+        super().__init__()
+        self.input_layernorm, self.self_attn = RMSNorm(model["hidden_size"], tuned), Attention(model, length)
+
+    def forward(self, x):
+        return x + self.self_attn(self.input_layernorm(x))
+
+
 class Body(nn.Module):
     def __init__(self, model, length, tuned):
         super().__init__()
         self.embed_tokens = nn.Embedding(model["vocab_size"], model["hidden_size"])
-        self.layers = nn.ModuleList(Layer(model, length, tuned) for _ in range(model["num_hidden_layers"]))
+        variant = model.get("variant", {})
+        layer = AttentionOnlyLayer if variant.get("ffn") == "none" else Layer
+        self.layers = nn.ModuleList(layer(model, length, tuned) for _ in range(model["num_hidden_layers"]))
+        if variant.get("position_embedding") == "sinusoidal":
+            self.register_buffer("positions", sinusoids(length, model["hidden_size"]), persistent=False)
         self.norm = RMSNorm(model["hidden_size"], tuned)
 
     def forward(self, tokens):
         x = self.embed_tokens(tokens)
+        if hasattr(self, "positions"):
+            x = x + self.positions
         for layer in self.layers:
             x = layer(x)
         return self.norm(x)

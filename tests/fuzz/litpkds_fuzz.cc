@@ -20,6 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const PackedSet set = ParseSet(bytes, "fuzz");
     if (PrintSet(ParseSet(PrintSet(set), "printed")) != PrintSet(set)) std::abort();
+    DomainsText(set, "train");
   } catch (const DataError&) {
   }
   return 0;

@@ -70,6 +70,34 @@ def packed_by_us(program, folder):
     assert len({tuple(row) for row in probe}) == 20 and all(tuple(row) in blocks for row in probe)
 
 
+def read_by_the_study(program, folder):
+    """The study's reader finds files by `{prefix}*`, believes the first one's chunk size of all and reads every file to
+    its end: with --drop-tail all that it sees is text."""
+    rng = random.Random(5)
+    texts = {}
+    for split in ("train", "valid"):
+        (folder / "pile" / split).mkdir(parents=True)
+        for shard in ("arxiv-1", "arxiv-2", "github-1"):
+            texts[split, shard] = ["".join(rng.choices("abc \n", k=rng.randint(0, 300))) for _ in range(100)]
+            (folder / "pile" / split / f"{shard}.jsonl").write_text(
+                "".join(json.dumps({"text": text}) + "\n" for text in texts[split, shard]))
+    run(program, "pack", "--in", folder / "pile", "--out", folder / "study", "--block", 33, "--chunk-blocks", 16,
+        "--valid-chunk-blocks", 4, "--drop-tail", "--short-name", "the_pile")
+    for split, blocks in (("train", 16), ("valid", 4)):
+        for domain in ("arxiv", "github"):
+            files = sorted((folder / "study").glob(f"{split}_the_pile_{domain}*"))
+            shards = {}
+            for path in files:
+                shard = path.name[len(f"{split}_the_pile_"):].split("_")[0]
+                shards.setdefault(shard, []).append(read_file(path))
+            assert sorted(shards) == [name for kind, name in texts if kind == split and name.startswith(domain)]
+            for shard, chunks in shards.items():
+                wanted = [token for text in texts[split, shard] for token in [*text.encode(), EOS]]
+                assert all(len(chunk) == 33 * blocks for chunk in chunks)
+                got = np.concatenate(chunks).tolist()
+                assert got == wanted[:len(got)] and len(wanted) - len(got) < 33 * blocks, (split, shard)
+
+
 def packed_by_numpy(program, folder):
     rng = np.random.default_rng(4)
     for kind, top in ((8, 65500), (4, 100_000)):
@@ -96,6 +124,7 @@ def main():
     program = pathlib.Path(sys.argv[1]) / "sink-data"
     with tempfile.TemporaryDirectory(prefix="sink-test-") as folder:
         packed_by_us(program, pathlib.Path(folder))
+        read_by_the_study(program, pathlib.Path(folder))
         packed_by_numpy(program, pathlib.Path(folder))
 
 

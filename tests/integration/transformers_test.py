@@ -1,4 +1,4 @@
-"""A checkpoint of ours opens in transformers unchanged and gives the same logits (1e-4, absolute).
+"""A checkpoint of ours opens in transformers unchanged and gives the same logits (1e-4, absolute), with its tokenizer.
 
 Usage: transformers_test.py BIN_DIR. Trains a small model for a few steps with sink-trainer, lets sink-eval write its
 logits for a probe, and compares them with AutoModelForCausalLM on the same checkpoint folder.
@@ -12,7 +12,7 @@ import tempfile
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 TOLERANCE = 1e-4
 
@@ -50,6 +50,9 @@ def main():
                         "--dump", folder / "ours.safetensors"], check=True)
         ours = load_file(folder / "ours.safetensors")["logits"]
         model = AutoModelForCausalLM.from_pretrained(checkpoint, torch_dtype=torch.float32)
+        assert model.generation_config.eos_token_id == 256 and model.generation_config.bos_token_id is None
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        assert tokenizer("naïve")["input_ids"] == list("naïve".encode()) and tokenizer.eos_token_id == 256
         with torch.no_grad():
             theirs = model(probe[:, :-1].long()).logits
         difference = (ours - theirs).abs().max().item()

@@ -68,17 +68,18 @@ TEST(ShippedSweeps, OptimizationIsTheStudys) {
 
 TEST(ShippedSweeps, ArchitectureIsTheStudys) {
   const ExpandedSweep sweep = Shipped("model_architecture");
-  EXPECT_THAT(Points(sweep),
-              ElementsAre(Pair("attention_operation", 11), Pair("attention_sum", 5), Pair("biases_per_head", 4),
-                          Pair("biases_shared", 3), Pair("feed_forward", 6), Pair("fixed_value", 7), Pair("heads", 4),
-                          Pair("learned_relative_position", 1), Pair("norm_placement", 2),
-                          Pair("position_embedding", 6), Pair("sigmoid_robustness", 6), Pair("sink_token", 1)));
-  EXPECT_EQ(sweep.jobs.size(), 56u);
-  // The default is in seven experiments, the per-head key bias in two, sigmoid without a sum in two.
-  EXPECT_EQ(Ids(sweep).size(), 48u);
+  EXPECT_THAT(
+      Points(sweep),
+      ElementsAre(Pair("attention_operation", 11), Pair("attention_sum", 5), Pair("biases_per_head", 4),
+                  Pair("biases_shared", 3), Pair("feed_forward", 6), Pair("fixed_value", 7), Pair("heads", 4),
+                  Pair("learned_relative_position", 1), Pair("norm_placement", 2), Pair("position_embedding", 6),
+                  Pair("sigmoid_robustness", 6), Pair("sigmoid_robustness_control", 6), Pair("sink_token", 1)));
+  EXPECT_EQ(sweep.jobs.size(), 62u);
+  // The default is in eight experiments, the per-head key bias in two, sigmoid without a sum in two.
+  EXPECT_EQ(Ids(sweep).size(), 53u);
   EXPECT_EQ(Ids(sweep).count(JobId(JobConfig{})), 1u);
-  EXPECT_EQ(Shipped("model_architecture", {"laptop"}).jobs.size(), 56u);
-  EXPECT_EQ(Shipped("model_architecture", {"ci"}).jobs.size(), 56u);
+  EXPECT_EQ(Shipped("model_architecture", {"laptop"}).jobs.size(), 62u);
+  EXPECT_EQ(Shipped("model_architecture", {"ci"}).jobs.size(), 62u);
 }
 
 TEST(ShippedSweeps, DefaultIsTheJobThatTheOthersShare) {
@@ -134,8 +135,8 @@ TEST(ShippedSweeps, BeyondTriesEachOptionOnTheDefault) {
   const ExpandedSweep sweep = Shipped("beyond");
   EXPECT_THAT(Points(sweep), ElementsAre(Pair("attention_gate", 2), Pair("attention_only", 1), Pair("optimizer", 2),
                                          Pair("qk_norm", 1), Pair("sandwich_norm", 1), Pair("seeds", 3),
-                                         Pair("sink_logit", 2), Pair("softpick", 1)));
-  EXPECT_EQ(Ids(sweep).size(), 12u);
+                                         Pair("sink_logit", 2), Pair("sink_token", 1), Pair("softpick", 1)));
+  EXPECT_EQ(Ids(sweep).size(), 13u);
 }
 
 TEST(ShippedSweeps, EveryFileExpandsUnderEveryProfileToAsManyJobs) {
@@ -146,6 +147,39 @@ TEST(ShippedSweeps, EveryFileExpandsUnderEveryProfileToAsManyJobs) {
       EXPECT_EQ(Shipped(name, {profile}).jobs.size(), Shipped(name).jobs.size()) << name << " " << profile;
     }
   }
+}
+
+// Five seeds of what trains; what the study varies stays varied, and a batch below the micro batch is cut smaller.
+TEST(ShippedSweeps, MinutesTrainsFiveSeedsOfEverySetting) {
+  for (const auto& entry : std::filesystem::directory_iterator(testing::SourceDir() + "/sweeps")) {
+    if (entry.path().extension() != ".yaml") continue;
+    const std::string name = entry.path().stem().string();
+    const ExpandedSweep study = Shipped(name), minutes = Shipped(name, {"minutes"});
+    ASSERT_FALSE(study.jobs.empty());
+    const size_t seeds = study.jobs[0].config.kind == JobKind::kTrain ? 5 : 1;
+    EXPECT_EQ(minutes.jobs.size(), seeds * study.jobs.size()) << name;
+  }
+  const ExpandedSweep optimization = Shipped("optimization", {"minutes"});
+  EXPECT_EQ(Ids(optimization).size(), 5 * Ids(Shipped("optimization")).size());
+  EXPECT_EQ(optimization.jobs[0].config.train.learning_rate, 8e-3);
+  const JobConfig& least = optimization.jobs[55].config;
+  EXPECT_EQ(least.train.global_batch_size, 1);
+  EXPECT_EQ(least.train.micro_batch_size, 1);
+  EXPECT_EQ(optimization.jobs[65].config.train.micro_batch_size, 4);
+  EXPECT_EQ(Shipped("model_architecture", {"minutes"}).jobs[0].config.model.variant.position_embedding,
+            PositionEmbedding::kNope);
+  const ExpandedSweep data = Shipped("data_distribution", {"minutes"});
+  EXPECT_EQ(data.jobs[0].config.data.fixed_token_position, 1);
+  EXPECT_EQ(data.jobs[30].config.data.fixed_token_position, 0);  // where tokens are random
+  EXPECT_EQ(data.jobs[60].config.data.fixed_token_position, 2);
+}
+
+TEST(ShippedSweeps, TheSearchForARecipeExpands) {
+  const ExpandedSweep sweep = Shipped("searches/recipe_search");
+  EXPECT_THAT(Points(sweep), ElementsAre(Pair("as_people_train", 12), Pair("first_alone", 12)));
+  EXPECT_EQ(Ids(sweep).size(), 72u);
+  EXPECT_EQ(sweep.early_stop.metric, "alpha_max/1");
+  EXPECT_TRUE(sweep.early_stop.maximize);
 }
 
 TEST(ShippedSweeps, OptimizationOnALaptopKeepsItsShape) {

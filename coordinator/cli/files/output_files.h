@@ -16,7 +16,8 @@ absl::Status ToUserError(const files::FileError& error);
 // Writes what --out names as what it is (files::WriteOutput), and makes missing folders.
 absl::Status WriteFile(const std::string& path, const std::string& bytes);
 
-// Writes the files into a new folder, which must not be there yet, or be empty.
+// Writes the files into a new folder, which must not be there yet, or be empty. Nothing is written when a file's path
+// leads out of it.
 absl::Status WriteFolder(const std::string& folder, const std::vector<exports::OutputFile>& files);
 
 }  // namespace sink::cli

@@ -7,11 +7,11 @@
 
 #include "model/base/data_error.h"
 #include "model/base/or_throw.h"
+#include "model/data/commands/corpus_options.h"
 #include "model/data/commands/data_commands.h"
 #include "model/data/commands/safetensors_file.h"
 #include "model/data/corpus/corpus.h"
-#include "model/data/corpus/json_lines.h"
-#include "model/data/corpus/line_reader.h"
+#include "model/data/corpus/text_reader.h"
 #include "model/data/loader/loader.h"
 #include "model/data/loader/random_order.h"
 #include "model/data/tokenizer/tokenizer.h"
@@ -23,25 +23,25 @@ namespace {
 
 struct MakeProbeOptions {
   fs::path in, out;
-  std::string tokenizer;  // of a corpus
+  std::string tokenizer;  // of a corpus, as the next
+  CorpusOptions corpus;
   int64_t sequences = 100;
   int64_t tokens = 64;
 };
 
 // The first tokens + 1 ids of documents of valid/ that have so many, each as likely as any other; which, depends on the
-// corpus alone. One pass; what is kept is the probe.
+// corpus alone. One pass; what is kept is the probe. Lines without a text are named and passed over.
 std::vector<int32_t> ProbeFromCorpus(const MakeProbeOptions& options) {
   const std::unique_ptr<Tokenizer> tokenizer = OpenTokenizer(options.tokenizer);
   const int64_t length = options.tokens + 1;
+  const auto note = [](const std::string& why) { std::fprintf(stderr, "sink-data: %s; line skipped\n", why.c_str()); };
   std::vector<int32_t> probe, ids;
   int64_t seen = 0;
-  for (const CorpusFile& file : ListCorpus(options.in, "valid")) {
-    LineReader reader(file.path);
-    for (std::string line; reader.Next(&line);) {
-      const TextResult parsed = ParseTextLine(line);
-      if (!parsed.text) continue;
+  for (const CorpusFile& file : ListCorpus(options.in, "valid", options.corpus)) {
+    TextReader reader(file.path, options.corpus.text_key);
+    for (std::string text; reader.Next(&text, note);) {
       ids.clear();
-      tokenizer->Encode(*parsed.text, &ids);
+      tokenizer->Encode(text, &ids);
       if (static_cast<int64_t>(ids.size()) < length) continue;
       // Reservoir sampling: the n-th document takes the place of another with probability sequences / n.
       const auto number = static_cast<uint64_t>(seen++);
@@ -89,6 +89,7 @@ void AddProbeCommand(args::Command program) {
                  "The file to write (- is standard output): probe [sequences, tokens + 1], int64")
       .Required();
   command.AddOption("--tokenizer", options->tokenizer, "For a corpus: \"bytes\", a tokenizer.json or tokenizer.model");
+  AddCorpusOptions(command, options->corpus);
   command.AddOption("--sequences", options->sequences, "How many").Within(1, 100'000).ShowDefault();
   command.AddOption("--tokens", options->tokens, "Inputs of each; one target more is written")
       .Within(1, 1'048'576)

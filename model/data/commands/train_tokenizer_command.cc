@@ -6,11 +6,11 @@
 
 #include "model/base/data_error.h"
 #include "model/base/or_throw.h"
+#include "model/data/commands/corpus_options.h"
 #include "model/data/commands/data_commands.h"
 #include "model/data/commands/progress_line.h"
 #include "model/data/corpus/corpus.h"
-#include "model/data/corpus/json_lines.h"
-#include "model/data/corpus/line_reader.h"
+#include "model/data/corpus/text_reader.h"
 #include "model/data/tokenizer/bpe_trainer.h"
 #include "proto/files/files.h"
 
@@ -19,27 +19,21 @@ namespace {
 
 struct TrainOptions {
   std::filesystem::path in, out;
+  CorpusOptions corpus;
   int64_t vocab_size = 4096;
   int64_t min_frequency = 2;
 };
 
 void Train(const TrainOptions& options) {
-  const std::vector<CorpusFile> files = ListCorpus(options.in, "train");
+  const std::vector<CorpusFile> files = ListCorpus(options.in, "train", options.corpus);
   uint64_t total = 0, done = 0;
   for (const CorpusFile& file : files) total += file.bytes;
   BpeTrainer trainer;
   {
     ProgressLine progress("counting words");
     for (const CorpusFile& file : files) {
-      LineReader reader(file.path);
-      for (std::string line; reader.Next(&line); progress.Update(done + reader.consumed(), total)) {
-        if (line.empty() && !reader.too_long()) continue;
-        const TextResult parsed = ParseTextLine(line);
-        if (!parsed.text) {
-          throw DataError(file.path.string() + ":" + std::to_string(reader.line_number()) + ": " + parsed.error);
-        }
-        trainer.Add(*parsed.text);
-      }
+      TextReader reader(file.path, options.corpus.text_key);
+      for (std::string text; reader.Next(&text); progress.Update(done + reader.consumed(), total)) trainer.Add(text);
       done += file.bytes;
     }
   }
@@ -60,6 +54,7 @@ void AddTrainTokenizerCommand(args::Command program) {
       .Within(257, 1 << 20)
       .ShowDefault();
   command.AddOption("--min-frequency", options->min_frequency, "Rarer pairs are not merged").ShowDefault();
+  AddCorpusOptions(command, options->corpus);
   command.SetFooter("Example: sink-data train-tokenizer --in corpus --out tokenizer.json --vocab-size 4096");
   command.OnParsed([options] { Train(*options); });
 }

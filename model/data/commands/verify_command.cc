@@ -1,19 +1,29 @@
-// sink-data verify: reads every token of a packed set.
+// sink-data verify: reads every token of a packed set and, where it is told where they are, the set's sources.
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "model/base/data_error.h"
+#include "model/base/or_throw.h"
 #include "model/data/commands/data_commands.h"
+#include "model/data/corpus/corpus.h"
 #include "model/data/packed/litpkds.h"
 #include "model/data/packed/packed_set.h"
+#include "proto/files/hash.h"
 
 namespace sink::data {
 namespace {
 
-void Verify(const std::string& folder) {
-  const PackedSet set = OpenSet(folder);
+struct VerifyOptions {
+  std::string folder;
+  std::string corpus;  // "" to leave the sources alone
+};
+
+// How many tokens there are.
+int64_t VerifyTokens(const PackedSet& set) {
   int64_t tokens = 0;
   std::vector<int32_t> block(set.block);
   for (const SetFile& entry : set.files) {
@@ -32,18 +42,68 @@ void Verify(const std::string& folder) {
       tokens += set.block;
     }
   }
-  std::printf("%s: %zu files, %lld tokens, all well\n", folder.c_str(), set.files.size(),
-              static_cast<long long>(tokens));
+  return tokens;
+}
+
+void VerifyTokenizer(const PackedSet& set) {
+  if (!set.tokenizer || set.tokenizer->hash.empty()) return;
+  const std::filesystem::path path = set.folder / std::filesystem::path(set.tokenizer->name).filename();
+  if (OrThrow<DataError>(files::HashFile(path)).xxh3 == set.tokenizer->hash) return;
+  throw DataError(path.string() + ": is not the tokenizer that the set was packed with; re-run sink-data pack");
+}
+
+// Holds the files of a corpus to what the set was packed from.
+void VerifySources(const PackedSet& set, const std::string& corpus) {
+  if (set.sources.empty()) throw DataError(set.folder.string() + ": has no set.json that tells its sources");
+  std::string wrong;  // a list of what
+  const auto add = [&](const std::string& name, const char* what) {
+    wrong += (wrong.empty() ? "" : ", ") + name + " " + what;
+  };
+  for (const SetSource& source : set.sources) {
+    const std::filesystem::path path = std::filesystem::path(corpus) / source.path;
+    if (!std::filesystem::is_regular_file(path)) {
+      add(source.path, "is not there");
+    } else if (source.xxh3.empty()) {
+      throw DataError(set.folder.string() +
+                      ": was packed by an older version, which kept no hashes of its sources; re-run sink-data pack");
+    } else if (OrThrow<DataError>(files::HashFile(path)) != files::FileDigest{source.bytes, source.xxh3}) {
+      add(source.path, "has changed");
+    }
+  }
+  for (const char* split : {"train", "valid"}) {
+    for (const CorpusFile& file : ListCorpus(corpus, split, {.ignore_others = true})) {
+      const auto is_it = [&](const SetSource& source) { return source.path == file.name(); };
+      if (std::none_of(set.sources.begin(), set.sources.end(), is_it)) add(file.name(), "is not in the set");
+    }
+  }
+  if (!wrong.empty()) {
+    throw DataError(set.folder.string() + ": is not what " + corpus + " would give now: " + wrong +
+                    "; re-run sink-data pack");
+  }
+}
+
+void Verify(const VerifyOptions& options) {
+  const PackedSet set = OpenSet(options.folder);
+  const int64_t tokens = VerifyTokens(set);
+  VerifyTokenizer(set);
+  if (!options.corpus.empty()) VerifySources(set, options.corpus);
+  std::printf("%s: %zu files, %lld tokens, all well%s\n", options.folder.c_str(), set.files.size(),
+              static_cast<long long>(tokens),
+              options.corpus.empty() ? " (its sources were not looked at, see --sources)" : ", as are its sources");
 }
 
 }  // namespace
 
 void AddVerifyCommand(args::Command program) {
   args::Command command = program.AddCommand("verify", "Check every file and every token of a packed set");
-  auto folder = std::make_shared<std::string>();
-  command.AddOption("set", *folder, "The set's folder").Required();
-  command.SetFooter("Example: sink-data verify data/sample-bytes");
-  command.OnParsed([folder] { Verify(*folder); });
+  auto options = std::make_shared<VerifyOptions>();
+  command.AddOption("set", options->folder, "The set's folder").Required();
+  command.AddOption("--sources", options->corpus, "The corpus: is its text still what was packed?");
+  command.SetFooter(
+      "Examples:\n"
+      "  sink-data verify data/sample-bytes\n"
+      "  sink-data verify data/sample-bytes --sources corpus");
+  command.OnParsed([options] { Verify(*options); });
 }
 
 }  // namespace sink::data

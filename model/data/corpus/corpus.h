@@ -5,9 +5,18 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "model/data/corpus/json_lines.h"
+
 namespace sink::data {
+
+// How a corpus is read.
+struct CorpusOptions {
+  std::string text_key = kTextKey;  // the field of a line that holds its text
+  bool ignore_others = false;       // pass over what ListCorpus would refuse
+};
 
 struct CorpusFile {
   std::filesystem::path path;
@@ -19,8 +28,13 @@ struct CorpusFile {
   std::string name() const { return split + "/" + path.filename().string(); }
 };
 
-// The split's *.jsonl, *.jsonl.gz and *.jsonl.zst, by name; other files are passed over. DataError when there is none
-// or a name gives no domain of 1 to 64 letters, digits, '_' and '-'.
-std::vector<CorpusFile> ListCorpus(const std::filesystem::path& corpus, const std::string& split);
+// 1 to 64 letters, digits, '_' and '-'.
+bool IsDomain(std::string_view text);
+
+// The split's files by name: *.jsonl, *.ndjson and *.json, also with .gz or .zst behind, in any case. Hidden files (.x)
+// are passed over. DataError when there is none of them, when something else is there (another compression, a folder, a
+// FIFO), which is then named, unless options.ignore_others, and when a name gives no domain.
+std::vector<CorpusFile> ListCorpus(const std::filesystem::path& corpus, const std::string& split,
+                                   const CorpusOptions& options = {});
 
 }  // namespace sink::data

@@ -1,4 +1,4 @@
-// Lines of a text file that may be compressed: .gz and .zst by their first bytes, anything else as it is.
+// Lines of a text that may be compressed (byte_source.h).
 // A LineReader belongs to one thread.
 #pragma once
 
@@ -6,26 +6,18 @@
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <string_view>
+
+#include "model/data/corpus/byte_source.h"
+#include "proto/files/hash.h"
 
 namespace sink::data {
 
 inline constexpr size_t kMaxLineBytes = 64 << 20;
-
-// A source of decompressed bytes; see line_reader.cc for the three kinds.
-class ByteSource {
- public:
-  virtual ~ByteSource() = default;
-  // Fills up to size bytes; 0 at the end. DataError on damaged or truncated input.
-  virtual size_t Read(char* out, size_t size) = 0;
-  virtual uint64_t consumed() const = 0;  // bytes of the file so far, for progress
-};
-
-// DataError when the file cannot be opened.
-std::unique_ptr<ByteSource> OpenByteSource(const std::filesystem::path& path);
+inline constexpr char kTooLong[] = "longer than 64 MiB";  // what is wrong with a longer one
 
 class LineReader {
  public:
+  // A file, a pipe or, for "-", standard input. DataError when it cannot be opened.
   explicit LineReader(const std::filesystem::path& path);
 
   // The next line without its newline (and carriage return), false at the end. A line longer than kMaxLineBytes comes
@@ -33,8 +25,9 @@ class LineReader {
   bool Next(std::string* line);
 
   bool too_long() const { return too_long_; }
-  int64_t line_number() const { return line_number_; }  // of the line last returned, from 1
-  uint64_t consumed() const { return source_->consumed(); }
+  int64_t line_number() const { return line_number_; }            // of the line last returned, from 1
+  uint64_t consumed() const { return source_->consumed(); }       // bytes of the file
+  files::FileDigest digest() const { return source_->digest(); }  // of the file, once Next was false
 
  private:
   std::unique_ptr<ByteSource> source_;

@@ -9,8 +9,8 @@
 
 #include "model/base/data_error.h"
 #include "model/base/or_throw.h"
+#include "model/data/corpus/byte_source.h"
 #include "model/data/corpus/json_lines.h"
-#include "model/data/corpus/line_reader.h"
 #include "proto/files/files.h"
 #include "proto/files/staged_folder.h"
 
@@ -82,7 +82,7 @@ std::vector<std::string> SplitDictionary(std::string_view text) {
     started = started || (headword && line.find(" \\") != std::string_view::npos);
     after_blank = line.find_first_not_of(" \t\r") == std::string_view::npos;
     if (!started) return;
-    if (headword && document.size() >= kDocumentBytes) documents.push_back(std::exchange(document, ""));
+    if (headword && document.size() >= kDocumentBytes) documents.push_back(std::exchange(document, std::string()));
     document.append(line).push_back('\n');
   });
   if (!document.empty()) documents.push_back(std::move(document));

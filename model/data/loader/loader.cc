@@ -40,12 +40,19 @@ std::vector<SetFile> FilesOf(const PackedSet& set, const LoaderOptions& options)
                     " ids but the model only " + std::to_string(options.vocab_size) +
                     "; raise model.vocab_size or choose another set");
   }
-  std::vector<SetFile> files;
+  std::vector<SetFile> files, shards;
   for (const SetFile& file : set.files) {
-    if (file.split == options.split && (options.domain.empty() || file.domain == options.domain)) files.push_back(file);
+    if (file.split != options.split) continue;
+    if (options.domain.empty() || file.domain == options.domain) {
+      files.push_back(file);
+    } else if (WithoutShard(file.domain) == options.domain) {
+      shards.push_back(file);
+    }
   }
+  if (files.empty()) files = std::move(shards);
+  const std::string known = DomainsText(set, options.split);
   Check(!files.empty(), options.folder + ": no packed files of split \"" + options.split + "\"" +
-                            (options.domain.empty() ? "" : " and domain \"" + options.domain + "\"") +
+                            (known.empty() ? "" : " and domain \"" + options.domain + "\", only of " + known) +
                             "; re-run sink-data pack with documents under " + options.split + "/");
   return files;
 }

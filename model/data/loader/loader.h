@@ -37,8 +37,8 @@ inline constexpr size_t kMaxDomains = 64;
 struct LoaderOptions {
   std::string folder;                // the packed set
   std::string split = "train";       // "train" or "valid"
-  std::string domain = "";           // only this domain's files; empty: all
-  std::vector<std::string> domains;  // to mix, each once; empty: the files as they come
+  std::string domain = "";           // only this domain's files, or its shards' (DOMAIN-N); empty: all
+  std::vector<std::string> domains;  // to mix, each once (shards as above); empty: the files as they come
   std::vector<double> weights;       // one a domain, not negative, not all 0; only their ratios count
   int64_t sequence_length = 2048;    // a block of B tokens gives floor((B - 1) / sequence_length) windows
   double fraction = 1.0;             // of the split's files (of each domain's, in a mix), in (0, 1]

@@ -13,7 +13,7 @@ void ChunkWriter::Append(const std::vector<int32_t>& ids) {
   tokens_.erase(tokens_.begin(), tokens_.begin() + begin);
 }
 
-void ChunkWriter::Finish(int32_t eos) {
+void ChunkWriter::FinishFilledUp(int32_t eos) {
   const auto blocks = static_cast<int64_t>(tokens_.size()) / block_;
   if (blocks == 0) return;
   tokens_.resize(chunk_tokens_, eos);

@@ -22,7 +22,7 @@ class ChunkWriter {
   // Writes each file durably as soon as it is full. DataError when the disk refuses.
   void Append(const std::vector<int32_t>& ids);
   // Writes the whole blocks that are left, in a file filled up with `eos`; what is less than a block is dropped.
-  void Finish(int32_t eos);
+  void FinishFilledUp(int32_t eos);
 
   const std::vector<SetFile>& files() const { return files_; }
 

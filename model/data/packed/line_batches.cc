@@ -11,10 +11,10 @@ constexpr size_t kBatchBytes = 2 << 20;
 
 }  // namespace
 
-void EncodeBatch(Tokenizer* tokenizer, LineBatch* batch) {
+void EncodeBatch(Tokenizer* tokenizer, std::string_view key, LineBatch* batch) {
   for (CorpusLine& line : batch->lines) {
     if (!line.error.empty()) continue;
-    TextResult parsed = ParseTextLine(line.text);
+    TextResult parsed = ParseTextLine(line.text, key);
     std::string().swap(line.text);
     if (!parsed.text) {
       line.error = std::move(parsed.error);
@@ -42,10 +42,11 @@ void BatchReader::Fill(LineBatch* batch) {
   for (size_t bytes = 0; bytes < kBatchBytes; line = {}) {
     if (!reader_->Next(&line.text)) {
       batch->last = true;
+      batch->digest = reader_->digest();
       break;
     }
-    if (line.text.empty() && !reader_->too_long()) continue;
-    if (reader_->too_long()) line.error = "longer than " + std::to_string(kMaxLineBytes >> 20) + " MiB";
+    if (IsBlank(line.text) && !reader_->too_long()) continue;
+    if (reader_->too_long()) line.error = kTooLong;
     line.number = reader_->line_number();
     bytes += line.text.size();
     batch->lines.push_back(std::move(line));

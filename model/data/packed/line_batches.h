@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "model/data/corpus/corpus.h"
 #include "model/data/corpus/line_reader.h"
 #include "model/data/tokenizer/tokenizer.h"
+#include "proto/files/hash.h"
 
 namespace sink::data {
 
@@ -23,14 +25,15 @@ struct CorpusLine {
 
 // Lines of one source, in the order of the corpus.
 struct LineBatch {
-  size_t source = 0;      // index
-  bool last = false;      // of the source
-  uint64_t consumed = 0;  // bytes of the source, up to the end of the batch
+  size_t source = 0;         // index
+  bool last = false;         // of the source
+  uint64_t consumed = 0;     // bytes of the source, up to the end of the batch
+  files::FileDigest digest;  // of the last one: of the whole source as it was read
   std::vector<CorpusLine> lines;
 };
 
-// Parses and tokenises the lines.
-void EncodeBatch(Tokenizer* tokenizer, LineBatch* batch);
+// Parses and tokenises the lines, whose text is in the field `key`.
+void EncodeBatch(Tokenizer* tokenizer, std::string_view key, LineBatch* batch);
 
 class BatchReader {
  public:

@@ -4,11 +4,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "model/base/data_error.h"
 #include "model/base/or_throw.h"
-#include "model/data/packed/litpkds.h"
 #include "proto/files/files.h"
 
 namespace sink::data {
@@ -75,6 +76,26 @@ std::string SetFileName(std::string_view split, std::string_view domain, int64_t
          std::string(kSuffix);
 }
 
+std::string_view WithoutShard(std::string_view domain) {
+  const size_t dash = domain.rfind('-');
+  const bool shard = dash != std::string_view::npos && dash > 0 && IsNumber(domain.substr(dash + 1));
+  return shard ? domain.substr(0, dash) : domain;
+}
+
+std::string DomainsText(const PackedSet& set, std::string_view split) {
+  std::map<std::string_view, std::set<std::string_view>> shards;  // of each domain
+  for (const SetFile& file : set.files) {
+    if (file.split == split) shards[WithoutShard(file.domain)].insert(file.domain);
+  }
+  std::string text;
+  for (const auto& [domain, names] : shards) {
+    const bool alone = names.size() == 1;
+    text += (text.empty() ? "" : ", ") + std::string(alone ? *names.begin() : domain) +
+            (alone ? "" : " (" + std::to_string(names.size()) + " shards)");
+  }
+  return text;
+}
+
 PackedSet OpenSet(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
@@ -95,20 +116,35 @@ PackedSet OpenSet(const fs::path& folder) {
   return set;
 }
 
+int64_t TextTokens(const PackedFile& file) {
+  const fs::path path = fs::absolute(file.path());
+  if (!fs::exists(path.parent_path() / kSetFileName)) return file.header().tokens;
+  const PackedSet set = OpenSet(path.parent_path());
+  for (const SetFile& entry : set.files) {
+    if (entry.name == path.filename()) return std::min(entry.blocks * set.block, file.header().tokens);
+  }
+  return file.header().tokens;
+}
+
 std::string PrintSet(const PackedSet& set) {
   Json sources = Json::array(), files = Json::array();
   for (const SetSource& source : set.sources) {
-    sources.push_back({{"path", source.path},
-                       {"bytes", source.bytes},
-                       {"documents", source.documents},
-                       {"bad_lines", source.bad_lines},
-                       {"tokens", source.tokens}});
+    Json entry = {{"path", source.path},
+                  {"bytes", source.bytes},
+                  {"documents", source.documents},
+                  {"bad_lines", source.bad_lines},
+                  {"tokens", source.tokens}};
+    if (!source.xxh3.empty()) entry["xxh3"] = source.xxh3;
+    sources.push_back(std::move(entry));
   }
   for (const SetFile& file : set.files) files.push_back({{"name", file.name}, {"blocks", file.blocks}});
   Json json = {{"format", "sink/packed/v1"},
                {"block", set.block},
                {"chunk_blocks", set.chunk_blocks},
                {"valid_chunk_blocks", set.valid_chunk_blocks}};
+  // What came later stands there only where it is not the default, so that older sets and newer ones are alike.
+  if (set.drop_tail) json["drop_tail"] = true;
+  if (set.text_key != kTextKey) json["text_key"] = set.text_key;
   if (set.tokenizer) {
     json["tokenizer"] = {{"name", set.tokenizer->name},
                          {"hash", set.tokenizer->hash},
@@ -128,6 +164,8 @@ PackedSet ParseSet(std::string_view text, const std::string& name) {
     json.at("block").get_to(set.block);
     json.at("chunk_blocks").get_to(set.chunk_blocks);
     json.at("valid_chunk_blocks").get_to(set.valid_chunk_blocks);
+    set.drop_tail = json.value("drop_tail", false);
+    set.text_key = json.value("text_key", set.text_key);
     if (set.block < 2 || set.block > kMaxPackedTokens) throw DataError(name + ": impossible block size");
     if (json.contains("tokenizer")) {
       const Json& tokenizer = json["tokenizer"];
@@ -139,6 +177,7 @@ PackedSet ParseSet(std::string_view text, const std::string& name) {
     for (const Json& source : json.at("sources")) {
       set.sources.push_back({.path = source.at("path"),
                              .bytes = source.at("bytes"),
+                             .xxh3 = source.value("xxh3", std::string()),
                              .documents = source.at("documents"),
                              .bad_lines = source.at("bad_lines"),
                              .tokens = source.at("tokens")});

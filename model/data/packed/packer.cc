@@ -29,6 +29,20 @@ constexpr char kPlanFile[] = "plan.json";
 constexpr char kDoneSuffix[] = ".done";
 constexpr uint64_t kMaxDoneBytes = 64 << 20;
 
+// What a source or split must fill to be in a set at all, and what makes that smaller.
+std::string LeastPacked(const PackOptions& options) {
+  const std::string block = "block of " + std::to_string(options.block) + " tokens";
+  return options.drop_tail ? "whole chunk of blocks, and --drop-tail leaves out the rest (see --chunk-blocks, " +
+                                 std::string("--valid-chunk-blocks)")
+                           : block + " (see --block)";
+}
+
+// Whether these are the bytes that a source of a set was packed from. DataError when they cannot be read.
+bool IsSame(const SetSource& packed, const CorpusFile& source) {
+  if (packed.path != source.name() || packed.bytes != source.bytes) return false;
+  return OrThrow<DataError>(files::HashFile(source.path)).xxh3 == packed.xxh3;
+}
+
 // Packs the sources of a corpus into a folder, those that an earlier run has done excepted.
 class Packer {
  public:
@@ -58,7 +72,8 @@ class Packer {
     BatchReader reader(sources_, std::move(wanted));
     OrderedPipeline<LineBatch>(
         {.read = [&] { return reader.Next(); },
-         .work = [&](int thread, LineBatch& batch) { EncodeBatch(tokenizers[thread].get(), &batch); },
+         .work = [&](int thread,
+                     LineBatch& batch) { EncodeBatch(tokenizers[thread].get(), options_.corpus.text_key, &batch); },
          .take = [&](LineBatch& batch) { Write(batch); }})
         .Run(threads);
     for (const PackedSet& result : results_) {
@@ -73,7 +88,7 @@ class Packer {
     if (!writer_) {
       writer_.emplace(staged_->path(), source, type_, options_.block,
                       source.split == "train" ? options_.chunk_blocks : options_.valid_chunk_blocks);
-      counts_ = {.path = source.name(), .bytes = source.bytes};
+      counts_ = {.path = source.name()};
     }
     for (const CorpusLine& line : batch.lines) {
       if (!line.error.empty()) {
@@ -89,19 +104,24 @@ class Packer {
     PackProgress now = progress_;
     now.bytes_done += std::min(batch.consumed, source.bytes);
     if (batch.last) {
-      FinishSource(batch.source);
+      FinishSource(batch.source, batch.digest);
       now = progress_;
     }
     options_.progress(now);
   }
 
-  void FinishSource(size_t index) {
+  void FinishSource(size_t index, const files::FileDigest& digest) {
     const CorpusFile& source = sources_[index];
-    writer_->Finish(tokenizer_.eos_id());
+    if (counts_.documents == 0) {
+      throw DataError(source.path.string() + ": holds no text (bad lines: " + std::to_string(counts_.bad_lines) +
+                      "); take it away, or say where its texts are (--text-key)");
+    }
+    counts_.bytes = digest.size;
+    counts_.xxh3 = digest.xxh3;
+    if (!options_.drop_tail) writer_->FinishFilledUp(tokenizer_.eos_id());
     if (writer_->files().empty()) {
-      options_.warn(source.path.string() + ": " + std::to_string(counts_.tokens) +
-                    " tokens are less than one block of " + std::to_string(options_.block) +
-                    "; none of it was packed (see --block)");
+      options_.warn(source.path.string() + ": " + std::to_string(counts_.tokens) + " tokens are less than one " +
+                    LeastPacked(options_) + "; none of it was packed");
     }
     PackedSet& result = results_[index];
     result.sources = {counts_};
@@ -125,15 +145,20 @@ class Packer {
   bool Restore(size_t index) {
     const CorpusFile& source = sources_[index];
     const fs::path done = DonePath(source);
-    if (!fs::exists(done) || fs::last_write_time(source.path) > fs::last_write_time(done)) return false;
+    if (!fs::exists(done)) return false;
     PackedSet result;
     try {
       result = ParseSet(OrThrow<DataError>(files::ReadFile(done, kMaxDoneBytes)), done.string());
-      for (const SetFile& file : result.files) PackedFile(fs::path(staged_->path()) / file.name);
+      for (size_t i = 0; i < result.files.size(); ++i) {
+        // A file that came between two runs moves the numbers of those after it.
+        const std::string name = SetFileName(source.split, source.domain, source.id, static_cast<int64_t>(i));
+        if (result.files[i].name != name) return false;
+        PackedFile(fs::path(staged_->path()) / name);
+      }
     } catch (const DataError&) {
       return false;  // damaged: made anew
     }
-    if (result.sources.size() != 1 || result.sources[0].bytes != source.bytes) return false;
+    if (result.sources.size() != 1 || !IsSame(result.sources[0], source)) return false;
     progress_.tokens += result.sources[0].tokens;
     bad_lines_ += result.sources[0].bad_lines;
     results_[index] = std::move(result);
@@ -188,23 +213,63 @@ void RemoveRecords(const fs::path& folder) {
   }
 }
 
-// Says whether `existing` was made from what `wanted` asks for; throws when it is another set.
-void CheckSameSet(const PackedSet& existing, const PackedSet& wanted, const std::vector<CorpusFile>& sources) {
-  std::string difference;
-  if (existing.tokenizer != wanted.tokenizer) difference = "another tokenizer";
+// In what `existing` differs from what `wanted` and the sources ask for; "" when it does not.
+std::string DifferenceOf(const PackedSet& existing, const PackedSet& wanted, const std::vector<CorpusFile>& sources,
+                         const PackOptions& options) {
+  if (existing.tokenizer != wanted.tokenizer) return "another tokenizer";
   if (existing.block != wanted.block || existing.chunk_blocks != wanted.chunk_blocks ||
       existing.valid_chunk_blocks != wanted.valid_chunk_blocks) {
-    difference = "other block or chunk sizes";
+    return "other block or chunk sizes";
   }
+  if (existing.drop_tail != wanted.drop_tail) return std::string(existing.drop_tail ? "" : "no ") + "--drop-tail";
+  if (existing.text_key != wanted.text_key) return "--text-key " + existing.text_key;
   const bool same_sources = std::equal(
       existing.sources.begin(), existing.sources.end(), sources.begin(), sources.end(),
       [](const SetSource& had, const CorpusFile& has) { return had.path == has.name() && had.bytes == has.bytes; });
-  if (!same_sources) difference = "other source files";
+  if (!same_sources) return "other source files";
+  std::set<std::string> domains;
+  for (const CorpusFile& source : sources) domains.insert(source.domain);
+  const auto is_known = [&](const SetFile& file) { return domains.contains(file.domain); };
+  if (!std::all_of(existing.files.begin(), existing.files.end(), is_known)) return "other names of domains";
+  const bool hashed = !existing.sources[0].xxh3.empty();
+  if (!hashed) {
+    options.warn(existing.folder.string() + " was packed by an older version, which kept no hashes of its sources: " +
+                 "that they are the same is known by their sizes and times alone; pack it anew to be sure");
+  }
+  PackProgress progress = {.files = sources.size()};
+  for (const CorpusFile& source : sources) progress.bytes += source.bytes;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const fs::path& path = sources[i].path;
+    const bool same = hashed ? IsSame(existing.sources[i], sources[i])
+                             : fs::last_write_time(path) <= fs::last_write_time(existing.folder / kSetFileName);
+    if (!same) return "another content of " + path.string();
+    ++progress.files_done;
+    progress.bytes_done += sources[i].bytes;
+    options.progress(progress);
+  }
+  return "";
+}
+
+// Throws when `existing` is another set than is asked for, or damaged.
+void CheckSameSet(const PackedSet& existing, const PackedSet& wanted, const std::vector<CorpusFile>& sources,
+                  const PackOptions& options) {
+  const std::string difference = DifferenceOf(existing, wanted, sources, options);
   if (!difference.empty()) {
     throw DataError(existing.folder.string() + " already holds a set packed with " + difference +
                     "; remove it or choose another --out");
   }
   for (const SetFile& file : existing.files) PackedFile(existing.folder / file.name);
+}
+
+std::vector<CorpusFile> SourcesOf(const PackOptions& options) {
+  std::vector<CorpusFile> sources = ListCorpus(options.in, "train", options.corpus);
+  for (CorpusFile& source : ListCorpus(options.in, "valid", options.corpus)) sources.push_back(std::move(source));
+  if (options.short_name.empty()) return sources;
+  for (CorpusFile& source : sources) {
+    source.domain = options.short_name + "_" + source.domain;
+    if (!IsDomain(source.domain)) throw DataError("\"" + source.domain + "\" cannot be a domain (--short-name)");
+  }
+  return sources;
 }
 
 }  // namespace
@@ -215,8 +280,7 @@ PackResult Pack(const PackOptions& options) {
     throw DataError("block and chunk sizes must be positive and a chunk at most " + std::to_string(kMaxPackedTokens) +
                     " tokens");
   }
-  std::vector<CorpusFile> sources = ListCorpus(options.in, "train");
-  for (CorpusFile& source : ListCorpus(options.in, "valid")) sources.push_back(std::move(source));
+  const std::vector<CorpusFile> sources = SourcesOf(options);
   const bool bytes = options.tokenizer == kBytesTokenizer;
   const std::string tokenizer_json =
       bytes ? "" : OrThrow<DataError>(files::ReadFile(options.tokenizer, kMaxTokenizerBytes));
@@ -229,6 +293,8 @@ PackResult Pack(const PackOptions& options) {
   set.block = options.block;
   set.chunk_blocks = options.chunk_blocks;
   set.valid_chunk_blocks = options.valid_chunk_blocks;
+  set.drop_tail = options.drop_tail;
+  set.text_key = options.corpus.text_key;
   set.tokenizer = {.name = bytes                                   ? kBytesTokenizer
                            : options.tokenizer.ends_with(".model") ? "tokenizer.model"
                                                                    : "tokenizer.json",
@@ -237,7 +303,7 @@ PackResult Pack(const PackOptions& options) {
                    .eos_id = tokenizer->eos_id()};
   if (fs::exists(options.out / kSetFileName)) {
     PackedSet existing = OpenSet(options.out);
-    CheckSameSet(existing, set, sources);
+    CheckSameSet(existing, set, sources, options);
     RemoveRecords(options.out);  // where the run that made it was killed at the very end
     return {.set = std::move(existing), .already_complete = true};
   }
@@ -252,8 +318,8 @@ PackResult Pack(const PackOptions& options) {
   Packer(options, *tokenizer, sources, &staged).Run(&set);
   for (const char* split : {"train", "valid"}) {
     if (std::none_of(set.files.begin(), set.files.end(), [&](const SetFile& file) { return file.split == split; })) {
-      throw DataError((options.in / split).string() + ": less than one block of " + std::to_string(options.block) +
-                      " tokens in every file; add text or lower --block");
+      throw DataError((options.in / split).string() + ": every file holds less than one " + LeastPacked(options) +
+                      "; add text or lower that");
     }
   }
   std::sort(set.files.begin(), set.files.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

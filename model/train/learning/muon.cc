@@ -37,10 +37,13 @@ void MuonMatrix::Update(const MuonStep& step) {
   const at::NoGradGuard no_gradients;
   const at::Tensor gradient = parameter_.gradient * step.gradient_scale;
   momentum_.mul_(step.momentum).add_(gradient);
-  const at::Tensor direction = Orthogonalize(gradient.add(momentum_, step.momentum));
+  const at::Tensor& copy = parameter_.copy;
+  const at::ScalarType type = copy.defined() ? copy.scalar_type() : gradient.scalar_type();
+  const at::Tensor direction = Orthogonalize(gradient.add(momentum_, step.momentum).to(type));
   const double ratio = static_cast<double>(gradient.size(0)) / static_cast<double>(gradient.size(1));
   parameter_.value.mul_(1 - step.learning_rate * step.weight_decay);
   parameter_.value.sub_(direction, step.learning_rate * std::sqrt(std::max(1.0, ratio)));
+  if (copy.defined()) copy.copy_(parameter_.value);
 }
 
 }  // namespace sink::train

@@ -10,20 +10,21 @@ namespace sink::train {
 
 // A matrix with the singular vectors of x, [rows, columns], and singular values near 1: 0.68 to 1.21 where those of x
 // are above 0.002 of its Frobenius norm |x|, less below. Five Newton-Schulz iterations X <- aX + (bA + cA^2)X, with
-// A = XX^T, from x / |x|, transposed when it is tall. Zero for zero.
+// A = XX^T, from x / |x|, transposed when it is tall. Zero for zero. In x's type; bfloat16 serves.
 at::Tensor Orthogonalize(const at::Tensor& x);
 
 struct MuonStep {
   double learning_rate = 0;
   double momentum = 0.95;
   double weight_decay = 0;
-  double gradient_scale = 1;  // the gradient is multiplied by this first: clipping
+  at::Tensor gradient_scale;  // the gradient is multiplied by this first: clipping. A scalar on its device
 };
 
 // One parameter, [rows, columns], that Muon updates, with its momentum.
 class MuonMatrix {
  public:
-  // Views the parameter; momentum starts at zero, on its device.
+  // Views the parameter; momentum starts at zero, on its device. With a copy in bfloat16, that follows the value, and
+  // the iterations are in bfloat16.
   explicit MuonMatrix(const Parameter& parameter);
 
   // With g = gradient * gradient_scale: m = mu m + g; value -= lr * decay * value;

@@ -75,25 +75,27 @@ Optimizer::Optimizer(const TrainConfig& config, const Transformer& model, const 
 void Optimizer::AddRange(const Transformer& model, std::span<const Parameter> parameters) {
   const Part part = Common({PartOf(parameters.front()).begin, PartOf(parameters.back()).end}, part_);
   if (IsEmpty(part)) return;
-  const at::Tensor values = model.values().narrow(0, part.begin, part.end - part.begin);
+  const auto of = [&](const at::Tensor& buffer) {
+    return buffer.defined() ? buffer.narrow(0, part.begin, part.end - part.begin) : at::Tensor();
+  };
+  const at::Tensor values = of(model.values());
   ranges_.push_back({.parameters = parameters,
                      .part = part,
-                     .values = values,
-                     .gradients = model.gradients().narrow(0, part.begin, part.end - part.begin),
-                     .first_moment = at::zeros_like(values),
-                     .second_moment = at::zeros_like(values)});
+                     .buffers = {.gradient = of(model.gradients()),
+                                 .value = values,
+                                 .first_moment = at::zeros_like(values),
+                                 .second_moment = at::zeros_like(values),
+                                 .copy = of(model.copies())}});
 }
 
-void Optimizer::Update(int64_t step, double learning_rate, double gradient_scale) {
+void Optimizer::Update(int64_t step, double learning_rate, const at::Tensor& gradient_scale) {
   const kernels::AdamWStep adamw{.learning_rate = learning_rate,
                                  .beta1 = config_.beta1,
                                  .beta2 = config_.beta2,
                                  .epsilon = config_.epsilon,
                                  .weight_decay = config_.weight_decay,
-                                 .step = step + 1,
-                                 .gradient_scale = gradient_scale};
-  for (const Range& range : ranges_)
-    AdamWUpdate(adamw, range.gradients, range.values, range.first_moment, range.second_moment);
+                                 .step = step + 1};
+  for (const Range& range : ranges_) AdamWUpdate(adamw, range.buffers, gradient_scale);
 
   const double schedule = config_.learning_rate > 0 ? learning_rate / config_.learning_rate : 0;
   const MuonStep muon{.learning_rate = config_.muon_learning_rate * schedule,
@@ -111,8 +113,8 @@ std::map<std::string, at::Tensor> Optimizer::State() const {
         return moment.narrow(0, PartOf(parameter).begin - range.part.begin, parameter.value.numel())
             .view(parameter.value.sizes());
       };
-      state["m." + parameter.name] = view(range.first_moment);
-      state["v." + parameter.name] = view(range.second_moment);
+      state["m." + parameter.name] = view(range.buffers.first_moment);
+      state["v." + parameter.name] = view(range.buffers.second_moment);
     }
   }
   for (const MuonMatrix& matrix : matrices_) state["momentum." + matrix.parameter().name] = matrix.momentum();
@@ -124,7 +126,7 @@ std::vector<at::Tensor> Optimizer::StateOf(const Part& part) const {
   for (const Range& range : ranges_) {
     const Part common = Common(range.part, part);
     if (IsEmpty(common)) continue;
-    for (const at::Tensor& moment : {range.first_moment, range.second_moment})
+    for (const at::Tensor& moment : {range.buffers.first_moment, range.buffers.second_moment})
       state.push_back(moment.narrow(0, common.begin - range.part.begin, common.end - common.begin));
   }
   for (const MuonMatrix& matrix : matrices_)

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "model/backend/backend.h"
 #include "model/network/transformer.h"
 #include "model/train/learning/muon.h"
 #include "proto/config/job_config.h"
@@ -35,10 +36,11 @@ class Optimizer {
   // Views the model's values and gradients, which must stay where they are; moments start at zero, on their device.
   Optimizer(const TrainConfig& config, const Transformer& model, const Part& part);
 
-  // One update of the part's values from gradient_scale * its gradients. `step` counts the updates done before; it
-  // corrects the bias of AdamW's moments. Muon's rate is muon_learning_rate * learning_rate / config.learning_rate: the
-  // same schedule (0 where that is 0 everywhere). Every parameter decays, by rate * weight_decay of its value.
-  void Update(int64_t step, double learning_rate, double gradient_scale);
+  // One update of the part's values from its gradients times gradient_scale, a float scalar on their device (0:
+  // can_skip). `step` counts the updates done before; it corrects the bias of AdamW's moments. Muon's rate is
+  // muon_learning_rate * learning_rate / config.learning_rate: the same schedule (0 where that is 0 everywhere). Every
+  // parameter decays, by rate * weight_decay of its value.
+  void Update(int64_t step, double learning_rate, const at::Tensor& gradient_scale);
 
   // What a checkpoint keeps, as views to write or read into, of the parameters' shapes: AdamW's moments m.<parameter>
   // and v.<parameter>, Muon's momentum.<parameter>. Only an optimizer of the whole model has it.
@@ -48,6 +50,8 @@ class Optimizer {
   std::vector<at::Tensor> StateOf(const Part& part) const;
 
   const Part& part() const { return part_; }
+  // Whether a gradient_scale of 0 leaves everything as it is: AdamW looks at it on the device, Muon does not.
+  bool can_skip() const { return matrices_.empty(); }
 
  private:
   // Parameters that lie side by side, seen as one vector: AdamW is one pass over memory. The first and the last may be
@@ -55,7 +59,7 @@ class Optimizer {
   struct Range {
     std::span<const Parameter> parameters;
     Part part;
-    at::Tensor values, gradients, first_moment, second_moment;
+    AdamWBuffers buffers;
   };
 
   void AddRange(const Transformer& model, std::span<const Parameter> parameters);

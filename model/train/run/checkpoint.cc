@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "model/base/or_throw.h"
@@ -24,7 +25,7 @@ using Place = Json::json_pointer;
 
 constexpr int kFormat = 1;
 constexpr size_t kMaxStateBytes = 1 << 20;
-constexpr char kOptimizerFile[] = "optimizer.safetensors";
+constexpr char kOptimizerFile[] = "optimizer.state", kFormerOptimizerFile[] = "optimizer.safetensors";
 constexpr char kStateFile[] = "trainer.json";
 // Absent in checkpoints from before there were roll-backs, whose configurations do not ask for them.
 constexpr std::string_view kRunningLoss = "/running_loss", kRollBacks = "/roll_backs";
@@ -52,15 +53,31 @@ std::map<std::string, at::Generator> Generators(at::Device device) {
 
 }  // namespace
 
-void WriteCheckpoint(const fs::path& folder, const JobConfig& config, const Transformer& model,
-                     const Optimizer& optimizer, const RunState& state) {
-  SaveModel(folder, model, /*sync=*/false);  // the folder's owner syncs every file
-  std::map<std::string, at::Tensor> tensors = optimizer.State();
-  for (const auto& [name, generator] : Generators(model.values().device())) tensors[name] = generator.get_state();
-  WriteTensors(folder / kOptimizerFile, tensors, /*sync=*/false);
+CheckpointContent ContentOf(const JobConfig& config, const Transformer& model, const Optimizer& optimizer,
+                            const RunState& state, TokenizerFiles tokenizer) {
+  CheckpointContent content{config.model, NamedParameters(model), optimizer.State(), "", std::move(tokenizer)};
+  for (const auto& [name, generator] : Generators(model.values().device()))
+    content.optimizer[name] = generator.get_state();
   Json json = {{"format", kFormat}, {"config", JobId(config)}};
   VisitFields([&json](std::string_view place, const auto& field) { json[Place(std::string(place))] = field; }, state);
-  OrThrow<InfraError>(files::WriteFile(folder / kStateFile, json.dump(1) + "\n", /*sync=*/false));
+  content.state = json.dump(1) + "\n";
+  return content;
+}
+
+CheckpointContent Snapshot(const CheckpointContent& content) {
+  CheckpointContent snapshot = content;
+  for (auto* tensors : {&snapshot.parameters, &snapshot.optimizer})
+    for (auto& [name, tensor] : *tensors) tensor = tensor.clone();
+  return snapshot;
+}
+
+void WriteCheckpoint(const fs::path& folder, const CheckpointContent& content) {
+  // The folder's owner syncs every file.
+  SaveModel(folder, content.model, content.parameters, /*sync=*/false, content.tokenizer.eos_id);
+  for (const auto& [name, text] : content.tokenizer.content)
+    OrThrow<InfraError>(files::WriteFile(folder / name, text, /*sync=*/false));
+  WriteTensors(folder / kOptimizerFile, content.optimizer, /*sync=*/false);
+  OrThrow<InfraError>(files::WriteFile(folder / kStateFile, content.state, /*sync=*/false));
 }
 
 RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transformer& model, Optimizer& optimizer) {
@@ -84,7 +101,8 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
   }
 
   LoadParameters(folder, model);
-  const SafetensorsFile file(folder / kOptimizerFile);
+  const bool former = !fs::exists(folder / kOptimizerFile);
+  const SafetensorsFile file(folder / (former ? kFormerOptimizerFile : kOptimizerFile));
   for (const auto& [name, tensor] : optimizer.State()) ReadTensorInto(file, name, tensor);
   for (auto& [name, generator] : Generators(model.values().device())) generator.set_state(ReadTensor(file, name));
   return state;

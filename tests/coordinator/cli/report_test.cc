@@ -80,6 +80,17 @@ TEST_F(ReportTest, FormatChoosesTheFileAndJsonTellsTheRows) {
   EXPECT_THAT(json["files"].dump(), HasSubstr("report.html"));
 }
 
+TEST_F(ReportTest, SeveralSweepsAreAFolderEachAndOnePageOfTakeaways) {
+  const std::string out = folder_ / "out", second = WriteSweep("second", {"1e-2"});
+  ASSERT_EQ(Sinkctl({"submit", second}).code, 0);
+  const Result result = Sinkctl({"report", "study", "second", "--out", out, "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.json()["sweeps"].size(), 2u);
+  for (const char* file : {"study/report.md", "second/report.html", "takeaways.md", "takeaways.html"})
+    EXPECT_TRUE(std::filesystem::exists(out + "/" + file)) << file;
+  EXPECT_THAT(Read(out + "/takeaways.md"), HasSubstr("The paper's takeaways in our runs"));
+}
+
 TEST_F(ReportTest, NamesWhatIsWrong) {
   EXPECT_EQ(Sinkctl({"report", "nothing"}).code, 4);
   std::ofstream(folder_ / "file") << "x";

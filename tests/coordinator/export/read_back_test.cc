@@ -75,8 +75,23 @@ TEST_F(ReadBack, TensorBoardSeesEveryScalar) {
   EXPECT_EQ(runs.size(), 2u);
 }
 
-TEST_F(ReadBack, MlflowSeesRunsParametersMetricsAndTags) {
-  Write(ToMlflow(study_));
+TEST_F(ReadBack, TensorBoardFillsItsPageOfHyperparameters) {
+  Write(ToTensorBoard(study_));
+  const Json runs = Read("tensorboard");
+  const Json& run = runs["rates/learning_rate=0.001-00010000"];
+  const Json wanted = Json::parse(R"({"experiment": "rates", "train.learning_rate": 0.001})");
+  EXPECT_EQ(run["parameters"], wanted);
+  EXPECT_EQ(run["page"], wanted);
+  EXPECT_EQ(run["group"], "rates learning_rate=0.001");
+  EXPECT_EQ(run["started"], 1.7e9);
+  EXPECT_EQ(run["ended"], 1.7e9 + 60);
+  EXPECT_EQ(run["status"], 1);  // STATUS_SUCCESS
+  EXPECT_EQ(runs["rates/learning_rate=1-00020000"]["status"], 2);
+}
+
+// By the commands that sinkctl prints.
+TEST_F(ReadBack, MlflowSeesRunsParametersMetricsTagsTimesAndArtifacts) {
+  Write(ToMlflow(study_, folder_.path()));
   const Json runs = Read("mlflow");
   ASSERT_EQ(runs.size(), 2u);
   const Json& run = runs[Id(1)];
@@ -88,9 +103,13 @@ TEST_F(ReadBack, MlflowSeesRunsParametersMetricsAndTags) {
   EXPECT_EQ(run["tags"]["sink.label"], "train.learning_rate=0.001");
   EXPECT_EQ(run["metrics"]["train_loss"], Json::parse(R"([[0, 0.0], [50, "nan"], [100, 3.25]])"));
   EXPECT_EQ(run["metrics"]["sink_rate/0.3/1"], Json::parse("[[0, 0.0], [50, 0.25], [100, 0.5]]"));
+  EXPECT_EQ(run["times"]["train_loss"], Json::parse("[1700000000000, 1700000030000, 1700000060000]"));
+  EXPECT_EQ(run["started"], 1700000000000);
+  EXPECT_EQ(run["ended"], 1700000060000);
+  EXPECT_EQ(run["artifacts"], Json::parse(R"(["config.json"])"));
 }
 
-TEST_F(ReadBack, WandbMakesOfflineRuns) {
+TEST_F(ReadBack, WandbMakesOfflineRunsOfTheRunsOwnTimes) {
   std::ofstream(folder_ / "study.json") << ToWandbInput(study_);
   std::ofstream(folder_ / "script.py") << kWandbScript;
   const std::string command = Quoted(python_) + " " + Quoted(folder_ / "script.py") + " " +
@@ -101,6 +120,12 @@ TEST_F(ReadBack, WandbMakesOfflineRuns) {
   EXPECT_EQ(runs[Id(1)]["metrics"]["sink_rate/0.3/1"], Json::parse("[[0, 0.0], [50, 0.25], [100, 0.5]]"));
   EXPECT_EQ(runs[Id(1)]["metrics"]["train_loss"], Json::parse(R"([[0, 0.0], [50, "nan"], [100, 3.25]])"));
   EXPECT_EQ(runs[Id(1)]["parameters"]["train"]["learning_rate"], 1e-3);
+  EXPECT_EQ(runs[Id(1)]["started"], 1700000000000);
+  EXPECT_EQ(runs[Id(1)]["duration"], 60);
+  EXPECT_EQ(runs[Id(1)]["exit_code"], 0);
+  EXPECT_EQ(runs[Id(2)]["exit_code"], 1);
+  EXPECT_EQ(runs[Id(1)]["times"]["train_loss"],
+            Json::parse("[[1.7e9, 0.0], [1.70000003e9, 30.0], [1.70000006e9, 60.0]]"));
 }
 
 }  // namespace

@@ -4,18 +4,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "coordinator/report/front_page.h"
 #include "tests/coordinator/report/studies.h"
 
 namespace sink::report {
 namespace {
 
 using testing::AddPoint;
+using ::testing::ElementsAre;
 using testing::EmptyStudy;
 using testing::FinishedRun;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// Two settings of two replicas each, one setting that failed, one that runs; published values for all.
+// Two settings of three replicas each, one setting that failed, one that runs; published values for all.
 Study Optimization() {
   Study study = EmptyStudy("learning_rate");
   study.experiments[0].paper = {{"source", "Table 9"},
@@ -31,15 +33,15 @@ Study Optimization() {
                         {"hidden_norm_ratio/0", 1},
                         {"hidden_norm_ratio/1", 4}});
   };
-  AddPoint(&study, "train.learning_rate=0.001", {run(1, 1e-3, 0.30), run(2, 1e-3, 0.32)});
-  AddPoint(&study, "train.learning_rate=0.0001", {run(3, 1e-4, 0.02), run(4, 1e-4, 0.03)});
-  Run failed = run(5, 1, 0);
+  AddPoint(&study, "train.learning_rate=0.001", {run(1, 1e-3, 0.30), run(2, 1e-3, 0.32), run(3, 1e-3, 0.31)});
+  AddPoint(&study, "train.learning_rate=0.0001", {run(4, 1e-4, 0.02), run(5, 1e-4, 0.03), run(6, 1e-4, 0.025)});
+  Run failed = run(7, 1, 0);
   failed.state = "FAILED";
   failed.reason = "nan: the loss is NaN";
   failed.step = 12;
   failed.curves.clear();
   AddPoint(&study, "train.learning_rate=1", {failed});
-  Run running = run(6, 1e-5, 0.01);
+  Run running = run(8, 1e-5, 0.01);
   running.state = "RUNNING";
   running.step = 50;
   AddPoint(&study, "train.learning_rate=1e-05", {running});
@@ -81,8 +83,8 @@ TEST(ShortLabel, KeepsWhatTellsSettingsApart) {
 
 TEST(Report, TableShowsThePapersValueBesideOurMeanAndSpread) {
   const std::string text = Markdown(Optimization());
-  EXPECT_THAT(text, HasSubstr("| learning\\_rate=0.001 | 31.00 ± 1.41 | 32.23 | 3.500 ± 0.000 | 3.70 | 0.900 ± 0.000 | "
-                              "2 of 2 done |"));
+  EXPECT_THAT(text, HasSubstr("| learning\\_rate=0.001 | 31.00 ± 1.00 | 32.23 | 3.500 ± 0.000 | 3.70 | 0.900 ± 0.000 | "
+                              "3 of 3 done |"));
   EXPECT_THAT(text, HasSubstr("Published values: Table 9."));
 }
 
@@ -100,15 +102,16 @@ TEST(Report, AFailedReplicaIsNotInTheMeanOfThoseThatFinished) {
   report::Run& replica = study.runs[testing::Id(2)];
   replica.state = "FAILED";
   replica.reason = "nan: the loss is NaN";
-  EXPECT_THAT(Markdown(study),
-              HasSubstr("| learning\\_rate=0.001 | 30.00 | 32.23 | 3.500 | 3.70 | 0.900 | 1 of 2 done; "
-                        "failed at step 100 of 100: nan: the loss is NaN |"));
+  EXPECT_THAT(
+      Markdown(study),
+      HasSubstr("| learning\\_rate=0.001 | 30.50 ± 0.71 | 32.23 | 3.500 ± 0.000 | 3.70 | 0.900 ± 0.000 | 2 of 3 done; "
+                "failed at step 100 of 100: nan: the loss is NaN |"));
 }
 
 TEST(Report, HeaderNamesEpsilonTokensBosVersionAndMachines) {
   const std::string text = Markdown(Optimization());
   EXPECT_THAT(text, HasSubstr("epsilon 0.3, T 64, no BOS token prepended"));
-  EXPECT_THAT(text, HasSubstr("6 jobs, 1 failed, 1 running, 4 succeeded"));
+  EXPECT_THAT(text, HasSubstr("8 jobs, 1 failed, 1 running, 6 succeeded"));
   EXPECT_THAT(text, HasSubstr("sinkctl report study, sinkctl 1.2.3"));
   EXPECT_THAT(text, HasSubstr("w1 (2 x cpu, sink-worker 1.2.3)"));
   EXPECT_THAT(text, HasSubstr("2023-11-14 22:15 UTC"));
@@ -138,7 +141,7 @@ TEST(Report, SameStudyGivesTheSameBytes) {
 
 TEST(Report, NamesOfASweepCannotBecomeMarkup) {
   Study study = Optimization();
-  study.runs[testing::Id(5)].reason = "<script>alert(1)</script> | *x*";
+  study.runs[testing::Id(7)].reason = "<script>alert(1)</script> | *x*";
   EXPECT_THAT(Html(study), Not(HasSubstr("<script>")));
   EXPECT_THAT(Markdown(study), HasSubstr("\\<script\\>alert(1)\\</script\\> \\| \\*x\\*"));
 }
@@ -163,14 +166,169 @@ TEST(Report, JsonHasTheRowsAndVerdicts) {
   EXPECT_EQ(experiment["rows"][0]["measures"]["sink_rate_percent"]["paper"], 32.23);
   EXPECT_TRUE(experiment["rows"][2]["measures"]["sink_rate_percent"]["ours"].is_null());
   EXPECT_EQ(experiment["takeaways"][0]["verdict"], "holds");
+  EXPECT_NEAR(experiment["takeaways"][0]["effect"]["value"].get<double>(), 28.5, 1e-9);
+  EXPECT_LT(experiment["takeaways"][0]["effect"]["low"].get<double>(), 28.5);
+  EXPECT_NEAR(experiment["takeaways"][0]["paper_effect"]["value"].get<double>(), 31.23, 1e-9);
 }
 
-TEST(Figures, CoverSinkRateAlphaLossNormsAndMaps) {
-  const Study study = Optimization();
+std::vector<std::string> Names(const FigureSet& set) {
   std::vector<std::string> names;
-  for (const Figure& figure : Figures(study, study.experiments[0])) names.push_back(figure.name);
-  EXPECT_THAT(names, ::testing::ElementsAre("learning_rate-sink_rate", "learning_rate-alpha_1", "learning_rate-loss",
-                                            "learning_rate-hidden_norm", "learning_rate-alpha_1_map"));
+  for (const Figure& figure : set.figures) names.push_back(figure.name);
+  return names;
+}
+FigureSet FiguresOf(const Study& study) { return Figures(study, study.experiments[0], Palette(study)); }
+
+TEST(Figures, CoverSinkRateAlphaLossOnsetOrderNormsAndMaps) {
+  EXPECT_THAT(
+      Names(FiguresOf(Optimization())),
+      ElementsAre("learning_rate-sink_rate", "learning_rate-alpha_1", "learning_rate-loss", "learning_rate-onset",
+                  "learning_rate-order", "learning_rate-hidden_norm", "learning_rate-alpha_1_map"));
+}
+
+TEST(Figures, OneInWhichEveryLineIsZeroIsASentence) {
+  Study study = Optimization();
+  for (auto& [id, run] : study.runs)
+    for (Sample& sample : run.curves["sink_rate/0.3/1"]) sample.value = 0;
+  const FigureSet set = FiguresOf(study);
+  EXPECT_THAT(Names(set), Not(::testing::Contains("learning_rate-sink_rate")));
+  EXPECT_THAT(set.sentences,
+              ElementsAre("Sink rate of position 1 is 0 in every setting from the first step to the last."));
+  EXPECT_THAT(Markdown(study), HasSubstr("is 0 in every setting"));
+}
+
+TEST(Figures, SayTheirValuesInWordsAndWhereTheMouseIs) {
+  EXPECT_THAT(FiguresOf(Optimization()).figures[0].caption,
+              HasSubstr("At the end: 31.00 learning_rate=0.001, 2.50 learning_rate=0.0001"));
+  EXPECT_THAT(Html(Optimization()), HasSubstr("<title>learning_rate=0.001, 100: 31.000 (30.000 to 32.000)</title>"));
+}
+
+// As many settings as the study's largest experiments have.
+Study Many(int settings) {
+  Study study = EmptyStudy("many");
+  for (int i = 0; i < settings; ++i)
+    testing::AddSeeds(&study, "model.variant.window=" + std::to_string(i) + " train.max_steps=7",
+                      {{"model.variant.window", i}}, {{"alpha_max/1", 0.5 + 0.005 * i}}, 0.01, 2);
+  return study;
+}
+
+TEST(Figures, FortyEightSettingsAreSmallPanels) {
+  const Study study = Many(48);
+  const FigureSet set = FiguresOf(study);
+  const auto& chart = std::get<LineChart>(set.figures[0].chart);
+  EXPECT_TRUE(chart.panels);
+  const std::string svg = Draw(set.figures[0].chart, Placement::kStandalone);
+  size_t panels = 0;
+  for (size_t at = svg.find("<use"); at != std::string::npos; at = svg.find("<use", at + 1)) ++panels;
+  EXPECT_EQ(panels, 48u);
+  EXPECT_THAT(svg, HasSubstr(">window=47</text>"));  // and not what all have in common
+  EXPECT_FALSE(std::get<LineChart>(FiguresOf(Many(8)).figures[0].chart).panels);
+  EXPECT_LT(Html(study).size(), 1'500'000u);
+}
+
+TEST(Labels, SayOnlyWhatDiffers) {
+  const Study study = Many(2);
+  EXPECT_EQ(LabelOf(study.experiments[0], study.experiments[0].points[1]), "window=1");
+  const Study one = Many(1);
+  EXPECT_EQ(LabelOf(one.experiments[0], one.experiments[0].points[0]), "window=0 max_steps=7");
+}
+
+TEST(Palette, ASettingKeepsItsColourInEveryExperiment) {
+  Study study = Many(4);
+  const Point shared = study.experiments[0].points[2];
+  study.experiments.push_back({"second", "", Json::object(), {}});
+  testing::AddSeeds(&study, "x", {}, {}, 0, 1);
+  study.experiments.back().points.push_back(shared);
+  testing::AddSeeds(&study, "y", {}, {}, 0, 1);
+  const Palette palette(study);
+  const auto color = [&](size_t point) { return palette.ColorOf(study.experiments[1].points[point]); };
+  EXPECT_EQ(color(1), palette.ColorOf(study.experiments[0].points[2]));
+  EXPECT_NE(color(0), color(1));
+  EXPECT_NE(color(2), color(1));
+  EXPECT_NE(color(2), color(0));
+}
+
+TEST(Report, FirstPageHasATakeawayARowWithEffectAndThePapersNumber) {
+  const std::string text = Markdown(Optimization());
+  EXPECT_THAT(text, HasSubstr("2 takeaways of the paper. Hold here: 1. Do not hold: 1. Not enough data: 0."));
+  EXPECT_THAT(text, HasSubstr("| A larger learning rate gives a stronger sink after equally many steps | "
+                              "learning\\_rate | **holds** | +28.5 \\[26.4, 30.6\\] points | +31.2 points |"));
+  EXPECT_THAT(text, HasSubstr("How takeaways are judged."));
+  EXPECT_THAT(text, HasSubstr("The paper's numbers: sink rate (%) 32.2 at learning\\_rate 0.001 against 1.0 at"));
+  EXPECT_LT(text.find("At a glance"), text.find("## learning"));
+  const std::string html = Html(Optimization());
+  EXPECT_THAT(html, HasSubstr("<td class=\"holds\">holds</td><td><svg"));
+  EXPECT_THAT(html, HasSubstr("<title>effect +28.5 [26.4, 30.6] points</title>"));
+}
+
+TEST(Comparison, SaysOfEveryTakeawayOfSeveralSweepsWhetherItHoldsHere) {
+  Study one = Optimization(), two = Optimization();
+  two.sweep = "second";
+  for (auto& [id, run] : two.runs)
+    for (Sample& sample : run.curves["sink_rate/0.3/1"]) sample.value = 0.3;  // no effect at all
+  const auto of_one = Evaluate(one), of_two = Evaluate(two);
+  const std::string text = ToMarkdown(MakeComparison({{&one, &of_one}, {&two, &of_two}}));
+  EXPECT_THAT(text, HasSubstr("4 takeaways of the paper. Hold here: 1. Do not hold: 3. Not enough data: 0."));
+  const size_t holds = text.find("## What holds at this scale"), fails = text.find("## What does not hold");
+  EXPECT_LT(text.find("| study, learning\\_rate | **holds** |"), fails);
+  EXPECT_LT(holds, fails);
+  EXPECT_GT(text.find("| second, learning\\_rate | **does not hold** |"), fails);
+  EXPECT_THAT(text, Not(HasSubstr("cannot decide")));
+}
+
+TEST(Report, SaysHowTheRecipeDiffersFromThePapers) {
+  Study study = Optimization();
+  EXPECT_THAT(Markdown(study), Not(HasSubstr("How the recipe differs")));  // nothing is known of these models
+  for (auto& [id, run] : study.runs)
+    run.settings.merge_patch({{"model",
+                               {{"hidden_size", 64},
+                                {"num_hidden_layers", 6},
+                                {"num_attention_heads", 8},
+                                {"vocab_size", 320},
+                                {"variant", {{"ffn", "none"}, {"position_embedding", "sinusoidal"}}}}},
+                              {"train", {{"optimizer", "muon"}, {"max_steps", 1500}}}});
+  const std::string text = Markdown(study);
+  EXPECT_THAT(text,
+              HasSubstr("| Model | 64 wide, 6 layers of 8 heads, attention alone, positions sinusoidal, vocabulary of "
+                        "320 | 768 wide, 10 layers of 8 heads, swiglu blocks of 1536, positions rope, vocabulary of "
+                        "50432 |"));
+  EXPECT_THAT(text,
+              HasSubstr("| Training | 768k tokens: 1500 steps of 8 sequences of 64 | 21.0B tokens: 20000 steps of "
+                        "512 sequences of 2048 |"));
+  EXPECT_THAT(text, HasSubstr("| Seeds of a setting | "));
+}
+
+TEST(Report, SaysWhenTheSinkEmergesAndWhatComesFirst) {
+  const std::string text = Markdown(Optimization());
+  EXPECT_THAT(text,
+              HasSubstr("| learning\\_rate=0.001 | step 50 (50 to 50), 26k tokens, in 3 of 3 runs | step 100 (100 to "
+                        "100), 51k tokens, in 3 of 3 runs |"));
+  EXPECT_THAT(text, HasSubstr("| validation loss | not decided |"));
+}
+
+TEST(Report, JsonHasOnsetsOrderAndWhatRemovesASink) {
+  const Study study = Optimization();
+  const Json json = ReportJson(study, Evaluate(study));
+  EXPECT_EQ(json["experiments"][0]["rows"][0]["alpha_onset"]["steps"].dump(), "[50.0,50.0,50.0]");
+  EXPECT_EQ(json["experiments"][0]["order"][0]["order"], "not decided");
+  EXPECT_TRUE(json["removal"].is_null());
+}
+
+TEST(Report, APageTellsWhatRemovesASinkAndAtWhatPrice) {
+  Study study = EmptyStudy("sink_logit");
+  const auto add = [&study](const char* label, const char* logit, double alpha, double loss) {
+    testing::AddSeeds(&study, label, {{"model.variant.sink_logit", logit}},
+                      {{"alpha_max/1", alpha}, {"sink_rate/0.3/1", alpha / 10}, {"validation_loss/all", loss}});
+  };
+  add("default", "none", 0.7, 2.0);
+  add("model.variant.sink_logit=zero", "zero", 0.1, 2.1);
+  add("model.variant.sink_logit=learned", "learned", 0.7, 2.0);
+  add("model.variant.sink_logit=other", "other", 0.5, 2.0);
+  const std::string text = Markdown(study);
+  EXPECT_THAT(text, HasSubstr("## What removes a sink, and at what price in loss"));
+  EXPECT_THAT(text, HasSubstr("| sink\\_logit=zero | removes it | 0.10 ± 0.01 | -0.60 \\[-0.61, -0.59\\] alpha | "
+                              "1.0 ± 0.8 | 2.100 ± 0.008 | +0.100 \\[0.088, 0.112\\] nats |"));
+  EXPECT_THAT(text, HasSubstr("](figures/removal-sink.svg)"));
+  EXPECT_THAT(Html(study), HasSubstr("removes it</text>"));
 }
 
 TEST(Figures, ALineIsTheMeanOfItsReplicasInABand) {

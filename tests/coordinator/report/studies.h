@@ -68,4 +68,18 @@ inline Study EmptyStudy(const std::string& experiment) {
   return study;
 }
 
+// Adds a point of `seeds` finished runs whose values lie evenly within `spread` on both sides of the given ones.
+inline void AddSeeds(Study* study, const std::string& label, const std::vector<std::pair<std::string, Json>>& settings,
+                     const std::vector<std::pair<std::string, double>>& metrics, double spread = 0.01, int seeds = 5) {
+  std::vector<Run> runs;
+  for (int seed = 0; seed < seeds; ++seed) {
+    std::vector<std::pair<std::string, double>> values = metrics;
+    for (auto& [name, value] : values) value += seeds == 1 ? 0 : spread * (2.0 * seed / (seeds - 1) - 1);
+    std::vector<std::pair<std::string, Json>> all = settings;
+    all.emplace_back("train.seed", 42 + seed);
+    runs.push_back(FinishedRun(static_cast<int>(study->runs.size()) + seed, all, values));
+  }
+  AddPoint(study, label, runs);
+}
+
 }  // namespace sink::report::testing

@@ -36,11 +36,11 @@ void ExpectClose(const at::Tensor& x, const at::Tensor& expected, double toleran
   EXPECT_LT((x.to(at::kDouble) - expected).norm().item<double>(), tolerance * expected.norm().item<double>());
 }
 
-TEST(KernelsFor, FloatsOnACpuHaveEveryKernel) {
+TEST(KernelsFor, FloatsOnACpuHaveEveryKernelThatBeatsAten) {
   const Kernels& k = KernelsFor(at::kCPU, at::kFloat);
   EXPECT_TRUE(k.embedding_backward && k.rms_norm && k.rms_norm_backward && k.feed_forward && k.feed_forward_backward);
   EXPECT_TRUE(k.rope && k.attention && k.attention_backward && k.attention_weights && k.cross_entropy);
-  EXPECT_TRUE(k.adamw && k.norm && k.bias_activation && k.add_to_log_sum);
+  EXPECT_TRUE(k.adamw && k.clipping && k.bias_activation && k.add_to_log_sum);
 }
 
 TEST(KernelsFor, OtherTypesAndDevicesHaveNone) {
@@ -52,16 +52,16 @@ TEST(KernelsFor, OtherTypesAndDevicesHaveNone) {
 // A machine without a GPU can still say that a GPU's tensors would take the library's kernels, once it is opened.
 TEST(KernelsFor, CudaTensorsTakeTheTablesOfTheOpenedLibrary) {
   const at::Device device(at::kCUDA, 0);
-  EXPECT_FALSE(KernelsFor(device, at::kFloat).norm);
+  EXPECT_FALSE(KernelsFor(device, at::kFloat).clipping);
   UseCudaKernels([](at::ScalarType dtype) -> const Kernels* {
-    static constexpr Kernels kOnlyNorm{.norm = [](const at::Tensor&) { return 7.0; }};
-    return dtype == at::kFloat ? &kOnlyNorm : nullptr;
+    static constexpr Kernels kOnlyClipping{.clipping = [](const at::Tensor&, double) { return Clipping(); }};
+    return dtype == at::kFloat ? &kOnlyClipping : nullptr;
   });
-  EXPECT_TRUE(KernelsFor(device, at::kFloat).norm);
+  EXPECT_TRUE(KernelsFor(device, at::kFloat).clipping);
   EXPECT_FALSE(KernelsFor(device, at::kFloat).rms_norm);
-  EXPECT_FALSE(KernelsFor(device, at::kBFloat16).norm);
+  EXPECT_FALSE(KernelsFor(device, at::kBFloat16).clipping);
   UseCudaKernels(nullptr);
-  EXPECT_FALSE(KernelsFor(device, at::kFloat).norm);
+  EXPECT_FALSE(KernelsFor(device, at::kFloat).clipping);
 }
 
 TEST_F(CpuKernelsTest, RmsNorm) {
@@ -134,6 +134,37 @@ TEST_F(CpuKernelsTest, BiasActivationAndLogSum) {
   const at::Tensor expected = reference::AddToLogSum(x.to(at::kDouble), log_sum.to(at::kDouble));
   kernels_.add_to_log_sum(x, log_sum);
   ExpectClose(log_sum, expected, 1e-6);
+}
+
+// The formulas in bfloat16 against themselves in double, from the same rounded values: one rounding of the result.
+TEST(ReferenceOps, OfBfloat16AreSummedInFloat) {
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(2);
+  const auto rounded = [&](at::IntArrayRef shape) { return at::randn(shape, generator).to(at::kBFloat16); };
+  const at::Tensor x = rounded({kRows, 2 * kWidth}), weight = at::randn({2 * kWidth}, generator);
+  const auto expect_rounded_once = [](const at::Tensor& y, const at::Tensor& wide) {
+    EXPECT_EQ(y.scalar_type(), at::kBFloat16);
+    const at::Tensor error = (y.to(at::kDouble) - wide).abs();
+    EXPECT_TRUE(error.le(wide.abs() * 0x1p-8 + 1e-6).all().item<bool>());
+  };
+  expect_rounded_once(reference::RmsNorm(x, weight, 1e-5),
+                      reference::RmsNorm(x.to(at::kDouble), weight.to(at::kDouble), 1e-5));
+  expect_rounded_once(reference::FeedForward(x, kernels::Activation::kSilu, true),
+                      reference::FeedForward(x.to(at::kDouble), kernels::Activation::kSilu, true));
+
+  const at::Tensor targets = at::randint(kWidth, {kRows}, generator, at::TensorOptions().dtype(at::kLong));
+  at::Tensor logits = rounded({kRows, kWidth}), wide = logits.to(at::kDouble);
+  const at::Tensor losses = reference::CrossEntropy(logits, targets, 0.5, /*want_gradient=*/true);
+  EXPECT_EQ(losses.scalar_type(), at::kFloat);
+  ExpectClose(losses, reference::CrossEntropy(wide, targets, 0.5, /*want_gradient=*/true), 1e-6);
+  expect_rounded_once(logits, wide);
+
+  const at::Tensor a = rounded({kRows, 5}), b = rounded({kRows, 7}), sum = at::full({5, 7}, 1.0f);
+  reference::AddProduct(a, b, sum);
+  ExpectClose(sum, a.to(at::kDouble).t().mm(b.to(at::kDouble)) + 1, 1e-6);
+  const at::Tensor ids = at::randint(3, {kRows}, generator, at::TensorOptions().dtype(at::kLong));
+  const at::Tensor table = at::zeros({3, 7});
+  reference::EmbeddingBackward(b, ids, table);
+  ExpectClose(table, at::zeros({3, 7}, at::kDouble).index_add(0, ids, b.to(at::kDouble)), 1e-6);
 }
 
 }  // namespace

@@ -5,15 +5,19 @@
 #include <ATen/TensorOperators.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "model/base/data_error.h"
 #include "model/base/model_error.h"
 #include "model/data/corpus/json_lines.h"
+#include "model/data/packed/packed_set.h"
 #include "model/data/tokenizer/tokenizer.h"
 #include "model/eval/command_line.h"
 #include "model/eval/evaluate.h"
@@ -137,6 +141,25 @@ TEST_F(TextInputs, AreReadWithThePairOfFilesOfAnOlderFolder) {
   EXPECT_EQ(Row(inputs, 0)[0], 2);
 }
 
+TEST_F(TextInputs, AreReadFromAPipeToo) {
+  const Inputs file = Load();
+  const std::string bytes = testing::ReadBytes(options_.texts);
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ASSERT_EQ(::write(ends[1], bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  ::close(ends[1]);
+  options_.texts = "/dev/fd/" + std::to_string(ends[0]);
+  EXPECT_TRUE(Load().ids_BT.equal(file.ids_BT));
+  ::close(ends[0]);
+}
+
+TEST_F(TextInputs, AreInTheFieldThatIsNamed) {
+  testing::WriteBytes(folder_ / "texts.jsonl", std::string("{\"content\": \"") + kLong + "\"}\n");
+  EXPECT_THAT(Error(), HasSubstr("texts.jsonl:1: no field \"text\""));
+  options_.text_key = "content";
+  EXPECT_EQ(Row(Load(), 0), Ids(kLong, 9));
+}
+
 TEST_F(TextInputs, NameWhatIsWrong) {
   testing::WriteBytes(folder_ / "texts.jsonl", data::PrintTextLine(kLong) + "\n{\"text\": 3}\n");
   EXPECT_THAT(Error(), AllOf(HasSubstr("texts.jsonl:2: "), HasSubstr("not a string")));
@@ -145,6 +168,21 @@ TEST_F(TextInputs, NameWhatIsWrong) {
   std::filesystem::remove(folder_.path() / "tokenizer.json");
   EXPECT_THAT(Error(),
               AllOf(HasSubstr("no tokenizer.json, tokenizer.model nor vocab.json"), HasSubstr("AutoTokenizer")));
+}
+
+TEST(PackedInputs, LeaveOutWhatFillsAFileUp) {
+  const testing::TempDir folder;
+  const std::string name = data::SetFileName("valid", "a", 0, 0);
+  std::vector<int32_t> tokens(40, 256);  // four blocks of ten, one of which is text
+  std::fill_n(tokens.begin(), 10, 7);
+  data::WritePackedFile(folder / name, data::TokenType::kUint16, tokens);
+  const InputOptions options{.probe = folder / name, .probe_options = {.tokens = 4}};
+  EXPECT_EQ(LoadInputs(options, "nowhere", 257).ids_BT.size(0), 8);
+  data::PackedSet set{.block = 10, .files = {{.name = name, .split = "valid", .domain = "a", .blocks = 1}}};
+  testing::WriteBytes(folder / data::kSetFileName, data::PrintSet(set));
+  const at::Tensor ids = LoadInputs(options, "nowhere", 257).ids_BT;
+  EXPECT_EQ(ids.size(0), 2);
+  EXPECT_TRUE(ids.eq(7).all().item<bool>());
 }
 
 TEST(MeaninglessInputs, RandomIdsAreOfTheVocabularyAndTheSeed) {

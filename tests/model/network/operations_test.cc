@@ -4,10 +4,12 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "model/base/model_error.h"
@@ -38,6 +40,7 @@ using FusedOperationsTest = OperationsTest;
 using TransformerTest = OperationsTest;
 using HeadLossTest = OperationsTest;
 using AdamWUpdateTest = OperationsTest;
+using ClipTest = OperationsTest;
 
 // A float model on the fused path and the same parameters in double on ATen's.
 struct Pair {
@@ -166,11 +169,45 @@ TEST_F(AdamWUpdateTest, FusedAndAtenAgree) {
   for (int64_t step = 1; step <= 3; ++step) {
     const at::Tensor gradient = random_.Normal({1000});
     const kernels::AdamWStep options{.learning_rate = 0.1, .weight_decay = 0.1, .step = step, .gradient_scale = 0.3};
-    AdamWUpdate(options, gradient, value, m, v);
-    AdamWUpdate(options, gradient.to(at::kDouble), wide, m_wide, v_wide);
+    AdamWUpdate(options, {gradient, value, m, v});
+    AdamWUpdate(options, {gradient.to(at::kDouble), wide, m_wide, v_wide});
   }
   EXPECT_LT((value - wide).abs().max().item<double>(), 1e-5);
-  EXPECT_NEAR(Norm(value), wide.norm().item<double>(), 1e-6 * Norm(value));
+}
+
+// By kernel and by formula: the factor counts, the bf16 copy follows, and a factor of 0 leaves no trace of a gradient
+// that is not a number.
+TEST_F(AdamWUpdateTest, FactorOnTheDeviceScalesOrStopsTheStep) {
+  const kernels::AdamWStep step{.learning_rate = 0.1, .weight_decay = 0.1, .step = 2};
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    const at::Tensor gradient = random_.Normal({1000}, type), value = random_.Normal({1000}, type);
+    const AdamWBuffers plain{gradient * 0.25, value.clone(), value.clone(), value.square()};
+    const AdamWBuffers scaled{gradient, value.clone(), value.clone(), value.square(), value.to(at::kBFloat16)};
+    AdamWUpdate(step, plain);
+    AdamWUpdate(step, scaled, at::full({}, 0.25f));
+    EXPECT_LT((plain.value - scaled.value).abs().max().item<double>(), 1e-6);
+    EXPECT_TRUE(scaled.copy.equal(scaled.value.to(at::kBFloat16)));
+
+    scaled.gradient.fill_(std::numeric_limits<double>::quiet_NaN());
+    const at::Tensor before = scaled.value.clone(), moment = scaled.second_moment.clone();
+    AdamWUpdate(step, scaled, at::zeros({}));
+    EXPECT_TRUE(scaled.value.equal(before));
+    EXPECT_TRUE(scaled.second_moment.equal(moment));
+  }
+}
+
+TEST_F(ClipTest, FactorBringsTheNormDownAndIsZeroWithoutOne) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    const at::Tensor x = random_.Normal({1000}, type);
+    const double norm = x.to(at::kDouble).norm().item<double>();
+    EXPECT_NEAR(Clip(x, 0).norm.item<double>(), norm, 1e-6 * norm);
+    EXPECT_EQ(Clip(x, 0).scale.item<double>(), 1);
+    EXPECT_EQ(Clip(x, 2 * norm).scale.item<double>(), 1);
+    EXPECT_NEAR(Clip(x, 0.5).scale.item<double>(), 0.5 / norm, 1e-6 * 0.5 / norm);
+    x[7] = std::numeric_limits<double>::infinity();
+    EXPECT_EQ(Clip(x, 0.5).scale.item<double>(), 0);
+    EXPECT_FALSE(std::isfinite(Clip(x, 0.5).norm.item<double>()));
+  }
 }
 
 }  // namespace

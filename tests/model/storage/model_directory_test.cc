@@ -4,14 +4,17 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "model/base/model_error.h"
 #include "model/storage/tensor_file.h"
 #include "tests/model/helpers/golden.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/test_files.h"
 
 namespace sink {
 namespace {
@@ -32,6 +35,24 @@ TEST(ModelDirectory, KeepsEveryBit) {
   const Transformer loaded = LoadModel(folder.path(), at::kCPU);
   EXPECT_TRUE(loaded.values().equal(model.values()));
   EXPECT_EQ(loaded.config().num_attention_heads, model.config().num_attention_heads);
+}
+
+TEST(ModelDirectory, AVariantBringsItsPythonCodeAndLlamaNeedsNone) {
+  for (const char* name : {"base", "bias_k"}) {
+    const testing::TempDir folder;
+    SaveModel(folder.path(), LoadModel(testing::GoldenVariants() / name, at::kCPU), false, /*eos_token_id=*/7);
+    const auto config = nlohmann::json::parse(testing::ReadFile(folder / "config.json"));
+    EXPECT_EQ(config["eos_token_id"], 7);
+    const bool variant = config["model_type"] == "sink";
+    EXPECT_EQ(variant, name == std::string("bias_k"));
+    EXPECT_EQ(std::filesystem::exists(folder / "modeling_sink.py"), variant);
+    EXPECT_EQ(config.contains("auto_map"), variant);
+    if (!variant) continue;
+    EXPECT_EQ(config["auto_map"]["AutoModelForCausalLM"], "modeling_sink.SinkForCausalLM");
+    EXPECT_EQ(
+        testing::ReadFile(folder / "modeling_sink.py"),
+        testing::ReadFile(std::filesystem::path(std::getenv("SINK_SOURCE_DIR")) / "model/storage/modeling_sink.py"));
+  }
 }
 
 TEST(ModelDirectory, NamesWhatIsWrong) {

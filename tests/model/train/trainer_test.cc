@@ -2,12 +2,15 @@
 // bit.
 #include "model/train/trainer.h"
 
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "model/storage/tensor_file.h"
 #include "model/train/link/train_error.h"
+#include "proto/run/manifest.h"
 #include "tests/model/helpers/variants.h"
 #include "tests/model/train/helpers/tiny_job.h"
 
@@ -78,8 +81,7 @@ TEST(Trainer, RunReportsWhatItPromises) {
   std::vector<int64_t> saved;
   for (const auto& checkpoint : All<pipe::Checkpoint>(events)) saved.push_back(checkpoint.step);
   EXPECT_EQ(saved, (std::vector<int64_t>{17, 34, 40}));
-  for (const char* name :
-       {"config.json", "model.safetensors", "optimizer.safetensors", "trainer.json", "manifest.json"})
+  for (const char* name : {"config.json", "model.safetensors", "optimizer.state", "trainer.json", "manifest.json"})
     EXPECT_TRUE(fs::exists(CheckpointPath(run, 40) / name)) << name;
 }
 
@@ -98,7 +100,7 @@ void ExpectResumeIsExact(const TinyJob& job, int64_t step) {
   const std::vector<double> losses = Series(whole_events, "train_loss");
   EXPECT_EQ(Series(events, "train_loss"), std::vector<double>(losses.begin() + step, losses.end()));
   const int64_t last = job.config.train.max_steps;
-  for (const char* name : {"model.safetensors", "optimizer.safetensors", "trainer.json", "manifest.json"})
+  for (const char* name : {"model.safetensors", "optimizer.state", "trainer.json", "manifest.json"})
     ExpectSameBytes(CheckpointPath(whole, last) / name, CheckpointPath(resumed, last) / name);
 }
 
@@ -125,6 +127,25 @@ TEST_P(VariantResume, ResumedRunIsTheUndisturbedRunToTheLastBit) {
 
 INSTANTIATE_TEST_SUITE_P(All, VariantResume, ::testing::ValuesIn(Variants()),
                          [](const auto& info) { return info.param.name; });
+
+// The optimizer's file had another name, which loaders of models took for weights.
+TEST(Trainer, ACheckpointWithTheFormerNameOfTheOptimizersFileResumesToTheLastBit) {
+  TinyJob job;
+  job.config.train.max_steps = 9;
+  job.config.checkpoint.every = 4;
+  const fs::path whole = job.MakeRun("whole"), resumed = job.MakeRun("resumed");
+  std::vector<pipe::Event> events;
+  ASSERT_EQ(job.Train(whole, events), RunOutcome::kFinished);
+  const fs::path old = CheckpointPath(resumed, 4);
+  fs::create_directories(old.parent_path());
+  fs::copy(CheckpointPath(whole, 4), old, fs::copy_options::recursive);
+  fs::rename(old / "optimizer.state", old / "optimizer.safetensors");
+  fs::remove(old / "manifest.json");
+  ASSERT_TRUE(run::WriteManifest(old, 4).ok());
+  ASSERT_EQ(job.Train(resumed, events), RunOutcome::kFinished);
+  EXPECT_EQ(std::get<pipe::Hello>(events.front()).start_step, 4);
+  ExpectSameEnd(job, whole, resumed);
+}
 
 TEST(Trainer, MuonLearns) {
   TinyJob job;
@@ -166,14 +187,14 @@ TEST(Trainer, DamagedNewestCheckpointIsSetAsideAndThePreviousOneUsed) {
   std::vector<pipe::Event> events;
   job.Train(run, events);
   const auto points = Points(events);
-  fs::resize_file(CheckpointPath(run, 40) / "optimizer.safetensors", 1000);
+  fs::resize_file(CheckpointPath(run, 40) / "optimizer.state", 1000);
   fs::remove(CheckpointPath(run, 34) / "model.safetensors");
   ASSERT_EQ(job.Train(run, events), RunOutcome::kFinished);
   EXPECT_EQ(std::get<pipe::Hello>(events.front()).start_step, 17);
   const auto logs = All<pipe::Log>(events);
   ASSERT_GE(logs.size(), 2u);
   EXPECT_EQ(logs[0].level, "warning");
-  EXPECT_NE(logs[0].message.find("optimizer.safetensors has 1000 bytes"), std::string::npos) << logs[0].message;
+  EXPECT_NE(logs[0].message.find("optimizer.state has 1000 bytes"), std::string::npos) << logs[0].message;
   EXPECT_NE(logs[1].message.find("model.safetensors"), std::string::npos) << logs[1].message;
   for (const auto& point : Points(events)) EXPECT_TRUE(std::find(points.begin(), points.end(), point) != points.end());
 }
@@ -215,12 +236,54 @@ TEST(Trainer, TokenOutsideTheVocabularyIsAUserError) {
   EXPECT_EQ(error.rfind("user: ", 0), 0u) << error;
 }
 
-TEST(Trainer, UnavailablePrecisionIsAUserError) {
+// What a device with a queue of its own makes of a run, on a CPU: the same points and files.
+TEST(Trainer, OverlapChangesNoResult) {
+  TinyJob job;
+  job.config.train.log_every = 3;
+  std::vector<pipe::Event> events;
+  job.Train(job.MakeRun("plain"), events);
+  const auto points = Points(events);
+  job.overlap = true;
+  ASSERT_EQ(job.Train(job.MakeRun("overlapped"), events), RunOutcome::kFinished);
+  EXPECT_EQ(Points(events), points);
+  ExpectSameEnd(job, job.folder() / "plain", job.folder() / "overlapped");
+  std::vector<int64_t> saved;
+  for (const auto& checkpoint : All<pipe::Checkpoint>(events)) {
+    saved.push_back(checkpoint.step);
+    EXPECT_EQ(checkpoint.manifest_hash.size(), 32u);
+  }
+  EXPECT_EQ(saved, (std::vector<int64_t>{17, 34, 40}));
+  EXPECT_TRUE(std::holds_alternative<pipe::Finished>(events.back()));
+}
+
+TEST(Trainer, MicroBatchesOfAutomaticSizeTrainTheSameBatch) {
+  TinyJob job;
+  job.config.train.max_steps = 6;
+  std::vector<pipe::Event> events;
+  job.config.train.micro_batch_size = 4;
+  job.Train(job.MakeRun("given"), events);
+  const std::vector<double> losses = Series(events, "train_loss");
+  job.config.train.micro_batch_size = 0;
+  job.Train(job.MakeRun("auto"), events);
+  EXPECT_EQ(Series(events, "train_loss"), losses);
+  EXPECT_NE(All<pipe::Log>(events).at(1).message.find("4 sequences"), std::string::npos);
+}
+
+TEST(Trainer, ResumeIsExactInBf16AndCheckpointsHoldFloats) {
   TinyJob job;
   job.config.train.precision = Precision::kBf16;
-  std::vector<pipe::Event> events;
-  const std::string error = ErrorOf([&] { job.Train(job.MakeRun("run"), events); });
-  EXPECT_EQ(error.rfind("user: train.precision", 0), 0u) << error;
+  job.config.train.max_steps = 9;
+  job.config.checkpoint.every = 4;
+  for (const OptimizerKind optimizer : {OptimizerKind::kAdamw, OptimizerKind::kMuon}) {
+    job.config.train.optimizer = optimizer;
+    ExpectResumeIsExact(job, 4);
+    const SafetensorsFile file(CheckpointPath(job.folder() / "whole", 9) / "model.safetensors");
+    const at::Tensor head = ReadTensor(file, "lm_head.weight");
+    EXPECT_EQ(head.scalar_type(), at::kFloat);
+    EXPECT_FALSE(head.equal(head.to(at::kBFloat16).to(at::kFloat))) << "the values were rounded";
+    fs::remove_all(job.folder() / "whole");
+    fs::remove_all(job.folder() / "resumed");
+  }
 }
 
 }  // namespace

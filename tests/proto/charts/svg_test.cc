@@ -89,6 +89,35 @@ TEST(LineChartSvg, WithoutDataIsStillAChart) {
   EXPECT_TRUE(IsBalanced(Draw(chart, Placement::kInline)));
 }
 
+TEST(LineChartSvg, PanelsShareTheirAxesAndShowTheOthersInGrey) {
+  LineChart chart = SmallChart();
+  chart.panels = true;
+  for (const Placement placement : {Placement::kStandalone, Placement::kInline}) {
+    const std::string svg = Draw(chart, placement);
+    EXPECT_TRUE(IsBalanced(svg)) << svg;
+    EXPECT_THAT(svg, Not(HasSubstr("nan")));
+    EXPECT_EQ(svg.find("class=\"hover\"") != std::string::npos, placement == Placement::kInline);
+  }
+}
+
+TEST(IntervalChartSvg, DrawsEachRowItsNoteAndTheMarks) {
+  IntervalChart chart{"t", "d", "x", {0}, {{"a", 1, std::pair(0.5, 1.5), 2, "surely"}, {"b", NAN, {}, 3, "never"}}};
+  const std::string svg = Draw(chart, Placement::kStandalone);
+  EXPECT_TRUE(IsBalanced(svg)) << svg;
+  EXPECT_THAT(svg, HasSubstr("<title>a: 1.000 (0.500 to 1.500)</title>"));
+  EXPECT_THAT(svg, HasSubstr("class=\"mark\""));
+  EXPECT_THAT(svg, HasSubstr(">never</text>"));
+  EXPECT_THAT(svg, Not(HasSubstr("nan")));
+}
+
+TEST(IntervalChartSvg, ACellIsNamedForThoseWhoHearIt) {
+  const std::string svg = DrawCell({"a", 0.36, std::pair(0.16, 0.57), 2, ""}, {0, 0.05}, "effect +0.36");
+  EXPECT_TRUE(IsBalanced(svg)) << svg;
+  EXPECT_THAT(svg, HasSubstr("role=\"img\""));
+  EXPECT_THAT(svg, HasSubstr("<title>effect +0.36</title>"));
+  EXPECT_TRUE(IsBalanced(DrawCell({"a", NAN, {}, 2, ""}, {0, 0}, "none")));
+}
+
 TEST(HeatMapSvg, EachCellSaysItsValueAndOddValuesAreGrey) {
   HeatMapChart chart{"t", "d", "layer", "head", "alpha", {{"p", 2, 2, {0.0, 0.25, NAN, 1.0}}}, 0, 1};
   const std::string svg = Draw(chart, Placement::kStandalone);

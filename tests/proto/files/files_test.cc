@@ -12,6 +12,9 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "proto/files/descriptor.h"
 #include "tests/testing/temp_dir.h"
@@ -129,6 +132,17 @@ TEST_F(FilesTest, DashIsStandardOutput) {
   EXPECT_FALSE(dash || named);
   EXPECT_EQ(out, "one two");
   EXPECT_EQ(Entries(), 0u);
+}
+
+TEST_F(FilesTest, PiecesAreWrittenOneAfterAnother) {
+  const std::vector<std::string_view> pieces = {"a", "", "bc"};
+  EXPECT_FALSE(WriteOutput(dir_ / "file", pieces));
+  EXPECT_EQ(testing::ReadFile(dir_ / "file"), "abc");
+  EXPECT_FALSE(WriteOutput(dir_ / "file", std::vector<std::string_view>()));
+  EXPECT_EQ(testing::ReadFile(dir_ / "file"), "");
+  ::testing::internal::CaptureStdout();
+  EXPECT_FALSE(WriteOutput("-", pieces));
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "abc");
 }
 
 TEST_F(FilesTest, FailedWriteLeavesTheOldFile) {

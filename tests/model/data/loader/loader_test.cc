@@ -194,6 +194,29 @@ TEST_F(LoaderTest, DomainSelectsItsFiles) {
   for (const Row& row : Rows(odd, 50)) EXPECT_EQ(row[0] / 100 % 2, 1);
   odd.domain = "none";
   EXPECT_THAT(ErrorWith(odd), HasSubstr("domain \"none\""));
+  EXPECT_THAT(ErrorWith(odd), HasSubstr("only of even, odd"));
+}
+
+TEST_F(LoaderTest, DomainSelectsTheShardsThatTheStudysCorpusCutsItInto) {
+  PackedSet set = {.block = kBlock, .tokenizer = std::nullopt};
+  for (int f = 0; f < 4; ++f) AddFile(&set, "train", "arxiv-" + std::to_string(f), f);
+  AddFile(&set, "train", "arxiv-more", 4);
+  AddFile(&set, "train", "web", 5);
+  AddFile(&set, "train", "web-1", 6);
+  WriteText(dir_ / kSetFileName, PrintSet(set));
+  const auto files_of = [&](const std::string& domain) {
+    LoaderOptions options = options_;
+    options.domain = domain;
+    std::set<int32_t> files;
+    for (const Row& row : Rows(options, 40)) files.insert(row[0] / 100);
+    return files;
+  };
+  EXPECT_EQ(files_of("arxiv"), (std::set<int32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(files_of("arxiv-2"), (std::set<int32_t>{2}));
+  EXPECT_EQ(files_of("web"), (std::set<int32_t>{5})) << "a domain of this very name comes first";
+  LoaderOptions unknown = options_;
+  unknown.domain = "arxif";
+  EXPECT_THAT(ErrorWith(unknown), HasSubstr("only of arxiv (4 shards), arxiv-more, web (2 shards)"));
 }
 
 TEST_F(LoaderTest, FixedTokenReplacesItsPositionInEveryRow) {

@@ -56,11 +56,13 @@ TEST_F(BadCorpusTest, NamesThatAreNoDomainsAreRefused) {
   EXPECT_EQ(ErrorOf([&] { Pack(options_); }), "");
 }
 
-TEST_F(BadCorpusTest, WhatIsNoRegularFileIsPassedOver) {
+TEST_F(BadCorpusTest, WhatIsNoRegularFileIsPassedOverWhenItIsToBeIgnored) {
   fs::create_directories(dir_ / "in/train/folder.jsonl");
   ASSERT_EQ(::mkfifo((dir_ / "in/train/pipe.jsonl").c_str(), 0600), 0);  // opening it would wait for ever
   fs::create_symlink("/nonexistent", dir_ / "in/train/broken.jsonl");
   fs::create_symlink("/dev/zero", dir_ / "in/train/endless.jsonl");
+  EXPECT_THAT(ErrorOf([&] { Pack(options_); }), HasSubstr("broken.jsonl, endless.jsonl, folder.jsonl/, pipe.jsonl"));
+  options_.corpus.ignore_others = true;
   EXPECT_EQ(Pack(options_).set.sources.size(), 2u);
 }
 
@@ -84,25 +86,39 @@ TEST_F(BadCorpusTest, BytesThatAreNoJsonLinesAreCountedAndNamed) {
 TEST_F(BadCorpusTest, OddButLegalFilesAreRead) {
   EXPECT_EQ(BadLinesOf("\xef\xbb\xbf" + good_), 0);                        // a byte order mark
   EXPECT_EQ(BadLinesOf("\n\r\n" + good_.substr(0, good_.size() - 1)), 0);  // empty lines, no newline at the end
+  EXPECT_EQ(BadLinesOf(" \t\n" + good_ + "  "), 0);                        // blank ones
   EXPECT_EQ(BadLinesOf("{\"text\": \"\"}\n{\"text\": \"\\u0000\"}\n" + good_), 0);
   EXPECT_EQ(BadLinesOf("  {\"meta\": {\"text\": 1}, \"text\": \"<|endoftext|> in a text\"}  \r\n"), 0);
 }
 
-TEST_F(BadCorpusTest, EmptyFilesHoldNothing) {
-  WriteText(dir_ / "in/train/empty.jsonl", "");
-  WriteText(dir_ / "in/train/blank.jsonl", "\n\n\n");
+TEST_F(BadCorpusTest, AFileWithoutOneGoodLineIsRefused) {
+  for (const char* bytes : {"", "\n\n\n", "bad\nbad\n", "{\"content\": \"a text\"}\n", "[\n{\"text\": \"a\"},\n]"}) {
+    WriteText(dir_ / "in/train/b.jsonl", bytes);
+    EXPECT_THAT(ErrorOf([&] { Pack(options_); }), HasSubstr("b.jsonl: holds no text")) << bytes;
+    EXPECT_FALSE(fs::exists(options_.out));
+  }
+}
+
+TEST_F(BadCorpusTest, TheTextsFieldHasTheNameThatIsGiven) {
+  const std::string line = "{\"text\": \"no\", \"content\": \"a text of more than one block\"}\n";
+  WriteText(dir_ / "in/train/a.jsonl", line);
+  WriteText(dir_ / "in/valid/a.jsonl", line);
+  options_.corpus.text_key = "content";
   const PackResult result = Pack(options_);
-  EXPECT_EQ(result.set.sources.size(), 4u);
-  EXPECT_EQ(warnings_.size(), 2u);  // that nothing of them was packed
+  EXPECT_EQ(result.set.sources[0].tokens, 30);
+  EXPECT_EQ(OpenSet(options_.out).text_key, "content");
+  options_.corpus.text_key = "text";
+  EXPECT_THAT(ErrorOf([&] { Pack(options_); }), HasSubstr("already holds a set packed with --text-key content"));
 }
 
 TEST_F(BadCorpusTest, DecompressionBombsCostNoMemory) {
   gzFile file = ::gzopen((dir_ / "in/train/bomb.jsonl.gz").c_str(), "wb9");
+  ::gzwrite(file, good_.data(), good_.size());
   const std::string zeros(1 << 20, '0');
   for (int i = 0; i < 200; ++i) ::gzwrite(file, zeros.data(), zeros.size());  // one line of 200 MiB in 200 kB
   ::gzclose(file);
   EXPECT_EQ(Pack(options_).set.sources[1].bad_lines, 1);
-  EXPECT_THAT(warnings_[0], HasSubstr("bomb.jsonl.gz:1: longer than 64 MiB"));
+  EXPECT_THAT(warnings_[0], HasSubstr("bomb.jsonl.gz:2: longer than 64 MiB"));
 }
 
 TEST_F(BadCorpusTest, DamagedRecordsOfAnEarlierRunAreMadeAnew) {

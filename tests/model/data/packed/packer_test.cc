@@ -4,9 +4,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
-#include <zstd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -14,6 +13,8 @@
 
 #include "model/data/corpus/json_lines.h"
 #include "model/data/packed/litpkds.h"
+#include "proto/files/hash.h"
+#include "tests/model/helpers/compressed.h"
 #include "tests/model/helpers/data_files.h"
 #include "tests/testing/temp_dir.h"
 
@@ -23,26 +24,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-std::string Gzip(const std::string& text) {
-  std::string out(::compressBound(text.size()) + 64, '\0');
-  z_stream stream = {};
-  EXPECT_EQ(::deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = text.size();
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = out.size();
-  EXPECT_EQ(::deflate(&stream, Z_FINISH), Z_STREAM_END);
-  out.resize(stream.total_out);
-  ::deflateEnd(&stream);
-  return out;
-}
-
-std::string Zstd(const std::string& text) {
-  std::string out(::ZSTD_compressBound(text.size()), '\0');
-  out.resize(::ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
-  return out;
-}
 
 std::map<std::string, std::string> FilesOf(const std::filesystem::path& folder) {
   std::map<std::string, std::string> files;
@@ -176,6 +157,106 @@ TEST_F(PackerTest, AnotherSetIsNotOverwritten) {
   EXPECT_THAT(Error(), HasSubstr("valid_a_0_0000000000.bin: truncated"));
 }
 
+TEST_F(PackerTest, AnEditThatKeepsSizeAndTimeIsSeen) {
+  const std::filesystem::path source = dir_ / "in/train/a.jsonl";
+  Pack(options_);
+  const auto time = std::filesystem::last_write_time(source);
+  std::string edited = many_;
+  edited.replace(edited.find("document"), 8, "DOCUMENT");
+  WriteText(source, edited);
+  std::filesystem::last_write_time(source, time);
+  EXPECT_THAT(Error(), AllOf(HasSubstr("already holds a set packed with another content of " + source.string()),
+                             HasSubstr("remove it or choose another --out")));
+  WriteText(source, many_);  // a new time alone changes nothing
+  EXPECT_TRUE(Pack(options_).already_complete);
+}
+
+TEST_F(PackerTest, AnEditBetweenTwoRunsIsSeenInWhatTheFirstLeft) {
+  const std::filesystem::path source = dir_ / "in/train/a.jsonl";
+  WriteText(dir_ / "in/valid/a.jsonl", "bad\n");
+  EXPECT_NE(Error(), "");
+  ASSERT_TRUE(std::filesystem::exists(dir_ / "out.partial/train_a.jsonl.done"));
+  const auto time = std::filesystem::last_write_time(source);
+  std::string edited = many_;
+  edited.replace(edited.find("document"), 8, "DOCUMENT");
+  WriteText(source, edited);
+  std::filesystem::last_write_time(source, time);
+  WriteText(dir_ / "in/valid/a.jsonl", PrintTextLine("held out text of a corpus") + "\n");
+  Pack(options_);
+  options_.out = dir_ / "fresh";
+  Pack(options_);
+  EXPECT_EQ(FilesOf(dir_ / "out"), FilesOf(dir_ / "fresh"));
+}
+
+TEST_F(PackerTest, AFileThatComesBetweenTwoRunsTakesThePlaceOfNone) {
+  std::filesystem::rename(dir_ / "in/train/a.jsonl", dir_ / "in/train/a.2.jsonl");
+  WriteText(dir_ / "in/valid/a.jsonl", "bad\n");
+  EXPECT_NE(Error(), "");
+  ASSERT_TRUE(std::filesystem::exists(dir_ / "out.partial/train_a.2.jsonl.done"));
+  WriteText(dir_ / "in/train/a.1.jsonl", PrintTextLine("comes before the other one, of the same domain") + "\n");
+  WriteText(dir_ / "in/valid/a.jsonl", PrintTextLine("held out text of a corpus") + "\n");
+  Pack(options_);
+  options_.out = dir_ / "fresh";
+  Pack(options_);
+  EXPECT_EQ(FilesOf(dir_ / "out"), FilesOf(dir_ / "fresh"));
+}
+
+TEST_F(PackerTest, SourcesAreKnownByTheirHashes) {
+  Pack(options_);
+  const std::string set = ReadText(dir_ / "out/set.json");
+  EXPECT_THAT(set, HasSubstr("\"xxh3\": \"" + files::Hash(many_) + "\""));
+  EXPECT_EQ(PrintSet(ParseSet(set, "set.json")), set);
+}
+
+TEST_F(PackerTest, ASetOfAnOlderVersionIsReadAndJudgedByTimesWithAWarning) {
+  Pack(options_);
+  const std::filesystem::path file = dir_ / "out/set.json", source = dir_ / "in/train/a.jsonl";
+  PackedSet set = ParseSet(ReadText(file), "set.json");
+  for (SetSource& each : set.sources) each.xxh3.clear();
+  WriteText(file, PrintSet(set));
+  EXPECT_EQ(ReadText(file).find("xxh3"), std::string::npos);
+  EXPECT_TRUE(Pack(options_).already_complete);
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("kept no hashes of its sources")));
+  std::filesystem::last_write_time(source, std::filesystem::last_write_time(file) + std::chrono::seconds(1));
+  EXPECT_THAT(Error(), HasSubstr("another content of " + source.string()));
+}
+
+TEST_F(PackerTest, WithoutTheTailEveryFileIsFullOfText) {
+  options_.valid_chunk_blocks = 1;  // as there is but one block
+  Pack(options_);
+  const auto padded = FilesOf(dir_ / "out");
+  options_.out = dir_ / "full";
+  options_.drop_tail = true;
+  const PackResult result = Pack(options_);
+  int64_t blocks = 0;
+  for (const SetFile& file : result.set.files) {
+    EXPECT_EQ(file.blocks, file.split == "train" ? 4 : 1);
+    EXPECT_EQ(ReadText(options_.out / file.name), padded.at(file.name)) << "full files are the same";
+    blocks += file.blocks;
+  }
+  EXPECT_LT(blocks * 17, result.set.sources[0].tokens);
+  EXPECT_TRUE(OpenSet(options_.out).drop_tail);
+  options_.drop_tail = false;
+  EXPECT_THAT(Error(), HasSubstr("already holds a set packed with --drop-tail"));
+  options_.out = dir_ / "none";
+  options_.drop_tail = true;
+  options_.chunk_blocks = 1000;
+  EXPECT_THAT(Error(),
+              AllOf(HasSubstr("in/train: every file holds less than one whole chunk"), HasSubstr("--chunk-blocks")));
+}
+
+TEST_F(PackerTest, AShortNameStandsBeforeEveryDomain) {
+  options_.short_name = "the_pile";
+  const PackResult result = Pack(options_);
+  for (const SetFile& file : result.set.files) EXPECT_EQ(file.domain, "the_pile_a");
+  EXPECT_EQ(result.set.files[0].name, "train_the_pile_a_0_0000000000.bin");
+  EXPECT_TRUE(Pack(options_).already_complete);
+  options_.short_name = "";
+  EXPECT_THAT(Error(), HasSubstr("already holds a set packed with other names of domains"));
+  options_.short_name = "a/b";
+  EXPECT_THAT(Error(), HasSubstr("\"a/b_a\" cannot be a domain"));
+}
+
 TEST_F(PackerTest, LeftoversOfAKilledRunAreCleared) {
   WriteText(dir_ / "out.partial/train_a_0_0000009999.bin", "half");
   Pack(options_);
@@ -199,6 +280,19 @@ TEST_F(PackerTest, UnfittingCorporaAreRefused) {
   EXPECT_THAT(Error(), AllOf(HasSubstr("in/valid"), HasSubstr("no *.jsonl")));
   options_.block = 1;
   EXPECT_THAT(Error(), HasSubstr("block"));
+}
+
+TEST(SetFileNames, DomainsAreNamedWithTheirShardsTogether) {
+  EXPECT_EQ(WithoutShard("arxiv-12"), "arxiv");
+  for (const char* whole : {"arxiv", "arxiv-", "-1", "arxiv-x", "arxiv_1", "arxiv-1a"}) {
+    EXPECT_EQ(WithoutShard(whole), whole);
+  }
+  PackedSet set;
+  for (const char* domain : {"b", "arxiv-1", "arxiv-1", "arxiv-2", "c-7"}) {
+    set.files.push_back({.split = "train", .domain = domain});
+  }
+  set.files.push_back({.split = "valid", .domain = "d"});
+  EXPECT_EQ(DomainsText(set, "train"), "arxiv (2 shards), b, c-7");
 }
 
 TEST(SetFileNames, RoundTripWithUnderscoresInTheDomain) {

@@ -105,7 +105,7 @@ RunOutcome TinyJob::Train(const fs::path& run_dir, std::vector<pipe::Event>& eve
   }};
   EventSink sink(fd);
   TrainerCommands commands(-1);
-  return Trainer(run_dir, sink, commands).Run();
+  return Trainer(run_dir, sink, commands, {}, overlap).Run();
 }
 
 fs::path CheckpointPath(const fs::path& run_dir, int64_t step) {
@@ -135,7 +135,7 @@ void ExpectSameBytes(const fs::path& a, const fs::path& b) {
 }
 
 void ExpectSameEnd(const TinyJob& job, const fs::path& a, const fs::path& b) {
-  for (const char* name : {"model.safetensors", "optimizer.safetensors", "trainer.json"})
+  for (const char* name : {"model.safetensors", "optimizer.state", "trainer.json"})
     ExpectSameBytes(CheckpointPath(a, job.config.train.max_steps) / name,
                     CheckpointPath(b, job.config.train.max_steps) / name);
 }

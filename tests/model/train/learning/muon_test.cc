@@ -3,6 +3,7 @@
 #include "model/train/learning/muon.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linalg_svdvals.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
@@ -99,7 +100,8 @@ TEST(MuonMatrix, StepsFollowTheFormula) {
     PlainMuon plain{rows, columns, Doubles(parameter.value)};
     for (int step = 0; step < 4; ++step) {
       parameter.gradient.copy_(at::randn({rows, columns}));
-      matrix.Update({.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.5, .gradient_scale = 0.25});
+      matrix.Update(
+          {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.5, .gradient_scale = at::full({}, 0.25f)});
       plain.Step(Doubles(parameter.gradient), 0.1, 0.9, 0.5, 0.25);
       const std::vector<double> value = Doubles(parameter.value);
       for (size_t i = 0; i < value.size(); ++i) ASSERT_NEAR(value[i], plain.value[i], 1e-5) << rows << " " << step;
@@ -119,7 +121,7 @@ TEST(Optimizer, MuonGetsTheMatricesOfTheLayersAndAdamWTheRest) {
     model.gradients().copy_(before.gradients());
     config.optimizer = kind;
     Optimizer optimizer(config, model, WholeOf(model));
-    optimizer.Update(/*step=*/0, /*learning_rate=*/config.learning_rate / 4, /*gradient_scale=*/0.5);
+    optimizer.Update(/*step=*/0, /*learning_rate=*/config.learning_rate / 4, /*gradient_scale=*/at::full({}, 0.5f));
     return std::pair(model, optimizer.State());
   };
   const auto [adamw, adamw_state] = updated(OptimizerKind::kAdamw);
@@ -138,7 +140,7 @@ TEST(Optimizer, MuonGetsTheMatricesOfTheLayersAndAdamWTheRest) {
       MuonMatrix(copy).Update({.learning_rate = config.muon_learning_rate / 4,
                                .momentum = config.muon_momentum,
                                .weight_decay = config.weight_decay,
-                               .gradient_scale = 0.5});
+                               .gradient_scale = at::full({}, 0.5f)});
       expected = copy.value;
     } else {
       EXPECT_TRUE(muon_state.at("v." + old.name).equal(adamw_state.at("v." + old.name))) << old.name;

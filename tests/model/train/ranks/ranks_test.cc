@@ -122,7 +122,7 @@ TEST(RanksOfOneJob, MayShareTheOptimizerWithoutATrace) {
     job.config.train.shard_optimizer = true;
     Gang sharded(job, name + "-sharded", 4);
     ASSERT_THAT(sharded.Wait(), Each(pipe::kExitFinished)) << sharded.errors();
-    for (const char* file : {"model.safetensors", "optimizer.safetensors"})
+    for (const char* file : {"model.safetensors", "optimizer.state"})
       ExpectSameBytes(CheckpointPath(plain.folder(), 50) / file, CheckpointPath(sharded.folder(), 50) / file);
   }
 }

@@ -1,0 +1,180 @@
+// See emergence.h.
+#include "coordinator/report/emergence.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "coordinator/report/claims.h"
+#include "coordinator/report/measures.h"
+#include "proto/pipe/metric_name.h"
+
+namespace sink::report {
+namespace {
+
+constexpr double kLeastWay = 0.1;  // of the first value, that a quantity must go
+
+// Whether a metric is one of the layers' of a quantity.
+bool IsOf(const pipe::MetricName& name, Quantity quantity) {
+  const bool of_layer = !name.layer.empty() && name.layer != pipe::kAllLayers;
+  switch (quantity) {
+    case Quantity::kHiddenNorm:
+      return of_layer && name.kind == pipe::MetricKind::kHiddenNormRatio;
+    case Quantity::kKeyNorm:
+      return of_layer && name.kind == pipe::MetricKind::kEvalMetric && name.metric == "key_norm_ratio";
+    case Quantity::kValueNorm:
+      return of_layer && name.kind == pipe::MetricKind::kEvalMetric && name.metric == "value_norm_ratio";
+    case Quantity::kSink:
+    case Quantity::kLoss:
+      break;
+  }
+  return false;
+}
+
+bool IsUsable(const Curve& curve) {
+  return curve.size() >= 3 &&
+         std::all_of(curve.begin(), curve.end(), [](const Sample& sample) { return std::isfinite(sample.value); });
+}
+
+// By how much a curve changes, as a share of its first value; ratios of 2 and of 1/2 change alike.
+double Change(const Curve& curve) {
+  const double first = std::fabs(curve.front().value), last = std::fabs(curve.back().value);
+  return first > 0 && last > 0 ? std::fabs(std::log(last / first)) : 0;
+}
+
+const Curve* CurveOf(const Run& run, Quantity quantity) {
+  const auto named = [&run](const std::string& name) -> const Curve* {
+    const auto curve = run.curves.find(name);
+    return curve != run.curves.end() && IsUsable(curve->second) ? &curve->second : nullptr;
+  };
+  if (quantity == Quantity::kSink) return named(MetricName(run, Measure::kAlphaMax, "1"));
+  if (quantity == Quantity::kLoss) {
+    const std::string validation = MetricName(run, Measure::kValidationLoss, "1");
+    return named(validation.empty() ? MetricName(run, Measure::kTrainLoss, "1") : validation);
+  }
+  const Curve* most = nullptr;
+  for (const auto& [text, curve] : run.curves) {
+    const auto name = pipe::ParseMetricName(text);
+    if (!name || !IsOf(*name, quantity) || !IsUsable(curve)) continue;
+    if (!most || Change(curve) > Change(*most)) most = &curve;
+  }
+  return most;
+}
+
+double TokensAStep(const Run& run) {
+  const Json& batch = Setting(run, "train.global_batch_size");
+  const Json& length = Setting(run, "train.sequence_length");
+  return batch.is_number() && length.is_number() ? batch.get<double>() * length.get<double>() : 1;
+}
+
+Onsets OnsetsOf(const Study& study, const Point& point, Measure measure, double level) {
+  Onsets onsets;
+  for (const std::string& id : point.runs) {
+    const Run& run = study.run(id);
+    const std::string metric = MetricName(run, measure, "1");
+    if (!run.succeeded() || metric.empty()) continue;
+    ++onsets.runs;
+    onsets.tokens_a_step = TokensAStep(run);
+    if (const auto step = Onset(run, metric, level)) onsets.steps.push_back(static_cast<double>(*step));
+  }
+  std::sort(onsets.steps.begin(), onsets.steps.end());
+  return onsets;
+}
+
+double Median(const std::vector<double>& ascending) {
+  const size_t n = ascending.size();
+  return (ascending[(n - 1) / 2] + ascending[n / 2]) / 2;
+}
+
+std::string TokenText(double tokens) {
+  for (const auto& [unit, name] : {std::pair(1e9, "B"), {1e6, "M"}, {1e3, "k"}})
+    if (tokens >= unit) return Fixed(tokens / unit, tokens / unit < 10 ? 1 : 0) + name;
+  return Fixed(tokens, 0);
+}
+
+}  // namespace
+
+std::string QuantityText(Quantity quantity) {
+  switch (quantity) {
+    case Quantity::kSink:
+      return "alpha_1 of the strongest head";
+    case Quantity::kLoss:
+      return "validation loss";
+    case Quantity::kHiddenNorm:
+      return "norm of the first token's hidden state";
+    case Quantity::kKeyNorm:
+      return "norm of its keys";
+    case Quantity::kValueNorm:
+      return "norm of its values";
+  }
+  return "";
+}
+
+Onsets AlphaOnsets(const Study& study, const Point& point, double level) {
+  return OnsetsOf(study, point, Measure::kAlphaMax, level);
+}
+Onsets RateOnsets(const Study& study, const Point& point, double percent) {
+  return OnsetsOf(study, point, Measure::kSinkRate, percent / 100);
+}
+
+std::string ShowOnsets(const Onsets& onsets) {
+  if (onsets.runs == 0) return "";
+  const std::string of = " of " + std::to_string(onsets.runs) + (onsets.runs == 1 ? " run" : " runs");
+  if (onsets.steps.empty()) return "in none" + of;
+  const double median = Median(onsets.steps);
+  std::string text = "step " + Fixed(median, 0);
+  if (onsets.steps.size() > 1)
+    text += " (" + Fixed(onsets.steps.front(), 0) + " to " + Fixed(onsets.steps.back(), 0) + ")";
+  return text + ", " + TokenText(median * onsets.tokens_a_step) + " tokens, in " + std::to_string(onsets.steps.size()) +
+         of;
+}
+
+std::optional<double> HalfWay(const Run& run, Quantity quantity) {
+  const Curve* curve = CurveOf(run, quantity);
+  if (!curve) return std::nullopt;
+  const double first = curve->front().value, last = curve->back().value, way = last - first;
+  if (std::fabs(way) < kLeastWay * std::fabs(first)) return std::nullopt;
+  std::optional<double> step;
+  for (const Sample& sample : *curve) {
+    if ((sample.value - first) / way < 0.5)
+      step.reset();
+    else if (!step)
+      step = static_cast<double>(sample.step);
+  }
+  return step;
+}
+
+std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experiment) {
+  std::set<std::string> ids;
+  for (const Point& point : experiment.points) ids.insert(point.runs.begin(), point.runs.end());
+  std::vector<Order> orders;
+  for (const Quantity quantity : {Quantity::kLoss, Quantity::kHiddenNorm, Quantity::kKeyNorm, Quantity::kValueNorm}) {
+    Order order;
+    order.quantity = quantity;
+    bool measured = false;
+    for (const std::string& id : ids) {
+      const Run& run = study.run(id);
+      const auto alpha = Value(run, Measure::kAlphaMax);
+      if (!run.succeeded() || IsEvaluation(run) || !alpha || *alpha < kOnsetAlpha) continue;
+      measured |= CurveOf(run, quantity) != nullptr;
+      const auto of_sink = HalfWay(run, Quantity::kSink), of_quantity = HalfWay(run, quantity);
+      if (!of_sink || !of_quantity) continue;
+      order.lag.push_back(*of_sink - *of_quantity);
+      order.before += order.lag.back() > 0;
+      order.after += order.lag.back() < 0;
+    }
+    if (!measured) continue;
+    if (static_cast<int>(order.lag.size()) >= kLeastSeeds) order.interval = MeanInterval(order.lag, kOutside);
+    orders.push_back(std::move(order));
+  }
+  return orders;
+}
+
+std::string OrderText(const Order& order) {
+  if (!order.interval) return "not decided";
+  if (order.interval->low > 0) return "before the sink";
+  if (order.interval->high < 0) return "after the sink";
+  return "not decided";
+}
+
+}  // namespace sink::report

@@ -1,0 +1,56 @@
+// When sinks emerge, over the seeds of a setting, and what comes before them. Pure; any thread.
+//
+// Passing a threshold "and staying": the first measurement from which on every later one is at the threshold or above.
+//
+// Order: quantities as different as a loss and a norm are compared by when each has gone half of its way, from its
+// first value to its last, for good. A quantity whose last value is within a tenth of its first went no way and has no
+// such step. Norms are ratios of the first token's to the mean of the others', in the layer in which the ratio changes
+// most.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coordinator/report/statistics.h"
+#include "coordinator/report/study.h"
+
+namespace sink::report {
+
+// What is watched of a run.
+enum class Quantity { kSink, kLoss, kHiddenNorm, kKeyNorm, kValueNorm };
+std::string QuantityText(Quantity quantity);  // "alpha_1 of the strongest head"
+
+// One threshold over the seeds of a setting.
+struct Onsets {
+  int runs = 0;               // that finished and measure it
+  std::vector<double> steps;  // of those in which the threshold is passed and kept, ascending
+  double tokens_a_step = 1;
+};
+
+inline constexpr double kOnsetAlpha = 0.3;    // of the strongest head: the paper's epsilon
+inline constexpr double kOnsetPercent = 1.0;  // of the sink rate
+
+// When alpha_1 of the strongest head stays at `level`, and when Sink_1 in percent does.
+Onsets AlphaOnsets(const Study& study, const Point& point, double level);
+Onsets RateOnsets(const Study& study, const Point& point, double percent);
+// "step 450 (300 to 700), 115k tokens, in 5 of 5 runs", "in none of 5 runs".
+std::string ShowOnsets(const Onsets& onsets);
+
+// The step at which the quantity has gone half of its way for good; nothing when it goes none or was not measured.
+std::optional<double> HalfWay(const Run& run, Quantity quantity);
+
+// How a quantity's half-way step lies to that of the sink, over every run of an experiment in which both exist.
+struct Order {
+  Quantity quantity = Quantity::kLoss;
+  std::vector<double> lag;           // steps from the quantity to the sink: positive, the quantity comes first
+  int before = 0, after = 0;         // runs in which the quantity comes before, and after, the sink
+  std::optional<Interval> interval;  // of the mean lag, 95 %
+};
+// Of the quantities that some run measures; only runs that keep a sink at the end (strongest head at kOnsetAlpha).
+std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experiment);
+// "before the sink", "after the sink", "not decided": by the interval; of fewer than three runs never decided.
+std::string OrderText(const Order& order);
+
+}  // namespace sink::report

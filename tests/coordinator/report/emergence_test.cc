@@ -1,0 +1,88 @@
+// When a planted sink comes and stays, and what comes before it.
+#include "coordinator/report/emergence.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/coordinator/report/studies.h"
+
+namespace sink::report {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::EmptyStudy;
+
+Curve Steps(const std::vector<double>& values) {
+  Curve curve;
+  for (size_t i = 0; i < values.size(); ++i) curve.push_back({static_cast<int64_t>(100 * i), values[i], 1});
+  return curve;
+}
+
+// Each seed's sink comes a step later than the one before; the loss falls first, the norm rises last.
+Study Emerging(int seeds = 3) {
+  Study study = EmptyStudy("experiment");
+  std::vector<report::Run> runs;
+  for (int seed = 0; seed < seeds; ++seed) {
+    report::Run run = testing::FinishedRun(seed, {{"train.seed", seed}}, {});
+    std::vector<double> alpha(10, 0.8);
+    for (int i = 0; i < 3 + seed; ++i) alpha[i] = 0.1;
+    run.curves["alpha_max/1"] = Steps(alpha);
+    run.curves["sink_rate/0.3/1"] = Steps({0, 0.05, 0, 0, 0, 0, 0.05, 0.05, 0.05, 0.05});
+    run.curves["validation_loss/all"] = Steps({5, 3, 2.5, 2.4, 2.3, 2.2, 2.1, 2, 2, 2});
+    run.curves["hidden_norm_ratio/1"] = Steps({1, 1, 1, 1, 1, 1, 1, 1, 3, 3});
+    run.curves["hidden_norm_ratio/2"] = Steps({1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1});
+    run.curves["value_norm_ratio/1"] = Steps(std::vector<double>(10, 1.0));
+    runs.push_back(run);
+  }
+  testing::AddPoint(&study, "a", runs);
+  return study;
+}
+
+TEST(Emergence, IsTheStepFromWhichAThresholdIsKept) {
+  const Study study = Emerging();
+  const Onsets alpha = AlphaOnsets(study, study.experiments[0].points[0], 0.3);
+  EXPECT_EQ(alpha.runs, 3);
+  EXPECT_THAT(alpha.steps, ElementsAre(300, 400, 500));
+  EXPECT_EQ(ShowOnsets(alpha), "step 400 (300 to 500), 205k tokens, in 3 of 3 runs");
+  // The sink rate passed it early, but fell back.
+  EXPECT_THAT(RateOnsets(study, study.experiments[0].points[0], 1).steps, ElementsAre(600, 600, 600));
+}
+
+TEST(Emergence, ARunThatFallsBackOrIsNanNeverKeepsASink) {
+  Study study = Emerging();
+  study.runs[testing::Id(0)].curves["alpha_max/1"].back().value = 0.1;
+  study.runs[testing::Id(1)].curves["alpha_max/1"].back().value = NAN;
+  EXPECT_EQ(ShowOnsets(AlphaOnsets(study, study.experiments[0].points[0], 0.3)),
+            "step 500, 256k tokens, in 1 of 3 runs");
+  EXPECT_EQ(ShowOnsets(AlphaOnsets(study, study.experiments[0].points[0], 0.9)), "in none of 3 runs");
+}
+
+TEST(Emergence, HalfOfTheWayIsComparedAcrossQuantities) {
+  const Study study = Emerging();
+  const report::Run& run = study.run(testing::Id(0));
+  EXPECT_EQ(HalfWay(run, Quantity::kSink), 300);
+  EXPECT_EQ(HalfWay(run, Quantity::kLoss), 100);
+  EXPECT_EQ(HalfWay(run, Quantity::kHiddenNorm), 800);  // of the layer that changes most
+  EXPECT_FALSE(HalfWay(run, Quantity::kValueNorm).has_value());
+  EXPECT_FALSE(HalfWay(run, Quantity::kKeyNorm).has_value());
+}
+
+TEST(Emergence, OrderIsDecidedByTheIntervalOverRunsWithASink) {
+  Study study = Emerging();
+  std::vector<Order> orders = OrderOfEmergence(study, study.experiments[0]);
+  ASSERT_EQ(orders.size(), 3u);  // keys were not measured
+  EXPECT_EQ(orders[0].quantity, Quantity::kLoss);
+  EXPECT_EQ(orders[0].before, 3);
+  EXPECT_EQ(OrderText(orders[0]), "before the sink");
+  EXPECT_EQ(OrderText(orders[1]), "after the sink");
+  EXPECT_EQ(OrderText(orders[2]), "not decided");                       // values went no way
+  study.runs[testing::Id(0)].curves["alpha_max/1"].back().value = 0.1;  // no sink in the end
+  orders = OrderOfEmergence(study, study.experiments[0]);
+  EXPECT_EQ(orders[0].before, 2);
+  EXPECT_EQ(OrderText(orders[0]), "not decided");
+}
+
+}  // namespace
+}  // namespace sink::report

@@ -1,0 +1,71 @@
+// What planted variants do to a planted sink, and their price.
+#include "coordinator/report/removal.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/coordinator/report/studies.h"
+
+namespace sink::report {
+namespace {
+
+using testing::AddSeeds;
+
+void Add(Study* study, const std::string& key, const Json& value, double alpha, double loss, double bias = -1,
+         int seeds = 5) {
+  std::vector<std::pair<std::string, double>> metrics = {
+      {"alpha_max/1", alpha}, {"sink_rate/0.3/1", alpha / 10}, {"validation_loss/all", loss}};
+  if (bias >= 0) metrics.emplace_back("alpha_max/bias", bias);
+  std::vector<std::pair<std::string, Json>> settings = {{"model.variant.sink_logit", "none"},
+                                                        {"model.variant.qk_norm", false},
+                                                        {"train.optimizer", "adamw"},
+                                                        {"model.variant.key_bias", "none"},
+                                                        {"train.learning_rate", 1e-3}};
+  for (auto& [name, setting] : settings)
+    if (name == key) setting = value;
+  study->experiments.push_back({key, "", Json::object(), {}});
+  AddSeeds(study, key, settings, metrics, 0.02, seeds);
+}
+
+Study Beyond() {
+  Study study = testing::EmptyStudy("unused");
+  study.experiments.clear();
+  Add(&study, "model.variant.sink_logit", "zero", 0.1, 2.5);
+  Add(&study, "default", nullptr, 0.7, 2.0);
+  Add(&study, "model.variant.qk_norm", true, 0.7, 2.0);
+  Add(&study, "model.variant.key_bias", "per_head", 0.1, 2.0, 0.8);
+  Add(&study, "train.optimizer", "muon", 0.9, 1.8);
+  Add(&study, "train.learning_rate", 1e-4, 0.2, 3.0);  // no mechanism
+  return study;
+}
+
+TEST(Removal, HoldsEveryVariantAgainstTheSettingThatTheyAreVariantsOf) {
+  const auto removal = WhatRemovesTheSink(Beyond());
+  ASSERT_TRUE(removal.has_value());
+  EXPECT_EQ(removal->base, "default");
+  ASSERT_EQ(removal->variants.size(), 4u);
+  EXPECT_EQ(removal->variants[0].label, "sink_logit=zero");
+  EXPECT_EQ(removal->variants[0].verdict, "removes it");
+  EXPECT_NEAR(removal->variants[0].price->value, 0.5, 1e-9);
+  EXPECT_GT(removal->variants[0].price->interval->low, 0.4);
+  EXPECT_EQ(removal->variants[1].verdict, "keeps it");
+  EXPECT_EQ(removal->variants[2].verdict, "moves it to the bias");
+  EXPECT_EQ(removal->variants[3].verdict, "strengthens it");
+}
+
+TEST(Removal, NeedsSeedsAndASinkInTheBase) {
+  Study study = Beyond();
+  Add(&study, "model.variant.sink_logit", "learned", 0.1, 2.0, -1, 2);
+  EXPECT_EQ(WhatRemovesTheSink(study)->variants.back().verdict, "not enough data");
+  for (auto& [id, run] : study.runs) run.curves["alpha_max/1"].back().value = 0.1;
+  for (const Variant& variant : WhatRemovesTheSink(study)->variants) EXPECT_EQ(variant.verdict, "not enough data");
+}
+
+TEST(Removal, IsNoPageOfASweepWithFewVariants) {
+  Study study = Beyond();
+  study.experiments.resize(3);
+  EXPECT_FALSE(WhatRemovesTheSink(study).has_value());
+}
+
+}  // namespace
+}  // namespace sink::report

@@ -1,0 +1,42 @@
+// Intervals of means and of their differences, against tables and hand-computed values.
+#include "coordinator/report/statistics.h"
+
+#include <gtest/gtest.h>
+
+namespace sink::report {
+namespace {
+
+TEST(Statistics, QuantilesAreThoseOfStudentsTables) {
+  EXPECT_NEAR(StudentQuantile(0.05, 1), 12.7062, 1e-4);
+  EXPECT_NEAR(StudentQuantile(0.05, 4), 2.776445, 1e-6);
+  EXPECT_NEAR(StudentQuantile(0.05, 30), 2.042272, 1e-6);
+  EXPECT_NEAR(StudentQuantile(0.01, 8), 3.355387, 1e-6);
+  EXPECT_NEAR(StudentQuantile(0.05, 1e6), 1.959966, 1e-5);
+}
+
+TEST(Statistics, MeanIntervalIsStudents) {
+  const auto interval = MeanInterval({1, 2, 3, 4, 5}, 0.05);
+  ASSERT_TRUE(interval.has_value());
+  EXPECT_NEAR(interval->low, 3 - 2.776445 * 1.5811388 / 2.2360680, 1e-5);
+  EXPECT_NEAR(interval->high, 3 + 2.776445 * 1.5811388 / 2.2360680, 1e-5);
+  EXPECT_FALSE(MeanInterval({1}, 0.05).has_value());
+}
+
+// Variances 2.5 and 10 over five each: standard error sqrt(2.5), 5.8824 degrees of freedom.
+TEST(Statistics, DifferenceIntervalIsWelchs) {
+  const auto interval = DifferenceInterval({11, 12, 13, 14, 15}, {1, 3, 5, 7, 9}, 0.05);
+  ASSERT_TRUE(interval.has_value());
+  EXPECT_NEAR((interval->low + interval->high) / 2, 8, 1e-12);
+  EXPECT_NEAR((interval->high - interval->low) / 2, 2.4588 * 1.5811388, 1e-3);
+  EXPECT_FALSE(DifferenceInterval({1, 2}, {1}, 0.05).has_value());
+}
+
+TEST(Statistics, WithoutSpreadAnIntervalIsAPoint) {
+  const auto interval = DifferenceInterval({2, 2, 2}, {1, 1, 1}, 0.05);
+  ASSERT_TRUE(interval.has_value());
+  EXPECT_EQ(interval->low, 1);
+  EXPECT_EQ(interval->high, 1);
+}
+
+}  // namespace
+}  // namespace sink::report
