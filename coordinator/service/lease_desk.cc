@@ -98,7 +98,7 @@ void LeaseDesk::LookLoop() {
     bool of_round = false;
     {
       MutexLock lock(&mutex_);
-      while (asked_.empty() && round_.empty() && !closing_) to_look_.Wait(&mutex_);
+      while (!CanLook() && !closing_) to_look_.Wait(&mutex_);
       if (asked_.empty() && round_.empty()) return;
       of_round = asked_.empty();
       std::deque<QuestionPtr>& line = of_round ? round_ : asked_;
@@ -109,7 +109,7 @@ void LeaseDesk::LookLoop() {
         continue;
       }
       question->place = Place::kLooking;
-      if (of_round) ++looking_, ++looked_;
+      if (of_round) ++looking_;
     }
     Look(question, of_round);
   }
@@ -124,7 +124,11 @@ void LeaseDesk::Look(const QuestionPtr& question, bool of_round) {
   bool answer = got;
   {
     MutexLock lock(&mutex_);
-    if (of_round) --looking_, granted_ += got;
+    if (of_round) --looking_;
+    if (of_round && got) {
+      granted_ = true;
+      at_once_ = std::min(kThreads, 2 * at_once_);
+    }
     if (of_round && nothing_ready) EndRound();
     const auto newer = waiting_.find(question->request.worker_id);
     const bool superseded = newer != waiting_.end() && newer->second != question;
@@ -143,6 +147,7 @@ void LeaseDesk::Look(const QuestionPtr& question, bool of_round) {
       }
     }
     if (round_.empty() && looking_ == 0) round_over_.SignalAll();
+    for (int more = at_once_ - looking_; of_round && more > 0 && !round_.empty(); --more) to_look_.Signal();
   }
   if (answer) question->answer(grants, std::chrono::floor<std::chrono::milliseconds>(begin - question->asked));
 }
@@ -190,10 +195,10 @@ std::chrono::milliseconds LeaseDesk::Round(uint64_t version) {
   const Clock::time_point begin = Clock::now();
   const absl::StatusOr<WorkAhead> ahead = dispatcher_->LookAhead();
   if (!ahead.ok()) return kLongestPause;  // the next question asked says what is wrong
-  int looked = 0, granted = 0;
   {
     MutexLock lock(&mutex_);
-    looked_ = granted_ = 0;
+    at_once_ = 1;
+    granted_ = false;
     for (const auto& [worker, question] : waiting_) {
       if (question->place != Place::kWaiting) continue;
       question->member = ahead->members.contains(worker);
@@ -203,13 +208,12 @@ std::chrono::milliseconds LeaseDesk::Round(uint64_t version) {
       round_.insert(question->member ? round_.begin() : round_.end(), question);
     }
     if (round_.empty()) return {};
-    to_look_.SignalAll();
+    to_look_.Signal();
     while (!closing_ && (!round_.empty() || looking_ > 0)) round_over_.Wait(&mutex_);
-    looked = std::max(1, looked_);
-    granted = std::min(granted_, looked);
+    if (granted_) return {};
   }
   const auto length = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
-  return std::min<std::chrono::milliseconds>(kLongestPause, kPauseFactor * length * (looked - granted) / looked);
+  return std::min<std::chrono::milliseconds>(kLongestPause, kPauseFactor * length);
 }
 
 void LeaseDesk::AnswerOverdue() {

@@ -74,6 +74,9 @@ class LeaseDesk {
   void WakeLoop() ABSL_LOCKS_EXCLUDED(mutex_);
   // Looks at those that wait: all of them, or those of ahead.members. Returns how long to leave them alone afterwards.
   std::chrono::milliseconds Round(uint64_t version) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool CanLook() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !asked_.empty() || (!round_.empty() && looking_ < at_once_);
+  }
   // Nothing is left to give out: those of the round that were not looked at wait on.
   void EndRound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerOverdue() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -88,10 +91,13 @@ class LeaseDesk {
   Mutex mutex_;
   CondVar to_look_, round_over_;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
-  std::deque<QuestionPtr> asked_ ABSL_GUARDED_BY(mutex_);                         // in line, not looked at before
-  std::deque<QuestionPtr> round_ ABSL_GUARDED_BY(mutex_);                         // in line again; after those
-  int looking_ ABSL_GUARDED_BY(mutex_) = 0;                                       // at questions of the round
-  int looked_ ABSL_GUARDED_BY(mutex_) = 0, granted_ ABSL_GUARDED_BY(mutex_) = 0;  // of the round
+  std::deque<QuestionPtr> asked_ ABSL_GUARDED_BY(mutex_);  // in line, not looked at before
+  std::deque<QuestionPtr> round_ ABSL_GUARDED_BY(mutex_);  // in line again; after those
+  // How many look at questions of the round at once: one at first, twice as many with each that gets something, so that
+  // a single job costs a look or two and many jobs are given out by all threads.
+  int at_once_ ABSL_GUARDED_BY(mutex_) = 1;
+  int looking_ ABSL_GUARDED_BY(mutex_) = 0;       // at questions of the round
+  bool granted_ ABSL_GUARDED_BY(mutex_) = false;  // something, in this round
   uint64_t version_ ABSL_GUARDED_BY(mutex_) = 0;  // placement() when the newest round began
   absl::flat_hash_map<std::string, QuestionPtr> waiting_ ABSL_GUARDED_BY(mutex_);  // by worker: parked, or of the round
 

@@ -61,6 +61,11 @@ class Side {
   Side(std::string name, const std::string& bin_dir, const Options& options)
       : name_(std::move(name)), options_(options), coordinator_(bin_dir, options.folder + "/" + name_) {}
 
+  void Wake() {
+    if (fleet_ != nullptr) fleet_->Wake();
+  }
+  void Rest() { fleet_->Rest(); }
+
   void Start() {
     coordinator_.Start();
     fleet_ = std::make_unique<Fleet>(coordinator_.address(), options_.workers);
@@ -272,7 +277,11 @@ int Run(const Options& options) {
   sides.push_back(std::make_unique<Side>("this", options.bin_dir, options));
   if (!options.peer_bin_dir.empty()) sides.push_back(std::make_unique<Side>("peer", options.peer_bin_dir, options));
   const auto each = [&](auto phase) {
-    for (const auto& side : sides) phase(*side);
+    for (const auto& side : sides) {
+      side->Wake();
+      phase(*side);
+      side->Rest();
+    }
   };
   each([](Side& side) { side.Start(); });
   each([](Side& side) { side.Idle(); });

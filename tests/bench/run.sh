@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every benchmark, one after the other, and prints its figures and ratios: sets up, builds the preset `bench`, then
-# the store at 100,000 jobs against 1,000, the coordinator under a fleet of simulated workers, the tokenizer against Hugging Face's, packing, the loader, the loss head and the
-# trainer against PyTorch, ranks, open models against transformers. Wants an otherwise idle machine.
+# the store at 100,000 jobs against 1,000, the coordinator under a fleet of simulated workers, the tokenizer against
+# Hugging Face's, packing, the loader, the loss head and the trainer against PyTorch, ranks, open models against
+# transformers. Wants an otherwise idle machine.
 # Usage: tests/bench/run.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."

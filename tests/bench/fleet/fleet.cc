@@ -75,6 +75,18 @@ Fleet::Fleet(const std::string& address, int workers) : workers_(workers) {
   }
 }
 
+void Fleet::Rest() {
+  resting_ = true;
+  keeper_ = std::thread([this] {
+    while (resting_) calls_.Next(Clock::now() + std::chrono::milliseconds(100));
+  });
+}
+
+void Fleet::Wake() {
+  resting_ = false;
+  if (keeper_.joinable()) keeper_.join();
+}
+
 Tally Fleet::Drive(double seconds, int window, const std::function<bool()>& start) {
   Tally tally;
   const Clock::time_point begin = Clock::now(), end = begin + Duration(seconds);

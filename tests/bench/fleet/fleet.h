@@ -3,12 +3,14 @@
 // coordinator.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "sink/v1/client.grpc.pb.h"
@@ -28,6 +30,12 @@ struct Tally {
 class Fleet {
  public:
   Fleet(const std::string& address, int workers);
+
+  ~Fleet() { Wake(); }
+
+  // Between phases a thread answers the coordinator's pings, so that the connections stay; Wake before any other call.
+  void Rest();
+  void Wake();
 
   void Register();
   // Every worker without a job asks, `window` at a time, until each has one or the time is over.
@@ -70,6 +78,8 @@ class Fleet {
   Tally Drive(double seconds, int window, const std::function<bool()>& start);
 
   Calls calls_;
+  std::atomic<bool> resting_ = false;
+  std::thread keeper_;
   std::vector<Worker> workers_;
   std::vector<std::string> metric_names_;
   std::unique_ptr<v1::ClientService::Stub> client_;
