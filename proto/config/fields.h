@@ -47,7 +47,7 @@ void VisitFirstFields(Config& c, Visitor&& v) {
   v("train.warmup_steps", c.train.warmup_steps, 0, kLarge);
   v("train.max_steps", c.train.max_steps, 1, kLarge);
   v("train.global_batch_size", c.train.global_batch_size, 1, 1048576);
-  v("train.micro_batch_size", c.train.micro_batch_size, 1, 65536, OrAuto());
+  v("train.micro_batch_size", c.train.micro_batch_size, 1.0, 65536.0, OrAuto());
   v("train.sequence_length", c.train.sequence_length, 1, 1048576);
   v("train.weight_decay", c.train.weight_decay, 0.0, 100.0);
   v("train.beta1", c.train.beta1, 0.0, 0.9999999);

