@@ -59,6 +59,8 @@ absl::StatusOr<Distribution> Distribution::Read(FieldIndex field, const Node& no
     return ErrorAt(list.key_at, absl::StrCat(FieldAt(field).path, " is not a number; draw it by \"choice\""));
   if (list.items.size() != 2)
     return ErrorAt(list.at, absl::StrCat(Quoted(list.key), " takes two numbers: the least and the largest"));
+  if (!distribution.choices_[0].is_number() || !distribution.choices_[1].is_number())
+    return ErrorAt(list.at, "both must be numbers");
   distribution.low_ = distribution.choices_[0].get<double>();
   distribution.high_ = distribution.choices_[1].get<double>();
   if (!(distribution.low_ < distribution.high_)) return ErrorAt(list.at, "the first number must be below the second");

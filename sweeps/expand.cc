@@ -37,6 +37,7 @@ struct Scale {
 
   json Of(const json& value) const {
     const FieldInfo& info = FieldAt(field);
+    if (!value.is_number()) return value;  // auto stays what it is
     const double v = value.get<double>();
     const double scaled = v == from ? to : v * (to / from);
     if (info.type == FieldType::kInteger) {
@@ -82,6 +83,8 @@ class Expander {
       if (set == direct.end()) {
         return ErrorAt(key.at, absl::StrCat(path, " is proportional, but the profile gives no value for it; add one"));
       }
+      if (!base_[key.field].is_number() || !set->second.value.is_number())
+        return ErrorAt(key.at, absl::StrCat(path, " is no number: nothing is proportional to it"));
       const double from = base_[key.field].get<double>(), to = set->second.value.get<double>();
       if (from == 0)
         return ErrorAt(key.at, absl::StrCat("the sweep's own ", path, " is 0: nothing is proportional to it"));
@@ -245,8 +248,11 @@ class Expander {
     const int devices = sweep_.devices;
     if (devices == 1) return {};
     if (config.kind == JobKind::kEvaluate) return {"kind", "evaluate runs on one device; set resources.devices to 1"};
-    const int64_t step = config.train.micro_batch_size * devices;
+    const int64_t step = std::max<int64_t>(config.train.micro_batch_size, 1) * devices;
     if (config.train.global_batch_size % step == 0) return {};
+    if (config.train.micro_batch_size == 0)
+      return {"train.global_batch_size",
+              absl::StrCat(config.train.global_batch_size, " must be a multiple of resources.devices ", devices)};
     return {"train.global_batch_size",
             absl::StrCat(config.train.global_batch_size, " must be a multiple of train.micro_batch_size ",
                          config.train.micro_batch_size, " x resources.devices ", devices)};

@@ -287,7 +287,9 @@ double Expression::Number(int index, const Values& values) const {
   const Term& term = terms_[index];
   switch (term.op) {
     case Op::kField:
-      return values[term.field].is_null() ? std::numeric_limits<double>::quiet_NaN() : values[term.field].get<double>();
+      // Null, or auto.
+      return values[term.field].is_number() ? values[term.field].get<double>()
+                                            : std::numeric_limits<double>::quiet_NaN();
     case Op::kNegate:
       return -Number(term.left, values);
     case Op::kAdd:

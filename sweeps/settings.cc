@@ -32,6 +32,7 @@ std::string Bound(double bound) { return absl::StrFormat("%.16g", bound); }
 absl::StatusOr<json> ReadOneNumber(const FieldInfo& field, const Node& node) {
   const auto wrong = [&](absl::string_view what) { return ErrorAt(node.at, absl::StrCat(field.path, " ", what)); };
   if (!node.IsScalar()) return wrong(absl::StrCat("must be a number, not ", KindName(node)));
+  if (std::find(field.choices.begin(), field.choices.end(), node.text) != field.choices.end()) return json(node.text);
   double number = 0;
   if (!ReadNumber(node.text, &number)) return wrong(absl::StrCat("must be a number, not ", Quoted(node.text)));
   if (!node.plain) return wrong("must be a number; remove the quotes");

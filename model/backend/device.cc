@@ -3,9 +3,11 @@
 #include <ATen/Context.h>
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <string_view>
 
 #include "model/backend/backend.h"
+#include "model/backend/device_queue.h"
 #include "model/base/model_error.h"
 
 namespace sink {
@@ -18,8 +20,18 @@ constexpr std::string_view kCuda = "cuda:";
 void LoadKernels() {
   void* library = dlopen(kCudaKernelsLibrary, RTLD_NOW | RTLD_LOCAL);
   void* tables = library == nullptr ? nullptr : dlsym(library, kCudaKernelsSymbol);
-  if (tables == nullptr) throw DeviceError(std::string("cannot use the CUDA kernels: ") + dlerror());
+  void* record = library == nullptr ? nullptr : dlsym(library, kCudaRecordSymbol);
+  if (tables == nullptr || record == nullptr)
+    throw DeviceError(std::string("cannot use the CUDA kernels: ") + dlerror());
   UseCudaKernels(reinterpret_cast<CudaKernelsFunction>(tables));
+  UseCudaRecorder(reinterpret_cast<CudaRecordFunction>(record));
+}
+
+// LibTorch's allocator reads it when its CUDA half is loaded. Segments that grow do not leave the gaps into which
+// neither a graph's memory nor a larger micro-batch would fit.
+void PrepareAllocator() {
+  if (std::getenv("PYTORCH_CUDA_ALLOC_CONF") == nullptr)
+    setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True", /*overwrite=*/0);
 }
 
 }  // namespace
@@ -33,6 +45,7 @@ bool IsDeviceName(const std::string& name) {
 
 at::Device OpenDevice(const std::string& name) {
   if (name == "cpu") return at::kCPU;
+  PrepareAllocator();
   dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
   if (!at::hasCUDA())
     throw DeviceError("device " + name + ": this machine, or this build, has no CUDA device; use cpu");
@@ -46,6 +59,8 @@ at::Device OpenDevice(const std::string& name) {
 }
 
 at::ScalarType FastType(at::Device device) { return device.is_cuda() ? at::kBFloat16 : at::kFloat; }
+
+bool RefusesWhatDoesNotFit(at::Device device) { return device.is_cuda(); }
 
 Collectives CollectivesOf(at::Device device) { return device.is_cpu() ? Collectives::kGloo : Collectives::kNccl; }
 

@@ -21,6 +21,10 @@ at::Device OpenDevice(const std::string& name);
 // elsewhere.
 at::ScalarType FastType(at::Device device);
 
+// Whether what does not fit such a device's memory is refused there, and all goes on: on a CPU the kernel may end the
+// process instead.
+bool RefusesWhatDoesNotFit(at::Device device);
+
 // What carries collectives between ranks on such devices.
 enum class Collectives { kGloo, kNccl };
 Collectives CollectivesOf(at::Device device);

@@ -160,6 +160,7 @@ AttentionContext::AttentionContext(const ModelConfig& config, const ParameterBuf
       break;
     case PositionEmbedding::kT5:
       learned_bias_ = parameters.ExactWeightOf("model.relative_bias.weight");
+      buckets_ = OffsetBuckets(positions, term_options_.device());
       break;
     case PositionEmbedding::kNope:
     case PositionEmbedding::kSinusoidal:  // the transformer adds these two to the embeddings
@@ -169,9 +170,10 @@ AttentionContext::AttentionContext(const ModelConfig& config, const ParameterBuf
 }
 
 at::Tensor AttentionContext::OffsetBias(int64_t length) const {
-  if (learned_bias_.defined()) return LearnedBias(Value(learned_bias_), length);
+  const int64_t first = Positions(config_) - length, count = 2 * length - 1;
+  if (learned_bias_.defined()) return LearnedBias(Value(learned_bias_), buckets_.narrow(0, first, count));
   if (!fixed_bias_.defined()) return {};
-  return fixed_bias_.narrow(1, Positions(config_) - length, 2 * length - 1).contiguous();
+  return fixed_bias_.narrow(1, first, count).contiguous();
 }
 
 at::Tensor AttentionLayer(const AttentionContext& context, const LayerParameters& weights, const at::Tensor& x_NC,

@@ -49,6 +49,7 @@ class AttentionContext {
   at::Tensor rope_;        // [Positions, D]: cosines, then sines, D/2 each
   at::Tensor fixed_bias_;  // OffsetBias of Positions, the longest
   Weight learned_bias_;    // T5's table
+  at::Tensor buckets_;     // where OffsetBias of Positions reads it
 };
 
 // Calls see(view) with what attention did, when given.

@@ -22,14 +22,6 @@ int64_t Bucket(int64_t distance) {
   return std::min<int64_t>(kExactBuckets + static_cast<int64_t>(octaves * kExactBuckets), kOffsetBuckets - 1);
 }
 
-// The bucket of each offset, int64 [2 length - 1].
-at::Tensor Buckets(int64_t length, at::Device device) {
-  const at::Tensor buckets = at::empty({2 * length - 1}, at::TensorOptions().dtype(at::kLong));
-  int64_t* out = buckets.mutable_data_ptr<int64_t>();
-  for (int64_t i = 0; i < 2 * length - 1; ++i) out[i] = Bucket(length - 1 - i);
-  return buckets.to(device);
-}
-
 std::vector<double> AlibiSlopes(int64_t heads) {
   const int64_t power = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(heads)));
   std::vector<double> slopes;
@@ -55,11 +47,18 @@ at::Tensor AlibiBias(int64_t length, int64_t heads, at::TensorOptions options) {
 }
 
 at::Tensor BucketBias(int64_t length, int64_t heads, at::TensorOptions options) {
-  return Buckets(length, options.device()).to(options).expand({heads, -1}).contiguous();
+  return OffsetBuckets(length, options.device()).to(options).expand({heads, -1}).contiguous();
 }
 
-at::Tensor LearnedBias(const at::Tensor& table_BH, int64_t length) {
-  return table_BH.index_select(0, Buckets(length, table_BH.device())).t().contiguous();
+at::Tensor LearnedBias(const at::Tensor& table_BH, const at::Tensor& buckets_S) {
+  return table_BH.index_select(0, buckets_S).t().contiguous();
+}
+
+at::Tensor OffsetBuckets(int64_t length, at::Device device) {
+  const at::Tensor buckets = at::empty({2 * length - 1}, at::TensorOptions().dtype(at::kLong));
+  int64_t* out = buckets.mutable_data_ptr<int64_t>();
+  for (int64_t i = 0; i < 2 * length - 1; ++i) out[i] = Bucket(length - 1 - i);
+  return buckets.to(device);
 }
 
 }  // namespace sink

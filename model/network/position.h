@@ -23,7 +23,9 @@ at::Tensor SinusoidTable(int64_t length, int64_t hidden, at::TensorOptions optio
 at::Tensor AlibiBias(int64_t length, int64_t heads, at::TensorOptions options);
 // The index of T5's bucket itself, as the seed study ran it: farther keys get more.
 at::Tensor BucketBias(int64_t length, int64_t heads, at::TensorOptions options);
-// T5's learned table [buckets, H] looked up. Differentiable in the table.
-at::Tensor LearnedBias(const at::Tensor& table_BH, int64_t length);
+// T5's learned table [buckets, H] looked up at the buckets of the offsets. Differentiable in the table.
+at::Tensor LearnedBias(const at::Tensor& table_BH, const at::Tensor& buckets_S);
+// The bucket of each offset, int64 [2 length - 1].
+at::Tensor OffsetBuckets(int64_t length, at::Device device);
 
 }  // namespace sink

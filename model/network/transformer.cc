@@ -60,9 +60,9 @@ Transformer::Transformer(const ModelConfig& config, at::Device device, at::Scala
     : Transformer(config, ParameterBuffer(ParameterLayout(config), device, SummedType(type),
                                           /*copies=*/SummedType(type) != type)) {}
 
-Transformer::Transformer(const ModelConfig& config, ParameterBuffer parameters)
+Transformer::Transformer(const ModelConfig& config, ParameterBuffer buffer)
     : config_(config),
-      parameters_(std::move(parameters)),
+      parameters_(std::move(buffer)),
       attention_(config, parameters_),
       activation_(ActivationOf(config.variant.ffn)) {
   embedding_ = parameters_.WeightOf("model.embed_tokens.weight");

@@ -92,7 +92,7 @@ class Transformer {
     at::Tensor x_NC, read_NC;
   };
 
-  Transformer(const ModelConfig& config, ParameterBuffer parameters);
+  Transformer(const ModelConfig& config, ParameterBuffer buffer);
   void CheckShape(const at::Tensor& tokens_BT) const;
   void CheckTokens(const at::Tensor& tokens_BT) const;
   at::Tensor Embed(const at::Tensor& tokens_BT);

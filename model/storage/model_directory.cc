@@ -45,6 +45,7 @@ void LoadParameters(const std::filesystem::path& directory, Transformer& model) 
   for (const auto& [name, view] : file.tensors())
     if (!known.contains(name)) throw ModelError(file.name() + ": tensor \"" + name + "\" is not part of this model");
   for (const Parameter& parameter : model.parameters()) ReadTensorInto(file, parameter.name, parameter.value);
+  model.RefreshCopies();
 }
 
 Transformer LoadModel(const std::filesystem::path& directory, at::Device device, at::ScalarType dtype) {
@@ -54,10 +55,19 @@ Transformer LoadModel(const std::filesystem::path& directory, at::Device device,
 }
 
 void SaveModel(const std::filesystem::path& directory, const Transformer& model, bool sync) {
-  std::map<std::string, at::Tensor> tensors;
-  for (const Parameter& parameter : model.parameters()) tensors[parameter.name] = parameter.value;
-  WriteTensors(directory / kParameterFile, tensors, sync);
-  OrThrow<ModelError>(files::WriteFile(directory / kConfigFile, PrintHuggingFaceConfig(model.config()), sync));
+  SaveModel(directory, model.config(), NamedParameters(model), sync);
+}
+
+void SaveModel(const std::filesystem::path& directory, const ModelConfig& config,
+               const std::map<std::string, at::Tensor>& parameters, bool sync) {
+  WriteTensors(directory / kParameterFile, parameters, sync);
+  OrThrow<ModelError>(files::WriteFile(directory / kConfigFile, PrintHuggingFaceConfig(config), sync));
+}
+
+std::map<std::string, at::Tensor> NamedParameters(const Transformer& model) {
+  std::map<std::string, at::Tensor> parameters;
+  for (const Parameter& parameter : model.parameters()) parameters[parameter.name] = parameter.value;
+  return parameters;
 }
 
 }  // namespace sink

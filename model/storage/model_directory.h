@@ -4,6 +4,8 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <string>
 
 #include "model/network/transformer.h"
 
@@ -21,5 +23,10 @@ Transformer LoadModel(const std::filesystem::path& directory, at::Device device,
 // Writes both files into an existing directory; sync: returns when they are on the disk (the directory itself is the
 // caller's to sync).
 void SaveModel(const std::filesystem::path& directory, const Transformer& model, bool sync);
+// The same of parameters by their names, wherever they are.
+void SaveModel(const std::filesystem::path& directory, const ModelConfig& config,
+               const std::map<std::string, at::Tensor>& parameters, bool sync);
+// The parameters of a model by their names: views.
+std::map<std::string, at::Tensor> NamedParameters(const Transformer& model);
 
 }  // namespace sink

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "model/backend/device.h"
 #include "model/train/learning/divergence.h"
@@ -40,7 +42,7 @@ data::LoaderOptions TrainingRowsOf(const JobFile& job, const RankWorld& world) {
 }  // namespace
 
 Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, TrainerCommands& commands,
-                 const RankWorld& world)
+                 const RankWorld& world, bool overlap)
     : events_(events),
       commands_(commands),
       job_(ReadJobFile(run_dir)),
@@ -48,16 +50,20 @@ Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Traine
       lock_(run_dir, kLockWaitMs),
       checkpoints_(std::filesystem::absolute(run_dir) / "checkpoints"),
       ranks_(world, device_),
-      loader_(TrainingRowsOf(job_, world)),
-      learner_(job_.config, device_, &ranks_) {
-  if (ranks_.first()) evaluator_.emplace(job_, device_);
+      overlap_(overlap || HasQueue(device_)),
+      learner_(job_.config, device_, &ranks_),
+      feeder_(data::Loader(TrainingRowsOf(job_, world)), learner_.micro_batch_size(), job_.config.train.sequence_length,
+              device_, overlap_),
+      saves_(device_) {
+  if (ranks_.first()) evaluator_.emplace(job_, device_, learner_.micro_batch_size());
   Restore([&](const std::string& warning) { warnings_.push_back(warning); });
-  loader_.Seek(state_.cursor);
+  feeder_.Seek(state_.cursor);
 }
 
 void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
   const std::shared_ptr<Optimizer> whole = learner_.WholeOptimizer();
   const auto read = [&] {
+    if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
     saved_ = checkpoints_.FindNewest(warn);
     if (saved_) state_ = ReadCheckpoint(saved_->path, job_.config, learner_.model(), *whole);
     return saved_.has_value();
@@ -76,40 +82,66 @@ RunOutcome Trainer::Run() {
   Start();
   bool stop = false;
   while (true) {
+    if (EvaluationDue() || CheckpointDue()) FinishSteps();
     if (EvaluationDue()) Evaluate();
     const std::vector<double> asked = ranks_.Sum({commands_.StopRequested() ? 1.0 : 0.0,  // of any rank
                                                   commands_.TakeCheckpointRequest() ? 1.0 : 0.0});
     stop = asked[0] > 0;
-    if (stop || asked[1] > 0 || CheckpointDue()) Save();
+    const bool asked_to_save = stop || asked[1] > 0;
+    if (asked_to_save) FinishSteps();
+    if (asked_to_save || CheckpointDue()) Save();
     if (stop || state_.step == job_.config.train.max_steps) break;
     TrainStep();
   }
+  if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
   ranks_.Leave();
   if (!stop) events_.Send(pipe::Finished{state_.step});
   return stop ? RunOutcome::kStopped : RunOutcome::kFinished;
 }
 
 void Trainer::TrainStep() {
-  const data::Cursor start = loader_.cursor();
+  const data::Cursor start = feeder_.cursor();
   const TrainConfig& config = job_.config.train;
   const double limit = LossLimit(config, state_.step, state_.running_loss);
-  const std::optional<StepResult> result = learner_.Step(
+  std::optional<BegunStep> begun = learner_.Begin(
       state_.step, [this] { return NextBatch(); }, limit);
+  SendWarnings();
   step_tokens_ = 0;
-  if (!result) return loader_.Seek(start);  // asked to stop: as if the step had not begun
-  if (result->diverged) return OnDivergence(*result, limit);
+  if (!begun) return feeder_.Seek(start);  // asked to stop: as if the step had not begun
 
+  running_.push_back({*std::move(begun), state_.step, feeder_.cursor()});
   ++state_.step;
   state_.tokens += config.global_batch_size * config.sequence_length;
-  state_.cursor = loader_.cursor();
+  state_.cursor = feeder_.cursor();
   state_.measured = false;
-  state_.running_loss = AddLoss(state_.running_loss, result->loss);
-  const bool logged = state_.step == 1 || state_.step % config.log_every == 0 || state_.step == config.max_steps;
+  FinishSteps(overlap_ && config.loss_spike_factor == 0 ? 1 : 0);
+}
+
+void Trainer::FinishSteps(size_t but) {
+  while (running_.size() > but) {
+    const Running first = std::move(running_.front());
+    running_.pop_front();
+    const StepResult result = learner_.Finish(first.begun);
+    if (result.diverged) {
+      // As if nothing had been begun after it; and it was not done.
+      running_.clear();
+      feeder_.Seek(first.after);
+      state_.step = first.step;
+      return OnDivergence(result, first.begun.loss_limit);
+    }
+    Record(first.step + 1, result);
+  }
+}
+
+void Trainer::Record(int64_t step, const StepResult& result) {
+  const TrainConfig& config = job_.config.train;
+  state_.running_loss = AddLoss(state_.running_loss, result.loss);
+  const bool logged = step == 1 || step % config.log_every == 0 || step == config.max_steps;
   if (logged && ranks_.first())
-    events_.Send(pipe::Metrics{state_.step,
-                               {{FormatMetricName({.kind = MetricKind::kTrainLoss}), result->loss},
-                                {FormatMetricName({.kind = MetricKind::kGradientNorm}), result->gradient_norm},
-                                {FormatMetricName({.kind = MetricKind::kLearningRate}), result->learning_rate}}});
+    events_.Send(pipe::Metrics{step,
+                               {{FormatMetricName({.kind = MetricKind::kTrainLoss}), result.loss},
+                                {FormatMetricName({.kind = MetricKind::kGradientNorm}), result.gradient_norm},
+                                {FormatMetricName({.kind = MetricKind::kLearningRate}), result.learning_rate}}});
 }
 
 void Trainer::OnDivergence(const StepResult& diverged, double limit) {
@@ -127,7 +159,7 @@ void Trainer::OnDivergence(const StepResult& diverged, double limit) {
   const int64_t from = state_.step, roll_backs = state_.roll_backs + 1;
   const auto warn = [this](const std::string& warning) { events_.Send(pipe::Log{"warning", warning}); };
   Restore(warn);
-  state_.cursor = loader_.cursor();
+  state_.cursor = feeder_.cursor();
   state_.roll_backs = roll_backs;
   warn("rolled back from step " + std::to_string(from) + " to " + std::to_string(state_.step) + " (" + what +
        "), roll-back " + std::to_string(roll_backs) + " of " + std::to_string(config.max_roll_backs));
@@ -139,10 +171,10 @@ std::optional<at::Tensor> Trainer::NextBatch() {
   // Alone, it need not wait for the end of a step.
   if (ranks_.size() == 1 && commands_.StopRequested()) return std::nullopt;
   const TrainConfig& config = job_.config.train;
-  const int64_t tokens = config.micro_batch_size * config.sequence_length * ranks_.size();
+  const int64_t tokens = learner_.micro_batch_size() * config.sequence_length * ranks_.size();
   step_tokens_ += tokens;
   window_tokens_ += tokens;
-  return ReadBatch(loader_, config.micro_batch_size, config.sequence_length, device_);
+  return feeder_.Next();
 }
 
 void Trainer::Evaluate() {
@@ -170,27 +202,66 @@ void Trainer::Save() {
     const std::shared_ptr<Optimizer> whole = learner_.WholeOptimizer();
     learner_.Gather(*whole);
     const auto write = [&] {
-      saved_ = checkpoints_.Save(state_.step, [&](const std::filesystem::path& folder) {
-        WriteCheckpoint(folder, job_.config, learner_.model(), *whole, state_);
-      });
-      checkpoints_.Prune(job_.config.checkpoint.keep);
+      WriteCheckpointOf(*whole);
       return true;
     };
     ranks_.OnFirst(write, [this] { Tick(); });
     if (!ranks_.first()) saved_ = CheckpointRef{.step = state_.step};
+  } else if (ranks_.first() && !saving_.pending()) {
+    SendCheckpoint(*saved_);
   }
-  if (ranks_.first()) events_.Send(pipe::Checkpoint{saved_->step, saved_->path.string(), saved_->manifest_hash});
   StartWindow();
+}
+
+void Trainer::WriteCheckpointOf(const Optimizer& whole) {
+  if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
+  const CheckpointContent content = ContentOf(job_.config, learner_.model(), whole, state_);
+  if (!overlap_ || !SaveBehind(content)) SendCheckpoint(Write(state_.step, content));
+}
+
+CheckpointRef Trainer::Write(int64_t step, const CheckpointContent& content) const {
+  const CheckpointRef saved =
+      checkpoints_.Save(step, [&content](const std::filesystem::path& folder) { WriteCheckpoint(folder, content); });
+  checkpoints_.Prune(job_.config.checkpoint.keep);
+  return saved;
+}
+
+bool Trainer::SaveBehind(const CheckpointContent& content) try {
+  const CheckpointContent copy = Snapshot(content);
+  const auto copied = std::make_shared<Milestone>(device_);
+  copied->Set();
+  saving_.Begin([this, step = state_.step, copy, copied] {
+    CheckpointRef saved;
+    saves_.Run([&] {
+      copied->Block();
+      saved = Write(step, copy);
+    });
+    return saved;
+  });
+  saved_ = CheckpointRef{.step = state_.step};
+  return true;
+} catch (const std::exception& e) {
+  if (Classify(e).failure_class != pipe::FailureClass::kOutOfMemory) throw;
+  return false;
+}
+
+void Trainer::SendCheckpoint(const CheckpointRef& saved) {
+  if (!saved_ || saved_->step <= saved.step) saved_ = saved;
+  events_.Send(pipe::Checkpoint{saved.step, saved.path.string(), saved.manifest_hash});
 }
 
 void Trainer::Start() {
   events_.Send(pipe::Hello{pipe::kVersion, getpid(), device_.str(), state_.step, job_.config.train.max_steps,
                            learner_.model().values().numel()});
   for (const std::string& warning : warnings_) events_.Send(pipe::Log{"warning", warning});
+  SendWarnings();
   const std::string rank =
       ranks_.size() > 1 ? ", rank " + std::to_string(ranks_.rank()) + " of " + std::to_string(ranks_.size()) : "";
   events_.Send(pipe::Log{"info", "job " + job_.job + ", attempt " + std::to_string(job_.attempt) + rank + ": " +
                                      (saved_ ? "resumes from " + saved_->path.string() : "starts at step 0")});
+  if (job_.config.train.micro_batch_size == 0)
+    events_.Send(pipe::Log{"info", "train.micro_batch_size auto: " + std::to_string(learner_.micro_batch_size()) +
+                                       " sequences, the most that fit " + device_.str()});
   StartWindow();
 }
 
@@ -205,6 +276,10 @@ bool Trainer::CheckpointDue() const {
   return end || (multiple && (!saved_ || saved_->step != state_.step));
 }
 
+void Trainer::SendWarnings() {
+  for (const std::string& warning : learner_.TakeWarnings()) events_.Send(pipe::Log{"warning", warning});
+}
+
 void Trainer::StartWindow() {
   window_start_ = std::chrono::steady_clock::now();
   window_tokens_ = 0;
@@ -214,6 +289,7 @@ void Trainer::Tick() {
   const auto now = std::chrono::steady_clock::now();
   if (now - last_progress_ < kProgressInterval) return;
   last_progress_ = now;
+  if (const std::optional<CheckpointRef> saved = saving_.TakeIfDone()) SendCheckpoint(*saved);
   const double seconds = std::chrono::duration<double>(now - window_start_).count();
   if (window_tokens_ > 0) tokens_per_second_ = static_cast<double>(window_tokens_) / seconds;
   StartWindow();

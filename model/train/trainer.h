@@ -16,25 +16,36 @@
 // together they train on the rows that one rank would train on, and each decides from numbers that all have. Rank 0
 // alone measures, saves and loads; the others send no metrics, no heat maps and no checkpoints, and their folders hold
 // none. What any rank is asked to do, all do, before the next step.
+//
+// Overlap. On a device with a queue of its own (model/backend/device_queue.h) the host works ahead: it reads the next
+// batch while one is computed, begins a step before it knows the last one's loss (which the device checks itself, so
+// that a step that diverges changes nothing, nor does the one begun after it), and writes a checkpoint from a copy
+// while training goes on. Results, records and files are the same, but that a record of a step may be sent during the
+// next one, and that of a checkpoint when it is on the disk. Steps wait for their results where train.loss_spike_factor
+// needs the loss of the one before.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "model/backend/device_queue.h"
 #include "model/data/loader/loader.h"
 #include "model/train/learning/learner.h"
 #include "model/train/link/event_sink.h"
 #include "model/train/link/run_outcome.h"
 #include "model/train/link/trainer_commands.h"
+#include "model/train/measure/batch_feeder.h"
 #include "model/train/measure/evaluator.h"
 #include "model/train/ranks/ranks.h"
+#include "model/train/run/background_save.h"
 #include "model/train/run/checkpoint.h"
 #include "model/train/run/folder_lock.h"
 #include "model/train/run/job_file.h"
@@ -47,16 +58,28 @@ class Trainer {
   // Reads run_dir/job.json, meets the other ranks, opens the data and restores the newest complete checkpoint, if there
   // is one. UserError and data::DataError for what the user can put right, InfraError for the rest. events and commands
   // must outlive it.
+  // `overlap`, for tests: on a CPU, too.
   Trainer(const std::filesystem::path& run_dir, EventSink& events, TrainerCommands& commands,
-          const RankWorld& world = {});
+          const RankWorld& world = {}, bool overlap = false);
 
   // Trains until max_steps are done or a stop is asked for; a checkpoint is complete on disk either way. NanError when
   // training diverges and may not roll back: the last checkpoint stays as it is.
   RunOutcome Run();
 
  private:
+  // A step that was begun and whose result is not known.
+  struct Running {
+    BegunStep begun;
+    int64_t step = 0;    // steps before it
+    data::Cursor after;  // its batches
+  };
+
   void Start();
   void TrainStep();
+  // Learns the results of the steps begun but for the last `but`: sends them, or handles a divergence, after which no
+  // step is under way.
+  void FinishSteps(size_t but = 0);
+  void Record(int64_t step, const StepResult& result);
   // The newest checkpoint, or step 0, into learner and state; the loader stays where it is.
   void Restore(const std::function<void(const std::string&)>& warn);
   // Rolls back; NanError when it may not.
@@ -64,8 +87,14 @@ class Trainer {
   void Evaluate();
   bool Measure();
   void Save();
+  void WriteCheckpointOf(const Optimizer& whole);
+  // Whether there was the memory for a copy, from which a checkpoint is being written now.
+  bool SaveBehind(const CheckpointContent& content);
+  CheckpointRef Write(int64_t step, const CheckpointContent& content) const;
+  void SendCheckpoint(const CheckpointRef& saved);
   bool EvaluationDue() const;
   bool CheckpointDue() const;
+  void SendWarnings();
   std::optional<at::Tensor> NextBatch();
   void Tick();
 
@@ -78,10 +107,14 @@ class Trainer {
   const SavedCheckpoints checkpoints_;
   Ranks ranks_;
 
-  data::Loader loader_;
+  const bool overlap_;
   Learner learner_;
+  BatchFeeder feeder_;
   std::optional<Evaluator> evaluator_;  // of rank 0
-  RunState state_;
+  RunState state_;                      // as if the steps under way had been done
+  std::deque<Running> running_;
+  SideQueue saves_;
+  BackgroundSave saving_;               // before what it uses goes
   std::optional<CheckpointRef> saved_;  // the newest on disk; other ranks than 0 know its step alone
   std::vector<std::string> warnings_;   // of the constructor, for Run to send after the first record
 

@@ -113,7 +113,7 @@ Problem CheckJobConfig(const JobConfig& c) {
     if (std::count(c.eval.metrics.begin(), c.eval.metrics.end(), name) > 1)
       return {"eval.metrics", "names " + name + " twice"};
   if (c.eval.positions > c.eval.tokens) return {"eval.positions", "must not exceed eval.tokens"};
-  if (c.train.global_batch_size % c.train.micro_batch_size != 0)
+  if (c.train.micro_batch_size > 0 && c.train.global_batch_size % c.train.micro_batch_size != 0)
     return {"train.micro_batch_size", "must divide train.global_batch_size"};
   if (c.train.min_learning_rate && *c.train.min_learning_rate > c.train.learning_rate)
     return {"train.min_learning_rate", "must not exceed train.learning_rate"};

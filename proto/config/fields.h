@@ -23,9 +23,12 @@ inline constexpr size_t kMaxListed = 64;              // names or numbers in a l
 inline constexpr double kLarge = 9007199254740991.0;  // 2^53 - 1: every integer up to it survives JSON and a double
 
 using Choices = std::vector<std::string>;
+struct OrAuto {};  // says that a whole number may be the word "auto", which is 0 in the configuration
+inline constexpr char kAutoWord[] = "auto";
 struct HubName {};  // says that a string is empty, a plain name, or an owner's and a plain name with a slash between
 
-// Each calls v(path, member, min, max) for numbers and lists of them, v(path, member, choices) for strings and lists of
+// Each calls v(path, member, min, max) for numbers and lists of them, with OrAuto() behind where it may be auto,
+// v(path, member, choices) for strings and lists of
 // names, v(path, member, HubName()) for a model's name, v(path, member) for booleans and enumerations, once per field.
 template <typename Config, typename Visitor>
 void VisitFirstFields(Config& c, Visitor&& v) {
@@ -44,7 +47,7 @@ void VisitFirstFields(Config& c, Visitor&& v) {
   v("train.warmup_steps", c.train.warmup_steps, 0, kLarge);
   v("train.max_steps", c.train.max_steps, 1, kLarge);
   v("train.global_batch_size", c.train.global_batch_size, 1, 1048576);
-  v("train.micro_batch_size", c.train.micro_batch_size, 1, 65536);
+  v("train.micro_batch_size", c.train.micro_batch_size, 1, 65536, OrAuto());
   v("train.sequence_length", c.train.sequence_length, 1, 1048576);
   v("train.weight_decay", c.train.weight_decay, 0.0, 100.0);
   v("train.beta1", c.train.beta1, 0.0, 0.9999999);
@@ -202,6 +205,13 @@ struct Reader {
     const double x = value->get<double>();
     if (x != std::floor(x)) return Fail(field, "must be a whole number");
     out = static_cast<int64_t>(x);
+  }
+  void operator()(const char* field, int64_t& out, double min, double max, OrAuto) {
+    const json* value = Find(field);
+    if (value && *value == kAutoWord)
+      out = 0;
+    else
+      (*this)(field, out, min, max);
   }
   void operator()(const char* field, double& out, double min, double max) {
     const json* value = Find(field);

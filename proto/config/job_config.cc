@@ -32,6 +32,9 @@ struct Lister {
   void operator()(const char* path, const int64_t&, double min, double max) {
     fields.push_back({path, FieldType::kInteger, min, max, {}});
   }
+  void operator()(const char* path, const int64_t&, double min, double max, OrAuto) {
+    fields.push_back({path, FieldType::kInteger, min, max, {kAutoWord}});
+  }
   void operator()(const char* path, const double&, double min, double max) {
     fields.push_back({path, FieldType::kNumber, min, max, {}});
   }
@@ -52,6 +55,9 @@ struct Printer {
   template <NamedEnum Enum>
   void operator()(const char* path, const Enum& value) {
     root[Pointer(path)] = NameOf(value);
+  }
+  void operator()(const char* path, const int64_t& value, double, double, OrAuto) {
+    root[Pointer(path)] = value == 0 ? json(kAutoWord) : json(value);
   }
   void operator()(const char* path, const std::optional<double>& value, double, double) {
     root[Pointer(path)] = value ? json(*value) : json(nullptr);

@@ -61,7 +61,7 @@ struct TrainConfig {
   int64_t warmup_steps = 100;               // optimizer steps
   int64_t max_steps = 20000;                // optimizer steps
   int64_t global_batch_size = 512;          // sequences per optimizer step, over all ranks
-  int64_t micro_batch_size = 8;             // sequences per forward pass of one rank
+  int64_t micro_batch_size = 8;             // sequences per forward pass of one rank; 0: auto, the most that fit
   int64_t sequence_length = 2048;
   double weight_decay = 0.1;  // decoupled, on every parameter
   double beta1 = 0.9;
@@ -136,7 +136,8 @@ struct FieldInfo {
   std::string path;  // "train.learning_rate"
   FieldType type;
   double min = 0, max = 0;           // inclusive bounds of numbers
-  std::vector<std::string> choices;  // what strings and lists of names may be; empty: any [A-Za-z0-9._-]{1,64}
+  std::vector<std::string> choices;  // what strings and lists of names may be; empty: any [A-Za-z0-9._-]{1,64}.
+                                     // Of whole numbers: the words that may stand for one
 };
 
 // Every field, in printing order.

@@ -78,7 +78,7 @@ EDGES = {
     "model/train/run": {"model/base", "model/backend", "model/network", "model/storage", "model/data/loader",
                         "model/train/learning", "model/train/ranks", "model/train/link", "proto/config", "proto/files",
                         "proto/run"},
-    "model/train/measure": {"model/base", "model/network", "model/eval", "model/data/loader", "model/train/run",
+    "model/train/measure": {"model/base", "model/backend", "model/network", "model/eval", "model/data/loader", "model/train/run",
                             "model/train/learning", "model/train/link", "proto/config", "proto/pipe"},
     "model/train": {"model/base", "model/backend", "model/network", "model/data/loader", "model/train/measure",
                     "model/train/run", "model/train/learning", "model/train/ranks", "model/train/link", "proto/args",

@@ -139,6 +139,15 @@ TEST(JobConfig, EveryNumberHasInclusiveBounds) {
   }
 }
 
+TEST(JobConfig, MicroBatchMayBeAutomatic) {
+  const JobConfigResult result = ParseJobConfig(With("train.micro_batch_size", "auto"));
+  ASSERT_TRUE(result.config) << result.error;
+  EXPECT_EQ(result.config->train.micro_batch_size, 0);
+  EXPECT_NE(PrintJobConfig(*result.config).find(R"("micro_batch_size":"auto")"), std::string::npos);
+  EXPECT_EQ(ErrorOf(With("train.micro_batch_size", "all")), "train.micro_batch_size: must be a number");
+  EXPECT_EQ(ErrorOf(With("train.global_batch_size", "auto")), "train.global_batch_size: must be a number");
+}
+
 TEST(JobConfig, ModelIsNamedAsOnTheHub) {
   const auto error = [](const json& model) {
     return ErrorOf(json{{"kind", "evaluate"}, {"evaluate", {{"model", model}}}}.dump());

@@ -162,6 +162,22 @@ TEST(ExpandSweep, DevicesComeInGroupsAndFitTheBatch) {
               HasSubstr("kind evaluate runs on one device; set resources.devices to 1"));
 }
 
+TEST(ExpandSweep, MicroBatchMayBeAutomatic) {
+  const std::string body = "experiments:\n  - {name: a, grid: {train.micro_batch_size: [auto, 2]}}\n";
+  const auto sweep = ExpandText(body + "resources: {devices: 2}\n");
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  ASSERT_EQ(sweep->jobs.size(), 2u);
+  EXPECT_EQ(sweep->jobs[0].config.train.micro_batch_size, 0);
+  EXPECT_EQ(sweep->jobs[1].config.train.micro_batch_size, 2);
+  EXPECT_EQ(sweep->jobs[0].label, "train.micro_batch_size=auto");
+  const auto message = [](const std::string& text) { return std::string(ExpandText(text).status().message()); };
+  EXPECT_THAT(message(body + "resources: {devices: 3}\n"),
+              HasSubstr("train.global_batch_size 8 must be a multiple of resources.devices 3"));
+  EXPECT_THAT(
+      message("experiments:\n  - {name: a, random: {n: 2, seed: 1, train.micro_batch_size: {uniform: [auto, 8]}}}\n"),
+      HasSubstr("both must be numbers"));
+}
+
 TEST(ExpandSweep, HeaderValuesAndTheirDefaults) {
   const auto plain = ExpandText("experiments: [{name: a}]\n");
   ASSERT_TRUE(plain.ok()) << plain.status();

@@ -7,35 +7,49 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <cmath>
-#include <string>
+#include <utility>
 
 #include "model/backend/device.h"
 #include "model/base/memory.h"
 #include "model/network/operations.h"
 #include "model/train/learning/learning_rate.h"
 #include "model/train/link/train_error.h"
-#include "model/train/ranks/gradient_sum.h"
 
 namespace sink::train {
 namespace {
 
 const JobConfig& Checked(const JobConfig& config, const Ranks* ranks) {
   const TrainConfig& train = config.train;
-  const int64_t size = ranks == nullptr ? 1 : ranks->size(), share = train.micro_batch_size * size;
+  const int64_t size = ranks == nullptr ? 1 : ranks->size(),
+                share = std::max<int64_t>(train.micro_batch_size, 1) * size;
   if (train.global_batch_size % share != 0)
     throw UserError("train.global_batch_size: " + std::to_string(train.global_batch_size) +
                     " sequences cannot be shared out among " + std::to_string(size) + " ranks in micro-batches of " +
-                    std::to_string(train.micro_batch_size) + "; make it a multiple of " + std::to_string(share) +
+                    std::to_string(share / size) + "; make it a multiple of " + std::to_string(share) +
                     ", lower train.micro_batch_size or use fewer ranks");
   return config;
 }
 
+// The model must stay where it is.
+Pass PassOf(Transformer& model, const TrainConfig& config) {
+  return [&model, length = config.sequence_length, ignore = config.ignore_loss](
+             const at::Tensor& batch_BT1, double scale, const GradientsReady& ready) {
+    return model.LossAndGradients(batch_BT1.narrow(1, 0, length), batch_BT1.narrow(1, 1, length), scale, ignore, ready);
+  };
+}
+
+bool IsOutOfMemory(const std::exception& error) {
+  return Classify(error).failure_class == pipe::FailureClass::kOutOfMemory;
+}
+
 // Waits for the device.
 StepResult ResultOf(const BegunStep& begun) {
-  const at::Tensor numbers = begun.numbers.cpu();
+  const at::Tensor& numbers = begun.numbers.Await();
   StepResult result{.loss = numbers.const_data_ptr<double>()[0],
                     .gradient_norm = numbers.const_data_ptr<double>()[1],
                     .learning_rate = begun.learning_rate};
@@ -64,12 +78,16 @@ at::ScalarType ComputeType(Precision precision, at::Device device) {
   return FastType(device);
 }
 
-Learner::Learner(const JobConfig& config, at::Device device, Ranks* ranks)
+Learner::Learner(const JobConfig& config, at::Device device, Ranks* ranks, Pass pass)
     : config_(Checked(config, ranks)),
       ranks_(ranks == nullptr ? alone_ : *ranks),
       model_(config.model, device, ComputeType(config.train.precision, device)),
       optimizer_(config.train, model_, PartOfRank(ranks_.rank())),
-      going_(at::ones({}, model_.values().options())) {
+      going_(at::ones({}, model_.values().options())),
+      loss_sum_(at::zeros({}, model_.values().options())),
+      pass_(pass ? std::move(pass) : PassOf(model_, config.train)),
+      passes_(pass_, [device](const std::function<void()>& work) { return Record(device, work); }),
+      micro_batch_size_(ChooseMicroBatch(device)) {
   if (model_.copies().defined()) exact_.emplace(model_.Exact());
   Reset();
 }
@@ -91,33 +109,18 @@ std::optional<StepResult> Learner::Step(int64_t step, const NextBatch& next_batc
 }
 
 std::optional<BegunStep> Learner::Begin(int64_t step, const NextBatch& next_batch, double loss_limit) {
-  const int64_t all_micro_batches = AccumulationSteps(config_.train), micro_batches = all_micro_batches / ranks_.size();
-  const int64_t length = config_.train.sequence_length;
-  const double share = 1.0 / static_cast<double>(all_micro_batches);
   GradientSum sum(ranks_, model_.gradients());
-  const GradientsReady ready = [&](int64_t first) { sum.Ready(first); };
-  model_.ZeroGradients();
-  at::Tensor loss_sum;
-  for (int64_t micro = 0; micro < micro_batches; ++micro) {
-    const std::optional<at::Tensor> batch_BT1 = next_batch();
-    if (!batch_BT1) return std::nullopt;
-    const at::Tensor tokens_BT = batch_BT1->narrow(1, 0, length);
-    const at::Tensor targets_BT = batch_BT1->narrow(1, 1, length);
-    const bool last = micro + 1 == micro_batches;
-    const at::Tensor loss =
-        model_.LossAndGradients(tokens_BT, targets_BT, share, config_.train.ignore_loss, last ? ready : nullptr);
-    loss_sum = loss_sum.defined() ? loss_sum.add(loss) : loss;
-  }
+  if (!RunMicroBatches(next_batch, sum)) return std::nullopt;
   sum.Finish();
 
   const at::NoGradGuard no_gradients;
-  const at::Tensor sum_of_ranks = loss_sum.to(at::kDouble);
+  const at::Tensor sum_of_ranks = loss_sum_.to(at::kDouble);
   ranks_.BeginSum(sum_of_ranks);
   ranks_.Finish();
-  const at::Tensor loss = sum_of_ranks / static_cast<double>(all_micro_batches);
+  const at::Tensor loss = sum_of_ranks / static_cast<double>(config_.train.global_batch_size / micro_batch_size_);
   const Clipping clipping = Clip(model_.gradients(), config_.train.max_gradient_norm);
   going_ = going_ * loss.isfinite().logical_and(loss.le(loss_limit)).logical_and(clipping.norm.isfinite());
-  const BegunStep begun{at::stack({loss, clipping.norm}), LearningRate(config_.train, step), loss_limit};
+  BegunStep begun{HostCopy(at::stack({loss, clipping.norm})), LearningRate(config_.train, step), loss_limit};
   if (!optimizer_.can_skip() && ResultOf(begun).diverged) return begun;
   optimizer_.Update(step, begun.learning_rate, clipping.scale * going_);
   if (sharded()) {
@@ -135,6 +138,86 @@ StepResult Learner::Finish(const BegunStep& begun) {
   const StepResult result = ResultOf(begun);
   if (result.diverged) going_ = at::ones_like(going_);
   return result;
+}
+
+bool Learner::RunMicroBatches(const NextBatch& next_batch, GradientSum& sum) {
+  const int64_t count = config_.train.global_batch_size / micro_batch_size_ / ranks_.size();
+  bool sums_begun = false;
+  const GradientsReady ready = [&](int64_t first) {
+    sums_begun = true;
+    sum.Ready(first);
+  };
+  std::vector<at::Tensor> batches;  // kept, to begin anew with
+  for (int64_t micro = 0; micro < count; ++micro) {
+    if (micro == 0) {
+      model_.ZeroGradients();
+      loss_sum_.zero_();
+    }
+    if (micro == static_cast<int64_t>(batches.size())) {
+      const std::optional<at::Tensor> batch_BT1 = next_batch();
+      if (!batch_BT1) return false;
+      batches.push_back(*batch_BT1);
+    }
+    try {
+      RunMicroBatch(batches[static_cast<size_t>(micro)], micro + 1 == count && ranks_.size() > 1 ? ready : nullptr);
+    } catch (const std::exception& e) {
+      if (!Halve(e, sums_begun)) throw;
+      micro = -1;
+    }
+  }
+  return true;
+}
+
+void Learner::RunMicroBatch(const at::Tensor& batch_BT1, const GradientsReady& ready) {
+  const double share = static_cast<double>(micro_batch_size_) / static_cast<double>(config_.train.global_batch_size);
+  const int64_t rows = batch_BT1.size(0), most = (rows + parts_ - 1) / parts_;
+  for (int64_t first = 0; first < rows; first += most) {
+    const int64_t count = std::min(most, rows - first);
+    const double weight = static_cast<double>(count) / static_cast<double>(rows);
+    passes_.Run(batch_BT1.narrow(0, first, count), share * weight, weight, loss_sum_,
+                first + count == rows ? ready : nullptr);
+  }
+}
+
+bool Learner::Halve(const std::exception& error, bool sums_begun) {
+  if (parts_ > 1 || micro_batch_size_ < 2 || sums_begun || !IsOutOfMemory(error)) return false;
+  parts_ = 2;
+  passes_.Forget();
+  warnings_.push_back("out of memory with micro-batches of " + std::to_string(micro_batch_size_) +
+                      " sequences: each is run in two parts from now on, the step's batch stays the same (" +
+                      Classify(error).message + ")");
+  return true;
+}
+
+int64_t Learner::ChooseMicroBatch(at::Device device) {
+  if (config_.train.micro_batch_size > 0) return config_.train.micro_batch_size;
+  const std::vector<int64_t> sizes = MicroBatchSizes(config_.train.global_batch_size / ranks_.size());
+  const int64_t largest = LargestThatFits(sizes, [&](int64_t size) {
+    return RefusesWhatDoesNotFit(device) ? Fits(size, device) : size <= TrainConfig().micro_batch_size;
+  });
+  // What fits everywhere: a size counts the ranks that can have it.
+  std::vector<double> votes;
+  for (const int64_t size : sizes) votes.push_back(size <= largest ? 1 : 0);
+  votes = ranks_.Sum(votes);
+  int64_t chosen = 0;
+  for (size_t i = 0; i < sizes.size() && votes[i] == static_cast<double>(ranks_.size()); ++i) chosen = sizes[i];
+  return std::max<int64_t>(chosen, 1);  // where nothing fits, the first step says so
+}
+
+bool Learner::Fits(int64_t sequences, at::Device device) {
+  try {
+    pass_(at::zeros({sequences, config_.train.sequence_length + 1}, at::TensorOptions(device).dtype(at::kLong)), 0,
+          nullptr);
+    return true;
+  } catch (const std::exception& e) {
+    if (!IsOutOfMemory(e)) throw;
+    return false;
+  }
+}
+
+std::vector<std::string> Learner::TakeWarnings() {
+  if (std::string warning = passes_.TakeWarning(); !warning.empty()) warnings_.push_back(std::move(warning));
+  return std::exchange(warnings_, {});
 }
 
 std::shared_ptr<Optimizer> Learner::WholeOptimizer() {

@@ -13,9 +13,14 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
+#include "model/backend/device_queue.h"
 #include "model/network/transformer.h"
+#include "model/train/learning/micro_batch.h"
 #include "model/train/learning/optimizer.h"
+#include "model/train/ranks/gradient_sum.h"
 #include "model/train/ranks/ranks.h"
 #include "proto/config/job_config.h"
 
@@ -39,26 +44,35 @@ struct StepResult {
 
 // A step that was begun: its numbers may still be on the device, or on the way from there.
 struct BegunStep {
-  at::Tensor numbers;  // double: loss and gradient norm
+  HostCopy numbers;  // double: loss and gradient norm
   double learning_rate = 0;
   double loss_limit = 0;
 };
 
 class Learner {
  public:
-  // One micro-batch, int64 [micro_batch_size, sequence_length + 1] on the model's device; nothing to give the step up.
+  // One micro-batch, int64 [micro_batch_size(), sequence_length + 1] on the model's device; nothing to give the step
+  // up.
   using NextBatch = std::function<std::optional<at::Tensor>()>;
 
   // At step 0. UserError when the batch cannot be shared out among the ranks. Without `ranks`, alone; they must outlive
-  // it.
-  Learner(const JobConfig& config, at::Device device, Ranks* ranks = nullptr);
+  // it. `pass`, for tests, stands in for the model's.
+  Learner(const JobConfig& config, at::Device device, Ranks* ranks = nullptr, Pass pass = nullptr);
+  Learner(const Learner&) = delete;
+  Learner& operator=(const Learner&) = delete;
+
+  // Sequences of a micro-batch: train.micro_batch_size or, where that is auto, the most that fit the memory of every
+  // rank's device (at most 8 on a device that does not say what fits).
+  int64_t micro_batch_size() const { return micro_batch_size_; }
 
   // Back to step 0: the initial model of the seed, an optimizer that has seen nothing, LibTorch's random generators
   // seeded.
   void Reset();
 
   // Optimizer step number `step` (0-based), with the same result on every rank. Nothing, and no change of the model,
-  // when next_batch gave up; with several ranks it must not.
+  // when next_batch gave up; with several ranks it must not. When the device has not the memory for a micro-batch, the
+  // step begins anew with each cut in two passes, and so do all later ones: once, and not where gradients are on their
+  // way to other ranks already.
   std::optional<StepResult> Step(int64_t step, const NextBatch& next_batch,
                                  double loss_limit = std::numeric_limits<double>::infinity());
 
@@ -66,6 +80,9 @@ class Learner {
   // diverges, and each one begun between it and its Finish, changes nothing.
   std::optional<BegunStep> Begin(int64_t step, const NextBatch& next_batch, double loss_limit);
   StepResult Finish(const BegunStep& begun);
+
+  // What people should know of the steps so far, since it was asked last.
+  std::vector<std::string> TakeWarnings();
 
   Transformer& model() { return model_; }
   // For measuring: the same parameters, computed with as they are, in float.
@@ -83,6 +100,13 @@ class Learner {
   bool sharded() const { return config_.train.shard_optimizer && ranks_.size() > 1; }
   Part PartOfRank(int rank) const;
   void MoveParts(Optimizer& whole, bool to_first);
+  int64_t ChooseMicroBatch(at::Device device);
+  bool Fits(int64_t sequences, at::Device device);
+  // Gradients and losses of the step's micro-batches, summed; false when next_batch gave up.
+  bool RunMicroBatches(const NextBatch& next_batch, GradientSum& sum);
+  void RunMicroBatch(const at::Tensor& batch_BT1, const GradientsReady& ready);
+  // Whether the step should begin anew after that, with less at once.
+  bool Halve(const std::exception& error, bool sums_begun);
 
   const JobConfig config_;
   Ranks alone_;
@@ -90,7 +114,13 @@ class Learner {
   Transformer model_;
   std::optional<Transformer> exact_;  // where model_ computes in bfloat16
   Optimizer optimizer_;
-  at::Tensor going_;  // a float on the device: 0 from a diverged step on until its Finish, else 1
+  at::Tensor going_;     // a float on the device: 0 from a diverged step on until its Finish, else 1
+  at::Tensor loss_sum_;  // of the step's micro-batches on this rank, on the device
+  const Pass pass_;
+  Passes passes_;
+  int64_t micro_batch_size_;
+  int64_t parts_ = 1;  // passes of a micro-batch
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace sink::train

@@ -5,7 +5,9 @@
 
 namespace sink::train {
 
-int64_t AccumulationSteps(const TrainConfig& config) { return config.global_batch_size / config.micro_batch_size; }
+int64_t AccumulationSteps(const TrainConfig& config) {
+  return config.micro_batch_size > 0 ? config.global_batch_size / config.micro_batch_size : 1;
+}
 
 double LearningRate(const TrainConfig& config, int64_t step) {
   const int64_t micro = AccumulationSteps(config);

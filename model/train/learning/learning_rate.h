@@ -9,7 +9,8 @@
 
 namespace sink::train {
 
-// Micro-batches per optimizer step.
+// Micro-batches per optimizer step, as the schedule counts them: one where their size is auto, so that it does not
+// depend on a device's memory.
 int64_t AccumulationSteps(const TrainConfig& config);
 
 // Rate of optimizer step `step` (0-based: the number of steps already done).

@@ -16,7 +16,8 @@ constexpr size_t kMaxDomainBytes = 100;  // leaves room for "validation_loss/" i
 
 }  // namespace
 
-Evaluator::Evaluator(const JobFile& job, at::Device device) : config_(job.config), device_(device) {
+Evaluator::Evaluator(const JobFile& job, at::Device device, int64_t rows)
+    : config_(job.config), device_(device), rows_(rows) {
   data::LoaderOptions options = LoaderOptionsOf(job, "valid");
   // The sequences are shared out among the domains, a few more rather than fewer.
   const std::vector<std::string> names = data::Domains(options.folder, options.split);
@@ -59,7 +60,7 @@ bool Evaluator::MeasureLosses(Transformer& model, const std::function<bool()>& g
     double sum = 0;
     for (int64_t done = 0; done < domain.sequences;) {
       if (!go_on()) return false;
-      const int64_t rows = std::min(config_.train.micro_batch_size, domain.sequences - done);
+      const int64_t rows = std::min(rows_, domain.sequences - done);
       const at::Tensor batch_BT1 = ReadBatch(domain.loader, rows, length, device_);
       const at::Tensor loss =
           model.Loss(batch_BT1.narrow(1, 0, length), batch_BT1.narrow(1, 1, length), config_.train.ignore_loss);

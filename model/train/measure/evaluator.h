@@ -20,8 +20,9 @@ namespace sink::train {
 
 class Evaluator {
  public:
-  // Opens the "valid" split and reads the probes. data::DataError when there is too little of it.
-  Evaluator(const JobFile& job, at::Device device);
+  // Opens the "valid" split and reads the probes. data::DataError when there is too little of it. `rows`: sequences of
+  // a forward pass.
+  Evaluator(const JobFile& job, at::Device device, int64_t rows);
 
   // Calls go_on between forward passes; nothing when it answered false.
   std::optional<Measurement> Measure(Transformer& model, const std::function<bool()>& go_on);
@@ -37,6 +38,7 @@ class Evaluator {
 
   const JobConfig config_;
   const at::Device device_;
+  const int64_t rows_;
   std::vector<Domain> domains_;
   at::Tensor probe_NT_;
 };

@@ -100,6 +100,11 @@ Ranks::~Ranks() {
   if (group_ && !left_) group_->watch.Announce();
 }
 
+void Ranks::Leave() {
+  left_ = true;
+  if (group_) Try([&] { group_->backend->shutdown(); });  // NCCL's communicators want to be ended, not forgotten
+}
+
 void Ranks::BeginSum(const at::Tensor& tensor) {
   if (!group_) return;
   std::vector<at::Tensor> tensors = {tensor};

@@ -51,8 +51,8 @@ class Ranks {
   // rank.
   bool OnFirst(const std::function<bool()>& work, const std::function<void()>& idle);
 
-  // The run has ended well.
-  void Leave() { left_ = true; }
+  // The run has ended well: the last thing that ranks do together.
+  void Leave();
 
  private:
   struct Group;

@@ -52,15 +52,28 @@ std::map<std::string, at::Generator> Generators(at::Device device) {
 
 }  // namespace
 
-void WriteCheckpoint(const fs::path& folder, const JobConfig& config, const Transformer& model,
-                     const Optimizer& optimizer, const RunState& state) {
-  SaveModel(folder, model, /*sync=*/false);  // the folder's owner syncs every file
-  std::map<std::string, at::Tensor> tensors = optimizer.State();
-  for (const auto& [name, generator] : Generators(model.values().device())) tensors[name] = generator.get_state();
-  WriteTensors(folder / kOptimizerFile, tensors, /*sync=*/false);
+CheckpointContent ContentOf(const JobConfig& config, const Transformer& model, const Optimizer& optimizer,
+                            const RunState& state) {
+  CheckpointContent content{config.model, NamedParameters(model), optimizer.State(), ""};
+  for (const auto& [name, generator] : Generators(model.values().device()))
+    content.optimizer[name] = generator.get_state();
   Json json = {{"format", kFormat}, {"config", JobId(config)}};
   VisitFields([&json](std::string_view place, const auto& field) { json[Place(std::string(place))] = field; }, state);
-  OrThrow<InfraError>(files::WriteFile(folder / kStateFile, json.dump(1) + "\n", /*sync=*/false));
+  content.state = json.dump(1) + "\n";
+  return content;
+}
+
+CheckpointContent Snapshot(const CheckpointContent& content) {
+  CheckpointContent snapshot = content;
+  for (auto* tensors : {&snapshot.parameters, &snapshot.optimizer})
+    for (auto& [name, tensor] : *tensors) tensor = tensor.clone();
+  return snapshot;
+}
+
+void WriteCheckpoint(const fs::path& folder, const CheckpointContent& content) {
+  SaveModel(folder, content.model, content.parameters, /*sync=*/false);  // the folder's owner syncs every file
+  WriteTensors(folder / kOptimizerFile, content.optimizer, /*sync=*/false);
+  OrThrow<InfraError>(files::WriteFile(folder / kStateFile, content.state, /*sync=*/false));
 }
 
 RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transformer& model, Optimizer& optimizer) {
@@ -84,7 +97,6 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
   }
 
   LoadParameters(folder, model);
-  model.RefreshCopies();
   const SafetensorsFile file(folder / kOptimizerFile);
   for (const auto& [name, tensor] : optimizer.State()) ReadTensorInto(file, name, tensor);
   for (auto& [name, generator] : Generators(model.values().device())) generator.set_state(ReadTensor(file, name));

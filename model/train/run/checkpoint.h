@@ -3,11 +3,13 @@
 //   optimizer.safetensors                 Optimizer::State(): moments and momentum; rng.*: random generators
 //   trainer.json                          RunState and the id of the configuration
 // Restoring it continues the run to the last bit. Nothing in it depends on the number of ranks or on how they share the
-// optimizer: rank 0 writes and reads it alone. Functions belong to the training thread.
+// optimizer: rank 0 writes and reads it alone. Functions belong to the training thread but where they say otherwise.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <string>
 
 #include "model/data/loader/loader.h"
 #include "model/train/learning/optimizer.h"
@@ -26,10 +28,20 @@ struct RunState {
   int64_t roll_backs = 0;   // of the job until here
 };
 
-// Writes the four files into an empty folder; the optimizer is one of the whole model. Throws what the disk makes it
-// throw.
-void WriteCheckpoint(const std::filesystem::path& folder, const JobConfig& config, const Transformer& model,
-                     const Optimizer& optimizer, const RunState& state);
+// What goes into the files.
+struct CheckpointContent {
+  ModelConfig model;
+  std::map<std::string, at::Tensor> parameters, optimizer;  // on their device
+  std::string state;                                        // trainer.json
+};
+// Of this moment; the optimizer is one of the whole model. The tensors are the run's own: the next step changes them.
+CheckpointContent ContentOf(const JobConfig& config, const Transformer& model, const Optimizer& optimizer,
+                            const RunState& state);
+// Copies of the tensors on their devices, so that training may go on.
+CheckpointContent Snapshot(const CheckpointContent& content);
+
+// Writes the four files into an empty folder. Throws what the disk makes it throw. Any thread.
+void WriteCheckpoint(const std::filesystem::path& folder, const CheckpointContent& content);
 
 // Fills the model, the optimizer and the random generators. The files' bytes have been verified. UserError when the
 // checkpoint is of a job with another configuration, or was written by another version of the program.

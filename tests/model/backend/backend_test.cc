@@ -136,5 +136,36 @@ TEST_F(CpuKernelsTest, BiasActivationAndLogSum) {
   ExpectClose(log_sum, expected, 1e-6);
 }
 
+// The formulas in bfloat16 against themselves in double, from the same rounded values: one rounding of the result.
+TEST(ReferenceOps, OfBfloat16AreSummedInFloat) {
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(2);
+  const auto rounded = [&](at::IntArrayRef shape) { return at::randn(shape, generator).to(at::kBFloat16); };
+  const at::Tensor x = rounded({kRows, 2 * kWidth}), weight = at::randn({2 * kWidth}, generator);
+  const auto expect_rounded_once = [](const at::Tensor& y, const at::Tensor& wide) {
+    EXPECT_EQ(y.scalar_type(), at::kBFloat16);
+    const at::Tensor error = (y.to(at::kDouble) - wide).abs();
+    EXPECT_TRUE(error.le(wide.abs() * 0x1p-8 + 1e-6).all().item<bool>());
+  };
+  expect_rounded_once(reference::RmsNorm(x, weight, 1e-5),
+                      reference::RmsNorm(x.to(at::kDouble), weight.to(at::kDouble), 1e-5));
+  expect_rounded_once(reference::FeedForward(x, kernels::Activation::kSilu, true),
+                      reference::FeedForward(x.to(at::kDouble), kernels::Activation::kSilu, true));
+
+  const at::Tensor targets = at::randint(kWidth, {kRows}, generator, at::TensorOptions().dtype(at::kLong));
+  at::Tensor logits = rounded({kRows, kWidth}), wide = logits.to(at::kDouble);
+  const at::Tensor losses = reference::CrossEntropy(logits, targets, 0.5, /*want_gradient=*/true);
+  EXPECT_EQ(losses.scalar_type(), at::kFloat);
+  ExpectClose(losses, reference::CrossEntropy(wide, targets, 0.5, /*want_gradient=*/true), 1e-6);
+  expect_rounded_once(logits, wide);
+
+  const at::Tensor a = rounded({kRows, 5}), b = rounded({kRows, 7}), sum = at::full({5, 7}, 1.0f);
+  reference::AddProduct(a, b, sum);
+  ExpectClose(sum, a.to(at::kDouble).t().mm(b.to(at::kDouble)) + 1, 1e-6);
+  const at::Tensor ids = at::randint(3, {kRows}, generator, at::TensorOptions().dtype(at::kLong));
+  const at::Tensor table = at::zeros({3, 7});
+  reference::EmbeddingBackward(b, ids, table);
+  ExpectClose(table, at::zeros({3, 7}, at::kDouble).index_add(0, ids, b.to(at::kDouble)), 1e-6);
+}
+
 }  // namespace
 }  // namespace sink

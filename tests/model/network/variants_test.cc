@@ -44,6 +44,22 @@ TEST_P(VariantTest, GradientsAreThoseOfTheLoss) {
   }
 }
 
+TEST_P(VariantTest, InBfloat16ItIsTheSameModelRounded) {
+  Transformer rounded(SmallModel(GetParam().config), at::kCPU, at::kBFloat16),
+      exact(SmallModel(GetParam().config), at::kCPU);
+  rounded.Initialize(1);
+  exact.Initialize(1);
+  EXPECT_EQ(rounded.values().scalar_type(), at::kFloat);
+  const at::Tensor tokens = Tokens(3, 15), targets = Tokens(3, 15);
+  const double loss = exact.LossAndGradients(tokens, targets).item<double>();
+  const at::Tensor rounded_loss = rounded.LossAndGradients(tokens, targets);
+  EXPECT_EQ(rounded_loss.scalar_type(), at::kFloat);
+  EXPECT_NEAR(rounded_loss.item<double>(), loss, 0.01 * loss);
+  const at::Tensor &g = rounded.gradients(), &expected = exact.gradients();
+  EXPECT_LT((g - expected).norm().item<double>(), 0.05 * expected.norm().item<double>());
+  EXPECT_TRUE(rounded.Exact().Loss(tokens, targets).equal(exact.Loss(tokens, targets)));
+}
+
 TEST_P(VariantTest, FusedPathAgreesWithDouble) {
   Transformer fused(SmallModel(GetParam().config), at::kCPU),
       wide(SmallModel(GetParam().config), at::kCPU, at::kDouble);

@@ -217,6 +217,39 @@ TEST(Trainer, TokenOutsideTheVocabularyIsAUserError) {
   EXPECT_EQ(error.rfind("user: ", 0), 0u) << error;
 }
 
+// What a device with a queue of its own makes of a run, on a CPU: the same points and files.
+TEST(Trainer, OverlapChangesNoResult) {
+  TinyJob job;
+  job.config.train.log_every = 3;
+  std::vector<pipe::Event> events;
+  job.Train(job.MakeRun("plain"), events);
+  const auto points = Points(events);
+  job.overlap = true;
+  ASSERT_EQ(job.Train(job.MakeRun("overlapped"), events), RunOutcome::kFinished);
+  EXPECT_EQ(Points(events), points);
+  ExpectSameEnd(job, job.folder() / "plain", job.folder() / "overlapped");
+  std::vector<int64_t> saved;
+  for (const auto& checkpoint : All<pipe::Checkpoint>(events)) {
+    saved.push_back(checkpoint.step);
+    EXPECT_EQ(checkpoint.manifest_hash.size(), 32u);
+  }
+  EXPECT_EQ(saved, (std::vector<int64_t>{17, 34, 40}));
+  EXPECT_TRUE(std::holds_alternative<pipe::Finished>(events.back()));
+}
+
+TEST(Trainer, MicroBatchesOfAutomaticSizeTrainTheSameBatch) {
+  TinyJob job;
+  job.config.train.max_steps = 6;
+  std::vector<pipe::Event> events;
+  job.config.train.micro_batch_size = 4;
+  job.Train(job.MakeRun("given"), events);
+  const std::vector<double> losses = Series(events, "train_loss");
+  job.config.train.micro_batch_size = 0;
+  job.Train(job.MakeRun("auto"), events);
+  EXPECT_EQ(Series(events, "train_loss"), losses);
+  EXPECT_NE(All<pipe::Log>(events).at(1).message.find("4 sequences"), std::string::npos);
+}
+
 TEST(Trainer, ResumeIsExactInBf16AndCheckpointsHoldFloats) {
   TinyJob job;
   job.config.train.precision = Precision::kBf16;

@@ -22,7 +22,8 @@ class TinyJob {
   // Makes a few rows of the training set noise: once the model has learned the pattern, their steps are loss spikes.
   void AddNoise() const;
 
-  JobConfig config;  // change it before the first MakeRun
+  JobConfig config;      // change it before the first MakeRun
+  bool overlap = false;  // of the Trainer
 
   const std::filesystem::path& folder() const { return dir_.path(); }
 

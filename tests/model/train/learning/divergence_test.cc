@@ -121,6 +121,22 @@ TEST_F(DivergingRun, RollBacksRunOut) {
   EXPECT_EQ(RollBacks(), first);
 }
 
+// The host hears of it a step later, when it has begun another one.
+TEST_F(DivergingRun, OverlapFindsTheSameStepsAndGoesOnWithTheSameData) {
+  MakeInfinities();
+  job_.config.train.on_divergence = DivergencePolicy::kRollBack;
+  job_.config.train.max_roll_backs = 2;
+  job_.config.checkpoint.every = 1'000'000;
+  const std::string error = Train(job_.MakeRun("plain"));
+  const std::vector<std::string> roll_backs = RollBacks();
+  const auto losses = Losses();
+  EXPECT_EQ(roll_backs.size(), 2u);
+  job_.overlap = true;
+  EXPECT_EQ(Train(job_.MakeRun("overlapped")), error);
+  EXPECT_EQ(RollBacks(), roll_backs);
+  EXPECT_EQ(Losses(), losses);
+}
+
 TEST_F(DivergingRun, SpikeStopsAndSaysSo) {
   MakeSpikes();
   job_.config.train.on_divergence = DivergencePolicy::kStop;

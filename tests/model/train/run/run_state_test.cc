@@ -44,12 +44,12 @@ class RunStateTest : public ::testing::Test {
 };
 
 TEST_F(RunStateTest, EveryFieldComesBackFromACheckpoint) {
-  WriteCheckpoint(folder_, job_.config, model_, optimizer_, kState);
+  WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState));
   ExpectEqual(Read(), kState);
 }
 
 TEST_F(RunStateTest, ItsFileKeepsItsForm) {
-  WriteCheckpoint(folder_, job_.config, model_, optimizer_, kState);
+  WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState));
   EXPECT_EQ(testing::ReadFile(folder_ / "trainer.json"),
             "{\n \"config\": \"" + JobId(job_.config) +
                 "\",\n \"cursor\": {\n  \"epoch\": 13,\n  \"position\": 14\n },"
@@ -58,7 +58,7 @@ TEST_F(RunStateTest, ItsFileKeepsItsForm) {
 }
 
 TEST_F(RunStateTest, ACheckpointFromBeforeRollBacksHasMadeNone) {
-  WriteCheckpoint(folder_, job_.config, model_, optimizer_, kState);
+  WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState));
   auto json = nlohmann::json::parse(testing::ReadFile(folder_ / "trainer.json"));
   json.erase("running_loss");
   json.erase("roll_backs");
