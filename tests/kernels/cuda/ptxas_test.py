@@ -61,7 +61,9 @@ def resources(report):
 
 
 def tensor_core_problems(cuobjdump, source, architecture, target):
-    sass = subprocess.run([cuobjdump, "--dump-sass", str(target)], capture_output=True, text=True, check=True).stdout
+    beside = dict(os.environ, PATH=f"{pathlib.Path(cuobjdump).parent}{os.pathsep}{os.environ['PATH']}")  # nvdisasm
+    sass = subprocess.run([cuobjdump, "--dump-sass", str(target)], capture_output=True, text=True, check=True,
+                          env=beside).stdout
     functions = re.split(r"\n\s*Function : ", sass)[1:]
     for kernel in TENSOR_CORES.get(source.name, []):
         bf16 = [f for f in functions if kernel in f.split("\n")[0] and "8Bfloat16" in f.split("\n")[0]]
