@@ -136,6 +136,7 @@ absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now) {
     const LeaseClock::WorkerTimes times = context_->clock().WorkerSeen(worker.id, now.steady_ms);
     if (times.heard_unix_ms != 0) worker.last_seen_ms = times.heard_unix_ms;
     worker.devices_free = times.devices_free;
+    worker.gpus = times.gpus;
     worker.models = context_->models().Of(worker.id);
     for (const Job& job : live) {
       if (job.holder.worker_id == worker.id) worker.job_ids.push_back(job.id);

@@ -24,7 +24,15 @@ void LeaseClock::KeepOnly(const absl::flat_hash_set<uint64_t>& fences) {
 
 void LeaseClock::HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms) {
   MutexLock lock(&mutex_);
-  workers_[id] = {steady_ms, unix_ms, devices_free};
+  WorkerTimes& times = workers_[id];
+  times.heard = steady_ms;
+  times.heard_unix_ms = unix_ms;
+  times.devices_free = devices_free;
+}
+
+void LeaseClock::HearGpus(const std::string& id, const std::vector<GpuUse>& gpus) {
+  MutexLock lock(&mutex_);
+  workers_[id].gpus = gpus;
 }
 
 LeaseClock::WorkerTimes LeaseClock::WorkerSeen(const std::string& id, int64_t steady_ms) {

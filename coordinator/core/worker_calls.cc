@@ -120,6 +120,7 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
   }));
   for (const Lease& lease : valid) context_->clock().Hear(lease.fence, now.steady_ms);
   context_->clock().HearWorker(request.worker_id, request.devices_free, now.steady_ms, now.unix_ms);
+  context_->clock().HearGpus(request.worker_id, request.gpus);
   if (changed.empty()) return result;
 
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
