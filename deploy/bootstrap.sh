@@ -96,6 +96,11 @@ if [ "$torch" = yes ]; then
     say "CUDA toolkit found: GPU kernels will be built"
     install_wheels "$prefix/.complete-cuda" "$prefix" nvidia-cusparselt-cu13==0.8.0 nvidia-nvshmem-cu13==3.4.5 \
       nvidia-cufile==1.15.1.6
+    install_wheels "$deps/cudnn-frontend-1.32.0/.complete" "$deps/cudnn-frontend-1.32.0" nvidia-cudnn-frontend==1.32.0
+    if [ "$tests" = yes ] && ! command -v cuobjdump >/dev/null; then
+      install_wheels "$deps/cuobjdump-13.2.78/.complete" "$deps/cuobjdump-13.2.78" nvidia-cuda-cuobjdump==13.2.78 \
+        nvidia-cuda-nvdisasm==13.2.78
+    fi
   else
     say "no CUDA toolkit: CPU-only build"
   fi

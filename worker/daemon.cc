@@ -23,6 +23,7 @@ Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions opt
       models_(options_.runner.model_root) {
   options_.runner.link = link_;
   options_.runner.on_unregistered = [this] { must_register_ = true; };
+  if (devices_.gpu()) gpus_ = std::make_unique<GpuMonitor>(devices_.ids(), options_.nvml, options_.ask_gpus_every);
 }
 
 Daemon::~Daemon() {
@@ -257,6 +258,12 @@ v1::HeartbeatRequest Daemon::MakeHeartbeat() {
   v1::HeartbeatRequest request;
   request.set_worker_id(options_.runner.worker_id);
   request.set_session(session_);
+  for (const Nvml::Use& use : gpus_ ? gpus_->Latest() : std::vector<Nvml::Use>()) {
+    v1::GpuUse& gpu = *request.add_gpus();
+    gpu.set_memory_bytes(use.memory_bytes);
+    gpu.set_memory_used_bytes(use.memory_used_bytes);
+    gpu.set_busy_percent(use.busy_percent);
+  }
   absl::MutexLock lock(&mutex_);
   // A daemon that is about to end takes nothing more, not even what waits for other workers' devices too.
   request.set_devices_free(stop_requested_ ? 0 : devices_.free());

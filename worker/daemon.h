@@ -15,6 +15,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "worker/devices.h"
+#include "worker/gpu_monitor.h"
 #include "worker/heartbeat.h"
 #include "worker/job_runner.h"
 #include "worker/model_folder.h"
@@ -30,6 +31,8 @@ struct DaemonOptions {
   RunnerContext runner;   // on_unregistered is the daemon's own
   absl::Duration poll_interval = absl::Milliseconds(500);  // between questions that were answered at once
   absl::Duration ask_wait = absl::Seconds(20);             // how long a question may wait for its answer
+  std::string nvml = kNvmlLibrary;
+  absl::Duration ask_gpus_every = absl::Seconds(10);
   // After a drain's trainers are gone: how long to go on delivering before leaving the rest to the next start.
   absl::Duration drain_delivery = absl::Seconds(30);
   RetentionLimits retention;
@@ -82,6 +85,7 @@ class Daemon {
   uint64_t poll_ = 1;
   ModelList models_;
   std::thread control_thread_;
+  std::unique_ptr<GpuMonitor> gpus_;  // where the devices are GPUs; before the heartbeat, which reads it
   std::unique_ptr<Heartbeat> heartbeat_;
 
   std::atomic<bool> must_register_ = true;

@@ -1,8 +1,6 @@
 // See devices.h.
 #include "worker/devices.h"
 
-#include <dlfcn.h>
-
 #include <algorithm>
 
 #include "absl/strings/match.h"
@@ -16,69 +14,29 @@ namespace {
 
 constexpr int kMaxCpuSlots = 1024;
 
-// The four NVML calls that we need, declared here because its header comes with the CUDA toolkit only.
-class Nvml {
- public:
-  static absl::StatusOr<DeviceInventory> ListGpus() {
-    constexpr char kLibrary[] = "libnvidia-ml.so.1";
-    void* library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) return absl::FailedPreconditionError(absl::StrCat("no GPU driver (", dlerror(), ")"));
-    Nvml nvml(library);
-    absl::StatusOr<DeviceInventory> gpus = nvml.Query();
-    dlclose(library);
-    return gpus;
+absl::StatusOr<DeviceInventory> FindGpus(const char* visible, const std::string& library) {
+  auto nvml = Nvml::Open(library);
+  if (!nvml.ok()) return nvml.status();
+  DeviceInventory inventory{.kind = "", .ids = {}, .gpu = true};
+  for (const Nvml::Gpu& gpu : (*nvml)->List()) {
+    if (inventory.ids.empty()) inventory.kind = gpu.name;
+    inventory.ids.push_back(gpu.uuid);
   }
-
- private:
-  using Device = void*;
-  static constexpr unsigned kTextBytes = 96;
-
-  explicit Nvml(void* library) : library_(library) {}
-
-  template <typename... Arguments>
-  bool Call(const char* name, Arguments... arguments) {
-    auto* function = reinterpret_cast<int (*)(Arguments...)>(dlsym(library_, name));
-    return function != nullptr && function(arguments...) == 0;
-  }
-
-  absl::StatusOr<DeviceInventory> Query() {
-    if (!Call("nvmlInit_v2")) return absl::FailedPreconditionError("the GPU driver does not start (NVML)");
-    DeviceInventory inventory{.kind = "", .ids = {}, .gpu = true};
-    unsigned count = 0;
-    Call("nvmlDeviceGetCount_v2", &count);
-    for (unsigned i = 0; i < count; ++i) {
-      Device device = nullptr;
-      char name[kTextBytes] = {}, uuid[kTextBytes] = {};
-      if (!Call("nvmlDeviceGetHandleByIndex_v2", i, &device)) continue;
-      Call("nvmlDeviceGetName", device, static_cast<char*>(name), kTextBytes);
-      if (!Call("nvmlDeviceGetUUID", device, static_cast<char*>(uuid), kTextBytes)) continue;
-      if (inventory.ids.empty()) inventory.kind = name;
-      inventory.ids.emplace_back(uuid);
-    }
-    Call("nvmlShutdown");
-    if (inventory.ids.empty()) return absl::FailedPreconditionError("the driver lists no GPU");
-    return inventory;
-  }
-
-  void* const library_;
-};
-
-absl::StatusOr<DeviceInventory> FindGpus(const char* visible) {
-  absl::StatusOr<DeviceInventory> gpus = Nvml::ListGpus();
-  if (!gpus.ok() || visible == nullptr) return gpus;
+  if (inventory.ids.empty()) return absl::FailedPreconditionError("the driver lists no GPU");
+  if (visible == nullptr) return inventory;
   // A batch system has given us some of the machine's GPUs; its names for them are as good as ours.
-  gpus->ids = absl::StrSplit(visible, ',', absl::SkipWhitespace());
-  if (gpus->ids.empty()) return absl::FailedPreconditionError("CUDA_VISIBLE_DEVICES is set and names no GPU");
-  return gpus;
+  inventory.ids = absl::StrSplit(visible, ',', absl::SkipWhitespace());
+  if (inventory.ids.empty()) return absl::FailedPreconditionError("CUDA_VISIBLE_DEVICES is set and names no GPU");
+  return inventory;
 }
 
 }  // namespace
 
-absl::StatusOr<DeviceInventory> FindDevices(const std::string& spec, const char* visible) {
-  if (spec == "gpu") return FindGpus(visible);
+absl::StatusOr<DeviceInventory> FindDevices(const std::string& spec, const char* visible, const std::string& library) {
+  if (spec == "gpu") return FindGpus(visible, library);
   int slots = 1;
   if (spec == "auto") {
-    auto gpus = FindGpus(visible);
+    auto gpus = FindGpus(visible, library);
     if (gpus.ok()) return gpus;
   } else if (absl::string_view number = spec; !absl::ConsumePrefix(&number, "cpu:") ||
                                               !absl::SimpleAtoi(number, &slots) || slots < 1 || slots > kMaxCpuSlots) {

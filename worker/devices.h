@@ -1,5 +1,5 @@
-// What a worker offers: CPU slots or GPUs. GPUs are found through NVML, which is opened at run time, so that the same
-// program runs where there is no driver. DevicePool is thread-safe; the functions may be called from any thread.
+// What a worker offers: CPU slots or GPUs, which are found through NVML (nvml.h). DevicePool is thread-safe; the
+// functions may be called from any thread.
 #pragma once
 
 #include <memory>
@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "worker/nvml.h"
 
 namespace sink::worker {
 
@@ -21,7 +22,8 @@ struct DeviceInventory {
 // `spec`: "cpu:N" (N slots), "gpu" (every GPU, an error when there is none), "auto" (the GPUs, or one CPU slot).
 // `visible`: CUDA_VISIBLE_DEVICES as the daemon was started with, null when unset; it limits which GPUs are offered.
 // InvalidArgument for another spec; FailedPrecondition when "gpu" finds none, saying why.
-absl::StatusOr<DeviceInventory> FindDevices(const std::string& spec, const char* visible);
+absl::StatusOr<DeviceInventory> FindDevices(const std::string& spec, const char* visible,
+                                            const std::string& library = kNvmlLibrary);
 
 // Which devices are taken. A Claim gives its devices back when it is destroyed.
 class DevicePool {
@@ -55,6 +57,8 @@ class DevicePool {
   int size() const { return static_cast<int>(inventory_.ids.size()); }
   int free() const ABSL_LOCKS_EXCLUDED(mutex_);
   const std::string& kind() const { return inventory_.kind; }
+  bool gpu() const { return inventory_.gpu; }
+  const std::vector<std::string>& ids() const { return inventory_.ids; }
 
  private:
   void Release(const std::vector<size_t>& indices) ABSL_LOCKS_EXCLUDED(mutex_);

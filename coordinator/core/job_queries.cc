@@ -175,6 +175,7 @@ absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now, bool retire
     const LeaseClock::WorkerTimes times = context_->clock().WorkerSeen(worker.id, now.steady_ms);
     if (times.heard_unix_ms != 0) worker.last_seen_ms = times.heard_unix_ms;
     worker.devices_free = times.devices_free;
+    worker.gpus = times.gpus;
     worker.models = context_->models().Of(worker.id);
     if (const auto jobs = jobs_of.find(worker.id); jobs != jobs_of.end()) worker.job_ids = jobs->second;
   }

@@ -26,8 +26,15 @@ bool LeaseClock::HearWorker(const std::string& id, int devices_free, int64_t ste
   MutexLock lock(&mutex_);
   WorkerTimes& times = workers_[id];
   const bool changed = times.heard_unix_ms == 0 || times.devices_free != devices_free;
-  times = {steady_ms, unix_ms, devices_free};
+  times.heard = steady_ms;
+  times.heard_unix_ms = unix_ms;
+  times.devices_free = devices_free;
   return changed;
+}
+
+void LeaseClock::HearGpus(const std::string& id, const std::vector<GpuUse>& gpus) {
+  MutexLock lock(&mutex_);
+  workers_[id].gpus = gpus;
 }
 
 LeaseClock::WorkerTimes LeaseClock::WorkerSeen(const std::string& id, int64_t steady_ms) {

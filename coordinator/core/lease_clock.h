@@ -1,6 +1,6 @@
-// When leases and workers were last heard of, and when retry delays end: everything that core measures on the steady
-// clock. Nothing here is stored; a lease that is not known counts as heard of now, which gives every lease a fresh full
-// duration after a restart. Any thread.
+// When leases and workers were last heard of, what workers then said of their devices, and when retry delays end:
+// everything that core measures on the steady clock. Nothing here is stored; a lease that is not known counts as heard
+// of now, which gives every lease a fresh full duration after a restart. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "coordinator/job/job.h"
 #include "coordinator/job/mutex.h"
 
 namespace sink {
@@ -25,6 +26,7 @@ class LeaseClock {
     int64_t heard = 0;
     int64_t heard_unix_ms = 0;  // 0: not since this process began
     int devices_free = 0;
+    std::vector<GpuUse> gpus = {};
   };
 
   // Leases, by fence.
@@ -35,7 +37,8 @@ class LeaseClock {
   // Workers, by id.
   // True when it is new or offers another number of devices than before.
   bool HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms);
-  WorkerTimes WorkerSeen(const std::string& id, int64_t steady_ms);  // starts the count when the worker is new
+  void HearGpus(const std::string& id, const std::vector<GpuUse>& gpus);  // of a worker that was heard
+  WorkerTimes WorkerSeen(const std::string& id, int64_t steady_ms);       // starts the count when the worker is new
   void ForgetWorker(const std::string& id);
   // False when `poll` is older than one already asked in this session: a late copy, whose answer nobody awaits.
   bool AdmitPoll(const std::string& id, const std::string& session, uint64_t poll);

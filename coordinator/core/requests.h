@@ -130,6 +130,7 @@ struct HeartbeatRequest {
   std::string session;
   std::vector<HeldJob> held;
   int devices_free = 0;
+  std::vector<GpuUse> gpus = {};
 };
 struct HeartbeatResult {
   std::vector<Lease> stale;

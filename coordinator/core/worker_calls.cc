@@ -127,6 +127,7 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
   }));
   for (const Lease& lease : valid) context_->clock().Hear(lease.fence, now.steady_ms);
   context_->HearWorker(request.worker_id, request.devices_free, now);
+  context_->clock().HearGpus(request.worker_id, request.gpus);
   if (draining) result.hand_back = valid;
   if (changed.empty()) return result;
 

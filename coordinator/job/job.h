@@ -181,6 +181,10 @@ struct Attempt {
   int64_t finished_ms = 0;
 };
 
+struct GpuUse {  // what its driver last said: worker.proto
+  int64_t memory_bytes = 0, memory_used_bytes = 0, busy_percent = 0;
+};
+
 struct Worker {
   std::string id;
   std::string name;
@@ -198,6 +202,7 @@ struct Worker {
   int devices_free = 0;
   std::vector<std::string> job_ids = {};
   std::vector<std::string> models = {};  // open models, as LeaseRequest of worker.proto lists them
+  std::vector<GpuUse> gpus = {};         // one a device, or none
 };
 
 struct MetricPoint {

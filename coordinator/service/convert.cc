@@ -227,6 +227,11 @@ HeartbeatRequest FromProto(const v1::HeartbeatRequest& message) {
   for (const v1::HeldJob& held : message.held()) {
     request.held.push_back({.lease = FromProto(held.lease()), .phase = static_cast<JobState>(held.phase())});
   }
+  for (const v1::GpuUse& gpu : message.gpus()) {
+    request.gpus.push_back({.memory_bytes = gpu.memory_bytes(),
+                            .memory_used_bytes = gpu.memory_used_bytes(),
+                            .busy_percent = gpu.busy_percent()});
+  }
   return request;
 }
 

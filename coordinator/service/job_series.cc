@@ -113,6 +113,18 @@ void AddOverview(const ShownJob& shown, Families* families) {
   gauge("sink_job_checkpoint_step", "Step of the newest committed checkpoint, 0 before the first",
         shown.checkpoint_step);
   gauge("sink_tokens_per_second", "Training rate", progress.tokens_per_second);
+  const double tokens_per_second = progress.tokens_per_second;
+  if (shown.peak_flops > 0 && tokens_per_second > 0 && shown.token_flops.full > 0) {
+    const auto utilisation = [&](const char* attention, double token_flops) {
+      families->Gauge("sink_model_flops_utilisation_ratio",
+                      "Tokens a second times the FLOPs of a token's training, over the devices' dense bf16 peak; 6 for "
+                      "each weight of a matrix but the embedding, and 12 x layers x hidden x length for attention "
+                      "(\"full\", as in PaLM), or half of that (\"causal\")",
+                      tokens_per_second * token_flops / shown.peak_flops, {{"job", id}, {"attention", attention}});
+    };
+    utilisation("causal", shown.token_flops.causal);
+    utilisation("full", shown.token_flops.full);
+  }
   families->Counter("sink_tokens_total", "Tokens seen in training, those that a restart repeats only once",
                     static_cast<double>(shown.most_tokens), label);
   for (size_t i = 0; i < std::min(job.sweeps.size(), kMaxPlacesShown); ++i) {

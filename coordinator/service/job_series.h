@@ -7,6 +7,7 @@
 
 #include "coordinator/job/job.h"
 #include "coordinator/service/families.h"
+#include "proto/config/model_flops.h"
 
 namespace sink {
 
@@ -14,6 +15,8 @@ struct ShownJob {
   Job job;
   int64_t checkpoint_step = 0;  // of the newest committed one; 0 before
   int64_t most_tokens = 0;      // that any of its attempts has reached: what a restart repeats does not count twice
+  TokenFlops token_flops;       // of one token in training; 0: not known yet, or it does not train
+  double peak_flops = 0;        // FLOP/s of all its devices; 0: not known
 };
 
 inline constexpr size_t kMaxPlacesShown = 16;  // of one job in sweeps, each a sample of sink_job_info

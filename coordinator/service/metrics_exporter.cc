@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "coordinator/service/validate.h"
+#include "coordinator/service/device_series.h"
+#include "proto/config/job_config.h"
+#include "proto/config/model_flops.h"
 
 namespace sink {
 namespace {
@@ -67,27 +69,24 @@ void MetricsExporter::AddDisk(Families* families) const {
   families->Gauge("sink_disk_size_bytes", "Size of the disk of the database and checkpoints", bytes(disk.f_blocks));
 }
 
-void MetricsExporter::AddDevices(Now now, Families* families) const {
+std::map<std::string, double> MetricsExporter::AddWorkers(Now now, Families* families) const {
+  std::map<std::string, double> peaks;
   const auto workers = queries_->ListWorkers(now);
-  if (!workers.ok()) return fail_stop_->Report(workers.status());
-  std::map<std::string, std::pair<int, int>> devices;  // kind -> busy, free
+  if (!workers.ok()) {
+    fail_stop_->Report(workers.status());
+    return peaks;
+  }
+  AddDevices(*workers, families);
   std::map<WorkerHold, int> held;
   for (const Worker& worker : *workers) {
-    if (worker.state != WorkerState::kConnected) continue;
-    ++held[worker.hold];
-    auto& [busy, free] = devices[IsName(worker.device_kind) ? worker.device_kind : "other"];
-    free += worker.devices_free;
-    busy += worker.devices - worker.devices_free;
-  }
-  for (const auto& [kind, count] : devices) {
-    const char* help = "Devices of connected workers";
-    families->Gauge("sink_devices", help, count.first, {{"kind", kind}, {"state", "busy"}});
-    families->Gauge("sink_devices", help, count.second, {{"kind", kind}, {"state", "free"}});
+    peaks[worker.name] = PeakFlops(worker.device_kind);
+    if (worker.state == WorkerState::kConnected) ++held[worker.hold];
   }
   for (const WorkerHold hold : {WorkerHold::kCordoned, WorkerHold::kDraining, WorkerHold::kQuarantined}) {
     families->Gauge("sink_workers_held", "Connected workers that are given no new jobs", held[hold],
                     {{"hold", std::string(NameOf(hold))}});
   }
+  return peaks;
 }
 
 void MetricsExporter::LookUp(int64_t steady_ms) const {
@@ -105,13 +104,20 @@ void MetricsExporter::LookUp(int64_t steady_ms) const {
     auto details = queries_->GetJob(due[i].second);
     if (!details.ok()) continue;
     seen.shown.job = std::move(details->job);
+    if (seen.shown.token_flops.full == 0) {
+      const auto parsed = ParseJobConfig(details->config_json);
+      if (parsed.config && parsed.config->kind == JobKind::kTrain)
+        seen.shown.token_flops = TrainingFlops(parsed.config->model, parsed.config->train.sequence_length);
+    }
     seen.shown.checkpoint_step = details->checkpoints.empty() ? 0 : details->checkpoints.front().step;
     seen.looked_up_at_ms = steady_ms;
     seen.ended = seen.live_at_ms != steady_ms;
   }
 }
 
-std::vector<const MetricsExporter::Seen*> MetricsExporter::JobsToShow(const Stats& stats, int64_t steady_ms) const {
+std::vector<const MetricsExporter::Seen*> MetricsExporter::JobsToShow(const Stats& stats,
+                                                                      const std::map<std::string, double>& peaks,
+                                                                      int64_t steady_ms) const {
   for (const Job& job : stats.live) {
     Seen& seen = seen_[job.id];
     std::vector<Membership> sweeps = std::move(seen.shown.job.sweeps);  // which `live` does not have
@@ -124,6 +130,8 @@ std::vector<const MetricsExporter::Seen*> MetricsExporter::JobsToShow(const Stat
   LookUp(steady_ms);
   std::vector<const Seen*> jobs;
   for (auto& [id, seen] : seen_) {
+    const auto peak = peaks.find(seen.shown.job.worker);
+    seen.shown.peak_flops = peak == peaks.end() ? 0 : peak->second * seen.shown.job.devices;
     seen.shown.most_tokens = std::max(seen.shown.most_tokens, seen.shown.job.progress.tokens);
     jobs.push_back(&seen);
   }
@@ -132,8 +140,9 @@ std::vector<const MetricsExporter::Seen*> MetricsExporter::JobsToShow(const Stat
   return jobs;
 }
 
-void MetricsExporter::AddJobs(const Stats& stats, int64_t steady_ms, Families* families) const {
-  const std::vector<const Seen*> jobs = JobsToShow(stats, steady_ms);
+void MetricsExporter::AddJobs(const Stats& stats, const std::map<std::string, double>& peaks, int64_t steady_ms,
+                              Families* families) const {
+  const std::vector<const Seen*> jobs = JobsToShow(stats, peaks, steady_ms);
   const size_t limit = families->samples() + kMaxSamples;
   size_t shown = 0, detailed = 0;
   while (shown < jobs.size() && families->samples() < limit) AddOverview(jobs[shown++]->shown, families);
@@ -155,8 +164,8 @@ std::vector<prometheus::MetricFamily> MetricsExporter::Collect() const {
   families.Gauge("sink_store_up", "Whether this scrape could read the store", stats.ok() ? 1 : 0);
   if (stats.ok()) {
     AddFleet(*stats, &families);
-    AddDevices(now, &families);
-    AddJobs(*stats, now.steady_ms, &families);
+    const std::map<std::string, double> peaks = AddWorkers(now, &families);
+    AddJobs(*stats, peaks, now.steady_ms, &families);
   } else {
     fail_stop_->Report(stats.status());
   }

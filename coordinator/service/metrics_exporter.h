@@ -59,11 +59,13 @@ class MetricsExporter final : public prometheus::Collectable, public JobEventLis
 
   void AddCounters(Families* families) const;
   void AddDisk(Families* families) const;
-  void AddDevices(Now now, Families* families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AddJobs(const Stats& stats, int64_t steady_ms, Families* families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns the peak FLOP/s of one device of each worker, by the worker's name.
+  std::map<std::string, double> AddWorkers(Now now, Families* families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddJobs(const Stats& stats, const std::map<std::string, double>& peaks, int64_t steady_ms,
+               Families* families) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The jobs to show: those live now, and those that ended within kShownAfterEndMs.
-  std::vector<const Seen*> JobsToShow(const Stats& stats, int64_t steady_ms) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<const Seen*> JobsToShow(const Stats& stats, const std::map<std::string, double>& peaks,
+                                      int64_t steady_ms) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LookUp(int64_t steady_ms) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   FailStop* const fail_stop_;

@@ -231,6 +231,12 @@ absl::Status Validate(const v1::HeartbeatRequest& request) {
     check.That(held.phase() == v1::LEASED || held.phase() == v1::RUNNING || held.phase() == v1::FINALIZING,
                "held.phase", "must be LEASED, RUNNING or FINALIZING");
   }
+  check.That(request.gpus_size() <= kMaxDevices, "gpus", absl::StrCat("more than ", kMaxDevices));
+  for (const v1::GpuUse& gpu : request.gpus()) {
+    check.Range(gpu.memory_bytes(), 0, kMaxGpuBytes, "gpus.memory_bytes");
+    check.Range(gpu.memory_used_bytes(), 0, gpu.memory_bytes(), "gpus.memory_used_bytes");
+    check.Range(gpu.busy_percent(), 0, 100, "gpus.busy_percent");
+  }
   return check;
 }
 

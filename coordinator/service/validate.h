@@ -22,6 +22,7 @@ inline constexpr int kMaxEvents = 1024;
 inline constexpr size_t kMaxEventBytes = 512 << 10;  // of all records of a report
 inline constexpr int kMaxHeld = 1024;                // leases that one worker may hold
 inline constexpr int kMaxDevices = 1024;
+inline constexpr int64_t kMaxGpuBytes = int64_t{1} << 48;
 inline constexpr int kMaxModels = 1000;       // that one worker may have
 inline constexpr int kMaxLeaseWait = 60'000;  // milliseconds
 inline constexpr int kMaxJobsNamed = 10'000;

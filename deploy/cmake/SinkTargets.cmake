@@ -81,12 +81,12 @@ function(sink_add_binary)
   target_compile_options(${ARG_NAME} PRIVATE ${SINK_WARNINGS})
 endfunction()
 
-# sink_add_plugin(NAME sink_foo FOLDER dir [SOURCES file ...] [HEADERS set] DEPS ...): the folder and the files as a library
-# beside the programs, which open it at run time.
+# sink_add_plugin(NAME sink_foo FOLDER dir ... [HEADERS set] DEPS ...): the folders as a library beside the programs, which
+# open it at run time.
 function(sink_add_plugin)
-  cmake_parse_arguments(ARG "" "NAME;FOLDER;HEADERS" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;HEADERS" "FOLDER;DEPS" ${ARGN})
   sink_folder_sources(sources ${ARG_FOLDER})
-  add_library(${ARG_NAME} MODULE ${sources} ${ARG_SOURCES})
+  add_library(${ARG_NAME} MODULE ${sources})
   if(ARG_HEADERS)
     sink_use_headers(${ARG_NAME} ${ARG_HEADERS})
   endif()

@@ -24,6 +24,11 @@ struct AttentionShape {
 
   int64_t width() const { return (heads + 2 * key_value_heads) * head_dim; }
 };
+// Whether the launchers take a shape.
+constexpr bool IsSupported(const AttentionShape& s) {
+  return s.batch >= 1 && s.batch <= 65535 && s.length >= 1 && s.length <= 1 << 20 && s.heads >= 1 && s.heads <= 65535 &&
+         s.key_value_heads >= 1 && s.heads % s.key_value_heads == 0 && s.head_dim >= 1 && s.head_dim <= kMaxHeadDim;
+}
 
 // Query i sees keys [0, prefix) and i-w+1 .. i (w = window; 0: 0 .. i).
 struct AttentionRule {
@@ -48,22 +53,36 @@ template <typename T>
 void AttentionForward(void* stream, const T* qkv_NW, const AttentionShape& shape, const AttentionRule& rule,
                       const AttentionTerms& terms, T* output_NC, float* row_BHT);
 
-// Gradients of the terms, written where not null; null where the term is. The offset bias has none here: biases that
-// are learned need another path.
+// Gradients of the terms, written where not null; null where the term is. The offset bias's costs a pass of its own,
+// which a bias that is not learned need not pay.
 struct AttentionTermGradients {
+  float* offset_bias_HS = nullptr;
   float* column_key_HD = nullptr;
   float* column_value_HD = nullptr;
   float* column_logit_H = nullptr;
 };
 
 // Floats that AttentionBackward needs to work in.
-int64_t AttentionWorkspace(const AttentionShape& shape, const AttentionTerms& terms);
+int64_t AttentionWorkspace(const AttentionShape& shape, const AttentionTerms& terms, bool offset_bias_gradient);
 
 // dqkv_NW is written whole. output_NC and row_BHT are those of the forward pass.
 template <typename T>
 void AttentionBackward(void* stream, const T* gradient_NC, const T* qkv_NW, const T* output_NC, const float* row_BHT,
                        const AttentionShape& shape, const AttentionRule& rule, const AttentionTerms& terms, T* dqkv_NW,
                        const AttentionTermGradients& gradients, float* workspace);
+
+// The column alone, for softmax attention that a library has computed without it, in output and log z of each row: both
+// then are as AttentionForward's.
+template <typename T>
+void AttentionAddColumn(void* stream, const T* qkv_NW, const AttentionShape& shape, const AttentionTerms& terms,
+                        T* output_NC, float* row_BHT);
+// Adds the column's part to the queries' gradient, once the library has made dqkv_NW from the output and log z with the
+// column, and writes the column's gradients. workspace: AttentionColumnWorkspace floats.
+int64_t AttentionColumnWorkspace(const AttentionShape& shape);
+template <typename T>
+void AttentionTakeColumn(void* stream, const T* gradient_NC, const T* qkv_NW, const T* output_NC, const float* row_BHT,
+                         const AttentionShape& shape, const AttentionTerms& terms, T* dqkv_NW,
+                         const AttentionTermGradients& gradients, float* workspace);
 
 // What each key gets: sums_BHT[b][h][j] = sum over the queries of the weight of key j, and column_BH, which may be
 // null, the column's. row_BHT is that of the forward pass.

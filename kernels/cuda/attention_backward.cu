@@ -1,28 +1,20 @@
-// Attention backward, in two passes that make scores anew, so that every sum has one owner and one order. The first
-// owns a tile of queries: dq, and what goes through the column; it also leaves dot = output . d(output) of each row to
-// the second, which owns a tile of keys of one key/value head and adds up dk and dv over the group's query heads. There
-// scores are made transposed, keys down, so that weights are at once the left factor of the products with dout and q.
-// Bound: products, 14 D floating-point operations for each pair that is seen (5 of the 7 products are needed by any
-// way).
+// Attention backward, in two passes (and a third for a learned bias: attention_bias.cu) that make scores anew, so that
+// every sum has one owner and one order. The first owns a tile of queries: dq, and what goes through the column; it
+// also leaves dot = output . d(output) of each row to the second, which owns a tile of keys of one key/value head and
+// adds up dk and dv over the group's query heads. There scores are made transposed, keys down, so that weights are at
+// once the left factor of the products with dout and q. Bound: products, 14 D floating-point operations for each pair
+// that is seen (5 of the 7 products are needed by any way).
 #include <algorithm>
 
 #include "kernels/cuda/attention.h"
-#include "kernels/cuda/attention_tiles.h"
+#include "kernels/cuda/attention_passes.h"
 
 namespace sink::kernels::cuda {
-
-// Rows of the gradient and the output have `heads` heads and no keys.
-template <typename T>
-struct BackwardInputs {
-  const T *gradient_NC, *output_NC;
-  const float* row_BHT;
-  float* dot_BHT;
-};
 
 namespace {
 
 constexpr int kWarps = 4, kOwned = 16 * kWarps;  // rows that a block owns
-constexpr int kReduceThreads = 128;
+static_assert(kOwned == kColumnRows);
 
 // Rows of the other side that are seen at a time, in one of two buffers while the next are copied to the other.
 template <typename T, int kDims>
@@ -32,11 +24,6 @@ struct Shape {
   static constexpr int kStride = Tile<T, kDims>::kStride;
   static constexpr size_t kTileBytes = Tile<T, kDims>::Bytes(2 * kOwned + 4 * kRows);
 };
-
-template <typename T>
-SINK_DEVICE int64_t OutputRow(const Layer<T>& layer, int64_t batch, int64_t position, int64_t head) {
-  return ((batch * layer.length + position) * layer.heads + head) * layer.head_dim;
-}
 
 // What the column gets from one tile of queries, and gives to dq: weights and score gradients of the rows, in shared
 // memory, then sums over the rows: [key D | value D | logit] in `partial`.
@@ -267,45 +254,25 @@ KeyKernel(Layer<T> layer, BackwardInputs<T> x, T* dqkv_NW) {
   }
 }
 
-// The column's gradients of one head: sums over its rows of `partial`.
-SINK_KERNEL(kReduceThreads)
-AddColumnPartials(const float* partial, int64_t rows, int head_dim, AttentionTermGradients out) {
-  const int64_t head = BlockX();
-  const int columns = 2 * head_dim + 1;
-  for (int c = Thread(); c < columns; c += kReduceThreads) {
-    float sum = 0;
-    for (int64_t row = 0; row < rows; ++row) sum += partial[(head * rows + row) * columns + c];
-    if (c < head_dim) {
-      if (out.column_key_HD) out.column_key_HD[head * head_dim + c] = sum;
-    } else if (c < 2 * head_dim) {
-      if (out.column_value_HD) out.column_value_HD[(head - 1) * head_dim + c] = sum;
-    } else if (out.column_logit_H) {
-      out.column_logit_H[head] = sum;
-    }
-  }
-}
-
 int64_t DotFloats(const AttentionShape& s) { return CeilDivide<int64_t>(s.batch * s.heads * s.length, 4) * 4; }
 
 template <typename T, int kDims>
-void Run(void* stream, const Layer<T>& layer, const AttentionShape& shape, const BackwardInputs<T>& outputs, T* dqkv_NW,
+void Run(void* stream, const Layer<T>& layer, const AttentionShape& shape, const BackwardInputs<T>& inputs, T* dqkv_NW,
          const AttentionTermGradients& gradients, float* partial) {
   using S = Shape<T, kDims>;
   const int64_t tiles = CeilDivide<int64_t>(shape.length, kOwned);
   Launch("attention: queries' gradient", &QueryKernel<T, kDims>, Grid{tiles, shape.heads, shape.batch}, 32 * kWarps,
-         S::kTileBytes, stream, layer, outputs, dqkv_NW, partial);
+         S::kTileBytes, stream, layer, inputs, dqkv_NW, partial);
   Launch("attention: keys' and values' gradient", &KeyKernel<T, kDims>, Grid{tiles, shape.key_value_heads, shape.batch},
-         32 * kWarps, S::kTileBytes + 2 * S::kRows * sizeof(RowState), stream, layer, outputs, dqkv_NW);
-  if (layer.has_column)
-    Launch("attention: column's gradient", &AddColumnPartials, Grid{shape.heads}, kReduceThreads, 0, stream, partial,
-           shape.batch * tiles, layer.head_dim, gradients);
+         32 * kWarps, S::kTileBytes + 2 * S::kRows * sizeof(RowState), stream, layer, inputs, dqkv_NW);
+  if (layer.has_column) SumColumnPartials(stream, shape, partial, gradients);
 }
 
 }  // namespace
 
-int64_t AttentionWorkspace(const AttentionShape& shape, const AttentionTerms& terms) {
-  const int64_t rows = shape.batch * shape.heads * CeilDivide<int64_t>(shape.length, kOwned);
-  return DotFloats(shape) + (terms.HasColumn() ? rows * (2 * shape.head_dim + 1) : 0);
+int64_t AttentionWorkspace(const AttentionShape& shape, const AttentionTerms& terms, bool bias_gradient) {
+  return DotFloats(shape) + (terms.HasColumn() ? AttentionColumnWorkspace(shape) : 0) +
+         (bias_gradient ? OffsetBiasWorkspace(shape) : 0);
 }
 
 template <typename T>
@@ -315,10 +282,14 @@ void AttentionBackward(void* stream, const T* gradient_NC, const T* qkv_NW, cons
   Layer<T> layer = MakeLayer(qkv_NW, shape, rule, terms);
   layer.vectorised =
       layer.vectorised && IsVectorised(gradient_NC, shape.head_dim) && IsVectorised(dqkv_NW, shape.head_dim);
-  const BackwardInputs<T> outputs{gradient_NC, output_NC, row_BHT, workspace};
+  const BackwardInputs<T> inputs{gradient_NC, output_NC, row_BHT, workspace};
+  float* rest = workspace + DotFloats(shape);
   WithDims<T>(shape.head_dim, [&](auto dims) {
-    Run<T, decltype(dims)::value>(stream, layer, shape, outputs, dqkv_NW, gradients, workspace + DotFloats(shape));
+    Run<T, decltype(dims)::value>(stream, layer, shape, inputs, dqkv_NW, gradients, rest);
   });
+  if (gradients.offset_bias_HS)
+    OffsetBiasGradient(stream, layer, shape, inputs, gradients.offset_bias_HS,
+                       rest + (layer.has_column ? AttentionColumnWorkspace(shape) : 0));
 }
 
 #define SINK_INSTANTIATE(T)                                                                                       \

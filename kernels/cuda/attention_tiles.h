@@ -58,10 +58,7 @@ struct Layer {
 
 template <typename T>
 Layer<T> MakeLayer(const T* qkv_NW, const AttentionShape& s, const AttentionRule& rule, const AttentionTerms& terms) {
-  Require(s.batch >= 1 && s.batch <= 65535 && s.length >= 1 && s.length <= 1 << 20 && s.heads >= 1 &&
-              s.heads <= 65535 && s.key_value_heads >= 1 && s.heads % s.key_value_heads == 0,
-          "attention: no such batch, length or heads");
-  Require(s.head_dim >= 1 && s.head_dim <= kMaxHeadDim, "attention: heads of 1 to 128 dimensions");
+  Require(IsSupported(s), "attention: no such batch, length or heads, or more than 128 dimensions a head");
   Require(rule.prefix >= 0 && rule.window >= 0, "attention: no such prefix or window");
   const bool online =
       rule.weights.similarity == Similarity::kSoftmax || rule.weights.similarity == Similarity::kSoftpick;

@@ -1,6 +1,7 @@
-// RMSNorm: the threads of a block lie side by side along a row and take kRows rows at a time, which stay in registers
-// between the sum and the result, so that each value is read and written once. Bound: memory; forward 2 values read and
-// 2 written an element with a residual (1 and 1 without), backward 3 read and 1 written (2 and 1).
+// RMSNorm: the threads of a block lie side by side along a row and take kRowsAtOnce rows at a time, which stay in
+// registers between the sum and the result, so that each value is read and written once. Rows that are too long for
+// that, or cannot be read in vectors, are walked along twice, the second time out of a cache. Bound: memory; forward 2
+// values read and 2 written an element with a residual (1 and 1 without), backward 3 read and 1 written (2 and 1).
 #include <algorithm>
 #include <cmath>
 
@@ -11,88 +12,73 @@ namespace sink::kernels::cuda {
 namespace {
 
 constexpr int kMaxThreads = 512;
-constexpr int kFallbackPacks = 8;  // single values, for rows that cannot be read in vectors
-constexpr int64_t kMaxColumns = int64_t{kMaxThreads} * kFallbackPacks;
+constexpr int kRowsAtOnce = 4;
 constexpr int64_t kMaxPartials = 512;  // of dweight; fixed, so that sums do not depend on the device
 constexpr int kTileColumns = 32, kTileRows = 8;
 
-// kWidth neighbours a load, kPacks loads a thread and row.
-template <typename T, int kWidth, int kPacks, int kRows>
-struct Shape {
-  static constexpr int kValues = kWidth * kPacks;
-  using Row = float[kValues];
+// The kWidth neighbours of a row that a thread has; values beyond the columns are 0, and so is a row that is null.
+template <int kWidth>
+using Pack = float[kWidth];
+SINK_DEVICE int64_t ColumnOf(int width) { return static_cast<int64_t>(Thread()) * width; }
+template <int kWidth, typename U>
+SINK_DEVICE void LoadPack(const U* row, int64_t columns, Pack<kWidth>& x) {
+  SINK_UNROLL for (int i = 0; i < kWidth; ++i) x[i] = 0.0f;
+  if (row && ColumnOf(kWidth) < columns) Load(row + ColumnOf(kWidth), x);
+}
+template <int kWidth, typename U>
+SINK_DEVICE void StorePack(const Pack<kWidth>& x, int64_t columns, U* row) {
+  if (ColumnOf(kWidth) < columns) Store(x, row + ColumnOf(kWidth));
+}
 
-  SINK_DEVICE static int64_t Column(int pack) { return (static_cast<int64_t>(pack) * Threads() + Thread()) * kWidth; }
-  // Values beyond the columns are 0.
-  template <typename U>
-  SINK_DEVICE static void LoadRow(const U* row, int64_t columns, Row& x) {
-    SINK_UNROLL for (int pack = 0; pack < kPacks; ++pack) {
-      float part[kWidth] = {};
-      if (row && Column(pack) < columns) Load(row + Column(pack), part);
-      SINK_UNROLL for (int i = 0; i < kWidth; ++i) x[pack * kWidth + i] = part[i];
-    }
-  }
-  template <typename U>
-  SINK_DEVICE static void StoreRow(const Row& x, int64_t columns, U* row) {
-    SINK_UNROLL for (int pack = 0; pack < kPacks; ++pack) {
-      float part[kWidth];
-      SINK_UNROLL for (int i = 0; i < kWidth; ++i) part[i] = x[pack * kWidth + i];
-      if (Column(pack) < columns) Store(part, row + Column(pack));
-    }
-  }
-};
-
-template <typename T, int kWidth, int kPacks, int kRows>
+template <typename T, int kWidth>
 SINK_KERNEL(kMaxThreads)
 ForwardKernel(const T* x_RC, const T* residual_RC, const float* weight_C, float epsilon, int64_t rows, int64_t columns,
               T* sum_RC, T* y_RC, float* inverse_rms_R) {
-  using S = Shape<T, kWidth, kPacks, kRows>;
-  const int64_t first = BlockX() * kRows;
-  typename S::Row x[kRows], weight;
-  float squares[kRows];
-  SINK_UNROLL for (int r = 0; r < kRows; ++r) {
+  const int64_t first = BlockX() * kRowsAtOnce;
+  Pack<kWidth> x[kRowsAtOnce], weight;
+  float squares[kRowsAtOnce];
+  SINK_UNROLL for (int r = 0; r < kRowsAtOnce; ++r) {
     const int64_t at = (first + r) * columns;
     const bool exists = first + r < rows;
-    typename S::Row residual;
-    S::LoadRow(exists ? x_RC + at : nullptr, columns, x[r]);
-    S::LoadRow(exists && residual_RC ? residual_RC + at : nullptr, columns, residual);
+    Pack<kWidth> residual;
+    LoadPack<kWidth>(exists ? x_RC + at : nullptr, columns, x[r]);
+    LoadPack<kWidth>(exists && residual_RC ? residual_RC + at : nullptr, columns, residual);
     squares[r] = 0;
-    SINK_UNROLL for (int i = 0; i < S::kValues; ++i) {
+    SINK_UNROLL for (int i = 0; i < kWidth; ++i) {
       if (residual_RC) x[r][i] = ToFloat(FromFloat<T>(x[r][i] + residual[i]));
       squares[r] += x[r][i] * x[r][i];
     }
-    if (exists && residual_RC) S::StoreRow(x[r], columns, sum_RC + at);
+    if (exists && residual_RC) StorePack<kWidth>(x[r], columns, sum_RC + at);
   }
-  S::LoadRow(weight_C, columns, weight);
+  LoadPack<kWidth>(weight_C, columns, weight);
   BlockSum(squares, SharedMemory<float>());
-  SINK_UNROLL for (int r = 0; r < kRows; ++r) {
+  SINK_UNROLL for (int r = 0; r < kRowsAtOnce; ++r) {
     if (first + r >= rows) continue;
     const float inverse_rms = 1.0f / sqrtf(squares[r] / static_cast<float>(columns) + epsilon);
-    SINK_UNROLL for (int i = 0; i < S::kValues; ++i) x[r][i] *= inverse_rms * weight[i];
-    S::StoreRow(x[r], columns, y_RC + (first + r) * columns);
+    SINK_UNROLL for (int i = 0; i < kWidth; ++i) x[r][i] *= inverse_rms * weight[i];
+    StorePack<kWidth>(x[r], columns, y_RC + (first + r) * columns);
     if (Thread() == 0) inverse_rms_R[first + r] = inverse_rms;
   }
 }
 
-// A block takes every GridX-th group of kRows rows and leaves their share of dweight in its row of `partial`.
-template <typename T, int kWidth, int kPacks, int kRows>
+// A block takes every GridX-th group of kRowsAtOnce rows and leaves their share of dweight in its row of `partial`.
+template <typename T, int kWidth>
 SINK_KERNEL(kMaxThreads)
 BackwardKernel(const T* dy_RC, const T* dsum_RC, const T* s_RC, const float* weight_C, const float* inverse_rms_R,
                int64_t rows, int64_t columns, T* ds_RC, float* partial_PC) {
-  using S = Shape<T, kWidth, kPacks, kRows>;
-  typename S::Row weight, dweight = {};
-  S::LoadRow(weight_C, columns, weight);
-  SINK_ROLLED for (int64_t first = BlockX() * kRows; first < rows; first += GridX() * kRows) {
-    typename S::Row gradient[kRows], normal[kRows];
-    float inverse_rms[kRows], along[kRows];
-    SINK_UNROLL for (int r = 0; r < kRows; ++r) {
+  Pack<kWidth> weight, dweight = {};
+  LoadPack<kWidth>(weight_C, columns, weight);
+  SINK_ROLLED for (int64_t first = BlockX() * kRowsAtOnce; first < rows; first += GridX() * kRowsAtOnce) {
+    Pack<kWidth> gradient[kRowsAtOnce], normal[kRowsAtOnce];
+    float inverse_rms[kRowsAtOnce], along[kRowsAtOnce];
+    SINK_UNROLL for (int r = 0; r < kRowsAtOnce; ++r) {
       const int64_t at = (first + r) * columns;
       const bool exists = first + r < rows;
-      S::LoadRow(exists ? dy_RC + at : nullptr, columns, gradient[r]);
-      S::LoadRow(exists ? s_RC + at : nullptr, columns, normal[r]);
+      LoadPack<kWidth>(exists ? dy_RC + at : nullptr, columns, gradient[r]);
+      LoadPack<kWidth>(exists ? s_RC + at : nullptr, columns, normal[r]);
       inverse_rms[r] = exists ? inverse_rms_R[first + r] : 0.0f;
       along[r] = 0;
-      SINK_UNROLL for (int i = 0; i < S::kValues; ++i) {
+      SINK_UNROLL for (int i = 0; i < kWidth; ++i) {
         normal[r][i] *= inverse_rms[r];
         dweight[i] += gradient[r][i] * normal[r][i];
         gradient[r][i] *= weight[i];
@@ -100,18 +86,67 @@ BackwardKernel(const T* dy_RC, const T* dsum_RC, const T* s_RC, const float* wei
       }
     }
     BlockSum(along, SharedMemory<float>());
-    SINK_UNROLL for (int r = 0; r < kRows; ++r) {
+    SINK_UNROLL for (int r = 0; r < kRowsAtOnce; ++r) {
       const int64_t at = (first + r) * columns;
       if (first + r >= rows) continue;
       const float mean = along[r] / static_cast<float>(columns);
-      typename S::Row other;
-      S::LoadRow(dsum_RC ? dsum_RC + at : nullptr, columns, other);
-      SINK_UNROLL for (int i = 0; i < S::kValues; ++i) gradient[r][i] =
+      Pack<kWidth> other;
+      LoadPack<kWidth>(dsum_RC ? dsum_RC + at : nullptr, columns, other);
+      SINK_UNROLL for (int i = 0; i < kWidth; ++i) gradient[r][i] =
           inverse_rms[r] * (gradient[r][i] - normal[r][i] * mean) + other[i];
-      S::StoreRow(gradient[r], columns, ds_RC + at);
+      StorePack<kWidth>(gradient[r], columns, ds_RC + at);
     }
   }
-  S::StoreRow(dweight, columns, partial_PC + BlockX() * columns);
+  StorePack<kWidth>(dweight, columns, partial_PC + BlockX() * columns);
+}
+
+// A block's row of any length: thread t has the columns t, t + Threads(), and so on, both times that it walks along.
+template <typename T>
+SINK_KERNEL(kMaxThreads)
+LongForwardKernel(const T* x_RC, const T* residual_RC, const float* weight_C, float epsilon, int64_t columns, T* sum_RC,
+                  T* y_RC, float* inverse_rms_R) {
+  const int64_t at = BlockX() * columns;
+  const T* summed_RC = residual_RC ? sum_RC : x_RC;
+  float squares[1] = {};
+  SINK_ROLLED for (int64_t c = Thread(); c < columns; c += Threads()) {
+    float x = ToFloat(x_RC[at + c]);
+    if (residual_RC) {
+      sum_RC[at + c] = FromFloat<T>(x + ToFloat(residual_RC[at + c]));
+      x = ToFloat(sum_RC[at + c]);
+    }
+    squares[0] += x * x;
+  }
+  BlockSum(squares, SharedMemory<float>());
+  const float inverse_rms = 1.0f / sqrtf(squares[0] / static_cast<float>(columns) + epsilon);
+  SINK_ROLLED for (int64_t c = Thread(); c < columns; c += Threads()) y_RC[at + c] =
+      FromFloat<T>(ToFloat(summed_RC[at + c]) * (inverse_rms * weight_C[c]));
+  if (Thread() == 0) inverse_rms_R[BlockX()] = inverse_rms;
+}
+
+// A block takes every GridX-th row; its row of `partial` is where it adds up.
+template <typename T>
+SINK_KERNEL(kMaxThreads)
+LongBackwardKernel(const T* dy_RC, const T* dsum_RC, const T* s_RC, const float* weight_C, const float* inverse_rms_R,
+                   int64_t rows, int64_t columns, T* ds_RC, float* partial_PC) {
+  float* dweight = partial_PC + BlockX() * columns;
+  SINK_ROLLED for (int64_t c = Thread(); c < columns; c += Threads()) dweight[c] = 0.0f;
+  SINK_ROLLED for (int64_t row = BlockX(); row < rows; row += GridX()) {
+    const int64_t at = row * columns;
+    const float inverse_rms = inverse_rms_R[row];
+    float along[1] = {};
+    SINK_ROLLED for (int64_t c = Thread(); c < columns; c += Threads()) {
+      const float gradient = ToFloat(dy_RC[at + c]), normal = ToFloat(s_RC[at + c]) * inverse_rms;
+      dweight[c] += gradient * normal;
+      along[0] += gradient * weight_C[c] * normal;
+    }
+    BlockSum(along, SharedMemory<float>());
+    const float mean = along[0] / static_cast<float>(columns);
+    SINK_ROLLED for (int64_t c = Thread(); c < columns; c += Threads()) {
+      const float gradient = ToFloat(dy_RC[at + c]) * weight_C[c], normal = ToFloat(s_RC[at + c]) * inverse_rms;
+      const float other = dsum_RC ? ToFloat(dsum_RC[at + c]) : 0.0f;
+      ds_RC[at + c] = FromFloat<T>(inverse_rms * (gradient - normal * mean) + other);
+    }
+  }
 }
 
 // dweight_C += sum of the rows of partial_PC: a warp along kTileColumns columns, kTileRows warps down the rows.
@@ -130,17 +165,17 @@ AddPartialsKernel(const float* partial_PC, int64_t partials, int64_t columns, fl
   dweight_C[c] += total;
 }
 
-constexpr int kRowsAtOnce = 4;
-
 int ThreadsFor(int64_t columns, int values) {
   return static_cast<int>(CeilDivide(CeilDivide<int64_t>(columns, values), int64_t{32}) * 32);
 }
 size_t SharedBytes(int threads, int rows) { return static_cast<size_t>(threads / 32 * rows) * sizeof(float); }
 int64_t Partials(int64_t rows) { return std::min(CeilDivide<int64_t>(rows, kRowsAtOnce), kMaxPartials); }
 
-void CheckColumns(int64_t rows, int64_t columns) {
-  Require(rows >= 0 && columns >= 1 && columns <= kMaxColumns, "RMSNorm: rows of 1 to 4096 values");
+void CheckSizes(int64_t rows, int64_t columns) {
+  Require(rows >= 0 && columns >= 1, "RMSNorm: rows of 1 value or more");
 }
+// Of a block that walks along its row.
+int ThreadsAlong(int64_t columns) { return std::min(ThreadsFor(columns, 1), kMaxThreads); }
 
 }  // namespace
 
@@ -149,19 +184,19 @@ int64_t RmsNormWorkspace(int64_t rows, int64_t columns) { return Partials(rows) 
 template <typename T>
 void RmsNormForward(void* stream, const T* x_RC, const T* residual_RC, const float* weight_C, float epsilon,
                     int64_t rows, int64_t columns, T* sum_RC, T* y_RC, float* inverse_rms_R) {
-  CheckColumns(rows, columns);
+  CheckSizes(rows, columns);
   if (rows == 0) return;
   constexpr int kWidth = kVectorWidth<T>;
   if (IsVectorised(x_RC, columns) && IsVectorised(residual_RC, columns) && IsVectorised(sum_RC, columns) &&
       IsVectorised(y_RC, columns) && IsVectorised(weight_C, columns) && columns <= kMaxThreads * kWidth) {
     const int threads = ThreadsFor(columns, kWidth);
-    Launch("RMSNorm forward", &ForwardKernel<T, kWidth, 1, kRowsAtOnce>, Grid{CeilDivide<int64_t>(rows, kRowsAtOnce)},
-           threads, SharedBytes(threads, kRowsAtOnce), stream, x_RC, residual_RC, weight_C, epsilon, rows, columns,
-           sum_RC, y_RC, inverse_rms_R);
+    Launch("RMSNorm forward", &ForwardKernel<T, kWidth>, Grid{CeilDivide<int64_t>(rows, kRowsAtOnce)}, threads,
+           SharedBytes(threads, kRowsAtOnce), stream, x_RC, residual_RC, weight_C, epsilon, rows, columns, sum_RC, y_RC,
+           inverse_rms_R);
   } else {
-    const int threads = ThreadsFor(columns, kFallbackPacks);
-    Launch("RMSNorm forward", &ForwardKernel<T, 1, kFallbackPacks, 1>, Grid{rows}, threads, SharedBytes(threads, 1),
-           stream, x_RC, residual_RC, weight_C, epsilon, rows, columns, sum_RC, y_RC, inverse_rms_R);
+    const int threads = ThreadsAlong(columns);
+    Launch("RMSNorm forward", &LongForwardKernel<T>, Grid{rows}, threads, SharedBytes(threads, 1), stream, x_RC,
+           residual_RC, weight_C, epsilon, columns, sum_RC, y_RC, inverse_rms_R);
   }
 }
 
@@ -169,7 +204,7 @@ template <typename T>
 void RmsNormBackward(void* stream, const T* dy_RC, const T* dsum_RC, const T* s_RC, const float* weight_C,
                      const float* inverse_rms_R, int64_t rows, int64_t columns, T* ds_RC, float* dweight_C,
                      float* workspace) {
-  CheckColumns(rows, columns);
+  CheckSizes(rows, columns);
   if (rows == 0) return;
   constexpr int kWidth = kVectorWidth<T>;
   const int64_t partials = Partials(rows);
@@ -177,14 +212,12 @@ void RmsNormBackward(void* stream, const T* dy_RC, const T* dsum_RC, const T* s_
       IsVectorised(ds_RC, columns) && IsVectorised(weight_C, columns) && IsVectorised(workspace, columns) &&
       columns <= kMaxThreads * kWidth) {
     const int threads = ThreadsFor(columns, kWidth);
-    Launch("RMSNorm backward", &BackwardKernel<T, kWidth, 1, kRowsAtOnce>, Grid{partials}, threads,
-           SharedBytes(threads, kRowsAtOnce), stream, dy_RC, dsum_RC, s_RC, weight_C, inverse_rms_R, rows, columns,
-           ds_RC, workspace);
+    Launch("RMSNorm backward", &BackwardKernel<T, kWidth>, Grid{partials}, threads, SharedBytes(threads, kRowsAtOnce),
+           stream, dy_RC, dsum_RC, s_RC, weight_C, inverse_rms_R, rows, columns, ds_RC, workspace);
   } else {
-    const int threads = ThreadsFor(columns, kFallbackPacks);
-    Launch("RMSNorm backward", &BackwardKernel<T, 1, kFallbackPacks, 1>, Grid{partials}, threads,
-           SharedBytes(threads, 1), stream, dy_RC, dsum_RC, s_RC, weight_C, inverse_rms_R, rows, columns, ds_RC,
-           workspace);
+    const int threads = ThreadsAlong(columns);
+    Launch("RMSNorm backward", &LongBackwardKernel<T>, Grid{partials}, threads, SharedBytes(threads, 1), stream, dy_RC,
+           dsum_RC, s_RC, weight_C, inverse_rms_R, rows, columns, ds_RC, workspace);
   }
   Launch("RMSNorm weight gradient", &AddPartialsKernel, Grid{CeilDivide<int64_t>(columns, kTileColumns)},
          32 * kTileRows, kTileRows * kTileColumns * sizeof(float), stream, workspace, partials, columns, dweight_C);

@@ -2,7 +2,7 @@
 // rows of C values. Launchers: pointers to device memory, dense and row-major; T is float or Bfloat16, arithmetic in
 // float; the call returns when the work is queued on `stream` (a cudaStream_t); std::invalid_argument on other shapes,
 // std::runtime_error where CUDA refuses. Results are the same to the bit from run to run and device to device. Any
-// thread that owns the stream. C in [1, 4096]; fastest where C is a multiple of 16 bytes and at most 512 of those.
+// thread that owns the stream. Fastest where C is a multiple of 16 bytes and at most 512 of those.
 #pragma once
 
 #include <cstdint>

@@ -95,6 +95,8 @@ void AddOptions(args::Command root, CommandLine& line) {
   root.AddOption("--device", e.device, "cpu (default) or cuda:N").Check([](const std::string& name) {
     return IsDeviceName(name) ? std::string() : "must be cpu or cuda:N, such as cuda:0";
   });
+  root.AddOption("--precision", e.precision, "of an open model's products: fp32 (default) or bf16")
+      .OneOf({"fp32", "bf16"});
   root.AddOption("--threads", line.threads, "CPU threads (default 1)").Within(1, 1024);
   const args::Option json = root.AddFlag("--json", line.json, "print one JSON object");
   root.AddFlag("--csv", line.csv, "print a line for each number").Excludes(json);

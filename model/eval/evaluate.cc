@@ -9,6 +9,7 @@
 
 #include "model/backend/device.h"
 #include "model/base/memory.h"
+#include "model/base/model_error.h"
 #include "model/open/config_reader.h"
 #include "model/storage/model_directory.h"
 
@@ -56,7 +57,8 @@ void MeasureOwn(const EvaluateOptions& options, at::Device device, Evaluation& e
 // A folder of Hugging Face's: streamed, all sequences through each layer once.
 void MeasureOpen(const EvaluateOptions& options, at::Device device, Evaluation& evaluation) {
   KeepFreedMemory();
-  OpenModel model(options.model, device, /*head=*/options.loss);
+  OpenModel model(options.model, device, /*head=*/options.loss,
+                  options.precision == "bf16" ? at::kBFloat16 : at::kFloat);
   evaluation.notes = model.notes();
   const Tokens tokens = Read(options, model.config().vocab_size, evaluation);
   SinkMeter meter(model.Sizes(), tokens.inputs_BT.size(0), tokens.inputs_BT.size(1), options.sink_options);
@@ -76,6 +78,9 @@ Evaluation Evaluate(const EvaluateOptions& options) {
   const at::Device device = OpenDevice(options.device);
   if (IsOpenModel(options.model))
     MeasureOpen(options, device, evaluation);
+  else if (options.precision != "fp32")
+    throw ModelError(options.model.string() + " is a folder of ours, which is measured in fp32; --precision " +
+                     options.precision + " is for open models");
   else
     MeasureOwn(options, device, evaluation);
   if (evaluation.sinks.unknown_heads > 0)

@@ -1,13 +1,11 @@
 #include "model/open/experts.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/addmm.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/softmax.h>
 
 #include <algorithm>
 
+#include "model/backend/product.h"
 #include "model/open/rows.h"
 
 namespace sink {
@@ -25,34 +23,35 @@ struct Expert {
   at::Tensor gate_up_C2F, gate_up_bias, down_FC, down_bias;  // kMerged
 };
 
-Expert LoadExpert(const WeightFiles& files, const OpenConfig& config, const std::string& at_layer, int64_t n) {
+Expert LoadExpert(const WeightFiles& files, const OpenConfig& config, const std::string& at_layer, int64_t n,
+                  at::ScalarType products) {
   Expert expert;
   if (config.expert_kind == ExpertKind::kSeparate) {
     const std::string module = ExpertModule(config, at_layer, n);
-    expert.gate_FC = files.Read(module + "w1.weight");
-    expert.up_FC = files.Read(module + "w3.weight");
-    expert.down_CF = files.Read(module + "w2.weight");
+    expert.gate_FC = files.Read(module + "w1.weight").to(products);
+    expert.up_FC = files.Read(module + "w3.weight").to(products);
+    expert.down_CF = files.Read(module + "w2.weight").to(products);
     return expert;
   }
   const std::string module = at_layer + config.family->experts + ".";
   const auto part = [&](const char* name) { return files.ReadRows(module + name, n, 1).squeeze(0); };
-  expert.gate_up_C2F = part("gate_up_proj");
+  expert.gate_up_C2F = part("gate_up_proj").to(products);
   expert.gate_up_bias = part("gate_up_proj_bias");
-  expert.down_FC = part("down_proj");
+  expert.down_FC = part("down_proj").to(products);
   expert.down_bias = part("down_proj_bias");
   return expert;
 }
 
 at::Tensor Apply(const OpenConfig& config, const Expert& expert, const at::Tensor& x_NC) {
   if (config.expert_kind == ExpertKind::kSeparate) {
-    const at::Tensor inner = at::mm(x_NC, expert.gate_FC.t());
+    const at::Tensor inner = Product(x_NC, expert.gate_FC);
     ActivateRows(config.activation, {}, inner);
-    return at::mm(inner.mul_(at::mm(x_NC, expert.up_FC.t())), expert.down_CF.t());
+    return Product(inner.mul_(Product(x_NC, expert.up_FC)), expert.down_CF);
   }
-  const at::Tensor both = at::addmm(expert.gate_up_bias, x_NC, expert.gate_up_C2F);
+  const at::Tensor both = Product(x_NC, expert.gate_up_C2F.t(), expert.gate_up_bias);
   const at::Tensor gate = both.slice(1, 0, both.size(1), 2).clamp_max(kLimit);
   const at::Tensor up = both.slice(1, 1, both.size(1), 2).clamp(-kLimit, kLimit);
-  return at::addmm(expert.down_bias, (up + 1) * gate * (gate * kSlope).sigmoid(), expert.down_FC);
+  return Product((up + 1) * gate * (gate * kSlope).sigmoid(), expert.down_FC.t(), expert.down_bias);
 }
 
 }  // namespace
@@ -86,7 +85,7 @@ void RunExperts(const WeightFiles& files, const OpenConfig& config, const std::s
     const at::Tensor places = chosen.eq(n).nonzero();  // row, and which of its choices
     const int64_t rows = places.size(0);
     if (rows == 0) continue;
-    const Expert expert = LoadExpert(files, config, at_layer, n);
+    const Expert expert = LoadExpert(files, config, at_layer, n, layer.qkv.weight.scalar_type());
     for (int64_t first = 0; first < rows; first += kMaxRows) {
       const at::Tensor place = places.narrow(0, first, std::min(kMaxRows, rows - first));
       const at::Tensor row = place.select(1, 0);

@@ -5,14 +5,13 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/layer_norm.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/outer.h>
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
 #include <utility>
 
+#include "model/backend/product.h"
 #include "model/network/operations.h"
 #include "model/network/position.h"
 #include "model/open/experts.h"
@@ -131,7 +130,7 @@ void AddBlock(const OpenConfig& config, const Affine& map, const Affine& norm, c
     return;
   }
   if (map.bias.defined()) x_NC.add_(map.bias);
-  x_NC.addmm_(y_NC, map.weight.t());
+  AddProduct(y_NC, map.weight, x_NC);
 }
 
 // What the heads put out, [N, H * D].
@@ -166,7 +165,7 @@ at::Tensor Attend(const OpenConfig& config, const OpenLayer& layer, const LayerK
 at::Tensor Inner(const OpenConfig& config, const OpenLayer& layer, const at::Tensor& x_NC) {
   const bool gated = layer.gate.weight.defined();
   const Affine& map = gated ? layer.gate : layer.up;
-  const at::Tensor inner = at::mm(x_NC, map.weight.t());
+  const at::Tensor inner = Product(x_NC, map.weight);
   ActivateRows(config.activation, map.bias, inner);
   return gated ? inner.mul_(ApplyLinear(layer.up, x_NC)) : inner;
 }
@@ -265,6 +264,11 @@ OpenLayer LoadLayer(const WeightFiles& files, const OpenConfig& config, const st
   return loaded;
 }
 
+void SetProductType(at::ScalarType type, OpenLayer* layer) {
+  for (Affine* map : {&layer->qkv, &layer->output, &layer->gate, &layer->up, &layer->down})
+    if (map->weight.defined()) map->weight = map->weight.to(type);
+}
+
 Affine LoadNorm(const WeightFiles& files, const OpenConfig& config, const std::string& module) {
   const Family& family = *config.family;
   Affine norm{.weight = files.Read(module + ".weight"), .bias = {}};
@@ -288,7 +292,7 @@ at::Tensor ApplyNorm(const OpenConfig& config, const Affine& norm, const at::Ten
 }
 
 at::Tensor ApplyLinear(const Affine& map, const at::Tensor& x_NC) {
-  return map.weight.defined() ? at::linear(x_NC, map.weight, map.bias) : x_NC;
+  return map.weight.defined() ? Product(x_NC, map.weight, map.bias) : x_NC;
 }
 
 void RunLayer(const OpenConfig& config, const OpenLayer& layer, const LayerKind& kind, const PositionTables& positions,

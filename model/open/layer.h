@@ -1,6 +1,6 @@
 // One layer of an open model: which tensors it has, how they are read, and what it computes. Activations are float,
-// [N, C] with N = B * T rows, sequence by sequence, on the device of the files. Pure functions but for the files; they
-// use ATen's threads.
+// whatever the type of products (product.h), [N, C] with N = B * T rows, sequence by sequence, on the device of the
+// files. Pure functions but for the files; they use ATen's threads.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -49,6 +49,9 @@ std::vector<ExpectedTensor> ExpectedOfLayer(const OpenConfig& config, const std:
 
 // In float, of tensors that were checked to be there with their shapes; all but the experts.
 OpenLayer LoadLayer(const WeightFiles& files, const OpenConfig& config, const std::string& prefix, int64_t layer);
+
+// Brings the matrices that activations are multiplied with to this type; a router stays in float, as it decides.
+void SetProductType(at::ScalarType type, OpenLayer* layer);
 
 // A module of this name, with the bias that its kind has.
 Affine LoadNorm(const WeightFiles& files, const OpenConfig& config, const std::string& module);

@@ -13,11 +13,13 @@
 #include <set>
 #include <vector>
 
+#include "model/backend/device_queue.h"
+#include "model/backend/product.h"
 #include "model/base/model_error.h"
 #include "model/open/config_reader.h"
 #include "model/open/experts.h"
 #include "model/open/gguf_model.h"
-#include "model/open/layer.h"
+#include "model/open/layer_loader.h"
 #include "model/open/rows.h"
 
 namespace sink {
@@ -64,8 +66,9 @@ bool IsOpenModel(const std::filesystem::path& model) {
   return sharded || !ParseHuggingFaceConfig(reader.Print()).config;
 }
 
-OpenModel::OpenModel(const std::filesystem::path& model, at::Device device, bool head)
+OpenModel::OpenModel(const std::filesystem::path& model, at::Device device, bool head, at::ScalarType products)
     : device_(device),
+      products_(products),
       files_(Checked(model), device),
       config_(ReadConfig(model, files_)),
       prefix_(FindPrefix(config_, files_)) {
@@ -179,8 +182,9 @@ at::Tensor OpenModel::Stream(const at::Tensor& tokens_NT, Observer& observer, co
     observer.OnHidden(0, view(x_NC.narrow(0, row, sequences * length), sequences));
   });
   const PositionTables positions = TablesOf(config_, length, device_);
+  LayerLoader loader(files_, config_, prefix_, device_, products_, /*ahead=*/HasQueue(device_));
   for (int64_t n = 0; n < config_.layers; ++n) {
-    const OpenLayer layer = LoadLayer(files_, config_, prefix_, n);
+    const OpenLayer layer = loader.Take(n);
     for_groups([&](int64_t row, int64_t sequences) {
       RunLayer(config_, layer, config_.kinds[static_cast<size_t>(n)], positions,
                x_NC.narrow(0, row, sequences * length), sequences, length,
@@ -226,12 +230,12 @@ double OpenModel::Loss(const at::Tensor& states_NE, const at::Tensor& targets_NT
   const at::Tensor buffer = at::empty({kHeadRows * kHeadVocabulary}, states_NE.options());
   for (int64_t v = 0; v < vocabulary; v += kHeadVocabulary) {
     const int64_t width = std::min(kHeadVocabulary, vocabulary - v);
-    const at::Tensor head_VE = files_.ReadRows(head_, v, width);
+    const at::Tensor head_VE = files_.ReadRows(head_, v, width).to(products_);
     const at::Tensor bias_V = bias.defined() ? bias.narrow(0, v, width) : bias;
     for (int64_t first = 0; first < rows; first += kHeadRows) {
       const int64_t count = std::min(kHeadRows, rows - first);
       at::Tensor block = buffer.narrow(0, 0, count * width).view({count, width});
-      at::mm_out(block, states_NE.narrow(0, first, count), head_VE.t());
+      ProductInto(states_NE.narrow(0, first, count), head_VE, block);
       if (bias_V.defined()) block.add_(bias_V);
       if (config_.logit_scale != 1) block.mul_(config_.logit_scale);
       if (config_.logit_cap != 0) block.div_(config_.logit_cap).tanh_().mul_(config_.logit_cap);

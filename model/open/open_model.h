@@ -1,7 +1,8 @@
 // An open-weight model of a Hugging Face folder or a GGUF file, measured without ever being in memory: activations of
-// all sequences pass through one layer after another, and only the weights of that layer are resident. fp32 on any
-// device, whatever the files store, as the study measures (Gu et al., ICLR 2025). Belongs to one thread; the operations
-// use ATen's.
+// all sequences pass through one layer after another, and only the weights of that layer are resident (of two layers on
+// a device that computes by itself). fp32 on any device, whatever the files store, as the study measures (Gu et al.,
+// ICLR 2025); or with the products of layers and of the head in bfloat16, activations still in fp32. Belongs to one
+// thread; the operations use ATen's.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -32,7 +33,9 @@ class OpenModel {
   // Reads config.json and the headers of the weights, or a GGUF file's. ModelError, naming the file, on everything that
   // does not fit: after this the weights can only fail by an error of the disk. Without `head` none need be there, and
   // Loss must not be called.
-  explicit OpenModel(const std::filesystem::path& model, at::Device device = at::kCPU, bool head = true);
+  // `products`: float or bfloat16.
+  explicit OpenModel(const std::filesystem::path& model, at::Device device = at::kCPU, bool head = true,
+                     at::ScalarType products = at::kFloat);
 
   const OpenConfig& config() const { return config_; }
   // What a reader of the numbers should know about the files, a sentence each.
@@ -58,6 +61,7 @@ class OpenModel {
   at::Tensor Embed(const at::Tensor& tokens_NT) const;  // [N * T, C]
 
   at::Device device_;
+  at::ScalarType products_;
   WeightFiles files_;
   OpenConfig config_;
   std::vector<std::string> notes_;

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""PyTorch's side on a GPU: the study's 60M model as plain PyTorch writes it, bf16 autocast, fused AdamW.
+"""PyTorch's side on the device of $SINK_DEVICE: the study's 60M model as plain PyTorch writes it, bf16 autocast, fused AdamW.
+On a CPU a tiny model instead, in float, to see that all of this runs.
 
 peer.py speed MICRO_BATCH eager|compiled STEPS softmax|sigmoid     prints one JSON line: tokens/s, ms, peak GiB, loss
 peer.py parts                                                      prints what the parts of a step cost
 """
 import json
+import os
 import sys
 import time
 
@@ -12,7 +14,9 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-HIDDEN, LAYERS, HEADS, INNER, VOCABULARY, LENGTH = 768, 10, 8, 1536, 50432, 2048
+DEVICE = os.environ.get("SINK_DEVICE", "cuda:0")
+ON_CPU = DEVICE == "cpu"
+HIDDEN, LAYERS, HEADS, INNER, VOCABULARY, LENGTH = (64, 2, 4, 128, 320, 128) if ON_CPU else (768, 10, 8, 1536, 50432, 2048)
 WARM_UP_STEPS = 4
 
 
@@ -71,17 +75,22 @@ class Model(nn.Module):
         return F.cross_entropy(self.head(self.norm(x)).view(-1, VOCABULARY).float(), targets.reshape(-1))
 
 
+def synchronize():
+    if not ON_CPU:
+        torch.cuda.synchronize()
+
+
 def speed(micro_batch, flavour, steps, similarity):
     micro_batch, steps = int(micro_batch), int(steps)
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.manual_seed(0)
-    model = Model(similarity).cuda()
+    model = Model(similarity).to(DEVICE)
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     forward = torch.compile(model) if flavour == "compiled" else model
-    ids = torch.randint(0, VOCABULARY, (micro_batch, LENGTH + 1), device="cuda")
+    ids = torch.randint(0, VOCABULARY, (micro_batch, LENGTH + 1), device=DEVICE)
 
     def step():
-        with torch.autocast("cuda", torch.bfloat16):
+        with torch.autocast(DEVICE.split(":")[0], torch.bfloat16, enabled=not ON_CPU):
             loss = forward(ids[:, :-1], ids[:, 1:])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
@@ -92,15 +101,15 @@ def speed(micro_batch, flavour, steps, similarity):
     started = time.time()
     for _ in range(WARM_UP_STEPS):
         step()
-    torch.cuda.synchronize()
+    synchronize()
     warm = time.time() - started
     started = time.time()
     for _ in range(steps):
         loss = step()
-    torch.cuda.synchronize()
+    synchronize()
     seconds = (time.time() - started) / steps
     print(json.dumps({"tokens_per_s": round(micro_batch * LENGTH / seconds), "ms": round(seconds * 1e3, 2),
-                      "peak_GiB": round(torch.cuda.max_memory_allocated() / 2**30, 2), "warm_s": round(warm, 1),
+                      "peak_GiB": None if ON_CPU else round(torch.cuda.max_memory_allocated() / 2**30, 2), "warm_s": round(warm, 1),
                       "loss": round(loss.item(), 3)}))
 
 

@@ -15,7 +15,7 @@ status=0
 for step in "$@"; do
   case $step in
     correctness) timeout 280 "$python" product.py correctness || status=1 ;;
-    speed) timeout 400 "$python" product.py speed || status=1 ;;
+    speed) timeout 500 "$python" product.py speed || status=1 ;;
     parts) timeout 120 "$python" peer.py parts || status=1 ;;
     *) echo "run: unknown step $step; correctness, speed or parts" >&2; exit 2 ;;
   esac

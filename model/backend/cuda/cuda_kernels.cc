@@ -1,47 +1,59 @@
-// The library of CUDA kernels: the table that OpenDevice (model/backend/device.cc) looks up and hands to the backend.
-// It needs LibTorch's CUDA half, which only a program that was given a GPU loads. Work is queued on the current stream
-// of the tensors' device, which is the current device. Any thread.
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <c10/cuda/CUDAStream.h>
-
+// The tables of CUDA kernels, which OpenDevice (model/backend/device.cc) looks up in this library and hands to the
+// backend. The library needs LibTorch's CUDA half, which only a program that was given a GPU loads. Any thread.
 #include <type_traits>
 
-#include "kernels/rmsnorm_cuda.h"
+#include "kernels/cuda/types.h"
 #include "model/backend/backend.h"
+#include "model/backend/cuda/entries.h"
 
-namespace sink {
+namespace sink::cuda {
 namespace {
 
-void* Stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
-
-RmsNormOutput RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
-  const int64_t rows = x.size(0);
-  const RmsNormOutput out{at::empty_like(x), at::empty({rows}, x.options())};
-  if (rows == 0) return out;
-  kernels::cuda::RmsNormForward(Stream(), x.const_data_ptr<float>(), weight.const_data_ptr<float>(),
-                                static_cast<float>(epsilon), rows, x.size(1), out.y_NC.mutable_data_ptr<float>(),
-                                out.inverse_rms_N.mutable_data_ptr<float>());
-  return out;
+// Of logits that exist at once: at most a gigabyte with the study's vocabulary.
+constexpr int64_t kVocabulary = 50432, kMaxLogitBytes = 1 << 30;
+template <typename T>
+constexpr int64_t LossRows() {
+  int64_t rows = 1024;
+  while (2 * rows * kVocabulary * static_cast<int64_t>(sizeof(T)) <= kMaxLogitBytes) rows *= 2;
+  return rows;
 }
 
-at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
-                           const at::Tensor& inverse_rms, const at::Tensor& weight_gradient) {
-  const at::Tensor dx = at::empty_like(x);
-  if (x.size(0) == 0) return dx;
-  kernels::cuda::RmsNormBackward(Stream(), dy.const_data_ptr<float>(), x.const_data_ptr<float>(),
-                                 weight.const_data_ptr<float>(), inverse_rms.const_data_ptr<float>(), x.size(0),
-                                 x.size(1), dx.mutable_data_ptr<float>(), weight_gradient.mutable_data_ptr<float>());
-  return dx;
+// bias_activation, add_to_log_sum and attention_weights are ATen's: they measure models and take no part in training.
+template <typename T>
+constexpr Kernels TableOf() {
+  return {.add_product = AddProduct<T>,
+          .embedding_backward = EmbeddingBackward<T>,
+          .rms_norm = RmsNorm<T>,
+          .rms_norm_backward = RmsNormBackward<T>,
+          .add_rms_norm = AddRmsNorm<T>,
+          .add_rms_norm_backward = AddRmsNormBackward<T>,
+          .feed_forward = FeedForward<T>,
+          .feed_forward_backward = FeedForwardBackward<T>,
+          .rope = Rope<T>,
+          .takes_attention = TakesAttention,
+          .attention = Attention<T>,
+          .attention_backward = AttentionBackward<T>,
+          .attention_sums = SumAttention<T>,
+          .cross_entropy = CrossEntropy<T>,
+          .loss_rows = LossRows<T>()};
 }
 
-constexpr Kernels kFloat{.rms_norm = RmsNorm, .rms_norm_backward = RmsNormBackward};
+constexpr Kernels FloatTable() {
+  Kernels table = TableOf<float>();
+  table.adamw = AdamW;
+  table.clipping = Clip;
+  return table;
+}
+
+constexpr Kernels kFloat = FloatTable();
+constexpr Kernels kBfloat16 = TableOf<kernels::cuda::Bfloat16>();
 
 }  // namespace
-}  // namespace sink
+}  // namespace sink::cuda
 
 extern "C" const sink::Kernels* SinkCudaKernels(at::ScalarType dtype) {
-  return dtype == at::kFloat ? &sink::kFloat : nullptr;
+  if (dtype == at::kFloat) return &sink::cuda::kFloat;
+  return dtype == at::kBFloat16 ? &sink::cuda::kBfloat16 : nullptr;
 }
 
 static_assert(std::is_same_v<decltype(&SinkCudaKernels), sink::CudaKernelsFunction>);

@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "coordinator/core/job_manager.h"
+#include "coordinator/service/device_series.h"
 #include "coordinator/service/scrape_endpoint.h"
 #include "coordinator/store/memory_store.h"
 #include "coordinator/store/sqlite_store.h"
@@ -170,6 +171,90 @@ TEST_F(MetricsExporterTest, DevicesAndDiskAreShown) {
   EXPECT_EQ(devices[0].gauge.value + devices[1].gauge.value, 5000);
   EXPECT_GT(Value("sink_disk_free_bytes"), 0);
   EXPECT_GT(Value("sink_disk_size_bytes"), Value("sink_disk_free_bytes"));
+}
+
+Worker WorkerWith(std::string kind, std::vector<GpuUse> gpus = {}) {
+  Worker worker{.name = "w", .devices = 2, .device_kind = std::move(kind), .state = WorkerState::kConnected};
+  worker.devices_free = 1;
+  worker.gpus = std::move(gpus);
+  return worker;
+}
+std::vector<prometheus::ClientMetric> DeviceSamples(const std::vector<Worker>& workers, const std::string& name) {
+  Families families;
+  AddDevices(workers, &families);
+  for (const auto& family : families.Take())
+    if (family.name == name) return family.metric;
+  return {};
+}
+
+TEST(DeviceSeries, AGpuKeepsItsName) {
+  const auto samples = DeviceSamples({WorkerWith("NVIDIA H100 80GB HBM3")}, "sink_devices");
+  ASSERT_EQ(samples.size(), 2u);
+  EXPECT_EQ(samples[0].label[0].value, "NVIDIA H100 80GB HBM3");
+}
+
+TEST(DeviceSeries, KindsThatNobodyShouldSeeAreOthers) {
+  for (const std::string& kind : {std::string(), std::string(65, 'x'), std::string("a\tb"), std::string("\u00e9")})
+    EXPECT_EQ(KindLabel(kind), "other") << kind;
+  std::vector<Worker> workers;
+  for (int i = 0; i < 40; ++i) workers.push_back(WorkerWith("kind " + std::to_string(i)));
+  const auto samples = DeviceSamples(workers, "sink_devices");
+  EXPECT_EQ(samples.size(), 2 * (kMaxKindsShown + 1));
+  double devices = 0;
+  for (const auto& sample : samples) devices += sample.gauge.value;
+  EXPECT_EQ(devices, 80);
+}
+
+TEST(DeviceSeries, GpusTellTheirMemoryAndHowBusyTheyAre) {
+  const std::vector<Worker> workers = {WorkerWith("G", {{100, 30, 50}, {100, 0, 0}})};
+  const auto memory = DeviceSamples(workers, "sink_gpu_memory_bytes");
+  ASSERT_EQ(memory.size(), 4u);
+  EXPECT_EQ(memory[0].gauge.value, 30);
+  EXPECT_EQ(memory[1].gauge.value, 70);
+  EXPECT_EQ(memory[1].label[2].value, "free");
+  EXPECT_EQ(memory[2].label[1].value, "1");
+  EXPECT_EQ(DeviceSamples(workers, "sink_gpu_busy_ratio").at(0).gauge.value, 0.5);
+  const std::vector<Worker> many(20, WorkerWith("G", std::vector<GpuUse>(1000)));
+  EXPECT_LE(DeviceSamples(many, "sink_gpu_busy_ratio").size(), kMaxGpusShown);
+}
+
+TEST(DeviceSeries, PeaksAreThoseOfTheNamedDevices) {
+  EXPECT_EQ(PeakFlops("NVIDIA H100 80GB HBM3"), 989e12);
+  EXPECT_EQ(PeakFlops("NVIDIA H100 PCIe"), 756e12);
+  EXPECT_EQ(PeakFlops("NVIDIA A100-SXM4-80GB"), 312e12);
+  EXPECT_EQ(PeakFlops("NVIDIA A1000"), 0);
+  EXPECT_EQ(PeakFlops("cpu"), 0);
+}
+
+TEST_F(MetricsExporterTest, GpusOfAHeartbeatAreShown) {
+  EXPECT_EQ(Count("sink_gpu_memory_bytes"), 0u);
+  HeartbeatRequest heartbeat{.worker_id = std::string(32, 'a'), .session = std::string(32, 'b'), .held = {}};
+  heartbeat.gpus = {{.memory_bytes = 80, .memory_used_bytes = 20, .busy_percent = 10}};
+  ASSERT_TRUE(jobs_->workers().Heartbeat(heartbeat, now_).ok());
+  EXPECT_EQ(Count("sink_gpu_memory_bytes"), 2u);
+  Run(1);  // asking for work says nothing of GPUs
+  EXPECT_EQ(Count("sink_gpu_busy_ratio"), 1u);
+}
+
+// 60M at 540,600 tokens a second: 0.681e9 FLOPs a token, 0.775e9 with all of attention.
+TEST_F(MetricsExporterTest, UtilisationIsToldByBothCounts) {
+  const std::vector<Grant> grants = Run(1);
+  Report(grants[0].lease, {pipe::Hello{}, pipe::Progress{.step = 5, .tokens = 500, .tokens_per_second = 540'600}});
+  EXPECT_EQ(Count("sink_model_flops_utilisation_ratio"), 0u) << "a CPU has no peak";
+  ASSERT_TRUE(jobs_->workers()
+                  .Register({.worker_id = std::string(32, 'a'),
+                             .name = "w",
+                             .session = std::string(32, 'b'),
+                             .devices = 5000,
+                             .device_kind = "NVIDIA H100 80GB HBM3",
+                             .held = {grants[0].lease}},
+                            now_)
+                  .ok());
+  const auto samples = Samples("sink_model_flops_utilisation_ratio");
+  ASSERT_EQ(samples.size(), 2u);
+  EXPECT_EQ(samples[0].label.back().value, "causal");
+  EXPECT_NEAR(samples[0].gauge.value, 540'600 * 0.681e9 / 989e12, 1e-3);
+  EXPECT_NEAR(samples[1].gauge.value, 540'600 * 0.775e9 / 989e12, 1e-3);
 }
 
 TEST_F(MetricsExporterTest, JobsBeyondTheLimitAreCountedNotShown) {

@@ -1,6 +1,6 @@
-// Attention for CUDA on the emulator: gradients of the merged rows and the column against the chain rule in double,
-// which is itself held to finite differences; every kind, both types, widths of heads and lengths around those of the
-// tiles.
+// Attention for CUDA on the emulator: gradients of the merged rows, the bias and the column against the chain rule in
+// double, which is itself held to finite differences; every kind, both types, widths of heads and lengths around those
+// of the tiles.
 #include "kernels/cuda/attention_backward.cu"
 
 #include "tests/kernels/cuda/attention_cases.h"
@@ -33,6 +33,7 @@ TEST_P(CudaAttentionBackward, ReferenceIsTheGradientOfItsFormula) {
       return loss(in.qkv.Values(), changed);
     });
   };
+  near(expected.dbias, of_term(&ReferenceTerms::bias));
   near(expected.dcolumn_key, of_term(&ReferenceTerms::column_key));
   near(expected.dcolumn_value, of_term(&ReferenceTerms::column_value));
   near(expected.dcolumn_logit, of_term(&ReferenceTerms::column_logit));
@@ -50,12 +51,14 @@ void Check(const Case& c, const AttentionShape& shape, bool in_every_order = fal
   const auto run = [&] {
     const AttentionTerms terms = in.Terms();
     Buffer<T> dqkv(in.qkv.size());
-    Buffer<float> dkey(in.column_key.size()), dvalue(in.column_value.size()), dlogit(in.column_logit.size());
-    Buffer<float> workspace(AttentionWorkspace(shape, terms));
+    Buffer<float> dbias(in.bias.size()), dkey(in.column_key.size()), dvalue(in.column_value.size()),
+        dlogit(in.column_logit.size());
+    Buffer<float> workspace(AttentionWorkspace(shape, terms, c.bias));
     const auto pointer = [](Buffer<float>& x) { return x.size() > 0 ? x.data() : nullptr; };
     AttentionBackward<T>(nullptr, in.gradient.data(), in.qkv.data(), output.data(), row.data(), shape, c.rule, terms,
-                         dqkv.data(), {pointer(dkey), pointer(dvalue), pointer(dlogit)}, workspace.data());
-    return Join({dqkv.Values(), dkey.Values(), dvalue.Values(), dlogit.Values()});
+                         dqkv.data(), {pointer(dbias), pointer(dkey), pointer(dvalue), pointer(dlogit)},
+                         workspace.data());
+    return Join({dqkv.Values(), dbias.Values(), dkey.Values(), dvalue.Values(), dlogit.Values()});
   };
   const std::vector<double> result = in_every_order ? InEveryOrder(run) : run();
   auto next = result.begin();
@@ -78,6 +81,7 @@ void Check(const Case& c, const AttentionShape& shape, bool in_every_order = fal
     else
       EXPECT_LT(Dot(actual, actual), 1e-4) << "part " << third;
   }
+  EXPECT_LT(RelativeError(part(expected.dbias), expected.dbias), kAttentionTolerance<T>);
   EXPECT_LT(RelativeError(part(expected.dcolumn_key), expected.dcolumn_key), kAttentionTolerance<T>);
   EXPECT_LT(RelativeError(part(expected.dcolumn_value), expected.dcolumn_value), kAttentionTolerance<T>);
   EXPECT_LT(RelativeError(part(expected.dcolumn_logit), expected.dcolumn_logit), kAttentionTolerance<T>);
@@ -105,6 +109,7 @@ TEST(CudaAttentionBackwardShapes, EveryWidthOfHeadAndLengthsAroundTheTiles) {
   for (const int64_t length : {2, 63, 64, 127, 128, 129, 193}) {
     Check<Bfloat16>(causal, {1, length, 1, 1, 8});
     Check<float>(causal, {1, length, 1, 1, 8});
+    Check<Bfloat16>(Cases()[5], {2, length, 1, 1, 8});
   }
 }
 

@@ -39,6 +39,8 @@ inline std::vector<Case> Cases() {
       {"elu_sum", {{Similarity::kEluPlusOne, Normalizer::kSum}, 9, 0}},
       {"identity", {{Similarity::kIdentity, Normalizer::kNone}, 2, 33}},
       {"identity_sum_or_one", {{Similarity::kIdentity, Normalizer::kSumOrOne}}},
+      {"bias_and_prefix", {kSoftmax, 70, 0}, true},
+      {"bias_prefix_and_window", {kSoftmax, 67, 20}, true},
   };
 }
 

@@ -1,5 +1,6 @@
 // Attention in double, every formula written out, with gradients by the chain rule over whole rows: what the tiled
-// kernels are compared with. The gradients are themselves held to finite differences (attention_test.cc). Test helper.
+// kernels are compared with. The gradients are themselves held to finite differences (attention_backward_test.cc). Test
+// helper.
 #pragma once
 
 #include <cmath>
@@ -17,7 +18,7 @@ struct ReferenceTerms {
 
 struct ReferenceResult {
   Values output, row, sums, column_sums;
-  Values dqkv, dcolumn_key, dcolumn_value, dcolumn_logit;
+  Values dqkv, dbias, dcolumn_key, dcolumn_value, dcolumn_logit;
 };
 
 // One row's weights and how the loss's gradient goes through them.
@@ -111,6 +112,7 @@ inline ReferenceResult Attention(const Values& qkv, const AttentionShape& s, con
   r.sums.resize(r.row.size());
   r.column_sums.resize(at(s.batch * s.heads));
   r.dqkv.resize(qkv.size());
+  r.dbias.resize(terms.bias.size());
   r.dcolumn_key.resize(terms.column_key.size());
   r.dcolumn_value.resize(terms.column_value.size());
   r.dcolumn_logit.resize(terms.column_logit.size());
@@ -153,7 +155,8 @@ inline ReferenceResult Attention(const Values& qkv, const AttentionShape& s, con
         const double dot = dot_of(dout, (rounded_output.empty() ? r.output : rounded_output).data() + out);
         for (size_t k = 0; k < seen.size(); ++k) {
           const int64_t key = place(seen[k], key_head), value = place(seen[k], value_head);
-          const double ds = scale * weights.ScoreGradient(k, dot_of(dout, qkv.data() + value), dot);
+          const double dscore = weights.ScoreGradient(k, dot_of(dout, qkv.data() + value), dot), ds = scale * dscore;
+          if (!terms.bias.empty()) r.dbias[at(h * (2 * length - 1) + seen[k] - i + length - 1)] += dscore;
           for (int64_t d = 0; d < dim; ++d) {
             r.dqkv[at(value + d)] += weights.weight[k] * dout[d];
             r.dqkv[at(key + d)] += ds * query[d];

@@ -4,7 +4,8 @@ instructions where they are meant. Needs nvcc but no GPU; exits with 77 (skipped
 
 Usage: ptxas_test.py SOURCE_DIR [NVCC]
 Compiles kernels/cuda/*.cu for each architecture (through ccache where there is one) and reads what `ptxas -v` says of each
-kernel. cuobjdump, where found (PATH, beside nvcc, or SINK_CUOBJDUMP), shows the instructions.
+kernel. cuobjdump, where found (SINK_CUOBJDUMP, PATH, beside nvcc, or where deploy/bootstrap.sh --tests puts it), shows the
+instructions.
 """
 import concurrent.futures
 import os
@@ -16,9 +17,11 @@ import sys
 import tempfile
 
 ARCHITECTURES = ("80", "90")
+DEPS = pathlib.Path(os.environ.get("SINK_DEPS") or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or
+                                                                pathlib.Path.home() / ".cache") / "sink")
 # Kernels whose bf16 form must multiply on tensor cores.
 TENSOR_CORES = {"attention_forward.cu": ["ForwardKernel"], "attention_backward.cu": ["QueryKernel", "KeyKernel"],
-                "attention_sums.cu": ["SumsKernel"]}
+                "attention_bias.cu": ["DiagonalKernel"], "attention_sums.cu": ["SumsKernel"]}
 
 
 def find_nvcc(given):
@@ -30,9 +33,10 @@ def find_nvcc(given):
 
 def find_cuobjdump(nvcc):
     beside = pathlib.Path(nvcc).resolve().parent / "cuobjdump"
-    for candidate in (os.environ.get("SINK_CUOBJDUMP"), shutil.which("cuobjdump"), str(beside)):
+    installed = sorted(DEPS.glob("cuobjdump-*/nvidia/*/bin/cuobjdump"))  # by deploy/bootstrap.sh --tests
+    for candidate in (os.environ.get("SINK_CUOBJDUMP"), shutil.which("cuobjdump"), beside, *installed):
         if candidate and pathlib.Path(candidate).exists():
-            return candidate
+            return str(candidate)
     return None
 
 
@@ -57,7 +61,9 @@ def resources(report):
 
 
 def tensor_core_problems(cuobjdump, source, architecture, target):
-    sass = subprocess.run([cuobjdump, "--dump-sass", str(target)], capture_output=True, text=True, check=True).stdout
+    beside = dict(os.environ, PATH=f"{pathlib.Path(cuobjdump).parent}{os.pathsep}{os.environ['PATH']}")  # nvdisasm
+    sass = subprocess.run([cuobjdump, "--dump-sass", str(target)], capture_output=True, text=True, check=True,
+                          env=beside).stdout
     functions = re.split(r"\n\s*Function : ", sass)[1:]
     for kernel in TENSOR_CORES.get(source.name, []):
         bf16 = [f for f in functions if kernel in f.split("\n")[0] and "8Bfloat16" in f.split("\n")[0]]

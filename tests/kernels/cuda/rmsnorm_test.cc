@@ -65,14 +65,14 @@ void Check(const Case& c) {
 TEST(CudaRmsNorm, AgreesWithFormulaAndItsGradients) {
   for (const bool residual : {false, true})
     for (const Case& c : {Case{1, 3, residual}, Case{3, 7, residual}, Case{5, 64, residual}, Case{2, 131, residual},
-                          Case{6, 40, residual, 1}}) {
+                          Case{6, 40, residual, 1}, Case{2, 531, residual}}) {
       Check<float>(c);
       Check<Bfloat16>(c);
     }
 }
 
-TEST(CudaRmsNorm, WorksAtTheWidthsOfTheModelsAndOfALargeBlock) {
-  for (const int64_t columns : {768, 2048, 2056, 4095, 4096}) {
+TEST(CudaRmsNorm, WorksAtTheWidthsOfTheModelsAndBeyondALargeBlock) {
+  for (const int64_t columns : {768, 2048, 2056, 4095, 4096, 5120}) {
     const std::vector<float> x = Random(5 * columns, 1);
     const Buffer<Bfloat16> narrow(x);
     const Buffer<float> wide(x), weight(Random(columns, 2));
@@ -106,13 +106,35 @@ TEST(CudaRmsNorm, MoreRowsThanPartialSumsAreAllCounted) {
   EXPECT_LT(RelativeError(dweight, expected), 1e-6);
 }
 
-TEST(CudaRmsNorm, RefusesShapesThatItCannotDo) {
+// More rows than partial sums, too, so that a block has several.
+TEST(CudaRmsNorm, GradientsOfLongRows) {
+  const int64_t rows = 515, columns = 4099;
+  const auto row_count = static_cast<size_t>(rows), width = static_cast<size_t>(columns);
+  const Buffer<Bfloat16> s(Random(rows * columns, 1)), dy(Random(rows * columns, 2));
+  const Buffer<float> weight(Random(columns, 3)), inverse_rms(std::vector<float>(row_count, 0.75f));
+  Buffer<Bfloat16> ds(rows * columns);
+  Buffer<float> dweight{std::vector<float>(width)}, workspace(RmsNormWorkspace(rows, columns));
+  RmsNormBackward<Bfloat16>(nullptr, dy.data(), nullptr, s.data(), weight.data(), inverse_rms.data(), rows, columns,
+                            ds.data(), dweight.data(), workspace.data());
+  const std::vector<double> x = s.Values(), g = dy.Values(), w = weight.Values();
+  std::vector<double> expected(x.size()), expected_weight(width);
+  for (size_t r = 0; r < row_count; ++r) {
+    double along = 0;
+    for (size_t c = 0; c < width; ++c) along += g[r * width + c] * w[c] * 0.75 * x[r * width + c];
+    for (size_t c = 0; c < width; ++c) {
+      const size_t at = r * width + c;
+      expected[at] = 0.75 * (g[at] * w[c] - 0.75 * x[at] * along / static_cast<double>(columns));
+      expected_weight[c] += 0.75 * g[at] * x[at];
+    }
+  }
+  EXPECT_LT(RelativeError(ds.Values(), expected), kTolerance<Bfloat16>);
+  EXPECT_LT(RelativeError(dweight.Values(), expected_weight), 1e-6);
+}
+
+TEST(CudaRmsNorm, RefusesRowsOfNothing) {
   float value = 1;
-  const auto run = [&](int64_t columns) {
-    RmsNormForward<float>(nullptr, &value, nullptr, &value, 1e-5f, 1, columns, nullptr, &value, &value);
-  };
-  EXPECT_THROW(run(0), std::invalid_argument);
-  EXPECT_THROW(run(4097), std::invalid_argument);
+  EXPECT_THROW(RmsNormForward<float>(nullptr, &value, nullptr, &value, 1e-5f, 1, 0, nullptr, &value, &value),
+               std::invalid_argument);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// RoPE for CUDA on the emulator against its formula in double; its gradient is the turn back.
+// RoPE for CUDA on the emulator against its formula in double, in place and into other rows; its gradient is the turn
+// back.
 #include "kernels/cuda/rope.cu"
 
 #include "tests/kernels/cuda/harness.h"
@@ -34,12 +35,21 @@ void Check(const Case& c) {
   const Buffer<T> x(Random(rows * width, 1));
   const Buffer<float> table(Random(length * c.rotated_dims, 2));
   for (const bool inverse : {false, true}) {
+    const auto run = [&](const T* from, T* to) {
+      Rope<T>(nullptr, from, table.data(), rows, length, width, c.heads, c.head_dim, c.rotated_dims, inverse, to);
+    };
     const std::vector<double> y = InEveryOrder([&] {
       Buffer<T> out(x.Values());
-      Rope<T>(nullptr, out.data(), table.data(), rows, length, width, c.heads, c.head_dim, c.rotated_dims, inverse);
+      run(out.data(), out.data());
       return out.Values();
     });
     const std::vector<double> expected = Turned(x.Values(), table.Values(), c, rows, length, inverse ? -1.0 : 1.0);
+    EXPECT_EQ(y, InEveryOrder([&] {
+                Buffer<T> out(rows * width);
+                run(x.data(), out.data());
+                return out.Values();
+              }))
+        << "other rows";
     EXPECT_LT(RelativeError(y, expected), kTolerance<T>);
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t i = row * width + c.heads * c.head_dim; i < (row + 1) * width; ++i)
@@ -49,7 +59,7 @@ void Check(const Case& c) {
 
 TEST(CudaRope, TurnsPairsAndLeavesTheRest) {
   for (const Case& c : {Case{2, 6, 6, 4}, Case{2, 6, 4, 3}, Case{3, 32, 32, 16}, Case{2, 96, 96, 96},
-                        Case{4, 16, 16, 8}, Case{12, 64, 32, 128}}) {
+                        Case{4, 16, 16, 8}, Case{12, 64, 32, 128}, Case{0, 8, 8, 24}, Case{2, 16, 0, 8}}) {
     Check<float>(c);
     Check<Bfloat16>(c);
   }
@@ -57,8 +67,8 @@ TEST(CudaRope, TurnsPairsAndLeavesTheRest) {
 
 TEST(CudaRope, RefusesShapesThatItCannotDo) {
   float x[8] = {};
-  EXPECT_THROW(Rope<float>(nullptr, x, x, 1, 1, 4, 2, 4, 4, false), std::invalid_argument);
-  EXPECT_THROW(Rope<float>(nullptr, x, x, 1, 1, 8, 2, 4, 3, false), std::invalid_argument);
+  EXPECT_THROW(Rope<float>(nullptr, x, x, 1, 1, 4, 2, 4, 4, false, x), std::invalid_argument);
+  EXPECT_THROW(Rope<float>(nullptr, x, x, 1, 1, 8, 2, 4, 3, false, x), std::invalid_argument);
 }
 
 }  // namespace

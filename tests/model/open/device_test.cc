@@ -30,8 +30,9 @@ struct Pass {
   at::Tensor logits;
 };
 
-Pass Measure(const std::filesystem::path& folder, const at::Tensor& ids, at::Device device) {
-  OpenModel model(folder, device);
+Pass Measure(const std::filesystem::path& folder, const at::Tensor& ids, at::Device device,
+             at::ScalarType products = at::kFloat) {
+  OpenModel model(folder, device, /*head=*/true, products);
   Pass pass;
   const int64_t tokens = ids.size(1) - 1;
   const at::Tensor states = model.Stream(ids.narrow(1, 0, tokens), pass.recorder);
@@ -68,6 +69,26 @@ INSTANTIATE_TEST_SUITE_P(All, OnADeviceApart,
                          ::testing::Combine(::testing::ValuesIn(testing::GoldenOpenNames()),
                                             ::testing::Values(at::kFloat, at::kHalf)),
                          NameOf);
+
+// Operands of 8 bits; activations, norms and the sums of products are as they were.
+TEST(ProductsInBfloat16, GiveNearlyTheSameOnEveryDevice) {
+  for (const std::string& name : testing::GoldenOpenNames()) {
+    SCOPED_TRACE(name);
+    const std::filesystem::path golden = testing::GoldenOpenModels() / name;
+    const int64_t vocabulary = OpenModel(golden).config().vocab_size;
+    at::manual_seed(1);
+    const at::Tensor ids = at::randint(vocabulary, {3, 17}, at::TensorOptions().dtype(at::kLong));
+    const Pass exact = Measure(golden, ids, at::kCPU), near = Measure(golden, ids, at::kCPU, at::kBFloat16);
+    const Pass far = Measure(golden, ids, testing::FarDevice(), at::kBFloat16);
+    const auto apart = [](const at::Tensor& x, const at::Tensor& y) {
+      return ((x - y).norm() / y.norm()).item<double>();
+    };
+    EXPECT_LT(apart(near.logits, exact.logits), 0.06);
+    EXPECT_GT(apart(near.logits, exact.logits), 1e-5);
+    EXPECT_LT(apart(far.logits, near.logits), 0.01);
+    EXPECT_NEAR(near.loss, exact.loss, 0.01 * exact.loss);
+  }
+}
 
 TEST(FarDeviceDeathTest, ARawPointerToItsMemoryCrashes) {
   const at::Tensor x = at::ones({4}).to(testing::FarDevice());

@@ -1,22 +1,23 @@
-// Every kernel of the CUDA table against the reference's formula in double, at sizes around the block and tile sizes.
-// Skipped where the machine has no device.
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/randn.h>
-#include <ATen/ops/zeros_like.h>
+// Every kernel of the CUDA tables against the reference's formula in double, at sizes around those of blocks and tiles
+// and at the models'. Skipped where the machine has no device.
+#include "tests/model/backend/parity/parity.h"
+
 #include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
 
 #include "model/backend/backend.h"
 #include "model/backend/device.h"
-#include "model/backend/reference_ops.h"
 #include "model/base/model_error.h"
 
 namespace sink {
 namespace {
 
-constexpr double kEpsilon = 1e-5;
+using testing::AttentionKind;
+using testing::Parity;
 
-class CudaKernelsTest : public ::testing::Test {
+class CudaKernels : public ::testing::TestWithParam<at::ScalarType> {
  protected:
   void SetUp() override {
     try {
@@ -25,35 +26,81 @@ class CudaKernelsTest : public ::testing::Test {
       GTEST_SKIP() << error.what();
     }
   }
-
-  at::Tensor Random(at::IntArrayRef shape) const { return at::randn(shape).to(device_); }
+  Parity OfType(at::ScalarType type) const { return {KernelsFor(device_, type), device_, type}; }
 
   at::Device device_ = at::kCPU;
 };
 
-double RelativeError(const at::Tensor& x, const at::Tensor& expected) {
-  const at::Tensor wide = x.to(at::kDouble);
-  return (wide - expected).norm().item<double>() / expected.norm().item<double>();
+INSTANTIATE_TEST_SUITE_P(Types, CudaKernels, ::testing::Values(at::kFloat, at::kBFloat16),
+                         [](const auto& info) { return std::string(c10::toString(info.param)); });
+
+TEST_P(CudaKernels, RmsNorm) {
+  Parity parity = OfType(GetParam());
+  for (const int64_t rows : {1, 33, 4099})
+    for (const int64_t columns : {1, 31, 256, 768, 2048, 5120}) parity.RmsNorm(rows, columns);
 }
 
-TEST_F(CudaKernelsTest, RmsNormAgreesWithItsFormulaAndGradient) {
-  const Kernels& kernels = KernelsFor(device_, at::kFloat);
-  ASSERT_NE(kernels.rms_norm, nullptr);
-  for (const int64_t rows : {1, 33, 257}) {
-    for (const int64_t columns : {1, 31, 256, 768, 2048}) {
-      SCOPED_TRACE(::testing::Message() << rows << " x " << columns);
-      const at::Tensor x = Random({rows, columns}), weight = Random({columns}), dy = Random({rows, columns});
-      const at::Tensor x_wide = x.to(at::kDouble).requires_grad_(),
-                       weight_wide = weight.to(at::kDouble).requires_grad_();
-      const at::Tensor y_wide = reference::RmsNorm(x_wide, weight_wide, kEpsilon);
-      y_wide.backward(dy.to(at::kDouble));
-      const RmsNormOutput out = kernels.rms_norm(x, weight, kEpsilon);
-      const at::Tensor weight_gradient = at::full({columns}, 1.0, weight.options());  // the kernel adds
-      const at::Tensor dx = kernels.rms_norm_backward(dy, x, weight, out.inverse_rms_N, weight_gradient);
-      EXPECT_LT(RelativeError(out.y_NC, y_wide.detach()), 1e-6);
-      EXPECT_LT(RelativeError(dx, x_wide.grad()), 1e-5);
-      EXPECT_LT(RelativeError(weight_gradient, weight_wide.grad() + 1), 1e-5);
-    }
+TEST_P(CudaKernels, RmsNormOfASum) {
+  Parity parity = OfType(GetParam());
+  for (const int64_t columns : {31, 768, 2048, 5120}) parity.AddRmsNorm(4099, columns);
+}
+
+TEST_P(CudaKernels, ProductsThatAddUpInFloat) {
+  Parity parity = OfType(GetParam());
+  parity.AddProduct(33, 17, 9);
+  parity.AddProduct(4096, 2304, 768);
+}
+
+TEST_P(CudaKernels, FeedForward) {
+  Parity parity = OfType(GetParam());
+  parity.FeedForward(33, 37);
+  parity.FeedForward(2048, 1536);
+}
+
+TEST_P(CudaKernels, Rope) {
+  Parity parity = OfType(GetParam());
+  parity.Rope(2, 5, 3, 8, 5);
+  parity.Rope(2, 2048, 16, 96, 768);
+}
+
+TEST_P(CudaKernels, EmbeddingBackward) {
+  Parity parity = OfType(GetParam());
+  parity.EmbeddingBackward(300, 37, 11);
+  parity.EmbeddingBackward(16384, 768, 50432);
+}
+
+TEST_P(CudaKernels, CrossEntropy) {
+  Parity parity = OfType(GetParam());
+  parity.CrossEntropy(33, 37);
+  parity.CrossEntropy(512, 50432);
+}
+
+TEST_P(CudaKernels, AttentionOfEveryKind) {
+  Parity parity = OfType(GetParam());
+  for (const AttentionKind& kind : testing::AttentionKinds())
+    for (const int64_t head_dim : {9, 16, 32, 64, 96, 128}) parity.Attention(kind, {2, 300, 4, 2, head_dim});
+}
+
+TEST_P(CudaKernels, AttentionOfTheStudysLength) {
+  Parity parity = OfType(GetParam());
+  for (const AttentionKind& kind : testing::AttentionKinds()) parity.Attention(kind, {1, 2048, 8, 8, 96});
+}
+
+// What the library refuses, our own kernels do; standard error says which ran.
+TEST_P(CudaKernels, AttentionByALibrary) {
+  setenv("SINK_ATTENTION", "library", 1);
+  Parity parity = OfType(GetParam());
+  for (const AttentionKind& kind : testing::AttentionKinds())
+    for (const int64_t head_dim : {64, 96, 128}) parity.Attention(kind, {2, 512, 4, 4, head_dim});
+  parity.Attention(testing::AttentionKinds()[0], {2, 512, 4, 2, 96});
+  unsetenv("SINK_ATTENTION");
+}
+
+TEST_P(CudaKernels, TheOptimizerWorksInFloat) {
+  Parity parity = OfType(at::kFloat);
+  for (const int64_t count : {1, 4099, 1 << 22}) {
+    parity.AdamW(count);
+    parity.Clipping(count);
   }
 }
 
