@@ -61,9 +61,17 @@ SINK_INLINE float LargestVisible(const VisibleKeys& visible, const float* row) {
   return largest;
 }
 
+// The same keys up to a whole vector, as far as the row goes: a loop over few keys would spend most of its time on the
+// last ones, one by one. What is computed of keys that are not visible is cleared in the end.
+SINK_INLINE VisibleKeys WholeVectors(const VisibleKeys& visible, int64_t count) {
+  return {visible.prefix, visible.first, std::min(count, (visible.last + 7) / 8 * 8)};
+}
+
 // Softmax with its largest score taken out; `column` counts as one more score.
-SINK_INLINE float Softmax(const VisibleKeys& visible, float column, float* row) {
-  const float largest = std::max(LargestVisible(visible, row), column);
+SINK_INLINE float Softmax(const VisibleKeys& keys, int64_t count, float column, float* row) {
+  const float largest = std::max(LargestVisible(keys, row), column);
+  const VisibleKeys visible = WholeVectors(keys, count);
+  std::fill(row + keys.last, row + visible.last, -INFINITY);  // adds less than 1e-37 to a sum of 1 or more
   float sum = std::isinf(column) ? 0.0f : std::exp(column - largest);
   ForVisible(visible, [&](int64_t begin, int64_t end) {
     float part = 0;
@@ -168,7 +176,7 @@ SINK_MULTIVERSION float AttentionWeights(const WeightRule& rule, const VisibleKe
   float log_sum = 0;
   switch (rule.similarity) {
     case Similarity::kSoftmax:
-      log_sum = Softmax(visible, column, row);
+      log_sum = Softmax(visible, count, column, row);
       break;
     case Similarity::kSigmoid:
       Plain<Similarity::kSigmoid>(rule.normalizer, visible, row);
@@ -191,7 +199,7 @@ SINK_MULTIVERSION void AttentionWeightsBackward(const WeightRule& rule, const Vi
                                                 float log_sum, float dot, float* row, float* gradient) {
   switch (rule.similarity) {
     case Similarity::kSoftmax:
-      ForVisible(visible, [&](int64_t begin, int64_t end) {
+      ForVisible(WholeVectors(visible, count), [&](int64_t begin, int64_t end) {
 #pragma GCC ivdep
         for (int64_t k = begin; k < end; ++k) {
           row[k] = Exp(row[k] - log_sum);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "coordinator/job/gpu_use.h"
 #include "coordinator/job/job_state.h"
 #include "coordinator/job/latest_values.h"
 #include "coordinator/job/worker_state.h"
@@ -179,10 +180,6 @@ struct Attempt {
   std::string message;
   int64_t started_ms = 0;
   int64_t finished_ms = 0;
-};
-
-struct GpuUse {  // what its driver last said: worker.proto
-  int64_t memory_bytes = 0, memory_used_bytes = 0, busy_percent = 0;
 };
 
 struct Worker {
