@@ -11,7 +11,7 @@
 namespace sink::cli {
 namespace {
 
-struct Options {
+struct GcOptions {
   std::string older_than;
   int keep_best = 0;
   bool dry_run = false;
@@ -26,7 +26,7 @@ absl::Duration ParseAge(const std::string& text) {
   return absl::ParseDuration(text, &age) ? age : absl::ZeroDuration();
 }
 
-Outcome CollectGarbage(Session& session, const Options& options) {
+Outcome CollectGarbage(Session& session, const GcOptions& options) {
   const absl::Duration age = ParseAge(options.older_than);
   if (age <= absl::ZeroDuration() || age == absl::InfiniteDuration())
     return {kUsage, "--older-than " + options.older_than + ": write a time such as 30d or 12h"};
@@ -56,7 +56,7 @@ void AddGcCommand(Commands& commands) {
   args::Command command = commands.Add(
       "gc", "Thin the curves of jobs that ended long ago: some points of each stay, evenly spaced", Names::kNothing,
       {"sinkctl gc --older-than 30d --dry-run", "sinkctl gc --older-than 90d --keep-best 10"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<GcOptions>();
   command.AddOption("--older-than", options->older_than, "Jobs that ended so long ago, e.g. 30d")
       .ValueText("TIME")
       .Required();

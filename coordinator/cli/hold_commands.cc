@@ -7,12 +7,12 @@
 namespace sink::cli {
 namespace {
 
-struct Options {
+struct HoldOptions {
   std::vector<std::string> workers;
   std::string reason;
 };
 
-Outcome Hold(Session& session, const std::string& hold, const std::string& done, const Options& options) {
+Outcome Hold(Session& session, const std::string& hold, const std::string& done, const HoldOptions& options) {
   v1::HoldWorkersRequest request;
   for (const std::string& name : options.workers) request.add_names(name);
   request.set_hold(hold);
@@ -33,7 +33,7 @@ void Add(Commands& commands, const std::string& name, const std::string& descrip
          const std::string& done) {
   args::Command command = commands.Add(name, description, Names::kNothing,
                                        {"sinkctl " + name + " node-7", "sinkctl " + name + " node-7 node-8"});
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<HoldOptions>();
   command.AddOption("WORKER", options->workers, "Workers by name, as sinkctl workers lists them").Required();
   if (hold != "none") command.AddOption("--reason", options->reason, "Shown by workers and why").ValueText("TEXT");
   commands.OnRun(command, [hold, done, options](Session& session) { return Hold(session, hold, done, *options); });
