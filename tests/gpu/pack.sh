@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Makes .gpu/ in the checkout: stripped programs, their few Debian libraries, packed data and the scripts of this folder,
 # so that a machine that can build and fetch nothing can check and time them.
-# Usage: tests/gpu/pack.sh [BUILD_DIR]       (default build/dev; built with a CUDA toolkit)
+# Usage: tests/gpu/pack.sh [BUILD_DIR]       (default build/cuda, of the preset cuda)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-build=${1:-build/dev}
+build=${1:-build/cuda}
 bin=$build/bin
 if ! [ -x "$bin/sink-trainer" ] || ! [ -e "$bin/libsink_cuda.so" ]; then
-  echo "pack: $build has no sink-trainer with CUDA kernels; build it first, where there is a CUDA toolkit" >&2
+  echo "pack: $build has no sink-trainer with CUDA kernels; build the preset cuda first" >&2
   exit 1
 fi
 out=.gpu
