@@ -44,7 +44,7 @@ TEST(EarlyStop, TheWorstLearningRatesEndAtARungAndKeepTheirCheckpoints) {
 TEST(Canary, ADeadFirstJobHoldsTheRestAndWhySaysSo) {
   TestCluster cluster;
   std::string yaml = TinySweep("canary", 10, {"1e-3", "1e-4", "1e-5"});
-  yaml.replace(yaml.find("set: tiny"), 9, "set: nowhere");
+  yaml.replace(yaml.find("vocab_size: 257"), 15, "vocab_size: 128");  // fewer than the set's ids
   const std::string file = cluster.WriteSweep("canary.yaml", yaml + "on_failure: {canary: true}\n");
   ASSERT_EQ(cluster.Sinkctl({"submit", file}).exit_code, 0);
   ASSERT_TRUE(WaitFor(30, [&] {
