@@ -21,7 +21,8 @@ from sink_cluster import Cluster, Prometheus, skip, wait_for
 
 SPANS = {"15m": "10s", "1h": "60s"}
 DISK = "size=192m"
-FAULTS = {"SinkCoordinatorDown", "SinkNoWorker", "SinkJobStalled", "SinkFailures", "SinkDiskNearlyFull"}
+FAULTS = {"SinkCoordinatorDown", "SinkNoWorker", "SinkWorkerQuarantined", "SinkJobStalled", "SinkFailures",
+          "SinkDiskNearlyFull"}
 
 
 def short_rules(source):
@@ -176,6 +177,7 @@ def main():
             fill_disk(root / (cluster.path / "coordinator").relative_to("/"))
             fires("SinkDiskNearlyFull")
         fires("SinkFailures")
+        fires("SinkWorkerQuarantined")  # where one job after the other found no set
         fires("SinkJobStalled")
         time.sleep(12)  # longer than the shortened span: these faults last
         lasting = {"SinkJobStalled", "SinkFailures"} | ({"SinkDiskNearlyFull"} if small_disk else set())
