@@ -93,7 +93,7 @@ if [ "$torch" = yes ]; then
   install_wheels "$prefix/.complete" "$prefix" torch==$torch_version \
     nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85
   if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then
-    say "CUDA toolkit found: GPU kernels will be built"
+    say "CUDA toolkit found: GPU kernels can be built"
     install_wheels "$prefix/.complete-cuda" "$prefix" nvidia-cusparselt-cu13==0.8.0 nvidia-nvshmem-cu13==3.4.5 \
       nvidia-cufile==1.15.1.6
     install_wheels "$deps/cudnn-frontend-1.32.0/.complete" "$deps/cudnn-frontend-1.32.0" nvidia-cudnn-frontend==1.32.0
