@@ -257,7 +257,7 @@ BpeSpec ParseTokenizerJson(std::string_view text, const std::string& name) {
   }
 }
 
-std::string PrintTokenizerJson(const BpeSpec& spec) {
+std::string PrintTokenizerJson(const BpeSpec& spec, bool raw) {
   std::unordered_map<int32_t, std::string> text_of_id;
   OrderedJson vocab = OrderedJson::object(), merges = OrderedJson::array(), added = OrderedJson::array();
   for (const AddedToken& token : spec.added) {
@@ -280,12 +280,13 @@ std::string PrintTokenizerJson(const BpeSpec& spec) {
     merges.push_back(text_of_id.at(merge.left) + " " + text_of_id.at(merge.right));
   }
   const OrderedJson byte_level = {
-      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", !raw}};
+  const OrderedJson normalizer = raw ? OrderedJson(nullptr) : OrderedJson{{"type", "NFC"}};
   const OrderedJson json = {{"version", "1.0"},
                             {"truncation", nullptr},
                             {"padding", nullptr},
                             {"added_tokens", added},
-                            {"normalizer", {{"type", "NFC"}}},
+                            {"normalizer", normalizer},
                             {"pre_tokenizer", byte_level},
                             {"post_processor", nullptr},
                             {"decoder", byte_level},

@@ -61,7 +61,8 @@ struct BpeSpec {
 BpeSpec ParseTokenizerJson(std::string_view json, const std::string& name);
 
 // A tokenizer.json of GPT-NeoX's shape (NFC, ByteLevel, BPE with string merges) that ParseTokenizerJson and the
-// `tokenizers` library read. Only vocab, merges and added are taken from spec.
-std::string PrintTokenizerJson(const BpeSpec& spec);
+// `tokenizers` library read. Only vocab, merges and added are taken from spec. raw: neither NFC nor words, text is
+// bytes.
+std::string PrintTokenizerJson(const BpeSpec& spec, bool raw = false);
 
 }  // namespace sink::data

@@ -6,8 +6,8 @@
 #include "model/base/data_error.h"
 #include "model/base/or_throw.h"
 #include "model/data/packed/packed_set.h"
-#include "model/data/tokenizer/byte_alphabet.h"
 #include "model/data/tokenizer/tokenizer.h"
+#include "model/data/tokenizer/tokenizer_json.h"
 #include "proto/files/files.h"
 
 namespace sink::train {
@@ -20,33 +20,10 @@ constexpr int kBytes = 256;
 
 // A byte-level BPE without merges, each byte its own token, as the `tokenizers` library reads it.
 std::string ByteTokenizerJson(int64_t eos_id, const std::string& eos_text) {
-  Json vocab = Json::object();
-  for (int byte = 0; byte < kBytes; ++byte) vocab[data::ByteCharacter(static_cast<uint8_t>(byte))] = byte;
-  const Json byte_level = {
-      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
-  const Json end = {{"id", eos_id},    {"content", eos_text}, {"single_word", false}, {"lstrip", false},
-                    {"rstrip", false}, {"normalized", false}, {"special", true}};
-  const Json model = {{"type", "BPE"},
-                      {"dropout", nullptr},
-                      {"unk_token", nullptr},
-                      {"continuing_subword_prefix", nullptr},
-                      {"end_of_word_suffix", nullptr},
-                      {"fuse_unk", false},
-                      {"byte_fallback", false},
-                      {"ignore_merges", false},
-                      {"vocab", std::move(vocab)},
-                      {"merges", Json::array()}};
-  return Json{{"version", "1.0"},
-              {"truncation", nullptr},
-              {"padding", nullptr},
-              {"added_tokens", Json::array({end})},
-              {"normalizer", nullptr},
-              {"pre_tokenizer", byte_level},
-              {"post_processor", nullptr},
-              {"decoder", byte_level},
-              {"model", model}}
-             .dump(1) +
-         "\n";
+  data::BpeSpec spec;
+  for (int byte = 0; byte < kBytes; ++byte) spec.vocab.push_back({std::string(1, static_cast<char>(byte)), byte});
+  spec.added = {{.content = eos_text, .id = static_cast<int32_t>(eos_id)}};
+  return data::PrintTokenizerJson(spec, /*raw=*/true);
 }
 
 }  // namespace
