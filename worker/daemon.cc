@@ -20,7 +20,8 @@ Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions opt
       options_(std::move(options)),
       session_(files::RandomId()),
       devices_(std::move(devices)),
-      models_(options_.runner.model_root) {
+      models_(options_.runner.model_root),
+      sets_(options_.runner.data_root) {
   options_.runner.link = link_;
   options_.runner.on_unregistered = [this] { must_register_ = true; };
   if (devices_.gpu()) gpus_ = std::make_unique<GpuMonitor>(devices_.ids(), options_.nvml, options_.ask_gpus_every);
@@ -164,6 +165,7 @@ bool Daemon::Poll() {
   request.set_wait_ms(static_cast<int32_t>(absl::ToInt64Milliseconds(options_.ask_wait)));
   const absl::Duration sent_at = BootTime();
   for (const std::string& model : models_.Get(sent_at)) request.add_models(model);
+  *request.mutable_sets() = sets_.Get(sent_at);
   const auto response = AskAndWait(request);
   port.reset();
   if (IsUnregistered(response.status())) {

@@ -19,16 +19,6 @@ struct SubmitOptions {
   bool follow = false;
 };
 
-// Told before anything runs; the other jobs go on.
-TextBlock MissingModels(const v1::SubmitSweepResponse& response) {
-  std::string names;
-  for (const std::string& model : response.missing_models()) names += (names.empty() ? "" : ", ") + model;
-  const int missing = response.missing_models_size();
-  return {{{"no connected worker has " + std::to_string(missing) + (missing == 1 ? " model: " : " models: ") + names,
-            Style::kYellow},
-           {"their jobs will end as not found: download them into a worker's --models folder, then sinkctl retry"}}};
-}
-
 Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run) {
   Page page;
   Json jobs = Json::array();
@@ -39,13 +29,11 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run) {
                     {"label", job.label()},
                     {"repeated", !seen.insert(job.id()).second},
                     {"added", job.added()}});
-  page.document = {
-      {"sweep", response.sweep()},
-      {"dry_run", dry_run},
-      {"added", response.added()},
-      {"removed", response.removed()},
-      {"missing_models", std::vector<std::string>(response.missing_models().begin(), response.missing_models().end())},
-      {"jobs", std::move(jobs)}};
+  page.document = {{"sweep", response.sweep()},
+                   {"dry_run", dry_run},
+                   {"added", response.added()},
+                   {"removed", response.removed()},
+                   {"jobs", std::move(jobs)}};
 
   Column label = TextColumn("LABEL", "label", kLabelWidth);
   label.show = [](const Json& row) -> Cell { return {ShortLabel(row["label"].get<std::string>())}; };
@@ -66,7 +54,7 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run) {
         {"no longer named, and left to run: " + std::to_string(response.removed()) + " of an earlier version"});
   if (dry_run) summary.pieces.push_back({"(dry run: nothing was stored)", Style::kDim});
   page.blocks.push_back(std::move(summary));
-  if (response.missing_models_size() > 0) page.blocks.push_back(MissingModels(response));
+  AddAvailability(response, &page);
   return page;
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/core/attempt_rules.h"
+#include "coordinator/core/availability.h"
 #include "coordinator/core/job_names.h"
 #include "coordinator/job/status_macros.h"
 
@@ -60,6 +61,7 @@ Job NewJob(const SubmitRequest& request, const SubmitJob& submitted, Now now) {
   job.checkpoints_kept = submitted.checkpoints_kept;
   job.checkpoint_period = submitted.checkpoint_period;
   job.model = submitted.model;
+  job.data_set = submitted.data_set;
   job.created_ms = job.queued_ms = now.unix_ms;
   return job;
 }
@@ -153,7 +155,7 @@ absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, N
       SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
       return absl::OkStatus();
     }));
-    SINK_ASSIGN_OR_RETURN(result.missing_models, MissingModels(request, now));
+    SINK_RETURN_IF_ERROR(TellAvailability(context_, queries_, request, now, &result));
     return result;
   }
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
@@ -168,35 +170,8 @@ absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, N
     SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
     return StoreSubmission(rows, request, result, now);
   }));
-  SINK_ASSIGN_OR_RETURN(result.missing_models, MissingModels(request, now));
+  SINK_RETURN_IF_ERROR(TellAvailability(context_, queries_, request, now, &result));
   return result;
-}
-
-absl::StatusOr<std::vector<std::string>> ClientCalls::MissingModels(const SubmitRequest& request, Now now) {
-  std::vector<std::string> wanted;
-  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
-    absl::flat_hash_set<std::string> seen;
-    for (const SubmitJob& job : request.jobs) {
-      if (job.model.empty() || seen.contains(job.model)) continue;
-      const absl::StatusOr<Job> stored = rows.GetJob(job.id);
-      if (!stored.ok() && !absl::IsNotFound(stored.status())) return stored.status();
-      if (stored.ok() && IsFinal(stored->state)) continue;
-      seen.insert(job.model);
-      wanted.push_back(job.model);
-    }
-    return absl::OkStatus();
-  }));
-  if (wanted.empty()) return wanted;
-  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, queries_->ListWorkers(now));
-  std::vector<std::string> connected;
-  for (const Worker& worker : workers)
-    if (worker.state == WorkerState::kConnected) connected.push_back(worker.id);
-  if (connected.empty()) return std::vector<std::string>();
-  std::erase_if(wanted, [&](const std::string& model) {
-    const std::vector<bool> having = context_->models().Having(model, connected);
-    return std::find(having.begin(), having.end(), true) != having.end();
-  });
-  return wanted;
 }
 
 absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, Now now) {

@@ -28,10 +28,6 @@ class ClientCalls {
   absl::Status HoldWorkers(const std::vector<std::string>& names, WorkerHold hold, const std::string& reason);
 
  private:
-  // Open models of the request's jobs that have not ended which no connected worker has; none while no worker is
-  // connected.
-  absl::StatusOr<std::vector<std::string>> MissingModels(const SubmitRequest& request, Now now);
-
   CoreContext* const context_;
   JobQueries* const queries_;
 };

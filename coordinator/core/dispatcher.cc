@@ -27,7 +27,7 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
   // Most questions find no work: those write nothing.
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
-    context_->models().Hear(request.worker_id, request.models);
+    context_->inventory().Hear(request.worker_id, {request.models, request.sets});
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
     if (!grants.empty() || work || worker.hold != WorkerHold::kNone) return absl::OkStatus();
     SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
@@ -125,7 +125,7 @@ absl::StatusOr<Schedule> Dispatcher::MakeSchedule(store::Snapshot& rows, const W
     return connected;
   };
   const auto granted_at = [this, now](uint64_t fence) { return context_->clock().Lease(fence, now.steady_ms).granted; };
-  return Schedule::Make(rows, offer, offers, granted_at, &context_->models(), &context_->health(), now.steady_ms);
+  return Schedule::Make(rows, offer, offers, granted_at, &context_->inventory(), &context_->health(), now.steady_ms);
 }
 
 absl::StatusOr<Job> Dispatcher::GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,
@@ -134,6 +134,8 @@ absl::StatusOr<Job> Dispatcher::GrantLease(store::Transaction& rows, const Sched
   SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
   const Holder holder = context_->NewHolder(worker.id, request.session, request.poll);
   BeginAttempt(&job, worker, holder, checkpoints.empty() ? 0 : checkpoints.front().step, now);
+  // From its first step on it is of what this worker has; a checkpoint keeps it to that.
+  if (checkpoints.empty()) job.data_content = context_->inventory().ContentOf(worker.id, job.data_set);
   job.rendezvous = job.devices > 1 ? absl::StrCat(worker.host, ":", request.rendezvous_port) : "";
   SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
   SINK_RETURN_IF_ERROR(rows.PutAttempt(RunningAttempt(job, now)));
@@ -168,6 +170,7 @@ absl::StatusOr<Grant> Dispatcher::MakeGrant(store::Snapshot& rows, const Job& jo
   }
   grant.grace_ms = context_->options().grace_ms;
   grant.stall_ms = job.stall_ms;
+  grant.data_content = job.data_content;
   grant.world_size = job.devices;
   grant.rendezvous = job.rendezvous;
   grant.token = job.holder.lease_id;

@@ -176,7 +176,9 @@ absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now, bool retire
     if (times.heard_unix_ms != 0) worker.last_seen_ms = times.heard_unix_ms;
     worker.devices_free = times.devices_free;
     worker.gpus = times.gpus;
-    worker.models = context_->models().Of(worker.id);
+    Holdings holdings = context_->inventory().Of(worker.id);
+    worker.models = std::move(holdings.models);
+    if (holdings.sets) worker.sets = *std::move(holdings.sets);
     if (const auto jobs = jobs_of.find(worker.id); jobs != jobs_of.end()) worker.job_ids = jobs->second;
   }
   return workers;

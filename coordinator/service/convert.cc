@@ -1,6 +1,7 @@
 // See convert.h.
 #include "coordinator/service/convert.h"
 
+#include <optional>
 #include <utility>
 
 namespace sink {
@@ -104,6 +105,11 @@ void ToProto(const Worker& worker, v1::Worker* message) {
   message->set_last_seen_ms(worker.last_seen_ms);
   for (const std::string& id : worker.job_ids) message->add_job_ids(id);
   for (const std::string& model : worker.models) message->add_models(model);
+  for (const DataSet& set : worker.sets) {
+    v1::DataSet* entry = message->add_sets();
+    entry->set_name(set.name);
+    entry->set_content(set.content);
+  }
   if (worker.hold != WorkerHold::kNone) message->set_hold(std::string(NameOf(worker.hold)));
   message->set_hold_reason(ValidUtf8(worker.hold_reason));
 }
@@ -150,6 +156,8 @@ void ToProto(const Checkpoint& checkpoint, v1::Checkpoint* message) {
 void ToProto(const JobDetails& details, v1::GetJobResponse* message) {
   ToProto(details.job, message->mutable_job());
   message->mutable_job()->set_config_json(details.config_json);
+  message->mutable_job()->set_data_set(details.job.data_set);
+  message->mutable_job()->set_data_content(details.job.data_content);
   for (const Attempt& attempt : details.attempts) ToProto(attempt, message->add_attempts());
   for (const Checkpoint& checkpoint : details.checkpoints) ToProto(checkpoint, message->add_checkpoints());
   for (const std::string& worker : details.gang) message->mutable_job()->add_gang(worker);
@@ -176,6 +184,7 @@ void ToProto(const Grant& grant, v1::Grant* message) {
   if (grant.resume_from) ToProto(*grant.resume_from, message->mutable_resume_from());
   message->set_grace_ms(static_cast<int32_t>(grant.grace_ms));
   message->set_stall_ms(grant.stall_ms);
+  message->set_data_content(grant.data_content);
   if (grant.world_size <= 1) return;
   v1::Gang* gang = message->mutable_gang();
   gang->set_first_rank(grant.first_rank);
@@ -211,12 +220,18 @@ RegisterRequest FromProto(const v1::RegisterRequest& message, const std::string&
 }
 
 LeaseRequest FromProto(const v1::LeaseRequest& message) {
-  return {.worker_id = message.worker_id(),
-          .session = message.session(),
-          .poll = message.poll(),
-          .devices_free = message.devices_free(),
-          .rendezvous_port = message.rendezvous_port(),
-          .models = {message.models().begin(), message.models().end()}};
+  LeaseRequest request{.worker_id = message.worker_id(),
+                       .session = message.session(),
+                       .poll = message.poll(),
+                       .devices_free = message.devices_free(),
+                       .rendezvous_port = message.rendezvous_port(),
+                       .models = {message.models().begin(), message.models().end()},
+                       .sets = std::nullopt};
+  if (message.has_sets()) {
+    request.sets.emplace();
+    for (const v1::DataSet& set : message.sets().sets()) request.sets->push_back({set.name(), set.content()});
+  }
+  return request;
 }
 
 HeartbeatRequest FromProto(const v1::HeartbeatRequest& message) {

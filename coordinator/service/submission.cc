@@ -76,6 +76,7 @@ absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& req
                            .checkpoints_kept = static_cast<int>(job.config.checkpoint.keep),
                            .checkpoint_period = job.config.checkpoint.keep_period,
                            .model = job.config.evaluate.model,
+                           .data_set = job.config.kind == JobKind::kTrain ? job.config.data.set : "",
                            .experiment = std::move(job.experiment),
                            .label = std::move(job.label),
                            .index = job.index});
@@ -95,6 +96,23 @@ void ToProto(const SubmitRequest& request, const SubmitResult& result, v1::Submi
   message->set_added(result.added_count);
   message->set_removed(result.removed_count);
   for (const std::string& model : result.missing_models) message->add_missing_models(model);
+  for (const std::string& set : result.missing_sets) message->add_missing_sets(set);
+  for (const DifferingSet& set : result.differing_sets) {
+    v1::DifferingSet* differing = message->add_differing_sets();
+    differing->set_name(set.name);
+    for (const auto& [content, workers] : set.workers) {
+      v1::SetCopy* copy = differing->add_copies();
+      copy->set_content(content);
+      for (const std::string& worker : workers) copy->add_workers(worker);
+    }
+  }
+  for (const ChangedSet& set : result.changed_sets) {
+    v1::ChangedSet* changed = message->add_changed_sets();
+    changed->set_name(set.name);
+    changed->set_content_then(set.content_then);
+    changed->set_content_now(set.content_now);
+    changed->set_jobs(set.jobs);
+  }
 }
 
 }  // namespace sink

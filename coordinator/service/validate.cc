@@ -218,6 +218,11 @@ absl::Status Validate(const v1::LeaseRequest& request) {
       .That(request.models_size() <= kMaxModels, "models", absl::StrCat("more than ", kMaxModels));
   for (const std::string& model : request.models())
     check.That(IsHubName(model), "models", absl::StrCat("\"", Shown(model), "\" is not a model's name"));
+  check.That(request.sets().sets_size() <= kMaxSets, "sets", absl::StrCat("more than ", kMaxSets));
+  for (const v1::DataSet& set : request.sets().sets()) {
+    check.That(IsPlainName(set.name()), "sets.name", absl::StrCat("\"", Shown(set.name()), "\" is not a set's name"));
+    if (!set.content().empty()) check.Id(set.content(), "sets.content");
+  }
   return check;
 }
 

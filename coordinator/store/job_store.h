@@ -37,12 +37,15 @@ struct MetricQuery {
 };
 
 // The first job that could be leased of one queue. A queue is the ready jobs of one home sweep with one device count
-// and one open model (or none), in order of priority, then submission.
+// that need the same of a worker's disk: one open model or one packed set, of one content or any. It is in order of
+// priority, then submission.
 struct QueueHead {
   std::string job_id;
   std::string sweep;
   int devices = 0;
   std::string model;
+  std::string data_set;
+  std::string data_content;
   int priority = 0;
   int64_t order = 0;  // submission order
 };

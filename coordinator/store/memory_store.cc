@@ -125,13 +125,14 @@ class MemoryTransaction final : public Transaction {
   }
 
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override {
-    std::map<std::tuple<std::string, int, std::string>, QueueHead> heads;
+    std::map<std::tuple<std::string, int, std::string, std::string, std::string>, QueueHead> heads;
     for (const auto& [seq, id] : t_.job_order) {
       const Job& job = t_.jobs.at(id).job;
       if (job.state != JobState::kQueued || job.delayed) continue;
-      const auto [head, added] = heads.try_emplace({job.home_sweep, job.devices, job.model});
+      const auto [head, added] =
+          heads.try_emplace({job.home_sweep, job.devices, job.model, job.data_set, job.data_content});
       if (added || head->second.priority < job.priority) {
-        head->second = {id, job.home_sweep, job.devices, job.model, job.priority, seq};
+        head->second = {id, job.home_sweep, job.devices, job.model, job.data_set, job.data_content, job.priority, seq};
       }
     }
     std::vector<QueueHead> list;

@@ -1,4 +1,5 @@
-// Jobs that measure an open model go to workers that have it; one that nobody has goes to any, which ends it.
+// Jobs that measure an open model, or train on a packed set, go to workers that have it; what nobody has goes to any,
+// which ends it.
 #include "tests/coordinator/core/fixture.h"
 
 namespace sink {
@@ -17,14 +18,39 @@ class ModelsTest : public ManagerTest {
     for (size_t i = 0; i < models.size(); ++i) request.jobs[i].model = models[i];
     return request;
   }
-  // A worker's question; the ids of the jobs that it gets.
-  std::vector<std::string> Ask(const std::string& worker, const std::vector<std::string>& models, int devices_free) {
-    const auto grants = manager->dispatcher().AcquireLeases(
-        {.worker_id = worker, .session = "a", .poll = ++polls_, .devices_free = devices_free, .models = models}, now);
+  SubmitRequest Training(const std::vector<std::string>& sets) {
+    std::vector<int> ids;
+    for (size_t i = 0; i < sets.size(); ++i) ids.push_back(static_cast<int>(i) + 1);
+    SubmitRequest request = Sweep(ids);
+    for (size_t i = 0; i < sets.size(); ++i) request.jobs[i].data_set = sets[i];
+    return request;
+  }
+  std::vector<Grant> Grants(const std::string& worker, const Holdings& holdings, int devices_free = 1) {
+    const auto grants = manager->dispatcher().AcquireLeases({.worker_id = worker,
+                                                             .session = "a",
+                                                             .poll = ++polls_,
+                                                             .devices_free = devices_free,
+                                                             .models = holdings.models,
+                                                             .sets = holdings.sets},
+                                                            now);
     EXPECT_TRUE(grants.ok()) << grants.status();
+    return grants.ok() ? *grants : std::vector<Grant>();
+  }
+  // A worker's question; the ids of the jobs that it gets.
+  std::vector<std::string> Ask(const std::string& worker, const Holdings& holdings, int devices_free = 1) {
     std::vector<std::string> ids;
-    for (const Grant& grant : *grants) ids.push_back(grant.lease.job_id);
+    for (const Grant& grant : Grants(worker, holdings, devices_free)) ids.push_back(grant.lease.job_id);
     return ids;
+  }
+  std::vector<std::string> Ask(const std::string& worker, const std::vector<std::string>& models, int devices_free) {
+    return Ask(worker, Holdings{models, std::nullopt}, devices_free);
+  }
+  static Holdings Sets(std::vector<DataSet> sets) { return {{}, std::move(sets)}; }
+  SubmitResult DryRun(SubmitRequest request) {
+    request.dry_run = true;
+    const auto result = manager->clients().Submit(request, now);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? *result : SubmitResult();
   }
   std::vector<std::string> Missing(const std::vector<std::string>& models) {
     SubmitRequest request = Measuring(models);
@@ -88,6 +114,49 @@ TEST_F(ModelsTest, WhatAWorkerLoadedMeanwhileCounts) {
   ASSERT_THAT(Ask("b", {"y/llama"}, 0), IsEmpty());
   EXPECT_THAT(Ask("a", {}, 1), IsEmpty());
   EXPECT_THAT(Ask("b", {"y/llama"}, 1), ElementsAre(Id(1)));
+}
+
+class SetsTest : public ModelsTest {};
+
+TEST_F(SetsTest, AJobWaitsForTheWorkerThatHasItsSetAndLaterJobsPassIt) {
+  Register("a");
+  Register("b");
+  ASSERT_THAT(Ask("a", Sets({{"bible", "1"}})), IsEmpty());
+  ASSERT_THAT(Ask("b", Sets({{"regmix", "2"}, {"bible", "1"}})), IsEmpty());
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix", "regmix", "bible"}), now).ok());
+  EXPECT_THAT(Ask("a", Sets({{"bible", "1"}}), 8), ElementsAre(Id(3)));
+  EXPECT_THAT(Ask("b", Sets({{"regmix", "2"}, {"bible", "1"}})), ElementsAre(Id(1)));
+  EXPECT_EQ(Why(2), "of the connected workers, only b can have its data set regmix");
+}
+
+TEST_F(SetsTest, AWorkerThatDoesNotSpeakOfItsSetsMayHaveAny) {
+  Register("old");
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix"}), now).ok());
+  EXPECT_THAT(DryRun(Training({"regmix"})).missing_sets, IsEmpty());
+  EXPECT_THAT(Ask("old", Holdings{}), ElementsAre(Id(1)));
+}
+
+TEST_F(SetsTest, ASetThatNobodyHasIsToldAtOnceAndGoesToAnyWorker) {
+  Register("a");
+  ASSERT_THAT(Ask("a", Sets({{"bible", "1"}})), IsEmpty());
+  EXPECT_THAT(DryRun(Training({"regmix", "bible", "regmix"})).missing_sets, ElementsAre("regmix"));
+  const auto submitted = manager->clients().Submit(Training({"regmix"}), now);
+  ASSERT_TRUE(submitted.ok());
+  EXPECT_THAT(submitted->missing_sets, ElementsAre("regmix"));
+  EXPECT_THAT(Why(1), HasSubstr("no connected worker has its data set regmix"));
+  EXPECT_THAT(Ask("a", Sets({{"bible", "1"}})), ElementsAre(Id(1)));
+}
+
+TEST_F(SetsTest, WorkersWhoseSetsOfOneNameDifferAreNamed) {
+  for (const char* worker : {"a", "b", "c"}) Register(worker);
+  Ask("a", Sets({{"regmix", "1"}, {"bible", "5"}}), 0);
+  Ask("b", Sets({{"regmix", "2"}, {"bible", "5"}}), 0);
+  Ask("c", Sets({{"regmix", "1"}}), 0);
+  const SubmitResult result = DryRun(Training({"regmix", "bible"}));
+  ASSERT_EQ(result.differing_sets.size(), 1u);
+  EXPECT_EQ(result.differing_sets[0].name, "regmix");
+  EXPECT_THAT(result.differing_sets[0].workers, ElementsAre(std::pair("1", std::vector<std::string>{"a", "c"}),
+                                                            std::pair("2", std::vector<std::string>{"b"})));
 }
 
 }  // namespace
