@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/core/attempt_end.h"
 #include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/availability.h"
 #include "coordinator/core/job_names.h"
@@ -208,6 +209,7 @@ absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& 
         SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
         if (job.state != JobState::kFailed && job.state != JobState::kCancelled) continue;
         BeginGeneration(&job, now);
+        SINK_RETURN_IF_ERROR(FreeOfData(rows, &job));
         SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
         retried.push_back(id);
       }

@@ -95,6 +95,8 @@ grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJob
       v1::Job* message = response->add_jobs();
       ToProto(entry.job, message);
       message->set_config_json(entry.config_json);
+      message->set_data_set(entry.job.data_set);
+      message->set_data_content(entry.job.data_content);
     }
     return grpc::Status::OK;
   }

@@ -20,6 +20,7 @@
 #include "worker/client_link.h"
 #include "worker/leased_calls.h"
 #include "worker/process_tree.h"
+#include "worker/set_list.h"
 
 namespace sink::worker {
 namespace {
@@ -75,6 +76,22 @@ class DaemonTest : public ::testing::Test {
   FakeCoordinator coordinator_;
   std::optional<Daemon> daemon_;
 };
+
+TEST_F(DaemonTest, TellsItsSetsAndHandsBackAJobForOtherData) {
+  std::filesystem::create_directories(dir_ / "regmix");
+  std::ofstream(dir_ / "regmix/set.json") << R"({"sources": [{"xxh3": "1"}]})";
+  const std::string content = ContentOfSet(dir_.path().string(), "regmix");
+  const std::string lease = coordinator_.AddJob("job1", "{}");
+  coordinator_.set_data_content(lease, std::string(32, 'f'));
+  Start();
+  const v1::FinishRequest finish = FinishOf(lease);
+  EXPECT_EQ(finish.failure_class(), v1::INFRA) << "another worker may have that data";
+  EXPECT_NE(finish.message().find("regmix holds something else here (" + content.substr(0, 8) + ")"), std::string::npos)
+      << finish.message();
+  ASSERT_EQ(coordinator_.last_poll().sets().sets_size(), 1);
+  EXPECT_EQ(coordinator_.last_poll().sets().sets(0).name(), "regmix");
+  EXPECT_EQ(coordinator_.last_poll().sets().sets(0).content(), content);
+}
 
 TEST_F(DaemonTest, RunsAJobAndDeliversItsEventsAndCheckpoint) {
   const std::string lease = coordinator_.AddJob("job1", R"({"steps": 7, "checkpoint_every": 3})");

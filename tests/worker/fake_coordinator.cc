@@ -57,6 +57,10 @@ void FakeCoordinator::set_grace(const std::string& lease_id, absl::Duration grac
   absl::MutexLock lock(&mutex_);
   attempts_[lease_id].grant.set_grace_ms(absl::ToInt64Milliseconds(grace));
 }
+void FakeCoordinator::set_data_content(const std::string& lease_id, const std::string& content) {
+  absl::MutexLock lock(&mutex_);
+  attempts_[lease_id].grant.set_data_content(content);
+}
 void FakeCoordinator::set_lease_duration(absl::Duration duration) {
   absl::MutexLock lock(&mutex_);
   lease_duration_ = duration;

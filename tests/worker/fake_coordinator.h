@@ -42,7 +42,9 @@ class FakeCoordinator : public CoordinatorLink {
   std::string AddGang(const std::string& job, const std::string& config_json, int first_rank, int devices,
                       int world_size);
 
-  void set_grace(const std::string& lease_id, absl::Duration grace);  // before it is granted
+  // Before it is granted.
+  void set_grace(const std::string& lease_id, absl::Duration grace);
+  void set_data_content(const std::string& lease_id, const std::string& content);
   void set_lease_duration(absl::Duration duration);
   void set_offline(bool offline);  // every call fails with Unavailable
   void set_drop_every(int n);      // every nth answer is lost after its effect; 0: none

@@ -159,5 +159,73 @@ TEST_F(SetsTest, WorkersWhoseSetsOfOneNameDifferAreNamed) {
                                                             std::pair("2", std::vector<std::string>{"b"})));
 }
 
+class ContentTest : public SetsTest {
+ protected:
+  // Worker a, whose copy of the set is "1", starts job 1, saves at step 10 where `save` says so, and loses it.
+  void TrainOnA(bool save) {
+    Register("a");
+    ASSERT_TRUE(manager->clients().Submit(Training({"regmix"}), now).ok());
+    const std::vector<Grant> grants = Grants("a", Sets({{"regmix", "1"}}));
+    ASSERT_EQ(grants.size(), 1u);
+    EXPECT_EQ(grants[0].data_content, "1");
+    const Lease& lease = grants[0].lease;
+    ASSERT_TRUE(manager->workers().Report("a", lease, {Hello(1), Progress(2, 10)}, now).ok());
+    if (save) {
+      ASSERT_TRUE(manager->workers().CommitCheckpoint("a", lease, {10, "manifest", {}, 2}, now).ok());
+    }
+    EXPECT_EQ(Get().data_content, "1");
+    ASSERT_EQ(Finish(lease, JobState::kFailed, FailureClass::kInfra, 2, "a").value(), JobState::kQueued);
+    Pass(2'000);
+  }
+};
+
+TEST_F(ContentTest, AResumeWaitsForTheDataThatItBeganOn) {
+  TrainOnA(/*save=*/true);
+  EXPECT_THAT(Ask("a", Sets({{"regmix", "2"}})), IsEmpty()) << "packed anew meanwhile";
+  EXPECT_THAT(Why(1),
+              HasSubstr("needs its data set regmix with the content 1, which no connected worker has (a has 2)"));
+  Register("b");
+  const std::vector<Grant> grants = Grants("b", Sets({{"regmix", "1"}}));
+  ASSERT_EQ(grants.size(), 1u);
+  EXPECT_EQ(grants[0].data_content, "1");
+  EXPECT_EQ(grants[0].resume_from->step, 10);
+}
+
+TEST_F(ContentTest, AJobThatBeginsAnewTakesWhatIsThere) {
+  TrainOnA(/*save=*/false);
+  const std::vector<Grant> grants = Grants("a", Sets({{"regmix", "2"}}));
+  ASSERT_EQ(grants.size(), 1u);
+  EXPECT_EQ(grants[0].data_content, "2");
+  EXPECT_EQ(Get().data_content, "2");
+}
+
+TEST_F(ContentTest, SubmittingAgainOverOtherDataSaysSo) {
+  TrainOnA(/*save=*/true);
+  Ask("a", Sets({{"regmix", "1"}}), 0);
+  EXPECT_THAT(DryRun(Training({"regmix"})).changed_sets, IsEmpty());
+  Ask("a", Sets({{"regmix", "2"}}), 0);
+  const SubmitResult result = DryRun(Training({"regmix"}));
+  ASSERT_EQ(result.changed_sets.size(), 1u);
+  EXPECT_EQ(result.changed_sets[0].name, "regmix");
+  EXPECT_EQ(result.changed_sets[0].content_then, "1");
+  EXPECT_EQ(result.changed_sets[0].content_now, "2");
+  EXPECT_EQ(result.changed_sets[0].jobs, 1);
+}
+
+TEST_F(ContentTest, TheRanksOfAGangReadTheSame) {
+  for (const char* worker : {"a", "b", "c"}) Register(worker);
+  SubmitRequest request = Training({"regmix"});
+  request.devices = 16;
+  request.per_worker = 8;
+  Ask("b", Sets({{"regmix", "2"}}), 8);
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
+  EXPECT_THAT(Ask("a", Sets({{"regmix", "1"}}), 8), IsEmpty()) << "b has other data";
+  Ask("c", Sets({{"regmix", "1"}}), 0);
+  ASSERT_TRUE(Heartbeat({}, JobState::kRunning, "c").ok());
+  HeartbeatRequest free{"c", "a", {}, 8};
+  ASSERT_TRUE(manager->workers().Heartbeat(free, now).ok());
+  EXPECT_THAT(Ask("a", Sets({{"regmix", "1"}}), 8), ElementsAre(Id(1)));
+}
+
 }  // namespace
 }  // namespace sink

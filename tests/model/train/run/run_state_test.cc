@@ -72,6 +72,25 @@ TEST_F(RunStateTest, ACheckpointFromBeforeRollBacksHasMadeNone) {
   EXPECT_ANY_THROW(Read());
 }
 
+TEST_F(RunStateTest, ACheckpointOfOtherDataIsRefused) {
+  const auto read = [this](const std::string& data) {
+    return ReadCheckpoint(folder_, job_.config, model_, optimizer_, data);
+  };
+  WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState, {}, "aa11"));
+  ExpectEqual(read("aa11"), kState);
+  ExpectEqual(read(""), kState);
+  try {
+    read("bb22");
+    FAIL() << "read";
+  } catch (const UserError& e) {
+    EXPECT_NE(std::string(e.what()).find("with the content aa11, and what lies there now has the content bb22"),
+              std::string::npos)
+        << e.what();
+  }
+  WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState));
+  ExpectEqual(read("bb22"), kState);
+}
+
 TEST(RunState, EveryFieldIsShared) {
   Ranks alone;
   ExpectEqual(ShareRunState(alone, at::kCPU, kState), kState);
