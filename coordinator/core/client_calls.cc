@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "coordinator/core/attempt_end.h"
 #include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/availability.h"
@@ -126,6 +128,16 @@ absl::Status StoreSubmission(store::Transaction& rows, const SubmitRequest& requ
   return rows.PutRequest({request.request_id, request.body_hash, EncodeResult(plan)});
 }
 
+// Where each of the request's jobs is; one that is not stored would be queued.
+absl::Status ReadStates(store::Snapshot& rows, const SubmitRequest& request, SubmitResult* result) {
+  for (const SubmitJob& submitted : request.jobs) {
+    const absl::StatusOr<Job> job = rows.GetJob(submitted.id);
+    if (!job.ok() && !absl::IsNotFound(job.status())) return job.status();
+    result->states.push_back(job.ok() ? job->state : JobState::kQueued);
+  }
+  return absl::OkStatus();
+}
+
 // Returns true when the job was queued, false when it is live; nothing when it is final.
 std::optional<bool> RequestCancel(Job* job, Now now) {
   if (IsFinal(job->state)) return std::nullopt;
@@ -135,6 +147,30 @@ std::optional<bool> RequestCancel(Job* job, Now now) {
   }
   job->cancel_requested = true;
   return false;
+}
+
+// Whether a sweep other than `sweep` wants the job.
+bool IsWantedBeside(const std::string& sweep, const Job& job) {
+  return std::any_of(job.sweeps.begin(), job.sweeps.end(),
+                     [&](const Membership& place) { return place.sweep != sweep && !place.withdrawn; });
+}
+
+// A sweep of the request's name that shares no experiment with it is another study.
+absl::Status CheckSameStudy(store::Snapshot& rows, const SubmitRequest& request) {
+  if (request.replace || !rows.GetSweep(request.sweep).ok()) return absl::OkStatus();
+  absl::flat_hash_set<std::string> ours;
+  for (const SubmitJob& job : request.jobs) ours.insert(job.experiment);
+  std::set<std::string> stored;
+  store::JobQuery query;
+  query.sweep = request.sweep;
+  SINK_RETURN_IF_ERROR(rows.VisitJobs(query, [&](const Job& job) {
+    for (const Membership& place : job.sweeps) stored.insert(place.experiment);
+  }));
+  const bool shared = std::any_of(stored.begin(), stored.end(), [&](const auto& name) { return ours.contains(name); });
+  if (shared || stored.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("another study is stored as ", request.sweep, ", with the experiments ", absl::StrJoin(stored, ", "),
+                   ", none of which this one has; give it another name, or take its place with --replace"));
 }
 
 // Calls `body` for runs of the ids.
@@ -153,8 +189,9 @@ absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, N
   SubmitResult result;
   if (request.dry_run) {
     SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+      SINK_RETURN_IF_ERROR(CheckSameStudy(rows, request));
       SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
-      return absl::OkStatus();
+      return ReadStates(rows, request, &result);
     }));
     SINK_RETURN_IF_ERROR(TellAvailability(context_, queries_, request, now, &result));
     return result;
@@ -166,10 +203,12 @@ absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, N
         return absl::AlreadyExistsError("this request_id was used for another submission: use a new one");
       }
       SINK_ASSIGN_OR_RETURN(result, DecodeResult(before->response, request.jobs.size()));
-      return absl::OkStatus();
+      return ReadStates(rows, request, &result);
     }
+    SINK_RETURN_IF_ERROR(CheckSameStudy(rows, request));
     SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
-    return StoreSubmission(rows, request, result, now);
+    SINK_RETURN_IF_ERROR(StoreSubmission(rows, request, result, now));
+    return ReadStates(rows, request, &result);
   }));
   SINK_RETURN_IF_ERROR(TellAvailability(context_, queries_, request, now, &result));
   return result;
@@ -186,6 +225,13 @@ absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, 
     return context_->Write([&](store::Transaction& rows) -> absl::Status {
       for (const std::string& id : chunk) {
         SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+        if (!selection.sweep.empty() && !IsFinal(job.state)) {
+          SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, true));
+          if (IsWantedBeside(selection.sweep, job)) {
+            ++result.kept;
+            continue;
+          }
+        }
         const std::optional<bool> at_once = RequestCancel(&job, now);
         if (!at_once) continue;
         ++(*at_once ? result.cancelled : result.requested);
@@ -207,6 +253,7 @@ absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& 
     return context_->Write([&](store::Transaction& rows) -> absl::Status {
       for (const std::string& id : chunk) {
         SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+        if (!selection.sweep.empty()) SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, false));
         if (job.state != JobState::kFailed && job.state != JobState::kCancelled) continue;
         BeginGeneration(&job, now);
         SINK_RETURN_IF_ERROR(FreeOfData(rows, &job));

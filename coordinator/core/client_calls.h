@@ -17,9 +17,12 @@ class ClientCalls {
   ClientCalls(CoreContext* context, JobQueries* queries) : context_(context), queries_(queries) {}
 
   // All jobs of the sweep or none. A job that exists is linked, not repeated; the sweep's membership becomes exactly
-  // `jobs`. ALREADY_EXISTS: this request_id came with another body.
+  // `jobs`, all of which it wants. ALREADY_EXISTS: this request_id came with another body. FAILED_PRECONDITION: a
+  // stored sweep of this name has no experiment in common with it, and `replace` is not set.
   absl::StatusOr<SubmitResult> Submit(const SubmitRequest& request, Now now);
-  // These two change many jobs in several transactions, so that no other caller waits long.
+  // These two change many jobs in several transactions, so that no other caller waits long. Cancelling a sweep
+  // withdraws its wish for its jobs, and one that another sweep wants goes on; cancelling a job by its id ends it for
+  // all.
   absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now);
   absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now);  // ids now QUEUED again
 

@@ -47,6 +47,7 @@ struct SubmitRequest {
   std::vector<SubmitJob> jobs;
   std::string study_json;  // kept with the sweep as it is; the newest submission's replaces the one before
   bool dry_run = false;
+  bool replace = false;  // a stored sweep of this name that has no experiment in common with it
 };
 // A set of which connected workers have copies that do not hold the same.
 struct DifferingSet {
@@ -61,7 +62,8 @@ struct ChangedSet {
   int jobs = 0;
 };
 struct SubmitResult {
-  std::vector<bool> added;  // of each of the request's jobs; the second entry with one id was not added
+  std::vector<bool> added;       // of each of the request's jobs; the second entry with one id was not added
+  std::vector<JobState> states;  // of each of them, now
   int added_count = 0;
   int removed_count = 0;
   // Of this moment, not remembered; core/availability.h.
@@ -92,6 +94,7 @@ struct JobSelection {
 struct CancelResult {
   int cancelled = 0;  // were queued
   int requested = 0;  // are live, and will be told to stop
+  int kept = 0;       // go on for another sweep
 };
 // Why a job is where it is.
 struct Explanation {

@@ -58,7 +58,8 @@ struct Membership {
   std::string sweep;
   std::string experiment;
   std::string label;
-  int index = 0;  // position in the sweep's expansion order
+  int index = 0;           // position in the sweep's expansion order
+  bool withdrawn = false;  // the sweep was cancelled: it does not want the job any more
 
   bool operator==(const Membership&) const = default;
 };

@@ -148,6 +148,7 @@ grpc::Status ClientServiceImpl::Cancel(grpc::ServerContext*, const v1::CancelReq
   if (!result.ok()) return fail_stop_->Answer(result.status());
   response->set_cancelled(result->cancelled);
   response->set_requested(result->requested);
+  response->set_kept(result->kept);
   return grpc::Status::OK;
 }
 

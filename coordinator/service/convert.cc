@@ -70,6 +70,7 @@ void ToProto(const Job& job, v1::Job* message) {
     sweep->set_experiment(membership.experiment);
     sweep->set_label(ValidUtf8(membership.label));
     sweep->set_index(membership.index);
+    sweep->set_withdrawn(membership.withdrawn);
   }
 }
 

@@ -67,7 +67,8 @@ absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& req
                                         .user = sweep->retry.user},
                        .jobs = {},
                        .study_json = EncodeStudy(*sweep),
-                       .dry_run = request.dry_run()};
+                       .dry_run = request.dry_run(),
+                       .replace = request.replace()};
   submit.jobs.reserve(sweep->jobs.size());
   for (ExpandedJob& job : sweep->jobs) {
     submit.jobs.push_back({.id = std::move(job.id),
@@ -92,6 +93,7 @@ void ToProto(const SubmitRequest& request, const SubmitResult& result, v1::Submi
     job->set_experiment(request.jobs[i].experiment);
     job->set_label(request.jobs[i].label);
     job->set_added(result.added[i]);
+    job->set_state(static_cast<v1::JobState>(result.states[i]));
   }
   message->set_added(result.added_count);
   message->set_removed(result.removed_count);

@@ -151,6 +151,8 @@ class Transaction : public Snapshot {
   // Replaces the sweep's memberships; each job must exist.
   virtual absl::Status SetMemberships(const std::string& sweep,
                                       const std::vector<std::pair<std::string, Membership>>& members) = 0;
+  // In all of the job's places in the sweep; it may have none.
+  virtual absl::Status SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) = 0;
 
   virtual absl::Status PutMember(const GangMember& member) = 0;          // inserts or replaces (job, first_rank)
   virtual absl::Status DeleteMembers(const std::string& job_id) = 0;     // there may be none

@@ -381,6 +381,15 @@ class MemoryTransaction final : public Transaction {
     return absl::OkStatus();
   }
 
+  absl::Status SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) override {
+    NoteProgress(job_id);
+    std::vector<std::pair<std::string, int>> places;
+    for (const auto& [place, member] : t_.members)
+      if (place.first == sweep && member.job_id == job_id) places.push_back(place);
+    for (const auto& place : places) Edit(t_.members, place).membership.withdrawn = withdrawn;
+    return absl::OkStatus();
+  }
+
   absl::Status PutMember(const GangMember& member) override {
     if (!t_.jobs.contains(member.job_id)) return NoJob(member.job_id);
     NotePlacement();

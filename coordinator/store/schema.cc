@@ -305,6 +305,10 @@ CREATE INDEX jobs_ready ON jobs
   WHERE state = 1 AND delayed = 0;
 )sql";
 
+// A sweep that was cancelled wants its jobs no more; another one may.
+constexpr char kVersion11[] =
+    "ALTER TABLE memberships ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1))";
+
 absl::Status PackMetrics(Database& db) {
   constexpr size_t kAtOnce = 4096;
   SeriesNames names;
@@ -372,6 +376,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 10) {
     if (absl::Status status = db.Execute(kVersion10); !status.ok()) return status;
+  }
+  if (version < 11) {
+    if (absl::Status status = db.Execute(kVersion11); !status.ok()) return status;
   }
   if (absl::Status status = db.Execute(TransitionTriggers().c_str()); !status.ok()) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

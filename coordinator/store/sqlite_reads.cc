@@ -46,13 +46,13 @@ const char* VisitLiveJobsSql() {
 }
 const char* VisitSweepJobsSql() {
   static const char* const sql = Forever(SelectListed(
-      ", m.position, m.experiment, m.label FROM memberships AS m CROSS JOIN jobs AS j ON j.seq = m.job "
+      ", m.position, m.experiment, m.label, m.withdrawn FROM memberships AS m CROSS JOIN jobs AS j ON j.seq = m.job "
       "WHERE m.sweep = ?1 AND m.position > ?2 AND m.first = 1 AND (?3 >> j.state) & 1 ORDER BY m.position LIMIT ?4"));
   return sql;
 }
 
 constexpr char kFurtherPlaces[] =
-    "SELECT job, position, experiment, label FROM memberships INDEXED BY memberships_further "
+    "SELECT job, position, experiment, label, withdrawn FROM memberships INDEXED BY memberships_further "
     "WHERE sweep = ?1 AND first = 0 ORDER BY position";
 constexpr char kPositionOf[] =
     "SELECT m.position FROM memberships AS m JOIN jobs AS j ON j.seq = m.job "
@@ -63,7 +63,7 @@ constexpr char kPositionOf[] =
 constexpr char kRung[] = SINK_RUNGS "WHERE r.sweep = ?1 AND r.step = ?2 ORDER BY j.id";
 constexpr char kRungsOf[] = SINK_RUNGS "WHERE r.job = ?1 ORDER BY r.sweep, r.step";
 constexpr char kMemberships[] =
-    "SELECT sweep, experiment, label, position FROM memberships WHERE job = ?1 ORDER BY sweep, position";
+    "SELECT sweep, experiment, label, position, withdrawn FROM memberships WHERE job = ?1 ORDER BY sweep, position";
 // The head of the queue after (sweep, devices, needs): the first of the three that finds one. One condition with a row
 // value would seek by its first column alone and walk the rest of the sweep's queue. The needs are one expression, as
 // in the index, so that there are three seeks and not five.
@@ -284,7 +284,8 @@ absl::Status SqliteTransaction::ReadPlaces(int64_t seq, Job* job) {
   Query places(db_, kMemberships, seq);
   job->sweeps.clear();
   while (places.Next()) {
-    job->sweeps.push_back({places.Text(0), places.Text(1), places.Text(2), static_cast<int>(places.Int(3))});
+    job->sweeps.push_back(
+        {places.Text(0), places.Text(1), places.Text(2), static_cast<int>(places.Int(3)), places.Int(4) != 0});
   }
   return places.status();
 }
@@ -301,7 +302,7 @@ absl::Status SqliteTransaction::VisitSweepJobs(const JobQuery& query, int64_t st
   Query repeated(db_, kFurtherPlaces, query.sweep);
   while (repeated.Next()) {
     further[repeated.Int(0)].push_back(
-        {query.sweep, repeated.Text(2), repeated.Text(3), static_cast<int>(repeated.Int(1))});
+        {query.sweep, repeated.Text(2), repeated.Text(3), static_cast<int>(repeated.Int(1)), repeated.Int(4) != 0});
   }
   if (!repeated.status().ok()) return repeated.status();
 
@@ -315,6 +316,7 @@ absl::Status SqliteTransaction::VisitSweepJobs(const JobQuery& query, int64_t st
     place.index = static_cast<int>(rows.Int(after_listed));
     rows.Text(after_listed + 1, &place.experiment);
     rows.Text(after_listed + 2, &place.label);
+    place.withdrawn = rows.Int(after_listed + 3) != 0;
     if (!further.empty()) {
       const auto more = further.find(rows.Int(0));
       if (more != further.end()) job.sweeps.insert(job.sweeps.end(), more->second.begin(), more->second.end());

@@ -72,7 +72,7 @@ void AddAvailability(const v1::SubmitSweepResponse& response, Page* page) {
   page->document["changed_sets"] = std::move(changed);
 }
 
-absl::StatusOr<v1::SubmitSweepResponse> Submit(Session& session, const SweepFiles& files, bool dry_run) {
+absl::StatusOr<v1::SubmitSweepResponse> Submit(Session& session, const SweepFiles& files, bool dry_run, bool replace) {
   v1::SubmitSweepRequest request;
   request.set_request_id(files::RandomId());  // lets the client repeat the call after a lost answer
   request.set_entry(files.entry);
@@ -83,6 +83,7 @@ absl::StatusOr<v1::SubmitSweepResponse> Submit(Session& session, const SweepFile
     file->set_text(text);
   }
   request.set_dry_run(dry_run);
+  request.set_replace(replace);
   return session.client().SubmitSweep(request);
 }
 

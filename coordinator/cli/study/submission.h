@@ -16,7 +16,8 @@ namespace sink::cli {
 
 using SubmittedById = std::map<std::string, bool>;  // job id -> the coordinator has not seen it before
 
-absl::StatusOr<v1::SubmitSweepResponse> Submit(Session& session, const SweepFiles& files, bool dry_run);
+absl::StatusOr<v1::SubmitSweepResponse> Submit(Session& session, const SweepFiles& files, bool dry_run,
+                                               bool replace = false);
 
 // What the jobs will not find on the workers, or not as it was, told before anything runs: fields of the document
 // ("missing_models", "missing_sets", "differing_sets", "changed_sets") and a block for each that has something to say.

@@ -131,6 +131,39 @@ TEST_F(CliTest, SubmitTwiceAddsNothing) {
   EXPECT_THAT(twins.out, HasSubstr("same job as above"));
 }
 
+TEST_F(CliTest, SubmitSaysWhichStoredJobsWillNotRunAndRetryRunsThem) {
+  const std::string file = WriteSweep("study", {"1e-3", "4e-4"});
+  ASSERT_EQ(Sinkctl({"submit", file}).code, kOk);
+  ASSERT_EQ(Sinkctl({"cancel", JobId("study", 0)}).code, kOk);
+  const Result again = Sinkctl({"submit", file});
+  EXPECT_THAT(again.out, HasSubstr("stored, cancelled"));
+  EXPECT_THAT(again.out, HasSubstr("1 stored job has failed or been cancelled and will not run"));
+  EXPECT_THAT(again.out, HasSubstr("submit --retry queues them again"));
+  EXPECT_EQ(Sinkctl({"submit", file, "--json"}).json()["jobs"][0]["state"], "CANCELLED");
+  EXPECT_THAT(Sinkctl({"submit", file, "--retry"}).out, HasSubstr("1 stored jobs queued again"));
+  EXPECT_THAT(Sinkctl({"submit", file}).out, Not(HasSubstr("will not run")));
+}
+
+TEST_F(CliTest, CancellingASweepKeepsWhatAnotherWants) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("ours", {"1e-3", "4e-4"})}).code, kOk);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("theirs", {"1e-3"})}).code, kOk);
+  const Result cancelled = Sinkctl({"cancel", "ours"});
+  EXPECT_THAT(cancelled.out, HasSubstr("1 waiting jobs cancelled"));
+  EXPECT_THAT(cancelled.out, HasSubstr("1 job goes on: another sweep wants it"));
+  EXPECT_EQ(Sinkctl({"cancel", "theirs", "--json"}).json()["cancelled"], 1);
+}
+
+TEST_F(CliTest, AnotherStudyOfTheSameNameNeedsReplace) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  const std::string file = WriteSweep("study", {"4e-4"});
+  std::string text = ReadFile(file);
+  ASSERT_NE(text.find("name: rates"), std::string::npos) << text;
+  text.replace(text.find("name: rates"), 11, "name: other");
+  std::ofstream(file) << text;
+  ExpectError(Sinkctl({"submit", file}), kRefused, "--replace");
+  EXPECT_EQ(Sinkctl({"submit", file, "--replace"}).code, kOk);
+}
+
 TEST_F(CliTest, SubmitTakesSeveralFilesAndStoresNoneWhenOneIsWrong) {
   const std::string one = WriteSweep("one", {"1e-3"}), two = WriteSweep("two", {"1e-4"}), bad = folder_ / "bad.yaml";
   std::ofstream(bad) << "schema: sink/v1\nname: bad\nexperimnts: []\n";

@@ -420,6 +420,23 @@ TEST_P(JobStoreContract, JobsThatTrainOnASetQueueByItAndItsContent) {
                                   std::tuple("b", "", Id(1))));
 }
 
+TEST_P(JobStoreContract, ASweepThatWithdrawsItsWishKeepsTheJobsPlaces) {
+  for (int n = 1; n <= 2; ++n) Insert(QueuedJob(n));
+  Member({{1, 0}, {2, 1}, {1, 2}});
+  ASSERT_TRUE(store_->Write([](Transaction& rows) { return rows.SetWithdrawn("s", Id(1), true); }).ok());
+  JobQuery query;
+  query.sweep = "s";
+  const auto listed = Get<std::vector<Job>>([&](Snapshot& rows) { return rows.ListJobs(query); });
+  ASSERT_EQ(listed.size(), 2u);
+  for (const Job& job : {GetJob(1), listed[0]}) {
+    ASSERT_EQ(job.sweeps.size(), 2u);
+    EXPECT_TRUE(job.sweeps[0].withdrawn && job.sweeps[1].withdrawn);
+  }
+  EXPECT_FALSE(GetJob(2).sweeps[0].withdrawn);
+  Member({{1, 0}});
+  EXPECT_FALSE(GetJob(1).sweeps[0].withdrawn);
+}
+
 TEST_P(JobStoreContract, CountsFollowStatesAndMemberships) {
   for (int n = 1; n <= 3; ++n) Insert(QueuedJob(n));
   Member({{1, 0}, {2, 1}, {1, 2}});  // job 1 twice

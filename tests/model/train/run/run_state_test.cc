@@ -5,6 +5,7 @@
 
 #include "model/network/transformer.h"
 #include "model/train/learning/optimizer.h"
+#include "model/train/link/train_error.h"
 #include "model/train/ranks/ranks.h"
 #include "model/train/run/checkpoint.h"
 #include "tests/model/train/helpers/tiny_job.h"
