@@ -19,6 +19,7 @@
 #include "coordinator/files/file_status.h"
 #include "coordinator/listen_address.h"
 #include "coordinator/retention_option.h"
+#include "coordinator/service/checkpoint_guard.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/client_service.h"
 #include "coordinator/service/fail_stop.h"
@@ -38,6 +39,7 @@ constexpr int kMaxMessageBytes = 16 << 20;  // a submission with all its files
 constexpr int kMaxThreads = 512;
 constexpr int kMaxStreams = 128;
 constexpr size_t kMemoryQuota = 512 << 20;
+constexpr uint64_t kScrubBytesPerSecond = 64 << 20;
 constexpr auto kShutdownGrace = std::chrono::seconds(5);
 
 absl::StatusOr<ListenAddress> CheckedAddress(const std::string& text, const std::string& option, bool insecure) {
@@ -95,6 +97,7 @@ struct Server::Parts {
   std::unique_ptr<JobManager> jobs;
   std::unique_ptr<CheckpointRepository> checkpoints;
   StreamGate gate{kMaxStreams};
+  std::unique_ptr<CheckpointGuard> guard;
   std::unique_ptr<LeaseDesk> desk;
   std::unique_ptr<ClientServiceImpl> client_service;
   std::unique_ptr<WorkerServiceImpl> worker_service;
@@ -133,6 +136,9 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   jobs = std::move(*started);
   checkpoints = std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"));
   if (absl::Status status = ReconcileCheckpoints(&jobs->queries(), checkpoints.get()); !status.ok()) return status;
+  guard = std::make_unique<CheckpointGuard>(&jobs->checkpoints(), &jobs->queries(), checkpoints.get(), &fail_stop,
+                                            SystemNow);
+  guard->StartScrub(absl::ToChronoNanoseconds(options.scrub_interval), kScrubBytesPerSecond);
   exporter->SetQueries(&jobs->queries());
   return absl::OkStatus();
 }
@@ -141,10 +147,10 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen) {
   // What gRPC has to say is for its developers; what a user needs to know is in our own messages.
   gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
   client_service = std::make_unique<ClientServiceImpl>(&jobs->clients(), &jobs->queries(), &jobs->retention(),
-                                                       checkpoints.get(), &gate, &fail_stop, SystemNow);
+                                                       &jobs->checkpoints(), guard.get(), &gate, &fail_stop, SystemNow);
   desk = std::make_unique<LeaseDesk>(&jobs->dispatcher(), SystemNow);
   worker_service = std::make_unique<WorkerServiceImpl>(&jobs->workers(), desk.get(), &jobs->queries(),
-                                                       checkpoints.get(), &fail_stop, SystemNow);
+                                                       checkpoints.get(), guard.get(), &fail_stop, SystemNow);
   grpc::ServerBuilder builder;
   grpc::ResourceQuota quota("sink");
   quota.Resize(kMemoryQuota).SetMaxThreads(kMaxThreads);
@@ -250,6 +256,7 @@ void Server::Shutdown() {
   parts.scrapes.reset();
   parts.grpc_server.reset();
   parts.desk.reset();
+  parts.guard.reset();
   parts.jobs.reset();
   parts.store.reset();
 }

@@ -13,6 +13,7 @@
 #include "coordinator/core/attempt_end.h"
 #include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/availability.h"
+#include "coordinator/core/checkpoint_calls.h"
 #include "coordinator/core/job_names.h"
 #include "coordinator/job/status_macros.h"
 
@@ -243,7 +244,8 @@ absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, 
   return result;
 }
 
-absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& selection, Now now) {
+absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& selection, Now now,
+                                                            std::optional<int64_t> from_step) {
   std::vector<std::string> ids, retried;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
@@ -255,6 +257,7 @@ absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& 
         SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
         if (!selection.sweep.empty()) SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, false));
         if (job.state != JobState::kFailed && job.state != JobState::kCancelled) continue;
+        if (from_step) SINK_RETURN_IF_ERROR(KeepUpTo(rows, job, *from_step));
         BeginGeneration(&job, now);
         SINK_RETURN_IF_ERROR(FreeOfData(rows, &job));
         SINK_RETURN_IF_ERROR(rows.UpdateJob(job));

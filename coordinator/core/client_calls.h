@@ -2,6 +2,8 @@
 // JobManager; any thread. The meaning of every call is told in proto/sink/v1/client.proto.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,7 +26,10 @@ class ClientCalls {
   // withdraws its wish for its jobs, and one that another sweep wants goes on; cancelling a job by its id ends it for
   // all.
   absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now);
-  absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now);  // ids now QUEUED again
+  // Ids now QUEUED again. `from_step`: of the checkpoint to go on from, later ones are forgotten; 0: begin anew.
+  // NOT_FOUND when one of the jobs has none of that step: then those before it in the list have been queued.
+  absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now,
+                                                 std::optional<int64_t> from_step = std::nullopt);
 
   // Gives the workers, by name, no new jobs (kCordoned), takes what they run back (kDraining), or lets them go on
   // (kNone). NOT_FOUND, with nothing changed, when one of them is not there.

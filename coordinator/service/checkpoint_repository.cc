@@ -64,6 +64,24 @@ absl::Status CheckFile(const std::string& path, const CheckpointFile& file) {
   return ToStatus(files::Sync(*fd, path));
 }
 
+absl::Status Damaged(const std::string& what) {
+  return absl::DataLossError(absl::StrCat("the checkpoint is damaged: ", what));
+}
+
+// A file that is not there, is no file any more, or lies on bad sectors is damage; anything else, such as too many open
+// files, is not the checkpoint's fault.
+absl::Status Unreadable(const files::FileError& error) {
+  switch (error.code()) {
+    case ENOENT:
+    case ELOOP:
+    case ENOTDIR:
+    case EIO:
+      return Damaged(error.message());
+    default:
+      return ToStatus(error);
+  }
+}
+
 // "step-12" or "step-12.part" -> 12.
 std::optional<int64_t> StepOf(absl::string_view name) {
   int64_t step = 0;
@@ -246,21 +264,29 @@ absl::Status CheckpointRepository::Read(
   for (const CheckpointFile& file : checkpoint.files) {
     const std::string path = absl::StrCat(folder, "/", file.name);
     const auto fd = OpenToRead(path);
-    if (!fd.ok()) return absl::DataLossError(absl::StrCat("the checkpoint is damaged: ", fd.error().message()));
+    if (!fd.ok()) return Unreadable(fd.error());
     const auto size = files::SizeOf(*fd, path);
-    if (!size.ok() || *size != file.size) {
-      return absl::DataLossError(absl::StrCat("the checkpoint is damaged: ", path, " is not ", file.size, " bytes"));
-    }
+    if (!size.ok() || *size != file.size) return Damaged(absl::StrCat(path, " is not ", file.size, " bytes"));
+    files::Hasher hasher;
     uint64_t offset = 0;
     do {
-      if (const auto failed = files::ReadAt(*fd, path, offset, kMaxChunk, &data)) return ToStatus(failed);
+      if (const auto failed = files::ReadAt(*fd, path, offset, kMaxChunk, &data)) return Unreadable(failed);
       const uint64_t sent = data.size();
+      hasher.Update(data);
       if (absl::Status status = send(file.name, offset, data); !status.ok()) return status;
       offset += sent;
       if (sent == 0) break;
     } while (offset < file.size);
+    if (hasher.Digest() != file.xxh3)
+      return Damaged(absl::StrCat(path, " has not the hash that it was committed with"));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckpointRepository::Verify(const Checkpoint& checkpoint, absl::FunctionRef<bool(uint64_t bytes)> go_on) {
+  return Read(checkpoint, [&](const std::string&, uint64_t, std::string& data) {
+    return go_on(data.size()) ? absl::OkStatus() : absl::CancelledError("the reading was given up");
+  });
 }
 
 absl::Status CheckpointRepository::KeepOnly(const CheckpointKey& next, const std::vector<Checkpoint>& rows) {

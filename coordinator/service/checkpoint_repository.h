@@ -50,9 +50,13 @@ class CheckpointRepository {
   absl::StatusOr<std::vector<CheckpointFile>> Commit(const CheckpointKey& key, const std::string& manifest_hash);
 
   // Calls `send` with the content, file after file in the row's order; an empty file gets one empty chunk. The first
-  // error of `send` ends it. DATA_LOSS when a file is missing or has another size.
+  // error of `send` ends it. DATA_LOSS, after what came before was sent, when a file is missing, cannot be read, or has
+  // another size or hash than the row says.
   absl::Status Read(const Checkpoint& checkpoint,
                     absl::FunctionRef<absl::Status(const std::string& file, uint64_t offset, std::string& data)> send);
+
+  // The same without sending: after each piece `go_on` is told its bytes; CANCELLED when it says no.
+  absl::Status Verify(const Checkpoint& checkpoint, absl::FunctionRef<bool(uint64_t bytes)> go_on);
 
   // Removes what lies here of the job, complete or not, came before `next` (ordered by fence, then step) and is not
   // among `rows`. What a crash leaves half removed goes the next time.

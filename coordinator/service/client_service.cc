@@ -5,7 +5,6 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/service/checkpoint_stream.h"
 #include "coordinator/service/convert.h"
 #include "coordinator/service/study_document.h"
 #include "coordinator/service/submission.h"
@@ -155,7 +154,7 @@ grpc::Status ClientServiceImpl::Cancel(grpc::ServerContext*, const v1::CancelReq
 grpc::Status ClientServiceImpl::Retry(grpc::ServerContext*, const v1::RetryRequest* request,
                                       v1::RetryResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto ids = clients_->Retry(FromProto(*request), now_());
+  const auto ids = clients_->Retry(FromProto(*request), now_(), FromStep(*request));
   if (!ids.ok()) return fail_stop_->Answer(ids.status());
   for (const std::string& id : *ids) response->add_job_ids(id);
   return grpc::Status::OK;
@@ -250,7 +249,26 @@ grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext*, const v
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
-  return ToGrpc(SendCheckpoint(*rows, request->step(), checkpoints_, writer));
+  return ToGrpc(guard_->Send(*rows, request->step(), writer));
+}
+
+grpc::Status ClientServiceImpl::VerifyCheckpoints(grpc::ServerContext*, const v1::VerifyCheckpointsRequest* request,
+                                                  v1::VerifyCheckpointsResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto found = guard_->Verify(request->job_id());
+  if (!found.ok()) return ToGrpc(found.status());
+  for (const auto& [checkpoint, damage] : *found) {
+    v1::CheckpointHealth* health = response->add_checkpoints();
+    ToProto(checkpoint, health->mutable_checkpoint());
+    health->set_damage(damage);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status ClientServiceImpl::DropCheckpoints(grpc::ServerContext*, const v1::DropCheckpointsRequest* request,
+                                                v1::DropCheckpointsResponse*) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  return fail_stop_->Answer(drops_->Drop(request->job_id(), {request->steps().begin(), request->steps().end()}));
 }
 
 grpc::Status ClientServiceImpl::HoldWorkers(grpc::ServerContext*, const v1::HoldWorkersRequest* request,

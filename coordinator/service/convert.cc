@@ -206,6 +206,10 @@ JobSelection FromProto(const v1::RetryRequest& message) {
   return {.sweep = message.sweep(), .jobs = {message.job_ids().begin(), message.job_ids().end()}};
 }
 
+std::optional<int64_t> FromStep(const v1::RetryRequest& message) {
+  return message.has_from_step() ? std::optional<int64_t>(message.from_step()) : std::nullopt;
+}
+
 RegisterRequest FromProto(const v1::RegisterRequest& message, const std::string& peer) {
   RegisterRequest request;
   request.worker_id = message.worker_id();

@@ -152,7 +152,9 @@ absl::Status Validate(const v1::WatchSweepRequest& request) {
 }
 
 absl::Status Validate(const v1::CancelRequest& request) { return Checker().Selection(request); }
-absl::Status Validate(const v1::RetryRequest& request) { return Checker().Selection(request); }
+absl::Status Validate(const v1::RetryRequest& request) {
+  return Checker().Selection(request).Range(request.from_step(), 0, kMaxStep, "from_step");
+}
 
 absl::Status Validate(const v1::ReadLogsRequest& request) {
   return Checker()
@@ -178,6 +180,15 @@ absl::Status Validate(const v1::ListCheckpointsRequest& request) { return Checke
 
 absl::Status Validate(const v1::DownloadCheckpointRequest& request) {
   return Checker().Job(request.job_id(), "job_id").Range(request.step(), 0, kMaxStep, "step");
+}
+
+absl::Status Validate(const v1::VerifyCheckpointsRequest& request) { return Checker().Job(request.job_id(), "job_id"); }
+
+absl::Status Validate(const v1::DropCheckpointsRequest& request) {
+  Checker check;
+  check.Job(request.job_id(), "job_id").Range(request.steps_size(), 1, kMaxCheckpointFiles, "steps");
+  for (int64_t step : request.steps()) check.Range(step, 1, kMaxStep, "steps");
+  return check;
 }
 
 absl::Status Validate(const v1::HoldWorkersRequest& request) {
@@ -299,7 +310,7 @@ absl::Status Validate(const v1::CommitCheckpointRequest& request) {
 }
 
 absl::Status Validate(const v1::FetchCheckpointRequest& request) {
-  return Checker().Leased(request).Range(request.step(), 1, kMaxStep, "step");
+  return Checker().Leased(request).Range(request.step(), 0, kMaxStep, "step");
 }
 
 absl::Status Validate(const v1::FinishRequest& request) {

@@ -58,6 +58,8 @@ absl::Status Validate(const v1::ListCheckpointsRequest& request);
 absl::Status Validate(const v1::WhyJobRequest& request);
 absl::Status Validate(const v1::DownloadCheckpointRequest& request);
 
+absl::Status Validate(const v1::VerifyCheckpointsRequest& request);
+absl::Status Validate(const v1::DropCheckpointsRequest& request);
 absl::Status Validate(const v1::HoldWorkersRequest& request);
 absl::Status Validate(const v1::CollectGarbageRequest& request);
 absl::Status Validate(const v1::RegisterRequest& request);

@@ -149,7 +149,7 @@ grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext*, const v1::
   if (!job.ok()) return fail_stop_->Answer(job.status());
   const auto rows = queries_->ListCheckpoints(request->lease().job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
-  return ToGrpc(SendCheckpoint(*rows, request->step(), checkpoints_, writer));
+  return ToGrpc(guard_->Send(*rows, request->step(), writer));
 }
 
 grpc::Status WorkerServiceImpl::Finish(grpc::ServerContext*, const v1::FinishRequest* request,

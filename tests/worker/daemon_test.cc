@@ -279,6 +279,26 @@ TEST_F(DaemonTest, DamagedCheckpointIsNeverHandedToATrainer) {
   EXPECT_TRUE(coordinator_.attempt(refused).records.empty());
 }
 
+TEST_F(DaemonTest, GoesOnFromTheNewestCheckpointThatIsWholeAtTheCoordinator) {
+  const std::string first = coordinator_.AddJob("job1", R"({"steps": 5, "checkpoint_every": 5})");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitForFinish(first));
+  const v1::Checkpoint older = coordinator_.attempt(first).committed.at(5);
+  const std::string second = coordinator_.AddJob("job1", R"({"steps": 8, "checkpoint_every": 8})", older);
+  ASSERT_TRUE(coordinator_.WaitForFinish(second));
+  const v1::Checkpoint newer = coordinator_.attempt(second).committed.at(8);
+  std::filesystem::remove_all(dir_ / "jobs/job1");
+  coordinator_.DamageCheckpoint(8);
+  const std::string third = coordinator_.AddJob("job1", R"({"steps": 10})", newer);
+  EXPECT_EQ(FinishOf(third).outcome(), v1::SUCCEEDED) << FinishOf(third).message();
+  EXPECT_EQ(Steps(coordinator_.attempt(third)), (std::vector<int64_t>{6, 7, 8, 9, 10}));
+  std::filesystem::remove_all(dir_ / "jobs/job1");
+  coordinator_.DamageCheckpoint(5);
+  const std::string fourth = coordinator_.AddJob("job1", R"({"steps": 2})", newer);
+  EXPECT_EQ(FinishOf(fourth).outcome(), v1::SUCCEEDED) << FinishOf(fourth).message();
+  EXPECT_EQ(Steps(coordinator_.attempt(fourth)), (std::vector<int64_t>{1, 2})) << "none is left";
+}
+
 TEST(Daemon, LearnsOverTheWireThatItsLeaseIsStale) {
   testing::TempDir dir;
   FakeCoordinator coordinator;

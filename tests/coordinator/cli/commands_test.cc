@@ -67,6 +67,8 @@ TEST(Usage, HelpOfEveryCommandHasTwoExamples) {
                                                                                        {"checkpoint"},
                                                                                        {"checkpoint", "list"},
                                                                                        {"checkpoint", "get"},
+                                                                                       {"checkpoint", "verify"},
+                                                                                       {"checkpoint", "drop"},
                                                                                        {"completion"},
                                                                                        {"version"}}) {
     std::vector<std::string> args = {"help"};
@@ -424,6 +426,30 @@ TEST_F(CliTest, CheckpointsComeBackWhole) {
   ExpectError(Sinkctl({"checkpoint", "get", id, "--step", "49", "--out", folder_ / "other"}), kNotFound, "49");
   for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
     EXPECT_THAT(entry.path().string(), Not(HasSubstr("partial")));
+}
+
+TEST_F(CliTest, CheckpointsAreVerifiedAndDropped) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  const v1::LeaseRef& lease = grants[0].lease();
+  for (const int64_t step : {50, 60}) SaveCheckpoint(grants[0], step, {{"manifest.json", "{}"}, {"weights", "xyz"}});
+  EXPECT_EQ(Sinkctl({"checkpoint", "verify", lease.job_id()}).code, kOk);
+  std::ofstream(folder_ / "coordinator/checkpoints/" + lease.job_id() + "/" + std::to_string(lease.fence()) +
+                "/step-60/weights")
+      << "xyy";
+  const Result verified = Sinkctl({"checkpoint", "verify", lease.job_id()});
+  EXPECT_EQ(verified.code, kFailedWork);
+  EXPECT_THAT(verified.out, HasSubstr("as committed"));
+  EXPECT_THAT(verified.out, HasSubstr("has not the hash"));
+  EXPECT_THAT(verified.err, HasSubstr("1 of 2 checkpoints is damaged"));
+  EXPECT_EQ(Sinkctl({"checkpoint", "drop", lease.job_id(), "--step", "60"}).code, kOk);
+  EXPECT_EQ(Sinkctl({"checkpoint", "list", lease.job_id(), "--json"}).json()["checkpoints"].size(), 1u);
+  ExpectError(Sinkctl({"checkpoint", "drop", lease.job_id(), "--step", "60"}), kNotFound, "it has those of 50");
+  Finish(grants[0], v1::FAILED, "why");
+  ExpectError(Sinkctl({"retry", lease.job_id(), "--from-step", "60"}), kNotFound, "it has those of 50");
+  EXPECT_EQ(Sinkctl({"retry", lease.job_id(), "--from-step", "0"}).code, kOk);
+  EXPECT_THAT(Sinkctl({"checkpoint", "list", lease.job_id()}).out, HasSubstr("no checkpoints yet"));
 }
 
 }  // namespace
