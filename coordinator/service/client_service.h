@@ -10,6 +10,7 @@
 #include "coordinator/core/job_queries.h"
 #include "coordinator/core/retention.h"
 #include "coordinator/service/checkpoint_guard.h"
+#include "coordinator/service/disk_watch.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/service_time.h"
 #include "coordinator/service/stream_gate.h"
@@ -20,12 +21,13 @@ namespace sink {
 class ClientServiceImpl final : public v1::ClientService::Service {
  public:
   ClientServiceImpl(ClientCalls* clients, JobQueries* queries, Retention* retention, CheckpointCalls* drops,
-                    CheckpointGuard* guard, StreamGate* gate, FailStop* fail_stop, NowFn now)
+                    CheckpointGuard* guard, DiskWatch* disk, StreamGate* gate, FailStop* fail_stop, NowFn now)
       : clients_(clients),
         queries_(queries),
         retention_(retention),
         drops_(drops),
         guard_(guard),
+        disk_(disk),
         gate_(gate),
         fail_stop_(fail_stop),
         now_(std::move(now)) {}
@@ -84,6 +86,7 @@ class ClientServiceImpl final : public v1::ClientService::Service {
   Retention* const retention_;
   CheckpointCalls* const drops_;
   CheckpointGuard* const guard_;
+  DiskWatch* const disk_;
   StreamGate* const gate_;
   FailStop* const fail_stop_;
   const NowFn now_;
