@@ -108,6 +108,8 @@ RunOutcome Trainer::Run() {
     TrainStep();
   }
   if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
+  // What has been done since the last Tick; of a run shorter than its interval, everything.
+  events_.Send(pipe::Progress{state_.step, state_.tokens, tokens_per_second_});
   ranks_.Leave();
   if (!stop) events_.Send(pipe::Finished{state_.step});
   return stop ? RunOutcome::kStopped : RunOutcome::kFinished;

@@ -119,6 +119,17 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
   EXPECT_EQ(*(*db)->QueryInt("PRAGMA user_version"), 99);
 }
 
+TEST(SqliteStore, AFailingDiskIsNamedWithTheWayOut) {
+  testing::TempDir folder;
+  const auto db = Database::Open(folder / "sink.db", Database::Mode::kReadWrite);
+  ASSERT_TRUE(db.ok()) << db.status();
+  const absl::Status broken = (*db)->ToStatus(SQLITE_IOERR_WRITE);
+  EXPECT_TRUE(absl::IsDataLoss(broken));
+  EXPECT_THAT(std::string(broken.message()), HasSubstr("(778) at " + (folder / "sink.db")));
+  EXPECT_THAT(std::string(broken.message()), HasSubstr("put it right and start the coordinator again"));
+  EXPECT_THAT(std::string((*db)->ToStatus(SQLITE_CORRUPT).message()), HasSubstr("put a backup in its place"));
+}
+
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
   absl::Status status = db.Execute(
