@@ -93,12 +93,19 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
   }));
   for (; lost > 0; --lost) context_->listener().AttemptEnded(AttemptOutcome::kLost);
   for (const Lease& lease : keep) context_->clock().Hear(lease.fence, now.steady_ms);
+  context_->clock().SetSession(request.worker_id, request.session);
   context_->HearWorker(request.worker_id, request.devices, now);
   return keep;
 }
 
 absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& request, Now now) {
   HeartbeatResult result;
+  // Most workers of a large fleet may be idle, and the store has nothing to tell them.
+  if (request.held.empty() && context_->clock().KnowsSession(request.worker_id, request.session)) {
+    context_->HearWorker(request.worker_id, request.devices_free, now);
+    context_->clock().HearGpus(request.worker_id, request.gpus);
+    return result;
+  }
   std::vector<Lease> valid;
   std::vector<HeldJob> changed;
   bool draining = false;
@@ -126,6 +133,7 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
     return absl::OkStatus();
   }));
   for (const Lease& lease : valid) context_->clock().Hear(lease.fence, now.steady_ms);
+  context_->clock().LearnSession(request.worker_id, request.session);
   context_->HearWorker(request.worker_id, request.devices_free, now);
   context_->clock().HearGpus(request.worker_id, request.gpus);
   if (draining) result.hand_back = valid;
