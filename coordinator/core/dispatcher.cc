@@ -21,12 +21,14 @@ constexpr size_t kMaxGrants = 64;  // of one answer
 
 absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest& request, Now now,
                                                              bool* nothing_ready) {
-  if (!context_->clock().AdmitPoll(request.worker_id, request.session, request.poll)) return std::vector<Grant>();
   std::vector<Grant> grants;
-  bool work = false;
+  bool work = false, late = false;
   // Most questions find no work: those write nothing.
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
+    // Only of a worker that is there is anything remembered.
+    late = !context_->clock().AdmitPoll(request.worker_id, request.session, request.poll);
+    if (late) return absl::OkStatus();
     context_->inventory().Hear(request.worker_id, {request.models, request.sets});
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
     if (!grants.empty() || work || worker.hold != WorkerHold::kNone) return absl::OkStatus();
@@ -36,6 +38,7 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
     if (nothing_ready != nullptr) *nothing_ready = !schedule.found_ready();
     return absl::OkStatus();
   }));
+  if (late) return grants;
   context_->HearWorker(request.worker_id, request.devices_free, now);
   if (!work) return grants;
 

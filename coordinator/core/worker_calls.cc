@@ -40,6 +40,13 @@ AttemptOutcome OutcomeOf(FailureClass failure_class) {
 
 }  // namespace
 
+// One from beyond the end would push the real ones out.
+absl::Status WorkerCalls::CheckStep(const Job& job, int64_t step) {
+  if (job.progress.max_steps == 0 || step <= job.progress.max_steps) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("step: ", step, " is beyond the last of the job's ", job.progress.max_steps, " steps"));
+}
+
 absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& request, Now now) {
   std::vector<Lease> keep;
   int lost = 0;
@@ -274,6 +281,7 @@ absl::StatusOr<std::vector<Checkpoint>> WorkerCalls::CommitCheckpoint(const std:
   uint64_t bytes = 0;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const Job job, CurrentJob(rows, worker_id, lease));
+    SINK_RETURN_IF_ERROR(CheckStep(job, commit.step));
     if (job.event_cursor < commit.events_seq) {
       return absl::FailedPreconditionError(absl::StrCat(
           "events up to ", commit.events_seq, " are not durable yet, only ", job.event_cursor, ": report them first"));

@@ -14,6 +14,7 @@
 #include <system_error>
 #include <tuple>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -32,6 +33,7 @@ namespace fs = std::filesystem;
 
 constexpr char kListName[] = ".files";  // no file of a checkpoint starts with a dot
 constexpr size_t kMaxListBytes = 1 << 20;
+constexpr size_t kMaxOpen = 2;  // uploads of one attempt
 constexpr mode_t kFolderMode = 0700;
 constexpr mode_t kFileMode = 0600;
 
@@ -171,9 +173,24 @@ absl::Status CheckpointRepository::CheckSpace(const std::vector<CheckpointFile>&
                                                    free >> 20, " MiB are free in ", folder_, " on the coordinator"));
 }
 
+void CheckpointRepository::LimitOpen(const CheckpointKey& key) {
+  std::vector<int64_t> others;  // steps
+  for (const std::string& name : NamesIn(FencePath(key))) {
+    const auto step = StepOf(name);
+    if (step && *step != key.step && absl::EndsWith(name, ".part")) others.push_back(*step);
+  }
+  std::sort(others.begin(), others.end());
+  for (size_t i = 0; i + kMaxOpen <= others.size(); ++i) {
+    const CheckpointKey old{key.job_id, key.fence, others[i]};
+    MutexLock lock(&LockOf(old));
+    RemoveAll(PartPath(old)).IgnoreError();
+  }
+}
+
 absl::StatusOr<std::vector<uint64_t>> CheckpointRepository::Begin(const CheckpointKey& key,
                                                                   const std::string& manifest_hash,
                                                                   const std::vector<CheckpointFile>& files) {
+  LimitOpen(key);
   MutexLock lock(&LockOf(key));
   const FileList list{manifest_hash, files};
   std::vector<uint64_t> here(files.size(), 0);

@@ -35,7 +35,8 @@ class CheckpointRepository {
       : folder_(std::move(folder)), reserve_bytes_(reserve_bytes) {}
 
   // Notes the files of a checkpoint to come and returns how many bytes of each are here. Another list than before
-  // starts over; INVALID_ARGUMENT when the checkpoint is already complete with other files.
+  // starts over; INVALID_ARGUMENT when the checkpoint is already complete with other files. An attempt has at most two
+  // uploads open: the oldest goes.
   absl::StatusOr<std::vector<uint64_t>> Begin(const CheckpointKey& key, const std::string& manifest_hash,
                                               const std::vector<CheckpointFile>& files);
 
@@ -74,6 +75,7 @@ class CheckpointRepository {
   std::string PartPath(const CheckpointKey& key) const { return FinalPath(key) + ".part"; }
   absl::StatusOr<FileList> ReadList(const std::string& checkpoint_folder) const;
   absl::Status CheckSpace(const std::vector<CheckpointFile>& files, const std::vector<uint64_t>& here) const;
+  void LimitOpen(const CheckpointKey& key);
   Mutex& LockOf(const CheckpointKey& key);
 
   const std::string folder_;

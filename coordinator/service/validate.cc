@@ -121,8 +121,10 @@ absl::Status Validate(const v1::SubmitSweepRequest& request) {
   }
   check.That(bytes <= kMaxSourceBytes, "files", absl::StrCat("more than ", kMaxSourceBytes >> 20, " MiB in all"));
   check.That(paths.count(request.entry()) == 1, "entry", "is not among the files");
+  std::set<std::string> profiles;
   for (const std::string& profile : request.profiles()) {
     check.That(paths.count(profile) == 1, "profiles", absl::StrCat(Shown(profile), " is not among the files"));
+    check.That(profiles.insert(profile).second, "profiles", absl::StrCat(Shown(profile), " is there twice"));
   }
   return check;
 }

@@ -103,6 +103,7 @@ grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext*, const v1::
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
+  if (absl::Status status = WorkerCalls::CheckStep(*job, request->step()); !status.ok()) return ToGrpc(status);
   const auto here = checkpoints_->Begin(KeyOf(*request), request->manifest_hash(), FromProto(*request));
   if (!here.ok()) return ToGrpc(here.status());
   for (uint64_t bytes : *here) response->add_committed(bytes);

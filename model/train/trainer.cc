@@ -80,6 +80,9 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
     if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
     saved_ = checkpoints_.FindNewest(warn);
     if (saved_) state_ = ReadCheckpoint(saved_->path, job_.config, learner_.model(), *whole, data_);
+    if (saved_ && state_.step != saved_->step)
+      throw UserError(saved_->path.string() + " says that it is of step " + std::to_string(state_.step) +
+                      "; remove this checkpoint");
     return saved_.has_value();
   };
   if (ranks_.OnFirst(read, [] {})) {

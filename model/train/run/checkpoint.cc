@@ -52,6 +52,17 @@ std::map<std::string, at::Generator> Generators(at::Device device) {
   return generators;
 }
 
+// Numbers that no run of this configuration can have would make it never end, or read beyond its data.
+void CheckPlausible(const RunState& state, const JobConfig& config, const fs::path& folder) {
+  constexpr int64_t kMostEpochs = int64_t{1} << 31, kMost = int64_t{1} << 62;
+  const bool right = state.step >= 0 && state.step <= config.train.max_steps && state.tokens >= 0 &&
+                     state.tokens < kMost && state.cursor.epoch >= 0 && state.cursor.epoch < kMostEpochs &&
+                     state.cursor.position >= 0 && state.cursor.position < kMost && state.roll_backs >= 0;
+  if (!right)
+    throw UserError((folder / kStateFile).string() + ": step, tokens, cursor or roll_backs are not those of a run of " +
+                    std::to_string(config.train.max_steps) + " steps; remove this checkpoint");
+}
+
 }  // namespace
 
 CheckpointContent ContentOf(const JobConfig& config, const Transformer& model, const Optimizer& optimizer,
@@ -107,6 +118,7 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
     throw UserError((folder / kStateFile).string() + ": " + e.what());
   }
 
+  CheckPlausible(state, config, folder);
   LoadParameters(folder, model);
   const bool former = !fs::exists(folder / kOptimizerFile);
   const SafetensorsFile file(folder / (former ? kFormerOptimizerFile : kOptimizerFile));

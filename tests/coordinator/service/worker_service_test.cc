@@ -307,6 +307,17 @@ TEST_F(WorkerServiceTest, StartRemovesWhatDeadAttemptsLeftAndKeepsWhatCounts) {
   EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10)));
 }
 
+TEST_F(WorkerServiceTest, AnAttemptHasAtMostTwoUploadsOpen) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20, 30, 40}) ASSERT_TRUE(Begin(grant.lease(), step, TestCheckpoint()).ok());
+  for (const int64_t step : {10, 20})
+    EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), step) + ".part"));
+  for (const int64_t step : {30, 40})
+    EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), step) + ".part"));
+  EXPECT_EQ(Begin(grant.lease(), 1'000'000, TestCheckpoint()).status().code(), absl::StatusCode::kInvalidArgument)
+      << "beyond the job's end";
+}
+
 class DamageTest : public WorkerServiceTest {
  protected:
   // One bit of the middle of the weights.

@@ -1,7 +1,9 @@
 // Where a run stands goes through a checkpoint and from rank 0 to the others with every field.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "model/network/transformer.h"
 #include "model/train/learning/optimizer.h"
@@ -90,6 +92,19 @@ TEST_F(RunStateTest, ACheckpointOfOtherDataIsRefused) {
   }
   WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState));
   ExpectEqual(read("bb22"), kState);
+}
+
+TEST_F(RunStateTest, NumbersThatNoRunCanHaveAreRefused) {
+  for (const char* place : {"/step", "/tokens", "/cursor/epoch", "/cursor/position", "/roll_backs"}) {
+    for (const int64_t value : {int64_t{-1}, std::numeric_limits<int64_t>::max()}) {
+      if (std::string(place) == "/roll_backs" && value > 0) continue;  // that is only a count
+      WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState));
+      auto json = nlohmann::json::parse(testing::ReadFile(folder_ / "trainer.json"));
+      json[nlohmann::json::json_pointer(place)] = value;
+      testing::WriteFile(folder_ / "trainer.json", json.dump());
+      EXPECT_THROW(Read(), UserError) << place << " " << value;
+    }
+  }
 }
 
 TEST(RunState, EveryFieldIsShared) {
