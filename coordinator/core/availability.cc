@@ -22,14 +22,15 @@ void AddOnce(std::vector<std::string>* names, const std::string& name) {
   if (!name.empty() && std::find(names->begin(), names->end(), name) == names->end()) names->push_back(name);
 }
 
-absl::StatusOr<Wanted> ReadWanted(store::Snapshot& rows, const SubmitRequest& request) {
+absl::StatusOr<Wanted> ReadWanted(store::Snapshot& rows, const SubmitRequest& request, const SubmitResult& result) {
   Wanted wanted;
-  for (const SubmitJob& job : request.jobs) {
-    if (job.model.empty() && job.data_set.empty()) continue;
-    const absl::StatusOr<Job> stored = rows.GetJob(job.id);
-    if (!stored.ok() && !absl::IsNotFound(stored.status())) return stored.status();
-    if (stored.ok() && !stored->data_content.empty()) wanted.found[{job.data_set, stored->data_content}].insert(job.id);
-    if (stored.ok() && IsFinal(stored->state)) continue;
+  for (size_t i = 0; i < request.jobs.size(); ++i) {
+    const SubmitJob& job = request.jobs[i];
+    if (result.stored[i]) {
+      SINK_ASSIGN_OR_RETURN(const Job stored, rows.GetJob(job.id));
+      if (!stored.data_content.empty()) wanted.found[{job.data_set, stored.data_content}].insert(job.id);
+      if (IsFinal(stored.state)) continue;
+    }
     AddOnce(&wanted.models, job.model);
     AddOnce(&wanted.sets, job.data_set);
   }
@@ -42,7 +43,7 @@ absl::Status TellAvailability(CoreContext* context, JobQueries* queries, const S
                               SubmitResult* result) {
   Wanted wanted;
   SINK_RETURN_IF_ERROR(context->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(wanted, ReadWanted(rows, request));
+    SINK_ASSIGN_OR_RETURN(wanted, ReadWanted(rows, request, *result));
     return absl::OkStatus();
   }));
   if (wanted.models.empty() && wanted.sets.empty() && wanted.found.empty()) return absl::OkStatus();

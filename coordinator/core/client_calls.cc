@@ -79,17 +79,24 @@ void SetResources(const SubmitRequest& request, Job* job) {
   job->retry_budget = request.retry_budget;
 }
 
-// Which jobs would be added and how many removed, without a change.
+// Which of the request's jobs are stored, and where each is; one that is not would be queued.
+absl::Status ReadStates(store::Snapshot& rows, const SubmitRequest& request, SubmitResult* result) {
+  for (const SubmitJob& submitted : request.jobs) {
+    const absl::StatusOr<Job> job = rows.GetJob(submitted.id);
+    if (!job.ok() && !absl::IsNotFound(job.status())) return job.status();
+    result->stored.push_back(job.ok());
+    result->states.push_back(job.ok() ? job->state : JobState::kQueued);
+  }
+  return absl::OkStatus();
+}
+
+// Which jobs would be added, where they are and how many would be removed, without a change.
 absl::StatusOr<SubmitResult> Plan(store::Snapshot& rows, const SubmitRequest& request) {
   SubmitResult result;
+  SINK_RETURN_IF_ERROR(ReadStates(rows, request, &result));
   absl::flat_hash_set<std::string> named;
-  for (const SubmitJob& submitted : request.jobs) {
-    bool added = named.insert(submitted.id).second;
-    if (added) {
-      const absl::Status found = rows.GetJob(submitted.id).status();
-      if (!found.ok() && !absl::IsNotFound(found)) return found;
-      added = absl::IsNotFound(found);
-    }
+  for (size_t i = 0; i < request.jobs.size(); ++i) {
+    const bool added = named.insert(request.jobs[i].id).second && !result.stored[i];
     result.added.push_back(added);
     result.added_count += added ? 1 : 0;
   }
@@ -127,16 +134,6 @@ absl::Status StoreSubmission(store::Transaction& rows, const SubmitRequest& requ
   SINK_RETURN_IF_ERROR(rows.SetMemberships(request.sweep, members));
   if (request.request_id.empty()) return absl::OkStatus();
   return rows.PutRequest({request.request_id, request.body_hash, EncodeResult(plan)});
-}
-
-// Where each of the request's jobs is; one that is not stored would be queued.
-absl::Status ReadStates(store::Snapshot& rows, const SubmitRequest& request, SubmitResult* result) {
-  for (const SubmitJob& submitted : request.jobs) {
-    const absl::StatusOr<Job> job = rows.GetJob(submitted.id);
-    if (!job.ok() && !absl::IsNotFound(job.status())) return job.status();
-    result->states.push_back(job.ok() ? job->state : JobState::kQueued);
-  }
-  return absl::OkStatus();
 }
 
 // Returns true when the job was queued, false when it is live; nothing when it is final.
@@ -192,7 +189,7 @@ absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, N
     SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
       SINK_RETURN_IF_ERROR(CheckSameStudy(rows, request));
       SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
-      return ReadStates(rows, request, &result);
+      return absl::OkStatus();
     }));
     SINK_RETURN_IF_ERROR(TellAvailability(context_, queries_, request, now, &result));
     return result;
@@ -208,8 +205,7 @@ absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, N
     }
     SINK_RETURN_IF_ERROR(CheckSameStudy(rows, request));
     SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
-    SINK_RETURN_IF_ERROR(StoreSubmission(rows, request, result, now));
-    return ReadStates(rows, request, &result);
+    return StoreSubmission(rows, request, result, now);
   }));
   SINK_RETURN_IF_ERROR(TellAvailability(context_, queries_, request, now, &result));
   return result;

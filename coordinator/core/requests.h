@@ -63,6 +63,7 @@ struct ChangedSet {
 };
 struct SubmitResult {
   std::vector<bool> added;       // of each of the request's jobs; the second entry with one id was not added
+  std::vector<bool> stored;      // of each of them: it was there before
   std::vector<JobState> states;  // of each of them, now
   int added_count = 0;
   int removed_count = 0;
