@@ -138,7 +138,7 @@ Outcome Plan(Session& session, const PlanOptions& options) {
   std::optional<v1::SubmitSweepResponse> response;
   if (options.diff) {
     if (const absl::Status status = session.Connect(); !status.ok()) return {kUsage, std::string(status.message())};
-    auto answer = Submit(session, *files, /*dry_run=*/true);
+    auto answer = Submit(session, *files, /*dry_run=*/true, /*replace=*/true);
     if (!answer.ok()) return FromStatus(answer.status());
     response = *std::move(answer);
     for (const v1::SubmittedJob& job : response->jobs()) submitted.emplace(job.id(), job.added());
