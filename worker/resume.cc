@@ -99,10 +99,10 @@ absl::Status Fetch(const std::optional<v1::Checkpoint>& granted, const RunFolder
       *gone = true;
       return fetched;
     }
-    none = absl::IsNotFound(fetched) && !granted;
+    *gone = absl::IsNotFound(fetched);
+    none = *gone && !granted;
     if (none) return absl::DataLossError(fetched.message());
     if (fetched.ok()) fetched = CheckIdentity(temporary, checkpoint);
-    *gone = absl::IsNotFound(fetched);
     if (absl::IsDataLoss(fetched) || absl::IsNotFound(fetched)) {
       return ++failures < kFetchTries ? absl::UnavailableError(fetched.message())
                                       : absl::DataLossError(fetched.message());
