@@ -16,9 +16,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr absl::Duration kLookAgain = absl::Seconds(2);
+constexpr absl::Duration kReadAgain = absl::Seconds(2);
 constexpr int kMaxSets = 1000;
-constexpr int kMaxEntries = 20'000;  // of the folder
+constexpr int kMaxFolders = 20'000;  // of the folder
 
 // Inode, size and time of what is there; "-" for nothing.
 std::string StampOf(const std::string& path) {
@@ -35,11 +35,11 @@ std::string ContentOfSet(const std::string& root, const std::string& name) {
 }
 
 const v1::DataSets& SetList::Get(absl::Duration now) {
-  if (now - read_at_ < kLookAgain) return sets_;
+  if (now - read_at_ < kReadAgain) return sets_;
   read_at_ = now;
   std::map<std::string, Known> found;
   std::error_code error, ignored;
-  int entries = kMaxEntries;
+  int entries = kMaxFolders;
   for (fs::directory_iterator entry(root_, error), end; !error && entry != end && entries > 0;
        entry.increment(error), --entries) {
     const std::string name = entry->path().filename().string();

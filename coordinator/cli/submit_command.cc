@@ -27,7 +27,7 @@ bool WillNotRun(const v1::SubmittedJob& job) {
 }
 
 // Ids of the stored jobs that have failed or were cancelled, each once.
-std::vector<std::string> Ended(const v1::SubmitSweepResponse& response) {
+std::vector<std::string> EndedJobs(const v1::SubmitSweepResponse& response) {
   std::set<std::string> ids;
   for (const v1::SubmittedJob& job : response.jobs())
     if (WillNotRun(job)) ids.insert(job.id());
@@ -95,7 +95,8 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, int qu
         {"no longer named, and left to run: " + std::to_string(response.removed()) + " of an earlier version"});
   if (dry_run) summary.pieces.push_back({"(dry run: nothing was stored)", Style::kDim});
   page.blocks.push_back(std::move(summary));
-  if (const size_t ended = Ended(response).size(); ended > 0) page.blocks.push_back(EndedBlock(ended, queued_again));
+  if (const size_t ended = EndedJobs(response).size(); ended > 0)
+    page.blocks.push_back(EndedBlock(ended, queued_again));
   AddAvailability(response, &page);
   return page;
 }
@@ -111,7 +112,7 @@ Outcome RunSubmit(Session& session, const SubmitOptions& options) {
   for (const SweepFiles& files : sweeps) {
     const auto response = Submit(session, files, options.dry_run, options.replace);
     if (!response.ok()) return FromStatus(response.status());
-    const absl::StatusOr<int> retried = options.retry ? RetryAll(session, Ended(*response)) : 0;
+    const absl::StatusOr<int> retried = options.retry ? RetryAll(session, EndedJobs(*response)) : 0;
     if (!retried.ok()) return FromStatus(retried.status());
     const Page page = SubmittedPage(*response, options.dry_run, *retried);
     if (stream && session.format() == Format::kJson) {

@@ -13,7 +13,7 @@ namespace sink {
 namespace {
 
 // What the jobs of a submission come to, each name once, in expansion order.
-struct Wanted {
+struct Wishes {
   std::vector<std::string> models, sets;                                       // of jobs that have not ended
   std::map<std::pair<std::string, std::string>, std::set<std::string>> found;  // (set, content) -> stored jobs
 };
@@ -22,8 +22,8 @@ void AddOnce(std::vector<std::string>* names, const std::string& name) {
   if (!name.empty() && std::find(names->begin(), names->end(), name) == names->end()) names->push_back(name);
 }
 
-absl::StatusOr<Wanted> ReadWanted(store::Snapshot& rows, const SubmitRequest& request, const SubmitResult& result) {
-  Wanted wanted;
+absl::StatusOr<Wishes> ReadWishes(store::Snapshot& rows, const SubmitRequest& request, const SubmitResult& result) {
+  Wishes wanted;
   for (size_t i = 0; i < request.jobs.size(); ++i) {
     const SubmitJob& job = request.jobs[i];
     if (result.stored[i]) {
@@ -41,9 +41,9 @@ absl::StatusOr<Wanted> ReadWanted(store::Snapshot& rows, const SubmitRequest& re
 
 absl::Status TellAvailability(CoreContext* context, JobQueries* queries, const SubmitRequest& request, Now now,
                               SubmitResult* result) {
-  Wanted wanted;
+  Wishes wanted;
   SINK_RETURN_IF_ERROR(context->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(wanted, ReadWanted(rows, request, *result));
+    SINK_ASSIGN_OR_RETURN(wanted, ReadWishes(rows, request, *result));
     return absl::OkStatus();
   }));
   if (wanted.models.empty() && wanted.sets.empty() && wanted.found.empty()) return absl::OkStatus();
