@@ -19,8 +19,10 @@
 #include "coordinator/files/file_status.h"
 #include "coordinator/listen_address.h"
 #include "coordinator/retention_option.h"
+#include "coordinator/service/checkpoint_guard.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/client_service.h"
+#include "coordinator/service/disk_watch.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/lease_desk.h"
 #include "coordinator/service/metrics_exporter.h"
@@ -38,6 +40,7 @@ constexpr int kMaxMessageBytes = 16 << 20;  // a submission with all its files
 constexpr int kMaxThreads = 512;
 constexpr int kMaxStreams = 128;
 constexpr size_t kMemoryQuota = 512 << 20;
+constexpr uint64_t kScrubBytesPerSecond = 64 << 20;
 constexpr auto kShutdownGrace = std::chrono::seconds(5);
 
 absl::StatusOr<ListenAddress> CheckedAddress(const std::string& text, const std::string& option, bool insecure) {
@@ -94,7 +97,9 @@ struct Server::Parts {
   std::shared_ptr<MetricsExporter> exporter;
   std::unique_ptr<JobManager> jobs;
   std::unique_ptr<CheckpointRepository> checkpoints;
+  std::unique_ptr<DiskWatch> disk;
   StreamGate gate{kMaxStreams};
+  std::unique_ptr<CheckpointGuard> guard;
   std::unique_ptr<LeaseDesk> desk;
   std::unique_ptr<ClientServiceImpl> client_service;
   std::unique_ptr<WorkerServiceImpl> worker_service;
@@ -131,8 +136,14 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   auto started = JobManager::Start(store.get(), std::move(rules), exporter.get(), SystemNow());
   if (!started.ok()) return started.status();
   jobs = std::move(*started);
-  checkpoints = std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"));
+  checkpoints =
+      std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"), options.disk_reserve);
+  disk = std::make_unique<DiskWatch>(options.data, options.disk_reserve);
+  disk->Look();
   if (absl::Status status = ReconcileCheckpoints(&jobs->queries(), checkpoints.get()); !status.ok()) return status;
+  guard = std::make_unique<CheckpointGuard>(&jobs->checkpoints(), &jobs->queries(), checkpoints.get(), &fail_stop,
+                                            SystemNow);
+  guard->StartScrub(absl::ToChronoNanoseconds(options.scrub_interval), kScrubBytesPerSecond);
   exporter->SetQueries(&jobs->queries());
   return absl::OkStatus();
 }
@@ -140,11 +151,12 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
 absl::Status Server::Parts::Listen(const ListenAddress& listen) {
   // What gRPC has to say is for its developers; what a user needs to know is in our own messages.
   gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
-  client_service = std::make_unique<ClientServiceImpl>(&jobs->clients(), &jobs->queries(), &jobs->retention(),
-                                                       checkpoints.get(), &gate, &fail_stop, SystemNow);
+  client_service =
+      std::make_unique<ClientServiceImpl>(&jobs->clients(), &jobs->queries(), &jobs->retention(), &jobs->checkpoints(),
+                                          guard.get(), disk.get(), &gate, &fail_stop, SystemNow);
   desk = std::make_unique<LeaseDesk>(&jobs->dispatcher(), SystemNow);
   worker_service = std::make_unique<WorkerServiceImpl>(&jobs->workers(), desk.get(), &jobs->queries(),
-                                                       checkpoints.get(), &fail_stop, SystemNow);
+                                                       checkpoints.get(), guard.get(), &fail_stop, SystemNow);
   grpc::ServerBuilder builder;
   grpc::ResourceQuota quota("sink");
   quota.Resize(kMemoryQuota).SetMaxThreads(kMaxThreads);
@@ -188,6 +200,7 @@ void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
   std::unique_lock lock(mutex);
   while (!stopping_changed.wait_for(lock, interval, [this] { return stopping; })) {
     lock.unlock();
+    disk->Look();
     absl::Status status = jobs->expiry().Tick(SystemNow());
     status.Update(jobs->retention().Tick(SystemNow()));
     fail_stop.Report(status);
@@ -250,6 +263,7 @@ void Server::Shutdown() {
   parts.scrapes.reset();
   parts.grpc_server.reset();
   parts.desk.reset();
+  parts.guard.reset();
   parts.jobs.reset();
   parts.store.reset();
 }

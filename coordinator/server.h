@@ -6,6 +6,7 @@
 // coordinator.addr and metrics.addr, which name the addresses of the coordinator that runs or ran last.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,6 +28,8 @@ struct ServerOptions {
   std::string keep_points;                        // "30d" or "30d,best=10": see retention_option.h; empty: all for good
   absl::Duration retry_delay = absl::Seconds(1);  // before the second attempt after an infra failure
   absl::Duration tick_interval = absl::Seconds(1);  // how often leases are checked
+  uint64_t disk_reserve = 64 << 20;                 // bytes of the disk that are left to the database
+  absl::Duration scrub_interval = absl::Hours(24);  // how often every checkpoint is read again
 };
 
 class Server {

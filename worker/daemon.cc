@@ -10,6 +10,7 @@
 #include "proto/files/random_id.h"
 #include "worker/data_folder.h"
 #include "worker/free_port.h"
+#include "worker/grant_check.h"
 #include "worker/process_tree.h"
 #include "worker/timing.h"
 
@@ -20,7 +21,8 @@ Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions opt
       options_(std::move(options)),
       session_(files::RandomId()),
       devices_(std::move(devices)),
-      models_(options_.runner.model_root) {
+      models_(options_.runner.model_root),
+      sets_(options_.runner.data_root) {
   options_.runner.link = link_;
   options_.runner.on_unregistered = [this] { must_register_ = true; };
   if (devices_.gpu()) gpus_ = std::make_unique<GpuMonitor>(devices_.ids(), options_.nvml, options_.ask_gpus_every);
@@ -111,8 +113,8 @@ absl::Status Daemon::Register() {
 
 void Daemon::ApplyRegistration(const v1::RegisterResponse& response, absl::Duration sent_at) {
   spdlog::info("registered as {} ({} x {})", options_.name, devices_.size(), devices_.kind());
-  lease_duration_ms_ = response.lease_duration_ms();
-  StartHeartbeat(absl::Milliseconds(response.heartbeat_interval_ms()));
+  lease_duration_ms_ = SaneLeaseMs(response.lease_duration_ms());
+  StartHeartbeat(SaneHeartbeatInterval(response.heartbeat_interval_ms()));
   std::set<std::string> kept;
   for (const v1::LeaseRef& lease : response.keep()) kept.insert(lease.lease_id());
   {
@@ -164,6 +166,7 @@ bool Daemon::Poll() {
   request.set_wait_ms(static_cast<int32_t>(absl::ToInt64Milliseconds(options_.ask_wait)));
   const absl::Duration sent_at = BootTime();
   for (const std::string& model : models_.Get(sent_at)) request.add_models(model);
+  *request.mutable_sets() = sets_.Get(sent_at);
   const auto response = AskAndWait(request);
   port.reset();
   if (IsUnregistered(response.status())) {
@@ -177,7 +180,12 @@ bool Daemon::Poll() {
   // No later than the coordinator counts from, however long the question waited there.
   const absl::Duration leased_at =
       sent_at + std::clamp(absl::Milliseconds(response->waited_ms()), absl::ZeroDuration(), waited);
-  for (const v1::Grant& grant : response->grants()) {
+  for (int i = 0; i < std::min(response->grants_size(), kMaxGrants); ++i) {
+    const v1::Grant& grant = response->grants(i);
+    if (const absl::Status sane = CheckGrant(grant); !sane.ok()) {
+      spdlog::error("{}; it is not begun", std::string(sane.message()));
+      continue;
+    }
     AddRunner(std::make_unique<JobRunner>(&options_.runner, grant, devices_.Take(grant.devices())), leased_at);
   }
   return waited >= options_.poll_interval;

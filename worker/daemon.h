@@ -21,6 +21,7 @@
 #include "worker/model_folder.h"
 #include "worker/outage_log.h"
 #include "worker/run_folder.h"
+#include "worker/set_list.h"
 
 namespace sink::worker {
 
@@ -84,6 +85,7 @@ class Daemon {
   std::vector<v1::LeaseRef> leftovers_;  // of a former daemon, until the first registration
   uint64_t poll_ = 1;
   ModelList models_;
+  SetList sets_;
   std::thread control_thread_;
   std::unique_ptr<GpuMonitor> gpus_;  // where the devices are GPUs; before the heartbeat, which reads it
   std::unique_ptr<Heartbeat> heartbeat_;

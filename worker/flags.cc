@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "proto/run/checkpoint_names.h"
 #include "worker/trainer_process.h"
 
@@ -31,6 +32,13 @@ bool IsHost(const std::string& host) {
   const bool characters = std::all_of(host.begin(), host.end(),
                                       [](unsigned char c) { return isalnum(c) != 0 || strchr(".-_:", c) != nullptr; });
   return characters && host.size() <= 253 && std::count(host.begin(), host.end(), ':') != 1;
+}
+
+// The name of an environment variable, or the beginning of one with a * behind it.
+bool IsVariable(absl::string_view name) {
+  absl::ConsumeSuffix(&name, "*");
+  return !name.empty() && isdigit(static_cast<unsigned char>(name[0])) == 0 &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) { return isalnum(c) != 0 || c == '_'; });
 }
 
 std::string HostName() {
@@ -56,6 +64,10 @@ void AddFlags(args::Command root, Flags& flags) {
   root.AddOption("--trainer", flags.trainer, "the sink-trainer program (default: beside this one, else on PATH)");
   root.AddOption("--data-root", flags.data_root, "folder of the packed sets (default: DATA/sets)");
   root.AddOption("--models", flags.models, "folder of the open models that jobs of kind evaluate measure");
+  root.AddOption("--pass-env", flags.pass_env,
+                 "also give trainers this variable of the worker's environment; a * at the end stands for any ending")
+      .ValueText("NAME")
+      .OneValueEach();
   root.AddOption("--grace", flags.grace, "time to save when stopped, if a job names none").ShowDefault();
   root.AddOption("--hang-timeout", flags.hang_timeout, "a trainer silent for this long hangs").ShowDefault();
   root.AddOption("--log-level", flags.log_level, "trace, debug, info, warning or error")
@@ -65,7 +77,10 @@ void AddFlags(args::Command root, Flags& flags) {
       "SIGTERM or SIGINT: trainers save, the rest is delivered, exit 0. A second one kills at once.\n\nExamples:\n"
       "  sink-worker --coordinator 127.0.0.1:7070 --data ~/sink/worker1 --devices cpu:1\n"
       "  SINK_COORDINATOR=head:7070 sink-worker --data /scratch/sink --devices gpu --data-root /data/packed\n"
-      "  sink-worker --data ~/sink/w --models ~/.cache/huggingface/hub");
+      "  sink-worker --data ~/sink/w --models ~/.cache/huggingface/hub\n\n"
+      "Trainers see of the environment: PATH HOME LANG LC_* TZ TMPDIR LD_LIBRARY_PATH OMP_* KMP_* MKL_* MALLOC_* "
+      "CUDA_*\n"
+      "NCCL_* GLOO_* TP_* TORCH_* PYTORCH_*, and what --pass-env names.");
 }
 
 absl::StatusOr<std::string> FindTrainer(const std::string& flag) {
@@ -109,7 +124,13 @@ absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFo
   }
   options.runner.worker_id = folder.worker_id();
   options.runner.data = folder.path();
-  options.runner.environment = TrainerEnvironment(environ);
+  for (const std::string& name : flags.pass_env) {
+    if (!IsVariable(name)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--pass-env ", name, ": give the name of a variable, such as HF_HOME, or HF_* for all that begin so"));
+    }
+  }
+  options.runner.environment = TrainerEnvironment(environ, flags.pass_env);
 
   auto trainer = FindTrainer(flags.trainer);
   if (!trainer.ok()) return trainer.status();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "proto/args/command_line.h"
@@ -16,9 +17,10 @@ struct Flags {
   std::string name;       // empty: the host's name
   std::string advertise;  // empty: the address from which the coordinator is called
   std::string devices = "auto";
-  std::string trainer;    // empty: sink-trainer beside this program, else on PATH
-  std::string data_root;  // empty: DATA/sets
-  std::string models;     // empty: none
+  std::string trainer;                // empty: sink-trainer beside this program, else on PATH
+  std::string data_root;              // empty: DATA/sets
+  std::string models;                 // empty: none
+  std::vector<std::string> pass_env;  // beyond those of TrainerEnvironment
   std::string grace = "30s";
   std::string hang_timeout = "10m";
   std::string log_level = "info";

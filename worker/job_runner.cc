@@ -14,6 +14,7 @@
 #include "worker/model_folder.h"
 #include "worker/process_tree.h"
 #include "worker/resume.h"
+#include "worker/set_list.h"
 #include "worker/timing.h"
 #include "worker/valid_utf8.h"
 
@@ -23,6 +24,8 @@ namespace {
 // The trainer is stopped this long before its lease ends, and must be dead this long before.
 absl::Duration StopMargin(absl::Duration lease) { return std::min(absl::Seconds(15), lease / 4); }
 absl::Duration KillMargin(absl::Duration lease) { return std::min(absl::Seconds(5), lease / 12); }
+
+constexpr size_t kShownDigits = 8;  // of a set's content
 
 // Of a line for the job's log: with a prefix, and every byte escaped, it is still one that the coordinator takes.
 constexpr size_t kMaxLogBytes = pipe::kMaxLineBytes / 8;
@@ -161,6 +164,7 @@ absl::Status JobRunner::PrepareFolders(const std::vector<Rank>& ranks) {
     if (!found.ok()) return found.status();
     model = *std::move(found);
   }
+  if (auto status = CheckContent(); !status.ok()) return status;
   for (const Rank& rank : ranks) {
     auto status = rank.folder.WriteJob(grant_, context_->data_root, model, rank.device);
     if (!status.ok()) return status;
@@ -168,6 +172,20 @@ absl::Status JobRunner::PrepareFolders(const std::vector<Rank>& ranks) {
   // The other ranks get what rank 0 has read.
   if (!grant_.has_resume_from() || !leads()) return absl::OkStatus();
   return PrepareResume(context_->data, grant_.resume_from(), folder_, calls_);
+}
+
+absl::Status JobRunner::CheckContent() const {
+  if (grant_.data_content().empty()) return absl::OkStatus();
+  const JobConfigResult parsed = ParseJobConfig(grant_.config_json());
+  if (!parsed.config || parsed.config->kind != JobKind::kTrain) return absl::OkStatus();
+  const std::string& set = parsed.config->data.set;
+  const std::string here = ContentOfSet(context_->data_root, set);
+  if (here.empty() || here == grant_.data_content()) return absl::OkStatus();
+  // Another worker may have what the run was trained on.
+  return absl::FailedPreconditionError(
+      absl::StrCat("data set ", context_->data_root, "/", set, " holds something else here (",
+                   here.substr(0, kShownDigits), ") than the job was given for (",
+                   grant_.data_content().substr(0, kShownDigits), "): it may have been packed anew"));
 }
 
 SupervisionLimits JobRunner::Limits() const {

@@ -69,6 +69,8 @@ class JobRunner {
   Outcome RunTrainers();
   // What the job needs of this worker's --data-root and does not find there: "data set /data/regmix"; else empty.
   std::string LackingHere() const;
+  // FailedPrecondition when the job's data set holds something else here than the grant says.
+  absl::Status CheckContent() const;
   absl::Status PrepareFolders(const std::vector<Rank>& ranks);
   SupervisionLimits Limits() const;
   bool leads() const { return grant_.gang().first_rank() == 0; }

@@ -29,7 +29,10 @@ constexpr char kCachePrefix[] = "models--";
 
 // The snapshot that a cache's refs/main names; "" where there is none, or where it would lead out of the cache.
 std::string CachedSnapshot(const fs::path& cache) {
-  const auto text = files::ReadFile((cache / "refs" / "main").string(), kMaxRevisionBytes);
+  const fs::path main = cache / "refs" / "main";
+  std::error_code ignored;
+  if (!fs::is_regular_file(main, ignored)) return "";  // a pipe would keep the daemon waiting
+  const auto text = files::ReadFile(main.string(), kMaxRevisionBytes);
   if (!text.ok()) return "";
   const std::string revision(absl::StripSuffix(*text, "\n"));
   return run::IsCheckpointFileName(revision) ? (cache / "snapshots" / revision).string() : "";

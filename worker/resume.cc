@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/files/file_status.h"
@@ -18,7 +19,8 @@
 namespace sink::worker {
 namespace {
 
-constexpr int kFetchTries = 3;  // of a checkpoint that arrives damaged or is said not to exist
+constexpr int kMaxFallbacks = 100;  // as many checkpoints may be damaged, one after the other
+constexpr int kFetchTries = 3;      // of a checkpoint that arrives damaged or is said not to exist
 
 absl::Status CheckIdentity(const std::string& folder, const v1::Checkpoint& checkpoint) {
   const auto manifest = run::ReadManifest(folder);
@@ -71,18 +73,35 @@ class Receiver {
   files::Fd fd_;
 };
 
-absl::Status Fetch(const v1::Checkpoint& checkpoint, const std::string& target, LeasedCalls& calls) {
+// Fetches the checkpoint that was granted, or, where there is none given, the newest that the coordinator has, into
+// `folder`. DataLoss: it is damaged, or not what it says; `gone` is set where the coordinator has it no more or has
+// just found out itself, and forgets it. NotFound: it has none.
+absl::Status Fetch(const std::optional<v1::Checkpoint>& granted, const RunFolder& folder, LeasedCalls& calls,
+                   bool* gone) {
+  *gone = false;
   auto request = calls.Fill<v1::FetchCheckpointRequest>();
-  request.set_step(checkpoint.step());
-  const std::string temporary = absl::StrCat(target, ".fetch");
+  if (granted) request.set_step(granted->step());
+  const std::string temporary = absl::StrCat(folder.checkpoints(), "/fetch");
+  v1::Checkpoint checkpoint;
   int failures = 0;
-  absl::Status status = calls.Retry(calls.control().requested(), [&]() -> absl::Status {
+  bool none = false;
+  const absl::Status status = calls.Retry(calls.control().requested(), [&]() -> absl::Status {
     std::error_code ignored;
     std::filesystem::remove_all(temporary, ignored);
     if (const auto failed = files::MakeFolders(temporary)) return absl::OutOfRangeError(failed.message());
-    Receiver receiver(temporary, checkpoint);
-    absl::Status fetched =
-        calls.link().FetchCheckpoint(request, [&](const v1::CheckpointChunk& chunk) { return receiver.Take(chunk); });
+    std::optional<Receiver> receiver;
+    absl::Status taken;
+    absl::Status fetched = calls.link().FetchCheckpoint(request, [&](const v1::CheckpointChunk& chunk) {
+      if (!receiver) receiver.emplace(temporary, checkpoint = granted ? *granted : chunk.checkpoint());
+      return taken = receiver->Take(chunk);
+    });
+    if (taken.ok() && absl::IsDataLoss(fetched)) {  // found by the coordinator itself: it will not get better
+      *gone = true;
+      return fetched;
+    }
+    *gone = absl::IsNotFound(fetched);
+    none = *gone && !granted;
+    if (none) return absl::DataLossError(fetched.message());
     if (fetched.ok()) fetched = CheckIdentity(temporary, checkpoint);
     if (absl::IsDataLoss(fetched) || absl::IsNotFound(fetched)) {
       return ++failures < kFetchTries ? absl::UnavailableError(fetched.message())
@@ -90,8 +109,10 @@ absl::Status Fetch(const v1::Checkpoint& checkpoint, const std::string& target, 
     }
     return fetched;
   });
+  if (none) return absl::NotFoundError(status.message());
   if (!status.ok()) return status;
-  return ToStatus(files::RenameDurably(temporary, target));
+  return ToStatus(files::RenameDurably(
+      temporary, absl::StrCat(folder.checkpoints(), "/", run::CheckpointFolderName(checkpoint.step()))));
 }
 
 }  // namespace
@@ -108,7 +129,16 @@ absl::Status PrepareResume(const std::string& data, const v1::Checkpoint& checkp
     }
   }
   spdlog::info("job {}: fetching the checkpoint of step {}", calls.lease().job_id(), checkpoint.step());
-  return Fetch(checkpoint, target, calls);
+  bool gone = false;
+  absl::Status fetched = Fetch(checkpoint, folder, calls, &gone);
+  for (int tries = 0; gone && absl::IsDataLoss(fetched) && tries < kMaxFallbacks; ++tries) {
+    spdlog::warn("job {}: {}; fetching the newest that the coordinator has", calls.lease().job_id(),
+                 std::string(fetched.message()));
+    fetched = Fetch(std::nullopt, folder, calls, &gone);
+  }
+  if (!absl::IsNotFound(fetched)) return fetched;
+  spdlog::warn("job {}: no checkpoint is left; it begins anew", calls.lease().job_id());
+  return absl::OkStatus();
 }
 
 }  // namespace sink::worker

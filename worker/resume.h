@@ -12,8 +12,10 @@
 
 namespace sink::worker {
 
-// On success RUN/checkpoints/step-N is there and every file has the hash in a manifest with the granted hash. DataLoss
-// when what the coordinator sends does not; Cancelled when a stop is requested meanwhile; file system errors.
+// On success RUN/checkpoints/step-N is there and every file has the hash in a manifest with the granted hash. Where the
+// coordinator finds the granted one damaged, it is the newest that is whole in its place, or nothing where none is
+// left. DataLoss when what the coordinator sends is not what it says; Cancelled when a stop is requested meanwhile;
+// file system errors.
 absl::Status PrepareResume(const std::string& data, const v1::Checkpoint& checkpoint, const RunFolder& folder,
                            LeasedCalls& calls);
 

@@ -11,8 +11,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "coordinator/files/file_status.h"
 #include "worker/process_tree.h"
 
@@ -100,19 +105,41 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
 
 }  // namespace
 
-std::vector<std::string> TrainerEnvironment(const char* const* environ) {
-  constexpr const char* kNames[] = {"PATH=", "HOME=", "LANG=", "LD_LIBRARY_PATH=", "TMPDIR="};
-  constexpr const char* kPrefixes[] = {"OMP_", "MKL_", "CUDA_", "NCCL_", "SINK_"};
-  constexpr const char* kOurs[] = {
-      "SINK_COORDINATOR=", "SINK_RUN=",        "SINK_EVENTS_FD=",        "SINK_COMMANDS_FD=",    "SINK_RANK=",
-      "SINK_WORLD_SIZE=",  "SINK_RENDEZVOUS=", "SINK_RENDEZVOUS_TOKEN=", "CUDA_VISIBLE_DEVICES="};
+std::vector<std::string> TrainerEnvironment(const char* const* environ, const std::vector<std::string>& more) {
+  constexpr const char* kPatterns[] = {"PATH",
+                                       "HOME",
+                                       "LANG",
+                                       "LC_*",
+                                       "TZ",
+                                       "TMPDIR",
+                                       "LD_LIBRARY_PATH",
+                                       "OMP_*",
+                                       "KMP_*",
+                                       "MKL_*",
+                                       "MALLOC_*",
+                                       "CUDA_*",
+                                       "NCCL_*",
+                                       "GLOO_*",
+                                       "TP_*",
+                                       "TORCH_*",
+                                       "PYTORCH_*",
+                                       "SINK_ATTENTION",
+                                       "SINK_COLLECTIVE_TIMEOUT_S"};
+  constexpr const char* kOurs[] = {"SINK_COORDINATOR",    "SINK_RUN",        "SINK_EVENTS_FD",  "SINK_COMMANDS_FD",
+                                   "SINK_RANK",           "SINK_WORLD_SIZE", "SINK_RENDEZVOUS", "SINK_RENDEZVOUS_TOKEN",
+                                   "CUDA_VISIBLE_DEVICES"};
+  const auto fits = [](absl::string_view name, absl::string_view pattern) {
+    return absl::ConsumeSuffix(&pattern, "*") ? absl::StartsWith(name, pattern) : name == pattern;
+  };
   std::vector<std::string> allowed;
   for (; *environ != nullptr; ++environ) {
-    bool keep = false;
-    for (const char* name : kNames) keep |= absl::StartsWith(*environ, name);
-    for (const char* prefix : kPrefixes) keep |= absl::StartsWith(*environ, prefix);
-    for (const char* ours : kOurs) keep &= !absl::StartsWith(*environ, ours);
-    if (keep) allowed.emplace_back(*environ);
+    const absl::string_view entry = *environ;
+    const absl::string_view name = entry.substr(0, entry.find('='));
+    const auto is_named = [&](const auto& patterns) {
+      return std::any_of(std::begin(patterns), std::end(patterns),
+                         [&](const auto& pattern) { return fits(name, pattern); });
+    };
+    if ((is_named(kPatterns) || is_named(more)) && !is_named(kOurs)) allowed.emplace_back(entry);
   }
   return allowed;
 }

@@ -24,21 +24,26 @@ Outcome Cancel(Session& session, const std::vector<std::string>& targets) {
     }
   }
   if (jobs.job_ids_size() > 0) requests.insert(requests.begin(), jobs);  // first: it is the one that may be refused
-  int cancelled = 0, requested = 0;
+  int cancelled = 0, requested = 0, kept = 0;
   for (const v1::CancelRequest& request : requests) {
     const auto response = session.client().Cancel(request);
     if (!response.ok()) return FromStatus(response.status());
     cancelled += response->cancelled();
     requested += response->requested();
+    kept += response->kept();
   }
   Page page;
-  page.document = {{"cancelled", cancelled}, {"requested", requested}};
-  if (cancelled + requested == 0) {
+  page.document = {{"cancelled", cancelled}, {"requested", requested}, {"kept", kept}};
+  if (cancelled + requested + kept == 0) {
     page.blocks.push_back(TextBlock{{{"nothing to cancel: every job has ended"}}});
   } else {
     page.blocks.push_back(TextBlock{{{std::to_string(cancelled) + " waiting jobs cancelled,"},
                                      {std::to_string(requested) + " running jobs asked to save and stop"}}});
   }
+  if (kept > 0)
+    page.blocks.push_back(TextBlock{{{std::to_string(kept) + (kept == 1 ? " job goes on" : " jobs go on") +
+                                      ": another sweep wants " + (kept == 1 ? "it" : "them")},
+                                     {"cancel it by its id to end it for all", Style::kDim}}});
   session.printer().Print(page);
   return {};
 }
@@ -47,8 +52,8 @@ Outcome Cancel(Session& session, const std::vector<std::string>& targets) {
 
 void AddCancelCommand(Commands& commands) {
   args::Command command =
-      commands.Add("cancel", "Stop jobs, or every job of a sweep; what is finished is kept", Names::kSweepOrJob,
-                   {"sinkctl cancel optimization", "sinkctl cancel 3f2a91c0 77b01d2e"});
+      commands.Add("cancel", "Stop jobs, or those of a sweep that no other sweep wants; what is finished is kept",
+                   Names::kSweepOrJob, {"sinkctl cancel optimization", "sinkctl cancel 3f2a91c0 77b01d2e"});
   auto targets = std::make_shared<std::vector<std::string>>();
   command.AddOption("SWEEP|ID", *targets, "Names of sweeps, ids of jobs").Required();
   commands.OnRun(command, [targets](Session& session) { return Cancel(session, *targets); });

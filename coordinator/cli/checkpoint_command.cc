@@ -1,4 +1,4 @@
-// sinkctl checkpoint: list what a job has saved, and bring one here as a model directory.
+// sinkctl checkpoint: list, verify and drop what a job has saved, and bring one here as a model directory.
 #include <memory>
 
 #include "coordinator/cli/commands.h"
@@ -99,11 +99,56 @@ Outcome Get(Session& session, const CheckpointOptions& options) {
   return {};
 }
 
+Outcome Verify(Session& session, const CheckpointOptions& options) {
+  v1::VerifyCheckpointsRequest request;
+  request.set_job_id(options.id);
+  const auto response = session.client().VerifyCheckpoints(request);
+  if (!response.ok()) return FromStatus(response.status());
+  Page page;
+  Json checkpoints = Json::array();
+  int damaged = 0;
+  for (const v1::CheckpointHealth& health : response->checkpoints()) {
+    Json json = ToJson(health.checkpoint());
+    json["damage"] = health.damage().empty() ? Json(nullptr) : Json(health.damage());
+    damaged += health.damage().empty() ? 0 : 1;
+    checkpoints.push_back(std::move(json));
+  }
+  page.document = {{"damaged", damaged}, {"checkpoints", std::move(checkpoints)}};
+  Column health = TextColumn("BYTES", "damage", 10);
+  health.show = [](const Json& row) -> Cell {
+    if (row["damage"].is_null()) return {"as committed", Style::kGreen};
+    return {row["damage"].get<std::string>(), Style::kRed};
+  };
+  page.blocks.push_back(TableBlock{"checkpoints",
+                                   {IntegerColumn("STEP", "step"), BytesColumn("SIZE", "bytes"), std::move(health)},
+                                   "no checkpoints yet"});
+  if (damaged > 0)
+    page.blocks.push_back(TextBlock{{{"the job would find this out and go on from the newest that is whole"},
+                                     {"sinkctl checkpoint drop " + options.id + " --step N forgets one now"}}});
+  session.printer().Print(page);
+  if (damaged == 0) return {};
+  return {kFailedWork, std::to_string(damaged) + " of " + std::to_string(response->checkpoints_size()) +
+                           (damaged == 1 ? " checkpoints is damaged" : " checkpoints are damaged")};
+}
+
+Outcome Drop(Session& session, const CheckpointOptions& options) {
+  v1::DropCheckpointsRequest request;
+  request.set_job_id(options.id);
+  request.add_steps(options.step);
+  const auto response = session.client().DropCheckpoints(request);
+  if (!response.ok()) return FromStatus(response.status());
+  Page page;
+  page.document = {{"dropped", options.step}};
+  page.blocks.push_back(TextBlock{{{"checkpoint of step " + std::to_string(options.step) + " dropped"}}});
+  session.printer().Print(page);
+  return {};
+}
+
 }  // namespace
 
 void AddCheckpointCommand(Commands& commands) {
   args::Command group =
-      commands.Add("checkpoint", "List or fetch what a job has saved", Names::kNothing,
+      commands.Add("checkpoint", "List, fetch, verify or drop what a job has saved", Names::kNothing,
                    {"sinkctl checkpoint list 3f2a91c0", "sinkctl checkpoint get 3f2a91c0 --out model"});
   group.RequireCommand();
   auto options = std::make_shared<CheckpointOptions>();
@@ -112,6 +157,19 @@ void AddCheckpointCommand(Commands& commands) {
                                       {"sinkctl checkpoint list 3f2a91c0", "sinkctl checkpoint list 3f2a91c0 --json"});
   list.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
   commands.OnRun(list, [options](Session& session) { return List(session, *options); });
+
+  args::Command verify =
+      commands.AddTo(group, "verify", "Read a job's checkpoints at the coordinator and compare every byte", Names::kJob,
+                     {"sinkctl checkpoint verify 3f2a91c0", "sinkctl checkpoint verify 3f2a91c0 --json"});
+  verify.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
+  commands.OnRun(verify, [options](Session& session) { return Verify(session, *options); });
+
+  args::Command drop =
+      commands.AddTo(group, "drop", "Forget a checkpoint: the job will not go on from it", Names::kJob,
+                     {"sinkctl checkpoint drop 3f2a91c0 --step 500", "sinkctl checkpoint drop 3f2a --step 500 --json"});
+  drop.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
+  drop.AddOption("--step", options->step, "The step it was saved at").ValueText("N").Positive().Required();
+  commands.OnRun(drop, [options](Session& session) { return Drop(session, *options); });
 
   args::Command get = commands.AddTo(
       group, "get", "Fetch a checkpoint as a model directory and verify it", Names::kJob,

@@ -32,6 +32,11 @@ Fields JobFields(const v1::Job& job) {
     fields.emplace_back("workers", Cell{absl::StrJoin(job.gang(), ", ")});
   else if (!job.worker().empty())
     fields.emplace_back("worker", Cell{job.worker()});
+  if (!job.data_set().empty()) {
+    fields.emplace_back(
+        "data", Cell{job.data_set() +
+                     (job.data_content().empty() ? "" : ", content " + job.data_content().substr(0, kShortId))});
+  }
   const bool in_groups = job.per_worker() > 0 && job.per_worker() < job.devices();
   fields.emplace_back("devices", Cell{std::to_string(job.devices()) +
                                       (in_groups ? ", in groups of " + std::to_string(job.per_worker()) : "")});
@@ -79,6 +84,10 @@ Outcome ShowJob(Session& session, const JobOptions& options) {
                    {"attempts", std::move(attempts)},
                    {"checkpoints", std::move(checkpoints)},
                    {"config", config.is_discarded() ? Json(nullptr) : config}};
+
+  const auto text_or_null = [](const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); };
+  page.document["job"]["data_set"] = text_or_null(response->job().data_set());
+  page.document["job"]["data_content"] = text_or_null(response->job().data_content());
 
   page.blocks.push_back(FieldsBlock{JobFields(response->job())});
   if (tried) {

@@ -1,7 +1,8 @@
 // sinkctl plan: what a sweep file means, before anything is stored. Needs no coordinator, unless --diff asks which of
-// the jobs it has already.
+// the jobs it has already and what workers have.
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "coordinator/cli/commands.h"
@@ -134,13 +135,17 @@ Outcome Plan(Session& session, const PlanOptions& options) {
   const auto files = LoadSweep(options.file, options.profiles);
   if (!files.ok()) return {kBadFile, std::string(files.status().message())};
   SubmittedById submitted;
+  std::optional<v1::SubmitSweepResponse> response;
   if (options.diff) {
     if (const absl::Status status = session.Connect(); !status.ok()) return {kUsage, std::string(status.message())};
-    const auto response = Submit(session, *files, /*dry_run=*/true);
-    if (!response.ok()) return FromStatus(response.status());
+    auto answer = Submit(session, *files, /*dry_run=*/true, /*replace=*/true);
+    if (!answer.ok()) return FromStatus(answer.status());
+    response = *std::move(answer);
     for (const v1::SubmittedJob& job : response->jobs()) submitted.emplace(job.id(), job.added());
   }
-  session.printer().Print(PlanPage(*files, submitted, options));
+  Page page = PlanPage(*files, submitted, options);
+  if (response.has_value()) AddAvailability(*response, &page);
+  session.printer().Print(page);
   return {};
 }
 
@@ -155,7 +160,8 @@ void AddPlanCommand(Commands& commands) {
   command.AddOption("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
       .ValueText("NAME|PATH")
       .OneValueEach();
-  command.AddFlag("--diff", options->diff, "Ask the coordinator which of the jobs it has already");
+  command.AddFlag("--diff", options->diff,
+                  "Ask the coordinator which of the jobs it has already, and what they need and no worker has");
   command
       .AddOption("--device-flops", options->device_flops,
                  "FLOP/s that one device does, for the GPU-hours (4e14: an H100 at 40 % of its bf16 peak)")

@@ -14,8 +14,8 @@ namespace {
 // What a number is worth depends on the length of the probes: the values of eval.tokens, e.g. "64".
 absl::StatusOr<std::string> ProbeTokens(Session& session, const std::string& sweep) {
   std::set<int64_t> lengths;
-  const absl::Status read = VisitConfigs(session, sweep, [&](const std::string&, const std::string& config_json) {
-    const Json config = Json::parse(config_json, nullptr, /*allow_exceptions=*/false);
+  const absl::Status read = VisitConfigs(session, sweep, [&](const v1::Job& job) {
+    const Json config = Json::parse(job.config_json(), nullptr, /*allow_exceptions=*/false);
     const auto tokens = "/eval/tokens"_json_pointer;
     if (config.is_object() && config.contains(tokens) && config[tokens].is_number_integer())
       lengths.insert(config[tokens].get<int64_t>());

@@ -1,5 +1,6 @@
 // sinkctl retry: queue failed or cancelled jobs once more; they go on from their last checkpoint.
 #include <memory>
+#include <optional>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/views/views.h"
@@ -10,6 +11,7 @@ namespace {
 struct RetryOptions {
   std::vector<std::string> ids;
   std::string sweep;
+  std::optional<int64_t> from_step;  // none: the newest checkpoint's
 };
 
 Outcome Retry(Session& session, const RetryOptions& options) {
@@ -18,6 +20,7 @@ Outcome Retry(Session& session, const RetryOptions& options) {
   v1::RetryRequest request;
   request.set_sweep(options.sweep);
   for (const std::string& id : options.ids) request.add_job_ids(id);
+  if (options.from_step) request.set_from_step(*options.from_step);
   const auto response = session.client().Retry(request);
   if (!response.ok()) return FromStatus(response.status());
   Page page;
@@ -35,11 +38,17 @@ Outcome Retry(Session& session, const RetryOptions& options) {
 }  // namespace
 
 void AddRetryCommand(Commands& commands) {
-  args::Command command = commands.Add("retry", "Queue failed or cancelled jobs again, from their last checkpoint",
-                                       Names::kJob, {"sinkctl retry 3f2a91c0", "sinkctl retry --failed optimization"});
+  args::Command command = commands.Add(
+      "retry", "Queue failed or cancelled jobs again, from their last checkpoint", Names::kJob,
+      {"sinkctl retry 3f2a91c0", "sinkctl retry --failed optimization", "sinkctl retry 3f2a91c0 --from-step 500"});
   auto options = std::make_shared<RetryOptions>();
   command.AddOption("ID", options->ids, "Ids of jobs, or the first four or more digits of them");
   command.AddOption("--failed", options->sweep, "Every failed or cancelled job of this sweep").ValueText("SWEEP");
+  command
+      .AddOption("--from-step", options->from_step,
+                 "Go on from the checkpoint of this step and drop later ones; 0 begins anew, on whatever data is there")
+      .ValueText("N")
+      .NotNegative();
   commands.OnRun(command, [options](Session& session) { return Retry(session, *options); });
 }
 

@@ -1,4 +1,5 @@
 // sinkctl submit: expand a sweep file here, so that a mistake is told at once, and have the coordinator store its jobs.
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <string>
@@ -17,19 +18,45 @@ struct SubmitOptions {
   std::vector<std::string> profiles;
   bool dry_run = false;
   bool follow = false;
+  bool retry = false;
+  bool replace = false;
 };
 
-// Told before anything runs; the other jobs go on.
-TextBlock MissingModels(const v1::SubmitSweepResponse& response) {
-  std::string names;
-  for (const std::string& model : response.missing_models()) names += (names.empty() ? "" : ", ") + model;
-  const int missing = response.missing_models_size();
-  return {{{"no connected worker has " + std::to_string(missing) + (missing == 1 ? " model: " : " models: ") + names,
-            Style::kYellow},
-           {"their jobs will end as not found: download them into a worker's --models folder, then sinkctl retry"}}};
+bool WillNotRun(const v1::SubmittedJob& job) {
+  return !job.added() && (job.state() == v1::FAILED || job.state() == v1::CANCELLED);
 }
 
-Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run) {
+// Ids of the stored jobs that have failed or were cancelled, each once.
+std::vector<std::string> EndedJobs(const v1::SubmitSweepResponse& response) {
+  std::set<std::string> ids;
+  for (const v1::SubmittedJob& job : response.jobs())
+    if (WillNotRun(job)) ids.insert(job.id());
+  return {ids.begin(), ids.end()};
+}
+
+// Queues them again; returns how many were.
+absl::StatusOr<int> RetryAll(Session& session, const std::vector<std::string>& ids) {
+  constexpr size_t kAtOnce = 1000;
+  int queued = 0;
+  for (size_t begin = 0; begin < ids.size(); begin += kAtOnce) {
+    v1::RetryRequest request;
+    for (size_t i = begin; i < std::min(ids.size(), begin + kAtOnce); ++i) request.add_job_ids(ids[i]);
+    const auto response = session.client().Retry(request);
+    if (!response.ok()) return response.status();
+    queued += response->job_ids_size();
+  }
+  return queued;
+}
+
+// Of those that are stored and have ended without success: that they are queued again, or how they would be.
+TextBlock EndedBlock(size_t ended, int queued_again) {
+  const std::string jobs = ended == 1 ? "1 stored job has" : std::to_string(ended) + " stored jobs have";
+  if (queued_again > 0) return {{{std::to_string(queued_again) + " stored jobs queued again", Style::kGreen}}};
+  return {
+      {{jobs + " failed or been cancelled and will not run", Style::kYellow}, {"submit --retry queues them again"}}};
+}
+
+Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, int queued_again) {
   Page page;
   Json jobs = Json::array();
   std::set<std::string> seen;
@@ -38,20 +65,22 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run) {
                     {"experiment", job.experiment()},
                     {"label", job.label()},
                     {"repeated", !seen.insert(job.id()).second},
-                    {"added", job.added()}});
-  page.document = {
-      {"sweep", response.sweep()},
-      {"dry_run", dry_run},
-      {"added", response.added()},
-      {"removed", response.removed()},
-      {"missing_models", std::vector<std::string>(response.missing_models().begin(), response.missing_models().end())},
-      {"jobs", std::move(jobs)}};
+                    {"added", job.added()},
+                    {"state", StateName(job.state())}});
+  page.document = {{"sweep", response.sweep()},     {"dry_run", dry_run},      {"added", response.added()},
+                   {"removed", response.removed()}, {"retried", queued_again}, {"jobs", std::move(jobs)}};
 
   Column label = TextColumn("LABEL", "label", kLabelWidth);
   label.show = [](const Json& row) -> Cell { return {ShortLabel(row["label"].get<std::string>())}; };
   Column added = {{""}, "added", [dry_run](const Json& row) -> Cell {
                     if (row["repeated"] == true) return {"same job as above", Style::kDim};
-                    if (row["added"] == false) return {"stored already", Style::kDim};
+                    if (row["added"] == false) {
+                      const std::string state = row["state"].get<std::string>();
+                      if (state == "FAILED" || state == "CANCELLED") {
+                        return {"stored, " + StateCell(state).text, StateCell(state).style};
+                      }
+                      return {"stored already", Style::kDim};
+                    }
                     return {dry_run ? "would be added" : "added", Style::kGreen};
                   }};
   page.blocks.push_back(
@@ -66,7 +95,9 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run) {
         {"no longer named, and left to run: " + std::to_string(response.removed()) + " of an earlier version"});
   if (dry_run) summary.pieces.push_back({"(dry run: nothing was stored)", Style::kDim});
   page.blocks.push_back(std::move(summary));
-  if (response.missing_models_size() > 0) page.blocks.push_back(MissingModels(response));
+  if (const size_t ended = EndedJobs(response).size(); ended > 0)
+    page.blocks.push_back(EndedBlock(ended, queued_again));
+  AddAvailability(response, &page);
   return page;
 }
 
@@ -79,9 +110,11 @@ Outcome RunSubmit(Session& session, const SubmitOptions& options) {
   }
   const bool stream = options.follow || sweeps.size() > 1;
   for (const SweepFiles& files : sweeps) {
-    const auto response = Submit(session, files, options.dry_run);
+    const auto response = Submit(session, files, options.dry_run, options.replace);
     if (!response.ok()) return FromStatus(response.status());
-    const Page page = SubmittedPage(*response, options.dry_run);
+    const absl::StatusOr<int> retried = options.retry ? RetryAll(session, EndedJobs(*response)) : 0;
+    if (!retried.ok()) return FromStatus(retried.status());
+    const Page page = SubmittedPage(*response, options.dry_run, *retried);
     if (stream && session.format() == Format::kJson) {
       session.printer().PrintItem(page.document, {});
     } else {
@@ -111,6 +144,10 @@ void AddSubmitCommand(Commands& commands) {
       .ValueText("NAME|PATH")
       .OneValueEach();
   const args::Option dry_run = command.AddFlag("--dry-run", options->dry_run, "Say what would be added; store nothing");
+  command.AddFlag("--retry", options->retry, "Queue its stored jobs again that have failed or were cancelled")
+      .Excludes(dry_run);
+  command.AddFlag("--replace", options->replace,
+                  "Take the place of another study of this name, with which it has no experiment in common");
   command.AddFlag("--follow", options->follow, "Then watch the sweep until every job has ended").Excludes(dry_run);
   commands.OnRun(command, [options](Session& session) { return RunSubmit(session, *options); });
 }

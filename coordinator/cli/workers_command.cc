@@ -1,4 +1,7 @@
 // sinkctl workers: the machines.
+#include <map>
+#include <string>
+
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/views/views.h"
@@ -17,6 +20,25 @@ Style StyleOf(WorkerState state) {
       return Style::kDim;
   }
   return Style::kPlain;
+}
+
+// A line for each data set that is not the same on all workers that have it.
+void AddDifferingSets(const v1::ListWorkersResponse& response, Page* page) {
+  std::map<std::string, std::map<std::string, std::string>> copies;  // name -> content -> workers
+  for (const v1::Worker& worker : response.workers()) {
+    if (ParseName<WorkerState>(worker.state()) == WorkerState::kGone) continue;
+    for (const v1::DataSet& set : worker.sets()) {
+      std::string& workers = copies[set.name()][set.content().substr(0, kShortId)];
+      workers += (workers.empty() ? "" : ", ") + worker.name();
+    }
+  }
+  for (const auto& [name, contents] : copies) {
+    if (contents.size() < 2) continue;
+    std::string text = "data set " + name + " is not the same everywhere:";
+    for (const auto& [content, workers] : contents)
+      text += (text.back() == ':' ? " " : "; ") + content + " on " + workers;
+    page->blocks.push_back(TextBlock{{{text, Style::kYellow}}});
+  }
 }
 
 Outcome Workers(Session& session) {
@@ -66,6 +88,7 @@ Outcome Workers(Session& session) {
         TextBlock{{{worker.name() + " is " + worker.hold() + ": " + worker.hold_reason(), Style::kRed},
                    {"sinkctl uncordon " + worker.name() + " lets it go on", Style::kDim}}});
   }
+  AddDifferingSets(*response, &page);
   session.printer().Print(page);
   return {};
 }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "coordinator/client/address.h"
 #include "coordinator/errors/grpc_status.h"
 
 namespace sink {
@@ -39,7 +40,11 @@ Calls::Try::~Try() {
 absl::Status Calls::Try::Result(const grpc::Status& status) const {
   if (status.ok()) return absl::OkStatus();
   const std::string& address = calls_.options_.address;
-  switch (static_cast<absl::StatusCode>(status.error_code())) {
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kDeadlineExceeded) {
+    if (std::string other = calls_.WhoElseAnswers(); !other.empty()) return absl::Status(code, other);
+  }
+  switch (code) {
     case absl::StatusCode::kUnavailable:
       return absl::UnavailableError(absl::StrCat("cannot reach the coordinator at ", address, ": ",
                                                  status.error_message(),
@@ -47,9 +52,22 @@ absl::Status Calls::Try::Result(const grpc::Status& status) const {
     case absl::StatusCode::kDeadlineExceeded:
       return absl::DeadlineExceededError(
           absl::StrCat("the coordinator at ", address, " did not answer within ", absl::FormatDuration(deadline_)));
+    case absl::StatusCode::kUnimplemented:
+      return absl::UnimplementedError(absl::StrCat("what answers at ", address,
+                                                   " is no coordinator, or one of another version that does not know "
+                                                   "this call; see `sinkctl version`"));
     default:
       return FromGrpc(status);
   }
+}
+
+std::string Calls::WhoElseAnswers() const {
+  constexpr absl::Duration kPatience = absl::Seconds(1);
+  if (channel_->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_READY) return "";
+  if (FindPeer(options_.address, kPatience) != Peer::kOther) return "";
+  return absl::StrCat("something answers at ", options_.address,
+                      ", but it is not a coordinator; write the address that sink-coordinator names when it starts, "
+                      "which is also in DATA/coordinator.addr (port 7070 by itself; 7071 is for Prometheus)");
 }
 
 absl::Status Calls::WithRetries(absl::FunctionRef<absl::Status()> call, absl::FunctionRef<bool()> may_repeat) {

@@ -2,6 +2,7 @@
 // wrong on the way. Owned by the client; any thread.
 #pragma once
 
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
 #include <grpcpp/support/sync_stream.h>
@@ -9,7 +10,9 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <unordered_set>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -21,7 +24,8 @@ namespace sink {
 
 class Calls {
  public:
-  explicit Calls(const ClientOptions& options) : options_(options) {}
+  Calls(const ClientOptions& options, std::shared_ptr<grpc::Channel> channel)
+      : options_(options), channel_(std::move(channel)) {}
 
   // Ends every call in progress and refuses every later one.
   void CancelAll();
@@ -93,7 +97,11 @@ class Calls {
  private:
   bool PauseUnlessCancelled(absl::Duration pause);
 
+  // A sentence on what answers at the address while the channel has no connection; empty: nobody, or a coordinator.
+  std::string WhoElseAnswers() const;
+
   const ClientOptions options_;
+  const std::shared_ptr<grpc::Channel> channel_;
   std::mutex mutex_;  // guards what follows
   std::condition_variable cancelled_changed_;
   bool cancelled_ = false;

@@ -7,8 +7,7 @@
 
 #include <utility>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
+#include "coordinator/client/address.h"
 #include "coordinator/client/calls.h"
 #include "coordinator/files/file_status.h"
 #include "proto/files/descriptor.h"
@@ -40,17 +39,6 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
-absl::Status CheckAddress(absl::string_view address) {
-  const size_t colon = address.rfind(':');
-  int port = 0;
-  if (colon == absl::string_view::npos || colon == 0 || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
-      port < 1 || port > 65535) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", address, "\" is not an address of a coordinator; write host:port, e.g. 127.0.0.1:7070"));
-  }
-  return absl::OkStatus();
-}
-
 // Sends the file from `message->offset()` to its end. False once the stream is broken.
 absl::StatusOr<bool> SendFile(const files::Fd& fd, const std::string& path, v1::WriteCheckpointRequest* message,
                               grpc::ClientWriter<v1::WriteCheckpointRequest>* writer) {
@@ -73,14 +61,14 @@ class CoordinatorClient::Impl {
  public:
   explicit Impl(ClientOptions options)
       : options(std::move(options)),
-        calls(this->options),
         channel(MakeChannel(this->options.address)),
+        calls(this->options, channel),
         client(channel),
         worker(channel) {}
 
   const ClientOptions options;
-  Calls calls;
   const std::shared_ptr<grpc::Channel> channel;
+  Calls calls;
   ClientStub client;
   WorkerStub worker;
 };
@@ -131,6 +119,14 @@ absl::StatusOr<v1::ListCheckpointsResponse> CoordinatorClient::ListCheckpoints(
   return impl_->calls.Unary(impl_->client, &ClientStub::ListCheckpoints, request);
 }
 
+absl::StatusOr<v1::VerifyCheckpointsResponse> CoordinatorClient::VerifyCheckpoints(
+    const v1::VerifyCheckpointsRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::VerifyCheckpoints, request, impl_->options.transfer_deadline);
+}
+absl::StatusOr<v1::DropCheckpointsResponse> CoordinatorClient::DropCheckpoints(
+    const v1::DropCheckpointsRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::DropCheckpoints, request);
+}
 absl::StatusOr<v1::HoldWorkersResponse> CoordinatorClient::HoldWorkers(const v1::HoldWorkersRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::HoldWorkers, request);
 }

@@ -52,6 +52,9 @@ class CoordinatorClient {
   absl::StatusOr<v1::RetryResponse> Retry(const v1::RetryRequest& request);
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers(const v1::ListWorkersRequest& request);
   absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(const v1::ListCheckpointsRequest& request);
+  absl::StatusOr<v1::VerifyCheckpointsResponse> VerifyCheckpoints(
+      const v1::VerifyCheckpointsRequest& request);  // may take long
+  absl::StatusOr<v1::DropCheckpointsResponse> DropCheckpoints(const v1::DropCheckpointsRequest& request);
   absl::StatusOr<v1::HoldWorkersResponse> HoldWorkers(const v1::HoldWorkersRequest& request);
   absl::StatusOr<v1::CollectGarbageResponse> CollectGarbage(const v1::CollectGarbageRequest& request);  // may take long
   // Streams. They are tried again only as long as nothing was received; after that the caller goes on from where it is.

@@ -18,6 +18,13 @@ absl::Status LoseLease(CoreContext* context, store::Transaction& rows, Job job, 
   return EndAttempt(context, rows, job, AttemptState::kLost, failure_class, why, wait, attempt, now);
 }
 
+absl::Status FreeOfData(store::Snapshot& rows, Job* job) {
+  if (job->data_content.empty()) return absl::OkStatus();
+  SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job->id));
+  if (checkpoints.empty()) job->data_content.clear();
+  return absl::OkStatus();
+}
+
 absl::Status EndAttempt(CoreContext* context, store::Transaction& rows, Job job, AttemptState state,
                         FailureClass failure_class, const std::string& message, int64_t delay_ms,
                         const Attempt& attempt, Now now) {
@@ -29,6 +36,10 @@ absl::Status EndAttempt(CoreContext* context, store::Transaction& rows, Job job,
   row.finished_ms = now.unix_ms;
   if (delay_ms > 0) context->clock().Delay(job.id, now.steady_ms + delay_ms);
   SINK_RETURN_IF_ERROR(rows.DeleteMembers(job.id));
+  if (job.state == JobState::kQueued && !job.data_content.empty()) {
+    SINK_RETURN_IF_ERROR(FreeOfData(rows, &job));
+    SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+  }
   return rows.PutAttempt(row);
 }
 

@@ -12,12 +12,16 @@
 
 namespace sink {
 
+// A job that will begin at step 0 may do so on any data: forgets which it had, where it has no checkpoint to go on
+// from.
+absl::Status FreeOfData(store::Snapshot& rows, Job* job);
+
 // Takes a live job from its worker, through LOST to what its budget allows. `delay`: with the pause before a retry.
 absl::Status LoseLease(CoreContext* context, store::Transaction& rows, Job job, FailureClass failure_class,
                        const std::string& why, bool delay, Now now);
 
 // Writes how `attempt` of `job`, which has left it, ended, and lets the gang's members go. The job's row is the
-// caller's to write.
+// caller's to write before; only what FreeOfData changes in a job that is queued again is written here.
 absl::Status EndAttempt(CoreContext* context, store::Transaction& rows, Job job, AttemptState state,
                         FailureClass failure_class, const std::string& message, int64_t delay_ms,
                         const Attempt& attempt, Now now);

@@ -3,12 +3,17 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "coordinator/core/attempt_end.h"
 #include "coordinator/core/attempt_rules.h"
+#include "coordinator/core/availability.h"
+#include "coordinator/core/checkpoint_calls.h"
 #include "coordinator/core/job_names.h"
 #include "coordinator/job/status_macros.h"
 
@@ -60,6 +65,7 @@ Job NewJob(const SubmitRequest& request, const SubmitJob& submitted, Now now) {
   job.checkpoints_kept = submitted.checkpoints_kept;
   job.checkpoint_period = submitted.checkpoint_period;
   job.model = submitted.model;
+  job.data_set = submitted.data_set;
   job.created_ms = job.queued_ms = now.unix_ms;
   return job;
 }
@@ -73,17 +79,24 @@ void SetResources(const SubmitRequest& request, Job* job) {
   job->retry_budget = request.retry_budget;
 }
 
-// Which jobs would be added and how many removed, without a change.
+// Which of the request's jobs are stored, and where each is; one that is not would be queued.
+absl::Status ReadStates(store::Snapshot& rows, const SubmitRequest& request, SubmitResult* result) {
+  for (const SubmitJob& submitted : request.jobs) {
+    const absl::StatusOr<Job> job = rows.GetJob(submitted.id);
+    if (!job.ok() && !absl::IsNotFound(job.status())) return job.status();
+    result->stored.push_back(job.ok());
+    result->states.push_back(job.ok() ? job->state : JobState::kQueued);
+  }
+  return absl::OkStatus();
+}
+
+// Which jobs would be added, where they are and how many would be removed, without a change.
 absl::StatusOr<SubmitResult> Plan(store::Snapshot& rows, const SubmitRequest& request) {
   SubmitResult result;
+  SINK_RETURN_IF_ERROR(ReadStates(rows, request, &result));
   absl::flat_hash_set<std::string> named;
-  for (const SubmitJob& submitted : request.jobs) {
-    bool added = named.insert(submitted.id).second;
-    if (added) {
-      const absl::Status found = rows.GetJob(submitted.id).status();
-      if (!found.ok() && !absl::IsNotFound(found)) return found;
-      added = absl::IsNotFound(found);
-    }
+  for (size_t i = 0; i < request.jobs.size(); ++i) {
+    const bool added = named.insert(request.jobs[i].id).second && !result.stored[i];
     result.added.push_back(added);
     result.added_count += added ? 1 : 0;
   }
@@ -134,6 +147,30 @@ std::optional<bool> RequestCancel(Job* job, Now now) {
   return false;
 }
 
+// Whether a sweep other than `sweep` wants the job.
+bool IsWantedBeside(const std::string& sweep, const Job& job) {
+  return std::any_of(job.sweeps.begin(), job.sweeps.end(),
+                     [&](const Membership& place) { return place.sweep != sweep && !place.withdrawn; });
+}
+
+// A sweep of the request's name that shares no experiment with it is another study.
+absl::Status CheckSameStudy(store::Snapshot& rows, const SubmitRequest& request) {
+  if (request.replace || !rows.GetSweep(request.sweep).ok()) return absl::OkStatus();
+  absl::flat_hash_set<std::string> ours;
+  for (const SubmitJob& job : request.jobs) ours.insert(job.experiment);
+  std::set<std::string> stored;
+  store::JobQuery query;
+  query.sweep = request.sweep;
+  SINK_RETURN_IF_ERROR(rows.VisitJobs(query, [&](const Job& job) {
+    for (const Membership& place : job.sweeps) stored.insert(place.experiment);
+  }));
+  const bool shared = std::any_of(stored.begin(), stored.end(), [&](const auto& name) { return ours.contains(name); });
+  if (shared || stored.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("another study is stored as ", request.sweep, ", with the experiments ", absl::StrJoin(stored, ", "),
+                   ", none of which this one has; give it another name, or take its place with --replace"));
+}
+
 // Calls `body` for runs of the ids.
 template <typename Body>
 absl::Status InChunks(const std::vector<std::string>& ids, Body body) {
@@ -150,10 +187,11 @@ absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, N
   SubmitResult result;
   if (request.dry_run) {
     SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+      SINK_RETURN_IF_ERROR(CheckSameStudy(rows, request));
       SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
       return absl::OkStatus();
     }));
-    SINK_ASSIGN_OR_RETURN(result.missing_models, MissingModels(request, now));
+    SINK_RETURN_IF_ERROR(TellAvailability(context_, queries_, request, now, &result));
     return result;
   }
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
@@ -163,40 +201,14 @@ absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, N
         return absl::AlreadyExistsError("this request_id was used for another submission: use a new one");
       }
       SINK_ASSIGN_OR_RETURN(result, DecodeResult(before->response, request.jobs.size()));
-      return absl::OkStatus();
+      return ReadStates(rows, request, &result);
     }
+    SINK_RETURN_IF_ERROR(CheckSameStudy(rows, request));
     SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
     return StoreSubmission(rows, request, result, now);
   }));
-  SINK_ASSIGN_OR_RETURN(result.missing_models, MissingModels(request, now));
+  SINK_RETURN_IF_ERROR(TellAvailability(context_, queries_, request, now, &result));
   return result;
-}
-
-absl::StatusOr<std::vector<std::string>> ClientCalls::MissingModels(const SubmitRequest& request, Now now) {
-  std::vector<std::string> wanted;
-  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
-    absl::flat_hash_set<std::string> seen;
-    for (const SubmitJob& job : request.jobs) {
-      if (job.model.empty() || seen.contains(job.model)) continue;
-      const absl::StatusOr<Job> stored = rows.GetJob(job.id);
-      if (!stored.ok() && !absl::IsNotFound(stored.status())) return stored.status();
-      if (stored.ok() && IsFinal(stored->state)) continue;
-      seen.insert(job.model);
-      wanted.push_back(job.model);
-    }
-    return absl::OkStatus();
-  }));
-  if (wanted.empty()) return wanted;
-  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, queries_->ListWorkers(now));
-  std::vector<std::string> connected;
-  for (const Worker& worker : workers)
-    if (worker.state == WorkerState::kConnected) connected.push_back(worker.id);
-  if (connected.empty()) return std::vector<std::string>();
-  std::erase_if(wanted, [&](const std::string& model) {
-    const std::vector<bool> having = context_->models().Having(model, connected);
-    return std::find(having.begin(), having.end(), true) != having.end();
-  });
-  return wanted;
 }
 
 absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, Now now) {
@@ -210,6 +222,13 @@ absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, 
     return context_->Write([&](store::Transaction& rows) -> absl::Status {
       for (const std::string& id : chunk) {
         SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+        if (!selection.sweep.empty() && !IsFinal(job.state)) {
+          SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, true));
+          if (IsWantedBeside(selection.sweep, job)) {
+            ++result.kept;
+            continue;
+          }
+        }
         const std::optional<bool> at_once = RequestCancel(&job, now);
         if (!at_once) continue;
         ++(*at_once ? result.cancelled : result.requested);
@@ -221,7 +240,8 @@ absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, 
   return result;
 }
 
-absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& selection, Now now) {
+absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& selection, Now now,
+                                                            std::optional<int64_t> from_step) {
   std::vector<std::string> ids, retried;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
@@ -231,8 +251,11 @@ absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& 
     return context_->Write([&](store::Transaction& rows) -> absl::Status {
       for (const std::string& id : chunk) {
         SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+        if (!selection.sweep.empty()) SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, false));
         if (job.state != JobState::kFailed && job.state != JobState::kCancelled) continue;
+        if (from_step) SINK_RETURN_IF_ERROR(KeepUpTo(rows, job, *from_step));
         BeginGeneration(&job, now);
+        SINK_RETURN_IF_ERROR(FreeOfData(rows, &job));
         SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
         retried.push_back(id);
       }

@@ -2,6 +2,8 @@
 // JobManager; any thread. The meaning of every call is told in proto/sink/v1/client.proto.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,21 +19,23 @@ class ClientCalls {
   ClientCalls(CoreContext* context, JobQueries* queries) : context_(context), queries_(queries) {}
 
   // All jobs of the sweep or none. A job that exists is linked, not repeated; the sweep's membership becomes exactly
-  // `jobs`. ALREADY_EXISTS: this request_id came with another body.
+  // `jobs`, all of which it wants. ALREADY_EXISTS: this request_id came with another body. FAILED_PRECONDITION: a
+  // stored sweep of this name has no experiment in common with it, and `replace` is not set.
   absl::StatusOr<SubmitResult> Submit(const SubmitRequest& request, Now now);
-  // These two change many jobs in several transactions, so that no other caller waits long.
+  // These two change many jobs in several transactions, so that no other caller waits long. Cancelling a sweep
+  // withdraws its wish for its jobs, and one that another sweep wants goes on; cancelling a job by its id ends it for
+  // all.
   absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now);
-  absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now);  // ids now QUEUED again
+  // Ids now QUEUED again. `from_step`: of the checkpoint to go on from, later ones are forgotten; 0: begin anew.
+  // NOT_FOUND when one of the jobs has none of that step: then those before it in the list have been queued.
+  absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now,
+                                                 std::optional<int64_t> from_step = std::nullopt);
 
   // Gives the workers, by name, no new jobs (kCordoned), takes what they run back (kDraining), or lets them go on
   // (kNone). NOT_FOUND, with nothing changed, when one of them is not there.
   absl::Status HoldWorkers(const std::vector<std::string>& names, WorkerHold hold, const std::string& reason);
 
  private:
-  // Open models of the request's jobs that have not ended which no connected worker has; none while no worker is
-  // connected.
-  absl::StatusOr<std::vector<std::string>> MissingModels(const SubmitRequest& request, Now now);
-
   CoreContext* const context_;
   JobQueries* const queries_;
 };

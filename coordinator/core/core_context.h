@@ -2,9 +2,9 @@
 // what must not outlive the process. Owned by JobManager, which makes it first and destroys it last.
 //
 // The store holds all truth. The rest is: when each lease and worker was last heard of and when each retry delay ends
-// (clock), which worker has which model (models), what failed where (health), who waits for changes (changes, feed) or
-// for work (placement). Each of these has a lock of its own, held only within its methods, so that no call holds two.
-// Any thread may call any method, but for NewHolder.
+// (clock), which worker has which models and sets (inventory), what failed where (health), who waits for changes
+// (changes, feed) or for work (placement). Each of these has a lock of its own, held only within its methods, so that
+// no call holds two. Any thread may call any method, but for NewHolder.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@
 #include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/change_feed.h"
 #include "coordinator/core/change_signal.h"
+#include "coordinator/core/inventory.h"
 #include "coordinator/core/job_event_listener.h"
 #include "coordinator/core/lease_clock.h"
-#include "coordinator/core/model_places.h"
 #include "coordinator/core/requests.h"
 #include "coordinator/core/worker_health.h"
 #include "coordinator/job/job.h"
@@ -73,7 +73,7 @@ class CoreContext {
   // The worker is alive, with so many devices free.
   void HearWorker(const std::string& id, int devices_free, Now now);
   LeaseClock& clock() { return clock_; }
-  ModelPlaces& models() { return models_; }
+  Inventory& inventory() { return inventory_; }
   WorkerHealth& health() { return health_; }
 
  private:
@@ -84,7 +84,7 @@ class CoreContext {
   ChangeSignal changes_, placement_;
   ChangeFeed feed_;
   LeaseClock clock_;
-  ModelPlaces models_;
+  Inventory inventory_;
   WorkerHealth health_;
   uint64_t next_fence_;  // the store's writer thread only
 };

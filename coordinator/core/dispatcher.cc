@@ -21,13 +21,15 @@ constexpr size_t kMaxGrants = 64;  // of one answer
 
 absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest& request, Now now,
                                                              bool* nothing_ready) {
-  if (!context_->clock().AdmitPoll(request.worker_id, request.session, request.poll)) return std::vector<Grant>();
   std::vector<Grant> grants;
-  bool work = false;
+  bool work = false, late = false;
   // Most questions find no work: those write nothing.
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
-    context_->models().Hear(request.worker_id, request.models);
+    // Only of a worker that is there is anything remembered.
+    late = !context_->clock().AdmitPoll(request.worker_id, request.session, request.poll);
+    if (late) return absl::OkStatus();
+    context_->inventory().Hear(request.worker_id, {request.models, request.sets});
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
     if (!grants.empty() || work || worker.hold != WorkerHold::kNone) return absl::OkStatus();
     SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
@@ -36,6 +38,7 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
     if (nothing_ready != nullptr) *nothing_ready = !schedule.found_ready();
     return absl::OkStatus();
   }));
+  if (late) return grants;
   context_->HearWorker(request.worker_id, request.devices_free, now);
   if (!work) return grants;
 
@@ -125,7 +128,7 @@ absl::StatusOr<Schedule> Dispatcher::MakeSchedule(store::Snapshot& rows, const W
     return connected;
   };
   const auto granted_at = [this, now](uint64_t fence) { return context_->clock().Lease(fence, now.steady_ms).granted; };
-  return Schedule::Make(rows, offer, offers, granted_at, &context_->models(), &context_->health(), now.steady_ms);
+  return Schedule::Make(rows, offer, offers, granted_at, &context_->inventory(), &context_->health(), now.steady_ms);
 }
 
 absl::StatusOr<Job> Dispatcher::GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,
@@ -134,6 +137,8 @@ absl::StatusOr<Job> Dispatcher::GrantLease(store::Transaction& rows, const Sched
   SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
   const Holder holder = context_->NewHolder(worker.id, request.session, request.poll);
   BeginAttempt(&job, worker, holder, checkpoints.empty() ? 0 : checkpoints.front().step, now);
+  // From its first step on it is of what this worker has; a checkpoint keeps it to that.
+  if (checkpoints.empty()) job.data_content = context_->inventory().ContentOf(worker.id, job.data_set);
   job.rendezvous = job.devices > 1 ? absl::StrCat(worker.host, ":", request.rendezvous_port) : "";
   SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
   SINK_RETURN_IF_ERROR(rows.PutAttempt(RunningAttempt(job, now)));
@@ -168,6 +173,7 @@ absl::StatusOr<Grant> Dispatcher::MakeGrant(store::Snapshot& rows, const Job& jo
   }
   grant.grace_ms = context_->options().grace_ms;
   grant.stall_ms = job.stall_ms;
+  grant.data_content = job.data_content;
   grant.world_size = job.devices;
   grant.rendezvous = job.rendezvous;
   grant.token = job.holder.lease_id;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,12 @@ namespace {
 bool Better(double a, double b, bool maximize) {
   if (std::isnan(a) || std::isnan(b)) return !std::isnan(a);
   return maximize ? a > b : a < b;
+}
+
+// The step of the rung after that at `step`; one that no job reaches where it would be beyond what a number holds.
+int64_t NextRung(int64_t step, int eta) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  return step > kMost / eta ? kMost : step * eta;
 }
 
 // How many of the jobs at a rung go on.
@@ -51,11 +58,11 @@ absl::StatusOr<bool> JudgeRungs(store::Transaction& rows, const std::vector<Metr
   SINK_ASSIGN_OR_RETURN(const std::vector<RungResult> before, rows.ListRungsOf(job->id));
   int64_t next = policy.stop_first_rung;
   for (const RungResult& result : before) {
-    if (result.sweep == sweep.name) next = std::max(next, result.step * policy.stop_eta);
+    if (result.sweep == sweep.name) next = std::max(next, NextRung(result.step, policy.stop_eta));
   }
   for (const MetricPoint& point : points) {
     if (point.name != policy.stop_metric) continue;
-    for (; next <= point.step && next < job->progress.max_steps; next *= policy.stop_eta) {
+    for (; next <= point.step && next < job->progress.max_steps; next = NextRung(next, policy.stop_eta)) {
       SINK_ASSIGN_OR_RETURN(const RungResult result, Stand(rows, sweep, *job, next, point.value));
       SINK_RETURN_IF_ERROR(rows.InsertRung(result));
       if (!result.stopped) continue;

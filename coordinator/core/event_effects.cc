@@ -2,6 +2,7 @@
 #include "coordinator/core/event_effects.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -17,6 +18,10 @@ class Applier {
   Applier(Job* job, EventEffects* effects) : job_(*job), effects_(*effects) {}
   ~Applier() {
     if (latest_) job_.progress.latest = latest_->Take();
+    for (const auto& [why, dropped] : dropped_) {
+      const std::string others = dropped.count > 1 ? absl::StrCat(" and ", dropped.count - 1, " more") : "";
+      Log("error", absl::StrCat(dropped.first, others, " dropped: ", why));
+    }
   }
 
   void Apply(const ParsedEvent& event) {
@@ -31,25 +36,28 @@ class Applier {
 
   void operator()(const pipe::Hello& hello) {
     effects_.said_hello = true;
-    job_.start_step = job_.progress.step = hello.start_step;
-    job_.progress.max_steps = hello.max_steps;
+    // How far a job goes is said by its configuration; only one that trains nothing learns it here.
+    if (job_.progress.max_steps == 0) job_.progress.max_steps = hello.max_steps;
+    job_.start_step = job_.progress.step = Reached(hello.start_step);
     Log("info", absl::StrCat("trainer started on ", hello.device, " at step ", hello.start_step, " of ",
                              hello.max_steps, ", ", hello.parameters, " parameters, process ", hello.pid));
   }
 
   void operator()(const pipe::Progress& progress) {
-    job_.progress.step = progress.step;
+    job_.progress.step = Reached(progress.step);
     job_.progress.tokens = progress.tokens;
     job_.progress.tokens_per_second = progress.tokens_per_second;
   }
 
   void operator()(const pipe::Metrics& metrics) {
+    if (metrics.step != Reached(metrics.step))
+      return Drop(absl::StrCat("values of step ", metrics.step), kBeyondTheEnd);
     if (!latest_) latest_.emplace(job_.progress.latest);
     for (const auto& [name, value] : metrics.values) {
       if (!IsMetricName(name)) {
-        Log("error", absl::StrCat("metric name \"", name, "\" is not printable ASCII of 1 to 128 characters: dropped"));
+        Drop(absl::StrCat("metric name \"", name, "\""), "it is not printable ASCII of 1 to 128 characters");
       } else if (latest_->size() >= kMaxSeries && !latest_->Has(name)) {
-        Log("error", absl::StrCat("metric ", name, " dropped: the job has ", kMaxSeries, " metrics already"));
+        Drop(absl::StrCat("metric ", name), absl::StrCat("the job has ", kMaxSeries, " metrics already"));
       } else {
         latest_->Set(name, value);
         MetricPoint& point = effects_.metrics.emplace_back();
@@ -63,7 +71,8 @@ class Applier {
   }
 
   void operator()(const pipe::Heatmap& heatmap) {
-    if (!IsMetricName(heatmap.name)) return Log("error", "a heatmap's name is not printable ASCII: dropped");
+    if (!IsMetricName(heatmap.name)) return Drop("a heatmap", "its name is not printable ASCII");
+    if (heatmap.step != Reached(heatmap.step)) return Drop(absl::StrCat("heatmap ", heatmap.name), kBeyondTheEnd);
     effects_.heatmaps.push_back(
         {heatmap.name, heatmap.step, job_.attempt, heatmap.layers, heatmap.heads, heatmap.values});
   }
@@ -76,7 +85,7 @@ class Applier {
   void operator()(const pipe::Log& log) { Log(log.level, log.message); }
 
   void operator()(const pipe::Finished& finished) {
-    job_.progress.step = finished.step;
+    job_.progress.step = Reached(finished.step);
     Log("info", absl::StrCat("trainer finished at step ", finished.step));
   }
 
@@ -85,6 +94,24 @@ class Applier {
   }
 
  private:
+  struct Dropped {
+    std::string first;
+    int count = 0;
+  };
+  static constexpr char kBeyondTheEnd[] = "the step is beyond the job's last one";
+
+  // The step that was said, or the job's last one where that comes before.
+  int64_t Reached(int64_t step) const {
+    const int64_t last = job_.progress.max_steps;
+    return last > 0 ? std::min(step, last) : step;
+  }
+
+  // One line a report for each reason, however many there are.
+  void Drop(const std::string& what, const std::string& why) {
+    Dropped& dropped = dropped_[why];
+    if (++dropped.count == 1) dropped.first = what;
+  }
+
   void Log(std::string_view level, std::string_view text) {
     LogLine& line = effects_.logs.emplace_back();
     line.time_ms = time_ms_;
@@ -97,6 +124,7 @@ class Applier {
   EventEffects& effects_;
   std::optional<LatestValues::Editor> latest_;  // decoded once a batch
   int64_t time_ms_ = 0;
+  std::map<std::string, Dropped> dropped_;  // by reason
 };
 
 }  // namespace

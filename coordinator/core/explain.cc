@@ -38,27 +38,48 @@ std::vector<std::string> HeldWorkers(const std::vector<Worker>& workers) {
   return sentences;
 }
 
-// Leaves the connected workers that can run the job. Returns what its model has to do with that; empty: nothing.
-std::string KeepAble(const Job& job, ModelPlaces& models, std::vector<Worker>* workers) {
+// "model gpt2", "data set regmix".
+std::string NameOfNeed(const Needs& needs) {
+  return needs.set.empty() ? absl::StrCat("model ", needs.model) : absl::StrCat("data set ", needs.set);
+}
+
+// Why nobody has what the job needs.
+std::string WhyNobody(const Needs& needs, const std::vector<Worker>& workers) {
+  if (needs.content.empty()) {
+    return absl::StrCat("no connected worker has its ", NameOfNeed(needs),
+                        ": the one that takes it will say where it looked, and end it");
+  }
+  std::vector<std::string> others;
+  for (const Worker& worker : workers) {
+    for (const DataSet& set : worker.sets)
+      if (set.name == needs.set) others.push_back(absl::StrCat(worker.name, " has ", ShortContent(set.content)));
+  }
+  return absl::StrCat("it goes on from a checkpoint and needs its data set ", needs.set, " with the content ",
+                      ShortContent(needs.content), ", which no connected worker has",
+                      others.empty() ? "" : absl::StrCat(" (", absl::StrJoin(others, ", "), ")"),
+                      ": it waits for one; to train on other data, cancel it and sinkctl retry --from-step 0");
+}
+
+// Leaves the connected workers that can run the job. Returns what its model or data has to do with that; empty:
+// nothing.
+std::string KeepAble(const Job& job, Inventory& inventory, std::vector<Worker>* workers) {
   std::erase_if(*workers, [](const Worker& worker) {
     return worker.state != WorkerState::kConnected || worker.hold != WorkerHold::kNone;
   });
-  if (job.model.empty() || workers->empty()) return "";
+  const Needs needs = NeedsOf(job);
+  if ((needs.model.empty() && needs.set.empty()) || workers->empty()) return "";
   std::vector<std::string> ids;
   for (const Worker& worker : *workers) ids.push_back(worker.id);
-  const std::vector<bool> having = models.Having(job.model, ids);
+  const std::vector<bool> having = inventory.Having(needs, ids);
   std::vector<Worker> able;
   for (size_t i = 0; i < ids.size(); ++i)
     if (having[i]) able.push_back((*workers)[i]);
-  if (able.empty()) {
-    return absl::StrCat("no connected worker has its model ", job.model,
-                        ": the one that takes it will say where it looked, and end it");
-  }
+  if (able.empty()) return WhyNobody(needs, *workers);
   if (able.size() == workers->size()) return "";
   *workers = std::move(able);
   const auto name = [](std::string* out, const Worker& worker) { *out += worker.name; };
-  return absl::StrCat("of the connected workers, only ", absl::StrJoin(*workers, ", ", name), " can have its model ",
-                      job.model);
+  return absl::StrCat("of the connected workers, only ", absl::StrJoin(*workers, ", ", name), " can have its ",
+                      NameOfNeed(needs), needs.content.empty() ? "" : " as its checkpoint found it");
 }
 
 // What keeps the job from these workers, all connected; empty: nothing.
@@ -105,8 +126,8 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       if (!held.empty()) reasons.push_back(held);
       if (job.delayed) reasons.push_back("it waits for its retry delay to pass");
       for (const std::string& held : HeldWorkers(workers)) reasons.push_back(held);
-      const std::string model = KeepAble(job, context_->models(), &workers);
-      if (!model.empty()) reasons.push_back(model);
+      const std::string lacking = KeepAble(job, context_->inventory(), &workers);
+      if (!lacking.empty()) reasons.push_back(lacking);
       const std::string offer = WhatWorkersOffer(workers, job);
       if (!offer.empty()) reasons.push_back(offer);
       SINK_ASSIGN_OR_RETURN(const int ahead, CountAhead(rows, job));

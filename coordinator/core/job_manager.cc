@@ -14,6 +14,7 @@ JobManager::JobManager(store::JobStore* store, CoreOptions options, JobEventList
       queries_(&context_),
       clients_(&context_, &queries_),
       dispatcher_(&context_),
+      checkpoints_(&context_),
       workers_(&context_),
       expiry_(&context_),
       retention_(&context_) {

@@ -4,6 +4,7 @@
 //   clients()     what people may change           client_calls.h
 //   queries()     what people may look at          job_queries.h
 //   dispatcher()  a worker's question for work     dispatcher.h
+//   checkpoints() checkpoints that cannot be used  checkpoint_calls.h
 //   workers()     what workers may do              worker_calls.h
 //   expiry()      what the passing of time does    lease_expiry.h
 //   retention()   what becomes of old points       retention.h
@@ -19,6 +20,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "coordinator/core/checkpoint_calls.h"
 #include "coordinator/core/client_calls.h"
 #include "coordinator/core/core_context.h"
 #include "coordinator/core/dispatcher.h"
@@ -39,6 +41,7 @@ class JobManager {
   ClientCalls& clients() { return clients_; }
   JobQueries& queries() { return queries_; }
   Dispatcher& dispatcher() { return dispatcher_; }
+  CheckpointCalls& checkpoints() { return checkpoints_; }
   WorkerCalls& workers() { return workers_; }
   LeaseExpiry& expiry() { return expiry_; }
   Retention& retention() { return retention_; }
@@ -50,6 +53,7 @@ class JobManager {
   JobQueries queries_;
   ClientCalls clients_;
   Dispatcher dispatcher_;
+  CheckpointCalls checkpoints_;
   WorkerCalls workers_;
   LeaseExpiry expiry_;
   Retention retention_;

@@ -77,10 +77,14 @@ absl::StatusOr<std::vector<Job>> JobQueries::ListJobs(const store::JobQuery& que
 absl::StatusOr<std::vector<JobWithConfig>> JobQueries::ListJobsWithConfigs(const store::JobQuery& query) {
   SINK_ASSIGN_OR_RETURN(std::vector<Job> jobs, ListJobs(query));
   std::vector<JobWithConfig> list;
-  // What a job was submitted with never changes, so that a second read tells of the same.
+  // What a job was submitted with never changes, so that a second read tells of the same. Listed rows leave out what
+  // is not asked for every second.
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     for (Job& job : jobs) {
       SINK_ASSIGN_OR_RETURN(std::string config_json, rows.GetConfig(job.id));
+      SINK_ASSIGN_OR_RETURN(Job whole, rows.GetJob(job.id));
+      job.data_set = std::move(whole.data_set);
+      job.data_content = std::move(whole.data_content);
       list.push_back({std::move(job), std::move(config_json)});
     }
     return absl::OkStatus();
@@ -176,7 +180,9 @@ absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now, bool retire
     if (times.heard_unix_ms != 0) worker.last_seen_ms = times.heard_unix_ms;
     worker.devices_free = times.devices_free;
     worker.gpus = times.gpus;
-    worker.models = context_->models().Of(worker.id);
+    Holdings holdings = context_->inventory().Of(worker.id);
+    worker.models = std::move(holdings.models);
+    if (holdings.sets) worker.sets = *std::move(holdings.sets);
     if (const auto jobs = jobs_of.find(worker.id); jobs != jobs_of.end()) worker.job_ids = jobs->second;
   }
   return workers;

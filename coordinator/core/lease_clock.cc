@@ -45,7 +45,24 @@ LeaseClock::WorkerTimes LeaseClock::WorkerSeen(const std::string& id, int64_t st
 void LeaseClock::ForgetWorker(const std::string& id) {
   MutexLock lock(&mutex_);
   workers_.erase(id);
+  sessions_.erase(id);
   polls_.erase(id);
+}
+
+void LeaseClock::SetSession(const std::string& id, const std::string& session) {
+  MutexLock lock(&mutex_);
+  sessions_[id] = session;
+}
+
+void LeaseClock::LearnSession(const std::string& id, const std::string& session) {
+  MutexLock lock(&mutex_);
+  sessions_.try_emplace(id, session);
+}
+
+bool LeaseClock::KnowsSession(const std::string& id, const std::string& session) {
+  MutexLock lock(&mutex_);
+  const auto known = sessions_.find(id);
+  return known != sessions_.end() && known->second == session;
 }
 
 bool LeaseClock::AdmitPoll(const std::string& id, const std::string& session, uint64_t poll) {

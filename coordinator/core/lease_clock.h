@@ -40,6 +40,11 @@ class LeaseClock {
   void HearGpus(const std::string& id, const std::vector<GpuUse>& gpus);  // of a worker that was heard
   WorkerTimes WorkerSeen(const std::string& id, int64_t steady_ms);       // starts the count when the worker is new
   void ForgetWorker(const std::string& id);
+  // The session of the daemon that is the worker now, so that an idle one's heartbeat reads nothing. SetSession: it has
+  // registered; LearnSession: so the store says, unless a registration has said otherwise since.
+  void SetSession(const std::string& id, const std::string& session);
+  void LearnSession(const std::string& id, const std::string& session);
+  bool KnowsSession(const std::string& id, const std::string& session);
   // False when `poll` is older than one already asked in this session: a late copy, whose answer nobody awaits.
   bool AdmitPoll(const std::string& id, const std::string& session, uint64_t poll);
 
@@ -61,6 +66,7 @@ class LeaseClock {
   Mutex mutex_;
   absl::flat_hash_map<uint64_t, LeaseTimes> leases_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, WorkerTimes> workers_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, std::string> sessions_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, Polls> polls_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, int64_t> delays_ ABSL_GUARDED_BY(mutex_);
   int64_t last_tick_ ABSL_GUARDED_BY(mutex_) = -1;

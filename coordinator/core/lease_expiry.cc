@@ -179,7 +179,7 @@ absl::Status LeaseExpiry::RetireWorkers(Now now) {
   }));
   for (const std::string& id : retired) {
     context_->clock().ForgetWorker(id);
-    context_->models().Forget(id);
+    context_->inventory().Forget(id);
   }
   return absl::OkStatus();
 }

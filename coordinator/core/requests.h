@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -25,6 +26,7 @@ struct SubmitJob {
   int checkpoints_kept = 0;
   int64_t checkpoint_period = 0;
   std::string model;
+  std::string data_set;
   std::string experiment;
   std::string label;
   int index = 0;  // position in the sweep; two entries may have one id
@@ -45,12 +47,30 @@ struct SubmitRequest {
   std::vector<SubmitJob> jobs;
   std::string study_json;  // kept with the sweep as it is; the newest submission's replaces the one before
   bool dry_run = false;
+  bool replace = false;  // a stored sweep of this name that has no experiment in common with it
+};
+// A set of which connected workers have copies that do not hold the same.
+struct DifferingSet {
+  std::string name;
+  std::map<std::string, std::vector<std::string>> workers;  // names of workers by content
+};
+// A set that no connected worker has as stored jobs found it.
+struct ChangedSet {
+  std::string name;
+  std::string content_then;
+  std::string content_now;
+  int jobs = 0;
 };
 struct SubmitResult {
-  std::vector<bool> added;  // of each of the request's jobs; the second entry with one id was not added
+  std::vector<bool> added;       // of each of the request's jobs; the second entry with one id was not added
+  std::vector<bool> stored;      // of each of them: it was there before
+  std::vector<JobState> states;  // of each of them, now
   int added_count = 0;
   int removed_count = 0;
-  std::vector<std::string> missing_models;  // that no connected worker has, each once; of this moment, not remembered
+  // Of this moment, not remembered; core/availability.h.
+  std::vector<std::string> missing_models, missing_sets;  // that no connected worker has, each once
+  std::vector<DifferingSet> differing_sets;
+  std::vector<ChangedSet> changed_sets;
 };
 
 struct JobDetails {
@@ -75,6 +95,7 @@ struct JobSelection {
 struct CancelResult {
   int cancelled = 0;  // were queued
   int requested = 0;  // are live, and will be told to stop
+  int kept = 0;       // go on for another sweep
 };
 // Why a job is where it is.
 struct Explanation {
@@ -106,6 +127,7 @@ struct LeaseRequest {
   int devices_free = 0;
   int rendezvous_port = 0;
   std::vector<std::string> models;
+  std::optional<std::vector<DataSet>> sets;  // none: the worker does not say
 };
 struct Grant {
   Lease lease;
@@ -114,6 +136,7 @@ struct Grant {
   std::optional<Checkpoint> resume_from;
   int64_t grace_ms = 0;
   int64_t stall_ms = 0;
+  std::string data_content;  // that the job's set must have; empty: any
   // Only for a job of several ranks.
   int first_rank = 0;
   int world_size = 1;

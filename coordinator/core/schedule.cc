@@ -30,7 +30,7 @@ absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows) {
 }
 
 absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, Offer asking, Offers offers, GrantedAt granted_at,
-                                        ModelPlaces* models, WorkerHealth* health, int64_t now_ms) {
+                                        Inventory* inventory, WorkerHealth* health, int64_t now_ms) {
   int free = asking.worker.devices;
   SINK_ASSIGN_OR_RETURN(const std::vector<Job> jobs, rows.LiveJobsOf(asking.worker.id));
   for (const Job& job : jobs) {
@@ -43,12 +43,12 @@ absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, Offer asking, Off
   SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(asking.worker.id));
   for (const GangMember& member : members) free -= member.ended ? 0 : member.devices;
   free = std::clamp(asking.devices_free, 0, std::max(0, free));
-  return Schedule(std::move(asking), free, std::move(offers), std::move(granted_at), models, health, now_ms);
+  return Schedule(std::move(asking), free, std::move(offers), std::move(granted_at), inventory, health, now_ms);
 }
 
 bool Schedule::FitsHere(const Job& job) const {
   if (free_ / job.group() * job.group() < job.devices) return false;
-  return job.model.empty() || models_->Having(job.model, {asking_.worker.id}).front();
+  return inventory_->Has(NeedsOf(job), asking_.worker.id);
 }
 
 absl::StatusOr<bool> Schedule::IsForAnother(store::Snapshot& rows, const Job& job) {
@@ -56,7 +56,7 @@ absl::StatusOr<bool> Schedule::IsForAnother(store::Snapshot& rows, const Job& jo
   SINK_ASSIGN_OR_RETURN(const std::vector<Offer> offers, offers_(rows));
   return std::any_of(offers.begin(), offers.end(), [&](const Offer& offer) {
     return offer.worker.devices >= job.group() && !health_->Avoids(job.id, offer.worker.id, now_ms_) &&
-           (job.model.empty() || models_->Having(job.model, {offer.worker.id}).front());
+           inventory_->Has(NeedsOf(job), offer.worker.id);
   });
 }
 
@@ -89,11 +89,16 @@ absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
 }
 
 std::vector<bool> Schedule::NodesFor(const Job& job) const {
-  if (job.model.empty()) return {};
+  Needs needs = NeedsOf(job);
+  const bool resumes = !needs.content.empty();
+  if (needs.model.empty() && needs.set.empty()) return {};
+  // All ranks of a gang read the same data.
+  if (!resumes && job.devices > job.group()) needs.content = inventory_->ContentOf(asking_.worker.id, needs.set);
   std::vector<std::string> workers;
   for (const Offer& offer : fleet_->offers) workers.push_back(offer.worker.id);
-  std::vector<bool> having = models_->Having(job.model, workers);
-  return std::find(having.begin(), having.end(), true) == having.end() ? std::vector<bool>() : having;
+  std::vector<bool> having = inventory_->Having(needs, workers);
+  const bool nobody = std::find(having.begin(), having.end(), true) == having.end();
+  return nobody && !resumes ? std::vector<bool>() : having;
 }
 
 absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& rows) {

@@ -11,7 +11,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
-#include "coordinator/core/model_places.h"
+#include "coordinator/core/inventory.h"
 #include "coordinator/core/placement.h"
 #include "coordinator/core/worker_health.h"
 #include "coordinator/job/job.h"
@@ -39,9 +39,9 @@ class Schedule {
   using Offers = std::function<absl::StatusOr<std::vector<Offer>>(store::Snapshot& rows)>;
 
   // `asking`: the worker that asks. `offers` is called only where a job may have to go to several workers or wait for
-  // others. `models` and `health` outlive the schedule.
+  // others. `inventory` and `health` outlive the schedule.
   static absl::StatusOr<Schedule> Make(store::Snapshot& rows, Offer asking, Offers offers, GrantedAt granted_at,
-                                       ModelPlaces* models, WorkerHealth* health, int64_t now_ms);
+                                       Inventory* inventory, WorkerHealth* health, int64_t now_ms);
 
   // The next job that starts on the worker that asks; store the start before asking for another. Jobs that would start
   // on other workers are left for these to ask for.
@@ -57,13 +57,13 @@ class Schedule {
     Placer placer;
   };
 
-  Schedule(Offer asking, int free, Offers offers, GrantedAt granted_at, ModelPlaces* models, WorkerHealth* health,
+  Schedule(Offer asking, int free, Offers offers, GrantedAt granted_at, Inventory* inventory, WorkerHealth* health,
            int64_t now_ms)
       : asking_(std::move(asking)),
         free_(free),
         offers_(std::move(offers)),
         granted_at_(std::move(granted_at)),
-        models_(models),
+        inventory_(inventory),
         health_(health),
         now_ms_(now_ms) {}
 
@@ -73,14 +73,15 @@ class Schedule {
   // Whether the job, which has just failed on the worker that asks, can go to another that is connected.
   absl::StatusOr<bool> IsForAnother(store::Snapshot& rows, const Job& job);
   absl::Status MeetFleet(store::Snapshot& rows);
-  // A job whose model nobody has may start anywhere: the worker that gets it says where it looked.
+  // The offers that can have what the job needs; none named: all of them. What nobody has may be asked of anybody: the
+  // worker that gets the job says where it looked. But a job that goes on from a checkpoint waits for its data.
   std::vector<bool> NodesFor(const Job& job) const;
 
   Offer asking_;
   int free_;  // devices of the worker that asks, beyond what it holds and has been given here
   Offers offers_;
   GrantedAt granted_at_;
-  ModelPlaces* models_;
+  Inventory* inventory_;
   WorkerHealth* health_;
   int64_t now_ms_;
   std::optional<Fleet> fleet_;  // from the first job on that does not simply fit here

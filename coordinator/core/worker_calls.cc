@@ -40,6 +40,13 @@ AttemptOutcome OutcomeOf(FailureClass failure_class) {
 
 }  // namespace
 
+// One from beyond the end would push the real ones out.
+absl::Status WorkerCalls::CheckStep(const Job& job, int64_t step) {
+  if (job.progress.max_steps == 0 || step <= job.progress.max_steps) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("step: ", step, " is beyond the last of the job's ", job.progress.max_steps, " steps"));
+}
+
 absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& request, Now now) {
   std::vector<Lease> keep;
   int lost = 0;
@@ -93,12 +100,19 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
   }));
   for (; lost > 0; --lost) context_->listener().AttemptEnded(AttemptOutcome::kLost);
   for (const Lease& lease : keep) context_->clock().Hear(lease.fence, now.steady_ms);
+  context_->clock().SetSession(request.worker_id, request.session);
   context_->HearWorker(request.worker_id, request.devices, now);
   return keep;
 }
 
 absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& request, Now now) {
   HeartbeatResult result;
+  // Most workers of a large fleet may be idle, and the store has nothing to tell them.
+  if (request.held.empty() && context_->clock().KnowsSession(request.worker_id, request.session)) {
+    context_->HearWorker(request.worker_id, request.devices_free, now);
+    context_->clock().HearGpus(request.worker_id, request.gpus);
+    return result;
+  }
   std::vector<Lease> valid;
   std::vector<HeldJob> changed;
   bool draining = false;
@@ -126,6 +140,7 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
     return absl::OkStatus();
   }));
   for (const Lease& lease : valid) context_->clock().Hear(lease.fence, now.steady_ms);
+  context_->clock().LearnSession(request.worker_id, request.session);
   context_->HearWorker(request.worker_id, request.devices_free, now);
   context_->clock().HearGpus(request.worker_id, request.gpus);
   if (draining) result.hand_back = valid;
@@ -266,6 +281,7 @@ absl::StatusOr<std::vector<Checkpoint>> WorkerCalls::CommitCheckpoint(const std:
   uint64_t bytes = 0;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const Job job, CurrentJob(rows, worker_id, lease));
+    SINK_RETURN_IF_ERROR(CheckStep(job, commit.step));
     if (job.event_cursor < commit.events_seq) {
       return absl::FailedPreconditionError(absl::StrCat(
           "events up to ", commit.events_seq, " are not durable yet, only ", job.event_cursor, ": report them first"));

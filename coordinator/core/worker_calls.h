@@ -31,6 +31,8 @@ class WorkerCalls {
   absl::StatusOr<JobState> Finish(const FinishRequest& request, Now now);
   // The job, when the lease is current: for the steps of a checkpoint's transfer, which change no row.
   absl::StatusOr<Job> CheckLease(const std::string& worker_id, const Lease& lease, Now now);
+  // INVALID_ARGUMENT when the job has no such step.
+  static absl::Status CheckStep(const Job& job, int64_t step);
   // FAILED_PRECONDITION until every event up to `events_seq` is durable. Returns the checkpoints that this one replaces
   // or pushes out; their rows are gone, their files are the caller's to delete.
   absl::StatusOr<std::vector<Checkpoint>> CommitCheckpoint(const std::string& worker_id, const Lease& lease,

@@ -67,6 +67,8 @@ std::string ToJson(const report::Study& study) {
                     {"tokens", run.tokens},
                     {"started_ms", run.started_ms},
                     {"finished_ms", run.finished_ms},
+                    {"data_set", run.data_set},
+                    {"data_content", run.data_content},
                     {"config", run.config},
                     {"curves", CurvesJson(run)},
                     {"heat_maps", MapsJson(run)}});

@@ -88,6 +88,7 @@ void AddRun(const report::Study& study, const PlacedRun& job, const std::string&
   files->push_back({folder + "/tags/sink.label", job.label});
   files->push_back({folder + "/tags/sink.state", run.state});
   files->push_back({folder + "/tags/sink.worker", run.worker});
+  if (!run.data_content.empty()) files->push_back({folder + "/tags/sink.data_content", run.data_content});
 }
 
 }  // namespace

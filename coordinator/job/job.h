@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "coordinator/job/checkpoint.h"
+#include "coordinator/job/data_set.h"
 #include "coordinator/job/gpu_use.h"
 #include "coordinator/job/job_state.h"
 #include "coordinator/job/latest_values.h"
@@ -56,7 +58,8 @@ struct Membership {
   std::string sweep;
   std::string experiment;
   std::string label;
-  int index = 0;  // position in the sweep's expansion order
+  int index = 0;           // position in the sweep's expansion order
+  bool withdrawn = false;  // the sweep was cancelled: it does not want the job any more
 
   bool operator==(const Membership&) const = default;
 };
@@ -102,6 +105,8 @@ struct Job {
   int per_worker = 0;             // devices come in groups of so many, each on one worker; 0: all on one
   int priority = 0;               // larger first
   std::string model;              // the open model that it measures; empty: it trains its own
+  std::string data_set;           // the packed set that it trains on; empty: none, or unknown
+  std::string data_content;       // what that held when the newest attempt began; a resume needs the same. Empty: any
   int64_t max_time_ms = 0;        // of one attempt; 0: no limit
   int64_t stall_ms = 0;           // a trainer without a step for so long has failed; 0: the worker's own limit
   int checkpoints_kept = 0;       // the newest; 0: as many as the coordinator keeps by itself
@@ -199,7 +204,8 @@ struct Worker {
   int devices_free = 0;
   std::vector<std::string> job_ids = {};
   std::vector<std::string> models = {};  // open models, as LeaseRequest of worker.proto lists them
-  std::vector<GpuUse> gpus = {};         // one a device, or none
+  std::vector<DataSet> sets = {};
+  std::vector<GpuUse> gpus = {};  // one a device, or none
 };
 
 struct MetricPoint {
@@ -225,25 +231,6 @@ struct LogLine {
   int attempt = 0;
   std::string level;
   std::string text;
-};
-
-struct CheckpointFile {
-  std::string name;
-  uint64_t size = 0;
-  std::string xxh3;
-
-  bool operator==(const CheckpointFile&) const = default;
-};
-
-// A complete checkpoint on the coordinator's disk. (job, step) is unique.
-struct Checkpoint {
-  std::string job_id;
-  int64_t step = 0;
-  int attempt = 0;
-  uint64_t fence = 0;
-  std::string manifest_hash;
-  std::vector<CheckpointFile> files;
-  int64_t committed_ms = 0;
 };
 
 }  // namespace sink

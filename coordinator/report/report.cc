@@ -144,16 +144,33 @@ std::string BosText(const Study& study) {
   });
 }
 
+// "regmix (content 1a2b3c4d)"; empty where nobody knows. A set with several contents is said to have changed.
+std::string DataText(const Study& study) {
+  constexpr size_t kShownDigits = 8;
+  std::map<std::string, std::set<std::string>> contents;  // by set
+  for (const auto& [id, run] : study.runs)
+    if (!run.data_content.empty()) contents[run.data_set].insert(run.data_content.substr(0, kShownDigits));
+  std::string text;
+  for (const auto& [set, found] : contents) {
+    text += (text.empty() ? "" : "; ") + set + " (content";
+    for (const std::string& content : found) text += (text.back() == 't' ? " " : ", ") + content;
+    text += found.size() > 1 ? ": its runs did not all train on the same data)" : ")";
+  }
+  return text;
+}
+
 Facts HeaderFacts(const Study& study) {
-  return {{{"Sweep", study.sweep},
-           {"Submitted", TimeText(study.created_ms)},
-           {"Reported", TimeText(study.reported_ms)},
-           {"Jobs", StateCounts(study)},
-           {"Sink metric", "epsilon " + Distinct(study, Epsilon) + ", T " +
-                               Distinct(study, [](const Run& run) { return SettingText(run, "eval.tokens"); }) + ", " +
-                               BosText(study) + ", position 1 unless said otherwise"},
-           {"Made by", study.command + ", sinkctl " + study.version},
-           {"Workers", Machines(study)}}};
+  Facts header = {{{"Sweep", study.sweep},
+                   {"Submitted", TimeText(study.created_ms)},
+                   {"Reported", TimeText(study.reported_ms)},
+                   {"Jobs", StateCounts(study)},
+                   {"Sink metric", "epsilon " + Distinct(study, Epsilon) + ", T " +
+                                       Distinct(study, [](const Run& run) { return SettingText(run, "eval.tokens"); }) +
+                                       ", " + BosText(study) + ", position 1 unless said otherwise"},
+                   {"Made by", study.command + ", sinkctl " + study.version},
+                   {"Workers", Machines(study)}}};
+  if (const std::string data = DataText(study); !data.empty()) header.items.emplace_back("Data", data);
+  return header;
 }
 
 DataTable TableOf(const ExperimentResult& result, const Palette& palette) {

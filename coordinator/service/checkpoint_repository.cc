@@ -14,6 +14,7 @@
 #include <system_error>
 #include <tuple>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -32,6 +33,7 @@ namespace fs = std::filesystem;
 
 constexpr char kListName[] = ".files";  // no file of a checkpoint starts with a dot
 constexpr size_t kMaxListBytes = 1 << 20;
+constexpr size_t kMaxOpen = 2;  // uploads of one attempt
 constexpr mode_t kFolderMode = 0700;
 constexpr mode_t kFileMode = 0600;
 
@@ -62,6 +64,24 @@ absl::Status CheckFile(const std::string& path, const CheckpointFile& file) {
         absl::StrCat(file.name, " does not have the hash in the checkpoint's list: it was discarded, send it again"));
   }
   return ToStatus(files::Sync(*fd, path));
+}
+
+absl::Status Damaged(const std::string& what) {
+  return absl::DataLossError(absl::StrCat("the checkpoint is damaged: ", what));
+}
+
+// A file that is not there, is no file any more, or lies on bad sectors is damage; anything else, such as too many open
+// files, is not the checkpoint's fault.
+absl::Status Unreadable(const files::FileError& error) {
+  switch (error.code()) {
+    case ENOENT:
+    case ELOOP:
+    case ENOTDIR:
+    case EIO:
+      return Damaged(error.message());
+    default:
+      return ToStatus(error);
+  }
 }
 
 // "step-12" or "step-12.part" -> 12.
@@ -153,9 +173,24 @@ absl::Status CheckpointRepository::CheckSpace(const std::vector<CheckpointFile>&
                                                    free >> 20, " MiB are free in ", folder_, " on the coordinator"));
 }
 
+void CheckpointRepository::LimitOpen(const CheckpointKey& key) {
+  std::vector<int64_t> others;  // steps
+  for (const std::string& name : NamesIn(FencePath(key))) {
+    const auto step = StepOf(name);
+    if (step && *step != key.step && absl::EndsWith(name, ".part")) others.push_back(*step);
+  }
+  std::sort(others.begin(), others.end());
+  for (size_t i = 0; i + kMaxOpen <= others.size(); ++i) {
+    const CheckpointKey old{key.job_id, key.fence, others[i]};
+    MutexLock lock(&LockOf(old));
+    RemoveAll(PartPath(old)).IgnoreError();
+  }
+}
+
 absl::StatusOr<std::vector<uint64_t>> CheckpointRepository::Begin(const CheckpointKey& key,
                                                                   const std::string& manifest_hash,
                                                                   const std::vector<CheckpointFile>& files) {
+  LimitOpen(key);
   MutexLock lock(&LockOf(key));
   const FileList list{manifest_hash, files};
   std::vector<uint64_t> here(files.size(), 0);
@@ -246,21 +281,29 @@ absl::Status CheckpointRepository::Read(
   for (const CheckpointFile& file : checkpoint.files) {
     const std::string path = absl::StrCat(folder, "/", file.name);
     const auto fd = OpenToRead(path);
-    if (!fd.ok()) return absl::DataLossError(absl::StrCat("the checkpoint is damaged: ", fd.error().message()));
+    if (!fd.ok()) return Unreadable(fd.error());
     const auto size = files::SizeOf(*fd, path);
-    if (!size.ok() || *size != file.size) {
-      return absl::DataLossError(absl::StrCat("the checkpoint is damaged: ", path, " is not ", file.size, " bytes"));
-    }
+    if (!size.ok() || *size != file.size) return Damaged(absl::StrCat(path, " is not ", file.size, " bytes"));
+    files::Hasher hasher;
     uint64_t offset = 0;
     do {
-      if (const auto failed = files::ReadAt(*fd, path, offset, kMaxChunk, &data)) return ToStatus(failed);
+      if (const auto failed = files::ReadAt(*fd, path, offset, kMaxChunk, &data)) return Unreadable(failed);
       const uint64_t sent = data.size();
+      hasher.Update(data);
       if (absl::Status status = send(file.name, offset, data); !status.ok()) return status;
       offset += sent;
       if (sent == 0) break;
     } while (offset < file.size);
+    if (hasher.Digest() != file.xxh3)
+      return Damaged(absl::StrCat(path, " has not the hash that it was committed with"));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckpointRepository::Verify(const Checkpoint& checkpoint, absl::FunctionRef<bool(uint64_t bytes)> go_on) {
+  return Read(checkpoint, [&](const std::string&, uint64_t, std::string& data) {
+    return go_on(data.size()) ? absl::OkStatus() : absl::CancelledError("the reading was given up");
+  });
 }
 
 absl::Status CheckpointRepository::KeepOnly(const CheckpointKey& next, const std::vector<Checkpoint>& rows) {

@@ -35,7 +35,8 @@ class CheckpointRepository {
       : folder_(std::move(folder)), reserve_bytes_(reserve_bytes) {}
 
   // Notes the files of a checkpoint to come and returns how many bytes of each are here. Another list than before
-  // starts over; INVALID_ARGUMENT when the checkpoint is already complete with other files.
+  // starts over; INVALID_ARGUMENT when the checkpoint is already complete with other files. An attempt has at most two
+  // uploads open: the oldest goes.
   absl::StatusOr<std::vector<uint64_t>> Begin(const CheckpointKey& key, const std::string& manifest_hash,
                                               const std::vector<CheckpointFile>& files);
 
@@ -50,9 +51,13 @@ class CheckpointRepository {
   absl::StatusOr<std::vector<CheckpointFile>> Commit(const CheckpointKey& key, const std::string& manifest_hash);
 
   // Calls `send` with the content, file after file in the row's order; an empty file gets one empty chunk. The first
-  // error of `send` ends it. DATA_LOSS when a file is missing or has another size.
+  // error of `send` ends it. DATA_LOSS, after what came before was sent, when a file is missing, cannot be read, or has
+  // another size or hash than the row says.
   absl::Status Read(const Checkpoint& checkpoint,
                     absl::FunctionRef<absl::Status(const std::string& file, uint64_t offset, std::string& data)> send);
+
+  // The same without sending: after each piece `go_on` is told its bytes; CANCELLED when it says no.
+  absl::Status Verify(const Checkpoint& checkpoint, absl::FunctionRef<bool(uint64_t bytes)> go_on);
 
   // Removes what lies here of the job, complete or not, came before `next` (ordered by fence, then step) and is not
   // among `rows`. What a crash leaves half removed goes the next time.
@@ -70,6 +75,7 @@ class CheckpointRepository {
   std::string PartPath(const CheckpointKey& key) const { return FinalPath(key) + ".part"; }
   absl::StatusOr<FileList> ReadList(const std::string& checkpoint_folder) const;
   absl::Status CheckSpace(const std::vector<CheckpointFile>& files, const std::vector<uint64_t>& here) const;
+  void LimitOpen(const CheckpointKey& key);
   Mutex& LockOf(const CheckpointKey& key);
 
   const std::string folder_;

@@ -12,20 +12,14 @@
 
 namespace sink {
 
-absl::Status SendCheckpoint(const std::vector<Checkpoint>& rows, int64_t step, CheckpointRepository* repository,
+absl::Status SendCheckpoint(const Checkpoint& row, CheckpointRepository* repository,
                             grpc::ServerWriter<v1::CheckpointChunk>* writer) {
-  const auto row = std::find_if(rows.begin(), rows.end(),
-                                [&](const Checkpoint& checkpoint) { return step == 0 || checkpoint.step == step; });
-  if (row == rows.end()) {
-    return absl::NotFoundError(step == 0 ? "the job has no checkpoint yet"
-                                         : absl::StrCat("the job has no checkpoint of step ", step));
-  }
   const absl::Status left = absl::CancelledError("the client has left");
   v1::CheckpointChunk chunk;
-  ToProto(*row, chunk.mutable_checkpoint());
+  ToProto(row, chunk.mutable_checkpoint());
   if (!writer->Write(chunk)) return left;
   chunk.Clear();
-  return repository->Read(*row, [&](const std::string& file, uint64_t offset, std::string& data) {
+  return repository->Read(row, [&](const std::string& file, uint64_t offset, std::string& data) {
     chunk.set_file(file);
     chunk.set_offset(offset);
     chunk.set_data(std::move(data));

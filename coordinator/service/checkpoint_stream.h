@@ -2,8 +2,6 @@
 // in the stream's thread.
 #pragma once
 
-#include <vector>
-
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/service/checkpoint_repository.h"
@@ -12,8 +10,8 @@
 
 namespace sink {
 
-// Sends the row of `step` (0: the first of `rows`, which is the newest), then its files. NOT_FOUND when there is none.
-absl::Status SendCheckpoint(const std::vector<Checkpoint>& rows, int64_t step, CheckpointRepository* repository,
+// Sends the row, then its files. DATA_LOSS as CheckpointRepository::Read.
+absl::Status SendCheckpoint(const Checkpoint& row, CheckpointRepository* repository,
                             grpc::ServerWriter<v1::CheckpointChunk>* writer);
 
 // Stores `first` and every message after it, then makes it durable, also when the stream was cut: what came counts.

@@ -3,9 +3,9 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/service/checkpoint_stream.h"
 #include "coordinator/service/convert.h"
 #include "coordinator/service/study_document.h"
 #include "coordinator/service/submission.h"
@@ -29,6 +29,11 @@ absl::StatusOr<Sweep> ReadSweep(JobQueries& queries, const std::string& name, v1
   return sweep;
 }
 
+template <typename Response>
+void AddWarning(const DiskWatch& disk, Response* response) {
+  if (std::string warning = disk.Warning(); !warning.empty()) response->add_warnings(std::move(warning));
+}
+
 grpc::Status ClientHasLeft() { return ToGrpc(absl::CancelledError("the client has left")); }
 
 }  // namespace
@@ -36,6 +41,7 @@ grpc::Status ClientHasLeft() { return ToGrpc(absl::CancelledError("the client ha
 grpc::Status ClientServiceImpl::SubmitSweep(grpc::ServerContext*, const v1::SubmitSweepRequest* request,
                                             v1::SubmitSweepResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = disk_->CheckRoom(); !status.ok() && !request->dry_run()) return ToGrpc(status);
   const auto submit = ExpandSubmission(*request);
   if (!submit.ok()) return ToGrpc(submit.status());
   const auto result = clients_->Submit(*submit, now_());
@@ -50,6 +56,7 @@ grpc::Status ClientServiceImpl::ListSweeps(grpc::ServerContext*, const v1::ListS
   const auto sweeps = queries_->ListSweeps();
   if (!sweeps.ok()) return fail_stop_->Answer(sweeps.status());
   for (const Sweep& sweep : *sweeps) ToProto(sweep, response->add_sweeps());
+  AddWarning(*disk_, response);
   return grpc::Status::OK;
 }
 
@@ -57,6 +64,7 @@ grpc::Status ClientServiceImpl::GetSweep(grpc::ServerContext*, const v1::GetSwee
                                          v1::GetSweepResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto sweep = ReadSweep(*queries_, request->name(), response);
+  AddWarning(*disk_, response);
   return sweep.ok() ? grpc::Status::OK : fail_stop_->Answer(sweep.status());
 }
 
@@ -95,6 +103,8 @@ grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJob
       v1::Job* message = response->add_jobs();
       ToProto(entry.job, message);
       message->set_config_json(entry.config_json);
+      message->set_data_set(entry.job.data_set);
+      message->set_data_content(entry.job.data_content);
     }
     return grpc::Status::OK;
   }
@@ -116,8 +126,10 @@ grpc::Status ClientServiceImpl::GetJob(grpc::ServerContext*, const v1::GetJobReq
 grpc::Status ClientServiceImpl::WhyJob(grpc::ServerContext*, const v1::WhyJobRequest* request,
                                        v1::WhyJobResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto explanation = queries_->Explain(request->id(), now_());
+  auto explanation = queries_->Explain(request->id(), now_());
   if (!explanation.ok()) return fail_stop_->Answer(explanation.status());
+  if (std::string warning = disk_->Warning(); !warning.empty() && !IsFinal(explanation->job.state))
+    explanation->reasons.insert(explanation->reasons.begin(), std::move(warning));
   ToProto(*explanation, response);
   return grpc::Status::OK;
 }
@@ -129,11 +141,29 @@ grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const milliseconds interval = request->interval_ms() == 0 ? kWatchInterval : milliseconds(request->interval_ms());
   SweepWatch watch(queries_, request->name(), request->changes_only());
+  std::string told;  // warning
   for (;;) {
     const uint64_t seen = queries_->feed().signal().version();
-    const auto done = watch.Tell([writer](const v1::GetSweepResponse& status) { return writer->Write(status); });
+    const std::string warning = disk_->Warning();
+    const auto write = [&](const v1::GetSweepResponse& status) {
+      told = warning;
+      if (warning.empty()) return writer->Write(status);
+      v1::GetSweepResponse warned = status;
+      warned.add_warnings(warning);
+      return writer->Write(warned);
+    };
+    const auto done = watch.Tell(write);
     if (!done.ok()) return fail_stop_->Answer(done.status());
     if (*done) return grpc::Status::OK;
+    // Nothing may change any more when the disk is full: that is news by itself.
+    if (warning != told && request->changes_only()) {
+      const auto sweep = queries_->GetSweep(request->name());
+      if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
+      v1::GetSweepResponse news;
+      ToProto(*sweep, news.mutable_sweep());
+      news.set_changed_only(true);
+      if (!write(news)) return ClientHasLeft();
+    }
     const absl::Status waited = gate_->Wait(*context, queries_->feed().signal(), seen, interval);
     if (!waited.ok()) return ToGrpc(waited);
   }
@@ -146,13 +176,14 @@ grpc::Status ClientServiceImpl::Cancel(grpc::ServerContext*, const v1::CancelReq
   if (!result.ok()) return fail_stop_->Answer(result.status());
   response->set_cancelled(result->cancelled);
   response->set_requested(result->requested);
+  response->set_kept(result->kept);
   return grpc::Status::OK;
 }
 
 grpc::Status ClientServiceImpl::Retry(grpc::ServerContext*, const v1::RetryRequest* request,
                                       v1::RetryResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto ids = clients_->Retry(FromProto(*request), now_());
+  const auto ids = clients_->Retry(FromProto(*request), now_(), FromStep(*request));
   if (!ids.ok()) return fail_stop_->Answer(ids.status());
   for (const std::string& id : *ids) response->add_job_ids(id);
   return grpc::Status::OK;
@@ -247,7 +278,26 @@ grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext*, const v
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
-  return ToGrpc(SendCheckpoint(*rows, request->step(), checkpoints_, writer));
+  return ToGrpc(guard_->Send(*rows, request->step(), writer));
+}
+
+grpc::Status ClientServiceImpl::VerifyCheckpoints(grpc::ServerContext*, const v1::VerifyCheckpointsRequest* request,
+                                                  v1::VerifyCheckpointsResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto found = guard_->Verify(request->job_id());
+  if (!found.ok()) return ToGrpc(found.status());
+  for (const auto& [checkpoint, damage] : *found) {
+    v1::CheckpointHealth* health = response->add_checkpoints();
+    ToProto(checkpoint, health->mutable_checkpoint());
+    health->set_damage(damage);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status ClientServiceImpl::DropCheckpoints(grpc::ServerContext*, const v1::DropCheckpointsRequest* request,
+                                                v1::DropCheckpointsResponse*) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  return fail_stop_->Answer(drops_->Drop(request->job_id(), {request->steps().begin(), request->steps().end()}));
 }
 
 grpc::Status ClientServiceImpl::HoldWorkers(grpc::ServerContext*, const v1::HoldWorkersRequest* request,

@@ -9,7 +9,8 @@
 #include "coordinator/core/client_calls.h"
 #include "coordinator/core/job_queries.h"
 #include "coordinator/core/retention.h"
-#include "coordinator/service/checkpoint_repository.h"
+#include "coordinator/service/checkpoint_guard.h"
+#include "coordinator/service/disk_watch.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/service_time.h"
 #include "coordinator/service/stream_gate.h"
@@ -19,12 +20,14 @@ namespace sink {
 
 class ClientServiceImpl final : public v1::ClientService::Service {
  public:
-  ClientServiceImpl(ClientCalls* clients, JobQueries* queries, Retention* retention, CheckpointRepository* checkpoints,
-                    StreamGate* gate, FailStop* fail_stop, NowFn now)
+  ClientServiceImpl(ClientCalls* clients, JobQueries* queries, Retention* retention, CheckpointCalls* drops,
+                    CheckpointGuard* guard, DiskWatch* disk, StreamGate* gate, FailStop* fail_stop, NowFn now)
       : clients_(clients),
         queries_(queries),
         retention_(retention),
-        checkpoints_(checkpoints),
+        drops_(drops),
+        guard_(guard),
+        disk_(disk),
         gate_(gate),
         fail_stop_(fail_stop),
         now_(std::move(now)) {}
@@ -61,6 +64,10 @@ class ClientServiceImpl final : public v1::ClientService::Service {
                                v1::ListCheckpointsResponse* response) override;
   grpc::Status DownloadCheckpoint(grpc::ServerContext* context, const v1::DownloadCheckpointRequest* request,
                                   grpc::ServerWriter<v1::CheckpointChunk>* writer) override;
+  grpc::Status VerifyCheckpoints(grpc::ServerContext* context, const v1::VerifyCheckpointsRequest* request,
+                                 v1::VerifyCheckpointsResponse* response) override;
+  grpc::Status DropCheckpoints(grpc::ServerContext* context, const v1::DropCheckpointsRequest* request,
+                               v1::DropCheckpointsResponse* response) override;
   grpc::Status HoldWorkers(grpc::ServerContext* context, const v1::HoldWorkersRequest* request,
                            v1::HoldWorkersResponse* response) override;
   grpc::Status CollectGarbage(grpc::ServerContext* context, const v1::CollectGarbageRequest* request,
@@ -77,7 +84,9 @@ class ClientServiceImpl final : public v1::ClientService::Service {
   ClientCalls* const clients_;
   JobQueries* const queries_;
   Retention* const retention_;
-  CheckpointRepository* const checkpoints_;
+  CheckpointCalls* const drops_;
+  CheckpointGuard* const guard_;
+  DiskWatch* const disk_;
   StreamGate* const gate_;
   FailStop* const fail_stop_;
   const NowFn now_;

@@ -1,6 +1,7 @@
 // See convert.h.
 #include "coordinator/service/convert.h"
 
+#include <optional>
 #include <utility>
 
 namespace sink {
@@ -69,6 +70,7 @@ void ToProto(const Job& job, v1::Job* message) {
     sweep->set_experiment(membership.experiment);
     sweep->set_label(ValidUtf8(membership.label));
     sweep->set_index(membership.index);
+    sweep->set_withdrawn(membership.withdrawn);
   }
 }
 
@@ -104,6 +106,11 @@ void ToProto(const Worker& worker, v1::Worker* message) {
   message->set_last_seen_ms(worker.last_seen_ms);
   for (const std::string& id : worker.job_ids) message->add_job_ids(id);
   for (const std::string& model : worker.models) message->add_models(model);
+  for (const DataSet& set : worker.sets) {
+    v1::DataSet* entry = message->add_sets();
+    entry->set_name(set.name);
+    entry->set_content(set.content);
+  }
   if (worker.hold != WorkerHold::kNone) message->set_hold(std::string(NameOf(worker.hold)));
   message->set_hold_reason(ValidUtf8(worker.hold_reason));
 }
@@ -150,6 +157,8 @@ void ToProto(const Checkpoint& checkpoint, v1::Checkpoint* message) {
 void ToProto(const JobDetails& details, v1::GetJobResponse* message) {
   ToProto(details.job, message->mutable_job());
   message->mutable_job()->set_config_json(details.config_json);
+  message->mutable_job()->set_data_set(details.job.data_set);
+  message->mutable_job()->set_data_content(details.job.data_content);
   for (const Attempt& attempt : details.attempts) ToProto(attempt, message->add_attempts());
   for (const Checkpoint& checkpoint : details.checkpoints) ToProto(checkpoint, message->add_checkpoints());
   for (const std::string& worker : details.gang) message->mutable_job()->add_gang(worker);
@@ -176,6 +185,7 @@ void ToProto(const Grant& grant, v1::Grant* message) {
   if (grant.resume_from) ToProto(*grant.resume_from, message->mutable_resume_from());
   message->set_grace_ms(static_cast<int32_t>(grant.grace_ms));
   message->set_stall_ms(grant.stall_ms);
+  message->set_data_content(grant.data_content);
   if (grant.world_size <= 1) return;
   v1::Gang* gang = message->mutable_gang();
   gang->set_first_rank(grant.first_rank);
@@ -196,6 +206,10 @@ JobSelection FromProto(const v1::RetryRequest& message) {
   return {.sweep = message.sweep(), .jobs = {message.job_ids().begin(), message.job_ids().end()}};
 }
 
+std::optional<int64_t> FromStep(const v1::RetryRequest& message) {
+  return message.has_from_step() ? std::optional<int64_t>(message.from_step()) : std::nullopt;
+}
+
 RegisterRequest FromProto(const v1::RegisterRequest& message, const std::string& peer) {
   RegisterRequest request;
   request.worker_id = message.worker_id();
@@ -211,12 +225,18 @@ RegisterRequest FromProto(const v1::RegisterRequest& message, const std::string&
 }
 
 LeaseRequest FromProto(const v1::LeaseRequest& message) {
-  return {.worker_id = message.worker_id(),
-          .session = message.session(),
-          .poll = message.poll(),
-          .devices_free = message.devices_free(),
-          .rendezvous_port = message.rendezvous_port(),
-          .models = {message.models().begin(), message.models().end()}};
+  LeaseRequest request{.worker_id = message.worker_id(),
+                       .session = message.session(),
+                       .poll = message.poll(),
+                       .devices_free = message.devices_free(),
+                       .rendezvous_port = message.rendezvous_port(),
+                       .models = {message.models().begin(), message.models().end()},
+                       .sets = std::nullopt};
+  if (message.has_sets()) {
+    request.sets.emplace();
+    for (const v1::DataSet& set : message.sets().sets()) request.sets->push_back({set.name(), set.content()});
+  }
+  return request;
 }
 
 HeartbeatRequest FromProto(const v1::HeartbeatRequest& message) {

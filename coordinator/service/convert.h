@@ -2,6 +2,8 @@
 // what validate.h has let through. Pure; any thread.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "coordinator/core/requests.h"
@@ -27,6 +29,7 @@ void ToProto(const Grant& grant, v1::Grant* message);
 Lease FromProto(const v1::LeaseRef& message);
 JobSelection FromProto(const v1::CancelRequest& message);
 JobSelection FromProto(const v1::RetryRequest& message);
+std::optional<int64_t> FromStep(const v1::RetryRequest& message);
 RegisterRequest FromProto(const v1::RegisterRequest& message, const std::string& peer);
 LeaseRequest FromProto(const v1::LeaseRequest& message);
 HeartbeatRequest FromProto(const v1::HeartbeatRequest& message);

@@ -67,7 +67,8 @@ absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& req
                                         .user = sweep->retry.user},
                        .jobs = {},
                        .study_json = EncodeStudy(*sweep),
-                       .dry_run = request.dry_run()};
+                       .dry_run = request.dry_run(),
+                       .replace = request.replace()};
   submit.jobs.reserve(sweep->jobs.size());
   for (ExpandedJob& job : sweep->jobs) {
     submit.jobs.push_back({.id = std::move(job.id),
@@ -76,6 +77,7 @@ absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& req
                            .checkpoints_kept = static_cast<int>(job.config.checkpoint.keep),
                            .checkpoint_period = job.config.checkpoint.keep_period,
                            .model = job.config.evaluate.model,
+                           .data_set = job.config.kind == JobKind::kTrain ? job.config.data.set : "",
                            .experiment = std::move(job.experiment),
                            .label = std::move(job.label),
                            .index = job.index});
@@ -91,10 +93,28 @@ void ToProto(const SubmitRequest& request, const SubmitResult& result, v1::Submi
     job->set_experiment(request.jobs[i].experiment);
     job->set_label(request.jobs[i].label);
     job->set_added(result.added[i]);
+    job->set_state(static_cast<v1::JobState>(result.states[i]));
   }
   message->set_added(result.added_count);
   message->set_removed(result.removed_count);
   for (const std::string& model : result.missing_models) message->add_missing_models(model);
+  for (const std::string& set : result.missing_sets) message->add_missing_sets(set);
+  for (const DifferingSet& set : result.differing_sets) {
+    v1::DifferingSet* differing = message->add_differing_sets();
+    differing->set_name(set.name);
+    for (const auto& [content, workers] : set.workers) {
+      v1::SetCopy* copy = differing->add_copies();
+      copy->set_content(content);
+      for (const std::string& worker : workers) copy->add_workers(worker);
+    }
+  }
+  for (const ChangedSet& set : result.changed_sets) {
+    v1::ChangedSet* changed = message->add_changed_sets();
+    changed->set_name(set.name);
+    changed->set_content_then(set.content_then);
+    changed->set_content_now(set.content_now);
+    changed->set_jobs(set.jobs);
+  }
 }
 
 }  // namespace sink

@@ -121,8 +121,10 @@ absl::Status Validate(const v1::SubmitSweepRequest& request) {
   }
   check.That(bytes <= kMaxSourceBytes, "files", absl::StrCat("more than ", kMaxSourceBytes >> 20, " MiB in all"));
   check.That(paths.count(request.entry()) == 1, "entry", "is not among the files");
+  std::set<std::string> profiles;
   for (const std::string& profile : request.profiles()) {
     check.That(paths.count(profile) == 1, "profiles", absl::StrCat(Shown(profile), " is not among the files"));
+    check.That(profiles.insert(profile).second, "profiles", absl::StrCat(Shown(profile), " is there twice"));
   }
   return check;
 }
@@ -152,7 +154,9 @@ absl::Status Validate(const v1::WatchSweepRequest& request) {
 }
 
 absl::Status Validate(const v1::CancelRequest& request) { return Checker().Selection(request); }
-absl::Status Validate(const v1::RetryRequest& request) { return Checker().Selection(request); }
+absl::Status Validate(const v1::RetryRequest& request) {
+  return Checker().Selection(request).Range(request.from_step(), 0, kMaxStep, "from_step");
+}
 
 absl::Status Validate(const v1::ReadLogsRequest& request) {
   return Checker()
@@ -178,6 +182,15 @@ absl::Status Validate(const v1::ListCheckpointsRequest& request) { return Checke
 
 absl::Status Validate(const v1::DownloadCheckpointRequest& request) {
   return Checker().Job(request.job_id(), "job_id").Range(request.step(), 0, kMaxStep, "step");
+}
+
+absl::Status Validate(const v1::VerifyCheckpointsRequest& request) { return Checker().Job(request.job_id(), "job_id"); }
+
+absl::Status Validate(const v1::DropCheckpointsRequest& request) {
+  Checker check;
+  check.Job(request.job_id(), "job_id").Range(request.steps_size(), 1, kMaxCheckpointFiles, "steps");
+  for (int64_t step : request.steps()) check.Range(step, 1, kMaxStep, "steps");
+  return check;
 }
 
 absl::Status Validate(const v1::HoldWorkersRequest& request) {
@@ -218,6 +231,11 @@ absl::Status Validate(const v1::LeaseRequest& request) {
       .That(request.models_size() <= kMaxModels, "models", absl::StrCat("more than ", kMaxModels));
   for (const std::string& model : request.models())
     check.That(IsHubName(model), "models", absl::StrCat("\"", Shown(model), "\" is not a model's name"));
+  check.That(request.sets().sets_size() <= kMaxSets, "sets", absl::StrCat("more than ", kMaxSets));
+  for (const v1::DataSet& set : request.sets().sets()) {
+    check.That(IsPlainName(set.name()), "sets.name", absl::StrCat("\"", Shown(set.name()), "\" is not a set's name"));
+    if (!set.content().empty()) check.Id(set.content(), "sets.content");
+  }
   return check;
 }
 
@@ -294,7 +312,7 @@ absl::Status Validate(const v1::CommitCheckpointRequest& request) {
 }
 
 absl::Status Validate(const v1::FetchCheckpointRequest& request) {
-  return Checker().Leased(request).Range(request.step(), 1, kMaxStep, "step");
+  return Checker().Leased(request).Range(request.step(), 0, kMaxStep, "step");
 }
 
 absl::Status Validate(const v1::FinishRequest& request) {

@@ -24,6 +24,7 @@ inline constexpr int kMaxHeld = 1024;                // leases that one worker m
 inline constexpr int kMaxDevices = 1024;
 inline constexpr int64_t kMaxGpuBytes = int64_t{1} << 48;
 inline constexpr int kMaxModels = 1000;       // that one worker may have
+inline constexpr int kMaxSets = 1000;         // the same
 inline constexpr int kMaxLeaseWait = 60'000;  // milliseconds
 inline constexpr int kMaxJobsNamed = 10'000;
 inline constexpr int kMaxJobsListed = 10'000;
@@ -57,6 +58,8 @@ absl::Status Validate(const v1::ListCheckpointsRequest& request);
 absl::Status Validate(const v1::WhyJobRequest& request);
 absl::Status Validate(const v1::DownloadCheckpointRequest& request);
 
+absl::Status Validate(const v1::VerifyCheckpointsRequest& request);
+absl::Status Validate(const v1::DropCheckpointsRequest& request);
 absl::Status Validate(const v1::HoldWorkersRequest& request);
 absl::Status Validate(const v1::CollectGarbageRequest& request);
 absl::Status Validate(const v1::RegisterRequest& request);

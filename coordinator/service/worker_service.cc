@@ -103,6 +103,7 @@ grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext*, const v1::
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
+  if (absl::Status status = WorkerCalls::CheckStep(*job, request->step()); !status.ok()) return ToGrpc(status);
   const auto here = checkpoints_->Begin(KeyOf(*request), request->manifest_hash(), FromProto(*request));
   if (!here.ok()) return ToGrpc(here.status());
   for (uint64_t bytes : *here) response->add_committed(bytes);
@@ -149,7 +150,7 @@ grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext*, const v1::
   if (!job.ok()) return fail_stop_->Answer(job.status());
   const auto rows = queries_->ListCheckpoints(request->lease().job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
-  return ToGrpc(SendCheckpoint(*rows, request->step(), checkpoints_, writer));
+  return ToGrpc(guard_->Send(*rows, request->step(), writer));
 }
 
 grpc::Status WorkerServiceImpl::Finish(grpc::ServerContext*, const v1::FinishRequest* request,

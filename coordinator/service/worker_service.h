@@ -5,6 +5,7 @@
 
 #include "coordinator/core/job_queries.h"
 #include "coordinator/core/worker_calls.h"
+#include "coordinator/service/checkpoint_guard.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/lease_desk.h"
@@ -16,11 +17,12 @@ namespace sink {
 class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lease<v1::WorkerService::Service> {
  public:
   WorkerServiceImpl(WorkerCalls* workers, LeaseDesk* desk, JobQueries* queries, CheckpointRepository* checkpoints,
-                    FailStop* fail_stop, NowFn now)
+                    CheckpointGuard* guard, FailStop* fail_stop, NowFn now)
       : workers_(workers),
         desk_(desk),
         queries_(queries),
         checkpoints_(checkpoints),
+        guard_(guard),
         fail_stop_(fail_stop),
         now_(std::move(now)) {}
 
@@ -56,6 +58,7 @@ class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lea
   LeaseDesk* const desk_;
   JobQueries* const queries_;
   CheckpointRepository* const checkpoints_;
+  CheckpointGuard* const guard_;
   FailStop* const fail_stop_;
   const NowFn now_;
 };

@@ -72,6 +72,8 @@ void VisitColumns(Visitor&& visit, AnyJob&... job) {
   visit(JobColumn{"per_worker"}, job.per_worker...);
   visit(JobColumn{"rendezvous"}, job.rendezvous...);
   visit(JobColumn{"model"}, job.model...);
+  visit(JobColumn{"data_set"}, job.data_set...);
+  visit(JobColumn{"data_content"}, job.data_content...);
 }
 
 }  // namespace sink::store

@@ -37,12 +37,15 @@ struct MetricQuery {
 };
 
 // The first job that could be leased of one queue. A queue is the ready jobs of one home sweep with one device count
-// and one open model (or none), in order of priority, then submission.
+// that need the same of a worker's disk: one open model or one packed set, of one content or any. It is in order of
+// priority, then submission.
 struct QueueHead {
   std::string job_id;
   std::string sweep;
   int devices = 0;
   std::string model;
+  std::string data_set;
+  std::string data_content;
   int priority = 0;
   int64_t order = 0;  // submission order
 };
@@ -148,6 +151,8 @@ class Transaction : public Snapshot {
   // Replaces the sweep's memberships; each job must exist.
   virtual absl::Status SetMemberships(const std::string& sweep,
                                       const std::vector<std::pair<std::string, Membership>>& members) = 0;
+  // In all of the job's places in the sweep; it may have none.
+  virtual absl::Status SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) = 0;
 
   virtual absl::Status PutMember(const GangMember& member) = 0;          // inserts or replaces (job, first_rank)
   virtual absl::Status DeleteMembers(const std::string& job_id) = 0;     // there may be none

@@ -125,13 +125,14 @@ class MemoryTransaction final : public Transaction {
   }
 
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override {
-    std::map<std::tuple<std::string, int, std::string>, QueueHead> heads;
+    std::map<std::tuple<std::string, int, std::string, std::string, std::string>, QueueHead> heads;
     for (const auto& [seq, id] : t_.job_order) {
       const Job& job = t_.jobs.at(id).job;
       if (job.state != JobState::kQueued || job.delayed) continue;
-      const auto [head, added] = heads.try_emplace({job.home_sweep, job.devices, job.model});
+      const auto [head, added] =
+          heads.try_emplace({job.home_sweep, job.devices, job.model, job.data_set, job.data_content});
       if (added || head->second.priority < job.priority) {
-        head->second = {id, job.home_sweep, job.devices, job.model, job.priority, seq};
+        head->second = {id, job.home_sweep, job.devices, job.model, job.data_set, job.data_content, job.priority, seq};
       }
     }
     std::vector<QueueHead> list;
@@ -377,6 +378,15 @@ class MemoryTransaction final : public Transaction {
       row = {job_id, membership};
       row.membership.sweep = sweep;
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) override {
+    NoteProgress(job_id);
+    std::vector<std::pair<std::string, int>> places;
+    for (const auto& [place, member] : t_.members)
+      if (place.first == sweep && member.job_id == job_id) places.push_back(place);
+    for (const auto& place : places) Edit(t_.members, place).membership.withdrawn = withdrawn;
     return absl::OkStatus();
   }
 

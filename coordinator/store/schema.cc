@@ -291,6 +291,24 @@ ALTER TABLE workers ADD COLUMN hold INTEGER NOT NULL DEFAULT 0 CHECK (hold BETWE
 ALTER TABLE workers ADD COLUMN hold_reason TEXT NOT NULL DEFAULT '';
 )sql";
 
+// Only a worker that has its packed set can take a job that trains on one, and to go on from a checkpoint it must be of
+// the same content. Jobs queue by all that they need of a worker's disk; the expression is that of sqlite_reads.cc.
+constexpr char kVersion10[] = R"sql(
+ALTER TABLE jobs ADD COLUMN data_set TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN data_content TEXT NOT NULL DEFAULT '';
+UPDATE jobs SET data_set = coalesce((
+    SELECT json_extract(c.json, '$.data.set') FROM configs AS c WHERE c.job = jobs.seq AND json_valid(c.json)), '')
+  WHERE model = '';
+DROP INDEX jobs_ready;
+CREATE INDEX jobs_ready ON jobs
+  (home_sweep, devices, model || ' ' || data_set || ' ' || data_content, priority DESC, seq)
+  WHERE state = 1 AND delayed = 0;
+)sql";
+
+// A sweep that was cancelled wants its jobs no more; another one may.
+constexpr char kVersion11[] =
+    "ALTER TABLE memberships ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1))";
+
 absl::Status PackMetrics(Database& db) {
   constexpr size_t kAtOnce = 4096;
   SeriesNames names;
@@ -355,6 +373,12 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 9) {
     if (absl::Status status = db.Execute(kVersion9); !status.ok()) return status;
+  }
+  if (version < 10) {
+    if (absl::Status status = db.Execute(kVersion10); !status.ok()) return status;
+  }
+  if (version < 11) {
+    if (absl::Status status = db.Execute(kVersion11); !status.ok()) return status;
   }
   if (absl::Status status = db.Execute(TransitionTriggers().c_str()); !status.ok()) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

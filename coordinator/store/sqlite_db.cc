@@ -107,9 +107,16 @@ absl::Status Database::ToStatus(int code) const {
     case SQLITE_FULL:
       return absl::ResourceExhaustedError("disk full: nothing was stored; free space and try again");
     case SQLITE_IOERR:
+      return absl::DataLossError(absl::StrCat(
+          "database failed: ", message, " (", code, ") at ", Path(),
+          ": its disk is full, read-only, away or broken; see what the kernel says (dmesg), put it right and start the "
+          "coordinator again: what was acknowledged is in that file and in the -wal beside it"));
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return absl::DataLossError(absl::StrCat("database failed: ", message, " (", code, ")"));
+      return absl::DataLossError(absl::StrCat("database failed: ", message, " (", code, ") at ", Path(),
+                                              ": the file is damaged; keep a copy of it and of the -wal beside it, and "
+                                              "put a backup in its place, or rescue "
+                                              "what is readable: sqlite3 FILE .recover"));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return absl::UnavailableError(absl::StrCat("database is busy: ", message));
@@ -121,6 +128,11 @@ absl::Status Database::ToStatus(int code) const {
     default:
       return absl::InternalError(absl::StrCat("database: ", message, " (", code, ")"));
   }
+}
+
+std::string Database::Path() const {
+  const char* const path = sqlite3_db_filename(db_, "main");
+  return path == nullptr ? "" : path;
 }
 
 absl::StatusOr<sqlite3_stmt*> Database::Prepared(const char* sql) {

@@ -43,6 +43,7 @@ class Database {
  private:
   explicit Database(sqlite3* db) : db_(db) {}
   absl::Status Configure(Mode mode);
+  std::string Path() const;  // of its file
 
   sqlite3* const db_;
   absl::flat_hash_map<const char*, sqlite3_stmt*> statements_;

@@ -46,13 +46,13 @@ const char* VisitLiveJobsSql() {
 }
 const char* VisitSweepJobsSql() {
   static const char* const sql = Forever(SelectListed(
-      ", m.position, m.experiment, m.label FROM memberships AS m CROSS JOIN jobs AS j ON j.seq = m.job "
+      ", m.position, m.experiment, m.label, m.withdrawn FROM memberships AS m CROSS JOIN jobs AS j ON j.seq = m.job "
       "WHERE m.sweep = ?1 AND m.position > ?2 AND m.first = 1 AND (?3 >> j.state) & 1 ORDER BY m.position LIMIT ?4"));
   return sql;
 }
 
 constexpr char kFurtherPlaces[] =
-    "SELECT job, position, experiment, label FROM memberships INDEXED BY memberships_further "
+    "SELECT job, position, experiment, label, withdrawn FROM memberships INDEXED BY memberships_further "
     "WHERE sweep = ?1 AND first = 0 ORDER BY position";
 constexpr char kPositionOf[] =
     "SELECT m.position FROM memberships AS m JOIN jobs AS j ON j.seq = m.job "
@@ -63,14 +63,18 @@ constexpr char kPositionOf[] =
 constexpr char kRung[] = SINK_RUNGS "WHERE r.sweep = ?1 AND r.step = ?2 ORDER BY j.id";
 constexpr char kRungsOf[] = SINK_RUNGS "WHERE r.job = ?1 ORDER BY r.sweep, r.step";
 constexpr char kMemberships[] =
-    "SELECT sweep, experiment, label, position FROM memberships WHERE job = ?1 ORDER BY sweep, position";
-// The head of the queue after (sweep, devices, model): the first of the three that finds one. One condition with a row
-// value would seek by its first column alone and walk the rest of the sweep's queue.
-#define SINK_QUEUE_HEAD                                                                   \
-  "SELECT id, home_sweep, devices, model, priority, seq FROM jobs INDEXED BY jobs_ready " \
+    "SELECT sweep, experiment, label, position, withdrawn FROM memberships WHERE job = ?1 ORDER BY sweep, position";
+// The head of the queue after (sweep, devices, needs): the first of the three that finds one. One condition with a row
+// value would seek by its first column alone and walk the rest of the sweep's queue. The needs are one expression, as
+// in the index, so that there are three seeks and not five.
+#define SINK_QUEUE_NEEDS "model || ' ' || data_set || ' ' || data_content"
+#define SINK_QUEUE_HEAD                                                             \
+  "SELECT id, home_sweep, devices, " SINK_QUEUE_NEEDS                               \
+  ", model, data_set, data_content, priority, seq FROM jobs INDEXED BY jobs_ready " \
   "WHERE state = 1 AND delayed = 0 AND "
-#define SINK_QUEUE_ORDER " ORDER BY home_sweep, devices, model, priority DESC, seq LIMIT 1"
-constexpr char kNextModel[] = SINK_QUEUE_HEAD "home_sweep = ?1 AND devices = ?2 AND model > ?3" SINK_QUEUE_ORDER;
+#define SINK_QUEUE_ORDER " ORDER BY home_sweep, devices, " SINK_QUEUE_NEEDS ", priority DESC, seq LIMIT 1"
+constexpr char kNextNeeds[] =
+    SINK_QUEUE_HEAD "home_sweep = ?1 AND devices = ?2 AND " SINK_QUEUE_NEEDS " > ?3" SINK_QUEUE_ORDER;
 constexpr char kNextDevices[] = SINK_QUEUE_HEAD "home_sweep = ?1 AND devices > ?2" SINK_QUEUE_ORDER;
 constexpr char kNextSweep[] = SINK_QUEUE_HEAD "home_sweep > ?1" SINK_QUEUE_ORDER;
 #define SINK_MEMBERS                                                                                               \
@@ -280,7 +284,8 @@ absl::Status SqliteTransaction::ReadPlaces(int64_t seq, Job* job) {
   Query places(db_, kMemberships, seq);
   job->sweeps.clear();
   while (places.Next()) {
-    job->sweeps.push_back({places.Text(0), places.Text(1), places.Text(2), static_cast<int>(places.Int(3))});
+    job->sweeps.push_back(
+        {places.Text(0), places.Text(1), places.Text(2), static_cast<int>(places.Int(3)), places.Int(4) != 0});
   }
   return places.status();
 }
@@ -297,7 +302,7 @@ absl::Status SqliteTransaction::VisitSweepJobs(const JobQuery& query, int64_t st
   Query repeated(db_, kFurtherPlaces, query.sweep);
   while (repeated.Next()) {
     further[repeated.Int(0)].push_back(
-        {query.sweep, repeated.Text(2), repeated.Text(3), static_cast<int>(repeated.Int(1))});
+        {query.sweep, repeated.Text(2), repeated.Text(3), static_cast<int>(repeated.Int(1)), repeated.Int(4) != 0});
   }
   if (!repeated.status().ok()) return repeated.status();
 
@@ -311,6 +316,7 @@ absl::Status SqliteTransaction::VisitSweepJobs(const JobQuery& query, int64_t st
     place.index = static_cast<int>(rows.Int(after_listed));
     rows.Text(after_listed + 1, &place.experiment);
     rows.Text(after_listed + 2, &place.label);
+    place.withdrawn = rows.Int(after_listed + 3) != 0;
     if (!further.empty()) {
       const auto more = further.find(rows.Int(0));
       if (more != further.end()) job.sweeps.insert(job.sweeps.end(), more->second.begin(), more->second.end());
@@ -355,6 +361,7 @@ absl::StatusOr<std::vector<QueueHead>> SqliteTransaction::QueueHeads() {
   std::vector<QueueHead> heads;
   QueueHead last;
   last.devices = -1;
+  std::string needs;
   absl::Status status;
   const auto take = [&](Query row) {
     const bool found = row.Next();
@@ -362,9 +369,12 @@ absl::StatusOr<std::vector<QueueHead>> SqliteTransaction::QueueHeads() {
       last = {.job_id = row.Text(0),
               .sweep = row.Text(1),
               .devices = static_cast<int>(row.Int(2)),
-              .model = row.Text(3),
-              .priority = static_cast<int>(row.Int(4)),
-              .order = row.Int(5)};
+              .model = row.Text(4),
+              .data_set = row.Text(5),
+              .data_content = row.Text(6),
+              .priority = static_cast<int>(row.Int(7)),
+              .order = row.Int(8)};
+      needs = row.Text(3);
       heads.push_back(last);
     }
     status.Update(row.status());
@@ -373,7 +383,8 @@ absl::StatusOr<std::vector<QueueHead>> SqliteTransaction::QueueHeads() {
   // Each query binds what `last` is now, and is over before it changes.
   while (status.ok()) {
     const QueueHead before = last;
-    if (take(Query(db_, kNextModel, before.sweep, before.devices, before.model))) continue;
+    const std::string needs_before = needs;
+    if (take(Query(db_, kNextNeeds, before.sweep, before.devices, needs_before))) continue;
     if (take(Query(db_, kNextDevices, before.sweep, before.devices))) continue;
     if (!take(Query(db_, kNextSweep, before.sweep))) break;
   }

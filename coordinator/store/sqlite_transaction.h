@@ -62,6 +62,7 @@ class SqliteTransaction final : public Transaction {
   absl::Status PutStudy(const std::string& sweep, const std::string& study_json) override;
   absl::Status SetMemberships(const std::string& sweep,
                               const std::vector<std::pair<std::string, Membership>>& members) override;
+  absl::Status SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) override;
   absl::Status PutMember(const GangMember& member) override;
   absl::Status DeleteMembers(const std::string& job_id) override;
   absl::Status PutAttempt(const Attempt& attempt) override;

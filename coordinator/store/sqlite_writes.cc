@@ -20,7 +20,10 @@ constexpr char kPutSweep[] =
 constexpr char kInsertRung[] =
     "INSERT INTO rungs (sweep, step, job, value, place, peers, stopped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 constexpr char kInsertMembership[] =
-    "INSERT INTO memberships (sweep, position, job, first, experiment, label) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    "INSERT INTO memberships (sweep, position, job, first, experiment, label, withdrawn) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+constexpr char kSetWithdrawn[] =
+    "UPDATE memberships SET withdrawn = ?3 WHERE sweep = ?1 AND job = (SELECT seq FROM jobs WHERE id = ?2)";
 constexpr char kPutMember[] =
     "INSERT INTO gang (job, first_rank, devices, worker, fence, lease_id, worker_id, session, poll, ended, "
     "failure_class, message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) "
@@ -125,12 +128,17 @@ absl::Status SqliteTransaction::SetMemberships(const std::string& sweep,
     absl::StatusOr<int64_t> seq = SeqOf(job_id);
     if (!seq.ok()) return seq.status();
     const bool first = seen.insert(*seq).second;
-    absl::Status status =
-        Query(db_, kInsertMembership, sweep, membership.index, *seq, first, membership.experiment, membership.label)
-            .Run();
+    absl::Status status = Query(db_, kInsertMembership, sweep, membership.index, *seq, first, membership.experiment,
+                                membership.label, membership.withdrawn)
+                              .Run();
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+absl::Status SqliteTransaction::SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) {
+  NoteProgress(job_id);
+  return Query(db_, kSetWithdrawn, sweep, job_id, withdrawn).Run();
 }
 
 absl::Status SqliteTransaction::PutMember(const GangMember& member) {

@@ -58,6 +58,7 @@ Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Traine
       saves_(device_) {
   if (ranks_.first()) {
     evaluator_.emplace(job_, device_, learner_.micro_batch_size());
+    data_ = DataContent(job_);
     ReadTokenizer();
   }
   Restore([&](const std::string& warning) { warnings_.push_back(warning); });
@@ -78,7 +79,10 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
   const auto read = [&] {
     if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
     saved_ = checkpoints_.FindNewest(warn);
-    if (saved_) state_ = ReadCheckpoint(saved_->path, job_.config, learner_.model(), *whole);
+    if (saved_) state_ = ReadCheckpoint(saved_->path, job_.config, learner_.model(), *whole, data_);
+    if (saved_ && state_.step != saved_->step)
+      throw UserError(saved_->path.string() + " says that it is of step " + std::to_string(state_.step) +
+                      "; remove this checkpoint");
     return saved_.has_value();
   };
   if (ranks_.OnFirst(read, [] {})) {
@@ -107,6 +111,8 @@ RunOutcome Trainer::Run() {
     TrainStep();
   }
   if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
+  // What has been done since the last Tick; of a run shorter than its interval, everything.
+  events_.Send(pipe::Progress{state_.step, state_.tokens, tokens_per_second_});
   ranks_.Leave();
   if (!stop) events_.Send(pipe::Finished{state_.step});
   return stop ? RunOutcome::kStopped : RunOutcome::kFinished;
@@ -228,7 +234,7 @@ void Trainer::Save() {
 
 void Trainer::WriteCheckpointOf(const Optimizer& whole) {
   if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
-  const CheckpointContent content = ContentOf(job_.config, learner_.model(), whole, state_, tokenizer_);
+  const CheckpointContent content = ContentOf(job_.config, learner_.model(), whole, state_, tokenizer_, data_);
   if (!overlap_ || !SaveBehind(content)) SendCheckpoint(Write(state_.step, content));
 }
 

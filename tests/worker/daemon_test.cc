@@ -20,6 +20,7 @@
 #include "worker/client_link.h"
 #include "worker/leased_calls.h"
 #include "worker/process_tree.h"
+#include "worker/set_list.h"
 
 namespace sink::worker {
 namespace {
@@ -75,6 +76,22 @@ class DaemonTest : public ::testing::Test {
   FakeCoordinator coordinator_;
   std::optional<Daemon> daemon_;
 };
+
+TEST_F(DaemonTest, TellsItsSetsAndHandsBackAJobForOtherData) {
+  std::filesystem::create_directories(dir_ / "regmix");
+  std::ofstream(dir_ / "regmix/set.json") << R"({"sources": [{"xxh3": "1"}]})";
+  const std::string content = ContentOfSet(dir_.path().string(), "regmix");
+  const std::string lease = coordinator_.AddJob("job1", "{}");
+  coordinator_.set_data_content(lease, std::string(32, 'f'));
+  Start();
+  const v1::FinishRequest finish = FinishOf(lease);
+  EXPECT_EQ(finish.failure_class(), v1::INFRA) << "another worker may have that data";
+  EXPECT_NE(finish.message().find("regmix holds something else here (" + content.substr(0, 8) + ")"), std::string::npos)
+      << finish.message();
+  ASSERT_EQ(coordinator_.last_poll().sets().sets_size(), 1);
+  EXPECT_EQ(coordinator_.last_poll().sets().sets(0).name(), "regmix");
+  EXPECT_EQ(coordinator_.last_poll().sets().sets(0).content(), content);
+}
 
 TEST_F(DaemonTest, RunsAJobAndDeliversItsEventsAndCheckpoint) {
   const std::string lease = coordinator_.AddJob("job1", R"({"steps": 7, "checkpoint_every": 3})");
@@ -260,6 +277,26 @@ TEST_F(DaemonTest, DamagedCheckpointIsNeverHandedToATrainer) {
   const std::string refused = coordinator_.AddJob("job1", R"({"steps": 6})", checkpoint);
   EXPECT_EQ(FinishOf(refused).failure_class(), v1::INFRA);
   EXPECT_TRUE(coordinator_.attempt(refused).records.empty());
+}
+
+TEST_F(DaemonTest, GoesOnFromTheNewestCheckpointThatIsWholeAtTheCoordinator) {
+  const std::string first = coordinator_.AddJob("job1", R"({"steps": 5, "checkpoint_every": 5})");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitForFinish(first));
+  const v1::Checkpoint older = coordinator_.attempt(first).committed.at(5);
+  const std::string second = coordinator_.AddJob("job1", R"({"steps": 8, "checkpoint_every": 8})", older);
+  ASSERT_TRUE(coordinator_.WaitForFinish(second));
+  const v1::Checkpoint newer = coordinator_.attempt(second).committed.at(8);
+  std::filesystem::remove_all(dir_ / "jobs/job1");
+  coordinator_.DamageCheckpoint(8);
+  const std::string third = coordinator_.AddJob("job1", R"({"steps": 10})", newer);
+  EXPECT_EQ(FinishOf(third).outcome(), v1::SUCCEEDED) << FinishOf(third).message();
+  EXPECT_EQ(Steps(coordinator_.attempt(third)), (std::vector<int64_t>{6, 7, 8, 9, 10}));
+  std::filesystem::remove_all(dir_ / "jobs/job1");
+  coordinator_.DamageCheckpoint(5);
+  const std::string fourth = coordinator_.AddJob("job1", R"({"steps": 2})", newer);
+  EXPECT_EQ(FinishOf(fourth).outcome(), v1::SUCCEEDED) << FinishOf(fourth).message();
+  EXPECT_EQ(Steps(coordinator_.attempt(fourth)), (std::vector<int64_t>{1, 2})) << "none is left";
 }
 
 TEST(Daemon, LearnsOverTheWireThatItsLeaseIsStale) {

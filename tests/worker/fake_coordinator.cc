@@ -57,6 +57,14 @@ void FakeCoordinator::set_grace(const std::string& lease_id, absl::Duration grac
   absl::MutexLock lock(&mutex_);
   attempts_[lease_id].grant.set_grace_ms(absl::ToInt64Milliseconds(grace));
 }
+void FakeCoordinator::set_data_content(const std::string& lease_id, const std::string& content) {
+  absl::MutexLock lock(&mutex_);
+  attempts_[lease_id].grant.set_data_content(content);
+}
+void FakeCoordinator::DamageCheckpoint(int64_t step) {
+  absl::MutexLock lock(&mutex_);
+  damaged_.insert(step);
+}
 void FakeCoordinator::set_lease_duration(absl::Duration duration) {
   absl::MutexLock lock(&mutex_);
   lease_duration_ = duration;
@@ -295,14 +303,21 @@ absl::Status FakeCoordinator::FetchCheckpoint(const v1::FetchCheckpointRequest& 
     auto found = Find(request.lease());
     if (!found.ok()) return found.status();
     checkpoint = (*found)->grant.resume_from();
+    if (request.step() == 0) checkpoint.Clear();
     for (const auto& [id, attempt] : attempts_) {
       for (const auto& [name, bytes] : attempt.files) files[name] = bytes;
+      for (const auto& [step, committed] : attempt.committed) {
+        const bool newer = step > checkpoint.step() && damaged_.count(step) == 0;
+        if (request.step() == 0 && newer) checkpoint = committed;
+      }
     }
+    if (damaged_.count(checkpoint.step()) > 0) return absl::DataLossError("damaged");
+    if (checkpoint.files().empty()) return absl::NotFoundError("none");
   }
   v1::CheckpointChunk chunk;
   *chunk.mutable_checkpoint() = checkpoint;
   for (const v1::CheckpointFile& file : checkpoint.files()) {
-    const std::string bytes = files[absl::StrCat(request.step(), "/", file.name())];
+    const std::string bytes = files[absl::StrCat(checkpoint.step(), "/", file.name())];
     for (size_t offset = 0; offset < bytes.size(); offset += 300) {
       chunk.set_file(file.name());
       chunk.set_offset(offset);

@@ -42,7 +42,11 @@ class FakeCoordinator : public CoordinatorLink {
   std::string AddGang(const std::string& job, const std::string& config_json, int first_rank, int devices,
                       int world_size);
 
-  void set_grace(const std::string& lease_id, absl::Duration grace);  // before it is granted
+  // Before it is granted.
+  void set_grace(const std::string& lease_id, absl::Duration grace);
+  void set_data_content(const std::string& lease_id, const std::string& content);
+  // From now on FetchCheckpoint finds it damaged, and it counts no more.
+  void DamageCheckpoint(int64_t step);
   void set_lease_duration(absl::Duration duration);
   void set_offline(bool offline);  // every call fails with Unavailable
   void set_drop_every(int n);      // every nth answer is lost after its effect; 0: none
@@ -91,6 +95,7 @@ class FakeCoordinator : public CoordinatorLink {
 
   absl::Mutex mutex_;
   std::map<std::string, Attempt> attempts_ ABSL_GUARDED_BY(mutex_);
+  std::set<int64_t> damaged_ ABSL_GUARDED_BY(mutex_);  // steps
   std::deque<std::string> queue_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, v1::LeaseResponse> answered_polls_ ABSL_GUARDED_BY(mutex_);
   absl::Duration lease_duration_ ABSL_GUARDED_BY(mutex_) = absl::Seconds(60);

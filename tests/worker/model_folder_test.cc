@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -39,6 +40,15 @@ TEST(FindModel, InTheHubsCache) {
   MakeModel(dir / "outside");
   std::ofstream(cache / "refs/main") << "../../outside";
   EXPECT_FALSE(FindModel(dir.path().string(), "facebook/opt-125m").ok());
+}
+
+TEST(FindModel, APipeInTheCacheKeepsNobodyWaiting) {
+  testing::TempDir dir;
+  const fs::path cache = dir / "models--facebook--opt-125m";
+  fs::create_directories(cache / "refs");
+  ASSERT_EQ(mkfifo((cache / "refs/main").c_str(), 0600), 0);
+  EXPECT_FALSE(FindModel(dir.path().string(), "facebook/opt-125m").ok());
+  EXPECT_TRUE(FindModels(dir.path().string()).empty());
 }
 
 TEST(FindModel, MissingOneIsNamedWithTheWayToGetIt) {

@@ -167,6 +167,19 @@ TEST_F(TrainerSupervisor, TrainerSeesOnlyItsOwnEnvironment) {
                                             "LD_PRELOAD=evil.so",
                                             "OMP_PROC=1",
                                             "SINK_TOKEN_DIR=y",
+                                            "SINK_COLLECTIVE_TIMEOUT_S=9",
+                                            "GLOO_SOCKET_IFNAME=eth0",
+                                            "TP_SOCKET_IFNAME=eth0",
+                                            "TORCH_NCCL_BLOCKING_WAIT=1",
+                                            "PYTORCH_CUDA_ALLOC_CONF=x",
+                                            "KMP_AFFINITY=compact",
+                                            "MALLOC_ARENA_MAX=2",
+                                            "LC_ALL=C",
+                                            "TZ=UTC",
+                                            "TZDIR=/x",
+                                            "HF_HOME=/hf",
+                                            "HF_TOKEN=secret",
+                                            "HOST_A=1",
                                             "PATHOLOGICAL=1",
                                             "CUDA_CACHE=z",
                                             "SINK_RUN=old",
@@ -177,12 +190,15 @@ TEST_F(TrainerSupervisor, TrainerSeesOnlyItsOwnEnvironment) {
                                             "SINK_RENDEZVOUS=h:1",
                                             "SINK_RENDEZVOUS_TOKEN=t",
                                             nullptr};
-  environment_ = TrainerEnvironment(daemon_environment);
+  environment_ = TrainerEnvironment(daemon_environment, {"HF_HOME", "HOST_*", "SINK_RANK"});
   Run("{}");
   std::ifstream in(dir_ / "environment.txt");
   std::stringstream seen;
   seen << in.rdbuf();
-  EXPECT_EQ(seen.str(), absl::StrCat("PATH=/bin\nHOME=/root\nOMP_PROC=1\nSINK_TOKEN_DIR=y\nCUDA_CACHE=z\nSINK_RUN=",
+  EXPECT_EQ(seen.str(), absl::StrCat("PATH=/bin\nHOME=/root\nOMP_PROC=1\nSINK_COLLECTIVE_TIMEOUT_S=9\n"
+                                     "GLOO_SOCKET_IFNAME=eth0\nTP_SOCKET_IFNAME=eth0\nTORCH_NCCL_BLOCKING_WAIT=1\n"
+                                     "PYTORCH_CUDA_ALLOC_CONF=x\nKMP_AFFINITY=compact\nMALLOC_ARENA_MAX=2\n"
+                                     "LC_ALL=C\nTZ=UTC\nHF_HOME=/hf\nHOST_A=1\nCUDA_CACHE=z\nSINK_RUN=",
                                      marker_, "\nSINK_EVENTS_FD=3\nSINK_COMMANDS_FD=4\n"));
 }
 

@@ -61,7 +61,7 @@ Printer& Session::printer() {
         printer_ = MakeJsonPrinter(world_.out);
         break;
       case Format::kCsv:
-        printer_ = MakeCsvPrinter(world_.out);
+        printer_ = MakeCsvPrinter(world_.out, world_.out_is_terminal);
         break;
     }
   }

@@ -1,16 +1,49 @@
 // Pages for programs: JSON documents, and the first table as CSV.
 #include <cmath>
+#include <string>
 
 #include "coordinator/cli/print/printer.h"
+#include "coordinator/cli/print/terminal_text.h"
 
 namespace sink::cli {
 namespace {
+
+// JSON with the characters escaped that steer a terminal: C1 controls and the marks of writing direction. They stand in
+// strings only.
+std::string Escaped(const std::string& json) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(json.size());
+  for (size_t i = 0; i < json.size(); ++i) {
+    const auto byte = [&](size_t k) { return i + k < json.size() ? static_cast<unsigned char>(json[i + k]) : 0u; };
+    unsigned code = 0;
+    size_t length = 0;
+    if (byte(0) == 0xC2 && byte(1) >= 0x80 && byte(1) < 0xA0) {  // U+0080 to U+009F
+      code = byte(1), length = 2;
+    } else if (byte(0) == 0xD8 && byte(1) == 0x9C) {
+      code = 0x061C, length = 2;
+    } else if (byte(0) == 0xE2 && (byte(1) == 0x80 || byte(1) == 0x81)) {
+      const unsigned point = 0x2000 + ((byte(1) & 0x3F) << 6) + (byte(2) & 0x3F);
+      const bool steers = point == 0x200E || point == 0x200F || (point >= 0x202A && point <= 0x202E) ||
+                          (point >= 0x2066 && point <= 0x2069);
+      if (steers) code = point, length = 3;
+    }
+    if (length == 0) {
+      out += json[i];
+      continue;
+    }
+    out += "\\u";
+    for (int shift = 12; shift >= 0; shift -= 4) out += kDigits[code >> shift & 15];
+    i += length - 1;
+  }
+  return out;
+}
 
 class JsonPrinter final : public Printer {
  public:
   explicit JsonPrinter(std::ostream& out) : out_(out) {}
   void Print(const Page& page) override {
-    out_ << page.document.dump(2, ' ', false, Json::error_handler_t::replace) << "\n" << std::flush;
+    out_ << Escaped(page.document.dump(2, ' ', false, Json::error_handler_t::replace)) << "\n" << std::flush;
   }
   void PrintItem(const Json& item, const std::vector<Cell>&) override { out_ << Compact(item) << "\n" << std::flush; }
 
@@ -30,7 +63,7 @@ std::string CsvField(const Json& row, const std::string& field) {
 
 class CsvPrinter final : public Printer {
  public:
-  explicit CsvPrinter(std::ostream& out) : out_(out) {}
+  CsvPrinter(std::ostream& out, bool for_terminal) : out_(out), for_terminal_(for_terminal) {}
   void Print(const Page& page) override {
     for (const Block& block : page.blocks) {
       if (const auto* table = std::get_if<TableBlock>(&block)) return PrintTable(page.document, *table);
@@ -49,7 +82,8 @@ class CsvPrinter final : public Printer {
     for (const Json& row : document[table.rows]) {
       comma = "";
       for (const Column& column : table.columns) {
-        out_ << comma << CsvField(row, column.field);
+        const std::string text = CsvField(row, column.field);
+        out_ << comma << (for_terminal_ ? Clean(text) : text);
         comma = ",";
       }
       out_ << "\n";
@@ -58,12 +92,15 @@ class CsvPrinter final : public Printer {
   }
 
   std::ostream& out_;
+  const bool for_terminal_;
 };
 
 }  // namespace
 
 std::unique_ptr<Printer> MakeJsonPrinter(std::ostream& out) { return std::make_unique<JsonPrinter>(out); }
-std::unique_ptr<Printer> MakeCsvPrinter(std::ostream& out) { return std::make_unique<CsvPrinter>(out); }
+std::unique_ptr<Printer> MakeCsvPrinter(std::ostream& out, bool for_terminal) {
+  return std::make_unique<CsvPrinter>(out, for_terminal);
+}
 
 Json Number(double value) {
   if (std::isnan(value)) return "NaN";
@@ -71,6 +108,6 @@ Json Number(double value) {
   return value;
 }
 
-std::string Compact(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string Compact(const Json& json) { return Escaped(json.dump(-1, ' ', false, Json::error_handler_t::replace)); }
 
 }  // namespace sink::cli

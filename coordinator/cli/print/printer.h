@@ -64,8 +64,8 @@ std::unique_ptr<Printer> MakeTablePrinter(std::ostream& out, int width, bool col
 // Documents are indented by two; stream items are one line each (NDJSON).
 std::unique_ptr<Printer> MakeJsonPrinter(std::ostream& out);
 // Comma-separated (quoted as in RFC 4180), of the page's first table; every column, unrounded. Stream items are not for
-// it.
-std::unique_ptr<Printer> MakeCsvPrinter(std::ostream& out);
+// it. `for_terminal`: without what would steer one.
+std::unique_ptr<Printer> MakeCsvPrinter(std::ostream& out, bool for_terminal = false);
 
 // A number for the document: non-finite ones are the strings "NaN", "Infinity" and "-Infinity".
 Json Number(double value);

@@ -46,11 +46,13 @@ Run MakeRun(const v1::Job& job) {
 }
 
 absl::Status ReadConfigs(Session& session, Study* study) {
-  return VisitConfigs(session, study->sweep, [&](const std::string& id, const std::string& config_json) {
-    const auto run = study->runs.find(id);
+  return VisitConfigs(session, study->sweep, [&](const v1::Job& job) {
+    const auto run = study->runs.find(job.id());
     if (run == study->runs.end()) return;
-    run->second.config = ParseObject(config_json);
-    run->second.settings = Settings(config_json);
+    run->second.config = ParseObject(job.config_json());
+    run->second.settings = Settings(job.config_json());
+    run->second.data_set = job.data_set();
+    run->second.data_content = job.data_content();
   });
 }
 

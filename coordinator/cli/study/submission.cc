@@ -1,9 +1,78 @@
 #include "coordinator/cli/study/submission.h"
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proto/files/random_id.h"
 
 namespace sink::cli {
-absl::StatusOr<v1::SubmitSweepResponse> Submit(Session& session, const SweepFiles& files, bool dry_run) {
+namespace {
+
+constexpr size_t kShownDigits = 8;  // of a content
+
+std::string Short(const std::string& content) { return content.substr(0, kShownDigits); }
+
+// "no connected worker has 2 data sets: a, b"
+std::string Missing(const std::string& thing, const google::protobuf::RepeatedPtrField<std::string>& names) {
+  return absl::StrCat("no connected worker has ", names.size(), " ", thing,
+                      names.size() == 1 ? ": " : "s: ", absl::StrJoin(names, ", "));
+}
+
+Json NamesJson(const google::protobuf::RepeatedPtrField<std::string>& names) {
+  return std::vector<std::string>(names.begin(), names.end());
+}
+
+TextBlock DifferingBlock(const v1::DifferingSet& set) {
+  std::vector<std::string> copies;
+  for (const v1::SetCopy& copy : set.copies())
+    copies.push_back(absl::StrCat(Short(copy.content()), " on ", absl::StrJoin(copy.workers(), ", ")));
+  return {{{absl::StrCat("data set ", set.name(), " is not the same everywhere: ", absl::StrJoin(copies, "; ")),
+            Style::kYellow},
+           {"jobs of this sweep may train on different data: copy one of them over the others"}}};
+}
+
+TextBlock ChangedBlock(const v1::ChangedSet& set) {
+  return {{{absl::StrCat("data set ", set.name(), " has changed: ", set.jobs(), set.jobs() == 1 ? " job" : " jobs",
+                         " stored already ran on ", Short(set.content_then()), ", workers now have ",
+                         Short(set.content_now())),
+            Style::kYellow},
+           {"what is stored stays as it is; a job goes on only on the data it began with"}}};
+}
+
+}  // namespace
+
+void AddAvailability(const v1::SubmitSweepResponse& response, Page* page) {
+  Json differing = Json::array(), changed = Json::array();
+  if (response.missing_models_size() > 0) {
+    page->blocks.push_back(TextBlock{
+        {{Missing("model", response.missing_models()), Style::kYellow},
+         {"their jobs will end as not found: download them into a worker's --models folder, then sinkctl retry"}}});
+  }
+  if (response.missing_sets_size() > 0) {
+    page->blocks.push_back(TextBlock{
+        {{Missing("data set", response.missing_sets()), Style::kYellow},
+         {"their jobs will fail: put it into a worker's --data-root (sink-data pack makes it), then sinkctl retry"}}});
+  }
+  for (const v1::DifferingSet& set : response.differing_sets()) {
+    Json copies = Json::array();
+    for (const v1::SetCopy& copy : set.copies())
+      copies.push_back({{"content", copy.content()}, {"workers", NamesJson(copy.workers())}});
+    differing.push_back({{"name", set.name()}, {"copies", std::move(copies)}});
+    page->blocks.push_back(DifferingBlock(set));
+  }
+  for (const v1::ChangedSet& set : response.changed_sets()) {
+    changed.push_back({{"name", set.name()},
+                       {"content_then", set.content_then()},
+                       {"content_now", set.content_now()},
+                       {"jobs", set.jobs()}});
+    page->blocks.push_back(ChangedBlock(set));
+  }
+  page->document["missing_models"] = NamesJson(response.missing_models());
+  page->document["missing_sets"] = NamesJson(response.missing_sets());
+  page->document["differing_sets"] = std::move(differing);
+  page->document["changed_sets"] = std::move(changed);
+}
+
+absl::StatusOr<v1::SubmitSweepResponse> Submit(Session& session, const SweepFiles& files, bool dry_run, bool replace) {
   v1::SubmitSweepRequest request;
   request.set_request_id(files::RandomId());  // lets the client repeat the call after a lost answer
   request.set_entry(files.entry);
@@ -14,6 +83,7 @@ absl::StatusOr<v1::SubmitSweepResponse> Submit(Session& session, const SweepFile
     file->set_text(text);
   }
   request.set_dry_run(dry_run);
+  request.set_replace(replace);
   return session.client().SubmitSweep(request);
 }
 

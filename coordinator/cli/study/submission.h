@@ -1,11 +1,14 @@
-// Sends a sweep to the coordinator: once, however often the network makes it try. Used by submit and plan.
+// Sends a sweep to the coordinator: once, however often the network makes it try; and shows what it says of the
+// workers. Used by submit and plan.
 #pragma once
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "coordinator/cli/base/command.h"
+#include "coordinator/cli/print/printer.h"
 #include "coordinator/cli/study/sweep_files.h"
 #include "sink/v1/client.pb.h"
 
@@ -13,6 +16,11 @@ namespace sink::cli {
 
 using SubmittedById = std::map<std::string, bool>;  // job id -> the coordinator has not seen it before
 
-absl::StatusOr<v1::SubmitSweepResponse> Submit(Session& session, const SweepFiles& files, bool dry_run);
+absl::StatusOr<v1::SubmitSweepResponse> Submit(Session& session, const SweepFiles& files, bool dry_run,
+                                               bool replace = false);
+
+// What the jobs will not find on the workers, or not as it was, told before anything runs: fields of the document
+// ("missing_models", "missing_sets", "differing_sets", "changed_sets") and a block for each that has something to say.
+void AddAvailability(const v1::SubmitSweepResponse& response, Page* page);
 
 }  // namespace sink::cli

@@ -30,7 +30,7 @@ absl::Status ReadAll(Session& session, Request request, const std::string& sweep
 }  // namespace
 
 absl::Status VisitConfigs(Session& session, const std::string& sweep,
-                          absl::FunctionRef<void(const std::string& id, const std::string& config_json)> visit) {
+                          absl::FunctionRef<void(const v1::Job& job)> visit) {
   v1::ListJobsRequest request;
   request.set_sweep(sweep);
   request.set_limit(kPage);
@@ -40,15 +40,15 @@ absl::Status VisitConfigs(Session& session, const std::string& sweep,
     const auto page = session.client().ListJobs(request);
     if (!page.ok()) return page.status();
     for (const v1::Job& job : page->jobs()) {
-      std::string config_json = job.config_json();
-      if (config_json.empty()) {
-        v1::GetJobRequest one;
-        one.set_id(job.id());
-        const auto response = session.client().GetJob(one);
-        if (!response.ok()) return response.status();
-        config_json = response->job().config_json();
+      if (!job.config_json().empty()) {
+        visit(job);
+        continue;
       }
-      visit(job.id(), config_json);
+      v1::GetJobRequest one;
+      one.set_id(job.id());
+      const auto response = session.client().GetJob(one);
+      if (!response.ok()) return response.status();
+      visit(response->job());
     }
     more = page->jobs_size() == kPage;
     if (more) request.set_after(page->jobs(kPage - 1).id());

@@ -15,7 +15,7 @@ namespace sink::cli {
 
 // Errors: those of the calls; CANCELLED after Ctrl-C.
 absl::Status VisitConfigs(Session& session, const std::string& sweep,
-                          absl::FunctionRef<void(const std::string& id, const std::string& config_json)> visit);
+                          absl::FunctionRef<void(const v1::Job& job)> visit);
 
 // Of the jobs in `ids`: all of the sweep's at once where that is most of them. Points and maps come job by job.
 absl::Status VisitMetrics(Session& session, const std::string& sweep, size_t jobs_in_sweep,

@@ -13,6 +13,8 @@ namespace {
 Json OrNull(const std::optional<double>& value) { return value ? Number(*value) : Json(nullptr); }
 Json TimeOrNull(int64_t unix_ms) { return unix_ms == 0 ? Json(nullptr) : Json(unix_ms); }
 
+Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
 // As in the trainer's events and in a sweep file's `retry:`.
 std::string_view ClassName(v1::FailureClass failure) {
   switch (failure) {
@@ -144,6 +146,9 @@ Json ToJson(const v1::Sweep& sweep) {
 }
 
 Json ToJson(const v1::Worker& worker) {
+  Json sets = Json::array();
+  for (const v1::DataSet& set : worker.sets())
+    sets.push_back({{"name", set.name()}, {"content", TextOrNull(set.content())}});
   return {{"id", worker.id()},
           {"name", worker.name()},
           {"address", worker.address()},
@@ -155,6 +160,7 @@ Json ToJson(const v1::Worker& worker) {
           {"last_seen_ms", TimeOrNull(worker.last_seen_ms())},
           {"job_ids", std::vector<std::string>(worker.job_ids().begin(), worker.job_ids().end())},
           {"models", std::vector<std::string>(worker.models().begin(), worker.models().end())},
+          {"sets", std::move(sets)},
           {"hold", worker.hold()},
           {"hold_reason", worker.hold_reason()}};
 }

@@ -88,6 +88,7 @@ bool WatchedSweep::Take(const v1::GetSweepResponse& update) {
     places_.clear();
   }
   *status_.mutable_sweep() = update.sweep();
+  *status_.mutable_warnings() = update.warnings();
   for (const v1::Job& job : update.jobs()) {
     const auto [place, is_new] = places_.try_emplace(job.id(), status_.jobs_size());
     *(is_new ? status_.add_jobs() : status_.mutable_jobs(place->second)) = job;
@@ -123,6 +124,9 @@ void ChangeLog::Show(const v1::GetSweepResponse& status, int64_t now_ms) {
     if (!job.message().empty()) line.push_back({job.message()});
     printer_.PrintItem({}, line);
   }
+  const std::string warning = status.warnings().empty() ? "" : status.warnings(0);
+  if (warning != warning_ && !warning.empty()) printer_.PrintItem({}, {time, {warning, Style::kRed}});
+  warning_ = warning;
   const SweepTotals totals = Total(status);
   const bool finished = totals.done == totals.jobs;
   if (!first && !finished && now_ms - last_summary_ms_ < kSummaryMs) return;

@@ -53,6 +53,7 @@ class ChangeLog {
   const int64_t start_ms_;
   int64_t last_summary_ms_ = 0;
   std::map<std::string, v1::JobState> states_;
+  std::string warning_;  // the last that was shown
 };
 
 }  // namespace sink::cli

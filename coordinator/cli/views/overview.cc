@@ -88,7 +88,11 @@ Page OverviewPage(const Overview& overview, const std::string& coordinator, size
   for (const v1::Worker& worker : overview.workers.workers()) workers.push_back(ToJson(worker));
   for (const v1::Job& job : overview.active.jobs()) active.push_back(ToJson(job));
   const bool busy = !active.empty();
-  page.document = {{"sweeps", std::move(sweeps)}, {"workers", std::move(workers)}, {"active_jobs", std::move(active)}};
+  const auto& warnings = overview.sweeps.warnings();
+  page.document = {{"sweeps", std::move(sweeps)},
+                   {"workers", std::move(workers)},
+                   {"active_jobs", std::move(active)},
+                   {"warnings", std::vector<std::string>(warnings.begin(), warnings.end())}};
 
   page.blocks.push_back(TableBlock{
       "sweeps",
@@ -110,6 +114,7 @@ Page OverviewPage(const Overview& overview, const std::string& coordinator, size
   } else {
     page.blocks.push_back(TextBlock{WorkersLine(overview)});
   }
+  for (const std::string& warning : warnings) page.blocks.push_back(TextBlock{{{warning, Style::kRed}}});
   return page;
 }
 
@@ -123,6 +128,7 @@ std::vector<Cell> OverviewLine(const Overview& overview) {
   }
   const std::vector<Cell> workers = WorkersLine(overview);
   line.insert(line.end(), workers.begin(), workers.end());
+  for (const std::string& warning : overview.sweeps.warnings()) line.push_back({warning, Style::kRed});
   return line;
 }
 

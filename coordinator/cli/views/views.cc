@@ -262,6 +262,7 @@ Page SweepPage(const v1::GetSweepResponse& status, size_t max_rows) {
       failures.pieces.push_back({job->id().substr(0, kShortId) + " failed: " + job->message(), Style::kRed});
   }
   page.document = {{"sweep", ToJson(status.sweep())},
+                   {"warnings", std::vector<std::string>(status.warnings().begin(), status.warnings().end())},
                    {"jobs", std::move(rows)},
                    {"totals",
                     {{"jobs", totals.jobs},
@@ -282,6 +283,7 @@ Page SweepPage(const v1::GetSweepResponse& status, size_t max_rows) {
   if (totals.tokens_per_second > 0) footer.pieces.push_back({FormatCount(totals.tokens_per_second) + " tokens/s"});
   if (!epsilon.empty()) footer.pieces.push_back({"SINK%, ALPHA1: position 1, epsilon " + epsilon, Style::kDim});
   page.blocks = {headline, TableBlock{"jobs", JobColumns(true), "no jobs", max_rows}, footer};
+  for (const std::string& warning : status.warnings()) page.blocks.push_back(TextBlock{{{warning, Style::kRed}}});
   for (const Cell& failure : failures.pieces) page.blocks.push_back(TextBlock{{failure}});
   return page;
 }

@@ -27,6 +27,7 @@ constexpr int kFormat = 1;
 constexpr size_t kMaxStateBytes = 1 << 20;
 constexpr char kOptimizerFile[] = "optimizer.state", kFormerOptimizerFile[] = "optimizer.safetensors";
 constexpr char kStateFile[] = "trainer.json";
+constexpr char kData[] = "data";  // in it; absent in checkpoints of older versions
 // Absent in checkpoints from before there were roll-backs, whose configurations do not ask for them.
 constexpr std::string_view kRunningLoss = "/running_loss", kRollBacks = "/roll_backs";
 
@@ -51,14 +52,26 @@ std::map<std::string, at::Generator> Generators(at::Device device) {
   return generators;
 }
 
+// Numbers that no run of this configuration can have would make it never end, or read beyond its data.
+void CheckPlausible(const RunState& state, const JobConfig& config, const fs::path& folder) {
+  constexpr int64_t kMostEpochs = int64_t{1} << 31, kMost = int64_t{1} << 62;
+  const bool right = state.step >= 0 && state.step <= config.train.max_steps && state.tokens >= 0 &&
+                     state.tokens < kMost && state.cursor.epoch >= 0 && state.cursor.epoch < kMostEpochs &&
+                     state.cursor.position >= 0 && state.cursor.position < kMost && state.roll_backs >= 0;
+  if (!right)
+    throw UserError((folder / kStateFile).string() + ": step, tokens, cursor or roll_backs are not those of a run of " +
+                    std::to_string(config.train.max_steps) + " steps; remove this checkpoint");
+}
+
 }  // namespace
 
 CheckpointContent ContentOf(const JobConfig& config, const Transformer& model, const Optimizer& optimizer,
-                            const RunState& state, TokenizerFiles tokenizer) {
+                            const RunState& state, TokenizerFiles tokenizer, const std::string& data) {
   CheckpointContent content{config.model, NamedParameters(model), optimizer.State(), "", std::move(tokenizer)};
   for (const auto& [name, generator] : Generators(model.values().device()))
     content.optimizer[name] = generator.get_state();
   Json json = {{"format", kFormat}, {"config", JobId(config)}};
+  if (!data.empty()) json[kData] = data;
   VisitFields([&json](std::string_view place, const auto& field) { json[Place(std::string(place))] = field; }, state);
   content.state = json.dump(1) + "\n";
   return content;
@@ -80,7 +93,8 @@ void WriteCheckpoint(const fs::path& folder, const CheckpointContent& content) {
   OrThrow<InfraError>(files::WriteFile(folder / kStateFile, content.state, /*sync=*/false));
 }
 
-RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transformer& model, Optimizer& optimizer) {
+RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transformer& model, Optimizer& optimizer,
+                        const std::string& data) {
   RunState state;
   try {
     const Json json = Json::parse(OrThrow<InfraError>(files::ReadFile(folder / kStateFile, kMaxStateBytes)));
@@ -89,6 +103,10 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
     if (json.at("config") != JobId(config))
       throw UserError(folder.string() + " belongs to a job with other settings (" + json.at("config").dump() +
                       ", this one is \"" + JobId(config) + "\"); use another run folder, or remove its checkpoints");
+    if (const std::string before = json.value(kData, data); !data.empty() && before != data)
+      throw UserError(folder.string() + " was trained on data set " + config.data.set + " with the content " + before +
+                      ", and what lies there now has the content " + data +
+                      "; put the set back as it was, or begin anew in another run folder");
     VisitFields(
         [&json]<typename Field>(std::string_view place, Field& field) {
           const bool optional = place == kRunningLoss || place == kRollBacks;
@@ -100,6 +118,7 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
     throw UserError((folder / kStateFile).string() + ": " + e.what());
   }
 
+  CheckPlausible(state, config, folder);
   LoadParameters(folder, model);
   const bool former = !fs::exists(folder / kOptimizerFile);
   const SafetensorsFile file(folder / (former ? kFormerOptimizerFile : kOptimizerFile));

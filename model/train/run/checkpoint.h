@@ -4,7 +4,8 @@
 //   optimizer.state                       in safetensors' format, Optimizer::State(): moments and momentum; rng.*:
 //                                         random generators. Loaders of models take every *.safetensors of a folder
 //                                         for weights, so it is called otherwise; it once was optimizer.safetensors
-//   trainer.json                          RunState and the id of the configuration
+//   trainer.json                          RunState, the id of the configuration, and what the data set held
+//                                         (proto/run/set_fingerprint.h)
 // Restoring it continues the run to the last bit. Nothing in it depends on the number of ranks or on how they share the
 // optimizer: rank 0 writes and reads it alone. Functions belong to the training thread but where they say otherwise.
 #pragma once
@@ -40,8 +41,9 @@ struct CheckpointContent {
   TokenizerFiles tokenizer;
 };
 // Of this moment; the optimizer is one of the whole model. The tensors are the run's own: the next step changes them.
+// `data`: the fingerprint of the data set; empty where it is not known.
 CheckpointContent ContentOf(const JobConfig& config, const Transformer& model, const Optimizer& optimizer,
-                            const RunState& state, TokenizerFiles tokenizer = {});
+                            const RunState& state, TokenizerFiles tokenizer = {}, const std::string& data = {});
 // Copies of the tensors on their devices, so that training may go on.
 CheckpointContent Snapshot(const CheckpointContent& content);
 
@@ -49,9 +51,10 @@ CheckpointContent Snapshot(const CheckpointContent& content);
 void WriteCheckpoint(const std::filesystem::path& folder, const CheckpointContent& content);
 
 // Fills the model, the optimizer and the random generators. The files' bytes have been verified. UserError when the
-// checkpoint is of a job with another configuration, or was written by another version of the program.
+// checkpoint is of a job with another configuration, was trained on other data than `data` (where both are known), or
+// was written by another version of the program.
 RunState ReadCheckpoint(const std::filesystem::path& folder, const JobConfig& config, Transformer& model,
-                        Optimizer& optimizer);
+                        Optimizer& optimizer, const std::string& data = {});
 
 // Collective: gives rank 0's random generators to all ranks, and returns its `state`.
 RunState ShareRunState(Ranks& ranks, at::Device device, const RunState& state);

@@ -67,6 +67,8 @@ TEST(Usage, HelpOfEveryCommandHasTwoExamples) {
                                                                                        {"checkpoint"},
                                                                                        {"checkpoint", "list"},
                                                                                        {"checkpoint", "get"},
+                                                                                       {"checkpoint", "verify"},
+                                                                                       {"checkpoint", "drop"},
                                                                                        {"completion"},
                                                                                        {"version"}}) {
     std::vector<std::string> args = {"help"};
@@ -129,6 +131,39 @@ TEST_F(CliTest, SubmitTwiceAddsNothing) {
   const Result twins = Sinkctl({"submit", WriteSweep("twins", {"7e-3", "7.0e-3"})});
   EXPECT_THAT(twins.out, HasSubstr("twins: 2 jobs, 1 new"));
   EXPECT_THAT(twins.out, HasSubstr("same job as above"));
+}
+
+TEST_F(CliTest, SubmitSaysWhichStoredJobsWillNotRunAndRetryRunsThem) {
+  const std::string file = WriteSweep("study", {"1e-3", "4e-4"});
+  ASSERT_EQ(Sinkctl({"submit", file}).code, kOk);
+  ASSERT_EQ(Sinkctl({"cancel", JobId("study", 0)}).code, kOk);
+  const Result again = Sinkctl({"submit", file});
+  EXPECT_THAT(again.out, HasSubstr("stored, cancelled"));
+  EXPECT_THAT(again.out, HasSubstr("1 stored job has failed or been cancelled and will not run"));
+  EXPECT_THAT(again.out, HasSubstr("submit --retry queues them again"));
+  EXPECT_EQ(Sinkctl({"submit", file, "--json"}).json()["jobs"][0]["state"], "CANCELLED");
+  EXPECT_THAT(Sinkctl({"submit", file, "--retry"}).out, HasSubstr("1 stored jobs queued again"));
+  EXPECT_THAT(Sinkctl({"submit", file}).out, Not(HasSubstr("will not run")));
+}
+
+TEST_F(CliTest, CancellingASweepKeepsWhatAnotherWants) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("ours", {"1e-3", "4e-4"})}).code, kOk);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("theirs", {"1e-3"})}).code, kOk);
+  const Result cancelled = Sinkctl({"cancel", "ours"});
+  EXPECT_THAT(cancelled.out, HasSubstr("1 waiting jobs cancelled"));
+  EXPECT_THAT(cancelled.out, HasSubstr("1 job goes on: another sweep wants it"));
+  EXPECT_EQ(Sinkctl({"cancel", "theirs", "--json"}).json()["cancelled"], 1);
+}
+
+TEST_F(CliTest, AnotherStudyOfTheSameNameNeedsReplace) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  const std::string file = WriteSweep("study", {"4e-4"});
+  std::string text = ReadFile(file);
+  ASSERT_NE(text.find("name: rates"), std::string::npos) << text;
+  text.replace(text.find("name: rates"), 11, "name: other");
+  std::ofstream(file) << text;
+  ExpectError(Sinkctl({"submit", file}), kRefused, "--replace");
+  EXPECT_EQ(Sinkctl({"submit", file, "--replace"}).code, kOk);
 }
 
 TEST_F(CliTest, SubmitTakesSeveralFilesAndStoresNoneWhenOneIsWrong) {
@@ -391,6 +426,30 @@ TEST_F(CliTest, CheckpointsComeBackWhole) {
   ExpectError(Sinkctl({"checkpoint", "get", id, "--step", "49", "--out", folder_ / "other"}), kNotFound, "49");
   for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
     EXPECT_THAT(entry.path().string(), Not(HasSubstr("partial")));
+}
+
+TEST_F(CliTest, CheckpointsAreVerifiedAndDropped) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  const v1::LeaseRef& lease = grants[0].lease();
+  for (const int64_t step : {50, 60}) SaveCheckpoint(grants[0], step, {{"manifest.json", "{}"}, {"weights", "xyz"}});
+  EXPECT_EQ(Sinkctl({"checkpoint", "verify", lease.job_id()}).code, kOk);
+  std::ofstream(folder_ / "coordinator/checkpoints/" + lease.job_id() + "/" + std::to_string(lease.fence()) +
+                "/step-60/weights")
+      << "xyy";
+  const Result verified = Sinkctl({"checkpoint", "verify", lease.job_id()});
+  EXPECT_EQ(verified.code, kFailedWork);
+  EXPECT_THAT(verified.out, HasSubstr("as committed"));
+  EXPECT_THAT(verified.out, HasSubstr("has not the hash"));
+  EXPECT_THAT(verified.err, HasSubstr("1 of 2 checkpoints is damaged"));
+  EXPECT_EQ(Sinkctl({"checkpoint", "drop", lease.job_id(), "--step", "60"}).code, kOk);
+  EXPECT_EQ(Sinkctl({"checkpoint", "list", lease.job_id(), "--json"}).json()["checkpoints"].size(), 1u);
+  ExpectError(Sinkctl({"checkpoint", "drop", lease.job_id(), "--step", "60"}), kNotFound, "it has those of 50");
+  Finish(grants[0], v1::FAILED, "why");
+  ExpectError(Sinkctl({"retry", lease.job_id(), "--from-step", "60"}), kNotFound, "it has those of 50");
+  EXPECT_EQ(Sinkctl({"retry", lease.job_id(), "--from-step", "0"}).code, kOk);
+  EXPECT_THAT(Sinkctl({"checkpoint", "list", lease.job_id()}).out, HasSubstr("no checkpoints yet"));
 }
 
 }  // namespace

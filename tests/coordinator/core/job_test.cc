@@ -1,5 +1,6 @@
 // Submission, cancellation, retry, events, checkpoints and ends of attempts.
 #include <cmath>
+#include <limits>
 
 #include "coordinator/core/clean_text.h"
 #include "coordinator/core/event_effects.h"
@@ -107,6 +108,33 @@ TEST_F(JobTest, ARecordThatCannotBeReadBecomesAnErrorLineAndBlocksNothing) {
   EXPECT_THAT(Logs()[1].text, HasSubstr("event 2 could not be read"));
   EXPECT_THAT(Logs()[2].text, HasSubstr("metric name"));
   EXPECT_EQ(Metrics().size(), 1u);
+}
+
+TEST_F(JobTest, ManyDroppedValuesAreOneLine) {
+  Submit({1});
+  Register();
+  const Lease lease = Start(1);
+  std::vector<Event> events;
+  for (int i = 0; i < 500; ++i) events.push_back(Metric(2 + i, 1, 1, "bad name " + std::to_string(i)));
+  const size_t before = Logs().size();
+  ASSERT_TRUE(manager->workers().Report("w", lease, events, now).ok());
+  ASSERT_EQ(Logs().size(), before + 1);
+  EXPECT_THAT(Logs().back().text, HasSubstr("metric name \"bad name 0\" and 499 more dropped: it is not printable"));
+}
+
+TEST_F(JobTest, StepsBeyondTheJobsEndCountForNothing) {
+  Submit({1});
+  Register();
+  const Lease lease = Start(1);
+  constexpr int64_t kFar = std::numeric_limits<int64_t>::max();
+  const std::string boast = pipe::Encode(pipe::Hello{.pid = 1, .device = "cpu", .start_step = 0, .max_steps = kFar});
+  ASSERT_TRUE(manager->workers().Report("w", lease, {{2, boast, 1}, Metric(3, kFar, 1), Progress(4, kFar)}, now).ok());
+  EXPECT_EQ(Get().progress.max_steps, 100);
+  EXPECT_EQ(Get().progress.step, 100);
+  EXPECT_TRUE(Metrics().empty());
+  EXPECT_THAT(Logs().back().text, HasSubstr("beyond the job's last one"));
+  EXPECT_EQ(manager->workers().CommitCheckpoint("w", lease, {101, "hash", {}, 4}, now).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(JobTest, SeriesAreBounded) {

@@ -1,4 +1,5 @@
-// Jobs that measure an open model go to workers that have it; one that nobody has goes to any, which ends it.
+// Jobs that measure an open model, or train on a packed set, go to workers that have it; what nobody has goes to any,
+// which ends it.
 #include "tests/coordinator/core/fixture.h"
 
 namespace sink {
@@ -17,14 +18,39 @@ class ModelsTest : public ManagerTest {
     for (size_t i = 0; i < models.size(); ++i) request.jobs[i].model = models[i];
     return request;
   }
-  // A worker's question; the ids of the jobs that it gets.
-  std::vector<std::string> Ask(const std::string& worker, const std::vector<std::string>& models, int devices_free) {
-    const auto grants = manager->dispatcher().AcquireLeases(
-        {.worker_id = worker, .session = "a", .poll = ++polls_, .devices_free = devices_free, .models = models}, now);
+  SubmitRequest Training(const std::vector<std::string>& sets) {
+    std::vector<int> ids;
+    for (size_t i = 0; i < sets.size(); ++i) ids.push_back(static_cast<int>(i) + 1);
+    SubmitRequest request = Sweep(ids);
+    for (size_t i = 0; i < sets.size(); ++i) request.jobs[i].data_set = sets[i];
+    return request;
+  }
+  std::vector<Grant> Grants(const std::string& worker, const Holdings& holdings, int devices_free = 1) {
+    const auto grants = manager->dispatcher().AcquireLeases({.worker_id = worker,
+                                                             .session = "a",
+                                                             .poll = ++polls_,
+                                                             .devices_free = devices_free,
+                                                             .models = holdings.models,
+                                                             .sets = holdings.sets},
+                                                            now);
     EXPECT_TRUE(grants.ok()) << grants.status();
+    return grants.ok() ? *grants : std::vector<Grant>();
+  }
+  // A worker's question; the ids of the jobs that it gets.
+  std::vector<std::string> AskWith(const std::string& worker, const Holdings& holdings, int devices_free = 1) {
     std::vector<std::string> ids;
-    for (const Grant& grant : *grants) ids.push_back(grant.lease.job_id);
+    for (const Grant& grant : Grants(worker, holdings, devices_free)) ids.push_back(grant.lease.job_id);
     return ids;
+  }
+  std::vector<std::string> Ask(const std::string& worker, const std::vector<std::string>& models, int devices_free) {
+    return AskWith(worker, Holdings{models, std::nullopt}, devices_free);
+  }
+  static Holdings Sets(std::vector<DataSet> sets) { return {{}, std::move(sets)}; }
+  SubmitResult DryRun(SubmitRequest request) {
+    request.dry_run = true;
+    const auto result = manager->clients().Submit(request, now);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? *result : SubmitResult();
   }
   std::vector<std::string> Missing(const std::vector<std::string>& models) {
     SubmitRequest request = Measuring(models);
@@ -88,6 +114,115 @@ TEST_F(ModelsTest, WhatAWorkerLoadedMeanwhileCounts) {
   ASSERT_THAT(Ask("b", {"y/llama"}, 0), IsEmpty());
   EXPECT_THAT(Ask("a", {}, 1), IsEmpty());
   EXPECT_THAT(Ask("b", {"y/llama"}, 1), ElementsAre(Id(1)));
+}
+
+class SetsTest : public ModelsTest {};
+
+TEST_F(SetsTest, AJobWaitsForTheWorkerThatHasItsSetAndLaterJobsPassIt) {
+  Register("a");
+  Register("b");
+  ASSERT_THAT(AskWith("a", Sets({{"bible", "1"}})), IsEmpty());
+  ASSERT_THAT(AskWith("b", Sets({{"regmix", "2"}, {"bible", "1"}})), IsEmpty());
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix", "regmix", "bible"}), now).ok());
+  EXPECT_THAT(AskWith("a", Sets({{"bible", "1"}}), 8), ElementsAre(Id(3)));
+  EXPECT_THAT(AskWith("b", Sets({{"regmix", "2"}, {"bible", "1"}})), ElementsAre(Id(1)));
+  EXPECT_EQ(Why(2), "of the connected workers, only b can have its data set regmix");
+}
+
+TEST_F(SetsTest, AWorkerThatDoesNotSpeakOfItsSetsMayHaveAny) {
+  Register("old");
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix"}), now).ok());
+  EXPECT_THAT(DryRun(Training({"regmix"})).missing_sets, IsEmpty());
+  EXPECT_THAT(AskWith("old", Holdings{}), ElementsAre(Id(1)));
+}
+
+TEST_F(SetsTest, ASetThatNobodyHasIsToldAtOnceAndGoesToAnyWorker) {
+  Register("a");
+  ASSERT_THAT(AskWith("a", Sets({{"bible", "1"}})), IsEmpty());
+  EXPECT_THAT(DryRun(Training({"regmix", "bible", "regmix"})).missing_sets, ElementsAre("regmix"));
+  const auto submitted = manager->clients().Submit(Training({"regmix"}), now);
+  ASSERT_TRUE(submitted.ok());
+  EXPECT_THAT(submitted->missing_sets, ElementsAre("regmix"));
+  EXPECT_THAT(Why(1), HasSubstr("no connected worker has its data set regmix"));
+  EXPECT_THAT(AskWith("a", Sets({{"bible", "1"}})), ElementsAre(Id(1)));
+}
+
+TEST_F(SetsTest, WorkersWhoseSetsOfOneNameDifferAreNamed) {
+  for (const char* worker : {"a", "b", "c"}) Register(worker);
+  AskWith("a", Sets({{"regmix", "1"}, {"bible", "5"}}), 0);
+  AskWith("b", Sets({{"regmix", "2"}, {"bible", "5"}}), 0);
+  AskWith("c", Sets({{"regmix", "1"}}), 0);
+  const SubmitResult result = DryRun(Training({"regmix", "bible"}));
+  ASSERT_EQ(result.differing_sets.size(), 1u);
+  EXPECT_EQ(result.differing_sets[0].name, "regmix");
+  EXPECT_THAT(result.differing_sets[0].workers, ElementsAre(std::pair("1", std::vector<std::string>{"a", "c"}),
+                                                            std::pair("2", std::vector<std::string>{"b"})));
+}
+
+class ContentTest : public SetsTest {
+ protected:
+  // Worker a, whose copy of the set is "1", starts job 1, saves at step 10 where `save` says so, and loses it.
+  void TrainOnA(bool save) {
+    Register("a");
+    ASSERT_TRUE(manager->clients().Submit(Training({"regmix"}), now).ok());
+    const std::vector<Grant> grants = Grants("a", Sets({{"regmix", "1"}}));
+    ASSERT_EQ(grants.size(), 1u);
+    EXPECT_EQ(grants[0].data_content, "1");
+    const Lease& lease = grants[0].lease;
+    ASSERT_TRUE(manager->workers().Report("a", lease, {Hello(1), Progress(2, 10)}, now).ok());
+    if (save) {
+      ASSERT_TRUE(manager->workers().CommitCheckpoint("a", lease, {10, "manifest", {}, 2}, now).ok());
+    }
+    EXPECT_EQ(Get().data_content, "1");
+    ASSERT_EQ(Finish(lease, JobState::kFailed, FailureClass::kInfra, 2, "a").value(), JobState::kQueued);
+    Pass(2'000);
+  }
+};
+
+TEST_F(ContentTest, AResumeWaitsForTheDataThatItBeganOn) {
+  TrainOnA(/*save=*/true);
+  EXPECT_THAT(AskWith("a", Sets({{"regmix", "2"}})), IsEmpty()) << "packed anew meanwhile";
+  EXPECT_THAT(Why(1),
+              HasSubstr("needs its data set regmix with the content 1, which no connected worker has (a has 2)"));
+  Register("b");
+  const std::vector<Grant> grants = Grants("b", Sets({{"regmix", "1"}}));
+  ASSERT_EQ(grants.size(), 1u);
+  EXPECT_EQ(grants[0].data_content, "1");
+  EXPECT_EQ(grants[0].resume_from->step, 10);
+}
+
+TEST_F(ContentTest, AJobThatBeginsAnewTakesWhatIsThere) {
+  TrainOnA(/*save=*/false);
+  const std::vector<Grant> grants = Grants("a", Sets({{"regmix", "2"}}));
+  ASSERT_EQ(grants.size(), 1u);
+  EXPECT_EQ(grants[0].data_content, "2");
+  EXPECT_EQ(Get().data_content, "2");
+}
+
+TEST_F(ContentTest, SubmittingAgainOverOtherDataSaysSo) {
+  TrainOnA(/*save=*/true);
+  AskWith("a", Sets({{"regmix", "1"}}), 0);
+  EXPECT_THAT(DryRun(Training({"regmix"})).changed_sets, IsEmpty());
+  AskWith("a", Sets({{"regmix", "2"}}), 0);
+  const SubmitResult result = DryRun(Training({"regmix"}));
+  ASSERT_EQ(result.changed_sets.size(), 1u);
+  EXPECT_EQ(result.changed_sets[0].name, "regmix");
+  EXPECT_EQ(result.changed_sets[0].content_then, "1");
+  EXPECT_EQ(result.changed_sets[0].content_now, "2");
+  EXPECT_EQ(result.changed_sets[0].jobs, 1);
+}
+
+TEST_F(ContentTest, TheRanksOfAGangReadTheSame) {
+  Register("a");
+  Register("b");
+  AskWith("b", Sets({{"regmix", "2"}}), 8);
+  SubmitRequest request = Training({"regmix"});
+  request.devices = 16;
+  request.per_worker = 8;
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
+  EXPECT_THAT(AskWith("a", Sets({{"regmix", "1"}}), 8), IsEmpty()) << "b has other data";
+  Register("c");
+  EXPECT_THAT(AskWith("c", Sets({{"regmix", "1"}}), 8), ElementsAre(Id(1))) << "with a";
 }
 
 }  // namespace

@@ -176,6 +176,42 @@ TEST_F(ClientServiceTest, CancelThenRetry) {
   EXPECT_EQ(retried->job_ids_size(), 2);
 }
 
+TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {
+  const std::string id = Submit("study", "1e-3")[0];
+  StopServer();
+  disk_reserve_ = uint64_t{1} << 60;  // more than any disk has
+  StartServer();
+  const std::string full = "the coordinator's disk is full";
+  EXPECT_THAT(client_->ListSweeps({})->warnings(), ElementsAre(StartsWith(full)));
+  v1::GetSweepRequest get;
+  get.set_name("study");
+  EXPECT_THAT(client_->GetSweep(get)->warnings(), ElementsAre(StartsWith(full)));
+  v1::WhyJobRequest why;
+  why.set_id(id);
+  EXPECT_THAT(client_->WhyJob(why)->reasons(0), StartsWith(full));
+  v1::WatchSweepRequest watch;
+  watch.set_name("study");
+  watch.set_changes_only(true);
+  std::string told;
+  EXPECT_TRUE(client_
+                  ->WatchSweep(watch,
+                               [&](const v1::GetSweepResponse& update) {
+                                 told = update.warnings(0);
+                                 return false;
+                               })
+                  .ok());
+  EXPECT_THAT(told, StartsWith(full));
+  v1::SubmitSweepRequest submit = Submission(SweepYaml("another", "1e-3"), 2);
+  EXPECT_EQ(client_->SubmitSweep(submit).status().code(), absl::StatusCode::kResourceExhausted);
+  submit.set_dry_run(true);
+  EXPECT_TRUE(client_->SubmitSweep(submit).ok());
+}
+
+TEST_F(ClientServiceTest, AHealthyDiskIsNoNews) {
+  Submit("study", "1e-3");
+  EXPECT_EQ(client_->ListSweeps({})->warnings_size(), 0);
+}
+
 TEST_F(ClientServiceTest, WatchSendsAtOnceAndOnChangeAndEndsWhenAllIsFinal) {
   const v1::Grant grant = RunningJob("study");
   v1::WatchSweepRequest watch;

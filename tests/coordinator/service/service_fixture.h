@@ -73,6 +73,8 @@ class ServiceTest : public ::testing::Test {
     options.heartbeat_interval = heartbeat_interval_;
     options.lease_duration = lease_duration_;
     options.tick_interval = absl::Milliseconds(50);
+    options.scrub_interval = scrub_interval_;
+    options.disk_reserve = disk_reserve_;
     return options;
   }
 
@@ -210,6 +212,8 @@ class ServiceTest : public ::testing::Test {
 
   absl::Duration heartbeat_interval_ = absl::Seconds(5);
   absl::Duration lease_duration_ = absl::Seconds(60);
+  absl::Duration scrub_interval_ = absl::Hours(24);
+  uint64_t disk_reserve_ = 64 << 20;  // so much has every disk on which the tests run
   std::string listen_ = "127.0.0.1:0";
   TempDir folder_;
   std::unique_ptr<Server> server_;

@@ -75,6 +75,24 @@ TEST(Validate, ModelsAreBoundedPlainNames) {
   EXPECT_FALSE(Validate(request).ok());
 }
 
+TEST(Validate, SetsAreBoundedPlainNames) {
+  v1::LeaseRequest request;
+  request.set_worker_id(kId);
+  request.set_session(kId);
+  request.set_poll(1);
+  for (int i = 0; i < kMaxSets; ++i) request.mutable_sets()->add_sets()->set_name("set" + std::to_string(i));
+  request.mutable_sets()->mutable_sets(0)->set_content(kId);
+  EXPECT_TRUE(Validate(request).ok()) << Validate(request);
+  request.mutable_sets()->mutable_sets(0)->set_content("no hash");
+  EXPECT_FALSE(Validate(request).ok());
+  request.mutable_sets()->mutable_sets(0)->set_content("");
+  request.mutable_sets()->mutable_sets(0)->set_name("../set");
+  EXPECT_FALSE(Validate(request).ok());
+  request.mutable_sets()->mutable_sets(0)->set_name("set0");
+  request.mutable_sets()->add_sets()->set_name("one_more");
+  EXPECT_FALSE(Validate(request).ok());
+}
+
 TEST(Validate, LeaseIsCheckedFieldByField) {
   auto commit = Leased<v1::CommitCheckpointRequest>();
   commit.set_step(1);

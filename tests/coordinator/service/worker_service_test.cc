@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
+#include "absl/time/clock.h"
 #include "coordinator/errors/error_detail.h"
 #include "tests/coordinator/service/service_fixture.h"
 
@@ -305,14 +307,138 @@ TEST_F(WorkerServiceTest, StartRemovesWhatDeadAttemptsLeftAndKeepsWhatCounts) {
   EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10)));
 }
 
-TEST_F(WorkerServiceTest, DamagedCheckpointIsDataLossForItsReader) {
+TEST_F(WorkerServiceTest, AnAttemptHasAtMostTwoUploadsOpen) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20, 30, 40}) ASSERT_TRUE(Begin(grant.lease(), step, TestCheckpoint()).ok());
+  for (const int64_t step : {10, 20})
+    EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), step) + ".part"));
+  for (const int64_t step : {30, 40})
+    EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), step) + ".part"));
+  EXPECT_EQ(Begin(grant.lease(), 1'000'000, TestCheckpoint()).status().code(), absl::StatusCode::kInvalidArgument)
+      << "beyond the job's end";
+}
+
+class DamageTest : public WorkerServiceTest {
+ protected:
+  // One bit of the middle of the weights.
+  void FlipABit(const v1::LeaseRef& lease, int64_t step) {
+    const std::string path = CheckpointFolder(lease, step) + "/model.safetensors";
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(300'000);
+    const char byte = static_cast<char>(file.get() ^ 1);
+    file.seekp(300'000);
+    file.put(byte);
+    ASSERT_TRUE(file.good());
+  }
+  // The step of what the coordinator sends, or why it does not.
+  absl::StatusOr<int64_t> Fetch(const v1::LeaseRef& lease, int64_t step) {
+    auto fetch = Leased<v1::FetchCheckpointRequest>(lease);
+    fetch.set_step(step);
+    int64_t sent = 0;
+    const absl::Status status = client_->FetchCheckpoint(fetch, [&](const v1::CheckpointChunk& chunk) {
+      if (chunk.has_checkpoint()) sent = chunk.checkpoint().step();
+      return true;
+    });
+    if (!status.ok()) return status;
+    return sent;
+  }
+  std::vector<int64_t> Steps(const std::string& job) {
+    v1::ListCheckpointsRequest list;
+    list.set_job_id(job);
+    std::vector<int64_t> steps;
+    const auto response = client_->ListCheckpoints(list);
+    EXPECT_TRUE(response.ok()) << response.status();
+    for (const auto& checkpoint : response->checkpoints()) steps.push_back(checkpoint.step());
+    return steps;
+  }
+  std::string Log(const std::string& job) {
+    v1::ReadLogsRequest read;
+    read.set_job_id(job);
+    std::string text;
+    EXPECT_TRUE(client_
+                    ->ReadLogs(read,
+                               [&](const v1::LogLine& line) {
+                                 text += line.text() + "\n";
+                                 return true;
+                               })
+                    .ok());
+    return text;
+  }
+};
+
+TEST_F(DamageTest, ADamagedCheckpointIsDroppedAndTheOneBeforeServesInItsPlace) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  FlipABit(grant.lease(), 20);
+  EXPECT_EQ(Fetch(grant.lease(), 20).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(10));
+  EXPECT_EQ(Fetch(grant.lease(), 0).value(), 10);
+  EXPECT_THAT(Log(grant.lease().job_id()),
+              HasSubstr("the checkpoint of step 20 is damaged at the coordinator and was dropped"));
+  EXPECT_THAT(Log(grant.lease().job_id()), HasSubstr("the newest that is left is that of step 10"));
+  ASSERT_EQ(truncate((CheckpointFolder(grant.lease(), 10) + "/model.safetensors").c_str(), 100), 0);
+  EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(server_->Wait([] { return true; }).ok());  // the store is well: the server goes on
+}
+
+TEST_F(DamageTest, ACheckpointWhoseFolderIsAwayStays) {
   const v1::Grant grant = RunningJob();
   ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
-  ASSERT_EQ(truncate((CheckpointFolder(grant.lease(), 10) + "/model.safetensors").c_str(), 100), 0);
-  auto fetch = Leased<v1::FetchCheckpointRequest>(grant.lease());
-  fetch.set_step(10);
-  EXPECT_EQ(client_->FetchCheckpoint(fetch, [](const auto&) { return true; }).code(), absl::StatusCode::kDataLoss);
-  EXPECT_TRUE(server_->Wait([] { return true; }).ok());  // the store is well: the server goes on
+  std::filesystem::rename(CheckpointFolder(grant.lease(), 10), folder_ / "away");
+  EXPECT_EQ(Fetch(grant.lease(), 10).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(10));
+  std::filesystem::rename(folder_ / "away", CheckpointFolder(grant.lease(), 10));
+  EXPECT_EQ(Fetch(grant.lease(), 10).value(), 10);
+}
+
+TEST_F(DamageTest, VerifyTellsAndDropForgets) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  FlipABit(grant.lease(), 10);
+  v1::VerifyCheckpointsRequest verify;
+  verify.set_job_id(grant.lease().job_id());
+  const auto found = client_->VerifyCheckpoints(verify);
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->checkpoints_size(), 2);
+  EXPECT_EQ(found->checkpoints(0).checkpoint().step(), 20);
+  EXPECT_EQ(found->checkpoints(0).damage(), "");
+  EXPECT_THAT(found->checkpoints(1).damage(), HasSubstr("model.safetensors has not the hash"));
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(20, 10)) << "nothing has changed";
+  v1::DropCheckpointsRequest drop;
+  drop.set_job_id(grant.lease().job_id());
+  drop.add_steps(10);
+  ASSERT_TRUE(client_->DropCheckpoints(drop).ok());
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(20));
+  EXPECT_EQ(client_->DropCheckpoints(drop).status().message(),
+            "job " + grant.lease().job_id() + " has no checkpoint of step 10; it has those of 20");
+}
+
+TEST_F(DamageTest, TheScrubFindsWhatNobodyHasAskedFor) {
+  StopServer();
+  scrub_interval_ = absl::Milliseconds(20);
+  StartServer();
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  FlipABit(grant.lease(), 10);
+  for (int i = 0; i < 1000 && Steps(grant.lease().job_id()).size() == 2; ++i) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(20));
+}
+
+TEST_F(DamageTest, ARetryGoesOnFromTheStepThatItNames) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  ASSERT_EQ(Finish(grant.lease(), 1, v1::FAILED)->state(), v1::FAILED);
+  v1::RetryRequest retry;
+  retry.add_job_ids(grant.lease().job_id());
+  retry.set_from_step(15);
+  EXPECT_THAT(std::string(client_->Retry(retry).status().message()),
+              HasSubstr("has no checkpoint of step 15; it has those of 20, 10"));
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(20, 10));
+  retry.set_from_step(10);
+  ASSERT_TRUE(client_->Retry(retry).ok());
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(10));
+  EXPECT_EQ(Lease(2).resume_from().step(), 10);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <thread>
+#include <tuple>
 
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/job_columns.h"
@@ -137,6 +138,8 @@ Job FullJob(Job job) {
   job.per_worker = 6;
   job.priority = -3;
   job.model = "owner/name";
+  job.data_set = "regmix";
+  job.data_content = "abc";
   job.max_time_ms = 1000;
   job.stall_ms = 1001;
   job.checkpoints_kept = 23;
@@ -186,6 +189,8 @@ TEST_P(JobStoreContract, EveryFieldOfAJobReadsBack) {
     EXPECT_EQ(read.per_worker, 6);
     EXPECT_EQ(read.priority, -3);
     EXPECT_EQ(read.model, "owner/name");
+    EXPECT_EQ(read.data_set, "regmix");
+    EXPECT_EQ(read.data_content, "abc");
     EXPECT_EQ(read.max_time_ms, 1000);
     EXPECT_EQ(read.stall_ms, 1001);
     EXPECT_EQ(read.checkpoints_kept, 23);
@@ -398,6 +403,38 @@ TEST_P(JobStoreContract, JobsThatMeasureAModelQueueByIt) {
   for (const QueueHead& head : Get<std::vector<QueueHead>>([](Snapshot& rows) { return rows.QueueHeads(); }))
     queues.emplace_back(head.model, head.job_id);
   EXPECT_THAT(queues, ElementsAre(std::pair("", Id(1)), std::pair("a/x", Id(4)), std::pair("b/y", Id(2))));
+}
+
+TEST_P(JobStoreContract, JobsThatTrainOnASetQueueByItAndItsContent) {
+  const std::vector<std::pair<std::string, std::string>> needs = {
+      {"b", ""}, {"a", ""}, {"a", "2"}, {"a", ""}, {"a", "1"}};
+  for (size_t n = 0; n < needs.size(); ++n) {
+    Job job = QueuedJob(static_cast<int>(n) + 1);
+    std::tie(job.data_set, job.data_content) = needs[n];
+    Insert(job);
+  }
+  std::vector<std::tuple<std::string, std::string, std::string>> queues;
+  for (const QueueHead& head : Get<std::vector<QueueHead>>([](Snapshot& rows) { return rows.QueueHeads(); }))
+    queues.emplace_back(head.data_set, head.data_content, head.job_id);
+  EXPECT_THAT(queues, ElementsAre(std::tuple("a", "", Id(2)), std::tuple("a", "1", Id(5)), std::tuple("a", "2", Id(3)),
+                                  std::tuple("b", "", Id(1))));
+}
+
+TEST_P(JobStoreContract, ASweepThatWithdrawsItsWishKeepsTheJobsPlaces) {
+  for (int n = 1; n <= 2; ++n) Insert(QueuedJob(n));
+  Member({{1, 0}, {2, 1}, {1, 2}});
+  ASSERT_TRUE(store_->Write([](Transaction& rows) { return rows.SetWithdrawn("s", Id(1), true); }).ok());
+  JobQuery query;
+  query.sweep = "s";
+  const auto listed = Get<std::vector<Job>>([&](Snapshot& rows) { return rows.ListJobs(query); });
+  ASSERT_EQ(listed.size(), 2u);
+  for (const Job& job : {GetJob(1), listed[0]}) {
+    ASSERT_EQ(job.sweeps.size(), 2u);
+    EXPECT_TRUE(job.sweeps[0].withdrawn && job.sweeps[1].withdrawn);
+  }
+  EXPECT_FALSE(GetJob(2).sweeps[0].withdrawn);
+  Member({{1, 0}});
+  EXPECT_FALSE(GetJob(1).sweeps[0].withdrawn);
 }
 
 TEST_P(JobStoreContract, CountsFollowStatesAndMemberships) {

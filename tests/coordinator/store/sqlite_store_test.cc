@@ -119,9 +119,26 @@ TEST(SqliteStore, NewerSchemaIsRefusedAndLeftAlone) {
   EXPECT_EQ(*(*db)->QueryInt("PRAGMA user_version"), 99);
 }
 
+TEST(SqliteStore, AFailingDiskIsNamedWithTheWayOut) {
+  testing::TempDir folder;
+  const auto db = Database::Open(folder / "sink.db", Database::Mode::kReadWrite);
+  ASSERT_TRUE(db.ok()) << db.status();
+  const absl::Status broken = (*db)->ToStatus(SQLITE_IOERR_WRITE);
+  EXPECT_TRUE(absl::IsDataLoss(broken));
+  EXPECT_THAT(std::string(broken.message()), HasSubstr("(778) at " + (folder / "sink.db")));
+  EXPECT_THAT(std::string(broken.message()), HasSubstr("put it right and start the coordinator again"));
+  EXPECT_THAT(std::string((*db)->ToStatus(SQLITE_CORRUPT).message()), HasSubstr("put a backup in its place"));
+}
+
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
   absl::Status status = db.Execute(
+      "ALTER TABLE memberships DROP COLUMN withdrawn;"
+      "DROP INDEX jobs_ready; ALTER TABLE jobs DROP COLUMN data_set; ALTER TABLE jobs DROP COLUMN data_content;"
+      "CREATE INDEX jobs_ready ON jobs (home_sweep, devices, model, priority DESC, seq) "
+      "WHERE state = 1 AND delayed = 0; PRAGMA user_version = 9");
+  if (!status.ok() || to_version == 9) return status;
+  status = db.Execute(
       "DROP TABLE points; DROP TABLE series; DROP INDEX jobs_ended; ALTER TABLE workers DROP COLUMN hold;"
       "ALTER TABLE workers DROP COLUMN hold_reason;"
       "CREATE TABLE metrics (id INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (seq), name TEXT NOT NULL, "
@@ -182,6 +199,31 @@ TEST(SqliteStore, AFileOfTheSecondSchemaIsUpgradedWithEmptyStudies) {
   EXPECT_EQ(study(), "");
   ASSERT_TRUE(store->Write([](Transaction& rows) { return rows.PutStudy("s", "{}"); }).ok());
   EXPECT_EQ(study(), "{}");
+}
+
+TEST(SqliteStore, JobsOfAnOlderFileQueueByTheSetThatTheirConfigurationNames) {
+  testing::TempDir folder;
+  {
+    auto store = MustOpen(folder / "d");
+    for (int n = 1; n <= 3; ++n) ASSERT_TRUE(AddJob(*store, n).ok());
+  }
+  {
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+    ASSERT_TRUE(Undo(**db, 9).ok());
+    ASSERT_TRUE((*db)
+                    ->Execute("UPDATE configs SET json = '{\"data\":{\"set\":\"bible\"}}' WHERE job = 1;"
+                              "UPDATE configs SET json = 'no json' WHERE job = 2")
+                    .ok());
+  }
+  auto store = MustOpen(folder / "d");
+  std::map<std::string, std::string> heads;
+  const absl::Status status = store->Read([&](Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::vector<QueueHead> queues, rows.QueueHeads());
+    for (const QueueHead& head : queues) heads[head.data_set] = head.job_id;
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(heads, (std::map<std::string, std::string>{{"bible", Id(1)}, {"", Id(2)}}));
 }
 
 TEST(SqliteStore, PointsOfAnOlderFileArePackedWithNothingLost) {

@@ -85,6 +85,17 @@ TEST(Trainer, RunReportsWhatItPromises) {
     EXPECT_TRUE(fs::exists(CheckpointPath(run, 40) / name)) << name;
 }
 
+TEST(Trainer, TheLastProgressCountsEveryToken) {
+  TinyJob job;
+  job.config.train.max_steps = 3;
+  std::vector<pipe::Event> events;
+  ASSERT_EQ(job.Train(job.MakeRun("run"), events), RunOutcome::kFinished);
+  const auto progress = All<pipe::Progress>(events);
+  ASSERT_FALSE(progress.empty());
+  EXPECT_EQ(progress.back().step, 3);
+  EXPECT_EQ(progress.back().tokens, 3 * job.config.train.global_batch_size * job.config.train.sequence_length);
+}
+
 // Trains once undisturbed, once from the checkpoint of `step` on: the same losses, the same files.
 void ExpectResumeIsExact(const TinyJob& job, int64_t step) {
   const fs::path whole = job.MakeRun("whole");

@@ -96,5 +96,28 @@ TEST(Measurements, TakesEpsilonOf03OrTheSmallest) {
   EXPECT_EQ(Measure(progress).sink_rate, 0.3);
 }
 
+TEST(JsonPrinter, WhatSteersATerminalIsEscaped) {
+  std::ostringstream out;
+  MakeJsonPrinter(out)->PrintItem({{"text",
+                                    "a\xc2\x9b"
+                                    "b\u202ec\u2066d caf\u00e9 \u2026"}},
+                                  {});
+  EXPECT_EQ(out.str(), "{\"text\":\"a\\u009bb\\u202ec\\u2066d caf\u00e9 \u2026\"}\n");
+  EXPECT_EQ(Json::parse(out.str())["text"],
+            "a\xc2\x9b"
+            "b\u202ec\u2066d caf\u00e9 \u2026")
+      << "and means the same";
+}
+
+TEST(CsvPrinter, ForATerminalIsWithoutWhatSteersIt) {
+  Page page = Points();
+  page.document["points"][0]["name"] = "a\x1b[31mb";
+  std::ostringstream shown, piped;
+  MakeCsvPrinter(shown, /*for_terminal=*/true)->Print(page);
+  MakeCsvPrinter(piped)->Print(page);
+  EXPECT_EQ(shown.str().find('\x1b'), std::string::npos);
+  EXPECT_NE(piped.str().find('\x1b'), std::string::npos);
+}
+
 }  // namespace
 }  // namespace sink::cli

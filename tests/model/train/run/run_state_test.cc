@@ -1,10 +1,13 @@
 // Where a run stands goes through a checkpoint and from rank 0 to the others with every field.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "model/network/transformer.h"
 #include "model/train/learning/optimizer.h"
+#include "model/train/link/train_error.h"
 #include "model/train/ranks/ranks.h"
 #include "model/train/run/checkpoint.h"
 #include "tests/model/train/helpers/tiny_job.h"
@@ -70,6 +73,38 @@ TEST_F(RunStateTest, ACheckpointFromBeforeRollBacksHasMadeNone) {
   json.erase("measured");
   testing::WriteFile(folder_ / "trainer.json", json.dump());
   EXPECT_ANY_THROW(Read());
+}
+
+TEST_F(RunStateTest, ACheckpointOfOtherDataIsRefused) {
+  const auto read = [this](const std::string& data) {
+    return ReadCheckpoint(folder_, job_.config, model_, optimizer_, data);
+  };
+  WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState, {}, "aa11"));
+  ExpectEqual(read("aa11"), kState);
+  ExpectEqual(read(""), kState);
+  try {
+    read("bb22");
+    FAIL() << "read";
+  } catch (const UserError& e) {
+    EXPECT_NE(std::string(e.what()).find("with the content aa11, and what lies there now has the content bb22"),
+              std::string::npos)
+        << e.what();
+  }
+  WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState));
+  ExpectEqual(read("bb22"), kState);
+}
+
+TEST_F(RunStateTest, NumbersThatNoRunCanHaveAreRefused) {
+  for (const char* place : {"/step", "/tokens", "/cursor/epoch", "/cursor/position", "/roll_backs"}) {
+    for (const int64_t value : {int64_t{-1}, std::numeric_limits<int64_t>::max()}) {
+      if (std::string(place) == "/roll_backs" && value > 0) continue;  // that is only a count
+      WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState));
+      auto json = nlohmann::json::parse(testing::ReadFile(folder_ / "trainer.json"));
+      json[nlohmann::json::json_pointer(place)] = value;
+      testing::WriteFile(folder_ / "trainer.json", json.dump());
+      EXPECT_THROW(Read(), UserError) << place << " " << value;
+    }
+  }
 }
 
 TEST(RunState, EveryFieldIsShared) {

@@ -1,0 +1,128 @@
+// See address.h.
+#include "coordinator/client/address.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <memory>
+#include <string_view>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "proto/files/descriptor.h"
+
+namespace sink {
+namespace {
+
+constexpr char kDefaultPort[] = "7070";
+// What a client of HTTP/2 says first, and an empty frame of settings (RFC 9113, 3.4); a server's first frame is one of
+// settings, too.
+constexpr std::string_view kPreface("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", 33);
+constexpr size_t kFrameHeader = 9;
+constexpr size_t kFrameType = 3;
+constexpr char kSettings = 4;
+
+bool IsIpv6(const std::string& text) {
+  in6_addr address;
+  return inet_pton(AF_INET6, text.c_str(), &address) == 1;
+}
+
+absl::Status Wrong(const std::string& text, absl::string_view what, absl::string_view instead) {
+  return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is not an address of a coordinator",
+                                                 what.empty() ? "" : ": ", what, "; write ", instead));
+}
+
+struct HostPort {
+  std::string host, port;
+};
+HostPort Split(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  std::string host = address.substr(0, colon);
+  if (absl::StartsWith(host, "[")) host = host.substr(1, host.size() - 2);
+  return {std::move(host), address.substr(colon + 1)};
+}
+
+// Whether the socket is ready for it before `end`.
+bool WaitFor(const files::Fd& socket, short what, absl::Time end) {
+  pollfd entry{.fd = socket.get(), .events = what, .revents = 0};
+  const int64_t ms = absl::ToInt64Milliseconds(end - absl::Now());
+  return ms > 0 && poll(&entry, 1, static_cast<int>(ms)) == 1;
+}
+
+bool Connect(const files::Fd& socket, const addrinfo& to, absl::Time end) {
+  if (connect(socket.get(), to.ai_addr, to.ai_addrlen) != 0 && !WaitFor(socket, POLLOUT, end)) return false;
+  int error = 0;
+  socklen_t size = sizeof error;
+  return getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+}
+
+// Whether the other side begins as a server of HTTP/2 does.
+bool SpeaksHttp2(const files::Fd& socket, absl::Time end) {
+  if (send(socket.get(), kPreface.data(), kPreface.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(kPreface.size()))
+    return false;
+  char header[kFrameHeader];
+  size_t filled = 0;
+  while (filled < kFrameHeader) {
+    if (!WaitFor(socket, POLLIN, end)) return false;
+    const ssize_t got = recv(socket.get(), header + filled, kFrameHeader - filled, 0);
+    if (got <= 0) return false;
+    filled += static_cast<size_t>(got);
+  }
+  return header[kFrameType] == kSettings && header[0] == 0;
+}
+
+}  // namespace
+
+absl::Status CheckAddress(const std::string& text) {
+  const absl::string_view trimmed = absl::StripAsciiWhitespace(text);
+  if (trimmed.size() != text.size() && !trimmed.empty()) return Wrong(text, "there are blanks around it", trimmed);
+  if (std::any_of(text.begin(), text.end(), absl::ascii_isspace) || text.empty())
+    return Wrong(text, "", "host:port, e.g. 127.0.0.1:7070");
+  if (const size_t scheme = text.find("://"); scheme != std::string::npos) {
+    const std::string rest = text.substr(scheme + 3);
+    return Wrong(text, "it has no scheme", rest.substr(0, rest.find('/')));
+  }
+  if (const size_t slash = text.find('/'); slash != std::string::npos && slash > 0)
+    return Wrong(text, "it has no path", text.substr(0, slash));
+  const size_t colon = text.rfind(':');
+  const std::string host = text.substr(0, colon);
+  // "::1:7070" may be either; who writes it means a port.
+  if (colon != std::string::npos && IsIpv6(host))
+    return Wrong(text, "an IPv6 address stands in brackets", absl::StrCat("[", host, "]", text.substr(colon)));
+  if (IsIpv6(text))
+    return Wrong(text, "an IPv6 address stands in brackets", absl::StrCat("[", text, "]:", kDefaultPort));
+  const bool brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (colon == std::string::npos || (absl::StartsWith(text, "[") && absl::EndsWith(text, "]")))
+    return Wrong(text, "the port is missing", absl::StrCat("host:port, e.g. ", text, ":", kDefaultPort));
+  int port = 0;
+  if (host.empty() || (absl::StrContains(host, ':') && !(brackets && IsIpv6(host.substr(1, host.size() - 2)))) ||
+      !absl::SimpleAtoi(text.substr(colon + 1), &port) || port < 1 || port > 65535) {
+    return Wrong(text, "", "host:port, e.g. 127.0.0.1:7070");
+  }
+  return absl::OkStatus();
+}
+
+Peer FindPeer(const std::string& address, absl::Duration patience) {
+  const absl::Time end = absl::Now() + patience;
+  const HostPort to = Split(address);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(to.host.c_str(), to.port.c_str(), &hints, &found) != 0) return Peer::kNobody;
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses(found, &freeaddrinfo);
+  for (const addrinfo* entry = addresses.get(); entry != nullptr; entry = entry->ai_next) {
+    const files::Fd socket(::socket(entry->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!socket.valid() || !Connect(socket, *entry, end)) continue;
+    return SpeaksHttp2(socket, end) ? Peer::kHttp2 : Peer::kOther;
+  }
+  return Peer::kNobody;
+}
+
+}  // namespace sink

@@ -1,0 +1,24 @@
+// The address of a coordinator, as people write it and as it answers. Stateless; any thread.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace sink {
+
+// INVALID_ARGUMENT when the text is not HOST:PORT, with what to write in its place: without a scheme, a path or blanks,
+// an IPv6 address in brackets.
+absl::Status CheckAddress(const std::string& text);
+
+// Who listens at an address that CheckAddress takes.
+enum class Peer {
+  kNobody,  // no connection within the time
+  kHttp2,   // a server that speaks HTTP/2, as a coordinator does
+  kOther,   // something that takes connections and does not: a web server, a database, a tunnel without an end
+};
+// Connects and asks, in at most `patience`.
+Peer FindPeer(const std::string& address, absl::Duration patience);
+
+}  // namespace sink

@@ -1,0 +1,81 @@
+// See checkpoint_calls.h.
+#include "coordinator/core/checkpoint_calls.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "coordinator/core/attempt_end.h"
+#include "coordinator/core/clean_text.h"
+#include "coordinator/core/job_names.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink {
+namespace {
+
+bool HasStep(const std::vector<Checkpoint>& checkpoints, int64_t step) {
+  return std::any_of(checkpoints.begin(), checkpoints.end(), [&](const Checkpoint& c) { return c.step == step; });
+}
+
+absl::Status NoSuchStep(const Job& job, const std::vector<Checkpoint>& checkpoints, int64_t step) {
+  const std::string have = absl::StrJoin(
+      checkpoints, ", ", [](std::string* out, const Checkpoint& checkpoint) { absl::StrAppend(out, checkpoint.step); });
+  return absl::NotFoundError(absl::StrCat("job ", job.id, " has no checkpoint of step ", step,
+                                          have.empty() ? ", nor any other" : absl::StrCat("; it has those of ", have)));
+}
+
+// A job that waits may now begin at step 0, and then on any data.
+absl::Status TellJob(store::Transaction& rows, Job job) {
+  if (job.state != JobState::kQueued) return absl::OkStatus();
+  SINK_RETURN_IF_ERROR(FreeOfData(rows, &job));
+  return rows.UpdateJob(job);
+}
+
+}  // namespace
+
+absl::Status CheckpointCalls::DropDamaged(const Checkpoint& checkpoint, const std::string& damage, Now now) {
+  return context_->Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(checkpoint.job_id));
+    SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> rest, rows.ListCheckpoints(job.id));
+    const size_t before = rest.size();
+    std::erase_if(rest, [&](const Checkpoint& row) {
+      return row.step == checkpoint.step && row.fence == checkpoint.fence &&
+             row.manifest_hash == checkpoint.manifest_hash;
+    });
+    if (rest.size() == before || job.state == JobState::kSucceeded) return absl::OkStatus();
+    SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(job.id, checkpoint.step));
+    LogLine line;
+    line.time_ms = now.unix_ms;
+    line.attempt = job.attempt;
+    line.level = "error";
+    line.text = CleanText(absl::StrCat(
+        "the checkpoint of step ", checkpoint.step, " is damaged at the coordinator and was dropped (", damage, "); ",
+        rest.empty() ? std::string("no other is left, so training begins anew")
+                     : absl::StrCat("the newest that is left is that of step ", rest.front().step)));
+    SINK_RETURN_IF_ERROR(rows.AppendLogs(job.id, {line}));
+    return TellJob(rows, job);
+  });
+}
+
+absl::Status CheckpointCalls::Drop(std::string_view name, const std::vector<int64_t>& steps) {
+  return context_->Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(id));
+    for (const int64_t step : steps) {
+      if (!HasStep(checkpoints, step)) return NoSuchStep(job, checkpoints, step);
+      SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(id, step));
+    }
+    return TellJob(rows, job);
+  });
+}
+
+absl::Status KeepUpTo(store::Transaction& rows, const Job& job, int64_t step) {
+  SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
+  if (step > 0 && !HasStep(checkpoints, step)) return NoSuchStep(job, checkpoints, step);
+  for (const Checkpoint& checkpoint : checkpoints)
+    if (checkpoint.step > step) SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(job.id, checkpoint.step));
+  return absl::OkStatus();
+}
+
+}  // namespace sink

@@ -1,0 +1,39 @@
+// What becomes of checkpoints that cannot be used any more: one that was found damaged, or that a person wants gone.
+// The rows alone; the files without a row are removed by CheckpointRepository::KeepOnly. Owned by JobManager; any
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "coordinator/core/core_context.h"
+#include "coordinator/core/requests.h"
+#include "coordinator/job/job.h"
+#include "coordinator/store/job_store.h"
+
+namespace sink {
+
+class CheckpointCalls {
+ public:
+  explicit CheckpointCalls(CoreContext* context) : context_(context) {}
+
+  // Forgets the checkpoint, whose bytes are not what they were, so that the job goes on from the newest of the others;
+  // its log says so. Nothing happens when the row is not this one any more, or the job has succeeded: nobody goes on
+  // from that, and what is left of it may be of use.
+  absl::Status DropDamaged(const Checkpoint& checkpoint, const std::string& damage, Now now);
+
+  // NOT_FOUND, with nothing changed, when one of them is not there.
+  absl::Status Drop(std::string_view job, const std::vector<int64_t>& steps);
+
+ private:
+  CoreContext* const context_;
+};
+
+// Within a transaction: forgets the checkpoints of steps above `step`, of which there must be one itself unless it is
+// 0. NOT_FOUND names those that there are.
+absl::Status KeepUpTo(store::Transaction& rows, const Job& job, int64_t step);
+
+}  // namespace sink

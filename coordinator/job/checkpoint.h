@@ -1,0 +1,29 @@
+// A checkpoint that the coordinator keeps. Plain values; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sink {
+
+struct CheckpointFile {
+  std::string name;
+  uint64_t size = 0;
+  std::string xxh3;
+
+  bool operator==(const CheckpointFile&) const = default;
+};
+
+// A complete checkpoint on the coordinator's disk. (job, step) is unique.
+struct Checkpoint {
+  std::string job_id;
+  int64_t step = 0;
+  int attempt = 0;
+  uint64_t fence = 0;
+  std::string manifest_hash;
+  std::vector<CheckpointFile> files;
+  int64_t committed_ms = 0;
+};
+
+}  // namespace sink

@@ -1,0 +1,21 @@
+// A packed data set as a worker tells of it. Plain values; any thread.
+#pragma once
+
+#include <string>
+
+namespace sink {
+
+// A packed data set on a machine.
+struct DataSet {
+  std::string name;
+  std::string content;  // fingerprint of what it holds; empty: unknown
+
+  bool operator==(const DataSet&) const = default;
+};
+
+// A content as people compare them by eye.
+inline std::string ShortContent(const std::string& content) {
+  return content.empty() ? "unknown" : content.substr(0, 8);
+}
+
+}  // namespace sink

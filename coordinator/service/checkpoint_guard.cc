@@ -1,0 +1,97 @@
+// See checkpoint_guard.h.
+#include "coordinator/service/checkpoint_guard.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/service/checkpoint_stream.h"
+
+namespace sink {
+
+CheckpointGuard::~CheckpointGuard() {
+  {
+    MutexLock lock(&mutex_);
+    ending_ = true;
+    ending_changed_.SignalAll();
+  }
+  if (scrub_.joinable()) scrub_.join();
+}
+
+absl::Status CheckpointGuard::Send(const std::vector<Checkpoint>& rows, int64_t step,
+                                   grpc::ServerWriter<v1::CheckpointChunk>* writer) {
+  const auto row = std::find_if(rows.begin(), rows.end(),
+                                [&](const Checkpoint& checkpoint) { return step == 0 || checkpoint.step == step; });
+  if (row == rows.end()) {
+    return absl::NotFoundError(step == 0 ? "the job has no checkpoint"
+                                         : absl::StrCat("the job has no checkpoint of step ", step));
+  }
+  const absl::Status sent = SendCheckpoint(*row, repository_, writer);
+  return absl::IsDataLoss(sent) ? Forget(*row, sent) : sent;
+}
+
+absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard::Verify(const std::string& job) {
+  const auto rows = queries_->ListCheckpoints(job);
+  if (!rows.ok()) return rows.status();
+  std::vector<std::pair<Checkpoint, std::string>> found;
+  for (const Checkpoint& row : *rows) {
+    const absl::Status whole = repository_->Verify(row, [](uint64_t) { return true; });
+    if (!whole.ok() && !absl::IsDataLoss(whole)) return whole;
+    found.emplace_back(row, std::string(whole.message()));
+  }
+  return found;
+}
+
+absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::Status& damage) {
+  const std::string what =
+      absl::StrCat("checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id, ": ", damage.message());
+  if (!repository_->Has({checkpoint.job_id, checkpoint.fence, checkpoint.step})) {
+    spdlog::error("{}; its folder is gone: bring it back, or forget it with sinkctl checkpoint drop {} --step {}", what,
+                  checkpoint.job_id, checkpoint.step);
+    return absl::DataLossError(absl::StrCat(what, "; its folder is gone: bring it back, or sinkctl checkpoint drop"));
+  }
+  spdlog::error("{}; it was dropped", what);
+  const absl::Status dropped = calls_->DropDamaged(checkpoint, std::string(damage.message()), now_());
+  fail_stop_->Report(dropped);
+  return dropped.ok() ? absl::DataLossError(absl::StrCat(what, "; it was dropped")) : dropped;
+}
+
+void CheckpointGuard::StartScrub(std::chrono::nanoseconds interval, uint64_t bytes_per_second) {
+  scrub_ = std::thread([this, interval, bytes_per_second] { ScrubLoop(interval, bytes_per_second); });
+}
+
+void CheckpointGuard::ScrubLoop(std::chrono::nanoseconds interval, uint64_t bytes_per_second) {
+  // Not while everybody comes back after a start.
+  if (!Pause(std::min<std::chrono::nanoseconds>(interval, std::chrono::minutes(10)))) return;
+  for (;;) {
+    const auto next = std::chrono::steady_clock::now() + interval;
+    for (const std::string& job : repository_->Jobs()) {
+      if (!Pause({})) return;
+      Scrub(job, bytes_per_second);
+    }
+    if (!Pause(next - std::chrono::steady_clock::now())) return;
+  }
+}
+
+void CheckpointGuard::Scrub(const std::string& job, uint64_t bytes_per_second) {
+  const auto rows = queries_->ListCheckpoints(job);
+  if (!rows.ok()) return;  // of a job that the database does not know
+  for (const Checkpoint& row : *rows) {
+    const absl::Status whole = repository_->Verify(
+        row, [&](uint64_t bytes) { return Pause(std::chrono::nanoseconds(1'000'000'000 * bytes / bytes_per_second)); });
+    if (absl::IsDataLoss(whole)) Forget(row, whole).IgnoreError();
+    if (absl::IsCancelled(whole)) return;
+  }
+}
+
+bool CheckpointGuard::Pause(std::chrono::nanoseconds duration) {
+  const auto until = std::chrono::steady_clock::now() + duration;
+  MutexLock lock(&mutex_);
+  while (!ending_ && std::chrono::steady_clock::now() < until) {
+    ending_changed_.WaitUntil(&mutex_, until);
+  }
+  return !ending_;
+}
+
+}  // namespace sink

@@ -1,0 +1,65 @@
+// Watches over the bytes of checkpoints: what is sent is compared with its hashes on the way, and a thread reads all of
+// them again from time to time (a scrub), so that damage is found while an older checkpoint is still there. A damaged
+// one is forgotten (core/checkpoint_calls.h), and the job goes on from the newest of the others. One whose whole folder
+// is gone is not: the disk may be away, and it is for a person to say. Owned by the server; any thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/core/checkpoint_calls.h"
+#include "coordinator/core/job_queries.h"
+#include "coordinator/job/mutex.h"
+#include "coordinator/service/checkpoint_repository.h"
+#include "coordinator/service/fail_stop.h"
+#include "coordinator/service/service_time.h"
+#include "sink/v1/client.grpc.pb.h"
+
+namespace sink {
+
+class CheckpointGuard {
+ public:
+  // What it is given outlives it.
+  CheckpointGuard(CheckpointCalls* calls, JobQueries* queries, CheckpointRepository* repository, FailStop* fail_stop,
+                  NowFn now)
+      : calls_(calls), queries_(queries), repository_(repository), fail_stop_(fail_stop), now_(std::move(now)) {}
+  ~CheckpointGuard();  // ends the scrub
+
+  // Sends the row of `step` (0: the first of `rows`, which is the newest), then its files. NOT_FOUND when there is
+  // none; DATA_LOSS when it is damaged, and forgotten.
+  absl::Status Send(const std::vector<Checkpoint>& rows, int64_t step, grpc::ServerWriter<v1::CheckpointChunk>* writer);
+
+  // Reads all of the job's checkpoints, newest first; changes nothing. Each with what is wrong with it, or nothing.
+  absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> Verify(const std::string& job);
+
+  // Reads every checkpoint, for the first time soon, then each `interval`, at most so many bytes a second.
+  void StartScrub(std::chrono::nanoseconds interval, uint64_t bytes_per_second);
+
+ private:
+  void ScrubLoop(std::chrono::nanoseconds interval, uint64_t bytes_per_second) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Scrub(const std::string& job, uint64_t bytes_per_second) ABSL_LOCKS_EXCLUDED(mutex_);
+  // False as soon as the guard is to end.
+  bool Pause(std::chrono::nanoseconds duration) ABSL_LOCKS_EXCLUDED(mutex_);
+  // `damage`: DATA_LOSS. Returns it with what was done about it.
+  absl::Status Forget(const Checkpoint& checkpoint, const absl::Status& damage);
+
+  CheckpointCalls* const calls_;
+  JobQueries* const queries_;
+  CheckpointRepository* const repository_;
+  FailStop* const fail_stop_;
+  const NowFn now_;
+
+  Mutex mutex_;
+  CondVar ending_changed_;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread scrub_;
+};
+
+}  // namespace sink

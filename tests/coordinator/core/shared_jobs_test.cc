@@ -1,0 +1,99 @@
+// A job that two sweeps have: what one user does to his sweep does not take it from the other.
+#include "tests/coordinator/core/fixture.h"
+
+namespace sink {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class SharedJobsTest : public ManagerTest {
+ protected:
+  // Job 2 is of both.
+  void SubmitBoth() {
+    ASSERT_TRUE(manager->clients().Submit(Sweep({1, 2}, "ours"), now).ok());
+    ASSERT_TRUE(manager->clients().Submit(Sweep({2, 3}, "theirs"), now).ok());
+  }
+  CancelResult Cancel(const std::string& sweep, std::vector<std::string> jobs = {}) {
+    const auto result = manager->clients().Cancel({sweep, std::move(jobs)}, now);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? *result : CancelResult();
+  }
+  SubmitResult DryRun(SubmitRequest request) {
+    request.dry_run = true;
+    const auto result = manager->clients().Submit(request, now);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? *result : SubmitResult();
+  }
+};
+
+TEST_F(SharedJobsTest, CancellingOneSweepLeavesWhatTheOtherWants) {
+  SubmitBoth();
+  const CancelResult first = Cancel("ours");
+  EXPECT_EQ(first.cancelled, 1);
+  EXPECT_EQ(first.kept, 1);
+  EXPECT_EQ(State(1), JobState::kCancelled);
+  EXPECT_EQ(State(2), JobState::kQueued);
+  const CancelResult second = Cancel("theirs");
+  EXPECT_EQ(second.cancelled, 2) << "nobody wants it any more";
+  EXPECT_EQ(second.kept, 0);
+  EXPECT_EQ(State(2), JobState::kCancelled);
+}
+
+TEST_F(SharedJobsTest, ARunningOneGoesOnForTheOther) {
+  SubmitBoth();
+  ASSERT_EQ(Cancel("", {Id(1)}).cancelled, 1);
+  Register();
+  const Lease lease = Start(1);
+  ASSERT_EQ(lease.job_id, Id(2));
+  EXPECT_EQ(Cancel("ours").kept, 1);
+  EXPECT_THAT(Heartbeat({lease})->cancel, IsEmpty());
+  EXPECT_EQ(Cancel("theirs").requested, 1);
+  EXPECT_EQ(Heartbeat({lease})->cancel.size(), 1u);
+}
+
+TEST_F(SharedJobsTest, SubmittingOrRetryingASweepRenewsItsWish) {
+  SubmitBoth();
+  ASSERT_EQ(Cancel("ours").kept, 1);
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1, 2}, "ours"), now).ok());
+  EXPECT_EQ(Cancel("theirs").kept, 1);
+  ASSERT_TRUE(manager->clients().Retry({"theirs", {}}, now).ok());
+  EXPECT_EQ(Cancel("ours").kept, 1);
+  EXPECT_EQ(State(2), JobState::kQueued);
+}
+
+TEST_F(SharedJobsTest, AJobCancelledByItsIdEndsForAll) {
+  SubmitBoth();
+  EXPECT_EQ(Cancel("", {Id(2)}).cancelled, 1);
+  EXPECT_EQ(State(2), JobState::kCancelled);
+}
+
+TEST_F(SharedJobsTest, ASubmissionTellsWhereItsStoredJobsAre) {
+  SubmitBoth();
+  ASSERT_EQ(Cancel("", {Id(2)}).cancelled, 1);
+  EXPECT_THAT(DryRun(Sweep({1, 2, 9}, "ours")).states,
+              ElementsAre(JobState::kQueued, JobState::kCancelled, JobState::kQueued));
+}
+
+TEST_F(SharedJobsTest, AnotherStudyOfTheSameNameAsksBeforeItTakesItsPlace) {
+  SubmitBoth();
+  SubmitRequest other = Sweep({7}, "ours");
+  other.jobs[0].experiment = "something_else";
+  const auto refused = manager->clients().Submit(other, now);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("experiments e, none of which"));
+  other.dry_run = true;
+  EXPECT_FALSE(manager->clients().Submit(other, now).ok());
+  other.dry_run = false;
+  other.replace = true;
+  const auto replaced = manager->clients().Submit(other, now);
+  ASSERT_TRUE(replaced.ok()) << replaced.status();
+  EXPECT_EQ(replaced->removed_count, 2);
+  SubmitRequest grown = Sweep({7, 8}, "ours");
+  grown.jobs[0].experiment = "something_else";
+  EXPECT_TRUE(manager->clients().Submit(grown, now).ok()) << "one experiment in common is the same study, edited";
+}
+
+}  // namespace
+}  // namespace sink

@@ -1,0 +1,65 @@
+// A worker tells which packed sets it has, and notices when one is packed anew.
+#include "worker/set_list.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+
+#include "tests/testing/temp_dir.h"
+
+namespace sink::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+void MakeSet(const fs::path& folder, const std::string& hash) {
+  fs::create_directories(folder);
+  std::ofstream(folder / "set.json.new") << R"({"sources": [{"xxh3": ")" << hash << "\"}]}";
+  fs::rename(folder / "set.json.new", folder / "set.json");
+}
+
+std::map<std::string, std::string> Listed(SetList& list, absl::Duration now) {
+  std::map<std::string, std::string> sets;
+  for (const v1::DataSet& set : list.Get(now).sets()) sets[set.name()] = set.content();
+  return sets;
+}
+
+TEST(SetList, NamesTheFoldersThatHoldAPackedSet) {
+  testing::TempDir dir;
+  MakeSet(dir / "bible", "1");
+  MakeSet(dir / "regmix", "2");
+  MakeSet(dir / ".hidden", "3");
+  fs::create_directories(dir / "empty");
+  std::ofstream(dir / "probe.jsonl") << "{}";
+  SetList list(dir.path().string());
+  const auto sets = Listed(list, absl::Seconds(1));
+  ASSERT_EQ(sets.size(), 2u);
+  EXPECT_EQ(sets.at("bible"), ContentOfSet(dir.path().string(), "bible"));
+  EXPECT_NE(sets.at("bible"), sets.at("regmix"));
+}
+
+TEST(SetList, LooksAgainAfterTwoSeconds) {
+  testing::TempDir dir;
+  MakeSet(dir / "bible", "1");
+  SetList list(dir.path().string());
+  const auto before = Listed(list, absl::Seconds(1));
+  MakeSet(dir / "bible", "2");
+  MakeSet(dir / "new", "3");
+  EXPECT_EQ(Listed(list, absl::Seconds(2)), before);
+  const auto after = Listed(list, absl::Seconds(4));
+  EXPECT_EQ(after.size(), 2u);
+  EXPECT_NE(after.at("bible"), before.at("bible"));
+  EXPECT_TRUE(Listed(list, absl::Seconds(7)) == after) << "what has not changed is known";
+}
+
+TEST(SetList, OfAFolderThatIsNotThereIsEmpty) {
+  SetList list("/nonexistent/root");
+  EXPECT_EQ(list.Get(absl::Seconds(1)).sets_size(), 0);
+}
+
+}  // namespace
+}  // namespace sink::worker

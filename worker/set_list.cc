@@ -1,0 +1,64 @@
+// See set_list.h.
+#include "worker/set_list.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "proto/config/names.h"
+#include "proto/run/set_fingerprint.h"
+
+namespace sink::worker {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr absl::Duration kReadAgain = absl::Seconds(2);
+constexpr int kMaxSets = 1000;
+constexpr int kMaxFolders = 20'000;  // of the folder
+
+// Inode, size and time of what is there; "-" for nothing.
+std::string StampOf(const std::string& path) {
+  struct stat there;
+  if (stat(path.c_str(), &there) != 0) return "-";
+  return absl::StrCat(there.st_ino, " ", there.st_size, " ", there.st_mtim.tv_sec, ".", there.st_mtim.tv_nsec);
+}
+
+}  // namespace
+
+std::string ContentOfSet(const std::string& root, const std::string& name) {
+  const auto content = run::SetFingerprint(absl::StrCat(root, "/", name));
+  return content.ok() ? *content : "";
+}
+
+const v1::DataSets& SetList::Get(absl::Duration now) {
+  if (now - read_at_ < kReadAgain) return sets_;
+  read_at_ = now;
+  std::map<std::string, Known> found;
+  std::error_code error, ignored;
+  int entries = kMaxFolders;
+  for (fs::directory_iterator entry(root_, error), end; !error && entry != end && entries > 0;
+       entry.increment(error), --entries) {
+    const std::string name = entry->path().filename().string();
+    if (!IsPlainName(name) || !entry->is_directory(ignored)) continue;
+    const std::string folder = entry->path().string();
+    std::string stamp = absl::StrCat(StampOf(folder), " ", StampOf(absl::StrCat(folder, "/set.json")));
+    const auto before = known_.find(name);
+    const bool same = before != known_.end() && before->second.stamp == stamp;
+    found[name] = {std::move(stamp), same ? before->second.content : ContentOfSet(root_, name)};
+  }
+  known_ = std::move(found);
+  sets_.clear_sets();
+  for (const auto& [name, known] : known_) {
+    if (known.content.empty() || sets_.sets_size() == kMaxSets) continue;
+    v1::DataSet& set = *sets_.add_sets();
+    set.set_name(name);
+    set.set_content(known.content);
+  }
+  return sets_;
+}
+
+}  // namespace sink::worker

@@ -1,0 +1,38 @@
+// Which packed sets a worker has under its --data-root, and what each holds: what it tells with every question for
+// work. A SetList belongs to one thread; the function reads the disk only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "sink/v1/job.pb.h"
+
+namespace sink::worker {
+
+class SetList {
+ public:
+  explicit SetList(std::string root) : root_(std::move(root)) {}
+
+  // The sets, by name, at most 1,000. The folder is looked at again after two seconds; a set is read again when the
+  // times of its folder or of its set.json say that it may be another one. A set that cannot be read is not listed.
+  const v1::DataSets& Get(absl::Duration now);  // of a clock that does not jump
+
+ private:
+  struct Known {
+    std::string stamp;    // what would change with the set
+    std::string content;  // "" where nothing is packed
+  };
+
+  const std::string root_;
+  absl::Duration read_at_ = -absl::InfiniteDuration();
+  std::map<std::string, Known> known_;  // by name
+  v1::DataSets sets_;
+};
+
+// What the set `name` under `root` holds, read now; "" when that cannot be told.
+std::string ContentOfSet(const std::string& root, const std::string& name);
+
+}  // namespace sink::worker
