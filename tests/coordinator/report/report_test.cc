@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "coordinator/report/front_page.h"
 #include "tests/coordinator/report/studies.h"
 
@@ -106,6 +108,14 @@ TEST(Report, AFailedReplicaIsNotInTheMeanOfThoseThatFinished) {
       Markdown(study),
       HasSubstr("| learning\\_rate=0.001 | 30.50 ± 0.71 | 32.23 | 3.500 ± 0.000 | 3.70 | 0.900 ± 0.000 | 2 of 3 done; "
                 "failed at step 100 of 100: nan: the loss is NaN |"));
+}
+
+TEST(Report, AReplicaThatEndsWithoutANumberIsSaidAndLeftOut) {
+  Study study = Optimization();
+  for (auto& [name, curve] : study.runs[testing::Id(2)].curves) curve.back().value = NAN;
+  EXPECT_THAT(Markdown(study),
+              HasSubstr("| learning\\_rate=0.001 | 30.50 ± 0.71 | 32.23 | 3.500 ± 0.000 | 3.70 | 0.900 ± 0.000 | "
+                        "3 of 3 done; no finite sink rate at the end |"));
 }
 
 TEST(Report, HeaderNamesEpsilonTokensBosVersionAndMachines) {
