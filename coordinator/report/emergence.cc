@@ -85,11 +85,6 @@ Onsets OnsetsOf(const Study& study, const Point& point, Measure measure, double 
   return onsets;
 }
 
-double Median(const std::vector<double>& ascending) {
-  const size_t n = ascending.size();
-  return (ascending[(n - 1) / 2] + ascending[n / 2]) / 2;
-}
-
 std::string TokenText(double tokens) {
   for (const auto& [unit, name] : {std::pair(1e9, "B"), {1e6, "M"}, {1e3, "k"}})
     if (tokens >= unit) return Fixed(tokens / unit, tokens / unit < 10 ? 1 : 0) + name;
@@ -114,6 +109,11 @@ std::string QuantityText(Quantity quantity) {
   return "";
 }
 
+double Onsets::median() const {
+  const size_t n = steps.size();
+  return (steps[(n - 1) / 2] + steps[n / 2]) / 2;
+}
+
 Onsets AlphaOnsets(const Study& study, const Point& point, double level) {
   return OnsetsOf(study, point, Measure::kAlphaMax, level);
 }
@@ -126,12 +126,11 @@ std::string ShowOnsets(const Onsets& onsets) {
   std::string of = " of " + std::to_string(onsets.runs) + (onsets.runs == 1 ? " run" : " runs");
   if (onsets.unfinished > 0) of += " (" + std::to_string(onsets.unfinished) + " did not finish)";
   if (onsets.steps.empty()) return "in none" + of;
-  const double median = Median(onsets.steps);
-  std::string text = "step " + Fixed(median, 0);
+  std::string text = "step " + Fixed(onsets.median(), 0);
   if (onsets.steps.size() > 1)
     text += " (" + Fixed(onsets.steps.front(), 0) + " to " + Fixed(onsets.steps.back(), 0) + ")";
-  return text + ", " + TokenText(median * onsets.tokens_a_step) + " tokens, in " + std::to_string(onsets.steps.size()) +
-         of;
+  return text + ", " + TokenText(onsets.median() * onsets.tokens_a_step) + " tokens, in " +
+         std::to_string(onsets.steps.size()) + of;
 }
 
 std::optional<double> HalfWay(const Run& run, Quantity quantity) {

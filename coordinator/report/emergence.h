@@ -28,6 +28,8 @@ struct Onsets {
   int unfinished = 0;         // of them, those that were stopped or failed: they count as runs without it
   std::vector<double> steps;  // of those in which the threshold is passed and kept, ascending
   double tokens_a_step = 1;
+
+  double median() const;  // of at least one step
 };
 
 inline constexpr double kOnsetAlpha = 0.3;    // of the strongest head: the paper's epsilon

@@ -212,6 +212,12 @@ TEST(Figures, SayTheirValuesInWordsAndWhereTheMouseIs) {
   EXPECT_THAT(Html(Optimization()), HasSubstr("<title>learning_rate=0.001, 100: 31.000 (30.000 to 32.000)</title>"));
 }
 
+TEST(Figures, ShowTheRunsThatTheTablesCount) {
+  Study study = Optimization();
+  study.runs[testing::Id(2)].state = "FAILED";
+  EXPECT_THAT(FiguresOf(study).figures[0].caption, HasSubstr("At the end: 30.50 learning_rate=0.001,"));
+}
+
 // As many settings as the study's largest experiments have.
 Study Many(int settings) {
   Study study = EmptyStudy("many");
