@@ -32,7 +32,7 @@ for argument in "$@"; do
   esac
 done
 
-deps=${SINK_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/sink}
+deps=$(realpath -m -- "${SINK_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/sink}")
 torch_version=2.11.0
 prefix=$deps/libtorch-$torch_version
 say() { printf 'bootstrap: %s\n' "$*"; }
@@ -65,10 +65,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${as_root[@]}" chmod 755 $policy
     trap '"${as_root[@]}" rm -f $policy' EXIT
   fi
+  log=$(mktemp)
   "${as_root[@]}" apt-get update -qq
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
-    >"${TMPDIR:-/tmp}/sink-apt.log" 2>&1 ||
-    { tail -n 20 "${TMPDIR:-/tmp}/sink-apt.log" >&2; echo "bootstrap: apt-get failed" >&2; exit 1; }
+    >"$log" 2>&1 || { tail -n 20 "$log" >&2; echo "bootstrap: apt-get failed" >&2; exit 1; }
+  rm -f "$log"
 fi
 
 # install_wheels MARKER DESTINATION REQUIREMENT...: unpacks wheels once, without their dependencies. By way of a folder of
@@ -107,15 +108,17 @@ if [ "$torch" = yes ]; then
 fi
 
 # --- the tests' oracles ---------------------------------------------------------------------------------------------
-if [ "$tests" = yes ] && [ "$torch" = yes ]; then
-  environment=$deps/python-tests-1
-  if ! ldconfig -p | grep -q 'libcudnn\.so\.9'; then
-    # PyTorch's Python module loads its CUDA half whatever the machine.
+# PyTorch's Python module loads its CUDA half whatever the machine.
+if [ "$torch" = yes ] && { [ "$golden" = yes ] || [ "$tests" = yes ]; }; then
+  if [ -z "$(/sbin/ldconfig -p | grep 'libcudnn\.so\.9' || true)" ]; then
     install_wheels "$prefix/.complete-python" "$prefix" nvidia-cusparselt-cu13==0.8.0 nvidia-nvshmem-cu13==3.4.5 \
       nvidia-cufile==1.15.1.6 nvidia-cublas==13.1.0.3 nvidia-cufft==12.0.0.61 nvidia-curand==10.4.0.35 \
       nvidia-cusolver==12.0.4.66 nvidia-cusparse==12.6.3.3 \
       nvidia-nvjitlink==13.0.88 nvidia-cuda-nvrtc==13.0.88 nvidia-nvtx==13.0.85 nvidia-cudnn-cu13==9.19.0.56 nvidia-nccl-cu13==2.28.9
   fi
+fi
+if [ "$tests" = yes ] && [ "$torch" = yes ]; then
+  environment=$deps/python-tests-1
   if [ ! -e "$environment/.complete" ]; then
     say "installing PyTorch's Python side, transformers, tokenizers and numpy into $environment"
     /usr/bin/python3 -m venv --clear "$environment"
@@ -133,6 +136,12 @@ if [ "$tests" = yes ] && [ "$torch" = yes ]; then
     "$environment/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
     touch "$environment/.complete-kubernetes"
   fi
+  if [ ! -e "$environment/.complete-client" ]; then
+    say "installing what deploy/python and its notebook need into $environment"
+    "$environment/bin/pip" install --quiet --disable-pip-version-check grpcio==1.85.1 grpcio-tools==1.85.1 \
+      xxhash==4.1.0 pyyaml==6.0.4 pandas==3.1.1 matplotlib==3.11.2 nbclient==0.11.0 ipykernel==7.4.0 'setuptools<82'
+    touch "$environment/.complete-client"
+  fi
 fi
 # What the vectors of tests/golden come from, and the newest programs that open what we write.
 if [ "$torch" = yes ] && { [ "$golden" = yes ] || [ "$tests" = yes ]; }; then
@@ -144,6 +153,7 @@ if [ "$torch" = yes ] && { [ "$golden" = yes ] || [ "$tests" = yes ]; }; then
       tokenizers==0.23.3 safetensors==0.8.0 gguf==0.19.0 accelerate==1.15.0 sentencepiece==0.2.1 protobuf \
       typing_extensions sympy networkx jinja2 filelock fsspec setuptools
     echo "$prefix" >"$environment/lib/python3.11/site-packages/libtorch.pth"
+    "$environment/bin/python" -c 'import torch, transformers'
     touch "$environment/.complete"
   fi
 fi

@@ -4,6 +4,7 @@
 # writes the report. Safe to interrupt and to run again: finished work is kept, a running coordinator and running workers
 # are reused.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "$0")/.."
 
 usage() {
@@ -21,14 +22,22 @@ Usage: deploy/quickstart.sh [--home DIR] [--sweep FILE]... [--all] [--profile NA
 EOF
 }
 
-home=${SINK_HOME:-$PWD/sink-data} sweeps=() profile=() models= action=run
+# from_here PATH: as the caller means it, where the caller stands.
+from_here() { case "$1" in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
+
+home=$PWD/sink-data sweeps=() profile=() models= action=run
+[ -z "${SINK_HOME:-}" ] || home=$(from_here "$SINK_HOME")
 while [ $# -gt 0 ]; do
   case "$1" in
-    --home) home=${2:?--home needs a folder}; shift ;;
-    --sweep) sweeps+=("${2:?--sweep needs a file}"); shift ;;
+    --home) home=$(from_here "${2:?--home needs a folder}"); shift ;;
+    --sweep)
+      file=${2:?--sweep needs a file}
+      # One of ours may be named from anywhere.
+      [ "$here" = "$PWD" ] || ! [ -e "$(from_here "$file")" ] || file=$(from_here "$file")
+      sweeps+=("$file"); shift ;;
     --all) sweeps=(sweeps/*.yaml) ;;
     --profile) profile=(--profile "${2:?--profile needs a name}"); shift ;;
-    --models) models=$(cd "${2:?--models needs a folder}" && pwd); shift ;;
+    --models) models=$(cd "$(from_here "${2:?--models needs a folder}")" && pwd); shift ;;
     --stop) action=stop ;;
     --status) action=status ;;
     --help | -h) usage; exit 0 ;;
@@ -50,32 +59,37 @@ alive() {
   [ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF -- "$home/$1"
 }
 
-# start NAME PROGRAM ARGUMENT...: a daemon that outlives this script, with its log in $home/logs.
+# start NAME PROGRAM ARGUMENT...: a daemon that outlives this script, with its log in $home/logs. One that runs already is
+# kept if it was started so, from this build; else it is stopped first, and its jobs go on.
 start() {
-  local name=$1
+  local name=$1 command
   shift
-  alive "$name" && return
+  command="$* (built $(stat -c %Y "$1"))"
+  if alive "$name"; then
+    [ "$(cat "$home/$name.command" 2>/dev/null)" = "$command" ] && return
+    echo "$name runs with other options, or from another build: starting it anew"
+    stop "$name"
+  fi
   mkdir -p "$home/logs"
   setsid "$@" >>"$home/logs/$name.log" 2>&1 </dev/null &
   echo $! >"$home/$name.pid"
+  echo "$command" >"$home/$name.command"
 }
 
-stop_all() {
-  local name pid
-  for name in worker-1 worker-2 coordinator; do
-    if alive "$name"; then
-      pid=$(cat "$home/$name.pid")
-      kill "$pid"
-      for _ in $(seq 600); do alive "$name" || break; sleep 0.1; done
-      alive "$name" && { echo "quickstart: $name (process $pid) did not stop within a minute" >&2; exit 1; }
-      echo "stopped $name"
-    fi
-    rm -f "$home/$name.pid"
-  done
+stop() {
+  local name=$1 pid
+  if alive "$name"; then
+    pid=$(cat "$home/$name.pid")
+    kill "$pid"
+    for _ in $(seq 600); do alive "$name" || break; sleep 0.1; done
+    alive "$name" && { echo "quickstart: $name (process $pid) did not stop within a minute" >&2; exit 1; }
+    echo "stopped $name"
+  fi
+  rm -f "$home/$name.pid"
 }
 
 case $action in
-  stop) stop_all; exit 0 ;;
+  stop) for name in worker-1 worker-2 coordinator; do stop "$name"; done; exit 0 ;;
   status)
     for name in coordinator worker-1 worker-2; do
       if alive "$name"; then echo "$name runs (process $(cat "$home/$name.pid"))"; else echo "$name is stopped"; fi
@@ -106,11 +120,9 @@ if [ -z "$models" ]; then
 fi
 
 say "Starting a coordinator and two workers on 127.0.0.1"
-if ! alive coordinator; then
-  rm -f "$home/coordinator/coordinator.addr"
-  start coordinator "$bin/sink-coordinator" --data "$home/coordinator" --listen "127.0.0.1:${SINK_PORT:-7070}" \
-    --metrics-listen "127.0.0.1:${SINK_METRICS_PORT:-7071}"
-fi
+alive coordinator || rm -f "$home/coordinator/coordinator.addr"
+start coordinator "$bin/sink-coordinator" --data "$home/coordinator" --listen "127.0.0.1:${SINK_PORT:-7070}" \
+  --metrics-listen "127.0.0.1:${SINK_METRICS_PORT:-7071}"
 for _ in $(seq 100); do
   [ -s "$home/coordinator/coordinator.addr" ] && break
   alive coordinator || break

@@ -56,6 +56,7 @@ struct Point {
   std::vector<const Settings*> layers;  // what was applied, the strongest last: where an error comes from
   std::vector<FieldIndex> varying;      // for the label, in order
   std::string label;                    // an included point's own
+  bool scaled = false;                  // to the profile's size
 };
 
 class Expander {
@@ -125,7 +126,7 @@ class Expander {
         return ErrorAt(experiment.at, absl::StrCat("the grid has more than ", kMaxCandidates, " points; sweep less"));
       }
       const int64_t surely = (experiment.exclude.empty() ? product : 0) + experiment.include.size();
-      jobs += surely * replicas_;
+      jobs += surely * ReplicasOf(experiment);
     }
     return jobs > sweep_.max_jobs ? TooMany(absl::StrCat(jobs)) : absl::OkStatus();
   }
@@ -140,14 +141,18 @@ class Expander {
       if (absl::Status status = Derive(experiment, &point); !status.ok()) return status;
       if (IsExcluded(experiment, point)) {
         ++excluded;
-      } else if (absl::Status status = AddJobs(experiment, point, &summary); !status.ok()) {
-        return status;
+      } else {
+        ScaleTo(&point);
+        absl::Status status = Derive(experiment, &point);  // anew: what follows from a scaled number follows it
+        if (status.ok()) status = AddJobs(experiment, point, &summary);
+        if (!status.ok()) return status;
       }
     }
     for (const IncludedPoint& included : experiment.include) {
       Point point = StartPoint(experiment);
       Lay(included.set, &point);
       point.label = included.label;
+      ScaleTo(&point);
       if (absl::Status status = AddJobs(experiment, point, &summary); !status.ok()) return status;
     }
     if (summary.points == 0)
@@ -197,8 +202,19 @@ class Expander {
     return point;
   }
 
-  static absl::Status Derive(const Experiment& experiment, Point* point) {
+  bool IsProportional(FieldIndex field) const {
+    return std::any_of(scales_.begin(), scales_.end(), [field](const Scale& scale) { return scale.field == field; });
+  }
+
+  // To the size of the profile.
+  void ScaleTo(Point* point) const {
+    for (const Scale& scale : scales_) point->values[scale.field] = scale.Of(point->values[scale.field]);
+    point->scaled = true;
+  }
+
+  absl::Status Derive(const Experiment& experiment, Point* point) const {
     for (const DerivedField& derived : experiment.derive) {
+      if (point->scaled && IsProportional(derived.field)) continue;  // derived at the study's size, and scaled
       const FieldInfo& info = FieldAt(derived.field);
       const double value = derived.value.Calculate(point->values) + 0.0;
       const auto wrong = [&](absl::string_view what) {
@@ -218,20 +234,29 @@ class Expander {
                        [&](const Expression& condition) { return condition.IsTrue(point.values); });
   }
 
-  // The jobs of one point: scaled, then one a replica.
+  // Where an experiment's settings are the seeds themselves, each of them is a run, with or without replicas.
+  int ReplicasOf(const Experiment& experiment) const {
+    static const FieldIndex kSeed = *FindField("train.seed", {});
+    const bool seeds = std::any_of(experiment.axes.begin(), experiment.axes.end(), [](const Axis& axis) {
+      return std::count(axis.keys.begin(), axis.keys.end(), kSeed) > 0;
+    });
+    return seeds ? 1 : replicas_;
+  }
+
+  // The jobs of one point, one a replica.
   absl::Status AddJobs(const Experiment& experiment, Point& point, ExpandedExperiment* summary) {
     static const FieldIndex kSeed = *FindField("train.seed", {});
-    for (const Scale& scale : scales_) point.values[scale.field] = scale.Of(point.values[scale.field]);
     FitMicroBatch(&point.values);
     const int64_t seed = point.values[kSeed].get<int64_t>();
-    for (int replica = 1; replica <= replicas_; ++replica) {
+    const int replicas = ReplicasOf(experiment);
+    for (int replica = 1; replica <= replicas; ++replica) {
       if (static_cast<int>(sweep_.jobs.size()) >= sweep_.max_jobs) {
         return TooMany(absl::StrCat("more than ", sweep_.max_jobs));
       }
       point.values[kSeed] = seed + replica - 1;
       ExpandedJob job;
       job.experiment = experiment.name;
-      job.label = Label(point, replica);
+      job.label = Label(point, replicas > 1 ? replica : 0);
       job.index = static_cast<int>(sweep_.jobs.size());
       job.point = summary->points;
       JobConfigResult made = MakeJobConfig(point.values);
@@ -253,9 +278,10 @@ class Expander {
   void FitMicroBatch(Values* values) const {
     static const FieldIndex kBatch = *FindField("train.global_batch_size", {});
     static const FieldIndex kMicro = *FindField("train.micro_batch_size", {});
-    const bool scaled = std::any_of(scales_.begin(), scales_.end(), [](const Scale& s) { return s.field == kBatch; });
     const int64_t of_a_rank = (*values)[kBatch].get<int64_t>() / sweep_.devices;
-    if (scaled && of_a_rank > 0) (*values)[kMicro] = std::gcd((*values)[kMicro].get<int64_t>(), of_a_rank);
+    const bool is_auto = !(*values)[kMicro].is_number();
+    if (IsProportional(kBatch) && of_a_rank > 0 && !is_auto)
+      (*values)[kMicro] = std::gcd((*values)[kMicro].get<int64_t>(), of_a_rank);
   }
 
   // Whether the job can run as one rank a device, as (path, error); both empty when it can.
@@ -273,11 +299,12 @@ class Expander {
                          config.train.micro_batch_size, " x resources.devices ", devices)};
   }
 
-  std::string Label(const Point& point, int replica) const {
+  // `replica`: 0 where there is one alone.
+  static std::string Label(const Point& point, int replica) {
     std::vector<std::string> parts;
     if (!point.label.empty()) parts.push_back(point.label);
     for (const FieldIndex field : point.varying) parts.push_back(PrintValue(field, point.values[field]));
-    if (replicas_ > 1) parts.push_back(absl::StrCat("replica=", replica));
+    if (replica > 0) parts.push_back(absl::StrCat("replica=", replica));
     return parts.empty() ? "default" : absl::StrJoin(parts, " ");
   }
 
@@ -320,10 +347,10 @@ class Expander {
     if (!experiment.include.empty()) {
       absl::StrAppend(&points, points.empty() ? "" : " + ", experiment.include.size(), " included");
     }
-    if (replicas_ > 1) {
+    if (const int replicas = ReplicasOf(experiment); replicas > 1) {
       const bool is_sum = points.find(" - ") != std::string::npos || points.find(" + ") != std::string::npos;
       if (is_sum) points = absl::StrCat("(", points, ")");
-      absl::StrAppend(&points, " x ", replicas_, " replicas");
+      absl::StrAppend(&points, " x ", replicas, " replicas");
     }
     return absl::StrCat(experiment.name, ": ", points, " = ", jobs, jobs == 1 ? " job" : " jobs");
   }

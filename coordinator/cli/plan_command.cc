@@ -1,6 +1,7 @@
 // sinkctl plan: what a sweep file means, before anything is stored. Needs no coordinator, unless --diff asks which of
 // the jobs it has already and what workers have.
 #include <cmath>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -10,6 +11,7 @@
 #include "coordinator/cli/study/submission.h"
 #include "coordinator/cli/study/sweep_files.h"
 #include "coordinator/cli/views/views.h"
+#include "coordinator/report/claims.h"
 
 namespace sink::cli {
 namespace {
@@ -27,6 +29,16 @@ struct Totals {
   size_t different = 0;
   double tokens = 0, flops = 0, disk = 0, device_hours = 0, new_flops = 0;
 };
+
+// The fewest seeds that a setting of a sweep that trains has; nothing for one that measures models.
+std::optional<int> FewestSeeds(const ExpandedSweep& sweep) {
+  std::map<std::pair<std::string, int>, int> seeds;  // by experiment and point
+  for (const ExpandedJob& job : sweep.jobs)
+    if (job.config.kind == JobKind::kTrain) ++seeds[{job.experiment, job.point}];
+  std::optional<int> fewest;
+  for (const auto& [point, count] : seeds) fewest = std::min(fewest.value_or(count), count);
+  return fewest;
+}
 
 // "226 GPU-hours", "3m20s of a GPU".
 std::string GpuTime(double hours) {
@@ -49,7 +61,9 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
     if (!repeated) {
       totals.tokens += cost.tokens;
       totals.flops += cost.flops;
-      totals.disk += cost.checkpoint_bytes * static_cast<double>(job.config.checkpoint.keep);
+      const int64_t period = job.config.checkpoint.keep_period;
+      const int64_t for_good = period > 0 ? job.config.train.max_steps / period : 0;
+      totals.disk += cost.checkpoint_bytes * static_cast<double>(job.config.checkpoint.keep + for_good);
       totals.device_hours += absl::ToDoubleHours(sweep.max_time) * sweep.devices;
     }
     const auto found = submitted.find(job.id);
@@ -128,6 +142,13 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
                            std::to_string(sweep.devices) + " x " +
                            FormatDuration(absl::ToDoubleSeconds(sweep.max_time)) + " a job)"});
   page.blocks.push_back(std::move(footer));
+  if (const auto seeds = FewestSeeds(sweep); seeds && *seeds < report::kLeastSeeds) {
+    page.blocks.push_back(TextBlock{{{std::to_string(*seeds) + (*seeds == 1 ? " seed" : " seeds") +
+                                          " of a setting: the report will give no verdicts",
+                                      Style::kYellow},
+                                     {"they take " + std::to_string(report::kLeastSeeds) + "; say `replicas: " +
+                                      std::to_string(report::kLeastSeeds) + "` in the sweep or in a profile"}}});
+  }
   return page;
 }
 

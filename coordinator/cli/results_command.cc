@@ -1,4 +1,4 @@
-// sinkctl results: the sink table of a sweep: one line a setting, with the final sink rate, importances and losses.
+// sinkctl results: the sink table of a sweep: one line a job, with the final sink rate, importances and losses.
 #include <memory>
 #include <set>
 
@@ -53,7 +53,9 @@ Outcome Results(Session& session, const ResultsOptions& options) {
     const auto value = [](const std::optional<double>& x) { return x ? Number(*x) : Json(nullptr); };
     if (!m.epsilon.empty()) epsilons.insert(m.epsilon);
     unfinished += !IsFinal(job.state());
-    has_bos |= job.progress().latest().contains(bos_token);
+    const auto bos = job.progress().latest().find(bos_token);
+    const bool bos_known = bos != job.progress().latest().end();
+    has_bos |= bos_known;
     rows.push_back({{"id", job.id()},
                     {"experiment", place.experiment()},
                     {"label", place.label()},
@@ -66,20 +68,29 @@ Outcome Results(Session& session, const ResultsOptions& options) {
                     {"alpha_max_1", value(m.alpha_max)},
                     {"hidden_norm_ratio", value(m.hidden_norm_ratio)},
                     {"validation_loss", value(m.validation_loss)},
-                    {"train_loss", value(m.train_loss)}});
+                    {"train_loss", value(m.train_loss)},
+                    {"probe_tokens", *tokens},
+                    {"bos", bos_known ? Number(bos->second) : Json("none")}});
   }
   page.document = {{"sweep", sweep}, {"probe_tokens", *tokens}, {"results", std::move(rows)}};
 
   Column label = TextColumn("SETTING", "label", kLabelWidth);
   label.show = [](const Json& row) -> Cell { return {ShortLabel(row["label"].get<std::string>())}; };
-  page.blocks.push_back(
-      TableBlock{"results",
-                 {JobIdColumn("id"), TextColumn("EXPERIMENT", "experiment", 12, 5), std::move(label), StateColumn(),
-                  IntegerColumn("STEP", "step", 6), FixedColumn("SINK%", "sink_rate_percent", 1),
-                  FixedColumn("ALPHA1", "alpha_mean_1", 3, 3), FixedColumn("BEST HEAD", "alpha_max_1", 3, 1),
-                  FixedColumn("NORM", "hidden_norm_ratio", 2, 4), FixedColumn("VALID", "validation_loss", 3),
-                  FixedColumn("LOSS", "train_loss", 3, 7)},
-                 "no jobs"});
+  std::vector<Column> columns = {JobIdColumn("id"),
+                                 TextColumn("EXPERIMENT", "experiment", 12, 5),
+                                 std::move(label),
+                                 StateColumn(),
+                                 IntegerColumn("STEP", "step", 6),
+                                 FixedColumn("SINK%", "sink_rate_percent", 1),
+                                 FixedColumn("ALPHA1", "alpha_mean_1", 3, 3),
+                                 FixedColumn("BEST HEAD", "alpha_max_1", 3, 1),
+                                 FixedColumn("NORM", "hidden_norm_ratio", 2, 4),
+                                 FixedColumn("VALID", "validation_loss", 3),
+                                 FixedColumn("LOSS", "train_loss", 3, 7)};
+  if (options.csv)  // what the footer says of a table, beside each number
+    columns.insert(columns.end(), {FixedColumn("EPSILON", "sink_epsilon", 3), TextColumn("T", "probe_tokens", 0),
+                                   TextColumn("BOS", "bos", 0)});
+  page.blocks.push_back(TableBlock{"results", std::move(columns), "no jobs"});
   TextBlock footer = {{{"position 1", Style::kDim}}};
   for (const std::string& epsilon : epsilons) footer.pieces.push_back({"epsilon " + epsilon, Style::kDim});
   if (!tokens->empty()) footer.pieces.push_back({"T " + *tokens, Style::kDim});

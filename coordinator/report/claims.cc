@@ -2,8 +2,10 @@
 #include "coordinator/report/claims.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -29,6 +31,13 @@ std::string Name(const Case& c, const std::string& key) {
 
 // Number of a position for UniformAlpha; a bias sees what position 1 sees.
 int64_t Number(const std::string& position) { return position == "bias" ? 1 : std::atoll(position.c_str()); }
+
+// "position 2", "positions 1, 2".
+std::string PositionText(const std::set<std::string>& positions) {
+  std::string text = positions.size() == 1 ? "position " : "positions ";
+  for (const std::string& position : positions) text += (&position == &*positions.begin() ? "" : ", ") + position;
+  return text;
+}
 
 std::set<std::string> Inside(const Case& c, SitsAt::Place place) {
   const auto number = [&c](const char* key) { return static_cast<int>(NumberOf(*c.run, key)); };
@@ -96,7 +105,13 @@ class ClaimJudge {
       judgement.comparison += "; there is no sink to come";
       return judgement;
     }
-    return Decided(std::move(judgement), !TooFew(of_low.steps) && !TooFew(of_high.steps));
+    judgement = Decided(std::move(judgement), !TooFew(of_low.steps) && !TooFew(of_high.steps));
+    const bool all_came = of_low.reached == static_cast<int>(of_low.steps.size());
+    if (judgement.verdict == Verdict::kDoesNotHold && !all_came) {
+      judgement.verdict = Verdict::kNotEnoughData;  // a sink that comes later would make the effect larger
+      judgement.comparison += "; not every run at " + Name(low, claim.key) + " was long enough for its sink to come";
+    }
+    return judgement;
   }
 
   Judgement operator()(const NoEffect& claim) {
@@ -364,16 +379,16 @@ class ClaimJudge {
     int reached = 0;
     std::string text;
   };
-  // `end`: what counts for a run whose sink never stays, or comes later.
+  // `end`: to which both sides are read, and what counts for a run whose sink does not stay by then.
   Onsets OnsetsOf(const Case& c, int64_t end) const {
     const double level = rates_ ? kSinkPercent / 100 : SinkFrom(c);
     Onsets onsets;
     for (const std::string& id : c.point().runs) {
       const Run& run = evidence_.study().run(id);
       if (!run.succeeded()) continue;
-      const auto step = Onset(run, MetricName(run, TheMeasure(), kFirst), level);
+      const auto step = Onset(run, MetricName(run, TheMeasure(), kFirst), level, end);
       onsets.reached += step.has_value();
-      onsets.steps.push_back(static_cast<double>(std::min(step.value_or(end), end)));
+      onsets.steps.push_back(static_cast<double>(step.value_or(end)));
     }
     const Summary s = Summarize(onsets.steps);
     onsets.text = onsets.reached == 0 ? "never" : "from step " + Fixed(s.mean, 0);
@@ -469,48 +484,51 @@ class ClaimJudge {
       return judgement;
     }
     judgement = Decided(std::move(judgement), enough);
-    if (judgement.verdict == Verdict::kHolds && left.value >= 0) {
+    const bool gone = left.interval ? left.interval->high < 0 || (exact_ && left.value < 0) : left.value < 0;
+    if (judgement.verdict == Verdict::kHolds && !gone) {
       judgement.verdict = Verdict::kNotEnoughData;
       judgement.comparison += "; weaker, but not surely gone";
     }
     return judgement;
   }
 
-  // Of a claim that the sink of a case is inside these positions: the strongest of them against the strongest other.
+  // Of a claim that the sink of a case is inside these positions: in each run the strongest of them against the
+  // strongest other.
   Judgement PlaceOf(const Case& c, const std::set<std::string>& inside) const {
     // Comparable between positions: without what uniform attention gives there.
     const auto excess = [&](const std::string& position, double value) {
       return rates_ ? value
                     : value - UniformAlpha(Number(position), static_cast<int64_t>(NumberOf(*c.run, "eval.tokens")));
     };
-    std::string at_inside, at_outside;
-    Numbers best_inside, best_outside;
-    Summary of_inside, of_outside;
-    for (const std::string& position : evidence_.Positions(c)) {
-      const Numbers numbers = Measured(c, position);
-      if (numbers.empty()) continue;
-      const bool in = inside.contains(position);
-      Summary& best = in ? of_inside : of_outside;
-      const Summary s = Summarize(numbers);
-      if (best.n > 0 && excess(position, s.mean) <= excess(in ? at_inside : at_outside, best.mean)) continue;
-      best = s;
-      (in ? at_inside : at_outside) = position;
-      (in ? best_inside : best_outside) = numbers;
+    struct Best {
+      std::string position;
+      double value = 0;
+    };
+    std::map<std::string, std::array<std::optional<Best>, 2>> of_runs;  // inside, outside
+    for (const std::string& position : evidence_.Positions(c))
+      for (const auto& [run, value] : evidence_.ByRun(c, TheMeasure(), position)) {
+        std::optional<Best>& best = of_runs[run][inside.contains(position) ? 0 : 1];
+        if (!best || excess(position, value) > excess(best->position, best->value)) best = {position, value};
+      }
+    Numbers lead, of_inside, of_outside;
+    std::set<std::string> at_inside, at_outside;
+    for (const auto& [run, best] : of_runs) {
+      const auto& [in, out] = best;
+      if (!in || !out) continue;
+      lead.push_back(excess(in->position, in->value) - excess(out->position, out->value));
+      of_inside.push_back(in->value);
+      of_outside.push_back(out->value);
+      at_inside.insert(in->position);
+      at_outside.insert(out->position);
     }
+    if (lead.empty()) return {.comparison = "needs a run's values inside and outside the place (" + Name(c) + ")"};
     Judgement judgement = Begin({});
-    judgement.comparison = Quantity() + " " + Show(c, best_inside) + " at position " + at_inside + " against " +
-                           Show(c, best_outside) + " at position " + at_outside + " (" + Name(c) + ")";
-    if (best_inside.empty() || best_inside.size() != best_outside.size()) {
-      judgement.comparison = "needs the same runs' values inside and outside the place (" + Name(c) + ")";
-      return judgement;
-    }
-    Numbers lead;  // in the same run
-    for (size_t i = 0; i < best_inside.size(); ++i)
-      lead.push_back(excess(at_inside, best_inside[i]) - excess(at_outside, best_outside[i]));
+    judgement.comparison = Quantity() + " " + Show(c, of_inside) + " at " + PositionText(at_inside) + " against " +
+                           Show(c, of_outside) + " at " + PositionText(at_outside) + " (" + Name(c) + ")";
     judgement.effect = Sized(Summarize(lead).mean);
     Bound(MeanInterval(lead, kOutside), TooFew(lead), &*judgement.effect);
     judgement.comparison += ": " + ShowEffect(*judgement.effect);
-    if (std::max(of_inside.mean, of_outside.mean) < SinkFrom(c)) {
+    if (std::max(Summarize(of_inside).mean, Summarize(of_outside).mean) < SinkFrom(c)) {
       judgement.comparison += "; there is no sink";
       return judgement;
     }
@@ -579,9 +597,12 @@ std::string RuleText() {
          "2 "
          "points of sink rate (0.05 of alpha). Does not hold: the whole interval is below that. Not enough data: "
          "anything "
-         "else, fewer than three seeds of a setting, and comparisons in which nothing has a sink (a rate of 1 %, or a "
+         "else, fewer than three seeds of a setting, settings of which runs were cancelled or stopped early, and "
+         "comparisons in which nothing has a sink (a rate of 1 %, or a "
          "strongest head above epsilon). Sink rates are compared where one of the settings has a mean of 10 % or more; "
          "otherwise alpha of the strongest head is, because in a small model one head more is already several percent. "
+         "That a sink is gone takes an interval of what is left that is below that level, not a mean: seeds differ "
+         "much. "
          "Models that are measured and not trained have no seeds: what was measured decides. Intervals are not widened "
          "for the number of takeaways: one in twenty may miss.";
 }
@@ -607,8 +628,36 @@ bool Concerns(const Study& study, const Experiment& experiment, const Claim& cla
   });
 }
 
+namespace {
+
+// Runs that were cancelled beside others of their setting that succeeded, among the settings that a judgement is about.
+// Early stopping cancels a run by what it measures, so those that are left are no sample of the setting's seeds.
+int CancelledBesideOthers(const Study& study, const Experiment& experiment, const Judgement& judgement) {
+  std::set<std::string> compared;
+  for (const Contrast& contrast : judgement.against) compared.insert({contrast.setting, contrast.control});
+  int cancelled = 0;
+  for (const Experiment& other : study.experiments)
+    for (const Point& point : other.points) {
+      const auto any = [&](const auto& is) { return std::any_of(point.runs.begin(), point.runs.end(), is); };
+      if (&other != &experiment && !any([&](const std::string& id) { return compared.contains(id); })) continue;
+      if (!any([&](const std::string& id) { return study.run(id).succeeded(); })) continue;
+      cancelled += static_cast<int>(std::count_if(point.runs.begin(), point.runs.end(), [&](const std::string& id) {
+        return ParseName<JobState>(study.run(id).state) == JobState::kCancelled;
+      }));
+    }
+  return cancelled;
+}
+
+}  // namespace
+
 Judgement Judge(const Study& study, const Experiment& experiment, const Claim& claim) {
   Judgement judgement = std::visit(ClaimJudge(study, experiment, Source::kOurs), claim);
+  const int cancelled = CancelledBesideOthers(study, experiment, judgement);
+  if (cancelled > 0 && judgement.verdict != Verdict::kNotEnoughData) {
+    judgement.verdict = Verdict::kNotEnoughData;
+    judgement.comparison += "; " + std::to_string(cancelled) + (cancelled == 1 ? " run was" : " runs were") +
+                            " cancelled or stopped early, so the others are no sample of the seeds";
+  }
   const Judgement published = std::visit(ClaimJudge(study, experiment, Source::kPaper), claim);
   if (published.effect) {
     judgement.paper = published.comparison;

@@ -72,18 +72,17 @@ Onsets OnsetsOf(const Study& study, const Point& point, Measure measure, double 
   for (const std::string& id : point.runs) {
     const Run& run = study.run(id);
     const std::string metric = MetricName(run, measure, "1");
-    if (!run.succeeded() || metric.empty()) continue;
+    if (!run.final() || metric.empty()) continue;
     ++onsets.runs;
     onsets.tokens_a_step = TokensAStep(run);
+    if (!run.succeeded()) {  // early stopping picks out runs by what they measure: those left are no sample
+      ++onsets.unfinished;
+      continue;
+    }
     if (const auto step = Onset(run, metric, level)) onsets.steps.push_back(static_cast<double>(*step));
   }
   std::sort(onsets.steps.begin(), onsets.steps.end());
   return onsets;
-}
-
-double Median(const std::vector<double>& ascending) {
-  const size_t n = ascending.size();
-  return (ascending[(n - 1) / 2] + ascending[n / 2]) / 2;
 }
 
 std::string TokenText(double tokens) {
@@ -110,6 +109,11 @@ std::string QuantityText(Quantity quantity) {
   return "";
 }
 
+double Onsets::median() const {
+  const size_t n = steps.size();
+  return (steps[(n - 1) / 2] + steps[n / 2]) / 2;
+}
+
 Onsets AlphaOnsets(const Study& study, const Point& point, double level) {
   return OnsetsOf(study, point, Measure::kAlphaMax, level);
 }
@@ -119,14 +123,14 @@ Onsets RateOnsets(const Study& study, const Point& point, double percent) {
 
 std::string ShowOnsets(const Onsets& onsets) {
   if (onsets.runs == 0) return "";
-  const std::string of = " of " + std::to_string(onsets.runs) + (onsets.runs == 1 ? " run" : " runs");
+  std::string of = " of " + std::to_string(onsets.runs) + (onsets.runs == 1 ? " run" : " runs");
+  if (onsets.unfinished > 0) of += " (" + std::to_string(onsets.unfinished) + " did not finish)";
   if (onsets.steps.empty()) return "in none" + of;
-  const double median = Median(onsets.steps);
-  std::string text = "step " + Fixed(median, 0);
+  std::string text = "step " + Fixed(onsets.median(), 0);
   if (onsets.steps.size() > 1)
     text += " (" + Fixed(onsets.steps.front(), 0) + " to " + Fixed(onsets.steps.back(), 0) + ")";
-  return text + ", " + TokenText(median * onsets.tokens_a_step) + " tokens, in " + std::to_string(onsets.steps.size()) +
-         of;
+  return text + ", " + TokenText(onsets.median() * onsets.tokens_a_step) + " tokens, in " +
+         std::to_string(onsets.steps.size()) + of;
 }
 
 std::optional<double> HalfWay(const Run& run, Quantity quantity) {
@@ -145,26 +149,36 @@ std::optional<double> HalfWay(const Run& run, Quantity quantity) {
 }
 
 std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experiment) {
-  std::set<std::string> ids;
-  for (const Point& point : experiment.points) ids.insert(point.runs.begin(), point.runs.end());
   std::vector<Order> orders;
   for (const Quantity quantity : {Quantity::kLoss, Quantity::kHiddenNorm, Quantity::kKeyNorm, Quantity::kValueNorm}) {
     Order order;
     order.quantity = quantity;
     bool measured = false;
-    for (const std::string& id : ids) {
-      const Run& run = study.run(id);
-      const auto alpha = Value(run, Measure::kAlphaMax);
-      if (!run.succeeded() || IsEvaluation(run) || !alpha || *alpha < kOnsetAlpha) continue;
-      measured |= CurveOf(run, quantity) != nullptr;
-      const auto of_sink = HalfWay(run, Quantity::kSink), of_quantity = HalfWay(run, quantity);
-      if (!of_sink || !of_quantity) continue;
-      order.lag.push_back(*of_sink - *of_quantity);
-      order.before += order.lag.back() > 0;
-      order.after += order.lag.back() < 0;
+    std::set<std::string> seen;  // a run may stand under two settings' labels
+    std::vector<double> of_settings, of_one;
+    for (const Point& point : experiment.points) {
+      std::vector<double> lags;
+      for (const std::string& id : point.runs) {
+        const Run& run = study.run(id);
+        const auto alpha = Value(run, Measure::kAlphaMax);
+        if (!run.succeeded() || IsEvaluation(run) || !alpha || *alpha < kOnsetAlpha || !seen.insert(id).second)
+          continue;
+        measured |= CurveOf(run, quantity) != nullptr;
+        const auto of_sink = HalfWay(run, Quantity::kSink), of_quantity = HalfWay(run, quantity);
+        if (of_sink && of_quantity) lags.push_back(*of_sink - *of_quantity);
+      }
+      for (const double lag : lags) {
+        order.lag.push_back(lag);
+        order.before += lag > 0;
+        order.after += lag < 0;
+      }
+      if (!lags.empty()) of_settings.push_back(Summarize(lags).mean);
+      if (lags.size() > of_one.size()) of_one = lags;
     }
     if (!measured) continue;
-    if (static_cast<int>(order.lag.size()) >= kLeastSeeds) order.interval = MeanInterval(order.lag, kOutside);
+    const std::vector<double>& draws = static_cast<int>(of_settings.size()) >= kLeastSeeds ? of_settings : of_one;
+    order.mean = Summarize(draws).mean;
+    if (static_cast<int>(draws.size()) >= kLeastSeeds) order.interval = MeanInterval(draws, kOutside);
     orders.push_back(std::move(order));
   }
   return orders;

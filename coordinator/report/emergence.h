@@ -24,9 +24,12 @@ std::string QuantityText(Quantity quantity);  // "alpha_1 of the strongest head"
 
 // One threshold over the seeds of a setting.
 struct Onsets {
-  int runs = 0;               // that finished and measure it
+  int runs = 0;               // that have ended and measured it
+  int unfinished = 0;         // of them, those that were stopped or failed: they count as runs without it
   std::vector<double> steps;  // of those in which the threshold is passed and kept, ascending
   double tokens_a_step = 1;
+
+  double median() const;  // of at least one step
 };
 
 inline constexpr double kOnsetAlpha = 0.3;    // of the strongest head: the paper's epsilon
@@ -35,17 +38,20 @@ inline constexpr double kOnsetPercent = 1.0;  // of the sink rate
 // When alpha_1 of the strongest head stays at `level`, and when Sink_1 in percent does.
 Onsets AlphaOnsets(const Study& study, const Point& point, double level);
 Onsets RateOnsets(const Study& study, const Point& point, double percent);
-// "step 450 (300 to 700), 115k tokens, in 5 of 5 runs", "in none of 5 runs".
+// "step 450 (300 to 700), 115k tokens, in 5 of 5 runs", "in none of 5 runs (2 did not finish)".
 std::string ShowOnsets(const Onsets& onsets);
 
 // The step at which the quantity has gone half of its way for good; nothing when it goes none or was not measured.
 std::optional<double> HalfWay(const Run& run, Quantity quantity);
 
-// How a quantity's half-way step lies to that of the sink, over every run of an experiment in which both exist.
+// How a quantity's half-way step lies to that of the sink, over every run of an experiment in which both exist. Seeds
+// of one setting are no independent draws of what settings do: with three settings or more the interval is of the
+// settings' means, with fewer of the runs of the setting that has the most.
 struct Order {
   Quantity quantity = Quantity::kLoss;
-  std::vector<double> lag;           // steps from the quantity to the sink: positive, the quantity comes first
-  int before = 0, after = 0;         // runs in which the quantity comes before, and after, the sink
+  std::vector<double> lag;    // steps from the quantity to the sink: positive, the quantity comes first
+  int before = 0, after = 0;  // runs in which the quantity comes before, and after, the sink
+  double mean = 0;
   std::optional<Interval> interval;  // of the mean lag, 95 %
 };
 // Of the quantities that some run measures; only runs that keep a sink at the end (strongest head at kOnsetAlpha).

@@ -15,16 +15,6 @@ constexpr char kRate[] = "sink_rate_percent";
 constexpr char kRateAt[] = "sink_rate_percent_at_";  // and a position
 constexpr char kBiasRate[] = "bias_sink_rate_percent";
 
-// The value of a metric at its newest sample at `step` or before, finite or not.
-std::optional<double> Newest(const Run& run, const std::string& metric, int64_t step) {
-  const auto curve = run.curves.find(metric);
-  if (curve == run.curves.end()) return std::nullopt;
-  std::optional<double> value;
-  for (const Sample& sample : curve->second)
-    if (sample.step <= step) value = sample.value;
-  return value;
-}
-
 std::set<double> ValuesOfKey(const std::vector<Case>& cases, const std::string& key) {
   std::set<double> values;
   for (const Case& c : cases) values.insert(NumberOf(*c.run, key));
@@ -73,24 +63,34 @@ std::vector<Case> Evidence::CasesOfSweep(const Experiment& first, const Where& w
   return cases;
 }
 
-std::vector<double> Evidence::Values(const Case& c, Measure measure, const std::string& position, int64_t step) const {
-  if (source_ == Source::kPaper) return measure == Measure::kSinkRate ? Published(c, position) : std::vector<double>();
-  std::vector<double> values;
+std::vector<std::pair<std::string, double>> Evidence::ByRun(const Case& c, Measure measure, const std::string& position,
+                                                            int64_t step) const {
+  std::vector<std::pair<std::string, double>> values;
+  if (source_ == Source::kPaper) {
+    const auto published = measure == Measure::kSinkRate ? Published(c, position) : std::nullopt;
+    if (published) values.emplace_back("", *published);
+    return values;
+  }
   for (const std::string& id : c.point().runs) {
     const Run& run = study_.run(id);
     if (!run.succeeded()) continue;
-    const auto value = Newest(run, MetricName(run, measure, position), step);
-    if (value && std::isfinite(*value)) values.push_back(measure == Measure::kSinkRate ? 100 * *value : *value);
+    if (const auto value = Value(run, measure, position, step)) values.emplace_back(id, *value);
   }
   return values;
 }
 
-std::vector<double> Evidence::Published(const Case& c, const std::string& position) const {
-  const auto number = [&c](const std::string& key) -> std::vector<double> {
+std::vector<double> Evidence::Values(const Case& c, Measure measure, const std::string& position, int64_t step) const {
+  std::vector<double> values;
+  for (const auto& [run, value] : ByRun(c, measure, position, step)) values.push_back(value);
+  return values;
+}
+
+std::optional<double> Evidence::Published(const Case& c, const std::string& position) const {
+  const auto number = [&c](const std::string& key) -> std::optional<double> {
     const auto list = c.experiment->paper.find(key);
-    if (list == c.experiment->paper.end() || !list->is_array() || c.index >= list->size()) return {};
+    if (list == c.experiment->paper.end() || !list->is_array() || c.index >= list->size()) return std::nullopt;
     const Json& value = (*list)[c.index];
-    return value.is_number() ? std::vector<double>{value.get<double>()} : std::vector<double>();
+    return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
   };
   if (position == pipe::kBiasPosition) return number(kBiasRate);
   return position == PositionOf(*c.run) ? number(kRate) : number(kRateAt + position);
@@ -100,9 +100,9 @@ std::set<std::string> Evidence::Positions(const Case& c) const {
   std::set<std::string> positions;
   if (source_ == Source::kPaper) {
     for (const std::string& position : {std::string(pipe::kBiasPosition), PositionOf(*c.run)})
-      if (!Published(c, position).empty()) positions.insert(position);
+      if (Published(c, position)) positions.insert(position);
     for (const auto& [key, values] : c.experiment->paper.items())
-      if (key.starts_with(kRateAt) && !Published(c, key.substr(sizeof(kRateAt) - 1)).empty())
+      if (key.starts_with(kRateAt) && Published(c, key.substr(sizeof(kRateAt) - 1)))
         positions.insert(key.substr(sizeof(kRateAt) - 1));
     return positions;
   }

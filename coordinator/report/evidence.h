@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -40,6 +41,9 @@ class Evidence {
   // The newest value at `step` or before of every run that succeeded, in the order of its seeds; runs whose newest
   // value is not finite are left out. Of the paper: its one number for a sink rate, at the end of training.
   std::vector<double> Values(const Case& c, Measure measure, const std::string& position, int64_t step = kEnd) const;
+  // The same, each with the id of its run; "" of the paper.
+  std::vector<std::pair<std::string, double>> ByRun(const Case& c, Measure measure, const std::string& position,
+                                                    int64_t step = kEnd) const;
   // Every position of which there are values, "bias" among them.
   std::set<std::string> Positions(const Case& c) const;
 
@@ -47,7 +51,7 @@ class Evidence {
   const Study& study() const { return study_; }
 
  private:
-  std::vector<double> Published(const Case& c, const std::string& position) const;
+  std::optional<double> Published(const Case& c, const std::string& position) const;
 
   const Study& study_;
   const Source source_;

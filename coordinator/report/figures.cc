@@ -64,14 +64,23 @@ LineSeries Aggregate(const std::map<int64_t, std::vector<double>>& values, doubl
   return series;
 }
 
+// As the tables have them: the runs that succeeded, or all of them while none has.
+std::vector<const Run*> RunsShown(const Study& study, const Point& point) {
+  std::vector<const Run*> all, succeeded;
+  for (const std::string& id : point.runs) {
+    all.push_back(&study.run(id));
+    if (all.back()->succeeded()) succeeded.push_back(all.back());
+  }
+  return succeeded.empty() ? all : succeeded;
+}
+
 LineSeries MetricSeries(const Study& study, const Line& line, const std::string& metric, AxisUnit unit, double scale) {
   std::map<int64_t, std::vector<double>> values;
   double factor = 1;
-  for (const std::string& id : line.point->runs) {
-    const Run& run = study.run(id);
-    const auto curve = run.curves.find(metric);
-    if (curve == run.curves.end()) continue;
-    if (unit == AxisUnit::kTokens) factor = TokensAStep(run);
+  for (const Run* run : RunsShown(study, *line.point)) {
+    const auto curve = run->curves.find(metric);
+    if (curve == run->curves.end()) continue;
+    if (unit == AxisUnit::kTokens) factor = TokensAStep(*run);
     for (const Sample& sample : curve->second) values[sample.step].push_back(scale * sample.value);
   }
   LineSeries series = Aggregate(values, factor);
@@ -84,8 +93,8 @@ LineSeries MetricSeries(const Study& study, const Line& line, const std::string&
 // The ratio of hidden norms at the newest measurement, over the layers.
 LineSeries NormSeries(const Study& study, const Line& line) {
   std::map<int64_t, std::vector<double>> values;
-  for (const std::string& id : line.point->runs)
-    for (const auto& [text, curve] : study.run(id).curves) {
+  for (const Run* run : RunsShown(study, *line.point))
+    for (const auto& [text, curve] : run->curves) {
       const auto name = pipe::ParseMetricName(text);
       if (!name || name->kind != MetricKind::kHiddenNormRatio || name->layer == pipe::kAllLayers) continue;
       if (!curve.empty()) values[std::atoll(std::string(name->layer).c_str())].push_back(curve.back().value);
@@ -222,7 +231,7 @@ class FigureMaker {
                  (onsets.runs == 1 ? " run" : " runs");
       if (!onsets.steps.empty()) {
         ++with;
-        row.value = Summarize(onsets.steps).mean;
+        row.value = onsets.median();
         row.interval = {onsets.steps.front(), onsets.steps.back()};
       }
       chart.rows.push_back(std::move(row));

@@ -18,9 +18,9 @@ std::optional<double> At(const Run& run, const std::string& metric, int64_t step
   std::optional<double> value;
   for (const Sample& sample : curve->second) {
     if (sample.step > step) break;
-    if (std::isfinite(sample.value)) value = sample.value;
+    value = sample.value;
   }
-  return value;
+  return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
 // For runs that have no validation loss of all domains.
@@ -88,11 +88,12 @@ Summary Summarize(const Study& study, const Point& point, Measure measure, const
   return Summarize(values);
 }
 
-std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level) {
+std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level, int64_t end) {
   const auto curve = run.curves.find(metric);
   if (curve == run.curves.end()) return std::nullopt;
   std::optional<int64_t> step;
   for (const Sample& sample : curve->second) {
+    if (sample.step > end) break;
     if (!(sample.value >= level))
       step.reset();
     else if (!step)

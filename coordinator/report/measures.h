@@ -22,16 +22,16 @@ enum class Measure { kSinkRate, kAlphaMean, kAlphaMax, kValidationLoss, kTrainLo
 std::string Epsilon(const Run& run);
 // The metric that holds a measure, "" when the run has none. `position`: "1", "2", ..., "bias".
 std::string MetricName(const Run& run, Measure measure, const std::string& position);
-// Its newest finite value at `step` or before.
+// Its newest value at `step` or before; nothing where that is not finite.
 std::optional<double> Value(const Run& run, Measure measure, const std::string& position = "1", int64_t step = kEnd);
 
 // What the runs of the point that succeeded measured (or, with `unfinished`, all of its runs).
 Summary Summarize(const Study& study, const Point& point, Measure measure, const std::string& position = "1",
                   int64_t step = kEnd, bool unfinished = false);
 
-// First step from which on the metric stays at `level` or above until its newest sample; nothing when it never does. A
-// sample that is not finite is below every level.
-std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level);
+// First step from which on the metric stays at `level` or above until its newest sample at `end` or before; nothing
+// when it never does. A sample that is not finite is below every level.
+std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level, int64_t end = kEnd);
 
 // alpha_k of attention that is uniform over what a causal query sees, T tokens:
 // (1 / (T - k + 1)) sum_{i >= k} 1 / i. What a head without any preference scores.

@@ -31,18 +31,20 @@ bool IsVariant(const std::vector<std::string>& keys) {
   return !keys.empty() && std::all_of(keys.begin(), keys.end(), IsMechanism);
 }
 
-// The setting from which the others differ in the fewest keys, all together.
+// The setting from which the others differ in the fewest keys, all together; nothing where two are as near.
 const Case* BaseOf(const std::vector<Case>& cases) {
   const Case* base = nullptr;
+  bool tied = false;
   size_t least = 0;
   for (const Case& c : cases) {
     size_t keys = 0;
     for (const Case& other : cases) keys += DifferingKeys(*c.run, *other.run).size();
-    if (base && keys >= least) continue;
+    if (base && keys > least) continue;
+    tied = base && keys == least;
     base = &c;
     least = keys;
   }
-  return base;
+  return tied ? nullptr : base;
 }
 
 std::optional<Effect> DifferenceOf(const std::vector<double>& a, const std::vector<double>& b, double least,
@@ -54,12 +56,15 @@ std::optional<Effect> DifferenceOf(const std::vector<double>& a, const std::vect
   return effect;
 }
 
-std::string VerdictOn(const Variant& variant, double base_alpha) {
+std::string VerdictOn(const Variant& variant, const std::vector<double>& alpha, const std::vector<double>& bias,
+                      double base_alpha) {
   if (!variant.change || !variant.change->interval || base_alpha < kSink) return "not enough data";
   const Interval& interval = *variant.change->interval;
   if (interval.high < 0 && variant.change->value <= -kLeastAlpha) {
-    if (variant.alpha.mean >= kSink) return "weakens it";
-    return variant.bias && *variant.bias >= kSink ? "moves it to the bias" : "removes it";
+    if (MeanInterval(alpha, kOutside)->high >= kSink) return "weakens it";
+    const auto of_bias = MeanInterval(bias, kOutside);
+    if (bias.empty() || (of_bias && of_bias->high < kSink)) return "removes it";
+    return of_bias && of_bias->low >= kSink ? "moves it to the bias" : "removes it from position 1";
   }
   if (interval.low > 0 && variant.change->value >= kLeastAlpha) return "strengthens it";
   if (interval.low > -kLeastAlpha) return "keeps it";
@@ -93,10 +98,11 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
     variant.alpha = Summarize(of_alpha);
     variant.rate = Summarize(values(c, Measure::kSinkRate));
     variant.loss = Summarize(of_loss);
-    if (const auto bias = values(c, Measure::kAlphaMax, "bias"); !bias.empty()) variant.bias = Summarize(bias).mean;
+    const std::vector<double> of_bias = values(c, Measure::kAlphaMax, "bias");
+    if (!of_bias.empty()) variant.bias = Summarize(of_bias).mean;
     variant.change = DifferenceOf(of_alpha, alpha, kLeastAlpha, "alpha");
     variant.price = DifferenceOf(of_loss, loss, kLeastLoss, "nats");
-    variant.verdict = VerdictOn(variant, removal.alpha.mean);
+    variant.verdict = VerdictOn(variant, of_alpha, of_bias, removal.alpha.mean);
     removal.variants.push_back(std::move(variant));
   }
   if (removal.variants.size() < kLeastVariants) return std::nullopt;

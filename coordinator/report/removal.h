@@ -20,7 +20,9 @@ struct Variant {
   std::optional<double> bias;    // alpha of a bias's or sink token's strongest head, where there is one
   std::optional<Effect> change;  // of alpha_1, against the base; positive is stronger
   std::optional<Effect> price;   // in validation loss (nats a token); positive is worse
-  std::string verdict;  // "removes it", "moves it to the bias", "weakens it", "keeps it", "strengthens it", ...
+  // "removes it": surely below the level of a sink, not in the mean alone, and no bias has it instead; "moves it to the
+  // bias", "weakens it", "keeps it", "strengthens it", "not enough data", "did not finish".
+  std::string verdict;
 };
 
 struct Removal {
@@ -30,7 +32,7 @@ struct Removal {
   std::vector<Variant> variants;  // in file order, each setting once
 };
 
-// Nothing for a sweep with fewer than three variants of one base.
+// Nothing for a sweep with fewer than three variants of one base, or in which two settings could be the base.
 std::optional<Removal> WhatRemovesTheSink(const Study& study);
 
 }  // namespace sink::report

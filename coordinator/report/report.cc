@@ -53,6 +53,12 @@ std::string TroubleOf(const Run& run) {
   return text;
 }
 
+// Of a run that succeeded; its values of before are no result.
+std::string NanAtTheEnd(const Run& run) {
+  const bool measured = !MetricName(run, Measure::kSinkRate, "1").empty();
+  return measured && !Value(run, Measure::kSinkRate) ? "no finite sink rate at the end" : "";
+}
+
 bool HasBias(const Study& study, const Experiment& experiment) {
   for (const Point& point : experiment.points)
     for (const Run* run : RunsOf(study, point))
@@ -67,7 +73,8 @@ Row RowOf(const Study& study, const Experiment& experiment, size_t index, const 
   row.runs = static_cast<int>(point.runs.size());
   for (const Run* run : RunsOf(study, point)) {
     row.succeeded += run->succeeded();
-    if (!run->succeeded()) row.trouble += (row.trouble.empty() ? "" : "; ") + TroubleOf(*run);
+    const std::string trouble = run->succeeded() ? NanAtTheEnd(*run) : TroubleOf(*run);
+    if (!trouble.empty()) row.trouble += (row.trouble.empty() ? "" : "; ") + trouble;
   }
   const bool unfinished = row.succeeded == 0;
   for (const std::string& key : keys) {
@@ -211,8 +218,9 @@ void AddRemoval(const Study& study, const Palette& palette, Document* document) 
       Paragraph{"Every setting that differs from " + removal->base +
                 " in the model's variant or the optimizer alone. Changes are "
                 "differences of means over seeds with 95 % intervals. Removed is a sink whose strongest head is surely "
-                "weaker and no "
-                "longer above 0.3; a positive price is a higher validation loss (nats a token)."});
+                "weaker and surely "
+                "below 0.3; intervals are not widened for the number of rows; a positive price is a higher validation "
+                "loss (nats a token)."});
   DataTable table;
   table.columns = {"Variant", "The sink", "alpha_1, strongest head", "change", "Sink_1 %", "Validation loss", "price"};
   table.rows.push_back({{removal->base, false, false, palette.ColorOf(*removal->point)},
@@ -284,7 +292,7 @@ void AddEmergence(const Study& study, const Experiment& experiment, const Palett
   order_table.columns = {"Goes half of its way", "", "steps before the sink, 95 %", "before", "after", "together"};
   for (const Order& order : orders) {
     const int runs = static_cast<int>(order.lag.size());
-    std::string lag = runs == 0 ? "" : Fixed(Summarize(order.lag).mean, 0);
+    std::string lag = runs == 0 ? "" : Fixed(order.mean, 0);
     if (order.interval) lag += " [" + Fixed(order.interval->low, 0) + ", " + Fixed(order.interval->high, 0) + "]";
     order_table.rows.push_back({{QuantityText(order.quantity)},
                                 {runs == 0 ? "goes no way" : OrderText(order)},
@@ -318,7 +326,10 @@ Json SummaryJson(const Summary& s) {
 
 // The steps at which the sink comes to stay, of the runs in which it does.
 Json OnsetsJson(const Onsets& onsets) {
-  return {{"steps", onsets.steps}, {"runs", onsets.runs}, {"tokens_a_step", onsets.tokens_a_step}};
+  return {{"steps", onsets.steps},
+          {"runs", onsets.runs},
+          {"unfinished", onsets.unfinished},
+          {"tokens_a_step", onsets.tokens_a_step}};
 }
 
 Json OrderJson(const Order& order) {

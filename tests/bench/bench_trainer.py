@@ -30,7 +30,7 @@ CASES = {
                   "peers": ["plain", "tuned", "compiled"]},
     "hidden768": {**COMMON, "hidden": 768, "ffn": 1536, "batch": 2, "length": 512, "steps": 2,
                   "peers": ["plain", "tuned", "compiled"]},
-    # The recipe of sweeps/profiles/minutes.yaml: attention alone, absolute positions, bytes.
+    # The recipe of sweeps/profiles/minutes.yaml, 64 wide as in sweeps/quickstart.yaml: attention alone, absolute positions.
     "minutes": {**COMMON, "hidden": 64, "layers": 6, "ffn": 128, "heads": 8, "vocab": 320, "batch": 4, "length": 64,
                 "steps": 40, "weight_decay": 0, "peers": ["plain", "tuned", "compiled"],
                 "variant": {"ffn": "none", "position_embedding": "sinusoidal"}},

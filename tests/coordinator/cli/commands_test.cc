@@ -98,6 +98,7 @@ TEST_F(CliTest, PlanNeedsNoCoordinatorAndShowsTheArithmetic) {
   EXPECT_THAT(plan.out, HasSubstr("rates"));
   EXPECT_THAT(plan.out, HasSubstr("= 2 jobs"));
   EXPECT_THAT(plan.out, HasSubstr("learning_rate=0.0004"));
+  EXPECT_THAT(plan.out, HasSubstr("1 seed of a setting: the report will give no verdicts"));
   const Json json = RunSinkctl({"plan", file, "--json"}).json();
   EXPECT_EQ(json["totals"]["jobs"], 2);
   // By hand: embedding and head 257 x 32 each, a layer 4 x 32^2 + 3 x 32 x 64 + 2 x 32, two of them, the last norm 32.
@@ -259,6 +260,7 @@ TEST_F(CliTest, SweepStatusShowsLiveMeasurements) {
   EXPECT_EQ(results["results"][0]["alpha_max_1"], 0.25);
   EXPECT_THAT(Sinkctl({"results", "study"}).out, HasSubstr("T 32"));
   EXPECT_THAT(Sinkctl({"results", "study", "--csv"}).out, HasSubstr("train.learning_rate=0.001,SUCCEEDED"));
+  EXPECT_THAT(Sinkctl({"results", "study", "--csv"}).out, HasSubstr(",sink_epsilon,probe_tokens,bos\n"));
   ExpectError(Sinkctl({"results", "none"}), kNotFound, "none");
 
   const Json curves = Sinkctl({"curves", "study", "--metric", "validation_loss/bible", "--json"}).json();

@@ -1,4 +1,4 @@
-// The formats, read back by hand here; tests/integration/export_test.py has the real programs read them.
+// The formats, read back by hand here; read_back_test.cc has the real programs read them.
 #include "coordinator/export/export.h"
 
 #include <gmock/gmock.h>

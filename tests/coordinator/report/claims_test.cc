@@ -182,6 +182,29 @@ TEST(Claims, EarlierComparesTheStepsFromWhichTheSinkStays) {
               HasSubstr("from step 100 ± 0 (in 5 of 5 runs) at learning_rate 0.001"));
 }
 
+TEST(Claims, EarlierReadsBothSidesToTheEndOfTheShorterRun) {
+  Study study = OfKey("train.learning_rate", {{1e-3, 0.15}, {1e-4, 0.15}}, 0.0001);
+  for (auto& [id, run] : study.runs) {
+    testing::Set(&run.settings, "eval.every", 50);
+    if (SettingText(run, "train.learning_rate") != "0.0001") continue;
+    run.step = run.max_steps = 200;
+    run.curves["sink_rate/0.3/1"].push_back({150, 0.15, 1});
+    run.curves["sink_rate/0.3/1"].push_back({200, 0, 1});  // it falls back when the other has long ended
+  }
+  EXPECT_THAT(JudgeFirst(study, Earlier{.key = "train.learning_rate"}).comparison,
+              HasSubstr("from step 50 ± 0 (in 5 of 5 runs) at learning_rate 0.0001"));
+}
+
+TEST(Claims, EarlierIsNotRefutedByRunsThatWereTooShort) {
+  Study study = OfKey("train.learning_rate", {{1e-3, 0.15, 0.6}, {1e-4, 0.15, 0.6}}, 0.0001);
+  for (auto& [id, run] : study.runs) testing::Set(&run.settings, "eval.every", 100);
+  EXPECT_EQ(VerdictOf(study, Earlier{.key = "train.learning_rate"}), Verdict::kDoesNotHold);
+  for (auto& [id, run] : study.runs)
+    if (id != study.runs.begin()->first) run.curves["sink_rate/0.3/1"] = {{0, 0, 1}, {50, 0, 1}, {100, 0, 1}};
+  const Judgement judgement = JudgeFirst(study, Earlier{.key = "train.learning_rate"});
+  EXPECT_EQ(judgement.verdict, Verdict::kNotEnoughData) << judgement.comparison;
+}
+
 TEST(Claims, NoEffectNeedsEveryPairWithinTheToleranceAndASinkThatCouldMove) {
   const Claim claim = NoEffect{.key = "train.global_batch_size"};
   const auto of = [&](double a, double b, double alpha = 0.6, double spread = 0.01) {
@@ -235,6 +258,31 @@ TEST(Claims, AbsentNeedsAControlWithASink) {
   EXPECT_EQ(of(0, 0), Verdict::kNotEnoughData);
 }
 
+// Gives the runs of a point these values at the end, in the order of their seeds.
+void SetSeeds(Study* study, const Point& point, const std::string& metric, const std::vector<double>& values) {
+  for (size_t i = 0; i < values.size(); ++i) study->runs[point.runs[i]].curves[metric].back().value = values[i];
+}
+
+TEST(Claims, OneSeedWithASinkKeepsItFromBeingGone) {
+  Study study = EmptyStudy("experiment");
+  AddSeeds(&study, "sigmoid", {{kSimilarity, "sigmoid"}, {kNormalize, false}}, {{"alpha_max/1", 0.05}}, 0.001);
+  AddSeeds(&study, "softmax", {{kSimilarity, "softmax"}, {kNormalize, true}}, {{"alpha_max/1", 0.9}});
+  EXPECT_EQ(VerdictOf(study, kNoSigmoidSink), Verdict::kHolds);
+  SetSeeds(&study, study.experiments[0].points[0], "alpha_max/1", {0.05, 0.05, 0.05, 0.05, 0.9});
+  const Judgement judgement = JudgeFirst(study, kNoSigmoidSink);
+  EXPECT_EQ(judgement.verdict, Verdict::kNotEnoughData);
+  EXPECT_THAT(judgement.comparison, HasSubstr("weaker, but not surely gone"));
+}
+
+TEST(Claims, RunsThatWereStoppedEarlyLeaveNoSampleOfTheSeeds) {
+  Study study = OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}});
+  EXPECT_EQ(VerdictOf(study, kRate), Verdict::kHolds);
+  study.runs.begin()->second.state = "CANCELLED";
+  const Judgement judgement = JudgeFirst(study, kRate);
+  EXPECT_EQ(judgement.verdict, Verdict::kNotEnoughData);
+  EXPECT_THAT(judgement.comparison, HasSubstr("1 run was cancelled or stopped early"));
+}
+
 // What quickstart's report once did: it took the first softmax of another experiment, whose architecture differs.
 TEST(Claims, TheControlDiffersInWhatTheClaimIsAboutAndInNothingElse) {
   Study study = EmptyStudy("other");
@@ -268,6 +316,19 @@ TEST(Claims, SitsAtFindsTheSinkAmongThePositionsOfTheSameRuns) {
   // The seeds rise and fall together: in each run the lead is 3 points, whatever their spread.
   EXPECT_EQ(fixed(0.15).verdict, Verdict::kHolds);
   EXPECT_EQ(fixed(0.13).verdict, Verdict::kDoesNotHold);  // a lead below what counts, for sure
+}
+
+TEST(Claims, APrefixMayHoldTheSinkOfEachSeedAtAnotherPosition) {
+  Study study = EmptyStudy("experiment");
+  AddSeeds(&study, "prefix", {{"model.variant.prefix_length", 3}},
+           {{"sink_rate/0.3/1", 0}, {"sink_rate/0.3/2", 0}, {"sink_rate/0.3/3", 0}, {"sink_rate/0.3/4", 0}}, 0, 3);
+  const Point& point = study.experiments[0].points[0];
+  SetSeeds(&study, point, "sink_rate/0.3/1", {0.7, 0, 0});
+  SetSeeds(&study, point, "sink_rate/0.3/2", {0, 0.71, 0});
+  SetSeeds(&study, point, "sink_rate/0.3/3", {0, 0, 0.72});
+  const Judgement judgement = JudgeFirst(study, SitsAt{SitsAt::Place::kPrefix});
+  EXPECT_EQ(judgement.verdict, Verdict::kHolds) << judgement.comparison;
+  EXPECT_THAT(judgement.comparison, HasSubstr("at positions 1, 2, 3 against"));
 }
 
 TEST(Claims, ModelsThatAreMeasuredHaveNoSeeds) {

@@ -59,6 +59,31 @@ TEST(Emergence, ARunThatFallsBackOrIsNanNeverKeepsASink) {
   EXPECT_EQ(ShowOnsets(AlphaOnsets(study, study.experiments[0].points[0], 0.9)), "in none of 3 runs");
 }
 
+TEST(Emergence, ARunThatWasStoppedEarlyIsOneWithoutASink) {
+  Study study = Emerging();
+  study.runs[testing::Id(0)].state = "CANCELLED";
+  const Onsets onsets = AlphaOnsets(study, study.experiments[0].points[0], 0.3);
+  EXPECT_EQ(ShowOnsets(onsets), "step 450 (400 to 500), 230k tokens, in 2 of 3 runs (1 did not finish)");
+  study.runs[testing::Id(0)].state = "RUNNING";
+  EXPECT_EQ(AlphaOnsets(study, study.experiments[0].points[0], 0.3).runs, 2);
+}
+
+TEST(Emergence, SeedsOfOneSettingAreNoDrawsOfWhatSettingsDo) {
+  Study study = Emerging();
+  const Study other = Emerging();
+  std::vector<report::Run> runs;
+  for (int seed = 0; seed < 3; ++seed) {
+    report::Run run = other.run(testing::Id(seed));
+    run.id = testing::Id(10 + seed);
+    runs.push_back(run);
+  }
+  testing::AddPoint(&study, "b", runs);
+  const Order loss = OrderOfEmergence(study, study.experiments[0])[0];
+  EXPECT_EQ(loss.before, 6);
+  ASSERT_TRUE(loss.interval.has_value());  // of three runs, not of six: 300 plus or minus 4.303 x 100 / sqrt(3)
+  EXPECT_NEAR(loss.interval->low, 300 - 248.4, 0.1);
+}
+
 TEST(Emergence, HalfOfTheWayIsComparedAcrossQuantities) {
   const Study study = Emerging();
   const report::Run& run = study.run(testing::Id(0));

@@ -61,6 +61,13 @@ TEST(Removal, NeedsSeedsAndASinkInTheBase) {
   for (const Variant& variant : WhatRemovesTheSink(study)->variants) EXPECT_EQ(variant.verdict, "not enough data");
 }
 
+TEST(Removal, OneSeedThatKeepsItsSinkIsEnoughForItNotToBeRemoved) {
+  Study study = Beyond();
+  const std::string seed = study.experiments[0].points[0].runs[4];
+  study.runs[seed].curves["alpha_max/1"].back().value = 0.7;
+  EXPECT_EQ(WhatRemovesTheSink(study)->variants[0].verdict, "weakens it");
+}
+
 TEST(Removal, IsNoPageOfASweepWithFewVariants) {
   Study study = Beyond();
   study.experiments.resize(3);

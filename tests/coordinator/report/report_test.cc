@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "coordinator/report/front_page.h"
 #include "tests/coordinator/report/studies.h"
 
@@ -108,6 +110,14 @@ TEST(Report, AFailedReplicaIsNotInTheMeanOfThoseThatFinished) {
                 "failed at step 100 of 100: nan: the loss is NaN |"));
 }
 
+TEST(Report, AReplicaThatEndsWithoutANumberIsSaidAndLeftOut) {
+  Study study = Optimization();
+  for (auto& [name, curve] : study.runs[testing::Id(2)].curves) curve.back().value = NAN;
+  EXPECT_THAT(Markdown(study),
+              HasSubstr("| learning\\_rate=0.001 | 30.50 ± 0.71 | 32.23 | 3.500 ± 0.000 | 3.70 | 0.900 ± 0.000 | "
+                        "3 of 3 done; no finite sink rate at the end |"));
+}
+
 TEST(Report, HeaderNamesEpsilonTokensBosVersionAndMachines) {
   const std::string text = Markdown(Optimization());
   EXPECT_THAT(text, HasSubstr("epsilon 0.3, T 64, no BOS token prepended"));
@@ -200,6 +210,12 @@ TEST(Figures, SayTheirValuesInWordsAndWhereTheMouseIs) {
   EXPECT_THAT(FiguresOf(Optimization()).figures[0].caption,
               HasSubstr("At the end: 31.00 learning_rate=0.001, 2.50 learning_rate=0.0001"));
   EXPECT_THAT(Html(Optimization()), HasSubstr("<title>learning_rate=0.001, 100: 31.000 (30.000 to 32.000)</title>"));
+}
+
+TEST(Figures, ShowTheRunsThatTheTablesCount) {
+  Study study = Optimization();
+  study.runs[testing::Id(2)].state = "FAILED";
+  EXPECT_THAT(FiguresOf(study).figures[0].caption, HasSubstr("At the end: 30.50 learning_rate=0.001,"));
 }
 
 // As many settings as the study's largest experiments have.

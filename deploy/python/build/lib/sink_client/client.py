@@ -1,0 +1,212 @@
+"""The client proper. One Client is one connection; it may be used by several threads."""
+import os
+import pathlib
+import sys
+import tempfile
+import time
+import uuid
+
+import grpc
+
+from sink_client import checkpoint, sweep_files
+from sink_client.errors import CoordinatorError, JobsFailed, calls_of
+
+# protoc writes imports that begin at the folder it was given.
+sys.path.append(str(pathlib.Path(__file__).parent / "generated"))
+from sink.v1 import client_pb2, client_pb2_grpc, job_pb2  # noqa: E402
+
+DEADLINE = 30  # seconds, of a call that answers at once
+MAX_MESSAGE = 128 << 20
+FINAL = (job_pb2.SUCCEEDED, job_pb2.FAILED, job_pb2.CANCELLED)
+
+
+def _table(rows, columns):
+    """A DataFrame where pandas is installed, else the rows: a list of dicts."""
+    try:
+        import pandas
+    except ImportError:
+        return rows
+    return pandas.DataFrame(rows, columns=columns)
+
+
+class Client:
+    """`address` is host:port; without it $SINK_COORDINATOR, or 127.0.0.1:7070, as sinkctl has it."""
+
+    def __init__(self, address=None):
+        self.address = address or os.environ.get("SINK_COORDINATOR") or "127.0.0.1:7070"
+        options = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.enable_http_proxy", 0),
+                   ("grpc.keepalive_time_ms", 20_000)]
+        self._channel = grpc.insecure_channel(self.address, options)
+        self._stub = client_pb2_grpc.ClientServiceStub(self._channel)
+
+    def close(self):
+        self._channel.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def submit(self, path, profiles=(), dry_run=False):
+        """Stores the jobs of a sweep file that are not there yet; the same file twice adds nothing. `profiles` are laid
+        over it: paths, or names of profiles/NAME.yaml. A mistake in the file is a CoordinatorError that names its place."""
+        entry = str(path)
+        profiles = [sweep_files.profile_path(entry, profile) for profile in profiles]
+        texts = sweep_files.collect(entry, profiles)
+        response = self._call(
+            "SubmitSweep",
+            client_pb2.SubmitSweepRequest(
+                request_id=uuid.uuid4().hex, entry=entry, profiles=profiles, dry_run=dry_run,
+                files=[client_pb2.SourceFile(path=name, text=text) for name, text in texts.items()]))
+        return Sweep(self, response.sweep, added=response.added)
+
+    def sweep(self, name):
+        self._call("GetStudy", client_pb2.GetStudyRequest(name=name))  # says at once that there is none
+        return Sweep(self, name)
+
+    def sweeps(self):
+        return [Sweep(self, sweep.name) for sweep in self._call("ListSweeps", client_pb2.ListSweepsRequest()).sweeps]
+
+    def job(self, prefix):
+        """`prefix` is a job's id, or the first four or more digits of it."""
+        return Job(self, self._call("GetJob", client_pb2.GetJobRequest(id=prefix)).job.id)
+
+    def _call(self, method, request):
+        """Every call is idempotent, so that one that a restart of the coordinator interrupts is made again."""
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            try:
+                with calls_of(self.address):
+                    return getattr(self._stub, method)(request, timeout=max(0.1, deadline - time.monotonic()))
+            except CoordinatorError as error:
+                if error.code != "UNAVAILABLE" or time.monotonic() + 1 > deadline:
+                    raise
+            time.sleep(0.5)
+
+    def _stream(self, method, request):
+        with calls_of(self.address):
+            yield from getattr(self._stub, method)(request)
+
+
+class Sweep:
+    def __init__(self, client, name, added=None):
+        self._client = client
+        self.name = name
+        self.added = added  # jobs that this submission has added; None when it was not submitted here
+
+    def __repr__(self):
+        return f"Sweep({self.name!r} at {self._client.address})"
+
+    def _status(self):
+        return self._client._call("GetSweep", client_pb2.GetSweepRequest(name=self.name))
+
+    def _membership(self, job):
+        return next(m for m in job.sweeps if m.sweep == self.name)
+
+    def _rows(self, jobs):
+        for job in jobs:
+            place = self._membership(job)
+            yield {"id": job.id, "experiment": place.experiment, "label": place.label, "index": place.index,
+                   "state": job_pb2.JobState.Name(job.state), "step": job.progress.step,
+                   "max_steps": job.progress.max_steps, "tokens": job.progress.tokens, "worker": job.worker,
+                   "message": job.message, **dict(job.progress.latest)}
+
+    def jobs(self):
+        """A row for each job, in the order of the sweep file, with the newest value of each metric."""
+        rows = sorted(self._rows(self._status().jobs), key=lambda row: row["index"])
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        return _table(rows, columns)
+
+    def wait(self, timeout=None, progress=None, check=True):
+        """Until every job has ended. `progress` is called with (jobs that have ended, all of them) when that changes.
+        JobsFailed when jobs did not succeed, unless `check` is false; TimeoutError after `timeout` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        told = None
+        while True:
+            jobs = self._status().jobs
+            ended = sum(job.state in FINAL for job in jobs)
+            if progress and told != ended:
+                progress(ended, len(jobs))
+                told = ended
+            if ended == len(jobs):
+                break
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name}: {ended} of {len(jobs)} jobs have ended after {timeout} s; they go on")
+            time.sleep(0.5)
+        wrong = [row for row in self._rows(jobs) if row["state"] != "SUCCEEDED"]
+        if check and wrong:
+            raise JobsFailed(self.name, wrong)
+        return self
+
+    def metrics(self, *names):
+        """Every point of these metrics, of all when none is named ("sink_rate/*" takes all that begin so), as columns
+        job, experiment, label, name, step, value, attempt."""
+        places = {job.id: self._membership(job) for job in self._status().jobs}
+        return _points(self._client, client_pb2.ReadMetricsRequest(sweep=self.name, names=names),
+                       lambda job: {"job": job, "experiment": places[job].experiment, "label": places[job].label})
+
+    def job(self, label):
+        """The job of this label, as jobs() has it."""
+        found = [job for job in self._status().jobs if self._membership(job).label == label]
+        if len(found) != 1:
+            raise KeyError(f"{self.name} has {len(found)} jobs of the label {label!r}; jobs() lists them")
+        return Job(self._client, found[0].id)
+
+    def cancel(self):
+        self._client._call("Cancel", client_pb2.CancelRequest(sweep=self.name))
+
+
+class Job:
+    def __init__(self, client, identifier):
+        self._client = client
+        self.id = identifier
+
+    def __repr__(self):
+        return f"Job({self.id[:8]!r} at {self._client.address})"
+
+    def metrics(self, *names):
+        """As Sweep.metrics: columns name, step, value, attempt."""
+        return _points(self._client, client_pb2.ReadMetricsRequest(job_id=self.id, names=names), lambda job: {})
+
+    def logs(self, follow=False):
+        """Its lines, the oldest first; with `follow` until the job has ended."""
+        for line in self._client._stream("ReadLogs", client_pb2.ReadLogsRequest(job_id=self.id, follow=follow)):
+            yield line.text
+
+    def checkpoints(self):
+        """Steps of which it has one, the oldest first."""
+        response = self._client._call("ListCheckpoints", client_pb2.ListCheckpointsRequest(job_id=self.id))
+        return sorted({c.step for c in response.checkpoints})
+
+    def checkpoint(self, out, step=None):
+        """Fetches a checkpoint (the newest) as the folder `out`, which must not exist; its hashes are verified."""
+        chunks = self._client._stream("DownloadCheckpoint",
+                                      client_pb2.DownloadCheckpointRequest(job_id=self.id, step=step or 0))
+        checkpoint.write(chunks, out)
+        return pathlib.Path(out)
+
+    def model(self, step=None, **options):
+        """The checkpoint as a model of transformers (attention computed eagerly, so that it can be looked at).
+        A variant's folder brings a Python file of Sink's, which is run."""
+        import transformers
+        with tempfile.TemporaryDirectory() as folder:
+            path = self.checkpoint(pathlib.Path(folder) / "model", step)
+            return transformers.AutoModelForCausalLM.from_pretrained(
+                path, **{"trust_remote_code": True, "attn_implementation": "eager", **options})
+
+    def cancel(self):
+        self._client._call("Cancel", client_pb2.CancelRequest(job_ids=[self.id]))
+
+    def retry(self):
+        self._client._call("Retry", client_pb2.RetryRequest(job_ids=[self.id]))
+
+
+def _points(client, request, describe):
+    rows = []
+    for message in client._stream("ReadMetrics", request):
+        of = describe(message.job_id)
+        rows += [{**of, "name": point.name, "step": point.step, "value": point.value, "attempt": point.attempt}
+                 for point in message.points]
+    columns = list(rows[0]) if rows else ["name", "step", "value", "attempt"]
+    return _table(rows, columns)

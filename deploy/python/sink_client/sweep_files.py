@@ -1,0 +1,38 @@
+"""The files of a submission: a sweep file, its profiles, and the bases that they name, as the coordinator reads them."""
+import os
+import pathlib
+
+import yaml
+
+MAX_FILES = 8  # in a chain of bases; the coordinator's bound
+
+
+def profile_path(entry, profile):
+    """A profile is a path, or the name of profiles/NAME.yaml beside the sweep file."""
+    if "/" in profile or profile.endswith(".yaml"):
+        return profile
+    return str(pathlib.Path(entry).parent / "profiles" / f"{profile}.yaml")
+
+
+def collect(entry, profiles):
+    """path -> text. What is wrong inside of a file is the coordinator's to say: it names file, line and column."""
+    texts = {}
+    for path in (entry, *profiles):
+        for _ in range(MAX_FILES):
+            if path in texts:
+                break
+            texts[path] = pathlib.Path(path).read_text(encoding="utf-8")
+            base = _base(texts[path])
+            if base is None:
+                break
+            path = os.path.normpath(os.path.join(os.path.dirname(path), base))
+    return texts
+
+
+def _base(text):
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+    base = document.get("base") if isinstance(document, dict) else None
+    return base if isinstance(base, str) and base else None

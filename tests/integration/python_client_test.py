@@ -1,0 +1,111 @@
+"""deploy/python on a real coordinator: installed as a user installs it, then submit, wait, metrics, checkpoint, model, and
+the example notebook from its first cell to its last.
+
+Usage: python_client_test.py SOURCE_DIR BIN_DIR, with a Python that has pip, grpcio-tools, pandas, matplotlib, nbclient.
+"""
+import csv
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from sink_cluster import Cluster, skip
+
+try:
+    import grpc_tools  # noqa: F401
+    import nbclient
+    import nbformat
+except ImportError as missing:
+    skip(f"{missing}; deploy/bootstrap.sh --tests installs it")
+
+SOURCE, BIN = map(pathlib.Path, sys.argv[1:3])
+
+
+def raises(kind, action):
+    try:
+        action()
+    except kind as error:
+        return error
+    raise AssertionError(f"no {kind.__name__}")
+
+
+def install(folder):
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+                    "--no-build-isolation", "--root-user-action=ignore", "--target", folder, SOURCE / "deploy/python"], check=True)
+    sys.path.insert(0, str(folder))
+    os.environ["PYTHONPATH"] = str(folder)  # for the notebook's kernel
+
+
+def wrong_input_is_told(sink_client, cluster, client):
+    error = raises(sink_client.CoordinatorError, lambda: client.sweep("nosuch"))
+    assert error.code == "NOT_FOUND" and "nosuch" in str(error), (error.code, str(error))
+    wrong = cluster.path / "sweeps/wrong.yaml"
+    wrong.write_text("schema: sink/v1\nname: wrong\ntrain: {max_stepz: 3}\n")
+    error = raises(sink_client.CoordinatorError, lambda: client.submit(wrong))
+    assert error.code == "INVALID_ARGUMENT" and "wrong.yaml:3:" in str(error) and "max_stepz" in str(error), str(error)
+    raises(FileNotFoundError, lambda: client.submit(cluster.path / "sweeps/absent.yaml"))
+
+
+def study_runs(sink_client, cluster, client):
+    sweep_file = cluster.path / "sweeps/study.yaml"
+    submitted = client.submit(sweep_file)
+    assert submitted.added == 0, "sinkctl has stored these jobs"
+    ended = []
+    submitted.wait(timeout=120, progress=lambda *counts: ended.append(counts))
+    assert ended[-1] == (2, 2), ended
+    jobs = submitted.jobs()
+    assert list(jobs.state) == ["SUCCEEDED"] * 2 and list(jobs.step) == [60, 60], jobs
+    losses = submitted.metrics("train_loss")
+    assert len(losses) == 120 and set(losses.label) == set(jobs.label), losses
+    first = client.job(jobs.id[0][:8])
+    curve = first.metrics("train_loss")
+    assert list(curve.step) == list(range(1, 61)), curve
+    shown = csv.DictReader(cluster.sinkctl("metrics", first.id, "--name", "train_loss", "--csv").splitlines())
+    assert [float(row["value"]) for row in shown] == list(curve.value), "sinkctl shows other values"
+    return first
+
+
+def checkpoint_opens(cluster, job):
+    assert job.checkpoints()[-1] == 60
+    folder = job.checkpoint(cluster.path / "model")
+    fetched = cluster.path / "sinkctls"
+    cluster.sinkctl("checkpoint", "get", job.id, "--out", fetched)
+    assert {f.name: f.read_bytes() for f in folder.iterdir()} == {f.name: f.read_bytes() for f in fetched.iterdir()}
+    raises(FileExistsError, lambda: job.checkpoint(folder))
+    model = job.model()
+    assert type(model).__name__ == "LlamaForCausalLM" and model.config.num_hidden_layers == 2, model
+
+
+def failed_jobs_are_named(sink_client, cluster, client):
+    cluster.submit("lost", 20, ["1e-3"], data="nosuch", extra="")
+    sweep = client.sweep("lost")
+    sweep.cancel()
+    error = raises(sink_client.JobsFailed, lambda: sweep.wait(timeout=60))
+    assert "cancelled" in str(error) and error.jobs[0]["state"] == "CANCELLED", str(error)
+
+
+def notebook_runs(cluster):
+    os.environ.update(SINK_COORDINATOR=cluster.address, SINK_SWEEP=str(cluster.path / "sweeps/study.yaml"), MPLBACKEND="agg")
+    notebook = nbformat.read(SOURCE / "deploy/python/example.ipynb", as_version=4)
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    assert "SUCCEEDED" in str(notebook.cells), "no job shown"
+
+
+with tempfile.TemporaryDirectory() as installed, Cluster(BIN) as cluster:
+    install(installed)
+    import sink_client
+    cluster.pack_corpus()
+    cluster.start_coordinator()
+    cluster.start_worker("w1", devices="cpu:2")
+    cluster.submit("study", 60, ["1e-3", "3e-3"])
+    with sink_client.Client(cluster.address) as client:
+        wrong_input_is_told(sink_client, cluster, client)
+        job = study_runs(sink_client, cluster, client)
+        checkpoint_opens(cluster, job)
+        failed_jobs_are_named(sink_client, cluster, client)
+    notebook_runs(cluster)
+    cluster.kill("coordinator")
+    error = raises(sink_client.CoordinatorError, lambda: sink_client.Client("127.0.0.1:1").sweep("study"))
+    assert error.code == "UNAVAILABLE" and "sink-coordinator" in str(error), str(error)
+print("the Python client and its notebook work")
