@@ -185,7 +185,7 @@ def against_softmax():
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         for begin in range(0, len(names), 4):  # set up side by side, timed one by one
             chunk = names[begin:begin + 4]
-            for name, side in zip(chunk, pool.map(start, [jobs[name] for name in chunk])):
+            for name, side in zip(chunk, list(pool.map(start, [jobs[name] for name in chunk]))):
                 in_turns({f"ours {name}": side}, turns=1)
                 rates[name] = side.tokens_per_s()
                 side.close()
