@@ -43,7 +43,11 @@ void AddRetryCommand(Commands& commands) {
       {"sinkctl retry 3f2a91c0", "sinkctl retry --failed optimization", "sinkctl retry 3f2a91c0 --from-step 500"});
   auto options = std::make_shared<RetryOptions>();
   command.AddOption("ID", options->ids, "Ids of jobs, or the first four or more digits of them");
-  command.AddOption("--failed", options->sweep, "Every failed or cancelled job of this sweep").ValueText("SWEEP");
+  command
+      .AddOption(
+          "--failed", options->sweep,
+          "Every job of this sweep that failed or was cancelled; what early stopping stopped goes on by its id alone")
+      .ValueText("SWEEP");
   command
       .AddOption("--from-step", options->from_step,
                  "Go on from the checkpoint of this step and drop later ones; 0 begins anew, on whatever data is there")

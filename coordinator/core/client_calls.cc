@@ -251,6 +251,8 @@ absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& 
     return context_->Write([&](store::Transaction& rows) -> absl::Status {
       for (const std::string& id : chunk) {
         SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+        // That early stopping stopped it is what the sweep asked for: it goes on when it is named itself.
+        if (!selection.sweep.empty() && !job.stop_message.empty()) continue;
         if (!selection.sweep.empty()) SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, false));
         if (job.state != JobState::kFailed && job.state != JobState::kCancelled) continue;
         if (from_step) SINK_RETURN_IF_ERROR(KeepUpTo(rows, job, *from_step));

@@ -61,6 +61,7 @@ void ToProto(const Job& job, v1::Job* message) {
   message->set_devices(job.devices);
   message->set_per_worker(job.per_worker);
   message->set_cancel_requested(job.cancel_requested);
+  message->set_stopped_early(!job.stop_message.empty());
   message->set_created_ms(job.created_ms);
   message->set_started_ms(job.started_ms);
   message->set_finished_ms(job.finished_ms);

@@ -39,6 +39,9 @@ TEST(EarlyStop, TheWorstLearningRatesEndAtARungAndKeepTheirCheckpoints) {
     EXPECT_FALSE(kept["checkpoints"].empty());
   }
   EXPECT_EQ(stopped, 2);
+  // The sweep did what it was asked to: it has not failed, and retrying what failed takes up none of what was stopped.
+  EXPECT_EQ(cluster.Sinkctl({"submit", cluster.path("sweeps/halving.yaml"), "--follow"}).exit_code, 0);
+  EXPECT_EQ(cluster.Sinkctl({"retry", "--failed", "halving", "--json"}).Json()["retried"], 0);
 }
 
 TEST(Canary, ADeadFirstJobHoldsTheRestAndWhySaysSo) {

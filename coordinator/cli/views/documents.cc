@@ -107,6 +107,7 @@ Json ToJson(const v1::Job& job) {
           {"per_worker", job.per_worker() > 0 ? job.per_worker() : job.devices()},
           {"gang", Json(std::vector<std::string>(job.gang().begin(), job.gang().end()))},
           {"cancel_requested", job.cancel_requested()},
+          {"stopped_early", job.stopped_early()},
           {"created_ms", TimeOrNull(job.created_ms())},
           {"started_ms", TimeOrNull(job.started_ms())},
           {"finished_ms", TimeOrNull(job.finished_ms())},

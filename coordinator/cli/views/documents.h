@@ -1,7 +1,7 @@
 // What sinkctl --json prints: the coordinator's messages as JSON with stable names. A field that does not apply or is
 // not known yet is null, never absent. Times are Unix milliseconds. Pure functions; any thread may call them.
 //
-// job          id generation state attempt worker failure_class message devices cancel_requested created_ms started_ms
+// job          id generation state attempt worker failure_class message devices cancel_requested stopped_early created_ms started_ms
 //              finished_ms step max_steps tokens tokens_per_second eta_seconds train_loss validation_loss (of
 //              all domains) sink_epsilon sink_rate_percent (at position 1 and that epsilon) alpha_mean_1 alpha_max_1
 //              (strongest head) hidden_norm_ratio (largest over layers) metrics {name: newest value}

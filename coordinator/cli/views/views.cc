@@ -197,7 +197,9 @@ SweepTotals Total(const v1::GetSweepResponse& status) {
     const v1::Progress& p = job.progress();
     ++out.jobs;
     out.done += IsFinal(job.state());
-    out.failed += job.state() == v1::FAILED || job.state() == v1::CANCELLED;
+    const bool stopped = job.state() == v1::CANCELLED && job.stopped_early();
+    out.stopped_early += stopped;
+    out.failed += job.state() == v1::FAILED || (job.state() == v1::CANCELLED && !stopped);
     if (p.step() > 0 && p.max_steps() > 0) {
       const double total = static_cast<double>(p.tokens()) * static_cast<double>(p.max_steps()) / p.step();
       known_tokens += total;
@@ -268,6 +270,7 @@ Page SweepPage(const v1::GetSweepResponse& status, size_t max_rows) {
                     {{"jobs", totals.jobs},
                      {"done", totals.done},
                      {"failed", totals.failed},
+                     {"stopped_early", totals.stopped_early},
                      {"fraction", totals.fraction},
                      {"eta_seconds", totals.eta_seconds < 0 ? Json(nullptr) : Json(totals.eta_seconds)},
                      {"tokens_per_second", totals.tokens_per_second}}}};

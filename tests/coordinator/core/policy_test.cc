@@ -58,6 +58,7 @@ TEST_F(PolicyTest, AJobBehindTheBestHalfOfItsRungIsStoppedAndSaysWhy) {
   ASSERT_EQ(*Finish(b, JobState::kCancelled), JobState::kCancelled);
   EXPECT_EQ(Get(2).message, "stopped early at step 10: loss was 2, place 2 of 2, and the best 1 go on");
   EXPECT_THAT(Why(2), HasSubstr("sinkctl retry"));
+  EXPECT_THAT(*manager->clients().Retry({"s", {}}, now), ::testing::IsEmpty());
   const auto explanation = manager->queries().Explain(Id(3), now);
   EXPECT_THAT(explanation->rungs, ElementsAre(RungResult{"s", 10, Id(3), 1.5, 2, 3, false}));
 }

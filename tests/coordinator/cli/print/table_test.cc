@@ -129,6 +129,14 @@ TEST(SweepPage, EtaCountsQueuedJobsAsLongAsTheKnownOnes) {
   EXPECT_NEAR(totals.eta_seconds, 3500 * 2048 / 8090.0, 1e-6);
 }
 
+TEST(SweepPage, WhatEarlyStoppingStoppedHasNotFailed) {
+  v1::GetSweepResponse status = Study();
+  for (v1::Job& job : *status.mutable_jobs()) job.set_state(v1::CANCELLED);
+  status.mutable_jobs(0)->set_stopped_early(true);
+  EXPECT_EQ(Total(status).stopped_early, 1);
+  EXPECT_EQ(Total(status).failed, 1);
+}
+
 TEST(SweepPage, TooManyRowsKeepTheOnesThatRun) {
   v1::GetSweepResponse status = Study();
   status.mutable_jobs()->SwapElements(0, 1);  // the queued one first
