@@ -234,13 +234,13 @@ class Expander {
                        [&](const Expression& condition) { return condition.IsTrue(point.values); });
   }
 
-  // Where an experiment's settings are the seeds themselves, each of them is a run, with or without replicas.
+  // Those of a profile are not for an experiment whose settings are the seeds themselves.
   int ReplicasOf(const Experiment& experiment) const {
     static const FieldIndex kSeed = *FindField("train.seed", {});
     const bool seeds = std::any_of(experiment.axes.begin(), experiment.axes.end(), [](const Axis& axis) {
       return std::count(axis.keys.begin(), axis.keys.end(), kSeed) > 0;
     });
-    return seeds ? 1 : replicas_;
+    return seeds ? spec_.replicas : replicas_;
   }
 
   // The jobs of one point, one a replica.

@@ -127,18 +127,6 @@ TEST(ExpandSweep, ReplicasCountSeedsUpFromTheBase) {
   EXPECT_EQ(sweep->experiments[0].arithmetic, "a: 1 x 3 replicas = 3 jobs");
 }
 
-TEST(ExpandSweep, AnExperimentOverSeedsHasNoReplicasOfThem) {
-  const auto sweep = ExpandText(
-      "replicas: 5\nlimits: {max_jobs: 8}\n"
-      "experiments: [{name: seeds, grid: {train.seed: [42, 43, 44]}}, {name: b}]\n");
-  ASSERT_TRUE(sweep.ok()) << sweep.status();
-  ASSERT_EQ(sweep->jobs.size(), 8u);
-  EXPECT_EQ(sweep->jobs[1].label, "train.seed=43");
-  EXPECT_EQ(sweep->jobs[1].config.train.seed, 43);
-  EXPECT_EQ(sweep->experiments[0].arithmetic, "seeds: 3 (train.seed) = 3 jobs");
-  EXPECT_EQ(sweep->jobs[7].label, "replica=5");
-}
-
 TEST(ExpandSweep, NearerFilesReplaceFartherOnes) {
   const std::map<std::string, std::string> files = {
       {"study/s.yaml",
@@ -270,6 +258,21 @@ class Proportional : public ::testing::Test {
     return ExpandSweep({"s.yaml", {"p.yaml"}, ReadFrom(files)});
   }
 };
+
+TEST(ExpandSweep, AnExperimentOverSeedsHasNoReplicasOfAProfile) {
+  const std::map<std::string, std::string> files = {
+      {"s.yaml",
+       "schema: sink/v1\nname: s\nlimits: {max_jobs: 8}\n"
+       "experiments: [{name: seeds, grid: {train.seed: [42, 43, 44]}}, {name: b}]\n"},
+      {"p.yaml", "replicas: 5\n"}};
+  const auto sweep = ExpandSweep({"s.yaml", {"p.yaml"}, ReadFrom(files)});
+  ASSERT_TRUE(sweep.ok()) << sweep.status();
+  ASSERT_EQ(sweep->jobs.size(), 8u);
+  EXPECT_EQ(sweep->jobs[1].label, "train.seed=43");
+  EXPECT_EQ(sweep->jobs[1].config.train.seed, 43);
+  EXPECT_EQ(sweep->experiments[0].arithmetic, "seeds: 3 (train.seed) = 3 jobs");
+  EXPECT_EQ(sweep->jobs[7].label, "replica=5");
+}
 
 TEST_F(Proportional, AMicroBatchThatIsAutomaticStaysSo) {
   const auto sweep = Expand("experiments: [{name: a, grid: {train.micro_batch_size: [auto, 2]}}]\n");
