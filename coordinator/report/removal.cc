@@ -31,20 +31,18 @@ bool IsVariant(const std::vector<std::string>& keys) {
   return !keys.empty() && std::all_of(keys.begin(), keys.end(), IsMechanism);
 }
 
-// The setting from which the others differ in the fewest keys, all together; nothing where two are as near.
+// The setting from which the others differ in the fewest keys, all together; of two as near the first.
 const Case* BaseOf(const std::vector<Case>& cases) {
   const Case* base = nullptr;
-  bool tied = false;
   size_t least = 0;
   for (const Case& c : cases) {
     size_t keys = 0;
     for (const Case& other : cases) keys += DifferingKeys(*c.run, *other.run).size();
-    if (base && keys > least) continue;
-    tied = base && keys == least;
+    if (base && keys >= least) continue;
     base = &c;
     least = keys;
   }
-  return tied ? nullptr : base;
+  return base;
 }
 
 std::optional<Effect> DifferenceOf(const std::vector<double>& a, const std::vector<double>& b, double least,

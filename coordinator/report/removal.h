@@ -32,7 +32,7 @@ struct Removal {
   std::vector<Variant> variants;  // in file order, each setting once
 };
 
-// Nothing for a sweep with fewer than three variants of one base, or in which two settings could be the base.
+// Nothing for a sweep with fewer than three variants of one base.
 std::optional<Removal> WhatRemovesTheSink(const Study& study);
 
 }  // namespace sink::report

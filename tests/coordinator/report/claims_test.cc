@@ -200,7 +200,8 @@ TEST(Claims, EarlierIsNotRefutedByRunsThatWereTooShort) {
   for (auto& [id, run] : study.runs) testing::Set(&run.settings, "eval.every", 100);
   EXPECT_EQ(VerdictOf(study, Earlier{.key = "train.learning_rate"}), Verdict::kDoesNotHold);
   for (auto& [id, run] : study.runs)
-    if (id != study.runs.begin()->first) run.curves["sink_rate/0.3/1"] = {{0, 0, 1}, {50, 0, 1}, {100, 0, 1}};
+    if (id != study.runs.begin()->first)
+      for (auto& [name, curve] : run.curves) curve = {{0, 0, 1}, {50, 0, 1}, {100, 0, 1}};
   const Judgement judgement = JudgeFirst(study, Earlier{.key = "train.learning_rate"});
   EXPECT_EQ(judgement.verdict, Verdict::kNotEnoughData) << judgement.comparison;
 }
