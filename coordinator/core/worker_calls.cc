@@ -217,13 +217,20 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       outcome = AttemptOutcome::kCancelled;
       EndFailedAttempt(&job, FailureClass::kInfra, message, context_->options().retry, now);
     } else {
-      // CANCELLED that nobody asked for: the worker gave the job back.
       failure_class = request.outcome == JobState::kCancelled || request.failure_class == FailureClass::kNone
                           ? FailureClass::kInfra
                           : request.failure_class;
       SINK_RETURN_IF_ERROR(BlameMember(rows, job.id, &failure_class, &message));
-      delay = EndFailedAttempt(&job, failure_class, message, context_->options().retry, now);
-      outcome = request.outcome == JobState::kCancelled ? AttemptOutcome::kReturned : OutcomeOf(failure_class);
+      // CANCELLED that nobody asked for: the worker gave the job back, unless a member has failed by its own cause.
+      if (request.outcome == JobState::kCancelled && failure_class == FailureClass::kInfra) {
+        ended = AttemptState::kCancelled;
+        failure_class = FailureClass::kNone;
+        outcome = AttemptOutcome::kReturned;
+        ReturnJob(&job, message, now);
+      } else {
+        delay = EndFailedAttempt(&job, failure_class, message, context_->options().retry, now);
+        outcome = OutcomeOf(failure_class);
+      }
     }
     answer = job.state;
     SINK_RETURN_IF_ERROR(rows.UpdateJob(job));

@@ -226,7 +226,7 @@ TEST_F(DaemonTest, DrainSavesDeliversAndHandsTheJobBack) {
   EXPECT_TRUE(Drain());
   const Attempt attempt = coordinator_.attempt(lease);
   ASSERT_EQ(attempt.finishes.size(), 1u);
-  EXPECT_EQ(attempt.finishes[0].failure_class(), v1::INFRA);
+  EXPECT_EQ(attempt.finishes[0].outcome(), v1::CANCELLED) << "given back: no failure of the job";
   EXPECT_EQ(attempt.finishes[0].message(), "worker stopped");
   EXPECT_EQ(attempt.committed.rbegin()->first, Steps(attempt).back());  // what it saved when told to stop
 }

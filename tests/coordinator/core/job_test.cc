@@ -193,10 +193,27 @@ TEST_F(JobTest, ACancelledJobWhoseWorkerIsLostIsCancelled) {
   EXPECT_EQ(State(), JobState::kCancelled);
 }
 
-TEST_F(JobTest, AnAttemptGivenBackByItsWorkerIsTriedAgain) {
+TEST_F(JobTest, AnAttemptGivenBackByItsWorkerIsTriedAgainAtOnceAndCostsNothing) {
   Submit({1});
   Register();
-  EXPECT_EQ(*Finish(Start(1), JobState::kCancelled), JobState::kQueued);
+  for (int attempt = 1; attempt <= 12; ++attempt) {  // more than the budget of 10
+    const Lease lease = Start(attempt);
+    ASSERT_TRUE(manager->workers().Report("w", lease, {Progress(2, attempt)}, now).ok());
+    ASSERT_EQ(*Finish(lease, JobState::kCancelled), JobState::kQueued) << attempt;
+  }
+  EXPECT_EQ(Get().failures, FailureCounts());
+  EXPECT_FALSE(Get().delayed);
+  EXPECT_EQ(Get().failure_class, FailureClass::kNone);
+  EXPECT_EQ(Get().message, "why");
+  EXPECT_EQ(manager->queries().GetJob(Id(1))->attempts.back().state, AttemptState::kCancelled);
+}
+
+TEST_F(JobTest, AnAttemptGivenBackBeforeAStepIsNoRestartWithoutProgress) {
+  Submit({1});
+  Register();
+  for (int attempt = 1; attempt <= 6; ++attempt)
+    ASSERT_EQ(*Finish(Start(attempt), JobState::kCancelled), JobState::kQueued) << attempt;
+  EXPECT_EQ(Get().restarts_without_progress, 0);
 }
 
 TEST_F(JobTest, RetryBeginsANewGenerationWithItsWholeBudget) {
