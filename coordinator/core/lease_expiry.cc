@@ -8,6 +8,7 @@
 #include "coordinator/core/attempt_end.h"
 #include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/gang_members.h"
+#include "coordinator/core/quarantine.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
@@ -145,9 +146,7 @@ absl::Status LeaseExpiry::ReleaseWorkers(Now now) {
   if (released.empty()) return absl::OkStatus();
   return context_->Write([&](store::Transaction& rows) -> absl::Status {
     for (const std::string& id : released) {
-      const absl::StatusOr<Worker> worker = rows.GetWorker(id);
-      if (!worker.ok() || worker->hold != WorkerHold::kQuarantined) continue;
-      SINK_RETURN_IF_ERROR(rows.HoldWorker(id, WorkerHold::kNone, ""));
+      SINK_RETURN_IF_ERROR(LiftQuarantine(rows, id).status());
     }
     return absl::OkStatus();
   });
@@ -171,7 +170,8 @@ absl::Status LeaseExpiry::RetireWorkers(Now now) {
     for (const std::string& id : gone) {
       SINK_ASSIGN_OR_RETURN(const std::vector<Job> jobs, rows.LiveJobsOf(id));
       SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(id));
-      if (!jobs.empty() || !members.empty()) continue;  // their leases end first
+      if (!jobs.empty() || !members.empty()) continue;          // their leases end first
+      SINK_RETURN_IF_ERROR(LiftQuarantine(rows, id).status());  // nobody would when its time is over
       SINK_RETURN_IF_ERROR(rows.RetireWorker(id));
       retired.push_back(id);
     }
@@ -179,6 +179,7 @@ absl::Status LeaseExpiry::RetireWorkers(Now now) {
   }));
   for (const std::string& id : retired) {
     context_->clock().ForgetWorker(id);
+    context_->health().Forget(id);
     context_->models().Forget(id);
   }
   return absl::OkStatus();
