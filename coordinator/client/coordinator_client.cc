@@ -5,6 +5,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -194,6 +195,8 @@ absl::StatusOr<v1::FinishResponse> CoordinatorClient::Finish(const v1::FinishReq
 absl::StatusOr<v1::WriteCheckpointResponse> CoordinatorClient::WriteCheckpointFile(
     const v1::WriteCheckpointRequest& first, const std::string& path) {
   const auto fd = files::Open(path, O_RDONLY);
+  // NOT_FOUND would be the coordinator's word: it knows no such worker, or no such checkpoint.
+  if (!fd.ok() && fd.error().code() == ENOENT) return absl::DataLossError(fd.error().message());
   if (!fd.ok()) return ToStatus(fd.error());
   v1::WriteCheckpointResponse response;
   Calls::Try attempt(impl_->calls, impl_->options.transfer_deadline);

@@ -69,7 +69,8 @@ class CoordinatorClient {
   absl::StatusOr<v1::ReportResponse> Report(const v1::ReportRequest& request);
   absl::StatusOr<v1::BeginCheckpointResponse> BeginCheckpoint(const v1::BeginCheckpointRequest& request);
   // Sends the bytes of the file at `path` from `first.offset()` to its end as `first.file()` of the checkpoint. `first`
-  // names worker, lease, step, file and offset. One try: after a failure BeginCheckpoint says where to go on.
+  // names worker, lease, step, file and offset. One try: after a failure BeginCheckpoint says where to go on. DATA_LOSS
+  // where there is no file at `path`.
   absl::StatusOr<v1::WriteCheckpointResponse> WriteCheckpointFile(const v1::WriteCheckpointRequest& first,
                                                                   const std::string& path);
   absl::StatusOr<v1::CommitCheckpointResponse> CommitCheckpoint(const v1::CommitCheckpointRequest& request);

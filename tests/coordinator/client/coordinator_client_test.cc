@@ -123,7 +123,7 @@ TEST_F(CoordinatorClientTest, CancelCallsEndsWhatRunsAndRefusesTheRest) {
 }
 
 TEST_F(CoordinatorClientTest, UnreadableFileIsALocalError) {
-  EXPECT_EQ(Client()->WriteCheckpointFile({}, "/nonexistent/file").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Client()->WriteCheckpointFile({}, "/nonexistent/file").status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(CoordinatorClient, AddressMustBeHostAndPort) {
