@@ -81,8 +81,10 @@ absl::Status Fetch(const v1::Checkpoint& checkpoint, const std::string& target, 
     std::filesystem::remove_all(temporary, ignored);
     if (const auto failed = files::MakeFolders(temporary)) return absl::OutOfRangeError(failed.message());
     Receiver receiver(temporary, checkpoint);
-    absl::Status fetched =
-        calls.link().FetchCheckpoint(request, [&](const v1::CheckpointChunk& chunk) { return receiver.Take(chunk); });
+    absl::Status fetched = calls.link().FetchCheckpoint(request, [&](const v1::CheckpointChunk& chunk) {
+      if (calls.control().requested().HasBeenNotified()) return absl::CancelledError("asked to stop");
+      return receiver.Take(chunk);
+    });
     if (fetched.ok()) fetched = CheckIdentity(temporary, checkpoint);
     if (absl::IsDataLoss(fetched) || absl::IsNotFound(fetched)) {
       return ++failures < kFetchTries ? absl::UnavailableError(fetched.message())

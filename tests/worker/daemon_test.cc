@@ -244,6 +244,22 @@ TEST_F(DaemonTest, ResumesFromALocalCopyOrAFetchedOne) {
   }
 }
 
+TEST_F(DaemonTest, ADrainDoesNotWaitForACheckpointThatIsBeingFetched) {
+  const std::string first = coordinator_.AddJob("job1", R"({"steps": 5, "checkpoint_every": 5})");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitForFinish(first));
+  const v1::Checkpoint checkpoint = coordinator_.attempt(first).committed.at(5);
+  std::filesystem::remove_all(dir_ / "jobs/job1");
+  coordinator_.set_chunk_pause(absl::Seconds(2));
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 9})", checkpoint);
+  ASSERT_TRUE(WaitForFile(dir_ / "jobs/job1/1-2/checkpoints"));
+  absl::SleepFor(absl::Milliseconds(100));  // the fetch has begun, or will find the stop
+  const absl::Time begin = absl::Now();
+  EXPECT_TRUE(Drain());
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(6)) << "of the 16 that the fetch would take";
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::CANCELLED);
+}
+
 TEST_F(DaemonTest, DamagedCheckpointIsNeverHandedToATrainer) {
   const std::string first = coordinator_.AddJob("job1", R"({"steps": 5, "checkpoint_every": 5})");
   Start();
