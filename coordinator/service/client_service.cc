@@ -73,7 +73,7 @@ grpc::Status ClientServiceImpl::GetStudy(grpc::ServerContext*, const v1::GetStud
     if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
     StudyFromLabels(std::move(places), response);
   } else if (absl::Status status = DecodeStudy(*stored, response); !status.ok()) {
-    return fail_stop_->Answer(status);
+    return ToGrpc(status);  // one sweep's document is damaged, not the store
   }
   response->set_sweep(request->name());
   return grpc::Status::OK;
