@@ -27,6 +27,7 @@ struct ServerOptions {
   std::string keep_points;                        // "30d" or "30d,best=10": see retention_option.h; empty: all for good
   absl::Duration retry_delay = absl::Seconds(1);  // before the second attempt after an infra failure
   absl::Duration tick_interval = absl::Seconds(1);  // how often leases are checked
+  int max_threads = 512;                            // that serve calls; service/stream_gate.h shares them out
 };
 
 class Server {

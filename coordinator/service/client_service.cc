@@ -185,6 +185,8 @@ grpc::Status ClientServiceImpl::ReadLogs(grpc::ServerContext* context, const v1:
 grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::ReadMetricsRequest* request,
                                             grpc::ServerWriter<v1::MetricPoints>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->EnterTransfer();
+  if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto ids = JobsOf(*request);
   if (!ids.ok()) return fail_stop_->Answer(ids.status());
   for (const std::string& id : *ids) {
@@ -209,6 +211,8 @@ grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::Read
 grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext*, const v1::ReadHeatmapsRequest* request,
                                              grpc::ServerWriter<v1::Heatmap>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->EnterTransfer();
+  if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto ids = JobsOf(*request);
   if (!ids.ok()) return fail_stop_->Answer(ids.status());
   for (const std::string& id : *ids) {
@@ -245,6 +249,8 @@ grpc::Status ClientServiceImpl::ListCheckpoints(grpc::ServerContext*, const v1::
 grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext*, const v1::DownloadCheckpointRequest* request,
                                                    grpc::ServerWriter<v1::CheckpointChunk>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->EnterTransfer();
+  if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
   return ToGrpc(SendCheckpoint(*rows, request->step(), checkpoints_, writer));

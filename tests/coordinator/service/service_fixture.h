@@ -73,6 +73,7 @@ class ServiceTest : public ::testing::Test {
     options.heartbeat_interval = heartbeat_interval_;
     options.lease_duration = lease_duration_;
     options.tick_interval = absl::Milliseconds(50);
+    options.max_threads = max_threads_;
     return options;
   }
 
@@ -210,6 +211,7 @@ class ServiceTest : public ::testing::Test {
 
   absl::Duration heartbeat_interval_ = absl::Seconds(5);
   absl::Duration lease_duration_ = absl::Seconds(60);
+  int max_threads_ = 512;
   std::string listen_ = "127.0.0.1:0";
   TempDir folder_;
   std::unique_ptr<Server> server_;
