@@ -264,11 +264,12 @@ grpc::Status ClientServiceImpl::HoldWorkers(grpc::ServerContext*, const v1::Hold
       clients_->HoldWorkers({request->names().begin(), request->names().end()}, hold, request->reason()));
 }
 
-grpc::Status ClientServiceImpl::CollectGarbage(grpc::ServerContext*, const v1::CollectGarbageRequest* request,
+grpc::Status ClientServiceImpl::CollectGarbage(grpc::ServerContext* context, const v1::CollectGarbageRequest* request,
                                                v1::CollectGarbageResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const RetentionPolicy policy{.full_for_ms = request->older_than_ms(), .best = request->keep_best()};
-  const auto result = retention_->Collect(policy, request->dry_run(), now_());
+  const auto result =
+      retention_->Collect(policy, request->dry_run(), now_(), [context] { return context->IsCancelled(); });
   if (!result.ok()) return fail_stop_->Answer(result.status());
   response->set_jobs(result->jobs);
   response->set_points_before(result->points_before);
