@@ -61,6 +61,16 @@ std::string KeepAble(const Job& job, ModelPlaces& models, std::vector<Worker>* w
                       job.model);
 }
 
+// Of the newest attempt of a job that waits for another.
+std::string HowItEnded(const JobDetails& details) {
+  std::string said = absl::StrCat("attempt ", details.job.attempt, " ended");
+  const bool retried = !details.attempts.empty() && details.attempts.back().generation < details.job.generation;
+  const std::string& why = retried ? details.attempts.back().message : details.job.message;
+  if (!why.empty()) absl::StrAppend(&said, ": ", why);
+  if (retried) absl::StrAppend(&said, "; a person has retried the job");
+  return said;
+}
+
 // What keeps the job from these workers, all connected; empty: nothing.
 std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job) {
   const int group = job.group(), groups = job.devices / group;
@@ -113,7 +123,7 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       if (ahead > 0) reasons.push_back(absl::StrCat(ahead, " queued jobs were submitted before it"));
       if (reasons.empty()) reasons.push_back("nothing holds it: a worker will get it with its next question");
       if (job.attempt > 0) {
-        reasons.push_back(absl::StrCat("attempt ", job.attempt, " ended: ", job.message, "; it begins again from ",
+        reasons.push_back(absl::StrCat(HowItEnded(details), "; it begins again from ",
                                        details.checkpoints.empty()
                                            ? std::string("step 0")
                                            : absl::StrCat("step ", details.checkpoints.front().step)));
