@@ -7,13 +7,21 @@
 
 namespace sink::worker {
 
+namespace {
+
+constexpr absl::Duration kRepeat = absl::Seconds(30);
+
+}  // namespace
+
 void OutageLog::Note(const absl::Status& status) {
-  constexpr absl::Duration kRepeat = absl::Seconds(30);
+  if (absl::IsCancelled(status)) return;  // by this daemon itself, at its end
+  const bool away = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
   const absl::Duration now = BootTime();
   absl::MutexLock lock(&mutex_);
-  if (status.ok()) {
+  if (!away) {
     if (away_) spdlog::info("coordinator reached again after {}", absl::FormatDuration(now - away_since_));
     away_ = false;
+    if (!status.ok()) Refused(std::string(status.message()), now);
     return;
   }
   if (away_ && now - logged_at_ < kRepeat) return;
@@ -21,6 +29,13 @@ void OutageLog::Note(const absl::Status& status) {
   away_ = true;
   logged_at_ = now;
   spdlog::warn("{}; training goes on, trying again", std::string(status.message()));
+}
+
+void OutageLog::Refused(const std::string& why, absl::Duration now) {
+  if (why == refusal_ && now - refused_at_ < kRepeat) return;
+  refusal_ = why;
+  refused_at_ = now;
+  spdlog::error("{}", why);
 }
 
 }  // namespace sink::worker

@@ -1,5 +1,8 @@
-// Says once that the coordinator is away, again every 30 s, and once that it is back. Thread-safe.
+// Says once that the coordinator is away, again every 30 s, and once that it is back; and what it refuses, the same
+// words once in 30 s. Thread-safe.
 #pragma once
+
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -10,14 +13,18 @@ namespace sink::worker {
 
 class OutageLog {
  public:
-  // The result of a call; only errors that mean "cannot be reached" count as an outage, others are logged as they come.
+  // The result of a call; only errors that mean "cannot be reached" count as an outage.
   void Note(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  void Refused(const std::string& why, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   absl::Mutex mutex_;
   bool away_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration away_since_ ABSL_GUARDED_BY(mutex_);
   absl::Duration logged_at_ ABSL_GUARDED_BY(mutex_);
+  std::string refusal_ ABSL_GUARDED_BY(mutex_);  // the last that was logged
+  absl::Duration refused_at_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sink::worker
