@@ -15,6 +15,7 @@ namespace sink {
 namespace {
 
 constexpr int64_t kRetireEveryMs = 60'000;
+constexpr char kMemberWithoutGrant[] = "a worker of its gang never received the grant";
 
 }  // namespace
 
@@ -48,11 +49,12 @@ LeaseExpiry::Due LeaseExpiry::WhatIsDue(const GangMember& member, Now now) {
 }
 
 absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now,
-                                   int* expired) {
+                                   Ended* ended) {
   SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(job_id));
   if (!IsLive(job.state) || job.holder.fence != fence) return absl::OkStatus();
   SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job_id));
-  switch (WhatIsDue(job, members, now)) {  // again: the worker may have been heard since
+  const Due due = WhatIsDue(job, members, now);  // again: the worker may have been heard since
+  switch (due) {
     case Due::kNothing:
       return absl::OkStatus();
     case Due::kDisconnected:
@@ -61,23 +63,28 @@ absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& 
     case Due::kTimedOut:
       job.cancel_requested = job.timed_out = true;
       return rows.UpdateJob(job);
+    case Due::kMemberNeverReceived:
     case Due::kNeverReceived: {
+      if (job.phase != JobState::kLeased || job.cancel_requested) {  // it has begun, or must not be queued again
+        ++ended->lost;
+        const char* const why =
+            due == Due::kNeverReceived ? "its worker never received the grant" : kMemberWithoutGrant;
+        return LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now);
+      }
       const Attempt attempt = RunningAttempt(job, now);
       if (job.state == JobState::kDisconnected) {
         job.state = JobState::kLeased;
         SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
       }
       UndoGrant(&job, now);
+      if (due == Due::kMemberNeverReceived) job.message = kMemberWithoutGrant;
       SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
       return EndAttempt(context_, rows, job, AttemptState::kLost, FailureClass::kNone, job.message, 0, attempt, now);
     }
     case Due::kExpired:
-      ++*expired;
+      ++ended->expired;
       return LoseLease(context_, rows, job, FailureClass::kInfra,
                        absl::StrCat("lost its worker ", job.worker, " (lease expired)"), /*delay=*/true, now);
-    case Due::kMemberNeverReceived:
-      return LoseLease(context_, rows, job, FailureClass::kInfra, "a worker of its gang never received the grant",
-                       /*delay=*/false, now);
     case Due::kMemberLost: {
       FailureClass failure_class = FailureClass::kInfra;
       std::string why = "its leader did not end though other ranks had";
@@ -86,7 +93,7 @@ absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& 
           why = absl::StrCat("lost its worker ", member.worker, " (lease expired)");
       }
       SINK_RETURN_IF_ERROR(BlameMember(rows, job.id, &failure_class, &why));
-      ++*expired;
+      ++ended->expired;
       return LoseLease(context_, rows, job, failure_class, why, /*delay=*/true, now);
     }
   }
@@ -124,9 +131,9 @@ absl::Status LeaseExpiry::Tick(Now now) {
   SINK_RETURN_IF_ERROR(ReleaseWorkers(now));
   if (due.empty() && ready.empty()) return RetireWorkers(now);
 
-  int expired = 0;
+  Ended ended;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
-    for (const auto& [job_id, fence] : due) SINK_RETURN_IF_ERROR(ApplyDue(rows, job_id, fence, now, &expired));
+    for (const auto& [job_id, fence] : due) SINK_RETURN_IF_ERROR(ApplyDue(rows, job_id, fence, now, &ended));
     for (const std::string& id : ready) {
       SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
       job.delayed = false;
@@ -134,10 +141,8 @@ absl::Status LeaseExpiry::Tick(Now now) {
     }
     return absl::OkStatus();
   }));
-  for (int i = 0; i < expired; ++i) {
-    context_->listener().LeaseExpired();
-    context_->listener().AttemptEnded(AttemptOutcome::kLost);
-  }
+  for (int i = 0; i < ended.expired; ++i) context_->listener().LeaseExpired();
+  for (int i = 0; i < ended.expired + ended.lost; ++i) context_->listener().AttemptEnded(AttemptOutcome::kLost);
   return RetireWorkers(now);
 }
 
