@@ -174,7 +174,7 @@ grpc::Status ClientServiceImpl::ReadLogs(grpc::ServerContext* context, const v1:
       if (!writer->Write(message)) return ClientHasLeft();
       after = line.cursor;
     }
-    const bool end = tail > 0 || static_cast<int>(page->lines.size()) < kLinesAPage;
+    const bool end = static_cast<int>(page->lines.size()) < kLinesAPage;
     if (end && (!request->follow() || (page->job_final && page->lines.empty()))) return grpc::Status::OK;
     if (!end || page->job_final) continue;
     const absl::Status waited = gate_->Wait(*context, queries_->changes(), seen, kLogInterval);

@@ -109,6 +109,19 @@ TEST_F(JobTest, ARecordThatCannotBeReadBecomesAnErrorLineAndBlocksNothing) {
   EXPECT_EQ(Metrics().size(), 1u);
 }
 
+TEST_F(JobTest, TheEndOfALogIsReadInPagesToo) {
+  Submit({1});
+  Register();
+  const Lease lease = Start(1);
+  std::vector<Event> events;
+  for (uint64_t i = 0; i < 5; ++i) events.push_back({2 + i, pipe::Encode(pipe::Log{"info", std::to_string(i)}), 1});
+  ASSERT_TRUE(manager->workers().Report("w", lease, events, now).ok());
+  const LogPage page = *manager->queries().ReadLogs(Id(1), 0, /*tail=*/3, /*limit=*/2);
+  ASSERT_EQ(page.lines.size(), 2u);
+  EXPECT_EQ(page.lines[0].text, "2");
+  EXPECT_EQ(manager->queries().ReadLogs(Id(1), page.lines[1].cursor, 0, 2)->lines.size(), 1u);
+}
+
 TEST_F(JobTest, SeriesAreBounded) {
   Submit({1});
   Register();
