@@ -3,7 +3,7 @@
 // and reconnects by itself. Every method blocks; any thread may call any method at any time.
 //
 // Errors: what the service answered (see proto/sink/v1), or UNAVAILABLE "cannot reach the coordinator at HOST:PORT:
-// ...", DEADLINE_EXCEEDED "... did not answer within ...", CANCELLED after CancelCalls().
+// ...", DEADLINE_EXCEEDED "... did not answer within ...", CANCELLED after CancelCalls(), also between two tries.
 #pragma once
 
 #include <cstdint>
