@@ -23,7 +23,7 @@ using ClientStub = v1::ClientService::Stub;
 using WorkerStub = v1::WorkerService::Stub;
 
 constexpr size_t kChunkBytes = 256 * 1024;
-constexpr int kMaxReceiveBytes = 128 << 20;  // the status of a sweep of 100,000 jobs
+constexpr int kMaxReceiveBytes = 128 << 20;  // a page of 1,000 jobs, each with thousands of metrics
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   grpc::ChannelArguments arguments;

@@ -56,6 +56,12 @@ grpc::Status ClientServiceImpl::ListSweeps(grpc::ServerContext*, const v1::ListS
 grpc::Status ClientServiceImpl::GetSweep(grpc::ServerContext*, const v1::GetSweepRequest* request,
                                          v1::GetSweepResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  if (request->without_jobs()) {
+    const auto alone = queries_->GetSweep(request->name());
+    if (!alone.ok()) return fail_stop_->Answer(alone.status());
+    ToProto(*alone, response->mutable_sweep());
+    return grpc::Status::OK;
+  }
   const auto sweep = ReadSweep(*queries_, request->name(), response);
   return sweep.ok() ? grpc::Status::OK : fail_stop_->Answer(sweep.status());
 }

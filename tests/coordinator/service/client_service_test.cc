@@ -77,6 +77,11 @@ TEST_F(ClientServiceTest, ListsSweepsAndJobsInPages) {
   EXPECT_EQ(sweep->jobs(2).id(), ids[2]);
   EXPECT_EQ(sweep->jobs(2).config_json(), "");
   EXPECT_EQ(sweep->jobs(2).sweeps(0).index(), 2);
+  get.set_without_jobs(true);
+  const auto alone = client_->GetSweep(get);
+  ASSERT_TRUE(alone.ok()) << alone.status();
+  EXPECT_EQ(alone->jobs_size(), 0);
+  EXPECT_EQ(alone->sweep().jobs(), 3);
   v1::ListJobsRequest list;
   list.set_limit(2);
   auto page = client_->ListJobs(list);
