@@ -317,6 +317,7 @@ TEST_F(CliTest, CancelTakesSweepsAndJobs) {
   EXPECT_EQ(rest["cancelled"], 0);
   EXPECT_EQ(rest["requested"], 2);
   ExpectError(Sinkctl({"cancel", "0123456789ab"}), kNotFound, "0123456789ab");
+  ExpectError(Sinkctl({"cancel", "studdy"}), kNotFound, "no sweep \"studdy\"");
 }
 
 TEST_F(CliTest, WorkersShowDevicesAndJobs) {
