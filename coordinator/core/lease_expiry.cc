@@ -126,6 +126,7 @@ absl::Status LeaseExpiry::Tick(Now now) {
     for (const std::string& id : delayed) {
       if (context_->clock().DelayOver(id, now.steady_ms)) ready.push_back(id);
     }
+    context_->clock().ForgetDelaysOver(now.steady_ms);
     return absl::OkStatus();
   }));
   SINK_RETURN_IF_ERROR(ReleaseWorkers(now));
