@@ -2,7 +2,7 @@
 // them. Owned by main or by a test. Start, Shutdown and the destructor belong to one thread; the rest may be called
 // from any.
 //
-// The data folder: coordinator.db (SQLite), coordinator.lock (held while a coordinator runs), checkpoints/, and
+// The data folder: sink.db (SQLite, with its -wal and -shm), lock (held while a coordinator runs), checkpoints/, and
 // coordinator.addr and metrics.addr, which name the addresses of the coordinator that runs or ran last.
 #pragma once
 

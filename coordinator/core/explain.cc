@@ -13,7 +13,8 @@ namespace {
 
 std::string Seconds(int64_t ms) { return absl::FormatDuration(absl::Seconds(ms / 1000)); }
 
-// The queued jobs that are asked for before this one, of every sweep.
+// The queued jobs that were submitted before this one, of every sweep. Those of a larger priority go first, whenever
+// they were submitted, and those of a smaller one later.
 absl::StatusOr<int> CountAhead(store::Snapshot& rows, const Job& job) {
   store::JobQuery query;
   query.states = {JobState::kQueued};

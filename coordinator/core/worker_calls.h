@@ -32,7 +32,7 @@ class WorkerCalls {
   // The job, when the lease is current: for the steps of a checkpoint's transfer, which change no row.
   absl::StatusOr<Job> CheckLease(const std::string& worker_id, const Lease& lease, Now now);
   // FAILED_PRECONDITION until every event up to `events_seq` is durable. Returns the checkpoints that this one replaces
-  // or pushes out; their rows are gone, their files are the caller's to delete.
+  // or pushes out. Their rows are gone; whoever keeps files removes those that have none.
   absl::StatusOr<std::vector<Checkpoint>> CommitCheckpoint(const std::string& worker_id, const Lease& lease,
                                                            const CheckpointCommit& commit, Now now);
 
