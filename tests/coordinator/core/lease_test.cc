@@ -284,5 +284,14 @@ TEST_F(LeaseTest, AWorkerThatIsLongGoneLeavesTheListsUntilItRegisters) {
   EXPECT_EQ(manager->queries().ListWorkers(now)->size(), 2u);
 }
 
+TEST(LeaseClock, DelaysThatNobodyAsksForAreForgottenWhenTheyAreOver) {
+  LeaseClock clock;
+  clock.Delay("ended meanwhile", 100);
+  clock.Delay("waits", 300);
+  clock.ForgetDelaysOver(200);
+  EXPECT_TRUE(clock.DelayOver("ended meanwhile", 50)) << "it would not be over yet";
+  EXPECT_FALSE(clock.DelayOver("waits", 200));
+}
+
 }  // namespace
 }  // namespace sink
