@@ -37,8 +37,6 @@ namespace sink {
 namespace {
 
 constexpr int kMaxMessageBytes = 16 << 20;  // a submission with all its files
-constexpr int kMaxThreads = 512;
-constexpr int kMaxStreams = 128;
 constexpr size_t kMemoryQuota = 512 << 20;
 constexpr uint64_t kScrubBytesPerSecond = 64 << 20;
 constexpr auto kShutdownGrace = std::chrono::seconds(5);
@@ -98,7 +96,7 @@ struct Server::Parts {
   std::unique_ptr<JobManager> jobs;
   std::unique_ptr<CheckpointRepository> checkpoints;
   std::unique_ptr<DiskWatch> disk;
-  StreamGate gate{kMaxStreams};
+  std::unique_ptr<StreamGate> gate;
   std::unique_ptr<CheckpointGuard> guard;
   std::unique_ptr<LeaseDesk> desk;
   std::unique_ptr<ClientServiceImpl> client_service;
@@ -114,7 +112,7 @@ struct Server::Parts {
   std::thread ticker;
 
   absl::Status OpenData(const ServerOptions& options);
-  absl::Status Listen(const ListenAddress& listen);
+  absl::Status Listen(const ListenAddress& listen, int max_threads);
   absl::Status ListenForScrapes(const ListenAddress& listen);
   void TickLoop(std::chrono::nanoseconds interval);
 };
@@ -148,18 +146,20 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status Server::Parts::Listen(const ListenAddress& listen) {
+absl::Status Server::Parts::Listen(const ListenAddress& listen, int max_threads) {
   // What gRPC has to say is for its developers; what a user needs to know is in our own messages.
   gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
+  gate = std::make_unique<StreamGate>(max_threads);
   client_service =
       std::make_unique<ClientServiceImpl>(&jobs->clients(), &jobs->queries(), &jobs->retention(), &jobs->checkpoints(),
-                                          guard.get(), disk.get(), &gate, &fail_stop, SystemNow);
+                                          guard.get(), disk.get(), gate.get(), &fail_stop, SystemNow);
   desk = std::make_unique<LeaseDesk>(&jobs->dispatcher(), SystemNow);
-  worker_service = std::make_unique<WorkerServiceImpl>(&jobs->workers(), desk.get(), &jobs->queries(),
-                                                       checkpoints.get(), guard.get(), &fail_stop, SystemNow);
+  worker_service =
+      std::make_unique<WorkerServiceImpl>(&jobs->workers(), desk.get(), &jobs->queries(), checkpoints.get(),
+                                          guard.get(), gate.get(), &fail_stop, SystemNow);
   grpc::ServerBuilder builder;
   grpc::ResourceQuota quota("sink");
-  quota.Resize(kMemoryQuota).SetMaxThreads(kMaxThreads);
+  quota.Resize(kMemoryQuota).SetMaxThreads(max_threads);
   builder.SetResourceQuota(quota);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 4);
@@ -220,7 +220,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   auto server = std::unique_ptr<Server>(new Server(std::make_unique<Parts>()));
   Parts& parts = *server->parts_;
   if (absl::Status status = parts.OpenData(options); !status.ok()) return status;
-  if (absl::Status status = parts.Listen(*listen); !status.ok()) return status;
+  if (absl::Status status = parts.Listen(*listen, options.max_threads); !status.ok()) return status;
   if (absl::Status status = parts.ListenForScrapes(*metrics_listen); !status.ok()) return status;
   // The lock on the folder is held, so nobody else writes these.
   const auto write = [&](const char* name, const std::string& address) {
@@ -252,7 +252,7 @@ void Server::Shutdown() {
     parts.stopping = true;
   }
   parts.stopping_changed.notify_all();
-  parts.gate.Close();
+  if (parts.gate != nullptr) parts.gate->Close();
   if (parts.desk != nullptr) parts.desk->Close();
   if (parts.ticker.joinable()) parts.ticker.join();
   if (parts.grpc_server != nullptr) {

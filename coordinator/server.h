@@ -2,7 +2,7 @@
 // them. Owned by main or by a test. Start, Shutdown and the destructor belong to one thread; the rest may be called
 // from any.
 //
-// The data folder: coordinator.db (SQLite), coordinator.lock (held while a coordinator runs), checkpoints/, and
+// The data folder: sink.db (SQLite, with its -wal and -shm), lock (held while a coordinator runs), checkpoints/, and
 // coordinator.addr and metrics.addr, which name the addresses of the coordinator that runs or ran last.
 #pragma once
 
@@ -30,6 +30,7 @@ struct ServerOptions {
   absl::Duration tick_interval = absl::Seconds(1);  // how often leases are checked
   uint64_t disk_reserve = 64 << 20;                 // bytes of the disk that are left to the database
   absl::Duration scrub_interval = absl::Hours(24);  // how often every checkpoint is read again
+  int max_threads = 512;                            // that serve calls; service/stream_gate.h shares them out
 };
 
 class Server {

@@ -26,6 +26,10 @@ absl::StatusOr<DeviceInventory> FindGpus(const char* visible, const std::string&
   if (visible == nullptr) return inventory;
   // A batch system has given us some of the machine's GPUs; its names for them are as good as ours.
   inventory.ids = absl::StrSplit(visible, ',', absl::SkipWhitespace());
+  // What CUDA and Slurm write for "none" ends the list.
+  const auto end = std::find_if(inventory.ids.begin(), inventory.ids.end(),
+                                [](const std::string& id) { return id == "-1" || id == "NoDevFiles"; });
+  inventory.ids.erase(end, inventory.ids.end());
   if (inventory.ids.empty()) return absl::FailedPreconditionError("CUDA_VISIBLE_DEVICES is set and names no GPU");
   return inventory;
 }

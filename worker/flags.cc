@@ -21,7 +21,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr char kVersion[] = "0.1.0";
 constexpr char kTrainerName[] = "sink-trainer";
 
 // What the coordinator takes as a worker's name.
@@ -116,7 +115,7 @@ absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFo
     return absl::InvalidArgumentError(
         absl::StrCat("worker name \"", options.name, "\": give --name 1 to 64 of A-Z a-z 0-9 . _ -, not a dot first"));
   }
-  options.version = kVersion;
+  options.version = SINK_VERSION;
   options.advertise = flags.advertise;
   if (!IsHost(options.advertise)) {
     return absl::InvalidArgumentError(

@@ -63,6 +63,7 @@ int Main(const Flags& flags) {
 int main(int argc, char** argv) {
   sink::worker::Flags flags;
   sink::args::CommandLine line("Offers this machine's devices to a Sink coordinator and runs its jobs.", "sink-worker");
+  line.SetVersion("sink-worker " SINK_VERSION);
   sink::worker::AddFlags(line.root(), flags);
   if (const auto status = line.Parse(argc, argv, /*usage=*/2)) return *status;
   return sink::worker::Main(flags);

@@ -12,27 +12,17 @@ namespace {
 
 constexpr absl::Duration kRepeat = absl::Seconds(30);
 
-// The coordinator was not there to answer.
-bool IsOutage(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
-}
-
 }  // namespace
 
 void OutageLog::Note(const absl::Status& status) {
+  if (absl::IsCancelled(status)) return;  // by this daemon itself, at its end
+  const bool away = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
   const absl::Duration now = BootTime();
   absl::MutexLock lock(&mutex_);
-  if (status.ok()) {
+  if (!away) {
     if (told_away_) spdlog::info("coordinator reached again after {}", absl::FormatDuration(now - away_since_));
     away_ = told_away_ = false;
-    return;
-  }
-  if (!IsOutage(status)) {
-    // Other calls go well meanwhile: a full disk takes heartbeats.
-    if (status == refusal_ && now - refused_at_ < kRepeat) return;
-    refusal_ = status;
-    refused_at_ = now;
-    spdlog::warn("{}; training goes on, trying again", std::string(status.message()));
+    if (!status.ok()) Refused(std::string(status.message()), now);
     return;
   }
   if (!away_) away_since_ = now;
@@ -41,6 +31,13 @@ void OutageLog::Note(const absl::Status& status) {
   told_away_ = true;
   logged_at_ = now;
   spdlog::warn("{}; training goes on, trying again", std::string(status.message()));
+}
+
+void OutageLog::Refused(const std::string& why, absl::Duration now) {
+  if (why == refusal_ && now - refused_at_ < kRepeat) return;
+  refusal_ = why;
+  refused_at_ = now;
+  spdlog::error("{}", why);
 }
 
 }  // namespace sink::worker

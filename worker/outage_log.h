@@ -1,6 +1,8 @@
-// Says once that the coordinator is away, or that it refuses something, again after 30 s, and once that it is back; of
-// an outage that comes and goes within that time, the first. Thread-safe.
+// Says once that the coordinator is away, again every 30 s, and once that it is back; of an outage that comes and goes
+// within that time the first alone; and what it refuses, the same words once in 30 s. Thread-safe.
 #pragma once
+
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -11,17 +13,19 @@ namespace sink::worker {
 
 class OutageLog {
  public:
-  // The result of a call. UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED are an outage; any other error is an answer, and
-  // says nothing of whether the coordinator can be reached.
+  // The result of a call. UNAVAILABLE and DEADLINE_EXCEEDED are an outage; CANCELLED is this daemon's own doing, at its
+  // end; any other error is an answer, which ends an outage.
   void Note(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  void Refused(const std::string& why, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   absl::Mutex mutex_;
   bool away_ ABSL_GUARDED_BY(mutex_) = false;
   bool told_away_ ABSL_GUARDED_BY(mutex_) = false;  // of this outage
   absl::Duration away_since_ ABSL_GUARDED_BY(mutex_);
   absl::Duration logged_at_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
-  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);  // the last that was logged
+  std::string refusal_ ABSL_GUARDED_BY(mutex_);  // the last that was logged
   absl::Duration refused_at_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
 };
 

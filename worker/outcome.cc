@@ -64,11 +64,21 @@ Outcome JudgeExit(const TrainerReport& report) {
 enum class Cause { kOwn, kPerhapsAnother, kStopped };
 
 Cause CauseOf(const TrainerReport& report) {
-  if (report.noticed != StopReason::kNone || JudgeTrainer(report).failure_class != v1::INFRA) return Cause::kOwn;
+  const bool given_back = report.reason == StopReason::kDrain || report.reason == StopReason::kKill;
+  const bool other_class = !given_back && JudgeTrainer(report).failure_class != v1::INFRA;
+  if (report.noticed != StopReason::kNone || other_class) return Cause::kOwn;
   const bool asked = report.reason != StopReason::kNone;
   if (report.killed_here || (asked && report.exit.signal == SIGTERM)) return Cause::kStopped;
   if (report.exit.signal != 0) return Cause::kOwn;
   return report.exit.code == pipe::kExitStopped ? Cause::kStopped : Cause::kPerhapsAnother;
+}
+
+// It obeyed a stop that this worker did not ask for. The ranks of a job stop together, so another worker was asked.
+bool StoppedElsewhere(const RankReport& rank) {
+  const TrainerReport& report = rank.trainer;
+  const bool of_several = !rank.prefix.empty();
+  return of_several && !report.failed && !IsOfWholeAttempt(report.reason) && report.noticed == StopReason::kNone &&
+         report.exit.signal == 0 && report.exit.code == pipe::kExitStopped;
 }
 
 }  // namespace
@@ -86,7 +96,7 @@ Outcome JudgeStop(StopReason reason) {
       return {v1::CANCELLED, v1::FAILURE_CLASS_NONE, "cancelled"};
     case StopReason::kDrain:
     case StopReason::kKill:
-      return Failure(v1::INFRA, "worker stopped");
+      return {v1::CANCELLED, v1::FAILURE_CLASS_NONE, "worker stopped"};  // nobody asked for it: the job is given back
     case StopReason::kLeaseLost:
       return Failure(v1::INFRA, "no contact with the coordinator for the length of a lease");
     case StopReason::kRefused:
@@ -124,6 +134,9 @@ Outcome JudgeRanks(const std::vector<RankReport>& ranks) {
     if (first == nullptr || key(rank) < key(*first)) first = &rank;
   }
   if (first == nullptr) return {v1::SUCCEEDED, v1::FAILURE_CLASS_NONE, ""};
+  if (StoppedElsewhere(*first)) {
+    return {v1::CANCELLED, v1::FAILURE_CLASS_NONE, absl::StrCat(first->prefix, "another worker of the job stopped it")};
+  }
   Outcome outcome = JudgeTrainer(first->trainer);
   if (!IsOfWholeAttempt(first->trainer.reason)) outcome.message.insert(0, first->prefix);
   return outcome;

@@ -18,7 +18,8 @@ struct Outcome {
 
 Outcome Failure(v1::FailureClass failure_class, std::string message);
 
-// Of an attempt that was stopped before its trainer started.
+// Of an attempt that was stopped before its trainer started. CANCELLED when a person asked for it, and when the daemon
+// is to end, which nobody asked of the job: the coordinator takes that for given back.
 Outcome JudgeStop(StopReason reason);
 
 // A finished training counts whatever was asked meanwhile; then the reason for which we stopped the trainer; then what
@@ -32,7 +33,8 @@ struct RankReport {
 };
 
 // SUCCEEDED when all did; `ranks` is not empty. Else the end of the rank that failed first by its own cause, for which
-// the others may have failed or been stopped later; the message names the rank.
+// the others may have failed or been stopped later; the message names the rank. CANCELLED where none failed and another
+// worker's ranks were asked to stop.
 Outcome JudgeRanks(const std::vector<RankReport>& ranks);
 
 // For the run folder, so that a restarted daemon tells the coordinator the same.

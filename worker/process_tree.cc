@@ -102,6 +102,10 @@ bool KillProcessesOfRun(const std::string& marker, pid_t session, absl::Duration
 void BecomeSubreaper() { prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
 void ReapStrays() {
+  // Reading the whole of /proc takes tens of milliseconds on a machine of thousands of processes, and a daemon that
+  // waits calls this many times a second: only when the kernel says that some child has ended.
+  siginfo_t ended{};
+  if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0) return;
   absl::MutexLock lock(&trainers_mutex);
   for (const Process& process : ListProcesses()) {
     if (process.state != 'Z' || process.parent != getpid() || Trainers().count(process.pid) > 0) continue;

@@ -92,6 +92,7 @@ absl::Status Fetch(const std::optional<v1::Checkpoint>& granted, const RunFolder
     std::optional<Receiver> receiver;
     absl::Status taken;
     absl::Status fetched = calls.link().FetchCheckpoint(request, [&](const v1::CheckpointChunk& chunk) {
+      if (calls.control().requested().HasBeenNotified()) return absl::CancelledError("asked to stop");
       if (!receiver) receiver.emplace(temporary, checkpoint = granted ? *granted : chunk.checkpoint());
       return taken = receiver->Take(chunk);
     });

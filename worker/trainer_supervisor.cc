@@ -7,11 +7,8 @@
 #include <algorithm>
 #include <variant>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "proto/files/files.h"
+#include "worker/out_of_memory.h"
 #include "worker/process_tree.h"
 #include "worker/timing.h"
 
@@ -19,18 +16,6 @@ namespace sink::worker {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(100);
-
-// How many processes the kernel has killed for want of memory since boot, in any control group; 0 where it does not
-// say.
-int64_t OutOfMemoryKills() {
-  auto vmstat = files::ReadFile("/proc/vmstat", 1 << 20);
-  if (!vmstat.ok()) return 0;
-  for (absl::string_view line : absl::StrSplit(*vmstat, '\n')) {
-    int64_t count = 0;
-    if (absl::ConsumePrefix(&line, "oom_kill ") && absl::SimpleAtoi(line, &count)) return count;
-  }
-  return 0;
-}
 
 // The training step that an event proves to be done; -1 where it proves none.
 int64_t StepOf(const pipe::Event& event) {
@@ -87,7 +72,7 @@ class StopLadder {
 TrainerReport Supervise(TrainerProcess& process, const std::string& marker, const SupervisionLimits& limits,
                         StopControl& control, SupervisionHooks hooks) {
   TrainerReport report;
-  const int64_t kills_before = OutOfMemoryKills();
+  OutOfMemoryWatch memory(BootTime());
   TrainerLink::Handlers handlers = hooks.handlers;
   int64_t step = -1;  // the largest that the trainer spoke of
   absl::Duration stepped_at = absl::InfiniteDuration();
@@ -115,6 +100,7 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
   while (!process.HasExited()) {
     link.Pump(kTick, BootTime());
     const absl::Duration now = BootTime();
+    memory.Tick(now);
     hooks.on_tick(now);
     if (!link.events_open() && !closed_at) closed_at = now;
     if (closed_at && now - *closed_at > limits.closed_pipe) notice(StopReason::kPipeClosed);
@@ -124,6 +110,7 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
   }
 
   const absl::Duration exited_at = BootTime();
+  report.out_of_memory = memory.KilledLately();
   // Whatever the trainer has started goes with it; that also closes the pipes, so that they can be read to their end.
   report.descendants_gone = KillProcessesOfRun(marker, process.pid(), limits.cleanup);
   const absl::Duration drained_by = BootTime() + absl::Seconds(2);
@@ -134,7 +121,6 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
   if (!report.failed) report.ended_at = exited_at;
   report.reason = control.reason();
   report.killed_here = ladder.killed();
-  report.out_of_memory = OutOfMemoryKills() > kills_before;
   report.stderr_excerpt = link.StderrExcerpt();
   return report;
 }

@@ -30,7 +30,7 @@ struct TrainerReport {
   StopReason reason = StopReason::kNone;   // why it was asked to stop
   StopReason noticed = StopReason::kNone;  // the same when this trainer was the first to give the reason: a hang, say
   bool killed_here = false;                // we sent SIGKILL
-  bool out_of_memory = false;              // the kernel's out-of-memory killer was at work meanwhile
+  bool out_of_memory = false;              // the kernel's out-of-memory killer was at work just before
   bool descendants_gone = true;
   bool finished = false;               // it sent `finished`
   std::optional<pipe::Failed> failed;  // it sent `failed`

@@ -69,6 +69,7 @@ absl::Status Uploader::Offer(const std::string& path, int64_t step, const std::s
     return absl::DataLossError(absl::StrCat(path, " is another checkpoint than its event says"));
   }
   const std::string item = ItemPath(step);
+  if (IsOnItsWay(item, manifest_hash)) return absl::OkStatus();
   if (const auto failed = files::MakeFolders(folder_)) return ToStatus(failed);
   if (auto status = LinkCheckpoint(path, item, *manifest); !status.ok()) return status;
   if (const auto failed = files::ReplaceFile(SeqPath(item), absl::StrCat(seq))) return ToStatus(failed);
@@ -76,6 +77,12 @@ absl::Status Uploader::Offer(const std::string& path, int64_t step, const std::s
   waiting_.push_back(Item{item, *std::move(manifest), seq});
   PassOver();
   return absl::OkStatus();
+}
+
+bool Uploader::IsOnItsWay(const std::string& path, const std::string& manifest_hash) {
+  absl::MutexLock lock(&mutex_);
+  const auto is_it = [&](const Item& item) { return item.path == path && item.manifest.hash == manifest_hash; };
+  return (busy_ && is_it(*busy_)) || std::any_of(waiting_.begin(), waiting_.end(), is_it);
 }
 
 void Uploader::PassOver() {
@@ -90,13 +97,12 @@ void Uploader::PassOver() {
 
 std::optional<Uploader::Item> Uploader::NextItem() {
   absl::MutexLock lock(&mutex_);
-  busy_ = false;
+  busy_.reset();
   auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !waiting_.empty() || closing_; };
   if (!mutex_.AwaitWithTimeout(absl::Condition(&ready), kPoll) || waiting_.empty()) return std::nullopt;
-  busy_ = true;
-  std::optional<Item> item = std::move(waiting_.front());
+  busy_ = std::move(waiting_.front());
   waiting_.pop_front();
-  return item;
+  return busy_;
 }
 
 void Uploader::Run() {

@@ -27,8 +27,9 @@ class Uploader {
   Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period);
   ~Uploader();
 
-  // The checkpoint at `path` was announced by the event `seq`. Quick: links files. Errors: it is not what the event
-  // says, or cannot be linked.
+  // The checkpoint at `path` was announced by the event `seq`. Quick: links files. One that is on its way already, as
+  // when a trainer is told to stop at the step that it has just saved, is not taken again. Errors: it is not what the
+  // event says, or cannot be linked.
   absl::Status Offer(const std::string& path, int64_t step, const std::string& manifest_hash, uint64_t seq)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -44,6 +45,8 @@ class Uploader {
   };
 
   void TakeUpLeftover();
+  // The same bytes wait or are being uploaded.
+  bool IsOnItsWay(const std::string& path, const std::string& manifest_hash) ABSL_LOCKS_EXCLUDED(mutex_);
   void PassOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // drops what waits and need not be delivered
   void Run();
   std::optional<Item> NextItem() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -61,7 +64,7 @@ class Uploader {
 
   absl::Mutex mutex_;
   std::deque<Item> waiting_ ABSL_GUARDED_BY(mutex_);  // those to be kept, and the newest
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<Item> busy_ ABSL_GUARDED_BY(mutex_);  // being uploaded
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status last_result_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;

@@ -8,6 +8,9 @@
 namespace sink::cli {
 namespace {
 
+// Whether it may be the id of a job, or begin one.
+bool MayBeId(const std::string& text) { return text.find_first_not_of("0123456789abcdef") == std::string::npos; }
+
 Outcome Cancel(Session& session, const std::vector<std::string>& targets) {
   const auto sweeps = session.client().ListSweeps({});
   if (!sweeps.ok()) return FromStatus(sweeps.status());
@@ -19,6 +22,9 @@ Outcome Cancel(Session& session, const std::vector<std::string>& targets) {
                                       [&](const v1::Sweep& sweep) { return sweep.name() == target; });
     if (is_sweep) {
       requests.emplace_back().set_sweep(target);
+    } else if (!MayBeId(target)) {
+      return {kNotFound,
+              "there is no sweep \"" + target + "\", nor is that the id of a job; see them with: sinkctl status"};
     } else {
       jobs.add_job_ids(target);
     }

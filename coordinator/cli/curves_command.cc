@@ -41,9 +41,7 @@ std::string Draw(const Curve& curve, double least, double most) {
 }
 
 Outcome Curves(Session& session, const CurvesOptions& options) {
-  v1::GetSweepRequest request;
-  request.set_name(options.sweep);
-  const auto status = session.client().GetSweep(request);
+  const auto status = ReadSweep(session, options.sweep);
   if (!status.ok()) return FromStatus(status.status());
   std::map<std::string, Curve> curves;  // by job
   std::set<std::string> ids;

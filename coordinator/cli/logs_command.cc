@@ -55,7 +55,7 @@ void AddLogsCommand(Commands& commands) {
   auto options = std::make_shared<LogsOptions>();
   command.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
   command.AddFlag("-f,--follow", options->follow, "Go on until the job has ended");
-  command.AddOption("--tail", options->tail, "Only the last N lines").ValueText("N").Within(1, 1'000'000);
+  command.AddOption("--tail", options->tail, "Only the last N lines").ValueText("N").Within(1, 100'000);
   commands.OnRun(command, [options](Session& session) { return Logs(session, *options); });
 }
 

@@ -34,9 +34,7 @@ struct ResultsOptions {
 Outcome Results(Session& session, const ResultsOptions& options) {
   session.csv = options.csv;
   const std::string& sweep = options.sweep;
-  v1::GetSweepRequest request;
-  request.set_name(sweep);
-  const auto status = session.client().GetSweep(request);
+  const auto status = ReadSweep(session, sweep);
   if (!status.ok()) return FromStatus(status.status());
   const auto tokens = ProbeTokens(session, sweep);
   if (!tokens.ok()) return FromStatus(tokens.status());

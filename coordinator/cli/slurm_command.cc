@@ -1,11 +1,4 @@
 // `sinkctl slurm up`: asks a Slurm cluster for nodes and lets a worker run on each, by way of deploy/slurm's script.
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/files/program.h"
 
 namespace sink::cli {
 namespace {
@@ -26,38 +20,6 @@ struct UpOptions {
   std::string script;
   std::vector<std::string> sbatch;  // passed on
 };
-
-struct Ended {
-  int status = -1;     // as waitpid gives it
-  std::string output;  // standard output; errors go where ours go
-};
-
-// Runs a program of PATH to its end. NOT_FOUND: it is not there.
-absl::StatusOr<Ended> RunProgram(std::vector<std::string> words, const std::vector<std::string>& environment) {
-  std::vector<char*> argv, envp;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  for (const std::string& entry : environment) envp.push_back(const_cast<char*>(entry.c_str()));
-  for (char** entry = environ; *entry != nullptr; ++entry) envp.push_back(*entry);
-  envp.push_back(nullptr);
-  int pipe_fds[2];
-  if (pipe2(pipe_fds, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe");
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], STDOUT_FILENO);
-  pid_t pid = -1;
-  const int error = posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), envp.data());
-  posix_spawn_file_actions_destroy(&actions);
-  close(pipe_fds[1]);
-  Ended ended;
-  char buffer[4096];
-  for (ssize_t n; error == 0 && (n = read(pipe_fds[0], buffer, sizeof buffer)) > 0;)
-    ended.output.append(buffer, static_cast<size_t>(n));
-  close(pipe_fds[0]);
-  if (error != 0) return absl::NotFoundError(strerror(error));
-  while (waitpid(pid, &ended.status, 0) < 0 && errno == EINTR) continue;
-  return ended;
-}
 
 std::string FindScript(const UpOptions& options, const World& world) {
   if (!options.script.empty()) return options.script;
@@ -86,12 +48,12 @@ Outcome Up(Session& session, const UpOptions& options) {
   if (!options.time.empty()) words.push_back("--time=" + options.time);
   words.insert(words.end(), options.sbatch.begin(), options.sbatch.end());
   words.push_back(script);
-  const auto ended = RunProgram(words, {"SINK_COORDINATOR=" + session.coordinator});
+  const auto ended = RunProgram(words, ProgramOutput::kCaptured, {"SINK_COORDINATOR=" + session.coordinator});
   if (!ended.ok()) {
     return {kRefused, absl::StrCat("cannot run sbatch (", ended.status().message(),
                                    "); use a machine from which jobs can be submitted to Slurm")};
   }
-  if (ended->status != 0) return {kRefused, "sbatch has refused; its message is above"};
+  if (ended->code != 0) return {kRefused, "sbatch has refused; its message is above"};
   // "JOB" or "JOB;CLUSTER".
   const std::string answer(absl::StripAsciiWhitespace(ended->output));
   const std::string job = answer.substr(0, answer.find(';'));

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/study/whole_sweep.h"
 #include "coordinator/cli/views/follow.h"
 #include "coordinator/cli/views/overview.h"
 #include "coordinator/cli/views/views.h"
@@ -22,9 +23,7 @@ Outcome Status(Session& session, const StatusOptions& options) {
     session.printer().Print(OverviewPage(*overview, session.coordinator));
     return {};
   }
-  v1::GetSweepRequest request;
-  request.set_name(options.sweep);
-  const auto status = session.client().GetSweep(request);
+  const auto status = ReadSweep(session, options.sweep);
   if (!status.ok()) return FromStatus(status.status());
   session.printer().Print(SweepPage(*status));
   return {};

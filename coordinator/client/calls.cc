@@ -46,6 +46,9 @@ absl::Status Calls::Try::Result(const grpc::Status& status) const {
   }
   switch (code) {
     case absl::StatusCode::kUnavailable:
+      if (IsAnsweredUnavailable(status)) {
+        return absl::UnavailableError(absl::StrCat("the coordinator at ", address, ": ", status.error_message()));
+      }
       return absl::UnavailableError(absl::StrCat("cannot reach the coordinator at ", address, ": ",
                                                  status.error_message(),
                                                  "; is it running? start it with `sink-coordinator --data DIR`"));
@@ -80,7 +83,7 @@ absl::Status Calls::WithRetries(absl::FunctionRef<absl::Status()> call, absl::Fu
     const absl::Duration left = end - absl::Now();
     if (!absl::IsUnavailable(status) || !may_repeat() || left <= absl::ZeroDuration()) return status;
     // Half of the pause is chance, so that clients which lost the same coordinator do not come back in step.
-    if (!PauseUnlessCancelled(std::min(left, pause * share(random)))) return status;
+    if (!PauseUnlessCancelled(std::min(left, pause * share(random)))) return absl::CancelledError("asked to stop");
     pause = std::min(2 * pause, kLongestPause);
   }
 }

@@ -5,6 +5,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "coordinator/client/address.h"
@@ -21,7 +22,7 @@ using ClientStub = v1::ClientService::Stub;
 using WorkerStub = v1::WorkerService::Stub;
 
 constexpr size_t kChunkBytes = 256 * 1024;
-constexpr int kMaxReceiveBytes = 128 << 20;  // the status of a sweep of 100,000 jobs
+constexpr int kMaxReceiveBytes = 128 << 20;  // a page of 1,000 jobs, each with thousands of metrics
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   grpc::ChannelArguments arguments;
@@ -190,6 +191,8 @@ absl::StatusOr<v1::FinishResponse> CoordinatorClient::Finish(const v1::FinishReq
 absl::StatusOr<v1::WriteCheckpointResponse> CoordinatorClient::WriteCheckpointFile(
     const v1::WriteCheckpointRequest& first, const std::string& path) {
   const auto fd = files::Open(path, O_RDONLY);
+  // NOT_FOUND would be the coordinator's word: it knows no such worker, or no such checkpoint.
+  if (!fd.ok() && fd.error().code() == ENOENT) return absl::DataLossError(fd.error().message());
   if (!fd.ok()) return ToStatus(fd.error());
   v1::WriteCheckpointResponse response;
   Calls::Try attempt(impl_->calls, impl_->options.transfer_deadline);

@@ -3,7 +3,7 @@
 // and reconnects by itself. Every method blocks; any thread may call any method at any time.
 //
 // Errors: what the service answered (see proto/sink/v1), or UNAVAILABLE "cannot reach the coordinator at HOST:PORT:
-// ...", DEADLINE_EXCEEDED "... did not answer within ...", CANCELLED after CancelCalls().
+// ...", DEADLINE_EXCEEDED "... did not answer within ...", CANCELLED after CancelCalls(), also between two tries.
 #pragma once
 
 #include <cstdint>
@@ -72,7 +72,8 @@ class CoordinatorClient {
   absl::StatusOr<v1::ReportResponse> Report(const v1::ReportRequest& request);
   absl::StatusOr<v1::BeginCheckpointResponse> BeginCheckpoint(const v1::BeginCheckpointRequest& request);
   // Sends the bytes of the file at `path` from `first.offset()` to its end as `first.file()` of the checkpoint. `first`
-  // names worker, lease, step, file and offset. One try: after a failure BeginCheckpoint says where to go on.
+  // names worker, lease, step, file and offset. One try: after a failure BeginCheckpoint says where to go on. DATA_LOSS
+  // where there is no file at `path`.
   absl::StatusOr<v1::WriteCheckpointResponse> WriteCheckpointFile(const v1::WriteCheckpointRequest& first,
                                                                   const std::string& path);
   absl::StatusOr<v1::CommitCheckpointResponse> CommitCheckpoint(const v1::CommitCheckpointRequest& request);

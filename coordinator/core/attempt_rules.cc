@@ -78,6 +78,13 @@ void EndJob(Job* job, JobState state, FailureClass failure_class, const std::str
   job->finished_ms = now.unix_ms;
 }
 
+void ReturnJob(Job* job, const std::string& message, Now now) {
+  if (job->progress.step > job->start_step) job->restarts_without_progress = 0;
+  Enqueue(job, now);
+  job->failure_class = FailureClass::kNone;
+  job->message = message;
+}
+
 void UndoGrant(Job* job, Now now) {
   Enqueue(job, now);
   job->message = "the worker never received the last grant";

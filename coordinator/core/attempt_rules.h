@@ -30,6 +30,10 @@ int64_t EndFailedAttempt(Job* job, FailureClass failure_class, const std::string
 // A final state.
 void EndJob(Job* job, JobState state, FailureClass failure_class, const std::string& message, Now now);
 
+// FINALIZING to QUEUED: the worker gave the job back unharmed, as a drain does. Nothing is counted, and the job need
+// not wait.
+void ReturnJob(Job* job, const std::string& message, Now now);
+
 // LEASED to QUEUED: the worker never received the grant, so nothing is counted.
 void UndoGrant(Job* job, Now now);
 

@@ -1,4 +1,4 @@
-// UTF-8 by the table of the Unicode standard: no surrogates, no overlong forms.
+// See clean_text.h.
 #include "coordinator/core/clean_text.h"
 
 namespace sink {
@@ -6,7 +6,8 @@ namespace {
 
 constexpr std::string_view kCut = " [cut]";
 
-// Length of the character that `text` begins with; 0 when it is not UTF-8.
+}  // namespace
+
 size_t CharacterLength(std::string_view text) {
   auto byte = [text](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   auto continues = [&byte](size_t i) { return (byte(i) & 0xC0) == 0x80; };
@@ -24,8 +25,6 @@ size_t CharacterLength(std::string_view text) {
   }
   return 0;
 }
-
-}  // namespace
 
 std::string CleanText(std::string_view text, size_t max_bytes) {
   std::string clean;

@@ -283,7 +283,7 @@ absl::Status ClientCalls::HoldWorkers(const std::vector<std::string>& names, Wor
     }
     return absl::OkStatus();
   }));
-  for (const std::string& id : ids) context_->health().Well(id);
+  for (const std::string& id : ids) context_->health().Forget(id);
   return absl::OkStatus();
 }
 

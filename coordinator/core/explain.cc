@@ -13,7 +13,8 @@ namespace {
 
 std::string Seconds(int64_t ms) { return absl::FormatDuration(absl::Seconds(ms / 1000)); }
 
-// The queued jobs that are asked for before this one, of every sweep.
+// The queued jobs that were submitted before this one, of every sweep. Those of a larger priority go first, whenever
+// they were submitted, and those of a smaller one later.
 absl::StatusOr<int> CountAhead(store::Snapshot& rows, const Job& job) {
   store::JobQuery query;
   query.states = {JobState::kQueued};
@@ -82,6 +83,16 @@ std::string KeepAble(const Job& job, Inventory& inventory, std::vector<Worker>* 
                       NameOfNeed(needs), needs.content.empty() ? "" : " as its checkpoint found it");
 }
 
+// Of the newest attempt of a job that waits for another.
+std::string HowItEnded(const JobDetails& details) {
+  std::string said = absl::StrCat("attempt ", details.job.attempt, " ended");
+  const bool retried = !details.attempts.empty() && details.attempts.back().generation < details.job.generation;
+  const std::string& why = retried ? details.attempts.back().message : details.job.message;
+  if (!why.empty()) absl::StrAppend(&said, ": ", why);
+  if (retried) absl::StrAppend(&said, "; a person has retried the job");
+  return said;
+}
+
 // What keeps the job from these workers, all connected; empty: nothing.
 std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job) {
   const int group = job.group(), groups = job.devices / group;
@@ -134,7 +145,7 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       if (ahead > 0) reasons.push_back(absl::StrCat(ahead, " queued jobs were submitted before it"));
       if (reasons.empty()) reasons.push_back("nothing holds it: a worker will get it with its next question");
       if (job.attempt > 0) {
-        reasons.push_back(absl::StrCat("attempt ", job.attempt, " ended: ", job.message, "; it begins again from ",
+        reasons.push_back(absl::StrCat(HowItEnded(details), "; it begins again from ",
                                        details.checkpoints.empty()
                                            ? std::string("step 0")
                                            : absl::StrCat("step ", details.checkpoints.front().step)));

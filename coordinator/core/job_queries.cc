@@ -124,7 +124,10 @@ absl::StatusOr<LogPage> JobQueries::ReadLogs(std::string_view name, int64_t afte
     SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
     SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
     page.job_final = IsFinal(job.state);
-    SINK_ASSIGN_OR_RETURN(page.lines, tail > 0 ? rows.TailLogs(id, tail) : rows.ListLogs(id, after, limit));
+    if (tail > 0) {
+      SINK_ASSIGN_OR_RETURN(after, rows.CursorBeforeTail(id, tail));
+    }
+    SINK_ASSIGN_OR_RETURN(page.lines, rows.ListLogs(id, after, limit));
     return absl::OkStatus();
   }));
   return page;

@@ -35,7 +35,7 @@ class JobQueries {
   absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& sweep);  // in expansion order, each once
   absl::StatusOr<JobDetails> GetJob(std::string_view job);
   absl::StatusOr<Explanation> Explain(std::string_view job, Now now);
-  // `tail` > 0: only the last lines; else at most `limit` lines after the cursor.
+  // At most `limit` lines, those after the cursor; `tail` > 0: from that many before the end on.
   absl::StatusOr<LogPage> ReadLogs(std::string_view job, int64_t after, int tail, int limit);
   // At most `limit` points with id > after, in order of id; empty when there are no more.
   absl::StatusOr<std::vector<MetricPoint>> ReadMetrics(std::string_view job, const store::MetricQuery& query);

@@ -88,6 +88,11 @@ bool LeaseClock::DelayOver(const std::string& job_id, int64_t steady_ms) {
   return true;
 }
 
+void LeaseClock::ForgetDelaysOver(int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  absl::erase_if(delays_, [steady_ms](const auto& entry) { return steady_ms >= entry.second; });
+}
+
 int64_t LeaseClock::SinceLastTick(int64_t steady_ms) {
   MutexLock lock(&mutex_);
   const int64_t gap = last_tick_ < 0 ? 0 : steady_ms - last_tick_;

@@ -51,6 +51,7 @@ class LeaseClock {
   // Retry delays, by job.
   void Delay(const std::string& job_id, int64_t until_steady_ms);
   bool DelayOver(const std::string& job_id, int64_t steady_ms);  // forgets it when it is
+  void ForgetDelaysOver(int64_t steady_ms);                      // also those of jobs that have ended while they waited
 
   // Milliseconds since the call before; 0 the first time.
   int64_t SinceLastTick(int64_t steady_ms);

@@ -8,12 +8,14 @@
 #include "coordinator/core/attempt_end.h"
 #include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/gang_members.h"
+#include "coordinator/core/quarantine.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
 namespace {
 
 constexpr int64_t kRetireEveryMs = 60'000;
+constexpr char kMemberWithoutGrant[] = "a worker of its gang never received the grant";
 
 }  // namespace
 
@@ -47,11 +49,12 @@ LeaseExpiry::Due LeaseExpiry::WhatIsDue(const GangMember& member, Now now) {
 }
 
 absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now,
-                                   int* expired) {
+                                   Ended* ended) {
   SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(job_id));
   if (!IsLive(job.state) || job.holder.fence != fence) return absl::OkStatus();
   SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job_id));
-  switch (WhatIsDue(job, members, now)) {  // again: the worker may have been heard since
+  const Due due = WhatIsDue(job, members, now);  // again: the worker may have been heard since
+  switch (due) {
     case Due::kNothing:
       return absl::OkStatus();
     case Due::kDisconnected:
@@ -60,23 +63,28 @@ absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& 
     case Due::kTimedOut:
       job.cancel_requested = job.timed_out = true;
       return rows.UpdateJob(job);
+    case Due::kMemberNeverReceived:
     case Due::kNeverReceived: {
+      if (job.phase != JobState::kLeased || job.cancel_requested) {  // it has begun, or must not be queued again
+        ++ended->lost;
+        const char* const why =
+            due == Due::kNeverReceived ? "its worker never received the grant" : kMemberWithoutGrant;
+        return LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now);
+      }
       const Attempt attempt = RunningAttempt(job, now);
       if (job.state == JobState::kDisconnected) {
         job.state = JobState::kLeased;
         SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
       }
       UndoGrant(&job, now);
+      if (due == Due::kMemberNeverReceived) job.message = kMemberWithoutGrant;
       SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
       return EndAttempt(context_, rows, job, AttemptState::kLost, FailureClass::kNone, job.message, 0, attempt, now);
     }
     case Due::kExpired:
-      ++*expired;
+      ++ended->expired;
       return LoseLease(context_, rows, job, FailureClass::kInfra,
                        absl::StrCat("lost its worker ", job.worker, " (lease expired)"), /*delay=*/true, now);
-    case Due::kMemberNeverReceived:
-      return LoseLease(context_, rows, job, FailureClass::kInfra, "a worker of its gang never received the grant",
-                       /*delay=*/false, now);
     case Due::kMemberLost: {
       FailureClass failure_class = FailureClass::kInfra;
       std::string why = "its leader did not end though other ranks had";
@@ -85,7 +93,7 @@ absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& 
           why = absl::StrCat("lost its worker ", member.worker, " (lease expired)");
       }
       SINK_RETURN_IF_ERROR(BlameMember(rows, job.id, &failure_class, &why));
-      ++*expired;
+      ++ended->expired;
       return LoseLease(context_, rows, job, failure_class, why, /*delay=*/true, now);
     }
   }
@@ -118,14 +126,15 @@ absl::Status LeaseExpiry::Tick(Now now) {
     for (const std::string& id : delayed) {
       if (context_->clock().DelayOver(id, now.steady_ms)) ready.push_back(id);
     }
+    context_->clock().ForgetDelaysOver(now.steady_ms);
     return absl::OkStatus();
   }));
   SINK_RETURN_IF_ERROR(ReleaseWorkers(now));
   if (due.empty() && ready.empty()) return RetireWorkers(now);
 
-  int expired = 0;
+  Ended ended;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
-    for (const auto& [job_id, fence] : due) SINK_RETURN_IF_ERROR(ApplyDue(rows, job_id, fence, now, &expired));
+    for (const auto& [job_id, fence] : due) SINK_RETURN_IF_ERROR(ApplyDue(rows, job_id, fence, now, &ended));
     for (const std::string& id : ready) {
       SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
       job.delayed = false;
@@ -133,10 +142,8 @@ absl::Status LeaseExpiry::Tick(Now now) {
     }
     return absl::OkStatus();
   }));
-  for (int i = 0; i < expired; ++i) {
-    context_->listener().LeaseExpired();
-    context_->listener().AttemptEnded(AttemptOutcome::kLost);
-  }
+  for (int i = 0; i < ended.expired; ++i) context_->listener().LeaseExpired();
+  for (int i = 0; i < ended.expired + ended.lost; ++i) context_->listener().AttemptEnded(AttemptOutcome::kLost);
   return RetireWorkers(now);
 }
 
@@ -145,9 +152,7 @@ absl::Status LeaseExpiry::ReleaseWorkers(Now now) {
   if (released.empty()) return absl::OkStatus();
   return context_->Write([&](store::Transaction& rows) -> absl::Status {
     for (const std::string& id : released) {
-      const absl::StatusOr<Worker> worker = rows.GetWorker(id);
-      if (!worker.ok() || worker->hold != WorkerHold::kQuarantined) continue;
-      SINK_RETURN_IF_ERROR(rows.HoldWorker(id, WorkerHold::kNone, ""));
+      SINK_RETURN_IF_ERROR(LiftQuarantine(rows, id).status());
     }
     return absl::OkStatus();
   });
@@ -171,7 +176,8 @@ absl::Status LeaseExpiry::RetireWorkers(Now now) {
     for (const std::string& id : gone) {
       SINK_ASSIGN_OR_RETURN(const std::vector<Job> jobs, rows.LiveJobsOf(id));
       SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(id));
-      if (!jobs.empty() || !members.empty()) continue;  // their leases end first
+      if (!jobs.empty() || !members.empty()) continue;          // their leases end first
+      SINK_RETURN_IF_ERROR(LiftQuarantine(rows, id).status());  // nobody would when its time is over
       SINK_RETURN_IF_ERROR(rows.RetireWorker(id));
       retired.push_back(id);
     }
@@ -180,6 +186,7 @@ absl::Status LeaseExpiry::RetireWorkers(Now now) {
   for (const std::string& id : retired) {
     context_->clock().ForgetWorker(id);
     context_->inventory().Forget(id);
+    context_->health().Forget(id);
   }
   return absl::OkStatus();
 }

@@ -25,12 +25,16 @@ class LeaseExpiry {
 
  private:
   enum class Due { kNothing, kDisconnected, kExpired, kNeverReceived, kTimedOut, kMemberLost, kMemberNeverReceived };
+  struct Ended {
+    int expired = 0;  // attempts whose lease ran out
+    int lost = 0;     // others that a worker lost
+  };
   using Members = absl::flat_hash_map<std::string, std::vector<GangMember>>;       // by job
   Due WhatIsDue(const Job& job, const std::vector<GangMember>& members, Now now);  // `members`: of this job
   // What is due of a member; nothing while it is well.
   Due WhatIsDue(const GangMember& member, Now now);
   // Does it, if it still is due: the worker may have been heard since.
-  absl::Status ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now, int* expired);
+  absl::Status ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now, Ended* ended);
 
   // Lets workers out of quarantine when their time is over.
   absl::Status ReleaseWorkers(Now now);

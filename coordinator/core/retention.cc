@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -31,30 +32,34 @@ absl::Status Retention::Tick(Now now) {
   }));
   RetentionResult result;
   SINK_ASSIGN_OR_RETURN(const bool more, Step(policy, /*dry_run=*/false, now.unix_ms - policy.full_for_ms,
-                                              /*keep_mark=*/true, &mark, &result));
-  if (!more) next_tick_ms_ = now.steady_ms + kRestMs;
+                                              /*keep_mark=*/true, &mark, &tick_best_, &result));
+  if (more) return absl::OkStatus();
+  next_tick_ms_ = now.steady_ms + kRestMs;
+  tick_best_.clear();
   return absl::OkStatus();
 }
 
-absl::StatusOr<RetentionResult> Retention::Collect(const RetentionPolicy& policy, bool dry_run, Now now) {
+absl::StatusOr<RetentionResult> Retention::Collect(const RetentionPolicy& policy, bool dry_run, Now now,
+                                                   absl::FunctionRef<bool()> gone) {
   RetentionResult result;
   Mark mark;
+  BestJobs best;
   for (bool more = true; more;) {
-    SINK_ASSIGN_OR_RETURN(more,
-                          Step(policy, dry_run, now.unix_ms - policy.full_for_ms, /*keep_mark=*/false, &mark, &result));
+    if (gone()) return absl::CancelledError("nobody waits for the result any more");
+    SINK_ASSIGN_OR_RETURN(
+        more, Step(policy, dry_run, now.unix_ms - policy.full_for_ms, /*keep_mark=*/false, &mark, &best, &result));
   }
   return result;
 }
 
 absl::StatusOr<bool> Retention::Step(const RetentionPolicy& policy, bool dry_run, int64_t before_ms, bool keep_mark,
-                                     Mark* mark, RetentionResult* result) {
+                                     Mark* mark, BestJobs* best, RetentionResult* result) {
   std::vector<store::EndedJob> ended;
-  absl::flat_hash_map<std::string, absl::flat_hash_set<std::string>> best;  // by sweep
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ended, rows.ListEnded(mark->finished_ms, mark->order, before_ms, kJobsAStep));
     for (const store::EndedJob& job : ended) {
-      if (policy.best == 0 || best.contains(job.home_sweep)) continue;
-      SINK_ASSIGN_OR_RETURN(best[job.home_sweep], Best(rows, job.home_sweep, policy.best));
+      if (policy.best == 0 || best->contains(job.home_sweep)) continue;
+      SINK_ASSIGN_OR_RETURN((*best)[job.home_sweep], Best(rows, job.home_sweep, policy.best));
     }
     return absl::OkStatus();
   }));
@@ -63,7 +68,8 @@ absl::StatusOr<bool> Retention::Step(const RetentionPolicy& policy, bool dry_run
   RetentionResult step;
   const absl::Status done = context_->Write([&](store::Transaction& rows) -> absl::Status {
     for (const store::EndedJob& ended_job : ended) {
-      if (best[ended_job.home_sweep].contains(ended_job.id)) continue;
+      const auto kept = best->find(ended_job.home_sweep);
+      if (kept != best->end() && kept->second.contains(ended_job.id)) continue;
       SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(ended_job.id));
       if (!IsFinal(job.state)) continue;  // a person has retried it since
       SINK_ASSIGN_OR_RETURN(const store::Thinned thinned, rows.ThinMetrics(job.id, policy.points_a_curve));
@@ -95,9 +101,8 @@ absl::StatusOr<absl::flat_hash_set<std::string>> Retention::Best(store::Snapshot
   store::JobQuery query;
   query.sweep = sweep_name;
   SINK_RETURN_IF_ERROR(rows.VisitJobs(query, [&](const Job& job) {
-    job.progress.latest.Visit([&](std::string_view name, double value) {
-      if (name == metric && !std::isnan(value)) jobs.emplace_back(maximize ? -value : value, job.id);
-    });
+    const std::optional<double> value = job.progress.latest.Find(metric);
+    if (value && !std::isnan(*value)) jobs.emplace_back(maximize ? -*value : *value, job.id);
   }));
   std::sort(jobs.begin(), jobs.end());
   absl::flat_hash_set<std::string> best;

@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "coordinator/core/core_context.h"
 
@@ -28,22 +29,27 @@ class Retention {
   // once is not looked at again, so that it costs what has come of age since.
   absl::Status Tick(Now now);
   // All that have come of age by the policy, whatever was looked at before. `dry_run`: counts and changes nothing.
-  absl::StatusOr<RetentionResult> Collect(const RetentionPolicy& policy, bool dry_run, Now now);
+  // CANCELLED once `gone` returns true, which it is asked from time to time: what is done by then stays done.
+  absl::StatusOr<RetentionResult> Collect(
+      const RetentionPolicy& policy, bool dry_run, Now now, absl::FunctionRef<bool()> gone = [] { return false; });
 
  private:
   struct Mark {
     int64_t finished_ms = 0;
     int64_t order = 0;
   };
-  // Thins the next few jobs after the mark and moves it; false when there were none.
+  using BestJobs = absl::flat_hash_map<std::string, absl::flat_hash_set<std::string>>;  // ids by sweep
+  // Thins the next few jobs after the mark and moves it; false when there were none. `best` holds the sweeps looked at
+  // so far and gets those that come: finding them visits every job of a sweep, a step only a few.
   absl::StatusOr<bool> Step(const RetentionPolicy& policy, bool dry_run, int64_t before_ms, bool keep_mark, Mark* mark,
-                            RetentionResult* result);
+                            BestJobs* best, RetentionResult* result);
   // The ids of the sweep's best jobs.
   static absl::StatusOr<absl::flat_hash_set<std::string>> Best(store::Snapshot& rows, const std::string& sweep,
                                                                int count);
 
   CoreContext* const context_;
   std::atomic<int64_t> next_tick_ms_ = 0;  // steady
+  BestJobs tick_best_;                     // of Tick, until nothing more has come of age
 };
 
 }  // namespace sink

@@ -13,6 +13,7 @@
 #include "coordinator/core/early_stop.h"
 #include "coordinator/core/event_effects.h"
 #include "coordinator/core/gang_members.h"
+#include "coordinator/core/quarantine.h"
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/job/status_macros.h"
 
@@ -61,12 +62,11 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
   worker.version = request.version;
   worker.last_seen_ms = now.unix_ms;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
-    // A daemon that starts anew may have been mended.
     const absl::StatusOr<Worker> before = rows.GetWorker(request.worker_id);
     SINK_RETURN_IF_ERROR(rows.PutWorker(worker));
-    if (before.ok() && before->hold == WorkerHold::kQuarantined && before->session != request.session) {
-      SINK_RETURN_IF_ERROR(rows.HoldWorker(worker.id, WorkerHold::kNone, ""));
-      context_->health().Well(worker.id);
+    if (!before.ok() || before->session != request.session) {  // a daemon that starts anew may have been mended
+      SINK_ASSIGN_OR_RETURN(const bool lifted, LiftQuarantine(rows, worker.id));
+      if (lifted) context_->health().Forget(worker.id);
     }
     const auto is_held = [&](const Lease& lease) {
       return std::find(request.held.begin(), request.held.end(), lease) != request.held.end();
@@ -232,18 +232,25 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       outcome = AttemptOutcome::kCancelled;
       EndFailedAttempt(&job, FailureClass::kInfra, message, context_->options().retry, now);
     } else {
-      // CANCELLED that nobody asked for: the worker gave the job back.
       failure_class = request.outcome == JobState::kCancelled || request.failure_class == FailureClass::kNone
                           ? FailureClass::kInfra
                           : request.failure_class;
       SINK_RETURN_IF_ERROR(BlameMember(rows, job.id, &failure_class, &message));
-      delay = EndFailedAttempt(&job, failure_class, message, context_->options().retry, now);
-      outcome = request.outcome == JobState::kCancelled ? AttemptOutcome::kReturned : OutcomeOf(failure_class);
+      // CANCELLED that nobody asked for: the worker gave the job back, unless a member has failed by its own cause.
+      if (request.outcome == JobState::kCancelled && failure_class == FailureClass::kInfra) {
+        ended = AttemptState::kCancelled;
+        failure_class = FailureClass::kNone;
+        outcome = AttemptOutcome::kReturned;
+        ReturnJob(&job, message, now);
+      } else {
+        delay = EndFailedAttempt(&job, failure_class, message, context_->options().retry, now);
+        outcome = OutcomeOf(failure_class);
+      }
     }
     answer = job.state;
     SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
     if (stepped || outcome == AttemptOutcome::kSucceeded) {
-      context_->health().Well(request.worker_id);
+      context_->health().Stepped(request.worker_id);
     } else if (outcome == AttemptOutcome::kInfra) {
       SINK_RETURN_IF_ERROR(BlameWorker(rows, request.worker_id, job.id, message, now));
     }

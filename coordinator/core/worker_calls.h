@@ -34,7 +34,7 @@ class WorkerCalls {
   // INVALID_ARGUMENT when the job has no such step.
   static absl::Status CheckStep(const Job& job, int64_t step);
   // FAILED_PRECONDITION until every event up to `events_seq` is durable. Returns the checkpoints that this one replaces
-  // or pushes out; their rows are gone, their files are the caller's to delete.
+  // or pushes out. Their rows are gone; whoever keeps files removes those that have none.
   absl::StatusOr<std::vector<Checkpoint>> CommitCheckpoint(const std::string& worker_id, const Lease& lease,
                                                            const CheckpointCommit& commit, Now now);
 

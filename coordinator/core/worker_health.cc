@@ -23,7 +23,13 @@ bool WorkerHealth::Failed(const std::string& worker_id, const std::string& job_i
   return true;
 }
 
-void WorkerHealth::Well(const std::string& worker_id) {
+void WorkerHealth::Stepped(const std::string& worker_id) {
+  MutexLock lock(&mutex_);
+  const auto record = workers_.find(worker_id);
+  if (record != workers_.end() && !record->second.until_ms) workers_.erase(record);
+}
+
+void WorkerHealth::Forget(const std::string& worker_id) {
   MutexLock lock(&mutex_);
   workers_.erase(worker_id);
 }

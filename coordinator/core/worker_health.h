@@ -26,8 +26,11 @@ class WorkerHealth {
 
   // An attempt of the job failed there before a training step. True when the worker has to be put into quarantine.
   bool Failed(const std::string& worker_id, const std::string& job_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
-  // An attempt made a training step there, or a person says that it is well.
-  void Well(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  // An attempt made a training step there. A quarantine goes on: what had begun before it proves nothing of the
+  // failures that led to it.
+  void Stepped(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Nothing is held against it any more: a person says that it is well, it has started anew, or it is gone.
+  void Forget(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
   // A worker that was in quarantine when this process began: from now on.
   void Quarantined(const std::string& worker_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
   // Workers whose quarantine is over: each is on probation, where one more failure brings it back.

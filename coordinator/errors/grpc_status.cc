@@ -23,11 +23,15 @@ grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   v1::StatusDetails details;
   const v1::ErrorDetail detail = DetailOf(status);
-  if (detail.reason_case() != v1::ErrorDetail::REASON_NOT_SET) {
-    details.set_code(status.raw_code());
-    details.add_details()->PackFrom(detail);
-  }
+  const bool has_reason = detail.reason_case() != v1::ErrorDetail::REASON_NOT_SET;
+  // gRPC itself says UNAVAILABLE where nobody answers; it sends no details.
+  if (has_reason || absl::IsUnavailable(status)) details.set_code(status.raw_code());
+  if (has_reason) details.add_details()->PackFrom(detail);
   return {static_cast<grpc::StatusCode>(status.raw_code()), CutMessage(status.message()), details.SerializeAsString()};
+}
+
+bool IsAnsweredUnavailable(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE && !status.error_details().empty();
 }
 
 absl::Status FromGrpc(const grpc::Status& status) {

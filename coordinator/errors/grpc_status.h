@@ -19,6 +19,9 @@ inline constexpr size_t kMaxStatusMessage = 2000;
 // The message is cut to kMaxStatusMessage.
 grpc::Status ToGrpc(const absl::Status& status);
 
+// UNAVAILABLE that a service has answered through ToGrpc: it was reached, other than where gRPC found nobody.
+bool IsAnsweredUnavailable(const grpc::Status& status);
+
 // Details that cannot be read are left out.
 absl::Status FromGrpc(const grpc::Status& status);
 

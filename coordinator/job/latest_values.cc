@@ -55,6 +55,17 @@ LatestValues LatestValues::Editor::Take() const {
   return latest;
 }
 
+std::optional<double> LatestValues::Find(std::string_view name) const {
+  for (std::string_view rest = text_; !rest.empty();) {
+    const bool may_be = rest.size() > name.size() && rest.starts_with(name) && rest[name.size()] == ' ';
+    std::string_view found;
+    double value;
+    if (may_be && NextValue(&rest, &found, &value)) return value;
+    if (!may_be) rest.remove_prefix(std::min(rest.find('\n'), rest.size() - 1) + 1);
+  }
+  return std::nullopt;
+}
+
 std::map<std::string, double> LatestValues::ToMap() const {
   std::map<std::string, double> values;
   Visit([&values](std::string_view name, double value) { values.emplace(name, value); });

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +48,8 @@ class LatestValues {
       if (NextValue(&rest, &name, &value)) visit(name, value);
     }
   }
+  // Reads one value and no other; nothing where there is none of that name.
+  std::optional<double> Find(std::string_view name) const;
   std::map<std::string, double> ToMap() const;
   const std::string& text() const { return text_; }
   bool operator==(const LatestValues&) const = default;

@@ -63,6 +63,12 @@ grpc::Status ClientServiceImpl::ListSweeps(grpc::ServerContext*, const v1::ListS
 grpc::Status ClientServiceImpl::GetSweep(grpc::ServerContext*, const v1::GetSweepRequest* request,
                                          v1::GetSweepResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  if (request->without_jobs()) {
+    const auto alone = queries_->GetSweep(request->name());
+    if (!alone.ok()) return fail_stop_->Answer(alone.status());
+    ToProto(*alone, response->mutable_sweep());
+    return grpc::Status::OK;
+  }
   const auto sweep = ReadSweep(*queries_, request->name(), response);
   AddWarning(*disk_, response);
   return sweep.ok() ? grpc::Status::OK : fail_stop_->Answer(sweep.status());
@@ -81,7 +87,7 @@ grpc::Status ClientServiceImpl::GetStudy(grpc::ServerContext*, const v1::GetStud
     if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
     StudyFromLabels(std::move(places), response);
   } else if (absl::Status status = DecodeStudy(*stored, response); !status.ok()) {
-    return fail_stop_->Answer(status);
+    return ToGrpc(status);  // one sweep's document is damaged, not the store
   }
   response->set_sweep(request->name());
   return grpc::Status::OK;
@@ -205,7 +211,7 @@ grpc::Status ClientServiceImpl::ReadLogs(grpc::ServerContext* context, const v1:
       if (!writer->Write(message)) return ClientHasLeft();
       after = line.cursor;
     }
-    const bool end = tail > 0 || static_cast<int>(page->lines.size()) < kLinesAPage;
+    const bool end = static_cast<int>(page->lines.size()) < kLinesAPage;
     if (end && (!request->follow() || (page->job_final && page->lines.empty()))) return grpc::Status::OK;
     if (!end || page->job_final) continue;
     const absl::Status waited = gate_->Wait(*context, queries_->changes(), seen, kLogInterval);
@@ -216,6 +222,8 @@ grpc::Status ClientServiceImpl::ReadLogs(grpc::ServerContext* context, const v1:
 grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::ReadMetricsRequest* request,
                                             grpc::ServerWriter<v1::MetricPoints>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->EnterTransfer();
+  if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto ids = JobsOf(*request);
   if (!ids.ok()) return fail_stop_->Answer(ids.status());
   for (const std::string& id : *ids) {
@@ -240,6 +248,8 @@ grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::Read
 grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext*, const v1::ReadHeatmapsRequest* request,
                                              grpc::ServerWriter<v1::Heatmap>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->EnterTransfer();
+  if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto ids = JobsOf(*request);
   if (!ids.ok()) return fail_stop_->Answer(ids.status());
   for (const std::string& id : *ids) {
@@ -276,6 +286,8 @@ grpc::Status ClientServiceImpl::ListCheckpoints(grpc::ServerContext*, const v1::
 grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext*, const v1::DownloadCheckpointRequest* request,
                                                    grpc::ServerWriter<v1::CheckpointChunk>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->EnterTransfer();
+  if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
   return ToGrpc(guard_->Send(*rows, request->step(), writer));
@@ -308,11 +320,12 @@ grpc::Status ClientServiceImpl::HoldWorkers(grpc::ServerContext*, const v1::Hold
       clients_->HoldWorkers({request->names().begin(), request->names().end()}, hold, request->reason()));
 }
 
-grpc::Status ClientServiceImpl::CollectGarbage(grpc::ServerContext*, const v1::CollectGarbageRequest* request,
+grpc::Status ClientServiceImpl::CollectGarbage(grpc::ServerContext* context, const v1::CollectGarbageRequest* request,
                                                v1::CollectGarbageResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const RetentionPolicy policy{.full_for_ms = request->older_than_ms(), .best = request->keep_best()};
-  const auto result = retention_->Collect(policy, request->dry_run(), now_());
+  const auto result =
+      retention_->Collect(policy, request->dry_run(), now_(), [context] { return context->IsCancelled(); });
   if (!result.ok()) return fail_stop_->Answer(result.status());
   response->set_jobs(result->jobs);
   response->set_points_before(result->points_before);

@@ -2,34 +2,15 @@
 #include "coordinator/service/convert.h"
 
 #include <optional>
+#include <string_view>
 #include <utility>
 
+#include "coordinator/core/clean_text.h"
+
 namespace sink {
-namespace {
-
-// Length of the well-formed UTF-8 character at `i`, or 0.
-size_t CharacterAt(const std::string& text, size_t i) {
-  const auto byte = [&](size_t k) { return k < text.size() ? static_cast<unsigned char>(text[k]) : 0u; };
-  const auto continues = [&](size_t k) { return (byte(k) & 0xC0) == 0x80; };
-  const unsigned lead = byte(i), next = byte(i + 1);
-  if (lead < 0x80) return 1;
-  if (lead >= 0xC2 && lead <= 0xDF) return continues(i + 1) ? 2 : 0;
-  if (lead >= 0xE0 && lead <= 0xEF) {
-    const bool overlong = lead == 0xE0 && next < 0xA0, surrogate = lead == 0xED && next > 0x9F;
-    return continues(i + 1) && continues(i + 2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (lead >= 0xF0 && lead <= 0xF4) {
-    const bool overlong = lead == 0xF0 && next < 0x90, beyond = lead == 0xF4 && next > 0x8F;
-    return continues(i + 1) && continues(i + 2) && continues(i + 3) && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
-}
-
-}  // namespace
-
 std::string ValidUtf8(std::string text) {
   for (size_t i = 0; i < text.size();) {
-    const size_t length = CharacterAt(text, i);
+    const size_t length = CharacterLength(std::string_view(text).substr(i));
     if (length == 0) text[i] = '?';
     i += length == 0 ? 1 : length;
   }

@@ -122,6 +122,7 @@ void LeaseDesk::Look(const QuestionPtr& question, bool of_round) {
   const Grants grants = dispatcher_->AcquireLeases(question->request, now_(), &nothing_ready);
   const bool got = !grants.ok() || !grants->empty();
   bool answer = got;
+  QuestionPtr older;
   {
     MutexLock lock(&mutex_);
     if (of_round) --looking_;
@@ -130,13 +131,15 @@ void LeaseDesk::Look(const QuestionPtr& question, bool of_round) {
       at_once_ = std::min(kThreads, 2 * at_once_);
     }
     if (of_round && nothing_ready) EndRound();
-    const auto newer = waiting_.find(question->request.worker_id);
-    const bool superseded = newer != waiting_.end() && newer->second != question;
+    const auto other = waiting_.find(question->request.worker_id);
+    const bool has_other = other != waiting_.end() && other->second != question;
+    const bool superseded = has_other && other->second->asked > question->asked;
     answer |= question->hurry || closing_ || superseded || Clock::now() >= question->asked + question->wait ||
-              (newer == waiting_.end() && waiting_.size() >= kMaxWaiting);
+              (other == waiting_.end() && waiting_.size() >= kMaxWaiting);
     if (answer) {
       Forget(question);
     } else {
+      if (has_other) older = Take(other->second);  // asked before this one, and parked while this one was looked at
       question->place = Place::kWaiting;
       waiting_[question->request.worker_id] = question;
       // A round began after this look: it did not see this question.
@@ -149,6 +152,7 @@ void LeaseDesk::Look(const QuestionPtr& question, bool of_round) {
     if (round_.empty() && looking_ == 0) round_over_.SignalAll();
     for (int more = at_once_ - looking_; of_round && more > 0 && !round_.empty(); --more) to_look_.Signal();
   }
+  if (older != nullptr) older->answer(Nothing(), {});
   if (answer) question->answer(grants, std::chrono::floor<std::chrono::milliseconds>(begin - question->asked));
 }
 

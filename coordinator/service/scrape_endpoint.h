@@ -1,5 +1,5 @@
-// http://HOST:PORT/metrics: prometheus-cpp's exposer, without its exceptions, and it stops at once. Owned by the
-// server; made and destroyed by one thread.
+// http://HOST:PORT/metrics: prometheus-cpp's exposer, without its exceptions, and it stops at once where it can be
+// reached at 127.0.0.1. Owned by the server; made and destroyed by one thread.
 #pragma once
 
 #include <prometheus/collectable.h>

@@ -1,5 +1,6 @@
-// What the streams that wait have in common: there may be only so many of them (each holds a thread, and heartbeats
-// need threads too), they notice soon when their client leaves, and they end when the server does. Any thread.
+// How many calls may hold a thread for as long as the other side takes, for heartbeats need threads too: streams that
+// wait for news, and transfers of checkpoints and measurements. What the streams that wait have in common besides: they
+// notice soon when their client leaves, and they end when the server does. Any thread.
 #pragma once
 
 #include <grpcpp/server_context.h>
@@ -18,27 +19,29 @@ namespace sink {
 
 class StreamGate {
  public:
-  explicit StreamGate(int max_streams) : max_streams_(max_streams) {}
+  // Of as many threads as the server may have, a quarter may wait and a half may transfer.
+  explicit StreamGate(int threads) : max_streams_(threads / 4), max_transfers_(threads / 2) {}
 
-  // A stream that has been let in, until it goes.
+  // A call that has been let in, until it goes.
   class Ticket {
    public:
-    explicit Ticket(StreamGate* gate) : gate_(gate) {}
-    Ticket(Ticket&& other) noexcept : gate_(other.gate_) { other.gate_ = nullptr; }
+    explicit Ticket(std::atomic<int>* inside) : inside_(inside) {}
+    Ticket(Ticket&& other) noexcept : inside_(other.inside_) { other.inside_ = nullptr; }
     Ticket& operator=(Ticket&&) = delete;
     ~Ticket() {
-      if (gate_ != nullptr) --gate_->streams_;
+      if (inside_ != nullptr) --*inside_;
     }
 
    private:
-    StreamGate* gate_;
+    std::atomic<int>* inside_;
   };
   absl::StatusOr<Ticket> Enter() {
-    if (++streams_ > max_streams_) {
-      --streams_;
-      return absl::ResourceExhaustedError("too many clients are watching; try again later");
-    }
-    return Ticket(this);
+    return Enter(&streams_, max_streams_,
+                 absl::ResourceExhaustedError("too many clients are watching; try again later"));
+  }
+  // UNAVAILABLE, on which clients try again by themselves, when there are too many.
+  absl::StatusOr<Ticket> EnterTransfer() {
+    return Enter(&transfers_, max_transfers_, absl::UnavailableError("too many transfers at once; try again"));
   }
 
   // Returns OK once `changes` has passed `seen`, but not before `pause` is over; an error when the stream must end.
@@ -64,8 +67,14 @@ class StreamGate {
  private:
   static constexpr std::chrono::milliseconds kSlice{100};
 
-  const int max_streams_;
-  std::atomic<int> streams_ = 0;
+  static absl::StatusOr<Ticket> Enter(std::atomic<int>* inside, int limit, absl::Status refusal) {
+    if (++*inside <= limit) return Ticket(inside);
+    --*inside;
+    return refusal;
+  }
+
+  const int max_streams_, max_transfers_;
+  std::atomic<int> streams_ = 0, transfers_ = 0;
   std::atomic<bool> closed_ = false;
 };
 

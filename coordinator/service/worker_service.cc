@@ -113,6 +113,8 @@ grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext*, const v1::
 grpc::Status WorkerServiceImpl::WriteCheckpoint(grpc::ServerContext*,
                                                 grpc::ServerReader<v1::WriteCheckpointRequest>* reader,
                                                 v1::WriteCheckpointResponse* response) {
+  const auto ticket = gate_->EnterTransfer();
+  if (!ticket.ok()) return ToGrpc(ticket.status());
   v1::WriteCheckpointRequest first;
   if (!reader->Read(&first)) return ToGrpc(absl::InvalidArgumentError("the stream is empty"));
   if (absl::Status status = ValidateFirst(first); !status.ok()) return ToGrpc(status);
@@ -128,6 +130,8 @@ grpc::Status WorkerServiceImpl::WriteCheckpoint(grpc::ServerContext*,
 grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext*, const v1::CommitCheckpointRequest* request,
                                                  v1::CommitCheckpointResponse*) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->EnterTransfer();
+  if (!ticket.ok()) return ToGrpc(ticket.status());
   const LeaseToken lease = FromProto(request->lease());
   const auto job = workers_->CheckLease(request->worker_id(), lease, now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
@@ -146,6 +150,8 @@ grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext*, const v1:
 grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext*, const v1::FetchCheckpointRequest* request,
                                                 grpc::ServerWriter<v1::CheckpointChunk>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->EnterTransfer();
+  if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
   const auto rows = queries_->ListCheckpoints(request->lease().job_id());

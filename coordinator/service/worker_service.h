@@ -10,6 +10,7 @@
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/lease_desk.h"
 #include "coordinator/service/service_time.h"
+#include "coordinator/service/stream_gate.h"
 #include "sink/v1/worker.grpc.pb.h"
 
 namespace sink {
@@ -17,12 +18,13 @@ namespace sink {
 class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lease<v1::WorkerService::Service> {
  public:
   WorkerServiceImpl(WorkerCalls* workers, LeaseDesk* desk, JobQueries* queries, CheckpointRepository* checkpoints,
-                    CheckpointGuard* guard, FailStop* fail_stop, NowFn now)
+                    CheckpointGuard* guard, StreamGate* gate, FailStop* fail_stop, NowFn now)
       : workers_(workers),
         desk_(desk),
         queries_(queries),
         checkpoints_(checkpoints),
         guard_(guard),
+        gate_(gate),
         fail_stop_(fail_stop),
         now_(std::move(now)) {}
 
@@ -59,6 +61,7 @@ class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lea
   JobQueries* const queries_;
   CheckpointRepository* const checkpoints_;
   CheckpointGuard* const guard_;
+  StreamGate* const gate_;
   FailStop* const fail_stop_;
   const NowFn now_;
 };

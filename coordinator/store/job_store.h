@@ -111,7 +111,8 @@ class Snapshot {
   virtual absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) = 0;
   virtual absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) = 0;  // by name, step
   virtual absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) = 0;
-  virtual absl::StatusOr<std::vector<LogLine>> TailLogs(const std::string& job_id, int lines) = 0;
+  // After which there are so many lines; 0 where there are no more than those.
+  virtual absl::StatusOr<int64_t> CursorBeforeTail(const std::string& job_id, int lines) = 0;
 
   virtual absl::StatusOr<Worker> GetWorker(const std::string& id) = 0;  // NOT_FOUND when it has retired, too
   virtual absl::StatusOr<std::vector<Worker>> ListWorkers() = 0;        // by name

@@ -241,11 +241,11 @@ class MemoryTransaction final : public Transaction {
     return lines;
   }
 
-  absl::StatusOr<std::vector<LogLine>> TailLogs(const std::string& job_id, int count) override {
+  absl::StatusOr<int64_t> CursorBeforeTail(const std::string& job_id, int count) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
-    std::vector<LogLine> lines = Children(t_.logs, job_id);
-    lines.erase(lines.begin(), lines.end() - std::min<size_t>(lines.size(), count));
-    return lines;
+    const std::vector<LogLine> lines = Children(t_.logs, job_id);
+    const auto tail = static_cast<size_t>(count);
+    return lines.size() > tail ? lines[lines.size() - tail - 1].cursor : 0;
   }
 
   absl::StatusOr<Worker> GetWorker(const std::string& id) override {

@@ -83,7 +83,11 @@ absl::Status PointTable::Put(int64_t job, const std::vector<MetricPoint>& points
 
 absl::Status PointTable::Replace(int64_t job, int64_t lowest, std::vector<StoredPoint>* points) {
   absl::flat_hash_map<Key, const StoredPoint*> fresh;
-  for (const StoredPoint& point : *points) fresh.emplace(Key(point.series, point.step), &point);
+  int64_t highest = lowest;
+  for (const StoredPoint& point : *points) {
+    fresh.emplace(Key(point.series, point.step), &point);
+    highest = std::max(highest, point.step);
+  }
   std::vector<Block> changed;
   std::vector<StoredPoint> stored;
   {
@@ -91,7 +95,7 @@ absl::Status PointTable::Replace(int64_t job, int64_t lowest, std::vector<Stored
     while (!fresh.empty() && rows.Next()) {
       Block block{rows.Int(0), rows.Int(1), rows.Int(2), rows.Int(3), ""};
       if (block.reach < lowest) break;
-      if (block.high < lowest) continue;
+      if (block.high < lowest || block.low > highest) continue;
       stored.clear();
       if (!DecodeBlock(rows.Bytes(4), &stored)) return Damaged(block.place);
       bool replaced = false;

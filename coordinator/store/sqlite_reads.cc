@@ -89,9 +89,7 @@ constexpr char kMembersOfJob[] =
 constexpr char kAttemptsOf[] =
     "SELECT attempt, generation, fence, lease_id, worker_id, worker, state, job_state, failure_class, message, "
     "started_ms, finished_ms FROM attempts WHERE job = ?1 AND attempt BETWEEN ?2 AND ?3 ORDER BY attempt";
-constexpr char kTailLogs[] =
-    "SELECT id, time_ms, attempt, level, text FROM (SELECT id, time_ms, attempt, level, text FROM logs WHERE job = ?1 "
-    "ORDER BY id DESC LIMIT ?2) ORDER BY id";
+constexpr char kBeforeTail[] = "SELECT id FROM logs WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2";
 #define SINK_SWEEPS                                                                                                   \
   "SELECT name, created_ms, max_parallel, stop_metric, stop_maximize, stop_first_rung, stop_eta, canary, max_failed " \
   "FROM sweeps "
@@ -534,11 +532,13 @@ absl::StatusOr<std::vector<LogLine>> SqliteTransaction::ListLogs(const std::stri
   return ReadLogLines(rows);
 }
 
-absl::StatusOr<std::vector<LogLine>> SqliteTransaction::TailLogs(const std::string& job_id, int lines) {
+absl::StatusOr<int64_t> SqliteTransaction::CursorBeforeTail(const std::string& job_id, int lines) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();
-  Query rows(db_, kTailLogs, *seq, lines);
-  return ReadLogLines(rows);
+  Query rows(db_, kBeforeTail, *seq, lines);
+  const int64_t cursor = rows.Next() ? rows.Int(0) : 0;
+  if (!rows.status().ok()) return rows.status();
+  return cursor;
 }
 
 absl::StatusOr<Worker> SqliteTransaction::GetWorker(const std::string& id) {

@@ -33,6 +33,14 @@ struct Message {
 template <typename String>
 Message(String&) -> Message<String>;  // clang before 17 cannot deduce aggregates
 
+// A count of training steps, which others compute with.
+template <typename Integer>
+struct Steps {
+  Integer& count;
+};
+template <typename Integer>
+Steps(Integer&) -> Steps<Integer>;
+
 template <typename Visitor, typename Record>
 void VisitFields(Visitor& visit, Record& r) {
   using T = std::remove_const_t<Record>;
@@ -40,31 +48,31 @@ void VisitFields(Visitor& visit, Record& r) {
     visit("version", r.version);
     visit("pid", r.pid);
     visit("device", r.device);
-    visit("start_step", r.start_step);
-    visit("max_steps", r.max_steps);
+    visit("start_step", Steps{r.start_step});
+    visit("max_steps", Steps{r.max_steps});
     visit("parameters", r.parameters);
   } else if constexpr (std::is_same_v<T, Progress>) {
-    visit("step", r.step);
+    visit("step", Steps{r.step});
     visit("tokens", r.tokens);
     visit("tokens_per_second", r.tokens_per_second);
   } else if constexpr (std::is_same_v<T, Metrics>) {
-    visit("step", r.step);
+    visit("step", Steps{r.step});
     visit("values", r.values);
   } else if constexpr (std::is_same_v<T, Heatmap>) {
-    visit("step", r.step);
+    visit("step", Steps{r.step});
     visit("name", r.name);
     visit("layers", r.layers);
     visit("heads", r.heads);
     visit("values", r.values);
   } else if constexpr (std::is_same_v<T, Checkpoint>) {
-    visit("step", r.step);
+    visit("step", Steps{r.step});
     visit("path", r.path, kMaxPathBytes);
     visit("manifest_hash", r.manifest_hash);
   } else if constexpr (std::is_same_v<T, Log>) {
     visit("level", r.level);
     visit("message", Message{r.message});
   } else if constexpr (std::is_same_v<T, Finished>) {
-    visit("step", r.step);
+    visit("step", Steps{r.step});
   } else {
     static_assert(std::is_same_v<T, Failed>);
     visit("class", r.failure_class);
@@ -106,6 +114,7 @@ class Writer {
   explicit Writer(Json& object) : object_(object) {}
 
   void operator()(const char* key, int64_t value) { object_[key] = value; }
+  void operator()(const char* key, Steps<const int64_t> steps) { object_[key] = steps.count; }
   void operator()(const char* key, double value) { object_[key] = FromDouble(value); }
   void operator()(const char* key, const std::string& value, size_t = 0) { object_[key] = value; }
   void operator()(const char* key, Message<const std::string> message) { object_[key] = CutMessage(message.text); }
@@ -134,6 +143,7 @@ class Reader {
   const std::string& error() const { return error_; }
 
   void operator()(const char* key, int64_t& out) { ReadInteger(key, std::numeric_limits<int64_t>::max(), out); }
+  void operator()(const char* key, Steps<int64_t> steps) { ReadInteger(key, kMaxStep, steps.count); }
   void operator()(const char* key, int& out) { ReadInteger(key, std::numeric_limits<int>::max(), out); }
 
   void operator()(const char* key, double& out) {

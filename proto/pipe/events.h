@@ -18,6 +18,7 @@ namespace sink::pipe {
 
 inline constexpr int kVersion = 1;
 inline constexpr size_t kMaxLineBytes = 256 * 1024;
+inline constexpr int64_t kMaxStep = int64_t{1} << 48;  // of every count of steps
 
 // First record of every attempt.
 struct Hello {

@@ -132,6 +132,16 @@ TEST(Events, LimitsHold) {
   EXPECT_EQ(RoundTrip(many).values.size(), 4096u);
 }
 
+TEST(Events, StepsAreSmallEnoughToComputeWith) {
+  for (const char* line : {R"({"type":"metrics","step":9223372036854775807,"values":{"a":1}})",
+                           R"({"type":"progress","step":281474976710657,"tokens":1,"tokens_per_second":1})",
+                           R"({"type":"hello","version":1,"pid":1,"device":"cpu","start_step":0,)"
+                           R"("max_steps":9223372036854775807,"parameters":1})"}) {
+    EXPECT_NE(Parse(line).error.find("is too large"), std::string::npos) << line;
+  }
+  EXPECT_TRUE(Parse(Encode(Finished{kMaxStep})).event.has_value());
+}
+
 TEST(Events, HeatmapMustFillItsShape) {
   EXPECT_NE(ErrorOf(Encode(Heatmap{1, "alpha/1", 2, 2, {1, 2, 3}})).find("layers x heads"), std::string::npos);
   EXPECT_NE(ErrorOf(Encode(Heatmap{1, "alpha/1", 0, 2, {}})).find("no cells"), std::string::npos);

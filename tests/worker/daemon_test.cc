@@ -243,7 +243,7 @@ TEST_F(DaemonTest, DrainSavesDeliversAndHandsTheJobBack) {
   EXPECT_TRUE(Drain());
   const Attempt attempt = coordinator_.attempt(lease);
   ASSERT_EQ(attempt.finishes.size(), 1u);
-  EXPECT_EQ(attempt.finishes[0].failure_class(), v1::INFRA);
+  EXPECT_EQ(attempt.finishes[0].outcome(), v1::CANCELLED) << "given back: no failure of the job";
   EXPECT_EQ(attempt.finishes[0].message(), "worker stopped");
   EXPECT_EQ(attempt.committed.rbegin()->first, Steps(attempt).back());  // what it saved when told to stop
 }
@@ -259,6 +259,22 @@ TEST_F(DaemonTest, ResumesFromALocalCopyOrAFetchedOne) {
     EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED) << FinishOf(lease).message();
     EXPECT_EQ(Steps(coordinator_.attempt(lease)), (std::vector<int64_t>{6, 7, 8, 9})) << local;
   }
+}
+
+TEST_F(DaemonTest, ADrainDoesNotWaitForACheckpointThatIsBeingFetched) {
+  const std::string first = coordinator_.AddJob("job1", R"({"steps": 5, "checkpoint_every": 5})");
+  Start();
+  ASSERT_TRUE(coordinator_.WaitForFinish(first));
+  const v1::Checkpoint checkpoint = coordinator_.attempt(first).committed.at(5);
+  std::filesystem::remove_all(dir_ / "jobs/job1");
+  coordinator_.set_chunk_pause(absl::Seconds(2));
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 9})", checkpoint);
+  ASSERT_TRUE(WaitForFile(dir_ / "jobs/job1/1-2/checkpoints"));
+  absl::SleepFor(absl::Milliseconds(100));  // the fetch has begun, or will find the stop
+  const absl::Time begin = absl::Now();
+  EXPECT_TRUE(Drain());
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(6)) << "of the 16 that the fetch would take";
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::CANCELLED);
 }
 
 TEST_F(DaemonTest, DamagedCheckpointIsNeverHandedToATrainer) {

@@ -204,6 +204,11 @@ void FakeCoordinator::set_holds_questions(bool holds) {
   holds_questions_ = holds;
 }
 
+void FakeCoordinator::set_chunk_pause(absl::Duration pause) {
+  absl::MutexLock lock(&mutex_);
+  chunk_pause_ = pause;
+}
+
 int FakeCoordinator::questions() {
   absl::MutexLock lock(&mutex_);
   return questions_;
@@ -298,8 +303,10 @@ absl::Status FakeCoordinator::CommitCheckpoint(const v1::CommitCheckpointRequest
 absl::Status FakeCoordinator::FetchCheckpoint(const v1::FetchCheckpointRequest& request, ChunkSink sink) {
   v1::Checkpoint checkpoint;
   std::map<std::string, std::string> files;
+  absl::Duration pause;
   {
     absl::MutexLock lock(&mutex_);
+    pause = chunk_pause_;
     auto found = Find(request.lease());
     if (!found.ok()) return found.status();
     checkpoint = (*found)->grant.resume_from();
@@ -322,6 +329,7 @@ absl::Status FakeCoordinator::FetchCheckpoint(const v1::FetchCheckpointRequest& 
       chunk.set_file(file.name());
       chunk.set_offset(offset);
       chunk.set_data(bytes.substr(offset, 300));
+      absl::SleepFor(pause);
       if (auto status = sink(chunk); !status.ok()) return status;
       chunk.clear_checkpoint();
     }

@@ -55,8 +55,9 @@ class FakeCoordinator : public CoordinatorLink {
   void Cancel(const std::string& lease_id);
   // Questions for work wait as long as they ask for, or until a heartbeat says that other devices are free.
   void set_holds_questions(bool holds);
-  int questions();                          // so far
-  void set_restarted(bool forget_workers);  // next calls get Unauthenticated until the worker registers
+  int questions();                             // so far
+  void set_chunk_pause(absl::Duration pause);  // before each chunk of FetchCheckpoint
+  void set_restarted(bool forget_workers);     // next calls get Unauthenticated until the worker registers
 
   Attempt attempt(const std::string& lease_id);
   // Until the condition holds for the attempt; false on timeout.
@@ -99,6 +100,7 @@ class FakeCoordinator : public CoordinatorLink {
   std::deque<std::string> queue_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, v1::LeaseResponse> answered_polls_ ABSL_GUARDED_BY(mutex_);
   absl::Duration lease_duration_ ABSL_GUARDED_BY(mutex_) = absl::Seconds(60);
+  absl::Duration chunk_pause_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();
   bool offline_ ABSL_GUARDED_BY(mutex_) = false;
   bool forgot_worker_ ABSL_GUARDED_BY(mutex_) = false;
   int drop_every_ ABSL_GUARDED_BY(mutex_) = 0;

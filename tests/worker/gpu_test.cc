@@ -37,7 +37,8 @@ TEST(Gpus, AreFoundWithTheirNameAndIds) {
 
 TEST(Gpus, ThoseOfABatchSystemAreTaken) {
   EXPECT_EQ(FindDevices("gpu", "1", kFake)->ids, std::vector<std::string>{"1"});
-  EXPECT_FALSE(FindDevices("gpu", "", kFake).ok());
+  for (const char* none : {"", "-1", "NoDevFiles"}) EXPECT_FALSE(FindDevices("gpu", none, kFake).ok()) << none;
+  EXPECT_EQ(FindDevices("gpu", "0,-1,1", kFake)->ids, std::vector<std::string>{"0"}) << "as CUDA reads it";
 }
 
 TEST(Gpus, WithoutADriverThereAreNone) {

@@ -1,56 +1,75 @@
-// A log says what is new, however often calls fail.
+// What a worker's log says of calls that fail.
 #include "worker/outage_log.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
 #include <memory>
 #include <sstream>
-#include <string>
 
 namespace sink::worker {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
 class OutageLogTest : public ::testing::Test {
  protected:
-  OutageLogTest() {
-    auto logger = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_));
-    logger->set_pattern("%v");
-    spdlog::set_default_logger(std::move(logger));
+  OutageLogTest() : before_(spdlog::default_logger()) {
+    auto logger =
+        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines_, true));
+    logger->set_pattern("%l: %v");
+    logger->set_level(spdlog::level::info);
+    spdlog::set_default_logger(logger);
   }
   ~OutageLogTest() override { spdlog::set_default_logger(before_); }
-  int Count(const std::string& piece) const {
-    int count = 0;
-    const std::string text = text_.str();
-    for (size_t at = text.find(piece); at != std::string::npos; at = text.find(piece, at + 1)) ++count;
-    return count;
+
+  // What this call adds.
+  std::string Note(const absl::Status& status) {
+    lines_.str("");
+    log_.Note(status);
+    return lines_.str();
   }
 
-  const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
-  std::ostringstream text_;
+ private:
+  std::shared_ptr<spdlog::logger> before_;
+  std::ostringstream lines_;
   OutageLog log_;
 };
 
-TEST_F(OutageLogTest, ARefusalBesideCallsThatGoWellIsSaidOnce) {
-  for (int i = 0; i < 100; ++i) {
-    log_.Note(absl::ResourceExhaustedError("disk full"));
-    log_.Note(absl::OkStatus());
-  }
-  EXPECT_EQ(Count("disk full"), 1);
-  EXPECT_EQ(Count("reached again"), 0) << "it was never away";
-  log_.Note(absl::ResourceExhaustedError("something else"));
-  EXPECT_EQ(Count("something else"), 1);
+TEST_F(OutageLogTest, AnOutageIsToldOnceAndItsEnd) {
+  EXPECT_THAT(Note(absl::UnavailableError("cannot reach it")),
+              AllOf(StartsWith("warning: cannot reach it"), HasSubstr("training goes on")));
+  EXPECT_EQ(Note(absl::DeadlineExceededError("no answer")), "");
+  EXPECT_THAT(Note(absl::OkStatus()), StartsWith("info: coordinator reached again"));
+  EXPECT_EQ(Note(absl::OkStatus()), "");
 }
 
-TEST_F(OutageLogTest, AnOutageThatComesAndGoesIsSaidOnce) {
+TEST_F(OutageLogTest, AnOutageThatComesAndGoesIsToldOnce) {
+  Note(absl::UnavailableError("cannot reach it"));
+  Note(absl::OkStatus());
   for (int i = 0; i < 100; ++i) {
-    log_.Note(absl::UnavailableError("cannot reach"));
-    log_.Note(absl::UnavailableError("cannot reach"));
-    log_.Note(absl::OkStatus());
+    EXPECT_EQ(Note(absl::UnavailableError("cannot reach it")), "");
+    EXPECT_EQ(Note(absl::OkStatus()), "");
   }
-  EXPECT_EQ(Count("cannot reach"), 1);
-  EXPECT_EQ(Count("reached again"), 1);
+}
+
+TEST_F(OutageLogTest, ARefusalIsNoOutage) {
+  const absl::Status stale = absl::FailedPreconditionError("stale session: another daemon has registered");
+  EXPECT_EQ(Note(stale), "error: stale session: another daemon has registered\n");
+  EXPECT_EQ(Note(stale), "") << "not at every heartbeat";
+  EXPECT_EQ(Note(absl::OkStatus()), "") << "it never was away";
+  EXPECT_THAT(Note(absl::ResourceExhaustedError("disk full")), AllOf(HasSubstr("disk full"), Not(HasSubstr("again"))));
+}
+
+TEST_F(OutageLogTest, ARefusalEndsAnOutage) {
+  Note(absl::UnavailableError("cannot reach it"));
+  EXPECT_THAT(Note(absl::InvalidArgumentError("bad name")),
+              AllOf(HasSubstr("reached again"), HasSubstr("error: bad name")));
 }
 
 }  // namespace

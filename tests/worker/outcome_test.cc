@@ -73,8 +73,18 @@ TEST(JudgeRanks, WhoWasStoppedIsNotTheCause) {
   for (const TrainerReport& stopped : {killed, terminated, Exit(pipe::kExitStopped, 1)}) {
     EXPECT_EQ(Judge(stopped, Failed(pipe::FailureClass::kInfra, 2)).message, "rank 1: it says infra");
   }
-  // Unless there is no other; another worker's rank was lost or asked to stop then.
-  EXPECT_EQ(Judge(Exit(0, 1), Exit(pipe::kExitStopped, 2)).failure_class, v1::INFRA);
+  // Unless there is no other: another worker's ranks were asked to stop then, and these agreed.
+  const Outcome agreed = Judge(Exit(0, 1), Exit(pipe::kExitStopped, 2));
+  EXPECT_EQ(agreed.state, v1::CANCELLED);
+  EXPECT_EQ(agreed.message, "rank 1: another worker of the job stopped it");
+}
+
+TEST(JudgeRanks, ADrainGivesTheJobBackUnlessARankHadFailedBefore) {
+  const TrainerReport drained = Asked(Exit(pipe::kExitStopped, 2), StopReason::kDrain);
+  EXPECT_EQ(Judge(drained, drained).state, v1::CANCELLED);
+  EXPECT_EQ(Judge(drained, Asked(Died(SIGKILL, 3), StopReason::kDrain, true)).state, v1::CANCELLED);
+  EXPECT_EQ(Judge(drained, Failed(pipe::FailureClass::kInfra, 1)).message, "rank 1: it says infra");
+  EXPECT_EQ(JudgeRanks({{"", Exit(pipe::kExitStopped, 1)}}).failure_class, v1::INFRA) << "nobody here asked";
 }
 
 TEST(JudgeRanks, WhatConcernsTheWholeAttemptNamesNoRank) {

@@ -118,9 +118,7 @@ absl::Status AddExperiments(const v1::GetStudyResponse& message, const StudyFilt
 }  // namespace
 
 absl::StatusOr<Study> ReadStudy(Session& session, const std::string& sweep, const StudyFilter& filter) {
-  v1::GetSweepRequest get_sweep;
-  get_sweep.set_name(sweep);
-  const auto jobs = session.client().GetSweep(get_sweep);
+  const auto jobs = ReadSweep(session, sweep);
   if (!jobs.ok()) return jobs.status();
   v1::GetStudyRequest get_study;
   get_study.set_name(sweep);

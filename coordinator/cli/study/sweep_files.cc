@@ -6,6 +6,8 @@
 #include <fstream>
 #include <system_error>
 
+#include "proto/config/model_flops.h"
+
 namespace sink::cli {
 namespace {
 
@@ -76,7 +78,7 @@ JobCost Cost(const JobConfig& config) {
   }
   cost.parameters = 2 * embedding + layers * layer + h;  // the head is its own matrix
   cost.tokens = static_cast<double>(config.train.max_steps * config.train.global_batch_size) * length;
-  cost.flops = cost.tokens * (6 * (cost.parameters - embedding) + 12 * layers * h * length);
+  cost.flops = cost.tokens * TrainingFlops(m, config.train.sequence_length).full;
   cost.checkpoint_bytes = 3 * 4 * cost.parameters;
   return cost;
 }

@@ -7,6 +7,7 @@ namespace sink::cli {
 namespace {
 
 constexpr int kPage = 1000;
+constexpr int kTries = 3;  // of a sweep that is submitted anew while it is read
 
 // Calls `read(request)` once for the sweep, or for each job: where few of the sweep's are wanted, and where the
 // coordinator does not know the field. A coordinator refuses what it does not know before it sends anything.
@@ -27,7 +28,40 @@ absl::Status ReadAll(Session& session, Request request, const std::string& sweep
   return absl::OkStatus();
 }
 
+// Adds the sweep's jobs to `whole`. ABORTED: the sweep has lost the last job of a page meanwhile.
+absl::Status AddJobs(Session& session, const std::string& sweep, v1::GetSweepResponse* whole) {
+  v1::ListJobsRequest request;
+  request.set_sweep(sweep);
+  request.set_limit(kPage);
+  for (bool more = true; more;) {
+    if (session.world().interrupt.triggered()) return absl::CancelledError("interrupted");
+    auto page = session.client().ListJobs(request);
+    if (absl::IsNotFound(page.status()) && !request.after().empty())
+      return absl::AbortedError("sweep " + sweep + " changes while it is read; try again");
+    if (!page.ok()) return page.status();
+    more = page->jobs_size() == kPage;
+    if (more) request.set_after(page->jobs(kPage - 1).id());
+    for (v1::Job& job : *page->mutable_jobs()) *whole->add_jobs() = std::move(job);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::StatusOr<v1::GetSweepResponse> ReadSweep(Session& session, const std::string& sweep) {
+  v1::GetSweepRequest request;
+  request.set_name(sweep);
+  request.set_without_jobs(true);
+  absl::Status status;
+  for (int tries = 0; tries < kTries; ++tries) {
+    auto whole = session.client().GetSweep(request);
+    if (!whole.ok() || whole->jobs_size() > 0) return whole;  // one of before sends the jobs all the same
+    status = AddJobs(session, sweep, &*whole);
+    if (status.ok()) return whole;
+    if (!absl::IsAborted(status)) return status;
+  }
+  return status;
+}
 
 absl::Status VisitConfigs(Session& session, const std::string& sweep,
                           absl::FunctionRef<void(const v1::Job& job)> visit) {

@@ -8,10 +8,15 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "coordinator/cli/base/command.h"
 #include "sink/v1/client.pb.h"
 
 namespace sink::cli {
+
+// The sweep and all its jobs in expansion order, as GetSweep gives them, but read in pages: of many jobs with many
+// series it would be too large for one message. Errors: those of the calls; CANCELLED after Ctrl-C.
+absl::StatusOr<v1::GetSweepResponse> ReadSweep(Session& session, const std::string& sweep);
 
 // Errors: those of the calls; CANCELLED after Ctrl-C.
 absl::Status VisitConfigs(Session& session, const std::string& sweep,

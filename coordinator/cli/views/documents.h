@@ -1,14 +1,16 @@
 // What sinkctl --json prints: the coordinator's messages as JSON with stable names. A field that does not apply or is
 // not known yet is null, never absent. Times are Unix milliseconds. Pure functions; any thread may call them.
 //
-// job          id generation state attempt worker failure_class message devices cancel_requested stopped_early created_ms started_ms
-//              finished_ms step max_steps tokens tokens_per_second eta_seconds train_loss validation_loss (of
-//              all domains) sink_epsilon sink_rate_percent (at position 1 and that epsilon) alpha_mean_1 alpha_max_1
-//              (strongest head) hidden_norm_ratio (largest over layers) metrics {name: newest value}
+// job          id generation state attempt worker failure_class message devices per_worker gang [worker]
+//              cancel_requested stopped_early created_ms started_ms finished_ms step max_steps tokens
+//              tokens_per_second eta_seconds train_loss validation_loss (of all domains) sink_epsilon
+//              sink_rate_percent (at position 1 and that epsilon) alpha_mean_1 alpha_max_1 (strongest head)
+//              hidden_norm_ratio (largest over layers) metrics {name: newest value}
 //              sweeps [{sweep experiment label index}]
 //              In a sweep's listing also: experiment label index, of that sweep.
 // sweep        name created_ms max_parallel jobs states {STATE: count}
 // worker       id name address state devices devices_free device_kind version last_seen_ms job_ids models
+//              hold ("", "cordoned", "draining", "quarantined") hold_reason
 // attempt      attempt worker state failure_class message started_ms finished_ms
 // checkpoint   job_id step attempt manifest_hash committed_ms bytes files [{name size xxh3}]
 // log line     cursor time_ms attempt level text

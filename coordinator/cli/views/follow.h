@@ -14,7 +14,8 @@ namespace sink::cli {
 // coordinator that goes away is waited for, for a minute.
 Outcome FollowSweep(Session& session, const std::string& sweep);
 
-// The same for every sweep that is stored: redraws the overview, each second, until nothing is left to run.
+// The same for every sweep that is stored: redraws the overview, each second, until nothing is left to run. Then kOk,
+// whatever has failed: much of it was there before, and is no news.
 Outcome FollowAll(Session& session);
 
 // A page that replaces the one before it on a terminal.

@@ -332,6 +332,18 @@ TEST_F(CliTest, FailedJobsTellWhyAndCanBeRetried) {
   EXPECT_THAT(Sinkctl({"retry", JobId("study", 0)}).out, HasSubstr("nothing to retry")) << "it is queued already";
 }
 
+TEST_F(CliTest, ASweepOfManyPagesIsShownWhole) {
+  constexpr int kJobs = 2100;
+  std::vector<std::string> rates;
+  for (int i = 0; i < kJobs; ++i) rates.push_back(std::to_string(i + 1) + "e-6");
+  const std::string path = WriteSweep("study", rates);
+  std::ofstream(path, std::ios::app) << "limits: {max_jobs: 3000}\n";
+  ASSERT_EQ(Sinkctl({"submit", path}).code, kOk);
+  const Json jobs = Sinkctl({"status", "study", "--json"}).json()["jobs"];
+  ASSERT_EQ(jobs.size(), static_cast<size_t>(kJobs));
+  for (int i = 0; i < kJobs; ++i) ASSERT_EQ(jobs[i]["index"], i);
+}
+
 TEST_F(CliTest, CancelTakesSweepsAndJobs) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3", "2e-3", "3e-3"})}).code, kOk);
   const Json one = Sinkctl({"cancel", JobId("study", 2), "--json"}).json();
@@ -342,6 +354,7 @@ TEST_F(CliTest, CancelTakesSweepsAndJobs) {
   EXPECT_EQ(rest["cancelled"], 0);
   EXPECT_EQ(rest["requested"], 2);
   ExpectError(Sinkctl({"cancel", "0123456789ab"}), kNotFound, "0123456789ab");
+  ExpectError(Sinkctl({"cancel", "studdy"}), kNotFound, "no sweep \"studdy\"");
 }
 
 TEST_F(CliTest, WorkersShowDevicesAndJobs) {

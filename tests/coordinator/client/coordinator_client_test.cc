@@ -9,6 +9,7 @@
 #include <chrono>
 #include <thread>
 
+#include "coordinator/errors/grpc_status.h"
 #include "sink/v1/client.grpc.pb.h"
 
 namespace sink {
@@ -92,6 +93,26 @@ TEST_F(CoordinatorClientTest, AbsentCoordinatorIsNamed) {
   EXPECT_LE(absl::Now() - begin, absl::Seconds(5));
 }
 
+TEST_F(CoordinatorClientTest, ACoordinatorThatAnswersIsNotSaidToBeOutOfReach) {
+  service_.answer = ToGrpc(absl::UnavailableError("database is busy"));
+  const absl::Status status = Client({.address = "", .retry_for = absl::ZeroDuration()})->ListSweeps({}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("database is busy"), ::testing::Not(HasSubstr("cannot reach"))));
+}
+
+TEST_F(CoordinatorClientTest, CancelCallsEndsThePauseBetweenTwoTries) {
+  service_.unavailable = 1000;
+  const auto client = Client({.address = "", .retry_for = absl::Seconds(30)});
+  std::thread canceller([&] {
+    while (service_.calls < 3) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    client->CancelCalls();
+  });
+  EXPECT_EQ(client->ListSweeps({}).status().code(), absl::StatusCode::kCancelled);
+  canceller.join();
+}
+
 TEST_F(CoordinatorClientTest, SilentCoordinatorIsADeadline) {
   const absl::Status status = Client({.address = "", .deadline = absl::Milliseconds(200)})->GetSweep({}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
@@ -123,7 +144,7 @@ TEST_F(CoordinatorClientTest, CancelCallsEndsWhatRunsAndRefusesTheRest) {
 }
 
 TEST_F(CoordinatorClientTest, UnreadableFileIsALocalError) {
-  EXPECT_EQ(Client()->WriteCheckpointFile({}, "/nonexistent/file").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Client()->WriteCheckpointFile({}, "/nonexistent/file").status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(CoordinatorClient, AddressMustBeHostAndPort) {

@@ -132,6 +132,9 @@ TEST_F(GangTest, MemberWithoutItsGrantEndsTheAttempt) {
   }
   EXPECT_EQ(State(1), JobState::kQueued);
   EXPECT_THAT(Get(1).message, HasSubstr("never received"));
+  EXPECT_EQ(Get(1).failures, FailureCounts()) << "as where the leader's grant is lost";
+  EXPECT_EQ(Get(1).restarts_without_progress, 0);
+  EXPECT_THAT(Beat("u", {leader.lease}).stale, ElementsAre(leader.lease));
 }
 
 TEST_F(GangTest, CancellationReachesEveryWorker) {

@@ -12,8 +12,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr int64_t kMinute = 60'000;
-
 class HealthTest : public ManagerTest {
  protected:
   // The worker takes a job and its trainer ends before a step; the number of the job, 0 where it got none.
@@ -37,6 +35,13 @@ class HealthTest : public ManagerTest {
       ASSERT_TRUE(manager->workers().Heartbeat({id, "a", {}, 1}, now).ok());
     }
   }
+  void PassMinutes(int minutes, std::initializer_list<const char*> alive) {
+    for (int i = 0; i < minutes * 12; ++i) {
+      Advance(5000);
+      KeepAlive(alive);
+      ASSERT_TRUE(manager->expiry().Tick(now).ok());
+    }
+  }
 };
 
 TEST_F(HealthTest, AWorkerOnWhichThreeJobsFailInARowGetsNoMore) {
@@ -52,6 +57,48 @@ TEST_F(HealthTest, AWorkerOnWhichThreeJobsFailInARowGetsNoMore) {
   EXPECT_THAT(manager->queries().Explain(Id(4), now)->reasons, Contains(HasSubstr("worker bad is quarantined")));
   Register("good");
   EXPECT_EQ(Poll(1, 1, "good").size(), 1u);
+}
+
+TEST_F(HealthTest, AWorkerThatGivesItsJobsBackIsNotToBlame) {
+  Submit({1, 2, 3});
+  Register("w");
+  const std::vector<Grant> grants = Poll(1, 3, "w");
+  ASSERT_EQ(grants.size(), 3u);
+  for (const Grant& grant : grants)
+    ASSERT_TRUE(Finish(grant.lease, JobState::kCancelled, FailureClass::kNone, 0, "w").ok());
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+}
+
+TEST_F(HealthTest, AnotherJobThatEndsWellMeanwhileDoesNotMakeAQuarantineLastForEver) {
+  Submit({1, 2, 3, 4, 5});
+  Register("w");
+  const std::vector<Grant> grants = Poll(1, 1, "w");
+  ASSERT_EQ(grants.size(), 1u);
+  ASSERT_TRUE(manager->workers().Report("w", grants[0].lease, {Hello(1), Progress(2, 100)}, now).ok());
+  for (uint64_t poll = 2; poll <= 4; ++poll) FailOne("w", poll);
+  ASSERT_EQ(Seen("w").hold, WorkerHold::kQuarantined);
+  ASSERT_EQ(*Finish(grants[0].lease, JobState::kSucceeded, FailureClass::kNone, 2, "w"), JobState::kSucceeded);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kQuarantined) << "what trained before the failures proves nothing of them";
+  PassMinutes(11, {"w"});
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+}
+
+TEST_F(HealthTest, AWorkerThatLeavesInQuarantineComesBackWithoutIt) {
+  Submit({1, 2, 3, 4, 5, 6, 7, 8});
+  Register("w");
+  Register("other");
+  for (uint64_t poll = 1; poll <= 3; ++poll) FailOne("w", poll);
+  uint64_t poll = 4;
+  for (const int minutes : {11, 21, 41}) {  // until a quarantine is longer than a silent worker stays in the lists
+    PassMinutes(minutes, {"w", "other"});
+    ASSERT_NE(FailOne("w", poll++), 0);
+  }
+  ASSERT_EQ(Seen("w").hold, WorkerHold::kQuarantined);
+  PassMinutes(70, {"other"});
+  ASSERT_EQ(Seen("w").id, "") << "retired";
+  PassMinutes(20, {"other"});
+  Register("w", {}, "b");
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
 }
 
 TEST_F(HealthTest, AStepInBetweenShowsThatTheMachineIsWell) {
@@ -103,13 +150,7 @@ TEST_F(HealthTest, AQuarantineEndsByItselfAndOneMoreFailureBringsItBackForLonger
   Submit({1, 2, 3, 4, 5, 6});
   Register("w");
   for (uint64_t poll = 1; poll <= 3; ++poll) FailOne("w", poll);
-  const auto pass = [&](int minutes) {
-    for (int i = 0; i < minutes * 12; ++i) {
-      Advance(5000);
-      KeepAlive({"w"});
-      ASSERT_TRUE(manager->expiry().Tick(now).ok());
-    }
-  };
+  const auto pass = [&](int minutes) { PassMinutes(minutes, {"w"}); };
   pass(9);
   EXPECT_EQ(Seen("w").hold, WorkerHold::kQuarantined);
   pass(2);

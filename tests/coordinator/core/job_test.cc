@@ -137,6 +137,19 @@ TEST_F(JobTest, StepsBeyondTheJobsEndCountForNothing) {
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(JobTest, TheEndOfALogIsReadInPagesToo) {
+  Submit({1});
+  Register();
+  const Lease lease = Start(1);
+  std::vector<Event> events;
+  for (uint64_t i = 0; i < 5; ++i) events.push_back({2 + i, pipe::Encode(pipe::Log{"info", std::to_string(i)}), 1});
+  ASSERT_TRUE(manager->workers().Report("w", lease, events, now).ok());
+  const LogPage page = *manager->queries().ReadLogs(Id(1), 0, /*tail=*/3, /*limit=*/2);
+  ASSERT_EQ(page.lines.size(), 2u);
+  EXPECT_EQ(page.lines[0].text, "2");
+  EXPECT_EQ(manager->queries().ReadLogs(Id(1), page.lines[1].cursor, 0, 2)->lines.size(), 1u);
+}
+
 TEST_F(JobTest, SeriesAreBounded) {
   Submit({1});
   Register();
@@ -221,10 +234,27 @@ TEST_F(JobTest, ACancelledJobWhoseWorkerIsLostIsCancelled) {
   EXPECT_EQ(State(), JobState::kCancelled);
 }
 
-TEST_F(JobTest, AnAttemptGivenBackByItsWorkerIsTriedAgain) {
+TEST_F(JobTest, AnAttemptGivenBackByItsWorkerIsTriedAgainAtOnceAndCostsNothing) {
   Submit({1});
   Register();
-  EXPECT_EQ(*Finish(Start(1), JobState::kCancelled), JobState::kQueued);
+  for (int attempt = 1; attempt <= 12; ++attempt) {  // more than the budget of 10
+    const Lease lease = Start(attempt);
+    ASSERT_TRUE(manager->workers().Report("w", lease, {Progress(2, attempt)}, now).ok());
+    ASSERT_EQ(*Finish(lease, JobState::kCancelled), JobState::kQueued) << attempt;
+  }
+  EXPECT_EQ(Get().failures, FailureCounts());
+  EXPECT_FALSE(Get().delayed);
+  EXPECT_EQ(Get().failure_class, FailureClass::kNone);
+  EXPECT_EQ(Get().message, "why");
+  EXPECT_EQ(manager->queries().GetJob(Id(1))->attempts.back().state, AttemptState::kCancelled);
+}
+
+TEST_F(JobTest, AnAttemptGivenBackBeforeAStepIsNoRestartWithoutProgress) {
+  Submit({1});
+  Register();
+  for (int attempt = 1; attempt <= 6; ++attempt)
+    ASSERT_EQ(*Finish(Start(attempt), JobState::kCancelled), JobState::kQueued) << attempt;
+  EXPECT_EQ(Get().restarts_without_progress, 0);
 }
 
 TEST_F(JobTest, RetryBeginsANewGenerationWithItsWholeBudget) {

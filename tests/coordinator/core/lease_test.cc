@@ -226,6 +226,18 @@ TEST_F(LeaseTest, AGrantThatNeverArrivedIsUndoneWithoutCounting) {
   EXPECT_TRUE(IsStaleLease(manager->workers().Report("w", lease, {Hello(1)}, now).status()));
 }
 
+TEST_F(LeaseTest, AJobThatWasCancelledBeforeItsGrantArrivedIsNotQueuedAgain) {
+  Submit({1});
+  Register();
+  ASSERT_EQ(Poll(1).size(), 1u);
+  ASSERT_TRUE(manager->clients().Cancel({"", {Id(1)}}, now).ok());
+  for (int i = 0; i < 5; ++i) {
+    Pass(1000);
+    ASSERT_TRUE(Heartbeat({}).ok());
+  }
+  EXPECT_EQ(State(), JobState::kCancelled);
+}
+
 TEST_F(LeaseTest, AJobThatRunsTooLongIsStoppedAndFails) {
   SubmitRequest request = Sweep({1});
   request.max_time_ms = 5000;
@@ -270,6 +282,15 @@ TEST_F(LeaseTest, AWorkerThatIsLongGoneLeavesTheListsUntilItRegisters) {
   Register("w");
   EXPECT_TRUE(Heartbeat({}).ok());
   EXPECT_EQ(manager->queries().ListWorkers(now)->size(), 2u);
+}
+
+TEST(LeaseClock, DelaysThatNobodyAsksForAreForgottenWhenTheyAreOver) {
+  LeaseClock clock;
+  clock.Delay("ended meanwhile", 100);
+  clock.Delay("waits", 300);
+  clock.ForgetDelaysOver(200);
+  EXPECT_TRUE(clock.DelayOver("ended meanwhile", 50)) << "it would not be over yet";
+  EXPECT_FALSE(clock.DelayOver("waits", 200));
 }
 
 }  // namespace

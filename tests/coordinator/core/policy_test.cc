@@ -200,5 +200,13 @@ TEST_F(PolicyTest, ExplainTellsWhoHasARunningJobAndHowALostOneEnded) {
   EXPECT_THAT(Why(1), HasSubstr("attempt 1 ended: lost its worker w (lease expired); it begins again from step 0"));
 }
 
+TEST_F(PolicyTest, AJobThatAPersonHasRetriedSaysSoAndHowItHadEnded) {
+  SubmitWith({1}, {});
+  Register();
+  ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  ASSERT_TRUE(manager->clients().Retry({"s", {}}, now).ok());
+  EXPECT_THAT(Why(1), HasSubstr("attempt 1 ended: why; a person has retried the job; it begins again from step 0"));
+}
+
 }  // namespace
 }  // namespace sink

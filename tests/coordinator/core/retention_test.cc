@@ -70,6 +70,36 @@ TEST_F(RetentionTest, TheBestJobsOfASweepKeepAllPoints) {
   EXPECT_EQ(Steps(3).size(), 5u);
 }
 
+TEST_F(RetentionTest, ASweepsBestJobsAreLookedForOnceHoweverManyJobsItHas) {
+  std::vector<int> jobs;
+  for (int n = 1; n <= 46; ++n) jobs.push_back(n);
+  Submit(jobs);
+  for (int n = 1; n <= 45; ++n) Run(n, 6, n == 30 ? 1.0 : 2.0, static_cast<uint64_t>(n));
+  const Lease running = Start(46);
+  Advance(2 * kDay);
+  int asked = 0;
+  const auto gone = [&] {
+    if (++asked == 2) {  // twenty jobs are done, and another is the best from here on
+      EXPECT_TRUE(manager->workers().Report("w", running, {Metric(2, 1, 0.5, "validation_loss/all")}, now).ok());
+    }
+    return false;
+  };
+  const RetentionPolicy policy{.full_for_ms = kDay, .best = 1, .points_a_curve = 3};
+  EXPECT_EQ(manager->retention().Collect(policy, false, now, gone)->jobs, 44);
+  EXPECT_GE(asked, 3);
+  EXPECT_EQ(Steps(30).size(), 6u);
+}
+
+TEST_F(RetentionTest, NothingMoreIsThinnedForSomebodyWhoHasLeft) {
+  Submit({1});
+  Run(1, 50, 1.0, 1);
+  Advance(2 * kDay);
+  const auto result =
+      manager->retention().Collect({.full_for_ms = kDay, .points_a_curve = 5}, false, now, [] { return true; });
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(Steps(1).size(), 50u);
+}
+
 TEST_F(RetentionTest, AJobThatIsRetriedIsLeftAlone) {
   Submit({1});
   Register();

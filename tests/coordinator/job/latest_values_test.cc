@@ -28,6 +28,17 @@ TEST(LatestValues, SkipsLinesItCannotRead) {
   EXPECT_EQ(values, (std::map<std::string, double>{{"good", 1}, {"last", 4}}));
 }
 
+TEST(LatestValues, FindsOneValueByItsWholeName) {
+  LatestValues latest;
+  latest.AssignText("a 1\na/b 2\nbad\nc x\nc 3\nd 4");
+  EXPECT_EQ(latest.Find("a"), 1);
+  EXPECT_EQ(latest.Find("a/b"), 2);
+  EXPECT_EQ(latest.Find("c"), 3) << "after a line that cannot be read";
+  EXPECT_EQ(latest.Find("d"), 4);
+  for (const char* absent : {"", "a/", "b", "bad", "e"}) EXPECT_EQ(latest.Find(absent), std::nullopt) << absent;
+  EXPECT_EQ(LatestValues().Find("a"), std::nullopt);
+}
+
 TEST(MetricName, IsPrintableAsciiWithoutSpaces) {
   EXPECT_TRUE(IsMetricName("sink_rate/0.3/1"));
   EXPECT_FALSE(IsMetricName(""));

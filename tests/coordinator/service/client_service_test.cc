@@ -6,6 +6,7 @@
 
 #include "absl/synchronization/notification.h"
 #include "coordinator/service/study_document.h"
+#include "coordinator/store/sqlite_store.h"
 #include "tests/coordinator/service/service_fixture.h"
 
 namespace sink {
@@ -76,6 +77,11 @@ TEST_F(ClientServiceTest, ListsSweepsAndJobsInPages) {
   EXPECT_EQ(sweep->jobs(2).id(), ids[2]);
   EXPECT_EQ(sweep->jobs(2).config_json(), "");
   EXPECT_EQ(sweep->jobs(2).sweeps(0).index(), 2);
+  get.set_without_jobs(true);
+  const auto alone = client_->GetSweep(get);
+  ASSERT_TRUE(alone.ok()) << alone.status();
+  EXPECT_EQ(alone->jobs_size(), 0);
+  EXPECT_EQ(alone->sweep().jobs(), 3);
   v1::ListJobsRequest list;
   list.set_limit(2);
   auto page = client_->ListJobs(list);
@@ -134,6 +140,23 @@ TEST(Study, OfAnOldSweepIsReadOffTheLabels) {
 TEST(Study, DamagedDocumentIsAnError) {
   v1::GetStudyResponse study;
   EXPECT_EQ(DecodeStudy("{\"experiments\": [", &study).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(ClientServiceTest, OneSweepsDamagedStudyLeavesTheCoordinatorRunning) {
+  Submit("study", "1e-3");
+  StopServer();
+  {
+    auto store = store::SqliteStore::Open(folder_ / "data");
+    ASSERT_TRUE(store.ok()) << store.status();
+    ASSERT_TRUE((*store)->Write([](store::Transaction& rows) { return rows.PutStudy("study", "{"); }).ok());
+  }
+  StartServer();
+  v1::GetStudyRequest request;
+  request.set_name("study");
+  EXPECT_EQ(client_->GetStudy(request).status().code(), absl::StatusCode::kDataLoss);
+  const absl::Status running = server_->Wait([] { return true; });
+  EXPECT_TRUE(running.ok()) << running;
+  EXPECT_TRUE(client_->ListSweeps({}).ok());
 }
 
 TEST_F(ClientServiceTest, GetJobTakesAPrefix) {

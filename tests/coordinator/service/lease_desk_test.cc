@@ -2,9 +2,13 @@
 #include "coordinator/service/lease_desk.h"
 
 #include <algorithm>
+#include <atomic>
 #include <future>
+#include <memory>
 #include <thread>
 
+#include "coordinator/core/job_manager.h"
+#include "coordinator/store/memory_store.h"
 #include "tests/coordinator/service/service_fixture.h"
 
 namespace sink {
@@ -196,6 +200,45 @@ TEST_F(LeaseDeskTest, AnUnknownWorkerIsRefusedAtOnce) {
   auto answer = Ask(1, kLong);
   ASSERT_TRUE(Within(answer, 5'000));
   EXPECT_EQ(answer.get().status().code(), absl::StatusCode::kNotFound);
+}
+
+// Two questions of one worker are looked at, and the first is parked while the second still is: it is the first whose
+// asker has given up.
+TEST(LeaseDesk, OfTwoQuestionsThatAreLookedAtTheNewerOneStays) {
+  store::MemoryStore store;
+  auto jobs = JobManager::Start(&store, {.new_lease_id = [] { return "lease"; }}, nullptr, SystemNow());
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
+  RegisterRequest worker;
+  worker.worker_id = worker.name = "w";
+  worker.session = kSession;
+  worker.devices = 1;
+  ASSERT_TRUE((*jobs)->workers().Register(worker, SystemNow()).ok());
+  std::promise<void> first_may, second_may;
+  std::atomic<int> looks = 0;
+  std::atomic<bool> answered[2] = {false, false};
+  LeaseDesk desk(&(*jobs)->dispatcher(), [&] {
+    if (const int look = ++looks; look <= 2) (look == 1 ? first_may : second_may).get_future().wait();
+    return SystemNow();
+  });
+  const auto ask = [&](int n) {
+    auto question = std::make_shared<LeaseDesk::Question>();
+    question->request = {.worker_id = "w", .session = kSession, .poll = static_cast<uint64_t>(n), .devices_free = 1};
+    question->wait = std::chrono::milliseconds(kLong);
+    question->answer = [&answered, n](const LeaseDesk::Grants&, std::chrono::milliseconds) { answered[n - 1] = true; };
+    desk.Ask(question);
+    while (looks < n) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  ask(1);
+  ask(2);
+  first_may.set_value();
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // it is parked now
+  EXPECT_FALSE(answered[0]);
+  second_may.set_value();
+  for (int i = 0; i < 500 && !answered[0]; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(answered[0]);
+  EXPECT_FALSE(answered[1]);
+  desk.Close();
+  EXPECT_TRUE(answered[1]);
 }
 
 }  // namespace

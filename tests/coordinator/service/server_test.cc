@@ -3,9 +3,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <map>
+#include <thread>
+#include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/listen_address.h"
 #include "coordinator/service/metrics_exporter.h"
@@ -169,6 +173,52 @@ TEST_F(ServerTest, MetricsShowAJobAsItTrains) {
   ASSERT_TRUE(Finish(grant.lease(), 5).ok());
   EXPECT_EQ(Series().at("sink_jobs{state=\"SUCCEEDED\"}"), 1);
   EXPECT_EQ(Series().at("sink_tokens_total" + job + "}"), 9000);
+}
+
+class FewThreadsTest : public ServerTest {
+ protected:
+  static constexpr int kThreads = 12;
+  FewThreadsTest() {
+    StopServer();
+    max_threads_ = kThreads;
+    StartServer();
+  }
+};
+
+TEST_F(FewThreadsTest, TransfersLeaveThreadsForHeartbeats) {
+  const v1::Grant grant = RunningJob();
+  testing::TestCheckpoint large;
+  large.files[0].second.assign(24 << 20, 'x');  // more than the network takes while nobody reads
+  ASSERT_TRUE(Upload(grant.lease(), 10, large).ok());
+  v1::DownloadCheckpointRequest download;
+  download.set_job_id(grant.lease().job_id());
+  absl::Notification go_on;
+  std::atomic<int> begun = 0;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < kThreads; ++i) {
+    clients.emplace_back([&] {
+      bool first = true;
+      const absl::Status ended = client_->DownloadCheckpoint(download, [&](const v1::CheckpointChunk&) {
+        if (first) ++begun;
+        first = false;
+        go_on.WaitForNotification();
+        return true;
+      });
+      EXPECT_TRUE(ended.ok()) << ended;  // those that were refused have tried again
+    });
+  }
+  for (int i = 0; i < 100 && begun < kThreads / 2; ++i) usleep(20'000);
+  usleep(300'000);  // for those that would take the other threads
+  EXPECT_EQ(begun, kThreads / 2);
+  for (int i = 0; i < 3; ++i) {
+    v1::HeartbeatRequest request;
+    request.set_worker_id(testing::kWorkerId);
+    request.set_session(testing::kSession);
+    const auto answer = client_->Heartbeat(request);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+  }
+  go_on.Notify();
+  for (std::thread& client : clients) client.join();
 }
 
 class ExpiryTest : public ServerTest {

@@ -75,6 +75,7 @@ class ServiceTest : public ::testing::Test {
     options.tick_interval = absl::Milliseconds(50);
     options.scrub_interval = scrub_interval_;
     options.disk_reserve = disk_reserve_;
+    options.max_threads = max_threads_;
     return options;
   }
 
@@ -214,6 +215,7 @@ class ServiceTest : public ::testing::Test {
   absl::Duration lease_duration_ = absl::Seconds(60);
   absl::Duration scrub_interval_ = absl::Hours(24);
   uint64_t disk_reserve_ = 64 << 20;  // so much has every disk on which the tests run
+  int max_threads_ = 512;
   std::string listen_ = "127.0.0.1:0";
   TempDir folder_;
   std::unique_ptr<Server> server_;

@@ -534,7 +534,11 @@ TEST_P(JobStoreContract, ChildRowsReadBack) {
   const auto heatmaps = Get<std::vector<Heatmap>>([](Snapshot& rows) { return rows.ListHeatmaps(Id(1)); });
   ASSERT_EQ(heatmaps.size(), 1u);
   EXPECT_THAT(heatmaps[0].values, ElementsAre(0.25, 0.75));
-  const auto tail = Get<std::vector<LogLine>>([](Snapshot& rows) { return rows.TailLogs(Id(1), 1); });
+  const auto before_tail = [&](int lines) {
+    return Get<int64_t>([lines](Snapshot& rows) { return rows.CursorBeforeTail(Id(1), lines); });
+  };
+  for (const int all : {2, 3}) EXPECT_EQ(before_tail(all), 0) << all;
+  const auto tail = Get<std::vector<LogLine>>([&](Snapshot& rows) { return rows.ListLogs(Id(1), before_tail(1), 9); });
   ASSERT_EQ(tail.size(), 1u);
   EXPECT_EQ(tail[0].text, "two");
   EXPECT_THAT(Get<std::vector<LogLine>>([&](Snapshot& rows) { return rows.ListLogs(Id(1), tail[0].cursor, 9); }),

@@ -2,6 +2,7 @@
 #include "coordinator/store/point_table.h"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include <cmath>
 #include <limits>
@@ -171,6 +172,43 @@ TEST(PointTable, ABodyThatFailsLeavesNeitherPointsNorNames) {
   EXPECT_EQ(points[0].value, 2);
   EXPECT_EQ(points[1].name, "first");
   EXPECT_EQ(points[1].value, 3);
+}
+
+// A restart from an early step repeats a few points of a long curve at a time: blocks beyond them are none of its
+// business, so that even a damaged one is not read.
+TEST(PointTable, RepeatedStepsReadOnlyTheBlocksThatMayHoldThem) {
+  testing::TempDir folder;
+  const auto open = [&] {
+    auto store = SqliteStore::Open(folder / "d");
+    EXPECT_TRUE(store.ok()) << store.status();
+    return *std::move(store);
+  };
+  const auto put = [](JobStore& store, int64_t first, int64_t last, int attempt) {
+    std::vector<MetricPoint> points;
+    for (int64_t step = first; step <= last; ++step) points.push_back({0, "loss", step, 1.0 / double(step), attempt});
+    return store.Write([&](Transaction& rows) { return rows.PutMetrics(kJob, points); });
+  };
+  {
+    auto store = open();
+    Job job;
+    job.id = kJob;
+    job.home_sweep = "s";
+    ASSERT_TRUE(store->Write([&](Transaction& rows) { return rows.InsertJob(job, "{}"); }).ok());
+    for (int64_t step = 1; step < 30'000; step += 1000) ASSERT_TRUE(put(*store, step, step + 999, 1).ok());
+  }
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open((folder / "d/sink.db").c_str(), &raw), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(raw,
+                         "UPDATE points SET data = x'ff' WHERE place = (SELECT max(place) - 1 FROM points) AND place > "
+                         "(SELECT min(place) FROM points)",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  ASSERT_EQ(sqlite3_changes(raw), 1);
+  sqlite3_close(raw);
+  auto store = open();
+  const absl::Status repeated = put(*store, 1, 3, 2);
+  EXPECT_TRUE(repeated.ok()) << repeated;
+  EXPECT_FALSE(put(*store, 1, 30'000, 2).ok()) << "which reads them all";
 }
 
 }  // namespace

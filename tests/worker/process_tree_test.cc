@@ -1,0 +1,51 @@
+// Children that trainers have left behind: found when they end, and cheap to look for while they live.
+#include "worker/process_tree.h"
+
+#include <errno.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "absl/time/clock.h"
+
+namespace sink::worker {
+namespace {
+
+absl::Duration CpuTime() {
+  timespec time;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return absl::DurationFromTimespec(time);
+}
+
+TEST(ReapStrays, CostsNextToNothingWhileNoChildHasEnded) {
+  const pid_t child = fork();
+  if (child == 0) {
+    while (true) pause();
+  }
+  constexpr int kCalls = 2000;  // of a daemon that waits for 100 s
+  const absl::Duration before = CpuTime();
+  for (int i = 0; i < kCalls; ++i) ReapStrays();
+  EXPECT_LT(CpuTime() - before, absl::Milliseconds(100));
+  EXPECT_EQ(kill(child, 0), 0);
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+}
+
+TEST(ReapStrays, ReapsAStrayAndLeavesATrainer) {
+  const pid_t stray = fork();
+  if (stray == 0) _exit(0);
+  const pid_t trainer = ForkTrainer();
+  if (trainer == 0) _exit(0);
+  siginfo_t ended{};
+  for (const pid_t pid : {stray, trainer}) ASSERT_EQ(waitid(P_PID, pid, &ended, WEXITED | WNOWAIT), 0);
+  ReapStrays();
+  EXPECT_EQ(waitpid(stray, nullptr, WNOHANG), -1);
+  EXPECT_EQ(errno, ECHILD);
+  EXPECT_EQ(waitpid(trainer, nullptr, 0), trainer);
+  ForgetTrainer(trainer);
+}
+
+}  // namespace
+}  // namespace sink::worker
