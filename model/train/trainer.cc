@@ -55,7 +55,9 @@ Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Traine
       learner_(job_.config, device_, &ranks_),
       feeder_(data::Loader(TrainingRowsOf(job_, world)), learner_.micro_batch_size(), job_.config.train.sequence_length,
               device_, overlap_),
+      data_(DataContent(job_)),
       saves_(device_) {
+  ExpectSameData(ranks_, job_.config.data.set, data_);
   if (ranks_.first()) {
     evaluator_.emplace(job_, device_, learner_.micro_batch_size());
     ReadTokenizer();
@@ -78,7 +80,7 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
   const auto read = [&] {
     if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
     saved_ = checkpoints_.FindNewest(warn);
-    if (saved_) state_ = ReadCheckpoint(saved_->path, job_.config, learner_.model(), *whole);
+    if (saved_) state_ = ReadCheckpoint(saved_->path, job_.config, learner_.model(), *whole, data_, warn);
     return saved_.has_value();
   };
   if (ranks_.OnFirst(read, [] {})) {
@@ -228,7 +230,7 @@ void Trainer::Save() {
 
 void Trainer::WriteCheckpointOf(const Optimizer& whole) {
   if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
-  const CheckpointContent content = ContentOf(job_.config, learner_.model(), whole, state_, tokenizer_);
+  const CheckpointContent content = ContentOf(job_.config, learner_.model(), whole, state_, tokenizer_, data_);
   if (!overlap_ || !SaveBehind(content)) SendCheckpoint(Write(state_.step, content));
 }
 

@@ -113,6 +113,7 @@ class Trainer {
   BatchFeeder feeder_;
   std::optional<Evaluator> evaluator_;  // of rank 0
   TokenizerFiles tokenizer_;            // of rank 0, for checkpoints
+  const std::string data_;              // what the data set holds; empty where that cannot be told
   RunState state_;                      // as if the steps under way had been done
   std::deque<Running> running_;
   SideQueue saves_;

@@ -15,6 +15,7 @@
 #include "model/storage/tensor_file.h"
 #include "model/train/link/train_error.h"
 #include "proto/files/files.h"
+#include "proto/files/hash.h"
 
 namespace sink::train {
 namespace {
@@ -27,6 +28,7 @@ constexpr int kFormat = 1;
 constexpr size_t kMaxStateBytes = 1 << 20;
 constexpr char kOptimizerFile[] = "optimizer.state", kFormerOptimizerFile[] = "optimizer.safetensors";
 constexpr char kStateFile[] = "trainer.json";
+constexpr char kData[] = "data";  // in it; absent in checkpoints of older versions
 // Absent in checkpoints from before there were roll-backs, whose configurations do not ask for them.
 constexpr std::string_view kRunningLoss = "/running_loss", kRollBacks = "/roll_backs";
 
@@ -51,14 +53,24 @@ std::map<std::string, at::Generator> Generators(at::Device device) {
   return generators;
 }
 
+// A hash in hex as whole numbers that a double holds; zeros for none.
+std::vector<double> WordsOf(const std::string& hash) {
+  constexpr size_t kDigits = 8;
+  std::vector<double> words(files::kHashDigits / kDigits);
+  for (size_t i = 0; i < words.size() && hash.size() == files::kHashDigits; ++i)
+    words[i] = static_cast<double>(std::stoul(hash.substr(i * kDigits, kDigits), nullptr, 16));
+  return words;
+}
+
 }  // namespace
 
 CheckpointContent ContentOf(const JobConfig& config, const Transformer& model, const Optimizer& optimizer,
-                            const RunState& state, TokenizerFiles tokenizer) {
+                            const RunState& state, TokenizerFiles tokenizer, const std::string& data) {
   CheckpointContent content{config.model, NamedParameters(model), optimizer.State(), "", std::move(tokenizer)};
   for (const auto& [name, generator] : Generators(model.values().device()))
     content.optimizer[name] = generator.get_state();
   Json json = {{"format", kFormat}, {"config", JobId(config)}};
+  if (!data.empty()) json[kData] = data;
   VisitFields([&json](std::string_view place, const auto& field) { json[Place(std::string(place))] = field; }, state);
   content.state = json.dump(1) + "\n";
   return content;
@@ -80,7 +92,8 @@ void WriteCheckpoint(const fs::path& folder, const CheckpointContent& content) {
   OrThrow<InfraError>(files::WriteFile(folder / kStateFile, content.state, /*sync=*/false));
 }
 
-RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transformer& model, Optimizer& optimizer) {
+RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transformer& model, Optimizer& optimizer,
+                        const std::string& data, const std::function<void(const std::string&)>& warn) {
   RunState state;
   try {
     const Json json = Json::parse(OrThrow<InfraError>(files::ReadFile(folder / kStateFile, kMaxStateBytes)));
@@ -89,6 +102,15 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
     if (json.at("config") != JobId(config))
       throw UserError(folder.string() + " belongs to a job with other settings (" + json.at("config").dump() +
                       ", this one is \"" + JobId(config) + "\"); use another run folder, or remove its checkpoints");
+    const auto before = json.value(kData, std::string());
+    if (before.empty() || data.empty())
+      warn("whether data set " + config.data.set + " still holds what " + folder.string() +
+           " was trained on cannot be told: " + (data.empty() ? "the set" : "the checkpoint") +
+           " has no fingerprint; it is taken to");
+    else if (before != data)
+      throw InfraError(folder.string() + " was trained on data set " + config.data.set + " with the content " + before +
+                       ", and what lies here under that name has the content " + data +
+                       "; put the set back as it was, or begin anew in another run folder");
     VisitFields(
         [&json]<typename Field>(std::string_view place, Field& field) {
           const bool optional = place == kRunningLoss || place == kRollBacks;
@@ -124,6 +146,16 @@ RunState ShareRunState(Ranks& ranks, at::Device device, const RunState& state) {
                                                        Field& field) mutable { field = static_cast<Field>(*value++); },
               shared);
   return shared;
+}
+
+void ExpectSameData(Ranks& ranks, const std::string& set, const std::string& data) {
+  const std::vector<double> own = WordsOf(data);
+  std::vector<double> first = ranks.first() ? own : std::vector<double>(own.size());
+  first = ranks.Sum(first);
+  const std::vector<double> unknown(own.size());
+  if (own == first || own == unknown || first == unknown) return;
+  throw InfraError("data set " + set + " holds something else on rank " + std::to_string(ranks.rank()) +
+                   " than on rank 0; give all workers of a job the same set");
 }
 
 }  // namespace sink::train

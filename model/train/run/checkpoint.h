@@ -4,13 +4,16 @@
 //   optimizer.state                       in safetensors' format, Optimizer::State(): moments and momentum; rng.*:
 //                                         random generators. Loaders of models take every *.safetensors of a folder
 //                                         for weights, so it is called otherwise; it once was optimizer.safetensors
-//   trainer.json                          RunState and the id of the configuration
-// Restoring it continues the run to the last bit. Nothing in it depends on the number of ranks or on how they share the
-// optimizer: rank 0 writes and reads it alone. Functions belong to the training thread but where they say otherwise.
+//   trainer.json                          RunState, the id of the configuration, and what the data set held
+//                                         (proto/run/set_fingerprint.h)
+// Restoring it on the same kind of device continues the run to the last bit. Nothing in it depends on the number of
+// ranks or on how they share the optimizer: rank 0 writes and reads it alone. Functions belong to the training thread
+// but where they say otherwise.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -40,8 +43,9 @@ struct CheckpointContent {
   TokenizerFiles tokenizer;
 };
 // Of this moment; the optimizer is one of the whole model. The tensors are the run's own: the next step changes them.
+// `data`: the fingerprint of the data set; empty where it is not known.
 CheckpointContent ContentOf(const JobConfig& config, const Transformer& model, const Optimizer& optimizer,
-                            const RunState& state, TokenizerFiles tokenizer = {});
+                            const RunState& state, TokenizerFiles tokenizer = {}, const std::string& data = {});
 // Copies of the tensors on their devices, so that training may go on.
 CheckpointContent Snapshot(const CheckpointContent& content);
 
@@ -49,11 +53,17 @@ CheckpointContent Snapshot(const CheckpointContent& content);
 void WriteCheckpoint(const std::filesystem::path& folder, const CheckpointContent& content);
 
 // Fills the model, the optimizer and the random generators. The files' bytes have been verified. UserError when the
-// checkpoint is of a job with another configuration, or was written by another version of the program.
+// checkpoint is of a job with another configuration, or was written by another version of the program. InfraError when
+// it was trained on other data than `data`, for another worker may have what it was trained on; where one of them is
+// not known, `warn` hears of it.
 RunState ReadCheckpoint(const std::filesystem::path& folder, const JobConfig& config, Transformer& model,
-                        Optimizer& optimizer);
+                        Optimizer& optimizer, const std::string& data,
+                        const std::function<void(const std::string&)>& warn);
 
 // Collective: gives rank 0's random generators to all ranks, and returns its `state`.
 RunState ShareRunState(Ranks& ranks, at::Device device, const RunState& state);
+
+// Collective: InfraError on a rank whose data set holds something else than rank 0's, where both are known.
+void ExpectSameData(Ranks& ranks, const std::string& set, const std::string& data);
 
 }  // namespace sink::train

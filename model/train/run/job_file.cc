@@ -4,6 +4,7 @@
 #include "model/base/or_throw.h"
 #include "model/train/link/train_error.h"
 #include "proto/files/files.h"
+#include "proto/run/set_fingerprint.h"
 
 namespace sink::train {
 namespace {
@@ -44,6 +45,11 @@ void WriteJobFile(const fs::path& run_dir, const fs::path& config_file, const st
     throw UserError(path.string() + " exists and differs; leave out --config to resume it, or use another folder");
   OrThrow<UserError>(files::MakeFolders(run_dir));
   OrThrow<UserError>(files::ReplaceFile(path, *text));
+}
+
+std::string DataContent(const JobFile& job) {
+  const auto content = run::SetFingerprint((fs::path(job.data_root) / job.config.data.set).string());
+  return content.ok() ? *content : "";
 }
 
 }  // namespace sink::train

@@ -20,4 +20,7 @@ JobFile ReadJobFile(const std::filesystem::path& run_dir);
 void WriteJobFile(const std::filesystem::path& run_dir, const std::filesystem::path& config_file,
                   const std::string& data_root, const std::string& device);
 
+// The fingerprint of the job's data set (proto/run/set_fingerprint.h); empty where it cannot be read.
+std::string DataContent(const JobFile& job);
+
 }  // namespace sink::train

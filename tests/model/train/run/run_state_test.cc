@@ -5,6 +5,7 @@
 
 #include "model/network/transformer.h"
 #include "model/train/learning/optimizer.h"
+#include "model/train/link/train_error.h"
 #include "model/train/ranks/ranks.h"
 #include "model/train/run/checkpoint.h"
 #include "tests/model/train/helpers/tiny_job.h"
@@ -35,12 +36,17 @@ void ExpectEqual(const RunState& a, const RunState& b) {
 class RunStateTest : public ::testing::Test {
  protected:
   RunStateTest() { fs::create_directories(folder_); }
-  RunState Read() { return ReadCheckpoint(folder_, job_.config, model_, optimizer_); }
+  RunState Read(const std::string& data = {}) {
+    warnings_.clear();
+    return ReadCheckpoint(folder_, job_.config, model_, optimizer_, data,
+                          [this](const std::string& warning) { warnings_.push_back(warning); });
+  }
 
   TinyJob job_;
   Transformer model_{job_.config.model, at::kCPU};
   Optimizer optimizer_{job_.config.train, model_, WholeOf(model_)};
   const fs::path folder_ = job_.folder() / "checkpoint";
+  std::vector<std::string> warnings_;
 };
 
 TEST_F(RunStateTest, EveryFieldComesBackFromACheckpoint) {
@@ -70,6 +76,31 @@ TEST_F(RunStateTest, ACheckpointFromBeforeRollBacksHasMadeNone) {
   json.erase("measured");
   testing::WriteFile(folder_ / "trainer.json", json.dump());
   EXPECT_ANY_THROW(Read());
+}
+
+TEST_F(RunStateTest, ACheckpointOfOtherDataIsRefused) {
+  WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState, {}, "aa11"));
+  ExpectEqual(Read("aa11"), kState);
+  EXPECT_TRUE(warnings_.empty());
+  try {
+    Read("bb22");
+    FAIL() << "read";
+  } catch (const InfraError& e) {  // another worker may have the set that it was
+    EXPECT_NE(std::string(e.what()).find("content aa11, and what lies here under that name has the content bb22"),
+              std::string::npos)
+        << e.what();
+  }
+}
+
+TEST_F(RunStateTest, WhereTheDataCannotBeComparedItGoesOnAndSaysSo) {
+  WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState, {}, "aa11"));
+  ExpectEqual(Read(""), kState);
+  ASSERT_EQ(warnings_.size(), 1u);
+  EXPECT_NE(warnings_[0].find("the set has no fingerprint"), std::string::npos) << warnings_[0];
+  WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState));
+  ExpectEqual(Read("bb22"), kState);
+  ASSERT_EQ(warnings_.size(), 1u);
+  EXPECT_NE(warnings_[0].find("the checkpoint has no fingerprint"), std::string::npos) << warnings_[0];
 }
 
 TEST(RunState, EveryFieldIsShared) {
