@@ -126,7 +126,9 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
   const bool former = !fs::exists(folder / kOptimizerFile);
   const SafetensorsFile file(folder / (former ? kFormerOptimizerFile : kOptimizerFile));
   for (const auto& [name, tensor] : optimizer.State()) ReadTensorInto(file, name, tensor);
-  for (auto& [name, generator] : Generators(model.values().device())) generator.set_state(ReadTensor(file, name));
+  // A checkpoint of another kind of device lacks some; nothing in training draws from them.
+  for (auto& [name, generator] : Generators(model.values().device()))
+    if (file.tensors().contains(name)) generator.set_state(ReadTensor(file, name));
   return state;
 }
 

@@ -103,6 +103,14 @@ TEST_F(RunStateTest, WhereTheDataCannotBeComparedItGoesOnAndSaysSo) {
   EXPECT_NE(warnings_[0].find("the checkpoint has no fingerprint"), std::string::npos) << warnings_[0];
 }
 
+// As on the way from a CPU to a GPU, which has a generator of its own.
+TEST_F(RunStateTest, ACheckpointOfAnotherKindOfDeviceIsRead) {
+  CheckpointContent content = ContentOf(job_.config, model_, optimizer_, kState);
+  ASSERT_EQ(content.optimizer.erase("rng.cpu"), 1u);
+  WriteCheckpoint(folder_, content);
+  ExpectEqual(Read(), kState);
+}
+
 TEST(RunState, EveryFieldIsShared) {
   Ranks alone;
   ExpectEqual(ShareRunState(alone, at::kCPU, kState), kState);
