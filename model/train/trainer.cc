@@ -87,7 +87,8 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
     learner_.Scatter(*whole);
     state_ = ShareRunState(ranks_, device_, state_);
     if (!ranks_.first()) saved_ = CheckpointRef{.step = state_.step, .path = "rank 0's checkpoint"};
-  } else if (state_.step > 0) {
+  } else if (state_.tokens > 0) {  // a step was begun, if only the first, which diverged
+    saved_.reset();
     learner_.Reset();
     state_ = {};
   }
