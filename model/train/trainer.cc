@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -40,6 +41,11 @@ data::LoaderOptions TrainingRowsOf(const JobFile& job, const RankWorld& world) {
   return options;
 }
 
+// The size that was found to be the most that fit leaves no room beside it, and a recorded step keeps its memory.
+int64_t RowsToMeasure(const TrainConfig& config, int64_t micro_batch_size) {
+  return config.micro_batch_size > 0 ? micro_batch_size : std::min(micro_batch_size, TrainConfig().micro_batch_size);
+}
+
 }  // namespace
 
 Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, TrainerCommands& commands,
@@ -59,7 +65,7 @@ Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Traine
       saves_(device_) {
   ExpectSameData(ranks_, job_.config.data.set, data_);
   if (ranks_.first()) {
-    evaluator_.emplace(job_, device_, learner_.micro_batch_size());
+    evaluator_.emplace(job_, device_, RowsToMeasure(job_.config.train, learner_.micro_batch_size()));
     ReadTokenizer();
   }
   Restore([&](const std::string& warning) { warnings_.push_back(warning); });
