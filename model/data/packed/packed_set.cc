@@ -9,7 +9,8 @@
 #include <set>
 
 #include "model/base/data_error.h"
-#include "model/base/or_throw.h"
+#include "model/data/packed/reading.h"
+#include "model/data/tokenizer/tokenizer.h"
 #include "proto/files/files.h"
 
 namespace sink::data {
@@ -104,7 +105,7 @@ PackedSet OpenSet(const fs::path& folder) {
   PackedSet set;
   if (fs::exists(folder / kSetFileName, error)) {
     const fs::path path = folder / kSetFileName;
-    set = ParseSet(OrThrow<DataError>(files::ReadFile(path, kMaxSetFileBytes)), path.string());
+    set = ParseSet(OrThrowReading(files::ReadFile(path, kMaxSetFileBytes)), path.string());
     set.folder = folder;
   } else {
     set = ListForeignSet(folder);
