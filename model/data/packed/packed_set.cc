@@ -175,6 +175,11 @@ PackedSet ParseSet(std::string_view text, const std::string& name) {
                                    .vocab_size = tokenizer.at("vocab_size"),
                                    .eos_id = tokenizer.at("eos_id")};
     }
+    // It is joined to folders' paths.
+    if (set.tokenizer && set.tokenizer->name != kBytesTokenizer && set.tokenizer->name != "tokenizer.json" &&
+        set.tokenizer->name != "tokenizer.model") {
+      throw DataError(name + ": \"" + set.tokenizer->name + "\" is not the name of a set's tokenizer");
+    }
     for (const Json& source : json.at("sources")) {
       set.sources.push_back({.path = source.at("path"),
                              .bytes = source.at("bytes"),
