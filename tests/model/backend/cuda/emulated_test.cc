@@ -16,6 +16,7 @@
 #include "model/backend/cuda/library_attention.h"
 #include "model/backend/cuda/queue.h"
 #include "model/backend/reference_attention.h"
+#include "model/base/model_error.h"
 #include "tests/model/backend/parity/parity.h"
 
 extern "C" const sink::Kernels* SinkCudaKernels(at::ScalarType dtype);
@@ -172,6 +173,11 @@ class EmulatedLibrary : public ::testing::Test {
     for (const AttentionKind& kind : testing::AttentionKinds()) parity.Attention(kind, {2, 40, 4, 2, 16});
   }
 };
+
+TEST_F(EmulatedLibrary, AnotherWordIsTheUsersMistake) {
+  Choose("libary");
+  EXPECT_THROW(CheckEveryKind(at::kBFloat16), ModelError);
+}
 
 // Causal, window, key bias, key and value bias, sink logit.
 TEST_F(EmulatedLibrary, ServesSoftmaxWithoutPrefixAndBiasWhereItIsAskedFor) {
