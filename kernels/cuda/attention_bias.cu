@@ -62,15 +62,13 @@ DiagonalKernel(Layer<T> layer, BackwardInputs<T> x, int64_t ahead, float* partia
     AddTransposedProduct<kDims>(query + Warp() * 16 * kStride, key, s);
     AddTransposedProduct<kDims>(gradient + Warp() * 16 * kStride, value, dp);
     const bool all_seen = layer.SeesAll(first, kSide, first_key, kSide);
+    MakeScores</*kKeysDown=*/false>(layer, bias, all_seen, first + Warp() * 16, first_key, s);
     WithKind(layer.similarity, [&](auto kind) {
       constexpr Similarity kKind = decltype(kind)::value;
       SINK_UNROLL for (int n = 0; n < kSide / 8; ++n) {
         SINK_UNROLL for (int i = 0; i < 4; ++i) {
-          const float score = layer.Score(s[0][n][i], bias, all_seen, first + Warp() * 16 + LaneRow() + i / 2 * 8,
-                                          first_key + 8 * n + LaneColumn() + i % 2);
-          if (score == -INFINITY) continue;
-          const float weight = WeightOf<kKind>(layer.similarity, score, state[i / 2]);
-          sum[0][n][i] += ScoreGradient<kKind>(layer.similarity, score, weight, state[i / 2], dp[0][n][i]);
+          const float weight = WeightOf<kKind>(s[0][n][i], state[i / 2]);
+          sum[0][n][i] += ScoreGradient<kKind>(s[0][n][i], weight, state[i / 2], dp[0][n][i]);
         }
       }
     });

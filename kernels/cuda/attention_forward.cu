@@ -27,8 +27,8 @@ struct Running {
 };
 
 // One tile's scores become weights below the running maximum; earlier outputs and sums are brought to the new one.
-template <int kM, int kN, int kD8>
-SINK_DEVICE void Softmax(bool softpick, float (&s)[kM][kN][4], Running<kM>& run, float (&out)[kM][kD8][4]) {
+template <Similarity kKind, int kM, int kN, int kD8>
+SINK_DEVICE void Softmax(float (&s)[kM][kN][4], Running<kM>& run, float (&out)[kM][kD8][4]) {
   float largest[kM][2], one[kM][2];
   SINK_UNROLL for (int m = 0; m < kM; ++m) largest[m][0] = largest[m][1] = -INFINITY;
   ForCells(s, [&](float& x, int m, int half, int, int) { largest[m][half] = fmaxf(largest[m][half], x); });
@@ -47,7 +47,7 @@ SINK_DEVICE void Softmax(bool softpick, float (&s)[kM][kN][4], Running<kM>& run,
       }
     }
   }
-  if (softpick) {
+  if constexpr (kKind == Similarity::kSoftpick) {
     ForCells(s, [&](float& x, int m, int half, int, int) {
       const float above = x == -INFINITY ? 0.0f : FastExp2(x - largest[m][half]) - one[m][half];
       run.sum[m][half] += fabsf(above);
@@ -135,17 +135,18 @@ ForwardKernel(Layer<T> layer, T* output_NC, float* row_BHT) {
     if (range.Next(tile) < range.last) load(keys, range.Next(tile), key);
     AsyncCommit();
     const bool all_seen = layer.SeesAll(first, S::kQueries, tile * S::kKeys, S::kKeys);
-    ForCells(s, [&](float& x, int, int, int row, int column) {
-      x = layer.Score(x, bias, all_seen, first + warp_row + row, tile * S::kKeys + column);
+    MakeScores</*kKeysDown=*/false>(layer, bias, all_seen, first + warp_row, tile * S::kKeys, s);
+    WithKind(layer.similarity, [&](auto kind) {
+      constexpr Similarity kKind = decltype(kind)::value;
+      if constexpr (kKind == Similarity::kSoftmax || kKind == Similarity::kSoftpick) {
+        Softmax<kKind>(s, run, out);
+      } else {
+        ForCells(s, [&](float& x, int m, int half, int, int) {
+          x = PlainWeight<kKind>(x);
+          run.sum[m][half] += x;
+        });
+      }
     });
-    if (softmax || softpick) {
-      Softmax(softpick, s, run, out);
-    } else {
-      ForCells(s, [&](float& x, int m, int half, int, int) {
-        x = PlainWeight(layer.similarity, x);
-        run.sum[m][half] += x;
-      });
-    }
     AddProduct(s, value, out);
   }
   AsyncWait<0>();

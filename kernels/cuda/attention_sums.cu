@@ -46,17 +46,11 @@ SumsKernel(Layer<T> layer, const float* row_BHT, float* sums_BHT) {
     float s[1][kN][4] = {};
     AddTransposedProduct<kDims>(key + warp_row * kStride, buffers + buffer * kRows * kStride, s);
     const bool all_seen = layer.SeesAll(tile * kRows, kRows, first, kOwned);
+    MakeScores</*kKeysDown=*/true>(layer, bias, all_seen, first + warp_row, tile * kRows, s);
     WithKind(layer.similarity, [&](auto kind) {
-      constexpr Similarity kKind = decltype(kind)::value;
-      SINK_UNROLL for (int n = 0; n < kN; ++n) {
-        SINK_UNROLL for (int i = 0; i < 4; ++i) {
-          const int column = 8 * n + LaneColumn() + i % 2;
-          const float score =
-              layer.Score(s[0][n][i], bias, all_seen, tile * kRows + column, first + warp_row + LaneRow() + i / 2 * 8);
-          if (score != -INFINITY)
-            sum[i / 2] += WeightOf<kKind>(layer.similarity, score, states[buffer * kRows + column]);
-        }
-      }
+      ForCells(s, [&](float score, int, int half, int, int column) {
+        sum[half] += WeightOf<decltype(kind)::value>(score, states[buffer * kRows + column]);
+      });
     });
     Barrier();  // nobody reads this buffer, which the next round fills
     buffer = 1 - buffer;

@@ -14,7 +14,7 @@ inline constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
 inline constexpr float kSumEpsilon = 1e-8f, kSoftpickEpsilon = 1e-6f;
 
 // The shape, rule and terms as kernels get them. Scores of softmax and softpick are kept times log2(e), so that their
-// exponentials are powers of two; `unit` is that factor, 1 for the others.
+// exponentials are powers of two; `unit` is that factor, 1 for the others. score_scale = scale * unit.
 template <typename T>
 struct Layer {
   const T* qkv_NW;
@@ -22,7 +22,7 @@ struct Layer {
   int length, heads, key_value_heads, head_dim, prefix, window;
   Similarity similarity;
   Normalizer normalizer;
-  float scale, unit;
+  float scale, unit, score_scale;
   AttentionTerms terms;
   bool has_column;
   bool vectorised;  // rows can be read 16 bytes at a time
@@ -35,20 +35,16 @@ struct Layer {
   SINK_DEVICE const T* Key(int64_t batch, int64_t head) const { return Rows(batch, KeyHead(head)); }
   SINK_DEVICE const T* Value(int64_t batch, int64_t head) const { return Rows(batch, KeyHead(head) + key_value_heads); }
 
+  // Of any two numbers, those beyond the sequence included. Without a branch: this is asked of every cell of a tile.
   SINK_DEVICE bool Sees(int query, int key) const {
-    return key < prefix || (key <= query && (window == 0 || key > query - window));
+    const bool is_near = (key <= query) & ((window == 0) | (key > query - window));
+    return (query < length) & (key < length) & ((key < prefix) | is_near);
   }
   // Whether each of `queries` from first_query sees each of `keys` from first_key, all of them within the sequence.
   SINK_DEVICE bool SeesAll(int first_query, int queries, int first_key, int keys) const {
     if (first_key + keys > length || first_query + queries > length) return false;
     return first_key + keys <= prefix ||
            (first_key + keys - 1 <= first_query && (window == 0 || first_key > first_query + queries - 1 - window));
-  }
-  // Turns the product q . k of a cell into its score; -infinity where the query does not see the key.
-  SINK_DEVICE float Score(float product, const float* bias, bool all_seen, int query, int key) const {
-    if (!all_seen && !(query < length && key < length && Sees(query, key))) return -INFINITY;
-    const float score = product * scale * unit;
-    return bias ? score + bias[key - query] * unit : score;
   }
   // So that bias[j - i] is the bias of query i and key j.
   SINK_DEVICE const float* Bias(int64_t head) const {
@@ -76,6 +72,7 @@ Layer<T> MakeLayer(const T* qkv_NW, const AttentionShape& s, const AttentionRule
           rule.weights.normalizer,
           1.0f / std::sqrt(static_cast<float>(s.head_dim)),
           online ? kLog2E : 1.0f,
+          (online ? kLog2E : 1.0f) / std::sqrt(static_cast<float>(s.head_dim)),
           terms,
           terms.HasColumn(),
           IsVectorised(qkv_NW, s.head_dim)};
@@ -161,10 +158,30 @@ SINK_DEVICE void StorePair(float x, float y, int column, int head_dim, bool vect
   if (column + 1 < head_dim) row[column + 1] = FromFloat<T>(y);
 }
 
+// Turns the products q . k of a tile into its scores; -infinity where the query does not see the key. Rows are queries
+// from first_row on and columns keys, or the other way round.
+template <bool kKeysDown, typename T, int kM, int kN>
+SINK_DEVICE void MakeScores(const Layer<T>& layer, const float* bias, bool all_seen, int first_row, int first_column,
+                            float (&s)[kM][kN][4]) {
+  const auto for_pairs = [&](const auto& body) {
+    ForCells(s, [&](float& x, int, int, int row, int column) {
+      const int down = first_row + row, across = first_column + column;
+      body(x, kKeysDown ? across : down, kKeysDown ? down : across);
+    });
+  };
+  for_pairs([&](float& x, int, int) { x *= layer.score_scale; });
+  if (bias)
+    for_pairs([&](float& x, int query, int key) {
+      if ((query < layer.length) & (key < layer.length)) x += bias[key - query] * layer.unit;
+    });
+  if (!all_seen) for_pairs([&](float& x, int query, int key) { x = layer.Sees(query, key) ? x : -INFINITY; });
+}
+
 // w of sigmoid, elu_plus_one and identity; 0 where the key is not seen (s = -infinity).
-SINK_DEVICE float PlainWeight(Similarity similarity, float s) {
-  if (similarity == Similarity::kSigmoid) return 1.0f / (1.0f + FastExp2(-s * kLog2E));
-  if (similarity == Similarity::kEluPlusOne) return s > 0 ? s + 1.0f : FastExp2(s * kLog2E);
+template <Similarity kKind>
+SINK_DEVICE float PlainWeight(float s) {
+  if (kKind == Similarity::kSigmoid) return FastReciprocal(1.0f + FastExp2(-s * kLog2E));
+  if (kKind == Similarity::kEluPlusOne) return s > 0 ? s + 1.0f : FastExp2(s * kLog2E);
   return s == -INFINITY ? 0.0f : s;
 }
 
@@ -181,35 +198,39 @@ SINK_DEVICE RowState StateOf(const Layer<T>& layer, float row, float dot) {
   return {1.0f, 0.0f};
 }
 
-// The weight of a key with score s, and from the weight's gradient that of the score. Formulas as in
-// kernels/attention_weights.cc; kKind is softmax, softpick, or identity for all that are plain.
+// The weight of a key with score s, and from the weight's gradient that of the score; both 0 where the key is not seen.
+// Formulas as in kernels/attention_weights.cc.
 template <Similarity kKind>
-SINK_DEVICE float WeightOf(Similarity similarity, float s, const RowState& row) {
+SINK_DEVICE float WeightOf(float s, const RowState& row) {
   if (kKind == Similarity::kSoftmax) return FastExp2(s - row.shift);
   if (kKind == Similarity::kSoftpick) return fmaxf(FastExp2(s - row.shift) - FastExp2(-row.shift), 0.0f);
-  return PlainWeight(similarity, s) * row.shift;
+  return PlainWeight<kKind>(s) * row.shift;
 }
 template <Similarity kKind>
-SINK_DEVICE float ScoreGradient(Similarity similarity, float s, float weight, const RowState& row, float gradient) {
+SINK_DEVICE float ScoreGradient(float s, float weight, const RowState& row, float gradient) {
   if (kKind == Similarity::kSoftmax) return weight * (gradient - row.dot);
   if (kKind == Similarity::kSoftpick) return FastExp2(s - row.shift) * (weight > 0 ? gradient - row.dot : row.dot);
   const float slope = (gradient - row.dot) * row.shift;
-  if (similarity == Similarity::kIdentity) return s == -INFINITY ? 0.0f : slope;
-  const float w = PlainWeight(similarity, s);
-  return slope * (similarity == Similarity::kSigmoid ? w * (1.0f - w) : fminf(w, 1.0f));
+  if (kKind == Similarity::kIdentity) return s == -INFINITY ? 0.0f : slope;
+  const float w = PlainWeight<kKind>(s);
+  return slope * (kKind == Similarity::kSigmoid ? w * (1.0f - w) : fminf(w, 1.0f));
 }
 
 template <Similarity kValue>
 struct Kind {
   static constexpr Similarity value = kValue;
 };
-// Calls body with the kind, so that loops over cells hold no choice but among the plain ones.
+// Calls body with the kind, so that loops over cells hold no choice.
 template <typename Body>
 SINK_DEVICE void WithKind(Similarity similarity, const Body& body) {
   if (similarity == Similarity::kSoftmax)
     body(Kind<Similarity::kSoftmax>());
   else if (similarity == Similarity::kSoftpick)
     body(Kind<Similarity::kSoftpick>());
+  else if (similarity == Similarity::kSigmoid)
+    body(Kind<Similarity::kSigmoid>());
+  else if (similarity == Similarity::kEluPlusOne)
+    body(Kind<Similarity::kEluPlusOne>());
   else
     body(Kind<Similarity::kIdentity>());
 }

@@ -155,6 +155,13 @@ SINK_DEVICE float FastExp2(float x) {
   return y;
 }
 
+// 1 / x to 1 unit in the last place; subnormal results are 0.
+SINK_DEVICE float FastReciprocal(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 // Queues a kernel: blocks of `threads`, a multiple of 32, with `shared_bytes` of shared memory each. Host code.
 template <typename... Parameters>
 void Launch(const char* name, void (*kernel)(Parameters...), const Grid& grid, int threads, size_t shared_bytes,

@@ -46,9 +46,10 @@ bool IsDeviceName(const std::string& name) {
 at::Device OpenDevice(const std::string& name) {
   if (name == "cpu") return at::kCPU;
   PrepareAllocator();
-  dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+  const bool loaded = dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr;
+  const std::string why = loaded ? "" : " (" + std::string(dlerror()) + ")";
   if (!at::hasCUDA())
-    throw DeviceError("device " + name + ": this machine, or this build, has no CUDA device; use cpu");
+    throw DeviceError("device " + name + ": this machine, or this build, has no CUDA device; use cpu" + why);
   const int index = std::stoi(name.substr(kCuda.size()));
   const auto devices = static_cast<int>(at::getNumGPUs());
   if (index >= devices)

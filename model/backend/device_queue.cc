@@ -60,7 +60,7 @@ void SideQueue::Run(const std::function<void()>& work) const {
 
 std::unique_ptr<Recording> Record(at::Device device, const std::function<void()>& work) {
   const CudaRecordFunction record = device.is_cuda() ? cuda_recorder.load(std::memory_order_acquire) : nullptr;
-  return std::unique_ptr<Recording>(record == nullptr ? nullptr : record(work));
+  return std::unique_ptr<Recording>(record == nullptr ? nullptr : record(device.index(), work));
 }
 
 void UseCudaRecorder(CudaRecordFunction record) { cuda_recorder.store(record, std::memory_order_release); }

@@ -74,7 +74,7 @@ std::unique_ptr<Recording> Record(at::Device device, const std::function<void()>
 
 // What the library of CUDA kernels exports for it, under the name kCudaRecordSymbol: the recording, owned by the
 // caller.
-using CudaRecordFunction = Recording* (*)(const std::function<void()>& work);
+using CudaRecordFunction = Recording* (*)(at::DeviceIndex device, const std::function<void()>& work);
 inline constexpr char kCudaRecordSymbol[] = "SinkCudaRecord";
 void UseCudaRecorder(CudaRecordFunction record);
 

@@ -83,6 +83,12 @@ void MetricCollector::Add(int64_t index, const View& view) {
   }
 }
 
+bool MetricCollector::needs_blocks() const {
+  return std::any_of(chosen_.begin(), chosen_.end(), [](const Chosen& chosen) {
+    return !std::holds_alternative<HiddenSamples>(chosen.metric->function);
+  });
+}
+
 void MetricCollector::OnHidden(int64_t index, const at::Tensor& hidden_BPC) {
   const bool wanted = std::any_of(chosen_.begin(), chosen_.end(), [](const Chosen& chosen) {
     return std::holds_alternative<HiddenSamples>(chosen.metric->function);

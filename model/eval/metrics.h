@@ -27,6 +27,10 @@ class MetricCollector {
   // Names of EvalMetrics(), in any order: ModelError on another.
   MetricCollector(const std::vector<std::string>& names, const ModelConfig& config);
 
+  // Whether a metric that was asked for is made of weights or their blocks: OnBlock and OnAttention need not be called
+  // otherwise.
+  bool needs_blocks() const;
+
   // As an Observer's. A layer's blocks, in order, come before its OnAttention.
   void OnHidden(int64_t index, const at::Tensor& hidden_BPC);
   void OnBlock(int64_t layer, const AttentionView& attention, const AttentionBlock& block);

@@ -46,6 +46,7 @@ class ColumnSums {
   }
 
   void Add(const AttentionBlock& block) { sums_BHJ_ += block.probabilities_BHRJ.sum(2); }
+  void AddAll(const at::Tensor& sums_BHJ) { sums_BHJ_ += sums_BHJ; }
   at::Tensor Importance() const { return sums_BHJ_ / at::arange(sums_BHJ_.size(2), 0, -1, sums_BHJ_.options()); }
 
  private:
@@ -87,7 +88,10 @@ void FillFirstPosition(SinkReport& report) {
 
 at::Tensor Importance(const AttentionView& attention) {
   ColumnSums sums(attention);
-  ForBlocks(attention, [&](const AttentionBlock& block) { sums.Add(block); });
+  if (attention.key_sums)
+    sums.AddAll(attention.key_sums());
+  else
+    ForBlocks(attention, [&](const AttentionBlock& block) { sums.Add(block); });
   return sums.Importance();
 }
 
@@ -137,13 +141,18 @@ void SinkMeter::OnHidden(int64_t index, const at::Tensor& hidden_BPC) {
 void SinkMeter::OnNormed(const at::Tensor& hidden_BTC) { sums_->normed += NormSum(hidden_BTC); }
 
 void SinkMeter::OnAttention(int64_t layer, const AttentionView& attention) {
-  ColumnSums sums(attention);
-  ForBlocks(attention, [&](const AttentionBlock& block) {
-    sums.Add(block);
-    sums_->metrics.OnBlock(layer, attention, block);
-  });
-  sums_->metrics.OnAttention(layer, attention);
-  sums_->importance[static_cast<size_t>(layer)].push_back(sums.Importance().cpu());
+  std::vector<at::Tensor>& importance = sums_->importance[static_cast<size_t>(layer)];
+  if (!sums_->metrics.needs_blocks()) {
+    importance.push_back(Importance(attention).cpu());
+  } else {
+    ColumnSums sums(attention);
+    ForBlocks(attention, [&](const AttentionBlock& block) {
+      sums.Add(block);
+      sums_->metrics.OnBlock(layer, attention, block);
+    });
+    sums_->metrics.OnAttention(layer, attention);
+    importance.push_back(sums.Importance().cpu());
+  }
   const at::Tensor &key = attention.key_BKTD, &value = attention.value_BKTD;
   sums_->key.select(0, layer) += NormSum(key) / static_cast<double>(key.size(1));
   sums_->value.select(0, layer) += NormSum(value) / static_cast<double>(value.size(1));

@@ -1,6 +1,7 @@
 #include "model/network/attention.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <optional>
@@ -24,10 +25,24 @@ const Kernels& KernelsOf(const at::Tensor& x, const AttentionRule& rule) {
   return rule.soft_cap == 0 ? KernelsFor(x) : kNone;
 }
 
-bool HasKernel(const at::Tensor& qkv, const AttentionShape& shape, const AttentionRule& rule,
+bool HasKernel(const Kernels& kernels, const AttentionShape& shape, const AttentionRule& rule,
                const AttentionTerms& terms) {
-  const Kernels& kernels = KernelsOf(qkv, rule);
   return kernels.attention && (!kernels.takes_attention || kernels.takes_attention(shape, rule, terms));
+}
+
+// Whether a row's weights over their sum are its probabilities, and nothing has divided the weights before.
+bool HasKeySums(const kernels::WeightRule& rule) {
+  switch (rule.similarity) {
+    case Similarity::kSoftmax:
+      return true;
+    case Similarity::kSigmoid:
+    case Similarity::kEluPlusOne:
+      return rule.normalizer == Normalizer::kNone;
+    case Similarity::kIdentity:  // probabilities are made of absolute values
+    case Similarity::kSoftpick:  // weights do not sum to 1, and their sum is not kept
+      break;
+  }
+  return false;
 }
 
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
@@ -81,12 +96,32 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 at::Tensor Attention(const at::Tensor& qkv_NW, const AttentionShape& shape, const AttentionRule& rule,
                      const AttentionTerms& terms) {
-  const bool has_kernel = HasKernel(qkv_NW, shape, rule, terms);
+  const bool has_kernel = HasKernel(KernelsOf(qkv_NW, rule), shape, rule, terms);
   if (!has_kernel && reference::IsPlain(rule, terms)) return reference::PlainAttention(qkv_NW, shape);
   const auto optional = [](const at::Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; };
   return AttentionFunction::apply(qkv_NW, optional(terms.offset_bias_HS), optional(terms.column_key_HD),
                                   optional(terms.column_value_HD), optional(terms.column_logit_H), shape, rule,
                                   has_kernel);
+}
+
+ObservedAttention ObserveAttention(const at::Tensor& qkv_NW, const AttentionShape& shape, const AttentionRule& rule,
+                                   const AttentionTerms& terms) {
+  return ObserveAttention(KernelsOf(qkv_NW, rule), qkv_NW, shape, rule, terms);
+}
+
+ObservedAttention ObserveAttention(const Kernels& kernels, const at::Tensor& qkv_NW, const AttentionShape& shape,
+                                   const AttentionRule& rule, const AttentionTerms& terms) {
+  const at::NoGradGuard no_gradients;
+  if (!kernels.attention_sums || !HasKernel(kernels, shape, rule, terms) || !HasKeySums(rule.weights))
+    return {Attention(qkv_NW, shape, rule, terms), nullptr};
+  const AttentionOutput out = kernels.attention(qkv_NW, shape, rule, terms);
+  AttentionRule normalized = rule;
+  normalized.weights.normalizer = Normalizer::kSum;
+  return {out.output_NC, [&kernels, qkv_NW, out, shape, normalized, terms] {
+            const at::NoGradGuard no_gradients;
+            const AttentionSums sums = kernels.attention_sums(qkv_NW, out, shape, normalized, terms);
+            return sums.column_BH.defined() ? at::cat({sums.column_BH.unsqueeze(2), sums.keys_BHT}, 2) : sums.keys_BHT;
+          }};
 }
 
 at::Tensor AttentionWeights(const at::Tensor& query_BHTD, const at::Tensor& key_BKTD, const AttentionRule& rule,

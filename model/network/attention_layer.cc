@@ -182,7 +182,9 @@ at::Tensor AttentionLayer(const AttentionContext& context, const LayerParameters
   const AttentionShape shape{batch, length, c.num_attention_heads, c.key_value_heads(), c.head_dim()};
   const AttentionTerms terms = TermsOf(c, weights, offset_bias, context.term_options());
   const at::Tensor qkv = QueriesKeysValues(context, weights, x_NC, shape);
-  at::Tensor out = Attention(qkv, shape, context.rule(), terms);
+  ObservedAttention observed;
+  if (see) observed = ObserveAttention(qkv, shape, context.rule(), terms);
+  at::Tensor out = see ? observed.output_NC : Attention(qkv, shape, context.rule(), terms);
   if (c.variant.attention_sum != 1) out = out * c.variant.attention_sum;
   if (weights.value_bias.defined() && !terms.HasColumn())
     out = (out + PerHead(Value(weights.value_bias), shape.heads).view({1, -1})).to(out.scalar_type());
@@ -191,7 +193,7 @@ at::Tensor AttentionLayer(const AttentionContext& context, const LayerParameters
   if (see) {
     const QueryKeyValue views = Split(qkv, shape);
     see({views.query, views.key, views.value, out.view({batch, length, shape.heads, shape.head_dim}).transpose(1, 2),
-         gate, context.rule(), terms});
+         gate, context.rule(), terms, observed.key_sums});
   }
   if (gate.defined()) {
     const at::Tensor by_head = gate.view({batch * length, shape.heads, -1});

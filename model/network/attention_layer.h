@@ -21,6 +21,7 @@ struct AttentionView {
   at::Tensor gate_NG;      // sigmoid of the gate, G = 1 or D values a head; undefined without one
   const AttentionRule& rule;
   const AttentionTerms& terms;
+  std::function<at::Tensor()> key_sums = {};  // as ObservedAttention has them
 
   // AttentionWeights of this layer.
   at::Tensor Weights(int64_t first, int64_t rows) const {

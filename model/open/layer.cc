@@ -152,11 +152,13 @@ at::Tensor Attend(const OpenConfig& config, const OpenLayer& layer, const LayerK
   const double root = std::sqrt(static_cast<double>(config.head_dim));
   const double scale = kind.query_scale * (config.score_scale == 0 ? 1 : config.score_scale * root);
   if (scale != 1) qkv_NW.narrow(1, 0, config.heads * config.head_dim).mul_(scale);
-  const at::Tensor out = Attention(qkv_NW, shape, rule, terms);
+  ObservedAttention observed;
+  if (see) observed = ObserveAttention(qkv_NW, shape, rule, terms);
+  const at::Tensor out = see ? observed.output_NC : Attention(qkv_NW, shape, rule, terms);
   if (see) {
     const QueryKeyValue x = Split(qkv_NW, shape);
     const at::Tensor out_BHTD = out.view({batch, length, shape.heads, shape.head_dim}).transpose(1, 2);
-    see({x.query, x.key, x.value, out_BHTD, {}, rule, terms});
+    see({x.query, x.key, x.value, out_BHTD, {}, rule, terms, observed.key_sums});
   }
   return out;
 }

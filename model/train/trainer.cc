@@ -1,10 +1,8 @@
 #include "model/train/trainer.h"
 
-#include <ATen/Context.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,12 +23,9 @@ using pipe::MetricKind;
 constexpr int kLockWaitMs = 10'000;
 constexpr std::chrono::seconds kProgressInterval{1};
 
-// Threads and determinism are both part of a run's identity.
 at::Device Prepare(const JobFile& job) {
   PrepareProcess(static_cast<int>(job.config.train.threads));
-  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
-  at::globalContext().setDeterministicFillUninitializedMemory(false);
-  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  ComputeTheSameEveryTime();
   return OpenDevice(job.device);
 }
 

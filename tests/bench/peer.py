@@ -1,7 +1,9 @@
-"""The PyTorch peer of bench_trainer.py: the same models as plain PyTorch writes them, in the materialised form.
+"""The PyTorch peer of bench_trainer.py and tests/gpu: the same models as plain PyTorch writes them, in the materialised form.
 
-Run by bench_trainer.py as a program: peer.py CONFIG.json MODEL_DIR TOKENS.bin FLAVOUR. Loads the weights that our side
-wrote, prints "ready", then for every number n on stdin trains n steps and prints {"seconds", "losses", "peak_bytes"}.
+Run by them as a program: peer.py CONFIG.json MODEL_DIR TOKENS.bin FLAVOUR [DEVICE]. Loads the weights that our side wrote,
+prints "ready", then for every number n on stdin trains n steps and prints {"seconds", "losses", "peak_bytes"}; for the word
+"checkpoint" times torch.save of model and optimizer, and prints {"seconds"}. On a GPU under bf16 autocast; the peak is then
+that of PyTorch's allocator.
 Flavours:
   plain     RMSNorm and AdamW as transformers and torch.optim write them
   tuned     F.rms_norm and fused AdamW: the fastest that eager mode offers without compiling
@@ -14,6 +16,7 @@ import pathlib
 import resource
 import struct
 import sys
+import tempfile
 import time
 
 import torch
@@ -65,7 +68,7 @@ class Attention(nn.Module):
 
     def attend(self, q, k, v):
         if self.has_key_bias:
-            k_star = self.key_bias[None, :, None, :].expand(k.shape[0], -1, -1, -1)
+            k_star = self.key_bias[None, :, None, :].expand(k.shape[0], -1, -1, -1).to(k.dtype)
             k, v = torch.cat([k_star, k], 2), torch.cat([torch.zeros_like(k_star), v], 2)
             return F.scaled_dot_product_attention(q, k, v, attn_mask=self.biased)
         if self.similarity == "softmax":
@@ -78,7 +81,8 @@ class Attention(nn.Module):
     def forward(self, x):
         q, k, v = (p(x).view(*x.shape[:2], self.heads, self.dim).transpose(1, 2)
                    for p in (self.q_proj, self.k_proj, self.v_proj))
-        return self.o_proj(self.attend(self.rotate(q), self.rotate(k), v).transpose(1, 2).reshape(x.shape))
+        q, k = self.rotate(q).to(v.dtype), self.rotate(k).to(v.dtype)  # angles are floats under autocast, too
+        return self.o_proj(self.attend(q, k, v).transpose(1, 2).reshape(x.shape))
 
 
 class FeedForward(nn.Module):
@@ -154,32 +158,52 @@ def load_weights(model, folder):
                            .reshape(e["shape"]) for name, e in header.items()})
 
 
-def main(config_file, model_dir, tokens_file, flavour):
-    config = json.loads(pathlib.Path(config_file).read_text())
-    train, length = config["train"], config["train"]["sequence_length"]
-    torch.set_num_threads(train["threads"])
-    tuned = flavour != "plain"
-    model = Model(config["model"], length, tuned)
-    load_weights(model, model_dir)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=train["learning_rate"], betas=(train["beta1"], train["beta2"]),
-                                  eps=train["epsilon"], weight_decay=train["weight_decay"], fused=True if tuned else None)
-    tokens = torch.frombuffer(bytearray(pathlib.Path(tokens_file).read_bytes()), dtype=torch.int32)
-    batches = iter(tokens.view(-1, train["micro_batch_size"], length + 1).long())
-    forward = torch.compile(model) if flavour == "compiled" else model
+class Peer:
+    def __init__(self, config, model_dir, tokens_file, flavour, device):
+        self.train, self.device, self.on_cpu = config["train"], device, device == "cpu"
+        length, tuned = self.train["sequence_length"], flavour != "plain"
+        torch.set_num_threads(self.train["threads"])
+        torch.backends.cuda.matmul.allow_tf32 = True
+        self.model = Model(config["model"], length, tuned)
+        load_weights(self.model, model_dir)
+        self.model.to(device)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=self.train["learning_rate"],
+                                           betas=(self.train["beta1"], self.train["beta2"]), eps=self.train["epsilon"],
+                                           weight_decay=self.train["weight_decay"], fused=True if tuned else None)
+        tokens = torch.frombuffer(bytearray(pathlib.Path(tokens_file).read_bytes()), dtype=torch.int32)
+        self.batches = iter(tokens.view(-1, self.train["micro_batch_size"], length + 1).long().to(device))
+        self.forward = torch.compile(self.model) if flavour == "compiled" else self.model
 
+    def step(self):
+        batch = next(self.batches)
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=not self.on_cpu):
+            loss = self.forward(batch[:, :-1], batch[:, 1:])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.train["max_gradient_norm"])
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.detach()
+
+    def steps(self, count):
+        start = time.perf_counter()
+        losses = [loss.item() for loss in [self.step() for _ in range(count)]]  # waits for the device once
+        peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if self.on_cpu
+                else torch.cuda.max_memory_allocated(self.device))
+        return {"seconds": time.perf_counter() - start, "losses": losses, "peak_bytes": peak}
+
+    def checkpoint(self):
+        start = time.perf_counter()
+        with tempfile.NamedTemporaryFile() as file:
+            torch.save({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}, file)
+            return {"seconds": time.perf_counter() - start}
+
+
+def main(config_file, model_dir, tokens_file, flavour, device="cpu"):
+    peer = Peer(json.loads(pathlib.Path(config_file).read_text()), model_dir, tokens_file, flavour, device)
     print("ready", flush=True)
     for line in sys.stdin:
-        losses, start = [], time.perf_counter()
-        for _ in range(int(line)):
-            batch = next(batches)
-            loss = forward(batch[:, :-1], batch[:, 1:])
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), train["max_gradient_norm"])
-            optimizer.step()
-            optimizer.zero_grad()
-            losses.append(loss.item())
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"seconds": time.perf_counter() - start, "losses": losses, "peak_bytes": peak}), flush=True)
+        word = line.strip()
+        print(json.dumps(peer.checkpoint() if word == "checkpoint" else peer.steps(int(word))), flush=True)
 
 
 if __name__ == "__main__":

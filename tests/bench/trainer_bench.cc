@@ -1,27 +1,105 @@
-// Our side of bench_trainer.py. Usage: trainer_bench CONFIG.json MODEL_DIR TOKENS.bin
-// Writes the initial model to MODEL_DIR, prints "ready", then for every number n on stdin trains n steps on the next
-// batches of TOKENS.bin (int32 [batches, micro_batch_size, sequence_length + 1]) and prints {"seconds", "losses",
-// "peak_bytes"}.
-#include <ATen/ops/empty.h>
+// Our side of bench_trainer.py and of tests/gpu. Usage: trainer_bench CONFIG.json MODEL_DIR TOKENS.bin [DEVICE]
+// Writes the initial model to MODEL_DIR ("-": nowhere) and prints "ready". Then for every number n on stdin trains n
+// steps on the next batches of TOKENS.bin (int32 [batches, micro_batch_size, sequence_length + 1]) and prints
+// {"seconds", "losses", "peak_bytes", "warnings"}; for the word "checkpoint" does what training waits for when a
+// checkpoint is taken, and prints {"seconds"}. Peak: of the process, on a GPU of what LibTorch's allocator gave out.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/from_file.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <sys/resource.h>
 
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "model/backend/device.h"
+#include "model/backend/device_queue.h"
 #include "model/base/or_throw.h"
 #include "model/storage/model_directory.h"
 #include "model/train/learning/learner.h"
+#include "model/train/run/checkpoint.h"
 #include "proto/files/files.h"
+
+namespace sink::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+int64_t PeakBytes(at::Device device) {
+  if (!device.is_cpu())
+    return c10::getDeviceAllocator(device.type())->getDeviceStats(device.index()).allocated_bytes[0].peak;
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * 1024;
+}
+
+// All batches, on the device.
+at::Tensor ReadTokens(const std::string& path, const TrainConfig& config, at::Device device) {
+  const auto count = static_cast<int64_t>(std::filesystem::file_size(path) / sizeof(int32_t));
+  return at::from_file(path, /*shared=*/false, count, at::kInt)
+      .view({-1, config.micro_batch_size, config.sequence_length + 1})
+      .to(device, /*dtype=*/at::kInt, /*non_blocking=*/false, /*copy=*/true);
+}
+
+class Bench {
+ public:
+  Bench(const JobConfig& config, const std::string& model_dir, const std::string& tokens, at::Device device)
+      : config_(config), device_(device), tokens_(ReadTokens(tokens, config.train, device)), learner_(config, device) {
+    if (model_dir == "-") return;
+    std::filesystem::create_directories(model_dir);
+    SaveModel(model_dir, learner_.model(), /*sync=*/false);
+  }
+
+  // As a run does: a step is begun before the last one's numbers are known.
+  nlohmann::json Train(int64_t steps) {
+    nlohmann::json losses = nlohmann::json::array();
+    std::optional<BegunStep> last;
+    const auto finish = [&] {
+      if (last) losses.push_back(learner_.Finish(*last).loss);
+    };
+    const auto start = Clock::now();
+    for (int64_t i = 0; i < steps; ++i) {
+      std::optional<BegunStep> begun = learner_.Begin(
+          step_++, [this] { return std::optional(tokens_[next_++].to(at::kLong)); },
+          std::numeric_limits<double>::infinity());
+      finish();
+      last.emplace(*std::move(begun));
+    }
+    finish();
+    return {{"seconds", SecondsSince(start)},
+            {"losses", losses},
+            {"peak_bytes", PeakBytes(device_)},
+            {"warnings", learner_.TakeWarnings()}};
+  }
+
+  nlohmann::json Checkpoint() {
+    const auto start = Clock::now();
+    const CheckpointContent copy = Snapshot(ContentOf(config_, learner_.model(), *learner_.WholeOptimizer(), {}, {}));
+    Milestone copied(device_);
+    copied.Set();
+    copied.Await();
+    return {{"seconds", SecondsSince(start)}};
+  }
+
+ private:
+  const JobConfig config_;
+  const at::Device device_;
+  const at::Tensor tokens_;
+  Learner learner_;
+  int64_t step_ = 0, next_ = 0;
+};
+
+}  // namespace
+}  // namespace sink::train
 
 int main(int argc, char** argv) {
   using namespace sink;
-  if (argc != 4) {
-    std::cerr << "usage: trainer_bench CONFIG.json MODEL_DIR TOKENS.bin\n";
+  if (argc != 4 && argc != 5) {
+    std::cerr << "usage: trainer_bench CONFIG.json MODEL_DIR TOKENS.bin [DEVICE]\n";
     return 64;
   }
   const JobConfigResult parsed = ParseJobConfig(OrThrow<std::runtime_error>(files::ReadFile(argv[1], 1 << 16)));
@@ -29,38 +107,11 @@ int main(int argc, char** argv) {
     std::cerr << argv[1] << ": " << parsed.path << " " << parsed.error << "\n";
     return 64;
   }
-  const JobConfig& config = *parsed.config;
-  train::PrepareProcess(static_cast<int>(config.train.threads));
-  train::Learner learner(config, at::kCPU);
-  std::filesystem::create_directories(argv[2]);
-  SaveModel(argv[2], learner.model(), /*sync=*/false);
-
-  std::ifstream tokens(argv[3], std::ios::binary);
-  const auto next_batch = [&]() -> std::optional<at::Tensor> {
-    at::Tensor batch = at::empty({config.train.micro_batch_size, config.train.sequence_length + 1}, at::kInt);
-    tokens.read(static_cast<char*>(batch.mutable_data_ptr()), static_cast<std::streamsize>(batch.nbytes()));
-    if (!tokens) return std::nullopt;
-    return batch.to(at::kLong);
-  };
-
+  train::PrepareProcess(static_cast<int>(parsed.config->train.threads));
+  train::ComputeTheSameEveryTime();
+  train::Bench bench(*parsed.config, argv[2], argv[3], OpenDevice(argc == 5 ? argv[4] : "cpu"));
   std::cout << "ready" << std::endl;
-  int64_t step = 0;
-  for (int64_t count; std::cin >> count;) {
-    nlohmann::json losses = nlohmann::json::array();
-    const auto start = std::chrono::steady_clock::now();
-    for (int64_t i = 0; i < count; ++i) {
-      const auto result = learner.Step(step++, next_batch);
-      if (!result) {
-        std::cerr << argv[3] << ": no more batches\n";
-        return 64;
-      }
-      losses.push_back(result->loss);
-    }
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    std::cout << nlohmann::json{{"seconds", seconds}, {"losses", losses}, {"peak_bytes", usage.ru_maxrss * 1024}}.dump()
-              << std::endl;
-  }
+  for (std::string word; std::cin >> word;)
+    std::cout << (word == "checkpoint" ? bench.Checkpoint() : bench.Train(std::stoll(word))).dump() << std::endl;
   return 0;
 }

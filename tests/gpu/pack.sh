@@ -6,14 +6,14 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=${1:-build/cuda}
 bin=$build/bin
-if ! [ -x "$bin/sink-trainer" ] || ! [ -e "$bin/libsink_cuda.so" ]; then
-  echo "pack: $build has no sink-trainer with CUDA kernels; build the preset cuda first" >&2
+if ! [ -x "$bin/sink-trainer" ] || ! [ -x "$bin/trainer_bench" ] || ! [ -e "$bin/libsink_cuda.so" ]; then
+  echo "pack: $build lacks sink-trainer, trainer_bench or the CUDA kernels; build the preset cuda first" >&2
   exit 1
 fi
 out=.gpu
 rm -rf "$out"
 mkdir -p "$out/bin" "$out/lib" "$out/corpus/train" "$out/corpus/valid"
-for program in "$bin"/sink-trainer "$bin"/sink-eval "$bin"/*.so "$build"/tests-bin/test_*gpu*; do
+for program in "$bin"/sink-trainer "$bin"/sink-eval "$bin"/trainer_bench "$bin"/*.so "$build"/tests-bin/test_*gpu*; do
   [ -e "$program" ] && strip -o "$out/bin/$(basename "$program")" "$program"
 done
 chmod +x "$out"/bin/*
@@ -22,6 +22,7 @@ for program in "$out"/bin/*; do ldd "$program"; done | awk '$3 ~ /^\// {print $3
 python3 tests/gpu/make_corpus.py "$out/corpus"
 "$bin/sink-data" pack --in "$out/corpus" --out "$out/data/bytes" --tokenizer bytes >/dev/null
 rm -rf "$out/corpus"
-cp tests/gpu/run.sh tests/gpu/product.py tests/gpu/peer.py "$out/"
+cp tests/gpu/run.sh tests/gpu/*.py "$out/"
+cp tests/bench/peer.py "$out/torch_peer.py"
 git describe --always --dirty=+ >"$out/commit" 2>/dev/null || echo unknown >"$out/commit"
 echo "pack: $out, $(du -sh "$out" | cut -f1); copy the checkout with it, then: bash .gpu/run.sh correctness speed"

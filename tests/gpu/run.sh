@@ -14,10 +14,10 @@ ldd bin/sink-trainer | grep 'not found' && exit 1
 status=0
 for step in "$@"; do
   case $step in
-    correctness) timeout 280 "$python" product.py correctness || status=1 ;;
-    speed) timeout 500 "$python" product.py speed || status=1 ;;
-    parts) timeout 120 "$python" peer.py parts || status=1 ;;
-    *) echo "run: unknown step $step; correctness, speed or parts" >&2; exit 2 ;;
+    correctness) timeout 280 "$python" correctness.py || status=1 ;;
+    speed | large) timeout 500 "$python" speed.py "$step" || status=1 ;;
+    parts) timeout 120 "$python" parts.py || status=1 ;;
+    *) echo "run: unknown step $step; correctness, speed, large or parts" >&2; exit 2 ;;
   esac
 done
 exit $status

@@ -1,10 +1,12 @@
-// Work of the current CUDA device as a graph (model/backend/device_queue.h). Exported by the library of CUDA kernels.
+// Work of a CUDA device as a graph (model/backend/device_queue.h). Exported by the library of CUDA kernels.
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 
+#include <optional>
 #include <type_traits>
 
 #include "model/backend/device_queue.h"
@@ -17,37 +19,60 @@ class Graph : public Recording {
   // A stream other than the default one is captured, as CUDA wants it. Thread-local: the thread that writes a
   // checkpoint may wait for its copies meanwhile. Blocks that the allocator has cached cannot serve the graph, which
   // has memory of its own from then on, so they go first.
-  explicit Graph(const std::function<void()>& work) {
+  Graph(at::DeviceIndex device, const std::function<void()>& work) {
+    const c10::cuda::CUDAGuard device_guard(device);
     c10::cuda::device_synchronize();
     c10::cuda::CUDACachingAllocator::emptyCache();
-    const c10::cuda::CUDAStreamGuard guard(c10::cuda::getStreamFromPool());
-    graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    const c10::cuda::CUDAStreamGuard guard(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device));
+    const c10::MempoolId_t pool = at::cuda::graph_pool_handle();
+    graph_.emplace();
+    graph_->capture_begin(pool, cudaStreamCaptureModeThreadLocal);
     try {
       work();
     } catch (...) {
-      Abandon();
+      Abandon(device, pool);
       throw;
     }
-    graph_.capture_end();
+    try {
+      graph_->capture_end();
+    } catch (...) {
+      GiveBack(device, pool);
+      throw;
+    }
   }
 
-  void Repeat() override { graph_.replay(); }
+  void Repeat() override { graph_->replay(); }
 
  private:
   // Ends the capture, which complains of what went wrong in it.
-  void Abandon() {
+  void Abandon(at::DeviceIndex device, c10::MempoolId_t pool) {
     try {
-      graph_.capture_end();
+      graph_->capture_end();
+    } catch (const std::exception&) {
+      GiveBack(device, pool);
+    }
+  }
+
+  // A capture that could not be ended leaves the allocators in the belief that it goes on, and they then free nothing
+  // when memory runs out. They complain where they had been told already.
+  static void GiveBack(at::DeviceIndex device, c10::MempoolId_t pool) {
+    try {
+      c10::cuda::CUDACachingAllocator::endAllocateToPool(device, pool);
+      at::getHostAllocator(at::kCUDA)->end_allocate_to_pool(pool);
+      c10::cuda::CUDACachingAllocator::releasePool(device, pool);
+      at::getHostAllocator(at::kCUDA)->release_pool(pool);
     } catch (const std::exception&) {
     }
   }
 
-  at::cuda::CUDAGraph graph_;
+  std::optional<at::cuda::CUDAGraph> graph_;
 };
 
 }  // namespace
 }  // namespace sink
 
-extern "C" sink::Recording* SinkCudaRecord(const std::function<void()>& work) { return new sink::Graph(work); }
+extern "C" sink::Recording* SinkCudaRecord(at::DeviceIndex device, const std::function<void()>& work) {
+  return new sink::Graph(device, work);
+}
 
 static_assert(std::is_same_v<decltype(&SinkCudaRecord), sink::CudaRecordFunction>);

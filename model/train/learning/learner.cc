@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <utility>
 
 #include "model/backend/device.h"
@@ -43,6 +44,13 @@ Pass PassOf(Transformer& model, const TrainConfig& config) {
   };
 }
 
+// Of several ranks, whose last micro-batch of a step sends its gradients off and is not repeated, a recording would
+// hold the memory of a pass beside that one's.
+Passes::Recorder RecorderOf(at::Device device, const Ranks& ranks) {
+  if (ranks.size() > 1) return [](const std::function<void()>&) { return nullptr; };
+  return [device](const std::function<void()>& work) { return Record(device, work); };
+}
+
 bool IsOutOfMemory(const std::exception& error) {
   return Classify(error).failure_class == pipe::FailureClass::kOutOfMemory;
 }
@@ -66,6 +74,12 @@ void PrepareProcess(int threads) {
   mallopt(M_TOP_PAD, 64 << 20);
 }
 
+void ComputeTheSameEveryTime() {
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+}
+
 at::ScalarType ComputeType(Precision precision, at::Device device) {
   switch (precision) {
     case Precision::kFp32:
@@ -86,7 +100,7 @@ Learner::Learner(const JobConfig& config, at::Device device, Ranks* ranks, Pass 
       going_(at::ones({}, model_.values().options())),
       loss_sum_(at::zeros({}, model_.values().options())),
       pass_(pass ? std::move(pass) : PassOf(model_, config.train)),
-      passes_(pass_, [device](const std::function<void()>& work) { return Record(device, work); }),
+      passes_(pass_, RecorderOf(device, ranks_)),
       micro_batch_size_(ChooseMicroBatch(device)) {
   if (model_.copies().defined()) exact_.emplace(model_.Exact());
   Reset();
@@ -121,7 +135,6 @@ std::optional<BegunStep> Learner::Begin(int64_t step, const NextBatch& next_batc
   const Clipping clipping = Clip(model_.gradients(), config_.train.max_gradient_norm);
   going_ = going_ * loss.isfinite().logical_and(loss.le(loss_limit)).logical_and(clipping.norm.isfinite());
   BegunStep begun{HostCopy(at::stack({loss, clipping.norm})), LearningRate(config_.train, step), loss_limit};
-  if (!optimizer_.can_skip() && ResultOf(begun).diverged) return begun;
   optimizer_.Update(step, begun.learning_rate, clipping.scale * going_);
   if (sharded()) {
     for (int rank = 0; rank < ranks_.size(); ++rank) {

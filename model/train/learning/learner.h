@@ -30,6 +30,8 @@ namespace sink::train {
 // freed. Every step frees and allocates the same activations; given back to the kernel, each of their pages would be
 // faulted in and zeroed again, 4 % of a step at hidden size 768.
 void PrepareProcess(int threads);
+// LibTorch's deterministic algorithms, part of a run's identity; before a device is opened.
+void ComputeTheSameEveryTime();
 
 // What the model computes in under train.precision: bfloat16 also runs on a CPU, where it is slow. Values, gradients,
 // moments and what is measured are in float in any case.

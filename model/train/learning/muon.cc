@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -36,13 +37,17 @@ MuonMatrix::MuonMatrix(const Parameter& parameter)
 void MuonMatrix::Update(const MuonStep& step) {
   const at::NoGradGuard no_gradients;
   const at::Tensor gradient = parameter_.gradient * step.gradient_scale;
-  momentum_.mul_(step.momentum).add_(gradient);
+  const at::Tensor momentum = momentum_.mul(step.momentum).add_(gradient);
   const at::Tensor& copy = parameter_.copy;
   const at::ScalarType type = copy.defined() ? copy.scalar_type() : gradient.scalar_type();
-  const at::Tensor direction = Orthogonalize(gradient.add(momentum_, step.momentum).to(type));
+  const at::Tensor direction = Orthogonalize(gradient.add(momentum, step.momentum).to(type));
   const double ratio = static_cast<double>(gradient.size(0)) / static_cast<double>(gradient.size(1));
-  parameter_.value.mul_(1 - step.learning_rate * step.weight_decay);
-  parameter_.value.sub_(direction, step.learning_rate * std::sqrt(std::max(1.0, ratio)));
+  const at::Tensor value = parameter_.value.mul(1 - step.learning_rate * step.weight_decay)
+                               .sub_(direction, step.learning_rate * std::sqrt(std::max(1.0, ratio)));
+  // The device decides, so that nobody waits for it; a gradient that does not count may hold anything.
+  const at::Tensor counts = step.gradient_scale.ne(0);
+  momentum_.copy_(at::where(counts, momentum, momentum_));
+  parameter_.value.copy_(at::where(counts, value, parameter_.value));
   if (copy.defined()) copy.copy_(parameter_.value);
 }
 

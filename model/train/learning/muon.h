@@ -17,7 +17,8 @@ struct MuonStep {
   double learning_rate = 0;
   double momentum = 0.95;
   double weight_decay = 0;
-  at::Tensor gradient_scale;  // the gradient is multiplied by this first: clipping. A scalar on its device
+  // The gradient is multiplied by this first: clipping. A scalar on its device; where it is 0, nothing changes.
+  at::Tensor gradient_scale;
 };
 
 // One parameter, [rows, columns], that Muon updates, with its momentum.

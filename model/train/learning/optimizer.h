@@ -36,10 +36,10 @@ class Optimizer {
   // Views the model's values and gradients, which must stay where they are; moments start at zero, on their device.
   Optimizer(const TrainConfig& config, const Transformer& model, const Part& part);
 
-  // One update of the part's values from its gradients times gradient_scale, a float scalar on their device (0:
-  // can_skip). `step` counts the updates done before; it corrects the bias of AdamW's moments. Muon's rate is
-  // muon_learning_rate * learning_rate / config.learning_rate: the same schedule (0 where that is 0 everywhere). Every
-  // parameter decays, by rate * weight_decay of its value.
+  // One update of the part's values from its gradients times gradient_scale, a float scalar on their device; where
+  // that is 0, nothing changes, whatever the gradients hold. `step` counts the updates done before; it corrects the
+  // bias of AdamW's moments. Muon's rate is muon_learning_rate * learning_rate / config.learning_rate: the same
+  // schedule (0 where that is 0 everywhere). Every parameter decays, by rate * weight_decay of its value.
   void Update(int64_t step, double learning_rate, const at::Tensor& gradient_scale);
 
   // What a checkpoint keeps, as views to write or read into, of the parameters' shapes: AdamW's moments m.<parameter>
@@ -50,8 +50,6 @@ class Optimizer {
   std::vector<at::Tensor> StateOf(const Part& part) const;
 
   const Part& part() const { return part_; }
-  // Whether a gradient_scale of 0 leaves everything as it is: AdamW looks at it on the device, Muon does not.
-  bool can_skip() const { return matrices_.empty(); }
 
  private:
   // Parameters that lie side by side, seen as one vector: AdamW is one pass over memory. The first and the last may be

@@ -3,6 +3,8 @@
 // of the tiles.
 #include "kernels/cuda/attention_backward.cu"
 
+#include "kernels/cuda/attention_backward_keys.cu"
+#include "kernels/cuda/attention_backward_queries.cu"
 #include "tests/kernels/cuda/attention_cases.h"
 
 namespace sink::kernels::cuda {

@@ -176,6 +176,7 @@ inline uint32_t RoundToBfloat16(float x) {
 inline uint32_t PackBfloat16(float low, float high) { return RoundToBfloat16(low) | RoundToBfloat16(high) << 16; }
 
 inline float FastExp2(float x) { return std::exp2(x); }
+inline float FastReciprocal(float x) { return 1.0f / x; }
 
 template <typename... Parameters>
 void Launch(const char* name, void (*kernel)(Parameters...), const Grid& grid, int threads, size_t shared_bytes,

@@ -20,8 +20,8 @@ ARCHITECTURES = ("80", "90")
 DEPS = pathlib.Path(os.environ.get("SINK_DEPS") or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or
                                                                 pathlib.Path.home() / ".cache") / "sink")
 # Kernels whose bf16 form must multiply on tensor cores.
-TENSOR_CORES = {"attention_forward.cu": ["ForwardKernel"], "attention_backward.cu": ["QueryKernel", "KeyKernel"],
-                "attention_bias.cu": ["DiagonalKernel"], "attention_sums.cu": ["SumsKernel"]}
+TENSOR_CORES = {"attention_forward.cu": ["ForwardKernel"], "attention_backward_queries.cu": ["QueryKernel"],
+                "attention_backward_keys.cu": ["KeyKernel"], "attention_bias.cu": ["DiagonalKernel"], "attention_sums.cu": ["SumsKernel"]}
 
 
 def find_nvcc(given):

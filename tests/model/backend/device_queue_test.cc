@@ -29,9 +29,10 @@ TEST(DeviceQueue, HostCopyIsOfTheMomentItWasBegun) {
 }
 
 TEST(DeviceQueue, RecordingsAreOfTheOpenedLibrary) {
-  const at::Device gpu(at::kCUDA, 0);
+  const at::Device gpu(at::kCUDA, 1);
   EXPECT_EQ(Record(gpu, [] {}), nullptr);
-  UseCudaRecorder([](const std::function<void()>& work) -> Recording* {
+  UseCudaRecorder([](at::DeviceIndex device, const std::function<void()>& work) -> Recording* {
+    EXPECT_EQ(device, 1);
     struct Again : Recording {
       explicit Again(const std::function<void()>& work) : work(work) {}
       void Repeat() override { work(); }

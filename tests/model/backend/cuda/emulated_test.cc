@@ -5,6 +5,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,6 +18,7 @@
 #include "model/backend/cuda/queue.h"
 #include "model/backend/reference_attention.h"
 #include "model/base/model_error.h"
+#include "model/eval/sink_metric.h"
 #include "tests/model/backend/parity/parity.h"
 
 extern "C" const sink::Kernels* SinkCudaKernels(at::ScalarType dtype);
@@ -233,6 +235,30 @@ TEST(EmulatedTables, TheOptimizerWorksInFloat) {
     parity.AdamW(count);
     parity.Clipping(count);
   }
+}
+
+// Kinds of softmax, and those whose weights are positive and not normalised.
+TEST(EmulatedTables, TheSinkMetricIsMadeOfColumnSumsWithoutWeights) {
+  const Kernels& kernels = *SinkCudaKernels(at::kFloat);
+  const AttentionShape shape{2, 70, 4, 2, 16};
+  int with_sums = 0;
+  for (const AttentionKind& kind : testing::AttentionKinds()) {
+    SCOPED_TRACE(kind.name);
+    const auto term = [](bool wanted, at::IntArrayRef sizes) { return wanted ? at::randn(sizes) : at::Tensor(); };
+    const at::Tensor qkv = at::randn({shape.batch * shape.length, shape.width()});
+    const AttentionTerms terms{
+        term(kind.bias, {shape.heads, 2 * shape.length - 1}), term(kind.column_key, {shape.heads, shape.head_dim}),
+        term(kind.column_value, {shape.heads, shape.head_dim}), term(kind.column_logit, {shape.heads})};
+    const ObservedAttention observed = ObserveAttention(kernels, qkv, shape, kind.rule, terms);
+    const at::Tensor expected = reference::Attention(qkv, shape, kind.rule, terms).output_NC;
+    EXPECT_TRUE(observed.output_NC.allclose(expected, 1e-4, 1e-5));
+    const QueryKeyValue x = Split(qkv, shape);
+    const AttentionView sums{x.query, x.key, x.value, {}, {}, kind.rule, terms, observed.key_sums};
+    const AttentionView weights{x.query, x.key, x.value, {}, {}, kind.rule, terms};
+    EXPECT_TRUE(Importance(sums).allclose(Importance(weights), 1e-5, 1e-6));
+    if (observed.key_sums) ++with_sums;
+  }
+  EXPECT_EQ(with_sums, 13);
 }
 
 TEST(EmulatedTables, OtherTypesHaveNone) {

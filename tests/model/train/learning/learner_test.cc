@@ -98,8 +98,12 @@ TEST(Learner, StepsBegunAheadAreTheSameSteps) {
 }
 
 // The host learns of it only when another step has been begun.
-TEST(Learner, DivergedStepAndTheOneBegunBehindItChangeNothing) {
-  Learner learner(SmallJob(), at::kCPU);
+class DivergedStep : public ::testing::TestWithParam<OptimizerKind> {};
+
+TEST_P(DivergedStep, AndTheOneBegunBehindItChangeNothing) {
+  JobConfig config = SmallJob();
+  config.train.optimizer = GetParam();
+  Learner learner(config, at::kCPU);
   Batches batches;
   const auto next = [&] { return std::optional(batches.Next(4)); };
   learner.Step(0, next);
@@ -111,6 +115,9 @@ TEST(Learner, DivergedStepAndTheOneBegunBehindItChangeNothing) {
   EXPECT_FALSE(learner.Step(1, next)->diverged);
   EXPECT_FALSE(learner.model().values().equal(before));
 }
+
+INSTANTIATE_TEST_SUITE_P(Optimizers, DivergedStep, ::testing::Values(OptimizerKind::kAdamw, OptimizerKind::kMuon),
+                         [](const auto& info) { return std::string(NameOf(info.param)); });
 
 // A device that has memory for `limit` sequences at once.
 class ShortOfMemory {

@@ -109,6 +109,15 @@ TEST(MuonMatrix, StepsFollowTheFormula) {
   }
 }
 
+TEST(MuonMatrix, AFactorOfZeroLeavesEverythingAsItIs) {
+  const Parameter parameter{"w", at::randn({6, 4}), at::full({6, 4}, std::nan(""))};
+  MuonMatrix matrix(parameter);
+  const at::Tensor before = parameter.value.clone();
+  matrix.Update({.learning_rate = 0.1, .weight_decay = 0.5, .gradient_scale = at::zeros({})});
+  EXPECT_TRUE(parameter.value.equal(before));
+  EXPECT_TRUE(matrix.momentum().equal(at::zeros({6, 4})));
+}
+
 TEST(Optimizer, MuonGetsTheMatricesOfTheLayersAndAdamWTheRest) {
   const TinyJob job;
   TrainConfig config = job.config.train;

@@ -1,32 +1,22 @@
 #!/usr/bin/env python3
-"""Checks (correctness) and times (speed) the packed programs on the device of $SINK_DEVICE. run.sh calls it.
-
-correctness  golden vectors, training against the CPU, resume, NCCL, the parity tests of the CUDA kernels
-speed        tokens a second of the study's 60M model beside PyTorch's on the same card, interleaved
-Prints a line a check; writes result.json to $OUT; exits with 1 when a check failed.
-"""
+"""Checks the packed programs on the device of $SINK_DEVICE; run.sh calls it. Golden vectors, training against the CPU and in
+bf16, resume, NCCL, the parity tests of the CUDA kernels. A line a check; exits with 1 when one failed."""
 import array
 import concurrent.futures
 import copy
 import glob
 import json
-import os
 import pathlib
-import re
 import shutil
 import struct
 import subprocess
-import sys
 import tempfile
-import threading
-import time
 
-HERE = pathlib.Path(__file__).resolve().parent
+from kit import DEVICE, ENVIRONMENT, HERE, check, run_all
+
 GOLDEN = HERE.parent / "tests" / "golden"
-DEVICE = os.environ.get("SINK_DEVICE", "cuda:0")
-OUT = pathlib.Path(os.environ.get("OUT", HERE))
-ENVIRONMENT = dict(os.environ, OMP_NUM_THREADS="2")
 GOLDEN_TOLERANCE, SINK_RATE_TOLERANCE, LOSS_TOLERANCE = 2e-4, 1e-3, 2e-3
+BF16_TOLERANCE = 0.01  # of a loss
 DTYPES = {"F32": "f", "F64": "d", "I32": "i", "I64": "q"}
 
 TINY = {
@@ -38,8 +28,6 @@ TINY = {
     "eval": {"every": 10, "sequences": 8, "tokens": 32, "validation_sequences": 4},
     "checkpoint": {"every": 10},
 }
-STUDY_60M = {"hidden_size": 768, "intermediate_size": 1536, "num_hidden_layers": 10, "num_attention_heads": 8,
-             "vocab_size": 50432, "max_position_embeddings": 2048}
 VARIANTS = {
     "base": {}, "nope": {"position_embedding": "nope"}, "sinusoidal": {"position_embedding": "sinusoidal"},
     "learnable": {"position_embedding": "learnable"}, "alibi": {"position_embedding": "alibi"},
@@ -56,13 +44,6 @@ VARIANTS = {
     "sink_token": {"sink_token": True}, "gate": {"attention_gate": "elementwise"}, "qk_norm": {"qk_norm": True},
     "prefix": {"prefix_length": 5}, "window": {"window": 16},
 }
-
-results = {"device": DEVICE, "checks": {}, "speed": {}}
-
-
-def check(name, passed, detail=""):
-    results["checks"][name] = {"passed": bool(passed), "detail": detail}
-    print(f"{'ok  ' if passed else 'FAIL'} {name}  {detail}", flush=True)
 
 
 def read_safetensors(path):
@@ -132,6 +113,10 @@ def losses(run):
     return {r["step"]: r["values"]["train_loss"] for r in run["records"] if "train_loss" in (r.get("values") or {})}
 
 
+def warnings(run):
+    return [r["message"] for r in run["records"] if r.get("level") == "warning"]
+
+
 def final_weights(run):
     return pathlib.Path(sorted(glob.glob(f"{run['folder']}/checkpoints/*/model.safetensors"))[-1]).read_bytes()
 
@@ -142,24 +127,36 @@ def tiny(**variant):
     return config
 
 
+def difference(run, other, relative=False):
+    """The largest of a step's losses, in nats or in shares of the other's."""
+    a, b = losses(run), losses(other)
+    if not b or a.keys() != b.keys():
+        return float("inf")
+    return max(abs(a[step] - b[step]) / (b[step] if relative else 1) for step in b)
+
+
 def parity(item):
+    """Of one job: fp32 against the CPU, bf16 against fp32, and what went wrong."""
     name, config = item
-    ours, cpu = train(config), train(config, "cpu")
-    if ours["code"] or cpu["code"]:
-        return name, float("inf"), ours["words"] or cpu["words"]
-    a, b = losses(ours), losses(cpu)
-    return name, max(abs(a[s] - b[s]) for s in b) if a.keys() == b.keys() and b else float("inf"), ""
+    rounded = copy.deepcopy(config)
+    rounded["train"]["precision"] = "bf16"
+    ours, cpu, bf16 = train(config), train(config, "cpu"), train(rounded)
+    words = [run["words"] for run in (ours, cpu, bf16) if run["code"]] + warnings(ours) + warnings(bf16)
+    return name, difference(ours, cpu), difference(bf16, ours, relative=True), " ".join(words)
 
 
 def check_training():
     configs = {name: tiny(**variant) for name, variant in VARIANTS.items()}
     configs["muon"] = tiny()
     configs["muon"]["train"]["optimizer"] = "muon"
-    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
         rows = list(pool.map(parity, configs.items()))
-    bad = [r for r in rows if not r[1] < LOSS_TOLERANCE]
-    check("20 steps equal the CPU's", not bad, f"{len(rows) - len(bad)} of {len(rows)}; largest difference of a loss "
-          f"{max(r[1] for r in rows):.1e} " + " ".join(f"{r[0]}: {r[2] or r[1]}" for r in bad))
+    for title, column, limit in (("20 steps equal the CPU's", 1, LOSS_TOLERANCE), ("20 steps in bf16 follow", 2, BF16_TOLERANCE)):
+        bad = [row for row in rows if not row[column] < limit]
+        check(title, not bad, f"{len(rows) - len(bad)} of {len(rows)}; largest difference {max(r[column] for r in rows):.1e} "
+              + " ".join(f"{r[0]}: {r[column]:.1e} {r[3]}" for r in bad))
+    warned = [f"{r[0]}: {r[3]}" for r in rows if r[3]]
+    check("no run warns, every micro-batch is recorded where the device can", not warned, " ".join(warned))
 
 
 def check_resume():
@@ -189,102 +186,5 @@ def check_kernels():
         check(f"kernels: {pathlib.Path(program).name}", run.returncode == 0, run.stdout.strip().splitlines()[-1][:200])
 
 
-# --- speed ----------------------------------------------------------------------------------------------------------
-class MemoryWatch(threading.Thread):
-    """The largest memory of the GPU in use, in MiB, as nvidia-smi tells it twice a second."""
-
-    def __enter__(self):
-        self.largest, self.done = 0, threading.Event()
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.done.set()
-        self.join()
-
-    def run(self):
-        query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
-        while not self.done.wait(0.5):
-            try:
-                self.largest = max(self.largest, int(subprocess.run(query, capture_output=True, text=True).stdout.split()[0]))
-            except (OSError, ValueError, IndexError):
-                return
-
-
-def our_speed(name, micro_batch, steps, environment=None, **variant):
-    sizes = TINY["model"] if DEVICE == "cpu" else STUDY_60M
-    config = {"model": dict(sizes, variant=variant), "data": {"set": "bytes"}, "checkpoint": {"every": 100000},
-              "eval": {"every": 100000, "sequences": 4, "tokens": 64, "validation_sequences": 1},
-              "train": {"learning_rate": 4e-4, "warmup_steps": 10, "max_steps": steps, "global_batch_size": micro_batch,
-                        "micro_batch_size": micro_batch, "sequence_length": sizes["max_position_embeddings"], "log_every": 1, "precision": "auto"}}
-    with MemoryWatch() as memory:
-        run = train(config, environment=environment, timeout=150)
-    rates = sorted(r["tokens_per_second"] for r in run["records"] if r.get("tokens_per_second"))
-    found = {"tokens_per_s": round(rates[len(rates) // 2]) if rates else 0, "MiB": memory.largest,
-             "loss": (list(losses(run).values()) or [None])[-1],
-             "attention": re.findall(r"attention: (.*)", run["words"])}
-    results["speed"][f"ours {name}"] = found
-    check(f"speed: ours {name}", run["code"] == 0 and rates, f"{found} {run['words'] if run['code'] else ''}")
-    return found["tokens_per_s"]
-
-
-def peer_speed(name, *arguments):
-    found, words = {"tokens_per_s": 0}, ""
-    try:
-        run = subprocess.run([sys.executable, HERE / "peer.py", "speed", *arguments], capture_output=True, text=True,
-                             env=ENVIRONMENT, timeout=200)
-        if run.returncode == 0:
-            found = json.loads(run.stdout.splitlines()[-1])
-        else:
-            words = run.stderr.strip()[-200:]
-    except subprocess.TimeoutExpired:  # a compiler on a busy machine; what follows still has its turn
-        words = "no end within 200 s"
-    results["speed"][f"PyTorch {name}"] = found
-    check(f"speed: PyTorch {name}", not words, f"{found} {words}")
-    return found["tokens_per_s"]
-
-
-def speed():
-    eager = peer_speed("eager 60M", "16", "eager", "15", "softmax")
-    ours = [our_speed("60M", 16, 25)]
-    compiled = peer_speed("compiled 60M", "16", "compiled", "15", "softmax")
-    ours.append(our_speed("60M again", 16, 25))
-    materialised = peer_speed("eager 60M sigmoid", "4", "eager", "8", "sigmoid")
-    sigmoid = our_speed("60M sigmoid", 16, 8, similarity="sigmoid", normalize=False)
-    key_bias = our_speed("60M key bias", 16, 8, key_bias="per_head")
-    library = our_speed("60M, library's attention", 16, 15, environment={"SINK_ATTENTION": "library"})
-    library_bias = our_speed("60M key bias, library's attention", 16, 8, environment={"SINK_ATTENTION": "library"}, key_bias="per_head")
-    middle = sum(ours) / 2
-    print_speeds()
-    for label, value, base in (("60M / eager", middle, eager), ("60M / compiled", middle, compiled),
-                               ("sigmoid / materialised", sigmoid, materialised), ("sigmoid / softmax", sigmoid, middle),
-                               ("key bias / softmax", key_bias, middle), ("library's attention / ours", library, middle),
-                               ("the same with a key bias", library_bias, key_bias)):
-        results["speed"][label] = value / base if base else None
-        print(f"     {label}: {value / base:.2f}" if base else f"     {label}: -", flush=True)
-
-
-def print_speeds():
-    print("\n| case | tokens/s | memory | loss | attention |\n|---|---|---|---|---|")
-    for name, found in results["speed"].items():
-        memory = f"{found['MiB']} MiB" if found.get("MiB") else f"{found['peak_GiB']} GiB" if found.get("peak_GiB") else ""
-        print(f"| {name} | {found['tokens_per_s']:,} | {memory} | {found.get('loss')} | {'; '.join(found.get('attention', []))} |")
-    print(flush=True)
-
-
-def main():
-    for step in sys.argv[1:]:
-        for run in {"correctness": (check_kernels, check_golden, check_training, check_resume, check_ranks),
-                    "speed": (speed,)}[step]:
-            started = time.time()
-            try:
-                run()
-            except Exception as error:  # the next check still runs: a lease is short
-                check(run.__name__, False, repr(error)[:400])
-            print(f"     [{run.__name__}: {time.time() - started:.0f} s]", flush=True)
-    (OUT / "result.json").write_text(json.dumps(results, indent=1) + "\n")
-    sys.exit(0 if all(c["passed"] for c in results["checks"].values()) else 1)
-
-
 if __name__ == "__main__":
-    main()
+    run_all("correctness", (check_kernels, check_golden, check_training, check_resume, check_ranks))
