@@ -226,6 +226,20 @@ TEST(RanksOfOneJob, DivergeAndRollBackTogether) {
   EXPECT_EQ(roll_backs(gang[1].records()), roll_backs(one));
 }
 
+// With many ids the first and the last of the four have no matrix of Muon's.
+TEST(RanksOfOneJob, ThatShareMuonDivergeTogether) {
+  RanksJob job;
+  job.config.model.vocab_size = 4096;
+  job.config.train.optimizer = OptimizerKind::kMuon;
+  job.config.train.shard_optimizer = true;
+  job.config.train.learning_rate = 100;
+  job.config.train.min_learning_rate.reset();
+  job.config.train.muon_learning_rate = 100;
+  job.config.train.weight_decay = 100;
+  Gang gang(job, "run", 4);
+  EXPECT_THAT(gang.Wait(), Each(pipe::kExitNan)) << gang.errors();
+}
+
 TEST(RanksOfOneJob, ThatHaveOtherDataAreRefused) {
   const RanksJob job;
   const RanksJob other;
