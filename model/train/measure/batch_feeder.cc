@@ -35,9 +35,12 @@ void BatchFeeder::Seek(const data::Cursor& cursor) {
   failure_ = nullptr;
 }
 
-// Perhaps nobody asks for that batch.
-void BatchFeeder::ReadAhead() try { Read(); } catch (...) {
-  failure_ = std::current_exception();
+void BatchFeeder::ReadAhead() {
+  try {
+    Read();
+  } catch (...) {  // perhaps nobody asks for that batch
+    failure_ = std::current_exception();
+  }
 }
 
 void BatchFeeder::Read() {
