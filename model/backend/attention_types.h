@@ -39,8 +39,7 @@ struct AttentionTerms {
 
 struct AttentionOutput {
   at::Tensor output_NC;    // [N, H * D]
-  at::Tensor log_sum_BHT;  // for the backward pass alone: of softmax the log of the denominator, of other kinds as the
-                           // kernel that made it has it
+  at::Tensor log_sum_BHT;  // log of softmax's denominator, for the backward pass; of other kinds it says nothing
 };
 
 // Gradients of the merged rows and of each term that is defined.
