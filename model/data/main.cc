@@ -1,4 +1,4 @@
-// sink-data: makes, packs, checks and shows the text that models are trained on. Exit codes: commands.h.
+// sink-data: makes, packs, checks and shows the text that models are trained on. Exit codes: data_commands.h.
 #include <cerrno>
 #include <cstdio>
 #include <cstring>

@@ -32,7 +32,7 @@ std::map<std::string, Enum> ByName() {
 std::string SetBos(const std::string& text, InputOptions& inputs) {
   inputs.text_bos = text == "yes" ? TextBos::kYes : text == "no" ? TextBos::kNo : TextBos::kAuto;
   if (text == "yes" || text == "no" || text == "auto") return "";
-  int64_t id = 0;
+  int32_t id = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
   if (error != std::errc() || end != text.data() + text.size() || id < 0)
     return "--bos: must be a token id, yes, no or auto";

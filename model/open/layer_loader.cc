@@ -30,9 +30,12 @@ OpenLayer LayerLoader::Load(int64_t n) const {
 OpenLayer LayerLoader::Take(int64_t n) {
   OpenLayer layer = next_.valid() ? next_.get() : Load(n);
   if (!ahead_of_use_ || n + 1 == config_.layers) return layer;
-  // The memory of the layer before is written again, so not before that layer's work is done.
+  // The memory of the layer before is written again, so not before that layer's work is done. It is given up here
+  // alone: the caller's handle may go while the next layer is being loaded, before the work that reads it is even
+  // queued.
   const auto used = std::make_shared<Milestone>(device_);
   used->Set();
+  taken_ = layer;
   next_ = std::async(std::launch::async, [this, n, used] {
     const at::NoGradGuard no_gradients;
     OpenLayer next;

@@ -36,6 +36,7 @@ class LayerLoader {
   const at::Device device_;
   const bool ahead_of_use_;
   const SideQueue side_;
+  OpenLayer taken_;  // last, while the next one is loaded
   std::future<OpenLayer> next_;
 };
 

@@ -22,6 +22,9 @@ constexpr char kParameterFile[] = "model.safetensors";
 constexpr std::streamsize kMaxConfigBytes = 64 << 10;
 
 std::string ReadText(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error))
+    throw ModelError(path.string() + ": not a plain file");  // a named pipe would block
   std::ifstream in(path, std::ios::binary);
   if (!in) throw ModelError(path.string() + ": cannot open: " + std::strerror(errno));
   std::string text(kMaxConfigBytes + 1, '\0');

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -35,6 +36,11 @@ data::LoaderOptions TrainingRowsOf(const JobFile& job, const RankWorld& world) {
   return options;
 }
 
+// The size that was found to be the most that fit leaves no room beside it, and a recorded step keeps its memory.
+int64_t RowsToMeasure(const TrainConfig& config, int64_t micro_batch_size) {
+  return config.micro_batch_size > 0 ? micro_batch_size : std::min(micro_batch_size, TrainConfig().micro_batch_size);
+}
+
 }  // namespace
 
 Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, TrainerCommands& commands,
@@ -50,10 +56,11 @@ Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Traine
       learner_(job_.config, device_, &ranks_),
       feeder_(data::Loader(TrainingRowsOf(job_, world)), learner_.micro_batch_size(), job_.config.train.sequence_length,
               device_, overlap_),
+      data_(DataContent(job_)),
       saves_(device_) {
+  ExpectSameData(ranks_, job_.config.data.set, data_);
   if (ranks_.first()) {
-    evaluator_.emplace(job_, device_, learner_.micro_batch_size());
-    data_ = DataContent(job_);
+    evaluator_.emplace(job_, device_, RowsToMeasure(job_.config.train, learner_.micro_batch_size()));
     ReadTokenizer();
   }
   Restore([&](const std::string& warning) { warnings_.push_back(warning); });
@@ -74,7 +81,7 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
   const auto read = [&] {
     if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
     saved_ = checkpoints_.FindNewest(warn);
-    if (saved_) state_ = ReadCheckpoint(saved_->path, job_.config, learner_.model(), *whole, data_);
+    if (saved_) state_ = ReadCheckpoint(saved_->path, job_.config, learner_.model(), *whole, data_, warn);
     if (saved_ && state_.step != saved_->step)
       throw UserError(saved_->path.string() + " says that it is of step " + std::to_string(state_.step) +
                       "; remove this checkpoint");
@@ -84,7 +91,8 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
     learner_.Scatter(*whole);
     state_ = ShareRunState(ranks_, device_, state_);
     if (!ranks_.first()) saved_ = CheckpointRef{.step = state_.step, .path = "rank 0's checkpoint"};
-  } else if (state_.step > 0) {
+  } else if (state_.tokens > 0) {  // a step was begun, if only the first, which diverged
+    saved_.reset();
     learner_.Reset();
     state_ = {};
   }

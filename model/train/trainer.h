@@ -22,7 +22,8 @@
 // that a step that diverges changes nothing, nor does the one begun after it), and writes a checkpoint from a copy
 // while training goes on. Results, records and files are the same, but that a record of a step may be sent during the
 // next one, and that of a checkpoint when it is on the disk. Steps wait for their results where train.loss_spike_factor
-// needs the loss of the one before.
+// needs the loss of the one before. Several ranks wait for their devices in every step all the same: for the sums of a
+// step (NCCL's waits are blocking, so that a rank that is lost is found), and to agree whether to go on.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -113,7 +114,7 @@ class Trainer {
   BatchFeeder feeder_;
   std::optional<Evaluator> evaluator_;  // of rank 0
   TokenizerFiles tokenizer_;            // of rank 0, for checkpoints
-  std::string data_;                    // of rank 0: what the data set holds; empty where that cannot be told
+  const std::string data_;              // what the data set holds; empty where that cannot be told
   RunState state_;                      // as if the steps under way had been done
   std::deque<Running> running_;
   SideQueue saves_;

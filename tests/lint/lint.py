@@ -56,7 +56,7 @@ EDGES = {
     "kernels/cuda": {"kernels"},
     "model/base": {"proto/files"},
     "model/backend": {"model/base", "kernels"},
-    "model/backend/cuda": {"model/backend", "kernels", "kernels/cuda"},
+    "model/backend/cuda": {"model/base", "model/backend", "kernels", "kernels/cuda"},
     "model/backend/cuda/cudnn": {"model/backend/cuda", "kernels/cuda"},
     "model/backend/cuda/no_library": {"model/backend/cuda"},
     "model/network": {"model/base", "model/backend", "kernels", "proto/config"},

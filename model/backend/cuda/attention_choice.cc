@@ -4,8 +4,9 @@
 #include <cstdlib>
 #include <mutex>
 #include <set>
-#include <stdexcept>
 #include <string_view>
+
+#include "model/base/model_error.h"
 
 namespace sink::cuda {
 
@@ -16,7 +17,7 @@ bool WantsLibrary(const kernels::cuda::AttentionShape& shape, const kernels::cud
   const char* text = std::getenv("SINK_ATTENTION");
   const std::string_view choice = text == nullptr ? "tiles" : text;
   if (choice != "tiles" && choice != "library")
-    throw std::invalid_argument("SINK_ATTENTION is \"" + std::string(choice) + "\"; use tiles or library");
+    throw ModelError("SINK_ATTENTION is \"" + std::string(choice) + "\"; use tiles or library");
   return choice == "library" && rule.weights.similarity == Similarity::kSoftmax && rule.prefix == 0 &&
          terms.offset_bias_HS == nullptr && shape.head_dim % 8 == 0;
 }

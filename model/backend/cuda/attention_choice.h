@@ -9,7 +9,7 @@
 
 namespace sink::cuda {
 
-// Whether a library is to be tried for such a layer of bf16. std::invalid_argument for another value of SINK_ATTENTION.
+// Whether a library is to be tried for such a layer of bf16. ModelError for another value of SINK_ATTENTION.
 bool WantsLibrary(const kernels::cuda::AttentionShape& shape, const kernels::cuda::AttentionRule& rule,
                   const kernels::cuda::AttentionTerms& terms);
 

@@ -35,8 +35,9 @@ std::string Printable(const std::string& text) {
 }
 
 void PrintBlocks(const PackedFile& file, int64_t block, int64_t count, const Tokenizer* tokenizer) {
-  std::vector<int32_t> ids(block);
-  for (int64_t i = 0; i < std::min(count, file.header().tokens / block); ++i) {
+  const int64_t blocks = std::min(count, file.header().tokens / block);
+  std::vector<int32_t> ids(blocks > 0 ? block : 0);
+  for (int64_t i = 0; i < blocks; ++i) {
     file.Read(i * block, ids);
     std::printf("--- block %lld\n", static_cast<long long>(i));
     if (tokenizer != nullptr) {

@@ -1,4 +1,4 @@
-// See progress.h.
+// See progress_line.h.
 #include "model/data/commands/progress_line.h"
 
 #include <unistd.h>

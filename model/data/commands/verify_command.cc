@@ -25,12 +25,13 @@ struct VerifyOptions {
 // How many tokens there are.
 int64_t VerifyTokens(const PackedSet& set) {
   int64_t tokens = 0;
-  std::vector<int32_t> block(set.block);
+  std::vector<int32_t> block;
   for (const SetFile& entry : set.files) {
     const PackedFile file(set.folder / entry.name);
     if (entry.blocks * set.block > file.header().tokens) {
       throw DataError(file.path() + ": shorter than set.json says; re-run sink-data pack");
     }
+    block.resize(set.block);  // the file has so many
     for (int64_t i = 0; i < entry.blocks; ++i) {
       file.Read(i * set.block, block);
       for (const int32_t id : block) {

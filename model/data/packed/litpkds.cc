@@ -14,6 +14,7 @@
 
 #include "model/base/data_error.h"
 #include "model/base/or_throw.h"
+#include "model/data/packed/reading.h"
 #include "proto/files/files.h"
 
 namespace sink::data {
@@ -94,16 +95,17 @@ void WritePackedFile(const std::filesystem::path& path, TokenType type, std::spa
 
 PackedFile::PackedFile(const std::filesystem::path& path) : path_(path.string()) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw DataError(path_ + ": cannot open: " + std::strerror(errno) + kFix);
+  if (fd < 0) ThrowReading(errno, path_ + ": cannot open: " + std::strerror(errno), kFix);
   struct stat status = {};
   char start[kPackedHeaderBytes];
   void* mapping = MAP_FAILED;
   try {
     if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) throw DataError(path_ + ": not a regular file" + kFix);
     const ssize_t n = ::pread(fd, start, sizeof start, 0);
-    header_ = ParsePackedHeader(std::string_view(start, n < 0 ? 0 : n), status.st_size, path_);
+    if (n < 0) throw MachineError(path_ + ": cannot read: " + std::strerror(errno));
+    header_ = ParsePackedHeader(std::string_view(start, n), status.st_size, path_);
     mapping = ::mmap(nullptr, status.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    if (mapping == MAP_FAILED) throw DataError(path_ + ": cannot map: " + std::strerror(errno));
+    if (mapping == MAP_FAILED) throw MachineError(path_ + ": cannot map: " + std::strerror(errno));
   } catch (...) {
     ::close(fd);
     throw;

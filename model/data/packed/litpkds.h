@@ -43,7 +43,7 @@ void WritePackedFile(const std::filesystem::path& path, TokenType type, std::spa
 // A file mapped read-only.
 class PackedFile {
  public:
-  // DataError when the file is missing or damaged.
+  // DataError when the file is missing or damaged; MachineError when it could not be read.
   explicit PackedFile(const std::filesystem::path& path);
   ~PackedFile();
   PackedFile(PackedFile&& other) noexcept;

@@ -9,7 +9,8 @@
 #include <set>
 
 #include "model/base/data_error.h"
-#include "model/base/or_throw.h"
+#include "model/data/packed/reading.h"
+#include "model/data/tokenizer/tokenizer.h"
 #include "proto/files/files.h"
 
 namespace sink::data {
@@ -104,7 +105,7 @@ PackedSet OpenSet(const fs::path& folder) {
   PackedSet set;
   if (fs::exists(folder / kSetFileName, error)) {
     const fs::path path = folder / kSetFileName;
-    set = ParseSet(OrThrow<DataError>(files::ReadFile(path, kMaxSetFileBytes)), path.string());
+    set = ParseSet(OrThrowReading(files::ReadFile(path, kMaxSetFileBytes)), path.string());
     set.folder = folder;
   } else {
     set = ListForeignSet(folder);
@@ -173,6 +174,11 @@ PackedSet ParseSet(std::string_view text, const std::string& name) {
                                    .hash = tokenizer.at("hash"),
                                    .vocab_size = tokenizer.at("vocab_size"),
                                    .eos_id = tokenizer.at("eos_id")};
+    }
+    // It is joined to folders' paths.
+    if (set.tokenizer && set.tokenizer->name != kBytesTokenizer && set.tokenizer->name != "tokenizer.json" &&
+        set.tokenizer->name != "tokenizer.model") {
+      throw DataError(name + ": \"" + set.tokenizer->name + "\" is not the name of a set's tokenizer");
     }
     for (const Json& source : json.at("sources")) {
       set.sources.push_back({.path = source.at("path"),

@@ -72,7 +72,7 @@ std::string_view WithoutShard(std::string_view domain);
 std::string DomainsText(const PackedSet& set, std::string_view split);
 
 // Reads set.json, or lists the files of a foreign set (their headers are then opened to count blocks). DataError when
-// the folder is missing or holds no packed file, or set.json is damaged.
+// the folder is missing or holds no packed file, or set.json is damaged; MachineError when it could not be read.
 PackedSet OpenSet(const std::filesystem::path& folder);
 
 // How many tokens of a packed file, from its first, are text: all, unless a set.json beside it says that the last

@@ -9,6 +9,7 @@
 
 #include "model/base/data_error.h"
 #include "model/data/tokenizer/byte_alphabet.h"
+#include "model/data/tokenizer/parse_json.h"
 #include "model/data/tokenizer/word_scanner.h"
 
 namespace sink::data {
@@ -250,7 +251,7 @@ class TokenizerJsonParser {
 
 BpeSpec ParseTokenizerJson(std::string_view text, const std::string& name) {
   try {
-    const Json json = Json::parse(text);
+    const Json json = ParseTokenizerFile(text, name);
     return TokenizerJsonParser(json, name).Parse();
   } catch (const nlohmann::json::exception& error) {
     throw DataError(name + ": not a tokenizer.json (" + error.what() + ")");

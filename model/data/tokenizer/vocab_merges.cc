@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "model/base/data_error.h"
+#include "model/data/tokenizer/parse_json.h"
 #include "model/data/tokenizer/special_token.h"
 
 namespace sink::data {
@@ -49,7 +50,7 @@ std::map<std::string, Json> AddedTokens(const VocabMerges& files, const Json& co
     const bool is_special = special.contains(token);
     added.emplace(token, Json{{"id", id}, {"content", token}, {"normalized", !is_special}, {"special", is_special}});
   };
-  const Json beside = files.added.empty() ? Json::object() : Json::parse(files.added);
+  const Json beside = files.added.empty() ? Json::object() : ParseTokenizerFile(files.added, name);
   CheckIds(beside, name + ": added_tokens.json");
   for (const auto& [token, id] : beside.items()) add(token, id);
   for (const std::string& token : special)
@@ -73,9 +74,9 @@ Json Merges(std::string_view text) {
 
 std::string TokenizerJsonOf(const VocabMerges& files, const std::string& name) {
   try {
-    const Json vocab = Json::parse(files.vocab);
+    const Json vocab = ParseTokenizerFile(files.vocab, name);
     CheckIds(vocab, name);
-    const Json config = files.config.empty() ? Json::object() : Json::parse(files.config);
+    const Json config = files.config.empty() ? Json::object() : ParseTokenizerFile(files.config, name);
     Json added = Json::array();
     for (const auto& [content, token] : AddedTokens(files, config, vocab, name)) added.push_back(token);
     const Json byte_level = {

@@ -18,6 +18,7 @@ std::string MessageOf(const std::exception& error) {
 
 pipe::FailureClass ClassOf(const std::exception& error) {
   if (const auto* ours = dynamic_cast<const TrainError*>(&error)) return ours->failure_class();
+  if (dynamic_cast<const data::MachineError*>(&error)) return pipe::FailureClass::kInfra;
   if (dynamic_cast<const data::DataError*>(&error)) return pipe::FailureClass::kUser;
   if (dynamic_cast<const ModelError*>(&error)) return pipe::FailureClass::kUser;
   if (dynamic_cast<const std::bad_alloc*>(&error)) return pipe::FailureClass::kOutOfMemory;

@@ -17,13 +17,14 @@ BatchFeeder::BatchFeeder(data::Loader loader, int64_t rows, int64_t length, at::
       taken_(device) {}
 
 at::Tensor BatchFeeder::Next() {
+  if (failure_) std::rethrow_exception(failure_);
   if (!has_read_) Read();
   has_read_ = false;
   cursor_ = loader_.cursor();
   copied_.Block();
   const at::Tensor batch_BT1 = device_BT1_.to(at::kLong);
   taken_.Set();
-  if (ahead_) Read();
+  if (ahead_) ReadAhead();
   return batch_BT1;
 }
 
@@ -31,6 +32,15 @@ void BatchFeeder::Seek(const data::Cursor& cursor) {
   loader_.Seek(cursor);
   cursor_ = cursor;
   has_read_ = false;
+  failure_ = nullptr;
+}
+
+void BatchFeeder::ReadAhead() {
+  try {
+    Read();
+  } catch (...) {  // perhaps nobody asks for that batch
+    failure_ = std::current_exception();
+  }
 }
 
 void BatchFeeder::Read() {

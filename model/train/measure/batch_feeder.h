@@ -5,7 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <optional>
+#include <exception>
 
 #include "model/backend/device_queue.h"
 #include "model/data/loader/loader.h"
@@ -17,7 +17,7 @@ class BatchFeeder {
   // Batches are [rows, length + 1], length the loader's.
   BatchFeeder(data::Loader loader, int64_t rows, int64_t length, at::Device device, bool ahead);
 
-  // The next batch, int64 on the device. DataError as the loader throws it.
+  // The next batch, int64 on the device. DataError as the loader throws it, when its turn has come.
   at::Tensor Next();
 
   // Behind the last batch that Next returned, whatever has been read ahead.
@@ -26,14 +26,16 @@ class BatchFeeder {
 
  private:
   void Read();
+  void ReadAhead();
 
   data::Loader loader_;
   const bool ahead_;
   data::Cursor cursor_;
   at::Tensor host_BT1_, device_BT1_;  // int32; the same memory for all batches
   SideQueue copies_;
-  Milestone copied_, taken_;  // the last batch has reached the device; it has been taken from there
-  bool has_read_ = false;     // what is in device_BT1_, or on its way there, has not been returned yet
+  Milestone copied_, taken_;    // the last batch has reached the device; it has been taken from there
+  bool has_read_ = false;       // what is in device_BT1_, or on its way there, has not been returned yet
+  std::exception_ptr failure_;  // of reading the next one ahead
 };
 
 }  // namespace sink::train

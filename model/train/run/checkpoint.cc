@@ -15,6 +15,7 @@
 #include "model/storage/tensor_file.h"
 #include "model/train/link/train_error.h"
 #include "proto/files/files.h"
+#include "proto/files/hash.h"
 
 namespace sink::train {
 namespace {
@@ -63,6 +64,15 @@ void CheckPlausible(const RunState& state, const JobConfig& config, const fs::pa
                     std::to_string(config.train.max_steps) + " steps; remove this checkpoint");
 }
 
+// A hash in hex as whole numbers that a double holds; zeros for none.
+std::vector<double> WordsOf(const std::string& hash) {
+  constexpr size_t kDigits = 8;
+  std::vector<double> words(files::kHashDigits / kDigits);
+  for (size_t i = 0; i < words.size() && hash.size() == files::kHashDigits; ++i)
+    words[i] = static_cast<double>(std::stoul(hash.substr(i * kDigits, kDigits), nullptr, 16));
+  return words;
+}
+
 }  // namespace
 
 CheckpointContent ContentOf(const JobConfig& config, const Transformer& model, const Optimizer& optimizer,
@@ -94,7 +104,7 @@ void WriteCheckpoint(const fs::path& folder, const CheckpointContent& content) {
 }
 
 RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transformer& model, Optimizer& optimizer,
-                        const std::string& data) {
+                        const std::string& data, const std::function<void(const std::string&)>& warn) {
   RunState state;
   try {
     const Json json = Json::parse(OrThrow<InfraError>(files::ReadFile(folder / kStateFile, kMaxStateBytes)));
@@ -103,10 +113,15 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
     if (json.at("config") != JobId(config))
       throw UserError(folder.string() + " belongs to a job with other settings (" + json.at("config").dump() +
                       ", this one is \"" + JobId(config) + "\"); use another run folder, or remove its checkpoints");
-    if (const std::string before = json.value(kData, data); !data.empty() && before != data)
-      throw UserError(folder.string() + " was trained on data set " + config.data.set + " with the content " + before +
-                      ", and what lies there now has the content " + data +
-                      "; put the set back as it was, or begin anew in another run folder");
+    const auto before = json.value(kData, std::string());
+    if (before.empty() || data.empty())
+      warn("whether data set " + config.data.set + " still holds what " + folder.string() +
+           " was trained on cannot be told: " + (data.empty() ? "the set" : "the checkpoint") +
+           " has no fingerprint; it is taken to");
+    else if (before != data)
+      throw InfraError(folder.string() + " was trained on data set " + config.data.set + " with the content " + before +
+                       ", and what lies here under that name has the content " + data +
+                       "; put the set back as it was, or begin anew in another run folder");
     VisitFields(
         [&json]<typename Field>(std::string_view place, Field& field) {
           const bool optional = place == kRunningLoss || place == kRollBacks;
@@ -123,7 +138,9 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
   const bool former = !fs::exists(folder / kOptimizerFile);
   const SafetensorsFile file(folder / (former ? kFormerOptimizerFile : kOptimizerFile));
   for (const auto& [name, tensor] : optimizer.State()) ReadTensorInto(file, name, tensor);
-  for (auto& [name, generator] : Generators(model.values().device())) generator.set_state(ReadTensor(file, name));
+  // A checkpoint of another kind of device lacks some; nothing in training draws from them.
+  for (auto& [name, generator] : Generators(model.values().device()))
+    if (file.tensors().contains(name)) generator.set_state(ReadTensor(file, name));
   return state;
 }
 
@@ -143,6 +160,16 @@ RunState ShareRunState(Ranks& ranks, at::Device device, const RunState& state) {
                                                        Field& field) mutable { field = static_cast<Field>(*value++); },
               shared);
   return shared;
+}
+
+void ExpectSameData(Ranks& ranks, const std::string& set, const std::string& data) {
+  const std::vector<double> own = WordsOf(data);
+  std::vector<double> first = ranks.first() ? own : std::vector<double>(own.size());
+  first = ranks.Sum(first);
+  const std::vector<double> unknown(own.size());
+  if (own == first || own == unknown || first == unknown) return;
+  throw InfraError("data set " + set + " holds something else on rank " + std::to_string(ranks.rank()) +
+                   " than on rank 0; give all workers of a job the same set");
 }
 
 }  // namespace sink::train

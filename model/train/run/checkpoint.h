@@ -6,12 +6,14 @@
 //                                         for weights, so it is called otherwise; it once was optimizer.safetensors
 //   trainer.json                          RunState, the id of the configuration, and what the data set held
 //                                         (proto/run/set_fingerprint.h)
-// Restoring it continues the run to the last bit. Nothing in it depends on the number of ranks or on how they share the
-// optimizer: rank 0 writes and reads it alone. Functions belong to the training thread but where they say otherwise.
+// Restoring it on the same kind of device continues the run to the last bit. Nothing in it depends on the number of
+// ranks or on how they share the optimizer: rank 0 writes and reads it alone. Functions belong to the training thread
+// but where they say otherwise.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -51,12 +53,17 @@ CheckpointContent Snapshot(const CheckpointContent& content);
 void WriteCheckpoint(const std::filesystem::path& folder, const CheckpointContent& content);
 
 // Fills the model, the optimizer and the random generators. The files' bytes have been verified. UserError when the
-// checkpoint is of a job with another configuration, was trained on other data than `data` (where both are known), or
-// was written by another version of the program.
+// checkpoint is of a job with another configuration, or was written by another version of the program. InfraError when
+// it was trained on other data than `data`, for another worker may have what it was trained on; where one of them is
+// not known, `warn` hears of it.
 RunState ReadCheckpoint(const std::filesystem::path& folder, const JobConfig& config, Transformer& model,
-                        Optimizer& optimizer, const std::string& data = {});
+                        Optimizer& optimizer, const std::string& data,
+                        const std::function<void(const std::string&)>& warn);
 
 // Collective: gives rank 0's random generators to all ranks, and returns its `state`.
 RunState ShareRunState(Ranks& ranks, at::Device device, const RunState& state);
+
+// Collective: InfraError on a rank whose data set holds something else than rank 0's, where both are known.
+void ExpectSameData(Ranks& ranks, const std::string& set, const std::string& data);
 
 }  // namespace sink::train

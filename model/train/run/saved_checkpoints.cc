@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <vector>
 
 #include "model/base/or_throw.h"
@@ -26,12 +27,28 @@ std::vector<int64_t> Steps(const fs::path& root) {
   return steps;
 }
 
-// The manifest of a checkpoint whose every byte is as it says; throws std::exception with the reason otherwise.
-run::Manifest Verified(const fs::path& folder, int64_t step) {
-  run::Manifest manifest = OrThrow<InfraError>(run::ReadManifest(folder));
-  if (manifest.step != step) throw InfraError("its manifest is of another step");
-  OrThrow<InfraError>(run::VerifyCheckpoint(folder, manifest));
+// The manifest of a checkpoint whose every byte is as it says.
+files::FileResult<run::Manifest> Verified(const fs::path& folder, int64_t step) {
+  files::FileResult<run::Manifest> manifest = run::ReadManifest(folder);
+  if (!manifest.ok()) return manifest.error();
+  if (manifest->step != step) return files::FileError(files::kDamaged, "its manifest is of another step");
+  if (files::FileError error = run::VerifyCheckpoint(folder, *manifest)) return error;
   return manifest;
+}
+
+// Whether it is known that something is wrong with the checkpoint. What the machine failed to read may be whole.
+bool IsDamage(const files::FileError& error) {
+  switch (error.code()) {
+    case files::kDamaged:
+    case ENOENT:  // of the manifest
+    case ELOOP:
+    case ENOTDIR:
+    case EISDIR:
+    case EFBIG:
+      return true;
+    default:
+      return false;
+  }
 }
 
 fs::path SetAside(const fs::path& path) {
@@ -72,14 +89,15 @@ CheckpointRef SavedCheckpoints::Save(int64_t step, const std::function<void(cons
 }
 
 std::optional<CheckpointRef> SavedCheckpoints::FindNewest(const std::function<void(const std::string&)>& warn) const {
-  for (const int64_t step : Steps(root_)) {
+  const std::vector<int64_t> steps = Steps(root_);
+  for (const int64_t step : steps) {
     const fs::path path = root_ / run::CheckpointFolderName(step);
-    try {
-      return CheckpointRef{step, path, Verified(path, step).hash};
-    } catch (const std::exception& e) {
-      warn("checkpoint of step " + std::to_string(step) + " is damaged: " + e.what() + "; set aside as " +
-           SetAside(path).string() + ", the one before it is used");
-    }
+    const files::FileResult<run::Manifest> manifest = Verified(path, step);
+    if (manifest.ok()) return CheckpointRef{step, path, manifest->hash};
+    const std::string name = "checkpoint of step " + std::to_string(step), &why = manifest.error().message();
+    if (!IsDamage(manifest.error())) throw InfraError(name + " could not be read: " + why + "; it stays where it is");
+    warn(name + " is damaged: " + why + "; set aside as " + SetAside(path).string() +
+         (step == steps.back() ? ", and there is none before it" : ", the one before it is used"));
   }
   return std::nullopt;
 }

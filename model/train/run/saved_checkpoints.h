@@ -28,7 +28,7 @@ class SavedCheckpoints {
   CheckpointRef Save(int64_t step, const std::function<void(const std::filesystem::path&)>& write) const;
 
   // The newest checkpoint whose every byte matches its manifest. Damaged ones above it are renamed to step-N.corrupt-K
-  // and named to `warn`. Nothing when there is none.
+  // and named to `warn`. Nothing when there is none. InfraError, and nothing renamed, when the machine cannot read one.
   std::optional<CheckpointRef> FindNewest(const std::function<void(const std::string&)>& warn) const;
 
   // Deletes all but the newest `keep` complete ones, and never the newest two: a damaged newest one needs a

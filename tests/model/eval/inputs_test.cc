@@ -281,7 +281,7 @@ TEST(CommandLine, ABosIsAnIdOrAWord) {
   EXPECT_EQ(inputs.text_bos, TextBos::kAuto);
   ASSERT_TRUE(parse({"--probe", "p", "--bos", "0"}));
   EXPECT_EQ(inputs.probe_options.bos, 0);
-  for (const char* wrong : {"maybe", "-1", "1.5", "", "5x"})
+  for (const char* wrong : {"maybe", "-1", "1.5", "", "5x", "2147483648", "4294967297"})
     EXPECT_FALSE(parse({"--texts", "t", "--bos", wrong})) << wrong;
   EXPECT_FALSE(parse({"--probe", "p", "--bos", "yes"}));
 }

@@ -3,6 +3,7 @@
 
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -59,6 +60,9 @@ TEST(ModelDirectory, NamesWhatIsWrong) {
   const testing::TempDir folder;
   EXPECT_NE(ErrorOf(folder / "absent").find("absent: not a model directory"), std::string::npos);
   EXPECT_NE(ErrorOf(folder.path()).find("config.json: cannot open"), std::string::npos);
+  ASSERT_EQ(mkfifo((folder / "config.json").c_str(), 0600), 0);
+  EXPECT_NE(ErrorOf(folder.path()).find("config.json: not a plain file"), std::string::npos);
+  std::filesystem::remove(folder / "config.json");
   Transformer model = LoadModel(testing::GoldenVariants() / "base", at::kCPU);
   SaveModel(folder.path(), model, false);
   const std::filesystem::path file = folder / "model.safetensors";

@@ -230,6 +230,21 @@ TEST(Trainer, CheckpointOfAnotherConfigurationIsRefused) {
   EXPECT_TRUE(fs::exists(CheckpointPath(run, 3) / "manifest.json"));
 }
 
+TEST(Trainer, AResumeOnOtherDataIsRefusedForAnotherWorkerToTry) {
+  TinyJob job;
+  job.config.train.max_steps = 6;
+  job.config.checkpoint.every = 4;
+  const fs::path run = job.MakeRun("run");
+  std::vector<pipe::Event> events;
+  job.Train(run, events);
+  fs::remove_all(CheckpointPath(run, 6));
+  job.AddNoise();
+  const std::string error = ErrorOf([&] { job.Train(run, events); });
+  EXPECT_EQ(error.rfind("infra: ", 0), 0u) << error;
+  EXPECT_NE(error.find("was trained on data set tiny with the content "), std::string::npos) << error;
+  EXPECT_TRUE(fs::exists(CheckpointPath(run, 4) / "manifest.json"));
+}
+
 TEST(Trainer, MissingDataIsAUserError) {
   TinyJob job;
   job.config.data.set = "nowhere";

@@ -17,6 +17,7 @@
 #include "model/backend/cuda/library_attention.h"
 #include "model/backend/cuda/queue.h"
 #include "model/backend/reference_attention.h"
+#include "model/base/model_error.h"
 #include "model/eval/sink_metric.h"
 #include "tests/model/backend/parity/parity.h"
 
@@ -174,6 +175,11 @@ class EmulatedLibrary : public ::testing::Test {
     for (const AttentionKind& kind : testing::AttentionKinds()) parity.Attention(kind, {2, 40, 4, 2, 16});
   }
 };
+
+TEST_F(EmulatedLibrary, AnotherWordIsTheUsersMistake) {
+  Choose("libary");
+  EXPECT_THROW(CheckEveryKind(at::kBFloat16), ModelError);
+}
 
 // Causal, window, key bias, key and value bias, sink logit.
 TEST_F(EmulatedLibrary, ServesSoftmaxWithoutPrefixAndBiasWhereItIsAskedFor) {

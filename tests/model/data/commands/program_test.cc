@@ -135,6 +135,19 @@ TEST_F(ProgramTest, VerifySeesAnotherTokenizerInTheSet) {
   ExpectError("echo >>set/tokenizer.json; $SINK verify set", HasSubstr("set/tokenizer.json: is not the tokenizer"));
 }
 
+TEST_F(ProgramTest, BlocksThatNoFileHasCostNoMemory) {
+  WriteCorpus("{\"text\": \"a text that is long enough\"}\n");
+  ASSERT_EQ(Run("$SINK pack --in in --out set --tokenizer bytes --block 9 --chunk-blocks 4").code, 0);
+  const std::string limited = "ulimit -v 4000000; ";
+  EXPECT_EQ(Run("rm -f alone.bin; cp set/train_*.bin alone.bin; " + limited +
+                "$SINK inspect alone.bin --block 4294967296 --blocks 1")
+                .code,
+            0);
+  ExpectError("sed -i 's/\"block\": 9/\"block\": 4294967296/; s/\"blocks\": [0-9]*/\"blocks\": 1/' set/set.json; " +
+                  limited + "$SINK verify set",
+              HasSubstr("shorter than set.json says"));
+}
+
 TEST_F(ProgramTest, ACorpusWithMoreThanJsonLinesIsRefusedByEveryCommandThatReadsOne) {
   WriteCorpus("{\"text\": \"a text that is long enough\"}\n");
   for (const char* split : {"train", "valid"}) WriteText(dir_ / ("in/" + std::string(split) + "/b.jsonl.xz"), "x");

@@ -7,6 +7,8 @@
 #include <numeric>
 #include <vector>
 
+#include "model/base/data_error.h"
+#include "model/data/packed/packed_set.h"
 #include "tests/model/helpers/data_files.h"
 #include "tests/testing/temp_dir.h"
 
@@ -83,6 +85,24 @@ TEST(Litpkds, EveryTruncationIsRefusedByName) {
   }
   WriteText(dir / "long.bin", whole + "x");
   EXPECT_THAT(ErrorOf([&] { PackedFile(dir / "long.bin"); }), HasSubstr("too long"));
+}
+
+// The memory of a process begins with a page that nothing can read.
+TEST(Litpkds, AReadThatFailsIsTheMachinesFaultAndAMissingFileIsNot) {
+  testing::TempDir dir;
+  std::filesystem::create_symlink("/proc/self/mem", dir / "a.bin");
+  EXPECT_THROW(PackedFile(dir / "a.bin"), MachineError);
+  EXPECT_THAT(ErrorOf([&] { PackedFile(dir / "a.bin"); }), HasSubstr("a.bin: cannot read: Input/output error"));
+  std::filesystem::create_symlink("/proc/self/mem", dir / kSetFileName);
+  EXPECT_THROW(OpenSet(dir.path()), MachineError);
+  try {
+    PackedFile(dir / "b.bin");
+    FAIL();
+  } catch (const MachineError&) {
+    FAIL();
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("b.bin: cannot open: No such file or directory; re-run sink-data pack"));
+  }
 }
 
 TEST(Litpkds, ForeignHeadersAreRefused) {

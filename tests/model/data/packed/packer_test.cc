@@ -295,6 +295,20 @@ TEST(SetFileNames, DomainsAreNamedWithTheirShardsTogether) {
   EXPECT_EQ(DomainsText(set, "train"), "arxiv (2 shards), b, c-7");
 }
 
+TEST(SetFile, TokenizersOutsideTheFolderAreRefused) {
+  PackedSet set = {.tokenizer = SetTokenizer{.vocab_size = 300}};
+  for (const char* good : {"bytes", "tokenizer.json", "tokenizer.model"}) {
+    set.tokenizer->name = good;
+    EXPECT_EQ(ParseSet(PrintSet(set), "set.json").tokenizer, set.tokenizer);
+  }
+  for (const char* bad : {"../tokenizer.json", "/etc/tokenizer.json", "config.json", "vocab.json", ""}) {
+    set.tokenizer->name = bad;
+    EXPECT_THAT(ErrorOf([&] { ParseSet(PrintSet(set), "set.json"); }),
+                HasSubstr(std::string("set.json: \"") + bad + "\" is not the name"))
+        << bad;
+  }
+}
+
 TEST(SetFileNames, RoundTripWithUnderscoresInTheDomain) {
   const std::string name = SetFileName("train", "pile_cc", 3, 12);
   EXPECT_EQ(name, "train_pile_cc_3_0000000012.bin");

@@ -98,6 +98,11 @@ TEST(BpeTokenizer, APairOfFilesThatIsNoneIsRefused) {
   EXPECT_THAT(error(vocab, merges, R"({"added_tokens_decoder": [1]})"), HasSubstr("it: not a vocab.json"));
   EXPECT_THAT(error(vocab, merges, "", "[3]"), HasSubstr("it: "));
   EXPECT_THAT(error(vocab, merges, "", "{"), HasSubstr("it: not a vocab.json"));
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  EXPECT_THAT(error(vocab, merges, R"({"added_tokens_decoder": {"5": {"content": "y", "z": )" + deep + "}}}"),
+              HasSubstr("it: nested deeper"));
+  EXPECT_THAT(error("{\"a\": " + deep + "}", merges, ""), HasSubstr("it: nested deeper"));
+  EXPECT_THAT(error(vocab, merges, "", "{\"a\": " + deep + "}"), HasSubstr("it: nested deeper"));
 }
 
 TEST(BpeTokenizer, TokensAddedBesideAPairOfFilesAreFound) {
@@ -280,6 +285,26 @@ TEST_F(TokenizerJson, DamagedFilesAreRefused) {
   EXPECT_THAT(ErrorAfter([](Json* j) { (*j)["model"]["vocab"].erase("a"); }), HasSubstr("needs a token"));
   EXPECT_THAT(ErrorAfter([](Json* j) { j->erase("model"); }), HasSubstr("model"));
   EXPECT_THAT(ErrorOf([] { ParseTokenizerJson("{", "t.json"); }), HasSubstr("t.json: not a tokenizer.json"));
+}
+
+std::string Repeated(int times, const std::string& text) {
+  std::string all;
+  for (int i = 0; i < times; ++i) all += text;
+  return all;
+}
+
+TEST_F(TokenizerJson, DeepFilesAreRefusedAndBracketsInTextsAreNoDepth) {
+  const auto nest = [](const std::string& key, const std::string& list, int levels) {
+    const std::string open = R"({"type":"Sequence",")" + list + "\":[";
+    return "{\"" + key + "\":" + Repeated(levels, open) + Repeated(levels, "]}") + "}";
+  };
+  for (const auto& [key, list] :
+       {std::pair{"normalizer", "normalizers"}, {"pre_tokenizer", "pretokenizers"}, {"post_processor", "processors"}}) {
+    EXPECT_THAT(ErrorOf([&] { ParseTokenizerJson(nest(key, list, 100'000), "t.json"); }),
+                HasSubstr("t.json: nested deeper than 32 levels"));
+    EXPECT_THAT(ErrorOf([&] { ParseTokenizerJson(nest(key, list, 15), "t.json"); }), HasSubstr("model"));
+  }
+  EXPECT_EQ(ErrorAfter([](Json* j) { (*j)["model"]["vocab"][std::string(100, '[') + "\\\"{"] = 5000; }), "");
 }
 
 TEST_F(TokenizerJson, PairMergesEqualStringMerges) {

@@ -8,9 +8,11 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "model/train/link/train_error.h"
 #include "tests/model/train/helpers/tiny_job.h"
+#include "tests/testing/test_files.h"
 
 namespace sink::train {
 namespace {
@@ -174,6 +176,31 @@ TEST_F(DivergingRun, WithoutACheckpointItStartsAnewWithOtherData) {
   ASSERT_GE(first_losses.size(), 2u);
   EXPECT_NE(first_losses[0], first_losses[1]);
   EXPECT_NEAR(first_losses[0], first_losses[1], 0.1) << "the model is the initial one again";
+}
+
+// The first step of a model that a checkpoint of step 0, gone by then, left unusable.
+TEST_F(DivergingRun, InTheFirstStepItStartsAnewAsIfThatHadNotBeen) {
+  job_.config.train.max_steps = 3;
+  job_.config.train.on_divergence = DivergencePolicy::kRollBack;
+  for (const bool overlap : {false, true}) {
+    const fs::path run = job_.MakeRun(overlap ? "overlapped" : "plain");
+    Learner learner(job_.config, at::kCPU);
+    learner.model().values().fill_(std::nan(""));
+    const CheckpointContent content =
+        ContentOf(job_.config, learner.model(), *learner.WholeOptimizer(), {.measured = true});
+    const CheckpointRef start = SavedCheckpoints(run / "checkpoints").Save(0, [&](const fs::path& folder) {
+      WriteCheckpoint(folder, content);
+    });
+    EventSink events(-1);
+    TrainerCommands commands(-1);
+    Trainer trainer(run, events, commands, {}, overlap);
+    fs::remove_all(start.path);
+    ASSERT_EQ(trainer.Run(), RunOutcome::kFinished);
+    const auto state = nlohmann::json::parse(testing::ReadFile(CheckpointPath(run, 3) / "trainer.json"));
+    EXPECT_EQ(state["roll_backs"], 1);
+    EXPECT_EQ(state["tokens"], 3 * job_.config.train.global_batch_size * job_.config.train.sequence_length);
+    EXPECT_EQ(state["cursor"]["position"], 4 * job_.config.train.global_batch_size);
+  }
 }
 
 TEST_F(DivergingRun, ResumedFromBeforeOrAfterARollBackItEndsWithTheSameBits) {

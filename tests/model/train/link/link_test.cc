@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "model/base/data_error.h"
 #include "model/train/link/event_sink.h"
 #include "model/train/link/train_error.h"
 #include "model/train/link/trainer_commands.h"
@@ -94,6 +95,11 @@ TEST(EventSink, DescriptorMustBeOpen) {
   EXPECT_EQ(DescriptorFromEnvironment("SINK_TEST_FD"), pipe.writer());
   EXPECT_EQ(fcntl(pipe.writer(), F_GETFD), FD_CLOEXEC);
   unsetenv("SINK_TEST_FD");
+}
+
+TEST(TrainError, DataThatTheMachineCannotReadIsItsFault) {
+  EXPECT_EQ(Classify(data::DataError("damaged")).failure_class, pipe::FailureClass::kUser);
+  EXPECT_EQ(Classify(data::MachineError("no descriptors")).failure_class, pipe::FailureClass::kInfra);
 }
 
 TEST(TrainerCommands, LinesArriveInAnyPieces) {

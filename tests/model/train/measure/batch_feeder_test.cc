@@ -31,6 +31,29 @@ TEST(BatchFeeder, ReadingAheadGivesTheSameBatchesAndCursors) {
   EXPECT_TRUE(ahead.Next().equal(ReadBatch(loader, 3, 64, at::kCPU)));
 }
 
+TEST(BatchFeeder, ABatchThatCannotBeReadAheadFailsNoneBeforeIt) {
+  const TinyJob job;
+  data::LoaderOptions options = LoaderOptionsOf(ReadJobFile(job.MakeRun("run")), "train");
+  const int64_t rows = data::Loader(options).rows_per_epoch();
+  job.AddNoise();  // has every id
+  options.vocab_size = 47;
+  data::Loader loader(options);
+  int64_t good = 0;  // rows before the first with an id that is not below 47
+  try {
+    for (std::vector<int32_t> row(65); good < rows; ++good) loader.Next(1, row.data());
+  } catch (const data::DataError&) {
+  }
+  ASSERT_GT(good, 0);
+  ASSERT_LT(good, rows);
+  BatchFeeder feeder(data::Loader(options), good, 64, at::kCPU, /*ahead=*/true);
+  EXPECT_NO_THROW(feeder.Next());
+  EXPECT_EQ(feeder.cursor().position, good);
+  EXPECT_THROW(feeder.Next(), data::DataError);
+  EXPECT_THROW(feeder.Next(), data::DataError) << "and none is passed over";
+  feeder.Seek({});
+  EXPECT_NO_THROW(feeder.Next());
+}
+
 // A batch that was given out stays as it is while others are read.
 TEST(BatchFeeder, BatchesAreTheCallersOwn) {
   const TinyJob job;

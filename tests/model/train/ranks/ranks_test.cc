@@ -35,13 +35,16 @@ class RanksJob : public TinyJob {
   }
 };
 
-// The processes of one run. Rank 0 works in the folder `name`, the others in folders of their own.
+// The processes of one run. Rank 0 works in the folder `name`, the others in folders of their own; with `others`, on
+// that job's data.
 class Gang {
  public:
-  Gang(const TinyJob& job, const std::string& name, int size, std::map<std::string, std::string> extra = {}) {
+  Gang(const TinyJob& job, const std::string& name, int size, std::map<std::string, std::string> extra = {},
+       const TinyJob* others = nullptr) {
     const std::string meeting = "127.0.0.1:" + std::to_string(testing::UnusedPort());
     for (int rank = 0; rank < size; ++rank) {
-      folders_.push_back(job.MakeRun(name + (rank == 0 ? "" : "-rank" + std::to_string(rank))));
+      const TinyJob& own = rank > 0 && others != nullptr ? *others : job;
+      folders_.push_back(own.MakeRun(name + (rank == 0 ? "" : "-rank" + std::to_string(rank))));
       std::map<std::string, std::string> environment = {{"SINK_RANK", std::to_string(rank)},
                                                         {"SINK_WORLD_SIZE", std::to_string(size)},
                                                         {"SINK_RENDEZVOUS", meeting},
@@ -221,6 +224,30 @@ TEST(RanksOfOneJob, DivergeAndRollBackTogether) {
   EXPECT_GT(roll_backs(one), 0);
   EXPECT_EQ(roll_backs(gang[0].records()), roll_backs(one));
   EXPECT_EQ(roll_backs(gang[1].records()), roll_backs(one));
+}
+
+// With many ids the first and the last of the four have no matrix of Muon's.
+TEST(RanksOfOneJob, ThatShareMuonDivergeTogether) {
+  RanksJob job;
+  job.config.model.vocab_size = 4096;
+  job.config.train.optimizer = OptimizerKind::kMuon;
+  job.config.train.shard_optimizer = true;
+  job.config.train.learning_rate = 100;
+  job.config.train.min_learning_rate.reset();
+  job.config.train.muon_learning_rate = 100;
+  job.config.train.weight_decay = 100;
+  Gang gang(job, "run", 4);
+  EXPECT_THAT(gang.Wait(), Each(pipe::kExitNan)) << gang.errors();
+}
+
+TEST(RanksOfOneJob, ThatHaveOtherDataAreRefused) {
+  const RanksJob job;
+  const RanksJob other;
+  other.AddNoise();
+  Gang gang(job, "run", 2, {}, &other);
+  EXPECT_THAT(gang.Wait(), Each(pipe::kExitInfra));
+  EXPECT_THAT(FailureOf(gang[1]).message, HasSubstr("data set tiny holds something else on rank 1 than on rank 0"));
+  EXPECT_THAT(FailureOf(gang[0]).message, HasSubstr("rank 1 of 2 failed"));
 }
 
 TEST(RanksOfOneJob, OfDifferentRunsNeverMeet) {

@@ -103,6 +103,34 @@ TEST_F(SavedCheckpointsTest, ManifestCannotPointOutside) {
   EXPECT_NE(warnings_.at(0).find("outside"), std::string::npos);
 }
 
+// A read that fails says nothing of the bytes: the memory of a process begins with a page that nothing can read.
+TEST_F(SavedCheckpointsTest, WhatCannotBeReadIsNotDamage) {
+  Save(1);
+  const fs::path manifest = Save(2).path / "manifest.json", aside = dir_.path() / "manifest.json";
+  fs::rename(manifest, aside);
+  fs::create_symlink("/proc/self/mem", manifest);
+  std::string message;
+  try {
+    FindNewest();
+  } catch (const InfraError& e) {
+    message = e.what();
+  }
+  EXPECT_EQ(message.rfind("checkpoint of step 2 could not be read: ", 0), 0u) << message;
+  EXPECT_NE(message.find("Input/output error"), std::string::npos) << message;
+  EXPECT_EQ(Entries(), (std::set<std::string>{"step-000000001", "step-000000002"}));
+  fs::remove(manifest);
+  fs::rename(aside, manifest);
+  EXPECT_EQ(FindNewest()->step, 2);
+}
+
+TEST_F(SavedCheckpointsTest, AWarningNamesThePreviousOneOnlyWhereThereIsOne) {
+  for (const int64_t step : {1, 2}) fs::remove(Save(step).path / "a.bin");
+  EXPECT_FALSE(FindNewest().has_value());
+  ASSERT_EQ(warnings_.size(), 2u);
+  EXPECT_TRUE(warnings_[0].ends_with(", the one before it is used")) << warnings_[0];
+  EXPECT_TRUE(warnings_[1].ends_with(", and there is none before it")) << warnings_[1];
+}
+
 TEST_F(SavedCheckpointsTest, FailedSaveLeavesNoTrace) {
   Save(1);
   EXPECT_THROW(SavedCheckpoints(root_).Save(2,

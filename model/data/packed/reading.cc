@@ -1,0 +1,27 @@
+// See reading.h.
+#include "model/data/packed/reading.h"
+
+#include <cerrno>
+
+#include "model/base/data_error.h"
+
+namespace sink::data {
+
+void ThrowReading(int error, const std::string& message, const std::string& fix) {
+  switch (error) {
+    case files::kDamaged:
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EACCES:
+    case EPERM:
+    case EFBIG:
+      throw DataError(message + fix);
+    default:
+      throw MachineError(message);
+  }
+}
+
+}  // namespace sink::data
