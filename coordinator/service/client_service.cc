@@ -67,6 +67,7 @@ grpc::Status ClientServiceImpl::GetSweep(grpc::ServerContext*, const v1::GetSwee
     const auto alone = queries_->GetSweep(request->name());
     if (!alone.ok()) return fail_stop_->Answer(alone.status());
     ToProto(*alone, response->mutable_sweep());
+    AddWarning(*disk_, response);
     return grpc::Status::OK;
   }
   const auto sweep = ReadSweep(*queries_, request->name(), response);

@@ -209,6 +209,8 @@ TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {
   v1::GetSweepRequest get;
   get.set_name("study");
   EXPECT_THAT(client_->GetSweep(get)->warnings(), ElementsAre(StartsWith(full)));
+  get.set_without_jobs(true);
+  EXPECT_THAT(client_->GetSweep(get)->warnings(), ElementsAre(StartsWith(full))) << "as sinkctl status asks";
   v1::WhyJobRequest why;
   why.set_id(id);
   EXPECT_THAT(client_->WhyJob(why)->reasons(0), StartsWith(full));
