@@ -28,7 +28,17 @@ absl::Status CheckpointGuard::Send(const std::vector<Checkpoint>& rows, int64_t 
                                          : absl::StrCat("the job has no checkpoint of step ", step));
   }
   const absl::Status sent = SendCheckpoint(*row, repository_, writer);
-  return absl::IsDataLoss(sent) ? Forget(*row, sent) : sent;
+  if (!absl::IsDataLoss(sent)) return sent;
+  const auto rows_now = queries_->ListCheckpoints(row->job_id);
+  if (!rows_now.ok()) return rows_now.status();
+  const bool replaced = std::none_of(rows_now->begin(), rows_now->end(), [&](const Checkpoint& checkpoint) {
+    return checkpoint.step == row->step && checkpoint.fence == row->fence;
+  });
+  if (replaced) {  // and its files were removed, as those of any that newer ones push out
+    return absl::AbortedError(absl::StrCat("the checkpoint of step ", row->step,
+                                           " was replaced by newer ones while it was sent; get the newest one"));
+  }
+  return Forget(*row, sent);
 }
 
 absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard::Verify(const std::string& job) {

@@ -33,7 +33,7 @@ class CheckpointGuard {
   ~CheckpointGuard();  // ends the scrub
 
   // Sends the row of `step` (0: the first of `rows`, which is the newest), then its files. NOT_FOUND when there is
-  // none; DATA_LOSS when it is damaged, and forgotten.
+  // none; DATA_LOSS when it is damaged, and forgotten; ABORTED when newer ones have pushed it out meanwhile.
   absl::Status Send(const std::vector<Checkpoint>& rows, int64_t step, grpc::ServerWriter<v1::CheckpointChunk>* writer);
 
   // Reads all of the job's checkpoints, newest first; changes nothing. Each with what is wrong with it, or nothing.

@@ -401,6 +401,25 @@ TEST_F(ClientServiceTest, MetricsComeInBoundedMessages) {
   EXPECT_EQ(largest, 2000);
 }
 
+TEST_F(ClientServiceTest, ACheckpointThatIsReplacedWhileItIsSentIsNotCalledDamaged) {
+  const v1::Grant grant = RunningJob();
+  testing::TestCheckpoint large;
+  large.files[0].second.assign(24 << 20, 'x');  // more than the network takes before the client has read it
+  ASSERT_TRUE(Upload(grant.lease(), 10, large).ok());
+  v1::DownloadCheckpointRequest download;
+  download.set_job_id(grant.lease().job_id());
+  bool replaced = false;
+  const absl::Status ended = client_->DownloadCheckpoint(download, [&](const v1::CheckpointChunk&) {
+    for (const int64_t step : {20, 30}) {
+      if (!replaced) EXPECT_TRUE(Upload(grant.lease(), step, testing::TestCheckpoint("y")).ok());
+    }
+    return replaced = true;
+  });
+  EXPECT_EQ(ended.code(), absl::StatusCode::kAborted) << ended;
+  EXPECT_THAT(std::string(ended.message()), HasSubstr("replaced by newer ones"));
+  EXPECT_TRUE(client_->DownloadCheckpoint(download, [](const v1::CheckpointChunk&) { return true; }).ok());
+}
+
 TEST_F(ClientServiceTest, RestartKeepsEverything) {
   const v1::Grant grant = RunningJob();
   ASSERT_TRUE(Report(grant.lease(), 2, {Log("before")}).ok());
