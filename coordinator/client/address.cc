@@ -101,11 +101,12 @@ absl::Status CheckAddress(const std::string& text) {
   const bool brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (colon == std::string::npos || (absl::StartsWith(text, "[") && absl::EndsWith(text, "]")))
     return Wrong(text, "the port is missing", absl::StrCat("host:port, e.g. ", text, ":", kDefaultPort));
+  // Of the characters of an IPv6 address only what stands in brackets has any.
+  const bool is_host = brackets ? IsIpv6(host.substr(1, host.size() - 2))
+                                : !host.empty() && host.find_first_of("[]:") == std::string::npos;
   int port = 0;
-  if (host.empty() || (absl::StrContains(host, ':') && !(brackets && IsIpv6(host.substr(1, host.size() - 2)))) ||
-      !absl::SimpleAtoi(text.substr(colon + 1), &port) || port < 1 || port > 65535) {
+  if (!is_host || !absl::SimpleAtoi(text.substr(colon + 1), &port) || port < 1 || port > 65535)
     return Wrong(text, "", "host:port, e.g. 127.0.0.1:7070");
-  }
   return absl::OkStatus();
 }
 

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "coordinator/client/coordinator_client.h"
+#include "sink/v1/client.grpc.pb.h"
 
 namespace sink {
 namespace {
@@ -79,9 +80,12 @@ TEST(Address, OfSomethingElseIsToldFromThatOfACoordinator) {
   EXPECT_EQ(FindPeer(silent.address(), absl::Seconds(5)), Peer::kOther);
   EXPECT_EQ(FindPeer("127.0.0.1:1", absl::Seconds(5)), Peer::kNobody);
   int port = 0;
+  v1::ClientService::Service service;
   grpc::ServerBuilder builder;
+  builder.RegisterService(&service);
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  ASSERT_NE(server, nullptr);
   EXPECT_EQ(FindPeer("127.0.0.1:" + std::to_string(port), absl::Seconds(5)), Peer::kHttp2);
 }
 
