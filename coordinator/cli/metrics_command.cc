@@ -20,8 +20,8 @@ struct MetricsOptions {
 };
 
 struct Series {
-  int64_t points = 0, step = 0;
-  double latest = 0, least = INFINITY, most = -INFINITY;
+  int64_t points = 0, numbers = 0, step = 0;
+  double latest = 0, least = NAN, most = NAN;  // the latter two of the points that are numbers
 };
 
 std::string Significant(double value) {
@@ -53,6 +53,7 @@ Page LatestPage(const std::vector<v1::MetricPoint>& points) {
   for (const v1::MetricPoint& point : points) {
     Series& s = series[point.name()];
     ++s.points;
+    if (!std::isnan(point.value())) ++s.numbers;
     if (point.step() >= s.step) {
       s.step = point.step();
       s.latest = point.value();
@@ -60,6 +61,8 @@ Page LatestPage(const std::vector<v1::MetricPoint>& points) {
     s.least = std::fmin(s.least, point.value());
     s.most = std::fmax(s.most, point.value());
   }
+  size_t with_nan = 0;
+  for (const auto& [name, s] : series) with_nan += s.numbers < s.points ? 1 : 0;
   Page page;
   Json rows = Json::array();
   for (const auto& [name, s] : series)
@@ -68,13 +71,19 @@ Page LatestPage(const std::vector<v1::MetricPoint>& points) {
                     {"latest", Number(s.latest)},
                     {"least", Number(s.least)},
                     {"most", Number(s.most)},
-                    {"points", s.points}});
+                    {"points", s.points},
+                    {"numbers", s.numbers}});
   page.document = {{"series", std::move(rows)}};
   page.blocks.push_back(TableBlock{
       "series",
       {TextColumn("METRIC", "name", 16), IntegerColumn("STEP", "step"), ValueColumn("LATEST", "latest", 0),
        ValueColumn("LEAST", "least", 2), ValueColumn("MOST", "most", 2), IntegerColumn("POINTS", "points", 3)},
       "no points yet"});
+  if (with_nan > 0) {
+    const std::string note = std::to_string(with_nan) + (with_nan == 1 ? " metric has" : " metrics have") +
+                             " points that are NaN; LEAST and MOST are of the others";
+    page.blocks.push_back(TextBlock{{Cell{note, Style::kRed}}});
+  }
   return page;
 }
 

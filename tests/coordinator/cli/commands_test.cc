@@ -11,6 +11,7 @@
 namespace sink::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -360,6 +361,7 @@ TEST_F(CliTest, MetricsAreASummaryOrEveryPoint) {
   const std::string id = grants[0].lease().job_id();
   const std::string table = Sinkctl({"metrics", id}).out;
   EXPECT_THAT(table, HasSubstr("NaN"));
+  EXPECT_THAT(table, HasSubstr("1 metric has points that are NaN; LEAST and MOST are of the others"));
   EXPECT_LT(table.find("hidden_norm_ratio/9 "), table.find("hidden_norm_ratio/10"));
   EXPECT_EQ(Sinkctl({"metrics", id, "--name", "train_loss", "--csv"}).out,
             "name,step,value,attempt\ntrain_loss,10,0.1,1\ntrain_loss,20,NaN,1\n");
@@ -367,6 +369,18 @@ TEST_F(CliTest, MetricsAreASummaryOrEveryPoint) {
   EXPECT_EQ(json["points"].size(), 2u);
   EXPECT_EQ(Sinkctl({"metrics", id, "--from-step", "11", "--json"}).json()["points"].size(), 1u);
   ExpectError(Sinkctl({"metrics", id, "--csv", "--json"}), kUsage, "excludes");
+}
+
+TEST_F(CliTest, AMetricThatIsNeverANumberHasNoLeastAndNoMost) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  Report(grants[0], {pipe::Metrics{10, {{"train_loss", std::nan("")}, {"lr", 1}}},
+                     pipe::Metrics{20, {{"train_loss", std::nan("")}, {"lr", -INFINITY}}}});
+  const std::string id = grants[0].lease().job_id();
+  EXPECT_THAT(Sinkctl({"metrics", id, "--name", "train_loss"}).out,
+              AllOf(Not(HasSubstr("Infinity")), HasSubstr("1 metric has points that are NaN")));
+  EXPECT_THAT(Sinkctl({"metrics", id, "--name", "lr"}).out, AllOf(HasSubstr("-Infinity"), Not(HasSubstr("NaN"))));
 }
 
 TEST_F(CliTest, CheckpointsComeBackWhole) {
