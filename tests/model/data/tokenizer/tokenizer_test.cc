@@ -293,6 +293,16 @@ TEST_F(TokenizerJson, PairMergesEqualStringMerges) {
             IdsOf(strings_tokenizer.get(), "the thing in the end"));
 }
 
+// transformers takes it off again before every text that is not to be cut.
+TEST_F(TokenizerJson, SavedTruncationCutsNoText) {
+  Json json = json_;
+  json["truncation"] = {{"direction", "Right"}, {"max_length", 2}, {"strategy", "LongestFirst"}, {"stride", 0}};
+  const std::string text = "the thing in the end of the text";
+  const std::vector<int32_t> ids = IdsOf(NewBpeTokenizer(json.dump(), "truncation").get(), text);
+  EXPECT_GT(ids.size(), 2u);
+  EXPECT_EQ(ids, IdsOf(NewBpeTokenizer(json_.dump(), "none").get(), text));
+}
+
 TEST_F(TokenizerJson, RunsOfSpacesAsAddedTokensAreFoundLongestFirst) {
   Json json = json_;
   for (int n = 2; n <= 24; ++n) {
