@@ -7,6 +7,7 @@
 
 #include "model/backend/product.h"
 #include "model/open/rows.h"
+#include "model/storage/mxfp4.h"
 
 namespace sink {
 namespace {
@@ -19,8 +20,8 @@ std::string ExpertModule(const OpenConfig& config, const std::string& at_layer, 
 }
 
 struct Expert {
-  at::Tensor gate_FC, up_FC, down_CF;                        // kSeparate
-  at::Tensor gate_up_C2F, gate_up_bias, down_FC, down_bias;  // kMerged
+  at::Tensor gate_FC, up_FC;                                 // kSeparate
+  at::Tensor gate_up_2FC, gate_up_bias, down_CF, down_bias;  // kMerged
 };
 
 Expert LoadExpert(const WeightFiles& files, const OpenConfig& config, const std::string& at_layer, int64_t n,
@@ -35,9 +36,12 @@ Expert LoadExpert(const WeightFiles& files, const OpenConfig& config, const std:
   }
   const std::string module = at_layer + config.family->experts + ".";
   const auto part = [&](const char* name) { return files.ReadRows(module + name, n, 1).squeeze(0); };
-  expert.gate_up_C2F = part("gate_up_proj").to(products);
+  const auto matrix = [&](const char* name) {
+    return (config.experts_in_mxfp4 ? files.ReadMxfp4Matrix(module + name, n) : part(name).t()).to(products);
+  };
+  expert.gate_up_2FC = matrix("gate_up_proj");
   expert.gate_up_bias = part("gate_up_proj_bias");
-  expert.down_FC = part("down_proj").to(products);
+  expert.down_CF = matrix("down_proj");
   expert.down_bias = part("down_proj_bias");
   return expert;
 }
@@ -48,10 +52,10 @@ at::Tensor Apply(const OpenConfig& config, const Expert& expert, const at::Tenso
     ActivateRows(config.activation, {}, inner);
     return Product(inner.mul_(Product(x_NC, expert.up_FC)), expert.down_CF);
   }
-  const at::Tensor both = Product(x_NC, expert.gate_up_C2F.t(), expert.gate_up_bias);
+  const at::Tensor both = Product(x_NC, expert.gate_up_2FC, expert.gate_up_bias);
   const at::Tensor gate = both.slice(1, 0, both.size(1), 2).clamp_max(kLimit);
   const at::Tensor up = both.slice(1, 1, both.size(1), 2).clamp(-kLimit, kLimit);
-  return Product((up + 1) * gate * (gate * kSlope).sigmoid(), expert.down_FC.t(), expert.down_bias);
+  return Product((up + 1) * gate * (gate * kSlope).sigmoid(), expert.down_CF, expert.down_bias);
 }
 
 }  // namespace
@@ -68,9 +72,15 @@ std::vector<ExpectedTensor> ExpectedOfExperts(const OpenConfig& config, const st
     }
   if (config.expert_kind == ExpertKind::kMerged) {
     const std::string module = at_layer + config.family->experts + ".";
-    tensors.push_back({module + "gate_up_proj", {count, hidden, 2 * inner}});
+    const auto matrices = [&](const char* name, int64_t out, int64_t in) {
+      if (!config.experts_in_mxfp4) return tensors.push_back({module + name, {count, in, out}});
+      const int64_t blocks = in / kMxfp4Values;
+      tensors.push_back({module + name + "_blocks", {count, out, blocks, kMxfp4Bytes}, TensorKind::kBytes});
+      tensors.push_back({module + name + "_scales", {count, out, blocks}, TensorKind::kBytes});
+    };
+    matrices("gate_up_proj", 2 * inner, hidden);
     tensors.push_back({module + "gate_up_proj_bias", {count, 2 * inner}});
-    tensors.push_back({module + "down_proj", {count, inner, hidden}});
+    matrices("down_proj", hidden, inner);
     tensors.push_back({module + "down_proj_bias", {count, hidden}});
   }
   return tensors;

@@ -113,6 +113,7 @@ struct OpenConfig {
   double logit_scale = 1, logit_cap = 0;
   ExpertKind expert_kind = ExpertKind::kNone;
   int64_t experts = 0, experts_per_token = 0;
+  bool experts_in_mxfp4 = false;  // their matrices, which are then stored [out, in] (kMerged; mxfp4.h)
 
   bool projected() const { return embedding_size != hidden_size; }
 };

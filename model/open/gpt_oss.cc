@@ -1,7 +1,7 @@
 // gpt-oss (2508.10925): a mixture of experts in every layer, layers with and without a window in turns, YaRN, and in
-// every head a learned logit that takes part in the softmax without a value. Its published files hold experts in MXFP4,
-// which is not read; transformers writes them in BF16.
+// every head a learned logit that takes part in the softmax without a value. Its published files hold experts in MXFP4.
 #include "model/open/config_reader.h"
+#include "model/storage/mxfp4.h"
 
 namespace sink {
 namespace {
@@ -24,7 +24,14 @@ OpenConfig Read(const ConfigReader& c) {
   config.experts_per_token = c.SizeOr("num_experts_per_tok", 4);
   if (c.NumberOr("swiglu_alpha", 1.702) != 1.702 || c.NumberOr("swiglu_limit", 7) != 7)
     c.Fail("swiglu_alpha and swiglu_limit other than 1.702 and 7 are not supported");
-  if (c.Has("quantization_config")) c.Fail("MXFP4 experts are not read; save the model with transformers in BF16");
+  if (c.Has("quantization_config")) {
+    const std::string method = c.Part("quantization_config").TextOr("quant_method", "");
+    if (method != "mxfp4")
+      c.Fail("quantization_config of the method \"" + method.substr(0, 40) + "\" is not read; mxfp4 is");
+    if (config.hidden_size % kMxfp4Values != 0 || config.intermediate_size % kMxfp4Values != 0)
+      c.Fail("experts in MXFP4 need hidden_size and intermediate_size to be multiples of 32");
+    config.experts_in_mxfp4 = true;
+  }
   if (!c.Has("rope_parameters") && !c.Has("rope_scaling")) c.Fail("no field \"rope_parameters\"");
   config.ropes = {c.Rope(
       {.head_dim = config.head_dim, .max_positions = c.SizeOr("max_position_embeddings", 131072), .theta = 150000})};

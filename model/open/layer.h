@@ -39,6 +39,7 @@ struct PositionTables {
 struct ExpectedTensor {
   std::string name;
   std::vector<int64_t> shape;
+  TensorKind kind = TensorKind::kNumbers;
 };
 
 // "<prefix>layers.N."

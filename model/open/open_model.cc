@@ -25,7 +25,7 @@
 namespace sink {
 namespace {
 
-constexpr int64_t kGroupRows = 2048;  // tokens that go through a layer together: bounds its activations
+constexpr int64_t kGroupRows = 1024;  // tokens that go through a layer together: bounds its activations
 // Rows of states and of the head whose logits exist at a time: they stay in a processor's cache until they are summed.
 constexpr int64_t kHeadRows = 1024, kHeadVocabulary = 2048;
 
@@ -123,7 +123,7 @@ void OpenModel::CheckWeights(bool head) const {
     for (ExpectedTensor& tensor : ExpectedOfLayer(config_, prefix_, n)) expected.push_back(std::move(tensor));
   std::set<std::string> names;
   for (const ExpectedTensor& tensor : expected) {
-    files_.Check(tensor.name, tensor.shape);
+    files_.Check(tensor.name, tensor.shape, tensor.kind);
     names.insert(tensor.name);
   }
   files_.CheckAll([&](const std::string& name) { return names.contains(name) || EndsWithAny(name, family.buffers); });
@@ -205,7 +205,9 @@ at::Tensor OpenModel::Stream(const at::Tensor& tokens_NT, Observer& observer, co
   Affine norm, project;
   if (config_.final_norm) norm = LoadNorm(files_, config_, Module(family.final_norm));
   if (config_.projected()) project.weight = files_.Read(Module(family.project_out) + ".weight");
-  const at::Tensor states = at::empty({count * length, config_.embedding_size}, x_NC.options());
+  // In the memory of the residual stream, where the head reads rows of that width.
+  const at::Tensor states =
+      config_.projected() ? at::empty({count * length, config_.embedding_size}, x_NC.options()) : x_NC;
   for_groups([&](int64_t row, int64_t sequences) {
     const at::Tensor rows_NE = ApplyLinear(project, ApplyNorm(config_, norm, x_NC.narrow(0, row, sequences * length)));
     observer.OnNormed(rows_NE.view({sequences, length, config_.embedding_size}));

@@ -13,6 +13,7 @@
 #include "model/open/json_file.h"
 #include "model/open/weight_index.h"
 #include "model/storage/gguf_blocks.h"
+#include "model/storage/mxfp4.h"
 
 namespace sink {
 namespace {
@@ -21,6 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr char kFile[] = "model.safetensors";
 constexpr char kIndex[] = "model.safetensors.index.json";
+constexpr char kBytes[] = "U8";      // the type in which safetensors files have MXFP4
 constexpr size_t kMaxShards = 1000;  // each is a mapping, and a header in memory
 
 [[noreturn]] void FailWithout(const fs::path& directory) {
@@ -117,9 +119,11 @@ std::string WeightFiles::Where(const std::string& tensor) const {
   return (found == places_.end() ? name_ : *found->second.file) + ": tensor \"" + tensor.substr(0, 200) + "\"";
 }
 
-void WeightFiles::Check(const std::string& tensor, const std::vector<int64_t>& shape) const {
+void WeightFiles::Check(const std::string& tensor, const std::vector<int64_t>& shape, TensorKind kind) const {
   const SafetensorsView& view = Get(tensor).view;
-  if (TypeOf(view.dtype) == at::ScalarType::Undefined && !IsQuantised(view))
+  if (kind == TensorKind::kBytes && view.dtype != kBytes)
+    throw ModelError(Where(tensor) + " has the type " + view.dtype + "; MXFP4 is held in " + kBytes);
+  if (kind == TensorKind::kNumbers && TypeOf(view.dtype) == at::ScalarType::Undefined && !IsQuantised(view))
     throw ModelError(Where(tensor) + " has the type " + view.dtype + "; " +
                      (gguf_ == nullptr ? "F32, F16 and BF16" : "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K and Q6_K") +
                      " are read");
@@ -163,6 +167,19 @@ at::Tensor WeightFiles::ReadRows(const std::string& tensor, int64_t first, int64
   return Buffer(rows.sizes()).copy_(rows);
 }
 
+at::Tensor WeightFiles::ReadMxfp4Matrix(const std::string& tensor, int64_t n) const {
+  const SafetensorsView &blocks = Get(tensor + "_blocks").view, &scales = Get(tensor + "_scales").view;
+  const int64_t out = blocks.shape[1], in_blocks = blocks.shape[2], count = out * in_blocks;
+  const std::vector<int64_t> shape{out, in_blocks * kMxfp4Values};
+  const at::Tensor x = device_.is_cpu() ? Buffer(shape) : at::empty(shape, at::TensorOptions().dtype(at::kFloat));
+  const std::byte *block = blocks.data.data() + n * count * kMxfp4Bytes, *scale = scales.data.data() + n * count;
+  float* values = x.mutable_data_ptr<float>();
+  at::parallel_for(0, count, 1024, [&](int64_t first, int64_t last) {
+    ReadMxfp4(block + first * kMxfp4Bytes, scale + first, last - first, values + first * kMxfp4Values);
+  });
+  return device_.is_cpu() ? x : Buffer(shape).copy_(x);
+}
+
 at::Tensor WeightFiles::GatherRows(const std::string& tensor, const at::Tensor& rows_N) const {
   const SafetensorsView& view = Get(tensor).view;
   if (!IsQuantised(view)) return View(view, 0, view.shape[0]).index_select(0, rows_N).to(device_, at::kFloat);
@@ -202,8 +219,11 @@ at::Tensor WeightFiles::Buffer(at::IntArrayRef shape) const {
 
 int64_t WeightFiles::elements() const {
   int64_t elements = 0;
-  for (const auto& [name, place] : places_)
-    elements += std::accumulate(place.view.shape.begin(), place.view.shape.end(), int64_t{1}, std::multiplies<>());
+  for (const auto& [name, place] : places_) {
+    if (place.view.dtype == kBytes && name.ends_with("_scales")) continue;
+    const int64_t values_of_one = place.view.dtype == kBytes ? kMxfp4Values / kMxfp4Bytes : 1;
+    elements += std::accumulate(place.view.shape.begin(), place.view.shape.end(), values_of_one, std::multiplies<>());
+  }
   return elements;
 }
 

@@ -19,6 +19,11 @@
 
 namespace sink {
 
+enum class TensorKind {
+  kNumbers,  // float of any width, or quantised in a GGUF file
+  kBytes,    // half of a tensor in MXFP4: its blocks or their scales (mxfp4.h)
+};
+
 class WeightFiles {
  public:
   // ModelError, naming a file: none there, pickled weights only (with the command that converts them), a damaged file,
@@ -29,11 +34,12 @@ class WeightFiles {
   // The GGUF file; null for a folder.
   const GgufContent* gguf() const { return gguf_ == nullptr ? nullptr : &gguf_->content(); }
   // ModelError naming file and tensor unless it is there, of a type that is read and of this shape.
-  void Check(const std::string& tensor, const std::vector<int64_t>& shape) const;
+  void Check(const std::string& tensor, const std::vector<int64_t>& shape,
+             TensorKind kind = TensorKind::kNumbers) const;
   // ModelError for the first tensor that is not wanted.
   void CheckAll(const std::function<bool(const std::string&)>& wanted) const;
 
-  int64_t elements() const;  // of all tensors
+  int64_t elements() const;  // of all tensors, of MXFP4 the values
 
   // On the device: on a CPU floats in the type of the file and in its memory, which stays valid but may be paged in
   // again; elsewhere, and of quantised types in float, a copy.
@@ -42,6 +48,8 @@ class WeightFiles {
   // quarter longer where a row does not begin on a cache line.
   at::Tensor Read(const std::string& tensor) const;
   at::Tensor ReadRows(const std::string& tensor, int64_t first, int64_t count) const;
+  // Matrix n of those that <tensor>_blocks [N, out, in / 32, 16] and <tensor>_scales [N, out, in / 32] hold, [out, in].
+  at::Tensor ReadMxfp4Matrix(const std::string& tensor, int64_t n) const;
   // The rows of a table with these numbers, int64 [N] on the CPU, in float on the device.
   at::Tensor GatherRows(const std::string& tensor, const at::Tensor& rows_N) const;
   // Whether two tensors of one shape hold the same values.

@@ -6,7 +6,8 @@ Usage: bench_open_models.py memory SINK_EVAL [--shape llama-13b|mixtral-8x7b|gpt
        bench_open_models.py speed SINK_EVAL [--model pythia-410m|SMOLLM2.gguf] [--sequences 100] [--tokens 64]
                                             [--threads 1] [--rounds 3]
 
-memory: a folder of a model's true shape in six shards of fp16 holes (LLaMA-2-13B's 26 GB take no disk), measured whole.
+memory: a folder of a model's true shape in six shards of fp16 holes (LLaMA-2-13B's 26 GB take no disk), measured whole;
+gpt-oss with experts in MXFP4, as it is published.
 Prints the peak of the process's resident memory (which counts mapped pages) and its seconds and, of LLaMA, beside what
 nobody can do without: reading the files once, and the matrix products of its layers and head at the rate that PyTorch
 reaches on their shapes. Fails when the peak is 3 GiB or more, or the time over 1.3 times that sum. Without PyTorch only
@@ -47,10 +48,11 @@ LLAMA_13B = {"model_type": "llama", "hidden_size": 5120, "intermediate_size": 13
 def write_zeros(path, tensors):
     header, offset = {}, 0
     for name, shape in tensors.items():
-        size = 2
+        packed = name.endswith(("_blocks", "_scales"))  # of MXFP4
+        size = 1 if packed else 2
         for n in shape:
             size *= n
-        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [offset, offset + size]}
+        header[name] = {"dtype": "U8" if packed else "F16", "shape": shape, "data_offsets": [offset, offset + size]}
         offset += size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -97,7 +99,8 @@ def gpt_oss_20b(layers):
               "layer_types": ["sliding_attention", "full_attention"] * (layers // 2) + ["sliding_attention"] * (layers % 2),
               "tie_word_embeddings": False, "num_hidden_layers": layers,
               "rope_parameters": {"rope_type": "yarn", "rope_theta": 150000.0, "factor": 32.0, "beta_fast": 32.0,
-                                  "beta_slow": 1.0, "original_max_position_embeddings": 4096, "truncate": False}}
+                                  "beta_slow": 1.0, "original_max_position_embeddings": 4096, "truncate": False},
+              "quantization_config": {"quant_method": "mxfp4"}}
     tensors = {"model.embed_tokens.weight": [v, c], "model.norm.weight": [c], "lm_head.weight": [v, c]}
     for n in range(layers):
         at = f"model.layers.{n}."
@@ -105,8 +108,10 @@ def gpt_oss_20b(layers):
             tensors |= {at + f"self_attn.{m}_proj.weight": [out, into], at + f"self_attn.{m}_proj.bias": [out]}
         tensors |= {at + "input_layernorm.weight": [c], at + "post_attention_layernorm.weight": [c],
                     at + "self_attn.sinks": [heads], at + "mlp.router.weight": [experts, c], at + "mlp.router.bias": [experts],
-                    at + "mlp.experts.gate_up_proj": [experts, c, 2 * c], at + "mlp.experts.gate_up_proj_bias": [experts, 2 * c],
-                    at + "mlp.experts.down_proj": [experts, c, c], at + "mlp.experts.down_proj_bias": [experts, c]}
+                    at + "mlp.experts.gate_up_proj_bias": [experts, 2 * c], at + "mlp.experts.down_proj_bias": [experts, c]}
+        for name, out in (("gate_up_proj", 2 * c), ("down_proj", c)):
+            tensors |= {at + f"mlp.experts.{name}_blocks": [experts, out, c // 32, 16],
+                        at + f"mlp.experts.{name}_scales": [experts, out, c // 32]}
     return config, tensors
 
 
@@ -255,11 +260,12 @@ def write_pythia(folder, probe, sequences, tokens):
 def write_smollm2(gguf, folder, probe, sequences, tokens):
     """The folder in fp32, and beside it folder-bf16."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GgufConfig
 
     torch.manual_seed(1)
     gguf = pathlib.Path(gguf).resolve()
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32,
+                                                 quantization_config=GgufConfig(dequantize=True))
     model.save_pretrained(folder)
     config = model.config
     write_probe(probe, config.vocab_size, sequences, tokens)

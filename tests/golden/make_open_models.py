@@ -59,6 +59,8 @@ FAMILIES = {
     "cohere_plus": ("CohereConfig", dict(SHAPE, use_qk_norm=True)),
     "mixtral": ("MixtralConfig", dict(SHAPE, num_local_experts=4, num_experts_per_tok=2)),
     "gpt_oss": ("GptOssConfig", dict(SHAPE, head_dim=8, num_local_experts=4, num_experts_per_tok=2, sliding_window=6)),
+    "gpt_oss_mxfp4": ("GptOssConfig", dict(SHAPE, hidden_size=64, intermediate_size=32, head_dim=8, num_local_experts=4,
+                                           num_experts_per_tok=2, sliding_window=6)),
     "llama_biases": ("LlamaConfig", dict(SHAPE, attention_bias=True, mlp_bias=True)),
 }
 
@@ -100,6 +102,25 @@ def probe_of(vocabulary, seed):
     return torch.randint(3, vocabulary, (SEQUENCES, TOKENS + 1), generator=torch.Generator().manual_seed(seed))
 
 
+def pack_experts(folder, seed):
+    """Experts in MXFP4, as gpt-oss is published: random blocks, and scales that give weights an ordinary size."""
+    generator = torch.Generator().manual_seed(seed)
+    packed = {}
+    for name, weight in load_file(folder / "model.safetensors").items():
+        if not name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            packed[name] = weight
+            continue
+        experts, inputs, outputs = weight.shape
+        shape = (experts, outputs, inputs // 32)
+        packed[name + "_blocks"] = torch.randint(0, 256, (*shape, 16), generator=generator, dtype=torch.uint8)
+        packed[name + "_scales"] = torch.randint(121, 125, shape, generator=generator, dtype=torch.uint8)
+    save_file(packed, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = dict(quant_method="mxfp4", modules_to_not_convert=[
+        "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"])
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
 def make_family(name):
     kind, arguments = FAMILIES[name]
     config = getattr(transformers, kind)(**arguments)
@@ -109,8 +130,10 @@ def make_family(name):
     randomise(model, seed=len(name))
     model.to(torch.bfloat16).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
+    if name.endswith("_mxfp4"):
+        pack_experts(folder, seed=len(name))
     probe = probe_of(config.vocab_size, seed=7)
-    sinks = name == "gpt_oss"
+    sinks = name.startswith("gpt_oss")
     found = measure(folder, probe, sinks)
     rate = 100 * (found["importance"] > EPSILON).float().mean((0, 1, 2))[:POSITIONS]
     save_file(dict(probe=probe.int(), **{k: found[k].contiguous() for k in ("logits", "importance", "hidden_norm")}),
@@ -122,6 +145,8 @@ def make_family(name):
     print(f"{name}: loss {found['loss']:.4f}, alpha_1 {found['importance'][..., int(sinks)].mean():.3f}")
 
 
+LONG_ROPE = dict(rope_parameters=None, partial_rotary_factor=0.5, max_position_embeddings=64,
+                 rope_scaling=dict(type="longrope", short_factor=[1.5], long_factor=[3.0]))
 LLAMA3 = dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0)
 
 # name, golden folder, what config.json gets (None: the field goes), what tensors get ("flip": another's rows, last first)
@@ -166,6 +191,27 @@ CONFIGS = [
     ("gpt2_tie_not_said", "gpt2", dict(tie_word_embeddings="absent"), {}),
     ("opt_tie_not_said_with_a_head", "opt", dict(tie_word_embeddings="absent"),
      {"lm_head.weight": "model.decoder.embed_tokens.weight"}),
+    ("phi3_longrope_within_the_original_positions", "phi3",
+     dict(LONG_ROPE, original_max_position_embeddings=32), {}),
+    ("phi3_longrope_beyond_the_original_positions", "phi3",
+     dict(LONG_ROPE, original_max_position_embeddings=16), {}),
+    ("phi3_longrope_with_a_factor", "phi3",
+     dict(LONG_ROPE, rope_scaling=dict(LONG_ROPE["rope_scaling"], factor=2.0)), {}),
+    ("stablelm_share_at_the_top", "stablelm", dict(rope_parameters=None, partial_rotary_factor=1.0), {}),
+    ("gemma3_as_version_4_wrote_it", "gemma3",
+     dict(rope_parameters=None, rope_theta=5e5, rope_local_base_freq=500.0, rope_scaling=dict(rope_type="linear", factor=8.0)),
+     {}),
+    ("gemma3_windows_by_a_pattern", "gemma3", dict(layer_types="absent", sliding_window_pattern=2), {}),
+    ("gemma2_without_caps", "gemma2", dict(attn_logit_softcapping=None, final_logit_softcapping=None), {}),
+    ("qwen2_window_that_is_not_used", "qwen2_window", dict(use_sliding_window=False, layer_types="absent"), {}),
+    ("qwen3_yarn", "qwen3",
+     dict(rope_parameters=None, rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16)), {}),
+    ("smollm3_layers_without_positions_by_an_interval", "smollm3", dict(no_rope_layers=None, no_rope_layer_interval=3), {}),
+    ("mixtral_window", "mixtral", dict(sliding_window=5), {}),
+    ("gpt_oss_as_version_4_wrote_it", "gpt_oss",
+     dict(rope_parameters=None, rope_theta=1000.0,
+          rope_scaling=dict(rope_type="yarn", factor=32.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
+                            original_max_position_embeddings=16)), {}),
     ("gpt2_scaled_by_layer", "gpt2", dict(scale_attn_by_inverse_layer_idx=True), {}),
     ("gpt2_not_scaled", "gpt2", dict(scale_attn_weights=False), {}),
 ]

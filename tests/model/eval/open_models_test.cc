@@ -100,8 +100,8 @@ TEST_P(OpenModels, HalfPrecisionIsReadAsItsValues) {
     const testing::TempDir folder;
     Tensors stored, widened;
     for (const auto& [name, tensor] : tensors()) {
-      stored[name] = tensor.to(type);
-      widened[name] = stored[name].to(at::kFloat);
+      stored[name] = tensor.is_floating_point() ? tensor.to(type) : tensor;
+      widened[name] = tensor.is_floating_point() ? stored[name].to(at::kFloat) : tensor;
     }
     testing::WriteFolder(folder.path() / "widened", config(), widened);
     const Evaluation wanted = MeasureOnGoldenProbe(folder.path() / "widened");
@@ -138,7 +138,8 @@ TEST_P(OpenModels, NanStaysNan) {
   Tensors spoilt = tensors();
   for (auto& [name, tensor] : spoilt)
     if (name.find("layers.0.") != std::string::npos || name.find("h.0.") != std::string::npos)
-      tensor = at::full_like(tensor, std::numeric_limits<double>::quiet_NaN());
+      tensor = tensor.is_floating_point() ? at::full_like(tensor, std::numeric_limits<double>::quiet_NaN())
+                                          : at::full_like(tensor, 255);  // MXFP4's scale that is none
   const testing::TempDir folder;
   testing::WriteFolder(folder.path(), config(), spoilt);
   EvaluateOptions options;

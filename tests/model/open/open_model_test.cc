@@ -91,7 +91,10 @@ TEST(OpenModel, RefusesConfigurationsThatItCannotRun) {
            {"mistral", R"({"layer_types": [1, 2, 3]})", "layer_types may hold"},
            {"mixtral", R"({"num_experts_per_tok": 5})", "more experts than there are"},
            {"mixtral", R"({"num_local_experts": 100000})", "over 100,000 experts"},
-           {"gpt_oss", R"({"quantization_config": {}})", "MXFP4"},
+           {"gpt_oss", R"({"quantization_config": {"quant_method": "awq"}})", "method \"awq\" is not read; mxfp4 is"},
+           {"gpt_oss", R"({"quantization_config": {}})", "method \"\" is not read; mxfp4 is"},
+           {"gpt_oss", R"({"quantization_config": "mxfp4"})", "quantization_config must be an object"},
+           {"gpt_oss", R"({"quantization_config": {"quant_method": "mxfp4"}})", "to be multiples of 32"},
            {"gptj", R"({"rotary_dim": 9})", "rotary_dim"},
            {"smollm3", R"({"no_rope_layers": [1, 2, 1, 1]})", "no_rope_layers must hold 0 and 1"},
            {"falcon_7b_style", R"({"alibi": true})", "alibi true is not supported"},
@@ -149,6 +152,33 @@ TEST(OpenModel, NamesTheTensorThatIsMissingMisshapenOrTooMany) {
     EXPECT_THAT(spoilt([&](Tensors& t) { t.erase("model.layers.0.input_layernorm.weight"); }, shards),
                 HasSubstr("\"model.layers.0.input_layernorm.weight\" is not there"));
   }
+}
+
+TEST(OpenModel, NamesWhatIsWrongWithExpertsInMxfp4) {
+  const auto spoilt = [](const std::function<void(Folder&)>& spoil) {
+    Folder folder("gpt_oss_mxfp4");
+    spoil(folder);
+    return folder.Error();
+  };
+  const std::string name = "model.layers.1.mlp.experts.gate_up_proj", blocks = name + "_blocks",
+                    scales = name + "_scales";
+  EXPECT_EQ(spoilt([](Folder&) {}), "");
+  EXPECT_THAT(spoilt([&](Folder& f) { f.tensors.erase(blocks); }), HasSubstr("no tensor \"" + blocks + "\""));
+  EXPECT_THAT(spoilt([&](Folder& f) { f.tensors.erase(scales); }), HasSubstr("no tensor \"" + scales + "\""));
+  EXPECT_THAT(spoilt([&](Folder& f) { f.tensors[blocks] = f.tensors[blocks].to(at::kFloat); }),
+              AllOf(HasSubstr("\"" + blocks), HasSubstr("has the type F32; MXFP4 is held in U8")));
+  EXPECT_THAT(spoilt([&](Folder& f) { f.tensors[scales] = f.tensors[scales].to(at::kBFloat16); }),
+              AllOf(HasSubstr("\"" + scales), HasSubstr("has the type BF16; MXFP4 is held in U8")));
+  EXPECT_THAT(spoilt([&](Folder& f) { f.tensors[blocks] = f.tensors[blocks].narrow(2, 0, 1); }),
+              HasSubstr("is 4 x 64 x 1 x 16, but config.json makes it 4 x 64 x 2 x 16"));
+  EXPECT_THAT(spoilt([&](Folder& f) { f.tensors[scales] = f.tensors[scales].flatten(); }),
+              HasSubstr("is 512, but config.json makes it 4 x 64 x 2"));
+  // A file that says nothing of it, and numbers where MXFP4 is said.
+  EXPECT_THAT(spoilt([](Folder& f) { f.config.erase("quantization_config"); }), HasSubstr("experts.gate_up_proj\""));
+  EXPECT_THAT(spoilt([&](Folder& f) {
+                f.tensors[name] = at::zeros({4, 64, 64});
+              }),
+              HasSubstr("gate_up_proj\" is not part of this model"));
 }
 
 TEST(OpenModel, RefusesAnIndexThatLies) {
