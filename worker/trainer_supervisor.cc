@@ -19,6 +19,7 @@ namespace sink::worker {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(100);
+constexpr absl::Duration kExitTick = absl::Milliseconds(2);  // its pipes are closed: nothing but its exit can follow
 
 // How many processes the kernel has killed for want of memory since boot, in any control group; 0 where it does not
 // say.
@@ -113,7 +114,7 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
 
   std::optional<absl::Duration> closed_at;
   while (!process.HasExited()) {
-    link.Pump(kTick, BootTime());
+    link.Pump(link.any_open() ? kTick : kExitTick, BootTime());
     const absl::Duration now = BootTime();
     hooks.on_tick(now);
     if (!link.events_open() && !closed_at) closed_at = now;
