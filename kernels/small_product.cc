@@ -1,17 +1,13 @@
-// Products in registers: a tile of c, six rows by sixteen columns or eight by eight, stays there while a row of b and a
-// number of each row of a are read for each k: twelve sums hide how long one addition takes, and sixteen registers hold
-// them. Nothing is packed, because a small b is in the nearest cache anyway.
+// Products in registers: a tile of c, four rows by sixteen columns or eight by eight, stays there while a row of b and
+// a number of each row of a are read for each k: eight sums hide how long one addition takes, and strips of sixteen
+// rows leave none over. Nothing is packed, because a small b is in the nearest cache anyway.
 #include "kernels/small_product.h"
 
+#include "kernels/eight.h"
 #include "kernels/multiversion.h"
 
 namespace sink::kernels {
 namespace {
-
-// Eight numbers that are added and multiplied together; where the processor has shorter registers, in two of them. Of
-// the alignment of one.
-using Eight [[gnu::vector_size(32), gnu::aligned(4), gnu::may_alias]] = float;
-constexpr int64_t kEight = 8;
 
 // Rows x Vectors * 8 numbers of c.
 template <int64_t Rows, int64_t Vectors>
@@ -41,7 +37,7 @@ SINK_INLINE void Tile(const float* a, int64_t a_row, int64_t a_column, const flo
 template <int64_t Vectors>
 SINK_INLINE void Columns(const View& a, const float* b, int64_t b_row, int64_t rows, int64_t inner, float alpha,
                          bool add, float* c, int64_t c_row) {
-  constexpr int64_t kRows = Vectors == 1 ? 8 : 6;
+  constexpr int64_t kRows = Vectors == 1 ? 8 : 4;
   int64_t m = 0;
   for (; m + kRows <= rows; m += kRows)
     Tile<kRows, Vectors>(a.data + m * a.row, a.row, a.column, b, b_row, inner, alpha, add, c + m * c_row, c_row);

@@ -5,20 +5,34 @@
 #include <bit>
 #include <cstdint>
 
+#include "kernels/eight.h"
 #include "kernels/multiversion.h"
 
 namespace sink::kernels {
 
-// e^x within 2 units in the last place for x in [-87, 88]; clamped to that range outside it, NaN for NaN.
+// Rounds towards zero, and reads bits as a number: of one number and of eight.
+SINK_INLINE void Truncate(const float& x, int32_t& n) { n = static_cast<int32_t>(x); }
+SINK_INLINE void Truncate(const Eight& x, EightInts& n) { n = __builtin_convertvector(x, EightInts); }
+SINK_INLINE void ToFloat(const int32_t& n, float& x) { x = static_cast<float>(n); }
+SINK_INLINE void ToFloat(const EightInts& n, Eight& x) { x = __builtin_convertvector(n, Eight); }
+SINK_INLINE void FromBits(const int32_t& bits, float& x) { x = std::bit_cast<float>(bits); }
+SINK_INLINE void FromBits(const EightInts& bits, Eight& x) { x = reinterpret_cast<const Eight&>(bits); }
+
+// x becomes e^x within 2 units in the last place for x in [-87, 88]; clamped to that range outside it, NaN for NaN.
 // x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its series to the 7th power (remainder 5e-9), 2^n by the exponent bits.
-SINK_INLINE float Exp(float x) {
-  x = x < -87.0f ? -87.0f : x;
-  x = x > 88.0f ? 88.0f : x;
-  const float scaled = x * 1.44269504f;
-  const int32_t n = static_cast<int32_t>(scaled + (scaled < 0 ? -0.5f : 0.5f));
-  const float whole = static_cast<float>(n);
-  const float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
-  float series = 1.0f / 5040;
+template <typename Float, typename Int>
+SINK_INLINE void ReplaceByExp(Float& x) {
+  const Float zero{}, low = zero - 87.0f, high = zero + 88.0f, half = zero + 0.5f;
+  x = x < low ? low : x;
+  x = x > high ? high : x;
+  const Float scaled = x * 1.44269504f;
+  const Float rounded = scaled + (scaled < zero ? -half : half);
+  Int n;
+  Truncate(rounded, n);
+  Float whole, power;
+  ToFloat(n, whole);
+  const Float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+  Float series = zero + 1.0f / 5040;
   series = series * r + 1.0f / 720;
   series = series * r + 1.0f / 120;
   series = series * r + 1.0f / 24;
@@ -26,7 +40,29 @@ SINK_INLINE float Exp(float x) {
   series = series * r + 0.5f;
   series = series * r + 1.0f;
   series = series * r + 1.0f;
-  return series * std::bit_cast<float>((n + 127) << 23);
+  FromBits((n + 127) << 23, power);
+  x = series * power;
+}
+
+SINK_INLINE float Exp(float x) {
+  ReplaceByExp<float, int32_t>(x);
+  return x;
+}
+
+// ln x within 2e-7 (1 + |ln x|) for normal x > 0, NaN for NaN. x = 2^n m with m in [1 / sqrt 2, sqrt 2);
+// ln m = 2 atanh t, t = (m - 1) / (m + 1), by its series to the 9th power (remainder 7e-10).
+SINK_INLINE float Log(float x) {
+  constexpr int32_t kRootHalf = 0x3f3504f3;  // the bits of 1 / sqrt 2
+  const int32_t bits = std::bit_cast<int32_t>(x), n = (bits - kRootHalf) >> 23;
+  const float m = std::bit_cast<float>(bits - n * (1 << 23)), t = (m - 1.0f) / (m + 1.0f), square = t * t;
+  float series = 2.0f / 9;
+  series = series * square + 2.0f / 7;
+  series = series * square + 2.0f / 5;
+  series = series * square + 2.0f / 3;
+  series = series * square + 2.0f;
+  const float whole = static_cast<float>(n);
+  const float logarithm = whole * 0.693359375f + (t * series - whole * 2.12194440e-4f);
+  return x != x ? x : logarithm;
 }
 
 SINK_INLINE float Sigmoid(float x) { return 1.0f / (1.0f + Exp(-x)); }

@@ -75,6 +75,23 @@ int DevicePool::free() const {
 void DevicePool::Release(const std::vector<size_t>& indices) {
   absl::MutexLock lock(&mutex_);
   for (size_t index : indices) taken_[index] = false;
+  ++returns_;
+}
+
+int64_t DevicePool::returns() const {
+  absl::MutexLock lock(&mutex_);
+  return returns_;
+}
+
+void DevicePool::WaitForReturn(int64_t seen, absl::Duration timeout) const {
+  absl::MutexLock lock(&mutex_);
+  const auto returned = [this, seen]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return returns_ != seen; };
+  mutex_.AwaitWithTimeout(absl::Condition(&returned), timeout);
+}
+
+void DevicePool::Interrupt() {
+  absl::MutexLock lock(&mutex_);
+  ++returns_;
 }
 
 }  // namespace sink::worker

@@ -2,6 +2,7 @@
 // functions may be called from any thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "worker/nvml.h"
 
 namespace sink::worker {
@@ -60,12 +62,20 @@ class DevicePool {
   bool gpu() const { return inventory_.gpu; }
   const std::vector<std::string>& ids() const { return inventory_.ids; }
 
+  // How often devices were given back so far, or Interrupt was called; and a wait until that is no longer `seen`, which
+  // a claim that ended in between ends at once.
+  int64_t returns() const ABSL_LOCKS_EXCLUDED(mutex_);
+  void WaitForReturn(int64_t seen, absl::Duration timeout) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whoever waits looks again.
+  void Interrupt() ABSL_LOCKS_EXCLUDED(mutex_);
+
  private:
   void Release(const std::vector<size_t>& indices) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const DeviceInventory inventory_;
   mutable absl::Mutex mutex_;
   std::vector<bool> taken_ ABSL_GUARDED_BY(mutex_);
+  int64_t returns_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace sink::worker

@@ -16,6 +16,7 @@ namespace sink::worker {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(100);
+constexpr absl::Duration kExitTick = absl::Milliseconds(2);  // its pipes are closed: nothing but its exit can follow
 
 // The training step that an event proves to be done; -1 where it proves none.
 int64_t StepOf(const pipe::Event& event) {
@@ -98,7 +99,7 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
 
   std::optional<absl::Duration> closed_at;
   while (!process.HasExited()) {
-    link.Pump(kTick, BootTime());
+    link.Pump(link.any_open() ? kTick : kExitTick, BootTime());
     const absl::Duration now = BootTime();
     memory.Tick(now);
     hooks.on_tick(now);

@@ -127,6 +127,11 @@ struct Kernels {
   void (*bias_activation)(kernels::BiasActivation activation, const at::Tensor& bias_F, const at::Tensor& x_NF);
   // log_sum = log(exp(log_sum) + sum exp(x)), in place.
   void (*add_to_log_sum)(const at::Tensor& x_NV, const at::Tensor& log_sum_N);
+
+  // Whether a model's blocks are best one node of autograd each where they can be (model/network/residual_block.h):
+  // where the host computes, its calls between the kernels are part of a small model's step. All that such a block
+  // needs is then in the table.
+  bool whole_blocks;
 };
 
 // The type in which values of such a type are summed, losses told and parameters kept: float for bfloat16.

@@ -1,46 +1,31 @@
 // Strips of queries. Rows of queries, keys and values are read, and their gradients written, where they lie in the
 // merged rows. Of narrow heads, whose products BLAS takes ten times too long for, a task does all strips, of fewer rows
-// so that less of what lies after a query is computed, and has the keys and values transposed before it.
+// so that less of what lies after a query is computed, and has the keys and values transposed before it. Plain causal
+// softmax of narrow heads, which the small recipes spend their time in, is a kernel of its own, a head a call.
 #include "model/backend/cpu_attention.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <vector>
 
+#include "kernels/causal_head.h"
 #include "kernels/small_product.h"
-
-// The matrix product of BLAS, which LibTorch carries and exports without a header.
-extern "C" void sgemm_(const char* transa, const char* transb, const int* m, const int* n, const int* k,
-                       const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
-                       const float* beta, float* c, const int* ldc);
+#include "model/backend/cpu_product.h"
+#include "model/backend/reference_attention.h"
 
 namespace sink {
 namespace {
 
 using kernels::VisibleKeys;
-
-// A row-major matrix of float: `stride` from row to row.
-struct Matrix {
-  float* data;
-  int64_t stride;
-};
-
-// c = beta c + alpha op(a) op(b) of row-major matrices. BLAS counts columns first, so that it computes the transpose,
-// op(b)^T op(a)^T. Called inside at::parallel_for, it stays on its thread.
-void Gemm(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, float alpha,
-          const Matrix& a, const Matrix& b, float beta, const Matrix& c) {
-  const char op_a = transpose_a ? 'T' : 'N', op_b = transpose_b ? 'T' : 'N';
-  const int m = static_cast<int>(columns), n = static_cast<int>(rows), k = static_cast<int>(inner);
-  const int lda = static_cast<int>(a.stride), ldb = static_cast<int>(b.stride), ldc = static_cast<int>(c.stride);
-  sgemm_(&op_b, &op_a, &m, &n, &k, &alpha, b.data, &ldb, a.data, &lda, &beta, c.data, &ldc);
-}
 
 // Heads up to this width, whole vectors of it, take kernels/small_product.h.
 constexpr int64_t kNarrow = 32;
@@ -276,6 +261,50 @@ void BackwardStrip(const StripLayout& layout, const BackwardTensors& x, int64_t 
                    log_sum[r], dot[r], query_gradient.data + r * query_gradient.stride, column);
 }
 
+bool IsCausalHead(const StripLayout& layout) { return layout.narrow && reference::IsPlain(layout.rule, layout.terms); }
+
+kernels::CausalHead CausalHeadOf(const StripLayout& layout, const at::Tensor& qkv, int64_t batch, int64_t head) {
+  const auto rows = [&](int64_t merged_head) { return layout.Merged(qkv, batch, 0, merged_head).data; };
+  return {rows(head),           rows(layout.KeyHead(head)), rows(layout.ValueHead(head)),
+          layout.shape.width(), layout.shape.length,        layout.shape.head_dim};
+}
+
+// Calls body(batch, head, scratch) for all heads; those that share keys and values in order, on one thread.
+template <typename Body>
+void ForCausalHeads(const AttentionShape& shape, const Body& body) {
+  const int64_t groups = shape.heads / shape.key_value_heads;
+  at::parallel_for(0, shape.batch * shape.key_value_heads, 1, [&](int64_t begin, int64_t end) {
+    const auto scratch = std::make_unique_for_overwrite<float[]>(
+        static_cast<size_t>(kernels::CausalHeadScratch(shape.length, shape.head_dim)));
+    for (int64_t head = begin * groups; head < end * groups; ++head)
+      body(head / shape.heads, head % shape.heads, scratch.get());
+  });
+}
+
+void CausalForward(const StripLayout& layout, const at::Tensor& qkv, const AttentionOutput& out) {
+  ForCausalHeads(layout.shape, [&](int64_t batch, int64_t head, float* scratch) {
+    const Matrix output = layout.Output(out.output_NC, batch, 0, head);
+    kernels::CausalHeadForward(CausalHeadOf(layout, qkv, batch, head), scratch, output.data, output.stride,
+                               StripLayout::Row(out.log_sum_BHT, batch * layout.shape.heads + head));
+  });
+}
+
+at::Tensor CausalBackward(const StripLayout& layout, const at::Tensor& gradient, const at::Tensor& qkv,
+                          const AttentionOutput& forward) {
+  const at::Tensor qkv_gradient = at::empty_like(qkv);
+  const int64_t groups = layout.shape.heads / layout.shape.key_value_heads;
+  ForCausalHeads(layout.shape, [&](int64_t batch, int64_t head, float* scratch) {
+    const Matrix output = layout.Output(forward.output_NC, batch, 0, head);
+    const auto rows = [&](int64_t merged_head) { return layout.Merged(qkv_gradient, batch, 0, merged_head).data; };
+    kernels::CausalHeadBackward(CausalHeadOf(layout, qkv, batch, head), output.data,
+                                layout.Output(gradient, batch, 0, head).data, output.stride,
+                                StripLayout::Row(forward.log_sum_BHT, batch * layout.shape.heads + head), scratch,
+                                {rows(head), rows(layout.KeyHead(head)), rows(layout.ValueHead(head)),
+                                 layout.shape.width(), /*add=*/head % groups != 0});
+  });
+  return qkv_gradient;
+}
+
 // Zeroes [B * H, columns of the term].
 at::Tensor PartialOf(const at::Tensor& term, int64_t rows) {
   return term.defined() ? at::zeros({rows, term.dim() == 1 ? 1 : term.size(1)}, term.options()) : at::Tensor();
@@ -292,6 +321,10 @@ AttentionOutput AttentionForwardCpu(const at::Tensor& qkv, const AttentionShape&
   const AttentionOutput out{at::empty({qkv.size(0), shape.heads * shape.head_dim}, qkv.options()),
                             at::empty({shape.batch, shape.heads, shape.length}, qkv.options())};
   const StripLayout layout(shape, rule, terms);
+  if (IsCausalHead(layout)) {
+    CausalForward(layout, qkv, out);
+    return out;
+  }
   // A task is a strip, or of narrow heads all strips of one.
   const int64_t tasks = layout.narrow ? 1 : layout.strips(), rows = layout.narrow ? shape.length : layout.strip;
   at::parallel_for(0, shape.batch * shape.heads * tasks, 1, [&](int64_t begin, int64_t end) {
@@ -341,6 +374,7 @@ AttentionGradients AttentionBackwardCpu(const at::Tensor& gradient, const at::Te
                                         const AttentionRule& rule, const AttentionTerms& terms) {
   const int64_t rows = shape.batch * shape.heads, groups = shape.heads / shape.key_value_heads;
   const StripLayout layout(shape, rule, terms);
+  if (IsCausalHead(layout)) return {CausalBackward(layout, gradient, qkv, forward), {}};
   const BackwardTensors x{gradient,
                           qkv,
                           forward,

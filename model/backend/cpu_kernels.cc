@@ -15,6 +15,8 @@
 #include "kernels/rmsnorm.h"
 #include "kernels/rope.h"
 #include "model/backend/cpu_attention.h"
+#include "model/backend/cpu_product.h"
+#include "model/backend/reference_ops.h"
 
 namespace sink {
 namespace {
@@ -28,6 +30,15 @@ constexpr int64_t kEmbeddingColumns = 16;     // of one task: a cache line
 template <typename Body>
 void ForRows(int64_t rows, int64_t width, const Body& body) {
   at::parallel_for(0, rows, std::max<int64_t>(1, kValuesPerTask / width), body);
+}
+
+bool HasDenseRows(const at::Tensor& x) { return x.stride(1) == 1 && x.stride(0) >= x.size(1); }
+Matrix RowsOf(const at::Tensor& x) { return {const_cast<float*>(x.const_data_ptr<float>()), x.stride(0)}; }
+
+void AddProduct(const at::Tensor& a_NO, const at::Tensor& b_NC, const at::Tensor& sum_OC) {
+  if (!HasDenseRows(a_NO) || !HasDenseRows(b_NC)) return reference::AddProduct(a_NO, b_NC, sum_OC);
+  Gemm(/*transpose_a=*/true, false, sum_OC.size(0), sum_OC.size(1), a_NO.size(0), 1.0f, RowsOf(a_NO), RowsOf(b_NC),
+       1.0f, RowsOf(sum_OC));
 }
 
 void EmbeddingBackward(const at::Tensor& dy, const at::Tensor& ids, const at::Tensor& table_gradient) {
@@ -51,25 +62,47 @@ RmsNormOutput RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsi
   return out;
 }
 
+AddedRmsNorm AddRmsNorm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, double epsilon) {
+  const int64_t rows = x.size(0), columns = x.size(1);
+  const AddedRmsNorm out{at::empty_like(x), at::empty_like(x), at::empty({rows}, x.options())};
+  const float *in = x.const_data_ptr<float>(), *added = residual.const_data_ptr<float>();
+  const float* w = weight.const_data_ptr<float>();
+  float *sum = out.sum_NC.mutable_data_ptr<float>(), *y = out.y_NC.mutable_data_ptr<float>();
+  float* scale = out.inverse_rms_N.mutable_data_ptr<float>();
+  ForRows(rows, columns, [&](int64_t first, int64_t last) {
+    kernels::AddRmsNormForward(in + first * columns, added + first * columns, w, static_cast<float>(epsilon),
+                               last - first, columns, sum + first * columns, y + first * columns, scale + first);
+  });
+  return out;
+}
+
 // Blocks of fixed size, summed in order: the weight's gradient does not depend on the number of threads.
-at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
-                           const at::Tensor& inverse_rms, const at::Tensor& weight_gradient) {
+at::Tensor AddRmsNormBackward(const at::Tensor& dy, const at::Tensor& dsum, const at::Tensor& x,
+                              const at::Tensor& weight, const at::Tensor& inverse_rms,
+                              const at::Tensor& weight_gradient) {
   const int64_t rows = x.size(0), columns = x.size(1), blocks = (rows + kGradientRows - 1) / kGradientRows;
   const at::Tensor dx = at::empty_like(x), partial = at::zeros({blocks, columns}, x.options());
   const float *in = x.const_data_ptr<float>(), *w = weight.const_data_ptr<float>();
   const float *gradient = dy.const_data_ptr<float>(), *scale = inverse_rms.const_data_ptr<float>();
+  const float* other = dsum.defined() ? dsum.const_data_ptr<float>() : nullptr;
   float *out = dx.mutable_data_ptr<float>(), *sums = partial.mutable_data_ptr<float>();
   at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
     for (int64_t block = first; block < last; ++block) {
       const int64_t row = block * kGradientRows, count = std::min(kGradientRows, rows - row);
       kernels::RmsNormBackward(gradient + row * columns, in + row * columns, w, scale + row, count, columns,
-                               out + row * columns, sums + block * columns);
+                               out + row * columns, sums + block * columns,
+                               other == nullptr ? nullptr : other + row * columns);
     }
   });
   float* total = weight_gradient.mutable_data_ptr<float>();
   for (int64_t block = 0; block < blocks; ++block)
     for (int64_t c = 0; c < columns; ++c) total[c] += sums[block * columns + c];
   return dx;
+}
+
+at::Tensor RmsNormBackward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                           const at::Tensor& inverse_rms, const at::Tensor& weight_gradient) {
+  return AddRmsNormBackward(dy, /*dsum=*/{}, x, weight, inverse_rms, weight_gradient);
 }
 
 at::Tensor FeedForward(const at::Tensor& x, kernels::Activation activation, bool gated) {
@@ -167,9 +200,12 @@ void AddToLogSum(const at::Tensor& x, const at::Tensor& log_sum_N) {
   });
 }
 
-constexpr Kernels kCpu{.embedding_backward = EmbeddingBackward,
+constexpr Kernels kCpu{.add_product = AddProduct,
+                       .embedding_backward = EmbeddingBackward,
                        .rms_norm = RmsNorm,
                        .rms_norm_backward = RmsNormBackward,
+                       .add_rms_norm = AddRmsNorm,
+                       .add_rms_norm_backward = AddRmsNormBackward,
                        .feed_forward = FeedForward,
                        .feed_forward_backward = FeedForwardBackward,
                        .rope = Rope,
@@ -180,7 +216,8 @@ constexpr Kernels kCpu{.embedding_backward = EmbeddingBackward,
                        .adamw = AdamW,
                        .clipping = Clip,
                        .bias_activation = BiasActivation,
-                       .add_to_log_sum = AddToLogSum};
+                       .add_to_log_sum = AddToLogSum,
+                       .whole_blocks = true};
 
 }  // namespace
 

@@ -3,13 +3,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/elu.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/sigmoid.h>
-#include <ATen/ops/zeros.h>
 
-#include <cmath>
-
+#include "model/network/attention_terms.h"
 #include "model/network/operations.h"
 #include "model/network/position.h"
 
@@ -44,57 +41,6 @@ AttentionRule RuleOf(const VariantConfig& v) {
     rule.weights.normalizer = Normalizer::kSumOrOne;
   if (!v.normalize) rule.weights.normalizer = Normalizer::kNone;
   return rule;
-}
-
-// [H, D] of a bias that heads share or have each.
-at::Tensor PerHead(const at::Tensor& bias, int64_t heads) {
-  return bias.defined() && bias.dim() == 1 ? bias.expand({heads, -1}).contiguous() : bias;
-}
-
-// The value of the column, [H, D]: 0 where undefined. A fixed one (Gu et al., table 5) is scale e_1, or
-// scale / sqrt(D) everywhere.
-at::Tensor ColumnValue(const ModelConfig& c, const LayerParameters& weights, const at::TensorOptions& options) {
-  const double scale = c.variant.value_bias_scale;
-  at::Tensor value;
-  switch (c.variant.value_bias) {
-    case ValueBias::kNone:
-      break;
-    case ValueBias::kShared:
-    case ValueBias::kPerHead:
-      value = PerHead(Value(weights.value_bias), c.num_attention_heads);
-      break;
-    case ValueBias::kUnit:
-      value = at::zeros({c.num_attention_heads, c.head_dim()}, options);
-      value.select(1, 0).fill_(scale);
-      break;
-    case ValueBias::kUniform:
-      value = at::full({c.num_attention_heads, c.head_dim()}, scale / std::sqrt(static_cast<double>(c.head_dim())),
-                       options);
-      break;
-  }
-  return value;
-}
-
-// The column's logit, [H]; undefined where it has none of its own.
-at::Tensor ColumnLogit(const ModelConfig& c, const LayerParameters& weights, const at::TensorOptions& options) {
-  switch (c.variant.sink_logit) {
-    case SinkLogit::kZero:
-      return at::zeros({c.num_attention_heads}, options);
-    case SinkLogit::kLearned:
-      return Value(weights.sink_logit);
-    case SinkLogit::kNone:
-      break;
-  }
-  return {};
-}
-
-AttentionTerms TermsOf(const ModelConfig& c, const LayerParameters& weights, const at::Tensor& offset_bias,
-                       const at::TensorOptions& options) {
-  AttentionTerms terms{.offset_bias_HS = offset_bias};
-  terms.column_key_HD = PerHead(Value(weights.key_bias), c.num_attention_heads);
-  terms.column_logit_H = ColumnLogit(c, weights, options);
-  if (terms.HasColumn()) terms.column_value_HD = ColumnValue(c, weights, options);
-  return terms;
 }
 
 // The query, key and value parts of merged rows as [N * heads, D] each.
@@ -179,7 +125,7 @@ at::Tensor AttentionContext::OffsetBias(int64_t length) const {
 at::Tensor AttentionLayer(const AttentionContext& context, const LayerParameters& weights, const at::Tensor& x_NC,
                           const at::Tensor& offset_bias, int64_t batch, int64_t length, const SeeAttention& see) {
   const ModelConfig& c = context.config();
-  const AttentionShape shape{batch, length, c.num_attention_heads, c.key_value_heads(), c.head_dim()};
+  const AttentionShape shape = ShapeOf(c, batch, length);
   const AttentionTerms terms = TermsOf(c, weights, offset_bias, context.term_options());
   const at::Tensor qkv = QueriesKeysValues(context, weights, x_NC, shape);
   ObservedAttention observed;

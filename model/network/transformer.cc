@@ -9,9 +9,11 @@
 #include <string>
 #include <utility>
 
+#include "model/backend/backend.h"
 #include "model/base/model_error.h"
 #include "model/network/operations.h"
 #include "model/network/position.h"
+#include "model/network/residual_block.h"
 
 namespace sink {
 namespace {
@@ -164,6 +166,16 @@ at::Tensor Transformer::Hidden(const at::Tensor& tokens_BT, Observer* observer, 
   const at::Tensor embedded = Embed(tokens_BT);
   tell_ready(embedded, 0);
   show(0, embedded);
+  if (!observer && HasWholeBlocks(config_) && KernelsFor(embedded).whole_blocks) {
+    at::Tensor x = embedded;
+    for (int64_t n = 0; n < config_.num_hidden_layers; ++n) {
+      const LayerParameters& layer = layers_[static_cast<size_t>(n)];
+      x = AttentionBlock(attention_, layer, x, bias, batch, length);
+      if (feeds) x = FeedForwardBlock(config_, activation_, layer, x);
+      tell_ready(x, n + 1);
+    }
+    return Norm(sink_token_.defined() ? DropRows(x, length, 1) : x, final_norm_);
+  }
   Stream stream{embedded, Norm(embedded, layers_.front().input_norm)};
   for (int64_t n = 0; n < config_.num_hidden_layers; ++n) {
     const LayerParameters& layer = layers_[static_cast<size_t>(n)];

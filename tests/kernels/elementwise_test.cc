@@ -30,6 +30,16 @@ TEST(Exp, IsWithinTwoUnitsInTheLastPlace) {
   EXPECT_TRUE(std::isnan(Exp(std::numeric_limits<float>::quiet_NaN())));
 }
 
+TEST(Log, IsWithinItsBound) {
+  for (double x = 1e-37; x < 3e38; x *= 1.00137) {
+    const float in = static_cast<float>(x);
+    const double expected = std::log(static_cast<double>(in));
+    ASSERT_NEAR(Log(in), expected, 2e-7 * (1 + std::abs(expected))) << in;
+  }
+  EXPECT_EQ(Log(1.0f), 0);
+  EXPECT_TRUE(std::isnan(Log(std::numeric_limits<float>::quiet_NaN())));
+}
+
 TEST(StandardNormal, IsWithinItsBound) {
   for (double x = -15; x <= 15; x += 0.00137) {
     const float in = static_cast<float>(x);

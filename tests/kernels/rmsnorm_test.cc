@@ -55,6 +55,35 @@ TEST_P(RmsNorm, BackwardMayWriteOverItsInput) {
   EXPECT_EQ(first, second);
 }
 
+TEST_P(RmsNorm, OfASumIsTheSumAndItsNorm) {
+  const auto [rows, columns] = GetParam();
+  const std::vector<float> x = testing::Random(rows * columns, 9), residual = testing::Random(rows * columns, 10);
+  const std::vector<float> weight = testing::Random(columns, 11);
+  std::vector<float> expected(x.size()), y(x.size()), sum(x.size()), inverse_rms(rows), inverse_rms_expected(rows);
+  std::vector<float> sum_expected = x;
+  for (size_t i = 0; i < x.size(); ++i) sum_expected[i] += residual[i];
+  RmsNormForward(sum_expected.data(), weight.data(), 1e-5f, rows, columns, expected.data(),
+                 inverse_rms_expected.data());
+  AddRmsNormForward(x.data(), residual.data(), weight.data(), 1e-5f, rows, columns, sum.data(), y.data(),
+                    inverse_rms.data());
+  EXPECT_EQ(sum, sum_expected);
+  EXPECT_LT(testing::RelativeError(y, testing::Wide(expected)), 1e-6);
+  EXPECT_LT(testing::RelativeError(inverse_rms, testing::Wide(inverse_rms_expected)), 1e-6);
+}
+
+TEST_P(RmsNorm, BackwardAddsWhatComesByAnotherWay) {
+  const auto [rows, columns] = GetParam();
+  const std::vector<float> x = testing::Random(rows * columns, 12), weight = testing::Random(columns, 13);
+  const std::vector<float> dy = testing::Random(rows * columns, 14), other = testing::Random(rows * columns, 15);
+  std::vector<float> y(x.size()), inverse_rms(rows), alone(x.size()), dx(x.size()), first(columns), second(columns);
+  RmsNormForward(x.data(), weight.data(), 1e-5f, rows, columns, y.data(), inverse_rms.data());
+  RmsNormBackward(dy.data(), x.data(), weight.data(), inverse_rms.data(), rows, columns, alone.data(), first.data());
+  RmsNormBackward(dy.data(), x.data(), weight.data(), inverse_rms.data(), rows, columns, dx.data(), second.data(),
+                  other.data());
+  for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(dx[i], alone[i] + other[i]);
+  EXPECT_EQ(first, second);
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, RmsNorm,
                          ::testing::Values(std::pair(1, 3), std::pair(3, 7), std::pair(5, 64), std::pair(2, 131)));
 

@@ -197,6 +197,20 @@ TEST_F(DaemonTest, AnIdleWorkerAsksOnceAndWaitsForItsAnswer) {
   EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
 }
 
+TEST_F(DaemonTest, ADeviceThatComesFreeAsksAtOnceAndADrainInterruptsThePause) {
+  DaemonOptions options = FakeTrainerOptions(dir_.path().string());
+  options.poll_interval = absl::Minutes(2);
+  daemon_.emplace(&coordinator_, *FindDevices("cpu:1", nullptr), std::move(options));
+  const std::string first = coordinator_.AddJob("job1", R"({"steps": 3})");
+  const std::string second = coordinator_.AddJob("job2", R"({"steps": 3})");
+  const std::string third = coordinator_.AddJob("job3", kLongTraining);
+  daemon_->Start();
+  EXPECT_EQ(FinishOf(first).outcome(), v1::SUCCEEDED);
+  EXPECT_EQ(FinishOf(second).outcome(), v1::SUCCEEDED);
+  ASSERT_TRUE(coordinator_.WaitFor(third, HasRecords(3)));
+  EXPECT_TRUE(Drain());
+}
+
 TEST_F(DaemonTest, ALeaseCountsFromItsGrantHoweverLongTheQuestionHadWaited) {
   coordinator_.set_holds_questions(true);
   coordinator_.set_lease_duration(absl::Seconds(2));

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 namespace sink::worker {
 namespace {
 
@@ -43,6 +45,21 @@ TEST(DevicePool, ClaimsAreExclusiveAndComeBack) {
   EXPECT_EQ(pool.free(), 2);
   EXPECT_EQ(pool.Take(0), nullptr);
   EXPECT_EQ(pool.Take(-1), nullptr);
+}
+
+TEST(DevicePool, WhoWaitsHearsOfReturnsSinceTheyLooked) {
+  DevicePool pool({.kind = "cpu", .ids = {"", ""}, .gpu = false});
+  auto claim = pool.Take(1);
+  const int64_t seen = pool.returns();
+  pool.WaitForReturn(seen, absl::Milliseconds(1));  // nothing came: the timeout
+  EXPECT_EQ(pool.returns(), seen);
+  claim.reset();
+  pool.WaitForReturn(seen, absl::InfiniteDuration());  // came before the wait
+  const int64_t after = pool.returns();
+  EXPECT_NE(after, seen);
+  std::thread other([&] { pool.Interrupt(); });
+  pool.WaitForReturn(after, absl::InfiniteDuration());
+  other.join();
 }
 
 TEST(DevicePool, CpuJobsSeeNoGpu) {

@@ -39,6 +39,7 @@ void ExpectClose(const at::Tensor& x, const at::Tensor& expected, double toleran
 TEST(KernelsFor, FloatsOnACpuHaveEveryKernelThatBeatsAten) {
   const Kernels& k = KernelsFor(at::kCPU, at::kFloat);
   EXPECT_TRUE(k.embedding_backward && k.rms_norm && k.rms_norm_backward && k.feed_forward && k.feed_forward_backward);
+  EXPECT_TRUE(k.add_product && k.add_rms_norm && k.add_rms_norm_backward && k.whole_blocks);
   EXPECT_TRUE(k.rope && k.attention && k.attention_backward && k.attention_weights && k.cross_entropy);
   EXPECT_TRUE(k.adamw && k.clipping && k.bias_activation && k.add_to_log_sum);
 }
@@ -74,6 +75,35 @@ TEST_F(CpuKernelsTest, RmsNorm) {
   ExpectClose(out.y_NC, expected.detach(), 1e-6);
   ExpectClose(kernels_.rms_norm_backward(dy, x, weight, out.inverse_rms_N, weight_gradient), x_wide.grad(), 1e-5);
   ExpectClose(weight_gradient, weight_wide.grad() + 1, 1e-5);
+}
+
+TEST_F(CpuKernelsTest, AddRmsNorm) {
+  const at::Tensor x = Random({kRows, kWidth}), residual = Random({kRows, kWidth}), weight = Random({kWidth});
+  const at::Tensor dy = Random({kRows, kWidth}), dsum = Random({kRows, kWidth});
+  const AddedRmsNorm out = kernels_.add_rms_norm(x, residual, weight, 1e-5);
+  EXPECT_TRUE(out.sum_NC.equal(x + residual));
+  const at::Tensor sum_wide = Wide(out.sum_NC), weight_wide = Wide(weight);
+  const at::Tensor expected = reference::RmsNorm(sum_wide, weight_wide, 1e-5);
+  expected.backward(dy.to(at::kDouble));
+  ExpectClose(out.y_NC, expected.detach(), 1e-6);
+  for (const at::Tensor& other : {dsum, at::Tensor()}) {
+    const at::Tensor weight_gradient = at::full({kWidth}, 1.0f);  // the kernel adds
+    ExpectClose(kernels_.add_rms_norm_backward(dy, other, out.sum_NC, weight, out.inverse_rms_N, weight_gradient),
+                other.defined() ? sum_wide.grad() + other : sum_wide.grad(), 1e-5);
+    ExpectClose(weight_gradient, weight_wide.grad() + 1, 1e-5);
+  }
+}
+
+// Dense, strided and repeated rows.
+TEST_F(CpuKernelsTest, AddProduct) {
+  const at::Tensor b = Random({kRows, kWidth});
+  for (const at::Tensor& a : {Random({kRows, 11}), Random({kRows, 25}).narrow(1, 3, 11), Random({11, kRows}).t(),
+                              Random({1, 11}).expand({kRows, 11})}) {
+    const at::Tensor sum = Random({11, kWidth});
+    const at::Tensor expected = sum.to(at::kDouble).addmm(a.t().to(at::kDouble), b.to(at::kDouble));
+    kernels_.add_product(a, b, sum);
+    ExpectClose(sum, expected, 1e-6);
+  }
 }
 
 TEST_F(CpuKernelsTest, FeedForward) {

@@ -14,6 +14,7 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "tests/testing/finite_difference.h"
@@ -181,13 +182,20 @@ TEST_P(AttentionTest, GradientsOfBlocksAreThoseOfTheOutput) {
   }
 }
 
-TEST_P(AttentionTest, StripsAgreeWithBlocks) {
-  const AttentionShape shape{2, 150, 4, 2, 6};  // three strips, the last one short
-  const Inputs in(GetParam(), shape);
+// Heads of six values take BLAS's products, heads of eight those of a core's cache.
+class AttentionOfWidthTest : public ::testing::TestWithParam<std::tuple<Case, int64_t>> {
+ protected:
+  const Case& kind() const { return std::get<0>(GetParam()); }
+  int64_t head_dim() const { return std::get<1>(GetParam()); }
+};
+
+TEST_P(AttentionOfWidthTest, StripsAgreeWithBlocks) {
+  const AttentionShape shape{2, 150, 4, 2, head_dim()};  // several strips, the last one short
+  const Inputs in(kind(), shape);
   Inputs fused = in.Leaves(at::kFloat), wide = in.Leaves(at::kDouble);
-  const at::Tensor gradient = at::randn({300, 24}, at::TensorOptions().dtype(at::kDouble));
-  const at::Tensor out = Attention(fused.qkv, shape, GetParam().rule, fused.terms);
-  const at::Tensor expected = Attention(wide.qkv, shape, GetParam().rule, wide.terms);
+  const at::Tensor gradient = at::randn({300, 4 * head_dim()}, at::TensorOptions().dtype(at::kDouble));
+  const at::Tensor out = Attention(fused.qkv, shape, kind().rule, fused.terms);
+  const at::Tensor expected = Attention(wide.qkv, shape, kind().rule, wide.terms);
   out.backward(gradient.to(at::kFloat));
   expected.backward(gradient);
   // Unnormalised weights of either sign cancel: errors are measured against the largest value of a tensor.
@@ -199,14 +207,14 @@ TEST_P(AttentionTest, StripsAgreeWithBlocks) {
   }
 }
 
-TEST_P(AttentionTest, ThreadsChangeNoBit) {
-  const AttentionShape shape{2, 100, 4, 2, 6};
-  const Inputs in(GetParam(), shape);
+TEST_P(AttentionOfWidthTest, ThreadsChangeNoBit) {
+  const AttentionShape shape{2, 100, 4, 2, head_dim()};
+  const Inputs in(kind(), shape);
   std::optional<Inputs> first;
   for (const int threads : {1, 2}) {
     at::set_num_threads(threads);
     Inputs x = in.Leaves(at::kFloat);
-    const at::Tensor out = Attention(x.qkv, shape, GetParam().rule, x.terms);
+    const at::Tensor out = Attention(x.qkv, shape, kind().rule, x.terms);
     out.backward(at::ones_like(out));
     for (size_t i = 0; first && i < x.All().size(); ++i) {
       if (!x.All()[i]->defined()) continue;
@@ -236,6 +244,11 @@ TEST_P(AttentionTest, WeightsTimesValuesAreTheOutput) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, AttentionTest, ::testing::ValuesIn(Cases()),
                          [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(KindsAndWidths, AttentionOfWidthTest,
+                         ::testing::Combine(::testing::ValuesIn(Cases()), ::testing::Values(6, 8)),
+                         [](const auto& info) {
+                           return std::get<0>(info.param).name + "_" + std::to_string(std::get<1>(info.param));
+                         });
 
 }  // namespace
 }  // namespace sink

@@ -51,9 +51,7 @@ struct Pair {
   Transformer fused, wide;
 };
 
-TEST_F(FusedOperationsTest, AgreeWithAtenInDouble) {
-  Pair models(SmallModel());
-  const at::Tensor tokens = Tokens(3, 17), targets = Tokens(3, 17);
+void ExpectAgreement(Pair models, const at::Tensor& tokens, const at::Tensor& targets) {
   EXPECT_LT((models.fused.Logits(tokens) - models.wide.Logits(tokens)).abs().max().item<double>(), 1e-5);
   const double loss = models.fused.LossAndGradients(tokens, targets, 0.5).item<double>();
   EXPECT_NEAR(loss, models.wide.LossAndGradients(tokens, targets, 0.5).item<double>(), 1e-6);
@@ -63,6 +61,16 @@ TEST_F(FusedOperationsTest, AgreeWithAtenInDouble) {
               1e-5 * expected.norm().item<double>())
         << models.fused.parameters()[i].name;
   }
+}
+
+TEST_F(FusedOperationsTest, AgreeWithAtenInDouble) {
+  ExpectAgreement(Pair(SmallModel()), Tokens(3, 17), Tokens(3, 17));
+}
+
+TEST_F(FusedOperationsTest, OfNarrowHeadsAgreeWithAtenInDouble) {
+  ModelConfig config = SmallModel();
+  config.hidden_size = 32;  // heads of eight values, which a kernel of their own attends with
+  ExpectAgreement(Pair(config), Tokens(3, 17), Tokens(3, 17));
 }
 
 TEST_F(TransformerTest, GradientsAreThoseOfTheLoss) {

@@ -79,6 +79,15 @@ TEST_P(VariantTest, FusedPathAgreesWithDouble) {
   }
 }
 
+// For an observer the model puts its layers together operation by operation.
+TEST_P(VariantTest, WhoeverLooksInsideChangesNothing) {
+  Transformer model(SmallModel(GetParam().config), at::kCPU);
+  model.Initialize(5);
+  const at::Tensor tokens = Tokens(3, 15);
+  Observer observer;
+  EXPECT_LT((model.Logits(tokens, &observer) - model.Logits(tokens)).abs().max().item<double>(), 1e-5);
+}
+
 TEST_P(VariantTest, DirectoryKeepsEveryBit) {
   const testing::TempDir folder;
   Transformer model(SmallModel(GetParam().config), at::kCPU);
