@@ -171,13 +171,13 @@ at::Tensor WeightFiles::ReadMxfp4Matrix(const std::string& tensor, int64_t n) co
   const SafetensorsView &blocks = Get(tensor + "_blocks").view, &scales = Get(tensor + "_scales").view;
   const int64_t out = blocks.shape[1], in_blocks = blocks.shape[2], count = out * in_blocks;
   const std::vector<int64_t> shape{out, in_blocks * kMxfp4Values};
-  const at::Tensor x = device_.is_cpu() ? Buffer(shape) : at::empty(shape, at::TensorOptions().dtype(at::kFloat));
+  const at::Tensor x = at::empty(shape, at::TensorOptions().dtype(at::kFloat));
   const std::byte *block = blocks.data.data() + n * count * kMxfp4Bytes, *scale = scales.data.data() + n * count;
   float* values = x.mutable_data_ptr<float>();
   at::parallel_for(0, count, 1024, [&](int64_t first, int64_t last) {
     ReadMxfp4(block + first * kMxfp4Bytes, scale + first, last - first, values + first * kMxfp4Values);
   });
-  return device_.is_cpu() ? x : Buffer(shape).copy_(x);
+  return x.to(device_);
 }
 
 at::Tensor WeightFiles::GatherRows(const std::string& tensor, const at::Tensor& rows_N) const {
