@@ -120,6 +120,14 @@ absl::StatusOr<v1::ListCheckpointsResponse> CoordinatorClient::ListCheckpoints(
   return impl_->calls.Unary(impl_->client, &ClientStub::ListCheckpoints, request);
 }
 
+absl::StatusOr<v1::VerifyCheckpointsResponse> CoordinatorClient::VerifyCheckpoints(
+    const v1::VerifyCheckpointsRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::VerifyCheckpoints, request, impl_->options.transfer_deadline);
+}
+absl::StatusOr<v1::DropCheckpointsResponse> CoordinatorClient::DropCheckpoints(
+    const v1::DropCheckpointsRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::DropCheckpoints, request);
+}
 absl::StatusOr<v1::HoldWorkersResponse> CoordinatorClient::HoldWorkers(const v1::HoldWorkersRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::HoldWorkers, request);
 }

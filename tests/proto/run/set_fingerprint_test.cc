@@ -62,8 +62,8 @@ TEST(SetFingerprint, OfNoSetIsAnError) {
   testing::TempDir dir;
   fs::create_directories(dir / "empty");
   Write(dir / "empty/notes.txt", "no set");
-  EXPECT_EQ(SetFingerprint((dir / "empty").string()).error().code(), ENOENT);
-  EXPECT_EQ(SetFingerprint((dir / "nowhere").string()).error().code(), ENOENT);
+  EXPECT_EQ(SetFingerprint(dir / "empty").error().code(), ENOENT);
+  EXPECT_EQ(SetFingerprint(dir / "nowhere").error().code(), ENOENT);
 }
 
 }  // namespace
