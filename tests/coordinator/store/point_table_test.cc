@@ -193,7 +193,13 @@ TEST(PointTable, RepeatedStepsReadOnlyTheBlocksThatMayHoldThem) {
     Job job;
     job.id = kJob;
     job.home_sweep = "s";
-    ASSERT_TRUE(store->Write([&](Transaction& rows) { return rows.InsertJob(job, "{}"); }).ok());
+    const auto insert = [&](Transaction& rows) {
+      Sweep sweep;
+      sweep.name = "s";
+      rows.PutSweep(sweep).IgnoreError();
+      return rows.InsertJob(job, "{}");
+    };
+    ASSERT_TRUE(store->Write(insert).ok());
     for (int64_t step = 1; step < 30'000; step += 1000) ASSERT_TRUE(put(*store, step, step + 999, 1).ok());
   }
   sqlite3* raw = nullptr;
