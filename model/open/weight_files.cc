@@ -182,8 +182,18 @@ at::Tensor WeightFiles::ReadMxfp4Matrix(const std::string& tensor, int64_t n) co
 
 at::Tensor WeightFiles::GatherRows(const std::string& tensor, const at::Tensor& rows_N) const {
   const SafetensorsView& view = Get(tensor).view;
-  if (!IsQuantised(view)) return View(view, 0, view.shape[0]).index_select(0, rows_N).to(device_, at::kFloat);
   const at::Tensor rows = at::empty({rows_N.size(0), view.shape[1]}, at::TensorOptions().dtype(at::kFloat));
+  if (!IsQuantised(view)) {
+    // A read makes the pages around a row resident as well: all that many rows touch would be the whole table.
+    constexpr int64_t kRows = 256;
+    const at::Tensor table = View(view, 0, view.shape[0]);
+    for (int64_t first = 0; first < rows.size(0); first += kRows) {
+      const int64_t last = std::min(first + kRows, rows.size(0));
+      rows.slice(0, first, last).copy_(table.index_select(0, rows_N.slice(0, first, last)));
+      Release();
+    }
+    return rows.to(device_);
+  }
   const at::Tensor dense = rows_N.contiguous();
   const int64_t* numbers = dense.const_data_ptr<int64_t>();
   for (int64_t n = 0; n < rows.size(0); ++n) rows[n].copy_(View(view, numbers[n], 1)[0]);
