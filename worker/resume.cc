@@ -110,8 +110,11 @@ absl::Status Fetch(const std::optional<v1::Checkpoint>& granted, const RunFolder
     }
     return fetched;
   });
-  if (none) return absl::NotFoundError(status.message());
-  if (!status.ok()) return status;
+  if (!status.ok()) {
+    std::error_code ignored;
+    std::filesystem::remove_all(temporary, ignored);
+    return none ? absl::NotFoundError(status.message()) : status;
+  }
   return ToStatus(files::RenameDurably(
       temporary, absl::StrCat(folder.checkpoints(), "/", run::CheckpointFolderName(checkpoint.step()))));
 }

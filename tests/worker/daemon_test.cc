@@ -62,6 +62,12 @@ class DaemonTest : public ::testing::Test {
     daemon_.emplace(&coordinator_, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir_.path().string()));
     daemon_->Start();
   }
+  // Its folders, which the daemon may be clearing up as well.
+  void RemoveRuns(const std::string& job) {
+    std::error_code ignored;
+    while (std::filesystem::exists(dir_ / ("jobs/" + job), ignored))
+      std::filesystem::remove_all(dir_ / ("jobs/" + job), ignored);
+  }
   bool Drain() {
     daemon_->BeginDrain();
     return daemon_->WaitUntilFinished(absl::Seconds(20));
@@ -280,7 +286,7 @@ TEST_F(DaemonTest, ADrainDoesNotWaitForACheckpointThatIsBeingFetched) {
   Start();
   ASSERT_TRUE(coordinator_.WaitForFinish(first));
   const v1::Checkpoint checkpoint = coordinator_.attempt(first).committed.at(5);
-  std::filesystem::remove_all(dir_ / "jobs/job1");
+  RemoveRuns("job1");
   coordinator_.set_chunk_pause(absl::Seconds(2));
   const std::string lease = coordinator_.AddJob("job1", R"({"steps": 9})", checkpoint);
   ASSERT_TRUE(WaitForFile(dir_ / "jobs/job1/1-2/checkpoints"));
@@ -317,12 +323,12 @@ TEST_F(DaemonTest, GoesOnFromTheNewestCheckpointThatIsWholeAtTheCoordinator) {
   const std::string second = coordinator_.AddJob("job1", R"({"steps": 8, "checkpoint_every": 8})", older);
   ASSERT_TRUE(coordinator_.WaitForFinish(second));
   const v1::Checkpoint newer = coordinator_.attempt(second).committed.at(8);
-  std::filesystem::remove_all(dir_ / "jobs/job1");
+  RemoveRuns("job1");
   coordinator_.DamageCheckpoint(8);
   const std::string third = coordinator_.AddJob("job1", R"({"steps": 10})", newer);
   EXPECT_EQ(FinishOf(third).outcome(), v1::SUCCEEDED) << FinishOf(third).message();
   EXPECT_EQ(Steps(coordinator_.attempt(third)), (std::vector<int64_t>{6, 7, 8, 9, 10}));
-  std::filesystem::remove_all(dir_ / "jobs/job1");
+  RemoveRuns("job1");
   coordinator_.DamageCheckpoint(5);
   const std::string fourth = coordinator_.AddJob("job1", R"({"steps": 2})", newer);
   EXPECT_EQ(FinishOf(fourth).outcome(), v1::SUCCEEDED) << FinishOf(fourth).message();

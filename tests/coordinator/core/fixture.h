@@ -59,7 +59,7 @@ class ManagerTest : public ::testing::Test, public JobEventListener {
       job.experiment = "e";
       job.label = "n=" + std::to_string(n);
       job.index = static_cast<int>(request.jobs.size()) - 1;
-      job.max_steps = 100;
+      job.max_steps = job_steps;
     }
     return request;
   }
@@ -117,6 +117,7 @@ class ManagerTest : public ::testing::Test, public JobEventListener {
   JobState State(int n = 1) { return Get(n).state; }
 
   Now now{1'000'000, 500};
+  int64_t job_steps = 100;  // of the jobs that are submitted
   store::MemoryStore store;
   std::unique_ptr<JobManager> manager;
   std::vector<Lease> keep;

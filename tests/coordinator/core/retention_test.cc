@@ -36,6 +36,7 @@ class RetentionTest : public ManagerTest {
 };
 
 TEST_F(RetentionTest, OldCurvesKeepTheirEndsAndEvenlySpacedPointsBetween) {
+  job_steps = 900;
   Submit({1});
   Run(1, 900, 2.0, 1);
   const RetentionPolicy policy{.full_for_ms = 30 * kDay, .points_a_curve = 10};

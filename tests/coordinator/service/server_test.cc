@@ -177,7 +177,7 @@ TEST_F(ServerTest, MetricsShowAJobAsItTrains) {
 
 class FewThreadsTest : public ServerTest {
  protected:
-  static constexpr int kThreads = 12;
+  static constexpr int kThreads = 24;
   FewThreadsTest() {
     StopServer();
     max_threads_ = kThreads;
@@ -195,7 +195,7 @@ TEST_F(FewThreadsTest, TransfersLeaveThreadsForHeartbeats) {
   absl::Notification go_on;
   std::atomic<int> begun = 0;
   std::vector<std::thread> clients;
-  for (int i = 0; i < kThreads; ++i) {
+  for (int i = 0; i < kThreads / 2 + 4; ++i) {
     clients.emplace_back([&] {
       bool first = true;
       const absl::Status ended = client_->DownloadCheckpoint(download, [&](const v1::CheckpointChunk&) {

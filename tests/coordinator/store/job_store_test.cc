@@ -538,7 +538,8 @@ TEST_P(JobStoreContract, ChildRowsReadBack) {
     return Get<int64_t>([lines](Snapshot& rows) { return rows.CursorBeforeTail(Id(1), lines); });
   };
   for (const int all : {2, 3}) EXPECT_EQ(before_tail(all), 0) << all;
-  const auto tail = Get<std::vector<LogLine>>([&](Snapshot& rows) { return rows.ListLogs(Id(1), before_tail(1), 9); });
+  const int64_t before_last = before_tail(1);
+  const auto tail = Get<std::vector<LogLine>>([&](Snapshot& rows) { return rows.ListLogs(Id(1), before_last, 9); });
   ASSERT_EQ(tail.size(), 1u);
   EXPECT_EQ(tail[0].text, "two");
   EXPECT_THAT(Get<std::vector<LogLine>>([&](Snapshot& rows) { return rows.ListLogs(Id(1), tail[0].cursor, 9); }),

@@ -47,7 +47,8 @@ TEST_P(OnADeviceApart, OpenModelsGiveTheSame) {
   const auto [name, type] = GetParam();
   const std::filesystem::path golden = testing::GoldenOpenModels() / name;
   testing::Tensors tensors = testing::ReadAll(golden / "model.safetensors");
-  for (auto& [tensor, values] : tensors) values = values.to(type);
+  for (auto& [tensor, values] : tensors)
+    if (values.is_floating_point()) values = values.to(type);  // MXFP4 stays the bytes that it is
   testing::TempDir folder;
   testing::WriteFolder(folder.path(), testing::ReadBytes(golden / "config.json"), tensors, /*shards=*/2);
   const int64_t vocabulary = OpenModel(folder.path()).config().vocab_size;
@@ -83,7 +84,8 @@ TEST(ProductsInBfloat16, GiveNearlyTheSameOnEveryDevice) {
     const auto apart = [](const at::Tensor& x, const at::Tensor& y) {
       return ((x - y).norm() / y.norm()).item<double>();
     };
-    EXPECT_LT(apart(near.logits, exact.logits), 0.06);
+    // Experts of MXFP4 have weights of up to six times their scale, on which a sum of 8-bit operands loses more.
+    EXPECT_LT(apart(near.logits, exact.logits), name == "gpt_oss_mxfp4" ? 0.1 : 0.06);
     EXPECT_GT(apart(near.logits, exact.logits), 1e-5);
     EXPECT_LT(apart(far.logits, near.logits), 0.01);
     EXPECT_NEAR(near.loss, exact.loss, 0.01 * exact.loss);

@@ -211,7 +211,7 @@ TEST_F(EmulatedLibrary, IsNotAskedForFloatsNorForHeadsThatAreNoEights) {
 
 TEST_F(EmulatedLibrary, AnotherChoiceIsRefused) {
   Choose("flash");
-  EXPECT_THROW(CheckEveryKind(at::kBFloat16), std::invalid_argument);
+  EXPECT_THROW(CheckEveryKind(at::kBFloat16), ModelError);
 }
 
 TEST_P(EmulatedKernels, NothingIsDoneForNoRows) {
