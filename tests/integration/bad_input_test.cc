@@ -150,7 +150,7 @@ TEST(FullDisk, SubmissionIsRefusedWholeAndEverythingGoesOnOnceThereIsRoom) {
   testing::TempDir folder;
   const std::string disk = folder / "disk";
   std::filesystem::create_directories(disk);
-  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=3m") != 0) GTEST_SKIP() << "mounting a small disk needs root";
+  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=100m") != 0) GTEST_SKIP() << "mounting a small disk needs root";
   {
     testing::ChildProcess coordinator({Binary("sink-coordinator"), "--data", disk + "/c", "--listen", "127.0.0.1:0",
                                        "--metrics-listen", "127.0.0.1:0"},
@@ -167,7 +167,7 @@ TEST(FullDisk, SubmissionIsRefusedWholeAndEverythingGoesOnOnceThereIsRoom) {
     ASSERT_EQ(sinkctl({"submit", folder / "first.yaml"}).exit_code, 0);
 
     std::ofstream ballast(disk + "/ballast");  // take what is left
-    ballast << std::string(4 << 20, 'x') << std::flush;
+    for (int i = 0; i < 100; ++i) ballast << std::string(1 << 20, 'x') << std::flush;
     std::vector<std::string> rates;
     for (int i = 1; i <= 400; ++i) rates.push_back(std::to_string(i) + "e-6");
     testing::WriteFile(folder / "second.yaml", TinySweep("second", 10, rates));
@@ -179,7 +179,8 @@ TEST(FullDisk, SubmissionIsRefusedWholeAndEverythingGoesOnOnceThereIsRoom) {
 
     ballast.close();
     std::filesystem::remove(disk + "/ballast");
-    EXPECT_EQ(sinkctl({"submit", folder / "second.yaml"}).exit_code, 0);
+    // It looks at its disk once a second.
+    EXPECT_TRUE(WaitFor(20, [&] { return sinkctl({"submit", folder / "second.yaml"}).exit_code == 0; }));
     EXPECT_EQ(sinkctl({"status", "--json"}).Json()["sweeps"].size(), 2u);
   }
   umount(disk.c_str());

@@ -40,7 +40,8 @@ TEST(EarlyStop, TheWorstLearningRatesEndAtARungAndKeepTheirCheckpoints) {
   }
   EXPECT_EQ(stopped, 2);
   // The sweep did what it was asked to: it has not failed, and retrying what failed takes up none of what was stopped.
-  EXPECT_EQ(cluster.Sinkctl({"submit", cluster.path("sweeps/halving.yaml"), "--follow"}).exit_code, 0);
+  const CommandResult followed = cluster.Sinkctl({"submit", cluster.path("sweeps/halving.yaml"), "--follow"});
+  EXPECT_EQ(followed.exit_code, 0) << followed.err;
   EXPECT_EQ(cluster.Sinkctl({"retry", "--failed", "halving", "--json"}).Json()["retried"], 0);
 }
 

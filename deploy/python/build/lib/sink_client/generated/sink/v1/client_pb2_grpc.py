@@ -115,6 +115,16 @@ class ClientServiceStub:
                 request_serializer=sink_dot_v1_dot_client__pb2.DownloadCheckpointRequest.SerializeToString,
                 response_deserializer=sink_dot_v1_dot_client__pb2.CheckpointChunk.FromString,
                 _registered_method=True)
+        self.VerifyCheckpoints = channel.unary_unary(
+                '/sink.v1.ClientService/VerifyCheckpoints',
+                request_serializer=sink_dot_v1_dot_client__pb2.VerifyCheckpointsRequest.SerializeToString,
+                response_deserializer=sink_dot_v1_dot_client__pb2.VerifyCheckpointsResponse.FromString,
+                _registered_method=True)
+        self.DropCheckpoints = channel.unary_unary(
+                '/sink.v1.ClientService/DropCheckpoints',
+                request_serializer=sink_dot_v1_dot_client__pb2.DropCheckpointsRequest.SerializeToString,
+                response_deserializer=sink_dot_v1_dot_client__pb2.DropCheckpointsResponse.FromString,
+                _registered_method=True)
         self.HoldWorkers = channel.unary_unary(
                 '/sink.v1.ClientService/HoldWorkers',
                 request_serializer=sink_dot_v1_dot_client__pb2.HoldWorkersRequest.SerializeToString,
@@ -232,6 +242,20 @@ class ClientServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyCheckpoints(self, request, context):
+        """Reads a job's checkpoints and compares every byte with their hashes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropCheckpoints(self, request, context):
+        """Forgets checkpoints of a job: it will not go on from them. Nothing changes when one of them is not there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def HoldWorkers(self, request, context):
         """Keeps workers from new jobs, takes back what they run, or lets them go on.
         """
@@ -328,6 +352,16 @@ def add_ClientServiceServicer_to_server(servicer, server):
                     servicer.DownloadCheckpoint,
                     request_deserializer=sink_dot_v1_dot_client__pb2.DownloadCheckpointRequest.FromString,
                     response_serializer=sink_dot_v1_dot_client__pb2.CheckpointChunk.SerializeToString,
+            ),
+            'VerifyCheckpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyCheckpoints,
+                    request_deserializer=sink_dot_v1_dot_client__pb2.VerifyCheckpointsRequest.FromString,
+                    response_serializer=sink_dot_v1_dot_client__pb2.VerifyCheckpointsResponse.SerializeToString,
+            ),
+            'DropCheckpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropCheckpoints,
+                    request_deserializer=sink_dot_v1_dot_client__pb2.DropCheckpointsRequest.FromString,
+                    response_serializer=sink_dot_v1_dot_client__pb2.DropCheckpointsResponse.SerializeToString,
             ),
             'HoldWorkers': grpc.unary_unary_rpc_method_handler(
                     servicer.HoldWorkers,
@@ -772,6 +806,60 @@ class ClientService:
             '/sink.v1.ClientService/DownloadCheckpoint',
             sink_dot_v1_dot_client__pb2.DownloadCheckpointRequest.SerializeToString,
             sink_dot_v1_dot_client__pb2.CheckpointChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyCheckpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sink.v1.ClientService/VerifyCheckpoints',
+            sink_dot_v1_dot_client__pb2.VerifyCheckpointsRequest.SerializeToString,
+            sink_dot_v1_dot_client__pb2.VerifyCheckpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropCheckpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sink.v1.ClientService/DropCheckpoints',
+            sink_dot_v1_dot_client__pb2.DropCheckpointsRequest.SerializeToString,
+            sink_dot_v1_dot_client__pb2.DropCheckpointsResponse.FromString,
             options,
             channel_credentials,
             insecure,
