@@ -20,8 +20,8 @@ struct JobColumn {
 };
 
 // Calls visit(column, field...) for each column, with the field of each of the jobs that were passed (none, one, or two
-// to compare or to copy). Those that are listed come first but for one, as they do in the table: SQLite walks a row from
-// its beginning. The column `seq`, which SQLite gives out, is not among them.
+// to compare or to copy). Those that are listed come first but for one, as they do in the table: SQLite walks a row
+// from its beginning. The column `seq`, which SQLite gives out, is not among them.
 template <typename Visitor, typename... AnyJob>
 void VisitColumns(Visitor&& visit, AnyJob&... job) {
   visit(JobColumn{"id", kListed | kFixed}, job.id...);
