@@ -6,6 +6,7 @@ Usage: python_client_test.py SOURCE_DIR BIN_DIR, with a Python that has pip, grp
 import csv
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,8 +32,12 @@ def raises(kind, action):
 
 
 def install(folder):
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-                    "--no-build-isolation", "--root-user-action=ignore", "--target", folder, SOURCE / "deploy/python"], check=True)
+    with tempfile.TemporaryDirectory() as checkout:  # pip builds where the sources lie
+        for part in ("deploy/python", "proto"):
+            shutil.copytree(SOURCE / part, pathlib.Path(checkout) / part, ignore=shutil.ignore_patterns("build", "*.egg-info"))
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+                        "--no-build-isolation", "--root-user-action=ignore", "--target", folder,
+                        pathlib.Path(checkout) / "deploy/python"], check=True)
     sys.path.insert(0, str(folder))
     os.environ["PYTHONPATH"] = str(folder)  # for the notebook's kernel
 
