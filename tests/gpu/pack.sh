@@ -6,8 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=${1:-build/cuda}
 bin=$build/bin
-if ! [ -x "$bin/sink-trainer" ] || ! [ -x "$bin/trainer_bench" ] || ! [ -e "$bin/libsink_cuda.so" ]; then
-  echo "pack: $build lacks sink-trainer, trainer_bench or the CUDA kernels; build the preset cuda first" >&2
+if ! [ -x "$bin/sink-trainer" ] || ! [ -x "$bin/trainer_bench" ] || ! [ -e "$bin/libsink_cuda.so" ] ||
+  ! [ -x "$build/tests-bin/test_model_backend_gpu" ]; then
+  echo "pack: $build lacks sink-trainer, trainer_bench, the CUDA kernels or their tests; build the preset cuda first" >&2
   exit 1
 fi
 out=.gpu
