@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <string>
-#include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/json_depth.h"
 #include "proto/run/checkpoint_names.h"
 #include "proto/run/job_file.h"
 #include "proto/run/manifest.h"
@@ -21,26 +21,6 @@ constexpr int64_t kLeastIntervalMs = 10, kMostIntervalMs = 60'000;
 constexpr int64_t kLeastLeaseMs = 100, kMostLeaseMs = 24 * 3'600'000;
 
 bool IsPlain(const std::string& id) { return id.size() <= kMaxIdBytes && run::IsCheckpointFileName(id); }
-
-// Readers of JSON recurse by nesting.
-bool IsShallow(std::string_view json) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > kMaxDepth) return false;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return true;
-}
 
 }  // namespace
 
@@ -59,7 +39,7 @@ absl::Status CheckGrant(const v1::Grant& grant) {
   }
   if (grant.grace_ms() < 0 || grant.grace_ms() > kMaxGraceMs || grant.stall_ms() < 0) return bad("its times");
   if (grant.config_json().size() > run::kMaxJobFileBytes) return bad("its configuration is too large");
-  if (!IsShallow(grant.config_json())) return bad("its configuration is nested too deeply");
+  if (IsDeeperThan(kMaxDepth, grant.config_json())) return bad("its configuration is nested too deeply");
   const v1::Checkpoint& checkpoint = grant.resume_from();
   if (grant.has_resume_from() &&
       (checkpoint.step() < 0 || checkpoint.files_size() > static_cast<int>(run::kMaxManifestFiles) + 1)) {
