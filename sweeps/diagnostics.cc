@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "proto/config/names.h"
 
 namespace sink::sweeps {
@@ -32,6 +33,21 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
 absl::Status ErrorAt(const Location& place, absl::string_view message) {
   if (place.line == 0) return absl::InvalidArgumentError(absl::StrCat(place.file, ": ", message));
   return absl::InvalidArgumentError(absl::StrCat(place.file, ":", place.line, ":", place.column, ": ", message));
+}
+
+void Mistakes::Add(const absl::Status& status) {
+  if (status.ok()) return;
+  for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
+    if (std::find(lines_.begin(), lines_.end(), line) == lines_.end()) lines_.emplace_back(line);
+  }
+}
+
+absl::Status Mistakes::status() const {
+  constexpr size_t kTold = 20;
+  if (lines_.empty()) return absl::OkStatus();
+  std::string text = absl::StrJoin(lines_.begin(), lines_.begin() + std::min(kTold, lines_.size()), "\n");
+  if (lines_.size() > kTold) absl::StrAppend(&text, "\nand ", lines_.size() - kTold, " more mistakes");
+  return absl::InvalidArgumentError(text);
 }
 
 std::string Suggestion(absl::string_view name, const std::vector<std::string>& candidates) {

@@ -18,6 +18,19 @@ struct Location {
 // INVALID_ARGUMENT "file:line:column: message".
 absl::Status ErrorAt(const Location& place, absl::string_view message);
 
+// The mistakes of a sweep's files, told together: a reader that can go on after one adds it and goes on.
+class Mistakes {
+ public:
+  // OK adds nothing, and what is there already is not added again.
+  void Add(const absl::Status& status);
+  // OK while there are none; else INVALID_ARGUMENT with a line for each, as they were added. After the first twenty
+  // only how many more there are.
+  absl::Status status() const;
+
+ private:
+  std::vector<std::string> lines_;
+};
+
 // The end of an "unknown name" message: "; did you mean \"x\"?" when a candidate is near by edit distance, else
 // "; expected one of: a, b, c".
 std::string Suggestion(absl::string_view name, const std::vector<std::string>& candidates);

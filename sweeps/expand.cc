@@ -66,9 +66,9 @@ class Expander {
   absl::StatusOr<ExpandedSweep> Expand() {
     if (absl::Status status = LayBase(); !status.ok()) return status;
     if (absl::Status status = CheckCount(); !status.ok()) return status;
-    for (const Experiment& experiment : spec_.experiments) {
-      if (absl::Status status = ExpandExperiment(experiment); !status.ok()) return status;
-    }
+    Mistakes mistakes;
+    for (const Experiment& experiment : spec_.experiments) mistakes.Add(ExpandExperiment(experiment));
+    if (absl::Status status = mistakes.status(); !status.ok()) return status;
     return std::move(sweep_);
   }
 

@@ -37,23 +37,24 @@ class ExperimentReader {
   absl::StatusOr<Experiment> Read(const Node& node) {
     if (!node.IsMap()) return ErrorAt(node.at, absl::StrCat("an experiment must be a map, not ", KindName(node)));
     experiment_.at = node.at;
-    for (const Node& item : node.items) {
-      if (absl::Status status = ReadKey(item); !status.ok()) return status;
-    }
-    if (experiment_.name.empty()) return ErrorAt(node.at, "an experiment without a name; add \"name: ...\"");
+    Mistakes mistakes;
+    for (const Node& item : node.items) mistakes.Add(ReadKey(item));
+    if (experiment_.name.empty()) mistakes.Add(ErrorAt(node.at, "an experiment without a name; add \"name: ...\""));
     // Swept values win over `set`, so a key in both would say one thing and do another.
     for (const auto& [field, setting] : experiment_.set) {
       if (swept_.count(field)) {
-        return ErrorAt(setting.at,
-                       absl::StrCat(FieldAt(field).path, " is in \"set\" and swept too; remove one of them"));
+        mistakes.Add(
+            ErrorAt(setting.at, absl::StrCat(FieldAt(field).path, " is in \"set\" and swept too; remove one of them")));
       }
     }
     for (const DerivedField& derived : experiment_.derive) {
       if (experiment_.set.count(derived.field) || swept_.count(derived.field)) {
-        return ErrorAt(derived.at, absl::StrCat(FieldAt(derived.field).path,
-                                                " is derived, so it cannot be set or swept too; remove one of them"));
+        mistakes.Add(
+            ErrorAt(derived.at, absl::StrCat(FieldAt(derived.field).path,
+                                             " is derived, so it cannot be set or swept too; remove one of them")));
       }
     }
+    if (absl::Status status = mistakes.status(); !status.ok()) return status;
     return std::move(experiment_);
   }
 
@@ -93,40 +94,47 @@ class ExperimentReader {
     }
     axis->keys.push_back(*field);
     axis->values.resize(list.items.size());
+    Mistakes mistakes;
     for (size_t i = 0; i < list.items.size(); ++i) {
       absl::StatusOr<Setting> setting = ReadSetting(*field, list.items[i]);
-      if (!setting.ok()) return setting.status();
-      axis->values[i][*field] = *std::move(setting);
+      if (setting.ok()) axis->values[i][*field] = *std::move(setting);
+      mistakes.Add(setting.status());
     }
-    return absl::OkStatus();
+    return mistakes.status();
   }
 
   absl::Status ReadGrid(const Node& grid) {
     if (absl::Status status = ExpectFilledMap(grid); !status.ok()) return status;
+    Mistakes mistakes;
     for (const Node& item : grid.items) {
       Axis axis{item.key, {}, {}};
-      if (absl::Status status = ReadSweptKey(item, &axis); !status.ok()) return status;
+      mistakes.Add(ReadSweptKey(item, &axis));
       grid_.push_back(std::move(axis));
     }
-    return JoinAxes();
+    JoinAxes();
+    return mistakes.status();
   }
 
   absl::Status ReadZip(const Node& zip) {
     if (absl::Status status = ExpectFilledMap(zip); !status.ok()) return status;
-    for (const Node& group : zip.items) {
-      if (!IsSweepName(group.key)) return ErrorAt(group.key_at, absl::StrCat("a zip group's name ", kSweepNameRule));
-      if (group.IsList()) {
-        return ErrorAt(group.at, absl::StrCat("a zip group must be a named map of keys to lists; write ", group.key,
-                                              " below a name, such as \"zip: {pair: {", group.key, ": [...]}}\""));
-      }
-      if (absl::Status status = ExpectFilledMap(group); !status.ok()) return status;
-      Axis axis{group.key, {}, {}};
-      for (const Node& item : group.items) {
-        if (absl::Status status = ReadSweptKey(item, &axis); !status.ok()) return status;
-      }
-      zip_.push_back(std::move(axis));
+    Mistakes mistakes;
+    for (const Node& group : zip.items) mistakes.Add(ReadZipGroup(group));
+    JoinAxes();
+    return mistakes.status();
+  }
+
+  absl::Status ReadZipGroup(const Node& group) {
+    if (!IsSweepName(group.key)) return ErrorAt(group.key_at, absl::StrCat("a zip group's name ", kSweepNameRule));
+    if (group.IsList()) {
+      return ErrorAt(group.at, absl::StrCat("a zip group must be a named map of keys to lists; write ", group.key,
+                                            " below a name, such as \"zip: {pair: {", group.key, ": [...]}}\""));
     }
-    return JoinAxes();
+    if (absl::Status status = ExpectFilledMap(group); !status.ok()) return status;
+    Axis axis{group.key, {}, {}};
+    Mistakes mistakes;
+    for (const Node& item : group.items) mistakes.Add(ReadSweptKey(item, &axis));
+    zip_.push_back(std::move(axis));
+    return mistakes.status();
   }
 
   absl::Status ReadRandom(const Node& random) {
@@ -162,16 +170,16 @@ class ExperimentReader {
       for (int i = 0; i < draws; ++i) axis.values[i][*field] = {distribution->Draw(seed, i), item->at};
     }
     random_ = {std::move(axis)};
-    return JoinAxes();
+    JoinAxes();
+    return absl::OkStatus();
   }
 
   // The grid's axes come first and the draws last, whichever the file writes first.
-  absl::Status JoinAxes() {
+  void JoinAxes() {
     experiment_.axes = grid_;
     for (const std::vector<Axis>* axes : {&zip_, &random_}) {
       experiment_.axes.insert(experiment_.axes.end(), axes->begin(), axes->end());
     }
-    return absl::OkStatus();
   }
 
   absl::Status ReadWhen(const Node& when) {

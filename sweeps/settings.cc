@@ -122,11 +122,9 @@ absl::Status ReadSectionAs(const Node& node, const std::string& path, Settings* 
     return absl::OkStatus();
   }
   if (absl::Status status = ExpectMap(node, path); !status.ok()) return status;
-  for (const Node& item : node.items) {
-    if (absl::Status status = ReadSectionAs(item, absl::StrCat(prefix, item.key), settings); !status.ok())
-      return status;
-  }
-  return absl::OkStatus();
+  Mistakes mistakes;
+  for (const Node& item : node.items) mistakes.Add(ReadSectionAs(item, absl::StrCat(prefix, item.key), settings));
+  return mistakes.status();
 }
 
 }  // namespace
@@ -180,14 +178,18 @@ absl::StatusOr<Setting> ReadSetting(FieldIndex index, const Node& node) {
 
 absl::Status ReadDottedSettings(const Node& map, Settings* settings) {
   if (absl::Status status = ExpectMap(map, map.key); !status.ok()) return status;
+  Mistakes mistakes;
   for (const Node& item : map.items) {
     absl::StatusOr<FieldIndex> field = FindField(item.key, item.key_at);
-    if (!field.ok()) return field.status();
+    if (!field.ok()) {
+      mistakes.Add(field.status());
+      continue;
+    }
     absl::StatusOr<Setting> setting = ReadSetting(*field, item);
-    if (!setting.ok()) return setting.status();
-    (*settings)[*field] = *std::move(setting);
+    if (setting.ok()) (*settings)[*field] = *std::move(setting);
+    mistakes.Add(setting.status());
   }
-  return absl::OkStatus();
+  return mistakes.status();
 }
 
 absl::Status ReadSection(const Node& section, Settings* settings) {

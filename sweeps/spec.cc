@@ -31,11 +31,13 @@ class SpecReader {
   absl::StatusOr<SweepSpec> Read() {
     spec_.max_jobs_at = {input_.entry};
     std::vector<std::string> chain;
-    if (absl::Status status = ReadFile(input_.entry, FileKind::kSweep, nullptr, &chain); !status.ok()) return status;
+    Mistakes mistakes;
+    mistakes.Add(ReadFile(input_.entry, FileKind::kSweep, nullptr, &chain));
     for (const std::string& profile : input_.profiles) {
       chain.clear();
-      if (absl::Status status = ReadFile(profile, FileKind::kProfile, nullptr, &chain); !status.ok()) return status;
+      mistakes.Add(ReadFile(profile, FileKind::kProfile, nullptr, &chain));
     }
+    if (absl::Status status = mistakes.status(); !status.ok()) return status;
     return std::move(spec_);
   }
 
@@ -58,18 +60,19 @@ class SpecReader {
     absl::StatusOr<Node> root = ReadYaml(path, *text);
     if (!root.ok()) return root.status();
     if (!root->IsMap()) return ErrorAt({path}, absl::StrCat("the file must be a map of keys, not ", KindName(*root)));
+    Mistakes mistakes;
     for (const Node& item : root->items) {
       if (item.key != "base") continue;
       if (!item.IsScalar() || item.text.empty() || item.text[0] == '/' || item.text.size() > kMaxPathBytes) {
-        return ErrorAt(item.at, "\"base\" must be a relative path of at most 512 bytes");
+        mistakes.Add(ErrorAt(item.at, "\"base\" must be a relative path of at most 512 bytes"));
+        continue;
       }
       const FileKind base_kind = kind == FileKind::kProfile ? FileKind::kProfile : FileKind::kBase;
-      if (absl::Status s = ReadFile(Resolve(path, item.text), base_kind, &item, chain); !s.ok()) return s;
+      mistakes.Add(ReadFile(Resolve(path, item.text), base_kind, &item, chain));
     }
-    for (const Node& item : root->items) {
-      if (absl::Status status = ReadKey(item, kind); !status.ok()) return status;
-    }
-    return kind == FileKind::kSweep ? CheckComplete(*root) : absl::OkStatus();
+    for (const Node& item : root->items) mistakes.Add(ReadKey(item, kind));
+    if (kind == FileKind::kSweep) mistakes.Add(CheckComplete(*root));
+    return mistakes.status();
   }
 
   absl::Status ReadKey(const Node& item, FileKind kind) {
@@ -89,17 +92,19 @@ class SpecReader {
       if (item.key == "replicas") return Take(ReadInt(item, 1, 1000), &spec_.profile_replicas);
       known.insert(known.end(), {"proportional", "replicas"});
     }
+    if (kind != FileKind::kBase) {
+      if (item.key == "name") return ReadName(item);
+      if (item.key == "priority") return Take(ReadInt(item, -1000, 1000), &spec_.header.priority);
+      known.insert(known.end(), {"name", "priority"});
+    }
     if (kind == FileKind::kSweep) {
       if (item.key == "schema") return ReadSchema(item);
-      if (item.key == "name") return ReadName(item);
       if (item.key == "experiments") return ReadExperiments(item);
       if (item.key == "replicas") return Take(ReadInt(item, 1, 1000), &spec_.replicas);
-      if (item.key == "priority") return Take(ReadInt(item, -1000, 1000), &spec_.header.priority);
       if (item.key == "early_stop") return Take(ReadEarlyStop(item), &spec_.header.early_stop);
       if (item.key == "on_failure") return Take(ReadFailurePolicy(item), &spec_.header.on_failure);
       if (item.key == "stall") return Take(ReadStall(item), &spec_.header.stall);
-      known.insert(known.end(),
-                   {"schema", "name", "experiments", "replicas", "priority", "early_stop", "on_failure", "stall"});
+      known.insert(known.end(), {"schema", "experiments", "replicas", "early_stop", "on_failure", "stall"});
     }
     known.insert(known.end(), SectionNames().begin(), SectionNames().end());
     return UnknownKey(item, known);
@@ -128,15 +133,18 @@ class SpecReader {
     if (!node.IsList()) return ErrorAt(node.at, absl::StrCat("\"experiments\" must be a list, not ", KindName(node)));
     if (node.items.empty()) return ErrorAt(node.at, "\"experiments\" is an empty list; a sweep needs at least one");
     std::set<std::string> names;
+    Mistakes mistakes;
     for (const Node& item : node.items) {
       absl::StatusOr<Experiment> experiment = ReadExperiment(item);
-      if (!experiment.ok()) return experiment.status();
-      if (!names.insert(experiment->name).second) {
-        return ErrorAt(item.at, absl::StrCat("a second experiment named ", Quoted(experiment->name)));
+      if (!experiment.ok()) {
+        mistakes.Add(experiment.status());
+      } else if (!names.insert(experiment->name).second) {
+        mistakes.Add(ErrorAt(item.at, absl::StrCat("a second experiment named ", Quoted(experiment->name))));
+      } else {
+        spec_.experiments.push_back(*std::move(experiment));
       }
-      spec_.experiments.push_back(*std::move(experiment));
     }
-    return absl::OkStatus();
+    return mistakes.status();
   }
 
   absl::Status ReadResources(const Node& node) {
@@ -146,18 +154,18 @@ class SpecReader {
     for (const Node& item : node.items) {
       if (item.key == "devices") group = 0;  // a profile's devices do not come in the sweep's groups
     }
+    Mistakes mistakes;
     for (const Node& item : node.items) {
-      absl::Status status;
       if (item.key == "devices")
-        status = Take(ReadInt(item, 1, 1024), &devices);
+        mistakes.Add(Take(ReadInt(item, 1, 1024), &devices));
       else if (item.key == "per_worker")
-        status = Take(ReadInt(item, 1, 1024), &group);
+        mistakes.Add(Take(ReadInt(item, 1, 1024), &group));
       else if (item.key == "max_time")
-        status = Take(ReadDuration(item), &spec_.header.max_time);
+        mistakes.Add(Take(ReadDuration(item), &spec_.header.max_time));
       else
-        status = UnknownKey(item, {"devices", "per_worker", "max_time"});
-      if (!status.ok()) return status;
+        mistakes.Add(UnknownKey(item, {"devices", "per_worker", "max_time"}));
     }
+    if (absl::Status status = mistakes.status(); !status.ok()) return status;
     if (group > 0 && devices % group != 0) {
       return ErrorAt(node.at, absl::StrCat("resources.per_worker ", group, " must divide resources.devices ", devices));
     }
@@ -167,29 +175,29 @@ class SpecReader {
   absl::Status ReadRetry(const Node& node) {
     if (absl::Status status = ExpectMap(node, node.key); !status.ok()) return status;
     RetryBudget& retry = spec_.header.retry;
+    Mistakes mistakes;
     for (const Node& item : node.items) {
       const std::optional<pipe::FailureClass> failure = ParseName<pipe::FailureClass>(item.key);
-      if (!failure) return UnknownKey(item, AllNames<pipe::FailureClass>());
-      if (absl::Status status = Take(ReadInt(item, 0, 1000), &retry.of(*failure)); !status.ok()) return status;
+      mistakes.Add(failure ? Take(ReadInt(item, 0, 1000), &retry.of(*failure))
+                           : UnknownKey(item, AllNames<pipe::FailureClass>()));
     }
-    return absl::OkStatus();
+    return mistakes.status();
   }
 
   absl::Status ReadLimits(const Node& node) {
     if (absl::Status status = ExpectMap(node, node.key); !status.ok()) return status;
+    Mistakes mistakes;
     for (const Node& item : node.items) {
-      absl::Status status;
       if (item.key == "max_jobs") {
-        status = Take(ReadInt(item, 1, kMaxJobs), &spec_.header.max_jobs);
+        mistakes.Add(Take(ReadInt(item, 1, kMaxJobs), &spec_.header.max_jobs));
         spec_.max_jobs_at = item.at;
       } else if (item.key == "max_parallel") {
-        status = Take(ReadInt(item, 0, kMaxJobs), &spec_.header.max_parallel);
+        mistakes.Add(Take(ReadInt(item, 0, kMaxJobs), &spec_.header.max_parallel));
       } else {
-        status = UnknownKey(item, {"max_jobs", "max_parallel"});
+        mistakes.Add(UnknownKey(item, {"max_jobs", "max_parallel"}));
       }
-      if (!status.ok()) return status;
     }
-    return absl::OkStatus();
+    return mistakes.status();
   }
 
   absl::Status ReadProportional(const Node& node) {

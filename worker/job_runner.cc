@@ -247,7 +247,10 @@ void JobRunner::Deliver(Outcome outcome) {
     Finish(outcome, last_seq);
   }
   if (control_.reason() != StopReason::kStale) return;
-  spdlog::warn("job {}: attempt {} belongs to somebody else now; dropped", lease().job_id(), lease().attempt());
+  spdlog::warn(
+      "job {}: the coordinator has given it to another worker or ended it; attempt {} was stopped here and counts "
+      "no more",
+      lease().job_id(), lease().attempt());
   if (auto closed = folder_.Close(); !closed.ok()) spdlog::warn("{}", closed.ToString());
 }
 

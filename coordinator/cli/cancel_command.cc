@@ -1,35 +1,22 @@
 // sinkctl cancel: stop jobs, or all jobs of a sweep.
-#include <algorithm>
 #include <memory>
 
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/documents.h"
 
 namespace sink::cli {
 namespace {
 
-// Whether it may be the id of a job, or begin one.
-bool MayBeId(const std::string& text) { return text.find_first_not_of("0123456789abcdef") == std::string::npos; }
-
 Outcome Cancel(Session& session, const std::vector<std::string>& targets) {
-  const auto sweeps = session.client().ListSweeps({});
-  if (!sweeps.ok()) return FromStatus(sweeps.status());
-  // A name that is a sweep's means the sweep; everything else is a job's id.
+  const auto named = ReadTargets(session, targets);
+  if (!named.ok()) return FromStatus(named.status());
   std::vector<v1::CancelRequest> requests;
-  v1::CancelRequest jobs;
-  for (const std::string& target : targets) {
-    const bool is_sweep = std::any_of(sweeps->sweeps().begin(), sweeps->sweeps().end(),
-                                      [&](const v1::Sweep& sweep) { return sweep.name() == target; });
-    if (is_sweep) {
-      requests.emplace_back().set_sweep(target);
-    } else if (!MayBeId(target)) {
-      return {kNotFound,
-              "there is no sweep \"" + target + "\", nor is that the id of a job; see them with: sinkctl status"};
-    } else {
-      jobs.add_job_ids(target);
-    }
+  if (!named->jobs.empty()) {  // first: it is the one that may be refused
+    v1::CancelRequest& jobs = requests.emplace_back();
+    for (const std::string& id : named->jobs) jobs.add_job_ids(id);
   }
-  if (jobs.job_ids_size() > 0) requests.insert(requests.begin(), jobs);  // first: it is the one that may be refused
+  for (const std::string& sweep : named->sweeps) requests.emplace_back().set_sweep(sweep);
   int cancelled = 0, requested = 0, kept = 0;
   for (const v1::CancelRequest& request : requests) {
     const auto response = session.client().Cancel(request);

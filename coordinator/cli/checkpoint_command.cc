@@ -4,6 +4,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/files/checkpoint_writer.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
@@ -44,6 +45,7 @@ class ProgressBar {
 };
 
 Outcome List(Session& session, const CheckpointOptions& options) {
+  if (const absl::Status named = ExpectJob(session, options.id); !named.ok()) return FromStatus(named);
   v1::ListCheckpointsRequest request;
   request.set_job_id(options.id);
   const auto response = session.client().ListCheckpoints(request);
@@ -69,6 +71,7 @@ Outcome FromDownload(const absl::Status& status) {
 }
 
 Outcome Get(Session& session, const CheckpointOptions& options) {
+  if (const absl::Status named = ExpectJob(session, options.id); !named.ok()) return FromStatus(named);
   auto writer = CheckpointWriter::Create(options.out);
   if (!writer.ok()) return {kBadFile, std::string(writer.status().message())};
   v1::DownloadCheckpointRequest request;
@@ -100,6 +103,7 @@ Outcome Get(Session& session, const CheckpointOptions& options) {
 }
 
 Outcome Verify(Session& session, const CheckpointOptions& options) {
+  if (const absl::Status named = ExpectJob(session, options.id); !named.ok()) return FromStatus(named);
   v1::VerifyCheckpointsRequest request;
   request.set_job_id(options.id);
   const auto response = session.client().VerifyCheckpoints(request);
@@ -132,6 +136,7 @@ Outcome Verify(Session& session, const CheckpointOptions& options) {
 }
 
 Outcome Drop(Session& session, const CheckpointOptions& options) {
+  if (const absl::Status named = ExpectJob(session, options.id); !named.ok()) return FromStatus(named);
   v1::DropCheckpointsRequest request;
   request.set_job_id(options.id);
   request.add_steps(options.step);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
 #include "coordinator/cli/base/command.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/completion.h"
@@ -23,6 +24,7 @@ void AddCommands(Commands& commands) {
   AddSubmitCommand(commands);
   AddPlanCommand(commands);
   AddStatusCommand(commands);
+  AddWaitCommand(commands);
   AddResultsCommand(commands);
   AddCurvesCommand(commands);
   AddReportCommand(commands);
@@ -65,9 +67,11 @@ args::Option AddGlobalOptions(args::Command root, Session& session) {
   return json;
 }
 
-// `help [COMMAND...]` is `[COMMAND...] --help`.
+// `help [COMMAND...]` is `[COMMAND...] --help`, `--version` is `version`.
 std::vector<std::string> Rewrite(std::vector<std::string> words) {
-  if (!words.empty() && words[0] == "help") {
+  if (words.empty()) return words;
+  if (words[0] == "--version") words[0] = "version";
+  if (words[0] == "help") {
     words.erase(words.begin());
     words.push_back("--help");
   }
@@ -140,7 +144,11 @@ int RunCli(const std::vector<std::string>& words, World& world) {
       outcome = UsageError(words, parsed);
       break;
   }
-  if (!outcome.error.empty()) world.err << "sinkctl: " << Clean(outcome.error) << std::endl;
+  if (!outcome.error.empty()) {
+    for (const absl::string_view mistake : absl::StrSplit(outcome.error, '\n'))
+      world.err << "sinkctl: " << Clean(std::string(mistake)) << "\n";
+    world.err << std::flush;
+  }
   return outcome.code;
 }
 

@@ -8,6 +8,7 @@ namespace sink::cli {
 void AddSubmitCommand(Commands& commands);
 void AddPlanCommand(Commands& commands);
 void AddStatusCommand(Commands& commands);
+void AddWaitCommand(Commands& commands);
 void AddResultsCommand(Commands& commands);
 void AddCurvesCommand(Commands& commands);
 void AddReportCommand(Commands& commands);

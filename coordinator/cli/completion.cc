@@ -3,12 +3,14 @@
 #include "coordinator/cli/completion.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
 #include "absl/strings/ascii.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/study/metric_names.h"
 #include "coordinator/cli/views/documents.h"
 #include "coordinator/cli/views/views.h"
 
@@ -85,8 +87,36 @@ std::vector<Candidate> JobIds(Session& session) {
   return out;
 }
 
-std::vector<Candidate> Values(Names names, Session& session) {
+// What the sweep has measured.
+std::vector<Candidate> Metrics(const std::string& sweep, Session& session) {
+  std::vector<Candidate> out;
+  if (sweep.empty() || !session.Connect().ok()) return out;
+  v1::GetSweepRequest request;
+  request.set_name(sweep);
+  if (const auto status = session.client().GetSweep(request); status.ok())
+    for (std::string& name : MetricNames(*status)) out.push_back({std::move(name), ""});
+  return out;
+}
+
+// The profiles beside the sweep file; files where there are none.
+std::vector<Candidate> Profiles(const std::string& file) {
+  std::vector<Candidate> out;
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::path(file).parent_path() / "profiles";
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+    if (entry.path().extension() == ".yaml") out.push_back({entry.path().stem().string(), ""});
+  std::sort(out.begin(), out.end(), [](const Candidate& a, const Candidate& b) { return a.word < b.word; });
+  if (out.empty()) out.push_back({":files", ""});
+  return out;
+}
+
+// `subject`: the first word that the command was given, often what its options are about.
+std::vector<Candidate> Values(Names names, const std::string& subject, Session& session) {
   switch (names) {
+    case Names::kMetric:
+      return Metrics(subject, session);
+    case Names::kProfile:
+      return Profiles(subject);
     case Names::kNothing:
       return {};
     case Names::kFile:
@@ -116,17 +146,19 @@ Names NamesOfOption(const std::string& option) {
   if (option == "--sweep" || option == "--failed") return Names::kSweep;
   if (option == "--state") return Names::kState;
   if (option == "--job") return Names::kJob;
-  if (option == "--profile" || option == "--out" || option == "--python") return Names::kFile;
+  if (option == "--metric") return Names::kMetric;
+  if (option == "--profile") return Names::kProfile;
+  if (option == "--out" || option == "--python") return Names::kFile;
   return Names::kNothing;
 }
 
 // What may follow an option: the words of its help where these are a choice ("markdown|html|both"; "NAME|PATH" stands
 // for other words).
-std::vector<Candidate> ValuesOf(const args::Option& option, Session& session) {
+std::vector<Candidate> ValuesOf(const args::Option& option, const std::string& subject, Session& session) {
   const std::string text = option.value_text();
   const bool choice =
       text.find('|') != std::string::npos && std::none_of(text.begin(), text.end(), absl::ascii_isupper);
-  if (!choice) return Values(NamesOfOption(option.name()), session);
+  if (!choice) return Values(NamesOfOption(option.name()), subject, session);
   std::vector<Candidate> out;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('|', begin), text.size());
@@ -145,6 +177,7 @@ std::optional<args::Option> FindOption(std::optional<args::Command> command, con
 
 std::vector<Candidate> Candidates(const std::vector<std::string>& words, const Commands& commands, Session& session) {
   args::Command command = commands.root();
+  std::string subject;
   std::optional<args::Option> waiting;  // the option whose value comes next
   for (size_t i = 0; i + 1 < words.size(); ++i) {
     const std::string& word = words[i];
@@ -156,9 +189,11 @@ std::vector<Candidate> Candidates(const std::vector<std::string>& words, const C
       if (option && option->takes_value()) waiting = option;
     } else if (const auto named = command.FindCommand(word)) {
       command = *named;
+    } else if (subject.empty()) {
+      subject = word;
     }
   }
-  if (waiting) return ValuesOf(*waiting, session);
+  if (waiting) return ValuesOf(*waiting, subject, session);
   std::vector<Candidate> out;
   if (words.back().starts_with("-")) {
     for (std::optional<args::Command> c = command; c; c = c->parent())
@@ -169,7 +204,7 @@ std::vector<Candidate> Candidates(const std::vector<std::string>& words, const C
   for (const args::Command& sub : command.commands()) out.push_back({sub.name(), sub.description()});
   if (out.empty())
     for (const Commands::Entry& entry : commands.entries())
-      if (entry.command == command) return Values(entry.arguments, session);
+      if (entry.command == command) return Values(entry.arguments, subject, session);
   return out;
 }
 

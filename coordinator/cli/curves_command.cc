@@ -8,6 +8,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/study/metric_names.h"
 #include "coordinator/cli/study/whole_sweep.h"
 #include "coordinator/cli/views/views.h"
 
@@ -55,6 +56,8 @@ Outcome Curves(Session& session, const CurvesOptions& options) {
                                          });
   if (session.world().interrupt.triggered()) return {kInterrupted, "interrupted"};
   if (!read.ok()) return FromStatus(read);
+  if (const absl::Status known = ExpectMetric(*status, options.metric); curves.empty() && !known.ok())
+    return FromStatus(known);
 
   Page page;
   Json rows = Json::array();

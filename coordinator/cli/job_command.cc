@@ -4,6 +4,7 @@
 #include "absl/strings/str_join.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
@@ -69,6 +70,7 @@ Fields JobFields(const v1::Job& job) {
 }
 
 Outcome ShowJob(Session& session, const JobOptions& options) {
+  if (const absl::Status named = ExpectJob(session, options.id); !named.ok()) return FromStatus(named);
   v1::GetJobRequest request;
   request.set_id(options.id);
   const auto response = session.client().GetJob(request);

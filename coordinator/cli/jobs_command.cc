@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/study/row_choice.h"
 #include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
@@ -13,23 +14,18 @@ constexpr int kLongestTable = 1000;
 
 struct JobsOptions {
   std::string sweep;
-  std::vector<std::string> states;
+  RowChoice rows;
   int limit = -1;  // -1: kLongestTable of a table, else all; 0: all
 };
 
 Outcome Jobs(Session& session, const JobsOptions& options) {
   v1::ListJobsRequest request;
   request.set_sweep(options.sweep);
-  for (std::string name : options.states) {
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::toupper(c); });
-    v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
-    if (!v1::JobState_Parse(name, &state) || state == v1::JOB_STATE_UNSPECIFIED)
-      return {kUsage, "there is no job state " + name +
-                          "; it is one of queued, leased, running, disconnected, lost, finalizing, succeeded, failed, "
-                          "cancelled"};
-    request.add_states(state);
-  }
-  const int limit = options.limit >= 0 ? options.limit : session.format() == Format::kTable ? kLongestTable : 0;
+  const auto states = StatesOf(options.rows);
+  if (!states.ok()) return FromStatus(states.status());
+  for (const v1::JobState state : *states) request.add_states(state);
+  const int longest = options.limit >= 0 ? options.limit : session.format() == Format::kTable ? kLongestTable : 0;
+  const int limit = options.rows.sort.empty() ? longest : 0;  // the first of an order are among all
   Page page;
   Json jobs = Json::array();
   bool left_off = false;
@@ -47,10 +43,15 @@ Outcome Jobs(Session& session, const JobsOptions& options) {
     more = response->jobs_size() == request.limit();
     if (more) request.set_after(response->jobs(response->jobs_size() - 1).id());
   }
+  if (const absl::Status chosen = ChooseRows(options.rows, &jobs); !chosen.ok()) return FromStatus(chosen);
+  if (limit == 0 && longest > 0 && jobs.size() > static_cast<size_t>(longest)) {
+    left_off = true;
+    jobs.erase(jobs.begin() + longest, jobs.end());
+  }
   page.document = {{"jobs", std::move(jobs)}};
   page.blocks.push_back(TableBlock{"jobs", JobColumns(!options.sweep.empty()), "no such jobs"});
   if (left_off) {
-    page.blocks.push_back(TextBlock{{{"the first " + std::to_string(limit) + "; there are more:", Style::kYellow},
+    page.blocks.push_back(TextBlock{{{"the first " + std::to_string(longest) + "; there are more:", Style::kYellow},
                                      {"--limit 0 for all, --sweep and --state for some"}}});
   }
   session.printer().Print(page);
@@ -60,14 +61,12 @@ Outcome Jobs(Session& session, const JobsOptions& options) {
 }  // namespace
 
 void AddJobsCommand(Commands& commands) {
-  args::Command command =
-      commands.Add("jobs", "List jobs", Names::kNothing,
-                   {"sinkctl jobs --state running --state failed", "sinkctl jobs --sweep optimization --json"});
+  args::Command command = commands.Add("jobs", "List jobs", Names::kNothing,
+                                       {"sinkctl jobs --state running --state failed",
+                                        "sinkctl jobs --sweep optimization --sort loss", "sinkctl jobs --json"});
   auto options = std::make_shared<JobsOptions>();
   command.AddOption("--sweep", options->sweep, "Only jobs of this sweep").ValueText("SWEEP");
-  command.AddOption("--state", options->states, "Only jobs in this state, e.g. running; may be repeated")
-      .ValueText("STATE")
-      .OneValueEach();
+  AddRowChoice(command, &options->rows);
   command.AddOption("--limit", options->limit, "No more than so many; 0: all (1000 in a table, all with --json)")
       .ValueText("N");
   commands.OnRun(command, [options](Session& session) { return Jobs(session, *options); });

@@ -3,6 +3,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/documents.h"
 
 namespace sink::cli {
@@ -26,6 +27,7 @@ void PrintLine(Session& session, const v1::LogLine& line) {
 }
 
 Outcome Logs(Session& session, const LogsOptions& options) {
+  if (const absl::Status named = ExpectJob(session, options.id); !named.ok()) return FromStatus(named);
   const Interrupt& interrupt = session.world().interrupt;
   v1::ReadLogsRequest request;
   request.set_job_id(options.id);

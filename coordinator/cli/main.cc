@@ -45,7 +45,8 @@ int main(int argc, char** argv) {
     _exit(128 + signal);
   }).detach();
 
-  sink::cli::World world = {.out = std::cout,
+  sink::cli::World world = {.in = std::cin,
+                            .out = std::cout,
                             .err = std::cerr,
                             .out_is_terminal = isatty(STDOUT_FILENO) == 1,
                             .err_is_terminal = isatty(STDERR_FILENO) == 1,

@@ -6,6 +6,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/documents.h"
 #include "coordinator/cli/views/views.h"
 
@@ -101,6 +102,7 @@ Page PointsPage(const std::vector<v1::MetricPoint>& points) {
 
 Outcome Metrics(Session& session, const MetricsOptions& options) {
   session.csv = options.csv;
+  if (const absl::Status named = ExpectJob(session, options.id); !named.ok()) return FromStatus(named);
   v1::ReadMetricsRequest request;
   request.set_job_id(options.id);
   request.set_from_step(options.from_step);

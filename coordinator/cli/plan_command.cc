@@ -21,6 +21,7 @@ constexpr double kDeviceFlops = 4e14;  // an H100 SXM's 989 TFLOP/s of dense bf1
 struct PlanOptions {
   std::string file;
   std::vector<std::string> profiles;
+  SweepChanges changes;
   bool diff = false;
   double device_flops = kDeviceFlops;
 };
@@ -105,7 +106,7 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
                      {"checkpoint_bytes", static_cast<int64_t>(totals.disk)},
                      {"device_hours_limit", totals.device_hours}}}};
 
-  Column label = TextColumn("LABEL", "label", kLabelWidth);
+  Column label = TextColumn("SETTING", "label", kLabelWidth);
   label.show = [](const Json& row) -> Cell {
     return {ShortLabel(row["label"].get<std::string>()), row["repeated"] == true ? Style::kDim : Style::kPlain};
   };
@@ -153,7 +154,7 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
 }
 
 Outcome Plan(Session& session, const PlanOptions& options) {
-  const auto files = LoadSweep(options.file, options.profiles);
+  const auto files = LoadSweep(options.file, options.profiles, options.changes, session.world().in);
   if (!files.ok()) return {kBadFile, std::string(files.status().message())};
   SubmittedById submitted;
   std::optional<v1::SubmitSweepResponse> response;
@@ -165,6 +166,7 @@ Outcome Plan(Session& session, const PlanOptions& options) {
     for (const v1::SubmittedJob& job : response->jobs()) submitted.emplace(job.id(), job.added());
   }
   Page page = PlanPage(*files, submitted, options);
+  AddChangesNothing(*files, &page);
   if (response.has_value()) AddAvailability(*response, &page);
   session.printer().Print(page);
   return {};
@@ -177,10 +179,11 @@ void AddPlanCommand(Commands& commands) {
       "plan", "Show the jobs of a sweep file, what they cost, and store nothing", Names::kFile,
       {"sinkctl plan sweeps/optimization.yaml", "sinkctl plan sweeps/optimization.yaml --profile laptop --diff"});
   auto options = std::make_shared<PlanOptions>();
-  command.AddOption("FILE", options->file, "The sweep file").Required();
+  command.AddOption("FILE", options->file, "The sweep file; - is standard input").Required();
   command.AddOption("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
       .ValueText("NAME|PATH")
       .OneValueEach();
+  AddChanges(command, &options->changes);
   command.AddFlag("--diff", options->diff,
                   "Ask the coordinator which of the jobs it has already, and what they need and no worker has");
   command

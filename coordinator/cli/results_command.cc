@@ -81,7 +81,7 @@ Outcome Results(Session& session, const ResultsOptions& options) {
                                  IntegerColumn("STEP", "step", 6),
                                  FixedColumn("SINK%", "sink_rate_percent", 1),
                                  FixedColumn("ALPHA1", "alpha_mean_1", 3, 3),
-                                 FixedColumn("BEST HEAD", "alpha_max_1", 3, 1),
+                                 FixedColumn("ALPHA MAX", "alpha_max_1", 3, 1),
                                  FixedColumn("NORM", "hidden_norm_ratio", 2, 4),
                                  FixedColumn("VALID", "validation_loss", 3),
                                  FixedColumn("LOSS", "train_loss", 3, 7)};

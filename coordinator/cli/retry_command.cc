@@ -3,34 +3,56 @@
 #include <optional>
 
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
 namespace {
 
 struct RetryOptions {
-  std::vector<std::string> ids;
-  std::string sweep;
+  std::vector<std::string> targets;
+  std::string sweep;                 // of --failed, which is another way to write it
   std::optional<int64_t> from_step;  // none: the newest checkpoint's
 };
 
 Outcome Retry(Session& session, const RetryOptions& options) {
-  if (options.ids.empty() == options.sweep.empty())
-    return {kUsage, "retry needs the ids of jobs, or --failed SWEEP; see `sinkctl retry --help`"};
-  v1::RetryRequest request;
-  request.set_sweep(options.sweep);
-  for (const std::string& id : options.ids) request.add_job_ids(id);
-  if (options.from_step) request.set_from_step(*options.from_step);
-  const auto response = session.client().Retry(request);
-  if (!response.ok()) return FromStatus(response.status());
+  if (options.targets.empty() == options.sweep.empty())
+    return {kUsage, "retry needs sweeps or the ids of jobs; see `sinkctl retry --help`"};
+  Targets named = {{options.sweep}, {}};
+  if (options.sweep.empty()) {
+    auto read = ReadTargets(session, options.targets);
+    if (!read.ok()) return FromStatus(read.status());
+    named = *std::move(read);
+  }
+  std::vector<v1::RetryRequest> requests;
+  if (!named.jobs.empty()) {  // first: it is the one that may be refused
+    v1::RetryRequest& jobs = requests.emplace_back();
+    for (const std::string& id : named.jobs) jobs.add_job_ids(id);
+  }
+  for (const std::string& sweep : named.sweeps) requests.emplace_back().set_sweep(sweep);
   Page page;
   Json jobs = Json::array();
-  for (const std::string& id : response->job_ids()) jobs.push_back({{"id", id}});
-  page.document = {{"retried", response->job_ids_size()}, {"jobs", std::move(jobs)}};
+  for (v1::RetryRequest& request : requests) {
+    if (options.from_step) request.set_from_step(*options.from_step);
+    const auto response = session.client().Retry(request);
+    if (!response.ok()) return FromStatus(response.status());
+    for (const std::string& id : response->job_ids()) jobs.push_back({{"id", id}});
+  }
+  const size_t retried = jobs.size();
+  if (retried == 0 && !named.jobs.empty()) {
+    v1::GetJobRequest request;
+    request.set_id(named.jobs.front());
+    const auto job = session.client().GetJob(request);
+    if (!job.ok()) return FromStatus(job.status());
+    if (job->job().state() == v1::SUCCEEDED)
+      return {kRefused, "job " + named.jobs.front() + " has succeeded: there is nothing to retry"};
+  }
+  page.document = {{"retried", retried}, {"jobs", std::move(jobs)}};
   page.blocks.push_back(
       TableBlock{"jobs", {JobIdColumn("id")}, "nothing to retry: no job has failed or was cancelled"});
-  if (response->job_ids_size() > 0)
-    page.blocks.push_back(TextBlock{{{std::to_string(response->job_ids_size()) + " jobs queued again", Style::kBold}}});
+  if (retried > 0)
+    page.blocks.push_back(
+        TextBlock{{{std::to_string(retried) + (retried == 1 ? " job" : " jobs") + " queued again", Style::kBold}}});
   session.printer().Print(page);
   return {};
 }
@@ -38,16 +60,14 @@ Outcome Retry(Session& session, const RetryOptions& options) {
 }  // namespace
 
 void AddRetryCommand(Commands& commands) {
-  args::Command command = commands.Add(
-      "retry", "Queue failed or cancelled jobs again, from their last checkpoint", Names::kJob,
-      {"sinkctl retry 3f2a91c0", "sinkctl retry --failed optimization", "sinkctl retry 3f2a91c0 --from-step 500"});
+  args::Command command =
+      commands.Add("retry", "Queue failed or cancelled jobs again, from their last checkpoint", Names::kSweepOrJob,
+                   {"sinkctl retry 3f2a91c0", "sinkctl retry optimization", "sinkctl retry 3f2a91c0 --from-step 500"});
   auto options = std::make_shared<RetryOptions>();
-  command.AddOption("ID", options->ids, "Ids of jobs, or the first four or more digits of them");
-  command
-      .AddOption(
-          "--failed", options->sweep,
-          "Every job of this sweep that failed or was cancelled; what early stopping stopped goes on by its id alone")
-      .ValueText("SWEEP");
+  command.AddOption("SWEEP|ID", options->targets,
+                    "Names of sweeps: each of their jobs that failed or was cancelled, but what early stopping stopped "
+                    "goes on by its id alone; ids of jobs, or the first four or more digits of them");
+  command.AddOption("--failed", options->sweep, "The same as naming the sweep").ValueText("SWEEP");
   command
       .AddOption("--from-step", options->from_step,
                  "Go on from the checkpoint of this step and drop later ones; 0 begins anew, on whatever data is there")

@@ -16,6 +16,7 @@ namespace {
 struct SubmitOptions {
   std::vector<std::string> files;
   std::vector<std::string> profiles;
+  SweepChanges changes;
   bool dry_run = false;
   bool follow = false;
   bool retry = false;
@@ -70,7 +71,7 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, int qu
   page.document = {{"sweep", response.sweep()},     {"dry_run", dry_run},      {"added", response.added()},
                    {"removed", response.removed()}, {"retried", queued_again}, {"jobs", std::move(jobs)}};
 
-  Column label = TextColumn("LABEL", "label", kLabelWidth);
+  Column label = TextColumn("SETTING", "label", kLabelWidth);
   label.show = [](const Json& row) -> Cell { return {ShortLabel(row["label"].get<std::string>())}; };
   Column added = {{""}, "added", [dry_run](const Json& row) -> Cell {
                     if (row["repeated"] == true) return {"same job as above", Style::kDim};
@@ -102,9 +103,11 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, int qu
 }
 
 Outcome RunSubmit(Session& session, const SubmitOptions& options) {
+  if (!options.changes.name.empty() && options.files.size() > 1)
+    return {kUsage, "--name names one sweep; give one file"};
   std::vector<SweepFiles> sweeps;
   for (const std::string& file : options.files) {  // a mistake in the last one must not leave the first ones stored
-    auto files = LoadSweep(file, options.profiles);
+    auto files = LoadSweep(file, options.profiles, options.changes, session.world().in);
     if (!files.ok()) return {kBadFile, std::string(files.status().message())};
     sweeps.push_back(*std::move(files));
   }
@@ -114,7 +117,8 @@ Outcome RunSubmit(Session& session, const SubmitOptions& options) {
     if (!response.ok()) return FromStatus(response.status());
     const absl::StatusOr<int> retried = options.retry ? RetryAll(session, EndedJobs(*response)) : 0;
     if (!retried.ok()) return FromStatus(retried.status());
-    const Page page = SubmittedPage(*response, options.dry_run, *retried);
+    Page page = SubmittedPage(*response, options.dry_run, *retried);
+    AddChangesNothing(files, &page);
     if (stream && session.format() == Format::kJson) {
       session.printer().PrintItem(page.document, {});
     } else {
@@ -137,12 +141,15 @@ void AddSubmitCommand(Commands& commands) {
   args::Command command = commands.Add(
       "submit", "Expand a sweep file and store its jobs; submitting twice adds nothing", Names::kFile,
       {"sinkctl submit sweeps/optimization.yaml --profile laptop", "sinkctl submit sweeps/quickstart.yaml --follow",
-       "sinkctl submit sweeps/*.yaml --profile ci --follow"});
+       "sinkctl submit sweeps/*.yaml --profile ci --follow",
+       "sinkctl submit sweeps/quickstart.yaml --set train.weight_decay=0.1 --name decayed"});
   auto options = std::make_shared<SubmitOptions>();
-  command.AddOption("FILE", options->files, "Sweep files; a mistake in one of them stores none").Required();
+  command.AddOption("FILE", options->files, "Sweep files, - for standard input; a mistake in one of them stores none")
+      .Required();
   command.AddOption("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
       .ValueText("NAME|PATH")
       .OneValueEach();
+  AddChanges(command, &options->changes);
   const args::Option dry_run = command.AddFlag("--dry-run", options->dry_run, "Say what would be added; store nothing");
   command.AddFlag("--retry", options->retry, "Queue its stored jobs again that have failed or were cancelled")
       .Excludes(dry_run);

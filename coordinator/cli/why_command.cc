@@ -3,12 +3,14 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
 namespace {
 
 Outcome Why(Session& session, const std::string& id) {
+  if (const absl::Status named = ExpectJob(session, id); !named.ok()) return FromStatus(named);
   v1::WhyJobRequest request;
   request.set_id(id);
   const auto response = session.client().WhyJob(request);

@@ -142,10 +142,12 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       const std::string offer = WhatWorkersOffer(workers, job);
       if (!offer.empty()) reasons.push_back(offer);
       SINK_ASSIGN_OR_RETURN(const int ahead, CountAhead(rows, job));
-      if (ahead > 0) reasons.push_back(absl::StrCat(ahead, " queued jobs were submitted before it"));
-      if (reasons.empty()) reasons.push_back("nothing holds it: a worker will get it with its next question");
+      if (ahead > 0)
+        reasons.push_back(absl::StrCat(ahead, ahead == 1 ? " queued job goes" : " queued jobs go", " before it"));
+      if (reasons.empty())
+        reasons.push_back("nothing holds it back: it starts as soon as a worker asks for work, within seconds");
       if (job.attempt > 0) {
-        reasons.push_back(absl::StrCat(HowItEnded(details), "; it begins again from ",
+        reasons.push_back(absl::StrCat(HowItEnded(details), "; it will go on from ",
                                        details.checkpoints.empty()
                                            ? std::string("step 0")
                                            : absl::StrCat("step ", details.checkpoints.front().step)));
@@ -156,8 +158,8 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
           details.gang.size() < 2
               ? ""
               : absl::StrCat(" with ", absl::StrJoin(details.gang.begin() + 1, details.gang.end(), ", "));
-      reasons.push_back(absl::StrCat("worker ", job.worker, others, " has it (attempt ", job.attempt, "), last heard ",
-                                     Seconds(silent), " ago"));
+      reasons.push_back(absl::StrCat("worker ", job.worker, others, " has it (attempt ", job.attempt, "), heard from ",
+                                     silent < 1000 ? "a moment ago" : Seconds(silent) + " ago"));
       if (job.state == JobState::kDisconnected) {
         reasons.push_back(absl::StrCat("the worker is late; after ",
                                        Seconds(context_->options().lease_duration_ms - silent),

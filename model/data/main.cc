@@ -12,6 +12,7 @@
 int main(int argc, char** argv) {
   using namespace sink::data;
   sink::args::CommandLine line("Makes, packs, checks and shows the text that models are trained on.", "sink-data");
+  line.SetVersion("sink-data " SINK_VERSION);
   sink::args::Command program = line.root();
   program.RequireCommand();
   program.SetFooter(

@@ -42,6 +42,7 @@ void Run(const sink::CommandLine& line) {
 
 int main(int argc, char** argv) {
   sink::args::CommandLine program("Measures attention sinks, loss and norms of a model directory.", "sink-eval");
+  program.SetVersion("sink-eval " SINK_VERSION);
   program.root().SetFooter(
       "Exit codes: 0 done, 1 bad model or inputs, 2 bad command line, 3 internal error.\n"
       "Examples:\n"

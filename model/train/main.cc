@@ -42,6 +42,7 @@ sink::train::RunOutcome Run(const std::string& run_dir, sink::train::EventSink& 
 int main(int argc, char** argv) {
   using namespace sink;
   args::CommandLine line(kDescription, "sink-trainer");
+  line.SetVersion("sink-trainer " SINK_VERSION);
   args::Command root = line.root();
   root.SetFooter(kExamples);
   std::string run_dir, config, data_root, device = "cpu";

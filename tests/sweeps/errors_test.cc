@@ -55,6 +55,32 @@ TEST(SweepErrors, MissingEntryNamesTheFile) {
   EXPECT_EQ(sweep.status().message(), "absent.yaml: cannot read the file: no file absent.yaml");
 }
 
+TEST(SweepErrors, EveryMistakeIsToldInOneGo) {
+  EXPECT_EQ(
+      ErrorOf("schema: sink/v2\n"
+              "name: a b\n"
+              "train: {max_steps: many, seed: -1}\n"
+              "experiments:\n"
+              "  - name: one\n"
+              "    grid: {train.learning_rate: [1e-3, fast], train.sed: [1]}\n"
+              "  - set: {model.hidden_size: 0}\n"),
+      "x.yaml:1:9: this program reads \"schema: sink/v1\" only\n"
+      "x.yaml:2:7: a sweep's name must be 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter, a digit or _ and "
+      "without \"..\"\n"
+      "x.yaml:3:20: train.max_steps must be a number, not \"many\"\n"
+      "x.yaml:3:32: train.seed must be between 0 and 9007199254740991\n"
+      "x.yaml:6:40: train.learning_rate must be a number, not \"fast\"\n"
+      "x.yaml:6:47: unknown key \"train.sed\"; did you mean \"train.seed\"?\n"
+      "x.yaml:7:29: model.hidden_size must be between 1 and 1048576\n"
+      "x.yaml:7:5: an experiment without a name; add \"name: ...\"");
+}
+
+TEST(SweepErrors, ManyMistakesAreCounted) {
+  std::string text = "schema: sink/v1\nname: a\nexperiments: [{name: b}]\n";
+  for (int i = 0; i < 30; ++i) absl::StrAppend(&text, "key_", i, ": 1\n");
+  EXPECT_THAT(ErrorOf(text), HasSubstr("\nand 10 more mistakes"));
+}
+
 TEST(SweepErrors, InvalidUtf8IsRefusedAtItsPlace) {
   for (const char* bytes : {"\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xe2\x82"}) {
     EXPECT_EQ(ErrorOf(absl::StrCat("schema: sink/v1\nname: ", bytes, "\n")),

@@ -6,8 +6,9 @@
 namespace sink::cli {
 namespace {
 
-constexpr int kUnknownWidth = 100;
-constexpr double kRetrySeconds = 3;  // a coordinator that restarts is back by then
+constexpr int kUnknownWidth = 100;        // of a terminal
+constexpr int kEndlessWidth = 1'000'000;  // of a file or a pipe: nothing that is read by a program is cut
+constexpr double kRetrySeconds = 0.3;     // somebody waits for the answer; what follows a sweep has more patience
 
 }  // namespace
 
@@ -73,7 +74,7 @@ bool Session::color() const { return world_.out_is_terminal && !no_color && worl
 int Session::width() const {
   if (const int columns = world_.window().columns; columns > 0) return columns;
   const int columns = std::atoi(world_.Environment("COLUMNS").c_str());
-  return columns > 0 ? columns : kUnknownWidth;
+  return columns > 0 ? columns : world_.out_is_terminal ? kUnknownWidth : kEndlessWidth;
 }
 
 args::Command Commands::Add(const std::string& name, const std::string& description, Names arguments,

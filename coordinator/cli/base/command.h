@@ -43,7 +43,7 @@ class Session {
   Printer& printer();
   Format format() const { return json ? Format::kJson : csv ? Format::kCsv : Format::kTable; }
   bool color() const;  // of standard output
-  int width() const;   // the window's, else $COLUMNS, else 100
+  int width() const;   // the window's, else $COLUMNS, else 100 on a terminal and without end elsewhere
 
   // Set by the options, before printer() is first asked for.
   std::string coordinator;
@@ -60,7 +60,7 @@ class Session {
 };
 
 // What an argument names, for completion in the shell.
-enum class Names { kNothing, kFile, kSweep, kJob, kSweepOrJob, kState, kShell };
+enum class Names { kNothing, kFile, kSweep, kJob, kSweepOrJob, kState, kShell, kMetric, kProfile };
 
 // The commands as they are added.
 class Commands {

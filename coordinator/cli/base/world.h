@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <istream>
 #include <ostream>
 #include <string>
 
@@ -18,6 +19,7 @@ struct WindowSize {
 
 // What a command may know of the world outside its arguments.
 struct World {
+  std::istream& in;
   std::ostream& out;
   std::ostream& err;
   bool out_is_terminal = false;

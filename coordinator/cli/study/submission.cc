@@ -40,6 +40,26 @@ TextBlock ChangedBlock(const v1::ChangedSet& set) {
 
 }  // namespace
 
+void AddChanges(args::Command command, SweepChanges* changes) {
+  command
+      .AddOption(
+          "--set", changes->sets,
+          "Change a key of the sweep, as a profile would: what an experiment sets or varies stays; may be repeated")
+      .ValueText("KEY=VALUE")
+      .OneValueEach();
+  command.AddOption("--name", changes->name, "Store it under this name instead of the file's").ValueText("NAME");
+  command.AddOption("--priority", changes->priority, "Instead of the file's; larger runs first (0)")
+      .ValueText("N")
+      .Within(-1000, 1000);
+}
+
+void AddChangesNothing(const SweepFiles& files, Page* page) {
+  page->document["changes_nothing"] = files.changes_nothing;
+  if (files.changes_nothing)
+    page->blocks.push_back(TextBlock{{{"--set and the like change no job", Style::kYellow},
+                                      {"experiments set or vary these keys themselves, or they have these values"}}});
+}
+
 void AddAvailability(const v1::SubmitSweepResponse& response, Page* page) {
   Json differing = Json::array(), changed = Json::array();
   if (response.missing_models_size() > 0) {

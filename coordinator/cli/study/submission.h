@@ -19,6 +19,12 @@ using SubmittedById = std::map<std::string, bool>;  // job id -> the coordinator
 absl::StatusOr<v1::SubmitSweepResponse> Submit(Session& session, const SweepFiles& files, bool dry_run,
                                                bool replace = false);
 
+// The options --set, --name and --priority.
+void AddChanges(args::Command command, SweepChanges* changes);
+
+// Says so where they change no job: an experiment sets or varies these keys itself.
+void AddChangesNothing(const SweepFiles& files, Page* page);
+
 // What the jobs will not find on the workers, or not as it was, told before anything runs: fields of the document
 // ("missing_models", "missing_sets", "differing_sets", "changed_sets") and a block for each that has something to say.
 void AddAvailability(const v1::SubmitSweepResponse& response, Page* page);

@@ -1,5 +1,6 @@
 #include "coordinator/cli/study/sweep_files.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -13,17 +14,28 @@ namespace {
 
 constexpr std::streamsize kMaxFileBytes = 256 * 1024 + 1;  // one more than ExpandSweep accepts, so that it can say so
 
+std::string ReadAll(std::istream& in) {
+  std::string text(kMaxFileBytes, '\0');
+  in.read(text.data(), kMaxFileBytes);
+  text.resize(static_cast<size_t>(in.gcount()));
+  return text;
+}
+
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) return absl::InvalidArgumentError("it is a folder");
   errno = 0;
   std::ifstream in(path, std::ios::binary);
   if (!in) return absl::NotFoundError(std::strerror(errno));
-  std::string text(kMaxFileBytes, '\0');
-  in.read(text.data(), kMaxFileBytes);
+  std::string text = ReadAll(in);
   if (in.bad()) return absl::InvalidArgumentError("it cannot be read");
-  text.resize(static_cast<size_t>(in.gcount()));
   return text;
+}
+
+bool SameJobs(const ExpandedSweep& a, const ExpandedSweep& b) {
+  return a.name == b.name && a.priority == b.priority &&
+         std::equal(a.jobs.begin(), a.jobs.end(), b.jobs.begin(), b.jobs.end(),
+                    [](const ExpandedJob& x, const ExpandedJob& y) { return x.id == y.id; });
 }
 
 // What the gate of attention projects a hidden state to.
@@ -46,17 +58,36 @@ std::string ProfilePath(const std::string& entry, const std::string& profile) {
   return (std::filesystem::path(entry).parent_path() / "profiles" / (profile + ".yaml")).string();
 }
 
-absl::StatusOr<SweepFiles> LoadSweep(const std::string& entry, const std::vector<std::string>& profiles) {
+absl::StatusOr<SweepFiles> LoadSweep(const std::string& entry, const std::vector<std::string>& profiles,
+                                     const SweepChanges& changes, std::istream& in) {
   SweepFiles out;
   out.entry = entry;
   for (const std::string& profile : profiles) out.profiles.push_back(ProfilePath(entry, profile));
-  auto sweep = ExpandSweep({entry, out.profiles, [&out](const std::string& path) -> absl::StatusOr<std::string> {
-                              auto text = ReadFile(path);
-                              if (text.ok()) out.texts[path] = *text;
-                              return text;
-                            }});
+  if (entry == "-") {
+    out.entry = "stdin";
+    out.texts[out.entry] = ReadAll(in);
+  }
+  const auto read = [&out](const std::string& path) -> absl::StatusOr<std::string> {
+    if (const auto known = out.texts.find(path); known != out.texts.end()) return known->second;
+    auto text = ReadFile(path);
+    if (text.ok()) out.texts[path] = *text;
+    return text;
+  };
+  auto changed = CommandLineProfile(changes);
+  if (!changed.ok()) return changed.status();
+  if (changed->empty()) {
+    auto sweep = ExpandSweep({out.entry, out.profiles, read});
+    if (!sweep.ok()) return sweep.status();
+    out.sweep = *std::move(sweep);
+    return out;
+  }
+  const auto before = ExpandSweep({out.entry, out.profiles, read});
+  out.texts[kCommandLineProfile] = *std::move(changed);
+  out.profiles.push_back(kCommandLineProfile);
+  auto sweep = ExpandSweep({out.entry, out.profiles, read});
   if (!sweep.ok()) return sweep.status();
   out.sweep = *std::move(sweep);
+  out.changes_nothing = before.ok() && SameJobs(*before, out.sweep);
   return out;
 }
 

@@ -2,27 +2,32 @@
 // coordinator elsewhere can expand the same text. Used by submit and plan, on the main thread.
 #pragma once
 
+#include <istream>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "coordinator/cli/study/command_line_profile.h"
 #include "sweeps/expand.h"
 
 namespace sink::cli {
 
 struct SweepFiles {
   std::string entry;
-  std::vector<std::string> profiles;         // as paths
+  std::vector<std::string> profiles;         // as paths; the last one may be kCommandLineProfile
   std::map<std::string, std::string> texts;  // every file that was read, by the path that named it
   ExpandedSweep sweep;
+  bool changes_nothing = false;  // there are changes, and the jobs are the same without them
 };
 
 // A profile with a slash or the ending ".yaml" is a path; a bare name is profiles/<name>.yaml beside the sweep file.
 std::string ProfilePath(const std::string& entry, const std::string& profile);
 
-// Errors: INVALID_ARGUMENT, "file:line:column: what; the fix".
-absl::StatusOr<SweepFiles> LoadSweep(const std::string& entry, const std::vector<std::string>& profiles);
+// `entry` "-" is `in`, called "stdin" and as if it lay in the working folder. Errors: INVALID_ARGUMENT, a line
+// "file:line:column: what; the fix" for each mistake.
+absl::StatusOr<SweepFiles> LoadSweep(const std::string& entry, const std::vector<std::string>& profiles,
+                                     const SweepChanges& changes, std::istream& in);
 
 // What a training job costs, before it has run.
 // Of a job that measures an open model only the tokens are known.

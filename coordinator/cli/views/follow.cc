@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/views/overview.h"
 #include "coordinator/cli/views/views.h"
@@ -127,7 +128,7 @@ void ChangeLog::Show(const v1::GetSweepResponse& status, int64_t now_ms) {
   const std::string warning = status.warnings().empty() ? "" : status.warnings(0);
   if (warning != warning_ && !warning.empty()) printer_.PrintItem({}, {time, {warning, Style::kRed}});
   warning_ = warning;
-  const SweepTotals totals = Total(status);
+  const SweepTotals totals = Total(status, now_ms);
   const bool finished = totals.done == totals.jobs;
   if (!first && !finished && now_ms - last_summary_ms_ < kSummaryMs) return;
   last_summary_ms_ = now_ms;
@@ -136,47 +137,85 @@ void ChangeLog::Show(const v1::GetSweepResponse& status, int64_t now_ms) {
                             {FormatFixed(std::floor(100 * totals.fraction), 0) + "%"},
                             {std::to_string(totals.done) + "/" + std::to_string(totals.jobs) + " jobs done"}};
   if (totals.failed > 0) line.push_back({std::to_string(totals.failed) + " failed", Style::kRed});
-  if (!finished && totals.eta_seconds >= 0) line.push_back({"ETA " + FormatDuration(totals.eta_seconds)});
+  if (!finished && totals.left) line.push_back({FormatTimeLeft(*totals.left)});
   line.insert(line.end(), running_jobs.begin(), running_jobs.end());
   if (running > kJobsInSummary) line.push_back({"and " + std::to_string(running - kJobsInSummary) + " more"});
   printer_.PrintItem({}, line);
 }
 
-Outcome FollowSweep(Session& session, const std::string& sweep) {
-  World& world = session.world();
-  const bool in_place = world.out_is_terminal && session.format() == Format::kTable;
-  LivePage live(session);
-  ChangeLog changes(session.printer(), world.now_ms());
+namespace {
+
+// Watches until every job is final; `show` gets every whole status.
+Outcome Watch(Session& session, const std::string& sweep, WatchedSweep* watched,
+              absl::FunctionRef<void(const v1::GetSweepResponse&)> show) {
+  const Interrupt& interrupt = session.world().interrupt;
   Outage outage(session);
-  WatchedSweep watched;
   v1::WatchSweepRequest request;
   request.set_name(sweep);
   request.set_changes_only(true);
   for (;;) {
     const absl::Status status = session.client().WatchSweep(request, [&](const v1::GetSweepResponse& update) {
       outage.Over();
-      if (!watched.Take(update)) return !world.interrupt.triggered();
-      if (session.format() == Format::kJson) {
-        session.printer().PrintItem(SweepPage(watched.status()).document, {});
-      } else if (in_place) {
-        live.Show(SweepPage(watched.status(), live.RoomForRows(/*headline, heading, footer, failures=*/8)));
-      } else {
-        changes.Show(watched.status(), world.now_ms());
-      }
-      return !world.interrupt.triggered();
+      if (watched->Take(update)) show(watched->status());
+      return !interrupt.triggered();
     });
-    if (world.interrupt.triggered()) return Interrupted();
+    if (interrupt.triggered()) return Interrupted();
     if (status.ok()) break;
     if (const auto outcome = outage.Wait(status)) return *outcome;
   }
-  if (const int failed = Total(watched.status()).failed; failed > 0) {
-    return {kFailedWork, std::to_string(failed) + " of " + std::to_string(watched.status().jobs_size()) +
+  if (const int failed = Total(watched->status(), session.world().now_ms()).failed; failed > 0) {
+    return {kFailedWork, std::to_string(failed) + " of " + std::to_string(watched->status().jobs_size()) +
                              " jobs did not succeed; see `sinkctl status " + sweep +
-                             "`, `sinkctl logs ID`, then `sinkctl "
-                             "retry --failed " +
-                             sweep + "`"};
+                             "`, `sinkctl logs ID`, then `sinkctl retry " + sweep + "`"};
   }
   return {};
+}
+
+}  // namespace
+
+Outcome FollowSweep(Session& session, const std::string& sweep) {
+  World& world = session.world();
+  const bool in_place = world.out_is_terminal && session.format() == Format::kTable;
+  LivePage live(session);
+  ChangeLog changes(session.printer(), world.now_ms());
+  WatchedSweep watched;
+  return Watch(session, sweep, &watched, [&](const v1::GetSweepResponse& status) {
+    const int64_t now = world.now_ms();
+    if (session.format() == Format::kJson) {
+      session.printer().PrintItem(SweepPage(status, now).document, {});
+    } else if (in_place) {
+      live.Show(SweepPage(status, now, live.RoomForRows(/*headline, heading, footer, failures=*/8)));
+    } else {
+      changes.Show(status, now);
+    }
+  });
+}
+
+Outcome WaitForSweep(Session& session, const std::string& sweep, v1::GetSweepResponse* last) {
+  WatchedSweep watched;
+  Outcome outcome = Watch(session, sweep, &watched, [](const v1::GetSweepResponse&) {});
+  *last = watched.status();
+  return outcome;
+}
+
+Outcome WaitForJob(Session& session, const std::string& id, v1::Job* last) {
+  Outage outage(session);
+  v1::GetJobRequest request;
+  request.set_id(id);
+  for (;;) {
+    const auto response = session.client().GetJob(request);
+    if (!response.ok()) {
+      if (const auto outcome = outage.Wait(response.status())) return *outcome;
+      continue;
+    }
+    outage.Over();
+    *last = response->job();
+    if (IsFinal(last->state())) break;
+    if (!session.world().interrupt.Sleep(kRedraw)) return Interrupted();
+  }
+  if (last->state() == v1::SUCCEEDED) return {};
+  return {kFailedWork, "job " + last->id().substr(0, kShortId) + " did not succeed; see `sinkctl why " +
+                           last->id().substr(0, kShortId) + "`"};
 }
 
 Outcome FollowAll(Session& session) {

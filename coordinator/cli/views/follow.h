@@ -1,5 +1,5 @@
 // Watches a sweep until every job is final: redrawn in place on a terminal, a line for each change elsewhere, a JSON
-// document for each update with --json. Used by submit --follow and status --watch, on the main thread.
+// document for each update with --json. Used by submit --follow, status --watch and wait, on the main thread.
 #pragma once
 
 #include <map>
@@ -13,6 +13,12 @@ namespace sink::cli {
 // kFailedWork when a job has failed or was cancelled; kInterrupted after Ctrl-C, which leaves the jobs alone. A
 // coordinator that goes away is waited for, for a minute.
 Outcome FollowSweep(Session& session, const std::string& sweep);
+
+// The same without a word until it is over. `last`: the status then, as it was sent.
+Outcome WaitForSweep(Session& session, const std::string& sweep, v1::GetSweepResponse* last);
+
+// Asks once a second until the job is final; codes as FollowSweep's. `last`: the job then.
+Outcome WaitForJob(Session& session, const std::string& id, v1::Job* last);
 
 // The same for every sweep that is stored: redraws the overview, each second, until nothing is left to run. Then kOk,
 // whatever has failed: much of it was there before, and is no news.

@@ -157,7 +157,7 @@ std::vector<Column> JobColumns(bool in_sweep) {
   std::vector<Column> columns = {JobIdColumn("id")};
   if (in_sweep) {
     columns.push_back(TextColumn("EXPERIMENT", "experiment", 12, 6));
-    Column label = TextColumn("LABEL", "label", kLabelWidth, 1);
+    Column label = TextColumn("SETTING", "label", kLabelWidth, 1);
     label.show = [](const Json& row) -> Cell { return {ShortLabel(row["label"].get<std::string>())}; };
     columns.push_back(std::move(label));
   } else {
@@ -170,7 +170,7 @@ std::vector<Column> JobColumns(bool in_sweep) {
                          }
                          return {names};
                        }});
-    columns.push_back({{"LABEL", Align::kLeft, kLabelWidth, 1}, "label", [](const Json& row) -> Cell {
+    columns.push_back({{"SETTING", Align::kLeft, kLabelWidth, 1}, "label", [](const Json& row) -> Cell {
                          if (row["sweeps"].empty()) return {};
                          return {ShortLabel(row["sweeps"][0]["label"].get<std::string>())};
                        }});
@@ -187,41 +187,22 @@ std::vector<Column> JobColumns(bool in_sweep) {
   return columns;
 }
 
-SweepTotals Total(const v1::GetSweepResponse& status) {
+SweepTotals Total(const v1::GetSweepResponse& status, int64_t now_ms) {
   SweepTotals out;
-  // A job that no trainer has opened yet tells neither its length nor its tokens a step: it counts as the mean of those
-  // that have.
-  double known_tokens = 0, known_fraction = 0, left = 0, slowest = 0;
-  int known = 0, running = 0;
+  double fraction = 0;
   for (const v1::Job& job : status.jobs()) {
     const v1::Progress& p = job.progress();
-    ++out.jobs;
-    out.done += IsFinal(job.state());
+    const bool final = IsFinal(job.state());
     const bool stopped = job.state() == v1::CANCELLED && job.stopped_early();
+    ++out.jobs;
+    out.done += final;
     out.stopped_early += stopped;
     out.failed += job.state() == v1::FAILED || (job.state() == v1::CANCELLED && !stopped);
-    if (p.step() > 0 && p.max_steps() > 0) {
-      const double total = static_cast<double>(p.tokens()) * static_cast<double>(p.max_steps()) / p.step();
-      known_tokens += total;
-      ++known;
-      if (!IsFinal(job.state())) left += total - static_cast<double>(p.tokens());
-      known_fraction += IsFinal(job.state()) ? 1 : static_cast<double>(p.step()) / p.max_steps();
-    } else {
-      known_fraction += IsFinal(job.state());
-    }
-    if (const auto eta = EtaSeconds(job); eta && job.state() == v1::RUNNING) {
-      out.tokens_per_second += p.tokens_per_second();
-      slowest = std::max(slowest, *eta);
-      ++running;
-    }
+    fraction += final ? 1 : p.max_steps() > 0 ? static_cast<double>(p.step()) / static_cast<double>(p.max_steps()) : 0;
+    if (EtaSeconds(job) && job.state() == v1::RUNNING) out.tokens_per_second += p.tokens_per_second();
   }
-  if (out.jobs > 0) out.fraction = known_fraction / out.jobs;
-  if (out.done == out.jobs) out.eta_seconds = 0;
-  if (out.done < out.jobs && running > 0 && known > 0) {
-    for (const v1::Job& job : status.jobs())
-      if (!IsFinal(job.state()) && job.progress().step() == 0) left += known_tokens / known;
-    out.eta_seconds = std::max(slowest, left / out.tokens_per_second);
-  }
+  if (out.jobs > 0) out.fraction = fraction / out.jobs;
+  out.left = EstimateTimeLeft(status, now_ms);
   return out;
 }
 
@@ -244,9 +225,9 @@ std::vector<Cell> StateCounts(const Json& states) {
   return cells;
 }
 
-Page SweepPage(const v1::GetSweepResponse& status, size_t max_rows) {
+Page SweepPage(const v1::GetSweepResponse& status, int64_t now_ms, size_t max_rows) {
   const std::string& name = status.sweep().name();
-  const SweepTotals totals = Total(status);
+  const SweepTotals totals = Total(status, now_ms);
   std::vector<const v1::Job*> jobs;
   for (const v1::Job& job : status.jobs()) jobs.push_back(&job);
   if (jobs.size() > max_rows)
@@ -263,24 +244,26 @@ Page SweepPage(const v1::GetSweepResponse& status, size_t max_rows) {
     if (job->state() == v1::FAILED && failures.pieces.size() < 5)
       failures.pieces.push_back({job->id().substr(0, kShortId) + " failed: " + job->message(), Style::kRed});
   }
-  page.document = {{"sweep", ToJson(status.sweep())},
-                   {"warnings", std::vector<std::string>(status.warnings().begin(), status.warnings().end())},
-                   {"jobs", std::move(rows)},
-                   {"totals",
-                    {{"jobs", totals.jobs},
-                     {"done", totals.done},
-                     {"failed", totals.failed},
-                     {"stopped_early", totals.stopped_early},
-                     {"fraction", totals.fraction},
-                     {"eta_seconds", totals.eta_seconds < 0 ? Json(nullptr) : Json(totals.eta_seconds)},
-                     {"tokens_per_second", totals.tokens_per_second}}}};
+  page.document = {
+      {"sweep", ToJson(status.sweep())},
+      {"warnings", std::vector<std::string>(status.warnings().begin(), status.warnings().end())},
+      {"jobs", std::move(rows)},
+      {"totals",
+       {{"jobs", totals.jobs},
+        {"done", totals.done},
+        {"failed", totals.failed},
+        {"stopped_early", totals.stopped_early},
+        {"fraction", totals.fraction},
+        {"eta_seconds", totals.left ? Json(totals.left->seconds) : Json(nullptr)},
+        {"eta_seconds_range", totals.left ? Json::array({totals.left->least, totals.left->most}) : Json(nullptr)},
+        {"tokens_per_second", totals.tokens_per_second}}}};
 
   const bool finished = totals.done == totals.jobs;
   TextBlock headline = {{{name, Style::kBold},
                          {Bar(totals.fraction, 24), finished && totals.failed == 0 ? Style::kGreen : Style::kBlue},
                          {FormatFixed(std::floor(100 * totals.fraction), 0) + "%"},
                          {std::to_string(totals.done) + "/" + std::to_string(totals.jobs) + " jobs done"}}};
-  if (!finished && totals.eta_seconds >= 0) headline.pieces.push_back({"ETA " + FormatDuration(totals.eta_seconds)});
+  if (!finished && totals.left) headline.pieces.push_back({FormatTimeLeft(*totals.left)});
 
   TextBlock footer = {StateCounts(page.document["sweep"]["states"])};
   if (totals.tokens_per_second > 0) footer.pieces.push_back({FormatCount(totals.tokens_per_second) + " tokens/s"});

@@ -7,6 +7,7 @@
 
 #include "coordinator/cli/print/printer.h"
 #include "coordinator/cli/views/documents.h"
+#include "coordinator/cli/views/time_left.h"
 #include "coordinator/report/study.h"
 #include "sink/v1/client.pb.h"
 
@@ -35,22 +36,22 @@ std::vector<Column> JobColumns(bool in_sweep);
 
 // What is left of a sweep.
 struct SweepTotals {
-  int jobs = 0, done = 0;   // done: in a final state
-  int failed = 0;           // FAILED, or CANCELLED by a person
-  int stopped_early = 0;    // CANCELLED by early stopping, as the sweep asks
-  double fraction = 0;      // of all steps that are done, 0..1
-  double eta_seconds = -1;  // at the present rate of the running jobs; -1: unknown
+  int jobs = 0, done = 0;  // done: in a final state
+  int failed = 0;          // FAILED, or CANCELLED by a person
+  int stopped_early = 0;   // CANCELLED by early stopping, as the sweep asks
+  double fraction = 0;     // of all steps that are done, 0..1
   double tokens_per_second = 0;
+  std::optional<TimeLeft> left;  // none: unknown, as long as nothing runs
 };
-SweepTotals Total(const v1::GetSweepResponse& status);
+SweepTotals Total(const v1::GetSweepResponse& status, int64_t now_ms);
 
 // The job's place in that sweep (its first one), or an empty place.
 v1::Membership PlaceIn(const v1::Job& job, const std::string& sweep);
 
-// {"sweep", "jobs", "totals" {jobs done failed stopped_early fraction eta_seconds tokens_per_second}}, as headline,
-// table and footer. At most `max_rows` jobs in the table; when there are more, those that run or have failed come
-// first.
-Page SweepPage(const v1::GetSweepResponse& status, size_t max_rows = SIZE_MAX);
+// {"sweep", "jobs", "totals" {jobs done failed stopped_early fraction eta_seconds eta_seconds_range [least, most]
+// tokens_per_second}}, as headline, table and footer. At most `max_rows` jobs in the table; when there are more, those
+// that run or have failed come first.
+Page SweepPage(const v1::GetSweepResponse& status, int64_t now_ms, size_t max_rows = SIZE_MAX);
 
 // "4 running", "1 failed", "7 queued": the counts of a sweep document, live states first.
 std::vector<Cell> StateCounts(const Json& states);

@@ -43,7 +43,7 @@ TEST(Usage, IsToldInOneLineWithAWayOn) {
   ExpectError(RunSinkctl({"job", "3f2a", "--colour"}), kUsage, "unexpected argument --colour");
   ExpectError(RunSinkctl({"status", "--timeout", "never"}), kUsage, "never is not a number of seconds");
   ExpectError(RunSinkctl({"jobs", "--state", "sleeping"}), kUsage, "there is no job state");
-  ExpectError(RunSinkctl({"retry"}), kUsage, "retry needs the ids of jobs, or --failed SWEEP");
+  ExpectError(RunSinkctl({"retry"}), kUsage, "retry needs sweeps or the ids of jobs");
   ExpectError(RunSinkctl({"status", "--coordinator", "nowhere"}), kUsage, "host:port");
   ExpectError(RunSinkctl({"completion", "tcsh"}), kUsage, "tcsh");
   ExpectError(RunSinkctl({"st\x1b[31matus"}), kUsage, "there is no command status");
@@ -260,6 +260,7 @@ TEST_F(CliTest, SweepStatusShowsLiveMeasurements) {
   EXPECT_EQ(results["probe_tokens"], "32");
   EXPECT_EQ(results["results"][0]["alpha_max_1"], 0.25);
   EXPECT_THAT(Sinkctl({"results", "study"}).out, HasSubstr("T 32"));
+  ExpectError(Sinkctl({"retry", JobId("study", 0)}), kRefused, "has succeeded: there is nothing to retry");
   EXPECT_THAT(Sinkctl({"results", "study", "--csv"}).out, HasSubstr("train.learning_rate=0.001,SUCCEEDED"));
   EXPECT_THAT(Sinkctl({"results", "study", "--csv"}).out, HasSubstr(",sink_epsilon,probe_tokens,bos\n"));
   ExpectError(Sinkctl({"results", "none"}), kNotFound, "none");
@@ -269,7 +270,8 @@ TEST_F(CliTest, SweepStatusShowsLiveMeasurements) {
   EXPECT_EQ(curves["curves"][0]["latest"], 2.5);
   EXPECT_EQ(curves["curves"][0]["curve"], "█");  // the largest value, on a scale from 0
   EXPECT_THAT(Sinkctl({"curves", "study"}).out, HasSubstr("from 0.000 to 0.250"));
-  EXPECT_EQ(Sinkctl({"curves", "study", "--metric", "none", "--json"}).json()["curves"][0]["curve"], "");
+  EXPECT_THAT(Sinkctl({"__complete", "curves", "study", "--metric", "alpha_m"}).out, HasSubstr("alpha_max/1\n"));
+  ExpectError(Sinkctl({"curves", "study", "--metric", "alpha_maxx/1"}), kNotFound, "did you mean \"alpha_max/1\"?");
   ExpectError(Sinkctl({"curves", "none"}), kNotFound, "none");
 }
 
@@ -289,6 +291,52 @@ TEST_F(CliTest, WidthComesFromTheWindowThenFromColumns) {
   EXPECT_THAT(Sinkctl({"jobs", "--sweep", "study"}, {.window = {200, 50}}).out, HasSubstr("TOK/S"));
   EXPECT_THAT(Sinkctl({"jobs", "--sweep", "study"}, {.window = {60, 50}}).out, Not(HasSubstr("TOK/S")));
   EXPECT_THAT(Sinkctl({"jobs", "--sweep", "study"}, {.environment = {{"COLUMNS", "60"}}}).out, Not(HasSubstr("TOK/S")));
+  EXPECT_THAT(Sinkctl({"jobs", "--sweep", "study"}).out, HasSubstr("TOK/S"));  // a pipe has no width
+}
+
+TEST_F(CliTest, AChangeOnTheCommandLineIsAProfile) {
+  const std::string file = WriteSweep("study", {"1e-3", "4e-4"});
+  const Json changed = Sinkctl({"submit", file, "--set", "train.weight_decay=0.5", "--set", "model.variant.ffn=none",
+                                "--name", "decayed", "--priority", "7", "--json"})
+                           .json();
+  EXPECT_EQ(changed["sweep"], "decayed");
+  EXPECT_EQ(changed["added"], 2);
+  EXPECT_EQ(changed["changes_nothing"], false);
+  const Json job = Sinkctl({"job", JobId("decayed", 0), "--config", "--json"}).json();
+  EXPECT_THAT(job.dump(), HasSubstr("\"weight_decay\":0.5"));
+  EXPECT_THAT(job.dump(), HasSubstr("\"ffn\":\"none\""));
+  // What the experiment varies stays varied, which is said.
+  const Result same = Sinkctl({"submit", file, "--set", "train.learning_rate=1"});
+  EXPECT_EQ(same.code, kOk) << same.err;
+  EXPECT_THAT(same.out, HasSubstr("change no job"));
+  ExpectError(Sinkctl({"submit", file, "--set", "train.max_stepz=3"}), kBadFile, "did you mean \"train.max_steps\"?");
+  ExpectError(Sinkctl({"submit", file, "--set", "train.max_steps"}), kBadFile, "is not KEY=VALUE");
+  ExpectError(Sinkctl({"submit", file, "--set", "train.seed=1", "--set", "train.seed=2"}), kBadFile, "given twice");
+  ExpectError(Sinkctl({"submit", file, "--name", "a/b"}), kBadFile, "a sweep's name must be");
+  ExpectError(Sinkctl({"submit", file, file, "--name", "x"}), kUsage, "--name names one sweep");
+}
+
+TEST_F(CliTest, ASweepComesFromStandardInputToo) {
+  const std::string text = ReadFile(WriteSweep("study", {"1e-3"}));
+  EXPECT_THAT(Sinkctl({"submit", "-"}, {.input = text}).out, HasSubstr("study: 1 jobs, 1 new"));
+  EXPECT_THAT(Sinkctl({"plan", "-"}, {.input = text}).out, HasSubstr("= 1 job"));
+  ExpectError(Sinkctl({"submit", "-"}, {.input = "name: [1]\nschema: sink/v1\nexperiments: [{name: a}]\n"}), kBadFile,
+              "stdin:1:7: a sweep's name");
+}
+
+TEST_F(CliTest, EveryMistakeOfAFileIsToldAtOnce) {
+  const std::string file = WriteSweep("study", {"1e-3"});
+  std::ofstream(file, std::ios::app) << "    set: {train.max_stepz: 5, train.seed: one}\nlimts: {}\n";
+  const Result result = Sinkctl({"submit", file});
+  EXPECT_EQ(result.code, kBadFile);
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 3) << result.err;
+  for (const char* piece : {"train.max_stepz", "train.seed must be a number", "unknown key \"limts\""})
+    EXPECT_THAT(result.err, HasSubstr(piece));
+}
+
+TEST_F(CliTest, VersionIsAnOptionToo) {
+  EXPECT_EQ(RunSinkctl({"--version"}).out, RunSinkctl({"version"}).out);
+  EXPECT_EQ(RunSinkctl({"--version"}).code, kOk);
 }
 
 TEST_F(CliTest, JobsAreFilteredAndNamedByPrefix) {
@@ -300,6 +348,13 @@ TEST_F(CliTest, JobsAreFilteredAndNamedByPrefix) {
   EXPECT_EQ(Sinkctl({"jobs", "--state", "queued", "--json"}).json()["jobs"].size(), 2u);
   EXPECT_EQ(Sinkctl({"jobs", "--state", "FAILED", "--json"}).json()["jobs"].size(), 0u);
   EXPECT_THAT(Sinkctl({"jobs", "--state", "failed"}).out, HasSubstr("no such jobs"));
+  EXPECT_EQ(Sinkctl({"status", "two", "--state", "queued", "--json"}).json()["jobs"].size(), 2u);
+  EXPECT_EQ(Sinkctl({"status", "two", "--state", "failed", "--json"}).json()["jobs"].size(), 0u);
+  const Json sorted = Sinkctl({"status", "two", "--sort", "setting", "--reverse", "--json"}).json()["jobs"];
+  EXPECT_EQ(sorted[0]["label"], "train.learning_rate=0.002");
+  EXPECT_EQ(Sinkctl({"jobs", "--sort", "step", "--limit", "1", "--json"}).json()["jobs"].size(), 1u);
+  ExpectError(Sinkctl({"status", "two", "--experiment", "rate"}), kNotFound, "did you mean \"rates\"?");
+  ExpectError(Sinkctl({"status", "--sort", "loss"}), kUsage, "name it");
   const std::string id = JobId("one", 0);
   const Result job = Sinkctl({"job", id.substr(0, 8), "--config"});
   EXPECT_EQ(job.code, kOk) << job.err;
@@ -307,7 +362,13 @@ TEST_F(CliTest, JobsAreFilteredAndNamedByPrefix) {
                                    std::string("train.max_steps"), std::string("model.hidden_size")})
     EXPECT_THAT(job.out, HasSubstr(piece));
   ExpectError(Sinkctl({"job", "0123456789abcdef"}), kNotFound, "0123456789abcdef");
-  ExpectError(Sinkctl({"job", "xyz"}), kUsage, "hex digits");
+  for (const std::string& command : {"job", "why", "logs", "metrics"}) {
+    ExpectError(Sinkctl({command, "xyz"}), kNotFound, "there is no job \"xyz\"");
+    ExpectError(Sinkctl({command, "one"}), kNotFound, "\"one\" is a sweep, not a job");
+  }
+  ExpectError(Sinkctl({"checkpoint", "list", "one"}), kNotFound, "\"one\" is a sweep, not a job");
+  ExpectError(Sinkctl({"retry", "xyz"}), kNotFound, "there is no sweep \"xyz\"");
+  ExpectError(Sinkctl({"wait", "xyz"}), kNotFound, "there is no sweep \"xyz\"");
 }
 
 TEST_F(CliTest, FailedJobsTellWhyAndCanBeRetried) {
@@ -327,7 +388,10 @@ TEST_F(CliTest, FailedJobsTellWhyAndCanBeRetried) {
   EXPECT_EQ(followed.code, kFailedWork);
   EXPECT_THAT(followed.err, HasSubstr("1 of 1 jobs did not succeed"));
 
-  EXPECT_EQ(Sinkctl({"retry", "--failed", "study", "--json"}).json()["retried"], 1);
+  const Result waited = Sinkctl({"wait", "study", JobId("study", 0)});
+  EXPECT_EQ(waited.code, kFailedWork);
+  EXPECT_THAT(waited.out, HasSubstr("1 failed"));
+  EXPECT_EQ(Sinkctl({"retry", "study", "--json"}).json()["retried"], 1);
   EXPECT_THAT(Sinkctl({"retry", "--failed", "study"}).out, HasSubstr("nothing to retry"));
   EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["generation"], 2);
   EXPECT_THAT(Sinkctl({"retry", JobId("study", 0)}).out, HasSubstr("nothing to retry")) << "it is queued already";

@@ -34,6 +34,9 @@ TEST(Completion, CommandsOptionsAndFixedValues) {
   EXPECT_THAT(Words(RunSinkctl({"__complete", "completion", ""})), ElementsAre("bash", "zsh", "fish"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "submit", ""})), ElementsAre(":files"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "submit", "x.yaml", "--profile", ""})), ElementsAre(":files"));
+  const char* source = std::getenv("SINK_SOURCE_DIR");  // set by CTest
+  const std::string sweep = std::string(source == nullptr ? "." : source) + "/sweeps/quickstart.yaml";
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "submit", sweep, "--profile", "mi"})), ElementsAre("minutes"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "report", "x", "--format", ""})),
               ElementsAre("markdown", "html", "both"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "export", "x", "--format", "te"})), ElementsAre("tensorboard"));

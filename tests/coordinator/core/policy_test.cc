@@ -186,7 +186,7 @@ TEST_F(PolicyTest, ExplainTellsWhatAQueuedJobLacks) {
   Register();
   Poll(1);
   EXPECT_THAT(Why(2), HasSubstr("needs 16 devices on one worker, and the largest connected one has 8"));
-  EXPECT_THAT(Why(2), HasSubstr("1 queued jobs were submitted before it"));
+  EXPECT_THAT(Why(2), HasSubstr("1 queued job goes before it"));
   EXPECT_EQ(manager->queries().Explain("ffff", now).status().code(), absl::StatusCode::kNotFound);
 }
 
@@ -195,9 +195,9 @@ TEST_F(PolicyTest, ExplainTellsWhoHasARunningJobAndHowALostOneEnded) {
   Register();
   Start(1);
   Advance(2000);
-  EXPECT_THAT(Why(1), HasSubstr("worker w has it (attempt 1), last heard 2s ago"));
+  EXPECT_THAT(Why(1), HasSubstr("worker w has it (attempt 1), heard from 2s ago"));
   Pass(12'000);
-  EXPECT_THAT(Why(1), HasSubstr("attempt 1 ended: lost its worker w (lease expired); it begins again from step 0"));
+  EXPECT_THAT(Why(1), HasSubstr("attempt 1 ended: lost its worker w (lease expired); it will go on from step 0"));
 }
 
 TEST_F(PolicyTest, AJobThatAPersonHasRetriedSaysSoAndHowItHadEnded) {
@@ -205,7 +205,7 @@ TEST_F(PolicyTest, AJobThatAPersonHasRetriedSaysSoAndHowItHadEnded) {
   Register();
   ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
   ASSERT_TRUE(manager->clients().Retry({"s", {}}, now).ok());
-  EXPECT_THAT(Why(1), HasSubstr("attempt 1 ended: why; a person has retried the job; it begins again from step 0"));
+  EXPECT_THAT(Why(1), HasSubstr("attempt 1 ended: why; a person has retried the job; it will go on from step 0"));
 }
 
 }  // namespace

@@ -20,7 +20,9 @@ Result RunSinkctl(const std::vector<std::string>& args, const Place& place) {
   std::ostream out(&transcript);
   std::ostringstream err;
   Interrupt own;
-  World world = {.out = out,
+  std::istringstream in(place.input);
+  World world = {.in = in,
+                 .out = out,
                  .err = err,
                  .out_is_terminal = place.terminal,
                  .err_is_terminal = place.terminal,

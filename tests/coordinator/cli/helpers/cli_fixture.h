@@ -30,6 +30,7 @@ struct Result {
 // Where sinkctl believes to run.
 struct Place {
   std::map<std::string, std::string> environment;
+  std::string input;  // on standard input
   bool terminal = false;
   WindowSize window;
   Interrupt* interrupt = nullptr;

@@ -14,6 +14,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+constexpr int64_t kNow = 1'000'000;
+
 v1::GetSweepResponse Study() {
   v1::GetSweepResponse status;
   status.mutable_sweep()->set_name("optimization");
@@ -98,7 +100,7 @@ TEST(Table, ColoursOnlyWhenAsked) {
 
 TEST(SweepPage, FitsEveryWidth) {
   for (int width : {40, 60, 80, 100, 200}) {
-    const std::string text = RenderPage(SweepPage(Study()), width, false);
+    const std::string text = RenderPage(SweepPage(Study(), kNow), width, false);
     EXPECT_LE(Widest(text), width) << text;
     EXPECT_THAT(text, HasSubstr("3f2a91c0"));
     EXPECT_THAT(text, HasSubstr("running"));
@@ -106,7 +108,7 @@ TEST(SweepPage, FitsEveryWidth) {
 }
 
 TEST(SweepPage, ShowsWhatTheStudyIsAboutIn80Columns) {
-  const std::string text = RenderPage(SweepPage(Study()), 80, false);
+  const std::string text = RenderPage(SweepPage(Study(), kNow), 80, false);
   for (const char* heading : {"STEP", "LOSS", "VALID", "SINK%", "ETA"}) EXPECT_THAT(text, HasSubstr(heading));
   EXPECT_THAT(text, HasSubstr("500/2000"));
   EXPECT_THAT(text, HasSubstr("2.346"));
@@ -116,31 +118,32 @@ TEST(SweepPage, ShowsWhatTheStudyIsAboutIn80Columns) {
 }
 
 TEST(SweepPage, ShowsEverythingIn200Columns) {
-  const std::string text = RenderPage(SweepPage(Study()), 200, false);
+  const std::string text = RenderPage(SweepPage(Study(), kNow), 200, false);
   for (const char* piece : {"EXPERIMENT", "learning_rate=0.001 replica=1", "ALPHA1", "0.081", "NORM", "2.2", "8.09k"})
     EXPECT_THAT(text, HasSubstr(piece));
 }
 
 TEST(SweepPage, EtaCountsQueuedJobsAsLongAsTheKnownOnes) {
-  const SweepTotals totals = Total(Study());
+  const SweepTotals totals = Total(Study(), kNow);
   EXPECT_EQ(totals.jobs, 2);
   EXPECT_DOUBLE_EQ(totals.fraction, 0.125);
   // 2048 tokens a step: 1500 steps left of this job, 2000 of the other.
-  EXPECT_NEAR(totals.eta_seconds, 3500 * 2048 / 8090.0, 1e-6);
+  ASSERT_TRUE(totals.left.has_value());
+  EXPECT_NEAR(totals.left->seconds, 3500 * 2048 / 8090.0, 1e-6);
 }
 
 TEST(SweepPage, WhatEarlyStoppingStoppedHasNotFailed) {
   v1::GetSweepResponse status = Study();
   for (v1::Job& job : *status.mutable_jobs()) job.set_state(v1::CANCELLED);
   status.mutable_jobs(0)->set_stopped_early(true);
-  EXPECT_EQ(Total(status).stopped_early, 1);
-  EXPECT_EQ(Total(status).failed, 1);
+  EXPECT_EQ(Total(status, kNow).stopped_early, 1);
+  EXPECT_EQ(Total(status, kNow).failed, 1);
 }
 
 TEST(SweepPage, TooManyRowsKeepTheOnesThatRun) {
   v1::GetSweepResponse status = Study();
   status.mutable_jobs()->SwapElements(0, 1);  // the queued one first
-  const std::string text = RenderPage(SweepPage(status, 1), 80, false);
+  const std::string text = RenderPage(SweepPage(status, kNow, 1), 80, false);
   EXPECT_THAT(text, HasSubstr("3f2a91c0"));
   EXPECT_THAT(text, Not(HasSubstr("77b01d2e")));
   EXPECT_THAT(text, HasSubstr("1 more"));
