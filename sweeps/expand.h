@@ -115,9 +115,9 @@ struct ExpandedSweep {
 };
 
 // Errors: INVALID_ARGUMENT, with a line "file:line:column: what is wrong; the fix" for each fault, the first twenty
-// (1-based; a file that cannot be read or is too large has no line). What holds between the values of a job is looked at
-// once every file reads well, up to an experiment's first fault. Never throws. Work is bounded: 256 KiB and 10,000 nodes
-// a file, 8 files deep, and the jobs are counted against limits.max_jobs before any is made.
+// (1-based; a file that cannot be read or is too large has no line). What holds between the values of a job is looked
+// at once every file reads well, up to an experiment's first fault. Never throws. Work is bounded: 256 KiB and 10,000
+// nodes a file, 8 files deep, and the jobs are counted against limits.max_jobs before any is made.
 absl::StatusOr<ExpandedSweep> ExpandSweep(const SweepInput& input);
 
 }  // namespace sink

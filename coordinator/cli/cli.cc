@@ -38,6 +38,7 @@ void AddCommands(Commands& commands) {
   AddCancelCommand(commands);
   AddRetryCommand(commands);
   AddWorkersCommand(commands);
+  AddDoctorCommand(commands);
   AddHoldCommands(commands);
   AddCheckpointCommand(commands);
   AddGcCommand(commands);

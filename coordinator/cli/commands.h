@@ -22,6 +22,7 @@ void AddMetricsCommand(Commands& commands);
 void AddCancelCommand(Commands& commands);
 void AddRetryCommand(Commands& commands);
 void AddWorkersCommand(Commands& commands);
+void AddDoctorCommand(Commands& commands);
 void AddHoldCommands(Commands& commands);
 void AddCheckpointCommand(Commands& commands);
 void AddGcCommand(Commands& commands);

@@ -1,0 +1,133 @@
+// sinkctl doctor: is everything as it should be, here and where the coordinator and its workers run; and what to do.
+#include <filesystem>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/views/views.h"
+#include "coordinator/doctor/fleet.h"
+#include "coordinator/doctor/machine.h"
+
+namespace sink::cli {
+namespace {
+
+using doctor::Finding;
+using doctor::Level;
+
+struct DoctorOptions {
+  std::string worker;  // --data of a worker on this machine
+  std::string data_root;
+  std::string trainer;      // empty: beside this program
+  std::string coordinator;  // --data of a coordinator on this machine
+};
+
+// The first queued job of each sweep says what holds the sweep.
+absl::Status ReadWaiting(Session& session, doctor::Fleet* fleet) {
+  for (const v1::Sweep& sweep : fleet->sweeps.sweeps()) {
+    v1::ListJobsRequest queued;
+    queued.set_sweep(sweep.name());
+    queued.add_states(v1::QUEUED);
+    queued.set_limit(1);
+    const auto jobs = session.client().ListJobs(queued);
+    if (!jobs.ok()) return jobs.status();
+    if (jobs->jobs().empty()) continue;
+    v1::WhyJobRequest why;
+    why.set_id(jobs->jobs(0).id());
+    const auto answer = session.client().WhyJob(why);
+    if (!answer.ok()) return answer.status();
+    fleet->waiting.push_back(*answer);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Finding>> ExamineFleet(Session& session) {
+  doctor::Fleet fleet;
+  fleet.address = session.coordinator;
+  fleet.version = SINK_VERSION;
+  const auto sweeps = session.client().ListSweeps({});
+  if (!sweeps.ok()) return sweeps.status();
+  fleet.sweeps = *sweeps;
+  const auto workers = session.client().ListWorkers({});
+  if (!workers.ok()) return workers.status();
+  fleet.workers = *workers;
+  fleet.now_ms = session.world().now_ms();
+  if (const absl::Status waiting = ReadWaiting(session, &fleet); !waiting.ok()) return waiting;
+  return doctor::Examine(fleet);
+}
+
+std::string BesideThis(const std::string& program) {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / program;
+}
+
+Cell Mark(const std::string& level) {
+  if (level == "fault") return {"fault", Style::kRed};
+  if (level == "hint") return {"hint", Style::kYellow};
+  return {"good", Style::kGreen};
+}
+
+const char* NameOf(Level level) { return level == Level::kFault ? "fault" : level == Level::kHint ? "hint" : "good"; }
+
+Outcome Doctor(Session& session, const DoctorOptions& options) {
+  std::vector<Finding> findings;
+  const auto add = [&findings](std::vector<Finding> more) {
+    std::move(more.begin(), more.end(), std::back_inserter(findings));
+  };
+  const bool here = !options.worker.empty() || !options.coordinator.empty();
+  const doctor::Machine machine = here ? doctor::ThisMachine() : doctor::Machine{};
+  if (!options.coordinator.empty()) add(doctor::ExamineCoordinator(machine, options.coordinator));
+  if (!options.worker.empty())
+    add(doctor::ExamineWorker(machine, {options.worker, options.data_root,
+                                        options.trainer.empty() ? BesideThis("sink-trainer") : options.trainer}));
+  auto fleet = ExamineFleet(session);
+  if (session.world().interrupt.triggered()) return {kInterrupted, "interrupted"};
+  if (fleet.ok()) {
+    add(*std::move(fleet));
+  } else {
+    findings.push_back({Level::kFault, "coordinator", std::string(fleet.status().message()),
+                        "start sink-coordinator, or name another with --coordinator or $SINK_COORDINATOR"});
+  }
+
+  Page page;
+  Json rows = Json::array();
+  int faults = 0;
+  for (const Finding& finding : findings) {
+    faults += finding.level == Level::kFault;
+    rows.push_back({{"level", NameOf(finding.level)},
+                    {"subject", finding.subject},
+                    {"what", finding.what},
+                    {"fix", finding.fix.empty() ? Json(nullptr) : Json(finding.fix)}});
+  }
+  for (const Json& row : rows) {
+    page.blocks.push_back(TextBlock{{Mark(row["level"].get<std::string>()),
+                                     {row["subject"].get<std::string>(), Style::kBold},
+                                     {row["what"].get<std::string>()}}});
+    if (!row["fix"].is_null())
+      page.blocks.push_back(TextBlock{{{"       " + row["fix"].get<std::string>(), Style::kDim}}});
+  }
+  page.document = {{"faults", faults}, {"findings", std::move(rows)}};
+  session.printer().Print(page);
+  if (faults == 0) return {};
+  return {kFailedWork, std::to_string(faults) + (faults == 1 ? " fault" : " faults") + " found"};
+}
+
+}  // namespace
+
+void AddDoctorCommand(Commands& commands) {
+  args::Command command = commands.Add(
+      "doctor", "Look for what is wrong with the coordinator, its workers and this machine, and say what to do",
+      Names::kNothing,
+      {"sinkctl doctor", "sinkctl doctor --worker ~/sink/worker --data-root ~/sink/data --trainer bin/sink-trainer"});
+  auto options = std::make_shared<DoctorOptions>();
+  command.AddOption("--worker", options->worker, "Also this machine, as a worker with this --data").ValueText("DIR");
+  command.AddOption("--data-root", options->data_root, "The worker's folder of packed sets (DIR/sets)")
+      .ValueText("DIR");
+  command.AddOption("--trainer", options->trainer, "The worker's trainer (sink-trainer beside this program)")
+      .ValueText("PROGRAM");
+  command.AddOption("--coordinator-data", options->coordinator, "Also this machine, as a coordinator with this --data")
+      .ValueText("DIR");
+  commands.OnRun(command, [options](Session& session) { return Doctor(session, *options); });
+}
+
+}  // namespace sink::cli

@@ -1,0 +1,125 @@
+#include "coordinator/doctor/fleet.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "coordinator/job/worker_state.h"
+
+namespace sink::doctor {
+namespace {
+
+constexpr int64_t kSkewMs = 30'000;  // a worker reports every few seconds; more than this is no delay
+
+bool IsConnected(const v1::Worker& worker) { return ParseName<WorkerState>(worker.state()) == WorkerState::kConnected; }
+
+class FleetDoctor {
+ public:
+  explicit FleetDoctor(const Fleet& fleet) : fleet_(fleet) {}
+
+  std::vector<Finding> Examine() {
+    Coordinator();
+    for (const v1::Worker& worker : fleet_.workers.workers()) Worker(worker);
+    Workers();
+    Sets();
+    for (const v1::WhyJobResponse& job : fleet_.waiting) Waiting(job);
+    return std::move(findings_);
+  }
+
+ private:
+  void Say(Level level, std::string subject, std::string what, std::string fix = "") {
+    findings_.push_back({level, std::move(subject), std::move(what), std::move(fix)});
+  }
+
+  void Coordinator() {
+    Say(Level::kGood, "coordinator",
+        absl::StrCat("answers at ", fleet_.address, " with ", fleet_.sweeps.sweeps_size(), " sweeps"));
+    for (const std::string& warning : fleet_.sweeps.warnings())
+      Say(Level::kFault, "coordinator", warning,
+          "free space where its --data lies, or move that folder to a larger disk");
+    int64_t newest = 0;
+    for (const v1::Worker& worker : fleet_.workers.workers())
+      if (IsConnected(worker)) newest = std::max(newest, worker.last_seen_ms());
+    if (newest == 0) return;
+    if (const int64_t apart = fleet_.now_ms - newest; std::abs(apart) > kSkewMs)
+      Say(Level::kFault, "coordinator",
+          absl::StrCat("its clock and this machine's are ", absl::FormatDuration(absl::Seconds(std::abs(apart) / 1000)),
+                       " apart: ages and ETAs here are wrong, and certificates may be refused"),
+          "synchronise both clocks (timedatectl set-ntp true)");
+  }
+
+  void Worker(const v1::Worker& worker) {
+    const std::string subject = absl::StrCat("worker ", worker.name());
+    const size_t before = findings_.size();
+    if (!IsConnected(worker)) {
+      const int64_t silent = std::max<int64_t>(0, fleet_.now_ms - worker.last_seen_ms()) / 1000;
+      Say(Level::kFault, subject,
+          absl::StrCat("is ", worker.state(), ", last heard from ", absl::FormatDuration(absl::Seconds(silent)),
+                       " ago"),
+          "look at its log on its machine; start it again, or leave it out for good");
+    }
+    if (worker.version() != fleet_.version)
+      Say(Level::kHint, subject, absl::StrCat("is of version ", worker.version(), ", this sinkctl of ", fleet_.version),
+          "install the same version everywhere");
+    if (worker.hold() == "quarantined") {
+      Say(Level::kFault, subject, absl::StrCat("is in quarantine: ", worker.hold_reason()),
+          absl::StrCat("mend that, then: sinkctl uncordon ", worker.name()));
+    } else if (!worker.hold().empty()) {
+      Say(Level::kHint, subject,
+          absl::StrCat("takes no new jobs: it is ", worker.hold(),
+                       worker.hold_reason().empty() ? "" : absl::StrCat(" (", worker.hold_reason(), ")")),
+          absl::StrCat("when it may work again: sinkctl uncordon ", worker.name()));
+    }
+    if (worker.sets_size() == 0)
+      Say(Level::kHint, subject, "has no packed data set, so it can train on nothing",
+          "point its --data-root at a folder that sink-data pack has made sets in");
+    if (findings_.size() == before)
+      Say(Level::kGood, subject,
+          absl::StrCat("connected, ", worker.devices(), " x ", worker.device_kind(), ", ", worker.devices_free(),
+                       " free, ", worker.sets_size(), " data sets"));
+  }
+
+  void Workers() {
+    const auto& workers = fleet_.workers.workers();
+    if (std::any_of(workers.begin(), workers.end(), IsConnected)) return;
+    Say(Level::kFault, "workers", "none is connected, so nothing runs",
+        absl::StrCat("start one: sink-worker --coordinator ", fleet_.address, " --data DIR --data-root SETS"));
+  }
+
+  // Sets of one name whose content is not the same everywhere.
+  void Sets() {
+    std::map<std::string, std::map<std::string, std::vector<std::string>>> copies;  // name -> content -> workers
+    for (const v1::Worker& worker : fleet_.workers.workers())
+      if (IsConnected(worker))
+        for (const v1::DataSet& set : worker.sets()) copies[set.name()][set.content()].push_back(worker.name());
+    for (const auto& [name, by_content] : copies) {
+      if (by_content.size() < 2) continue;
+      std::vector<std::string> groups;
+      for (const auto& [content, workers] : by_content) groups.push_back(absl::StrJoin(workers, ", "));
+      Say(Level::kFault, absl::StrCat("data set ", name),
+          absl::StrCat("is not the same on all workers: ", absl::StrJoin(groups, " | ")),
+          "copy one of them over the others; its jobs compare runs on different text otherwise");
+    }
+  }
+
+  void Waiting(const v1::WhyJobResponse& why) {
+    const v1::Job& job = why.job();
+    const std::string sweep = job.sweeps_size() > 0 ? job.sweeps(0).sweep() : "";
+    Say(Level::kHint, absl::StrCat("sweep ", sweep),
+        absl::StrCat("job ", job.id().substr(0, 8), " waits: ", absl::StrJoin(why.reasons(), "; ")),
+        absl::StrCat("all of it: sinkctl why ", job.id().substr(0, 8)));
+  }
+
+  const Fleet& fleet_;
+  std::vector<Finding> findings_;
+};
+
+}  // namespace
+
+std::vector<Finding> Examine(const Fleet& fleet) { return FleetDoctor(fleet).Examine(); }
+
+}  // namespace sink::doctor

@@ -1,0 +1,219 @@
+#include "coordinator/doctor/machine.h"
+
+#include <dlfcn.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace sink::doctor {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kLeastDriver = 580;  // CUDA 13's, by the table of NVIDIA's release notes
+constexpr int64_t kLeastOpenFiles = 4096;
+constexpr int64_t kLeastSharedMemory = int64_t{64} << 20;
+constexpr int64_t kLeastRoom = int64_t{1} << 30;
+
+std::string MiB(int64_t bytes) { return absl::StrCat(bytes >> 20, " MiB"); }
+
+class MachineDoctor {
+ public:
+  explicit MachineDoctor(const Machine& machine) : machine_(machine) {}
+
+  void Limits() {
+    if (machine_.open_files < kLeastOpenFiles)
+      Fault("this machine", absl::StrCat("a process may open ", machine_.open_files, " files"),
+            absl::StrCat("raise it to ", kLeastOpenFiles, " or more (ulimit -n, LimitNOFILE= of the unit)"));
+  }
+
+  void Gpus() {
+    if (machine_.gpus > 0 && machine_.driver.empty()) {
+      Fault("GPU", absl::StrCat(machine_.gpus, " device files, but no driver of NVIDIA's is loaded"),
+            "load it (modprobe nvidia), or install it again for this kernel");
+    } else if (!machine_.driver.empty() && std::atoi(machine_.driver.c_str()) < kLeastDriver) {
+      Fault("GPU", absl::StrCat("NVIDIA's driver is ", machine_.driver, ", and CUDA 13 needs ", kLeastDriver),
+            absl::StrCat("install driver ", kLeastDriver, " or newer"));
+    } else if (!machine_.driver.empty() && machine_.gpus == 0) {
+      Fault("GPU", "NVIDIA's driver is loaded, but there is no device file",
+            "in a container: start it with --gpus all; else run nvidia-smi once as root");
+    } else if (machine_.gpus == 0) {
+      Good("GPU", "none: jobs run on processors");
+    } else {
+      Good("GPU", absl::StrCat(machine_.gpus, ", driver ", machine_.driver));
+    }
+    if (machine_.gpus > 0 && !machine_.nvml)
+      Hint("GPU", "libnvidia-ml.so.1 cannot be opened: utilisation and memory stay unknown",
+           "install the driver's utilities (package nvidia-utils or libnvidia-ml1)");
+    if (machine_.gpus > 1 && machine_.shared_memory < kLeastSharedMemory)
+      Fault("GPU", absl::StrCat("/dev/shm has ", MiB(machine_.shared_memory), " free, which NCCL may find too small"),
+            "in a container: --shm-size=1g");
+  }
+
+  // A folder that the daemon writes into.
+  bool Folder(const std::string& subject, const fs::path& folder, bool secret) {
+    std::error_code error;
+    fs::path place = folder;  // or what it will be made in
+    while (!fs::exists(place, error) && place.has_parent_path() && place != place.parent_path())
+      place = place.parent_path();
+    if (!fs::is_directory(place, error)) {
+      Fault(subject, absl::StrCat(place.string(), " is no folder"), "name another --data");
+      return false;
+    }
+    if (access(place.c_str(), W_OK | X_OK) != 0) {
+      Fault(subject, absl::StrCat(place.string(), " cannot be written by this user"),
+            "chown it, or mount it writable (a disk that failed comes back read-only: look at dmesg)");
+      return false;
+    }
+    if (const fs::space_info space = fs::space(place, error);
+        !error && static_cast<int64_t>(space.available) < kLeastRoom)
+      Fault(subject, absl::StrCat(MiB(space.available), " free at ", place.string()),
+            "free space, or name a --data on a larger disk");
+    struct stat status {};
+    if (secret && place == folder && stat(folder.c_str(), &status) == 0 && (status.st_mode & 0022) != 0)
+      Fault(subject, absl::StrCat("others may write into ", folder.string()),
+            absl::StrCat("chmod go-w ", folder.string()));
+    return place == folder;
+  }
+
+  void Good(std::string subject, std::string what) { Add(Level::kGood, std::move(subject), std::move(what), ""); }
+  void Hint(std::string subject, std::string what, std::string fix) {
+    Add(Level::kHint, std::move(subject), std::move(what), std::move(fix));
+  }
+  void Fault(std::string subject, std::string what, std::string fix) {
+    Add(Level::kFault, std::move(subject), std::move(what), std::move(fix));
+  }
+  size_t count() const { return findings_.size(); }
+  std::vector<Finding> Take() { return std::move(findings_); }
+
+ private:
+  void Add(Level level, std::string subject, std::string what, std::string fix) {
+    findings_.push_back({level, std::move(subject), std::move(what), std::move(fix)});
+  }
+
+  const Machine& machine_;
+  std::vector<Finding> findings_;
+};
+
+// How `program --version` ended: its exit status, or -1 when it could not be run or was killed.
+int RunVersion(const fs::path& program) {
+  const pid_t child = fork();
+  if (child == 0) {
+    if (freopen("/dev/null", "w", stdout) == nullptr || freopen("/dev/null", "w", stderr) == nullptr) _exit(126);
+    execl(program.c_str(), program.c_str(), "--version", static_cast<char*>(nullptr));
+    _exit(127);
+  }
+  int status = 0;
+  if (child < 0 || waitpid(child, &status, 0) != child) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void Trainer(MachineDoctor& doctor, const fs::path& trainer) {
+  std::error_code error;
+  if (!fs::exists(trainer, error)) {
+    doctor.Fault("trainer", absl::StrCat("there is no ", trainer.string()),
+                 "build sink-trainer, or name it with --trainer");
+  } else if (access(trainer.c_str(), X_OK) != 0) {
+    doctor.Fault("trainer", absl::StrCat(trainer.string(), " is not executable"),
+                 absl::StrCat("chmod +x ", trainer.string()));
+  } else if (const int status = RunVersion(trainer); status != 0) {
+    doctor.Fault("trainer", absl::StrCat("`", trainer.string(), " --version` ends with ", status),
+                 "run it by hand: a library of LibTorch or CUDA that is missing is named there");
+  } else {
+    doctor.Good("trainer", absl::StrCat(trainer.string(), " runs"));
+  }
+}
+
+void Sets(MachineDoctor& doctor, const fs::path& root) {
+  std::error_code error;
+  if (!fs::is_directory(root, error)) {
+    doctor.Fault("data sets", absl::StrCat("there is no folder ", root.string()),
+                 "make it with sink-data pack --out, or name another --data-root");
+    return;
+  }
+  std::vector<std::string> whole;
+  for (const auto& entry : fs::directory_iterator(root, error)) {
+    if (!entry.is_directory(error)) continue;
+    if (fs::exists(entry.path() / "set.json", error))
+      whole.push_back(entry.path().filename().string());
+    else
+      doctor.Hint("data sets", absl::StrCat(entry.path().string(), " has no set.json: it was not packed to the end"),
+                  absl::StrCat("sink-data pack again, or remove it"));
+  }
+  if (whole.empty()) {
+    doctor.Fault("data sets", absl::StrCat("no packed set in ", root.string()), "make one with sink-data pack");
+  } else {
+    doctor.Good("data sets", absl::StrCat(whole.size(), " in ", root.string()));
+  }
+}
+
+}  // namespace
+
+Machine ThisMachine() {
+  Machine out;
+  std::ifstream version("/proc/driver/nvidia/version");
+  if (std::string line; std::getline(version, line)) {
+    for (const absl::string_view word : absl::StrSplit(line, ' ', absl::SkipEmpty())) {
+      if (std::count(word.begin(), word.end(), '.') < 1 || word[0] < '0' || word[0] > '9') continue;
+      out.driver = std::string(word);
+      break;
+    }
+  }
+  std::error_code error;
+  while (fs::exists(absl::StrCat("/dev/nvidia", out.gpus), error)) ++out.gpus;
+  if (void* library = dlopen("libnvidia-ml.so.1", RTLD_LAZY)) {
+    dlclose(library);
+  } else {
+    out.nvml = false;
+  }
+  struct rlimit limit {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+    out.open_files = static_cast<int64_t>(std::min<rlim_t>(limit.rlim_max, 1 << 30));
+  if (const fs::space_info space = fs::space("/dev/shm", error); !error)
+    out.shared_memory = static_cast<int64_t>(space.available);
+  return out;
+}
+
+std::vector<Finding> ExamineWorker(const Machine& machine, const WorkerPlace& place) {
+  MachineDoctor doctor(machine);
+  doctor.Limits();
+  doctor.Gpus();
+  if (doctor.Folder("worker's folder", place.data, /*secret=*/true))
+    doctor.Good("worker's folder", place.data.string());
+  Trainer(doctor, place.trainer);
+  Sets(doctor, place.data_root.empty() ? place.data / "sets" : place.data_root);
+  return doctor.Take();
+}
+
+std::vector<Finding> ExamineCoordinator(const Machine& machine, const fs::path& data) {
+  MachineDoctor doctor(machine);
+  doctor.Limits();
+  if (!doctor.Folder("coordinator's folder", data, /*secret=*/true)) return doctor.Take();
+  const fs::path database = data / "sink.db";
+  std::error_code error;
+  if (!fs::exists(database, error)) {
+    doctor.Hint("coordinator's folder", absl::StrCat("no database in ", data.string(), ": it was never started here"),
+                absl::StrCat("sink-coordinator --data ", data.string(), " makes it"));
+    return doctor.Take();
+  }
+  std::string magic(15, '\0');
+  std::ifstream(database, std::ios::binary).read(magic.data(), static_cast<std::streamsize>(magic.size()));
+  if (magic != "SQLite format 3") {
+    doctor.Fault("database", absl::StrCat(database.string(), " is no SQLite database"),
+                 "put the newest backup in its place; keep the damaged file");
+  } else {
+    doctor.Good("database", database.string());
+  }
+  return doctor.Take();
+}
+
+}  // namespace sink::doctor

@@ -1,0 +1,34 @@
+// What can be told about a machine that is to run a coordinator or a worker, before or while it does. Looks at files
+// and limits, changes nothing; any thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "coordinator/doctor/finding.h"
+
+namespace sink::doctor {
+
+// What the machine is like, apart from the folders that are looked at.
+struct Machine {
+  std::string driver;         // version of NVIDIA's, "580.65.06"; empty: none is loaded
+  int gpus = 0;               // device files of NVIDIA's GPUs
+  bool nvml = true;           // libnvidia-ml.so.1 can be opened
+  int64_t open_files = 0;     // the limit of descriptors
+  int64_t shared_memory = 0;  // bytes free in /dev/shm, which NCCL and Gloo take
+};
+Machine ThisMachine();
+
+struct WorkerPlace {
+  std::filesystem::path data;       // --data
+  std::filesystem::path data_root;  // --data-root; empty: data/sets
+  std::filesystem::path trainer;    // the program
+};
+std::vector<Finding> ExamineWorker(const Machine& machine, const WorkerPlace& place);
+
+// `data`: the coordinator's --data.
+std::vector<Finding> ExamineCoordinator(const Machine& machine, const std::filesystem::path& data);
+
+}  // namespace sink::doctor

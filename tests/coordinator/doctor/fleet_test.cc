@@ -1,0 +1,107 @@
+// Faults planted into what a coordinator answers: each is found, named and given a fix.
+#include "coordinator/doctor/fleet.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace sink::doctor {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int64_t kNow = 1'800'000'000'000;
+
+Fleet Healthy() {
+  Fleet fleet;
+  fleet.address = "127.0.0.1:7070";
+  fleet.version = "1.2.3";
+  fleet.now_ms = kNow;
+  for (const char* name : {"a", "b"}) {
+    v1::Worker* worker = fleet.workers.add_workers();
+    worker->set_name(name);
+    worker->set_state("connected");
+    worker->set_version("1.2.3");
+    worker->set_devices(1);
+    worker->set_device_kind("cpu");
+    worker->set_last_seen_ms(kNow - 2000);
+    worker->add_sets()->set_name("text");
+    worker->mutable_sets(0)->set_content("c0ffee");
+  }
+  return fleet;
+}
+
+TEST(FleetDoctor, AHealthyFleetIsGoodLineByLine) {
+  const std::vector<Finding> findings = Examine(Healthy());
+  ASSERT_EQ(findings.size(), 3u);  // the coordinator and two workers
+  for (const Finding& finding : findings) {
+    EXPECT_EQ(finding.level, Level::kGood) << finding.what;
+    EXPECT_EQ(finding.fix, "");
+  }
+}
+
+struct Planted {
+  const char* name;
+  Level level;
+  const char* what;
+  const char* fix;
+  std::function<void(Fleet&)> plant;
+};
+
+class FleetFault : public ::testing::TestWithParam<Planted> {};
+
+TEST_P(FleetFault, IsFoundAndGivenAFix) {
+  Fleet fleet = Healthy();
+  GetParam().plant(fleet);
+  int found = 0;
+  for (const Finding& finding : Examine(fleet)) {
+    if (finding.level == Level::kGood) continue;
+    ++found;
+    EXPECT_EQ(finding.level, GetParam().level);
+    EXPECT_THAT(finding.what, HasSubstr(GetParam().what));
+    EXPECT_THAT(finding.fix, HasSubstr(GetParam().fix));
+  }
+  EXPECT_EQ(found, 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Planted, FleetFault,
+    ::testing::Values(Planted{"disk", Level::kFault, "disk is nearly full", "free space",
+                              [](Fleet& f) { f.sweeps.add_warnings("the coordinator's disk is nearly full"); }},
+                      Planted{"clock", Level::kFault, "are 5m apart", "synchronise both clocks",
+                              [](Fleet& f) { f.now_ms += 5 * 60'000 + 2000; }},
+                      Planted{"silent", Level::kFault, "is disconnected, last heard from 1m ago", "its log",
+                              [](Fleet& f) {
+                                f.workers.mutable_workers(0)->set_state("disconnected");
+                                f.workers.mutable_workers(0)->set_last_seen_ms(kNow - 60'000);
+                              }},
+                      Planted{"version", Level::kHint, "is of version 1.2.2, this sinkctl of 1.2.3", "same version",
+                              [](Fleet& f) { f.workers.mutable_workers(1)->set_version("1.2.2"); }},
+                      Planted{"quarantine", Level::kFault, "in quarantine: three jobs failed", "sinkctl uncordon a",
+                              [](Fleet& f) {
+                                f.workers.mutable_workers(0)->set_hold("quarantined");
+                                f.workers.mutable_workers(0)->set_hold_reason("three jobs failed");
+                              }},
+                      Planted{"cordon", Level::kHint, "takes no new jobs: it is cordoned (new disk)",
+                              "sinkctl uncordon b",
+                              [](Fleet& f) {
+                                f.workers.mutable_workers(1)->set_hold("cordoned");
+                                f.workers.mutable_workers(1)->set_hold_reason("new disk");
+                              }},
+                      Planted{"no_sets", Level::kHint, "no packed data set", "--data-root",
+                              [](Fleet& f) { f.workers.mutable_workers(0)->clear_sets(); }},
+                      Planted{"no_workers", Level::kFault, "none is connected",
+                              "sink-worker --coordinator 127.0.0.1:7070", [](Fleet& f) { f.workers.clear_workers(); }},
+                      Planted{"different_sets", Level::kFault, "is not the same on all workers: ", "copy one of them",
+                              [](Fleet& f) { f.workers.mutable_workers(0)->mutable_sets(0)->set_content("decaf"); }},
+                      Planted{"waiting", Level::kHint, "job 3f2a91c0 waits: it needs 8 devices", "sinkctl why 3f2a91c0",
+                              [](Fleet& f) {
+                                v1::WhyJobResponse& why = f.waiting.emplace_back();
+                                why.mutable_job()->set_id("3f2a91c077b01d2e3f2a91c077b01d2e");
+                                why.add_reasons("it needs 8 devices on one worker");
+                              }}),
+    [](const auto& param_info) { return param_info.param.name; });
+
+}  // namespace
+}  // namespace sink::doctor

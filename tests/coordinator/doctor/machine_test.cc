@@ -1,0 +1,137 @@
+// Faults planted into a machine's facts and folders: each is found, named and given a fix.
+#include "coordinator/doctor/machine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <functional>
+
+#include "tests/testing/temp_dir.h"
+
+namespace sink::doctor {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+struct Site {
+  testing::TempDir folder;
+  Machine machine = {.driver = "580.65.06", .gpus = 2, .nvml = true, .open_files = 1 << 20, .shared_memory = 1 << 30};
+  WorkerPlace worker = {folder / "worker", folder / "sets", folder / "sink-trainer"};
+  fs::path coordinator = folder / "coordinator";
+
+  Site() {
+    for (const fs::path& path : {worker.data, worker.data_root / "text", coordinator}) {
+      fs::create_directories(path);
+      fs::permissions(path, fs::perms::owner_all);
+    }
+    std::ofstream(worker.data_root / "text" / "set.json") << "{}";
+    std::ofstream(coordinator / "sink.db") << "SQLite format 3" << '\0';
+    Program("#!/bin/sh\n[ \"$1\" = --version ]\n");
+  }
+  void Program(const std::string& text) {
+    std::ofstream(worker.trainer) << text;
+    fs::permissions(worker.trainer, fs::perms::owner_all);
+  }
+};
+
+struct Planted {
+  const char* name;
+  Level level;
+  const char* what;
+  const char* fix;
+  std::function<void(Site&)> plant;
+};
+
+void PrintTo(const Planted& planted, std::ostream* out) { *out << planted.name; }
+
+std::vector<Finding> NotGood(std::vector<Finding> findings) {
+  std::erase_if(findings, [](const Finding& finding) { return finding.level == Level::kGood; });
+  return findings;
+}
+
+TEST(MachineDoctor, AHealthyMachineIsGood) {
+  Site site;
+  EXPECT_EQ(NotGood(ExamineWorker(site.machine, site.worker)).size(), 0u);
+  EXPECT_EQ(NotGood(ExamineCoordinator(site.machine, site.coordinator)).size(), 0u);
+  site.machine.gpus = 0;
+  site.machine.driver = "";
+  site.machine.nvml = false;
+  EXPECT_EQ(NotGood(ExamineWorker(site.machine, site.worker)).size(), 0u) << "a machine without a GPU is one, too";
+}
+
+TEST(MachineDoctor, ThisMachineIsReadWithoutHarm) { EXPECT_GT(ThisMachine().open_files, 0); }
+
+class WorkerFault : public ::testing::TestWithParam<Planted> {};
+
+TEST_P(WorkerFault, IsFoundAndGivenAFix) {
+  Site site;
+  GetParam().plant(site);
+  const std::vector<Finding> found = NotGood(ExamineWorker(site.machine, site.worker));
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].level, GetParam().level);
+  EXPECT_THAT(found[0].what, HasSubstr(GetParam().what));
+  EXPECT_THAT(found[0].fix, HasSubstr(GetParam().fix));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Planted, WorkerFault,
+    ::testing::Values(Planted{"old_driver", Level::kFault, "driver is 550.54.14, and CUDA 13 needs 580",
+                              "install driver 580", [](Site& s) { s.machine.driver = "550.54.14"; }},
+                      Planted{"no_driver", Level::kFault, "2 device files, but no driver", "modprobe nvidia",
+                              [](Site& s) { s.machine.driver = ""; }},
+                      Planted{"no_device", Level::kFault, "there is no device file", "--gpus all",
+                              [](Site& s) { s.machine.gpus = 0; }},
+                      Planted{"no_nvml", Level::kHint, "libnvidia-ml.so.1", "libnvidia-ml1",
+                              [](Site& s) { s.machine.nvml = false; }},
+                      Planted{"small_shm", Level::kFault, "/dev/shm has 1 MiB", "--shm-size",
+                              [](Site& s) { s.machine.shared_memory = 1 << 20; }},
+                      Planted{"few_files", Level::kFault, "may open 256 files", "ulimit -n",
+                              [](Site& s) { s.machine.open_files = 256; }},
+                      Planted{"data_is_a_file", Level::kFault, "is no folder", "another --data",
+                              [](Site& s) {
+                                fs::remove_all(s.worker.data);
+                                std::ofstream(s.worker.data) << "x";
+                              }},
+                      Planted{"data_is_open", Level::kFault, "others may write into", "chmod go-w",
+                              [](Site& s) { fs::permissions(s.worker.data, fs::perms::all); }},
+                      Planted{"no_trainer", Level::kFault, "there is no ", "--trainer",
+                              [](Site& s) { fs::remove(s.worker.trainer); }},
+                      Planted{"trainer_not_executable", Level::kFault, "is not executable", "chmod +x",
+                              [](Site& s) { fs::permissions(s.worker.trainer, fs::perms::owner_read); }},
+                      Planted{"trainer_lacks_a_library", Level::kFault, "--version` ends with 127", "run it by hand",
+                              [](Site& s) { s.Program("#!/bin/sh\nexit 127\n"); }},
+                      Planted{"no_root", Level::kFault, "there is no folder", "sink-data pack",
+                              [](Site& s) { fs::remove_all(s.worker.data_root); }},
+                      Planted{"no_sets", Level::kFault, "no packed set", "sink-data pack",
+                              [](Site& s) { fs::remove_all(s.worker.data_root / "text"); }},
+                      Planted{"half_a_set", Level::kHint, "was not packed to the end", "sink-data pack again",
+                              [](Site& s) { fs::create_directory(s.worker.data_root / "more"); }}),
+    [](const auto& param_info) { return param_info.param.name; });
+
+class CoordinatorFault : public ::testing::TestWithParam<Planted> {};
+
+TEST_P(CoordinatorFault, IsFoundAndGivenAFix) {
+  Site site;
+  GetParam().plant(site);
+  const std::vector<Finding> found = NotGood(ExamineCoordinator(site.machine, site.coordinator));
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].level, GetParam().level);
+  EXPECT_THAT(found[0].what, HasSubstr(GetParam().what));
+  EXPECT_THAT(found[0].fix, HasSubstr(GetParam().fix));
+}
+
+INSTANTIATE_TEST_SUITE_P(Planted, CoordinatorFault,
+                         ::testing::Values(Planted{"damaged", Level::kFault, "is no SQLite database", "backup",
+                                                   [](Site& s) {
+                                                     std::ofstream(s.coordinator / "sink.db") << "SQLite fromat 3 ";
+                                                   }},
+                                           Planted{"never_started", Level::kHint, "never started here", "makes it",
+                                                   [](Site& s) { fs::remove(s.coordinator / "sink.db"); }},
+                                           Planted{"open", Level::kFault, "others may write into", "chmod go-w",
+                                                   [](Site& s) { fs::permissions(s.coordinator, fs::perms::all); }}),
+                         [](const auto& param_info) { return param_info.param.name; });
+
+}  // namespace
+}  // namespace sink::doctor
