@@ -43,11 +43,17 @@ void Mistakes::Add(const absl::Status& status) {
 }
 
 absl::Status Mistakes::status() const {
+  return lines_.empty() ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrJoin(lines_, "\n"));
+}
+
+absl::Status FirstOf(const absl::Status& mistakes) {
   constexpr size_t kTold = 20;
-  if (lines_.empty()) return absl::OkStatus();
-  std::string text = absl::StrJoin(lines_.begin(), lines_.begin() + std::min(kTold, lines_.size()), "\n");
-  if (lines_.size() > kTold) absl::StrAppend(&text, "\nand ", lines_.size() - kTold, " more mistakes");
-  return absl::InvalidArgumentError(text);
+  std::vector<absl::string_view> lines = absl::StrSplit(mistakes.message(), '\n');
+  if (lines.size() <= kTold) return mistakes;
+  const size_t more = lines.size() - kTold;
+  lines.resize(kTold);
+  return absl::Status(mistakes.code(), absl::StrCat(absl::StrJoin(lines, "\n"), "\nand ", more,
+                                                    more == 1 ? " more mistake" : " more mistakes"));
 }
 
 std::string Suggestion(absl::string_view name, const std::vector<std::string>& candidates) {

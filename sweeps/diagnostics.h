@@ -23,13 +23,15 @@ class Mistakes {
  public:
   // OK adds nothing, and what is there already is not added again.
   void Add(const absl::Status& status);
-  // OK while there are none; else INVALID_ARGUMENT with a line for each, as they were added. After the first twenty
-  // only how many more there are.
+  // OK while there are none; else INVALID_ARGUMENT with a line for each, as they were added.
   absl::Status status() const;
 
  private:
   std::vector<std::string> lines_;
 };
+
+// The first twenty lines of a message, and how many more there are.
+absl::Status FirstOf(const absl::Status& mistakes);
 
 // The end of an "unknown name" message: "; did you mean \"x\"?" when a candidate is near by edit distance, else
 // "; expected one of: a, b, c".

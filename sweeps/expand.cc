@@ -368,8 +368,10 @@ class Expander {
 
 absl::StatusOr<ExpandedSweep> ExpandSweep(const SweepInput& input) {
   absl::StatusOr<sweeps::SweepSpec> spec = sweeps::LoadSweep(input);
-  if (!spec.ok()) return spec.status();
-  return sweeps::Expander(*std::move(spec)).Expand();
+  if (!spec.ok()) return sweeps::FirstOf(spec.status());
+  absl::StatusOr<ExpandedSweep> sweep = sweeps::Expander(*std::move(spec)).Expand();
+  if (!sweep.ok()) return sweeps::FirstOf(sweep.status());
+  return sweep;
 }
 
 }  // namespace sink

@@ -71,8 +71,8 @@ class SpecReader {
       mistakes.Add(ReadFile(Resolve(path, item.text), base_kind, &item, chain));
     }
     for (const Node& item : root->items) mistakes.Add(ReadKey(item, kind));
-    if (kind == FileKind::kSweep) mistakes.Add(CheckComplete(*root));
-    return mistakes.status();
+    absl::Status status = mistakes.status();  // what is missing may be what is misspelt
+    return status.ok() && kind == FileKind::kSweep ? CheckComplete(*root) : status;
   }
 
   absl::Status ReadKey(const Node& item, FileKind kind) {
@@ -90,12 +90,11 @@ class SpecReader {
     if (kind == FileKind::kProfile) {
       if (item.key == "proportional") return ReadProportional(item);
       if (item.key == "replicas") return Take(ReadInt(item, 1, 1000), &spec_.profile_replicas);
-      known.insert(known.end(), {"proportional", "replicas"});
+      known.insert(known.end(), {"proportional", "replicas", "name", "priority"});
     }
     if (kind != FileKind::kBase) {
       if (item.key == "name") return ReadName(item);
       if (item.key == "priority") return Take(ReadInt(item, -1000, 1000), &spec_.header.priority);
-      known.insert(known.end(), {"name", "priority"});
     }
     if (kind == FileKind::kSweep) {
       if (item.key == "schema") return ReadSchema(item);
@@ -104,7 +103,8 @@ class SpecReader {
       if (item.key == "early_stop") return Take(ReadEarlyStop(item), &spec_.header.early_stop);
       if (item.key == "on_failure") return Take(ReadFailurePolicy(item), &spec_.header.on_failure);
       if (item.key == "stall") return Take(ReadStall(item), &spec_.header.stall);
-      known.insert(known.end(), {"schema", "experiments", "replicas", "early_stop", "on_failure", "stall"});
+      known.insert(known.end(),
+                   {"schema", "name", "experiments", "replicas", "priority", "early_stop", "on_failure", "stall"});
     }
     known.insert(known.end(), SectionNames().begin(), SectionNames().end());
     return UnknownKey(item, known);

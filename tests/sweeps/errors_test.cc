@@ -71,7 +71,7 @@ TEST(SweepErrors, EveryMistakeIsToldInOneGo) {
       "x.yaml:3:32: train.seed must be between 0 and 9007199254740991\n"
       "x.yaml:6:40: train.learning_rate must be a number, not \"fast\"\n"
       "x.yaml:6:47: unknown key \"train.sed\"; did you mean \"train.seed\"?\n"
-      "x.yaml:7:29: model.hidden_size must be between 1 and 1048576\n"
+      "x.yaml:7:30: model.hidden_size must be between 1 and 65536\n"
       "x.yaml:7:5: an experiment without a name; add \"name: ...\"");
 }
 
