@@ -37,6 +37,8 @@ void AddCommands(Commands& commands) {
   AddRetryCommand(commands);
   AddWorkersCommand(commands);
   AddHoldCommands(commands);
+  AddCredentialCommands(commands);
+  AddAuditCommand(commands);
   AddCheckpointCommand(commands);
   AddGcCommand(commands);
   AddSlurmCommand(commands);
