@@ -7,6 +7,8 @@
 #include <iostream>
 #include <string>
 
+#include "coordinator/identity/credential.h"
+#include "coordinator/identity/protect_process.h"
 #include "coordinator/server.h"
 #include "proto/args/command_line.h"
 
@@ -38,8 +40,7 @@ int main(int argc, char** argv) {
   root.AddOption("--data", options.data, "Folder for the database and checkpoints (required); created when absent");
   root.AddOption("--listen", options.listen, "host:port for workers and sinkctl; port 0: any").ShowDefault();
   root.AddOption("--metrics-listen", options.metrics_listen, "host:port of /metrics for Prometheus").ShowDefault();
-  root.AddFlag("--insecure-listen", options.insecure_listen,
-               "Allow addresses other than loopback; there is no TLS yet");
+  root.AddOption("--metrics-token-file", options.metrics_token_file, "Password for /metrics, unless on loopback");
   root.AddOption("--heartbeat-interval", heartbeat_interval, "How often workers report").ShowDefault();
   root.AddOption("--lease-duration", lease_duration, "A worker silent for this long loses its jobs").ShowDefault();
   root.AddOption(
@@ -51,8 +52,7 @@ int main(int argc, char** argv) {
       .ShowDefault();
   if (const auto status = line.Parse(argc, argv, /*usage=*/2)) return *status;
   if (options.data.empty()) {
-    return Fail(
-        absl::InvalidArgumentError("--data is missing: name a folder for its files, e.g. --data ./coordinator"));
+    return Fail(absl::InvalidArgumentError("--data is missing: name a folder for its files: --data ./coordinator"));
   }
   if (!absl::ParseDuration(heartbeat_interval, &options.heartbeat_interval) ||
       !absl::ParseDuration(lease_duration, &options.lease_duration)) {
@@ -64,9 +64,10 @@ int main(int argc, char** argv) {
 
   struct sigaction action = {};
   action.sa_handler = [](int) { asked_to_stop = 1; };
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGINT, &action, nullptr);
+  for (const int number : {SIGTERM, SIGINT}) sigaction(number, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  sink::identity::ProtectProcess();
+  options.config = sink::identity::ConfigFolder(sink::identity::ProcessEnvironment);
 
   auto server = sink::Server::Start(options);
   if (!server.ok()) return Fail(server.status());

@@ -4,7 +4,9 @@
 #include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -12,18 +14,27 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "coordinator/core/audit_log.h"
 #include "coordinator/core/job_manager.h"
+#include "coordinator/core/principals.h"
 #include "coordinator/files/file_status.h"
+#include "coordinator/identity/authority.h"
+#include "coordinator/identity/credential.h"
+#include "coordinator/identity/tls.h"
 #include "coordinator/listen_address.h"
+#include "coordinator/published_credential.h"
 #include "coordinator/retention_option.h"
+#include "coordinator/service/access.h"
 #include "coordinator/service/checkpoint_guard.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/client_service.h"
 #include "coordinator/service/disk_watch.h"
 #include "coordinator/service/fail_stop.h"
+#include "coordinator/service/gatekeeper.h"
+#include "coordinator/service/identity_service.h"
 #include "coordinator/service/lease_desk.h"
 #include "coordinator/service/metrics_exporter.h"
 #include "coordinator/service/scrape_endpoint.h"
@@ -37,18 +48,12 @@ namespace sink {
 namespace {
 
 constexpr int kMaxMessageBytes = 16 << 20;  // a submission with all its files
+constexpr size_t kLeastToken = 16;          // characters
 constexpr size_t kMemoryQuota = 512 << 20;
 constexpr uint64_t kScrubBytesPerSecond = 64 << 20;
+constexpr absl::Duration kCertificateInterval = absl::Minutes(1);  // between looks whether one is due
+constexpr absl::Duration kConnectionAge = absl::Hours(1);
 constexpr auto kShutdownGrace = std::chrono::seconds(5);
-
-absl::StatusOr<ListenAddress> CheckedAddress(const std::string& text, const std::string& option, bool insecure) {
-  auto address = ParseListenAddress(text, option);
-  if (!address.ok() || insecure || address->IsLoopback()) return address;
-  return absl::InvalidArgumentError(
-      absl::StrCat(option, ": ", address->host,
-                   " can be reached from other machines, and there is no TLS or login yet; "
-                   "listen on 127.0.0.1 and use a tunnel, or add --insecure-listen on a network that you trust"));
-}
 
 absl::Status CheckOptions(const ServerOptions& options) {
   if (options.data.empty()) return absl::InvalidArgumentError("--data: missing");
@@ -61,6 +66,21 @@ absl::Status CheckOptions(const ServerOptions& options) {
         "24h");
   }
   return ParseRetention(options.keep_points).status();
+}
+
+// gRPC 1.51 may take no connection any more once descriptors were short, and every worker takes one.
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) == 0) spdlog::info("open files: {} instead of {}", limit.rlim_max, before);
+}
+
+// Short beside the last third of a certificate's time, in which it is renewed.
+int ConnectionAgeMs(const identity::Lifetimes& lifetimes) {
+  const absl::Duration shortest = std::min({lifetimes.user, lifetimes.worker, 6 * kConnectionAge});
+  return static_cast<int>(absl::ToInt64Milliseconds(shortest / 6));
 }
 
 // Removes what interrupted uploads left, and says so when a row has lost its files.
@@ -92,6 +112,12 @@ absl::Status ReconcileCheckpoints(JobQueries* queries, CheckpointRepository* che
 struct Server::Parts {
   FailStop fail_stop;
   std::unique_ptr<store::SqliteStore> store;
+  std::unique_ptr<identity::Authority> authority;
+  std::unique_ptr<Principals> principals;
+  std::unique_ptr<AuditLog> audit;
+  std::unique_ptr<Gatekeeper> gatekeeper;
+  std::unique_ptr<Access> access;
+  PublishedCredential published;
   std::shared_ptr<MetricsExporter> exporter;
   std::unique_ptr<JobManager> jobs;
   std::unique_ptr<CheckpointRepository> checkpoints;
@@ -101,6 +127,7 @@ struct Server::Parts {
   std::unique_ptr<LeaseDesk> desk;
   std::unique_ptr<ClientServiceImpl> client_service;
   std::unique_ptr<WorkerServiceImpl> worker_service;
+  std::unique_ptr<IdentityServiceImpl> identity_service;
   std::unique_ptr<grpc::Server> grpc_server;
   std::unique_ptr<ScrapeEndpoint> scrapes;
   std::string address, metrics_address;
@@ -112,8 +139,12 @@ struct Server::Parts {
   std::thread ticker;
 
   absl::Status OpenData(const ServerOptions& options);
-  absl::Status Listen(const ListenAddress& listen, int max_threads);
-  absl::Status ListenForScrapes(const ListenAddress& listen);
+  absl::Status OpenIdentity(const ServerOptions& options);
+  // The admin's certificate counts.
+  absl::Status AddAdmin(const identity::Claims& claims);
+  absl::Status RenewCertificates();
+  absl::Status Listen(const ListenAddress& listen, const ServerOptions& options);
+  absl::Status ListenForScrapes(const ListenAddress& listen, const std::string& token_file);
   void TickLoop(std::chrono::nanoseconds interval);
 };
 
@@ -121,6 +152,8 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   auto opened = store::SqliteStore::Open(options.data);
   if (!opened.ok()) return opened.status();
   store = std::move(*opened);
+  if (absl::Status status = identity::CloseFolder(options.data); !status.ok()) return status;
+  if (absl::Status status = OpenIdentity(options); !status.ok()) return status;
   exporter = std::make_shared<MetricsExporter>(&fail_stop, SystemNow, options.data);
   CoreOptions rules;
   rules.heartbeat_interval_ms = absl::ToInt64Milliseconds(options.heartbeat_interval);
@@ -146,22 +179,72 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status Server::Parts::Listen(const ListenAddress& listen, int max_threads) {
+absl::Status Server::Parts::OpenIdentity(const ServerOptions& options) {
+  const std::string folder = absl::StrCat(options.data, "/tls");
+  auto opened = identity::Authority::Open(folder, options.lifetimes, absl::Now());
+  if (!opened.ok()) return opened.status();
+  authority = std::make_unique<identity::Authority>(*std::move(opened));
+  auto known = Principals::Open(absl::StrCat(folder, "/identity.db"));
+  if (!known.ok()) return known.status();
+  principals = std::move(*known);
+  auto log = AuditLog::Open(absl::StrCat(folder, "/audit.db"));
+  if (!log.ok()) return log.status();
+  audit = std::move(*log);
+  gatekeeper = std::make_unique<Gatekeeper>(principals.get(), audit.get(),
+                                            [this](Gatekeeper::Refusal why) { exporter->CallRefused(why); });
+  const auto admin = authority->admin();
+  return admin.ok() ? AddAdmin(*admin) : admin.status();
+}
+
+absl::Status Server::Parts::AddAdmin(const identity::Claims& claims) {
+  const std::string name = absl::StrCat("user/", identity::kAdmin);
+  absl::Status status = principals->Put(
+      {.name = name, .role = Role::kAdmin, .key = "", .uses = 0, .revoked = false, .created_ms = SystemNow().unix_ms});
+  if (!status.ok()) return status;
+  return principals->AddCertificate({.serial = claims.serial,
+                                     .principal = name,
+                                     .not_after_ms = absl::ToUnixMillis(claims.not_after),
+                                     .renewable = true});
+}
+
+absl::Status Server::Parts::RenewCertificates() {
+  const auto renewed = authority->Refresh(absl::Now());
+  absl::Status status = renewed.status();
+  for (const identity::Claims& claims : renewed.ok() ? *renewed : std::vector<identity::Claims>()) {
+    status.Update(AddAdmin(claims));
+  }
+  status.Update(principals->Prune(SystemNow().unix_ms));
+  return status;
+}
+
+absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOptions& options) {
+  RaiseDescriptorLimit();
   // What gRPC has to say is for its developers; what a user needs to know is in our own messages.
   gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
-  gate = std::make_unique<StreamGate>(max_threads);
-  client_service =
-      std::make_unique<ClientServiceImpl>(&jobs->clients(), &jobs->queries(), &jobs->retention(), &jobs->checkpoints(),
-                                          guard.get(), disk.get(), gate.get(), &fail_stop, SystemNow);
+  access = std::make_unique<Access>(gatekeeper.get(), principals.get(), audit.get(), &jobs->queries());
+  gate = std::make_unique<StreamGate>(
+      options.max_threads,
+      StreamGate::Patience{.first_message = absl::ToChronoMilliseconds(options.first_message),
+                           .next_message = absl::ToChronoMilliseconds(options.next_message)},
+      gatekeeper.get());
+  client_service = std::make_unique<ClientServiceImpl>(access.get(), &jobs->clients(), &jobs->queries(),
+                                                       &jobs->retention(), &jobs->checkpoints(), guard.get(),
+                                                       disk.get(), gate.get(), &fail_stop, SystemNow);
   desk = std::make_unique<LeaseDesk>(&jobs->dispatcher(), SystemNow);
   worker_service =
-      std::make_unique<WorkerServiceImpl>(&jobs->workers(), desk.get(), &jobs->queries(), checkpoints.get(),
-                                          guard.get(), gate.get(), &fail_stop, SystemNow);
+      std::make_unique<WorkerServiceImpl>(gatekeeper.get(), &jobs->workers(), desk.get(), &jobs->queries(),
+                                          checkpoints.get(), guard.get(), gate.get(), &fail_stop, SystemNow);
+  identity_service = std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), &jobs->workers(), SystemNow);
+  const auto credentials = identity::MakeServerCredentials(authority->server_folder());
+  credentials->SetAuthMetadataProcessor(gatekeeper->MakeProcessor());
   grpc::ServerBuilder builder;
   grpc::ResourceQuota quota("sink");
-  quota.Resize(kMemoryQuota).SetMaxThreads(max_threads);
+  quota.Resize(kMemoryQuota).SetMaxThreads(options.max_threads);
   builder.SetResourceQuota(quota);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  // A compressed message is unpacked before its size is looked at, and a small one may hold gigabytes.
+  for (const auto algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP})
+    builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 4);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
@@ -169,11 +252,14 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, int max_threads)
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);  // notices a worker that has lost its power
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
+  // Clients come again with the certificate that they have by then; calls in progress end first.
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, ConnectionAgeMs(authority->lifetimes()));
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error, not a share
   const std::string wanted = listen.WithPort(listen.port);
-  builder.AddListeningPort(wanted, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(wanted, credentials, &port);
   builder.RegisterService(client_service.get());
   builder.RegisterService(worker_service.get());
+  builder.RegisterService(identity_service.get());
   grpc_server = builder.BuildAndStart();
   if (grpc_server == nullptr || port == 0) {
     return absl::UnavailableError(
@@ -183,9 +269,25 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, int max_threads)
   return absl::OkStatus();
 }
 
-absl::Status Server::Parts::ListenForScrapes(const ListenAddress& listen) {
+absl::Status Server::Parts::ListenForScrapes(const ListenAddress& listen, const std::string& token_file) {
   const std::string wanted = listen.WithPort(listen.port);
-  auto started = ScrapeEndpoint::Start(wanted, exporter);
+  std::string token;
+  if (!token_file.empty()) {
+    const auto text = identity::ReadSecretFile(token_file);
+    if (!text.ok()) return text.status();
+    token = std::string(absl::StripAsciiWhitespace(*text));
+    if (token.size() < kLeastToken) {
+      return absl::InvalidArgumentError(absl::StrCat("--metrics-token-file: the token in ", token_file,
+                                                     " is shorter than ", kLeastToken,
+                                                     " characters; make one: openssl rand -hex 32"));
+    }
+  } else if (!listen.IsLoopback()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--metrics-listen: ", listen.host,
+                     " can be reached from other machines: name a file with a password for it by "
+                     "--metrics-token-file, or listen on 127.0.0.1"));
+  }
+  auto started = ScrapeEndpoint::Start(wanted, token, exporter);
   if (!started.ok()) {
     return absl::UnavailableError(absl::StrCat("--metrics-listen: cannot listen on ", wanted,
                                                ": is the port in use? choose another one, or 0 for any"));
@@ -197,31 +299,40 @@ absl::Status Server::Parts::ListenForScrapes(const ListenAddress& listen) {
 
 void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
   absl::StatusCode last = absl::StatusCode::kOk;
+  absl::Time look_at_certificates = absl::Now() + kCertificateInterval;
   std::unique_lock lock(mutex);
   while (!stopping_changed.wait_for(lock, interval, [this] { return stopping; })) {
     lock.unlock();
     disk->Look();
     absl::Status status = jobs->expiry().Tick(SystemNow());
     status.Update(jobs->retention().Tick(SystemNow()));
+    if (absl::Status flushed = audit->Flush(); !flushed.ok())
+      spdlog::error("the audit log cannot be written: {}", flushed.ToString());
     fail_stop.Report(status);
     if (!status.ok() && status.code() != last)
       spdlog::error("leases or old points could not be checked: {}", status.ToString());
     last = status.code();
+    if (absl::Now() >= look_at_certificates) {
+      look_at_certificates = absl::Now() + kCertificateInterval;
+      if (absl::Status renewed = RenewCertificates(); !renewed.ok())
+        spdlog::error("certificates could not be renewed: {}", renewed.ToString());
+    }
     lock.lock();
   }
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   if (absl::Status status = CheckOptions(options); !status.ok()) return status;
-  const auto listen = CheckedAddress(options.listen, "--listen", options.insecure_listen);
+  const auto listen = ParseListenAddress(options.listen, "--listen");
   if (!listen.ok()) return listen.status();
-  const auto metrics_listen = CheckedAddress(options.metrics_listen, "--metrics-listen", options.insecure_listen);
+  const auto metrics_listen = ParseListenAddress(options.metrics_listen, "--metrics-listen");
   if (!metrics_listen.ok()) return metrics_listen.status();
   auto server = std::unique_ptr<Server>(new Server(std::make_unique<Parts>()));
   Parts& parts = *server->parts_;
   if (absl::Status status = parts.OpenData(options); !status.ok()) return status;
-  if (absl::Status status = parts.Listen(*listen, options.max_threads); !status.ok()) return status;
-  if (absl::Status status = parts.ListenForScrapes(*metrics_listen); !status.ok()) return status;
+  if (absl::Status status = parts.Listen(*listen, options); !status.ok()) return status;
+  if (absl::Status status = parts.ListenForScrapes(*metrics_listen, options.metrics_token_file); !status.ok())
+    return status;
   // The lock on the folder is held, so nobody else writes these.
   const auto write = [&](const char* name, const std::string& address) {
     return ToStatus(files::ReplaceFile(absl::StrCat(options.data, "/", name), address + "\n", 0600));
@@ -229,6 +340,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   absl::Status written = write("metrics.addr", parts.metrics_address);
   written.Update(write("coordinator.addr", parts.address));
   if (!written.ok()) return written;
+  parts.published.Publish(options.config, parts.authority->admin_folder(), *listen, parts.port);
   parts.ticker =
       std::thread([&parts, interval = absl::ToChronoNanoseconds(options.tick_interval)] { parts.TickLoop(interval); });
   return server;
@@ -252,6 +364,7 @@ void Server::Shutdown() {
     parts.stopping = true;
   }
   parts.stopping_changed.notify_all();
+  parts.published.Withdraw();
   if (parts.gate != nullptr) parts.gate->Close();
   if (parts.desk != nullptr) parts.desk->Close();
   if (parts.ticker.joinable()) parts.ticker.join();

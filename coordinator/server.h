@@ -3,7 +3,8 @@
 // from any.
 //
 // The data folder: sink.db (SQLite, with its -wal and -shm), lock (held while a coordinator runs), checkpoints/, and
-// coordinator.addr and metrics.addr, which name the addresses of the coordinator that runs or ran last.
+// coordinator.addr and metrics.addr, which name the addresses of the coordinator that runs or ran last; tls/, its
+// authority and the admin's credential (coordinator/identity/authority.h).
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "coordinator/identity/authority.h"
 
 namespace sink {
 
@@ -21,7 +23,11 @@ struct ServerOptions {
   std::string data;                               // created when absent
   std::string listen = "127.0.0.1:7070";          // port 0: the kernel chooses
   std::string metrics_listen = "127.0.0.1:7071";  // Prometheus scrapes http://HOST:PORT/metrics
-  bool insecure_listen = false;                   // allow addresses that other machines can reach: there is no TLS
+  std::string metrics_token_file;  // its first line is the password for that; needed where other machines reach it
+  // Folder of this user's configuration, where sinkctl and workers look for the admin's credential by the address: a
+  // link to it is left there. Empty: none.
+  std::string config;
+  identity::Lifetimes lifetimes;  // of certificates
   absl::Duration heartbeat_interval = absl::Seconds(5);
   absl::Duration lease_duration = absl::Seconds(60);
   int checkpoints_kept = 2;                       // of one job
@@ -31,6 +37,9 @@ struct ServerOptions {
   uint64_t disk_reserve = 64 << 20;                 // bytes of the disk that are left to the database
   absl::Duration scrub_interval = absl::Hours(24);  // how often every checkpoint is read again
   int max_threads = 512;                            // that serve calls; service/stream_gate.h shares them out
+  // How long the other side of a stream may keep one of them waiting.
+  absl::Duration first_message = absl::Seconds(5);
+  absl::Duration next_message = absl::Seconds(60);
 };
 
 class Server {

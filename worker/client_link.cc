@@ -1,8 +1,12 @@
 // See client_link.h.
 #include "worker/client_link.h"
 
+#include <spdlog/spdlog.h>
+
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "coordinator/client/coordinator_client.h"
 
 namespace sink::worker {
@@ -10,14 +14,25 @@ namespace {
 
 class ClientLink : public CoordinatorLink {
  public:
-  explicit ClientLink(std::unique_ptr<CoordinatorClient> client) : client_(std::move(client)) {}
+  ClientLink(std::unique_ptr<CoordinatorClient> client, const EnrolmentOptions& options)
+      : client_(std::move(client)), enrolment_(options) {}
 
   absl::StatusOr<v1::RegisterResponse> Register(const v1::RegisterRequest& request) override {
+    {
+      const absl::MutexLock lock(&mutex_);
+      if (absl::Status status = enrolment_.Ensure(); !status.ok()) return status;
+    }
     return client_->Register(request);
   }
   absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request) override { return client_->Lease(request); }
   absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request) override {
-    return client_->Heartbeat(request);
+    auto response = client_->Heartbeat(request);
+    if (response.ok()) {
+      const absl::MutexLock lock(&mutex_);
+      if (absl::Status status = enrolment_.RenewIfDue(*client_); !status.ok())
+        spdlog::warn("the certificate could not be renewed yet: {}", status.ToString());
+    }
+    return response;
   }
   absl::StatusOr<v1::ReportResponse> Report(const v1::ReportRequest& request) override {
     return client_->Report(request);
@@ -52,14 +67,17 @@ class ClientLink : public CoordinatorLink {
 
  private:
   const std::unique_ptr<CoordinatorClient> client_;
+  absl::Mutex mutex_;
+  Enrolment enrolment_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<CoordinatorLink>> MakeClientLink(const std::string& address) {
-  auto client = CoordinatorClient::Create({.address = address, .retry_for = absl::ZeroDuration()});
+absl::StatusOr<std::unique_ptr<CoordinatorLink>> MakeClientLink(const EnrolmentOptions& options) {
+  auto client = CoordinatorClient::Create(
+      {.address = options.address, .credentials = options.folder, .retry_for = absl::ZeroDuration()});
   if (!client.ok()) return client.status();
-  return std::make_unique<ClientLink>(*std::move(client));
+  return std::make_unique<ClientLink>(*std::move(client), options);
 }
 
 }  // namespace sink::worker

@@ -3,13 +3,15 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
+#include "absl/status/statusor.h"
 #include "worker/coordinator_link.h"
+#include "worker/enrolment.h"
 
 namespace sink::worker {
 
-// InvalidArgument when `address` is not host:port. Does not connect.
-absl::StatusOr<std::unique_ptr<CoordinatorLink>> MakeClientLink(const std::string& address);
+// Calls with the worker's own certificate, which its first Register gets and heartbeats renew (enrolment.h).
+// InvalidArgument when the address is not host:port. Does not connect.
+absl::StatusOr<std::unique_ptr<CoordinatorLink>> MakeClientLink(const EnrolmentOptions& options);
 
 }  // namespace sink::worker

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/files/file_status.h"
+#include "coordinator/identity/credential.h"
 #include "proto/files/files.h"
 #include "proto/files/random_id.h"
 
@@ -42,6 +43,9 @@ absl::StatusOr<DataFolder> DataFolder::Open(const std::string& path) {
   std::error_code error;
   folder.path_ = std::filesystem::canonical(path, error).string();
   if (error) return SystemStatus(error.value(), "open", path);
+
+  // In a folder that somebody else made, in /tmp say, that user could read leases and change what jobs are.
+  if (absl::Status status = identity::CloseFolder(folder.path_); !status.ok()) return status;
 
   const std::string lock_path = absl::StrCat(folder.path_, "/lock");
   auto lock = files::Open(lock_path, O_RDWR | O_CREAT);

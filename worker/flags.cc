@@ -53,8 +53,12 @@ bool IsProgram(const fs::path& path) {
 }  // namespace
 
 void AddFlags(args::Command root, Flags& flags) {
-  root.AddOption("--coordinator", flags.coordinator, "HOST:PORT").OrEnvironment("SINK_COORDINATOR").Required();
-  root.AddOption("--data", flags.data, "folder of this worker: runs, checkpoints, undelivered events").Required();
+  root.AddOption("--coordinator", flags.coordinator, "HOST:PORT (default: as the join token says)")
+      .OrEnvironment("SINK_COORDINATOR");
+  root.AddOption("--join", flags.join,
+                 "@FILE, or - for standard input: a token of `sinkctl worker token`, for the first start (default: the "
+                 "credential of this user for the coordinator)");
+  root.AddOption("--data", flags.data, "folder of this worker: runs, checkpoints, undelivered events");
   root.AddOption("--name", flags.name, "name shown to people (default: the host's)");
   root.AddOption(
       "--advertise", flags.advertise,
@@ -76,6 +80,7 @@ void AddFlags(args::Command root, Flags& flags) {
       "SIGTERM or SIGINT: trainers save, the rest is delivered, exit 0. A second one kills at once.\n\nExamples:\n"
       "  sink-worker --coordinator 127.0.0.1:7070 --data ~/sink/worker1 --devices cpu:1\n"
       "  SINK_COORDINATOR=head:7070 sink-worker --data /scratch/sink --devices gpu --data-root /data/packed\n"
+      "  sink-worker --data ~/sink/worker1 --join - <<< sink-join:...\n"
       "  sink-worker --data ~/sink/w --models ~/.cache/huggingface/hub\n\n"
       "Trainers see of the environment: PATH HOME LANG LC_* TZ TMPDIR LD_LIBRARY_PATH OMP_* KMP_* MKL_* MALLOC_* "
       "CUDA_*\n"
@@ -106,6 +111,26 @@ absl::StatusOr<absl::Duration> ParseDurationFlag(const std::string& flag, const 
     return absl::InvalidArgumentError(absl::StrCat(flag, " ", text, ": give a duration up to 24h, such as 30s"));
   }
   return duration;
+}
+
+absl::Status CheckFlags(const Flags& flags) {
+  if (flags.coordinator.empty() && flags.join.empty()) {
+    return absl::InvalidArgumentError("--coordinator HOST:PORT is required, unless a token of --join names it");
+  }
+  if (flags.data.empty()) return absl::InvalidArgumentError("--data FOLDER is required");
+  return absl::OkStatus();
+}
+
+EnrolmentOptions MakeEnrolmentOptions(const Flags& flags, const DataFolder& folder,
+                                      const std::optional<identity::Bundle>& join) {
+  EnrolmentOptions options;
+  options.address = flags.coordinator;
+  if (options.address.empty() && join) options.address = join->address;
+  options.folder = folder.path() + "/tls";
+  options.worker_id = folder.worker_id();
+  if (join) options.token = join->credential;
+  options.default_credential = identity::CredentialPlace(options.address, identity::ProcessEnvironment);
+  return options;
 }
 
 absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFolder& folder) {

@@ -1,6 +1,7 @@
 // The command line of sink-worker, checked and turned into what the daemon needs. One thread.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,11 +9,13 @@
 #include "proto/args/command_line.h"
 #include "worker/daemon.h"
 #include "worker/data_folder.h"
+#include "worker/enrolment.h"
 
 namespace sink::worker {
 
 struct Flags {
-  std::string coordinator;  // host:port
+  std::string coordinator;  // host:port; empty: as the join token says
+  std::string join;         // @FILE or -: a join token
   std::string data;
   std::string name;       // empty: the host's name
   std::string advertise;  // empty: the address from which the coordinator is called
@@ -35,6 +38,13 @@ absl::StatusOr<std::string> FindTrainer(const std::string& flag);
 
 // A duration such as "30s" or "1m30s", positive. InvalidArgument names `flag`.
 absl::StatusOr<absl::Duration> ParseDurationFlag(const std::string& flag, const std::string& text);
+
+// INVALID_ARGUMENT: an option is missing.
+absl::Status CheckFlags(const Flags& flags);
+
+// Who the worker is, and how it becomes that. `join`: as ReadJoinOption read it.
+EnrolmentOptions MakeEnrolmentOptions(const Flags& flags, const DataFolder& folder,
+                                      const std::optional<identity::Bundle>& join);
 
 // Everything but the devices. Errors are one sentence for the person who typed the command.
 absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFolder& folder);

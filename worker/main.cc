@@ -4,11 +4,14 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "coordinator/identity/protect_process.h"
 #include "proto/args/command_line.h"
 #include "worker/client_link.h"
 #include "worker/daemon.h"
 #include "worker/data_folder.h"
+#include "worker/enrolment.h"
 #include "worker/flags.h"
 
 namespace sink::worker {
@@ -45,13 +48,17 @@ int Main(const Flags& flags) {
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");  // as the coordinator's
   spdlog::set_level(spdlog::level::from_str(flags.log_level));
 
+  identity::ProtectProcess();
+  if (absl::Status status = CheckFlags(flags); !status.ok()) return Fail(status);
+  auto join = ReadJoinOption(flags.join);
+  if (!join.ok()) return Fail(join.status());
   auto folder = DataFolder::Open(flags.data);
   if (!folder.ok()) return Fail(folder.status());
   auto options = MakeDaemonOptions(flags, *folder);
   if (!options.ok()) return Fail(options.status());
   auto devices = FindDevices(flags.devices, getenv("CUDA_VISIBLE_DEVICES"));
   if (!devices.ok()) return Fail(devices.status());
-  auto link = MakeClientLink(flags.coordinator);
+  auto link = MakeClientLink(MakeEnrolmentOptions(flags, *folder, *join));
   if (!link.ok()) return Fail(link.status());
   Daemon daemon(link->get(), *std::move(devices), *std::move(options));
   return RunUntilSignalled(daemon, signals);

@@ -40,6 +40,8 @@ void AddCommands(Commands& commands) {
   AddWorkersCommand(commands);
   AddDoctorCommand(commands);
   AddHoldCommands(commands);
+  AddCredentialCommands(commands);
+  AddAuditCommand(commands);
   AddCheckpointCommand(commands);
   AddGcCommand(commands);
   AddSlurmCommand(commands);

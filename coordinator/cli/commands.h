@@ -24,6 +24,8 @@ void AddRetryCommand(Commands& commands);
 void AddWorkersCommand(Commands& commands);
 void AddDoctorCommand(Commands& commands);
 void AddHoldCommands(Commands& commands);
+void AddCredentialCommands(Commands& commands);
+void AddAuditCommand(Commands& commands);
 void AddCheckpointCommand(Commands& commands);
 void AddGcCommand(Commands& commands);
 void AddSlurmCommand(Commands& commands);

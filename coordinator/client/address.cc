@@ -4,31 +4,27 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <memory>
-#include <string_view>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "coordinator/identity/certificate.h"
 #include "proto/files/descriptor.h"
 
 namespace sink {
 namespace {
 
 constexpr char kDefaultPort[] = "7070";
-// What a client of HTTP/2 says first, and an empty frame of settings (RFC 9113, 3.4); a server's first frame is one of
-// settings, too.
-constexpr std::string_view kPreface("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", 33);
-constexpr size_t kFrameHeader = 9;
-constexpr size_t kFrameType = 3;
-constexpr char kSettings = 4;
-
 bool IsIpv6(const std::string& text) {
   in6_addr address;
   return inet_pton(AF_INET6, text.c_str(), &address) == 1;
@@ -63,19 +59,41 @@ bool Connect(const files::Fd& socket, const addrinfo& to, absl::Time end) {
   return getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
 }
 
-// Whether the other side begins as a server of HTTP/2 does.
-bool SpeaksHttp2(const files::Fd& socket, absl::Time end) {
-  if (send(socket.get(), kPreface.data(), kPreface.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(kPreface.size()))
-    return false;
-  char header[kFrameHeader];
-  size_t filled = 0;
-  while (filled < kFrameHeader) {
-    if (!WaitFor(socket, POLLIN, end)) return false;
-    const ssize_t got = recv(socket.get(), header + filled, kFrameHeader - filled, 0);
-    if (got <= 0) return false;
-    filled += static_cast<size_t>(got);
+// Sends what TLS has to say; false when the other side is gone. Through memory, as a library's own write to a closed
+// socket would end a program that takes SIGPIPE.
+bool SendAll(const files::Fd& socket, BIO* from, absl::Time end) {
+  char buffer[4096];
+  for (int size; (size = BIO_read(from, buffer, sizeof buffer)) > 0;) {
+    for (int sent = 0; sent < size;) {
+      if (!WaitFor(socket, POLLOUT, end)) return false;
+      const ssize_t some = send(socket.get(), buffer + sent, static_cast<size_t>(size - sent), MSG_NOSIGNAL);
+      if (some <= 0) return false;
+      sent += static_cast<int>(some);
+    }
   }
-  return header[kFrameType] == kSettings && header[0] == 0;
+  return true;
+}
+
+// Whether the other side's certificate has a coordinator's name. Nobody vouches for it, as nothing secret is said.
+bool IsCoordinator(const files::Fd& socket, absl::Time end) {
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()), &SSL_CTX_free);
+  const std::unique_ptr<SSL, decltype(&SSL_free)> tls(context ? SSL_new(context.get()) : nullptr, &SSL_free);
+  BIO* const in = BIO_new(BIO_s_mem());
+  BIO* const out = BIO_new(BIO_s_mem());
+  if (tls == nullptr || in == nullptr || out == nullptr) return false;
+  SSL_set_bio(tls.get(), in, out);  // owns them from here on
+  char buffer[4096];
+  for (bool waiting = true; waiting;) {
+    waiting = SSL_get_error(tls.get(), SSL_connect(tls.get())) == SSL_ERROR_WANT_READ;
+    if (!waiting || !SendAll(socket, out, end) || !WaitFor(socket, POLLIN, end)) break;
+    const ssize_t got = recv(socket.get(), buffer, sizeof buffer, 0);
+    waiting = got > 0 && BIO_write(in, buffer, static_cast<int>(got)) == got;
+  }
+  ERR_clear_error();
+  // A server that waits for a certificate of ours has shown its own before.
+  X509* const certificate = SSL_get0_peer_certificate(tls.get());
+  return certificate != nullptr &&
+         X509_check_host(certificate, identity::kServerName, sizeof identity::kServerName - 1, 0, nullptr) == 1;
 }
 
 }  // namespace
@@ -121,7 +139,7 @@ Peer FindPeer(const std::string& address, absl::Duration patience) {
   for (const addrinfo* entry = addresses.get(); entry != nullptr; entry = entry->ai_next) {
     const files::Fd socket(::socket(entry->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!socket.valid() || !Connect(socket, *entry, end)) continue;
-    return SpeaksHttp2(socket, end) ? Peer::kHttp2 : Peer::kOther;
+    return IsCoordinator(socket, end) ? Peer::kCoordinator : Peer::kOther;
   }
   return Peer::kNobody;
 }

@@ -14,9 +14,9 @@ absl::Status CheckAddress(const std::string& text);
 
 // Who listens at an address that CheckAddress takes.
 enum class Peer {
-  kNobody,  // no connection within the time
-  kHttp2,   // a server that speaks HTTP/2, as a coordinator does
-  kOther,   // something that takes connections and does not: a web server, a database, a tunnel without an end
+  kNobody,       // no connection within the time
+  kCoordinator,  // a server that says of itself that it is one; whether it is ours only a credential can tell
+  kOther,        // something that takes connections and does not: a web server, a database, a tunnel without an end
 };
 // Connects and asks, in at most `patience`.
 Peer FindPeer(const std::string& address, absl::Duration patience);

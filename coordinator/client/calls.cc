@@ -64,9 +64,15 @@ absl::Status Calls::Try::Result(const grpc::Status& status) const {
   }
 }
 
+absl::Status Calls::WithoutChannel(const absl::Status& why) const {
+  if (!absl::IsUnavailable(why)) return why;
+  std::string other = WhoElseAnswers();
+  return other.empty() ? why : absl::UnavailableError(other);
+}
+
 std::string Calls::WhoElseAnswers() const {
   constexpr absl::Duration kPatience = absl::Seconds(1);
-  if (channel_->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_READY) return "";
+  if (channel_->IsReady()) return "";
   if (FindPeer(options_.address, kPatience) != Peer::kOther) return "";
   return absl::StrCat("something answers at ", options_.address,
                       ", but it is not a coordinator; write the address that sink-coordinator names when it starts, "

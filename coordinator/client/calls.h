@@ -2,7 +2,6 @@
 // wrong on the way. Owned by the client; any thread.
 #pragma once
 
-#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
 #include <grpcpp/support/sync_stream.h>
@@ -12,20 +11,20 @@
 #include <mutex>
 #include <string>
 #include <unordered_set>
-#include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "coordinator/client/coordinator_client.h"
+#include "coordinator/client/lazy_channel.h"
 
 namespace sink {
 
 class Calls {
  public:
-  Calls(const ClientOptions& options, std::shared_ptr<grpc::Channel> channel)
-      : options_(options), channel_(std::move(channel)) {}
+  // `channel` outlives it.
+  Calls(const ClientOptions& options, const LazyChannel* channel) : options_(options), channel_(channel) {}
 
   // Ends every call in progress and refuses every later one.
   void CancelAll();
@@ -51,37 +50,42 @@ class Calls {
   // Runs `call` again while it is UNAVAILABLE, `may_repeat` holds and there is time; pauses grow from 0.2 s to 7 s.
   absl::Status WithRetries(absl::FunctionRef<absl::Status()> call, absl::FunctionRef<bool()> may_repeat);
 
-  template <typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Unary(Stub& stub,
+  // `stubs` are asked for a stub at each try: lazy_channel.h.
+  template <typename Stubs, typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Unary(Stubs& stubs,
                                  grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                                  const Request& request) {
-    return Unary(stub, method, request, options_.deadline);
+    return Unary(stubs, method, request, options_.deadline);
   }
-  template <typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Unary(Stub& stub,
+  template <typename Stubs, typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Unary(Stubs& stubs,
                                  grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                                  const Request& request, absl::Duration deadline) {
     Response response;
     const absl::Status status = WithRetries(
-        [&] {
+        [&]() -> absl::Status {
           response.Clear();
+          const absl::StatusOr<Stub*> stub = stubs.Get();
+          if (!stub.ok()) return WithoutChannel(stub.status());
           Try attempt(*this, deadline);
-          return attempt.Result((stub.*method)(attempt.context(), request, &response));
+          return attempt.Result(((**stub).*method)(attempt.context(), request, &response));
         },
         [] { return true; });
     if (!status.ok()) return status;
     return response;
   }
 
-  template <typename Stub, typename Request, typename Message>
+  template <typename Stubs, typename Stub, typename Request, typename Message>
   absl::Status Stream(
-      Stub& stub, std::unique_ptr<grpc::ClientReader<Message>> (Stub::*method)(grpc::ClientContext*, const Request&),
+      Stubs& stubs, std::unique_ptr<grpc::ClientReader<Message>> (Stub::*method)(grpc::ClientContext*, const Request&),
       const Request& request, absl::Duration deadline, absl::FunctionRef<bool(const Message&)> receive) {
     bool received = false;
     return WithRetries(
         [&]() -> absl::Status {
+          const absl::StatusOr<Stub*> stub = stubs.Get();
+          if (!stub.ok()) return WithoutChannel(stub.status());
           Try attempt(*this, deadline);
-          auto reader = (stub.*method)(attempt.context(), request);
+          auto reader = ((**stub).*method)(attempt.context(), request);
           for (Message message; reader->Read(&message);) {
             received = true;
             if (receive(message)) continue;
@@ -97,11 +101,13 @@ class Calls {
  private:
   bool PauseUnlessCancelled(absl::Duration pause);
 
+  // What a caller shall see while there is no channel.
+  absl::Status WithoutChannel(const absl::Status& why) const;
   // A sentence on what answers at the address while the channel has no connection; empty: nobody, or a coordinator.
   std::string WhoElseAnswers() const;
 
   const ClientOptions options_;
-  const std::shared_ptr<grpc::Channel> channel_;
+  const LazyChannel* const channel_;
   std::mutex mutex_;  // guards what follows
   std::condition_variable cancelled_changed_;
   bool cancelled_ = false;

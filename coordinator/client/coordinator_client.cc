@@ -2,17 +2,17 @@
 #include "coordinator/client/coordinator_client.h"
 
 #include <fcntl.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 
 #include <cerrno>
 #include <utility>
 
 #include "coordinator/client/address.h"
 #include "coordinator/client/calls.h"
+#include "coordinator/client/lazy_channel.h"
 #include "coordinator/files/file_status.h"
 #include "proto/files/descriptor.h"
 #include "sink/v1/client.grpc.pb.h"
+#include "sink/v1/identity.grpc.pb.h"
 #include "sink/v1/worker.grpc.pb.h"
 
 namespace sink {
@@ -20,25 +20,9 @@ namespace {
 
 using ClientStub = v1::ClientService::Stub;
 using WorkerStub = v1::WorkerService::Stub;
+using IdentityStub = v1::IdentityService::Stub;
 
 constexpr size_t kChunkBytes = 256 * 1024;
-constexpr int kMaxReceiveBytes = 128 << 20;  // a page of 1,000 jobs, each with thousands of metrics
-
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);  // also how long one connection attempt may take
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 7'000);
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);     // retries are Calls' business alone
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a proxy for the web must not see loopback calls
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
-}
 
 // Sends the file from `message->offset()` to its end. False once the stream is broken.
 absl::StatusOr<bool> SendFile(const files::Fd& fd, const std::string& path, v1::WriteCheckpointRequest* message,
@@ -62,16 +46,18 @@ class CoordinatorClient::Impl {
  public:
   explicit Impl(ClientOptions options)
       : options(std::move(options)),
-        channel(MakeChannel(this->options.address)),
-        calls(this->options, channel),
+        channel(this->options),
+        calls(this->options, &channel),
         client(channel),
-        worker(channel) {}
+        worker(channel),
+        identity(channel) {}
 
   const ClientOptions options;
-  const std::shared_ptr<grpc::Channel> channel;
+  LazyChannel channel;
   Calls calls;
-  ClientStub client;
-  WorkerStub worker;
+  LazyStub<ClientStub> client;
+  LazyStub<WorkerStub> worker;
+  LazyStub<IdentityStub> identity;
 };
 
 absl::StatusOr<std::unique_ptr<CoordinatorClient>> CoordinatorClient::Create(ClientOptions options) {
@@ -188,15 +174,40 @@ absl::StatusOr<v1::FinishResponse> CoordinatorClient::Finish(const v1::FinishReq
   return impl_->calls.Unary(impl_->worker, &WorkerStub::Finish, request);
 }
 
+absl::StatusOr<v1::CertificateResponse> CoordinatorClient::Join(const v1::JoinRequest& request) {
+  return impl_->calls.Unary(impl_->identity, &IdentityStub::Join, request);
+}
+absl::StatusOr<v1::CertificateResponse> CoordinatorClient::LogIn(const v1::LogInRequest& request) {
+  return impl_->calls.Unary(impl_->identity, &IdentityStub::LogIn, request);
+}
+absl::StatusOr<v1::CertificateResponse> CoordinatorClient::Renew(const v1::RenewRequest& request) {
+  return impl_->calls.Unary(impl_->identity, &IdentityStub::Renew, request);
+}
+absl::StatusOr<v1::CertificateResponse> CoordinatorClient::CreateToken(const v1::CreateTokenRequest& request) {
+  return impl_->calls.Unary(impl_->identity, &IdentityStub::CreateToken, request);
+}
+absl::StatusOr<v1::RevokeResponse> CoordinatorClient::Revoke(const v1::RevokeRequest& request) {
+  return impl_->calls.Unary(impl_->identity, &IdentityStub::Revoke, request);
+}
+absl::StatusOr<v1::ListPrincipalsResponse> CoordinatorClient::ListPrincipals(const v1::ListPrincipalsRequest& request) {
+  return impl_->calls.Unary(impl_->identity, &IdentityStub::ListPrincipals, request);
+}
+
+absl::StatusOr<v1::ListAuditResponse> CoordinatorClient::ListAudit(const v1::ListAuditRequest& request) {
+  return impl_->calls.Unary(impl_->identity, &IdentityStub::ListAudit, request);
+}
+
 absl::StatusOr<v1::WriteCheckpointResponse> CoordinatorClient::WriteCheckpointFile(
     const v1::WriteCheckpointRequest& first, const std::string& path) {
   const auto fd = files::Open(path, O_RDONLY);
   // NOT_FOUND would be the coordinator's word: it knows no such worker, or no such checkpoint.
   if (!fd.ok() && fd.error().code() == ENOENT) return absl::DataLossError(fd.error().message());
   if (!fd.ok()) return ToStatus(fd.error());
+  const auto stub = impl_->worker.Get();
+  if (!stub.ok()) return stub.status();
   v1::WriteCheckpointResponse response;
   Calls::Try attempt(impl_->calls, impl_->options.transfer_deadline);
-  auto writer = impl_->worker.WriteCheckpoint(attempt.context(), &response);
+  auto writer = (*stub)->WriteCheckpoint(attempt.context(), &response);
   v1::WriteCheckpointRequest message = first;
   const absl::StatusOr<bool> sent = SendFile(*fd, path, &message, writer.get());
   if (!sent.ok()) attempt.context()->TryCancel();

@@ -2,25 +2,35 @@
 // deadlines, retries and messages that say which address was meant. Owns one channel, which connects on the first call
 // and reconnects by itself. Every method blocks; any thread may call any method at any time.
 //
+// Both sides show a certificate; ours is found where the options say, at the first call that finds one there.
+//
 // Errors: what the service answered (see proto/sink/v1), or UNAVAILABLE "cannot reach the coordinator at HOST:PORT:
 // ...", DEADLINE_EXCEEDED "... did not answer within ...", CANCELLED after CancelCalls(), also between two tries.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "coordinator/identity/credential.h"
 #include "sink/v1/client.pb.h"
+#include "sink/v1/identity.pb.h"
 #include "sink/v1/worker.pb.h"
 
 namespace sink {
 
 struct ClientOptions {
   std::string address;  // host:port
+  // Our credential: a folder (coordinator/identity/credential.h), whose certificate may be renewed while the client
+  // lives, or a file with a bundle of the kind "sink-token". While nothing is there, calls are UNAVAILABLE.
+  std::string credentials = "";
+  // One in memory, in place of what is there.
+  std::optional<identity::Credential> credential = std::nullopt;
   // Of one try of a unary call.
   absl::Duration deadline = absl::Seconds(10);
   // UNAVAILABLE is tried again, with growing pauses, until this long after the call began; zero: one try. For callers
@@ -79,6 +89,15 @@ class CoordinatorClient {
   absl::StatusOr<v1::CommitCheckpointResponse> CommitCheckpoint(const v1::CommitCheckpointRequest& request);
   absl::Status FetchCheckpoint(const v1::FetchCheckpointRequest& request, Receiver<v1::CheckpointChunk> receive);
   absl::StatusOr<v1::FinishResponse> Finish(const v1::FinishRequest& request);
+
+  // --- IdentityService
+  absl::StatusOr<v1::CertificateResponse> Join(const v1::JoinRequest& request);
+  absl::StatusOr<v1::CertificateResponse> LogIn(const v1::LogInRequest& request);
+  absl::StatusOr<v1::CertificateResponse> Renew(const v1::RenewRequest& request);
+  absl::StatusOr<v1::CertificateResponse> CreateToken(const v1::CreateTokenRequest& request);
+  absl::StatusOr<v1::RevokeResponse> Revoke(const v1::RevokeRequest& request);
+  absl::StatusOr<v1::ListPrincipalsResponse> ListPrincipals(const v1::ListPrincipalsRequest& request);
+  absl::StatusOr<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request);
 
   // Ends every call in progress, also streams, and refuses every later one: for a program that is asked to stop.
   void CancelCalls();

@@ -141,7 +141,7 @@ struct Grant {
   int first_rank = 0;
   int world_size = 1;
   std::string rendezvous;
-  std::string token;
+  std::string token;  // of the attempt, a secret: members are told a name made of it
 };
 
 struct HeldJob {

@@ -105,6 +105,26 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
   return keep;
 }
 
+absl::Status WorkerCalls::LoseWorker(const std::string& worker_id, Now now) {
+  int lost = 0;
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
+    const std::string why = "its worker was revoked";
+    SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobsOf(worker_id));
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(worker_id));
+    for (const GangMember& member : members) {
+      if (member.ended) continue;
+      SINK_ASSIGN_OR_RETURN(live.emplace_back(), rows.GetJob(member.job_id));
+    }
+    for (Job& job : live) {
+      SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
+      ++lost;
+    }
+    return absl::OkStatus();
+  }));
+  for (; lost > 0; --lost) context_->listener().AttemptEnded(AttemptOutcome::kLost);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& request, Now now) {
   HeartbeatResult result;
   // Most workers of a large fleet may be idle, and the store has nothing to tell them.

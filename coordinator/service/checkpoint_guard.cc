@@ -20,14 +20,14 @@ CheckpointGuard::~CheckpointGuard() {
 }
 
 absl::Status CheckpointGuard::Send(const std::vector<Checkpoint>& rows, int64_t step,
-                                   grpc::ServerWriter<v1::CheckpointChunk>* writer) {
+                                   absl::FunctionRef<bool(const v1::CheckpointChunk&)> write) {
   const auto row = std::find_if(rows.begin(), rows.end(),
                                 [&](const Checkpoint& checkpoint) { return step == 0 || checkpoint.step == step; });
   if (row == rows.end()) {
     return absl::NotFoundError(step == 0 ? "the job has no checkpoint"
                                          : absl::StrCat("the job has no checkpoint of step ", step));
   }
-  const absl::Status sent = SendCheckpoint(*row, repository_, writer);
+  const absl::Status sent = SendCheckpoint(*row, repository_, write);
   if (!absl::IsDataLoss(sent)) return sent;
   const auto rows_now = queries_->ListCheckpoints(row->job_id);
   if (!rows_now.ok()) return rows_now.status();

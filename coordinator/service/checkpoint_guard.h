@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/core/checkpoint_calls.h"
@@ -20,7 +21,7 @@
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/service_time.h"
-#include "sink/v1/client.grpc.pb.h"
+#include "sink/v1/client.pb.h"
 
 namespace sink {
 
@@ -34,7 +35,8 @@ class CheckpointGuard {
 
   // Sends the row of `step` (0: the first of `rows`, which is the newest), then its files. NOT_FOUND when there is
   // none; DATA_LOSS when it is damaged, and forgotten; ABORTED when newer ones have pushed it out meanwhile.
-  absl::Status Send(const std::vector<Checkpoint>& rows, int64_t step, grpc::ServerWriter<v1::CheckpointChunk>* writer);
+  absl::Status Send(const std::vector<Checkpoint>& rows, int64_t step,
+                    absl::FunctionRef<bool(const v1::CheckpointChunk&)> write);
 
   // Reads all of the job's checkpoints, newest first; changes nothing. Each with what is wrong with it, or nothing.
   absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> Verify(const std::string& job);

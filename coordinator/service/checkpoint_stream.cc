@@ -13,23 +13,23 @@
 namespace sink {
 
 absl::Status SendCheckpoint(const Checkpoint& row, CheckpointRepository* repository,
-                            grpc::ServerWriter<v1::CheckpointChunk>* writer) {
+                            absl::FunctionRef<bool(const v1::CheckpointChunk&)> write) {
   const absl::Status left = absl::CancelledError("the client has left");
   v1::CheckpointChunk chunk;
   ToProto(row, chunk.mutable_checkpoint());
-  if (!writer->Write(chunk)) return left;
+  if (!write(chunk)) return left;
   chunk.Clear();
   return repository->Read(row, [&](const std::string& file, uint64_t offset, std::string& data) {
     chunk.set_file(file);
     chunk.set_offset(offset);
     chunk.set_data(std::move(data));
-    return writer->Write(chunk) ? absl::OkStatus() : left;
+    return write(chunk) ? absl::OkStatus() : left;
   });
 }
 
 absl::StatusOr<uint64_t> ReceiveChunks(const CheckpointKey& key, v1::WriteCheckpointRequest first,
                                        CheckpointRepository* repository,
-                                       grpc::ServerReader<v1::WriteCheckpointRequest>* reader) {
+                                       absl::FunctionRef<bool(v1::WriteCheckpointRequest*)> read) {
   uint64_t bytes = 0;
   std::set<std::string> files;
   absl::Status status;
@@ -40,7 +40,7 @@ absl::StatusOr<uint64_t> ReceiveChunks(const CheckpointKey& key, v1::WriteCheckp
     if (!status.ok()) break;
     files.insert(message.file());
     bytes += message.data().size();
-  } while (reader->Read(&message));
+  } while (read(&message));
   for (const std::string& file : files) status.Update(repository->SyncFile(key, file));
   if (!status.ok()) return status;
   return bytes;

@@ -2,22 +2,24 @@
 // in the stream's thread.
 #pragma once
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/service/checkpoint_repository.h"
-#include "sink/v1/client.grpc.pb.h"
-#include "sink/v1/worker.grpc.pb.h"
+#include "sink/v1/client.pb.h"
+#include "sink/v1/worker.pb.h"
 
 namespace sink {
 
-// Sends the row, then its files. DATA_LOSS as CheckpointRepository::Read.
+// Sends the row, then its files. DATA_LOSS as CheckpointRepository::Read. `write` and `read` move one message, and are
+// false when there is nobody to take it, or no more.
 absl::Status SendCheckpoint(const Checkpoint& row, CheckpointRepository* repository,
-                            grpc::ServerWriter<v1::CheckpointChunk>* writer);
+                            absl::FunctionRef<bool(const v1::CheckpointChunk&)> write);
 
 // Stores `first` and every message after it, then makes it durable, also when the stream was cut: what came counts.
 // Returns the bytes stored.
 absl::StatusOr<uint64_t> ReceiveChunks(const CheckpointKey& key, v1::WriteCheckpointRequest first,
                                        CheckpointRepository* repository,
-                                       grpc::ServerReader<v1::WriteCheckpointRequest>* reader);
+                                       absl::FunctionRef<bool(v1::WriteCheckpointRequest*)> read);
 
 }  // namespace sink

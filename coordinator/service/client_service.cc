@@ -34,17 +34,32 @@ void AddWarning(const DiskWatch& disk, Response* response) {
   if (std::string warning = disk.Warning(); !warning.empty()) response->add_warnings(std::move(warning));
 }
 
+// The first of several, and how many more.
+template <typename Names>
+std::string First(const Names& names) {
+  if (names.empty()) return "";
+  return names.size() == 1 ? *names.begin() : absl::StrCat(*names.begin(), " and ", names.size() - 1, " more");
+}
+
+std::string Shown(const JobSelection& selection) {
+  return selection.sweep.empty() ? First(selection.jobs) : selection.sweep;
+}
+
 grpc::Status ClientHasLeft() { return ToGrpc(absl::CancelledError("the client has left")); }
 
 }  // namespace
 
-grpc::Status ClientServiceImpl::SubmitSweep(grpc::ServerContext*, const v1::SubmitSweepRequest* request,
+grpc::Status ClientServiceImpl::SubmitSweep(grpc::ServerContext* context, const v1::SubmitSweepRequest* request,
                                             v1::SubmitSweepResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   if (absl::Status status = disk_->CheckRoom(); !status.ok() && !request->dry_run()) return ToGrpc(status);
   const auto submit = ExpandSubmission(*request);
   if (!submit.ok()) return ToGrpc(submit.status());
-  const auto result = clients_->Submit(*submit, now_());
+  const auto caller = access_->callers().Of(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  const absl::Status allowed = access_->MaySubmit(*caller, *submit);
+  const auto result = allowed.ok() ? clients_->Submit(*submit, now_()) : allowed;
+  if (!submit->dry_run) access_->Record(*context, *caller, "SubmitSweep", submit->sweep, result.status());
   if (!result.ok()) return fail_stop_->Answer(result.status());
   ToProto(*submit, *result, response);
   return grpc::Status::OK;
@@ -144,7 +159,7 @@ grpc::Status ClientServiceImpl::WhyJob(grpc::ServerContext*, const v1::WhyJobReq
 grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v1::WatchSweepRequest* request,
                                            grpc::ServerWriter<v1::GetSweepResponse>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto ticket = gate_->Enter();
+  const auto ticket = gate_->Enter(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const milliseconds interval = request->interval_ms() == 0 ? kWatchInterval : milliseconds(request->interval_ms());
   SweepWatch watch(queries_, request->name(), request->changes_only());
@@ -154,10 +169,10 @@ grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v
     const std::string warning = disk_->Warning();
     const auto write = [&](const v1::GetSweepResponse& status) {
       told = warning;
-      if (warning.empty()) return writer->Write(status);
+      if (warning.empty()) return ticket->Write(writer, status);
       v1::GetSweepResponse warned = status;
       warned.add_warnings(warning);
-      return writer->Write(warned);
+      return ticket->Write(writer, warned);
     };
     const auto done = watch.Tell(write);
     if (!done.ok()) return fail_stop_->Answer(done.status());
@@ -176,10 +191,15 @@ grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v
   }
 }
 
-grpc::Status ClientServiceImpl::Cancel(grpc::ServerContext*, const v1::CancelRequest* request,
+grpc::Status ClientServiceImpl::Cancel(grpc::ServerContext* context, const v1::CancelRequest* request,
                                        v1::CancelResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto result = clients_->Cancel(FromProto(*request), now_());
+  const JobSelection selection = FromProto(*request);
+  const auto caller = access_->callers().Of(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  const absl::Status allowed = access_->MayChange(*caller, selection);
+  const auto result = allowed.ok() ? clients_->Cancel(selection, now_()) : allowed;
+  access_->Record(*context, *caller, "Cancel", Shown(selection), result.status());
   if (!result.ok()) return fail_stop_->Answer(result.status());
   response->set_cancelled(result->cancelled);
   response->set_requested(result->requested);
@@ -187,10 +207,15 @@ grpc::Status ClientServiceImpl::Cancel(grpc::ServerContext*, const v1::CancelReq
   return grpc::Status::OK;
 }
 
-grpc::Status ClientServiceImpl::Retry(grpc::ServerContext*, const v1::RetryRequest* request,
+grpc::Status ClientServiceImpl::Retry(grpc::ServerContext* context, const v1::RetryRequest* request,
                                       v1::RetryResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto ids = clients_->Retry(FromProto(*request), now_(), FromStep(*request));
+  const JobSelection selection = FromProto(*request);
+  const auto caller = access_->callers().Of(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  const absl::Status allowed = access_->MayChange(*caller, selection);
+  const auto ids = allowed.ok() ? clients_->Retry(selection, now_(), FromStep(*request)) : allowed;
+  access_->Record(*context, *caller, "Retry", Shown(selection), ids.status());
   if (!ids.ok()) return fail_stop_->Answer(ids.status());
   for (const std::string& id : *ids) response->add_job_ids(id);
   return grpc::Status::OK;
@@ -199,7 +224,7 @@ grpc::Status ClientServiceImpl::Retry(grpc::ServerContext*, const v1::RetryReque
 grpc::Status ClientServiceImpl::ReadLogs(grpc::ServerContext* context, const v1::ReadLogsRequest* request,
                                          grpc::ServerWriter<v1::LogLine>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto ticket = gate_->Enter();
+  const auto ticket = gate_->Enter(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
   int64_t after = request->after();
   for (int tail = request->tail();; tail = 0) {
@@ -209,7 +234,7 @@ grpc::Status ClientServiceImpl::ReadLogs(grpc::ServerContext* context, const v1:
     for (const LogLine& line : page->lines) {
       v1::LogLine message;
       ToProto(line, &message);
-      if (!writer->Write(message)) return ClientHasLeft();
+      if (!ticket->Write(writer, message)) return ClientHasLeft();
       after = line.cursor;
     }
     const bool end = static_cast<int>(page->lines.size()) < kLinesAPage;
@@ -220,10 +245,10 @@ grpc::Status ClientServiceImpl::ReadLogs(grpc::ServerContext* context, const v1:
   }
 }
 
-grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::ReadMetricsRequest* request,
+grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext* context, const v1::ReadMetricsRequest* request,
                                             grpc::ServerWriter<v1::MetricPoints>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto ticket = gate_->EnterTransfer();
+  const auto ticket = gate_->EnterTransfer(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto ids = JobsOf(*request);
   if (!ids.ok()) return fail_stop_->Answer(ids.status());
@@ -238,7 +263,7 @@ grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::Read
       v1::MetricPoints message;
       message.set_job_id(id);
       for (const MetricPoint& point : *points) ToProto(point, message.add_points());
-      if (!writer->Write(message)) return ClientHasLeft();
+      if (!ticket->Write(writer, message)) return ClientHasLeft();
       query.after = points->back().id;
       more = points->size() == static_cast<size_t>(kPointsAMessage);
     }
@@ -246,10 +271,10 @@ grpc::Status ClientServiceImpl::ReadMetrics(grpc::ServerContext*, const v1::Read
   return grpc::Status::OK;
 }
 
-grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext*, const v1::ReadHeatmapsRequest* request,
+grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext* context, const v1::ReadHeatmapsRequest* request,
                                              grpc::ServerWriter<v1::Heatmap>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto ticket = gate_->EnterTransfer();
+  const auto ticket = gate_->EnterTransfer(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto ids = JobsOf(*request);
   if (!ids.ok()) return fail_stop_->Answer(ids.status());
@@ -260,18 +285,26 @@ grpc::Status ClientServiceImpl::ReadHeatmaps(grpc::ServerContext*, const v1::Rea
       v1::Heatmap message;
       ToProto(heatmap, &message);
       message.set_job_id(id);
-      if (!writer->Write(message)) return ClientHasLeft();
+      if (!ticket->Write(writer, message)) return ClientHasLeft();
     }
   }
   return grpc::Status::OK;
 }
 
-grpc::Status ClientServiceImpl::ListWorkers(grpc::ServerContext*, const v1::ListWorkersRequest* request,
+grpc::Status ClientServiceImpl::ListWorkers(grpc::ServerContext* context, const v1::ListWorkersRequest* request,
                                             v1::ListWorkersResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto workers = queries_->ListWorkers(now_(), request->retired());
   if (!workers.ok()) return fail_stop_->Answer(workers.status());
-  for (const Worker& worker : *workers) ToProto(worker, response->add_workers());
+  const auto caller = access_->callers().Of(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  for (const Worker& worker : *workers) {
+    v1::Worker* message = response->add_workers();
+    ToProto(worker, message);
+    if (caller->role == Role::kAdmin) continue;
+    message->clear_id();  // where a machine is, is for those who run it
+    message->clear_address();
+  }
   return grpc::Status::OK;
 }
 
@@ -284,19 +317,29 @@ grpc::Status ClientServiceImpl::ListCheckpoints(grpc::ServerContext*, const v1::
   return grpc::Status::OK;
 }
 
-grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext*, const v1::DownloadCheckpointRequest* request,
+grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext* context,
+                                                   const v1::DownloadCheckpointRequest* request,
                                                    grpc::ServerWriter<v1::CheckpointChunk>* writer) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto ticket = gate_->EnterTransfer();
+  const auto caller = access_->callers().Of(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  const absl::Status allowed = access_->MayDownload(*caller, request->job_id());
+  access_->Record(*context, *caller, "DownloadCheckpoint", request->job_id(), allowed);
+  if (!allowed.ok()) return fail_stop_->Answer(allowed);
+  const auto ticket = gate_->EnterTransfer(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
-  return ToGrpc(guard_->Send(*rows, request->step(), writer));
+  return ToGrpc(guard_->Send(*rows, request->step(),
+                             [&](const v1::CheckpointChunk& chunk) { return ticket->Write(writer, chunk); }));
 }
 
-grpc::Status ClientServiceImpl::VerifyCheckpoints(grpc::ServerContext*, const v1::VerifyCheckpointsRequest* request,
+grpc::Status ClientServiceImpl::VerifyCheckpoints(grpc::ServerContext* context,
+                                                  const v1::VerifyCheckpointsRequest* request,
                                                   v1::VerifyCheckpointsResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->EnterTransfer(context);
+  if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto found = guard_->Verify(request->job_id());
   if (!found.ok()) return ToGrpc(found.status());
   for (const auto& [checkpoint, damage] : *found) {
@@ -307,26 +350,38 @@ grpc::Status ClientServiceImpl::VerifyCheckpoints(grpc::ServerContext*, const v1
   return grpc::Status::OK;
 }
 
-grpc::Status ClientServiceImpl::DropCheckpoints(grpc::ServerContext*, const v1::DropCheckpointsRequest* request,
+grpc::Status ClientServiceImpl::DropCheckpoints(grpc::ServerContext* context, const v1::DropCheckpointsRequest* request,
                                                 v1::DropCheckpointsResponse*) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  return fail_stop_->Answer(drops_->Drop(request->job_id(), {request->steps().begin(), request->steps().end()}));
+  const auto caller = access_->callers().Of(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  absl::Status dropped = access_->MayChange(*caller, {.sweep = "", .jobs = {request->job_id()}});
+  if (dropped.ok()) dropped = drops_->Drop(request->job_id(), {request->steps().begin(), request->steps().end()});
+  access_->Record(*context, *caller, "DropCheckpoints", request->job_id(), dropped);
+  return fail_stop_->Answer(dropped);
 }
 
-grpc::Status ClientServiceImpl::HoldWorkers(grpc::ServerContext*, const v1::HoldWorkersRequest* request,
+grpc::Status ClientServiceImpl::HoldWorkers(grpc::ServerContext* context, const v1::HoldWorkersRequest* request,
                                             v1::HoldWorkersResponse*) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto caller = access_->callers().Of(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
   const WorkerHold hold = *ParseName<WorkerHold>(request->hold());
-  return fail_stop_->Answer(
-      clients_->HoldWorkers({request->names().begin(), request->names().end()}, hold, request->reason()));
+  const absl::Status held =
+      clients_->HoldWorkers({request->names().begin(), request->names().end()}, hold, request->reason());
+  access_->Record(*context, *caller, "HoldWorkers", absl::StrCat(request->hold(), " ", First(request->names())), held);
+  return fail_stop_->Answer(held);
 }
 
 grpc::Status ClientServiceImpl::CollectGarbage(grpc::ServerContext* context, const v1::CollectGarbageRequest* request,
                                                v1::CollectGarbageResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const RetentionPolicy policy{.full_for_ms = request->older_than_ms(), .best = request->keep_best()};
+  const auto caller = access_->callers().Of(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
   const auto result =
       retention_->Collect(policy, request->dry_run(), now_(), [context] { return context->IsCancelled(); });
+  if (!request->dry_run()) access_->Record(*context, *caller, "CollectGarbage", "", result.status());
   if (!result.ok()) return fail_stop_->Answer(result.status());
   response->set_jobs(result->jobs);
   response->set_points_before(result->points_before);

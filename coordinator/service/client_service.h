@@ -9,6 +9,7 @@
 #include "coordinator/core/client_calls.h"
 #include "coordinator/core/job_queries.h"
 #include "coordinator/core/retention.h"
+#include "coordinator/service/access.h"
 #include "coordinator/service/checkpoint_guard.h"
 #include "coordinator/service/disk_watch.h"
 #include "coordinator/service/fail_stop.h"
@@ -20,9 +21,11 @@ namespace sink {
 
 class ClientServiceImpl final : public v1::ClientService::Service {
  public:
-  ClientServiceImpl(ClientCalls* clients, JobQueries* queries, Retention* retention, CheckpointCalls* drops,
-                    CheckpointGuard* guard, DiskWatch* disk, StreamGate* gate, FailStop* fail_stop, NowFn now)
-      : clients_(clients),
+  ClientServiceImpl(const Access* access, ClientCalls* clients, JobQueries* queries, Retention* retention,
+                    CheckpointCalls* drops, CheckpointGuard* guard, DiskWatch* disk, StreamGate* gate,
+                    FailStop* fail_stop, NowFn now)
+      : access_(access),
+        clients_(clients),
         queries_(queries),
         retention_(retention),
         drops_(drops),
@@ -81,6 +84,7 @@ class ClientServiceImpl final : public v1::ClientService::Service {
     return queries_->SweepJobIds(request.sweep());
   }
 
+  const Access* const access_;
   ClientCalls* const clients_;
   JobQueries* const queries_;
   Retention* const retention_;

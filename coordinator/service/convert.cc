@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "coordinator/core/clean_text.h"
+#include "coordinator/identity/one_way.h"
 
 namespace sink {
 std::string ValidUtf8(std::string text) {
@@ -173,7 +174,7 @@ void ToProto(const Grant& grant, v1::Grant* message) {
   gang->set_first_rank(grant.first_rank);
   gang->set_world_size(grant.world_size);
   gang->set_rendezvous(grant.rendezvous);
-  gang->set_token(grant.token);
+  gang->set_token(identity::OneWayName("rendezvous", grant.token));
 }
 
 Lease FromProto(const v1::LeaseRef& message) {

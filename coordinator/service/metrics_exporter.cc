@@ -51,6 +51,11 @@ void MetricsExporter::AddCounters(Families* families) const {
                 prometheus::MetricType::Histogram, dispatch_seconds_.Collect());
   families->Counter("sink_checkpoint_bytes_total", "Bytes of checkpoints committed",
                     static_cast<double>(checkpoint_bytes_));
+  for (const auto& [why, name] :
+       {std::pair(Gatekeeper::Refusal::kUnknown, "certificate"), std::pair(Gatekeeper::Refusal::kRole, "role")}) {
+    families->Counter("sink_refused_calls_total", "Calls refused for who made them",
+                      static_cast<double>(calls_refused_[static_cast<size_t>(why)]), {{"reason", name}});
+  }
   families->Counter("sink_lease_expirations_total", "Leases lost for want of a heartbeat",
                     static_cast<double>(lease_expirations_));
   for (size_t i = 0; i < kOutcomeNames.size(); ++i) {

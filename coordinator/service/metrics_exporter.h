@@ -22,6 +22,7 @@
 #include "coordinator/job/mutex.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/families.h"
+#include "coordinator/service/gatekeeper.h"
 #include "coordinator/service/job_series.h"
 #include "coordinator/service/service_time.h"
 
@@ -47,6 +48,8 @@ class MetricsExporter final : public prometheus::Collectable, public JobEventLis
   void JobDispatched(double seconds_queued) override;
   void LeaseExpired() override;
   void AttemptEnded(AttemptOutcome outcome) override;
+  // A call that was refused before its handler saw it.
+  void CallRefused(Gatekeeper::Refusal why) { ++calls_refused_[static_cast<size_t>(why)]; }
   void CheckpointCommitted(uint64_t bytes) override;
 
  private:
@@ -74,6 +77,7 @@ class MetricsExporter final : public prometheus::Collectable, public JobEventLis
   prometheus::Histogram dispatch_seconds_;
   std::atomic<uint64_t> checkpoint_bytes_ = 0;
   std::atomic<uint64_t> lease_expirations_ = 0;
+  std::array<std::atomic<uint64_t>, 2> calls_refused_ = {};
   std::array<std::atomic<uint64_t>, kAttemptOutcomes> attempts_ended_ = {};
 
   mutable Mutex mutex_;  // held for a whole scrape: SetQueries(nullptr) waits for it

@@ -8,8 +8,10 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "proto/files/descriptor.h"
@@ -17,7 +19,15 @@
 namespace sink {
 namespace {
 
-constexpr int kThreads = 2;
+constexpr int kThreads = 8;
+constexpr std::chrono::milliseconds kRequestTimeout{5000};  // a request that stays unfinished holds a thread no longer
+
+// In a time that tells nothing of where they differ.
+bool Same(const std::string& a, const std::string& b) {
+  unsigned difference = a.size() != b.size();
+  for (size_t i = 0; i < a.size() && i < b.size(); ++i) difference |= static_cast<unsigned char>(a[i] ^ b[i]);
+  return difference == 0;
+}
 
 // Opens and closes a connection, so that the thread which waits for one sees that it must stop.
 void WakeListener(int port) {
@@ -32,9 +42,14 @@ void WakeListener(int port) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ScrapeEndpoint>> ScrapeEndpoint::Start(
-    const std::string& address, std::shared_ptr<prometheus::Collectable> collectable) {
+    const std::string& address, const std::string& token, std::shared_ptr<prometheus::Collectable> collectable) {
   try {
-    auto exposer = std::make_unique<prometheus::Exposer>(address, kThreads);
+    auto exposer = std::make_unique<prometheus::Exposer>(
+        std::vector<std::string>{"listening_ports", address, "num_threads", std::to_string(kThreads),
+                                 "request_timeout_ms", std::to_string(kRequestTimeout.count())});
+    if (!token.empty()) {
+      exposer->RegisterAuth([token](const std::string&, const std::string& password) { return Same(password, token); });
+    }
     exposer->RegisterCollectable(collectable);
     return std::unique_ptr<ScrapeEndpoint>(new ScrapeEndpoint(std::move(exposer), std::move(collectable)));
   } catch (const std::exception& error) {

@@ -14,9 +14,9 @@ namespace sink {
 
 class ScrapeEndpoint {
  public:
-  // Serves when it returns. `address` is host:port; port 0: the kernel chooses. UNAVAILABLE when it cannot listen
-  // there.
-  static absl::StatusOr<std::unique_ptr<ScrapeEndpoint>> Start(const std::string& address,
+  // Serves when it returns. `address` is host:port; port 0: the kernel chooses. With a `token`, who asks must give it
+  // as the password of HTTP's basic authentication. UNAVAILABLE when it cannot listen there.
+  static absl::StatusOr<std::unique_ptr<ScrapeEndpoint>> Start(const std::string& address, const std::string& token,
                                                                std::shared_ptr<prometheus::Collectable> collectable);
   ~ScrapeEndpoint();
 

@@ -1,81 +1,101 @@
 // How many calls may hold a thread for as long as the other side takes, for heartbeats need threads too: streams that
-// wait for news, and transfers of checkpoints and measurements. What the streams that wait have in common besides: they
-// notice soon when their client leaves, and they end when the server does. Any thread.
+// wait for news, and transfers of checkpoints and measurements, both in all and of one caller; and for how long the
+// other side may keep one of them waiting. What the streams that wait have in common besides: they notice soon when
+// their client leaves or may not call any more, and they end when the server does. Owned by the server; any thread.
 #pragma once
 
 #include <grpcpp/server_context.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <memory>
-#include <thread>
+#include <string>
+#include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/core/change_signal.h"
+#include "coordinator/job/mutex.h"
+#include "coordinator/service/gatekeeper.h"
+#include "coordinator/service/stream_deadlines.h"
 
 namespace sink {
 
 class StreamGate {
  public:
-  // Of as many threads as the server may have, a quarter may wait and a half may transfer.
-  explicit StreamGate(int threads) : max_streams_(threads / 4), max_transfers_(threads / 2) {}
+  struct Patience {
+    std::chrono::milliseconds first_message{5'000};
+    std::chrono::milliseconds next_message{60'000};  // also until one of ours is taken
+  };
+
+  // Of as many threads as the server may have, a quarter may wait and a half may transfer; one caller has a share of
+  // them. `callers`, which outlives the gate, says who calls, and for how long that counts.
+  StreamGate(int threads, Patience patience, const Callers* callers);
 
   // A call that has been let in, until it goes.
   class Ticket {
    public:
-    explicit Ticket(std::atomic<int>* inside) : inside_(inside) {}
-    Ticket(Ticket&& other) noexcept : inside_(other.inside_) { other.inside_ = nullptr; }
+    Ticket(StreamGate* gate, std::atomic<int>* inside, std::string caller, grpc::ServerContext* context)
+        : gate_(gate), inside_(inside), caller_(std::move(caller)), context_(context) {}
+    Ticket(Ticket&& other) noexcept
+        : gate_(std::exchange(other.gate_, nullptr)),
+          inside_(other.inside_),
+          caller_(std::move(other.caller_)),
+          context_(other.context_) {}
     Ticket& operator=(Ticket&&) = delete;
-    ~Ticket() {
-      if (inside_ != nullptr) --*inside_;
+    ~Ticket();
+
+    // As the stream's own, but the call is cancelled, and they return false, when the other side takes too long; and
+    // false once the caller may not call any more.
+    template <typename Reader, typename Message>
+    bool ReadFirst(Reader* reader, Message* message) const {
+      const StreamDeadlines::Guard guard(&gate_->deadlines_, context_, gate_->patience_.first_message);
+      return reader->Read(message);
+    }
+    template <typename Reader, typename Message>
+    bool ReadNext(Reader* reader, Message* message) const {
+      const StreamDeadlines::Guard guard(&gate_->deadlines_, context_, gate_->patience_.next_message);
+      return reader->Read(message) && CallerCounts();
+    }
+    template <typename Writer, typename Message>
+    bool Write(Writer* writer, const Message& message) const {
+      const StreamDeadlines::Guard guard(&gate_->deadlines_, context_, gate_->patience_.next_message);
+      return CallerCounts() && writer->Write(message);
     }
 
    private:
+    bool CallerCounts() const { return gate_->callers_->Of(*context_).ok(); }
+
+    StreamGate* gate_;
     std::atomic<int>* inside_;
+    std::string caller_;
+    grpc::ServerContext* context_;
   };
-  absl::StatusOr<Ticket> Enter() {
-    return Enter(&streams_, max_streams_,
-                 absl::ResourceExhaustedError("too many clients are watching; try again later"));
-  }
+  // RESOURCE_EXHAUSTED when too many watch.
+  absl::StatusOr<Ticket> Enter(grpc::ServerContext* context);
   // UNAVAILABLE, on which clients try again by themselves, when there are too many.
-  absl::StatusOr<Ticket> EnterTransfer() {
-    return Enter(&transfers_, max_transfers_, absl::UnavailableError("too many transfers at once; try again"));
-  }
+  absl::StatusOr<Ticket> EnterTransfer(grpc::ServerContext* context);
 
   // Returns OK once `changes` has passed `seen`, but not before `pause` is over; an error when the stream must end.
   absl::Status Wait(const grpc::ServerContext& context, const ChangeSignal& changes, uint64_t seen,
-                    std::chrono::milliseconds pause) const {
-    using Clock = std::chrono::steady_clock;
-    const auto earliest = Clock::now() + pause;
-    for (;;) {
-      if (closed_) return absl::UnavailableError("the coordinator is shutting down");
-      if (context.IsCancelled()) return absl::CancelledError("the client has left");
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(earliest - Clock::now());
-      if (left.count() > 0) {
-        std::this_thread::sleep_for(std::min(left, kSlice));
-      } else if (changes.WaitPast(seen, kSlice) != seen) {
-        return absl::OkStatus();
-      }
-    }
-  }
+                    std::chrono::milliseconds pause) const;
 
   // Every stream ends within a slice of time.
   void Close() { closed_ = true; }
 
  private:
-  static constexpr std::chrono::milliseconds kSlice{100};
+  absl::StatusOr<Ticket> Enter(grpc::ServerContext* context, std::atomic<int>* inside, int limit, absl::Status refusal)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
-  static absl::StatusOr<Ticket> Enter(std::atomic<int>* inside, int limit, absl::Status refusal) {
-    if (++*inside <= limit) return Ticket(inside);
-    --*inside;
-    return refusal;
-  }
-
-  const int max_streams_, max_transfers_;
+  const int max_streams_, max_transfers_, max_of_a_caller_;
+  const Patience patience_;
+  const Callers* const callers_;
   std::atomic<int> streams_ = 0, transfers_ = 0;
   std::atomic<bool> closed_ = false;
+  StreamDeadlines deadlines_;
+  Mutex mutex_;
+  absl::flat_hash_map<std::string, int> by_caller_ ABSL_GUARDED_BY(mutex_);  // both kinds together
 };
 
 }  // namespace sink

@@ -18,6 +18,8 @@
 namespace sink {
 namespace {
 
+constexpr int64_t kMaxTokenMs = int64_t{366} * 24 * 3600 * 1000;
+
 absl::Status Bad(absl::string_view field, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", what));
 }
@@ -51,6 +53,9 @@ class Checker {
   Checker& Text(const std::string& value, absl::string_view field, size_t max_size) {
     That(value.size() <= max_size, field, absl::StrCat("longer than ", max_size, " bytes"));
     return That(std::none_of(value.begin(), value.end(), absl::ascii_iscntrl), field, "has control characters");
+  }
+  Checker& Bytes(const std::string& value, absl::string_view field, size_t max_size) {
+    return That(!value.empty() && value.size() <= max_size, field, absl::StrCat("must be 1 to ", max_size, " bytes"));
   }
   Checker& Range(int64_t value, int64_t low, int64_t high, absl::string_view field) {
     return That(value >= low && value <= high, field, absl::StrCat("must be ", low, " to ", high, ", not ", value));
@@ -256,6 +261,33 @@ absl::Status Validate(const v1::HeartbeatRequest& request) {
     check.Range(gpu.busy_percent(), 0, 100, "gpus.busy_percent");
   }
   return check;
+}
+
+absl::Status Validate(const v1::JoinRequest& request) {
+  return Checker().Id(request.worker_id(), "worker_id").Bytes(request.request(), "request", kMaxSigningRequest);
+}
+
+absl::Status Validate(const v1::LogInRequest& request) {
+  return Checker().Bytes(request.request(), "request", kMaxSigningRequest);
+}
+
+absl::Status Validate(const v1::CreateTokenRequest& request) {
+  Checker check;
+  check.Bytes(request.request(), "request", kMaxSigningRequest);
+  const bool join = request.kind() == "join";
+  check.That(join || request.kind() == "login" || request.kind() == "token", "kind", "must be join, login or token");
+  check.Range(request.ttl_ms(), 1'000, kMaxTokenMs, "ttl_ms").Range(request.uses(), 0, kMaxUses, "uses");
+  if (join) return check.That(request.name().empty() && request.role().empty(), "name", "a join token is nobody's");
+  check.Name(request.name(), "name");
+  return check.That(request.name() != "admin", "name", "admin is the coordinator's own user");
+}
+
+absl::Status Validate(const v1::RevokeRequest& request) {
+  return Checker().Text(request.principal(), "principal", kMaxText);
+}
+
+absl::Status Validate(const v1::ListAuditRequest& request) {
+  return Checker().Range(request.limit(), 0, kMaxAuditPage, "limit").That(request.before() >= 0, "before", "negative");
 }
 
 absl::Status Validate(const v1::ReportRequest& request) {

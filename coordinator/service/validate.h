@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "sink/v1/client.pb.h"
+#include "sink/v1/identity.pb.h"
 #include "sink/v1/worker.pb.h"
 
 namespace sink {
@@ -33,6 +34,9 @@ inline constexpr int kMaxMetricNames = 256;
 inline constexpr int kMaxCheckpointFiles = 1024;
 inline constexpr size_t kMaxChunk = 256 << 10;
 inline constexpr uint64_t kMaxFileBytes = uint64_t{1} << 40;
+inline constexpr size_t kMaxSigningRequest = 4096;
+inline constexpr int kMaxAuditPage = 1'000;
+inline constexpr int kMaxUses = 10'000;  // of a join token
 inline constexpr int64_t kMaxStep = int64_t{1} << 48;
 inline constexpr int kMaxInterval = 3'600'000;  // ms
 
@@ -70,6 +74,11 @@ absl::Status Validate(const v1::BeginCheckpointRequest& request);
 absl::Status Validate(const v1::CommitCheckpointRequest& request);
 absl::Status Validate(const v1::FetchCheckpointRequest& request);
 absl::Status Validate(const v1::FinishRequest& request);
+absl::Status Validate(const v1::JoinRequest& request);
+absl::Status Validate(const v1::LogInRequest& request);
+absl::Status Validate(const v1::CreateTokenRequest& request);
+absl::Status Validate(const v1::RevokeRequest& request);
+absl::Status Validate(const v1::ListAuditRequest& request);
 // The first message of a stream, and each one after it.
 absl::Status ValidateFirst(const v1::WriteCheckpointRequest& request);
 absl::Status ValidateNext(const v1::WriteCheckpointRequest& request);

@@ -7,22 +7,14 @@
 #include <memory>
 #include <utility>
 
-#include "absl/strings/str_replace.h"
-#include "absl/strings/strip.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/service/access.h"
 #include "coordinator/service/checkpoint_stream.h"
 #include "coordinator/service/convert.h"
 #include "coordinator/service/validate.h"
 
 namespace sink {
 namespace {
-
-// "ipv4:10.0.0.7:51234" -> "10.0.0.7:51234".
-std::string PeerAddress(const grpc::ServerContext& context) {
-  const std::string peer = context.peer();
-  absl::string_view address = peer;
-  if (!absl::ConsumePrefix(&address, "ipv4:")) absl::ConsumePrefix(&address, "ipv6:");
-  return absl::StrReplaceAll(address, {{"%5B", "["}, {"%5D", "]"}});
-}
 
 template <typename Request>
 CheckpointKey KeyOf(const Request& request) {
@@ -45,9 +37,22 @@ class LeaseReactor final : public grpc::ServerUnaryReactor {
 
 }  // namespace
 
+absl::Status WorkerServiceImpl::IsWorker(const grpc::ServerContextBase& context, const std::string& worker_id) const {
+  const auto caller = callers_->Of(context);
+  if (!caller.ok()) return caller.status();
+  if (caller->name == absl::StrCat("worker/", worker_id)) return absl::OkStatus();
+  return absl::PermissionDeniedError(absl::StrCat("worker_id: ", caller->name, " may not act for another worker"));
+}
+
+template <typename Request>
+absl::Status WorkerServiceImpl::Admit(const grpc::ServerContextBase& context, const Request& request) const {
+  absl::Status status = Validate(request);
+  return status.ok() ? IsWorker(context, request.worker_id()) : status;
+}
+
 grpc::Status WorkerServiceImpl::Register(grpc::ServerContext* context, const v1::RegisterRequest* request,
                                          v1::RegisterResponse* response) {
-  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
   const auto keep = workers_->Register(FromProto(*request, PeerAddress(*context)), now_());
   if (!keep.ok()) return fail_stop_->Answer(keep.status());
   for (const LeaseToken& lease : *keep) ToProto(lease, response->add_keep());
@@ -58,7 +63,7 @@ grpc::Status WorkerServiceImpl::Register(grpc::ServerContext* context, const v1:
 
 grpc::ServerUnaryReactor* WorkerServiceImpl::Lease(grpc::CallbackServerContext* context,
                                                    const v1::LeaseRequest* request, v1::LeaseResponse* response) {
-  if (absl::Status status = Validate(*request); !status.ok()) {
+  if (absl::Status status = Admit(*context, *request); !status.ok()) {
     grpc::ServerUnaryReactor* const refusal = context->DefaultReactor();
     refusal->Finish(ToGrpc(status));
     return refusal;
@@ -77,9 +82,9 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::Lease(grpc::CallbackServerContext* 
   return reactor;
 }
 
-grpc::Status WorkerServiceImpl::Heartbeat(grpc::ServerContext*, const v1::HeartbeatRequest* request,
+grpc::Status WorkerServiceImpl::Heartbeat(grpc::ServerContext* context, const v1::HeartbeatRequest* request,
                                           v1::HeartbeatResponse* response) {
-  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
   const auto result = workers_->Heartbeat(FromProto(*request), now_());
   if (!result.ok()) return fail_stop_->Answer(result.status());
   desk_->Hear(request->worker_id(), request->devices_free());
@@ -89,18 +94,18 @@ grpc::Status WorkerServiceImpl::Heartbeat(grpc::ServerContext*, const v1::Heartb
   return grpc::Status::OK;
 }
 
-grpc::Status WorkerServiceImpl::Report(grpc::ServerContext*, const v1::ReportRequest* request,
+grpc::Status WorkerServiceImpl::Report(grpc::ServerContext* context, const v1::ReportRequest* request,
                                        v1::ReportResponse* response) {
-  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
   const auto durable = workers_->Report(request->worker_id(), FromProto(request->lease()), FromProto(*request), now_());
   if (!durable.ok()) return fail_stop_->Answer(durable.status());
   response->set_durable_seq(*durable);
   return grpc::Status::OK;
 }
 
-grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext*, const v1::BeginCheckpointRequest* request,
+grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext* context, const v1::BeginCheckpointRequest* request,
                                                 v1::BeginCheckpointResponse* response) {
-  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
   if (absl::Status status = WorkerCalls::CheckStep(*job, request->step()); !status.ok()) return ToGrpc(status);
@@ -110,27 +115,31 @@ grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext*, const v1::
   return grpc::Status::OK;
 }
 
-grpc::Status WorkerServiceImpl::WriteCheckpoint(grpc::ServerContext*,
+grpc::Status WorkerServiceImpl::WriteCheckpoint(grpc::ServerContext* context,
                                                 grpc::ServerReader<v1::WriteCheckpointRequest>* reader,
                                                 v1::WriteCheckpointResponse* response) {
-  const auto ticket = gate_->EnterTransfer();
+  const auto ticket = gate_->EnterTransfer(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
   v1::WriteCheckpointRequest first;
-  if (!reader->Read(&first)) return ToGrpc(absl::InvalidArgumentError("the stream is empty"));
-  if (absl::Status status = ValidateFirst(first); !status.ok()) return ToGrpc(status);
+  if (!ticket->ReadFirst(reader, &first)) return ToGrpc(absl::InvalidArgumentError("the stream is empty"));
+  absl::Status admitted = ValidateFirst(first);
+  if (admitted.ok()) admitted = IsWorker(*context, first.worker_id());
+  if (!admitted.ok()) return ToGrpc(admitted);
   const auto job = workers_->CheckLease(first.worker_id(), FromProto(first.lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
   const CheckpointKey key = KeyOf(first);
-  const auto bytes = ReceiveChunks(key, std::move(first), checkpoints_, reader);
+  const auto bytes = ReceiveChunks(key, std::move(first), checkpoints_,
+                                   [&](v1::WriteCheckpointRequest* next) { return ticket->ReadNext(reader, next); });
   if (!bytes.ok()) return ToGrpc(bytes.status());
   response->set_bytes(*bytes);
   return grpc::Status::OK;
 }
 
-grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext*, const v1::CommitCheckpointRequest* request,
+grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext* context,
+                                                 const v1::CommitCheckpointRequest* request,
                                                  v1::CommitCheckpointResponse*) {
-  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto ticket = gate_->EnterTransfer();
+  if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->EnterTransfer(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const LeaseToken lease = FromProto(request->lease());
   const auto job = workers_->CheckLease(request->worker_id(), lease, now_());
@@ -147,21 +156,22 @@ grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext*, const v1:
   return grpc::Status::OK;
 }
 
-grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext*, const v1::FetchCheckpointRequest* request,
+grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext* context, const v1::FetchCheckpointRequest* request,
                                                 grpc::ServerWriter<v1::CheckpointChunk>* writer) {
-  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto ticket = gate_->EnterTransfer();
+  if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
+  const auto ticket = gate_->EnterTransfer(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
   const auto rows = queries_->ListCheckpoints(request->lease().job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
-  return ToGrpc(guard_->Send(*rows, request->step(), writer));
+  return ToGrpc(guard_->Send(*rows, request->step(),
+                             [&](const v1::CheckpointChunk& chunk) { return ticket->Write(writer, chunk); }));
 }
 
-grpc::Status WorkerServiceImpl::Finish(grpc::ServerContext*, const v1::FinishRequest* request,
+grpc::Status WorkerServiceImpl::Finish(grpc::ServerContext* context, const v1::FinishRequest* request,
                                        v1::FinishResponse* response) {
-  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
   const auto state = workers_->Finish(FromProto(*request), now_());
   if (!state.ok()) return fail_stop_->Answer(state.status());
   response->set_state(static_cast<v1::JobState>(*state));

@@ -1,6 +1,6 @@
-// WorkerService (proto/sink/v1/worker.proto): each handler validates, calls core (and the repository for a checkpoint's
-// bytes) and maps the answer. gRPC calls the handlers from many threads. Owned by the server; what it points to
-// outlives it.
+// WorkerService (proto/sink/v1/worker.proto): each handler validates, asks who calls, calls core (and the repository
+// for a checkpoint's bytes) and maps the answer. gRPC calls the handlers from many threads. Owned by the server; what
+// it points to outlives it.
 #pragma once
 
 #include "coordinator/core/job_queries.h"
@@ -8,6 +8,7 @@
 #include "coordinator/service/checkpoint_guard.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/fail_stop.h"
+#include "coordinator/service/gatekeeper.h"
 #include "coordinator/service/lease_desk.h"
 #include "coordinator/service/service_time.h"
 #include "coordinator/service/stream_gate.h"
@@ -17,9 +18,11 @@ namespace sink {
 
 class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lease<v1::WorkerService::Service> {
  public:
-  WorkerServiceImpl(WorkerCalls* workers, LeaseDesk* desk, JobQueries* queries, CheckpointRepository* checkpoints,
-                    CheckpointGuard* guard, StreamGate* gate, FailStop* fail_stop, NowFn now)
-      : workers_(workers),
+  WorkerServiceImpl(const Callers* callers, WorkerCalls* workers, LeaseDesk* desk, JobQueries* queries,
+                    CheckpointRepository* checkpoints, CheckpointGuard* guard, StreamGate* gate, FailStop* fail_stop,
+                    NowFn now)
+      : callers_(callers),
+        workers_(workers),
         desk_(desk),
         queries_(queries),
         checkpoints_(checkpoints),
@@ -56,6 +59,13 @@ class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lea
   // failure is logged; the next commit or start tries again.
   void RemoveLeftovers(const CheckpointKey& next);
 
+  // Whether the request is sound and says of its sender what the sender's certificate says: a worker's id is public, so
+  // that it proves nothing by itself.
+  template <typename Request>
+  absl::Status Admit(const grpc::ServerContextBase& context, const Request& request) const;
+  absl::Status IsWorker(const grpc::ServerContextBase& context, const std::string& worker_id) const;
+
+  const Callers* const callers_;
   WorkerCalls* const workers_;
   LeaseDesk* const desk_;
   JobQueries* const queries_;

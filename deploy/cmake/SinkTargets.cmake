@@ -98,7 +98,8 @@ endfunction()
 
 # sink_add_test(FOLDER coordinator/store ... [NAME name] [HEADERS set] DEPS ... [LABELS unit|integration|fault|gpu|slow]
 # [TIMEOUT seconds]): every *_test.cc of tests/<folder>, with the helpers beside them, as one GoogleTest program and one
-# CTest entry, called after the first folder. SINK_BIN_DIR and SINK_SOURCE_DIR reach it as environment variables.
+# CTest entry, called after the first folder. SINK_BIN_DIR and SINK_SOURCE_DIR reach it as environment variables, and
+# XDG_CONFIG_HOME, so that no credential lands in the home of whoever runs the tests.
 function(sink_add_test)
   cmake_parse_arguments(ARG "" "NAME;TIMEOUT;HEADERS" "FOLDER;DEPS;LABELS" ${ARGN})
   sink_folder_sources(sources ${ARG_FOLDER})
@@ -125,5 +126,5 @@ function(sink_add_test)
   target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${SINK_WARNINGS}>)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT
-    "SINK_BIN_DIR=${CMAKE_BINARY_DIR}/bin;SINK_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+    "SINK_BIN_DIR=${CMAKE_BINARY_DIR}/bin;SINK_SOURCE_DIR=${CMAKE_SOURCE_DIR};XDG_CONFIG_HOME=${CMAKE_BINARY_DIR}/tests-config")
 endfunction()

@@ -1,7 +1,8 @@
 // What the coordinator costs a fleet: CPU for each granted lease, durable dispatches and points a second, the CPU of
 // idle workers and of watchers, memory, the time of sinkctl's listings, and whether any of it grows with the jobs that
 // have ended. Real programs, real gRPC, simulated workers. With --peer-bin-dir an older build is measured beside this
-// one, phase by phase in turns, so that a machine that slows down slows both.
+// one, phase by phase in turns, so that a machine that slows down slows both. One from before certificates is measured
+// with --watchers 0: its calls are in plain text.
 //
 // Usage: fleet_bench --bin-dir DIR [--peer-bin-dir DIR] [--folder DIR] [--workers N] [--queued N] [--finished N]
 //                    [--seconds S] [--rounds N] [--watchers N] [--quick]
@@ -68,8 +69,18 @@ class Side {
 
   void Start() {
     coordinator_.Start();
-    fleet_ = std::make_unique<Fleet>(coordinator_.address(), options_.workers);
+    fleet_ = std::make_unique<Fleet>(coordinator_.address(), coordinator_.credentials(), options_.workers);
     fleet_->Register();
+  }
+
+  // Every worker comes back at once.
+  void Restart() {
+    coordinator_.Stop();
+    coordinator_.Start();
+    const Clock::time_point begin = Clock::now();
+    fleet_->Connect(coordinator_.address());
+    fleet_->Register(options_.workers);
+    Note("restart_s", std::chrono::duration<double>(Clock::now() - begin).count());
   }
 
   void Idle() {
@@ -85,7 +96,7 @@ class Side {
     Clock::time_point submitted;
     std::atomic<int> arrived = 0;
     const int jobs = std::min(20, options_.workers / 2);
-    Fleet submitter(coordinator_.address(), 0);
+    Fleet submitter(coordinator_.address(), coordinator_.credentials(), 0);
     std::thread thread([&] {
       for (int i = 0; i < jobs; ++i) {
         {
@@ -159,7 +170,8 @@ class Side {
     std::atomic<int> watching = 0;
     const std::string watched = "sweep-" + std::to_string((options_.queued - 1) / kLargestSweep);
     for (int i = 0; i < options_.watchers; ++i) {
-      clients.push_back(*CoordinatorClient::Create({.address = coordinator_.address()}));
+      clients.push_back(
+          *CoordinatorClient::Create({.address = coordinator_.address(), .credentials = coordinator_.credentials()}));
       threads.emplace_back([&, client = clients.back().get()] {
         bool first = true;
         v1::WatchSweepRequest request;
@@ -236,6 +248,7 @@ constexpr Row kRows[] = {
     {"points_per_second", "durable metric points a second", ">= 250000"},
     {"report_cpu_ms", "coordinator CPU of a report of 147 points, ms", ""},
     {"bytes_per_point", "bytes of database a point", "<= 28"},
+    {"restart_s", "until all workers are connected again, s", "< 10"},
     {"idle_cpu_percent", "idle workers, % of a core", "< 5"},
     {"submit_to_start_p50_ms", "from submit to a waiting worker, p50 ms", "< 20"},
     {"submit_10000_s", "submitting 10,000 jobs, s", ""},
@@ -284,6 +297,7 @@ int Run(const Options& options) {
     }
   };
   each([](Side& side) { side.Start(); });
+  for (int round = 0; round < options.rounds; ++round) each([](Side& side) { side.Restart(); });
   each([](Side& side) { side.Idle(); });
   each([](Side& side) { side.SubmitToStart(); });
   each([](Side& side) { side.FillQueue(); });

@@ -22,7 +22,7 @@ from sink_cluster import Cluster, Prometheus, skip, wait_for
 SPANS = {"15m": "10s", "1h": "60s"}
 DISK = "size=192m"
 FAULTS = {"SinkCoordinatorDown", "SinkNoWorker", "SinkWorkerQuarantined", "SinkJobStalled", "SinkFailures",
-          "SinkDiskNearlyFull"}
+          "SinkDiskNearlyFull", "SinkCallsRefused"}
 
 
 def short_rules(source):
@@ -133,6 +133,17 @@ def fill_disk(root):
         os.posix_fallocate(filler.fileno(), 0, disk.f_frsize * (disk.f_bavail - disk.f_blocks // 20))
 
 
+def try_doors(cluster):
+    """A viewer asks, again and again, for what is an admin's."""
+    token = cluster.path / "token"
+    cluster.sinkctl("user", "add", "eve", "--role", "viewer", "--out", token)
+    environment = dict(os.environ, XDG_CONFIG_HOME=str(cluster.path / "eve"), SINK_COORDINATOR=cluster.address)
+    subprocess.run([cluster.bin / "sinkctl", "login", token], env=environment, check=True, capture_output=True)
+    for _ in range(30):
+        refused = subprocess.run([cluster.bin / "sinkctl", "user", "list"], env=environment, capture_output=True)
+        assert refused.returncode == 6, refused.stderr
+
+
 def main():
     source, bin_dir = map(pathlib.Path, sys.argv[1:3])
     if not shutil.which("prometheus") or not shutil.which("promtool"):
@@ -176,6 +187,8 @@ def main():
             root = pathlib.Path(f"/proc/{cluster.pid('coordinator')}/root")
             fill_disk(root / (cluster.path / "coordinator").relative_to("/"))
             fires("SinkDiskNearlyFull")
+        try_doors(cluster)
+        fires("SinkCallsRefused")
         fires("SinkFailures")
         fires("SinkWorkerQuarantined")  # where one job after the other found no set
         fires("SinkJobStalled")

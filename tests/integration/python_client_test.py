@@ -82,6 +82,23 @@ def checkpoint_opens(cluster, job):
     assert type(model).__name__ == "LlamaForCausalLM" and model.config.num_hidden_layers == 2, model
 
 
+def a_program_calls_by_its_token(sink_client, cluster):
+    token = cluster.path / "ci.token"
+    cluster.sinkctl("user", "add", "ci", "--role", "viewer", "--program", "--out", token)
+    os.environ["SINK_CREDENTIALS"] = str(token)
+    with sink_client.Client(cluster.address) as viewer:
+        study = viewer.sweep("study")
+        assert len(study.jobs()) == 2, study.jobs()
+        assert raises(sink_client.CoordinatorError, study.cancel).code == "PERMISSION_DENIED"
+    token.chmod(0o644)
+    error = raises(sink_client.CoordinatorError, lambda: sink_client.Client(cluster.address))
+    assert "chmod 600" in str(error), str(error)
+    os.environ["SINK_CREDENTIALS"] = str(cluster.path / "nobody")
+    error = raises(sink_client.CoordinatorError, lambda: sink_client.Client(cluster.address))
+    assert error.code == "UNAVAILABLE" and "no credential" in str(error), str(error)
+    del os.environ["SINK_CREDENTIALS"]
+
+
 def failed_jobs_are_named(sink_client, cluster, client):
     cluster.submit("lost", 20, ["1e-3"], data="nosuch", extra="")
     sweep = client.sweep("lost")
@@ -109,6 +126,7 @@ with tempfile.TemporaryDirectory() as installed, Cluster(BIN) as cluster:
         job = study_runs(sink_client, cluster, client)
         checkpoint_opens(cluster, job)
         failed_jobs_are_named(sink_client, cluster, client)
+    a_program_calls_by_its_token(sink_client, cluster)
     notebook_runs(cluster)
     cluster.kill("coordinator")
     error = raises(sink_client.CoordinatorError, lambda: sink_client.Client("127.0.0.1:1").sweep("study"))

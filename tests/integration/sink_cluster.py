@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -53,9 +54,11 @@ class Cluster:
         self.path = pathlib.Path(self._folder.name)
         self._processes = {}
         self.address = None
+        self.enter = ()  # comes before sinkctl, to run it where the coordinator can be reached
 
     def __enter__(self):
         (self.path / "logs").mkdir()
+        os.environ["XDG_CONFIG_HOME"] = str(self.path / "config")  # where the programs leave and find credentials
         return self
 
     def __exit__(self, kind, *_):
@@ -91,10 +94,11 @@ class Cluster:
                         "--tokenizer", "bytes", "--block", "257", "--chunk-blocks", "64", "--valid-chunk-blocks", "16"],
                        check=True, capture_output=True)
 
-    def start_coordinator(self, wrapper=()):
-        """`wrapper` comes before the command, to run it in a namespace. The addresses are read from its log."""
+    def start_coordinator(self, wrapper=(), listen="127.0.0.1:0", own_files=True):
+        """`wrapper` comes before the command, to run it in namespaces, of which one is a mount namespace unless it shares
+        our files. The addresses are read from its log."""
         self.start("coordinator", [*wrapper, self.bin / "sink-coordinator", "--data", self.path / "coordinator",
-                                   "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
+                                   "--listen", listen, "--metrics-listen", "127.0.0.1:0",
                                    "--heartbeat-interval", "500ms", "--lease-duration", "5s"])
 
         def listening():
@@ -104,6 +108,13 @@ class Cluster:
                     return words[words.index("on") + 1], words[words.index("metrics") + 2]
             return None
         self.address, self.metrics_url = wait_for("the coordinator listens", 30, listening)
+        if wrapper and own_files:
+            # Its folder, where the admin's credential is a link to, is in another mount namespace.
+            link = self.path / "config/sink" / self.address.replace(":", "_")
+            wait_for("the credential is published", 30, link.is_symlink)
+            link.unlink()
+            shutil.copytree(pathlib.Path(f"/proc/{self.pid('coordinator')}/root") /
+                            (self.path / "coordinator/tls/admin").relative_to("/"), link)
 
     def start_worker(self, name, devices="cpu:1"):
         self.start(name, [self.bin / "sink-worker", "--coordinator", self.address, "--data", self.path / name,
@@ -122,7 +133,7 @@ class Cluster:
 
     def sinkctl(self, *arguments):
         environment = dict(os.environ, SINK_COORDINATOR=self.address, NO_COLOR="1")
-        result = subprocess.run([self.bin / "sinkctl", *map(str, arguments)], env=environment, text=True,
+        result = subprocess.run([*self.enter, self.bin / "sinkctl", *map(str, arguments)], env=environment, text=True,
                                 capture_output=True)
         assert result.returncode == 0, f"sinkctl {' '.join(map(str, arguments))}: {result.stderr}"
         return result.stdout

@@ -137,6 +137,7 @@ bool WaitFor(double seconds, const std::function<bool()>& condition) {
 }
 
 TestCluster::TestCluster(Options options) : options_(std::move(options)) {
+  setenv("XDG_CONFIG_HOME", path("config").c_str(), 1);  // where the programs leave and find credentials
   for (const char* folder : {"corpus/train", "corpus/valid", "data", "models", "sweeps", "logs"})
     std::filesystem::create_directories(path(folder));
   // Enough structure to learn, little enough to pack at once.

@@ -1,14 +1,19 @@
 // See daemon_process.h.
 #include "tests/worker/daemon_process.h"
 
-#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "coordinator/errors/grpc_status.h"
+#include "coordinator/identity/authority.h"
+#include "coordinator/identity/certificate.h"
+#include "coordinator/identity/credential.h"
+#include "coordinator/identity/tls.h"
 #include "worker/client_link.h"
 #include "worker/data_folder.h"
 
@@ -43,7 +48,7 @@ int RunDaemon(const std::string& address, const std::string& data) {
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   auto folder = DataFolder::Open(data);
-  auto link = MakeClientLink(address);
+  auto link = MakeClientLink({.address = address, .folder = getenv("SINK_CREDENTIALS"), .worker_id = "worker"});
   if (!folder.ok() || !link.ok()) return 1;
   Daemon daemon(link->get(), *FindDevices("cpu:2", nullptr), FakeTrainerOptions(folder->path()));
   daemon.Start();
@@ -62,8 +67,17 @@ pid_t StartDaemon(const std::string& address, const std::string& data) {
 
 FakeServer::FakeServer(FakeCoordinator* coordinator) : coordinator_(coordinator) {
   int port = 0;
+  const auto authority = identity::Authority::Open(folder_ / "tls", {}, absl::Now());
+  // For the daemons that are started: a worker that has joined.
+  const std::string key = *identity::MakeKey();
+  const auto issued =
+      authority->Issue(*identity::PublicKeyOfKey(key), "sink://worker/worker", absl::Hours(1), absl::Now());
+  const absl::Status written = identity::WriteCredential(
+      folder_ / "worker", {.authority = authority->certificate(), .certificate = issued->certificate, .key = key});
+  if (!written.ok()) abort();
+  setenv("SINK_CREDENTIALS", (folder_ / "worker").c_str(), 1);
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort("127.0.0.1:0", identity::MakeServerCredentials(authority->server_folder()), &port);
   builder.RegisterService(this);
   server_ = builder.BuildAndStart();
   address_ = absl::StrCat("127.0.0.1:", port);

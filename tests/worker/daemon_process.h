@@ -8,6 +8,7 @@
 #include <string>
 
 #include "sink/v1/worker.grpc.pb.h"
+#include "tests/testing/temp_dir.h"
 #include "tests/worker/fake_coordinator.h"
 #include "worker/daemon.h"
 
@@ -43,6 +44,7 @@ class FakeServer : public v1::WorkerService::Service {
   grpc::Status Finish(grpc::ServerContext*, const v1::FinishRequest*, v1::FinishResponse*) override;
 
   FakeCoordinator* const coordinator_;
+  testing::TempDir folder_;  // of its authority
   std::string address_;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "coordinator/identity/credential.h"
+
 namespace sink::cli {
 namespace {
 
@@ -40,9 +42,15 @@ Outcome FromStatus(const absl::Status& status) {
   }
 }
 
+std::string Session::credentials() const {
+  return identity::CredentialPlace(coordinator,
+                                   [this](const char* name) -> const char* { return world_.getenv(name); });
+}
+
 absl::Status Session::Connect() {
   ClientOptions options;
   options.address = coordinator;
+  options.credentials = credentials();
   options.deadline = absl::Seconds(timeout_s);
   options.retry_for = absl::Seconds(std::min(timeout_s, kRetrySeconds));
   auto client = CoordinatorClient::Create(options);

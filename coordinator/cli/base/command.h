@@ -38,6 +38,9 @@ class Session {
   // malformed.
   absl::Status Connect();
 
+  // Where this user's credential for `coordinator` is, a folder or a file; empty when there is no place.
+  std::string credentials() const;
+
   World& world() { return world_; }
   CoordinatorClient& client() { return *client_; }  // after Connect
   Printer& printer();

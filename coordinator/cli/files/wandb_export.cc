@@ -15,7 +15,8 @@ absl::Status ExportToWandb(const report::Study& study, const std::string& python
   if (!folder.ok()) return ToUserError(folder.error());
   const std::string input = folder->path() + "/study.json";
   if (absl::Status status = WriteFile(input, exports::ToWandbInput(study)); !status.ok()) return status;
-  const auto end = RunProgram({python, "-c", exports::kWandbScript, input, folder->path()}, ProgramOutput::kToStderr);
+  const auto end =
+      RunProgram({python, "-I", "-c", exports::kWandbScript, input, folder->path()}, ProgramOutput::kToStderr);
   if (!end.ok())
     return absl::FailedPreconditionError(
         absl::StrCat("cannot run ", python, ": ", end.status().message(), "; name a Python with --python"));

@@ -6,9 +6,7 @@ import tempfile
 import time
 import uuid
 
-import grpc
-
-from sink_client import checkpoint, sweep_files
+from sink_client import checkpoint, credential, sweep_files
 from sink_client.errors import CoordinatorError, JobsFailed, calls_of
 
 # protoc writes imports that begin at the folder it was given.
@@ -30,13 +28,14 @@ def _table(rows, columns):
 
 
 class Client:
-    """`address` is host:port; without it $SINK_COORDINATOR, or 127.0.0.1:7070, as sinkctl has it."""
+    """`address` is host:port; without it $SINK_COORDINATOR, or 127.0.0.1:7070, as sinkctl has it. So it is with the
+    credential: on the coordinator's machine its user's is found, elsewhere that of `sinkctl login`."""
 
     def __init__(self, address=None):
         self.address = address or os.environ.get("SINK_COORDINATOR") or "127.0.0.1:7070"
         options = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.enable_http_proxy", 0),
                    ("grpc.keepalive_time_ms", 20_000)]
-        self._channel = grpc.insecure_channel(self.address, options)
+        self._channel = credential.channel(self.address, options)
         self._stub = client_pb2_grpc.ClientServiceStub(self._channel)
 
     def close(self):

@@ -5,6 +5,10 @@
 #include <cstdio>
 #include <utility>
 
+#include "coordinator/client/coordinator_client.h"
+#include "coordinator/identity/certificate.h"
+#include "coordinator/identity/credential.h"
+#include "coordinator/identity/tls.h"
 #include "tests/bench/fleet/program.h"
 
 namespace sink::bench {
@@ -22,14 +26,16 @@ Clock::duration Duration(double seconds) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
+                                           const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  identity::SetServerName(arguments);
+  return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
 void Must(const grpc::Status& status, const char* what) {
@@ -62,17 +68,47 @@ std::string HexId(uint64_t high, uint64_t low) {
   return text;
 }
 
-Fleet::Fleet(const std::string& address, int workers) : workers_(workers) {
-  client_ = v1::ClientService::NewStub(Connect(address));
+Fleet::Fleet(const std::string& address, const std::string& folder, int workers) : workers_(workers) {
   const uint64_t session = std::random_device{}();
   for (int i = 0; i < workers; ++i) {
     workers_[i].id = HexId(1, i);
     workers_[i].session = HexId(session, i);
-    workers_[i].stub = v1::WorkerService::NewStub(Connect(address));
   }
+  const auto credential = identity::ReadCredential(folder);
+  if (credential.ok()) {
+    Join(address, folder, *credential);
+  } else if (absl::IsNotFound(credential.status())) {  // an older build, which lets everybody in
+    admin_ = grpc::InsecureChannelCredentials();
+    for (Worker& worker : workers_) worker.credentials = admin_;
+  } else {
+    Fail(std::string(credential.status().message()));
+  }
+  Connect(address);
   for (int i = 0; i < kMetrics; ++i) {
     metric_names_.push_back("alpha_mean/" + std::to_string(i % 10 + 1) + "/layer" + std::to_string(i / 10));
   }
+}
+
+void Fleet::Join(const std::string& address, const std::string& folder, const identity::Credential& credential) {
+  admin_ = identity::MakeChannelCredentials(credential);
+  // The workers come again with the same ids, and so with the same key.
+  const auto key = identity::KeepKey(folder + "-fleet");
+  if (!key.ok()) Fail(std::string(key.status().message()));
+  const auto admin = CoordinatorClient::Create({.address = address, .credential = credential});
+  v1::JoinRequest join;
+  join.set_request(*identity::MakeRequest(*key));
+  for (Worker& worker : workers_) {
+    join.set_worker_id(worker.id);
+    const auto joined = (*admin)->Join(join);
+    if (!joined.ok()) Fail("Join: " + std::string(joined.status().message()));
+    worker.credentials = identity::MakeChannelCredentials(
+        {.authority = credential.authority, .certificate = joined->certificate(), .key = *key});
+  }
+}
+
+void Fleet::Connect(const std::string& address) {
+  client_ = v1::ClientService::NewStub(MakeChannel(address, admin_));
+  for (Worker& worker : workers_) worker.stub = v1::WorkerService::NewStub(MakeChannel(address, worker.credentials));
 }
 
 void Fleet::Rest() {
@@ -174,9 +210,9 @@ void Fleet::Send(Worker& worker, int points, std::function<void(Worker&)> report
       });
 }
 
-void Fleet::Register() {
+void Fleet::Register(int window) {
   size_t next = 0;
-  Drive(600, 64, [&] {
+  Drive(600, window, [&] {
     if (next == workers_.size()) return false;
     Worker& worker = workers_[next++];
     v1::RegisterRequest request;

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "coordinator/identity/credential.h"
 #include "sink/v1/client.grpc.pb.h"
 #include "sink/v1/worker.grpc.pb.h"
 #include "tests/bench/fleet/calls.h"
@@ -29,7 +30,8 @@ struct Tally {
 
 class Fleet {
  public:
-  Fleet(const std::string& address, int workers);
+  // `credentials`: the folder of one that may do everything; an older build's coordinator has none.
+  Fleet(const std::string& address, const std::string& credentials, int workers);
 
   ~Fleet() { Wake(); }
 
@@ -37,7 +39,9 @@ class Fleet {
   void Rest();
   void Wake();
 
-  void Register();
+  // New connections for everybody, as after a restart.
+  void Connect(const std::string& address);
+  void Register(int window = 64);
   // Every worker without a job asks, `window` at a time, until each has one or the time is over.
   Tally Lease(double seconds, int window);
   // Every job succeeds.
@@ -60,6 +64,7 @@ class Fleet {
  private:
   struct Worker {
     std::string id, session;
+    std::shared_ptr<grpc::ChannelCredentials> credentials;
     std::unique_ptr<v1::WorkerService::Stub> stub;
     uint64_t poll = 1;
     uint64_t seq = 0;
@@ -69,6 +74,8 @@ class Fleet {
     Clock::time_point asked, ask_at, heartbeat_at;
   };
 
+  // Every worker gets a certificate.
+  void Join(const std::string& address, const std::string& folder, const identity::Credential& credential);
   void Ask(Worker& worker, int wait_ms, std::function<void(Worker&, bool granted)> answered);
   void Heartbeat(Worker& worker);
   void Finish(Worker& worker, std::function<void(Worker&)> finished);
@@ -82,6 +89,7 @@ class Fleet {
   std::thread keeper_;
   std::vector<Worker> workers_;
   std::vector<std::string> metric_names_;
+  std::shared_ptr<grpc::ChannelCredentials> admin_;
   std::unique_ptr<v1::ClientService::Stub> client_;
   std::function<void()> arrived_;
   std::minstd_rand random_{7};

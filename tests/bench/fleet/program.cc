@@ -99,6 +99,7 @@ double Coordinator::resident_mib() const {
 double Coordinator::database_bytes() const { return static_cast<double>(std::filesystem::file_size(database())); }
 
 double Coordinator::Sinkctl(std::vector<std::string> arguments) const {
+  setenv("SINK_CREDENTIALS", credentials().c_str(), 1);
   arguments.insert(arguments.begin(), {bin_dir_ + "/sinkctl", "--coordinator", address_, "--timeout", "120"});
   return RunTimed(arguments);
 }

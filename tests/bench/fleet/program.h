@@ -33,6 +33,7 @@ class Coordinator {
   double Sinkctl(std::vector<std::string> arguments) const;  // seconds
 
   const std::string& address() const { return address_; }
+  std::string credentials() const { return folder_ + "/tls/admin"; }
   std::string database() const { return folder_ + "/sink.db"; }
 
  private:

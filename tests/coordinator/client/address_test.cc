@@ -11,8 +11,12 @@
 #include <string>
 #include <thread>
 
+#include "absl/time/clock.h"
 #include "coordinator/client/coordinator_client.h"
+#include "coordinator/identity/authority.h"
+#include "coordinator/identity/tls.h"
 #include "sink/v1/client.grpc.pb.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sink {
 namespace {
@@ -81,12 +85,15 @@ TEST(Address, OfSomethingElseIsToldFromThatOfACoordinator) {
   EXPECT_EQ(FindPeer("127.0.0.1:1", absl::Seconds(5)), Peer::kNobody);
   int port = 0;
   v1::ClientService::Service service;
+  const testing::TempDir folder;
+  const auto authority = identity::Authority::Open(folder / "tls", {}, absl::Now());
+  ASSERT_TRUE(authority.ok()) << authority.status();
   grpc::ServerBuilder builder;
   builder.RegisterService(&service);
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort("127.0.0.1:0", identity::MakeServerCredentials(authority->server_folder()), &port);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   ASSERT_NE(server, nullptr);
-  EXPECT_EQ(FindPeer("127.0.0.1:" + std::to_string(port), absl::Seconds(5)), Peer::kHttp2);
+  EXPECT_EQ(FindPeer("127.0.0.1:" + std::to_string(port), absl::Seconds(5)), Peer::kCoordinator);
 }
 
 TEST(Address, OfSomethingElseIsNamedByEveryCall) {

@@ -10,7 +10,10 @@
 #include <thread>
 
 #include "coordinator/errors/grpc_status.h"
+#include "coordinator/identity/authority.h"
+#include "coordinator/identity/tls.h"
 #include "sink/v1/client.grpc.pb.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sink {
 namespace {
@@ -46,15 +49,20 @@ class CoordinatorClientTest : public ::testing::Test {
  protected:
   CoordinatorClientTest() {
     grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    const auto authority = identity::Authority::Open(folder_ / "tls", {}, absl::Now());
+    credentials_ = authority->admin_folder();
+    builder.AddListeningPort("127.0.0.1:0", identity::MakeServerCredentials(authority->server_folder()), &port_);
     builder.RegisterService(&service_);
     server_ = builder.BuildAndStart();
   }
   std::unique_ptr<CoordinatorClient> Client(ClientOptions options = {}) {
     options.address = "127.0.0.1:" + std::to_string(port_);
+    options.credentials = credentials_;
     return *CoordinatorClient::Create(options);
   }
 
+  testing::TempDir folder_;
+  std::string credentials_;
   FakeService service_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
@@ -68,8 +76,9 @@ TEST_F(CoordinatorClientTest, TriesAgainWhileUnavailable) {
 
 TEST_F(CoordinatorClientTest, TriesOnceWhenTold) {
   service_.unavailable = 1;
-  EXPECT_EQ(Client({.address = "", .retry_for = absl::ZeroDuration()})->ListSweeps({}).status().code(),
-            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(
+      Client({.address = "", .credentials = "", .retry_for = absl::ZeroDuration()})->ListSweeps({}).status().code(),
+      absl::StatusCode::kUnavailable);
   EXPECT_EQ(service_.calls, 1);
 }
 
@@ -84,7 +93,8 @@ TEST_F(CoordinatorClientTest, AbsentCoordinatorIsNamed) {
   server_->Shutdown();
   server_.reset();
   const auto begin = absl::Now();
-  const absl::Status status = Client({.address = "", .retry_for = absl::Milliseconds(600)})->ListSweeps({}).status();
+  const absl::Status status =
+      Client({.address = "", .credentials = "", .retry_for = absl::Milliseconds(600)})->ListSweeps({}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("cannot reach the coordinator at 127.0.0.1:" + std::to_string(port_)),
@@ -114,7 +124,8 @@ TEST_F(CoordinatorClientTest, CancelCallsEndsThePauseBetweenTwoTries) {
 }
 
 TEST_F(CoordinatorClientTest, SilentCoordinatorIsADeadline) {
-  const absl::Status status = Client({.address = "", .deadline = absl::Milliseconds(200)})->GetSweep({}).status();
+  const absl::Status status =
+      Client({.address = "", .credentials = "", .deadline = absl::Milliseconds(200)})->GetSweep({}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(std::string(status.message()), HasSubstr("did not answer within 200ms"));
 }

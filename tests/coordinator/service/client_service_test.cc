@@ -284,14 +284,14 @@ TEST_F(ClientServiceTest, UnchangedSweepIsNotSentAgain) {
   watching.WaitForNotification();
   // Changes elsewhere: the stream looks, and sees nothing new. It has time for several looks; more time would only make
   // a stream that repeats itself repeat itself more.
-  auto second = CoordinatorClient::Create({.address = server_->address()});
+  const auto second = NewClient();
   for (int n = 2; n < 5; ++n) {
-    ASSERT_TRUE((*second)->SubmitSweep(Submission(SweepYaml("other" + std::to_string(n), "5e-3"), n)).ok());
+    ASSERT_TRUE(second->SubmitSweep(Submission(SweepYaml("other" + std::to_string(n), "5e-3"), n)).ok());
     std::this_thread::sleep_for(std::chrono::milliseconds(150));
   }
   v1::CancelRequest cancel;
   cancel.set_sweep("study");
-  ASSERT_TRUE((*second)->Cancel(cancel).ok());  // the one change here, after which all is final
+  ASSERT_TRUE(second->Cancel(cancel).ok());  // the one change here, after which all is final
   watcher.join();
   EXPECT_TRUE(ended.ok()) << ended;
   EXPECT_EQ(updates.size(), 2u);

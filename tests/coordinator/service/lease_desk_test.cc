@@ -32,7 +32,7 @@ class LeaseDeskTest : public testing::ServiceTest {
     request.set_name("node-" + std::to_string(n));
     request.set_devices(devices);
     request.set_device_kind("cpu");
-    ASSERT_TRUE(client_->Register(request).ok());
+    ASSERT_TRUE(Worker(WorkerId(n)).Register(request).ok());
   }
   // The worker's question, in a thread of its own.
   std::future<Answer> Ask(int n, int wait_ms, uint64_t poll = 1, int devices_free = 1) {
@@ -42,14 +42,14 @@ class LeaseDeskTest : public testing::ServiceTest {
     request.set_poll(poll);
     request.set_devices_free(devices_free);
     request.set_wait_ms(wait_ms);
-    return std::async(std::launch::async, [this, request] { return client_->Lease(request); });
+    return std::async(std::launch::async, [&worker = Worker(WorkerId(n)), request] { return worker.Lease(request); });
   }
   void Beat(int n, int devices_free) {
     v1::HeartbeatRequest request;
     request.set_worker_id(WorkerId(n));
     request.set_session(kSession);
     request.set_devices_free(devices_free);
-    ASSERT_TRUE(client_->Heartbeat(request).ok());
+    ASSERT_TRUE(Worker(WorkerId(n)).Heartbeat(request).ok());
   }
   static bool Within(std::future<Answer>& answer, int ms) {
     return answer.wait_for(std::chrono::milliseconds(ms)) == std::future_status::ready;
@@ -178,17 +178,16 @@ TEST_F(LeaseDeskTest, AWorkerThatWaitsGetsItsPlaceInAGang) {
 
 TEST_F(LeaseDeskTest, AGrantWhoseAskerHasLeftGoesToTheSameQuestionAgain) {
   Join(1);
-  auto left = CoordinatorClient::Create({.address = server_->address()});
-  ASSERT_TRUE(left.ok());
+  const auto left = NewWorker(WorkerId(1));
   v1::LeaseRequest request;
   request.set_worker_id(WorkerId(1));
   request.set_session(kSession);
   request.set_poll(1);
   request.set_devices_free(1);
   request.set_wait_ms(kLong);
-  auto answer = std::async(std::launch::async, [&] { return (*left)->Lease(request); });
+  auto answer = std::async(std::launch::async, [&] { return left->Lease(request); });
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  (*left)->CancelCalls();
+  left->CancelCalls();
   EXPECT_EQ(answer.get().status().code(), absl::StatusCode::kCancelled);
   Submit("study", "1e-3");
   auto again = Ask(1, kLong, 1);

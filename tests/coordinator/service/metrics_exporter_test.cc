@@ -393,7 +393,7 @@ TEST(MetricsExporterCost, AThousandJobsStayUnderTwoMegabytesAndATenthOfASecond) 
     leased += static_cast<int>(grants->size());
   }
 
-  auto endpoint = *ScrapeEndpoint::Start("127.0.0.1:0", exporter);
+  auto endpoint = *ScrapeEndpoint::Start("127.0.0.1:0", /*token=*/"", exporter);
   std::vector<double> seconds;
   std::string answer;
   for (int i = 0; i < 30; ++i) {

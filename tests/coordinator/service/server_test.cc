@@ -1,19 +1,26 @@
 // Starting and stopping: every refusal is one clear error, and the exporter's text over its real port.
 #include <arpa/inet.h>
+#include <grpcpp/grpcpp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <thread>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "coordinator/errors/error_detail.h"
+#include "coordinator/identity/authority.h"
+#include "coordinator/identity/credential.h"
+#include "coordinator/identity/tls.h"
 #include "coordinator/listen_address.h"
 #include "coordinator/service/metrics_exporter.h"
 #include "proto/files/files.h"
+#include "sink/v1/client.grpc.pb.h"
 #include "tests/coordinator/service/service_fixture.h"
 
 namespace sink {
@@ -90,12 +97,114 @@ TEST_F(ServerTest, PortInUseIsRefused) {
   EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("--metrics-listen"));
 }
 
-TEST_F(ServerTest, AddressThatOthersCanReachNeedsConsent) {
+TEST_F(ServerTest, MetricsThatOthersCanReachNeedAPassword) {
   ServerOptions options = OtherOptions();
   options.listen = "0.0.0.0:0";
-  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("--insecure-listen"));
-  options.insecure_listen = true;
-  EXPECT_TRUE(Server::Start(options).ok());
+  options.metrics_listen = "0.0.0.0:0";
+  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("--metrics-token-file"));
+  options.metrics_token_file = folder_ / "token";
+  ASSERT_FALSE(files::ReplaceFile(options.metrics_token_file, "short\n", 0600));
+  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("shorter than"));
+  ASSERT_FALSE(files::ReplaceFile(options.metrics_token_file, std::string(32, 'x') + "\n", 0600));
+  ASSERT_EQ(chmod(options.metrics_token_file.c_str(), 0644), 0);
+  EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("chmod 600"));
+  ASSERT_EQ(chmod(options.metrics_token_file.c_str(), 0600), 0);
+  auto server = Server::Start(options);
+  ASSERT_TRUE(server.ok()) << server.status();
+  server_ = *std::move(server);  // what Scrape asks
+  EXPECT_THAT(Scrape(), HasSubstr("401"));
+}
+
+TEST_F(ServerTest, ItsDataIsForItsUserAlone) {
+  for (const char* name : {"data", "data/tls", "data/tls/server", "data/tls/admin"}) {
+    struct stat info {};
+    ASSERT_EQ(stat((folder_ / name).c_str(), &info), 0) << name;
+    EXPECT_EQ(info.st_mode & 0777, 0700u) << name;
+  }
+  for (const char* name : {"data/tls/ca.key.pem", "data/tls/server/key.pem", "data/tls/admin/key.pem"}) {
+    struct stat info {};
+    ASSERT_EQ(stat((folder_ / name).c_str(), &info), 0) << name;
+    EXPECT_EQ(info.st_mode & 0777, 0600u) << name;
+  }
+}
+
+TEST_F(ServerTest, TheAdminsCredentialIsFoundByTheAddress) {
+  ServerOptions options = OtherOptions();
+  options.config = folder_ / "config/sink";
+  auto server = *Server::Start(options);
+  const auto environment = [this](const char* name) -> const char* {
+    static std::string config;
+    config = folder_ / "config";
+    return std::string_view(name) == "XDG_CONFIG_HOME" ? config.c_str() : nullptr;
+  };
+  const std::string place = identity::CredentialPlace(server->address(), environment);
+  auto client = *CoordinatorClient::Create({.address = server->address(), .credentials = place});
+  EXPECT_TRUE(client->ListSweeps({}).ok());
+  server.reset();
+  EXPECT_FALSE(std::filesystem::exists(std::filesystem::symlink_status(place)));  // the kernel chose that port
+}
+
+// Whoever connects without a certificate of this coordinator's authority gets no call through, not even a refused one.
+TEST_F(ServerTest, StrangersDoNotGetBeyondTheHandshake) {
+  const auto status_with = [this](const std::string& credentials) {
+    auto client = *CoordinatorClient::Create(
+        {.address = server_->address(), .credentials = credentials, .retry_for = absl::ZeroDuration()});
+    return client->ListSweeps({}).status();
+  };
+  EXPECT_TRUE(status_with(folder_ / "data/tls/admin").ok());
+
+  const std::string other = folder_ / "elsewhere";
+  const auto authority = identity::Authority::Open(other, {}, absl::Now());
+  ASSERT_TRUE(authority.ok()) << authority.status();
+  EXPECT_EQ(status_with(authority->admin_folder()).code(), absl::StatusCode::kUnavailable);
+
+  // Trusts the right coordinator and shows a certificate of another authority.
+  auto forged = *identity::ReadCredential(authority->admin_folder());
+  forged.authority = identity::ReadCredential(folder_ / "data/tls/admin")->authority;
+  ASSERT_TRUE(identity::WriteCredential(folder_ / "forged", forged).ok());
+  EXPECT_EQ(status_with(folder_ / "forged").code(), absl::StatusCode::kUnavailable);
+
+  // The right authority's, and its time is over.
+  const auto own = identity::Authority::Open(folder_ / "data/tls", {}, absl::Now());
+  auto expired = *identity::ReadCredential(folder_ / "data/tls/admin");
+  expired.certificate = own->Issue(*identity::PublicKeyOfKey(expired.key), identity::kAdminUri, absl::Minutes(1),
+                                   absl::Now() - absl::Minutes(2))
+                            ->certificate;
+  ASSERT_TRUE(identity::WriteCredential(folder_ / "expired", expired).ok());
+  EXPECT_EQ(status_with(folder_ / "expired").code(), absl::StatusCode::kUnavailable);
+
+  for (const auto& credentials :
+       {grpc::InsecureChannelCredentials(), grpc::SslCredentials({.pem_root_certs = forged.authority})}) {
+    grpc::ChannelArguments arguments;
+    identity::SetServerName(arguments);
+    const auto stub = v1::ClientService::NewStub(grpc::CreateCustomChannel(server_->address(), credentials, arguments));
+    grpc::ClientContext context;
+    v1::ListSweepsResponse response;
+    EXPECT_EQ(stub->ListSweeps(&context, {}, &response).error_code(), grpc::StatusCode::UNAVAILABLE);
+  }
+}
+
+// A client does not take another client for the coordinator.
+TEST_F(ServerTest, WhoMayCallMayNotServe) {
+  ASSERT_TRUE(std::filesystem::exists(folder_ / "data/tls/admin/cert.pem"));
+  grpc::ServerBuilder builder;
+  int port = 0;
+  v1::ClientService::Service service;
+  builder.AddListeningPort("127.0.0.1:0", identity::MakeServerCredentials(folder_ / "data/tls/admin"), &port);
+  builder.RegisterService(&service);
+  const auto impostor = builder.BuildAndStart();
+  auto client = *CoordinatorClient::Create({.address = "127.0.0.1:" + std::to_string(port),
+                                            .credentials = folder_ / "data/tls/admin",
+                                            .retry_for = absl::ZeroDuration()});
+  EXPECT_EQ(client->ListSweeps({}).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ServerTest, AKeyThatOthersCanReadIsNotUsed) {
+  const std::string key = folder_ / "data/tls/admin/key.pem";
+  ASSERT_EQ(chmod(key.c_str(), 0640), 0);
+  const absl::Status status = NewClient()->ListSweeps({}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("chmod 600 " + key));
 }
 
 TEST_F(ServerTest, BadOptionsAreRefused) {
@@ -214,7 +323,7 @@ TEST_F(FewThreadsTest, TransfersLeaveThreadsForHeartbeats) {
     v1::HeartbeatRequest request;
     request.set_worker_id(testing::kWorkerId);
     request.set_session(testing::kSession);
-    const auto answer = client_->Heartbeat(request);
+    const auto answer = worker().Heartbeat(request);
     EXPECT_TRUE(answer.ok()) << answer.status();
   }
   go_on.Notify();

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "coordinator/client/coordinator_client.h"
 #include "coordinator/server.h"
 #include "proto/files/hash.h"
+#include "tests/testing/joined_worker.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink::testing {
@@ -76,6 +78,8 @@ class ServiceTest : public ::testing::Test {
     options.scrub_interval = scrub_interval_;
     options.disk_reserve = disk_reserve_;
     options.max_threads = max_threads_;
+    options.first_message = first_message_;
+    options.next_message = next_message_;
     return options;
   }
 
@@ -84,9 +88,22 @@ class ServiceTest : public ::testing::Test {
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = std::move(*server);
     listen_ = server_->address();  // a restart comes back at the same place
-    auto client = CoordinatorClient::Create({.address = server_->address()});
-    ASSERT_TRUE(client.ok()) << client.status();
-    client_ = std::move(*client);
+    client_ = NewClient();
+  }
+  // A worker that has joined under the id: another client of it, or always the same one.
+  std::unique_ptr<CoordinatorClient> NewWorker(const std::string& id) {
+    if (!joined_.contains(id)) joined_[id] = JoinAs(server_->address(), folder_ / "data/tls/admin", id);
+    return *CoordinatorClient::Create({.address = server_->address(), .credential = joined_[id]});
+  }
+  CoordinatorClient& Worker(const std::string& id) {
+    auto& worker = workers_[id];
+    if (worker == nullptr) worker = NewWorker(id);
+    return *worker;
+  }
+  CoordinatorClient& worker() { return Worker(kWorkerId); }
+  // One with the admin's credential.
+  std::unique_ptr<CoordinatorClient> NewClient() {
+    return *CoordinatorClient::Create({.address = server_->address(), .credentials = folder_ / "data/tls/admin"});
   }
   void StopServer() { server_.reset(); }
 
@@ -109,7 +126,7 @@ class ServiceTest : public ::testing::Test {
     request.set_devices(devices);
     request.set_device_kind("cpu");
     request.set_version("0.1.0");
-    const auto response = client_->Register(request);
+    const auto response = worker().Register(request);
     ASSERT_TRUE(response.ok()) << response.status();
     EXPECT_EQ(response->lease_duration_ms(), absl::ToInt64Milliseconds(lease_duration_));
   }
@@ -121,7 +138,7 @@ class ServiceTest : public ::testing::Test {
     request.set_session(kSession);
     request.set_poll(poll);
     request.set_devices_free(devices_free);
-    const auto response = client_->Lease(request);
+    const auto response = worker().Lease(request);
     EXPECT_TRUE(response.ok()) << response.status();
     if (!response.ok() || response->grants().empty()) {
       ADD_FAILURE() << "no grant";
@@ -158,7 +175,7 @@ class ServiceTest : public ::testing::Test {
       event->set_seq(first_seq++);
       event->set_record(record);
     }
-    return client_->Report(request);
+    return worker().Report(request);
   }
 
   absl::StatusOr<v1::FinishResponse> Finish(const v1::LeaseRef& lease, uint64_t last_seq,
@@ -167,7 +184,7 @@ class ServiceTest : public ::testing::Test {
     request.set_outcome(outcome);
     if (outcome == v1::FAILED) request.set_failure_class(v1::USER);
     request.set_last_seq(last_seq);
-    return client_->Finish(request);
+    return worker().Finish(request);
   }
 
   absl::StatusOr<v1::BeginCheckpointResponse> Begin(const v1::LeaseRef& lease, int64_t step,
@@ -175,7 +192,7 @@ class ServiceTest : public ::testing::Test {
     auto request = Leased<v1::BeginCheckpointRequest>(lease);
     request.set_step(step);
     checkpoint.AddTo(&request);
-    return client_->BeginCheckpoint(request);
+    return worker().BeginCheckpoint(request);
   }
 
   absl::Status Write(const v1::LeaseRef& lease, int64_t step, const std::string& name, const std::string& content,
@@ -186,7 +203,7 @@ class ServiceTest : public ::testing::Test {
     request.set_step(step);
     request.set_file(name);
     request.set_offset(offset);
-    return client_->WriteCheckpointFile(request, path).status();
+    return worker().WriteCheckpointFile(request, path).status();
   }
 
   absl::Status Commit(const v1::LeaseRef& lease, int64_t step, const TestCheckpoint& checkpoint,
@@ -195,7 +212,7 @@ class ServiceTest : public ::testing::Test {
     request.set_step(step);
     request.set_manifest_hash(checkpoint.hash());
     request.set_events_seq(events_seq);
-    return client_->CommitCheckpoint(request).status();
+    return worker().CommitCheckpoint(request).status();
   }
 
   absl::Status Upload(const v1::LeaseRef& lease, int64_t step, const TestCheckpoint& checkpoint) {
@@ -216,10 +233,13 @@ class ServiceTest : public ::testing::Test {
   absl::Duration scrub_interval_ = absl::Hours(24);
   uint64_t disk_reserve_ = 64 << 20;  // so much has every disk on which the tests run
   int max_threads_ = 512;
+  absl::Duration first_message_ = ServerOptions().first_message, next_message_ = ServerOptions().next_message;
   std::string listen_ = "127.0.0.1:0";
   TempDir folder_;
   std::unique_ptr<Server> server_;
-  std::unique_ptr<CoordinatorClient> client_;
+  std::unique_ptr<CoordinatorClient> client_;                          // with the admin's credential
+  std::map<std::string, identity::Credential> joined_;                 // by worker's id
+  std::map<std::string, std::unique_ptr<CoordinatorClient>> workers_;  // likewise
 };
 
 }  // namespace sink::testing

@@ -35,8 +35,8 @@ TEST(ChangeFeed, GivesWhatCameSinceAndSaysWhenItHasForgotten) {
 // A client that watches in a thread of its own and keeps every message.
 class Watcher {
  public:
-  Watcher(const std::string& address, const std::string& sweep)
-      : client_(*CoordinatorClient::Create({.address = address})), thread_([this, sweep] {
+  Watcher(std::unique_ptr<CoordinatorClient> client, const std::string& sweep)
+      : client_(std::move(client)), thread_([this, sweep] {
           v1::WatchSweepRequest request;
           request.set_name(sweep);
           request.set_interval_ms(100);
@@ -80,7 +80,7 @@ class SweepWatchTest : public testing::ServiceTest {};
 TEST_F(SweepWatchTest, OnlyTheJobThatChangedIsToldAgain) {
   const v1::Grant grant = RunningJob("one");
   const std::vector<std::string> ids = Submit("study", "1e-3, 2e-3, 3e-3", 2);
-  Watcher watcher(server_->address(), "study");
+  Watcher watcher(NewClient(), "study");
   const auto first = watcher.WaitFor(1);
   EXPECT_FALSE(first[0].changed_only());
   EXPECT_FALSE(first[0].more());
@@ -101,7 +101,7 @@ TEST_F(SweepWatchTest, OnlyTheJobThatChangedIsToldAgain) {
 
 TEST_F(SweepWatchTest, AResubmissionWithOtherJobsBeginsAnew) {
   Submit("study", "1e-3, 2e-3");
-  Watcher watcher(server_->address(), "study");
+  Watcher watcher(NewClient(), "study");
   watcher.WaitFor(1);
   Submit("study", "2e-3, 5e-3, 6e-3", 2);
   const auto updates = watcher.WaitFor(2);
@@ -114,7 +114,7 @@ TEST_F(SweepWatchTest, ALongSweepComesInPartsAndEndsWithItsLastJob) {
       "schema: sink/v1\nname: long\ndata: {set: tiny}\nlimits: {max_jobs: 2000}\nreplicas: 600\nexperiments:\n"
       "  - name: one\n    grid: {train.learning_rate: [1e-3, 2e-3]}\n";
   ASSERT_TRUE(client_->SubmitSweep(testing::Submission(yaml)).ok());
-  Watcher watcher(server_->address(), "long");
+  Watcher watcher(NewClient(), "long");
   const auto parts = watcher.WaitFor(3);
   std::set<std::string> ids;
   for (int i = 0; i < 3; ++i) {
@@ -128,7 +128,7 @@ TEST_F(SweepWatchTest, ALongSweepComesInPartsAndEndsWithItsLastJob) {
   ASSERT_TRUE(client_->Cancel(cancel).ok());
   EXPECT_TRUE(watcher.End().ok());
   // One that comes when all has ended is told and let go.
-  Watcher late(server_->address(), "long");
+  Watcher late(NewClient(), "long");
   EXPECT_TRUE(late.End().ok());
 }
 

@@ -27,7 +27,7 @@ class WorkerServiceTest : public testing::ServiceTest {
     auto request = Leased<v1::FetchCheckpointRequest>(lease);
     request.set_step(step);
     std::map<std::string, std::string> files;
-    const absl::Status status = client_->FetchCheckpoint(request, [&](const v1::CheckpointChunk& chunk) {
+    const absl::Status status = worker().FetchCheckpoint(request, [&](const v1::CheckpointChunk& chunk) {
       if (chunk.has_checkpoint()) {
         EXPECT_TRUE(files.empty());
         return true;
@@ -48,7 +48,7 @@ TEST_F(WorkerServiceTest, UnknownWorkerIsToldToRegister) {
   request.set_session(kSession);
   request.set_poll(1);
   request.set_devices_free(1);
-  EXPECT_EQ(client_->Lease(request).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(worker().Lease(request).status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(WorkerServiceTest, RepeatedPollGetsTheSameGrant) {
@@ -75,7 +75,7 @@ TEST_F(WorkerServiceTest, RanksMeetAtTheWorkerThatAskedOrWhereItSays) {
   ask.set_poll(1);
   ask.set_devices_free(2);
   ask.set_rendezvous_port(29500);
-  const auto seen = client_->Lease(ask);
+  const auto seen = worker().Lease(ask);
   ASSERT_TRUE(seen.ok()) << seen.status();
   ASSERT_EQ(seen->grants_size(), 1);
   const v1::Grant& grant = seen->grants(0);
@@ -92,9 +92,9 @@ TEST_F(WorkerServiceTest, RanksMeetAtTheWorkerThatAskedOrWhereItSays) {
   advertising.set_devices(4);
   advertising.set_advertise("node-1.cluster");
   *advertising.add_held() = grant.lease();
-  ASSERT_TRUE(client_->Register(advertising).ok());
+  ASSERT_TRUE(worker().Register(advertising).ok());
   ask.set_poll(2);
-  const auto said = client_->Lease(ask);
+  const auto said = worker().Lease(ask);
   ASSERT_TRUE(said.ok()) << said.status();
   ASSERT_EQ(said->grants_size(), 1);
   EXPECT_EQ(said->grants(0).gang().rendezvous(), "node-1.cluster:29500");
@@ -111,7 +111,7 @@ TEST_F(WorkerServiceTest, HeartbeatPassesOnACancellation) {
   v1::HeldJob* held = request.add_held();
   *held->mutable_lease() = grant.lease();
   held->set_phase(v1::RUNNING);
-  const auto response = client_->Heartbeat(request);
+  const auto response = worker().Heartbeat(request);
   ASSERT_TRUE(response.ok()) << response.status();
   ASSERT_EQ(response->cancel_size(), 1);
   EXPECT_EQ(response->stale_size(), 0);
@@ -139,7 +139,7 @@ TEST_F(WorkerServiceTest, EveryCallWithAStaleLeaseIsRefused) {
       Begin(stale, 10, checkpoint).status(),
       Write(stale, 10, "manifest.json", "x"),
       Commit(stale, 10, checkpoint),
-      client_->FetchCheckpoint(fetch, [](const auto&) { return true; }),
+      worker().FetchCheckpoint(fetch, [](const auto&) { return true; }),
   };
   for (const absl::Status& status : refused) {
     EXPECT_TRUE(IsStaleLease(status)) << status;
@@ -270,7 +270,7 @@ TEST_F(WorkerServiceTest, OversizedCheckpointIsRefusedBeforeItsBytes) {
   request.set_step(10);
   TestCheckpoint().AddTo(&request);
   request.mutable_files(0)->set_size(uint64_t{1} << 40);
-  const auto refused = client_->BeginCheckpoint(request);
+  const auto refused = worker().BeginCheckpoint(request);
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted) << refused.status();
   EXPECT_THAT(std::string(refused.status().message()), StartsWith("disk full"));
 }
@@ -335,7 +335,7 @@ class DamageTest : public WorkerServiceTest {
     auto fetch = Leased<v1::FetchCheckpointRequest>(lease);
     fetch.set_step(step);
     int64_t sent = 0;
-    const absl::Status status = client_->FetchCheckpoint(fetch, [&](const v1::CheckpointChunk& chunk) {
+    const absl::Status status = worker().FetchCheckpoint(fetch, [&](const v1::CheckpointChunk& chunk) {
       if (chunk.has_checkpoint()) sent = chunk.checkpoint().step();
       return true;
     });

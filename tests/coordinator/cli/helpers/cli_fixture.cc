@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "proto/files/hash.h"
+#include "tests/testing/joined_worker.h"
 
 namespace sink::cli {
 namespace {
@@ -54,6 +55,7 @@ void CliTest::SetUp() {
 
 Result CliTest::Sinkctl(const std::vector<std::string>& args, Place place) {
   place.environment["SINK_COORDINATOR"] = server_->address();
+  place.environment["SINK_CREDENTIALS"] = folder_ / "coordinator/tls/admin";
   return RunSinkctl(args, place);
 }
 
@@ -79,9 +81,7 @@ std::string CliTest::JobId(const std::string& sweep, int index) {
 }
 
 void CliTest::StartWorker() {
-  auto client = CoordinatorClient::Create({.address = server_->address()});
-  ASSERT_TRUE(client.ok());
-  worker_ = *std::move(client);
+  worker_ = testing::JoinedWorker(server_->address(), folder_ / "coordinator/tls/admin", kWorkerId);
   v1::RegisterRequest request;
   request.set_worker_id(kWorkerId);
   request.set_session(kSession);

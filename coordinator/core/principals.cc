@@ -1,0 +1,216 @@
+// See principals.h.
+#include "coordinator/core/principals.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink {
+namespace {
+
+constexpr int64_t kTokenGraceMs = 60'000;
+constexpr char kUriScheme[] = "sink://";
+
+bool IsToken(const Principal& principal) { return principal.role == Role::kJoin || principal.role == Role::kLogIn; }
+
+// "login/alice/0123" -> "user/alice".
+std::string UserOf(const std::string& login) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(login, '/');
+  return absl::StrCat("user/", parts.size() > 1 ? parts[1] : "");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Principals>> Principals::Open(const std::string& database) {
+  SINK_ASSIGN_OR_RETURN(std::unique_ptr<store::IdentityStore> store, store::IdentityStore::Open(database));
+  auto principals = std::unique_ptr<Principals>(new Principals(std::move(store)));
+  SINK_RETURN_IF_ERROR(principals->Load());
+  return principals;
+}
+
+absl::Status Principals::Load() {
+  MutexLock lock(&mutex_);
+  SINK_ASSIGN_OR_RETURN(const std::vector<Principal> principals, store_->Principals());
+  for (const Principal& principal : principals) principals_[principal.name] = principal;
+  SINK_ASSIGN_OR_RETURN(const std::vector<IssuedCertificate> certificates, store_->Certificates());
+  for (const IssuedCertificate& certificate : certificates) certificates_[certificate.serial] = certificate;
+  SINK_ASSIGN_OR_RETURN(const auto owners, store_->Owners());
+  owners_.insert(owners.begin(), owners.end());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Caller> Principals::Find(absl::string_view serial, absl::string_view uri, int64_t now_ms) const {
+  MutexLock lock(&mutex_);
+  const auto certificate = certificates_.find(serial);
+  if (certificate == certificates_.end()) {
+    return absl::UnauthenticatedError("this certificate was revoked, or another coordinator issued it");
+  }
+  const IssuedCertificate& issued = certificate->second;
+  // Open connections outlive the certificate that they were opened with.
+  if (now_ms > issued.not_after_ms) return absl::UnauthenticatedError("this certificate's time is over");
+  const auto principal = principals_.find(issued.principal);
+  if (principal == principals_.end() || principal->second.revoked || !absl::ConsumePrefix(&uri, kUriScheme) ||
+      uri != issued.principal) {
+    return absl::UnauthenticatedError("this certificate is of nobody who may call");
+  }
+  return Caller{
+      .name = issued.principal, .role = principal->second.role, .serial = issued.serial, .renewable = issued.renewable};
+}
+
+absl::Status Principals::Store(const Principal& principal) {
+  SINK_RETURN_IF_ERROR(store_->Put(principal));
+  principals_[principal.name] = principal;
+  return absl::OkStatus();
+}
+
+absl::Status Principals::Put(const Principal& principal) {
+  MutexLock lock(&mutex_);
+  Principal put = principal;
+  if (const auto known = principals_.find(principal.name); known != principals_.end()) {
+    put.created_ms = known->second.created_ms;
+  }
+  return Store(put);
+}
+
+absl::Status Principals::AddCertificate(const IssuedCertificate& certificate) {
+  MutexLock lock(&mutex_);
+  const auto principal = principals_.find(certificate.principal);
+  if (principal == principals_.end())
+    return absl::NotFoundError(absl::StrCat("no such principal: ", certificate.principal));
+  // Between the check of a call and its certificate somebody may have revoked the caller.
+  if (principal->second.revoked)
+    return absl::PermissionDeniedError(absl::StrCat(certificate.principal, " was revoked"));
+  SINK_RETURN_IF_ERROR(store_->Put(certificate));
+  certificates_[certificate.serial] = certificate;
+  return absl::OkStatus();
+}
+
+absl::Status Principals::Join(const Caller& caller, const std::string& name, const std::string& key, int64_t now_ms) {
+  MutexLock lock(&mutex_);
+  if (const auto known = principals_.find(name); known != principals_.end()) {
+    if (known->second.revoked) {
+      return absl::PermissionDeniedError("this worker was revoked; another one can join from an empty data folder");
+    }
+    if (known->second.key == key) return absl::OkStatus();
+    return absl::AlreadyExistsError(
+        "a worker of this id has joined with another key; if this one's folder lost its key, remove worker.id from it, "
+        "and it joins as a new worker");
+  }
+  if (caller.role == Role::kJoin) {
+    const auto token = principals_.find(caller.name);
+    if (token == principals_.end() || token->second.uses <= 0) {
+      return absl::PermissionDeniedError("this token is used up; make another: sinkctl worker token");
+    }
+    Principal used = token->second;
+    --used.uses;
+    SINK_RETURN_IF_ERROR(Store(used));
+  }
+  return Store({.name = name, .role = Role::kWorker, .key = key, .uses = 0, .revoked = false, .created_ms = now_ms});
+}
+
+absl::StatusOr<std::string> Principals::LogIn(const Caller& caller, const std::string& key) {
+  MutexLock lock(&mutex_);
+  const auto token = principals_.find(caller.name);
+  const std::string user = UserOf(caller.name);
+  const auto principal = principals_.find(user);
+  if (token == principals_.end() || principal == principals_.end() || principal->second.revoked) {
+    return absl::PermissionDeniedError("the user of this token was revoked");
+  }
+  if (token->second.key == key) return user;
+  if (token->second.uses <= 0) {
+    return absl::PermissionDeniedError("this token was used before; ask for another: sinkctl user add");
+  }
+  Principal used = token->second;
+  --used.uses;
+  used.key = key;
+  SINK_RETURN_IF_ERROR(Store(used));
+  return user;
+}
+
+absl::Status Principals::MayChange(const Caller& caller, const std::string& sweep) const {
+  if (caller.role == Role::kAdmin) return absl::OkStatus();
+  const std::string owner = OwnerOf(sweep);
+  if (owner == caller.name) return absl::OkStatus();
+  return absl::PermissionDeniedError(absl::StrCat("sweep ", sweep, " is ", owner.empty() ? "an admin's" : owner,
+                                                  ", and only they or an admin may change it"));
+}
+
+absl::Status Principals::Claim(const Caller& caller, const std::string& sweep, bool exists) {
+  {
+    MutexLock lock(&mutex_);
+    if (!exists && !owners_.contains(sweep)) {
+      SINK_RETURN_IF_ERROR(store_->PutOwner(sweep, caller.name));
+      owners_[sweep] = caller.name;
+      return absl::OkStatus();
+    }
+  }
+  return MayChange(caller, sweep);
+}
+
+std::string Principals::OwnerOf(const std::string& sweep) const {
+  MutexLock lock(&mutex_);
+  const auto owner = owners_.find(sweep);
+  return owner == owners_.end() ? "" : owner->second;
+}
+
+absl::Status Principals::Remove(const std::string& name) {
+  SINK_RETURN_IF_ERROR(store_->RemovePrincipal(name));
+  principals_.erase(name);
+  absl::erase_if(certificates_, [&name](const auto& entry) { return entry.second.principal == name; });
+  return absl::OkStatus();
+}
+
+absl::Status Principals::Revoke(const std::string& name) {
+  MutexLock lock(&mutex_);
+  const auto found = principals_.find(name);
+  if (found == principals_.end()) return absl::NotFoundError(absl::StrCat("there is no ", name));
+  Principal principal = found->second;
+  principal.revoked = true;
+  SINK_RETURN_IF_ERROR(Store(principal));
+  SINK_RETURN_IF_ERROR(store_->RemoveCertificatesOf(name));
+  absl::erase_if(certificates_, [&name](const auto& entry) { return entry.second.principal == name; });
+  std::vector<std::string> tokens;
+  for (const auto& [other, entry] : principals_) {
+    if (entry.role == Role::kLogIn && UserOf(other) == name) tokens.push_back(other);
+  }
+  for (const std::string& token : tokens) SINK_RETURN_IF_ERROR(Remove(token));
+  return absl::OkStatus();
+}
+
+std::vector<PrincipalInfo> Principals::List() const {
+  MutexLock lock(&mutex_);
+  absl::flat_hash_map<std::string, PrincipalInfo> infos;
+  for (const auto& [name, principal] : principals_) infos[name].principal = principal;
+  for (const auto& [serial, certificate] : certificates_) {
+    PrincipalInfo& info = infos[certificate.principal];
+    ++info.certificates;
+    info.not_after_ms = std::max(info.not_after_ms, certificate.not_after_ms);
+  }
+  std::vector<PrincipalInfo> list;
+  for (auto& [name, info] : infos) list.push_back(std::move(info));
+  std::sort(list.begin(), list.end(),
+            [](const PrincipalInfo& a, const PrincipalInfo& b) { return a.principal.name < b.principal.name; });
+  return list;
+}
+
+absl::Status Principals::Prune(int64_t now_ms) {
+  MutexLock lock(&mutex_);
+  SINK_RETURN_IF_ERROR(store_->RemoveCertificatesBefore(now_ms));
+  absl::erase_if(certificates_, [now_ms](const auto& entry) { return entry.second.not_after_ms < now_ms; });
+  absl::flat_hash_map<std::string, bool> used;
+  for (const auto& [serial, certificate] : certificates_) used[certificate.principal] = true;
+  std::vector<std::string> spent;
+  for (const auto& [name, principal] : principals_) {
+    // A token that was just made may be about to get its certificate.
+    if (IsToken(principal) && !used.contains(name) && principal.created_ms + kTokenGraceMs < now_ms)
+      spent.push_back(name);
+  }
+  for (const std::string& name : spent) SINK_RETURN_IF_ERROR(Remove(name));
+  return absl::OkStatus();
+}
+
+}  // namespace sink

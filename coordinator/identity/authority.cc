@@ -1,0 +1,117 @@
+// See authority.h.
+#include "coordinator/identity/authority.h"
+
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/files/file_status.h"
+#include "coordinator/identity/credential.h"
+#include "coordinator/job/status_macros.h"
+#include "proto/files/files.h"
+#include "proto/files/random_id.h"
+
+namespace sink::identity {
+namespace {
+
+// Clocks of other machines may be behind by so much.
+constexpr absl::Duration kClockSkew = absl::Hours(1);
+constexpr size_t kMaxFile = 64 * 1024;
+
+// Nothing when there is no such file.
+absl::StatusOr<std::string> ReadIfThere(const std::string& path) {
+  auto text = files::ReadFile(path, kMaxFile);
+  if (text.ok() || text.error().code() != ENOENT) return ToStatusOr(std::move(text));
+  return std::string();
+}
+
+}  // namespace
+
+bool IsDue(const Claims& claims, absl::Time now) {
+  const absl::Time begin = claims.not_before + kClockSkew;
+  return now >= begin + (claims.not_after - begin) * 2 / 3;
+}
+
+absl::StatusOr<Authority> Authority::Open(const std::string& folder, const Lifetimes& lifetimes, absl::Time now) {
+  Authority authority(folder, lifetimes);
+  if (const auto failed = files::MakeFolders(folder, 0700)) return ToStatus(failed);
+  SINK_RETURN_IF_ERROR(CloseFolder(folder));
+  SINK_RETURN_IF_ERROR(authority.LoadOrMake(now));
+  SINK_RETURN_IF_ERROR(authority.Refresh(now).status());
+  return authority;
+}
+
+absl::Status Authority::LoadOrMake(absl::Time now) {
+  const std::string key_path = folder_ + "/ca.key.pem", certificate_path = folder_ + "/ca.pem";
+  SINK_ASSIGN_OR_RETURN(key_, ReadIfThere(key_path));
+  SINK_ASSIGN_OR_RETURN(certificate_, ReadIfThere(certificate_path));
+  if (key_.empty() && !certificate_.empty()) {
+    // A new authority would lock out everybody who trusts the old one.
+    return absl::FailedPreconditionError(absl::StrCat(key_path, " is gone, while ", certificate_path,
+                                                      " is there: bring it back, or remove the folder to begin anew, "
+                                                      "after which all users and workers must join again"));
+  }
+  if (key_.empty()) {
+    SINK_ASSIGN_OR_RETURN(key_, MakeKey());
+    if (const auto failed = files::ReplaceFile(key_path, key_, 0600)) return ToStatus(failed);
+  }
+  if (certificate_.empty()) {
+    SINK_ASSIGN_OR_RETURN(certificate_, MakeAuthorityCertificate(key_, now - kClockSkew, now + lifetimes_.authority));
+    if (const auto failed = files::ReplaceFile(certificate_path, certificate_, 0600)) return ToStatus(failed);
+  }
+  SINK_ASSIGN_OR_RETURN(const std::string own, PublicKeyOfKey(key_));
+  SINK_ASSIGN_OR_RETURN(const std::string certified, PublicKeyOfCertificate(certificate_));
+  if (own == certified) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(key_path, " and ", certificate_path, " do not belong together"));
+}
+
+absl::StatusOr<std::vector<Claims>> Authority::Refresh(absl::Time now) const {
+  SINK_RETURN_IF_ERROR(Keep(server_folder(), Use::kServer, "", lifetimes_.server, now).status());
+  return Keep(admin_folder(), Use::kClient, kAdminUri, lifetimes_.user, now);
+}
+
+absl::StatusOr<std::vector<Claims>> Authority::Keep(const std::string& folder, Use use, const std::string& uri,
+                                                    absl::Duration lifetime, absl::Time now) const {
+  auto credential = ReadCredential(folder);
+  if (!credential.ok() && !absl::IsNotFound(credential.status())) return credential.status();
+  if (!credential.ok() || credential->authority != certificate_) {
+    credential = Credential{.authority = certificate_, .certificate = "", .key = ""};
+    SINK_ASSIGN_OR_RETURN(credential->key, MakeKey());
+  } else if (const auto claims = Describe(credential->certificate); claims.ok() && !IsDue(*claims, now)) {
+    return std::vector<Claims>();
+  }
+  SINK_ASSIGN_OR_RETURN(const std::string public_key, PublicKeyOfKey(credential->key));
+  SINK_ASSIGN_OR_RETURN(
+      const Issued issued,
+      Sign(public_key, {.use = use, .uri = uri, .serial = "", .not_before = {}, .not_after = {}}, lifetime, now));
+  if (credential->certificate.empty()) {
+    credential->certificate = issued.certificate;
+    SINK_RETURN_IF_ERROR(WriteCredential(folder, *credential));
+  } else {
+    SINK_RETURN_IF_ERROR(ReplaceCertificate(folder, issued.certificate));
+  }
+  return std::vector<Claims>{issued.claims};
+}
+
+absl::StatusOr<Authority::Issued> Authority::Issue(const std::string& public_key, const std::string& uri,
+                                                   absl::Duration lifetime, absl::Time now) const {
+  return Sign(public_key, {.use = Use::kClient, .uri = uri, .serial = "", .not_before = {}, .not_after = {}}, lifetime,
+              now);
+}
+
+absl::StatusOr<Authority::Issued> Authority::Sign(const std::string& public_key, Claims claims, absl::Duration lifetime,
+                                                  absl::Time now) const {
+  // A serial number is positive: the first bit is not set.
+  claims.serial = files::RandomId();
+  claims.serial[0] = "01234567"[claims.serial[0] & 7];
+  claims.not_before = now - kClockSkew;
+  claims.not_after = now + lifetime;
+  SINK_ASSIGN_OR_RETURN(std::string certificate, identity::Issue(key_, certificate_, public_key, claims));
+  return Issued{.certificate = std::move(certificate), .claims = std::move(claims)};
+}
+
+absl::StatusOr<Claims> Authority::admin() const {
+  SINK_ASSIGN_OR_RETURN(const Credential credential, ReadCredential(admin_folder()));
+  return Describe(credential.certificate);
+}
+
+}  // namespace sink::identity

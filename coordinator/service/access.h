@@ -1,0 +1,49 @@
+// What the services need to know of a caller beyond its role, and where they write down what it did. Owned by the
+// server, as is what it points to; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "coordinator/core/audit_log.h"
+#include "coordinator/core/job_queries.h"
+#include "coordinator/core/principals.h"
+#include "coordinator/core/requests.h"
+#include "coordinator/service/gatekeeper.h"
+
+namespace sink {
+
+class Access {
+ public:
+  Access(const Callers* callers, Principals* principals, AuditLog* audit, JobQueries* queries)
+      : callers_(callers), principals_(principals), audit_(audit), queries_(queries) {}
+
+  const Callers& callers() const { return *callers_; }
+  Principals& principals() const { return *principals_; }
+  AuditLog& audit() const { return *audit_; }
+
+  // PERMISSION_DENIED: the sweep, or a job's home sweep, is somebody else's; or the priority is an admin's to give. A
+  // new sweep becomes the caller's.
+  absl::Status MaySubmit(const Caller& caller, const SubmitRequest& request) const;
+  absl::Status MayChange(const Caller& caller, const JobSelection& selection) const;
+  // Of any sweep that the job is in.
+  absl::Status MayDownload(const Caller& caller, const std::string& job) const;
+
+  // A row of the audit log; a failure to write it is logged and changes nothing.
+  void Record(const grpc::ServerContextBase& context, const Caller& caller, absl::string_view action,
+              std::string object, const absl::Status& outcome) const;
+
+ private:
+  const Callers* const callers_;
+  Principals* const principals_;
+  AuditLog* const audit_;
+  JobQueries* const queries_;
+};
+
+// "ipv4:10.0.0.7:51234", as gRPC says it -> "10.0.0.7:51234".
+std::string PeerAddress(const grpc::ServerContextBase& context);
+
+}  // namespace sink

@@ -1,0 +1,79 @@
+// See gatekeeper.h.
+#include "coordinator/service/gatekeeper.h"
+
+#include <grpc/grpc_security_constants.h>
+#include <grpcpp/security/auth_context.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "coordinator/errors/grpc_status.h"
+#include "coordinator/service/policy.h"
+
+namespace sink {
+namespace {
+
+absl::string_view Only(const std::vector<grpc::string_ref>& values) {
+  return values.size() == 1 ? absl::string_view(values[0].data(), values[0].size()) : absl::string_view();
+}
+
+AuditEntry RefusedCall(const std::string& who, absl::string_view method, const absl::Status& status) {
+  return {.id = 0,
+          .time_ms = absl::ToUnixMillis(absl::Now()),
+          .who = who,
+          .from = "",
+          .action = std::string(method),
+          .object = "",
+          .outcome = absl::StatusCodeToString(status.code())};
+}
+
+}  // namespace
+
+class Gatekeeper::Processor final : public grpc::AuthMetadataProcessor {
+ public:
+  explicit Processor(const Gatekeeper* gatekeeper) : gatekeeper_(gatekeeper) {}
+
+  // It looks into tables in memory only.
+  bool IsBlocking() const override { return false; }
+  grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* context, OutputMetadata*,
+                       OutputMetadata*) override {
+    const auto path = metadata.find(":path");
+    if (path == metadata.end()) return ToGrpc(absl::UnauthenticatedError("the call names no method"));
+    return ToGrpc(gatekeeper_->Check(*context, absl::string_view(path->second.data(), path->second.size())));
+  }
+
+ private:
+  const Gatekeeper* const gatekeeper_;
+};
+
+std::shared_ptr<grpc::AuthMetadataProcessor> Gatekeeper::MakeProcessor() { return std::make_shared<Processor>(this); }
+
+absl::StatusOr<Caller> Gatekeeper::Find(const grpc::AuthContext& context) const {
+  return principals_->Find(Only(context.FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME)),
+                           Only(context.FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME)),
+                           absl::ToUnixMillis(absl::Now()));
+}
+
+absl::Status Gatekeeper::Check(const grpc::AuthContext& context, absl::string_view path) const {
+  const auto caller = Find(context);
+  if (!caller.ok()) {
+    on_refusal_(Refusal::kUnknown);
+    audit_->AddRefusal(
+        RefusedCall(std::string(Only(context.FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME))), "", caller.status()));
+    return caller.status();
+  }
+  if (MayCall(caller->role, path)) return absl::OkStatus();
+  on_refusal_(Refusal::kRole);
+  const absl::Status refused = absl::PermissionDeniedError(
+      absl::StrCat(caller->name, ", whose role is ", std::string(NameOf(caller->role)), ", may not call ", path));
+  // A path that is no method is the caller's to choose, and as long as it likes.
+  audit_->AddRefusal(RefusedCall(caller->name, IsMethod(path) ? path : "unknown method", refused));
+  return refused;
+}
+
+absl::StatusOr<Caller> Gatekeeper::Of(const grpc::ServerContextBase& context) const {
+  const auto auth = context.auth_context();
+  if (auth == nullptr) return absl::UnauthenticatedError("the connection shows no certificate");
+  return Find(*auth);
+}
+
+}  // namespace sink

@@ -1,0 +1,54 @@
+// Looks at every call before its handler does: whose certificate the connection showed, whether it still counts, and
+// whether that role may make this call. What was decided for one call is decided again for the next, so that a
+// revocation reaches connections that are open. Owned by the server; any thread.
+#pragma once
+
+#include <grpcpp/security/auth_metadata_processor.h>
+#include <grpcpp/server_context.h>
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "coordinator/core/audit_log.h"
+#include "coordinator/core/principals.h"
+#include "coordinator/job/principal.h"
+
+namespace sink {
+
+// Who makes a call; the services ask it, and tests answer in its place.
+class Callers {
+ public:
+  virtual ~Callers() = default;
+  // UNAUTHENTICATED: nobody who counts, now.
+  virtual absl::StatusOr<Caller> Of(const grpc::ServerContextBase& context) const = 0;
+};
+
+class Gatekeeper final : public Callers {
+ public:
+  enum class Refusal { kUnknown, kRole };  // the certificate does not count; its role may not make this call
+
+  using OnRefusal = std::function<void(Refusal)>;
+
+  // `principals` and `audit` outlive the gatekeeper, which outlives the server that uses the processor. `on_refusal` is
+  // told of each call that is refused, on the threads of gRPC.
+  Gatekeeper(const Principals* principals, AuditLog* audit, OnRefusal on_refusal)
+      : principals_(principals), audit_(audit), on_refusal_(std::move(on_refusal)) {}
+
+  absl::StatusOr<Caller> Of(const grpc::ServerContextBase& context) const override;
+  // For the server's credentials.
+  std::shared_ptr<grpc::AuthMetadataProcessor> MakeProcessor();
+
+ private:
+  class Processor;
+  absl::StatusOr<Caller> Find(const grpc::AuthContext& context) const;
+  absl::Status Check(const grpc::AuthContext& context, absl::string_view path) const;
+
+  const Principals* const principals_;
+  AuditLog* const audit_;
+  const OnRefusal on_refusal_;
+};
+
+}  // namespace sink

@@ -1,0 +1,119 @@
+// See identity_store.h.
+#include "coordinator/store/identity_store.h"
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink::store {
+namespace {
+
+constexpr int kVersion = 1;
+constexpr char kSchema[] = R"sql(
+CREATE TABLE IF NOT EXISTS principals (
+  name TEXT PRIMARY KEY,
+  role INTEGER NOT NULL CHECK (role BETWEEN 1 AND 6),
+  key TEXT NOT NULL,
+  uses INTEGER NOT NULL CHECK (uses >= 0),
+  revoked INTEGER NOT NULL CHECK (revoked IN (0, 1)),
+  created_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS certificates (
+  serial TEXT PRIMARY KEY CHECK (length(serial) = 32),
+  principal TEXT NOT NULL REFERENCES principals (name),
+  not_after_ms INTEGER NOT NULL,
+  renewable INTEGER NOT NULL CHECK (renewable IN (0, 1))
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS owners (
+  sweep TEXT PRIMARY KEY,
+  principal TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS certificates_principal ON certificates (principal);
+)sql";
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<IdentityStore>> IdentityStore::Open(const std::string& path) {
+  SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Mode::kReadWrite));
+  SINK_ASSIGN_OR_RETURN(const int64_t version, db->QueryInt("PRAGMA user_version"));
+  if (version > kVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("database ", path, " is of a newer sink-coordinator: use that one"));
+  }
+  SINK_RETURN_IF_ERROR(db->Execute(kSchema));
+  SINK_RETURN_IF_ERROR(db->Execute(absl::StrCat("PRAGMA user_version = ", kVersion).c_str()));
+  return std::unique_ptr<IdentityStore>(new IdentityStore(std::move(db)));
+}
+
+absl::StatusOr<std::vector<Principal>> IdentityStore::Principals() {
+  std::vector<Principal> all;
+  Query rows(*db_, "SELECT name, role, key, uses, revoked, created_ms FROM principals ORDER BY name");
+  while (rows.Next()) {
+    all.push_back({.name = rows.Text(0),
+                   .role = static_cast<Role>(rows.Int(1)),
+                   .key = rows.Text(2),
+                   .uses = static_cast<int>(rows.Int(3)),
+                   .revoked = rows.Int(4) != 0,
+                   .created_ms = rows.Int(5)});
+  }
+  if (!rows.status().ok()) return rows.status();
+  return all;
+}
+
+absl::StatusOr<std::vector<IssuedCertificate>> IdentityStore::Certificates() {
+  std::vector<IssuedCertificate> all;
+  Query rows(*db_, "SELECT serial, principal, not_after_ms, renewable FROM certificates");
+  while (rows.Next()) {
+    all.push_back({.serial = rows.Text(0),
+                   .principal = rows.Text(1),
+                   .not_after_ms = rows.Int(2),
+                   .renewable = rows.Int(3) != 0});
+  }
+  if (!rows.status().ok()) return rows.status();
+  return all;
+}
+
+absl::Status IdentityStore::Put(const Principal& principal) {
+  return Query(*db_,
+               "INSERT INTO principals (name, role, key, uses, revoked, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+               "ON CONFLICT (name) DO UPDATE SET role = ?2, key = ?3, uses = ?4, revoked = ?5, created_ms = ?6",
+               principal.name, principal.role, principal.key, principal.uses, principal.revoked, principal.created_ms)
+      .Run();
+}
+
+absl::Status IdentityStore::Put(const IssuedCertificate& certificate) {
+  return Query(*db_,
+               "INSERT INTO certificates (serial, principal, not_after_ms, renewable) VALUES (?1, ?2, ?3, ?4) "
+               "ON CONFLICT (serial) DO UPDATE SET principal = ?2, not_after_ms = ?3, renewable = ?4",
+               certificate.serial, certificate.principal, certificate.not_after_ms, certificate.renewable)
+      .Run();
+}
+
+absl::StatusOr<std::vector<std::pair<std::string, std::string>>> IdentityStore::Owners() {
+  std::vector<std::pair<std::string, std::string>> all;
+  Query rows(*db_, "SELECT sweep, principal FROM owners");
+  while (rows.Next()) all.emplace_back(rows.Text(0), rows.Text(1));
+  if (!rows.status().ok()) return rows.status();
+  return all;
+}
+
+absl::Status IdentityStore::PutOwner(const std::string& sweep, const std::string& principal) {
+  return Query(*db_,
+               "INSERT INTO owners (sweep, principal) VALUES (?1, ?2) ON CONFLICT (sweep) DO UPDATE SET principal = ?2",
+               sweep, principal)
+      .Run();
+}
+
+absl::Status IdentityStore::RemoveCertificatesOf(const std::string& principal) {
+  return Query(*db_, "DELETE FROM certificates WHERE principal = ?1", principal).Run();
+}
+
+absl::Status IdentityStore::RemovePrincipal(const std::string& name) {
+  SINK_RETURN_IF_ERROR(RemoveCertificatesOf(name));
+  return Query(*db_, "DELETE FROM principals WHERE name = ?1", name).Run();
+}
+
+absl::Status IdentityStore::RemoveCertificatesBefore(int64_t unix_ms) {
+  return Query(*db_, "DELETE FROM certificates WHERE not_after_ms < ?1", unix_ms).Run();
+}
+
+}  // namespace sink::store

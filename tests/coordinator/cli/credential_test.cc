@@ -1,0 +1,110 @@
+// sinkctl user, worker, login and audit against a real coordinator.
+#include "coordinator/identity/credential.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "coordinator/cli/base/exit_codes.h"
+#include "coordinator/identity/certificate.h"
+#include "proto/files/random_id.h"
+#include "tests/coordinator/cli/helpers/cli_fixture.h"
+
+namespace sink::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class CredentialTest : public CliTest {
+ protected:
+  std::string ReadFile(const std::string& path) {
+    std::ifstream in(path);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  // sinkctl of somebody whose home is that folder.
+  Result SinkctlOf(const std::string& home, const std::vector<std::string>& args) {
+    return RunSinkctl(args, {.environment = {{"HOME", folder_ / home}, {"SINK_COORDINATOR", server_->address()}}});
+  }
+};
+
+TEST_F(CredentialTest, AUserLogsInOnceAndMayDoWhatTheRoleSays) {
+  const std::string token = folder_ / "token";
+  const Result added = Sinkctl({"user", "add", "alice", "--role", "viewer", "--out", token});
+  ASSERT_EQ(added.code, kOk) << added.err;
+  EXPECT_EQ(added.out, "");
+  EXPECT_THAT(added.err, HasSubstr("sinkctl login"));
+  EXPECT_THAT(ReadFile(token), StartsWith("sink-login:"));
+  struct stat info {};
+  ASSERT_EQ(stat(token.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+
+  EXPECT_EQ(SinkctlOf("alice", {"status"}).code, kUnreachable);  // no credential yet
+  const Result login = SinkctlOf("alice", {"login", token});
+  ASSERT_EQ(login.code, kOk) << login.err;
+  EXPECT_THAT(login.out, HasSubstr("user/alice"));
+  EXPECT_EQ(SinkctlOf("alice", {"status"}).code, kOk);
+  EXPECT_EQ(SinkctlOf("alice", {"cancel", "nothing"}).code, kRefused);
+  EXPECT_EQ(SinkctlOf("eve", {"login", token}).code, kRefused);  // the token is used up
+  EXPECT_THAT(Sinkctl({"user", "list"}).out, HasSubstr("user/alice"));
+
+  ASSERT_EQ(Sinkctl({"user", "revoke", "alice"}).code, kOk);
+  EXPECT_EQ(SinkctlOf("alice", {"status"}).code, kRefused);
+  EXPECT_EQ(Sinkctl({"user", "revoke", "nobody"}).code, kNotFound);
+  const Result audit = Sinkctl({"audit"});
+  EXPECT_THAT(audit.out, HasSubstr("CreateToken"));
+  EXPECT_THAT(audit.out, HasSubstr("Revoke"));
+}
+
+TEST_F(CredentialTest, AProgramsCredentialIsAFile) {
+  const std::string file = folder_ / "ci";
+  ASSERT_EQ(Sinkctl({"user", "add", "ci", "--role", "submitter", "--program", "--ttl", "1h", "--out", file}).code, kOk);
+  const Place place{.environment = {{"SINK_COORDINATOR", server_->address()}, {"SINK_CREDENTIALS", file}}};
+  EXPECT_EQ(RunSinkctl({"status"}, place).code, kOk);
+  ASSERT_EQ(chmod(file.c_str(), 0644), 0);
+  const Result open = RunSinkctl({"status"}, place);
+  EXPECT_EQ(open.code, kRefused);
+  EXPECT_THAT(open.err, HasSubstr("chmod 600"));
+}
+
+TEST_F(CredentialTest, AWorkerJoinsByATokenAndIsRevokedByItsName) {
+  const Result token = Sinkctl({"worker", "token", "--json"});
+  ASSERT_EQ(token.code, kOk) << token.err;
+  const auto bundle = identity::DecodeBundle(identity::kJoinBundle, token.json()["token"].get<std::string>());
+  ASSERT_TRUE(bundle.ok()) << bundle.status();
+  EXPECT_EQ(bundle->address, server_->address());
+  auto client = *CoordinatorClient::Create({.address = bundle->address, .credential = bundle->credential});
+  v1::JoinRequest join;
+  join.set_worker_id(files::RandomId());
+  join.set_request(*identity::MakeRequest(*identity::MakeKey()));
+  EXPECT_TRUE(client->Join(join).ok());
+
+  StartWorker();
+  ASSERT_EQ(Sinkctl({"worker", "revoke", "worker-1"}).code, kOk);
+  EXPECT_EQ(worker_->Register({}).status().code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(Sinkctl({"worker", "revoke", "worker-9"}).code, kNotFound);
+}
+
+TEST_F(CredentialTest, MistakesAreNamed) {
+  EXPECT_EQ(Sinkctl({"user", "add", "alice", "--role", "king"}).code, kUsage);
+  EXPECT_EQ(Sinkctl({"user", "add", "../alice", "--role", "viewer"}).code, kUsage);
+  EXPECT_THAT(Sinkctl({"worker", "token", "--ttl", "soon"}).err, HasSubstr("12h or 30d"));
+  std::ofstream(folder_ / "bad") << "sink-login:x\n";
+  ASSERT_EQ(chmod((folder_ / "bad").c_str(), 0600), 0);
+  EXPECT_EQ(SinkctlOf("alice", {"login", folder_ / "bad"}).code, kUsage);
+  EXPECT_EQ(SinkctlOf("alice", {"login", folder_ / "nothing"}).code, kBadFile);
+  // A login must not overwrite the credential of a coordinator of this user's own.
+  const std::string link = folder_ / ("alice/.config/sink/" + identity::AddressFolder(server_->address()));
+  std::filesystem::create_directories(std::filesystem::path(link).parent_path());
+  std::filesystem::create_symlink(folder_ / "coordinator/tls/admin", link);
+  const std::string token = folder_ / "token";
+  ASSERT_EQ(Sinkctl({"user", "add", "alice", "--role", "viewer", "--out", token}).code, kOk);
+  EXPECT_EQ(SinkctlOf("alice", {"login", token}).code, kRefused);
+}
+
+}  // namespace
+}  // namespace sink::cli

@@ -1,0 +1,162 @@
+// Keys, certificates and credentials, without a network: what an authority makes, keeps and refuses.
+#include "coordinator/identity/authority.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <map>
+
+#include "absl/time/clock.h"
+#include "coordinator/identity/credential.h"
+#include "proto/files/files.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink::identity {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class AuthorityTest : public ::testing::Test {
+ protected:
+  Authority Open(absl::Time now) {
+    auto opened = Authority::Open(folder_ / "tls", lifetimes_, now);
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    return *opened;
+  }
+
+  testing::TempDir folder_;
+  Lifetimes lifetimes_;
+  const absl::Time now_ = absl::FromUnixSeconds(absl::ToUnixSeconds(absl::Now()));
+};
+
+TEST_F(AuthorityTest, ACertificateSaysWhoWhichAndHowLong) {
+  const Authority authority = Open(now_);
+  const std::string key = *MakeKey();
+  const auto issued = authority.Issue(*PublicKeyOfRequest(*MakeRequest(key)), "sink://worker/7", absl::Hours(2), now_);
+  ASSERT_TRUE(issued.ok()) << issued.status();
+  const auto claims = Describe(issued->certificate);
+  ASSERT_TRUE(claims.ok()) << claims.status();
+  EXPECT_EQ(claims->uri, "sink://worker/7");
+  EXPECT_EQ(claims->use, Use::kClient);
+  EXPECT_EQ(claims->serial, issued->claims.serial);
+  EXPECT_EQ(claims->not_after, now_ + absl::Hours(2));
+  EXPECT_EQ(*PublicKeyOfCertificate(issued->certificate), *PublicKeyOfKey(key));
+  EXPECT_NE(issued->claims.serial, authority.Issue(*PublicKeyOfKey(key), "x", absl::Hours(2), now_)->claims.serial);
+}
+
+TEST_F(AuthorityTest, SerialNumbersWithZerosInFrontAreReadAsTheyWereWritten) {
+  const Authority authority = Open(now_);
+  const std::string key = *MakeKey(), ca = *files::ReadFile(folder_ / "tls/ca.key.pem", 10'000);
+  const std::string serial = "000000000000000000000000000000a7";
+  const auto certificate = Issue(ca, authority.certificate(), *PublicKeyOfKey(key),
+                                 {.use = Use::kClient,
+                                  .uri = "sink://x/y",
+                                  .serial = serial,
+                                  .not_before = now_,
+                                  .not_after = now_ + absl::Hours(1)});
+  EXPECT_EQ(Describe(*certificate)->serial, serial);
+}
+
+TEST_F(AuthorityTest, IsTheSameAtTheNextStart) {
+  const std::string certificate = Open(now_).certificate();
+  const std::string admin = ReadCredential(folder_ / "tls/admin")->certificate;
+  EXPECT_EQ(Open(now_ + absl::Hours(1)).certificate(), certificate);
+  EXPECT_EQ(ReadCredential(folder_ / "tls/admin")->certificate, admin);
+}
+
+TEST_F(AuthorityTest, RenewsInTimeAndForTheSameKey) {
+  const Authority authority = Open(now_);
+  const Credential first = *ReadCredential(authority.admin_folder());
+  EXPECT_TRUE(authority.Refresh(now_ + lifetimes_.user * 0.6)->empty());
+  const auto renewed = authority.Refresh(now_ + lifetimes_.user * 0.7);
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  ASSERT_EQ(renewed->size(), 1u);
+  const Credential second = *ReadCredential(authority.admin_folder());
+  EXPECT_EQ(second.key, first.key);
+  EXPECT_NE(second.certificate, first.certificate);
+  EXPECT_EQ(Describe(second.certificate)->serial, renewed->front().serial);
+  EXPECT_EQ(Describe(second.certificate)->uri, kAdminUri);
+}
+
+TEST_F(AuthorityTest, ALostKeyIsNotReplacedInSilence) {
+  Open(now_);
+  std::filesystem::remove(folder_ / "tls/ca.key.pem");
+  const auto opened = Authority::Open(folder_ / "tls", lifetimes_, now_);
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(opened.status().message()), HasSubstr("must join again"));
+}
+
+TEST_F(AuthorityTest, ClosesAFolderThatWasOpen) {
+  std::filesystem::create_directories(folder_ / "tls");
+  ASSERT_EQ(chmod((folder_ / "tls").c_str(), 0755), 0);
+  Open(now_);
+  struct stat info {};
+  ASSERT_EQ(stat((folder_ / "tls").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700u);
+}
+
+TEST(Certificate, RefusesWhatIsDamagedOrOfAnotherKind) {
+  const std::string request = *MakeRequest(*MakeKey());
+  std::string forged = request;
+  // Another key's signature under this one's public key.
+  const std::string other = *MakeRequest(*MakeKey());
+  forged.replace(forged.size() / 2, 40, other, other.size() / 2, 40);
+  EXPECT_FALSE(PublicKeyOfRequest(forged).ok());
+  for (const std::string& text : {std::string(), std::string("x"), request.substr(0, request.size() / 2)}) {
+    EXPECT_EQ(PublicKeyOfRequest(text).status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(Describe(text).status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(PublicKeyOfKey(text).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST(Credential, GoesThroughABundleUnharmed) {
+  const Bundle bundle{.address = "head:7070",
+                      .credential = {.authority = "-- ca\n", .certificate = "-- cert\n", .key = "-- key\n"}};
+  const std::string text = EncodeBundle("sink-join", bundle);
+  EXPECT_THAT(text, StartsWith("sink-join:"));
+  const auto read = DecodeBundle("sink-join", "  " + text + "\n");
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->address, bundle.address);
+  EXPECT_EQ(read->credential.authority, bundle.credential.authority);
+  EXPECT_EQ(read->credential.certificate, bundle.credential.certificate);
+  EXPECT_EQ(read->credential.key, bundle.credential.key);
+  for (const std::string& bad : {std::string(), text.substr(1), "sink-login:" + text.substr(10), text + "!"})
+    EXPECT_EQ(DecodeBundle("sink-join", bad).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(Credential, IsLookedForByTheAddress) {
+  std::map<std::string, std::string> environment = {{"HOME", "/home/a"}};
+  const auto getenv = [&environment](const char* name) -> const char* {
+    const auto found = environment.find(name);
+    return found == environment.end() ? nullptr : found->second.c_str();
+  };
+  EXPECT_EQ(CredentialPlace("head.example:7070", getenv), "/home/a/.config/sink/head.example_7070");
+  EXPECT_EQ(CredentialPlace("localhost:7070", getenv), "/home/a/.config/sink/127.0.0.1_7070");
+  EXPECT_EQ(CredentialPlace("[::1]:7070", getenv), "/home/a/.config/sink/127.0.0.1_7070");
+  EXPECT_EQ(CredentialPlace("../../x:1", getenv), "/home/a/.config/sink/.._.._x_1");
+  environment["XDG_CONFIG_HOME"] = "/x";
+  EXPECT_EQ(CredentialPlace("head:7070", getenv), "/x/sink/head_7070");
+  environment["SINK_CREDENTIALS"] = "/etc/sink/ci";
+  EXPECT_EQ(CredentialPlace("head:7070", getenv), "/etc/sink/ci");
+  environment.clear();
+  EXPECT_EQ(CredentialPlace("head:7070", getenv), "");
+}
+
+TEST(Credential, ASecretFileThatAnybodyCanReadIsRefused) {
+  testing::TempDir folder;
+  const std::string path = folder / "token";
+  ASSERT_FALSE(files::ReplaceFile(path, "sink-join:x", 0600));
+  EXPECT_TRUE(ReadSecretFile(path).ok());
+  ASSERT_EQ(chmod(path.c_str(), 0440), 0);  // as Kubernetes hands out secrets
+  EXPECT_TRUE(ReadSecretFile(path).ok());
+  ASSERT_EQ(chmod(path.c_str(), 0444), 0);
+  EXPECT_EQ(ReadSecretFile(path).status().code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_EQ(mkfifo((folder / "fifo").c_str(), 0600), 0);
+  EXPECT_EQ(ReadSecretFile(folder / "fifo").status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace sink::identity

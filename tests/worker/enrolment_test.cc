@@ -1,0 +1,151 @@
+// How a worker gets, keeps and renews its certificate, against an authority that signs what it is asked.
+#include "worker/enrolment.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "absl/time/clock.h"
+#include "coordinator/identity/authority.h"
+#include "coordinator/identity/certificate.h"
+#include "coordinator/identity/tls.h"
+#include "sink/v1/identity.grpc.pb.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink::worker {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kId[] = "0123456789abcdef0123456789abcdef";
+
+// A coordinator that lets everybody in.
+class OpenDoor final : public v1::IdentityService::Service {
+ public:
+  explicit OpenDoor(const std::string& folder) : authority_(*identity::Authority::Open(folder, {}, absl::Now())) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", identity::MakeServerCredentials(authority_.server_folder()), &port_);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+  }
+  ~OpenDoor() override { server_->Shutdown(std::chrono::system_clock::now()); }
+
+  grpc::Status Join(grpc::ServerContext*, const v1::JoinRequest* request, v1::CertificateResponse* response) override {
+    ++joins;
+    key = *identity::PublicKeyOfRequest(request->request());
+    response->set_certificate(
+        authority_.Issue(key, "sink://worker/" + request->worker_id(), lifetime, absl::Now())->certificate);
+    return grpc::Status::OK;
+  }
+  grpc::Status Renew(grpc::ServerContext*, const v1::RenewRequest*, v1::CertificateResponse* response) override {
+    ++renewals;
+    response->set_certificate(
+        authority_.Issue(key, std::string("sink://worker/") + kId, absl::Hours(1), absl::Now())->certificate);
+    return grpc::Status::OK;
+  }
+
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+  std::string admin_folder() const { return authority_.admin_folder(); }
+
+  absl::Duration lifetime = absl::Hours(1);
+  int joins = 0, renewals = 0;
+  std::string key;
+
+ private:
+  identity::Authority authority_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+class EnrolmentTest : public ::testing::Test {
+ protected:
+  EnrolmentOptions Options(const OpenDoor& door) const {
+    return {.address = door.address(),
+            .folder = folder_ / "worker/tls",
+            .worker_id = kId,
+            .default_credential = door.admin_folder()};
+  }
+
+  testing::TempDir folder_;
+  OpenDoor door_{folder_ / "door"};
+};
+
+TEST_F(EnrolmentTest, JoinsOnceAndIsKnownFromThenOn) {
+  Enrolment enrolment(Options(door_));
+  ASSERT_TRUE(enrolment.Ensure().ok());
+  ASSERT_TRUE(enrolment.Ensure().ok());
+  EXPECT_TRUE(Enrolment(Options(door_)).Ensure().ok());  // after a restart
+  EXPECT_EQ(door_.joins, 1);
+  const auto own = identity::ReadCredential(folder_ / "worker/tls");
+  ASSERT_TRUE(own.ok()) << own.status();
+  EXPECT_EQ(identity::Describe(own->certificate)->uri, std::string("sink://worker/") + kId);
+  struct stat info {};
+  ASSERT_EQ(stat((folder_ / "worker/tls/key.pem").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+}
+
+TEST_F(EnrolmentTest, AskingAgainIsForTheSameKey) {
+  ASSERT_TRUE(Enrolment(Options(door_)).Ensure().ok());
+  const std::string first = door_.key;
+  std::filesystem::remove(folder_ / "worker/tls/cert.pem");  // as if the answer had been lost
+  ASSERT_TRUE(Enrolment(Options(door_)).Ensure().ok());
+  EXPECT_EQ(door_.joins, 2);
+  EXPECT_EQ(door_.key, first);
+}
+
+TEST_F(EnrolmentTest, JoinsAnewWhereTheCoordinatorIsAnother) {
+  ASSERT_TRUE(Enrolment(Options(door_)).Ensure().ok());
+  OpenDoor other(folder_ / "other");
+  ASSERT_TRUE(Enrolment(Options(other)).Ensure().ok());
+  EXPECT_EQ(other.joins, 1);
+}
+
+TEST_F(EnrolmentTest, JoinsAnewWhenItsTimeIsOver) {
+  door_.lifetime = absl::Seconds(1);
+  ASSERT_TRUE(Enrolment(Options(door_)).Ensure().ok());
+  absl::SleepFor(absl::Milliseconds(1500));
+  ASSERT_TRUE(Enrolment(Options(door_)).Ensure().ok());
+  EXPECT_EQ(door_.joins, 2);
+}
+
+TEST_F(EnrolmentTest, RenewsWhenTwoThirdsAreOver) {
+  door_.lifetime = absl::Seconds(3);
+  Enrolment enrolment(Options(door_));
+  ASSERT_TRUE(enrolment.Ensure().ok());
+  auto client = *CoordinatorClient::Create({.address = door_.address(), .credentials = folder_ / "worker/tls"});
+  ASSERT_TRUE(enrolment.RenewIfDue(*client).ok());
+  EXPECT_EQ(door_.renewals, 0);
+  absl::SleepFor(absl::Milliseconds(2200));
+  ASSERT_TRUE(enrolment.RenewIfDue(*client).ok());
+  EXPECT_EQ(door_.renewals, 1);
+  EXPECT_GT(identity::Describe(identity::ReadCredential(folder_ / "worker/tls")->certificate)->not_after,
+            absl::Now() + absl::Minutes(50));
+}
+
+TEST_F(EnrolmentTest, WithoutACredentialItWaitsForOne) {
+  EnrolmentOptions options = Options(door_);
+  options.default_credential = folder_ / "nothing";
+  const absl::Status status = Enrolment(options).Ensure();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("sinkctl worker token"));
+}
+
+TEST_F(EnrolmentTest, ATokenIsReadFromAFileOnly) {
+  EXPECT_THAT(std::string(ReadJoinOption("sink-join:abc").status().message()), HasSubstr("every user could read it"));
+  EXPECT_FALSE(ReadJoinOption("")->has_value());
+  EXPECT_FALSE(ReadJoinOption("@" + (folder_ / "gone"))->has_value());
+  const std::string path = folder_ / "token";
+  std::ofstream(path) << identity::EncodeBundle(identity::kJoinBundle, {.address = "head:7070", .credential = {}});
+  ASSERT_EQ(chmod(path.c_str(), 0600), 0);
+  const auto read = ReadJoinOption("@" + path);
+  ASSERT_TRUE(read.ok() && read->has_value()) << read.status();
+  EXPECT_EQ((*read)->address, "head:7070");
+  ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+  EXPECT_EQ(ReadJoinOption("@" + path).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace sink::worker

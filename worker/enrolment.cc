@@ -1,0 +1,95 @@
+// See enrolment.h.
+#include "worker/enrolment.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "coordinator/identity/authority.h"
+#include "coordinator/identity/certificate.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink::worker {
+namespace {
+
+constexpr absl::Duration kLookEvery = absl::Minutes(1);
+
+}  // namespace
+
+absl::StatusOr<std::optional<identity::Bundle>> ReadJoinOption(const std::string& option) {
+  if (option.empty()) return std::nullopt;
+  absl::string_view path = option;
+  if (option != "-" && !absl::ConsumePrefix(&path, "@")) {
+    return absl::InvalidArgumentError(
+        "--join: give @FILE with the token, or - for standard input; on the command line every user could read it");
+  }
+  const auto text = identity::ReadSecretFile(std::string(path));
+  // Once the worker has joined, the token may go.
+  if (absl::IsNotFound(text.status())) return std::nullopt;
+  if (!text.ok()) return absl::InvalidArgumentError(absl::StrCat("--join ", option, ": ", text.status().message()));
+  auto bundle = identity::DecodeBundle(identity::kJoinBundle, *text);
+  if (!bundle.ok()) return absl::InvalidArgumentError(absl::StrCat("--join ", option, ": ", bundle.status().message()));
+  return *std::move(bundle);
+}
+
+absl::StatusOr<identity::Credential> Enrolment::JoinWith() const {
+  if (options_.token) return *options_.token;
+  auto found = identity::ReadCredential(options_.default_credential);
+  if (!absl::IsNotFound(found.status())) return found;
+  return absl::UnavailableError(
+      absl::StrCat("cannot join the coordinator at ", options_.address, ": there is no credential for it in ",
+                   options_.default_credential,
+                   "; is it running here? where it runs elsewhere, its admin makes a token by `sinkctl "
+                   "worker token`, for --join"));
+}
+
+absl::Status Enrolment::Ensure() {
+  const auto own = identity::ReadCredential(options_.folder);
+  const auto with = JoinWith();
+  if (own.ok()) {
+    const auto claims = identity::Describe(own->certificate);
+    const bool alive = claims.ok() && absl::Now() < claims->not_after &&
+                       claims->uri == absl::StrCat("sink://worker/", options_.worker_id);
+    const bool same_coordinator = !with.ok() || with->authority == own->authority;
+    if (alive && same_coordinator) return absl::OkStatus();
+  } else if (!absl::IsNotFound(own.status())) {
+    return own.status();
+  }
+  if (!with.ok()) return with.status();
+  return Join(*with);
+}
+
+absl::Status Enrolment::Join(const identity::Credential& with) {
+  SINK_ASSIGN_OR_RETURN(const std::string key, identity::KeepKey(options_.folder));
+  SINK_ASSIGN_OR_RETURN(const std::string signing_request, identity::MakeRequest(key));
+  SINK_ASSIGN_OR_RETURN(
+      const auto client,
+      CoordinatorClient::Create({.address = options_.address, .credential = with, .retry_for = absl::ZeroDuration()}));
+  v1::JoinRequest request;
+  request.set_worker_id(options_.worker_id);
+  request.set_request(signing_request);
+  SINK_ASSIGN_OR_RETURN(const v1::CertificateResponse response, client->Join(request));
+  spdlog::info("joined the coordinator at {} as {}", options_.address, response.principal());
+  return identity::WriteCredential(options_.folder,
+                                   {.authority = with.authority, .certificate = response.certificate(), .key = key});
+}
+
+absl::Status Enrolment::RenewIfDue(CoordinatorClient& client) {
+  const absl::Time now = absl::Now();
+  if (now < look_at_) return absl::OkStatus();
+  SINK_ASSIGN_OR_RETURN(const identity::Credential own, identity::ReadCredential(options_.folder));
+  SINK_ASSIGN_OR_RETURN(const identity::Claims claims, identity::Describe(own.certificate));
+  if (!identity::IsDue(claims, now)) {
+    // Certificates that last for seconds are for tests.
+    look_at_ = now + std::min(kLookEvery, (claims.not_after - now) / 10);
+    return absl::OkStatus();
+  }
+  SINK_ASSIGN_OR_RETURN(const v1::CertificateResponse next, client.Renew({}));
+  return identity::ReplaceCertificate(options_.folder, next.certificate());
+}
+
+}  // namespace sink::worker

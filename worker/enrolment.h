@@ -1,0 +1,49 @@
+// The worker's own certificate: got with a join token or, beside a coordinator of the same user, with the admin's
+// credential; kept in the data folder and renewed for the same key when two thirds of its time are over. Owned by the
+// link; one call at a time.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "coordinator/client/coordinator_client.h"
+#include "coordinator/identity/credential.h"
+
+namespace sink::worker {
+
+struct EnrolmentOptions {
+  std::string address;                                       // host:port of the coordinator
+  std::string folder;                                        // of the worker's own credential
+  std::string worker_id;                                     // that the certificate shall name
+  std::optional<identity::Credential> token = std::nullopt;  // to join with
+  std::string default_credential = "";  // else: where another one may be, that may let workers join
+};
+
+// What --join says: "@FILE", "-" for standard input; empty: nothing. INVALID_ARGUMENT: a token itself, which other
+// users can read in the list of processes, or no token. A file that is not there is none: once
+// a worker has joined, it may go.
+absl::StatusOr<std::optional<identity::Bundle>> ReadJoinOption(const std::string& option);
+
+class Enrolment {
+ public:
+  explicit Enrolment(EnrolmentOptions options) : options_(std::move(options)) {}
+
+  // There is a certificate that the coordinator takes, as far as can be told here: joins when there is none, when its
+  // time is over, or when the token is of another coordinator. Errors of the call; UNAVAILABLE: nothing to join with,
+  // as yet.
+  absl::Status Ensure();
+  // With `client`, which shows the worker's certificate: the next one when it is time. For the end of each heartbeat.
+  absl::Status RenewIfDue(CoordinatorClient& client);
+
+ private:
+  absl::StatusOr<identity::Credential> JoinWith() const;
+  absl::Status Join(const identity::Credential& with);
+
+  const EnrolmentOptions options_;
+  absl::Time look_at_ = absl::InfinitePast();  // when to look again whether a renewal is due
+};
+
+}  // namespace sink::worker
