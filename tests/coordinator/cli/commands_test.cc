@@ -362,7 +362,7 @@ TEST_F(CliTest, JobsAreFilteredAndNamedByPrefix) {
                                    std::string("train.max_steps"), std::string("model.hidden_size")})
     EXPECT_THAT(job.out, HasSubstr(piece));
   ExpectError(Sinkctl({"job", "0123456789abcdef"}), kNotFound, "0123456789abcdef");
-  for (const std::string& command : {"job", "why", "logs", "metrics"}) {
+  for (const char* command : {"job", "why", "logs", "metrics"}) {
     ExpectError(Sinkctl({command, "xyz"}), kNotFound, "there is no job \"xyz\"");
     ExpectError(Sinkctl({command, "one"}), kNotFound, "\"one\" is a sweep, not a job");
   }

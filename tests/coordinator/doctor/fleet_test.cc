@@ -70,7 +70,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Planted{"disk", Level::kFault, "disk is nearly full", "free space",
                               [](Fleet& f) { f.sweeps.add_warnings("the coordinator's disk is nearly full"); }},
                       Planted{"clock", Level::kFault, "are 5m apart", "synchronise both clocks",
-                              [](Fleet& f) { f.now_ms += 5 * 60'000 + 2000; }},
+                              [](Fleet& f) { f.now_ms += 5 * 60'000 - 2000; }},
                       Planted{"silent", Level::kFault, "is disconnected, last heard from 1m ago", "its log",
                               [](Fleet& f) {
                                 f.workers.mutable_workers(0)->set_state("disconnected");
