@@ -68,14 +68,13 @@ pid_t StartDaemon(const std::string& address, const std::string& data) {
 FakeServer::FakeServer(FakeCoordinator* coordinator) : coordinator_(coordinator) {
   int port = 0;
   const auto authority = identity::Authority::Open(folder_ / "tls", {}, absl::Now());
-  // For the daemons that are started: a worker that has joined.
   const std::string key = *identity::MakeKey();
   const auto issued =
       authority->Issue(*identity::PublicKeyOfKey(key), "sink://worker/worker", absl::Hours(1), absl::Now());
   const absl::Status written = identity::WriteCredential(
-      folder_ / "worker", {.authority = authority->certificate(), .certificate = issued->certificate, .key = key});
+      credentials(), {.authority = authority->certificate(), .certificate = issued->certificate, .key = key});
   if (!written.ok()) abort();
-  setenv("SINK_CREDENTIALS", (folder_ / "worker").c_str(), 1);
+  setenv("SINK_CREDENTIALS", credentials().c_str(), 1);  // for the daemons that are started
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:0", identity::MakeServerCredentials(authority->server_folder()), &port);
   builder.RegisterService(this);

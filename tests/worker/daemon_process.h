@@ -29,6 +29,7 @@ class FakeServer : public v1::WorkerService::Service {
   explicit FakeServer(FakeCoordinator* coordinator);
   ~FakeServer() override;
   const std::string& address() const { return address_; }
+  std::string credentials() const { return folder_ / "worker"; }  // of a worker that has joined
 
  private:
   grpc::Status Register(grpc::ServerContext*, const v1::RegisterRequest*, v1::RegisterResponse*) override;

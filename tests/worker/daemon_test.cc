@@ -339,7 +339,7 @@ TEST(Daemon, LearnsOverTheWireThatItsLeaseIsStale) {
   testing::TempDir dir;
   FakeCoordinator coordinator;
   FakeServer server(&coordinator);
-  auto link = MakeClientLink(server.address());
+  auto link = MakeClientLink({.address = server.address(), .folder = server.credentials(), .worker_id = "worker"});
   ASSERT_TRUE(link.ok());
   v1::LeaseRef gone;
   gone.set_job_id("job1");

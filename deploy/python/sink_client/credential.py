@@ -37,7 +37,8 @@ def _read(path, forbidden):
 def _token(path):
     text = _read(path, 0o027).decode(errors="replace").strip()
     try:
-        _, authority, certificate, key = base64.urlsafe_b64decode(text.removeprefix(TOKEN)).split(b"\0")
+        data = text.removeprefix(TOKEN)
+        _, authority, certificate, key = base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)).split(b"\0")
     except (binascii.Error, ValueError):
         key = None
     if key is None or not text.startswith(TOKEN):

@@ -29,7 +29,7 @@ TEST(Completion, CommandsOptionsAndFixedValues) {
   EXPECT_THAT(Words(RunSinkctl({"__complete", "checkpoint", ""})), ElementsAre("list", "verify", "drop", "get"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "status", "--"})), Contains("--watch"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "status", "--"})), Contains("--coordinator"));
-  EXPECT_THAT(Words(RunSinkctl({"__complete", "--coordinator", "x:1", "work"})), ElementsAre("workers"));
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "--coordinator", "x:1", "work"})), ElementsAre("workers", "worker"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "jobs", "--state", "can"})), ElementsAre("cancelled"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "completion", ""})), ElementsAre("bash", "zsh", "fish"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "submit", ""})), ElementsAre(":files"));

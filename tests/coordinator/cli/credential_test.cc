@@ -47,8 +47,9 @@ TEST_F(CredentialTest, AUserLogsInOnceAndMayDoWhatTheRoleSays) {
   const Result login = SinkctlOf("alice", {"login", token});
   ASSERT_EQ(login.code, kOk) << login.err;
   EXPECT_THAT(login.out, HasSubstr("user/alice"));
-  EXPECT_EQ(SinkctlOf("alice", {"status"}).code, kOk);
-  EXPECT_EQ(SinkctlOf("alice", {"cancel", "nothing"}).code, kRefused);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("theirs", {"1e-3"})}).code, kOk);
+  EXPECT_THAT(SinkctlOf("alice", {"status"}).out, HasSubstr("theirs"));
+  EXPECT_EQ(SinkctlOf("alice", {"cancel", "theirs"}).code, kRefused);
   EXPECT_EQ(SinkctlOf("eve", {"login", token}).code, kRefused);  // the token is used up
   EXPECT_THAT(Sinkctl({"user", "list"}).out, HasSubstr("user/alice"));
 
