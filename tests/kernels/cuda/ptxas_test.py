@@ -75,7 +75,7 @@ def tensor_core_problems(cuobjdump, source, architecture, target):
 
 
 def library_problems(cuobjdump, library):
-    code = {option: subprocess.run([cuobjdump, option, library], capture_output=True, text=True, check=True).stdout
+    code = {option: subprocess.run([cuobjdump, option, library], capture_output=True, text=True).stdout
             for option in ("--list-elf", "--list-ptx")}
     for option, architectures in (("--list-elf", ARCHITECTURES), ("--list-ptx", ARCHITECTURES[-1:])):
         for architecture in architectures:
