@@ -93,6 +93,8 @@ function(sink_add_plugin)
   set_target_properties(${ARG_NAME} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   target_include_directories(${ARG_NAME} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
+  # What is missing is to show here, and not when a program opens the library on a machine with a GPU.
+  target_link_options(${ARG_NAME} PRIVATE -Wl,-z,defs)
   target_compile_options(${ARG_NAME} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${SINK_WARNINGS}>)
 endfunction()
 

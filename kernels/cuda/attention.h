@@ -8,6 +8,7 @@
 // that owns the stream.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/attention_weights.h"
@@ -29,6 +30,11 @@ constexpr bool IsSupported(const AttentionShape& s) {
   return s.batch >= 1 && s.batch <= 65535 && s.length >= 1 && s.length <= 1 << 20 && s.heads >= 1 && s.heads <= 65535 &&
          s.key_value_heads >= 1 && s.heads % s.key_value_heads == 0 && s.head_dim >= 1 && s.head_dim <= kMaxHeadDim;
 }
+
+// The most shared memory that a block of these launchers takes for such heads, in bytes. Devices of one architecture
+// differ in what they have: 163 KiB in compute capability 8.0, 227 in 9.0 and 10.0, 99 in 8.6, 8.9 and 12.0.
+template <typename T>
+size_t AttentionSharedBytes(int64_t head_dim);
 
 // Query i sees keys [0, prefix) and i-w+1 .. i (w = window; 0: 0 .. i).
 struct AttentionRule {

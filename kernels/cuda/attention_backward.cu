@@ -19,6 +19,17 @@ int64_t AttentionWorkspace(const AttentionShape& shape, const AttentionTerms& te
          (bias_gradient ? OffsetBiasWorkspace(shape) : 0);
 }
 
+// The second pass of backward has the largest blocks of all.
+template <typename T>
+size_t AttentionSharedBytes(int64_t head_dim) {
+  size_t bytes = 0;
+  WithDims<T>(head_dim, [&](auto dims) {
+    using S = PassShape<T, decltype(dims)::value>;
+    bytes = S::kTileBytes + S::kStateBytes;
+  });
+  return bytes;
+}
+
 template <typename T>
 void AttentionBackward(void* stream, const T* gradient_NC, const T* qkv_NW, const T* output_NC, const float* row_BHT,
                        const AttentionShape& shape, const AttentionRule& rule, const AttentionTerms& terms, T* dqkv_NW,
@@ -37,6 +48,7 @@ void AttentionBackward(void* stream, const T* gradient_NC, const T* qkv_NW, cons
 }
 
 #define SINK_INSTANTIATE(T)                                                                                       \
+  template size_t AttentionSharedBytes<T>(int64_t);                                                               \
   template void AttentionBackward(void*, const T*, const T*, const T*, const float*, const AttentionShape&,       \
                                   const AttentionRule&, const AttentionTerms&, T*, const AttentionTermGradients&, \
                                   float*);

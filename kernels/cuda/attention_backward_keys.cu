@@ -102,7 +102,7 @@ void KeyPass(void* stream, const Layer<T>& layer, const AttentionShape& shape, c
     using S = PassShape<T, kDims>;
     Launch("attention: keys' and values' gradient", &KeyKernel<T, kDims>,
            Grid{CeilDivide<int64_t>(shape.length, kPassRows), shape.key_value_heads, shape.batch}, 32 * kPassWarps,
-           S::kTileBytes + 2 * S::kRows * sizeof(RowState), stream, layer, inputs, dqkv_NW);
+           S::kTileBytes + S::kStateBytes, stream, layer, inputs, dqkv_NW);
   });
 }
 

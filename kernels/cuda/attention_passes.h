@@ -30,6 +30,7 @@ struct PassShape {
   static constexpr int kRows = 8 * kN, kD8 = kDims / 8;
   static constexpr int kStride = Tile<T, kDims>::kStride;
   static constexpr size_t kTileBytes = Tile<T, kDims>::Bytes(2 * kPassRows + 4 * kRows);
+  static constexpr size_t kStateBytes = 2 * kRows * sizeof(RowState);  // the second pass's alone
 };
 
 // The first: a block owns a tile of queries and adds up dq, and what goes through the column, into `partial`; it also

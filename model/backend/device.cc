@@ -1,6 +1,7 @@
 #include "model/backend/device.h"
 
 #include <ATen/Context.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 
 #include <cstdlib>
@@ -17,14 +18,16 @@ constexpr std::string_view kCuda = "cuda:";
 
 // The library lies beside the program. A build with LibTorch for GPUs has it; without it every operation would quietly
 // take the slow path.
-void LoadKernels() {
+void LoadKernels(const std::string& name, c10::DeviceIndex device) {
   void* library = dlopen(kCudaKernelsLibrary, RTLD_NOW | RTLD_LOCAL);
-  void* tables = library == nullptr ? nullptr : dlsym(library, kCudaKernelsSymbol);
-  void* record = library == nullptr ? nullptr : dlsym(library, kCudaRecordSymbol);
-  if (tables == nullptr || record == nullptr)
-    throw DeviceError(std::string("cannot use the CUDA kernels: ") + dlerror());
-  UseCudaKernels(reinterpret_cast<CudaKernelsFunction>(tables));
-  UseCudaRecorder(reinterpret_cast<CudaRecordFunction>(record));
+  const auto find = [library](const char* symbol) {
+    void* found = library == nullptr ? nullptr : dlsym(library, symbol);
+    if (found == nullptr) throw DeviceError(std::string("cannot use the CUDA kernels: ") + dlerror());
+    return found;
+  };
+  ExpectCapable(name, reinterpret_cast<CudaCapabilityFunction>(find(kCudaCapabilitySymbol))(device));
+  UseCudaKernels(reinterpret_cast<CudaKernelsFunction>(find(kCudaKernelsSymbol)));
+  UseCudaRecorder(reinterpret_cast<CudaRecordFunction>(find(kCudaRecordSymbol)));
 }
 
 // LibTorch's allocator reads it when its CUDA half is loaded. Segments that grow do not leave the gaps into which
@@ -55,8 +58,18 @@ at::Device OpenDevice(const std::string& name) {
   if (index >= devices)
     throw DeviceError("device " + name + ": this machine has " + std::to_string(devices) +
                       " CUDA devices, from cuda:0");
-  LoadKernels();
-  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+  const at::Device device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+  LoadKernels(name, device.index());
+  c10::impl::VirtualGuardImpl(at::kCUDA).setDevice(device);
+  return device;
+}
+
+void ExpectCapable(const std::string& name, int capability) {
+  const auto text = [](int times_ten) { return std::to_string(times_ten / 10) + "." + std::to_string(times_ten % 10); };
+  if (capability < kLowestCapability)
+    throw DeviceError("device " + name + ": its compute capability is " + text(capability) +
+                      ", the CUDA kernels need at least " + text(kLowestCapability) +
+                      " (Ampere); use cpu or another GPU");
 }
 
 at::ScalarType FastType(at::Device device) { return device.is_cuda() ? at::kBFloat16 : at::kFloat; }

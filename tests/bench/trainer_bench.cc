@@ -70,6 +70,7 @@ class Bench {
       last.emplace(*std::move(begun));
     }
     finish();
+    AwaitDevice();  // the numbers of a step are known before its update is done
     return {{"seconds", SecondsSince(start)},
             {"losses", losses},
             {"peak_bytes", PeakBytes(device_)},
@@ -79,13 +80,17 @@ class Bench {
   nlohmann::json Checkpoint() {
     const auto start = Clock::now();
     const CheckpointContent copy = Snapshot(ContentOf(config_, learner_.model(), *learner_.WholeOptimizer(), {}, {}));
-    Milestone copied(device_);
-    copied.Set();
-    copied.Await();
+    AwaitDevice();
     return {{"seconds", SecondsSince(start)}};
   }
 
  private:
+  void AwaitDevice() const {
+    Milestone now(device_);
+    now.Set();
+    now.Await();
+  }
+
   const JobConfig config_;
   const at::Device device_;
   const at::Tensor tokens_;

@@ -45,8 +45,10 @@ void TellRefusal(const LibraryAttention* library, const char* pass) {
 
 }  // namespace
 
+template <typename T>
 bool TakesAttention(const AttentionShape& shape, const AttentionRule& rule, const AttentionTerms& terms) {
-  return rule.soft_cap == 0 && kernels::cuda::IsSupported(ShapeOf(shape));
+  return rule.soft_cap == 0 && kernels::cuda::IsSupported(ShapeOf(shape)) &&
+         kernels::cuda::AttentionSharedBytes<T>(shape.head_dim) <= SharedMemoryLimit();
 }
 
 template <typename T>
@@ -117,6 +119,7 @@ AttentionSums SumAttention(const at::Tensor& qkv, const AttentionOutput& forward
 }
 
 #define SINK_INSTANTIATE(T)                                                                                      \
+  template bool TakesAttention<T>(const AttentionShape&, const AttentionRule&, const AttentionTerms&);           \
   template AttentionOutput Attention<T>(const at::Tensor&, const AttentionShape&, const AttentionRule&,          \
                                         const AttentionTerms&);                                                  \
   template AttentionGradients AttentionBackward<T>(const at::Tensor&, const at::Tensor&, const AttentionOutput&, \

@@ -30,7 +30,7 @@ constexpr Kernels TableOf() {
           .feed_forward = FeedForward<T>,
           .feed_forward_backward = FeedForwardBackward<T>,
           .rope = Rope<T>,
-          .takes_attention = TakesAttention,
+          .takes_attention = TakesAttention<T>,
           .attention = Attention<T>,
           .attention_backward = AttentionBackward<T>,
           .attention_sums = SumAttention<T>,

@@ -35,6 +35,7 @@ template <typename T>
 void Rope(const at::Tensor& x_NW, const at::Tensor& table_TR, int64_t length, int64_t heads, int64_t head_dim,
           bool inverse, const at::Tensor& y_NW);
 
+template <typename T>
 bool TakesAttention(const AttentionShape& shape, const AttentionRule& rule, const AttentionTerms& terms);
 template <typename T>
 AttentionOutput Attention(const at::Tensor& qkv_NW, const AttentionShape& shape, const AttentionRule& rule,

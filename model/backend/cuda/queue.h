@@ -7,6 +7,7 @@
 #include <c10/core/DeviceGuard.h>
 #include <c10/util/Exception.h>
 
+#include <cstddef>
 #include <type_traits>
 
 #include "kernels/cuda/types.h"
@@ -15,6 +16,8 @@ namespace sink::cuda {
 
 // The current stream of the current device, a cudaStream_t.
 void* CurrentStream();
+// Bytes of shared memory that a block of the current device may have.
+size_t SharedMemoryLimit();
 
 // While it lives, the tensor's device is the current one.
 class Queue {

@@ -14,7 +14,9 @@ BatchFeeder::BatchFeeder(data::Loader loader, int64_t rows, int64_t length, at::
       device_BT1_(at::empty({rows, length + 1}, at::TensorOptions(device).dtype(at::kInt))),
       copies_(device),
       copied_(device),
-      taken_(device) {}
+      taken_(device) {
+  taken_.Set();  // the device's memory may have been another tensor's, with which the current queue is not done yet
+}
 
 at::Tensor BatchFeeder::Next() {
   if (failure_) std::rethrow_exception(failure_);

@@ -45,7 +45,6 @@ namespace sink::kernels::emulator {
 namespace {
 
 constexpr size_t kStackBytes = 256 * 1024, kGuardBytes = 64;
-constexpr size_t kMaxSharedBytes = 163 * 1024;  // of a block on sm_80
 constexpr int kMaxThreads = 1024;
 constexpr unsigned char kPoison = 0xff;  // a NaN in float and in bf16
 
@@ -103,6 +102,7 @@ struct Machine {
 
 Machine* machine = nullptr;
 Order chosen_order = Order::kAscending;
+size_t shared_limit = kSharedBytesOf80;
 
 void SwitchTo(Fiber& fiber) {
   machine->current = &fiber;
@@ -199,6 +199,7 @@ void RunBlock(std::vector<int>& order, std::mt19937& generator) {
 }  // namespace
 
 void SetOrder(Order order) { chosen_order = order; }
+void SetSharedLimit(size_t bytes) { shared_limit = bytes; }
 const Position& Here() { return machine->current->position; }
 unsigned char* Shared() { return machine->shared.data(); }
 
@@ -274,7 +275,7 @@ void WaitForCopies(size_t but_last) {
 void RunBlocks(const std::string& kernel, int64_t grid_x, int64_t grid_y, int64_t grid_z, int threads,
                size_t shared_bytes, const std::function<void()>& body) {
   if (threads < 32 || threads > kMaxThreads || threads % 32 != 0 || grid_x < 1 || grid_y < 1 || grid_z < 1 ||
-      grid_y > 65535 || grid_z > 65535 || shared_bytes > kMaxSharedBytes)
+      grid_y > 65535 || grid_z > 65535 || shared_bytes > shared_limit)
     throw std::logic_error(kernel + ": no such launch");
   static const Stacks stacks;
   Machine here;

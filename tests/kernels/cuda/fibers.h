@@ -27,6 +27,9 @@ struct Position {
 void RunBlocks(const std::string& kernel, int64_t grid_x, int64_t grid_y, int64_t grid_z, int threads,
                size_t shared_bytes, const std::function<void()>& body);
 void SetOrder(Order order);
+// The shared memory that a block may have: that of compute capability 8.0, where nobody says.
+inline constexpr size_t kSharedBytesOf80 = 163 * 1024, kSharedBytesOf86 = 99 * 1024;
+void SetSharedLimit(size_t bytes);
 
 // The rest is called by a running thread of a block.
 

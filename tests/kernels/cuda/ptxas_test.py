@@ -2,8 +2,8 @@
 """Holds what the compiler makes of the CUDA kernels: no spilled register and no local array in any of them, and tensor-core
 instructions where they are meant. Needs nvcc but no GPU; exits with 77 (skipped) without.
 
-Usage: ptxas_test.py SOURCE_DIR [NVCC]
-Compiles kernels/cuda/*.cu for each architecture (through ccache where there is one) and reads what `ptxas -v` says of each
+Usage: ptxas_test.py SOURCE_DIR [NVCC [LIBRARY]]
+Where LIBRARY, which a program loads, has been built, it must hold code for each architecture, and PTX for later ones. Compiles kernels/cuda/*.cu for each architecture (through ccache where there is one) and reads what `ptxas -v` says of each
 kernel. cuobjdump, where found (SINK_CUOBJDUMP, PATH, beside nvcc, or where deploy/bootstrap.sh --tests puts it), shows the
 instructions.
 """
@@ -74,6 +74,15 @@ def tensor_core_problems(cuobjdump, source, architecture, target):
                 yield f"{source.name} sm_{architecture}: {function.split()[0]} has no HMMA or LDSM"
 
 
+def library_problems(cuobjdump, library):
+    code = {option: subprocess.run([cuobjdump, option, library], capture_output=True, text=True).stdout
+            for option in ("--list-elf", "--list-ptx")}
+    for option, architectures in (("--list-elf", ARCHITECTURES), ("--list-ptx", ARCHITECTURES[-1:])):
+        for architecture in architectures:
+            if f"sm_{architecture}." not in code[option]:
+                yield f"{library}: {option} shows nothing for {architecture}"
+
+
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
     nvcc = find_nvcc(sys.argv[2] if len(sys.argv) > 2 else None)
@@ -93,7 +102,7 @@ def main():
                 continue
             found = list(resources(run.stderr + run.stdout))
             kernels += len(found)
-            if not found:
+            if not found and "SINK_KERNEL" in source.read_text():
                 problems.append(f"{where}: ptxas reported no kernel")
             for name, stack, stores, loads in found:
                 if stack or stores or loads:
@@ -101,6 +110,8 @@ def main():
             if cuobjdump and source.name in TENSOR_CORES:
                 problems += tensor_core_problems(cuobjdump, source, architecture, target)
                 matrix_kernels += len(TENSOR_CORES[source.name])
+    if cuobjdump and len(sys.argv) > 3 and pathlib.Path(sys.argv[3]).exists():
+        problems += library_problems(cuobjdump, sys.argv[3])
     print(f"{kernels} kernels read; tensor cores "
           + (f"looked for in {matrix_kernels}" if cuobjdump else "not looked for: no cuobjdump on this machine"))
     for problem in problems:

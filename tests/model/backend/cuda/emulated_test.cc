@@ -19,6 +19,7 @@
 #include "model/backend/reference_attention.h"
 #include "model/base/model_error.h"
 #include "model/eval/sink_metric.h"
+#include "tests/kernels/cuda/fibers.h"
 #include "tests/model/backend/parity/parity.h"
 
 extern "C" const sink::Kernels* SinkCudaKernels(at::ScalarType dtype);
@@ -26,7 +27,9 @@ extern "C" const sink::Kernels* SinkCudaKernels(at::ScalarType dtype);
 namespace sink {
 
 // Of the two files that need CUDA itself.
+size_t shared_memory_limit = kernels::emulator::kSharedBytesOf80;
 void* cuda::CurrentStream() { return nullptr; }
+size_t cuda::SharedMemoryLimit() { return shared_memory_limit; }
 template <typename T>
 void cuda::AddProduct(const at::Tensor&, const at::Tensor&, const at::Tensor&) {}
 template void cuda::AddProduct<float>(const at::Tensor&, const at::Tensor&, const at::Tensor&);
@@ -154,6 +157,21 @@ TEST_P(EmulatedKernels, LayersThatNoKernelComputesAreNotTaken) {
   EXPECT_FALSE(kernels_.takes_attention({2, 70, 4, 2, 136}, rule, terms));
   EXPECT_FALSE(kernels_.takes_attention({1 << 16, 70, 4, 2, 64}, rule, terms));
   EXPECT_FALSE(kernels_.takes_attention({2, 70, 4, 2, 64}, {.soft_cap = 30}, terms));
+}
+
+// Compute capability 8.6, 8.9 and 12.0 run the same kernels; a launch that asks for more than a block has there fails.
+TEST_P(EmulatedKernels, WhatADeviceOfLessSharedMemoryTakesFitsIt) {
+  shared_memory_limit = kernels::emulator::kSharedBytesOf86;
+  kernels::emulator::SetSharedLimit(kernels::emulator::kSharedBytesOf86);
+  for (const int64_t head_dim : {9, 64, 96, 128}) {
+    const AttentionShape shape{1, 40, 2, 1, head_dim};
+    const bool fits = GetParam() == at::kBFloat16 || head_dim <= 64;
+    EXPECT_EQ(kernels_.takes_attention(shape, {}, {}), fits) << head_dim;
+    if (!fits) continue;
+    for (const AttentionKind& kind : testing::AttentionKinds()) parity_.Attention(kind, shape);
+  }
+  shared_memory_limit = kernels::emulator::kSharedBytesOf80;
+  kernels::emulator::SetSharedLimit(kernels::emulator::kSharedBytesOf80);
 }
 
 TEST_P(EmulatedKernels, LogitsThatExistAtOnceTakeNoMoreThanAGigabyte) {
