@@ -13,10 +13,12 @@ Usage: deploy/quickstart.sh [--home DIR] [--sweep FILE]... [--all] [--profile NA
 
   --home DIR      where data, checkpoints, reports and logs go (default: $SINK_HOME or ./sink-data)
   --sweep FILE    another sweep than sweeps/quickstart.yaml; may be given several times
-  --all           every sweep of the study, e.g. with --profile ci: each of its experiments within minutes
+  --all           every sweep of the study, and a page of all its takeaways: with --profile ci each of its experiments
+                  within minutes, to test the system; with --profile minutes the study itself, judged, within hours
   --profile NAME  lay a profile over them, e.g. laptop
   --models DIR    open models for sweeps/open_model*.yaml, e.g. ~/.cache/huggingface/hub. Without it, --profile ci makes
-                  tiny stand-ins of random weights, to test the system; other profiles report the models as missing
+                  tiny stand-ins of random weights, to test the system; with other profiles --all leaves those sweeps
+                  out, and one that is named reports its models as missing
   --stop          stop the coordinator and the workers (running jobs save and are resumed by the next run)
   --status        say what is running
 EOF
@@ -25,7 +27,7 @@ EOF
 # from_here PATH: as the caller means it, where the caller stands.
 from_here() { case "$1" in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
 
-home=$PWD/sink-data sweeps=() profile=() models= action=run
+home=$PWD/sink-data sweeps=() all=no profile=() models= action=run
 [ -z "${SINK_HOME:-}" ] || home=$(from_here "$SINK_HOME")
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -35,7 +37,7 @@ while [ $# -gt 0 ]; do
       # One of ours may be named from anywhere.
       [ "$here" = "$PWD" ] || ! [ -e "$(from_here "$file")" ] || file=$(from_here "$file")
       sweeps+=("$file"); shift ;;
-    --all) sweeps=(sweeps/*.yaml) ;;
+    --all) all=yes ;;
     --profile) profile=(--profile "${2:?--profile needs a name}"); shift ;;
     --models) models=$(cd "$(from_here "${2:?--models needs a folder}")" && pwd); shift ;;
     --stop) action=stop ;;
@@ -45,6 +47,14 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+is_open_models() { grep -q '^base: presets/open-model.yaml' "$1"; }
+if [ $all = yes ]; then
+  sweeps=()
+  for sweep in sweeps/*.yaml; do
+    if [ -z "$models" ] && [ "${profile[*]}" != "--profile ci" ] && is_open_models "$sweep"; then continue; fi
+    sweeps+=("$sweep")
+  done
+fi
 [ ${#sweeps[@]} -gt 0 ] || sweeps=(sweeps/quickstart.yaml)
 mkdir -p "$home"
 home=$(cd "$home" && pwd)
@@ -159,14 +169,17 @@ code=0
 "$bin/sinkctl" submit "${sweeps[@]}" "${profile[@]}" --follow || code=$?
 
 say "Results"
+names=()
 for sweep in "${sweeps[@]}"; do
-  name=$(sed -n 's/^name:[[:space:]]*\([A-Za-z0-9._-]*\).*/\1/p' "$sweep" | head -n 1)
-  if [ ${#sweeps[@]} -eq 1 ]; then
-    "$bin/sinkctl" results "$name"
-    echo
-    "$bin/sinkctl" curves "$name"
-  fi
-  "$bin/sinkctl" report "$name" --out "$home/reports/$name"
+  names+=("$(sed -n 's/^name:[[:space:]]*\([A-Za-z0-9._-]*\).*/\1/p' "$sweep" | head -n 1)")
 done
+if [ ${#names[@]} -eq 1 ]; then
+  "$bin/sinkctl" results "${names[0]}"
+  echo
+  "$bin/sinkctl" curves "${names[0]}"
+  "$bin/sinkctl" report "${names[0]}" --out "$home/reports/${names[0]}"
+else
+  "$bin/sinkctl" report "${names[@]}" --out "$home/reports"  # a folder each, and takeaways.html beside them
+fi
 where
 exit "$code"

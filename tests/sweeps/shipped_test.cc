@@ -176,7 +176,7 @@ TEST(ShippedSweeps, MinutesTrainsFiveSeedsOfEverySetting) {
   }
   const ExpandedSweep optimization = Shipped("optimization", {"minutes"});
   EXPECT_EQ(Ids(optimization).size(), 5 * Ids(Shipped("optimization")).size());
-  EXPECT_EQ(optimization.jobs[0].config.train.learning_rate, 8e-3);
+  EXPECT_EQ(optimization.jobs[0].config.train.learning_rate, 3e-3);
   const JobConfig& least = optimization.jobs[55].config;
   EXPECT_EQ(least.train.global_batch_size, 1);
   EXPECT_EQ(least.train.micro_batch_size, 1);
@@ -185,19 +185,53 @@ TEST(ShippedSweeps, MinutesTrainsFiveSeedsOfEverySetting) {
             PositionEmbedding::kNope);
   const ExpandedSweep data = Shipped("data_distribution", {"minutes"});
   // The smallest share of the data repeats: too little of it is what the experiment is about.
-  constexpr double kTokensOfTheSet = 45.8e6;
+  constexpr double kTokensOfTheSet = 44e6;
   const JobConfig& smallest = data.jobs[0].config;
   EXPECT_DOUBLE_EQ(smallest.data.fraction, 0.0002);
-  EXPECT_LT(smallest.data.fraction * kTokensOfTheSet, 1500 * 4 * 64 / 10);
+  const TrainConfig& train = smallest.train;
+  const int64_t tokens = train.max_steps * train.global_batch_size * train.sequence_length;
+  EXPECT_LT(smallest.data.fraction * kTokensOfTheSet, static_cast<double>(tokens) / 10);
   EXPECT_EQ(data.jobs[0].config.data.fixed_token_position, 1);
   EXPECT_EQ(data.jobs[30].config.data.fixed_token_position, 0);  // where tokens are random
   EXPECT_EQ(data.jobs[60].config.data.fixed_token_position, 2);
 }
 
+TEST(ShippedSweeps, TheSeedsOfMinutesAreItsBase) {
+  const ExpandedSweep seeds = Shipped("searches/minutes_seeds", {"minutes"});
+  ASSERT_EQ(seeds.jobs.size(), 10u);
+  const ExpandedSweep base = Shipped("default", {"minutes"});
+  ASSERT_EQ(base.jobs.size(), 5u);
+  for (size_t i = 0; i < base.jobs.size(); ++i) EXPECT_EQ(seeds.jobs[i].id, base.jobs[i].id);
+}
+
+// Three seeds, the fewest that give a verdict, and no more tokens than a weekend has.
+TEST(ShippedSweeps, OneGpuTrainsThreeSeedsOfEverySettingInAWeekend) {
+  double tokens = 0;
+  std::set<std::string> seen;
+  for (const auto& entry : std::filesystem::directory_iterator(testing::SourceDir() + "/sweeps")) {
+    if (entry.path().extension() != ".yaml") continue;
+    const ExpandedSweep study = Shipped(entry.path().stem().string());
+    const ExpandedSweep weekend = Shipped(entry.path().stem().string(), {"one-gpu"});
+    ASSERT_FALSE(study.jobs.empty());
+    if (study.jobs[0].config.kind != JobKind::kTrain) continue;
+    size_t jobs = 0;
+    for (const ExpandedJob& job : study.jobs) jobs += job.experiment == "seeds" ? 1 : 3;
+    EXPECT_EQ(weekend.jobs.size(), jobs) << entry.path();
+    EXPECT_EQ(weekend.devices, 1);
+    for (const ExpandedJob& job : weekend.jobs) {
+      const TrainConfig& train = job.config.train;
+      if (seen.insert(job.id).second)
+        tokens += static_cast<double>(train.max_steps * train.global_batch_size * train.sequence_length);
+    }
+  }
+  // 60 hours at 1.5e14 FLOP/s and 1.38e8 FLOP a token.
+  EXPECT_LT(tokens, 60.0 * 3600 * 1.5e14 / 1.38e8);
+}
+
 TEST(ShippedSweeps, TheSearchForARecipeExpands) {
   const ExpandedSweep sweep = Shipped("searches/recipe_search");
-  EXPECT_THAT(Points(sweep), ElementsAre(Pair("as_people_train", 12), Pair("first_alone", 12)));
-  EXPECT_EQ(Ids(sweep).size(), 72u);
+  EXPECT_THAT(Points(sweep), ElementsAre(Pair("as_people_train", 12), Pair("first_alone", 8)));
+  EXPECT_EQ(Ids(sweep).size(), 40u);
   EXPECT_EQ(sweep.early_stop.metric, "alpha_max/1");
   EXPECT_TRUE(sweep.early_stop.maximize);
 }
