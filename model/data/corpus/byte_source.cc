@@ -17,7 +17,8 @@
 namespace sink::data {
 namespace {
 
-constexpr size_t kMagicBytes = 6;  // at most, of those below
+constexpr size_t kMagicBytes = 6;        // at most, of those below
+constexpr size_t kZstdHeaderBytes = 18;  // of a frame, at most (RFC 8878, section 3.1.1.1)
 
 // How files begin that hold text which would come out as no text at all.
 struct Refused {
@@ -146,19 +147,34 @@ class ZstdSource : public PartsSource {
   }
 
  protected:
-  bool FindPart(RawBytes* raw) override { return BeginsZstd(raw->Peek(4)); }
+  bool FindPart(RawBytes* raw) override {
+    const std::string_view header = raw->Peek(kZstdHeaderBytes);
+    if (!BeginsZstd(header)) return false;
+    declared_ = ::ZSTD_getFrameContentSize(header.data(), header.size());
+    given_ = 0;
+    return true;
+  }
 
   Step Decode(std::string_view input, char* out, size_t size) override {
     ZSTD_inBuffer in = {input.data(), input.size(), 0};
     ZSTD_outBuffer output = {out, size, 0};
     const size_t code = ::ZSTD_decompressStream(stream_.get(), &output, &in);
+    given_ += output.pos;
+    // The library lets a frame end before its text is whole when the frame ends with an empty block and is taken in
+    // small pieces.
+    const bool known = declared_ != ZSTD_CONTENTSIZE_UNKNOWN && declared_ != ZSTD_CONTENTSIZE_ERROR;
+    const bool short_of = code == 0 && known && given_ != declared_;
     return {.taken = in.pos,
             .given = output.pos,
             .ended = code == 0,
-            .wrong = ::ZSTD_isError(code) ? ::ZSTD_getErrorName(code) : nullptr};
+            .wrong = ::ZSTD_isError(code) ? ::ZSTD_getErrorName(code)
+                     : short_of           ? "a frame holds less than its header says"
+                                          : nullptr};
   }
 
  private:
+  unsigned long long declared_ = ZSTD_CONTENTSIZE_UNKNOWN;  // bytes of text in the frame, by its header
+  unsigned long long given_ = 0;                            // so far
   std::unique_ptr<ZSTD_DStream, size_t (*)(ZSTD_DStream*)> stream_;
 };
 

@@ -65,6 +65,14 @@ class ByteSourceTest : public ::testing::Test {
   std::string text_;
 };
 
+TEST_F(ByteSourceTest, AFrameThatHoldsLessThanItsHeaderSaysIsRefusedInWhateverPiecesItIsTaken) {
+  // Written by hand after RFC 8878: the magic number, a content size of two bytes (0x0403 + 256), one last, empty
+  // block.
+  const std::string frame("\x28\xb5\x2f\xfd\x50\x4b\x03\x04\x01\x00\x00", 11);
+  for (const size_t piece : {1u, 12u, 1u << 16})
+    EXPECT_THAT(ErrorOf([&] { Read(frame, piece); }), HasSubstr("damaged zstd data")) << piece;
+}
+
 TEST_F(ByteSourceTest, APipeGivesItsFirstBytesToo) {
   for (const std::string& bytes : {text_, Gzip(text_), Zstd(text_), SkippableFrame("x") + Zstd(text_)}) {
     for (const size_t first : {1u, 5u, 4096u}) EXPECT_EQ(ReadPiped(bytes, first), text_) << first;
