@@ -41,17 +41,22 @@ absl::Status Calls::Try::Result(const grpc::Status& status) const {
   if (status.ok()) return absl::OkStatus();
   const std::string& address = calls_.options_.address;
   const auto code = static_cast<absl::StatusCode>(status.error_code());
+  Peer peer = Peer::kNobody;
   if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kDeadlineExceeded) {
-    if (std::string other = calls_.WhoElseAnswers(); !other.empty()) return absl::Status(code, other);
+    peer = calls_.WhoAnswers();
+    if (peer == Peer::kOther) return absl::Status(code, calls_.NoCoordinator());
   }
   switch (code) {
     case absl::StatusCode::kUnavailable:
       if (IsAnsweredUnavailable(status)) {
         return absl::UnavailableError(absl::StrCat("the coordinator at ", address, ": ", status.error_message()));
       }
-      return absl::UnavailableError(absl::StrCat("cannot reach the coordinator at ", address, ": ",
-                                                 status.error_message(),
-                                                 "; is it running? start it with `sink-coordinator --data DIR`"));
+      return absl::UnavailableError(
+          absl::StrCat("cannot reach the coordinator at ", address, ": ", status.error_message(),
+                       peer == Peer::kCoordinator
+                           ? "; it is running: if this stays so, our credential has ended or is another coordinator's, "
+                             "and its admin can make a new one"
+                           : "; is it running? start it with `sink-coordinator --data DIR`"));
     case absl::StatusCode::kDeadlineExceeded:
       return absl::DeadlineExceededError(
           absl::StrCat("the coordinator at ", address, " did not answer within ", absl::FormatDuration(deadline_)));
@@ -65,15 +70,15 @@ absl::Status Calls::Try::Result(const grpc::Status& status) const {
 }
 
 absl::Status Calls::WithoutChannel(const absl::Status& why) const {
-  if (!absl::IsUnavailable(why)) return why;
-  std::string other = WhoElseAnswers();
-  return other.empty() ? why : absl::UnavailableError(other);
+  return absl::IsUnavailable(why) && WhoAnswers() == Peer::kOther ? absl::UnavailableError(NoCoordinator()) : why;
 }
 
-std::string Calls::WhoElseAnswers() const {
+Peer Calls::WhoAnswers() const {
   constexpr absl::Duration kPatience = absl::Seconds(1);
-  if (channel_->IsReady()) return "";
-  if (FindPeer(options_.address, kPatience) != Peer::kOther) return "";
+  return channel_->IsReady() ? Peer::kNobody : FindPeer(options_.address, kPatience);
+}
+
+std::string Calls::NoCoordinator() const {
   return absl::StrCat("something answers at ", options_.address,
                       ", but it is not a coordinator; write the address that sink-coordinator names when it starts, "
                       "which is also in DATA/coordinator.addr (port 7070 by itself; 7071 is for Prometheus)");

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "coordinator/client/address.h"
 #include "coordinator/client/coordinator_client.h"
 #include "coordinator/client/lazy_channel.h"
 
@@ -103,8 +104,9 @@ class Calls {
 
   // What a caller shall see while there is no channel.
   absl::Status WithoutChannel(const absl::Status& why) const;
-  // A sentence on what answers at the address while the channel has no connection; empty: nobody, or a coordinator.
-  std::string WhoElseAnswers() const;
+  // Who answers at the address while the channel has no connection; kNobody also while it has one.
+  Peer WhoAnswers() const;
+  std::string NoCoordinator() const;  // a sentence on kOther
 
   const ClientOptions options_;
   const LazyChannel* const channel_;

@@ -5,6 +5,7 @@
 #include <grpcpp/security/credentials.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,8 @@ namespace sink {
 namespace {
 
 constexpr int kMaxReceiveBytes = 128 << 20;  // a page of 1,000 jobs, each with thousands of metrics
+
+constexpr std::chrono::milliseconds kSlice{50};  // between looks whether there is a connection
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
                                            const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
@@ -64,8 +67,31 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> LazyChannel::Get() {
     const auto credentials = FindCredentials(options_);
     if (!credentials.ok()) return credentials.status();
     channel_ = MakeChannel(options_.address, *credentials);
+    driver_ = std::thread([this, channel = channel_] { Drive(*channel); });
   }
   return channel_;
+}
+
+LazyChannel::~LazyChannel() {
+  {
+    std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  ending_changed_.notify_all();
+  if (driver_.joinable()) driver_.join();
+}
+
+void LazyChannel::Drive(grpc::Channel& channel) {
+  std::unique_lock lock(mutex_);
+  while (!ending_) {
+    lock.unlock();
+    const grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
+    const bool ready = state == GRPC_CHANNEL_READY;
+    if (!ready) channel.WaitForStateChange(state, std::chrono::system_clock::now() + kSlice);
+    lock.lock();
+    // Those that call wait for what comes over a connection.
+    if (ready) ending_changed_.wait_for(lock, kSlice, [this] { return ending_; });
+  }
 }
 
 bool LazyChannel::IsReady() const {

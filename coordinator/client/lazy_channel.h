@@ -4,8 +4,10 @@
 
 #include <grpcpp/channel.h>
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -17,6 +19,7 @@ class LazyChannel {
  public:
   // `options` outlive it.
   explicit LazyChannel(const ClientOptions& options) : options_(options) {}
+  ~LazyChannel();
 
   // UNAVAILABLE while there is no credential; others when what is there is none, or is open to other users.
   absl::StatusOr<std::shared_ptr<grpc::Channel>> Get();
@@ -24,9 +27,14 @@ class LazyChannel {
   bool IsReady() const;
 
  private:
+  void Drive(grpc::Channel& channel);
+
   const ClientOptions& options_;
-  mutable std::mutex mutex_;
-  std::shared_ptr<grpc::Channel> channel_;  // guarded by mutex_
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable ending_changed_;
+  bool ending_ = false;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::thread driver_;
 };
 
 // A service's stub on it.

@@ -48,10 +48,14 @@ class FakeService final : public v1::ClientService::Service {
 class CoordinatorClientTest : public ::testing::Test {
  protected:
   CoordinatorClientTest() {
+    credentials_ = authority_->admin_folder();
+    Serve();
+  }
+  // At the port of the last time.
+  void Serve() {
     grpc::ServerBuilder builder;
-    const auto authority = identity::Authority::Open(folder_ / "tls", {}, absl::Now());
-    credentials_ = authority->admin_folder();
-    builder.AddListeningPort("127.0.0.1:0", identity::MakeServerCredentials(authority->server_folder()), &port_);
+    builder.AddListeningPort("127.0.0.1:" + std::to_string(port_),
+                             identity::MakeServerCredentials(authority_->server_folder()), &port_);
     builder.RegisterService(&service_);
     server_ = builder.BuildAndStart();
   }
@@ -62,6 +66,7 @@ class CoordinatorClientTest : public ::testing::Test {
   }
 
   testing::TempDir folder_;
+  const absl::StatusOr<identity::Authority> authority_ = identity::Authority::Open(folder_ / "tls", {}, absl::Now());
   std::string credentials_;
   FakeService service_;
   int port_ = 0;
@@ -101,6 +106,19 @@ TEST_F(CoordinatorClientTest, AbsentCoordinatorIsNamed) {
                     HasSubstr("is it running?"), HasSubstr("sink-coordinator --data")));
   EXPECT_GE(absl::Now() - begin, absl::Milliseconds(500));  // it did try again
   EXPECT_LE(absl::Now() - begin, absl::Seconds(5));
+}
+
+// A worker tries each second or so, and a handshake takes several turns.
+TEST_F(CoordinatorClientTest, ACoordinatorThatComesLaterIsFoundByCallsThatDoNotWait) {
+  server_->Shutdown();
+  server_.reset();
+  const auto client = Client({.address = "", .retry_for = absl::ZeroDuration()});
+  EXPECT_EQ(client->ListSweeps({}).status().code(), absl::StatusCode::kUnavailable);
+  Serve();
+  const absl::Time begin = absl::Now();
+  while (!client->ListSweeps({}).ok() && absl::Now() - begin < absl::Seconds(10))
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(3));
 }
 
 TEST_F(CoordinatorClientTest, ACoordinatorThatAnswersIsNotSaidToBeOutOfReach) {

@@ -171,7 +171,9 @@ TEST_F(ServerTest, StrangersDoNotGetBeyondTheHandshake) {
                                    absl::Now() - absl::Minutes(2))
                             ->certificate;
   ASSERT_TRUE(identity::WriteCredential(folder_ / "expired", expired).ok());
-  EXPECT_EQ(status_with(folder_ / "expired").code(), absl::StatusCode::kUnavailable);
+  const absl::Status ended = status_with(folder_ / "expired");
+  EXPECT_EQ(ended.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(ended.message()), HasSubstr("our credential has ended or is another coordinator's"));
 
   for (const auto& credentials :
        {grpc::InsecureChannelCredentials(), grpc::SslCredentials({.pem_root_certs = forged.authority})}) {
