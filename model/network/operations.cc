@@ -136,7 +136,10 @@ struct RopeFunction : Function<RopeFunction> {
     return x;
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
-    const at::Tensor dy = gradients[0].contiguous(), dx = at::empty_like(dy), table = ctx->get_saved_variables()[0];
+    // In place where nobody else has this gradient, as when attention has just made it.
+    const bool alone = gradients[0].use_count() == 1 && gradients[0].storage().use_count() == 1;
+    const at::Tensor dy = gradients[0].contiguous(), table = ctx->get_saved_variables()[0];
+    const at::Tensor dx = alone ? dy : at::empty_like(dy);
     KernelsFor(dy).rope(dy, table, ctx->saved_data["length"].toInt(), ctx->saved_data["heads"].toInt(), table.size(1),
                         /*inverse=*/true, dx);
     return {dx, at::Tensor(), at::Tensor(), at::Tensor()};

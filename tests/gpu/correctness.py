@@ -64,10 +64,11 @@ def golden(kind, name):
     model = GOLDEN / kind / name
     expected, numbers = read_safetensors(model / "expected.safetensors"), json.loads((model / "expected.json").read_text())
     probe = GOLDEN / kind / "tokens.safetensors" if kind == "variants" else model / "expected.safetensors"
+    tokens = str(numbers["sink_rate_percent"]["tokens"])
     with tempfile.TemporaryDirectory() as folder:
         dump = f"{folder}/dump.safetensors"
-        run = subprocess.run([HERE / "bin/sink-eval", model, "--probe", probe, "--device", DEVICE, "--json", "--dump", dump],
-                             capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+        run = subprocess.run([HERE / "bin/sink-eval", model, "--probe", probe, "--tokens", tokens, "--device", DEVICE, "--json",
+                              "--dump", dump], capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
         if run.returncode:
             return name, float("inf"), float("inf"), run.stderr.strip()[-300:]
         found, report = read_safetensors(dump), json.loads(run.stdout)

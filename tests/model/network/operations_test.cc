@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
@@ -38,6 +39,7 @@ class OperationsTest : public ::testing::Test {
 };
 using FusedOperationsTest = OperationsTest;
 using TransformerTest = OperationsTest;
+using RopeTest = OperationsTest;
 using HeadLossTest = OperationsTest;
 using AdamWUpdateTest = OperationsTest;
 using ClipTest = OperationsTest;
@@ -151,6 +153,31 @@ TEST_F(TransformerTest, RefusesImpossibleInput) {
   ModelConfig config = SmallModel();
   config.num_attention_heads = 5;
   EXPECT_THROW(Transformer(config, at::kCPU), ModelError);
+}
+
+TEST_F(RopeTest, TurnsAGradientBackInPlaceUnlessSomebodyElseHasIt) {
+  const at::Tensor table = RopeTable(5, 8, 1e4, at::TensorOptions().dtype(at::kFloat));
+  const at::Tensor leaf = random_.Normal({5, 24}), factor = random_.Normal({5, 24});
+  at::Tensor expected;
+  for (const bool held : {true, false}) {
+    const at::Tensor weight = leaf.detach().clone().requires_grad_(), x = weight * 1;
+    at::Tensor kept, before;
+    const void *of_y = nullptr, *of_x = nullptr;
+    x.register_hook([&](const at::Tensor& gradient) { of_x = gradient.const_data_ptr(); });
+    const at::Tensor y = Rope(x, table, 5, 2);
+    y.register_hook([&](const at::Tensor& gradient) {
+      of_y = gradient.const_data_ptr();
+      before = gradient.clone();
+      if (held) kept = gradient;
+    });
+    (y * factor).backward(at::ones_like(factor));
+    EXPECT_EQ(of_x == of_y, !held);
+    if (held) {
+      EXPECT_TRUE(kept.equal(before));
+      expected = weight.grad();
+    }
+    EXPECT_TRUE(weight.grad().equal(expected));
+  }
 }
 
 TEST_F(HeadLossTest, BlocksOfRowsChangeNothing) {

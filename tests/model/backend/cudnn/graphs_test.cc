@@ -1,8 +1,10 @@
-// cuDNN's front end accepts our graphs of attention, as far as that can be known without a device: for the
-// architectures that kernels are built for and every shape of the study.
+// cuDNN's front end accepts our graphs of attention, for the architectures that kernels are built for and every shape
+// of the study. It asks for a device even where it is told the architecture: without one this is skipped.
 #include "model/backend/cuda/cudnn/graphs.h"
 
 #include <gtest/gtest.h>
+
+#include <string>
 
 namespace sink::cuda::cudnn {
 namespace {
@@ -22,8 +24,10 @@ TEST(CudnnGraphs, AreValidForEveryShapeOfTheStudy) {
       for (const Graph& graph : {ForwardGraph(c.shape, c.window), BackwardGraph(c.shape, c.window, true),
                                  BackwardGraph(c.shape, c.window, false)}) {
         graph->set_sm_version(sm);
-        const auto status = graph->validate();
-        EXPECT_TRUE(status.is_good()) << status.get_message();
+        auto status = graph->validate();  // whose get_message() is not const
+        const std::string what = status.get_message();
+        if (what.find("cuda_get_device") != std::string::npos) GTEST_SKIP() << "no device: " << what;
+        EXPECT_TRUE(status.is_good()) << what;
       }
     }
 }
