@@ -1,42 +1,22 @@
-// The write loop: take what callers have queued, run each body in a savepoint, commit once, then answer them all. While
-// one commit waits for the disk the next group gathers, so the rate grows with the number of callers.
+// The write loop: take what callers have queued, commit it as one group, then answer them all. While one commit waits
+// for the disk the next group gathers, so the rate grows with the number of callers.
 #include "coordinator/store/sqlite_store.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/store/folder_lock.h"
 #include "coordinator/store/schema.h"
+#include "coordinator/store/sqlite_transaction.h"
 
 namespace sink::store {
 namespace {
 
 constexpr size_t kMaxGroup = 512;
 constexpr std::chrono::milliseconds kMaxGatherTime(2);
-
-// Returns a descriptor whose lock goes with the process.
-absl::StatusOr<int> LockFolder(const std::string& folder) {
-  const std::string path = absl::StrCat(folder, "/lock");
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return absl::FailedPreconditionError(absl::StrCat("cannot open ", path, ": ", std::strerror(errno)));
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    char owner[32] = {};
-    const ssize_t size = pread(fd, owner, sizeof(owner) - 1, 0);
-    close(fd);
-    return absl::FailedPreconditionError(absl::StrCat("another coordinator (process ", size > 0 ? owner : "unknown",
-                                                      ") uses ", folder, ": stop it, or choose another data folder"));
-  }
-  const std::string pid = absl::StrCat(getpid());
-  if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {
-    // Only the message of a second coordinator is poorer.
-  }
-  return fd;
-}
 
 absl::Status AboutDatabase(const std::string& path, const absl::Status& status) {
   if (status.ok()) return status;
@@ -88,13 +68,13 @@ SqliteStore::~SqliteStore() {
 
 absl::Status SqliteStore::Write(const std::function<absl::Status(Transaction&)>& body) {
   Waiter waiter;
-  waiter.body = &body;
+  waiter.write.body = &body;
   MutexLock lock(&mutex_);
   if (closing_) return absl::UnavailableError("the coordinator is stopping");
   queue_.push_back(&waiter);
   work_.SignalAll();
   while (!waiter.done) waiter.answered.Wait(&mutex_);
-  return waiter.status;
+  return waiter.write.status;
 }
 
 absl::Status SqliteStore::Read(const std::function<absl::Status(Snapshot&)>& body) {
@@ -135,41 +115,19 @@ SqliteStore::Waiter* SqliteStore::NextWaiter(bool wait) {
 void SqliteStore::CommitGroup(Waiter* first) {
   const auto gather_until = std::chrono::steady_clock::now() + kMaxGatherTime;
   std::vector<Waiter*> group;
-  absl::Status group_status = failure_.ok() ? Query(*writer_, "BEGIN IMMEDIATE").Run() : failure_;
-  for (Waiter* next = first; next != nullptr;) {
+  writer_.Commit([&]() -> PendingWrite* {
+    const bool more = group.size() < kMaxGroup && std::chrono::steady_clock::now() < gather_until;
+    Waiter* const next = group.empty() ? first : more ? NextWaiter(/*wait=*/false) : nullptr;
+    if (next == nullptr) return nullptr;
     group.push_back(next);
-    if (group_status.ok()) next->status = RunBody(*next);
-    // A full disk undoes the whole transaction, with the bodies before; after damage nothing may be committed.
-    if (!writer_->InTransaction() || absl::IsDataLoss(next->status)) group_status.Update(next->status);
-    const bool more = group_status.ok() && group.size() < kMaxGroup && std::chrono::steady_clock::now() < gather_until;
-    next = more ? NextWaiter(/*wait=*/false) : nullptr;
-  }
-  if (group_status.ok()) group_status = Query(*writer_, "COMMIT").Run();
-  if (writer_->InTransaction()) Query(*writer_, "ROLLBACK").Run().IgnoreError();
-  if (!group_status.ok()) names_.Forget();
-  if (absl::IsDataLoss(group_status)) failure_ = group_status;
+    return &next->write;
+  });
 
   MutexLock lock(&mutex_);
   for (Waiter* waiter : group) {
-    if (waiter->status.ok()) waiter->status = group_status;
     waiter->done = true;
     waiter->answered.SignalAll();
   }
-}
-
-absl::Status SqliteStore::RunBody(const Waiter& waiter) {
-  absl::Status status = Query(*writer_, "SAVEPOINT body").Run();
-  if (!status.ok()) return status;
-  SqliteTransaction transaction(*writer_, names_);
-  status = (*waiter.body)(transaction);
-  if (!writer_->InTransaction()) return status.ok() ? absl::DataLossError("the transaction ended early") : status;
-  if (!status.ok()) {
-    names_.Forget();
-    const absl::Status undone = Query(*writer_, "ROLLBACK TO body").Run();
-    if (!undone.ok()) return undone;
-  }
-  const absl::Status released = Query(*writer_, "RELEASE body").Run();
-  return status.ok() ? released : status;
 }
 
 }  // namespace sink::store

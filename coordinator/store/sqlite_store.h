@@ -11,9 +11,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "coordinator/job/mutex.h"
+#include "coordinator/store/group_commit.h"
 #include "coordinator/store/job_store.h"
+#include "coordinator/store/series_names.h"
 #include "coordinator/store/sqlite_db.h"
-#include "coordinator/store/sqlite_transaction.h"
 
 namespace sink::store {
 
@@ -38,8 +39,7 @@ class SqliteStore final : public JobStore {
  private:
   // A caller of Write, waiting on its own stack.
   struct Waiter {
-    const std::function<absl::Status(Transaction&)>* body = nullptr;
-    absl::Status status;
+    PendingWrite write;
     bool done = false;
     CondVar answered;
   };
@@ -55,12 +55,9 @@ class SqliteStore final : public JobStore {
   void WriteLoop();
   Waiter* NextWaiter(bool wait);  // null when there is none (or, waiting, when the store closes)
   void CommitGroup(Waiter* first);
-  absl::Status RunBody(const Waiter& waiter);
 
   const int lock_fd_;
-  const std::unique_ptr<Database> writer_;  // write thread only
-  SeriesNames names_;                       // write thread only
-  absl::Status failure_;                    // write thread only: DATA_LOSS once the disk has failed
+  GroupCommit writer_;  // write thread only
 
   Mutex mutex_;
   CondVar work_;

@@ -17,6 +17,7 @@
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/job_statements.h"
 #include "coordinator/store/schema.h"
+#include "coordinator/store/sqlite_transaction.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink::store {
