@@ -22,6 +22,7 @@ constexpr double kCompletionSeconds = 0.5;
 void AddCommands(Commands& commands) {
   AddSubmitCommand(commands);
   AddPlanCommand(commands);
+  AddCalibrateCommand(commands);
   AddStatusCommand(commands);
   AddResultsCommand(commands);
   AddCurvesCommand(commands);

@@ -18,14 +18,17 @@ struct SweepFiles {
   ExpandedSweep sweep;
 };
 
+// A file of at most 256 KiB. Errors: INVALID_ARGUMENT and NOT_FOUND, with the reason alone.
+absl::StatusOr<std::string> ReadFile(const std::string& path);
+
 // A profile with a slash or the ending ".yaml" is a path; a bare name is profiles/<name>.yaml beside the sweep file.
 std::string ProfilePath(const std::string& entry, const std::string& profile);
 
 // Errors: INVALID_ARGUMENT, "file:line:column: what; the fix".
 absl::StatusOr<SweepFiles> LoadSweep(const std::string& entry, const std::vector<std::string>& profiles);
 
-// What a training job costs, before it has run.
-// Of a job that measures an open model only the tokens are known.
+// What a job costs, before it has run. Of one that measures an open model parameters and flops are those that the
+// model's name tells (open_model_size.h), 0 where it tells none, and there is no checkpoint.
 struct JobCost {
   double parameters = 0;
   double tokens = 0;
