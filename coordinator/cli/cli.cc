@@ -23,6 +23,7 @@ constexpr double kCompletionSeconds = 0.5;
 void AddCommands(Commands& commands) {
   AddSubmitCommand(commands);
   AddPlanCommand(commands);
+  AddCalibrateCommand(commands);
   AddStatusCommand(commands);
   AddWaitCommand(commands);
   AddResultsCommand(commands);

@@ -7,6 +7,7 @@ namespace sink::cli {
 
 void AddSubmitCommand(Commands& commands);
 void AddPlanCommand(Commands& commands);
+void AddCalibrateCommand(Commands& commands);
 void AddStatusCommand(Commands& commands);
 void AddWaitCommand(Commands& commands);
 void AddResultsCommand(Commands& commands);

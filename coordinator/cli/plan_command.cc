@@ -8,6 +8,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/study/speed.h"
 #include "coordinator/cli/study/submission.h"
 #include "coordinator/cli/study/sweep_files.h"
 #include "coordinator/cli/views/views.h"
@@ -24,11 +25,15 @@ struct PlanOptions {
   SweepChanges changes;
   bool diff = false;
   double device_flops = kDeviceFlops;
+  std::string speed_file;
+  int slots = 1;
 };
 
 struct Totals {
   size_t different = 0;
   double tokens = 0, flops = 0, disk = 0, device_hours = 0, new_flops = 0;
+  std::vector<double> seconds;  // of each different job that trains, where the devices' speed is known
+  size_t untimed = 0;           // the others then
 };
 
 // The fewest seeds that a setting of a sweep that trains has; nothing for one that measures models.
@@ -46,7 +51,19 @@ std::string GpuTime(double hours) {
   return hours >= 1 ? FormatCount(hours) + " GPU-hours" : FormatDuration(std::ceil(3600 * hours)) + " of a GPU";
 }
 
-Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const PlanOptions& options) {
+// "about 1h12m on 2 devices as fast as those that were measured (14 % off a job)".
+std::string TimeText(const Totals& totals, const Speed& speed, int slots) {
+  std::string text = "about " + FormatDuration(std::ceil(Makespan(totals.seconds, slots))) + " on " +
+                     std::to_string(slots) + (slots == 1 ? " device" : " devices") +
+                     " as fast as those that were measured (" + FormatFixed(100 * speed.typical_miss, 0) +
+                     " % off a job)";
+  if (totals.untimed > 0) text += ", and " + std::to_string(totals.untimed) + " jobs more that do not train";
+  return text;
+}
+
+// `speed`: nothing where it is not known.
+Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const PlanOptions& options,
+              const std::optional<Speed>& speed) {
   const bool diff = options.diff;
   const auto hours = [&](double flops) { return flops / options.device_flops / 3600; };
   const ExpandedSweep& sweep = files.sweep;
@@ -57,11 +74,16 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
   for (const ExpandedJob& job : sweep.jobs) {
     const JobCost cost = Cost(job.config);
     const bool trains = job.config.kind == JobKind::kTrain;
-    const auto known = [trains](Json value) { return trains ? std::move(value) : Json(nullptr); };
+    const auto known = [](bool is_known, Json value) { return is_known ? std::move(value) : Json(nullptr); };
+    const auto seconds = speed && trains ? std::optional(Seconds(*speed, WorkOf(job.config))) : std::optional<double>();
     const bool repeated = !seen.insert(job.id).second;
     if (!repeated) {
       totals.tokens += cost.tokens;
       totals.flops += cost.flops;
+      if (seconds)
+        totals.seconds.push_back(*seconds);
+      else
+        ++totals.untimed;
       const int64_t period = job.config.checkpoint.keep_period;
       const int64_t for_good = period > 0 ? job.config.train.max_steps / period : 0;
       totals.disk += cost.checkpoint_bytes * static_cast<double>(job.config.checkpoint.keep + for_good);
@@ -74,12 +96,13 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
                     {"label", job.label},
                     {"repeated", repeated},
                     {"new", found == submitted.end() ? Json(nullptr) : Json(found->second)},
-                    {"parameters", known(static_cast<int64_t>(cost.parameters))},
-                    {"steps", known(job.config.train.max_steps)},
+                    {"parameters", known(cost.parameters > 0, static_cast<int64_t>(cost.parameters))},
+                    {"steps", known(trains, job.config.train.max_steps)},
                     {"tokens", static_cast<int64_t>(cost.tokens)},
-                    {"flops", known(cost.flops)},
-                    {"device_hours", known(hours(cost.flops))},
-                    {"checkpoint_bytes", known(static_cast<int64_t>(cost.checkpoint_bytes))}});
+                    {"flops", known(cost.flops > 0, cost.flops)},
+                    {"device_hours", known(cost.flops > 0, hours(cost.flops))},
+                    {"seconds", seconds ? Json(*seconds) : Json(nullptr)},
+                    {"checkpoint_bytes", known(trains, static_cast<int64_t>(cost.checkpoint_bytes))}});
   }
   totals.different = seen.size();
   FieldsBlock arithmetic;
@@ -104,7 +127,9 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
                      {"device_flops_per_second", options.device_flops},
                      {"new_device_hours", diff ? Json(hours(totals.new_flops)) : Json(nullptr)},
                      {"checkpoint_bytes", static_cast<int64_t>(totals.disk)},
-                     {"device_hours_limit", totals.device_hours}}}};
+                     {"device_hours_limit", totals.device_hours},
+                     {"slots", options.slots},
+                     {"seconds", speed ? Json(Makespan(totals.seconds, options.slots)) : Json(nullptr)}}}};
 
   Column label = TextColumn("SETTING", "label", kLabelWidth);
   label.show = [](const Json& row) -> Cell {
@@ -119,6 +144,7 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
                                  PowerColumn("FLOPS", "flops", 4),
                                  FixedColumn("GPU-HOURS", "device_hours", 1, 7),
                                  BytesColumn("CHECKPOINT", "checkpoint_bytes", 6)};
+  if (speed) columns.insert(columns.end() - 1, DurationColumn("TIME", "seconds", 3));
   if (diff)
     columns.insert(columns.begin() + 1, {{"NEW"}, "new", [](const Json& row) -> Cell {
                                            const bool fresh = row["new"] == true;
@@ -137,6 +163,7 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
                              FormatPower(options.device_flops) + " FLOP/s"});
   else
     footer.pieces.push_back({"how many FLOPs, the models' folders will tell"});
+  if (speed) footer.pieces.push_back({TimeText(totals, *speed, options.slots), Style::kBold});
   if (diff) footer.pieces.push_back({GpuTime(hours(totals.new_flops)) + " of it new"});
   footer.pieces.push_back({"at most " + FormatBytes(totals.disk) + " of checkpoints"});
   footer.pieces.push_back({"at most " + FormatCount(totals.device_hours) + " device-hours (" +
@@ -156,6 +183,14 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
 Outcome Plan(Session& session, const PlanOptions& options) {
   const auto files = LoadSweep(options.file, options.profiles, options.changes, session.world().in);
   if (!files.ok()) return {kBadFile, std::string(files.status().message())};
+  std::optional<Speed> speed;
+  if (!options.speed_file.empty()) {
+    const auto text = ReadFile(options.speed_file);
+    if (!text.ok()) return {kBadFile, options.speed_file + ": " + std::string(text.status().message())};
+    const auto parsed = ParseSpeed(*text);
+    if (!parsed.ok()) return {kBadFile, options.speed_file + ": " + std::string(parsed.status().message())};
+    speed = *parsed;
+  }
   SubmittedById submitted;
   std::optional<v1::SubmitSweepResponse> response;
   if (options.diff) {
@@ -165,7 +200,7 @@ Outcome Plan(Session& session, const PlanOptions& options) {
     response = *std::move(answer);
     for (const v1::SubmittedJob& job : response->jobs()) submitted.emplace(job.id(), job.added());
   }
-  Page page = PlanPage(*files, submitted, options);
+  Page page = PlanPage(*files, submitted, options, speed);
   AddChangesNothing(*files, &page);
   if (response.has_value()) AddAvailability(*response, &page);
   session.printer().Print(page);
@@ -191,6 +226,13 @@ void AddPlanCommand(Commands& commands) {
                  "FLOP/s that one device does, for the GPU-hours (4e14: an H100 at 40 % of its bf16 peak)")
       .ValueText("N")
       .Positive();
+  command
+      .AddOption("--speed", options->speed_file,
+                 "A file of `sinkctl calibrate --out`: also say how long the jobs take on devices so fast")
+      .ValueText("FILE");
+  command.AddOption("--slots", options->slots, "How many such devices there are, a job on each (1)")
+      .ValueText("N")
+      .Within(1, 1'000'000);
   commands.OnRun(command, [options](Session& session) { return Plan(session, *options); });
 }
 

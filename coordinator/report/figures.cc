@@ -236,15 +236,15 @@ class FigureMaker {
       }
       chart.rows.push_back(std::move(row));
     }
-    const std::string what = "alpha_1 of the strongest head above " + Fixed(kOnsetAlpha, 1) + " for good";
+    const std::string head = "alpha_1 of the strongest head", above = "above " + Fixed(kOnsetAlpha, 1) + " for good";
     if (chart.rows.empty()) return;
     if (with == 0) {
-      set_.sentences.push_back("In no run is " + what + ".");
+      set_.sentences.push_back("In no run is " + head + " " + above + ".");
       return;
     }
     chart.title = "When the sink comes to stay: " + experiment_.name;
-    chart.description =
-        "First step from which " + what + ": mean over the runs that reach it, from the earliest to the latest.";
+    chart.description = "First step from which " + head + " is " + above +
+                        ": median over the runs that reach it, from the earliest to the latest.";
     chart.x_label = "optimizer steps";
     chart.marks = {0};
     Add("onset", "When the sink comes to stay", std::move(chart));

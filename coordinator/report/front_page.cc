@@ -11,6 +11,7 @@ namespace sink::report {
 namespace {
 
 std::string CountsText(const std::vector<Verdicts::Item>& items) {
+  if (items.empty()) return "No experiment here is one that the paper draws a takeaway from.";
   std::map<Verdict, int> counts;
   for (const Verdicts::Item& item : items) ++counts[item.judgement.verdict];
   return std::to_string(items.size()) +
@@ -70,7 +71,7 @@ Document MakeComparison(const std::vector<EvaluatedStudy>& studies) {
     document.blocks.push_back(Heading{2, title});
     document.blocks.push_back(std::move(by_verdict[verdict]));
   }
-  document.blocks.push_back(Paragraph{RuleText()});
+  if (!all.empty()) document.blocks.push_back(Paragraph{RuleText()});
   document.blocks.push_back(Heading{2, "How the recipes differ from the paper's"});
   for (const EvaluatedStudy& evaluated : studies) AddRecipe(*evaluated.study, 3, evaluated.study->sweep, &document);
   document.blocks.push_back(Heading{2, "Sweeps"});

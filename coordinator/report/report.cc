@@ -71,11 +71,18 @@ Row RowOf(const Study& study, const Experiment& experiment, size_t index, const 
   Row row;
   row.label = point.label;
   row.runs = static_cast<int>(point.runs.size());
+  std::vector<std::pair<std::string, int>> troubles;  // of how many runs each
   for (const Run* run : RunsOf(study, point)) {
     row.succeeded += run->succeeded();
     const std::string trouble = run->succeeded() ? NanAtTheEnd(*run) : TroubleOf(*run);
-    if (!trouble.empty()) row.trouble += (row.trouble.empty() ? "" : "; ") + trouble;
+    if (trouble.empty()) continue;
+    const auto same =
+        std::find_if(troubles.begin(), troubles.end(), [&trouble](const auto& one) { return one.first == trouble; });
+    ++(same == troubles.end() ? troubles.emplace_back(trouble, 0) : *same).second;
   }
+  for (const auto& [trouble, count] : troubles)
+    row.trouble +=
+        (row.trouble.empty() ? "" : "; ") + trouble + (count > 1 ? " (" + std::to_string(count) + " runs)" : "");
   const bool unfinished = row.succeeded == 0;
   for (const std::string& key : keys) {
     const auto list = experiment.paper.find(key);

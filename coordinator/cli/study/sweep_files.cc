@@ -7,6 +7,7 @@
 #include <fstream>
 #include <system_error>
 
+#include "coordinator/cli/study/open_model_size.h"
 #include "proto/config/model_flops.h"
 
 namespace sink::cli {
@@ -18,17 +19,6 @@ std::string ReadAll(std::istream& in) {
   std::string text(kMaxFileBytes, '\0');
   in.read(text.data(), kMaxFileBytes);
   text.resize(static_cast<size_t>(in.gcount()));
-  return text;
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return absl::InvalidArgumentError("it is a folder");
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return absl::NotFoundError(std::strerror(errno));
-  std::string text = ReadAll(in);
-  if (in.bad()) return absl::InvalidArgumentError("it cannot be read");
   return text;
 }
 
@@ -52,6 +42,17 @@ double GateOutputs(const ModelConfig& m) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return absl::InvalidArgumentError("it is a folder");
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return absl::NotFoundError(std::strerror(errno));
+  std::string text = ReadAll(in);
+  if (in.bad()) return absl::InvalidArgumentError("it cannot be read");
+  return text;
+}
 
 std::string ProfilePath(const std::string& entry, const std::string& profile) {
   if (profile.find('/') != std::string::npos || profile.ends_with(".yaml")) return profile;
@@ -103,8 +104,10 @@ JobCost Cost(const JobConfig& config) {
   const double length = static_cast<double>(config.train.sequence_length);
 
   JobCost cost;
-  if (config.kind == JobKind::kEvaluate) {  // of a model whose size only its folder tells
+  if (config.kind == JobKind::kEvaluate) {
     cost.tokens = static_cast<double>(config.eval.sequences * config.eval.tokens);
+    cost.parameters = ParametersByName(config.evaluate.model).value_or(0);
+    cost.flops = cost.tokens * ForwardFlops(cost.parameters);
     return cost;
   }
   cost.parameters = 2 * embedding + layers * layer + h;  // the head is its own matrix

@@ -21,6 +21,9 @@ struct SweepFiles {
   bool changes_nothing = false;  // there are changes, and the jobs are the same without them
 };
 
+// A file of at most 256 KiB. Errors: INVALID_ARGUMENT and NOT_FOUND, with the reason alone.
+absl::StatusOr<std::string> ReadFile(const std::string& path);
+
 // A profile with a slash or the ending ".yaml" is a path; a bare name is profiles/<name>.yaml beside the sweep file.
 std::string ProfilePath(const std::string& entry, const std::string& profile);
 
@@ -29,8 +32,8 @@ std::string ProfilePath(const std::string& entry, const std::string& profile);
 absl::StatusOr<SweepFiles> LoadSweep(const std::string& entry, const std::vector<std::string>& profiles,
                                      const SweepChanges& changes, std::istream& in);
 
-// What a training job costs, before it has run.
-// Of a job that measures an open model only the tokens are known.
+// What a job costs, before it has run. Of one that measures an open model parameters and flops are those that the
+// model's name tells (open_model_size.h), 0 where it tells none, and there is no checkpoint.
 struct JobCost {
   double parameters = 0;
   double tokens = 0;

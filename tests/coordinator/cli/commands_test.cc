@@ -55,6 +55,7 @@ TEST(Usage, HelpOfEveryCommandHasTwoExamples) {
   EXPECT_THAT(root.out, HasSubstr("Exit codes:"));
   for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{{"submit"},
                                                                                        {"plan"},
+                                                                                       {"calibrate"},
                                                                                        {"status"},
                                                                                        {"results"},
                                                                                        {"curves"},

@@ -110,6 +110,17 @@ TEST(Report, AFailedReplicaIsNotInTheMeanOfThoseThatFinished) {
                 "failed at step 100 of 100: nan: the loss is NaN |"));
 }
 
+TEST(Report, WhatHappenedToSeveralReplicasIsSaidOnce) {
+  Study study = Optimization();
+  for (const int n : {1, 2}) {
+    report::Run& replica = study.runs[testing::Id(n)];
+    replica.state = "CANCELLED";
+    replica.step = 0;
+    replica.reason = "while queued";
+  }
+  EXPECT_THAT(Markdown(study), HasSubstr("| 1 of 3 done; cancelled: while queued (2 runs) |"));
+}
+
 TEST(Report, AReplicaThatEndsWithoutANumberIsSaidAndLeftOut) {
   Study study = Optimization();
   for (auto& [name, curve] : study.runs[testing::Id(2)].curves) curve.back().value = NAN;
@@ -289,6 +300,24 @@ TEST(Comparison, SaysOfEveryTakeawayOfSeveralSweepsWhetherItHoldsHere) {
   EXPECT_LT(holds, fails);
   EXPECT_GT(text.find("| second, learning\\_rate | **does not hold** |"), fails);
   EXPECT_THAT(text, Not(HasSubstr("cannot decide")));
+}
+
+TEST(Comparison, OfSweepsWithoutATakeawaySaysSoAndPrintsNoRule) {
+  Study study = Optimization();
+  for (Experiment& experiment : study.experiments) experiment.name = "search";
+  const auto results = Evaluate(study);
+  const std::string text = ToMarkdown(MakeComparison({{&study, &results}}));
+  EXPECT_THAT(text, HasSubstr("No experiment here is one that the paper draws a takeaway from."));
+  EXPECT_THAT(text, Not(HasSubstr("How takeaways are judged.")));
+  EXPECT_THAT(text, Not(HasSubstr("Hold here")));
+}
+
+// The dot is the median: one late seed must not move it.
+TEST(Report, TheFigureOfOnsetsSaysThatItShowsMedians) {
+  EXPECT_THAT(
+      Markdown(Optimization()),
+      HasSubstr("First step from which alpha\\_1 of the strongest head is above 0.3 for good: median over the runs "
+                "that reach it, from the earliest to the latest."));
 }
 
 TEST(Report, SaysHowTheRecipeDiffersFromThePapers) {
