@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "coordinator/cli/study/sweep_files.h"
 #include "tests/sweeps/files.h"
 
@@ -30,8 +32,9 @@ TEST(ParametersByName, KnowsNothingOfANameWithoutASize) {
 
 // Two operations a parameter and token: what `sinkctl plan` says of models that are only measured.
 TEST(Cost, IsKnownOfEveryOpenModelThatIsShipped) {
+  std::istringstream no_input;
   for (const char* name : {"open_models", "open_models_2026", "open_model_inputs", "open_model_smollm2"}) {
-    const auto files = LoadSweep(testing::SourceDir() + "/sweeps/" + name + ".yaml", {});
+    const auto files = LoadSweep(testing::SourceDir() + "/sweeps/" + name + ".yaml", {}, {}, no_input);
     ASSERT_TRUE(files.ok()) << files.status();
     for (const ExpandedJob& job : files->sweep.jobs) {
       const JobCost cost = Cost(job.config);
