@@ -123,8 +123,8 @@ TEST_F(LeaseDeskTest, WaitingHoldsNoThread) {
     answers.push_back(Ask(n, kLong));
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
-  const int threads = Threads();  // of this process, which is the coordinator and has two for each that asks: one of the
-                                  // question, one of its client's connection
+  // Of this process, which is the coordinator and has two for each that asks: the question's and its connection's.
+  const int threads = Threads();
   for (int n = 50; n < 90; ++n) {
     Join(n);
     answers.push_back(Ask(n, kLong));
