@@ -37,7 +37,8 @@ class FleetDoctor {
 
   void Coordinator() {
     Say(Level::kGood, "coordinator",
-        absl::StrCat("answers at ", fleet_.address, " with ", fleet_.sweeps.sweeps_size(), " sweeps"));
+        absl::StrCat("answers at ", fleet_.address, " with ", fleet_.sweeps.sweeps_size(),
+                     fleet_.sweeps.sweeps_size() == 1 ? " sweep" : " sweeps"));
     for (const std::string& warning : fleet_.sweeps.warnings())
       Say(Level::kFault, "coordinator", warning,
           "free space where its --data lies, or move that folder to a larger disk");
@@ -109,6 +110,14 @@ class FleetDoctor {
   void Waiting(const v1::WhyJobResponse& why) {
     const v1::Job& job = why.job();
     const std::string sweep = job.sweeps_size() > 0 ? job.sweeps(0).sweep() : "";
+    int devices = 0, free = 0;
+    for (const v1::Worker& worker : fleet_.workers.workers()) {
+      if (!IsConnected(worker)) continue;
+      devices += worker.devices();
+      free += worker.devices_free();
+    }
+    if (devices > 0 && free == 0)
+      return Say(Level::kGood, absl::StrCat("sweep ", sweep), "waits for a device: all are in use");
     Say(Level::kHint, absl::StrCat("sweep ", sweep),
         absl::StrCat("job ", job.id().substr(0, 8), " waits: ", absl::StrJoin(why.reasons(), "; ")),
         absl::StrCat("all of it: sinkctl why ", job.id().substr(0, 8)));

@@ -24,6 +24,7 @@ Fleet Healthy() {
     worker->set_state("connected");
     worker->set_version("1.2.3");
     worker->set_devices(1);
+    worker->set_devices_free(1);
     worker->set_device_kind("cpu");
     worker->set_last_seen_ms(kNow - 2000);
     worker->add_sets()->set_name("text");
@@ -39,6 +40,14 @@ TEST(FleetDoctor, AHealthyFleetIsGoodLineByLine) {
     EXPECT_EQ(finding.level, Level::kGood) << finding.what;
     EXPECT_EQ(finding.fix, "");
   }
+}
+
+TEST(FleetDoctor, AJobThatWaitsWhileAllDevicesWorkIsNoFault) {
+  Fleet fleet = Healthy();
+  for (v1::Worker& worker : *fleet.workers.mutable_workers()) worker.set_devices_free(0);
+  fleet.waiting.emplace_back().mutable_job()->set_id("3f2a91c077b01d2e3f2a91c077b01d2e");
+  EXPECT_EQ(Examine(fleet).back().level, Level::kGood);
+  EXPECT_EQ(Examine(fleet).back().what, "waits for a device: all are in use");
 }
 
 struct Planted {
