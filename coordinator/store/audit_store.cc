@@ -3,8 +3,8 @@
 
 #include <limits>
 
-#include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
+#include "coordinator/store/side_database.h"
 
 namespace sink::store {
 namespace {
@@ -25,14 +25,7 @@ CREATE TABLE IF NOT EXISTS audit (
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AuditStore>> AuditStore::Open(const std::string& path) {
-  SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Mode::kReadWrite));
-  SINK_ASSIGN_OR_RETURN(const int64_t version, db->QueryInt("PRAGMA user_version"));
-  if (version > kVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("database ", path, " is of a newer sink-coordinator: use that one"));
-  }
-  SINK_RETURN_IF_ERROR(db->Execute(kSchema));
-  SINK_RETURN_IF_ERROR(db->Execute(absl::StrCat("PRAGMA user_version = ", kVersion).c_str()));
+  SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, OpenSideDatabase(path, kVersion, kSchema));
   return std::unique_ptr<AuditStore>(new AuditStore(std::move(db)));
 }
 

@@ -1,8 +1,8 @@
 // See identity_store.h.
 #include "coordinator/store/identity_store.h"
 
-#include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
+#include "coordinator/store/side_database.h"
 
 namespace sink::store {
 namespace {
@@ -33,14 +33,7 @@ CREATE INDEX IF NOT EXISTS certificates_principal ON certificates (principal);
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<IdentityStore>> IdentityStore::Open(const std::string& path) {
-  SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Mode::kReadWrite));
-  SINK_ASSIGN_OR_RETURN(const int64_t version, db->QueryInt("PRAGMA user_version"));
-  if (version > kVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("database ", path, " is of a newer sink-coordinator: use that one"));
-  }
-  SINK_RETURN_IF_ERROR(db->Execute(kSchema));
-  SINK_RETURN_IF_ERROR(db->Execute(absl::StrCat("PRAGMA user_version = ", kVersion).c_str()));
+  SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, OpenSideDatabase(path, kVersion, kSchema));
   return std::unique_ptr<IdentityStore>(new IdentityStore(std::move(db)));
 }
 

@@ -1,0 +1,20 @@
+#include "coordinator/store/side_database.h"
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink::store {
+
+absl::StatusOr<std::unique_ptr<Database>> OpenSideDatabase(const std::string& path, int version, const char* schema) {
+  SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Mode::kReadWrite));
+  SINK_ASSIGN_OR_RETURN(const int64_t found, db->QueryInt("PRAGMA user_version"));
+  if (found > version) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("database ", path, " is of a newer sink-coordinator: use that one"));
+  }
+  SINK_RETURN_IF_ERROR(db->Execute(schema));
+  SINK_RETURN_IF_ERROR(db->Execute(absl::StrCat("PRAGMA user_version = ", version).c_str()));
+  return db;
+}
+
+}  // namespace sink::store
