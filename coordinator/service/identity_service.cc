@@ -30,6 +30,19 @@ absl::StatusOr<std::string> ShownKey(const grpc::ServerContext& context) {
   return identity::PublicKeyOfCertificate(std::string(shown[0].data(), shown[0].size()));
 }
 
+// Who asks for a certificate, and the public key that it is to be of.
+struct Asked {
+  Caller caller;
+  std::string key;
+};
+template <typename Request>
+absl::StatusOr<Asked> Read(const Callers& callers, const grpc::ServerContext& context, const Request& request) {
+  SINK_RETURN_IF_ERROR(Validate(request));
+  SINK_ASSIGN_OR_RETURN(Caller caller, callers.Of(context));
+  SINK_ASSIGN_OR_RETURN(std::string key, identity::PublicKeyOfRequest(request.request()));
+  return Asked{std::move(caller), std::move(key)};
+}
+
 // What a request for a token makes of it.
 absl::StatusOr<Principal> PrincipalFor(const v1::CreateTokenRequest& request, int64_t now_ms) {
   Principal principal{.name = "", .role = Role::kJoin, .key = "", .uses = 0, .revoked = false, .created_ms = now_ms};
@@ -64,29 +77,25 @@ absl::Status IdentityServiceImpl::Issue(const std::string& public_key, const std
 
 grpc::Status IdentityServiceImpl::Join(grpc::ServerContext* context, const v1::JoinRequest* request,
                                        v1::CertificateResponse* response) {
-  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto caller = access_->callers().Of(*context);
-  if (!caller.ok()) return ToGrpc(caller.status());
-  const auto key = identity::PublicKeyOfRequest(request->request());
-  if (!key.ok()) return ToGrpc(key.status());
+  const auto asked = Read(access_->callers(), *context, *request);
+  if (!asked.ok()) return ToGrpc(asked.status());
+  const auto& [caller, key] = *asked;
   const std::string name = absl::StrCat("worker/", request->worker_id());
-  absl::Status status = access_->principals().Join(*caller, name, KeyName(*key), now_().unix_ms);
-  if (status.ok()) status = Issue(*key, name, authority_->lifetimes().worker, /*renewable=*/true, response);
-  access_->Record(*context, *caller, "Join", name, status);
+  absl::Status status = access_->principals().Join(caller, name, KeyName(key), now_().unix_ms);
+  if (status.ok()) status = Issue(key, name, authority_->lifetimes().worker, /*renewable=*/true, response);
+  access_->Record(*context, caller, "Join", name, status);
   return ToGrpc(status);
 }
 
 grpc::Status IdentityServiceImpl::LogIn(grpc::ServerContext* context, const v1::LogInRequest* request,
                                         v1::CertificateResponse* response) {
-  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto caller = access_->callers().Of(*context);
-  if (!caller.ok()) return ToGrpc(caller.status());
-  const auto key = identity::PublicKeyOfRequest(request->request());
-  if (!key.ok()) return ToGrpc(key.status());
-  const auto user = access_->principals().LogIn(*caller, KeyName(*key));
+  const auto asked = Read(access_->callers(), *context, *request);
+  if (!asked.ok()) return ToGrpc(asked.status());
+  const auto& [caller, key] = *asked;
+  const auto user = access_->principals().LogIn(caller, KeyName(key));
   absl::Status status = user.status();
-  if (status.ok()) status = Issue(*key, *user, authority_->lifetimes().user, /*renewable=*/true, response);
-  access_->Record(*context, *caller, "LogIn", user.ok() ? *user : "", status);
+  if (status.ok()) status = Issue(key, *user, authority_->lifetimes().user, /*renewable=*/true, response);
+  access_->Record(*context, caller, "LogIn", user.ok() ? *user : "", status);
   return ToGrpc(status);
 }
 
@@ -106,11 +115,9 @@ grpc::Status IdentityServiceImpl::Renew(grpc::ServerContext* context, const v1::
 
 grpc::Status IdentityServiceImpl::CreateToken(grpc::ServerContext* context, const v1::CreateTokenRequest* request,
                                               v1::CertificateResponse* response) {
-  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const auto caller = access_->callers().Of(*context);
-  if (!caller.ok()) return ToGrpc(caller.status());
-  const auto key = identity::PublicKeyOfRequest(request->request());
-  if (!key.ok()) return ToGrpc(key.status());
+  const auto asked = Read(access_->callers(), *context, *request);
+  if (!asked.ok()) return ToGrpc(asked.status());
+  const auto& [caller, key] = *asked;
   auto principal = PrincipalFor(*request, now_().unix_ms);
   if (!principal.ok()) return ToGrpc(principal.status());
   absl::Status status = access_->principals().Put(*principal);
@@ -121,8 +128,8 @@ grpc::Status IdentityServiceImpl::CreateToken(grpc::ServerContext* context, cons
         {.name = holder, .role = Role::kLogIn, .key = "", .uses = 1, .revoked = false, .created_ms = now_().unix_ms});
   }
   const absl::Duration ttl = std::min(absl::Milliseconds(request->ttl_ms()), kLongestToken);
-  if (status.ok()) status = Issue(*key, holder, ttl, /*renewable=*/false, response);
-  access_->Record(*context, *caller, "CreateToken", holder, status);
+  if (status.ok()) status = Issue(key, holder, ttl, /*renewable=*/false, response);
+  access_->Record(*context, caller, "CreateToken", holder, status);
   return ToGrpc(status);
 }
 
