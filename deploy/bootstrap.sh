@@ -44,7 +44,7 @@ packages=(g++ cmake ninja-build ccache git pkg-config ca-certificates
   libxxhash-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev libc-ares-dev libre2-dev libcurl4-openssl-dev
   dict-gcide bible-kjv bible-kjv-text)
 [ "$torch" = yes ] && packages+=(python3 python3-pip python3-venv libgomp1 libgloo-dev)
-[ "$tests" = yes ] && packages+=(python3-venv prometheus curl sqlite3 procps systemd slurm-wlm munge)
+[ "$tests" = yes ] && packages+=(python3-venv prometheus curl sqlite3 procps iproute2 systemd slurm-wlm munge)
 [ "$fuzz" = yes ] && packages+=(clang libclang-rt-dev)
 
 missing=()
