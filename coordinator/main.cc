@@ -9,6 +9,7 @@
 
 #include "coordinator/identity/credential.h"
 #include "coordinator/identity/protect_process.h"
+#include "coordinator/limit_options.h"
 #include "coordinator/server.h"
 #include "proto/args/command_line.h"
 
@@ -43,10 +44,7 @@ int main(int argc, char** argv) {
   root.AddOption("--metrics-token-file", options.metrics_token_file, "Password for /metrics, unless on loopback");
   root.AddOption("--heartbeat-interval", heartbeat_interval, "How often workers report").ShowDefault();
   root.AddOption("--lease-duration", lease_duration, "A worker silent for this long loses its jobs").ShowDefault();
-  root.AddOption(
-      "--keep-points", options.keep_points,
-      "How long after its end a job keeps every metric point, and how many of a sweep's best jobs keep them for "
-      "good: 30d or 30d,best=10; then some points of each curve stay (default: all for good)");
+  sink::AddLimitOptions(root, options);
   root.AddOption("--log-level", log_level, "debug, info, warning or error")
       .OneOf({"debug", "info", "warning", "error"})
       .ShowDefault();

@@ -27,6 +27,7 @@
 #include "coordinator/listen_address.h"
 #include "coordinator/published_credential.h"
 #include "coordinator/retention_option.h"
+#include "coordinator/service/accept_loop.h"
 #include "coordinator/service/access.h"
 #include "coordinator/service/checkpoint_guard.h"
 #include "coordinator/service/checkpoint_repository.h"
@@ -36,8 +37,10 @@
 #include "coordinator/service/gatekeeper.h"
 #include "coordinator/service/identity_service.h"
 #include "coordinator/service/lease_desk.h"
+#include "coordinator/service/listening_sockets.h"
 #include "coordinator/service/metrics_exporter.h"
 #include "coordinator/service/scrape_endpoint.h"
+#include "coordinator/service/self_call.h"
 #include "coordinator/service/stream_gate.h"
 #include "coordinator/service/worker_service.h"
 #include "coordinator/store/sqlite_store.h"
@@ -115,6 +118,7 @@ struct Server::Parts {
   std::unique_ptr<identity::Authority> authority;
   std::unique_ptr<Principals> principals;
   std::unique_ptr<AuditLog> audit;
+  std::unique_ptr<Rates> rates;
   std::unique_ptr<Gatekeeper> gatekeeper;
   std::unique_ptr<Access> access;
   PublishedCredential published;
@@ -128,7 +132,10 @@ struct Server::Parts {
   std::unique_ptr<ClientServiceImpl> client_service;
   std::unique_ptr<WorkerServiceImpl> worker_service;
   std::unique_ptr<IdentityServiceImpl> identity_service;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
   std::unique_ptr<grpc::Server> grpc_server;
+  std::unique_ptr<AcceptLoop> connections;
+  std::unique_ptr<SelfCall> self_call;
   std::unique_ptr<ScrapeEndpoint> scrapes;
   std::string address, metrics_address;
   int port = 0;
@@ -144,6 +151,8 @@ struct Server::Parts {
   absl::Status AddAdmin(const identity::Claims& claims);
   absl::Status RenewCertificates();
   absl::Status Listen(const ListenAddress& listen, const ServerOptions& options);
+  // Whoever connects is gRPC's from here on, within the limits.
+  void Accept(ListeningSockets listening, const ListenAddress& listen, const ServerOptions& options);
   absl::Status ListenForScrapes(const ListenAddress& listen, const std::string& token_file);
   void TickLoop(std::chrono::nanoseconds interval);
 };
@@ -190,7 +199,8 @@ absl::Status Server::Parts::OpenIdentity(const ServerOptions& options) {
   auto log = AuditLog::Open(absl::StrCat(folder, "/audit.db"));
   if (!log.ok()) return log.status();
   audit = std::move(*log);
-  gatekeeper = std::make_unique<Gatekeeper>(principals.get(), audit.get(),
+  rates = std::make_unique<Rates>(options.rates, [this] { exporter->CallRefused(Gatekeeper::Refusal::kRate); });
+  gatekeeper = std::make_unique<Gatekeeper>(principals.get(), audit.get(), rates.get(),
                                             [this](Gatekeeper::Refusal why) { exporter->CallRefused(why); });
   const auto admin = authority->admin();
   return admin.ok() ? AddAdmin(*admin) : admin.status();
@@ -221,7 +231,8 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
   RaiseDescriptorLimit();
   // What gRPC has to say is for its developers; what a user needs to know is in our own messages.
   gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
-  access = std::make_unique<Access>(gatekeeper.get(), principals.get(), audit.get(), &jobs->queries());
+  access = std::make_unique<Access>(gatekeeper.get(), principals.get(), audit.get(), &jobs->queries(), options.quota,
+                                    [this] { exporter->CallRefused(Gatekeeper::Refusal::kQuota); });
   gate = std::make_unique<StreamGate>(
       options.max_threads,
       StreamGate::Patience{.first_message = absl::ToChronoMilliseconds(options.first_message),
@@ -231,9 +242,9 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
                                                        &jobs->retention(), &jobs->checkpoints(), guard.get(),
                                                        disk.get(), gate.get(), &fail_stop, SystemNow);
   desk = std::make_unique<LeaseDesk>(&jobs->dispatcher(), SystemNow);
-  worker_service =
-      std::make_unique<WorkerServiceImpl>(gatekeeper.get(), &jobs->workers(), desk.get(), &jobs->queries(),
-                                          checkpoints.get(), guard.get(), gate.get(), &fail_stop, SystemNow);
+  worker_service = std::make_unique<WorkerServiceImpl>(gatekeeper.get(), &jobs->workers(), desk.get(), &jobs->queries(),
+                                                       checkpoints.get(), guard.get(), gate.get(), rates.get(),
+                                                       &fail_stop, SystemNow);
   identity_service = std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), &jobs->workers(), SystemNow);
   const auto credentials = identity::MakeServerCredentials(authority->server_folder());
   credentials->SetAuthMetadataProcessor(gatekeeper->MakeProcessor());
@@ -251,22 +262,45 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);  // notices a worker that has lost its power
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             static_cast<int>(absl::ToInt64Milliseconds(options.handshake_timeout)));
   // Clients come again with the certificate that they have by then; calls in progress end first.
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, ConnectionAgeMs(authority->lifetimes()));
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error, not a share
-  const std::string wanted = listen.WithPort(listen.port);
-  builder.AddListeningPort(wanted, credentials, &port);
+  auto listening = ListenOn(listen.host, listen.port);
+  if (!listening.ok()) {
+    return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", listen.WithPort(listen.port),
+                                               ": is the port in use? choose another one, or 0 for any"));
+  }
+  acceptor = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   builder.RegisterService(client_service.get());
   builder.RegisterService(worker_service.get());
   builder.RegisterService(identity_service.get());
   grpc_server = builder.BuildAndStart();
-  if (grpc_server == nullptr || port == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("--listen: cannot listen on ", wanted, ": is the port in use? choose another one, or 0 for any"));
-  }
-  address = listen.WithPort(port);
+  if (grpc_server == nullptr) return absl::InternalError("gRPC does not start");
+  Accept(*std::move(listening), listen, options);
   return absl::OkStatus();
+}
+
+void Server::Parts::Accept(ListeningSockets listening, const ListenAddress& listen, const ServerOptions& options) {
+  port = listening.port;
+  address = listen.WithPort(port);
+  connections = std::make_unique<AcceptLoop>(
+      std::move(listening.sockets),
+      ConnectionOptions{.total = options.connections > 0 ? options.connections : MostConnections(),
+                        .per_address = options.connections_per_address},
+      [this](int fd) {
+        grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters taken;
+        taken.fd = fd;
+        acceptor->HandleNewConnection(&taken);
+      });
+  self_call = std::make_unique<SelfCall>(
+      SelfCall::Options{.address = listen.Called().WithPort(port), .credential = authority->admin_folder()});
+  exporter->SetMore([this](Families* families) {
+    connections->AddSeries(families);
+    self_call->AddSeries(families);
+    AddDescriptors(families);
+  });
 }
 
 absl::Status Server::Parts::ListenForScrapes(const ListenAddress& listen, const std::string& token_file) {
@@ -368,6 +402,9 @@ void Server::Shutdown() {
   if (parts.gate != nullptr) parts.gate->Close();
   if (parts.desk != nullptr) parts.desk->Close();
   if (parts.ticker.joinable()) parts.ticker.join();
+  if (parts.exporter != nullptr) parts.exporter->SetMore({});
+  parts.self_call.reset();
+  parts.connections.reset();
   if (parts.grpc_server != nullptr) {
     parts.grpc_server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
     parts.grpc_server->Wait();

@@ -15,6 +15,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "coordinator/core/quotas.h"
+#include "coordinator/core/rates.h"
 #include "coordinator/identity/authority.h"
 
 namespace sink {
@@ -37,6 +39,12 @@ struct ServerOptions {
   uint64_t disk_reserve = 64 << 20;                 // bytes of the disk that are left to the database
   absl::Duration scrub_interval = absl::Hours(24);  // how often every checkpoint is read again
   int max_threads = 512;                            // that serve calls; service/stream_gate.h shares them out
+  // What one address may have open, and one user in the queue; and how often users may ask for what is expensive.
+  int connections = 0;  // of all addresses; 0: as many as the limit of open files leaves room for
+  int connections_per_address = 1024;
+  absl::Duration handshake_timeout = absl::Seconds(10);
+  Quota quota;
+  RateOptions rates;
   // How long the other side of a stream may keep one of them waiting.
   absl::Duration first_message = absl::Seconds(5);
   absl::Duration next_message = absl::Seconds(60);

@@ -21,9 +21,9 @@ TrainerReport StartFailure(const absl::Status& status) {
   return report;
 }
 
-TrainerReport RunRank(const Rank& rank, const std::string& trainer, SupervisionLimits limits, StopControl& control,
-                      const RankHooks& hooks) {
-  auto process = TrainerProcess::Start({trainer, rank.folder.path(), rank.environment, rank.folder.marker()});
+TrainerReport RunRank(const Rank& rank, const std::string& trainer, const TrainerUser* user, SupervisionLimits limits,
+                      StopControl& control, const RankHooks& hooks) {
+  auto process = TrainerProcess::Start({trainer, rank.folder.path(), rank.environment, rank.folder.marker(), user});
   if (!process.ok()) return StartFailure(process.status());
   const std::string& name = rank.folder.marker();
   spdlog::info("{}: trainer pid {} on {}", name, (*process)->pid(), rank.device);
@@ -72,13 +72,13 @@ std::vector<Rank> PlanRanks(const v1::Grant& grant, const RunFolder& folder, con
   return ranks;
 }
 
-std::vector<RankReport> RunRanks(const std::vector<Rank>& ranks, const std::string& trainer,
+std::vector<RankReport> RunRanks(const std::vector<Rank>& ranks, const std::string& trainer, const TrainerUser* user,
                                  const SupervisionLimits& limits, StopControl& control, const RankHooks& hooks) {
   std::vector<RankReport> reports(ranks.size());
   std::vector<std::thread> threads;
   for (size_t i = 0; i < ranks.size(); ++i) {
     threads.emplace_back([&, i] {
-      reports[i] = {ranks[i].prefix, RunRank(ranks[i], trainer, limits, control, hooks)};
+      reports[i] = {ranks[i].prefix, RunRank(ranks[i], trainer, user, limits, control, hooks)};
       if (IsLoss(reports[i].trainer)) control.Request(StopReason::kRankLost);
     });
   }

@@ -16,6 +16,7 @@
 #include "worker/run_folder.h"
 #include "worker/stop_control.h"
 #include "worker/trainer_supervisor.h"
+#include "worker/trainer_user.h"
 
 namespace sink::worker {
 
@@ -40,10 +41,11 @@ struct RankHooks {
   std::function<void(absl::Duration now)> on_tick;
 };
 
-// Runs `trainer` (absolute path) once for each rank, until none of them nor a process that they started is left. A rank
-// that ends without success requests StopReason::kRankLost for the rest, unless it was asked to stop: then the ranks
-// have agreed on a step, and the others are about to save and end as well. The limit `stall` holds for rank 0.
-std::vector<RankReport> RunRanks(const std::vector<Rank>& ranks, const std::string& trainer,
+// Runs `trainer` (absolute path) once for each rank, as `user` (null: as this process), until none of them nor a
+// process that they started is left. A rank that ends without success requests StopReason::kRankLost for the rest,
+// unless it was asked to stop: then the ranks have agreed on a step, and the others are about to save and end as well.
+// The limit `stall` holds for rank 0.
+std::vector<RankReport> RunRanks(const std::vector<Rank>& ranks, const std::string& trainer, const TrainerUser* user,
                                  const SupervisionLimits& limits, StopControl& control, const RankHooks& hooks);
 
 }  // namespace sink::worker

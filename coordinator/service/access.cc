@@ -27,9 +27,21 @@ absl::Status Access::MaySubmit(const Caller& caller, const SubmitRequest& reques
   }
   const absl::Status there = queries_->GetSweep(request.sweep).status();
   if (!there.ok() && !absl::IsNotFound(there)) return there;
-  if (!request.dry_run) return principals_->Claim(caller, request.sweep, there.ok());
+  if (!request.dry_run) {
+    SINK_RETURN_IF_ERROR(IsWithinQuota(caller, request));
+    return principals_->Claim(caller, request.sweep, there.ok());
+  }
   const bool is_new = !there.ok() && principals_->OwnerOf(request.sweep).empty();
   return is_new ? absl::OkStatus() : principals_->MayChange(caller, request.sweep);
+}
+
+absl::Status Access::IsWithinQuota(const Caller& caller, const SubmitRequest& request) const {
+  if (caller.role == Role::kAdmin) return absl::OkStatus();
+  SINK_ASSIGN_OR_RETURN(std::vector<Sweep> own, queries_->ListSweeps());
+  std::erase_if(own, [&](const Sweep& sweep) { return principals_->OwnerOf(sweep.name) != caller.name; });
+  absl::Status status = CheckQuota(quota_, caller.name, own, request);
+  if (!status.ok()) on_quota_();
+  return status;
 }
 
 absl::Status Access::MayChange(const Caller& caller, const JobSelection& selection) const {

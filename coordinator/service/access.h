@@ -2,7 +2,9 @@
 // server, as is what it points to; any thread.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -11,6 +13,7 @@
 #include "coordinator/core/audit_log.h"
 #include "coordinator/core/job_queries.h"
 #include "coordinator/core/principals.h"
+#include "coordinator/core/quotas.h"
 #include "coordinator/core/requests.h"
 #include "coordinator/service/gatekeeper.h"
 
@@ -18,15 +21,22 @@ namespace sink {
 
 class Access {
  public:
-  Access(const Callers* callers, Principals* principals, AuditLog* audit, JobQueries* queries)
-      : callers_(callers), principals_(principals), audit_(audit), queries_(queries) {}
+  // `on_quota` is told of each submission that the quota refuses.
+  Access(const Callers* callers, Principals* principals, AuditLog* audit, JobQueries* queries, const Quota& quota,
+         std::function<void()> on_quota)
+      : callers_(callers),
+        principals_(principals),
+        audit_(audit),
+        queries_(queries),
+        quota_(quota),
+        on_quota_(std::move(on_quota)) {}
 
   const Callers& callers() const { return *callers_; }
   Principals& principals() const { return *principals_; }
   AuditLog& audit() const { return *audit_; }
 
   // PERMISSION_DENIED: the sweep, or a job's home sweep, is somebody else's; or the priority is an admin's to give. A
-  // new sweep becomes the caller's.
+  // new sweep becomes the caller's. RESOURCE_EXHAUSTED: the caller, who is no admin, has too much in the queue.
   absl::Status MaySubmit(const Caller& caller, const SubmitRequest& request) const;
   absl::Status MayChange(const Caller& caller, const JobSelection& selection) const;
   // Of any sweep that the job is in.
@@ -37,10 +47,14 @@ class Access {
               std::string object, const absl::Status& outcome) const;
 
  private:
+  absl::Status IsWithinQuota(const Caller& caller, const SubmitRequest& request) const;
+
   const Callers* const callers_;
   Principals* const principals_;
   AuditLog* const audit_;
   JobQueries* const queries_;
+  const Quota quota_;
+  const std::function<void()> on_quota_;
 };
 
 // "ipv4:10.0.0.7:51234", as gRPC says it -> "10.0.0.7:51234".

@@ -3,10 +3,12 @@
 // submitter's own sweep) is the handler's to check. Constants; any thread.
 #pragma once
 
+#include <optional>
 #include <type_traits>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "coordinator/core/rates.h"
 #include "coordinator/job/principal.h"
 #include "sink/v1/client.grpc.pb.h"
 #include "sink/v1/identity.grpc.pb.h"
@@ -77,6 +79,9 @@ absl::Span<const PolicyRow> Policy();
 bool IsMethod(absl::string_view path);
 // False for a path that is no method.
 bool MayCall(Role role, absl::string_view path);
+
+// As what a call of the method counts with its caller; nothing for most, which are cheap or must not fail.
+std::optional<Use> UseOf(absl::string_view path);
 
 namespace policy {
 

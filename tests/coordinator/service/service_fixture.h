@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -80,6 +81,7 @@ class ServiceTest : public ::testing::Test {
     options.max_threads = max_threads_;
     options.first_message = first_message_;
     options.next_message = next_message_;
+    if (adjust_) adjust_(&options);
     return options;
   }
 
@@ -234,6 +236,7 @@ class ServiceTest : public ::testing::Test {
   uint64_t disk_reserve_ = 64 << 20;  // so much has every disk on which the tests run
   int max_threads_ = 512;
   absl::Duration first_message_ = ServerOptions().first_message, next_message_ = ServerOptions().next_message;
+  std::function<void(ServerOptions*)> adjust_;  // what else a test wants
   std::string listen_ = "127.0.0.1:0";
   TempDir folder_;
   std::unique_ptr<Server> server_;
