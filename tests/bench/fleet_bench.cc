@@ -33,6 +33,7 @@ namespace {
 
 struct Options {
   std::string bin_dir, peer_bin_dir;
+  bool storm = false;
   std::string folder = "/tmp";
   int workers = 1000;
   int queued = 100'000;
@@ -40,7 +41,6 @@ struct Options {
   double seconds = 5;
   int rounds = 3;
   int watchers = 128;
-  bool storm = false;
 };
 
 constexpr int kWindow = 256;  // calls in flight
