@@ -297,7 +297,6 @@ void PrintTable(const Options& options, const std::vector<std::unique_ptr<Side>>
     std::printf("\n");
   };
   for (const Row& row : kRows) print(row.figure, row.text, row.wanted);
-  if (options.finished == 0 || options.storm) return;
   std::printf("with %d finished jobs:\n", options.finished);
   for (const Row& row : kRows) print(std::string(row.figure) + "@finished", row.text, "");
 }
