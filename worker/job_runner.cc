@@ -235,7 +235,7 @@ void JobRunner::Log(const Rank& rank, std::string_view level, std::string_view t
     spool_->Append(pipe::Encode(pipe::Log{std::string(level), std::move(message)}), WallTimeMs());
   } else {
     spdlog::log(level == "error" ? spdlog::level::err : spdlog::level::info, "job {}: {}: {}", lease().job_id(),
-                std::string(level), message);
+                LogText(level), LogText(message));
   }
 }
 

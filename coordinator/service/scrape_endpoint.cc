@@ -19,7 +19,7 @@
 namespace sink {
 namespace {
 
-constexpr int kThreads = 8;
+constexpr int kThreads = 40;  // so many requests that never end are needed to make a scrape wait
 constexpr std::chrono::milliseconds kRequestTimeout{5000};  // a request that stays unfinished holds a thread no longer
 
 // In a time that tells nothing of where they differ.

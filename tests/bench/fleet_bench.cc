@@ -5,8 +5,9 @@
 // with --watchers 0: its calls are in plain text.
 //
 // Usage: fleet_bench --bin-dir DIR [--peer-bin-dir DIR] [--folder DIR] [--workers N] [--queued N] [--finished N]
-//                    [--seconds S] [--rounds N] [--watchers N] [--quick]
-// --folder decides which disk is measured; --quick is a short form of everything.
+//                    [--seconds S] [--rounds N] [--watchers N] [--quick] [--storm]
+// --folder decides which disk is measured; --quick is a short form of everything; --storm is what comes after a restart
+// alone: how long until all workers, each with a handshake of its own, are served again.
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -32,6 +33,7 @@ namespace {
 
 struct Options {
   std::string bin_dir, peer_bin_dir;
+  bool storm = false;
   std::string folder = "/tmp";
   int workers = 1000;
   int queued = 100'000;
@@ -42,6 +44,7 @@ struct Options {
 };
 
 constexpr int kWindow = 256;  // calls in flight
+constexpr int kReaders = 16;  // of a status
 constexpr int kPoints = 147;  // of a report
 constexpr int kLargestSweep = 10'000;
 
@@ -77,10 +80,14 @@ class Side {
   void Restart() {
     coordinator_.Stop();
     coordinator_.Start();
-    const Clock::time_point begin = Clock::now();
-    fleet_->Connect(coordinator_.address());
-    fleet_->Register(options_.workers);
-    Note("restart_s", std::chrono::duration<double>(Clock::now() - begin).count());
+    const double cpu = Cpu(
+        [&] {
+          fleet_->Connect(coordinator_.address());
+          fleet_->Register(options_.workers);
+        },
+        &seconds_);
+    Note("restart_s", seconds_);
+    Note("restart_cpu_s", cpu);
   }
 
   void Idle() {
@@ -157,6 +164,13 @@ class Side {
     Note("report_cpu_ms" + suffix, 1e3 * cpu / static_cast<double>(tally.done));
     Note("bytes_per_point" + suffix, (coordinator_.database_bytes() - bytes) / points);
     fleet_->FinishAll(kWindow);
+  }
+
+  void Status() {
+    Tally tally;
+    const double cpu = Cpu([&] { tally = fleet_->Status(options_.seconds, kReaders, "sweep-0"); }, &seconds_);
+    Note("status_per_second", static_cast<double>(tally.done) / tally.seconds);
+    Note("status_cpu_ms", 1e3 * cpu / static_cast<double>(std::max<int64_t>(1, tally.done)));
   }
 
   // Clients that watch a sweep of 10,000 jobs while jobs of others report. What the reports cost without them is
@@ -247,8 +261,11 @@ constexpr Row kRows[] = {
     {"dispatch_and_finish_cpu_ms", "coordinator CPU of a dispatch and its end, ms", ""},
     {"points_per_second", "durable metric points a second", ">= 250000"},
     {"report_cpu_ms", "coordinator CPU of a report of 147 points, ms", ""},
+    {"status_per_second", "statuses of a page of jobs a second", ""},
+    {"status_cpu_ms", "coordinator CPU of such a status, ms", ""},
     {"bytes_per_point", "bytes of database a point", "<= 28"},
     {"restart_s", "until all workers are connected again, s", "< 10"},
+    {"restart_cpu_s", "coordinator CPU of that, s", ""},
     {"idle_cpu_percent", "idle workers, % of a core", "< 5"},
     {"submit_to_start_p50_ms", "from submit to a waiting worker, p50 ms", "< 20"},
     {"submit_10000_s", "submitting 10,000 jobs, s", ""},
@@ -264,14 +281,19 @@ void PrintTable(const Options& options, const std::vector<std::unique_ptr<Side>>
               options.rounds, LoadAverage());
   std::printf("%-52s %10s", "", "wanted");
   for (const auto& side : sides) std::printf(" %12s", side->name().c_str());
+  if (sides.size() > 1) std::printf(" %12s", "this/peer");
   std::printf("\n");
   const auto print = [&](const std::string& figure, const std::string& text, const char* wanted) {
     if (!sides.front()->figures().contains(figure)) return;
     std::printf("%-52s %10s", text.c_str(), wanted);
+    std::vector<double> medians;
     for (const auto& side : sides) {
       const auto found = side->figures().find(figure);
-      if (found != side->figures().end()) std::printf(" %12.4g", Median(found->second));
+      if (found == side->figures().end()) continue;
+      medians.push_back(Median(found->second));
+      std::printf(" %12.4g", medians.back());
     }
+    if (medians.size() > 1) std::printf(" %12.3f", medians[0] / medians[1]);
     std::printf("\n");
   };
   for (const Row& row : kRows) print(row.figure, row.text, row.wanted);
@@ -286,6 +308,9 @@ int Run(const Options& options) {
   const rlimit raised = {now.rlim_max, now.rlim_max};
   if (now.rlim_cur < files.rlim_cur) setrlimit(RLIMIT_NOFILE, &raised);  // a connection each, here and there
 
+  // Where coordinators leave credentials for their user: not with those of whoever measures.
+  setenv("XDG_CONFIG_HOME", (options.folder + "/config").c_str(), 1);
+
   std::vector<std::unique_ptr<Side>> sides;
   sides.push_back(std::make_unique<Side>("this", options.bin_dir, options));
   if (!options.peer_bin_dir.empty()) sides.push_back(std::make_unique<Side>("peer", options.peer_bin_dir, options));
@@ -298,6 +323,10 @@ int Run(const Options& options) {
   };
   each([](Side& side) { side.Start(); });
   for (int round = 0; round < options.rounds; ++round) each([](Side& side) { side.Restart(); });
+  if (options.storm) {
+    PrintTable(options, sides);
+    return 0;
+  }
   each([](Side& side) { side.Idle(); });
   each([](Side& side) { side.SubmitToStart(); });
   each([](Side& side) { side.FillQueue(); });
@@ -305,6 +334,7 @@ int Run(const Options& options) {
     each([](Side& side) { side.Leases(""); });
     each([](Side& side) { side.Dispatches(""); });
     each([](Side& side) { side.Points(""); });
+    each([](Side& side) { side.Status(); });
   }
   each([](Side& side) { side.Listings(); });
   if (options.watchers > 0) each([](Side& side) { side.Watch(); });
@@ -327,6 +357,10 @@ int Main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     const std::string value = i + 1 < argc ? argv[i + 1] : "";
+    if (flag == "--storm") {
+      options.storm = true;
+      continue;
+    }
     if (flag == "--quick") {
       options.workers = 50;
       options.queued = 2'000;

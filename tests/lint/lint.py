@@ -46,7 +46,7 @@ EDGES = {
     "coordinator/cli/base": {"coordinator/cli/print", "coordinator/client", "coordinator/identity", "proto/args"},
     "coordinator/cli/files": {"coordinator/report", "coordinator/export", "proto/files", "proto/run", "sink/v1"},
     "coordinator/cli/views": {"coordinator/cli/base", "coordinator/cli/print", "coordinator/report", "coordinator/job",
-                              "proto/pipe", "sink/v1"},
+                              "proto/base", "proto/pipe", "sink/v1"},
     "coordinator/cli/study": {"coordinator/cli/views", "coordinator/cli/base", "coordinator/cli/print", "coordinator/report", "sweeps",
                               "proto/config", "proto/files", "sink/v1"},
     "coordinator/cli": {"coordinator/cli/base", "coordinator/cli/print", "coordinator/cli/files", "coordinator/cli/views",
