@@ -28,7 +28,7 @@ int Fail(const absl::Status& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  sink::ServerOptions options;
+  sink::ServerOptions options{.page_listen = "next"};
   std::string heartbeat_interval = "5s", lease_duration = "60s", log_level = "info";
   sink::args::CommandLine line("Stores the jobs of sweeps, leases them to workers and shows how they fare.",
                                "sink-coordinator");
@@ -38,6 +38,7 @@ int main(int argc, char** argv) {
   root.AddOption("--data", options.data, "Folder for the database and checkpoints (required); created when absent");
   root.AddOption("--listen", options.listen, "host:port for workers and sinkctl; port 0: any").ShowDefault();
   root.AddOption("--metrics-listen", options.metrics_listen, "host:port of /metrics for Prometheus").ShowDefault();
+  root.AddOption("--page-listen", options.page_listen, "host:port of the page: loopback, next, off").ShowDefault();
   root.AddFlag("--insecure-listen", options.insecure_listen,
                "Allow addresses other than loopback; there is no TLS yet");
   root.AddOption("--heartbeat-interval", heartbeat_interval, "How often workers report").ShowDefault();

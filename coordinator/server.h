@@ -3,7 +3,8 @@
 // from any.
 //
 // The data folder: sink.db (SQLite, with its -wal and -shm), lock (held while a coordinator runs), checkpoints/, and
-// coordinator.addr and metrics.addr, which name the addresses of the coordinator that runs or ran last.
+// coordinator.addr, metrics.addr and page.addr, which name the addresses of the coordinator that runs or ran last; and
+// page.url, which logs a browser in and is readable for its owner alone.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,9 @@ struct ServerOptions {
   std::string data;                               // created when absent
   std::string listen = "127.0.0.1:7070";          // port 0: the kernel chooses
   std::string metrics_listen = "127.0.0.1:7071";  // Prometheus scrapes http://HOST:PORT/metrics
+  // host:port on loopback of the page for browsers (coordinator/web); "next": the port after that of `metrics_listen`,
+  // without the page when that is in use; "off".
+  std::string page_listen = "off";
   bool insecure_listen = false;                   // allow addresses that other machines can reach: there is no TLS
   absl::Duration heartbeat_interval = absl::Seconds(5);
   absl::Duration lease_duration = absl::Seconds(60);
@@ -51,6 +55,7 @@ class Server {
   int port() const;
   std::string address() const;  // host:port, with the real port
   std::string metrics_address() const;
+  std::string page_url() const;  // "http://127.0.0.1:7072/"; empty: there is none
 
  private:
   struct Parts;
