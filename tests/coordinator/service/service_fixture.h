@@ -70,6 +70,7 @@ class ServiceTest : public ::testing::Test {
     options.data = folder_ / "data";
     options.listen = listen_;
     options.metrics_listen = "127.0.0.1:0";
+    options.page_listen = page_listen_;
     options.heartbeat_interval = heartbeat_interval_;
     options.lease_duration = lease_duration_;
     options.tick_interval = absl::Milliseconds(50);
@@ -217,6 +218,7 @@ class ServiceTest : public ::testing::Test {
   uint64_t disk_reserve_ = 64 << 20;  // so much has every disk on which the tests run
   int max_threads_ = 512;
   std::string listen_ = "127.0.0.1:0";
+  std::string page_listen_ = "off";
   TempDir folder_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<CoordinatorClient> client_;
