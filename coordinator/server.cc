@@ -41,6 +41,7 @@
 #include "coordinator/service/stream_gate.h"
 #include "coordinator/service/worker_service.h"
 #include "coordinator/store/sqlite_store.h"
+#include "coordinator/web/web_server.h"
 #include "proto/files/files.h"
 #include "proto/files/random_id.h"
 
@@ -56,7 +57,9 @@ constexpr absl::Duration kConnectionAge = absl::Hours(1);
 constexpr auto kShutdownGrace = std::chrono::seconds(5);
 
 absl::Status CheckOptions(const ServerOptions& options) {
-  if (options.data.empty()) return absl::InvalidArgumentError("--data: missing");
+  if (options.data.empty()) {
+    return absl::InvalidArgumentError("--data is missing: name a folder for its files: --data ./coordinator");
+  }
   if (options.heartbeat_interval < absl::Milliseconds(100)) {
     return absl::InvalidArgumentError("--heartbeat-interval: must be at least 100ms");
   }
@@ -130,6 +133,7 @@ struct Server::Parts {
   std::unique_ptr<IdentityServiceImpl> identity_service;
   std::unique_ptr<grpc::Server> grpc_server;
   std::unique_ptr<ScrapeEndpoint> scrapes;
+  std::unique_ptr<web::WebServer> page;
   std::string address, metrics_address;
   int port = 0;
 
@@ -145,6 +149,7 @@ struct Server::Parts {
   absl::Status RenewCertificates();
   absl::Status Listen(const ListenAddress& listen, const ServerOptions& options);
   absl::Status ListenForScrapes(const ListenAddress& listen, const std::string& token_file);
+  absl::Status ServePage(const ServerOptions& options, int metrics_port);
   void TickLoop(std::chrono::nanoseconds interval);
 };
 
@@ -297,6 +302,39 @@ absl::Status Server::Parts::ListenForScrapes(const ListenAddress& listen, const 
   return absl::OkStatus();
 }
 
+absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_port) {
+  if (options.page_listen == "off") return absl::OkStatus();
+  const bool next = options.page_listen == "next";
+  const auto listen = next ? ListenAddress{.host = "127.0.0.1", .port = metrics_port == 0 ? 0 : metrics_port + 1}
+                           : ParseListenAddress(options.page_listen, "--page-listen");
+  if (!listen.ok()) return listen.status();
+  if (!listen->IsLoopback()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--page-listen: ", listen->host,
+                     " can be reached from other machines, and the page has no TLS; listen on 127.0.0.1 and use a "
+                     "tunnel: ssh -L 7072:127.0.0.1:7072 HOST"));
+  }
+  auto started = web::WebServer::Start(listen->host, listen->port,
+                                       {.queries = &jobs->queries(),
+                                        .clients = &jobs->clients(),
+                                        .checkpoints = checkpoints.get(),
+                                        .disk = disk.get(),
+                                        .fail_stop = &fail_stop,
+                                        .now = SystemNow,
+                                        .login_file = absl::StrCat(options.data, "/page.url")});
+  if (started.ok()) {
+    page = std::move(*started);
+    spdlog::info("page for browsers: {} (the link in {}/page.url lets one change things)", page->url(), options.data);
+  } else if (next) {
+    spdlog::warn("there is no page for browsers: {}; choose another address with --page-listen",
+                 std::string(started.status().message()));
+  } else {
+    return absl::UnavailableError(absl::StrCat("--page-listen: ", std::string(started.status().message()),
+                                               ": is the port in use? choose another one, or 0 for any"));
+  }
+  return absl::OkStatus();
+}
+
 void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
   absl::StatusCode last = absl::StatusCode::kOk;
   absl::Time look_at_certificates = absl::Now() + kCertificateInterval;
@@ -338,6 +376,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     return ToStatus(files::ReplaceFile(absl::StrCat(options.data, "/", name), address + "\n", 0600));
   };
   absl::Status written = write("metrics.addr", parts.metrics_address);
+  written.Update(parts.ServePage(options, metrics_listen->port));
+  written.Update(write("page.addr", server->page_url()));
   written.Update(write("coordinator.addr", parts.address));
   if (!written.ok()) return written;
   parts.published.Publish(options.config, parts.authority->admin_folder(), *listen, parts.port);
@@ -365,6 +405,7 @@ void Server::Shutdown() {
   }
   parts.stopping_changed.notify_all();
   parts.published.Withdraw();
+  parts.page.reset();
   if (parts.gate != nullptr) parts.gate->Close();
   if (parts.desk != nullptr) parts.desk->Close();
   if (parts.ticker.joinable()) parts.ticker.join();
@@ -384,5 +425,6 @@ void Server::Shutdown() {
 int Server::port() const { return parts_->port; }
 std::string Server::address() const { return parts_->address; }
 std::string Server::metrics_address() const { return parts_->metrics_address; }
+std::string Server::page_url() const { return parts_->page == nullptr ? "" : parts_->page->url(); }
 
 }  // namespace sink
