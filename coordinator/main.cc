@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
   root.AddOption("--listen", options.listen, "host:port for workers and sinkctl; port 0: any").ShowDefault();
   root.AddOption("--metrics-listen", options.metrics_listen, "host:port of /metrics for Prometheus").ShowDefault();
   root.AddOption("--metrics-token-file", options.metrics_token_file, "Password for /metrics, unless on loopback");
-  root.AddOption("--page-listen", options.page_listen, "host:port of the page: loopback, next, off").ShowDefault();
+  root.AddOption("--page-listen", options.page_listen, "Loopback host:port of the page; \"\" for none").ShowDefault();
   root.AddOption("--heartbeat-interval", heartbeat_interval, "How often workers report").ShowDefault();
   root.AddOption("--lease-duration", lease_duration, "A worker silent for this long loses its jobs").ShowDefault();
   root.AddOption(

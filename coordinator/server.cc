@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -35,8 +36,10 @@
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/gatekeeper.h"
 #include "coordinator/service/identity_service.h"
+#include "coordinator/service/job_changes.h"
 #include "coordinator/service/lease_desk.h"
 #include "coordinator/service/metrics_exporter.h"
+#include "coordinator/service/page_sessions.h"
 #include "coordinator/service/scrape_endpoint.h"
 #include "coordinator/service/stream_gate.h"
 #include "coordinator/service/worker_service.h"
@@ -120,6 +123,7 @@ struct Server::Parts {
   std::unique_ptr<AuditLog> audit;
   std::unique_ptr<Gatekeeper> gatekeeper;
   std::unique_ptr<Access> access;
+  std::unique_ptr<PageSessions> page_sessions;
   PublishedCredential published;
   std::shared_ptr<MetricsExporter> exporter;
   std::unique_ptr<JobManager> jobs;
@@ -128,6 +132,7 @@ struct Server::Parts {
   std::unique_ptr<StreamGate> gate;
   std::unique_ptr<CheckpointGuard> guard;
   std::unique_ptr<LeaseDesk> desk;
+  std::unique_ptr<JobChanges> changes;
   std::unique_ptr<ClientServiceImpl> client_service;
   std::unique_ptr<WorkerServiceImpl> worker_service;
   std::unique_ptr<IdentityServiceImpl> identity_service;
@@ -232,14 +237,17 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
       StreamGate::Patience{.first_message = absl::ToChronoMilliseconds(options.first_message),
                            .next_message = absl::ToChronoMilliseconds(options.next_message)},
       gatekeeper.get());
-  client_service = std::make_unique<ClientServiceImpl>(access.get(), &jobs->clients(), &jobs->queries(),
+  changes = std::make_unique<JobChanges>(access.get(), &jobs->clients(), SystemNow);
+  client_service = std::make_unique<ClientServiceImpl>(access.get(), changes.get(), &jobs->clients(), &jobs->queries(),
                                                        &jobs->retention(), &jobs->checkpoints(), guard.get(),
                                                        disk.get(), gate.get(), &fail_stop, SystemNow);
   desk = std::make_unique<LeaseDesk>(&jobs->dispatcher(), SystemNow);
   worker_service =
       std::make_unique<WorkerServiceImpl>(gatekeeper.get(), &jobs->workers(), desk.get(), &jobs->queries(),
                                           checkpoints.get(), guard.get(), gate.get(), &fail_stop, SystemNow);
-  identity_service = std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), &jobs->workers(), SystemNow);
+  page_sessions = std::make_unique<PageSessions>(principals.get());
+  identity_service = std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), &jobs->workers(),
+                                                           page_sessions.get(), SystemNow);
   const auto credentials = identity::MakeServerCredentials(authority->server_folder());
   credentials->SetAuthMetadataProcessor(gatekeeper->MakeProcessor());
   grpc::ServerBuilder builder;
@@ -303,7 +311,7 @@ absl::Status Server::Parts::ListenForScrapes(const ListenAddress& listen, const 
 }
 
 absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_port) {
-  if (options.page_listen == "off") return absl::OkStatus();
+  if (options.page_listen.empty()) return absl::OkStatus();
   const bool next = options.page_listen == "next";
   const auto listen = next ? ListenAddress{.host = "127.0.0.1", .port = metrics_port == 0 ? 0 : metrics_port + 1}
                            : ParseListenAddress(options.page_listen, "--page-listen");
@@ -311,20 +319,22 @@ absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_
   if (!listen->IsLoopback()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--page-listen: ", listen->host,
-                     " can be reached from other machines, and the page has no TLS; listen on 127.0.0.1 and use a "
-                     "tunnel: ssh -L 7072:127.0.0.1:7072 HOST"));
+                     " can be reached from other machines, and the page has no TLS; listen on 127.0.0.1, and from "
+                     "elsewhere use a tunnel: ssh -L 7072:127.0.0.1:7072 HOST"));
   }
   auto started = web::WebServer::Start(listen->host, listen->port,
                                        {.queries = &jobs->queries(),
-                                        .clients = &jobs->clients(),
+                                        .changes = changes.get(),
+                                        .access = access.get(),
+                                        .sessions = page_sessions.get(),
                                         .checkpoints = checkpoints.get(),
                                         .disk = disk.get(),
                                         .fail_stop = &fail_stop,
                                         .now = SystemNow,
-                                        .login_file = absl::StrCat(options.data, "/page.url")});
+                                        .patience = options.first_message});
   if (started.ok()) {
     page = std::move(*started);
-    spdlog::info("page for browsers: {} (the link in {}/page.url lets one change things)", page->url(), options.data);
+    spdlog::info("page for browsers at {}: sinkctl page opens it", page->address());
   } else if (next) {
     spdlog::warn("there is no page for browsers: {}; choose another address with --page-listen",
                  std::string(started.status().message()));
@@ -377,7 +387,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   };
   absl::Status written = write("metrics.addr", parts.metrics_address);
   written.Update(parts.ServePage(options, metrics_listen->port));
-  written.Update(write("page.addr", server->page_url()));
+  if (parts.page != nullptr) {
+    written.Update(write("page.addr", parts.page->address()));
+  } else {
+    std::error_code ignored;
+    std::filesystem::remove(absl::StrCat(options.data, "/page.addr"), ignored);
+  }
   written.Update(write("coordinator.addr", parts.address));
   if (!written.ok()) return written;
   parts.published.Publish(options.config, parts.authority->admin_folder(), *listen, parts.port);
@@ -425,6 +440,6 @@ void Server::Shutdown() {
 int Server::port() const { return parts_->port; }
 std::string Server::address() const { return parts_->address; }
 std::string Server::metrics_address() const { return parts_->metrics_address; }
-std::string Server::page_url() const { return parts_->page == nullptr ? "" : parts_->page->url(); }
+std::string Server::page_address() const { return parts_->page == nullptr ? "" : parts_->page->address(); }
 
 }  // namespace sink

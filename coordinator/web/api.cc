@@ -2,15 +2,14 @@
 #include "coordinator/web/api.h"
 
 #include <google/protobuf/util/json_util.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
-#include "coordinator/service/convert.h"
+#include "coordinator/service/policy.h"
 #include "coordinator/service/study_document.h"
 #include "coordinator/service/validate.h"
 #include "coordinator/web/json_text.h"
@@ -20,12 +19,24 @@
 namespace sink::web {
 namespace {
 
-constexpr char kCookie[] = "sink_page";
-constexpr size_t kBodyLogged = 200;
+constexpr char kOpen[] = "/api/open", kLogout[] = "/api/logout";
+constexpr size_t kMaxToken = 128;
 
-const std::vector<std::string>& Actions() {
-  static const std::vector<std::string> kActions = {"/api/cancel", "/api/retry", "/api/hold", "/api/logout"};
-  return kActions;
+// What a POST does, and which call asks the same of the caller; empty: a session is enough.
+struct Action {
+  const char* path;
+  const char* call;
+};
+constexpr Action kActions[] = {{kOpen, ""},
+                               {kLogout, ""},
+                               {"/api/cancel", "/sink.v1.ClientService/Cancel"},
+                               {"/api/retry", "/sink.v1.ClientService/Retry"},
+                               {"/api/hold", "/sink.v1.ClientService/HoldWorkers"}};
+
+const Action* FindAction(const std::string& path) {
+  const auto* const found =
+      std::find_if(std::begin(kActions), std::end(kActions), [&](const Action& a) { return path == a.path; });
+  return found == std::end(kActions) ? nullptr : found;
 }
 
 std::string TypeOf(std::string_view name) {
@@ -58,12 +69,10 @@ absl::StatusOr<Message> Parse(const std::string& body) {
 
 }  // namespace
 
-Api::Api(JobQueries* queries, ClientCalls* clients, FailStop* fail_stop, Logins* logins, NowFn now)
-    : queries_(queries), clients_(clients), fail_stop_(fail_stop), logins_(logins), now_(std::move(now)) {
+Api::Api(Parts parts) : parts_(std::move(parts)) {
   for (const PageFile& file : PageFiles()) {
-    const StaticFile served{file.text, TypeOf(file.name), absl::StrCat("\"", files::Hash(file.text), "\"")};
-    files_.emplace(absl::StrCat("/", std::string(file.name)), served);
-    if (file.name == "index.html") files_.emplace("/", served);
+    files_.emplace(absl::StrCat("/", std::string(file.name)),
+                   StaticFile{file.text, TypeOf(file.name), absl::StrCat("\"", files::Hash(file.text), "\"")});
   }
 }
 
@@ -73,83 +82,101 @@ Response Api::Handle(const Request& request) {
   if (!IsLoopbackHost(request.host)) {
     return Text(421, "This page is served at 127.0.0.1, and was asked for by another name.\n");
   }
-  return Answer(request);
+  const bool action = FindAction(request.path) != nullptr;
+  if (request.method == "POST" && action) return Post(request);
+  if (!action && (request.method == "GET" || request.method == "HEAD")) return Get(request);
+  Response refusal = Text(405, action ? "POST it\n" : "GET it\n");
+  refusal.headers.emplace_back("Allow", action ? "POST" : "GET, HEAD");
+  return refusal;
 }
 
-bool Api::MayChange(const Request& request) const {
-  const std::string secret = CookieValue(request.cookie, kCookie);
-  return !secret.empty() && logins_->IsSession(secret, Logins::Clock::now());
+absl::StatusOr<Actor> Api::WhoAsks(const Request& request) const {
+  const std::string secret = CookieValue(request.cookie, CookieName(request.host));
+  SINK_ASSIGN_OR_RETURN(Caller caller, parts_.sessions->Find(secret, parts_.now().unix_ms));
+  return Actor{.caller = std::move(caller), .from = request.from};
 }
 
-Response Api::Answer(const Request& request) {
-  const auto& actions = Actions();
-  if (std::find(actions.begin(), actions.end(), request.path) != actions.end()) {
-    if (request.method == "POST") return Post(request);
-    Response refusal = Text(405, "POST it\n");
-    refusal.headers.emplace_back("Allow", "POST");
-    return refusal;
-  }
-  if (request.method != "GET" && request.method != "HEAD") {
-    Response refusal = Text(405, "GET it\n");
-    refusal.headers.emplace_back("Allow", "GET, HEAD");
-    return refusal;
-  }
-  if (request.path == "/login") return LogIn(request);
-  if (request.path == "/api/me")
-    return Json(absl::StrCat("{\"may_change\":", MayChange(request) ? "true" : "false", "}"));
-  if (request.path == "/api/study") return Json(Study(request.Get("sweep")));
-  return File(request);
+absl::StatusOr<Actor> Api::Admit(const Request& request, absl::string_view call) const {
+  SINK_ASSIGN_OR_RETURN(Actor actor, WhoAsks(request));
+  SINK_RETURN_IF_ERROR(parts_.access->CheckRole(actor, call));
+  return actor;
 }
 
-// The cookie does not go along with a request that another site made the browser send, and the other two checks are for
+// The cookie does not go along with a request that another site made the browser send. The other two checks are for
 // browsers that do not know that, and for other programs of this machine, which are the same site by its rules.
+absl::StatusOr<size_t> Api::BodyLimit(const Request& request) const {
+  const Action* const action = FindAction(request.path);
+  if (action == nullptr) return absl::NotFoundError("there is nothing of this name");
+  if (!IsLoopbackHost(request.host) || !request.from_script ||
+      request.origin != absl::StrCat("http://", request.host)) {
+    return absl::PermissionDeniedError("this comes from another page");
+  }
+  if (request.path == kOpen) return kMaxToken;
+  const absl::StatusOr<Actor> actor = *action->call == '\0' ? WhoAsks(request) : Admit(request, action->call);
+  if (!actor.ok()) return actor.status();
+  return kMaxBody;
+}
+
 Response Api::Post(const Request& request) {
-  if (request.origin != absl::StrCat("http://", request.host)) {
-    return ErrorResponse(absl::PermissionDeniedError("this comes from another page"));
-  }
-  if (!absl::StartsWith(request.content_type, "application/json")) {
-    return ErrorResponse(absl::InvalidArgumentError("the body is not application/json"));
-  }
-  if (!MayChange(request)) {
-    return ErrorResponse(absl::UnauthenticatedError(
-        "this page only shows: to change something, open the link in the coordinator's folder, page.url"));
-  }
-  if (request.path == "/api/logout") {
-    logins_->End(CookieValue(request.cookie, kCookie));
+  if (const auto allowed = BodyLimit(request); !allowed.ok()) return ErrorResponse(allowed.status());
+  if (request.path == kOpen) return OpenSession(request);
+  if (request.path == kLogout) {
+    parts_.sessions->End(CookieValue(request.cookie, CookieName(request.host)));
     return Json(std::string("{}"));
   }
-  absl::StatusOr<std::string> done = Act(request.path, request.body);
-  fail_stop_->Report(done.status());
-  spdlog::info("page: {} {}: {}", request.path, Quoted(request.body.substr(0, kBodyLogged)), done.status().ToString());
+  absl::StatusOr<std::string> done = Act(request);
+  parts_.fail_stop->Report(done.status());
   return Json(std::move(done));
 }
 
-absl::StatusOr<std::string> Api::Act(const std::string& path, const std::string& body) {
-  if (path == "/api/cancel") {
-    SINK_ASSIGN_OR_RETURN(const auto request, Parse<v1::CancelRequest>(body));
-    SINK_ASSIGN_OR_RETURN(const CancelResult result, clients_->Cancel(FromProto(request), now_()));
-    v1::CancelResponse response;
-    response.set_cancelled(result.cancelled);
-    response.set_requested(result.requested);
-    response.set_kept(result.kept);
+Response Api::OpenSession(const Request& request) {
+  const auto secret = parts_.sessions->Open(request.body, parts_.now().unix_ms);
+  if (!secret.ok()) return ErrorResponse(secret.status());
+  Response response = Json(std::string("{}"));
+  response.headers.emplace_back(
+      "Set-Cookie", absl::StrCat(CookieName(request.host), "=", *secret, "; HttpOnly; SameSite=Strict; Path=/"));
+  return response;
+}
+
+absl::StatusOr<std::string> Api::Act(const Request& request) {
+  SINK_ASSIGN_OR_RETURN(const Actor actor, Admit(request, FindAction(request.path)->call));
+  if (request.path == "/api/cancel") {
+    SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::CancelRequest>(request.body));
+    SINK_ASSIGN_OR_RETURN(const v1::CancelResponse response, parts_.changes->Cancel(actor, message));
     return ToJson(response);
   }
-  if (path == "/api/retry") {
-    SINK_ASSIGN_OR_RETURN(const auto request, Parse<v1::RetryRequest>(body));
-    SINK_ASSIGN_OR_RETURN(const std::vector<std::string> ids,
-                          clients_->Retry(FromProto(request), now_(), FromStep(request)));
-    v1::RetryResponse response;
-    for (const std::string& id : ids) response.add_job_ids(id);
+  if (request.path == "/api/retry") {
+    SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::RetryRequest>(request.body));
+    SINK_ASSIGN_OR_RETURN(const v1::RetryResponse response, parts_.changes->Retry(actor, message));
     return ToJson(response);
   }
-  SINK_ASSIGN_OR_RETURN(const auto request, Parse<v1::HoldWorkersRequest>(body));
-  SINK_RETURN_IF_ERROR(clients_->HoldWorkers({request.names().begin(), request.names().end()},
-                                             *ParseName<WorkerHold>(request.hold()), request.reason()));
+  SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::HoldWorkersRequest>(request.body));
+  SINK_RETURN_IF_ERROR(parts_.changes->HoldWorkers(actor, message));
   return std::string("{}");
 }
 
+Response Api::Get(const Request& request) const {
+  if (request.path == "/api/me") return Json(Me(request));
+  if (request.path == "/api/study") return Json(Study(request));
+  return File(request);
+}
+
+std::string Api::Me(const Request& request) const {
+  const auto actor = WhoAsks(request);
+  if (!actor.ok()) return R"({"name":""})";
+  const Role role = actor->caller.role;
+  const auto may = [role](absl::string_view call) { return MayCall(role, call) ? "true" : "false"; };
+  return absl::StrCat("{\"name\":", Quoted(actor->caller.name), ",\"role\":\"", std::string(NameOf(role)),
+                      "\",\"may_change\":", may("/sink.v1.ClientService/Cancel"),
+                      ",\"may_hold\":", may("/sink.v1.ClientService/HoldWorkers"), "}");
+}
+
+// Style and scripts say nothing of anybody's jobs. The page itself is for those who may see some.
 Response Api::File(const Request& request) const {
-  const auto found = files_.find(request.path);
+  std::string path = request.path;
+  if (path == "/" || path == "/index.html") path = WhoAsks(request).ok() ? "/index.html" : "/open.html";
+  if (path == "/open") path = "/open.html";
+  const auto found = files_.find(path);
   if (found == files_.end()) return ErrorResponse(absl::NotFoundError("there is nothing of this name"));
   const StaticFile& file = found->second;
   Response response{.content_type = file.content_type, .headers = {{"Cache-Control", "no-cache"}, {"ETag", file.tag}}};
@@ -161,35 +188,23 @@ Response Api::File(const Request& request) const {
   return response;
 }
 
-Response Api::LogIn(const Request& request) {
-  const std::string secret = logins_->Redeem(request.Get("token"), Logins::Clock::now());
-  if (secret.empty()) {
-    return Text(403,
-                "This link is no longer good: each works once. The next one is in the coordinator's folder, "
-                "in the file page.url.\n");
-  }
-  Response response = Text(303, "");
-  response.headers.emplace_back("Location", "/");
-  response.headers.emplace_back("Set-Cookie",
-                                absl::StrCat(kCookie, "=", secret, "; HttpOnly; SameSite=Strict; Path=/"));
-  return response;
-}
-
 Response Api::Ready() const {
-  absl::Status status = fail_stop_->failure();
-  if (status.ok()) status = queries_->ListSweeps().status();
-  return status.ok() ? Text(200, "ready\n") : Text(503, absl::StrCat(std::string(status.message()), "\n"));
+  absl::Status status = parts_.fail_stop->failure();
+  if (status.ok()) status = parts_.queries->ListSweeps().status();
+  return status.ok() ? Text(200, "ready\n") : Text(503, "the store has failed; the coordinator's log says how\n");
 }
 
-absl::StatusOr<std::string> Api::Study(const std::string& sweep) const {
-  v1::GetStudyRequest request;
-  request.set_name(sweep);
-  SINK_RETURN_IF_ERROR(Validate(request));
-  SINK_ASSIGN_OR_RETURN(const std::string stored, queries_->GetStudy(sweep));
+absl::StatusOr<std::string> Api::Study(const Request& request) const {
+  SINK_RETURN_IF_ERROR(Admit(request, "/sink.v1.ClientService/GetStudy").status());
+  const std::string sweep = request.Get("sweep");
+  v1::GetStudyRequest asked;
+  asked.set_name(sweep);
+  SINK_RETURN_IF_ERROR(Validate(asked));
+  SINK_ASSIGN_OR_RETURN(const std::string stored, parts_.queries->GetStudy(sweep));
   v1::GetStudyResponse response;
   if (stored.empty()) {
     std::vector<std::pair<Membership, std::string>> places;
-    SINK_RETURN_IF_ERROR(queries_
+    SINK_RETURN_IF_ERROR(parts_.queries
                              ->VisitSweep(sweep,
                                           [&places](const Job& job) {
                                             for (const Membership& place : job.sweeps)

@@ -1,41 +1,61 @@
-// What a page may ask for beyond the topics that it watches, and what it may do: each request is a call of core,
-// checked as the RPC of the same meaning is. Owned by the server; any thread.
+// What a page may ask for beyond the topics that it watches, and what it may do: each request is a call of an RPC's
+// meaning, by the principal whose session the browser has, and asks what that RPC asks. Owned by the server; any
+// thread.
 //
-//   GET  /                         the page, and its other files by name
+//   GET  /                         the page, and its other files by name; without a session, how to get one
+//   GET  /open#TOKEN               what a link of sinkctl page leads to: swaps the token for a session
 //   GET  /healthz                  200 as long as the process answers
 //   GET  /readyz                   200 while the store can be read, else 503
-//   GET  /login?token=T            makes a session of a one-time token
-//   GET  /api/me                   {"may_change": bool}
+//   GET  /api/me                   {"name", "role", "may_change", "may_hold"}; {"name": ""} without a session
 //   GET  /api/study?sweep=NAME     GetStudyResponse
+//   POST /api/open                 the body is a link's token; the answer sets the cookie
 //   POST /api/cancel               CancelRequest -> CancelResponse
 //   POST /api/retry                RetryRequest -> RetryResponse
-//   POST /api/hold                 HoldWorkersRequest -> HoldWorkersResponse
+//   POST /api/hold                 HoldWorkersRequest -> {}
 //   POST /api/logout               ends the session
 //
-// Bodies are protobuf's JSON of proto/sink/v1/client.proto. A POST needs a session, and comes from a page of ours.
+// Other bodies are protobuf's JSON of proto/sink/v1/client.proto. A POST comes from a script of this page: it has our
+// Origin and the header Sink-Page. 403 is both: no session, and not of a role or an owner that may.
 #pragma once
 
 #include <map>
 #include <string>
 #include <utility>
 
-#include "coordinator/core/client_calls.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "coordinator/core/job_queries.h"
+#include "coordinator/service/access.h"
 #include "coordinator/service/fail_stop.h"
+#include "coordinator/service/job_changes.h"
+#include "coordinator/service/page_sessions.h"
 #include "coordinator/service/service_time.h"
 #include "coordinator/web/http.h"
-#include "coordinator/web/logins.h"
 
 namespace sink::web {
 
+inline constexpr size_t kMaxBody = 512 << 10;  // 10,000 job ids
+
 class Api {
  public:
-  // What it is given outlives it.
-  Api(JobQueries* queries, ClientCalls* clients, FailStop* fail_stop, Logins* logins, NowFn now);
+  // All of it outlives the Api.
+  struct Parts {
+    JobQueries* queries = nullptr;
+    JobChanges* changes = nullptr;
+    const Access* access = nullptr;
+    PageSessions* sessions = nullptr;
+    FailStop* fail_stop = nullptr;
+    NowFn now;
+  };
+
+  explicit Api(Parts parts);
 
   Response Handle(const Request& request);
-  // Whether the request comes with the cookie of a session.
-  bool MayChange(const Request& request) const;
+  // How large the body of a POST may be, whose body has not been read yet: an error where it would be refused anyway.
+  absl::StatusOr<size_t> BodyLimit(const Request& request) const;
+  // Who asks, when that one may make the call ("/sink.v1.ClientService/WatchSweep"). UNAUTHENTICATED: there is no
+  // session, now; PERMISSION_DENIED.
+  absl::StatusOr<Actor> Admit(const Request& request, absl::string_view call) const;
 
  private:
   struct StaticFile {
@@ -43,19 +63,17 @@ class Api {
     std::string content_type, tag;
   };
 
-  Response Answer(const Request& request);
+  absl::StatusOr<Actor> WhoAsks(const Request& request) const;
+  Response Get(const Request& request) const;
   Response Post(const Request& request);
   Response File(const Request& request) const;
-  Response LogIn(const Request& request);
+  Response OpenSession(const Request& request);
   Response Ready() const;
-  absl::StatusOr<std::string> Study(const std::string& sweep) const;
-  absl::StatusOr<std::string> Act(const std::string& path, const std::string& body);
+  std::string Me(const Request& request) const;
+  absl::StatusOr<std::string> Study(const Request& request) const;
+  absl::StatusOr<std::string> Act(const Request& request);
 
-  JobQueries* const queries_;
-  ClientCalls* const clients_;
-  FailStop* const fail_stop_;
-  Logins* const logins_;
-  const NowFn now_;
+  const Parts parts_;
   std::map<std::string, StaticFile> files_;  // by path
 };
 

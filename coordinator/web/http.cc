@@ -1,6 +1,10 @@
 // See http.h.
 #include "coordinator/web/http.h"
 
+#include <arpa/inet.h>
+
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -78,6 +82,13 @@ int HexDigit(char c) {
   return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+// "127.0.0.1:7072" -> "127.0.0.1", "7072"; "[::1]" -> "[::1]", "".
+std::pair<std::string_view, std::string_view> SplitHost(std::string_view host) {
+  const size_t colon = host.find(':', host.starts_with("[") ? std::min(host.find(']'), host.size()) : 0);
+  if (colon == std::string_view::npos) return {host, ""};
+  return {host.substr(0, colon), host.substr(colon + 1)};
+}
+
 std::string Decode(absl::string_view text) {
   std::string decoded;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -118,9 +129,17 @@ std::vector<std::pair<std::string, std::string>> ParseQuery(absl::string_view te
 }
 
 bool IsLoopbackHost(std::string_view host) {
-  if (host.starts_with("[::1]")) return host.size() == 5 || host[5] == ':';
-  const std::string_view name = host.substr(0, host.find(':'));
-  return name == "127.0.0.1" || name == "localhost";
+  const auto [name, port] = SplitHost(host);
+  if (port.size() > 5 || !std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; }))
+    return false;
+  if (name == "[::1]" || name == "localhost") return true;
+  in_addr v4;
+  if (name.find_first_not_of("0123456789.") != std::string_view::npos) return false;
+  return inet_pton(AF_INET, std::string(name).c_str(), &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
+}
+
+std::string CookieName(std::string_view host) {
+  return absl::StrCat("sink_page_", std::string(SplitHost(host).second));
 }
 
 std::string CookieValue(absl::string_view header, absl::string_view name) {

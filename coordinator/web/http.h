@@ -16,7 +16,9 @@ struct Request {
   std::string method;
   std::string path;                                        // decoded, without the query
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
-  std::string host, origin, cookie, content_type, if_none_match;
+  std::string host, origin, cookie, if_none_match;
+  bool from_script = false;  // it has the header Sink-Page, which the script of another site may not send
+  std::string from;          // host:port of the browser
   std::string body;
 
   // The first of that name; empty when there is none.
@@ -36,9 +38,13 @@ Response ErrorResponse(const absl::Status& status);
 // "a=1&b=x%20y" as pairs; '+' is a space. What is malformed is taken as it is.
 std::vector<std::pair<std::string, std::string>> ParseQuery(absl::string_view text);
 
-// The name that a browser was given, without its port, is this machine's own: another one belongs to a site that had
-// its name resolved to us, whose scripts would otherwise be of the same origin (DNS rebinding).
+// The name that a browser was given is this machine's own, with a port or without: another one belongs to a site that
+// had its name resolved to us, whose scripts would otherwise be of the same origin (DNS rebinding).
 bool IsLoopbackHost(std::string_view host);
+
+// A cookie goes to every port of a machine; this one has the port in its name, so that the pages of two coordinators,
+// or of two tunnels, do not take each other's. `host` is one that IsLoopbackHost accepts.
+std::string CookieName(std::string_view host);
 
 // The value of a cookie in a Cookie header; empty when it is not there.
 std::string CookieValue(absl::string_view header, absl::string_view name);

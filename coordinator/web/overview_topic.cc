@@ -173,6 +173,8 @@ class OverviewTopic final : public Topic {
     for (const Worker& worker : workers) {
       v1::Worker message;
       ToProto(worker, &message);
+      message.clear_id();  // where a machine is, is for those who run it: sinkctl workers
+      message.clear_address();
       // Of a worker that is there it changes all the time and says nothing.
       if (worker.state == WorkerState::kConnected) message.clear_last_seen_ms();
       absl::StrAppend(&json, json.size() > 1 ? "," : "", ToJson(message));

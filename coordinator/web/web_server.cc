@@ -16,20 +16,22 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "coordinator/files/file_status.h"
+#include "absl/time/clock.h"
 #include "coordinator/service/validate.h"
 #include "coordinator/web/tar.h"
 #include "coordinator/web/topics.h"
 #include "proto/files/descriptor.h"
-#include "proto/files/files.h"
 
 namespace sink::web {
 namespace {
 
 constexpr std::chrono::milliseconds kUpdateInterval{1000};
+constexpr std::chrono::milliseconds kLook{1000};     // between looks whether a session still counts
 constexpr std::chrono::milliseconds kPulse{10'000};  // between signs of life, by which we see that a page has gone
 constexpr char kThreads[] = "256";                   // kMaxPages, kMaxDownloads and some for short requests
-constexpr char kRequestTimeoutMs[] = "10000";
+constexpr char kMaxHead[] = "16384";
+constexpr char kWatch[] = "/sink.v1.ClientService/WatchSweep";  // what asks the same of a caller as every topic
+constexpr char kDownload[] = "/sink.v1.ClientService/DownloadCheckpoint";
 
 class Place {
  public:
@@ -66,30 +68,10 @@ Request RequestOf(const mg_connection* connection) {
   request.host = Header(connection, "Host");
   request.origin = Header(connection, "Origin");
   request.cookie = Header(connection, "Cookie");
-  request.content_type = Header(connection, "Content-Type");
   request.if_none_match = Header(connection, "If-None-Match");
+  request.from_script = mg_get_header(connection, "Sink-Page") != nullptr;
+  request.from = absl::StrCat(info.remote_addr, ":", info.remote_port);
   return request;
-}
-
-// False, with the refusal in *response, for a body without a length or one that is too large or ends early.
-bool ReadBody(mg_connection* connection, Request* request, Response* response) {
-  const bool told = mg_get_header(connection, "Content-Length") != nullptr;
-  const long long length = told ? mg_get_request_info(connection)->content_length : -1;
-  if (length < 0 || length > static_cast<long long>(kMaxBody)) {
-    *response = ErrorResponse(absl::InvalidArgumentError("the body has no length, or too much of one"));
-    response->status = length < 0 ? 411 : 413;
-    return false;
-  }
-  request->body.resize(static_cast<size_t>(length));
-  for (size_t read = 0; read < request->body.size();) {
-    const int n = mg_read(connection, request->body.data() + read, request->body.size() - read);
-    if (n <= 0) {
-      *response = ErrorResponse(absl::InvalidArgumentError("the body ends early"));
-      return false;
-    }
-    read += static_cast<size_t>(n);
-  }
-  return true;
 }
 
 // Opens and closes a connection, so that the thread which waits for one sees that it must stop.
@@ -108,21 +90,28 @@ absl::StatusOr<std::unique_ptr<WebServer>> WebServer::Start(const std::string& h
   auto server = std::unique_ptr<WebServer>(new WebServer(host, std::move(parts)));
   const std::string listen =
       absl::StrCat(absl::StrContains(host, ':') ? absl::StrCat("[", host, "]") : host, ":", port);
-  const char* options[] = {"listening_ports", listen.c_str(),      "num_threads", kThreads, "request_timeout_ms",
-                           kRequestTimeoutMs, "enable_keep_alive", "no",          nullptr};
+  const std::string patience = absl::StrCat(absl::ToInt64Milliseconds(server->parts_.patience));
+  const std::pair<const char*, const char*> settings[] = {{"listening_ports", listen.c_str()},
+                                                          {"num_threads", kThreads},
+                                                          {"request_timeout_ms", patience.c_str()},
+                                                          {"max_request_size", kMaxHead},
+                                                          {"enable_keep_alive", "no"}};
+  std::vector<const char*> options;
+  for (const auto& [name, value] : settings) options.insert(options.end(), {name, value});
+  options.push_back(nullptr);
   mg_callbacks callbacks = {};
   callbacks.begin_request = &WebServer::Begin;
   callbacks.log_message = [](const mg_connection*, const char* message) {
     spdlog::debug("page: {}", message);
     return 1;
   };
-  server->context_ = mg_start(&callbacks, server.get(), options);
+  server->context_ = mg_start(&callbacks, server.get(), options.data());
   if (server->context_ == nullptr) return absl::UnavailableError(absl::StrCat("cannot listen on ", listen));
   mg_server_port bound = {};
   if (mg_get_server_ports(server->context_, 1, &bound) != 1)
     return absl::UnavailableError(absl::StrCat("cannot listen on ", listen));
   server->port_ = bound.port;
-  server->WriteLoginLink();
+  server->parts_.sessions->SetUrl(absl::StrCat("http://", server->address(), "/"));
   return server;
 }
 
@@ -132,20 +121,19 @@ WebServer::WebServer(const std::string& host, Parts parts)
       hub_([sources = TopicSources{parts_.queries, parts_.disk, parts_.now}](
                const std::string& name) { return MakeTopic(sources, name); },
            &parts_.queries->changes(), kUpdateInterval),
-      logins_([this](const std::string& token) {
-        {
-          MutexLock lock(&login_mutex_);
-          login_token_ = token;
-        }
-        if (port_ != 0) WriteLoginLink();
-      }),
-      api_(parts_.queries, parts_.clients, parts_.fail_stop, &logins_, parts_.now) {}
+      api_({.queries = parts_.queries,
+            .changes = parts_.changes,
+            .access = parts_.access,
+            .sessions = parts_.sessions,
+            .fail_stop = parts_.fail_stop,
+            .now = parts_.now}) {}
 
 // The HTTP server underneath notices that it must stop only when its wait for a connection ends: after 2 s, or with
 // one.
 WebServer::~WebServer() {
   hub_.Close();
   if (context_ == nullptr) return;
+  parts_.sessions->SetUrl("");
   std::atomic<bool> stopped = false;
   std::thread stopper([&] {
     mg_stop(context_);
@@ -158,17 +146,8 @@ WebServer::~WebServer() {
   stopper.join();
 }
 
-std::string WebServer::url() const {
-  return absl::StrCat("http://", absl::StrContains(host_, ':') ? absl::StrCat("[", host_, "]") : host_, ":",
-                      port_.load(), "/");
-}
-
-void WebServer::WriteLoginLink() {
-  if (parts_.login_file.empty()) return;
-  MutexLock lock(&login_mutex_);
-  const std::string link = absl::StrCat(url(), "login?token=", login_token_, "\n");
-  const absl::Status written = ToStatus(files::ReplaceFile(parts_.login_file, link, 0600));
-  if (!written.ok()) spdlog::error("nobody can log in at the page: {}", written.ToString());
+std::string WebServer::address() const {
+  return absl::StrCat(absl::StrContains(host_, ':') ? absl::StrCat("[", host_, "]") : host_, ":", port_.load());
 }
 
 int WebServer::Begin(mg_connection* connection) {
@@ -187,7 +166,35 @@ void WebServer::Serve(mg_connection* connection) {
   Send(connection, request, response);
 }
 
+// False, with the refusal in *response, for a body that nobody asked for, that is too large, or that comes too slowly.
+bool WebServer::ReadBody(mg_connection* connection, Request* request, Response* response) const {
+  const auto refuse = [response](const absl::Status& status, int code) {
+    *response = ErrorResponse(status);
+    if (code != 0) response->status = code;
+    return false;
+  };
+  const auto limit = api_.BodyLimit(*request);
+  if (!limit.ok()) return refuse(limit.status(), 0);
+  const bool told = mg_get_header(connection, "Content-Length") != nullptr;
+  const long long length = told ? mg_get_request_info(connection)->content_length : -1;
+  if (length < 0) return refuse(absl::InvalidArgumentError("the body has no length"), 411);
+  if (static_cast<unsigned long long>(length) > *limit)
+    return refuse(absl::InvalidArgumentError("the body is too large"), 413);
+  const absl::Time deadline = absl::Now() + parts_.patience;
+  request->body.resize(static_cast<size_t>(length));
+  for (size_t read = 0; read < request->body.size();) {
+    const int n = mg_read(connection, request->body.data() + read, request->body.size() - read);
+    if (n <= 0 || absl::Now() > deadline)
+      return refuse(absl::InvalidArgumentError("the body ends early, or comes too slowly"), 0);
+    read += static_cast<size_t>(n);
+  }
+  return true;
+}
+
 void WebServer::ServeEvents(mg_connection* connection, const Request& request) {
+  if (const auto actor = api_.Admit(request, kWatch); !actor.ok()) {
+    return Send(connection, request, ErrorResponse(actor.status()));
+  }
   const Place place(&pages_, kMaxPages);
   if (!place.free()) {
     return Send(connection, request,
@@ -202,11 +209,19 @@ void WebServer::ServeEvents(mg_connection* connection, const Request& request) {
   head.content_type = "text/event-stream";
   head.headers = {{"Cache-Control", "no-store"}};
   if (!Write(connection, HeadOf(head, -1)) || !Write(connection, "retry: 2000\n\n")) return;
+  auto told = std::chrono::steady_clock::now();
   while (!hub_.closed()) {
-    const std::vector<Frame> frames = (*watch)->Next(kPulse);
-    if (frames.empty() && !Write(connection, ":\n\n")) return;
+    const std::vector<Frame> frames = (*watch)->Next(kLook);
+    if (!api_.Admit(request, kWatch).ok()) {
+      Write(connection, "event: out\ndata: {}\n\n");
+      return;
+    }
     for (const Frame& frame : frames)
       if (!Write(connection, *frame)) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (frames.empty() && now < told + kPulse) continue;
+    if (frames.empty() && !Write(connection, ":\n\n")) return;
+    told = now;
   }
 }
 
@@ -214,11 +229,15 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
   const auto refuse = [&](const absl::Status& status) { Send(connection, request, ErrorResponse(status)); };
   const Place place(&downloads_, kMaxDownloads);
   if (!place.free()) return refuse(absl::UnavailableError("too many downloads at once; try again"));
-  if (!api_.MayChange(request)) return refuse(absl::UnauthenticatedError("log in to download checkpoints"));
+  const auto actor = api_.Admit(request, kDownload);
+  if (!actor.ok()) return refuse(actor.status());
   int64_t step = 0;
   if (!IsId(request.Get("job")) || !absl::SimpleAtoi(request.Get("step"), &step)) {
     return refuse(absl::InvalidArgumentError("job: a job's whole id; step: a number"));
   }
+  const absl::Status allowed = parts_.access->MayDownload(actor->caller, request.Get("job"));
+  parts_.access->Record(*actor, "DownloadCheckpoint", request.Get("job"), allowed);
+  if (!allowed.ok()) return refuse(allowed);
   const auto rows = parts_.queries->ListCheckpoints(request.Get("job"));
   if (!rows.ok()) return refuse(rows.status());
   const auto row = std::find_if(rows->begin(), rows->end(), [&](const Checkpoint& c) { return c.step == step; });

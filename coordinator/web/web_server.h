@@ -2,8 +2,12 @@
 // is in api.h and topics.h; here are the connections: how many, how long, how large. Owned by the server; made and
 // destroyed by one thread.
 //
-//   GET /api/events?topic=NAME&topic=NAME...   server-sent events, the frames of topic_hub.h
-//   GET /api/checkpoint?job=ID&step=N          the checkpoint as a tar, for who may change things; every byte verified
+//   GET /api/events?topic=NAME&topic=NAME...   server-sent events, the frames of topic_hub.h; "out" when the session
+//   has
+//                                              ended, or its owner may no longer read
+//   GET /api/checkpoint?job=ID&step=N          the checkpoint as a tar, for who may download it; every byte verified
+//
+// The HTTP library reads requests: at most 16 KiB of head, within `patience` altogether; of its headers the first 64.
 #pragma once
 
 #include <atomic>
@@ -11,14 +15,13 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "coordinator/core/client_calls.h"
+#include "absl/time/time.h"
 #include "coordinator/core/job_queries.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/disk_watch.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/service_time.h"
 #include "coordinator/web/api.h"
-#include "coordinator/web/logins.h"
 #include "coordinator/web/topic_hub.h"
 
 struct mg_connection;
@@ -28,19 +31,20 @@ namespace sink::web {
 
 inline constexpr int kMaxPages = 208;  // that watch at once
 inline constexpr int kMaxDownloads = 8;
-inline constexpr size_t kMaxBody = 512 << 10;  // 10,000 job ids
 
 class WebServer {
  public:
   // All of it outlives the server.
   struct Parts {
     JobQueries* queries = nullptr;
-    ClientCalls* clients = nullptr;
+    JobChanges* changes = nullptr;
+    const Access* access = nullptr;
+    PageSessions* sessions = nullptr;  // is told where the page is
     CheckpointRepository* checkpoints = nullptr;
     const DiskWatch* disk = nullptr;
     FailStop* fail_stop = nullptr;
     NowFn now;
-    std::string login_file;  // gets the link that logs the next browser in, readable for its owner alone
+    absl::Duration patience = absl::Seconds(5);  // with a browser that sends or takes nothing
   };
 
   // Serves when it returns. `host` is of this machine alone; port 0: the kernel chooses. UNAVAILABLE when it cannot
@@ -48,8 +52,7 @@ class WebServer {
   static absl::StatusOr<std::unique_ptr<WebServer>> Start(const std::string& host, int port, Parts parts);
   ~WebServer();
 
-  int port() const { return port_; }
-  std::string url() const;  // "http://127.0.0.1:7072/"
+  std::string address() const;  // "127.0.0.1:7072"
 
  private:
   WebServer(const std::string& host, Parts parts);
@@ -57,16 +60,13 @@ class WebServer {
   void Serve(mg_connection* connection);
   void ServeEvents(mg_connection* connection, const Request& request);
   void ServeCheckpoint(mg_connection* connection, const Request& request);
-  void WriteLoginLink();
+  bool ReadBody(mg_connection* connection, Request* request, Response* response) const;
 
   const std::string host_;
   const Parts parts_;
   TopicHub hub_;
   std::atomic<int> port_ = 0;
   std::atomic<int> pages_ = 0, downloads_ = 0;
-  Mutex login_mutex_;
-  std::string login_token_ ABSL_GUARDED_BY(login_mutex_);
-  Logins logins_;
   Api api_;
   mg_context* context_ = nullptr;
 };

@@ -1,7 +1,7 @@
 // Which page is shown for which address, and what all of them have: the theme, keys, actions, warnings.
 import {fill, h, say} from "./dom.js";
 import {comparePage, jobPage} from "./job.js";
-import {mayChange, post, watch} from "./live.js";
+import {post, watch, whoAmI} from "./live.js";
 import {overviewPage, workersPage} from "./overview.js";
 import {sweepPage} from "./sweep.js";
 
@@ -41,11 +41,12 @@ function action(label, path, body, question, danger) {
 async function show() {
   if (view && view.leave) view.leave();
   const {parts, options} = place();
-  const allowed = await mayChange();
+  const me = await whoAmI();
   const mine = view = {
     main,
     topics: new Map(),
-    mayChange: allowed,
+    mayChange: me.may_change,
+    mayHold: me.may_hold,
     action,
     leave: null,
     warn: (text) => {
@@ -133,6 +134,13 @@ document.addEventListener("keydown", (event) => {
   } else
     return;
   event.preventDefault();
+});
+document.getElementById("leave").addEventListener("click", async () => {
+  await post("/api/logout", "").catch((error) => say(error.message));
+  location.reload();
+});
+whoAmI().then((me) => {
+  if (me.name) document.getElementById("who").textContent = `${me.name} (${me.role})`;
 });
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();

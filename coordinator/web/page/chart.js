@@ -2,7 +2,7 @@
 // a line cost less than a millisecond.
 import {fill, h, svg} from "./dom.js";
 
-const left = 52, right = 10, top = 8, bottom = 34;
+const left = 52, right = 22, top = 8, bottom = 34;
 // A drawing is scaled to its place; on a phone it is drawn smaller, so that its words are not.
 const sizeHere = () => matchMedia("(max-width: 640px)").matches ? [380, 230] : [560, 260];
 export const color = (index) => `var(--s${index % 8})`;

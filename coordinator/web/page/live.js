@@ -12,6 +12,21 @@ function close() {
   source = null;
 }
 
+// The coordinator then shows how to log in.
+function loggedOut() {
+  close();
+  location.reload();
+}
+
+async function tryAgain() {
+  if (!source || source.readyState !== EventSource.CLOSED) return;
+  const now = await getJson("/api/me").catch(() => null);
+  if (now && now.name === "")
+    loggedOut();
+  else if (source && source.readyState === EventSource.CLOSED)
+    open();
+}
+
 function open() {
   close();
   if (topics.length === 0) return status("");
@@ -21,11 +36,9 @@ function open() {
   source.onerror = () => {
     status("reconnecting");
     // A refusal, unlike a lost connection, is not tried again by itself.
-    if (source && source.readyState === EventSource.CLOSED)
-      setTimeout(() => {
-        if (source && source.readyState === EventSource.CLOSED) open();
-      }, 3000);
+    if (source && source.readyState === EventSource.CLOSED) setTimeout(tryAgain, 3000);
   };
+  source.addEventListener("out", loggedOut);
   for (const kind of ["whole", "change", "gone"]) {
     source.addEventListener(kind, (event) => {
       const told = JSON.parse(event.data);
@@ -49,6 +62,7 @@ document.addEventListener("visibilitychange", () => {
   clearTimeout(hiddenSince);
   if (document.hidden)
     hiddenSince = setTimeout(() => {
+      if (!source) return;
       close();
       status("paused");
     }, 15000);
@@ -63,16 +77,18 @@ export async function getJson(path) {
   return body;
 }
 
+// body: text, or what becomes JSON.
 export async function post(path, body) {
-  const answer =
-      await fetch(path, {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)});
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const answer = await fetch(path, {method: "POST", headers: {"Sink-Page": "1"}, body: text});
   const told = await answer.json();
   if (!answer.ok) throw new Error(told.error || answer.statusText);
   return told;
 }
 
+// {name, role, may_change, may_hold}
 let me = null;
-export async function mayChange() {
-  if (me === null) me = getJson("/api/me").then((answer) => answer.may_change, () => false);
+export async function whoAmI() {
+  if (me === null) me = getJson("/api/me").catch(() => ({name: ""}));
   return me;
 }

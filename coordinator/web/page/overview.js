@@ -91,7 +91,7 @@ function workerRow(view, worker) {
   const busy = worker.devices ? 1 - (worker.devices_free || 0) / worker.devices : 0;
   const why = worker.hold ? `${worker.hold}${worker.hold_reason ? `: ${worker.hold_reason}` : ""}` : "";
   const cells = [
-    [h("strong", {}, worker.name), h("div", {class: "soft small"}, worker.address || "")],
+    h("strong", {}, worker.name),
     [
       h("span", {class: worker.state === "connected" ? "state SUCCEEDED" : "state FAILED"}, worker.state),
       h("div", {class: "small"}, why)
@@ -100,7 +100,7 @@ function workerRow(view, worker) {
     worker.state === "connected" ? progressBar(busy, `Busy devices of ${worker.name}`) : "–",
     (worker.job_ids || []).map((id) => h("div", {}, h("a", {href: `#/job/${id}`}, id.slice(0, 8)))),
     worker.version || "",
-    view.mayChange ? hold(view, worker) : "",
+    view.mayHold ? hold(view, worker) : "",
   ];
   return h("tr", {}, cells.map((cell) => h("td", {}, cell)));
 }

@@ -236,7 +236,7 @@ class ServiceTest : public ::testing::Test {
   int max_threads_ = 512;
   absl::Duration first_message_ = ServerOptions().first_message, next_message_ = ServerOptions().next_message;
   std::string listen_ = "127.0.0.1:0";
-  std::string page_listen_ = "off";
+  std::string page_listen_;
   TempDir folder_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<CoordinatorClient> client_;                          // with the admin's credential

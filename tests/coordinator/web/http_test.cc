@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include "coordinator/web/json_text.h"
-#include "coordinator/web/logins.h"
 #include "coordinator/web/tar.h"
 
 namespace sink::web {
@@ -23,11 +22,17 @@ TEST(HttpTest, AQueryIsDecodedAndWhatIsMalformedStaysAsItIs) {
 }
 
 TEST(HttpTest, OnlyNamesOfThisMachineAreItsOwn) {
-  for (const char* host : {"127.0.0.1", "127.0.0.1:7072", "localhost:8080", "[::1]:7072", "[::1]"})
+  for (const char* host : {"127.0.0.1", "127.0.0.1:7072", "127.1.2.3:1", "localhost:8080", "[::1]:7072", "[::1]"})
     EXPECT_TRUE(IsLoopbackHost(host)) << host;
-  for (const char* host :
-       {"", "evil.example", "127.0.0.1.evil.example:7072", "localhost.evil.example", "[::1].x", "10.0.0.1"})
+  for (const char* host : {"", "evil.example", "127.0.0.1.evil.example:7072", "localhost.evil.example", "[::1].x",
+                           "10.0.0.1", "127.1", "[", "127.0.0.1:x", "127.0.0.1:1;", "localhost:123456", "[::1]:7072:1"})
     EXPECT_FALSE(IsLoopbackHost(host)) << host;
+}
+
+TEST(HttpTest, EachPortHasACookieOfItsOwn) {
+  EXPECT_EQ(CookieName("127.0.0.1:7072"), "sink_page_7072");
+  EXPECT_EQ(CookieName("[::1]:7073"), "sink_page_7073");
+  EXPECT_EQ(CookieName("localhost"), "sink_page_");
 }
 
 TEST(HttpTest, ACookieIsFoundByItsWholeName) {
@@ -50,35 +55,6 @@ TEST(JsonTextTest, TextIsQuotedOnOneLineAndNumbersThatJsonLacksAreNull) {
   AppendNumber(NAN, &text);
   AppendNumber(0.25, &text);
   EXPECT_EQ(text, "null0.25");
-}
-
-TEST(LoginsTest, ATokenWorksOnceAndTheNextOneIsPublished) {
-  std::vector<std::string> published;
-  Logins logins([&](const std::string& token) { published.push_back(token); });
-  const auto now = Logins::Clock::now();
-  EXPECT_EQ(logins.Redeem("", now), "");
-  EXPECT_EQ(logins.Redeem(std::string(64, '0'), now), "");
-  ASSERT_EQ(published.size(), 1u);
-  const std::string session = logins.Redeem(published[0], now);
-  EXPECT_EQ(session.size(), 64u);
-  EXPECT_EQ(logins.Redeem(published[0], now), "");
-  ASSERT_EQ(published.size(), 2u);
-  EXPECT_TRUE(logins.IsSession(session, now));
-  EXPECT_FALSE(logins.IsSession(session, now + std::chrono::hours(13)));
-  EXPECT_FALSE(logins.IsSession(published[1], now));
-  logins.End(session);
-  EXPECT_FALSE(logins.IsSession(session, now));
-}
-
-TEST(LoginsTest, TheOldestOfTooManySessionsGoes) {
-  std::string token;
-  Logins logins([&](const std::string& next) { token = next; });
-  auto now = Logins::Clock::now();
-  std::vector<std::string> sessions;
-  for (int i = 0; i < 65; ++i) sessions.push_back(logins.Redeem(token, now += std::chrono::seconds(1)));
-  EXPECT_FALSE(logins.IsSession(sessions[0], now));
-  EXPECT_TRUE(logins.IsSession(sessions[1], now));
-  EXPECT_TRUE(logins.IsSession(sessions[64], now));
 }
 
 TEST(TarTest, AHeaderIsABlockWithTheSumOfItsBytes) {
