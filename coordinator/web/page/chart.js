@@ -179,7 +179,7 @@ export class HeatPlayer {
   }
   setMaps(maps) {
     const atEnd = this.at < 0 || this.at >= this.maps.length - 1;
-    this.maps = maps;
+    this.maps = [...maps];  // the caller goes on with its own
     this.slider.max = Math.max(0, maps.length - 1);
     if (maps.length > 0)
       this.show(atEnd && !this.timer ? maps.length - 1 : Math.min(this.at, maps.length - 1));
