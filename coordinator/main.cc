@@ -31,7 +31,7 @@ int Fail(const absl::Status& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  sink::ServerOptions options;
+  sink::ServerOptions options{.page_listen = "next"};
   std::string heartbeat_interval = "5s", lease_duration = "60s", log_level = "info";
   sink::args::CommandLine line("Stores the jobs of sweeps, leases them to workers and shows how they fare.",
                                "sink-coordinator");
@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
   root.AddOption("--listen", options.listen, "host:port for workers and sinkctl; port 0: any").ShowDefault();
   root.AddOption("--metrics-listen", options.metrics_listen, "host:port of /metrics for Prometheus").ShowDefault();
   root.AddOption("--metrics-token-file", options.metrics_token_file, "Password for /metrics, unless on loopback");
+  root.AddOption("--page-listen", options.page_listen, "Loopback host:port of the page; \"\" for none").ShowDefault();
   root.AddOption("--heartbeat-interval", heartbeat_interval, "How often workers report").ShowDefault();
   root.AddOption("--lease-duration", lease_duration, "A worker silent for this long loses its jobs").ShowDefault();
   sink::AddLimitOptions(root, options);
@@ -49,9 +50,6 @@ int main(int argc, char** argv) {
       .OneOf({"debug", "info", "warning", "error"})
       .ShowDefault();
   if (const auto status = line.Parse(argc, argv, /*usage=*/2)) return *status;
-  if (options.data.empty()) {
-    return Fail(absl::InvalidArgumentError("--data is missing: name a folder for its files: --data ./coordinator"));
-  }
   if (!absl::ParseDuration(heartbeat_interval, &options.heartbeat_interval) ||
       !absl::ParseDuration(lease_duration, &options.lease_duration)) {
     return Fail(absl::InvalidArgumentError("--heartbeat-interval, --lease-duration: write a time such as 5s or 500ms"));

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -36,14 +37,17 @@
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/gatekeeper.h"
 #include "coordinator/service/identity_service.h"
+#include "coordinator/service/job_changes.h"
 #include "coordinator/service/lease_desk.h"
 #include "coordinator/service/listening_sockets.h"
 #include "coordinator/service/metrics_exporter.h"
+#include "coordinator/service/page_sessions.h"
 #include "coordinator/service/scrape_endpoint.h"
 #include "coordinator/service/self_call.h"
 #include "coordinator/service/stream_gate.h"
 #include "coordinator/service/worker_service.h"
 #include "coordinator/store/sqlite_store.h"
+#include "coordinator/web/web_server.h"
 #include "proto/files/files.h"
 #include "proto/files/random_id.h"
 
@@ -59,7 +63,9 @@ constexpr absl::Duration kConnectionAge = absl::Hours(1);
 constexpr auto kShutdownGrace = std::chrono::seconds(5);
 
 absl::Status CheckOptions(const ServerOptions& options) {
-  if (options.data.empty()) return absl::InvalidArgumentError("--data: missing");
+  if (options.data.empty()) {
+    return absl::InvalidArgumentError("--data is missing: name a folder for its files: --data ./coordinator");
+  }
   if (options.heartbeat_interval < absl::Milliseconds(100)) {
     return absl::InvalidArgumentError("--heartbeat-interval: must be at least 100ms");
   }
@@ -121,6 +127,7 @@ struct Server::Parts {
   std::unique_ptr<Rates> rates;
   std::unique_ptr<Gatekeeper> gatekeeper;
   std::unique_ptr<Access> access;
+  std::unique_ptr<PageSessions> page_sessions;
   PublishedCredential published;
   std::shared_ptr<MetricsExporter> exporter;
   std::unique_ptr<JobManager> jobs;
@@ -129,6 +136,7 @@ struct Server::Parts {
   std::unique_ptr<StreamGate> gate;
   std::unique_ptr<CheckpointGuard> guard;
   std::unique_ptr<LeaseDesk> desk;
+  std::unique_ptr<JobChanges> changes;
   std::unique_ptr<ClientServiceImpl> client_service;
   std::unique_ptr<WorkerServiceImpl> worker_service;
   std::unique_ptr<IdentityServiceImpl> identity_service;
@@ -137,6 +145,7 @@ struct Server::Parts {
   std::unique_ptr<AcceptLoop> connections;
   std::unique_ptr<SelfCall> self_call;
   std::unique_ptr<ScrapeEndpoint> scrapes;
+  std::unique_ptr<web::WebServer> page;
   std::string address, metrics_address;
   int port = 0;
 
@@ -154,6 +163,7 @@ struct Server::Parts {
   // Whoever connects is gRPC's from here on, within the limits.
   void Accept(ListeningSockets listening, const ListenAddress& listen, const ServerOptions& options);
   absl::Status ListenForScrapes(const ListenAddress& listen, const std::string& token_file);
+  absl::Status ServePage(const ServerOptions& options, int metrics_port);
   void TickLoop(std::chrono::nanoseconds interval);
 };
 
@@ -238,14 +248,17 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
       StreamGate::Patience{.first_message = absl::ToChronoMilliseconds(options.first_message),
                            .next_message = absl::ToChronoMilliseconds(options.next_message)},
       gatekeeper.get());
-  client_service = std::make_unique<ClientServiceImpl>(access.get(), &jobs->clients(), &jobs->queries(),
+  changes = std::make_unique<JobChanges>(access.get(), &jobs->clients(), SystemNow);
+  client_service = std::make_unique<ClientServiceImpl>(access.get(), changes.get(), &jobs->clients(), &jobs->queries(),
                                                        &jobs->retention(), &jobs->checkpoints(), guard.get(),
                                                        disk.get(), gate.get(), &fail_stop, SystemNow);
   desk = std::make_unique<LeaseDesk>(&jobs->dispatcher(), SystemNow);
   worker_service = std::make_unique<WorkerServiceImpl>(gatekeeper.get(), &jobs->workers(), desk.get(), &jobs->queries(),
                                                        checkpoints.get(), guard.get(), gate.get(), rates.get(),
                                                        &fail_stop, SystemNow);
-  identity_service = std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), &jobs->workers(), SystemNow);
+  page_sessions = std::make_unique<PageSessions>(principals.get());
+  identity_service = std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), &jobs->workers(),
+                                                           page_sessions.get(), SystemNow);
   const auto credentials = identity::MakeServerCredentials(authority->server_folder());
   credentials->SetAuthMetadataProcessor(gatekeeper->MakeProcessor());
   grpc::ServerBuilder builder;
@@ -331,6 +344,41 @@ absl::Status Server::Parts::ListenForScrapes(const ListenAddress& listen, const 
   return absl::OkStatus();
 }
 
+absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_port) {
+  if (options.page_listen.empty()) return absl::OkStatus();
+  const bool next = options.page_listen == "next";
+  const auto listen = next ? ListenAddress{.host = "127.0.0.1", .port = metrics_port == 0 ? 0 : metrics_port + 1}
+                           : ParseListenAddress(options.page_listen, "--page-listen");
+  if (!listen.ok()) return listen.status();
+  if (!listen->IsLoopback()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--page-listen: ", listen->host,
+                     " can be reached from other machines, and the page has no TLS; listen on 127.0.0.1, and from "
+                     "elsewhere use a tunnel: ssh -L 7072:127.0.0.1:7072 HOST"));
+  }
+  auto started = web::WebServer::Start(listen->host, listen->port,
+                                       {.queries = &jobs->queries(),
+                                        .changes = changes.get(),
+                                        .access = access.get(),
+                                        .sessions = page_sessions.get(),
+                                        .checkpoints = checkpoints.get(),
+                                        .disk = disk.get(),
+                                        .fail_stop = &fail_stop,
+                                        .now = SystemNow,
+                                        .patience = options.first_message});
+  if (started.ok()) {
+    page = std::move(*started);
+    spdlog::info("page for browsers at {}: sinkctl page opens it", page->address());
+  } else if (next) {
+    spdlog::warn("there is no page for browsers: {}; choose another address with --page-listen",
+                 std::string(started.status().message()));
+  } else {
+    return absl::UnavailableError(absl::StrCat("--page-listen: ", std::string(started.status().message()),
+                                               ": is the port in use? choose another one, or 0 for any"));
+  }
+  return absl::OkStatus();
+}
+
 void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
   absl::StatusCode last = absl::StatusCode::kOk;
   absl::Time look_at_certificates = absl::Now() + kCertificateInterval;
@@ -372,6 +420,13 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     return ToStatus(files::ReplaceFile(absl::StrCat(options.data, "/", name), address + "\n", 0600));
   };
   absl::Status written = write("metrics.addr", parts.metrics_address);
+  written.Update(parts.ServePage(options, metrics_listen->port));
+  if (parts.page != nullptr) {
+    written.Update(write("page.addr", parts.page->address()));
+  } else {
+    std::error_code ignored;
+    std::filesystem::remove(absl::StrCat(options.data, "/page.addr"), ignored);
+  }
   written.Update(write("coordinator.addr", parts.address));
   if (!written.ok()) return written;
   parts.published.Publish(options.config, parts.authority->admin_folder(), *listen, parts.port);
@@ -399,6 +454,7 @@ void Server::Shutdown() {
   }
   parts.stopping_changed.notify_all();
   parts.published.Withdraw();
+  parts.page.reset();
   if (parts.gate != nullptr) parts.gate->Close();
   if (parts.desk != nullptr) parts.desk->Close();
   if (parts.ticker.joinable()) parts.ticker.join();
@@ -421,5 +477,6 @@ void Server::Shutdown() {
 int Server::port() const { return parts_->port; }
 std::string Server::address() const { return parts_->address; }
 std::string Server::metrics_address() const { return parts_->metrics_address; }
+std::string Server::page_address() const { return parts_->page == nullptr ? "" : parts_->page->address(); }
 
 }  // namespace sink

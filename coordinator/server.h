@@ -3,8 +3,8 @@
 // from any.
 //
 // The data folder: sink.db (SQLite, with its -wal and -shm), lock (held while a coordinator runs), checkpoints/, and
-// coordinator.addr and metrics.addr, which name the addresses of the coordinator that runs or ran last; tls/, its
-// authority and the admin's credential (coordinator/identity/authority.h).
+// coordinator.addr, metrics.addr and page.addr, which name the addresses of the coordinator that runs or ran last;
+// tls/, its authority and the admin's credential (coordinator/identity/authority.h).
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,9 @@ struct ServerOptions {
   // link to it is left there. Empty: none.
   std::string config;
   identity::Lifetimes lifetimes;  // of certificates
+  // host:port on loopback of the page for browsers (coordinator/web); "next": on 127.0.0.1 at the port after that of
+  // `metrics_listen`, and no page where that is in use. Empty: none.
+  std::string page_listen;
   absl::Duration heartbeat_interval = absl::Seconds(5);
   absl::Duration lease_duration = absl::Seconds(60);
   int checkpoints_kept = 2;                       // of one job
@@ -68,6 +71,7 @@ class Server {
   int port() const;
   std::string address() const;  // host:port, with the real port
   std::string metrics_address() const;
+  std::string page_address() const;  // likewise; empty: there is no page
 
  private:
   struct Parts;

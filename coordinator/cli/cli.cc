@@ -44,6 +44,7 @@ void AddCommands(Commands& commands) {
   AddHoldCommands(commands);
   AddCredentialCommands(commands);
   AddAuditCommand(commands);
+  AddPageCommand(commands);
   AddCheckpointCommand(commands);
   AddGcCommand(commands);
   AddSlurmCommand(commands);

@@ -19,6 +19,12 @@
 
 namespace sink {
 
+// Who acts, and from where: host:port.
+struct Actor {
+  Caller caller;
+  std::string from;
+};
+
 class Access {
  public:
   // `on_quota` is told of each submission that the quota refuses.
@@ -42,7 +48,12 @@ class Access {
   // Of any sweep that the job is in.
   absl::Status MayDownload(const Caller& caller, const std::string& job) const;
 
+  // PERMISSION_DENIED, with a row of the audit log: the actor's role may not make this call
+  // ("/sink.v1.SERVICE/METHOD"). The Gatekeeper asks that of calls over gRPC.
+  absl::Status CheckRole(const Actor& actor, absl::string_view path) const;
+
   // A row of the audit log; a failure to write it is logged and changes nothing.
+  void Record(const Actor& actor, absl::string_view action, std::string object, const absl::Status& outcome) const;
   void Record(const grpc::ServerContextBase& context, const Caller& caller, absl::string_view action,
               std::string object, const absl::Status& outcome) const;
 

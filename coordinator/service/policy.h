@@ -68,7 +68,8 @@ inline constexpr Roles kLasting = kReaders | kWorkers;  // who is more than a to
   ROW(CreateToken, kAdmins)        \
   ROW(Revoke, kAdmins)             \
   ROW(ListPrincipals, kAdmins)     \
-  ROW(ListAudit, kAdmins)
+  ROW(ListAudit, kAdmins)          \
+  ROW(OpenPage, kReaders)
 
 struct PolicyRow {
   absl::string_view path;  // "/sink.v1.ClientService/ListSweeps"

@@ -1,11 +1,11 @@
 // What the coordinator costs a fleet: CPU for each granted lease, durable dispatches and points a second, the CPU of
-// idle workers and of watchers, memory, the time of sinkctl's listings, and whether any of it grows with the jobs that
-// have ended. Real programs, real gRPC, simulated workers. With --peer-bin-dir an older build is measured beside this
-// one, phase by phase in turns, so that a machine that slows down slows both. One from before certificates is measured
-// with --watchers 0: its calls are in plain text.
+// idle workers, of watchers and of open pages, memory, the time of sinkctl's listings, and whether any of it grows with
+// the jobs that have ended. Real programs, real gRPC, simulated workers. With --peer-bin-dir an older build is measured
+// beside this one, phase by phase in turns, so that a machine that slows down slows both. One from before certificates
+// is measured with --watchers 0: its calls are in plain text; one from before pages with --pages 0.
 //
 // Usage: fleet_bench --bin-dir DIR [--peer-bin-dir DIR] [--folder DIR] [--workers N] [--queued N] [--finished N]
-//                    [--seconds S] [--rounds N] [--watchers N] [--quick] [--storm]
+//                    [--seconds S] [--rounds N] [--watchers N] [--pages N] [--quick] [--storm]
 // --folder decides which disk is measured; --quick is a short form of everything; --storm is what comes after a restart
 // alone: how long until all workers, each with a handshake of its own, are served again.
 #include <stdlib.h>
@@ -25,6 +25,7 @@
 
 #include "coordinator/client/coordinator_client.h"
 #include "tests/bench/fleet/fleet.h"
+#include "tests/bench/fleet/pages.h"
 #include "tests/bench/fleet/program.h"
 #include "tests/bench/fleet/stored.h"
 
@@ -41,12 +42,15 @@ struct Options {
   double seconds = 5;
   int rounds = 3;
   int watchers = 128;
+  int pages = 200;
 };
 
 constexpr int kWindow = 256;  // calls in flight
 constexpr int kReaders = 16;  // of a status
 constexpr int kPoints = 147;  // of a report
 constexpr int kLargestSweep = 10'000;
+constexpr char kLive[] = "live";  // the sweep that pages show
+constexpr int kLiveJobs = 100;
 
 double Median(std::vector<double> values) {
   if (values.empty()) return 0;
@@ -209,6 +213,27 @@ class Side {
     fleet_->FinishAll(kWindow);
   }
 
+  // Pages that show a sweep whose jobs report, each of them once a second. What the reports cost without pages is
+  // measured first.
+  void SubmitLive() {
+    fleet_->Submit(kLive, kLiveJobs);
+    fleet_->Lease(options_.seconds, kWindow);
+  }
+  void LiveReports() {
+    const auto report = [&] { fleet_->Report(options_.seconds, 16, 3, kLiveJobs); };
+    const double alone = Cpu(report, &seconds_) / seconds_;
+    const auto pages = OpenPages();
+    const double watched = Cpu(report, &seconds_) / seconds_;
+    Note("pages_cpu_percent", 100 * (watched - alone));
+  }
+  void EndLive() { fleet_->FinishAll(kWindow); }
+  // Dispatches without pages and with them, in turns.
+  void DispatchesAndPages() {
+    Dispatches("@pages0");
+    const auto pages = OpenPages();
+    Dispatches("@pages");
+  }
+
   void Listings() {
     Note("sinkctl_jobs_s", coordinator_.Sinkctl({"jobs"}));
     Note("sinkctl_status_s", coordinator_.Sinkctl({"status"}));
@@ -229,6 +254,13 @@ class Side {
   const std::map<std::string, std::vector<double>>& figures() const { return figures_; }
 
  private:
+  std::unique_ptr<Pages> OpenPages() const {
+    const std::string live = kLive;
+    return std::make_unique<Pages>(
+        coordinator_.address(), coordinator_.credentials(),
+        std::vector<std::string>{"overview", "sweep/" + live, "curves/" + live + "/alpha_mean/1/layer0"},
+        options_.pages);
+  }
   double Cpu(const std::function<void()>& phase, double* seconds) const {
     const double before = coordinator_.cpu_seconds();
     const Clock::time_point begin = Clock::now();
@@ -270,6 +302,7 @@ constexpr Row kRows[] = {
     {"submit_to_start_p50_ms", "from submit to a waiting worker, p50 ms", "< 20"},
     {"submit_10000_s", "submitting 10,000 jobs, s", ""},
     {"watch_cpu_percent", "watchers of 10,000 jobs, % of a core", "< 10"},
+    {"pages_cpu_percent", "pages of a live sweep of 100 jobs, % of a core", "< 10"},
     {"sinkctl_jobs_s", "sinkctl jobs, s", "< 0.3"},
     {"sinkctl_status_s", "sinkctl status, s", ""},
     {"sinkctl_status_sweep_s", "sinkctl status of 10,000 jobs, s", ""},
@@ -297,6 +330,9 @@ void PrintTable(const Options& options, const std::vector<std::unique_ptr<Side>>
     std::printf("\n");
   };
   for (const Row& row : kRows) print(row.figure, row.text, row.wanted);
+  std::printf("without a page and with %d, in turns:\n", options.pages);
+  for (const Row& row : kRows) print(std::string(row.figure) + "@pages0", row.text, "");
+  for (const Row& row : kRows) print(std::string(row.figure) + "@pages", row.text, "");
   std::printf("with %d finished jobs:\n", options.finished);
   for (const Row& row : kRows) print(std::string(row.figure) + "@finished", row.text, "");
 }
@@ -329,10 +365,16 @@ int Run(const Options& options) {
   }
   each([](Side& side) { side.Idle(); });
   each([](Side& side) { side.SubmitToStart(); });
+  if (options.pages > 0) {
+    each([](Side& side) { side.SubmitLive(); });
+    for (int round = 0; round < options.rounds; ++round) each([](Side& side) { side.LiveReports(); });
+    each([](Side& side) { side.EndLive(); });
+  }
   each([](Side& side) { side.FillQueue(); });
   for (int round = 0; round < options.rounds; ++round) {
     each([](Side& side) { side.Leases(""); });
     each([](Side& side) { side.Dispatches(""); });
+    if (options.pages > 0) each([](Side& side) { side.DispatchesAndPages(); });
     each([](Side& side) { side.Points(""); });
     each([](Side& side) { side.Status(); });
   }
@@ -368,6 +410,7 @@ int Main(int argc, char** argv) {
       options.seconds = 1;
       options.rounds = 1;
       options.watchers = 4;
+      options.pages = 4;
       continue;
     }
     ++i;
@@ -389,6 +432,8 @@ int Main(int argc, char** argv) {
       options.rounds = number(value);
     else if (flag == "--watchers")
       options.watchers = number(value);
+    else if (flag == "--pages")
+      options.pages = number(value);
     else
       Fail("bad argument " + flag + "; see the head of tests/bench/fleet_bench.cc");
   }

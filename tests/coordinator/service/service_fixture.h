@@ -73,6 +73,7 @@ class ServiceTest : public ::testing::Test {
     options.data = folder_ / "data";
     options.listen = listen_;
     options.metrics_listen = "127.0.0.1:0";
+    options.page_listen = page_listen_;
     options.heartbeat_interval = heartbeat_interval_;
     options.lease_duration = lease_duration_;
     options.tick_interval = absl::Milliseconds(50);
@@ -238,6 +239,7 @@ class ServiceTest : public ::testing::Test {
   absl::Duration first_message_ = ServerOptions().first_message, next_message_ = ServerOptions().next_message;
   std::function<void(ServerOptions*)> adjust_;  // what else a test wants
   std::string listen_ = "127.0.0.1:0";
+  std::string page_listen_;
   TempDir folder_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<CoordinatorClient> client_;                          // with the admin's credential
