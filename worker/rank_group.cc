@@ -12,6 +12,9 @@
 namespace sink::worker {
 namespace {
 
+// Numbers of GPUs mean to a trainer what they mean to NVML; CUDA's own order has the fastest first.
+constexpr char kDeviceOrder[] = "CUDA_DEVICE_ORDER=PCI_BUS_ID";
+
 TrainerReport StartFailure(const absl::Status& status) {
   TrainerReport report;
   report.exit.code = pipe::kExitInfra;
@@ -55,6 +58,7 @@ std::vector<Rank> PlanRanks(const v1::Grant& grant, const RunFolder& folder, con
   std::vector<Rank> ranks;
   if (!grant.has_gang()) {
     ranks.push_back({0, "", folder, claim.device(), environment});
+    ranks.back().environment.push_back(kDeviceOrder);
     ranks.back().environment.push_back(absl::StrCat("CUDA_VISIBLE_DEVICES=", claim.visible_devices()));
     return ranks;
   }
@@ -63,9 +67,9 @@ std::vector<Rank> PlanRanks(const v1::Grant& grant, const RunFolder& folder, con
     const int number = gang.first_rank() + i;
     ranks.push_back({number, absl::StrCat("rank ", number, ": "), folder.OfRank(number), claim.device(), environment});
     for (const std::string& entry :
-         {absl::StrCat("CUDA_VISIBLE_DEVICES=", claim.visible_device(i)), absl::StrCat("SINK_RANK=", number),
-          absl::StrCat("SINK_WORLD_SIZE=", gang.world_size()), absl::StrCat("SINK_RENDEZVOUS=", gang.rendezvous()),
-          absl::StrCat("SINK_RENDEZVOUS_TOKEN=", gang.token())}) {
+         {std::string(kDeviceOrder), absl::StrCat("CUDA_VISIBLE_DEVICES=", claim.visible_device(i)),
+          absl::StrCat("SINK_RANK=", number), absl::StrCat("SINK_WORLD_SIZE=", gang.world_size()),
+          absl::StrCat("SINK_RENDEZVOUS=", gang.rendezvous()), absl::StrCat("SINK_RENDEZVOUS_TOKEN=", gang.token())}) {
       ranks.back().environment.push_back(entry);
     }
   }

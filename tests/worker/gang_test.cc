@@ -105,7 +105,8 @@ TEST_F(GangTest, EachRankKnowsItsPlaceAndRankZeroSpeaks) {
     for (const std::string& entry :
          {absl::StrCat("SINK_RANK=", rank), std::string("SINK_WORLD_SIZE=5"),
           std::string("SINK_RENDEZVOUS=127.0.0.1:29500"), std::string("SINK_RENDEZVOUS_TOKEN=secret"),
-          std::string("CUDA_VISIBLE_DEVICES="), absl::StrCat("SINK_RUN=", Run(), "/rank-", rank)}) {
+          std::string("CUDA_VISIBLE_DEVICES="), std::string("CUDA_DEVICE_ORDER=PCI_BUS_ID"),
+          absl::StrCat("SINK_RUN=", Run(), "/rank-", rank)}) {
       EXPECT_TRUE(Contains(seen, entry)) << entry << " for rank " << rank;
     }
     EXPECT_TRUE(fs::exists(folders[rank] + "/job.json"));

@@ -185,6 +185,7 @@ TEST_F(TrainerSupervisor, TrainerSeesOnlyItsOwnEnvironment) {
                                             "SINK_RUN=old",
                                             "SINK_COORDINATOR=c",
                                             "CUDA_VISIBLE_DEVICES=7",
+                                            "CUDA_DEVICE_ORDER=FASTEST_FIRST",
                                             "SINK_RANK=1",
                                             "SINK_WORLD_SIZE=2",
                                             "SINK_RENDEZVOUS=h:1",
