@@ -69,7 +69,8 @@ std::vector<Rank> PlanRanks(const v1::Grant& grant, const RunFolder& folder, con
     for (const std::string& entry :
          {std::string(kDeviceOrder), absl::StrCat("CUDA_VISIBLE_DEVICES=", claim.visible_device(i)),
           absl::StrCat("SINK_RANK=", number), absl::StrCat("SINK_WORLD_SIZE=", gang.world_size()),
-          absl::StrCat("SINK_RENDEZVOUS=", gang.rendezvous()), absl::StrCat("SINK_RENDEZVOUS_TOKEN=", gang.token())}) {
+          absl::StrCat("SINK_RENDEZVOUS=", gang.rendezvous()),
+          absl::StrCat("SINK_RENDEZVOUS_TOKEN_FILE=", ranks.back().folder.token())}) {
       ranks.back().environment.push_back(entry);
     }
   }

@@ -28,9 +28,10 @@ struct Rank {
   std::vector<std::string> environment;  // NAME=value, complete but for what TrainerProcess adds
 };
 
-// The ranks that the grant gives to this worker. `environment`: the part of the daemon's that trainers may see. A rank
-// of a gang finds SINK_RANK, SINK_WORLD_SIZE, SINK_RENDEZVOUS (host:port) and SINK_RENDEZVOUS_TOKEN in its own, and
-// sees one device; the trainer of a job without a gang sees every claimed device and none of these variables.
+// The ranks that the grant gives to this worker. `environment`: the part of the daemon's that trainers may see. A
+// rank of a gang finds SINK_RANK, SINK_WORLD_SIZE, SINK_RENDEZVOUS (host:port) and SINK_RENDEZVOUS_TOKEN_FILE in its
+// own, and sees one device; the trainer of a job without a gang sees every claimed device and none of these
+// variables.
 std::vector<Rank> PlanRanks(const v1::Grant& grant, const RunFolder& folder, const DevicePool::Claim& claim,
                             const std::vector<std::string>& environment);
 

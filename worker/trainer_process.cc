@@ -134,9 +134,17 @@ std::vector<std::string> TrainerEnvironment(const char* const* environ, const st
                                        "PYTORCH_*",
                                        "SINK_ATTENTION",
                                        "SINK_COLLECTIVE_TIMEOUT_S"};
-  constexpr const char* kOurs[] = {
-      "SINK_COORDINATOR", "SINK_RUN",        "SINK_EVENTS_FD",        "SINK_COMMANDS_FD",     "SINK_RANK",
-      "SINK_WORLD_SIZE",  "SINK_RENDEZVOUS", "SINK_RENDEZVOUS_TOKEN", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"};
+  constexpr const char* kOurs[] = {"SINK_COORDINATOR",
+                                   "SINK_RUN",
+                                   "SINK_EVENTS_FD",
+                                   "SINK_COMMANDS_FD",
+                                   "SINK_RANK",
+                                   "SINK_WORLD_SIZE",
+                                   "SINK_RENDEZVOUS",
+                                   "SINK_RENDEZVOUS_TOKEN",
+                                   "SINK_RENDEZVOUS_TOKEN_FILE",
+                                   "CUDA_VISIBLE_DEVICES",
+                                   "CUDA_DEVICE_ORDER"};
   const auto fits = [](absl::string_view name, absl::string_view pattern) {
     return absl::ConsumeSuffix(&pattern, "*") ? absl::StartsWith(name, pattern) : name == pattern;
   };

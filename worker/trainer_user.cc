@@ -140,6 +140,8 @@ absl::Status OpenRun(const TrainerUser& user, const std::string& data, const Run
     if (absl::Status status = LetThrough(user, folder); !status.ok()) return status;
   }
   absl::Status status = Give(user, absl::StrCat(run.path(), "/", run::kJobFileName), kReadable);
+  std::error_code ignored;
+  if (status.ok() && fs::exists(run.token(), ignored)) status = Give(user, run.token(), kReadable);
   return status.ok() ? GiveAll(user, run.checkpoints()) : status;
 }
 

@@ -190,6 +190,7 @@ TEST_F(TrainerSupervisor, TrainerSeesOnlyItsOwnEnvironment) {
                                             "SINK_WORLD_SIZE=2",
                                             "SINK_RENDEZVOUS=h:1",
                                             "SINK_RENDEZVOUS_TOKEN=t",
+                                            "SINK_RENDEZVOUS_TOKEN_FILE=/t",
                                             nullptr};
   environment_ = TrainerEnvironment(daemon_environment, {"HF_HOME", "HOST_*", "SINK_RANK"});
   Run("{}");
