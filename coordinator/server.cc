@@ -365,6 +365,7 @@ absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_
                                         .disk = disk.get(),
                                         .fail_stop = &fail_stop,
                                         .now = SystemNow,
+                                        .port_answers = [this] { return self_call->status(); },
                                         .patience = options.first_message});
   if (started.ok()) {
     page = std::move(*started);

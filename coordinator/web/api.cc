@@ -191,7 +191,9 @@ Response Api::File(const Request& request) const {
 Response Api::Ready() const {
   absl::Status status = parts_.fail_stop->failure();
   if (status.ok()) status = parts_.queries->ListSweeps().status();
-  return status.ok() ? Text(200, "ready\n") : Text(503, "the store has failed; the coordinator's log says how\n");
+  if (!status.ok()) return Text(503, "the store has failed; the coordinator's log says how\n");
+  return parts_.port_answers().ok() ? Text(200, "ready\n")
+                                    : Text(503, "the port for workers and sinkctl does not answer; the log says more\n");
 }
 
 absl::StatusOr<std::string> Api::Study(const Request& request) const {

@@ -5,7 +5,7 @@
 //   GET  /                         the page, and its other files by name; without a session, how to get one
 //   GET  /open#TOKEN               what a link of sinkctl page leads to: swaps the token for a session
 //   GET  /healthz                  200 as long as the process answers
-//   GET  /readyz                   200 while the store can be read, else 503
+//   GET  /readyz                   200 while the store can be read and the port of gRPC answers, else 503
 //   GET  /api/me                   {"name", "role", "may_change", "may_hold"}; {"name": ""} without a session
 //   GET  /api/study?sweep=NAME     GetStudyResponse
 //   POST /api/open                 the body is a link's token; the answer sets the cookie
@@ -18,6 +18,7 @@
 // Origin and the header Sink-Page. 403 is both: no session, and not of a role or an owner that may.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -46,6 +47,7 @@ class Api {
     PageSessions* sessions = nullptr;
     FailStop* fail_stop = nullptr;
     NowFn now;
+    std::function<absl::Status()> port_answers;  // whether the port of gRPC does
   };
 
   explicit Api(Parts parts);

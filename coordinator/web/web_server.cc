@@ -126,7 +126,8 @@ WebServer::WebServer(const std::string& host, Parts parts)
             .access = parts_.access,
             .sessions = parts_.sessions,
             .fail_stop = parts_.fail_stop,
-            .now = parts_.now}) {}
+            .now = parts_.now,
+            .port_answers = parts_.port_answers}) {}
 
 // The HTTP server underneath notices that it must stop only when its wait for a connection ends: after 2 s, or with
 // one.

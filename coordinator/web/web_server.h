@@ -2,8 +2,7 @@
 // is in api.h and topics.h; here are the connections: how many, how long, how large. Owned by the server; made and
 // destroyed by one thread.
 //
-//   GET /api/events?topic=NAME&topic=NAME...   server-sent events, the frames of topic_hub.h; "out" when the session
-//   has
+//   GET /api/events?topic=NAME&topic=NAME...   server-sent events, the frames of topic_hub.h; "out" when the session has
 //                                              ended, or its owner may no longer read
 //   GET /api/checkpoint?job=ID&step=N          the checkpoint as a tar, for who may download it; every byte verified
 //
@@ -11,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -44,6 +44,7 @@ class WebServer {
     const DiskWatch* disk = nullptr;
     FailStop* fail_stop = nullptr;
     NowFn now;
+    std::function<absl::Status()> port_answers;  // whether the port of gRPC does
     absl::Duration patience = absl::Seconds(5);  // with a browser that sends or takes nothing
   };
 
