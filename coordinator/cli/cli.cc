@@ -9,6 +9,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/completion.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "proto/args/man_page.h"
 #include "sweeps/diagnostics.h"
 
 namespace sink::cli {
@@ -137,6 +138,10 @@ int RunCli(const std::vector<std::string>& words, World& world) {
   }
   Outcome outcome;
   const args::Parsed parsed = line.Parse(Rewrite(words));
+  if (words == std::vector<std::string>{"--man"}) {
+    world.out << args::ManPage(line.root()) << std::flush;
+    return kOk;
+  }
   switch (parsed.kind) {
     case args::Parsed::Kind::kRun:
       outcome = Run(parsed.command, commands, session);
