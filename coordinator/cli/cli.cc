@@ -26,6 +26,7 @@ void AddCommands(Commands& commands) {
   AddPlanCommand(commands);
   AddCalibrateCommand(commands);
   AddStatusCommand(commands);
+  AddTopCommand(commands);
   AddWaitCommand(commands);
   AddResultsCommand(commands);
   AddCurvesCommand(commands);

@@ -9,6 +9,7 @@ void AddSubmitCommand(Commands& commands);
 void AddPlanCommand(Commands& commands);
 void AddCalibrateCommand(Commands& commands);
 void AddStatusCommand(Commands& commands);
+void AddTopCommand(Commands& commands);
 void AddWaitCommand(Commands& commands);
 void AddResultsCommand(Commands& commands);
 void AddCurvesCommand(Commands& commands);

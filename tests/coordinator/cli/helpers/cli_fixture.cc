@@ -38,7 +38,8 @@ Result RunSinkctl(const std::vector<std::string>& args, const Place& place) {
                                   std::chrono::system_clock::now().time_since_epoch())
                            .count();
                      },
-                 .interrupt = place.interrupt != nullptr ? *place.interrupt : own};
+                 .interrupt = place.interrupt != nullptr ? *place.interrupt : own,
+                 .full_screen = place.full_screen};
   const int code = RunCli(args, world);
   return {code, transcript.text(), err.str()};
 }

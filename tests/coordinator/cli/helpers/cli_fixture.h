@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -35,6 +36,7 @@ struct Place {
   WindowSize window;
   Interrupt* interrupt = nullptr;
   Transcript* transcript = nullptr;  // where another thread can see what is printed
+  std::function<std::unique_ptr<FullScreen>()> full_screen = [] { return nullptr; };
 };
 
 // Runs sinkctl; needs no coordinator by itself.
