@@ -42,6 +42,7 @@ packages=(g++ cmake ninja-build ccache git pkg-config ca-certificates
   libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev libabsl-dev libsqlite3-dev prometheus-cpp-dev
   libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libpcre2-dev libutf8proc-dev libzstd-dev zlib1g-dev
   libxxhash-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev libc-ares-dev libre2-dev libcurl4-openssl-dev
+  libcivetweb-dev
   dict-gcide bible-kjv bible-kjv-text)
 [ "$torch" = yes ] && packages+=(python3 python3-pip python3-venv libgomp1 libgloo-dev)
 [ "$tests" = yes ] && packages+=(python3-venv prometheus curl sqlite3 procps iproute2 systemd slurm-wlm munge
