@@ -40,6 +40,7 @@ void AddCommands(Commands& commands) {
   AddMetricsCommand(commands);
   AddCancelCommand(commands);
   AddRetryCommand(commands);
+  AddDeleteCommand(commands);
   AddWorkersCommand(commands);
   AddDoctorCommand(commands);
   AddHoldCommands(commands);
@@ -137,12 +138,12 @@ int RunCli(const std::vector<std::string>& words, World& world) {
     Complete({words.begin() + 1, words.end()}, commands, session);
     return kOk;
   }
-  Outcome outcome;
-  const args::Parsed parsed = line.Parse(Rewrite(words));
   if (words == std::vector<std::string>{"--man"}) {
     world.out << args::ManPage(line.root()) << std::flush;
     return kOk;
   }
+  Outcome outcome;
+  const args::Parsed parsed = line.Parse(Rewrite(words));
   switch (parsed.kind) {
     case args::Parsed::Kind::kRun:
       outcome = Run(parsed.command, commands, session);

@@ -23,6 +23,7 @@ void AddLogsCommand(Commands& commands);
 void AddMetricsCommand(Commands& commands);
 void AddCancelCommand(Commands& commands);
 void AddRetryCommand(Commands& commands);
+void AddDeleteCommand(Commands& commands);
 void AddWorkersCommand(Commands& commands);
 void AddDoctorCommand(Commands& commands);
 void AddHoldCommands(Commands& commands);

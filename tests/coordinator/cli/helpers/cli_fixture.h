@@ -66,6 +66,7 @@ class CliTest : public ::testing::Test {
   testing::TempDir folder_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<CoordinatorClient> worker_;
+  int64_t event_time_ms_ = 1'700'000'000'000;  // of what Report sends
 
  private:
   std::map<std::string, uint64_t> sequence_;  // job -> number of its last event
