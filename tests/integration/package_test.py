@@ -164,11 +164,13 @@ def run_a_sweep(debian, packages, folder):
         debian.run(*ctl, "submit", "/root/bare.yaml")
         print(debian.run("timeout", "180", "env", *ctl, "wait", "bare"))
         assert debian.run(*ctl, "status", "bare", "--json").count('"SUCCEEDED"') >= 2
+    except AssertionError:
+        for log in ("coordinator.log", "worker.log"):
+            print(f"--- {log}\n{(folder / log).read_text()[-3000:]}", file=sys.stderr)
+        raise
     finally:
         stop(worker)
         stop(coordinator)
-        for log in ("coordinator.log", "worker.log"):
-            print(f"--- {log}\n{(folder / log).read_text()[-1500:]}", file=sys.stderr)
 
 
 def remove(debian):
