@@ -22,6 +22,12 @@ std::string ListenAddress::WithPort(int actual_port) const {
                                       : absl::StrCat(host, ":", actual_port);
 }
 
+ListenAddress ListenAddress::Called() const {
+  ListenAddress called = *this;
+  if (host == "0.0.0.0" || host == "::") called.host = "127.0.0.1";
+  return called;
+}
+
 absl::StatusOr<ListenAddress> ParseListenAddress(const std::string& text, const std::string& option) {
   const absl::Status bad = absl::InvalidArgumentError(
       absl::StrCat(option, ": \"", text, "\" is not an address; write host:port, e.g. 127.0.0.1:7070 (port 0: any)"));

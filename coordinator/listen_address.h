@@ -14,6 +14,8 @@ struct ListenAddress {
 
   bool IsLoopback() const;
   std::string WithPort(int actual_port) const;  // "host:port", brackets around an IPv6 host
+  // As this machine itself calls it: who listens on every address is called by loopback's.
+  ListenAddress Called() const;
 };
 
 // INVALID_ARGUMENT that names `option` and the fix.

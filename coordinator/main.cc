@@ -8,6 +8,7 @@
 
 #include "coordinator/identity/credential.h"
 #include "coordinator/identity/protect_process.h"
+#include "coordinator/limit_options.h"
 #include "coordinator/log/log.h"
 #include "coordinator/server.h"
 #include "proto/args/command_line.h"
@@ -30,7 +31,7 @@ int Fail(const absl::Status& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  sink::ServerOptions options;
+  sink::ServerOptions options{.page_listen = "next"};
   std::string heartbeat_interval = "5s", lease_duration = "60s";
   sink::LogOptions log;
   sink::args::CommandLine line("Stores the jobs of sweeps, leases them to workers and shows how they fare.",
@@ -42,17 +43,12 @@ int main(int argc, char** argv) {
   root.AddOption("--listen", options.listen, "host:port for workers and sinkctl; port 0: any").ShowDefault();
   root.AddOption("--metrics-listen", options.metrics_listen, "host:port of /metrics for Prometheus").ShowDefault();
   root.AddOption("--metrics-token-file", options.metrics_token_file, "Password for /metrics, unless on loopback");
+  root.AddOption("--page-listen", options.page_listen, "Loopback host:port of the page; \"\" for none").ShowDefault();
   root.AddOption("--heartbeat-interval", heartbeat_interval, "How often workers report").ShowDefault();
   root.AddOption("--lease-duration", lease_duration, "A worker silent for this long loses its jobs").ShowDefault();
-  root.AddOption(
-      "--keep-points", options.keep_points,
-      "How long after its end a job keeps every metric point, and how many of a sweep's best jobs keep them for "
-      "good: 30d or 30d,best=10; then some points of each curve stay (default: all for good)");
+  sink::AddLimitOptions(root, options);
   sink::AddLogOptions(root, &log);
   if (const auto status = line.Parse(argc, argv, /*usage=*/2)) return *status;
-  if (options.data.empty()) {
-    return Fail(absl::InvalidArgumentError("--data is missing: name a folder for its files: --data ./coordinator"));
-  }
   if (!absl::ParseDuration(heartbeat_interval, &options.heartbeat_interval) ||
       !absl::ParseDuration(lease_duration, &options.lease_duration)) {
     return Fail(absl::InvalidArgumentError("--heartbeat-interval, --lease-duration: write a time such as 5s or 500ms"));

@@ -21,10 +21,7 @@ namespace fs = std::filesystem;
 void PublishedCredential::Publish(const std::string& config, const std::string& credential, const ListenAddress& listen,
                                   int port) {
   if (config.empty()) return;
-  // Who listens on every address of the machine is called by its own one.
-  ListenAddress called = listen;
-  if (listen.host == "0.0.0.0" || listen.host == "::") called.host = "127.0.0.1";
-  const std::string link = absl::StrCat(config, "/", identity::AddressFolder(called.WithPort(port)));
+  const std::string link = absl::StrCat(config, "/", identity::AddressFolder(listen.Called().WithPort(port)));
   std::error_code error;
   const std::string target = fs::absolute(credential, error).string();
   absl::Status made = ToStatus(files::MakeFolders(config, 0700));

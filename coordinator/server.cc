@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -27,6 +28,7 @@
 #include "coordinator/listen_address.h"
 #include "coordinator/published_credential.h"
 #include "coordinator/retention_option.h"
+#include "coordinator/service/accept_loop.h"
 #include "coordinator/service/access.h"
 #include "coordinator/service/checkpoint_guard.h"
 #include "coordinator/service/checkpoint_repository.h"
@@ -35,12 +37,17 @@
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/gatekeeper.h"
 #include "coordinator/service/identity_service.h"
+#include "coordinator/service/job_changes.h"
 #include "coordinator/service/lease_desk.h"
+#include "coordinator/service/listening_sockets.h"
 #include "coordinator/service/metrics_exporter.h"
+#include "coordinator/service/page_sessions.h"
 #include "coordinator/service/scrape_endpoint.h"
+#include "coordinator/service/self_call.h"
 #include "coordinator/service/stream_gate.h"
 #include "coordinator/service/worker_service.h"
 #include "coordinator/store/sqlite_store.h"
+#include "coordinator/web/web_server.h"
 #include "proto/files/files.h"
 #include "proto/files/random_id.h"
 
@@ -56,7 +63,9 @@ constexpr absl::Duration kConnectionAge = absl::Hours(1);
 constexpr auto kShutdownGrace = std::chrono::seconds(5);
 
 absl::Status CheckOptions(const ServerOptions& options) {
-  if (options.data.empty()) return absl::InvalidArgumentError("--data: missing");
+  if (options.data.empty()) {
+    return absl::InvalidArgumentError("--data is missing: name a folder for its files: --data ./coordinator");
+  }
   if (options.heartbeat_interval < absl::Milliseconds(100)) {
     return absl::InvalidArgumentError("--heartbeat-interval: must be at least 100ms");
   }
@@ -115,8 +124,10 @@ struct Server::Parts {
   std::unique_ptr<identity::Authority> authority;
   std::unique_ptr<Principals> principals;
   std::unique_ptr<AuditLog> audit;
+  std::unique_ptr<Rates> rates;
   std::unique_ptr<Gatekeeper> gatekeeper;
   std::unique_ptr<Access> access;
+  std::unique_ptr<PageSessions> page_sessions;
   PublishedCredential published;
   std::shared_ptr<MetricsExporter> exporter;
   std::unique_ptr<JobManager> jobs;
@@ -125,11 +136,16 @@ struct Server::Parts {
   std::unique_ptr<StreamGate> gate;
   std::unique_ptr<CheckpointGuard> guard;
   std::unique_ptr<LeaseDesk> desk;
+  std::unique_ptr<JobChanges> changes;
   std::unique_ptr<ClientServiceImpl> client_service;
   std::unique_ptr<WorkerServiceImpl> worker_service;
   std::unique_ptr<IdentityServiceImpl> identity_service;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
   std::unique_ptr<grpc::Server> grpc_server;
+  std::unique_ptr<AcceptLoop> connections;
+  std::unique_ptr<SelfCall> self_call;
   std::unique_ptr<ScrapeEndpoint> scrapes;
+  std::unique_ptr<web::WebServer> page;
   std::string address, metrics_address;
   int port = 0;
 
@@ -144,7 +160,10 @@ struct Server::Parts {
   absl::Status AddAdmin(const identity::Claims& claims);
   absl::Status RenewCertificates();
   absl::Status Listen(const ListenAddress& listen, const ServerOptions& options);
+  // Whoever connects is gRPC's from here on, within the limits.
+  void Accept(ListeningSockets listening, const ListenAddress& listen, const ServerOptions& options);
   absl::Status ListenForScrapes(const ListenAddress& listen, const std::string& token_file);
+  absl::Status ServePage(const ServerOptions& options, int metrics_port);
   void TickLoop(std::chrono::nanoseconds interval);
 };
 
@@ -190,7 +209,8 @@ absl::Status Server::Parts::OpenIdentity(const ServerOptions& options) {
   auto log = AuditLog::Open(absl::StrCat(folder, "/audit.db"));
   if (!log.ok()) return log.status();
   audit = std::move(*log);
-  gatekeeper = std::make_unique<Gatekeeper>(principals.get(), audit.get(),
+  rates = std::make_unique<Rates>(options.rates, [this] { exporter->CallRefused(Gatekeeper::Refusal::kRate); });
+  gatekeeper = std::make_unique<Gatekeeper>(principals.get(), audit.get(), rates.get(),
                                             [this](Gatekeeper::Refusal why) { exporter->CallRefused(why); });
   const auto admin = authority->admin();
   return admin.ok() ? AddAdmin(*admin) : admin.status();
@@ -221,20 +241,24 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
   RaiseDescriptorLimit();
   // What gRPC has to say is for its developers; what a user needs to know is in our own messages.
   gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
-  access = std::make_unique<Access>(gatekeeper.get(), principals.get(), audit.get(), &jobs->queries());
+  access = std::make_unique<Access>(gatekeeper.get(), principals.get(), audit.get(), &jobs->queries(), options.quota,
+                                    [this] { exporter->CallRefused(Gatekeeper::Refusal::kQuota); });
   gate = std::make_unique<StreamGate>(
       options.max_threads,
       StreamGate::Patience{.first_message = absl::ToChronoMilliseconds(options.first_message),
                            .next_message = absl::ToChronoMilliseconds(options.next_message)},
       gatekeeper.get());
-  client_service = std::make_unique<ClientServiceImpl>(access.get(), &jobs->clients(), &jobs->queries(),
+  changes = std::make_unique<JobChanges>(access.get(), &jobs->clients(), SystemNow);
+  client_service = std::make_unique<ClientServiceImpl>(access.get(), changes.get(), &jobs->clients(), &jobs->queries(),
                                                        &jobs->retention(), &jobs->checkpoints(), guard.get(),
                                                        disk.get(), gate.get(), &fail_stop, SystemNow);
   desk = std::make_unique<LeaseDesk>(&jobs->dispatcher(), SystemNow);
-  worker_service =
-      std::make_unique<WorkerServiceImpl>(gatekeeper.get(), &jobs->workers(), desk.get(), &jobs->queries(),
-                                          checkpoints.get(), guard.get(), gate.get(), &fail_stop, SystemNow);
-  identity_service = std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), &jobs->workers(), SystemNow);
+  worker_service = std::make_unique<WorkerServiceImpl>(gatekeeper.get(), &jobs->workers(), desk.get(), &jobs->queries(),
+                                                       checkpoints.get(), guard.get(), gate.get(), rates.get(),
+                                                       &fail_stop, SystemNow);
+  page_sessions = std::make_unique<PageSessions>(principals.get());
+  identity_service = std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), &jobs->workers(),
+                                                           page_sessions.get(), SystemNow);
   const auto credentials = identity::MakeServerCredentials(authority->server_folder());
   credentials->SetAuthMetadataProcessor(gatekeeper->MakeProcessor());
   grpc::ServerBuilder builder;
@@ -251,22 +275,45 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);  // notices a worker that has lost its power
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             static_cast<int>(absl::ToInt64Milliseconds(options.handshake_timeout)));
   // Clients come again with the certificate that they have by then; calls in progress end first.
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, ConnectionAgeMs(authority->lifetimes()));
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a port in use is an error, not a share
-  const std::string wanted = listen.WithPort(listen.port);
-  builder.AddListeningPort(wanted, credentials, &port);
+  auto listening = ListenOn(listen.host, listen.port);
+  if (!listening.ok()) {
+    return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", listen.WithPort(listen.port),
+                                               ": is the port in use? choose another one, or 0 for any"));
+  }
+  acceptor = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   builder.RegisterService(client_service.get());
   builder.RegisterService(worker_service.get());
   builder.RegisterService(identity_service.get());
   grpc_server = builder.BuildAndStart();
-  if (grpc_server == nullptr || port == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("--listen: cannot listen on ", wanted, ": is the port in use? choose another one, or 0 for any"));
-  }
-  address = listen.WithPort(port);
+  if (grpc_server == nullptr) return absl::InternalError("gRPC does not start");
+  Accept(*std::move(listening), listen, options);
   return absl::OkStatus();
+}
+
+void Server::Parts::Accept(ListeningSockets listening, const ListenAddress& listen, const ServerOptions& options) {
+  port = listening.port;
+  address = listen.WithPort(port);
+  connections = std::make_unique<AcceptLoop>(
+      std::move(listening.sockets),
+      ConnectionOptions{.total = options.connections > 0 ? options.connections : MostConnections(),
+                        .per_address = options.connections_per_address},
+      [this](int fd) {
+        grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters taken;
+        taken.fd = fd;
+        acceptor->HandleNewConnection(&taken);
+      });
+  self_call = std::make_unique<SelfCall>(
+      SelfCall::Options{.address = listen.Called().WithPort(port), .credential = authority->admin_folder()});
+  exporter->SetMore([this](Families* families) {
+    connections->AddSeries(families);
+    self_call->AddSeries(families);
+    AddDescriptors(families);
+  });
 }
 
 absl::Status Server::Parts::ListenForScrapes(const ListenAddress& listen, const std::string& token_file) {
@@ -294,6 +341,41 @@ absl::Status Server::Parts::ListenForScrapes(const ListenAddress& listen, const 
   }
   scrapes = std::move(*started);
   metrics_address = listen.WithPort(scrapes->port());
+  return absl::OkStatus();
+}
+
+absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_port) {
+  if (options.page_listen.empty()) return absl::OkStatus();
+  const bool next = options.page_listen == "next";
+  const auto listen = next ? ListenAddress{.host = "127.0.0.1", .port = metrics_port == 0 ? 0 : metrics_port + 1}
+                           : ParseListenAddress(options.page_listen, "--page-listen");
+  if (!listen.ok()) return listen.status();
+  if (!listen->IsLoopback()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--page-listen: ", listen->host,
+                     " can be reached from other machines, and the page has no TLS; listen on 127.0.0.1, and from "
+                     "elsewhere use a tunnel: ssh -L 7072:127.0.0.1:7072 HOST"));
+  }
+  auto started = web::WebServer::Start(listen->host, listen->port,
+                                       {.queries = &jobs->queries(),
+                                        .changes = changes.get(),
+                                        .access = access.get(),
+                                        .sessions = page_sessions.get(),
+                                        .checkpoints = checkpoints.get(),
+                                        .disk = disk.get(),
+                                        .fail_stop = &fail_stop,
+                                        .now = SystemNow,
+                                        .patience = options.first_message});
+  if (started.ok()) {
+    page = std::move(*started);
+    spdlog::info("page for browsers at {}: sinkctl page opens it", page->address());
+  } else if (next) {
+    spdlog::warn("there is no page for browsers: {}; choose another address with --page-listen",
+                 std::string(started.status().message()));
+  } else {
+    return absl::UnavailableError(absl::StrCat("--page-listen: ", std::string(started.status().message()),
+                                               ": is the port in use? choose another one, or 0 for any"));
+  }
   return absl::OkStatus();
 }
 
@@ -338,6 +420,13 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     return ToStatus(files::ReplaceFile(absl::StrCat(options.data, "/", name), address + "\n", 0600));
   };
   absl::Status written = write("metrics.addr", parts.metrics_address);
+  written.Update(parts.ServePage(options, metrics_listen->port));
+  if (parts.page != nullptr) {
+    written.Update(write("page.addr", parts.page->address()));
+  } else {
+    std::error_code ignored;
+    std::filesystem::remove(absl::StrCat(options.data, "/page.addr"), ignored);
+  }
   written.Update(write("coordinator.addr", parts.address));
   if (!written.ok()) return written;
   parts.published.Publish(options.config, parts.authority->admin_folder(), *listen, parts.port);
@@ -365,9 +454,13 @@ void Server::Shutdown() {
   }
   parts.stopping_changed.notify_all();
   parts.published.Withdraw();
+  parts.page.reset();
   if (parts.gate != nullptr) parts.gate->Close();
   if (parts.desk != nullptr) parts.desk->Close();
   if (parts.ticker.joinable()) parts.ticker.join();
+  if (parts.exporter != nullptr) parts.exporter->SetMore({});
+  parts.self_call.reset();
+  parts.connections.reset();
   if (parts.grpc_server != nullptr) {
     parts.grpc_server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
     parts.grpc_server->Wait();
@@ -384,5 +477,6 @@ void Server::Shutdown() {
 int Server::port() const { return parts_->port; }
 std::string Server::address() const { return parts_->address; }
 std::string Server::metrics_address() const { return parts_->metrics_address; }
+std::string Server::page_address() const { return parts_->page == nullptr ? "" : parts_->page->address(); }
 
 }  // namespace sink

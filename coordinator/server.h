@@ -3,8 +3,8 @@
 // from any.
 //
 // The data folder: sink.db (SQLite, with its -wal and -shm), lock (held while a coordinator runs), checkpoints/, and
-// coordinator.addr and metrics.addr, which name the addresses of the coordinator that runs or ran last; tls/, its
-// authority and the admin's credential (coordinator/identity/authority.h).
+// coordinator.addr, metrics.addr and page.addr, which name the addresses of the coordinator that runs or ran last;
+// tls/, its authority and the admin's credential (coordinator/identity/authority.h).
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "coordinator/core/quotas.h"
+#include "coordinator/core/rates.h"
 #include "coordinator/identity/authority.h"
 
 namespace sink {
@@ -28,6 +30,9 @@ struct ServerOptions {
   // link to it is left there. Empty: none.
   std::string config;
   identity::Lifetimes lifetimes;  // of certificates
+  // host:port on loopback of the page for browsers (coordinator/web); "next": on 127.0.0.1 at the port after that of
+  // `metrics_listen`, and no page where that is in use. Empty: none.
+  std::string page_listen;
   absl::Duration heartbeat_interval = absl::Seconds(5);
   absl::Duration lease_duration = absl::Seconds(60);
   int checkpoints_kept = 2;                       // of one job
@@ -37,6 +42,12 @@ struct ServerOptions {
   uint64_t disk_reserve = 64 << 20;                 // bytes of the disk that are left to the database
   absl::Duration scrub_interval = absl::Hours(24);  // how often every checkpoint is read again
   int max_threads = 512;                            // that serve calls; service/stream_gate.h shares them out
+  // What one address may have open, and one user in the queue; and how often users may ask for what is expensive.
+  int connections = 0;  // of all addresses; 0: as many as the limit of open files leaves room for
+  int connections_per_address = 1024;
+  absl::Duration handshake_timeout = absl::Seconds(10);
+  Quota quota;
+  RateOptions rates;
   // How long the other side of a stream may keep one of them waiting.
   absl::Duration first_message = absl::Seconds(5);
   absl::Duration next_message = absl::Seconds(60);
@@ -60,6 +71,7 @@ class Server {
   int port() const;
   std::string address() const;  // host:port, with the real port
   std::string metrics_address() const;
+  std::string page_address() const;  // likewise; empty: there is no page
 
  private:
   struct Parts;

@@ -10,7 +10,8 @@ Usage: deploy/bootstrap.sh [--control] [--tests] [--golden] [--fuzz]
 
   --control   only what the control programs need (no LibTorch)
   --tests     also what the tests compare against and run on: PyTorch, transformers, tokenizers, Prometheus, Slurm,
-              systemd, Kubernetes' schemas, TensorBoard, MLflow, Weights & Biases, Debian's packaging tools, tmux, shells
+              systemd, Chromium, Kubernetes' schemas, TensorBoard, MLflow, Weights & Biases, Debian's packaging tools, tmux,
+              shells
   --golden    also what tests/golden/make_*.py make the committed vectors with: the newest transformers, tokenizers, gguf
               (part of --tests)
   --fuzz      also clang with libFuzzer
@@ -40,12 +41,12 @@ say() { printf 'bootstrap: %s\n' "$*"; }
 # --- Debian packages ------------------------------------------------------------------------------------------------
 packages=(g++ cmake ninja-build ccache git pkg-config ca-certificates
   libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev libabsl-dev libsqlite3-dev prometheus-cpp-dev
+  libcivetweb-dev
   libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libpcre2-dev libutf8proc-dev libzstd-dev zlib1g-dev
   libxxhash-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev libc-ares-dev libre2-dev libcurl4-openssl-dev
-  libcivetweb-dev
   dict-gcide bible-kjv bible-kjv-text)
 [ "$torch" = yes ] && packages+=(python3 python3-pip python3-venv libgomp1 libgloo-dev)
-[ "$tests" = yes ] && packages+=(python3-venv prometheus curl sqlite3 procps iproute2 systemd slurm-wlm munge
+[ "$tests" = yes ] && packages+=(python3-venv prometheus curl sqlite3 procps iproute2 systemd slurm-wlm munge chromium
   dpkg-dev file man-db debootstrap tmux zsh fish)
 [ "$fuzz" = yes ] && packages+=(clang libclang-rt-dev)
 
@@ -143,6 +144,10 @@ if [ "$tests" = yes ] && [ "$torch" = yes ]; then
     "$environment/bin/pip" install --quiet --disable-pip-version-check grpcio==1.85.1 grpcio-tools==1.85.1 \
       xxhash==4.1.0 pyyaml==6.0.4 pandas==3.1.1 matplotlib==3.11.2 nbclient==0.11.0 ipykernel==7.4.0 'setuptools<82'
     touch "$environment/.complete-client"
+  fi
+  if [ ! -e "$environment/.complete-axe" ]; then
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps axe-playwright-python==0.1.8
+    touch "$environment/.complete-axe"
   fi
 fi
 # What the vectors of tests/golden come from, and the newest programs that open what we write.

@@ -2,6 +2,7 @@
 #include "worker/devices.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -31,6 +32,8 @@ absl::StatusOr<DeviceInventory> FindGpus(const char* visible, const std::string&
                                 [](const std::string& id) { return id == "-1" || id == "NoDevFiles"; });
   inventory.ids.erase(end, inventory.ids.end());
   if (inventory.ids.empty()) return absl::FailedPreconditionError("CUDA_VISIBLE_DEVICES is set and names no GPU");
+  // A beginning of an id, which CUDA takes too, has no name here.
+  if (std::string name = (*nvml)->NameOf(inventory.ids.front()); !name.empty()) inventory.kind = std::move(name);
   return inventory;
 }
 

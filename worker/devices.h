@@ -16,7 +16,7 @@
 namespace sink::worker {
 
 struct DeviceInventory {
-  std::string kind = "cpu";      // "cpu" or the GPU's name
+  std::string kind = "cpu";      // "cpu" or the name of the first GPU
   std::vector<std::string> ids;  // one per device; of GPUs what CUDA_VISIBLE_DEVICES takes, of CPU slots empty strings
   bool gpu = false;
 };

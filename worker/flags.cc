@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -20,6 +21,24 @@ namespace sink::worker {
 namespace fs = std::filesystem;
 
 namespace {
+
+// The folders are the worker's; the trainer's user gets through them, and its own home.
+absl::Status UseTrainerUser(const std::string& name, const DataFolder& folder, bool own_sets, DaemonOptions* options) {
+  auto user = FindTrainerUser(name);
+  if (!user.ok()) return user.status();
+  RunnerContext& runner = options->runner;
+  absl::Status status = LetThrough(*user, folder.path());
+  if (status.ok() && own_sets) status = LetList(*user, runner.data_root);
+  if (status.ok()) status = CheckReach(*user, folder.path(), X_OK);
+  if (status.ok()) status = CheckReach(*user, runner.trainer, X_OK);
+  if (status.ok()) status = CheckReach(*user, runner.data_root, R_OK | X_OK);
+  if (status.ok() && !runner.model_root.empty()) status = CheckReach(*user, runner.model_root, R_OK | X_OK);
+  if (!status.ok()) return status;
+  std::erase_if(runner.environment, [](const std::string& entry) { return absl::StartsWith(entry, "HOME="); });
+  runner.environment.push_back(absl::StrCat("HOME=", user->home));
+  runner.trainer_user = *std::move(user);
+  return absl::OkStatus();
+}
 
 constexpr char kTrainerName[] = "sink-trainer";
 
@@ -65,6 +84,9 @@ void AddFlags(args::Command root, Flags& flags) {
       "HOST at which other workers reach this one, for jobs on several (default: as the coordinator sees it)");
   root.AddOption("--devices", flags.devices, "auto (GPUs, else one CPU slot), cpu:N or gpu").ShowDefault();
   root.AddOption("--trainer", flags.trainer, "the sink-trainer program (default: beside this one, else on PATH)");
+  root.AddOption("--trainer-user", flags.trainer_user,
+                 "run trainers as this user, who cannot read the worker's key; the worker starts as root, or with "
+                 "CAP_SETUID, CAP_SETGID, CAP_KILL and CAP_SYS_PTRACE and in that user's group");
   root.AddOption("--data-root", flags.data_root, "folder of the packed sets (default: DATA/sets)");
   root.AddOption("--models", flags.models, "folder of the open models that jobs of kind evaluate measure");
   root.AddOption("--pass-env", flags.pass_env,
@@ -176,6 +198,10 @@ absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFo
     if (!fs::is_directory(options.runner.model_root, error)) {
       return absl::NotFoundError(absl::StrCat("--models ", flags.models, " is not a folder"));
     }
+  }
+  if (!flags.trainer_user.empty()) {
+    absl::Status used = UseTrainerUser(flags.trainer_user, folder, flags.data_root.empty(), &options);
+    if (!used.ok()) return used;
   }
   return options;
 }

@@ -22,6 +22,7 @@ struct Flags {
   std::string advertise;  // empty: the address from which the coordinator is called
   std::string devices = "auto";
   std::string trainer;                // empty: sink-trainer beside this program, else on PATH
+  std::string trainer_user;           // empty: as the worker
   std::string data_root;              // empty: DATA/sets
   std::string models;                 // empty: none
   std::vector<std::string> pass_env;  // beyond those of TrainerEnvironment

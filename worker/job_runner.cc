@@ -140,7 +140,8 @@ Outcome JobRunner::RunTrainers() {
   hooks.on_tick = [this](absl::Duration now) {
     if (absl::ToInt64Milliseconds(now) > lease_stop_ms_) control_.Request(StopReason::kLeaseLost);
   };
-  Outcome outcome = JudgeRanks(RunRanks(ranks, context_->trainer, Limits(), control_, hooks));
+  const TrainerUser* const user = context_->trainer_user ? &*context_->trainer_user : nullptr;
+  Outcome outcome = JudgeRanks(RunRanks(ranks, context_->trainer, user, Limits(), control_, hooks));
   // What this machine lacks is not the job's fault: another may have it.
   if (const std::string lacking = LackingHere(); outcome.failure_class == v1::USER && !lacking.empty()) {
     return Failure(v1::INFRA, absl::StrCat("this worker has no ", lacking, "; the trainer said: ", outcome.message));
@@ -160,6 +161,14 @@ std::string JobRunner::LackingHere() const {
 }
 
 absl::Status JobRunner::PrepareFolders(const std::vector<Rank>& ranks) {
+  if (auto status = FillFolders(ranks); !status.ok() || !context_->trainer_user) return status;
+  for (const Rank& rank : ranks) {
+    if (auto status = OpenRun(*context_->trainer_user, context_->data, rank.folder); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JobRunner::FillFolders(const std::vector<Rank>& ranks) {
   const JobConfigResult parsed = ParseJobConfig(grant_.config_json());
   std::string model;
   if (parsed.config && parsed.config->kind == JobKind::kEvaluate) {
@@ -229,7 +238,7 @@ void JobRunner::Log(const Rank& rank, std::string_view level, std::string_view t
     spool_->Append(pipe::Encode(pipe::Log{std::string(level), std::move(message)}), WallTimeMs());
   } else {
     spdlog::log(level == "error" ? spdlog::level::err : spdlog::level::info, "job {}: {}: {}", lease().job_id(),
-                std::string(level), message);
+                LogText(level), LogText(message));
   }
 }
 

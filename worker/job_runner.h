@@ -25,6 +25,7 @@
 #include "worker/run_folder.h"
 #include "worker/spool.h"
 #include "worker/stop_control.h"
+#include "worker/trainer_user.h"
 #include "worker/uploader.h"
 
 namespace sink::worker {
@@ -38,6 +39,7 @@ struct RunnerContext {
   std::string model_root;  // open models; "" for none
   std::string trainer;     // absolute path of sink-trainer
   std::vector<std::string> environment;
+  std::optional<TrainerUser> trainer_user;  // as whom trainers run; nothing: as the daemon
   SupervisionLimits limits;
   std::function<void()> on_unregistered;
 };
@@ -72,6 +74,7 @@ class JobRunner {
   // FailedPrecondition when the job's data set holds something else here than the grant says.
   absl::Status CheckContent() const;
   absl::Status PrepareFolders(const std::vector<Rank>& ranks);
+  absl::Status FillFolders(const std::vector<Rank>& ranks);
   SupervisionLimits Limits() const;
   bool leads() const { return grant_.gang().first_rank() == 0; }
 

@@ -57,6 +57,13 @@ std::vector<Nvml::Gpu> Nvml::List() {
   return gpus;
 }
 
+std::string Nvml::NameOf(const std::string& id) {
+  char name[kTextBytes] = {};
+  const Device device = Find(id);
+  if (device != nullptr) Call("nvmlDeviceGetName", device, static_cast<char*>(name), kTextBytes);
+  return name;
+}
+
 Nvml::Device Nvml::Find(const std::string& id) {
   Device device = nullptr;
   unsigned index = 0;

@@ -30,7 +30,10 @@ class Nvml {
   ~Nvml();
 
   std::vector<Gpu> List();
+  // The name of a GPU by its id, as Ask takes it; empty where the driver knows none.
+  std::string NameOf(const std::string& id);
   // Of a GPU by its UUID or by its number, as CUDA_VISIBLE_DEVICES may have either; nothing where the driver is silent.
+  // Numbers follow the bus, as CUDA's do under CUDA_DEVICE_ORDER=PCI_BUS_ID.
   std::optional<Use> Ask(const std::string& id);
 
  private:

@@ -13,6 +13,9 @@
 namespace sink::worker {
 namespace {
 
+// Numbers of GPUs mean to a trainer what they mean to NVML; CUDA's own order has the fastest first.
+constexpr char kDeviceOrder[] = "CUDA_DEVICE_ORDER=PCI_BUS_ID";
+
 TrainerReport StartFailure(const absl::Status& status) {
   TrainerReport report;
   report.exit.code = pipe::kExitInfra;
@@ -22,9 +25,9 @@ TrainerReport StartFailure(const absl::Status& status) {
   return report;
 }
 
-TrainerReport RunRank(const Rank& rank, const std::string& trainer, SupervisionLimits limits, StopControl& control,
-                      const RankHooks& hooks) {
-  auto process = TrainerProcess::Start({trainer, rank.folder.path(), rank.environment, rank.folder.marker()});
+TrainerReport RunRank(const Rank& rank, const std::string& trainer, const TrainerUser* user, SupervisionLimits limits,
+                      StopControl& control, const RankHooks& hooks) {
+  auto process = TrainerProcess::Start({trainer, rank.folder.path(), rank.environment, rank.folder.marker(), user});
   if (!process.ok()) return StartFailure(process.status());
   const std::string& name = rank.folder.marker();
   spdlog::info("{}: trainer pid {} on {}", name, (*process)->pid(), rank.device);
@@ -56,6 +59,7 @@ std::vector<Rank> PlanRanks(const v1::Grant& grant, const RunFolder& folder, con
   std::vector<Rank> ranks;
   if (!grant.has_gang()) {
     ranks.push_back({0, "", folder, claim.device(), environment});
+    ranks.back().environment.push_back(kDeviceOrder);
     ranks.back().environment.push_back(absl::StrCat("CUDA_VISIBLE_DEVICES=", claim.visible_devices()));
     return ranks;
   }
@@ -64,23 +68,24 @@ std::vector<Rank> PlanRanks(const v1::Grant& grant, const RunFolder& folder, con
     const int number = gang.first_rank() + i;
     ranks.push_back({number, absl::StrCat("rank ", number, ": "), folder.OfRank(number), claim.device(), environment});
     for (const std::string& entry :
-         {absl::StrCat("CUDA_VISIBLE_DEVICES=", claim.visible_device(i)), absl::StrCat("SINK_RANK=", number),
-          absl::StrCat("SINK_WORLD_SIZE=", gang.world_size()), absl::StrCat("SINK_RENDEZVOUS=", gang.rendezvous()),
-          absl::StrCat("SINK_RENDEZVOUS_TOKEN=", gang.token())}) {
+         {std::string(kDeviceOrder), absl::StrCat("CUDA_VISIBLE_DEVICES=", claim.visible_device(i)),
+          absl::StrCat("SINK_RANK=", number), absl::StrCat("SINK_WORLD_SIZE=", gang.world_size()),
+          absl::StrCat("SINK_RENDEZVOUS=", gang.rendezvous()),
+          absl::StrCat("SINK_RENDEZVOUS_TOKEN_FILE=", ranks.back().folder.token())}) {
       ranks.back().environment.push_back(entry);
     }
   }
   return ranks;
 }
 
-std::vector<RankReport> RunRanks(const std::vector<Rank>& ranks, const std::string& trainer,
+std::vector<RankReport> RunRanks(const std::vector<Rank>& ranks, const std::string& trainer, const TrainerUser* user,
                                  const SupervisionLimits& limits, StopControl& control, const RankHooks& hooks) {
   std::vector<RankReport> reports(ranks.size());
   std::vector<std::thread> threads;
   for (size_t i = 0; i < ranks.size(); ++i) {
     threads.emplace_back([&, i] {
       const LogScope scope(hooks.lease.job_id(), hooks.lease.lease_id());
-      reports[i] = {ranks[i].prefix, RunRank(ranks[i], trainer, limits, control, hooks)};
+      reports[i] = {ranks[i].prefix, RunRank(ranks[i], trainer, user, limits, control, hooks)};
       if (IsLoss(reports[i].trainer)) control.Request(StopReason::kRankLost);
     });
   }

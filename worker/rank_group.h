@@ -16,6 +16,7 @@
 #include "worker/run_folder.h"
 #include "worker/stop_control.h"
 #include "worker/trainer_supervisor.h"
+#include "worker/trainer_user.h"
 
 namespace sink::worker {
 
@@ -27,9 +28,10 @@ struct Rank {
   std::vector<std::string> environment;  // NAME=value, complete but for what TrainerProcess adds
 };
 
-// The ranks that the grant gives to this worker. `environment`: the part of the daemon's that trainers may see. A rank
-// of a gang finds SINK_RANK, SINK_WORLD_SIZE, SINK_RENDEZVOUS (host:port) and SINK_RENDEZVOUS_TOKEN in its own, and
-// sees one device; the trainer of a job without a gang sees every claimed device and none of these variables.
+// The ranks that the grant gives to this worker. `environment`: the part of the daemon's that trainers may see. A
+// rank of a gang finds SINK_RANK, SINK_WORLD_SIZE, SINK_RENDEZVOUS (host:port) and SINK_RENDEZVOUS_TOKEN_FILE in its
+// own, and sees one device; the trainer of a job without a gang sees every claimed device and none of these
+// variables.
 std::vector<Rank> PlanRanks(const v1::Grant& grant, const RunFolder& folder, const DevicePool::Claim& claim,
                             const std::vector<std::string>& environment);
 
@@ -41,10 +43,11 @@ struct RankHooks {
   std::function<void(absl::Duration now)> on_tick;
 };
 
-// Runs `trainer` (absolute path) once for each rank, until none of them nor a process that they started is left. A rank
-// that ends without success requests StopReason::kRankLost for the rest, unless it was asked to stop: then the ranks
-// have agreed on a step, and the others are about to save and end as well. The limit `stall` holds for rank 0.
-std::vector<RankReport> RunRanks(const std::vector<Rank>& ranks, const std::string& trainer,
+// Runs `trainer` (absolute path) once for each rank, as `user` (null: as this process), until none of them nor a
+// process that they started is left. A rank that ends without success requests StopReason::kRankLost for the rest,
+// unless it was asked to stop: then the ranks have agreed on a step, and the others are about to save and end as well.
+// The limit `stall` holds for rank 0.
+std::vector<RankReport> RunRanks(const std::vector<Rank>& ranks, const std::string& trainer, const TrainerUser* user,
                                  const SupervisionLimits& limits, StopControl& control, const RankHooks& hooks);
 
 }  // namespace sink::worker

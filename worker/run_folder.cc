@@ -9,6 +9,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/files/file_status.h"
 #include "proto/files/files.h"
@@ -100,6 +101,9 @@ absl::Status RunFolder::WriteJob(const v1::Grant& grant, const std::string& data
   if (!text)
     return absl::InvalidArgumentError("the job's configuration is not a JSON object, or a path here is not UTF-8");
   if (const auto failed = files::MakeFolders(checkpoints())) return ToStatus(failed);
+  if (grant.has_gang()) {
+    if (const auto failed = files::ReplaceFile(token(), grant.gang().token())) return ToStatus(failed);
+  }
   return ToStatus(files::ReplaceFile(path_ + "/" + run::kJobFileName, *text));
 }
 
@@ -119,6 +123,10 @@ absl::Status RunFolder::Close() const {
   std::error_code ignored;
   fs::remove_all(spool(), ignored);
   fs::remove_all(upload(), ignored);
+  fs::remove(token(), ignored);
+  for (const fs::path& below : Subfolders(path_)) {
+    if (absl::StartsWith(below.filename().string(), "rank-")) fs::remove(below / "token", ignored);
+  }
   if (unlink((path_ + "/lease.json").c_str()) != 0 && errno != ENOENT) {
     return SystemStatus(errno, "delete", path_ + "/lease.json");
   }

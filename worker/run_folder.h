@@ -3,6 +3,7 @@
 //   outcome.json   how the attempt ended, once that is known
 //   job.json       what the trainer reads;  checkpoints/ what it writes
 //   spool/         events on their way;  upload/ the checkpoint on its way
+//   token          of a rank of several, while it runs: by it they know each other
 //   rank-<r>/      job.json of another rank than 0 in a job of several, and what that rank writes
 // Functions of the file system only. A RunFolder is a path; any thread.
 #pragma once
@@ -28,6 +29,7 @@ class RunFolder {
   std::string spool() const { return path_ + "/spool"; }
   std::string checkpoints() const { return path_ + "/checkpoints"; }
   std::string upload() const { return path_ + "/upload"; }
+  std::string token() const { return path_ + "/token"; }
   // Names the attempt's processes: the folder's path, which is no other attempt's on this machine, whatever
   // coordinators its daemons have; "/rank-<r>" is behind it for a rank, 0 too.
   const std::string& marker() const { return marker_; }

@@ -20,6 +20,7 @@
 #include "absl/strings/strip.h"
 #include "coordinator/files/file_status.h"
 #include "worker/process_tree.h"
+#include "worker/trainer_user.h"
 
 namespace sink::worker {
 namespace {
@@ -65,12 +66,20 @@ struct ChildPlan {
   char* const* environment;
   int null_fd, stdout_fd, stderr_fd, events_fd, commands_fd, error_fd;
   pid_t daemon;
+  const TrainerUser* user;
 };
+
+// The daemon finds it in place of an error of exec.
+[[noreturn]] void EndChild(int error_fd) {
+  const int error = errno;
+  if (write(error_fd, &error, sizeof error) < 0) {
+    // The parent is gone as well.
+  }
+  _exit(127);
+}
 
 [[noreturn]] void RunChild(const ChildPlan& plan) {
   setsid();
-  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (getppid() != plan.daemon) _exit(127);  // the daemon died before the line above
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
@@ -80,6 +89,10 @@ struct ChildPlan {
       // Not allowed here; the kernel's own choice stands.
     }
   }
+  if (plan.user != nullptr && !BecomeUser(*plan.user)) EndChild(plan.error_fd);
+  // Another user's process would have lost it.
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (getppid() != plan.daemon) _exit(127);  // the daemon died before the line above
   dup2(plan.null_fd, STDIN_FILENO);
   dup2(plan.stdout_fd, STDOUT_FILENO);
   dup2(plan.stderr_fd, STDERR_FILENO);
@@ -89,11 +102,7 @@ struct ChildPlan {
   fcntl(kExecErrorFd, F_SETFD, FD_CLOEXEC);
   close_range(kFirstClosedFd, ~0u, 0);
   if (chdir(plan.folder) == 0) execve(plan.program, plan.arguments, plan.environment);
-  const int error = errno;
-  if (write(kExecErrorFd, &error, sizeof error) < 0) {
-    // The parent is gone as well.
-  }
-  _exit(127);
+  EndChild(kExecErrorFd);
 }
 
 std::vector<char*> Pointers(std::vector<std::string>& strings) {
@@ -125,9 +134,17 @@ std::vector<std::string> TrainerEnvironment(const char* const* environ, const st
                                        "PYTORCH_*",
                                        "SINK_ATTENTION",
                                        "SINK_COLLECTIVE_TIMEOUT_S"};
-  constexpr const char* kOurs[] = {"SINK_COORDINATOR",    "SINK_RUN",        "SINK_EVENTS_FD",  "SINK_COMMANDS_FD",
-                                   "SINK_RANK",           "SINK_WORLD_SIZE", "SINK_RENDEZVOUS", "SINK_RENDEZVOUS_TOKEN",
-                                   "CUDA_VISIBLE_DEVICES"};
+  constexpr const char* kOurs[] = {"SINK_COORDINATOR",
+                                   "SINK_RUN",
+                                   "SINK_EVENTS_FD",
+                                   "SINK_COMMANDS_FD",
+                                   "SINK_RANK",
+                                   "SINK_WORLD_SIZE",
+                                   "SINK_RENDEZVOUS",
+                                   "SINK_RENDEZVOUS_TOKEN",
+                                   "SINK_RENDEZVOUS_TOKEN_FILE",
+                                   "CUDA_VISIBLE_DEVICES",
+                                   "CUDA_DEVICE_ORDER"};
   const auto fits = [](absl::string_view name, absl::string_view pattern) {
     return absl::ConsumeSuffix(&pattern, "*") ? absl::StartsWith(name, pattern) : name == pattern;
   };
@@ -169,7 +186,8 @@ absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const Trai
                        events->write.get(),
                        commands->read.get(),
                        error->write.get(),
-                       getpid()};
+                       getpid(),
+                       command.user};
 
   const pid_t pid = ForkTrainer();
   if (pid < 0) return SystemStatus(errno, "start", "a process");

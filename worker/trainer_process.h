@@ -16,11 +16,14 @@
 
 namespace sink::worker {
 
+struct TrainerUser;  // trainer_user.h
+
 struct TrainerCommand {
   std::string program;                   // absolute path
   std::string run_folder;                // its only argument and its working directory
   std::vector<std::string> environment;  // NAME=value; SINK_EVENTS_FD and SINK_COMMANDS_FD are added
   std::string marker;                    // names the attempt in SINK_RUN
+  const TrainerUser* user = nullptr;     // as whom it runs; null: as this process
 };
 
 // The part of `environ` that a trainer may see: an allow-list (PATH, HOME, LANG, LC_*, TZ, TMPDIR, LD_LIBRARY_PATH,

@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "coordinator/cli/base/command.h"
+#include "coordinator/cli/base/renewal.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/completion.h"
 #include "coordinator/cli/print/terminal_text.h"
@@ -46,6 +47,7 @@ void AddCommands(Commands& commands) {
   AddHoldCommands(commands);
   AddCredentialCommands(commands);
   AddAuditCommand(commands);
+  AddPageCommand(commands);
   AddCheckpointCommand(commands);
   AddGcCommand(commands);
   AddSlurmCommand(commands);
@@ -113,7 +115,9 @@ Outcome Run(args::Command chosen, const Commands& commands, Session& session) {
     if (entry.command != chosen || !entry.run) continue;
     if (!entry.local)
       if (const absl::Status status = session.Connect(); !status.ok()) return {kUsage, std::string(status.message())};
-    return entry.run(session);
+    Outcome outcome = entry.run(session);
+    if (!entry.local && outcome.code != kUnreachable && outcome.code != kInterrupted) RenewCertificate(session);
+    return outcome;
   }
   return {kUsage, "a command is missing; see `" + chosen.path() + " --help`"};
 }

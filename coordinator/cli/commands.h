@@ -29,6 +29,7 @@ void AddDoctorCommand(Commands& commands);
 void AddHoldCommands(Commands& commands);
 void AddCredentialCommands(Commands& commands);
 void AddAuditCommand(Commands& commands);
+void AddPageCommand(Commands& commands);
 void AddCheckpointCommand(Commands& commands);
 void AddGcCommand(Commands& commands);
 void AddSlurmCommand(Commands& commands);

@@ -5,6 +5,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/study/targets.h"
+#include "coordinator/cli/views/received_json.h"
 #include "coordinator/cli/views/views.h"
 
 namespace sink::cli {
@@ -81,11 +82,11 @@ Outcome ShowJob(Session& session, const JobOptions& options) {
   for (const v1::Attempt& attempt : response->attempts()) attempts.push_back(ToJson(attempt));
   for (const v1::Checkpoint& checkpoint : response->checkpoints()) checkpoints.push_back(ToJson(checkpoint));
   const bool tried = !attempts.empty(), saved = !checkpoints.empty();
-  const Json config = Json::parse(response->job().config_json(), nullptr, /*allow_exceptions=*/false);
+  const Json config = ReceivedJson(response->job().config_json());
   page.document = {{"job", ToJson(response->job())},
                    {"attempts", std::move(attempts)},
                    {"checkpoints", std::move(checkpoints)},
-                   {"config", config.is_discarded() ? Json(nullptr) : config}};
+                   {"config", config}};
 
   const auto text_or_null = [](const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); };
   page.document["job"]["data_set"] = text_or_null(response->job().data_set());

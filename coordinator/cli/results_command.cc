@@ -5,6 +5,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/study/whole_sweep.h"
+#include "coordinator/cli/views/received_json.h"
 #include "coordinator/cli/views/views.h"
 #include "proto/pipe/metric_name.h"
 
@@ -15,7 +16,7 @@ namespace {
 absl::StatusOr<std::string> ProbeTokens(Session& session, const std::string& sweep) {
   std::set<int64_t> lengths;
   const absl::Status read = VisitConfigs(session, sweep, [&](const v1::Job& job) {
-    const Json config = Json::parse(job.config_json(), nullptr, /*allow_exceptions=*/false);
+    const Json config = ReceivedJson(job.config_json());
     const auto tokens = "/eval/tokens"_json_pointer;
     if (config.is_object() && config.contains(tokens) && config[tokens].is_number_integer())
       lengths.insert(config[tokens].get<int64_t>());

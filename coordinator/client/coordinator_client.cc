@@ -199,6 +199,9 @@ absl::StatusOr<v1::ListPrincipalsResponse> CoordinatorClient::ListPrincipals(con
 absl::StatusOr<v1::ListAuditResponse> CoordinatorClient::ListAudit(const v1::ListAuditRequest& request) {
   return impl_->calls.Unary(impl_->identity, &IdentityStub::ListAudit, request);
 }
+absl::StatusOr<v1::OpenPageResponse> CoordinatorClient::OpenPage(const v1::OpenPageRequest& request) {
+  return impl_->calls.Unary(impl_->identity, &IdentityStub::OpenPage, request);
+}
 
 absl::StatusOr<v1::WriteCheckpointResponse> CoordinatorClient::WriteCheckpointFile(
     const v1::WriteCheckpointRequest& first, const std::string& path) {

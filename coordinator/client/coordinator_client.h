@@ -99,6 +99,7 @@ class CoordinatorClient {
   absl::StatusOr<v1::RevokeResponse> Revoke(const v1::RevokeRequest& request);
   absl::StatusOr<v1::ListPrincipalsResponse> ListPrincipals(const v1::ListPrincipalsRequest& request);
   absl::StatusOr<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request);
+  absl::StatusOr<v1::OpenPageResponse> OpenPage(const v1::OpenPageRequest& request);
 
   // Ends every call in progress, also streams, and refuses every later one: for a program that is asked to stop.
   void CancelCalls();

@@ -106,6 +106,12 @@ absl::StatusOr<SubmitResult> Plan(store::Snapshot& rows, const SubmitRequest& re
   return result;
 }
 
+// The hash that is a job's id can be made to collide: nobody's job is taken for another's.
+absl::Status CollidingJob(const std::string& id) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "job ", id, " is stored with another configuration that has the same hash; change any value of this one"));
+}
+
 absl::Status StoreSubmission(store::Transaction& rows, const SubmitRequest& request, const SubmitResult& plan,
                              Now now) {
   Sweep sweep;
@@ -126,6 +132,8 @@ absl::Status StoreSubmission(store::Transaction& rows, const SubmitRequest& requ
       SINK_RETURN_IF_ERROR(rows.InsertJob(job, submitted.config_json));
       continue;
     }
+    SINK_ASSIGN_OR_RETURN(const std::string stored, rows.GetConfig(submitted.id));
+    if (stored != submitted.config_json) return CollidingJob(submitted.id);
     SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(submitted.id));
     if (job.state != JobState::kQueued) continue;
     SetResources(request, &job);

@@ -55,7 +55,8 @@ class Applier {
     if (!latest_) latest_.emplace(job_.progress.latest);
     for (const auto& [name, value] : metrics.values) {
       if (!IsMetricName(name)) {
-        Drop(absl::StrCat("metric name \"", name, "\""), "it is not printable ASCII of 1 to 128 characters");
+        Drop(absl::StrCat("metric name \"", name, "\""),
+             "it is not printable ASCII of 1 to 128 characters, with plain names between slashes");
       } else if (latest_->size() >= kMaxSeries && !latest_->Has(name)) {
         Drop(absl::StrCat("metric ", name), absl::StrCat("the job has ", kMaxSeries, " metrics already"));
       } else {

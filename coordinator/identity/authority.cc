@@ -31,6 +31,11 @@ bool IsDue(const Claims& claims, absl::Time now) {
   return now >= begin + (claims.not_after - begin) * 2 / 3;
 }
 
+bool IsHalfOver(const Claims& claims, absl::Time now) {
+  const absl::Time begin = claims.not_before + kClockSkew;
+  return now >= begin + (claims.not_after - begin) / 2;
+}
+
 absl::StatusOr<Authority> Authority::Open(const std::string& folder, const Lifetimes& lifetimes, absl::Time now) {
   Authority authority(folder, lifetimes);
   if (const auto failed = files::MakeFolders(folder, 0700)) return ToStatus(failed);

@@ -29,6 +29,8 @@ struct Lifetimes {
 
 // Whether it is time for a new certificate.
 bool IsDue(const Claims& claims, absl::Time now);
+// Likewise for one that is looked at once in a while.
+bool IsHalfOver(const Claims& claims, absl::Time now);
 
 class Authority {
  public:

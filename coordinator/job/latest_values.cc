@@ -84,8 +84,15 @@ bool LatestValues::NextValue(std::string_view* rest, std::string_view* name, dou
 }
 
 bool IsMetricName(std::string_view name) {
-  return !name.empty() && name.size() <= 128 &&
-         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (name.size() > 128 || !std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; }))
+    return false;
+  for (size_t begin = 0; begin <= name.size();) {
+    const size_t end = std::min(name.find('/', begin), name.size());
+    const std::string_view part = name.substr(begin, end - begin);
+    if (part.empty() || part == "." || part == "..") return false;
+    begin = end + 1;
+  }
+  return true;
 }
 
 }  // namespace sink

@@ -60,7 +60,7 @@ class LatestValues {
   std::string text_;
 };
 
-// What a metric may be called: 1 to 128 printable ASCII characters without spaces.
+// What a metric may be called: 1 to 128 printable ASCII characters, no spaces; no part of it empty, "." or "..".
 bool IsMetricName(std::string_view name);
 
 }  // namespace sink

@@ -2,7 +2,9 @@
 // server, as is what it points to; any thread.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -11,36 +13,59 @@
 #include "coordinator/core/audit_log.h"
 #include "coordinator/core/job_queries.h"
 #include "coordinator/core/principals.h"
+#include "coordinator/core/quotas.h"
 #include "coordinator/core/requests.h"
 #include "coordinator/service/gatekeeper.h"
 
 namespace sink {
 
+// Who acts, and from where: host:port.
+struct Actor {
+  Caller caller;
+  std::string from;
+};
+
 class Access {
  public:
-  Access(const Callers* callers, Principals* principals, AuditLog* audit, JobQueries* queries)
-      : callers_(callers), principals_(principals), audit_(audit), queries_(queries) {}
+  // `on_quota` is told of each submission that the quota refuses.
+  Access(const Callers* callers, Principals* principals, AuditLog* audit, JobQueries* queries, const Quota& quota,
+         std::function<void()> on_quota)
+      : callers_(callers),
+        principals_(principals),
+        audit_(audit),
+        queries_(queries),
+        quota_(quota),
+        on_quota_(std::move(on_quota)) {}
 
   const Callers& callers() const { return *callers_; }
   Principals& principals() const { return *principals_; }
   AuditLog& audit() const { return *audit_; }
 
   // PERMISSION_DENIED: the sweep, or a job's home sweep, is somebody else's; or the priority is an admin's to give. A
-  // new sweep becomes the caller's.
+  // new sweep becomes the caller's. RESOURCE_EXHAUSTED: the caller, who is no admin, has too much in the queue.
   absl::Status MaySubmit(const Caller& caller, const SubmitRequest& request) const;
   absl::Status MayChange(const Caller& caller, const JobSelection& selection) const;
   // Of any sweep that the job is in.
   absl::Status MayDownload(const Caller& caller, const std::string& job) const;
 
+  // PERMISSION_DENIED, with a row of the audit log: the actor's role may not make this call
+  // ("/sink.v1.SERVICE/METHOD"). The Gatekeeper asks that of calls over gRPC.
+  absl::Status CheckRole(const Actor& actor, absl::string_view path) const;
+
   // A row of the audit log; a failure to write it is logged and changes nothing.
+  void Record(const Actor& actor, absl::string_view action, std::string object, const absl::Status& outcome) const;
   void Record(const grpc::ServerContextBase& context, const Caller& caller, absl::string_view action,
               std::string object, const absl::Status& outcome) const;
 
  private:
+  absl::Status IsWithinQuota(const Caller& caller, const SubmitRequest& request) const;
+
   const Callers* const callers_;
   Principals* const principals_;
   AuditLog* const audit_;
   JobQueries* const queries_;
+  const Quota quota_;
+  const std::function<void()> on_quota_;
 };
 
 // "ipv4:10.0.0.7:51234", as gRPC says it -> "10.0.0.7:51234".

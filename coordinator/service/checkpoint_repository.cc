@@ -170,7 +170,7 @@ absl::Status CheckpointRepository::CheckSpace(const std::vector<CheckpointFile>&
   const uint64_t free = uint64_t{disk.f_bavail} * disk.f_frsize;
   if (needed <= free) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat("disk full: the checkpoint needs ", (needed >> 20) + 1, " MiB, ",
-                                                   free >> 20, " MiB are free in ", folder_, " on the coordinator"));
+                                                   free >> 20, " MiB are free on the coordinator"));
 }
 
 void CheckpointRepository::LimitOpen(const CheckpointKey& key) {

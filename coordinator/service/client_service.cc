@@ -7,7 +7,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "coordinator/service/convert.h"
 #include "coordinator/service/study_document.h"
 #include "coordinator/service/submission.h"
@@ -34,17 +33,6 @@ absl::StatusOr<Sweep> ReadSweep(JobQueries& queries, const std::string& name, v1
 template <typename Response>
 void AddWarning(const DiskWatch& disk, Response* response) {
   if (std::string warning = disk.Warning(); !warning.empty()) response->add_warnings(std::move(warning));
-}
-
-// The first of several, and how many more.
-template <typename Names>
-std::string First(const Names& names) {
-  if (names.empty()) return "";
-  return names.size() == 1 ? *names.begin() : absl::StrCat(*names.begin(), " and ", names.size() - 1, " more");
-}
-
-std::string Shown(const JobSelection& selection) {
-  return selection.sweep.empty() ? First(selection.jobs) : selection.sweep;
 }
 
 grpc::Status ClientHasLeft() { return ToGrpc(absl::CancelledError("the client has left")); }
@@ -196,30 +184,22 @@ grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v
 grpc::Status ClientServiceImpl::Cancel(grpc::ServerContext* context, const v1::CancelRequest* request,
                                        v1::CancelResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const JobSelection selection = FromProto(*request);
   const auto caller = access_->callers().Of(*context);
   if (!caller.ok()) return ToGrpc(caller.status());
-  const absl::Status allowed = access_->MayChange(*caller, selection);
-  const auto result = allowed.ok() ? clients_->Cancel(selection, now_()) : allowed;
-  access_->Record(*context, *caller, "Cancel", Shown(selection), result.status());
+  auto result = changes_->Cancel({*caller, PeerAddress(*context)}, *request);
   if (!result.ok()) return fail_stop_->Answer(result.status());
-  response->set_cancelled(result->cancelled);
-  response->set_requested(result->requested);
-  response->set_kept(result->kept);
+  *response = *std::move(result);
   return grpc::Status::OK;
 }
 
 grpc::Status ClientServiceImpl::Retry(grpc::ServerContext* context, const v1::RetryRequest* request,
                                       v1::RetryResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
-  const JobSelection selection = FromProto(*request);
   const auto caller = access_->callers().Of(*context);
   if (!caller.ok()) return ToGrpc(caller.status());
-  const absl::Status allowed = access_->MayChange(*caller, selection);
-  const auto ids = allowed.ok() ? clients_->Retry(selection, now_(), FromStep(*request)) : allowed;
-  access_->Record(*context, *caller, "Retry", Shown(selection), ids.status());
-  if (!ids.ok()) return fail_stop_->Answer(ids.status());
-  for (const std::string& id : *ids) response->add_job_ids(id);
+  auto result = changes_->Retry({*caller, PeerAddress(*context)}, *request);
+  if (!result.ok()) return fail_stop_->Answer(result.status());
+  *response = *std::move(result);
   return grpc::Status::OK;
 }
 
@@ -387,11 +367,7 @@ grpc::Status ClientServiceImpl::HoldWorkers(grpc::ServerContext* context, const 
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto caller = access_->callers().Of(*context);
   if (!caller.ok()) return ToGrpc(caller.status());
-  const WorkerHold hold = *ParseName<WorkerHold>(request->hold());
-  const absl::Status held =
-      clients_->HoldWorkers({request->names().begin(), request->names().end()}, hold, request->reason());
-  access_->Record(*context, *caller, "HoldWorkers", absl::StrCat(request->hold(), " ", First(request->names())), held);
-  return fail_stop_->Answer(held);
+  return fail_stop_->Answer(changes_->HoldWorkers({*caller, PeerAddress(*context)}, *request));
 }
 
 grpc::Status ClientServiceImpl::CollectGarbage(grpc::ServerContext* context, const v1::CollectGarbageRequest* request,

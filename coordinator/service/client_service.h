@@ -13,6 +13,7 @@
 #include "coordinator/service/checkpoint_guard.h"
 #include "coordinator/service/disk_watch.h"
 #include "coordinator/service/fail_stop.h"
+#include "coordinator/service/job_changes.h"
 #include "coordinator/service/service_time.h"
 #include "coordinator/service/stream_gate.h"
 #include "sink/v1/client.grpc.pb.h"
@@ -21,10 +22,11 @@ namespace sink {
 
 class ClientServiceImpl final : public v1::ClientService::Service {
  public:
-  ClientServiceImpl(const Access* access, ClientCalls* clients, JobQueries* queries, Retention* retention,
-                    CheckpointCalls* drops, CheckpointGuard* guard, DiskWatch* disk, StreamGate* gate,
-                    FailStop* fail_stop, NowFn now)
+  ClientServiceImpl(const Access* access, JobChanges* changes, ClientCalls* clients, JobQueries* queries,
+                    Retention* retention, CheckpointCalls* drops, CheckpointGuard* guard, DiskWatch* disk,
+                    StreamGate* gate, FailStop* fail_stop, NowFn now)
       : access_(access),
+        changes_(changes),
         clients_(clients),
         queries_(queries),
         retention_(retention),
@@ -87,6 +89,7 @@ class ClientServiceImpl final : public v1::ClientService::Service {
   }
 
   const Access* const access_;
+  JobChanges* const changes_;
   ClientCalls* const clients_;
   JobQueries* const queries_;
   Retention* const retention_;

@@ -61,7 +61,13 @@ absl::Status Gatekeeper::Check(const grpc::AuthContext& context, absl::string_vi
         RefusedCall(std::string(Only(context.FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME))), "", caller.status()));
     return caller.status();
   }
-  if (MayCall(caller->role, path)) return absl::OkStatus();
+  if (MayCall(caller->role, path)) {
+    const std::optional<Use> use = UseOf(path);
+    if (!use) return absl::OkStatus();
+    const absl::Status taken = rates_->Take(*caller, *use, 1, absl::ToUnixMillis(absl::Now()));
+    if (!taken.ok()) audit_->AddRefusal(RefusedCall(caller->name, path, taken));
+    return taken;
+  }
   on_refusal_(Refusal::kRole);
   const absl::Status refused = absl::PermissionDeniedError(
       absl::StrCat(caller->name, ", whose role is ", std::string(NameOf(caller->role)), ", may not call ", path));

@@ -1,6 +1,6 @@
 // Looks at every call before its handler does: whose certificate the connection showed, whether it still counts, and
-// whether that role may make this call. What was decided for one call is decided again for the next, so that a
-// revocation reaches connections that are open. Owned by the server; any thread.
+// whether that role may make this call, and whether it makes too many of them. What was decided for one call is decided
+// again for the next, so that a revocation reaches connections that are open. Owned by the server; any thread.
 #pragma once
 
 #include <grpcpp/security/auth_metadata_processor.h>
@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "coordinator/core/audit_log.h"
 #include "coordinator/core/principals.h"
+#include "coordinator/core/rates.h"
 #include "coordinator/job/principal.h"
 
 namespace sink {
@@ -28,14 +29,20 @@ class Callers {
 
 class Gatekeeper final : public Callers {
  public:
-  enum class Refusal { kUnknown, kRole };  // the certificate does not count; its role may not make this call
+  enum class Refusal {
+    kUnknown,  // the certificate does not count
+    kRole,     // its role may not make this call
+    kRate,     // it makes too many: core/rates.h
+    kQuota,    // it has too much in the queue: access.h
+  };
+  static constexpr size_t kRefusals = 4;
 
   using OnRefusal = std::function<void(Refusal)>;
 
-  // `principals` and `audit` outlive the gatekeeper, which outlives the server that uses the processor. `on_refusal` is
-  // told of each call that is refused, on the threads of gRPC.
-  Gatekeeper(const Principals* principals, AuditLog* audit, OnRefusal on_refusal)
-      : principals_(principals), audit_(audit), on_refusal_(std::move(on_refusal)) {}
+  // `principals`, `audit` and `rates` outlive the gatekeeper, which outlives the server that uses the processor.
+  // `on_refusal` is told of each call that is refused for who made it, on the threads of gRPC.
+  Gatekeeper(const Principals* principals, AuditLog* audit, Rates* rates, OnRefusal on_refusal)
+      : principals_(principals), audit_(audit), rates_(rates), on_refusal_(std::move(on_refusal)) {}
 
   absl::StatusOr<Caller> Of(const grpc::ServerContextBase& context) const override;
   // For the server's credentials.
@@ -48,6 +55,7 @@ class Gatekeeper final : public Callers {
 
   const Principals* const principals_;
   AuditLog* const audit_;
+  Rates* const rates_;
   const OnRefusal on_refusal_;
 };
 

@@ -185,4 +185,16 @@ grpc::Status IdentityServiceImpl::ListAudit(grpc::ServerContext*, const v1::List
   return grpc::Status::OK;
 }
 
+grpc::Status IdentityServiceImpl::OpenPage(grpc::ServerContext* context, const v1::OpenPageRequest*,
+                                           v1::OpenPageResponse* response) {
+  const auto caller = access_->callers().Of(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  const auto link = pages_->Invite(*caller, now_().unix_ms);
+  access_->Record(*context, *caller, "OpenPage", "", link.status());
+  if (!link.ok()) return ToGrpc(link.status());
+  response->set_url(link->url);
+  response->set_good_until_ms(link->good_until_ms);
+  return grpc::Status::OK;
+}
+
 }  // namespace sink

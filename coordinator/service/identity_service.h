@@ -5,6 +5,7 @@
 #include "coordinator/core/worker_calls.h"
 #include "coordinator/identity/authority.h"
 #include "coordinator/service/access.h"
+#include "coordinator/service/page_sessions.h"
 #include "coordinator/service/service_time.h"
 #include "sink/v1/identity.grpc.pb.h"
 
@@ -12,8 +13,9 @@ namespace sink {
 
 class IdentityServiceImpl final : public v1::IdentityService::Service {
  public:
-  IdentityServiceImpl(const identity::Authority* authority, const Access* access, WorkerCalls* workers, NowFn now)
-      : authority_(authority), access_(access), workers_(workers), now_(std::move(now)) {}
+  IdentityServiceImpl(const identity::Authority* authority, const Access* access, WorkerCalls* workers,
+                      PageSessions* pages, NowFn now)
+      : authority_(authority), access_(access), workers_(workers), pages_(pages), now_(std::move(now)) {}
 
   grpc::Status Join(grpc::ServerContext* context, const v1::JoinRequest* request,
                     v1::CertificateResponse* response) override;
@@ -29,6 +31,8 @@ class IdentityServiceImpl final : public v1::IdentityService::Service {
                               v1::ListPrincipalsResponse* response) override;
   grpc::Status ListAudit(grpc::ServerContext* context, const v1::ListAuditRequest* request,
                          v1::ListAuditResponse* response) override;
+  grpc::Status OpenPage(grpc::ServerContext* context, const v1::OpenPageRequest* request,
+                        v1::OpenPageResponse* response) override;
 
  private:
   // A certificate for a principal that is there.
@@ -38,6 +42,7 @@ class IdentityServiceImpl final : public v1::IdentityService::Service {
   const identity::Authority* const authority_;
   const Access* const access_;
   WorkerCalls* const workers_;
+  PageSessions* const pages_;
   const NowFn now_;
 };
 

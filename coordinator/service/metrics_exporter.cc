@@ -16,6 +16,8 @@ namespace {
 constexpr std::array<const char*, kAttemptOutcomes> kOutcomeNames = {"succeeded", "cancelled",     "returned", "lost",
                                                                      "infra",     "out_of_memory", "nan",      "user"};
 
+constexpr std::array<const char*, Gatekeeper::kRefusals> kRefusalNames = {"certificate", "role", "rate", "quota"};
+
 void AddFleet(const Stats& stats, Families* families) {
   for (const auto& [state, count] : stats.jobs) {
     families->Gauge("sink_jobs", "Jobs by state", static_cast<double>(count), {{"state", std::string(NameOf(state))}});
@@ -41,6 +43,11 @@ void MetricsExporter::SetQueries(JobQueries* queries) {
   queries_ = queries;
 }
 
+void MetricsExporter::SetMore(std::function<void(Families*)> add) {
+  MutexLock lock(&mutex_);
+  add_more_ = std::move(add);
+}
+
 void MetricsExporter::JobDispatched(double seconds_queued) { dispatch_seconds_.Observe(seconds_queued); }
 void MetricsExporter::LeaseExpired() { ++lease_expirations_; }
 void MetricsExporter::AttemptEnded(AttemptOutcome outcome) { ++attempts_ended_[static_cast<size_t>(outcome)]; }
@@ -51,10 +58,9 @@ void MetricsExporter::AddCounters(Families* families) const {
                 prometheus::MetricType::Histogram, dispatch_seconds_.Collect());
   families->Counter("sink_checkpoint_bytes_total", "Bytes of checkpoints committed",
                     static_cast<double>(checkpoint_bytes_));
-  for (const auto& [why, name] :
-       {std::pair(Gatekeeper::Refusal::kUnknown, "certificate"), std::pair(Gatekeeper::Refusal::kRole, "role")}) {
-    families->Counter("sink_refused_calls_total", "Calls refused for who made them",
-                      static_cast<double>(calls_refused_[static_cast<size_t>(why)]), {{"reason", name}});
+  for (size_t i = 0; i < kRefusalNames.size(); ++i) {
+    families->Counter("sink_refused_calls_total", "Calls refused for who made them, or how many",
+                      static_cast<double>(calls_refused_[i]), {{"reason", kRefusalNames[i]}});
   }
   families->Counter("sink_lease_expirations_total", "Leases lost for want of a heartbeat",
                     static_cast<double>(lease_expirations_));
@@ -163,6 +169,7 @@ std::vector<prometheus::MetricFamily> MetricsExporter::Collect() const {
   AddCounters(&families);
   AddDisk(&families);
   MutexLock lock(&mutex_);
+  if (add_more_) add_more_(&families);
   if (queries_ == nullptr) return families.Take();
   const Now now = now_();
   const auto stats = queries_->GetStats(now);

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -42,13 +43,15 @@ class MetricsExporter final : public prometheus::Collectable, public JobEventLis
   // The rules are made with this listener, so their queries come after. Until then, and after null, only counters are
   // shown.
   void SetQueries(JobQueries* queries) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Series of others, which are asked at each scrape; empty: no more.
+  void SetMore(std::function<void(Families*)> add) ABSL_LOCKS_EXCLUDED(mutex_);
 
   std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mutex_);
 
   void JobDispatched(double seconds_queued) override;
   void LeaseExpired() override;
   void AttemptEnded(AttemptOutcome outcome) override;
-  // A call that was refused before its handler saw it.
+  // A call that was refused for who made it, or how many.
   void CallRefused(Gatekeeper::Refusal why) { ++calls_refused_[static_cast<size_t>(why)]; }
   void CheckpointCommitted(uint64_t bytes) override;
 
@@ -77,11 +80,12 @@ class MetricsExporter final : public prometheus::Collectable, public JobEventLis
   prometheus::Histogram dispatch_seconds_;
   std::atomic<uint64_t> checkpoint_bytes_ = 0;
   std::atomic<uint64_t> lease_expirations_ = 0;
-  std::array<std::atomic<uint64_t>, 2> calls_refused_ = {};
+  std::array<std::atomic<uint64_t>, Gatekeeper::kRefusals> calls_refused_ = {};
   std::array<std::atomic<uint64_t>, kAttemptOutcomes> attempts_ended_ = {};
 
   mutable Mutex mutex_;  // held for a whole scrape: SetQueries(nullptr) waits for it
   JobQueries* queries_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::function<void(Families*)> add_more_ ABSL_GUARDED_BY(mutex_);
   mutable std::map<std::string, Seen> seen_ ABSL_GUARDED_BY(mutex_);  // by job id
 };
 

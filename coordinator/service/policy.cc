@@ -1,6 +1,8 @@
 // See policy.h.
 #include "coordinator/service/policy.h"
 
+#include <utility>
+
 #include "absl/container/flat_hash_map.h"
 
 namespace sink {
@@ -31,6 +33,15 @@ Roles RolesOf(absl::string_view path) {
   return row == rows->end() ? 0 : row->second;
 }
 
+// A whole sweep is expanded, or read. Of workers' calls none is here: their events are counted by their bytes.
+constexpr std::pair<absl::string_view, Use> kUses[] = {
+    {"/sink.v1.ClientService/SubmitSweep", Use::kSubmit},      {"/sink.v1.ClientService/GetSweep", Use::kRead},
+    {"/sink.v1.ClientService/GetStudy", Use::kRead},           {"/sink.v1.ClientService/ListJobs", Use::kRead},
+    {"/sink.v1.ClientService/WatchSweep", Use::kRead},         {"/sink.v1.ClientService/ReadLogs", Use::kRead},
+    {"/sink.v1.ClientService/ReadMetrics", Use::kRead},        {"/sink.v1.ClientService/ReadHeatmaps", Use::kRead},
+    {"/sink.v1.ClientService/DownloadCheckpoint", Use::kRead}, {"/sink.v1.ClientService/VerifyCheckpoints", Use::kRead},
+};
+
 }  // namespace
 
 absl::Span<const PolicyRow> Policy() { return kRows; }
@@ -38,5 +49,12 @@ absl::Span<const PolicyRow> Policy() { return kRows; }
 bool IsMethod(absl::string_view path) { return RolesOf(path) != 0; }
 
 bool MayCall(Role role, absl::string_view path) { return (RolesOf(path) & RoleBit(role)) != 0; }
+
+std::optional<Use> UseOf(absl::string_view path) {
+  for (const auto& [method, use] : kUses) {
+    if (method == path) return use;
+  }
+  return std::nullopt;
+}
 
 }  // namespace sink

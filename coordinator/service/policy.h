@@ -3,10 +3,12 @@
 // submitter's own sweep) is the handler's to check. Constants; any thread.
 #pragma once
 
+#include <optional>
 #include <type_traits>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "coordinator/core/rates.h"
 #include "coordinator/job/principal.h"
 #include "sink/v1/client.grpc.pb.h"
 #include "sink/v1/identity.grpc.pb.h"
@@ -67,7 +69,8 @@ inline constexpr Roles kLasting = kReaders | kWorkers;  // who is more than a to
   ROW(CreateToken, kAdmins)        \
   ROW(Revoke, kAdmins)             \
   ROW(ListPrincipals, kAdmins)     \
-  ROW(ListAudit, kAdmins)
+  ROW(ListAudit, kAdmins)          \
+  ROW(OpenPage, kReaders)
 
 struct PolicyRow {
   absl::string_view path;  // "/sink.v1.ClientService/ListSweeps"
@@ -78,6 +81,9 @@ absl::Span<const PolicyRow> Policy();
 bool IsMethod(absl::string_view path);
 // False for a path that is no method.
 bool MayCall(Role role, absl::string_view path);
+
+// As what a call of the method counts with its caller; nothing for most, which are cheap or must not fail.
+std::optional<Use> UseOf(absl::string_view path);
 
 namespace policy {
 

@@ -26,7 +26,7 @@
 namespace sink {
 namespace {
 
-constexpr int kThreads = 8;
+constexpr int kThreads = 40;             // so many requests that never end are needed to make a scrape wait
 constexpr int kRequestTimeoutMs = 5000;  // a request that stays unfinished holds a thread no longer
 constexpr char kPlainType[] = "text/plain; version=0.0.4; charset=utf-8";
 

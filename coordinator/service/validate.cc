@@ -31,6 +31,15 @@ bool IsLowerHex(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
+// A host as the worker's --advertise takes it, or none: the ranks of a job connect to it.
+bool IsHost(const std::string& host) {
+  return host.size() <= 253 && std::count(host.begin(), host.end(), ':') != 1 &&
+         std::all_of(host.begin(), host.end(), [](char c) {
+           return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+                  absl::string_view(".-_:").find(c) != absl::string_view::npos;
+         });
+}
+
 // Collects the first fault of a message, so that each Validate reads as the list of its rules.
 class Checker {
  public:
@@ -220,7 +229,7 @@ absl::Status Validate(const v1::RegisterRequest& request) {
   check.Id(request.worker_id(), "worker_id").Name(request.name(), "name").Id(request.session(), "session");
   check.Range(request.devices(), 1, kMaxDevices, "devices");
   check.Text(request.device_kind(), "device_kind", kMaxText).Text(request.version(), "version", kMaxText);
-  check.Text(request.advertise(), "advertise", kMaxText);
+  check.That(IsHost(request.advertise()), "advertise", "must be a host name or an address, without a port");
   check.That(request.held_size() <= kMaxHeld, "held", absl::StrCat("more than ", kMaxHeld));
   for (const v1::LeaseRef& lease : request.held()) check.Lease(true, lease, "held");
   return check;
@@ -314,7 +323,7 @@ absl::Status Validate(const v1::BeginCheckpointRequest& request) {
   std::set<std::string> names;
   bool has_manifest = false;
   for (const v1::CheckpointFile& file : request.files()) {
-    check.That(run::IsCheckpointFileName(file.name()), "files.name",
+    check.That(run::IsStoredCheckpointFile(file.name()), "files.name",
                absl::StrCat("\"", Shown(file.name()), "\" is not a name of a file in a checkpoint"));
     check.That(names.insert(file.name()).second, "files.name", absl::StrCat(Shown(file.name()), " is there twice"));
     check.That(file.size() <= kMaxFileBytes, "files.size", "over 1 TiB").Id(file.xxh3(), "files.xxh3");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "coordinator/core/job_queries.h"
+#include "coordinator/core/rates.h"
 #include "coordinator/core/worker_calls.h"
 #include "coordinator/service/checkpoint_guard.h"
 #include "coordinator/service/checkpoint_repository.h"
@@ -19,8 +20,8 @@ namespace sink {
 class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lease<v1::WorkerService::Service> {
  public:
   WorkerServiceImpl(const Callers* callers, WorkerCalls* workers, LeaseDesk* desk, JobQueries* queries,
-                    CheckpointRepository* checkpoints, CheckpointGuard* guard, StreamGate* gate, FailStop* fail_stop,
-                    NowFn now)
+                    CheckpointRepository* checkpoints, CheckpointGuard* guard, StreamGate* gate, Rates* rates,
+                    FailStop* fail_stop, NowFn now)
       : callers_(callers),
         workers_(workers),
         desk_(desk),
@@ -28,6 +29,7 @@ class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lea
         checkpoints_(checkpoints),
         guard_(guard),
         gate_(gate),
+        rates_(rates),
         fail_stop_(fail_stop),
         now_(std::move(now)) {}
 
@@ -72,6 +74,7 @@ class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lea
   CheckpointRepository* const checkpoints_;
   CheckpointGuard* const guard_;
   StreamGate* const gate_;
+  Rates* const rates_;
   FailStop* const fail_stop_;
   const NowFn now_;
 };

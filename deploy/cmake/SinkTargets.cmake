@@ -63,6 +63,25 @@ function(sink_embed_text target file header symbol)
   target_sources(${target} PRIVATE ${source})
 endfunction()
 
+# sink_embed_folder(target folder header entry function): every file of the folder travels in the library, as what the function
+# gives that the header declares: std::span<const Entry> FUNCTION(), where Entry is {name, text}.
+function(sink_embed_folder target folder header entry function)
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*)
+  set(entries "")
+  foreach(file ${files})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    file(READ ${file} text)
+    get_filename_component(name ${file} NAME)
+    string(APPEND entries "    {\"${name}\", R\"text(${text})text\"},\n")
+  endforeach()
+  string(MAKE_C_IDENTIFIER ${folder} name)
+  set(source ${CMAKE_BINARY_DIR}/generated/${name}.cc)
+  file(CONFIGURE OUTPUT ${source} CONTENT
+    "#include \"@header@\"\nstatic const @entry@ kFiles[] = {\n@entries@};\nstd::span<const @entry@> @function@() { return kFiles; }\n"
+    @ONLY)
+  target_sources(${target} PRIVATE ${source})
+endfunction()
+
 # sink_add_binary(NAME sink-foo MAIN file [HEADERS set] DEPS ...): a program in build/<preset>/bin.
 function(sink_add_binary)
   cmake_parse_arguments(ARG "" "NAME;MAIN;HEADERS" "DEPS" ${ARGN})

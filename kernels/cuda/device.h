@@ -177,7 +177,9 @@ void Launch(const char* name, void (*kernel)(Parameters...), const Grid& grid, i
     error = cudaLaunchKernel(function, blocks, dim3(static_cast<unsigned>(threads)), pointers, shared_bytes,
                              static_cast<cudaStream_t>(stream));
   }
-  if (error != cudaSuccess) throw std::runtime_error(std::string(name) + ": " + cudaGetErrorString(error));
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // told here: whoever asks next must not take it for the failure of another call
+  throw std::runtime_error(std::string(name) + ": " + cudaGetErrorString(error));
 }
 
 }  // namespace sink::kernels::cuda

@@ -36,15 +36,10 @@ data::LoaderOptions TrainingRowsOf(const JobFile& job, const RankWorld& world) {
   return options;
 }
 
-// The size that was found to be the most that fit leaves no room beside it, and a recorded step keeps its memory.
-int64_t RowsToMeasure(const TrainConfig& config, int64_t micro_batch_size) {
-  return config.micro_batch_size > 0 ? micro_batch_size : std::min(micro_batch_size, TrainConfig().micro_batch_size);
-}
-
 }  // namespace
 
 Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, TrainerCommands& commands,
-                 const RankWorld& world, bool overlap)
+                 const RankWorld& world, bool overlap, SnapshotFunction snapshot)
     : events_(events),
       commands_(commands),
       job_(ReadJobFile(run_dir)),
@@ -53,18 +48,18 @@ Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Traine
       checkpoints_(std::filesystem::absolute(run_dir) / "checkpoints"),
       ranks_(world, device_),
       overlap_(overlap || HasQueue(device_)),
+      snapshot_(snapshot),
       learner_(job_.config, device_, &ranks_),
-      feeder_(data::Loader(TrainingRowsOf(job_, world)), learner_.micro_batch_size(), job_.config.train.sequence_length,
-              device_, overlap_),
       data_(DataContent(job_)),
       saves_(device_) {
+  data::Loader loader(TrainingRowsOf(job_, world));
   ExpectSameData(ranks_, job_.config.data.set, data_);
-  if (ranks_.first()) {
-    evaluator_.emplace(job_, device_, RowsToMeasure(job_.config.train, learner_.micro_batch_size()));
-    ReadTokenizer();
-  }
+  if (ranks_.first()) ReadTokenizer();
   Restore([&](const std::string& warning) { warnings_.push_back(warning); });
-  feeder_.Seek(state_.cursor);
+  const int64_t rows = learner_.micro_batch_size();  // as restored
+  if (ranks_.first()) evaluator_.emplace(job_, device_, RowsToMeasure(job_.config.train, rows));
+  feeder_.emplace(std::move(loader), rows, job_.config.train.sequence_length, device_, overlap_);
+  feeder_->Seek(state_.cursor);
 }
 
 void Trainer::ReadTokenizer() {
@@ -90,6 +85,8 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
   if (ranks_.OnFirst(read, [] {})) {
     learner_.Scatter(*whole);
     state_ = ShareRunState(ranks_, device_, state_);
+    if (feeder_) state_.division.sequences = learner_.division().sequences;  // whose batches have that size
+    learner_.GoOnWith(state_.division);
     if (!ranks_.first()) saved_ = CheckpointRef{.step = state_.step, .path = "rank 0's checkpoint"};
   } else if (state_.tokens > 0) {  // a step was begun, if only the first, which diverged
     saved_.reset();
@@ -98,7 +95,16 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
   }
 }
 
-RunOutcome Trainer::Run() {
+RunOutcome Trainer::Run() try { return TrainToEnd(); } catch (...) {
+  // A checkpoint that reaches the disk is told of, however the run ends. What else fails now is not what ended it.
+  try {
+    if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
+  } catch (const std::exception&) {
+  }
+  throw;
+}
+
+RunOutcome Trainer::TrainToEnd() {
   Start();
   bool stop = false;
   while (true) {
@@ -122,19 +128,19 @@ RunOutcome Trainer::Run() {
 }
 
 void Trainer::TrainStep() {
-  const data::Cursor start = feeder_.cursor();
+  const data::Cursor start = feeder_->cursor();
   const TrainConfig& config = job_.config.train;
   const double limit = LossLimit(config, state_.step, state_.running_loss);
   std::optional<BegunStep> begun = learner_.Begin(
       state_.step, [this] { return NextBatch(); }, limit);
   SendWarnings();
   step_tokens_ = 0;
-  if (!begun) return feeder_.Seek(start);  // asked to stop: as if the step had not begun
+  if (!begun) return feeder_->Seek(start);  // asked to stop: as if the step had not begun
 
-  running_.push_back({*std::move(begun), state_.step, feeder_.cursor()});
+  running_.push_back({*std::move(begun), state_.step, feeder_->cursor()});
   ++state_.step;
   state_.tokens += config.global_batch_size * config.sequence_length;
-  state_.cursor = feeder_.cursor();
+  state_.cursor = feeder_->cursor();
   state_.measured = false;
   FinishSteps(overlap_ && config.loss_spike_factor == 0 ? 1 : 0);
 }
@@ -147,7 +153,7 @@ void Trainer::FinishSteps(size_t but) {
     if (result.diverged) {
       // As if nothing had been begun after it; and it was not done.
       running_.clear();
-      feeder_.Seek(first.after);
+      feeder_->Seek(first.after);
       state_.step = first.step;
       return OnDivergence(result, first.begun.loss_limit);
     }
@@ -181,7 +187,7 @@ void Trainer::OnDivergence(const StepResult& diverged, double limit) {
   const int64_t from = state_.step, roll_backs = state_.roll_backs + 1;
   const auto warn = [this](const std::string& warning) { events_.Send(pipe::Log{"warning", warning}); };
   Restore(warn);
-  state_.cursor = feeder_.cursor();
+  state_.cursor = feeder_->cursor();
   state_.roll_backs = roll_backs;
   warn("rolled back from step " + std::to_string(from) + " to " + std::to_string(state_.step) + " (" + what +
        "), roll-back " + std::to_string(roll_backs) + " of " + std::to_string(config.max_roll_backs));
@@ -196,7 +202,7 @@ std::optional<at::Tensor> Trainer::NextBatch() {
   const int64_t tokens = learner_.micro_batch_size() * config.sequence_length * ranks_.size();
   step_tokens_ += tokens;
   window_tokens_ += tokens;
-  return feeder_.Next();
+  return feeder_->Next();
 }
 
 void Trainer::Evaluate() {
@@ -205,10 +211,18 @@ void Trainer::Evaluate() {
 }
 
 bool Trainer::Measure() {
-  std::optional<Measurement> measurement = evaluator_->Measure(learner_.exact_model(), [this] {
+  const auto go_on = [this] {
     Tick();
     return !commands_.StopRequested();
-  });
+  };
+  const auto make_room = [this](const std::string& why) {
+    learner_.ForgetRecording();
+    WarnOnce(warned_of_measuring_,
+             "out of memory while measuring: what a recorded micro-batch holds is given back for "
+             "that every time (" +
+                 why + ")");
+  };
+  std::optional<Measurement> measurement = evaluator_->Measure(learner_.exact_model(), go_on, make_room);
   if (!measurement) return false;  // asked to stop: the next attempt measures
   measurement->metrics.step = state_.step;
   events_.Send(measurement->metrics);
@@ -223,6 +237,8 @@ void Trainer::Save() {
   if (!saved_ || saved_->step != state_.step) {
     const std::shared_ptr<Optimizer> whole = learner_.WholeOptimizer();
     learner_.Gather(*whole);
+    learner_.AgreeOnDivision();
+    state_.division = learner_.division();
     const auto write = [&] {
       WriteCheckpointOf(*whole);
       return true;
@@ -249,7 +265,7 @@ CheckpointRef Trainer::Write(int64_t step, const CheckpointContent& content) con
 }
 
 bool Trainer::SaveBehind(const CheckpointContent& content) try {
-  const CheckpointContent copy = Snapshot(content);
+  const CheckpointContent copy = snapshot_(content);
   const auto copied = std::make_shared<Milestone>(device_);
   copied->Set();
   saving_.Begin([this, step = state_.step, copy, copied] {
@@ -263,8 +279,14 @@ bool Trainer::SaveBehind(const CheckpointContent& content) try {
   saved_ = CheckpointRef{.step = state_.step};
   return true;
 } catch (const std::exception& e) {
-  if (Classify(e).failure_class != pipe::FailureClass::kOutOfMemory) throw;
+  if (!IsOutOfMemory(e)) throw;
+  WarnOnce(warned_of_saving_, "out of memory for a copy of the model: training waits while a checkpoint is written (" +
+                                  Classify(e).message + ")");
   return false;
+}
+
+void Trainer::WarnOnce(bool& warned, const std::string& warning) {
+  if (!std::exchange(warned, true)) events_.Send(pipe::Log{"warning", warning});
 }
 
 void Trainer::SendCheckpoint(const CheckpointRef& saved) {
@@ -282,8 +304,9 @@ void Trainer::Start() {
   events_.Send(pipe::Log{"info", "job " + job_.job + ", attempt " + std::to_string(job_.attempt) + rank + ": " +
                                      (saved_ ? "resumes from " + saved_->path.string() : "starts at step 0")});
   if (job_.config.train.micro_batch_size == 0)
-    events_.Send(pipe::Log{"info", "train.micro_batch_size auto: " + std::to_string(learner_.micro_batch_size()) +
-                                       " sequences, the most that fit " + device_.str()});
+    events_.Send(pipe::Log{
+        "info", "train.micro_batch_size auto: " + std::to_string(learner_.micro_batch_size()) + " sequences, " +
+                    (state_.division == learner_.division() ? "as before" : "the most that fit " + device_.str())});
   StartWindow();
 }
 

@@ -59,9 +59,10 @@ class Trainer {
   // Reads run_dir/job.json, meets the other ranks, opens the data and restores the newest complete checkpoint, if there
   // is one. UserError and data::DataError for what the user can put right, InfraError for the rest. events and commands
   // must outlive it.
-  // `overlap`, for tests: on a CPU, too.
+  // For tests, `overlap`: on a CPU, too; `snapshot`: another for it.
+  using SnapshotFunction = CheckpointContent (*)(const CheckpointContent&);
   Trainer(const std::filesystem::path& run_dir, EventSink& events, TrainerCommands& commands,
-          const RankWorld& world = {}, bool overlap = false);
+          const RankWorld& world = {}, bool overlap = false, SnapshotFunction snapshot = Snapshot);
 
   // Trains until max_steps are done or a stop is asked for; a checkpoint is complete on disk either way. NanError when
   // training diverges and may not roll back: the last checkpoint stays as it is.
@@ -75,6 +76,7 @@ class Trainer {
     data::Cursor after;  // its batches
   };
 
+  RunOutcome TrainToEnd();
   void Start();
   void ReadTokenizer();
   void TrainStep();
@@ -94,6 +96,7 @@ class Trainer {
   bool SaveBehind(const CheckpointContent& content);
   CheckpointRef Write(int64_t step, const CheckpointContent& content) const;
   void SendCheckpoint(const CheckpointRef& saved);
+  void WarnOnce(bool& warned, const std::string& warning);
   bool EvaluationDue() const;
   bool CheckpointDue() const;
   void SendWarnings();
@@ -110,8 +113,9 @@ class Trainer {
   Ranks ranks_;
 
   const bool overlap_;
+  const SnapshotFunction snapshot_;
   Learner learner_;
-  BatchFeeder feeder_;
+  std::optional<BatchFeeder> feeder_;   // always, when constructed
   std::optional<Evaluator> evaluator_;  // of rank 0
   TokenizerFiles tokenizer_;            // of rank 0, for checkpoints
   const std::string data_;              // what the data set holds; empty where that cannot be told
@@ -120,7 +124,8 @@ class Trainer {
   SideQueue saves_;
   BackgroundSave saving_;               // before what it uses goes
   std::optional<CheckpointRef> saved_;  // the newest on disk; other ranks than 0 know its step alone
-  std::vector<std::string> warnings_;   // of the constructor, for Run to send after the first record
+  bool warned_of_measuring_ = false, warned_of_saving_ = false;
+  std::vector<std::string> warnings_;  // of the constructor, for Run to send after the first record
 
   // For Progress: what was trained since the window began. Measuring and saving start a new one.
   void StartWindow();

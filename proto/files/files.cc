@@ -67,9 +67,21 @@ FileError Replace(const std::string& path, Pieces pieces, mode_t mode) {
 }  // namespace
 
 FileResult<std::string> ReadFile(const std::string& path, size_t max_bytes) {
-  const FileResult<Fd> fd = Open(path, O_RDONLY);
+  // A named pipe in place of a file would otherwise wait for somebody who writes to it.
+  const FileResult<Fd> fd = Open(path, O_RDONLY | O_NONBLOCK);
   if (!fd.ok()) return fd.error();
-  return ReadRest(*fd, path, max_bytes);
+  struct stat info = {};
+  std::string begun;
+  if (fstat(fd->get(), &info) == 0 && S_ISFIFO(info.st_mode)) {
+    char first = 0;
+    const ssize_t n = read(fd->get(), &first, 1);
+    if (n == 0) return FileError(EINVAL, "cannot read " + path + ": it is a pipe that nobody writes to");
+    if (n == 1) begun = first;
+  }
+  fcntl(fd->get(), F_SETFL, 0);
+  FileResult<std::string> rest = ReadRest(*fd, path, max_bytes);
+  if (begun.empty() || !rest.ok()) return rest;
+  return begun + *rest;
 }
 
 FileError WriteFile(const std::string& path, std::string_view bytes, bool sync) {

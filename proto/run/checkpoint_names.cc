@@ -1,6 +1,8 @@
 #include "proto/run/checkpoint_names.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 
 namespace sink::run {
 
@@ -21,6 +23,13 @@ bool IsCheckpointFileName(std::string_view name) {
   if (name.empty() || name.size() > kMaxCheckpointFileName || name[0] == '.') return false;
   return name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
          std::string_view::npos;
+}
+
+bool IsStoredCheckpointFile(std::string_view name) {
+  constexpr std::string_view kKinds[] = {".json", ".safetensors", ".state", ".model", ".txt"};
+  return IsCheckpointFileName(name) &&
+         (name == "modeling_sink.py" || std::any_of(std::begin(kKinds), std::end(kKinds),
+                                                    [&](std::string_view kind) { return name.ends_with(kind); }));
 }
 
 }  // namespace sink::run

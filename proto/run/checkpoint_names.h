@@ -25,4 +25,8 @@ std::optional<int64_t> StepOfCheckpointFolder(const std::string& name);
 inline constexpr size_t kMaxCheckpointFileName = 128;
 bool IsCheckpointFileName(std::string_view name);
 
+// Whether a coordinator takes a file of this name: what a trainer writes, and none of the kinds that run code when
+// others load them (pickles, and Python but for the module of our own variants).
+bool IsStoredCheckpointFile(std::string_view name);
+
 }  // namespace sink::run

@@ -1,12 +1,13 @@
 // What the coordinator costs a fleet: CPU for each granted lease, durable dispatches and points a second, the CPU of
-// idle workers and of watchers, memory, the time of sinkctl's listings, and whether any of it grows with the jobs that
-// have ended. Real programs, real gRPC, simulated workers. With --peer-bin-dir an older build is measured beside this
-// one, phase by phase in turns, so that a machine that slows down slows both. One from before certificates is measured
-// with --watchers 0: its calls are in plain text.
+// idle workers, of watchers and of open pages, memory, the time of sinkctl's listings, and whether any of it grows with
+// the jobs that have ended. Real programs, real gRPC, simulated workers. With --peer-bin-dir an older build is measured
+// beside this one, phase by phase in turns, so that a machine that slows down slows both. One from before certificates
+// is measured with --watchers 0: its calls are in plain text; one from before pages with --pages 0.
 //
 // Usage: fleet_bench --bin-dir DIR [--peer-bin-dir DIR] [--folder DIR] [--workers N] [--queued N] [--finished N]
-//                    [--seconds S] [--rounds N] [--watchers N] [--quick]
-// --folder decides which disk is measured; --quick is a short form of everything.
+//                    [--seconds S] [--rounds N] [--watchers N] [--pages N] [--quick] [--storm]
+// --folder decides which disk is measured; --quick is a short form of everything; --storm is what comes after a restart
+// alone: how long until all workers, each with a handshake of its own, are served again.
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -24,6 +25,7 @@
 
 #include "coordinator/client/coordinator_client.h"
 #include "tests/bench/fleet/fleet.h"
+#include "tests/bench/fleet/pages.h"
 #include "tests/bench/fleet/program.h"
 #include "tests/bench/fleet/stored.h"
 
@@ -32,6 +34,7 @@ namespace {
 
 struct Options {
   std::string bin_dir, peer_bin_dir;
+  bool storm = false;
   std::string folder = "/tmp";
   int workers = 1000;
   int queued = 100'000;
@@ -39,11 +42,15 @@ struct Options {
   double seconds = 5;
   int rounds = 3;
   int watchers = 128;
+  int pages = 200;
 };
 
 constexpr int kWindow = 256;  // calls in flight
+constexpr int kReaders = 16;  // of a status
 constexpr int kPoints = 147;  // of a report
 constexpr int kLargestSweep = 10'000;
+constexpr char kLive[] = "live";  // the sweep that pages show
+constexpr int kLiveJobs = 100;
 
 double Median(std::vector<double> values) {
   if (values.empty()) return 0;
@@ -77,10 +84,14 @@ class Side {
   void Restart() {
     coordinator_.Stop();
     coordinator_.Start();
-    const Clock::time_point begin = Clock::now();
-    fleet_->Connect(coordinator_.address());
-    fleet_->Register(options_.workers);
-    Note("restart_s", std::chrono::duration<double>(Clock::now() - begin).count());
+    const double cpu = Cpu(
+        [&] {
+          fleet_->Connect(coordinator_.address());
+          fleet_->Register(options_.workers);
+        },
+        &seconds_);
+    Note("restart_s", seconds_);
+    Note("restart_cpu_s", cpu);
   }
 
   void Idle() {
@@ -159,6 +170,13 @@ class Side {
     fleet_->FinishAll(kWindow);
   }
 
+  void Status() {
+    Tally tally;
+    const double cpu = Cpu([&] { tally = fleet_->Status(options_.seconds, kReaders, "sweep-0"); }, &seconds_);
+    Note("status_per_second", static_cast<double>(tally.done) / tally.seconds);
+    Note("status_cpu_ms", 1e3 * cpu / static_cast<double>(std::max<int64_t>(1, tally.done)));
+  }
+
   // Clients that watch a sweep of 10,000 jobs while jobs of others report. What the reports cost without them is
   // measured first.
   void Watch() {
@@ -195,6 +213,27 @@ class Side {
     fleet_->FinishAll(kWindow);
   }
 
+  // Pages that show a sweep whose jobs report, each of them once a second. What the reports cost without pages is
+  // measured first.
+  void SubmitLive() {
+    fleet_->Submit(kLive, kLiveJobs);
+    fleet_->Lease(options_.seconds, kWindow);
+  }
+  void LiveReports() {
+    const auto report = [&] { fleet_->Report(options_.seconds, 16, 3, kLiveJobs); };
+    const double alone = Cpu(report, &seconds_) / seconds_;
+    const auto pages = OpenPages();
+    const double watched = Cpu(report, &seconds_) / seconds_;
+    Note("pages_cpu_percent", 100 * (watched - alone));
+  }
+  void EndLive() { fleet_->FinishAll(kWindow); }
+  // Dispatches without pages and with them, in turns.
+  void DispatchesAndPages() {
+    Dispatches("@pages0");
+    const auto pages = OpenPages();
+    Dispatches("@pages");
+  }
+
   void Listings() {
     Note("sinkctl_jobs_s", coordinator_.Sinkctl({"jobs"}));
     Note("sinkctl_status_s", coordinator_.Sinkctl({"status"}));
@@ -215,6 +254,13 @@ class Side {
   const std::map<std::string, std::vector<double>>& figures() const { return figures_; }
 
  private:
+  std::unique_ptr<Pages> OpenPages() const {
+    const std::string live = kLive;
+    return std::make_unique<Pages>(
+        coordinator_.address(), coordinator_.credentials(),
+        std::vector<std::string>{"overview", "sweep/" + live, "curves/" + live + "/alpha_mean/1/layer0"},
+        options_.pages);
+  }
   double Cpu(const std::function<void()>& phase, double* seconds) const {
     const double before = coordinator_.cpu_seconds();
     const Clock::time_point begin = Clock::now();
@@ -247,12 +293,16 @@ constexpr Row kRows[] = {
     {"dispatch_and_finish_cpu_ms", "coordinator CPU of a dispatch and its end, ms", ""},
     {"points_per_second", "durable metric points a second", ">= 250000"},
     {"report_cpu_ms", "coordinator CPU of a report of 147 points, ms", ""},
+    {"status_per_second", "statuses of a page of jobs a second", ""},
+    {"status_cpu_ms", "coordinator CPU of such a status, ms", ""},
     {"bytes_per_point", "bytes of database a point", "<= 28"},
     {"restart_s", "until all workers are connected again, s", "< 10"},
+    {"restart_cpu_s", "coordinator CPU of that, s", ""},
     {"idle_cpu_percent", "idle workers, % of a core", "< 5"},
     {"submit_to_start_p50_ms", "from submit to a waiting worker, p50 ms", "< 20"},
     {"submit_10000_s", "submitting 10,000 jobs, s", ""},
     {"watch_cpu_percent", "watchers of 10,000 jobs, % of a core", "< 10"},
+    {"pages_cpu_percent", "pages of a live sweep of 100 jobs, % of a core", "< 10"},
     {"sinkctl_jobs_s", "sinkctl jobs, s", "< 0.3"},
     {"sinkctl_status_s", "sinkctl status, s", ""},
     {"sinkctl_status_sweep_s", "sinkctl status of 10,000 jobs, s", ""},
@@ -264,17 +314,25 @@ void PrintTable(const Options& options, const std::vector<std::unique_ptr<Side>>
               options.rounds, LoadAverage());
   std::printf("%-52s %10s", "", "wanted");
   for (const auto& side : sides) std::printf(" %12s", side->name().c_str());
+  if (sides.size() > 1) std::printf(" %12s", "this/peer");
   std::printf("\n");
   const auto print = [&](const std::string& figure, const std::string& text, const char* wanted) {
     if (!sides.front()->figures().contains(figure)) return;
     std::printf("%-52s %10s", text.c_str(), wanted);
+    std::vector<double> medians;
     for (const auto& side : sides) {
       const auto found = side->figures().find(figure);
-      if (found != side->figures().end()) std::printf(" %12.4g", Median(found->second));
+      if (found == side->figures().end()) continue;
+      medians.push_back(Median(found->second));
+      std::printf(" %12.4g", medians.back());
     }
+    if (medians.size() > 1) std::printf(" %12.3f", medians[0] / medians[1]);
     std::printf("\n");
   };
   for (const Row& row : kRows) print(row.figure, row.text, row.wanted);
+  std::printf("without a page and with %d, in turns:\n", options.pages);
+  for (const Row& row : kRows) print(std::string(row.figure) + "@pages0", row.text, "");
+  for (const Row& row : kRows) print(std::string(row.figure) + "@pages", row.text, "");
   std::printf("with %d finished jobs:\n", options.finished);
   for (const Row& row : kRows) print(std::string(row.figure) + "@finished", row.text, "");
 }
@@ -285,6 +343,9 @@ int Run(const Options& options) {
   getrlimit(RLIMIT_NOFILE, &now);
   const rlimit raised = {now.rlim_max, now.rlim_max};
   if (now.rlim_cur < files.rlim_cur) setrlimit(RLIMIT_NOFILE, &raised);  // a connection each, here and there
+
+  // Where coordinators leave credentials for their user: not with those of whoever measures.
+  setenv("XDG_CONFIG_HOME", (options.folder + "/config").c_str(), 1);
 
   std::vector<std::unique_ptr<Side>> sides;
   sides.push_back(std::make_unique<Side>("this", options.bin_dir, options));
@@ -298,13 +359,24 @@ int Run(const Options& options) {
   };
   each([](Side& side) { side.Start(); });
   for (int round = 0; round < options.rounds; ++round) each([](Side& side) { side.Restart(); });
+  if (options.storm) {
+    PrintTable(options, sides);
+    return 0;
+  }
   each([](Side& side) { side.Idle(); });
   each([](Side& side) { side.SubmitToStart(); });
+  if (options.pages > 0) {
+    each([](Side& side) { side.SubmitLive(); });
+    for (int round = 0; round < options.rounds; ++round) each([](Side& side) { side.LiveReports(); });
+    each([](Side& side) { side.EndLive(); });
+  }
   each([](Side& side) { side.FillQueue(); });
   for (int round = 0; round < options.rounds; ++round) {
     each([](Side& side) { side.Leases(""); });
     each([](Side& side) { side.Dispatches(""); });
+    if (options.pages > 0) each([](Side& side) { side.DispatchesAndPages(); });
     each([](Side& side) { side.Points(""); });
+    each([](Side& side) { side.Status(); });
   }
   each([](Side& side) { side.Listings(); });
   if (options.watchers > 0) each([](Side& side) { side.Watch(); });
@@ -327,6 +399,10 @@ int Main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     const std::string value = i + 1 < argc ? argv[i + 1] : "";
+    if (flag == "--storm") {
+      options.storm = true;
+      continue;
+    }
     if (flag == "--quick") {
       options.workers = 50;
       options.queued = 2'000;
@@ -334,6 +410,7 @@ int Main(int argc, char** argv) {
       options.seconds = 1;
       options.rounds = 1;
       options.watchers = 4;
+      options.pages = 4;
       continue;
     }
     ++i;
@@ -355,6 +432,8 @@ int Main(int argc, char** argv) {
       options.rounds = number(value);
     else if (flag == "--watchers")
       options.watchers = number(value);
+    else if (flag == "--pages")
+      options.pages = number(value);
     else
       Fail("bad argument " + flag + "; see the head of tests/bench/fleet_bench.cc");
   }

@@ -4,6 +4,7 @@ finite data, alerts must fire when their fault is planted and be silent before.
 Usage: dashboards_test.py SOURCE_DIR BIN_DIR. The files are read as they are shipped; only spans of time are shortened
 (15m and 1h in rules, "for"), and Grafana's variables are replaced by what its own queries for them return.
 """
+import contextlib
 import json
 import math
 import os
@@ -11,8 +12,10 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import yaml
@@ -22,7 +25,8 @@ from sink_cluster import Cluster, Prometheus, skip, wait_for
 SPANS = {"15m": "10s", "1h": "60s"}
 DISK = "size=192m"
 FAULTS = {"SinkCoordinatorDown", "SinkNoWorker", "SinkWorkerQuarantined", "SinkJobStalled", "SinkFailures",
-          "SinkDiskNearlyFull", "SinkCallsRefused"}
+          "SinkDiskNearlyFull", "SinkCallsRefused", "SinkConnectionsRefused", "SinkPortDeaf", "SinkDescriptorsShort"}
+FILES = 1024  # that the coordinator may have open; half of what is left for connections is one address's
 
 
 def short_rules(source):
@@ -144,6 +148,28 @@ def try_doors(cluster):
         assert refused.returncode == 6, refused.stderr
 
 
+def use_up_descriptors(cluster):
+    """Leaves a tenth of what the coordinator has open."""
+    pid = cluster.pid("coordinator")
+    limit = len(os.listdir(f"/proc/{pid}/fd")) * 11 // 10
+    subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={limit}:{FILES}"], check=True)
+
+
+def give_descriptors_back(cluster):
+    subprocess.run(["prlimit", f"--pid={cluster.pid('coordinator')}", f"--nofile={FILES}:{FILES}"], check=True)
+
+
+def knock(cluster, enough):
+    """Opens connections and says nothing, from the one address that all of this test has."""
+    host, port = cluster.address.rsplit(":", 1)
+    held = []
+    while not enough.is_set():
+        with contextlib.suppress(OSError):
+            held.append(socket.create_connection((host, int(port)), timeout=1))
+        del held[:-2 * FILES]
+        time.sleep(0.005)
+
+
 def main():
     source, bin_dir = map(pathlib.Path, sys.argv[1:3])
     if not shutil.which("prometheus") or not shutil.which("promtool"):
@@ -151,7 +177,7 @@ def main():
     with Cluster(bin_dir) as cluster:
         cluster.pack_corpus()
         small_disk = namespace_with_small_disk(cluster.path / "coordinator")
-        cluster.start_coordinator(wrapper=small_disk)
+        cluster.start_coordinator(wrapper=["prlimit", f"--nofile={FILES}:{FILES}", *small_disk])
         prometheus = start_prometheus(cluster, source)
 
         def fires(alert):
@@ -195,6 +221,18 @@ def main():
         time.sleep(12)  # longer than the shortened span: these faults last
         lasting = {"SinkJobStalled", "SinkFailures"} | ({"SinkDiskNearlyFull"} if small_disk else set())
         assert lasting <= prometheus.firing(), f"of {lasting}, only {prometheus.firing()} still fire"
+        use_up_descriptors(cluster)
+        fires("SinkDescriptorsShort")
+        give_descriptors_back(cluster)
+        enough = threading.Event()
+        knocking = threading.Thread(target=knock, args=(cluster, enough))
+        knocking.start()
+        try:
+            fires("SinkConnectionsRefused")
+            fires("SinkPortDeaf")
+        finally:
+            enough.set()
+            knocking.join()
         cluster.kill("coordinator")
         fires("SinkCoordinatorDown")
 

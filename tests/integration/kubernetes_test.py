@@ -20,6 +20,41 @@ OLDEST = "1.29"
 NO_SCHEMA = {"Kustomization", "ServiceMonitor"}
 
 
+def join_problems(pod):
+    """Workers join by a file that is a secret of the cluster, and nothing secret is said in arguments or variables."""
+    [container] = pod["containers"]
+    arguments = container["args"]
+    if "--join" not in arguments:
+        return ["the workers do not join"]
+    said = arguments[arguments.index("--join") + 1]
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    folder = said.removeprefix("@").rpartition("/")[0]
+    problems = []
+    if not said.startswith("@") or folder not in mounts or not mounts[folder].get("readOnly"):
+        problems.append(f"--join {said}: no file of a folder that is mounted to be read only")
+    else:
+        volume = next(volume for volume in pod["volumes"] if volume["name"] == mounts[folder]["name"])
+        if "secret" not in volume or volume["secret"].get("defaultMode", 0o644) & 0o007:
+            problems.append(f"--join {said}: its folder is no secret that only the pod's user and group may read")
+    for name in (variable["name"] for variable in container["env"] if "value" in variable):
+        if any(word in name for word in ("TOKEN", "JOIN", "SECRET", "KEY", "PASSWORD")):
+            problems.append(f"the variable {name} would show a secret")
+    return problems
+
+
+def fence_problems(policies, coordinator, worker):
+    """Who reaches whom: the coordinator's port from workers and clients; between workers whatever they say."""
+    by_app = {policy["spec"]["podSelector"]["matchLabels"]["app"]: policy["spec"] for policy in policies}
+    problems = []
+    for template, kinds in ((coordinator, {"Ingress"}), (worker["spec"]["template"], {"Ingress", "Egress"})):
+        app = template["metadata"]["labels"]["app"]
+        if app not in by_app or not kinds <= set(by_app[app]["policyTypes"]):
+            problems.append(f"{app} has no NetworkPolicy for {' and '.join(sorted(kinds))}")
+        elif any(rule.get("from") == [] or "from" not in rule for rule in by_app[app]["ingress"]):
+            problems.append(f"everybody reaches {app}")
+    return problems
+
+
 def main():
     folder = pathlib.Path(sys.argv[1]) / "deploy/kubernetes"
     documents = [(path, document) for path in sorted(folder.glob("*.yaml"))
@@ -60,6 +95,8 @@ def main():
                    if variable["name"] == "SINK_COORDINATOR")
     if address != f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc:7070":
         problems.append(f"workers look for the coordinator at {address}")
+
+    problems += join_problems(worker["spec"]["template"]["spec"]) + fence_problems(by_kind["NetworkPolicy"], pod, worker)
 
     print(f"{validated} validations of {len(documents)} manifests")
     print("\n".join(problems))

@@ -117,10 +117,13 @@ class BareDebian:
         for name, value in environment.items():
             words = [part for word in words for part in (value.split() if word == f"${name}" else [word])]
         self.run("install", "-d", "-o", user, "-m", "700", folder)
+        capabilities = re.search(r"^AmbientCapabilities=(.*)", text, re.M).group(1).lower().split()
+        allowed = ",".join("+" + name.removeprefix("cap_") for name in capabilities)
+        allow = ["--inh-caps", allowed, "--ambient-caps", allowed] if allowed else []
         with open(log, "wb") as out:
             return subprocess.Popen(
                 self.command("HOME=" + folder, *(f"{n}={v}" for n, v in environment.items()), "setpriv", "--reuid", user,
-                             "--regid", user, "--clear-groups", *words),
+                             "--regid", user, "--init-groups", *allow, *words),
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=die_with_parent)
 
 
@@ -138,7 +141,7 @@ def run_a_sweep(debian, packages, folder):
     debian.run("apt-get", "install", "-q", "-y", "--no-install-recommends",
                *(f"/root/{package.name}" for package in packages.values()))
     print(f"installed with apt-get in {time.monotonic() - started:.0f} s")
-    for user in ("sink", "sink-worker"):
+    for user in ("sink", "sink-worker", "sink-trainer"):
         debian.run("id", user)
 
     corpus = debian.root / "root/corpus"

@@ -1,8 +1,10 @@
-"""A sweep on a real Slurm of two nodes, by way of `sinkctl slurm up`: one node is pre-empted (its worker drains with a
+"""A sweep on a real Slurm of two nodes, by way of `sinkctl slurm up`, whose workers join by the token in a file and find
+no other credential: one node is pre-empted (its worker drains with a
 checkpoint, and its job is requeued), the other loses its power; the sweep completes.
 
 Usage: slurm_test.py SOURCE_DIR BIN_DIR.
 """
+import os
 import pathlib
 import subprocess
 import sys
@@ -18,10 +20,23 @@ def slurm_up(cluster, slurm, source):
                        SINK_WORKER=str(cluster.bin / "sink-worker"), SINK_WORKER_DATA=str(cluster.path / "nodes"),
                        SINK_WORKER_OPTIONS=f"--devices cpu:1 --data-root {cluster.path / 'data'}")
     (cluster.path / "nodes").mkdir()
+    token = cluster.sinkctl("worker", "token", "--uses", "8", "--ttl", "1h")
+    join = cluster.path / "join"
+    with open(os.open(join, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(token)
+    environment["SINK_WORKER_JOIN"] = str(join)
+    # Workers on other machines have no home with the admin's credential. sinkctl itself needs one.
+    nowhere = cluster.path / "nowhere"
+    script = cluster.path / "sink-worker.sbatch"
+    text = (source / "deploy/slurm/sink-worker.sbatch").read_text()
+    script.write_text(text.replace("\nset -uo pipefail\n", f"\nset -uo pipefail\nexport XDG_CONFIG_HOME={nowhere}\n"))
+    assert str(nowhere) in script.read_text()
     command = [cluster.bin / "sinkctl", "slurm", "up", "--nodes", len(NODES), "--time", "20", "--script",
-               source / "deploy/slurm/sink-worker.sbatch", "--", "--output", cluster.path / "logs/sbatch-%A-%a.log"]
+               script, "--", "--output", cluster.path / "logs/sbatch-%A-%a.log"]
     answer = subprocess.run(list(map(str, command)), env=environment, text=True, capture_output=True, cwd=cluster.path)
     assert answer.returncode == 0, answer.stderr
+    secret = token.strip()[-40:]
+    assert secret not in answer.stdout + answer.stderr, "the token is printed"
     print(answer.stdout.strip())
     return answer.stdout.split()[2].rstrip(":")
 

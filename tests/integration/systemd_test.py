@@ -14,13 +14,31 @@ from sink_cluster import skip
 
 # systemd-analyze security: 0 (nothing exposed) to 10; a unit without any of these settings has 9.6.
 MOST_EXPOSED = {"sink-coordinator": 2.0, "sink-worker": 4.0}
+# What keeps secrets where they are, and the coordinator reachable: S4, S9 and S19 of tests/security/README.md.
+SETTINGS = {"LimitNOFILE": "65536", "LimitCORE": "0", "UMask": "0077", "StateDirectoryMode": "0700"}
+
+
+def setting_problems(units):
+    """`units`: {name: text}."""
+    problems = []
+    users = {}
+    for name, text in units.items():
+        values = dict(re.findall(r"^(\w+)=(.*)$", text, re.M))
+        problems += [f"{name}: {key} is {values.get(key)}, not {wanted}"
+                     for key, wanted in SETTINGS.items() if values.get(key) != wanted]
+        users.setdefault(values.get("User", "root"), []).append(name)
+    problems += [f"{' and '.join(names)} share the user {user}" for user, names in users.items() if len(names) > 1]
+    return problems + (["a unit runs as root"] if "root" in users else [])
 
 
 def main():
     source, bin_dir = map(pathlib.Path, sys.argv[1:3])
     if not shutil.which("systemd-analyze"):
         skip("no systemd-analyze on this machine; deploy/bootstrap.sh --tests installs systemd")
-    failed = False
+    units = {path.stem: path.read_text() for path in (source / "deploy/systemd").glob("*.service")}
+    problems = setting_problems(units)
+    print("\n".join(problems) or "limits, umask, folders and users are as they must be")
+    failed = bool(problems)
     for path in sorted((source / "deploy/systemd").glob("*.service")):
         with tempfile.TemporaryDirectory(prefix="sink-test-") as folder:
             unit = pathlib.Path(folder) / path.name

@@ -4,7 +4,8 @@
 //   and signal garbage: lines on the event pipe that are no events;  flood_bytes: to stdout;  stderr: text ignore_stop:
 //   takes no notice of commands and SIGTERM grandchildren: double-forked processes that ignore SIGTERM; setsid: each in
 //   a session of its own
-//   warning: text of a log event;  ranks: {"2": {...}}: what holds instead for the trainer with SINK_RANK=2
+//   warning: text of a log event;  look_at: a path, of which a log event says whether this process can read it;  ranks:
+//   {"2": {...}}: what holds instead for the trainer with SINK_RANK=2
 #include "tests/worker/fake_trainer.h"
 
 #include <fcntl.h>
@@ -66,9 +67,12 @@ class FakeTrainer {
   void SetUp() {
     std::ofstream environment(folder_ + "/environment.txt");
     for (char** entry = environ; *entry != nullptr; ++entry) environment << *entry << "\n";
+    if (const char* token = getenv("SINK_RENDEZVOUS_TOKEN_FILE"))
+      environment << "token " << std::ifstream(token).rdbuf() << "\n";
     environment.close();
     for (const auto& entry : fs::directory_iterator(folder_ + "/checkpoints")) {
-      step_ = std::max<int64_t>(step_, std::stoll(entry.path().filename().string().substr(5)));
+      const std::string name = entry.path().filename().string();
+      if (name.front() != '.') step_ = std::max<int64_t>(step_, std::stoll(name.substr(5)));
     }
     signal(
         SIGTERM, Int("ignore_stop", 0) ? SIG_IGN : [](int) { terminated = 1; });
@@ -94,6 +98,10 @@ class FakeTrainer {
     const std::string line(99, 'x');
     for (int64_t sent = 0; sent < Int("flood_bytes", 0); sent += 100) Write(STDOUT_FILENO, line + "\n");
     Write(STDERR_FILENO, config_.value("stderr", ""));
+    if (config_.contains("look_at")) {
+      const bool read = access(config_.value("look_at", "").c_str(), R_OK) == 0;
+      Say(pipe::Log{"info", "uid " + std::to_string(geteuid()) + (read ? " can read it" : " cannot read it")});
+    }
     if (config_.contains("warning")) Say(pipe::Log{"warning", config_.value("warning", "")});
   }
 
@@ -128,7 +136,7 @@ class FakeTrainer {
     const std::string name = run::CheckpointFolderName(step_);
     const std::string folder = folder_ + "/checkpoints/" + name;
     if (fs::exists(folder)) return;
-    const std::string temporary = folder_ + "/" + name + ".tmp";
+    const std::string temporary = folder_ + "/checkpoints/.tmp-" + name;
     fs::create_directories(temporary);
     for (const std::string file : {"model.safetensors", "trainer.json"}) {
       std::ofstream(temporary + "/" + file) << file << " at step " << step_ << std::string(1000, 'w');

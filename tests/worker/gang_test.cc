@@ -9,6 +9,7 @@
 #include <optional>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
@@ -104,11 +105,14 @@ TEST_F(GangTest, EachRankKnowsItsPlaceAndRankZeroSpeaks) {
     const std::vector<std::string> seen = Environment(folders[rank]);
     for (const std::string& entry :
          {absl::StrCat("SINK_RANK=", rank), std::string("SINK_WORLD_SIZE=5"),
-          std::string("SINK_RENDEZVOUS=127.0.0.1:29500"), std::string("SINK_RENDEZVOUS_TOKEN=secret"),
-          std::string("CUDA_VISIBLE_DEVICES="), absl::StrCat("SINK_RUN=", Run(), "/rank-", rank)}) {
+          std::string("SINK_RENDEZVOUS=127.0.0.1:29500"),
+          absl::StrCat("SINK_RENDEZVOUS_TOKEN_FILE=", folders[rank], "/token"), std::string("token secret"),
+          std::string("CUDA_VISIBLE_DEVICES="), std::string("CUDA_DEVICE_ORDER=PCI_BUS_ID"),
+          absl::StrCat("SINK_RUN=", Run(), "/rank-", rank)}) {
       EXPECT_TRUE(Contains(seen, entry)) << entry << " for rank " << rank;
     }
     EXPECT_TRUE(fs::exists(folders[rank] + "/job.json"));
+    for (const std::string& entry : seen) EXPECT_FALSE(absl::StrContains(entry, "=secret")) << entry;
   }
   const Attempt attempt = coordinator_.attempt(lease);
   EXPECT_EQ(EventsOf<pipe::Hello>(attempt).size(), 1u);

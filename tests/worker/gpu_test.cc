@@ -41,6 +41,13 @@ TEST(Gpus, ThoseOfABatchSystemAreTaken) {
   EXPECT_EQ(FindDevices("gpu", "0,-1,1", kFake)->ids, std::vector<std::string>{"0"}) << "as CUDA reads it";
 }
 
+TEST(Gpus, TheirKindIsThatOfTheFirstThatIsVisible) {
+  for (const char* second : {"1", "MIG-bbbb", "MIG-bbbb,GPU-aaaa"})
+    EXPECT_EQ(FindDevices("gpu", second, kFake)->kind, "NVIDIA A100-SXM4-40GB MIG 1g.5gb") << second;
+  for (const char* first : {"0", "GPU-aaaa", "0,1", "GPU-a"})
+    EXPECT_EQ(FindDevices("gpu", first, kFake)->kind, "NVIDIA H100 80GB HBM3") << first;
+}
+
 TEST(Gpus, WithoutADriverThereAreNone) {
   EXPECT_TRUE(absl::IsFailedPrecondition(FindDevices("gpu", nullptr, "/nowhere/libnvidia-ml.so.1").status()));
   EXPECT_EQ(FindDevices("auto", nullptr, "/nowhere/libnvidia-ml.so.1")->kind, "cpu");

@@ -185,10 +185,12 @@ TEST_F(TrainerSupervisor, TrainerSeesOnlyItsOwnEnvironment) {
                                             "SINK_RUN=old",
                                             "SINK_COORDINATOR=c",
                                             "CUDA_VISIBLE_DEVICES=7",
+                                            "CUDA_DEVICE_ORDER=FASTEST_FIRST",
                                             "SINK_RANK=1",
                                             "SINK_WORLD_SIZE=2",
                                             "SINK_RENDEZVOUS=h:1",
                                             "SINK_RENDEZVOUS_TOKEN=t",
+                                            "SINK_RENDEZVOUS_TOKEN_FILE=/t",
                                             nullptr};
   environment_ = TrainerEnvironment(daemon_environment, {"HF_HOME", "HOST_*", "SINK_RANK"});
   Run("{}");

@@ -6,6 +6,7 @@
 
 #include "coordinator/cli/study/whole_sweep.h"
 #include "coordinator/cli/views/documents.h"
+#include "coordinator/cli/views/received_json.h"
 #include "proto/config/job_config.h"
 #include "sink_commit.h"
 
@@ -17,7 +18,7 @@ using report::Run;
 using report::Study;
 
 report::Json ParseObject(const std::string& text) {
-  report::Json json = report::Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  report::Json json = ReceivedJson(text);
   return json.is_object() ? json : report::Json::object();
 }
 

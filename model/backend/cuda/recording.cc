@@ -6,6 +6,8 @@
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 
+#include <map>
+#include <mutex>
 #include <optional>
 #include <type_traits>
 
@@ -13,6 +15,15 @@
 
 namespace sink {
 namespace {
+
+// One for all graphs of a device: cuBLAS keeps a workspace for every stream that it has been called on.
+c10::cuda::CUDAStream CaptureStream(at::DeviceIndex device) {
+  static std::mutex mutex;
+  static auto& streams = *new std::map<at::DeviceIndex, c10::cuda::CUDAStream>;
+  const std::lock_guard lock(mutex);
+  if (const auto found = streams.find(device); found != streams.end()) return found->second;
+  return streams.emplace(device, c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device)).first->second;
+}
 
 class Graph : public Recording {
  public:
@@ -23,7 +34,7 @@ class Graph : public Recording {
     const c10::cuda::CUDAGuard device_guard(device);
     c10::cuda::device_synchronize();
     c10::cuda::CUDACachingAllocator::emptyCache();
-    const c10::cuda::CUDAStreamGuard guard(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device));
+    const c10::cuda::CUDAStreamGuard guard(CaptureStream(device));
     const c10::MempoolId_t pool = at::cuda::graph_pool_handle();
     graph_.emplace();
     graph_->capture_begin(pool, cudaStreamCaptureModeThreadLocal);

@@ -94,7 +94,7 @@ void WritePackedFile(const std::filesystem::path& path, TokenType type, std::spa
 }
 
 PackedFile::PackedFile(const std::filesystem::path& path) : path_(path.string()) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a named pipe must not block
   if (fd < 0) ThrowReading(errno, path_ + ": cannot open: " + std::strerror(errno), kFix);
   struct stat status = {};
   char start[kPackedHeaderBytes];

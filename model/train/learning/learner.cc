@@ -51,10 +51,6 @@ Passes::Recorder RecorderOf(at::Device device, const Ranks& ranks) {
   return [device](const std::function<void()>& work) { return Record(device, work); };
 }
 
-bool IsOutOfMemory(const std::exception& error) {
-  return Classify(error).failure_class == pipe::FailureClass::kOutOfMemory;
-}
-
 // Waits for the device.
 StepResult ResultOf(const BegunStep& begun) {
   const at::Tensor& numbers = begun.numbers.Await();
@@ -96,13 +92,13 @@ Learner::Learner(const JobConfig& config, at::Device device, Ranks* ranks, Pass 
     : config_(Checked(config, ranks)),
       ranks_(ranks == nullptr ? alone_ : *ranks),
       model_(config.model, device, ComputeType(config.train.precision, device)),
+      exact_(model_.copies().defined() ? std::optional(model_.Exact()) : std::nullopt),
       optimizer_(config.train, model_, PartOfRank(ranks_.rank())),
       going_(at::ones({}, model_.values().options())),
       loss_sum_(at::zeros({}, model_.values().options())),
       pass_(pass ? std::move(pass) : PassOf(model_, config.train)),
       passes_(pass_, RecorderOf(device, ranks_)),
-      micro_batch_size_(ChooseMicroBatch(device)) {
-  if (model_.copies().defined()) exact_.emplace(model_.Exact());
+      most_(ChooseMicroBatch(device)) {
   Reset();
 }
 
@@ -115,6 +111,31 @@ void Learner::Reset() {
   at::manual_seed(seed);  // LibTorch starts from a random one
   model_.Initialize(seed);
   for (const at::Tensor& tensor : optimizer_.StateOf(optimizer_.part())) tensor.zero_();
+  parts_ = 1;
+  passes_.Forget();
+}
+
+Division Learner::division() const { return {chooses_size() ? micro_batch_size_ : 0, parts_}; }
+
+void Learner::GoOnWith(const Division& division) {
+  const int64_t before = division.sequences, share = config_.train.global_batch_size / ranks_.size();
+  micro_batch_size_ = most_;
+  if (chooses_size() && before > 0) {
+    if (before <= most_ && share % before == 0)
+      micro_batch_size_ = before;
+    else
+      warnings_.push_back("train.micro_batch_size auto: the run had micro-batches of " + std::to_string(before) +
+                          " sequences, which these devices cannot have, and goes on with " + std::to_string(most_) +
+                          ": the last digits of its results may differ");
+  }
+  parts_ = micro_batch_size_ % division.parts == 0 ? division.parts : 1;
+  passes_.Forget();
+}
+
+void Learner::AgreeOnDivision() {
+  if (ranks_.Sum({parts_ > 1 ? 1.0 : 0.0})[0] == 0 || parts_ > 1) return;
+  parts_ = PartsOf(micro_batch_size_);
+  passes_.Forget();
 }
 
 std::optional<StepResult> Learner::Step(int64_t step, const NextBatch& next_batch, double loss_limit) {
@@ -183,22 +204,20 @@ bool Learner::RunMicroBatches(const NextBatch& next_batch, GradientSum& sum) {
 
 void Learner::RunMicroBatch(const at::Tensor& batch_BT1, const GradientsReady& ready) {
   const double share = static_cast<double>(micro_batch_size_) / static_cast<double>(config_.train.global_batch_size);
-  const int64_t rows = batch_BT1.size(0), most = (rows + parts_ - 1) / parts_;
-  for (int64_t first = 0; first < rows; first += most) {
-    const int64_t count = std::min(most, rows - first);
-    const double weight = static_cast<double>(count) / static_cast<double>(rows);
+  const int64_t rows = batch_BT1.size(0), count = rows / parts_;
+  const double weight = static_cast<double>(count) / static_cast<double>(rows);
+  for (int64_t first = 0; first < rows; first += count)
     passes_.Run(batch_BT1.narrow(0, first, count), share * weight, weight, loss_sum_,
                 first + count == rows ? ready : nullptr);
-  }
 }
 
 bool Learner::Halve(const std::exception& error, bool sums_begun) {
   if (parts_ > 1 || micro_batch_size_ < 2 || sums_begun || !IsOutOfMemory(error)) return false;
-  parts_ = 2;
+  parts_ = PartsOf(micro_batch_size_);
   passes_.Forget();
   warnings_.push_back("out of memory with micro-batches of " + std::to_string(micro_batch_size_) +
-                      " sequences: each is run in two parts from now on, the step's batch stays the same (" +
-                      Classify(error).message + ")");
+                      " sequences: each is run in " + std::to_string(parts_) +
+                      " parts from now on, the step's batch stays the same (" + Classify(error).message + ")");
   return true;
 }
 
@@ -217,15 +236,16 @@ int64_t Learner::ChooseMicroBatch(at::Device device) {
   return std::max<int64_t>(chosen, 1);  // where nothing fits, the first step says so
 }
 
+// With what a run does beside a recorded pass: it measures, in float.
 bool Learner::Fits(int64_t sequences, at::Device device) {
-  try {
-    pass_(at::zeros({sequences, config_.train.sequence_length + 1}, at::TensorOptions(device).dtype(at::kLong)), 0,
-          nullptr);
-    return true;
-  } catch (const std::exception& e) {
-    if (!IsOutOfMemory(e)) throw;
-    return false;
-  }
+  const int64_t length = config_.train.sequence_length;
+  const auto zeros = [&](int64_t rows) {
+    return at::zeros({rows, length + 1}, at::TensorOptions(device).dtype(at::kLong));
+  };
+  return passes_.Fits(zeros(sequences), loss_sum_, [&] {
+    const at::Tensor measured_BT1 = zeros(RowsToMeasure(config_.train, sequences));
+    exact_model().Loss(measured_BT1.narrow(1, 0, length), measured_BT1.narrow(1, 1, length), config_.train.ignore_loss);
+  });
 }
 
 std::vector<std::string> Learner::TakeWarnings() {

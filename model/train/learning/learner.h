@@ -67,14 +67,25 @@ class Learner {
   // rank's device (at most 8 on a device that does not say what fits).
   int64_t micro_batch_size() const { return micro_batch_size_; }
 
+  // What of that a checkpoint must have, and what a run that goes on from it does with it: micro-batches of the same
+  // size, unless this device, or a rank of others, has not the memory for them, of which a warning tells; in as many
+  // parts.
+  Division division() const;
+  void GoOnWith(const Division& division);
+  // Collective: all ranks cut their micro-batches from here on if one does, so that a checkpoint can say it of all.
+  void AgreeOnDivision();
+
+  // Gives back the memory that a recorded pass holds between steps, until it is recorded anew.
+  void ForgetRecording() { passes_.Forget(); }
+
   // Back to step 0: the initial model of the seed, an optimizer that has seen nothing, LibTorch's random generators
   // seeded.
   void Reset();
 
   // Optimizer step number `step` (0-based), with the same result on every rank. Nothing, and no change of the model,
   // when next_batch gave up; with several ranks it must not. When the device has not the memory for a micro-batch, the
-  // step begins anew with each cut in two passes, and so do all later ones: once, and not where gradients are on their
-  // way to other ranks already.
+  // step begins anew with each cut in two equal passes (an odd one in the fewest that are), and so do all later ones:
+  // once, and not where gradients are on their way to other ranks already.
   std::optional<StepResult> Step(int64_t step, const NextBatch& next_batch,
                                  double loss_limit = std::numeric_limits<double>::infinity());
 
@@ -102,6 +113,7 @@ class Learner {
   bool sharded() const { return config_.train.shard_optimizer && ranks_.size() > 1; }
   Part PartOfRank(int rank) const;
   void MoveParts(Optimizer& whole, bool to_first);
+  bool chooses_size() const { return config_.train.micro_batch_size == 0; }
   int64_t ChooseMicroBatch(at::Device device);
   bool Fits(int64_t sequences, at::Device device);
   // Gradients and losses of the step's micro-batches, summed; false when next_batch gave up.
@@ -120,7 +132,8 @@ class Learner {
   at::Tensor loss_sum_;  // of the step's micro-batches on this rank, on the device
   const Pass pass_;
   Passes passes_;
-  int64_t micro_batch_size_;
+  const int64_t most_;  // sequences of a micro-batch that fit, or those of the configuration
+  int64_t micro_batch_size_ = most_;
   int64_t parts_ = 1;  // passes of a micro-batch
   std::vector<std::string> warnings_;
 };

@@ -1,5 +1,6 @@
 #include "model/train/learning/micro_batch.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "model/train/link/train_error.h"
@@ -26,6 +27,16 @@ int64_t LargestThatFits(const std::vector<int64_t>& sizes, const std::function<b
     largest = size;
   }
   return largest;
+}
+
+int64_t PartsOf(int64_t sequences) {
+  int64_t parts = std::min<int64_t>(sequences, 2);
+  while (parts > 0 && sequences % parts != 0) ++parts;
+  return parts;
+}
+
+int64_t RowsToMeasure(const TrainConfig& config, int64_t micro_batch_size) {
+  return config.micro_batch_size > 0 ? micro_batch_size : std::min(micro_batch_size, TrainConfig().micro_batch_size);
 }
 
 Passes::Passes(Pass pass, Recorder record) : pass_(std::move(pass)), record_(std::move(record)) {}
@@ -60,8 +71,25 @@ void Passes::RunOnce(const at::Tensor& batch_BT1, const Kind& kind, const at::Te
   loss_sum.add_(pass_(batch_BT1, kind.scale, ready), kind.weight);
 }
 
+bool Passes::Fits(const at::Tensor& batch_BT1, const at::Tensor& loss_sum, const std::function<void()>& beside) try {
+  const Kind kind{batch_BT1.sizes().vec(), /*scale=*/0, /*weight=*/0};
+  for (int run = 0; run < kRunsBefore; ++run) RunOnce(batch_BT1, kind, loss_sum, nullptr);
+  std::unique_ptr<Recording> recording;
+  try {
+    recording = record_([&] { RunOnce(batch_BT1, kind, loss_sum, nullptr); });
+  } catch (const std::exception& e) {
+    if (IsOutOfMemory(e)) return false;  // else it cannot be recorded, of which the run will tell
+  }
+  beside();
+  return true;
+} catch (const std::exception& e) {
+  if (!IsOutOfMemory(e)) throw;
+  return false;
+}
+
 void Passes::Forget() {
   recording_.reset();
+  input_BT1_.reset();
   runs_ = 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include "model/backend/device_queue.h"
 #include "model/network/transformer.h"
+#include "proto/config/job_config.h"
 
 namespace sink::train {
 
@@ -20,6 +21,22 @@ std::vector<int64_t> MicroBatchSizes(int64_t sequences);
 // The last of the sizes, which ascend, up to which all fit; 0 where not even the first does. Asks for one after the
 // other until one does not fit.
 int64_t LargestThatFits(const std::vector<int64_t>& sizes, const std::function<bool(int64_t size)>& fits);
+
+// How a run's micro-batches are computed where the configuration leaves it to the device. A checkpoint has it, because
+// sums of other parts round differently.
+struct Division {
+  int64_t sequences = 0;  // of a micro-batch, where train.micro_batch_size is auto; else 0
+  int64_t parts = 1;      // passes of a micro-batch, all of one size
+  bool operator==(const Division&) const = default;
+};
+
+// The fewest equal parts, more than one, of that many sequences: two of an even number. Equal ones, because a recording
+// is good for one size. 1 where there is but one sequence.
+int64_t PartsOf(int64_t sequences);
+
+// Sequences of a forward pass that measures. A size that was found to be the most that fit leaves little room beside
+// it, and a recorded step keeps its memory.
+int64_t RowsToMeasure(const TrainConfig& config, int64_t micro_batch_size);
 
 // A forward and a backward pass over batch_BT1, int64 [B, T + 1]: adds scale * d(loss)/d(parameter) to the gradients
 // and returns the loss.
@@ -38,6 +55,10 @@ class Passes {
   // `ready` it is not repeated from a recording.
   void Run(const at::Tensor& batch_BT1, double scale, double weight, const at::Tensor& loss_sum,
            const GradientsReady& ready);
+
+  // Whether the device has the memory for passes over such a batch, recorded where it can be, and for `beside` beside
+  // the recording. Leaves anything in gradients and in *loss_sum, and no recording.
+  bool Fits(const at::Tensor& batch_BT1, const at::Tensor& loss_sum, const std::function<void()>& beside);
 
   // Gives the memory of a recording back.
   void Forget();

@@ -51,4 +51,6 @@ Failure Classify(const std::exception& error) {
   return {failure_class, ExitCodeOf(failure_class), MessageOf(error)};
 }
 
+bool IsOutOfMemory(const std::exception& error) { return ClassOf(error) == pipe::FailureClass::kOutOfMemory; }
+
 }  // namespace sink::train

@@ -45,5 +45,6 @@ struct Failure {
   std::string message;
 };
 Failure Classify(const std::exception& error);
+bool IsOutOfMemory(const std::exception& error);
 
 }  // namespace sink::train

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "model/eval/sink_metric.h"
+#include "model/train/link/train_error.h"
 #include "model/train/measure/batch.h"
 #include "proto/pipe/metric_name.h"
 
@@ -37,7 +38,18 @@ Evaluator::Evaluator(const JobFile& job, at::Device device, int64_t rows)
                   .contiguous();
 }
 
-std::optional<Measurement> Evaluator::Measure(Transformer& model, const std::function<bool()>& go_on) {
+std::optional<Measurement> Evaluator::Measure(Transformer& model, const std::function<bool()>& go_on,
+                                              const std::function<void(const std::string& why)>& make_room) {
+  try {
+    return MeasureOnce(model, go_on);
+  } catch (const std::exception& e) {
+    if (!IsOutOfMemory(e)) throw;
+    make_room(Classify(e).message);
+  }
+  return MeasureOnce(model, go_on);
+}
+
+std::optional<Measurement> Evaluator::MeasureOnce(Transformer& model, const std::function<bool()>& go_on) {
   if (!go_on()) return std::nullopt;
   const EvalConfig& eval = config_.eval;
   Measurement measurement = MeasurementOf(

@@ -24,8 +24,10 @@ class Evaluator {
   // a forward pass.
   Evaluator(const JobFile& job, at::Device device, int64_t rows);
 
-  // Calls go_on between forward passes; nothing when it answered false.
-  std::optional<Measurement> Measure(Transformer& model, const std::function<bool()>& go_on);
+  // Calls go_on between forward passes; nothing when it answered false. Where the device's memory runs out, calls
+  // make_room with what was said of that, and begins once more.
+  std::optional<Measurement> Measure(Transformer& model, const std::function<bool()>& go_on,
+                                     const std::function<void(const std::string& why)>& make_room);
 
  private:
   struct Domain {
@@ -34,6 +36,7 @@ class Evaluator {
     int64_t sequences;
   };
 
+  std::optional<Measurement> MeasureOnce(Transformer& model, const std::function<bool()>& go_on);
   bool MeasureLosses(Transformer& model, const std::function<bool()>& go_on, pipe::Metrics& metrics);
 
   const JobConfig config_;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "model/train/link/train_error.h"
+#include "proto/files/files.h"
 
 namespace sink::train {
 namespace {
@@ -15,6 +16,14 @@ constexpr size_t kMaxTokenBytes = 256;
 std::string Text(const char* variable) {
   const char* text = std::getenv(variable);
   return text == nullptr ? "" : text;
+}
+
+std::string Token() {
+  const std::string path = Text("SINK_RENDEZVOUS_TOKEN_FILE");
+  if (path.empty()) return Text("SINK_RENDEZVOUS_TOKEN");
+  auto token = files::ReadFile(path, kMaxTokenBytes);
+  if (!token.ok()) throw UserError("SINK_RENDEZVOUS_TOKEN_FILE: " + token.error().message());
+  return *std::move(token);
 }
 
 int WholeNumber(const char* variable, const std::string& text, int min, int max) {
@@ -57,7 +66,7 @@ RankWorld WorldFromEnvironment() {
   else if (world.host.find(':') != std::string::npos)
     throw UserError("SINK_RENDEZVOUS: an IPv6 address must be in brackets; not '" + meeting + "'");
   world.port = WholeNumber("SINK_RENDEZVOUS: port", meeting.substr(colon + 1), 1, 65535);
-  world.token = Text("SINK_RENDEZVOUS_TOKEN");
+  world.token = Token();
   if (world.token.empty() || world.token.size() > kMaxTokenBytes)
     throw UserError("SINK_RENDEZVOUS_TOKEN: must be a random text of at most " + std::to_string(kMaxTokenBytes) +
                     " bytes, the same for all ranks of a run and for no other run");

@@ -18,7 +18,8 @@ struct RankWorld {
 };
 
 // From the environment: SINK_RANK and SINK_WORLD_SIZE (absent: 0 of 1), SINK_RENDEZVOUS=host:port and
-// SINK_RENDEZVOUS_TOKEN (absent: alone), SINK_COLLECTIVE_TIMEOUT_S. UserError names the variable and the fix.
+// SINK_RENDEZVOUS_TOKEN (absent: alone), SINK_COLLECTIVE_TIMEOUT_S. A worker names a file with the token instead, by
+// SINK_RENDEZVOUS_TOKEN_FILE: of environments too much is shown and kept. UserError names the variable and the fix.
 RankWorld WorldFromEnvironment();
 
 }  // namespace sink::train

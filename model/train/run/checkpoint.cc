@@ -31,6 +31,8 @@ constexpr char kStateFile[] = "trainer.json";
 constexpr char kData[] = "data";  // in it; absent in checkpoints of older versions
 // Absent in checkpoints from before there were roll-backs, whose configurations do not ask for them.
 constexpr std::string_view kRunningLoss = "/running_loss", kRollBacks = "/roll_backs";
+// Absent where they are a new run's, as in all checkpoints of older versions.
+constexpr std::string_view kSequences = "/micro_batch/sequences", kParts = "/micro_batch/parts";
 
 // Calls visit(place, field) for each field of a RunState; `place` is where the state's file has it.
 template <typename Visitor, typename State>
@@ -42,6 +44,8 @@ void VisitFields(Visitor&& visit, State& state) {
   visit("/measured", state.measured);
   visit(kRunningLoss, state.running_loss);
   visit(kRollBacks, state.roll_backs);
+  visit(kSequences, state.division.sequences);
+  visit(kParts, state.division.parts);
 }
 
 // The random generators that operations on the device may draw from, by their names in the file.
@@ -58,9 +62,12 @@ void CheckPlausible(const RunState& state, const JobConfig& config, const fs::pa
   constexpr int64_t kMostEpochs = int64_t{1} << 31, kMost = int64_t{1} << 62;
   const bool right = state.step >= 0 && state.step <= config.train.max_steps && state.tokens >= 0 &&
                      state.tokens < kMost && state.cursor.epoch >= 0 && state.cursor.epoch < kMostEpochs &&
-                     state.cursor.position >= 0 && state.cursor.position < kMost && state.roll_backs >= 0;
+                     state.cursor.position >= 0 && state.cursor.position < kMost && state.roll_backs >= 0 &&
+                     state.division.sequences >= 0 && state.division.sequences <= config.train.global_batch_size &&
+                     state.division.parts >= 1 && state.division.parts <= config.train.global_batch_size;
   if (!right)
-    throw UserError((folder / kStateFile).string() + ": step, tokens, cursor or roll_backs are not those of a run of " +
+    throw UserError((folder / kStateFile).string() +
+                    ": step, tokens, cursor, roll_backs or micro_batch are not those of a run of " +
                     std::to_string(config.train.max_steps) + " steps; remove this checkpoint");
 }
 
@@ -82,7 +89,12 @@ CheckpointContent ContentOf(const JobConfig& config, const Transformer& model, c
     content.optimizer[name] = generator.get_state();
   Json json = {{"format", kFormat}, {"config", JobId(config)}};
   if (!data.empty()) json[kData] = data;
-  VisitFields([&json](std::string_view place, const auto& field) { json[Place(std::string(place))] = field; }, state);
+  VisitFields(
+      [&json](std::string_view place, const auto& field) {
+        const bool is_new = (place == kSequences && field == 0) || (place == kParts && field == 1);
+        if (!is_new) json[Place(std::string(place))] = field;
+      },
+      state);
   content.state = json.dump(1) + "\n";
   return content;
 }
@@ -124,7 +136,7 @@ RunState ReadCheckpoint(const fs::path& folder, const JobConfig& config, Transfo
                        "; put the set back as it was, or begin anew in another run folder");
     VisitFields(
         [&json]<typename Field>(std::string_view place, Field& field) {
-          const bool optional = place == kRunningLoss || place == kRollBacks;
+          const bool optional = place == kRunningLoss || place == kRollBacks || place == kSequences || place == kParts;
           if (!optional || json.contains(Place(std::string(place))))
             field = json.at(Place(std::string(place))).get<Field>();
         },

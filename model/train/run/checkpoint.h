@@ -18,6 +18,7 @@
 #include <string>
 
 #include "model/data/loader/loader.h"
+#include "model/train/learning/micro_batch.h"
 #include "model/train/learning/optimizer.h"
 #include "model/train/ranks/ranks.h"
 #include "model/train/run/set_tokenizer.h"
@@ -33,6 +34,7 @@ struct RunState {
   bool measured = false;    // the measurements due at this step have been sent
   double running_loss = 0;  // divergence.h
   int64_t roll_backs = 0;   // of the job until here
+  Division division;
 };
 
 // What goes into the files.

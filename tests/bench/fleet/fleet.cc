@@ -19,6 +19,7 @@ constexpr int kHoldMs = 20'000;                             // how long a questi
 constexpr auto kHeartbeat = std::chrono::seconds(5);
 constexpr int kMostReplicas = 1000;  // of a sweep's points; more jobs are a multiple of it
 constexpr int kMetrics = 147;        // of a measured step of a real job
+constexpr int kPage = 200;           // jobs of a page of a status
 
 double Since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
@@ -353,6 +354,25 @@ void Fleet::Idle(double seconds, std::function<void()> arrived) {
 
 void Fleet::Settle() {
   while (calls_.in_flight() > 0) calls_.Next(Clock::now() + std::chrono::minutes(5));
+}
+
+Tally Fleet::Status(double seconds, int window, const std::string& sweep) {
+  Tally result;
+  v1::ListJobsRequest request;
+  request.set_sweep(sweep);
+  request.set_limit(kPage);
+  const Tally driven = Drive(seconds, window, [&] {
+    calls_.Start<v1::ClientService::Stub, v1::ListJobsRequest, v1::ListJobsResponse>(
+        *client_, &v1::ClientService::Stub::AsyncListJobs, request,
+        [&](const grpc::Status& status, v1::ListJobsResponse& response) {
+          Must(status, "ListJobs");
+          if (response.jobs_size() == 0) Fail("ListJobs: a page without a job");
+          ++result.done;
+        });
+    return true;
+  });
+  result.seconds = driven.seconds;
+  return result;
 }
 
 void Fleet::Submit(const std::string& name, int jobs) {

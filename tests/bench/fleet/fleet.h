@@ -57,6 +57,9 @@ class Fleet {
   // Waits until no question is open any more.
   void Settle();
 
+  // Asks for a page of 200 jobs of the sweep, again and again, as sinkctl status and the Python client do.
+  Tally Status(double seconds, int window, const std::string& sweep);
+
   // Stores a sweep of `jobs` jobs.
   void Submit(const std::string& name, int jobs);
   int busy() const;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "absl/time/clock.h"
 #include "coordinator/cli/base/exit_codes.h"
 #include "coordinator/identity/certificate.h"
 #include "proto/files/random_id.h"
@@ -59,6 +60,36 @@ TEST_F(CredentialTest, AUserLogsInOnceAndMayDoWhatTheRoleSays) {
   const Result audit = Sinkctl({"audit"});
   EXPECT_THAT(audit.out, HasSubstr("CreateToken"));
   EXPECT_THAT(audit.out, HasSubstr("Revoke"));
+}
+
+class ShortLivedTest : public CredentialTest {
+ protected:
+  void SetUp() override {
+    ServerOptions options;
+    options.data = folder_ / "coordinator";
+    options.listen = options.metrics_listen = "127.0.0.1:0";
+    options.lifetimes.user = absl::Seconds(6);
+    server_ = *Server::Start(options);
+  }
+};
+
+TEST_F(ShortLivedTest, AUsersCertificateIsRenewedByUsingIt) {
+  const std::string token = folder_ / "token";
+  ASSERT_EQ(Sinkctl({"user", "add", "alice", "--role", "viewer", "--out", token}).code, kOk);
+  ASSERT_EQ(SinkctlOf("alice", {"login", token}).code, kOk);
+  const std::string place = folder_ / ("alice/.config/sink/" + identity::AddressFolder(server_->address()));
+  const auto first = *identity::ReadCredential(place);
+  EXPECT_EQ(SinkctlOf("alice", {"status"}).code, kOk);
+  EXPECT_EQ(identity::ReadCredential(place)->certificate, first.certificate);  // not yet
+  absl::SleepFor(absl::Seconds(4));
+  const Result status = SinkctlOf("alice", {"status"});
+  EXPECT_EQ(status.code, kOk) << status.err;
+  EXPECT_EQ(status.err, "");
+  const auto second = *identity::ReadCredential(place);
+  EXPECT_NE(second.certificate, first.certificate);
+  EXPECT_EQ(second.key, first.key);
+  absl::SleepFor(absl::Seconds(3));  // the first one's time is over
+  EXPECT_EQ(SinkctlOf("alice", {"status"}).code, kOk);
 }
 
 TEST_F(CredentialTest, AProgramsCredentialIsAFile) {

@@ -1,12 +1,10 @@
 // Joining, logging in, renewing and revoking, over a real port.
 #include "coordinator/service/identity_service.h"
 
-#include <atomic>
 #include <thread>
 
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/identity/certificate.h"
-#include "proto/files/files.h"
 #include "proto/files/random_id.h"
 #include "tests/coordinator/service/access_fixture.h"
 
@@ -136,46 +134,6 @@ TEST_F(IdentityServiceTest, WhoMayCallIsRememberedOverARestart) {
   for (const auto& principal : list->principals()) revoked[principal.name()] = principal.revoked();
   EXPECT_EQ(revoked.at("user/kept"), false);
   EXPECT_EQ(revoked.at("user/gone"), true);
-}
-
-// Every certificate changes 24 times while others call.
-TEST_F(IdentityServiceTest, RotationCostsNobodyACall) {
-  std::atomic<bool> stop = false;
-  std::atomic<int> calls = 0, failures = 0;
-  const auto steady = ClientOf(User("vera", "viewer"));
-  std::thread load([&] {
-    while (!stop) {
-      ++calls;
-      if (!steady->ListSweeps({}).ok()) ++failures;
-      // One that connects anew each time, as sinkctl does.
-      if (!NewClient()->ListSweeps({}).ok()) ++failures;
-    }
-  });
-  const std::string ca_key = *files::ReadFile(folder_ / "data/tls/ca.key.pem", 10'000);
-  const std::string server_folder = folder_ / "data/tls/server";
-  for (int i = 0; i < 24; ++i) {
-    const auto admin = client_->Renew({});
-    ASSERT_TRUE(admin.ok()) << admin.status();
-    ASSERT_TRUE(identity::ReplaceCertificate(admin_folder(), admin->certificate()).ok());
-    const auto next = worker().Renew({});
-    ASSERT_TRUE(next.ok()) << next.status();
-    joined_[testing::kWorkerId].certificate = next->certificate();
-    workers_.clear();  // the next call connects with it
-    const auto server =
-        identity::Issue(ca_key, authority(), *identity::PublicKeyOfKey(identity::ReadCredential(server_folder)->key),
-                        {.use = identity::Use::kServer,
-                         .uri = "",
-                         .serial = std::string(30, '1') + std::to_string(10 + i),
-                         .not_before = absl::Now() - absl::Hours(1),
-                         .not_after = absl::Now() + absl::Hours(1)});
-    ASSERT_TRUE(identity::ReplaceCertificate(server_folder, *server).ok());
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-  RegisterWorker();
-  stop = true;
-  load.join();
-  EXPECT_GT(calls, 24);
-  EXPECT_EQ(failures, 0);
 }
 
 // A message that is small on the wire and large in memory.

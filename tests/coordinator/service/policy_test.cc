@@ -52,6 +52,7 @@ const std::map<std::string, std::string> kDeclared = {
     {"IdentityService/Revoke", "a"},
     {"IdentityService/ListPrincipals", "a"},
     {"IdentityService/ListAudit", "a"},
+    {"IdentityService/OpenPage", "vsa"},
 };
 
 class PolicyTest : public AccessTest {

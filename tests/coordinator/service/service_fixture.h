@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -46,7 +47,7 @@ struct TestCheckpoint {
   std::vector<std::pair<std::string, std::string>> files;  // name, content
 
   explicit TestCheckpoint(const std::string& seed = "x")
-      : files({{"model.safetensors", std::string(600'000, seed[0])}, {"empty.bin", ""}}) {
+      : files({{"model.safetensors", std::string(600'000, seed[0])}, {"empty.json", ""}}) {
     files.push_back({"manifest.json", "{\"made by\": \"" + seed + "\"}"});
   }
   std::string hash() const { return files::Hash(files.back().second); }
@@ -72,6 +73,7 @@ class ServiceTest : public ::testing::Test {
     options.data = folder_ / "data";
     options.listen = listen_;
     options.metrics_listen = "127.0.0.1:0";
+    options.page_listen = page_listen_;
     options.heartbeat_interval = heartbeat_interval_;
     options.lease_duration = lease_duration_;
     options.tick_interval = absl::Milliseconds(50);
@@ -80,6 +82,7 @@ class ServiceTest : public ::testing::Test {
     options.max_threads = max_threads_;
     options.first_message = first_message_;
     options.next_message = next_message_;
+    if (adjust_) adjust_(&options);
     return options;
   }
 
@@ -234,7 +237,9 @@ class ServiceTest : public ::testing::Test {
   uint64_t disk_reserve_ = 64 << 20;  // so much has every disk on which the tests run
   int max_threads_ = 512;
   absl::Duration first_message_ = ServerOptions().first_message, next_message_ = ServerOptions().next_message;
+  std::function<void(ServerOptions*)> adjust_;  // what else a test wants
   std::string listen_ = "127.0.0.1:0";
+  std::string page_listen_;
   TempDir folder_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<CoordinatorClient> client_;                          // with the admin's credential

@@ -13,6 +13,7 @@
 #include "proto/run/manifest.h"
 #include "tests/model/helpers/variants.h"
 #include "tests/model/train/helpers/tiny_job.h"
+#include "tests/testing/test_files.h"
 
 namespace sink::train {
 namespace {
@@ -280,6 +281,74 @@ TEST(Trainer, OverlapChangesNoResult) {
   }
   EXPECT_EQ(saved, (std::vector<int64_t>{17, 34, 40}));
   EXPECT_TRUE(std::holds_alternative<pipe::Finished>(events.back()));
+}
+
+TEST(Trainer, ACheckpointThatIsBeingWrittenWhenTheRunFailsIsToldOf) {
+  TinyJob job;
+  job.config.train.learning_rate = 100;
+  job.config.train.weight_decay = 100;
+  job.config.train.min_learning_rate.reset();
+  job.config.checkpoint.every = 1;
+  job.overlap = true;
+  const fs::path run = job.MakeRun("run");
+  std::vector<pipe::Event> events;
+  const std::string error = ErrorOf([&] { job.Train(run, events); });
+  EXPECT_EQ(error.rfind("nan: step ", 0), 0u) << error;
+  int64_t newest = 0;
+  while (fs::exists(CheckpointPath(run, newest + 1))) ++newest;
+  ASSERT_GT(newest, 1);
+  std::vector<int64_t> saved;
+  for (const auto& checkpoint : All<pipe::Checkpoint>(events)) saved.push_back(checkpoint.step);
+  EXPECT_EQ(saved.back(), newest);
+}
+
+TEST(Trainer, WithoutMemoryForACopyItWaitsForCheckpointsAndSaysSoOnce) {
+  TinyJob job;
+  job.config.train.max_steps = 9;
+  job.config.checkpoint.every = 2;
+  std::vector<pipe::Event> events;
+  job.Train(job.MakeRun("plain"), events);
+  job.overlap = true;
+  job.snapshot = [](const CheckpointContent&) -> CheckpointContent {
+    TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory");
+  };
+  ASSERT_EQ(job.Train(job.MakeRun("short"), events), RunOutcome::kFinished);
+  ExpectSameEnd(job, job.folder() / "plain", job.folder() / "short");
+  std::vector<std::string> warnings;
+  for (const auto& log : All<pipe::Log>(events))
+    if (log.level == "warning" && log.message.find("checkpoint is written") != std::string::npos)
+      warnings.push_back(log.message);
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_EQ(warnings[0].rfind("out of memory for a copy of the model: training waits", 0), 0u) << warnings[0];
+}
+
+// After an out-of-memory error a run goes on in parts, whose sums round differently.
+TEST(Trainer, AResumedRunCutsItsMicroBatchesAsBefore) {
+  TinyJob job;
+  job.config.train.max_steps = 9;
+  job.config.checkpoint.every = 4;
+  const fs::path whole = job.MakeRun("whole"), resumed = job.MakeRun("resumed"), again = job.MakeRun("again");
+  std::vector<pipe::Event> events;
+  job.Train(whole, events);
+  const auto copy = [](const fs::path& from, const fs::path& to) {
+    fs::create_directories(to.parent_path());
+    fs::copy(from, to, fs::copy_options::recursive);
+  };
+  copy(CheckpointPath(whole, 4), CheckpointPath(resumed, 4));
+  const fs::path file = CheckpointPath(resumed, 4) / "trainer.json";
+  nlohmann::json state = nlohmann::json::parse(testing::ReadFile(file));
+  EXPECT_FALSE(state.contains("micro_batch")) << "as in a run that was not cut";
+  state["micro_batch"] = {{"parts", 2}};
+  testing::WriteFile(file, state.dump());
+  fs::remove(CheckpointPath(resumed, 4) / "manifest.json");
+  ASSERT_TRUE(run::WriteManifest(CheckpointPath(resumed, 4), 4).ok());
+  ASSERT_EQ(job.Train(resumed, events), RunOutcome::kFinished);
+  EXPECT_NE(testing::HashOf(CheckpointPath(resumed, 9) / "model.safetensors"),
+            testing::HashOf(CheckpointPath(whole, 9) / "model.safetensors"))
+      << "it does not show";
+  copy(CheckpointPath(resumed, 8), CheckpointPath(again, 8));
+  ASSERT_EQ(job.Train(again, events), RunOutcome::kFinished);
+  ExpectSameEnd(job, resumed, again);
 }
 
 TEST(Trainer, MicroBatchesOfAutomaticSizeTrainTheSameBatch) {

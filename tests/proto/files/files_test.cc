@@ -14,6 +14,7 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "proto/files/descriptor.h"
@@ -187,6 +188,22 @@ TEST_F(FilesTest, ReadingIsBounded) {
   const std::string large(300'000, 'l');
   ASSERT_FALSE(WriteFile(path_, large, /*sync=*/false));
   EXPECT_EQ(*ReadFile(path_, 1 << 20), large);
+}
+
+// S13 of tests/security/README.md: what lies in place of a file keeps nobody waiting.
+TEST_F(FilesTest, APipeIsReadWhereSomebodyWritesToIt) {
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_EQ(ReadFile(path_, 1 << 20).error().code(), EINVAL);
+  const int reader = open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  const int writer = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+  close(reader);
+  std::thread text([&] {
+    usleep(100'000);
+    EXPECT_EQ(write(writer, "12345", 5), 5);
+    close(writer);
+  });
+  EXPECT_EQ(*ReadFile(path_, 1 << 20), "12345");
+  text.join();
 }
 
 TEST_F(FilesTest, FoldersAreMadeOnceAndNothingElseTakesTheirPlace) {

@@ -32,8 +32,8 @@ int nvmlDeviceGetHandleByUUID(const char* uuid, void** device) {
   }
   return kNotFound;
 }
-int nvmlDeviceGetName(void*, char* name, unsigned size) {
-  snprintf(name, size, "NVIDIA H100 80GB HBM3");
+int nvmlDeviceGetName(void* device, char* name, unsigned size) {
+  snprintf(name, size, "%s", NumberOf(device) == 0 ? "NVIDIA H100 80GB HBM3" : "NVIDIA A100-SXM4-40GB MIG 1g.5gb");
   return kSuccess;
 }
 int nvmlDeviceGetUUID(void* device, char* uuid, unsigned size) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "coordinator/cli/views/received_json.h"
 #include "coordinator/report/measures.h"
 
 namespace sink::cli {
@@ -56,6 +57,16 @@ TEST(Measure, ValuesAreThoseOfAllDomainsTheFirstPositionAndTheLayers) {
   EXPECT_EQ(measured.validation_loss, 2.25);
   EXPECT_EQ(measured.sink_rate, 0.25);
   EXPECT_EQ(measured.hidden_norm_ratio, 7.0);
+}
+
+// S12 of tests/security/README.md: a configuration that ends whoever prints it is none.
+TEST(ReceivedJson, WhatIsNestedTooDeeplyIsNone) {
+  std::string deep;
+  for (int i = 0; i < 200'000; ++i) deep += R"({"a":)";
+  deep += "1" + std::string(200'000, '}');
+  EXPECT_TRUE(ReceivedJson(deep).is_null());
+  EXPECT_TRUE(ReceivedJson("{").is_null());
+  EXPECT_EQ(ReceivedJson(R"({"train": {"max_steps": [1]}})")["train"]["max_steps"][0], 1);
 }
 
 }  // namespace

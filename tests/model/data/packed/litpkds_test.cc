@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <numeric>
 #include <vector>
@@ -123,6 +124,8 @@ TEST(Litpkds, ForeignHeadersAreRefused) {
   EXPECT_THAT(error_with(16, 7), HasSubstr("truncated"));
   EXPECT_THAT(ErrorOf([&] { PackedFile(dir / "none.bin"); }), HasSubstr("none.bin: cannot open"));
   EXPECT_THAT(ErrorOf([&] { PackedFile(dir.path()); }), HasSubstr("not a regular file"));
+  ASSERT_EQ(::mkfifo((dir / "pipe.bin").c_str(), 0600), 0);
+  EXPECT_THAT(ErrorOf([&] { PackedFile(dir / "pipe.bin"); }), HasSubstr("not a regular file"));
 }
 
 }  // namespace

@@ -105,7 +105,7 @@ RunOutcome TinyJob::Train(const fs::path& run_dir, std::vector<pipe::Event>& eve
   }};
   EventSink sink(fd);
   TrainerCommands commands(-1);
-  return Trainer(run_dir, sink, commands, {}, overlap).Run();
+  return Trainer(run_dir, sink, commands, {}, overlap, snapshot).Run();
 }
 
 fs::path CheckpointPath(const fs::path& run_dir, int64_t step) {

@@ -24,6 +24,7 @@ class TinyJob {
 
   JobConfig config;      // change it before the first MakeRun
   bool overlap = false;  // of the Trainer
+  Trainer::SnapshotFunction snapshot = Snapshot;
 
   const std::filesystem::path& folder() const { return dir_.path(); }
 

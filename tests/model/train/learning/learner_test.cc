@@ -162,6 +162,51 @@ TEST(Learner, OutOfMemoryHalvesThePassesOnceAndGoesOnWithTheSameBatch) {
   EXPECT_TRUE(learner.TakeWarnings().empty());
 }
 
+// Each recording is of one size of pass, and parts of two sizes would take turns in ending each other's.
+TEST(Learner, OutOfMemoryCutsAnOddMicroBatchInEqualParts) {
+  JobConfig config = SmallJob();
+  config.train.micro_batch_size = 9;
+  config.train.global_batch_size = 18;
+  ShortOfMemory device(5);
+  Learner learner(config, at::kCPU, nullptr, std::ref(device));
+  Batches batches;
+  EXPECT_DOUBLE_EQ(learner.Step(0, [&] { return std::optional(batches.Next(9)); })->loss, 3);
+  EXPECT_EQ(device.passes, (std::vector<int64_t>{9, 3, 3, 3, 3, 3, 3}));
+  EXPECT_NE(learner.TakeWarnings().at(0).find("in 3 parts"), std::string::npos);
+}
+
+TEST(Learner, GoesOnWithTheDivisionThatARunHad) {
+  const JobConfig config = SmallJob();
+  ShortOfMemory device(2), roomy(100);
+  Batches batches;
+  const auto next = [&] { return std::optional(batches.Next(4)); };
+  Learner first(config, at::kCPU, nullptr, std::ref(device)), second(config, at::kCPU, nullptr, std::ref(roomy));
+  EXPECT_EQ(first.division(), Division());
+  first.Step(0, next);
+  EXPECT_EQ(first.division(), (Division{.sequences = 0, .parts = 2}));
+  second.GoOnWith(first.division());
+  second.Step(0, next);
+  EXPECT_EQ(roomy.passes, (std::vector<int64_t>{2, 2, 2, 2}));
+  second.Reset();
+  EXPECT_EQ(second.division(), Division()) << "a new run";
+}
+
+TEST(Learner, GoesOnWithTheMicroBatchesThatWereChosenUnlessTheyDoNotFit) {
+  JobConfig config = SmallJob();
+  config.train.micro_batch_size = 0;
+  Learner learner(config, at::kCPU);
+  EXPECT_EQ(learner.division(), (Division{.sequences = 8, .parts = 1}));
+  learner.GoOnWith({.sequences = 4, .parts = 2});
+  EXPECT_EQ(learner.micro_batch_size(), 4);
+  EXPECT_EQ(learner.division(), (Division{.sequences = 4, .parts = 2}));
+  EXPECT_TRUE(learner.TakeWarnings().empty());
+  for (const int64_t impossible : {3, 16}) {
+    learner.GoOnWith({.sequences = impossible, .parts = 1});
+    EXPECT_EQ(learner.micro_batch_size(), 8);
+    EXPECT_EQ(learner.TakeWarnings().size(), 1u) << impossible;
+  }
+}
+
 TEST(Learner, OutOfMemoryOfHalvesEndsTheStep) {
   const JobConfig config = SmallJob();
   ShortOfMemory device(1);

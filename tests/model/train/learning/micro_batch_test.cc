@@ -4,9 +4,11 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
+#include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
 #include <stdexcept>
+#include <utility>
 
 namespace sink::train {
 namespace {
@@ -25,6 +27,12 @@ TEST(LargestThatFits, StopsAtTheFirstThatDoesNot) {
   EXPECT_EQ(asked, (std::vector<int64_t>{1, 2, 4, 8}));
   EXPECT_EQ(fits_up_to(0), 0);
   EXPECT_EQ(fits_up_to(100), 16);
+}
+
+TEST(PartsOf, AreTheFewestEqualOnes) {
+  for (const auto& [sequences, parts] :
+       std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {2, 2}, {8, 2}, {9, 3}, {5, 5}})
+    EXPECT_EQ(PartsOf(sequences), parts) << sequences;
 }
 
 class FakeRecording : public Recording {
@@ -95,6 +103,30 @@ TEST_F(PassesTest, ThatCannotBeRecordedGoOnAndSayWhyOnce) {
 TEST_F(PassesTest, OnADeviceWithoutRecordingsGoOnQuietly) {
   record_ = [](const std::function<void()>&) { return nullptr; };
   for (int64_t value = 1; value <= 8; ++value) EXPECT_EQ(Run(value), 6 * value);
+  EXPECT_EQ(passes_.TakeWarning(), "");
+}
+
+// A size that fits as it is, but of which no recording does, is not one that a run should begin with.
+TEST_F(PassesTest, FitWhereARecordingAndWhatIsBesideItDo) {
+  const at::Tensor batch = at::zeros({2, 3}, at::kLong);
+  bool had_room = true;
+  const auto beside = [&] { TORCH_CHECK_WITH(OutOfMemoryError, had_room, "CUDA out of memory"); };
+  EXPECT_TRUE(passes_.Fits(batch, sum_, beside));
+  EXPECT_EQ(passes_run_, 3) << "as before a recording";
+  EXPECT_EQ(recordings_, 1);
+  had_room = false;
+  EXPECT_FALSE(passes_.Fits(batch, sum_, beside)) << "what is beside it";
+  had_room = true;
+  record_ = [](const std::function<void()>&) -> std::unique_ptr<Recording> {
+    TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory");
+  };
+  EXPECT_FALSE(passes_.Fits(batch, sum_, beside)) << "the recording";
+  record_ = [](const std::function<void()>&) -> std::unique_ptr<Recording> {
+    throw std::runtime_error("operation not permitted");
+  };
+  EXPECT_TRUE(passes_.Fits(batch, sum_, beside)) << "it goes on without one";
+  record_ = [](const std::function<void()>&) { return nullptr; };
+  EXPECT_TRUE(passes_.Fits(batch, sum_, beside));
   EXPECT_EQ(passes_.TakeWarning(), "");
 }
 

@@ -4,18 +4,25 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <map>
 #include <string>
 
 #include "model/train/link/train_error.h"
+#include "tests/testing/temp_dir.h"
 
 namespace sink::train {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using Variables = std::map<std::string, std::string>;
 
-constexpr const char* kNames[] = {"SINK_RANK", "SINK_WORLD_SIZE", "SINK_RENDEZVOUS", "SINK_RENDEZVOUS_TOKEN",
+constexpr const char* kNames[] = {"SINK_RANK",
+                                  "SINK_WORLD_SIZE",
+                                  "SINK_RENDEZVOUS",
+                                  "SINK_RENDEZVOUS_TOKEN",
+                                  "SINK_RENDEZVOUS_TOKEN_FILE",
                                   "SINK_COLLECTIVE_TIMEOUT_S"};
 const Variables kGood = {{"SINK_RANK", "2"},
                          {"SINK_WORLD_SIZE", "4"},
@@ -69,6 +76,16 @@ TEST(RankWorld, OneRankMayMeetNobody) {
   EXPECT_FALSE(world.alone());
   EXPECT_EQ(world.size, 1);
   EXPECT_EQ(world.host, "::1");
+}
+
+TEST(RankWorld, TheTokenMayComeFromAFile) {
+  const testing::TempDir dir;
+  std::ofstream(dir / "token") << "of a file";
+  EXPECT_EQ(Parse({{"SINK_RENDEZVOUS", "[::1]:1"}, {"SINK_RENDEZVOUS_TOKEN_FILE", dir / "token"}}).token, "of a file");
+  EXPECT_THAT(ErrorOf("SINK_RENDEZVOUS_TOKEN_FILE", dir / "none"),
+              AllOf(HasSubstr("SINK_RENDEZVOUS_TOKEN_FILE"), HasSubstr(dir / "none")));
+  std::ofstream(dir / "long") << std::string(257, 'x');
+  EXPECT_THAT(ErrorOf("SINK_RENDEZVOUS_TOKEN_FILE", dir / "long"), HasSubstr("SINK_RENDEZVOUS_TOKEN_FILE"));
 }
 
 TEST(RankWorld, NonsenseIsRefusedByName) {

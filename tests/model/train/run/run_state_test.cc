@@ -23,7 +23,8 @@ const RunState kState = {.step = 11,
                          .cursor = {.epoch = 13, .position = 14},
                          .measured = true,
                          .running_loss = 15.5,
-                         .roll_backs = 16};
+                         .roll_backs = 16,
+                         .division = {.sequences = 4, .parts = 2}};
 
 void ExpectEqual(const RunState& a, const RunState& b) {
   EXPECT_EQ(a.step, b.step);
@@ -33,6 +34,7 @@ void ExpectEqual(const RunState& a, const RunState& b) {
   EXPECT_EQ(a.measured, b.measured);
   EXPECT_EQ(a.running_loss, b.running_loss);
   EXPECT_EQ(a.roll_backs, b.roll_backs);
+  EXPECT_EQ(a.division, b.division);
 }
 
 class RunStateTest : public ::testing::Test {
@@ -57,7 +59,9 @@ TEST_F(RunStateTest, EveryFieldComesBackFromACheckpoint) {
 }
 
 TEST_F(RunStateTest, ItsFileKeepsItsForm) {
-  WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState));
+  RunState undivided = kState;
+  undivided.division = {};
+  WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, undivided));
   EXPECT_EQ(testing::ReadFile(folder_ / "trainer.json"),
             "{\n \"config\": \"" + JobId(job_.config) +
                 "\",\n \"cursor\": {\n  \"epoch\": 13,\n  \"position\": 14\n },"
@@ -74,6 +78,9 @@ TEST_F(RunStateTest, ACheckpointFromBeforeRollBacksHasMadeNone) {
   RunState expected = kState;
   expected.running_loss = 0;
   expected.roll_backs = 0;
+  json.erase("micro_batch");
+  testing::WriteFile(folder_ / "trainer.json", json.dump());
+  expected.division = {};
   ExpectEqual(Read(), expected);
   json.erase("measured");
   testing::WriteFile(folder_ / "trainer.json", json.dump());
@@ -114,7 +121,8 @@ TEST_F(RunStateTest, ACheckpointOfAnotherKindOfDeviceIsRead) {
 }
 
 TEST_F(RunStateTest, NumbersThatNoRunCanHaveAreRefused) {
-  for (const char* place : {"/step", "/tokens", "/cursor/epoch", "/cursor/position", "/roll_backs"}) {
+  for (const char* place : {"/step", "/tokens", "/cursor/epoch", "/cursor/position", "/roll_backs",
+                            "/micro_batch/sequences", "/micro_batch/parts"}) {
     for (const int64_t value : {int64_t{-1}, std::numeric_limits<int64_t>::max()}) {
       if (std::string(place) == "/roll_backs" && value > 0) continue;  // that is only a count
       WriteCheckpoint(folder_, ContentOf(job_.config, model_, optimizer_, kState));

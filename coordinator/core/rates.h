@@ -1,0 +1,52 @@
+// How often users and workers may ask for what is expensive: a bucket for each of them and each kind of use, so that
+// one who asks too often does not take the others' share. Admins have no limits, and nothing that keeps a leased job
+// alive is counted. Time is passed in; any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "coordinator/core/token_bucket.h"
+#include "coordinator/job/mutex.h"
+#include "coordinator/job/principal.h"
+
+namespace sink {
+
+enum class Use {
+  kSubmit,  // a sweep, also one that is only to be looked at: it is expanded, which takes seconds of a core
+  kRead,    // what may read a whole sweep, its measurements, logs or checkpoints
+  kReport,  // bytes of a worker's events
+};
+
+struct RateOptions {
+  Rate submissions = {.per_second = 2, .burst = 100};
+  // A notebook that reads one job after the other passes.
+  Rate reads = {.per_second = 100, .burst = 2'000};
+  // Far more than training says. A worker that sends more is told to come again, and loses nothing by it.
+  Rate report_bytes = {.per_second = 64 << 20, .burst = 1 << 30};
+};
+
+class Rates {
+ public:
+  // `on_refusal` is told of each.
+  Rates(const RateOptions& options, std::function<void()> on_refusal)
+      : options_(options), on_refusal_(std::move(on_refusal)) {}
+
+  // RESOURCE_EXHAUSTED, in a sentence that says how much is allowed.
+  absl::Status Take(const Caller& caller, Use use, double amount, int64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  const Rate& Of(Use use) const;
+
+  const RateOptions options_;
+  const std::function<void()> on_refusal_;
+  Mutex mutex_;
+  absl::flat_hash_map<std::pair<std::string, Use>, TokenBucket> buckets_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace sink

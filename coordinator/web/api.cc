@@ -1,0 +1,222 @@
+// See api.h.
+#include "coordinator/web/api.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <iterator>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/job/status_macros.h"
+#include "coordinator/service/policy.h"
+#include "coordinator/service/study_document.h"
+#include "coordinator/service/validate.h"
+#include "coordinator/web/json_text.h"
+#include "coordinator/web/page_files.h"
+#include "proto/files/hash.h"
+
+namespace sink::web {
+namespace {
+
+constexpr char kOpen[] = "/api/open", kLogout[] = "/api/logout";
+constexpr size_t kMaxToken = 128;
+
+// What a POST does, and which call asks the same of the caller; empty: a session is enough.
+struct Action {
+  const char* path;
+  const char* call;
+};
+constexpr Action kActions[] = {{kOpen, ""},
+                               {kLogout, ""},
+                               {"/api/cancel", "/sink.v1.ClientService/Cancel"},
+                               {"/api/retry", "/sink.v1.ClientService/Retry"},
+                               {"/api/hold", "/sink.v1.ClientService/HoldWorkers"}};
+
+const Action* FindAction(const std::string& path) {
+  const auto* const found =
+      std::find_if(std::begin(kActions), std::end(kActions), [&](const Action& a) { return path == a.path; });
+  return found == std::end(kActions) ? nullptr : found;
+}
+
+std::string TypeOf(std::string_view name) {
+  if (name.ends_with(".html")) return "text/html; charset=utf-8";
+  if (name.ends_with(".css")) return "text/css; charset=utf-8";
+  if (name.ends_with(".js")) return "text/javascript; charset=utf-8";
+  return name.ends_with(".svg") ? "image/svg+xml" : "text/plain; charset=utf-8";
+}
+
+Response Text(int status, std::string text) {
+  return {.status = status,
+          .content_type = "text/plain; charset=utf-8",
+          .headers = {{"Cache-Control", "no-store"}},
+          .body = std::move(text)};
+}
+
+Response Json(absl::StatusOr<std::string> json) {
+  if (!json.ok()) return ErrorResponse(json.status());
+  return {.headers = {{"Cache-Control", "no-store"}}, .body = *std::move(json)};
+}
+
+template <typename Message>
+absl::StatusOr<Message> Parse(const std::string& body) {
+  Message message;
+  const auto parsed = google::protobuf::util::JsonStringToMessage(body, &message);
+  if (!parsed.ok()) return absl::InvalidArgumentError(absl::StrCat("the body: ", parsed.message().ToString()));
+  SINK_RETURN_IF_ERROR(Validate(message));
+  return message;
+}
+
+}  // namespace
+
+Api::Api(Parts parts) : parts_(std::move(parts)) {
+  for (const PageFile& file : PageFiles()) {
+    files_.emplace(absl::StrCat("/", std::string(file.name)),
+                   StaticFile{file.text, TypeOf(file.name), absl::StrCat("\"", files::Hash(file.text), "\"")});
+  }
+}
+
+Response Api::Handle(const Request& request) {
+  if (request.path == "/healthz") return Text(200, "ok\n");
+  if (request.path == "/readyz") return Ready();
+  if (!IsLoopbackHost(request.host)) {
+    return Text(421, "This page is served at 127.0.0.1, and was asked for by another name.\n");
+  }
+  const bool action = FindAction(request.path) != nullptr;
+  if (request.method == "POST" && action) return Post(request);
+  if (!action && (request.method == "GET" || request.method == "HEAD")) return Get(request);
+  Response refusal = Text(405, action ? "POST it\n" : "GET it\n");
+  refusal.headers.emplace_back("Allow", action ? "POST" : "GET, HEAD");
+  return refusal;
+}
+
+absl::StatusOr<Actor> Api::WhoAsks(const Request& request) const {
+  const std::string secret = CookieValue(request.cookie, CookieName(request.host));
+  SINK_ASSIGN_OR_RETURN(Caller caller, parts_.sessions->Find(secret, parts_.now().unix_ms));
+  return Actor{.caller = std::move(caller), .from = request.from};
+}
+
+absl::StatusOr<Actor> Api::Admit(const Request& request, absl::string_view call) const {
+  SINK_ASSIGN_OR_RETURN(Actor actor, WhoAsks(request));
+  SINK_RETURN_IF_ERROR(parts_.access->CheckRole(actor, call));
+  return actor;
+}
+
+// The cookie does not go along with a request that another site made the browser send. The other two checks are for
+// browsers that do not know that, and for other programs of this machine, which are the same site by its rules.
+absl::StatusOr<size_t> Api::BodyLimit(const Request& request) const {
+  const Action* const action = FindAction(request.path);
+  if (action == nullptr) return absl::NotFoundError("there is nothing of this name");
+  if (!IsLoopbackHost(request.host) || !request.from_script ||
+      request.origin != absl::StrCat("http://", request.host)) {
+    return absl::PermissionDeniedError("this comes from another page");
+  }
+  if (request.path == kOpen) return kMaxToken;
+  const absl::StatusOr<Actor> actor = *action->call == '\0' ? WhoAsks(request) : Admit(request, action->call);
+  if (!actor.ok()) return actor.status();
+  return kMaxBody;
+}
+
+Response Api::Post(const Request& request) {
+  if (const auto allowed = BodyLimit(request); !allowed.ok()) return ErrorResponse(allowed.status());
+  if (request.path == kOpen) return OpenSession(request);
+  if (request.path == kLogout) {
+    parts_.sessions->End(CookieValue(request.cookie, CookieName(request.host)));
+    return Json(std::string("{}"));
+  }
+  absl::StatusOr<std::string> done = Act(request);
+  parts_.fail_stop->Report(done.status());
+  return Json(std::move(done));
+}
+
+Response Api::OpenSession(const Request& request) {
+  const auto secret = parts_.sessions->Open(request.body, parts_.now().unix_ms);
+  if (!secret.ok()) return ErrorResponse(secret.status());
+  Response response = Json(std::string("{}"));
+  response.headers.emplace_back(
+      "Set-Cookie", absl::StrCat(CookieName(request.host), "=", *secret, "; HttpOnly; SameSite=Strict; Path=/"));
+  return response;
+}
+
+absl::StatusOr<std::string> Api::Act(const Request& request) {
+  SINK_ASSIGN_OR_RETURN(const Actor actor, Admit(request, FindAction(request.path)->call));
+  if (request.path == "/api/cancel") {
+    SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::CancelRequest>(request.body));
+    SINK_ASSIGN_OR_RETURN(const v1::CancelResponse response, parts_.changes->Cancel(actor, message));
+    return ToJson(response);
+  }
+  if (request.path == "/api/retry") {
+    SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::RetryRequest>(request.body));
+    SINK_ASSIGN_OR_RETURN(const v1::RetryResponse response, parts_.changes->Retry(actor, message));
+    return ToJson(response);
+  }
+  SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::HoldWorkersRequest>(request.body));
+  SINK_RETURN_IF_ERROR(parts_.changes->HoldWorkers(actor, message));
+  return std::string("{}");
+}
+
+Response Api::Get(const Request& request) const {
+  if (request.path == "/api/me") return Json(Me(request));
+  if (request.path == "/api/study") return Json(Study(request));
+  return File(request);
+}
+
+std::string Api::Me(const Request& request) const {
+  const auto actor = WhoAsks(request);
+  if (!actor.ok()) return R"({"name":""})";
+  const Role role = actor->caller.role;
+  const auto may = [role](absl::string_view call) { return MayCall(role, call) ? "true" : "false"; };
+  return absl::StrCat("{\"name\":", Quoted(actor->caller.name), ",\"role\":\"", std::string(NameOf(role)),
+                      "\",\"may_change\":", may("/sink.v1.ClientService/Cancel"),
+                      ",\"may_hold\":", may("/sink.v1.ClientService/HoldWorkers"), "}");
+}
+
+// Style and scripts say nothing of anybody's jobs. The page itself is for those who may see some.
+Response Api::File(const Request& request) const {
+  std::string path = request.path;
+  if (path == "/" || path == "/index.html") path = WhoAsks(request).ok() ? "/index.html" : "/open.html";
+  if (path == "/open") path = "/open.html";
+  const auto found = files_.find(path);
+  if (found == files_.end()) return ErrorResponse(absl::NotFoundError("there is nothing of this name"));
+  const StaticFile& file = found->second;
+  Response response{.content_type = file.content_type, .headers = {{"Cache-Control", "no-cache"}, {"ETag", file.tag}}};
+  if (request.if_none_match == file.tag) {
+    response.status = 304;
+  } else {
+    response.body = std::string(file.text);
+  }
+  return response;
+}
+
+Response Api::Ready() const {
+  absl::Status status = parts_.fail_stop->failure();
+  if (status.ok()) status = parts_.queries->ListSweeps().status();
+  return status.ok() ? Text(200, "ready\n") : Text(503, "the store has failed; the coordinator's log says how\n");
+}
+
+absl::StatusOr<std::string> Api::Study(const Request& request) const {
+  SINK_RETURN_IF_ERROR(Admit(request, "/sink.v1.ClientService/GetStudy").status());
+  const std::string sweep = request.Get("sweep");
+  v1::GetStudyRequest asked;
+  asked.set_name(sweep);
+  SINK_RETURN_IF_ERROR(Validate(asked));
+  SINK_ASSIGN_OR_RETURN(const std::string stored, parts_.queries->GetStudy(sweep));
+  v1::GetStudyResponse response;
+  if (stored.empty()) {
+    std::vector<std::pair<Membership, std::string>> places;
+    SINK_RETURN_IF_ERROR(parts_.queries
+                             ->VisitSweep(sweep,
+                                          [&places](const Job& job) {
+                                            for (const Membership& place : job.sweeps)
+                                              places.emplace_back(place, job.id);
+                                          })
+                             .status());
+    StudyFromLabels(std::move(places), &response);
+  } else {
+    SINK_RETURN_IF_ERROR(DecodeStudy(stored, &response));
+  }
+  response.set_sweep(sweep);
+  return ToJson(response);
+}
+
+}  // namespace sink::web

@@ -1,0 +1,80 @@
+// What a page may ask for beyond the topics that it watches, and what it may do: each request is a call of an RPC's
+// meaning, by the principal whose session the browser has, and asks what that RPC asks. Owned by the server; any
+// thread.
+//
+//   GET  /                         the page, and its other files by name; without a session, how to get one
+//   GET  /open#TOKEN               what a link of sinkctl page leads to: swaps the token for a session
+//   GET  /healthz                  200 as long as the process answers
+//   GET  /readyz                   200 while the store can be read, else 503
+//   GET  /api/me                   {"name", "role", "may_change", "may_hold"}; {"name": ""} without a session
+//   GET  /api/study?sweep=NAME     GetStudyResponse
+//   POST /api/open                 the body is a link's token; the answer sets the cookie
+//   POST /api/cancel               CancelRequest -> CancelResponse
+//   POST /api/retry                RetryRequest -> RetryResponse
+//   POST /api/hold                 HoldWorkersRequest -> {}
+//   POST /api/logout               ends the session
+//
+// Other bodies are protobuf's JSON of proto/sink/v1/client.proto. A POST comes from a script of this page: it has our
+// Origin and the header Sink-Page. 403 is both: no session, and not of a role or an owner that may.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "coordinator/core/job_queries.h"
+#include "coordinator/service/access.h"
+#include "coordinator/service/fail_stop.h"
+#include "coordinator/service/job_changes.h"
+#include "coordinator/service/page_sessions.h"
+#include "coordinator/service/service_time.h"
+#include "coordinator/web/http.h"
+
+namespace sink::web {
+
+inline constexpr size_t kMaxBody = 512 << 10;  // 10,000 job ids
+
+class Api {
+ public:
+  // All of it outlives the Api.
+  struct Parts {
+    JobQueries* queries = nullptr;
+    JobChanges* changes = nullptr;
+    const Access* access = nullptr;
+    PageSessions* sessions = nullptr;
+    FailStop* fail_stop = nullptr;
+    NowFn now;
+  };
+
+  explicit Api(Parts parts);
+
+  Response Handle(const Request& request);
+  // How large the body of a POST may be, whose body has not been read yet: an error where it would be refused anyway.
+  absl::StatusOr<size_t> BodyLimit(const Request& request) const;
+  // Who asks, when that one may make the call ("/sink.v1.ClientService/WatchSweep"). UNAUTHENTICATED: there is no
+  // session, now; PERMISSION_DENIED.
+  absl::StatusOr<Actor> Admit(const Request& request, absl::string_view call) const;
+
+ private:
+  struct StaticFile {
+    std::string_view text;
+    std::string content_type, tag;
+  };
+
+  absl::StatusOr<Actor> WhoAsks(const Request& request) const;
+  Response Get(const Request& request) const;
+  Response Post(const Request& request);
+  Response File(const Request& request) const;
+  Response OpenSession(const Request& request);
+  Response Ready() const;
+  std::string Me(const Request& request) const;
+  absl::StatusOr<std::string> Study(const Request& request) const;
+  absl::StatusOr<std::string> Act(const Request& request);
+
+  const Parts parts_;
+  std::map<std::string, StaticFile> files_;  // by path
+};
+
+}  // namespace sink::web

@@ -1,0 +1,167 @@
+// Metrics of jobs over their steps, for charts.
+//
+// whole   {"curves": {JOB: {METRIC: [[step, ...], [value, ...]], ...}, ...}, "left_out": jobs beyond the first 400}
+// change  {"curves": the points that came since}
+//
+// A long curve is told thinned: no chart is a thousand points wide.
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "coordinator/job/status_macros.h"
+#include "coordinator/web/changed_jobs.h"
+#include "coordinator/web/json_text.h"
+#include "coordinator/web/topics.h"
+
+namespace sink::web {
+namespace {
+
+constexpr size_t kJobs = 400;
+constexpr size_t kPoints = 400;  // of a curve, and at most twice as many
+constexpr int kPointsRead = 2000;
+
+struct Curve {
+  std::vector<int64_t> steps;
+  std::vector<double> values;
+
+  void Add(int64_t step, double value) {
+    steps.push_back(step);
+    values.push_back(value);
+    if (steps.size() > 2 * kPoints) Thin();
+  }
+  // Every second point goes; the last one stays.
+  void Thin() {
+    size_t kept = 0;
+    for (size_t i = (steps.size() - 1) % 2; i < steps.size(); i += 2, ++kept) {
+      steps[kept] = steps[i];
+      values[kept] = values[i];
+    }
+    steps.resize(kept);
+    values.resize(kept);
+  }
+};
+using Curves = std::map<std::string, Curve>;  // by metric
+
+struct JobCurves {
+  int64_t read = 0;  // id of the last point
+  int attempt = 0;   // of the newest point
+  Curves curves;
+};
+
+void Append(const std::string& job, const Curves& curves, std::string* json) {
+  absl::StrAppend(json, json->empty() ? "" : ",", Quoted(job), ":{");
+  for (auto it = curves.begin(); it != curves.end(); ++it) {
+    const auto& [steps, values] = it->second;
+    absl::StrAppend(json, it == curves.begin() ? "" : ",", Quoted(it->first), ":[[");
+    for (size_t i = 0; i < steps.size(); ++i) absl::StrAppend(json, i == 0 ? "" : ",", steps[i]);
+    *json += "],[";
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (i > 0) *json += ',';
+      if (std::isfinite(values[i])) {
+        absl::StrAppendFormat(json, "%.5g", values[i]);
+      } else {
+        *json += "null";
+      }
+    }
+    *json += "]]";
+  }
+  *json += "}";
+}
+
+class CurveTopic final : public Topic {
+ public:
+  CurveTopic(const TopicSources& sources, std::string sweep, std::vector<std::string> jobs, std::string metric)
+      : queries_(sources.queries),
+        sweep_(std::move(sweep)),
+        ids_(std::move(jobs)),
+        metric_(std::move(metric)),
+        changed_(&sources.queries->feed()) {}
+
+  absl::StatusOr<std::string> Whole() override {
+    if (!std::exchange(begun_, true)) SINK_RETURN_IF_ERROR(ReadAll());
+    std::string curves;
+    for (const std::string& id : ids_) Append(id, jobs_[id].curves, &curves);
+    return absl::StrCat("{\"curves\":{", curves, "},\"left_out\":", left_out_, "}");
+  }
+
+  absl::StatusOr<Change> Changes() override {
+    const ChangedJobs::News news = changed_.Next();
+    bool again = news.unknown || (!sweep_.empty() && news.HasSweep(sweep_));
+    std::string curves;
+    for (const std::string& id : news.jobs) {
+      SINK_ASSIGN_OR_RETURN(const Fresh fresh, Read(id));
+      again = again || fresh.goes_over;
+      if (!fresh.curves.empty()) Append(id, fresh.curves, &curves);
+    }
+    if (again) {
+      begun_ = false;
+      SINK_ASSIGN_OR_RETURN(std::string whole, Whole());
+      return Change{.whole = true, .json = std::move(whole)};
+    }
+    if (curves.empty()) return Change{};
+    return Change{.whole = false, .json = absl::StrCat("{\"curves\":{", curves, "}}")};
+  }
+
+ private:
+  struct Fresh {
+    Curves curves;
+    bool goes_over = false;  // a later attempt began before the newest point, and replaces what was read
+  };
+
+  absl::Status ReadAll() {
+    if (!sweep_.empty()) {
+      SINK_ASSIGN_OR_RETURN(ids_, queries_->SweepJobIds(sweep_));
+      left_out_ = ids_.size() - std::min(ids_.size(), kJobs);
+      ids_.resize(ids_.size() - left_out_);
+    }
+    jobs_.clear();
+    changed_.Clear();
+    for (const std::string& id : ids_) {
+      changed_.Watch(id);
+      SINK_RETURN_IF_ERROR(Read(id).status());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<Fresh> Read(const std::string& id) {
+    Fresh fresh;
+    JobCurves& job = jobs_[id];
+    store::MetricQuery query{.names = {}, .from_step = 0, .after = job.read, .limit = kPointsRead};
+    if (!metric_.empty()) query.names = {metric_};
+    for (bool more = true; more;) {
+      SINK_ASSIGN_OR_RETURN(const std::vector<MetricPoint> points, queries_->ReadMetrics(id, query));
+      for (const MetricPoint& point : points) {
+        if (job.attempt > 0 && point.attempt > job.attempt && job.read > 0) fresh.goes_over = query.after > 0;
+        job.attempt = std::max(job.attempt, point.attempt);
+        job.curves[point.name].Add(point.step, point.value);
+        fresh.curves[point.name].Add(point.step, point.value);
+        job.read = point.id;
+      }
+      query.after = job.read;
+      more = points.size() == kPointsRead;
+    }
+    return fresh;
+  }
+
+  JobQueries* const queries_;
+  const std::string sweep_;
+  std::vector<std::string> ids_;
+  const std::string metric_;
+  ChangedJobs changed_;
+  bool begun_ = false;
+  size_t left_out_ = 0;
+  std::map<std::string, JobCurves> jobs_;
+};
+
+}  // namespace
+
+std::unique_ptr<Topic> MakeCurveTopic(const TopicSources& sources, std::string sweep, std::vector<std::string> jobs,
+                                      std::string metric) {
+  return std::make_unique<CurveTopic>(sources, std::move(sweep), std::move(jobs), std::move(metric));
+}
+
+}  // namespace sink::web

@@ -1,0 +1,238 @@
+// A sweep: its progress, the curves of its settings beside the paper's values, and its jobs.
+import {mergeCurves} from "./chart.js";
+import {axisSelect, experimentCharts, metricSelect, paperValue, setMetrics} from "./curves.js";
+import {duration, fill, finalStates, fixed, h, percent, progressBar, say, shortLabel, stateBadge} from "./dom.js";
+import {VirtualList} from "./list.js";
+import {getJson} from "./live.js";
+import {stateCounts} from "./overview.js";
+
+const kinds = ["all", "running", "queued", "failed", "succeeded", "cancelled"];
+
+// Columns of the jobs; a value that is measured is a key of the row.
+function jobColumns(chosen, choose) {
+  const link = (row, text, title) => h("a", {href: `#/job/${row.id}`, title}, text);
+  const box = (row) => h("input", {
+    type: "checkbox",
+    "aria-label": `Compare ${row.id.slice(0, 8)}`,
+    checked: chosen.has(row.id),
+    onchange: (event) => choose(row.id, event.target.checked)
+  });
+  const setting = (row) => link(row, shortLabel(row.label) || row.experiment, `${row.experiment}: ${row.label}`);
+  const text = (title, width, key, cell, less) => ({title, width, less, value: (row) => row[key], cell});
+  const number = (title, width, key, show, less) =>
+      ({title, width, less, number: true, value: (row) => row[key], cell: (row) => show(row[key])});
+  return [
+    {title: "✓", width: "24px", less: true, cell: box},
+    text("Job", "78px", "index", (row) => link(row, row.id.slice(0, 8)), true),
+    text("Setting", "minmax(90px, 2.2fr)", "label", setting),
+    text("Experiment", "minmax(90px, 1fr)", "experiment", (row) => row.experiment, true),
+    text("State", "90px", "state", (row) => stateBadge(row.state, row.stopped_early)),
+    number("Done", "52px", "done", (value) => percent(value, 0)),
+    text("Step", "120px", "step", (row) => `${row.step} / ${row.max_steps}`, true),
+    number("Loss", "70px", "train_loss", (value) => fixed(value, 3), true),
+    number("Valid", "70px", "validation_loss", (value) => fixed(value, 3), true),
+    number("Sink rate", "80px", "sink_rate", (value) => percent(value), true),
+    number("α₁ max", "64px", "alpha_max", (value) => fixed(value, 3)),
+    text("Worker", "minmax(80px, 1fr)", "worker", (row) => row.worker, true),
+  ];
+}
+
+export function sweepPage(view, name, options) {
+  const jobs = new Map();
+  let columns = [], study = null, curves = {}, metric = options.get("metric") || "alpha_max/1",
+      axis = options.get("axis") || "steps", apart = options.get("apart") === "1";
+  const chosen = new Set();
+  const facts = h("div"), charts = h("div", {class: "charts"}), note = h("p", {class: "soft small"});
+  const keep = () => view.replaceOptions({
+    metric,
+    axis,
+    apart: apart ? "1" : null,
+    find: search.value || null,
+    state: state.value === "all" ? null : state.value
+  });
+  const select = metricSelect(metric, (value) => {
+    metric = value;
+    curves = {};
+    keep();
+    watchCurves();
+  });
+  const axisChoice = axisSelect(axis, (value) => {
+    axis = value;
+    keep();
+    drawCharts();
+  });
+  const apartChoice = h("input", {
+    type: "checkbox",
+    checked: apart,
+    onchange: () => {
+      apart = apartChoice.checked;
+      keep();
+      drawCharts();
+    }
+  });
+  const search = h("input", {
+    type: "search",
+    value: options.get("find") || "",
+    placeholder: "Filter jobs",
+    "aria-label": "Filter jobs",
+    "data-focus": true,
+    oninput: () => {
+      keep();
+      drawRows();
+    }
+  });
+  const state =
+      h("select", {
+        "aria-label": "State of jobs",
+        onchange: () => {
+          keep();
+          drawRows();
+        }
+      },
+        kinds.map((kind) => h("option", {value: kind, selected: kind === (options.get("state") || "all")}, kind)));
+  const compare = h("a", {href: "#/", hidden: true}, "");
+  const list = new VirtualList(jobColumns(chosen, choose), `Jobs of ${name}`);
+  fill(
+      view.main, h("h1", {}, name), facts, h("h2", {}, "Curves by setting"),
+      h("div", {class: "controls"}, h("label", {}, "Metric ", select), h("label", {}, "over ", axisChoice),
+        h("label", {}, apartChoice, " a panel for each")),
+      note, charts, h("h2", {}, "Jobs"), h("div", {class: "controls"}, search, state, compare), list.element);
+
+  function choose(id, yes) {
+    if (yes)
+      chosen.add(id);
+    else
+      chosen.delete(id);
+    compare.hidden = chosen.size < 2;
+    compare.textContent = `Compare ${chosen.size} jobs`;
+    compare.href = `#/compare/${[...chosen].slice(0, 32).join(",")}`;
+  }
+  function rowOf(values) {
+    const row = {};
+    columns.forEach((column, i) => {
+      row[column] = values[i];
+    });
+    row.done = row.max_steps > 0 ? row.step / row.max_steps : null;
+    return row;
+  }
+  function drawRows() {
+    const words = search.value.toLowerCase(), kind = state.value;
+    const fits = (row) => (kind === "all" || row.state.toLowerCase() === kind ||
+                           (kind === "running" && !finalStates.has(row.state) && row.state !== "QUEUED")) &&
+        (words === "" || `${row.id} ${row.experiment} ${row.label} ${row.worker}`.toLowerCase().includes(words));
+    list.setRows([...jobs.values()].filter(fits));
+  }
+  function drawFacts(sweep) {
+    let done = 0, all = 0, waiting = 0, seconds = 0, timed = 0, left = 0, running = 0, longest = 0;
+    for (const row of jobs.values()) {
+      all += row.max_steps;
+      done += finalStates.has(row.state) ? row.max_steps : row.step;
+      const aStep = row.step > 0 && row.tokens_per_second > 0 ? row.tokens / row.step / row.tokens_per_second : NaN;
+      if (aStep > 0) {
+        seconds += aStep * row.step;
+        timed += row.step;
+      }
+      if (finalStates.has(row.state)) continue;
+      if (row.state === "RUNNING" && aStep > 0) {
+        ++running;
+        left += (row.max_steps - row.step) * aStep;
+        longest = Math.max(longest, (row.max_steps - row.step) * aStep);
+      } else
+        waiting += row.max_steps - row.step;
+    }
+    const ended = ![...jobs.values()].some((row) => !finalStates.has(row.state));
+    const eta = running > 0 && timed > 0 ? Math.max(longest, (left + waiting * seconds / timed) / running) : null;
+    fill(
+        facts, h("div", {}, stateCounts(sweep.jobs_by_state)),
+        progressBar(all > 0 ? done / all : 0, "Progress of the sweep"),
+        h("p", {class: "small"}, `${percent(all > 0 ? done / all : 0)} of all steps`,
+          ended            ? "" :
+              eta === null ? "; the end is not known yet" :
+                             `; about ${duration(eta)} left`,
+          sweep.max_parallel ? `; at most ${sweep.max_parallel} at once` : ""),
+        view.mayChange ? h("div", {class: "controls"},
+                           ended ? null :
+                                   view.action(
+                                       "Cancel the sweep", "/api/cancel", {sweep: name},
+                                       `Cancel every job of ${name} that has not ended?`, true),
+                           view.action("Retry what failed", "/api/retry", {sweep: name})) :
+                         null);
+  }
+  function settings() {
+    if (study) {
+      return (study.experiments || []).map((experiment) => {
+        const paper = JSON.parse(experiment.paper_json || "{}");
+        return {
+          name: experiment.name,
+          source: paper.source,
+          settings: (experiment.points || []).map((point, i) => ({
+                                                    label: shortLabel(point.label || ""),
+                                                    jobs: point.job_ids || [],
+                                                    paper: paperValue(paper, metric, i)
+                                                  }))
+        };
+      });
+    }
+    return [];
+  }
+  let waiting = 0;
+  function drawCharts() {
+    if (waiting) return;
+    waiting = requestAnimationFrame(() => {
+      waiting = 0;
+      const focused = charts.contains(document.activeElement);
+      charts.classList.toggle("small-panels", apart);
+      if (!focused || charts.children.length === 0) {
+        fill(
+            charts,
+            settings().flatMap(
+                (experiment) =>
+                    experimentCharts(experiment.name, experiment.settings, metric, axis, curves, jobs, apart)));
+      }
+      const sources = settings()
+                          .filter(
+                              (experiment) => experiment.source &&
+                                  experiment.settings.some((setting) => Number.isFinite(setting.paper)))
+                          .map((experiment) => `${experiment.name}: ${experiment.source}`);
+      note.textContent = sources.length > 0 ?
+          `Dashed lines are the paper's values at the end of its training (${sources.join("; ")}).` :
+          "";
+    });
+  }
+  function watchCurves() {
+    for (const topic of [...view.topics.keys()])
+      if (topic.startsWith("curves/")) view.topics.delete(topic);
+    view.topics.set(`curves/${name}/${metric}`, (kind, data) => {
+      if (kind === "gone") return say(data);
+      if (kind === "whole")
+        curves = data.curves;
+      else
+        mergeCurves(curves, data.curves);
+      drawCharts();
+    });
+    view.rewatch();
+  }
+  view.topics.set(`sweep/${name}`, (kind, data) => {
+    if (kind === "gone") {
+      fill(view.main, h("p", {class: "empty"}, data));
+      return;
+    }
+    view.warn(data.warning);
+    if (data.columns) columns = data.columns;
+    if (kind === "whole") {
+      jobs.clear();
+      getJson(`/api/study?sweep=${encodeURIComponent(name)}`).then((told) => {
+        study = told;
+        drawCharts();
+      }, (error) => say(error.message));
+    }
+    if (data.metrics) setMetrics(select, data.metrics, metric);
+    for (const values of data.jobs) {
+      const row = rowOf(values);
+      jobs.set(row.id, row);
+    }
+    drawRows();
+    drawFacts(data.sweep);
+  });
+  watchCurves();
+}

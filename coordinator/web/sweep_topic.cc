@@ -1,0 +1,85 @@
+// A sweep and its jobs, for its page.
+//
+// whole   {"sweep": Sweep, "columns": [...], "jobs": [row, ...], "metrics": [name, ...], "warning": ""}
+// change  {"sweep": Sweep, "jobs": [row of each job that has changed], "metrics": [name, ...], "warning": ""}
+//
+// metrics: the names of all that jobs have measured; in a change only where one came that was not there before.
+#include <set>
+#include <utility>
+
+#include "coordinator/job/status_macros.h"
+#include "coordinator/service/convert.h"
+#include "coordinator/web/changed_jobs.h"
+#include "coordinator/web/job_row.h"
+#include "coordinator/web/json_text.h"
+#include "coordinator/web/topics.h"
+
+namespace sink::web {
+namespace {
+
+class SweepTopic final : public Topic {
+ public:
+  SweepTopic(const TopicSources& sources, std::string sweep)
+      : sources_(sources), sweep_(std::move(sweep)), changed_(&sources.queries->feed()) {}
+
+  absl::StatusOr<std::string> Whole() override {
+    std::string rows;
+    SINK_ASSIGN_OR_RETURN(const Sweep sweep, sources_.queries->VisitSweep(sweep_, [&](const Job& job) {
+      changed_.Watch(job.id);
+      Append(job, &rows);
+    }));
+    return Render(sweep, absl::StrCat(",\"columns\":", kJobColumns), rows);
+  }
+
+  absl::StatusOr<Change> Changes() override {
+    const ChangedJobs::News news = changed_.Next();
+    if (news.unknown || news.HasSweep(sweep_)) {
+      SINK_ASSIGN_OR_RETURN(std::string whole, Whole());
+      return Change{.whole = true, .json = std::move(whole)};
+    }
+    const std::string warning = sources_.disk->Warning();
+    if (news.jobs.empty() && warning == warning_) return Change{};
+    std::string rows;
+    SINK_ASSIGN_OR_RETURN(const Sweep sweep, sources_.queries->VisitJobsOf(
+                                                 sweep_, news.jobs, [&](const Job& job) { Append(job, &rows); }));
+    return Change{.whole = false, .json = Render(sweep, "", rows)};
+  }
+
+ private:
+  void Append(const Job& job, std::string* rows) {
+    if (!rows->empty()) *rows += ',';
+    AppendJobRow(job, rows);
+    job.progress.latest.Visit([this](std::string_view name, double) {
+      if (metrics_.find(name) == metrics_.end()) metrics_.emplace(name);
+    });
+  }
+
+  std::string Render(const Sweep& sweep, const std::string& columns, const std::string& rows) {
+    v1::Sweep message;
+    ToProto(sweep, &message);
+    warning_ = sources_.disk->Warning();
+    std::string metrics;
+    if (!columns.empty() || metrics_.size() != metrics_told_) {
+      for (const std::string& name : metrics_) absl::StrAppend(&metrics, metrics.empty() ? "" : ",", Quoted(name));
+      metrics = absl::StrCat(",\"metrics\":[", metrics, "]");
+      metrics_told_ = metrics_.size();
+    }
+    return absl::StrCat("{\"sweep\":", ToJson(message), columns, ",\"jobs\":[", rows, "]", metrics,
+                        ",\"warning\":", Quoted(warning_), "}");
+  }
+
+  const TopicSources sources_;
+  const std::string sweep_;
+  ChangedJobs changed_;
+  std::string warning_;  // that was told
+  std::set<std::string, std::less<>> metrics_;
+  size_t metrics_told_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Topic> MakeSweepTopic(const TopicSources& sources, std::string sweep) {
+  return std::make_unique<SweepTopic>(sources, std::move(sweep));
+}
+
+}  // namespace sink::web

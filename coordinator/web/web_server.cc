@@ -1,0 +1,267 @@
+// See web_server.h.
+#include "coordinator/web/web_server.h"
+
+#include <arpa/inet.h>
+#include <civetweb.h>
+#include <netinet/in.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "coordinator/service/validate.h"
+#include "coordinator/web/tar.h"
+#include "coordinator/web/topics.h"
+#include "proto/files/descriptor.h"
+
+namespace sink::web {
+namespace {
+
+constexpr std::chrono::milliseconds kUpdateInterval{1000};
+constexpr std::chrono::milliseconds kLook{1000};     // between looks whether a session still counts
+constexpr std::chrono::milliseconds kPulse{10'000};  // between signs of life, by which we see that a page has gone
+constexpr char kThreads[] = "256";                   // kMaxPages, kMaxDownloads and some for short requests
+constexpr char kMaxHead[] = "16384";
+constexpr char kWatch[] = "/sink.v1.ClientService/WatchSweep";  // what asks the same of a caller as every topic
+constexpr char kDownload[] = "/sink.v1.ClientService/DownloadCheckpoint";
+
+class Place {
+ public:
+  Place(std::atomic<int>* taken, int limit) : taken_(taken), free_(++*taken <= limit) {}
+  ~Place() { --*taken_; }
+  bool free() const { return free_; }
+
+ private:
+  std::atomic<int>* const taken_;
+  const bool free_;
+};
+
+bool Write(mg_connection* connection, std::string_view bytes) {
+  return bytes.empty() || mg_write(connection, bytes.data(), bytes.size()) == static_cast<int>(bytes.size());
+}
+
+void Send(mg_connection* connection, const Request& request, const Response& response) {
+  const bool with_body = request.method != "HEAD" && response.status != 304;
+  if (Write(connection, HeadOf(response, static_cast<int64_t>(response.body.size()))) && with_body)
+    Write(connection, response.body);
+}
+
+std::string Header(const mg_connection* connection, const char* name) {
+  const char* value = mg_get_header(connection, name);
+  return value == nullptr ? "" : value;
+}
+
+Request RequestOf(const mg_connection* connection) {
+  const mg_request_info& info = *mg_get_request_info(connection);
+  Request request;
+  request.method = info.request_method;
+  request.path = info.local_uri == nullptr ? "" : info.local_uri;
+  if (info.query_string != nullptr) request.query = ParseQuery(info.query_string);
+  request.host = Header(connection, "Host");
+  request.origin = Header(connection, "Origin");
+  request.cookie = Header(connection, "Cookie");
+  request.if_none_match = Header(connection, "If-None-Match");
+  request.from_script = mg_get_header(connection, "Sink-Page") != nullptr;
+  request.from = absl::StrCat(info.remote_addr, ":", info.remote_port);
+  return request;
+}
+
+// Opens and closes a connection, so that the thread which waits for one sees that it must stop.
+void WakeListener(int port) {
+  const files::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<WebServer>> WebServer::Start(const std::string& host, int port, Parts parts) {
+  auto server = std::unique_ptr<WebServer>(new WebServer(host, std::move(parts)));
+  const std::string listen =
+      absl::StrCat(absl::StrContains(host, ':') ? absl::StrCat("[", host, "]") : host, ":", port);
+  const std::string patience = absl::StrCat(absl::ToInt64Milliseconds(server->parts_.patience));
+  const std::pair<const char*, const char*> settings[] = {{"listening_ports", listen.c_str()},
+                                                          {"num_threads", kThreads},
+                                                          {"request_timeout_ms", patience.c_str()},
+                                                          {"max_request_size", kMaxHead},
+                                                          {"enable_keep_alive", "no"}};
+  std::vector<const char*> options;
+  for (const auto& [name, value] : settings) options.insert(options.end(), {name, value});
+  options.push_back(nullptr);
+  mg_callbacks callbacks = {};
+  callbacks.begin_request = &WebServer::Begin;
+  callbacks.log_message = [](const mg_connection*, const char* message) {
+    spdlog::debug("page: {}", message);
+    return 1;
+  };
+  server->context_ = mg_start(&callbacks, server.get(), options.data());
+  if (server->context_ == nullptr) return absl::UnavailableError(absl::StrCat("cannot listen on ", listen));
+  mg_server_port bound = {};
+  if (mg_get_server_ports(server->context_, 1, &bound) != 1)
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", listen));
+  server->port_ = bound.port;
+  server->parts_.sessions->SetUrl(absl::StrCat("http://", server->address(), "/"));
+  return server;
+}
+
+WebServer::WebServer(const std::string& host, Parts parts)
+    : host_(host == "localhost" ? "127.0.0.1" : host),
+      parts_(std::move(parts)),
+      hub_([sources = TopicSources{parts_.queries, parts_.disk, parts_.now}](
+               const std::string& name) { return MakeTopic(sources, name); },
+           &parts_.queries->changes(), kUpdateInterval),
+      api_({.queries = parts_.queries,
+            .changes = parts_.changes,
+            .access = parts_.access,
+            .sessions = parts_.sessions,
+            .fail_stop = parts_.fail_stop,
+            .now = parts_.now}) {}
+
+// The HTTP server underneath notices that it must stop only when its wait for a connection ends: after 2 s, or with
+// one.
+WebServer::~WebServer() {
+  hub_.Close();
+  if (context_ == nullptr) return;
+  parts_.sessions->SetUrl("");
+  std::atomic<bool> stopped = false;
+  std::thread stopper([&] {
+    mg_stop(context_);
+    stopped = true;
+  });
+  while (!stopped) {
+    WakeListener(port_);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  stopper.join();
+}
+
+std::string WebServer::address() const {
+  return absl::StrCat(absl::StrContains(host_, ':') ? absl::StrCat("[", host_, "]") : host_, ":", port_.load());
+}
+
+int WebServer::Begin(mg_connection* connection) {
+  static_cast<WebServer*>(mg_get_request_info(connection)->user_data)->Serve(connection);
+  return 200;  // for a log that is not kept
+}
+
+void WebServer::Serve(mg_connection* connection) {
+  Request request = RequestOf(connection);
+  Response response;
+  const bool stream = request.path == "/api/events" || request.path == "/api/checkpoint";
+  if (stream && request.method == "GET" && IsLoopbackHost(request.host)) {
+    return request.path == "/api/events" ? ServeEvents(connection, request) : ServeCheckpoint(connection, request);
+  }
+  if (request.method != "POST" || ReadBody(connection, &request, &response)) response = api_.Handle(request);
+  Send(connection, request, response);
+}
+
+// False, with the refusal in *response, for a body that nobody asked for, that is too large, or that comes too slowly.
+bool WebServer::ReadBody(mg_connection* connection, Request* request, Response* response) const {
+  const auto refuse = [response](const absl::Status& status, int code) {
+    *response = ErrorResponse(status);
+    if (code != 0) response->status = code;
+    return false;
+  };
+  const auto limit = api_.BodyLimit(*request);
+  if (!limit.ok()) return refuse(limit.status(), 0);
+  const bool told = mg_get_header(connection, "Content-Length") != nullptr;
+  const long long length = told ? mg_get_request_info(connection)->content_length : -1;
+  if (length < 0) return refuse(absl::InvalidArgumentError("the body has no length"), 411);
+  if (static_cast<unsigned long long>(length) > *limit)
+    return refuse(absl::InvalidArgumentError("the body is too large"), 413);
+  const absl::Time deadline = absl::Now() + parts_.patience;
+  request->body.resize(static_cast<size_t>(length));
+  for (size_t read = 0; read < request->body.size();) {
+    const int n = mg_read(connection, request->body.data() + read, request->body.size() - read);
+    if (n <= 0 || absl::Now() > deadline)
+      return refuse(absl::InvalidArgumentError("the body ends early, or comes too slowly"), 0);
+    read += static_cast<size_t>(n);
+  }
+  return true;
+}
+
+void WebServer::ServeEvents(mg_connection* connection, const Request& request) {
+  if (const auto actor = api_.Admit(request, kWatch); !actor.ok()) {
+    return Send(connection, request, ErrorResponse(actor.status()));
+  }
+  const Place place(&pages_, kMaxPages);
+  if (!place.free()) {
+    return Send(connection, request,
+                ErrorResponse(absl::ResourceExhaustedError("too many pages are open; close some")));
+  }
+  std::vector<std::string> topics;
+  for (const auto& [name, value] : request.query)
+    if (name == "topic") topics.push_back(value);
+  const auto watch = hub_.Subscribe(std::move(topics));
+  if (!watch.ok()) return Send(connection, request, ErrorResponse(watch.status()));
+  Response head;
+  head.content_type = "text/event-stream";
+  head.headers = {{"Cache-Control", "no-store"}};
+  if (!Write(connection, HeadOf(head, -1)) || !Write(connection, "retry: 2000\n\n")) return;
+  auto told = std::chrono::steady_clock::now();
+  while (!hub_.closed()) {
+    const std::vector<Frame> frames = (*watch)->Next(kLook);
+    if (!api_.Admit(request, kWatch).ok()) {
+      Write(connection, "event: out\ndata: {}\n\n");
+      return;
+    }
+    for (const Frame& frame : frames)
+      if (!Write(connection, *frame)) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (frames.empty() && now < told + kPulse) continue;
+    if (frames.empty() && !Write(connection, ":\n\n")) return;
+    told = now;
+  }
+}
+
+void WebServer::ServeCheckpoint(mg_connection* connection, const Request& request) {
+  const auto refuse = [&](const absl::Status& status) { Send(connection, request, ErrorResponse(status)); };
+  const Place place(&downloads_, kMaxDownloads);
+  if (!place.free()) return refuse(absl::UnavailableError("too many downloads at once; try again"));
+  const auto actor = api_.Admit(request, kDownload);
+  if (!actor.ok()) return refuse(actor.status());
+  int64_t step = 0;
+  if (!IsId(request.Get("job")) || !absl::SimpleAtoi(request.Get("step"), &step)) {
+    return refuse(absl::InvalidArgumentError("job: a job's whole id; step: a number"));
+  }
+  const absl::Status allowed = parts_.access->MayDownload(actor->caller, request.Get("job"));
+  parts_.access->Record(*actor, "DownloadCheckpoint", request.Get("job"), allowed);
+  if (!allowed.ok()) return refuse(allowed);
+  const auto rows = parts_.queries->ListCheckpoints(request.Get("job"));
+  if (!rows.ok()) return refuse(rows.status());
+  const auto row = std::find_if(rows->begin(), rows->end(), [&](const Checkpoint& c) { return c.step == step; });
+  if (row == rows->end()) return refuse(absl::NotFoundError("the job has no checkpoint of this step"));
+  uint64_t length = TarEnd().size();
+  for (const CheckpointFile& file : row->files) length += kTarBlock + file.size + TarPadding(file.size);
+  Response head;
+  head.content_type = "application/x-tar";
+  head.headers = {{"Content-Disposition",
+                   absl::StrCat("attachment; filename=\"", row->job_id.substr(0, 8), "-step-", step, ".tar\"")},
+                  {"Cache-Control", "no-store"}};
+  if (!Write(connection, HeadOf(head, static_cast<int64_t>(length)))) return;
+  // A damaged one breaks off, short of its length: the browser says that the download has failed.
+  const absl::Status sent =
+      parts_.checkpoints->Read(*row, [&](const std::string& name, uint64_t offset, std::string& data) -> absl::Status {
+        const auto file = std::find_if(row->files.begin(), row->files.end(),
+                                       [&](const CheckpointFile& entry) { return entry.name == name; });
+        std::string bytes = offset == 0 ? TarHeader(name, file->size, row->committed_ms / 1000) : "";
+        bytes += data;
+        if (offset + data.size() == file->size) bytes += std::string(TarPadding(file->size), '\0');
+        return Write(connection, bytes) ? absl::OkStatus() : absl::CancelledError("the browser has left");
+      });
+  if (sent.ok()) Write(connection, TarEnd());
+  if (!sent.ok() && !absl::IsCancelled(sent)) spdlog::error("job {}: {}", row->job_id, sent.ToString());
+}
+
+}  // namespace sink::web

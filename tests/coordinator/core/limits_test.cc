@@ -1,0 +1,163 @@
+// What one address, one user and one worker may do in a while, on clocks that the tests move.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "coordinator/core/connection_limits.h"
+#include "coordinator/core/quotas.h"
+#include "coordinator/core/rates.h"
+#include "coordinator/core/token_bucket.h"
+
+namespace sink {
+namespace {
+
+using ::testing::HasSubstr;
+using Verdict = ConnectionLimits::Verdict;
+
+constexpr int64_t kStart = 1'000'000;  // ms
+
+TEST(TokenBucket, LetsABurstThroughAndThenARate) {
+  const Rate rate{.per_second = 2, .burst = 3};
+  TokenBucket bucket;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(bucket.Take(rate, 1, kStart));
+  EXPECT_FALSE(bucket.Take(rate, 1, kStart));
+  EXPECT_FALSE(bucket.Take(rate, 1, kStart + 499));
+  EXPECT_TRUE(bucket.Take(rate, 1, kStart + 500));
+  EXPECT_FALSE(bucket.Take(rate, 1, kStart + 500));
+  EXPECT_FALSE(bucket.IsFull(rate, kStart + 1'000));
+  EXPECT_TRUE(bucket.IsFull(rate, kStart + 2'000));
+}
+
+TEST(TokenBucket, NothingIsTooLargeForEver) {
+  const Rate rate{.per_second = 10, .burst = 10};
+  TokenBucket bucket;
+  EXPECT_TRUE(bucket.Take(rate, 50, kStart));
+  EXPECT_FALSE(bucket.Take(rate, 1, kStart + 4'000));  // 50 takes five seconds
+  EXPECT_TRUE(bucket.Take(rate, 1, kStart + 4'200));
+}
+
+TEST(TokenBucket, AClockThatGoesBackGivesNothing) {
+  const Rate rate{.per_second = 1, .burst = 1};
+  TokenBucket bucket;
+  EXPECT_TRUE(bucket.Take(rate, 1, kStart));
+  EXPECT_FALSE(bucket.Take(rate, 1, kStart - 60'000));
+  EXPECT_FALSE(bucket.Take(rate, 1, kStart));
+}
+
+TEST(ConnectionLimits, OneAddressLeavesRoomForOthers) {
+  ConnectionLimits limits({.total = 100, .per_address = 10});
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(limits.Open("10.0.0.7", false, kStart), Verdict::kTake);
+  EXPECT_EQ(limits.Open("10.0.0.7", false, kStart), Verdict::kAddressFull);
+  EXPECT_EQ(limits.Open("10.0.0.8", false, kStart), Verdict::kTake);
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(limits.Open("127.0.0.1", true, kStart), Verdict::kTake);
+  EXPECT_EQ(limits.Open("127.0.0.1", true, kStart), Verdict::kAddressFull);
+  EXPECT_EQ(limits.open(), 61);
+}
+
+TEST(ConnectionLimits, ASmallTotalIsNeverOneAddresssAlone) {
+  ConnectionLimits limits({.total = 8, .per_address = 1024});
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(limits.Open("10.0.0.7", false, kStart), Verdict::kTake);
+  EXPECT_EQ(limits.Open("10.0.0.7", false, kStart), Verdict::kAddressFull);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(limits.Open("10.0.0.8", false, kStart), Verdict::kTake);
+  EXPECT_EQ(limits.Open("10.0.0.9", false, kStart), Verdict::kFull);
+  limits.Close("10.0.0.7");
+  EXPECT_EQ(limits.Open("10.0.0.9", false, kStart), Verdict::kTake);
+}
+
+TEST(ConnectionLimits, AllOfAnAddressMayComeBackAtOnceAndThenSlowly) {
+  ConnectionLimits limits({.total = 100, .per_address = 10});
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(limits.Open("10.0.0.7", false, kStart), Verdict::kTake);
+    limits.Close("10.0.0.7");
+  }
+  EXPECT_EQ(limits.Open("10.0.0.7", false, kStart), Verdict::kAddressTooFast);
+  EXPECT_EQ(limits.Open("10.0.0.7", false, kStart + 1'000), Verdict::kTake);
+  EXPECT_EQ(limits.Open("10.0.0.7", false, kStart + 1'000), Verdict::kAddressTooFast);
+}
+
+TEST(ConnectionLimits, ForgetsWhoIsGone) {
+  ConnectionLimits limits({.total = 100, .per_address = 10});
+  EXPECT_EQ(limits.Open("10.0.0.7", false, kStart), Verdict::kTake);
+  EXPECT_EQ(limits.Open("10.0.0.8", false, kStart), Verdict::kTake);
+  limits.Close("10.0.0.7");
+  limits.Prune(kStart);
+  EXPECT_EQ(limits.addresses(), 2u);  // its handshake still counts
+  limits.Prune(kStart + 1'000);
+  EXPECT_EQ(limits.addresses(), 1u);
+  limits.Close("10.0.0.7");  // and nothing is counted twice
+  EXPECT_EQ(limits.open(), 1);
+}
+
+class RatesTest : public ::testing::Test {
+ protected:
+  absl::Status Take(const std::string& who, Role role, Use use, double amount = 1, int64_t now_ms = kStart) {
+    return rates_.Take({.name = who, .role = role, .serial = ""}, use, amount, now_ms);
+  }
+
+  int refused_ = 0;
+  Rates rates_{{.submissions = {.per_second = 1, .burst = 2},
+                .reads = {.per_second = 5, .burst = 5},
+                .report_bytes = {.per_second = 1 << 20, .burst = 2 << 20}},
+               [this] { ++refused_; }};
+};
+
+TEST_F(RatesTest, WhoAsksTooOftenIsToldHowOftenAndOthersAreNot) {
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(Take("user/lena", Role::kSubmitter, Use::kSubmit).ok());
+  const absl::Status refused = Take("user/lena", Role::kSubmitter, Use::kSubmit);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("user/lena may make 1 submissions and plans a second, 2 at"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("try again"));
+  EXPECT_EQ(refused_, 1);
+  EXPECT_TRUE(Take("user/lena", Role::kSubmitter, Use::kRead).ok());
+  EXPECT_TRUE(Take("user/max", Role::kSubmitter, Use::kSubmit).ok());
+  EXPECT_TRUE(Take("user/lena", Role::kSubmitter, Use::kSubmit, 1, kStart + 1'000).ok());
+}
+
+TEST_F(RatesTest, AdminsHaveNone) {
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(Take("user/admin", Role::kAdmin, Use::kSubmit).ok());
+  EXPECT_EQ(refused_, 0);
+}
+
+TEST_F(RatesTest, AReportThatIsLargerThanTheBucketIsTakenOnce) {
+  EXPECT_TRUE(Take("worker/a", Role::kWorker, Use::kReport, 16 << 20).ok());
+  EXPECT_THAT(std::string(Take("worker/a", Role::kWorker, Use::kReport, 10, kStart + 1'000).message()),
+              HasSubstr("1 MiB of events a second"));
+  EXPECT_TRUE(Take("worker/a", Role::kWorker, Use::kReport, 10, kStart + 15'000).ok());
+}
+
+Sweep OwnSweep(const std::string& name, int queued, int succeeded) {
+  return {.name = name,
+          .jobs = queued + succeeded,
+          .jobs_by_state = {{JobState::kQueued, queued}, {JobState::kSucceeded, succeeded}}};
+}
+
+absl::Status Check(const std::vector<Sweep>& own, const std::string& sweep, size_t jobs) {
+  SubmitRequest request;
+  request.sweep = sweep;
+  request.jobs.resize(jobs);
+  return CheckQuota({.waiting_jobs = 10, .sweeps = 2}, "user/lena", own, request);
+}
+
+TEST(Quota, CountsJobsThatHaveNotEnded) {
+  EXPECT_TRUE(Check({}, "one", 10).ok());
+  EXPECT_EQ(Check({}, "one", 11).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(Check({OwnSweep("one", 4, 100)}, "two", 6).ok());
+  const absl::Status refused = Check({OwnSweep("one", 4, 100)}, "two", 7);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("user/lena would have 11 jobs"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("may have 10"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("--jobs-per-user"));
+}
+
+TEST(Quota, ASweepThatIsThereMayBeSubmittedAgain) {
+  EXPECT_TRUE(Check({OwnSweep("one", 10, 0)}, "one", 10).ok());
+  EXPECT_FALSE(Check({OwnSweep("one", 10, 0)}, "one", 11).ok());
+}
+
+TEST(Quota, CountsSweepsThatHaveNotEnded) {
+  EXPECT_TRUE(Check({OwnSweep("one", 1, 0), OwnSweep("done", 0, 9)}, "two", 1).ok());
+  const absl::Status refused = Check({OwnSweep("one", 1, 0), OwnSweep("two", 1, 0)}, "three", 1);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("--sweeps-per-user"));
+  EXPECT_TRUE(Check({OwnSweep("one", 1, 0), OwnSweep("two", 1, 0)}, "two", 2).ok());
+}
+
+}  // namespace
+}  // namespace sink

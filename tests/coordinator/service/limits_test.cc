@@ -1,0 +1,87 @@
+// Users and workers who ask for more than they may, over a real port; what keeps a job alive is taken all the same.
+#include "coordinator/core/rates.h"
+#include "coordinator/service/policy.h"
+#include "tests/coordinator/service/access_fixture.h"
+
+namespace sink {
+namespace {
+
+using testing::AccessTest;
+using ::testing::HasSubstr;
+using testing::Submission;
+using testing::SweepYaml;
+
+class LimitsTest : public AccessTest {
+ protected:
+  LimitsTest() {
+    StopServer();
+    adjust_ = [](ServerOptions* options) {
+      options->rates.submissions = {.per_second = 0.001, .burst = 4};
+      options->rates.reads = {.per_second = 0.001, .burst = 3};
+      options->rates.report_bytes = {.per_second = 1, .burst = 10};
+      options->quota = {.waiting_jobs = 3, .sweeps = 2};
+    };
+    StartServer();
+  }
+};
+
+TEST_F(LimitsTest, AUserWhoReadsTooOftenWaitsAndTheAdminDoesNot) {
+  Submit("one", "1e-3");
+  const auto lena = ClientOf(User("lena", "viewer"));
+  v1::ListJobsRequest jobs;
+  jobs.set_sweep("one");
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(lena->ListJobs(jobs).ok());
+  const absl::Status refused = lena->ListJobs(jobs).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("reads of sweeps"));
+  EXPECT_TRUE(lena->ListSweeps({}).ok());  // which is cheap
+  EXPECT_TRUE(ClientOf(User("max", "viewer"))->ListJobs(jobs).ok());
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(client_->ListJobs(jobs).ok());
+}
+
+TEST_F(LimitsTest, AUserWhoSubmitsTooOftenWaits) {
+  const auto lena = ClientOf(User("lena", "submitter"));
+  v1::SubmitSweepRequest plan = Submission(SweepYaml("one", "1e-3"));
+  plan.set_dry_run(true);
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(lena->SubmitSweep(plan).ok());
+  EXPECT_EQ(lena->SubmitSweep(plan).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(client_->SubmitSweep(plan).ok());
+}
+
+TEST_F(LimitsTest, AUserMayNotFillTheQueue) {
+  const auto lena = ClientOf(User("lena", "submitter"));
+  ASSERT_TRUE(lena->SubmitSweep(Submission(SweepYaml("one", "1e-3, 2e-3"), 1)).ok());
+  const absl::Status refused = lena->SubmitSweep(Submission(SweepYaml("two", "3e-3, 4e-3"), 2)).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("--jobs-per-user"));
+  // The name is not hers by that.
+  EXPECT_TRUE(ClientOf(User("max", "submitter"))->SubmitSweep(Submission(SweepYaml("two", "3e-3"), 3)).ok());
+  EXPECT_TRUE(lena->SubmitSweep(Submission(SweepYaml("one", "1e-3, 2e-3"), 4)).ok());
+  Submit("many", "1e-3, 2e-3, 3e-3, 4e-3, 5e-3", 5);  // an admin's
+}
+
+TEST_F(LimitsTest, AWorkerThatReportsTooMuchComesAgainAndKeepsItsJob) {
+  const v1::Grant grant = RunningJob();  // whose first report is more than the bucket holds
+  const std::string line = R"({"type":"log","level":"info","message":"x"})";
+  EXPECT_EQ(Report(grant.lease(), 2, {line}).status().code(), absl::StatusCode::kResourceExhausted);
+  for (int i = 0; i < 20; ++i) {
+    v1::HeartbeatRequest request;
+    request.set_worker_id(testing::kWorkerId);
+    request.set_session(testing::kSession);
+    EXPECT_TRUE(worker().Heartbeat(request).ok());
+  }
+  EXPECT_TRUE(Finish(grant.lease(), 1).ok());
+}
+
+TEST(UseOf, NamesMethodsAndNoneOfAWorkers) {
+  int limited = 0;
+  for (const PolicyRow& row : Policy()) {
+    if (!UseOf(row.path)) continue;
+    ++limited;
+    EXPECT_EQ(row.roles & kWorkers, 0u) << row.path;
+  }
+  EXPECT_EQ(limited, 10);  // each row of the table is a method
+}
+
+}  // namespace
+}  // namespace sink
