@@ -24,25 +24,38 @@ constexpr size_t kJobs = 400;
 constexpr size_t kPoints = 400;  // of a curve, and at most twice as many
 constexpr int kPointsRead = 2000;
 
-struct Curve {
-  std::vector<int64_t> steps;
-  std::vector<double> values;
-
+// Every point as long as they are few, then every second, every fourth and so on; and always the newest.
+class Curve {
+ public:
   void Add(int64_t step, double value) {
-    steps.push_back(step);
-    values.push_back(value);
-    if (steps.size() > 2 * kPoints) Thin();
+    if (!newest_stays_) {
+      steps_.pop_back();
+      values_.pop_back();
+    }
+    steps_.push_back(step);
+    values_.push_back(value);
+    newest_stays_ = added_++ % stride_ == 0;
+    if (steps_.size() > 2 * kPoints) Thin();
   }
-  // Every second point goes; the last one stays.
+  const std::vector<int64_t>& steps() const { return steps_; }
+  const std::vector<double>& values() const { return values_; }
+
+ private:
   void Thin() {
     size_t kept = 0;
-    for (size_t i = (steps.size() - 1) % 2; i < steps.size(); i += 2, ++kept) {
-      steps[kept] = steps[i];
-      values[kept] = values[i];
+    for (size_t i = 0; i < steps_.size(); i += 2, ++kept) {
+      steps_[kept] = steps_[i];
+      values_[kept] = values_[i];
     }
-    steps.resize(kept);
-    values.resize(kept);
+    steps_.resize(kept);
+    values_.resize(kept);
+    stride_ *= 2;
   }
+
+  std::vector<int64_t> steps_;
+  std::vector<double> values_;
+  int64_t added_ = 0, stride_ = 1;
+  bool newest_stays_ = true;
 };
 using Curves = std::map<std::string, Curve>;  // by metric
 
@@ -55,7 +68,8 @@ struct JobCurves {
 void Append(const std::string& job, const Curves& curves, std::string* json) {
   absl::StrAppend(json, json->empty() ? "" : ",", Quoted(job), ":{");
   for (auto it = curves.begin(); it != curves.end(); ++it) {
-    const auto& [steps, values] = it->second;
+    const std::vector<int64_t>& steps = it->second.steps();
+    const std::vector<double>& values = it->second.values();
     absl::StrAppend(json, it == curves.begin() ? "" : ",", Quoted(it->first), ":[[");
     for (size_t i = 0; i < steps.size(); ++i) absl::StrAppend(json, i == 0 ? "" : ",", steps[i]);
     *json += "],[";

@@ -401,6 +401,7 @@ int Main(int argc, char** argv) {
     const std::string value = i + 1 < argc ? argv[i + 1] : "";
     if (flag == "--storm") {
       options.storm = true;
+      options.finished = 0;
       continue;
     }
     if (flag == "--quick") {

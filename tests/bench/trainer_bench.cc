@@ -1,8 +1,9 @@
 // Our side of bench_trainer.py and of tests/gpu. Usage: trainer_bench CONFIG.json MODEL_DIR TOKENS.bin [DEVICE]
 // Writes the initial model to MODEL_DIR ("-": nowhere) and prints "ready". Then for every number n on stdin trains n
 // steps on the next batches of TOKENS.bin (int32 [batches, micro_batch_size, sequence_length + 1]) and prints
-// {"seconds", "losses", "peak_bytes", "warnings"}; for the word "checkpoint" does what training waits for when a
-// checkpoint is taken, and prints {"seconds"}. Peak: of the process, on a GPU of what LibTorch's allocator gave out.
+// {"seconds", "losses", "peak_bytes", "reserved_bytes", "warnings"}; for the word "checkpoint" does what training waits
+// for when a checkpoint is taken, and prints {"seconds"}. Peaks: of the process; on a GPU of what LibTorch's allocator
+// gave out, and of what it held, which has all that a recorded micro-batch keeps.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/from_file.h>
 #include <c10/core/CachingDeviceAllocator.h>
@@ -29,12 +30,18 @@ using Clock = std::chrono::steady_clock;
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-int64_t PeakBytes(at::Device device) {
-  if (!device.is_cpu())
-    return c10::getDeviceAllocator(device.type())->getDeviceStats(device.index()).allocated_bytes[0].peak;
+struct Peaks {
+  int64_t given_out = 0, held = 0;
+};
+
+Peaks PeakBytes(at::Device device) {
+  if (!device.is_cpu()) {
+    const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+    return {stats.allocated_bytes[0].peak, stats.reserved_bytes[0].peak};
+  }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss * 1024;
+  return {usage.ru_maxrss * 1024, usage.ru_maxrss * 1024};
 }
 
 // All batches, on the device.
@@ -71,9 +78,12 @@ class Bench {
     }
     finish();
     AwaitDevice();  // the numbers of a step are known before its update is done
-    return {{"seconds", SecondsSince(start)},
+    const double seconds = SecondsSince(start);
+    const Peaks peaks = PeakBytes(device_);
+    return {{"seconds", seconds},
             {"losses", losses},
-            {"peak_bytes", PeakBytes(device_)},
+            {"peak_bytes", peaks.given_out},
+            {"reserved_bytes", peaks.held},
             {"warnings", learner_.TakeWarnings()}};
   }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Checks the packed programs on the device of $SINK_DEVICE; run.sh calls it. Golden vectors, training against the CPU and in
-bf16, resume, NCCL, the parity tests of the CUDA kernels. A line a check; exits with 1 when one failed."""
+"""Checks the packed programs on the device of $SINK_DEVICE; run.sh calls it. Golden vectors, in fp32 and the open models' in bf16,
+training against the CPU and in bf16, also for 200 steps, resume, NCCL, the parity tests of the CUDA kernels. A line a check;
+exits with 1 when one failed."""
 import array
 import concurrent.futures
 import copy
@@ -17,6 +18,7 @@ from kit import DEVICE, ENVIRONMENT, HERE, check, run_all
 GOLDEN = HERE.parent / "tests" / "golden"
 GOLDEN_TOLERANCE, SINK_RATE_TOLERANCE, LOSS_TOLERANCE = 2e-4, 1e-3, 2e-3
 BF16_TOLERANCE = 0.01  # of a loss
+BF16_GOLDEN_TOLERANCE, BF16_SINK_RATE_TOLERANCE = 0.1, 5.0  # of a logit or norm; percent
 DTYPES = {"F32": "f", "F64": "d", "I32": "i", "I64": "q"}
 
 TINY = {
@@ -59,7 +61,7 @@ def read_safetensors(path):
 
 
 # --- golden vectors -------------------------------------------------------------------------------------------------
-def golden(kind, name):
+def golden(kind, name, precision="fp32"):
     """Largest difference of any dumped tensor from the vectors, and of the sink rates."""
     model = GOLDEN / kind / name
     expected, numbers = read_safetensors(model / "expected.safetensors"), json.loads((model / "expected.json").read_text())
@@ -68,7 +70,7 @@ def golden(kind, name):
     with tempfile.TemporaryDirectory() as folder:
         dump = f"{folder}/dump.safetensors"
         run = subprocess.run([HERE / "bin/sink-eval", model, "--probe", probe, "--tokens", tokens, "--device", DEVICE, "--json",
-                              "--dump", dump], capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+                              "--precision", precision, "--dump", dump], capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
         if run.returncode:
             return name, float("inf"), float("inf"), run.stderr.strip()[-300:]
         found, report = read_safetensors(dump), json.loads(run.stdout)
@@ -82,13 +84,16 @@ def golden(kind, name):
 
 
 def check_golden():
-    for kind in ("variants", "open_models"):
+    for kind, precision, limit, rate_limit in (("variants", "fp32", GOLDEN_TOLERANCE, SINK_RATE_TOLERANCE),
+                                               ("open_models", "fp32", GOLDEN_TOLERANCE, SINK_RATE_TOLERANCE),
+                                               ("open_models", "bf16", BF16_GOLDEN_TOLERANCE, BF16_SINK_RATE_TOLERANCE)):
         names = sorted(p.parent.name for p in (GOLDEN / kind).glob("*/expected.json"))
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
-            rows = list(pool.map(lambda name: golden(kind, name), names))
-        bad = [r for r in rows if not (r[1] < GOLDEN_TOLERANCE and r[2] < SINK_RATE_TOLERANCE)]
-        check(f"golden {kind}", not bad and rows, f"{len(rows) - len(bad)} of {len(rows)}; worst {max(r[1] for r in rows):.1e} "
-              + " ".join(f"{r[0]}: {r[3] or r[1]}" for r in bad))
+            rows = list(pool.map(lambda name: golden(kind, name, precision), names))
+        bad = [r for r in rows if not (r[1] < limit and r[2] < rate_limit)]
+        rounds = max((r[1] for r in rows), default=0) > GOLDEN_TOLERANCE
+        check(f"golden {kind} in {precision}", not bad and rows and rounds == (precision == "bf16"), f"{len(rows) - len(bad)} of {len(rows)}; worst {max(r[1] for r in rows):.1e}, "
+              f"sink rate {max(r[2] for r in rows):.1e} % " + " ".join(f"{r[0]}: {r[3] or r[1:3]}" for r in bad))
 
 
 # --- training -------------------------------------------------------------------------------------------------------
@@ -107,6 +112,7 @@ def train(config, device=DEVICE, folder=None, environment=None, timeout=200):
         except subprocess.TimeoutExpired:
             code, words = -1, f"no end within {timeout} s"
     records = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines() if line]
+    words += " ".join(record["message"] for record in records if record["type"] == "failed")
     return {"code": code, "words": words.strip()[-1000:], "records": records, "folder": folder}
 
 
@@ -160,6 +166,26 @@ def check_training():
     check("no run warns, every micro-batch is recorded where the device can", not warned, " ".join(warned))
 
 
+def check_long_bf16():
+    """200 steps in bf16 beside fp32, with both optimizers."""
+    def run(item):
+        optimizer, precision = item
+        config = tiny()
+        config["train"].update(optimizer=optimizer, precision=precision, max_steps=200)
+        config["eval"]["every"] = config["checkpoint"]["every"] = 200
+        return train(config)
+
+    jobs = [(optimizer, precision) for optimizer in ("adamw", "muon") for precision in ("fp32", "bf16")]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        runs = dict(zip(jobs, pool.map(run, jobs)))
+    for optimizer in ("adamw", "muon"):
+        full, rounded = runs[optimizer, "fp32"], runs[optimizer, "bf16"]
+        worst = difference(rounded, full, relative=True)
+        words = " ".join(r["words"] for r in (full, rounded) if r["code"])
+        check(f"200 steps of {optimizer} in bf16 follow", worst < BF16_TOLERANCE and len(losses(full)) == 200,
+              f"largest difference {worst:.1e} of a loss {words}")
+
+
 def check_resume():
     first, second = train(tiny()), train(tiny())
     check("two runs give the same bits", first["code"] == 0 and losses(first) == losses(second)
@@ -188,4 +214,4 @@ def check_kernels():
 
 
 if __name__ == "__main__":
-    run_all("correctness", (check_kernels, check_golden, check_training, check_resume, check_ranks))
+    run_all("correctness", (check_kernels, check_golden, check_training, check_long_bf16, check_resume, check_ranks))

@@ -6,15 +6,15 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=${1:-build/cuda}
 bin=$build/bin
-if ! [ -x "$bin/sink-trainer" ] || ! [ -x "$bin/trainer_bench" ] || ! [ -e "$bin/libsink_cuda.so" ] ||
+if ! [ -x "$bin/sink-trainer" ] || ! [ -x "$bin/trainer_bench" ] || ! [ -x "$bin/kernels_bench" ] || ! [ -e "$bin/libsink_cuda.so" ] ||
   ! [ -x "$build/tests-bin/test_model_backend_gpu" ]; then
-  echo "pack: $build lacks sink-trainer, trainer_bench, the CUDA kernels or their tests; build the preset cuda first" >&2
+  echo "pack: $build lacks sink-trainer, trainer_bench, kernels_bench, the CUDA kernels or their tests; build the preset cuda first" >&2
   exit 1
 fi
 out=.gpu
 rm -rf "$out"
 mkdir -p "$out/bin" "$out/lib" "$out/corpus/train" "$out/corpus/valid"
-for program in "$bin"/sink-trainer "$bin"/sink-eval "$bin"/trainer_bench "$bin"/*.so "$build"/tests-bin/test_*gpu*; do
+for program in "$bin"/sink-trainer "$bin"/sink-eval "$bin"/*_bench "$bin"/*.so "$build"/tests-bin/test_*gpu*; do
   [ -e "$program" ] && strip -o "$out/bin/$(basename "$program")" "$program"
 done
 chmod +x "$out"/bin/*
@@ -25,5 +25,6 @@ python3 tests/gpu/make_corpus.py "$out/corpus"
 rm -rf "$out/corpus"
 cp tests/gpu/run.sh tests/gpu/*.py "$out/"
 cp tests/bench/peer.py "$out/torch_peer.py"
+cp sweeps/presets/llama-60m.yaml "$out/"
 git describe --always --dirty=+ >"$out/commit" 2>/dev/null || echo unknown >"$out/commit"
 echo "pack: $out, $(du -sh "$out" | cut -f1); copy the checkout with it, then: bash .gpu/run.sh correctness speed"

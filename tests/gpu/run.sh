@@ -17,8 +17,10 @@ for step in "$@"; do
   case $step in
     correctness) timeout 280 "$python" correctness.py || status=1 ;;
     speed | large) timeout 500 "$python" speed.py "$step" || status=1 ;;
-    parts) timeout 120 "$python" parts.py || status=1 ;;
-    *) echo "run: unknown step $step; correctness, speed, large or parts" >&2; exit 2 ;;
+    parts) timeout 200 "$python" parts.py || status=1 ;;
+    memory) timeout 500 "$python" memory.py || status=1 ;;
+    study) "$python" study.py || status=1 ;;  # as long as STUDY_SECONDS says
+    *) echo "run: unknown step $step; correctness, speed, large, parts, memory or study" >&2; exit 2 ;;
   esac
 done
 exit $status

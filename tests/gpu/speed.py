@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Times our step beside PyTorch's on the device of $SINK_DEVICE, in turns; run.sh calls it.
 
-speed  the study's 60M model against PyTorch eager and compiled; sink-trainer itself; every variant against plain softmax and,
-       where PyTorch can write it plainly, against the materialised form; attention by a library in place of ours
+speed  the study's 60M model against PyTorch eager and compiled; sink-trainer itself; every variant against plain softmax and
+       against the materialised form; attention by a library in place of ours, and that it was that which ran
 large  the 1B model against the compiled one
 Both sides of a comparison start from the same weights and read the same tokens; their losses must agree. Ours always computes
 with deterministic algorithms. Prints a table, then what of the targets is met; only a step that fails or a loss that differs
@@ -31,17 +31,16 @@ MODELS = {
     "1B": {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 16,
            "vocab_size": 50432, "max_position_embeddings": 2048},
 }
-# Of attention; the second column is whether peer.py has the form that holds a T x T array.
+# Of attention; peer.py has each in a form that holds a T x T array.
 VARIANTS = {
-    "sigmoid": ({"similarity": "sigmoid"}, True), "sigmoid raw": ({"similarity": "sigmoid", "normalize": False}, True),
-    "elu": ({"similarity": "elu_plus_one"}, True), "elu raw": ({"similarity": "elu_plus_one", "normalize": False}, True),
-    "identity raw": ({"similarity": "identity", "normalize": False}, True),
-    "mlp raw": ({"similarity": "identity", "feature_map": "mlp", "normalize": False}, False),
-    "softpick": ({"similarity": "softpick"}, False), "key bias": ({"key_bias": "per_head"}, True),
-    "key and value bias": ({"key_bias": "per_head", "value_bias": "per_head"}, False),
-    "sink logit": ({"sink_logit": "learned"}, False), "alibi": ({"position_embedding": "alibi"}, False),
-    "relative": ({"position_embedding": "relative"}, False), "t5": ({"position_embedding": "t5"}, False),
-    "prefix": ({"prefix_length": 64}, False), "window": ({"window": 256}, False),
+    "sigmoid": {"similarity": "sigmoid"}, "sigmoid raw": {"similarity": "sigmoid", "normalize": False},
+    "elu": {"similarity": "elu_plus_one"}, "elu raw": {"similarity": "elu_plus_one", "normalize": False},
+    "identity raw": {"similarity": "identity", "normalize": False},
+    "mlp raw": {"similarity": "identity", "feature_map": "mlp", "normalize": False}, "softpick": {"similarity": "softpick"},
+    "key bias": {"key_bias": "per_head"}, "key and value bias": {"key_bias": "per_head", "value_bias": "per_head"},
+    "sink logit": {"sink_logit": "learned"}, "alibi": {"position_embedding": "alibi"},
+    "relative": {"position_embedding": "relative"}, "t5": {"position_embedding": "t5"}, "prefix": {"prefix_length": 64},
+    "window": {"window": 256},
 }
 LOSS_TOLERANCE = 2e-3 if ON_CPU else 0.01  # of a loss: bf16 against bf16 on a GPU
 MICRO_BATCH, MATERIALISED_MICRO_BATCH, LARGE_MICRO_BATCH = (2, 2, 2) if ON_CPU else (16, 4, 4)
@@ -80,7 +79,8 @@ class Side:
     """A program that waits for a number of steps on stdin and answers with its time and losses."""
 
     def __init__(self, case, command, environment=None):
-        self.case, self.losses, self.peak_bytes, self.seconds, self.warnings = case, [], 0, [], []
+        self.case, self.losses, self.seconds, self.warnings = case, [], [], []
+        self.peak_bytes = self.reserved_bytes = 0
         self.words = open(case.folder / f"{len(list(case.folder.iterdir()))}.log", "w+")
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.words, text=True, env=dict(ENVIRONMENT, **(environment or {})))
@@ -102,17 +102,22 @@ class Side:
         answer = self.ask(steps)
         self.losses += answer["losses"]
         self.warnings += answer.get("warnings", [])
-        self.peak_bytes = answer["peak_bytes"]
+        self.peak_bytes, self.reserved_bytes = answer["peak_bytes"], answer["reserved_bytes"]
         if counts:
             self.seconds.append(answer["seconds"] / steps)
 
     def tokens_per_s(self):
         return self.case.micro_batch * self.case.length / statistics.median(self.seconds)
 
-    def found(self):
+    def attention(self):
+        """What the program said of it, once each."""
         self.words.seek(0)
+        return re.findall(r"attention: (.*)", self.words.read())
+
+    def found(self):
         return {"tokens_per_s": round(self.tokens_per_s()), "peak_GiB": round(self.peak_bytes / 2**30, 2),
-                "loss": round(self.losses[-1], 3), "attention": re.findall(r"attention: (.*)", self.words.read())}
+                "reserved_GiB": round(self.reserved_bytes / 2**30, 2), "loss": round(self.losses[-1], 3),
+                "attention": self.attention()}
 
     def close(self):
         self.process.stdin.close()
@@ -147,6 +152,14 @@ def same_losses(name, side, other):
     check(f"losses of {name} agree", worst < LOSS_TOLERANCE, f"largest difference {worst:.1e} of a loss")
 
 
+def ran(name, side, library):
+    """That a library's attention ran, both passes, or that our own kernels alone did. A CPU's says nothing."""
+    words = side.attention()
+    both = {"forward", "backward"} == {w.rpartition(", ")[2] for w in words if "cuDNN" in w and ", " in w}
+    right = both and not any("refuses" in w or w == "tiles" for w in words) if library else words == ["tiles"]
+    check(f"attention of {name} is {'the library' if library else 'our own'}'s", ON_CPU or right, "; ".join(words))
+
+
 def target(name, value, at_least=None, at_most=None):
     """A target is for a GPU; on a CPU the number says nothing."""
     met = value >= at_least if at_least is not None else value <= at_most
@@ -166,6 +179,7 @@ def against_pytorch():
     target("60M / eager", first.tokens_per_s() / eager.tokens_per_s(), at_least=1)
     target("60M, deterministic, / compiled", first.tokens_per_s() / compiled.tokens_per_s(), at_least=1.1)
     target("peak memory / compiled's", first.peak_bytes / compiled.peak_bytes, at_most=1)
+    target("peak memory held / compiled's", first.reserved_bytes / compiled.reserved_bytes, at_most=1)
     target("a checkpoint's stall / torch.save", stall / saved, at_most=0.1)
     for side in sides.values():
         side.close()
@@ -174,8 +188,8 @@ def against_pytorch():
 def against_softmax():
     """Ours alone: what each variant and a library's attention make of the speed of plain softmax."""
     library = {"SINK_ATTENTION": "library"}
-    jobs = {"softmax": ({}, {}), "softmax by a library": ({}, library), "key bias by a library": (VARIANTS["key bias"][0], library),
-            "window by a library": (VARIANTS["window"][0], library), **{name: (v, {}) for name, (v, _) in VARIANTS.items()}}
+    jobs = {"softmax": ({}, {}), "softmax by a library": ({}, library), "key bias by a library": (VARIANTS["key bias"], library),
+            "window by a library": (VARIANTS["window"], library), **{name: (v, {}) for name, v in VARIANTS.items()}}
 
     def start(item):
         variant, environment = item
@@ -188,6 +202,8 @@ def against_softmax():
             for name, side in zip(chunk, list(pool.map(start, [jobs[name] for name in chunk]))):
                 in_turns({f"ours {name}": side}, turns=1)
                 rates[name] = side.tokens_per_s()
+                if name.startswith("softmax"):
+                    ran(name, side, library=name != "softmax")
                 side.close()
     for name in VARIANTS:
         target(f"{name} / softmax", rates[name] / rates["softmax"], at_least=0.85)
@@ -196,18 +212,20 @@ def against_softmax():
 
 
 def against_materialised():
-    for name, (variant, has_peer) in VARIANTS.items():
-        if not has_peer:
-            continue
-        case = Case("60M", MATERIALISED_MICRO_BATCH, variant)
-        first = ours(case)
-        sides = {f"ours {name}, small micro-batch": first, f"PyTorch {name}, materialised": pytorch(case, "tuned")}
-        in_turns(sides, turns=1)
-        second = list(sides.values())[1]
-        same_losses(f"ours and PyTorch's {name}", first, second)
-        target(f"{name} / materialised", first.tokens_per_s() / second.tokens_per_s(), at_least=2)
-        for side in sides.values():
-            side.close()
+    def start(name):
+        case = Case("60M", MATERIALISED_MICRO_BATCH, VARIANTS[name])
+        return ours(case), pytorch(case, "tuned")
+
+    names = list(VARIANTS)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        for begin in range(0, len(names), 3):  # set up side by side, timed pair by pair
+            chunk = names[begin:begin + 3]
+            for name, (first, second) in zip(chunk, list(pool.map(start, chunk))):
+                in_turns({f"ours {name}, small micro-batch": first, f"PyTorch {name}, materialised": second}, turns=1)
+                same_losses(f"ours and PyTorch's {name}", first, second)
+                target(f"{name} / materialised", first.tokens_per_s() / second.tokens_per_s(), at_least=2)
+                for side in (first, second):
+                    side.close()
 
 
 def program():
@@ -232,14 +250,16 @@ def large():
     same_losses("ours and compiled 1B", first, compiled)
     target("1B, deterministic, / compiled", first.tokens_per_s() / compiled.tokens_per_s(), at_least=1.02)
     target("peak memory of 1B / compiled's", first.peak_bytes / compiled.peak_bytes, at_most=1)
+    target("peak memory held by 1B / compiled's", first.reserved_bytes / compiled.reserved_bytes, at_most=1)
     for side in sides.values():
         side.close()
 
 
 def report():
-    print("\n| case | tokens/s | peak memory | last loss | attention |\n|---|---|---|---|---|")
+    print("\n| case | tokens/s | peak memory given out | held | last loss | attention |\n|---|---|---|---|---|---|")
     for name, found in results.get("speed", {}).items():
-        print(f"| {name} | {found['tokens_per_s']:,} | {found['peak_GiB']} GiB | {found['loss']} | {'; '.join(found['attention'])} |")
+        print(f"| {name} | {found['tokens_per_s']:,} | {found['peak_GiB']} GiB | {found['reserved_GiB']} GiB | {found['loss']} | "
+              f"{'; '.join(found['attention'])} |")
     for name, found in results.get("targets", {}).items():
         met = "a CPU has none" if ON_CPU else "met" if found["met"] else "MISSED"
         print(f"target {name}: {found['value']:.2f} ({found['bound']}) {met}")

@@ -107,10 +107,9 @@ CANCEL = "[...document.querySelectorAll('button')].find((b) => b.textContent ===
 
 
 def cancels(cluster, page, base, jobs):
+    page.open("about:blank")  # a button of the job before would be found
     page.open(f"{base}#/job/{jobs[1]['id']}")
-    page.wait(f"Boolean({CANCEL})")
-    page.evaluate("window.confirm = () => true")
-    page.evaluate(f"{CANCEL}.click()")
+    page.wait(f"(() => {{ const b = {CANCEL}; window.confirm = () => true; b?.click(); return Boolean(b); }})()")
     page.wait("document.querySelector('.state').textContent === 'cancelled'")
     wait_for("the job is cancelled", 30, lambda: cluster.jobs("live")[1]["state"] == "CANCELLED")
 

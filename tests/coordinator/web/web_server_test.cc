@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -304,6 +305,30 @@ TEST_F(WebServerTest, EveryTopicOfAJobIsThere) {
     EXPECT_THAT(Get(absl::StrCat("/api/events?topic=", topic), session_), StartsWith("HTTP/1.1 400 ")) << topic;
   EXPECT_THAT(Get("/api/study?sweep=one", session_), HasSubstr("\"sweep\":\"one\""));
   EXPECT_THAT(Get("/api/study?sweep=two", session_), StartsWith("HTTP/1.1 404 "));
+}
+
+TEST_F(WebServerTest, ALongCurveIsThinnedEvenly) {
+  const v1::Grant grant = RunningJob();
+  constexpr int kSteps = 5000;
+  for (int step = 1; step <= kSteps;) {
+    std::vector<std::string> records;
+    const int first = step;
+    for (; step <= kSteps && records.size() < 1000; ++step)
+      records.push_back(absl::StrCat(R"({"type":"metrics","step":)", step, R"(,"values":{"train_loss":2.5}})"));
+    ASSERT_TRUE(Report(grant.lease(), static_cast<uint64_t>(first) + 1, records).ok());
+  }
+  const std::string id = grant.lease().job_id();
+  const files::Fd events = Watch("curves/one/train_loss", session_);
+  std::string told = Read(events.get(), "data: ");
+  const size_t begin = told.find("data: ") + 6;
+  if (told.find("\n\n", begin) == std::string::npos) told += Read(events.get(), "\n\n");
+  const auto frame = nlohmann::json::parse(told.substr(begin, told.find('\n', begin) - begin));
+  const auto steps = frame["data"]["curves"][id]["train_loss"][0].get<std::vector<int>>();
+  ASSERT_GT(steps.size(), 400u);
+  EXPECT_LE(steps.size(), 801u);
+  EXPECT_EQ(steps.front(), 1);
+  EXPECT_EQ(steps.back(), kSteps);
+  for (size_t i = 1; i < steps.size(); ++i) EXPECT_LE(steps[i] - steps[i - 1], 8) << steps[i];
 }
 
 TEST_F(WebServerTest, ACheckpointIsDownloadedAsATarByWhoMayDownloadIt) {

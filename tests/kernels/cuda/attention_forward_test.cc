@@ -43,6 +43,27 @@ TEST_P(CudaAttentionForward, AgreesWithFormulaInGroupsAndBatches) {
 INSTANTIATE_TEST_SUITE_P(Kinds, CudaAttentionForward, ::testing::ValuesIn(Cases()),
                          [](const auto& info) { return info.param.name; });
 
+// Kinds whose weights are not exponentials, over several tiles of the widest heads that the study has.
+TEST(CudaAttentionForwardShapes, OtherKindsThanSoftmaxOverSeveralTilesOfTheStudysHeads) {
+  for (const Case& c : Cases()) {
+    if (c.rule.weights.similarity == Similarity::kSoftmax) continue;
+    Check<Bfloat16>(c, {1, 150, 1, 1, 96});
+    Check<float>(c, {1, 77, 1, 1, 96});
+  }
+}
+
+// A barrier, wait or index that is wrong in this very kernel turns a comparison red. What is done again behind the
+// loop, for queries that see no key, is the exception: here all see themselves.
+TEST(CudaAttentionForwardFaults, Show) {
+  const auto run = [](const auto& in) { return [&in] { return Forward(in, Cases()[0].rule); }; };
+  const Inputs<Bfloat16> tensor_cores(Cases()[0], {1, 150, 1, 1, 32});
+  const Inputs<float> plain(Cases()[0], {1, 77, 1, 1, 20});
+  for (const auto& [type, hidden] : {std::pair("bf16", HiddenFaults(run(tensor_cores), kAttentionTolerance<Bfloat16>)),
+                                     std::pair("float", HiddenFaults(run(plain), kAttentionTolerance<float>))}) {
+    EXPECT_EQ(hidden.size(), 2u) << type << "\n" << Describe(hidden);
+  }
+}
+
 TEST(CudaAttentionForwardShapes, EveryWidthOfHeadAndLengthsAroundTheTiles) {
   const Case causal = Cases()[0], all = Cases()[8];
   for (const int64_t dim : {7, 8, 32, 64, 96, 100, 128}) {

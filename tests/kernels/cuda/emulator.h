@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <source_location>
+#include <utility>
 
 #include "kernels/cuda/types.h"
 #include "tests/kernels/cuda/fibers.h"
@@ -95,8 +96,8 @@ inline void CopyAsync16(void* shared, const void* from, bool valid) {
 }
 inline void AsyncCommit() { emulator::CommitCopies(); }
 template <int kGroups>
-void AsyncWait() {
-  emulator::WaitForCopies(kGroups);
+void AsyncWait(const Where& where = Where::current()) {
+  if (!emulator::IsBroken(emulator::Act::kWait, where)) emulator::WaitForCopies(kGroups);
 }
 
 struct Matrices {
@@ -123,6 +124,7 @@ Matrices LoadFourMatrices(const Bfloat16* row, const Where& where) {
           }
       },
       &mine, where);
+  if (emulator::IsBroken(emulator::Act::kFragment, where)) std::swap(mine.matrix[1], mine.matrix[2]);
   return {mine.matrix[0], mine.matrix[1], mine.matrix[2], mine.matrix[3]};
 }
 inline Matrices LoadMatrices(const Bfloat16* row, const Where& where = Where::current()) {

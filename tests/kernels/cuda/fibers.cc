@@ -103,6 +103,8 @@ struct Machine {
 Machine* machine = nullptr;
 Order chosen_order = Order::kAscending;
 size_t shared_limit = kSharedBytesOf80;
+std::optional<Place> broken;
+std::set<Place>* seen_places = nullptr;
 
 void SwitchTo(Fiber& fiber) {
   machine->current = &fiber;
@@ -172,21 +174,38 @@ bool SamePlace(const std::source_location& a, const std::source_location& b) {
   return a.line() == b.line() && std::strcmp(a.file_name(), b.file_name()) == 0;
 }
 
-// Runs every thread that can until all are done. Returns early with an error set.
+// Runs each of these threads that can, once, until its next meeting. Whether there was one.
+bool RunOnce(const int* first, const int* last) {
+  bool progress = false;
+  for (; first != last && machine->error.empty(); ++first) {
+    Fiber& fiber = machine->fibers[static_cast<size_t>(*first)];
+    if (fiber.state != State::kRunning) continue;
+    progress = true;
+    SwitchTo(fiber);
+  }
+  return progress;
+}
+
+// Runs every thread that can until all are done. Returns early with an error set. But for kShuffled, a warp runs as far
+// as it can without the others: lanes meet so often that warps which take turns would never be a phase apart, and then
+// no barrier between phases would be missed.
 void RunBlock(std::vector<int>& order, std::mt19937& generator) {
+  const bool in_turns = chosen_order == Order::kShuffled;
+  const size_t together = in_turns ? order.size() : 32;
   for (;;) {
-    if (chosen_order == Order::kShuffled) std::shuffle(order.begin(), order.end(), generator);
-    bool progress = false, done = true;
-    for (const int index : order) {
-      Fiber& fiber = machine->fibers[static_cast<size_t>(index)];
-      if (fiber.state == State::kRunning) {
+    if (in_turns) std::shuffle(order.begin(), order.end(), generator);
+    bool progress = false;
+    for (size_t first = 0; first < order.size(); first += together) {
+      const int* threads = order.data() + first;
+      while (RunOnce(threads, threads + together)) {
         progress = true;
-        SwitchTo(fiber);
-        if (!machine->error.empty()) return;
+        if (in_turns) break;
       }
-      done = done && fiber.state == State::kDone;
     }
-    if (done) return;
+    if (!machine->error.empty()) return;
+    if (std::all_of(machine->fibers.begin(), machine->fibers.end(),
+                    [](const Fiber& f) { return f.state == State::kDone; }))
+      return;
     if (progress) continue;
     const auto waiting = std::find_if(machine->fibers.begin(), machine->fibers.end(),
                                       [](const Fiber& f) { return f.state != State::kDone; });
@@ -199,6 +218,20 @@ void RunBlock(std::vector<int>& order, std::mt19937& generator) {
 }  // namespace
 
 void SetOrder(Order order) { chosen_order = order; }
+
+std::set<Place> PlacesOf(const std::function<void()>& run) {
+  std::set<Place> places;
+  seen_places = &places;
+  run();
+  seen_places = nullptr;
+  return places;
+}
+void Break(const std::optional<Place>& place) { broken = place; }
+bool IsBroken(Act act, const std::source_location& where) {
+  if (seen_places) seen_places->insert({act, where.file_name(), where.line()});
+  return broken && broken->act == act && broken->line == where.line() && broken->file == where.file_name();
+}
+
 void SetSharedLimit(size_t bytes) { shared_limit = bytes; }
 const Position& Here() { return machine->current->position; }
 unsigned char* Shared() { return machine->shared.data(); }
@@ -209,6 +242,7 @@ void Fail(const std::string& what) {
 }
 
 void MeetBlock(const std::source_location& where) {
+  if (IsBroken(Act::kBarrier, where)) return;
   Fiber& self = *machine->current;
   for (const Fiber& other : machine->fibers)
     if (other.state == State::kAtBarrier) {

@@ -3,17 +3,21 @@
 // here by that order, so that a test which compares orders sees it. Test helper; one CPU thread at a time.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <set>
 #include <source_location>
 #include <string>
 #include <vector>
 
 namespace sink::kernels::emulator {
 
-// In which order the threads of a block run between two meetings. Asynchronous copies arrive as late as they may with
-// kAscending, at once with kDescending, and with kShuffled one or the other.
+// In which order the threads of a block run between two meetings: warp by warp, each as far as it comes without the
+// others, or, kShuffled, all in turns. Asynchronous copies arrive as late as they may with kAscending, at once with
+// kDescending, and with kShuffled one or the other.
 enum class Order { kAscending, kDescending, kShuffled };
 
 struct Position {
@@ -31,7 +35,22 @@ void SetOrder(Order order);
 inline constexpr size_t kSharedBytesOf80 = 163 * 1024, kSharedBytesOf86 = 99 * 1024;
 void SetSharedLimit(size_t bytes);
 
+// Faults that a test puts into a kernel as it stands: at one place of its source a barrier or a wait for copies is left
+// out, or the halves of a fragment are exchanged.
+enum class Act { kBarrier, kWait, kFragment };
+struct Place {
+  Act act;
+  std::string file;
+  unsigned line;
+  auto operator<=>(const Place&) const = default;
+};
+// The places that `run` comes to.
+std::set<Place> PlacesOf(const std::function<void()>& run);
+void Break(const std::optional<Place>& place);
+
 // The rest is called by a running thread of a block.
+
+bool IsBroken(Act act, const std::source_location& where);
 
 const Position& Here();
 unsigned char* Shared();

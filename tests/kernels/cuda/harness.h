@@ -7,6 +7,9 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <set>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "kernels/cuda/device.h"
@@ -94,6 +97,45 @@ inline std::vector<double> InEveryOrder(const std::function<std::vector<double>(
   }
   emulator::SetOrder(emulator::Order::kAscending);
   return first;
+}
+
+// The places of a kernel where a fault does not show: with it `run` still returns, in every order of threads, what is
+// within `tolerance` of what it returns as it stands, and the same bits.
+inline std::vector<emulator::Place> HiddenFaults(const std::function<std::vector<double>()>& run, double tolerance) {
+  std::vector<double> right;
+  const std::set<emulator::Place> places = emulator::PlacesOf([&] { right = run(); });
+  const auto shows = [&] {
+    std::vector<double> first;
+    for (const auto order : {emulator::Order::kAscending, emulator::Order::kDescending, emulator::Order::kShuffled}) {
+      emulator::SetOrder(order);
+      try {
+        const std::vector<double> result = run();
+        if (!(RelativeError(result, right) < tolerance)) return true;  // or is none
+        if (!first.empty() && std::memcmp(first.data(), result.data(), first.size() * sizeof(double)) != 0) return true;
+        first = result;
+      } catch (const std::logic_error&) {
+        return true;
+      }
+    }
+    return false;
+  };
+  std::vector<emulator::Place> hidden;
+  for (const emulator::Place& place : places) {
+    emulator::Break(place);
+    if (!shows()) hidden.push_back(place);
+  }
+  emulator::Break({});
+  emulator::SetOrder(emulator::Order::kAscending);
+  return hidden;
+}
+
+inline std::string Describe(const std::vector<emulator::Place>& places) {
+  constexpr const char* kActs[] = {"barrier", "wait", "fragment"};
+  std::string text;
+  for (const emulator::Place& place : places)
+    text +=
+        std::string(kActs[static_cast<int>(place.act)]) + " at " + place.file + ":" + std::to_string(place.line) + "\n";
+  return text;
 }
 
 inline std::vector<double> Join(const std::vector<std::vector<double>>& parts) {
