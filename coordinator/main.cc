@@ -1,7 +1,6 @@
 // sink-coordinator: reads the command line and serves until SIGTERM or SIGINT. Exit status: 0 asked to stop, 1 could
 // not start or the store has failed, 2 wrong usage.
 #include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <iostream>
@@ -10,6 +9,7 @@
 #include "coordinator/identity/credential.h"
 #include "coordinator/identity/protect_process.h"
 #include "coordinator/limit_options.h"
+#include "coordinator/log/log.h"
 #include "coordinator/server.h"
 #include "proto/args/command_line.h"
 
@@ -32,7 +32,8 @@ int Fail(const absl::Status& status) {
 
 int main(int argc, char** argv) {
   sink::ServerOptions options{.page_listen = "next"};
-  std::string heartbeat_interval = "5s", lease_duration = "60s", log_level = "info";
+  std::string heartbeat_interval = "5s", lease_duration = "60s";
+  sink::LogOptions log;
   sink::args::CommandLine line("Stores the jobs of sweeps, leases them to workers and shows how they fare.",
                                "sink-coordinator");
   line.SetVersion("sink-coordinator " SINK_VERSION);
@@ -46,17 +47,13 @@ int main(int argc, char** argv) {
   root.AddOption("--heartbeat-interval", heartbeat_interval, "How often workers report").ShowDefault();
   root.AddOption("--lease-duration", lease_duration, "A worker silent for this long loses its jobs").ShowDefault();
   sink::AddLimitOptions(root, options);
-  root.AddOption("--log-level", log_level, "debug, info, warning or error")
-      .OneOf({"debug", "info", "warning", "error"})
-      .ShowDefault();
+  sink::AddLogOptions(root, &log);
   if (const auto status = line.Parse(argc, argv, /*usage=*/2)) return *status;
   if (!absl::ParseDuration(heartbeat_interval, &options.heartbeat_interval) ||
       !absl::ParseDuration(lease_duration, &options.lease_duration)) {
     return Fail(absl::InvalidArgumentError("--heartbeat-interval, --lease-duration: write a time such as 5s or 500ms"));
   }
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("coordinator"));
-  spdlog::set_level(spdlog::level::from_str(log_level));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  sink::StartLog("coordinator", log);
 
   struct sigaction action = {};
   action.sa_handler = [](int) { asked_to_stop = 1; };

@@ -10,7 +10,8 @@ Usage: deploy/bootstrap.sh [--control] [--tests] [--golden] [--fuzz]
 
   --control   only what the control programs need (no LibTorch)
   --tests     also what the tests compare against and run on: PyTorch, transformers, tokenizers, Prometheus, Slurm,
-              systemd, Chromium, Kubernetes' schemas, TensorBoard, MLflow, Weights & Biases
+              systemd, Chromium, Kubernetes' schemas, TensorBoard, MLflow, Weights & Biases, Debian's packaging tools, tmux,
+              shells
   --golden    also what tests/golden/make_*.py make the committed vectors with: the newest transformers, tokenizers, gguf
               (part of --tests)
   --fuzz      also clang with libFuzzer
@@ -45,7 +46,8 @@ packages=(g++ cmake ninja-build ccache git pkg-config ca-certificates
   libxxhash-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev libc-ares-dev libre2-dev libcurl4-openssl-dev
   dict-gcide bible-kjv bible-kjv-text)
 [ "$torch" = yes ] && packages+=(python3 python3-pip python3-venv libgomp1 libgloo-dev)
-[ "$tests" = yes ] && packages+=(python3-venv prometheus curl sqlite3 procps iproute2 systemd slurm-wlm munge chromium)
+[ "$tests" = yes ] && packages+=(python3-venv prometheus curl sqlite3 procps iproute2 systemd slurm-wlm munge chromium
+  dpkg-dev file man-db debootstrap tmux zsh fish)
 [ "$fuzz" = yes ] && packages+=(clang libclang-rt-dev)
 
 missing=()

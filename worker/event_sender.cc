@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/errors/error_detail.h"
+#include "coordinator/log/log.h"
 
 namespace sink::worker {
 namespace {
@@ -25,6 +26,7 @@ EventSender::~EventSender() {
 }
 
 void EventSender::Run() {
+  const LogScope scope(calls_->lease().job_id(), calls_->lease().lease_id());
   const absl::Notification& abandoned = calls_->control().abandoned();
   uint64_t next = spool_->first_kept_seq();
   while (!abandoned.HasBeenNotified()) {

@@ -95,9 +95,7 @@ void AddFlags(args::Command root, Flags& flags) {
       .OneValueEach();
   root.AddOption("--grace", flags.grace, "time to save when stopped, if a job names none").ShowDefault();
   root.AddOption("--hang-timeout", flags.hang_timeout, "a trainer silent for this long hangs").ShowDefault();
-  root.AddOption("--log-level", flags.log_level, "trace, debug, info, warning or error")
-      .ShowDefault()
-      .OneOf({"trace", "debug", "info", "warning", "error"});
+  AddLogOptions(root, &flags.log, /*with_trace=*/true);
   root.SetFooter(
       "SIGTERM or SIGINT: trainers save, the rest is delivered, exit 0. A second one kills at once.\n\nExamples:\n"
       "  sink-worker --coordinator 127.0.0.1:7070 --data ~/sink/worker1 --devices cpu:1\n"

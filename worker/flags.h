@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "coordinator/log/log.h"
 #include "proto/args/command_line.h"
 #include "worker/daemon.h"
 #include "worker/data_folder.h"
@@ -27,7 +28,7 @@ struct Flags {
   std::vector<std::string> pass_env;  // beyond those of TrainerEnvironment
   std::string grace = "30s";
   std::string hang_timeout = "10m";
-  std::string log_level = "info";
+  LogOptions log;
 };
 
 // Declares the options, with their help, as values of `flags`, which must outlive the command line.

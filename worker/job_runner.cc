@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/errors/error_detail.h"
+#include "coordinator/log/log.h"
 #include "proto/config/job_config.h"
 #include "worker/model_folder.h"
 #include "worker/process_tree.h"
@@ -85,6 +86,7 @@ v1::HeldJob JobRunner::held() const {
 }
 
 void JobRunner::Run() {
+  const LogScope scope(lease().job_id(), lease().lease_id());
   absl::Status opened = leftover_ ? absl::OkStatus() : folder_.Create(grant_.lease());
   if (opened.ok()) {
     auto spool = Spool::Open(folder_.spool(), Spool::Options());
@@ -130,6 +132,7 @@ Outcome JobRunner::RunTrainers() {
   }
   if (control_.reason() != StopReason::kNone) return JudgeStop(control_.reason());
   RankHooks hooks;
+  hooks.lease = lease();
   hooks.on_event = [this](const Rank& rank, std::string_view line, const pipe::Event& event) {
     OnEvent(rank, line, event);
   };

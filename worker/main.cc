@@ -1,7 +1,6 @@
 // sink-worker: reads the command line and waits for signals; worker/daemon.h does the work. Exit status: 0 asked to
 // stop, 1 could not start, 2 wrong usage.
 #include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,9 +43,7 @@ int Main(const Flags& flags) {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("worker"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");  // as the coordinator's
-  spdlog::set_level(spdlog::level::from_str(flags.log_level));
+  StartLog("worker", flags.log);
 
   identity::ProtectProcess();
   if (absl::Status status = CheckFlags(flags); !status.ok()) return Fail(status);

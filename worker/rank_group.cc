@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/log/log.h"
 #include "worker/timing.h"
 #include "worker/trainer_process.h"
 
@@ -83,6 +84,7 @@ std::vector<RankReport> RunRanks(const std::vector<Rank>& ranks, const std::stri
   std::vector<std::thread> threads;
   for (size_t i = 0; i < ranks.size(); ++i) {
     threads.emplace_back([&, i] {
+      const LogScope scope(hooks.lease.job_id(), hooks.lease.lease_id());
       reports[i] = {ranks[i].prefix, RunRank(ranks[i], trainer, user, limits, control, hooks)};
       if (IsLoss(reports[i].trainer)) control.Request(StopReason::kRankLost);
     });

@@ -37,6 +37,7 @@ std::vector<Rank> PlanRanks(const v1::Grant& grant, const RunFolder& folder, con
 
 // As SupervisionHooks, but called from all ranks' threads at once.
 struct RankHooks {
+  v1::LeaseRef lease;  // what the threads log is about
   std::function<void(const Rank& rank, std::string_view line, const pipe::Event& event)> on_event;
   std::function<void(const Rank& rank, std::string_view level, std::string_view text)> on_log;
   std::function<void(absl::Duration now)> on_tick;

@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/files/file_status.h"
+#include "coordinator/log/log.h"
 #include "proto/files/files.h"
 #include "worker/checkpoint_links.h"
 
@@ -106,6 +107,7 @@ std::optional<Uploader::Item> Uploader::NextItem() {
 }
 
 void Uploader::Run() {
+  const LogScope scope(calls_->lease().job_id(), calls_->lease().lease_id());
   const absl::Notification& abandoned = calls_->control().abandoned();
   while (!abandoned.HasBeenNotified()) {
     const std::optional<Item> item = NextItem();

@@ -10,6 +10,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/completion.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "proto/args/man_page.h"
 #include "sweeps/diagnostics.h"
 
 namespace sink::cli {
@@ -26,6 +27,7 @@ void AddCommands(Commands& commands) {
   AddPlanCommand(commands);
   AddCalibrateCommand(commands);
   AddStatusCommand(commands);
+  AddTopCommand(commands);
   AddWaitCommand(commands);
   AddResultsCommand(commands);
   AddCurvesCommand(commands);
@@ -39,6 +41,7 @@ void AddCommands(Commands& commands) {
   AddMetricsCommand(commands);
   AddCancelCommand(commands);
   AddRetryCommand(commands);
+  AddDeleteCommand(commands);
   AddWorkersCommand(commands);
   AddDoctorCommand(commands);
   AddHoldCommands(commands);
@@ -137,6 +140,10 @@ int RunCli(const std::vector<std::string>& words, World& world) {
   if (!words.empty() && words[0] == "__complete") {
     session.timeout_s = kCompletionSeconds;
     Complete({words.begin() + 1, words.end()}, commands, session);
+    return kOk;
+  }
+  if (words == std::vector<std::string>{"--man"}) {
+    world.out << args::ManPage(line.root()) << std::flush;
     return kOk;
   }
   Outcome outcome;

@@ -46,7 +46,12 @@ _sinkctl() {
   done
   _describe sinkctl items
 }
-compdef _sinkctl sinkctl
+# As a file of a folder in $fpath this is the function itself, at its first call.
+if [[ ${funcstack[1]} == _sinkctl ]]; then
+  _sinkctl "$@"
+else
+  compdef _sinkctl sinkctl
+fi
 )sh";
 
 constexpr char kFish[] = R"sh(# fish completion of sinkctl; enable it with:  sinkctl completion fish | source

@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
     sigwait(&signals, &signal);
     interrupt.Trigger();
     sigwait(&signals, &signal);
+    sink::cli::RestoreTerminal();
     _exit(128 + signal);
   }).detach();
 
@@ -53,7 +54,8 @@ int main(int argc, char** argv) {
                             .window = Window,
                             .getenv = [](const char* name) -> const char* { return std::getenv(name); },
                             .now_ms = NowMs,
-                            .interrupt = interrupt};
+                            .interrupt = interrupt,
+                            .full_screen = sink::cli::OpenTerminal};
   const int code = sink::cli::RunCli(std::vector<std::string>(argv + 1, argv + argc), world);
   std::cout.flush();
   if (!std::cout && code == 0) {

@@ -202,6 +202,7 @@ Outcome Plan(Session& session, const PlanOptions& options) {
   }
   Page page = PlanPage(*files, submitted, options, speed);
   AddChangesNothing(*files, &page);
+  AddRepeats(*files, &page);
   if (response.has_value()) AddAvailability(*response, &page);
   session.printer().Print(page);
   return {};

@@ -12,7 +12,8 @@ namespace sink::cli {
 namespace {
 
 constexpr int kMaxNodes = 1000;  // the size of an array job that Slurm allows unless told otherwise
-constexpr const char* kScripts[] = {"deploy/slurm/sink-worker.sbatch", "/usr/local/share/sink/sink-worker.sbatch"};
+constexpr const char* kScripts[] = {"deploy/slurm/sink-worker.sbatch", "/usr/local/share/sink/sink-worker.sbatch",
+                                    "/usr/share/sink/sink-worker.sbatch"};
 
 struct UpOptions {
   int nodes = 1;

@@ -119,6 +119,7 @@ Outcome RunSubmit(Session& session, const SubmitOptions& options) {
     if (!retried.ok()) return FromStatus(retried.status());
     Page page = SubmittedPage(*response, options.dry_run, *retried);
     AddChangesNothing(files, &page);
+    AddRepeats(files, &page);
     if (stream && session.format() == Format::kJson) {
       session.printer().PrintItem(page.document, {});
     } else {

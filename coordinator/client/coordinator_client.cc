@@ -98,6 +98,9 @@ absl::StatusOr<v1::CancelResponse> CoordinatorClient::Cancel(const v1::CancelReq
 absl::StatusOr<v1::RetryResponse> CoordinatorClient::Retry(const v1::RetryRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::Retry, request);
 }
+absl::StatusOr<v1::DeleteSweepResponse> CoordinatorClient::DeleteSweep(const v1::DeleteSweepRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::DeleteSweep, request, impl_->options.transfer_deadline);
+}
 absl::StatusOr<v1::ListWorkersResponse> CoordinatorClient::ListWorkers(const v1::ListWorkersRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::ListWorkers, request);
 }

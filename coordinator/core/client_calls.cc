@@ -179,6 +179,54 @@ absl::Status CheckSameStudy(store::Snapshot& rows, const SubmitRequest& request)
                    ", none of which this one has; give it another name, or take its place with --replace"));
 }
 
+// Whether a sweep other than `sweep` has the job in its list.
+bool IsListedBeside(const std::string& sweep, const Job& job) {
+  return std::any_of(job.sweeps.begin(), job.sweeps.end(),
+                     [&](const Membership& place) { return place.sweep != sweep; });
+}
+
+// The jobs that a sweep names and those that came with it, each once.
+absl::StatusOr<std::vector<std::string>> JobsToLeave(store::Snapshot& rows, const std::string& sweep) {
+  SINK_ASSIGN_OR_RETURN(std::vector<std::string> ids, rows.SweepJobIds(sweep));
+  SINK_ASSIGN_OR_RETURN(const std::vector<std::string> homes, rows.HomeJobIds(sweep));
+  absl::flat_hash_set<std::string> seen(ids.begin(), ids.end());
+  for (const std::string& id : homes) {
+    if (seen.insert(id).second) ids.push_back(id);
+  }
+  return ids;
+}
+
+// FAILED_PRECONDITION, with their number, when jobs have not ended that would be deleted.
+absl::Status CheckEnded(store::Snapshot& rows, const std::string& sweep, const std::vector<std::string>& ids) {
+  int live = 0;
+  for (const std::string& id : ids) {
+    SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
+    live += !IsFinal(job.state) && !IsListedBeside(sweep, job);
+  }
+  if (live == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(live, live == 1 ? " job of " : " jobs of ", sweep,
+                                                    live == 1 ? " has" : " have",
+                                                    " not ended; cancel the sweep first"));
+}
+
+absl::Status LeaveOrDelete(store::Transaction& rows, const std::string& sweep, const std::string& id,
+                           DeleteResult* result) {
+  const absl::StatusOr<Job> job = rows.GetJob(id);
+  if (absl::IsNotFound(job.status())) return absl::OkStatus();  // somebody else deletes it, too
+  if (!job.ok()) return job.status();
+  if (IsListedBeside(sweep, *job)) {
+    ++result->kept;
+    return rows.LeaveSweep(sweep, id);
+  }
+  SINK_ASSIGN_OR_RETURN(const std::vector<Attempt> attempts, rows.ListAttempts(id));
+  DeleteResult::Deleted deleted{id};
+  for (const Attempt& attempt : attempts) deleted.last_fence = std::max(deleted.last_fence, attempt.fence);
+  SINK_RETURN_IF_ERROR(rows.LeaveSweep(sweep, id));
+  SINK_RETURN_IF_ERROR(rows.DeleteJob(id));
+  result->deleted.push_back(std::move(deleted));
+  return absl::OkStatus();
+}
+
 // Calls `body` for runs of the ids.
 template <typename Body>
 absl::Status InChunks(const std::vector<std::string>& ids, Body body) {
@@ -273,6 +321,24 @@ absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& 
     });
   }));
   return retried;
+}
+
+absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep) {
+  std::vector<std::string> ids;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(rows.GetSweep(sweep).status());
+    SINK_ASSIGN_OR_RETURN(ids, JobsToLeave(rows, sweep));
+    return CheckEnded(rows, sweep, ids);
+  }));
+  DeleteResult result;
+  SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
+    return context_->Write([&](store::Transaction& rows) -> absl::Status {
+      for (const std::string& id : chunk) SINK_RETURN_IF_ERROR(LeaveOrDelete(rows, sweep, id, &result));
+      return absl::OkStatus();
+    });
+  }));
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) { return rows.DeleteSweep(sweep); }));
+  return result;
 }
 
 absl::Status ClientCalls::HoldWorkers(const std::vector<std::string>& names, WorkerHold hold,

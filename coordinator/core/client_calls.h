@@ -1,4 +1,4 @@
-// What people may change: submit, cancel, retry. Each method returns only after its effect is durable. Owned by
+// What people may change: submit, cancel, retry, delete. Each method returns only after its effect is durable. Owned by
 // JobManager; any thread. The meaning of every call is told in proto/sink/v1/client.proto.
 #pragma once
 
@@ -30,6 +30,11 @@ class ClientCalls {
   // NOT_FOUND when one of the jobs has none of that step: then those before it in the list have been queued.
   absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now,
                                                  std::optional<int64_t> from_step = std::nullopt);
+
+  // The sweep, and the jobs that no other sweep has, with all that they have left; the bytes of their checkpoints are
+  // the caller's to remove. In several transactions: what a crash leaves is a sweep with fewer jobs.
+  // FAILED_PRECONDITION, with nothing changed, while one of those jobs has not ended.
+  absl::StatusOr<DeleteResult> DeleteSweep(const std::string& sweep);
 
   // Gives the workers, by name, no new jobs (kCordoned), takes what they run back (kDraining), or lets them go on
   // (kNone). NOT_FOUND, with nothing changed, when one of them is not there.

@@ -157,6 +157,13 @@ std::string Principals::OwnerOf(const std::string& sweep) const {
   return owner == owners_.end() ? "" : owner->second;
 }
 
+absl::Status Principals::Release(const std::string& sweep) {
+  MutexLock lock(&mutex_);
+  SINK_RETURN_IF_ERROR(store_->RemoveOwner(sweep));
+  owners_.erase(sweep);
+  return absl::OkStatus();
+}
+
 absl::Status Principals::Remove(const std::string& name) {
   SINK_RETURN_IF_ERROR(store_->RemovePrincipal(name));
   principals_.erase(name);

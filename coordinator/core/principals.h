@@ -49,6 +49,8 @@ class Principals {
   // The same for one that is about to be submitted, which becomes the caller's when it is new (`exists`: it is not).
   absl::Status Claim(const Caller& caller, const std::string& sweep, bool exists) ABSL_LOCKS_EXCLUDED(mutex_);
   std::string OwnerOf(const std::string& sweep) const ABSL_LOCKS_EXCLUDED(mutex_);  // empty: nobody
+  // The sweep is no more, and its name anybody's.
+  absl::Status Release(const std::string& sweep) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // From now on its certificates are refused. A user's login tokens go with it. NOT_FOUND.
   absl::Status Revoke(const std::string& name) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -97,6 +97,14 @@ struct CancelResult {
   int requested = 0;  // are live, and will be told to stop
   int kept = 0;       // go on for another sweep
 };
+struct DeleteResult {
+  struct Deleted {
+    std::string job_id;
+    uint64_t last_fence = 0;  // of its attempts; what a later job of this id writes has a higher one
+  };
+  std::vector<Deleted> deleted;
+  int kept = 0;  // jobs that another sweep has
+};
 // Why a job is where it is.
 struct Explanation {
   Job job;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/log/log.h"
 #include "coordinator/service/checkpoint_stream.h"
 
 namespace sink {
@@ -54,6 +55,7 @@ absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard:
 }
 
 absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::Status& damage) {
+  const LogScope scope(checkpoint.job_id, "");
   const std::string what =
       absl::StrCat("checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id, ": ", damage.message());
   if (!repository_->Has({checkpoint.job_id, checkpoint.fence, checkpoint.step})) {

@@ -1,6 +1,8 @@
 // See client_service.h.
 #include "coordinator/service/client_service.h"
 
+#include <spdlog/spdlog.h>
+
 #include <chrono>
 #include <string>
 #include <utility>
@@ -198,6 +200,25 @@ grpc::Status ClientServiceImpl::Retry(grpc::ServerContext* context, const v1::Re
   auto result = changes_->Retry({*caller, PeerAddress(*context)}, *request);
   if (!result.ok()) return fail_stop_->Answer(result.status());
   *response = *std::move(result);
+  return grpc::Status::OK;
+}
+
+grpc::Status ClientServiceImpl::DeleteSweep(grpc::ServerContext* context, const v1::DeleteSweepRequest* request,
+                                            v1::DeleteSweepResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto caller = access_->callers().Of(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  const absl::Status allowed = access_->MayChange(*caller, {request->name(), {}});
+  const auto result = allowed.ok() ? clients_->DeleteSweep(request->name()) : allowed;
+  access_->Record(*context, *caller, "DeleteSweep", request->name(), result.status());
+  if (!result.ok()) return fail_stop_->Answer(result.status());
+  if (absl::Status status = access_->principals().Release(request->name()); !status.ok()) return ToGrpc(status);
+  for (const DeleteResult::Deleted& job : result->deleted) {
+    const absl::Status removed = guard_->RemoveFiles(job.job_id, job.last_fence);
+    if (!removed.ok()) spdlog::warn("job {}: files of its checkpoints stay: {}", job.job_id, removed.ToString());
+  }
+  response->set_deleted(static_cast<int32_t>(result->deleted.size()));
+  response->set_kept(result->kept);
   return grpc::Status::OK;
 }
 

@@ -55,6 +55,8 @@ class ClientServiceImpl final : public v1::ClientService::Service {
                       v1::CancelResponse* response) override;
   grpc::Status Retry(grpc::ServerContext* context, const v1::RetryRequest* request,
                      v1::RetryResponse* response) override;
+  grpc::Status DeleteSweep(grpc::ServerContext* context, const v1::DeleteSweepRequest* request,
+                           v1::DeleteSweepResponse* response) override;
   grpc::Status ReadLogs(grpc::ServerContext* context, const v1::ReadLogsRequest* request,
                         grpc::ServerWriter<v1::LogLine>* writer) override;
   grpc::Status ReadMetrics(grpc::ServerContext* context, const v1::ReadMetricsRequest* request,

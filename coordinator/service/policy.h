@@ -39,6 +39,7 @@ inline constexpr Roles kLasting = kReaders | kWorkers;  // who is more than a to
   ROW(WhyJob, kReaders)             \
   ROW(Cancel, kAuthors)             \
   ROW(Retry, kAuthors)              \
+  ROW(DeleteSweep, kAuthors)        \
   ROW(ReadLogs, kReaders)           \
   ROW(ReadMetrics, kReaders)        \
   ROW(ReadHeatmaps, kReaders)       \

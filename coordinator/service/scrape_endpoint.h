@@ -1,14 +1,16 @@
-// http://HOST:PORT/metrics: prometheus-cpp's exposer, without its exceptions, and it stops at once where it can be
-// reached at 127.0.0.1. Owned by the server; made and destroyed by one thread.
+// http://HOST:PORT/metrics, in the text format that who asks prefers: Prometheus' own, or OpenMetrics. Owned by the
+// server; made and destroyed by one thread. Its threads ask the collectable.
 #pragma once
 
 #include <prometheus/collectable.h>
-#include <prometheus/exposer.h>
 
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
+
+struct mg_connection;
+struct mg_context;
 
 namespace sink {
 
@@ -18,16 +20,19 @@ class ScrapeEndpoint {
   // as the password of HTTP's basic authentication. UNAVAILABLE when it cannot listen there.
   static absl::StatusOr<std::unique_ptr<ScrapeEndpoint>> Start(const std::string& address, const std::string& token,
                                                                std::shared_ptr<prometheus::Collectable> collectable);
+  // It stops at once where it can be reached at 127.0.0.1.
   ~ScrapeEndpoint();
 
   int port() const { return port_; }
 
  private:
-  ScrapeEndpoint(std::unique_ptr<prometheus::Exposer> exposer, std::shared_ptr<prometheus::Collectable> collectable);
+  ScrapeEndpoint(std::string token, std::shared_ptr<prometheus::Collectable> collectable);
+  int Answer(mg_connection* connection) const;
 
-  const std::shared_ptr<prometheus::Collectable> collectable_;  // the exposer holds only a weak pointer
-  std::unique_ptr<prometheus::Exposer> exposer_;
-  const int port_;
+  const std::string token_;
+  const std::shared_ptr<prometheus::Collectable> collectable_;
+  mg_context* context_ = nullptr;
+  int port_ = 0;
 };
 
 }  // namespace sink

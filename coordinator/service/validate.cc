@@ -148,6 +148,8 @@ absl::Status Validate(const v1::GetSweepRequest& request) { return Checker().Nam
 
 absl::Status Validate(const v1::GetStudyRequest& request) { return Checker().Name(request.name(), "name"); }
 
+absl::Status Validate(const v1::DeleteSweepRequest& request) { return Checker().Name(request.name(), "name"); }
+
 absl::Status Validate(const v1::ListJobsRequest& request) {
   Checker check;
   if (!request.sweep().empty()) check.Name(request.sweep(), "sweep");

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/log/log.h"
 #include "coordinator/service/access.h"
 #include "coordinator/service/checkpoint_stream.h"
 #include "coordinator/service/convert.h"
@@ -19,6 +20,12 @@ namespace {
 template <typename Request>
 CheckpointKey KeyOf(const Request& request) {
   return {request.lease().job_id(), request.lease().fence(), request.step()};
+}
+
+// What is logged during the call is about the job whose lease the request shows.
+template <typename Request>
+LogScope ScopeOf(const Request& request) {
+  return LogScope(request.lease().job_id(), request.lease().lease_id());
 }
 
 // A Lease until it is answered. The desk finishes it; gRPC says when nothing refers to it any more.
@@ -97,6 +104,7 @@ grpc::Status WorkerServiceImpl::Heartbeat(grpc::ServerContext* context, const v1
 grpc::Status WorkerServiceImpl::Report(grpc::ServerContext* context, const v1::ReportRequest* request,
                                        v1::ReportResponse* response) {
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
+  const LogScope scope = ScopeOf(*request);
   // The worker has it on its disk and sends it again.
   const Caller sender{.name = absl::StrCat("worker/", request->worker_id()), .role = Role::kWorker, .serial = ""};
   const absl::Status taken =
@@ -111,6 +119,7 @@ grpc::Status WorkerServiceImpl::Report(grpc::ServerContext* context, const v1::R
 grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext* context, const v1::BeginCheckpointRequest* request,
                                                 v1::BeginCheckpointResponse* response) {
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
+  const LogScope scope = ScopeOf(*request);
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
   if (absl::Status status = WorkerCalls::CheckStep(*job, request->step()); !status.ok()) return ToGrpc(status);
@@ -130,6 +139,7 @@ grpc::Status WorkerServiceImpl::WriteCheckpoint(grpc::ServerContext* context,
   absl::Status admitted = ValidateFirst(first);
   if (admitted.ok()) admitted = IsWorker(*context, first.worker_id());
   if (!admitted.ok()) return ToGrpc(admitted);
+  const LogScope scope = ScopeOf(first);
   const auto job = workers_->CheckLease(first.worker_id(), FromProto(first.lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
   const CheckpointKey key = KeyOf(first);
@@ -144,6 +154,7 @@ grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext* context,
                                                  const v1::CommitCheckpointRequest* request,
                                                  v1::CommitCheckpointResponse*) {
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
+  const LogScope scope = ScopeOf(*request);
   const auto ticket = gate_->EnterTransfer(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const LeaseToken lease = FromProto(request->lease());
@@ -164,6 +175,7 @@ grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext* context,
 grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext* context, const v1::FetchCheckpointRequest* request,
                                                 grpc::ServerWriter<v1::CheckpointChunk>* writer) {
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
+  const LogScope scope = ScopeOf(*request);
   const auto ticket = gate_->EnterTransfer(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
@@ -177,6 +189,7 @@ grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext* context, co
 grpc::Status WorkerServiceImpl::Finish(grpc::ServerContext* context, const v1::FinishRequest* request,
                                        v1::FinishResponse* response) {
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
+  const LogScope scope = ScopeOf(*request);
   const auto state = workers_->Finish(FromProto(*request), now_());
   if (!state.ok()) return fail_stop_->Answer(state.status());
   response->set_state(static_cast<v1::JobState>(*state));

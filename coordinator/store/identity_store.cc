@@ -96,6 +96,10 @@ absl::Status IdentityStore::PutOwner(const std::string& sweep, const std::string
       .Run();
 }
 
+absl::Status IdentityStore::RemoveOwner(const std::string& sweep) {
+  return Query(*db_, "DELETE FROM owners WHERE sweep = ?1", sweep).Run();
+}
+
 absl::Status IdentityStore::RemoveCertificatesOf(const std::string& principal) {
   return Query(*db_, "DELETE FROM certificates WHERE principal = ?1", principal).Run();
 }

@@ -28,6 +28,7 @@ class IdentityStore {
   absl::Status Put(const Principal& principal);
   absl::Status Put(const IssuedCertificate& certificate);
   absl::Status PutOwner(const std::string& sweep, const std::string& principal);
+  absl::Status RemoveOwner(const std::string& sweep);  // there may be none
   absl::Status RemoveCertificatesOf(const std::string& principal);
   absl::Status RemovePrincipal(const std::string& name);  // and its certificates
   absl::Status RemoveCertificatesBefore(int64_t unix_ms);

@@ -102,6 +102,8 @@ class Snapshot {
   virtual absl::StatusOr<std::vector<Sweep>> ListSweeps() = 0;                 // by name
   virtual absl::StatusOr<std::string> GetStudy(const std::string& sweep) = 0;  // as PutStudy left it; empty before
   virtual absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) = 0;
+  // Of the jobs that were first submitted with it, whether it still names them or not. Cost: all jobs.
+  virtual absl::StatusOr<std::vector<std::string>> HomeJobIds(const std::string& sweep) = 0;
   virtual absl::StatusOr<std::vector<RungResult>> ListRung(const std::string& sweep, int64_t step) = 0;  // by job
   virtual absl::StatusOr<std::vector<RungResult>> ListRungsOf(const std::string& job_id) = 0;  // by sweep, step
 
@@ -154,6 +156,15 @@ class Transaction : public Snapshot {
                                       const std::vector<std::pair<std::string, Membership>>& members) = 0;
   // In all of the job's places in the sweep; it may have none.
   virtual absl::Status SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) = 0;
+
+  // Takes the job's places in the sweep away, and its rungs. Where that was its home, one of its other sweeps is, if it
+  // has any. NOT_FOUND.
+  virtual absl::Status LeaveSweep(const std::string& sweep, const std::string& job_id) = 0;
+  // With everything that belongs to it. FAILED_PRECONDITION while it has not ended or has a place in a sweep;
+  // NOT_FOUND.
+  virtual absl::Status DeleteJob(const std::string& id) = 0;
+  // FAILED_PRECONDITION while a job has a place in it or is at home there; NOT_FOUND.
+  virtual absl::Status DeleteSweep(const std::string& name) = 0;
 
   virtual absl::Status PutMember(const GangMember& member) = 0;          // inserts or replaces (job, first_rank)
   virtual absl::Status DeleteMembers(const std::string& job_id) = 0;     // there may be none

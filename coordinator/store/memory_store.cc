@@ -184,6 +184,14 @@ class MemoryTransaction final : public Transaction {
 
   absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) override { return Members(name); }
 
+  absl::StatusOr<std::vector<std::string>> HomeJobIds(const std::string& sweep) override {
+    std::vector<std::string> ids;
+    for (const auto& [seq, id] : t_.job_order) {
+      if (t_.jobs.at(id).job.home_sweep == sweep) ids.push_back(id);
+    }
+    return ids;
+  }
+
   absl::StatusOr<std::vector<RungResult>> ListRung(const std::string& sweep, int64_t step) override {
     return Rungs([&](const RungResult& result) { return result.sweep == sweep && result.step == step; });
   }
@@ -390,6 +398,52 @@ class MemoryTransaction final : public Transaction {
     return absl::OkStatus();
   }
 
+  absl::Status LeaveSweep(const std::string& sweep, const std::string& job_id) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    NoteSweep(sweep);
+    NoteProgress(job_id);
+    EraseWhere(t_.rungs, [&](const auto& row) { return row.second.sweep == sweep && row.second.job_id == job_id; });
+    EraseWhere(t_.members, [&](const auto& row) { return row.first.first == sweep && row.second.job_id == job_id; });
+    const auto elsewhere = std::find_if(t_.members.begin(), t_.members.end(),
+                                        [&](const auto& row) { return row.second.job_id == job_id; });
+    if (t_.jobs.at(job_id).job.home_sweep == sweep && elsewhere != t_.members.end()) {
+      Edit(t_.jobs, job_id).job.home_sweep = elsewhere->first.first;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status DeleteJob(const std::string& id) override {
+    const absl::StatusOr<Job> job = GetJob(id);
+    if (!job.ok()) return job.status();
+    if (!IsFinal(job->state) || !job->sweeps.empty()) {
+      return absl::FailedPreconditionError(absl::StrCat("job ", id, " has not ended, or a sweep has it"));
+    }
+    NoteProgress(id);
+    const auto of_job = [&](const auto& row) { return std::get<0>(row.first) == id; };
+    EraseWhere(t_.rungs, [&](const auto& row) { return row.second.job_id == id; });
+    EraseWhere(t_.gang, of_job);
+    EraseWhere(t_.attempts, of_job);
+    EraseWhere(t_.checkpoints, of_job);
+    EraseWhere(t_.metrics, of_job);
+    EraseWhere(t_.heatmaps, of_job);
+    EraseWhere(t_.logs, of_job);
+    Erase(t_.job_order, t_.jobs.at(id).seq);
+    Erase(t_.jobs, id);
+    return absl::OkStatus();
+  }
+
+  absl::Status DeleteSweep(const std::string& name) override {
+    if (!t_.sweeps.contains(name)) return NoSweep(name);
+    if (!Members(name).empty() || !HomeJobIds(name)->empty()) {
+      return absl::FailedPreconditionError(absl::StrCat("sweep ", name, " has jobs"));
+    }
+    NoteSweep(name);
+    EraseWhere(t_.rungs, [&](const auto& row) { return row.second.sweep == name; });
+    Erase(t_.studies, name);
+    Erase(t_.sweeps, name);
+    return absl::OkStatus();
+  }
+
   absl::Status PutMember(const GangMember& member) override {
     if (!t_.jobs.contains(member.job_id)) return NoJob(member.job_id);
     NotePlacement();
@@ -583,6 +637,15 @@ class MemoryTransaction final : public Transaction {
     if (row == map.end()) return;
     undo_.push_back([&map, key, old = row->second] { map[key] = old; });
     map.erase(row);
+  }
+
+  template <typename Map, typename Wanted>
+  void EraseWhere(Map& map, Wanted wanted) {
+    std::vector<typename Map::key_type> keys;
+    for (const auto& row : map) {
+      if (wanted(row)) keys.push_back(row.first);
+    }
+    for (const auto& key : keys) Erase(map, key);
   }
 
   MemoryStore::Tables& t_;

@@ -169,12 +169,15 @@ absl::StatusOr<Thinned> PointTable::Thin(int64_t job, int points_a_curve) {
   Thinned thinned{static_cast<int64_t>(points.size()), static_cast<int64_t>(kept.size())};
   if (thinned.points_after == thinned.points_before) return thinned;
   std::erase_if(points, [&](const StoredPoint& point) { return !kept.contains(Key(point.series, point.step)); });
-  SINK_RETURN_IF_ERROR(
-      Query(db_, "DELETE FROM points WHERE place BETWEEN ?1 AND ?2", FirstPlace(job), LastPlace(job)).Run());
+  SINK_RETURN_IF_ERROR(Delete(job));
   Block first;
   first.place = FirstPlace(job) + 1;
   SINK_RETURN_IF_ERROR(Append(std::move(first), points));
   return thinned;
+}
+
+absl::Status PointTable::Delete(int64_t job) {
+  return Query(db_, "DELETE FROM points WHERE place BETWEEN ?1 AND ?2", FirstPlace(job), LastPlace(job)).Run();
 }
 
 absl::StatusOr<std::vector<MetricPoint>> PointTable::List(int64_t job, const MetricQuery& query) {

@@ -24,6 +24,7 @@ class PointTable {
   absl::Status Put(int64_t job, const std::vector<MetricPoint>& points);
   // As Transaction::ThinMetrics.
   absl::StatusOr<Thinned> Thin(int64_t job, int points_a_curve);
+  absl::Status Delete(int64_t job);
   absl::StatusOr<std::vector<MetricPoint>> List(int64_t job, const MetricQuery& query);
 
  private:

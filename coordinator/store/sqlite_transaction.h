@@ -35,6 +35,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::vector<Sweep>> ListSweeps() override;
   absl::StatusOr<std::string> GetStudy(const std::string& sweep) override;
   absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) override;
+  absl::StatusOr<std::vector<std::string>> HomeJobIds(const std::string& sweep) override;
   absl::StatusOr<std::vector<RungResult>> ListRung(const std::string& sweep, int64_t step) override;
   absl::StatusOr<std::vector<RungResult>> ListRungsOf(const std::string& job_id) override;
   absl::StatusOr<std::vector<Attempt>> ListAttempts(const std::string& job_id) override;
@@ -63,6 +64,9 @@ class SqliteTransaction final : public Transaction {
   absl::Status SetMemberships(const std::string& sweep,
                               const std::vector<std::pair<std::string, Membership>>& members) override;
   absl::Status SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) override;
+  absl::Status LeaveSweep(const std::string& sweep, const std::string& job_id) override;
+  absl::Status DeleteJob(const std::string& id) override;
+  absl::Status DeleteSweep(const std::string& name) override;
   absl::Status PutMember(const GangMember& member) override;
   absl::Status DeleteMembers(const std::string& job_id) override;
   absl::Status PutAttempt(const Attempt& attempt) override;

@@ -40,9 +40,10 @@ target_include_directories(sink_torch SYSTEM INTERFACE
   ${torch_root}/include ${torch_root}/include/torch/csrc/api/include)
 # at::parallel_for is a header and runs serially in a file compiled without OpenMP.
 target_compile_options(sink_torch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
-target_link_directories(sink_torch INTERFACE ${torch_root}/lib)
-target_link_options(sink_torch INTERFACE -Wl,-rpath,${torch_root}/lib -Wl,--allow-shlib-undefined)
-target_link_libraries(sink_torch INTERFACE torch_cpu c10 gomp Threads::Threads)
+# By path, so that CMake writes it into the programs of the build tree, and not into those that are installed.
+target_link_options(sink_torch INTERFACE -Wl,--allow-shlib-undefined)
+target_link_libraries(sink_torch INTERFACE ${torch_root}/lib/libtorch_cpu.so ${torch_root}/lib/libc10.so gomp
+  Threads::Threads)
 
 # c10d's headers include Gloo's, which the wheel lacks. Only to compile: Gloo itself is in libtorch_cpu.so, in another
 # version, and libgloo must not be linked.
@@ -55,7 +56,8 @@ if(SINK_HAVE_CUDA)
   # libtorch_cuda.so is opened at run time, by a program that was given a GPU: loading it costs seconds and a gigabyte.
   add_library(sink_torch_cuda INTERFACE)
   add_library(sink::torch_cuda ALIAS sink_torch_cuda)
-  target_link_libraries(sink_torch_cuda INTERFACE sink_torch torch_cuda c10_cuda CUDA::cudart)
+  target_link_libraries(sink_torch_cuda INTERFACE sink_torch ${torch_root}/lib/libtorch_cuda.so
+    ${torch_root}/lib/libc10_cuda.so CUDA::cudart)
   # cuDNN's front end is headers; cuDNN itself comes with the toolkit or, as wheels, with LibTorch.
   find_path(SINK_CUDNN_FRONTEND cudnn_frontend.h HINTS ${SINK_DEPS}/cudnn-frontend-1.32.0/include)
   find_path(SINK_CUDNN_HEADERS cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${SINK_TORCH_PREFIX}/nvidia/cudnn/include)

@@ -2,7 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <iostream>
+#include <string_view>
 #include <utility>
+
+#include "proto/args/man_page.h"
 
 namespace sink::args {
 namespace {
@@ -102,6 +106,23 @@ std::string Option::description() const { return option_->get_description(); }
 std::string Option::value_text() const { return option_->get_option_text(); }
 std::vector<std::string> Option::long_names() const { return option_->get_lnames(); }
 bool Option::takes_value() const { return option_->get_items_expected_min() > 0; }
+bool Option::positional() const { return option_->get_positional(); }
+bool Option::required() const { return option_->get_required(); }
+std::string Option::default_text() const { return option_->get_default_str(); }
+std::string Option::environment() const { return option_->get_envname(); }
+
+std::vector<std::string> Option::names() const {
+  if (positional()) return {option_->get_name()};
+  std::vector<std::string> out;
+  for (const std::string& letter : option_->get_snames()) out.push_back("-" + letter);
+  for (const std::string& word : option_->get_lnames()) out.push_back("--" + word);
+  return out;
+}
+
+std::string Option::value_name() const {
+  return option_->get_option_text().empty() ? option_->get_type_name() : option_->get_option_text();
+}
+
 bool Option::Is(const std::string& name) const { return option_->check_name(name); }
 
 Option Command::AddOption(const std::string& name, std::string& value, const std::string& help) {
@@ -171,6 +192,7 @@ void Command::OnParsed(std::function<void()> run) { app_->final_callback(std::mo
 
 const std::string& Command::name() const { return app_->get_name(); }
 std::string Command::description() const { return app_->get_description(); }
+std::string Command::footer() const { return app_->get_footer(); }
 
 std::optional<Command> Command::parent() const {
   CLI::App* parent = app_->get_parent();
@@ -224,6 +246,10 @@ void CommandLine::SetHelpText(const std::string& help) { app_->set_help_flag("-h
 void CommandLine::HideTypes() { app_->formatter(std::make_shared<PlainFormatter>()); }
 
 std::optional<int> CommandLine::Parse(int argc, char** argv, int usage) {
+  if (argc == 2 && argv[1] == std::string_view("--man")) {
+    std::cout << ManPage(root()) << std::flush;
+    return std::cout ? 0 : usage;
+  }
   try {
     app_->parse(argc, argv);
     return std::nullopt;

@@ -48,12 +48,18 @@ class Option {
   // `check` returns what is wrong with a value, or nothing.
   Option Check(std::function<std::string(const std::string&)> check);
 
-  // For completion in a shell.
+  // For completion in a shell, and manual pages.
   std::string name() const;                     // "--out"
+  std::vector<std::string> names() const;       // "-f", "--follow"; of a positional argument its one name
   std::string description() const;              // its line of the help
   std::string value_text() const;               // as ValueText
+  std::string value_name() const;               // the same, else its type, with what it may be
+  std::string default_text() const;             // as ShowDefault; empty: the help names none
+  std::string environment() const;              // as OrEnvironment
   std::vector<std::string> long_names() const;  // without dashes; empty for a positional argument
   bool takes_value() const;
+  bool positional() const;
+  bool required() const;
   bool Is(const std::string& name) const;  // does this name it, e.g. "-f" or "--follow"?
 
  private:
@@ -104,6 +110,7 @@ class Command {
 
   const std::string& name() const;
   std::string description() const;
+  std::string footer() const;
   std::optional<Command> parent() const;
   std::vector<Command> commands() const;
   std::optional<Command> FindCommand(const std::string& name) const;
@@ -147,7 +154,7 @@ class CommandLine {
   void HideTypes();
 
   // For a program that leaves help and mistakes to this: prints them and returns the exit status, `usage` for a
-  // mistake. Nothing: go on.
+  // mistake. Nothing: go on. The one word "--man", which the help does not name, prints the manual page (man_page.h).
   std::optional<int> Parse(int argc, char** argv, int usage);
   // For one that prints them itself. `words` are without the program's name.
   Parsed Parse(std::vector<std::string> words);

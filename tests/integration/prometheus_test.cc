@@ -1,15 +1,15 @@
 // A real Prometheus server scrapes a live sweep; the sink rate is there while the job still trains.
 #include <gtest/gtest.h>
 
-#include "tests/testing/unused_port.h"
 #include "tests/testing/test_cluster.h"
+#include "tests/testing/unused_port.h"
 
 namespace sink {
 namespace {
 
-using testing::UnusedPort;
 using testing::RunCommand;
 using testing::TestCluster;
+using testing::UnusedPort;
 using testing::WaitFor;
 
 TEST(Prometheus, AnswersTheSinkRateOfALiveJob) {
@@ -51,6 +51,16 @@ TEST(Prometheus, AnswersTheSinkRateOfALiveJob) {
         "sink_tokens_total > 0", "sink_tokens_per_second > 0", "sink_hidden_norm_ratio > 0",
         "sink_dispatch_seconds_count >= 2", "sink_checkpoint_bytes_total > 0", "sink_lease_expirations_total >= 0"})
     EXPECT_TRUE(WaitFor(20, [&] { return !query(expression).empty(); })) << expression;
+
+  // Prometheus asks for OpenMetrics and has read it; who does not gets the older format, of which its linter has no
+  // word.
+  const std::string metrics = "http://" + cluster.metrics_address() + "/metrics";
+  const auto linted = RunCommand({"sh", "-c", "curl -sf " + metrics + " | promtool check metrics 2>&1"});
+  EXPECT_EQ(linted.exit_code, 0) << linted.out;
+  EXPECT_EQ(linted.out, "");
+  const auto open = RunCommand({"curl", "-sf", "-H", "Accept: application/openmetrics-text", metrics});
+  EXPECT_NE(open.out.find("# UNIT sink_checkpoint_bytes bytes\n"), std::string::npos);
+  EXPECT_TRUE(open.out.ends_with("# EOF\n"));
 
   // The series of a job that has ended a while ago go; those of the fleet stay.
   ASSERT_EQ(cluster.Sinkctl({"cancel", "live"}).exit_code, 0);

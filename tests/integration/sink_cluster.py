@@ -80,6 +80,12 @@ class Cluster:
         process.kill()
         process.wait()
 
+    def stop(self, name):
+        """As systemctl stop does: the program saves what it must and ends well."""
+        process = self._processes.pop(name)
+        process.terminate()
+        assert process.wait(timeout=60) == 0, f"{name} ended with {process.returncode}"
+
     def pid(self, name):
         return self._processes[name].pid
 
@@ -94,12 +100,12 @@ class Cluster:
                         "--tokenizer", "bytes", "--block", "257", "--chunk-blocks", "64", "--valid-chunk-blocks", "16"],
                        check=True, capture_output=True)
 
-    def start_coordinator(self, wrapper=(), listen="127.0.0.1:0", own_files=True):
+    def start_coordinator(self, wrapper=(), listen="127.0.0.1:0", own_files=True, options=()):
         """`wrapper` comes before the command, to run it in namespaces, of which one is a mount namespace unless it shares
         our files. The addresses are read from its log."""
         self.start("coordinator", [*wrapper, self.bin / "sink-coordinator", "--data", self.path / "coordinator",
                                    "--listen", listen, "--metrics-listen", "127.0.0.1:0",
-                                   "--heartbeat-interval", "500ms", "--lease-duration", "5s"])
+                                   "--heartbeat-interval", "500ms", "--lease-duration", "5s", *options])
 
         def listening():
             for line in (self.path / "logs/coordinator.log").read_text().splitlines():
@@ -116,9 +122,10 @@ class Cluster:
             shutil.copytree(pathlib.Path(f"/proc/{self.pid('coordinator')}/root") /
                             (self.path / "coordinator/tls/admin").relative_to("/"), link)
 
-    def start_worker(self, name, devices="cpu:1"):
+    def start_worker(self, name, devices="cpu:1", options=()):
         self.start(name, [self.bin / "sink-worker", "--coordinator", self.address, "--data", self.path / name,
-                          "--name", name, "--devices", devices, "--data-root", self.path / "data", "--grace", "10s"])
+                          "--name", name, "--devices", devices, "--data-root", self.path / "data", "--grace", "10s",
+                          *options])
 
     def trainers(self):
         """Process ids of this cluster's trainers."""

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <functional>
 #include <istream>
+#include <memory>
 #include <ostream>
 #include <string>
 
+#include "coordinator/cli/base/full_screen.h"
 #include "coordinator/cli/base/interrupt.h"
 
 namespace sink::cli {
@@ -28,6 +30,7 @@ struct World {
   std::function<const char*(const char* name)> getenv;  // nullptr when not set
   std::function<int64_t()> now_ms;                      // Unix milliseconds
   Interrupt& interrupt;
+  std::function<std::unique_ptr<FullScreen>()> full_screen = [] { return nullptr; };  // null where there is none
 
   // The variable's value, empty when it is not set.
   std::string Environment(const char* name) const {

@@ -1,5 +1,8 @@
 #include "coordinator/cli/study/submission.h"
 
+#include <map>
+#include <string>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/files/random_id.h"
@@ -58,6 +61,26 @@ void AddChangesNothing(const SweepFiles& files, Page* page) {
   if (files.changes_nothing)
     page->blocks.push_back(TextBlock{{{"--set and the like change no job", Style::kYellow},
                                       {"experiments set or vary these keys themselves, or they have these values"}}});
+}
+
+void AddRepeats(const SweepFiles& files, Page* page) {
+  std::map<std::string, std::map<std::string, int>> times;  // experiment -> job -> how often
+  std::map<std::string, int> jobs;
+  for (const ExpandedJob& job : files.sweep.jobs) {
+    ++times[job.experiment][job.id];
+    ++jobs[job.experiment];
+  }
+  page->document["repeats"] = Json::object();
+  for (const ExpandedExperiment& experiment : files.sweep.experiments) {
+    const int repeats = jobs[experiment.name] - static_cast<int>(times[experiment.name].size());
+    if (repeats == 0) continue;
+    page->document["repeats"][experiment.name] = repeats;
+    page->blocks.push_back(TextBlock{
+        {{absl::StrCat(experiment.name, ": ", repeats, " of its ", jobs[experiment.name], " jobs ",
+                       repeats == 1 ? "repeats another" : "repeat others", " of it and will not be trained again"),
+          Style::kYellow},
+         {"draws of `random` that repeat: draw fewer, or from more values"}}});
+  }
 }
 
 void AddAvailability(const v1::SubmitSweepResponse& response, Page* page) {

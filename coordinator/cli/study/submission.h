@@ -25,6 +25,10 @@ void AddChanges(args::Command command, SweepChanges* changes);
 // Says so where they change no job: an experiment sets or varies these keys itself.
 void AddChangesNothing(const SweepFiles& files, Page* page);
 
+// Says so of each experiment whose jobs repeat one another, as few draws of `random` from few values may: they are
+// trained once. In the document "repeats" {experiment: how many of its jobs}.
+void AddRepeats(const SweepFiles& files, Page* page);
+
 // What the jobs will not find on the workers, or not as it was, told before anything runs: fields of the document
 // ("missing_models", "missing_sets", "differing_sets", "changed_sets") and a block for each that has something to say.
 void AddAvailability(const v1::SubmitSweepResponse& response, Page* page);

@@ -134,6 +134,7 @@ TEST_F(CliTest, SubmitTwiceAddsNothing) {
   const Result twins = Sinkctl({"submit", WriteSweep("twins", {"7e-3", "7.0e-3"})});
   EXPECT_THAT(twins.out, HasSubstr("twins: 2 jobs, 1 new"));
   EXPECT_THAT(twins.out, HasSubstr("same job as above"));
+  EXPECT_THAT(twins.out, HasSubstr("rates: 1 of its 2 jobs repeats another of it and will not be trained again"));
 }
 
 TEST_F(CliTest, SubmitSaysWhichStoredJobsWillNotRunAndRetryRunsThem) {
@@ -436,6 +437,36 @@ TEST_F(CliTest, WorkersShowDevicesAndJobs) {
   EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr(JobId("study", 0).substr(0, 8)));
 }
 
+TEST_F(CliTest, DeleteTakesAnEndedSweepAndAsksFirst) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3", "2e-3"})}).code, 0);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("other", {"2e-3"})}).code, 0);
+  const std::string id = JobId("study", 0), shared = JobId("study", 1);
+  ExpectError(Sinkctl({"delete", "nosuch", "--yes"}), kNotFound, "nosuch");
+  ExpectError(Sinkctl({"delete", "study"}), kUsage, "--yes");
+  ExpectError(Sinkctl({"delete", "study", "--yes"}), kRefused, "1 job of study has not ended; cancel the sweep first");
+  ASSERT_EQ(Sinkctl({"cancel", "study"}).code, 0);
+
+  const Result no = Sinkctl({"delete", "study"}, {.input = "no\n", .terminal = true});
+  EXPECT_EQ(no.code, kRefused);
+  EXPECT_THAT(no.err, HasSubstr("Delete study, 2 jobs with their curves, logs and checkpoints, for good?"));
+  const Result yes = Sinkctl({"delete", "study"}, {.input = "yes\n", .terminal = true});
+  EXPECT_EQ(yes.code, kOk) << yes.err;
+  EXPECT_THAT(yes.out, HasSubstr("study is deleted, with"));
+  EXPECT_THAT(yes.out, HasSubstr("1 job stays: another sweep has it"));
+  ExpectError(Sinkctl({"status", "study"}), kNotFound, "study");
+  ExpectError(Sinkctl({"job", id}), kNotFound, id.substr(0, 8));
+  EXPECT_EQ(Sinkctl({"job", shared}).code, kOk);
+  EXPECT_THAT(Sinkctl({"audit"}).out, HasSubstr("DeleteSweep"));
+  // The same file again is a new sweep of new jobs.
+  EXPECT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3", "2e-3"}), "--json"}).json()["added"], 1);
+}
+
+TEST_F(CliTest, DeleteWithForceCancelsFirst) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, 0);
+  EXPECT_EQ(Sinkctl({"delete", "study", "--yes", "--force"}).code, kOk);
+  EXPECT_EQ(Sinkctl({"jobs", "--json"}).json()["jobs"].size(), 0u);
+}
+
 TEST_F(CliTest, LogsAreSafeForATerminal) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
   StartWorker();
@@ -454,6 +485,21 @@ TEST_F(CliTest, LogsAreSafeForATerminal) {
   EXPECT_EQ(stream.json()["level"], "error");
   EXPECT_EQ(std::count(stream.out.begin(), stream.out.end(), '\n'), 1);
   ExpectError(Sinkctl({"logs", "0123456789ab"}), kNotFound, "0123456789ab");
+}
+
+TEST_F(CliTest, FollowedLogsTellStepAndLossBesideWhatIsNew) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  Report(grants[0], {pipe::Log{"info", "of before"}, pipe::Progress{.step = 7, .tokens = 70},
+                     pipe::Metrics{.step = 7, .values = {{"train_loss", 2.5}}}});
+  event_time_ms_ = 4'000'000'000'000;
+  Report(grants[0], {pipe::Log{"info", "of now"}});
+  Finish(grants[0], v1::SUCCEEDED);
+  const Result logs = Sinkctl({"logs", grants[0].lease().job_id(), "-f"});
+  EXPECT_THAT(logs.out, HasSubstr("info     of before\n"));
+  EXPECT_THAT(logs.out, HasSubstr("info     step 7/100  loss 2.500  of now\n"));
+  EXPECT_THAT(Sinkctl({"logs", grants[0].lease().job_id()}).out, HasSubstr("info     of now\n"));
 }
 
 TEST_F(CliTest, FollowedLogsEndWithTheJob) {

@@ -72,6 +72,28 @@ TEST(Completion, ScriptsAreValid) {
   }
 }
 
+// As a packaged file, which zsh loads at the first completion.
+TEST(Completion, ZshTakesTheScriptAsAFunctionOfItsPath) {
+  if (std::system("command -v zsh >/dev/null") != 0) GTEST_SKIP() << "no zsh on this machine";
+  testing::TempDir folder;
+  std::ofstream(folder / "_sinkctl") << RunSinkctl({"completion", "zsh"}).out;
+  std::ofstream(folder / "script") << "fpath=($1 $fpath)\nautoload -Uz _sinkctl\n"
+                                   << "sinkctl() { printf 'status\\tShow\\nsubmit\\tSend\\n'; }\n"
+                                   << "_describe() { print -l -- \"${(@P)2}\"; }\nwords=(sinkctl s) CURRENT=2\n"
+                                   << "[[ $(_sinkctl) == $'status:Show\\nsubmit:Send' ]]\n";
+  EXPECT_EQ(std::system(("zsh -f " + (folder / "script") + " " + folder.path().string()).c_str()), 0);
+}
+
+TEST(Completion, FishOffersWhatSinkctlAnswers) {
+  if (std::system("command -v fish >/dev/null") != 0) GTEST_SKIP() << "no fish on this machine";
+  testing::TempDir folder;
+  std::ofstream(folder / "script") << "function sinkctl; printf 'status\\tShow\\nsubmit\\tSend\\n'; end\n"
+                                   << RunSinkctl({"completion", "fish"}).out
+                                   << "test (complete -C 'sinkctl s' | string collect) = "
+                                      "(printf 'status\\tShow\\nsubmit\\tSend\\n' | string collect)\n";
+  EXPECT_EQ(std::system(("HOME=" + folder.path().string() + " fish --no-config " + (folder / "script")).c_str()), 0);
+}
+
 TEST(Completion, BashOffersWhatSinkctlAnswers) {
   testing::TempDir folder;
   std::ofstream(folder / "script") << RunSinkctl({"completion", "bash"}).out
@@ -79,6 +101,17 @@ TEST(Completion, BashOffersWhatSinkctlAnswers) {
                                    << "COMP_WORDS=(sinkctl s) COMP_CWORD=1\n_sinkctl\n"
                                    << "[[ ${COMPREPLY[*]} == 'status submit' ]]\n";
   EXPECT_EQ(std::system(("bash " + (folder / "script")).c_str()), 0);
+}
+
+TEST(ManPage, HasEveryCommandWithEveryOption) {
+  const Result page = RunSinkctl({"--man"});
+  ASSERT_EQ(page.code, 0);
+  for (const std::string command : {"submit", "status", "checkpoint get", "worker token", "completion"}) {
+    EXPECT_THAT(page.out, HasSubstr(".SS sinkctl " + command + "\n"));
+  }
+  EXPECT_THAT(page.out, HasSubstr("\\fB\\-\\-follow\\fR"));
+  EXPECT_THAT(page.out, HasSubstr("HOST:PORT of the coordinator"));
+  EXPECT_THAT(page.out, HasSubstr("sinkctl logs 3f2a91c0 \\-f"));
 }
 
 }  // namespace

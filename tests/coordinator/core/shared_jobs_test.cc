@@ -63,6 +63,38 @@ TEST_F(SharedJobsTest, SubmittingOrRetryingASweepRenewsItsWish) {
   EXPECT_EQ(State(2), JobState::kQueued);
 }
 
+TEST_F(SharedJobsTest, DeletingOneSweepLeavesTheOthersJobs) {
+  SubmitBoth();
+  const auto early = manager->clients().DeleteSweep("ours");
+  EXPECT_EQ(early.status().code(), absl::StatusCode::kFailedPrecondition) << "job 1 has not ended";
+  ASSERT_EQ(Cancel("ours").cancelled, 1);
+  const auto result = manager->clients().DeleteSweep("ours");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->kept, 1);
+  ASSERT_EQ(result->deleted.size(), 1u);
+  EXPECT_EQ(result->deleted[0].job_id, Id(1));
+  EXPECT_TRUE(absl::IsNotFound(manager->queries().GetSweep("ours").status()));
+  EXPECT_TRUE(absl::IsNotFound(manager->queries().GetJob(Id(1)).status()));
+  // Job 2 came with the deleted sweep; it waits, and runs, for the other.
+  const auto job = manager->queries().GetJob(Id(2));
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->job.home_sweep, "theirs");
+  ASSERT_EQ(job->job.sweeps.size(), 1u);
+  Register();
+  EXPECT_EQ(Start(1).job_id, Id(2));
+  EXPECT_TRUE(absl::IsNotFound(manager->clients().DeleteSweep("ours").status()));
+}
+
+TEST_F(SharedJobsTest, AJobThatItsSweepNamesNoMoreGoesWithIt) {
+  SubmitBoth();
+  ASSERT_TRUE(manager->clients().Submit(Sweep({2}, "ours"), now).ok());
+  ASSERT_EQ(Cancel("", {Id(1)}).cancelled, 1);
+  const auto result = manager->clients().DeleteSweep("ours");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->deleted.size(), 1u);
+  EXPECT_TRUE(absl::IsNotFound(manager->queries().GetJob(Id(1)).status()));
+}
+
 TEST_F(SharedJobsTest, AJobCancelledByItsIdEndsForAll) {
   SubmitBoth();
   EXPECT_EQ(Cancel("", {Id(2)}).cancelled, 1);

@@ -321,7 +321,8 @@ TEST(JobSeries, ALongSettingIsCutBetweenCharacters) {
   }
 }
 
-std::string Get(int port) {
+// With further lines of the request's header, each with its line end.
+std::string Get(int port, const std::string& header = "") {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -329,7 +330,7 @@ std::string Get(int port) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   std::string answer;
   if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
-    const std::string_view request = "GET /metrics HTTP/1.0\r\n\r\n";
+    const std::string request = "GET /metrics HTTP/1.0\r\n" + header + "\r\n";
     EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
     char buffer[65536];
     for (ssize_t n; (n = read(fd, buffer, sizeof buffer)) > 0;) answer.append(buffer, static_cast<size_t>(n));
@@ -350,6 +351,37 @@ pipe::Metrics StudyMetrics() {
   for (int layer = 0; layer < 11; ++layer)
     metrics.values.emplace_back("hidden_norm_ratio/" + std::to_string(layer), layer / 7.0);
   return metrics;
+}
+
+TEST(ScrapeEndpoint, AnswersInTheFormatThatTheScraperPrefers) {
+  FailStop fail_stop;
+  auto exporter = std::make_shared<MetricsExporter>(&fail_stop, SystemNow, "/");
+  auto endpoint = *ScrapeEndpoint::Start("127.0.0.1:0", /*token=*/"", exporter);
+  const std::string plain = Get(endpoint->port());
+  EXPECT_NE(plain.find("200 OK"), std::string::npos);
+  EXPECT_NE(plain.find("Content-Type: text/plain; version=0.0.4"), std::string::npos);
+  EXPECT_NE(plain.find("# TYPE sink_lease_expirations_total counter\n"), std::string::npos);
+  EXPECT_EQ(plain.find("# EOF"), std::string::npos);
+  // As Prometheus asks.
+  const std::string open = Get(endpoint->port(),
+                               "Accept: application/openmetrics-text;version=1.0.0,application/openmetrics-text;"
+                               "version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n");
+  EXPECT_NE(open.find("Content-Type: application/openmetrics-text; version=1.0.0"), std::string::npos);
+  EXPECT_NE(open.find("# TYPE sink_lease_expirations counter\n"), std::string::npos);
+  EXPECT_NE(open.find("\nsink_lease_expirations_total 0\n"), std::string::npos);
+  EXPECT_TRUE(open.ends_with("\n# EOF\n"));
+  const std::string compressed = Get(endpoint->port(), "Accept-Encoding: gzip\r\n");
+  EXPECT_NE(compressed.find("Content-Encoding: gzip"), std::string::npos);
+  EXPECT_LT(compressed.size(), plain.size() / 2);
+}
+
+TEST(ScrapeEndpoint, AsksForItsPassword) {
+  FailStop fail_stop;
+  auto exporter = std::make_shared<MetricsExporter>(&fail_stop, SystemNow, "/");
+  auto endpoint = *ScrapeEndpoint::Start("127.0.0.1:0", "secret", exporter);
+  EXPECT_NE(Get(endpoint->port()).find("401"), std::string::npos);
+  EXPECT_NE(Get(endpoint->port(), "Authorization: Basic c2luazp3cm9uZw==\r\n").find("401"), std::string::npos);
+  EXPECT_NE(Get(endpoint->port(), "Authorization: Basic c2luazpzZWNyZXQ=\r\n").find("200 OK"), std::string::npos);
 }
 
 TEST(MetricsExporterCost, AThousandJobsStayUnderTwoMegabytesAndATenthOfASecond) {

@@ -25,6 +25,7 @@ const std::map<std::string, std::string> kDeclared = {
     {"ClientService/WhyJob", "vsa"},
     {"ClientService/Cancel", "sa"},
     {"ClientService/Retry", "sa"},
+    {"ClientService/DeleteSweep", "sa"},
     {"ClientService/ReadLogs", "vsa"},
     {"ClientService/ReadMetrics", "vsa"},
     {"ClientService/ReadHeatmaps", "vsa"},

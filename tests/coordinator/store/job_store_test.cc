@@ -634,6 +634,71 @@ TEST_P(JobStoreContract, AJobIsAtARungOnceAndRungsAreListedByJobAndByStep) {
               ElementsAre(first, third));
 }
 
+TEST_P(JobStoreContract, ADeletedJobLeavesNothingAndItsIdIsFree) {
+  for (int n = 1; n <= 2; ++n) Insert(QueuedJob(n));
+  Member({{1, 0}, {2, 1}});
+  Attempt attempt;
+  attempt.job_id = Id(1);
+  attempt.attempt = 1;
+  attempt.state = AttemptState::kFailed;
+  Must([&](Transaction& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(rows.PutAttempt(attempt));
+    SINK_RETURN_IF_ERROR(rows.PutCheckpoint({Id(1), 10, 1, 9, "hash", {{"a.bin", 5, "x"}}, 1}));
+    SINK_RETURN_IF_ERROR(rows.PutMetrics(Id(1), {{0, "train_loss", 1, 2.5, 1}}));
+    SINK_RETURN_IF_ERROR(rows.PutHeatmap(Id(1), {"alpha/1", 5, 1, 1, 2, {0.25, 0.75}}));
+    SINK_RETURN_IF_ERROR(rows.AppendLogs(Id(1), {{0, 1, 1, "info", "one"}}));
+    return rows.InsertRung({"s", 10, Id(1), 0.5, 1, 1, false});
+  });
+  const auto erase = [&](const std::string& id) {
+    return store_->Write([&](Transaction& rows) { return rows.DeleteJob(id); }).code();
+  };
+  EXPECT_EQ(erase(Id(1)), absl::StatusCode::kFailedPrecondition) << "it has not ended";
+  Job ended = GetJob(1);
+  ended.state = JobState::kCancelled;
+  Update(ended);
+  EXPECT_EQ(erase(Id(1)), absl::StatusCode::kFailedPrecondition) << "a sweep has it";
+  Must([&](Transaction& rows) { return rows.LeaveSweep("s", Id(1)); });
+  EXPECT_EQ(erase(Id(1)), absl::StatusCode::kOk);
+  EXPECT_EQ(erase(Id(1)), absl::StatusCode::kNotFound);
+
+  EXPECT_EQ(Get<Sweep>([](Snapshot& rows) { return rows.GetSweep("s"); }).jobs, 1);
+  const auto all = Get<std::vector<std::pair<JobState, int64_t>>>([](Snapshot& rows) { return rows.CountJobs(); });
+  EXPECT_EQ(all[0], std::pair(JobState::kQueued, int64_t{1}));
+  EXPECT_EQ(all.back(), std::pair(JobState::kCancelled, int64_t{0}));
+  EXPECT_THAT(Get<std::vector<RungResult>>([](Snapshot& rows) { return rows.ListRung("s", 10); }), IsEmpty());
+  Insert(QueuedJob(1));
+  EXPECT_THAT(Get<std::vector<Attempt>>([](Snapshot& rows) { return rows.ListAttempts(Id(1)); }), IsEmpty());
+  EXPECT_THAT(Get<std::vector<Checkpoint>>([](Snapshot& rows) { return rows.ListCheckpoints(Id(1)); }), IsEmpty());
+  EXPECT_THAT(Get<std::vector<MetricPoint>>([](Snapshot& rows) { return rows.ListMetrics(Id(1), {}); }), IsEmpty());
+  EXPECT_THAT(Get<std::vector<Heatmap>>([](Snapshot& rows) { return rows.ListHeatmaps(Id(1)); }), IsEmpty());
+  EXPECT_THAT(Get<std::vector<LogLine>>([](Snapshot& rows) { return rows.ListLogs(Id(1), 0, 9); }), IsEmpty());
+}
+
+TEST_P(JobStoreContract, ASweepIsDeletedWhenNoJobIsLeftInIt) {
+  Sweep other;
+  other.name = "t";
+  Must([&](Transaction& rows) { return rows.PutSweep(other); });
+  Insert(QueuedJob(1));
+  Member({{1, 0}});
+  Must([&](Transaction& rows) { return rows.SetMemberships("t", {{Id(1), Membership{"t", "e", "l", 0}}}); });
+  const auto erase = [&](const std::string& name) {
+    return store_->Write([&](Transaction& rows) { return rows.DeleteSweep(name); }).code();
+  };
+  EXPECT_EQ(erase("s"), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Get<std::vector<std::string>>([](Snapshot& rows) { return rows.HomeJobIds("s"); }), ElementsAre(Id(1)));
+  Must([&](Transaction& rows) { return rows.LeaveSweep("s", Id(1)); });
+  EXPECT_EQ(GetJob(1).home_sweep, "t");
+  EXPECT_EQ(erase("s"), absl::StatusCode::kOk);
+  EXPECT_EQ(erase("s"), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Get<std::vector<Sweep>>([](Snapshot& rows) { return rows.ListSweeps(); }).size(), 1u);
+  ASSERT_EQ(GetJob(1).sweeps.size(), 1u);
+  // A sweep of that name may come again, and begins at nothing.
+  Sweep again;
+  again.name = "s";
+  Must([&](Transaction& rows) { return rows.PutSweep(again); });
+  EXPECT_EQ(Get<Sweep>([](Snapshot& rows) { return rows.GetSweep("s"); }).jobs, 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Stores, JobStoreContract, ::testing::Values("memory", "sqlite"),
                          [](const auto& info) { return std::string(info.param); });
 

@@ -38,7 +38,8 @@ Result RunSinkctl(const std::vector<std::string>& args, const Place& place) {
                                   std::chrono::system_clock::now().time_since_epoch())
                            .count();
                      },
-                 .interrupt = place.interrupt != nullptr ? *place.interrupt : own};
+                 .interrupt = place.interrupt != nullptr ? *place.interrupt : own,
+                 .full_screen = place.full_screen};
   const int code = RunCli(args, world);
   return {code, transcript.text(), err.str()};
 }
@@ -115,7 +116,7 @@ void CliTest::Report(const v1::Grant& grant, const std::vector<pipe::Event>& eve
     v1::Event* event = request.add_events();
     event->set_seq(++sequence_[grant.lease().job_id()]);
     event->set_record(pipe::Encode(record));
-    event->set_time_ms(1'700'000'000'000);
+    event->set_time_ms(event_time_ms_);
   }
   const auto response = worker_->Report(request);
   ASSERT_TRUE(response.ok()) << response.status();

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -35,6 +36,7 @@ struct Place {
   WindowSize window;
   Interrupt* interrupt = nullptr;
   Transcript* transcript = nullptr;  // where another thread can see what is printed
+  std::function<std::unique_ptr<FullScreen>()> full_screen = [] { return nullptr; };
 };
 
 // Runs sinkctl; needs no coordinator by itself.
@@ -64,6 +66,7 @@ class CliTest : public ::testing::Test {
   testing::TempDir folder_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<CoordinatorClient> worker_;
+  int64_t event_time_ms_ = 1'700'000'000'000;  // of what Report sends
 
  private:
   std::map<std::string, uint64_t> sequence_;  // job -> number of its last event

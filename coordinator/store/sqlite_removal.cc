@@ -1,0 +1,65 @@
+// Taking rows away for good: what a sweep leaves behind that is deleted.
+#include "absl/strings/str_cat.h"
+#include "coordinator/job/status_macros.h"
+#include "coordinator/store/point_table.h"
+#include "coordinator/store/sqlite_transaction.h"
+
+namespace sink::store {
+namespace {
+
+// Tables whose rows belong to one job. Their references to it are checked when its own row goes.
+constexpr const char* kTablesOfJobs[] = {"configs", "attempts", "heatmaps", "logs", "checkpoints", "rungs", "gang"};
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> SqliteTransaction::HomeJobIds(const std::string& sweep) {
+  Query query(db_, "SELECT id FROM jobs WHERE home_sweep = ?1 ORDER BY seq", sweep);
+  std::vector<std::string> ids;
+  while (query.Next()) ids.push_back(query.Text(0));
+  if (!query.status().ok()) return query.status();
+  return ids;
+}
+
+absl::Status SqliteTransaction::LeaveSweep(const std::string& sweep, const std::string& job_id) {
+  SINK_ASSIGN_OR_RETURN(const int64_t seq, SeqOf(job_id));
+  NoteSweep(sweep);
+  NoteProgress(job_id);
+  SINK_RETURN_IF_ERROR(Query(db_, "DELETE FROM rungs WHERE sweep = ?1 AND job = ?2", sweep, seq).Run());
+  SINK_RETURN_IF_ERROR(Query(db_, "DELETE FROM memberships WHERE sweep = ?1 AND job = ?2", sweep, seq).Run());
+  return Query(db_,
+               "UPDATE jobs SET home_sweep = (SELECT min(sweep) FROM memberships WHERE job = ?2) "
+               "WHERE seq = ?2 AND home_sweep = ?1 AND EXISTS (SELECT 1 FROM memberships WHERE job = ?2)",
+               sweep, seq)
+      .Run();
+}
+
+absl::Status SqliteTransaction::DeleteJob(const std::string& id) {
+  SINK_ASSIGN_OR_RETURN(const Job job, GetJob(id));
+  if (!IsFinal(job.state) || !job.sweeps.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat("job ", id, " has not ended, or a sweep has it"));
+  }
+  SINK_ASSIGN_OR_RETURN(const int64_t seq, SeqOf(id));
+  NoteProgress(id);
+  SINK_RETURN_IF_ERROR(PointTable(db_, names_).Delete(seq));
+  for (const char* table : kTablesOfJobs) {
+    SINK_RETURN_IF_ERROR(db_.Execute(absl::StrCat("DELETE FROM ", table, " WHERE job = ", seq).c_str()));
+  }
+  SINK_RETURN_IF_ERROR(
+      Query(db_, "UPDATE counts SET jobs = jobs - 1 WHERE sweep = '' AND state = ?1", job.state).Run());
+  return Query(db_, "DELETE FROM jobs WHERE seq = ?1", seq).Run();
+}
+
+absl::Status SqliteTransaction::DeleteSweep(const std::string& name) {
+  SINK_RETURN_IF_ERROR(GetSweep(name).status());
+  SINK_ASSIGN_OR_RETURN(const std::vector<std::string> members, SweepJobIds(name));
+  SINK_ASSIGN_OR_RETURN(const std::vector<std::string> homes, HomeJobIds(name));
+  if (!members.empty() || !homes.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat("sweep ", name, " has jobs"));
+  }
+  NoteSweep(name);
+  SINK_RETURN_IF_ERROR(Query(db_, "DELETE FROM rungs WHERE sweep = ?1", name).Run());
+  SINK_RETURN_IF_ERROR(Query(db_, "DELETE FROM counts WHERE sweep = ?1", name).Run());
+  return Query(db_, "DELETE FROM sweeps WHERE name = ?1", name).Run();
+}
+
+}  // namespace sink::store
