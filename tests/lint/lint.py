@@ -34,6 +34,7 @@ EDGES = {
     "coordinator/errors": {"sink/v1"},
     "coordinator/core": {"coordinator/store", "coordinator/job", "coordinator/errors", "proto/pipe", "proto/config"},
     "coordinator/identity": {"coordinator/files", "coordinator/job", "proto/files"},
+    "coordinator/backup": {"coordinator/store", "coordinator/job", "coordinator/files", "proto/files", "proto/args"},
     "coordinator/service": {"coordinator/core", "coordinator/identity", "coordinator/store", "coordinator/job", "coordinator/errors",
                             "coordinator/files", "sweeps", "proto/config", "proto/files", "proto/pipe", "proto/run", "sink/v1"},
     "coordinator": {"coordinator/service", "coordinator/identity", "coordinator/core", "coordinator/store", "coordinator/job", "coordinator/files",
@@ -104,6 +105,7 @@ FORBIDDEN = [
 ]
 LINKS = {  # binary -> pattern of libraries it must not need
     "sink-coordinator": r"libtorch|libc10|libcud|libnccl",
+    "sink-backup": r"libtorch|libc10|libcud|libnccl|grpc",
     "sink-worker": r"libtorch|libc10|libcud|libnccl|libsqlite",
     "sinkctl": r"libtorch|libc10|libcud|libnccl|libsqlite",
     "sink-trainer": r"grpc|protobuf|sqlite|absl|prometheus",
