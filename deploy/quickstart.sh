@@ -113,7 +113,7 @@ deploy/bootstrap.sh
 say "Building (the first time takes a few minutes)"
 cmake --preset dev >"$home/configure.log" 2>&1 || { tail -n 20 "$home/configure.log" >&2; exit 1; }
 grep '^-- Sink' "$home/configure.log"
-cmake --build --preset dev --target sink-coordinator sink-worker sinkctl sink-data sink-trainer sink-eval
+cmake --build --preset dev --target sink-coordinator sink-backup sink-worker sinkctl sink-data sink-trainer sink-eval
 
 say "Preparing the sample corpus: Webster's 1913 dictionary and the King James Bible, as bytes"
 "$bin/sink-data" sample-corpus --out "$home/corpus"

@@ -12,6 +12,7 @@
 #include "worker/free_port.h"
 #include "worker/grant_check.h"
 #include "worker/process_tree.h"
+#include "worker/protocol/answer.h"
 #include "worker/timing.h"
 
 namespace sink::worker {
@@ -19,7 +20,7 @@ namespace sink::worker {
 Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions options)
     : link_(link),
       options_(std::move(options)),
-      session_(files::RandomId()),
+      session_(options_.session.empty() ? files::RandomId() : options_.session),
       devices_(std::move(devices)),
       models_(options_.runner.model_root),
       sets_(options_.runner.data_root) {
@@ -172,10 +173,8 @@ bool Daemon::Poll() {
   *request.mutable_sets() = sets_.Get(sent_at);
   const auto response = AskAndWait(request);
   port.reset();
-  if (IsUnregistered(response.status())) {
-    must_register_ = true;
-    return false;
-  }
+  if (MustRegister(response.status())) must_register_ = true;
+  if (IsUnregistered(response.status())) return false;
   outage_.Note(response.status());
   if (!response.ok()) return false;  // the same question again next time: its answer may have been lost on the way
   ++poll_;
@@ -256,11 +255,8 @@ void Daemon::StartHeartbeat(absl::Duration interval) {
   hooks.on_answer = [this](const v1::HeartbeatRequest& request, const v1::HeartbeatResponse& response,
                            absl::Duration sent_at) { OnHeartbeat(request, response, sent_at); };
   hooks.on_error = [this](const absl::Status& status) {
-    if (IsUnregistered(status)) {
-      must_register_ = true;
-    } else if (!killed_.HasBeenNotified()) {
-      outage_.Note(status);
-    }
+    if (MustRegister(status)) must_register_ = true;
+    if (!IsUnregistered(status) && !killed_.HasBeenNotified()) outage_.Note(status);
   };
   heartbeat_ = std::make_unique<Heartbeat>(link_, std::move(hooks), interval);
 }

@@ -29,6 +29,7 @@ struct DaemonOptions {
   std::string name;
   std::string version;
   std::string advertise;  // host at which other workers reach this one; "": the coordinator sees for itself
+  std::string session;    // DataFolder's; "": a random one
   RunnerContext runner;   // on_unregistered is the daemon's own
   absl::Duration poll_interval = absl::Milliseconds(500);  // between questions that were answered at once
   absl::Duration ask_wait = absl::Seconds(20);             // how long a question may wait for its answer

@@ -1,7 +1,6 @@
 // See data_folder.h.
 #include "worker/data_folder.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -10,8 +9,13 @@
 #include <filesystem>
 #include <system_error>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "coordinator/files/file_status.h"
 #include "coordinator/identity/credential.h"
 #include "proto/files/files.h"
@@ -20,19 +24,33 @@
 namespace sink::worker {
 namespace {
 
-constexpr size_t kIdDigits = 32;
+constexpr size_t kIdDigits = 32, kBeganDigits = 16;
 
-// The id in the file, or a new one when the file is missing or damaged.
-absl::StatusOr<std::string> LoadOrMakeId(const std::string& path) {
+// The file worker.id: a line with the worker's id, and one with when its newest daemon began.
+struct Identity {
+  std::string worker_id;
+  uint64_t began = 0;  // ms since 1970, or one more than the daemon before
+};
+
+bool IsHex(absl::string_view text) { return std::all_of(text.begin(), text.end(), absl::ascii_isxdigit); }
+
+// Of a daemon that begins now: what the file says, or a new id when it is missing or damaged.
+absl::StatusOr<Identity> TakeUpIdentity(const std::string& path) {
   const auto text = files::ReadFile(path, 4096);
-  if (text.ok() && text->size() >= kIdDigits) {
-    std::string id = text->substr(0, kIdDigits);
-    if (std::all_of(id.begin(), id.end(), [](unsigned char c) { return std::isxdigit(c); })) return id;
-  }
   if (!text.ok() && text.error().code() != ENOENT) return ToStatus(text.error());
-  std::string id = files::RandomId();
-  if (const auto failed = files::ReplaceFile(path, id + "\n")) return ToStatus(failed);
-  return id;
+  const std::vector<std::string> lines = absl::StrSplit(text.ok() ? *text : "", '\n');
+  Identity identity;
+  if (lines[0].size() == kIdDigits && IsHex(lines[0])) {
+    identity.worker_id = lines[0];
+    if (lines.size() > 1 && !absl::SimpleHexAtoi(lines[1], &identity.began)) identity.began = 0;
+  } else {
+    identity.worker_id = files::RandomId();
+  }
+  const auto now = static_cast<uint64_t>(std::max<int64_t>(0, absl::ToUnixMillis(absl::Now())));
+  identity.began = std::max(identity.began + 1, now);
+  const std::string written = absl::StrCat(identity.worker_id, "\n", absl::Hex(identity.began, absl::kZeroPad16), "\n");
+  if (const auto failed = files::ReplaceFile(path, written)) return ToStatus(failed);
+  return identity;
 }
 
 }  // namespace
@@ -63,9 +81,10 @@ absl::StatusOr<DataFolder> DataFolder::Open(const std::string& path) {
   if (const auto failed = files::WriteAll(*lock, lock_path, pid)) return ToStatus(failed);
   folder.lock_ = *std::move(lock);
 
-  auto id = LoadOrMakeId(absl::StrCat(folder.path_, "/worker.id"));
-  if (!id.ok()) return id.status();
-  folder.worker_id_ = *std::move(id);
+  auto identity = TakeUpIdentity(absl::StrCat(folder.path_, "/worker.id"));
+  if (!identity.ok()) return identity.status();
+  folder.worker_id_ = std::move(identity->worker_id);
+  folder.session_ = absl::StrCat(absl::Hex(identity->began, absl::kZeroPad16), files::RandomId().substr(kBeganDigits));
   return folder;
 }
 

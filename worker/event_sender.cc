@@ -3,11 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-#include <optional>
-
 #include "absl/strings/str_cat.h"
-#include "coordinator/errors/error_detail.h"
 #include "coordinator/log/log.h"
 
 namespace sink::worker {
@@ -28,27 +24,27 @@ EventSender::~EventSender() {
 void EventSender::Run() {
   const LogScope scope(calls_->lease().job_id(), calls_->lease().lease_id());
   const absl::Notification& abandoned = calls_->control().abandoned();
-  uint64_t next = spool_->first_kept_seq();
+  Delivery delivery(spool_->first_kept_seq());
   while (!abandoned.HasBeenNotified()) {
-    if (!spool_->WaitForRecordAfter(next - 1, kPoll)) {
+    if (const uint64_t expected = calls_->TakeMissingEvents(); expected > 0) delivery.GoBack(expected);
+    if (!spool_->WaitForRecordAfter(delivery.next() - 1, kPoll)) {
       if (closing_) return;
       continue;
     }
     absl::SleepFor(kLinger);
-    const absl::StatusOr<uint64_t> sent = SendBatch(next);
-    if (!sent.ok()) {
-      if (!abandoned.HasBeenNotified()) {
-        spdlog::error("job {}: events not delivered: {}", calls_->lease().job_id(), sent.status().ToString());
-        refused_ = true;
-        calls_->control().Request(StopReason::kRefused);
-      }
-      return;
+    const absl::Status sent = SendBatch(&delivery);
+    if (sent.ok()) continue;
+    if (!abandoned.HasBeenNotified()) {
+      spdlog::error("job {}: events not delivered: {}", calls_->lease().job_id(), sent.ToString());
+      calls_->GiveUpEvents();
+      calls_->control().Request(StopReason::kRefused);
     }
-    next = *sent;
+    return;
   }
 }
 
-absl::StatusOr<uint64_t> EventSender::SendBatch(uint64_t first) {
+absl::Status EventSender::SendBatch(Delivery* delivery) {
+  const uint64_t first = delivery->next();
   auto request = calls_->Fill<v1::ReportRequest>();
   for (SpoolRecord& record : spool_->Read(first, kMaxBatchEvents, kMaxBatchBytes)) {
     v1::Event* event = request.add_events();
@@ -64,21 +60,14 @@ absl::StatusOr<uint64_t> EventSender::SendBatch(uint64_t first) {
     if (response.ok()) durable = response->durable_seq();
     return response.status();
   });
-  if (absl::IsOutOfRange(status)) {
-    // The coordinator has fewer events than we thought, for example because it was restored from a backup.
-    const std::optional<uint64_t> expected = ExpectedEvent(status);
-    if (!expected || *expected == first) return status;
-    if (*expected > first) spool_->Acknowledge(*expected - 1);
-    return *expected;
-  }
-  if (!status.ok()) return status;
-  spool_->Acknowledge(durable);
-  return std::max(durable + 1, spool_->first_kept_seq());
+  const Delivery::Effect effect = delivery->Answered(status, durable);
+  if (effect.acknowledge > 0) spool_->Acknowledge(effect.acknowledge);
+  return effect.failed;
 }
 
 bool EventSender::WaitUntilDurable(uint64_t seq) {
   while (!spool_->WaitForAcknowledged(seq, kPoll)) {
-    if (refused_ || calls_->control().abandoned().HasBeenNotified()) return false;
+    if (calls_->events_given_up() || calls_->control().abandoned().HasBeenNotified()) return false;
   }
   return true;
 }

@@ -1,12 +1,15 @@
 // Carries an attempt's spool to the coordinator, in order, in a thread of its own: batches go out as long as there are
-// events, and the spool forgets what the coordinator calls durable. Owned by the JobRunner; the destructor waits for
-// the thread, so the stop control must have been told to abandon delivery, or everything must be acknowledged.
+// events, and the spool forgets what the coordinator calls durable. What the coordinator lacks though it once had it is
+// sent again; once it refuses an event for good, or lacks one that the spool has forgotten, the events are given up
+// (LeasedCalls). Owned by the JobRunner; the destructor waits for the thread, so the stop control must have been told
+// to abandon delivery, or everything must be acknowledged.
 #pragma once
 
 #include <atomic>
 #include <thread>
 
 #include "worker/leased_calls.h"
+#include "worker/protocol/delivery.h"
 #include "worker/spool.h"
 
 namespace sink::worker {
@@ -20,20 +23,17 @@ class EventSender {
   EventSender(LeasedCalls* calls, Spool* spool);
   ~EventSender();
 
-  // Waits until everything up to `seq` is durable. False when delivery ended before that: stale, abandoned, or refused.
+  // Waits until everything up to `seq` is durable. False when delivery ended before that: stale, abandoned, or given
+  // up.
   bool WaitUntilDurable(uint64_t seq);
-
-  // The coordinator has refused an event for good; nothing more is sent.
-  bool refused() const { return refused_.load(); }
 
  private:
   void Run();
-  // Sends one batch that starts with `first`; returns the sequence number to go on with.
-  absl::StatusOr<uint64_t> SendBatch(uint64_t first);
+  // Sends one batch. An error: nothing more can be delivered.
+  absl::Status SendBatch(Delivery* delivery);
 
   LeasedCalls* const calls_;
   Spool* const spool_;
-  std::atomic<bool> refused_ = false;
   std::atomic<bool> closing_ = false;
   std::thread thread_;
 };

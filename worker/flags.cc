@@ -166,6 +166,7 @@ absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFo
     return absl::InvalidArgumentError(
         absl::StrCat("--advertise ", flags.advertise, ": give a host name or address, without a port"));
   }
+  options.session = folder.session();
   options.runner.worker_id = folder.worker_id();
   options.runner.data = folder.path();
   for (const std::string& name : flags.pass_env) {

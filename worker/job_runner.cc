@@ -14,6 +14,7 @@
 #include "proto/config/job_config.h"
 #include "worker/model_folder.h"
 #include "worker/process_tree.h"
+#include "worker/protocol/lease_term.h"
 #include "worker/resume.h"
 #include "worker/set_list.h"
 #include "worker/timing.h"
@@ -21,10 +22,6 @@
 
 namespace sink::worker {
 namespace {
-
-// The trainer is stopped this long before its lease ends, and must be dead this long before.
-absl::Duration StopMargin(absl::Duration lease) { return std::min(absl::Seconds(15), lease / 4); }
-absl::Duration KillMargin(absl::Duration lease) { return std::min(absl::Seconds(5), lease / 12); }
 
 constexpr size_t kShownDigits = 8;  // of a set's content
 
@@ -74,8 +71,9 @@ void JobRunner::Start() {
 }
 
 void JobRunner::RenewLease(absl::Duration sent_at, absl::Duration lease_duration) {
-  lease_stop_ms_ = absl::ToInt64Milliseconds(sent_at + lease_duration - StopMargin(lease_duration));
-  lease_grace_ms_ = absl::ToInt64Milliseconds(StopMargin(lease_duration) - KillMargin(lease_duration));
+  const LeaseTerm term = TermOf(sent_at, lease_duration);
+  lease_stop_ms_ = absl::ToInt64Milliseconds(term.stop_at);
+  lease_grace_ms_ = absl::ToInt64Milliseconds(term.grace);
 }
 
 v1::HeldJob JobRunner::held() const {
@@ -247,7 +245,7 @@ void JobRunner::Deliver(Outcome outcome) {
     // Known from here on: a daemon that starts after this one's death says the same.
     if (auto saved = folder_.SaveOutcome(outcome); !saved.ok()) spdlog::warn("{}", saved.ToString());
     uint64_t last_seq = spool_->Seal(WallTimeMs());
-    if (!sender_->WaitUntilDurable(last_seq) && sender_->refused()) {
+    if (!sender_->WaitUntilDurable(last_seq) && calls_.events_given_up()) {
       last_seq = spool_->acknowledged_seq();
       outcome = Failure(v1::INFRA, "the coordinator refused the trainer's events as invalid");
     }
@@ -276,9 +274,17 @@ void JobRunner::Finish(const Outcome& outcome, uint64_t last_seq) {
   const absl::Status status = calls_.Retry(control_.abandoned(), [&]() -> absl::Status {
     auto response = calls_.link().Finish(request);
     if (response.ok()) state = response->state();
-    // "Events are missing" passes once the sender has caught up.
-    return absl::IsOutOfRange(response.status()) ? absl::UnavailableError(response.status().message())
-                                                 : response.status();
+    if (!absl::IsOutOfRange(response.status()) || sender_ == nullptr) return response.status();
+    // A coordinator that was restored from a backup lacks events that it had: the sender sends them again, and where
+    // the spool has forgotten them, the attempt is void.
+    calls_.NoteMissingEvents(response.status());
+    if (calls_.events_given_up()) {
+      request.set_outcome(v1::FAILED);
+      request.set_failure_class(v1::INFRA);
+      request.set_message("the coordinator lacks events that it once had, and this worker has them no more");
+      request.set_last_seq(0);
+    }
+    return absl::UnavailableError(response.status().message());
   });
   if (IsStaleLease(status)) return;
   if (absl::IsCancelled(status)) {

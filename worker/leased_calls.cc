@@ -6,19 +6,10 @@
 #include <utility>
 
 #include "coordinator/errors/error_detail.h"
+#include "worker/protocol/answer.h"
 #include "worker/timing.h"
 
 namespace sink::worker {
-namespace {
-
-bool IsForGood(const absl::Status& status) {
-  return absl::IsInvalidArgument(status) || absl::IsOutOfRange(status) || absl::IsDataLoss(status) ||
-         absl::IsUnimplemented(status);
-}
-
-}  // namespace
-
-bool IsUnregistered(const absl::Status& status) { return absl::IsNotFound(status) || absl::IsUnauthenticated(status); }
 
 LeasedCalls::LeasedCalls(CoordinatorLink* link, std::string worker_id, v1::LeaseRef lease, StopControl* control,
                          std::function<void()> on_unregistered)
@@ -32,16 +23,28 @@ absl::Status LeasedCalls::Retry(const absl::Notification& give_up, absl::Functio
   Backoff backoff;
   while (!give_up.HasBeenNotified()) {
     const absl::Status status = call();
-    if (status.ok() || IsForGood(status)) return status;
-    if (IsStaleLease(status)) {
-      control_->Request(StopReason::kStale);
-      return status;
+    NoteMissingEvents(status);
+    switch (JudgeAnswer(status)) {
+      case Answer::kStale:
+        control_->Request(StopReason::kStale);
+        return status;
+      case Answer::kDone:
+      case Answer::kRefused:
+        return status;
+      case Answer::kUnregistered:
+        on_unregistered_();
+        break;
+      case Answer::kAgain:
+        break;
     }
-    if (IsUnregistered(status)) on_unregistered_();
     spdlog::debug("job {}: {}; trying again", lease_.job_id(), status.ToString());
     if (give_up.WaitForNotificationWithTimeout(backoff.Next())) break;
   }
   return absl::CancelledError("given up");
+}
+
+void LeasedCalls::NoteMissingEvents(const absl::Status& status) {
+  if (const auto expected = ExpectedEvent(status)) missing_events_ = *expected;
 }
 
 }  // namespace sink::worker

@@ -1,5 +1,6 @@
 // The coordinator's calls on behalf of one attempt: fills in who asks and under which lease, goes on trying while the
-// coordinator is away, and turns a stale lease into a stop. Thread-safe; shared by the attempt's threads.
+// coordinator is away, turns a stale lease into a stop, and remembers which events it says that it lacks. Thread-safe;
+// shared by the attempt's threads.
 #pragma once
 
 #include <atomic>
@@ -16,9 +17,6 @@
 
 namespace sink::worker {
 
-// Whether the coordinator does not know this worker (any more).
-bool IsUnregistered(const absl::Status& status);
-
 class LeasedCalls {
  public:
   // `on_unregistered` asks the daemon to register again; it must not block. All must outlive this object.
@@ -26,9 +24,19 @@ class LeasedCalls {
               std::function<void()> on_unregistered);
 
   // Runs `call` until it succeeds or fails for good, with growing pauses. Ends with Cancelled once `give_up` is
-  // notified; a stale lease requests StopReason::kStale and comes back as it is. InvalidArgument, OutOfRange, DataLoss
-  // and Unimplemented are for good; everything else is tried again.
+  // notified; a stale lease requests StopReason::kStale and comes back as it is. What is for good is told by
+  // protocol/answer.h; everything else is tried again.
   absl::Status Retry(const absl::Notification& give_up, absl::FunctionRef<absl::Status()> call);
+
+  // An answer of a call says that the coordinator lacks events. Where it once had them it was restored from a backup,
+  // and no report would ever find out, because everything has been sent. Retry does this with every answer.
+  void NoteMissingEvents(const absl::Status& status);
+  // From which one on they are to be sent again; 0: none. Asking makes it 0.
+  uint64_t TakeMissingEvents() { return missing_events_.exchange(0); }
+
+  // The coordinator has not got an event, and will not: nothing that must wait for it can be delivered.
+  void GiveUpEvents() { events_given_up_ = true; }
+  bool events_given_up() const { return events_given_up_; }
 
   // Fills in worker id and lease of any worker request.
   template <typename Request>
@@ -49,6 +57,8 @@ class LeasedCalls {
   const v1::LeaseRef lease_;
   StopControl* const control_;
   const std::function<void()> on_unregistered_;
+  std::atomic<uint64_t> missing_events_ = 0;
+  std::atomic<bool> events_given_up_ = false;
 };
 
 }  // namespace sink::worker

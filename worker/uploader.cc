@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@
 #include "coordinator/log/log.h"
 #include "proto/files/files.h"
 #include "worker/checkpoint_links.h"
+#include "worker/protocol/upload_plan.h"
 
 namespace sink::worker {
 
@@ -138,14 +140,13 @@ bool Uploader::IsPassedOver() {
 absl::Status Uploader::Upload(const Item& item) {
   const absl::Notification& abandoned = calls_->control().abandoned();
   while (!spool_->WaitForAcknowledged(item.seq, kPoll)) {
-    if (abandoned.HasBeenNotified() || calls_->control().reason() == StopReason::kRefused) {
-      return absl::CancelledError("given up");
-    }
+    if (abandoned.HasBeenNotified() || calls_->events_given_up()) return absl::CancelledError("given up");
   }
   // Bytes that have gone bad here would be refused there, every time.
   if (const auto failed = run::VerifyCheckpoint(item.path, item.manifest)) return ToStatus(failed);
   int tries = 0;  // the first is always made: checkpoints that come fast must not starve each other
   return calls_->Retry(abandoned, [&] {
+    if (calls_->events_given_up()) return absl::DataLossError("the coordinator lacks the events before it for good");
     return tries++ > 0 && !IsKept(item) && IsPassedOver() ? absl::InvalidArgumentError("passed over for a newer one")
                                                           : UploadOnce(item);
   });
@@ -155,34 +156,39 @@ absl::Status Uploader::UploadOnce(const Item& item) {
   auto begin = calls_->Fill<v1::BeginCheckpointRequest>();
   begin.set_step(item.manifest.step);
   begin.set_manifest_hash(item.manifest.hash);
+  std::vector<uint64_t> sizes;
   for (const run::ManifestFile& file : item.manifest.files) {
+    sizes.push_back(file.size);
     v1::CheckpointFile* entry = begin.add_files();
     entry->set_name(file.name);
     entry->set_size(file.size);
     entry->set_xxh3(file.xxh3);
   }
-  auto begun = calls_->link().BeginCheckpoint(begin);
-  if (!begun.ok()) return begun.status();
-  for (size_t i = 0; i < item.manifest.files.size(); ++i) {
-    const run::ManifestFile& file = item.manifest.files[i];
-    const uint64_t offset = static_cast<int>(i) < begun->committed_size() ? begun->committed(i) : 0;
-    if (offset >= file.size) continue;
-    const CheckpointUpload upload{calls_->worker_id(),
-                                  calls_->lease(),
-                                  item.manifest.step,
-                                  file.name,
-                                  absl::StrCat(item.path, "/", file.name),
-                                  offset};
-    absl::Status written = calls_->link().WriteCheckpoint(upload);
-    // A wrong offset means that our answer to `begin` is out of date: ask again.
-    if (absl::IsOutOfRange(written)) return absl::UnavailableError(written.message());
-    if (!written.ok()) return written;
-  }
   auto commit = calls_->Fill<v1::CommitCheckpointRequest>();
   commit.set_step(item.manifest.step);
   commit.set_manifest_hash(item.manifest.hash);
   commit.set_events_seq(item.seq);
-  return calls_->link().CommitCheckpoint(commit);
+
+  UploadPlan plan(std::move(sizes));
+  for (UploadPlan::Step step = plan.next(); step.kind != UploadPlan::Step::Kind::kDone; step = plan.next()) {
+    absl::Status answer;
+    if (step.kind == UploadPlan::Step::Kind::kBegin) {
+      auto begun = calls_->link().BeginCheckpoint(begin);
+      if (begun.ok()) {
+        plan.Begun({begun->committed().begin(), begun->committed().end()});
+        continue;
+      }
+      answer = begun.status();
+    } else if (step.kind == UploadPlan::Step::Kind::kWrite) {
+      const std::string& name = item.manifest.files[step.file].name;
+      answer = calls_->link().WriteCheckpoint({calls_->worker_id(), calls_->lease(), item.manifest.step, name,
+                                               absl::StrCat(item.path, "/", name), step.offset});
+    } else {
+      answer = calls_->link().CommitCheckpoint(commit);
+    }
+    if (absl::Status failed = plan.Answered(answer); !failed.ok()) return failed;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Uploader::WaitUntilCommitted() {

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/job/status_macros.h"
@@ -27,11 +28,22 @@ absl::StatusOr<Job> CurrentJob(store::Snapshot& rows, const std::string& worker_
   return job;
 }
 
+bool IsEarlierSession(const std::string& a, const std::string& b) {
+  constexpr char kOrdered[] = "00000";  // a time in milliseconds; a random one begins so once in a million times
+  constexpr size_t kDigits = 16;
+  if (!absl::StartsWith(a, kOrdered) || !absl::StartsWith(b, kOrdered)) return false;
+  return a.compare(0, kDigits, b, 0, kDigits) < 0;
+}
+
+absl::Status StaleSession(const Worker& worker) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("stale session: another daemon has registered as worker ", worker.name, " since; stop one of them"));
+}
+
 absl::StatusOr<Worker> CurrentWorker(store::Snapshot& rows, const std::string& id, const std::string& session) {
   SINK_ASSIGN_OR_RETURN(Worker worker, rows.GetWorker(id));
   if (worker.session == session) return worker;
-  return absl::FailedPreconditionError(
-      absl::StrCat("stale session: another daemon has registered as worker ", worker.name, " since; stop one of them"));
+  return StaleSession(worker);
 }
 
 absl::StatusOr<std::optional<HeldMember>> CurrentMember(store::Snapshot& rows, const std::string& worker_id,

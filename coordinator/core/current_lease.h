@@ -19,6 +19,13 @@ absl::Status StaleLease(const Lease& lease);
 // The live job whose leader holds this lease; StaleLease when there is none.
 absl::StatusOr<Job> CurrentJob(store::Snapshot& rows, const std::string& worker_id, const Lease& lease);
 
+// Whether a daemon with session `a` began before one with `b`, of the same worker. Sessions are in order by their first
+// half (worker/data_folder.h); those of older programs are random, and of them nobody knows.
+bool IsEarlierSession(const std::string& a, const std::string& b);
+
+// FAILED_PRECONDITION: another daemon has registered as this worker since.
+absl::Status StaleSession(const Worker& worker);
+
 // The worker: NOT_FOUND when it is unknown, FAILED_PRECONDITION when another daemon has registered as it since.
 absl::StatusOr<Worker> CurrentWorker(store::Snapshot& rows, const std::string& id, const std::string& session);
 

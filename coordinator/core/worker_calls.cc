@@ -63,14 +63,19 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
   worker.last_seen_ms = now.unix_ms;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     const absl::StatusOr<Worker> before = rows.GetWorker(request.worker_id);
+    if (before.ok() && IsEarlierSession(request.session, before->session)) return StaleSession(*before);
+    const bool same_daemon = before.ok() && before->session == request.session;
     SINK_RETURN_IF_ERROR(rows.PutWorker(worker));
-    if (!before.ok() || before->session != request.session) {  // a daemon that starts anew may have been mended
+    if (!same_daemon) {  // one that starts anew may have been mended
       SINK_ASSIGN_OR_RETURN(const bool lifted, LiftQuarantine(rows, worker.id));
       if (lifted) context_->health().Forget(worker.id);
     }
     const auto is_held = [&](const Lease& lease) {
       return std::find(request.held.begin(), request.held.end(), lease) != request.held.end();
     };
+    // A daemon forgets no lease, so what the same one does not name was granted after it had sent this: a call that it
+    // has given up and repeated may come late. Should its worker not have the grant after all, the lease runs out.
+    const auto is_lost = [&](const Holder& holder) { return !same_daemon || holder.session != request.session; };
     const std::string why = absl::StrCat("worker ", request.name, " restarted without it");
     SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobsOf(request.worker_id));
     for (Job& job : live) {
@@ -78,7 +83,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
         keep.push_back(job.lease());
         job.holder.session = request.session;
         SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-      } else {
+      } else if (is_lost(job.holder)) {
         SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
         ++lost;
       }
@@ -91,7 +96,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
         keep.push_back(member.lease(job.attempt));
         member.holder.session = request.session;
         SINK_RETURN_IF_ERROR(rows.PutMember(member));
-      } else {
+      } else if (is_lost(member.holder)) {
         SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
         ++lost;
       }
@@ -310,8 +315,9 @@ absl::StatusOr<std::vector<Checkpoint>> WorkerCalls::CommitCheckpoint(const std:
     SINK_ASSIGN_OR_RETURN(const Job job, CurrentJob(rows, worker_id, lease));
     SINK_RETURN_IF_ERROR(CheckStep(job, commit.step));
     if (job.event_cursor < commit.events_seq) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "events up to ", commit.events_seq, " are not durable yet, only ", job.event_cursor, ": report them first"));
+      return EventsFirstError(job.event_cursor + 1,
+                              absl::StrCat("events up to ", commit.events_seq, " are not durable yet, only ",
+                                           job.event_cursor, ": report them first"));
     }
     SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
     for (const Checkpoint& old : checkpoints) {

@@ -6,6 +6,15 @@
 #include "coordinator/errors/detail_payload.h"
 
 namespace sink {
+namespace {
+
+absl::Status WithMissingEvents(const absl::Status& status, uint64_t expected) {
+  v1::ErrorDetail detail;
+  detail.mutable_missing_events()->set_expected(expected);
+  return WithDetail(status, detail);
+}
+
+}  // namespace
 
 absl::Status StaleLeaseError(absl::string_view message) {
   v1::ErrorDetail detail;
@@ -18,14 +27,17 @@ bool IsStaleLease(const absl::Status& status) {
 }
 
 absl::Status MissingEventsError(uint64_t expected, absl::string_view message) {
-  v1::ErrorDetail detail;
-  detail.mutable_missing_events()->set_expected(expected);
-  return WithDetail(absl::OutOfRangeError(message), detail);
+  return WithMissingEvents(absl::OutOfRangeError(message), expected);
+}
+
+absl::Status EventsFirstError(uint64_t expected, absl::string_view message) {
+  return WithMissingEvents(absl::FailedPreconditionError(message), expected);
 }
 
 std::optional<uint64_t> ExpectedEvent(const absl::Status& status) {
+  if (!absl::IsOutOfRange(status) && !absl::IsFailedPrecondition(status)) return std::nullopt;
   const v1::ErrorDetail detail = DetailOf(status);
-  if (!absl::IsOutOfRange(status) || detail.missing_events().expected() == 0) return std::nullopt;
+  if (detail.missing_events().expected() == 0) return std::nullopt;
   return detail.missing_events().expected();
 }
 

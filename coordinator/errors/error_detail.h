@@ -16,7 +16,9 @@ bool IsStaleLease(const absl::Status& status);
 
 // OUT_OF_RANGE: events from the sequence number `expected` on must come first.
 absl::Status MissingEventsError(uint64_t expected, absl::string_view message);
-// The sequence number; nothing when `status` is another error, or came without one.
+// FAILED_PRECONDITION: what was asked must wait for the events from the sequence number `expected` on.
+absl::Status EventsFirstError(uint64_t expected, absl::string_view message);
+// The sequence number of either; nothing when `status` is another error, or came without one.
 std::optional<uint64_t> ExpectedEvent(const absl::Status& status);
 
 }  // namespace sink

@@ -1,10 +1,9 @@
 // The connection that writes: bodies of many callers in one transaction, each in a savepoint of its own, made durable
-// together. It has no thread and no clock: SqliteStore gives it both, and a queue. One thread at a time.
+// together. SqliteStore gives it a thread and a queue; the simulator (tests/simulator) drives it on simulated disks.
+// One thread at a time.
 #pragma once
 
 #include <functional>
-#include <memory>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "coordinator/store/job_store.h"
@@ -21,8 +20,8 @@ struct PendingWrite {
 
 class GroupCommit {
  public:
-  // `writer` has the newest schema.
-  explicit GroupCommit(std::unique_ptr<Database> writer) : writer_(std::move(writer)) {}
+  // `writer` has the newest schema, and outlives this object.
+  explicit GroupCommit(Database* writer) : writer_(writer) {}
 
   // Runs the bodies that `next` hands out until it returns null, and commits them. Afterwards each one's status is what
   // its caller is to be told: OK when it is durable. `next` is asked at least once.
@@ -31,7 +30,7 @@ class GroupCommit {
  private:
   absl::Status RunBody(const PendingWrite& write);
 
-  const std::unique_ptr<Database> writer_;
+  Database* const writer_;
   SeriesNames names_;
   absl::Status failure_;  // DATA_LOSS once the disk has failed
 };

@@ -335,14 +335,27 @@ absl::Status PackMetrics(Database& db) {
   return db.Execute("DROP TABLE metrics");
 }
 
-// Made anew at every start from the table in job_state.h, so that the two cannot differ.
-std::string TransitionTriggers() {
-  return absl::StrCat(
-      "DROP TRIGGER IF EXISTS jobs_begin; DROP TRIGGER IF EXISTS jobs_transition;"
-      "CREATE TRIGGER jobs_begin BEFORE INSERT ON jobs WHEN NEW.state <> 1 OR NEW.generation <> 1 BEGIN "
-      "  SELECT RAISE(ABORT, 'a job begins QUEUED, in generation 1'); END;"
-      "CREATE TRIGGER jobs_transition BEFORE UPDATE OF state, generation ON jobs WHEN NOT (",
-      TransitionCondition(), ") BEGIN SELECT RAISE(ABORT, 'illegal state transition'); END;");
+constexpr char kBeginTrigger[] =
+    "CREATE TRIGGER jobs_begin BEFORE INSERT ON jobs WHEN NEW.state <> 1 OR NEW.generation <> 1 BEGIN "
+    "SELECT RAISE(ABORT, 'a job begins QUEUED, in generation 1'); END";
+
+std::string TransitionTrigger() {
+  return absl::StrCat("CREATE TRIGGER jobs_transition BEFORE UPDATE OF state, generation ON jobs WHEN NOT (",
+                      TransitionCondition(), ") BEGIN SELECT RAISE(ABORT, 'illegal state transition'); END");
+}
+
+// At every start those in the file are compared with the table in job_state.h, and made anew where they differ.
+absl::Status MakeTriggers(Database& db) {
+  const std::string transition = TransitionTrigger();
+  {
+    Query same(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND sql IN (?1, ?2)", kBeginTrigger,
+               transition);
+    if (!same.Next()) return same.status();
+    if (same.Int(0) == 2) return absl::OkStatus();
+  }
+  return db.Execute(absl::StrCat("DROP TRIGGER IF EXISTS jobs_begin; DROP TRIGGER IF EXISTS jobs_transition;",
+                                 kBeginTrigger, ";", transition)
+                        .c_str());
 }
 
 absl::Status Upgrade(Database& db, int64_t version) {
@@ -380,7 +393,7 @@ absl::Status Upgrade(Database& db, int64_t version) {
   if (version < 11) {
     if (absl::Status status = db.Execute(kVersion11); !status.ok()) return status;
   }
-  if (absl::Status status = db.Execute(TransitionTriggers().c_str()); !status.ok()) return status;
+  if (absl::Status status = MakeTriggers(db); !status.ok() || version == kSchemaVersion) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());
 }
 

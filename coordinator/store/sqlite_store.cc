@@ -54,7 +54,11 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
 }
 
 SqliteStore::SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Reader>> readers)
-    : lock_fd_(lock_fd), writer_(std::move(writer)), readers_(std::move(readers)), thread_([this] { WriteLoop(); }) {}
+    : lock_fd_(lock_fd),
+      writing_connection_(std::move(writer)),
+      writer_(writing_connection_.get()),
+      readers_(std::move(readers)),
+      thread_([this] { WriteLoop(); }) {}
 
 SqliteStore::~SqliteStore() {
   {

@@ -57,6 +57,7 @@ class SqliteStore final : public JobStore {
   void CommitGroup(Waiter* first);
 
   const int lock_fd_;
+  const std::unique_ptr<Database> writing_connection_;
   GroupCommit writer_;  // write thread only
 
   Mutex mutex_;

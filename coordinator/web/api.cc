@@ -193,7 +193,7 @@ Response Api::Ready() const {
   if (status.ok()) status = parts_.queries->ListSweeps().status();
   if (!status.ok()) return Text(503, "the store has failed; the coordinator's log says how\n");
   return parts_.port_answers().ok() ? Text(200, "ready\n")
-                                    : Text(503, "the port for workers and sinkctl does not answer; the log says more\n");
+                                    : Text(503, "the port of workers and of sinkctl does not answer; see the log\n");
 }
 
 absl::StatusOr<std::string> Api::Study(const Request& request) const {

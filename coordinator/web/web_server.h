@@ -2,8 +2,8 @@
 // is in api.h and topics.h; here are the connections: how many, how long, how large. Owned by the server; made and
 // destroyed by one thread.
 //
-//   GET /api/events?topic=NAME&topic=NAME...   server-sent events, the frames of topic_hub.h; "out" when the session has
-//                                              ended, or its owner may no longer read
+//   GET /api/events?topic=NAME&topic=NAME...   server-sent events, the frames of topic_hub.h; "out" when the
+//                                              session has ended, or its owner may no longer read
 //   GET /api/checkpoint?job=ID&step=N          the checkpoint as a tar, for who may download it; every byte verified
 //
 // The HTTP library reads requests: at most 16 KiB of head, within `patience` altogether; of its headers the first 64.

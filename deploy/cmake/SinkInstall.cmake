@@ -1,5 +1,5 @@
 # `cmake --install` and `cpack -G DEB`, from the same rules. Two components, each a Debian package:
-#   control   sink-coordinator, sinkctl, sink-data, the coordinator's unit, sweeps, dashboards and alerts
+#   control   sink-coordinator, sink-backup, sinkctl, sink-data, the coordinator's unit, sweeps, dashboards and alerts
 #   worker    sink-worker, sink-trainer, sink-eval, the worker's unit, and LibTorch
 # LibTorch comes along, in lib/sink and laid out as in its wheel, whose libraries find each other by that: Debian 12 has
 # only 1.13, the wheel is no Debian package, and a package that fetched it while it is installed would fail on a machine
@@ -45,7 +45,7 @@ endif()" COMPONENT ${component})
   install(FILES ${units}/${unit}.sysusers DESTINATION lib/sysusers.d RENAME ${unit}.conf COMPONENT ${component})
 endfunction()
 
-sink_install_programs(control sink-coordinator sinkctl sink-data)
+sink_install_programs(control sink-coordinator sink-backup sinkctl sink-data)
 sink_install_service(control sink-coordinator coordinator.env)
 sink_install_output(control sinkctl sinkctl share/bash-completion/completions completion bash)
 sink_install_output(control sinkctl _sinkctl share/zsh/vendor-completions completion zsh)

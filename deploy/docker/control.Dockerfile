@@ -6,7 +6,7 @@ COPY deploy/bootstrap.sh deploy/bootstrap.sh
 RUN deploy/bootstrap.sh --control && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN cmake --preset control -DSINK_TESTS=OFF \
-    && cmake --build --preset control --target sink-coordinator sink-worker sinkctl
+    && cmake --build --preset control --target sink-coordinator sink-backup sink-worker sinkctl
 
 FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \

@@ -35,6 +35,7 @@ EDGES = {
     "coordinator/errors": {"sink/v1"},
     "coordinator/core": {"coordinator/store", "coordinator/job", "coordinator/errors", "proto/pipe", "proto/config"},
     "coordinator/identity": {"coordinator/files", "coordinator/job", "proto/files"},
+    "coordinator/backup": {"coordinator/store", "coordinator/job", "coordinator/files", "proto/files", "proto/args"},
     "coordinator/service": {"coordinator/core", "coordinator/identity", "coordinator/store", "coordinator/job", "coordinator/errors",
                             "coordinator/files", "coordinator/log", "sweeps", "proto/config", "proto/files", "proto/pipe", "proto/run", "sink/v1"},
     "coordinator/web": {"coordinator/service", "coordinator/core", "coordinator/job", "coordinator/files", "proto/files", "proto/pipe",
@@ -59,7 +60,8 @@ EDGES = {
                         "coordinator/export",
                         "coordinator/identity", "coordinator/job", "sweeps", "proto/args", "proto/config", "proto/files",
                         "proto/pipe", "sink/v1"},
-    "worker": {"coordinator/client", "coordinator/errors", "coordinator/files", "coordinator/identity", "coordinator/job", "coordinator/log", "proto/args", "proto/base", "proto/pipe", "proto/config",
+    "worker/protocol": {"coordinator/errors"},
+    "worker": {"worker/protocol", "coordinator/client", "coordinator/errors", "coordinator/files", "coordinator/identity", "coordinator/job", "coordinator/log", "proto/args", "proto/base", "proto/pipe", "proto/config",
                "proto/files", "proto/run", "sink/v1"},
     "kernels": set(),
     "kernels/cuda": {"kernels"},
@@ -108,6 +110,7 @@ FORBIDDEN = [
 ]
 LINKS = {  # binary -> pattern of libraries it must not need
     "sink-coordinator": r"libtorch|libc10|libcud|libnccl",
+    "sink-backup": r"libtorch|libc10|libcud|libnccl|grpc",
     "sink-worker": r"libtorch|libc10|libcud|libnccl|libsqlite",
     "sinkctl": r"libtorch|libc10|libcud|libnccl|libsqlite",
     "sink-trainer": r"grpc|protobuf|sqlite|absl|prometheus",

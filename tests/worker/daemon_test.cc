@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -192,6 +193,70 @@ TEST_F(DaemonTest, CoordinatorRestoredFromABackupGetsTheLostEventsAgain) {
   EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
   EXPECT_EQ(Steps(coordinator_.attempt(lease)).size(), 300u);
   ExpectStepsWithoutGap(coordinator_.attempt(lease), 300);
+}
+
+// Knows the worker as an earlier daemon, as one restored from a backup does.
+class KnowsAnEarlierDaemon : public FakeCoordinator {
+ public:
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request) override {
+    if (registrations() < 2) return absl::FailedPreconditionError("stale session");
+    return FakeCoordinator::Heartbeat(request);
+  }
+};
+
+TEST(Daemon, RegistersAgainWhereAnotherIsTakenForItsWorker) {
+  testing::TempDir dir;
+  KnowsAnEarlierDaemon coordinator;
+  Daemon daemon(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
+  const std::string lease = coordinator.AddJob("job1", R"({"steps": 100, "step_ms": 5})");
+  daemon.Start();
+  ASSERT_TRUE(coordinator.WaitForFinish(lease));
+  EXPECT_GE(coordinator.registrations(), 2);
+  EXPECT_EQ(coordinator.attempt(lease).finishes[0].outcome(), v1::SUCCEEDED);
+  daemon.BeginDrain();
+  EXPECT_TRUE(daemon.WaitUntilFinished(absl::Seconds(20)));
+}
+
+// Is restored from a backup when it is told the end of an attempt, or its last checkpoint: by then every event has been
+// acknowledged.
+class RestoredLate : public FakeCoordinator {
+ public:
+  explicit RestoredLate(bool at_checkpoint) : at_checkpoint_(at_checkpoint) {}
+
+  absl::Status CommitCheckpoint(const v1::CommitCheckpointRequest& request) override {
+    if (at_checkpoint_) RestoreOnce(request.lease());
+    return FakeCoordinator::CommitCheckpoint(request);
+  }
+  absl::StatusOr<v1::FinishResponse> Finish(const v1::FinishRequest& request) override {
+    if (!at_checkpoint_) RestoreOnce(request.lease());
+    return FakeCoordinator::Finish(request);
+  }
+
+ private:
+  void RestoreOnce(const v1::LeaseRef& lease) {
+    if (!restored_.exchange(true)) LoseRecordsAfter(lease.lease_id(), 3);
+  }
+
+  const bool at_checkpoint_;
+  std::atomic<bool> restored_ = false;
+};
+
+TEST(Daemon, AnAttemptWhoseAcknowledgedEventsAreLostSendsThemAgainAndEnds) {
+  for (const bool at_checkpoint : {false, true}) {
+    testing::TempDir dir;
+    RestoredLate coordinator(at_checkpoint);
+    Daemon daemon(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
+    const std::string lease = coordinator.AddJob("job1", R"({"steps": 7, "checkpoint_every": 7})");
+    daemon.Start();
+    ASSERT_TRUE(coordinator.WaitForFinish(lease)) << at_checkpoint;
+    const Attempt attempt = coordinator.attempt(lease);
+    EXPECT_EQ(attempt.finishes[0].outcome(), v1::SUCCEEDED) << attempt.finishes[0].message();
+    EXPECT_EQ(Steps(attempt).size(), 7u);
+    ExpectStepsWithoutGap(attempt, 7);
+    EXPECT_TRUE(HasCheckpoint(attempt));
+    daemon.BeginDrain();
+    EXPECT_TRUE(daemon.WaitUntilFinished(absl::Seconds(20)));
+  }
 }
 
 TEST_F(DaemonTest, AnIdleWorkerAsksOnceAndWaitsForItsAnswer) {

@@ -287,7 +287,8 @@ absl::Status FakeCoordinator::CommitCheckpoint(const v1::CommitCheckpointRequest
   auto found = Find(request.lease());
   if (!found.ok()) return found.status();
   Attempt& attempt = **found;
-  if (attempt.records.size() < request.events_seq()) return absl::FailedPreconditionError("events are missing");
+  if (attempt.records.size() < request.events_seq())
+    return EventsFirstError(attempt.records.size() + 1, "events are missing");
   if (attempt.committed.count(request.step()) > 0) return absl::OkStatus();
   const v1::Checkpoint begun = attempt.committed[-request.step()];
   for (const v1::CheckpointFile& file : begun.files()) {

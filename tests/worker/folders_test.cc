@@ -43,6 +43,23 @@ TEST(DataFolder, IdentityLastsAndTheFolderIsNotShared) {
   EXPECT_EQ(DataFolder::Open(dir / "worker")->worker_id(), id);
 }
 
+TEST(DataFolder, EveryDaemonHasALaterSessionWhateverTheClockSays) {
+  testing::TempDir dir;
+  std::string before;
+  for (int start = 0; start < 3; ++start) {
+    const std::string session = DataFolder::Open(dir / "worker")->session();
+    EXPECT_EQ(session.size(), 32u);
+    EXPECT_EQ(session.substr(0, 5), "00000") << "by which the coordinator knows that it has an order";
+    EXPECT_GT(session.substr(0, 16), before);
+    before = session.substr(0, 16);
+  }
+  std::string id = DataFolder::Open(dir / "worker")->worker_id();
+  std::ofstream(dir / "worker/worker.id") << id << "\n00000ffffffffff0\n";  // a clock that was wrong then
+  EXPECT_EQ(DataFolder::Open(dir / "worker")->session().substr(0, 16), "00000ffffffffff1");
+  std::ofstream(dir / "worker/worker.id") << id << "\n";  // as older programs left it
+  EXPECT_EQ(DataFolder::Open(dir / "worker")->worker_id(), id);
+}
+
 TEST(RunFolder, OpenLeasesAreFoundUntilTheyAreClosed) {
   testing::TempDir dir;
   const std::string data = dir.path().string();

@@ -11,6 +11,7 @@
 #include "proto/run/checkpoint_names.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/worker/fake_coordinator.h"
+#include "worker/event_sender.h"
 
 namespace sink::worker {
 namespace {
@@ -27,6 +28,15 @@ class Hesitant : public FakeCoordinator {
   absl::Notification begun, fail;
 };
 
+// A checkpoint as a trainer leaves it; returns its folder.
+std::string SaveCheckpoint(const testing::TempDir& dir, int64_t step) {
+  const std::string folder = dir / run::CheckpointFolderName(step);
+  std::filesystem::create_directories(folder);
+  for (const char* file : {"model.safetensors", "trainer.json"}) std::ofstream(folder + "/" + file) << file;
+  EXPECT_TRUE(run::WriteManifest(folder, step).ok());
+  return folder;
+}
+
 TEST(Uploader, ACheckpointThatIsAnnouncedAgainWhileItIsUploadedArrives) {
   testing::TempDir dir;
   Hesitant coordinator;
@@ -35,10 +45,8 @@ TEST(Uploader, ACheckpointThatIsAnnouncedAgainWhileItIsUploadedArrives) {
   LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {});
   auto spool = Spool::Open(dir / "spool", Spool::Options());
   ASSERT_TRUE(spool.ok()) << spool.status();
-  const std::string folder = dir / run::CheckpointFolderName(7);
-  std::filesystem::create_directories(folder);
-  for (const char* file : {"model.safetensors", "trainer.json"}) std::ofstream(folder + "/" + file) << file;
-  const auto manifest = run::WriteManifest(folder, 7);
+  const std::string folder = SaveCheckpoint(dir, 7);
+  const auto manifest = run::ReadManifest(folder);
   ASSERT_TRUE(manifest.ok());
 
   Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0);
@@ -49,6 +57,30 @@ TEST(Uploader, ACheckpointThatIsAnnouncedAgainWhileItIsUploadedArrives) {
   const absl::Status committed = uploader.WaitUntilCommitted();
   EXPECT_TRUE(committed.ok()) << committed;
   EXPECT_EQ(coordinator.attempt(lease).committed.count(7), 1u);
+}
+
+TEST(Uploader, GivesUpWhereTheCoordinatorLacksEventsThatTheSpoolHasForgotten) {
+  testing::TempDir dir;
+  FakeCoordinator coordinator;
+  const std::string lease = coordinator.AddJob("job1", "{}");
+  StopControl control;
+  LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {});
+  auto spool = Spool::Open(dir / "spool", {.segment_bytes = 64});
+  ASSERT_TRUE(spool.ok()) << spool.status();
+  for (int i = 0; i < 20; ++i) ASSERT_GT((*spool)->Append("a line that fills most of a segment", 1), 0u);
+  const std::string folder = SaveCheckpoint(dir, 7);
+  {
+    EventSender sender(&calls, spool->get());
+    ASSERT_TRUE(sender.WaitUntilDurable(20));
+    coordinator.LoseRecordsAfter(lease, 0);  // it was restored from a backup
+    Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0);
+    ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 20).ok());
+    const absl::Status committed = uploader.WaitUntilCommitted();
+    EXPECT_TRUE(absl::IsDataLoss(committed)) << committed;
+    EXPECT_TRUE(calls.events_given_up());
+    EXPECT_EQ(control.reason(), StopReason::kRefused);
+  }
+  EXPECT_EQ(coordinator.attempt(lease).committed.count(7), 0u);
 }
 
 }  // namespace

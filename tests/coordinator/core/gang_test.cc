@@ -120,6 +120,13 @@ TEST_F(GangTest, MemberThatForgotItsRanksAtARestartEndsTheAttempt) {
   EXPECT_THAT(Get(1).message, HasSubstr("worker v restarted"));
 }
 
+TEST_F(GangTest, ALateCopyOfAMembersRegistrationTakesNoRanks) {
+  StartGang();
+  Join("v", 4);  // sent before the grant
+  EXPECT_EQ(State(), JobState::kRunning);
+  EXPECT_TRUE(Beat("v", {member.lease}).stale.empty());
+}
+
 TEST_F(GangTest, MemberWithoutItsGrantEndsTheAttempt) {
   Join("u", 4);
   Join("v", 4);

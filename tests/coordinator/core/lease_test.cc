@@ -203,6 +203,43 @@ TEST_F(LeaseTest, RegistrationKeepsHeldLeasesAndGivesTheRestAway) {
   EXPECT_TRUE(IsStaleLease(Finish(forgotten, JobState::kSucceeded).status()));
 }
 
+TEST_F(LeaseTest, ALateCopyOfARegistrationTakesNoLeaseThatWasGrantedSince) {
+  Submit({1});
+  Register();
+  const Lease lease = Start(1);
+  Register();  // sent before the grant, given up and repeated by the daemon; it comes now
+  EXPECT_EQ(State(), JobState::kRunning);
+  EXPECT_THAT(Heartbeat({lease})->stale, IsEmpty());
+  EXPECT_EQ(*Finish(lease, JobState::kSucceeded), JobState::kSucceeded);
+}
+
+TEST_F(LeaseTest, AGrantWhoseAnswerWasLostIsGivenAgainAfterARegistration) {
+  Submit({1});
+  Register();
+  const Lease lease = Poll(1)[0].lease;
+  Register();  // the coordinator had restarted, say, and the daemon was told to
+  const std::vector<Grant> again = Poll(1);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].lease, lease);
+  EXPECT_EQ(Get().failures.infra, 0);
+}
+
+TEST_F(LeaseTest, TheRegistrationOfADaemonThatIsGoneIsRefusedHoweverLateItComes) {
+  const std::string first = "000001a3b4c5d6e7" + std::string(16, 'f'),
+                    second = "000001a3b4c5d6e8" + std::string(16, '0');
+  Submit({1});
+  Register("w", {}, second);
+  const Lease lease = Poll(1, 1, "w", second)[0].lease;
+  RegisterRequest late;
+  late.worker_id = late.name = "w";
+  late.session = first;
+  late.devices = 8;
+  const absl::Status status = manager->workers().Register(late, now).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), StartsWith("stale session"));
+  EXPECT_THAT(Heartbeat({lease}, JobState::kRunning, "w", second)->stale, IsEmpty());
+}
+
 TEST_F(LeaseTest, UnknownWorkersAndOlderSessionsAreRefused) {
   EXPECT_EQ(Heartbeat({}).status().code(), absl::StatusCode::kNotFound);
   Register("w", {}, "a");

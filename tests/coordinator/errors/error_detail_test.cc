@@ -24,6 +24,10 @@ TEST(ErrorDetail, ReasonArrivesWhateverTheTextSays) {
     EXPECT_EQ(ExpectedEvent(missing), 1ull << 40);
     EXPECT_EQ(missing.code(), absl::StatusCode::kOutOfRange);
     EXPECT_FALSE(IsStaleLease(missing));
+    const absl::Status first = OverTheWire(EventsFirstError(7, text));
+    EXPECT_EQ(ExpectedEvent(first), 7u);
+    EXPECT_EQ(first.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_FALSE(IsStaleLease(first));
   }
 }
 
@@ -53,6 +57,8 @@ TEST(ErrorDetail, ReasonOfAnotherCodeIsNotBelieved) {
   v1::ErrorDetail detail;
   detail.mutable_stale_lease();
   EXPECT_FALSE(IsStaleLease(WithDetail(absl::UnavailableError("try again"), detail)));
+  detail.mutable_missing_events()->set_expected(7);
+  EXPECT_FALSE(ExpectedEvent(WithDetail(absl::UnavailableError("try again"), detail)));
 }
 
 TEST(GrpcStatus, KeepsTheCodeAndCutsBetweenCharacters) {

@@ -96,6 +96,16 @@ TEST(SqliteStore, TriggerRefusesEveryIllegalEdgeInRawSql) {
   EXPECT_FALSE((*db)->Execute("INSERT INTO jobs SELECT * FROM jobs").ok());
 }
 
+TEST(SqliteStore, AStartOnAFileOfThisVersionLeavesTheSchemaAsItIs) {
+  testing::TempDir folder;
+  const auto version = [&] {
+    MustOpen(folder / "d").reset();
+    return *(*Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite))->QueryInt("PRAGMA schema_version");
+  };
+  const int64_t made = version();
+  EXPECT_EQ(version(), made);
+}
+
 TEST(SqliteStore, SecondOwnerOfAFolderGetsOneClearError) {
   testing::TempDir folder;
   auto first = MustOpen(folder / "d");

@@ -1,0 +1,210 @@
+// See backup.h. The order of Make: database to sink.db.part, checkpoints beside those that are there, database into its
+// place, then the checkpoints that nobody names any more.
+#include "coordinator/backup/backup.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/files/file_status.h"
+#include "coordinator/job/status_macros.h"
+#include "coordinator/store/database_copy.h"
+#include "coordinator/store/folder_lock.h"
+#include "proto/files/files.h"
+#include "proto/files/hash.h"
+
+namespace sink::backup {
+namespace {
+
+namespace fs = std::filesystem;
+using store::DatabaseCopy;
+
+constexpr int kTries = 4;  // a checkpoint that is pushed out while it is copied asks for a newer look at the database
+constexpr mode_t kFolderMode = 0700, kFileMode = 0600;
+constexpr size_t kMostKeyBytes = 1 << 20;
+
+std::string DatabasePath(const std::string& folder) { return absl::StrCat(folder, "/sink.db"); }
+std::string IdentityPath(const std::string& folder) { return absl::StrCat(folder, "/tls"); }
+
+// As checkpoint_repository.h lays it out.
+std::string CheckpointPath(const std::string& folder, const Checkpoint& row) {
+  return absl::StrCat(folder, "/checkpoints/", row.job_id, "/", row.fence, "/step-", row.step);
+}
+
+bool IsThere(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+// OK when every byte is as it was committed.
+absl::Status CheckFiles(const std::string& folder, const Checkpoint& row) {
+  for (const CheckpointFile& file : row.files) {
+    const std::string path = absl::StrCat(folder, "/", file.name);
+    const auto digest = files::HashFile(path);
+    if (!digest.ok()) return ToStatus(digest.error());
+    if (*digest != files::FileDigest{file.size, file.xxh3}) {
+      return absl::DataLossError(absl::StrCat(path, " is not what was committed"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CopyFolder(const std::string& from, const std::string& to) {
+  std::error_code error;
+  fs::remove_all(to, error);
+  SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(to, kFolderMode)));
+  for (fs::directory_iterator it(from, error), end; !error && it != end; it.increment(error)) {
+    const std::string target = absl::StrCat(to, "/", it->path().filename().string());
+    std::error_code copied;
+    fs::copy_file(it->path(), target, copied);
+    if (copied) return SystemStatus(copied.value(), "copy to", target);
+    SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(target)));
+  }
+  if (error) return SystemStatus(error.value(), "list", from);
+  return ToStatus(files::SyncFolder(to));
+}
+
+// NOT_FOUND or DATA_LOSS: the checkpoint itself is gone or damaged where it comes from.
+absl::Status CopyCheckpoint(const std::string& from, const std::string& to, const Checkpoint& row, uint64_t* bytes) {
+  const std::string target = CheckpointPath(to, row), part = target + ".part";
+  if (IsThere(target)) return absl::OkStatus();  // its files never change
+  const auto remove_part = absl::MakeCleanup([&part] {
+    std::error_code ignored;
+    fs::remove_all(part, ignored);
+  });
+  if (!IsThere(CheckpointPath(from, row))) return absl::NotFoundError("the checkpoint's files are gone");
+  SINK_RETURN_IF_ERROR(CopyFolder(CheckpointPath(from, row), part));
+  SINK_RETURN_IF_ERROR(CheckFiles(part, row));
+  for (const CheckpointFile& file : row.files) *bytes += file.size;
+  return ToStatus(files::RenameDurably(part, target));
+}
+
+absl::StatusOr<std::vector<Checkpoint>> CopyCheckpoints(const std::string& from, const std::string& to,
+                                                        const std::vector<Checkpoint>& rows, uint64_t* bytes) {
+  std::vector<Checkpoint> lost;
+  for (const Checkpoint& row : rows) {
+    const absl::Status status = CopyCheckpoint(from, to, row, bytes);
+    if (absl::IsNotFound(status) || absl::IsDataLoss(status)) {
+      lost.push_back(row);
+    } else if (!status.ok()) {
+      return status;
+    }
+  }
+  return lost;
+}
+
+// Who may call (coordinator/identity/authority.h): the authority's key, the server's credential, and the databases of
+// principals and of what they did. File by file, because none depends on how new another is.
+absl::Status CopyIdentity(const std::string& from, const std::string& to) {
+  if (!IsThere(from)) return absl::OkStatus();  // a coordinator of before there were certificates
+  SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(to, kFolderMode)));
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(from, error), end; !error && it != end; it.increment(error)) {
+    const std::string target = absl::StrCat(to, "/", fs::relative(it->path(), from).string());
+    const std::string ending = it->path().extension().string();
+    if (it->is_directory()) {
+      SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(target, kFolderMode)));
+    } else if (ending == ".db") {
+      const std::string part = target + ".part";
+      SINK_RETURN_IF_ERROR(store::CopyDatabase(it->path().string(), part));
+      SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
+      SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, target)));
+    } else if (ending == ".pem") {
+      const auto text = files::ReadFile(it->path().string(), kMostKeyBytes);
+      if (!text.ok()) return ToStatus(text.error());
+      SINK_RETURN_IF_ERROR(ToStatus(files::ReplaceFile(target, *text, kFileMode)));
+    }
+  }
+  return error ? SystemStatus(error.value(), "list", from) : absl::OkStatus();
+}
+
+// One that is there is newer: it knows who was revoked since.
+absl::Status RestoreIdentity(const std::string& from, const std::string& data) {
+  const std::string place = IdentityPath(data), part = place + ".part";
+  if (IsThere(place) || !IsThere(IdentityPath(from))) return absl::OkStatus();
+  std::error_code ignored;
+  fs::remove_all(part, ignored);
+  SINK_RETURN_IF_ERROR(CopyIdentity(IdentityPath(from), part));
+  return ToStatus(files::RenameDurably(part, place));
+}
+
+// Removes the checkpoints in a backup's folder that it does not name.
+void Prune(const std::string& folder, const std::vector<Checkpoint>& rows) {
+  std::set<std::string> named;
+  for (const Checkpoint& row : rows) named.insert(CheckpointPath(folder, row));
+  std::error_code error;
+  std::vector<fs::path> unnamed, emptied;
+  for (fs::recursive_directory_iterator it(absl::StrCat(folder, "/checkpoints"), error), end; !error && it != end;
+       it.increment(error)) {
+    if (it.depth() < 2) {
+      emptied.push_back(it->path());
+      continue;
+    }
+    it.disable_recursion_pending();
+    if (named.count(it->path().string()) == 0) unnamed.push_back(it->path());
+  }
+  for (const fs::path& path : unnamed) fs::remove_all(path, error);
+  for (auto path = emptied.rbegin(); path != emptied.rend(); ++path) fs::remove(*path, error);  // only where empty
+}
+
+}  // namespace
+
+absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
+  SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(to, kFolderMode)));
+  const std::string part = DatabasePath(to) + ".part";
+  const auto remove_part = absl::MakeCleanup([&part] { store::RemoveDatabase(part); });
+  Report report;
+  std::vector<Checkpoint> rows;
+  for (int tries = 1;; ++tries) {
+    SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(data), part));
+    SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost, CopyCheckpoints(data, to, rows, &report.bytes));
+    if (!lost.empty() && tries < kTries) continue;
+    SINK_RETURN_IF_ERROR(copy.Forget(lost));
+    report.lost_checkpoints = static_cast<int64_t>(lost.size());
+    SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
+    report.checkpoints = static_cast<int64_t>(rows.size());
+    SINK_ASSIGN_OR_RETURN(report.jobs, copy.CountJobs());
+    break;  // closing it puts its log into the file
+  }
+  SINK_RETURN_IF_ERROR(CopyIdentity(IdentityPath(data), IdentityPath(to)));
+  SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
+  SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, DatabasePath(to))));
+  Prune(to, rows);
+  return report;
+}
+
+absl::StatusOr<Report> Restore(const std::string& from, const std::string& data, const RestoreOptions& options) {
+  SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(data, kFolderMode)));
+  SINK_ASSIGN_OR_RETURN(const int lock, store::LockFolder(data));
+  const auto unlock = absl::MakeCleanup([lock] { close(lock); });
+  const std::string place = DatabasePath(data), part = place + ".part";
+  if (IsThere(place) && !options.replace) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(data, " has a database: restore into another folder, or take its place with --replace"));
+  }
+  const auto remove_part = absl::MakeCleanup([&part] { store::RemoveDatabase(part); });
+  Report report;
+  {
+    SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(from), part));
+    SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> rows, copy.ListCheckpoints());
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost, CopyCheckpoints(from, data, rows, &report.bytes));
+    SINK_RETURN_IF_ERROR(copy.Forget(lost));
+    SINK_RETURN_IF_ERROR(copy.PrepareRestored(store::EpochOf(place), options.unix_seconds));
+    report.lost_checkpoints = static_cast<int64_t>(lost.size());
+    report.checkpoints = static_cast<int64_t>(rows.size() - lost.size());
+    SINK_ASSIGN_OR_RETURN(report.jobs, copy.CountJobs());
+  }
+  SINK_RETURN_IF_ERROR(RestoreIdentity(from, data));
+  SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
+  if (IsThere(place)) SINK_RETURN_IF_ERROR(store::MoveDatabase(place, place + ".replaced"));
+  SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, place)));
+  return report;
+}
+
+}  // namespace sink::backup

@@ -1,0 +1,38 @@
+// Copies of a coordinator's data folder, made while it runs, and data folders from such copies. A copy holds sink.db,
+// of one moment, the files of every checkpoint that it names, each compared with its hash, and tls/, by which workers
+// and people know the coordinator and it knows them. A further copy into the same folder adds what is new and then
+// removes what is no longer named; one that is interrupted leaves the one before as it was. Stateless; one process a
+// folder at a time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace sink::backup {
+
+struct Report {
+  int64_t jobs = 0;
+  int64_t checkpoints = 0;  // that the copy names
+  uint64_t bytes = 0;       // copied now
+  // Whose files are not there or not what they were: the copy names them no more, and their jobs go on from others.
+  int64_t lost_checkpoints = 0;
+};
+
+// Of the folder `data` into `to`, which is created. The coordinator may run or not. FAILED_PRECONDITION: there is no
+// coordinator's database; DATA_LOSS: it is damaged, and nothing in `to` has changed; others from the file system.
+absl::StatusOr<Report> Make(const std::string& data, const std::string& to);
+
+struct RestoreOptions {
+  bool replace = false;  // a database in `data`: it is kept beside as sink.db.replaced
+  int64_t unix_seconds = 0;
+};
+
+// Makes `data` what `from` is a copy of (but for a tls/ that is there, which knows who was revoked since), with an
+// epoch above every one that a coordinator has had since (store/restored.h): what workers do under later leases is
+// refused, and their jobs begin again from the copy's checkpoints. FAILED_PRECONDITION: a coordinator runs there, or
+// has a database there and `replace` is not set.
+absl::StatusOr<Report> Restore(const std::string& from, const std::string& data, const RestoreOptions& options);
+
+}  // namespace sink::backup

@@ -1,0 +1,55 @@
+// sink-backup: copies a coordinator's data folder while it runs, and puts a copy back. Exit status: 0 done, 1 could
+// not, 2 wrong usage.
+#include <ctime>
+#include <iostream>
+#include <string>
+
+#include "coordinator/backup/backup.h"
+#include "proto/args/command_line.h"
+
+namespace {
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  sink-backup make --data /var/lib/sink --to /mnt/other/sink       # as often as you like; adds what is new\n"
+    "  sink-backup restore --from /mnt/other/sink --data /var/lib/sink  # then start sink-coordinator\n";
+
+int Tell(const char* did, const absl::StatusOr<sink::backup::Report>& report) {
+  if (!report.ok()) {
+    std::cerr << "sink-backup: " << report.status().message() << "\n";
+    return 1;
+  }
+  std::cout << did << " " << report->jobs << " jobs, " << report->checkpoints << " checkpoints, " << report->bytes
+            << " bytes of them now\n";
+  if (report->lost_checkpoints > 0) {
+    std::cerr << "sink-backup: " << report->lost_checkpoints
+              << " checkpoints have files that are gone or damaged and were left out; their jobs go on from others\n";
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string data, folder;
+  sink::backup::RestoreOptions options;
+  options.unix_seconds = std::time(nullptr);
+  sink::args::CommandLine line("Copies a coordinator's data folder while it runs, and puts a copy back.",
+                               "sink-backup");
+  line.SetVersion("sink-backup " SINK_VERSION);
+  sink::args::Command root = line.root();
+  root.RequireCommand();
+  root.SetFooter(kExamples);
+  sink::args::Command make = root.AddCommand("make", "Copy the database and every checkpoint's files");
+  make.AddOption("--data", data, "The coordinator's --data").Required();
+  make.AddOption("--to", folder, "Folder for the copy, best on another machine's disk; created when absent").Required();
+  sink::args::Command restore = root.AddCommand("restore", "Make a data folder of a copy");
+  restore.AddOption("--from", folder, "The copy").Required();
+  restore.AddOption("--data", data, "The coordinator's --data; created when absent").Required();
+  restore.AddFlag("--replace", options.replace, "Take the place of a database that is there; it is kept beside");
+  int status = 0;
+  make.OnParsed([&] { status = Tell("copied", sink::backup::Make(data, folder)); });
+  restore.OnParsed([&] { status = Tell("restored", sink::backup::Restore(folder, data, options)); });
+  if (const auto parsed = line.Parse(argc, argv, /*usage=*/2)) return *parsed;
+  return status;
+}

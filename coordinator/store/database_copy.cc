@@ -1,0 +1,116 @@
+// See database_copy.h.
+#include "coordinator/store/database_copy.h"
+
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/job/status_macros.h"
+#include "coordinator/store/restored.h"
+#include "coordinator/store/schema.h"
+#include "coordinator/store/sqlite_transaction.h"
+
+namespace sink::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kEndings[] = {"-wal", "-shm", ""};
+
+absl::Status CheckIntegrity(Database& db) {
+  Query check(db, "PRAGMA integrity_check(1)");
+  if (!check.Next()) return check.status();
+  if (const std::string found = check.Text(0); found != "ok") {
+    return absl::DataLossError(absl::StrCat("the database is damaged: ", found));
+  }
+  Query keys(db, "PRAGMA foreign_key_check");
+  if (keys.Next()) return absl::DataLossError(absl::StrCat("the database is damaged: rows of ", keys.Text(0)));
+  return keys.status();
+}
+
+absl::StatusOr<std::unique_ptr<Database>> Copy(const std::string& from, const std::string& to) {
+  std::error_code error;
+  if (!fs::exists(from, error)) {
+    return absl::FailedPreconditionError(absl::StrCat("there is no coordinator's database ", from));
+  }
+  SINK_ASSIGN_OR_RETURN(const std::unique_ptr<Database> source, Database::Open(from, Database::Mode::kReadOnly));
+  RemoveDatabase(to);
+  SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> copy, Database::Open(to, Database::Mode::kReadWrite));
+  fs::permissions(to, fs::perms::owner_read | fs::perms::owner_write, error);  // leases and keys are secrets
+  if (error) return absl::InternalError(absl::StrCat("cannot close ", to, ": ", error.message()));
+  sqlite3_backup* const backup = sqlite3_backup_init(copy->handle(), "main", source->handle(), "main");
+  if (backup == nullptr) return copy->ToStatus(sqlite3_errcode(copy->handle()));
+  sqlite3_backup_step(backup, -1);  // all pages in one go: of one moment, whatever is written meanwhile
+  SINK_RETURN_IF_ERROR(copy->ToStatus(sqlite3_backup_finish(backup)));
+  SINK_RETURN_IF_ERROR(CheckIntegrity(*copy));
+  return copy;
+}
+
+}  // namespace
+
+absl::Status CopyDatabase(const std::string& from, const std::string& to) { return Copy(from, to).status(); }
+
+absl::StatusOr<DatabaseCopy> DatabaseCopy::Take(const std::string& from, const std::string& to) {
+  SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> copy, Copy(from, to));
+  SINK_RETURN_IF_ERROR(Migrate(*copy));  // of an older program's, too
+  return DatabaseCopy(std::move(copy));
+}
+
+absl::StatusOr<std::vector<Checkpoint>> DatabaseCopy::ListCheckpoints() {
+  std::vector<Checkpoint> rows;
+  Query query(*db_,
+              "SELECT j.id, c.step, c.fence, c.manifest_hash, c.files FROM checkpoints AS c JOIN jobs AS j "
+              "ON j.seq = c.job ORDER BY c.job, c.step");
+  while (query.Next()) {
+    Checkpoint& row = rows.emplace_back();
+    row.job_id = query.Text(0);
+    row.step = query.Int(1);
+    row.fence = static_cast<uint64_t>(query.Int(2));
+    row.manifest_hash = query.Text(3);
+    row.files = DecodeFiles(query.Text(4));
+  }
+  if (!query.status().ok()) return query.status();
+  return rows;
+}
+
+absl::Status DatabaseCopy::Forget(const std::vector<Checkpoint>& checkpoints) {
+  SeriesNames names;
+  SqliteTransaction rows(*db_, names);
+  for (const Checkpoint& checkpoint : checkpoints) {
+    SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(checkpoint.job_id, checkpoint.step));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> DatabaseCopy::CountJobs() { return db_->QueryInt("SELECT count(*) FROM jobs"); }
+
+absl::Status DatabaseCopy::PrepareRestored(uint64_t replaced, int64_t unix_seconds) {
+  SeriesNames names;
+  SqliteTransaction rows(*db_, names);
+  return store::PrepareRestored(rows, replaced, unix_seconds);
+}
+
+uint64_t EpochOf(const std::string& path) {
+  const auto db = Database::Open(path, Database::Mode::kReadOnly);
+  if (!db.ok()) return 0;
+  SeriesNames names;
+  const auto epoch = SqliteTransaction(**db, names).GetEpoch();
+  return epoch.ok() ? *epoch : 0;
+}
+
+void RemoveDatabase(const std::string& path) {
+  std::error_code ignored;
+  for (const char* ending : kEndings) fs::remove(path + ending, ignored);
+}
+
+absl::Status MoveDatabase(const std::string& from, const std::string& to) {
+  RemoveDatabase(to);
+  for (const char* ending : kEndings) {
+    std::error_code error;
+    if (!fs::exists(from + ending, error)) continue;
+    fs::rename(from + ending, to + ending, error);
+    if (error) return absl::InternalError(absl::StrCat("cannot move ", from, ending, ": ", error.message()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sink::store

@@ -1,0 +1,46 @@
+// Copies of a coordinator's databases, and what is done to that of the jobs before a coordinator opens it. Owned by one
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/job/job.h"
+#include "coordinator/store/sqlite_db.h"
+
+namespace sink::store {
+
+// Copies the database `from`, as it is at one moment, to the file `to`, which it replaces, and which nobody else may
+// read; others may write to `from` meanwhile. FAILED_PRECONDITION: there is none; DATA_LOSS: it is damaged.
+absl::Status CopyDatabase(const std::string& from, const std::string& to);
+
+class DatabaseCopy {
+ public:
+  // The same for a database of jobs. FAILED_PRECONDITION for one that is newer than this program, too.
+  static absl::StatusOr<DatabaseCopy> Take(const std::string& from, const std::string& to);
+
+  absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints();  // of every job: id, fence, step, manifest, files
+  absl::Status Forget(const std::vector<Checkpoint>& checkpoints);
+  absl::StatusOr<int64_t> CountJobs();
+  // For a coordinator that goes on from the copy: see restored.h.
+  absl::Status PrepareRestored(uint64_t replaced, int64_t unix_seconds);
+
+ private:
+  explicit DatabaseCopy(std::unique_ptr<Database> db) : db_(std::move(db)) {}
+
+  std::unique_ptr<Database> db_;  // closing it puts SQLite's log into the file
+};
+
+// The epoch in a database; 0 when it cannot be read.
+uint64_t EpochOf(const std::string& path);
+
+// With what SQLite keeps beside them. Of files that nobody has open.
+void RemoveDatabase(const std::string& path);
+absl::Status MoveDatabase(const std::string& from, const std::string& to);  // replaces `to`
+
+}  // namespace sink::store

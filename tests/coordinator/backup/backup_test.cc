@@ -1,0 +1,277 @@
+// Copies of a data folder that is in use, and what a coordinator makes of one that is put back: rules and store are the
+// coordinator's own, the workers are played.
+#include "coordinator/backup/backup.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "coordinator/core/job_manager.h"
+#include "coordinator/errors/error_detail.h"
+#include "coordinator/store/identity_store.h"
+#include "coordinator/store/sqlite_store.h"
+#include "proto/files/hash.h"
+#include "proto/pipe/events.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink::backup {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr Now kNow{1'800'000'000'000, 1000};
+constexpr int64_t kSeconds = kNow.unix_ms / 1000;
+
+std::string Id(int n) {
+  const std::string digits = std::to_string(n);
+  return std::string(32 - digits.size(), '0') + digits;
+}
+
+class BackupTest : public ::testing::Test {
+ protected:
+  // A coordinator without a network, on a data folder.
+  struct Coordinator {
+    std::unique_ptr<store::SqliteStore> store;
+    std::unique_ptr<JobManager> manager;
+  };
+  Coordinator Open(const std::string& folder) {
+    Coordinator made;
+    auto store = store::SqliteStore::Open(folder);
+    EXPECT_TRUE(store.ok()) << store.status();
+    made.store = *std::move(store);
+    CoreOptions options;
+    options.new_lease_id = [] { return "lease-" + std::to_string(++lease_ids); };
+    auto manager = JobManager::Start(made.store.get(), options, nullptr, kNow);
+    EXPECT_TRUE(manager.ok()) << manager.status();
+    made.manager = *std::move(manager);
+    return made;
+  }
+
+  static void Submit(JobManager& manager, int job) {
+    SubmitRequest request;
+    request.sweep = "s" + std::to_string(job);
+    request.retry_budget = {.infra = 10};
+    request.jobs.push_back({.id = Id(job), .config_json = "{}", .max_steps = 100, .experiment = "e"});
+    ASSERT_TRUE(manager.clients().Submit(request, kNow).ok());
+  }
+  static std::vector<Lease> Register(JobManager& manager, const std::vector<Lease>& held = {},
+                                     const std::string& session = "a") {
+    RegisterRequest request;
+    request.worker_id = request.name = "w";
+    request.session = session;
+    request.devices = 4;
+    request.held = held;
+    const auto keep = manager.workers().Register(request, kNow);
+    EXPECT_TRUE(keep.ok()) << keep.status();
+    return *keep;
+  }
+  static Grant Ask(JobManager& manager, uint64_t poll, const std::string& session = "a") {
+    const auto grants = manager.dispatcher().AcquireLeases({"w", session, poll, 1}, kNow);
+    EXPECT_TRUE(grants.ok() && grants->size() == 1);
+    return grants->front();
+  }
+  static absl::Status Say(JobManager& manager, const Lease& lease, uint64_t seq, int64_t step) {
+    return manager.workers()
+        .Report("w", lease, {{seq, pipe::Encode(pipe::Metrics{step, {{"loss", 1.0}}}), 1}}, kNow)
+        .status();
+  }
+  // As the service leaves it: the files, then the row.
+  void Commit(JobManager& manager, const Lease& lease, int64_t step) {
+    const std::string path = CheckpointPath("data", lease, step);
+    fs::create_directories(path);
+    const std::string bytes = "weights of step " + std::to_string(step);
+    std::ofstream(path + "/model.safetensors") << bytes;
+    const CheckpointFile file{"model.safetensors", bytes.size(), files::Hash(bytes)};
+    const auto dropped =
+        manager.workers().CommitCheckpoint("w", lease, {step, "hash-" + std::to_string(step), {file}, 0}, kNow);
+    ASSERT_TRUE(dropped.ok()) << dropped.status();
+    for (const Checkpoint& old : *dropped) fs::remove_all(CheckpointPath("data", lease, old.step));
+  }
+  std::string CheckpointPath(const std::string& folder, const Lease& lease, int64_t step) {
+    return (folder_ / folder) + "/checkpoints/" + lease.job_id + "/" + std::to_string(lease.fence) + "/step-" +
+           std::to_string(step);
+  }
+  absl::StatusOr<Report> MakeCopy() { return Make(folder_ / "data", folder_ / "copy"); }
+  absl::StatusOr<Report> PutBack(const std::string& folder, bool replace = false) {
+    return Restore(folder_ / "copy", folder_ / folder, {replace, kSeconds});
+  }
+
+  static inline std::atomic<int> lease_ids = 0;
+  testing::TempDir folder_;
+};
+
+TEST_F(BackupTest, ACopyOfARunningCoordinatorGoesOnWhereItWasMade) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  Register(*old.manager);
+  const Lease lease = Ask(*old.manager, 1).lease;
+  ASSERT_TRUE(Say(*old.manager, lease, 1, 7).ok());
+  Commit(*old.manager, lease, 5);
+
+  const auto report = MakeCopy();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->jobs, 1);
+  EXPECT_EQ(report->checkpoints, 1);
+  EXPECT_EQ(report->lost_checkpoints, 0);
+  ASSERT_TRUE(PutBack("restored").ok());
+
+  Coordinator restored = Open(folder_ / "restored");
+  const auto points = restored.manager->queries().ReadMetrics(Id(1), {});
+  ASSERT_EQ(points->size(), 1u);
+  EXPECT_EQ(points->front().step, 7);
+  // Its worker comes back, goes on under the lease that the copy knows, and its newer events are taken.
+  EXPECT_EQ(Register(*restored.manager, {lease}), std::vector<Lease>{lease});
+  EXPECT_TRUE(Say(*restored.manager, lease, 2, 8).ok());
+  EXPECT_TRUE(fs::exists(CheckpointPath("restored", lease, 5) + "/model.safetensors"));
+}
+
+TEST_F(BackupTest, LeasesGrantedAfterTheCopyAreStaleAndTheirJobsBeginAgainFromItsCheckpoint) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  Register(*old.manager);
+  const Lease first = Ask(*old.manager, 1).lease;
+  Commit(*old.manager, first, 5);
+  ASSERT_TRUE(MakeCopy().ok());
+
+  // What the copy does not know: coordinators that came after it, and an attempt that got further.
+  old = {};
+  old = Open(folder_ / "data");
+  Register(*old.manager, {}, "b");  // another daemon, without the lease: it is lost
+  const Lease second = Ask(*old.manager, 1, "b").lease;
+  Commit(*old.manager, second, 20);
+  old = {};
+  ASSERT_TRUE(PutBack("restored").ok());
+
+  Coordinator restored = Open(folder_ / "restored");
+  // The copy knows the worker by the session of the daemon before: this one is told to register, not that it is stale.
+  const auto beat = restored.manager->workers().Heartbeat({"w", "b", {}, 1}, kNow);
+  EXPECT_TRUE(absl::IsNotFound(beat.status())) << beat.status();
+  EXPECT_TRUE(Register(*restored.manager, {second}, "b").empty());
+  EXPECT_TRUE(IsStaleLease(Say(*restored.manager, second, 1, 21)));
+  const Grant third = Ask(*restored.manager, 1, "b");
+  EXPECT_GT(third.lease.fence, second.fence);
+  ASSERT_TRUE(third.resume_from.has_value());
+  EXPECT_EQ(third.resume_from->step, 5);
+}
+
+TEST_F(BackupTest, TwoRestoresOfOneCopyNeverGiveOneFence) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  ASSERT_TRUE(MakeCopy().ok());
+  old = {};
+  ASSERT_TRUE(PutBack("data", /*replace=*/true).ok());
+  old = Open(folder_ / "data");
+  Register(*old.manager);
+  const uint64_t fence = Ask(*old.manager, 1).lease.fence;
+  old = {};
+  ASSERT_TRUE(PutBack("data", /*replace=*/true).ok());
+  old = Open(folder_ / "data");
+  Register(*old.manager);
+  EXPECT_GT(Ask(*old.manager, 1).lease.fence, fence);
+  EXPECT_TRUE(fs::exists(folder_ / "data/sink.db.replaced"));
+}
+
+TEST_F(BackupTest, AFurtherCopyAddsWhatIsNewAndForgetsWhatIsGone) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  Register(*old.manager);
+  const Lease lease = Ask(*old.manager, 1).lease;
+  Commit(*old.manager, lease, 5);
+  Commit(*old.manager, lease, 10);
+  ASSERT_TRUE(MakeCopy().ok());
+  Commit(*old.manager, lease, 15);  // pushes out 5
+  const auto report = MakeCopy();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->checkpoints, 2);
+  EXPECT_EQ(report->bytes, std::string("weights of step 15").size());
+  EXPECT_FALSE(fs::exists(CheckpointPath("copy", lease, 5)));
+  EXPECT_TRUE(fs::exists(CheckpointPath("copy", lease, 10)));
+  EXPECT_TRUE(fs::exists(CheckpointPath("copy", lease, 15)));
+}
+
+TEST_F(BackupTest, ADamagedCheckpointIsLeftOutAndSaid) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  Register(*old.manager);
+  const Lease lease = Ask(*old.manager, 1).lease;
+  Commit(*old.manager, lease, 5);
+  Commit(*old.manager, lease, 10);
+  std::ofstream(CheckpointPath("data", lease, 10) + "/model.safetensors") << "Weights of step 10";
+  const auto report = MakeCopy();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->lost_checkpoints, 1);
+  ASSERT_TRUE(PutBack("restored").ok());
+  const auto rows = Open(folder_ / "restored").manager->queries().ListCheckpoints(Id(1));
+  ASSERT_EQ(rows->size(), 1u);
+  EXPECT_EQ(rows->front().step, 5);
+}
+
+TEST_F(BackupTest, WhoMayCallComesAlongAndWhatIsThereStays) {
+  Coordinator old = Open(folder_ / "data");
+  fs::create_directories(folder_ / "data/tls/server");
+  std::ofstream(folder_ / "data/tls/ca.key.pem") << "the key";
+  std::ofstream(folder_ / "data/tls/server/cert.pem") << "a certificate";
+  auto identity = store::IdentityStore::Open(folder_ / "data/tls/identity.db");
+  ASSERT_TRUE(identity.ok()) << identity.status();
+  ASSERT_TRUE((*identity)->Put(Principal{.name = "user/ada"}).ok());
+  ASSERT_TRUE(MakeCopy().ok());
+  ASSERT_TRUE(MakeCopy().ok()) << "over one that is there";
+  ASSERT_TRUE(PutBack("restored").ok());
+  for (const char* file : {"ca.key.pem", "server/cert.pem", "identity.db"}) {
+    const fs::path path = folder_ / ("restored/tls/" + std::string(file));
+    EXPECT_EQ(fs::status(path).permissions() & fs::perms(0077), fs::perms::none) << path << " is open to others";
+  }
+  std::string key;
+  std::getline(std::ifstream(folder_ / "restored/tls/ca.key.pem"), key);
+  EXPECT_EQ(key, "the key");
+  EXPECT_EQ((*store::IdentityStore::Open(folder_ / "restored/tls/identity.db"))->Principals()->size(), 1u);
+
+  ASSERT_TRUE((*identity)->RemovePrincipal("user/ada").ok());
+  identity->reset();
+  old = {};
+  ASSERT_TRUE(PutBack("data", /*replace=*/true).ok());
+  EXPECT_TRUE((*store::IdentityStore::Open(folder_ / "data/tls/identity.db"))->Principals()->empty())
+      << "who was removed since the copy is back";
+}
+
+TEST_F(BackupTest, IsOfOneMomentWhileOthersWrite) {
+  Coordinator old = Open(folder_ / "data");
+  std::atomic<bool> stop = false;
+  std::thread writer([&] {
+    for (int job = 10; !stop; ++job) Submit(*old.manager, job);
+  });
+  for (int n = 0; n < 5; ++n) {
+    const auto report = MakeCopy();
+    ASSERT_TRUE(report.ok()) << report.status();
+    fs::remove_all(folder_ / "restored");
+    ASSERT_TRUE(PutBack("restored").ok());
+    // A submission's job and sweep are there both or neither.
+    Coordinator restored = Open(folder_ / "restored");
+    EXPECT_EQ(restored.manager->queries().ListJobs({})->size(), restored.manager->queries().ListSweeps()->size());
+    EXPECT_EQ(static_cast<int64_t>(restored.manager->queries().ListJobs({})->size()), report->jobs);
+  }
+  stop = true;
+  writer.join();
+}
+
+TEST_F(BackupTest, RefusesToTakeThePlaceOfADatabaseUnasked) {
+  Coordinator old = Open(folder_ / "data");
+  ASSERT_TRUE(MakeCopy().ok());
+  const auto running = PutBack("data", /*replace=*/true);
+  EXPECT_THAT(std::string(running.status().message()), HasSubstr("another coordinator"));
+  old = {};
+  const auto unasked = PutBack("data");
+  EXPECT_THAT(std::string(unasked.status().message()), HasSubstr("--replace"));
+  EXPECT_FALSE(Make(folder_ / "nothing", folder_ / "copy").ok());
+}
+
+}  // namespace
+}  // namespace sink::backup

@@ -1,0 +1,473 @@
+// See worker.h.
+#include "tests/simulator/worker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/errors/error_detail.h"
+#include "proto/pipe/events.h"
+#include "worker/protocol/answer.h"
+
+namespace sink::simulator {
+namespace {
+
+constexpr int64_t kLeastStep = 60 * kMs, kMostStep = 200 * kMs;
+constexpr int64_t kLeastPoll = 400 * kMs, kMostPoll = 600 * kMs;
+constexpr int64_t kMostIdle = 20 * kSecond;
+constexpr int64_t kLeastBackoff = 160 * kMs, kMostBackoff = 2 * kSecond;
+constexpr uint64_t kBlock = 1 << 20;  // bytes of a checkpoint that arrive at once
+
+bool Names(const std::vector<Lease>& leases, const Lease& lease) {
+  return std::find(leases.begin(), leases.end(), lease) != leases.end();
+}
+
+}  // namespace
+
+Worker::Worker(World* world, int number)
+    : world_(world), number_(number), id_(absl::StrCat("w", number)), devices_(1 + number % 2) {}
+
+Worker::~Worker() = default;
+
+void Worker::Guard(uint64_t life, const std::function<void()>& action) {
+  if (life != life_) return;
+  const int64_t left = frozen_until_ - world_->timeline().now();
+  if (left <= 0) return action();
+  world_->timeline().After(left, [this, life, action] { Guard(life, action); });
+}
+
+void Worker::Later(int64_t delay, std::function<void()> action) {
+  world_->timeline().After(delay, [this, life = life_, action = std::move(action)] { Guard(life, action); });
+}
+
+void Worker::Boot() {
+  ++life_;
+  session_ = absl::StrCat(absl::Hex(++boots_, absl::kZeroPad16), absl::Hex(world_->random().Next(), absl::kZeroPad16));
+  poll_ = 1;
+  must_register_ = true;
+  beats_ = false;
+  frozen_until_ = 0;
+  idle_ = 0;
+  for (auto& [id, runner] : runners_) {  // what a former daemon left is delivered
+    runner.phase = JobState::kFinalizing;
+    runner.delivery = worker::Delivery(1);  // how much was acknowledged is not remembered
+    runner.acknowledged = 0;
+    runner.reporting = runner.uploading = runner.finishing = runner.refused = false;
+    runner.plan.reset();
+    if (!runner.outcome) runner.outcome = Outcome{JobState::kFailed, FailureClass::kInfra, "worker restarted"};
+  }
+  Control();
+}
+
+void Worker::Crash(bool machine) {
+  world_->Note(absl::StrCat(id_, machine ? " is lost" : " crashes"));
+  for (auto& [id, runner] : runners_) {
+    if (!runner.trains) continue;
+    runner.trains = false;
+    if (runner.ranks > 1) world_->GangOf(runner.token, runner.ranks).broken = true;
+    if (runner.leads) world_->oracle().TrainerEnded(runner.lease);
+  }
+  if (machine) runners_.clear();
+  ++life_;
+  world_->timeline().After(world_->random().Between(100 * kMs, 3 * kSecond), [this, life = life_] {
+    if (life == life_) Boot();
+  });
+}
+
+void Worker::Freeze(int64_t duration) {
+  world_->Note(absl::StrCat(id_, " freezes for ", duration / kMs, " ms"));
+  frozen_until_ = world_->timeline().now() + duration;
+  for (const auto& [id, runner] : runners_) world_->oracle().Excuse(runner.lease.fence);
+}
+
+void Worker::KillTrainer() {
+  for (auto& [id, runner] : runners_) {
+    if (!runner.trains || frozen_until_ > world_->timeline().now()) continue;
+    return EndTrainer(id, {JobState::kFailed, FailureClass::kInfra, "trainer was killed"});
+  }
+}
+
+int Worker::Free() const {
+  int free = devices_;
+  for (const auto& [id, runner] : runners_) free -= runner.trains ? runner.devices : 0;
+  return free;
+}
+
+void Worker::Control() {
+  if (must_register_) return Register();
+  if (Free() > 0) return Poll();
+  Later(world_->random().Between(kLeastPoll, kMostPoll), [this] { Control(); });
+}
+
+void Worker::Register() {
+  RegisterRequest request;
+  request.worker_id = request.name = id_;
+  request.host = id_;
+  request.session = session_;
+  request.devices = devices_;
+  for (const auto& [id, runner] : runners_) request.held.push_back(runner.lease);
+  must_register_ = false;
+  const int64_t sent_at = world_->timeline().now();
+  using Answer = std::vector<Lease>;
+  Call<Answer>([request](JobManager& manager, Now now) { return manager.workers().Register(request, now); },
+               [this, request, sent_at](const absl::StatusOr<Answer>& keep) {
+                 if (!keep.ok()) {
+                   must_register_ = true;
+                   return Later(world_->random().Between(kLeastBackoff, kMostBackoff), [this] { Control(); });
+                 }
+                 for (const Lease& lease : request.held) {
+                   const auto runner = runners_.find(lease.id);
+                   if (runner == runners_.end()) continue;
+                   if (Names(*keep, lease)) {
+                     Renew(runner->second, sent_at);
+                     Pump(lease.id);
+                   } else {
+                     Drop(lease.id);
+                   }
+                 }
+                 if (!std::exchange(beats_, true)) Beat();
+                 Control();
+               });
+}
+
+void Worker::Beat() {
+  HeartbeatRequest request{id_, session_, {}, Free()};
+  for (const auto& [id, runner] : runners_) request.held.push_back({runner.lease, runner.phase});
+  const int64_t sent_at = world_->timeline().now();
+  Call<HeartbeatResult>(
+      [request](JobManager& manager, Now now) { return manager.workers().Heartbeat(request, now); },
+      [this, request, sent_at](const absl::StatusOr<HeartbeatResult>& answer) {
+        const int64_t interval = world_->options().heartbeat_interval_ms * kMs;
+        Later(answer.ok() ? world_->random().Between(interval * 8 / 10, interval * 12 / 10)
+                          : world_->random().Between(kLeastBackoff, interval),
+              [this] { Beat(); });
+        if (worker::MustRegister(answer.status())) must_register_ = true;
+        if (!answer.ok()) return;
+        for (const HeldJob& held : request.held) {
+          const auto runner = runners_.find(held.lease.id);
+          if (runner == runners_.end()) continue;
+          Renew(runner->second, sent_at);
+          if (Names(answer->stale, held.lease)) {
+            Drop(held.lease.id);
+            continue;
+          }
+          world_->oracle().Confirmed(held.lease.fence);
+          const bool cancelled = Names(answer->cancel, held.lease);
+          if (!runner->second.trains || runner->second.stopping ||
+              (!cancelled && !Names(answer->hand_back, held.lease))) {
+            continue;
+          }
+          runner->second.stopping = true;
+          Later(world_->random().Between(50 * kMs, 300 * kMs), [this, id = held.lease.id, cancelled] {
+            const auto stopped = runners_.find(id);
+            if (stopped == runners_.end() || !stopped->second.trains) return;
+            Save(stopped->second);
+            EndTrainer(id, {JobState::kCancelled, FailureClass::kNone, cancelled ? "cancelled" : "worker stopped"});
+          });
+        }
+      });
+}
+
+void Worker::Poll() {
+  const LeaseRequest request{id_, session_, poll_, Free(), 29500};
+  const int64_t sent_at = world_->timeline().now();
+  using Grants = std::vector<Grant>;
+  Call<Grants>(
+      [this, request](JobManager& manager, Now now) -> absl::StatusOr<Grants> {
+        const auto known = world_->oracle().newest_fences();
+        auto grants = manager.dispatcher().AcquireLeases(request, now);
+        if (!grants.ok()) return grants;
+        for (const Grant& grant : *grants) {
+          world_->oracle().Granted(grant, known);
+          if (grant.resume_from &&
+              !world_->files().IsComplete({grant.lease.job_id, grant.resume_from->fence, grant.resume_from->step})) {
+            world_->oracle().Fail("a grant names a checkpoint whose files are not there");
+          }
+        }
+        return grants;
+      },
+      [this, sent_at](const absl::StatusOr<Grants>& grants) {
+        if (worker::MustRegister(grants.status())) must_register_ = true;
+        if (grants.ok()) {
+          ++poll_;
+          for (const Grant& grant : *grants) Begin(grant, sent_at);
+        }
+        // The daemon waits in a call for work; here it asks ever less often, once nothing happens any more.
+        const bool idle = grants.ok() && grants->empty() && !world_->faults();
+        idle_ = idle ? std::min(2 * std::max(idle_, kMostPoll), kMostIdle) : 0;
+        Later(idle_ + world_->random().Between(kLeastPoll, kMostPoll), [this] { Control(); });
+      });
+}
+
+void Worker::Renew(Runner& runner, int64_t sent_at) {
+  runner.term = worker::TermOf(absl::Microseconds(sent_at), absl::Milliseconds(world_->options().lease_duration_ms));
+}
+
+void Worker::Begin(const Grant& grant, int64_t renewed_at) {
+  const auto [place, added] = runners_.try_emplace(grant.lease.id);
+  Runner& runner = place->second;
+  if (!added) return;
+  runner.lease = grant.lease;
+  runner.devices = grant.devices;
+  runner.leads = grant.first_rank == 0;
+  runner.ranks = grant.world_size;
+  runner.token = grant.token;
+  runner.step = grant.resume_from ? grant.resume_from->step : 0;
+  Renew(runner, renewed_at);
+  world_->Note(absl::StrCat(id_, " begins ", grant.lease.job_id.substr(0, 8), " attempt ", grant.lease.attempt,
+                            " rank ", grant.first_rank, " at step ", runner.step));
+  const bool crowded = Free() < runner.devices;
+  runner.trains = true;
+  if (runner.leads) world_->oracle().TrainerBegan(runner.lease);
+  if (crowded) return EndTrainer(grant.lease.id, {JobState::kFailed, FailureClass::kInfra, "no devices free"});
+  if (runner.ranks > 1) {
+    world_->GangOf(runner.token, runner.ranks).missing -= runner.devices;
+    world_->oracle().Excuse(runner.lease.fence);
+  }
+  if (runner.leads) {
+    Spool(runner, pipe::Encode(pipe::Hello{.start_step = runner.step, .max_steps = world_->plan().steps}), 0);
+  }
+  Later(world_->random().Between(kLeastStep, kMostStep), [this, id = grant.lease.id] { Train(id); });
+}
+
+void Worker::Drop(const std::string& id) {
+  const auto found = runners_.find(id);
+  if (found == runners_.end()) return;
+  Runner& runner = found->second;
+  world_->Note(absl::StrCat(id_, " drops attempt ", runner.lease.attempt, " of ", runner.lease.job_id.substr(0, 8)));
+  if (runner.trains) {
+    if (runner.ranks > 1) world_->GangOf(runner.token, runner.ranks).broken = true;
+    if (runner.leads) world_->oracle().TrainerEnded(runner.lease);
+  }
+  runners_.erase(found);
+}
+
+void Worker::Train(const std::string& id) {
+  const auto found = runners_.find(id);
+  if (found == runners_.end() || !found->second.trains) return;
+  Runner& runner = found->second;
+  if (absl::Microseconds(world_->timeline().now()) > runner.term.stop_at) {
+    return EndTrainer(id, {JobState::kFailed, FailureClass::kInfra, "lost contact"});
+  }
+  Later(world_->random().Between(kLeastStep, kMostStep), [this, id] { Train(id); });
+  if (runner.ranks > 1) {
+    World::Gang& gang = world_->GangOf(runner.token, runner.ranks);
+    if (gang.broken) return EndTrainer(id, {JobState::kFailed, FailureClass::kInfra, "a rank is gone"});
+    if (gang.complete && !runner.leads) return EndTrainer(id, {JobState::kSucceeded, FailureClass::kNone, ""});
+    if (gang.missing > 0) return;
+  }
+  runner.phase = JobState::kRunning;
+  if (!runner.leads) return;
+  if (runner.step < world_->plan().steps) OneStep(runner);
+  if (runner.step >= world_->plan().steps) {
+    if (runner.ranks > 1) world_->GangOf(runner.token, runner.ranks).complete = true;
+    return EndTrainer(id, {JobState::kSucceeded, FailureClass::kNone, ""});
+  }
+  Pump(id);
+}
+
+void Worker::OneStep(Runner& runner) {
+  ++runner.step;
+  const std::string& job = runner.lease.job_id;
+  Spool(runner, pipe::Encode(pipe::Metrics{runner.step, {{"loss", LossOf(job, runner.step)}}}), 0);
+  Spool(runner, pipe::Encode(pipe::Log{"info", LineOf(runner.lease.fence, runner.step)}), runner.step);
+  if (runner.step % world_->plan().save_every == 0 || runner.step == world_->plan().steps) Save(runner);
+}
+
+void Worker::Spool(Runner& runner, const std::string& record, int64_t step) {
+  runner.events.push_back({runner.events.size() + 1, record, 0});
+  world_->oracle().Spooled(runner.lease.fence, step);
+}
+
+void Worker::Save(Runner& runner) {
+  if (!runner.leads || runner.step == 0) return;
+  if (!runner.waiting.empty() && runner.waiting.back().step == runner.step) return;  // on its way
+  // One that was not begun is passed over for the newest.
+  const size_t begun = runner.uploading || runner.plan ? 1 : 0;
+  while (runner.waiting.size() > begun) runner.waiting.pop_back();
+  const std::vector<uint64_t> sizes = {3 * kBlock, kBlock};
+  runner.waiting.push_back({runner.step, runner.events.size(), sizes});
+}
+
+void Worker::EndTrainer(const std::string& id, Outcome outcome) {
+  Runner& runner = runners_.at(id);
+  runner.trains = false;
+  runner.phase = JobState::kFinalizing;
+  if (runner.ranks > 1 && outcome.state != JobState::kSucceeded) {
+    world_->GangOf(runner.token, runner.ranks).broken = true;
+  }
+  if (runner.leads) world_->oracle().TrainerEnded(runner.lease);
+  world_->Note(absl::StrCat(id_, " ended attempt ", runner.lease.attempt, " of ", runner.lease.job_id.substr(0, 8), " ",
+                            std::string(NameOf(outcome.state)), " ", outcome.message));
+  runner.outcome = std::move(outcome);
+  Pump(id);
+}
+
+void Worker::Pump(const std::string& id) {
+  const auto found = runners_.find(id);
+  if (found == runners_.end()) return;
+  Runner& runner = found->second;
+  if (!runner.reporting && !runner.refused && runner.delivery.next() <= runner.events.size()) Report(id, runner);
+  const bool durable = !runner.waiting.empty() && runner.acknowledged >= runner.waiting.front().seq;
+  const bool may_upload = durable || world_->mutation() == Mutation::kEvents;
+  if (!runner.uploading && !runner.waiting.empty() && may_upload) Upload(id, runner);
+  const bool delivered = runner.acknowledged >= runner.events.size() && runner.waiting.empty();
+  if (runner.outcome && !runner.finishing && (delivered || runner.refused)) Finish(id, runner);
+}
+
+Worker::Claim Worker::Mutated(JobManager& manager, const Lease& lease) const {
+  const Claim claim = {id_, lease};
+  if (world_->mutation() != Mutation::kFence) return claim;
+  const auto details = manager.queries().GetJob(lease.job_id);
+  if (!details.ok() || !IsLive(details->job.state)) return claim;
+  return {details->job.holder.worker_id, details->job.lease()};
+}
+
+template <typename Response>
+void Worker::LeasedCall(const std::string& id,
+                        std::function<absl::StatusOr<Response>(JobManager&, Now, const Claim&)> serve,
+                        std::function<void(Runner&, const absl::StatusOr<Response>&)> answered) {
+  Call<Response>([this, lease = runners_.at(id).lease, serve](
+                     JobManager& manager, Now now) { return serve(manager, now, Mutated(manager, lease)); },
+                 [this, id, answered](const absl::StatusOr<Response>& answer) {
+                   const auto found = runners_.find(id);
+                   if (found != runners_.end()) answered(found->second, answer);
+                 });
+}
+
+void Worker::NoteMissingEvents(Runner* runner, const absl::Status& status) {
+  if (const auto expected = ExpectedEvent(status)) runner->delivery.GoBack(*expected);
+}
+
+void Worker::Retry(const std::string& id, const absl::Status& status) {
+  switch (worker::JudgeAnswer(status)) {
+    case worker::Answer::kStale:
+      return Drop(id);
+    case worker::Answer::kUnregistered:
+      must_register_ = true;
+      break;
+    case worker::Answer::kDone:
+    case worker::Answer::kRefused:
+    case worker::Answer::kAgain:
+      break;
+  }
+  Later(world_->random().Between(kLeastBackoff, kMostBackoff), [this, id] { Pump(id); });
+}
+
+void Worker::Report(const std::string& id, Runner& runner) {
+  runner.reporting = true;
+  const size_t first = runner.delivery.next() - 1;
+  const size_t count = std::min<size_t>(world_->random().Between(1, 8), runner.events.size() - first);
+  const std::vector<Event> batch(runner.events.begin() + first, runner.events.begin() + first + count);
+  LeasedCall<uint64_t>(
+      id,
+      [this, batch, held = runner.lease](JobManager& manager, Now now, const Claim& as) {
+        const uint64_t newest = world_->oracle().NewestFence(held.job_id);
+        const auto durable = manager.workers().Report(as.worker_id, as.lease, batch, now);
+        if (durable.ok()) world_->oracle().Accepted("report", held, newest);
+        if (durable.ok()) world_->oracle().Durable(held, *durable);
+        return durable;
+      },
+      [this, id](Runner& reported, const absl::StatusOr<uint64_t>& durable) {
+        reported.reporting = false;
+        const worker::Answer answer = worker::JudgeAnswer(durable.status());
+        if (answer != worker::Answer::kDone && answer != worker::Answer::kRefused) return Retry(id, durable.status());
+        const auto effect = reported.delivery.Answered(durable.status(), durable.ok() ? *durable : 0);
+        reported.acknowledged = std::max(reported.acknowledged, effect.acknowledge);
+        world_->oracle().Confirmed(reported.lease.fence);
+        if (!effect.failed.ok()) {
+          reported.refused = true;
+          if (reported.trains) {
+            return EndTrainer(id, {JobState::kFailed, FailureClass::kInfra, "the coordinator refused its events"});
+          }
+        }
+        Pump(id);
+      });
+}
+
+void Worker::Upload(const std::string& id, Runner& runner) {
+  using Step = worker::UploadPlan::Step;
+  runner.uploading = true;
+  const Saved saved = runner.waiting.front();
+  if (!runner.plan) runner.plan.emplace(saved.sizes);
+  const Step step = runner.plan->next();
+  using There = std::vector<uint64_t>;
+  LeasedCall<There>(
+      id,
+      [this, step, saved, held = runner.lease](JobManager& manager, Now now, const Claim& as) -> absl::StatusOr<There> {
+        const auto job = manager.workers().CheckLease(as.worker_id, as.lease, now);
+        if (!job.ok()) return job.status();
+        const CheckpointFiles::Key key{held.job_id, as.lease.fence, saved.step};
+        const std::string hash = HashOf(held.job_id, held.fence, saved.step);
+        CheckpointFiles& files = world_->files();
+        if (step.kind == Step::Kind::kBegin) return files.Begin(key, hash, saved.sizes);
+        if (step.kind == Step::Kind::kWrite) {
+          const uint64_t left = saved.sizes[step.file] - step.offset;
+          const bool breaks = world_->Fault(0.1) && left > kBlock;
+          const absl::Status written = files.Write(key, step.file, step.offset, breaks ? kBlock : left);
+          if (breaks) return absl::UnavailableError("the stream broke");
+          if (written.ok()) files.Sync(key);
+          return written.ok() ? absl::StatusOr<There>(There()) : written;
+        }
+        const uint64_t newest = world_->oracle().NewestFence(held.job_id);
+        if (absl::Status status = files.Commit(key, hash); !status.ok()) return status;
+        const uint64_t seq = world_->mutation() == Mutation::kEvents ? 0 : saved.seq;
+        const auto dropped =
+            manager.workers().CommitCheckpoint(as.worker_id, as.lease, {saved.step, hash, {}, seq}, now);
+        if (!dropped.ok()) return dropped.status();
+        world_->oracle().Accepted("checkpoint", held, newest);
+        world_->oracle().Committed(held, saved.step);
+        const auto rows = manager.queries().ListCheckpoints(held.job_id);
+        if (rows.ok()) files.KeepOnly(key, *rows);
+        return There();
+      },
+      [this, id, step](Runner& uploaded, const absl::StatusOr<There>& there) {
+        uploaded.uploading = false;
+        absl::Status status = there.status();
+        if (there.ok() && step.kind == Step::Kind::kBegin) {
+          uploaded.plan->Begun(*there);
+        } else {
+          status = uploaded.plan->Answered(status);
+        }
+        NoteMissingEvents(&uploaded, status);
+        const worker::Answer answer = worker::JudgeAnswer(status);
+        const bool done = uploaded.plan->next().kind == Step::Kind::kDone;
+        if (done || answer == worker::Answer::kRefused) {
+          uploaded.plan.reset();
+          uploaded.waiting.pop_front();
+        } else if (answer != worker::Answer::kDone) {
+          if (uploaded.waiting.size() > 1) {  // passed over for a newer one
+            uploaded.plan.reset();
+            uploaded.waiting.pop_front();
+          }
+          return Retry(id, status);
+        }
+        Pump(id);
+      });
+}
+
+void Worker::Finish(const std::string& id, Runner& runner) {
+  runner.finishing = true;
+  const uint64_t last_seq = runner.refused ? 0 : runner.leads ? runner.events.size() : 0;
+  LeasedCall<JobState>(
+      id,
+      [this, outcome = *runner.outcome, held = runner.lease, leads = runner.leads, last_seq](JobManager& manager,
+                                                                                             Now now, const Claim& as) {
+        const uint64_t newest = world_->oracle().NewestFence(held.job_id);
+        const auto state = manager.workers().Finish(
+            {as.worker_id, as.lease, outcome.state, outcome.failure_class, outcome.message, last_seq}, now);
+        if (state.ok() && leads) world_->oracle().Finished(held, outcome.state, newest);
+        return state;
+      },
+      [this, id](Runner& finished, const absl::StatusOr<JobState>& state) {
+        finished.finishing = false;
+        if (state.ok() || absl::IsInvalidArgument(state.status())) {
+          runners_.erase(id);
+          return;
+        }
+        NoteMissingEvents(&finished, state.status());
+        Retry(id, absl::IsOutOfRange(state.status()) ? absl::UnavailableError("events are missing") : state.status());
+      });
+}
+
+}  // namespace sink::simulator
