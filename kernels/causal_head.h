@@ -10,7 +10,7 @@
 namespace sink::kernels {
 
 // Merged rows of a sequence: the head's T queries, and the keys and values that it reads, each D values, `row` from one
-// token to the next. D is a multiple of 8.
+// token to the next. D is a multiple of 4.
 struct CausalHead {
   const float *query_TD, *key_TD, *value_TD;
   int64_t row, length, dim;
@@ -24,16 +24,20 @@ struct CausalHeadGradients {
   bool add;
 };
 
-// Floats that the functions below compute in.
+// Floats that the functions below compute in, and floats of a head's weights, half a square of the length.
 int64_t CausalHeadScratch(int64_t length, int64_t dim);
+int64_t CausalHeadWeights(int64_t length);
 
 // output[i] = sum over j <= i of w[i, j] value[j], w = softmax of query[i] . key[j] / sqrt(D), `output_row` from one
-// token to the next; log_sum[i] is the logarithm of the softmax's denominator.
-void CausalHeadForward(const CausalHead& head, float* scratch, float* output_TD, int64_t output_row, float* log_sum_T);
+// token to the next; log_sum[i] is the logarithm of the softmax's denominator. Leaves the weights where `weights` is
+// not null.
+void CausalHeadForward(const CausalHead& head, float* scratch, float* output_TD, int64_t output_row, float* log_sum_T,
+                       float* weights);
 
-// From the output's gradient to those of queries, keys and values; the weights are made anew. Output and gradient lie
-// as the forward pass wrote the former.
+// From the output's gradient to those of queries, keys and values. Output and gradient lie as the forward pass wrote
+// the former; `weights` are what it left, or null, and then they are made anew.
 void CausalHeadBackward(const CausalHead& head, const float* output_TD, const float* output_gradient_TD,
-                        int64_t output_row, const float* log_sum_T, float* scratch, const CausalHeadGradients& out);
+                        int64_t output_row, const float* log_sum_T, const float* weights, float* scratch,
+                        const CausalHeadGradients& out);
 
 }  // namespace sink::kernels

@@ -14,7 +14,7 @@ struct View {
 };
 
 // c[m, n] = alpha sum_k a[m, k] b[k, n], or that added to c, for `rows` m, `columns` n and `inner` k. Rows of b and c
-// are dense, `b_row` and `c_row` from one to the next; c overlaps neither. Fast where columns are a multiple of 8.
+// are dense, `b_row` and `c_row` from one to the next; c overlaps neither. Fast where columns are a multiple of 4.
 void SmallProduct(const View& a, const float* b, int64_t b_row, int64_t rows, int64_t columns, int64_t inner,
                   float alpha, bool add, float* c, int64_t c_row);
 

@@ -40,6 +40,7 @@ struct AttentionTerms {
 struct AttentionOutput {
   at::Tensor output_NC;    // [N, H * D]
   at::Tensor log_sum_BHT;  // log of softmax's denominator, for the backward pass; of other kinds it says nothing
+  at::Tensor weights;      // what else the device's backward pass reads, in its own order; undefined: nothing
 };
 
 // Gradients of the merged rows and of each term that is defined.

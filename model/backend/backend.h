@@ -62,6 +62,8 @@ struct AdamWBuffers {
 };
 
 struct Kernels {
+  // out_NO = a_NC b_CO, or a_NC b_OC^T, or that added to out.
+  void (*product)(const at::Tensor& a_NC, const at::Tensor& b, bool transpose_b, bool add, const at::Tensor& out_NO);
   // sum_OC += a_NO^T b_NC: the gradient of a linear layer's weight from its output's gradient and its input, either of
   // which may be strided. Products of the table's type that add up in float; sum is in float.
   void (*add_product)(const at::Tensor& a_NO, const at::Tensor& b_NC, const at::Tensor& sum_OC);

@@ -27,9 +27,9 @@ namespace {
 
 using kernels::VisibleKeys;
 
-// Heads up to this width, whole vectors of it, take kernels/small_product.h.
+// Heads up to this width, in whole fours, take kernels/small_product.h.
 constexpr int64_t kNarrow = 32;
-bool IsNarrow(int64_t head_dim) { return head_dim <= kNarrow && head_dim % 8 == 0; }
+bool IsNarrow(int64_t head_dim) { return head_dim <= kNarrow && head_dim % 4 == 0; }
 
 // c = alpha a b, a [rows, inner], b [inner, columns].
 void Multiply(bool narrow, const Matrix& a, const Matrix& b, int64_t rows, int64_t columns, int64_t inner, float alpha,
@@ -150,11 +150,11 @@ struct Scratch {
 // out[r, k] = alpha a[r] . b[k], a [rows, D], b the `keys` rows from `low` of a head's keys or values, of which b_DT is
 // the transposed whole.
 void MultiplyTransposed(const StripLayout& layout, const Matrix& a, const Matrix& b, const std::vector<float>& b_DT,
-                        int64_t low, int64_t rows, int64_t keys, float alpha, float* out) {
+                        int64_t low, int64_t rows, int64_t keys, float alpha, const Matrix& out) {
   const int64_t dim = layout.shape.head_dim;
-  if (!layout.narrow) return Gemm(false, true, rows, keys, dim, alpha, a, b, 0.0f, {out, keys});
+  if (!layout.narrow) return Gemm(false, true, rows, keys, dim, alpha, a, b, 0.0f, out);
   kernels::SmallProduct({a.data, a.stride, 1}, b_DT.data() + low, layout.shape.length, rows, keys, dim, alpha,
-                        /*add=*/false, out, keys);
+                        /*add=*/false, out.data, out.stride);
 }
 
 // Scores of a strip's queries against keys [low, high), biases included.
@@ -164,7 +164,7 @@ void Scores(const StripLayout& layout, const at::Tensor& qkv, int64_t batch, int
   float* scores = scratch.scores.data();
   MultiplyTransposed(layout, layout.Merged(qkv, batch, first, head),
                      layout.Merged(qkv, batch, low, layout.KeyHead(head)), scratch.keys_DT, low, rows, keys,
-                     layout.scale(), scores);
+                     layout.scale(), {scores, keys});
   if (!layout.terms.offset_bias_HS.defined()) return;
   for (int64_t r = 0; r < rows; ++r)
     kernels::AddScaled(1.0f, layout.Bias(head, first + r, low), keys, scores + r * keys);
@@ -238,7 +238,7 @@ void BackwardStrip(const StripLayout& layout, const BackwardTensors& x, int64_t 
 
   Scores(layout, x.qkv_NW, batch, head, first, rows, low, high, scratch);
   float *scores = scratch.scores.data(), *gradients = scratch.gradients.data();
-  MultiplyTransposed(layout, output_gradient, value, scratch.values_DT, low, rows, keys, 1.0f, gradients);
+  MultiplyTransposed(layout, output_gradient, value, scratch.values_DT, low, rows, keys, 1.0f, {gradients, keys});
   for (int64_t r = 0; r < rows; ++r) {
     dot[r] = kernels::Dot(output.data + r * output.stride, output_gradient.data + r * output_gradient.stride, dim);
     kernels::AttentionWeightsBackward(layout.rule.weights, layout.Visible(first + r, low), keys, log_sum[r], dot[r],
@@ -281,11 +281,19 @@ void ForCausalHeads(const AttentionShape& shape, const Body& body) {
   });
 }
 
+// Of short sequences the weights are kept, where they take no more memory than what the layer keeps beside them: about
+// T / 2 floats a query and head, in place of D products and an exponential each in the backward pass.
+at::Tensor WeightsToKeep(const AttentionShape& shape, const at::Tensor& qkv) {
+  if (shape.length > 8 * shape.head_dim) return {};
+  return at::empty({shape.batch, shape.heads, kernels::CausalHeadWeights(shape.length)}, qkv.options());
+}
+
 void CausalForward(const StripLayout& layout, const at::Tensor& qkv, const AttentionOutput& out) {
   ForCausalHeads(layout.shape, [&](int64_t batch, int64_t head, float* scratch) {
+    const int64_t row = batch * layout.shape.heads + head;
     const Matrix output = layout.Output(out.output_NC, batch, 0, head);
     kernels::CausalHeadForward(CausalHeadOf(layout, qkv, batch, head), scratch, output.data, output.stride,
-                               StripLayout::Row(out.log_sum_BHT, batch * layout.shape.heads + head));
+                               StripLayout::Row(out.log_sum_BHT, row), StripLayout::Row(out.weights, row));
   });
 }
 
@@ -294,13 +302,14 @@ at::Tensor CausalBackward(const StripLayout& layout, const at::Tensor& gradient,
   const at::Tensor qkv_gradient = at::empty_like(qkv);
   const int64_t groups = layout.shape.heads / layout.shape.key_value_heads;
   ForCausalHeads(layout.shape, [&](int64_t batch, int64_t head, float* scratch) {
+    const int64_t row = batch * layout.shape.heads + head;
     const Matrix output = layout.Output(forward.output_NC, batch, 0, head);
     const auto rows = [&](int64_t merged_head) { return layout.Merged(qkv_gradient, batch, 0, merged_head).data; };
-    kernels::CausalHeadBackward(CausalHeadOf(layout, qkv, batch, head), output.data,
-                                layout.Output(gradient, batch, 0, head).data, output.stride,
-                                StripLayout::Row(forward.log_sum_BHT, batch * layout.shape.heads + head), scratch,
-                                {rows(head), rows(layout.KeyHead(head)), rows(layout.ValueHead(head)),
-                                 layout.shape.width(), /*add=*/head % groups != 0});
+    kernels::CausalHeadBackward(
+        CausalHeadOf(layout, qkv, batch, head), output.data, layout.Output(gradient, batch, 0, head).data,
+        output.stride, StripLayout::Row(forward.log_sum_BHT, row), StripLayout::Row(forward.weights, row), scratch,
+        {rows(head), rows(layout.KeyHead(head)), rows(layout.ValueHead(head)), layout.shape.width(),
+         /*add=*/head % groups != 0});
   });
   return qkv_gradient;
 }
@@ -318,10 +327,11 @@ at::Tensor SumOverBatch(const at::Tensor& partial, const at::Tensor& term, int64
 
 AttentionOutput AttentionForwardCpu(const at::Tensor& qkv, const AttentionShape& shape, const AttentionRule& rule,
                                     const AttentionTerms& terms) {
-  const AttentionOutput out{at::empty({qkv.size(0), shape.heads * shape.head_dim}, qkv.options()),
-                            at::empty({shape.batch, shape.heads, shape.length}, qkv.options())};
+  AttentionOutput out{at::empty({qkv.size(0), shape.heads * shape.head_dim}, qkv.options()),
+                      at::empty({shape.batch, shape.heads, shape.length}, qkv.options())};
   const StripLayout layout(shape, rule, terms);
   if (IsCausalHead(layout)) {
+    out.weights = WeightsToKeep(shape, qkv);
     CausalForward(layout, qkv, out);
     return out;
   }
@@ -350,13 +360,14 @@ at::Tensor AttentionWeightsCpu(const at::Tensor& queries_BHTD, const at::Tensor&
   const int64_t column = terms.HasColumn() ? 1 : 0, stride = column + shape.length;
   const at::Tensor weights = at::empty({shape.batch, shape.heads, rows, stride}, query_BHTD.options());
   at::parallel_for(0, shape.batch * shape.heads, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> keys_DT(layout.narrow ? static_cast<size_t>(shape.head_dim * shape.length) : 0);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t batch = task / shape.heads, head = task % shape.heads;
       const Matrix query = StripLayout::View(query_BHTD, batch, head, first);
       const Matrix key = StripLayout::View(key_BKTD, batch, head / (shape.heads / shape.key_value_heads), 0);
       float* row = weights.mutable_data_ptr<float>() + task * rows * stride + column;
-      Gemm(false, true, rows, layout.High(first, rows), shape.head_dim, layout.scale(), query, key, 0.0f,
-           {row, stride});
+      if (layout.narrow) kernels::Transpose(key.data, key.stride, shape.length, shape.head_dim, keys_DT.data());
+      MultiplyTransposed(layout, query, key, keys_DT, 0, rows, layout.High(first, rows), layout.scale(), {row, stride});
       for (int64_t r = 0; r < rows; ++r, row += stride) {
         if (const float* bias = layout.Bias(head, first + r, 0)) kernels::AddScaled(1.0f, bias, shape.length, row);
         const float score = layout.ColumnScore(head, query.data + r * query.stride);

@@ -1,6 +1,7 @@
 // Attention on float tensors of a CPU: strips of queries against all the keys that they see, two matrix products a
 // strip forward and five backward, weights in between by kernels/attention_weights.h. A strip's scores stay in cache
-// and are computed anew in the backward pass. Pure functions on ATen's threads; results do not depend on their number.
+// and are computed anew in the backward pass, but for short sequences of narrow heads. Pure functions on ATen's
+// threads; results do not depend on their number.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -37,8 +37,13 @@ Matrix RowsOf(const at::Tensor& x) { return {const_cast<float*>(x.const_data_ptr
 
 void AddProduct(const at::Tensor& a_NO, const at::Tensor& b_NC, const at::Tensor& sum_OC) {
   if (!HasDenseRows(a_NO) || !HasDenseRows(b_NC)) return reference::AddProduct(a_NO, b_NC, sum_OC);
-  Gemm(/*transpose_a=*/true, false, sum_OC.size(0), sum_OC.size(1), a_NO.size(0), 1.0f, RowsOf(a_NO), RowsOf(b_NC),
-       1.0f, RowsOf(sum_OC));
+  MatrixProduct(/*transpose_a=*/true, false, sum_OC.size(0), sum_OC.size(1), a_NO.size(0), RowsOf(a_NO), RowsOf(b_NC),
+                /*add=*/true, RowsOf(sum_OC));
+}
+
+void Product(const at::Tensor& a_NC, const at::Tensor& b, bool transpose_b, bool add, const at::Tensor& out_NO) {
+  MatrixProduct(false, transpose_b, out_NO.size(0), out_NO.size(1), a_NC.size(1), RowsOf(a_NC), RowsOf(b), add,
+                RowsOf(out_NO));
 }
 
 void EmbeddingBackward(const at::Tensor& dy, const at::Tensor& ids, const at::Tensor& table_gradient) {
@@ -200,7 +205,8 @@ void AddToLogSum(const at::Tensor& x, const at::Tensor& log_sum_N) {
   });
 }
 
-constexpr Kernels kCpu{.add_product = AddProduct,
+constexpr Kernels kCpu{.product = Product,
+                       .add_product = AddProduct,
                        .embedding_backward = EmbeddingBackward,
                        .rms_norm = RmsNorm,
                        .rms_norm_backward = RmsNormBackward,

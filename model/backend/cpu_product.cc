@@ -1,11 +1,35 @@
 #include "model/backend/cpu_product.h"
 
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "kernels/small_product.h"
+
 // The matrix product of BLAS, which LibTorch carries and exports without a header.
 extern "C" void sgemm_(const char* transa, const char* transb, const int* m, const int* n, const int* k,
                        const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
                        const float* beta, float* c, const int* ldc);
 
 namespace sink {
+namespace {
+
+constexpr int64_t kMostInner = 384;           // sixteen columns of b, which every row of a meets, in the nearest cache
+constexpr int64_t kMostNumbers = 1 << 16;     // of b: 256 KiB
+constexpr int64_t kRows = 16;                 // that a thread takes at least, whole tiles
+constexpr int64_t kNumbersPerTask = 1 << 18;  // products of two numbers; below this a second thread costs more
+
+// Whether BLAS computes in registers as wide as ours: with AVX-512 it has wider ones.
+bool HasRegistersOfEight() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !__builtin_cpu_supports("avx512f");
+#else
+  return false;
+#endif
+}
+
+}  // namespace
 
 // BLAS counts columns first, so that it computes the transpose, op(b)^T op(a)^T.
 void Gemm(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, float alpha,
@@ -14,6 +38,28 @@ void Gemm(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int
   const int m = static_cast<int>(columns), n = static_cast<int>(rows), k = static_cast<int>(inner);
   const int lda = static_cast<int>(a.stride), ldb = static_cast<int>(b.stride), ldc = static_cast<int>(c.stride);
   sgemm_(&op_b, &op_a, &m, &n, &k, &alpha, b.data, &ldb, a.data, &lda, &beta, c.data, &ldc);
+}
+
+void MatrixProduct(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, const Matrix& a,
+                   const Matrix& b, bool add, const Matrix& c) {
+  static const bool kEights = HasRegistersOfEight();
+  if (!kEights || columns % 4 != 0 || inner > kMostInner || inner * columns > kMostNumbers)
+    return Gemm(transpose_a, transpose_b, rows, columns, inner, 1.0f, a, b, add ? 1.0f : 0.0f, c);
+  std::unique_ptr<float[]> turned;
+  Matrix right = b;
+  if (transpose_b) {
+    turned = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(inner * columns));
+    kernels::Transpose(b.data, b.stride, columns, inner, turned.get());
+    right = {turned.get(), columns};
+  }
+  const int64_t blocks = (rows + kRows - 1) / kRows;
+  at::parallel_for(0, blocks, 1 + kNumbersPerTask / (kRows * columns * inner), [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * kRows, last = std::min(end * kRows, rows);
+    const kernels::View left = transpose_a ? kernels::View{a.data + first, 1, a.stride}
+                                           : kernels::View{a.data + first * a.stride, a.stride, 1};
+    kernels::SmallProduct(left, right.data, right.stride, last - first, columns, inner, 1.0f, add,
+                          c.data + first * c.stride, c.stride);
+  });
 }
 
 }  // namespace sink

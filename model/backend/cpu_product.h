@@ -1,5 +1,6 @@
-// The matrix product of BLAS on float rows of a CPU, without the tensors that ATen's product would make of its
-// operands. A pure function on BLAS's threads, which are ATen's; inside at::parallel_for it stays on its thread.
+// Matrix products on float rows of a CPU, without the tensors that ATen's product would make of its operands. Pure
+// functions on ATen's threads, which are BLAS's too; inside at::parallel_for they stay on their thread. Results do not
+// depend on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,13 @@ struct Matrix {
   int64_t stride;
 };
 
-// c = beta c + alpha op(a) op(b), c [rows, columns], for `inner` columns of op(a).
+// BLAS's: c = beta c + alpha op(a) op(b), c [rows, columns], for `inner` columns of op(a).
 void Gemm(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, float alpha,
           const Matrix& a, const Matrix& b, float beta, const Matrix& c);
+
+// c = op(a) op(b), or that added to c, by kernels/small_product.h where that is faster than BLAS: where a core's cache
+// holds op(b), which BLAS packs first in every call.
+void MatrixProduct(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, const Matrix& a,
+                   const Matrix& b, bool add, const Matrix& c);
 
 }  // namespace sink

@@ -8,6 +8,7 @@
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/logaddexp.h>
 #include <ATen/ops/logsumexp.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/rsqrt.h>
@@ -35,6 +36,12 @@ at::Tensor Activate(const at::Tensor& x, kernels::Activation activation) {
 at::Tensor Summed(const at::Tensor& x) { return x.to(SummedType(x)); }
 
 }  // namespace
+
+void Product(const at::Tensor& a_NC, const at::Tensor& b, bool transpose_b, bool add, const at::Tensor& out_NO) {
+  const at::Tensor right = transpose_b ? b.t() : b;
+  at::Tensor out = out_NO;
+  add ? out.addmm_(a_NC, right) : at::mm_out(out, a_NC, right);
+}
 
 void AddProduct(const at::Tensor& a_NO, const at::Tensor& b_NC, const at::Tensor& sum_OC) {
   sum_OC.addmm_(a_NO.to(sum_OC.scalar_type()).t(), b_NC.to(sum_OC.scalar_type()));

@@ -16,6 +16,9 @@
 
 namespace sink::reference {
 
+// out_NO = a_NC b_CO, or a_NC b_OC^T, or that added to out.
+void Product(const at::Tensor& a_NC, const at::Tensor& b, bool transpose_b, bool add, const at::Tensor& out_NO);
+
 // sum_OC += a_NO^T b_NC, in sum's type.
 void AddProduct(const at::Tensor& a_NO, const at::Tensor& b_NC, const at::Tensor& sum_OC);
 

@@ -57,7 +57,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     const auto attention = has_kernel ? KernelsFor(qkv).attention : reference::Attention;
     const AttentionOutput out = attention(qkv, shape, rule, terms);
     ctx->save_for_backward({qkv, terms.offset_bias_HS, terms.column_key_HD, terms.column_value_HD, terms.column_logit_H,
-                            out.output_NC, out.log_sum_BHT});
+                            out.output_NC, out.log_sum_BHT, out.weights});
     ctx->saved_data["shape"] =
         std::vector<int64_t>{shape.batch, shape.length, shape.heads, shape.key_value_heads, shape.head_dim};
     ctx->saved_data["rule"] =
@@ -80,7 +80,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     const auto backward =
         ctx->saved_data["has_kernel"].toBool() ? KernelsFor(saved[0]).attention_backward : reference::AttentionBackward;
     const AttentionGradients g =
-        backward(gradients[0].contiguous(), saved[0], {saved[5], saved[6]}, shape, rule, terms);
+        backward(gradients[0].contiguous(), saved[0], {saved[5], saved[6], saved[7]}, shape, rule, terms);
     return {g.qkv_NW,
             g.terms.offset_bias_HS,
             g.terms.column_key_HD,

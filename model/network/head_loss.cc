@@ -2,7 +2,6 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/mm.h>
 
 #include <algorithm>
 
@@ -28,6 +27,7 @@ at::Tensor HeadLoss(const at::Tensor& hidden_NC, const Weight& head, const at::T
   const at::Tensor& head_VC = head.compute;
   const Kernels& kernels = KernelsFor(hidden_NC);
   const auto losses_of = kernels.cross_entropy ? kernels.cross_entropy : reference::CrossEntropy;
+  const auto product = kernels.product ? kernels.product : reference::Product;
   const auto add_product = kernels.add_product ? kernels.add_product : reference::AddProduct;
   const int64_t rows = hidden_NC.size(0), block = BlockRows(kernels, hidden_NC.size(1));
   if (hidden_gradient) *hidden_gradient = at::empty_like(hidden_NC);
@@ -37,13 +37,12 @@ at::Tensor HeadLoss(const at::Tensor& hidden_NC, const Weight& head, const at::T
     const int64_t count = std::min(block, rows - first);
     const at::Tensor hidden = hidden_NC.narrow(0, first, count);
     at::Tensor logits = buffer.narrow(0, 0, count);
-    at::mm_out(logits, hidden, head_VC.t());
+    product(hidden, head_VC, /*transpose_b=*/true, /*add=*/false, logits);
     losses.narrow(0, first, count)
         .copy_(losses_of(logits, targets_N.narrow(0, first, count), scale / static_cast<double>(rows),
                          hidden_gradient != nullptr));
     if (!hidden_gradient) continue;
-    at::Tensor gradient = hidden_gradient->narrow(0, first, count);
-    at::mm_out(gradient, logits, head_VC);
+    product(logits, head_VC, /*transpose_b=*/false, /*add=*/false, hidden_gradient->narrow(0, first, count));
     add_product(logits, hidden, head.gradient);
   }
   return losses.mean();

@@ -4,8 +4,7 @@
 
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/addmm.h>
-#include <ATen/ops/mm.h>
+#include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
@@ -38,10 +37,26 @@ at::Tensor NormBackward(const at::Tensor& dnormed_NC, const at::Tensor& dsum_NC,
                                                    input.norm.inverse_rms_N, norm_C.gradient);
 }
 
+// x W^T.
+at::Tensor LinearForward(const at::Tensor& x_NC, const Weight& weight_OC) {
+  const at::Tensor y_NO = at::empty({x_NC.size(0), weight_OC.compute.size(0)}, x_NC.options());
+  KernelsFor(x_NC).product(x_NC, weight_OC.compute, /*transpose_b=*/true, /*add=*/false, y_NO);
+  return y_NO;
+}
+
+// residual + x W^T.
+at::Tensor AddLinear(const at::Tensor& residual_NO, const at::Tensor& x_NC, const Weight& weight_OC) {
+  const at::Tensor y_NO = residual_NO.clone();
+  KernelsFor(x_NC).product(x_NC, weight_OC.compute, /*transpose_b=*/true, /*add=*/true, y_NO);
+  return y_NO;
+}
+
 // Of y = x W^T: the gradient of x, that of W being added where it belongs.
 at::Tensor LinearBackward(const at::Tensor& dy_NO, const at::Tensor& x_NC, const Weight& weight_OC) {
   if (weight_OC.gradient.defined()) KernelsFor(dy_NO).add_product(dy_NO, x_NC, weight_OC.gradient);
-  return at::mm(dy_NO, weight_OC.compute);
+  const at::Tensor dx_NC = at::empty({dy_NO.size(0), weight_OC.compute.size(1)}, dy_NO.options());
+  KernelsFor(dy_NO).product(dy_NO, weight_OC.compute, /*transpose_b=*/false, /*add=*/false, dx_NC);
+  return dx_NC;
 }
 
 struct AttentionParts {
@@ -59,10 +74,10 @@ struct AttentionNode : Node {
   at::Tensor Forward(const at::Tensor& x_NC) {
     const Kernels& kernels = KernelsFor(x_NC);
     input = NormOf(x_NC, block.norm_C, block.epsilon);
-    qkv_NW = at::mm(input.norm.y_NC, block.qkv_WC.compute.t());
+    qkv_NW = LinearForward(input.norm.y_NC, block.qkv_WC);
     Turn(/*inverse=*/false, qkv_NW);
     out = kernels.attention(qkv_NW, block.shape, block.rule, block.terms);
-    return at::addmm(x_NC, out.output_NC, block.output_CO.compute.t());
+    return AddLinear(x_NC, out.output_NC, block.output_CO);
   }
 
   variable_list apply(variable_list&& gradients) override {
@@ -109,9 +124,9 @@ struct FeedForwardNode : Node {
 
   at::Tensor Forward(const at::Tensor& x_NC) {
     input = NormOf(x_NC, block.norm_C, block.epsilon);
-    gate_up = at::mm(input.norm.y_NC, block.gate_up.compute.t());
+    gate_up = LinearForward(input.norm.y_NC, block.gate_up);
     active_NF = KernelsFor(x_NC).feed_forward(gate_up, block.activation, block.gated);
-    return at::addmm(x_NC, active_NF, block.down_CF.compute.t());
+    return AddLinear(x_NC, active_NF, block.down_CF);
   }
 
   variable_list apply(variable_list&& gradients) override {

@@ -2,6 +2,7 @@
 // program: whatever ends a run early becomes a `failed` record and an exit code of proto/pipe/events.h.
 #include <signal.h>
 
+#include "model/base/process_end.h"
 #include "model/train/link/event_sink.h"
 #include "model/train/link/train_error.h"
 #include "model/train/link/trainer_commands.h"
@@ -37,9 +38,7 @@ sink::train::RunOutcome Run(const std::string& run_dir, sink::train::EventSink& 
   return sink::train::Trainer(run_dir, events, commands, sink::train::WorldFromEnvironment()).Run();
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int RunProgram(int argc, char** argv) {
   using namespace sink;
   args::CommandLine line(kDescription, "sink-trainer");
   line.SetVersion("sink-trainer " SINK_VERSION);
@@ -67,3 +66,7 @@ int main(int argc, char** argv) {
     return train::ReportFailure(events, e);
   }
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { sink::EndProcess(RunProgram(argc, argv)); }

@@ -30,10 +30,14 @@ CASES = {
                   "peers": ["plain", "tuned", "compiled"]},
     "hidden768": {**COMMON, "hidden": 768, "ffn": 1536, "batch": 2, "length": 512, "steps": 2,
                   "peers": ["plain", "tuned", "compiled"]},
-    # The recipe of sweeps/profiles/minutes.yaml, 64 wide as in sweeps/quickstart.yaml: attention alone, absolute positions.
+    # The recipe of sweeps/quickstart.yaml, and below it that of sweeps/profiles/minutes.yaml, which is wider: attention
+    # alone, absolute positions.
     "minutes": {**COMMON, "hidden": 64, "layers": 6, "ffn": 128, "heads": 8, "vocab": 320, "batch": 4, "length": 64,
                 "steps": 40, "weight_decay": 0, "peers": ["plain", "tuned", "compiled"],
                 "variant": {"ffn": "none", "position_embedding": "sinusoidal"}},
+    "minutes96": {**COMMON, "hidden": 96, "layers": 6, "ffn": 192, "heads": 8, "vocab": 320, "batch": 4, "length": 64,
+                  "steps": 40, "weight_decay": 0, "peers": ["plain", "tuned", "compiled"],
+                  "variant": {"ffn": "none", "position_embedding": "sinusoidal"}},
     "softmax": LONG,
     "key_bias": {**LONG, "variant": {"key_bias": "per_head"}},
     "sigmoid": {**LONG, "variant": {"similarity": "sigmoid", "normalize": False}},

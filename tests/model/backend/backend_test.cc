@@ -3,6 +3,7 @@
 #include "model/backend/backend.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
@@ -39,7 +40,7 @@ void ExpectClose(const at::Tensor& x, const at::Tensor& expected, double toleran
 TEST(KernelsFor, FloatsOnACpuHaveEveryKernelThatBeatsAten) {
   const Kernels& k = KernelsFor(at::kCPU, at::kFloat);
   EXPECT_TRUE(k.embedding_backward && k.rms_norm && k.rms_norm_backward && k.feed_forward && k.feed_forward_backward);
-  EXPECT_TRUE(k.add_product && k.add_rms_norm && k.add_rms_norm_backward && k.whole_blocks);
+  EXPECT_TRUE(k.product && k.add_product && k.add_rms_norm && k.add_rms_norm_backward && k.whole_blocks);
   EXPECT_TRUE(k.rope && k.attention && k.attention_backward && k.attention_weights && k.cross_entropy);
   EXPECT_TRUE(k.adamw && k.clipping && k.bias_activation && k.add_to_log_sum);
 }
@@ -63,6 +64,37 @@ TEST(KernelsFor, CudaTensorsTakeTheTablesOfTheOpenedLibrary) {
   EXPECT_FALSE(KernelsFor(device, at::kBFloat16).clipping);
   UseCudaKernels(nullptr);
   EXPECT_FALSE(KernelsFor(device, at::kFloat).clipping);
+}
+
+// Small enough for a core's cache, no multiple of a vector wide, too long and too large for it.
+TEST_F(CpuKernelsTest, ProductsOfEverySizeOnAnyNumberOfThreads) {
+  struct Sizes {
+    int64_t rows, columns, inner;
+  };
+  for (const auto [rows, columns, inner] :
+       {Sizes{37, 288, 96}, Sizes{300, 20, 64}, Sizes{17, 30, 20}, Sizes{20, 16, 400}, Sizes{9, 512, 200}})
+    for (const bool transpose : {false, true})
+      for (const bool add : {false, true}) {
+        SCOPED_TRACE(::testing::Message() << rows << " x " << columns << " of " << inner << ", " << transpose << add);
+        const at::Tensor a = Random({rows, inner}), before = Random({rows, columns});
+        const at::Tensor b = transpose ? Random({columns, inner}) : Random({inner, columns});
+        const at::Tensor product = a.to(at::kDouble).matmul(transpose ? b.to(at::kDouble).t() : b.to(at::kDouble));
+        at::Tensor first;
+        for (const int threads : {1, 2}) {
+          at::set_num_threads(threads);
+          const at::Tensor out = before.clone();
+          kernels_.product(a, b, transpose, add, out);
+          ExpectClose(out, add ? product + before : product, 1e-6);
+          if (first.defined()) {
+            EXPECT_TRUE(out.equal(first)) << "threads";
+          }
+          first = out;
+        }
+        at::set_num_threads(1);
+        const at::Tensor formula = before.clone();
+        reference::Product(a, b, transpose, add, formula);
+        ExpectClose(formula, add ? product + before : product, 1e-6);
+      }
 }
 
 TEST_F(CpuKernelsTest, RmsNorm) {

@@ -182,7 +182,8 @@ TEST_P(AttentionTest, GradientsOfBlocksAreThoseOfTheOutput) {
   }
 }
 
-// Heads of six values take BLAS's products, heads of eight those of a core's cache.
+// Heads of six values take BLAS's products, the others those of a core's cache; of sixteen the weights of 100 tokens
+// are kept for the backward pass, those of 150 are made anew.
 class AttentionOfWidthTest : public ::testing::TestWithParam<std::tuple<Case, int64_t>> {
  protected:
   const Case& kind() const { return std::get<0>(GetParam()); }
@@ -245,7 +246,7 @@ TEST_P(AttentionTest, WeightsTimesValuesAreTheOutput) {
 INSTANTIATE_TEST_SUITE_P(Kinds, AttentionTest, ::testing::ValuesIn(Cases()),
                          [](const auto& info) { return info.param.name; });
 INSTANTIATE_TEST_SUITE_P(KindsAndWidths, AttentionOfWidthTest,
-                         ::testing::Combine(::testing::ValuesIn(Cases()), ::testing::Values(6, 8)),
+                         ::testing::Combine(::testing::ValuesIn(Cases()), ::testing::Values(6, 8, 12, 16)),
                          [](const auto& info) {
                            return std::get<0>(info.param).name + "_" + std::to_string(std::get<1>(info.param));
                          });

@@ -71,8 +71,13 @@ TEST_F(FusedOperationsTest, AgreeWithAtenInDouble) {
 
 TEST_F(FusedOperationsTest, OfNarrowHeadsAgreeWithAtenInDouble) {
   ModelConfig config = SmallModel();
-  config.hidden_size = 32;  // heads of eight values, which a kernel of their own attends with
-  ExpectAgreement(Pair(config), Tokens(3, 17), Tokens(3, 17));
+  config.max_position_embeddings = 70;
+  for (const int64_t hidden : {16, 32, 48}) {  // heads of 4, 8 and 12 values, which a kernel of their own attends with
+    SCOPED_TRACE(hidden);
+    config.hidden_size = hidden;
+    ExpectAgreement(Pair(config), Tokens(3, 17), Tokens(3, 17));
+    ExpectAgreement(Pair(config), Tokens(2, 70), Tokens(2, 70));  // its weights are kept of heads of 12 alone
+  }
 }
 
 TEST_F(TransformerTest, GradientsAreThoseOfTheLoss) {
