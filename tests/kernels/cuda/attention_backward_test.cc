@@ -116,7 +116,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, CudaAttentionBackward, ::testing::ValuesIn(Cases
 
 template <typename T>
 std::vector<emulator::Place> HiddenIn(const AttentionShape& shape) {
-  const Case& causal = Cases()[0];
+  const Case causal = Cases()[0];
   const Inputs<T> in(causal, shape);
   const ReferenceResult forward = Attention(in.qkv.Values(), shape, causal.rule, in.Wide());
   const Buffer<T> output(forward.output);
@@ -127,8 +127,8 @@ std::vector<emulator::Place> HiddenIn(const AttentionShape& shape) {
 // A barrier, wait or index that is wrong in these very kernels turns a comparison red. What waits again behind the
 // loops (two waits, a barrier) is for rows that see nothing, of which there are none here.
 TEST(CudaAttentionBackwardFaults, Show) {
-  for (const auto& [type, hidden] : {std::pair("bf16", HiddenIn<Bfloat16>({1, 150, 1, 1, 32})),
-                                     std::pair("float", HiddenIn<float>({1, 77, 1, 1, 20}))}) {
+  for (const auto& [type, hidden] : {std::pair("bf16", HiddenIn<Bfloat16>({1, 200, 1, 1, 32})),
+                                     std::pair("float", HiddenIn<float>({1, 125, 1, 1, 20}))}) {
     EXPECT_EQ(hidden.size(), 3u) << type << "\n" << Describe(hidden);
   }
 }
