@@ -18,7 +18,7 @@ import time
 
 from sink_cluster import die_with_parent, skip, wait_for
 
-PROGRAMS = {"sink-control": ["sink-coordinator", "sinkctl", "sink-data"],
+PROGRAMS = {"sink-control": ["sink-coordinator", "sink-backup", "sinkctl", "sink-data"],
             "sink-worker": ["sink-worker", "sink-trainer", "sink-eval"]}
 UNITS = {"sink-control": "sink-coordinator", "sink-worker": "sink-worker"}
 SWEEP = """schema: sink/v1
