@@ -283,8 +283,10 @@ void ForCausalHeads(const AttentionShape& shape, const Body& body) {
 
 // Of short sequences the weights are kept, where they take no more memory than what the layer keeps beside them: about
 // T / 2 floats a query and head, in place of D products and an exponential each in the backward pass.
+constexpr int64_t kMostKept = 128;  // tokens; beyond, a head's weights leave a core's cache
+
 at::Tensor WeightsToKeep(const AttentionShape& shape, const at::Tensor& qkv) {
-  if (shape.length > 8 * shape.head_dim) return {};
+  if (shape.length > std::min(kMostKept, 8 * shape.head_dim)) return {};
   return at::empty({shape.batch, shape.heads, kernels::CausalHeadWeights(shape.length)}, qkv.options());
 }
 

@@ -16,9 +16,10 @@ namespace sink {
 namespace {
 
 constexpr int64_t kMostInner = 384;           // sixteen columns of b, which every row of a meets, in the nearest cache
-constexpr int64_t kMostNumbers = 1 << 16;     // of b: 256 KiB
+constexpr int64_t kMostNumbers = 1 << 15;     // of b: 128 KiB
+constexpr int64_t kMostProducts = 1 << 24;    // of two numbers; in more of them BLAS's packing is lost
 constexpr int64_t kRows = 16;                 // that a thread takes at least, whole tiles
-constexpr int64_t kNumbersPerTask = 1 << 18;  // products of two numbers; below this a second thread costs more
+constexpr int64_t kProductsOfTask = 1 << 18;  // below this a second thread costs more than it gives
 
 // Whether BLAS computes in registers as wide as ours: with AVX-512 it has wider ones.
 bool HasRegistersOfEight() {
@@ -43,7 +44,8 @@ void Gemm(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int
 void MatrixProduct(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, const Matrix& a,
                    const Matrix& b, bool add, const Matrix& c) {
   static const bool kEights = HasRegistersOfEight();
-  if (!kEights || columns % 4 != 0 || inner > kMostInner || inner * columns > kMostNumbers)
+  if (!kEights || columns % 4 != 0 || inner > kMostInner || inner * columns > kMostNumbers ||
+      rows * inner * columns > kMostProducts)
     return Gemm(transpose_a, transpose_b, rows, columns, inner, 1.0f, a, b, add ? 1.0f : 0.0f, c);
   std::unique_ptr<float[]> turned;
   Matrix right = b;
@@ -53,7 +55,7 @@ void MatrixProduct(bool transpose_a, bool transpose_b, int64_t rows, int64_t col
     right = {turned.get(), columns};
   }
   const int64_t blocks = (rows + kRows - 1) / kRows;
-  at::parallel_for(0, blocks, 1 + kNumbersPerTask / (kRows * columns * inner), [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, blocks, 1 + kProductsOfTask / (kRows * columns * inner), [&](int64_t begin, int64_t end) {
     const int64_t first = begin * kRows, last = std::min(end * kRows, rows);
     const kernels::View left = transpose_a ? kernels::View{a.data + first, 1, a.stride}
                                            : kernels::View{a.data + first * a.stride, a.stride, 1};

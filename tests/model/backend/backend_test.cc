@@ -71,8 +71,8 @@ TEST_F(CpuKernelsTest, ProductsOfEverySizeOnAnyNumberOfThreads) {
   struct Sizes {
     int64_t rows, columns, inner;
   };
-  for (const auto [rows, columns, inner] :
-       {Sizes{37, 288, 96}, Sizes{300, 20, 64}, Sizes{17, 30, 20}, Sizes{20, 16, 400}, Sizes{9, 512, 200}})
+  for (const auto [rows, columns, inner] : {Sizes{37, 288, 96}, Sizes{300, 20, 64}, Sizes{17, 30, 20},
+                                            Sizes{20, 16, 400}, Sizes{9, 512, 200}, Sizes{1100, 160, 96}})
     for (const bool transpose : {false, true})
       for (const bool add : {false, true}) {
         SCOPED_TRACE(::testing::Message() << rows << " x " << columns << " of " << inner << ", " << transpose << add);
