@@ -15,7 +15,7 @@ ldd -r bin/sink-trainer $opened | grep -E 'not found|undefined symbol' && exit 1
 status=0
 for step in "$@"; do
   case $step in
-    correctness) timeout 280 "$python" correctness.py || status=1 ;;
+    correctness) timeout 400 "$python" correctness.py || status=1 ;;
     speed | large) timeout 500 "$python" speed.py "$step" || status=1 ;;
     parts) timeout 200 "$python" parts.py || status=1 ;;
     memory) timeout 500 "$python" memory.py || status=1 ;;
