@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -128,7 +129,10 @@ class BareDebian:
 
 
 def stop(process):
-    """unshare passes no signal on, so the programs end with it; both survive that."""
+    """What unshare forked is the first process of its namespace, which ends with it. The signal that unshare has left for
+    the case of its own end is lost where a program takes another user."""
+    for child in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        os.kill(int(child), signal.SIGKILL)
     process.kill()
     process.wait()
 
