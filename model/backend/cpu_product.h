@@ -1,6 +1,6 @@
 // Matrix products on float rows of a CPU, without the tensors that ATen's product would make of its operands. Pure
-// functions on ATen's threads, which are BLAS's too; inside at::parallel_for they stay on their thread. Results do not
-// depend on the number of threads.
+// functions on ATen's threads, which are BLAS's too; inside at::parallel_for they stay on their thread. What BLAS
+// computes may depend on the number of threads in its last bits, our own products do not.
 #pragma once
 
 #include <cstdint>
