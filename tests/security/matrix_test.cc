@@ -111,6 +111,11 @@ const std::map<std::string, ClientRow> kClientRows = {
         request.set_sweep(scene.sweep);
         return client.Retry(request).status();
       }}},
+    {"DeleteSweep",  // has a job that has not ended, so whoever may delete it is told that
+     {true,
+      [](CoordinatorClient& client, const Scene& scene) {
+        return client.DeleteSweep(Named<v1::DeleteSweepRequest>(scene.sweep)).status();
+      }}},
     {"ReadLogs",
      {false, [](CoordinatorClient& client,
                 const Scene& scene) { return client.ReadLogs(OfJob<v1::ReadLogsRequest>(scene), kFirst); }}},
