@@ -142,7 +142,7 @@ def main():
         base = f"http://{(cluster.path / 'coordinator/page.addr').read_text().strip()}/"
         for name in ("worker-1", "worker-2"):
             cluster.start_worker(name)
-        cluster.submit("live", 100000, ["1e-3", "4e-3"])
+        cluster.submit("live", 100000, ["1e-3", "4e-3"], batch=64)  # some steps a second, as a study's
         wait_for("two measurements", 120, lambda: all((job["step"] or 0) > 100 for job in cluster.jobs("live")))
         jobs = cluster.jobs("live")
         with browser.Browser(program) as page:

@@ -145,15 +145,15 @@ class Cluster:
         assert result.returncode == 0, f"sinkctl {' '.join(map(str, arguments))}: {result.stderr}"
         return result.stdout
 
-    def submit(self, name, steps, rates, data="tiny", extra=""):
-        """A sweep over learning rates of a model so small that a step takes some milliseconds."""
+    def submit(self, name, steps, rates, data="tiny", extra="", batch=8):
+        """A sweep over learning rates of a model so small that a step takes some milliseconds for a batch of 8."""
         (self.path / "sweeps").mkdir(exist_ok=True)
         sweep = self.path / "sweeps" / f"{name}.yaml"
         sweep.write_text(f"""schema: sink/v1
 name: {name}
 model: {{hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4, vocab_size: 257,
         max_position_embeddings: 64}}
-train: {{max_steps: {steps}, warmup_steps: 10, global_batch_size: 8, micro_batch_size: 4, sequence_length: 64,
+train: {{max_steps: {steps}, warmup_steps: 10, global_batch_size: {batch}, micro_batch_size: 4, sequence_length: 64,
         log_every: 1}}
 data: {{set: {data}}}
 eval: {{every: 50, sequences: 8, tokens: 32, validation_sequences: 8{extra}}}

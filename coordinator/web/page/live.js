@@ -70,6 +70,12 @@ document.addEventListener("visibilitychange", () => {
     open();
 });
 
+// One that is left may be kept for the way back, with its connection, and a browser has six for all pages of a host.
+window.addEventListener("pagehide", close);
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted && topics.length > 0) open();
+});
+
 export async function getJson(path) {
   const answer = await fetch(path);
   const body = await answer.json();
