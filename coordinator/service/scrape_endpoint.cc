@@ -1,18 +1,12 @@
 // See scrape_endpoint.h.
 #include "coordinator/service/scrape_endpoint.h"
 
-#include <arpa/inet.h>
 #include <civetweb.h>
-#include <netinet/in.h>
 #include <prometheus/text_serializer.h>
-#include <sys/socket.h>
 #include <zlib.h>
 
-#include <atomic>
-#include <chrono>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -20,8 +14,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "coordinator/service/civetweb_use.h"
 #include "coordinator/service/open_metrics.h"
-#include "proto/files/descriptor.h"
 
 namespace sink {
 namespace {
@@ -35,21 +29,6 @@ bool Same(const std::string& a, const std::string& b) {
   unsigned difference = a.size() != b.size();
   for (size_t i = 0; i < a.size() && i < b.size(); ++i) difference |= static_cast<unsigned char>(a[i] ^ b[i]);
   return difference == 0;
-}
-
-// Opens and closes a connection, so that the thread which waits for one sees that it must stop.
-void WakeListener(int port) {
-  const files::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
-}
-
-std::string Header(const mg_connection* connection, const char* name) {
-  const char* value = mg_get_header(connection, name);
-  return value == nullptr ? "" : value;
 }
 
 // The password of "Basic dXNlcjpwYXNzd29yZA=="; empty when there is none.
@@ -107,17 +86,17 @@ ScrapeEndpoint::ScrapeEndpoint(std::string token, std::shared_ptr<prometheus::Co
     : token_(std::move(token)), collectable_(std::move(collectable)) {}
 
 int ScrapeEndpoint::Answer(mg_connection* connection) const {
-  if (!token_.empty() && !Same(PasswordOf(Header(connection, "Authorization")), token_)) {
+  if (!token_.empty() && !Same(PasswordOf(HttpHeader(connection, "Authorization")), token_)) {
     mg_printf(connection,
               "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"Sink\"\r\nContent-Length: 0\r\n"
               "Connection: close\r\n\r\n");
     return 401;
   }
-  const bool open = PrefersOpenMetrics(Header(connection, "Accept"));
+  const bool open = PrefersOpenMetrics(HttpHeader(connection, "Accept"));
   std::string text =
       open ? OpenMetricsText(collectable_->Collect()) : prometheus::TextSerializer().Serialize(collectable_->Collect());
   bool compressed = false;
-  if (absl::StrContains(Header(connection, "Accept-Encoding"), "gzip")) text = Compressed(text, &compressed);
+  if (absl::StrContains(HttpHeader(connection, "Accept-Encoding"), "gzip")) text = Compressed(text, &compressed);
   mg_printf(connection,
             "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n%sVary: Accept, Accept-Encoding\r\nContent-Length: %zu\r\n"
             "Connection: close\r\n\r\n",
@@ -126,20 +105,8 @@ int ScrapeEndpoint::Answer(mg_connection* connection) const {
   return 200;
 }
 
-// The HTTP server underneath notices that it must stop only when its wait for a connection ends: after 2 s, or with
-// one.
 ScrapeEndpoint::~ScrapeEndpoint() {
-  if (context_ == nullptr) return;
-  std::atomic<bool> stopped = false;
-  std::thread stopper([&] {
-    mg_stop(context_);
-    stopped = true;
-  });
-  while (!stopped) {
-    WakeListener(port_);
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  stopper.join();
+  if (context_ != nullptr) StopHttp(context_, port_);
 }
 
 }  // namespace sink

@@ -1,15 +1,11 @@
 // See web_server.h.
 #include "coordinator/web/web_server.h"
 
-#include <arpa/inet.h>
 #include <civetweb.h>
-#include <netinet/in.h>
 #include <spdlog/spdlog.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <chrono>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,10 +13,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "coordinator/service/civetweb_use.h"
 #include "coordinator/service/validate.h"
 #include "coordinator/web/tar.h"
 #include "coordinator/web/topics.h"
-#include "proto/files/descriptor.h"
 
 namespace sink::web {
 namespace {
@@ -54,34 +50,19 @@ void Send(mg_connection* connection, const Request& request, const Response& res
     Write(connection, response.body);
 }
 
-std::string Header(const mg_connection* connection, const char* name) {
-  const char* value = mg_get_header(connection, name);
-  return value == nullptr ? "" : value;
-}
-
 Request RequestOf(const mg_connection* connection) {
   const mg_request_info& info = *mg_get_request_info(connection);
   Request request;
   request.method = info.request_method;
   request.path = info.local_uri == nullptr ? "" : info.local_uri;
   if (info.query_string != nullptr) request.query = ParseQuery(info.query_string);
-  request.host = Header(connection, "Host");
-  request.origin = Header(connection, "Origin");
-  request.cookie = Header(connection, "Cookie");
-  request.if_none_match = Header(connection, "If-None-Match");
+  request.host = HttpHeader(connection, "Host");
+  request.origin = HttpHeader(connection, "Origin");
+  request.cookie = HttpHeader(connection, "Cookie");
+  request.if_none_match = HttpHeader(connection, "If-None-Match");
   request.from_script = mg_get_header(connection, "Sink-Page") != nullptr;
   request.from = absl::StrCat(info.remote_addr, ":", info.remote_port);
   return request;
-}
-
-// Opens and closes a connection, so that the thread which waits for one sees that it must stop.
-void WakeListener(int port) {
-  const files::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
 }
 
 }  // namespace
@@ -129,22 +110,11 @@ WebServer::WebServer(const std::string& host, Parts parts)
             .now = parts_.now,
             .port_answers = parts_.port_answers}) {}
 
-// The HTTP server underneath notices that it must stop only when its wait for a connection ends: after 2 s, or with
-// one.
 WebServer::~WebServer() {
   hub_.Close();
   if (context_ == nullptr) return;
   parts_.sessions->SetUrl("");
-  std::atomic<bool> stopped = false;
-  std::thread stopper([&] {
-    mg_stop(context_);
-    stopped = true;
-  });
-  while (!stopped) {
-    WakeListener(port_);
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  stopper.join();
+  StopHttp(context_, port_);
 }
 
 std::string WebServer::address() const {
