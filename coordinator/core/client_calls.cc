@@ -250,7 +250,7 @@ absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, N
     SINK_RETURN_IF_ERROR(TellAvailability(context_, queries_, request, now, &result));
     return result;
   }
-  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
+  SINK_RETURN_IF_ERROR(context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const std::optional<store::RequestRecord> before, rows.FindRequest(request.request_id));
     if (before) {
       if (before->body_hash != request.body_hash) {

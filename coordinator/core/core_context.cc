@@ -11,9 +11,9 @@ CoreContext::CoreContext(store::JobStore* store, CoreOptions options, JobEventLi
       listener_(listener == nullptr ? &nobody_ : listener),
       next_fence_((epoch << 32) + 1) {}
 
-absl::Status CoreContext::Write(const WriteBody& body) {
+absl::Status CoreContext::WriteBy(absl::Status (store::JobStore::*write)(const WriteBody&), const WriteBody& body) {
   store::Changes changes;
-  const absl::Status status = store_->Write([&](store::Transaction& rows) {
+  const absl::Status status = (store_->*write)([&](store::Transaction& rows) {
     const absl::Status done = body(rows);
     changes = rows.changes();
     return done;

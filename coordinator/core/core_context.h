@@ -56,7 +56,9 @@ class CoreContext {
 
   absl::Status Read(const ReadBody& body) { return store_->Read(body); }
   // Durable when it returns OK; then it tells changes() and feed(), and placement() where a job may be able to start.
-  absl::Status Write(const WriteBody& body);
+  absl::Status Write(const WriteBody& body) { return WriteBy(&store::JobStore::Write, body); }
+  // The same for a body of thousands of statements; see JobStore.
+  absl::Status WriteLarge(const WriteBody& body) { return WriteBy(&store::JobStore::WriteLarge, body); }
 
   // The holder of a new lease: its fence is greater than any before. Within a Write only, whose thread is the one that
   // counts fences.
@@ -77,6 +79,8 @@ class CoreContext {
   WorkerHealth& health() { return health_; }
 
  private:
+  absl::Status WriteBy(absl::Status (store::JobStore::*write)(const WriteBody&), const WriteBody& body);
+
   store::JobStore* const store_;
   const CoreOptions options_;
   JobEventListener nobody_;  // listens where nobody else does

@@ -113,6 +113,7 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& r
     SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
     if (!held.empty()) continue;
     found_ready_ = true;
+    if (free_ == 0) return std::nullopt;  // whatever the rest of the fleet has, nothing starts here
     Start start;
     SINK_ASSIGN_OR_RETURN(start.job, rows.GetJob(head.job_id));
     const Job& job = start.job;

@@ -12,7 +12,7 @@ void GroupCommit::Commit(const std::function<PendingWrite*()>& next) {
   absl::Status group_status = failure_.ok() ? Query(*writer_, "BEGIN IMMEDIATE").Run() : failure_;
   while (PendingWrite* const write = next()) {
     group.push_back(write);
-    if (group_status.ok()) write->status = RunBody(*write);
+    if (group_status.ok()) write->status = group.size() == 1 ? RunFirst(*write) : RunInSavepoint(*write);
     // A full disk undoes the whole transaction, with the bodies before; after damage nothing may be committed.
     if (!writer_->InTransaction() || absl::IsDataLoss(write->status)) group_status.Update(write->status);
     if (!group_status.ok()) break;
@@ -26,19 +26,35 @@ void GroupCommit::Commit(const std::function<PendingWrite*()>& next) {
   }
 }
 
-absl::Status GroupCommit::RunBody(const PendingWrite& write) {
+absl::Status GroupCommit::RunFirst(const PendingWrite& write) {
+  const absl::Status status = RunBody(write);
+  if (status.ok() || !writer_->InTransaction()) return status;
+  for (const char* sql : {"ROLLBACK", "BEGIN IMMEDIATE"}) {
+    const absl::Status undone = Query(*writer_, sql).Run();
+    if (!undone.ok()) return undone;
+  }
+  return status;
+}
+
+absl::Status GroupCommit::RunInSavepoint(const PendingWrite& write) {
   absl::Status status = Query(*writer_, "SAVEPOINT body").Run();
   if (!status.ok()) return status;
-  SqliteTransaction transaction(*writer_, names_);
-  status = (*write.body)(transaction);
-  if (!writer_->InTransaction()) return status.ok() ? absl::DataLossError("the transaction ended early") : status;
+  status = RunBody(write);
+  if (!writer_->InTransaction()) return status;
   if (!status.ok()) {
-    names_.Forget();
     const absl::Status undone = Query(*writer_, "ROLLBACK TO body").Run();
     if (!undone.ok()) return undone;
   }
   const absl::Status released = Query(*writer_, "RELEASE body").Run();
   return status.ok() ? released : status;
+}
+
+absl::Status GroupCommit::RunBody(const PendingWrite& write) {
+  SqliteTransaction transaction(*writer_, names_);
+  const absl::Status status = (*write.body)(transaction);
+  if (!status.ok()) names_.Forget();
+  if (status.ok() && !writer_->InTransaction()) return absl::DataLossError("the transaction ended early");
+  return status;
 }
 
 }  // namespace sink::store

@@ -1,5 +1,8 @@
-// The connection that writes: bodies of many callers in one transaction, each in a savepoint of its own, made durable
-// together. SqliteStore gives it a thread and a queue; the simulator (tests/simulator) drives it on simulated disks.
+// The connection that writes: bodies of many callers in one transaction, made durable together. A body that fails is
+// undone alone: each has a savepoint, but for the first, whose failure begins the transaction anew. Within a savepoint
+// every statement costs time in proportion to the pages that the savepoint has changed so far (SQLite keeps copies of
+// them in a list of 1 KiB pieces and walks it at a statement's end), so a body of many statements comes first or alone.
+// SqliteStore gives this a thread and a queue; the simulator (tests/simulator) drives it on simulated disks.
 // One thread at a time.
 #pragma once
 
@@ -16,6 +19,7 @@ namespace sink::store {
 struct PendingWrite {
   const std::function<absl::Status(Transaction&)>* body = nullptr;
   absl::Status status;
+  bool large = false;  // of thousands of statements: asks to be the first of its group
 };
 
 class GroupCommit {
@@ -28,6 +32,8 @@ class GroupCommit {
   void Commit(const std::function<PendingWrite*()>& next);
 
  private:
+  absl::Status RunFirst(const PendingWrite& write);
+  absl::Status RunInSavepoint(const PendingWrite& write);
   absl::Status RunBody(const PendingWrite& write);
 
   Database* const writer_;

@@ -213,6 +213,9 @@ class JobStore {
   // DATA_LOSS the disk or the file failed: every later write fails too, the process must end and reopen.
   virtual absl::Status Write(const std::function<absl::Status(Transaction&)>& body) = 0;
 
+  // The same for a body of thousands of statements, which is not put behind others in one transaction.
+  virtual absl::Status WriteLarge(const std::function<absl::Status(Transaction&)>& body) { return Write(body); }
+
   // Runs `body` in the caller's thread on a consistent view of what is durable.
   virtual absl::Status Read(const std::function<absl::Status(Snapshot&)>& body) = 0;
 };

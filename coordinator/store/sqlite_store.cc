@@ -70,9 +70,10 @@ SqliteStore::~SqliteStore() {
   close(lock_fd_);
 }
 
-absl::Status SqliteStore::Write(const std::function<absl::Status(Transaction&)>& body) {
+absl::Status SqliteStore::Queue(const std::function<absl::Status(Transaction&)>& body, bool large) {
   Waiter waiter;
   waiter.write.body = &body;
+  waiter.write.large = large;
   MutexLock lock(&mutex_);
   if (closing_) return absl::UnavailableError("the coordinator is stopping");
   queue_.push_back(&waiter);
@@ -104,13 +105,21 @@ absl::Status SqliteStore::Read(const std::function<absl::Status(Snapshot&)>& bod
 }
 
 void SqliteStore::WriteLoop() {
-  while (Waiter* first = NextWaiter(/*wait=*/true)) CommitGroup(first);
+  while (Waiter* first = FirstWaiter()) CommitGroup(first);
 }
 
-SqliteStore::Waiter* SqliteStore::NextWaiter(bool wait) {
+SqliteStore::Waiter* SqliteStore::FirstWaiter() {
   MutexLock lock(&mutex_);
-  while (wait && queue_.empty() && !closing_) work_.Wait(&mutex_);
+  while (queue_.empty() && !closing_) work_.Wait(&mutex_);
   if (queue_.empty()) return nullptr;
+  Waiter* const waiter = queue_.front();
+  queue_.pop_front();
+  return waiter;
+}
+
+SqliteStore::Waiter* SqliteStore::NextWaiter() {
+  MutexLock lock(&mutex_);
+  if (queue_.empty() || queue_.front()->write.large) return nullptr;
   Waiter* const waiter = queue_.front();
   queue_.pop_front();
   return waiter;
@@ -121,7 +130,7 @@ void SqliteStore::CommitGroup(Waiter* first) {
   std::vector<Waiter*> group;
   writer_.Commit([&]() -> PendingWrite* {
     const bool more = group.size() < kMaxGroup && std::chrono::steady_clock::now() < gather_until;
-    Waiter* const next = group.empty() ? first : more ? NextWaiter(/*wait=*/false) : nullptr;
+    Waiter* const next = group.empty() ? first : more ? NextWaiter() : nullptr;
     if (next == nullptr) return nullptr;
     group.push_back(next);
     return &next->write;

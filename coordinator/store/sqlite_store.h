@@ -33,7 +33,8 @@ class SqliteStore final : public JobStore {
   }
   ~SqliteStore() override;  // finishes what was accepted
 
-  absl::Status Write(const std::function<absl::Status(Transaction&)>& body) override;
+  absl::Status Write(const std::function<absl::Status(Transaction&)>& body) override { return Queue(body, false); }
+  absl::Status WriteLarge(const std::function<absl::Status(Transaction&)>& body) override { return Queue(body, true); }
   absl::Status Read(const std::function<absl::Status(Snapshot&)>& body) override;
 
  private:
@@ -52,8 +53,10 @@ class SqliteStore final : public JobStore {
 
   SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Reader>> readers);
 
+  absl::Status Queue(const std::function<absl::Status(Transaction&)>& body, bool large);
   void WriteLoop();
-  Waiter* NextWaiter(bool wait);  // null when there is none (or, waiting, when the store closes)
+  Waiter* FirstWaiter();  // waits; null when the store closes
+  Waiter* NextWaiter();   // null when there is none that may join a group
   void CommitGroup(Waiter* first);
 
   const int lock_fd_;
