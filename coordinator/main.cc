@@ -6,6 +6,7 @@
 #include <iostream>
 #include <string>
 
+#include "absl/synchronization/mutex.h"
 #include "coordinator/identity/credential.h"
 #include "coordinator/identity/protect_process.h"
 #include "coordinator/limit_options.h"
@@ -59,6 +60,9 @@ int main(int argc, char** argv) {
   action.sa_handler = [](int) { asked_to_stop = 1; };
   for (const int number : {SIGTERM, SIGINT}) sigaction(number, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  // A packaged absl may look for cycles at every lock, in a release, too: of gRPC's locks, a twentieth of all that a
+  // busy coordinator computes.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   sink::identity::ProtectProcess();
   options.config = sink::identity::ConfigFolder(sink::identity::ProcessEnvironment);
 
