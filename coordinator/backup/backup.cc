@@ -11,6 +11,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/backup/ownership.h"
 #include "coordinator/files/file_status.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/database_copy.h"
@@ -25,7 +26,7 @@ namespace fs = std::filesystem;
 using store::DatabaseCopy;
 
 constexpr int kTries = 4;  // a checkpoint that is pushed out while it is copied asks for a newer look at the database
-constexpr mode_t kFolderMode = 0700, kFileMode = 0600;
+constexpr mode_t kFolderMode = 0700, kFileMode = 0600, kPassableMode = 0755;
 constexpr size_t kMostKeyBytes = 1 << 20;
 
 std::string DatabasePath(const std::string& folder) { return absl::StrCat(folder, "/sink.db"); }
@@ -34,6 +35,14 @@ std::string IdentityPath(const std::string& folder) { return absl::StrCat(folder
 // As checkpoint_repository.h lays it out.
 std::string CheckpointPath(const std::string& folder, const Checkpoint& row) {
   return absl::StrCat(folder, "/checkpoints/", row.job_id, "/", row.fence, "/step-", row.step);
+}
+
+// Only the folder itself is for its owner alone: who owns it, a user of the system's own perhaps, passes through those
+// above it.
+absl::Status MakeOwnFolder(std::string folder) {
+  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
+  SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(files::FolderOf(folder), kPassableMode)));
+  return ToStatus(files::MakeFolders(folder, kFolderMode));
 }
 
 bool IsThere(const std::string& path) {
@@ -155,7 +164,13 @@ void Prune(const std::string& folder, const std::vector<Checkpoint>& rows) {
 }  // namespace
 
 absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
+  std::error_code ignored;
+  if (fs::equivalent(data, to, ignored)) {
+    return absl::FailedPreconditionError(absl::StrCat(to, " is the data folder itself: choose another for the copy"));
+  }
   SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(to, kFolderMode)));
+  SINK_ASSIGN_OR_RETURN(const int lock, store::LockFolder(to));
+  const auto unlock = absl::MakeCleanup([lock] { close(lock); });
   const std::string part = DatabasePath(to) + ".part";
   const auto remove_part = absl::MakeCleanup([&part] { store::RemoveDatabase(part); });
   Report report;
@@ -170,17 +185,19 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
     SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
     report.checkpoints = static_cast<int64_t>(rows.size());
     SINK_ASSIGN_OR_RETURN(report.jobs, copy.CountJobs());
-    break;  // closing it puts its log into the file
+    SINK_RETURN_IF_ERROR(copy.Close());
+    break;
   }
   SINK_RETURN_IF_ERROR(CopyIdentity(IdentityPath(data), IdentityPath(to)));
   SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
+  store::RemoveLog(DatabasePath(to));
   SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, DatabasePath(to))));
   Prune(to, rows);
   return report;
 }
 
 absl::StatusOr<Report> Restore(const std::string& from, const std::string& data, const RestoreOptions& options) {
-  SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(data, kFolderMode)));
+  SINK_RETURN_IF_ERROR(MakeOwnFolder(data));
   SINK_ASSIGN_OR_RETURN(const int lock, store::LockFolder(data));
   const auto unlock = absl::MakeCleanup([lock] { close(lock); });
   const std::string place = DatabasePath(data), part = place + ".part";
@@ -199,10 +216,12 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
     report.lost_checkpoints = static_cast<int64_t>(lost.size());
     report.checkpoints = static_cast<int64_t>(rows.size() - lost.size());
     SINK_ASSIGN_OR_RETURN(report.jobs, copy.CountJobs());
+    SINK_RETURN_IF_ERROR(copy.Close());
   }
   SINK_RETURN_IF_ERROR(RestoreIdentity(from, data));
   SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
-  if (IsThere(place)) SINK_RETURN_IF_ERROR(store::MoveDatabase(place, place + ".replaced"));
+  SINK_RETURN_IF_ERROR(GiveToOwner(data));
+  SINK_RETURN_IF_ERROR(store::MoveDatabase(place, place + ".replaced"));
   SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, place)));
   return report;
 }

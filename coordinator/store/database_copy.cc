@@ -1,7 +1,9 @@
 // See database_copy.h.
 #include "coordinator/store/database_copy.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
@@ -14,6 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kLogEndings[] = {"-wal", "-shm"};
 constexpr const char* kEndings[] = {"-wal", "-shm", ""};
 
 absl::Status CheckIntegrity(Database& db) {
@@ -25,6 +28,12 @@ absl::Status CheckIntegrity(Database& db) {
   Query keys(db, "PRAGMA foreign_key_check");
   if (keys.Next()) return absl::DataLossError(absl::StrCat("the database is damaged: rows of ", keys.Text(0)));
   return keys.status();
+}
+
+// What was written goes to a log first. When a database is closed SQLite puts the log into the file by itself, but says
+// nothing where it cannot, as on a disk that has room for one of them alone.
+absl::Status PutLogIntoFile(Database& db) {
+  return db.ToStatus(sqlite3_wal_checkpoint_v2(db.handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr));
 }
 
 absl::StatusOr<std::unique_ptr<Database>> Copy(const std::string& from, const std::string& to) {
@@ -41,6 +50,7 @@ absl::StatusOr<std::unique_ptr<Database>> Copy(const std::string& from, const st
   if (backup == nullptr) return copy->ToStatus(sqlite3_errcode(copy->handle()));
   sqlite3_backup_step(backup, -1);  // all pages in one go: of one moment, whatever is written meanwhile
   SINK_RETURN_IF_ERROR(copy->ToStatus(sqlite3_backup_finish(backup)));
+  SINK_RETURN_IF_ERROR(PutLogIntoFile(*copy));
   SINK_RETURN_IF_ERROR(CheckIntegrity(*copy));
   return copy;
 }
@@ -89,6 +99,12 @@ absl::Status DatabaseCopy::PrepareRestored(uint64_t replaced, int64_t unix_secon
   return store::PrepareRestored(rows, replaced, unix_seconds);
 }
 
+absl::Status DatabaseCopy::Close() {
+  SINK_RETURN_IF_ERROR(PutLogIntoFile(*db_));
+  db_.reset();
+  return absl::OkStatus();
+}
+
 uint64_t EpochOf(const std::string& path) {
   const auto db = Database::Open(path, Database::Mode::kReadOnly);
   if (!db.ok()) return 0;
@@ -102,11 +118,21 @@ void RemoveDatabase(const std::string& path) {
   for (const char* ending : kEndings) fs::remove(path + ending, ignored);
 }
 
+void RemoveLog(const std::string& path) {
+  std::error_code ignored;
+  for (const char* ending : kLogEndings) fs::remove(path + ending, ignored);
+}
+
 absl::Status MoveDatabase(const std::string& from, const std::string& to) {
+  const auto is_there = [&from](const char* ending) {
+    std::error_code ignored;
+    return fs::exists(from + ending, ignored);
+  };
+  if (std::none_of(std::begin(kEndings), std::end(kEndings), is_there)) return absl::OkStatus();
   RemoveDatabase(to);
   for (const char* ending : kEndings) {
+    if (!is_there(ending)) continue;
     std::error_code error;
-    if (!fs::exists(from + ending, error)) continue;
     fs::rename(from + ending, to + ending, error);
     if (error) return absl::InternalError(absl::StrCat("cannot move ", from, ending, ": ", error.message()));
   }

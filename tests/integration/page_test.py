@@ -86,6 +86,19 @@ def shows_every_page(page, base, jobs, source):
                     page.screenshot(f"{folder}/{where}.png")
 
 
+def follows_the_menu(page, base):
+    """From page to page, and again to the one that is shown, within one document: each is whole every time."""
+    page.look(1280)
+    page.open("about:blank")
+    page.open(base)
+    page.wait("Boolean(document.querySelector('.card'))")
+    for name, sign in (("workers", "tbody td strong"), ("overview", ".card"), ("workers", "tbody td strong")):
+        page.evaluate(f"document.querySelector('nav a[data-page={name}]').click()")
+        page.wait(f"Boolean(document.querySelector({sign!r}))")
+    page.evaluate("document.querySelector('tbody').dataset.before = ''; location.hash = '#/workers?again=1'; 0")
+    page.wait("Boolean(document.querySelector('tbody:not([data-before]) td strong'))")
+
+
 def does_what_a_person_does(page, base, jobs):
     page.look(1280)
     page.open(f"{base}#/sweep/live")
@@ -149,6 +162,7 @@ def main():
             shows_nothing_without_a_login(page, base, source)
             log_in(cluster, page)
             shows_every_page(page, base, jobs, source)
+            follows_the_menu(page, base)
             does_what_a_person_does(page, base, jobs)
             cancels(cluster, page, base, jobs)
             a_viewer_looks_until_revoked(cluster, page, base, jobs)

@@ -49,12 +49,10 @@ function open() {
 }
 
 // map: topic -> function(kind, data), kind "whole", "change" or "gone" (data: why). Takes the place of what was
-// watched.
+// watched. It is asked for anew even where the topics are the same: these handlers have had no whole.
 export function watch(map) {
   handlers = map;
-  const wanted = [...map.keys()];
-  if (source && wanted.join(" ") === topics.join(" ")) return;
-  topics = wanted;
+  topics = [...map.keys()];
   open();
 }
 

@@ -4,6 +4,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -13,8 +16,10 @@
 #include <thread>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "coordinator/core/job_manager.h"
 #include "coordinator/errors/error_detail.h"
+#include "coordinator/store/folder_lock.h"
 #include "coordinator/store/identity_store.h"
 #include "coordinator/store/sqlite_store.h"
 #include "proto/files/hash.h"
@@ -55,11 +60,11 @@ class BackupTest : public ::testing::Test {
     return made;
   }
 
-  static void Submit(JobManager& manager, int job) {
+  static void Submit(JobManager& manager, int job, const std::string& config = "{}") {
     SubmitRequest request;
     request.sweep = "s" + std::to_string(job);
     request.retry_budget = {.infra = 10};
-    request.jobs.push_back({.id = Id(job), .config_json = "{}", .max_steps = 100, .experiment = "e"});
+    request.jobs.push_back({.id = Id(job), .config_json = config, .max_steps = 100, .experiment = "e"});
     ASSERT_TRUE(manager.clients().Submit(request, kNow).ok());
   }
   static std::vector<Lease> Register(JobManager& manager, const std::vector<Lease>& held = {},
@@ -242,6 +247,22 @@ TEST_F(BackupTest, WhoMayCallComesAlongAndWhatIsThereStays) {
       << "who was removed since the copy is back";
 }
 
+TEST_F(BackupTest, ALogThatWasLeftBehindIsNotLaidOverTheDatabaseThatTakesItsPlace) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  ASSERT_TRUE(MakeCopy().ok());
+  Submit(*old.manager, 2);
+  fs::create_directories(folder_ / "restored");
+  for (const char* folder : {"copy", "restored"})
+    fs::copy_file(folder_ / "data/sink.db-wal", (folder_ / folder) + "/sink.db-wal");
+  Submit(*old.manager, 3);
+  ASSERT_TRUE(MakeCopy().ok());
+  EXPECT_FALSE(fs::exists(folder_ / "copy/sink.db-wal"));
+  ASSERT_TRUE(PutBack("restored").ok());
+  EXPECT_EQ(Open(folder_ / "restored").manager->queries().ListJobs({})->size(), 3u);
+  EXPECT_TRUE(fs::exists(folder_ / "restored/sink.db.replaced-wal")) << "it may be all that is left of somebody's";
+}
+
 TEST_F(BackupTest, IsOfOneMomentWhileOthersWrite) {
   Coordinator old = Open(folder_ / "data");
   std::atomic<bool> stop = false;
@@ -260,6 +281,83 @@ TEST_F(BackupTest, IsOfOneMomentWhileOthersWrite) {
   }
   stop = true;
   writer.join();
+}
+
+TEST_F(BackupTest, OnADiskWithRoomForHalfOfItFailsAndLeavesTheCopyBefore) {
+  const std::string disk = folder_ / "disk";
+  fs::create_directories(disk);
+  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=12m") != 0) GTEST_SKIP() << "mounting a small disk needs root";
+  const auto unmount = absl::MakeCleanup([&disk] { umount(disk.c_str()); });
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  ASSERT_TRUE(Make(folder_ / "data", disk + "/copy").ok());
+  for (int job = 2; job < 10; ++job) Submit(*old.manager, job, std::string(1 << 20, 'x'));
+  // SQLite's log of the copy has room, the file beside it not.
+  const auto failed = Make(folder_ / "data", disk + "/copy");
+  EXPECT_TRUE(absl::IsResourceExhausted(failed.status())) << failed.status();
+  ASSERT_TRUE(Restore(disk + "/copy", folder_ / "restored", {.unix_seconds = kSeconds}).ok());
+  EXPECT_EQ(Open(folder_ / "restored").manager->queries().ListJobs({})->size(), 1u);
+}
+
+TEST_F(BackupTest, AFolderThatIsRestoredIsPrivateAndThoseAboveItLetItsOwnerThrough) {
+  const mode_t usual = umask(022);
+  const auto put_back = absl::MakeCleanup([usual] { umask(usual); });
+  Coordinator old = Open(folder_ / "data");
+  ASSERT_TRUE(MakeCopy().ok());
+  ASSERT_TRUE(PutBack("lib/sink/coordinator/").ok());
+  for (const char* above : {"lib", "lib/sink"})
+    EXPECT_NE(fs::status(folder_ / above).permissions() & fs::perms::others_exec, fs::perms::none) << above;
+  EXPECT_EQ(fs::status(folder_ / "lib/sink/coordinator").permissions(), fs::perms::owner_all);
+}
+
+TEST_F(BackupTest, WhatRootRestoresIsTheFoldersOwners) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root gives files away";
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  Register(*old.manager);
+  const Lease lease = Ask(*old.manager, 1).lease;
+  Commit(*old.manager, lease, 5);
+  fs::create_directories(folder_ / "data/tls");
+  std::ofstream(folder_ / "data/tls/ca.key.pem") << "the key";
+  ASSERT_TRUE(MakeCopy().ok());
+  const std::string theirs = folder_ / "theirs", mine = folder_ / "mine";
+  constexpr uid_t kUser = 12345, kGroup = 23456;
+  fs::create_directories(theirs);
+  std::ofstream(theirs + "/sink.db") << "what is damaged";
+  std::ofstream(mine) << "a file of root elsewhere";
+  fs::create_symlink(mine, theirs + "/link");
+  ASSERT_EQ(chown(theirs.c_str(), kUser, kGroup), 0);
+  ASSERT_TRUE(PutBack("theirs", /*replace=*/true).ok());
+  struct stat info = {};
+  for (const auto& entry : fs::recursive_directory_iterator(theirs)) {
+    ASSERT_EQ(lstat(entry.path().c_str(), &info), 0);
+    EXPECT_EQ(info.st_uid, kUser) << entry.path();
+    EXPECT_EQ(info.st_gid, kGroup) << entry.path();
+  }
+  EXPECT_TRUE(fs::exists(CheckpointPath("theirs", lease, 5) + "/model.safetensors"));
+  EXPECT_TRUE(fs::exists(theirs + "/tls/ca.key.pem"));
+  ASSERT_EQ(stat(mine.c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 0u) << "a link was followed";
+}
+
+TEST_F(BackupTest, IsMadeOnlyInAFolderThatNobodyHas) {
+  Coordinator running = Open(folder_ / "data"), other = Open(folder_ / "other");
+  Submit(*running.manager, 1);
+  const auto over_other = Make(folder_ / "data", folder_ / "other");
+  EXPECT_TRUE(absl::IsFailedPrecondition(over_other.status()));
+  EXPECT_THAT(std::string(over_other.status().message()), HasSubstr("another coordinator"));
+  other = {};
+  EXPECT_TRUE(Open(folder_ / "other").manager->queries().ListJobs({})->empty()) << "its database was replaced";
+
+  ASSERT_TRUE(MakeCopy().ok());
+  const auto lock = store::LockFolder(folder_ / "copy");  // as one that was started before and is slow
+  ASSERT_TRUE(lock.ok()) << lock.status();
+  EXPECT_THAT(std::string(MakeCopy().status().message()), HasSubstr("or a sink-backup"));
+  close(*lock);
+  EXPECT_TRUE(MakeCopy().ok());
+
+  running = {};
+  EXPECT_THAT(std::string(Make(folder_ / "data", folder_ / "./data").status().message()), HasSubstr("itself"));
 }
 
 TEST_F(BackupTest, RefusesToTakeThePlaceOfADatabaseUnasked) {
