@@ -190,9 +190,10 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
       std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"), options.disk_reserve);
   disk = std::make_unique<DiskWatch>(options.data, options.disk_reserve);
   disk->Look();
-  if (absl::Status status = ReconcileCheckpoints(&jobs->queries(), checkpoints.get()); !status.ok()) return status;
   guard = std::make_unique<CheckpointGuard>(&jobs->checkpoints(), &jobs->queries(), checkpoints.get(), &fail_stop,
                                             SystemNow);
+  if (absl::Status status = guard->RemoveDeleted(); !status.ok()) return status;
+  if (absl::Status status = ReconcileCheckpoints(&jobs->queries(), checkpoints.get()); !status.ok()) return status;
   guard->StartScrub(absl::ToChronoNanoseconds(options.scrub_interval), kScrubBytesPerSecond);
   exporter->SetQueries(&jobs->queries());
   return absl::OkStatus();

@@ -283,6 +283,12 @@ class MemoryTransaction final : public Transaction {
     return row->second;
   }
 
+  absl::StatusOr<std::vector<DeletedJob>> ListDeletedJobs() override {
+    std::vector<DeletedJob> jobs;
+    for (const auto& [id, last_fence] : t_.deleted_jobs) jobs.push_back({id, last_fence});
+    return jobs;
+  }
+
   absl::StatusOr<uint64_t> GetEpoch() override {
     const auto row = t_.meta.find("epoch");
     return row == t_.meta.end() ? 0 : row->second;
@@ -420,6 +426,10 @@ class MemoryTransaction final : public Transaction {
     }
     NoteProgress(id);
     const auto of_job = [&](const auto& row) { return std::get<0>(row.first) == id; };
+    for (const Attempt& attempt : Children(t_.attempts, id)) {
+      uint64_t& last_fence = Edit(t_.deleted_jobs, id);
+      last_fence = std::max(last_fence, attempt.fence);
+    }
     EraseWhere(t_.rungs, [&](const auto& row) { return row.second.job_id == id; });
     EraseWhere(t_.gang, of_job);
     EraseWhere(t_.attempts, of_job);
@@ -429,6 +439,11 @@ class MemoryTransaction final : public Transaction {
     EraseWhere(t_.logs, of_job);
     Erase(t_.job_order, t_.jobs.at(id).seq);
     Erase(t_.jobs, id);
+    return absl::OkStatus();
+  }
+
+  absl::Status ForgetDeletedJob(const DeletedJob& job) override {
+    EraseWhere(t_.deleted_jobs, [&](const auto& row) { return row.first == job.id && row.second <= job.last_fence; });
     return absl::OkStatus();
   }
 

@@ -1,6 +1,7 @@
 // Submission, cancellation, retry, events, checkpoints and ends of attempts.
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "coordinator/core/clean_text.h"
 #include "coordinator/core/event_effects.h"
@@ -267,6 +268,22 @@ TEST_F(JobTest, RetryBeginsANewGenerationWithItsWholeBudget) {
   EXPECT_EQ(job.generation, 2);
   EXPECT_EQ(job.failures, FailureCounts());
   EXPECT_EQ(Start(2).attempt, 2);
+}
+
+TEST_F(JobTest, ARepeatedRetryGetsTheFirstAnswerAndQueuesNothingAgain) {
+  Submit({1});
+  Register();
+  ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  const auto retry = [this](const RequestName& request) {
+    return manager->clients().Retry({"s", {}}, now, std::nullopt, request);
+  };
+  EXPECT_THAT(*retry({"first", "body"}), ElementsAre(Id(1)));
+  ASSERT_EQ(*Finish(Start(2), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  EXPECT_THAT(*retry({"first", "body"}), ElementsAre(Id(1)));  // its answer was lost
+  EXPECT_EQ(State(), JobState::kFailed);
+  EXPECT_EQ(retry({"first", "another body"}).status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(*retry({"second", "body"}), ElementsAre(Id(1)));
+  EXPECT_EQ(State(), JobState::kQueued);
 }
 
 TEST_F(JobTest, ACheckpointIsCommittedOnlyAfterItsEvents) {

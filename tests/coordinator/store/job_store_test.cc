@@ -640,6 +640,7 @@ TEST_P(JobStoreContract, ADeletedJobLeavesNothingAndItsIdIsFree) {
   Attempt attempt;
   attempt.job_id = Id(1);
   attempt.attempt = 1;
+  attempt.fence = 9;
   attempt.state = AttemptState::kFailed;
   Must([&](Transaction& rows) -> absl::Status {
     SINK_RETURN_IF_ERROR(rows.PutAttempt(attempt));
@@ -660,6 +661,14 @@ TEST_P(JobStoreContract, ADeletedJobLeavesNothingAndItsIdIsFree) {
   Must([&](Transaction& rows) { return rows.LeaveSweep("s", Id(1)); });
   EXPECT_EQ(erase(Id(1)), absl::StatusCode::kOk);
   EXPECT_EQ(erase(Id(1)), absl::StatusCode::kNotFound);
+  const auto deleted = [this] {
+    return Get<std::vector<DeletedJob>>([](Snapshot& rows) { return rows.ListDeletedJobs(); });
+  };
+  EXPECT_THAT(deleted(), ElementsAre(DeletedJob{Id(1), attempt.fence}));
+  Must([&](Transaction& rows) { return rows.ForgetDeletedJob({Id(1), attempt.fence - 1}); });
+  EXPECT_EQ(deleted().size(), 1u) << "it was run again since";
+  Must([&](Transaction& rows) { return rows.ForgetDeletedJob({Id(1), attempt.fence}); });
+  EXPECT_THAT(deleted(), IsEmpty());
 
   EXPECT_EQ(Get<Sweep>([](Snapshot& rows) { return rows.GetSweep("s"); }).jobs, 1);
   const auto all = Get<std::vector<std::pair<JobState, int64_t>>>([](Snapshot& rows) { return rows.CountJobs(); });

@@ -144,7 +144,7 @@ TEST(SqliteStore, AFailingDiskIsNamedWithTheWayOut) {
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
   absl::Status status = db.Execute(
-      "ALTER TABLE memberships DROP COLUMN withdrawn;"
+      "DROP TABLE deleted_jobs; ALTER TABLE memberships DROP COLUMN withdrawn;"
       "DROP INDEX jobs_ready; ALTER TABLE jobs DROP COLUMN data_set; ALTER TABLE jobs DROP COLUMN data_content;"
       "CREATE INDEX jobs_ready ON jobs (home_sweep, devices, model, priority DESC, seq) "
       "WHERE state = 1 AND delayed = 0; PRAGMA user_version = 9");
