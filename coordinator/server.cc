@@ -168,7 +168,10 @@ struct Server::Parts {
 };
 
 absl::Status Server::Parts::OpenData(const ServerOptions& options) {
-  auto opened = store::SqliteStore::Open(options.data);
+  auto opened = store::SqliteStore::Open(options.data, {.told = [](const std::string& what) {
+                                           spdlog::critical("{}", what);
+                                           spdlog::default_logger()->flush();
+                                         }});
   if (!opened.ok()) return opened.status();
   store = std::move(*opened);
   if (absl::Status status = identity::CloseFolder(options.data); !status.ok()) return status;

@@ -120,7 +120,8 @@ class Snapshot {
   virtual absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) = 0;
   virtual absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) = 0;  // newest first
   virtual absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) = 0;
-  virtual absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) = 0;  // by name, step
+  virtual absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) = 0;      // by name, step
+  virtual absl::StatusOr<std::vector<std::string>> HeatmapNames(const std::string& job_id) = 0;  // cost: the names
   virtual absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) = 0;
   // After which there are so many lines; 0 where there are no more than those.
   virtual absl::StatusOr<int64_t> CursorBeforeTail(const std::string& job_id, int lines) = 0;

@@ -240,6 +240,13 @@ class MemoryTransaction final : public Transaction {
     return Children(t_.heatmaps, job_id);
   }
 
+  absl::StatusOr<std::vector<std::string>> HeatmapNames(const std::string& job_id) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    std::set<std::string> names;
+    for (const Heatmap& heatmap : Children(t_.heatmaps, job_id)) names.insert(heatmap.name);
+    return std::vector<std::string>(names.begin(), names.end());
+  }
+
   absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
     std::vector<LogLine> lines;

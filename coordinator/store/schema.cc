@@ -309,8 +309,9 @@ CREATE INDEX jobs_ready ON jobs
 constexpr char kVersion11[] =
     "ALTER TABLE memberships ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1))";
 
-// Jobs that were deleted and whose files may be there yet (DeletedJob in job_store.h).
+// Jobs that were deleted and whose files may be there yet (DeletedJob in job_store.h); how much a job has measured.
 constexpr char kVersion12[] = R"sql(
+ALTER TABLE jobs ADD COLUMN numbers INTEGER NOT NULL DEFAULT 0 CHECK (numbers >= 0);
 CREATE TABLE deleted_jobs (
   id TEXT PRIMARY KEY,
   last_fence INTEGER NOT NULL

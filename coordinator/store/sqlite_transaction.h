@@ -43,6 +43,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) override;
   absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) override;
   absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) override;
+  absl::StatusOr<std::vector<std::string>> HeatmapNames(const std::string& job_id) override;
   absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) override;
   absl::StatusOr<int64_t> CursorBeforeTail(const std::string& job_id, int lines) override;
   absl::StatusOr<Worker> GetWorker(const std::string& id) override;

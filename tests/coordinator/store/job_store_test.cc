@@ -634,6 +634,22 @@ TEST_P(JobStoreContract, AJobIsAtARungOnceAndRungsAreListedByJobAndByStep) {
               ElementsAre(first, third));
 }
 
+TEST_P(JobStoreContract, NamesOfHeatMapsComeOnceEachInOrder) {
+  for (int n = 1; n <= 2; ++n) Insert(QueuedJob(n));
+  const auto names = [this](int n) {
+    return Get<std::vector<std::string>>([n](Snapshot& rows) { return rows.HeatmapNames(Id(n)); });
+  };
+  EXPECT_THAT(names(1), IsEmpty());
+  Must([&](Transaction& rows) -> absl::Status {
+    for (const char* name : {"b", "a", "b/1"})
+      for (int64_t step = 1; step <= 3; ++step)
+        SINK_RETURN_IF_ERROR(rows.PutHeatmap(Id(1), {name, step, 1, 1, 2, {0.25, 0.75}}));
+    return rows.PutHeatmap(Id(2), {"c", 1, 1, 1, 1, {1.0}});
+  });
+  EXPECT_THAT(names(1), ElementsAre("a", "b", "b/1"));
+  EXPECT_THAT(names(2), ElementsAre("c"));
+}
+
 TEST_P(JobStoreContract, ADeletedJobLeavesNothingAndItsIdIsFree) {
   for (int n = 1; n <= 2; ++n) Insert(QueuedJob(n));
   Member({{1, 0}, {2, 1}});
