@@ -137,6 +137,7 @@ struct LeaseRequest {
   int rendezvous_port = 0;
   std::vector<std::string> models;
   std::optional<std::vector<DataSet>> sets;  // none: the worker does not say
+  int64_t wait_ms = 0;                       // how long its answer may wait
 };
 struct Grant {
   Lease lease;

@@ -107,6 +107,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
   for (const Lease& lease : keep) context_->clock().Hear(lease.fence, now.steady_ms);
   context_->clock().SetSession(request.worker_id, request.session);
   context_->HearWorker(request.worker_id, request.devices, now);
+  context_->clock().LetRest(request.worker_id, 0);
   return keep;
 }
 
@@ -167,6 +168,7 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
   for (const Lease& lease : valid) context_->clock().Hear(lease.fence, now.steady_ms);
   context_->clock().LearnSession(request.worker_id, request.session);
   context_->HearWorker(request.worker_id, request.devices_free, now);
+  if (!request.held.empty()) context_->clock().LetRest(request.worker_id, 0);
   context_->clock().HearGpus(request.worker_id, request.gpus);
   if (draining) result.hand_back = valid;
   if (changed.empty()) return result;
