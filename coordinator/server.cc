@@ -92,6 +92,14 @@ int ConnectionAgeMs(const identity::Lifetimes& lifetimes) {
   return static_cast<int>(absl::ToInt64Milliseconds(shortest / 6));
 }
 
+// A worker that waits and has died is missed within a lease all the same; and where certificates last for minutes, it
+// calls often enough to renew its own.
+int64_t RestMs(const ServerOptions& options) {
+  const absl::Duration rest = std::min({options.lease_duration - 4 * options.heartbeat_interval,
+                                        options.lifetimes.worker / 12, absl::Duration(absl::Minutes(1))});
+  return std::max<int64_t>(0, absl::ToInt64Milliseconds(rest));
+}
+
 // Removes what interrupted uploads left, and says so when a row has lost its files.
 absl::Status ReconcileCheckpoints(JobQueries* queries, CheckpointRepository* checkpoints) {
   for (const std::string& id : checkpoints->Jobs()) {
@@ -168,7 +176,10 @@ struct Server::Parts {
 };
 
 absl::Status Server::Parts::OpenData(const ServerOptions& options) {
-  auto opened = store::SqliteStore::Open(options.data);
+  auto opened = store::SqliteStore::Open(options.data, {.told = [](const std::string& what) {
+                                           spdlog::critical("{}", what);
+                                           spdlog::default_logger()->flush();
+                                         }});
   if (!opened.ok()) return opened.status();
   store = std::move(*opened);
   if (absl::Status status = identity::CloseFolder(options.data); !status.ok()) return status;
@@ -177,6 +188,7 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   CoreOptions rules;
   rules.heartbeat_interval_ms = absl::ToInt64Milliseconds(options.heartbeat_interval);
   rules.lease_duration_ms = absl::ToInt64Milliseconds(options.lease_duration);
+  rules.rest_ms = RestMs(options);
   rules.checkpoints_kept = options.checkpoints_kept;
   const auto keep_points = ParseRetention(options.keep_points);
   if (!keep_points.ok()) return keep_points.status();
@@ -190,9 +202,10 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
       std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"), options.disk_reserve);
   disk = std::make_unique<DiskWatch>(options.data, options.disk_reserve);
   disk->Look();
-  if (absl::Status status = ReconcileCheckpoints(&jobs->queries(), checkpoints.get()); !status.ok()) return status;
   guard = std::make_unique<CheckpointGuard>(&jobs->checkpoints(), &jobs->queries(), checkpoints.get(), &fail_stop,
                                             SystemNow);
+  if (absl::Status status = guard->RemoveDeleted(); !status.ok()) return status;
+  if (absl::Status status = ReconcileCheckpoints(&jobs->queries(), checkpoints.get()); !status.ok()) return status;
   guard->StartScrub(absl::ToChronoNanoseconds(options.scrub_interval), kScrubBytesPerSecond);
   exporter->SetQueries(&jobs->queries());
   return absl::OkStatus();
@@ -273,7 +286,7 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);  // notices a worker that has lost its power
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 40'000);  // notices a worker that has lost its power
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                              static_cast<int>(absl::ToInt64Milliseconds(options.handshake_timeout)));

@@ -24,14 +24,14 @@ class ClientLink : public CoordinatorLink {
     }
     return client_->Register(request);
   }
-  absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request) override { return client_->Lease(request); }
+  absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request) override {
+    auto response = client_->Lease(request);
+    if (response.ok()) RenewIfDue();  // one that only waits makes no other call
+    return response;
+  }
   absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request) override {
     auto response = client_->Heartbeat(request);
-    if (response.ok()) {
-      const absl::MutexLock lock(&mutex_);
-      if (absl::Status status = enrolment_.RenewIfDue(*client_); !status.ok())
-        spdlog::warn("the certificate could not be renewed yet: {}", status.ToString());
-    }
+    if (response.ok()) RenewIfDue();
     return response;
   }
   absl::StatusOr<v1::ReportResponse> Report(const v1::ReportRequest& request) override {
@@ -66,6 +66,12 @@ class ClientLink : public CoordinatorLink {
   void CancelCalls() override { client_->CancelCalls(); }
 
  private:
+  void RenewIfDue() {
+    const absl::MutexLock lock(&mutex_);
+    if (absl::Status status = enrolment_.RenewIfDue(*client_); !status.ok())
+      spdlog::warn("the certificate could not be renewed yet: {}", status.ToString());
+  }
+
   const std::unique_ptr<CoordinatorClient> client_;
   absl::Mutex mutex_;
   Enrolment enrolment_ ABSL_GUARDED_BY(mutex_);

@@ -171,7 +171,9 @@ bool Daemon::Poll() {
   const absl::Duration sent_at = BootTime();
   for (const std::string& model : models_.Get(sent_at)) request.add_models(model);
   *request.mutable_sets() = sets_.Get(sent_at);
+  heartbeat_->SetAsked(sent_at);
   const auto response = AskAndWait(request);
+  if (!response.ok()) heartbeat_->SetAsked(-absl::InfiniteDuration());
   port.reset();
   if (MustRegister(response.status())) must_register_ = true;
   if (IsUnregistered(response.status())) return false;

@@ -52,6 +52,8 @@ absl::Duration SaneHeartbeatInterval(int64_t ms) {
   return absl::Milliseconds(std::clamp(ms, kLeastIntervalMs, kMostIntervalMs));
 }
 
+absl::Duration SaneRest(int64_t ms) { return absl::Milliseconds(std::clamp(ms, int64_t{0}, kMostIntervalMs)); }
+
 int64_t SaneLeaseMs(int64_t ms) { return std::clamp(ms, kLeastLeaseMs, kMostLeaseMs); }
 
 }  // namespace sink::worker

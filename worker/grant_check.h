@@ -17,5 +17,6 @@ absl::Status CheckGrant(const v1::Grant& grant);
 // The nearest to what was said that a daemon can keep.
 absl::Duration SaneHeartbeatInterval(int64_t ms);
 int64_t SaneLeaseMs(int64_t ms);
+absl::Duration SaneRest(int64_t ms);
 
 }  // namespace sink::worker

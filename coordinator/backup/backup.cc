@@ -109,7 +109,7 @@ absl::StatusOr<std::vector<Checkpoint>> CopyCheckpoints(const std::string& from,
 
 // Who may call (coordinator/identity/authority.h): the authority's key, the server's credential, and the databases of
 // principals and of what they did. File by file, because none depends on how new another is.
-absl::Status CopyIdentity(const std::string& from, const std::string& to) {
+absl::Status CopyIdentity(const std::string& from, const std::string& to, store::Source source) {
   if (!IsThere(from)) return absl::OkStatus();  // a coordinator of before there were certificates
   SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(to, kFolderMode)));
   std::error_code error;
@@ -120,7 +120,7 @@ absl::Status CopyIdentity(const std::string& from, const std::string& to) {
       SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(target, kFolderMode)));
     } else if (ending == ".db") {
       const std::string part = target + ".part";
-      SINK_RETURN_IF_ERROR(store::CopyDatabase(it->path().string(), part));
+      SINK_RETURN_IF_ERROR(store::CopyDatabase(it->path().string(), part, source));
       SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
       SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, target)));
     } else if (ending == ".pem") {
@@ -138,7 +138,7 @@ absl::Status RestoreIdentity(const std::string& from, const std::string& data) {
   if (IsThere(place) || !IsThere(IdentityPath(from))) return absl::OkStatus();
   std::error_code ignored;
   fs::remove_all(part, ignored);
-  SINK_RETURN_IF_ERROR(CopyIdentity(IdentityPath(from), part));
+  SINK_RETURN_IF_ERROR(CopyIdentity(IdentityPath(from), part, store::Source::kAtRest));
   return ToStatus(files::RenameDurably(part, place));
 }
 
@@ -176,7 +176,7 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
   Report report;
   std::vector<Checkpoint> rows;
   for (int tries = 1;; ++tries) {
-    SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(data), part));
+    SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(data), part, store::Source::kInUse));
     SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
     SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost, CopyCheckpoints(data, to, rows, &report.bytes));
     if (!lost.empty() && tries < kTries) continue;
@@ -188,7 +188,7 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
     SINK_RETURN_IF_ERROR(copy.Close());
     break;
   }
-  SINK_RETURN_IF_ERROR(CopyIdentity(IdentityPath(data), IdentityPath(to)));
+  SINK_RETURN_IF_ERROR(CopyIdentity(IdentityPath(data), IdentityPath(to), store::Source::kInUse));
   SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
   store::RemoveLog(DatabasePath(to));
   SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, DatabasePath(to))));
@@ -208,7 +208,7 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
   const auto remove_part = absl::MakeCleanup([&part] { store::RemoveDatabase(part); });
   Report report;
   {
-    SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(from), part));
+    SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(from), part, store::Source::kAtRest));
     SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> rows, copy.ListCheckpoints());
     SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost, CopyCheckpoints(from, data, rows, &report.bytes));
     SINK_RETURN_IF_ERROR(copy.Forget(lost));

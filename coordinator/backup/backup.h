@@ -30,10 +30,10 @@ struct RestoreOptions {
   int64_t unix_seconds = 0;
 };
 
-// Makes `data` what `from` is a copy of (but for a tls/ that is there, which knows who was revoked since), with an
-// epoch above every one that a coordinator has had since (store/restored.h): what workers do under later leases is
-// refused, and their jobs begin again from the copy's checkpoints. FAILED_PRECONDITION: a coordinator runs there, or
-// has a database there and `replace` is not set.
+// Writes nothing to `from`, which may lie on a disk that is mounted read-only, and makes `data` what it is a copy of
+// (but for a tls/ that is there, which knows who was revoked since), with an epoch above every one that a coordinator
+// has had since (store/restored.h): what workers do under later leases is refused, and their jobs begin again from the
+// copy's checkpoints. FAILED_PRECONDITION: a coordinator runs there, or has a database there and `replace` is not set.
 absl::StatusOr<Report> Restore(const std::string& from, const std::string& data, const RestoreOptions& options);
 
 }  // namespace sink::backup

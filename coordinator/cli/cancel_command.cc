@@ -4,6 +4,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/documents.h"
+#include "proto/files/random_id.h"
 
 namespace sink::cli {
 namespace {
@@ -18,7 +19,8 @@ Outcome Cancel(Session& session, const std::vector<std::string>& targets) {
   }
   for (const std::string& sweep : named->sweeps) requests.emplace_back().set_sweep(sweep);
   int cancelled = 0, requested = 0, kept = 0;
-  for (const v1::CancelRequest& request : requests) {
+  for (v1::CancelRequest& request : requests) {
+    request.set_request_id(files::RandomId());  // lets the client repeat the call after a lost answer
     const auto response = session.client().Cancel(request);
     if (!response.ok()) return FromStatus(response.status());
     cancelled += response->cancelled();

@@ -5,6 +5,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "proto/files/random_id.h"
 
 namespace sink::cli {
 namespace {
@@ -47,6 +48,7 @@ Outcome Delete(Session& session, const DeleteOptions& options) {
   }
   v1::DeleteSweepRequest request;
   request.set_name(options.sweep);
+  request.set_request_id(files::RandomId());  // lets the client repeat the call after a lost answer
   auto response = session.client().DeleteSweep(request);
   for (int tries = 0; options.force && absl::IsFailedPrecondition(response.status()) && tries < kTriesToDelete;
        ++tries) {

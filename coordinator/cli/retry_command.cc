@@ -5,6 +5,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/views.h"
+#include "proto/files/random_id.h"
 
 namespace sink::cli {
 namespace {
@@ -34,6 +35,7 @@ Outcome Retry(Session& session, const RetryOptions& options) {
   Json jobs = Json::array();
   for (v1::RetryRequest& request : requests) {
     if (options.from_step) request.set_from_step(*options.from_step);
+    request.set_request_id(files::RandomId());  // lets the client repeat the call after a lost answer
     const auto response = session.client().Retry(request);
     if (!response.ok()) return FromStatus(response.status());
     for (const std::string& id : response->job_ids()) jobs.push_back({{"id", id}});

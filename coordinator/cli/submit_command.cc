@@ -9,6 +9,7 @@
 #include "coordinator/cli/study/sweep_files.h"
 #include "coordinator/cli/views/follow.h"
 #include "coordinator/cli/views/views.h"
+#include "proto/files/random_id.h"
 
 namespace sink::cli {
 namespace {
@@ -42,6 +43,7 @@ absl::StatusOr<int> RetryAll(Session& session, const std::vector<std::string>& i
   for (size_t begin = 0; begin < ids.size(); begin += kAtOnce) {
     v1::RetryRequest request;
     for (size_t i = begin; i < std::min(ids.size(), begin + kAtOnce); ++i) request.add_job_ids(ids[i]);
+    request.set_request_id(files::RandomId());  // lets the client repeat the call after a lost answer
     const auto response = session.client().Retry(request);
     if (!response.ok()) return response.status();
     queued += response->job_ids_size();

@@ -70,6 +70,23 @@ absl::Status CheckpointCalls::Drop(std::string_view name, const std::vector<int6
   });
 }
 
+absl::StatusOr<std::vector<store::DeletedJob>> CheckpointCalls::Deleted() {
+  std::vector<store::DeletedJob> jobs;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(jobs, rows.ListDeletedJobs());
+    return absl::OkStatus();
+  }));
+  return jobs;
+}
+
+absl::Status CheckpointCalls::FilesAreGone(const std::vector<store::DeletedJob>& jobs) {
+  if (jobs.empty()) return absl::OkStatus();
+  return context_->Write([&](store::Transaction& rows) -> absl::Status {
+    for (const store::DeletedJob& job : jobs) SINK_RETURN_IF_ERROR(rows.ForgetDeletedJob(job));
+    return absl::OkStatus();
+  });
+}
+
 absl::Status KeepUpTo(store::Transaction& rows, const Job& job, int64_t step) {
   SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
   if (step > 0 && !HasStep(checkpoints, step)) return NoSuchStep(job, checkpoints, step);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "coordinator/core/core_context.h"
 #include "coordinator/core/requests.h"
 #include "coordinator/job/job.h"
@@ -27,6 +28,10 @@ class CheckpointCalls {
 
   // NOT_FOUND, with nothing changed, when one of them is not there.
   absl::Status Drop(std::string_view job, const std::vector<int64_t>& steps);
+
+  // Jobs that were deleted, rows and all, and whose files may be there yet; and that the files of these are gone.
+  absl::StatusOr<std::vector<store::DeletedJob>> Deleted();
+  absl::Status FilesAreGone(const std::vector<store::DeletedJob>& jobs);
 
  private:
   CoreContext* const context_;

@@ -2,6 +2,7 @@
 #include "coordinator/core/client_calls.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
 #include <set>
 #include <utility>
@@ -10,11 +11,13 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "coordinator/core/attempt_end.h"
 #include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/availability.h"
 #include "coordinator/core/checkpoint_calls.h"
 #include "coordinator/core/job_names.h"
+#include "coordinator/core/repeated.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
@@ -140,8 +143,7 @@ absl::Status StoreSubmission(store::Transaction& rows, const SubmitRequest& requ
     SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
   }
   SINK_RETURN_IF_ERROR(rows.SetMemberships(request.sweep, members));
-  if (request.request_id.empty()) return absl::OkStatus();
-  return rows.PutRequest({request.request_id, request.body_hash, EncodeResult(plan)});
+  return RememberAnswer(rows, {request.request_id, request.body_hash}, EncodeResult(plan));
 }
 
 // Returns true when the job was queued, false when it is live; nothing when it is final.
@@ -218,13 +220,42 @@ absl::Status LeaveOrDelete(store::Transaction& rows, const std::string& sweep, c
     ++result->kept;
     return rows.LeaveSweep(sweep, id);
   }
-  SINK_ASSIGN_OR_RETURN(const std::vector<Attempt> attempts, rows.ListAttempts(id));
-  DeleteResult::Deleted deleted{id};
-  for (const Attempt& attempt : attempts) deleted.last_fence = std::max(deleted.last_fence, attempt.fence);
   SINK_RETURN_IF_ERROR(rows.LeaveSweep(sweep, id));
   SINK_RETURN_IF_ERROR(rows.DeleteJob(id));
-  result->deleted.push_back(std::move(deleted));
+  ++result->deleted;
   return absl::OkStatus();
+}
+
+// One job of a cancellation.
+absl::Status CancelJob(store::Transaction& rows, const JobSelection& selection, const std::string& id, Now now,
+                       CancelResult* result) {
+  SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+  if (!selection.sweep.empty() && !IsFinal(job.state)) {
+    SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, true));
+    if (IsWantedBeside(selection.sweep, job)) {
+      ++result->kept;
+      return absl::OkStatus();
+    }
+  }
+  const std::optional<bool> at_once = RequestCancel(&job, now);
+  if (!at_once) return absl::OkStatus();
+  ++(*at_once ? result->cancelled : result->requested);
+  return rows.UpdateJob(job);
+}
+
+// One job of a retry: whether it is queued again.
+absl::StatusOr<bool> RetryJob(store::Transaction& rows, const JobSelection& selection, const std::string& id, Now now,
+                              std::optional<int64_t> from_step) {
+  SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+  // That early stopping stopped it is what the sweep asked for: it goes on when it is named itself.
+  if (!selection.sweep.empty() && !job.stop_message.empty()) return false;
+  if (!selection.sweep.empty()) SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, false));
+  if (job.state != JobState::kFailed && job.state != JobState::kCancelled) return false;
+  if (from_step) SINK_RETURN_IF_ERROR(KeepUpTo(rows, job, *from_step));
+  BeginGeneration(&job, now);
+  SINK_RETURN_IF_ERROR(FreeOfData(rows, &job));
+  SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+  return true;
 }
 
 // Calls `body` for runs of the ids.
@@ -235,6 +266,21 @@ absl::Status InChunks(const std::vector<std::string>& ids, Body body) {
     SINK_RETURN_IF_ERROR(body(std::vector<std::string>(ids.begin() + begin, ids.begin() + end)));
   }
   return absl::OkStatus();
+}
+
+// Answers that are numbers are remembered as their digits.
+std::string EncodeNumbers(std::initializer_list<int> numbers) { return absl::StrJoin(numbers, " "); }
+
+// Adds those of `text` to `numbers`.
+absl::Status AddNumbers(const std::string& text, std::initializer_list<int*> numbers) {
+  const std::vector<std::string> words = absl::StrSplit(text, ' ');
+  bool right = words.size() == numbers.size();
+  for (size_t i = 0; right && i < words.size(); ++i) {
+    int number = 0;
+    right = absl::SimpleAtoi(words[i], &number);
+    *numbers.begin()[i] += number;
+  }
+  return right ? absl::OkStatus() : absl::InternalError("a remembered answer is damaged");
 }
 
 }  // namespace
@@ -251,12 +297,9 @@ absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, N
     return result;
   }
   SINK_RETURN_IF_ERROR(context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(const std::optional<store::RequestRecord> before, rows.FindRequest(request.request_id));
+    SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, {request.request_id, request.body_hash}));
     if (before) {
-      if (before->body_hash != request.body_hash) {
-        return absl::AlreadyExistsError("this request_id was used for another submission: use a new one");
-      }
-      SINK_ASSIGN_OR_RETURN(result, DecodeResult(before->response, request.jobs.size()));
+      SINK_ASSIGN_OR_RETURN(result, DecodeResult(*before, request.jobs.size()));
       return ReadStates(rows, request, &result);
     }
     SINK_RETURN_IF_ERROR(CheckSameStudy(rows, request));
@@ -267,63 +310,73 @@ absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, N
   return result;
 }
 
-absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, Now now) {
+absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, Now now, const RequestName& request) {
   std::vector<std::string> ids;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
     return absl::OkStatus();
   }));
   CancelResult result;
+  int part = 0;
   SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
+    const RequestName name = PartOf(request, part++);
     return context_->Write([&](store::Transaction& rows) -> absl::Status {
-      for (const std::string& id : chunk) {
-        SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
-        if (!selection.sweep.empty() && !IsFinal(job.state)) {
-          SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, true));
-          if (IsWantedBeside(selection.sweep, job)) {
-            ++result.kept;
-            continue;
-          }
-        }
-        const std::optional<bool> at_once = RequestCancel(&job, now);
-        if (!at_once) continue;
-        ++(*at_once ? result.cancelled : result.requested);
-        SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-      }
-      return absl::OkStatus();
+      SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, name));
+      if (before) return AddNumbers(*before, {&result.cancelled, &result.requested, &result.kept});
+      CancelResult here;
+      for (const std::string& id : chunk) SINK_RETURN_IF_ERROR(CancelJob(rows, selection, id, now, &here));
+      const std::string answer = EncodeNumbers({here.cancelled, here.requested, here.kept});
+      SINK_RETURN_IF_ERROR(RememberAnswer(rows, name, answer));
+      return AddNumbers(answer, {&result.cancelled, &result.requested, &result.kept});
     });
   }));
   return result;
 }
 
 absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& selection, Now now,
-                                                            std::optional<int64_t> from_step) {
+                                                            std::optional<int64_t> from_step,
+                                                            const RequestName& request) {
   std::vector<std::string> ids, retried;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
     return absl::OkStatus();
   }));
+  int part = 0;
   SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
+    const RequestName name = PartOf(request, part++);
     return context_->Write([&](store::Transaction& rows) -> absl::Status {
-      for (const std::string& id : chunk) {
-        SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
-        // That early stopping stopped it is what the sweep asked for: it goes on when it is named itself.
-        if (!selection.sweep.empty() && !job.stop_message.empty()) continue;
-        if (!selection.sweep.empty()) SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, false));
-        if (job.state != JobState::kFailed && job.state != JobState::kCancelled) continue;
-        if (from_step) SINK_RETURN_IF_ERROR(KeepUpTo(rows, job, *from_step));
-        BeginGeneration(&job, now);
-        SINK_RETURN_IF_ERROR(FreeOfData(rows, &job));
-        SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-        retried.push_back(id);
+      std::vector<std::string> here;
+      SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, name));
+      if (before) {
+        here = absl::StrSplit(*before, ' ', absl::SkipEmpty());
+      } else {
+        for (const std::string& id : chunk) {
+          SINK_ASSIGN_OR_RETURN(const bool queued, RetryJob(rows, selection, id, now, from_step));
+          if (queued) here.push_back(id);
+        }
+        SINK_RETURN_IF_ERROR(RememberAnswer(rows, name, absl::StrJoin(here, " ")));
       }
+      retried.insert(retried.end(), here.begin(), here.end());
       return absl::OkStatus();
     });
   }));
   return retried;
 }
 
-absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep) {
+absl::StatusOr<std::optional<DeleteResult>> ClientCalls::DeletedBefore(const RequestName& request) {
+  std::optional<DeleteResult> result;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, request));
+    if (!before) return absl::OkStatus();
+    result.emplace();
+    return AddNumbers(*before, {&result->deleted, &result->kept});
+  }));
+  return result;
+}
+
+absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep, const RequestName& request) {
+  SINK_ASSIGN_OR_RETURN(const std::optional<DeleteResult> before, DeletedBefore(request));
+  if (before) return *before;
   std::vector<std::string> ids;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_RETURN_IF_ERROR(rows.GetSweep(sweep).status());
@@ -337,7 +390,10 @@ absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep) 
       return absl::OkStatus();
     });
   }));
-  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) { return rows.DeleteSweep(sweep); }));
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(rows.DeleteSweep(sweep));
+    return RememberAnswer(rows, request, EncodeNumbers({result.deleted, result.kept}));
+  }));
   return result;
 }
 

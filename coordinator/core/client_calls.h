@@ -22,19 +22,23 @@ class ClientCalls {
   // `jobs`, all of which it wants. ALREADY_EXISTS: this request_id came with another body. FAILED_PRECONDITION: a
   // stored sweep of this name has no experiment in common with it, and `replace` is not set.
   absl::StatusOr<SubmitResult> Submit(const SubmitRequest& request, Now now);
-  // These two change many jobs in several transactions, so that no other caller waits long. Cancelling a sweep
+  // The next three change many jobs in several transactions, so that no other caller waits long. A repetition of
+  // `request` changes nothing and gets the answer of the first time (repeated.h). Cancelling a sweep
   // withdraws its wish for its jobs, and one that another sweep wants goes on; cancelling a job by its id ends it for
   // all.
-  absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now);
+  absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now, const RequestName& request = {});
   // Ids now QUEUED again. `from_step`: of the checkpoint to go on from, later ones are forgotten; 0: begin anew.
   // NOT_FOUND when one of the jobs has none of that step: then those before it in the list have been queued.
   absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now,
-                                                 std::optional<int64_t> from_step = std::nullopt);
+                                                 std::optional<int64_t> from_step = std::nullopt,
+                                                 const RequestName& request = {});
 
   // The sweep, and the jobs that no other sweep has, with all that they have left; the bytes of their checkpoints are
   // the caller's to remove. In several transactions: what a crash leaves is a sweep with fewer jobs.
   // FAILED_PRECONDITION, with nothing changed, while one of those jobs has not ended.
-  absl::StatusOr<DeleteResult> DeleteSweep(const std::string& sweep);
+  absl::StatusOr<DeleteResult> DeleteSweep(const std::string& sweep, const RequestName& request = {});
+  // What DeleteSweep has answered this request before; nothing: it is new.
+  absl::StatusOr<std::optional<DeleteResult>> DeletedBefore(const RequestName& request);
 
   // Gives the workers, by name, no new jobs (kCordoned), takes what they run back (kDraining), or lets them go on
   // (kNone). NOT_FOUND, with nothing changed, when one of them is not there.

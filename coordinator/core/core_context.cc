@@ -37,7 +37,7 @@ WorkerState CoreContext::StateOf(const Worker& worker, Now now) {
   const LeaseClock::WorkerTimes times = clock_.WorkerSeen(worker.id, now.steady_ms);
   const int64_t silent = now.steady_ms - times.heard;
   if (silent > options_.lease_duration_ms) return WorkerState::kGone;
-  const bool heard = times.heard_unix_ms != 0 && silent <= 2 * options_.heartbeat_interval_ms;
+  const bool heard = times.heard_unix_ms != 0 && silent <= times.rest_ms + 2 * options_.heartbeat_interval_ms;
   return heard ? WorkerState::kConnected : WorkerState::kDisconnected;
 }
 

@@ -40,6 +40,7 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
   }));
   if (late) return grants;
   context_->HearWorker(request.worker_id, request.devices_free, now);
+  context_->clock().LetRest(request.worker_id, request.wait_ms > 0 ? context_->options().rest_ms : 0);
   if (!work) return grants;
 
   std::vector<int64_t> queued_ms;

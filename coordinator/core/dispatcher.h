@@ -34,6 +34,9 @@ class Dispatcher {
   // `nothing_ready` (may be null): set to true when no job is queued that could start on any worker.
   absl::StatusOr<std::vector<Grant>> AcquireLeases(const LeaseRequest& request, Now now, bool* nothing_ready = nullptr);
 
+  // The worker's question waits no more, and nobody awaits its answer: it may have died.
+  void HasLeft(const std::string& worker_id) { context_->clock().LetRest(worker_id, 0); }
+
   // Whether it is worth while to ask for workers that wait.
   absl::StatusOr<WorkAhead> LookAhead();
   // Grows when a job may be able to start that was not before.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <variant>
 
@@ -15,7 +16,8 @@ namespace {
 
 class Applier {
  public:
-  Applier(Job* job, EventEffects* effects) : job_(*job), effects_(*effects) {}
+  Applier(const std::vector<std::string>& maps, Job* job, EventEffects* effects)
+      : job_(*job), effects_(*effects), maps_(maps.begin(), maps.end()) {}
   ~Applier() {
     if (latest_) job_.progress.latest = latest_->Take();
     for (const auto& [why, dropped] : dropped_) {
@@ -61,6 +63,7 @@ class Applier {
         Drop(absl::StrCat("metric ", name), absl::StrCat("the job has ", kMaxSeries, " metrics already"));
       } else {
         latest_->Set(name, value);
+        if (!Keep(1)) continue;
         MetricPoint& point = effects_.metrics.emplace_back();
         point.name = name;
         point.step = metrics.step;
@@ -74,6 +77,12 @@ class Applier {
   void operator()(const pipe::Heatmap& heatmap) {
     if (!IsMetricName(heatmap.name)) return Drop("a heatmap", "its name is not printable ASCII");
     if (heatmap.step != Reached(heatmap.step)) return Drop(absl::StrCat("heatmap ", heatmap.name), kBeyondTheEnd);
+    if (maps_.size() >= kMaxSeries && !maps_.contains(heatmap.name)) {
+      return Drop(absl::StrCat("heatmap ", heatmap.name),
+                  absl::StrCat("the job has heatmaps of ", kMaxSeries, " names already"));
+    }
+    if (!Keep(std::max(kLeastNumbersOfMap, static_cast<int64_t>(heatmap.values.size())))) return;
+    maps_.insert(heatmap.name);
     effects_.heatmaps.push_back(
         {heatmap.name, heatmap.step, job_.attempt, heatmap.layers, heatmap.heads, heatmap.values});
   }
@@ -107,6 +116,21 @@ class Applier {
     return last > 0 ? std::min(step, last) : step;
   }
 
+  // Whether so many more numbers are kept. That they are not any more is one line of the job's log.
+  bool Keep(int64_t numbers) {
+    int64_t& kept = job_.progress.numbers;
+    if (numbers <= kMaxNumbers - kept) {
+      kept += numbers;
+      return true;
+    }
+    if (kept < kMaxNumbers) {
+      Log("error", absl::StrCat("the job has measured ", kMaxNumbers,
+                                " numbers: from here on only its newest values are kept, no points and no heat maps"));
+    }
+    kept = kMaxNumbers;
+    return false;
+  }
+
   // One line a report for each reason, however many there are.
   void Drop(const std::string& what, const std::string& why) {
     Dropped& dropped = dropped_[why];
@@ -123,6 +147,7 @@ class Applier {
 
   Job& job_;
   EventEffects& effects_;
+  std::set<std::string> maps_;                  // names of heat maps
   std::optional<LatestValues::Editor> latest_;  // decoded once a batch
   int64_t time_ms_ = 0;
   std::map<std::string, Dropped> dropped_;  // by reason
@@ -137,13 +162,20 @@ std::vector<ParsedEvent> ParseEvents(const std::vector<Event>& events) {
   return parsed;
 }
 
-bool ApplyEvents(const std::vector<ParsedEvent>& events, Job* job, EventEffects* effects) {
+bool HasHeatmaps(const std::vector<ParsedEvent>& events) {
+  return std::any_of(events.begin(), events.end(), [](const ParsedEvent& event) {
+    return event.record.event && std::holds_alternative<pipe::Heatmap>(*event.record.event);
+  });
+}
+
+bool ApplyEvents(const std::vector<ParsedEvent>& events, const std::vector<std::string>& maps, Job* job,
+                 EventEffects* effects) {
   uint64_t cursor = job->event_cursor;
   for (const ParsedEvent& event : events) {
     if (event.seq > cursor + 1) return false;
     cursor = std::max(cursor, event.seq);
   }
-  Applier applier(job, effects);
+  Applier applier(maps, job, effects);
   for (const ParsedEvent& event : events) {
     if (event.seq > job->event_cursor) applier.Apply(event);
   }

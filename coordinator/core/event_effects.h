@@ -12,8 +12,13 @@
 
 namespace sink {
 
-// Names of metrics that one job may have.
+// Names of metrics that one job may have, and as many of heat maps.
 inline constexpr size_t kMaxSeries = 1000;
+// Points and cells of heat maps that are kept of one job over all its attempts: some 180 MB in the database, a hundred
+// times what the longest run of the study measures. Beyond it the newest values are still told.
+inline constexpr int64_t kMaxNumbers = 20'000'000;
+// A heat map counts as so many numbers at least: its row has a cost of its own.
+inline constexpr int64_t kLeastNumbersOfMap = 64;
 
 struct ParsedEvent {
   uint64_t seq = 0;
@@ -30,8 +35,12 @@ struct EventEffects {
   bool said_hello = false;
 };
 
+bool HasHeatmaps(const std::vector<ParsedEvent>& events);
+
 // Applies the events after job->event_cursor, in order, to progress and cursor. Returns false, with nothing changed,
 // when events are missing before the first new one. A record that cannot be read becomes an error line in the log.
-bool ApplyEvents(const std::vector<ParsedEvent>& events, Job* job, EventEffects* effects);
+// `maps`: the names of the heat maps that the job has; only needed where HasHeatmaps.
+bool ApplyEvents(const std::vector<ParsedEvent>& events, const std::vector<std::string>& maps, Job* job,
+                 EventEffects* effects);
 
 }  // namespace sink

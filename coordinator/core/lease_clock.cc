@@ -32,6 +32,12 @@ bool LeaseClock::HearWorker(const std::string& id, int devices_free, int64_t ste
   return changed;
 }
 
+void LeaseClock::LetRest(const std::string& id, int64_t rest_ms) {
+  MutexLock lock(&mutex_);
+  const auto worker = workers_.find(id);
+  if (worker != workers_.end()) worker->second.rest_ms = rest_ms;
+}
+
 void LeaseClock::HearGpus(const std::string& id, const std::vector<GpuUse>& gpus) {
   MutexLock lock(&mutex_);
   workers_[id].gpus = gpus;

@@ -26,6 +26,7 @@ class LeaseClock {
     int64_t heard = 0;
     int64_t heard_unix_ms = 0;  // 0: not since this process began
     int devices_free = 0;
+    int64_t rest_ms = 0;  // that its silence may last beyond what others' may
     std::vector<GpuUse> gpus = {};
   };
 
@@ -37,6 +38,7 @@ class LeaseClock {
   // Workers, by id.
   // True when it is new or offers another number of devices than before.
   bool HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms);
+  void LetRest(const std::string& id, int64_t rest_ms);                   // one that was heard; 0: no more
   void HearGpus(const std::string& id, const std::vector<GpuUse>& gpus);  // of a worker that was heard
   WorkerTimes WorkerSeen(const std::string& id, int64_t steady_ms);       // starts the count when the worker is new
   void ForgetWorker(const std::string& id);

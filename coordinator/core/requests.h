@@ -92,18 +92,19 @@ struct JobSelection {
   std::string sweep;
   std::vector<std::string> jobs;
 };
+// A request that may be repeated after a lost answer (repeated.h).
+struct RequestName {
+  std::string id;         // random; empty: it is not remembered
+  std::string body_hash;  // of who asks for what
+};
 struct CancelResult {
   int cancelled = 0;  // were queued
   int requested = 0;  // are live, and will be told to stop
   int kept = 0;       // go on for another sweep
 };
 struct DeleteResult {
-  struct Deleted {
-    std::string job_id;
-    uint64_t last_fence = 0;  // of its attempts; what a later job of this id writes has a higher one
-  };
-  std::vector<Deleted> deleted;
-  int kept = 0;  // jobs that another sweep has
+  int deleted = 0;  // jobs; what they left on the disk: CheckpointCalls::Deleted
+  int kept = 0;     // jobs that another sweep has
 };
 // Why a job is where it is.
 struct Explanation {
@@ -136,6 +137,7 @@ struct LeaseRequest {
   int rendezvous_port = 0;
   std::vector<std::string> models;
   std::optional<std::vector<DataSet>> sets;  // none: the worker does not say
+  int64_t wait_ms = 0;                       // how long its answer may wait
 };
 struct Grant {
   Lease lease;

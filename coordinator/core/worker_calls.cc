@@ -107,6 +107,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
   for (const Lease& lease : keep) context_->clock().Hear(lease.fence, now.steady_ms);
   context_->clock().SetSession(request.worker_id, request.session);
   context_->HearWorker(request.worker_id, request.devices, now);
+  context_->clock().LetRest(request.worker_id, 0);
   return keep;
 }
 
@@ -167,6 +168,7 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
   for (const Lease& lease : valid) context_->clock().Hear(lease.fence, now.steady_ms);
   context_->clock().LearnSession(request.worker_id, request.session);
   context_->HearWorker(request.worker_id, request.devices_free, now);
+  if (!request.held.empty()) context_->clock().LetRest(request.worker_id, 0);
   context_->clock().HearGpus(request.worker_id, request.gpus);
   if (draining) result.hand_back = valid;
   if (changed.empty()) return result;
@@ -189,13 +191,18 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
 absl::StatusOr<uint64_t> WorkerCalls::Report(const std::string& worker_id, const Lease& lease,
                                              const std::vector<Event>& events, Now now) {
   const std::vector<ParsedEvent> parsed = ParseEvents(events);
+  const bool has_heatmaps = HasHeatmaps(parsed);
   uint64_t cursor = 0;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(Job job, CurrentJob(rows, worker_id, lease));
     const JobState state = job.state;
     const uint64_t old_cursor = job.event_cursor;
     EventEffects effects;
-    if (!ApplyEvents(parsed, &job, &effects)) return MissingEvents(old_cursor + 1);
+    std::vector<std::string> maps;
+    if (has_heatmaps) {
+      SINK_ASSIGN_OR_RETURN(maps, rows.HeatmapNames(job.id));
+    }
+    if (!ApplyEvents(parsed, maps, &job, &effects)) return MissingEvents(old_cursor + 1);
     cursor = job.event_cursor;
     SINK_ASSIGN_OR_RETURN(const bool stopped, JudgeRungs(rows, effects.metrics, &job));
     if (effects.said_hello && job.phase == JobState::kLeased) job.phase = JobState::kRunning;

@@ -51,6 +51,7 @@ struct Progress {
   int64_t tokens = 0;
   double tokens_per_second = 0;
   LatestValues latest;  // metric name -> newest value
+  int64_t numbers = 0;  // points and cells of heat maps that were kept of all attempts (core/event_effects.h)
 };
 
 // A job's place in a sweep. One job may belong to several sweeps and experiments.

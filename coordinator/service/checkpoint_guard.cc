@@ -69,6 +69,21 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
   return dropped.ok() ? absl::DataLossError(absl::StrCat(what, "; it was dropped")) : dropped;
 }
 
+absl::Status CheckpointGuard::RemoveDeleted() {
+  const auto deleted = calls_->Deleted();
+  if (!deleted.ok()) return deleted.status();
+  std::vector<store::DeletedJob> gone;
+  for (const store::DeletedJob& job : *deleted) {
+    const absl::Status removed = repository_->KeepOnly({job.id, job.last_fence + 1, 0}, {});
+    if (removed.ok()) {
+      gone.push_back(job);
+    } else {
+      spdlog::warn("job {}, which was deleted: files of its checkpoints stay for now: {}", job.id, removed.ToString());
+    }
+  }
+  return calls_->FilesAreGone(gone);
+}
+
 void CheckpointGuard::StartScrub(std::chrono::nanoseconds interval, uint64_t bytes_per_second) {
   scrub_ = std::thread([this, interval, bytes_per_second] { ScrubLoop(interval, bytes_per_second); });
 }
@@ -78,6 +93,7 @@ void CheckpointGuard::ScrubLoop(std::chrono::nanoseconds interval, uint64_t byte
   if (!Pause(std::min<std::chrono::nanoseconds>(interval, std::chrono::minutes(10)))) return;
   for (;;) {
     const auto next = std::chrono::steady_clock::now() + interval;
+    fail_stop_->Report(RemoveDeleted());
     for (const std::string& job : repository_->Jobs()) {
       if (!Pause({})) return;
       Scrub(job, bytes_per_second);

@@ -41,10 +41,10 @@ class CheckpointGuard {
   // Reads all of the job's checkpoints, newest first; changes nothing. Each with what is wrong with it, or nothing.
   absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> Verify(const std::string& job);
 
-  // Removes the bytes that a job has left, of attempts up to that fence, whose rows are gone.
-  absl::Status RemoveFiles(const std::string& job, uint64_t last_fence) {
-    return repository_->KeepOnly({job, last_fence + 1, 0}, {});
-  }
+  // Removes the bytes that deleted jobs have left: after each deletion, at the start and before each scrub, so that a
+  // crash between rows and files, or a disk that fails, leaves nothing for good. What stays is told in the log; errors
+  // are the store's.
+  absl::Status RemoveDeleted();
 
   // Reads every checkpoint, for the first time soon, then each `interval`, at most so many bytes a second.
   void StartScrub(std::chrono::nanoseconds interval, uint64_t bytes_per_second);

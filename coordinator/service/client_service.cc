@@ -1,8 +1,6 @@
 // See client_service.h.
 #include "coordinator/service/client_service.h"
 
-#include <spdlog/spdlog.h>
-
 #include <chrono>
 #include <string>
 #include <utility>
@@ -33,6 +31,11 @@ absl::StatusOr<Sweep> ReadSweep(JobQueries& queries, const std::string& name, v1
 template <typename Response>
 void AddWarning(const DiskWatch& disk, Response* response) {
   if (std::string warning = disk.Warning(); !warning.empty()) response->add_warnings(std::move(warning));
+}
+
+void Answer(const DeleteResult& result, v1::DeleteSweepResponse* response) {
+  response->set_deleted(result.deleted);
+  response->set_kept(result.kept);
 }
 
 grpc::Status ClientHasLeft() { return ToGrpc(absl::CancelledError("the client has left")); }
@@ -208,17 +211,20 @@ grpc::Status ClientServiceImpl::DeleteSweep(grpc::ServerContext* context, const 
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto caller = access_->callers().Of(*context);
   if (!caller.ok()) return ToGrpc(caller.status());
+  const RequestName name = RequestNameOf(*request, caller->name);
+  const auto before = clients_->DeletedBefore(name);  // by this caller, whose sweep it is no more
+  if (!before.ok()) return fail_stop_->Answer(before.status());
+  if (*before) {
+    Answer(**before, response);
+    return grpc::Status::OK;
+  }
   const absl::Status allowed = access_->MayChange(*caller, {request->name(), {}});
-  const auto result = allowed.ok() ? clients_->DeleteSweep(request->name()) : allowed;
+  const auto result = allowed.ok() ? clients_->DeleteSweep(request->name(), name) : allowed;
   access_->Record(*context, *caller, "DeleteSweep", request->name(), result.status());
   if (!result.ok()) return fail_stop_->Answer(result.status());
   if (absl::Status status = access_->principals().Release(request->name()); !status.ok()) return ToGrpc(status);
-  for (const DeleteResult::Deleted& job : result->deleted) {
-    const absl::Status removed = guard_->RemoveFiles(job.job_id, job.last_fence);
-    if (!removed.ok()) spdlog::warn("job {}: files of its checkpoints stay: {}", job.job_id, removed.ToString());
-  }
-  response->set_deleted(static_cast<int32_t>(result->deleted.size()));
-  response->set_kept(result->kept);
+  fail_stop_->Report(guard_->RemoveDeleted());  // they are deleted, even where their files are not yet
+  Answer(*result, response);
   return grpc::Status::OK;
 }
 

@@ -214,7 +214,8 @@ LeaseRequest FromProto(const v1::LeaseRequest& message) {
                        .devices_free = message.devices_free(),
                        .rendezvous_port = message.rendezvous_port(),
                        .models = {message.models().begin(), message.models().end()},
-                       .sets = std::nullopt};
+                       .sets = std::nullopt,
+                       .wait_ms = message.wait_ms()};
   if (message.has_sets()) {
     request.sets.emplace();
     for (const v1::DataSet& set : message.sets().sets()) request.sets->push_back({set.name(), set.content()});

@@ -6,8 +6,10 @@
 #include <optional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "coordinator/core/requests.h"
 #include "coordinator/job/job.h"
+#include "proto/files/hash.h"
 #include "sink/v1/client.pb.h"
 #include "sink/v1/worker.pb.h"
 
@@ -30,6 +32,16 @@ Lease FromProto(const v1::LeaseRef& message);
 JobSelection FromProto(const v1::CancelRequest& message);
 JobSelection FromProto(const v1::RetryRequest& message);
 std::optional<int64_t> FromStep(const v1::RetryRequest& message);
+
+// A request that may come again, as the same only from the same caller.
+template <typename Request>
+RequestName RequestNameOf(const Request& message, const std::string& caller) {
+  Request body = message;
+  body.clear_request_id();
+  return {.id = message.request_id(),
+          .body_hash = files::Hash(absl::StrCat(caller, " ", body.GetTypeName(), " ", body.SerializeAsString()))};
+}
+
 RegisterRequest FromProto(const v1::RegisterRequest& message, const std::string& peer);
 LeaseRequest FromProto(const v1::LeaseRequest& message);
 HeartbeatRequest FromProto(const v1::HeartbeatRequest& message);

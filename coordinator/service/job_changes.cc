@@ -25,7 +25,8 @@ std::string Shown(const JobSelection& selection) {
 absl::StatusOr<v1::CancelResponse> JobChanges::Cancel(const Actor& actor, const v1::CancelRequest& request) {
   const JobSelection selection = FromProto(request);
   const absl::Status allowed = access_->MayChange(actor.caller, selection);
-  const auto result = allowed.ok() ? clients_->Cancel(selection, now_()) : allowed;
+  const auto result =
+      allowed.ok() ? clients_->Cancel(selection, now_(), RequestNameOf(request, actor.caller.name)) : allowed;
   access_->Record(actor, "Cancel", Shown(selection), result.status());
   if (!result.ok()) return result.status();
   v1::CancelResponse response;
@@ -38,7 +39,8 @@ absl::StatusOr<v1::CancelResponse> JobChanges::Cancel(const Actor& actor, const 
 absl::StatusOr<v1::RetryResponse> JobChanges::Retry(const Actor& actor, const v1::RetryRequest& request) {
   const JobSelection selection = FromProto(request);
   const absl::Status allowed = access_->MayChange(actor.caller, selection);
-  const auto ids = allowed.ok() ? clients_->Retry(selection, now_(), FromStep(request)) : allowed;
+  const RequestName name = RequestNameOf(request, actor.caller.name);
+  const auto ids = allowed.ok() ? clients_->Retry(selection, now_(), FromStep(request), name) : allowed;
   access_->Record(actor, "Retry", Shown(selection), ids.status());
   if (!ids.ok()) return ids.status();
   v1::RetryResponse response;

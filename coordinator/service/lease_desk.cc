@@ -48,6 +48,7 @@ void LeaseDesk::Withdraw(const QuestionPtr& question) {
     MutexLock lock(&mutex_);
     taken = Take(question);
   }
+  dispatcher_->HasLeft(question->request.worker_id);
   if (taken != nullptr) taken->answer(absl::CancelledError("the worker has left"), {});
 }
 

@@ -94,6 +94,12 @@ class Checker {
     return *this;
   }
 
+  // Its id may be left out.
+  template <typename Request>
+  Checker& Repeatable(const Request& request) {
+    return request.request_id().empty() ? *this : Id(request.request_id(), "request_id");
+  }
+
   template <typename Request>
   Checker& JobOrSweep(const Request& request) {
     if (request.sweep().empty()) return Job(request.job_id(), "job_id");
@@ -148,7 +154,9 @@ absl::Status Validate(const v1::GetSweepRequest& request) { return Checker().Nam
 
 absl::Status Validate(const v1::GetStudyRequest& request) { return Checker().Name(request.name(), "name"); }
 
-absl::Status Validate(const v1::DeleteSweepRequest& request) { return Checker().Name(request.name(), "name"); }
+absl::Status Validate(const v1::DeleteSweepRequest& request) {
+  return Checker().Name(request.name(), "name").Repeatable(request);
+}
 
 absl::Status Validate(const v1::ListJobsRequest& request) {
   Checker check;
@@ -169,9 +177,9 @@ absl::Status Validate(const v1::WatchSweepRequest& request) {
   return check;
 }
 
-absl::Status Validate(const v1::CancelRequest& request) { return Checker().Selection(request); }
+absl::Status Validate(const v1::CancelRequest& request) { return Checker().Selection(request).Repeatable(request); }
 absl::Status Validate(const v1::RetryRequest& request) {
-  return Checker().Selection(request).Range(request.from_step(), 0, kMaxStep, "from_step");
+  return Checker().Selection(request).Range(request.from_step(), 0, kMaxStep, "from_step").Repeatable(request);
 }
 
 absl::Status Validate(const v1::ReadLogsRequest& request) {

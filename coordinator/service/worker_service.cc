@@ -98,6 +98,7 @@ grpc::Status WorkerServiceImpl::Heartbeat(grpc::ServerContext* context, const v1
   for (const LeaseToken& lease : result->stale) ToProto(lease, response->add_stale());
   for (const LeaseToken& lease : result->cancel) ToProto(lease, response->add_cancel());
   for (const LeaseToken& lease : result->hand_back) ToProto(lease, response->add_hand_back());
+  response->set_rest_ms(static_cast<int32_t>(workers_->options().rest_ms));
   return grpc::Status::OK;
 }
 

@@ -36,17 +36,24 @@ absl::Status PutLogIntoFile(Database& db) {
   return db.ToStatus(sqlite3_wal_checkpoint_v2(db.handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr));
 }
 
-absl::StatusOr<std::unique_ptr<Database>> Copy(const std::string& from, const std::string& to) {
+// One that was not closed properly, or is in use after all, has a log beside it that must be read with it.
+Database::Mode ModeFor(const std::string& from, Source source) {
+  std::error_code ignored;
+  const bool has_log = fs::exists(from + "-wal", ignored);
+  return source == Source::kAtRest && !has_log ? Database::Mode::kUnchanging : Database::Mode::kReadOnly;
+}
+
+absl::StatusOr<std::unique_ptr<Database>> Copy(const std::string& from, const std::string& to, Source source) {
   std::error_code error;
   if (!fs::exists(from, error)) {
     return absl::FailedPreconditionError(absl::StrCat("there is no coordinator's database ", from));
   }
-  SINK_ASSIGN_OR_RETURN(const std::unique_ptr<Database> source, Database::Open(from, Database::Mode::kReadOnly));
+  SINK_ASSIGN_OR_RETURN(const std::unique_ptr<Database> original, Database::Open(from, ModeFor(from, source)));
   RemoveDatabase(to);
   SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> copy, Database::Open(to, Database::Mode::kReadWrite));
   fs::permissions(to, fs::perms::owner_read | fs::perms::owner_write, error);  // leases and keys are secrets
   if (error) return absl::InternalError(absl::StrCat("cannot close ", to, ": ", error.message()));
-  sqlite3_backup* const backup = sqlite3_backup_init(copy->handle(), "main", source->handle(), "main");
+  sqlite3_backup* const backup = sqlite3_backup_init(copy->handle(), "main", original->handle(), "main");
   if (backup == nullptr) return copy->ToStatus(sqlite3_errcode(copy->handle()));
   sqlite3_backup_step(backup, -1);  // all pages in one go: of one moment, whatever is written meanwhile
   SINK_RETURN_IF_ERROR(copy->ToStatus(sqlite3_backup_finish(backup)));
@@ -57,10 +64,12 @@ absl::StatusOr<std::unique_ptr<Database>> Copy(const std::string& from, const st
 
 }  // namespace
 
-absl::Status CopyDatabase(const std::string& from, const std::string& to) { return Copy(from, to).status(); }
+absl::Status CopyDatabase(const std::string& from, const std::string& to, Source source) {
+  return Copy(from, to, source).status();
+}
 
-absl::StatusOr<DatabaseCopy> DatabaseCopy::Take(const std::string& from, const std::string& to) {
-  SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> copy, Copy(from, to));
+absl::StatusOr<DatabaseCopy> DatabaseCopy::Take(const std::string& from, const std::string& to, Source source) {
+  SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> copy, Copy(from, to, source));
   SINK_RETURN_IF_ERROR(Migrate(*copy));  // of an older program's, too
   return DatabaseCopy(std::move(copy));
 }

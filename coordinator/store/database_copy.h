@@ -15,14 +15,18 @@
 
 namespace sink::store {
 
+// What a database is copied from. kInUse: others may write to it meanwhile. kAtRest: nobody does, and nothing is
+// written beside it, so that it may lie where nobody can write.
+enum class Source { kInUse, kAtRest };
+
 // Copies the database `from`, as it is at one moment, to the file `to`, which it replaces, and which nobody else may
-// read; others may write to `from` meanwhile. FAILED_PRECONDITION: there is none; DATA_LOSS: it is damaged.
-absl::Status CopyDatabase(const std::string& from, const std::string& to);
+// read. FAILED_PRECONDITION: there is none; DATA_LOSS: it is damaged.
+absl::Status CopyDatabase(const std::string& from, const std::string& to, Source source);
 
 class DatabaseCopy {
  public:
   // The same for a database of jobs. FAILED_PRECONDITION for one that is newer than this program, too.
-  static absl::StatusOr<DatabaseCopy> Take(const std::string& from, const std::string& to);
+  static absl::StatusOr<DatabaseCopy> Take(const std::string& from, const std::string& to, Source source);
 
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints();  // of every job: id, fence, step, manifest, files
   absl::Status Forget(const std::vector<Checkpoint>& checkpoints);

@@ -74,6 +74,7 @@ void VisitColumns(Visitor&& visit, AnyJob&... job) {
   visit(JobColumn{"model"}, job.model...);
   visit(JobColumn{"data_set"}, job.data_set...);
   visit(JobColumn{"data_content"}, job.data_content...);
+  visit(JobColumn{"numbers", kProgress}, job.progress.numbers...);
 }
 
 }  // namespace sink::store

@@ -64,11 +64,20 @@ struct Thinned {
   int64_t points_after = 0;
 };
 
-// What is remembered of a submission, to answer its repetition.
+// What is remembered of a request, to answer its repetition.
 struct RequestRecord {
   std::string request_id;
   std::string body_hash;
   std::string response;
+};
+
+// A job whose rows are gone, and whose files may be there yet: those of its attempts up to `last_fence`, since a later
+// job of this id writes with a higher one.
+struct DeletedJob {
+  std::string id;
+  uint64_t last_fence = 0;
+
+  bool operator==(const DeletedJob&) const = default;
 };
 
 // A consistent view. Lists are ordered as said; a missing row is NOT_FOUND where a single row is asked for.
@@ -111,7 +120,8 @@ class Snapshot {
   virtual absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) = 0;
   virtual absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) = 0;  // newest first
   virtual absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) = 0;
-  virtual absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) = 0;  // by name, step
+  virtual absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) = 0;      // by name, step
+  virtual absl::StatusOr<std::vector<std::string>> HeatmapNames(const std::string& job_id) = 0;  // cost: the names
   virtual absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) = 0;
   // After which there are so many lines; 0 where there are no more than those.
   virtual absl::StatusOr<int64_t> CursorBeforeTail(const std::string& job_id, int lines) = 0;
@@ -120,6 +130,7 @@ class Snapshot {
   virtual absl::StatusOr<std::vector<Worker>> ListWorkers() = 0;        // by name
   virtual absl::StatusOr<std::vector<Worker>> ListAllWorkers() = 0;     // by name; those that have retired, too
   virtual absl::StatusOr<std::optional<RequestRecord>> FindRequest(const std::string& request_id) = 0;
+  virtual absl::StatusOr<std::vector<DeletedJob>> ListDeletedJobs() = 0;  // by id
   virtual absl::StatusOr<uint64_t> GetEpoch() = 0;
   // By (finished_ms, order): those after that pair that ended before `before_ms`.
   virtual absl::StatusOr<std::vector<EndedJob>> ListEnded(int64_t after_ms, int64_t after_order, int64_t before_ms,
@@ -160,9 +171,11 @@ class Transaction : public Snapshot {
   // Takes the job's places in the sweep away, and its rungs. Where that was its home, one of its other sweeps is, if it
   // has any. NOT_FOUND.
   virtual absl::Status LeaveSweep(const std::string& sweep, const std::string& job_id) = 0;
-  // With everything that belongs to it. FAILED_PRECONDITION while it has not ended or has a place in a sweep;
-  // NOT_FOUND.
+  // With everything that belongs to it; if it has run, it is a DeletedJob from here on. FAILED_PRECONDITION while it
+  // has not ended or has a place in a sweep; NOT_FOUND.
   virtual absl::Status DeleteJob(const std::string& id) = 0;
+  // Its files are gone. Nothing happens when it was run and deleted again since.
+  virtual absl::Status ForgetDeletedJob(const DeletedJob& job) = 0;
   // FAILED_PRECONDITION while a job has a place in it or is at home there; NOT_FOUND.
   virtual absl::Status DeleteSweep(const std::string& name) = 0;
 

@@ -240,6 +240,13 @@ class MemoryTransaction final : public Transaction {
     return Children(t_.heatmaps, job_id);
   }
 
+  absl::StatusOr<std::vector<std::string>> HeatmapNames(const std::string& job_id) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    std::set<std::string> names;
+    for (const Heatmap& heatmap : Children(t_.heatmaps, job_id)) names.insert(heatmap.name);
+    return std::vector<std::string>(names.begin(), names.end());
+  }
+
   absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
     std::vector<LogLine> lines;
@@ -281,6 +288,12 @@ class MemoryTransaction final : public Transaction {
     const auto row = t_.requests.find(request_id);
     if (row == t_.requests.end()) return std::nullopt;
     return row->second;
+  }
+
+  absl::StatusOr<std::vector<DeletedJob>> ListDeletedJobs() override {
+    std::vector<DeletedJob> jobs;
+    for (const auto& [id, last_fence] : t_.deleted_jobs) jobs.push_back({id, last_fence});
+    return jobs;
   }
 
   absl::StatusOr<uint64_t> GetEpoch() override {
@@ -420,6 +433,10 @@ class MemoryTransaction final : public Transaction {
     }
     NoteProgress(id);
     const auto of_job = [&](const auto& row) { return std::get<0>(row.first) == id; };
+    for (const Attempt& attempt : Children(t_.attempts, id)) {
+      uint64_t& last_fence = Edit(t_.deleted_jobs, id);
+      last_fence = std::max(last_fence, attempt.fence);
+    }
     EraseWhere(t_.rungs, [&](const auto& row) { return row.second.job_id == id; });
     EraseWhere(t_.gang, of_job);
     EraseWhere(t_.attempts, of_job);
@@ -429,6 +446,11 @@ class MemoryTransaction final : public Transaction {
     EraseWhere(t_.logs, of_job);
     Erase(t_.job_order, t_.jobs.at(id).seq);
     Erase(t_.jobs, id);
+    return absl::OkStatus();
+  }
+
+  absl::Status ForgetDeletedJob(const DeletedJob& job) override {
+    EraseWhere(t_.deleted_jobs, [&](const auto& row) { return row.first == job.id && row.second <= job.last_fence; });
     return absl::OkStatus();
   }
 

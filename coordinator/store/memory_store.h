@@ -45,6 +45,7 @@ class MemoryStore final : public JobStore {
     std::map<std::pair<std::string, int64_t>, LogLine> logs;                       // job, cursor
     std::map<std::string, Worker> workers;
     std::map<std::string, bool> retired;  // workers, by id; there only while true
+    std::map<std::string, uint64_t> deleted_jobs;  // id -> last fence
     std::map<std::string, RequestRecord> requests;
     std::map<int64_t, std::string> request_order;
     std::map<std::string, uint64_t> meta;

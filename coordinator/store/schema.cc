@@ -309,6 +309,15 @@ CREATE INDEX jobs_ready ON jobs
 constexpr char kVersion11[] =
     "ALTER TABLE memberships ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0 CHECK (withdrawn IN (0, 1))";
 
+// Jobs that were deleted and whose files may be there yet (DeletedJob in job_store.h); how much a job has measured.
+constexpr char kVersion12[] = R"sql(
+ALTER TABLE jobs ADD COLUMN numbers INTEGER NOT NULL DEFAULT 0 CHECK (numbers >= 0);
+CREATE TABLE deleted_jobs (
+  id TEXT PRIMARY KEY,
+  last_fence INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+)sql";
+
 absl::Status PackMetrics(Database& db) {
   constexpr size_t kAtOnce = 4096;
   SeriesNames names;
@@ -392,6 +401,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 11) {
     if (absl::Status status = db.Execute(kVersion11); !status.ok()) return status;
+  }
+  if (version < 12) {
+    if (absl::Status status = db.Execute(kVersion12); !status.ok()) return status;
   }
   if (absl::Status status = MakeTriggers(db); !status.ok() || version == kSchemaVersion) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

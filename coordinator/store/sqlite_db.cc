@@ -2,9 +2,11 @@
 // acknowledged commit: WAL with synchronous=FULL, no memory map, nothing in the file trusted.
 #include "coordinator/store/sqlite_db.h"
 
+#include <filesystem>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 
 namespace sink::store {
 namespace {
@@ -33,12 +35,24 @@ constexpr Pragma kWriterPragmas[] = {
 constexpr Pragma kReaderPragmas[] = {{"PRAGMA query_only = ON", "PRAGMA query_only", 1},
                                      {"PRAGMA cache_size = -8192", "PRAGMA cache_size", -8192}};
 
+// https://www.sqlite.org/uri.html
+std::string UnchangingUri(const std::string& path) {
+  std::error_code ignored;
+  const std::string absolute = std::filesystem::absolute(path, ignored).string();
+  return absl::StrCat("file://", absl::StrReplaceAll(absolute, {{"%", "%25"}, {"?", "%3f"}, {"#", "%23"}}),
+                      "?immutable=1");
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
   sqlite3* handle = nullptr;
-  const int flags = mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-  const int code = sqlite3_open_v2(path.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  const bool unchanging = mode == Mode::kUnchanging;
+  const int flags = unchanging                ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
+                    : mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY
+                                              : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  const std::string name = unchanging ? UnchangingUri(path) : path;
+  const int code = sqlite3_open_v2(name.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   if (handle == nullptr) return absl::ResourceExhaustedError(absl::StrCat("out of memory opening database ", path));
   std::unique_ptr<Database> db(new Database(handle));
   if (code != SQLITE_OK) {
@@ -82,6 +96,7 @@ absl::Status Database::Configure(Mode mode) {
   for (const Pragma& pragma : kPragmas) {
     if (absl::Status status = apply(pragma); !status.ok()) return status;
   }
+  if (mode == Mode::kUnchanging) return absl::OkStatus();  // no log is looked for
   Query journal(*this, "PRAGMA journal_mode");
   if (!journal.Next() || journal.Text(0) != "wal") {
     return absl::FailedPreconditionError("its file system does not support SQLite's write-ahead log (WAL)");

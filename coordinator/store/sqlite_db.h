@@ -18,7 +18,9 @@ namespace sink::store {
 
 class Database {
  public:
-  enum class Mode { kReadWrite, kReadOnly };
+  // kUnchanging: a file that nobody writes to meanwhile. Nothing is created beside it, where kReadOnly needs a -wal and
+  // a -shm, so it may lie where nobody can write; what is in a -wal that is there is not seen.
+  enum class Mode { kReadWrite, kReadOnly, kUnchanging };
 
   // Creates the file in kReadWrite. FAILED_PRECONDITION when a setting does not hold after it was made, or when this
   // SQLite lacks what the schema needs.

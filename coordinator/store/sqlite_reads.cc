@@ -524,6 +524,20 @@ absl::StatusOr<std::vector<Heatmap>> SqliteTransaction::ListHeatmaps(const std::
   return heatmaps;
 }
 
+absl::StatusOr<std::vector<std::string>> SqliteTransaction::HeatmapNames(const std::string& job_id) {
+  SINK_ASSIGN_OR_RETURN(const int64_t seq, SeqOf(job_id));
+  // A seek a name, where DISTINCT would walk every map.
+  Query rows(db_,
+             "WITH RECURSIVE names (name) AS (SELECT min(name) FROM heatmaps WHERE job = ?1 UNION ALL "
+             "SELECT (SELECT min(h.name) FROM heatmaps AS h WHERE h.job = ?1 AND h.name > names.name) FROM names "
+             "WHERE names.name IS NOT NULL) SELECT name FROM names WHERE name IS NOT NULL",
+             seq);
+  std::vector<std::string> names;
+  while (rows.Next()) names.push_back(rows.Text(0));
+  if (!rows.status().ok()) return rows.status();
+  return names;
+}
+
 absl::StatusOr<std::vector<LogLine>> SqliteTransaction::ListLogs(const std::string& job_id, int64_t after, int limit) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();

@@ -40,6 +40,12 @@ absl::Status SqliteTransaction::DeleteJob(const std::string& id) {
   }
   SINK_ASSIGN_OR_RETURN(const int64_t seq, SeqOf(id));
   NoteProgress(id);
+  SINK_RETURN_IF_ERROR(Query(db_,
+                             "INSERT INTO deleted_jobs (id, last_fence) "
+                             "SELECT ?1, max(fence) FROM attempts WHERE job = ?2 GROUP BY job "
+                             "ON CONFLICT (id) DO UPDATE SET last_fence = max(last_fence, excluded.last_fence)",
+                             id, seq)
+                           .Run());
   SINK_RETURN_IF_ERROR(PointTable(db_, names_).Delete(seq));
   for (const char* table : kTablesOfJobs) {
     SINK_RETURN_IF_ERROR(db_.Execute(absl::StrCat("DELETE FROM ", table, " WHERE job = ", seq).c_str()));
@@ -47,6 +53,18 @@ absl::Status SqliteTransaction::DeleteJob(const std::string& id) {
   SINK_RETURN_IF_ERROR(
       Query(db_, "UPDATE counts SET jobs = jobs - 1 WHERE sweep = '' AND state = ?1", job.state).Run());
   return Query(db_, "DELETE FROM jobs WHERE seq = ?1", seq).Run();
+}
+
+absl::StatusOr<std::vector<DeletedJob>> SqliteTransaction::ListDeletedJobs() {
+  Query query(db_, "SELECT id, last_fence FROM deleted_jobs ORDER BY id");
+  std::vector<DeletedJob> jobs;
+  while (query.Next()) jobs.push_back({query.Text(0), static_cast<uint64_t>(query.Int(1))});
+  if (!query.status().ok()) return query.status();
+  return jobs;
+}
+
+absl::Status SqliteTransaction::ForgetDeletedJob(const DeletedJob& job) {
+  return Query(db_, "DELETE FROM deleted_jobs WHERE id = ?1 AND last_fence <= ?2", job.id, job.last_fence).Run();
 }
 
 absl::Status SqliteTransaction::DeleteSweep(const std::string& name) {

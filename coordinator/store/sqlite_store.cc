@@ -50,14 +50,16 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
     close(*lock);
     return status;
   }
-  return std::unique_ptr<SqliteStore>(new SqliteStore(*lock, std::move(*writer), std::move(readers)));
+  return std::unique_ptr<SqliteStore>(new SqliteStore(*lock, std::move(*writer), std::move(readers), options));
 }
 
-SqliteStore::SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Reader>> readers)
+SqliteStore::SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Reader>> readers,
+                         const Options& options)
     : lock_fd_(lock_fd),
       writing_connection_(std::move(writer)),
       writer_(writing_connection_.get()),
       readers_(std::move(readers)),
+      watch_(options.write_limit, options.told),
       thread_([this] { WriteLoop(); }) {}
 
 SqliteStore::~SqliteStore() {
@@ -105,6 +107,7 @@ absl::Status SqliteStore::Read(const std::function<absl::Status(Snapshot&)>& bod
 }
 
 void SqliteStore::WriteLoop() {
+  watch_.Watch();
   while (Waiter* first = FirstWaiter()) CommitGroup(first);
 }
 
@@ -131,10 +134,12 @@ void SqliteStore::CommitGroup(Waiter* first) {
   writer_.Commit([&]() -> PendingWrite* {
     const bool more = group.size() < kMaxGroup && std::chrono::steady_clock::now() < gather_until;
     Waiter* const next = group.empty() ? first : more ? NextWaiter() : nullptr;
+    watch_.Begin();  // of the next body, or of the commit
     if (next == nullptr) return nullptr;
     group.push_back(next);
     return &next->write;
   });
+  watch_.End();
 
   MutexLock lock(&mutex_);
   for (Waiter* waiter : group) {

@@ -3,7 +3,9 @@
 // read-only connections serve Read. Any thread may call it.
 #pragma once
 
+#include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,6 +17,7 @@
 #include "coordinator/store/job_store.h"
 #include "coordinator/store/series_names.h"
 #include "coordinator/store/sqlite_db.h"
+#include "coordinator/store/write_watch.h"
 
 namespace sink::store {
 
@@ -23,6 +26,10 @@ class SqliteStore final : public JobStore {
   struct Options {
     int readers = 4;        // reads at once; further ones wait
     int64_t max_pages = 0;  // of 4 KiB: the database may not grow beyond; 0: no limit but the disk
+    // Processor time of one body of Write, far above what any takes that will end: then the process ends (exit status
+    // 1), because the thread that all writes wait for cannot be had back. `told` is given a sentence about it before.
+    std::chrono::nanoseconds write_limit = std::chrono::minutes(2);
+    std::function<void(const std::string&)> told = nullptr;
   };
 
   // Creates the folder and the database where they do not exist. FAILED_PRECONDITION: another process has the folder,
@@ -51,7 +58,8 @@ class SqliteStore final : public JobStore {
     SeriesNames names;
   };
 
-  SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Reader>> readers);
+  SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Reader>> readers,
+              const Options& options);
 
   absl::Status Queue(const std::function<absl::Status(Transaction&)>& body, bool large);
   void WriteLoop();
@@ -72,6 +80,7 @@ class SqliteStore final : public JobStore {
   CondVar reader_free_;
   std::vector<std::unique_ptr<Reader>> readers_ ABSL_GUARDED_BY(readers_mutex_);  // those not in use
 
+  WriteWatch watch_;
   std::thread thread_;  // last: starts when all else is made
 };
 

@@ -43,12 +43,14 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) override;
   absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) override;
   absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) override;
+  absl::StatusOr<std::vector<std::string>> HeatmapNames(const std::string& job_id) override;
   absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) override;
   absl::StatusOr<int64_t> CursorBeforeTail(const std::string& job_id, int lines) override;
   absl::StatusOr<Worker> GetWorker(const std::string& id) override;
   absl::StatusOr<std::vector<Worker>> ListWorkers() override;
   absl::StatusOr<std::vector<Worker>> ListAllWorkers() override;
   absl::StatusOr<std::optional<RequestRecord>> FindRequest(const std::string& request_id) override;
+  absl::StatusOr<std::vector<DeletedJob>> ListDeletedJobs() override;
   absl::StatusOr<uint64_t> GetEpoch() override;
   absl::StatusOr<std::vector<EndedJob>> ListEnded(int64_t after_ms, int64_t after_order, int64_t before_ms,
                                                   int limit) override;
@@ -66,6 +68,7 @@ class SqliteTransaction final : public Transaction {
   absl::Status SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) override;
   absl::Status LeaveSweep(const std::string& sweep, const std::string& job_id) override;
   absl::Status DeleteJob(const std::string& id) override;
+  absl::Status ForgetDeletedJob(const DeletedJob& job) override;
   absl::Status DeleteSweep(const std::string& name) override;
   absl::Status PutMember(const GangMember& member) override;
   absl::Status DeleteMembers(const std::string& job_id) override;

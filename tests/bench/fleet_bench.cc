@@ -95,8 +95,9 @@ class Side {
   }
 
   void Idle() {
-    fleet_->Idle(2);  // every question is open
-    const double cpu = Cpu([&] { fleet_->Idle(std::max(5.0, options_.seconds)); }, &seconds_);
+    fleet_->Idle(6);  // every question is open, and every worker has been told how long it may rest
+    // Longer than a question may wait, so that every worker asks anew.
+    const double cpu = Cpu([&] { fleet_->Idle(std::max(35.0, options_.seconds)); }, &seconds_);
     Note("idle_cpu_percent", 100 * cpu / seconds_);
   }
 

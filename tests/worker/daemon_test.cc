@@ -268,6 +268,31 @@ TEST_F(DaemonTest, AnIdleWorkerAsksOnceAndWaitsForItsAnswer) {
   EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
 }
 
+TEST_F(DaemonTest, AWorkerThatWaitsRestsFromHeartbeatsUntilItHasAJob) {
+  coordinator_.set_holds_questions(true);
+  coordinator_.set_rest(absl::Minutes(1));
+  Start();
+  absl::SleepFor(absl::Seconds(1));
+  EXPECT_LE(coordinator_.heartbeats(), 2) << "of twenty that would be due";
+  const std::string lease = coordinator_.AddJob("job1", kLongTraining);
+  ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(3)));
+  const int before = coordinator_.heartbeats();
+  const absl::Time begin = absl::Now();
+  while (coordinator_.heartbeats() < before + 3 && absl::Now() < begin + absl::Seconds(10))
+    absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_FALSE(coordinator_.last_heartbeat().held().empty());
+  EXPECT_TRUE(Drain());
+}
+
+TEST_F(DaemonTest, AWorkerThatWaitsSaysNowAndThenThatItIsThere) {
+  coordinator_.set_holds_questions(true);
+  coordinator_.set_rest(absl::Milliseconds(300));
+  Start();
+  absl::SleepFor(absl::Seconds(2));
+  EXPECT_GE(coordinator_.heartbeats(), 3) << "its one question is older than what it may rest";
+  EXPECT_LE(coordinator_.heartbeats(), 10);
+}
+
 TEST_F(DaemonTest, ADeviceThatComesFreeAsksAtOnceAndADrainInterruptsThePause) {
   DaemonOptions options = FakeTrainerOptions(dir_.path().string());
   options.poll_interval = absl::Minutes(2);

@@ -209,6 +209,16 @@ void FakeCoordinator::set_chunk_pause(absl::Duration pause) {
   chunk_pause_ = pause;
 }
 
+void FakeCoordinator::set_rest(absl::Duration rest) {
+  absl::MutexLock lock(&mutex_);
+  rest_ = rest;
+}
+
+int FakeCoordinator::heartbeats() {
+  absl::MutexLock lock(&mutex_);
+  return heartbeats_;
+}
+
 int FakeCoordinator::questions() {
   absl::MutexLock lock(&mutex_);
   return questions_;
@@ -219,7 +229,9 @@ absl::StatusOr<v1::HeartbeatResponse> FakeCoordinator::Heartbeat(const v1::Heart
   if (auto admitted = Admit(); !admitted.ok()) return admitted;
   last_heartbeat_ = request;
   last_heartbeat_time_ = absl::Now();
+  ++heartbeats_;
   v1::HeartbeatResponse response;
+  response.set_rest_ms(static_cast<int32_t>(absl::ToInt64Milliseconds(rest_)));
   for (const v1::HeldJob& held : request.held()) {
     const auto found = Find(held.lease());
     if (!found.ok()) *response.add_stale() = held.lease();

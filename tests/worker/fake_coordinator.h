@@ -56,6 +56,8 @@ class FakeCoordinator : public CoordinatorLink {
   // Questions for work wait as long as they ask for, or until a heartbeat says that other devices are free.
   void set_holds_questions(bool holds);
   int questions();                             // so far
+  void set_rest(absl::Duration rest);          // what heartbeats are answered
+  int heartbeats();                            // so far
   void set_chunk_pause(absl::Duration pause);  // before each chunk of FetchCheckpoint
   void set_restarted(bool forget_workers);     // next calls get Unauthenticated until the worker registers
 
@@ -108,6 +110,8 @@ class FakeCoordinator : public CoordinatorLink {
   int registrations_ ABSL_GUARDED_BY(mutex_) = 0;
   bool holds_questions_ ABSL_GUARDED_BY(mutex_) = false;
   int questions_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Duration rest_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();
+  int heartbeats_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_fence_ ABSL_GUARDED_BY(mutex_) = 1;
   std::string session_ ABSL_GUARDED_BY(mutex_);
   v1::RegisterRequest last_registration_ ABSL_GUARDED_BY(mutex_);

@@ -56,6 +56,9 @@ TEST(SaneTimes, AreTheNearestThatADaemonCanKeep) {
   EXPECT_GT(SaneHeartbeatInterval(0), absl::ZeroDuration());
   EXPECT_LE(SaneHeartbeatInterval(std::numeric_limits<int64_t>::max()), absl::Minutes(1));
   EXPECT_GT(SaneLeaseMs(-1), 0);
+  EXPECT_EQ(SaneRest(40'000), absl::Seconds(40));
+  EXPECT_EQ(SaneRest(-1), absl::ZeroDuration());
+  EXPECT_LE(SaneRest(std::numeric_limits<int64_t>::max()), absl::Minutes(1));
 }
 
 }  // namespace

@@ -153,7 +153,7 @@ class Sweep:
         return Job(self._client, found[0].id)
 
     def cancel(self):
-        self._client._call("Cancel", client_pb2.CancelRequest(sweep=self.name))
+        self._client._call("Cancel", client_pb2.CancelRequest(sweep=self.name, request_id=uuid.uuid4().hex))
 
 
 class Job:
@@ -195,10 +195,10 @@ class Job:
                 path, **{"trust_remote_code": True, "attn_implementation": "eager", **options})
 
     def cancel(self):
-        self._client._call("Cancel", client_pb2.CancelRequest(job_ids=[self.id]))
+        self._client._call("Cancel", client_pb2.CancelRequest(job_ids=[self.id], request_id=uuid.uuid4().hex))
 
     def retry(self):
-        self._client._call("Retry", client_pb2.RetryRequest(job_ids=[self.id]))
+        self._client._call("Retry", client_pb2.RetryRequest(job_ids=[self.id], request_id=uuid.uuid4().hex))
 
 
 def _points(client, request, describe):

@@ -15,7 +15,7 @@ namespace sink::bench {
 namespace {
 
 constexpr auto kAskEvery = std::chrono::milliseconds(500);  // of a worker whose question is answered at once
-constexpr int kHoldMs = 20'000;                             // how long a question may wait for its answer
+constexpr int kHoldMs = 30'000;                             // how long a question may wait for its answer
 constexpr auto kHeartbeat = std::chrono::seconds(5);
 constexpr int kMostReplicas = 1000;  // of a sweep's points; more jobs are a multiple of it
 constexpr int kMetrics = 147;        // of a measured step of a real job
@@ -322,7 +322,10 @@ void Fleet::Heartbeat(Worker& worker) {
   }
   calls_.Start<v1::WorkerService::Stub, v1::HeartbeatRequest, v1::HeartbeatResponse>(
       *worker.stub, &v1::WorkerService::Stub::AsyncHeartbeat, request,
-      [](const grpc::Status& status, v1::HeartbeatResponse&) { Must(status, "Heartbeat"); });
+      [&worker](const grpc::Status& status, v1::HeartbeatResponse& response) {
+        Must(status, "Heartbeat");
+        worker.rest = std::chrono::milliseconds(response.rest_ms());
+      });
 }
 
 void Fleet::Idle(double seconds, std::function<void()> arrived) {
@@ -344,6 +347,8 @@ void Fleet::Idle(double seconds, std::function<void()> arrived) {
       if (!worker.asking && !worker.lease && now >= worker.ask_at) Ask(worker, kHoldMs, answered);
       if (now < worker.heartbeat_at) continue;
       worker.heartbeat_at = now + kHeartbeat;
+      if (worker.asking && now < std::max(worker.asked, worker.told) + worker.rest) continue;
+      worker.told = now;
       Heartbeat(worker);
     }
     const Clock::time_point slice = std::min(end, Clock::now() + std::chrono::milliseconds(5));

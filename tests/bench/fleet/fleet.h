@@ -74,7 +74,8 @@ class Fleet {
     int64_t step = 0;
     std::optional<v1::LeaseRef> lease;
     bool asking = false;
-    Clock::time_point asked, ask_at, heartbeat_at;
+    Clock::time_point asked, ask_at, heartbeat_at, told;
+    std::chrono::milliseconds rest{0};  // from heartbeats, while a question waits
   };
 
   // Every worker gets a certificate.

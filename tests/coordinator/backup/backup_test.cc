@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -261,6 +263,43 @@ TEST_F(BackupTest, ALogThatWasLeftBehindIsNotLaidOverTheDatabaseThatTakesItsPlac
   ASSERT_TRUE(PutBack("restored").ok());
   EXPECT_EQ(Open(folder_ / "restored").manager->queries().ListJobs({})->size(), 3u);
   EXPECT_TRUE(fs::exists(folder_ / "restored/sink.db.replaced-wal")) << "it may be all that is left of somebody's";
+}
+
+TEST_F(BackupTest, RestoringWritesNothingToTheCopy) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  Register(*old.manager);
+  Commit(*old.manager, Ask(*old.manager, 1).lease, 5);
+  fs::create_directories(folder_ / "data/tls");
+  const auto identity = store::IdentityStore::Open(folder_ / "data/tls/identity.db");
+  ASSERT_TRUE(identity.ok()) << identity.status();
+  ASSERT_TRUE(MakeCopy().ok());
+  // A folder's time is that of the last file that came or went, such as SQLite's beside a database that is read.
+  const auto times = [this] {
+    std::map<fs::path, fs::file_time_type> found = {{folder_ / "copy", fs::last_write_time(folder_ / "copy")}};
+    for (const auto& entry : fs::recursive_directory_iterator(folder_ / "copy"))
+      found[entry.path()] = entry.last_write_time();
+    return found;
+  };
+  const auto before = times();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // more than a file system's clock tick
+  const auto report = PutBack("restored");
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->checkpoints, 1);
+  EXPECT_TRUE(times() == before);
+  EXPECT_EQ(Open(folder_ / "restored").manager->queries().ListJobs({})->size(), 1u);
+}
+
+TEST_F(BackupTest, ACopyWithALogBesideItIsRestoredWithWhatTheLogHas) {
+  {
+    Coordinator old = Open(folder_ / "data");
+    Submit(*old.manager, 1);
+    fs::create_directories(folder_ / "copy");
+    for (const char* name : {"sink.db", "sink.db-wal", "sink.db-shm"})  // as after a crash: nothing was put together
+      fs::copy_file(folder_ / ("data/" + std::string(name)), folder_ / ("copy/" + std::string(name)));
+  }
+  ASSERT_TRUE(PutBack("restored").ok());
+  EXPECT_EQ(Open(folder_ / "restored").manager->queries().ListJobs({})->size(), 1u);
 }
 
 TEST_F(BackupTest, IsOfOneMomentWhileOthersWrite) {

@@ -30,6 +30,9 @@ class IdleTest : public ::testing::Test {
   void Restart() {
     CoreOptions options;
     options.new_lease_id = [] { return std::string("lease"); };
+    options.heartbeat_interval_ms = 5'000;
+    options.lease_duration_ms = 60'000;
+    options.rest_ms = 40'000;
     manager_.reset();
     auto started = JobManager::Start(&store_, options, nullptr, now_);
     ASSERT_TRUE(started.ok()) << started.status();
@@ -46,6 +49,18 @@ class IdleTest : public ::testing::Test {
     return manager_->workers().Heartbeat({"w", session, {}, 1}, now_).status();
   }
 
+  void Ask(int64_t wait_ms) {
+    const LeaseRequest request{
+        .worker_id = "w", .session = "a", .poll = ++poll_, .devices_free = 1, .wait_ms = wait_ms};
+    ASSERT_TRUE(manager_->dispatcher().AcquireLeases(request, now_).ok());
+  }
+  WorkerState StateAfter(int64_t ms) {
+    const auto workers = manager_->queries().ListWorkers({now_.unix_ms + ms, now_.steady_ms + ms});
+    EXPECT_TRUE(workers.ok() && workers->size() == 1u);
+    return workers->front().state;
+  }
+
+  uint64_t poll_ = 0;
   CountingStore store_;
   Now now_{1'000'000, 500};
   std::unique_ptr<JobManager> manager_;
@@ -64,6 +79,31 @@ TEST_F(IdleTest, AfterARestartTheFirstReadsWhoIsWho) {
   store_.used = 0;
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(Beat("a").ok());
   EXPECT_EQ(store_.used, 1);
+}
+
+TEST_F(IdleTest, AWorkerWhoseQuestionWaitsMaySayNothingForAWhileAndIsMissedWithinALease) {
+  Register("a");
+  EXPECT_EQ(StateAfter(11'000), WorkerState::kDisconnected);
+  Ask(/*wait_ms=*/30'000);
+  EXPECT_EQ(StateAfter(50'000), WorkerState::kConnected);
+  EXPECT_EQ(StateAfter(50'001), WorkerState::kDisconnected);
+  EXPECT_EQ(StateAfter(60'001), WorkerState::kGone);
+  ASSERT_TRUE(Beat("a").ok());  // as a worker does whose question is old
+  EXPECT_EQ(StateAfter(50'000), WorkerState::kConnected);
+}
+
+TEST_F(IdleTest, AWorkerThatLeavesItsQuestionOrDoesNotWaitIsMissedAsSoonAsAnyOther) {
+  Register("a");
+  Ask(30'000);
+  manager_->dispatcher().HasLeft("w");
+  EXPECT_EQ(StateAfter(10'000), WorkerState::kConnected);
+  EXPECT_EQ(StateAfter(10'001), WorkerState::kDisconnected);
+  Ask(30'000);
+  Ask(0);
+  EXPECT_EQ(StateAfter(10'001), WorkerState::kDisconnected);
+  Ask(30'000);
+  Register("a");
+  EXPECT_EQ(StateAfter(10'001), WorkerState::kDisconnected);
 }
 
 TEST_F(IdleTest, AnOlderDaemonIsStillToldSo) {

@@ -1,6 +1,7 @@
 // Submission, cancellation, retry, events, checkpoints and ends of attempts.
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "coordinator/core/clean_text.h"
 #include "coordinator/core/event_effects.h"
@@ -160,6 +161,62 @@ TEST_F(JobTest, SeriesAreBounded) {
   EXPECT_EQ(Get().progress.latest.ToMap().size(), kMaxSeries);
 }
 
+TEST_F(JobTest, NamesOfHeatMapsAreBounded) {
+  Submit({1});
+  Register();
+  const Lease lease = Start(1);
+  const auto map = [](uint64_t seq, const std::string& name, int64_t step) {
+    return Event{seq, pipe::Encode(pipe::Heatmap{step, name, 1, 2, {0.25, 0.75}}), 1};
+  };
+  std::vector<Event> events;
+  for (size_t i = 0; i < kMaxSeries + 5; ++i) events.push_back(map(2 + i, "m" + std::to_string(i), 1));
+  const size_t before = Logs().size();
+  ASSERT_TRUE(manager->workers().Report("w", lease, events, now).ok());
+  EXPECT_EQ(manager->queries().ReadHeatmaps(Id(1))->size(), kMaxSeries);
+  ASSERT_EQ(Logs().size(), before + 1);
+  EXPECT_THAT(Logs().back().text, HasSubstr("heatmap m1000 and 4 more dropped: the job has heatmaps of 1000 names"));
+  const uint64_t next = 2 + events.size();
+  ASSERT_TRUE(manager->workers().Report("w", lease, {map(next, "m7", 2), map(next + 1, "another", 2)}, now).ok());
+  EXPECT_EQ(manager->queries().ReadHeatmaps(Id(1))->size(), kMaxSeries + 1) << "one more of a name that is there";
+}
+
+TEST(EventEffects, BeyondItsQuotaAJobKeepsItsNewestValuesAloneAndSaysSoOnce) {
+  Job job;
+  job.progress.max_steps = 100;
+  job.progress.numbers = kMaxNumbers - 2;
+  const auto report = [&job](int64_t step) {
+    const std::string values = pipe::Encode(pipe::Metrics{step, {{"a", static_cast<double>(step)}, {"b", 2}}});
+    const std::string map = pipe::Encode(pipe::Heatmap{step, "alpha/1", 1, 2, {0.25, 0.75}});
+    EventEffects effects;
+    const uint64_t seq = job.event_cursor + 1;
+    EXPECT_TRUE(ApplyEvents(ParseEvents({{seq, values, 1}, {seq + 1, map, 1}}), {}, &job, &effects));
+    return effects;
+  };
+  const EventEffects last = report(1);
+  EXPECT_EQ(last.metrics.size(), 2u);
+  EXPECT_TRUE(last.heatmaps.empty());
+  ASSERT_EQ(last.logs.size(), 1u);
+  EXPECT_THAT(last.logs[0].text, HasSubstr("has measured 20000000 numbers"));
+  const EventEffects beyond = report(2);
+  EXPECT_TRUE(beyond.metrics.empty() && beyond.heatmaps.empty() && beyond.logs.empty());
+  EXPECT_EQ(job.progress.latest.Find("a"), 2.0);
+  EXPECT_EQ(job.progress.step, 2);
+  EXPECT_EQ(job.progress.numbers, kMaxNumbers);
+}
+
+TEST_F(JobTest, WhatAJobHasMeasuredIsCountedOverItsAttempts) {
+  Submit({1});
+  Register();
+  const Lease first = Start(1);
+  ASSERT_TRUE(manager->workers().Report("w", first, {Metric(2, 1, 1.0), Metric(3, 2, 1.0)}, now).ok());
+  EXPECT_EQ(Get().progress.numbers, 2);
+  ASSERT_EQ(*Finish(first, JobState::kFailed, FailureClass::kUser, 3), JobState::kFailed);
+  ASSERT_TRUE(manager->clients().Retry({"s", {}}, now).ok());
+  const Lease second = Start(2);
+  ASSERT_TRUE(manager->workers().Report("w", second, {Metric(2, 1, 1.0)}, now).ok());
+  EXPECT_EQ(Get().progress.numbers, 3);
+}
+
 TEST_F(JobTest, FinishWaitsForTheEventsAndAnswersARepetitionAlike) {
   Submit({1});
   Register();
@@ -267,6 +324,22 @@ TEST_F(JobTest, RetryBeginsANewGenerationWithItsWholeBudget) {
   EXPECT_EQ(job.generation, 2);
   EXPECT_EQ(job.failures, FailureCounts());
   EXPECT_EQ(Start(2).attempt, 2);
+}
+
+TEST_F(JobTest, ARepeatedRetryGetsTheFirstAnswerAndQueuesNothingAgain) {
+  Submit({1});
+  Register();
+  ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  const auto retry = [this](const RequestName& request) {
+    return manager->clients().Retry({"s", {}}, now, std::nullopt, request);
+  };
+  EXPECT_THAT(*retry({"first", "body"}), ElementsAre(Id(1)));
+  ASSERT_EQ(*Finish(Start(2), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  EXPECT_THAT(*retry({"first", "body"}), ElementsAre(Id(1)));  // its answer was lost
+  EXPECT_EQ(State(), JobState::kFailed);
+  EXPECT_EQ(retry({"first", "another body"}).status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(*retry({"second", "body"}), ElementsAre(Id(1)));
+  EXPECT_EQ(State(), JobState::kQueued);
 }
 
 TEST_F(JobTest, ACheckpointIsCommittedOnlyAfterItsEvents) {

@@ -1,4 +1,6 @@
 // A job that two sweeps have: what one user does to his sweep does not take it from the other.
+#include <tuple>
+
 #include "tests/coordinator/core/fixture.h"
 
 namespace sink {
@@ -71,8 +73,7 @@ TEST_F(SharedJobsTest, DeletingOneSweepLeavesTheOthersJobs) {
   const auto result = manager->clients().DeleteSweep("ours");
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->kept, 1);
-  ASSERT_EQ(result->deleted.size(), 1u);
-  EXPECT_EQ(result->deleted[0].job_id, Id(1));
+  EXPECT_EQ(result->deleted, 1);
   EXPECT_TRUE(absl::IsNotFound(manager->queries().GetSweep("ours").status()));
   EXPECT_TRUE(absl::IsNotFound(manager->queries().GetJob(Id(1)).status()));
   // Job 2 came with the deleted sweep; it waits, and runs, for the other.
@@ -91,8 +92,53 @@ TEST_F(SharedJobsTest, AJobThatItsSweepNamesNoMoreGoesWithIt) {
   ASSERT_EQ(Cancel("", {Id(1)}).cancelled, 1);
   const auto result = manager->clients().DeleteSweep("ours");
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->deleted.size(), 1u);
+  EXPECT_EQ(result->deleted, 1);
   EXPECT_TRUE(absl::IsNotFound(manager->queries().GetJob(Id(1)).status()));
+}
+
+TEST_F(SharedJobsTest, ARepeatedCancelOrDeleteGetsTheFirstAnswerAndChangesNothing) {
+  SubmitBoth();
+  const auto cancel = [this](const RequestName& request) {
+    const auto result = manager->clients().Cancel({"ours", {}}, now, request);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? std::tuple(result->cancelled, result->requested, result->kept) : std::tuple(-1, -1, -1);
+  };
+  EXPECT_EQ(cancel({"first", "body"}), std::tuple(1, 0, 1));
+  ASSERT_TRUE(manager->clients().Retry({"ours", {}}, now).ok());
+  EXPECT_EQ(cancel({"first", "body"}), std::tuple(1, 0, 1)) << "its answer was lost";
+  EXPECT_EQ(State(1), JobState::kQueued) << "that it was queued again since is not undone";
+  EXPECT_EQ(cancel({"second", "body"}), std::tuple(1, 0, 1));
+
+  const auto erase = [this](const RequestName& request) { return manager->clients().DeleteSweep("ours", request); };
+  for (int call = 0; call < 2; ++call) {
+    const auto result = erase({"third", "body"});
+    ASSERT_TRUE(result.ok()) << call << ": " << result.status();
+    EXPECT_EQ(std::pair(result->deleted, result->kept), std::pair(1, 1)) << call;
+  }
+  EXPECT_EQ(erase({"third", "another body"}).status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_TRUE(absl::IsNotFound(erase({"fourth", "body"}).status()));
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "ours"), now).ok());
+  EXPECT_TRUE(erase({"third", "body"}).ok());
+  EXPECT_EQ(State(1), JobState::kQueued) << "the sweep that has come since is another one";
+}
+
+TEST_F(SharedJobsTest, ADeletedJobThatHasRunIsKnownUntilItsFilesAreGone) {
+  SubmitBoth();
+  Register();
+  const Lease lease = Start(1);
+  const std::string id = lease.job_id;
+  ASSERT_EQ(*Finish(lease, JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  ASSERT_TRUE(manager->clients().Cancel({"ours", {}}, now).ok());
+  ASSERT_TRUE(manager->clients().Cancel({"theirs", {}}, now).ok());
+  ASSERT_TRUE(manager->clients().DeleteSweep("ours").ok());
+  ASSERT_TRUE(manager->clients().DeleteSweep("theirs").ok());
+  CheckpointCalls& files = manager->checkpoints();
+  const store::DeletedJob deleted = {id, lease.fence};
+  EXPECT_THAT(*files.Deleted(), ElementsAre(deleted)) << "and none that never ran";
+  ASSERT_TRUE(files.FilesAreGone({store::DeletedJob{id, lease.fence - 1}}).ok());
+  EXPECT_THAT(*files.Deleted(), ElementsAre(deleted)) << "those of its last attempt are there yet";
+  ASSERT_TRUE(files.FilesAreGone({deleted}).ok());
+  EXPECT_THAT(*files.Deleted(), IsEmpty());
 }
 
 TEST_F(SharedJobsTest, AJobCancelledByItsIdEndsForAll) {

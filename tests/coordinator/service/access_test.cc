@@ -59,6 +59,22 @@ TEST_F(SweepOwnerTest, ASweepIsChangedByItsOwnerAndByAdmins) {
   EXPECT_EQ(again, absl::OkStatus());
 }
 
+TEST_F(SweepOwnerTest, ADeletionRepeatedByTheOwnerOfWhatIsGoneGetsItsAnswer) {
+  ASSERT_TRUE(sam_->SubmitSweep(Submission(SweepYaml("sams", "1e-3"), 1)).ok());
+  v1::CancelRequest cancel;
+  cancel.set_sweep("sams");
+  ASSERT_TRUE(sam_->Cancel(cancel).ok());
+  v1::DeleteSweepRequest request;
+  request.set_name("sams");
+  request.set_request_id(testing::RequestId(9));
+  for (int call = 0; call < 2; ++call) {
+    const auto response = sam_->DeleteSweep(request);
+    ASSERT_TRUE(response.ok()) << call << ": " << response.status();
+    EXPECT_EQ(response->deleted(), 1) << call;
+  }
+  EXPECT_EQ(tom_->DeleteSweep(request).status().code(), absl::StatusCode::kAlreadyExists);
+}
+
 TEST_F(SweepOwnerTest, ADryRunClaimsNothing) {
   auto dry = Submission(SweepYaml("new", "1e-3"), 1);
   dry.set_dry_run(true);

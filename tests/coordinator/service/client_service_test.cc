@@ -194,9 +194,18 @@ TEST_F(ClientServiceTest, CancelThenRetry) {
   EXPECT_EQ(cancelled->cancelled(), 2);
   v1::RetryRequest retry;
   retry.set_sweep("study");
-  const auto retried = client_->Retry(retry);
-  ASSERT_TRUE(retried.ok()) << retried.status();
-  EXPECT_EQ(retried->job_ids_size(), 2);
+  retry.set_request_id("0123456789abcdef0123456789abcdef");
+  for (int call = 0; call < 2; ++call) {  // again: its answer may have been lost
+    const auto retried = client_->Retry(retry);
+    ASSERT_TRUE(retried.ok()) << retried.status();
+    EXPECT_EQ(retried->job_ids_size(), 2) << call;
+  }
+  retry.set_from_step(0);
+  EXPECT_EQ(client_->Retry(retry).status().code(), absl::StatusCode::kAlreadyExists);
+  retry.set_request_id("short");
+  EXPECT_EQ(client_->Retry(retry).status().code(), absl::StatusCode::kInvalidArgument);
+  retry.clear_request_id();
+  EXPECT_EQ(client_->Retry(retry)->job_ids_size(), 0) << "they wait";
 }
 
 TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {

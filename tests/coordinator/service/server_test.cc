@@ -17,6 +17,7 @@
 #include "coordinator/identity/authority.h"
 #include "coordinator/identity/credential.h"
 #include "coordinator/identity/tls.h"
+#include "coordinator/limit_options.h"
 #include "coordinator/listen_address.h"
 #include "coordinator/service/metrics_exporter.h"
 #include "proto/files/files.h"
@@ -218,6 +219,24 @@ TEST_F(ServerTest, BadOptionsAreRefused) {
   EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("--data"));
   options.data = "/proc/cannot-be";
   EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("/proc/cannot-be"));
+}
+
+TEST(LimitOptions, TheScrubsPaceIsATimeWithinBounds) {
+  const auto parse = [](std::vector<std::string> words, ServerOptions* options) {
+    args::CommandLine line("", "sink-coordinator");
+    AddLimitOptions(line.root(), *options);
+    return line.Parse(std::move(words));
+  };
+  ServerOptions options;
+  EXPECT_EQ(parse({}, &options).kind, args::Parsed::Kind::kRun);
+  EXPECT_EQ(options.scrub_interval, absl::Hours(24));
+  EXPECT_EQ(parse({"--scrub-interval", "90m"}, &options).kind, args::Parsed::Kind::kRun);
+  EXPECT_EQ(options.scrub_interval, absl::Minutes(90));
+  for (const char* text : {"59s", "8785h", "0s", "inf", "often", "60"}) {
+    const args::Parsed parsed = parse({"--scrub-interval", text}, &options);
+    EXPECT_EQ(parsed.kind, args::Parsed::Kind::kMistake) << text;
+    EXPECT_THAT(parsed.mistake, HasSubstr("--scrub-interval")) << text;
+  }
 }
 
 TEST(ListenAddress, IsParsedAndJudged) {

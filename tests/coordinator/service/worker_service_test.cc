@@ -8,6 +8,8 @@
 
 #include "absl/time/clock.h"
 #include "coordinator/errors/error_detail.h"
+#include "coordinator/job/status_macros.h"
+#include "coordinator/store/sqlite_store.h"
 #include "tests/coordinator/service/service_fixture.h"
 
 namespace sink {
@@ -305,6 +307,43 @@ TEST_F(WorkerServiceTest, StartRemovesWhatDeadAttemptsLeftAndKeepsWhatCounts) {
   EXPECT_EQ(Finish(grant.lease(), 2)->state(), v1::SUCCEEDED);
   EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), 20) + ".part"));
   EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10)));
+}
+
+TEST_F(WorkerServiceTest, ADeletedSweepTakesItsFilesWithItAndARepetitionIsToldTheSame) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  ASSERT_EQ(Finish(grant.lease(), 1, v1::FAILED)->state(), v1::FAILED);
+  v1::DeleteSweepRequest request;
+  request.set_name("one");
+  request.set_request_id(testing::RequestId(7));
+  for (int call = 0; call < 2; ++call) {  // again: its answer may have been lost
+    const auto response = client_->DeleteSweep(request);
+    ASSERT_TRUE(response.ok()) << call << ": " << response.status();
+    EXPECT_EQ(response->deleted(), 1) << call;
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "data/checkpoints/" + grant.lease().job_id()));
+  }
+  request.clear_request_id();
+  EXPECT_TRUE(absl::IsNotFound(client_->DeleteSweep(request).status()));
+}
+
+TEST_F(WorkerServiceTest, FilesOfADeletedJobGoAtTheNextStartWhenTheCoordinatorDiedBeforeThem) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  ASSERT_EQ(Finish(grant.lease(), 1, v1::FAILED)->state(), v1::FAILED);
+  StopServer();
+  {
+    auto store = store::SqliteStore::Open(folder_ / "data");
+    ASSERT_TRUE(store.ok()) << store.status();
+    const absl::Status deleted = (*store)->Write([&](store::Transaction& rows) -> absl::Status {
+      SINK_RETURN_IF_ERROR(rows.LeaveSweep("one", grant.lease().job_id()));
+      SINK_RETURN_IF_ERROR(rows.DeleteJob(grant.lease().job_id()));
+      return rows.DeleteSweep("one");
+    });
+    ASSERT_TRUE(deleted.ok()) << deleted;
+  }
+  ASSERT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10)));
+  StartServer();
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "data/checkpoints/" + grant.lease().job_id()));
 }
 
 TEST_F(WorkerServiceTest, AnAttemptHasAtMostTwoUploadsOpen) {

@@ -634,12 +634,29 @@ TEST_P(JobStoreContract, AJobIsAtARungOnceAndRungsAreListedByJobAndByStep) {
               ElementsAre(first, third));
 }
 
+TEST_P(JobStoreContract, NamesOfHeatMapsComeOnceEachInOrder) {
+  for (int n = 1; n <= 2; ++n) Insert(QueuedJob(n));
+  const auto names = [this](int n) {
+    return Get<std::vector<std::string>>([n](Snapshot& rows) { return rows.HeatmapNames(Id(n)); });
+  };
+  EXPECT_THAT(names(1), IsEmpty());
+  Must([&](Transaction& rows) -> absl::Status {
+    for (const char* name : {"b", "a", "b/1"})
+      for (int64_t step = 1; step <= 3; ++step)
+        SINK_RETURN_IF_ERROR(rows.PutHeatmap(Id(1), {name, step, 1, 1, 2, {0.25, 0.75}}));
+    return rows.PutHeatmap(Id(2), {"c", 1, 1, 1, 1, {1.0}});
+  });
+  EXPECT_THAT(names(1), ElementsAre("a", "b", "b/1"));
+  EXPECT_THAT(names(2), ElementsAre("c"));
+}
+
 TEST_P(JobStoreContract, ADeletedJobLeavesNothingAndItsIdIsFree) {
   for (int n = 1; n <= 2; ++n) Insert(QueuedJob(n));
   Member({{1, 0}, {2, 1}});
   Attempt attempt;
   attempt.job_id = Id(1);
   attempt.attempt = 1;
+  attempt.fence = 9;
   attempt.state = AttemptState::kFailed;
   Must([&](Transaction& rows) -> absl::Status {
     SINK_RETURN_IF_ERROR(rows.PutAttempt(attempt));
@@ -660,6 +677,14 @@ TEST_P(JobStoreContract, ADeletedJobLeavesNothingAndItsIdIsFree) {
   Must([&](Transaction& rows) { return rows.LeaveSweep("s", Id(1)); });
   EXPECT_EQ(erase(Id(1)), absl::StatusCode::kOk);
   EXPECT_EQ(erase(Id(1)), absl::StatusCode::kNotFound);
+  const auto deleted = [this] {
+    return Get<std::vector<DeletedJob>>([](Snapshot& rows) { return rows.ListDeletedJobs(); });
+  };
+  EXPECT_THAT(deleted(), ElementsAre(DeletedJob{Id(1), attempt.fence}));
+  Must([&](Transaction& rows) { return rows.ForgetDeletedJob({Id(1), attempt.fence - 1}); });
+  EXPECT_EQ(deleted().size(), 1u) << "it was run again since";
+  Must([&](Transaction& rows) { return rows.ForgetDeletedJob({Id(1), attempt.fence}); });
+  EXPECT_THAT(deleted(), IsEmpty());
 
   EXPECT_EQ(Get<Sweep>([](Snapshot& rows) { return rows.GetSweep("s"); }).jobs, 1);
   const auto all = Get<std::vector<std::pair<JobState, int64_t>>>([](Snapshot& rows) { return rows.CountJobs(); });

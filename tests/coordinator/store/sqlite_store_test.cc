@@ -8,10 +8,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <map>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
@@ -106,6 +110,31 @@ TEST(SqliteStore, AStartOnAFileOfThisVersionLeavesTheSchemaAsItIs) {
   EXPECT_EQ(version(), made);
 }
 
+TEST(SqliteStoreDeathTest, AWriteThatDoesNotEndEndsTheProcessAndOneThatWaitsDoesNot) {
+  testing::TempDir folder;
+  SqliteStore::Options options;
+  options.write_limit = std::chrono::milliseconds(100);
+  options.told = [](const std::string& what) { std::fputs(what.c_str(), stderr); };
+  EXPECT_EXIT(
+      {
+        auto store = MustOpen(folder / "d", options);
+        std::atomic<bool> forever = true;
+        store
+            ->Write([&](Transaction&) {
+              while (forever) continue;
+              return absl::OkStatus();
+            })
+            .IgnoreError();
+      },
+      ::testing::ExitedWithCode(1), "one write has used .* and does not end");
+  auto store = MustOpen(folder / "d", options);  // and the folder is free again
+  const absl::Status waited = store->Write([](Transaction&) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(waited.ok()) << waited;
+}
+
 TEST(SqliteStore, SecondOwnerOfAFolderGetsOneClearError) {
   testing::TempDir folder;
   auto first = MustOpen(folder / "d");
@@ -144,7 +173,7 @@ TEST(SqliteStore, AFailingDiskIsNamedWithTheWayOut) {
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
   absl::Status status = db.Execute(
-      "ALTER TABLE memberships DROP COLUMN withdrawn;"
+      "DROP TABLE deleted_jobs; ALTER TABLE jobs DROP COLUMN numbers; ALTER TABLE memberships DROP COLUMN withdrawn;"
       "DROP INDEX jobs_ready; ALTER TABLE jobs DROP COLUMN data_set; ALTER TABLE jobs DROP COLUMN data_content;"
       "CREATE INDEX jobs_ready ON jobs (home_sweep, devices, model, priority DESC, seq) "
       "WHERE state = 1 AND delayed = 0; PRAGMA user_version = 9");
