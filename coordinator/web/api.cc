@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/service/policy.h"
 #include "coordinator/service/study_document.h"
@@ -69,10 +70,31 @@ absl::StatusOr<Message> Parse(const std::string& body) {
 
 }  // namespace
 
-Api::Api(Parts parts) : parts_(std::move(parts)) {
+Api::Api(Parts parts) : parts_(std::move(parts)) { AddFiles(); }
+
+// The documents are at their own names alone, for who may see which is looked at there; where they name another file
+// (href="style.css") they do it with the version.
+void Api::AddFiles() {
+  files::Hasher all;
   for (const PageFile& file : PageFiles()) {
-    files_.emplace(absl::StrCat("/", std::string(file.name)),
-                   StaticFile{file.text, TypeOf(file.name), absl::StrCat("\"", files::Hash(file.text), "\"")});
+    all.Update(file.name);
+    all.Update(file.text);
+  }
+  const std::string version = absl::StrCat("/", all.Digest(), "/");
+  std::vector<std::pair<std::string, std::string>> named;
+  for (const PageFile& file : PageFiles()) {
+    const std::string name(file.name);
+    named.emplace_back(absl::StrCat("=\"", name, "\""), absl::StrCat("=\"", version, name, "\""));
+  }
+  for (const PageFile& file : PageFiles()) {
+    const bool document = file.name.ends_with(".html");
+    StaticFile served{.text = std::string(file.text), .content_type = TypeOf(file.name)};
+    if (document) served.text = absl::StrReplaceAll(served.text, named);
+    served.tag = absl::StrCat("\"", files::Hash(served.text), "\"");
+    files_.emplace(absl::StrCat("/", std::string(file.name)), served);
+    if (document) continue;
+    served.lasting = true;
+    files_.emplace(absl::StrCat(version, std::string(file.name)), std::move(served));
   }
 }
 
@@ -179,11 +201,13 @@ Response Api::File(const Request& request) const {
   const auto found = files_.find(path);
   if (found == files_.end()) return ErrorResponse(absl::NotFoundError("there is nothing of this name"));
   const StaticFile& file = found->second;
-  Response response{.content_type = file.content_type, .headers = {{"Cache-Control", "no-cache"}, {"ETag", file.tag}}};
+  Response response{
+      .content_type = file.content_type,
+      .headers = {{"Cache-Control", file.lasting ? "max-age=31536000, immutable" : "no-cache"}, {"ETag", file.tag}}};
   if (request.if_none_match == file.tag) {
     response.status = 304;
   } else {
-    response.body = std::string(file.text);
+    response.body = file.text;
   }
   return response;
 }

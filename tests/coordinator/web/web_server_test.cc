@@ -10,12 +10,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "coordinator/web/page_files.h"
 #include "proto/files/descriptor.h"
 #include "tests/coordinator/service/access_fixture.h"
 
 namespace sink {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -117,7 +119,7 @@ TEST_F(WebServerTest, ServesThePageAndItsFilesAndNothingElse) {
   const std::string page = Get("/", session_);
   EXPECT_THAT(page, StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(page, HasSubstr("Content-Security-Policy: default-src 'self'"));
-  EXPECT_THAT(page, HasSubstr("<script type=\"module\" src=\"app.js\">"));
+  EXPECT_THAT(page, ContainsRegex("<script type=\"module\" src=\"/[0-9a-f]{32}/app.js\">"));
   const std::string script = Get("/app.js");
   EXPECT_THAT(script, HasSubstr("Content-Type: text/javascript"));
   const size_t tag = script.find("ETag: ") + 6;
@@ -128,6 +130,28 @@ TEST_F(WebServerTest, ServesThePageAndItsFilesAndNothingElse) {
   EXPECT_THAT(Ask("HEAD", "/"), Not(HasSubstr("<html")));
   EXPECT_THAT(Ask("DELETE", "/"), StartsWith("HTTP/1.1 405 "));
   EXPECT_THAT(Get("/api/cancel"), HasSubstr("Allow: POST\r\n"));
+}
+
+// What a browser has had of the page it does not ask for again, and the first time it asks for all of it at once.
+TEST_F(WebServerTest, ThePageNamesItsFilesWithAVersionThatABrowserKeeps) {
+  const std::string page = Get("/", session_);
+  EXPECT_THAT(page, HasSubstr("Cache-Control: no-cache\r\n"));
+  const size_t begin = page.find(" src=\"/") + 6;
+  const std::string version = page.substr(begin, page.find('/', begin + 1) + 1 - begin);
+  ASSERT_EQ(version.size(), 34u) << version;
+  for (const web::PageFile& file : web::PageFiles()) {
+    const std::string name(file.name), answer = Get(absl::StrCat(version, name));
+    if (name.ends_with(".html")) {
+      EXPECT_THAT(answer, StartsWith("HTTP/1.1 404 ")) << name;
+      continue;
+    }
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 ")) << name;
+    EXPECT_THAT(answer, HasSubstr("Cache-Control: max-age=31536000, immutable\r\n")) << name;
+    if (name.ends_with(".js") && name != "open.js") {
+      EXPECT_THAT(page, HasSubstr(absl::StrCat("=\"", version, name, "\""))) << name;
+    }
+  }
+  EXPECT_THAT(Get(absl::StrCat("/", std::string(32, '0'), "/app.js")), StartsWith("HTTP/1.1 404 "));
 }
 
 TEST_F(WebServerTest, SaysThatItLivesAndIsReady) {
