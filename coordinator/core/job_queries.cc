@@ -191,6 +191,22 @@ absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now, bool retire
   return workers;
 }
 
+absl::StatusOr<FleetSize> JobQueries::CountFleet(Now now) {
+  std::vector<Worker> workers;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(workers, rows.ListWorkers());
+    return absl::OkStatus();
+  }));
+  FleetSize fleet;
+  for (const Worker& worker : workers) {
+    if (context_->StateOf(worker, now) != WorkerState::kConnected) continue;
+    ++fleet.workers;
+    fleet.devices += worker.devices;
+    fleet.devices_free += context_->clock().WorkerSeen(worker.id, now.steady_ms).devices_free;
+  }
+  return fleet;
+}
+
 absl::StatusOr<Stats> JobQueries::GetStats(Now now) {
   Stats stats;
   std::vector<Worker> workers;

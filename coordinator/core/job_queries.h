@@ -43,6 +43,7 @@ class JobQueries {
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(std::string_view job);  // newest first
   // `retired`: also those that have left.
   absl::StatusOr<std::vector<Worker>> ListWorkers(Now now, bool retired = false);
+  absl::StatusOr<FleetSize> CountFleet(Now now);  // cost: the workers, not their jobs
   absl::StatusOr<Stats> GetStats(Now now);
 
   // Grows with every stored change: for streams that wait.

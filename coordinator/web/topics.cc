@@ -23,6 +23,7 @@ std::pair<std::string, std::string> Split(absl::string_view text) {
 
 std::unique_ptr<Topic> MakeTopic(const TopicSources& sources, const std::string& name) {
   if (name == "overview") return MakeOverviewTopic(sources);
+  if (name == "workers") return MakeWorkersTopic(sources);
   const auto [kind, rest] = Split(name);
   if (kind == "sweep") return IsName(rest) ? MakeSweepTopic(sources, rest) : nullptr;
   if (kind == "curves" || kind == "compare") {

@@ -1,7 +1,7 @@
 // A sweep: its progress, the curves of its settings beside the paper's values, and its jobs.
-import {mergeCurves} from "./chart.js";
-import {axisSelect, experimentCharts, metricSelect, paperValue, setMetrics} from "./curves.js";
-import {duration, fill, finalStates, fixed, h, percent, progressBar, say, shortLabel, stateBadge} from "./dom.js";
+import {axisSelect, experimentCharts, metricSelect, paperValue, setMetrics, watchCurves} from "./curves.js";
+import {fill, finalStates, fixed, h, percent, progressBar, say, shortLabel, stateBadge} from "./dom.js";
+import {timeLeft, unfinished} from "./dom.js";
 import {VirtualList} from "./list.js";
 import {getJson} from "./live.js";
 import {stateCounts} from "./overview.js";
@@ -52,9 +52,8 @@ export function sweepPage(view, name, options) {
   });
   const select = metricSelect(metric, (value) => {
     metric = value;
-    curves = {};
     keep();
-    watchCurves();
+    follow();
   });
   const axisChoice = axisSelect(axis, (value) => {
     axis = value;
@@ -122,33 +121,11 @@ export function sweepPage(view, name, options) {
         (words === "" || `${row.id} ${row.experiment} ${row.label} ${row.worker}`.toLowerCase().includes(words));
     list.setRows([...jobs.values()].filter(fits));
   }
-  function drawFacts(sweep) {
-    let done = 0, all = 0, waiting = 0, seconds = 0, timed = 0, left = 0, running = 0, longest = 0;
-    for (const row of jobs.values()) {
-      all += row.max_steps;
-      done += finalStates.has(row.state) ? row.max_steps : row.step;
-      const aStep = row.step > 0 && row.tokens_per_second > 0 ? row.tokens / row.step / row.tokens_per_second : NaN;
-      if (aStep > 0) {
-        seconds += aStep * row.step;
-        timed += row.step;
-      }
-      if (finalStates.has(row.state)) continue;
-      if (row.state === "RUNNING" && aStep > 0) {
-        ++running;
-        left += (row.max_steps - row.step) * aStep;
-        longest = Math.max(longest, (row.max_steps - row.step) * aStep);
-      } else
-        waiting += row.max_steps - row.step;
-    }
-    const ended = ![...jobs.values()].some((row) => !finalStates.has(row.state));
-    const eta = running > 0 && timed > 0 ? Math.max(longest, (left + waiting * seconds / timed) / running) : null;
+  function drawFacts(sweep, totals) {
+    const ended = unfinished(sweep.jobs_by_state) === 0;
     fill(
-        facts, h("div", {}, stateCounts(sweep.jobs_by_state)),
-        progressBar(all > 0 ? done / all : 0, "Progress of the sweep"),
-        h("p", {class: "small"}, `${percent(all > 0 ? done / all : 0)} of all steps`,
-          ended            ? "" :
-              eta === null ? "; the end is not known yet" :
-                             `; about ${duration(eta)} left`,
+        facts, h("div", {}, stateCounts(sweep.jobs_by_state)), progressBar(totals.fraction, "Progress of the sweep"),
+        h("p", {class: "small"}, `${percent(totals.fraction || 0)} of all steps`, ended ? "" : `; ${timeLeft(totals)}`,
           sweep.max_parallel ? `; at most ${sweep.max_parallel} at once` : ""),
         view.mayChange ? h("div", {class: "controls"},
                            ended ? null :
@@ -199,18 +176,12 @@ export function sweepPage(view, name, options) {
           "";
     });
   }
-  function watchCurves() {
-    for (const topic of [...view.topics.keys()])
-      if (topic.startsWith("curves/")) view.topics.delete(topic);
-    view.topics.set(`curves/${name}/${metric}`, (kind, data) => {
-      if (kind === "gone") return say(data);
-      if (kind === "whole")
-        curves = data.curves;
-      else
-        mergeCurves(curves, data.curves);
+  function follow() {
+    curves = {};
+    watchCurves(view, `curves/${name}`, metric, (all) => {
+      curves = all;
       drawCharts();
     });
-    view.rewatch();
   }
   view.topics.set(`sweep/${name}`, (kind, data) => {
     if (kind === "gone") {
@@ -232,7 +203,7 @@ export function sweepPage(view, name, options) {
       jobs.set(row.id, row);
     }
     drawRows();
-    drawFacts(data.sweep);
+    drawFacts(data.sweep, data.totals);
   });
-  watchCurves();
+  follow();
 }

@@ -309,11 +309,50 @@ TEST_F(WebServerTest, ASweepIsToldWholeAndThenInChanges) {
   EXPECT_THAT(rest, Not(HasSubstr(ids[0])));
 }
 
+TEST_F(WebServerTest, TheOverviewTellsTotalsAndForgetsADeletedSweep) {
+  Submit("one", "1e-3");
+  Submit("two", "1e-4", 2);
+  RegisterWorker();
+  const files::Fd fd = Watch("overview", session_);
+  const std::string first = Read(fd.get(), "\"warning\"");
+  EXPECT_THAT(first, HasSubstr("\"name\":\"one\""));
+  EXPECT_THAT(first, HasSubstr("\"left_seconds\":null"));
+  EXPECT_THAT(first, HasSubstr("\"fleet\":{\"workers\":1,\"devices\":4,"));
+  EXPECT_THAT(first, Not(HasSubstr("node-1")));
+  v1::CancelRequest cancel;
+  cancel.set_sweep("two");
+  ASSERT_TRUE(client_->Cancel(cancel).ok());
+  const std::string change = Read(fd.get(), "\"CANCELLED\":1");
+  EXPECT_THAT(change, HasSubstr("event: change"));
+  EXPECT_THAT(change, Not(HasSubstr("\"name\":\"one\"")));
+  v1::DeleteSweepRequest remove;
+  remove.set_name("two");
+  ASSERT_TRUE(client_->DeleteSweep(remove).ok());
+  std::string whole = Read(fd.get(), "event: whole");
+  whole = whole.substr(whole.find("event: whole"));
+  if (whole.find("\"warning\"") == std::string::npos) whole += Read(fd.get(), "\"warning\"");
+  EXPECT_THAT(whole, HasSubstr("\"name\":\"one\""));
+  EXPECT_THAT(whole, Not(HasSubstr("\"name\":\"two\"")));
+}
+
+TEST_F(WebServerTest, OfWorkersThoseThatChangeAreToldAgain) {
+  RegisterWorker();
+  const files::Fd fd = Watch("workers", session_);
+  const std::string whole = Read(fd.get(), "\"warning\"");
+  EXPECT_THAT(whole, HasSubstr("\"name\":\"node-1\""));
+  EXPECT_THAT(whole, HasSubstr("\"state\":\"CONNECTED\""));
+  EXPECT_THAT(whole, Not(HasSubstr(testing::kWorkerId)));
+  EXPECT_THAT(Ask("POST", "/api/hold", session_ + FromPage(), R"({"names":["node-1"],"hold":"cordoned"})"),
+              StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(Read(fd.get(), "\"hold\":\"cordoned\""), HasSubstr("\"changed\":[[0,{"));
+}
+
 TEST_F(WebServerTest, EveryTopicOfAJobIsThere) {
   const v1::Grant grant = RunningJob();
   const std::string id = grant.lease().job_id();
   ASSERT_TRUE(Report(grant.lease(), 2, {R"({"type":"metrics","step":1,"values":{"train_loss":2.5}})"}).ok());
   const std::vector<std::string> topics = {"overview",
+                                           "workers",
                                            "sweep/one",
                                            "job/" + id,
                                            "points/" + id,
