@@ -144,6 +144,17 @@ absl::StatusOr<std::vector<MetricPoint>> JobQueries::ReadMetrics(std::string_vie
   return points;
 }
 
+absl::StatusOr<store::MetricSample> JobQueries::SampleMetrics(std::string_view name,
+                                                              const std::vector<std::string>& names) {
+  store::MetricSample sample;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(sample, rows.SampleMetrics(id, names));
+    return absl::OkStatus();
+  }));
+  return sample;
+}
+
 absl::StatusOr<std::vector<Heatmap>> JobQueries::ReadHeatmaps(std::string_view name) {
   std::vector<Heatmap> heatmaps;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {

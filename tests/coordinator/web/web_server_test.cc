@@ -394,6 +394,24 @@ TEST_F(WebServerTest, ALongCurveIsThinnedEvenly) {
   for (size_t i = 1; i < steps.size(); ++i) EXPECT_LE(steps[i] - steps[i - 1], 8) << steps[i];
 }
 
+// What came while somebody watched is told as it came, after the sample of what there was.
+TEST_F(WebServerTest, ACurveGoesOnWhereItsSampleEnds) {
+  const v1::Grant grant = RunningJob();
+  const std::string id = grant.lease().job_id();
+  ASSERT_TRUE(Report(grant.lease(), 2,
+                     {R"({"type":"metrics","step":1,"values":{"train_loss":2.5,"learning_rate":0.1}})",
+                      R"({"type":"metrics","step":2,"values":{"train_loss":2.25}})"})
+                  .ok());
+  const files::Fd fd = Watch("curves/one/train_loss", session_);
+  EXPECT_THAT(Read(fd.get(), "left_out"),
+              HasSubstr(absl::StrCat("{\"", id, "\":{\"train_loss\":[[1,2],[2.5,2.25]]}}")));
+  ASSERT_TRUE(Report(grant.lease(), 4, {R"({"type":"metrics","step":3,"values":{"train_loss":2}})"}).ok());
+  EXPECT_THAT(
+      Read(fd.get(), "[[3],[2]]"),
+      HasSubstr(absl::StrCat("event: change\ndata: {\"topic\":\"curves/one/train_loss\",\"data\":{\"curves\":{\"", id,
+                             "\":{\"train_loss\":[[3],[2]]}}}")));
+}
+
 TEST_F(WebServerTest, ACheckpointIsDownloadedAsATarByWhoMayDownloadIt) {
   const v1::Grant grant = RunningJob();
   const testing::TestCheckpoint checkpoint;
