@@ -11,10 +11,10 @@
 #include "absl/strings/str_replace.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/service/policy.h"
-#include "coordinator/service/study_document.h"
 #include "coordinator/service/validate.h"
 #include "coordinator/web/json_text.h"
 #include "coordinator/web/page_files.h"
+#include "coordinator/web/study_of.h"
 #include "proto/files/hash.h"
 
 namespace sink::web {
@@ -226,23 +226,8 @@ absl::StatusOr<std::string> Api::Study(const Request& request) const {
   v1::GetStudyRequest asked;
   asked.set_name(sweep);
   SINK_RETURN_IF_ERROR(Validate(asked));
-  SINK_ASSIGN_OR_RETURN(const std::string stored, parts_.queries->GetStudy(sweep));
-  v1::GetStudyResponse response;
-  if (stored.empty()) {
-    std::vector<std::pair<Membership, std::string>> places;
-    SINK_RETURN_IF_ERROR(parts_.queries
-                             ->VisitSweep(sweep,
-                                          [&places](const Job& job) {
-                                            for (const Membership& place : job.sweeps)
-                                              places.emplace_back(place, job.id);
-                                          })
-                             .status());
-    StudyFromLabels(std::move(places), &response);
-  } else {
-    SINK_RETURN_IF_ERROR(DecodeStudy(stored, &response));
-  }
-  response.set_sweep(sweep);
-  return ToJson(response);
+  SINK_ASSIGN_OR_RETURN(const v1::GetStudyResponse study, StudyOf(parts_.queries, sweep));
+  return ToJson(study);
 }
 
 }  // namespace sink::web

@@ -26,6 +26,7 @@ std::unique_ptr<Topic> MakeTopic(const TopicSources& sources, const std::string&
   if (name == "workers") return MakeWorkersTopic(sources);
   const auto [kind, rest] = Split(name);
   if (kind == "sweep") return IsName(rest) ? MakeSweepTopic(sources, rest) : nullptr;
+  if (kind == "verdicts") return IsName(rest) ? MakeVerdictsTopic(sources, rest) : nullptr;
   if (kind == "curves" || kind == "compare") {
     const auto [whose, metric] = Split(rest);
     if (!IsMetricName(metric)) return nullptr;

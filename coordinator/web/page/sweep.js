@@ -37,12 +37,37 @@ function jobColumns(chosen, choose) {
   ];
 }
 
+const verdictClass = {
+  holds: "SUCCEEDED",
+  "does not hold": "FAILED"
+};
+
+// The paper's takeaways as the sweep's report judges them; nothing where none is about its experiments.
+function verdictTable(name, {takeaways, too_many}) {
+  const title = h("h2", {}, "The paper's takeaways");
+  if (too_many > 0)
+    return [title, h("p", {class: "soft small"}, `Of ${too_many} jobs they are judged by: sinkctl report ${name}`)];
+  if (takeaways.length === 0) return [];
+  const titles = ["Takeaway", "Verdict", "Here", "Experiment"];
+  const rows = takeaways.map(
+      (one) =>
+          h("tr", {}, h("td", {title: one.source}, one.statement),
+            h("td", {}, h("span", {class: `state ${verdictClass[one.verdict] || "QUEUED"}`}, one.verdict)),
+            h("td", {class: "small", title: one.paper ? `The paper: ${one.paper}` : null}, one.comparison),
+            h("td", {class: "small soft"}, one.experiment)));
+  const table = h(
+      "table", {}, h("thead", {}, h("tr", {}, titles.map((text) => h("th", {scope: "col"}, text)))),
+      h("tbody", {}, rows));
+  return [title, h("div", {class: "wide", tabindex: 0, role: "region", "aria-label": "The paper's takeaways"}, table)];
+}
+
 export function sweepPage(view, name, options) {
   const jobs = new Map();
   let columns = [], study = null, curves = {}, metric = options.get("metric") || "alpha_max/1",
       axis = options.get("axis") || "steps", apart = options.get("apart") === "1";
   const chosen = new Set();
-  const facts = h("div"), charts = h("div", {class: "charts"}), note = h("p", {class: "soft small"});
+  const facts = h("div"), charts = h("div", {class: "charts"}), note = h("p", {class: "soft small"}),
+        verdicts = h("div");
   const keep = () => view.replaceOptions({
     metric,
     axis,
@@ -95,7 +120,7 @@ export function sweepPage(view, name, options) {
       view.main, h("h1", {}, name), facts, h("h2", {}, "Curves by setting"),
       h("div", {class: "controls"}, h("label", {}, "Metric ", select), h("label", {}, "over ", axisChoice),
         h("label", {}, apartChoice, " a panel for each")),
-      note, charts, h("h2", {}, "Jobs"), h("div", {class: "controls"}, search, state, compare), list.element);
+      note, charts, verdicts, h("h2", {}, "Jobs"), h("div", {class: "controls"}, search, state, compare), list.element);
 
   function choose(id, yes) {
     if (yes)
@@ -204,6 +229,9 @@ export function sweepPage(view, name, options) {
     }
     drawRows();
     drawFacts(data.sweep, data.totals);
+  });
+  view.topics.set(`verdicts/${name}`, (kind, data) => {
+    if (kind !== "gone") fill(verdicts, verdictTable(name, data));
   });
   follow();
 }

@@ -335,6 +335,28 @@ TEST_F(WebServerTest, TheOverviewTellsTotalsAndForgetsADeletedSweep) {
   EXPECT_THAT(whole, Not(HasSubstr("\"name\":\"two\"")));
 }
 
+// As sinkctl report judges them, of the same study.
+TEST_F(WebServerTest, ASweepsTakeawaysAreJudgedForItsPageAndAgainWhenAJobHasEnded) {
+  RegisterWorker();
+  Submit("lr", "1e-3, 1e-4");
+  const files::Fd fd = Watch("verdicts/lr", session_);
+  const std::string first = Read(fd.get(), "too_many\":0");
+  EXPECT_THAT(first, HasSubstr("event: whole"));
+  EXPECT_THAT(first, HasSubstr("\"experiment\":\"learning_rate\",\"statement\":\"With a larger learning rate"));
+  EXPECT_THAT(first, HasSubstr("\"verdict\":\"not enough data\""));
+  for (const uint64_t poll : {1, 2}) {
+    const v1::Grant grant = Lease(poll);
+    ASSERT_TRUE(Report(grant.lease(), 1,
+                       {R"({"type":"hello","version":1,"pid":7,"device":"cpu","start_step":0,)"
+                        R"("max_steps":100,"parameters":10})",
+                        R"({"type":"metrics","step":100,"values":{"alpha_max/1":0.5,"sink_rate/0.3/1":0.25}})"})
+                    .ok());
+    ASSERT_TRUE(Finish(grant.lease(), 2).ok());
+  }
+  // Both settings have numbers now, of one seed each.
+  EXPECT_THAT(Read(fd.get(), " at step 100 "), HasSubstr("event: whole"));
+}
+
 TEST_F(WebServerTest, OfWorkersThoseThatChangeAreToldAgain) {
   RegisterWorker();
   const files::Fd fd = Watch("workers", session_);
@@ -351,15 +373,9 @@ TEST_F(WebServerTest, EveryTopicOfAJobIsThere) {
   const v1::Grant grant = RunningJob();
   const std::string id = grant.lease().job_id();
   ASSERT_TRUE(Report(grant.lease(), 2, {R"({"type":"metrics","step":1,"values":{"train_loss":2.5}})"}).ok());
-  const std::vector<std::string> topics = {"overview",
-                                           "workers",
-                                           "sweep/one",
-                                           "job/" + id,
-                                           "points/" + id,
-                                           "heat/" + id,
-                                           "log/" + id,
-                                           "curves/one/train_loss",
-                                           "compare/" + id + "/train_loss"};
+  const std::vector<std::string> topics = {
+      "overview",     "workers",    "sweep/one", "verdicts/one",          "job/" + id,
+      "points/" + id, "heat/" + id, "log/" + id, "curves/one/train_loss", "compare/" + id + "/train_loss"};
   for (const std::string& topic : topics) {
     const files::Fd fd = Watch(topic, session_);
     EXPECT_THAT(Read(fd.get(), "\"data\":"), HasSubstr(absl::StrCat("event: whole\ndata: {\"topic\":\"", topic, "\"")));
