@@ -370,15 +370,15 @@ absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_
                      "elsewhere use a tunnel: ssh -L 7072:127.0.0.1:7072 HOST"));
   }
   auto started = web::WebServer::Start(listen->host, listen->port,
-                                       {.queries = &jobs->queries(),
-                                        .changes = changes.get(),
-                                        .access = access.get(),
-                                        .sessions = page_sessions.get(),
+                                       {.api = {.queries = &jobs->queries(),
+                                                .changes = changes.get(),
+                                                .access = access.get(),
+                                                .sessions = page_sessions.get(),
+                                                .fail_stop = &fail_stop,
+                                                .now = SystemNow,
+                                                .port_answers = [this] { return self_call->status(); }},
                                         .checkpoints = checkpoints.get(),
                                         .disk = disk.get(),
-                                        .fail_stop = &fail_stop,
-                                        .now = SystemNow,
-                                        .port_answers = [this] { return self_call->status(); },
                                         .patience = options.first_message});
   if (started.ok()) {
     page = std::move(*started);

@@ -142,9 +142,9 @@ Outcome ListPrincipals(Session& session) {
   for (const v1::PrincipalInfo& info : response->principals()) {
     rows.push_back({{"name", info.name()},
                     {"role", info.role()},
-                    {"state", info.revoked()             ? "revoked"
-                              : info.certificates() == 0 ? "no certificate"
-                                                         : "valid"},
+                    {"state", info.revoked()             ? "REVOKED"
+                              : info.certificates() == 0 ? "NO_CERTIFICATE"
+                                                         : "VALID"},
                     {"certificates", info.certificates()},
                     {"not_after_ms", info.not_after_ms()},
                     {"uses", info.uses()}});
@@ -155,7 +155,13 @@ Outcome ListPrincipals(Session& session) {
       TableBlock{"principals",
                  {TextColumn("WHO", "name", 8),
                   TextColumn("ROLE", "role", 6),
-                  TextColumn("STATE", "state", 6),
+                  {{"STATE"},
+                   "state",
+                   [](const Json& row) -> Cell {
+                     const std::string state = row["state"].get<std::string>();
+                     if (state == "REVOKED") return {"revoked", Style::kRed};
+                     return {state == "VALID" ? "valid" : "no certificate"};
+                   }},
                   {{"UNTIL", Align::kRight, 0, 1},
                    "not_after_ms",
                    [](const Json& row) -> Cell { return {FormatTime(row["not_after_ms"].get<int64_t>())}; }}},

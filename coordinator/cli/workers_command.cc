@@ -10,18 +10,6 @@
 namespace sink::cli {
 namespace {
 
-Style StyleOf(WorkerState state) {
-  switch (state) {
-    case WorkerState::kConnected:
-      return Style::kGreen;
-    case WorkerState::kDisconnected:
-      return Style::kYellow;
-    case WorkerState::kGone:
-      return Style::kDim;
-  }
-  return Style::kPlain;
-}
-
 // A line for each data set that is not the same on all workers that have it.
 void AddDifferingSets(const v1::ListWorkersResponse& response, Page* page) {
   std::map<std::string, std::map<std::string, std::string>> copies;  // name -> content -> workers
@@ -52,15 +40,7 @@ Outcome Workers(Session& session) {
   page.blocks.push_back(
       TableBlock{"workers",
                  {TextColumn("WORKER", "name", 8),
-                  {{"STATE"},
-                   "state",
-                   [](const Json& row) -> Cell {
-                     const std::string state = row["state"].get<std::string>();
-                     if (const std::string hold = row["hold"].get<std::string>(); !hold.empty())
-                       return {state == "connected" ? hold : state + ", " + hold, Style::kRed};
-                     const std::optional<WorkerState> known = ParseName<WorkerState>(state);
-                     return {state, known ? StyleOf(*known) : Style::kYellow};
-                   }},
+                  WorkerStateColumn(),
                   IntegerColumn("DEVICES", "devices"),
                   IntegerColumn("FREE", "devices_free"),
                   TextColumn("KIND", "device_kind", 6, 2),

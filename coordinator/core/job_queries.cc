@@ -144,6 +144,17 @@ absl::StatusOr<std::vector<MetricPoint>> JobQueries::ReadMetrics(std::string_vie
   return points;
 }
 
+absl::StatusOr<store::MetricSample> JobQueries::SampleMetrics(std::string_view name,
+                                                              const std::vector<std::string>& names) {
+  store::MetricSample sample;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(sample, rows.SampleMetrics(id, names));
+    return absl::OkStatus();
+  }));
+  return sample;
+}
+
 absl::StatusOr<std::vector<Heatmap>> JobQueries::ReadHeatmaps(std::string_view name) {
   std::vector<Heatmap> heatmaps;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
@@ -189,6 +200,22 @@ absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now, bool retire
     if (const auto jobs = jobs_of.find(worker.id); jobs != jobs_of.end()) worker.job_ids = jobs->second;
   }
   return workers;
+}
+
+absl::StatusOr<FleetSize> JobQueries::CountFleet(Now now) {
+  std::vector<Worker> workers;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(workers, rows.ListWorkers());
+    return absl::OkStatus();
+  }));
+  FleetSize fleet;
+  for (const Worker& worker : workers) {
+    if (context_->StateOf(worker, now) != WorkerState::kConnected) continue;
+    ++fleet.workers;
+    fleet.devices += worker.devices;
+    fleet.devices_free += context_->clock().WorkerSeen(worker.id, now.steady_ms).devices_free;
+  }
+  return fleet;
 }
 
 absl::StatusOr<Stats> JobQueries::GetStats(Now now) {

@@ -39,10 +39,13 @@ class JobQueries {
   absl::StatusOr<LogPage> ReadLogs(std::string_view job, int64_t after, int tail, int limit);
   // At most `limit` points with id > after, in order of id; empty when there are no more.
   absl::StatusOr<std::vector<MetricPoint>> ReadMetrics(std::string_view job, const store::MetricQuery& query);
+  // For charts: evenly spread points of a long job, at a bounded cost; store/job_store.h.
+  absl::StatusOr<store::MetricSample> SampleMetrics(std::string_view job, const std::vector<std::string>& names);
   absl::StatusOr<std::vector<Heatmap>> ReadHeatmaps(std::string_view job);
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(std::string_view job);  // newest first
   // `retired`: also those that have left.
   absl::StatusOr<std::vector<Worker>> ListWorkers(Now now, bool retired = false);
+  absl::StatusOr<FleetSize> CountFleet(Now now);  // cost: the workers, not their jobs
   absl::StatusOr<Stats> GetStats(Now now);
 
   // Grows with every stored change: for streams that wait.

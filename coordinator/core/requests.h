@@ -193,6 +193,13 @@ struct CheckpointCommit {
   uint64_t events_seq = 0;
 };
 
+// Of the workers that are there.
+struct FleetSize {
+  int workers = 0;
+  int devices = 0;
+  int devices_free = 0;
+};
+
 // For gauges.
 struct Stats {
   std::vector<std::pair<JobState, int64_t>> jobs;  // every state, in enum order

@@ -36,6 +36,12 @@ struct MetricQuery {
   int limit = 1000;
 };
 
+// Some of a job's points, in order of id.
+struct MetricSample {
+  std::vector<MetricPoint> points;
+  int64_t last = 0;  // id of the job's last point, whatever its name: what comes later has a larger one
+};
+
 // The first job that could be leased of one queue. A queue is the ready jobs of one home sweep with one device count
 // that need the same of a worker's disk: one open model or one packed set, of one content or any. It is in order of
 // priority, then submission.
@@ -120,6 +126,10 @@ class Snapshot {
   virtual absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) = 0;
   virtual absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) = 0;  // newest first
   virtual absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) = 0;
+  // What a chart needs of a job's curves, at a cost that does not grow with the job: every point of the names while all
+  // its points are some ten thousand; beyond that evenly spread ones, and the newest.
+  virtual absl::StatusOr<MetricSample> SampleMetrics(const std::string& job_id,
+                                                     const std::vector<std::string>& names) = 0;
   virtual absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) = 0;      // by name, step
   virtual absl::StatusOr<std::vector<std::string>> HeatmapNames(const std::string& job_id) = 0;  // cost: the names
   virtual absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) = 0;

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/job/status_macros.h"
 #include "coordinator/store/even_steps.h"
 #include "coordinator/store/job_columns.h"
 #include "coordinator/store/metric_filter.h"
@@ -233,6 +234,17 @@ class MemoryTransaction final : public Transaction {
     std::sort(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
     if (points.size() > static_cast<size_t>(query.limit)) points.resize(query.limit);
     return points;
+  }
+
+  absl::StatusOr<MetricSample> SampleMetrics(const std::string& job_id,
+                                             const std::vector<std::string>& names) override {
+    MetricQuery all;
+    all.names = names;
+    all.limit = std::numeric_limits<int>::max();
+    MetricSample sample;
+    SINK_ASSIGN_OR_RETURN(sample.points, ListMetrics(job_id, all));
+    for (const MetricPoint& point : Children(t_.metrics, job_id)) sample.last = std::max(sample.last, point.id);
+    return sample;
   }
 
   absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) override {

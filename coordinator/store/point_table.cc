@@ -2,6 +2,7 @@
 #include "coordinator/store/point_table.h"
 
 #include <algorithm>
+#include <climits>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -24,9 +25,14 @@ constexpr char kBackwards[] =
     "SELECT place, low, high, reach, data FROM points WHERE place BETWEEN ?1 AND ?2 ORDER BY place DESC";
 constexpr char kForwards[] =
     "SELECT place, data FROM points WHERE place BETWEEN ?1 AND ?2 AND high >= ?3 ORDER BY place";
+constexpr char kOne[] = "SELECT data FROM points WHERE place = ?1";
 constexpr char kStore[] =
     "INSERT INTO points (place, low, high, reach, data) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (place) DO UPDATE SET "
     "low = excluded.low, high = excluded.high, reach = excluded.reach, data = excluded.data";
+
+constexpr int kPointsOfABlock = 8;  // of a series, where blocks are left out
+constexpr int kFewPoints = 100;     // of a curve: for these it is looked at more closely
+constexpr int kAllPoints = INT_MAX;
 
 int64_t FirstPlace(int64_t job) { return job << kBlockBits; }
 int64_t LastPlace(int64_t job) { return FirstPlace(job) + kMostBlocks; }
@@ -60,6 +66,29 @@ void MergeRepeated(std::vector<StoredPoint>* points) {
 }
 
 }  // namespace
+
+class PointTable::Wanted {
+ public:
+  Wanted(Database& db, SeriesNames& names, const std::vector<std::string>& patterns)
+      : db_(db), names_(names), patterns_(patterns) {}
+
+  // Null for a series that is not wanted. Good until the next call.
+  absl::StatusOr<const std::string*> NameOf(int64_t series) {
+    auto known = known_.find(series);
+    if (known == known_.end()) {
+      SINK_ASSIGN_OR_RETURN(std::string name, names_.NameOf(db_, series));
+      if (!WantsMetric(patterns_, name)) name.clear();
+      known = known_.emplace(series, std::move(name)).first;
+    }
+    return known->second.empty() ? nullptr : &known->second;
+  }
+
+ private:
+  Database& db_;
+  SeriesNames& names_;
+  const std::vector<std::string>& patterns_;
+  absl::flat_hash_map<int64_t, std::string> known_;  // empty: not wanted
+};
 
 absl::Status PointTable::Put(int64_t job, const std::vector<MetricPoint>& points) {
   if (points.empty()) return absl::OkStatus();
@@ -183,7 +212,7 @@ absl::Status PointTable::Delete(int64_t job) {
 absl::StatusOr<std::vector<MetricPoint>> PointTable::List(int64_t job, const MetricQuery& query) {
   std::vector<MetricPoint> points;
   std::vector<StoredPoint> stored;
-  absl::flat_hash_map<int64_t, bool> wanted;  // by series
+  Wanted wanted(db_, names_, query.names);
   const int64_t first = FirstPlace(job) + (query.after >> kOrdinalBits);
   Query rows(db_, kForwards, first, LastPlace(job), query.from_step);
   while (points.size() < static_cast<size_t>(query.limit) && rows.Next()) {
@@ -195,14 +224,69 @@ absl::StatusOr<std::vector<MetricPoint>> PointTable::List(int64_t job, const Met
       ++id;
       if (id <= query.after || point.step < query.from_step) continue;
       if (points.size() == static_cast<size_t>(query.limit)) break;
-      auto known = wanted.find(point.series);
-      SINK_ASSIGN_OR_RETURN(std::string name, names_.NameOf(db_, point.series));
-      if (known == wanted.end()) known = wanted.emplace(point.series, WantsMetric(query.names, name)).first;
-      if (known->second) points.push_back({id, std::move(name), point.step, point.value, point.attempt});
+      SINK_ASSIGN_OR_RETURN(const std::string* const name, wanted.NameOf(point.series));
+      if (name != nullptr) points.push_back({id, *name, point.step, point.value, point.attempt});
     }
   }
   if (!rows.status().ok()) return rows.status();
   return points;
+}
+
+absl::StatusOr<MetricSample> PointTable::Sample(int64_t job, const std::vector<std::string>& names) {
+  MetricSample sample;
+  SINK_ASSIGN_OR_RETURN(const Block last, LastBlock(job));
+  if (last.data.empty()) return sample;
+  const int64_t blocks = last.place & kMostBlocks;  // numbered from 1
+  Wanted wanted(db_, names_, names);
+  absl::StatusOr<int64_t> in_last = SampleBlock(job, blocks, kAllPoints, &wanted, &sample.points);
+  if (!in_last.ok()) return in_last.status();
+  sample.last = (blocks << kOrdinalBits) + *in_last;
+  int64_t stride = 1;
+  while (blocks / stride > kSampledBlocks) stride *= 2;
+  const int most = stride == 1 ? kAllPoints : kPointsOfABlock;
+  for (bool first = true;; first = false) {
+    // The first time every stride-th block, then those half way between the ones that were read.
+    for (int64_t number = first ? 1 : 1 + stride; number < blocks; number += first ? stride : 2 * stride) {
+      SINK_RETURN_IF_ERROR(SampleBlock(job, number, most, &wanted, &sample.points).status());
+    }
+    if (stride == 1 || blocks / (stride / 2) > kMostSampledBlocks) break;
+    absl::flat_hash_map<std::string, int> found;
+    for (const MetricPoint& point : sample.points) ++found[point.name];
+    const bool enough = !found.empty() && std::all_of(found.begin(), found.end(),
+                                                      [](const auto& curve) { return curve.second >= kFewPoints; });
+    if (enough) break;
+    stride /= 2;
+  }
+  std::sort(sample.points.begin(), sample.points.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  return sample;
+}
+
+absl::StatusOr<int64_t> PointTable::SampleBlock(int64_t job, int64_t number, int most, Wanted* wanted,
+                                                std::vector<MetricPoint>* points) {
+  std::vector<StoredPoint> stored;
+  {
+    const int64_t place = FirstPlace(job) + number;
+    Query row(db_, kOne, place);
+    if (row.Next() && !DecodeBlock(row.Bytes(0), &stored)) return Damaged(place);
+    if (!row.status().ok()) return row.status();
+  }
+  struct Seen {
+    int64_t all = 0, passed = 0;
+  };
+  absl::flat_hash_map<int64_t, Seen> seen;  // by series
+  for (const StoredPoint& point : stored) ++seen[point.series].all;
+  int64_t id = number << kOrdinalBits;
+  for (const StoredPoint& point : stored) {
+    ++id;
+    SINK_ASSIGN_OR_RETURN(const std::string* const name, wanted->NameOf(point.series));
+    if (name == nullptr) continue;
+    Seen& series = seen[point.series];
+    const int64_t at = series.passed++, kept = std::min<int64_t>(most, series.all);
+    // The first of each of `kept` runs of equal length.
+    const bool begins_a_run = at == 0 || at * kept / series.all != (at - 1) * kept / series.all;
+    if (begins_a_run) points->push_back({id, *name, point.step, point.value, point.attempt});
+  }
+  return static_cast<int64_t>(stored.size());
 }
 
 }  // namespace sink::store

@@ -26,6 +26,10 @@ class PointTable {
   absl::StatusOr<Thinned> Thin(int64_t job, int points_a_curve);
   absl::Status Delete(int64_t job);
   absl::StatusOr<std::vector<MetricPoint>> List(int64_t job, const MetricQuery& query);
+  // As Snapshot::SampleMetrics. Reads kSampledBlocks of a job's blocks, and of one that has more every second of the
+  // others as long as a name has few points, but no more than kMostSampledBlocks.
+  absl::StatusOr<MetricSample> Sample(int64_t job, const std::vector<std::string>& names);
+  static constexpr int64_t kSampledBlocks = 128, kMostSampledBlocks = 1024;
 
  private:
   struct Block {
@@ -34,6 +38,11 @@ class PointTable {
     int64_t reach = 0;          // the highest step in this block and all before it
     std::string data;
   };
+  // Names of the series that a query wants, each looked up once.
+  class Wanted;
+  // Adds the wanted points of a block, of each series `most`, evenly spread. Returns the block's own number of points.
+  absl::StatusOr<int64_t> SampleBlock(int64_t job, int64_t number, int most, Wanted* wanted,
+                                      std::vector<MetricPoint>* points);
   // What the new points may repeat is in the last blocks: those that reach their lowest step.
   absl::Status Replace(int64_t job, int64_t lowest, std::vector<StoredPoint>* points);
   absl::StatusOr<Block> LastBlock(int64_t job);

@@ -502,6 +502,13 @@ absl::StatusOr<std::vector<MetricPoint>> SqliteTransaction::ListMetrics(const st
   return PointTable(db_, names_).List(*seq, query);
 }
 
+absl::StatusOr<MetricSample> SqliteTransaction::SampleMetrics(const std::string& job_id,
+                                                              const std::vector<std::string>& names) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  return PointTable(db_, names_).Sample(*seq, names);
+}
+
 absl::StatusOr<std::vector<Heatmap>> SqliteTransaction::ListHeatmaps(const std::string& job_id) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();

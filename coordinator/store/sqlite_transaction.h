@@ -42,6 +42,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) override;
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) override;
   absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) override;
+  absl::StatusOr<MetricSample> SampleMetrics(const std::string& job_id, const std::vector<std::string>& names) override;
   absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) override;
   absl::StatusOr<std::vector<std::string>> HeatmapNames(const std::string& job_id) override;
   absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) override;

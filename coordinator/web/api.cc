@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/service/policy.h"
-#include "coordinator/service/study_document.h"
 #include "coordinator/service/validate.h"
 #include "coordinator/web/json_text.h"
 #include "coordinator/web/page_files.h"
+#include "coordinator/web/study_of.h"
 #include "proto/files/hash.h"
 
 namespace sink::web {
@@ -69,10 +70,31 @@ absl::StatusOr<Message> Parse(const std::string& body) {
 
 }  // namespace
 
-Api::Api(Parts parts) : parts_(std::move(parts)) {
+Api::Api(Parts parts) : parts_(std::move(parts)) { AddFiles(); }
+
+// The documents are at their own names alone, for who may see which is looked at there; where they name another file
+// (href="style.css") they do it with the version.
+void Api::AddFiles() {
+  files::Hasher all;
   for (const PageFile& file : PageFiles()) {
-    files_.emplace(absl::StrCat("/", std::string(file.name)),
-                   StaticFile{file.text, TypeOf(file.name), absl::StrCat("\"", files::Hash(file.text), "\"")});
+    all.Update(file.name);
+    all.Update(file.text);
+  }
+  const std::string version = absl::StrCat("/", all.Digest(), "/");
+  std::vector<std::pair<std::string, std::string>> named;
+  for (const PageFile& file : PageFiles()) {
+    const std::string name(file.name);
+    named.emplace_back(absl::StrCat("=\"", name, "\""), absl::StrCat("=\"", version, name, "\""));
+  }
+  for (const PageFile& file : PageFiles()) {
+    const bool document = file.name.ends_with(".html");
+    StaticFile served{.text = std::string(file.text), .content_type = TypeOf(file.name)};
+    if (document) served.text = absl::StrReplaceAll(served.text, named);
+    served.tag = absl::StrCat("\"", files::Hash(served.text), "\"");
+    files_.emplace(absl::StrCat("/", std::string(file.name)), served);
+    if (document) continue;
+    served.lasting = true;
+    files_.emplace(absl::StrCat(version, std::string(file.name)), std::move(served));
   }
 }
 
@@ -179,11 +201,13 @@ Response Api::File(const Request& request) const {
   const auto found = files_.find(path);
   if (found == files_.end()) return ErrorResponse(absl::NotFoundError("there is nothing of this name"));
   const StaticFile& file = found->second;
-  Response response{.content_type = file.content_type, .headers = {{"Cache-Control", "no-cache"}, {"ETag", file.tag}}};
+  Response response{
+      .content_type = file.content_type,
+      .headers = {{"Cache-Control", file.lasting ? "max-age=31536000, immutable" : "no-cache"}, {"ETag", file.tag}}};
   if (request.if_none_match == file.tag) {
     response.status = 304;
   } else {
-    response.body = std::string(file.text);
+    response.body = file.text;
   }
   return response;
 }
@@ -202,23 +226,8 @@ absl::StatusOr<std::string> Api::Study(const Request& request) const {
   v1::GetStudyRequest asked;
   asked.set_name(sweep);
   SINK_RETURN_IF_ERROR(Validate(asked));
-  SINK_ASSIGN_OR_RETURN(const std::string stored, parts_.queries->GetStudy(sweep));
-  v1::GetStudyResponse response;
-  if (stored.empty()) {
-    std::vector<std::pair<Membership, std::string>> places;
-    SINK_RETURN_IF_ERROR(parts_.queries
-                             ->VisitSweep(sweep,
-                                          [&places](const Job& job) {
-                                            for (const Membership& place : job.sweeps)
-                                              places.emplace_back(place, job.id);
-                                          })
-                             .status());
-    StudyFromLabels(std::move(places), &response);
-  } else {
-    SINK_RETURN_IF_ERROR(DecodeStudy(stored, &response));
-  }
-  response.set_sweep(sweep);
-  return ToJson(response);
+  SINK_ASSIGN_OR_RETURN(const v1::GetStudyResponse study, StudyOf(parts_.queries, sweep));
+  return ToJson(study);
 }
 
 }  // namespace sink::web

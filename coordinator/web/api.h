@@ -2,7 +2,10 @@
 // meaning, by the principal whose session the browser has, and asks what that RPC asks. Owned by the server; any
 // thread.
 //
-//   GET  /                         the page, and its other files by name; without a session, how to get one
+//   GET  /                         the page; without a session, how to get one
+//   GET  /NAME, /VERSION/NAME      its other files. The page names them with the version, which is a hash of them all:
+//   so
+//                                  a browser keeps them for good, and a page that it had needs no request for any
 //   GET  /open#TOKEN               what a link of sinkctl page leads to: swaps the token for a session
 //   GET  /healthz                  200 as long as the process answers
 //   GET  /readyz                   200 while the store can be read and the port of gRPC answers, else 503
@@ -61,11 +64,12 @@ class Api {
 
  private:
   struct StaticFile {
-    std::string_view text;
-    std::string content_type, tag;
+    std::string text, content_type, tag;
+    bool lasting = false;  // what is at this path never changes
   };
 
   absl::StatusOr<Actor> WhoAsks(const Request& request) const;
+  void AddFiles();
   Response Get(const Request& request) const;
   Response Post(const Request& request);
   Response File(const Request& request) const;

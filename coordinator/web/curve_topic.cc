@@ -3,7 +3,8 @@
 // whole   {"curves": {JOB: {METRIC: [[step, ...], [value, ...]], ...}, ...}, "left_out": jobs beyond the first 400}
 // change  {"curves": the points that came since}
 //
-// A long curve is told thinned: no chart is a thousand points wide.
+// A long curve is told thinned: no chart is a thousand points wide. It is kept that way as long as somebody watches,
+// and read no closer: what a page costs that is opened does not grow with its jobs (SampleMetrics).
 #include <algorithm>
 #include <cstdint>
 #include <map>
@@ -106,33 +107,36 @@ class CurveTopic final : public Topic {
     const ChangedJobs::News news = changed_.Next();
     bool again = news.unknown || (!sweep_.empty() && news.HasSweep(sweep_));
     std::string curves;
-    for (const std::string& id : news.jobs) {
-      SINK_ASSIGN_OR_RETURN(const Fresh fresh, Read(id));
-      again = again || fresh.goes_over;
-      if (!fresh.curves.empty()) Append(id, fresh.curves, &curves);
+    if (again) {
+      SINK_RETURN_IF_ERROR(ReadAll());
+    } else {
+      for (const std::string& id : news.jobs) {
+        SINK_ASSIGN_OR_RETURN(const Fresh fresh, Read(id));
+        again = again || fresh.anew;
+        if (!fresh.curves.empty()) Append(id, fresh.curves, &curves);
+      }
     }
     if (again) {
-      begun_ = false;
       SINK_ASSIGN_OR_RETURN(std::string whole, Whole());
       return Change{.whole = true, .json = std::move(whole)};
     }
     if (curves.empty()) return Change{};
-    return Change{.whole = false, .json = absl::StrCat("{\"curves\":{", curves, "}}")};
+    return Change{.json = absl::StrCat("{\"curves\":{", curves, "}}")};
   }
 
  private:
   struct Fresh {
     Curves curves;
-    bool goes_over = false;  // a later attempt began before the newest point, and replaces what was read
+    bool anew = false;  // a later attempt began before the newest point, so that the whole curve was read again
   };
 
+  // The jobs that there are now; of those that were read before, what came since.
   absl::Status ReadAll() {
     if (!sweep_.empty()) {
       SINK_ASSIGN_OR_RETURN(ids_, queries_->SweepJobIds(sweep_));
       left_out_ = ids_.size() - std::min(ids_.size(), kJobs);
       ids_.resize(ids_.size() - left_out_);
     }
-    jobs_.clear();
     changed_.Clear();
     for (const std::string& id : ids_) {
       changed_.Watch(id);
@@ -142,23 +146,39 @@ class CurveTopic final : public Topic {
   }
 
   absl::StatusOr<Fresh> Read(const std::string& id) {
-    Fresh fresh;
+    if (!jobs_.contains(id)) return ReadAnew(id);
     JobCurves& job = jobs_[id];
-    store::MetricQuery query{.names = {}, .from_step = 0, .after = job.read, .limit = kPointsRead};
-    if (!metric_.empty()) query.names = {metric_};
+    Fresh fresh;
+    store::MetricQuery query{.names = Names(), .from_step = 0, .after = job.read, .limit = kPointsRead};
     for (bool more = true; more;) {
       SINK_ASSIGN_OR_RETURN(const std::vector<MetricPoint> points, queries_->ReadMetrics(id, query));
       for (const MetricPoint& point : points) {
-        if (job.attempt > 0 && point.attempt > job.attempt && job.read > 0) fresh.goes_over = query.after > 0;
-        job.attempt = std::max(job.attempt, point.attempt);
-        job.curves[point.name].Add(point.step, point.value);
+        if (job.attempt > 0 && point.attempt > job.attempt) return ReadAnew(id);
+        Add(point, &job);
         fresh.curves[point.name].Add(point.step, point.value);
-        job.read = point.id;
       }
       query.after = job.read;
       more = points.size() == kPointsRead;
     }
     return fresh;
+  }
+
+  absl::StatusOr<Fresh> ReadAnew(const std::string& id) {
+    SINK_ASSIGN_OR_RETURN(const store::MetricSample sample, queries_->SampleMetrics(id, Names()));
+    JobCurves& job = jobs_[id] = {};
+    for (const MetricPoint& point : sample.points) Add(point, &job);
+    job.read = sample.last;
+    return Fresh{.curves = {}, .anew = true};
+  }
+
+  static void Add(const MetricPoint& point, JobCurves* job) {
+    job->attempt = std::max(job->attempt, point.attempt);
+    job->curves[point.name].Add(point.step, point.value);
+    job->read = point.id;
+  }
+
+  std::vector<std::string> Names() const {
+    return metric_.empty() ? std::vector<std::string>() : std::vector<std::string>{metric_};
   }
 
   JobQueries* const queries_;

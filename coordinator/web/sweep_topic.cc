@@ -1,17 +1,22 @@
 // A sweep and its jobs, for its page.
 //
-// whole   {"sweep": Sweep, "columns": [...], "jobs": [row, ...], "metrics": [name, ...], "warning": ""}
-// change  {"sweep": Sweep, "jobs": [row of each job that has changed], "metrics": [name, ...], "warning": ""}
+// whole   {"sweep": Sweep, "totals": sweep_totals.h, "columns": [...], "jobs": [row, ...], "metrics": [name, ...],
+//          "warning": ""}
+// change  {"sweep": Sweep, "totals": {...}, "jobs": [row of each job that has changed], "metrics": [name, ...],
+//          "warning": ""}
 //
 // metrics: the names of all that jobs have measured; in a change only where one came that was not there before.
-#include <set>
+#include <algorithm>
 #include <utility>
+#include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/service/convert.h"
 #include "coordinator/web/changed_jobs.h"
 #include "coordinator/web/job_row.h"
 #include "coordinator/web/json_text.h"
+#include "coordinator/web/sweep_totals.h"
 #include "coordinator/web/topics.h"
 
 namespace sink::web {
@@ -24,6 +29,7 @@ class SweepTopic final : public Topic {
 
   absl::StatusOr<std::string> Whole() override {
     std::string rows;
+    totals_ = {};  // it may have other jobs now
     SINK_ASSIGN_OR_RETURN(const Sweep sweep, sources_.queries->VisitSweep(sweep_, [&](const Job& job) {
       changed_.Watch(job.id);
       Append(job, &rows);
@@ -35,22 +41,24 @@ class SweepTopic final : public Topic {
     const ChangedJobs::News news = changed_.Next();
     if (news.unknown || news.HasSweep(sweep_)) {
       SINK_ASSIGN_OR_RETURN(std::string whole, Whole());
-      return Change{.whole = true, .json = std::move(whole)};
+      return Change{.whole = true, .json = std::move(whole), .behind = news.more};
     }
     const std::string warning = sources_.disk->Warning();
     if (news.jobs.empty() && warning == warning_) return Change{};
     std::string rows;
     SINK_ASSIGN_OR_RETURN(const Sweep sweep, sources_.queries->VisitJobsOf(
                                                  sweep_, news.jobs, [&](const Job& job) { Append(job, &rows); }));
-    return Change{.whole = false, .json = Render(sweep, "", rows)};
+    return Change{.json = Render(sweep, "", rows), .behind = news.more};
   }
 
  private:
   void Append(const Job& job, std::string* rows) {
     if (!rows->empty()) *rows += ',';
     AppendJobRow(job, rows);
-    job.progress.latest.Visit([this](std::string_view name, double) {
-      if (metrics_.find(name) == metrics_.end()) metrics_.emplace(name);
+    totals_.Put(job);
+    job.progress.latest.Visit([this](std::string_view text, double) {
+      const absl::string_view name(text.data(), text.size());
+      if (!metrics_.contains(name)) metrics_.emplace(name);
     });
   }
 
@@ -60,19 +68,22 @@ class SweepTopic final : public Topic {
     warning_ = sources_.disk->Warning();
     std::string metrics;
     if (!columns.empty() || metrics_.size() != metrics_told_) {
-      for (const std::string& name : metrics_) absl::StrAppend(&metrics, metrics.empty() ? "" : ",", Quoted(name));
+      std::vector<std::string> names(metrics_.begin(), metrics_.end());
+      std::sort(names.begin(), names.end());
+      for (const std::string& name : names) absl::StrAppend(&metrics, metrics.empty() ? "" : ",", Quoted(name));
       metrics = absl::StrCat(",\"metrics\":[", metrics, "]");
       metrics_told_ = metrics_.size();
     }
-    return absl::StrCat("{\"sweep\":", ToJson(message), columns, ",\"jobs\":[", rows, "]", metrics,
-                        ",\"warning\":", Quoted(warning_), "}");
+    return absl::StrCat("{\"sweep\":", ToJson(message), ",\"totals\":", totals_.Json(sources_.now().unix_ms), columns,
+                        ",\"jobs\":[", rows, "]", metrics, ",\"warning\":", Quoted(warning_), "}");
   }
 
   const TopicSources sources_;
   const std::string sweep_;
   ChangedJobs changed_;
+  SweepTotals totals_;
   std::string warning_;  // that was told
-  std::set<std::string, std::less<>> metrics_;
+  absl::flat_hash_set<std::string> metrics_;
   size_t metrics_told_ = 0;
 };
 

@@ -9,8 +9,9 @@
 namespace sink::web {
 
 struct Change {
-  bool whole = false;  // `json` takes the place of everything that was told before
-  std::string json;    // empty: nothing is new
+  bool whole = false;   // `json` takes the place of everything that was told before
+  std::string json;     // empty: nothing is new
+  bool behind = false;  // there is more to tell than was told at once: ask again, even when nothing else changes
 };
 
 class Topic {

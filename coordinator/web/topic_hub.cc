@@ -1,6 +1,8 @@
 // See topic_hub.h.
 #include "coordinator/web/topic_hub.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -15,6 +17,17 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kRemembered = 30;  // frames; who is further behind gets the whole
 constexpr size_t kTopicsAPage = 8;
 constexpr size_t kTopics = 256;
+// After a look at every topic the thread rests for so many times what that took of a processor: however many jobs
+// change, most of the machine is theirs.
+constexpr int kRest = 24;
+constexpr std::chrono::seconds kLongestRest{10};
+
+// What this thread has had of a processor.
+std::chrono::nanoseconds Worked() {
+  timespec time = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
 
 Frame MakeFrame(absl::string_view event, const std::string& topic, absl::string_view key, const std::string& json) {
   return std::make_shared<const std::string>(
@@ -72,6 +85,7 @@ bool TopicHub::AnyWanted() const {
 
 void TopicHub::Loop() {
   uint64_t seen = 0;
+  bool behind = false;  // a topic has more to tell than it told
   Clock::time_point next = Clock::now();
   for (;;) {
     struct Task {
@@ -98,25 +112,30 @@ void TopicHub::Loop() {
         entry.whole_wanted = false;
       }
     }
+    const auto begin = Clock::now();
+    const std::chrono::nanoseconds worked = Worked();
     if (due) {
-      next = Clock::now() + interval_;
       const uint64_t version = changes_->version();
-      if (std::exchange(seen, version) == version) {
+      if (std::exchange(seen, version) == version && !behind) {
         std::erase_if(tasks, [](const Task& task) { return !task.whole; });
       }
+      behind = false;
     }
-    for (const Task& task : tasks) Render(task.name, task.topic, task.whole);
-    // Once for all topics: hundreds of threads may wait.
-    if (!tasks.empty()) {
-      MutexLock lock(&mutex_);
-      told_.SignalAll();
+    for (const Task& task : tasks) behind |= Render(task.name, task.topic, task.whole);
+    if (due) {
+      const std::chrono::nanoseconds rest =
+          std::min<std::chrono::nanoseconds>(kRest * (Worked() - worked), kLongestRest);
+      next = begin + std::max<std::chrono::nanoseconds>(interval_, rest);
     }
+    // Once for all topics, and only for news: hundreds of threads may wait.
+    MutexLock lock(&mutex_);
+    if (std::exchange(news_, false)) told_.SignalAll();
   }
 }
 
 // Changes come before a new watcher's whole, so that the others miss nothing and it misses nothing after it.
-void TopicHub::Render(const std::string& name, const std::shared_ptr<Topic>& topic, bool whole_wanted) {
-  bool begun;
+bool TopicHub::Render(const std::string& name, const std::shared_ptr<Topic>& topic, bool whole_wanted) {
+  bool begun, behind = false;
   {
     MutexLock lock(&mutex_);
     begun = entries_[name].newest > 0;
@@ -124,17 +143,23 @@ void TopicHub::Render(const std::string& name, const std::shared_ptr<Topic>& top
   if (begun) {
     const absl::StatusOr<Change> change = topic->Changes();
     if (!change.ok() || !change->json.empty()) Publish(name, change);
-    if (!change.ok() || change->whole) return;
+    behind = change.ok() && change->behind;
+    if (!change.ok() || change->whole) return behind;
   }
-  if (!whole_wanted) return;
+  if (!whole_wanted) return behind;
   absl::StatusOr<std::string> whole = topic->Whole();
-  if (!whole.ok()) return Publish(name, whole.status());
+  if (!whole.ok()) {
+    Publish(name, whole.status());
+    return false;
+  }
   Frame frame = MakeFrame("whole", name, "data", *whole);
   MutexLock lock(&mutex_);
   Entry& entry = entries_[name];
   entry.newest = std::max<uint64_t>(entry.newest, 1);
   entry.whole = std::move(frame);
   entry.whole_at = entry.newest;
+  news_ = true;
+  return behind;
 }
 
 void TopicHub::Publish(const std::string& name, const absl::StatusOr<Change>& change) {
@@ -142,6 +167,7 @@ void TopicHub::Publish(const std::string& name, const absl::StatusOr<Change>& ch
   Frame frame = change.ok() ? MakeFrame(whole ? "whole" : "change", name, "data", change->json)
                             : MakeFrame("gone", name, "message", Quoted(std::string(change.status().message())));
   MutexLock lock(&mutex_);
+  news_ = true;
   Entry& entry = entries_[name];
   ++entry.newest;
   if (whole) {

@@ -23,8 +23,10 @@ std::pair<std::string, std::string> Split(absl::string_view text) {
 
 std::unique_ptr<Topic> MakeTopic(const TopicSources& sources, const std::string& name) {
   if (name == "overview") return MakeOverviewTopic(sources);
+  if (name == "workers") return MakeWorkersTopic(sources);
   const auto [kind, rest] = Split(name);
   if (kind == "sweep") return IsName(rest) ? MakeSweepTopic(sources, rest) : nullptr;
+  if (kind == "verdicts") return IsName(rest) ? MakeVerdictsTopic(sources, rest) : nullptr;
   if (kind == "curves" || kind == "compare") {
     const auto [whose, metric] = Split(rest);
     if (!IsMetricName(metric)) return nullptr;

@@ -1,7 +1,9 @@
 // What pages may watch, by name:
 //
-//   overview              every sweep with its totals, and the workers
+//   overview              every sweep with its totals, and how many workers there are
+//   workers               each of them, with its devices
 //   sweep/NAME            a sweep and a row for each of its jobs
+//   verdicts/NAME         which of the paper's takeaways it bears out
 //   job/ID                a job in full, its attempts and checkpoints, and why it is where it is
 //   curves/NAME/METRIC    one metric of every job of a sweep (of the first 400), over its steps
 //   compare/IDS/METRIC    the same of some jobs, by their ids with commas between
@@ -33,7 +35,9 @@ struct TopicSources {
 std::unique_ptr<Topic> MakeTopic(const TopicSources& sources, const std::string& name);
 
 std::unique_ptr<Topic> MakeOverviewTopic(const TopicSources& sources);
+std::unique_ptr<Topic> MakeWorkersTopic(const TopicSources& sources);
 std::unique_ptr<Topic> MakeSweepTopic(const TopicSources& sources, std::string sweep);
+std::unique_ptr<Topic> MakeVerdictsTopic(const TopicSources& sources, std::string sweep);
 std::unique_ptr<Topic> MakeJobTopic(const TopicSources& sources, std::string id);
 // `sweep` or `jobs`; `metric` empty: all.
 std::unique_ptr<Topic> MakeCurveTopic(const TopicSources& sources, std::string sweep, std::vector<std::string> jobs,

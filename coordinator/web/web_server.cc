@@ -44,6 +44,14 @@ bool Write(mg_connection* connection, std::string_view bytes) {
   return bytes.empty() || mg_write(connection, bytes.data(), bytes.size()) == static_cast<int>(bytes.size());
 }
 
+// In one call of the kernel: of hundreds of pages, each has news of several topics at once.
+bool WriteFrames(mg_connection* connection, const std::vector<Frame>& frames) {
+  if (frames.size() == 1) return Write(connection, *frames.front());
+  std::string all;
+  for (const Frame& frame : frames) all += *frame;
+  return Write(connection, all);
+}
+
 void Send(mg_connection* connection, const Request& request, const Response& response) {
   const bool with_body = request.method != "HEAD" && response.status != 304;
   if (Write(connection, HeadOf(response, static_cast<int64_t>(response.body.size()))) && with_body)
@@ -92,28 +100,22 @@ absl::StatusOr<std::unique_ptr<WebServer>> WebServer::Start(const std::string& h
   if (mg_get_server_ports(server->context_, 1, &bound) != 1)
     return absl::UnavailableError(absl::StrCat("cannot listen on ", listen));
   server->port_ = bound.port;
-  server->parts_.sessions->SetUrl(absl::StrCat("http://", server->address(), "/"));
+  server->parts_.api.sessions->SetUrl(absl::StrCat("http://", server->address(), "/"));
   return server;
 }
 
 WebServer::WebServer(const std::string& host, Parts parts)
     : host_(host == "localhost" ? "127.0.0.1" : host),
       parts_(std::move(parts)),
-      hub_([sources = TopicSources{parts_.queries, parts_.disk, parts_.now}](
+      hub_([sources = TopicSources{parts_.api.queries, parts_.disk, parts_.api.now}](
                const std::string& name) { return MakeTopic(sources, name); },
-           &parts_.queries->changes(), kUpdateInterval),
-      api_({.queries = parts_.queries,
-            .changes = parts_.changes,
-            .access = parts_.access,
-            .sessions = parts_.sessions,
-            .fail_stop = parts_.fail_stop,
-            .now = parts_.now,
-            .port_answers = parts_.port_answers}) {}
+           &parts_.api.queries->changes(), kUpdateInterval),
+      api_(parts_.api) {}
 
 WebServer::~WebServer() {
   hub_.Close();
   if (context_ == nullptr) return;
-  parts_.sessions->SetUrl("");
+  parts_.api.sessions->SetUrl("");
   StopHttp(context_, port_);
 }
 
@@ -187,8 +189,7 @@ void WebServer::ServeEvents(mg_connection* connection, const Request& request) {
       Write(connection, "event: out\ndata: {}\n\n");
       return;
     }
-    for (const Frame& frame : frames)
-      if (!Write(connection, *frame)) return;
+    if (!WriteFrames(connection, frames)) return;
     const auto now = std::chrono::steady_clock::now();
     if (frames.empty() && now < told + kPulse) continue;
     if (frames.empty() && !Write(connection, ":\n\n")) return;
@@ -206,10 +207,10 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
   if (!IsId(request.Get("job")) || !absl::SimpleAtoi(request.Get("step"), &step)) {
     return refuse(absl::InvalidArgumentError("job: a job's whole id; step: a number"));
   }
-  const absl::Status allowed = parts_.access->MayDownload(actor->caller, request.Get("job"));
-  parts_.access->Record(*actor, "DownloadCheckpoint", request.Get("job"), allowed);
+  const absl::Status allowed = parts_.api.access->MayDownload(actor->caller, request.Get("job"));
+  parts_.api.access->Record(*actor, "DownloadCheckpoint", request.Get("job"), allowed);
   if (!allowed.ok()) return refuse(allowed);
-  const auto rows = parts_.queries->ListCheckpoints(request.Get("job"));
+  const auto rows = parts_.api.queries->ListCheckpoints(request.Get("job"));
   if (!rows.ok()) return refuse(rows.status());
   const auto row = std::find_if(rows->begin(), rows->end(), [&](const Checkpoint& c) { return c.step == step; });
   if (row == rows->end()) return refuse(absl::NotFoundError("the job has no checkpoint of this step"));

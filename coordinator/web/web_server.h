@@ -10,17 +10,13 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "coordinator/core/job_queries.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/disk_watch.h"
-#include "coordinator/service/fail_stop.h"
-#include "coordinator/service/service_time.h"
 #include "coordinator/web/api.h"
 #include "coordinator/web/topic_hub.h"
 
@@ -36,15 +32,9 @@ class WebServer {
  public:
   // All of it outlives the server.
   struct Parts {
-    JobQueries* queries = nullptr;
-    JobChanges* changes = nullptr;
-    const Access* access = nullptr;
-    PageSessions* sessions = nullptr;  // is told where the page is
+    Api::Parts api;  // `sessions` is told where the page is
     CheckpointRepository* checkpoints = nullptr;
     const DiskWatch* disk = nullptr;
-    FailStop* fail_stop = nullptr;
-    NowFn now;
-    std::function<absl::Status()> port_answers;  // whether the port of gRPC does
     absl::Duration patience = absl::Seconds(5);  // with a browser that sends or takes nothing
   };
 

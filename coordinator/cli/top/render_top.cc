@@ -132,13 +132,7 @@ std::vector<Column> TopJobColumns(const TopState& state, const std::vector<const
 
 std::vector<Column> TopWorkerColumns() {
   return {TextColumn("WORKER", "name", 8),
-          {{"STATE"},
-           "state",
-           [](const Json& row) -> Cell {
-             const std::string state = row["state"].get<std::string>(), hold = row["hold"].get<std::string>();
-             if (!hold.empty()) return {state == "connected" ? hold : state + ", " + hold, Style::kRed};
-             return {state, state == "connected" ? Style::kGreen : Style::kYellow};
-           }},
+          WorkerStateColumn(),
           {{"IN USE", Align::kRight},
            "devices",
            [](const Json& row) -> Cell {
@@ -179,7 +173,7 @@ std::string JobsHeadline(const TopState& state, size_t shown, size_t matching) {
 std::string Headline(const TopState& state, int width, bool color) {
   size_t devices = 0, in_use = 0, connected = 0;
   for (const Json& worker : state.workers) {
-    if (worker["state"] != "connected") continue;
+    if (!IsConnected(worker)) continue;
     ++connected;
     devices += worker["devices"].get<size_t>();
     in_use += worker["devices"].get<size_t>() - worker["devices_free"].get<size_t>();

@@ -1,6 +1,7 @@
 #include "coordinator/cli/views/documents.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdlib>
 
@@ -14,6 +15,11 @@ Json OrNull(const std::optional<double>& value) { return value ? Number(*value) 
 Json TimeOrNull(int64_t unix_ms) { return unix_ms == 0 ? Json(nullptr) : Json(unix_ms); }
 
 Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+std::string InCapitals(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return text;
+}
 
 // As in the trainer's events and in a sweep file's `retry:`.
 std::string_view ClassName(v1::FailureClass failure) {
@@ -153,7 +159,7 @@ Json ToJson(const v1::Worker& worker) {
   return {{"id", worker.id()},
           {"name", worker.name()},
           {"address", worker.address()},
-          {"state", worker.state()},
+          {"state", InCapitals(worker.state())},
           {"devices", worker.devices()},
           {"devices_free", worker.devices_free()},
           {"device_kind", worker.device_kind()},
@@ -169,7 +175,7 @@ Json ToJson(const v1::Worker& worker) {
 Json ToJson(const v1::Attempt& attempt) {
   return {{"attempt", attempt.attempt()},
           {"worker", attempt.worker()},
-          {"state", attempt.state()},
+          {"state", InCapitals(attempt.state())},
           {"failure_class", ClassName(attempt.failure_class())},
           {"message", attempt.message()},
           {"started_ms", TimeOrNull(attempt.started_ms())},

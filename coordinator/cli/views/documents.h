@@ -1,5 +1,6 @@
 // What sinkctl --json prints: the coordinator's messages as JSON with stable names. A field that does not apply or is
-// not known yet is null, never absent. Times are Unix milliseconds. Pure functions; any thread may call them.
+// not known yet is null, never absent. Times are Unix milliseconds. Every `state` is in capitals, of a job ("RUNNING"),
+// an attempt, a worker ("CONNECTED") and a principal ("REVOKED"). Pure functions; any thread may call them.
 //
 // job          id generation state attempt worker failure_class message devices per_worker gang [worker]
 //              cancel_requested stopped_early created_ms started_ms finished_ms step max_steps tokens

@@ -7,6 +7,7 @@
 
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/job/job_state.h"
+#include "coordinator/job/worker_state.h"
 
 namespace sink::cli {
 namespace {
@@ -146,6 +147,20 @@ Column JobIdColumn(std::string field) {
 
 Column StateColumn() {
   return {{"STATE"}, "state", [](const Json& row) { return StateCell(row["state"].get<std::string>()); }};
+}
+
+bool IsConnected(const Json& worker) {
+  return ParseName<WorkerState>(Lower(worker["state"].get<std::string>())) == WorkerState::kConnected;
+}
+
+Column WorkerStateColumn() {
+  return {{"STATE"}, "state", [](const Json& row) -> Cell {
+            const std::string state = Lower(row["state"].get<std::string>());
+            if (const std::string hold = row["hold"].get<std::string>(); !hold.empty())
+              return {IsConnected(row) ? hold : state + ", " + hold, Style::kRed};
+            const bool gone = ParseName<WorkerState>(state) == WorkerState::kGone;
+            return {state, IsConnected(row) ? Style::kGreen : gone ? Style::kDim : Style::kYellow};
+          }};
 }
 
 Cell StateCell(const std::string& state) {

@@ -27,7 +27,10 @@ Column DurationColumn(std::string title, std::string field, int drop = 0);  // o
 Column TimeColumn(std::string title, std::string field, int drop = 0);
 Column JobIdColumn(std::string field);
 Column StateColumn();
+Column WorkerStateColumn();  // with its hold
 
+// A worker's document in which its state is told, in either case, as connected.
+bool IsConnected(const Json& worker);
 Cell StateCell(const std::string& state);  // "RUNNING" -> "running", in its colour
 using report::ShortLabel;                  // "train.learning_rate=0.001" -> "learning_rate=0.001"
 

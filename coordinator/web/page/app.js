@@ -6,7 +6,11 @@ import {overviewPage, workersPage} from "./overview.js";
 import {sweepPage} from "./sweep.js";
 
 const main = document.getElementById("main"), warning = document.getElementById("warning");
-let view = null;
+let view = null, me = {};  // who looks, once that is known: before the first news of any topic
+whoAmI().then((known) => {
+  me = known;
+  if (me.name) document.getElementById("who").textContent = `${me.name} (${me.role})`;
+});
 
 // "#/sweep/NAME?metric=x" -> ["sweep", "NAME"], options
 function place() {
@@ -38,15 +42,18 @@ function action(label, path, body, question, danger) {
       label);
 }
 
-async function show() {
+function show() {
   if (view && view.leave) view.leave();
   const {parts, options} = place();
-  const me = await whoAmI();
   const mine = view = {
     main,
     topics: new Map(),
-    mayChange: me.may_change,
-    mayHold: me.may_hold,
+    get mayChange() {
+      return me.may_change;
+    },
+    get mayHold() {
+      return me.may_hold;
+    },
     action,
     leave: null,
     warn: (text) => {
@@ -138,9 +145,6 @@ document.addEventListener("keydown", (event) => {
 document.getElementById("leave").addEventListener("click", async () => {
   await post("/api/logout", "").catch((error) => say(error.message));
   location.reload();
-});
-whoAmI().then((me) => {
-  if (me.name) document.getElementById("who").textContent = `${me.name} (${me.role})`;
 });
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();

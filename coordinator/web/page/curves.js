@@ -1,6 +1,6 @@
 // What the pages with charts share: which metrics there are, axes, and curves of settings over them.
-import {color, lineChart} from "./chart.js";
-import {h} from "./dom.js";
+import {color, lineChart, mergeCurves} from "./chart.js";
+import {h, say} from "./dom.js";
 
 const names = {
   train_loss: "Training loss (nats)",
@@ -44,6 +44,23 @@ export function setMetrics(select, metrics, value) {
   select.replaceChildren(
       ...all.map((metric) => h("option", {value: metric, selected: metric === value}, metricTitle(metric))));
   select.value = value;
+}
+
+// One metric of some jobs, in the place of the one that the view watched before. whose: "curves/SWEEP" or "compare/IDS";
+// draw is called with all that has come: {job: {metric: [steps, values]}}.
+export function watchCurves(view, whose, metric, draw) {
+  let curves = {};
+  for (const topic of [...view.topics.keys()])
+    if (topic.startsWith(`${whose}/`)) view.topics.delete(topic);
+  view.topics.set(`${whose}/${metric}`, (kind, data) => {
+    if (kind === "gone") return say(data);
+    if (kind === "whole")
+      curves = data.curves;
+    else
+      mergeCurves(curves, data.curves);
+    draw(curves);
+  });
+  view.rewatch();
 }
 
 export const axes = {

@@ -78,6 +78,19 @@ export function shortLabel(label) {
 
 export const finalStates = new Set(["SUCCEEDED", "FAILED", "CANCELLED"]);
 
+// How many jobs have not ended, of counts by state.
+export function unfinished(states) {
+  return Object.entries(states || {}).reduce((sum, [state, jobs]) => sum + (finalStates.has(state) ? 0 : jobs), 0);
+}
+
+// totals: as the coordinator tells them of a sweep.
+export function timeLeft(totals) {
+  if (!known(totals.left_seconds)) return "the end is not known yet";
+  const least = totals.left_least_seconds, most = totals.left_most_seconds;
+  return most > least && most >= 1.2 * least ? `${duration(least)} to ${duration(most)} left` :
+                                               `about ${duration(totals.left_seconds)} left`;
+}
+
 export function stateBadge(state, stoppedEarly = false) {
   const word = state === "CANCELLED" && stoppedEarly ? "stopped early" : (state || "QUEUED").toLowerCase();
   return h("span", {class: `state ${state}`}, word);

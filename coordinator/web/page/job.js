@@ -1,7 +1,7 @@
 // A job: how it goes and why, what it measured, its heads over time, its log, attempts and checkpoints. And several
 // jobs side by side.
 import {color, HeatPlayer, lineChart, mergeCurves} from "./chart.js";
-import {axes, axisSelect, metricSelect, metricTitle, onAxis, setMetrics} from "./curves.js";
+import {axes, axisSelect, metricSelect, metricTitle, onAxis, setMetrics, watchCurves} from "./curves.js";
 import {bytes, count, duration, fill, finalStates, fixed, h, progressBar} from "./dom.js";
 import {say, shortLabel, stateBadge, when} from "./dom.js";
 
@@ -174,9 +174,8 @@ export function comparePage(view, ids, options) {
   const keep = () => view.replaceOptions({metric, axis});
   const select = metricSelect(metric, (value) => {
     metric = value;
-    curves = {};
     keep();
-    watchCurves();
+    follow();
   });
   fill(
       view.main, h("h1", {}, `${ids.length} jobs side by side`),
@@ -240,18 +239,12 @@ export function comparePage(view, ids, options) {
               shown.map((id) => h("td", {}, stateBadge(details.get(id).state || "QUEUED")))),
             latest("train_loss", 3), latest("validation_loss/all", 3), latest("alpha_max/1", 3))));
   }
-  function watchCurves() {
-    for (const topic of [...view.topics.keys()])
-      if (topic.startsWith("compare/")) view.topics.delete(topic);
-    view.topics.set(`compare/${ids.join(",")}/${metric}`, (kind, data) => {
-      if (kind === "gone") return say(data);
-      if (kind === "whole")
-        curves = data.curves;
-      else
-        mergeCurves(curves, data.curves);
+  function follow() {
+    curves = {};
+    watchCurves(view, `compare/${ids.join(",")}`, metric, (all) => {
+      curves = all;
       draw();
     });
-    view.rewatch();
   }
   for (const id of ids.slice(0, 7))
     view.topics.set(`job/${id}`, (kind, data) => {
@@ -263,5 +256,5 @@ export function comparePage(view, ids, options) {
           metric);
       draw();
     });
-  watchCurves();
+  follow();
 }

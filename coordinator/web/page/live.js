@@ -31,7 +31,8 @@ function open() {
   close();
   if (topics.length === 0) return status("");
   status("connecting");
-  source = new EventSource(`/api/events?${topics.map((topic) => `topic=${encodeURIComponent(topic)}`).join("&")}`);
+  const mine = source =
+      new EventSource(`/api/events?${topics.map((topic) => `topic=${encodeURIComponent(topic)}`).join("&")}`);
   source.onopen = () => status("live");
   source.onerror = () => {
     status("reconnecting");
@@ -40,8 +41,10 @@ function open() {
   };
   source.addEventListener("out", loggedOut);
   for (const kind of ["whole", "change", "gone"]) {
-    source.addEventListener(kind, (event) => {
+    source.addEventListener(kind, async (event) => {
       const told = JSON.parse(event.data);
+      await whoAmI();  // was asked before; what is drawn depends on who may do what
+      if (source !== mine) return;
       const handler = handlers.get(told.topic);
       if (handler) handler(kind, kind === "gone" ? told.message : told.data);
     });
@@ -90,9 +93,8 @@ export async function post(path, body) {
   return told;
 }
 
-// {name, role, may_change, may_hold}
-let me = null;
-export async function whoAmI() {
-  if (me === null) me = getJson("/api/me").catch(() => ({name: ""}));
+// {name, role, may_change, may_hold}; asked for at once, beside the events and not before them.
+const me = getJson("/api/me").catch(() => ({name: ""}));
+export function whoAmI() {
   return me;
 }

@@ -1,5 +1,5 @@
 // The first page: every sweep with its progress, what it found so far, and who works.
-import {count, duration, fill, h, percent, progressBar, say} from "./dom.js";
+import {count, fill, h, percent, progressBar, say, timeLeft, unfinished} from "./dom.js";
 
 const order = ["RUNNING", "LEASED", "FINALIZING", "DISCONNECTED", "LOST", "QUEUED", "SUCCEEDED", "FAILED", "CANCELLED"];
 
@@ -16,17 +16,13 @@ export function stateCounts(states) {
 
 function card({sweep, totals}) {
   const states = sweep.jobs_by_state || {};
-  const live = (states.QUEUED || 0) + (states.RUNNING || 0) + (states.LEASED || 0) + (states.FINALIZING || 0) +
-      (states.DISCONNECTED || 0) + (states.LOST || 0);
   return h(
       "article", {class: "card"}, h("h2", {}, h("a", {href: `#/sweep/${encodeURIComponent(sweep.name)}`}, sweep.name)),
       h("div", {class: "small"}, stateCounts(states)), progressBar(totals.fraction, `Progress of ${sweep.name}`),
       h("ul", {class: "facts small"}, h("li", {}, `${percent(totals.fraction, 0)} of all steps`),
-        live > 0 ?
-            h("li", {}, totals.eta_seconds === null ? "end unknown" : `about ${duration(totals.eta_seconds)} left`) :
-                                                      h("li", {}, "ended"),
+        h("li", {}, unfinished(states) > 0 ? timeLeft(totals) : "ended"),
         totals.tokens_per_second > 0 ? h("li", {}, `${count(totals.tokens_per_second)} tokens/s`) : null),
-                                                h("p", {class: "small soft"}, verdict(totals)));
+      h("p", {class: "small soft"}, verdict(totals)));
 }
 
 export function overviewPage(view) {
@@ -66,13 +62,10 @@ export function overviewPage(view) {
     if (kind === "whole") sweeps.clear();
     for (const entry of data.sweeps) sweeps.set(entry.sweep.name, entry);
     view.warn(data.warning);
-    if (data.workers) {
-      const here = data.workers.filter((worker) => worker.state === "connected");
-      const sum = (key) => here.reduce((total, worker) => total + (worker[key] || 0), 0);
-      fill(
-          workers, h("a", {href: "#/workers"}, `${here.length} ${here.length === 1 ? "worker" : "workers"}`),
-          ` connected, ${sum("devices") - sum("devices_free")} of ${sum("devices")} devices busy`);
-    }
+    const fleet = data.fleet;
+    fill(
+        workers, h("a", {href: "#/workers"}, `${fleet.workers} ${fleet.workers === 1 ? "worker" : "workers"}`),
+        ` connected, ${fleet.devices - fleet.devices_free} of ${fleet.devices} devices busy`);
     draw();
   });
 }
@@ -88,16 +81,17 @@ function hold(view, worker) {
 }
 
 function workerRow(view, worker) {
+  const here = worker.state === "CONNECTED";
   const busy = worker.devices ? 1 - (worker.devices_free || 0) / worker.devices : 0;
   const why = worker.hold ? `${worker.hold}${worker.hold_reason ? `: ${worker.hold_reason}` : ""}` : "";
   const cells = [
     h("strong", {}, worker.name),
     [
-      h("span", {class: worker.state === "connected" ? "state SUCCEEDED" : "state FAILED"}, worker.state),
+      h("span", {class: here ? "state SUCCEEDED" : "state FAILED"}, worker.state.toLowerCase()),
       h("div", {class: "small"}, why)
     ],
     `${worker.devices || 0} × ${worker.device_kind || "?"}`,
-    worker.state === "connected" ? progressBar(busy, `Busy devices of ${worker.name}`) : "–",
+    here ? progressBar(busy, `Busy devices of ${worker.name}`) : "–",
     (worker.job_ids || []).map((id) => h("div", {}, h("a", {href: `#/job/${id}`}, id.slice(0, 8)))),
     worker.version || "",
     view.mayHold ? hold(view, worker) : "",
@@ -107,17 +101,25 @@ function workerRow(view, worker) {
 
 export function workersPage(view) {
   const body = h("tbody");
+  let workers = [];
   const titles = ["Worker", "State", "Devices", "Busy", "Runs", "Version", "Hold"];
   fill(
       view.main, h("h1", {}, "Workers and devices"),
       h("div", {class: "wide"},
         h("table", {}, h("thead", {}, h("tr", {}, titles.map((title) => h("th", {scope: "col"}, title)))), body)));
-  view.topics.set("overview", (kind, data) => {
+  view.topics.set("workers", (kind, data) => {
     if (kind === "gone") return say(data);
     view.warn(data.warning);
-    if (!data.workers) return;
-    const advice = "No worker is known: start sink-worker on a machine.";
-    const none = h("td", {colspan: titles.length, class: "soft"}, advice);
-    fill(body, data.workers.length > 0 ? data.workers.map((worker) => workerRow(view, worker)) : h("tr", {}, none));
+    if (kind === "whole") {
+      workers = data.workers;
+      const advice = "No worker is known: start sink-worker on a machine.";
+      const none = h("td", {colspan: titles.length, class: "soft"}, advice);
+      fill(body, workers.length > 0 ? workers.map((worker) => workerRow(view, worker)) : h("tr", {}, none));
+      return;
+    }
+    for (const [place, worker] of data.changed) {
+      workers[place] = worker;
+      body.children[place].replaceWith(workerRow(view, worker));
+    }
   });
 }

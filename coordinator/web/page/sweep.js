@@ -1,7 +1,7 @@
 // A sweep: its progress, the curves of its settings beside the paper's values, and its jobs.
-import {mergeCurves} from "./chart.js";
-import {axisSelect, experimentCharts, metricSelect, paperValue, setMetrics} from "./curves.js";
-import {duration, fill, finalStates, fixed, h, percent, progressBar, say, shortLabel, stateBadge} from "./dom.js";
+import {axisSelect, experimentCharts, metricSelect, paperValue, setMetrics, watchCurves} from "./curves.js";
+import {fill, finalStates, fixed, h, percent, progressBar, say, shortLabel, stateBadge} from "./dom.js";
+import {timeLeft, unfinished} from "./dom.js";
 import {VirtualList} from "./list.js";
 import {getJson} from "./live.js";
 import {stateCounts} from "./overview.js";
@@ -37,12 +37,37 @@ function jobColumns(chosen, choose) {
   ];
 }
 
+const verdictClass = {
+  holds: "SUCCEEDED",
+  "does not hold": "FAILED"
+};
+
+// The paper's takeaways as the sweep's report judges them; nothing where none is about its experiments.
+function verdictTable(name, {takeaways, too_many}) {
+  const title = h("h2", {}, "The paper's takeaways");
+  if (too_many > 0)
+    return [title, h("p", {class: "soft small"}, `Of ${too_many} jobs they are judged by: sinkctl report ${name}`)];
+  if (takeaways.length === 0) return [];
+  const titles = ["Takeaway", "Verdict", "Here", "Experiment"];
+  const rows = takeaways.map(
+      (one) =>
+          h("tr", {}, h("td", {title: one.source}, one.statement),
+            h("td", {}, h("span", {class: `state ${verdictClass[one.verdict] || "QUEUED"}`}, one.verdict)),
+            h("td", {class: "small", title: one.paper ? `The paper: ${one.paper}` : null}, one.comparison),
+            h("td", {class: "small soft"}, one.experiment)));
+  const table = h(
+      "table", {}, h("thead", {}, h("tr", {}, titles.map((text) => h("th", {scope: "col"}, text)))),
+      h("tbody", {}, rows));
+  return [title, h("div", {class: "wide", tabindex: 0, role: "region", "aria-label": "The paper's takeaways"}, table)];
+}
+
 export function sweepPage(view, name, options) {
   const jobs = new Map();
   let columns = [], study = null, curves = {}, metric = options.get("metric") || "alpha_max/1",
       axis = options.get("axis") || "steps", apart = options.get("apart") === "1";
   const chosen = new Set();
-  const facts = h("div"), charts = h("div", {class: "charts"}), note = h("p", {class: "soft small"});
+  const facts = h("div"), charts = h("div", {class: "charts"}), note = h("p", {class: "soft small"}),
+        verdicts = h("div");
   const keep = () => view.replaceOptions({
     metric,
     axis,
@@ -52,9 +77,8 @@ export function sweepPage(view, name, options) {
   });
   const select = metricSelect(metric, (value) => {
     metric = value;
-    curves = {};
     keep();
-    watchCurves();
+    follow();
   });
   const axisChoice = axisSelect(axis, (value) => {
     axis = value;
@@ -96,7 +120,7 @@ export function sweepPage(view, name, options) {
       view.main, h("h1", {}, name), facts, h("h2", {}, "Curves by setting"),
       h("div", {class: "controls"}, h("label", {}, "Metric ", select), h("label", {}, "over ", axisChoice),
         h("label", {}, apartChoice, " a panel for each")),
-      note, charts, h("h2", {}, "Jobs"), h("div", {class: "controls"}, search, state, compare), list.element);
+      note, charts, verdicts, h("h2", {}, "Jobs"), h("div", {class: "controls"}, search, state, compare), list.element);
 
   function choose(id, yes) {
     if (yes)
@@ -122,33 +146,11 @@ export function sweepPage(view, name, options) {
         (words === "" || `${row.id} ${row.experiment} ${row.label} ${row.worker}`.toLowerCase().includes(words));
     list.setRows([...jobs.values()].filter(fits));
   }
-  function drawFacts(sweep) {
-    let done = 0, all = 0, waiting = 0, seconds = 0, timed = 0, left = 0, running = 0, longest = 0;
-    for (const row of jobs.values()) {
-      all += row.max_steps;
-      done += finalStates.has(row.state) ? row.max_steps : row.step;
-      const aStep = row.step > 0 && row.tokens_per_second > 0 ? row.tokens / row.step / row.tokens_per_second : NaN;
-      if (aStep > 0) {
-        seconds += aStep * row.step;
-        timed += row.step;
-      }
-      if (finalStates.has(row.state)) continue;
-      if (row.state === "RUNNING" && aStep > 0) {
-        ++running;
-        left += (row.max_steps - row.step) * aStep;
-        longest = Math.max(longest, (row.max_steps - row.step) * aStep);
-      } else
-        waiting += row.max_steps - row.step;
-    }
-    const ended = ![...jobs.values()].some((row) => !finalStates.has(row.state));
-    const eta = running > 0 && timed > 0 ? Math.max(longest, (left + waiting * seconds / timed) / running) : null;
+  function drawFacts(sweep, totals) {
+    const ended = unfinished(sweep.jobs_by_state) === 0;
     fill(
-        facts, h("div", {}, stateCounts(sweep.jobs_by_state)),
-        progressBar(all > 0 ? done / all : 0, "Progress of the sweep"),
-        h("p", {class: "small"}, `${percent(all > 0 ? done / all : 0)} of all steps`,
-          ended            ? "" :
-              eta === null ? "; the end is not known yet" :
-                             `; about ${duration(eta)} left`,
+        facts, h("div", {}, stateCounts(sweep.jobs_by_state)), progressBar(totals.fraction, "Progress of the sweep"),
+        h("p", {class: "small"}, `${percent(totals.fraction || 0)} of all steps`, ended ? "" : `; ${timeLeft(totals)}`,
           sweep.max_parallel ? `; at most ${sweep.max_parallel} at once` : ""),
         view.mayChange ? h("div", {class: "controls"},
                            ended ? null :
@@ -199,18 +201,12 @@ export function sweepPage(view, name, options) {
           "";
     });
   }
-  function watchCurves() {
-    for (const topic of [...view.topics.keys()])
-      if (topic.startsWith("curves/")) view.topics.delete(topic);
-    view.topics.set(`curves/${name}/${metric}`, (kind, data) => {
-      if (kind === "gone") return say(data);
-      if (kind === "whole")
-        curves = data.curves;
-      else
-        mergeCurves(curves, data.curves);
+  function follow() {
+    curves = {};
+    watchCurves(view, `curves/${name}`, metric, (all) => {
+      curves = all;
       drawCharts();
     });
-    view.rewatch();
   }
   view.topics.set(`sweep/${name}`, (kind, data) => {
     if (kind === "gone") {
@@ -232,7 +228,10 @@ export function sweepPage(view, name, options) {
       jobs.set(row.id, row);
     }
     drawRows();
-    drawFacts(data.sweep);
+    drawFacts(data.sweep, data.totals);
   });
-  watchCurves();
+  view.topics.set(`verdicts/${name}`, (kind, data) => {
+    if (kind !== "gone") fill(verdicts, verdictTable(name, data));
+  });
+  follow();
 }

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "coordinator/cli/base/exit_codes.h"
 #include "tests/coordinator/cli/helpers/cli_fixture.h"
@@ -431,10 +432,38 @@ TEST_F(CliTest, WorkersShowDevicesAndJobs) {
   TakeJobs();
   const Json worker = Sinkctl({"workers", "--json"}).json()["workers"][0];
   EXPECT_EQ(worker["name"], "worker-1");
-  EXPECT_EQ(worker["state"], "connected");
+  EXPECT_EQ(worker["state"], "CONNECTED");
   EXPECT_EQ(worker["devices"], 2);
   EXPECT_EQ(worker["job_ids"].size(), 1u);
   EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr(JobId("study", 0).substr(0, 8)));
+  EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr(" connected "));
+}
+
+// Whatever has a state says it in capitals; people read small letters.
+TEST_F(CliTest, EveryStateInJsonIsInCapitals) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  TakeJobs();
+  const std::string id = JobId("study", 0);
+  std::vector<std::string> states;
+  const std::function<void(const Json&)> collect = [&](const Json& json) {
+    if (json.is_object() && json.contains("state")) states.push_back(json["state"].get<std::string>());
+    for (const Json& part : json)
+      if (part.is_structured()) collect(part);
+  };
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"workers"}, {"jobs"}, {"status", "study"}, {"status"}, {"job", id}, {"why", id}, {"user", "list"}}) {
+    std::vector<std::string> args = command;
+    args.push_back("--json");
+    const size_t before = states.size();
+    const auto told = Sinkctl(args);
+    ASSERT_EQ(told.code, kOk) << command[0] << told.err;
+    collect(told.json());
+    if (command != std::vector<std::string>{"status"}) {
+      EXPECT_GT(states.size(), before) << command[0];
+    }
+  }
+  for (const std::string& state : states) EXPECT_THAT(state, ::testing::MatchesRegex("[A-Z_]+"));
 }
 
 TEST_F(CliTest, DeleteTakesAnEndedSweepAndAsksFirst) {

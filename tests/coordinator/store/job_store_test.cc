@@ -313,6 +313,7 @@ TEST_P(JobStoreContract, MissingRowsAreNotFound) {
   EXPECT_EQ(code([](Snapshot& r) { return r.GetWorker("none"); }), absl::StatusCode::kNotFound);
   EXPECT_EQ(code([](Snapshot& r) { return r.ListLogs(Id(9), 0, 1); }), absl::StatusCode::kNotFound);
   EXPECT_EQ(code([](Snapshot& r) { return r.ListMetrics(Id(9), {}); }), absl::StatusCode::kNotFound);
+  EXPECT_EQ(code([](Snapshot& r) { return r.SampleMetrics(Id(9), {}); }), absl::StatusCode::kNotFound);
   EXPECT_EQ(store_->Write([](Transaction& r) { return r.UpdateJob(QueuedJob(9)); }).code(),
             absl::StatusCode::kNotFound);
   EXPECT_EQ(store_->Write([](Transaction& r) { return r.UpdateProgress(QueuedJob(9)); }).code(),

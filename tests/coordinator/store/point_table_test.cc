@@ -134,10 +134,71 @@ TEST(PointTable, AgreesWithTheStoreInMemoryWhateverIsRepeated) {
       }
       more = !points.empty();
     }
+    MetricSample sample;
+    ASSERT_TRUE(stores[i]
+                    ->Read([&](Snapshot& rows) {
+                      sample = *rows.SampleMetrics(kJob, {});
+                      return absl::OkStatus();
+                    })
+                    .ok());
+    EXPECT_EQ(sample.points.size(), read[i].size()) << "of so few points all are the sample";
+    EXPECT_EQ(sample.last, page.after);
   }
   EXPECT_GT(read[0].size(), 2000u);
   EXPECT_EQ(read[0], read[1]);
   EXPECT_EQ(order[0], order[1]) << "a point that is replaced keeps its place";
+}
+
+// A chart of a job with hundreds of blocks reads some of them, and all where it would show too few points otherwise.
+TEST(PointTable, TheSampleOfALongJobIsEvenlySpreadAndEndsWithTheNewestPoint) {
+  constexpr int64_t kSteps = 200'000, kRare = 4'000;
+  testing::TempDir folder;
+  auto store = SqliteStore::Open(folder / "d");
+  ASSERT_TRUE(store.ok());
+  const auto value = [](int64_t step) { return 1.0 / static_cast<double>(step); };
+  ASSERT_TRUE((*store)
+                  ->Write([&](Transaction& rows) -> absl::Status {
+                    Sweep sweep;
+                    sweep.name = "s";
+                    rows.PutSweep(sweep).IgnoreError();
+                    Job job;
+                    job.id = kJob;
+                    job.home_sweep = "s";
+                    rows.InsertJob(job, "{}").IgnoreError();
+                    std::vector<MetricPoint> points;
+                    for (int64_t step = 1; step <= kSteps; ++step) {
+                      points.push_back({0, "loss", step, value(step), 1});
+                      if (step % kRare == 0) points.push_back({0, "rare", step, value(step), 1});
+                    }
+                    return rows.PutMetrics(kJob, points);
+                  })
+                  .ok());
+  MetricSample loss, rare;
+  std::vector<MetricPoint> after;
+  ASSERT_TRUE((*store)
+                  ->Read([&](Snapshot& rows) {
+                    loss = *rows.SampleMetrics(kJob, {"loss"});
+                    rare = *rows.SampleMetrics(kJob, {"rare"});
+                    MetricQuery rest;
+                    rest.after = loss.last;
+                    after = *rows.ListMetrics(kJob, rest);
+                    return absl::OkStatus();
+                  })
+                  .ok());
+  EXPECT_GT(loss.points.size(), 500u);
+  EXPECT_LT(loss.points.size(), 5'000u);
+  EXPECT_EQ(loss.points.front().step, 1);
+  EXPECT_EQ(loss.points.back().step, kSteps);
+  EXPECT_EQ(rare.points.size(), static_cast<size_t>(kSteps / kRare));
+  EXPECT_TRUE(after.empty());
+  for (size_t i = 0; i < loss.points.size(); ++i) {
+    const MetricPoint& point = loss.points[i];
+    ASSERT_EQ(point.name, "loss");
+    ASSERT_EQ(point.value, value(point.step));
+    if (i == 0) continue;
+    ASSERT_GT(point.id, loss.points[i - 1].id);
+    ASSERT_LE(point.step - loss.points[i - 1].step, kSteps / 60);
+  }
 }
 
 TEST(PointTable, ABodyThatFailsLeavesNeitherPointsNorNames) {

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <time.h>
 
 #include <atomic>
 #include <map>
@@ -24,7 +25,19 @@ constexpr milliseconds kSoon{5000}, kNever{150};
 struct Source {
   std::atomic<int> value = 0, wholes = 0, looks = 0;
   std::atomic<bool> lost = false, again = false;
+  std::atomic<int> behind = 0;   // so many looks are not the last one
+  std::atomic<int> busy_ms = 0;  // what a look takes of a processor
 };
+
+void Work(milliseconds time) {
+  const auto now = [] {
+    timespec worked = {};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked);
+    return std::chrono::seconds(worked.tv_sec) + std::chrono::nanoseconds(worked.tv_nsec);
+  };
+  for (const auto end = now() + time; now() < end;) {
+  }
+}
 
 class CounterTopic final : public Topic {
  public:
@@ -39,10 +52,12 @@ class CounterTopic final : public Topic {
   absl::StatusOr<Change> Changes() override {
     ++source_->looks;
     if (source_->lost) return absl::NotFoundError("it is \"gone\"");
+    Work(milliseconds(source_->busy_ms));
+    const bool behind = source_->behind > 0 && source_->behind-- > 0;
     const int value = source_->value;
-    if (value == told_) return Change{};
+    if (value == told_) return Change{.behind = behind};
     told_ = value;
-    return Change{.whole = source_->again, .json = absl::StrCat(value)};
+    return Change{.whole = source_->again, .json = absl::StrCat(value), .behind = behind};
   }
 
  private:
@@ -110,6 +125,31 @@ TEST_F(TopicHubTest, WithoutAChangeNothingIsLookedAt) {
   const int looks = source_.looks;
   std::this_thread::sleep_for(milliseconds(200));
   EXPECT_EQ(source_.looks, looks);
+}
+
+TEST_F(TopicHubTest, ATopicWithMoreToTellIsAskedAgainThoughNothingChanges) {
+  const auto watch = Open();
+  ASSERT_FALSE(watch->Next(kSoon).empty());
+  const int looks = source_.looks;
+  source_.behind = 3;
+  Set(1);
+  const auto until = std::chrono::steady_clock::now() + kSoon;
+  while (source_.looks < looks + 4 && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(milliseconds(5));
+  EXPECT_GE(source_.looks, looks + 4);
+}
+
+TEST_F(TopicHubTest, WhatTakesLongToRenderIsRenderedLessOften) {
+  const auto watch = Open();
+  ASSERT_FALSE(watch->Next(kSoon).empty());
+  source_.busy_ms = 20;
+  const int looks = source_.looks;
+  for (int i = 1; i <= 60; ++i) {
+    Set(i);
+    std::this_thread::sleep_for(milliseconds(20));
+  }
+  source_.busy_ms = 0;
+  EXPECT_LE(source_.looks - looks, 6);  // one in 480 ms, and on a slow machine these 1200 ms are longer
 }
 
 TEST_F(TopicHubTest, WhoFallsBehindGetsTheWholeAgain) {

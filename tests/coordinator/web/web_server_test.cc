@@ -10,12 +10,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "coordinator/web/page_files.h"
 #include "proto/files/descriptor.h"
 #include "tests/coordinator/service/access_fixture.h"
 
 namespace sink {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -117,7 +119,7 @@ TEST_F(WebServerTest, ServesThePageAndItsFilesAndNothingElse) {
   const std::string page = Get("/", session_);
   EXPECT_THAT(page, StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(page, HasSubstr("Content-Security-Policy: default-src 'self'"));
-  EXPECT_THAT(page, HasSubstr("<script type=\"module\" src=\"app.js\">"));
+  EXPECT_THAT(page, ContainsRegex("<script type=\"module\" src=\"/[0-9a-f]{32}/app.js\">"));
   const std::string script = Get("/app.js");
   EXPECT_THAT(script, HasSubstr("Content-Type: text/javascript"));
   const size_t tag = script.find("ETag: ") + 6;
@@ -128,6 +130,28 @@ TEST_F(WebServerTest, ServesThePageAndItsFilesAndNothingElse) {
   EXPECT_THAT(Ask("HEAD", "/"), Not(HasSubstr("<html")));
   EXPECT_THAT(Ask("DELETE", "/"), StartsWith("HTTP/1.1 405 "));
   EXPECT_THAT(Get("/api/cancel"), HasSubstr("Allow: POST\r\n"));
+}
+
+// What a browser has had of the page it does not ask for again, and the first time it asks for all of it at once.
+TEST_F(WebServerTest, ThePageNamesItsFilesWithAVersionThatABrowserKeeps) {
+  const std::string page = Get("/", session_);
+  EXPECT_THAT(page, HasSubstr("Cache-Control: no-cache\r\n"));
+  const size_t begin = page.find(" src=\"/") + 6;
+  const std::string version = page.substr(begin, page.find('/', begin + 1) + 1 - begin);
+  ASSERT_EQ(version.size(), 34u) << version;
+  for (const web::PageFile& file : web::PageFiles()) {
+    const std::string name(file.name), answer = Get(absl::StrCat(version, name));
+    if (name.ends_with(".html")) {
+      EXPECT_THAT(answer, StartsWith("HTTP/1.1 404 ")) << name;
+      continue;
+    }
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 ")) << name;
+    EXPECT_THAT(answer, HasSubstr("Cache-Control: max-age=31536000, immutable\r\n")) << name;
+    if (name.ends_with(".js") && name != "open.js") {
+      EXPECT_THAT(page, HasSubstr(absl::StrCat("=\"", version, name, "\""))) << name;
+    }
+  }
+  EXPECT_THAT(Get(absl::StrCat("/", std::string(32, '0'), "/app.js")), StartsWith("HTTP/1.1 404 "));
 }
 
 TEST_F(WebServerTest, SaysThatItLivesAndIsReady) {
@@ -285,18 +309,73 @@ TEST_F(WebServerTest, ASweepIsToldWholeAndThenInChanges) {
   EXPECT_THAT(rest, Not(HasSubstr(ids[0])));
 }
 
+TEST_F(WebServerTest, TheOverviewTellsTotalsAndForgetsADeletedSweep) {
+  Submit("one", "1e-3");
+  Submit("two", "1e-4", 2);
+  RegisterWorker();
+  const files::Fd fd = Watch("overview", session_);
+  const std::string first = Read(fd.get(), "\"warning\"");
+  EXPECT_THAT(first, HasSubstr("\"name\":\"one\""));
+  EXPECT_THAT(first, HasSubstr("\"left_seconds\":null"));
+  EXPECT_THAT(first, HasSubstr("\"fleet\":{\"workers\":1,\"devices\":4,"));
+  EXPECT_THAT(first, Not(HasSubstr("node-1")));
+  v1::CancelRequest cancel;
+  cancel.set_sweep("two");
+  ASSERT_TRUE(client_->Cancel(cancel).ok());
+  const std::string change = Read(fd.get(), "\"CANCELLED\":1");
+  EXPECT_THAT(change, HasSubstr("event: change"));
+  EXPECT_THAT(change, Not(HasSubstr("\"name\":\"one\"")));
+  v1::DeleteSweepRequest remove;
+  remove.set_name("two");
+  ASSERT_TRUE(client_->DeleteSweep(remove).ok());
+  std::string whole = Read(fd.get(), "event: whole");
+  whole = whole.substr(whole.find("event: whole"));
+  if (whole.find("\"warning\"") == std::string::npos) whole += Read(fd.get(), "\"warning\"");
+  EXPECT_THAT(whole, HasSubstr("\"name\":\"one\""));
+  EXPECT_THAT(whole, Not(HasSubstr("\"name\":\"two\"")));
+}
+
+// As sinkctl report judges them, of the same study.
+TEST_F(WebServerTest, ASweepsTakeawaysAreJudgedForItsPageAndAgainWhenAJobHasEnded) {
+  RegisterWorker();
+  Submit("lr", "1e-3, 1e-4");
+  const files::Fd fd = Watch("verdicts/lr", session_);
+  const std::string first = Read(fd.get(), "too_many\":0");
+  EXPECT_THAT(first, HasSubstr("event: whole"));
+  EXPECT_THAT(first, HasSubstr("\"experiment\":\"learning_rate\",\"statement\":\"With a larger learning rate"));
+  EXPECT_THAT(first, HasSubstr("\"verdict\":\"not enough data\""));
+  for (const uint64_t poll : {1, 2}) {
+    const v1::Grant grant = Lease(poll);
+    ASSERT_TRUE(Report(grant.lease(), 1,
+                       {R"({"type":"hello","version":1,"pid":7,"device":"cpu","start_step":0,)"
+                        R"("max_steps":100,"parameters":10})",
+                        R"({"type":"metrics","step":100,"values":{"alpha_max/1":0.5,"sink_rate/0.3/1":0.25}})"})
+                    .ok());
+    ASSERT_TRUE(Finish(grant.lease(), 2).ok());
+  }
+  // Both settings have numbers now, of one seed each.
+  EXPECT_THAT(Read(fd.get(), " at step 100 "), HasSubstr("event: whole"));
+}
+
+TEST_F(WebServerTest, OfWorkersThoseThatChangeAreToldAgain) {
+  RegisterWorker();
+  const files::Fd fd = Watch("workers", session_);
+  const std::string whole = Read(fd.get(), "\"warning\"");
+  EXPECT_THAT(whole, HasSubstr("\"name\":\"node-1\""));
+  EXPECT_THAT(whole, HasSubstr("\"state\":\"CONNECTED\""));
+  EXPECT_THAT(whole, Not(HasSubstr(testing::kWorkerId)));
+  EXPECT_THAT(Ask("POST", "/api/hold", session_ + FromPage(), R"({"names":["node-1"],"hold":"cordoned"})"),
+              StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(Read(fd.get(), "\"hold\":\"cordoned\""), HasSubstr("\"changed\":[[0,{"));
+}
+
 TEST_F(WebServerTest, EveryTopicOfAJobIsThere) {
   const v1::Grant grant = RunningJob();
   const std::string id = grant.lease().job_id();
   ASSERT_TRUE(Report(grant.lease(), 2, {R"({"type":"metrics","step":1,"values":{"train_loss":2.5}})"}).ok());
-  const std::vector<std::string> topics = {"overview",
-                                           "sweep/one",
-                                           "job/" + id,
-                                           "points/" + id,
-                                           "heat/" + id,
-                                           "log/" + id,
-                                           "curves/one/train_loss",
-                                           "compare/" + id + "/train_loss"};
+  const std::vector<std::string> topics = {
+      "overview",     "workers",    "sweep/one", "verdicts/one",          "job/" + id,
+      "points/" + id, "heat/" + id, "log/" + id, "curves/one/train_loss", "compare/" + id + "/train_loss"};
   for (const std::string& topic : topics) {
     const files::Fd fd = Watch(topic, session_);
     EXPECT_THAT(Read(fd.get(), "\"data\":"), HasSubstr(absl::StrCat("event: whole\ndata: {\"topic\":\"", topic, "\"")));
@@ -329,6 +408,24 @@ TEST_F(WebServerTest, ALongCurveIsThinnedEvenly) {
   EXPECT_EQ(steps.front(), 1);
   EXPECT_EQ(steps.back(), kSteps);
   for (size_t i = 1; i < steps.size(); ++i) EXPECT_LE(steps[i] - steps[i - 1], 8) << steps[i];
+}
+
+// What came while somebody watched is told as it came, after the sample of what there was.
+TEST_F(WebServerTest, ACurveGoesOnWhereItsSampleEnds) {
+  const v1::Grant grant = RunningJob();
+  const std::string id = grant.lease().job_id();
+  ASSERT_TRUE(Report(grant.lease(), 2,
+                     {R"({"type":"metrics","step":1,"values":{"train_loss":2.5,"learning_rate":0.1}})",
+                      R"({"type":"metrics","step":2,"values":{"train_loss":2.25}})"})
+                  .ok());
+  const files::Fd fd = Watch("curves/one/train_loss", session_);
+  EXPECT_THAT(Read(fd.get(), "left_out"),
+              HasSubstr(absl::StrCat("{\"", id, "\":{\"train_loss\":[[1,2],[2.5,2.25]]}}")));
+  ASSERT_TRUE(Report(grant.lease(), 4, {R"({"type":"metrics","step":3,"values":{"train_loss":2}})"}).ok());
+  EXPECT_THAT(
+      Read(fd.get(), "[[3],[2]]"),
+      HasSubstr(absl::StrCat("event: change\ndata: {\"topic\":\"curves/one/train_loss\",\"data\":{\"curves\":{\"", id,
+                             "\":{\"train_loss\":[[3],[2]]}}}")));
 }
 
 TEST_F(WebServerTest, ACheckpointIsDownloadedAsATarByWhoMayDownloadIt) {

@@ -1,0 +1,75 @@
+// See sweep_totals.h.
+#include "coordinator/web/sweep_totals.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/web/json_text.h"
+
+namespace sink::web {
+namespace {
+
+constexpr double kSinkAlpha = 0.3;  // the epsilon of the paper
+
+}  // namespace
+
+void SweepTotals::Put(const Job& job) {
+  const auto [place, is_new] = places_.try_emplace(job.id, jobs_.size());
+  if (is_new) {
+    ids_.push_back(job.id);
+    alpha_maxs_.push_back(NAN);
+    jobs_.emplace_back();
+    if (job.sweeps.empty()) {
+      numbers_.Set("", "", &jobs_.back());
+    } else {
+      numbers_.Set(job.sweeps.front().experiment, job.sweeps.front().label, &jobs_.back());
+    }
+  }
+  const Progress& progress = job.progress;
+  PacedJob& paced = jobs_[place->second];
+  paced.state = job.state;
+  paced.attempt = job.attempt;
+  paced.step = std::min(progress.step, progress.max_steps);
+  paced.max_steps = progress.max_steps;
+  paced.tokens = progress.tokens;
+  paced.tokens_per_second = progress.tokens_per_second;
+  paced.started_ms = job.started_ms;
+  paced.finished_ms = job.finished_ms;
+  alpha_maxs_[place->second] = progress.latest.Find("alpha_max/1").value_or(NAN);
+}
+
+std::string SweepTotals::Json(int64_t now_ms) const {
+  double all = 0, done = 0, rate = 0, alpha_max = NAN;
+  int running = 0, measured = 0, sinks = 0;
+  for (const PacedJob& job : jobs_) {
+    all += static_cast<double>(job.max_steps);
+    done += static_cast<double>(IsFinal(job.state) ? job.max_steps : job.step);
+    if (job.state != JobState::kRunning) continue;
+    ++running;
+    rate += job.tokens_per_second;
+  }
+  for (const double alpha : alpha_maxs_) {
+    if (std::isnan(alpha)) continue;
+    ++measured;
+    sinks += alpha > kSinkAlpha ? 1 : 0;
+    alpha_max = std::isnan(alpha_max) ? alpha : std::max(alpha_max, alpha);
+  }
+  const std::optional<TimeLeft> left = EstimateTimeLeft(jobs_, now_ms);
+  std::string json = "{\"fraction\":";
+  AppendNumber(all > 0 ? done / all : NAN, &json);
+  json += ",\"left_seconds\":";
+  AppendNumber(left ? left->seconds : NAN, &json);
+  json += ",\"left_least_seconds\":";
+  AppendNumber(left ? left->least : NAN, &json);
+  json += ",\"left_most_seconds\":";
+  AppendNumber(left ? left->most : NAN, &json);
+  json += ",\"tokens_per_second\":";
+  AppendNumber(rate, &json);
+  absl::StrAppend(&json, ",\"running\":", running, ",\"measured\":", measured, ",\"sinks\":", sinks, ",\"alpha_max\":");
+  AppendNumber(alpha_max, &json);
+  return json += "}";
+}
+
+}  // namespace sink::web
