@@ -9,17 +9,22 @@
 #include <optional>
 #include <set>
 
+#include "coordinator/report/labels.h"
 #include "coordinator/report/measures.h"
 #include "proto/pipe/metric_name.h"
 
 namespace sink::report {
 namespace {
 
-constexpr double kRatesFrom = 10;                        // percent: a mean from which sink rates are what is compared
-constexpr double kSinkPercent = 1;                       // a sink rate from which we say that there is a sink
-constexpr double kSinkAlpha = 0.3;                       // the same of a head's alpha, where a run names no epsilon
-constexpr double kLeastPercent = 2, kLeastAlpha = 0.05;  // effects that count
+constexpr double kRatesFrom = 10;   // percent: a mean from which sink rates are what is compared
+constexpr double kSinkPercent = 1;  // a sink rate from which we say that there is a sink
+constexpr double kSinkAlpha = 0.3;  // the same of a head's alpha, where a run names no epsilon
 constexpr char kFirst[] = "1";
+
+// Remarks.
+constexpr char kTooFewSeeds[] = "fewer than three seeds", kTooWide[] = "the seeds lie too far apart",
+               kNoSink[] = "no sink on either side", kNoControl[] = "no setting to hold it against",
+               kNotRun[] = "not run";
 
 // Where the learning rate stays as it is, a shorter run is the beginning of a longer one.
 bool IsConstantRate(const Run& run) { return Setting(run, "train.min_learning_rate").is_null(); }
@@ -103,12 +108,14 @@ class ClaimJudge {
     judgement.effect->least = std::max(1.0, NumberOf(*low.run, "eval.every"));
     if (of_low.reached + of_high.reached == 0) {
       judgement.comparison += "; there is no sink to come";
+      judgement.remark = kNoSink;
       return judgement;
     }
     judgement = Decided(std::move(judgement), !TooFew(of_low.steps) && !TooFew(of_high.steps));
     const bool all_came = of_low.reached == static_cast<int>(of_low.steps.size());
     if (judgement.verdict == Verdict::kDoesNotHold && !all_came) {
       judgement.verdict = Verdict::kNotEnoughData;  // a sink that comes later would make the effect larger
+      judgement.remark = "runs that are too short";
       judgement.comparison += "; not every run at " + Name(low, claim.key) + " was long enough for its sink to come";
     }
     return judgement;
@@ -144,16 +151,21 @@ class ClaimJudge {
         widest_pair = {cases[swap ? j : i], cases[swap ? i : j]};
       }
     widest.least = tolerance;
+    widest.of_bound = true;
     Judgement judgement = Begin({widest_pair.first, widest_pair.second});
     judgement.effect = widest;
     judgement.comparison =
         Quantity() + " " + list + ": at most " + ShowEffect(widest) + " apart, tolerance " + ShowNumber(tolerance);
-    if (!enough)
+    if (!enough) {
       judgement.comparison += SeedsText();
-    else if (!sink)
+      judgement.remark = kTooFewSeeds;
+    } else if (!sink) {
       judgement.comparison += "; there is no sink to be moved";
-    else
+      judgement.remark = kNoSink;
+    } else {
       judgement.verdict = inside ? Verdict::kHolds : outside ? Verdict::kDoesNotHold : Verdict::kNotEnoughData;
+      if (judgement.verdict == Verdict::kNotEnoughData) judgement.remark = kTooWide;
+    }
     return judgement;
   }
 
@@ -185,24 +197,26 @@ class ClaimJudge {
     const std::vector<Case> cases = evidence_.Cases(experiment_, claim.where);
     if (cases.empty()) return Missing(claim.where);
     UseMeasureFor(cases, {kFirst});
-    std::vector<Judgement> parts;
+    std::vector<Part> parts;
     for (const Case& c : cases) {
       const Numbers numbers = Measured(c, kFirst);
       Judgement part = Begin({});
       part.effect = Level(c, numbers);
       part.comparison = Show(c, numbers) + " at " + Name(c);
       // Here nothing smaller than a sink would count: what is above the level of one is one.
-      parts.push_back(Decided(std::move(part), !TooFew(numbers)));
+      parts.push_back({NameInExperiment(c), Decided(std::move(part), !TooFew(numbers))});
     }
     Judgement all = Together(std::move(parts));
     if (all.verdict == Verdict::kDoesNotHold && !SweepHasASink()) {
       all.verdict = Verdict::kNotEnoughData;
       all.comparison += "; nothing in this sweep has a sink";
+      all.remark = "nothing in this sweep has a sink";
     }
     const int waiting = IsPaper() ? 0 : Unfinished(claim.where);
     if (waiting > 0 && all.verdict == Verdict::kHolds) {
       all.verdict = Verdict::kNotEnoughData;
-      all.comparison += "; " + std::to_string(waiting) + " settings not finished";
+      all.remark = std::to_string(waiting) + " settings not finished";
+      all.comparison += "; " + all.remark;
     }
     return all;
   }
@@ -230,13 +244,17 @@ class ClaimJudge {
       want += (want.empty() ? "" : ", ") + key.substr(key.rfind('.') + 1) + " " + value;
     const std::string lacking =
         "this sweep has no control (" + want + ") that differs in " + keys + " alone from " + alone;
-    if (pairs.empty()) return {.comparison = lacking};
+    if (pairs.empty()) return {.remark = kNoControl, .comparison = lacking};
     UseMeasureFor(all, {kFirst});
-    std::vector<Judgement> parts;
-    for (const auto& [c, control] : pairs) parts.push_back(Gone(c, Name(c), control, NameIn(control), 1));
+    std::vector<Part> parts;
+    for (const auto& [c, control] : pairs)
+      parts.push_back({NameInExperiment(c), Gone(c, Name(c), control, NameIn(control), 1)});
     Judgement together = Together(std::move(parts));
     if (!alone.empty()) {
-      if (together.verdict == Verdict::kHolds) together.verdict = Verdict::kNotEnoughData;
+      if (together.verdict == Verdict::kHolds) {
+        together.verdict = Verdict::kNotEnoughData;
+        together.remark = std::string(kNoControl) + " for " + alone;
+      }
       together.comparison += "; " + lacking;
     }
     return together;
@@ -250,13 +268,17 @@ class ClaimJudge {
     std::set<std::string> positions;
     for (const Case& c : cases) positions.merge(evidence_.Positions(c));
     UseMeasureFor(cases, positions);
-    std::vector<Judgement> parts;
-    for (const Case& c : cases) parts.push_back(PlaceOf(c, Inside(c, claim.place)));
+    std::vector<Part> parts;
+    for (const Case& c : cases) parts.push_back({NameInExperiment(c), PlaceOf(c, Inside(c, claim.place))});
     return Together(std::move(parts));
   }
 
  private:
   using Numbers = std::vector<double>;  // one a seed
+  struct Part {                         // of a claim about several settings
+    std::string setting;
+    Judgement judgement;
+  };
 
   bool IsPaper() const { return evidence_.source() == Source::kPaper; }
 
@@ -300,14 +322,15 @@ class ClaimJudge {
   static Judgement Missing(const Where& where) {
     std::string what = "needs a finished run";
     for (const auto& [name, value] : where) what += (&value == &where[0].second ? " with " : ", ") + name + " " + value;
-    return {.comparison = what};
+    return {.remark = kNotRun, .comparison = what};
   }
 
   Judgement NoSeries(const std::string& key, const Where& where) const {
     std::set<double> values;
     for (const Case& c : evidence_.Cases(experiment_, where)) values.insert(NumberOf(*c.run, key));
-    if (values.size() < 2) return {.comparison = "needs finished runs at two values of " + key};
-    return {.comparison = "no two finished settings differ in " + key + " alone, so none is the other's control"};
+    if (values.size() < 2) return {.remark = kNotRun, .comparison = "needs finished runs at two values of " + key};
+    return {.remark = kNoControl,
+            .comparison = "no two finished settings differ in " + key + " alone, so none is the other's control"};
   }
 
   // The cases with the smallest and the largest value, of each the longest.
@@ -364,6 +387,8 @@ class ClaimJudge {
     return text + " (" + std::to_string(n) + (n < runs ? " of " + std::to_string(runs) : "") +
            (runs == 1 ? " seed)" : " seeds)");
   }
+  // What tells the case from the others of the experiment.
+  std::string NameInExperiment(const Case& c) const { return LabelOf(*c.experiment, c.point()); }
   std::string NameIn(const Case& c) const {
     return Name(c) + (c.experiment == &experiment_ ? "" : " of " + c.experiment->name);
   }
@@ -438,12 +463,14 @@ class ClaimJudge {
   // The verdict that the effect's interval gives.
   static Judgement Decided(Judgement judgement, bool enough) {
     const Effect& effect = *judgement.effect;
+    judgement.remark = enough ? kTooWide : kTooFewSeeds;
     if (!enough) judgement.comparison += SeedsText();
     if (!enough || !effect.interval) return judgement;
     if (effect.interval->low > 0 && effect.value >= effect.least)
       judgement.verdict = Verdict::kHolds;
     else if (effect.interval->high < effect.least)
       judgement.verdict = Verdict::kDoesNotHold;
+    if (judgement.verdict != Verdict::kNotEnoughData) judgement.remark.clear();
     return judgement;
   }
 
@@ -452,11 +479,13 @@ class ClaimJudge {
                      const std::vector<Case>& pair) const {
     Judgement judgement = Begin(pair);
     judgement.comparison = std::move(text);
+    judgement.remark = kNotRun;
     if (larger.empty() || smaller.empty()) return judgement;
     judgement.effect = Difference(larger, smaller, comparisons);
     judgement.comparison += ": " + ShowEffect(*judgement.effect);
     if (std::max(Summarize(larger).mean, Summarize(smaller).mean) < SinkFrom(pair[0])) {
       judgement.comparison += "; neither has a sink";
+      judgement.remark = kNoSink;
       return judgement;
     }
     return Decided(std::move(judgement), !TooFew(larger) && !TooFew(smaller));
@@ -469,7 +498,9 @@ class ClaimJudge {
     Judgement judgement = Begin({c, control});
     judgement.comparison =
         Quantity() + " " + Show(c, without) + " at " + name + " against " + Show(control, with) + " at " + control_name;
+    judgement.remark = kNotRun;
     if (without.empty() || with.empty()) return judgement;
+    judgement.remark.clear();
     judgement.effect = Difference(with, without, comparisons);
     judgement.comparison += ": " + ShowEffect(*judgement.effect) + " less";
     const bool enough = !TooFew(without) && !TooFew(with);
@@ -477,17 +508,20 @@ class ClaimJudge {
     if (enough && left.interval && left.interval->low > 0) {
       judgement.verdict = Verdict::kDoesNotHold;
       judgement.comparison += "; the sink is there";
+      judgement.remark = "the sink is there";
       return judgement;
     }
     if (Summarize(with).mean < SinkFrom(control)) {
       judgement.comparison += "; there is no sink to be missed";
+      judgement.remark = kNoSink;
       return judgement;
     }
     judgement = Decided(std::move(judgement), enough);
     const bool gone = left.interval ? left.interval->high < 0 || (exact_ && left.value < 0) : left.value < 0;
     if (judgement.verdict == Verdict::kHolds && !gone) {
       judgement.verdict = Verdict::kNotEnoughData;
-      judgement.comparison += "; weaker, but not surely gone";
+      judgement.remark = "weaker, but not surely gone";
+      judgement.comparison += "; " + judgement.remark;
     }
     return judgement;
   }
@@ -521,7 +555,8 @@ class ClaimJudge {
       at_inside.insert(in->position);
       at_outside.insert(out->position);
     }
-    if (lead.empty()) return {.comparison = "needs a run's values inside and outside the place (" + Name(c) + ")"};
+    if (lead.empty())
+      return {.remark = kNotRun, .comparison = "needs a run's values inside and outside the place (" + Name(c) + ")"};
     Judgement judgement = Begin({});
     judgement.comparison = Quantity() + " " + Show(c, of_inside) + " at " + PositionText(at_inside) + " against " +
                            Show(c, of_outside) + " at " + PositionText(at_outside) + " (" + Name(c) + ")";
@@ -530,29 +565,43 @@ class ClaimJudge {
     judgement.comparison += ": " + ShowEffect(*judgement.effect);
     if (std::max(Summarize(of_inside).mean, Summarize(of_outside).mean) < SinkFrom(c)) {
       judgement.comparison += "; there is no sink";
+      judgement.remark = "no sink at any position";
       return judgement;
     }
     return Decided(std::move(judgement), !TooFew(lead));
   }
 
   // A claim about several settings holds when it does for each; the one that decides lends its effect.
-  static Judgement Together(std::vector<Judgement> parts) {
-    Judgement all = parts.front();
+  static Judgement Together(const std::vector<Part>& parts) {
+    Judgement all = parts.front().judgement;
     all.verdict = Verdict::kHolds;
     all.comparison.clear();
     all.against.clear();
-    for (const Judgement& part : parts) {
+    for (const auto& [setting, part] : parts) {
       if (part.verdict == Verdict::kDoesNotHold || all.verdict == Verdict::kHolds) all.verdict = part.verdict;
       all.comparison += (all.comparison.empty() ? "" : "; ") + part.comparison;
       all.against.insert(all.against.end(), part.against.begin(), part.against.end());
     }
     const Judgement* decides = nullptr;
     const auto floor = [](const Effect& effect) { return effect.interval ? effect.interval->low : effect.value; };
-    for (const Judgement& part : parts)
+    for (const auto& [setting, part] : parts)
       if (part.effect && part.verdict == all.verdict && (!decides || floor(*part.effect) < floor(*decides->effect)))
         decides = &part;
     all.effect = decides ? decides->effect : std::nullopt;
+    if (parts.size() > 1) all.remark = RemarkOn(parts);
     return all;
+  }
+
+  // "holds at 4 of 6; not at relative; undecided at alibi".
+  static std::string RemarkOn(const std::vector<Part>& parts) {
+    std::string fails, open;
+    size_t held = 0;
+    for (const auto& [setting, part] : parts) {
+      held += part.verdict == Verdict::kHolds;
+      if (part.verdict == Verdict::kDoesNotHold) fails += (fails.empty() ? "; not at " : ", ") + setting;
+      if (part.verdict == Verdict::kNotEnoughData) open += (open.empty() ? "; undecided at " : ", ") + setting;
+    }
+    return "holds at " + std::to_string(held) + " of " + std::to_string(parts.size()) + fails + open;
   }
 
   // " (others: 18.2 at 0.0004, ...)".
@@ -655,6 +704,7 @@ Judgement Judge(const Study& study, const Experiment& experiment, const Claim& c
   const int cancelled = CancelledBesideOthers(study, experiment, judgement);
   if (cancelled > 0 && judgement.verdict != Verdict::kNotEnoughData) {
     judgement.verdict = Verdict::kNotEnoughData;
+    judgement.remark = "runs were stopped early";
     judgement.comparison += "; " + std::to_string(cancelled) + (cancelled == 1 ? " run was" : " runs were") +
                             " cancelled or stopped early, so the others are no sample of the seeds";
   }

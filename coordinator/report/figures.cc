@@ -7,7 +7,6 @@
 #include <limits>
 #include <map>
 
-#include "coordinator/report/emergence.h"
 #include "coordinator/report/measures.h"
 #include "proto/pipe/metric_name.h"
 
@@ -251,22 +250,8 @@ class FigureMaker {
   }
 
   void AddOrder() {
-    IntervalChart chart;
-    for (const Order& order : OrderOfEmergence(study_, experiment_)) {
-      if (order.lag.empty()) continue;
-      charts::IntervalRow row{QuantityText(order.quantity), Summarize(order.lag).mean, std::nullopt,
-                              static_cast<int>(chart.rows.size()), OrderText(order)};
-      if (order.interval) row.interval = {order.interval->low, order.interval->high};
-      chart.rows.push_back(std::move(row));
-    }
-    if (chart.rows.empty()) return;
-    chart.title = "What comes before the sink: " + experiment_.name;
-    chart.description =
-        "Steps by which each quantity has gone half of its way before the strongest head's alpha_1 has: mean over "
-        "runs with a sink, 95 % interval; left of 0 it comes after.";
-    chart.x_label = "optimizer steps before the sink";
-    chart.marks = {0};
-    Add("order", "What comes before the sink", std::move(chart));
+    std::optional<IntervalChart> chart = OrderChart(OrderOfEmergence(study_, experiment_), experiment_.name);
+    if (chart) Add("order", "What comes before the sink", *std::move(chart));
   }
 
   void AddNorms() {
@@ -303,6 +288,26 @@ class FigureMaker {
 
 std::string Draw(const Chart& chart, Placement placement) {
   return std::visit([placement](const auto& kind) { return Draw(kind, placement); }, chart);
+}
+
+std::optional<IntervalChart> OrderChart(const std::vector<Order>& orders, const std::string& of) {
+  IntervalChart chart;
+  for (const Order& order : orders) {
+    if (order.lag.empty()) continue;
+    charts::IntervalRow row{QuantityText(order.quantity), order.mean, std::nullopt, static_cast<int>(chart.rows.size()),
+                            OrderText(order)};
+    if (order.interval) row.interval = {order.interval->low, order.interval->high};
+    chart.rows.push_back(std::move(row));
+  }
+  if (chart.rows.empty()) return std::nullopt;
+  chart.title = "What comes before the sink: " + of;
+  chart.description =
+      "Steps by which each quantity has gone half of its way before the strongest head's alpha_1 has, in runs with a "
+      "sink: mean over the settings, or over the seeds of one where there are few, and its 95 % interval; left of 0 it "
+      "comes after.";
+  chart.x_label = "optimizer steps before the sink";
+  chart.marks = {0};
+  return chart;
 }
 
 std::optional<LineChart> MetricChart(const Study& study, const std::vector<Line>& lines, const std::string& metric,

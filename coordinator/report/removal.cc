@@ -10,9 +10,8 @@
 namespace sink::report {
 namespace {
 
-constexpr double kSink = 0.3;         // of the strongest head
-constexpr double kLeastAlpha = 0.05;  // a change that counts
-constexpr double kLeastLoss = 0.01;   // nats a token
+constexpr double kSink = 0.3;        // of the strongest head
+constexpr double kLeastLoss = 0.01;  // nats a token
 constexpr size_t kLeastVariants = 3;
 
 bool IsMechanism(const std::string& key) { return key.starts_with("model.variant.") || key == "train.optimizer"; }

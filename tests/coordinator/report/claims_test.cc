@@ -241,6 +241,24 @@ TEST(Claims, PresentNeedsEverySettingFinishedAndSaysNothingWhereNothingSinks) {
   EXPECT_EQ(VerdictOf(study, Present{}), Verdict::kNotEnoughData);
 }
 
+TEST(Claims, AClaimAboutSeveralSettingsSaysWhereItHoldsAndWhereNot) {
+  const Judgement judgement =
+      JudgeFirst(OfKey("model.num_attention_heads", {{8, 0.18}, {4, 0.12}, {2, 0.0}, {1, 0.0105}}, 0.001), Present{});
+  EXPECT_EQ(judgement.verdict, Verdict::kDoesNotHold);
+  EXPECT_EQ(judgement.remark, "holds at 2 of 4; not at num_attention_heads=2; undecided at num_attention_heads=1");
+}
+
+TEST(Claims, WhatIsNotDecidedHasARemarkAndWhatIsHasNone) {
+  EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}}), kRate).remark, "");
+  EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}}, 0.01, 2), kRate).remark,
+            "fewer than three seeds");
+  EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{8e-4, 0.15}, {1e-4, 0.15}}, 0.05), kRate).remark,
+            "the seeds lie too far apart");
+  EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{1e-3, 0, 0.2}, {1e-4, 0, 0.1}}), kRate).remark,
+            "no sink on either side");
+  EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{1e-3, 0.3}}), kRate).remark, "not run");
+}
+
 constexpr char kSimilarity[] = "model.variant.similarity";
 constexpr char kNormalize[] = "model.variant.normalize";
 const Absent kNoSigmoidSink{{{kSimilarity, "sigmoid"}, {kNormalize, "false"}}, {{kSimilarity, "softmax"}}};
