@@ -103,9 +103,13 @@ class ClaimJudge {
     judgement.comparison = std::string("the sink (") + (rates_ ? "rate 1 %" : "strongest head above epsilon") +
                            ", for good) comes " + of_high.text + " at " + Name(high, claim.key) + ", " + of_low.text +
                            " at " + Name(low, claim.key);
-    judgement.effect = Difference(of_low.steps, of_high.steps, 1);
+    const double every = NumberOf(*low.run, "eval.every");
+    judgement.effect = Difference(of_low.steps, of_high.steps, 1, every);
     judgement.effect->unit = "steps";
-    judgement.effect->least = std::max(1.0, NumberOf(*low.run, "eval.every"));
+    judgement.effect->least = std::max(1.0, every);
+    const size_t without = of_low.steps.size() + of_high.steps.size() - static_cast<size_t>(of_low.reached) -
+                           static_cast<size_t>(of_high.reached);
+    if (without > 0) judgement.comparison += "; a run without one counts as step " + std::to_string(both);
     if (of_low.reached + of_high.reached == 0) {
       judgement.comparison += "; there is no sink to come";
       judgement.remark = kNoSink;
@@ -166,7 +170,7 @@ class ClaimJudge {
       judgement.verdict = inside ? Verdict::kHolds : outside ? Verdict::kDoesNotHold : Verdict::kNotEnoughData;
       if (judgement.verdict == Verdict::kNotEnoughData) judgement.remark = kTooWide;
     }
-    return judgement;
+    return OfFinished(std::move(judgement), {});
   }
 
   Judgement operator()(const Increases& claim) {
@@ -212,13 +216,7 @@ class ClaimJudge {
       all.comparison += "; nothing in this sweep has a sink";
       all.remark = "nothing in this sweep has a sink";
     }
-    const int waiting = IsPaper() ? 0 : Unfinished(claim.where);
-    if (waiting > 0 && all.verdict == Verdict::kHolds) {
-      all.verdict = Verdict::kNotEnoughData;
-      all.remark = std::to_string(waiting) + " settings not finished";
-      all.comparison += "; " + all.remark;
-    }
-    return all;
+    return OfFinished(std::move(all), claim.where);
   }
 
   Judgement operator()(const Absent& claim) {
@@ -257,7 +255,7 @@ class ClaimJudge {
       }
       together.comparison += "; " + lacking;
     }
-    return together;
+    return OfFinished(std::move(together), claim.where);
   }
 
   Judgement operator()(const SitsAt& claim) {
@@ -265,12 +263,24 @@ class ClaimJudge {
     if (!claim.largest.empty() && !cases.empty()) cases = {Extremes(cases, claim.largest).second};
     std::erase_if(cases, [&claim](const Case& c) { return Inside(c, claim.place).empty(); });
     if (cases.empty()) return Missing(claim.where);
+    // A place that holds every position that is measured says nothing: nothing is outside.
+    std::string full;
+    std::erase_if(cases, [&](const Case& c) {
+      const std::set<std::string> inside = Inside(c, claim.place), measured = evidence_.Positions(c);
+      if (!std::includes(inside.begin(), inside.end(), measured.begin(), measured.end())) return false;
+      full += (full.empty() ? "" : ", ") + NameInExperiment(c);
+      return true;
+    });
+    const std::string left_out = full.empty() ? "" : "no position outside is measured at " + full;
+    if (cases.empty()) return {.remark = "no position outside is measured", .comparison = left_out};
     std::set<std::string> positions;
     for (const Case& c : cases) positions.merge(evidence_.Positions(c));
     UseMeasureFor(cases, positions);
     std::vector<Part> parts;
     for (const Case& c : cases) parts.push_back({NameInExperiment(c), PlaceOf(c, Inside(c, claim.place))});
-    return Together(std::move(parts));
+    Judgement all = Together(parts);
+    if (!left_out.empty()) all.comparison += "; " + left_out;
+    return OfFinished(std::move(all), claim.where);
   }
 
  private:
@@ -317,6 +327,16 @@ class ClaimJudge {
                std::none_of(point.runs.begin(), point.runs.end(),
                             [&](const std::string& id) { return study.run(id).succeeded(); });
     return count;
+  }
+
+  // A claim about settings does not hold of them while some have no result: not yet, or because they failed.
+  Judgement OfFinished(Judgement judgement, const Where& where) const {
+    const int waiting = IsPaper() ? 0 : Unfinished(where);
+    if (waiting == 0 || judgement.verdict != Verdict::kHolds) return judgement;
+    judgement.verdict = Verdict::kNotEnoughData;
+    judgement.remark = std::to_string(waiting) + (waiting == 1 ? " setting" : " settings") + " without a result";
+    judgement.comparison += "; " + judgement.remark;
+    return judgement;
   }
 
   static Judgement Missing(const Where& where) {
@@ -408,17 +428,19 @@ class ClaimJudge {
   Onsets OnsetsOf(const Case& c, int64_t end) const {
     const double level = rates_ ? kSinkPercent / 100 : SinkFrom(c);
     Onsets onsets;
+    Numbers reached;
     for (const std::string& id : c.point().runs) {
       const Run& run = evidence_.study().run(id);
       if (!run.succeeded()) continue;
       const auto step = Onset(run, MetricName(run, TheMeasure(), kFirst), level, end);
-      onsets.reached += step.has_value();
+      if (step) reached.push_back(static_cast<double>(*step));
       onsets.steps.push_back(static_cast<double>(step.value_or(end)));
     }
-    const Summary s = Summarize(onsets.steps);
-    onsets.text = onsets.reached == 0 ? "never" : "from step " + Fixed(s.mean, 0);
-    if (onsets.reached > 0 && s.n > 1) onsets.text += " ± " + Fixed(s.deviation, 0);
-    onsets.text += " (in " + std::to_string(onsets.reached) + " of " + std::to_string(s.n) + " runs)";
+    const Summary s = Summarize(reached);
+    onsets.reached = s.n;
+    onsets.text = s.n == 0 ? "never" : "from step " + Fixed(s.mean, 0);
+    if (s.n > 1) onsets.text += " ± " + Fixed(s.deviation, 0);
+    onsets.text += " (in " + std::to_string(s.n) + " of " + std::to_string(onsets.steps.size()) + " runs)";
     return onsets;
   }
 
@@ -444,9 +466,10 @@ class ClaimJudge {
     if (exact_) effect->interval = Interval{effect->value, effect->value};
     if (!exact_ && !too_few) effect->interval = interval;
   }
-  Effect Difference(const Numbers& a, const Numbers& b, size_t comparisons) const {
+  Effect Difference(const Numbers& a, const Numbers& b, size_t comparisons, double resolution = 0) const {
     Effect effect = Sized(Summarize(a).mean - Summarize(b).mean);
-    Bound(DifferenceInterval(a, b, kOutside / static_cast<double>(comparisons)), TooFew(a) || TooFew(b), &effect);
+    Bound(DifferenceInterval(a, b, kOutside / static_cast<double>(comparisons), resolution), TooFew(a) || TooFew(b),
+          &effect);
     return effect;
   }
   // How far above the level of a sink.
@@ -642,18 +665,29 @@ std::string RuleText() {
          "else. "
          "An effect is the difference of their means over seeds, positive in the takeaway's direction, with its 95 % "
          "interval by Welch's t; where the numbers choose which settings are compared, the interval is widened for as "
-         "many comparisons as there were (Bonferroni). Holds: the whole interval is above 0 and the effect is at least "
-         "2 "
-         "points of sink rate (0.05 of alpha). Does not hold: the whole interval is below that. Not enough data: "
-         "anything "
-         "else, fewer than three seeds of a setting, settings of which runs were cancelled or stopped early, and "
-         "comparisons in which nothing has a sink (a rate of 1 %, or a "
-         "strongest head above epsilon). Sink rates are compared where one of the settings has a mean of 10 % or more; "
-         "otherwise alpha of the strongest head is, because in a small model one head more is already several percent. "
-         "That a sink is gone takes an interval of what is left that is below that level, not a mean: seeds differ "
-         "much. "
-         "Models that are measured and not trained have no seeds: what was measured decides. Intervals are not widened "
-         "for the number of takeaways: one in twenty may miss.";
+         "many comparisons as there were (Bonferroni). Where a takeaway says that a sink is there, the effect is how "
+         "far "
+         "the mean lies above the level of one, and where it says at which position, by how much that position leads "
+         "the others in the same run: both with Student's t over seeds. Where it says that there is no effect, the "
+         "intervals of all pairs must lie within a tolerance (4 points of sink rate, 0.1 of alpha). An onset counts as "
+         "the end of training where no sink comes to stay, and is known up to the pause between measurements. Holds: "
+         "the "
+         "whole interval is above 0 and the effect is at least 2 points of sink rate (0.05 of alpha). Does not hold: "
+         "the "
+         "whole interval is below that. Not enough data: anything else, fewer than three seeds of a setting, settings "
+         "without a result, settings of which runs were cancelled or stopped early or had other data, and comparisons "
+         "in "
+         "which nothing has a sink (a rate of 1 %, or a strongest head above epsilon). Sink rates are compared where "
+         "one "
+         "of the settings has a mean of 10 % or more; otherwise alpha of the strongest head is, because in a small "
+         "model "
+         "one head more is already several percent. That a sink is gone takes an interval of what is left that is "
+         "below "
+         "that level, not a mean: seeds differ much. A takeaway about several settings holds when it does for each and "
+         "does not when one refutes it. Models that are measured and not trained have no seeds: what was measured "
+         "decides. Intervals are not widened for the number of takeaways, nor of the settings of one: one in twenty "
+         "may "
+         "miss.";
 }
 
 std::string ShowEffect(const Effect& effect) {
@@ -679,35 +713,67 @@ bool Concerns(const Study& study, const Experiment& experiment, const Claim& cla
 
 namespace {
 
-// Runs that were cancelled beside others of their setting that succeeded, among the settings that a judgement is about.
-// Early stopping cancels a run by what it measures, so those that are left are no sample of the setting's seeds.
-int CancelledBesideOthers(const Study& study, const Experiment& experiment, const Judgement& judgement) {
+// What is wrong with the samples of the settings that a judgement is about: its experiment's, and those that it was
+// held against.
+struct Flaws {
+  int cancelled = 0;   // runs, beside others of their setting that succeeded. Early stopping cancels a run by what it
+                       // measures, so those that are left are no sample of the setting's seeds.
+  int diverged = 0;    // the same of runs that became NaN
+  bool mixed = false;  // a data set held different things for different runs
+};
+Flaws FlawsOf(const Study& study, const Experiment& experiment, const Judgement& judgement) {
   std::set<std::string> compared;
   for (const Contrast& contrast : judgement.against) compared.insert({contrast.setting, contrast.control});
-  int cancelled = 0;
+  Flaws flaws;
+  std::map<std::string, std::set<std::string>> contents;  // of data sets
   for (const Experiment& other : study.experiments)
     for (const Point& point : other.points) {
       const auto any = [&](const auto& is) { return std::any_of(point.runs.begin(), point.runs.end(), is); };
       if (&other != &experiment && !any([&](const std::string& id) { return compared.contains(id); })) continue;
       if (!any([&](const std::string& id) { return study.run(id).succeeded(); })) continue;
-      cancelled += static_cast<int>(std::count_if(point.runs.begin(), point.runs.end(), [&](const std::string& id) {
-        return ParseName<JobState>(study.run(id).state) == JobState::kCancelled;
-      }));
+      for (const std::string& id : point.runs) {
+        const Run& run = study.run(id);
+        const std::optional<JobState> state = ParseName<JobState>(run.state);
+        flaws.cancelled += state == JobState::kCancelled;
+        flaws.diverged += state == JobState::kFailed && run.reason.starts_with("nan");
+        if (run.succeeded() && !run.data_content.empty()) contents[run.data_set].insert(run.data_content);
+      }
     }
-  return cancelled;
+  flaws.mixed = std::any_of(contents.begin(), contents.end(), [](const auto& set) { return set.second.size() > 1; });
+  return flaws;
+}
+
+std::string Runs(int count, const std::string& what) {
+  return std::to_string(count) + (count == 1 ? " run was " : " runs were ") + what;
+}
+
+// The judgement, where the samples allow one.
+Judgement OfGoodSamples(Judgement judgement, const Flaws& flaws) {
+  if (judgement.verdict == Verdict::kNotEnoughData) return judgement;
+  const auto open = [&judgement](const std::string& remark, const std::string& why) {
+    judgement.verdict = Verdict::kNotEnoughData;
+    judgement.remark = remark;
+    judgement.comparison += "; " + why;
+  };
+  if (flaws.cancelled > 0)
+    open("runs were stopped early",
+         Runs(flaws.cancelled, "cancelled or stopped early, so the others are no sample of the seeds"));
+  if (flaws.mixed) open("not all on the same data", "the runs did not all train on the same data");
+  if (flaws.diverged > 0) {
+    const std::string what = std::to_string(flaws.diverged) + (flaws.diverged == 1 ? " seed" : " seeds") +
+                             " diverged and " + (flaws.diverged == 1 ? "is" : "are") + " left out";
+    judgement.remark += (judgement.remark.empty() ? "" : "; ") + what;
+    judgement.comparison += "; " + what;
+  }
+  return judgement;
 }
 
 }  // namespace
 
 Judgement Judge(const Study& study, const Experiment& experiment, const Claim& claim) {
   Judgement judgement = std::visit(ClaimJudge(study, experiment, Source::kOurs), claim);
-  const int cancelled = CancelledBesideOthers(study, experiment, judgement);
-  if (cancelled > 0 && judgement.verdict != Verdict::kNotEnoughData) {
-    judgement.verdict = Verdict::kNotEnoughData;
-    judgement.remark = "runs were stopped early";
-    judgement.comparison += "; " + std::to_string(cancelled) + (cancelled == 1 ? " run was" : " runs were") +
-                            " cancelled or stopped early, so the others are no sample of the seeds";
-  }
+  const Flaws flaws = FlawsOf(study, experiment, judgement);
+  judgement = OfGoodSamples(std::move(judgement), flaws);
   const Judgement published = std::visit(ClaimJudge(study, experiment, Source::kPaper), claim);
   if (published.effect) {
     judgement.paper = published.comparison;

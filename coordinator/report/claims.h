@@ -11,9 +11,9 @@
 //   is above 0 and the effect is at least the least that counts: 2 points of sink rate, 0.05 of alpha. It does not hold
 //   when the whole interval is below that least effect. Everything else is not enough data: fewer than three seeds on a
 //   side always are, and so is a comparison in which no setting has a sink (a sink rate of 1 percent; a strongest head
-//   above epsilon), and settings of which runs were cancelled, as early stopping does by what they measure. That a sink
-//   is gone takes an interval of what is left that lies below that level. Models that are measured and not trained have
-//   no seeds: what was measured decides.
+//   above epsilon), settings without a result, and settings of which runs were cancelled, as early stopping does by
+//   what they measure, or had other data in their set. That a sink is gone takes an interval of what is left that lies
+//   below that level. Models that are measured and not trained have no seeds: what was measured decides.
 #pragma once
 
 #include <optional>

@@ -228,9 +228,9 @@ class FigureMaker {
       charts::IntervalRow row{line.label, std::numeric_limits<double>::quiet_NaN(), std::nullopt, line.color, ""};
       row.note = "in " + std::to_string(onsets.steps.size()) + " of " + std::to_string(onsets.runs) +
                  (onsets.runs == 1 ? " run" : " runs");
-      if (!onsets.steps.empty()) {
-        ++with;
-        row.value = onsets.median();
+      with += !onsets.steps.empty();
+      if (const std::optional<double> median = onsets.median()) {
+        row.value = *median;
         row.interval = {onsets.steps.front(), onsets.steps.back()};
       }
       chart.rows.push_back(std::move(row));
@@ -243,7 +243,8 @@ class FigureMaker {
     }
     chart.title = "When the sink comes to stay: " + experiment_.name;
     chart.description = "First step from which " + head + " is " + above +
-                        ": median over the runs that reach it, from the earliest to the latest.";
+                        ": median over the runs, where one that never reaches it is later than any, from the earliest "
+                        "to the latest. A setting in which half of the runs or more never do has no dot.";
     chart.x_label = "optimizer steps";
     chart.marks = {0};
     Add("onset", "When the sink comes to stay", std::move(chart));

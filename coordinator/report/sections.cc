@@ -28,14 +28,19 @@ void AddRemoval(const Study& study, const Palette& palette, Document* document) 
                 "below 0.3; intervals are not widened for the number of rows; a positive price is a higher validation "
                 "loss (nats a token)."});
   DataTable table;
-  table.columns = {"Variant", "The sink", "alpha_1, strongest head", "change", "Sink_1 %", "Validation loss", "price"};
+  table.columns = {"Variant", "The sink", "alpha_1, strongest head", "change", "Sink_1 %", "Validation loss",
+                   "price",   "Runs"};
+  const auto runs = [](const auto& of) {
+    return TableCell{std::to_string(of.succeeded) + " of " + std::to_string(of.runs), true};
+  };
   table.rows.push_back({{removal->base, false, false, palette.ColorOf(*removal->point)},
                         {"the base"},
                         NumberCell(ShowSummary(removal->alpha, 2)),
                         NumberCell(""),
                         NumberCell(ShowSummary(removal->rate, 1)),
                         NumberCell(ShowSummary(removal->loss, 3)),
-                        NumberCell("")});
+                        NumberCell(""),
+                        runs(*removal)});
   charts::IntervalChart sink, price;
   for (const Variant& variant : removal->variants) {
     const auto effect = [](const std::optional<Effect>& e) { return NumberCell(e ? ShowEffect(*e) : ""); };
@@ -46,7 +51,8 @@ void AddRemoval(const Study& study, const Palette& palette, Document* document) 
                           effect(variant.change),
                           NumberCell(ShowSummary(variant.rate, 1)),
                           NumberCell(ShowSummary(variant.loss, 3)),
-                          effect(variant.price)});
+                          effect(variant.price),
+                          runs(variant)});
     const auto row = [&](const std::optional<Effect>& e, const std::string& note) {
       charts::IntervalRow out{variant.label, e ? e->value : NAN, std::nullopt, color, note};
       if (e && e->interval) out.interval = {e->interval->low, e->interval->high};
@@ -76,6 +82,7 @@ OnsetTable TableOfOnsets(const Study& study, const std::vector<Line>& lines) {
                  rate = RateOnsets(study, *line.point, kOnsetPercent);
     onsets.measured |= third.runs > 0;
     onsets.any |= !third.steps.empty() || !rate.steps.empty();
+    onsets.unfinished += third.unfinished;
     const auto cell = [](const Onsets& one) { return TableCell{one.runs == 0 ? "–" : ShowOnsets(one)}; };
     onsets.table.rows.push_back({{line.label, false, false, line.color}, cell(third), cell(half), cell(rate)});
   }
@@ -110,12 +117,14 @@ void AddEmergence(const Study& study, const Experiment& experiment, const Palett
   if (!onsets.measured) return;
   document->blocks.push_back(Heading{3, "When the sink emerges"});
   if (!onsets.any) {
-    document->blocks.push_back(Paragraph{"In no run does it emerge and stay."});
+    document->blocks.push_back(Paragraph{
+        "In no run does it emerge and stay" +
+        (onsets.unfinished > 0 ? "; " + std::to_string(onsets.unfinished) + " did not finish." : std::string("."))});
     return;
   }
   document->blocks.push_back(Paragraph{
-      "The first measurement from which on every later one is above: median over the runs in which that happens, the "
-      "earliest and the latest."});
+      "The first measurement from which on every later one is above: median over the runs, where one in which that "
+      "never happens is later than any, and the earliest and the latest."});
   document->blocks.push_back(std::move(onsets.table));
   AddOrder(OrderOfEmergence(study, experiment), document);
 }
