@@ -186,8 +186,8 @@ Document MakeComparison(const std::vector<EvaluatedStudy>& studies, const Origin
     document.blocks.push_back(Paragraph{"No experiment here is one that the paper draws a takeaway from."});
   else
     document.blocks.push_back(
-        Paragraph{std::to_string(items.size()) + " comparisons on " + std::to_string(Statements(items).size()) +
-                  " of the " + std::to_string(Takeaways().size()) +
+        Paragraph{Counted(items.size(), "comparison") + " on " + std::to_string(Statements(items).size()) + " of the " +
+                  std::to_string(Takeaways().size()) +
                   " takeaways of the paper (Gu et al., When Attention Sink Emerges in Language Models, ICLR 2025). " +
                   CountsText(items)});
   document.blocks.push_back(HeaderFacts(all));
