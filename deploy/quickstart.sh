@@ -170,6 +170,13 @@ code=0
 "$bin/sinkctl" submit "${sweeps[@]}" "${profile[@]}" --follow || code=$?
 
 say "Results"
+# For the reports to say: what ran, without the folders of this machine, and on what.
+ran=deploy/quickstart.sh
+if [ $all = yes ]; then ran+=" --all"; else for sweep in "${sweeps[@]}"; do ran+=" --sweep ${sweep#"$PWD/"}"; done; fi
+ran+="${profile[*]:+ ${profile[*]}}"
+machine="$(nproc) cores of $(sed -n '/^model name/ { s/^[^:]*: //p; q }' /proc/cpuinfo)"
+machine+=", $(awk '/^MemTotal:/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo) GiB of memory"
+said=(--command "$ran" --machine "$machine")
 names=()
 for sweep in "${sweeps[@]}"; do
   names+=("$(sed -n 's/^name:[[:space:]]*\([A-Za-z0-9._-]*\).*/\1/p' "$sweep" | head -n 1)")
@@ -178,9 +185,9 @@ if [ ${#names[@]} -eq 1 ]; then
   "$bin/sinkctl" results "${names[0]}"
   echo
   "$bin/sinkctl" curves "${names[0]}"
-  "$bin/sinkctl" report "${names[0]}" --out "$home/reports/${names[0]}"
+  "$bin/sinkctl" report "${names[0]}" --out "$home/reports/${names[0]}" "${said[@]}"
 else
-  "$bin/sinkctl" report "${names[@]}" --out "$home/reports"  # a folder each, and takeaways.html beside them
+  "$bin/sinkctl" report "${names[@]}" --out "$home/reports" "${said[@]}"  # a folder each, and takeaways.html beside them
 fi
 where
 exit "$code"

@@ -214,9 +214,12 @@ void Daemon::RemoveDoneRunners() {
       it = runners_.erase(it);
     }
   }
-  if (done.empty()) return;
+  left_something_ |= !done.empty();
   done.clear();
+  if (!left_something_ || BootTime() < retain_from_) return;
   ApplyRetention(options_.runner.data, options_.retention);
+  left_something_ = false;
+  retain_from_ = BootTime() + options_.retain_every;
 }
 
 bool Daemon::AllRunners(bool (JobRunner::*property)() const) {

@@ -38,6 +38,8 @@ struct DaemonOptions {
   // After a drain's trainers are gone: how long to go on delivering before leaving the rest to the next start.
   absl::Duration drain_delivery = absl::Seconds(30);
   RetentionLimits retention;
+  // Looking through all that ended runs have left takes as long as they are many: not after every short job.
+  absl::Duration retain_every = absl::Seconds(5);
 };
 
 class Daemon {
@@ -67,6 +69,7 @@ class Daemon {
   // coordinator answers what waits with another number of devices.
   absl::StatusOr<v1::LeaseResponse> AskAndWait(const v1::LeaseRequest& request);
   void AddRunner(std::unique_ptr<JobRunner> runner, absl::Duration renewed_at) ABSL_LOCKS_EXCLUDED(mutex_);
+  // And what ended runs have left beyond the limits.
   void RemoveDoneRunners() ABSL_LOCKS_EXCLUDED(mutex_);
   void FinishDrain();
   bool AllRunners(bool (JobRunner::*property)() const) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -85,6 +88,8 @@ class Daemon {
   // Of the control thread.
   std::vector<v1::LeaseRef> leftovers_;  // of a former daemon, until the first registration
   uint64_t poll_ = 1;
+  bool left_something_ = false;  // a run that ended since retention was applied
+  absl::Duration retain_from_;   // boot clock: not before
   ModelList models_;
   SetList sets_;
   std::thread control_thread_;

@@ -10,7 +10,8 @@ namespace sink::worker {
 namespace {
 
 constexpr absl::Duration kPoll = absl::Milliseconds(200);
-constexpr absl::Duration kLinger = absl::Milliseconds(20);  // lets the events of one step travel together
+// Lets the events of one step travel together; the last ones have nothing to wait for.
+constexpr absl::Duration kLinger = absl::Milliseconds(20);
 
 }  // namespace
 
@@ -18,6 +19,7 @@ EventSender::EventSender(LeasedCalls* calls, Spool* spool) : calls_(calls), spoo
 
 EventSender::~EventSender() {
   closing_ = true;
+  spool_->Release();
   thread_.join();
 }
 
@@ -31,7 +33,7 @@ void EventSender::Run() {
       if (closing_) return;
       continue;
     }
-    absl::SleepFor(kLinger);
+    spool_->WaitUntilSealed(kLinger);
     const absl::Status sent = SendBatch(&delivery);
     if (sent.ok()) continue;
     if (!abandoned.HasBeenNotified()) {

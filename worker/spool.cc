@@ -193,8 +193,19 @@ void Spool::Acknowledge(uint64_t durable_seq) {
 
 bool Spool::WaitForRecordAfter(uint64_t seq, absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
-  auto ready = [this, seq]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return last_seq_ > seq; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&ready), timeout);
+  auto ready = [this, seq]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return last_seq_ > seq || released_; };
+  mutex_.AwaitWithTimeout(absl::Condition(&ready), timeout);
+  return last_seq_ > seq;
+}
+
+bool Spool::WaitUntilSealed(absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  return mutex_.AwaitWithTimeout(absl::Condition(&sealed_), timeout);
+}
+
+void Spool::Release() {
+  absl::MutexLock lock(&mutex_);
+  released_ = true;
 }
 
 bool Spool::WaitForAcknowledged(uint64_t seq, absl::Duration timeout) {

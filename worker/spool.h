@@ -52,6 +52,10 @@ class Spool {
   // Wait until there is a record after `seq`, or until all up to `seq` is acknowledged; false on timeout.
   bool WaitForRecordAfter(uint64_t seq, absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
   bool WaitForAcknowledged(uint64_t seq, absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Waits until no more events are to come; false on timeout.
+  bool WaitUntilSealed(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+  // From now on nobody is kept waiting for a record: whoever does, or would, gets its answer at once.
+  void Release() ABSL_LOCKS_EXCLUDED(mutex_);
 
   uint64_t last_seq() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t acknowledged_seq() const ABSL_LOCKS_EXCLUDED(mutex_);  // after Open only a lower bound
@@ -91,6 +95,7 @@ class Spool {
   uint64_t acknowledged_seq_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t lost_ ABSL_GUARDED_BY(mutex_) = 0;  // lines dropped since the last gap record
   bool sealed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool released_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace sink::worker

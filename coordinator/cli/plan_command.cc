@@ -38,9 +38,13 @@ struct Totals {
 
 // The fewest seeds that a setting of a sweep that trains has; nothing for one that measures models.
 std::optional<int> FewestSeeds(const ExpandedSweep& sweep) {
-  std::map<std::pair<std::string, int>, int> seeds;  // by experiment and point
-  for (const ExpandedJob& job : sweep.jobs)
-    if (job.config.kind == JobKind::kTrain) ++seeds[{job.experiment, job.point}];
+  // By experiment and settings without the seed, which an experiment may vary itself.
+  std::map<std::pair<std::string, std::string>, int> seeds;
+  for (const ExpandedJob& job : sweep.jobs) {
+    JobConfig config = job.config;
+    config.train.seed = 0;
+    if (config.kind == JobKind::kTrain) ++seeds[{job.experiment, PrintEveryField(config)}];
+  }
   std::optional<int> fewest;
   for (const auto& [point, count] : seeds) fewest = std::min(fewest.value_or(count), count);
   return fewest;

@@ -1,5 +1,9 @@
 // Tidy comma-separated values; see export.h.
+#include <optional>
+
 #include "coordinator/export/export.h"
+#include "coordinator/report/emergence.h"
+#include "coordinator/report/measures.h"
 
 namespace sink::exports {
 namespace {
@@ -18,6 +22,26 @@ int64_t TokensAStep(const report::Run& run) {
   return batch.is_number() && length.is_number() ? batch.get<int64_t>() * length.get<int64_t>() : 0;
 }
 
+// What one run came to, from its seed on; numbers of runs that succeeded alone.
+std::string ResultOf(const report::Run& run) {
+  using report::Measure;
+  std::string row = report::SettingText(run, "train.seed") + "," + run.id + "," + run.state;
+  const auto add = [&](const std::optional<double>& value) {
+    row += "," + (run.succeeded() && value ? ExactText(*value) : std::string());
+  };
+  const auto onset = [&run](Measure measure, double level) -> std::optional<double> {
+    const auto step = report::Onset(run, report::MetricName(run, measure, "1"), level);
+    return step ? std::optional(static_cast<double>(*step)) : std::nullopt;
+  };
+  add(report::Value(run, Measure::kAlphaMax));
+  add(report::Value(run, Measure::kSinkRate));
+  add(report::Value(run, Measure::kAlphaMax, "bias"));
+  add(report::Value(run, Measure::kValidationLoss));
+  add(onset(Measure::kAlphaMax, report::kOnsetAlpha));
+  add(onset(Measure::kSinkRate, report::kOnsetPercent / 100));
+  return row;
+}
+
 }  // namespace
 
 std::string ToCsv(const report::Study& study) {
@@ -32,6 +56,17 @@ std::string ToCsv(const report::Study& study) {
       }
     }
   }
+  return out;
+}
+
+std::string ToResults(const std::vector<const report::Study*>& studies) {
+  std::string out =
+      "sweep,experiment,setting,seed,job,state,alpha_1,sink_rate_percent,alpha_bias,validation_loss,alpha_onset_step,"
+      "rate_onset_step\n";
+  for (const report::Study* study : studies)
+    for (const PlacedRun& job : Jobs(*study))
+      out += Field(study->sweep) + "," + Field(job.experiment) + "," + Field(job.setting) + "," + ResultOf(*job.run) +
+             "\n";
   return out;
 }
 

@@ -21,6 +21,12 @@ struct OutputFile {
 // 17 digits at most and read back the same; "NaN", "Infinity", "-Infinity".
 std::string ToCsv(const report::Study& study);
 
+// What every run came to, a row each: sweep,experiment,setting,seed,job,state,alpha_1,sink_rate_percent,alpha_bias,
+// validation_loss,alpha_onset_step,rate_onset_step (of the strongest head and of position 1; the onsets are those of
+// report/emergence.h). Numbers as in ToCsv; empty where there is none, and of runs that did not succeed. A job that
+// several studies have is in each.
+std::string ToResults(const std::vector<const report::Study*>& studies);
+
 // Everything: the study (experiments, published values, points) and each job with configuration, curves and heat maps.
 // Numbers that are not finite are those three strings.
 std::string ToJson(const report::Study& study);

@@ -9,17 +9,22 @@
 #include <optional>
 #include <set>
 
+#include "coordinator/report/labels.h"
 #include "coordinator/report/measures.h"
 #include "proto/pipe/metric_name.h"
 
 namespace sink::report {
 namespace {
 
-constexpr double kRatesFrom = 10;                        // percent: a mean from which sink rates are what is compared
-constexpr double kSinkPercent = 1;                       // a sink rate from which we say that there is a sink
-constexpr double kSinkAlpha = 0.3;                       // the same of a head's alpha, where a run names no epsilon
-constexpr double kLeastPercent = 2, kLeastAlpha = 0.05;  // effects that count
+constexpr double kRatesFrom = 10;   // percent: a mean from which sink rates are what is compared
+constexpr double kSinkPercent = 1;  // a sink rate from which we say that there is a sink
+constexpr double kSinkAlpha = 0.3;  // the same of a head's alpha, where a run names no epsilon
 constexpr char kFirst[] = "1";
+
+// Remarks.
+constexpr char kTooFewSeeds[] = "fewer than three seeds", kTooWide[] = "the seeds lie too far apart",
+               kNoSink[] = "no sink on either side", kNoControl[] = "no setting to hold it against",
+               kNotRun[] = "not run";
 
 // Where the learning rate stays as it is, a shorter run is the beginning of a longer one.
 bool IsConstantRate(const Run& run) { return Setting(run, "train.min_learning_rate").is_null(); }
@@ -98,17 +103,23 @@ class ClaimJudge {
     judgement.comparison = std::string("the sink (") + (rates_ ? "rate 1 %" : "strongest head above epsilon") +
                            ", for good) comes " + of_high.text + " at " + Name(high, claim.key) + ", " + of_low.text +
                            " at " + Name(low, claim.key);
-    judgement.effect = Difference(of_low.steps, of_high.steps, 1);
+    const double every = NumberOf(*low.run, "eval.every");
+    judgement.effect = Difference(of_low.steps, of_high.steps, 1, every);
     judgement.effect->unit = "steps";
-    judgement.effect->least = std::max(1.0, NumberOf(*low.run, "eval.every"));
+    judgement.effect->least = std::max(1.0, every);
+    const size_t without = of_low.steps.size() + of_high.steps.size() - static_cast<size_t>(of_low.reached) -
+                           static_cast<size_t>(of_high.reached);
+    if (without > 0) judgement.comparison += "; a run without one counts as step " + std::to_string(both);
     if (of_low.reached + of_high.reached == 0) {
       judgement.comparison += "; there is no sink to come";
+      judgement.remark = kNoSink;
       return judgement;
     }
     judgement = Decided(std::move(judgement), !TooFew(of_low.steps) && !TooFew(of_high.steps));
     const bool all_came = of_low.reached == static_cast<int>(of_low.steps.size());
     if (judgement.verdict == Verdict::kDoesNotHold && !all_came) {
       judgement.verdict = Verdict::kNotEnoughData;  // a sink that comes later would make the effect larger
+      judgement.remark = "runs that are too short";
       judgement.comparison += "; not every run at " + Name(low, claim.key) + " was long enough for its sink to come";
     }
     return judgement;
@@ -144,17 +155,22 @@ class ClaimJudge {
         widest_pair = {cases[swap ? j : i], cases[swap ? i : j]};
       }
     widest.least = tolerance;
+    widest.of_bound = true;
     Judgement judgement = Begin({widest_pair.first, widest_pair.second});
     judgement.effect = widest;
     judgement.comparison =
         Quantity() + " " + list + ": at most " + ShowEffect(widest) + " apart, tolerance " + ShowNumber(tolerance);
-    if (!enough)
+    if (!enough) {
       judgement.comparison += SeedsText();
-    else if (!sink)
+      judgement.remark = kTooFewSeeds;
+    } else if (!sink) {
       judgement.comparison += "; there is no sink to be moved";
-    else
+      judgement.remark = kNoSink;
+    } else {
       judgement.verdict = inside ? Verdict::kHolds : outside ? Verdict::kDoesNotHold : Verdict::kNotEnoughData;
-    return judgement;
+      if (judgement.verdict == Verdict::kNotEnoughData) judgement.remark = kTooWide;
+    }
+    return OfFinished(std::move(judgement), {});
   }
 
   Judgement operator()(const Increases& claim) {
@@ -185,26 +201,22 @@ class ClaimJudge {
     const std::vector<Case> cases = evidence_.Cases(experiment_, claim.where);
     if (cases.empty()) return Missing(claim.where);
     UseMeasureFor(cases, {kFirst});
-    std::vector<Judgement> parts;
+    std::vector<Part> parts;
     for (const Case& c : cases) {
       const Numbers numbers = Measured(c, kFirst);
       Judgement part = Begin({});
       part.effect = Level(c, numbers);
       part.comparison = Show(c, numbers) + " at " + Name(c);
       // Here nothing smaller than a sink would count: what is above the level of one is one.
-      parts.push_back(Decided(std::move(part), !TooFew(numbers)));
+      parts.push_back({NameInExperiment(c), Decided(std::move(part), !TooFew(numbers))});
     }
     Judgement all = Together(std::move(parts));
     if (all.verdict == Verdict::kDoesNotHold && !SweepHasASink()) {
       all.verdict = Verdict::kNotEnoughData;
       all.comparison += "; nothing in this sweep has a sink";
+      all.remark = "nothing in this sweep has a sink";
     }
-    const int waiting = IsPaper() ? 0 : Unfinished(claim.where);
-    if (waiting > 0 && all.verdict == Verdict::kHolds) {
-      all.verdict = Verdict::kNotEnoughData;
-      all.comparison += "; " + std::to_string(waiting) + " settings not finished";
-    }
-    return all;
+    return OfFinished(std::move(all), claim.where);
   }
 
   Judgement operator()(const Absent& claim) {
@@ -230,16 +242,20 @@ class ClaimJudge {
       want += (want.empty() ? "" : ", ") + key.substr(key.rfind('.') + 1) + " " + value;
     const std::string lacking =
         "this sweep has no control (" + want + ") that differs in " + keys + " alone from " + alone;
-    if (pairs.empty()) return {.comparison = lacking};
+    if (pairs.empty()) return {.remark = kNoControl, .comparison = lacking};
     UseMeasureFor(all, {kFirst});
-    std::vector<Judgement> parts;
-    for (const auto& [c, control] : pairs) parts.push_back(Gone(c, Name(c), control, NameIn(control), 1));
+    std::vector<Part> parts;
+    for (const auto& [c, control] : pairs)
+      parts.push_back({NameInExperiment(c), Gone(c, Name(c), control, NameIn(control), 1)});
     Judgement together = Together(std::move(parts));
     if (!alone.empty()) {
-      if (together.verdict == Verdict::kHolds) together.verdict = Verdict::kNotEnoughData;
+      if (together.verdict == Verdict::kHolds) {
+        together.verdict = Verdict::kNotEnoughData;
+        together.remark = std::string(kNoControl) + " for " + alone;
+      }
       together.comparison += "; " + lacking;
     }
-    return together;
+    return OfFinished(std::move(together), claim.where);
   }
 
   Judgement operator()(const SitsAt& claim) {
@@ -247,16 +263,32 @@ class ClaimJudge {
     if (!claim.largest.empty() && !cases.empty()) cases = {Extremes(cases, claim.largest).second};
     std::erase_if(cases, [&claim](const Case& c) { return Inside(c, claim.place).empty(); });
     if (cases.empty()) return Missing(claim.where);
+    // A place that holds every position that is measured says nothing: nothing is outside.
+    std::string full;
+    std::erase_if(cases, [&](const Case& c) {
+      const std::set<std::string> inside = Inside(c, claim.place), measured = evidence_.Positions(c);
+      if (!std::includes(inside.begin(), inside.end(), measured.begin(), measured.end())) return false;
+      full += (full.empty() ? "" : ", ") + NameInExperiment(c);
+      return true;
+    });
+    const std::string left_out = full.empty() ? "" : "no position outside is measured at " + full;
+    if (cases.empty()) return {.remark = "no position outside is measured", .comparison = left_out};
     std::set<std::string> positions;
     for (const Case& c : cases) positions.merge(evidence_.Positions(c));
     UseMeasureFor(cases, positions);
-    std::vector<Judgement> parts;
-    for (const Case& c : cases) parts.push_back(PlaceOf(c, Inside(c, claim.place)));
-    return Together(std::move(parts));
+    std::vector<Part> parts;
+    for (const Case& c : cases) parts.push_back({NameInExperiment(c), PlaceOf(c, Inside(c, claim.place))});
+    Judgement all = Together(parts);
+    if (!left_out.empty()) all.comparison += "; " + left_out;
+    return OfFinished(std::move(all), claim.where);
   }
 
  private:
   using Numbers = std::vector<double>;  // one a seed
+  struct Part {                         // of a claim about several settings
+    std::string setting;
+    Judgement judgement;
+  };
 
   bool IsPaper() const { return evidence_.source() == Source::kPaper; }
 
@@ -297,17 +329,28 @@ class ClaimJudge {
     return count;
   }
 
+  // A claim about settings does not hold of them while some have no result: not yet, or because they failed.
+  Judgement OfFinished(Judgement judgement, const Where& where) const {
+    const int waiting = IsPaper() ? 0 : Unfinished(where);
+    if (waiting == 0 || judgement.verdict != Verdict::kHolds) return judgement;
+    judgement.verdict = Verdict::kNotEnoughData;
+    judgement.remark = std::to_string(waiting) + (waiting == 1 ? " setting" : " settings") + " without a result";
+    judgement.comparison += "; " + judgement.remark;
+    return judgement;
+  }
+
   static Judgement Missing(const Where& where) {
     std::string what = "needs a finished run";
     for (const auto& [name, value] : where) what += (&value == &where[0].second ? " with " : ", ") + name + " " + value;
-    return {.comparison = what};
+    return {.remark = kNotRun, .comparison = what};
   }
 
   Judgement NoSeries(const std::string& key, const Where& where) const {
     std::set<double> values;
     for (const Case& c : evidence_.Cases(experiment_, where)) values.insert(NumberOf(*c.run, key));
-    if (values.size() < 2) return {.comparison = "needs finished runs at two values of " + key};
-    return {.comparison = "no two finished settings differ in " + key + " alone, so none is the other's control"};
+    if (values.size() < 2) return {.remark = kNotRun, .comparison = "needs finished runs at two values of " + key};
+    return {.remark = kNoControl,
+            .comparison = "no two finished settings differ in " + key + " alone, so none is the other's control"};
   }
 
   // The cases with the smallest and the largest value, of each the longest.
@@ -364,6 +407,8 @@ class ClaimJudge {
     return text + " (" + std::to_string(n) + (n < runs ? " of " + std::to_string(runs) : "") +
            (runs == 1 ? " seed)" : " seeds)");
   }
+  // What tells the case from the others of the experiment.
+  std::string NameInExperiment(const Case& c) const { return LabelOf(*c.experiment, c.point()); }
   std::string NameIn(const Case& c) const {
     return Name(c) + (c.experiment == &experiment_ ? "" : " of " + c.experiment->name);
   }
@@ -383,17 +428,19 @@ class ClaimJudge {
   Onsets OnsetsOf(const Case& c, int64_t end) const {
     const double level = rates_ ? kSinkPercent / 100 : SinkFrom(c);
     Onsets onsets;
+    Numbers reached;
     for (const std::string& id : c.point().runs) {
       const Run& run = evidence_.study().run(id);
       if (!run.succeeded()) continue;
       const auto step = Onset(run, MetricName(run, TheMeasure(), kFirst), level, end);
-      onsets.reached += step.has_value();
+      if (step) reached.push_back(static_cast<double>(*step));
       onsets.steps.push_back(static_cast<double>(step.value_or(end)));
     }
-    const Summary s = Summarize(onsets.steps);
-    onsets.text = onsets.reached == 0 ? "never" : "from step " + Fixed(s.mean, 0);
-    if (onsets.reached > 0 && s.n > 1) onsets.text += " ± " + Fixed(s.deviation, 0);
-    onsets.text += " (in " + std::to_string(onsets.reached) + " of " + std::to_string(s.n) + " runs)";
+    const Summary s = Summarize(reached);
+    onsets.reached = s.n;
+    onsets.text = s.n == 0 ? "never" : "from step " + Fixed(s.mean, 0);
+    if (s.n > 1) onsets.text += " ± " + Fixed(s.deviation, 0);
+    onsets.text += " (in " + std::to_string(s.n) + " of " + std::to_string(onsets.steps.size()) + " runs)";
     return onsets;
   }
 
@@ -419,9 +466,10 @@ class ClaimJudge {
     if (exact_) effect->interval = Interval{effect->value, effect->value};
     if (!exact_ && !too_few) effect->interval = interval;
   }
-  Effect Difference(const Numbers& a, const Numbers& b, size_t comparisons) const {
+  Effect Difference(const Numbers& a, const Numbers& b, size_t comparisons, double resolution = 0) const {
     Effect effect = Sized(Summarize(a).mean - Summarize(b).mean);
-    Bound(DifferenceInterval(a, b, kOutside / static_cast<double>(comparisons)), TooFew(a) || TooFew(b), &effect);
+    Bound(DifferenceInterval(a, b, kOutside / static_cast<double>(comparisons), resolution), TooFew(a) || TooFew(b),
+          &effect);
     return effect;
   }
   // How far above the level of a sink.
@@ -438,12 +486,14 @@ class ClaimJudge {
   // The verdict that the effect's interval gives.
   static Judgement Decided(Judgement judgement, bool enough) {
     const Effect& effect = *judgement.effect;
+    judgement.remark = enough ? kTooWide : kTooFewSeeds;
     if (!enough) judgement.comparison += SeedsText();
     if (!enough || !effect.interval) return judgement;
     if (effect.interval->low > 0 && effect.value >= effect.least)
       judgement.verdict = Verdict::kHolds;
     else if (effect.interval->high < effect.least)
       judgement.verdict = Verdict::kDoesNotHold;
+    if (judgement.verdict != Verdict::kNotEnoughData) judgement.remark.clear();
     return judgement;
   }
 
@@ -452,11 +502,13 @@ class ClaimJudge {
                      const std::vector<Case>& pair) const {
     Judgement judgement = Begin(pair);
     judgement.comparison = std::move(text);
+    judgement.remark = kNotRun;
     if (larger.empty() || smaller.empty()) return judgement;
     judgement.effect = Difference(larger, smaller, comparisons);
     judgement.comparison += ": " + ShowEffect(*judgement.effect);
     if (std::max(Summarize(larger).mean, Summarize(smaller).mean) < SinkFrom(pair[0])) {
       judgement.comparison += "; neither has a sink";
+      judgement.remark = kNoSink;
       return judgement;
     }
     return Decided(std::move(judgement), !TooFew(larger) && !TooFew(smaller));
@@ -469,7 +521,9 @@ class ClaimJudge {
     Judgement judgement = Begin({c, control});
     judgement.comparison =
         Quantity() + " " + Show(c, without) + " at " + name + " against " + Show(control, with) + " at " + control_name;
+    judgement.remark = kNotRun;
     if (without.empty() || with.empty()) return judgement;
+    judgement.remark.clear();
     judgement.effect = Difference(with, without, comparisons);
     judgement.comparison += ": " + ShowEffect(*judgement.effect) + " less";
     const bool enough = !TooFew(without) && !TooFew(with);
@@ -477,17 +531,20 @@ class ClaimJudge {
     if (enough && left.interval && left.interval->low > 0) {
       judgement.verdict = Verdict::kDoesNotHold;
       judgement.comparison += "; the sink is there";
+      judgement.remark = "the sink is there";
       return judgement;
     }
     if (Summarize(with).mean < SinkFrom(control)) {
       judgement.comparison += "; there is no sink to be missed";
+      judgement.remark = kNoSink;
       return judgement;
     }
     judgement = Decided(std::move(judgement), enough);
     const bool gone = left.interval ? left.interval->high < 0 || (exact_ && left.value < 0) : left.value < 0;
     if (judgement.verdict == Verdict::kHolds && !gone) {
       judgement.verdict = Verdict::kNotEnoughData;
-      judgement.comparison += "; weaker, but not surely gone";
+      judgement.remark = "weaker, but not surely gone";
+      judgement.comparison += "; " + judgement.remark;
     }
     return judgement;
   }
@@ -521,7 +578,8 @@ class ClaimJudge {
       at_inside.insert(in->position);
       at_outside.insert(out->position);
     }
-    if (lead.empty()) return {.comparison = "needs a run's values inside and outside the place (" + Name(c) + ")"};
+    if (lead.empty())
+      return {.remark = kNotRun, .comparison = "needs a run's values inside and outside the place (" + Name(c) + ")"};
     Judgement judgement = Begin({});
     judgement.comparison = Quantity() + " " + Show(c, of_inside) + " at " + PositionText(at_inside) + " against " +
                            Show(c, of_outside) + " at " + PositionText(at_outside) + " (" + Name(c) + ")";
@@ -530,29 +588,43 @@ class ClaimJudge {
     judgement.comparison += ": " + ShowEffect(*judgement.effect);
     if (std::max(Summarize(of_inside).mean, Summarize(of_outside).mean) < SinkFrom(c)) {
       judgement.comparison += "; there is no sink";
+      judgement.remark = "no sink at any position";
       return judgement;
     }
     return Decided(std::move(judgement), !TooFew(lead));
   }
 
   // A claim about several settings holds when it does for each; the one that decides lends its effect.
-  static Judgement Together(std::vector<Judgement> parts) {
-    Judgement all = parts.front();
+  static Judgement Together(const std::vector<Part>& parts) {
+    Judgement all = parts.front().judgement;
     all.verdict = Verdict::kHolds;
     all.comparison.clear();
     all.against.clear();
-    for (const Judgement& part : parts) {
+    for (const auto& [setting, part] : parts) {
       if (part.verdict == Verdict::kDoesNotHold || all.verdict == Verdict::kHolds) all.verdict = part.verdict;
       all.comparison += (all.comparison.empty() ? "" : "; ") + part.comparison;
       all.against.insert(all.against.end(), part.against.begin(), part.against.end());
     }
     const Judgement* decides = nullptr;
     const auto floor = [](const Effect& effect) { return effect.interval ? effect.interval->low : effect.value; };
-    for (const Judgement& part : parts)
+    for (const auto& [setting, part] : parts)
       if (part.effect && part.verdict == all.verdict && (!decides || floor(*part.effect) < floor(*decides->effect)))
         decides = &part;
     all.effect = decides ? decides->effect : std::nullopt;
+    if (parts.size() > 1) all.remark = RemarkOn(parts);
     return all;
+  }
+
+  // "holds at 4 of 6; not at relative; undecided at alibi".
+  static std::string RemarkOn(const std::vector<Part>& parts) {
+    std::string fails, open;
+    size_t held = 0;
+    for (const auto& [setting, part] : parts) {
+      held += part.verdict == Verdict::kHolds;
+      if (part.verdict == Verdict::kDoesNotHold) fails += (fails.empty() ? "; not at " : ", ") + setting;
+      if (part.verdict == Verdict::kNotEnoughData) open += (open.empty() ? "; undecided at " : ", ") + setting;
+    }
+    return "holds at " + std::to_string(held) + " of " + std::to_string(parts.size()) + fails + open;
   }
 
   // " (others: 18.2 at 0.0004, ...)".
@@ -593,18 +665,29 @@ std::string RuleText() {
          "else. "
          "An effect is the difference of their means over seeds, positive in the takeaway's direction, with its 95 % "
          "interval by Welch's t; where the numbers choose which settings are compared, the interval is widened for as "
-         "many comparisons as there were (Bonferroni). Holds: the whole interval is above 0 and the effect is at least "
-         "2 "
-         "points of sink rate (0.05 of alpha). Does not hold: the whole interval is below that. Not enough data: "
-         "anything "
-         "else, fewer than three seeds of a setting, settings of which runs were cancelled or stopped early, and "
-         "comparisons in which nothing has a sink (a rate of 1 %, or a "
-         "strongest head above epsilon). Sink rates are compared where one of the settings has a mean of 10 % or more; "
-         "otherwise alpha of the strongest head is, because in a small model one head more is already several percent. "
-         "That a sink is gone takes an interval of what is left that is below that level, not a mean: seeds differ "
-         "much. "
-         "Models that are measured and not trained have no seeds: what was measured decides. Intervals are not widened "
-         "for the number of takeaways: one in twenty may miss.";
+         "many comparisons as there were (Bonferroni). Where a takeaway says that a sink is there, the effect is how "
+         "far "
+         "the mean lies above the level of one, and where it says at which position, by how much that position leads "
+         "the others in the same run: both with Student's t over seeds. Where it says that there is no effect, the "
+         "intervals of all pairs must lie within a tolerance (4 points of sink rate, 0.1 of alpha). An onset counts as "
+         "the end of training where no sink comes to stay, and is known up to the pause between measurements. Holds: "
+         "the "
+         "whole interval is above 0 and the effect is at least 2 points of sink rate (0.05 of alpha). Does not hold: "
+         "the "
+         "whole interval is below that. Not enough data: anything else, fewer than three seeds of a setting, settings "
+         "without a result, settings of which runs were cancelled or stopped early or had other data, and comparisons "
+         "in "
+         "which nothing has a sink (a rate of 1 %, or a strongest head above epsilon). Sink rates are compared where "
+         "one "
+         "of the settings has a mean of 10 % or more; otherwise alpha of the strongest head is, because in a small "
+         "model "
+         "one head more is already several percent. That a sink is gone takes an interval of what is left that is "
+         "below "
+         "that level, not a mean: seeds differ much. A takeaway about several settings holds when it does for each and "
+         "does not when one refutes it. Models that are measured and not trained have no seeds: what was measured "
+         "decides. Intervals are not widened for the number of takeaways, nor of the settings of one: one in twenty "
+         "may "
+         "miss.";
 }
 
 std::string ShowEffect(const Effect& effect) {
@@ -630,34 +713,67 @@ bool Concerns(const Study& study, const Experiment& experiment, const Claim& cla
 
 namespace {
 
-// Runs that were cancelled beside others of their setting that succeeded, among the settings that a judgement is about.
-// Early stopping cancels a run by what it measures, so those that are left are no sample of the setting's seeds.
-int CancelledBesideOthers(const Study& study, const Experiment& experiment, const Judgement& judgement) {
+// What is wrong with the samples of the settings that a judgement is about: its experiment's, and those that it was
+// held against.
+struct Flaws {
+  int cancelled = 0;   // runs, beside others of their setting that succeeded. Early stopping cancels a run by what it
+                       // measures, so those that are left are no sample of the setting's seeds.
+  int diverged = 0;    // the same of runs that became NaN
+  bool mixed = false;  // a data set held different things for different runs
+};
+Flaws FlawsOf(const Study& study, const Experiment& experiment, const Judgement& judgement) {
   std::set<std::string> compared;
   for (const Contrast& contrast : judgement.against) compared.insert({contrast.setting, contrast.control});
-  int cancelled = 0;
+  Flaws flaws;
+  std::map<std::string, std::set<std::string>> contents;  // of data sets
   for (const Experiment& other : study.experiments)
     for (const Point& point : other.points) {
       const auto any = [&](const auto& is) { return std::any_of(point.runs.begin(), point.runs.end(), is); };
       if (&other != &experiment && !any([&](const std::string& id) { return compared.contains(id); })) continue;
       if (!any([&](const std::string& id) { return study.run(id).succeeded(); })) continue;
-      cancelled += static_cast<int>(std::count_if(point.runs.begin(), point.runs.end(), [&](const std::string& id) {
-        return ParseName<JobState>(study.run(id).state) == JobState::kCancelled;
-      }));
+      for (const std::string& id : point.runs) {
+        const Run& run = study.run(id);
+        const std::optional<JobState> state = ParseName<JobState>(run.state);
+        flaws.cancelled += state == JobState::kCancelled;
+        flaws.diverged += state == JobState::kFailed && run.reason.starts_with("nan");
+        if (run.succeeded() && !run.data_content.empty()) contents[run.data_set].insert(run.data_content);
+      }
     }
-  return cancelled;
+  flaws.mixed = std::any_of(contents.begin(), contents.end(), [](const auto& set) { return set.second.size() > 1; });
+  return flaws;
+}
+
+std::string Runs(int count, const std::string& what) {
+  return std::to_string(count) + (count == 1 ? " run was " : " runs were ") + what;
+}
+
+// The judgement, where the samples allow one.
+Judgement OfGoodSamples(Judgement judgement, const Flaws& flaws) {
+  if (judgement.verdict == Verdict::kNotEnoughData) return judgement;
+  const auto open = [&judgement](const std::string& remark, const std::string& why) {
+    judgement.verdict = Verdict::kNotEnoughData;
+    judgement.remark = remark;
+    judgement.comparison += "; " + why;
+  };
+  if (flaws.cancelled > 0)
+    open("runs were stopped early",
+         Runs(flaws.cancelled, "cancelled or stopped early, so the others are no sample of the seeds"));
+  if (flaws.mixed) open("not all on the same data", "the runs did not all train on the same data");
+  if (flaws.diverged > 0) {
+    const std::string what = std::to_string(flaws.diverged) + (flaws.diverged == 1 ? " seed" : " seeds") +
+                             " diverged and " + (flaws.diverged == 1 ? "is" : "are") + " left out";
+    judgement.remark += (judgement.remark.empty() ? "" : "; ") + what;
+    judgement.comparison += "; " + what;
+  }
+  return judgement;
 }
 
 }  // namespace
 
 Judgement Judge(const Study& study, const Experiment& experiment, const Claim& claim) {
   Judgement judgement = std::visit(ClaimJudge(study, experiment, Source::kOurs), claim);
-  const int cancelled = CancelledBesideOthers(study, experiment, judgement);
-  if (cancelled > 0 && judgement.verdict != Verdict::kNotEnoughData) {
-    judgement.verdict = Verdict::kNotEnoughData;
-    judgement.comparison += "; " + std::to_string(cancelled) + (cancelled == 1 ? " run was" : " runs were") +
-                            " cancelled or stopped early, so the others are no sample of the seeds";
-  }
+  const Flaws flaws = FlawsOf(study, experiment, judgement);
+  judgement = OfGoodSamples(std::move(judgement), flaws);
   const Judgement published = std::visit(ClaimJudge(study, experiment, Source::kPaper), claim);
   if (published.effect) {
     judgement.paper = published.comparison;

@@ -11,9 +11,9 @@
 //   is above 0 and the effect is at least the least that counts: 2 points of sink rate, 0.05 of alpha. It does not hold
 //   when the whole interval is below that least effect. Everything else is not enough data: fewer than three seeds on a
 //   side always are, and so is a comparison in which no setting has a sink (a sink rate of 1 percent; a strongest head
-//   above epsilon), and settings of which runs were cancelled, as early stopping does by what they measure. That a sink
-//   is gone takes an interval of what is left that lies below that level. Models that are measured and not trained have
-//   no seeds: what was measured decides.
+//   above epsilon), settings without a result, and settings of which runs were cancelled, as early stopping does by
+//   what they measure, or had other data in their set. That a sink is gone takes an interval of what is left that lies
+//   below that level. Models that are measured and not trained have no seeds: what was measured decides.
 #pragma once
 
 #include <optional>
@@ -29,7 +29,8 @@
 namespace sink::report {
 
 inline constexpr int kLeastSeeds = 3;
-inline constexpr double kOutside = 0.05;  // the probability that an interval misses
+inline constexpr double kOutside = 0.05;                        // the probability that an interval misses
+inline constexpr double kLeastPercent = 2, kLeastAlpha = 0.05;  // effects that count
 
 enum class Verdict { kHolds, kDoesNotHold, kNotEnoughData };
 std::string VerdictText(Verdict verdict);  // "holds", "does not hold", "not enough data"
@@ -40,6 +41,7 @@ struct Effect {
   std::optional<Interval> interval;  // nothing for too few seeds and for published numbers
   double least = 0;                  // from which it counts; of NoEffect the tolerance
   std::string unit;                  // "points", "alpha", "steps", "nats"
+  bool of_bound = false;             // NoEffect's: the claim is that it is below `least`
 };
 std::string ShowEffect(const Effect& effect);  // "+0.36 [0.16, 0.57] alpha"
 
@@ -47,10 +49,15 @@ std::string ShowEffect(const Effect& effect);  // "+0.36 [0.16, 0.57] alpha"
 struct Contrast {
   std::string setting;
   std::string control;
+
+  bool operator==(const Contrast&) const = default;
 };
 
 struct Judgement {
   Verdict verdict = Verdict::kNotEnoughData;
+  // For a table, in a few words: why nothing is decided, or where a claim about several settings holds and where not.
+  // Empty where the effect says it all.
+  std::string remark;
   std::string comparison;         // our numbers, one sentence or two
   std::optional<Effect> effect;   // of the comparison that decided
   std::vector<Contrast> against;  // empty where settings are not held against each other

@@ -109,9 +109,10 @@ std::string QuantityText(Quantity quantity) {
   return "";
 }
 
-double Onsets::median() const {
-  const size_t n = steps.size();
-  return (steps[(n - 1) / 2] + steps[n / 2]) / 2;
+std::optional<double> Onsets::median() const {
+  const size_t low = static_cast<size_t>(runs - 1) / 2, high = static_cast<size_t>(runs) / 2;
+  if (runs == 0 || high >= steps.size()) return std::nullopt;
+  return (steps[low] + steps[high]) / 2;
 }
 
 Onsets AlphaOnsets(const Study& study, const Point& point, double level) {
@@ -126,11 +127,14 @@ std::string ShowOnsets(const Onsets& onsets) {
   std::string of = " of " + std::to_string(onsets.runs) + (onsets.runs == 1 ? " run" : " runs");
   if (onsets.unfinished > 0) of += " (" + std::to_string(onsets.unfinished) + " did not finish)";
   if (onsets.steps.empty()) return "in none" + of;
-  std::string text = "step " + Fixed(onsets.median(), 0);
-  if (onsets.steps.size() > 1)
-    text += " (" + Fixed(onsets.steps.front(), 0) + " to " + Fixed(onsets.steps.back(), 0) + ")";
-  return text + ", " + TokenText(onsets.median() * onsets.tokens_a_step) + " tokens, in " +
-         std::to_string(onsets.steps.size()) + of;
+  const std::string in = "in " + std::to_string(onsets.steps.size()) + of;
+  const auto tokens = [&onsets](double step) { return TokenText(step * onsets.tokens_a_step) + " tokens"; };
+  const double first = onsets.steps.front();
+  const std::optional<double> median = onsets.median();
+  if (!median) return in + ", the earliest at step " + Fixed(first, 0) + " (" + tokens(first) + ")";
+  std::string text = "step " + Fixed(*median, 0);
+  if (onsets.steps.size() > 1) text += " (" + Fixed(first, 0) + " to " + Fixed(onsets.steps.back(), 0) + ")";
+  return text + ", " + tokens(*median) + ", " + in;
 }
 
 std::optional<double> HalfWay(const Run& run, Quantity quantity) {
@@ -156,6 +160,7 @@ std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experi
     bool measured = false;
     std::set<std::string> seen;  // a run may stand under two settings' labels
     std::vector<double> of_settings, of_one;
+    double every = 0;  // how often it was measured
     for (const Point& point : experiment.points) {
       std::vector<double> lags;
       for (const std::string& id : point.runs) {
@@ -166,6 +171,8 @@ std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experi
         measured |= CurveOf(run, quantity) != nullptr;
         const auto of_sink = HalfWay(run, Quantity::kSink), of_quantity = HalfWay(run, quantity);
         if (of_sink && of_quantity) lags.push_back(*of_sink - *of_quantity);
+        const Json& steps = Setting(run, "eval.every");
+        if (steps.is_number()) every = steps.get<double>();
       }
       for (const double lag : lags) {
         order.lag.push_back(lag);
@@ -176,9 +183,14 @@ std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experi
       if (lags.size() > of_one.size()) of_one = lags;
     }
     if (!measured) continue;
-    const std::vector<double>& draws = static_cast<int>(of_settings.size()) >= kLeastSeeds ? of_settings : of_one;
+    const bool many = static_cast<int>(of_settings.size()) >= kLeastSeeds;
+    const std::vector<double>& draws = many ? of_settings : of_one;
     order.mean = Summarize(draws).mean;
-    if (static_cast<int>(draws.size()) >= kLeastSeeds) order.interval = MeanInterval(draws, kOutside);
+    const bool agree =
+        std::all_of(of_settings.begin(), of_settings.end(), [&order](double mean) { return mean * order.mean > 0; });
+    // A lag is a difference of two steps, each known up to the pause between measurements.
+    if (static_cast<int>(draws.size()) >= kLeastSeeds && (many || agree))
+      order.interval = MeanInterval(draws, kOutside, many ? 0 : std::sqrt(2.0) * every);
     orders.push_back(std::move(order));
   }
   return orders;

@@ -7,7 +7,6 @@
 #include <limits>
 #include <map>
 
-#include "coordinator/report/emergence.h"
 #include "coordinator/report/measures.h"
 #include "proto/pipe/metric_name.h"
 
@@ -229,9 +228,9 @@ class FigureMaker {
       charts::IntervalRow row{line.label, std::numeric_limits<double>::quiet_NaN(), std::nullopt, line.color, ""};
       row.note = "in " + std::to_string(onsets.steps.size()) + " of " + std::to_string(onsets.runs) +
                  (onsets.runs == 1 ? " run" : " runs");
-      if (!onsets.steps.empty()) {
-        ++with;
-        row.value = onsets.median();
+      with += !onsets.steps.empty();
+      if (const std::optional<double> median = onsets.median()) {
+        row.value = *median;
         row.interval = {onsets.steps.front(), onsets.steps.back()};
       }
       chart.rows.push_back(std::move(row));
@@ -244,29 +243,16 @@ class FigureMaker {
     }
     chart.title = "When the sink comes to stay: " + experiment_.name;
     chart.description = "First step from which " + head + " is " + above +
-                        ": median over the runs that reach it, from the earliest to the latest.";
+                        ": median over the runs, where one that never reaches it is later than any, from the earliest "
+                        "to the latest. A setting in which half of the runs or more never do has no dot.";
     chart.x_label = "optimizer steps";
     chart.marks = {0};
     Add("onset", "When the sink comes to stay", std::move(chart));
   }
 
   void AddOrder() {
-    IntervalChart chart;
-    for (const Order& order : OrderOfEmergence(study_, experiment_)) {
-      if (order.lag.empty()) continue;
-      charts::IntervalRow row{QuantityText(order.quantity), Summarize(order.lag).mean, std::nullopt,
-                              static_cast<int>(chart.rows.size()), OrderText(order)};
-      if (order.interval) row.interval = {order.interval->low, order.interval->high};
-      chart.rows.push_back(std::move(row));
-    }
-    if (chart.rows.empty()) return;
-    chart.title = "What comes before the sink: " + experiment_.name;
-    chart.description =
-        "Steps by which each quantity has gone half of its way before the strongest head's alpha_1 has: mean over "
-        "runs with a sink, 95 % interval; left of 0 it comes after.";
-    chart.x_label = "optimizer steps before the sink";
-    chart.marks = {0};
-    Add("order", "What comes before the sink", std::move(chart));
+    std::optional<IntervalChart> chart = OrderChart(OrderOfEmergence(study_, experiment_), experiment_.name);
+    if (chart) Add("order", "What comes before the sink", *std::move(chart));
   }
 
   void AddNorms() {
@@ -303,6 +289,26 @@ class FigureMaker {
 
 std::string Draw(const Chart& chart, Placement placement) {
   return std::visit([placement](const auto& kind) { return Draw(kind, placement); }, chart);
+}
+
+std::optional<IntervalChart> OrderChart(const std::vector<Order>& orders, const std::string& of) {
+  IntervalChart chart;
+  for (const Order& order : orders) {
+    if (order.lag.empty()) continue;
+    charts::IntervalRow row{QuantityText(order.quantity), order.mean, std::nullopt, static_cast<int>(chart.rows.size()),
+                            OrderText(order)};
+    if (order.interval) row.interval = {order.interval->low, order.interval->high};
+    chart.rows.push_back(std::move(row));
+  }
+  if (chart.rows.empty()) return std::nullopt;
+  chart.title = "What comes before the sink: " + of;
+  chart.description =
+      "Steps by which each quantity has gone half of its way before the strongest head's alpha_1 has, in runs with a "
+      "sink: mean over the settings, or over the seeds of one where there are few, and its 95 % interval; left of 0 it "
+      "comes after.";
+  chart.x_label = "optimizer steps before the sink";
+  chart.marks = {0};
+  return chart;
 }
 
 std::optional<LineChart> MetricChart(const Study& study, const std::vector<Line>& lines, const std::string& metric,

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "coordinator/report/emergence.h"
 #include "coordinator/report/labels.h"
 #include "coordinator/report/study.h"
 #include "proto/charts/svg.h"
@@ -40,6 +41,9 @@ std::optional<LineChart> MetricChart(const Study& study, const std::vector<const
 std::optional<HeatMapChart> MapChart(const Study& study, const std::vector<Line>& lines, const std::string& name);
 std::optional<HeatMapChart> MapChart(const Study& study, const std::vector<const Point*>& points,
                                      const std::string& name);
+
+// What comes before the sink; `of` says of which runs. Nothing where no quantity has a lag.
+std::optional<IntervalChart> OrderChart(const std::vector<Order>& orders, const std::string& of);
 
 // The figures of an experiment, in the order in which a report shows them: sink rate, strongest head, losses, when the
 // sink comes and in which order, hidden norms by layer, heat maps of alpha_1 and of the bias. Those without data are

@@ -1,7 +1,8 @@
-// What a reader takes in at a glance: the takeaways of one sweep, or of several together, with verdicts, effects and
-// the paper's own numbers; and what to know before comparing. Pure; any thread.
+// What a reader takes in at a glance: the takeaways of a sweep, with verdicts, effects and the paper's own numbers; and
+// what to know before comparing. Pure; any thread.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "coordinator/report/document.h"
@@ -12,12 +13,10 @@ namespace sink::report {
 
 void AddFrontPage(const Study& study, const std::vector<ExperimentResult>& results, Document* document);
 
-// One sweep as it was evaluated.
-struct EvaluatedStudy {
-  const Study* study = nullptr;
-  const std::vector<ExperimentResult>* results = nullptr;
-};
-// A page of every takeaway of these sweeps: which hold in our runs, which do not, and which they cannot decide.
-Document MakeComparison(const std::vector<EvaluatedStudy>& studies);
+// How the runs were trained, beside how the paper trained its own.
+void AddRecipes(const Study& study, Document* document);
+
+// "Hold here: 12. Do not hold: 7. Not enough data: 9."
+std::string CountsText(const std::vector<Verdicts::Item>& items);
 
 }  // namespace sink::report

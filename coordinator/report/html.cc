@@ -32,7 +32,7 @@ ul.verdicts li.holds { border-color: var(--good); } ul.verdicts li.fails { borde
 .holds .verdict { color: var(--good); } .fails .verdict { color: var(--bad); }
 .source, .comparison, figcaption { color: var(--dim); font-size: .9rem; }
 td.holds { color: var(--good); font-weight: 600; } td.fails { color: var(--bad); font-weight: 600; }
-td.open { color: var(--open); font-weight: 600; } td svg { display: block; }
+td.open { color: var(--open); font-weight: 600; } td .source { font-weight: 400; } td svg { display: block; }
 td svg.swatch { display: inline-block; margin-right: .45em; }
 figure { margin: 1.25rem 0 1.75rem; } figure svg { max-width: 100%; height: auto; }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; --page: #ffffff; --text: #000000; }
@@ -59,6 +59,11 @@ std::string DrawEffect(const Judgement& judgement) {
   charts::IntervalRow row{"ours", effect.value, std::nullopt, color, ""};
   if (effect.interval) row.interval = {effect.interval->low, effect.interval->high};
   return charts::DrawCell(row, {0, effect.least}, "effect " + ShowEffect(effect));
+}
+
+// Below the verdict, in small.
+std::string RemarkOf(const Judgement& judgement) {
+  return judgement.remark.empty() ? "" : "<br><span class=\"source\">" + EscapeXml(judgement.remark) + "</span>";
 }
 
 class Html {
@@ -102,9 +107,9 @@ class Html {
     for (const Verdicts::Item& item : overview.items)
       out_ += "<tr><td>" + EscapeXml(item.statement) + " <span class=\"source\">" + EscapeXml(item.experiment) +
               "</span></td><td class=\"" + StyleOf(item.judgement.verdict) + "\">" +
-              VerdictText(item.judgement.verdict) + "</td><td>" + DrawEffect(item.judgement) +
-              "</td><td class=\"number\">" + EscapeXml(OursText(item.judgement)) + "</td><td class=\"number\">" +
-              EscapeXml(PaperText(item.judgement)) + "</td></tr>\n";
+              VerdictText(item.judgement.verdict) + RemarkOf(item.judgement) + "</td><td>" +
+              DrawEffect(item.judgement) + "</td><td class=\"number\">" + EscapeXml(OursText(item.judgement)) +
+              "</td><td class=\"number\">" + EscapeXml(PaperText(item.judgement)) + "</td></tr>\n";
     out_ += "</tbody></table></div>\n";
   }
   void operator()(const Verdicts& verdicts) {

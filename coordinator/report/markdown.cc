@@ -14,6 +14,10 @@ std::string Escape(const std::string& text) {
   return out;
 }
 
+std::string RemarkOf(const Judgement& judgement) {
+  return judgement.remark.empty() ? "" : ": " + Escape(judgement.remark);
+}
+
 class Markdown {
  public:
   void operator()(const Heading& heading) {
@@ -46,8 +50,8 @@ class Markdown {
     out_ += "| --- | --- | --- | ---: | ---: |\n";
     for (const Verdicts::Item& item : overview.items)
       out_ += "| " + Escape(item.statement) + " | " + Escape(item.experiment) + " | **" +
-              VerdictText(item.judgement.verdict) + "** | " + Escape(OursText(item.judgement)) + " | " +
-              Escape(PaperText(item.judgement)) + " |\n";
+              VerdictText(item.judgement.verdict) + "**" + RemarkOf(item.judgement) + " | " +
+              Escape(OursText(item.judgement)) + " | " + Escape(PaperText(item.judgement)) + " |\n";
     out_ += "\n";
   }
   void operator()(const Verdicts& verdicts) {

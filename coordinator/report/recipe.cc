@@ -55,10 +55,14 @@ std::string MeasureText(const Run& run) {
   return "T " + SettingText(run, "eval.tokens") + ", " + SettingText(run, "eval.sequences") + " sequences";
 }
 
-// The paper's recipe of the model that the run's is: a job's defaults are the 60M one.
-Run PaperLike(const Run& run) {
+constexpr char kSmall[] = "60M", kLarge[] = "1B";
+
+std::string ModelOfThePaper(const Run& run) { return Number(run, "model.hidden_size") == 2048 ? kLarge : kSmall; }
+
+// The paper's recipe of a model of its; a job's defaults are the 60M one.
+Run PaperRun(const std::string& model) {
   JobConfig config;
-  if (Number(run, "model.hidden_size") == 2048) {
+  if (model == kLarge) {
     config.model.hidden_size = 2048;
     config.model.intermediate_size = 5632;
     config.model.num_hidden_layers = 22;
@@ -78,14 +82,8 @@ std::string MostCommon(const std::vector<std::string>& texts) {
   return most->first + (counts.size() > 1 ? " (most runs; others vary it)" : "");
 }
 
-}  // namespace
-
-std::vector<RecipeRow> RecipeDifferences(const Study& study) {
-  std::vector<const Run*> runs;
-  for (const auto& [id, run] : study.runs)
-    if (!IsEvaluation(run) && !Setting(run, "model.hidden_size").is_null()) runs.push_back(&run);
-  if (runs.empty()) return {};
-  const Run paper = PaperLike(*runs.front());
+// The parts in which runs differ from the paper's.
+std::vector<RecipeRow> RowsOf(const std::vector<const Run*>& runs, const Run& paper) {
   std::vector<RecipeRow> rows;
   const std::pair<const char*, std::string (*)(const Run&)> kParts[] = {{"Model", ModelText},
                                                                         {"Training", LengthText},
@@ -105,6 +103,22 @@ std::vector<RecipeRow> RecipeDifferences(const Study& study) {
   for (const auto& [settings, count] : seeds) counts.push_back(std::to_string(count));
   if (const std::string ours = MostCommon(counts); ours != "1") rows.push_back({"Seeds of a setting", ours, "1"});
   return rows;
+}
+
+}  // namespace
+
+std::vector<Recipe> RecipeDifferences(const Study& study) {
+  std::vector<Recipe> recipes;
+  for (const std::string model : {kSmall, kLarge}) {
+    std::vector<const Run*> runs;
+    for (const auto& [id, run] : study.runs)
+      if (!IsEvaluation(run) && !Setting(run, "model.hidden_size").is_null() && ModelOfThePaper(run) == model)
+        runs.push_back(&run);
+    if (runs.empty()) continue;
+    std::vector<RecipeRow> rows = RowsOf(runs, PaperRun(model));
+    if (!rows.empty()) recipes.push_back({model, std::move(rows)});
+  }
+  return recipes;
 }
 
 }  // namespace sink::report

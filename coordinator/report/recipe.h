@@ -16,8 +16,14 @@ struct RecipeRow {
   std::string paper;
 };
 
-// The parts in which the runs that train differ from the paper's recipe (Gu et al., ICLR 2025, section 4; its 1B model
-// where ours is as wide), in a fixed order. Empty where nothing differs, and where nothing trains.
-std::vector<RecipeRow> RecipeDifferences(const Study& study);
+// How the runs that are like one of the paper's models were trained, beside how it was.
+struct Recipe {
+  std::string model;            // of the paper: "60M", "1B"
+  std::vector<RecipeRow> rows;  // the parts that differ, in a fixed order
+};
+
+// One for each of the paper's models (Gu et al., ICLR 2025, section 4) that a run of ours is like: the 1B one where
+// ours is as wide. Those that differ in nothing are left out.
+std::vector<Recipe> RecipeDifferences(const Study& study);
 
 }  // namespace sink::report

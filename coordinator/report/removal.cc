@@ -10,9 +10,8 @@
 namespace sink::report {
 namespace {
 
-constexpr double kSink = 0.3;         // of the strongest head
-constexpr double kLeastAlpha = 0.05;  // a change that counts
-constexpr double kLeastLoss = 0.01;   // nats a token
+constexpr double kSink = 0.3;        // of the strongest head
+constexpr double kLeastLoss = 0.01;  // nats a token
 constexpr size_t kLeastVariants = 3;
 
 bool IsMechanism(const std::string& key) { return key.starts_with("model.variant.") || key == "train.optimizer"; }
@@ -54,6 +53,40 @@ std::optional<Effect> DifferenceOf(const std::vector<double>& a, const std::vect
   return effect;
 }
 
+// What differs: "sink_logit=zero".
+std::string LabelOf(const Run& run, const std::vector<std::string>& keys) {
+  std::string label;
+  for (const std::string& key : keys)
+    label += (label.empty() ? "" : " ") + ShortLabel(key + "=" + SettingText(run, key));
+  return label;
+}
+
+int CountState(const Study& study, const Point& point, JobState state) {
+  return static_cast<int>(std::count_if(point.runs.begin(), point.runs.end(), [&](const std::string& id) {
+    return ParseName<JobState>(study.run(id).state) == state;
+  }));
+}
+
+// Variants of the base of which no run has a result.
+std::vector<Variant> Unfinished(const Study& study, const Run& base) {
+  std::vector<Variant> variants;
+  std::set<std::string> seen;
+  for (const Experiment& experiment : study.experiments)
+    for (const Point& point : experiment.points) {
+      if (point.runs.empty() || CountState(study, point, JobState::kSucceeded) > 0) continue;
+      const Run& run = study.run(point.runs.front());
+      const std::vector<std::string> keys = DifferingKeys(base, run);
+      if (IsEvaluation(run) || !IsVariant(keys) || !seen.insert(SettingsWithout(run, {})).second) continue;
+      Variant variant;
+      variant.point = &point;
+      variant.label = LabelOf(run, keys);
+      variant.runs = static_cast<int>(point.runs.size());
+      variant.verdict = "did not finish";
+      variants.push_back(std::move(variant));
+    }
+  return variants;
+}
+
 std::string VerdictOn(const Variant& variant, const std::vector<double>& alpha, const std::vector<double>& bias,
                       double base_alpha) {
   if (!variant.change || !variant.change->interval || base_alpha < kSink) return "not enough data";
@@ -80,18 +113,23 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
     return evidence.Values(c, measure, position);
   };
   const std::vector<double> alpha = values(*base, Measure::kAlphaMax), loss = values(*base, Measure::kValidationLoss);
-  Removal removal{&base->point(),   ShortLabel(base->point().label),
-                  Summarize(alpha), Summarize(values(*base, Measure::kSinkRate)),
-                  Summarize(loss),  {}};
+  const int base_cancelled = CountState(study, base->point(), JobState::kCancelled);
+  Removal removal;
+  removal.point = &base->point();
+  removal.base = ShortLabel(base->point().label);
+  removal.runs = static_cast<int>(base->point().runs.size());
+  removal.succeeded = CountState(study, base->point(), JobState::kSucceeded);
+  removal.alpha = Summarize(alpha);
+  removal.rate = Summarize(values(*base, Measure::kSinkRate));
+  removal.loss = Summarize(loss);
   for (const Case& c : cases) {
     const std::vector<std::string> keys = DifferingKeys(*base->run, *c.run);
     if (!IsVariant(keys)) continue;
     Variant variant;
     variant.point = &c.point();
-    for (const std::string& key : keys) {
-      const std::string word = key + "=" + SettingText(*c.run, key);
-      variant.label += (variant.label.empty() ? "" : " ") + ShortLabel(word);
-    }
+    variant.label = LabelOf(*c.run, keys);
+    variant.runs = static_cast<int>(c.point().runs.size());
+    variant.succeeded = CountState(study, c.point(), JobState::kSucceeded);
     const std::vector<double> of_alpha = values(c, Measure::kAlphaMax), of_loss = values(c, Measure::kValidationLoss);
     variant.alpha = Summarize(of_alpha);
     variant.rate = Summarize(values(c, Measure::kSinkRate));
@@ -100,10 +138,12 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
     if (!of_bias.empty()) variant.bias = Summarize(of_bias).mean;
     variant.change = DifferenceOf(of_alpha, alpha, kLeastAlpha, "alpha");
     variant.price = DifferenceOf(of_loss, loss, kLeastLoss, "nats");
-    variant.verdict = VerdictOn(variant, of_alpha, of_bias, removal.alpha.mean);
+    const bool is_sample = base_cancelled + CountState(study, c.point(), JobState::kCancelled) == 0;
+    variant.verdict = is_sample ? VerdictOn(variant, of_alpha, of_bias, removal.alpha.mean) : "not enough data";
     removal.variants.push_back(std::move(variant));
   }
   if (removal.variants.size() < kLeastVariants) return std::nullopt;
+  for (Variant& variant : Unfinished(study, *base->run)) removal.variants.push_back(std::move(variant));
   return removal;
 }
 

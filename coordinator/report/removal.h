@@ -16,20 +16,23 @@ namespace sink::report {
 struct Variant {
   const Point* point = nullptr;  // of the study
   std::string label;             // what differs: "sink_logit=zero"
+  int runs = 0, succeeded = 0;   // seeds
   Summary alpha, rate, loss;     // alpha_1 of the strongest head, Sink_1 in percent, validation loss
   std::optional<double> bias;    // alpha of a bias's or sink token's strongest head, where there is one
   std::optional<Effect> change;  // of alpha_1, against the base; positive is stronger
   std::optional<Effect> price;   // in validation loss (nats a token); positive is worse
   // "removes it": surely below the level of a sink, not in the mean alone, and no bias has it instead; "moves it to the
-  // bias", "weakens it", "keeps it", "strengthens it", "not enough data", "did not finish".
+  // bias", "weakens it", "keeps it", "strengthens it", "not enough data" (also where runs were cancelled, as early
+  // stopping does by what they measure), "did not finish" (no run succeeded).
   std::string verdict;
 };
 
 struct Removal {
   const Point* point = nullptr;  // the base
   std::string base;              // its label
+  int runs = 0, succeeded = 0;
   Summary alpha, rate, loss;
-  std::vector<Variant> variants;  // in file order, each setting once
+  std::vector<Variant> variants;  // those with results in file order, each setting once; then those without
 };
 
 // Nothing for a sweep with fewer than three variants of one base.

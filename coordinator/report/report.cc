@@ -12,6 +12,7 @@
 #include "coordinator/report/front_page.h"
 #include "coordinator/report/measures.h"
 #include "coordinator/report/removal.h"
+#include "coordinator/report/sections.h"
 #include "proto/pipe/metric_name.h"
 
 namespace sink::report {
@@ -173,18 +174,21 @@ std::string DataText(const Study& study) {
   return text;
 }
 
-Facts HeaderFacts(const Study& study) {
-  Facts header = {{{"Sweep", study.sweep},
-                   {"Submitted", TimeText(study.created_ms)},
-                   {"Reported", TimeText(study.reported_ms)},
-                   {"Jobs", StateCounts(study)},
-                   {"Sink metric", "epsilon " + Distinct(study, Epsilon) + ", T " +
-                                       Distinct(study, [](const Run& run) { return SettingText(run, "eval.tokens"); }) +
-                                       ", " + BosText(study) + ", position 1 unless said otherwise"},
-                   {"Made by", study.command + ", sinkctl " + study.version},
-                   {"Workers", Machines(study)}}};
-  if (const std::string data = DataText(study); !data.empty()) header.items.emplace_back("Data", data);
-  return header;
+// "2 h 12 min from the first start to the last end, 4 h 20 min of jobs"; empty where nothing has ended.
+std::string DurationText(const Study& study) {
+  int64_t first = 0, last = 0, sum = 0;
+  for (const auto& [id, run] : study.runs) {
+    if (run.started_ms == 0 || run.finished_ms < run.started_ms) continue;
+    first = first == 0 ? run.started_ms : std::min(first, run.started_ms);
+    last = std::max(last, run.finished_ms);
+    sum += run.finished_ms - run.started_ms;
+  }
+  const auto text = [](int64_t ms) {
+    const int64_t minutes = (ms + 30'000) / 60'000;
+    if (minutes == 0) return std::to_string((ms + 500) / 1000) + " s";
+    return (minutes < 60 ? "" : std::to_string(minutes / 60) + " h ") + std::to_string(minutes % 60) + " min";
+  };
+  return sum == 0 ? "" : text(last - first) + " from the first start to the last end, " + text(sum) + " of jobs";
 }
 
 DataTable TableOf(const ExperimentResult& result, const Palette& palette) {
@@ -213,106 +217,6 @@ DataTable TableOf(const ExperimentResult& result, const Palette& palette) {
     table.rows.push_back(std::move(cells));
   }
   return table;
-}
-
-TableCell NumberCell(std::string text) { return {text.empty() ? "–" : std::move(text), true}; }
-
-void AddRemoval(const Study& study, const Palette& palette, Document* document) {
-  const std::optional<Removal> removal = WhatRemovesTheSink(study);
-  if (!removal) return;
-  document->blocks.push_back(Heading{2, "What removes a sink, and at what price in loss"});
-  document->blocks.push_back(
-      Paragraph{"Every setting that differs from " + removal->base +
-                " in the model's variant or the optimizer alone. Changes are "
-                "differences of means over seeds with 95 % intervals. Removed is a sink whose strongest head is surely "
-                "weaker and surely "
-                "below 0.3; intervals are not widened for the number of rows; a positive price is a higher validation "
-                "loss (nats a token)."});
-  DataTable table;
-  table.columns = {"Variant", "The sink", "alpha_1, strongest head", "change", "Sink_1 %", "Validation loss", "price"};
-  table.rows.push_back({{removal->base, false, false, palette.ColorOf(*removal->point)},
-                        {"the base"},
-                        NumberCell(ShowSummary(removal->alpha, 2)),
-                        NumberCell(""),
-                        NumberCell(ShowSummary(removal->rate, 1)),
-                        NumberCell(ShowSummary(removal->loss, 3)),
-                        NumberCell("")});
-  charts::IntervalChart sink, price;
-  for (const Variant& variant : removal->variants) {
-    const auto effect = [](const std::optional<Effect>& e) { return NumberCell(e ? ShowEffect(*e) : ""); };
-    const int color = palette.ColorOf(*variant.point);
-    table.rows.push_back({{variant.label, false, false, color},
-                          {variant.verdict},
-                          NumberCell(ShowSummary(variant.alpha, 2)),
-                          effect(variant.change),
-                          NumberCell(ShowSummary(variant.rate, 1)),
-                          NumberCell(ShowSummary(variant.loss, 3)),
-                          effect(variant.price)});
-    const auto row = [&](const std::optional<Effect>& e, const std::string& note) {
-      charts::IntervalRow out{variant.label, e ? e->value : NAN, std::nullopt, color, note};
-      if (e && e->interval) out.interval = {e->interval->low, e->interval->high};
-      return out;
-    };
-    sink.rows.push_back(row(variant.change, variant.verdict));
-    price.rows.push_back(row(variant.price, ""));
-  }
-  document->blocks.push_back(std::move(table));
-  sink.title = "Change of alpha_1 of the strongest head";
-  sink.description = "Against " + removal->base + ", with 95 % intervals; left of 0 the sink is weaker.";
-  sink.x_label = "change of alpha_1";
-  price.title = "Price in validation loss";
-  price.description = "Against " + removal->base + ", with 95 % intervals; right of 0 the loss is higher.";
-  price.x_label = "nats a token";
-  sink.marks = price.marks = {0};
-  document->blocks.push_back(FigureBlock{{"removal-sink", sink.title + ". " + sink.description, sink}});
-  document->blocks.push_back(FigureBlock{{"removal-price", price.title + ". " + price.description, price}});
-}
-
-// When the sink emerges in each setting, and what comes before it.
-void AddEmergence(const Study& study, const Experiment& experiment, const Palette& palette, Document* document) {
-  if (!Trains(study, experiment)) return;
-  DataTable table;
-  table.columns = {"Setting", "alpha_1 of the strongest head stays above 0.3", "above 0.5", "Sink_1 stays above 1 %"};
-  bool measured = false, any = false;
-  for (const Point& point : experiment.points) {
-    const Onsets third = AlphaOnsets(study, point, kOnsetAlpha), half = AlphaOnsets(study, point, 0.5),
-                 rate = RateOnsets(study, point, kOnsetPercent);
-    measured |= third.runs > 0;
-    any |= !third.steps.empty() || !rate.steps.empty();
-    const auto cell = [](const Onsets& onsets) { return TableCell{onsets.runs == 0 ? "–" : ShowOnsets(onsets)}; };
-    table.rows.push_back(
-        {{LabelOf(experiment, point), false, false, palette.ColorOf(point)}, cell(third), cell(half), cell(rate)});
-  }
-  if (!measured) return;
-  document->blocks.push_back(Heading{3, "When the sink emerges"});
-  if (!any) {
-    document->blocks.push_back(Paragraph{"In no run does it emerge and stay."});
-    return;
-  }
-  document->blocks.push_back(Paragraph{
-      "The first measurement from which on every later one is above: median over the runs in which that happens, the "
-      "earliest and the latest."});
-  document->blocks.push_back(std::move(table));
-  const std::vector<Order> orders = OrderOfEmergence(study, experiment);
-  if (orders.empty()) return;
-  DataTable order_table;
-  order_table.columns = {"Goes half of its way", "", "steps before the sink, 95 %", "before", "after", "together"};
-  for (const Order& order : orders) {
-    const int runs = static_cast<int>(order.lag.size());
-    std::string lag = runs == 0 ? "" : Fixed(order.mean, 0);
-    if (order.interval) lag += " [" + Fixed(order.interval->low, 0) + ", " + Fixed(order.interval->high, 0) + "]";
-    order_table.rows.push_back({{QuantityText(order.quantity)},
-                                {runs == 0 ? "goes no way" : OrderText(order)},
-                                NumberCell(lag),
-                                NumberCell(std::to_string(order.before)),
-                                NumberCell(std::to_string(order.after)),
-                                NumberCell(std::to_string(runs - order.before - order.after))});
-  }
-  document->blocks.push_back(
-      Paragraph{"What comes first, over the runs that end with a sink: the step at which a quantity has gone half of "
-                "its way from "
-                "its first value to its last for good, against the same step of alpha_1 of the strongest head."});
-  document->blocks.push_back(std::move(order_table));
 }
 
 Json EffectJson(const std::optional<Effect>& effect) {
@@ -377,6 +281,28 @@ std::string TimeText(int64_t unix_ms) {
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
   return text;
+}
+
+Facts HeaderFacts(const Study& study) {
+  Facts header;
+  const auto add = [&header](const char* name, std::string text) {
+    if (!text.empty()) header.items.emplace_back(name, std::move(text));
+  };
+  add("Sweep", study.sweep);
+  add("Submitted", TimeText(study.created_ms));
+  add("Reported", TimeText(study.reported_ms));
+  add("Jobs", StateCounts(study));
+  add("Time", DurationText(study));
+  add("Sink metric", "epsilon " + Distinct(study, Epsilon) + ", T " +
+                         Distinct(study, [](const Run& run) { return SettingText(run, "eval.tokens"); }) + ", " +
+                         BosText(study) + ", position 1 unless said otherwise");
+  add("Run by", study.origin.command);
+  add("Made by", study.command + ", sinkctl " + study.version);
+  add("Machine", study.origin.machine);
+  add("Workers", Machines(study));
+  add("Data", DataText(study));
+  add("Numbers", study.origin.numbers);
+  return header;
 }
 
 std::vector<ExperimentResult> Evaluate(const Study& study) {

@@ -34,6 +34,8 @@ struct ExperimentResult {
 
 std::vector<ExperimentResult> Evaluate(const Study& study);
 
+// Of what, when, by what and on what it was made.
+Facts HeaderFacts(const Study& study);
 // The whole report; headings, tables and figures in file order.
 Document MakeReport(const Study& study, const std::vector<ExperimentResult>& results);
 // The same facts for programs: {"sweep", ..., "experiments": [{"name", "rows": [...], "takeaways": [...]}]}.

@@ -39,6 +39,10 @@ double IncompleteBeta(double a, double b, double x) {
 // P(|T| > t).
 double Outside(double t, double freedom) { return IncompleteBeta(freedom / 2, 0.5, freedom / (freedom + t * t)); }
 
+double VarianceOfMean(const Summary& s, double resolution) {
+  return (s.deviation * s.deviation + resolution * resolution / 12) / s.n;
+}
+
 }  // namespace
 
 Summary Summarize(const std::vector<double>& values) {
@@ -64,17 +68,18 @@ double StudentQuantile(double outside, double freedom) {
   return (low + high) / 2;
 }
 
-std::optional<Interval> MeanInterval(const std::vector<double>& values, double outside) {
+std::optional<Interval> MeanInterval(const std::vector<double>& values, double outside, double resolution) {
   const Summary s = Summarize(values);
   if (s.n < 2) return std::nullopt;
-  const double half = StudentQuantile(outside, s.n - 1) * s.deviation / std::sqrt(s.n);
+  const double half = StudentQuantile(outside, s.n - 1) * std::sqrt(VarianceOfMean(s, resolution));
   return Interval{s.mean - half, s.mean + half};
 }
 
-std::optional<Interval> DifferenceInterval(const std::vector<double>& a, const std::vector<double>& b, double outside) {
+std::optional<Interval> DifferenceInterval(const std::vector<double>& a, const std::vector<double>& b, double outside,
+                                           double resolution) {
   const Summary sa = Summarize(a), sb = Summarize(b);
   if (sa.n < 2 || sb.n < 2) return std::nullopt;
-  const double va = sa.deviation * sa.deviation / sa.n, vb = sb.deviation * sb.deviation / sb.n;
+  const double va = VarianceOfMean(sa, resolution), vb = VarianceOfMean(sb, resolution);
   const double difference = sa.mean - sb.mean;
   if (va + vb == 0) return Interval{difference, difference};
   const double freedom = (va + vb) * (va + vb) / (va * va / (sa.n - 1) + vb * vb / (sb.n - 1));

@@ -27,9 +27,12 @@ struct Interval {
 double StudentQuantile(double outside, double freedom);
 
 // Of the mean of what `values` are a sample of; covers it with probability 1 - `outside`. Nothing for fewer than two.
-std::optional<Interval> MeanInterval(const std::vector<double>& values, double outside);
+// `resolution`: values are known up to so much, as steps are that are looked at every so often; each then lies anywhere
+// within it, with a variance of a twelfth of its square, so that equal values are not taken for certainty.
+std::optional<Interval> MeanInterval(const std::vector<double>& values, double outside, double resolution = 0);
 
 // The same of (mean of `a`) - (mean of `b`), whose spreads may differ. Nothing where either has fewer than two.
-std::optional<Interval> DifferenceInterval(const std::vector<double>& a, const std::vector<double>& b, double outside);
+std::optional<Interval> DifferenceInterval(const std::vector<double>& a, const std::vector<double>& b, double outside,
+                                           double resolution = 0);
 
 }  // namespace sink::report

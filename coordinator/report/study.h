@@ -79,12 +79,20 @@ struct Machine {
   std::string version;
 };
 
+// Where numbers come from, as far as the caller knows; each part may be empty.
+struct Origin {
+  std::string command;  // that ran the sweeps
+  std::string machine;  // in words: "2 cores of an AMD EPYC, 24 GiB"
+  std::string numbers;  // a fingerprint of everything that was measured
+};
+
 struct Study {
   std::string sweep;
   int64_t created_ms = 0;
-  int64_t reported_ms = 0;   // when the report is made
-  std::string command;       // that makes it
-  std::string version;       // of the program
+  int64_t reported_ms = 0;  // when the report is made
+  std::string command;      // that makes it
+  std::string version;      // of the program
+  Origin origin;
   bool from_labels = false;  // the coordinator kept no study: no published values are known
   std::vector<Experiment> experiments;
   std::map<std::string, Run> runs;  // by id

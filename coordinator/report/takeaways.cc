@@ -21,6 +21,7 @@ using Place = SitsAt::Place;
 const std::vector<Takeaway>& Takeaways() {
   static const auto* const kTakeaways = new std::vector<Takeaway>{
       // Optimization.
+      {{"default"}, "Pre-training brings a sink about: the default run ends with one", "section 4, Table 9", Present{}},
       {{"learning_rate_and_steps", "learning_rate"},
        "A larger learning rate gives a stronger sink after equally many steps",
        "section 4, Figure 4, Table 9",

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "tests/testing/temp_dir.h"
@@ -51,6 +52,31 @@ TEST(Spool, ReadKeepsToItsLimitsAndGoesOnWhereItStopped) {
   ASSERT_EQ(rest.size(), 41u);
   EXPECT_EQ(rest.front(), "event 10");
   EXPECT_EQ(rest.back(), "event 50");
+}
+
+TEST(Spool, WhoWaitsForARecordIsReleasedWhenNoneIsToCome) {
+  testing::TempDir dir;
+  auto spool = OpenSpool(dir / "spool");
+  spool->Append("one", 0);
+  bool came = true;
+  std::thread waits([&] { came = spool->WaitForRecordAfter(1, absl::InfiniteDuration()); });
+  spool->Release();
+  waits.join();
+  EXPECT_FALSE(came);
+  EXPECT_TRUE(spool->WaitForRecordAfter(0, absl::InfiniteDuration()));  // what is there is told as ever
+  EXPECT_FALSE(spool->WaitForRecordAfter(1, absl::InfiniteDuration()));
+}
+
+TEST(Spool, TellsWhenNoMoreEventsAreToCome) {
+  testing::TempDir dir;
+  auto spool = OpenSpool(dir / "spool");
+  spool->Append("one", 0);
+  EXPECT_FALSE(spool->WaitUntilSealed(absl::ZeroDuration()));
+  bool sealed = false;
+  std::thread waits([&] { sealed = spool->WaitUntilSealed(absl::InfiniteDuration()); });
+  EXPECT_EQ(spool->Seal(0), 1u);
+  waits.join();
+  EXPECT_TRUE(sealed);
 }
 
 TEST(Spool, ReopenedSpoolGoesOnAfterTheLastEvent) {

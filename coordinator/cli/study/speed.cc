@@ -86,7 +86,7 @@ Work WorkOf(const JobConfig& config) {
   const double micro =
       static_cast<double>(train.micro_batch_size > 0 ? train.micro_batch_size : train.global_batch_size);
   const double sequences = steps * static_cast<double>(train.global_batch_size);
-  const double measurements = 1 + std::floor(steps / static_cast<double>(eval.every));
+  const double measurements = 1 + std::ceil(steps / static_cast<double>(eval.every));  // the first and the last, too
   const double probes = static_cast<double>(eval.sequences), held_out = static_cast<double>(eval.validation_sequences);
 
   Work work;

@@ -92,6 +92,30 @@ TEST_F(ReportTest, SeveralSweepsAreAFolderEachAndOnePageOfTakeaways) {
   EXPECT_THAT(Read(out + "/takeaways.md"), HasSubstr("The paper's takeaways in our runs"));
 }
 
+TEST_F(ReportTest, ThePageAloneIsSmallAndSaysWhatRanWhereAndWhetherAnotherRunMeasuredTheSame) {
+  const auto page = [&](const std::string& out) {
+    const Result result = Sinkctl({"report", "study", "--format", "page", "--out", out, "--command",
+                                   "deploy/quickstart.sh", "--machine", "2 cores of a CPU"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return Read(out + "/takeaways.md");
+  };
+  const auto numbers = [](const std::string& text) {
+    const size_t begin = text.find("- **Numbers**: ");
+    return begin == std::string::npos ? "none" : text.substr(begin, text.find('\n', begin) - begin);
+  };
+  const std::string first = page(folder_ / "a"), second = page(folder_ / "b");
+  EXPECT_THAT(first, HasSubstr("- **Run by**: deploy/quickstart.sh\n"));
+  EXPECT_THAT(first, HasSubstr("- **Machine**: 2 cores of a CPU\n"));
+  EXPECT_THAT(numbers(first), HasSubstr("values of 2 runs"));
+  EXPECT_EQ(numbers(first), numbers(second));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "a/takeaways.html"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "a/report.md"));
+  const std::string results = Read(folder_ / "a/results.csv");
+  EXPECT_THAT(results, HasSubstr("sweep,experiment,setting,seed,job,state,alpha_1,sink_rate_percent,"));
+  EXPECT_THAT(results, HasSubstr(",SUCCEEDED,0.5,20,,4.5,0,50\n"));
+  EXPECT_THAT(results, HasSubstr(",FAILED,,,,,,\n"));
+}
+
 TEST_F(ReportTest, NamesWhatIsWrong) {
   EXPECT_EQ(Sinkctl({"report", "nothing"}).code, 4);
   std::ofstream(folder_ / "file") << "x";

@@ -241,6 +241,24 @@ TEST(Claims, PresentNeedsEverySettingFinishedAndSaysNothingWhereNothingSinks) {
   EXPECT_EQ(VerdictOf(study, Present{}), Verdict::kNotEnoughData);
 }
 
+TEST(Claims, AClaimAboutSeveralSettingsSaysWhereItHoldsAndWhereNot) {
+  const Judgement judgement =
+      JudgeFirst(OfKey("model.num_attention_heads", {{8, 0.18}, {4, 0.12}, {2, 0.0}, {1, 0.0105}}, 0.001), Present{});
+  EXPECT_EQ(judgement.verdict, Verdict::kDoesNotHold);
+  EXPECT_EQ(judgement.remark, "holds at 2 of 4; not at num_attention_heads=2; undecided at num_attention_heads=1");
+}
+
+TEST(Claims, WhatIsNotDecidedHasARemarkAndWhatIsHasNone) {
+  EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}}), kRate).remark, "");
+  EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}}, 0.01, 2), kRate).remark,
+            "fewer than three seeds");
+  EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{8e-4, 0.15}, {1e-4, 0.15}}, 0.05), kRate).remark,
+            "the seeds lie too far apart");
+  EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{1e-3, 0, 0.2}, {1e-4, 0, 0.1}}), kRate).remark,
+            "no sink on either side");
+  EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{1e-3, 0.3}}), kRate).remark, "not run");
+}
+
 constexpr char kSimilarity[] = "model.variant.similarity";
 constexpr char kNormalize[] = "model.variant.normalize";
 const Absent kNoSigmoidSink{{{kSimilarity, "sigmoid"}, {kNormalize, "false"}}, {{kSimilarity, "softmax"}}};
@@ -330,6 +348,94 @@ TEST(Claims, APrefixMayHoldTheSinkOfEachSeedAtAnotherPosition) {
   const Judgement judgement = JudgeFirst(study, SitsAt{SitsAt::Place::kPrefix});
   EXPECT_EQ(judgement.verdict, Verdict::kHolds) << judgement.comparison;
   EXPECT_THAT(judgement.comparison, HasSubstr("at positions 1, 2, 3 against"));
+}
+
+TEST(Claims, APlaceThatHoldsEveryMeasuredPositionSaysNothingAndIsLeftOut) {
+  Study study = EmptyStudy("experiment");
+  for (const int length : {1, 2})
+    AddSeeds(&study, "model.variant.prefix_length=" + std::to_string(length), {{"model.variant.prefix_length", length}},
+             {{"sink_rate/0.3/1", 0.5}, {"sink_rate/0.3/2", 0.02}});
+  const Judgement judgement = JudgeFirst(study, SitsAt{SitsAt::Place::kPrefix});
+  EXPECT_EQ(judgement.verdict, Verdict::kHolds) << judgement.comparison;
+  EXPECT_THAT(judgement.comparison, HasSubstr("no position outside is measured at prefix_length=2"));
+}
+
+// Of the last setting that was added, no run has a result.
+Study WithoutTheLast(Study study) {
+  for (const std::string& id : study.experiments[0].points.back().runs) study.runs[id].state = "QUEUED";
+  return study;
+}
+
+TEST(Claims, NothingHoldsOfSettingsOfWhichOneHasNoResult) {
+  const Study batches = OfKey("train.global_batch_size", {{128, 0.16}, {256, 0.16}, {512, 0.16}}, 0.004);
+  const Claim no_effect = NoEffect{.key = "train.global_batch_size"};
+  EXPECT_EQ(VerdictOf(batches, no_effect), Verdict::kHolds);
+  const Judgement open = JudgeFirst(WithoutTheLast(batches), no_effect);
+  EXPECT_EQ(open.verdict, Verdict::kNotEnoughData);
+  EXPECT_EQ(open.remark, "1 setting without a result");
+
+  Study similarities = EmptyStudy("experiment");
+  for (const int decay : {1, 2})
+    AddSeeds(&similarities, "softmax " + std::to_string(decay),
+             {{kSimilarity, "softmax"}, {kNormalize, true}, {"train.weight_decay", decay}}, {{"sink_rate/0.3/1", 0.3}});
+  for (const int decay : {1, 2})
+    AddSeeds(&similarities, "sigmoid " + std::to_string(decay),
+             {{kSimilarity, "sigmoid"}, {kNormalize, false}, {"train.weight_decay", decay}}, {{"sink_rate/0.3/1", 0.0}},
+             0.001);
+  EXPECT_EQ(VerdictOf(similarities, kNoSigmoidSink), Verdict::kHolds);
+  EXPECT_EQ(VerdictOf(WithoutTheLast(similarities), kNoSigmoidSink), Verdict::kNotEnoughData);
+
+  Study fixed = EmptyStudy("experiment");
+  for (const int position : {1, 2})
+    AddSeeds(&fixed, "data.fixed_token_position=" + std::to_string(position), {{"data.fixed_token_position", position}},
+             {{"sink_rate/0.3/1", position == 1 ? 0.5 : 0.02}, {"sink_rate/0.3/2", position == 2 ? 0.5 : 0.02}});
+  const Claim follows = SitsAt{SitsAt::Place::kFixedToken};
+  EXPECT_EQ(VerdictOf(fixed, follows), Verdict::kHolds);
+  EXPECT_EQ(VerdictOf(WithoutTheLast(fixed), follows), Verdict::kNotEnoughData);
+}
+
+TEST(Claims, EarlierTellsOfTheRunsInWhichTheSinkCame) {
+  Study study = OfKey("train.learning_rate", {{1e-3, 0.15}, {1e-4, 0.15}}, 0.0001);
+  const Point& slow = study.experiments[0].points[1];
+  for (const size_t seed : {0, 1})
+    study.runs[slow.runs[seed]].curves["sink_rate/0.3/1"] = {{0, 0, 1}, {50, 0, 1}, {100, 0, 1}};
+  const Judgement judgement = JudgeFirst(study, Earlier{.key = "train.learning_rate"});
+  EXPECT_THAT(judgement.comparison, HasSubstr("from step 50 ± 0 (in 3 of 5 runs) at learning_rate 0.0001"));
+  EXPECT_THAT(judgement.comparison, HasSubstr("a run without one counts as step 100"));
+  EXPECT_NEAR(judgement.effect->value, 20, 1e-9);  // (3 x 50 + 2 x 100) / 5 - 50
+}
+
+TEST(Claims, StepsThatAreEqualAreNotCertain) {
+  Study study = OfKey("train.learning_rate", {{1e-3, 0.15}, {1e-4, 0.012}}, 0.0001, 3);
+  for (auto& [id, run] : study.runs) testing::Set(&run.settings, "eval.every", 50);
+  const Judgement judgement = JudgeFirst(study, Earlier{.key = "train.learning_rate"});
+  ASSERT_TRUE(judgement.effect->interval.has_value());
+  EXPECT_NEAR(judgement.effect->value, 50, 1e-9);
+  EXPECT_LT(judgement.effect->interval->low, 40);  // 50 steps, each known up to 50
+}
+
+TEST(Claims, RunsThatHadOtherDataAreNotHeldAgainstEachOther) {
+  Study study = OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}});
+  for (auto& [id, run] : study.runs) {
+    run.data_set = "text";
+    run.data_content = "aa";
+  }
+  EXPECT_EQ(VerdictOf(study, kRate), Verdict::kHolds);
+  study.runs.begin()->second.data_content = "bb";
+  const Judgement judgement = JudgeFirst(study, kRate);
+  EXPECT_EQ(judgement.verdict, Verdict::kNotEnoughData);
+  EXPECT_EQ(judgement.remark, "not all on the same data");
+  study.runs.begin()->second.data_set = "other text";  // what an experiment may vary
+  EXPECT_EQ(VerdictOf(study, kRate), Verdict::kHolds);
+}
+
+TEST(Claims, SeedsThatDivergedAreLeftOutAndSaid) {
+  Study study = OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}});
+  study.runs.begin()->second.state = "FAILED";
+  study.runs.begin()->second.reason = "nan: the loss is NaN at step 12";
+  const Judgement judgement = JudgeFirst(study, kRate);
+  EXPECT_EQ(judgement.verdict, Verdict::kHolds);
+  EXPECT_EQ(judgement.remark, "1 seed diverged and is left out");
 }
 
 TEST(Claims, ModelsThatAreMeasuredHaveNoSeeds) {

@@ -55,7 +55,7 @@ TEST(Emergence, ARunThatFallsBackOrIsNanNeverKeepsASink) {
   study.runs[testing::Id(0)].curves["alpha_max/1"].back().value = 0.1;
   study.runs[testing::Id(1)].curves["alpha_max/1"].back().value = NAN;
   EXPECT_EQ(ShowOnsets(AlphaOnsets(study, study.experiments[0].points[0], 0.3)),
-            "step 500, 256k tokens, in 1 of 3 runs");
+            "in 1 of 3 runs, the earliest at step 500 (256k tokens)");
   EXPECT_EQ(ShowOnsets(AlphaOnsets(study, study.experiments[0].points[0], 0.9)), "in none of 3 runs");
 }
 
@@ -63,9 +63,36 @@ TEST(Emergence, ARunThatWasStoppedEarlyIsOneWithoutASink) {
   Study study = Emerging();
   study.runs[testing::Id(0)].state = "CANCELLED";
   const Onsets onsets = AlphaOnsets(study, study.experiments[0].points[0], 0.3);
-  EXPECT_EQ(ShowOnsets(onsets), "step 450 (400 to 500), 230k tokens, in 2 of 3 runs (1 did not finish)");
+  EXPECT_EQ(ShowOnsets(onsets), "step 500 (400 to 500), 256k tokens, in 2 of 3 runs (1 did not finish)");
   study.runs[testing::Id(0)].state = "RUNNING";
   EXPECT_EQ(AlphaOnsets(study, study.experiments[0].points[0], 0.3).runs, 2);
+}
+
+// Else a setting would look earlier for every late seed that it loses.
+TEST(Emergence, ARunWithoutASinkIsLaterThanAnyInTheMedian) {
+  Study study = Emerging(5);
+  const Point& point = study.experiments[0].points[0];
+  EXPECT_EQ(AlphaOnsets(study, point, 0.3).median(), 500);
+  for (const int late : {3, 4}) study.runs[testing::Id(late)].curves["alpha_max/1"].back().value = 0.1;
+  EXPECT_EQ(AlphaOnsets(study, point, 0.3).median(), 500);  // of 300, 400, 500, never, never
+  study.runs[testing::Id(2)].curves["alpha_max/1"].back().value = 0.1;
+  EXPECT_FALSE(AlphaOnsets(study, point, 0.3).median().has_value());
+  const Study even = Emerging(4);
+  EXPECT_EQ(AlphaOnsets(even, even.experiments[0].points[0], 0.3).median(), 450);
+}
+
+TEST(Emergence, TwoSettingsThatDisagreeDecideNoOrder) {
+  Study study = Emerging();
+  const Study other = Emerging();
+  std::vector<report::Run> runs;
+  for (int seed = 0; seed < 3; ++seed) {
+    report::Run run = other.run(testing::Id(seed));
+    run.id = testing::Id(10 + seed);
+    run.curves["validation_loss/all"] = Steps({5, 5, 5, 5, 5, 5, 5, 5, 5, 2});  // after its sink
+    runs.push_back(run);
+  }
+  testing::AddPoint(&study, "b", runs);
+  EXPECT_EQ(OrderText(OrderOfEmergence(study, study.experiments[0])[0]), "not decided");
 }
 
 TEST(Emergence, SeedsOfOneSettingAreNoDrawsOfWhatSettingsDo) {

@@ -68,6 +68,21 @@ TEST(Removal, OneSeedThatKeepsItsSinkIsEnoughForItNotToBeRemoved) {
   EXPECT_EQ(WhatRemovesTheSink(study)->variants[0].verdict, "weakens it");
 }
 
+TEST(Removal, WhatWasStoppedEarlyIsNotJudgedAndWhatHasNoResultIsListed) {
+  Study study = Beyond();
+  study.runs[study.experiments[0].points[0].runs[4]].state = "CANCELLED";
+  for (const std::string& id : study.experiments[2].points[0].runs) study.runs[id].state = "FAILED";
+  const auto removal = WhatRemovesTheSink(study);
+  ASSERT_TRUE(removal.has_value());
+  ASSERT_EQ(removal->variants.size(), 4u);
+  EXPECT_EQ(removal->variants[0].verdict, "not enough data");
+  EXPECT_EQ(removal->variants[0].succeeded, 4);
+  EXPECT_EQ(removal->variants[0].runs, 5);
+  EXPECT_EQ(removal->variants[3].label, "qk_norm=true");
+  EXPECT_EQ(removal->variants[3].verdict, "did not finish");
+  EXPECT_EQ(removal->variants[3].succeeded, 0);
+}
+
 TEST(Removal, IsNoPageOfASweepWithFewVariants) {
   Study study = Beyond();
   study.experiments.resize(3);

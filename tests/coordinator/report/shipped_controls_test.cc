@@ -113,6 +113,58 @@ TEST(ShippedControls, DifferInWhatTheClaimIsAboutAlone) {
   EXPECT_EQ(compared["quickstart"], 3);
 }
 
+// The positions where a claim of a place wants the sink of a run: as claims.h says, in the settings' own words.
+std::set<std::string> WantedPositions(const Run& run, SitsAt::Place place) {
+  const auto number = [&run](const char* key) { return static_cast<int>(NumberOf(run, key)); };
+  switch (place) {
+    case SitsAt::Place::kFirst:
+      return {"1"};
+    case SitsAt::Place::kBias:
+      return {"bias"};
+    case SitsAt::Place::kPrefix:
+      return {"1", std::to_string(number("model.variant.prefix_length"))};
+    case SitsAt::Place::kFixedToken:
+      return {std::to_string(number("data.fixed_token_position"))};
+    case SitsAt::Place::kLastRandomToken:
+      return {std::to_string(number("data.random_tokens_end"))};
+  }
+  return {};
+}
+
+// Every position that a run of ours measures has no sink, but for the wanted ones.
+void PlantAt(Run* run, const std::set<std::string>& wanted) {
+  run->curves.clear();
+  std::set<std::string> positions = wanted;
+  for (int p = 1; p <= static_cast<int>(NumberOf(*run, "eval.positions")); ++p) positions.insert(std::to_string(p));
+  for (const std::string& position : positions)
+    run->curves["sink_rate/0.3/" + position] = {{100, wanted.contains(position) ? 0.5 : 0.0, 1}};
+}
+
+TEST(ShippedControls, EveryClaimOfAPlaceCanHold) {
+  int places = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(sink::testing::SourceDir() + "/sweeps")) {
+    if (entry.path().extension() != ".yaml") continue;
+    for (const std::vector<std::string>& profiles :
+         std::vector<std::vector<std::string>>{{}, {"laptop"}, {"minutes"}}) {
+      Study study = Planted(entry.path().stem().string(), profiles);
+      for (const Experiment& experiment : study.experiments)
+        for (const Takeaway& takeaway : Takeaways()) {
+          if (!std::count(takeaway.experiments.begin(), takeaway.experiments.end(), experiment.name)) continue;
+          const auto* const claim = std::get_if<SitsAt>(&takeaway.claim);
+          if (!claim || !Concerns(study, experiment, takeaway.claim)) continue;
+          for (const Point& point : experiment.points)
+            for (const std::string& id : point.runs)
+              PlantAt(&study.runs[id], WantedPositions(study.runs[id], claim->place));
+          const Judgement judgement = Judge(study, experiment, takeaway.claim);
+          EXPECT_EQ(judgement.verdict, Verdict::kHolds)
+              << study.sweep << ": " << takeaway.statement << ": " << judgement.comparison;
+          ++places;
+        }
+    }
+  }
+  EXPECT_GT(places, 15);
+}
+
 // Quickstart trains two architectures: its sigmoid is held against the softmax of its own.
 TEST(ShippedControls, QuickstartsSigmoidIsHeldAgainstItsTwin) {
   const Study study = Planted("quickstart", {});

@@ -38,5 +38,13 @@ TEST(Statistics, WithoutSpreadAnIntervalIsAPoint) {
   EXPECT_EQ(interval->high, 1);
 }
 
+// Values known up to 6, equal by chance: a standard error of sqrt(2 (36 / 12) / 3) in place of none.
+TEST(Statistics, WhatIsKnownUpToAResolutionIsNoPoint) {
+  const auto interval = DifferenceInterval({2, 2, 2}, {1, 1, 1}, 0.05, 6);
+  ASSERT_TRUE(interval.has_value());
+  EXPECT_NEAR(interval->high, 1 + 2.776445 * 1.4142136, 1e-5);
+  EXPECT_NEAR(MeanInterval({1, 1, 1, 1, 1}, 0.05, 6)->low, 1 - 2.776445 * 0.7745967, 1e-5);
+}
+
 }  // namespace
 }  // namespace sink::report

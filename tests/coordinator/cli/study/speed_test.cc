@@ -37,6 +37,8 @@ TEST(WorkOf, CountsTrainingAndWhatIsMeasuredBesides) {
   const double measured = (10 * 32 * (weights + attention * 32) + 8 * 64 * (weights + attention * 64)) / 3;
   EXPECT_DOUBLE_EQ(work.flops, trained + 3 * measured);  // at steps 0, 50 and 100
   EXPECT_DOUBLE_EQ(work.passes, 2 * (100 * 4 + 3 * (10 + 8) / 3.0) / 2);
+  // At steps 0, 50, 100 and 120: a run is measured when it ends, whenever that is.
+  EXPECT_DOUBLE_EQ(WorkOf(Config(32, 2, 120)).flops, 1.2 * trained + 4 * measured);
 }
 
 std::vector<Timed> Planted(double start, double per_flop, double per_pass, double noise) {

@@ -1,0 +1,223 @@
+// See comparison.h.
+#include "coordinator/report/comparison.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "coordinator/report/emergence.h"
+#include "coordinator/report/front_page.h"
+#include "coordinator/report/measures.h"
+#include "coordinator/report/removal.h"
+#include "coordinator/report/sections.h"
+#include "coordinator/report/takeaways.h"
+#include "proto/pipe/metric_name.h"
+
+namespace sink::report {
+namespace {
+
+constexpr double kMostMultiples = 20;  // that the figure of effects shows
+
+// The sweeps as one study. A run that several have is there once.
+Study Together(const std::vector<EvaluatedStudy>& studies, const Origin& origin) {
+  Study all;
+  std::map<std::string, Machine> machines;
+  for (const EvaluatedStudy& evaluated : studies) {
+    const Study& study = *evaluated.study;
+    all.sweep += (all.sweep.empty() ? "" : ", ") + study.sweep;
+    all.created_ms = all.created_ms == 0 ? study.created_ms : std::min(all.created_ms, study.created_ms);
+    all.reported_ms = std::max(all.reported_ms, study.reported_ms);
+    all.command = study.command;
+    all.version = study.version;
+    for (Experiment experiment : study.experiments) {
+      experiment.name = study.sweep + ", " + experiment.name;
+      all.experiments.push_back(std::move(experiment));
+    }
+    all.runs.insert(study.runs.begin(), study.runs.end());
+    for (const Machine& machine : study.machines) machines.emplace(machine.name, machine);
+  }
+  for (const auto& [name, machine] : machines) all.machines.push_back(machine);
+  all.origin = origin;
+  return all;
+}
+
+size_t PlaceInThePaper(const Verdicts::Item& item) {
+  const std::vector<Takeaway>& takeaways = Takeaways();
+  return static_cast<size_t>(std::find_if(takeaways.begin(), takeaways.end(),
+                                          [&item](const Takeaway& t) { return t.statement == item.statement; }) -
+                             takeaways.begin());
+}
+
+// Every comparison once, in the paper's order: sweeps that share jobs make some of them twice.
+std::vector<Verdicts::Item> Comparisons(const std::vector<EvaluatedStudy>& studies) {
+  std::vector<Verdicts::Item> items;
+  for (const EvaluatedStudy& evaluated : studies)
+    for (const ExperimentResult& result : *evaluated.results)
+      for (Verdicts::Item item : result.takeaways) {
+        item.experiment = evaluated.study->sweep + ", " + item.experiment;
+        const auto same = std::find_if(items.begin(), items.end(), [&item](const Verdicts::Item& other) {
+          return other.statement == item.statement && other.judgement.comparison == item.judgement.comparison &&
+                 other.judgement.against == item.judgement.against;
+        });
+        if (same == items.end())
+          items.push_back(std::move(item));
+        else
+          same->experiment += "; " + item.experiment;
+      }
+  std::stable_sort(items.begin(), items.end(),
+                   [](const auto& a, const auto& b) { return PlaceInThePaper(a) < PlaceInThePaper(b); });
+  return items;
+}
+
+std::set<std::string> Statements(const std::vector<Verdicts::Item>& items) {
+  std::set<std::string> statements;
+  for (const Verdicts::Item& item : items) statements.insert(item.statement);
+  return statements;
+}
+
+Overview Of(Verdict verdict, const std::vector<Verdicts::Item>& items) {
+  Overview overview;
+  for (const Verdicts::Item& item : items)
+    if (item.judgement.verdict == verdict) overview.items.push_back(item);
+  return overview;
+}
+
+// Effects as multiples of the least that counts, so that points, alpha and steps share an axis. Claims that there is no
+// effect are left out: theirs must be small.
+std::optional<IntervalChart> EffectsChart(const std::vector<Verdicts::Item>& items) {
+  IntervalChart chart;
+  for (const auto& [verdict, color] :
+       {std::pair(Verdict::kHolds, 2), {Verdict::kDoesNotHold, 1}, {Verdict::kNotEnoughData, 6}}) {
+    for (const Verdicts::Item& item : Of(verdict, items).items) {
+      if (!item.judgement.effect || item.judgement.effect->of_bound) continue;
+      const Effect& effect = *item.judgement.effect;
+      const double unit = effect.least > 0 ? effect.least : effect.unit == "points" ? kLeastPercent : kLeastAlpha;
+      const auto shown = [unit](double value) { return std::clamp(value / unit, -kMostMultiples, kMostMultiples); };
+      charts::IntervalRow row{item.statement, shown(effect.value), std::nullopt, color, VerdictText(verdict)};
+      if (effect.interval) row.interval = {shown(effect.interval->low), shown(effect.interval->high)};
+      chart.rows.push_back(std::move(row));
+    }
+  }
+  if (chart.rows.empty()) return std::nullopt;
+  chart.title = "The paper's takeaways in our runs";
+  chart.description =
+      "Our effects with their 95 % intervals, in multiples of the least that counts (lines at 0 and at 1). "
+      "Holds: the whole interval is right of 0 and the effect right of 1; does not hold: the whole "
+      "interval is left of 1. What goes beyond " +
+      Fixed(kMostMultiples, 0) + " ends at the edge. Claims that there is no effect are not drawn.";
+  chart.x_label = "effect, in multiples of the least that counts";
+  chart.marks = {0, 1};
+  return chart;
+}
+
+void AddNotRun(const std::vector<Verdicts::Item>& items, Document* document) {
+  const std::set<std::string> tested = Statements(items);
+  DataTable table;
+  table.columns = {"Takeaway of the paper", "Where", "Experiments that would tell"};
+  for (const Takeaway& takeaway : Takeaways()) {
+    if (tested.contains(takeaway.statement)) continue;
+    std::string experiments;
+    for (const std::string& name : takeaway.experiments) experiments += (experiments.empty() ? "" : ", ") + name;
+    table.rows.push_back({{takeaway.statement}, {takeaway.source}, {experiments}});
+  }
+  if (table.rows.empty()) return;
+  document->blocks.push_back(Heading{2, "What was not put to the test"});
+  document->blocks.push_back(std::move(table));
+}
+
+// When the sinks come, over all runs: those of the setting that the others vary, and what comes first in any.
+void AddWhen(const Study& all, const Palette& palette, Document* document) {
+  int trained = 0, with = 0;
+  for (const auto& [id, run] : all.runs) {
+    const std::optional<double> alpha = Value(run, Measure::kAlphaMax);
+    if (!run.succeeded() || IsEvaluation(run) || !alpha) continue;
+    ++trained;
+    with += *alpha >= kOnsetAlpha;
+  }
+  if (with == 0) return;
+  document->blocks.push_back(Heading{2, "When the sink emerges"});
+  document->blocks.push_back(Paragraph{
+      std::to_string(with) + " of the " + std::to_string(trained) +
+      " runs that trained to their end have a sink then: the strongest head's alpha_1 is " + Fixed(kOnsetAlpha, 1) +
+      " or more. An onset is the first measurement from which on every later one is above."});
+  if (const std::optional<Removal> removal = WhatRemovesTheSink(all)) {
+    const std::vector<Line> base = {{removal->point, removal->base, palette.ColorOf(*removal->point)}};
+    document->blocks.push_back(TableOfOnsets(all, base).table);
+    const std::string alpha =
+        pipe::FormatMetricName({.kind = pipe::MetricKind::kAlphaMax, .position = pipe::kFirstPosition});
+    if (std::optional<LineChart> chart = MetricChart(all, base, alpha)) {
+      chart->title = "alpha_1 of the strongest head: " + removal->base;
+      chart->y_label = "mean importance alpha_1";
+      chart->from_zero = true;
+      document->blocks.push_back(FigureBlock{{"base-alpha_1", chart->title + ". " + chart->description, *chart}});
+    }
+  }
+  Experiment every;
+  for (const Experiment& experiment : all.experiments)
+    every.points.insert(every.points.end(), experiment.points.begin(), experiment.points.end());
+  const std::vector<Order> orders = OrderOfEmergence(all, every);
+  AddOrder(orders, document);
+  if (const std::optional<IntervalChart> chart = OrderChart(orders, "all runs"))
+    document->blocks.push_back(FigureBlock{{"order", chart->title + ". " + chart->description, *chart}});
+}
+
+Facts SweepFacts(const std::vector<EvaluatedStudy>& studies) {
+  Facts facts;
+  for (const EvaluatedStudy& evaluated : studies) {
+    const Study& study = *evaluated.study;
+    facts.items.emplace_back(study.sweep, std::to_string(study.runs.size()) + " jobs, reported " +
+                                              TimeText(study.reported_ms) + " by sinkctl " + study.version);
+  }
+  return facts;
+}
+
+}  // namespace
+
+Document MakeComparison(const std::vector<EvaluatedStudy>& studies, const Origin& origin) {
+  const Study all = Together(studies, origin);
+  const Palette palette(all);
+  const std::vector<Verdicts::Item> items = Comparisons(studies);
+  Document document;
+  document.title = "The paper's takeaways in our runs";
+  if (items.empty())
+    document.blocks.push_back(Paragraph{"No experiment here is one that the paper draws a takeaway from."});
+  else
+    document.blocks.push_back(
+        Paragraph{std::to_string(items.size()) + " comparisons on " + std::to_string(Statements(items).size()) +
+                  " of the " + std::to_string(Takeaways().size()) +
+                  " takeaways of the paper (Gu et al., When Attention Sink Emerges in Language Models, ICLR 2025). " +
+                  CountsText(items)});
+  document.blocks.push_back(HeaderFacts(all));
+  if (std::optional<IntervalChart> chart = EffectsChart(items))
+    document.blocks.push_back(FigureBlock{{"takeaways", chart->title + ". " + chart->description, *chart}});
+  const std::pair<Verdict, const char*> kSections[] = {{Verdict::kHolds, "What holds at this scale"},
+                                                       {Verdict::kDoesNotHold, "What does not hold at this scale"},
+                                                       {Verdict::kNotEnoughData, "What these runs cannot decide"}};
+  for (const auto& [verdict, title] : kSections) {
+    Overview overview = Of(verdict, items);
+    if (overview.items.empty()) continue;
+    document.blocks.push_back(Heading{2, title});
+    document.blocks.push_back(std::move(overview));
+  }
+  if (!items.empty()) {
+    AddNotRun(items, &document);
+    document.blocks.push_back(Paragraph{RuleText()});
+  }
+  AddRecipes(all, &document);
+  AddWhen(all, palette, &document);
+  AddRemoval(all, palette, &document);
+  if (!items.empty()) {
+    document.blocks.push_back(Heading{2, "The comparisons in numbers"});
+    Verdicts verdicts{items};
+    for (Verdicts::Item& item : verdicts.items) item.source += "; here: " + item.experiment;
+    document.blocks.push_back(std::move(verdicts));
+  }
+  document.blocks.push_back(Heading{2, "Sweeps"});
+  document.blocks.push_back(SweepFacts(studies));
+  return document;
+}
+
+}  // namespace sink::report
