@@ -75,7 +75,7 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
   TrainerReport report;
   OutOfMemoryWatch memory(BootTime());
   TrainerLink::Handlers handlers = hooks.handlers;
-  int64_t step = -1;  // the largest that the trainer spoke of
+  int64_t step = -1;  // that the trainer reached last
   absl::Duration stepped_at = absl::InfiniteDuration();
   handlers.on_event = [&](std::string_view line, const pipe::Event& event) {
     if (std::holds_alternative<pipe::Finished>(event)) report.finished = true;
@@ -83,7 +83,10 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
       report.failed = *failed;
       report.ended_at = BootTime();
     }
-    if (const int64_t now_at = StepOf(event); now_at > step) {
+    // A trainer that has rolled back makes the same steps again: its count has fallen, and it trains. Values may be of
+    // an earlier step than the count that came before them.
+    const int64_t now_at = StepOf(event);
+    if (std::holds_alternative<pipe::Progress>(event) ? now_at != step : now_at > step) {
       step = now_at;
       stepped_at = BootTime();
     }

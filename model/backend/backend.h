@@ -7,7 +7,8 @@
 // Entries take dense tensors of one device and of the table's type, but where they say otherwise; sizes are the
 // caller's to check. They know nothing of autograd (model/network/operations.h does) and share work among threads or
 // queue it on the device's current stream. With a fixed number of threads a result is the same in every run; the
-// gradients that a CPU's entry computes do not even depend on that number. Any thread.
+// gradients that a CPU's entry computes do not even depend on that number, but for what it leaves to BLAS: large
+// products, and on some CPUs all of them (cpu_product.h). Any thread.
 //
 // The table of bfloat16 takes activations and their gradients, and the matrices and embeddings that a model computes
 // with, in bfloat16. In float are, there too: the weights of norms, what enters attention beside the merged rows

@@ -41,12 +41,8 @@ void Gemm(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int
   sgemm_(&op_b, &op_a, &m, &n, &k, &alpha, b.data, &ldb, a.data, &lda, &beta, c.data, &ldc);
 }
 
-void MatrixProduct(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, const Matrix& a,
+void CachedProduct(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, const Matrix& a,
                    const Matrix& b, bool add, const Matrix& c) {
-  static const bool kEights = HasRegistersOfEight();
-  if (!kEights || columns % 4 != 0 || inner > kMostInner || inner * columns > kMostNumbers ||
-      rows * inner * columns > kMostProducts)
-    return Gemm(transpose_a, transpose_b, rows, columns, inner, 1.0f, a, b, add ? 1.0f : 0.0f, c);
   std::unique_ptr<float[]> turned;
   Matrix right = b;
   if (transpose_b) {
@@ -62,6 +58,15 @@ void MatrixProduct(bool transpose_a, bool transpose_b, int64_t rows, int64_t col
     kernels::SmallProduct(left, right.data, right.stride, last - first, columns, inner, 1.0f, add,
                           c.data + first * c.stride, c.stride);
   });
+}
+
+void MatrixProduct(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, const Matrix& a,
+                   const Matrix& b, bool add, const Matrix& c) {
+  static const bool kEights = HasRegistersOfEight();
+  if (!kEights || columns % 4 != 0 || inner > kMostInner || inner * columns > kMostNumbers ||
+      rows * inner * columns > kMostProducts)
+    return Gemm(transpose_a, transpose_b, rows, columns, inner, 1.0f, a, b, add ? 1.0f : 0.0f, c);
+  CachedProduct(transpose_a, transpose_b, rows, columns, inner, a, b, add, c);
 }
 
 }  // namespace sink

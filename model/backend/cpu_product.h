@@ -17,8 +17,12 @@ struct Matrix {
 void Gemm(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, float alpha,
           const Matrix& a, const Matrix& b, float beta, const Matrix& c);
 
-// c = op(a) op(b), or that added to c, by kernels/small_product.h where that is faster than BLAS: where a core's cache
-// holds op(b), which BLAS packs first in every call.
+// c = op(a) op(b), or that added to c, by kernels/small_product.h. The same bits on any number of threads.
+void CachedProduct(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, const Matrix& a,
+                   const Matrix& b, bool add, const Matrix& c);
+
+// The same by CachedProduct where that is faster than BLAS: where a core's cache holds op(b), which BLAS packs first in
+// every call, and registers are no wider than its own.
 void MatrixProduct(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, const Matrix& a,
                    const Matrix& b, bool add, const Matrix& c);
 

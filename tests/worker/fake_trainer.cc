@@ -1,5 +1,6 @@
 // See fake_trainer.h. Keys of the configuration, all optional:
 //   steps (3), step_ms (1): how long it trains; checkpoint_every (0: never)
+//   roll_back_at, roll_back_to: at this step it goes back to that one, once, and tells its progress from then on
 //   end: "finish" (default), "exit", "signal", "failed", "hang", "chatter", "close_pipe", "no_event";  code: for exit
 //   and signal garbage: lines on the event pipe that are no events;  flood_bytes: to stdout;  stderr: text ignore_stop:
 //   takes no notice of commands and SIGTERM grandchildren: double-forked processes that ignore SIGTERM; setsid: each in
@@ -51,7 +52,12 @@ class FakeTrainer {
     while (step_ < Int("steps", 3)) {
       usleep(Int("step_ms", 1) * 1000);
       ++step_;
+      if (step_ == Int("roll_back_at", 0) && !rolled_back_) {
+        step_ = Int("roll_back_to", 0);
+        rolled_back_ = true;
+      }
       Say(pipe::Metrics{step_, {{"train_loss", 1.0 / step_}}});
+      if (rolled_back_) Say(pipe::Progress{.step = step_});
       if (Int("checkpoint_every", 0) > 0 && step_ % Int("checkpoint_every", 0) == 0) Save();
       if (StopRequested()) {
         Save();
@@ -171,6 +177,7 @@ class FakeTrainer {
   nlohmann::json config_;
   int events_fd_, commands_fd_;
   int64_t step_ = 0;
+  bool rolled_back_ = false;
 };
 
 }  // namespace

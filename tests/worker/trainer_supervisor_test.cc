@@ -155,6 +155,13 @@ TEST_F(TrainerSupervisor, ATrainerThatMakesStepsIsNotStalled) {
   EXPECT_EQ(Run(R"({"steps": 40, "step_ms": 25})").reason, StopReason::kNone);
 }
 
+TEST_F(TrainerSupervisor, ATrainerThatMakesItsStepsAgainAfterARollBackIsNotStalled) {
+  limits_.stall = absl::Milliseconds(500);  // the way back takes 950
+  const TrainerReport report = Run(R"({"steps": 42, "step_ms": 25, "roll_back_at": 40, "roll_back_to": 2})");
+  EXPECT_EQ(report.reason, StopReason::kNone);
+  EXPECT_TRUE(report.finished);
+}
+
 TEST_F(TrainerSupervisor, ClosedEventPipeIsNotTolerated) {
   limits_.closed_pipe = absl::Milliseconds(300);
   EXPECT_EQ(Run(R"({"end": "close_pipe", "ignore_stop": 1})").reason, StopReason::kPipeClosed);

@@ -8,9 +8,13 @@
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
+#include <string>
 #include <utility>
 
+#include "model/train/learning/optimizer.h"
 #include "model/train/link/train_error.h"
 
 namespace sink::train {
@@ -97,6 +101,20 @@ TEST(Learner, StepsBegunAheadAreTheSameSteps) {
   EXPECT_TRUE(ahead.model().values().equal(one_by_one.model().values()));
 }
 
+using State = std::map<std::string, at::Tensor>;
+
+// What the optimizer keeps beside the model: moments and momentum.
+State CopyOfState(Learner& learner) {
+  State state = learner.WholeOptimizer()->State();
+  for (auto& [name, tensor] : state) tensor = tensor.clone();
+  return state;
+}
+
+bool AreEqual(const State& a, const State& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const auto& x, const auto& y) { return x.first == y.first && x.second.equal(y.second); });
+}
+
 // The host learns of it only when another step has been begun.
 class DivergedStep : public ::testing::TestWithParam<OptimizerKind> {};
 
@@ -108,12 +126,16 @@ TEST_P(DivergedStep, AndTheOneBegunBehindItChangeNothing) {
   const auto next = [&] { return std::optional(batches.Next(4)); };
   learner.Step(0, next);
   const at::Tensor before = learner.model().values().clone();
+  const State state_before = CopyOfState(learner);
+  ASSERT_FALSE(state_before.empty());
   const std::optional<BegunStep> diverged = learner.Begin(1, next, /*loss_limit=*/0.1);
   const std::optional<BegunStep> behind = learner.Begin(2, next, HUGE_VAL);
   EXPECT_TRUE(learner.Finish(*diverged).diverged);
   EXPECT_TRUE(learner.model().values().equal(before));
+  EXPECT_TRUE(AreEqual(CopyOfState(learner), state_before));
   EXPECT_FALSE(learner.Step(1, next)->diverged);
   EXPECT_FALSE(learner.model().values().equal(before));
+  EXPECT_FALSE(AreEqual(CopyOfState(learner), state_before));
 }
 
 INSTANTIATE_TEST_SUITE_P(Optimizers, DivergedStep, ::testing::Values(OptimizerKind::kAdamw, OptimizerKind::kMuon),
