@@ -182,7 +182,7 @@ grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext* context, co
   if (!job.ok()) return fail_stop_->Answer(job.status());
   const auto rows = queries_->ListCheckpoints(request->lease().job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
-  return ToGrpc(guard_->Send(*rows, request->step(),
+  return ToGrpc(guard_->Send(*rows, request->step(), SentTo::kWorker,
                              [&](const v1::CheckpointChunk& chunk) { return ticket->Write(writer, chunk); }));
 }
 

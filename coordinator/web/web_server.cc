@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "coordinator/service/civetweb_use.h"
+#include "coordinator/service/opened_checkpoint.h"
 #include "coordinator/service/validate.h"
 #include "coordinator/web/tar.h"
 #include "coordinator/web/topics.h"
@@ -213,8 +214,9 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
   if (!rows.ok()) return refuse(rows.status());
   const auto row = std::find_if(rows->begin(), rows->end(), [&](const Checkpoint& c) { return c.step == step; });
   if (row == rows->end()) return refuse(absl::NotFoundError("the job has no checkpoint of this step"));
+  const Checkpoint opened = AsOpened(*row);
   uint64_t length = TarEnd().size();
-  for (const CheckpointFile& file : row->files) length += kTarBlock + file.size + TarPadding(file.size);
+  for (const CheckpointFile& file : opened.files) length += kTarBlock + file.size + TarPadding(file.size);
   Response head;
   head.content_type = "application/x-tar";
   head.headers = {{"Content-Disposition",
@@ -222,15 +224,15 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
                   {"Cache-Control", "no-store"}};
   if (!Write(connection, HeadOf(head, static_cast<int64_t>(length)))) return;
   // A damaged one breaks off, short of its length: the browser says that the download has failed.
-  const absl::Status sent =
-      parts_.checkpoints->Read(*row, [&](const std::string& name, uint64_t offset, std::string& data) -> absl::Status {
-        const auto file = std::find_if(row->files.begin(), row->files.end(),
-                                       [&](const CheckpointFile& entry) { return entry.name == name; });
-        std::string bytes = offset == 0 ? TarHeader(name, file->size, row->committed_ms / 1000) : "";
-        bytes += data;
-        if (offset + data.size() == file->size) bytes += std::string(TarPadding(file->size), '\0');
-        return Write(connection, bytes) ? absl::OkStatus() : absl::CancelledError("the browser has left");
-      });
+  const auto send = [&](const std::string& name, uint64_t offset, std::string& data) -> absl::Status {
+    const auto file = std::find_if(opened.files.begin(), opened.files.end(),
+                                   [&](const CheckpointFile& entry) { return entry.name == name; });
+    std::string bytes = offset == 0 ? TarHeader(name, file->size, row->committed_ms / 1000) : "";
+    bytes += data;
+    if (offset + data.size() == file->size) bytes += std::string(TarPadding(file->size), '\0');
+    return Write(connection, bytes) ? absl::OkStatus() : absl::CancelledError("the browser has left");
+  };
+  const absl::Status sent = ReadAsOpened(*row, parts_.checkpoints, send);
   if (sent.ok()) Write(connection, TarEnd());
   if (!sent.ok() && !absl::IsCancelled(sent)) spdlog::error("job {}: {}", row->job_id, sent.ToString());
 }
