@@ -37,7 +37,7 @@ absl::StatusOr<v1::CancelResponse> JobChanges::Cancel(const Actor& actor, const 
 
 absl::StatusOr<v1::RetryResponse> JobChanges::Retry(const Actor& actor, const v1::RetryRequest& request) {
   const JobSelection selection = FromProto(request);
-  const absl::Status allowed = access_->MayChange(actor.caller, selection);
+  const absl::Status allowed = access_->MayRetry(actor.caller, selection);
   const auto ids = allowed.ok() ? clients_->Retry(selection, now_(), FromStep(request)) : allowed;
   access_->Record(actor, "Retry", Shown(selection), ids.status());
   if (!ids.ok()) return ids.status();

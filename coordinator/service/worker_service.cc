@@ -105,7 +105,7 @@ grpc::Status WorkerServiceImpl::Report(grpc::ServerContext* context, const v1::R
                                        v1::ReportResponse* response) {
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
   const LogScope scope = ScopeOf(*request);
-  // The worker has it on its disk and sends it again.
+  // A worker that pauses as it is told is never refused; any other has it on its disk and sends it again.
   const Caller sender{.name = absl::StrCat("worker/", request->worker_id()), .role = Role::kWorker, .serial = ""};
   const absl::Status taken =
       rates_->Take(sender, Use::kReport, static_cast<double>(request->ByteSizeLong()), now_().steady_ms);
@@ -113,6 +113,7 @@ grpc::Status WorkerServiceImpl::Report(grpc::ServerContext* context, const v1::R
   const auto durable = workers_->Report(request->worker_id(), FromProto(request->lease()), FromProto(*request), now_());
   if (!durable.ok()) return fail_stop_->Answer(durable.status());
   response->set_durable_seq(*durable);
+  response->set_pause_ms(rates_->PauseMs(sender, Use::kReport, now_().steady_ms));
   return grpc::Status::OK;
 }
 
