@@ -27,8 +27,6 @@ constexpr std::chrono::milliseconds kLook{1000};     // between looks whether a 
 constexpr std::chrono::milliseconds kPulse{10'000};  // between signs of life, by which we see that a page has gone
 constexpr char kThreads[] = "256";                   // kMaxPages, kMaxDownloads and some for short requests
 constexpr char kMaxHead[] = "16384";
-constexpr char kWatch[] = "/sink.v1.ClientService/WatchSweep";  // what asks the same of a caller as every topic
-constexpr char kDownload[] = "/sink.v1.ClientService/DownloadCheckpoint";
 
 class Place {
  public:
@@ -130,9 +128,9 @@ int WebServer::Begin(mg_connection* connection) {
 void WebServer::Serve(mg_connection* connection) {
   Request request = RequestOf(connection);
   Response response;
-  const bool stream = request.path == "/api/events" || request.path == "/api/checkpoint";
+  const bool stream = request.path == kEventsPath || request.path == kCheckpointPath;
   if (stream && request.method == "GET" && IsLoopbackHost(request.host)) {
-    return request.path == "/api/events" ? ServeEvents(connection, request) : ServeCheckpoint(connection, request);
+    return request.path == kEventsPath ? ServeEvents(connection, request) : ServeCheckpoint(connection, request);
   }
   if (request.method != "POST" || ReadBody(connection, &request, &response)) response = api_.Handle(request);
   Send(connection, request, response);
@@ -164,7 +162,7 @@ bool WebServer::ReadBody(mg_connection* connection, Request* request, Response* 
 }
 
 void WebServer::ServeEvents(mg_connection* connection, const Request& request) {
-  if (const auto actor = api_.Admit(request, kWatch); !actor.ok()) {
+  if (const auto actor = api_.Admit(request); !actor.ok()) {
     return Send(connection, request, ErrorResponse(actor.status()));
   }
   const Place place(&pages_, kMaxPages);
@@ -184,7 +182,7 @@ void WebServer::ServeEvents(mg_connection* connection, const Request& request) {
   auto told = std::chrono::steady_clock::now();
   while (!hub_.closed()) {
     const std::vector<Frame> frames = (*watch)->Next(kLook);
-    if (!api_.Admit(request, kWatch).ok()) {
+    if (!api_.Admit(request).ok()) {
       Write(connection, "event: out\ndata: {}\n\n");
       return;
     }
@@ -201,7 +199,7 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
   const auto refuse = [&](const absl::Status& status) { Send(connection, request, ErrorResponse(status)); };
   const Place place(&downloads_, kMaxDownloads);
   if (!place.free()) return refuse(absl::UnavailableError("too many downloads at once; try again"));
-  const auto actor = api_.Admit(request, kDownload);
+  const auto actor = api_.Admit(request);
   if (!actor.ok()) return refuse(actor.status());
   int64_t step = 0;
   if (!IsId(request.Get("job")) || !absl::SimpleAtoi(request.Get("step"), &step)) {
