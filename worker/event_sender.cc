@@ -3,6 +3,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "coordinator/log/log.h"
 
@@ -27,6 +29,7 @@ void EventSender::Run() {
   const LogScope scope(calls_->lease().job_id(), calls_->lease().lease_id());
   const absl::Notification& abandoned = calls_->control().abandoned();
   Delivery delivery(spool_->first_kept_seq());
+  absl::Duration pause = absl::ZeroDuration();  // that the coordinator asks for
   while (!abandoned.HasBeenNotified()) {
     if (const uint64_t expected = calls_->TakeMissingEvents(); expected > 0) delivery.GoBack(expected);
     if (!spool_->WaitForRecordAfter(delivery.next() - 1, kPoll)) {
@@ -34,10 +37,14 @@ void EventSender::Run() {
       continue;
     }
     spool_->WaitUntilSealed(kLinger);
-    const absl::Status sent = SendBatch(&delivery);
-    if (sent.ok()) continue;
+    if (abandoned.WaitForNotificationWithTimeout(pause)) return;
+    const absl::StatusOr<absl::Duration> sent = SendBatch(&delivery);
+    if (sent.ok()) {
+      pause = std::min(*sent, kLongestPause);
+      continue;
+    }
     if (!abandoned.HasBeenNotified()) {
-      spdlog::error("job {}: events not delivered: {}", calls_->lease().job_id(), sent.ToString());
+      spdlog::error("job {}: events not delivered: {}", calls_->lease().job_id(), sent.status().ToString());
       calls_->GiveUpEvents();
       calls_->control().Request(StopReason::kRefused);
     }
@@ -45,7 +52,7 @@ void EventSender::Run() {
   }
 }
 
-absl::Status EventSender::SendBatch(Delivery* delivery) {
+absl::StatusOr<absl::Duration> EventSender::SendBatch(Delivery* delivery) {
   const uint64_t first = delivery->next();
   auto request = calls_->Fill<v1::ReportRequest>();
   for (SpoolRecord& record : spool_->Read(first, kMaxBatchEvents, kMaxBatchBytes)) {
@@ -56,15 +63,16 @@ absl::Status EventSender::SendBatch(Delivery* delivery) {
   }
   if (request.events().empty()) return absl::DataLossError(absl::StrCat("event ", first, " is not in the spool"));
 
-  uint64_t durable = 0;
+  v1::ReportResponse answer;
   const absl::Status status = calls_->Retry(calls_->control().abandoned(), [&] {
     auto response = calls_->link().Report(request);
-    if (response.ok()) durable = response->durable_seq();
+    if (response.ok()) answer = *response;
     return response.status();
   });
-  const Delivery::Effect effect = delivery->Answered(status, durable);
+  const Delivery::Effect effect = delivery->Answered(status, answer.durable_seq());
   if (effect.acknowledge > 0) spool_->Acknowledge(effect.acknowledge);
-  return effect.failed;
+  if (!effect.failed.ok()) return effect.failed;
+  return absl::Milliseconds(answer.pause_ms());
 }
 
 bool EventSender::WaitUntilDurable(uint64_t seq) {

@@ -8,6 +8,8 @@
 #include <atomic>
 #include <thread>
 
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "worker/leased_calls.h"
 #include "worker/protocol/delivery.h"
 #include "worker/spool.h"
@@ -17,6 +19,8 @@ namespace sink::worker {
 class EventSender {
  public:
   static constexpr size_t kMaxBatchEvents = 1024;
+  // A coordinator to which this worker sends too much asks for pauses; for no longer ones, whatever it says.
+  static constexpr absl::Duration kLongestPause = absl::Seconds(10);
   static constexpr size_t kMaxBatchBytes = 480 << 10;  // of lines; the limit of 512 KiB is for the whole message
 
   // Both must outlive this object.
@@ -29,8 +33,8 @@ class EventSender {
 
  private:
   void Run();
-  // Sends one batch. An error: nothing more can be delivered.
-  absl::Status SendBatch(Delivery* delivery);
+  // Sends one batch, and says how long to wait before the next. An error: nothing more can be delivered.
+  absl::StatusOr<absl::Duration> SendBatch(Delivery* delivery);
 
   LeasedCalls* const calls_;
   Spool* const spool_;

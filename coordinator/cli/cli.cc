@@ -58,10 +58,14 @@ void AddCommands(Commands& commands) {
 // Declares the options of every command; returns --json.
 args::Option AddGlobalOptions(args::Command root, Session& session) {
   const std::string address = session.world().Environment("SINK_COORDINATOR");
-  session.coordinator = address.empty() ? kDefaultCoordinator : address;
+  session.coordinator = !address.empty()             ? address
+                        : session.token() != nullptr ? session.token()->address
+                                                     : kDefaultCoordinator;
   session.no_color = !session.world().Environment("NO_COLOR").empty();
   root.AddOption("--coordinator", session.coordinator,
-                 "HOST:PORT of the coordinator; $SINK_COORDINATOR, else " + std::string(kDefaultCoordinator))
+                 "HOST:PORT of the coordinator; $SINK_COORDINATOR, else that of the token in $SINK_TOKEN or "
+                 "$SINK_CREDENTIALS, else " +
+                     std::string(kDefaultCoordinator))
       .ValueText("HOST:PORT");
   const args::Option json =
       root.AddFlag("--json", session.json, "Print JSON: a document, or one object a line for streams");
@@ -114,7 +118,7 @@ Outcome Run(args::Command chosen, const Commands& commands, Session& session) {
   for (const Commands::Entry& entry : commands.entries()) {
     if (entry.command != chosen || !entry.run) continue;
     if (!entry.local)
-      if (const absl::Status status = session.Connect(); !status.ok()) return {kUsage, std::string(status.message())};
+      if (const absl::Status status = session.Connect(); !status.ok()) return FromStatus(status);
     Outcome outcome = entry.run(session);
     if (!entry.local && outcome.code != kUnreachable && outcome.code != kInterrupted) RenewCertificate(session);
     return outcome;

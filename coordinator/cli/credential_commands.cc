@@ -14,17 +14,18 @@
 #include "coordinator/cli/views/views.h"
 #include "coordinator/identity/certificate.h"
 #include "coordinator/identity/credential.h"
+#include "coordinator/identity/one_way.h"
 #include "proto/files/files.h"
+#include "proto/files/random_id.h"
 
 namespace sink::cli {
 namespace {
 
 struct TokenOptions {
-  std::string name, role;  // of a user
+  std::string name, role;  // of a user or a program
   std::string ttl;
-  int uses = 1;          // of a join token
-  bool program = false;  // a user that is no person: the credential itself, instead of a token to log in with
-  std::string address;   // where its holder reaches the coordinator
+  int uses = 1;         // of a join token
+  std::string address;  // where its holder reaches the coordinator
   std::string out;
 };
 
@@ -35,7 +36,9 @@ struct Kind {
 };
 constexpr Kind kJoin = {"join", identity::kJoinBundle, "sink-worker --data DIR --join - <<< %"};
 constexpr Kind kLogIn = {"login", identity::kLogInBundle, "sinkctl login <<< %"};
-constexpr Kind kProgram = {"token", identity::kTokenBundle, "SINK_CREDENTIALS=FILE sinkctl ..., with the line in FILE"};
+constexpr Kind kProgram = {"token", identity::kTokenBundle,
+                           "SINK_CREDENTIALS=FILE sinkctl ..., with the line in FILE, or in SINK_TOKEN itself, as a CI "
+                           "sets its secrets"};
 
 // "30d" or what absl reads: "12h". Zero when it is neither.
 absl::Duration ParseTtl(const std::string& text) {
@@ -48,15 +51,8 @@ absl::Duration ParseTtl(const std::string& text) {
 
 // Where this session's credential says whom to trust; a token's holder trusts the same authority.
 absl::StatusOr<std::string> TrustedAuthority(Session& session) {
-  const std::string place = session.credentials();
-  if (std::filesystem::is_regular_file(place)) {
-    const auto text = identity::ReadSecretFile(place);
-    if (!text.ok()) return text.status();
-    const auto bundle = identity::DecodeBundle(identity::kTokenBundle, *text);
-    if (!bundle.ok()) return bundle.status();
-    return bundle->credential.authority;
-  }
-  const auto own = identity::ReadCredential(place);
+  if (session.token() != nullptr) return session.token()->credential.authority;
+  const auto own = identity::ReadCredential(session.credentials());
   if (!own.ok()) return own.status();
   return own->authority;
 }
@@ -75,14 +71,17 @@ Outcome MakeToken(Session& session, const Kind& kind, const TokenOptions& option
   request.set_request(*signing_request);
   request.set_ttl_ms(absl::ToInt64Milliseconds(ttl));
   request.set_uses(options.uses);
+  const std::string secret = &kind == &kProgram ? files::RandomId() + files::RandomId() : "";
+  if (!secret.empty()) request.set_secret_sha256(identity::Sha256(secret));
   const auto response = session.client().CreateToken(request);
   if (!response.ok()) return FromStatus(response.status());
   const auto authority = TrustedAuthority(session);
   if (!authority.ok()) return FromStatus(authority.status());
   const std::string address = options.address.empty() ? session.coordinator : options.address;
   const std::string token = identity::EncodeBundle(
-      kind.bundle, {.address = address,
-                    .credential = {.authority = *authority, .certificate = response->certificate(), .key = *key}});
+      kind.bundle,
+      {.address = address,
+       .credential = {.authority = *authority, .certificate = response->certificate(), .key = *key, .secret = secret}});
   std::ostream& notes = session.world().err;
   if (absl::StartsWith(address, "127.") || absl::StartsWith(address, "localhost")) {
     notes << "sinkctl: note: " << address << " is this machine's own address; for another machine name one that it can "
@@ -217,6 +216,13 @@ Outcome LogIn(Session& session, const LogInOptions& options) {
   return {};
 }
 
+void AddRole(args::Command command, TokenOptions& options) {
+  command.AddOption("--role", options.role, "viewer (reads), submitter (has sweeps of its own) or admin (everything)")
+      .ValueText("ROLE")
+      .OneOf({"viewer", "submitter", "admin"})
+      .Required();
+}
+
 void AddTokenOptions(args::Command command, TokenOptions& options) {
   command.AddOption("--ttl", options.ttl, "How long it is good for, e.g. 12h or 30d (" + options.ttl + ")")
       .ValueText("TIME");
@@ -253,29 +259,39 @@ void AddUsers(Commands& commands) {
   user.RequireCommand();
   args::Command add = commands.AddTo(
       user, "add", "Make a user, or change a user's role, and print what to log in with, once", Names::kNothing,
-      {"sinkctl user add alice --role submitter",
-       "sinkctl user add ci --role viewer --program --ttl 30d --out ci.token"});
+      {"sinkctl user add alice --role submitter", "sinkctl user add alice --role viewer --ttl 1h --out alice.login"});
   auto options = std::make_shared<TokenOptions>();
   options->ttl = "24h";
   AddTokenOptions(add, *options);
   add.AddOption("NAME", options->name, "The user").Required();
-  add.AddOption("--role", options->role, "viewer (reads), submitter (has sweeps of its own) or admin (everything)")
-      .ValueText("ROLE")
-      .OneOf({"viewer", "submitter", "admin"})
-      .Required();
-  add.AddFlag("--program", options->program, "A program's: what is printed is the credential itself");
-  commands.OnRun(
-      add, [options](Session& session) { return MakeToken(session, options->program ? kProgram : kLogIn, *options); });
+  AddRole(add, *options);
+  commands.OnRun(add, [options](Session& session) { return MakeToken(session, kLogIn, *options); });
+
+  args::Command token = commands.AddTo(
+      user, "token",
+      "Make a program's token, such as a CI's $SINK_TOKEN, in the place of its old one, and print it, once",
+      Names::kNothing,
+      {"sinkctl user token ci --role submitter --ttl 90d --out ci.token", "SINK_CREDENTIALS=ci.token sinkctl status",
+       "sinkctl user token nightly --role viewer | gh secret set SINK_TOKEN", "sinkctl user revoke token/ci"});
+  auto program = std::make_shared<TokenOptions>();
+  program->ttl = "30d";
+  AddTokenOptions(token, *program);
+  token.AddOption("NAME", program->name, "The program: token/NAME in listings and in the audit log").Required();
+  AddRole(token, *program);
+  commands.OnRun(token, [program](Session& session) { return MakeToken(session, kProgram, *program); });
 
   args::Command list = commands.AddTo(user, "list", "Everybody who may call, workers and tokens too", Names::kNothing,
                                       {"sinkctl user list", "sinkctl user list --json"});
   commands.OnRun(list, ListPrincipals);
 
-  args::Command revoke = commands.AddTo(user, "revoke", "Refuse a user's calls from now on, on open connections too",
-                                        Names::kNothing, {"sinkctl user revoke alice", "sinkctl user revoke ci"});
+  args::Command revoke =
+      commands.AddTo(user, "revoke", "Refuse a user's or a program's calls from now on, on open connections too",
+                     Names::kNothing, {"sinkctl user revoke alice", "sinkctl user revoke token/ci"});
   auto name = std::make_shared<std::string>();
-  revoke.AddOption("NAME", *name, "The user").Required();
-  commands.OnRun(revoke, [name](Session& session) { return RevokePrincipal(session, "user/" + *name); });
+  revoke.AddOption("NAME", *name, "The user, or token/NAME for a program").Required();
+  commands.OnRun(revoke, [name](Session& session) {
+    return RevokePrincipal(session, absl::StartsWith(*name, "token/") ? *name : "user/" + *name);
+  });
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ namespace sink {
 struct ClientOptions {
   std::string address;  // host:port
   // Our credential: a folder (coordinator/identity/credential.h), whose certificate may be renewed while the client
-  // lives, or a file with a bundle of the kind "sink-token". While nothing is there, calls are UNAVAILABLE.
+  // lives. While nothing is there, calls are UNAVAILABLE.
   std::string credentials = "";
   // One in memory, in place of what is there.
   std::optional<identity::Credential> credential = std::nullopt;

@@ -3,7 +3,6 @@
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
-#include <sys/stat.h>
 
 #include <chrono>
 #include <string>
@@ -41,14 +40,6 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> FindCredentials(const ClientOptions& options) {
   if (options.credential) return identity::MakeChannelCredentials(*options.credential);
   const std::string& place = options.credentials;
-  struct stat info {};
-  if (stat(place.c_str(), &info) == 0 && !S_ISDIR(info.st_mode)) {
-    const auto text = identity::ReadSecretFile(place);
-    if (!text.ok()) return text.status();
-    const auto bundle = identity::DecodeBundle(identity::kTokenBundle, *text);
-    if (!bundle.ok()) return absl::FailedPreconditionError(absl::StrCat(place, ": ", bundle.status().message()));
-    return identity::MakeChannelCredentials(bundle->credential);
-  }
   const auto credential = identity::ReadCredential(place);
   if (credential.ok()) return identity::MakeChannelCredentials(place);
   if (!absl::IsNotFound(credential.status())) return credential.status();

@@ -13,7 +13,12 @@ namespace sink {
 namespace {
 
 constexpr int64_t kTokenGraceMs = 60'000;
-constexpr char kUriScheme[] = "sink://";
+constexpr char kUriScheme[] = "sink://", kProgramPrefix[] = "token/";
+
+// Its certificate lets it knock, and its secret says that it may come in: the coordinator has the secret's hash alone.
+// The hash is a fast one, and is compared as any text is: the secret is 256 random bits, of which neither guesses nor
+// the time of a comparison of hashes find one.
+bool IsProgram(absl::string_view name) { return absl::StartsWith(name, kProgramPrefix); }
 
 bool IsToken(const Principal& principal) { return principal.role == Role::kJoin || principal.role == Role::kLogIn; }
 
@@ -43,7 +48,8 @@ absl::Status Principals::Load() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Caller> Principals::Find(absl::string_view serial, absl::string_view uri, int64_t now_ms) const {
+absl::StatusOr<Caller> Principals::Find(absl::string_view serial, absl::string_view uri, absl::string_view secret_hash,
+                                        int64_t now_ms) const {
   MutexLock lock(&mutex_);
   const auto certificate = certificates_.find(serial);
   if (certificate == certificates_.end()) {
@@ -57,8 +63,16 @@ absl::StatusOr<Caller> Principals::Find(absl::string_view serial, absl::string_v
       uri != issued.principal) {
     return absl::UnauthenticatedError("this certificate is of nobody who may call");
   }
-  return Caller{
-      .name = issued.principal, .role = principal->second.role, .serial = issued.serial, .renewable = issued.renewable};
+  const bool program = IsProgram(issued.principal);
+  if (program && (secret_hash.empty() || secret_hash != principal->second.key)) {
+    return absl::UnauthenticatedError(
+        "this token's secret is missing or wrong, or a newer token of the name has taken its place");
+  }
+  return Caller{.name = issued.principal,
+                .role = principal->second.role,
+                .serial = issued.serial,
+                .renewable = issued.renewable,
+                .secret_hash = program ? principal->second.key : ""};
 }
 
 absl::Status Principals::Store(const Principal& principal) {
@@ -73,7 +87,14 @@ absl::Status Principals::Put(const Principal& principal) {
   if (const auto known = principals_.find(principal.name); known != principals_.end()) {
     put.created_ms = known->second.created_ms;
   }
-  return Store(put);
+  SINK_RETURN_IF_ERROR(Store(put));
+  return IsProgram(put.name) ? RemoveCertificates(put.name) : absl::OkStatus();
+}
+
+absl::Status Principals::RemoveCertificates(const std::string& name) {
+  SINK_RETURN_IF_ERROR(store_->RemoveCertificatesOf(name));
+  absl::erase_if(certificates_, [&name](const auto& entry) { return entry.second.principal == name; });
+  return absl::OkStatus();
 }
 
 absl::Status Principals::AddCertificate(const IssuedCertificate& certificate) {
@@ -178,8 +199,7 @@ absl::Status Principals::Revoke(const std::string& name) {
   Principal principal = found->second;
   principal.revoked = true;
   SINK_RETURN_IF_ERROR(Store(principal));
-  SINK_RETURN_IF_ERROR(store_->RemoveCertificatesOf(name));
-  absl::erase_if(certificates_, [&name](const auto& entry) { return entry.second.principal == name; });
+  SINK_RETURN_IF_ERROR(RemoveCertificates(name));
   std::vector<std::string> tokens;
   for (const auto& [other, entry] : principals_) {
     if (entry.role == Role::kLogIn && UserOf(other) == name) tokens.push_back(other);

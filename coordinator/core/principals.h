@@ -25,12 +25,14 @@ class Principals {
  public:
   static absl::StatusOr<std::unique_ptr<Principals>> Open(const std::string& database);
 
-  // Who shows the certificate of this serial number and URI. UNAUTHENTICATED: it is revoked, its time is over, or it
-  // was never issued.
-  absl::StatusOr<Caller> Find(absl::string_view serial, absl::string_view uri, int64_t now_ms) const
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Who shows the certificate of this serial number and URI, and, where it is a program's, a secret of this hash.
+  // UNAUTHENTICATED: it is revoked, its time is over, it was never issued, or the secret is not the one that was made
+  // with it.
+  absl::StatusOr<Caller> Find(absl::string_view serial, absl::string_view uri, absl::string_view secret_hash,
+                              int64_t now_ms) const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // A principal as an admin makes it: a user, or a token. One that is there gets this role, and is no longer revoked.
+  // A principal as an admin makes it: a user, or a token. One that is there gets this role, and is no longer revoked;
+  // a program's earlier token counts no more.
   absl::Status Put(const Principal& principal) ABSL_LOCKS_EXCLUDED(mutex_);
   // The principal must be there.
   absl::Status AddCertificate(const IssuedCertificate& certificate) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -64,6 +66,7 @@ class Principals {
   explicit Principals(std::unique_ptr<store::IdentityStore> store) : store_(std::move(store)) {}
   absl::Status Load() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Store(const Principal& principal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status RemoveCertificates(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Remove(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;

@@ -15,6 +15,21 @@ int64_t Waiting(const Sweep& sweep) {
   return jobs;
 }
 
+absl::Status CheckTotals(const Quota& quota, const std::string& user, int64_t jobs, int sweeps) {
+  if (jobs > quota.waiting_jobs) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(user, " would have ", jobs, " jobs that have not ended, and may have ", quota.waiting_jobs,
+                     "; cancel what is not needed (sinkctl cancel), wait, or ask an admin to do it or to raise "
+                     "--jobs-per-user"));
+  }
+  if (sweeps > quota.sweeps) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(user, " would have ", sweeps, " sweeps with jobs that have not ended, and may have ", quota.sweeps,
+                     "; cancel what is not needed (sinkctl cancel), wait, or ask an admin to raise --sweeps-per-user"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckQuota(const Quota& quota, const std::string& user, const std::vector<Sweep>& own,
@@ -27,18 +42,25 @@ absl::Status CheckQuota(const Quota& quota, const std::string& user, const std::
     jobs += waiting;
     sweeps += sweep.name != request.sweep && waiting > 0;
   }
-  if (jobs > quota.waiting_jobs) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(user, " would have ", jobs, " jobs that have not ended, and may have ", quota.waiting_jobs,
-                     "; cancel what is not needed (sinkctl cancel), wait, or ask an admin to submit it or to raise "
-                     "--jobs-per-user"));
+  return CheckTotals(quota, user, jobs, sweeps);
+}
+
+absl::Status CheckRetryQuota(const Quota& quota, const std::string& user, const std::vector<Sweep>& own,
+                             const std::map<std::string, int64_t>& retried) {
+  int64_t jobs = 0;
+  int sweeps = 0;
+  for (const auto& [sweep, count] : retried) {
+    jobs += count;
+    sweeps += count > 0;
   }
-  if (sweeps > quota.sweeps) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(user, " would have ", sweeps, " sweeps with jobs that have not ended, and may have ", quota.sweeps,
-                     "; cancel what is not needed (sinkctl cancel), wait, or ask an admin to raise --sweeps-per-user"));
+  if (jobs == 0) return absl::OkStatus();
+  for (const Sweep& sweep : own) {
+    const int64_t waiting = Waiting(sweep);
+    jobs += waiting;
+    const auto more = retried.find(sweep.name);
+    sweeps += waiting > 0 && (more == retried.end() || more->second == 0);
   }
-  return absl::OkStatus();
+  return CheckTotals(quota, user, jobs, sweeps);
 }
 
 }  // namespace sink

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,5 +23,9 @@ struct Quota {
 // may both be taken where one is too much: the quota is against loops, not against cunning.
 absl::Status CheckQuota(const Quota& quota, const std::string& user, const std::vector<Sweep>& own,
                         const SubmitRequest& request);
+
+// The same for jobs of the user's own that have ended and would be queued again: how many, by sweep.
+absl::Status CheckRetryQuota(const Quota& quota, const std::string& user, const std::vector<Sweep>& own,
+                             const std::map<std::string, int64_t>& retried);
 
 }  // namespace sink

@@ -53,4 +53,11 @@ absl::Status Rates::Take(const Caller& caller, Use use, double amount, int64_t n
       absl::StrCat("too many calls: ", caller.name, " may make ", Allowed(use, rate), "; wait a moment and try again"));
 }
 
+int64_t Rates::PauseMs(const Caller& caller, Use use, int64_t now_ms) {
+  if (caller.role == Role::kAdmin) return 0;
+  MutexLock lock(&mutex_);
+  const auto bucket = buckets_.find({caller.name, use});
+  return bucket == buckets_.end() ? 0 : bucket->second.PauseMs(Of(use), now_ms);
+}
+
 }  // namespace sink

@@ -27,7 +27,7 @@ struct RateOptions {
   Rate submissions = {.per_second = 2, .burst = 100};
   // A notebook that reads one job after the other passes.
   Rate reads = {.per_second = 100, .burst = 2'000};
-  // Far more than training says. A worker that sends more is told to come again, and loses nothing by it.
+  // Far more than training says. A worker that sends more is told to pause, and loses nothing by it.
   Rate report_bytes = {.per_second = 64 << 20, .burst = 1 << 30};
 };
 
@@ -39,6 +39,10 @@ class Rates {
 
   // RESOURCE_EXHAUSTED, in a sentence that says how much is allowed.
   absl::Status Take(const Caller& caller, Use use, double amount, int64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // How long the caller is to wait before its next use, so that none is refused though it has many at once: until half
+  // of the burst is free again.
+  int64_t PauseMs(const Caller& caller, Use use, int64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   const Rate& Of(Use use) const;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 namespace sink {
@@ -21,6 +22,11 @@ class TokenBucket {
     if (rate.burst - taken_ < std::min(amount, rate.burst)) return false;
     taken_ += amount;
     return true;
+  }
+  // How long nothing must be taken until half of the bucket is free again.
+  int64_t PauseMs(const Rate& rate, int64_t now_ms) {
+    Fill(rate, now_ms);
+    return static_cast<int64_t>(std::ceil(std::max(0.0, (taken_ - rate.burst / 2) / rate.per_second * 1000)));
   }
   // Nothing was taken for so long that a new bucket is the same.
   bool IsFull(const Rate& rate, int64_t now_ms) {

@@ -13,6 +13,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "coordinator/files/file_status.h"
@@ -95,10 +96,9 @@ absl::Status ReplaceCertificate(const std::string& folder, const std::string& ce
 std::string EncodeBundle(absl::string_view kind, const Bundle& bundle) {
   const Credential& credential = bundle.credential;
   // None of them holds a zero.
-  const std::string parts =
-      absl::StrCat(bundle.address, absl::string_view("\0", 1), credential.authority, absl::string_view("\0", 1),
-                   credential.certificate, absl::string_view("\0", 1), credential.key);
-  return absl::StrCat(kind, ":", absl::WebSafeBase64Escape(parts));
+  std::vector<absl::string_view> parts = {bundle.address, credential.authority, credential.certificate, credential.key};
+  if (!credential.secret.empty()) parts.push_back(credential.secret);
+  return absl::StrCat(kind, ":", absl::WebSafeBase64Escape(absl::StrJoin(parts, absl::string_view("\0", 1))));
 }
 
 absl::StatusOr<Bundle> DecodeBundle(absl::string_view kind, absl::string_view text) {
@@ -110,14 +110,37 @@ absl::StatusOr<Bundle> DecodeBundle(absl::string_view kind, absl::string_view te
       !absl::WebSafeBase64Unescape(text, &bytes))
     return bad;
   const std::vector<std::string> parts = absl::StrSplit(bytes, '\0');
-  if (parts.size() != 4) return bad;
-  return Bundle{.address = parts[0], .credential = {.authority = parts[1], .certificate = parts[2], .key = parts[3]}};
+  // A program's token of the first release has no secret.
+  const bool has_secret = kind == kTokenBundle && parts.size() == 5;
+  if (parts.size() != 4 && !has_secret) return bad;
+  return Bundle{
+      .address = parts[0],
+      .credential = {
+          .authority = parts[1], .certificate = parts[2], .key = parts[3], .secret = has_secret ? parts[4] : ""}};
 }
 
 absl::StatusOr<std::string> ReadSecretFile(const std::string& path) {
   if (path == "-") return ToStatusOr(files::ReadRest(files::Fd(dup(STDIN_FILENO)), "standard input", kMaxFile));
   // A group may read it: that is how Kubernetes hands out secrets.
   return ReadGuarded(path, 0027);
+}
+
+absl::StatusOr<std::optional<Bundle>> FindToken(absl::FunctionRef<const char*(const char*)> getenv) {
+  const char* const line = getenv("SINK_TOKEN");
+  const char* const file = getenv("SINK_CREDENTIALS");
+  std::string where = "$SINK_TOKEN", text;
+  if (line != nullptr && *line != '\0') {
+    text = line;
+  } else {
+    struct stat info {};
+    // A folder has a user's credential, and nothing at all is the client's to tell.
+    if (file == nullptr || stat(file, &info) != 0 || S_ISDIR(info.st_mode)) return std::nullopt;
+    where = file;
+    SINK_ASSIGN_OR_RETURN(text, ReadSecretFile(where));
+  }
+  auto bundle = DecodeBundle(kTokenBundle, text);
+  if (!bundle.ok()) return absl::FailedPreconditionError(absl::StrCat(where, ": ", bundle.status().message()));
+  return *std::move(bundle);
 }
 
 const char* ProcessEnvironment(const char* name) { return ::getenv(name); }

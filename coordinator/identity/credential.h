@@ -3,6 +3,7 @@
 // any thread.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/functional/function_ref.h"
@@ -17,6 +18,7 @@ struct Credential {
   std::string authority;    // the certificate of the coordinator's authority
   std::string certificate;  // of the holder
   std::string key;          // the holder's, private
+  std::string secret = "";  // of a program's token: shown with every call, after the handshake
 };
 
 // NOT_FOUND: nothing is there, or not yet all of it. FAILED_PRECONDITION: others could read or change it.
@@ -39,7 +41,7 @@ struct Bundle {
   std::string address;  // host:port
   Credential credential;
 };
-// What the holder of a bundle may do with it: join as a worker, log in as a user, call as a user.
+// What the holder of a bundle may do with it: join as a worker, log in as a user, call as a program.
 inline constexpr char kJoinBundle[] = "sink-join", kLogInBundle[] = "sink-login", kTokenBundle[] = "sink-token";
 // "KIND:" and base64.
 std::string EncodeBundle(absl::string_view kind, const Bundle& bundle);
@@ -54,7 +56,12 @@ absl::Status CloseFolder(const std::string& folder);
 // may read it, or others may write it. "-" is standard input.
 absl::StatusOr<std::string> ReadSecretFile(const std::string& path);
 
-// getenv, as the functions below take it.
+// The program's token that the environment has: the line itself in $SINK_TOKEN, where a CI puts its secrets, else in
+// the file that $SINK_CREDENTIALS names. Nothing when it has neither. FAILED_PRECONDITION: what is there is no token,
+// or others can read it.
+absl::StatusOr<std::optional<Bundle>> FindToken(absl::FunctionRef<const char*(const char*)> getenv);
+
+// getenv, as the functions here take it.
 const char* ProcessEnvironment(const char* name);
 // Where the environment says that the credential for the coordinator at `address` is: $SINK_CREDENTIALS, else
 // $XDG_CONFIG_HOME/sink/HOST_PORT, else ~/.config/sink/HOST_PORT. Empty when there is no home.

@@ -24,11 +24,14 @@ struct EnumNames<Role> {
                                               {kWorker, "worker"}, {kJoin, "join"},           {kLogIn, "login"}};
 };
 
-// "user/NAME", "worker/ID", "join/RANDOM" or "login/NAME/RANDOM"; after "sink://" it is a certificate's URI.
+// "user/NAME", "token/NAME" (a program), "worker/ID", "join/RANDOM" or "login/NAME/RANDOM"; after "sink://" it is a
+// certificate's URI.
 struct Principal {
   std::string name;
   Role role = Role::kViewer;
-  std::string key;  // one-way name of the public key that a worker joined with or that a login token was used for
+  // One-way name of the public key that a worker joined with or that a login token was used for; of a program's token
+  // the SHA-256 of its secret.
+  std::string key;
   int uses = 0;     // of a token, that are left
   bool revoked = false;
   int64_t created_ms = 0;
@@ -48,6 +51,7 @@ struct Caller {
   Role role = Role::kViewer;
   std::string serial;  // of the certificate that it shows
   bool renewable = false;
+  std::string secret_hash = "";  // of the secret that it shows, too: a program does
 };
 
 // For listings.

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -25,6 +26,9 @@ AuditEntry EntryOf(const Actor& actor, absl::string_view action, std::string obj
           .outcome = outcome.ok() ? "ok" : absl::StatusCodeToString(outcome.code())};
 }
 
+// Retry queues jobs of these states.
+bool MayRunAgain(JobState state) { return state == JobState::kFailed || state == JobState::kCancelled; }
+
 }  // namespace
 
 std::string PeerAddress(const grpc::ServerContextBase& context) {
@@ -42,20 +46,25 @@ absl::Status Access::MaySubmit(const Caller& caller, const SubmitRequest& reques
   const absl::Status there = queries_->GetSweep(request.sweep).status();
   if (!there.ok() && !absl::IsNotFound(there)) return there;
   if (!request.dry_run) {
-    SINK_RETURN_IF_ERROR(IsWithinQuota(caller, request));
+    if (caller.role != Role::kAdmin) {
+      SINK_ASSIGN_OR_RETURN(const std::vector<Sweep> own, SweepsOf(caller));
+      SINK_RETURN_IF_ERROR(Counted(CheckQuota(quota_, caller.name, own, request)));
+    }
     return principals_->Claim(caller, request.sweep, there.ok());
   }
   const bool is_new = !there.ok() && principals_->OwnerOf(request.sweep).empty();
   return is_new ? absl::OkStatus() : principals_->MayChange(caller, request.sweep);
 }
 
-absl::Status Access::IsWithinQuota(const Caller& caller, const SubmitRequest& request) const {
-  if (caller.role == Role::kAdmin) return absl::OkStatus();
+absl::StatusOr<std::vector<Sweep>> Access::SweepsOf(const Caller& caller) const {
   SINK_ASSIGN_OR_RETURN(std::vector<Sweep> own, queries_->ListSweeps());
   std::erase_if(own, [&](const Sweep& sweep) { return principals_->OwnerOf(sweep.name) != caller.name; });
-  absl::Status status = CheckQuota(quota_, caller.name, own, request);
-  if (!status.ok()) on_quota_();
-  return status;
+  return own;
+}
+
+absl::Status Access::Counted(absl::Status within_quota) const {
+  if (!within_quota.ok()) on_quota_();
+  return within_quota;
 }
 
 absl::Status Access::MayChange(const Caller& caller, const JobSelection& selection) const {
@@ -66,6 +75,22 @@ absl::Status Access::MayChange(const Caller& caller, const JobSelection& selecti
     SINK_RETURN_IF_ERROR(principals_->MayChange(caller, details.job.home_sweep));
   }
   return absl::OkStatus();
+}
+
+absl::Status Access::MayRetry(const Caller& caller, const JobSelection& selection) const {
+  SINK_RETURN_IF_ERROR(MayChange(caller, selection));
+  if (caller.role == Role::kAdmin) return absl::OkStatus();
+  SINK_ASSIGN_OR_RETURN(const std::vector<Sweep> own, SweepsOf(caller));
+  std::map<std::string, int64_t> retried;  // a few too many: what early stopping stopped stays as it is
+  for (const Sweep& sweep : own) {
+    if (sweep.name != selection.sweep) continue;
+    for (const auto& [state, count] : sweep.jobs_by_state) retried[sweep.name] += MayRunAgain(state) ? count : 0;
+  }
+  for (const std::string& id : selection.jobs) {
+    SINK_ASSIGN_OR_RETURN(const JobDetails details, queries_->GetJob(id));
+    retried[details.job.home_sweep] += MayRunAgain(details.job.state) ? 1 : 0;
+  }
+  return Counted(CheckRetryQuota(quota_, caller.name, own, retried));
 }
 
 absl::Status Access::MayDownload(const Caller& caller, const std::string& job) const {

@@ -45,6 +45,8 @@ class Access {
   // new sweep becomes the caller's. RESOURCE_EXHAUSTED: the caller, who is no admin, has too much in the queue.
   absl::Status MaySubmit(const Caller& caller, const SubmitRequest& request) const;
   absl::Status MayChange(const Caller& caller, const JobSelection& selection) const;
+  // The same for jobs that are to be queued again, which count as those of a submission do.
+  absl::Status MayRetry(const Caller& caller, const JobSelection& selection) const;
   // Of any sweep that the job is in.
   absl::Status MayDownload(const Caller& caller, const std::string& job) const;
 
@@ -58,7 +60,8 @@ class Access {
               std::string object, const absl::Status& outcome) const;
 
  private:
-  absl::Status IsWithinQuota(const Caller& caller, const SubmitRequest& request) const;
+  absl::StatusOr<std::vector<Sweep>> SweepsOf(const Caller& caller) const;
+  absl::Status Counted(absl::Status within_quota) const;
 
   const Callers* const callers_;
   Principals* const principals_;

@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/log/log.h"
-#include "coordinator/service/checkpoint_stream.h"
 
 namespace sink {
 
@@ -20,7 +19,7 @@ CheckpointGuard::~CheckpointGuard() {
   if (scrub_.joinable()) scrub_.join();
 }
 
-absl::Status CheckpointGuard::Send(const std::vector<Checkpoint>& rows, int64_t step,
+absl::Status CheckpointGuard::Send(const std::vector<Checkpoint>& rows, int64_t step, SentTo whom,
                                    absl::FunctionRef<bool(const v1::CheckpointChunk&)> write) {
   const auto row = std::find_if(rows.begin(), rows.end(),
                                 [&](const Checkpoint& checkpoint) { return step == 0 || checkpoint.step == step; });
@@ -28,7 +27,7 @@ absl::Status CheckpointGuard::Send(const std::vector<Checkpoint>& rows, int64_t 
     return absl::NotFoundError(step == 0 ? "the job has no checkpoint"
                                          : absl::StrCat("the job has no checkpoint of step ", step));
   }
-  const absl::Status sent = SendCheckpoint(*row, repository_, write);
+  const absl::Status sent = SendCheckpoint(*row, whom, repository_, write);
   if (!absl::IsDataLoss(sent)) return sent;
   const auto rows_now = queries_->ListCheckpoints(row->job_id);
   if (!rows_now.ok()) return rows_now.status();

@@ -19,6 +19,7 @@
 #include "coordinator/core/job_queries.h"
 #include "coordinator/job/mutex.h"
 #include "coordinator/service/checkpoint_repository.h"
+#include "coordinator/service/checkpoint_stream.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/service_time.h"
 #include "sink/v1/client.pb.h"
@@ -35,7 +36,7 @@ class CheckpointGuard {
 
   // Sends the row of `step` (0: the first of `rows`, which is the newest), then its files. NOT_FOUND when there is
   // none; DATA_LOSS when it is damaged, and forgotten; ABORTED when newer ones have pushed it out meanwhile.
-  absl::Status Send(const std::vector<Checkpoint>& rows, int64_t step,
+  absl::Status Send(const std::vector<Checkpoint>& rows, int64_t step, SentTo whom,
                     absl::FunctionRef<bool(const v1::CheckpointChunk&)> write);
 
   // Reads all of the job's checkpoints, newest first; changes nothing. Each with what is wrong with it, or nothing.

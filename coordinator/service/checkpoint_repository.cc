@@ -25,6 +25,7 @@
 #include "proto/files/files.h"
 #include "proto/files/hash.h"
 #include "proto/run/checkpoint_names.h"
+#include "proto/run/checkpoint_settings.h"
 
 namespace sink {
 namespace {
@@ -64,6 +65,19 @@ absl::Status CheckFile(const std::string& path, const CheckpointFile& file) {
         absl::StrCat(file.name, " does not have the hash in the checkpoint's list: it was discarded, send it again"));
   }
   return ToStatus(files::Sync(*fd, path));
+}
+
+// Whoever opens the checkpoint must not be told by it to run somebody's code.
+absl::Status CheckSettings(const std::string& folder, const std::vector<CheckpointFile>& files) {
+  for (const CheckpointFile& file : files) {
+    if (!run::IsSettingsFile(file.name)) continue;
+    const auto text = files::ReadFile(absl::StrCat(folder, "/", file.name), run::kMaxSettingsBytes);
+    if (!text.ok() && text.error().code() != EFBIG) return ToStatus(text.error());
+    const std::string fault =
+        text.ok() ? run::FaultInSettings(file.name, *text) : absl::StrCat(file.name, " is too large");
+    if (!fault.empty()) return absl::InvalidArgumentError(absl::StrCat("files: ", fault));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Damaged(const std::string& what) {
@@ -266,6 +280,7 @@ absl::StatusOr<std::vector<CheckpointFile>> CheckpointRepository::Commit(const C
     if (!status.ok()) return status;
   }
   if (!complete) {
+    if (absl::Status status = CheckSettings(folder, list->files); !status.ok()) return status;
     if (absl::Status status = ToStatus(files::SyncFolder(folder)); !status.ok()) return status;
     if (absl::Status status = ToStatus(files::Rename(folder, FinalPath(key))); !status.ok()) return status;
   }

@@ -47,7 +47,8 @@ class CheckpointRepository {
 
   // Reads every file again, compares size and hash with the list, and puts the folder into its place, durably. Returns
   // the list, for the row. ABORTED when bytes are wrong (those files start over: Begin, write, commit again);
-  // FAILED_PRECONDITION when bytes are missing; NOT_FOUND without Begin; INVALID_ARGUMENT for another manifest.
+  // FAILED_PRECONDITION when bytes are missing; NOT_FOUND without Begin; INVALID_ARGUMENT for another manifest, and for
+  // settings that no trainer writes (proto/run/checkpoint_settings.h).
   absl::StatusOr<std::vector<CheckpointFile>> Commit(const CheckpointKey& key, const std::string& manifest_hash);
 
   // Calls `send` with the content, file after file in the row's order; an empty file gets one empty chunk. The first

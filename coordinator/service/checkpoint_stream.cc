@@ -8,23 +8,26 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/service/convert.h"
+#include "coordinator/service/opened_checkpoint.h"
 #include "coordinator/service/validate.h"
 
 namespace sink {
 
-absl::Status SendCheckpoint(const Checkpoint& row, CheckpointRepository* repository,
+absl::Status SendCheckpoint(const Checkpoint& row, SentTo whom, CheckpointRepository* repository,
                             absl::FunctionRef<bool(const v1::CheckpointChunk&)> write) {
+  const bool people = whom == SentTo::kPeople;
   const absl::Status left = absl::CancelledError("the client has left");
   v1::CheckpointChunk chunk;
-  ToProto(row, chunk.mutable_checkpoint());
+  ToProto(people ? AsOpened(row) : row, chunk.mutable_checkpoint());
   if (!write(chunk)) return left;
   chunk.Clear();
-  return repository->Read(row, [&](const std::string& file, uint64_t offset, std::string& data) {
+  const auto send = [&](const std::string& file, uint64_t offset, std::string& data) {
     chunk.set_file(file);
     chunk.set_offset(offset);
     chunk.set_data(std::move(data));
     return write(chunk) ? absl::OkStatus() : left;
-  });
+  };
+  return people ? ReadAsOpened(row, repository, send) : repository->Read(row, send);
 }
 
 absl::StatusOr<uint64_t> ReceiveChunks(const CheckpointKey& key, v1::WriteCheckpointRequest first,

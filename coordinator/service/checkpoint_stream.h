@@ -11,9 +11,12 @@
 
 namespace sink {
 
+// Who gets a checkpoint: a worker, which goes on from it, or people, who open it (opened_checkpoint.h).
+enum class SentTo { kWorker, kPeople };
+
 // Sends the row, then its files. DATA_LOSS as CheckpointRepository::Read. `write` and `read` move one message, and are
 // false when there is nobody to take it, or no more.
-absl::Status SendCheckpoint(const Checkpoint& row, CheckpointRepository* repository,
+absl::Status SendCheckpoint(const Checkpoint& row, SentTo whom, CheckpointRepository* repository,
                             absl::FunctionRef<bool(const v1::CheckpointChunk&)> write);
 
 // Stores `first` and every message after it, then makes it durable, also when the stream was cut: what came counts.

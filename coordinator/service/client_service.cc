@@ -337,7 +337,7 @@ grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext* context,
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
-  return ToGrpc(guard_->Send(*rows, request->step(),
+  return ToGrpc(guard_->Send(*rows, request->step(), SentTo::kPeople,
                              [&](const v1::CheckpointChunk& chunk) { return ticket->Write(writer, chunk); }));
 }
 

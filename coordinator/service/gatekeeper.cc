@@ -4,16 +4,30 @@
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/security/auth_context.h>
 
+#include <iterator>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "coordinator/errors/grpc_status.h"
+#include "coordinator/identity/one_way.h"
 #include "coordinator/service/policy.h"
 
 namespace sink {
 namespace {
 
+using Metadata = std::multimap<grpc::string_ref, grpc::string_ref>;
+
 absl::string_view Only(const std::vector<grpc::string_ref>& values) {
   return values.size() == 1 ? absl::string_view(values[0].data(), values[0].size()) : absl::string_view();
+}
+
+// The hash of what a program shows beside its certificate, "authorization: Bearer SECRET"; empty: nothing of the kind.
+std::string SecretHash(const Metadata& metadata) {
+  const auto [first, last] = metadata.equal_range("authorization");
+  if (first == last || std::next(first) != last) return "";
+  absl::string_view value(first->second.data(), first->second.size());
+  return absl::ConsumePrefix(&value, "Bearer ") ? identity::Sha256(value) : "";
 }
 
 AuditEntry RefusedCall(const std::string& who, absl::string_view method, const absl::Status& status) {
@@ -38,7 +52,8 @@ class Gatekeeper::Processor final : public grpc::AuthMetadataProcessor {
                        OutputMetadata*) override {
     const auto path = metadata.find(":path");
     if (path == metadata.end()) return ToGrpc(absl::UnauthenticatedError("the call names no method"));
-    return ToGrpc(gatekeeper_->Check(*context, absl::string_view(path->second.data(), path->second.size())));
+    return ToGrpc(gatekeeper_->Check(*context, SecretHash(metadata),
+                                     absl::string_view(path->second.data(), path->second.size())));
   }
 
  private:
@@ -47,14 +62,15 @@ class Gatekeeper::Processor final : public grpc::AuthMetadataProcessor {
 
 std::shared_ptr<grpc::AuthMetadataProcessor> Gatekeeper::MakeProcessor() { return std::make_shared<Processor>(this); }
 
-absl::StatusOr<Caller> Gatekeeper::Find(const grpc::AuthContext& context) const {
+absl::StatusOr<Caller> Gatekeeper::Find(const grpc::AuthContext& context, absl::string_view secret_hash) const {
   return principals_->Find(Only(context.FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME)),
-                           Only(context.FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME)),
+                           Only(context.FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME)), secret_hash,
                            absl::ToUnixMillis(absl::Now()));
 }
 
-absl::Status Gatekeeper::Check(const grpc::AuthContext& context, absl::string_view path) const {
-  const auto caller = Find(context);
+absl::Status Gatekeeper::Check(const grpc::AuthContext& context, absl::string_view secret_hash,
+                               absl::string_view path) const {
+  const auto caller = Find(context, secret_hash);
   if (!caller.ok()) {
     on_refusal_(Refusal::kUnknown);
     audit_->AddRefusal(
@@ -79,7 +95,7 @@ absl::Status Gatekeeper::Check(const grpc::AuthContext& context, absl::string_vi
 absl::StatusOr<Caller> Gatekeeper::Of(const grpc::ServerContextBase& context) const {
   const auto auth = context.auth_context();
   if (auth == nullptr) return absl::UnauthenticatedError("the connection shows no certificate");
-  return Find(*auth);
+  return Find(*auth, SecretHash(context.client_metadata()));
 }
 
 }  // namespace sink

@@ -1,6 +1,7 @@
-// Looks at every call before its handler does: whose certificate the connection showed, whether it still counts, and
-// whether that role may make this call, and whether it makes too many of them. What was decided for one call is decided
-// again for the next, so that a revocation reaches connections that are open. Owned by the server; any thread.
+// Looks at every call before its handler does: whose certificate the connection showed, and the secret that a program
+// shows with each call; whether they still count, whether that role may make this call, and whether it makes too many
+// of them. What was decided for one call is decided again for the next, so that a revocation reaches connections that
+// are open. Owned by the server; any thread.
 #pragma once
 
 #include <grpcpp/security/auth_metadata_processor.h>
@@ -50,8 +51,8 @@ class Gatekeeper final : public Callers {
 
  private:
   class Processor;
-  absl::StatusOr<Caller> Find(const grpc::AuthContext& context) const;
-  absl::Status Check(const grpc::AuthContext& context, absl::string_view path) const;
+  absl::StatusOr<Caller> Find(const grpc::AuthContext& context, absl::string_view secret_hash) const;
+  absl::Status Check(const grpc::AuthContext& context, absl::string_view secret_hash, absl::string_view path) const;
 
   const Principals* const principals_;
   AuditLog* const audit_;

@@ -55,8 +55,9 @@ absl::StatusOr<Principal> PrincipalFor(const v1::CreateTokenRequest& request, in
   if (!role || (RoleBit(*role) & kReaders) == 0) {
     return absl::InvalidArgumentError("role: must be viewer, submitter or admin");
   }
-  principal.name = absl::StrCat("user/", request.name());
+  principal.name = absl::StrCat(request.kind() == "token" ? "token/" : "user/", request.name());
   principal.role = *role;
+  principal.key = request.secret_sha256();
   return principal;
 }
 

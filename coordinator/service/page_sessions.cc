@@ -57,7 +57,8 @@ absl::StatusOr<PageSessions::Link> PageSessions::Invite(const Caller& caller, in
 
 absl::StatusOr<Caller> PageSessions::CallerOf(const Entry& entry, int64_t now_ms) const {
   if (entry.until_ms <= now_ms) return NoSession();
-  return principals_->Find(entry.caller.serial, absl::StrCat("sink://", entry.caller.name), now_ms);
+  return principals_->Find(entry.caller.serial, absl::StrCat("sink://", entry.caller.name), entry.caller.secret_hash,
+                           now_ms);
 }
 
 absl::StatusOr<std::string> PageSessions::Open(absl::string_view token, int64_t now_ms) {

@@ -296,6 +296,10 @@ absl::Status Validate(const v1::CreateTokenRequest& request) {
   const bool join = request.kind() == "join";
   check.That(join || request.kind() == "login" || request.kind() == "token", "kind", "must be join, login or token");
   check.Range(request.ttl_ms(), 1'000, kMaxTokenMs, "ttl_ms").Range(request.uses(), 0, kMaxUses, "uses");
+  const std::string& hash = request.secret_sha256();
+  const bool hex = hash.size() == 64 && hash.find_first_not_of("0123456789abcdef") == std::string::npos;
+  check.That(request.kind() == "token" ? hex : hash.empty(), "secret_sha256",
+             "must be 64 hex digits of a token, and nothing of others; sinkctl may be older than the coordinator");
   if (join) return check.That(request.name().empty() && request.role().empty(), "name", "a join token is nobody's");
   check.Name(request.name(), "name");
   return check.That(request.name() != "admin", "name", "admin is the coordinator's own user");

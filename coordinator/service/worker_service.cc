@@ -106,7 +106,7 @@ grpc::Status WorkerServiceImpl::Report(grpc::ServerContext* context, const v1::R
                                        v1::ReportResponse* response) {
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
   const LogScope scope = ScopeOf(*request);
-  // The worker has it on its disk and sends it again.
+  // A worker that pauses as it is told is never refused; any other has it on its disk and sends it again.
   const Caller sender{.name = absl::StrCat("worker/", request->worker_id()), .role = Role::kWorker, .serial = ""};
   const absl::Status taken =
       rates_->Take(sender, Use::kReport, static_cast<double>(request->ByteSizeLong()), now_().steady_ms);
@@ -114,6 +114,7 @@ grpc::Status WorkerServiceImpl::Report(grpc::ServerContext* context, const v1::R
   const auto durable = workers_->Report(request->worker_id(), FromProto(request->lease()), FromProto(*request), now_());
   if (!durable.ok()) return fail_stop_->Answer(durable.status());
   response->set_durable_seq(*durable);
+  response->set_pause_ms(rates_->PauseMs(sender, Use::kReport, now_().steady_ms));
   return grpc::Status::OK;
 }
 
@@ -183,7 +184,7 @@ grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext* context, co
   if (!job.ok()) return fail_stop_->Answer(job.status());
   const auto rows = queries_->ListCheckpoints(request->lease().job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
-  return ToGrpc(guard_->Send(*rows, request->step(),
+  return ToGrpc(guard_->Send(*rows, request->step(), SentTo::kWorker,
                              [&](const v1::CheckpointChunk& chunk) { return ticket->Write(writer, chunk); }));
 }
 

@@ -23,21 +23,28 @@ namespace {
 constexpr char kOpen[] = "/api/open", kLogout[] = "/api/logout";
 constexpr size_t kMaxToken = 128;
 
-// What a POST does, and which call asks the same of the caller; empty: a session is enough.
-struct Action {
-  const char* path;
-  const char* call;
-};
-constexpr Action kActions[] = {{kOpen, ""},
-                               {kLogout, ""},
-                               {"/api/cancel", "/sink.v1.ClientService/Cancel"},
-                               {"/api/retry", "/sink.v1.ClientService/Retry"},
-                               {"/api/hold", "/sink.v1.ClientService/HoldWorkers"}};
+constexpr Route kRoutes[] = {{"GET", "/healthz", nullptr},
+                             {"GET", "/readyz", nullptr},
+                             {"GET", "/api/me", nullptr},
+                             {"GET", "/api/study", "/sink.v1.ClientService/GetStudy"},
+                             {"GET", kEventsPath, "/sink.v1.ClientService/WatchSweep"},
+                             {"GET", kCheckpointPath, "/sink.v1.ClientService/DownloadCheckpoint"},
+                             {"POST", kOpen, nullptr},
+                             {"POST", kLogout, ""},
+                             {"POST", "/api/cancel", "/sink.v1.ClientService/Cancel"},
+                             {"POST", "/api/retry", "/sink.v1.ClientService/Retry"},
+                             {"POST", "/api/hold", "/sink.v1.ClientService/HoldWorkers"}};
 
-const Action* FindAction(const std::string& path) {
+const Route* FindRoute(const std::string& path) {
   const auto* const found =
-      std::find_if(std::begin(kActions), std::end(kActions), [&](const Action& a) { return path == a.path; });
-  return found == std::end(kActions) ? nullptr : found;
+      std::find_if(std::begin(kRoutes), std::end(kRoutes), [&](const Route& route) { return path == route.path; });
+  return found == std::end(kRoutes) ? nullptr : found;
+}
+
+// One of those that change something.
+const Route* FindAction(const std::string& path) {
+  const Route* const route = FindRoute(path);
+  return route != nullptr && std::string_view(route->method) == "POST" ? route : nullptr;
 }
 
 std::string TypeOf(std::string_view name) {
@@ -69,6 +76,8 @@ absl::StatusOr<Message> Parse(const std::string& body) {
 }
 
 }  // namespace
+
+absl::Span<const Route> Routes() { return kRoutes; }
 
 Api::Api(Parts parts) : parts_(std::move(parts)) { AddFiles(); }
 
@@ -118,24 +127,25 @@ absl::StatusOr<Actor> Api::WhoAsks(const Request& request) const {
   return Actor{.caller = std::move(caller), .from = request.from};
 }
 
-absl::StatusOr<Actor> Api::Admit(const Request& request, absl::string_view call) const {
+absl::StatusOr<Actor> Api::Admit(const Request& request) const {
+  const Route* const route = FindRoute(request.path);
+  if (route == nullptr || route->call == nullptr) return absl::NotFoundError("there is nothing of this name");
   SINK_ASSIGN_OR_RETURN(Actor actor, WhoAsks(request));
-  SINK_RETURN_IF_ERROR(parts_.access->CheckRole(actor, call));
+  if (*route->call != '\0') SINK_RETURN_IF_ERROR(parts_.access->CheckRole(actor, route->call));
   return actor;
 }
 
 // The cookie does not go along with a request that another site made the browser send. The other two checks are for
 // browsers that do not know that, and for other programs of this machine, which are the same site by its rules.
 absl::StatusOr<size_t> Api::BodyLimit(const Request& request) const {
-  const Action* const action = FindAction(request.path);
+  const Route* const action = FindAction(request.path);
   if (action == nullptr) return absl::NotFoundError("there is nothing of this name");
   if (!IsLoopbackHost(request.host) || !request.from_script ||
       request.origin != absl::StrCat("http://", request.host)) {
     return absl::PermissionDeniedError("this comes from another page");
   }
   if (request.path == kOpen) return kMaxToken;
-  const absl::StatusOr<Actor> actor = *action->call == '\0' ? WhoAsks(request) : Admit(request, action->call);
-  if (!actor.ok()) return actor.status();
+  SINK_RETURN_IF_ERROR(Admit(request).status());
   return kMaxBody;
 }
 
@@ -161,7 +171,7 @@ Response Api::OpenSession(const Request& request) {
 }
 
 absl::StatusOr<std::string> Api::Act(const Request& request) {
-  SINK_ASSIGN_OR_RETURN(const Actor actor, Admit(request, FindAction(request.path)->call));
+  SINK_ASSIGN_OR_RETURN(const Actor actor, Admit(request));
   if (request.path == "/api/cancel") {
     SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::CancelRequest>(request.body));
     SINK_ASSIGN_OR_RETURN(const v1::CancelResponse response, parts_.changes->Cancel(actor, message));
@@ -221,7 +231,7 @@ Response Api::Ready() const {
 }
 
 absl::StatusOr<std::string> Api::Study(const Request& request) const {
-  SINK_RETURN_IF_ERROR(Admit(request, "/sink.v1.ClientService/GetStudy").status());
+  SINK_RETURN_IF_ERROR(Admit(request).status());
   const std::string sweep = request.Get("sweep");
   v1::GetStudyRequest asked;
   asked.set_name(sweep);

@@ -24,10 +24,11 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "coordinator/core/job_queries.h"
 #include "coordinator/service/access.h"
 #include "coordinator/service/fail_stop.h"
@@ -39,6 +40,16 @@
 namespace sink::web {
 
 inline constexpr size_t kMaxBody = 512 << 10;  // 10,000 job ids
+
+// What a path that is no file's asks of the caller.
+struct Route {
+  const char* method;
+  const char* path;
+  const char* call;  // which call asks the same ("/sink.v1.ClientService/Cancel"); empty: a session; null: nothing
+};
+inline constexpr char kEventsPath[] = "/api/events", kCheckpointPath[] = "/api/checkpoint";  // web_server.h
+// All of them: of any other nobody is admitted.
+absl::Span<const Route> Routes();
 
 class Api {
  public:
@@ -58,9 +69,9 @@ class Api {
   Response Handle(const Request& request);
   // How large the body of a POST may be, whose body has not been read yet: an error where it would be refused anyway.
   absl::StatusOr<size_t> BodyLimit(const Request& request) const;
-  // Who asks, when that one may make the call ("/sink.v1.ClientService/WatchSweep"). UNAUTHENTICATED: there is no
-  // session, now; PERMISSION_DENIED.
-  absl::StatusOr<Actor> Admit(const Request& request, absl::string_view call) const;
+  // Who asks, when that one may make the call of the request's route. UNAUTHENTICATED: there is no session, now;
+  // PERMISSION_DENIED; NOT_FOUND: no route asks for a session.
+  absl::StatusOr<Actor> Admit(const Request& request) const;
 
  private:
   struct StaticFile {

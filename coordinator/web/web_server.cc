@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "coordinator/service/civetweb_use.h"
+#include "coordinator/service/opened_checkpoint.h"
 #include "coordinator/service/validate.h"
 #include "coordinator/web/tar.h"
 #include "coordinator/web/topics.h"
@@ -26,8 +27,6 @@ constexpr std::chrono::milliseconds kLook{1000};     // between looks whether a 
 constexpr std::chrono::milliseconds kPulse{10'000};  // between signs of life, by which we see that a page has gone
 constexpr char kThreads[] = "256";                   // kMaxPages, kMaxDownloads and some for short requests
 constexpr char kMaxHead[] = "16384";
-constexpr char kWatch[] = "/sink.v1.ClientService/WatchSweep";  // what asks the same of a caller as every topic
-constexpr char kDownload[] = "/sink.v1.ClientService/DownloadCheckpoint";
 
 class Place {
  public:
@@ -131,9 +130,9 @@ int WebServer::Begin(mg_connection* connection) {
 void WebServer::Serve(mg_connection* connection) {
   Request request = RequestOf(connection);
   Response response;
-  const bool stream = request.path == "/api/events" || request.path == "/api/checkpoint";
+  const bool stream = request.path == kEventsPath || request.path == kCheckpointPath;
   if (stream && request.method == "GET" && IsLoopbackHost(request.host)) {
-    return request.path == "/api/events" ? ServeEvents(connection, request) : ServeCheckpoint(connection, request);
+    return request.path == kEventsPath ? ServeEvents(connection, request) : ServeCheckpoint(connection, request);
   }
   if (request.method != "POST" || ReadBody(connection, &request, &response)) response = api_.Handle(request);
   Send(connection, request, response);
@@ -165,7 +164,7 @@ bool WebServer::ReadBody(mg_connection* connection, Request* request, Response* 
 }
 
 void WebServer::ServeEvents(mg_connection* connection, const Request& request) {
-  if (const auto actor = api_.Admit(request, kWatch); !actor.ok()) {
+  if (const auto actor = api_.Admit(request); !actor.ok()) {
     return Send(connection, request, ErrorResponse(actor.status()));
   }
   const Place place(&pages_, kMaxPages);
@@ -185,7 +184,7 @@ void WebServer::ServeEvents(mg_connection* connection, const Request& request) {
   auto told = std::chrono::steady_clock::now();
   while (!hub_.closed()) {
     const std::vector<Frame> frames = (*watch)->Next(kLook);
-    if (!api_.Admit(request, kWatch).ok()) {
+    if (!api_.Admit(request).ok()) {
       Write(connection, "event: out\ndata: {}\n\n");
       return;
     }
@@ -201,7 +200,7 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
   const auto refuse = [&](const absl::Status& status) { Send(connection, request, ErrorResponse(status)); };
   const Place place(&downloads_, kMaxDownloads);
   if (!place.free()) return refuse(absl::UnavailableError("too many downloads at once; try again"));
-  const auto actor = api_.Admit(request, kDownload);
+  const auto actor = api_.Admit(request);
   if (!actor.ok()) return refuse(actor.status());
   int64_t step = 0;
   if (!IsId(request.Get("job")) || !absl::SimpleAtoi(request.Get("step"), &step)) {
@@ -214,8 +213,9 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
   if (!rows.ok()) return refuse(rows.status());
   const auto row = std::find_if(rows->begin(), rows->end(), [&](const Checkpoint& c) { return c.step == step; });
   if (row == rows->end()) return refuse(absl::NotFoundError("the job has no checkpoint of this step"));
+  const Checkpoint opened = AsOpened(*row);
   uint64_t length = TarEnd().size();
-  for (const CheckpointFile& file : row->files) length += kTarBlock + file.size + TarPadding(file.size);
+  for (const CheckpointFile& file : opened.files) length += kTarBlock + file.size + TarPadding(file.size);
   Response head;
   head.content_type = "application/x-tar";
   head.headers = {{"Content-Disposition",
@@ -223,15 +223,15 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
                   {"Cache-Control", "no-store"}};
   if (!Write(connection, HeadOf(head, static_cast<int64_t>(length)))) return;
   // A damaged one breaks off, short of its length: the browser says that the download has failed.
-  const absl::Status sent =
-      parts_.checkpoints->Read(*row, [&](const std::string& name, uint64_t offset, std::string& data) -> absl::Status {
-        const auto file = std::find_if(row->files.begin(), row->files.end(),
-                                       [&](const CheckpointFile& entry) { return entry.name == name; });
-        std::string bytes = offset == 0 ? TarHeader(name, file->size, row->committed_ms / 1000) : "";
-        bytes += data;
-        if (offset + data.size() == file->size) bytes += std::string(TarPadding(file->size), '\0');
-        return Write(connection, bytes) ? absl::OkStatus() : absl::CancelledError("the browser has left");
-      });
+  const auto send = [&](const std::string& name, uint64_t offset, std::string& data) -> absl::Status {
+    const auto file = std::find_if(opened.files.begin(), opened.files.end(),
+                                   [&](const CheckpointFile& entry) { return entry.name == name; });
+    std::string bytes = offset == 0 ? TarHeader(name, file->size, row->committed_ms / 1000) : "";
+    bytes += data;
+    if (offset + data.size() == file->size) bytes += std::string(TarPadding(file->size), '\0');
+    return Write(connection, bytes) ? absl::OkStatus() : absl::CancelledError("the browser has left");
+  };
+  const absl::Status sent = ReadAsOpened(*row, parts_.checkpoints, send);
   if (sent.ok()) Write(connection, TarEnd());
   if (!sent.ok() && !absl::IsCancelled(sent)) spdlog::error("job {}: {}", row->job_id, sent.ToString());
 }

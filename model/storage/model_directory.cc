@@ -9,10 +9,10 @@
 
 #include "model/base/model_error.h"
 #include "model/base/or_throw.h"
-#include "model/storage/modeling_sink.h"
 #include "model/storage/tensor_file.h"
 #include "proto/config/hugging_face.h"
 #include "proto/files/files.h"
+#include "proto/run/modeling_sink.h"
 
 namespace sink {
 namespace {
@@ -68,7 +68,7 @@ void SaveModel(const std::filesystem::path& directory, const ModelConfig& config
                const std::map<std::string, at::Tensor>& parameters, bool sync, std::optional<int64_t> eos_token_id) {
   WriteTensors(directory / kParameterFile, parameters, sync);
   if (config.variant != VariantConfig())
-    OrThrow<ModelError>(files::WriteFile(directory / kModelingSinkFile, kModelingSink, sync));
+    OrThrow<ModelError>(files::WriteFile(directory / run::kModelingSinkFile, run::kModelingSink, sync));
   OrThrow<ModelError>(files::WriteFile(directory / kConfigFile, PrintHuggingFaceConfig(config, eos_token_id), sync));
 }
 

@@ -4,6 +4,10 @@
 #include <cstdio>
 #include <iterator>
 
+#include "proto/run/checkpoint_settings.h"
+#include "proto/run/manifest.h"
+#include "proto/run/modeling_sink.h"
+
 namespace sink::run {
 
 std::string CheckpointFolderName(int64_t step) {
@@ -26,10 +30,11 @@ bool IsCheckpointFileName(std::string_view name) {
 }
 
 bool IsStoredCheckpointFile(std::string_view name) {
-  constexpr std::string_view kKinds[] = {".json", ".safetensors", ".state", ".model", ".txt"};
-  return IsCheckpointFileName(name) &&
-         (name == "modeling_sink.py" || std::any_of(std::begin(kKinds), std::end(kKinds),
-                                                    [&](std::string_view kind) { return name.ends_with(kind); }));
+  constexpr std::string_view kNames[] = {kManifestName,          kModelSettings,    "model.safetensors",
+                                         kModelingSinkFile,      "tokenizer.json",  "tokenizer.model",
+                                         kTokenizerSettings,     "optimizer.state", "trainer.json",
+                                         "optimizer.safetensors"};  // the last: of old, for .state
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
 }  // namespace sink::run

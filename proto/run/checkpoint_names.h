@@ -25,8 +25,8 @@ std::optional<int64_t> StepOfCheckpointFolder(const std::string& name);
 inline constexpr size_t kMaxCheckpointFileName = 128;
 bool IsCheckpointFileName(std::string_view name);
 
-// Whether a coordinator takes a file of this name: what a trainer writes, and none of the kinds that run code when
-// others load them (pickles, and Python but for the module of our own variants).
+// Whether a coordinator takes a file of this name: those that a trainer writes. Loaders of models look for files of
+// many other names, and run what some of them hold or name.
 bool IsStoredCheckpointFile(std::string_view name);
 
 }  // namespace sink::run

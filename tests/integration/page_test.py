@@ -129,15 +129,15 @@ def cancels(cluster, page, base, jobs):
 
 def a_viewer_looks_until_revoked(cluster, page, base, jobs):
     token = cluster.path / "vera.token"
-    cluster.sinkctl("user", "add", "vera", "--role", "viewer", "--program", "--ttl", "1h", "--out", token)
+    cluster.sinkctl("user", "token", "vera", "--role", "viewer", "--ttl", "1h", "--out", token)
     os.environ["SINK_CREDENTIALS"] = str(token)
     log_in(cluster, page)
     del os.environ["SINK_CREDENTIALS"]
     page.open(f"{base}#/job/{jobs[0]['id']}")
     page.wait("Boolean(document.querySelector('.state.RUNNING'))")
-    assert page.evaluate("document.getElementById('who').textContent") == "user/vera (viewer)"
+    assert page.evaluate("document.getElementById('who').textContent") == "token/vera (viewer)"
     assert not page.evaluate(f"Boolean({CANCEL})"), "a viewer has a button to cancel"
-    cluster.sinkctl("user", "revoke", "vera")
+    cluster.sinkctl("user", "revoke", "token/vera")
     page.wait("document.body?.innerText.includes('sinkctl page')", 10)
     assert not page.evaluate("Boolean(document.querySelector('.state'))")
 

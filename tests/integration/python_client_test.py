@@ -84,12 +84,24 @@ def checkpoint_opens(cluster, job):
 
 def a_program_calls_by_its_token(sink_client, cluster):
     token = cluster.path / "ci.token"
-    cluster.sinkctl("user", "add", "ci", "--role", "viewer", "--program", "--out", token)
+    cluster.sinkctl("user", "token", "ci", "--role", "viewer", "--out", token)
     os.environ["SINK_CREDENTIALS"] = str(token)
     with sink_client.Client(cluster.address) as viewer:
         study = viewer.sweep("study")
         assert len(study.jobs()) == 2, study.jobs()
         assert raises(sink_client.CoordinatorError, study.cancel).code == "PERMISSION_DENIED"
+    line = token.read_text()
+    del os.environ["SINK_CREDENTIALS"]
+    os.environ["SINK_TOKEN"] = line  # a CI's secret, which also says where the coordinator is
+    with sink_client.Client() as viewer:
+        assert viewer.address == cluster.address and len(viewer.sweep("study").jobs()) == 2
+    os.environ["SINK_TOKEN"] = line[:-9]  # not all of the secret
+    with sink_client.Client() as viewer:
+        assert raises(sink_client.CoordinatorError, viewer.sweeps).code == "UNAUTHENTICATED"
+    os.environ["SINK_TOKEN"] = "sink-token:x"
+    assert raises(sink_client.CoordinatorError, sink_client.Client).code == "FAILED_PRECONDITION"
+    del os.environ["SINK_TOKEN"]
+    os.environ["SINK_CREDENTIALS"] = str(token)
     token.chmod(0o644)
     error = raises(sink_client.CoordinatorError, lambda: sink_client.Client(cluster.address))
     assert "chmod 600" in str(error), str(error)
@@ -97,6 +109,11 @@ def a_program_calls_by_its_token(sink_client, cluster):
     error = raises(sink_client.CoordinatorError, lambda: sink_client.Client(cluster.address))
     assert error.code == "UNAVAILABLE" and "no credential" in str(error), str(error)
     del os.environ["SINK_CREDENTIALS"]
+    cluster.sinkctl("user", "revoke", "token/ci")
+    os.environ["SINK_TOKEN"] = line
+    with sink_client.Client() as viewer:
+        assert raises(sink_client.CoordinatorError, viewer.sweeps).code == "UNAUTHENTICATED"
+    del os.environ["SINK_TOKEN"]
 
 
 def failed_jobs_are_named(sink_client, cluster, client):

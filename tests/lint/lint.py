@@ -71,7 +71,7 @@ EDGES = {
     "model/backend/cuda/cudnn": {"model/backend/cuda", "kernels/cuda"},
     "model/backend/cuda/no_library": {"model/backend/cuda"},
     "model/network": {"model/base", "model/backend", "kernels", "proto/config"},
-    "model/storage": {"model/base", "model/network", "proto/config", "proto/files"},
+    "model/storage": {"model/base", "model/network", "proto/config", "proto/files", "proto/run"},
     "model/open": {"model/base", "model/backend", "model/network", "model/storage", "kernels", "proto/config"},
     "model/data/tokenizer": {"model/base", "proto/base", "proto/files"},
     "model/data/corpus": {"model/base", "proto/files"},

@@ -1,9 +1,12 @@
 // Whose: every method against sweeps and leases that are the caller's and that are somebody else's, by callers of every
 // kind, and every HTTP path with every password. What a role may call at all is policy_test's (coordinator/service).
 #include <functional>
+#include <future>
 #include <map>
 #include <set>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/service/policy.h"
@@ -203,6 +206,34 @@ const std::map<std::string, WorkerCall> kWorkerRows = {
 // Those that name the worker alone.
 const std::set<std::string> kOfTheWorker = {"Register", "Lease", "Heartbeat"};
 
+// A call that goes on, on a thread of its own, from its first message until somebody ends it.
+class Watch {
+ public:
+  Watch(CoordinatorClient& client, const std::string& sweep)
+      : thread_([this, &client, request = Named<v1::WatchSweepRequest>(sweep)] {
+          bool told = false;
+          ended_ = client.WatchSweep(request, [&](const v1::GetSweepResponse&) {
+            if (!std::exchange(told, true)) begun_.set_value();
+            return true;
+          });
+          if (!told) begun_.set_value();
+        }) {
+    begun_.get_future().wait();
+  }
+  ~Watch() {
+    if (thread_.joinable()) thread_.join();
+  }
+  absl::Status End() {
+    thread_.join();
+    return ended_;
+  }
+
+ private:
+  std::promise<void> begun_;
+  absl::Status ended_;
+  std::thread thread_;
+};
+
 class MatrixTest : public AccessTest {
  protected:
   MatrixTest() : sam_(User("sam", "submitter")) {
@@ -258,6 +289,55 @@ TEST_F(MatrixTest, SweepsAreChangedByTheirOwnersAndAdminsAndReadByAll) {
     EXPECT_TRUE(absl::IsUnauthenticated(row.call(*revoked, scene_))) << method << " by one who is revoked";
     EXPECT_TRUE(Denied(row.call(worker(), scene_))) << method << " by a worker";
   }
+}
+
+// A program's token counts with its secret alone, until it is revoked or its time is over; on open connections and in
+// calls that go on, too.
+TEST_F(MatrixTest, TokensOfProgramsCountWholeAndInTheirTimeAlone) {
+  const identity::Credential valid = *Token("token", "valid", "submitter"),
+                             revoked = *Token("token", "revoked", "submitter"),
+                             expired = *Token("token", "expired", "submitter", absl::Seconds(4));
+  std::map<std::string, Channel> refused = {{"revoked", ChannelOf(revoked)}, {"expired", ChannelOf(expired)}};
+  for (const auto& [what, channel] : refused)
+    ASSERT_TRUE(Call(channel, "/sink.v1.ClientService/ListSweeps").ok()) << what;
+  const auto first = ClientOf(revoked), second = ClientOf(expired);
+  Watch of_revoked(*first, scene_.sweep), of_expired(*second, scene_.sweep);
+  ASSERT_TRUE(Revoke("token/revoked").ok());
+  EXPECT_TRUE(absl::IsUnauthenticated(of_revoked.End()));
+  EXPECT_TRUE(absl::IsUnauthenticated(of_expired.End()));
+
+  for (const auto& [what, secret] : {std::pair("garbage", std::string(64, '0')),
+                                     {"another token's secret", revoked.secret},
+                                     {"no secret", std::string()},
+                                     {"a secret with more behind it", valid.secret + "0"}}) {
+    identity::Credential other = valid;
+    other.secret = secret;
+    refused[what] = ChannelOf(other);
+  }
+  for (const PolicyRow& row : Policy()) {
+    for (const auto& [what, channel] : refused)
+      EXPECT_EQ(Call(channel, std::string(row.path)).error_code(), grpc::StatusCode::UNAUTHENTICATED)
+          << std::string(row.path) << " with " << what;
+  }
+  const auto program = ClientOf(valid);
+  for (const auto& [method, row] : kClientRows) {
+    const absl::Status status = row.call(*program, scene_);
+    EXPECT_EQ(Denied(status), row.owners) << method << ": " << status;
+    EXPECT_EQ(Admitted(status), !row.owners) << method << ": " << status;
+  }
+  // What it submits is its own, and the audit log says so.
+  const auto own = program->SubmitSweep(Submission(SweepYaml("own", "2e-3"), 2));
+  ASSERT_TRUE(own.ok()) << own.status();
+  v1::CancelRequest cancel;
+  cancel.set_sweep("own");
+  EXPECT_TRUE(program->Cancel(cancel).ok());
+  std::set<std::string> done;
+  const auto audit = client_->ListAudit({});
+  ASSERT_TRUE(audit.ok()) << audit.status();
+  for (const v1::AuditEntry& entry : audit->entries()) {
+    if (entry.who() == "token/valid" && entry.outcome() == "ok") done.insert(entry.action() + " " + entry.object());
+  }
+  EXPECT_THAT(done, ::testing::IsSupersetOf({"SubmitSweep own", "Cancel own"}));
 }
 
 TEST_F(MatrixTest, LeasesAreTheirWorkersAlone) {

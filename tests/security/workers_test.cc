@@ -3,11 +3,15 @@
 #include <gmock/gmock.h>
 #include <malloc.h>
 
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
 #include "coordinator/errors/error_detail.h"
+#include "proto/config/hugging_face.h"
+#include "proto/run/modeling_sink.h"
 #include "tests/coordinator/core/fixture.h"
 #include "tests/coordinator/service/service_fixture.h"
 
@@ -135,18 +139,72 @@ TEST_F(HostileWorkerTest, S6_AMemberOfAGangIsNotItsLeader) {
 // S10: what transformers would unpickle or run is no file of a checkpoint.
 TEST_F(HostileWorkerTest, S10_FilesThatRunCodeAreNoCheckpoint) {
   const v1::Grant grant = RunningJob();
-  for (const char* name : {"pytorch_model.bin", "model.pt", "rng_state.pth", "optimizer.pkl", "evil.py",
-                           "modeling_sink.pyc", "setup.cfg", "model.safetensors.exe", "Makefile"}) {
+  for (const char* name :
+       {"pytorch_model.bin", "model.pt", "rng_state.pth", "optimizer.pkl", "evil.py", "modeling_sink.pyc", "setup.cfg",
+        "model.safetensors.exe", "Makefile", "adapter_config.json", "generation_config.json", "merges.txt"}) {
     testing::TestCheckpoint checkpoint;
     checkpoint.files[1].first = name;
     EXPECT_EQ(Begin(grant.lease(), 10, checkpoint).status().code(), absl::StatusCode::kInvalidArgument) << name;
   }
   for (const char* name : {"config.json", "optimizer.state", "optimizer.safetensors", "trainer.json", "tokenizer.model",
-                           "modeling_sink.py", "merges.txt"}) {
+                           "modeling_sink.py", "tokenizer_config.json"}) {
     testing::TestCheckpoint checkpoint;
     checkpoint.files[1].first = name;
     EXPECT_TRUE(Begin(grant.lease(), 20, checkpoint).ok()) << name;
   }
+}
+
+// S10: people get the module of this release, and workers back what they have sent, which none of them runs.
+TEST_F(HostileWorkerTest, S10_AWorkersCodeReachesNobody) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) {
+    testing::TestCheckpoint checkpoint;
+    const std::string evil =
+        step == 10 ? "import os; os.system('id')" : std::string(600'000, '#');  // in several pieces
+    checkpoint.files[1] = {"modeling_sink.py", evil};
+    ASSERT_TRUE(Upload(grant.lease(), step, checkpoint).ok());
+    std::map<std::string, std::string> opened, fetched;
+    v1::Checkpoint shown;
+    v1::DownloadCheckpointRequest download;
+    download.set_job_id(grant.lease().job_id());
+    download.set_step(step);
+    const absl::Status got = client_->DownloadCheckpoint(download, [&](const v1::CheckpointChunk& chunk) {
+      if (chunk.has_checkpoint()) shown = chunk.checkpoint();
+      opened[chunk.file()] += chunk.data();
+      return true;
+    });
+    ASSERT_TRUE(got.ok()) << got;
+    auto fetch = Leased<v1::FetchCheckpointRequest>(grant.lease());
+    fetch.set_step(step);
+    const absl::Status back = worker().FetchCheckpoint(fetch, [&](const v1::CheckpointChunk& chunk) {
+      fetched[chunk.file()] += chunk.data();
+      return true;
+    });
+    ASSERT_TRUE(back.ok()) << back;
+    EXPECT_EQ(opened["modeling_sink.py"], std::string(run::kModelingSink));
+    EXPECT_EQ(fetched["modeling_sink.py"], evil);
+    EXPECT_EQ(opened["model.safetensors"], fetched["model.safetensors"]);
+    ASSERT_EQ(shown.files_size(), 3);
+    for (const v1::CheckpointFile& file : shown.files()) {
+      EXPECT_EQ(file.size(), opened[file.name()].size()) << file.name();
+      EXPECT_EQ(file.xxh3(), files::Hash(opened[file.name()])) << file.name();
+    }
+  }
+}
+
+// S10: nor does a checkpoint say where else code is to be had.
+TEST_F(HostileWorkerTest, S10_ACheckpointNamesNoOtherCode) {
+  const v1::Grant grant = RunningJob();
+  testing::TestCheckpoint checkpoint;
+  for (const auto& [name, text] :
+       {std::pair("config.json", R"({"auto_map": {"AutoModelForCausalLM": "evil/repo--modeling.Model"}})"),
+        {"tokenizer_config.json", R"({"auto_map": {"AutoTokenizer": ["evil/repo--tokens.Tokens", null]}})"},
+        {"config.json", R"({"custom_pipelines": {}})"}}) {
+    checkpoint.files[1] = {name, text};
+    EXPECT_TRUE(absl::IsInvalidArgument(Upload(grant.lease(), 10, checkpoint))) << text;
+  }
+  checkpoint.files[1] = {"config.json", PrintHuggingFaceConfig(ModelConfig(), 7)};
+  EXPECT_TRUE(Upload(grant.lease(), 10, checkpoint).ok());
 }
 
 // S18: the other ranks connect to what a worker calls its host.

@@ -42,15 +42,20 @@ Outcome FromStatus(const absl::Status& status) {
   }
 }
 
+Session::Session(World& world)
+    : world_(world), token_(identity::FindToken([&world](const char* name) { return world.getenv(name); })) {}
+
 std::string Session::credentials() const {
   return identity::CredentialPlace(coordinator,
                                    [this](const char* name) -> const char* { return world_.getenv(name); });
 }
 
 absl::Status Session::Connect() {
+  if (!token_.ok()) return token_.status();
   ClientOptions options;
   options.address = coordinator;
   options.credentials = credentials();
+  if (token() != nullptr) options.credential = token()->credential;
   options.deadline = absl::Seconds(timeout_s);
   options.retry_for = absl::Seconds(std::min(timeout_s, kRetrySeconds));
   auto client = CoordinatorClient::Create(options);

@@ -4,16 +4,19 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "coordinator/cli/base/exit_codes.h"
 #include "coordinator/cli/base/world.h"
 #include "coordinator/cli/print/printer.h"
 #include "coordinator/client/coordinator_client.h"
+#include "coordinator/identity/credential.h"
 #include "proto/args/command_line.h"
 
 namespace sink::cli {
@@ -32,13 +35,15 @@ enum class Format { kTable, kJson, kCsv };
 // One invocation: the global options, and what is made from them.
 class Session {
  public:
-  explicit Session(World& world) : world_(world) {}
+  explicit Session(World& world);
 
   // Makes the client; does not call yet. Ctrl-C ends its calls from then on. INVALID_ARGUMENT: `coordinator` is
-  // malformed.
+  // malformed; FAILED_PRECONDITION: the program's token in the environment is none, or open to others.
   absl::Status Connect();
 
-  // Where this user's credential for `coordinator` is, a folder or a file; empty when there is no place.
+  // The program's token in the environment, by which the session calls; null: there is none.
+  const identity::Bundle* token() const { return token_.ok() && token_->has_value() ? &**token_ : nullptr; }
+  // Where this user's credential for `coordinator` is, a folder unless there is a token; empty when there is no place.
   std::string credentials() const;
 
   World& world() { return world_; }
@@ -57,6 +62,7 @@ class Session {
 
  private:
   World& world_;
+  const absl::StatusOr<std::optional<identity::Bundle>> token_;
   std::unique_ptr<CoordinatorClient> client_;
   std::unique_ptr<Interrupt::Waker> waker_;  // before client_ in death: it points there
   std::unique_ptr<Printer> printer_;

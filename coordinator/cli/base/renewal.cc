@@ -24,7 +24,7 @@ bool IsOwnFolder(const std::string& place) {
 
 void RenewCertificate(Session& session) {
   const std::string place = session.credentials();
-  if (!IsOwnFolder(place)) return;
+  if (session.token() != nullptr || !IsOwnFolder(place)) return;
   const auto own = identity::ReadCredential(place);
   if (!own.ok()) return;
   const auto claims = identity::Describe(own->certificate);

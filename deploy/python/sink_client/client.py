@@ -28,14 +28,16 @@ def _table(rows, columns):
 
 
 class Client:
-    """`address` is host:port; without it $SINK_COORDINATOR, or 127.0.0.1:7070, as sinkctl has it. So it is with the
-    credential: on the coordinator's machine its user's is found, elsewhere that of `sinkctl login`."""
+    """`address` is host:port; without it $SINK_COORDINATOR, or that of a program's token, or 127.0.0.1:7070, as sinkctl
+    has it. So it is with the credential: a program's token in $SINK_TOKEN or in the file that $SINK_CREDENTIALS names,
+    on the coordinator's machine its user's, elsewhere that of `sinkctl login`."""
 
     def __init__(self, address=None):
-        self.address = address or os.environ.get("SINK_COORDINATOR") or "127.0.0.1:7070"
+        token = credential.token()
+        self.address = address or os.environ.get("SINK_COORDINATOR") or (token and token.address) or "127.0.0.1:7070"
         options = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.enable_http_proxy", 0),
                    ("grpc.keepalive_time_ms", 20_000)]
-        self._channel = credential.channel(self.address, options)
+        self._channel = credential.channel(self.address, token or credential.of_user(self.address), options)
         self._stub = client_pb2_grpc.ClientServiceStub(self._channel)
 
     def close(self):

@@ -1,4 +1,4 @@
-"""Our side's certificate, and where to find it: the same places, in the same order, as sinkctl looks at
+"""What we show and whom we trust, and where to find it: the same places, in the same order, as sinkctl looks at
 (coordinator/identity/credential.h)."""
 import base64
 import binascii
@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import stat
+from typing import NamedTuple
 
 import grpc
 
@@ -15,8 +16,16 @@ SERVER_NAME = "coordinator.sink"  # by which every coordinator's certificate ans
 TOKEN = "sink-token:"
 
 
-def place(address):
-    """A folder of ca.pem, cert.pem and key.pem, or a file with a program's token: `sinkctl user add --program`."""
+class Credential(NamedTuple):
+    authority: bytes  # the certificate of the coordinator's authority
+    key: bytes
+    certificate: bytes  # ours
+    secret: str = ""  # of a program's token: shown with every call
+    address: str = ""  # likewise: where its coordinator is
+
+
+def _place(address):
+    """A folder of ca.pem, cert.pem and key.pem."""
     if os.environ.get("SINK_CREDENTIALS"):
         return pathlib.Path(os.environ["SINK_CREDENTIALS"])
     config = os.environ.get("XDG_CONFIG_HOME", "")
@@ -34,32 +43,42 @@ def _read(path, forbidden):
     return path.read_bytes()
 
 
-def _token(path):
-    text = _read(path, 0o027).decode(errors="replace").strip()
+def _decode(text, where):
+    text = text.strip()
     try:
         data = text.removeprefix(TOKEN)
-        _, authority, certificate, key = base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)).split(b"\0")
+        # One of the first release has no secret.
+        address, authority, certificate, key, *secret = base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)).split(b"\0")
+        if text.startswith(TOKEN) and len(secret) <= 1:
+            return Credential(authority, key, certificate, b"".join(secret).decode(), address.decode())
     except (binascii.Error, ValueError):
-        key = None
-    if key is None or not text.startswith(TOKEN):
-        raise CoordinatorError("FAILED_PRECONDITION", f"{path} is not a line that begins with {TOKEN}, as sinkctl prints it")
-    return authority, key, certificate
+        pass
+    raise CoordinatorError("FAILED_PRECONDITION", f"{where} is not a line that begins with {TOKEN}, as sinkctl prints it")
 
 
-def find(address):
-    """What gRPC needs: the authority's certificate, our key, our certificate."""
-    path = place(address)
+def token():
+    """A program's (`sinkctl user token`): the line itself in $SINK_TOKEN, where a CI puts its secrets, else in the file
+    that $SINK_CREDENTIALS names. None when the environment has neither."""
+    if os.environ.get("SINK_TOKEN"):
+        return _decode(os.environ["SINK_TOKEN"], "$SINK_TOKEN")
+    named = os.environ.get("SINK_CREDENTIALS")
+    if not named or not pathlib.Path(named).is_file():
+        return None
+    return _decode(_read(pathlib.Path(named), 0o027).decode(errors="replace"), named)
+
+
+def of_user(address):
+    path = _place(address)
     try:
-        if path.is_file():
-            return _token(path)
-        return _read(path / "ca.pem", 0o022), _read(path / "key.pem", 0o077), _read(path / "cert.pem", 0o022)
+        return Credential(_read(path / "ca.pem", 0o022), _read(path / "key.pem", 0o077), _read(path / "cert.pem", 0o022))
     except FileNotFoundError:
         raise CoordinatorError("UNAVAILABLE", f"there is no credential for the coordinator at {address} in {path}; start "
                                "it with `sink-coordinator --data DIR` as this user, or, where it runs elsewhere, ask its "
                                "admin for a login: `sinkctl login`") from None
 
 
-def channel(address, options):
-    authority, key, certificate = find(address)
-    credentials = grpc.ssl_channel_credentials(authority, key, certificate)
+def channel(address, credential, options):
+    credentials = grpc.ssl_channel_credentials(credential.authority, credential.key, credential.certificate)
+    if credential.secret:
+        credentials = grpc.composite_channel_credentials(credentials, grpc.access_token_call_credentials(credential.secret))
     return grpc.secure_channel(address, credentials, [*options, ("grpc.ssl_target_name_override", SERVER_NAME)])

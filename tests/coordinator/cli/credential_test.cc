@@ -92,15 +92,35 @@ TEST_F(ShortLivedTest, AUsersCertificateIsRenewedByUsingIt) {
   EXPECT_EQ(SinkctlOf("alice", {"status"}).code, kOk);
 }
 
-TEST_F(CredentialTest, AProgramsCredentialIsAFile) {
+TEST_F(CredentialTest, AProgramsTokenIsAFileOrAVariableOfACi) {
   const std::string file = folder_ / "ci";
-  ASSERT_EQ(Sinkctl({"user", "add", "ci", "--role", "submitter", "--program", "--ttl", "1h", "--out", file}).code, kOk);
-  const Place place{.environment = {{"SINK_COORDINATOR", server_->address()}, {"SINK_CREDENTIALS", file}}};
+  const Result made = Sinkctl({"user", "token", "ci", "--role", "submitter", "--ttl", "1h", "--out", file});
+  ASSERT_EQ(made.code, kOk) << made.err;
+  EXPECT_THAT(made.err, HasSubstr("SINK_TOKEN"));
+  // The line says where the coordinator is; a folder for people that lies about does not matter.
+  const Place pasted{.environment = {{"SINK_TOKEN", ReadFile(file)}, {"HOME", folder_ / "home"}}};
+  const Result submitted = RunSinkctl({"submit", WriteSweep("cis", {"1e-3"})}, pasted);
+  EXPECT_EQ(submitted.code, kOk) << submitted.err;
+  EXPECT_THAT(Sinkctl({"audit"}).out, HasSubstr("token/ci"));
+  EXPECT_THAT(Sinkctl({"user", "list"}).out, HasSubstr("token/ci"));
+  EXPECT_EQ(RunSinkctl({"status"}, {.environment = {{"SINK_TOKEN", "sink-token:x"}}}).code, kRefused);
+  const Place place{.environment = {{"SINK_CREDENTIALS", file}}};
   EXPECT_EQ(RunSinkctl({"status"}, place).code, kOk);
   ASSERT_EQ(chmod(file.c_str(), 0644), 0);
   const Result open = RunSinkctl({"status"}, place);
   EXPECT_EQ(open.code, kRefused);
   EXPECT_THAT(open.err, HasSubstr("chmod 600"));
+  ASSERT_EQ(Sinkctl({"user", "revoke", "token/ci"}).code, kOk);
+  EXPECT_EQ(RunSinkctl({"status"}, pasted).code, kRefused);
+}
+
+TEST_F(CredentialTest, AnAdminsTokenMakesTokensForTheSameCoordinator) {
+  const std::string file = folder_ / "root";
+  ASSERT_EQ(Sinkctl({"user", "token", "root", "--role", "admin", "--out", file}).code, kOk);
+  const Place place{.environment = {{"SINK_TOKEN", ReadFile(file)}}};
+  const Result made = RunSinkctl({"user", "token", "ci", "--role", "viewer"}, place);
+  ASSERT_EQ(made.code, kOk) << made.err;
+  EXPECT_EQ(RunSinkctl({"status"}, {.environment = {{"SINK_TOKEN", made.out}}}).code, kOk);
 }
 
 TEST_F(CredentialTest, AWorkerJoinsByATokenAndIsRevokedByItsName) {

@@ -35,6 +35,23 @@ TEST(TokenBucket, NothingIsTooLargeForEver) {
   EXPECT_TRUE(bucket.Take(rate, 1, kStart + 4'200));
 }
 
+TEST(TokenBucket, AsksForAPauseBeforeItRefuses) {
+  const Rate rate{.per_second = 2, .burst = 8};
+  TokenBucket bucket;
+  EXPECT_TRUE(bucket.Take(rate, 4, kStart));
+  EXPECT_EQ(bucket.PauseMs(rate, kStart), 0);
+  EXPECT_TRUE(bucket.Take(rate, 3, kStart));
+  EXPECT_EQ(bucket.PauseMs(rate, kStart), 1'500);
+  EXPECT_EQ(bucket.PauseMs(rate, kStart + 1'000), 500);
+  EXPECT_EQ(bucket.PauseMs(rate, kStart + 60'000), 0);
+  // Who pauses is never refused.
+  int64_t now_ms = kStart + 60'000;
+  for (int i = 0; i < 100; ++i) {
+    now_ms += bucket.PauseMs(rate, now_ms);
+    EXPECT_TRUE(bucket.Take(rate, 4, now_ms)) << i;
+  }
+}
+
 TEST(TokenBucket, AClockThatGoesBackGivesNothing) {
   const Rate rate{.per_second = 1, .burst = 1};
   TokenBucket bucket;
@@ -150,6 +167,17 @@ TEST(Quota, CountsJobsThatHaveNotEnded) {
 TEST(Quota, ASweepThatIsThereMayBeSubmittedAgain) {
   EXPECT_TRUE(Check({OwnSweep("one", 10, 0)}, "one", 10).ok());
   EXPECT_FALSE(Check({OwnSweep("one", 10, 0)}, "one", 11).ok());
+}
+
+TEST(Quota, JobsThatAreQueuedAgainCountAsNewOnesDo) {
+  const Quota quota{.waiting_jobs = 10, .sweeps = 2};
+  const std::vector<Sweep> own = {OwnSweep("one", 4, 100), OwnSweep("two", 1, 0), OwnSweep("done", 0, 9)};
+  EXPECT_TRUE(CheckRetryQuota(quota, "user/lena", own, {{"one", 5}}).ok());
+  EXPECT_FALSE(CheckRetryQuota(quota, "user/lena", own, {{"one", 6}}).ok());
+  EXPECT_FALSE(CheckRetryQuota(quota, "user/lena", own, {{"done", 1}}).ok());  // a third sweep
+  EXPECT_TRUE(CheckRetryQuota(quota, "user/lena", own, {{"done", 0}}).ok());
+  // What is too much already is not made worse by nothing.
+  EXPECT_TRUE(CheckRetryQuota({.waiting_jobs = 1, .sweeps = 1}, "user/lena", own, {{"one", 0}}).ok());
 }
 
 TEST(Quota, CountsSweepsThatHaveNotEnded) {

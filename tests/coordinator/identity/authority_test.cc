@@ -10,6 +10,7 @@
 
 #include "absl/time/clock.h"
 #include "coordinator/identity/credential.h"
+#include "coordinator/identity/one_way.h"
 #include "proto/files/files.h"
 #include "tests/testing/temp_dir.h"
 
@@ -134,16 +135,63 @@ TEST(Credential, GoesThroughABundleUnharmed) {
   EXPECT_EQ(read->credential.authority, bundle.credential.authority);
   EXPECT_EQ(read->credential.certificate, bundle.credential.certificate);
   EXPECT_EQ(read->credential.key, bundle.credential.key);
+  EXPECT_EQ(read->credential.secret, "");
   for (const std::string& bad : {std::string(), text.substr(1), "sink-login:" + text.substr(10), text + "!"})
     EXPECT_EQ(DecodeBundle("sink-join", bad).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+// As functions here take getenv.
+struct Environment {
+  std::map<std::string, std::string> values;
+  const char* operator()(const char* name) const {
+    const auto found = values.find(name);
+    return found == values.end() ? nullptr : found->second.c_str();
+  }
+};
+
+TEST(Credential, AProgramsTokenIsALineOrAFile) {
+  testing::TempDir folder;
+  Bundle bundle{
+      .address = "head:7070",
+      .credential = {.authority = "-- ca\n", .certificate = "-- cert\n", .key = "-- key\n", .secret = "ab12"}};
+  const std::string text = EncodeBundle(kTokenBundle, bundle);
+  Environment environment;
+  const auto none = FindToken(environment);
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_FALSE(none->has_value());
+  environment.values = {{"SINK_TOKEN", text + "\n"}, {"SINK_CREDENTIALS", "/nowhere"}};
+  const auto line = FindToken(environment);
+  ASSERT_TRUE(line.ok() && line->has_value()) << line.status();
+  EXPECT_EQ((*line)->address, "head:7070");
+  EXPECT_EQ((*line)->credential.secret, "ab12");
+  const std::string path = folder / "token";
+  ASSERT_FALSE(files::ReplaceFile(path, text, 0600));
+  environment.values = {{"SINK_TOKEN", ""}, {"SINK_CREDENTIALS", path}};
+  const auto file = FindToken(environment);
+  ASSERT_TRUE(file.ok() && file->has_value()) << file.status();
+  EXPECT_EQ((*file)->credential.secret, "ab12");
+  ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+  EXPECT_EQ(FindToken(environment).status().code(), absl::StatusCode::kFailedPrecondition);
+  environment.values = {{"SINK_TOKEN", "sink-token:!"}};
+  EXPECT_EQ(FindToken(environment).status().code(), absl::StatusCode::kFailedPrecondition);
+  for (const std::string& other : {std::string("/nowhere"), folder / ""}) {  // a client says that it is none
+    environment.values = {{"SINK_CREDENTIALS", other}};
+    EXPECT_TRUE(FindToken(environment).ok() && !FindToken(environment)->has_value()) << other;
+  }
+  // One of the first release has no secret; of other kinds none has.
+  bundle.credential.secret.clear();
+  EXPECT_EQ(DecodeBundle(kTokenBundle, EncodeBundle(kTokenBundle, bundle))->credential.secret, "");
+  bundle.credential.secret = "ab12";
+  EXPECT_FALSE(DecodeBundle(kJoinBundle, EncodeBundle(kJoinBundle, bundle)).ok());
+}
+
+TEST(OneWay, Sha256IsTheStandards) {
+  EXPECT_EQ(Sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");  // FIPS 180-4's example
+}
+
 TEST(Credential, IsLookedForByTheAddress) {
-  std::map<std::string, std::string> environment = {{"HOME", "/home/a"}};
-  const auto getenv = [&environment](const char* name) -> const char* {
-    const auto found = environment.find(name);
-    return found == environment.end() ? nullptr : found->second.c_str();
-  };
+  Environment getenv{{{"HOME", "/home/a"}}};
+  std::map<std::string, std::string>& environment = getenv.values;
   EXPECT_EQ(CredentialPlace("head.example:7070", getenv), "/home/a/.config/sink/head.example_7070");
   EXPECT_EQ(CredentialPlace("localhost:7070", getenv), "/home/a/.config/sink/127.0.0.1_7070");
   EXPECT_EQ(CredentialPlace("[::1]:7070", getenv), "/home/a/.config/sink/127.0.0.1_7070");

@@ -10,7 +10,9 @@
 
 #include "coordinator/identity/authority.h"
 #include "coordinator/identity/credential.h"
+#include "coordinator/identity/one_way.h"
 #include "coordinator/identity/tls.h"
+#include "proto/files/random_id.h"
 #include "sink/v1/client.grpc.pb.h"
 #include "tests/coordinator/service/service_fixture.h"
 
@@ -23,10 +25,11 @@ class AccessTest : public ServiceTest {
   std::string admin_folder() const { return folder_ / "data/tls/admin"; }
   std::string authority() const { return identity::ReadCredential(admin_folder())->authority; }
 
-  // The holder of a token or a user that needs no login.
+  // The holder of a token; of a program's with a secret.
   absl::StatusOr<identity::Credential> Token(const std::string& kind, const std::string& name, const std::string& role,
                                              absl::Duration ttl = absl::Hours(1), int uses = 0) {
     const std::string key = *identity::MakeKey();
+    const std::string secret = kind == "token" ? files::RandomId() + files::RandomId() : "";
     v1::CreateTokenRequest request;
     request.set_kind(kind);
     request.set_name(name);
@@ -34,9 +37,11 @@ class AccessTest : public ServiceTest {
     request.set_request(*identity::MakeRequest(key));
     request.set_ttl_ms(absl::ToInt64Milliseconds(ttl));
     request.set_uses(uses);
+    if (!secret.empty()) request.set_secret_sha256(identity::Sha256(secret));
     const auto response = client_->CreateToken(request);
     if (!response.ok()) return response.status();
-    return identity::Credential{.authority = authority(), .certificate = response->certificate(), .key = key};
+    return identity::Credential{
+        .authority = authority(), .certificate = response->certificate(), .key = key, .secret = secret};
   }
   // What a login token of the user buys.
   absl::StatusOr<identity::Credential> LogIn(const identity::Credential& token,

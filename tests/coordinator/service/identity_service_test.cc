@@ -5,6 +5,7 @@
 
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/identity/certificate.h"
+#include "proto/files/files.h"
 #include "proto/files/random_id.h"
 #include "tests/coordinator/service/access_fixture.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 using testing::AccessTest;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class IdentityServiceTest : public AccessTest {};
 
@@ -70,11 +72,38 @@ TEST_F(IdentityServiceTest, RolesChangeForCertificatesThatAreOut) {
   EXPECT_TRUE(user->SubmitSweep(testing::Submission(testing::SweepYaml("one", "1e-3"))).ok());
 }
 
-TEST_F(IdentityServiceTest, ACredentialForProgramsEndsAtItsTime) {
+TEST_F(IdentityServiceTest, AProgramsTokenIsNotRenewedAndItsSecretIsNotKept) {
   const auto token = Token("token", "ci", "submitter");
   ASSERT_TRUE(token.ok()) << token.status();
   EXPECT_TRUE(ClientOf(*token)->ListSweeps({}).ok());
   EXPECT_EQ(ClientOf(*token)->Renew({}).status().code(), absl::StatusCode::kPermissionDenied);
+  StopServer();
+  std::string stored;
+  for (const char* file : {"data/tls/identity.db", "data/tls/identity.db-wal"}) {
+    const auto text = files::ReadFile(folder_ / file, 64 << 20);
+    if (text.ok()) stored += *text;
+  }
+  EXPECT_THAT(stored, HasSubstr(identity::Sha256(token->secret)));
+  EXPECT_THAT(stored, Not(HasSubstr(token->secret)));
+  StartServer();
+  EXPECT_TRUE(ClientOf(*token)->ListSweeps({}).ok());
+}
+
+TEST_F(IdentityServiceTest, ANewTokenOfAProgramTakesThePlaceOfTheOldOne) {
+  const auto first = *Token("token", "ci", "viewer");
+  const auto client = ClientOf(first);
+  ASSERT_TRUE(client->ListSweeps({}).ok());
+  const auto second = *Token("token", "ci", "viewer");
+  EXPECT_EQ(client->ListSweeps({}).status().code(), absl::StatusCode::kUnauthenticated);
+  identity::Credential mixed = first;  // the old certificate with the new secret
+  mixed.secret = second.secret;
+  EXPECT_EQ(ClientOf(mixed)->ListSweeps({}).status().code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_TRUE(ClientOf(second)->ListSweeps({}).ok());
+  // Neither is the user of the same name touched.
+  const auto user = ClientOf(User("ci", "viewer"));
+  ASSERT_TRUE(Revoke("token/ci").ok());
+  EXPECT_EQ(ClientOf(second)->ListSweeps({}).status().code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_TRUE(user->ListSweeps({}).ok());
 }
 
 TEST_F(IdentityServiceTest, WhatIsAskedForIsLookedAt) {
@@ -83,6 +112,15 @@ TEST_F(IdentityServiceTest, WhatIsAskedForIsLookedAt) {
   EXPECT_EQ(Token("login", "lena", "worker").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Token("king", "lena", "viewer").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Token("join", "lena", "").status().code(), absl::StatusCode::kInvalidArgument);
+  v1::CreateTokenRequest bare;  // as the sinkctl of the first release asks
+  bare.set_kind("token");
+  bare.set_name("ci");
+  bare.set_role("viewer");
+  bare.set_ttl_ms(60'000);
+  bare.set_request(*identity::MakeRequest(*identity::MakeKey()));
+  EXPECT_EQ(client_->CreateToken(bare).status().code(), absl::StatusCode::kInvalidArgument);
+  bare.set_secret_sha256(std::string(64, 'X'));
+  EXPECT_EQ(client_->CreateToken(bare).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Revoke("user/nobody").code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(Revoke("user/admin").code(), absl::StatusCode::kFailedPrecondition);
   v1::JoinRequest request;

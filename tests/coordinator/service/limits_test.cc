@@ -60,8 +60,39 @@ TEST_F(LimitsTest, AUserMayNotFillTheQueue) {
   Submit("many", "1e-3, 2e-3, 3e-3, 4e-3, 5e-3", 5);  // an admin's
 }
 
-TEST_F(LimitsTest, AWorkerThatReportsTooMuchComesAgainAndKeepsItsJob) {
-  const v1::Grant grant = RunningJob();  // whose first report is more than the bucket holds
+TEST_F(LimitsTest, JobsThatAreQueuedAgainCount) {
+  const auto lena = ClientOf(User("lena", "submitter"));
+  const auto first = lena->SubmitSweep(Submission(SweepYaml("one", "1e-3, 2e-3"), 1));
+  ASSERT_TRUE(first.ok()) << first.status();
+  v1::CancelRequest cancel;
+  cancel.set_sweep("one");
+  ASSERT_TRUE(lena->Cancel(cancel).ok());
+  ASSERT_TRUE(lena->SubmitSweep(Submission(SweepYaml("two", "3e-3, 4e-3"), 2)).ok());
+  v1::RetryRequest retry;
+  retry.set_sweep("one");
+  const absl::Status refused = lena->Retry(retry).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("4 jobs"));
+  v1::RetryRequest some;
+  some.add_job_ids(first->jobs(0).id());
+  ASSERT_TRUE(lena->Retry(some).ok());
+  some.set_job_ids(0, first->jobs(1).id());
+  EXPECT_EQ(lena->Retry(some).status().code(), absl::StatusCode::kResourceExhausted);
+  some.set_job_ids(0, first->jobs(0).id());  // which waits already
+  EXPECT_TRUE(lena->Retry(some).ok());
+  EXPECT_TRUE(client_->Retry(retry).ok());
+}
+
+TEST_F(LimitsTest, AWorkerThatReportsTooMuchIsAskedToPauseAndKeepsItsJob) {
+  Submit("one", "1e-3");
+  RegisterWorker();
+  const v1::Grant grant = Lease();
+  const auto first = Report(grant.lease(), 1,
+                            {R"({"type":"hello","version":1,"pid":7,"device":"cpu","start_step":0,)"
+                             R"("max_steps":100,"parameters":10})"});  // more than the bucket holds
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_GT(first->pause_ms(), 1'000);
+  // One that does not wait, as those of the first release.
   const std::string line = R"({"type":"log","level":"info","message":"x"})";
   EXPECT_EQ(Report(grant.lease(), 2, {line}).status().code(), absl::StatusCode::kResourceExhausted);
   for (int i = 0; i < 20; ++i) {

@@ -32,7 +32,7 @@ class PageSessionsTest : public ::testing::Test {
                     ->AddCertificate(
                         {.serial = serial, .principal = principal, .not_after_ms = not_after_ms, .renewable = true})
                     .ok());
-    return *principals_->Find(serial, "sink://" + principal, kStart);
+    return *principals_->Find(serial, "sink://" + principal, /*secret_hash=*/"", kStart);
   }
   absl::Status Put(const std::string& principal, Role role) {
     return principals_->Put(

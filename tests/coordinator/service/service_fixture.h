@@ -47,7 +47,7 @@ struct TestCheckpoint {
   std::vector<std::pair<std::string, std::string>> files;  // name, content
 
   explicit TestCheckpoint(const std::string& seed = "x")
-      : files({{"model.safetensors", std::string(600'000, seed[0])}, {"empty.json", ""}}) {
+      : files({{"model.safetensors", std::string(600'000, seed[0])}, {"tokenizer.json", ""}}) {
     files.push_back({"manifest.json", "{\"made by\": \"" + seed + "\"}"});
   }
   std::string hash() const { return files::Hash(files.back().second); }

@@ -192,7 +192,7 @@ TEST_F(WorkerServiceTest, UploadGoesOnWhereItWasCut) {
   EXPECT_EQ(Begin(grant.lease(), 10, checkpoint)->committed(0), 300'000u);
   EXPECT_EQ(Write(grant.lease(), 10, "model.safetensors", content, 200'000).code(), absl::StatusCode::kOutOfRange);
   ASSERT_TRUE(Write(grant.lease(), 10, "model.safetensors", content, 300'000).ok());
-  ASSERT_TRUE(Write(grant.lease(), 10, "empty.json", "").ok());
+  ASSERT_TRUE(Write(grant.lease(), 10, "tokenizer.json", "").ok());
   ASSERT_TRUE(Write(grant.lease(), 10, "manifest.json", checkpoint.files[2].second).ok());
   EXPECT_TRUE(Commit(grant.lease(), 10, checkpoint).ok());
   EXPECT_EQ(Fetch(grant.lease(), 10).at("model.safetensors"), content);
@@ -205,7 +205,7 @@ TEST_F(WorkerServiceTest, CorruptedBytesAreRefusedAtCommitAndSentAgain) {
   wrong[123'456] ^= 1;
   ASSERT_TRUE(Begin(grant.lease(), 10, checkpoint).ok());
   ASSERT_TRUE(Write(grant.lease(), 10, "model.safetensors", wrong).ok());
-  ASSERT_TRUE(Write(grant.lease(), 10, "empty.json", "").ok());
+  ASSERT_TRUE(Write(grant.lease(), 10, "tokenizer.json", "").ok());
   ASSERT_TRUE(Write(grant.lease(), 10, "manifest.json", checkpoint.files[2].second).ok());
   const absl::Status refused = Commit(grant.lease(), 10, checkpoint);
   EXPECT_EQ(refused.code(), absl::StatusCode::kAborted);

@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "coordinator/web/page_files.h"
 #include "proto/files/descriptor.h"
+#include "proto/run/modeling_sink.h"
 #include "tests/coordinator/service/access_fixture.h"
 
 namespace sink {
@@ -430,7 +431,8 @@ TEST_F(WebServerTest, ACurveGoesOnWhereItsSampleEnds) {
 
 TEST_F(WebServerTest, ACheckpointIsDownloadedAsATarByWhoMayDownloadIt) {
   const v1::Grant grant = RunningJob();
-  const testing::TestCheckpoint checkpoint;
+  testing::TestCheckpoint checkpoint;
+  checkpoint.files[1] = {"modeling_sink.py", "a worker's own"};
   ASSERT_TRUE(Upload(grant.lease(), 10, checkpoint).ok());
   const std::string path = absl::StrCat("/api/checkpoint?job=", grant.lease().job_id(), "&step=10");
   EXPECT_THAT(Get(path, LogInAs("vera", "viewer")), StartsWith("HTTP/1.1 403 "));
@@ -444,6 +446,8 @@ TEST_F(WebServerTest, ACheckpointIsDownloadedAsATarByWhoMayDownloadIt) {
   EXPECT_EQ(tar.size() % 512, 0u);
   EXPECT_THAT(tar, StartsWith("model.safetensors"));
   EXPECT_EQ(tar.substr(512, 600'000), std::string(600'000, 'x'));
+  EXPECT_THAT(tar, HasSubstr(std::string("\0\0", 2) + run::kModelingSink + std::string("\0\0", 2)));
+  EXPECT_THAT(tar, Not(HasSubstr("a worker's own")));
   EXPECT_THAT(Get(absl::StrCat("/api/checkpoint?job=", grant.lease().job_id(), "&step=11"), session_),
               StartsWith("HTTP/1.1 404 "));
 }

@@ -13,6 +13,7 @@
 
 #include "model/base/model_error.h"
 #include "model/storage/tensor_file.h"
+#include "proto/run/checkpoint_settings.h"
 #include "tests/model/helpers/golden.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/test_files.h"
@@ -44,6 +45,7 @@ TEST(ModelDirectory, AVariantBringsItsPythonCodeAndLlamaNeedsNone) {
     SaveModel(folder.path(), LoadModel(testing::GoldenVariants() / name, at::kCPU), false, /*eos_token_id=*/7);
     const auto config = nlohmann::json::parse(testing::ReadFile(folder / "config.json"));
     EXPECT_EQ(config["eos_token_id"], 7);
+    EXPECT_EQ(run::FaultInSettings("config.json", testing::ReadFile(folder / "config.json")), "");
     const bool variant = config["model_type"] == "sink";
     EXPECT_EQ(variant, name == std::string("bias_k"));
     EXPECT_EQ(std::filesystem::exists(folder / "modeling_sink.py"), variant);

@@ -10,6 +10,7 @@
 #include "model/data/packed/packer.h"
 #include "model/data/tokenizer/tokenizer.h"
 #include "model/train/run/checkpoint.h"
+#include "proto/run/checkpoint_settings.h"
 #include "tests/model/helpers/data_files.h"
 #include "tests/model/train/helpers/tiny_job.h"
 #include "tests/testing/temp_dir.h"
@@ -60,6 +61,7 @@ TEST_F(SetTokenizerTest, BytesAreATokenizerOfTheSameIds) {
     EXPECT_EQ(ids, wanted) << text;
     EXPECT_EQ(made->Decode(ids), text);
   }
+  EXPECT_EQ(run::FaultInSettings("tokenizer_config.json", files.content.at("tokenizer_config.json")), "");
   const auto config = nlohmann::json::parse(files.content.at("tokenizer_config.json"));
   EXPECT_EQ(config["eos_token"], made->Decode({{256}}));
   EXPECT_EQ(config["model_max_length"], 64);
