@@ -174,6 +174,7 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
   }
   SINK_RETURN_IF_ERROR(CopyIdentity(IdentityPath(data), IdentityPath(to)));
   SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
+  store::RemoveLog(DatabasePath(to));
   SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, DatabasePath(to))));
   Prune(to, rows);
   return report;
@@ -202,7 +203,7 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
   }
   SINK_RETURN_IF_ERROR(RestoreIdentity(from, data));
   SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
-  if (IsThere(place)) SINK_RETURN_IF_ERROR(store::MoveDatabase(place, place + ".replaced"));
+  SINK_RETURN_IF_ERROR(store::MoveDatabase(place, place + ".replaced"));
   SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, place)));
   return report;
 }

@@ -1,7 +1,9 @@
 // See database_copy.h.
 #include "coordinator/store/database_copy.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
@@ -14,6 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kLogEndings[] = {"-wal", "-shm"};
 constexpr const char* kEndings[] = {"-wal", "-shm", ""};
 
 absl::Status CheckIntegrity(Database& db) {
@@ -102,11 +105,21 @@ void RemoveDatabase(const std::string& path) {
   for (const char* ending : kEndings) fs::remove(path + ending, ignored);
 }
 
+void RemoveLog(const std::string& path) {
+  std::error_code ignored;
+  for (const char* ending : kLogEndings) fs::remove(path + ending, ignored);
+}
+
 absl::Status MoveDatabase(const std::string& from, const std::string& to) {
+  const auto is_there = [&from](const char* ending) {
+    std::error_code ignored;
+    return fs::exists(from + ending, ignored);
+  };
+  if (std::none_of(std::begin(kEndings), std::end(kEndings), is_there)) return absl::OkStatus();
   RemoveDatabase(to);
   for (const char* ending : kEndings) {
+    if (!is_there(ending)) continue;
     std::error_code error;
-    if (!fs::exists(from + ending, error)) continue;
     fs::rename(from + ending, to + ending, error);
     if (error) return absl::InternalError(absl::StrCat("cannot move ", from, ending, ": ", error.message()));
   }

@@ -41,6 +41,9 @@ uint64_t EpochOf(const std::string& path);
 
 // With what SQLite keeps beside them. Of files that nobody has open.
 void RemoveDatabase(const std::string& path);
-absl::Status MoveDatabase(const std::string& from, const std::string& to);  // replaces `to`
+// Replaces `to` where there is anything to move, be it the log alone.
+absl::Status MoveDatabase(const std::string& from, const std::string& to);
+// What SQLite keeps beside a database: it lays a log over whatever file has the name, also over one that came later.
+void RemoveLog(const std::string& path);
 
 }  // namespace sink::store
