@@ -155,7 +155,13 @@ void Prune(const std::string& folder, const std::vector<Checkpoint>& rows) {
 }  // namespace
 
 absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
+  std::error_code ignored;
+  if (fs::equivalent(data, to, ignored)) {
+    return absl::FailedPreconditionError(absl::StrCat(to, " is the data folder itself: choose another for the copy"));
+  }
   SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(to, kFolderMode)));
+  SINK_ASSIGN_OR_RETURN(const int lock, store::LockFolder(to));
+  const auto unlock = absl::MakeCleanup([lock] { close(lock); });
   const std::string part = DatabasePath(to) + ".part";
   const auto remove_part = absl::MakeCleanup([&part] { store::RemoveDatabase(part); });
   Report report;

@@ -1,8 +1,8 @@
 // Copies of a coordinator's data folder, made while it runs, and data folders from such copies. A copy holds sink.db,
 // of one moment, the files of every checkpoint that it names, each compared with its hash, and tls/, by which workers
 // and people know the coordinator and it knows them. A further copy into the same folder adds what is new and then
-// removes what is no longer named; one that is interrupted leaves the one before as it was. Stateless; one process a
-// folder at a time.
+// removes what is no longer named; one that is interrupted leaves the one before as it was. Stateless. Who writes to a
+// folder has its lock (store/folder_lock.h) for as long.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ struct Report {
 };
 
 // Of the folder `data` into `to`, which is created. The coordinator may run or not. FAILED_PRECONDITION: there is no
-// coordinator's database; DATA_LOSS: it is damaged, and nothing in `to` has changed; others from the file system.
+// coordinator's database, or another process has `to`, be it a coordinator whose folder it is; DATA_LOSS: the database
+// is damaged, and nothing in `to` has changed; others from the file system.
 absl::StatusOr<Report> Make(const std::string& data, const std::string& to);
 
 struct RestoreOptions {

@@ -21,7 +21,8 @@ absl::StatusOr<int> LockFolder(const std::string& folder) {
     const ssize_t size = pread(fd, owner, sizeof(owner) - 1, 0);
     close(fd);
     return absl::FailedPreconditionError(absl::StrCat("another coordinator (process ", size > 0 ? owner : "unknown",
-                                                      ") uses ", folder, ": stop it, or choose another data folder"));
+                                                      "), or a sink-backup, uses ", folder,
+                                                      ": stop it, or choose another folder"));
   }
   const std::string pid = absl::StrCat(getpid());
   if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {

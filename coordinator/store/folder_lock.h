@@ -1,4 +1,5 @@
-// The lock by which one process has a coordinator's data folder. Any thread.
+// The lock by which one process has a coordinator's data folder, or that of a backup, which has the same files. Any
+// thread.
 #pragma once
 
 #include <string>

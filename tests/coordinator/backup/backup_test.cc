@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -15,6 +16,7 @@
 
 #include "coordinator/core/job_manager.h"
 #include "coordinator/errors/error_detail.h"
+#include "coordinator/store/folder_lock.h"
 #include "coordinator/store/identity_store.h"
 #include "coordinator/store/sqlite_store.h"
 #include "proto/files/hash.h"
@@ -276,6 +278,26 @@ TEST_F(BackupTest, IsOfOneMomentWhileOthersWrite) {
   }
   stop = true;
   writer.join();
+}
+
+TEST_F(BackupTest, IsMadeOnlyInAFolderThatNobodyHas) {
+  Coordinator running = Open(folder_ / "data"), other = Open(folder_ / "other");
+  Submit(*running.manager, 1);
+  const auto over_other = Make(folder_ / "data", folder_ / "other");
+  EXPECT_TRUE(absl::IsFailedPrecondition(over_other.status()));
+  EXPECT_THAT(std::string(over_other.status().message()), HasSubstr("another coordinator"));
+  other = {};
+  EXPECT_TRUE(Open(folder_ / "other").manager->queries().ListJobs({})->empty()) << "its database was replaced";
+
+  ASSERT_TRUE(MakeCopy().ok());
+  const auto lock = store::LockFolder(folder_ / "copy");  // as one that was started before and is slow
+  ASSERT_TRUE(lock.ok()) << lock.status();
+  EXPECT_THAT(std::string(MakeCopy().status().message()), HasSubstr("or a sink-backup"));
+  close(*lock);
+  EXPECT_TRUE(MakeCopy().ok());
+
+  running = {};
+  EXPECT_THAT(std::string(Make(folder_ / "data", folder_ / "./data").status().message()), HasSubstr("itself"));
 }
 
 TEST_F(BackupTest, RefusesToTakeThePlaceOfADatabaseUnasked) {
