@@ -176,7 +176,8 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
     SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
     report.checkpoints = static_cast<int64_t>(rows.size());
     SINK_ASSIGN_OR_RETURN(report.jobs, copy.CountJobs());
-    break;  // closing it puts its log into the file
+    SINK_RETURN_IF_ERROR(copy.Close());
+    break;
   }
   SINK_RETURN_IF_ERROR(CopyIdentity(IdentityPath(data), IdentityPath(to)));
   SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
@@ -206,6 +207,7 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
     report.lost_checkpoints = static_cast<int64_t>(lost.size());
     report.checkpoints = static_cast<int64_t>(rows.size() - lost.size());
     SINK_ASSIGN_OR_RETURN(report.jobs, copy.CountJobs());
+    SINK_RETURN_IF_ERROR(copy.Close());
   }
   SINK_RETURN_IF_ERROR(RestoreIdentity(from, data));
   SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));

@@ -19,6 +19,12 @@ namespace fs = std::filesystem;
 constexpr const char* kLogEndings[] = {"-wal", "-shm"};
 constexpr const char* kEndings[] = {"-wal", "-shm", ""};
 
+// What was written goes to a log first. When a database is closed SQLite puts the log into the file by itself, but says
+// nothing where it cannot, as on a disk that has room for one of them alone.
+absl::Status PutLogIntoFile(Database& db) {
+  return db.ToStatus(sqlite3_wal_checkpoint_v2(db.handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr));
+}
+
 absl::Status CheckIntegrity(Database& db) {
   Query check(db, "PRAGMA integrity_check(1)");
   if (!check.Next()) return check.status();
@@ -44,6 +50,7 @@ absl::StatusOr<std::unique_ptr<Database>> Copy(const std::string& from, const st
   if (backup == nullptr) return copy->ToStatus(sqlite3_errcode(copy->handle()));
   sqlite3_backup_step(backup, -1);  // all pages in one go: of one moment, whatever is written meanwhile
   SINK_RETURN_IF_ERROR(copy->ToStatus(sqlite3_backup_finish(backup)));
+  SINK_RETURN_IF_ERROR(PutLogIntoFile(*copy));
   SINK_RETURN_IF_ERROR(CheckIntegrity(*copy));
   return copy;
 }
@@ -90,6 +97,12 @@ absl::Status DatabaseCopy::PrepareRestored(uint64_t replaced, int64_t unix_secon
   SeriesNames names;
   SqliteTransaction rows(*db_, names);
   return store::PrepareRestored(rows, replaced, unix_seconds);
+}
+
+absl::Status DatabaseCopy::Close() {
+  SINK_RETURN_IF_ERROR(PutLogIntoFile(*db_));
+  db_.reset();
+  return absl::OkStatus();
 }
 
 uint64_t EpochOf(const std::string& path) {

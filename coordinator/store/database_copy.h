@@ -29,11 +29,13 @@ class DatabaseCopy {
   absl::StatusOr<int64_t> CountJobs();
   // For a coordinator that goes on from the copy: see restored.h.
   absl::Status PrepareRestored(uint64_t replaced, int64_t unix_seconds);
+  // The last call. Until it is OK the file alone is not the copy: RESOURCE_EXHAUSTED when the disk is full.
+  absl::Status Close();
 
  private:
   explicit DatabaseCopy(std::unique_ptr<Database> db) : db_(std::move(db)) {}
 
-  std::unique_ptr<Database> db_;  // closing it puts SQLite's log into the file
+  std::unique_ptr<Database> db_;
 };
 
 // The epoch in a database; 0 when it cannot be read.

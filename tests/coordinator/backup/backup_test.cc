@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "coordinator/core/job_manager.h"
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/store/folder_lock.h"
@@ -57,11 +59,11 @@ class BackupTest : public ::testing::Test {
     return made;
   }
 
-  static void Submit(JobManager& manager, int job) {
+  static void Submit(JobManager& manager, int job, const std::string& config = "{}") {
     SubmitRequest request;
     request.sweep = "s" + std::to_string(job);
     request.retry_budget = {.infra = 10};
-    request.jobs.push_back({.id = Id(job), .config_json = "{}", .max_steps = 100, .experiment = "e"});
+    request.jobs.push_back({.id = Id(job), .config_json = config, .max_steps = 100, .experiment = "e"});
     ASSERT_TRUE(manager.clients().Submit(request, kNow).ok());
   }
   static std::vector<Lease> Register(JobManager& manager, const std::vector<Lease>& held = {},
@@ -278,6 +280,22 @@ TEST_F(BackupTest, IsOfOneMomentWhileOthersWrite) {
   }
   stop = true;
   writer.join();
+}
+
+TEST_F(BackupTest, OnADiskWithRoomForHalfOfItFailsAndLeavesTheCopyBefore) {
+  const std::string disk = folder_ / "disk";
+  fs::create_directories(disk);
+  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=12m") != 0) GTEST_SKIP() << "mounting a small disk needs root";
+  const auto unmount = absl::MakeCleanup([&disk] { umount(disk.c_str()); });
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  ASSERT_TRUE(Make(folder_ / "data", disk + "/copy").ok());
+  for (int job = 2; job < 10; ++job) Submit(*old.manager, job, std::string(1 << 20, 'x'));
+  // SQLite's log of the copy has room, the file beside it not.
+  const auto failed = Make(folder_ / "data", disk + "/copy");
+  EXPECT_TRUE(absl::IsResourceExhausted(failed.status())) << failed.status();
+  ASSERT_TRUE(Restore(disk + "/copy", folder_ / "restored", {.unix_seconds = kSeconds}).ok());
+  EXPECT_EQ(Open(folder_ / "restored").manager->queries().ListJobs({})->size(), 1u);
 }
 
 TEST_F(BackupTest, IsMadeOnlyInAFolderThatNobodyHas) {
