@@ -11,6 +11,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/backup/ownership.h"
 #include "coordinator/files/file_status.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/database_copy.h"
@@ -25,7 +26,7 @@ namespace fs = std::filesystem;
 using store::DatabaseCopy;
 
 constexpr int kTries = 4;  // a checkpoint that is pushed out while it is copied asks for a newer look at the database
-constexpr mode_t kFolderMode = 0700, kFileMode = 0600;
+constexpr mode_t kFolderMode = 0700, kFileMode = 0600, kPassableMode = 0755;
 constexpr size_t kMostKeyBytes = 1 << 20;
 
 std::string DatabasePath(const std::string& folder) { return absl::StrCat(folder, "/sink.db"); }
@@ -34,6 +35,14 @@ std::string IdentityPath(const std::string& folder) { return absl::StrCat(folder
 // As checkpoint_repository.h lays it out.
 std::string CheckpointPath(const std::string& folder, const Checkpoint& row) {
   return absl::StrCat(folder, "/checkpoints/", row.job_id, "/", row.fence, "/step-", row.step);
+}
+
+// Only the folder itself is for its owner alone: who owns it, a user of the system's own perhaps, passes through those
+// above it.
+absl::Status MakeOwnFolder(std::string folder) {
+  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
+  SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(files::FolderOf(folder), kPassableMode)));
+  return ToStatus(files::MakeFolders(folder, kFolderMode));
 }
 
 bool IsThere(const std::string& path) {
@@ -188,7 +197,7 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
 }
 
 absl::StatusOr<Report> Restore(const std::string& from, const std::string& data, const RestoreOptions& options) {
-  SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(data, kFolderMode)));
+  SINK_RETURN_IF_ERROR(MakeOwnFolder(data));
   SINK_ASSIGN_OR_RETURN(const int lock, store::LockFolder(data));
   const auto unlock = absl::MakeCleanup([lock] { close(lock); });
   const std::string place = DatabasePath(data), part = place + ".part";
@@ -211,6 +220,7 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
   }
   SINK_RETURN_IF_ERROR(RestoreIdentity(from, data));
   SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
+  SINK_RETURN_IF_ERROR(GiveToOwner(data));
   SINK_RETURN_IF_ERROR(store::MoveDatabase(place, place + ".replaced"));
   SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, place)));
   return report;

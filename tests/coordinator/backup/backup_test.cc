@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -296,6 +297,47 @@ TEST_F(BackupTest, OnADiskWithRoomForHalfOfItFailsAndLeavesTheCopyBefore) {
   EXPECT_TRUE(absl::IsResourceExhausted(failed.status())) << failed.status();
   ASSERT_TRUE(Restore(disk + "/copy", folder_ / "restored", {.unix_seconds = kSeconds}).ok());
   EXPECT_EQ(Open(folder_ / "restored").manager->queries().ListJobs({})->size(), 1u);
+}
+
+TEST_F(BackupTest, AFolderThatIsRestoredIsPrivateAndThoseAboveItLetItsOwnerThrough) {
+  const mode_t usual = umask(022);
+  const auto put_back = absl::MakeCleanup([usual] { umask(usual); });
+  Coordinator old = Open(folder_ / "data");
+  ASSERT_TRUE(MakeCopy().ok());
+  ASSERT_TRUE(PutBack("lib/sink/coordinator/").ok());
+  for (const char* above : {"lib", "lib/sink"})
+    EXPECT_NE(fs::status(folder_ / above).permissions() & fs::perms::others_exec, fs::perms::none) << above;
+  EXPECT_EQ(fs::status(folder_ / "lib/sink/coordinator").permissions(), fs::perms::owner_all);
+}
+
+TEST_F(BackupTest, WhatRootRestoresIsTheFoldersOwners) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root gives files away";
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  Register(*old.manager);
+  const Lease lease = Ask(*old.manager, 1).lease;
+  Commit(*old.manager, lease, 5);
+  fs::create_directories(folder_ / "data/tls");
+  std::ofstream(folder_ / "data/tls/ca.key.pem") << "the key";
+  ASSERT_TRUE(MakeCopy().ok());
+  const std::string theirs = folder_ / "theirs", mine = folder_ / "mine";
+  constexpr uid_t kUser = 12345, kGroup = 23456;
+  fs::create_directories(theirs);
+  std::ofstream(theirs + "/sink.db") << "what is damaged";
+  std::ofstream(mine) << "a file of root elsewhere";
+  fs::create_symlink(mine, theirs + "/link");
+  ASSERT_EQ(chown(theirs.c_str(), kUser, kGroup), 0);
+  ASSERT_TRUE(PutBack("theirs", /*replace=*/true).ok());
+  struct stat info = {};
+  for (const auto& entry : fs::recursive_directory_iterator(theirs)) {
+    ASSERT_EQ(lstat(entry.path().c_str(), &info), 0);
+    EXPECT_EQ(info.st_uid, kUser) << entry.path();
+    EXPECT_EQ(info.st_gid, kGroup) << entry.path();
+  }
+  EXPECT_TRUE(fs::exists(CheckpointPath("theirs", lease, 5) + "/model.safetensors"));
+  EXPECT_TRUE(fs::exists(theirs + "/tls/ca.key.pem"));
+  ASSERT_EQ(stat(mine.c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 0u) << "a link was followed";
 }
 
 TEST_F(BackupTest, IsMadeOnlyInAFolderThatNobodyHas) {
