@@ -206,8 +206,23 @@ std::vector<PrincipalInfo> Principals::List() const {
 
 absl::Status Principals::Prune(int64_t now_ms) {
   MutexLock lock(&mutex_);
-  SINK_RETURN_IF_ERROR(store_->RemoveCertificatesBefore(now_ms));
-  absl::erase_if(certificates_, [now_ms](const auto& entry) { return entry.second.not_after_ms < now_ms; });
+  // A clock that is ahead for a moment must not lock a fleet out for good: it is the newest certificate that a worker
+  // or a user has, and it counts again once the clock is right.
+  absl::flat_hash_map<std::string, int64_t> newest;
+  for (const auto& [serial, certificate] : certificates_) {
+    const auto principal = principals_.find(certificate.principal);
+    if (principal == principals_.end() || IsToken(principal->second)) continue;
+    int64_t& latest = newest[certificate.principal];
+    latest = std::max(latest, certificate.not_after_ms);
+  }
+  std::vector<std::string> over;
+  for (const auto& [serial, certificate] : certificates_) {
+    const auto kept = newest.find(certificate.principal);
+    if (certificate.not_after_ms < now_ms && (kept == newest.end() || certificate.not_after_ms < kept->second))
+      over.push_back(serial);
+  }
+  SINK_RETURN_IF_ERROR(store_->RemoveCertificates(over));
+  for (const std::string& serial : over) certificates_.erase(serial);
   absl::flat_hash_map<std::string, bool> used;
   for (const auto& [serial, certificate] : certificates_) used[certificate.principal] = true;
   std::vector<std::string> spent;

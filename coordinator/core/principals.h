@@ -57,7 +57,7 @@ class Principals {
 
   // By name.
   std::vector<PrincipalInfo> List() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // Forgets certificates whose time is over, and tokens that have none.
+  // Forgets certificates whose time is over, but for each worker's and user's newest, and tokens that have none.
   absl::Status Prune(int64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

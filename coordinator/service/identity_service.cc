@@ -154,12 +154,13 @@ grpc::Status IdentityServiceImpl::Revoke(grpc::ServerContext* context, const v1:
 
 grpc::Status IdentityServiceImpl::ListPrincipals(grpc::ServerContext*, const v1::ListPrincipalsRequest*,
                                                  v1::ListPrincipalsResponse* response) {
+  const int64_t now_ms = now_().unix_ms;
   for (const PrincipalInfo& info : access_->principals().List()) {
     v1::PrincipalInfo* const message = response->add_principals();
     message->set_name(info.principal.name);
     message->set_role(std::string(NameOf(info.principal.role)));
     message->set_revoked(info.principal.revoked);
-    message->set_certificates(info.certificates);
+    message->set_certificates(info.not_after_ms < now_ms ? 0 : info.certificates);  // those that count
     message->set_not_after_ms(info.not_after_ms);
     message->set_created_ms(info.principal.created_ms);
     message->set_uses(info.principal.uses);

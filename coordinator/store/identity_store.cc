@@ -109,8 +109,15 @@ absl::Status IdentityStore::RemovePrincipal(const std::string& name) {
   return Query(*db_, "DELETE FROM principals WHERE name = ?1", name).Run();
 }
 
-absl::Status IdentityStore::RemoveCertificatesBefore(int64_t unix_ms) {
-  return Query(*db_, "DELETE FROM certificates WHERE not_after_ms < ?1", unix_ms).Run();
+absl::Status IdentityStore::RemoveCertificates(const std::vector<std::string>& serials) {
+  if (serials.empty()) return absl::OkStatus();
+  absl::Status status = db_->Execute("BEGIN IMMEDIATE");
+  for (const std::string& serial : serials) {
+    if (status.ok()) status = Query(*db_, "DELETE FROM certificates WHERE serial = ?1", serial).Run();
+  }
+  if (status.ok()) status = db_->Execute("COMMIT");
+  if (!status.ok() && db_->InTransaction()) db_->Execute("ROLLBACK").IgnoreError();
+  return status;
 }
 
 }  // namespace sink::store

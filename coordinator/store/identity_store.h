@@ -30,8 +30,8 @@ class IdentityStore {
   absl::Status PutOwner(const std::string& sweep, const std::string& principal);
   absl::Status RemoveOwner(const std::string& sweep);  // there may be none
   absl::Status RemoveCertificatesOf(const std::string& principal);
-  absl::Status RemovePrincipal(const std::string& name);  // and its certificates
-  absl::Status RemoveCertificatesBefore(int64_t unix_ms);
+  absl::Status RemovePrincipal(const std::string& name);                     // and its certificates
+  absl::Status RemoveCertificates(const std::vector<std::string>& serials);  // all or none
 
  private:
   explicit IdentityStore(std::unique_ptr<Database> db) : db_(std::move(db)) {}
