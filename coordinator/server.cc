@@ -58,7 +58,7 @@ constexpr int kMaxMessageBytes = 16 << 20;  // a submission with all its files
 constexpr size_t kLeastToken = 16;          // characters
 constexpr size_t kMemoryQuota = 512 << 20;
 constexpr uint64_t kScrubBytesPerSecond = 64 << 20;
-constexpr absl::Duration kCertificateInterval = absl::Minutes(1);  // between looks whether one is due
+constexpr int64_t kCertificateIntervalMs = 60'000;  // between looks whether one is due
 constexpr absl::Duration kConnectionAge = absl::Hours(1);
 constexpr auto kShutdownGrace = std::chrono::seconds(5);
 
@@ -382,7 +382,8 @@ absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_
 
 void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
   absl::StatusCode last = absl::StatusCode::kOk;
-  absl::Time look_at_certificates = absl::Now() + kCertificateInterval;
+  // Also when somebody has set the clock back.
+  int64_t look_at_certificates_ms = SystemNow().steady_ms + kCertificateIntervalMs;
   std::unique_lock lock(mutex);
   while (!stopping_changed.wait_for(lock, interval, [this] { return stopping; })) {
     lock.unlock();
@@ -395,8 +396,8 @@ void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
     if (!status.ok() && status.code() != last)
       spdlog::error("leases or old points could not be checked: {}", status.ToString());
     last = status.code();
-    if (absl::Now() >= look_at_certificates) {
-      look_at_certificates = absl::Now() + kCertificateInterval;
+    if (const int64_t now_ms = SystemNow().steady_ms; now_ms >= look_at_certificates_ms) {
+      look_at_certificates_ms = now_ms + kCertificateIntervalMs;
       if (absl::Status renewed = RenewCertificates(); !renewed.ok())
         spdlog::error("certificates could not be renewed: {}", renewed.ToString());
     }

@@ -81,7 +81,9 @@ absl::StatusOr<std::vector<Claims>> Authority::Keep(const std::string& folder, U
   if (!credential.ok() || credential->authority != certificate_) {
     credential = Credential{.authority = certificate_, .certificate = "", .key = ""};
     SINK_ASSIGN_OR_RETURN(credential->key, MakeKey());
-  } else if (const auto claims = Describe(credential->certificate); claims.ok() && !IsDue(*claims, now)) {
+  } else if (const auto claims = Describe(credential->certificate);
+             claims.ok() && !IsDue(*claims, now) && now >= claims->not_before) {
+    // One that is not good yet is from when our clock was ahead: nobody could call until that time.
     return std::vector<Claims>();
   }
   SINK_ASSIGN_OR_RETURN(const std::string public_key, PublicKeyOfKey(credential->key));

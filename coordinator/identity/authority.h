@@ -38,7 +38,8 @@ class Authority {
   // authority; PERMISSION_DENIED; others of the file system.
   static absl::StatusOr<Authority> Open(const std::string& folder, const Lifetimes& lifetimes, absl::Time now);
 
-  // Makes the server's and the admin's certificates anew where they are due. The admin's claims, if it was.
+  // Makes the server's and the admin's certificates anew where they are due, or not good yet. The admin's claims, if it
+  // was.
   absl::StatusOr<std::vector<Claims>> Refresh(absl::Time now) const;
 
   struct Issued {

@@ -81,6 +81,17 @@ TEST_F(AuthorityTest, RenewsInTimeAndForTheSameKey) {
   EXPECT_EQ(Describe(second.certificate)->uri, kAdminUri);
 }
 
+TEST_F(AuthorityTest, WhatWasIssuedWhileTheClockWasAheadIsMadeAnewOnceItIsRight) {
+  const Authority authority = Open(now_);
+  const absl::Time wrong = now_ + lifetimes_.server * 0.7;
+  ASSERT_EQ(authority.Refresh(wrong)->size(), 1u);
+  ASSERT_GT(Describe(ReadCredential(authority.server_folder())->certificate)->not_before, now_);
+  EXPECT_EQ(authority.Refresh(now_)->size(), 1u);
+  for (const std::string& folder : {authority.server_folder(), authority.admin_folder()})
+    EXPECT_LE(Describe(ReadCredential(folder)->certificate)->not_before, now_) << folder;
+  EXPECT_TRUE(authority.Refresh(now_)->empty());
+}
+
 TEST_F(AuthorityTest, ALostKeyIsNotReplacedInSilence) {
   Open(now_);
   std::filesystem::remove(folder_ / "tls/ca.key.pem");
