@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -15,15 +16,27 @@ namespace {
 
 constexpr int kJobsAStep = 20;            // a transaction must be short
 constexpr int64_t kRestMs = 10 * 60'000;  // between looks when nothing has come of age
+constexpr int64_t kClockStepMs = 60'000;  // between two ticks no slow correction of a clock comes to that
+constexpr int64_t kClockTrialMs = 3'600'000;
 constexpr char kMarkTime[] = "thinned_until_ms", kMarkOrder[] = "thinned_until_job";
 
 absl::Status UndoDryRun() { return absl::AbortedError("a dry run"); }
 
 }  // namespace
 
+bool Retention::ClockIsSettled(Now now) {
+  const int64_t offset = now.unix_ms - now.steady_ms;
+  if (!clock_offset_ms_ || std::abs(offset - *clock_offset_ms_) > kClockStepMs) {
+    settled_at_ms_ = now.steady_ms + kClockTrialMs;
+  }
+  clock_offset_ms_ = offset;
+  return now.steady_ms >= settled_at_ms_;
+}
+
 absl::Status Retention::Tick(Now now) {
   const RetentionPolicy& policy = context_->options().keep_points;
-  if (policy.full_for_ms <= 0 || now.steady_ms < next_tick_ms_) return absl::OkStatus();
+  if (policy.full_for_ms <= 0) return absl::OkStatus();
+  if (!ClockIsSettled(now) || now.steady_ms < next_tick_ms_) return absl::OkStatus();
   Mark mark;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(mark.finished_ms, rows.GetMark(kMarkTime));

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
@@ -26,7 +27,8 @@ class Retention {
   explicit Retention(CoreContext* context) : context_(context) {}
 
   // Call it every second or so: does what CoreOptions::keep_points asks for, some jobs at a time. What was looked at
-  // once is not looked at again, so that it costs what has come of age since.
+  // once is not looked at again, so that it costs what has come of age since. Nothing in the first hour, nor in the
+  // hour after somebody has set the clock: what a wrong one would thin does not come back.
   absl::Status Tick(Now now);
   // All that have come of age by the policy, whatever was looked at before. `dry_run`: counts and changes nothing.
   // CANCELLED once `gone` returns true, which it is asked from time to time: what is done by then stays done.
@@ -47,9 +49,14 @@ class Retention {
   static absl::StatusOr<absl::flat_hash_set<std::string>> Best(store::Snapshot& rows, const std::string& sweep,
                                                                int count);
 
+  // Whether Unix time has gone on with steady time for an hour.
+  bool ClockIsSettled(Now now);
+
   CoreContext* const context_;
-  std::atomic<int64_t> next_tick_ms_ = 0;  // steady
-  BestJobs tick_best_;                     // of Tick, until nothing more has come of age
+  std::optional<int64_t> clock_offset_ms_;  // Unix less steady time, at the last tick
+  int64_t settled_at_ms_ = 0;               // steady
+  std::atomic<int64_t> next_tick_ms_ = 0;   // steady
+  BestJobs tick_best_;                      // of Tick, until nothing more has come of age
 };
 
 }  // namespace sink

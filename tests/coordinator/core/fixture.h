@@ -32,6 +32,7 @@ class ManagerTest : public ::testing::Test, public JobEventListener {
     CoreOptions options;
     options.heartbeat_interval_ms = 1'000;
     options.lease_duration_ms = 10'000;
+    options.keep_points = keep_points;
     options.new_lease_id = [this] { return "lease-" + std::to_string(++lease_ids_); };
     manager.reset();
     auto started = JobManager::Start(&store, options, this, now);
@@ -117,7 +118,8 @@ class ManagerTest : public ::testing::Test, public JobEventListener {
   JobState State(int n = 1) { return Get(n).state; }
 
   Now now{1'000'000, 500};
-  int64_t job_steps = 100;  // of the jobs that are submitted
+  int64_t job_steps = 100;      // of the jobs that are submitted
+  RetentionPolicy keep_points;  // from the next Restart on
   store::MemoryStore store;
   std::unique_ptr<JobManager> manager;
   std::vector<Lease> keep;

@@ -59,6 +59,31 @@ TEST_F(RetentionTest, OldCurvesKeepTheirEndsAndEvenlySpacedPointsBetween) {
   EXPECT_EQ(Get(1).progress.latest.ToMap().at("train_loss"), 1.0 / 900);
 }
 
+TEST_F(RetentionTest, NothingIsThinnedByAClockThatWasJustSet) {
+  keep_points = {.full_for_ms = 30 * kDay, .points_a_curve = 5};
+  Restart();
+  Submit({1});
+  Run(1, 50, 1.0, 1);
+  const auto tick = [this](int minutes) {
+    for (; minutes > 0; --minutes) {
+      Advance(60'000);
+      ASSERT_TRUE(manager->retention().Tick(now).ok());
+    }
+  };
+  tick(90);
+  now.unix_ms += 40 * kDay;  // as of a machine that has just woken up, until it is told the time
+  tick(50);
+  now.unix_ms -= 40 * kDay;
+  tick(90);
+  EXPECT_EQ(Steps(1).size(), 50u);
+  now.unix_ms += 40 * kDay;
+  Restart();
+  tick(50);
+  EXPECT_EQ(Steps(1).size(), 50u) << "it may have been set before we began";
+  tick(30);
+  EXPECT_EQ(Steps(1).size(), 5u) << "it has been right for long";
+}
+
 TEST_F(RetentionTest, TheBestJobsOfASweepKeepAllPoints) {
   Submit({1, 2, 3});
   Run(1, 50, 3.0, 1);
