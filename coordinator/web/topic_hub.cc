@@ -23,8 +23,9 @@ Frame MakeFrame(absl::string_view event, const std::string& topic, absl::string_
 
 }  // namespace
 
-TopicHub::TopicHub(Maker make, const ChangeSignal* changes, std::chrono::milliseconds interval)
-    : make_(std::move(make)), changes_(changes), interval_(interval), thread_([this] { Loop(); }) {}
+TopicHub::TopicHub(Maker make, const ChangeSignal* changes, std::chrono::milliseconds interval,
+                   std::chrono::milliseconds unasked)
+    : make_(std::move(make)), changes_(changes), interval_(interval), unasked_(unasked), thread_([this] { Loop(); }) {}
 
 void TopicHub::Close() {
   {
@@ -73,6 +74,7 @@ bool TopicHub::AnyWanted() const {
 void TopicHub::Loop() {
   uint64_t seen = 0;
   Clock::time_point next = Clock::now();
+  Clock::time_point look_anyway = next + unasked_;
   for (;;) {
     struct Task {
       std::string name;
@@ -93,6 +95,10 @@ void TopicHub::Loop() {
       if (closed_) return;
       std::erase_if(entries_, [](const auto& entry) { return entry.second.watchers == 0; });
       due = Clock::now() >= next;
+      if (due && Clock::now() >= look_anyway) {
+        look_anyway = Clock::now() + unasked_;
+        seen = changes_->version() - 1;  // as if there had been a change
+      }
       for (auto& [name, entry] : entries_) {
         if (!entry.gone && (due || entry.whole_wanted)) tasks.push_back({name, entry.topic, entry.whole_wanted});
         entry.whole_wanted = false;

@@ -125,6 +125,15 @@ TEST_F(TopicHubTest, WhoFallsBehindGetsTheWholeAgain) {
   EXPECT_THAT(text, HasSubstr("\"data\":40}"));
 }
 
+TEST_F(TopicHubTest, WhatTimeAloneBringsIsToldThoughNothingWasWritten) {
+  TopicHub hub([this](const std::string&) { return std::make_unique<CounterTopic>(&source_); }, &changed_,
+               milliseconds(20), /*unasked=*/milliseconds(100));
+  const auto watch = *hub.Subscribe({"a"});
+  ASSERT_FALSE(watch->Next(kSoon).empty());
+  source_.value = 8;
+  EXPECT_THAT(Text(watch->Next(kSoon)), HasSubstr("\"data\":8}"));
+}
+
 TEST_F(TopicHubTest, AChangeMayTakeThePlaceOfEverything) {
   const auto watch = Open();
   ASSERT_FALSE(watch->Next(kSoon).empty());
