@@ -49,14 +49,18 @@ absl::StatusOr<std::unique_ptr<TopicHub::Watch>> TopicHub::Subscribe(std::vector
     return absl::InvalidArgumentError(absl::StrCat("a page watches 1 to ", kTopicsAPage, " topics"));
   }
   MutexLock lock(&mutex_);
+  std::map<std::string, std::unique_ptr<Topic>> made;
   for (const std::string& name : topics) {
     if (entries_.contains(name)) continue;
-    if (entries_.size() >= kTopics) return absl::ResourceExhaustedError("too many pages are open; close some");
-    std::unique_ptr<Topic> made = make_(name);
-    if (made == nullptr) return absl::InvalidArgumentError(absl::StrCat("there is no topic ", name));
-    entries_[name].topic = std::move(made);
+    if (entries_.size() + made.size() >= kTopics) {
+      return absl::ResourceExhaustedError("too many pages are open; close some");
+    }
+    std::unique_ptr<Topic> topic = make_(name);
+    if (topic == nullptr) return absl::InvalidArgumentError(absl::StrCat("there is no topic ", name));
+    made.emplace(name, std::move(topic));
   }
-  // Only now, so that a refusal above leaves nothing watched; entries without a watcher go with the thread's next look.
+  // Only now, so that a refusal above leaves nothing behind: the thread, which forgets what nobody watches, may sleep.
+  for (auto& [name, topic] : made) entries_[name].topic = std::move(topic);
   for (const std::string& name : topics) {
     Entry& entry = entries_[name];
     ++entry.watchers;

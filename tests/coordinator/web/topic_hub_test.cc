@@ -166,6 +166,16 @@ TEST_F(TopicHubTest, NamesWithoutATopicAndTooManyAreRefused) {
   EXPECT_TRUE(absl::IsInvalidArgument(hub_.Subscribe({"1", "2", "3", "4", "5", "6", "7", "8", "9"}).status()));
 }
 
+TEST_F(TopicHubTest, WhatIsRefusedLeavesNothingThatTakesAPlace) {
+  TopicHub hub(
+      [this](const std::string& name) { return name == "nosuch" ? nullptr : std::make_unique<CounterTopic>(&source_); },
+      &changed_, milliseconds(20));
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_TRUE(absl::IsInvalidArgument(hub.Subscribe({absl::StrCat("a", i), "nosuch"}).status())) << i;
+  }
+  EXPECT_TRUE(hub.Subscribe({"a"}).ok());
+}
+
 TEST_F(TopicHubTest, ClosingEndsEveryWait) {
   const auto watch = Open();
   ASSERT_FALSE(watch->Next(kSoon).empty());
