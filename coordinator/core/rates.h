@@ -37,7 +37,7 @@ class Rates {
   Rates(const RateOptions& options, std::function<void()> on_refusal)
       : options_(options), on_refusal_(std::move(on_refusal)) {}
 
-  // RESOURCE_EXHAUSTED, in a sentence that says how much is allowed.
+  // RESOURCE_EXHAUSTED, in a sentence that says how much is allowed. By steady time: one that nobody sets.
   absl::Status Take(const Caller& caller, Use use, double amount, int64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // How long the caller is to wait before its next use, so that none is refused though it has many at once: until half

@@ -80,7 +80,7 @@ absl::Status Gatekeeper::Check(const grpc::AuthContext& context, absl::string_vi
   if (MayCall(caller->role, path)) {
     const std::optional<Use> use = UseOf(path);
     if (!use) return absl::OkStatus();
-    const absl::Status taken = rates_->Take(*caller, *use, 1, absl::ToUnixMillis(absl::Now()));
+    const absl::Status taken = rates_->Take(*caller, *use, 1, now_().steady_ms);
     if (!taken.ok()) audit_->AddRefusal(RefusedCall(caller->name, path, taken));
     return taken;
   }

@@ -17,6 +17,7 @@
 #include "coordinator/core/principals.h"
 #include "coordinator/core/rates.h"
 #include "coordinator/job/principal.h"
+#include "coordinator/service/service_time.h"
 
 namespace sink {
 
@@ -41,9 +42,14 @@ class Gatekeeper final : public Callers {
   using OnRefusal = std::function<void(Refusal)>;
 
   // `principals`, `audit` and `rates` outlive the gatekeeper, which outlives the server that uses the processor.
-  // `on_refusal` is told of each call that is refused for who made it, on the threads of gRPC.
-  Gatekeeper(const Principals* principals, AuditLog* audit, Rates* rates, OnRefusal on_refusal)
-      : principals_(principals), audit_(audit), rates_(rates), on_refusal_(std::move(on_refusal)) {}
+  // `on_refusal` is told of each call that is refused for who made it, on the threads of gRPC. By `now` calls are
+  // counted.
+  Gatekeeper(const Principals* principals, AuditLog* audit, Rates* rates, OnRefusal on_refusal, NowFn now = SystemNow)
+      : principals_(principals),
+        audit_(audit),
+        rates_(rates),
+        on_refusal_(std::move(on_refusal)),
+        now_(std::move(now)) {}
 
   absl::StatusOr<Caller> Of(const grpc::ServerContextBase& context) const override;
   // For the server's credentials.
@@ -58,6 +64,7 @@ class Gatekeeper final : public Callers {
   AuditLog* const audit_;
   Rates* const rates_;
   const OnRefusal on_refusal_;
+  const NowFn now_;
 };
 
 }  // namespace sink

@@ -155,7 +155,7 @@ grpc::Status IdentityServiceImpl::Revoke(grpc::ServerContext* context, const v1:
 
 grpc::Status IdentityServiceImpl::ListPrincipals(grpc::ServerContext*, const v1::ListPrincipalsRequest*,
                                                  v1::ListPrincipalsResponse* response) {
-  const int64_t now_ms = absl::ToUnixMillis(absl::Now());
+  const int64_t now_ms = now_().unix_ms;
   for (const PrincipalInfo& info : access_->principals().List()) {
     v1::PrincipalInfo* const message = response->add_principals();
     message->set_name(info.principal.name);

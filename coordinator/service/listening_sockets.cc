@@ -10,13 +10,16 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/files/file_status.h"
+#include "coordinator/job/status_macros.h"
 
 namespace sink {
 namespace {
 
+constexpr int kTries = 20;
 constexpr int kLostPeerMs = 10'000;  // data that is not acknowledged for so long: whoever was there is gone
 
 struct Place {
@@ -53,9 +56,14 @@ std::vector<Place> Resolve(const std::string& host) {
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, freeaddrinfo);
   std::vector<Place> places;
   for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
-    Place& place = places.emplace_back();
+    Place place;
     place.size = info->ai_addrlen;
     memcpy(&place.address, info->ai_addr, info->ai_addrlen);
+    // A name may have one address twice: of "::1 localhost" in /etc/hosts glibc makes another 127.0.0.1.
+    const bool again = std::any_of(places.begin(), places.end(), [&place](const Place& other) {
+      return memcmp(&other.address, &place.address, sizeof place.address) == 0;
+    });
+    if (!again) places.push_back(place);
   }
   return places;
 }
@@ -74,10 +82,11 @@ std::vector<Place> Everywhere() {
   return places;
 }
 
-absl::StatusOr<files::Fd> ListenAt(Place place, int port) {
+// 0, or what failed.
+int ListenAt(Place place, int port, files::Fd* listening) {
   PortOf(place.address) = htons(static_cast<uint16_t>(port));
   files::Fd fd(socket(place.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd.valid()) return SystemStatus(errno, "make", "a socket");
+  if (!fd.valid()) return errno;
   const int on = 1, off = 0;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (place.address.ss_family == AF_INET6) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
@@ -86,10 +95,14 @@ absl::StatusOr<files::Fd> ListenAt(Place place, int port) {
   setsockopt(fd.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &kLostPeerMs, sizeof kLostPeerMs);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&place.address), place.size) != 0 ||
       listen(fd.get(), SOMAXCONN) != 0) {
-    return SystemStatus(errno, "listen on", absl::StrCat("port ", port));
+    return errno;
   }
-  return fd;
+  *listening = std::move(fd);
+  return 0;
 }
+
+// This machine has no such address, or none of the protocol; EINVAL: one of a link that the name does not say.
+bool IsElsewhere(int failed) { return failed == EADDRNOTAVAIL || failed == EAFNOSUPPORT || failed == EINVAL; }
 
 absl::StatusOr<int> PortOf(const files::Fd& fd) {
   sockaddr_storage address = {};
@@ -103,22 +116,29 @@ absl::StatusOr<int> PortOf(const files::Fd& fd) {
 
 absl::StatusOr<ListeningSockets> ListenOn(const std::string& host, int port) {
   const bool everywhere = host == "::" || host == "0.0.0.0";
-  ListeningSockets listening{.sockets = {}, .port = port};
-  absl::Status failed = absl::UnavailableError(absl::StrCat(host, " is no address of this machine"));
-  for (const Place& place : everywhere ? Everywhere() : Resolve(host)) {
-    auto fd = ListenAt(place, listening.port);
-    if (!fd.ok()) {
-      failed = fd.status();
-      continue;
+  const std::vector<Place> places = everywhere ? Everywhere() : Resolve(host);
+  for (int tries = 1;; ++tries) {
+    ListeningSockets listening{.sockets = {}, .port = port};
+    int failed = 0;
+    for (const Place& place : places) {
+      files::Fd fd;
+      failed = ListenAt(place, listening.port, &fd);
+      if (IsElsewhere(failed)) continue;
+      if (failed != 0) break;
+      SINK_ASSIGN_OR_RETURN(listening.port, PortOf(fd));
+      listening.sockets.push_back(std::move(fd));
+      if (everywhere) break;
     }
-    const auto chosen = PortOf(*fd);
-    if (!chosen.ok()) return chosen.status();
-    listening.port = *chosen;
-    listening.sockets.push_back(*std::move(fd));
-    if (everywhere) break;
+    // Free at one address, a port that the system chose may be taken at the next.
+    const bool other_port = failed == EADDRINUSE && port == 0 && tries < kTries;
+    if (other_port) continue;
+    if (failed != 0 && !IsElsewhere(failed)) {
+      return absl::UnavailableError(
+          SystemStatus(failed, "listen on", absl::StrCat("port ", listening.port, " of ", host)).message());
+    }
+    if (listening.sockets.empty()) return absl::UnavailableError(absl::StrCat(host, " is no address of this machine"));
+    return listening;
   }
-  if (listening.sockets.empty()) return absl::UnavailableError(failed.message());
-  return listening;
 }
 
 std::string AddressGroup(const sockaddr_storage& address) {

@@ -19,7 +19,7 @@ struct ListeningSockets {
 
 // One for each address of `host`, a name or an address without brackets; those that this machine does not have are
 // passed over. "::" and "0.0.0.0" are both protocols, where there are both. `port` 0: one that is free. UNAVAILABLE:
-// none of them can be had.
+// there are none, or one of them cannot be had, as when another program has it: whoever calls there would reach that.
 absl::StatusOr<ListeningSockets> ListenOn(const std::string& host, int port);
 
 // What counts as one address: "10.0.0.7", also where it comes as an IPv6 one; of IPv6 the network that one customer

@@ -19,6 +19,12 @@ namespace fs = std::filesystem;
 constexpr const char* kLogEndings[] = {"-wal", "-shm"};
 constexpr const char* kEndings[] = {"-wal", "-shm", ""};
 
+// What was written goes to a log first. When a database is closed SQLite puts the log into the file by itself, but says
+// nothing where it cannot, as on a disk that has room for one of them alone.
+absl::Status PutLogIntoFile(Database& db) {
+  return db.ToStatus(sqlite3_wal_checkpoint_v2(db.handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr));
+}
+
 absl::Status CheckIntegrity(Database& db) {
   Query check(db, "PRAGMA integrity_check(1)");
   if (!check.Next()) return check.status();

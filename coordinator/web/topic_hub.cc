@@ -36,8 +36,9 @@ Frame MakeFrame(absl::string_view event, const std::string& topic, absl::string_
 
 }  // namespace
 
-TopicHub::TopicHub(Maker make, const ChangeSignal* changes, std::chrono::milliseconds interval)
-    : make_(std::move(make)), changes_(changes), interval_(interval), thread_([this] { Loop(); }) {}
+TopicHub::TopicHub(Maker make, const ChangeSignal* changes, std::chrono::milliseconds interval,
+                   std::chrono::milliseconds unasked)
+    : make_(std::move(make)), changes_(changes), interval_(interval), unasked_(unasked), thread_([this] { Loop(); }) {}
 
 void TopicHub::Close() {
   {
@@ -61,14 +62,18 @@ absl::StatusOr<std::unique_ptr<TopicHub::Watch>> TopicHub::Subscribe(std::vector
     return absl::InvalidArgumentError(absl::StrCat("a page watches 1 to ", kTopicsAPage, " topics"));
   }
   MutexLock lock(&mutex_);
+  std::map<std::string, std::unique_ptr<Topic>> made;
   for (const std::string& name : topics) {
     if (entries_.contains(name)) continue;
-    if (entries_.size() >= kTopics) return absl::ResourceExhaustedError("too many pages are open; close some");
-    std::unique_ptr<Topic> made = make_(name);
-    if (made == nullptr) return absl::InvalidArgumentError(absl::StrCat("there is no topic ", name));
-    entries_[name].topic = std::move(made);
+    if (entries_.size() + made.size() >= kTopics) {
+      return absl::ResourceExhaustedError("too many pages are open; close some");
+    }
+    std::unique_ptr<Topic> topic = make_(name);
+    if (topic == nullptr) return absl::InvalidArgumentError(absl::StrCat("there is no topic ", name));
+    made.emplace(name, std::move(topic));
   }
-  // Only now, so that a refusal above leaves nothing watched; entries without a watcher go with the thread's next look.
+  // Only now, so that a refusal above leaves nothing behind: the thread, which forgets what nobody watches, may sleep.
+  for (auto& [name, topic] : made) entries_[name].topic = std::move(topic);
   for (const std::string& name : topics) {
     Entry& entry = entries_[name];
     ++entry.watchers;
@@ -87,6 +92,7 @@ void TopicHub::Loop() {
   uint64_t seen = 0;
   bool behind = false;  // a topic has more to tell than it told
   Clock::time_point next = Clock::now();
+  Clock::time_point look_anyway = next + unasked_;
   for (;;) {
     struct Task {
       std::string name;
@@ -107,6 +113,10 @@ void TopicHub::Loop() {
       if (closed_) return;
       std::erase_if(entries_, [](const auto& entry) { return entry.second.watchers == 0; });
       due = Clock::now() >= next;
+      if (due && Clock::now() >= look_anyway) {
+        look_anyway = Clock::now() + unasked_;
+        seen = changes_->version() - 1;  // as if there had been a change
+      }
       for (auto& [name, entry] : entries_) {
         if (!entry.gone && (due || entry.whole_wanted)) tasks.push_back({name, entry.topic, entry.whole_wanted});
         entry.whole_wanted = false;

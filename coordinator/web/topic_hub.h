@@ -31,8 +31,10 @@ class TopicHub {
   // Nothing: no topic is called so.
   using Maker = std::function<std::unique_ptr<Topic>(const std::string& name)>;
 
-  // `changes` grows when a topic may have news; it outlives the hub.
-  TopicHub(Maker make, const ChangeSignal* changes, std::chrono::milliseconds interval);
+  // `changes` grows when a topic may have news; it outlives the hub. `unasked`: how often topics are looked at all the
+  // same, for what time alone brings, with nothing written: a worker that has died, a disk that is full.
+  TopicHub(Maker make, const ChangeSignal* changes, std::chrono::milliseconds interval,
+           std::chrono::milliseconds unasked = std::chrono::seconds(5));
   ~TopicHub() { Close(); }
 
   // What one page watches, until it goes. One thread; the hub outlives it.
@@ -84,6 +86,7 @@ class TopicHub {
   const Maker make_;
   const ChangeSignal* const changes_;
   const std::chrono::milliseconds interval_;
+  const std::chrono::milliseconds unasked_;
 
   mutable Mutex mutex_;
   CondVar wanted_;  // something is for the thread to do

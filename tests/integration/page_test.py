@@ -99,6 +99,21 @@ def follows_the_menu(page, base):
     page.wait("Boolean(document.querySelector('tbody:not([data-before]) td strong'))")
 
 
+def stays_quick_for_days(page):
+    """What comes of a job at some steps a second does not pile up in the page."""
+    curve = page.evaluate("""import("/chart.js").then(({mergeCurves}) => {
+        const all = {};
+        for (let step = 0; step < 100000; step += 10)
+            mergeCurves(all, {job: {loss: [Array.from({length: 10}, (_, i) => step + i), Array(10).fill(step)]}});
+        mergeCurves(all, {job: {loss: [[99999, 100000], [7, 8]]}});
+        const [steps, values] = all.job.loss;
+        return {points: steps.length, first: steps[0], newest: steps.slice(-2), told: values.slice(-2),
+                gap: Math.max(...steps.slice(1).map((step, i) => step - steps[i]))};
+    })""")
+    assert curve["points"] <= 1600 and curve["first"] == 0 and curve["gap"] < 500, curve
+    assert curve["newest"] == [99999, 100000] and curve["told"] == [7, 8], curve
+
+
 def does_what_a_person_does(page, base, jobs):
     page.look(1280)
     page.open(f"{base}#/sweep/live")
@@ -163,6 +178,7 @@ def main():
             log_in(cluster, page)
             shows_every_page(page, base, jobs, source)
             follows_the_menu(page, base)
+            stays_quick_for_days(page)
             does_what_a_person_does(page, base, jobs)
             cancels(cluster, page, base, jobs)
             a_viewer_looks_until_revoked(cluster, page, base, jobs)

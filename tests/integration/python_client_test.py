@@ -3,6 +3,7 @@ the example notebook from its first cell to its last.
 
 Usage: python_client_test.py SOURCE_DIR BIN_DIR, with a Python that has pip, grpcio-tools, pandas, matplotlib, nbclient.
 """
+import concurrent.futures
 import csv
 import os
 import pathlib
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 from sink_cluster import Cluster, skip
 
@@ -116,6 +118,24 @@ def a_program_calls_by_its_token(sink_client, cluster):
     del os.environ["SINK_TOKEN"]
 
 
+def waiting_costs_little_however_many_jobs_there_are(client):
+    asked, call = [], client._call
+    client._call = lambda method, request: asked.append((method, request)) or call(method, request)
+    client.sweep("study").wait(timeout=10)
+    del client._call
+    whole = [request for method, request in asked if method == "GetSweep" and not request.without_jobs]
+    assert asked and not whole, asked
+
+
+def a_restart_is_waited_for(cluster, job):
+    cluster.kill("coordinator")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        curve = pool.submit(job.metrics, "train_loss")
+        time.sleep(2)
+        cluster.start_coordinator(listen=cluster.address)
+        assert len(curve.result(60)) == 60
+
+
 def failed_jobs_are_named(sink_client, cluster, client):
     cluster.submit("lost", 20, ["1e-3"], data="nosuch", extra="")
     sweep = client.sweep("lost")
@@ -142,6 +162,8 @@ with tempfile.TemporaryDirectory() as installed, Cluster(BIN) as cluster:
         wrong_input_is_told(sink_client, cluster, client)
         job = study_runs(sink_client, cluster, client)
         checkpoint_opens(cluster, job)
+        waiting_costs_little_however_many_jobs_there_are(client)
+        a_restart_is_waited_for(cluster, job)
         failed_jobs_are_named(sink_client, cluster, client)
     a_program_calls_by_its_token(sink_client, cluster)
     notebook_runs(cluster)

@@ -14,8 +14,10 @@ from sink_cluster import skip
 
 # systemd-analyze security: 0 (nothing exposed) to 10; a unit without any of these settings has 9.6.
 MOST_EXPOSED = {"sink-coordinator": 2.0, "sink-worker": 4.0}
-# What keeps secrets where they are, and the coordinator reachable: S4, S9 and S19 of tests/security/README.md.
-SETTINGS = {"LimitNOFILE": "65536", "LimitCORE": "0", "UMask": "0077", "StateDirectoryMode": "0700"}
+# What keeps secrets where they are, and the coordinator reachable: S4, S9 and S19 of tests/security/README.md. And what
+# brings a daemon back, however long the cause lasts for which it cannot start.
+SETTINGS = {"LimitNOFILE": "65536", "LimitCORE": "0", "UMask": "0077", "StateDirectoryMode": "0700",
+            "Restart": "on-failure", "StartLimitIntervalSec": "0", "RestartPreventExitStatus": "2"}
 
 
 def setting_problems(units):

@@ -15,7 +15,7 @@ from sink.v1 import client_pb2, client_pb2_grpc, job_pb2  # noqa: E402
 
 DEADLINE = 30  # seconds, of a call that answers at once
 MAX_MESSAGE = 128 << 20
-FINAL = (job_pb2.SUCCEEDED, job_pb2.FAILED, job_pb2.CANCELLED)
+FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
 def _table(rows, columns):
@@ -86,8 +86,20 @@ class Client:
             time.sleep(0.5)
 
     def _stream(self, method, request):
-        with calls_of(self.address):
-            yield from getattr(self._stub, method)(request)
+        """So it is here, until the first answer has come: what was given out cannot be taken back."""
+        deadline = time.monotonic() + DEADLINE
+        begun = False
+        while True:
+            try:
+                with calls_of(self.address):
+                    for response in getattr(self._stub, method)(request):
+                        begun = True
+                        yield response
+                return
+            except CoordinatorError as error:
+                if begun or error.code != "UNAVAILABLE" or time.monotonic() + 1 > deadline:
+                    raise
+            time.sleep(0.5)
 
 
 class Sweep:
@@ -125,20 +137,28 @@ class Sweep:
         deadline = None if timeout is None else time.monotonic() + timeout
         told = None
         while True:
-            jobs = self._status().jobs
-            ended = sum(job.state in FINAL for job in jobs)
+            request = client_pb2.GetSweepRequest(name=self.name, without_jobs=True)
+            states = self._client._call("GetSweep", request).sweep.jobs_by_state
+            ended, jobs = sum(states[state] for state in FINAL if state in states), sum(states.values())
             if progress and told != ended:
-                progress(ended, len(jobs))
+                progress(ended, jobs)
                 told = ended
-            if ended == len(jobs):
+            if ended == jobs:
                 break
             if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(f"{self.name}: {ended} of {len(jobs)} jobs have ended after {timeout} s; they go on")
+                raise TimeoutError(f"{self.name}: {ended} of {jobs} jobs have ended after {timeout} s; they go on")
             time.sleep(0.5)
-        wrong = [row for row in self._rows(jobs) if row["state"] != "SUCCEEDED"]
-        if check and wrong:
+        wrong = list(self._rows(self._unsuccessful())) if check else []
+        if wrong:
             raise JobsFailed(self.name, wrong)
         return self
+
+    def _unsuccessful(self):
+        """In the order of the sweep file."""
+        request = client_pb2.ListJobsRequest(sweep=self.name, states=[job_pb2.FAILED, job_pb2.CANCELLED])
+        while page := self._client._call("ListJobs", request).jobs:
+            yield from page
+            request.after = page[-1].id
 
     def metrics(self, *names):
         """Every point of these metrics, of all when none is named ("sink_rate/*" takes all that begin so), as columns

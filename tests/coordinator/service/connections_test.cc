@@ -134,6 +134,15 @@ TEST(ListeningSockets, AllOfANameHaveOnePort) {
   EXPECT_EQ(ListenOn("no such host", 0).status().code(), absl::StatusCode::kUnavailable);
 }
 
+TEST(ListeningSockets, ANameOfWhichAnotherProgramHasOneAddressIsNotListenedOn) {
+  const auto theirs = ListenOn("127.0.0.1", 0);
+  ASSERT_TRUE(theirs.ok()) << theirs.status();
+  EXPECT_EQ(ListenOn("localhost", theirs->port).status().code(), absl::StatusCode::kUnavailable);
+  const auto six = ListenOn("::1", 0);
+  if (!six.ok()) GTEST_SKIP() << "this machine has no IPv6";
+  EXPECT_EQ(ListenOn("::", six->port).status().code(), absl::StatusCode::kUnavailable);
+}
+
 sockaddr_storage Address(const std::string& text) {
   sockaddr_storage address = {};
   auto& v4 = reinterpret_cast<sockaddr_in&>(address);

@@ -165,6 +165,15 @@ TEST_F(TopicHubTest, WhoFallsBehindGetsTheWholeAgain) {
   EXPECT_THAT(text, HasSubstr("\"data\":40}"));
 }
 
+TEST_F(TopicHubTest, WhatTimeAloneBringsIsToldThoughNothingWasWritten) {
+  TopicHub hub([this](const std::string&) { return std::make_unique<CounterTopic>(&source_); }, &changed_,
+               milliseconds(20), /*unasked=*/milliseconds(100));
+  const auto watch = *hub.Subscribe({"a"});
+  ASSERT_FALSE(watch->Next(kSoon).empty());
+  source_.value = 8;
+  EXPECT_THAT(Text(watch->Next(kSoon)), HasSubstr("\"data\":8}"));
+}
+
 TEST_F(TopicHubTest, AChangeMayTakeThePlaceOfEverything) {
   const auto watch = Open();
   ASSERT_FALSE(watch->Next(kSoon).empty());
@@ -195,6 +204,16 @@ TEST_F(TopicHubTest, NamesWithoutATopicAndTooManyAreRefused) {
   EXPECT_TRUE(absl::IsInvalidArgument(hub_.Subscribe({"nosuch"}).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(hub_.Subscribe({}).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(hub_.Subscribe({"1", "2", "3", "4", "5", "6", "7", "8", "9"}).status()));
+}
+
+TEST_F(TopicHubTest, WhatIsRefusedLeavesNothingThatTakesAPlace) {
+  TopicHub hub(
+      [this](const std::string& name) { return name == "nosuch" ? nullptr : std::make_unique<CounterTopic>(&source_); },
+      &changed_, milliseconds(20));
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_TRUE(absl::IsInvalidArgument(hub.Subscribe({absl::StrCat("a", i), "nosuch"}).status())) << i;
+  }
+  EXPECT_TRUE(hub.Subscribe({"a"}).ok());
 }
 
 TEST_F(TopicHubTest, ClosingEndsEveryWait) {
