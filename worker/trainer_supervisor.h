@@ -36,6 +36,7 @@ struct TrainerReport {
   std::optional<pipe::Failed> failed;  // it sent `failed`
   absl::Duration ended_at;             // boot clock: when it sent `failed`, else when it was gone
   std::string stderr_excerpt;
+  std::string threads;  // what they were doing when it was found to make no progress (DescribeThreads)
 };
 
 // `on_event` and `on_log` as in TrainerLink. `on_tick` is called several times a second with the boot clock; it may
