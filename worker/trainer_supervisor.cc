@@ -74,7 +74,7 @@ class StopLadder {
 }  // namespace
 
 TrainerReport Supervise(TrainerProcess& process, const std::string& marker, const SupervisionLimits& limits,
-                        StopControl& control, SupervisionHooks hooks) {
+                        StopControl& control, SupervisionHooks hooks, ControlGroup* group) {
   TrainerReport report;
   OutOfMemoryWatch memory(BootTime());
   TrainerLink::Handlers handlers = hooks.handlers;
@@ -127,8 +127,10 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
   }
 
   const absl::Duration exited_at = BootTime();
-  report.out_of_memory = memory.KilledLately();
+  report.out_of_memory = memory.KilledLately() || (group != nullptr && group->OutOfMemoryKills() > 0);
   // Whatever the trainer has started goes with it; that also closes the pipes, so that they can be read to their end.
+  // Its group ends at once, however fast it forks; what has found its way out of it is hunted by its mark.
+  if (group != nullptr) group->Kill(limits.cleanup);
   report.descendants_gone = KillProcessesOfRun(marker, process.pid(), limits.cleanup);
   const absl::Duration drained_by = BootTime() + absl::Seconds(2);
   while (link.any_open() && BootTime() < drained_by) link.Pump(kTick, BootTime());
