@@ -13,7 +13,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "proto/files/control_group.h"
 #include "proto/run/checkpoint_names.h"
+#include "worker/control_group.h"
 #include "worker/trainer_process.h"
 
 namespace sink::worker {
@@ -21,6 +23,8 @@ namespace sink::worker {
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr size_t kGroupDigits = 12;  // of the worker's id, in the names of its control groups
 
 // The folders are the worker's; the trainer's user gets through them, and its own home.
 absl::Status UseTrainerUser(const std::string& name, const DataFolder& folder, bool own_sets, DaemonOptions* options) {
@@ -38,6 +42,23 @@ absl::Status UseTrainerUser(const std::string& name, const DataFolder& folder, b
   runner.environment.push_back(absl::StrCat("HOME=", user->home));
   runner.trainer_user = *std::move(user);
   return absl::OkStatus();
+}
+
+// Where no group can be made, trainers run as they always could, unless one is needed for a limit.
+absl::Status UseControlGroups(const Flags& flags, DaemonOptions* options) {
+  const ControlGroupLimits limits = {flags.trainer_memory_mib << 20, flags.trainer_tasks};
+  const bool needed = limits.memory_bytes > 0 || limits.tasks > 0;
+  const files::ControlGroupPlace place = files::FindControlGroup();
+  absl::Status status = absl::FailedPreconditionError(place.why_not);
+  if (!place.folder.empty()) {
+    auto groups = ControlGroups::Open(
+        place.folder, absl::StrCat("sink-", options->runner.worker_id.substr(0, kGroupDigits), "-"), limits);
+    status = groups.status();
+    if (groups.ok()) options->runner.groups = *std::move(groups);
+  }
+  if (status.ok() || !needed) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("--trainer-memory and --trainer-tasks need a control group: ", status.message()));
 }
 
 constexpr char kTrainerName[] = "sink-trainer";
@@ -94,6 +115,12 @@ void AddFlags(args::Command root, Flags& flags) {
       .ValueText("NAME")
       .OneValueEach();
   root.AddOption("--grace", flags.grace, "time to save when stopped, if a job names none").ShowDefault();
+  root.AddOption("--trainer-memory", flags.trainer_memory_mib,
+                 "MiB that a trainer, with all it starts, may have of the machine's memory; this and the next need a "
+                 "control group of the worker's own, as the unit in deploy/systemd has it")
+      .Within(64, int64_t{1} << 40);
+  root.AddOption("--trainer-tasks", flags.trainer_tasks, "how many processes and threads it may be")
+      .Within(16, 1 << 22);
   root.AddOption("--hang-timeout", flags.hang_timeout, "a trainer silent for this long hangs").ShowDefault();
   AddLogOptions(root, &flags.log, /*with_trace=*/true);
   root.SetFooter(
@@ -204,6 +231,7 @@ absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFo
     absl::Status used = UseTrainerUser(flags.trainer_user, folder, flags.data_root.empty(), &options);
     if (!used.ok()) return used;
   }
+  if (absl::Status status = UseControlGroups(flags, &options); !status.ok()) return status;
   return options;
 }
 

@@ -28,6 +28,8 @@ struct Flags {
   std::vector<std::string> pass_env;  // beyond those of TrainerEnvironment
   std::string grace = "30s";
   std::string hang_timeout = "10m";
+  int64_t trainer_memory_mib = 0;  // 0: as much as there is
+  int trainer_tasks = 0;           // the same
   LogOptions log;
 };
 

@@ -139,7 +139,8 @@ Outcome JobRunner::RunTrainers() {
     if (absl::ToInt64Milliseconds(now) > lease_stop_ms_) control_.Request(StopReason::kLeaseLost);
   };
   const TrainerUser* const user = context_->trainer_user ? &*context_->trainer_user : nullptr;
-  Outcome outcome = JudgeRanks(RunRanks(ranks, context_->trainer, user, Limits(), control_, hooks));
+  Outcome outcome =
+      JudgeRanks(RunRanks(ranks, context_->trainer, user, context_->groups.get(), Limits(), control_, hooks));
   // What this machine lacks is not the job's fault: another may have it.
   if (const std::string lacking = LackingHere(); outcome.failure_class == v1::USER && !lacking.empty()) {
     return Failure(v1::INFRA, absl::StrCat("this worker has no ", lacking, "; the trainer said: ", outcome.message));

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "worker/control_group.h"
 #include "worker/coordinator_link.h"
 #include "worker/devices.h"
 #include "worker/event_sender.h"
@@ -40,6 +41,7 @@ struct RunnerContext {
   std::string trainer;     // absolute path of sink-trainer
   std::vector<std::string> environment;
   std::optional<TrainerUser> trainer_user;  // as whom trainers run; nothing: as the daemon
+  std::shared_ptr<ControlGroups> groups;    // in which they run; null: where none can be made
   SupervisionLimits limits;
   std::function<void()> on_unregistered;
 };

@@ -60,6 +60,14 @@ Outcome JudgeExit(const TrainerReport& report) {
   return Failure(failure_class, message);
 }
 
+// A stop for want of progress, with what is known of where the trainer was.
+Outcome WithPlace(Outcome outcome, const TrainerReport& report) {
+  if (report.threads.empty()) return outcome;
+  absl::StrAppend(&outcome.message, "\n", report.threads);
+  if (!report.stderr_excerpt.empty()) absl::StrAppend(&outcome.message, "stderr:\n", report.stderr_excerpt);
+  return Failure(outcome.failure_class, outcome.message);
+}
+
 // Whether a rank failed by itself, perhaps because another had (its collectives fail then), or was stopped.
 enum class Cause { kOwn, kPerhapsAnother, kStopped };
 
@@ -121,7 +129,7 @@ Outcome JudgeTrainer(const TrainerReport& report) {
     return {v1::SUCCEEDED, v1::FAILURE_CLASS_NONE, ""};
   }
   if (IsOfWholeAttempt(report.reason)) return JudgeStop(report.reason);
-  if (report.noticed != StopReason::kNone) return JudgeStop(report.noticed);
+  if (report.noticed != StopReason::kNone) return WithPlace(JudgeStop(report.noticed), report);
   if (report.failed) return Failure(OnTheWire(report.failed->failure_class), report.failed->message);
   return JudgeExit(report);
 }

@@ -2,9 +2,11 @@
 #include "worker/process_tree.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "proto/files/descriptor.h"
 #include "proto/files/files.h"
 
 namespace sink::worker {
@@ -77,13 +80,29 @@ bool CarriesMarker(pid_t pid, const std::string& marker) {
   return false;
 }
 
+bool IsOfRun(const Process& process, const std::string& marker, pid_t session) {
+  if (process.state == 'Z' || process.state == 'X' || process.pid == getpid()) return false;
+  return (session > 0 && process.session == session) || CarriesMarker(process.pid, marker);
+}
+
+// The number may be another process's by now: the descriptor is of the one that is looked at again.
+void KillMember(pid_t pid, const std::string& marker, pid_t session) {
+  const files::Fd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!process.valid()) {
+    if (errno != ESRCH) kill(pid, SIGKILL);  // a kernel or a sandbox without such descriptors
+    return;
+  }
+  const std::optional<Process> seen = ReadProcess(pid);
+  if (!seen || !IsOfRun(*seen, marker, session)) return;
+  if (syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) != 0 && errno != ESRCH) kill(pid, SIGKILL);
+}
+
 }  // namespace
 
 std::vector<pid_t> ProcessesOfRun(const std::string& marker, pid_t session) {
   std::vector<pid_t> pids;
   for (const Process& process : ListProcesses()) {
-    if (process.state == 'Z' || process.state == 'X' || process.pid == getpid()) continue;
-    if ((session > 0 && process.session == session) || CarriesMarker(process.pid, marker)) pids.push_back(process.pid);
+    if (IsOfRun(process, marker, session)) pids.push_back(process.pid);
   }
   return pids;
 }
@@ -93,7 +112,7 @@ bool KillProcessesOfRun(const std::string& marker, pid_t session, absl::Duration
   while (true) {
     const std::vector<pid_t> pids = ProcessesOfRun(marker, session);
     if (pids.empty()) return true;
-    for (pid_t pid : pids) kill(pid, SIGKILL);
+    for (pid_t pid : pids) KillMember(pid, marker, session);
     if (absl::Now() > deadline) return false;
     absl::SleepFor(absl::Milliseconds(5));
   }

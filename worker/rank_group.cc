@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <memory>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -25,9 +26,17 @@ TrainerReport StartFailure(const absl::Status& status) {
   return report;
 }
 
-TrainerReport RunRank(const Rank& rank, const std::string& trainer, const TrainerUser* user, SupervisionLimits limits,
-                      StopControl& control, const RankHooks& hooks) {
-  auto process = TrainerProcess::Start({trainer, rank.folder.path(), rank.environment, rank.folder.marker(), user});
+TrainerReport RunRank(const Rank& rank, const std::string& trainer, const TrainerUser* user, ControlGroups* groups,
+                      SupervisionLimits limits, StopControl& control, const RankHooks& hooks) {
+  std::unique_ptr<ControlGroup> group;
+  if (groups != nullptr) {
+    auto made = groups->Make();
+    if (!made.ok() && groups->needed()) return StartFailure(made.status());
+    if (!made.ok()) spdlog::warn("{}: no control group: {}", rank.folder.marker(), made.status().ToString());
+    if (made.ok()) group = *std::move(made);
+  }
+  auto process = TrainerProcess::Start({trainer, rank.folder.path(), rank.environment, rank.folder.marker(), user,
+                                        group == nullptr ? -1 : group->join_fd()});
   if (!process.ok()) return StartFailure(process.status());
   const std::string& name = rank.folder.marker();
   spdlog::info("{}: trainer pid {} on {}", name, (*process)->pid(), rank.device);
@@ -39,7 +48,7 @@ TrainerReport RunRank(const Rank& rank, const std::string& trainer, const Traine
   };
   supervision.handlers.on_log = [&](std::string_view level, std::string_view text) { hooks.on_log(rank, level, text); };
   supervision.on_tick = hooks.on_tick;
-  TrainerReport report = Supervise(**process, name, limits, control, std::move(supervision));
+  TrainerReport report = Supervise(**process, name, limits, control, std::move(supervision), group.get());
   spdlog::info("{}: trainer ended ({})", name, DescribeExit(report.exit));
   if (!report.descendants_gone) {
     hooks.on_log(rank, "error", "processes of the trainer do not die; this machine needs attention");
@@ -79,13 +88,14 @@ std::vector<Rank> PlanRanks(const v1::Grant& grant, const RunFolder& folder, con
 }
 
 std::vector<RankReport> RunRanks(const std::vector<Rank>& ranks, const std::string& trainer, const TrainerUser* user,
-                                 const SupervisionLimits& limits, StopControl& control, const RankHooks& hooks) {
+                                 ControlGroups* groups, const SupervisionLimits& limits, StopControl& control,
+                                 const RankHooks& hooks) {
   std::vector<RankReport> reports(ranks.size());
   std::vector<std::thread> threads;
   for (size_t i = 0; i < ranks.size(); ++i) {
     threads.emplace_back([&, i] {
       const LogScope scope(hooks.lease.job_id(), hooks.lease.lease_id());
-      reports[i] = {ranks[i].prefix, RunRank(ranks[i], trainer, user, limits, control, hooks)};
+      reports[i] = {ranks[i].prefix, RunRank(ranks[i], trainer, user, groups, limits, control, hooks)};
       if (IsLoss(reports[i].trainer)) control.Request(StopReason::kRankLost);
     });
   }

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "proto/pipe/events.h"
 #include "sink/v1/worker.pb.h"
+#include "worker/control_group.h"
 #include "worker/devices.h"
 #include "worker/outcome.h"
 #include "worker/run_folder.h"
@@ -43,11 +44,12 @@ struct RankHooks {
   std::function<void(absl::Duration now)> on_tick;
 };
 
-// Runs `trainer` (absolute path) once for each rank, as `user` (null: as this process), until none of them nor a
-// process that they started is left. A rank that ends without success requests StopReason::kRankLost for the rest,
-// unless it was asked to stop: then the ranks have agreed on a step, and the others are about to save and end as well.
-// The limit `stall` holds for rank 0.
+// Runs `trainer` (absolute path) once for each rank, as `user` (null: as this process) and in a group of `groups`
+// (null: in this process's), until none of them nor a process that they started is left. A rank that ends without
+// success requests StopReason::kRankLost for the rest, unless it was asked to stop: then the ranks have agreed on a
+// step, and the others are about to save and end as well. The limit `stall` holds for rank 0.
 std::vector<RankReport> RunRanks(const std::vector<Rank>& ranks, const std::string& trainer, const TrainerUser* user,
-                                 const SupervisionLimits& limits, StopControl& control, const RankHooks& hooks);
+                                 ControlGroups* groups, const SupervisionLimits& limits, StopControl& control,
+                                 const RankHooks& hooks);
 
 }  // namespace sink::worker

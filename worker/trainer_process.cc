@@ -67,6 +67,7 @@ struct ChildPlan {
   int null_fd, stdout_fd, stderr_fd, events_fd, commands_fd, error_fd;
   pid_t daemon;
   const TrainerUser* user;
+  int group_fd;
 };
 
 // The daemon finds it in place of an error of exec.
@@ -80,6 +81,7 @@ struct ChildPlan {
 
 [[noreturn]] void RunChild(const ChildPlan& plan) {
   setsid();
+  if (plan.group_fd >= 0 && write(plan.group_fd, "0", 1) != 1) EndChild(plan.error_fd);
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
@@ -187,7 +189,8 @@ absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const Trai
                        commands->read.get(),
                        error->write.get(),
                        getpid(),
-                       command.user};
+                       command.user,
+                       command.group_fd};
 
   const pid_t pid = ForkTrainer();
   if (pid < 0) return SystemStatus(errno, "start", "a process");

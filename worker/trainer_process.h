@@ -24,6 +24,7 @@ struct TrainerCommand {
   std::vector<std::string> environment;  // NAME=value; SINK_EVENTS_FD and SINK_COMMANDS_FD are added
   std::string marker;                    // names the attempt in SINK_RUN
   const TrainerUser* user = nullptr;     // as whom it runs; null: as this process
+  int group_fd = -1;                     // of the control group that it joins (ControlGroup::join_fd); -1: none
 };
 
 // The part of `environ` that a trainer may see: an allow-list (PATH, HOME, LANG, LC_*, TZ, TMPDIR, LD_LIBRARY_PATH,

@@ -8,14 +8,17 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "worker/out_of_memory.h"
 #include "worker/process_tree.h"
+#include "worker/thread_report.h"
 #include "worker/timing.h"
 
 namespace sink::worker {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(100);
+constexpr absl::Duration kTimeForStacks = absl::Seconds(2);
 constexpr absl::Duration kExitTick = absl::Milliseconds(2);  // its pipes are closed: nothing but its exit can follow
 
 // The training step that an event proves to be done; -1 where it proves none.
@@ -71,7 +74,7 @@ class StopLadder {
 }  // namespace
 
 TrainerReport Supervise(TrainerProcess& process, const std::string& marker, const SupervisionLimits& limits,
-                        StopControl& control, SupervisionHooks hooks) {
+                        StopControl& control, SupervisionHooks hooks, ControlGroup* group) {
   TrainerReport report;
   OutOfMemoryWatch memory(BootTime());
   TrainerLink::Handlers handlers = hooks.handlers;
@@ -100,6 +103,16 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
     control.Request(reason);
   };
 
+  // One that makes no progress says where it is before it is stopped: over its standard error, if it takes the
+  // question.
+  std::optional<absl::Duration> stop_from;
+  auto find_out = [&](absl::Duration now) {
+    report.threads = DescribeThreads(process.pid());
+    for (absl::string_view line : absl::StrSplit(report.threads, '\n', absl::SkipEmpty()))
+      hooks.handlers.on_log("error", std::string_view(line.data(), line.size()));
+    stop_from = AskForStacks(process.pid()) ? now + kTimeForStacks : now;
+  };
+
   std::optional<absl::Duration> closed_at;
   while (!process.HasExited()) {
     link.Pump(link.any_open() ? kTick : kExitTick, BootTime());
@@ -110,12 +123,17 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
     if (closed_at && now - *closed_at > limits.closed_pipe) notice(StopReason::kPipeClosed);
     if (now - link.last_event_at() > limits.hang) notice(StopReason::kHang);
     if (now - stepped_at > limits.stall) notice(StopReason::kStall);
-    if (const StopReason reason = control.reason(); reason != StopReason::kNone) ladder.Advance(reason, now);
+    const StopReason reason = control.reason();
+    const bool hangs = reason == StopReason::kHang || reason == StopReason::kStall;
+    if (hangs && !stop_from) find_out(now);
+    if (reason != StopReason::kNone && (!hangs || now >= *stop_from)) ladder.Advance(reason, now);
   }
 
   const absl::Duration exited_at = BootTime();
-  report.out_of_memory = memory.KilledLately();
+  report.out_of_memory = memory.KilledLately() || (group != nullptr && group->OutOfMemoryKills() > 0);
   // Whatever the trainer has started goes with it; that also closes the pipes, so that they can be read to their end.
+  // Its group ends at once, however fast it forks; what has found its way out of it is hunted by its mark.
+  if (group != nullptr) group->Kill(limits.cleanup);
   report.descendants_gone = KillProcessesOfRun(marker, process.pid(), limits.cleanup);
   const absl::Duration drained_by = BootTime() + absl::Seconds(2);
   while (link.any_open() && BootTime() < drained_by) link.Pump(kTick, BootTime());

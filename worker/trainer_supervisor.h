@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "proto/pipe/events.h"
+#include "worker/control_group.h"
 #include "worker/stop_control.h"
 #include "worker/trainer_link.h"
 #include "worker/trainer_process.h"
@@ -30,12 +31,13 @@ struct TrainerReport {
   StopReason reason = StopReason::kNone;   // why it was asked to stop
   StopReason noticed = StopReason::kNone;  // the same when this trainer was the first to give the reason: a hang, say
   bool killed_here = false;                // we sent SIGKILL
-  bool out_of_memory = false;              // the kernel's out-of-memory killer was at work just before
+  bool out_of_memory = false;              // the kernel's out-of-memory killer was at work, in its group or just before
   bool descendants_gone = true;
   bool finished = false;               // it sent `finished`
   std::optional<pipe::Failed> failed;  // it sent `failed`
   absl::Duration ended_at;             // boot clock: when it sent `failed`, else when it was gone
   std::string stderr_excerpt;
+  std::string threads;  // what they were doing when it was found to make no progress (DescribeThreads)
 };
 
 // `on_event` and `on_log` as in TrainerLink. `on_tick` is called several times a second with the boot clock; it may
@@ -45,8 +47,9 @@ struct SupervisionHooks {
   std::function<void(absl::Duration now)> on_tick;
 };
 
+// `group`: that the trainer has joined; null: none.
 TrainerReport Supervise(TrainerProcess& process, const std::string& marker, const SupervisionLimits& limits,
-                        StopControl& control, SupervisionHooks hooks);
+                        StopControl& control, SupervisionHooks hooks, ControlGroup* group = nullptr);
 
 // A line for people: "killed by SIGSEGV", "exit code 3".
 std::string DescribeExit(const ExitStatus& exit);

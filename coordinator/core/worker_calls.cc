@@ -125,8 +125,11 @@ absl::Status WorkerCalls::LoseWorker(const std::string& worker_id, Now now) {
       SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
       ++lost;
     }
-    return absl::OkStatus();
+    return rows.RetireWorker(worker_id);  // a question of its that waits gets nothing any more
   }));
+  context_->clock().ForgetWorker(worker_id);
+  context_->inventory().Forget(worker_id);
+  context_->health().Forget(worker_id);
   for (; lost > 0; --lost) context_->listener().AttemptEnded(AttemptOutcome::kLost);
   return absl::OkStatus();
 }

@@ -37,7 +37,7 @@ class WorkerCalls {
   // or pushes out. Their rows are gone; whoever keeps files removes those that have none.
   absl::StatusOr<std::vector<Checkpoint>> CommitCheckpoint(const std::string& worker_id, const Lease& lease,
                                                            const CheckpointCommit& commit, Now now);
-  // The worker may not call any more: what it holds goes to others at once.
+  // The worker may not call any more: what it holds goes to others at once, and it is retired.
   absl::Status LoseWorker(const std::string& worker_id, Now now);
 
   const CoreOptions& options() const { return context_->options(); }

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "proto/files/control_group.h"
 
 namespace sink::doctor {
 namespace {
@@ -57,6 +58,18 @@ class MachineDoctor {
     if (machine_.gpus > 1 && machine_.shared_memory < kLeastSharedMemory)
       Fault("GPU", absl::StrCat("/dev/shm has ", MiB(machine_.shared_memory), " free, which NCCL may find too small"),
             "in a container: --shm-size=1g");
+  }
+
+  void ControlGroups() {
+    if (machine_.no_groups.empty()) {
+      Good("control groups", "a worker that is started as this program makes one for each trainer");
+    } else {
+      Hint("control groups",
+           absl::StrCat(machine_.no_groups,
+                        ": a worker that is started as this program finds what a trainer has "
+                        "started by its mark alone, and cannot bound a trainer's memory"),
+           "start it by the unit in deploy/systemd, or systemd-run --scope -p Delegate=yes");
+    }
   }
 
   // A folder that the daemon writes into.
@@ -180,6 +193,7 @@ Machine ThisMachine() {
     out.open_files = static_cast<int64_t>(std::min<rlim_t>(limit.rlim_max, 1 << 30));
   if (const fs::space_info space = fs::space("/dev/shm", error); !error)
     out.shared_memory = static_cast<int64_t>(space.available);
+  out.no_groups = files::FindControlGroup().why_not;
   return out;
 }
 
@@ -187,6 +201,7 @@ std::vector<Finding> ExamineWorker(const Machine& machine, const WorkerPlace& pl
   MachineDoctor doctor(machine);
   doctor.Limits();
   doctor.Gpus();
+  doctor.ControlGroups();
   if (doctor.Folder("worker's folder", place.data, /*secret=*/true))
     doctor.Good("worker's folder", place.data.string());
   Trainer(doctor, place.trainer);

@@ -18,6 +18,7 @@ struct Machine {
   bool nvml = true;           // libnvidia-ml.so.1 can be opened
   int64_t open_files = 0;     // the limit of descriptors
   int64_t shared_memory = 0;  // bytes free in /dev/shm, which NCCL and Gloo take
+  std::string no_groups;      // why a program started as this one makes no control groups; empty: it may
 };
 Machine ThisMachine();
 

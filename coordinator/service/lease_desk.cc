@@ -44,11 +44,13 @@ void LeaseDesk::Ask(const QuestionPtr& question) {
 
 void LeaseDesk::Withdraw(const QuestionPtr& question) {
   QuestionPtr taken;
+  bool open = false;
   {
     MutexLock lock(&mutex_);
+    open = question->place != Place::kAnswered;  // else its worker has asked again since
     taken = Take(question);
   }
-  dispatcher_->HasLeft(question->request.worker_id);
+  if (open) dispatcher_->HasLeft(question->request.worker_id);
   if (taken != nullptr) taken->answer(absl::CancelledError("the worker has left"), {});
 }
 

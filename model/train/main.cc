@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include "model/base/process_end.h"
+#include "model/base/stack_dump.h"
 #include "model/train/link/event_sink.h"
 #include "model/train/link/train_error.h"
 #include "model/train/link/trainer_commands.h"
@@ -54,6 +55,7 @@ int RunProgram(int argc, char** argv) {
   data_option.Needs(config_option);
   if (const auto status = line.Parse(argc, argv, pipe::kExitUser)) return *status;
 
+  WriteStacksOnDemand();
   signal(SIGPIPE, SIG_IGN);  // a lost worker shows as EPIPE
   signal(SIGXFSZ, SIG_IGN);  // a file that may not grow shows as EFBIG
   train::EventSink events(-1);

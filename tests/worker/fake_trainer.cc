@@ -83,6 +83,9 @@ class FakeTrainer {
     signal(
         SIGTERM, Int("ignore_stop", 0) ? SIG_IGN : [](int) { terminated = 1; });
     for (int i = 0; i < Int("grandchildren", 0); ++i) DoubleFork();
+    if (Int("tells_place", 0)) {
+      signal(SIGUSR2, [](int) { Write(STDERR_FILENO, "in the middle of nowhere\n"); });
+    }
   }
 
   void DoubleFork() {

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <thread>
 
@@ -30,7 +32,9 @@ class TrainerSupervisor : public ::testing::Test {
     EXPECT_TRUE(process.ok()) << process.status();
     pid_ = (*process)->pid();
     SupervisionHooks hooks;
-    hooks.handlers.on_event = [this](std::string_view, const pipe::Event&) { ++events_; };
+    hooks.handlers.on_event = [this](std::string_view, const pipe::Event&) {
+      if (++events_ == 1 && on_first_event_) on_first_event_();
+    };
     hooks.handlers.on_log = [this](std::string_view level, std::string_view text) {
       logs_.push_back(absl::StrCat(std::string(level), ": ", std::string(text)));
     };
@@ -50,6 +54,7 @@ class TrainerSupervisor : public ::testing::Test {
   StopReason stop_ = StopReason::kNone;
   pid_t pid_ = 0;
   int events_ = 0;
+  std::function<void()> on_first_event_;
   std::vector<std::string> logs_;
 };
 
@@ -140,6 +145,30 @@ TEST_F(TrainerSupervisor, SilentTrainerIsTakenForHanging) {
   const TrainerReport report = Run(R"({"end": "hang", "ignore_stop": 1})");
   EXPECT_EQ(report.reason, StopReason::kHang);
   EXPECT_NE(JudgeTrainer(report).message.find("no progress"), std::string::npos);
+}
+
+TEST_F(TrainerSupervisor, WhereItHangsIsInTheLogAndInTheReason) {
+  limits_.hang = absl::Milliseconds(300);
+  const TrainerReport report = Run(R"({"end": "hang", "ignore_stop": 1, "tells_place": 1})");
+  EXPECT_EQ(report.reason, StopReason::kHang);
+  const std::string thread = absl::StrCat("thread ", pid_, " (");
+  const std::string message = JudgeTrainer(report).message;
+  EXPECT_NE(message.find(thread), std::string::npos) << message;
+  EXPECT_NE(message.find("in the middle of nowhere"), std::string::npos) << message;
+  const auto is_logged = [this](const std::string& begin) {
+    return std::any_of(logs_.begin(), logs_.end(), [&](const std::string& line) { return line.starts_with(begin); });
+  };
+  EXPECT_TRUE(is_logged("error: " + thread));
+  EXPECT_TRUE(is_logged("stderr: in the middle of nowhere"));
+}
+
+TEST_F(TrainerSupervisor, ATrainerThatIsStoppedForGoodIsFoundAndDescribedAsStopped) {
+  limits_.hang = absl::Milliseconds(500);
+  on_first_event_ = [this] { kill(pid_, SIGSTOP); };
+  const TrainerReport report = Run(R"({"steps": 1000000, "step_ms": 1})");
+  EXPECT_EQ(report.reason, StopReason::kHang);
+  EXPECT_NE(JudgeTrainer(report).message.find("is stopped"), std::string::npos) << JudgeTrainer(report).message;
+  ExpectNothingLeft();
 }
 
 TEST_F(TrainerSupervisor, ATrainerThatTalksButMakesNoStepIsStalled) {

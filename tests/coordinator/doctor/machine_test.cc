@@ -89,6 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
                               [](Site& s) { s.machine.shared_memory = 1 << 20; }},
                       Planted{"few_files", Level::kFault, "may open 256 files", "ulimit -n",
                               [](Site& s) { s.machine.open_files = 256; }},
+                      Planted{"no_control_groups", Level::kHint, "not its own to divide: a worker", "deploy/systemd",
+                              [](Site& s) { s.machine.no_groups = "its control group /x is not its own to divide"; }},
                       Planted{"data_is_a_file", Level::kFault, "is no folder", "another --data",
                               [](Site& s) {
                                 fs::remove_all(s.worker.data);

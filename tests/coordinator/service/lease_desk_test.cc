@@ -196,6 +196,21 @@ TEST_F(LeaseDeskTest, AGrantWhoseAskerHasLeftGoesToTheSameQuestionAgain) {
   EXPECT_EQ(again.get()->grants_size(), 1);
 }
 
+TEST_F(LeaseDeskTest, TheQuestionOfARevokedWorkerGetsNothing) {
+  Join(1);
+  auto answer = Ask(1, kLong);
+  EXPECT_FALSE(Within(answer, 200));
+  v1::RevokeRequest revoke;
+  revoke.set_principal("worker/" + WorkerId(1));
+  ASSERT_TRUE(client_->Revoke(revoke).ok());
+  const std::vector<std::string> ids = Submit("study", "1e-3");
+  ASSERT_TRUE(Within(answer, 5'000));
+  EXPECT_EQ(answer.get().status().code(), absl::StatusCode::kNotFound);
+  v1::GetJobRequest get;
+  get.set_id(ids.at(0));
+  EXPECT_EQ(client_->GetJob(get)->job().state(), v1::QUEUED);
+}
+
 TEST_F(LeaseDeskTest, AnUnknownWorkerIsRefusedAtOnce) {
   auto answer = Ask(1, kLong);
   ASSERT_TRUE(Within(answer, 5'000));
