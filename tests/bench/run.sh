@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every benchmark, one after the other, and prints its figures and ratios: sets up, builds the preset `bench`, then
-# the store at 100,000 jobs against 1,000, the coordinator under a fleet of simulated workers, the tokenizer against
+# the store at 100,000 jobs against 1,000, the coordinator under a fleet of simulated workers, its page, the tokenizer against
 # Hugging Face's, packing, the loader, the loss head and the trainer against PyTorch, ranks, open models against
 # transformers. Wants an otherwise idle machine.
 # Usage: tests/bench/run.sh
@@ -13,13 +13,15 @@ log=$(mktemp)
 cmake --preset bench >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
 rm -f "$log"
 cmake --build --preset bench --target store_bench fleet_bench trainer_bench head_bench loader_bench tokenizer_bench sink-data sink-eval \
-  sink-trainer
+  sink-trainer sink-coordinator sinkctl
 
 say() { printf '\n==> %s\n' "$*"; }
 say "Store: durable state changes, status of everything"
 build/bench/bin/store_bench
 say "Coordinator under a fleet: 1,000 simulated workers, 100,000 queued and a million finished jobs"
 build/bench/bin/fleet_bench --bin-dir build/bench/bin
+say "The page of 10,000 jobs in a browser"
+"$python" tests/bench/bench_page.py build/bench/bin
 say "Tokenizer against Hugging Face tokenizers: one thread each, in turns; then packing with it, and the loader"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
