@@ -342,6 +342,8 @@ class Expander {
     std::vector<std::string> factors;
     for (const Axis& axis : experiment.axes) factors.push_back(absl::StrCat(axis.values.size(), " (", axis.name, ")"));
     const bool one = experiment.axes.empty() && experiment.include.empty();
+    if (one && ReplicasOf(experiment) <= 1)
+      return absl::StrCat(experiment.name, ": ", jobs, jobs == 1 ? " job" : " jobs");
     std::string points = one ? "1" : absl::StrJoin(factors, " x ");
     if (excluded > 0) absl::StrAppend(&points, " - ", excluded, " excluded");
     if (!experiment.include.empty()) {

@@ -16,6 +16,13 @@
 #include "worker/timing.h"
 
 namespace sink::worker {
+namespace {
+
+// Between tries to register while nobody answers. With the client's own pause between connections, of a second, and the
+// chance in both a worker is there within three seconds of its coordinator.
+constexpr absl::Duration kLongestWait = absl::Milliseconds(1400);
+
+}  // namespace
 
 Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions options)
     : link_(link),
@@ -85,7 +92,9 @@ bool Daemon::RegisterUntilDone() {
     const absl::Status status = Register();
     outage_.Note(status);
     if (status.ok()) return true;
-    stopping_.WaitForNotificationWithTimeout(backoff.Next());
+    // While there is nobody to answer, a try costs nobody anything.
+    const bool nobody = absl::IsUnavailable(status);
+    stopping_.WaitForNotificationWithTimeout(nobody ? backoff.Next(kLongestWait) : backoff.Next());
   }
   return false;
 }

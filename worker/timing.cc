@@ -23,11 +23,11 @@ absl::Duration Jittered(absl::Duration duration) {
   return duration * std::uniform_real_distribution<double>(0.8, 1.2)(generator);
 }
 
-absl::Duration Backoff::Next() {
+absl::Duration Backoff::Next(absl::Duration most) {
   constexpr int kMaxDoublings = 6;
   const auto pause = absl::Milliseconds(200) * (1 << std::min(tries_, kMaxDoublings));
   ++tries_;
-  return Jittered(std::min(pause, absl::Seconds(7)));
+  return Jittered(std::min(pause, most));
 }
 
 }  // namespace sink::worker

@@ -1,5 +1,6 @@
 // sinkctl plan: what a sweep file means, before anything is stored. Needs no coordinator, unless --diff asks which of
-// the jobs it has already and what workers have.
+// the jobs it has already, what workers have, and how many jobs those at hand run at once.
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -8,6 +9,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/study/at_hand.h"
 #include "coordinator/cli/study/speed.h"
 #include "coordinator/cli/study/submission.h"
 #include "coordinator/cli/study/sweep_files.h"
@@ -26,7 +28,14 @@ struct PlanOptions {
   bool diff = false;
   double device_flops = kDeviceFlops;
   std::string speed_file;
-  int slots = 1;
+  int slots = 0;  // 0: as many jobs as run at once on the workers at hand, where they are asked for; else 1
+};
+
+// What a coordinator says of a plan.
+struct Answer {
+  SubmittedById submitted;
+  v1::SubmitSweepResponse response;
+  AtHand at_hand;
 };
 
 struct Totals {
@@ -65,10 +74,12 @@ std::string TimeText(const Totals& totals, const Speed& speed, int slots) {
   return text;
 }
 
-// `speed`: nothing where it is not known.
-Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const PlanOptions& options,
+// `answer`, `speed`: nothing where they are not known.
+Page PlanPage(const SweepFiles& files, const std::optional<Answer>& answer, const PlanOptions& options,
               const std::optional<Speed>& speed) {
-  const bool diff = options.diff;
+  const bool diff = answer.has_value();
+  const SubmittedById submitted = diff ? answer->submitted : SubmittedById();
+  const int slots = options.slots > 0 ? options.slots : diff ? std::max(1, answer->at_hand.jobs) : 1;
   const auto hours = [&](double flops) { return flops / options.device_flops / 3600; };
   const ExpandedSweep& sweep = files.sweep;
   Page page;
@@ -132,8 +143,9 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
                      {"new_device_hours", diff ? Json(hours(totals.new_flops)) : Json(nullptr)},
                      {"checkpoint_bytes", static_cast<int64_t>(totals.disk)},
                      {"device_hours_limit", totals.device_hours},
-                     {"slots", options.slots},
-                     {"seconds", speed ? Json(Makespan(totals.seconds, options.slots)) : Json(nullptr)}}}};
+                     {"at_hand", diff ? ToJson(answer->at_hand) : Json(nullptr)},
+                     {"slots", slots},
+                     {"seconds", speed ? Json(Makespan(totals.seconds, slots)) : Json(nullptr)}}}};
 
   Column label = TextColumn("SETTING", "label", kLabelWidth);
   label.show = [](const Json& row) -> Cell {
@@ -167,7 +179,8 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
                              FormatPower(options.device_flops) + " FLOP/s"});
   else
     footer.pieces.push_back({"how many FLOPs, the models' folders will tell"});
-  if (speed) footer.pieces.push_back({TimeText(totals, *speed, options.slots), Style::kBold});
+  if (speed) footer.pieces.push_back({TimeText(totals, *speed, slots), Style::kBold});
+  if (diff) footer.pieces.push_back({AtHandText(answer->at_hand)});
   if (diff) footer.pieces.push_back({GpuTime(hours(totals.new_flops)) + " of it new"});
   footer.pieces.push_back({"at most " + FormatBytes(totals.disk) + " of checkpoints"});
   footer.pieces.push_back({"at most " + FormatCount(totals.device_hours) + " device-hours (" +
@@ -239,19 +252,22 @@ Outcome PlanFile(Session& session, const PlanOptions& options, const std::string
                  const std::optional<Speed>& speed, Page* page) {
   const auto files = LoadSweep(file, options.profiles, options.changes, session.world().in);
   if (!files.ok()) return {kBadFile, std::string(files.status().message())};
-  SubmittedById submitted;
-  std::optional<v1::SubmitSweepResponse> response;
+  std::optional<Answer> answer;
   if (options.diff) {
     if (const absl::Status status = session.Connect(); !status.ok()) return {kUsage, std::string(status.message())};
-    auto answer = Submit(session, *files, /*dry_run=*/true, /*replace=*/true);
-    if (!answer.ok()) return FromStatus(answer.status());
-    response = *std::move(answer);
-    for (const v1::SubmittedJob& job : response->jobs()) submitted.emplace(job.id(), job.added());
+    auto response = Submit(session, *files, /*dry_run=*/true, /*replace=*/true);
+    if (!response.ok()) return FromStatus(response.status());
+    const auto workers = session.client().ListWorkers({});
+    if (!workers.ok()) return FromStatus(workers.status());
+    answer.emplace();
+    answer->response = *std::move(response);
+    for (const v1::SubmittedJob& job : answer->response.jobs()) answer->submitted.emplace(job.id(), job.added());
+    answer->at_hand = CountAtHand(*workers, files->sweep.devices, files->sweep.per_worker);
   }
-  *page = PlanPage(*files, submitted, options, speed);
+  *page = PlanPage(*files, answer, options, speed);
   AddChangesNothing(*files, page);
   AddRepeats(*files, page);
-  if (response.has_value()) AddAvailability(*response, page);
+  if (answer.has_value()) AddAvailability(answer->response, page);
   return {};
 }
 
@@ -291,8 +307,10 @@ void AddPlanCommand(Commands& commands) {
       .ValueText("NAME|PATH")
       .OneValueEach();
   AddChanges(command, &options->changes);
-  command.AddFlag("--diff", options->diff,
-                  "Ask the coordinator which of the jobs it has already, and what they need and no worker has");
+  command.AddFlag(
+      "--diff", options->diff,
+      "Ask the coordinator which of the jobs it has already, what they need and no worker has, and how many "
+      "run at once on the workers at hand");
   command
       .AddOption("--device-flops", options->device_flops,
                  "FLOP/s that one device does, for the GPU-hours (4e14: an H100 at 40 % of its bf16 peak)")
@@ -302,7 +320,9 @@ void AddPlanCommand(Commands& commands) {
       .AddOption("--speed", options->speed_file,
                  "A file of `sinkctl calibrate --out`: also say how long the jobs take on devices so fast")
       .ValueText("FILE");
-  command.AddOption("--slots", options->slots, "How many such devices there are, a job on each (1)")
+  command
+      .AddOption("--slots", options->slots,
+                 "How many such devices there are, a job on each (1; with --diff, those of the workers at hand)")
       .ValueText("N")
       .Within(1, 1'000'000);
   commands.OnRun(command, [options](Session& session) { return Plan(session, *options); });

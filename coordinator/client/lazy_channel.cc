@@ -28,9 +28,9 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);  // also how long one connection attempt may take
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 7'000);
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);     // retries are Calls' business alone
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a proxy for the web must not see loopback calls
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);  // a worker is there soon after its coordinator
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);                // retries are Calls' business alone
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);             // a proxy for the web must not see loopback calls
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   identity::SetServerName(arguments);
   return grpc::CreateCustomChannel(address, credentials, arguments);

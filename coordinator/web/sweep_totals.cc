@@ -59,11 +59,11 @@ std::string SweepTotals::Json(int64_t now_ms) const {
   const std::optional<TimeLeft> left = EstimateTimeLeft(jobs_, now_ms);
   std::string json = "{\"fraction\":";
   AppendNumber(all > 0 ? done / all : NAN, &json);
-  json += ",\"left_seconds\":";
+  json += ",\"eta_seconds\":";
   AppendNumber(left ? left->seconds : NAN, &json);
-  json += ",\"left_least_seconds\":";
+  json += ",\"eta_seconds_least\":";
   AppendNumber(left ? left->least : NAN, &json);
-  json += ",\"left_most_seconds\":";
+  json += ",\"eta_seconds_most\":";
   AppendNumber(left ? left->most : NAN, &json);
   json += ",\"tokens_per_second\":";
   AppendNumber(rate, &json);

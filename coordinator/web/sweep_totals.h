@@ -1,6 +1,6 @@
 // What the jobs of a sweep come to: how far they are, when they will be over, what they found so far. One thread.
 //
-// As JSON: fraction of all steps that are done; left_seconds with left_least_seconds and left_most_seconds
+// As JSON: fraction of all steps that are done; eta_seconds with eta_seconds_least and eta_seconds_most
 // (job/time_left.h; null: unknown); tokens_per_second and running, of the jobs that run; measured (jobs that measured
 // alpha_1), sinks (those of them whose strongest head has it above 0.3), alpha_max (the largest).
 #pragma once

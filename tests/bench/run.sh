@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every benchmark, one after the other, and prints its figures and ratios: sets up, builds the preset `bench`, then
-# the store at 100,000 jobs against 1,000, the coordinator under a fleet of simulated workers, the tokenizer against
-# Hugging Face's, packing, the loader, the loss head and the trainer against PyTorch, ranks, the hours of a plan
+# the store at 100,000 jobs against 1,000, the coordinator under a fleet of simulated workers, its page, the tokenizer
+# against Hugging Face's, packing, the loader, the loss head and the trainer against PyTorch, ranks, the hours of a plan
 # against the clock, open models against transformers. Wants an otherwise idle machine.
 # Usage: tests/bench/run.sh
 set -euo pipefail
@@ -20,6 +20,8 @@ say "Store: durable state changes, status of everything"
 build/bench/bin/store_bench
 say "Coordinator under a fleet: 1,000 simulated workers, 100,000 queued and a million finished jobs"
 build/bench/bin/fleet_bench --bin-dir build/bench/bin
+say "The page of 10,000 jobs in a browser"
+"$python" tests/bench/bench_page.py build/bench/bin
 say "Tokenizer against Hugging Face tokenizers: one thread each, in turns; then packing with it, and the loader"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

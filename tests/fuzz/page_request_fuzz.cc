@@ -1,7 +1,7 @@
-// Fuzzes what a browser, or somebody in its place, may write into a request of the page beyond what the HTTP library
-// reads: the query, the cookie, the host, and the body of a change. Nothing crashes; a name that is accepted as this
-// machine's own cannot end a header; what is quoted for an event stays one line; and a body that is accepted names jobs
-// alone.
+// Fuzzes what a browser, or somebody in its place, may write into the pieces of a request of the page beyond what the
+// HTTP library reads (page_api_fuzz.cc has whole requests): the query, the cookie, the host, and the body of a change.
+// Nothing crashes; a name that is accepted as this machine's own cannot end a header; what is quoted for an event stays
+// one line; and a body that is accepted names jobs alone.
 #include <google/protobuf/util/json_util.h>
 
 #include <cstdint>

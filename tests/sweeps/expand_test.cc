@@ -55,7 +55,7 @@ TEST(ExpandSweep, ExperimentThatVariesNothingIsOneDefaultJob) {
   const auto sweep = ExpandText("experiments: [{name: a}]\n");
   ASSERT_TRUE(sweep.ok()) << sweep.status();
   EXPECT_THAT(Labels(*sweep), ElementsAre("default"));
-  EXPECT_EQ(sweep->experiments[0].arithmetic, "a: 1 = 1 job");
+  EXPECT_EQ(sweep->experiments[0].arithmetic, "a: 1 job");
   EXPECT_EQ(sweep->experiments[0].paper_json, "{}");
 }
 

@@ -85,10 +85,10 @@ export function unfinished(states) {
 
 // totals: as the coordinator tells them of a sweep.
 export function timeLeft(totals) {
-  if (!known(totals.left_seconds)) return "the end is not known yet";
-  const least = totals.left_least_seconds, most = totals.left_most_seconds;
+  if (!known(totals.eta_seconds)) return "the end is not known yet";
+  const least = totals.eta_seconds_least, most = totals.eta_seconds_most;
   return most > least && most >= 1.2 * least ? `${duration(least)} to ${duration(most)} left` :
-                                               `about ${duration(totals.left_seconds)} left`;
+                                               `about ${duration(totals.eta_seconds)} left`;
 }
 
 export function stateBadge(state, stoppedEarly = false) {

@@ -115,6 +115,19 @@ TEST_F(CliTest, PlanDiffAsksWhatIsStored) {
   const Json json = Sinkctl({"plan", WriteSweep("study", {"1e-3", "4e-4"}), "--diff", "--json"}).json();
   EXPECT_EQ(json["jobs"][0]["new"], false);
   EXPECT_EQ(json["jobs"][1]["new"], true);
+  EXPECT_EQ(json["totals"]["at_hand"]["workers"], 0);
+}
+
+TEST_F(CliTest, PlanDiffTellsWhatRunsAtOnceOnTheWorkersAtHand) {
+  const std::string file = WriteSweep("study", {"1e-3", "4e-4", "1e-4"});
+  EXPECT_THAT(Sinkctl({"plan", file, "--diff"}).out, HasSubstr("no worker is at hand"));
+  StartWorker();
+  EXPECT_THAT(Sinkctl({"plan", file, "--diff"}).out, HasSubstr("1 worker with 2 devices is at hand: 2 jobs at once"));
+  const Json totals = Sinkctl({"plan", file, "--diff", "--json"}).json()["totals"];
+  EXPECT_EQ(totals["slots"], 2);
+  EXPECT_EQ(totals["at_hand"]["devices"], 2);
+  EXPECT_EQ(Sinkctl({"plan", file, "--diff", "--slots", "5", "--json"}).json()["totals"]["slots"], 5);
+  EXPECT_TRUE(RunSinkctl({"plan", file, "--json"}).json()["totals"]["at_hand"].is_null());
 }
 
 TEST_F(CliTest, SubmitTwiceAddsNothing) {

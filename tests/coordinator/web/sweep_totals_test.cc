@@ -50,22 +50,22 @@ TEST(SweepTotals, AJobThatIsPutAgainTakesItsPlace) {
   EXPECT_EQ(told["fraction"], 1);
   EXPECT_EQ(told["measured"], 1);
   EXPECT_EQ(told["alpha_max"], 0.4);
-  EXPECT_EQ(told["left_seconds"], 0);
+  EXPECT_EQ(told["eta_seconds"], 0);
 }
 
 TEST(SweepTotals, TheTimeLeftHasBoundsAndIsNullWhileUnknown) {
   SweepTotals totals;
   totals.Put(MakeJob("c", "3", JobState::kQueued, 0, 0));
-  EXPECT_TRUE(Told(totals)["left_seconds"].is_null());
+  EXPECT_TRUE(Told(totals)["eta_seconds"].is_null());
   EXPECT_TRUE(Told(totals)["alpha_max"].is_null());
   totals.Put(MakeJob("a replica", "1 replica=1", JobState::kSucceeded, 100, 0));  // 1 s a step
   totals.Put(MakeJob("b", "2", JobState::kRunning, 50, 0));                       // 2 s a step
   const nlohmann::json told = Told(totals);
-  EXPECT_EQ(told["left_least_seconds"], 100 + 100);
-  EXPECT_EQ(told["left_seconds"], 100 + 150);
-  EXPECT_EQ(told["left_most_seconds"], 100 + 200);
+  EXPECT_EQ(told["eta_seconds_least"], 100 + 100);
+  EXPECT_EQ(told["eta_seconds"], 100 + 150);
+  EXPECT_EQ(told["eta_seconds_most"], 100 + 200);
   totals.Put(MakeJob("a replica 2", "1 replica=2", JobState::kQueued, 0, 0));  // as its seed
-  EXPECT_EQ(Told(totals)["left_seconds"], 100 + 150 + 100);
+  EXPECT_EQ(Told(totals)["eta_seconds"], 100 + 150 + 100);
 }
 
 }  // namespace

@@ -317,7 +317,7 @@ TEST_F(WebServerTest, TheOverviewTellsTotalsAndForgetsADeletedSweep) {
   const files::Fd fd = Watch("overview", session_);
   const std::string first = Read(fd.get(), "\"warning\"");
   EXPECT_THAT(first, HasSubstr("\"name\":\"one\""));
-  EXPECT_THAT(first, HasSubstr("\"left_seconds\":null"));
+  EXPECT_THAT(first, HasSubstr("\"eta_seconds\":null"));
   EXPECT_THAT(first, HasSubstr("\"fleet\":{\"workers\":1,\"devices\":4,"));
   EXPECT_THAT(first, Not(HasSubstr("node-1")));
   v1::CancelRequest cancel;
