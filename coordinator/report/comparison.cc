@@ -144,12 +144,13 @@ void AddWhen(const Study& all, const Palette& palette, Document* document) {
       " runs that trained to their end have a sink then: the strongest head's alpha_1 is " + Fixed(kOnsetAlpha, 1) +
       " or more. An onset is the first measurement from which on every later one is above."});
   if (const std::optional<Removal> removal = WhatRemovesTheSink(all)) {
-    const std::vector<Line> base = {{removal->point, removal->base, palette.ColorOf(*removal->point)}};
+    const std::string name = "the base recipe (" + removal->base + ")";
+    const std::vector<Line> base = {{removal->point, name, palette.ColorOf(*removal->point)}};
     document->blocks.push_back(TableOfOnsets(all, base).table);
     const std::string alpha =
         pipe::FormatMetricName({.kind = pipe::MetricKind::kAlphaMax, .position = pipe::kFirstPosition});
     if (std::optional<LineChart> chart = MetricChart(all, base, alpha)) {
-      chart->title = "alpha_1 of the strongest head: " + removal->base;
+      chart->title = "alpha_1 of the strongest head: " + name;
       chart->y_label = "mean importance alpha_1";
       chart->from_zero = true;
       document->blocks.push_back(FigureBlock{{"base-alpha_1", chart->title + ". " + chart->description, *chart}});
