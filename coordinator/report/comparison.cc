@@ -165,14 +165,16 @@ void AddWhen(const Study& all, const Palette& palette, Document* document) {
     document->blocks.push_back(FigureBlock{{"order", chart->title + ". " + chart->description, *chart}});
 }
 
-Facts SweepFacts(const std::vector<EvaluatedStudy>& studies) {
-  Facts facts;
+Links SweepLinks(const std::vector<EvaluatedStudy>& studies) {
+  Links links;
   for (const EvaluatedStudy& evaluated : studies) {
     const Study& study = *evaluated.study;
-    facts.items.emplace_back(study.sweep, std::to_string(study.runs.size()) + " jobs, reported " +
-                                              TimeText(study.reported_ms) + " by sinkctl " + study.version);
+    links.items.push_back({study.sweep,
+                           Counted(study.runs.size(), "job") + ", reported " + TimeText(study.reported_ms) +
+                               " by sinkctl " + study.version,
+                           evaluated.markdown, evaluated.html});
   }
-  return facts;
+  return links;
 }
 
 }  // namespace
@@ -217,7 +219,7 @@ Document MakeComparison(const std::vector<EvaluatedStudy>& studies, const Origin
     document.blocks.push_back(std::move(verdicts));
   }
   document.blocks.push_back(Heading{2, "Sweeps"});
-  document.blocks.push_back(SweepFacts(studies));
+  document.blocks.push_back(SweepLinks(studies));
   return document;
 }
 

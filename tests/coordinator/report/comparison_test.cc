@@ -42,7 +42,7 @@ struct Compared {
   explicit Compared(const std::vector<Study>& given, const Origin& origin = {}) : studies(given) {
     for (const Study& study : studies) results.push_back(Evaluate(study));
     std::vector<EvaluatedStudy> evaluated;
-    for (size_t i = 0; i < studies.size(); ++i) evaluated.push_back({&studies[i], &results[i]});
+    for (size_t i = 0; i < studies.size(); ++i) evaluated.push_back({&studies[i], &results[i], "", ""});
     document = MakeComparison(evaluated, origin);
     text = ToMarkdown(document);
   }
@@ -161,6 +161,16 @@ TEST(Comparison, WhatRemovesASinkIsReadOverAllSweeps) {
   EXPECT_THAT(page.text, HasSubstr("| sink\\_logit=zero | removes it |"));
   EXPECT_NE(page.figure("base-alpha_1"), nullptr);
   EXPECT_NE(page.figure("removal-sink"), nullptr);
+}
+
+TEST(Comparison, LeadsToTheReportOfEachSweep) {
+  const Study study = Rates("study", 0, 0.30, 0.02);
+  const auto results = Evaluate(study);
+  const Document linked = MakeComparison({{&study, &results, "study/report.md", "study/report.html"}});
+  EXPECT_THAT(ToMarkdown(linked), HasSubstr("- [study](study/report.md): 6 jobs, reported "));
+  EXPECT_THAT(ToHtml(linked), HasSubstr("<li><a href=\"study/report.html\">study</a>: 6 jobs, reported "));
+  const Document alone = MakeComparison({{&study, &results, "", ""}});
+  EXPECT_THAT(ToMarkdown(alone), HasSubstr("- **study**: 6 jobs, reported "));
 }
 
 TEST(Comparison, SaysWhereItsNumbersComeFrom) {
