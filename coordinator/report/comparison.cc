@@ -160,7 +160,7 @@ void AddWhen(const Study& all, const Palette& palette, Document* document) {
   for (const Experiment& experiment : all.experiments)
     every.points.insert(every.points.end(), experiment.points.begin(), experiment.points.end());
   const std::vector<Order> orders = OrderOfEmergence(all, every);
-  AddOrder(orders, document);
+  AddOrder(all, every, orders, document);
   if (const std::optional<IntervalChart> chart = OrderChart(orders, "all runs"))
     document->blocks.push_back(FigureBlock{{"order", chart->title + ". " + chart->description, *chart}});
 }
