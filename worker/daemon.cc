@@ -18,6 +18,13 @@
 
 namespace sink::worker {
 
+namespace {
+
+// For the coordinator to hear of a device that came free before it is asked for work.
+constexpr absl::Duration kTellPatience = absl::Milliseconds(200);
+
+}  // namespace
+
 Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions options)
     : link_(link),
       options_(std::move(options)),
@@ -72,7 +79,7 @@ void Daemon::Run() {
       const int64_t returns = devices_.returns();
       // The coordinator gives out no device of a job that it takes for running: without this, not until the job's last
       // events and checkpoint are delivered.
-      if (returns != std::exchange(told, returns)) heartbeat_->Hurry();
+      if (returns != std::exchange(told, returns)) heartbeat_->Tell(kTellPatience);
       if (must_register_) outage_.Note(Register());
       RemoveDoneRunners();
       ReapStrays();
