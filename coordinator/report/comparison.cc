@@ -11,6 +11,7 @@
 #include "coordinator/report/emergence.h"
 #include "coordinator/report/front_page.h"
 #include "coordinator/report/measures.h"
+#include "coordinator/report/recipe.h"
 #include "coordinator/report/removal.h"
 #include "coordinator/report/sections.h"
 #include "coordinator/report/takeaways.h"
@@ -113,6 +114,20 @@ std::optional<IntervalChart> EffectsChart(const std::vector<Verdicts::Item>& ite
   return chart;
 }
 
+// "This scale: 96 wide, ...; 384k tokens: ... The paper's: 768 wide, ...", for each of the paper's models that ours are
+// like.
+void AddScale(const Study& all, Document* document) {
+  for (const Recipe& recipe : RecipeDifferences(all)) {
+    std::string ours, paper;
+    for (const RecipeRow& row : recipe.rows) {
+      if (row.part != "Model" && row.part != "Training") continue;
+      ours += (ours.empty() ? "" : "; ") + row.ours;
+      paper += (paper.empty() ? "" : "; ") + row.paper;
+    }
+    if (!ours.empty()) document->blocks.push_back(Paragraph{"This scale: " + ours + ". The paper's: " + paper + "."});
+  }
+}
+
 void AddNotRun(const std::vector<Verdicts::Item>& items, Document* document) {
   const std::set<std::string> tested = Statements(items);
   DataTable table;
@@ -193,6 +208,7 @@ Document MakeComparison(const std::vector<EvaluatedStudy>& studies, const Origin
                   std::to_string(Takeaways().size()) +
                   " takeaways of the paper (Gu et al., When Attention Sink Emerges in Language Models, ICLR 2025). " +
                   CountsText(items)});
+  AddScale(all, &document);
   document.blocks.push_back(HeaderFacts(all));
   if (std::optional<IntervalChart> chart = EffectsChart(items))
     document.blocks.push_back(FigureBlock{{"takeaways", chart->title + ". " + chart->description, *chart}});

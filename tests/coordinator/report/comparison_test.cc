@@ -163,6 +163,19 @@ TEST(Comparison, WhatRemovesASinkIsReadOverAllSweeps) {
   EXPECT_NE(page.figure("removal-sink"), nullptr);
 }
 
+TEST(Comparison, SaysAtOnceAtWhichScaleItsRunsAre) {
+  Study study = Rates("study", 0, 0.30, 0.02);
+  for (auto& [id, run] : study.runs) {
+    testing::Set(&run.settings, "model.hidden_size", 96);
+    testing::Set(&run.settings, "train.max_steps", 1500);
+  }
+  const std::string text = Compared({study}).text;
+  EXPECT_THAT(text, HasSubstr("This scale: 96 wide, "));
+  EXPECT_THAT(text, HasSubstr("; 768k tokens: 1500 steps of 8 sequences of 64. The paper's: 768 wide, 10 layers of 8 "
+                              "heads, swiglu blocks of 1536, positions rope, vocabulary of 50432; 21.0B tokens: "));
+  EXPECT_LT(text.find("This scale"), text.find("What holds at this scale"));
+}
+
 TEST(Comparison, LeadsToTheReportOfEachSweep) {
   const Study study = Rates("study", 0, 0.30, 0.02);
   const auto results = Evaluate(study);
