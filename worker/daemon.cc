@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "proto/files/random_id.h"
 #include "worker/data_folder.h"
@@ -21,6 +22,13 @@ namespace {
 // Between tries to register while nobody answers. With the client's own pause between connections, of a second, and the
 // chance in both a worker is there within three seconds of its coordinator.
 constexpr absl::Duration kLongestWait = absl::Milliseconds(1400);
+
+}  // namespace
+
+namespace {
+
+// For the coordinator to hear of a device that came free before it is asked for work.
+constexpr absl::Duration kTellPatience = absl::Milliseconds(200);
 
 }  // namespace
 
@@ -73,8 +81,12 @@ void Daemon::Run() {
   leftovers_ = FindOpenLeases(options_.runner.data);
   ApplyRetention(options_.runner.data, options_.retention);
   if (RegisterUntilDone()) {
+    int64_t told = devices_.returns();
     while (!stopping_.HasBeenNotified()) {
       const int64_t returns = devices_.returns();
+      // The coordinator gives out no device of a job that it takes for running: without this, not until the job's last
+      // events and checkpoint are delivered.
+      if (returns != std::exchange(told, returns)) heartbeat_->Tell(kTellPatience);
       if (must_register_) outage_.Note(Register());
       RemoveDoneRunners();
       ReapStrays();

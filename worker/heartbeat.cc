@@ -28,6 +28,13 @@ void Heartbeat::Hurry() {
   hurry_ = true;
 }
 
+bool Heartbeat::Tell(absl::Duration patience) {
+  absl::MutexLock lock(&mutex_);
+  hurry_ = true;
+  const auto told = [this, next = begun_ + 1]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return ended_ >= next; };
+  return mutex_.AwaitWithTimeout(absl::Condition(&told), patience);
+}
+
 bool Heartbeat::Pause(absl::Duration pause, bool* hurried) {
   absl::MutexLock lock(&mutex_);
   const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stop_ || hurry_; };
@@ -48,6 +55,10 @@ void Heartbeat::Run() {
   absl::Duration pause = absl::ZeroDuration();
   bool hurried = false;
   while (Pause(pause, &hurried)) {
+    {
+      absl::MutexLock lock(&mutex_);
+      ++begun_;
+    }
     const absl::Duration interval = absl::Milliseconds(interval_ms_.load());
     const v1::HeartbeatRequest request = hooks_.make_request();
     const absl::Duration sent_at = BootTime();
@@ -67,6 +78,8 @@ void Heartbeat::Run() {
       rest_ = absl::ZeroDuration();
       pause = std::min(backoff.Next(), Jittered(interval));
     }
+    absl::MutexLock lock(&mutex_);
+    ended_ = begun_;
   }
 }
 

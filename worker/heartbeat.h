@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <thread>
 
@@ -32,6 +33,9 @@ class Heartbeat {
   void set_interval(absl::Duration interval) { interval_ms_ = absl::ToInt64Milliseconds(interval); }
   // The next one now: what it says has changed.
   void Hurry() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same, and waits until one that began after this call was answered or has failed; false when the patience ends
+  // first.
+  bool Tell(absl::Duration patience) ABSL_LOCKS_EXCLUDED(mutex_);
   // A question for work that waits for its answer was sent at that time (boot clock), or was refused (InfinitePast).
   void SetAsked(absl::Duration at) { asked_ns_ = absl::ToInt64Nanoseconds(at); }
 
@@ -52,6 +56,8 @@ class Heartbeat {
   absl::Mutex mutex_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   bool hurry_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;  // so many so far
+  uint64_t ended_ ABSL_GUARDED_BY(mutex_) = 0;
   std::thread thread_;
 };
 

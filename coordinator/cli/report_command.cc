@@ -131,7 +131,9 @@ Outcome Report(Session& session, const ReportOptions& options) {
                                     ? WriteText(document, Folder(options) + "/" + options.sweeps[i] + ".md", &paths)
                                     : WriteDocument(document, folder, "report", options.format, &paths);
     if (!status.ok()) return {kBadFile, std::string(status.message())};
-    all.push_back({&studies[i], &results[i]});
+    const std::string& name = options.sweeps[i];
+    all.push_back({&studies[i], &results[i], page_alone ? name + ".md" : name + "/report.md",
+                   page_alone ? name + ".md" : name + "/report.html"});
     documents.push_back(report::ReportJson(studies[i], results[i]));
     for (const Json& experiment : documents.back()["experiments"])
       for (const Json& takeaway : experiment["takeaways"])

@@ -5,8 +5,8 @@ sweeps/searches/calibration.yaml, every sweep of the study that trains is planne
 Usage: bench_plan.py SOURCE_DIR BIN_DIR [--profile ci] [--within 0.25]
 
 Prints what was predicted, what was measured from submission to the last job's end, and their ratio; ends with 1 when
-that is further from 1 than --within allows. Besides, of how many jobs the time was predicted so well, one by one, and
-how long a job takes from its grant to its end.
+that is further from 1 than --within allows. Besides, of how many jobs the time was predicted so well, one by one, how
+long a job takes from its grant to its end, and how long a slot then waits for the next one.
 """
 import argparse
 import json
@@ -42,6 +42,15 @@ def ended(cluster, names):
 
 def seconds_of(job):
     return (job["finished_ms"] - job["started_ms"]) / 1000
+
+
+def pauses(jobs):
+    """From the end of a slot's job to the grant of its next one: below 0 where that came while the end was delivered."""
+    found = []
+    for worker in {job["worker"] for job in jobs}:
+        mine = sorted((job for job in jobs if job["worker"] == worker), key=lambda job: job["started_ms"])
+        found += [(after["started_ms"] - before["finished_ms"]) / 1000 for before, after in zip(mine, mine[1:])]
+    return found
 
 
 def main():
@@ -90,7 +99,8 @@ def main():
     print(f"{len(jobs)} jobs on {SLOTS} slots: planned {together['seconds']:.1f} s, took {measured:.1f} s: "
           f"ratio {ratio:.2f} (wanted within {options.within:.0%})")
     print(f"single jobs within that: {good} of {len(jobs)}; from grant to end {statistics.median(times):.2f} s "
-          f"({min(times):.2f} to {max(times):.2f})")
+          f"({min(times):.2f} to {max(times):.2f}), from there to the slot's next grant "
+          f"{statistics.median(pauses(jobs.values())):.3f} s")
     sys.exit(abs(ratio - 1) > options.within)
 
 
