@@ -11,6 +11,7 @@
 
 #include "coordinator/report/labels.h"
 #include "coordinator/report/measures.h"
+#include "coordinator/report/samples.h"
 #include "proto/pipe/metric_name.h"
 
 namespace sink::report {
@@ -36,6 +37,16 @@ std::string Name(const Case& c, const std::string& key) {
 
 // Number of a position for UniformAlpha; a bias sees what position 1 sees.
 int64_t Number(const std::string& position) { return position == "bias" ? 1 : std::atoll(position.c_str()); }
+
+// Of which settings a claim speaks.
+Where WhereOf(const Claim& claim) {
+  return std::visit(
+      [](const auto& kind) -> Where {
+        if constexpr (requires { kind.where; }) return kind.where;
+        return {};
+      },
+      claim);
+}
 
 // "position 2", "positions 1, 2".
 std::string PositionText(const std::set<std::string>& positions) {
@@ -107,17 +118,17 @@ class ClaimJudge {
     judgement.effect = Difference(of_low.steps, of_high.steps, 1, every);
     judgement.effect->unit = "steps";
     judgement.effect->least = std::max(1.0, every);
-    const size_t without = of_low.steps.size() + of_high.steps.size() - static_cast<size_t>(of_low.reached) -
-                           static_cast<size_t>(of_high.reached);
-    if (without > 0) judgement.comparison += "; a run without one counts as step " + std::to_string(both);
     if (of_low.reached + of_high.reached == 0) {
       judgement.comparison += "; there is no sink to come";
       judgement.remark = kNoSink;
       return judgement;
     }
+    if (!of_low.all_reached() || !of_high.all_reached())
+      judgement.comparison += "; a run without one counts as step " + std::to_string(both);
+    judgement.comparison += ": " + ShowEffect(*judgement.effect);
+    if (std::fabs(judgement.effect->value) <= every) judgement.comparison += ", no more than one measurement";
     judgement = Decided(std::move(judgement), !TooFew(of_low.steps) && !TooFew(of_high.steps));
-    const bool all_came = of_low.reached == static_cast<int>(of_low.steps.size());
-    if (judgement.verdict == Verdict::kDoesNotHold && !all_came) {
+    if (judgement.verdict == Verdict::kDoesNotHold && !of_low.all_reached()) {
       judgement.verdict = Verdict::kNotEnoughData;  // a sink that comes later would make the effect larger
       judgement.remark = "runs that are too short";
       judgement.comparison += "; not every run at " + Name(low, claim.key) + " was long enough for its sink to come";
@@ -201,16 +212,14 @@ class ClaimJudge {
     const std::vector<Case> cases = evidence_.Cases(experiment_, claim.where);
     if (cases.empty()) return Missing(claim.where);
     UseMeasureFor(cases, {kFirst});
-    std::vector<Part> parts;
-    for (const Case& c : cases) {
+    Judgement all = Together(PartsOf(cases, [this](const Case& c) {
       const Numbers numbers = Measured(c, kFirst);
       Judgement part = Begin({});
       part.effect = Level(c, numbers);
       part.comparison = Show(c, numbers) + " at " + Name(c);
       // Here nothing smaller than a sink would count: what is above the level of one is one.
-      parts.push_back({NameInExperiment(c), Decided(std::move(part), !TooFew(numbers))});
-    }
-    Judgement all = Together(std::move(parts));
+      return Decided(std::move(part), !TooFew(numbers));
+    }));
     if (all.verdict == Verdict::kDoesNotHold && !SweepHasASink()) {
       all.verdict = Verdict::kNotEnoughData;
       all.comparison += "; nothing in this sweep has a sink";
@@ -225,12 +234,13 @@ class ClaimJudge {
     std::set<std::string> about;
     for (const Where& where : {claim.where, claim.control})
       for (const auto& [key, value] : where) about.insert(key);
-    std::vector<std::pair<Case, Case>> pairs;
-    std::vector<Case> all = cases;
+    std::vector<Case> controlled, all = cases;
+    std::map<size_t, Case> controls;  // by the index of the case
     std::string alone;
     for (const Case& c : cases) {
       if (const std::optional<Case> control = ControlOf(c, claim.control, about)) {
-        pairs.emplace_back(c, *control);
+        controlled.push_back(c);
+        controls.emplace(c.index, *control);
         all.push_back(*control);
       } else {
         alone += (alone.empty() ? "" : ", ") + Name(c);
@@ -242,12 +252,12 @@ class ClaimJudge {
       want += (want.empty() ? "" : ", ") + key.substr(key.rfind('.') + 1) + " " + value;
     const std::string lacking =
         "this sweep has no control (" + want + ") that differs in " + keys + " alone from " + alone;
-    if (pairs.empty()) return {.remark = kNoControl, .comparison = lacking};
+    if (controlled.empty()) return {.remark = kNoControl, .comparison = lacking};
     UseMeasureFor(all, {kFirst});
-    std::vector<Part> parts;
-    for (const auto& [c, control] : pairs)
-      parts.push_back({NameInExperiment(c), Gone(c, Name(c), control, NameIn(control), 1)});
-    Judgement together = Together(std::move(parts));
+    Judgement together = Together(PartsOf(controlled, [&](const Case& c) {
+      const Case& control = controls.at(c.index);
+      return Gone(c, Name(c), control, NameIn(control), 1);
+    }));
     if (!alone.empty()) {
       if (together.verdict == Verdict::kHolds) {
         together.verdict = Verdict::kNotEnoughData;
@@ -276,9 +286,7 @@ class ClaimJudge {
     std::set<std::string> positions;
     for (const Case& c : cases) positions.merge(evidence_.Positions(c));
     UseMeasureFor(cases, positions);
-    std::vector<Part> parts;
-    for (const Case& c : cases) parts.push_back({NameInExperiment(c), PlaceOf(c, Inside(c, claim.place))});
-    Judgement all = Together(parts);
+    Judgement all = Together(PartsOf(cases, [&](const Case& c) { return PlaceOf(c, Inside(c, claim.place)); }));
     if (!left_out.empty()) all.comparison += "; " + left_out;
     return OfFinished(std::move(all), claim.where);
   }
@@ -420,19 +428,24 @@ class ClaimJudge {
   }
 
   struct Onsets {
-    Numbers steps;  // of every run
+    Numbers steps;  // of every run whose outcome is known
     int reached = 0;
     std::string text;
+
+    bool all_reached() const { return reached == static_cast<int>(steps.size()); }
   };
-  // `end`: to which both sides are read, and what counts for a run whose sink does not stay by then.
+  // `end`: to which both sides are read, and what counts for a run whose sink does not stay by then: a mean of onsets
+  // that leaves out seeds without one would make a setting earlier for every late seed that it loses. In a run that
+  // diverged no sink stays.
   Onsets OnsetsOf(const Case& c, int64_t end) const {
     const double level = rates_ ? kSinkPercent / 100 : SinkFrom(c);
     Onsets onsets;
     Numbers reached;
     for (const std::string& id : c.point().runs) {
       const Run& run = evidence_.study().run(id);
-      if (!run.succeeded()) continue;
-      const auto step = Onset(run, MetricName(run, TheMeasure(), kFirst), level, end);
+      const bool diverged = Diverged(run);
+      if (!run.succeeded() && !diverged) continue;
+      const auto step = diverged ? std::nullopt : Onset(run, MetricName(run, TheMeasure(), kFirst), level, end);
       if (step) reached.push_back(static_cast<double>(*step));
       onsets.steps.push_back(static_cast<double>(step.value_or(end)));
     }
@@ -594,7 +607,17 @@ class ClaimJudge {
     return Decided(std::move(judgement), !TooFew(lead));
   }
 
-  // A claim about several settings holds when it does for each; the one that decides lends its effect.
+  // Of a claim about each of several settings.
+  template <typename JudgeOne>
+  std::vector<Part> PartsOf(const std::vector<Case>& cases, const JudgeOne& judge) const {
+    std::vector<Part> parts;
+    for (const Case& c : cases) {
+      parts.push_back({NameInExperiment(c), judge(c)});
+    }
+    return parts;
+  }
+
+  // The one that decides lends its effect.
   static Judgement Together(const std::vector<Part>& parts) {
     Judgement all = parts.front().judgement;
     all.verdict = Verdict::kHolds;
@@ -662,32 +685,27 @@ std::string VerdictText(Verdict verdict) {
 
 std::string RuleText() {
   return "How takeaways are judged. Compared are settings that differ in what the takeaway is about and in nothing "
-         "else. "
-         "An effect is the difference of their means over seeds, positive in the takeaway's direction, with its 95 % "
-         "interval by Welch's t; where the numbers choose which settings are compared, the interval is widened for as "
-         "many comparisons as there were (Bonferroni). Where a takeaway says that a sink is there, the effect is how "
-         "far "
-         "the mean lies above the level of one, and where it says at which position, by how much that position leads "
-         "the others in the same run: both with Student's t over seeds. Where it says that there is no effect, the "
-         "intervals of all pairs must lie within a tolerance (4 points of sink rate, 0.1 of alpha). An onset counts as "
-         "the end of training where no sink comes to stay, and is known up to the pause between measurements. Holds: "
-         "the "
+         "else. An effect is the difference of their means over seeds, positive in the takeaway's direction, with its "
+         "95 % interval by Welch's t; where the numbers choose which settings are compared, the interval is widened "
+         "for as many comparisons as there were (Bonferroni). Where a takeaway says that a sink is there, the effect "
+         "is how far the mean lies above the level of one, and where it says at which position, by how much that "
+         "position leads the others in the same run: both with Student's t over seeds. Where it says that there is no "
+         "effect, the intervals of all pairs must lie within a tolerance (4 points of sink rate, 0.1 of alpha). Where "
+         "it says that a sink comes earlier, the effect is a difference of mean onsets, in which a run whose sink "
+         "does not come to stay, or that diverged, counts as one at the end of the shorter runs; onsets are known up "
+         "to the pause between measurements, which widens their interval and is the least that counts. Holds: the "
          "whole interval is above 0 and the effect is at least 2 points of sink rate (0.05 of alpha). Does not hold: "
-         "the "
-         "whole interval is below that. Not enough data: anything else, fewer than three seeds of a setting, settings "
-         "without a result, settings of which runs were cancelled or stopped early or had other data, and comparisons "
-         "in "
-         "which nothing has a sink (a rate of 1 %, or a strongest head above epsilon). Sink rates are compared where "
-         "one "
-         "of the settings has a mean of 10 % or more; otherwise alpha of the strongest head is, because in a small "
-         "model "
-         "one head more is already several percent. That a sink is gone takes an interval of what is left that is "
-         "below "
-         "that level, not a mean: seeds differ much. A takeaway about several settings holds when it does for each and "
-         "does not when one refutes it. Models that are measured and not trained have no seeds: what was measured "
-         "decides. Intervals are not widened for the number of takeaways, nor of the settings of one: one in twenty "
-         "may "
-         "miss.";
+         "the whole interval is below that. Not enough data: anything else, fewer than three seeds of a setting, "
+         "settings of which more than half of the seeds diverged, or of which runs were cancelled or stopped early or "
+         "had other data, for a takeaway about every setting those without a result, and comparisons in which nothing "
+         "has a sink (a rate of 1 %, or a strongest head above epsilon). Other seeds that diverged have no value and "
+         "are left out, as are settings all of whose seeds did and seeds still to come; how many is said beside the "
+         "verdict. Sink rates are compared where one of the settings has a mean of 10 % or more; otherwise alpha of "
+         "the strongest head is, because in a small model one head more is already several percent. That a sink is "
+         "gone takes an interval of what is left that is below that level, not a mean: seeds differ much. A takeaway "
+         "about several settings holds when it does for each, and does not when one of them refutes it in an interval "
+         "widened for as many as there are. Models that are measured and not trained have no seeds: what was measured "
+         "decides. Intervals are not widened for the number of takeaways: one in twenty may miss.";
 }
 
 std::string ShowEffect(const Effect& effect) {
@@ -699,12 +717,7 @@ std::string ShowEffect(const Effect& effect) {
 }
 
 bool Concerns(const Study& study, const Experiment& experiment, const Claim& claim) {
-  const Where where = std::visit(
-      [](const auto& kind) -> Where {
-        if constexpr (requires { kind.where; }) return kind.where;
-        return {};
-      },
-      claim);
+  const Where where = WhereOf(claim);
   return std::any_of(experiment.points.begin(), experiment.points.end(), [&](const Point& point) {
     return std::any_of(point.runs.begin(), point.runs.end(),
                        [&](const std::string& id) { return Matches(study.run(id), where); });
@@ -713,57 +726,33 @@ bool Concerns(const Study& study, const Experiment& experiment, const Claim& cla
 
 namespace {
 
-// What is wrong with the samples of the settings that a judgement is about: its experiment's, and those that it was
-// held against.
-struct Flaws {
-  int cancelled = 0;   // runs, beside others of their setting that succeeded. Early stopping cancels a run by what it
-                       // measures, so those that are left are no sample of the setting's seeds.
-  int diverged = 0;    // the same of runs that became NaN
-  bool mixed = false;  // a data set held different things for different runs
-};
-Flaws FlawsOf(const Study& study, const Experiment& experiment, const Judgement& judgement) {
+// The settings that a judgement is about: those of its experiment that the claim speaks of, and those that it held
+// against each other.
+std::vector<const Point*> PointsOf(const Study& study, const Experiment& experiment, const Where& where,
+                                   const Judgement& judgement) {
   std::set<std::string> compared;
   for (const Contrast& contrast : judgement.against) compared.insert({contrast.setting, contrast.control});
-  Flaws flaws;
-  std::map<std::string, std::set<std::string>> contents;  // of data sets
+  std::vector<const Point*> points;
   for (const Experiment& other : study.experiments)
-    for (const Point& point : other.points) {
-      const auto any = [&](const auto& is) { return std::any_of(point.runs.begin(), point.runs.end(), is); };
-      if (&other != &experiment && !any([&](const std::string& id) { return compared.contains(id); })) continue;
-      if (!any([&](const std::string& id) { return study.run(id).succeeded(); })) continue;
-      for (const std::string& id : point.runs) {
-        const Run& run = study.run(id);
-        const std::optional<JobState> state = ParseName<JobState>(run.state);
-        flaws.cancelled += state == JobState::kCancelled;
-        flaws.diverged += state == JobState::kFailed && run.reason.starts_with("nan");
-        if (run.succeeded() && !run.data_content.empty()) contents[run.data_set].insert(run.data_content);
-      }
-    }
-  flaws.mixed = std::any_of(contents.begin(), contents.end(), [](const auto& set) { return set.second.size() > 1; });
-  return flaws;
+    for (const Point& point : other.points)
+      if (std::any_of(point.runs.begin(), point.runs.end(), [&](const std::string& id) {
+            return compared.contains(id) || (&other == &experiment && Matches(study.run(id), where));
+          }))
+        points.push_back(&point);
+  return points;
 }
 
-std::string Runs(int count, const std::string& what) {
-  return std::to_string(count) + (count == 1 ? " run was " : " runs were ") + what;
-}
-
-// The judgement, where the samples allow one.
-Judgement OfGoodSamples(Judgement judgement, const Flaws& flaws) {
-  if (judgement.verdict == Verdict::kNotEnoughData) return judgement;
-  const auto open = [&judgement](const std::string& remark, const std::string& why) {
+// The judgement, where the runs are a sample that allows one; and how many of them have no value to compare.
+Judgement OfSample(Judgement judgement, const Flaws& flaws) {
+  const std::string why = WhyNoSample(flaws), without = SeedsWithoutValue(flaws);
+  if (!why.empty() && judgement.verdict != Verdict::kNotEnoughData) {
     judgement.verdict = Verdict::kNotEnoughData;
-    judgement.remark = remark;
+    judgement.remark = why;
     judgement.comparison += "; " + why;
-  };
-  if (flaws.cancelled > 0)
-    open("runs were stopped early",
-         Runs(flaws.cancelled, "cancelled or stopped early, so the others are no sample of the seeds"));
-  if (flaws.mixed) open("not all on the same data", "the runs did not all train on the same data");
-  if (flaws.diverged > 0) {
-    const std::string what = std::to_string(flaws.diverged) + (flaws.diverged == 1 ? " seed" : " seeds") +
-                             " diverged and " + (flaws.diverged == 1 ? "is" : "are") + " left out";
-    judgement.remark += (judgement.remark.empty() ? "" : "; ") + what;
-    judgement.comparison += "; " + what;
+  }
+  if (!without.empty()) {
+    judgement.remark += (judgement.remark.empty() ? "" : "; ") + without;
+    judgement.comparison += "; " + without;
   }
   return judgement;
 }
@@ -772,8 +761,8 @@ Judgement OfGoodSamples(Judgement judgement, const Flaws& flaws) {
 
 Judgement Judge(const Study& study, const Experiment& experiment, const Claim& claim) {
   Judgement judgement = std::visit(ClaimJudge(study, experiment, Source::kOurs), claim);
-  const Flaws flaws = FlawsOf(study, experiment, judgement);
-  judgement = OfGoodSamples(std::move(judgement), flaws);
+  const Flaws flaws = FlawsOf(study, PointsOf(study, experiment, WhereOf(claim), judgement));
+  judgement = OfSample(std::move(judgement), flaws);
   const Judgement published = std::visit(ClaimJudge(study, experiment, Source::kPaper), claim);
   if (published.effect) {
     judgement.paper = published.comparison;

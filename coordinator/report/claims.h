@@ -11,9 +11,10 @@
 //   is above 0 and the effect is at least the least that counts: 2 points of sink rate, 0.05 of alpha. It does not hold
 //   when the whole interval is below that least effect. Everything else is not enough data: fewer than three seeds on a
 //   side always are, and so is a comparison in which no setting has a sink (a sink rate of 1 percent; a strongest head
-//   above epsilon), settings without a result, and settings of which runs were cancelled, as early stopping does by
-//   what they measure, or had other data in their set. That a sink is gone takes an interval of what is left that lies
-//   below that level. Models that are measured and not trained have no seeds: what was measured decides.
+//   above epsilon), settings without a result, and runs that are no sample of what settings do (samples.h). That a sink
+//   is gone takes an interval of what is left that lies below that level. A claim about each of several settings holds
+//   when it does for all, and does not when one refutes it in an interval widened for their number. Models that are
+//   measured and not trained have no seeds: what was measured decides.
 #pragma once
 
 #include <optional>
@@ -55,8 +56,8 @@ struct Contrast {
 
 struct Judgement {
   Verdict verdict = Verdict::kNotEnoughData;
-  // For a table, in a few words: why nothing is decided, or where a claim about several settings holds and where not.
-  // Empty where the effect says it all.
+  // For a table, in a few words: why nothing is decided, where a claim about several settings holds and where not, and
+  // how many seeds have no value. Empty where the effect says it all.
   std::string remark;
   std::string comparison;         // our numbers, one sentence or two
   std::optional<Effect> effect;   // of the comparison that decided
@@ -78,7 +79,7 @@ struct Trend {
 };
 
 // With the larger value of `key` the sink passes what counts as one, for good, at an earlier step. A run in which it
-// never does counts as one in which it does at the end of the shorter runs.
+// never does, or that diverged, counts as one in which it does at the end of the shorter runs.
 struct Earlier {
   std::string key;
   Where where = {};

@@ -37,7 +37,7 @@ struct HeatMap {
 struct Run {
   std::string id;
   std::string state;   // "SUCCEEDED": a JobState by name, or what a newer coordinator says
-  std::string reason;  // why it failed, or why it waits
+  std::string reason;  // why it failed, "nan: ...": a pipe::FailureClass by name first; or why it waits
   int attempt = 0;
   std::string worker;
   int64_t step = 0;

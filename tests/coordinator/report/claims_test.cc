@@ -401,7 +401,7 @@ TEST(Claims, EarlierTellsOfTheRunsInWhichTheSinkCame) {
     study.runs[slow.runs[seed]].curves["sink_rate/0.3/1"] = {{0, 0, 1}, {50, 0, 1}, {100, 0, 1}};
   const Judgement judgement = JudgeFirst(study, Earlier{.key = "train.learning_rate"});
   EXPECT_THAT(judgement.comparison, HasSubstr("from step 50 ± 0 (in 3 of 5 runs) at learning_rate 0.0001"));
-  EXPECT_THAT(judgement.comparison, HasSubstr("a run without one counts as step 100"));
+  EXPECT_THAT(judgement.comparison, HasSubstr("a run without one counts as step 100: +20 ["));
   EXPECT_NEAR(judgement.effect->value, 20, 1e-9);  // (3 x 50 + 2 x 100) / 5 - 50
 }
 
@@ -412,6 +412,7 @@ TEST(Claims, StepsThatAreEqualAreNotCertain) {
   ASSERT_TRUE(judgement.effect->interval.has_value());
   EXPECT_NEAR(judgement.effect->value, 50, 1e-9);
   EXPECT_LT(judgement.effect->interval->low, 40);  // 50 steps, each known up to 50
+  EXPECT_THAT(judgement.comparison, HasSubstr("steps, no more than one measurement"));
 }
 
 TEST(Claims, RunsThatHadOtherDataAreNotHeldAgainstEachOther) {
@@ -429,13 +430,68 @@ TEST(Claims, RunsThatHadOtherDataAreNotHeldAgainstEachOther) {
   EXPECT_EQ(VerdictOf(study, kRate), Verdict::kHolds);
 }
 
-TEST(Claims, SeedsThatDivergedAreLeftOutAndSaid) {
+// Ends runs of a point as they do when their loss becomes NaN.
+void Diverge(Study* study, const Point& point, size_t seeds) {
+  for (size_t i = 0; i < seeds; ++i) {
+    study->runs[point.runs[i]].state = "FAILED";
+    study->runs[point.runs[i]].reason = "nan: the loss is NaN at step 12";
+  }
+}
+
+TEST(Claims, SeedsThatDivergedAreCountedBesideTheVerdict) {
   Study study = OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}});
-  study.runs.begin()->second.state = "FAILED";
-  study.runs.begin()->second.reason = "nan: the loss is NaN at step 12";
+  Diverge(&study, study.experiments[0].points[0], 1);
   const Judgement judgement = JudgeFirst(study, kRate);
   EXPECT_EQ(judgement.verdict, Verdict::kHolds);
-  EXPECT_EQ(judgement.remark, "1 seed diverged and is left out");
+  EXPECT_EQ(judgement.remark, "1 seed diverged");
+  EXPECT_THAT(judgement.comparison, HasSubstr("(4 of 5 seeds)"));
+  // A run that came to its end with a value that is none diverged, too.
+  study.runs[study.experiments[0].points[1].runs[0]].curves["sink_rate/0.3/1"].back().value = NAN;
+  EXPECT_EQ(JudgeFirst(study, kRate).remark, "2 seeds diverged");
+}
+
+TEST(Claims, ASettingOfWhichMostSeedsDivergedDecidesNothing) {
+  Study study = OfKey("train.learning_rate", {{8e-4, 0.3}, {4e-4, 0.3}, {1e-4, 0.02}}, 0.01, 7);
+  Diverge(&study, study.experiments[0].points[0], 3);
+  EXPECT_EQ(VerdictOf(study, kRate), Verdict::kHolds);
+  Diverge(&study, study.experiments[0].points[0], 4);  // three are left, as many as a verdict takes
+  const Judgement judgement = JudgeFirst(study, kRate);
+  EXPECT_EQ(judgement.verdict, Verdict::kNotEnoughData);
+  EXPECT_EQ(judgement.remark, "more than half of a setting's seeds diverged; 4 seeds diverged");
+  // With none left the others are what they were, and it is said which setting is not among them.
+  Diverge(&study, study.experiments[0].points[0], 7);
+  EXPECT_EQ(VerdictOf(study, kRate), Verdict::kHolds);
+  EXPECT_EQ(JudgeFirst(study, kRate).remark, "7 seeds diverged (all of learning_rate=0.0008)");
+}
+
+TEST(Claims, InASeedThatDivergedNoSinkComesToStay) {
+  Study study = OfKey("train.learning_rate", {{1e-3, 0.15}, {1e-4, 0.012}}, 0.0001);
+  Diverge(&study, study.experiments[0].points[0], 2);
+  const Judgement judgement = JudgeFirst(study, Earlier{.key = "train.learning_rate"});
+  EXPECT_THAT(judgement.comparison, HasSubstr("from step 50 ± 0 (in 3 of 5 runs) at learning_rate 0.001"));
+  EXPECT_NEAR(judgement.effect->value, 30, 1e-9);  // 100 - (3 x 50 + 2 x 100) / 5
+}
+
+TEST(Claims, SeedsThatAreStillToComeAreCountedBesideTheVerdict) {
+  Study study = OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}});
+  study.runs.begin()->second.state = "RUNNING";
+  const Judgement judgement = JudgeFirst(study, kRate);
+  EXPECT_EQ(judgement.verdict, Verdict::kHolds);
+  EXPECT_EQ(judgement.remark, "1 seed is still to come");
+}
+
+TEST(Claims, OnlyRunsOfTheSettingsThatAreSpokenOfCountAndEachOnce) {
+  Study study = EmptyStudy("experiment");
+  AddSeeds(&study, "softmax", {{kSimilarity, "softmax"}, {kNormalize, true}}, {{"sink_rate/0.3/1", 0.3}});
+  AddSeeds(&study, "softpick", {{kSimilarity, "softpick"}, {kNormalize, true}}, {{"sink_rate/0.3/1", 0.3}});
+  study.runs[study.experiments[0].points[1].runs[0]].state = "CANCELLED";
+  EXPECT_EQ(VerdictOf(study, Present{.where = {{kSimilarity, "softmax"}}}), Verdict::kHolds);
+
+  Study shared = OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}});
+  const Point point = shared.experiments[0].points[0];
+  shared.runs[point.runs[0]].state = "CANCELLED";
+  shared.experiments.push_back({"again", "", Json::object(), {point}});
+  EXPECT_EQ(JudgeFirst(shared, kRate).remark, "1 run was cancelled or stopped early");
 }
 
 TEST(Claims, ModelsThatAreMeasuredHaveNoSeeds) {
