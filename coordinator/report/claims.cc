@@ -78,7 +78,8 @@ std::set<std::string> Inside(const Case& c, SitsAt::Place place) {
   return positions;
 }
 
-// Judges a claim about an experiment, of whatever kind. Judges one claim at a time: `rates_` and `exact_` belong to it.
+// Judges a claim about an experiment, of whatever kind. Judges one claim at a time: `rates_`, `exact_` and `outside_`
+// belong to it.
 class ClaimJudge {
  public:
   ClaimJudge(const Study& study, const Experiment& experiment, Source source)
@@ -481,7 +482,7 @@ class ClaimJudge {
   }
   Effect Difference(const Numbers& a, const Numbers& b, size_t comparisons, double resolution = 0) const {
     Effect effect = Sized(Summarize(a).mean - Summarize(b).mean);
-    Bound(DifferenceInterval(a, b, kOutside / static_cast<double>(comparisons), resolution), TooFew(a) || TooFew(b),
+    Bound(DifferenceInterval(a, b, outside_ / static_cast<double>(comparisons), resolution), TooFew(a) || TooFew(b),
           &effect);
     return effect;
   }
@@ -489,7 +490,7 @@ class ClaimJudge {
   Effect Level(const Case& c, const Numbers& numbers) const {
     Effect effect = Sized(Summarize(numbers).mean - SinkFrom(c));
     effect.least = 0;
-    if (const auto interval = MeanInterval(numbers, kOutside))
+    if (const auto interval = MeanInterval(numbers, outside_))
       Bound(Interval{interval->low - SinkFrom(c), interval->high - SinkFrom(c)}, TooFew(numbers), &effect);
     else
       Bound(std::nullopt, true, &effect);
@@ -597,7 +598,7 @@ class ClaimJudge {
     judgement.comparison = Quantity() + " " + Show(c, of_inside) + " at " + PositionText(at_inside) + " against " +
                            Show(c, of_outside) + " at " + PositionText(at_outside) + " (" + Name(c) + ")";
     judgement.effect = Sized(Summarize(lead).mean);
-    Bound(MeanInterval(lead, kOutside), TooFew(lead), &*judgement.effect);
+    Bound(MeanInterval(lead, outside_), TooFew(lead), &*judgement.effect);
     judgement.comparison += ": " + ShowEffect(*judgement.effect);
     if (std::max(Summarize(of_inside).mean, Summarize(of_outside).mean) < SinkFrom(c)) {
       judgement.comparison += "; there is no sink";
@@ -607,12 +608,19 @@ class ClaimJudge {
     return Decided(std::move(judgement), !TooFew(lead));
   }
 
-  // Of a claim about each of several settings.
+  // Of a claim about each of several settings. It holds when it does for each, which needs no wider intervals; but it
+  // is refuted by the one of them that the numbers choose, so that a part which refutes is judged again for as many.
   template <typename JudgeOne>
-  std::vector<Part> PartsOf(const std::vector<Case>& cases, const JudgeOne& judge) const {
+  std::vector<Part> PartsOf(const std::vector<Case>& cases, const JudgeOne& judge) {
     std::vector<Part> parts;
     for (const Case& c : cases) {
-      parts.push_back({NameInExperiment(c), judge(c)});
+      Judgement judgement = judge(c);
+      if (judgement.verdict == Verdict::kDoesNotHold) {
+        outside_ = kOutside / static_cast<double>(cases.size());
+        judgement = judge(c);
+        outside_ = kOutside;
+      }
+      parts.push_back({NameInExperiment(c), std::move(judgement)});
     }
     return parts;
   }
@@ -666,7 +674,8 @@ class ClaimJudge {
   const Evidence evidence_;
   const Experiment& experiment_;
   bool rates_ = true;
-  bool exact_ = false;  // models that are measured, not trained: no seeds
+  bool exact_ = false;         // models that are measured, not trained: no seeds
+  double outside_ = kOutside;  // of the intervals
 };
 
 }  // namespace

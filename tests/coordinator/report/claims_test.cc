@@ -494,6 +494,18 @@ TEST(Claims, OnlyRunsOfTheSettingsThatAreSpokenOfCountAndEachOnce) {
   EXPECT_EQ(JudgeFirst(shared, kRate).remark, "1 run was cancelled or stopped early");
 }
 
+// One of several settings that refutes a claim was chosen by the numbers.
+TEST(Claims, OneOfSeveralSettingsRefutesInAWiderInterval) {
+  const auto judged = [](int others) {
+    std::vector<Planted> settings = {{1, 0.008, 0.6}};  // a rate of 0.8 % and, of three seeds, 0.05 points of deviation
+    for (int i = 0; i < others; ++i) settings.push_back({2.0 + i, 0.3, 0.6});
+    return JudgeFirst(OfKey("model.num_attention_heads", settings, 0.0005, 3), Present{});
+  };
+  EXPECT_EQ(judged(1).verdict, Verdict::kDoesNotHold) << judged(1).comparison;
+  EXPECT_EQ(judged(5).verdict, Verdict::kNotEnoughData) << judged(5).comparison;
+  EXPECT_EQ(judged(5).remark, "holds at 5 of 6; undecided at num_attention_heads=1");
+}
+
 TEST(Claims, ModelsThatAreMeasuredHaveNoSeeds) {
   Study study = EmptyStudy("experiment");
   AddPoint(&study, "model=a", {FinishedRun(1, {{"kind", "evaluate"}}, {{"sink_rate/0.3/1", 0.7}})});
