@@ -323,7 +323,8 @@ TEST(Report, TheFigureOfOnsetsSaysThatItShowsMedians) {
   EXPECT_THAT(
       Markdown(Optimization()),
       HasSubstr("First step from which alpha\\_1 of the strongest head is above 0.3 for good: median over the runs, "
-                "where one that never reaches it is later than any, from the earliest to the latest."));
+                "where one that never reaches it is later than any, from the earliest to the latest of those "
+                "that do."));
 }
 
 TEST(Report, SaysHowTheRecipeDiffersFromThePapers) {
@@ -359,7 +360,11 @@ TEST(Report, SaysWhenTheSinkEmergesAndWhatComesFirst) {
 TEST(Report, JsonHasOnsetsOrderAndWhatRemovesASink) {
   const Study study = Optimization();
   const Json json = ReportJson(study, Evaluate(study));
-  EXPECT_EQ(json["experiments"][0]["rows"][0]["alpha_onset"]["steps"].dump(), "[50.0,50.0,50.0]");
+  const Json& onset = json["experiments"][0]["rows"][0]["alpha_onset"];
+  EXPECT_EQ(onset["steps"].dump(), "[50.0,50.0,50.0]");
+  EXPECT_EQ(onset["median"], 50);
+  EXPECT_EQ(onset["end"], 100);
+  EXPECT_EQ(onset["diverged"], 0);
   EXPECT_EQ(json["experiments"][0]["order"][0]["order"], "not decided");
   EXPECT_TRUE(json["removal"].is_null());
 }
