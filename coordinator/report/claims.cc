@@ -705,16 +705,16 @@ std::string RuleText() {
          "to the pause between measurements, which widens their interval and is the least that counts. Holds: the "
          "whole interval is above 0 and the effect is at least 2 points of sink rate (0.05 of alpha). Does not hold: "
          "the whole interval is below that. Not enough data: anything else, fewer than three seeds of a setting, "
-         "settings without a result or of which more than half of the seeds diverged, settings of which runs were "
-         "cancelled or stopped early or had other data, and comparisons in which nothing has a sink (a rate of 1 %, "
-         "or a strongest head above epsilon). Other seeds that diverged have no value and are left out, as are seeds "
-         "still to come; how many is said beside the verdict. Sink rates are compared where one of the settings has a "
-         "mean of 10 % or more; otherwise alpha of the strongest head is, because in a small model one head more is "
-         "already several percent. That a sink is gone takes an interval of what is left that is below that level, "
-         "not a mean: seeds differ much. A takeaway about several settings holds when it does for each, and does not "
-         "when one of them refutes it in an interval widened for as many as there are. Models that are measured and "
-         "not trained have no seeds: what was measured decides. Intervals are not widened for the number of "
-         "takeaways: one in twenty may miss.";
+         "settings of which more than half of the seeds diverged, or of which runs were cancelled or stopped early or "
+         "had other data, for a takeaway about every setting those without a result, and comparisons in which nothing "
+         "has a sink (a rate of 1 %, or a strongest head above epsilon). Other seeds that diverged have no value and "
+         "are left out, as are settings all of whose seeds did and seeds still to come; how many is said beside the "
+         "verdict. Sink rates are compared where one of the settings has a mean of 10 % or more; otherwise alpha of "
+         "the strongest head is, because in a small model one head more is already several percent. That a sink is "
+         "gone takes an interval of what is left that is below that level, not a mean: seeds differ much. A takeaway "
+         "about several settings holds when it does for each, and does not when one of them refutes it in an interval "
+         "widened for as many as there are. Models that are measured and not trained have no seeds: what was measured "
+         "decides. Intervals are not widened for the number of takeaways: one in twenty may miss.";
 }
 
 std::string ShowEffect(const Effect& effect) {

@@ -7,6 +7,7 @@
 
 #include "coordinator/report/claims.h"
 #include "coordinator/report/measures.h"
+#include "coordinator/report/samples.h"
 #include "proto/pipe/metric_name.h"
 
 namespace sink::report {
@@ -75,6 +76,11 @@ Onsets OnsetsOf(const Study& study, const Point& point, Measure measure, double 
     if (!run.final() || metric.empty()) continue;
     ++onsets.runs;
     onsets.tokens_a_step = TokensAStep(run);
+    for (const Sample& sample : run.curves.at(metric)) onsets.end = std::max(onsets.end, sample.step);
+    if (Diverged(run)) {
+      ++onsets.diverged;
+      continue;
+    }
     if (!run.succeeded()) {  // early stopping picks out runs by what they measure: those left are no sample
       ++onsets.unfinished;
       continue;
@@ -83,6 +89,37 @@ Onsets OnsetsOf(const Study& study, const Point& point, Measure measure, double 
   }
   std::sort(onsets.steps.begin(), onsets.steps.end());
   return onsets;
+}
+
+// Whether the lags of every setting lie on one side of 0, surely where they are enough to tell.
+bool Agree(const std::vector<std::vector<double>>& settings, double resolution) {
+  size_t before = 0, after = 0;
+  for (const std::vector<double>& lags : settings) {
+    const double mean = Summarize(lags).mean;
+    const bool enough = static_cast<int>(lags.size()) >= kLeastSeeds;
+    const Interval span = enough ? *MeanInterval(lags, kOutside, resolution) : Interval{mean, mean};
+    before += span.low > 0;
+    after += span.high < 0;
+  }
+  return std::max(before, after) == settings.size();
+}
+
+// The mean lag and its interval, from the lags of each setting that has any, known up to `resolution`.
+void DrawFrom(const std::vector<std::vector<double>>& settings, double resolution, Order* order) {
+  if (settings.empty()) return;
+  const auto smaller = [](const auto& a, const auto& b) { return a.size() < b.size(); };
+  const bool many = static_cast<int>(settings.size()) >= kLeastSeeds;
+  std::vector<double> draws = *std::max_element(settings.begin(), settings.end(), smaller);
+  if (many) {
+    draws.clear();
+    for (const std::vector<double>& lags : settings) draws.push_back(Summarize(lags).mean);
+    const size_t fewest = std::min_element(settings.begin(), settings.end(), smaller)->size();
+    resolution /= std::sqrt(static_cast<double>(fewest));
+  }
+  order->mean = Summarize(draws).mean;
+  if (static_cast<int>(draws.size()) < kLeastSeeds) return;
+  if (many || settings.size() == 1 || Agree(settings, resolution))
+    order->interval = MeanInterval(draws, kOutside, resolution);
 }
 
 std::string TokenText(double tokens) {
@@ -124,16 +161,23 @@ Onsets RateOnsets(const Study& study, const Point& point, double percent) {
 
 std::string ShowOnsets(const Onsets& onsets) {
   if (onsets.runs == 0) return "";
-  std::string of = " of " + std::to_string(onsets.runs) + (onsets.runs == 1 ? " run" : " runs");
-  if (onsets.unfinished > 0) of += " (" + std::to_string(onsets.unfinished) + " did not finish)";
-  if (onsets.steps.empty()) return "in none" + of;
-  const std::string in = "in " + std::to_string(onsets.steps.size()) + of;
+  std::string without;
+  for (const auto& [count, what] : {std::pair(onsets.diverged, " diverged"), {onsets.unfinished, " did not finish"}})
+    if (count > 0) without += (without.empty() ? "" : ", ") + std::to_string(count) + what;
+  const std::string in = "in " + (onsets.steps.empty() ? "none" : std::to_string(onsets.steps.size())) + " of " +
+                         std::to_string(onsets.runs) + (onsets.runs == 1 ? " run" : " runs") +
+                         (without.empty() ? "" : " (" + without + ")");
   const auto tokens = [&onsets](double step) { return TokenText(step * onsets.tokens_a_step) + " tokens"; };
-  const double first = onsets.steps.front();
   const std::optional<double> median = onsets.median();
-  if (!median) return in + ", the earliest at step " + Fixed(first, 0) + " (" + tokens(first) + ")";
+  if (!median) {
+    const std::string text = "not within " + std::to_string(onsets.end) + " steps, " + in;
+    if (onsets.steps.empty()) return text;
+    const double first = onsets.steps.front();
+    return text + ", the earliest at step " + Fixed(first, 0) + " (" + tokens(first) + ")";
+  }
   std::string text = "step " + Fixed(*median, 0);
-  if (onsets.steps.size() > 1) text += " (" + Fixed(first, 0) + " to " + Fixed(onsets.steps.back(), 0) + ")";
+  if (onsets.steps.size() > 1)
+    text += " (" + Fixed(onsets.steps.front(), 0) + " to " + Fixed(onsets.steps.back(), 0) + ")";
   return text + ", " + tokens(*median) + ", " + in;
 }
 
@@ -159,7 +203,7 @@ std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experi
     order.quantity = quantity;
     bool measured = false;
     std::set<std::string> seen;  // a run may stand under two settings' labels
-    std::vector<double> of_settings, of_one;
+    std::vector<std::vector<double>> of_settings;
     double every = 0;  // how often it was measured
     for (const Point& point : experiment.points) {
       std::vector<double> lags;
@@ -172,25 +216,18 @@ std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experi
         const auto of_sink = HalfWay(run, Quantity::kSink), of_quantity = HalfWay(run, quantity);
         if (of_sink && of_quantity) lags.push_back(*of_sink - *of_quantity);
         const Json& steps = Setting(run, "eval.every");
-        if (steps.is_number()) every = steps.get<double>();
+        if (steps.is_number()) every = std::max(every, steps.get<double>());
       }
       for (const double lag : lags) {
         order.lag.push_back(lag);
         order.before += lag > 0;
         order.after += lag < 0;
       }
-      if (!lags.empty()) of_settings.push_back(Summarize(lags).mean);
-      if (lags.size() > of_one.size()) of_one = lags;
+      if (!lags.empty()) of_settings.push_back(std::move(lags));
     }
     if (!measured) continue;
-    const bool many = static_cast<int>(of_settings.size()) >= kLeastSeeds;
-    const std::vector<double>& draws = many ? of_settings : of_one;
-    order.mean = Summarize(draws).mean;
-    const bool agree =
-        std::all_of(of_settings.begin(), of_settings.end(), [&order](double mean) { return mean * order.mean > 0; });
     // A lag is a difference of two steps, each known up to the pause between measurements.
-    if (static_cast<int>(draws.size()) >= kLeastSeeds && (many || agree))
-      order.interval = MeanInterval(draws, kOutside, many ? 0 : std::sqrt(2.0) * every);
+    DrawFrom(of_settings, std::sqrt(2.0) * every, &order);
     orders.push_back(std::move(order));
   }
   return orders;

@@ -26,7 +26,9 @@ std::string QuantityText(Quantity quantity);  // "alpha_1 of the strongest head"
 struct Onsets {
   int runs = 0;               // that have ended and measured it
   int unfinished = 0;         // of them, those that were stopped or failed: they count as runs without it
+  int diverged = 0;           // of them, those that diverged: likewise
   std::vector<double> steps;  // of those in which the threshold is passed and kept, ascending
+  int64_t end = 0;            // the last step at which one of them measured it
   double tokens_a_step = 1;
 
   // Of all runs, where one in which the threshold is not kept is later than any; nothing where half or more are such.
@@ -39,8 +41,8 @@ inline constexpr double kOnsetPercent = 1.0;  // of the sink rate
 // When alpha_1 of the strongest head stays at `level`, and when Sink_1 in percent does.
 Onsets AlphaOnsets(const Study& study, const Point& point, double level);
 Onsets RateOnsets(const Study& study, const Point& point, double percent);
-// "step 450 (300 to 700), 115k tokens, in 5 of 5 runs", "in 2 of 5 runs, the earliest at step 300 (77k tokens)", "in
-// none of 5 runs (2 did not finish)".
+// "step 450 (300 to 700), 115k tokens, in 5 of 5 runs"; where half or more never come to it "not within 1000 steps, in
+// 2 of 5 runs (1 diverged), the earliest at step 300 (77k tokens)", "not within 1000 steps, in none of 5 runs".
 std::string ShowOnsets(const Onsets& onsets);
 
 // The step at which the quantity has gone half of its way for good; nothing when it goes none or was not measured.
@@ -48,7 +50,8 @@ std::optional<double> HalfWay(const Run& run, Quantity quantity);
 
 // How a quantity's half-way step lies to that of the sink, over every run of an experiment in which both exist. Seeds
 // of one setting are no independent draws of what settings do: with three settings or more the interval is of the
-// settings' means, with fewer of the runs of the setting that has the most, if the other's mean lies on the same side.
+// settings' means, with fewer of the runs of the setting that has the most, if those of the other lie surely on the
+// same side of 0.
 struct Order {
   Quantity quantity = Quantity::kLoss;
   std::vector<double> lag;    // steps from the quantity to the sink: positive, the quantity comes first

@@ -244,7 +244,8 @@ class FigureMaker {
     chart.title = "When the sink comes to stay: " + experiment_.name;
     chart.description = "First step from which " + head + " is " + above +
                         ": median over the runs, where one that never reaches it is later than any, from the earliest "
-                        "to the latest. A setting in which half of the runs or more never do has no dot.";
+                        "to the latest of those that do. A setting in which half of the runs or more never do has no "
+                        "dot.";
     chart.x_label = "optimizer steps";
     chart.marks = {0};
     Add("onset", "When the sink comes to stay", std::move(chart));

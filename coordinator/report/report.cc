@@ -235,11 +235,16 @@ Json SummaryJson(const Summary& s) {
   return {{"mean", s.mean}, {"deviation", s.deviation}, {"least", s.least}, {"most", s.most}, {"runs", s.n}};
 }
 
-// The steps at which the sink comes to stay, of the runs in which it does.
+// The steps at which the sink comes to stay, of the runs in which it does; the median of all runs, null where half or
+// more have none.
 Json OnsetsJson(const Onsets& onsets) {
+  const std::optional<double> median = onsets.median();
   return {{"steps", onsets.steps},
+          {"median", median ? Json(*median) : Json(nullptr)},
+          {"end", onsets.end},
           {"runs", onsets.runs},
           {"unfinished", onsets.unfinished},
+          {"diverged", onsets.diverged},
           {"tokens_a_step", onsets.tokens_a_step}};
 }
 

@@ -2,7 +2,6 @@
 #include "coordinator/report/samples.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <map>
 #include <set>
 
@@ -27,11 +26,15 @@ Flaws FlawsOf(const Study& study, const std::vector<const Point*>& points) {
   std::map<std::string, std::set<std::string>> contents;  // of data sets
   for (const Point* point : points) {
     const std::vector<std::string>& ids = point->runs;
-    const auto diverged =
-        std::count_if(ids.begin(), ids.end(), [&](const auto& id) { return Diverged(study.run(id)); });
-    flaws.mostly_diverged |= 2 * diverged > static_cast<std::ptrdiff_t>(ids.size());
-    const bool has_result =
-        std::any_of(ids.begin(), ids.end(), [&](const auto& id) { return study.run(id).succeeded(); });
+    const auto count = [&](const auto& is) {
+      return static_cast<size_t>(
+          std::count_if(ids.begin(), ids.end(), [&](const std::string& id) { return is(study.run(id)); }));
+    };
+    const size_t diverged = count(Diverged);
+    const bool has_result = count([](const Run& run) { return run.succeeded(); }) > 0;
+    flaws.mostly_diverged |= has_result && 2 * diverged > ids.size();
+    if (!has_result && diverged > 0 && diverged == ids.size() && !seen.contains(ids.front()))
+      flaws.all_diverged += (flaws.all_diverged.empty() ? "" : ", ") + ShortLabel(point->label);
     for (const std::string& id : ids) {
       if (!seen.insert(id).second) continue;
       const Run& run = study.run(id);
@@ -58,6 +61,7 @@ std::string WhyNoSample(const Flaws& flaws) {
 std::string SeedsWithoutValue(const Flaws& flaws) {
   const auto seeds = [](int count) { return std::to_string(count) + (count == 1 ? " seed" : " seeds"); };
   std::string text = flaws.diverged > 0 ? seeds(flaws.diverged) + " diverged" : "";
+  if (!flaws.all_diverged.empty()) text += " (all of " + flaws.all_diverged + ")";
   if (flaws.awaited > 0)
     text +=
         (text.empty() ? "" : ", ") + seeds(flaws.awaited) + (flaws.awaited == 1 ? " is" : " are") + " still to come";

@@ -17,8 +17,9 @@ struct Flaws {
   int cancelled = 0;             // runs beside others of their setting that succeeded; early stopping cancels a run by
                                  // what it measures, so those that are left are no sample of the setting's seeds
   int diverged = 0;              // seeds
+  std::string all_diverged;      // settings of which none is left: "learning_rate=1"; they narrow what is compared
   int awaited = 0;               // seeds that have not ended, beside others of their setting that succeeded
-  bool mostly_diverged = false;  // in some setting more than half of the seeds
+  bool mostly_diverged = false;  // more than half of the seeds of a setting of which others are left
   bool mixed_data = false;       // one data set held different things for different runs
 };
 
@@ -27,7 +28,7 @@ Flaws FlawsOf(const Study& study, const std::vector<const Point*>& points);
 
 // In a few words why such runs decide nothing; empty where they may.
 std::string WhyNoSample(const Flaws& flaws);
-// "2 seeds diverged, 1 seed is still to come"; empty where all have ended well.
+// "6 seeds diverged (all of learning_rate=1), 1 seed is still to come"; empty where all have ended well.
 std::string SeedsWithoutValue(const Flaws& flaws);
 
 }  // namespace sink::report

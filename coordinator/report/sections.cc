@@ -88,7 +88,7 @@ OnsetTable TableOfOnsets(const Study& study, const std::vector<Line>& lines) {
                  rate = RateOnsets(study, *line.point, kOnsetPercent);
     onsets.measured |= third.runs > 0;
     onsets.any |= !third.steps.empty() || !rate.steps.empty();
-    onsets.unfinished += third.unfinished;
+    onsets.unfinished += third.unfinished + third.diverged;
     const auto cell = [](const Onsets& one) { return TableCell{one.runs == 0 ? "–" : ShowOnsets(one)}; };
     onsets.table.rows.push_back({{line.label, false, false, line.color}, cell(third), cell(half), cell(rate)});
   }
@@ -127,12 +127,13 @@ void AddEmergence(const Study& study, const Experiment& experiment, const Palett
   if (!onsets.any) {
     document->blocks.push_back(Paragraph{
         "In no run does it emerge and stay" +
-        (onsets.unfinished > 0 ? "; " + std::to_string(onsets.unfinished) + " did not finish." : std::string("."))});
+        (onsets.unfinished > 0 ? "; " + std::to_string(onsets.unfinished) + " diverged or did not finish." : ".")});
     return;
   }
   document->blocks.push_back(Paragraph{
       "The first measurement from which on every later one is above: median over the runs, where one in which that "
-      "never happens is later than any, and the earliest and the latest."});
+      "never happens is later than any (so that there is none where half or more are such), and the earliest and the "
+      "latest of those in which it does."});
   document->blocks.push_back(std::move(onsets.table));
   AddOrder(study, experiment, OrderOfEmergence(study, experiment), document);
 }

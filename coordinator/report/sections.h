@@ -22,7 +22,7 @@ struct OnsetTable {
   DataTable table;
   bool measured = false;  // by some run
   bool any = false;       // sink comes to stay
-  int unfinished = 0;     // runs that were stopped or failed
+  int unfinished = 0;     // runs that were stopped, failed or diverged
 };
 OnsetTable TableOfOnsets(const Study& study, const std::vector<Line>& lines);
 

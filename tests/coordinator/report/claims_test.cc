@@ -458,8 +458,10 @@ TEST(Claims, ASettingOfWhichMostSeedsDivergedDecidesNothing) {
   const Judgement judgement = JudgeFirst(study, kRate);
   EXPECT_EQ(judgement.verdict, Verdict::kNotEnoughData);
   EXPECT_EQ(judgement.remark, "more than half of a setting's seeds diverged; 4 seeds diverged");
-  Diverge(&study, study.experiments[0].points[0], 7);  // else the next largest would stand in for it
-  EXPECT_EQ(VerdictOf(study, kRate), Verdict::kNotEnoughData);
+  // With none left the others are what they were, and it is said which setting is not among them.
+  Diverge(&study, study.experiments[0].points[0], 7);
+  EXPECT_EQ(VerdictOf(study, kRate), Verdict::kHolds);
+  EXPECT_EQ(JudgeFirst(study, kRate).remark, "7 seeds diverged (all of learning_rate=0.0008)");
 }
 
 TEST(Claims, InASeedThatDivergedNoSinkComesToStay) {

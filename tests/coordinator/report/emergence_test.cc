@@ -55,8 +55,10 @@ TEST(Emergence, ARunThatFallsBackOrIsNanNeverKeepsASink) {
   study.runs[testing::Id(0)].curves["alpha_max/1"].back().value = 0.1;
   study.runs[testing::Id(1)].curves["alpha_max/1"].back().value = NAN;
   EXPECT_EQ(ShowOnsets(AlphaOnsets(study, study.experiments[0].points[0], 0.3)),
-            "in 1 of 3 runs, the earliest at step 500 (256k tokens)");
-  EXPECT_EQ(ShowOnsets(AlphaOnsets(study, study.experiments[0].points[0], 0.9)), "in none of 3 runs");
+            "not within 900 steps, in 1 of 3 runs (1 diverged), the earliest at step 500 (256k tokens)");
+  study.runs[testing::Id(1)].curves["alpha_max/1"].back().value = 0.8;
+  EXPECT_EQ(ShowOnsets(AlphaOnsets(study, study.experiments[0].points[0], 0.9)),
+            "not within 900 steps, in none of 3 runs");
 }
 
 TEST(Emergence, ARunThatWasStoppedEarlyIsOneWithoutASink) {
@@ -66,6 +68,19 @@ TEST(Emergence, ARunThatWasStoppedEarlyIsOneWithoutASink) {
   EXPECT_EQ(ShowOnsets(onsets), "step 500 (400 to 500), 256k tokens, in 2 of 3 runs (1 did not finish)");
   study.runs[testing::Id(0)].state = "RUNNING";
   EXPECT_EQ(AlphaOnsets(study, study.experiments[0].points[0], 0.3).runs, 2);
+}
+
+TEST(Emergence, ARunThatDivergedIsOneWithoutASinkWhateverItHad) {
+  Study study = Emerging();
+  study.runs[testing::Id(1)].state = "FAILED";
+  study.runs[testing::Id(1)].reason = "nan: the loss is NaN at step 900";
+  study.runs[testing::Id(2)].state = "FAILED";
+  study.runs[testing::Id(2)].reason = "infra: the disk is full";
+  const Onsets onsets = AlphaOnsets(study, study.experiments[0].points[0], 0.3);
+  EXPECT_EQ(onsets.diverged, 1);
+  EXPECT_EQ(ShowOnsets(onsets),
+            "not within 900 steps, in 1 of 3 runs (1 diverged, 1 did not finish), the earliest at step 300 (154k "
+            "tokens)");
 }
 
 // Else a setting would look earlier for every late seed that it loses.
@@ -81,18 +96,44 @@ TEST(Emergence, ARunWithoutASinkIsLaterThanAnyInTheMedian) {
   EXPECT_EQ(AlphaOnsets(even, even.experiments[0].points[0], 0.3).median(), 450);
 }
 
-TEST(Emergence, TwoSettingsThatDisagreeDecideNoOrder) {
-  Study study = Emerging();
+// A second setting of three runs like those of Emerging, but for the loss of each.
+void AddSetting(Study* study, const std::vector<std::vector<double>>& losses) {
   const Study other = Emerging();
   std::vector<report::Run> runs;
   for (int seed = 0; seed < 3; ++seed) {
     report::Run run = other.run(testing::Id(seed));
     run.id = testing::Id(10 + seed);
-    run.curves["validation_loss/all"] = Steps({5, 5, 5, 5, 5, 5, 5, 5, 5, 2});  // after its sink
+    run.curves["validation_loss/all"] = Steps(losses[static_cast<size_t>(seed)]);
     runs.push_back(run);
   }
-  testing::AddPoint(&study, "b", runs);
-  EXPECT_EQ(OrderText(OrderOfEmergence(study, study.experiments[0])[0]), "not decided");
+  testing::AddPoint(study, "b", runs);
+}
+
+TEST(Emergence, TwoSettingsThatDisagreeDecideNoOrder) {
+  const std::vector<double> early = {5, 2, 2, 2, 2, 2, 2, 2, 2, 2}, late = {5, 5, 5, 5, 5, 5, 5, 5, 5, 2};
+  const auto order = [](const std::vector<std::vector<double>>& losses) {
+    Study study = Emerging();
+    AddSetting(&study, losses);
+    return OrderText(OrderOfEmergence(study, study.experiments[0])[0]);
+  };
+  EXPECT_EQ(order({early, early, early}), "before the sink");
+  EXPECT_EQ(order({late, late, late}), "not decided");
+  // In the mean it comes before, there too, but not surely: by 200, 300 and -400 steps.
+  EXPECT_EQ(order({early, early, late}), "not decided");
+}
+
+TEST(Emergence, EqualLagsOfSettingsAreNotCertain) {
+  Study study = EmptyStudy("experiment");
+  for (int setting = 0; setting < 3; ++setting) {
+    report::Run run = Emerging().run(testing::Id(0));
+    run.id = testing::Id(20 + setting);
+    testing::Set(&run.settings, "eval.every", 100);
+    testing::AddPoint(&study, std::to_string(setting), {run});
+  }
+  const Order loss = OrderOfEmergence(study, study.experiments[0])[0];
+  EXPECT_EQ(loss.mean, 200);
+  ASSERT_TRUE(loss.interval.has_value());  // each known up to 100 sqrt(2): 4.303 x 40.8 / sqrt(3)
+  EXPECT_NEAR(loss.interval->high, 200 + 101.4, 0.1);
 }
 
 TEST(Emergence, SeedsOfOneSettingAreNoDrawsOfWhatSettingsDo) {

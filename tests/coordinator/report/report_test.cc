@@ -307,12 +307,14 @@ TEST(Report, FirstPageHasATakeawayARowWithEffectAndThePapersNumber) {
   const std::string text = Markdown(Optimization());
   EXPECT_THAT(text, HasSubstr("2 takeaways of the paper. Hold here: 1. Do not hold: 1. Not enough data: 0."));
   EXPECT_THAT(text, HasSubstr("| A larger learning rate gives a stronger sink after equally many steps | "
-                              "learning\\_rate | **holds** | +28.5 \\[26.4, 30.6\\] points | +31.2 points |"));
+                              "learning\\_rate | **holds**: 1 seed diverged (all of learning\\_rate=1) | +28.5 "
+                              "\\[26.4, 30.6\\] points | +31.2 points |"));
   EXPECT_THAT(text, HasSubstr("How takeaways are judged."));
   EXPECT_THAT(text, HasSubstr("The paper's numbers: sink rate (%) 32.2 at learning\\_rate 0.001 against 1.0 at"));
   EXPECT_LT(text.find("At a glance"), text.find("## learning"));
   const std::string html = Html(Optimization());
-  EXPECT_THAT(html, HasSubstr("<td class=\"holds\">holds</td><td><svg"));
+  EXPECT_THAT(html, HasSubstr("<td class=\"holds\">holds<br><span class=\"source\">1 seed diverged (all of "
+                              "learning_rate=1)</span></td><td><svg"));
   EXPECT_THAT(html, HasSubstr("<title>effect +28.5 [26.4, 30.6] points</title>"));
 }
 
@@ -321,7 +323,8 @@ TEST(Report, TheFigureOfOnsetsSaysThatItShowsMedians) {
   EXPECT_THAT(
       Markdown(Optimization()),
       HasSubstr("First step from which alpha\\_1 of the strongest head is above 0.3 for good: median over the runs, "
-                "where one that never reaches it is later than any, from the earliest to the latest."));
+                "where one that never reaches it is later than any, from the earliest to the latest of those "
+                "that do."));
 }
 
 TEST(Report, SaysHowTheRecipeDiffersFromThePapers) {
@@ -357,7 +360,11 @@ TEST(Report, SaysWhenTheSinkEmergesAndWhatComesFirst) {
 TEST(Report, JsonHasOnsetsOrderAndWhatRemovesASink) {
   const Study study = Optimization();
   const Json json = ReportJson(study, Evaluate(study));
-  EXPECT_EQ(json["experiments"][0]["rows"][0]["alpha_onset"]["steps"].dump(), "[50.0,50.0,50.0]");
+  const Json& onset = json["experiments"][0]["rows"][0]["alpha_onset"];
+  EXPECT_EQ(onset["steps"].dump(), "[50.0,50.0,50.0]");
+  EXPECT_EQ(onset["median"], 50);
+  EXPECT_EQ(onset["end"], 100);
+  EXPECT_EQ(onset["diverged"], 0);
   EXPECT_EQ(json["experiments"][0]["order"][0]["order"], "not decided");
   EXPECT_TRUE(json["removal"].is_null());
 }
