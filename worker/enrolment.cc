@@ -55,7 +55,13 @@ absl::Status Enrolment::Ensure() {
     const bool alive = claims.ok() && absl::Now() < claims->not_after &&
                        claims->uri == absl::StrCat("sink://worker/", options_.worker_id);
     const bool same_coordinator = !with.ok() || with->authority == own->authority;
-    if (alive && same_coordinator) return absl::OkStatus();
+    if (alive && same_coordinator) {
+      const bool named = options_.advertise.empty() || claims->host == options_.advertise;
+      const absl::Status joined = named || !with.ok() ? absl::OkStatus() : Join(*with);
+      // It may be where this worker calls from, which needs no name.
+      if (!joined.ok()) spdlog::warn("the certificate does not name {}: {}", options_.advertise, joined.ToString());
+      return absl::OkStatus();
+    }
   } else if (!absl::IsNotFound(own.status())) {
     return own.status();
   }
@@ -72,6 +78,7 @@ absl::Status Enrolment::Join(const identity::Credential& with) {
   v1::JoinRequest request;
   request.set_worker_id(options_.worker_id);
   request.set_request(signing_request);
+  request.set_advertise(options_.advertise);
   SINK_ASSIGN_OR_RETURN(const v1::CertificateResponse response, client->Join(request));
   spdlog::info("joined the coordinator at {} as {}", options_.address, response.principal());
   return identity::WriteCredential(options_.folder,

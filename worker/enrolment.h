@@ -20,6 +20,7 @@ struct EnrolmentOptions {
   std::string worker_id;                                     // that the certificate shall name
   std::optional<identity::Credential> token = std::nullopt;  // to join with
   std::string default_credential = "";  // else: where another one may be, that may let workers join
+  std::string advertise = "";           // host that the certificate shall name
 };
 
 // What --join says: "@FILE", "-" for standard input; empty: nothing. INVALID_ARGUMENT: a token itself, which other
@@ -32,8 +33,8 @@ class Enrolment {
   explicit Enrolment(EnrolmentOptions options) : options_(std::move(options)) {}
 
   // There is a certificate that the coordinator takes, as far as can be told here: joins when there is none, when its
-  // time is over, or when the token is of another coordinator. Errors of the call; UNAVAILABLE: nothing to join with,
-  // as yet.
+  // time is over, or when the token is of another coordinator; and again, where that is possible, when it names another
+  // host than is to be advertised. Errors of the call; UNAVAILABLE: nothing to join with, as yet.
   absl::Status Ensure();
   // With `client`, which shows the worker's certificate: the next one when it is time. For the end of each heartbeat.
   absl::Status RenewIfDue(CoordinatorClient& client);

@@ -177,6 +177,7 @@ EnrolmentOptions MakeEnrolmentOptions(const Flags& flags, const DataFolder& fold
   options.worker_id = folder.worker_id();
   if (join) options.token = join->credential;
   options.default_credential = identity::CredentialPlace(options.address, identity::ProcessEnvironment);
+  options.advertise = flags.advertise;
   return options;
 }
 

@@ -100,9 +100,11 @@ absl::StatusOr<std::vector<Claims>> Authority::Keep(const std::string& folder, U
 }
 
 absl::StatusOr<Authority::Issued> Authority::Issue(const std::string& public_key, const std::string& uri,
-                                                   absl::Duration lifetime, absl::Time now) const {
-  return Sign(public_key, {.use = Use::kClient, .uri = uri, .serial = "", .not_before = {}, .not_after = {}}, lifetime,
-              now);
+                                                   absl::Duration lifetime, absl::Time now,
+                                                   const std::string& host) const {
+  return Sign(public_key,
+              {.use = Use::kClient, .uri = uri, .host = host, .serial = "", .not_before = {}, .not_after = {}},
+              lifetime, now);
 }
 
 absl::StatusOr<Authority::Issued> Authority::Sign(const std::string& public_key, Claims claims, absl::Duration lifetime,

@@ -46,9 +46,9 @@ class Authority {
     std::string certificate;
     Claims claims;
   };
-  // For a client, with a new serial number.
+  // For a client, with a new serial number. Neither the URI nor the host may have a comma.
   absl::StatusOr<Issued> Issue(const std::string& public_key, const std::string& uri, absl::Duration lifetime,
-                               absl::Time now) const;
+                               absl::Time now, const std::string& host = "") const;
 
   // What the admin's certificate says now.
   absl::StatusOr<Claims> admin() const;

@@ -172,7 +172,8 @@ absl::StatusOr<std::string> Issue(const std::string& authority_key, const std::s
   const Key subject(PEM_read_bio_PUBKEY(Source(public_key).get(), nullptr, NoPassword, nullptr));
   if (!IsP256(subject.get())) return Damaged("the public key");
   const bool server = claims.use == Use::kServer;
-  const std::string other_name = server ? absl::StrCat("DNS:", kServerName) : absl::StrCat("URI:", claims.uri);
+  std::string other_name = server ? absl::StrCat("DNS:", kServerName) : absl::StrCat("URI:", claims.uri);
+  if (!claims.host.empty()) absl::StrAppend(&other_name, ",DNS:", claims.host);
   const Cert certificate(X509_new());
   X509* const c = certificate.get();
   const bool made = c != nullptr && X509_set_version(c, X509_VERSION_3) == 1 && SetSerial(c, claims.serial) &&
@@ -203,10 +204,11 @@ absl::StatusOr<Claims> Describe(const std::string& certificate) {
   const Names names(static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(read.get(), NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
-    if (name->type != GEN_URI) continue;
-    const ASN1_STRING* uri = name->d.uniformResourceIdentifier;
-    claims.uri.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(uri)),
-                      static_cast<size_t>(ASN1_STRING_length(uri)));
+    if (name->type != GEN_URI && name->type != GEN_DNS) continue;
+    const ASN1_STRING* text = name->type == GEN_URI ? name->d.uniformResourceIdentifier : name->d.dNSName;
+    (name->type == GEN_URI ? claims.uri : claims.host)
+        .assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                static_cast<size_t>(ASN1_STRING_length(text)));
   }
   return claims;
 }

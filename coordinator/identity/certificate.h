@@ -20,8 +20,9 @@ enum class Use { kServer, kClient };
 // What a certificate says.
 struct Claims {
   Use use = Use::kClient;
-  std::string uri;     // of a client
-  std::string serial;  // 32 hex digits; a client's common name, too, where gRPC shows it
+  std::string uri;        // of a client
+  std::string host = "";  // of a worker: at which others may be told to reach it
+  std::string serial;     // 32 hex digits; a client's common name, too, where gRPC shows it
   absl::Time not_before, not_after;
 };
 

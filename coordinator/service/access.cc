@@ -1,6 +1,8 @@
 // See access.h.
 #include "coordinator/service/access.h"
 
+#include <grpc/grpc_security_constants.h>
+#include <grpcpp/security/auth_context.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -36,6 +38,12 @@ std::string PeerAddress(const grpc::ServerContextBase& context) {
   absl::string_view address = peer;
   if (!absl::ConsumePrefix(&address, "ipv4:")) absl::ConsumePrefix(&address, "ipv6:");
   return absl::StrReplaceAll(address, {{"%5B", "["}, {"%5D", "]"}});
+}
+
+absl::StatusOr<std::string> ShownCertificate(const grpc::ServerContextBase& context) {
+  const auto shown = context.auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  if (shown.size() != 1) return absl::UnauthenticatedError("the connection shows no certificate");
+  return std::string(shown[0].data(), shown[0].size());
 }
 
 absl::Status Access::MaySubmit(const Caller& caller, const SubmitRequest& request) const {

@@ -73,5 +73,7 @@ class Access {
 
 // "ipv4:10.0.0.7:51234", as gRPC says it -> "10.0.0.7:51234".
 std::string PeerAddress(const grpc::ServerContextBase& context);
+// The certificate that the connection showed, in PEM.
+absl::StatusOr<std::string> ShownCertificate(const grpc::ServerContextBase& context);
 
 }  // namespace sink

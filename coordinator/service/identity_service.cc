@@ -1,8 +1,6 @@
 // See identity_service.h.
 #include "coordinator/service/identity_service.h"
 
-#include <grpc/grpc_security_constants.h>
-
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -22,13 +20,6 @@ constexpr int kAuditPage = 100;
 constexpr absl::Duration kLongestToken = absl::Hours(24 * 365);
 
 std::string KeyName(const std::string& public_key) { return identity::OneWayName("public key", public_key); }
-
-// Of the certificate that the connection showed.
-absl::StatusOr<std::string> ShownKey(const grpc::ServerContext& context) {
-  const auto shown = context.auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
-  if (shown.size() != 1) return absl::UnauthenticatedError("the connection shows no certificate");
-  return identity::PublicKeyOfCertificate(std::string(shown[0].data(), shown[0].size()));
-}
 
 // Who asks for a certificate, and the public key that it is to be of.
 struct Asked {
@@ -64,9 +55,10 @@ absl::StatusOr<Principal> PrincipalFor(const v1::CreateTokenRequest& request, in
 }  // namespace
 
 absl::Status IdentityServiceImpl::Issue(const std::string& public_key, const std::string& principal,
-                                        absl::Duration lifetime, bool renewable, v1::CertificateResponse* response) {
+                                        const std::string& host, absl::Duration lifetime, bool renewable,
+                                        v1::CertificateResponse* response) {
   SINK_ASSIGN_OR_RETURN(const identity::Authority::Issued issued,
-                        authority_->Issue(public_key, absl::StrCat("sink://", principal), lifetime, absl::Now()));
+                        authority_->Issue(public_key, absl::StrCat("sink://", principal), lifetime, absl::Now(), host));
   const int64_t not_after_ms = absl::ToUnixMillis(issued.claims.not_after);
   SINK_RETURN_IF_ERROR(access_->principals().AddCertificate(
       {.serial = issued.claims.serial, .principal = principal, .not_after_ms = not_after_ms, .renewable = renewable}));
@@ -83,8 +75,11 @@ grpc::Status IdentityServiceImpl::Join(grpc::ServerContext* context, const v1::J
   const auto& [caller, key] = *asked;
   const std::string name = absl::StrCat("worker/", request->worker_id());
   absl::Status status = access_->principals().Join(caller, name, KeyName(key), now_().unix_ms);
-  if (status.ok()) status = Issue(key, name, authority_->lifetimes().worker, /*renewable=*/true, response);
-  access_->Record(*context, caller, "Join", name, status);
+  if (status.ok()) {
+    status = Issue(key, name, request->advertise(), authority_->lifetimes().worker, /*renewable=*/true, response);
+  }
+  const std::string at = request->advertise().empty() ? "" : absl::StrCat(" at ", request->advertise());
+  access_->Record(*context, caller, "Join", name + at, status);
   return ToGrpc(status);
 }
 
@@ -95,7 +90,7 @@ grpc::Status IdentityServiceImpl::LogIn(grpc::ServerContext* context, const v1::
   const auto& [caller, key] = *asked;
   const auto user = access_->principals().LogIn(caller, KeyName(key));
   absl::Status status = user.status();
-  if (status.ok()) status = Issue(key, *user, authority_->lifetimes().user, /*renewable=*/true, response);
+  if (status.ok()) status = Issue(key, *user, "", authority_->lifetimes().user, /*renewable=*/true, response);
   access_->Record(*context, caller, "LogIn", user.ok() ? *user : "", status);
   return ToGrpc(status);
 }
@@ -107,11 +102,15 @@ grpc::Status IdentityServiceImpl::Renew(grpc::ServerContext* context, const v1::
   if (!caller->renewable) {
     return ToGrpc(absl::PermissionDeniedError("this credential ends at its time; ask an admin for another"));
   }
-  const auto key = ShownKey(*context);
+  const auto shown = ShownCertificate(*context);
+  if (!shown.ok()) return ToGrpc(shown.status());
+  const auto key = identity::PublicKeyOfCertificate(*shown);
   if (!key.ok()) return ToGrpc(key.status());
+  const auto claims = identity::Describe(*shown);
+  if (!claims.ok()) return ToGrpc(claims.status());
   const bool worker = caller->role == Role::kWorker;
   const absl::Duration lifetime = worker ? authority_->lifetimes().worker : authority_->lifetimes().user;
-  return ToGrpc(Issue(*key, caller->name, lifetime, /*renewable=*/true, response));
+  return ToGrpc(Issue(*key, caller->name, claims->host, lifetime, /*renewable=*/true, response));
 }
 
 grpc::Status IdentityServiceImpl::CreateToken(grpc::ServerContext* context, const v1::CreateTokenRequest* request,
@@ -129,7 +128,7 @@ grpc::Status IdentityServiceImpl::CreateToken(grpc::ServerContext* context, cons
         {.name = holder, .role = Role::kLogIn, .key = "", .uses = 1, .revoked = false, .created_ms = now_().unix_ms});
   }
   const absl::Duration ttl = std::min(absl::Milliseconds(request->ttl_ms()), kLongestToken);
-  if (status.ok()) status = Issue(key, holder, ttl, /*renewable=*/false, response);
+  if (status.ok()) status = Issue(key, holder, "", ttl, /*renewable=*/false, response);
   access_->Record(*context, caller, "CreateToken", holder, status);
   return ToGrpc(status);
 }

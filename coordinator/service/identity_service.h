@@ -36,8 +36,8 @@ class IdentityServiceImpl final : public v1::IdentityService::Service {
 
  private:
   // A certificate for a principal that is there.
-  absl::Status Issue(const std::string& public_key, const std::string& principal, absl::Duration lifetime,
-                     bool renewable, v1::CertificateResponse* response);
+  absl::Status Issue(const std::string& public_key, const std::string& principal, const std::string& host,
+                     absl::Duration lifetime, bool renewable, v1::CertificateResponse* response);
 
   const identity::Authority* const authority_;
   const Access* const access_;

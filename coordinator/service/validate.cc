@@ -283,7 +283,10 @@ absl::Status Validate(const v1::HeartbeatRequest& request) {
 }
 
 absl::Status Validate(const v1::JoinRequest& request) {
-  return Checker().Id(request.worker_id(), "worker_id").Bytes(request.request(), "request", kMaxSigningRequest);
+  return Checker()
+      .Id(request.worker_id(), "worker_id")
+      .Bytes(request.request(), "request", kMaxSigningRequest)
+      .That(IsHost(request.advertise()), "advertise", "must be a host name or an address, without a port");
 }
 
 absl::Status Validate(const v1::LogInRequest& request) {
@@ -297,8 +300,7 @@ absl::Status Validate(const v1::CreateTokenRequest& request) {
   check.That(join || request.kind() == "login" || request.kind() == "token", "kind", "must be join, login or token");
   check.Range(request.ttl_ms(), 1'000, kMaxTokenMs, "ttl_ms").Range(request.uses(), 0, kMaxUses, "uses");
   const std::string& hash = request.secret_sha256();
-  const bool hex = hash.size() == 64 && hash.find_first_not_of("0123456789abcdef") == std::string::npos;
-  check.That(request.kind() == "token" ? hex : hash.empty(), "secret_sha256",
+  check.That(request.kind() == "token" ? hash.size() == 64 && IsLowerHex(hash) : hash.empty(), "secret_sha256",
              "must be 64 hex digits of a token, and nothing of others; sinkctl may be older than the coordinator");
   if (join) return check.That(request.name().empty() && request.role().empty(), "name", "a join token is nobody's");
   check.Name(request.name(), "name");

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/identity/certificate.h"
+#include "coordinator/job/status_macros.h"
 #include "coordinator/log/log.h"
 #include "coordinator/service/access.h"
 #include "coordinator/service/checkpoint_stream.h"
@@ -26,6 +28,19 @@ CheckpointKey KeyOf(const Request& request) {
 template <typename Request>
 LogScope ScopeOf(const Request& request) {
   return LogScope(request.lease().job_id(), request.lease().lease_id());
+}
+
+// Other workers' trainers connect to what a worker calls its host, and speak a protocol without a login there.
+absl::Status MayAdvertise(const grpc::ServerContextBase& context, const std::string& host) {
+  const std::string peer = PeerAddress(context), from = peer.substr(0, peer.rfind(':'));
+  if (host.empty() || host == from || absl::StrCat("[", host, "]") == from) return absl::OkStatus();
+  SINK_ASSIGN_OR_RETURN(const std::string shown, ShownCertificate(context));
+  SINK_ASSIGN_OR_RETURN(const identity::Claims claims, identity::Describe(shown));
+  if (claims.host == host) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("advertise: ", host, " is neither where this worker calls from, ", from,
+                   ", nor named by its certificate; let it join again: sink-worker --advertise ", host,
+                   " --join with a new token (sinkctl worker token)"));
 }
 
 // A Lease until it is answered. The desk finishes it; gRPC says when nothing refers to it any more.
@@ -60,6 +75,7 @@ absl::Status WorkerServiceImpl::Admit(const grpc::ServerContextBase& context, co
 grpc::Status WorkerServiceImpl::Register(grpc::ServerContext* context, const v1::RegisterRequest* request,
                                          v1::RegisterResponse* response) {
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
+  if (absl::Status status = MayAdvertise(*context, request->advertise()); !status.ok()) return ToGrpc(status);
   const auto keep = workers_->Register(FromProto(*request, PeerAddress(*context)), now_());
   if (!keep.ok()) return fail_stop_->Answer(keep.status());
   for (const LeaseToken& lease : *keep) ToProto(lease, response->add_keep());

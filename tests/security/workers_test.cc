@@ -214,11 +214,39 @@ TEST_F(HostileWorkerTest, S18_AHostIsAHost) {
     request.set_advertise(host);
     EXPECT_EQ(worker().Register(request).status().code(), absl::StatusCode::kInvalidArgument) << host;
   }
-  for (const char* host : {"", "node-1.cluster", "10.0.0.7", "fe80::1"}) {
+  for (const char* host : {"", "127.0.0.1"}) {  // where it calls from
     v1::RegisterRequest request = Registration(kWorkerId, "node-1", 1);
     request.set_advertise(host);
     EXPECT_TRUE(worker().Register(request).ok()) << host;
   }
+}
+
+// S18: of all hosts only the one that it joined as, by a token that an admin has made.
+TEST_F(HostileWorkerTest, S18_AHostIsTheOneThatTheCertificateNames) {
+  const std::string admin = folder_ / "data/tls/admin";
+  int n = 0;
+  for (const char* host : {"node-1.cluster", "10.0.0.7", "fe80::1"}) {
+    const std::string id = std::string(31, 'd') + "0123"[n++];
+    v1::RegisterRequest request = Registration(id, "node-1", 1);
+    request.set_advertise(host);
+    EXPECT_TRUE(absl::IsPermissionDenied(worker().Register(request).status()));  // another's name
+    const identity::Credential joined = testing::JoinAs(server_->address(), admin, id, host);
+    identity::Credential renewed = joined;
+    const auto first = CoordinatorClient::Create({.address = server_->address(), .credential = joined});
+    const auto next = (*first)->Renew({});
+    ASSERT_TRUE(next.ok()) << next.status();
+    renewed.certificate = next->certificate();
+    for (const identity::Credential& credential : {joined, renewed}) {
+      const auto worker = *CoordinatorClient::Create({.address = server_->address(), .credential = credential});
+      request.set_advertise(host);
+      EXPECT_TRUE(worker->Register(request).ok()) << host;
+      request.set_advertise("victim.cluster");
+      EXPECT_TRUE(absl::IsPermissionDenied(worker->Register(request).status())) << host;
+    }
+  }
+  v1::RegisterRequest request = Registration(kWorkerId, "node-1", 1);
+  request.set_advertise("node-1.cluster");
+  EXPECT_TRUE(absl::IsPermissionDenied(worker().Register(request).status()));  // its certificate names none
 }
 
 class GrowthTest : public ManagerTest {

@@ -14,13 +14,14 @@
 namespace sink::testing {
 
 // What the coordinator at `address` gives a worker of this id that joins with the credential in `folder`.
-inline identity::Credential JoinAs(const std::string& address, const std::string& folder,
-                                   const std::string& worker_id) {
+inline identity::Credential JoinAs(const std::string& address, const std::string& folder, const std::string& worker_id,
+                                   const std::string& advertise = "") {
   auto client = CoordinatorClient::Create({.address = address, .credentials = folder});
   const std::string key = *identity::MakeKey();
   v1::JoinRequest request;
   request.set_worker_id(worker_id);
   request.set_request(*identity::MakeRequest(key));
+  request.set_advertise(advertise);
   const auto response = (*client)->Join(request);
   EXPECT_TRUE(response.ok()) << response.status();
   if (!response.ok()) return {};

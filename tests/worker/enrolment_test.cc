@@ -37,7 +37,8 @@ class OpenDoor final : public v1::IdentityService::Service {
     ++joins;
     key = *identity::PublicKeyOfRequest(request->request());
     response->set_certificate(
-        authority_.Issue(key, "sink://worker/" + request->worker_id(), lifetime, absl::Now())->certificate);
+        authority_.Issue(key, "sink://worker/" + request->worker_id(), lifetime, absl::Now(), request->advertise())
+            ->certificate);
     return grpc::Status::OK;
   }
   grpc::Status Renew(grpc::ServerContext*, const v1::RenewRequest*, v1::CertificateResponse* response) override {
@@ -101,6 +102,22 @@ TEST_F(EnrolmentTest, JoinsAnewWhereTheCoordinatorIsAnother) {
   OpenDoor other(folder_ / "other");
   ASSERT_TRUE(Enrolment(Options(other)).Ensure().ok());
   EXPECT_EQ(other.joins, 1);
+}
+
+TEST_F(EnrolmentTest, JoinsAnewToBeNamedByTheHostThatItAdvertises) {
+  ASSERT_TRUE(Enrolment(Options(door_)).Ensure().ok());
+  EnrolmentOptions options = Options(door_);
+  options.advertise = "node-1";
+  Enrolment named(options);
+  ASSERT_TRUE(named.Ensure().ok());
+  ASSERT_TRUE(named.Ensure().ok());
+  EXPECT_EQ(door_.joins, 2);
+  EXPECT_EQ(identity::Describe(identity::ReadCredential(folder_ / "worker/tls")->certificate)->host, "node-1");
+  // What it has goes on where there is nothing to join with.
+  options.advertise = "node-2";
+  options.default_credential = folder_ / "nothing";
+  EXPECT_TRUE(Enrolment(options).Ensure().ok());
+  EXPECT_EQ(door_.joins, 2);
 }
 
 TEST_F(EnrolmentTest, JoinsAnewWhenItsTimeIsOver) {

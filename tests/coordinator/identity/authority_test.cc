@@ -110,6 +110,18 @@ TEST_F(AuthorityTest, ClosesAFolderThatWasOpen) {
   EXPECT_EQ(info.st_mode & 0777, 0700u);
 }
 
+TEST_F(AuthorityTest, ACertificateNamesTheHostOfAWorker) {
+  const Authority authority = Open(now_);
+  const std::string key = *PublicKeyOfKey(*MakeKey());
+  for (const std::string host : {"", "node-1.cluster", "10.0.0.7", "fe80::1", "node_1"}) {
+    const auto issued = authority.Issue(key, "sink://worker/7", absl::Hours(2), now_, host);
+    ASSERT_TRUE(issued.ok()) << issued.status();
+    const auto claims = Describe(issued->certificate);
+    EXPECT_EQ(claims->host, host);
+    EXPECT_EQ(claims->uri, "sink://worker/7");
+  }
+}
+
 TEST(Certificate, RefusesWhatIsDamagedOrOfAnotherKind) {
   const std::string request = *MakeRequest(*MakeKey());
   std::string forged = request;

@@ -70,6 +70,8 @@ TEST_F(WorkerServiceTest, RepeatedPollGetsTheSameGrant) {
 
 TEST_F(WorkerServiceTest, RanksMeetAtTheWorkerThatAskedOrWhereItSays) {
   ASSERT_TRUE(client_->SubmitSweep(testing::Submission(testing::SweepYaml("pair", "1e-3, 2e-3", /*devices=*/2))).ok());
+  joined_[kWorkerId] =
+      testing::JoinAs(server_->address(), folder_ / "data/tls/admin", kWorkerId, /*advertise=*/"node-1.cluster");
   RegisterWorker();
   v1::LeaseRequest ask;
   ask.set_worker_id(kWorkerId);
