@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "proto/files/random_id.h"
 #include "worker/data_folder.h"
@@ -16,6 +17,13 @@
 #include "worker/timing.h"
 
 namespace sink::worker {
+
+namespace {
+
+// For the coordinator to hear of a device that came free before it is asked for work.
+constexpr absl::Duration kTellPatience = absl::Milliseconds(200);
+
+}  // namespace
 
 Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions options)
     : link_(link),
@@ -66,8 +74,12 @@ void Daemon::Run() {
   leftovers_ = FindOpenLeases(options_.runner.data);
   ApplyRetention(options_.runner.data, options_.retention);
   if (RegisterUntilDone()) {
+    int64_t told = devices_.returns();
     while (!stopping_.HasBeenNotified()) {
       const int64_t returns = devices_.returns();
+      // The coordinator gives out no device of a job that it takes for running: without this, not until the job's last
+      // events and checkpoint are delivered.
+      if (returns != std::exchange(told, returns)) heartbeat_->Tell(kTellPatience);
       if (must_register_) outage_.Note(Register());
       RemoveDoneRunners();
       ReapStrays();

@@ -26,6 +26,13 @@ void Heartbeat::Hurry() {
   hurry_ = true;
 }
 
+bool Heartbeat::Tell(absl::Duration patience) {
+  absl::MutexLock lock(&mutex_);
+  hurry_ = true;
+  const auto told = [this, next = begun_ + 1]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return ended_ >= next; };
+  return mutex_.AwaitWithTimeout(absl::Condition(&told), patience);
+}
+
 bool Heartbeat::Pause(absl::Duration pause) {
   absl::MutexLock lock(&mutex_);
   const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stop_ || hurry_; };
@@ -38,6 +45,10 @@ void Heartbeat::Run() {
   Backoff backoff;
   absl::Duration pause = absl::ZeroDuration();
   while (Pause(pause)) {
+    {
+      absl::MutexLock lock(&mutex_);
+      ++begun_;
+    }
     const absl::Duration interval = absl::Milliseconds(interval_ms_.load());
     const v1::HeartbeatRequest request = hooks_.make_request();
     const absl::Duration sent_at = BootTime();
@@ -50,6 +61,8 @@ void Heartbeat::Run() {
       hooks_.on_error(response.status());
       pause = std::min(backoff.Next(), Jittered(interval));
     }
+    absl::MutexLock lock(&mutex_);
+    ended_ = begun_;
   }
 }
 

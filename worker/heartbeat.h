@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <thread>
 
@@ -30,6 +31,9 @@ class Heartbeat {
   void set_interval(absl::Duration interval) { interval_ms_ = absl::ToInt64Milliseconds(interval); }
   // The next one now: what it says has changed.
   void Hurry() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same, and waits until one that began after this call was answered or has failed; false when the patience ends
+  // first.
+  bool Tell(absl::Duration patience) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -42,6 +46,8 @@ class Heartbeat {
   absl::Mutex mutex_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   bool hurry_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;  // so many so far
+  uint64_t ended_ ABSL_GUARDED_BY(mutex_) = 0;
   std::thread thread_;
 };
 

@@ -107,8 +107,8 @@ void JobRunner::Run() {
     outcome = folder_.LoadOutcome().value_or(Failure(v1::INFRA, "worker restarted"));
   } else {
     outcome = RunTrainers();
+    phase_ = v1::FINALIZING;  // first: whoever is woken by the device tells the coordinator
     claim_.reset();
-    phase_ = v1::FINALIZING;
   }
   Deliver(std::move(outcome));
   // Without a reason to go on, the threads of these end by themselves.

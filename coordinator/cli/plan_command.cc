@@ -20,7 +20,7 @@ namespace {
 constexpr double kDeviceFlops = 4e14;  // an H100 SXM's 989 TFLOP/s of dense bf16 at 40 %
 
 struct PlanOptions {
-  std::string file;
+  std::vector<std::string> files;
   std::vector<std::string> profiles;
   SweepChanges changes;
   bool diff = false;
@@ -184,17 +184,61 @@ Page PlanPage(const SweepFiles& files, const SubmittedById& submitted, const Pla
   return page;
 }
 
-Outcome Plan(Session& session, const PlanOptions& options) {
-  const auto files = LoadSweep(options.file, options.profiles, options.changes, session.world().in);
-  if (!files.ok()) return {kBadFile, std::string(files.status().message())};
-  std::optional<Speed> speed;
-  if (!options.speed_file.empty()) {
-    const auto text = ReadFile(options.speed_file);
-    if (!text.ok()) return {kBadFile, options.speed_file + ": " + std::string(text.status().message())};
-    const auto parsed = ParseSpeed(*text);
-    if (!parsed.ok()) return {kBadFile, options.speed_file + ": " + std::string(parsed.status().message())};
-    speed = *parsed;
+// A row for each of several files, and what they come to: jobs that they share are trained once.
+Page PageTogether(const PlanOptions& options, const std::optional<Speed>& speed, const std::vector<Json>& plans) {
+  Totals totals;
+  std::set<std::string> seen;
+  Json rows = Json::array();
+  for (const Json& plan : plans) {
+    Json row = {{"sweep", plan["sweep"]}};
+    row.update(plan["totals"]);
+    rows.push_back(std::move(row));
+    for (const Json& job : plan["jobs"]) {
+      if (!seen.insert(job["id"].get<std::string>()).second) continue;
+      totals.tokens += job["tokens"].get<double>();
+      if (job["flops"].is_number()) totals.flops += job["flops"].get<double>();
+      if (job["seconds"].is_number())
+        totals.seconds.push_back(job["seconds"].get<double>());
+      else
+        ++totals.untimed;
+    }
   }
+  totals.different = seen.size();
+  const double hours = totals.flops / options.device_flops / 3600;
+  Page page;
+  page.document = {{"sweeps", std::move(rows)},
+                   {"together",
+                    {{"different", totals.different},
+                     {"tokens", static_cast<int64_t>(totals.tokens)},
+                     {"flops", totals.flops},
+                     {"device_hours", hours},
+                     {"slots", options.slots},
+                     {"seconds", speed ? Json(Makespan(totals.seconds, options.slots)) : Json(nullptr)}}}};
+  std::vector<Column> columns = {TextColumn("SWEEP", "sweep", 12),
+                                 IntegerColumn("JOBS", "different", 2),
+                                 CountColumn("TOKENS", "tokens", 1),
+                                 PowerColumn("FLOPS", "flops", 4),
+                                 FixedColumn("GPU-HOURS", "device_hours", 1, 7),
+                                 BytesColumn("CHECKPOINTS", "checkpoint_bytes", 6)};
+  if (speed) columns.insert(columns.end() - 1, DurationColumn("TIME", "seconds", 3));
+  page.blocks.push_back(TableBlock{"sweeps", std::move(columns), "no sweeps"});
+  TextBlock text;
+  text.pieces.push_back({"together", Style::kBold});
+  text.pieces.push_back({std::to_string(totals.different) + " different jobs"});
+  text.pieces.push_back({FormatCount(totals.tokens) + " tokens"});
+  if (totals.flops > 0)
+    text.pieces.push_back({FormatPower(totals.flops) + " FLOPs: about " + GpuTime(hours) + " at " +
+                           FormatPower(options.device_flops) + " FLOP/s"});
+  if (speed) text.pieces.push_back({TimeText(totals, *speed, options.slots), Style::kBold});
+  page.blocks.push_back(std::move(text));
+  return page;
+}
+
+// One file's page. An Outcome other than kOk: why there is none.
+Outcome PlanFile(Session& session, const PlanOptions& options, const std::string& file,
+                 const std::optional<Speed>& speed, Page* page) {
+  const auto files = LoadSweep(file, options.profiles, options.changes, session.world().in);
+  if (!files.ok()) return {kBadFile, std::string(files.status().message())};
   SubmittedById submitted;
   std::optional<v1::SubmitSweepResponse> response;
   if (options.diff) {
@@ -204,11 +248,29 @@ Outcome Plan(Session& session, const PlanOptions& options) {
     response = *std::move(answer);
     for (const v1::SubmittedJob& job : response->jobs()) submitted.emplace(job.id(), job.added());
   }
-  Page page = PlanPage(*files, submitted, options, speed);
-  AddChangesNothing(*files, &page);
-  AddRepeats(*files, &page);
-  if (response.has_value()) AddAvailability(*response, &page);
-  session.printer().Print(page);
+  *page = PlanPage(*files, submitted, options, speed);
+  AddChangesNothing(*files, page);
+  AddRepeats(*files, page);
+  if (response.has_value()) AddAvailability(*response, page);
+  return {};
+}
+
+Outcome Plan(Session& session, const PlanOptions& options) {
+  std::optional<Speed> speed;
+  if (!options.speed_file.empty()) {
+    const auto text = ReadFile(options.speed_file);
+    if (!text.ok()) return {kBadFile, options.speed_file + ": " + std::string(text.status().message())};
+    const auto parsed = ParseSpeed(*text);
+    if (!parsed.ok()) return {kBadFile, options.speed_file + ": " + std::string(parsed.status().message())};
+    speed = *parsed;
+  }
+  Page page;
+  std::vector<Json> plans;
+  for (const std::string& file : options.files) {
+    if (Outcome outcome = PlanFile(session, options, file, speed, &page); outcome.code != kOk) return outcome;
+    plans.push_back(page.document);
+  }
+  session.printer().Print(plans.size() == 1 ? page : PageTogether(options, speed, plans));
   return {};
 }
 
@@ -217,9 +279,14 @@ Outcome Plan(Session& session, const PlanOptions& options) {
 void AddPlanCommand(Commands& commands) {
   args::Command command = commands.Add(
       "plan", "Show the jobs of a sweep file, what they cost, and store nothing", Names::kFile,
-      {"sinkctl plan sweeps/optimization.yaml", "sinkctl plan sweeps/optimization.yaml --profile laptop --diff"});
+      {"sinkctl plan sweeps/optimization.yaml", "sinkctl plan sweeps/optimization.yaml --profile laptop --diff",
+       "sinkctl plan sweeps/*.yaml --profile minutes --speed speed.json --slots 2   # and what they come to together"});
   auto options = std::make_shared<PlanOptions>();
-  command.AddOption("FILE", options->file, "The sweep file; - is standard input").Required();
+  command
+      .AddOption("FILE", options->files,
+                 "The sweep file; - is standard input. Of several, what each costs, and all together: jobs that they "
+                 "share are trained once")
+      .Required();
   command.AddOption("--profile", options->profiles, "Lay a profile over it: a path, or the name of profiles/NAME.yaml")
       .ValueText("NAME|PATH")
       .OneValueEach();

@@ -57,6 +57,8 @@ std::string NumbersOf(const std::vector<const report::Study*>& studies) {
          " runs; the same wherever the same was measured)";
 }
 
+std::string Folder(const ReportOptions& options) { return options.out.empty() ? "reports" : options.out; }
+
 // Writes figures first, so that no report links to a missing one, then NAME.md and NAME.html. Appends the paths in that
 // order.
 absl::Status WriteDocument(const report::Document& document, const std::string& folder, const std::string& name,
@@ -75,10 +77,17 @@ absl::Status WriteDocument(const report::Document& document, const std::string& 
   return absl::OkStatus();
 }
 
+// The report's text and tables without its figures, which are what takes room.
+absl::Status WriteText(report::Document document, const std::string& path, std::vector<std::string>* paths) {
+  std::erase_if(document.blocks, [](const auto& block) { return std::holds_alternative<report::FigureBlock>(block); });
+  paths->push_back(path);
+  return WriteFile(path, report::ToMarkdown(document));
+}
+
 // takeaways.md and .html, with their figures, and results.csv.
 absl::Status WriteComparison(const std::vector<report::Study>& studies, const std::vector<report::EvaluatedStudy>& all,
                              const ReportOptions& options, std::vector<std::string>* paths) {
-  const std::string folder = options.out.empty() ? "reports" : options.out;
+  const std::string folder = Folder(options);
   std::vector<const report::Study*> together;
   for (const report::Study& study : studies) together.push_back(&study);
   const report::Origin origin = {options.command, options.machine, NumbersOf(together)};
@@ -116,15 +125,15 @@ Outcome Report(Session& session, const ReportOptions& options) {
   std::vector<report::EvaluatedStudy> all;
   Json documents = Json::array(), rows = Json::array();
   for (size_t i = 0; i < studies.size(); ++i) {
-    const std::string folder = one && !options.out.empty()
-                                   ? options.out
-                                   : (options.out.empty() ? "reports" : options.out) + "/" + options.sweeps[i];
-    if (!page_alone) {
-      const report::Document document = report::MakeReport(studies[i], results[i]);
-      if (absl::Status status = WriteDocument(document, folder, "report", options.format, &paths); !status.ok())
-        return {kBadFile, std::string(status.message())};
-    }
-    all.push_back({&studies[i], &results[i]});
+    const std::string folder = one && !options.out.empty() ? options.out : Folder(options) + "/" + options.sweeps[i];
+    const report::Document document = report::MakeReport(studies[i], results[i]);
+    const absl::Status status = page_alone
+                                    ? WriteText(document, Folder(options) + "/" + options.sweeps[i] + ".md", &paths)
+                                    : WriteDocument(document, folder, "report", options.format, &paths);
+    if (!status.ok()) return {kBadFile, std::string(status.message())};
+    const std::string& name = options.sweeps[i];
+    all.push_back({&studies[i], &results[i], page_alone ? name + ".md" : name + "/report.md",
+                   page_alone ? name + ".md" : name + "/report.html"});
     documents.push_back(report::ReportJson(studies[i], results[i]));
     for (const Json& experiment : documents.back()["experiments"])
       for (const Json& takeaway : experiment["takeaways"])
@@ -167,7 +176,7 @@ void AddReportCommand(Commands& commands) {
                    Names::kSweep,
                    {"sinkctl report optimization", "sinkctl report quickstart --out quickstart --format html",
                     "sinkctl report optimization loss_function model_architecture   # and one page of all takeaways",
-                    "sinkctl report optimization loss_function --format page --out kept   # that page alone, to keep"});
+                    "sinkctl report optimization loss_function --format page --out kept   # that page, to be kept"});
   auto options = std::make_shared<ReportOptions>();
   command
       .AddOption("SWEEP", options->sweeps,
@@ -180,7 +189,8 @@ void AddReportCommand(Commands& commands) {
       .ValueText("DIR");
   command
       .AddOption("--format", options->format,
-                 "What to write (both); page: takeaways.md, takeaways.html and results.csv alone, for a repository")
+                 "What to write (both); page: takeaways.md, takeaways.html, results.csv and each report's text, for a "
+                 "repository")
       .ValueText("markdown|html|both|page")
       .OneOf({"markdown", "html", "both", "page"});
   command.AddOption("--command", options->command, "The command that ran the sweeps, for the reports to say")

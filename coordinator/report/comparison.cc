@@ -11,6 +11,7 @@
 #include "coordinator/report/emergence.h"
 #include "coordinator/report/front_page.h"
 #include "coordinator/report/measures.h"
+#include "coordinator/report/recipe.h"
 #include "coordinator/report/removal.h"
 #include "coordinator/report/sections.h"
 #include "coordinator/report/takeaways.h"
@@ -113,6 +114,20 @@ std::optional<IntervalChart> EffectsChart(const std::vector<Verdicts::Item>& ite
   return chart;
 }
 
+// "This scale: 96 wide, ...; 384k tokens: ... The paper's: 768 wide, ...", for each of the paper's models that ours are
+// like.
+void AddScale(const Study& all, Document* document) {
+  for (const Recipe& recipe : RecipeDifferences(all)) {
+    std::string ours, paper;
+    for (const RecipeRow& row : recipe.rows) {
+      if (row.part != "Model" && row.part != "Training") continue;
+      ours += (ours.empty() ? "" : "; ") + row.ours;
+      paper += (paper.empty() ? "" : "; ") + row.paper;
+    }
+    if (!ours.empty()) document->blocks.push_back(Paragraph{"This scale: " + ours + ". The paper's: " + paper + "."});
+  }
+}
+
 void AddNotRun(const std::vector<Verdicts::Item>& items, Document* document) {
   const std::set<std::string> tested = Statements(items);
   DataTable table;
@@ -144,12 +159,13 @@ void AddWhen(const Study& all, const Palette& palette, Document* document) {
       " runs that trained to their end have a sink then: the strongest head's alpha_1 is " + Fixed(kOnsetAlpha, 1) +
       " or more. An onset is the first measurement from which on every later one is above."});
   if (const std::optional<Removal> removal = WhatRemovesTheSink(all)) {
-    const std::vector<Line> base = {{removal->point, removal->base, palette.ColorOf(*removal->point)}};
+    const std::string name = "the base recipe (" + removal->base + ")";
+    const std::vector<Line> base = {{removal->point, name, palette.ColorOf(*removal->point)}};
     document->blocks.push_back(TableOfOnsets(all, base).table);
     const std::string alpha =
         pipe::FormatMetricName({.kind = pipe::MetricKind::kAlphaMax, .position = pipe::kFirstPosition});
     if (std::optional<LineChart> chart = MetricChart(all, base, alpha)) {
-      chart->title = "alpha_1 of the strongest head: " + removal->base;
+      chart->title = "alpha_1 of the strongest head: " + name;
       chart->y_label = "mean importance alpha_1";
       chart->from_zero = true;
       document->blocks.push_back(FigureBlock{{"base-alpha_1", chart->title + ". " + chart->description, *chart}});
@@ -159,19 +175,21 @@ void AddWhen(const Study& all, const Palette& palette, Document* document) {
   for (const Experiment& experiment : all.experiments)
     every.points.insert(every.points.end(), experiment.points.begin(), experiment.points.end());
   const std::vector<Order> orders = OrderOfEmergence(all, every);
-  AddOrder(orders, document);
+  AddOrder(all, every, orders, document);
   if (const std::optional<IntervalChart> chart = OrderChart(orders, "all runs"))
     document->blocks.push_back(FigureBlock{{"order", chart->title + ". " + chart->description, *chart}});
 }
 
-Facts SweepFacts(const std::vector<EvaluatedStudy>& studies) {
-  Facts facts;
+Links SweepLinks(const std::vector<EvaluatedStudy>& studies) {
+  Links links;
   for (const EvaluatedStudy& evaluated : studies) {
     const Study& study = *evaluated.study;
-    facts.items.emplace_back(study.sweep, std::to_string(study.runs.size()) + " jobs, reported " +
-                                              TimeText(study.reported_ms) + " by sinkctl " + study.version);
+    links.items.push_back({study.sweep,
+                           Counted(study.runs.size(), "job") + ", reported " + TimeText(study.reported_ms) +
+                               " by sinkctl " + study.version,
+                           evaluated.markdown, evaluated.html});
   }
-  return facts;
+  return links;
 }
 
 }  // namespace
@@ -186,10 +204,11 @@ Document MakeComparison(const std::vector<EvaluatedStudy>& studies, const Origin
     document.blocks.push_back(Paragraph{"No experiment here is one that the paper draws a takeaway from."});
   else
     document.blocks.push_back(
-        Paragraph{std::to_string(items.size()) + " comparisons on " + std::to_string(Statements(items).size()) +
-                  " of the " + std::to_string(Takeaways().size()) +
+        Paragraph{Counted(items.size(), "comparison") + " on " + std::to_string(Statements(items).size()) + " of the " +
+                  std::to_string(Takeaways().size()) +
                   " takeaways of the paper (Gu et al., When Attention Sink Emerges in Language Models, ICLR 2025). " +
                   CountsText(items)});
+  AddScale(all, &document);
   document.blocks.push_back(HeaderFacts(all));
   if (std::optional<IntervalChart> chart = EffectsChart(items))
     document.blocks.push_back(FigureBlock{{"takeaways", chart->title + ". " + chart->description, *chart}});
@@ -216,7 +235,7 @@ Document MakeComparison(const std::vector<EvaluatedStudy>& studies, const Origin
     document.blocks.push_back(std::move(verdicts));
   }
   document.blocks.push_back(Heading{2, "Sweeps"});
-  document.blocks.push_back(SweepFacts(studies));
+  document.blocks.push_back(SweepLinks(studies));
   return document;
 }
 

@@ -3,6 +3,7 @@
 // removes them. Pure; any thread.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "coordinator/report/document.h"
@@ -15,6 +16,7 @@ namespace sink::report {
 struct EvaluatedStudy {
   const Study* study = nullptr;
   const std::vector<ExperimentResult>* results = nullptr;
+  std::string markdown, html;  // where its own report lies, relative to the page; empty: nowhere
 };
 
 // `origin`: of all of them. At least one study.

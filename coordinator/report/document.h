@@ -22,6 +22,14 @@ struct Paragraph {
 struct Facts {
   std::vector<std::pair<std::string, std::string>> items;
 };
+// Other documents, by addresses relative to this one; where there is none, the text alone.
+struct Links {
+  struct Item {
+    std::string text, note;
+    std::string markdown, html;  // where the document of each kind leads
+  };
+  std::vector<Item> items;
+};
 struct TableCell {
   std::string text;
   bool number = false;   // aligned right
@@ -49,7 +57,7 @@ struct FigureBlock {
   Figure figure;
 };
 
-using DocumentBlock = std::variant<Heading, Paragraph, Facts, DataTable, Overview, Verdicts, FigureBlock>;
+using DocumentBlock = std::variant<Heading, Paragraph, Facts, Links, DataTable, Overview, Verdicts, FigureBlock>;
 
 struct Document {
   std::string title;

@@ -240,4 +240,24 @@ std::string OrderText(const Order& order) {
   return "not decided";
 }
 
+Summary GoneAtTheSink(const Study& study, const Experiment& experiment, Quantity quantity) {
+  std::vector<double> shares;
+  std::set<std::string> seen;
+  for (const Point& point : experiment.points)
+    for (const std::string& id : point.runs) {
+      const Run& run = study.run(id);
+      const auto alpha = Value(run, Measure::kAlphaMax);
+      if (!run.succeeded() || IsEvaluation(run) || !alpha || *alpha < kOnsetAlpha || !seen.insert(id).second) continue;
+      const std::optional<double> sink = HalfWay(run, Quantity::kSink);
+      if (!sink || !HalfWay(run, quantity)) continue;  // the quantity goes no way
+      const Curve& curve = *CurveOf(run, quantity);
+      const double first = curve.front().value, way = curve.back().value - first;
+      double value = first;
+      for (const Sample& sample : curve)
+        if (static_cast<double>(sample.step) <= *sink) value = sample.value;
+      shares.push_back((value - first) / way);
+    }
+  return Summarize(shares);
+}
+
 }  // namespace sink::report

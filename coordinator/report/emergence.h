@@ -64,4 +64,8 @@ std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experi
 // "before the sink", "after the sink", "not decided": by the interval; of fewer than three runs never decided.
 std::string OrderText(const Order& order);
 
+// Of the same runs: the share of its way that a quantity has gone at the step at which the sink has gone half of its
+// own. A loss is half way down before anything else happens; this says how far down it is when the sink comes.
+Summary GoneAtTheSink(const Study& study, const Experiment& experiment, Quantity quantity);
+
 }  // namespace sink::report

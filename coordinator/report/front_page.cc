@@ -9,6 +9,10 @@
 
 namespace sink::report {
 
+std::string Counted(size_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
 std::string CountsText(const std::vector<Verdicts::Item>& items) {
   std::map<Verdict, int> counts;
   for (const Verdicts::Item& item : items) ++counts[item.judgement.verdict];
@@ -36,7 +40,7 @@ void AddFrontPage(const Study& study, const std::vector<ExperimentResult>& resul
   if (!overview.items.empty()) {
     document->blocks.push_back(Heading{2, "At a glance"});
     document->blocks.push_back(
-        Paragraph{std::to_string(overview.items.size()) + " takeaways of the paper. " + CountsText(overview.items)});
+        Paragraph{Counted(overview.items.size(), "takeaway") + " of the paper. " + CountsText(overview.items)});
     document->blocks.push_back(std::move(overview));
     document->blocks.push_back(Paragraph{RuleText()});
   }

@@ -9,9 +9,9 @@ using charts::EscapeXml;
 
 constexpr char kStyle[] =
     R"css(:root { color-scheme: light dark; --page: #ffffff; --text: #1f2328; --dim: #59636e; --rule: #d8dee4;
-  --stripe: #f6f8fa; --good: #1a7f37; --bad: #cf222e; --open: #7d4e00; }
+  --stripe: #f6f8fa; --good: #1a7f37; --bad: #cf222e; --open: #7d4e00; --link: #0969da; }
 @media (prefers-color-scheme: dark) { :root { --page: #0d1117; --text: #e6edf3; --dim: #9198a1; --rule: #30363d;
-  --stripe: #151b23; --good: #3fb950; --bad: #ff7b72; --open: #d29922; } }
+  --stripe: #151b23; --good: #3fb950; --bad: #ff7b72; --open: #d29922; --link: #4493f8; } }
 body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; background: var(--page); color: var(--text);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
 h1 { font-size: 1.8rem; margin: 0 0 1rem; }
@@ -28,6 +28,7 @@ td.warning { color: var(--bad); font-weight: 600; }
 ul.verdicts { list-style: none; padding: 0; }
 ul.verdicts li { margin: 0 0 .9rem; padding-left: 1rem; border-left: 4px solid var(--open); }
 ul.verdicts li.holds { border-color: var(--good); } ul.verdicts li.fails { border-color: var(--bad); }
+a { color: var(--link); }
 .verdict { font-weight: 600; color: var(--open); }
 .holds .verdict { color: var(--good); } .fails .verdict { color: var(--bad); }
 .source, .comparison, figcaption { color: var(--dim); font-size: .9rem; }
@@ -78,6 +79,17 @@ class Html {
     for (const auto& [name, value] : facts.items)
       out_ += "<dt>" + EscapeXml(name) + "</dt><dd>" + EscapeXml(value) + "</dd>\n";
     out_ += "</dl>\n";
+  }
+  void operator()(const Links& links) {
+    out_ += "<ul>\n";
+    for (const Links::Item& item : links.items) {
+      const std::string text = EscapeXml(item.text);
+      out_ +=
+          "<li>" +
+          (item.html.empty() ? "<b>" + text + "</b>" : "<a href=\"" + EscapeXml(item.html) + "\">" + text + "</a>") +
+          ": " + EscapeXml(item.note) + "</li>\n";
+    }
+    out_ += "</ul>\n";
   }
   void operator()(const DataTable& table) {
     out_ += "<div class=\"scroll\"><table>\n<thead><tr>";

@@ -28,6 +28,14 @@ class Markdown {
     for (const auto& [name, value] : facts.items) out_ += "- **" + Escape(name) + "**: " + Escape(value) + "\n";
     out_ += "\n";
   }
+  void operator()(const Links& links) {
+    for (const Links::Item& item : links.items) {
+      const std::string text = Escape(item.text);
+      out_ += "- " + (item.markdown.empty() ? "**" + text + "**" : "[" + text + "](" + item.markdown + ")") + ": " +
+              Escape(item.note) + "\n";
+    }
+    out_ += "\n";
+  }
   void operator()(const DataTable& table) {
     Row(table.columns);
     std::vector<std::string> rule;

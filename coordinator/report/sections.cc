@@ -14,6 +14,12 @@ namespace {
 
 TableCell NumberCell(std::string text) { return {text.empty() ? "–" : std::move(text), true}; }
 
+// "90 ± 3" percent.
+std::string GoneText(const Summary& share) {
+  if (share.n == 0) return "";
+  return Fixed(100 * share.mean, 0) + (share.n > 1 ? " ± " + Fixed(100 * share.deviation, 0) : "");
+}
+
 }  // namespace
 
 void AddRemoval(const Study& study, const Palette& palette, Document* document) {
@@ -90,10 +96,11 @@ OnsetTable TableOfOnsets(const Study& study, const std::vector<Line>& lines) {
   return onsets;
 }
 
-void AddOrder(const std::vector<Order>& orders, Document* document) {
+void AddOrder(const Study& study, const Experiment& experiment, const std::vector<Order>& orders, Document* document) {
   if (orders.empty()) return;
   DataTable table;
-  table.columns = {"Goes half of its way", "", "steps before the sink, 95 %", "before", "after", "together"};
+  table.columns = {"Goes half of its way",     "", "steps before the sink, 95 %", "before", "after", "together",
+                   "of its way at the sink, %"};
   for (const Order& order : orders) {
     const int runs = static_cast<int>(order.lag.size());
     std::string lag = runs == 0 ? "" : Fixed(order.mean, 0);
@@ -103,12 +110,13 @@ void AddOrder(const std::vector<Order>& orders, Document* document) {
                           NumberCell(lag),
                           NumberCell(std::to_string(order.before)),
                           NumberCell(std::to_string(order.after)),
-                          NumberCell(std::to_string(runs - order.before - order.after))});
+                          NumberCell(std::to_string(runs - order.before - order.after)),
+                          NumberCell(GoneText(GoneAtTheSink(study, experiment, order.quantity)))});
   }
   document->blocks.push_back(
       Paragraph{"What comes first, over the runs that end with a sink: the step at which a quantity has gone half of "
                 "its way from its first value to its last for good, against the same step of alpha_1 of the strongest "
-                "head."});
+                "head; and how much of its way it has gone by then."});
   document->blocks.push_back(std::move(table));
 }
 
@@ -128,7 +136,7 @@ void AddEmergence(const Study& study, const Experiment& experiment, const Palett
       "never happens is later than any (so that there is none where half or more are such), and the earliest and the "
       "latest of those in which it does."});
   document->blocks.push_back(std::move(onsets.table));
-  AddOrder(OrderOfEmergence(study, experiment), document);
+  AddOrder(study, experiment, OrderOfEmergence(study, experiment), document);
 }
 
 }  // namespace sink::report

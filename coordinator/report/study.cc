@@ -39,6 +39,35 @@ std::vector<std::pair<std::string, std::string>> Flat(const Run& run) {
   return out;
 }
 
+void AddLeaves(const Json& value, const std::string& path, std::vector<std::string>* keys) {
+  if (value.is_object()) {
+    for (const auto& [key, child] : value.items()) AddLeaves(child, path.empty() ? key : path + "." + key, keys);
+  } else if (BearsOnTheResult(path)) {
+    keys->push_back(path);
+  }
+}
+
+// The keys below `path` in which two values differ. Names are put together only where they are needed: a report asks
+// this of every two settings of a study.
+void Differ(const Json& a, const Json& b, const std::string& path, std::vector<std::string>* keys) {
+  if (a == b) return;
+  if (!a.is_object() || !b.is_object()) {
+    AddLeaves(a, path, keys);
+    if (b.is_object() || a.is_object()) AddLeaves(b, path, keys);
+    return;
+  }
+  const auto below = [&path](const std::string& key) { return path.empty() ? key : path + "." + key; };
+  for (const auto& [key, child] : a.items()) {
+    const auto other = b.find(key);
+    if (other == b.end())
+      AddLeaves(child, below(key), keys);
+    else if (child != *other)
+      Differ(child, *other, below(key), keys);
+  }
+  for (const auto& [key, child] : b.items())
+    if (!a.contains(key)) AddLeaves(child, below(key), keys);
+}
+
 std::string ShortWord(const std::string& word) {
   const size_t equals = word.find('=');
   if (equals == std::string::npos) return word;
@@ -92,16 +121,8 @@ std::vector<std::string> VaryingKeys(const Study& study, const Experiment& exper
 }
 
 std::vector<std::string> DifferingKeys(const Run& a, const Run& b) {
-  const auto of_a = Flat(a), of_b = Flat(b);
-  std::map<std::string, std::string> others(of_b.begin(), of_b.end());
   std::vector<std::string> keys;
-  for (const auto& [key, value] : of_a) {
-    const auto other = others.find(key);
-    if (other == others.end() || other->second != value) keys.push_back(key);
-    if (other != others.end()) others.erase(other);
-  }
-  for (const auto& [key, value] : of_b)
-    if (others.contains(key)) keys.push_back(key);
+  Differ(a.settings, b.settings, "", &keys);
   return keys;
 }
 

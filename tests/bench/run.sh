@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs every benchmark, one after the other, and prints its figures and ratios: sets up, builds the preset `bench`, then
 # the store at 100,000 jobs against 1,000, the coordinator under a fleet of simulated workers, the tokenizer against
-# Hugging Face's, packing, the loader, the loss head and the trainer against PyTorch, ranks, open models against
-# transformers. Wants an otherwise idle machine.
+# Hugging Face's, packing, the loader, the loss head and the trainer against PyTorch, ranks, the hours of a plan
+# against the clock, open models against transformers. Wants an otherwise idle machine.
 # Usage: tests/bench/run.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -13,7 +13,7 @@ log=$(mktemp)
 cmake --preset bench >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
 rm -f "$log"
 cmake --build --preset bench --target store_bench fleet_bench trainer_bench head_bench loader_bench tokenizer_bench sink-data sink-eval \
-  sink-trainer
+  sink-trainer sink-coordinator sink-worker sinkctl
 
 say() { printf '\n==> %s\n' "$*"; }
 say "Store: durable state changes, status of everything"
@@ -42,6 +42,8 @@ say "Trainer against PyTorch, eager and compiled: same model, data, threads and 
 say "Two ranks of one thread against one rank of two, and the bytes they send"
 "$python" tests/bench/bench_ranks.py build/bench/bin/sink-trainer
 "$python" tests/bench/bench_ranks.py build/bench/bin/sink-trainer --rounds 1 --shard
+say "The hours of sinkctl plan against what every sweep of the study then takes, under the profile ci"
+"$python" tests/bench/bench_plan.py . build/bench/bin || echo "the plan was further off than that"
 say "Open models: the memory of large ones, then time and memory beside transformers"
 "$python" tests/bench/bench_open_models.py memory build/bench/bin/sink-eval
 for shape in mixtral-8x7b gpt-oss-20b; do

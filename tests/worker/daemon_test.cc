@@ -282,6 +282,16 @@ TEST_F(DaemonTest, ADeviceThatComesFreeAsksAtOnceAndADrainInterruptsThePause) {
   EXPECT_TRUE(Drain());
 }
 
+// Else the device stands idle until the job's last events and checkpoint are delivered.
+TEST_F(DaemonTest, ATrainerThatEndedIsToldBeforeWhatItLeftIsDelivered) {
+  coordinator_.set_heartbeat_interval(absl::Minutes(1));
+  coordinator_.set_finish_waits_for_heartbeat(true);
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 3})");
+  Start();
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED);
+  EXPECT_TRUE(coordinator_.attempt(lease).told_finalizing);
+}
+
 TEST_F(DaemonTest, ALeaseCountsFromItsGrantHoweverLongTheQuestionHadWaited) {
   coordinator_.set_holds_questions(true);
   coordinator_.set_lease_duration(absl::Seconds(2));

@@ -166,7 +166,7 @@ absl::StatusOr<v1::RegisterResponse> FakeCoordinator::Register(const v1::Registe
   for (const v1::LeaseRef& lease : request.held()) {
     if (auto found = Find(lease); found.ok() && (*found)->finishes.empty()) *response.add_keep() = lease;
   }
-  response.set_heartbeat_interval_ms(50);
+  response.set_heartbeat_interval_ms(absl::ToInt64Milliseconds(heartbeat_interval_));
   response.set_lease_duration_ms(absl::ToInt64Milliseconds(lease_duration_));
   return response;
 }
@@ -209,6 +209,16 @@ void FakeCoordinator::set_chunk_pause(absl::Duration pause) {
   chunk_pause_ = pause;
 }
 
+void FakeCoordinator::set_heartbeat_interval(absl::Duration interval) {
+  absl::MutexLock lock(&mutex_);
+  heartbeat_interval_ = interval;
+}
+
+void FakeCoordinator::set_finish_waits_for_heartbeat(bool waits) {
+  absl::MutexLock lock(&mutex_);
+  finish_waits_ = waits;
+}
+
 int FakeCoordinator::questions() {
   absl::MutexLock lock(&mutex_);
   return questions_;
@@ -224,6 +234,7 @@ absl::StatusOr<v1::HeartbeatResponse> FakeCoordinator::Heartbeat(const v1::Heart
     const auto found = Find(held.lease());
     if (!found.ok()) *response.add_stale() = held.lease();
     if (found.ok() && (*found)->cancel) *response.add_cancel() = held.lease();
+    if (found.ok() && held.phase() == v1::FINALIZING) (*found)->told_finalizing = true;
   }
   return response;
 }
@@ -344,6 +355,10 @@ absl::StatusOr<v1::FinishResponse> FakeCoordinator::Finish(const v1::FinishReque
   if (!found.ok()) return found.status();
   if ((*found)->records.size() < request.last_seq())
     return MissingEventsError((*found)->records.size() + 1, "events are missing");
+  if (finish_waits_) {
+    const bool* const told = &(*found)->told_finalizing;
+    mutex_.AwaitWithTimeout(absl::Condition(told), absl::Seconds(5));
+  }
   (*found)->finishes.push_back(request);
   if (auto answer = Answer(); !answer.ok()) return answer;
   v1::FinishResponse response;

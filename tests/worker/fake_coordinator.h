@@ -31,6 +31,7 @@ class FakeCoordinator : public CoordinatorLink {
     int reports = 0;
     bool stale = false;
     bool cancel = false;
+    bool told_finalizing = false;  // by a heartbeat
   };
 
   // A job for whoever asks next; returns its lease id.
@@ -55,7 +56,10 @@ class FakeCoordinator : public CoordinatorLink {
   void Cancel(const std::string& lease_id);
   // Questions for work wait as long as they ask for, or until a heartbeat says that other devices are free.
   void set_holds_questions(bool holds);
-  int questions();                             // so far
+  int questions();  // so far
+  void set_heartbeat_interval(absl::Duration interval);
+  // Finish is answered once a heartbeat has told that the attempt is FINALIZING, or after some seconds.
+  void set_finish_waits_for_heartbeat(bool waits);
   void set_chunk_pause(absl::Duration pause);  // before each chunk of FetchCheckpoint
   void set_restarted(bool forget_workers);     // next calls get Unauthenticated until the worker registers
 
@@ -101,6 +105,8 @@ class FakeCoordinator : public CoordinatorLink {
   std::map<uint64_t, v1::LeaseResponse> answered_polls_ ABSL_GUARDED_BY(mutex_);
   absl::Duration lease_duration_ ABSL_GUARDED_BY(mutex_) = absl::Seconds(60);
   absl::Duration chunk_pause_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();
+  absl::Duration heartbeat_interval_ ABSL_GUARDED_BY(mutex_) = absl::Milliseconds(50);
+  bool finish_waits_ ABSL_GUARDED_BY(mutex_) = false;
   bool offline_ ABSL_GUARDED_BY(mutex_) = false;
   bool forgot_worker_ ABSL_GUARDED_BY(mutex_) = false;
   int drop_every_ ABSL_GUARDED_BY(mutex_) = 0;

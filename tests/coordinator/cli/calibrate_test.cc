@@ -41,6 +41,20 @@ TEST_F(CliTest, CalibrateLearnsFromJobsThatHaveEndedAndPlanAppliesIt) {
   EXPECT_TRUE(RunSinkctl({"plan", sweep, "--json"}).json()["jobs"][0]["seconds"].is_null());
 }
 
+TEST_F(CliTest, PlanOfSeveralFilesCountsTheJobsThatTheyShareOnce) {
+  const std::string one = WriteSweep("one", {"1e-3", "4e-4"}), two = WriteSweep("two", {"4e-4", "2e-4"});
+  const Result result = RunSinkctl({"plan", one, two, "--json"});
+  ASSERT_EQ(result.code, kOk) << result.err;
+  const Json plan = result.json();
+  ASSERT_EQ(plan["sweeps"].size(), 2u);
+  EXPECT_EQ(plan["sweeps"][1]["sweep"], "two");
+  EXPECT_EQ(plan["sweeps"][1]["different"], 2);
+  EXPECT_EQ(plan["together"]["different"], 3);
+  EXPECT_EQ(2 * plan["together"]["tokens"].get<int64_t>(), 3 * plan["sweeps"][0]["tokens"].get<int64_t>());
+  EXPECT_THAT(RunSinkctl({"plan", one, two}).out, HasSubstr("together  3 different jobs"));
+  EXPECT_EQ(RunSinkctl({"plan", one, folder_ / "nothing.yaml"}).code, kBadFile);
+}
+
 TEST(Plan, RefusesASpeedThatIsNone) {
   const testing::TempDir folder;
   const std::string file = folder / "speed.json";

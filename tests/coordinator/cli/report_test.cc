@@ -109,7 +109,9 @@ TEST_F(ReportTest, ThePageAloneIsSmallAndSaysWhatRanWhereAndWhetherAnotherRunMea
   EXPECT_THAT(numbers(first), HasSubstr("values of 2 runs"));
   EXPECT_EQ(numbers(first), numbers(second));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "a/takeaways.html"));
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "a/report.md"));
+  EXPECT_THAT(Read(folder_ / "a/study.md"), HasSubstr("| learning\\_rate=0.001 | 20.00 | 32.23 | 4.500 |"));
+  EXPECT_THAT(Read(folder_ / "a/study.md"), Not(HasSubstr(".svg")));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "a/figures/rates-sink_rate.svg"));
   const std::string results = Read(folder_ / "a/results.csv");
   EXPECT_THAT(results, HasSubstr("sweep,experiment,setting,seed,job,state,alpha_1,sink_rate_percent,"));
   EXPECT_THAT(results, HasSubstr(",SUCCEEDED,0.5,20,,4.5,0,50\n"));

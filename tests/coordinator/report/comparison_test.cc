@@ -42,7 +42,7 @@ struct Compared {
   explicit Compared(const std::vector<Study>& given, const Origin& origin = {}) : studies(given) {
     for (const Study& study : studies) results.push_back(Evaluate(study));
     std::vector<EvaluatedStudy> evaluated;
-    for (size_t i = 0; i < studies.size(); ++i) evaluated.push_back({&studies[i], &results[i]});
+    for (size_t i = 0; i < studies.size(); ++i) evaluated.push_back({&studies[i], &results[i], "", ""});
     document = MakeComparison(evaluated, origin);
     text = ToMarkdown(document);
   }
@@ -161,6 +161,29 @@ TEST(Comparison, WhatRemovesASinkIsReadOverAllSweeps) {
   EXPECT_THAT(page.text, HasSubstr("| sink\\_logit=zero | removes it |"));
   EXPECT_NE(page.figure("base-alpha_1"), nullptr);
   EXPECT_NE(page.figure("removal-sink"), nullptr);
+}
+
+TEST(Comparison, SaysAtOnceAtWhichScaleItsRunsAre) {
+  Study study = Rates("study", 0, 0.30, 0.02);
+  for (auto& [id, run] : study.runs) {
+    testing::Set(&run.settings, "model.hidden_size", 96);
+    testing::Set(&run.settings, "train.max_steps", 1500);
+  }
+  const std::string text = Compared({study}).text;
+  EXPECT_THAT(text, HasSubstr("This scale: 96 wide, "));
+  EXPECT_THAT(text, HasSubstr("; 768k tokens: 1500 steps of 8 sequences of 64. The paper's: 768 wide, 10 layers of 8 "
+                              "heads, swiglu blocks of 1536, positions rope, vocabulary of 50432; 21.0B tokens: "));
+  EXPECT_LT(text.find("This scale"), text.find("What holds at this scale"));
+}
+
+TEST(Comparison, LeadsToTheReportOfEachSweep) {
+  const Study study = Rates("study", 0, 0.30, 0.02);
+  const auto results = Evaluate(study);
+  const Document linked = MakeComparison({{&study, &results, "study/report.md", "study/report.html"}});
+  EXPECT_THAT(ToMarkdown(linked), HasSubstr("- [study](study/report.md): 6 jobs, reported "));
+  EXPECT_THAT(ToHtml(linked), HasSubstr("<li><a href=\"study/report.html\">study</a>: 6 jobs, reported "));
+  const Document alone = MakeComparison({{&study, &results, "", ""}});
+  EXPECT_THAT(ToMarkdown(alone), HasSubstr("- **study**: 6 jobs, reported "));
 }
 
 TEST(Comparison, SaysWhereItsNumbersComeFrom) {

@@ -177,5 +177,16 @@ TEST(Emergence, OrderIsDecidedByTheIntervalOverRunsWithASink) {
   EXPECT_EQ(OrderText(orders[0]), "not decided");
 }
 
+TEST(Emergence, SaysHowFarALossHasFallenWhenTheSinkComes) {
+  Study study = Emerging();
+  const Summary loss = GoneAtTheSink(study, study.experiments[0], Quantity::kLoss);
+  EXPECT_EQ(loss.n, 3);  // 2.6, 2.7 and 2.8 of 3 nats, at steps 300, 400 and 500
+  EXPECT_NEAR(loss.mean, 0.9, 1e-9);
+  EXPECT_NEAR(loss.least, 2.6 / 3, 1e-9);
+  EXPECT_EQ(GoneAtTheSink(study, study.experiments[0], Quantity::kValueNorm).n, 0);  // went no way
+  for (auto& [id, run] : study.runs) run.curves["alpha_max/1"].back().value = 0.1;
+  EXPECT_EQ(GoneAtTheSink(study, study.experiments[0], Quantity::kLoss).n, 0);
+}
+
 }  // namespace
 }  // namespace sink::report
