@@ -6,6 +6,7 @@
 
 #include "coordinator/report/evidence.h"
 #include "coordinator/report/measures.h"
+#include "coordinator/report/samples.h"
 
 namespace sink::report {
 namespace {
@@ -61,10 +62,14 @@ std::string LabelOf(const Run& run, const std::vector<std::string>& keys) {
   return label;
 }
 
-int CountState(const Study& study, const Point& point, JobState state) {
-  return static_cast<int>(std::count_if(point.runs.begin(), point.runs.end(), [&](const std::string& id) {
-    return ParseName<JobState>(study.run(id).state) == state;
-  }));
+// Sets how many seeds a setting has, and what became of them.
+template <typename Setting>
+void Count(const Study& study, const Point& point, Setting* setting) {
+  setting->runs = static_cast<int>(point.runs.size());
+  for (const std::string& id : point.runs) {
+    setting->succeeded += study.run(id).succeeded();
+    setting->diverged += Diverged(study.run(id));
+  }
 }
 
 // Variants of the base of which no run has a result.
@@ -73,14 +78,14 @@ std::vector<Variant> Unfinished(const Study& study, const Run& base) {
   std::set<std::string> seen;
   for (const Experiment& experiment : study.experiments)
     for (const Point& point : experiment.points) {
-      if (point.runs.empty() || CountState(study, point, JobState::kSucceeded) > 0) continue;
+      Variant variant;
+      Count(study, point, &variant);
+      if (variant.runs == 0 || variant.succeeded > 0) continue;
       const Run& run = study.run(point.runs.front());
       const std::vector<std::string> keys = DifferingKeys(base, run);
       if (IsEvaluation(run) || !IsVariant(keys) || !seen.insert(SettingsWithout(run, {})).second) continue;
-      Variant variant;
       variant.point = &point;
       variant.label = LabelOf(run, keys);
-      variant.runs = static_cast<int>(point.runs.size());
       variant.verdict = "did not finish";
       variants.push_back(std::move(variant));
     }
@@ -113,12 +118,10 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
     return evidence.Values(c, measure, position);
   };
   const std::vector<double> alpha = values(*base, Measure::kAlphaMax), loss = values(*base, Measure::kValidationLoss);
-  const int base_cancelled = CountState(study, base->point(), JobState::kCancelled);
   Removal removal;
   removal.point = &base->point();
   removal.base = ShortLabel(base->point().label);
-  removal.runs = static_cast<int>(base->point().runs.size());
-  removal.succeeded = CountState(study, base->point(), JobState::kSucceeded);
+  Count(study, base->point(), &removal);
   removal.alpha = Summarize(alpha);
   removal.rate = Summarize(values(*base, Measure::kSinkRate));
   removal.loss = Summarize(loss);
@@ -128,8 +131,7 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
     Variant variant;
     variant.point = &c.point();
     variant.label = LabelOf(*c.run, keys);
-    variant.runs = static_cast<int>(c.point().runs.size());
-    variant.succeeded = CountState(study, c.point(), JobState::kSucceeded);
+    Count(study, c.point(), &variant);
     const std::vector<double> of_alpha = values(c, Measure::kAlphaMax), of_loss = values(c, Measure::kValidationLoss);
     variant.alpha = Summarize(of_alpha);
     variant.rate = Summarize(values(c, Measure::kSinkRate));
@@ -138,8 +140,9 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
     if (!of_bias.empty()) variant.bias = Summarize(of_bias).mean;
     variant.change = DifferenceOf(of_alpha, alpha, kLeastAlpha, "alpha");
     variant.price = DifferenceOf(of_loss, loss, kLeastLoss, "nats");
-    const bool is_sample = base_cancelled + CountState(study, c.point(), JobState::kCancelled) == 0;
-    variant.verdict = is_sample ? VerdictOn(variant, of_alpha, of_bias, removal.alpha.mean) : "not enough data";
+    variant.remark = WhyNoSample(FlawsOf(study, {&base->point(), &c.point()}));
+    variant.verdict =
+        variant.remark.empty() ? VerdictOn(variant, of_alpha, of_bias, removal.alpha.mean) : "not enough data";
     removal.variants.push_back(std::move(variant));
   }
   if (removal.variants.size() < kLeastVariants) return std::nullopt;

@@ -268,6 +268,10 @@ Json RemovalJson(const Study& study) {
   for (const Variant& variant : removal->variants)
     variants.push_back({{"label", variant.label},
                         {"verdict", variant.verdict},
+                        {"remark", variant.remark},
+                        {"runs", variant.runs},
+                        {"succeeded", variant.succeeded},
+                        {"diverged", variant.diverged},
                         {"alpha_max_1", SummaryJson(variant.alpha)},
                         {"sink_rate_percent", SummaryJson(variant.rate)},
                         {"validation_loss", SummaryJson(variant.loss)},

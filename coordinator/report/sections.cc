@@ -37,7 +37,8 @@ void AddRemoval(const Study& study, const Palette& palette, Document* document) 
   table.columns = {"Variant", "The sink", "alpha_1, strongest head", "change", "Sink_1 %", "Validation loss",
                    "price",   "Runs"};
   const auto runs = [](const auto& of) {
-    return TableCell{std::to_string(of.succeeded) + " of " + std::to_string(of.runs), true};
+    const std::string diverged = of.diverged > 0 ? ", " + std::to_string(of.diverged) + " diverged" : "";
+    return TableCell{std::to_string(of.succeeded) + " of " + std::to_string(of.runs) + diverged, true};
   };
   table.rows.push_back({{removal->base, false, false, palette.ColorOf(*removal->point)},
                         {"the base"},
@@ -52,7 +53,7 @@ void AddRemoval(const Study& study, const Palette& palette, Document* document) 
     const auto effect = [](const std::optional<Effect>& e) { return NumberCell(e ? ShowEffect(*e) : ""); };
     const int color = palette.ColorOf(*variant.point);
     table.rows.push_back({{variant.label, false, false, color},
-                          {variant.verdict},
+                          {variant.verdict + (variant.remark.empty() ? "" : ": " + variant.remark)},
                           NumberCell(ShowSummary(variant.alpha, 2)),
                           effect(variant.change),
                           NumberCell(ShowSummary(variant.rate, 1)),

@@ -83,6 +83,37 @@ TEST(Removal, WhatWasStoppedEarlyIsNotJudgedAndWhatHasNoResultIsListed) {
   EXPECT_EQ(removal->variants[3].succeeded, 0);
 }
 
+TEST(Removal, SeedsThatDivergedAreCountedAndMostOfThemDecideNothing) {
+  Study study = Beyond();
+  const auto diverge = [&study](size_t experiment, size_t seeds) {
+    for (size_t i = 0; i < seeds; ++i) {
+      report::Run& run = study.runs[study.experiments[experiment].points[0].runs[i]];
+      run.state = "FAILED";
+      run.reason = "nan: the loss is NaN";
+    }
+    return WhatRemovesTheSink(study)->variants[0];
+  };
+  EXPECT_EQ(diverge(0, 2).verdict, "removes it");
+  EXPECT_EQ(diverge(0, 2).diverged, 2);
+  EXPECT_EQ(diverge(0, 3).verdict, "not enough data");
+  EXPECT_EQ(diverge(0, 3).remark, "more than half of a setting's seeds diverged");
+  study = Beyond();
+  EXPECT_EQ(diverge(1, 3).remark, "more than half of a setting's seeds diverged");  // of the base's
+}
+
+TEST(Removal, RunsOnOtherDataThanTheBasesAreNotHeldAgainstIt) {
+  Study study = Beyond();
+  for (auto& [id, run] : study.runs) {
+    run.data_set = "text";
+    run.data_content = "aa";
+  }
+  study.runs[study.experiments[0].points[0].runs[2]].data_content = "bb";
+  const auto removal = WhatRemovesTheSink(study);
+  EXPECT_EQ(removal->variants[0].verdict, "not enough data");
+  EXPECT_EQ(removal->variants[0].remark, "not all on the same data");
+  EXPECT_EQ(removal->variants[1].verdict, "keeps it");
+}
+
 TEST(Removal, IsNoPageOfASweepWithFewVariants) {
   Study study = Beyond();
   study.experiments.resize(3);
