@@ -36,12 +36,6 @@ absl::Status CheckIntegrity(Database& db) {
   return keys.status();
 }
 
-// What was written goes to a log first. When a database is closed SQLite puts the log into the file by itself, but says
-// nothing where it cannot, as on a disk that has room for one of them alone.
-absl::Status PutLogIntoFile(Database& db) {
-  return db.ToStatus(sqlite3_wal_checkpoint_v2(db.handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr));
-}
-
 // One that was not closed properly, or is in use after all, has a log beside it that must be read with it.
 Database::Mode ModeFor(const std::string& from, Source source) {
   std::error_code ignored;
