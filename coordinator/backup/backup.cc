@@ -78,10 +78,14 @@ absl::Status CopyFolder(const std::string& from, const std::string& to) {
   return ToStatus(files::SyncFolder(to));
 }
 
+// Of a checkpoint that is there already, whose files never change but for what their disk does to them.
+enum class Present { kTaken, kReadAgain };
+
 // NOT_FOUND or DATA_LOSS: the checkpoint itself is gone or damaged where it comes from.
-absl::Status CopyCheckpoint(const std::string& from, const std::string& to, const Checkpoint& row, uint64_t* bytes) {
+absl::Status CopyCheckpoint(const std::string& from, const std::string& to, const Checkpoint& row, Present present,
+                            uint64_t* bytes) {
   const std::string target = CheckpointPath(to, row), part = target + ".part";
-  if (IsThere(target)) return absl::OkStatus();  // its files never change
+  if (IsThere(target) && (present == Present::kTaken || CheckFiles(target, row).ok())) return absl::OkStatus();
   const auto remove_part = absl::MakeCleanup([&part] {
     std::error_code ignored;
     fs::remove_all(part, ignored);
@@ -90,14 +94,17 @@ absl::Status CopyCheckpoint(const std::string& from, const std::string& to, cons
   SINK_RETURN_IF_ERROR(CopyFolder(CheckpointPath(from, row), part));
   SINK_RETURN_IF_ERROR(CheckFiles(part, row));
   for (const CheckpointFile& file : row.files) *bytes += file.size;
+  std::error_code ignored;
+  fs::remove_all(target, ignored);  // what was damaged
   return ToStatus(files::RenameDurably(part, target));
 }
 
 absl::StatusOr<std::vector<Checkpoint>> CopyCheckpoints(const std::string& from, const std::string& to,
-                                                        const std::vector<Checkpoint>& rows, uint64_t* bytes) {
+                                                        const std::vector<Checkpoint>& rows, Present present,
+                                                        uint64_t* bytes) {
   std::vector<Checkpoint> lost;
   for (const Checkpoint& row : rows) {
-    const absl::Status status = CopyCheckpoint(from, to, row, bytes);
+    const absl::Status status = CopyCheckpoint(from, to, row, present, bytes);
     if (absl::IsNotFound(status) || absl::IsDataLoss(status)) {
       lost.push_back(row);
     } else if (!status.ok()) {
@@ -163,7 +170,7 @@ void Prune(const std::string& folder, const std::vector<Checkpoint>& rows) {
 
 }  // namespace
 
-absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
+absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool read_again) {
   std::error_code ignored;
   if (fs::equivalent(data, to, ignored)) {
     return absl::FailedPreconditionError(absl::StrCat(to, " is the data folder itself: choose another for the copy"));
@@ -174,11 +181,12 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
   const std::string part = DatabasePath(to) + ".part";
   const auto remove_part = absl::MakeCleanup([&part] { store::RemoveDatabase(part); });
   Report report;
+  const Present present = read_again ? Present::kReadAgain : Present::kTaken;
   std::vector<Checkpoint> rows;
   for (int tries = 1;; ++tries) {
     SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(data), part));
     SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
-    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost, CopyCheckpoints(data, to, rows, &report.bytes));
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost, CopyCheckpoints(data, to, rows, present, &report.bytes));
     if (!lost.empty() && tries < kTries) continue;
     SINK_RETURN_IF_ERROR(copy.Forget(lost));
     report.lost_checkpoints = static_cast<int64_t>(lost.size());
@@ -210,7 +218,8 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
   {
     SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(from), part));
     SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> rows, copy.ListCheckpoints());
-    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost, CopyCheckpoints(from, data, rows, &report.bytes));
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost,
+                          CopyCheckpoints(from, data, rows, Present::kReadAgain, &report.bytes));
     SINK_RETURN_IF_ERROR(copy.Forget(lost));
     SINK_RETURN_IF_ERROR(copy.PrepareRestored(store::EpochOf(place), options.unix_seconds));
     report.lost_checkpoints = static_cast<int64_t>(lost.size());
