@@ -14,7 +14,7 @@ void AddLimitOptions(args::Command root, ServerOptions& options) {
       "How long after its end a job keeps every metric point, and how many of a sweep's best jobs keep them for "
       "good: 30d or 30d,best=10; then some points of each curve stay (default: all for good)");
   root.AddOption("--connections-per-address", options.connections_per_address,
-                 "How many connections another machine may have open: raise it for many workers behind one address")
+                 "How many connections another machine (of IPv6: another /64) may have: raise it for many behind one")
       .Within(1, kMost)
       .ShowDefault();
   root.AddOption("--jobs-per-user", options.quota.waiting_jobs,
