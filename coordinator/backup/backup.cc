@@ -2,8 +2,10 @@
 // place, then the checkpoints that nobody names any more.
 #include "coordinator/backup/backup.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <set>
 #include <utility>
@@ -16,6 +18,7 @@
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/database_copy.h"
 #include "coordinator/store/folder_lock.h"
+#include "proto/files/descriptor.h"
 #include "proto/files/files.h"
 #include "proto/files/hash.h"
 
@@ -27,7 +30,7 @@ using store::DatabaseCopy;
 
 constexpr int kTries = 4;  // a checkpoint that is pushed out while it is copied asks for a newer look at the database
 constexpr mode_t kFolderMode = 0700, kFileMode = 0600, kPassableMode = 0755;
-constexpr size_t kMostKeyBytes = 1 << 20;
+constexpr size_t kMostKeyBytes = 1 << 20, kBlockBytes = 1 << 20;
 
 std::string DatabasePath(const std::string& folder) { return absl::StrCat(folder, "/sink.db"); }
 std::string IdentityPath(const std::string& folder) { return absl::StrCat(folder, "/tls"); }
@@ -63,16 +66,35 @@ absl::Status CheckFiles(const std::string& folder, const Checkpoint& row) {
   return absl::OkStatus();
 }
 
+// A file that cannot be read is the checkpoint's damage, and no reason to have no copy of all else; one that cannot be
+// written is.
+absl::Status Unreadable(const files::FileError& error) {
+  return error.code() == EIO ? absl::DataLossError(error.message()) : ToStatus(error);
+}
+
+absl::Status CopyFile(const std::string& from, const std::string& to) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(from, ignored)) return absl::DataLossError(absl::StrCat(from, " is no file any more"));
+  const auto source = files::Open(from, O_RDONLY);
+  if (!source.ok()) return Unreadable(source.error());
+  const auto target = files::Open(to, O_WRONLY | O_CREAT | O_EXCL, kFileMode);
+  if (!target.ok()) return ToStatus(target.error());
+  std::string block;
+  uint64_t offset = 0;
+  do {
+    if (const auto failed = files::ReadAt(*source, from, offset, kBlockBytes, &block)) return Unreadable(failed);
+    if (const auto failed = files::WriteAll(*target, to, block)) return ToStatus(failed);
+    offset += block.size();
+  } while (block.size() == kBlockBytes);
+  return ToStatus(files::Sync(*target, to));
+}
+
 absl::Status CopyFolder(const std::string& from, const std::string& to) {
   std::error_code error;
   fs::remove_all(to, error);
   SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(to, kFolderMode)));
   for (fs::directory_iterator it(from, error), end; !error && it != end; it.increment(error)) {
-    const std::string target = absl::StrCat(to, "/", it->path().filename().string());
-    std::error_code copied;
-    fs::copy_file(it->path(), target, copied);
-    if (copied) return SystemStatus(copied.value(), "copy to", target);
-    SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(target)));
+    SINK_RETURN_IF_ERROR(CopyFile(it->path().string(), absl::StrCat(to, "/", it->path().filename().string())));
   }
   if (error) return SystemStatus(error.value(), "list", from);
   return ToStatus(files::SyncFolder(to));

@@ -242,6 +242,22 @@ TEST_F(BackupTest, ACheckpointThatIsDamagedWhereItWasCopiedToIsCopiedAnew) {
             files::Hash("weights of step 5"));
 }
 
+TEST_F(BackupTest, AFileThatCannotBeReadCostsItsCheckpointAndNotTheCopy) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  Register(*old.manager);
+  const Lease lease = Ask(*old.manager, 1).lease;
+  Commit(*old.manager, lease, 5);
+  Commit(*old.manager, lease, 10);
+  const std::string file = CheckpointPath("data", lease, 10) + "/model.safetensors";
+  fs::remove(file);
+  fs::create_symlink(file, file);  // its content is nowhere, as on a bad sector
+  const auto report = MakeCopy();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->checkpoints, 1);
+  EXPECT_EQ(report->lost_checkpoints, 1);
+}
+
 TEST_F(BackupTest, ADamagedCheckpointIsLeftOutAndSaid) {
   Coordinator old = Open(folder_ / "data");
   Submit(*old.manager, 1);
