@@ -30,7 +30,7 @@ void AddLimitOptions(args::Command root, ServerOptions& options) {
     return right ? "" : "--scrub-interval: write a time from 1m to 8784h (366 days), such as 24h";
   });
   root.AddOption("--connections-per-address", options.connections_per_address,
-                 "How many connections another machine may have open: raise it for many workers behind one address")
+                 "How many connections another machine (of IPv6: another /64) may have: raise it for many behind one")
       .Within(1, kMost)
       .ShowDefault();
   root.AddOption("--jobs-per-user", options.quota.waiting_jobs,

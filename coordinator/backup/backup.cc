@@ -2,8 +2,10 @@
 // place, then the checkpoints that nobody names any more.
 #include "coordinator/backup/backup.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <set>
 #include <utility>
@@ -16,6 +18,7 @@
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/database_copy.h"
 #include "coordinator/store/folder_lock.h"
+#include "proto/files/descriptor.h"
 #include "proto/files/files.h"
 #include "proto/files/hash.h"
 
@@ -27,7 +30,7 @@ using store::DatabaseCopy;
 
 constexpr int kTries = 4;  // a checkpoint that is pushed out while it is copied asks for a newer look at the database
 constexpr mode_t kFolderMode = 0700, kFileMode = 0600, kPassableMode = 0755;
-constexpr size_t kMostKeyBytes = 1 << 20;
+constexpr size_t kMostKeyBytes = 1 << 20, kBlockBytes = 1 << 20;
 
 std::string DatabasePath(const std::string& folder) { return absl::StrCat(folder, "/sink.db"); }
 std::string IdentityPath(const std::string& folder) { return absl::StrCat(folder, "/tls"); }
@@ -63,25 +66,48 @@ absl::Status CheckFiles(const std::string& folder, const Checkpoint& row) {
   return absl::OkStatus();
 }
 
+// A file that cannot be read is the checkpoint's damage, and no reason to have no copy of all else; one that cannot be
+// written is.
+absl::Status Unreadable(const files::FileError& error) {
+  return error.code() == EIO ? absl::DataLossError(error.message()) : ToStatus(error);
+}
+
+absl::Status CopyFile(const std::string& from, const std::string& to) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(from, ignored)) return absl::DataLossError(absl::StrCat(from, " is no file any more"));
+  const auto source = files::Open(from, O_RDONLY);
+  if (!source.ok()) return Unreadable(source.error());
+  const auto target = files::Open(to, O_WRONLY | O_CREAT | O_EXCL, kFileMode);
+  if (!target.ok()) return ToStatus(target.error());
+  std::string block;
+  uint64_t offset = 0;
+  do {
+    if (const auto failed = files::ReadAt(*source, from, offset, kBlockBytes, &block)) return Unreadable(failed);
+    if (const auto failed = files::WriteAll(*target, to, block)) return ToStatus(failed);
+    offset += block.size();
+  } while (block.size() == kBlockBytes);
+  return ToStatus(files::Sync(*target, to));
+}
+
 absl::Status CopyFolder(const std::string& from, const std::string& to) {
   std::error_code error;
   fs::remove_all(to, error);
   SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(to, kFolderMode)));
   for (fs::directory_iterator it(from, error), end; !error && it != end; it.increment(error)) {
-    const std::string target = absl::StrCat(to, "/", it->path().filename().string());
-    std::error_code copied;
-    fs::copy_file(it->path(), target, copied);
-    if (copied) return SystemStatus(copied.value(), "copy to", target);
-    SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(target)));
+    SINK_RETURN_IF_ERROR(CopyFile(it->path().string(), absl::StrCat(to, "/", it->path().filename().string())));
   }
   if (error) return SystemStatus(error.value(), "list", from);
   return ToStatus(files::SyncFolder(to));
 }
 
+// Of a checkpoint that is there already, whose files never change but for what their disk does to them.
+enum class Present { kTaken, kReadAgain };
+
 // NOT_FOUND or DATA_LOSS: the checkpoint itself is gone or damaged where it comes from.
-absl::Status CopyCheckpoint(const std::string& from, const std::string& to, const Checkpoint& row, uint64_t* bytes) {
+absl::Status CopyCheckpoint(const std::string& from, const std::string& to, const Checkpoint& row, Present present,
+                            uint64_t* bytes) {
   const std::string target = CheckpointPath(to, row), part = target + ".part";
-  if (IsThere(target)) return absl::OkStatus();  // its files never change
+  if (IsThere(target) && (present == Present::kTaken || CheckFiles(target, row).ok())) return absl::OkStatus();
   const auto remove_part = absl::MakeCleanup([&part] {
     std::error_code ignored;
     fs::remove_all(part, ignored);
@@ -90,14 +116,17 @@ absl::Status CopyCheckpoint(const std::string& from, const std::string& to, cons
   SINK_RETURN_IF_ERROR(CopyFolder(CheckpointPath(from, row), part));
   SINK_RETURN_IF_ERROR(CheckFiles(part, row));
   for (const CheckpointFile& file : row.files) *bytes += file.size;
+  std::error_code ignored;
+  fs::remove_all(target, ignored);  // what was damaged
   return ToStatus(files::RenameDurably(part, target));
 }
 
 absl::StatusOr<std::vector<Checkpoint>> CopyCheckpoints(const std::string& from, const std::string& to,
-                                                        const std::vector<Checkpoint>& rows, uint64_t* bytes) {
+                                                        const std::vector<Checkpoint>& rows, Present present,
+                                                        uint64_t* bytes) {
   std::vector<Checkpoint> lost;
   for (const Checkpoint& row : rows) {
-    const absl::Status status = CopyCheckpoint(from, to, row, bytes);
+    const absl::Status status = CopyCheckpoint(from, to, row, present, bytes);
     if (absl::IsNotFound(status) || absl::IsDataLoss(status)) {
       lost.push_back(row);
     } else if (!status.ok()) {
@@ -163,7 +192,7 @@ void Prune(const std::string& folder, const std::vector<Checkpoint>& rows) {
 
 }  // namespace
 
-absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
+absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool read_again) {
   std::error_code ignored;
   if (fs::equivalent(data, to, ignored)) {
     return absl::FailedPreconditionError(absl::StrCat(to, " is the data folder itself: choose another for the copy"));
@@ -174,11 +203,12 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to) {
   const std::string part = DatabasePath(to) + ".part";
   const auto remove_part = absl::MakeCleanup([&part] { store::RemoveDatabase(part); });
   Report report;
+  const Present present = read_again ? Present::kReadAgain : Present::kTaken;
   std::vector<Checkpoint> rows;
   for (int tries = 1;; ++tries) {
     SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(data), part, store::Source::kInUse));
     SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
-    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost, CopyCheckpoints(data, to, rows, &report.bytes));
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost, CopyCheckpoints(data, to, rows, present, &report.bytes));
     if (!lost.empty() && tries < kTries) continue;
     SINK_RETURN_IF_ERROR(copy.Forget(lost));
     report.lost_checkpoints = static_cast<int64_t>(lost.size());
@@ -210,7 +240,8 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
   {
     SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(from), part, store::Source::kAtRest));
     SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> rows, copy.ListCheckpoints());
-    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost, CopyCheckpoints(from, data, rows, &report.bytes));
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> lost,
+                          CopyCheckpoints(from, data, rows, Present::kReadAgain, &report.bytes));
     SINK_RETURN_IF_ERROR(copy.Forget(lost));
     SINK_RETURN_IF_ERROR(copy.PrepareRestored(store::EpochOf(place), options.unix_seconds));
     report.lost_checkpoints = static_cast<int64_t>(lost.size());

@@ -22,8 +22,9 @@ struct Report {
 
 // Of the folder `data` into `to`, which is created. The coordinator may run or not. FAILED_PRECONDITION: there is no
 // coordinator's database, or another process has `to`, be it a coordinator whose folder it is; DATA_LOSS: the database
-// is damaged, and nothing in `to` has changed; others from the file system.
-absl::StatusOr<Report> Make(const std::string& data, const std::string& to);
+// is damaged, and nothing in `to` has changed; others from the file system. `read_again`: also the checkpoints that
+// `to` has already, and those that are damaged there are copied anew.
+absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool read_again = false);
 
 struct RestoreOptions {
   bool replace = false;  // a database in `data`: it is kept beside as sink.db.replaced

@@ -12,6 +12,7 @@ namespace {
 constexpr char kExamples[] =
     "Examples:\n"
     "  sink-backup make --data /var/lib/sink --to /mnt/other/sink       # as often as you like; adds what is new\n"
+    "  sink-backup make --data /var/lib/sink --to /mnt/other/sink --check  # now and then\n"
     "  sink-backup restore --from /mnt/other/sink --data /var/lib/sink  # then start sink-coordinator\n";
 
 int Tell(const char* did, const absl::StatusOr<sink::backup::Report>& report) {
@@ -47,8 +48,10 @@ int main(int argc, char** argv) {
   restore.AddOption("--from", folder, "The copy").Required();
   restore.AddOption("--data", data, "The coordinator's --data; created when absent").Required();
   restore.AddFlag("--replace", options.replace, "Take the place of a database that is there; it is kept beside");
+  bool read_again = false;
+  make.AddFlag("--check", read_again, "Read again what the copy has already, and copy anew what is damaged there");
   int status = 0;
-  make.OnParsed([&] { status = Tell("copied", sink::backup::Make(data, folder)); });
+  make.OnParsed([&] { status = Tell("copied", sink::backup::Make(data, folder, read_again)); });
   restore.OnParsed([&] { status = Tell("restored", sink::backup::Restore(folder, data, options)); });
   if (const auto parsed = line.Parse(argc, argv, /*usage=*/2)) return *parsed;
   return status;

@@ -34,7 +34,13 @@ class SweepTopic final : public Topic {
       changed_.Watch(job.id);
       Append(job, &rows);
     }));
-    return Render(sweep, absl::StrCat(",\"columns\":", kJobColumns), rows);
+    // A page that has just come is told this alone: what is new in it the others are told by Changes.
+    const std::string warning = warning_;
+    const size_t metrics = metrics_told_;
+    std::string whole = Render(sweep, absl::StrCat(",\"columns\":", kJobColumns), rows);
+    warning_ = warning;
+    metrics_told_ = metrics;
+    return whole;
   }
 
   absl::StatusOr<Change> Changes() override {

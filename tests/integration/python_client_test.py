@@ -75,7 +75,12 @@ def study_runs(sink_client, cluster, client):
 
 def checkpoint_opens(cluster, job):
     assert job.checkpoints()[-1] == 60
+    umask, os.umask = os.umask, None  # which is every thread's
     folder = job.checkpoint(cluster.path / "model")
+    os.umask = umask
+    usual = cluster.path / "usual"
+    usual.mkdir()
+    assert folder.stat().st_mode == usual.stat().st_mode, oct(folder.stat().st_mode)
     fetched = cluster.path / "sinkctls"
     cluster.sinkctl("checkpoint", "get", job.id, "--out", fetched)
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == {f.name: f.read_bytes() for f in fetched.iterdir()}

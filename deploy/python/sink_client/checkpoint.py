@@ -3,6 +3,7 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import tempfile
 
 import xxhash
@@ -19,7 +20,7 @@ def write(chunks, out):
     staging = pathlib.Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         description = _receive(chunks, staging)
-        os.chmod(staging, 0o777 & ~_umask())
+        os.chmod(staging, _usual_mode(staging))
         staging.rename(out)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -53,7 +54,10 @@ def _receive(chunks, folder):
     return description
 
 
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _usual_mode(folder):
+    """Of a folder that is made in the usual way. To ask for the umask is to set it, also for what other threads make."""
+    probe = folder / ".mode"
+    probe.mkdir()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.rmdir()
+    return mode

@@ -220,6 +220,46 @@ TEST_F(BackupTest, AFurtherCopyAddsWhatIsNewAndForgetsWhatIsGone) {
   EXPECT_TRUE(fs::exists(CheckpointPath("copy", lease, 15)));
 }
 
+TEST_F(BackupTest, ACheckpointThatIsDamagedWhereItWasCopiedToIsCopiedAnew) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  Register(*old.manager);
+  const Lease lease = Ask(*old.manager, 1).lease;
+  Commit(*old.manager, lease, 5);
+  ASSERT_TRUE(MakeCopy().ok());
+  const auto damage = [&](const std::string& folder) {
+    std::ofstream(CheckpointPath(folder, lease, 5) + "/model.safetensors") << "Weights of step 5";
+  };
+  damage("copy");
+  const auto again = Make(folder_ / "data", folder_ / "copy", /*read_again=*/true);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->bytes, std::string("weights of step 5").size());
+  EXPECT_EQ(Make(folder_ / "data", folder_ / "copy", /*read_again=*/true)->bytes, 0u) << "it is whole now";
+  old = {};
+  damage("data");  // by the same disk as the database, which is why it is restored
+  const auto restored = PutBack("data", /*replace=*/true);
+  ASSERT_TRUE(restored.ok()) << restored.status();
+  EXPECT_EQ(restored->checkpoints, 1);
+  EXPECT_EQ(files::HashFile(CheckpointPath("data", lease, 5) + "/model.safetensors")->xxh3,
+            files::Hash("weights of step 5"));
+}
+
+TEST_F(BackupTest, AFileThatCannotBeReadCostsItsCheckpointAndNotTheCopy) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  Register(*old.manager);
+  const Lease lease = Ask(*old.manager, 1).lease;
+  Commit(*old.manager, lease, 5);
+  Commit(*old.manager, lease, 10);
+  const std::string file = CheckpointPath("data", lease, 10) + "/model.safetensors";
+  fs::remove(file);
+  fs::create_symlink(file, file);  // its content is nowhere, as on a bad sector
+  const auto report = MakeCopy();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->checkpoints, 1);
+  EXPECT_EQ(report->lost_checkpoints, 1);
+}
+
 TEST_F(BackupTest, ADamagedCheckpointIsLeftOutAndSaid) {
   Coordinator old = Open(folder_ / "data");
   Submit(*old.manager, 1);
