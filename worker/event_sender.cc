@@ -58,6 +58,7 @@ absl::Status EventSender::SendBatch(Delivery* delivery) {
   const absl::Status status = calls_->Retry(calls_->control().abandoned(), [&] {
     auto response = calls_->link().Report(request);
     if (response.ok()) durable = response->durable_seq();
+    if (response.ok() && response->cancel()) calls_->control().Request(StopReason::kCancel);
     return response.status();
   });
   const Delivery::Effect effect = delivery->Answered(status, durable);

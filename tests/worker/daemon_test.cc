@@ -195,6 +195,28 @@ TEST_F(DaemonTest, CoordinatorRestoredFromABackupGetsTheLostEventsAgain) {
   ExpectStepsWithoutGap(coordinator_.attempt(lease), 300);
 }
 
+// Says nothing by heartbeats.
+class DeafToHeartbeats : public FakeCoordinator {
+ public:
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest&) override {
+    return absl::UnavailableError("too busy");
+  }
+};
+
+TEST(Daemon, ACancellationComesWithTheAnswerToAReportToo) {
+  testing::TempDir dir;
+  DeafToHeartbeats coordinator;
+  Daemon daemon(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
+  const std::string lease = coordinator.AddJob("job1", kLongTraining);
+  daemon.Start();
+  ASSERT_TRUE(coordinator.WaitFor(lease, HasRecords(10)));
+  coordinator.Cancel(lease);
+  ASSERT_TRUE(coordinator.WaitForFinish(lease));
+  EXPECT_EQ(coordinator.attempt(lease).finishes[0].outcome(), v1::CANCELLED);
+  daemon.BeginDrain();
+  EXPECT_TRUE(daemon.WaitUntilFinished(absl::Seconds(20)));
+}
+
 // Knows the worker as an earlier daemon, as one restored from a backup does.
 class KnowsAnEarlierDaemon : public FakeCoordinator {
  public:
