@@ -29,9 +29,9 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);  // also how long one connection attempt may take
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 7'000);
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);     // retries are Calls' business alone
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a proxy for the web must not see loopback calls
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 4'000);  // with its jitter, under 5 s
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);                // retries are Calls' business alone
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);             // a proxy for the web must not see loopback calls
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   identity::SetServerName(arguments);
   return grpc::CreateCustomChannel(address, credentials, arguments);
@@ -83,10 +83,13 @@ LazyChannel::~LazyChannel() {
 
 void LazyChannel::Drive(grpc::Channel& channel) {
   std::unique_lock lock(mutex_);
+  bool was_ready = false;
   while (!ending_) {
     lock.unlock();
     const grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
     const bool ready = state == GRPC_CHANNEL_READY;
+    if (ready && !was_ready && options_.on_connect) options_.on_connect();
+    was_ready = ready;
     if (!ready) channel.WaitForStateChange(state, std::chrono::system_clock::now() + kSlice);
     lock.lock();
     // Those that call wait for what comes over a connection.

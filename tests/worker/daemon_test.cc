@@ -306,6 +306,43 @@ TEST_F(DaemonTest, AWorkerThatWaitsRestsFromHeartbeatsUntilItHasAJob) {
   EXPECT_TRUE(Drain());
 }
 
+// Tells when it can be reached.
+class ComesBack : public FakeCoordinator {
+ public:
+  void OnConnect(std::function<void()> hook) override {
+    absl::MutexLock lock(&mutex_);
+    hook_ = std::move(hook);
+  }
+  void Connect() {
+    absl::MutexLock lock(&mutex_);
+    if (hook_) hook_();
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::function<void()> hook_ ABSL_GUARDED_BY(mutex_);
+};
+
+TEST(Daemon, SaysThatItIsThereAsSoonAsTheCoordinatorIs) {
+  testing::TempDir dir;
+  ComesBack coordinator;
+  coordinator.set_holds_questions(true);
+  coordinator.set_rest(absl::Minutes(1));
+  Daemon daemon(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
+  daemon.Start();
+  while (coordinator.heartbeats() == 0 || coordinator.questions() == 0) absl::SleepFor(absl::Milliseconds(5));
+  absl::SleepFor(absl::Milliseconds(200));
+  const int before = coordinator.heartbeats();
+  coordinator.Connect();
+  const absl::Time begin = absl::Now();
+  while (coordinator.heartbeats() == before && absl::Now() < begin + absl::Seconds(10))
+    absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_EQ(coordinator.heartbeats(), before + 1);
+  daemon.BeginDrain();
+  EXPECT_TRUE(daemon.WaitUntilFinished(absl::Seconds(20)));
+  coordinator.Connect();  // nobody listens any more
+}
+
 TEST_F(DaemonTest, AWorkerThatWaitsSaysNowAndThenThatItIsThere) {
   coordinator_.set_holds_questions(true);
   coordinator_.set_rest(absl::Milliseconds(300));
