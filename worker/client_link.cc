@@ -3,6 +3,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <functional>
+#include <memory>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -12,10 +14,28 @@
 namespace sink::worker {
 namespace {
 
+// What is called at each connection; the client and the link share it.
+class ConnectHook {
+ public:
+  void Set(std::function<void()> hook) {
+    const absl::MutexLock lock(&mutex_);
+    hook_ = std::move(hook);
+  }
+  void Call() {
+    const absl::MutexLock lock(&mutex_);
+    if (hook_) hook_();
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::function<void()> hook_ ABSL_GUARDED_BY(mutex_);
+};
+
 class ClientLink : public CoordinatorLink {
  public:
-  ClientLink(std::unique_ptr<CoordinatorClient> client, const EnrolmentOptions& options)
-      : client_(std::move(client)), enrolment_(options) {}
+  ClientLink(std::unique_ptr<CoordinatorClient> client, std::shared_ptr<ConnectHook> hook,
+             const EnrolmentOptions& options)
+      : hook_(std::move(hook)), client_(std::move(client)), enrolment_(options) {}
 
   absl::StatusOr<v1::RegisterResponse> Register(const v1::RegisterRequest& request) override {
     {
@@ -64,6 +84,7 @@ class ClientLink : public CoordinatorLink {
     return client_->Finish(request);
   }
   void CancelCalls() override { client_->CancelCalls(); }
+  void OnConnect(std::function<void()> hook) override { hook_->Set(std::move(hook)); }
 
  private:
   void RenewIfDue() {
@@ -72,6 +93,7 @@ class ClientLink : public CoordinatorLink {
       spdlog::warn("the certificate could not be renewed yet: {}", status.ToString());
   }
 
+  const std::shared_ptr<ConnectHook> hook_;
   const std::unique_ptr<CoordinatorClient> client_;
   absl::Mutex mutex_;
   Enrolment enrolment_ ABSL_GUARDED_BY(mutex_);
@@ -80,10 +102,13 @@ class ClientLink : public CoordinatorLink {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CoordinatorLink>> MakeClientLink(const EnrolmentOptions& options) {
-  auto client = CoordinatorClient::Create(
-      {.address = options.address, .credentials = options.folder, .retry_for = absl::ZeroDuration()});
+  auto hook = std::make_shared<ConnectHook>();
+  auto client = CoordinatorClient::Create({.address = options.address,
+                                           .credentials = options.folder,
+                                           .retry_for = absl::ZeroDuration(),
+                                           .on_connect = [hook] { hook->Call(); }});
   if (!client.ok()) return client.status();
-  return std::make_unique<ClientLink>(*std::move(client), options);
+  return std::make_unique<ClientLink>(*std::move(client), std::move(hook), options);
 }
 
 }  // namespace sink::worker

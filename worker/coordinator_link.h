@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/functional/function_ref.h"
@@ -45,6 +46,9 @@ class CoordinatorLink {
   virtual absl::StatusOr<v1::FinishResponse> Finish(const v1::FinishRequest& request) = 0;
   // Ends every call in progress and refuses every later one, with Cancelled.
   virtual void CancelCalls() = 0;
+  // `hook` is called, on a thread of the link's, when the coordinator can be reached again; it must not wait. Null ends
+  // that: it is not being called any more when this returns. A link that does not know never calls it.
+  virtual void OnConnect(std::function<void()> /*hook*/) {}
 };
 
 }  // namespace sink::worker

@@ -269,6 +269,7 @@ void Daemon::FinishDrain() {
   }
   // No call may keep the process from its end.
   if (!AllRunners(&JobRunner::done)) link_->CancelCalls();
+  link_->OnConnect(nullptr);
   heartbeat_.reset();
   while (!AllRunners(&JobRunner::done)) absl::SleepFor(kTick);
   RemoveDoneRunners();
@@ -285,6 +286,8 @@ void Daemon::StartHeartbeat(absl::Duration interval) {
     if (!IsUnregistered(status) && !killed_.HasBeenNotified()) outage_.Note(status);
   };
   heartbeat_ = std::make_unique<Heartbeat>(link_, std::move(hooks), interval);
+  // After an outage the next would come at the end of its pause.
+  link_->OnConnect([heartbeat = heartbeat_.get()] { heartbeat->Hurry(); });
 }
 
 v1::HeartbeatRequest Daemon::MakeHeartbeat() {

@@ -67,6 +67,7 @@ absl::StatusOr<absl::Duration> EventSender::SendBatch(Delivery* delivery) {
   const absl::Status status = calls_->Retry(calls_->control().abandoned(), [&] {
     auto response = calls_->link().Report(request);
     if (response.ok()) answer = *response;
+    if (response.ok() && response->cancel()) calls_->control().Request(StopReason::kCancel);
     return response.status();
   });
   const Delivery::Effect effect = delivery->Answered(status, answer.durable_seq());

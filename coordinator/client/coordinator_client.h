@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,6 +39,8 @@ struct ClientOptions {
   absl::Duration retry_for = absl::Seconds(10);
   // Of a whole transfer of checkpoint bytes, metrics or (not followed) logs.
   absl::Duration transfer_deadline = absl::Hours(1);
+  // Called on a thread of the client's each time that it has come to a connection; must not wait.
+  std::function<void()> on_connect = nullptr;
 };
 
 class CoordinatorClient {

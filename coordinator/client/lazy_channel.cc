@@ -74,10 +74,13 @@ LazyChannel::~LazyChannel() {
 
 void LazyChannel::Drive(grpc::Channel& channel) {
   std::unique_lock lock(mutex_);
+  bool was_ready = false;
   while (!ending_) {
     lock.unlock();
     const grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
     const bool ready = state == GRPC_CHANNEL_READY;
+    if (ready && !was_ready && options_.on_connect) options_.on_connect();
+    was_ready = ready;
     if (!ready) channel.WaitForStateChange(state, std::chrono::system_clock::now() + kSlice);
     lock.lock();
     // Those that call wait for what comes over a connection.

@@ -192,7 +192,7 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
 }
 
 absl::StatusOr<uint64_t> WorkerCalls::Report(const std::string& worker_id, const Lease& lease,
-                                             const std::vector<Event>& events, Now now) {
+                                             const std::vector<Event>& events, Now now, bool* cancel) {
   const std::vector<ParsedEvent> parsed = ParseEvents(events);
   const bool has_heatmaps = HasHeatmaps(parsed);
   uint64_t cursor = 0;
@@ -208,6 +208,7 @@ absl::StatusOr<uint64_t> WorkerCalls::Report(const std::string& worker_id, const
     if (!ApplyEvents(parsed, maps, &job, &effects)) return MissingEvents(old_cursor + 1);
     cursor = job.event_cursor;
     SINK_ASSIGN_OR_RETURN(const bool stopped, JudgeRungs(rows, effects.metrics, &job));
+    if (cancel != nullptr) *cancel = job.cancel_requested;
     if (effects.said_hello && job.phase == JobState::kLeased) job.phase = JobState::kRunning;
     job.state = job.phase;  // also back from DISCONNECTED
     if (job.state != state || stopped) {

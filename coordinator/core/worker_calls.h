@@ -24,9 +24,10 @@ class WorkerCalls {
 
   absl::StatusOr<std::vector<Lease>> Register(const RegisterRequest& request, Now now);  // leases to keep
   absl::StatusOr<HeartbeatResult> Heartbeat(const HeartbeatRequest& request, Now now);
-  // Returns the highest durable sequence number. MissingEventsError: events before these have not come.
+  // Returns the highest durable sequence number. MissingEventsError: events before these have not come. `cancel` (may
+  // be null): whether the job is to stop, as heartbeats say too.
   absl::StatusOr<uint64_t> Report(const std::string& worker_id, const Lease& lease, const std::vector<Event>& events,
-                                  Now now);
+                                  Now now, bool* cancel = nullptr);
   // Returns the job's state now. MissingEventsError: events up to last_seq have not all come.
   absl::StatusOr<JobState> Finish(const FinishRequest& request, Now now);
   // The job, when the lease is current: for the steps of a checkpoint's transfer, which change no row.

@@ -127,10 +127,13 @@ grpc::Status WorkerServiceImpl::Report(grpc::ServerContext* context, const v1::R
   const absl::Status taken =
       rates_->Take(sender, Use::kReport, static_cast<double>(request->ByteSizeLong()), now_().steady_ms);
   if (!taken.ok()) return ToGrpc(taken);
-  const auto durable = workers_->Report(request->worker_id(), FromProto(request->lease()), FromProto(*request), now_());
+  bool cancel = false;
+  const auto durable =
+      workers_->Report(request->worker_id(), FromProto(request->lease()), FromProto(*request), now_(), &cancel);
   if (!durable.ok()) return fail_stop_->Answer(durable.status());
   response->set_durable_seq(*durable);
   response->set_pause_ms(rates_->PauseMs(sender, Use::kReport, now_().steady_ms));
+  response->set_cancel(cancel);
   return grpc::Status::OK;
 }
 

@@ -195,6 +195,28 @@ TEST_F(DaemonTest, CoordinatorRestoredFromABackupGetsTheLostEventsAgain) {
   ExpectStepsWithoutGap(coordinator_.attempt(lease), 300);
 }
 
+// Says nothing by heartbeats.
+class DeafToHeartbeats : public FakeCoordinator {
+ public:
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest&) override {
+    return absl::UnavailableError("too busy");
+  }
+};
+
+TEST(Daemon, ACancellationComesWithTheAnswerToAReportToo) {
+  testing::TempDir dir;
+  DeafToHeartbeats coordinator;
+  Daemon daemon(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
+  const std::string lease = coordinator.AddJob("job1", kLongTraining);
+  daemon.Start();
+  ASSERT_TRUE(coordinator.WaitFor(lease, HasRecords(10)));
+  coordinator.Cancel(lease);
+  ASSERT_TRUE(coordinator.WaitForFinish(lease));
+  EXPECT_EQ(coordinator.attempt(lease).finishes[0].outcome(), v1::CANCELLED);
+  daemon.BeginDrain();
+  EXPECT_TRUE(daemon.WaitUntilFinished(absl::Seconds(20)));
+}
+
 // Knows the worker as an earlier daemon, as one restored from a backup does.
 class KnowsAnEarlierDaemon : public FakeCoordinator {
  public:
@@ -282,6 +304,43 @@ TEST_F(DaemonTest, AWorkerThatWaitsRestsFromHeartbeatsUntilItHasAJob) {
     absl::SleepFor(absl::Milliseconds(5));
   EXPECT_FALSE(coordinator_.last_heartbeat().held().empty());
   EXPECT_TRUE(Drain());
+}
+
+// Tells when it can be reached.
+class ComesBack : public FakeCoordinator {
+ public:
+  void OnConnect(std::function<void()> hook) override {
+    absl::MutexLock lock(&mutex_);
+    hook_ = std::move(hook);
+  }
+  void Connect() {
+    absl::MutexLock lock(&mutex_);
+    if (hook_) hook_();
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::function<void()> hook_ ABSL_GUARDED_BY(mutex_);
+};
+
+TEST(Daemon, SaysThatItIsThereAsSoonAsTheCoordinatorIs) {
+  testing::TempDir dir;
+  ComesBack coordinator;
+  coordinator.set_holds_questions(true);
+  coordinator.set_rest(absl::Minutes(1));
+  Daemon daemon(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
+  daemon.Start();
+  while (coordinator.heartbeats() == 0 || coordinator.questions() == 0) absl::SleepFor(absl::Milliseconds(5));
+  absl::SleepFor(absl::Milliseconds(200));
+  const int before = coordinator.heartbeats();
+  coordinator.Connect();
+  const absl::Time begin = absl::Now();
+  while (coordinator.heartbeats() == before && absl::Now() < begin + absl::Seconds(10))
+    absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_EQ(coordinator.heartbeats(), before + 1);
+  daemon.BeginDrain();
+  EXPECT_TRUE(daemon.WaitUntilFinished(absl::Seconds(20)));
+  coordinator.Connect();  // nobody listens any more
 }
 
 TEST_F(DaemonTest, AWorkerThatWaitsSaysNowAndThenThatItIsThere) {

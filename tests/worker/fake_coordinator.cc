@@ -268,6 +268,7 @@ absl::StatusOr<v1::ReportResponse> FakeCoordinator::Report(const v1::ReportReque
   if (auto answer = Answer(); !answer.ok()) return answer;
   v1::ReportResponse response;
   response.set_durable_seq(records.size());
+  response.set_cancel((*found)->cancel);
   return response;
 }
 

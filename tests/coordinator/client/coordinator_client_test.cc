@@ -121,6 +121,23 @@ TEST_F(CoordinatorClientTest, ACoordinatorThatComesLaterIsFoundByCallsThatDoNotW
   EXPECT_LT(absl::Now() - begin, absl::Seconds(3));
 }
 
+TEST_F(CoordinatorClientTest, EachConnectionIsToldWithoutACall) {
+  std::atomic<int> connections = 0;
+  const auto client = Client({.address = "", .retry_for = absl::ZeroDuration(), .on_connect = [&] { ++connections; }});
+  const auto wait_for = [&connections](int number) {
+    for (int i = 0; i < 500 && connections < number; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return connections.load();
+  };
+  client->ListSweeps({}).IgnoreError();  // makes the channel
+  EXPECT_EQ(wait_for(1), 1);
+  server_->Shutdown();
+  server_.reset();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_EQ(connections, 1);
+  Serve();
+  EXPECT_EQ(wait_for(2), 2);
+}
+
 TEST_F(CoordinatorClientTest, ACoordinatorThatAnswersIsNotSaidToBeOutOfReach) {
   service_.answer = ToGrpc(absl::UnavailableError("database is busy"));
   const absl::Status status = Client({.address = "", .retry_for = absl::ZeroDuration()})->ListSweeps({}).status();

@@ -272,10 +272,15 @@ TEST_F(JobTest, CancelEndsQueuedJobsAndAsksLiveOnes) {
   Submit({1, 2});
   Register();
   const Lease lease = Start(1);
+  bool told = true;
+  ASSERT_TRUE(manager->workers().Report("w", lease, {Progress(2, 1)}, now, &told).ok());
+  EXPECT_FALSE(told);
   const auto result = manager->clients().Cancel({"s", {}}, now);
   EXPECT_EQ(result->cancelled, 1);
   EXPECT_EQ(result->requested, 1);
   EXPECT_EQ(State(2), JobState::kCancelled);
+  ASSERT_TRUE(manager->workers().Report("w", lease, {Progress(3, 2)}, now, &told).ok());
+  EXPECT_TRUE(told);
   EXPECT_THAT(Heartbeat({lease})->cancel, ElementsAre(lease));
   EXPECT_EQ(*Finish(lease, JobState::kCancelled), JobState::kCancelled);
   EXPECT_EQ(manager->clients().Cancel({"none", {}}, now).status().code(), absl::StatusCode::kNotFound);

@@ -4,13 +4,16 @@
 
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <thread>
 
 #include "absl/time/clock.h"
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/job/status_macros.h"
+#include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/store/sqlite_store.h"
 #include "tests/coordinator/service/service_fixture.h"
+#include "tests/testing/damaged_folder.h"
 
 namespace sink {
 namespace {
@@ -421,6 +424,31 @@ TEST_F(DamageTest, ADamagedCheckpointIsDroppedAndTheOneBeforeServesInItsPlace) {
   EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(server_->Wait([] { return true; }).ok());  // the store is well: the server goes on
+}
+
+TEST(CheckpointRepository, NoDamagePassesForWhole) {
+  testing::TempDir dir;
+  CheckpointRepository repository(dir / "checkpoints");
+  const CheckpointKey key{std::string(32, 'a'), 7, 10};
+  Checkpoint row{key.job_id, key.step, 1, key.fence, "hash", {}, 1};
+  const std::map<std::string, std::string> contents = {{"model.safetensors", std::string(20'000, 'w')},
+                                                       {"optimizer.safetensors", std::string(30'000, 'o')},
+                                                       {"empty.json", ""}};
+  for (const auto& [name, bytes] : contents) row.files.push_back({name, bytes.size(), files::Hash(bytes)});
+  ASSERT_TRUE(repository.Begin(key, "hash", row.files).ok());
+  for (const auto& [name, bytes] : contents) ASSERT_TRUE(repository.Write(key, name, 0, bytes).ok()) << name;
+  ASSERT_TRUE(repository.Commit(key, "hash").ok());
+  const auto verify = [&] { return repository.Verify(row, [](uint64_t) { return true; }); };
+  ASSERT_TRUE(verify().ok()) << verify();
+
+  testing::DamagedFolder folder(dir / ("checkpoints/" + key.job_id + "/7/step-10"));
+  std::mt19937 random(1);
+  for (int i = 0; i < testing::Damages(); ++i) {
+    const std::string damage = folder.Damage(random);
+    ASSERT_TRUE(absl::IsDataLoss(verify())) << i << ": " << damage << ": " << verify();
+  }
+  folder.Repair();
+  EXPECT_TRUE(verify().ok()) << verify();
 }
 
 TEST_F(DamageTest, ACheckpointWhoseFolderIsAwayStays) {

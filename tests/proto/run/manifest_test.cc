@@ -7,10 +7,12 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 #include "proto/files/files.h"
 #include "proto/files/hash.h"
 #include "proto/run/checkpoint_names.h"
+#include "tests/testing/damaged_folder.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink::run {
@@ -166,6 +168,26 @@ TEST(CheckpointNames, FoldersTellTheirStep) {
        {"step-1000", "step-000001000.tmp-7", "step-000001000.corrupt-1", "step--00000001", "step-", ""}) {
     EXPECT_EQ(StepOfCheckpointFolder(name), std::nullopt) << name;
   }
+}
+
+// By what sink-worker asks before a job goes on from a checkpoint that it or the coordinator had (resume.cc).
+TEST_F(ManifestTest, NoDamagePassesForWhole) {
+  Write("model.safetensors", std::string(20'000, 'w'));
+  Write("optimizer.safetensors", std::string(30'000, 'o'));
+  const auto written = WriteManifest(dir_.path().string(), 1000);
+  ASSERT_TRUE(written.ok()) << written.error().message();
+  const auto is_whole = [&] {
+    const auto manifest = Read();
+    return manifest.ok() && manifest->hash == written->hash && manifest->step == 1000 && Verify(*manifest) == 0;
+  };
+  testing::DamagedFolder folder(dir_.path());
+  std::mt19937 random(1);
+  for (int i = 0; i < testing::Damages(); ++i) {
+    const std::string damage = folder.Damage(random);
+    ASSERT_FALSE(is_whole()) << i << ": " << damage;
+  }
+  folder.Repair();
+  EXPECT_TRUE(is_whole());
 }
 
 }  // namespace
