@@ -40,6 +40,8 @@ class DevicePool {
     // "cpu" or "cuda:0": CUDA numbers the visible devices from 0.
     std::string device() const { return pool_->inventory_.gpu ? "cuda:0" : "cpu"; }
     int size() const { return static_cast<int>(indices_.size()); }
+    // The number of its first device among all of the pool: no other claim that lives has it.
+    size_t first() const { return indices_.front(); }
     // The value of CUDA_VISIBLE_DEVICES: just these GPUs, or none.
     std::string visible_devices() const;
     // The same for the `i`th of them alone, 0 <= i < size().

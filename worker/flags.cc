@@ -26,21 +26,29 @@ namespace {
 
 constexpr size_t kGroupDigits = 12;  // of the worker's id, in the names of its control groups
 
-// The folders are the worker's; the trainer's user gets through them, and its own home.
-absl::Status UseTrainerUser(const std::string& name, const DataFolder& folder, bool own_sets, DaemonOptions* options) {
-  auto user = FindTrainerUser(name);
-  if (!user.ok()) return user.status();
+// The folders are the worker's; the user gets through them. Sets below a folder that several pass through would be
+// everybody's: they are for whoever packs them to open.
+absl::Status LetReach(const TrainerUser& user, const DataFolder& folder, bool own_sets, const RunnerContext& runner) {
+  absl::Status status = LetThrough(user, folder.path());
+  if (status.ok() && own_sets && user.alone) status = LetList(user, runner.data_root);
+  if (status.ok()) status = CheckReach(user, folder.path(), X_OK);
+  if (status.ok()) status = CheckReach(user, runner.trainer, X_OK);
+  if (status.ok()) status = CheckReach(user, runner.data_root, R_OK | X_OK);
+  if (status.ok() && !runner.model_root.empty()) status = CheckReach(user, runner.model_root, R_OK | X_OK);
+  return status;
+}
+
+// Trainers have their own user's home instead of the worker's.
+absl::Status UseTrainerUsers(const std::string& names, int devices, const DataFolder& folder, bool own_sets,
+                             DaemonOptions* options) {
+  auto users = FindTrainerUsers(names, devices);
+  if (!users.ok()) return users.status();
   RunnerContext& runner = options->runner;
-  absl::Status status = LetThrough(*user, folder.path());
-  if (status.ok() && own_sets) status = LetList(*user, runner.data_root);
-  if (status.ok()) status = CheckReach(*user, folder.path(), X_OK);
-  if (status.ok()) status = CheckReach(*user, runner.trainer, X_OK);
-  if (status.ok()) status = CheckReach(*user, runner.data_root, R_OK | X_OK);
-  if (status.ok() && !runner.model_root.empty()) status = CheckReach(*user, runner.model_root, R_OK | X_OK);
-  if (!status.ok()) return status;
+  for (const TrainerUser& user : *users) {
+    if (absl::Status status = LetReach(user, folder, own_sets, runner); !status.ok()) return status;
+  }
   std::erase_if(runner.environment, [](const std::string& entry) { return absl::StartsWith(entry, "HOME="); });
-  runner.environment.push_back(absl::StrCat("HOME=", user->home));
-  runner.trainer_user = *std::move(user);
+  runner.trainer_users = *std::move(users);
   return absl::OkStatus();
 }
 
@@ -106,8 +114,9 @@ void AddFlags(args::Command root, Flags& flags) {
   root.AddOption("--devices", flags.devices, "auto (GPUs, else one CPU slot), cpu:N or gpu").ShowDefault();
   root.AddOption("--trainer", flags.trainer, "the sink-trainer program (default: beside this one, else on PATH)");
   root.AddOption("--trainer-user", flags.trainer_user,
-                 "run trainers as this user, who cannot read the worker's key; the worker starts as root, or with "
-                 "CAP_SETUID, CAP_SETGID, CAP_KILL and CAP_SYS_PTRACE and in that user's group");
+                 "run trainers as this user, who cannot read the worker's key; with %d in the name as one for each "
+                 "device, numbered from 0, so that no job reaches another one. The worker starts as root, or with "
+                 "CAP_SETUID, CAP_SETGID, CAP_KILL and CAP_SYS_PTRACE and in the groups of these users");
   root.AddOption("--data-root", flags.data_root, "folder of the packed sets (default: DATA/sets)");
   root.AddOption("--models", flags.models, "folder of the open models that jobs of kind evaluate measure");
   root.AddOption("--pass-env", flags.pass_env,
@@ -181,7 +190,7 @@ EnrolmentOptions MakeEnrolmentOptions(const Flags& flags, const DataFolder& fold
   return options;
 }
 
-absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFolder& folder) {
+absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFolder& folder, int devices) {
   DaemonOptions options;
   options.name = flags.name.empty() ? HostName() : flags.name;
   if (!IsName(options.name)) {
@@ -229,7 +238,7 @@ absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFo
     }
   }
   if (!flags.trainer_user.empty()) {
-    absl::Status used = UseTrainerUser(flags.trainer_user, folder, flags.data_root.empty(), &options);
+    absl::Status used = UseTrainerUsers(flags.trainer_user, devices, folder, flags.data_root.empty(), &options);
     if (!used.ok()) return used;
   }
   if (absl::Status status = UseControlGroups(flags, &options); !status.ok()) return status;

@@ -22,7 +22,7 @@ struct Flags {
   std::string advertise;  // empty: the address from which the coordinator is called
   std::string devices = "auto";
   std::string trainer;                // empty: sink-trainer beside this program, else on PATH
-  std::string trainer_user;           // empty: as the worker
+  std::string trainer_user;           // empty: as the worker; with %d: one for each device
   std::string data_root;              // empty: DATA/sets
   std::string models;                 // empty: none
   std::vector<std::string> pass_env;  // beyond those of TrainerEnvironment
@@ -50,7 +50,7 @@ absl::Status CheckFlags(const Flags& flags);
 EnrolmentOptions MakeEnrolmentOptions(const Flags& flags, const DataFolder& folder,
                                       const std::optional<identity::Bundle>& join);
 
-// Everything but the devices. Errors are one sentence for the person who typed the command.
-absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFolder& folder);
+// Everything but the devices, of which there are so many. Errors are one sentence for the person who typed the command.
+absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFolder& folder, int devices = 1);
 
 }  // namespace sink::worker

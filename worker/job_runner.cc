@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <variant>
 
@@ -107,9 +108,13 @@ void JobRunner::Run() {
     outcome = folder_.LoadOutcome().value_or(Failure(v1::INFRA, "worker restarted"));
   } else {
     outcome = RunTrainers();
-    phase_ = v1::FINALIZING;  // first: whoever is woken by the device tells the coordinator
-    claim_.reset();
+    phase_ = v1::FINALIZING;  // before the device is free: whoever is woken by that tells the coordinator
   }
+  // The device's next job may be of the same user.
+  if (!context_->trainer_users.empty()) {
+    if (absl::Status closed = CloseRun(folder_); !closed.ok()) spdlog::warn("{}", closed.ToString());
+  }
+  claim_.reset();
   Deliver(std::move(outcome));
   // Without a reason to go on, the threads of these end by themselves.
   control_.AbandonDelivery();
@@ -117,11 +122,20 @@ void JobRunner::Run() {
   sender_.reset();
 }
 
+const TrainerUser* JobRunner::User() const {
+  const std::vector<TrainerUser>& users = context_->trainer_users;
+  if (users.empty()) return nullptr;
+  return &users[users.size() == 1 ? 0 : claim_->first()];
+}
+
 Outcome JobRunner::RunTrainers() {
   if (claim_ == nullptr) {
     return Failure(v1::INFRA, absl::StrCat("the worker has not ", grant_.devices(), " devices free"));
   }
-  const std::vector<Rank> ranks = PlanRanks(grant_, folder_, *claim_, context_->environment);
+  const TrainerUser* const user = User();
+  std::vector<std::string> environment = context_->environment;
+  if (user != nullptr) environment.push_back(absl::StrCat("HOME=", user->home));
+  const std::vector<Rank> ranks = PlanRanks(grant_, folder_, *claim_, environment);
   if (auto prepared = PrepareFolders(ranks); !prepared.ok()) {
     // A stop that came meanwhile explains it better than the call that it interrupted.
     if (control_.reason() != StopReason::kNone) return JudgeStop(control_.reason());
@@ -160,9 +174,10 @@ std::string JobRunner::LackingHere() const {
 }
 
 absl::Status JobRunner::PrepareFolders(const std::vector<Rank>& ranks) {
-  if (auto status = FillFolders(ranks); !status.ok() || !context_->trainer_user) return status;
+  const TrainerUser* const user = User();
+  if (auto status = FillFolders(ranks); !status.ok() || user == nullptr) return status;
   for (const Rank& rank : ranks) {
-    if (auto status = OpenRun(*context_->trainer_user, context_->data, rank.folder); !status.ok()) return status;
+    if (auto status = OpenRun(*user, context_->data, rank.folder); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -182,7 +197,9 @@ absl::Status JobRunner::FillFolders(const std::vector<Rank>& ranks) {
   }
   // The other ranks get what rank 0 has read.
   if (!grant_.has_resume_from() || !leads()) return absl::OkStatus();
-  return PrepareResume(context_->data, grant_.resume_from(), folder_, calls_);
+  std::optional<uid_t> reader;
+  if (const TrainerUser* const user = User()) reader = user->uid;
+  return PrepareResume(context_->data, grant_.resume_from(), folder_, reader, calls_);
 }
 
 absl::Status JobRunner::CheckContent() const {

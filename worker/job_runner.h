@@ -10,7 +10,6 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -40,8 +39,9 @@ struct RunnerContext {
   std::string model_root;  // open models; "" for none
   std::string trainer;     // absolute path of sink-trainer
   std::vector<std::string> environment;
-  std::optional<TrainerUser> trainer_user;  // as whom trainers run; nothing: as the daemon
-  std::shared_ptr<ControlGroups> groups;    // in which they run; null: where none can be made
+  // As whom trainers run: one for all, or one for each device, by which a job's first one says; none: as the daemon.
+  std::vector<TrainerUser> trainer_users;
+  std::shared_ptr<ControlGroups> groups;  // in which they run; null: where none can be made
   SupervisionLimits limits;
   std::function<void()> on_unregistered;
 };
@@ -71,6 +71,8 @@ class JobRunner {
  private:
   void Run();
   Outcome RunTrainers();
+  // As whom, while there is a claim; null: as this process.
+  const TrainerUser* User() const;
   // What the job needs of this worker's --data-root and does not find there: "data set /data/regmix"; else empty.
   std::string LackingHere() const;
   // FailedPrecondition when the job's data set holds something else here than the grant says.

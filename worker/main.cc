@@ -51,10 +51,10 @@ int Main(const Flags& flags) {
   if (!join.ok()) return Fail(join.status());
   auto folder = DataFolder::Open(flags.data);
   if (!folder.ok()) return Fail(folder.status());
-  auto options = MakeDaemonOptions(flags, *folder);
-  if (!options.ok()) return Fail(options.status());
   auto devices = FindDevices(flags.devices, getenv("CUDA_VISIBLE_DEVICES"));
   if (!devices.ok()) return Fail(devices.status());
+  auto options = MakeDaemonOptions(flags, *folder, static_cast<int>(devices->ids.size()));
+  if (!options.ok()) return Fail(options.status());
   auto link = MakeClientLink(MakeEnrolmentOptions(flags, *folder, *join));
   if (!link.ok()) return Fail(link.status());
   Daemon daemon(link->get(), *std::move(devices), *std::move(options));

@@ -122,12 +122,12 @@ absl::Status Fetch(const std::optional<v1::Checkpoint>& granted, const RunFolder
 }  // namespace
 
 absl::Status PrepareResume(const std::string& data, const v1::Checkpoint& checkpoint, const RunFolder& folder,
-                           LeasedCalls& calls) {
+                           std::optional<uid_t> reader, LeasedCalls& calls) {
   const std::string target = absl::StrCat(folder.checkpoints(), "/", run::CheckpointFolderName(checkpoint.step()));
   for (const std::string& local : FindCheckpoints(data, calls.lease().job_id(), checkpoint.step())) {
     if (!CheckIdentity(local, checkpoint).ok()) continue;
     const auto manifest = run::ReadManifest(local);
-    if (manifest.ok() && LinkCheckpoint(local, target, *manifest).ok()) {
+    if (manifest.ok() && LinkCheckpoint(local, target, *manifest, reader).ok()) {
       spdlog::info("job {}: resumes from {}", calls.lease().job_id(), local);
       return absl::OkStatus();
     }

@@ -3,6 +3,9 @@
 // events before that may be missing. Runs in the attempt's thread.
 #pragma once
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -16,7 +19,8 @@ namespace sink::worker {
 // coordinator finds the granted one damaged, it is the newest that is whole in its place, or nothing where none is
 // left. DataLoss when what the coordinator sends is not what it says; Cancelled when a stop is requested meanwhile;
 // file system errors.
+// `reader`: the user of the trainer that goes on from it, where that is not the worker's.
 absl::Status PrepareResume(const std::string& data, const v1::Checkpoint& checkpoint, const RunFolder& folder,
-                           LeasedCalls& calls);
+                           std::optional<uid_t> reader, LeasedCalls& calls);
 
 }  // namespace sink::worker

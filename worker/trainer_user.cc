@@ -31,7 +31,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr mode_t kThrough = 0710, kList = 0750, kReadable = 0640;
+constexpr mode_t kOwn = 0700, kThrough = 0710, kList = 0750, kReadable = 0640;
+// A folder has one group, and several users have none in common; what is in it is closed by itself.
+constexpr mode_t kThroughForAll = 0711;
+constexpr char kNumber[] = "%d";
 // What the trainer makes there is its group's, too, so that the worker, who is in it, can remove it.
 constexpr mode_t kShared = 0770;
 constexpr mode_t kTrainerUmask = 0007;
@@ -54,21 +57,23 @@ uint64_t Capabilities() {
   return data[0].effective | static_cast<uint64_t>(data[1].effective) << 32;
 }
 
-// Without following a link: only what is this process's own is changed.
-absl::Status Give(const TrainerUser& user, const std::string& path, mode_t mode) {
+// Without following a link: only what is this process's own is changed. `group` null: the one that it has.
+absl::Status Protect(const TrainerUser* group, const std::string& path, mode_t mode) {
   auto fd = files::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!fd.ok()) return ToStatus(fd.error());
   struct stat info {};
   if (fstat(fd->get(), &info) != 0) return SystemStatus(errno, "look at", path);
   if (info.st_uid != geteuid()) return absl::OkStatus();
-  if (info.st_gid != user.gid && fchown(fd->get(), static_cast<uid_t>(-1), user.gid) != 0) {
+  if (group != nullptr && info.st_gid != group->gid && fchown(fd->get(), static_cast<uid_t>(-1), group->gid) != 0) {
     if (errno != EPERM) return SystemStatus(errno, "give a group to", path);
     return absl::FailedPreconditionError(
-        absl::StrCat("--trainer-user ", user.name, ": the worker is not in the group of that user and cannot share ",
+        absl::StrCat("--trainer-user ", group->name, ": the worker is not in the group of that user and cannot share ",
                      path, " with it: usermod -a -G GROUP WORKER, or SupplementaryGroups= in the unit"));
   }
   return fchmod(fd->get(), mode) == 0 ? absl::OkStatus() : SystemStatus(errno, "protect", path);
 }
+
+absl::Status Give(const TrainerUser& user, const std::string& path, mode_t mode) { return Protect(&user, path, mode); }
 
 absl::Status GiveAll(const TrainerUser& user, const std::string& folder) {
   absl::Status status = Give(user, folder, kShared);
@@ -119,6 +124,21 @@ absl::StatusOr<TrainerUser> FindTrainerUser(const std::string& name) {
   return user;
 }
 
+absl::StatusOr<std::vector<TrainerUser>> FindTrainerUsers(const std::string& names, int devices) {
+  std::vector<TrainerUser> users;
+  const size_t number = names.find(kNumber);
+  const int count = number == std::string::npos ? 1 : devices;
+  for (int i = 0; i < count; ++i) {
+    std::string name = names;
+    if (number != std::string::npos) name.replace(number, sizeof kNumber - 1, absl::StrCat(i));
+    auto user = FindTrainerUser(name);
+    if (!user.ok()) return user.status();
+    user->alone = count == 1;
+    users.push_back(*std::move(user));
+  }
+  return users;
+}
+
 bool BecomeUser(const TrainerUser& user) {
   // By the kernel's own calls: those of the C library speak to threads that a child of fork does not have.
   if (syscall(SYS_setgroups, user.groups.size(), user.groups.data()) != 0) return false;
@@ -131,19 +151,26 @@ bool BecomeUser(const TrainerUser& user) {
   return true;
 }
 
-absl::Status LetThrough(const TrainerUser& user, const std::string& folder) { return Give(user, folder, kThrough); }
+absl::Status LetThrough(const TrainerUser& user, const std::string& folder) {
+  return user.alone ? Give(user, folder, kThrough) : Protect(nullptr, folder, kThroughForAll);
+}
 
 absl::Status LetList(const TrainerUser& user, const std::string& folder) { return Give(user, folder, kList); }
 
 absl::Status OpenRun(const TrainerUser& user, const std::string& data, const RunFolder& run) {
+  const fs::path jobs = fs::path(data) / "jobs";
   for (fs::path folder = run.path(); folder.string().size() > data.size(); folder = folder.parent_path()) {
-    if (absl::Status status = LetThrough(user, folder); !status.ok()) return status;
+    const bool of_the_run = folder != jobs && folder.parent_path() != jobs;
+    const absl::Status status = of_the_run ? Give(user, folder, kThrough) : LetThrough(user, folder);
+    if (!status.ok()) return status;
   }
   absl::Status status = Give(user, absl::StrCat(run.path(), "/", run::kJobFileName), kReadable);
   std::error_code ignored;
   if (status.ok() && fs::exists(run.token(), ignored)) status = Give(user, run.token(), kReadable);
   return status.ok() ? GiveAll(user, run.checkpoints()) : status;
 }
+
+absl::Status CloseRun(const RunFolder& run) { return Protect(nullptr, run.path(), kOwn); }
 
 absl::Status CheckReach(const TrainerUser& user, const std::string& path, int how) {
   const char* const name = path.c_str();

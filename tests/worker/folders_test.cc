@@ -2,6 +2,7 @@
 // say.
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -122,6 +123,25 @@ TEST(CheckpointLinks, LinkedCheckpointOutlivesItsTrainersFolder) {
   EXPECT_FALSE(fs::exists(to + "/stale"));
   EXPECT_TRUE(absl::IsNotFound(LinkCheckpoint(from, to, *manifest)));
   EXPECT_FALSE(run::VerifyCheckpoint(to, *manifest));  // the old one is still there
+}
+
+TEST(CheckpointLinks, WhatIsSomebodyElsesIsCopiedForAReader) {
+  testing::TempDir dir;
+  const std::string from = dir / "step-000000001", to = dir / "resumed";
+  fs::create_directories(from);
+  std::ofstream(from + "/weights") << "0123456789";
+  const auto manifest = run::WriteManifest(from, 1);
+  ASSERT_TRUE(manifest.ok());
+  ASSERT_TRUE(LinkCheckpoint(from, to, *manifest, geteuid()).ok());
+  EXPECT_EQ(fs::hard_link_count(to + "/weights"), 2u);  // our own, to give away
+  constexpr uid_t kTrainer = 54321, kReader = 54322;
+  if (chown((from + "/weights").c_str(), kTrainer, static_cast<gid_t>(-1)) != 0)
+    GTEST_SKIP() << "only root gives files away";
+  ASSERT_TRUE(LinkCheckpoint(from, to, *manifest, kTrainer).ok());
+  EXPECT_EQ(fs::hard_link_count(to + "/weights"), 2u);
+  ASSERT_TRUE(LinkCheckpoint(from, to, *manifest, kReader).ok());
+  EXPECT_EQ(fs::hard_link_count(to + "/weights"), 1u);
+  EXPECT_FALSE(run::VerifyCheckpoint(to, *manifest));
 }
 
 TEST(Flags, MistakesNameTheFlagAndTheFix) {
