@@ -152,7 +152,6 @@ Outcome JobRunner::RunTrainers() {
   hooks.on_tick = [this](absl::Duration now) {
     if (absl::ToInt64Milliseconds(now) > lease_stop_ms_) control_.Request(StopReason::kLeaseLost);
   };
-  const TrainerUser* const user = context_->trainer_user ? &*context_->trainer_user : nullptr;
   Outcome outcome =
       JudgeRanks(RunRanks(ranks, context_->trainer, user, context_->groups.get(), Limits(), control_, hooks));
   // What this machine lacks is not the job's fault: another may have it.
