@@ -151,6 +151,7 @@ absl::Status CopyIdentity(const std::string& from, const std::string& to, store:
       const std::string part = target + ".part";
       SINK_RETURN_IF_ERROR(store::CopyDatabase(it->path().string(), part, source));
       SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
+      store::RemoveLog(target);
       SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, target)));
     } else if (ending == ".pem") {
       const auto text = files::ReadFile(it->path().string(), kMostKeyBytes);

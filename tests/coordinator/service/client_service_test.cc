@@ -420,7 +420,9 @@ TEST_F(ClientServiceTest, ACheckpointThatIsReplacedWhileItIsSentIsNotCalledDamag
   bool replaced = false;
   const absl::Status ended = client_->DownloadCheckpoint(download, [&](const v1::CheckpointChunk&) {
     for (const int64_t step : {20, 30}) {
-      if (!replaced) EXPECT_TRUE(Upload(grant.lease(), step, testing::TestCheckpoint("y")).ok());
+      if (!replaced) {
+        EXPECT_TRUE(Upload(grant.lease(), step, testing::TestCheckpoint("y")).ok());
+      }
     }
     return replaced = true;
   });
