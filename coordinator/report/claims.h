@@ -43,8 +43,12 @@ struct Effect {
   double least = 0;                  // from which it counts; of NoEffect the tolerance
   std::string unit;                  // "points", "alpha", "steps", "nats"
   bool of_bound = false;             // NoEffect's: the claim is that it is below `least`
+  int seeds = 0;                     // that it was measured with, on the side that has fewer; 0: none, or not known
 };
 std::string ShowEffect(const Effect& effect);  // "+0.36 [0.16, 0.57] alpha"
+// "about 14 of a setting would tell": with how many seeds the interval of an effect of this size would decide, if their
+// spread stays what it is. Empty where nothing is known of it.
+std::string MoreSeedsText(const Effect& effect);
 
 // Two settings that were compared, each named by a run of it.
 struct Contrast {

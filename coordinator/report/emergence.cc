@@ -62,12 +62,6 @@ const Curve* CurveOf(const Run& run, Quantity quantity) {
   return most;
 }
 
-double TokensAStep(const Run& run) {
-  const Json& batch = Setting(run, "train.global_batch_size");
-  const Json& length = Setting(run, "train.sequence_length");
-  return batch.is_number() && length.is_number() ? batch.get<double>() * length.get<double>() : 1;
-}
-
 Onsets OnsetsOf(const Study& study, const Point& point, Measure measure, double level) {
   Onsets onsets;
   for (const std::string& id : point.runs) {
@@ -75,7 +69,7 @@ Onsets OnsetsOf(const Study& study, const Point& point, Measure measure, double 
     const std::string metric = MetricName(run, measure, "1");
     if (!run.final() || metric.empty()) continue;
     ++onsets.runs;
-    onsets.tokens_a_step = TokensAStep(run);
+    onsets.tokens_a_step = TokensOfAStep(run);
     for (const Sample& sample : run.curves.at(metric)) onsets.end = std::max(onsets.end, sample.step);
     if (Diverged(run)) {
       ++onsets.diverged;

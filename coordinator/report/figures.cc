@@ -20,12 +20,6 @@ using pipe::MetricKind;
 constexpr size_t kMostLines = 8;      // in one plot: as many as there are colours
 constexpr size_t kMostSamples = 240;  // of a line: more than a screen shows apart
 
-double TokensAStep(const Run& run) {
-  const Json& batch = Setting(run, "train.global_batch_size");
-  const Json& length = Setting(run, "train.sequence_length");
-  return batch.is_number() && length.is_number() ? batch.get<double>() * length.get<double>() : 1;
-}
-
 // Neighbours become their mean.
 void Thin(LineSeries* series) {
   const size_t size = series->x.size();
@@ -79,7 +73,7 @@ LineSeries MetricSeries(const Study& study, const Line& line, const std::string&
   for (const Run* run : RunsShown(study, *line.point)) {
     const auto curve = run->curves.find(metric);
     if (curve == run->curves.end()) continue;
-    if (unit == AxisUnit::kTokens) factor = TokensAStep(*run);
+    if (unit == AxisUnit::kTokens) factor = TokensOfAStep(*run);
     for (const Sample& sample : curve->second) values[sample.step].push_back(scale * sample.value);
   }
   LineSeries series = Aggregate(values, factor);

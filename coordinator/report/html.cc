@@ -63,7 +63,7 @@ std::string DrawEffect(const Judgement& judgement) {
 }
 
 // Below the verdict, in small.
-std::string RemarkOf(const Judgement& judgement) {
+std::string SmallRemark(const Judgement& judgement) {
   return judgement.remark.empty() ? "" : "<br><span class=\"source\">" + EscapeXml(judgement.remark) + "</span>";
 }
 
@@ -119,7 +119,7 @@ class Html {
     for (const Verdicts::Item& item : overview.items)
       out_ += "<tr><td>" + EscapeXml(item.statement) + " <span class=\"source\">" + EscapeXml(item.experiment) +
               "</span></td><td class=\"" + StyleOf(item.judgement.verdict) + "\">" +
-              VerdictText(item.judgement.verdict) + RemarkOf(item.judgement) + "</td><td>" +
+              VerdictText(item.judgement.verdict) + SmallRemark(item.judgement) + "</td><td>" +
               DrawEffect(item.judgement) + "</td><td class=\"number\">" + EscapeXml(OursText(item.judgement)) +
               "</td><td class=\"number\">" + EscapeXml(PaperText(item.judgement)) + "</td></tr>\n";
     out_ += "</tbody></table></div>\n";

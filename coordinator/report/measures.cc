@@ -102,6 +102,12 @@ std::optional<int64_t> Onset(const Run& run, const std::string& metric, double l
   return step;
 }
 
+double TokensOfAStep(const Run& run) {
+  const Json& batch = Setting(run, "train.global_batch_size");
+  const Json& length = Setting(run, "train.sequence_length");
+  return batch.is_number() && length.is_number() ? batch.get<double>() * length.get<double>() : 1;
+}
+
 double UniformAlpha(int64_t position, int64_t tokens) {
   if (position < 1 || position > tokens) return 0;
   double sum = 0;

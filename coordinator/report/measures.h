@@ -33,6 +33,9 @@ Summary Summarize(const Study& study, const Point& point, Measure measure, const
 // when it never does. A sample that is not finite is below every level.
 std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level, int64_t end = kEnd);
 
+// That one optimizer step trains on; 1 where the configuration does not say.
+double TokensOfAStep(const Run& run);
+
 // alpha_k of attention that is uniform over what a causal query sees, T tokens:
 // (1 / (T - k + 1)) sum_{i >= k} 1 / i. What a head without any preference scores.
 double UniformAlpha(int64_t position, int64_t tokens);

@@ -248,12 +248,24 @@ TEST(Claims, AClaimAboutSeveralSettingsSaysWhereItHoldsAndWhereNot) {
   EXPECT_EQ(judgement.remark, "holds at 2 of 4; not at num_attention_heads=2; undecided at num_attention_heads=1");
 }
 
+TEST(Claims, AnIntervalThatIsTooWideSaysHowManySeedsWouldTell) {
+  Effect effect{.value = 0.1, .interval = Interval{-0.1, 0.3}, .least = 0.05, .unit = "alpha", .seeds = 5};
+  EXPECT_EQ(MoreSeedsText(effect), "about 20 of a setting would tell");  // for 0.1 to each side in place of 0.2
+  effect.value = 0.02;                                                   // 0.03 below what counts
+  EXPECT_EQ(MoreSeedsText(effect), "more than 99 of a setting would be needed");
+  effect = {
+      .value = 0.05, .interval = Interval{-0.01, 0.11}, .least = 0.1, .unit = "alpha", .of_bound = true, .seeds = 5};
+  EXPECT_EQ(MoreSeedsText(effect), "about 8 of a setting would tell");  // within the tolerance by 0.05
+  effect.interval.reset();
+  EXPECT_EQ(MoreSeedsText(effect), "");
+}
+
 TEST(Claims, WhatIsNotDecidedHasARemarkAndWhatIsHasNone) {
   EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}}), kRate).remark, "");
   EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}}, 0.01, 2), kRate).remark,
             "fewer than three seeds");
   EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{8e-4, 0.15}, {1e-4, 0.15}}, 0.05), kRate).remark,
-            "the seeds lie too far apart");
+            "the seeds lie too far apart; about 42 of a setting would tell");
   EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{1e-3, 0, 0.2}, {1e-4, 0, 0.1}}), kRate).remark,
             "no sink on either side");
   EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{1e-3, 0.3}}), kRate).remark, "not run");

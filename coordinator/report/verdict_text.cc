@@ -1,0 +1,69 @@
+// What reports print of verdicts and effects; see claims.h.
+#include <algorithm>
+#include <cmath>
+
+#include "coordinator/report/claims.h"
+#include "coordinator/report/measures.h"
+
+namespace sink::report {
+
+std::string VerdictText(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kHolds:
+      return "holds";
+    case Verdict::kDoesNotHold:
+      return "does not hold";
+    case Verdict::kNotEnoughData:
+      break;
+  }
+  return "not enough data";
+}
+
+std::string RuleText() {
+  return "How takeaways are judged. Compared are settings that differ in what the takeaway is about and in nothing "
+         "else. An effect is the difference of their means over seeds, positive in the takeaway's direction, with its "
+         "95 % interval by Welch's t; where the numbers choose which settings are compared, the interval is widened "
+         "for as many comparisons as there were (Bonferroni). Where a takeaway says that a sink is there, the effect "
+         "is how far the mean lies above the level of one, and where it says at which position, by how much that "
+         "position leads the others in the same run: both with Student's t over seeds. Where it says that there is no "
+         "effect, the intervals of all pairs must lie within a tolerance (4 points of sink rate, 0.1 of alpha). Where "
+         "it says that a sink comes earlier, the effect is a difference of mean onsets, in which a run whose sink "
+         "does not come to stay, or that diverged, counts as one at the end of the shorter runs; onsets are known up "
+         "to the pause between measurements, which widens their interval and is the least that counts. Holds: the "
+         "whole interval is above 0 and the effect is at least 2 points of sink rate (0.05 of alpha). Does not hold: "
+         "the whole interval is below that. Not enough data: anything else, fewer than three seeds of a setting, "
+         "settings of which more than half of the seeds diverged, or of which runs were cancelled or stopped early or "
+         "had other data, for a takeaway about every setting those without a result, and comparisons in which nothing "
+         "has a sink (a rate of 1 %, or a strongest head above epsilon). Other seeds that diverged have no value and "
+         "are left out, as are settings all of whose seeds did and seeds still to come; how many is said beside the "
+         "verdict. Sink rates are compared where one of the settings has a mean of 10 % or more; otherwise alpha of "
+         "the strongest head is, because in a small model one head more is already several percent. That a sink is "
+         "gone takes an interval of what is left that is below that level, not a mean: seeds differ much. A takeaway "
+         "about several settings holds when it does for each, and does not when one of them refutes it in an interval "
+         "widened for as many as there are. Models that are measured and not trained have no seeds: what was measured "
+         "decides. Intervals are not widened for the number of takeaways: one in twenty may miss.";
+}
+
+std::string ShowEffect(const Effect& effect) {
+  const int decimals = effect.unit == "nats" ? 3 : effect.unit == "alpha" ? 2 : effect.unit == "points" ? 1 : 0;
+  std::string text = (effect.value > 0 ? "+" : "") + Fixed(effect.value, decimals);
+  if (effect.interval)
+    text += " [" + Fixed(effect.interval->low, decimals) + ", " + Fixed(effect.interval->high, decimals) + "]";
+  return text + " " + effect.unit;
+}
+
+std::string MoreSeedsText(const Effect& effect) {
+  constexpr double kMost = 99;
+  if (!effect.interval || effect.seeds == 0) return "";
+  // How far the effect lies from the values between which nothing is decided.
+  const double size = std::fabs(effect.value);
+  double distance = effect.value >= effect.least ? effect.value : effect.least - effect.value;
+  if (effect.of_bound) distance = std::fabs(effect.least - size);
+  const double half = (effect.interval->high - effect.interval->low) / 2;
+  // An interval narrows with the root of the number of seeds.
+  const double seeds = std::ceil(effect.seeds * std::pow(half / distance, 2));
+  if (!(seeds <= kMost)) return "more than " + Fixed(kMost, 0) + " of a setting would be needed";
+  return "about " + Fixed(std::max(seeds, effect.seeds + 1.0), 0) + " of a setting would tell";
+}
+
+}  // namespace sink::report
