@@ -110,6 +110,18 @@ TEST_F(CliTest, PlanNeedsNoCoordinatorAndShowsTheArithmetic) {
   EXPECT_TRUE(json["jobs"][0]["new"].is_null());
 }
 
+// A profile's replicas are not for an experiment whose settings are the seeds themselves: those are of one setting.
+TEST_F(CliTest, PlanCountsTheSeedsThatAnExperimentVariesItself) {
+  const std::string file = WriteSweep("study", {"1e-3"});
+  std::ofstream(file, std::ios::app) << "  - name: seeds\n    grid: {train.seed: [42, 43, 44]}\n";
+  std::filesystem::create_directory(folder_ / "profiles");
+  std::ofstream(folder_ / "profiles/three.yaml") << "replicas: 3\n";
+  const Result plan = RunSinkctl({"plan", file, "--profile", "three"});
+  EXPECT_EQ(plan.code, kOk) << plan.err;
+  EXPECT_THAT(plan.out, AllOf(HasSubstr("6 jobs"), Not(HasSubstr("no verdicts"))));
+  EXPECT_THAT(RunSinkctl({"plan", file}).out, HasSubstr("1 seed of a setting"));
+}
+
 TEST_F(CliTest, PlanDiffAsksWhatIsStored) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
   const Json json = Sinkctl({"plan", WriteSweep("study", {"1e-3", "4e-4"}), "--diff", "--json"}).json();
