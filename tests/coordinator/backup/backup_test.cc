@@ -305,22 +305,6 @@ TEST_F(BackupTest, WhoMayCallComesAlongAndWhatIsThereStays) {
       << "who was removed since the copy is back";
 }
 
-TEST_F(BackupTest, ALogThatWasLeftBehindIsNotLaidOverTheDatabaseThatTakesItsPlace) {
-  Coordinator old = Open(folder_ / "data");
-  Submit(*old.manager, 1);
-  ASSERT_TRUE(MakeCopy().ok());
-  Submit(*old.manager, 2);
-  fs::create_directories(folder_ / "restored");
-  for (const char* folder : {"copy", "restored"})
-    fs::copy_file(folder_ / "data/sink.db-wal", (folder_ / folder) + "/sink.db-wal");
-  Submit(*old.manager, 3);
-  ASSERT_TRUE(MakeCopy().ok());
-  EXPECT_FALSE(fs::exists(folder_ / "copy/sink.db-wal"));
-  ASSERT_TRUE(PutBack("restored").ok());
-  EXPECT_EQ(Open(folder_ / "restored").manager->queries().ListJobs({})->size(), 3u);
-  EXPECT_TRUE(fs::exists(folder_ / "restored/sink.db.replaced-wal")) << "it may be all that is left of somebody's";
-}
-
 TEST_F(BackupTest, RestoringWritesNothingToTheCopy) {
   Coordinator old = Open(folder_ / "data");
   Submit(*old.manager, 1);
