@@ -64,7 +64,7 @@ std::string LabelOf(const Run& run, const std::vector<std::string>& keys) {
 
 // Sets how many seeds a setting has, and what became of them.
 template <typename Setting>
-void Count(const Study& study, const Point& point, Setting* setting) {
+void CountSeeds(const Study& study, const Point& point, Setting* setting) {
   setting->runs = static_cast<int>(point.runs.size());
   for (const std::string& id : point.runs) {
     setting->succeeded += study.run(id).succeeded();
@@ -79,7 +79,7 @@ std::vector<Variant> Unfinished(const Study& study, const Run& base) {
   for (const Experiment& experiment : study.experiments)
     for (const Point& point : experiment.points) {
       Variant variant;
-      Count(study, point, &variant);
+      CountSeeds(study, point, &variant);
       if (variant.runs == 0 || variant.succeeded > 0) continue;
       const Run& run = study.run(point.runs.front());
       const std::vector<std::string> keys = DifferingKeys(base, run);
@@ -121,7 +121,7 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
   Removal removal;
   removal.point = &base->point();
   removal.base = ShortLabel(base->point().label);
-  Count(study, base->point(), &removal);
+  CountSeeds(study, base->point(), &removal);
   removal.alpha = Summarize(alpha);
   removal.rate = Summarize(values(*base, Measure::kSinkRate));
   removal.loss = Summarize(loss);
@@ -131,7 +131,7 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
     Variant variant;
     variant.point = &c.point();
     variant.label = LabelOf(*c.run, keys);
-    Count(study, c.point(), &variant);
+    CountSeeds(study, c.point(), &variant);
     const std::vector<double> of_alpha = values(c, Measure::kAlphaMax), of_loss = values(c, Measure::kValidationLoss);
     variant.alpha = Summarize(of_alpha);
     variant.rate = Summarize(values(c, Measure::kSinkRate));
