@@ -116,18 +116,19 @@ class Applier {
     return last > 0 ? std::min(step, last) : step;
   }
 
-  // Whether so many more numbers are kept. That they are not any more is one line of the job's log.
+  // Whether so many more numbers are kept. That they are not any more is one line of the job's log; one more than all
+  // that are kept says that it was written.
   bool Keep(int64_t numbers) {
     int64_t& kept = job_.progress.numbers;
     if (numbers <= kMaxNumbers - kept) {
       kept += numbers;
       return true;
     }
-    if (kept < kMaxNumbers) {
+    if (kept <= kMaxNumbers) {
       Log("error", absl::StrCat("the job has measured ", kMaxNumbers,
                                 " numbers: from here on only its newest values are kept, no points and no heat maps"));
     }
-    kept = kMaxNumbers;
+    kept = kMaxNumbers + 1;
     return false;
   }
 

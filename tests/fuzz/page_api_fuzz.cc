@@ -56,7 +56,9 @@ class World {
                                                                   .now = Time,
                                                                   .port_answers = [] { return absl::OkStatus(); }});
     Require(principals_->Put({.name = "user/a", .role = sink::Role::kAdmin}).ok());
-    Require(principals_->AddCertificate({.serial = "1", .principal = "user/a", .not_after_ms = 2 * kNow}).ok());
+    Require(
+        principals_->AddCertificate({.serial = std::string(32, '1'), .principal = "user/a", .not_after_ms = 2 * kNow})
+            .ok());
     sessions_->SetUrl(absl::StrCat("http://", kHost, "/"));
     sink::SubmitRequest request;
     request.sweep = kSweep;
@@ -67,7 +69,7 @@ class World {
 
   // The Cookie header of a session; the fuzzer may have ended the one before.
   std::string Session() {
-    const auto caller = principals_->Find("1", "sink://user/a", kNow);
+    const auto caller = principals_->Find(std::string(32, '1'), "sink://user/a", kNow);
     const std::string url = sessions_->Invite(*caller, kNow)->url;
     return absl::StrCat(sink::web::CookieName(kHost), "=", *sessions_->Open(url.substr(url.find('#') + 1), kNow));
   }

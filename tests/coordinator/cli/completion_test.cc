@@ -38,7 +38,7 @@ TEST(Completion, CommandsOptionsAndFixedValues) {
   const std::string sweep = std::string(source == nullptr ? "." : source) + "/sweeps/quickstart.yaml";
   EXPECT_THAT(Words(RunSinkctl({"__complete", "submit", sweep, "--profile", "mi"})), ElementsAre("minutes"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "report", "x", "--format", ""})),
-              ElementsAre("markdown", "html", "both"));
+              ElementsAre("markdown", "html", "both", "page"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "export", "x", "--format", "te"})), ElementsAre("tensorboard"));
   EXPECT_THAT(RunSinkctl({"__complete", ""}).out, Not(HasSubstr("__complete")));
 }

@@ -201,7 +201,7 @@ TEST(EventEffects, BeyondItsQuotaAJobKeepsItsNewestValuesAloneAndSaysSoOnce) {
   EXPECT_TRUE(beyond.metrics.empty() && beyond.heatmaps.empty() && beyond.logs.empty());
   EXPECT_EQ(job.progress.latest.Find("a"), 2.0);
   EXPECT_EQ(job.progress.step, 2);
-  EXPECT_EQ(job.progress.numbers, kMaxNumbers);
+  EXPECT_GT(job.progress.numbers, kMaxNumbers);
 }
 
 TEST_F(JobTest, WhatAJobHasMeasuredIsCountedOverItsAttempts) {

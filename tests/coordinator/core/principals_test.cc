@@ -8,6 +8,8 @@
 namespace sink {
 namespace {
 
+std::string Serial(char digit) { return std::string(32, digit); }
+
 class PrincipalsTest : public ::testing::Test {
  protected:
   std::unique_ptr<Principals> Open() {
@@ -23,9 +25,9 @@ TEST_F(PrincipalsTest, WhateverTheClockSaysTheNewestCertificateOfAWorkerIsRememb
   auto principals = Open();
   ASSERT_TRUE(principals->Put({.name = "worker/1", .role = Role::kWorker}).ok());
   ASSERT_TRUE(principals->Put({.name = "join/2", .role = Role::kJoin, .uses = 1}).ok());
-  ASSERT_TRUE(principals->AddCertificate({.serial = "a", .principal = "worker/1", .not_after_ms = 1000}).ok());
-  ASSERT_TRUE(principals->AddCertificate({.serial = "b", .principal = "worker/1", .not_after_ms = 2000}).ok());
-  ASSERT_TRUE(principals->AddCertificate({.serial = "c", .principal = "join/2", .not_after_ms = 3000}).ok());
+  ASSERT_TRUE(principals->AddCertificate({.serial = Serial('a'), .principal = "worker/1", .not_after_ms = 1000}).ok());
+  ASSERT_TRUE(principals->AddCertificate({.serial = Serial('b'), .principal = "worker/1", .not_after_ms = 2000}).ok());
+  ASSERT_TRUE(principals->AddCertificate({.serial = Serial('c'), .principal = "join/2", .not_after_ms = 3000}).ok());
   ASSERT_TRUE(principals->Prune(500).ok());
   EXPECT_EQ(principals->List().size(), 2u);
   ASSERT_TRUE(principals->Prune(1'000'000'000).ok());  // as of a machine that has just woken up, say

@@ -46,14 +46,15 @@ TEST(Gatekeeper, AClockThatIsSetBackLeavesNobodyRefused) {
   ASSERT_TRUE(principals->Put({.name = "user/lena", .role = Role::kViewer}).ok());
   Now now = SystemNow();
   constexpr int64_t kHour = 3'600'000;
+  const std::string serial(32, '7');
   ASSERT_TRUE(
-      principals->AddCertificate({.serial = "7", .principal = "user/lena", .not_after_ms = now.unix_ms + 24 * kHour})
+      principals->AddCertificate({.serial = serial, .principal = "user/lena", .not_after_ms = now.unix_ms + 24 * kHour})
           .ok());
   Rates rates({.reads = {.per_second = 1, .burst = 2}}, [] {});
   Gatekeeper gatekeeper(
       principals.get(), audit.get(), &rates, [](Gatekeeper::Refusal) {}, [&now] { return now; });
   const auto processor = gatekeeper.MakeProcessor();
-  ShownCertificate certificate("7", "sink://user/lena");
+  ShownCertificate certificate(serial, "sink://user/lena");
   const auto call = [&] {
     grpc::AuthMetadataProcessor::OutputMetadata consumed, answered;
     return processor->Process({{":path", "/sink.v1.ClientService/ListJobs"}}, &certificate, &consumed, &answered)
