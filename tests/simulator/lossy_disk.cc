@@ -51,6 +51,7 @@ struct DiskMethods {
   static int Write(sqlite3_file* file, const void* from, int bytes, sqlite3_int64 offset) {
     Handle& handle = Of(file);
     if (!handle.usable() || !handle.disk->Use()) return SQLITE_IOERR_WRITE;
+    if (const int failure = handle.disk->Fail(/*write=*/true, SQLITE_IOERR_WRITE)) return failure;
     std::string& all = handle.file->bytes;
     LossyDisk::Change change;
     change.offset = offset;
@@ -66,6 +67,7 @@ struct DiskMethods {
   static int Truncate(sqlite3_file* file, sqlite3_int64 size) {
     Handle& handle = Of(file);
     if (!handle.usable() || !handle.disk->Use()) return SQLITE_IOERR_TRUNCATE;
+    if (const int failure = handle.disk->Fail(/*write=*/false, SQLITE_IOERR_TRUNCATE)) return failure;
     std::string& all = handle.file->bytes;
     LossyDisk::Change change;
     change.offset = size;
@@ -80,6 +82,7 @@ struct DiskMethods {
   static int Sync(sqlite3_file* file, int) {
     Handle& handle = Of(file);
     if (!handle.usable() || !handle.disk->Use()) return SQLITE_IOERR_FSYNC;
+    if (const int failure = handle.disk->Fail(/*write=*/false, SQLITE_IOERR_FSYNC)) return failure;
     const std::string& ignored = handle.disk->ignored_syncs_;
     if (ignored.empty() || !handle.name.ends_with(ignored)) handle.file->unsynced.clear();
     return SQLITE_OK;
@@ -245,9 +248,25 @@ bool LossyDisk::Use() {
   return operations_left_ != 0;
 }
 
+void LossyDisk::FailIn(int64_t n, int64_t failures, Fault fault) {
+  fault_ = fault;
+  until_failure_ = n;
+  failures_left_ = failures;
+  has_failed_ = false;
+}
+
+int LossyDisk::Fail(bool write, int broken) {
+  if (failures_left_ == 0 || (fault_ == Fault::kFull && !write)) return SQLITE_OK;
+  if (--until_failure_ > 0) return SQLITE_OK;
+  --failures_left_;
+  has_failed_ = true;
+  return fault_ == Fault::kFull ? SQLITE_FULL : broken;
+}
+
 void LossyDisk::Format(const Image& image) {
   ++generation_;
   operations_left_ = -1;
+  Heal();
   files_.clear();
   for (const auto& [name, bytes] : image) {
     files_[name] = std::make_shared<File>();
@@ -287,6 +306,7 @@ bool LossyDisk::Reconnect() {
 void LossyDisk::Restart(Random* random) {
   ++generation_;
   operations_left_ = -1;
+  Heal();
   for (auto& [name, old] : files_) {
     // Handles that are still open keep the file as it was.
     auto file = std::make_shared<File>();

@@ -29,6 +29,12 @@ class LossyDisk {
   // The power goes before the n-th next write or sync: that one and all later ones fail.
   void CutPowerIn(int64_t operations) { operations_left_ = operations; }
   bool power_is_cut() const { return operations_left_ == 0; }
+  // The n-th next operation that the fault can hit fails, and those after it, `failures` in all; others go on. A full
+  // disk takes no write; a broken one neither writes, truncates nor syncs.
+  enum class Fault { kFull, kBroken };
+  void FailIn(int64_t n, int64_t failures, Fault fault);
+  void Heal() { failures_left_ = 0; }
+  bool has_failed() const { return has_failed_; }  // since FailIn
   // What a process finds that starts next; nothing that was open can be used before Reconnect. After a kill (`random`
   // null) that is all that was written; after a power cut, of each write since its file's last sync all, a part or
   // nothing.
@@ -60,11 +66,17 @@ class LossyDisk {
 
   // Whether a write or sync can be made: counts it.
   bool Use();
+  // SQLITE_OK, or what FailIn has it say; `broken` is the operation's own code.
+  int Fail(bool write, int broken);
 
   std::map<std::string, std::shared_ptr<File>> files_;
   std::vector<Handle*> open_;
   uint64_t generation_ = 1;       // of handles that can be used
   int64_t operations_left_ = -1;  // until the power goes; -1: it stays
+  Fault fault_ = Fault::kFull;
+  int64_t until_failure_ = 0;  // operations
+  int64_t failures_left_ = 0;
+  bool has_failed_ = false;
   std::string ignored_syncs_;
   sqlite3_vfs vfs_ = {};
 };
