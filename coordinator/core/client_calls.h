@@ -36,6 +36,10 @@ class ClientCalls {
   // FAILED_PRECONDITION, with nothing changed, while one of those jobs has not ended.
   absl::StatusOr<DeleteResult> DeleteSweep(const std::string& sweep);
 
+  // The new priority of those jobs of the sweep that have not ended and are at home there, one that runs for when it is
+  // queued again. Returns how many had another one.
+  absl::StatusOr<int> SetPriority(const std::string& sweep, int priority);
+
   // Gives the workers, by name, no new jobs (kCordoned), takes what they run back (kDraining), or lets them go on
   // (kNone). NOT_FOUND, with nothing changed, when one of them is not there.
   absl::Status HoldWorkers(const std::vector<std::string>& names, WorkerHold hold, const std::string& reason);

@@ -25,6 +25,12 @@ AuditEntry EntryOf(const Actor& actor, absl::string_view action, std::string obj
           .outcome = outcome.ok() ? "ok" : absl::StatusCodeToString(outcome.code())};
 }
 
+absl::Status MayGivePriority(const Caller& caller, int priority) {
+  if (priority <= 0 || caller.role == Role::kAdmin) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("priority ", priority, ": only an admin may put a sweep before others; leave it at 0"));
+}
+
 }  // namespace
 
 std::string PeerAddress(const grpc::ServerContextBase& context) {
@@ -35,10 +41,7 @@ std::string PeerAddress(const grpc::ServerContextBase& context) {
 }
 
 absl::Status Access::MaySubmit(const Caller& caller, const SubmitRequest& request) const {
-  if (request.priority > 0 && caller.role != Role::kAdmin) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("priority ", request.priority, ": only an admin may put a sweep before others; leave it at 0"));
-  }
+  SINK_RETURN_IF_ERROR(MayGivePriority(caller, request.priority));
   const absl::Status there = queries_->GetSweep(request.sweep).status();
   if (!there.ok() && !absl::IsNotFound(there)) return there;
   if (!request.dry_run) {
@@ -66,6 +69,11 @@ absl::Status Access::MayChange(const Caller& caller, const JobSelection& selecti
     SINK_RETURN_IF_ERROR(principals_->MayChange(caller, details.job.home_sweep));
   }
   return absl::OkStatus();
+}
+
+absl::Status Access::MaySetPriority(const Caller& caller, const std::string& sweep, int priority) const {
+  SINK_RETURN_IF_ERROR(MayChange(caller, {sweep, {}}));
+  return MayGivePriority(caller, priority);
 }
 
 absl::Status Access::MayDownload(const Caller& caller, const std::string& job) const {

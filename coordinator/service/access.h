@@ -45,6 +45,8 @@ class Access {
   // new sweep becomes the caller's. RESOURCE_EXHAUSTED: the caller, who is no admin, has too much in the queue.
   absl::Status MaySubmit(const Caller& caller, const SubmitRequest& request) const;
   absl::Status MayChange(const Caller& caller, const JobSelection& selection) const;
+  // The sweep is somebody else's, or the priority an admin's to give.
+  absl::Status MaySetPriority(const Caller& caller, const std::string& sweep, int priority) const;
   // Of any sweep that the job is in.
   absl::Status MayDownload(const Caller& caller, const std::string& job) const;
 

@@ -32,7 +32,8 @@ constexpr Action kActions[] = {{kOpen, ""},
                                {kLogout, ""},
                                {"/api/cancel", "/sink.v1.ClientService/Cancel"},
                                {"/api/retry", "/sink.v1.ClientService/Retry"},
-                               {"/api/hold", "/sink.v1.ClientService/HoldWorkers"}};
+                               {"/api/hold", "/sink.v1.ClientService/HoldWorkers"},
+                               {"/api/priority", "/sink.v1.ClientService/SetPriority"}};
 
 const Action* FindAction(const std::string& path) {
   const auto* const found =
@@ -170,6 +171,11 @@ absl::StatusOr<std::string> Api::Act(const Request& request) {
   if (request.path == "/api/retry") {
     SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::RetryRequest>(request.body));
     SINK_ASSIGN_OR_RETURN(const v1::RetryResponse response, parts_.changes->Retry(actor, message));
+    return ToJson(response);
+  }
+  if (request.path == "/api/priority") {
+    SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::SetPriorityRequest>(request.body));
+    SINK_ASSIGN_OR_RETURN(const v1::SetPriorityResponse response, parts_.changes->SetPriority(actor, message));
     return ToJson(response);
   }
   SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::HoldWorkersRequest>(request.body));
