@@ -75,6 +75,9 @@ TEST_F(SharedJobsTest, ASweepsPriorityIsThatOfItsOwnJobsThatHaveNotEnded) {
   EXPECT_EQ(priority(2), -3);
   EXPECT_EQ(*manager->clients().SetPriority("ours", -3), 0);
   EXPECT_TRUE(absl::IsNotFound(manager->clients().SetPriority("nosuch", 1).status()));
+  const auto why = [this](int job) { return manager->queries().Explain(Id(job), now)->reasons; };
+  EXPECT_THAT(why(2), ::testing::Contains("1 queued job goes before it"));
+  EXPECT_THAT(why(3), ::testing::Not(::testing::Contains(HasSubstr("before it"))));
   Register();
   EXPECT_EQ(Start(1).job_id, Id(3)) << "the larger one goes first";
 }
