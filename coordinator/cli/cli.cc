@@ -45,6 +45,7 @@ void AddCommands(Commands& commands) {
   AddWorkersCommand(commands);
   AddDoctorCommand(commands);
   AddHoldCommands(commands);
+  AddPriorityCommand(commands);
   AddCredentialCommands(commands);
   AddAuditCommand(commands);
   AddPageCommand(commands);

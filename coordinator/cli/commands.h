@@ -27,6 +27,7 @@ void AddDeleteCommand(Commands& commands);
 void AddWorkersCommand(Commands& commands);
 void AddDoctorCommand(Commands& commands);
 void AddHoldCommands(Commands& commands);
+void AddPriorityCommand(Commands& commands);
 void AddCredentialCommands(Commands& commands);
 void AddAuditCommand(Commands& commands);
 void AddPageCommand(Commands& commands);

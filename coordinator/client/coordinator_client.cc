@@ -120,6 +120,9 @@ absl::StatusOr<v1::DropCheckpointsResponse> CoordinatorClient::DropCheckpoints(
 absl::StatusOr<v1::HoldWorkersResponse> CoordinatorClient::HoldWorkers(const v1::HoldWorkersRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::HoldWorkers, request);
 }
+absl::StatusOr<v1::SetPriorityResponse> CoordinatorClient::SetPriority(const v1::SetPriorityRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::SetPriority, request);
+}
 absl::StatusOr<v1::CollectGarbageResponse> CoordinatorClient::CollectGarbage(const v1::CollectGarbageRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::CollectGarbage, request, impl_->options.transfer_deadline);
 }

@@ -70,6 +70,7 @@ class CoordinatorClient {
       const v1::VerifyCheckpointsRequest& request);  // may take long
   absl::StatusOr<v1::DropCheckpointsResponse> DropCheckpoints(const v1::DropCheckpointsRequest& request);
   absl::StatusOr<v1::HoldWorkersResponse> HoldWorkers(const v1::HoldWorkersRequest& request);
+  absl::StatusOr<v1::SetPriorityResponse> SetPriority(const v1::SetPriorityRequest& request);
   absl::StatusOr<v1::CollectGarbageResponse> CollectGarbage(const v1::CollectGarbageRequest& request);  // may take long
   // Streams. They are tried again only as long as nothing was received; after that the caller goes on from where it is.
   // WatchSweep and a followed ReadLogs have no deadline: keepalive pings notice a dead coordinator within 30 s.

@@ -397,6 +397,30 @@ absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep, 
   return result;
 }
 
+absl::StatusOr<int> ClientCalls::SetPriority(const std::string& sweep, int priority) {
+  std::vector<std::string> ids;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(ids, Select(rows, {sweep, {}}));
+    return absl::OkStatus();
+  }));
+  int changed = 0;
+  SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
+    return context_->Write([&](store::Transaction& rows) -> absl::Status {
+      for (const std::string& id : chunk) {
+        absl::StatusOr<Job> job = rows.GetJob(id);
+        if (absl::IsNotFound(job.status())) continue;  // somebody deletes the sweep
+        if (!job.ok()) return job.status();
+        if (IsFinal(job->state) || job->home_sweep != sweep || job->priority == priority) continue;
+        job->priority = priority;
+        SINK_RETURN_IF_ERROR(rows.UpdateJob(*job));
+        ++changed;
+      }
+      return absl::OkStatus();
+    });
+  }));
+  return changed;
+}
+
 absl::Status ClientCalls::HoldWorkers(const std::vector<std::string>& names, WorkerHold hold,
                                       const std::string& reason) {
   std::vector<std::string> ids;

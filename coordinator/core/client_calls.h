@@ -40,6 +40,10 @@ class ClientCalls {
   // What DeleteSweep has answered this request before; nothing: it is new.
   absl::StatusOr<std::optional<DeleteResult>> DeletedBefore(const RequestName& request);
 
+  // The new priority of those jobs of the sweep that have not ended and are at home there, one that runs for when it is
+  // queued again. Returns how many had another one.
+  absl::StatusOr<int> SetPriority(const std::string& sweep, int priority);
+
   // Gives the workers, by name, no new jobs (kCordoned), takes what they run back (kDraining), or lets them go on
   // (kNone). NOT_FOUND, with nothing changed, when one of them is not there.
   absl::Status HoldWorkers(const std::vector<std::string>& names, WorkerHold hold, const std::string& reason);

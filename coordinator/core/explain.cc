@@ -13,20 +13,6 @@ namespace {
 
 std::string Seconds(int64_t ms) { return absl::FormatDuration(absl::Seconds(ms / 1000)); }
 
-// The queued jobs that were submitted before this one, of every sweep. Those of a larger priority go first, whenever
-// they were submitted, and those of a smaller one later.
-absl::StatusOr<int> CountAhead(store::Snapshot& rows, const Job& job) {
-  store::JobQuery query;
-  query.states = {JobState::kQueued};
-  int ahead = 0;
-  bool before = true;
-  SINK_RETURN_IF_ERROR(rows.VisitJobs(query, [&](const Job& other) {
-    if (other.id == job.id) before = false;
-    ahead += before ? 1 : 0;
-  }));
-  return ahead;
-}
-
 // A sentence for each connected worker that is given no new jobs.
 std::vector<std::string> HeldWorkers(const std::vector<Worker>& workers) {
   std::vector<std::string> sentences;
@@ -141,7 +127,7 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       if (!lacking.empty()) reasons.push_back(lacking);
       const std::string offer = WhatWorkersOffer(workers, job);
       if (!offer.empty()) reasons.push_back(offer);
-      SINK_ASSIGN_OR_RETURN(const int ahead, CountAhead(rows, job));
+      SINK_ASSIGN_OR_RETURN(const int ahead, rows.CountAhead(job.id));
       if (ahead > 0)
         reasons.push_back(absl::StrCat(ahead, ahead == 1 ? " queued job goes" : " queued jobs go", " before it"));
       if (reasons.empty())
@@ -176,7 +162,7 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       reasons.push_back(job.message);
       const int failures = job.failures.infra + job.failures.out_of_memory + job.failures.nan + job.failures.user;
       if (job.state == JobState::kFailed && failures > 0)
-        reasons.push_back(absl::StrCat("it had been tried again ", failures, " times"));
+        reasons.push_back(absl::StrCat("it had been tried again ", failures, failures == 1 ? " time" : " times"));
       reasons.push_back("sinkctl retry starts it again, from its newest checkpoint where it has one");
     }
     return absl::OkStatus();

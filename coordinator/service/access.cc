@@ -31,6 +31,12 @@ AuditEntry EntryOf(const Actor& actor, absl::string_view action, std::string obj
 // Retry queues jobs of these states.
 bool MayRunAgain(JobState state) { return state == JobState::kFailed || state == JobState::kCancelled; }
 
+absl::Status MayGivePriority(const Caller& caller, int priority) {
+  if (priority <= 0 || caller.role == Role::kAdmin) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("priority ", priority, ": only an admin may put a sweep before others; leave it at 0"));
+}
+
 }  // namespace
 
 std::string PeerAddress(const grpc::ServerContextBase& context) {
@@ -47,10 +53,7 @@ absl::StatusOr<std::string> ShownCertificate(const grpc::ServerContextBase& cont
 }
 
 absl::Status Access::MaySubmit(const Caller& caller, const SubmitRequest& request) const {
-  if (request.priority > 0 && caller.role != Role::kAdmin) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("priority ", request.priority, ": only an admin may put a sweep before others; leave it at 0"));
-  }
+  SINK_RETURN_IF_ERROR(MayGivePriority(caller, request.priority));
   const absl::Status there = queries_->GetSweep(request.sweep).status();
   if (!there.ok() && !absl::IsNotFound(there)) return there;
   if (!request.dry_run) {
@@ -99,6 +102,11 @@ absl::Status Access::MayRetry(const Caller& caller, const JobSelection& selectio
     retried[details.job.home_sweep] += MayRunAgain(details.job.state) ? 1 : 0;
   }
   return Counted(CheckRetryQuota(quota_, caller.name, own, retried));
+}
+
+absl::Status Access::MaySetPriority(const Caller& caller, const std::string& sweep, int priority) const {
+  SINK_RETURN_IF_ERROR(MayChange(caller, {sweep, {}}));
+  return MayGivePriority(caller, priority);
 }
 
 absl::Status Access::MayDownload(const Caller& caller, const std::string& job) const {

@@ -47,6 +47,8 @@ class Access {
   absl::Status MayChange(const Caller& caller, const JobSelection& selection) const;
   // The same for jobs that are to be queued again, which count as those of a submission do.
   absl::Status MayRetry(const Caller& caller, const JobSelection& selection) const;
+  // The sweep is somebody else's, or the priority an admin's to give.
+  absl::Status MaySetPriority(const Caller& caller, const std::string& sweep, int priority) const;
   // Of any sweep that the job is in.
   absl::Status MayDownload(const Caller& caller, const std::string& job) const;
 

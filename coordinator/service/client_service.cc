@@ -376,6 +376,17 @@ grpc::Status ClientServiceImpl::HoldWorkers(grpc::ServerContext* context, const 
   return fail_stop_->Answer(changes_->HoldWorkers({*caller, PeerAddress(*context)}, *request));
 }
 
+grpc::Status ClientServiceImpl::SetPriority(grpc::ServerContext* context, const v1::SetPriorityRequest* request,
+                                            v1::SetPriorityResponse* response) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto caller = access_->callers().Of(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  auto result = changes_->SetPriority({*caller, PeerAddress(*context)}, *request);
+  if (!result.ok()) return fail_stop_->Answer(result.status());
+  *response = *std::move(result);
+  return grpc::Status::OK;
+}
+
 grpc::Status ClientServiceImpl::CollectGarbage(grpc::ServerContext* context, const v1::CollectGarbageRequest* request,
                                                v1::CollectGarbageResponse* response) {
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);

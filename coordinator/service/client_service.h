@@ -77,6 +77,8 @@ class ClientServiceImpl final : public v1::ClientService::Service {
                                v1::DropCheckpointsResponse* response) override;
   grpc::Status HoldWorkers(grpc::ServerContext* context, const v1::HoldWorkersRequest* request,
                            v1::HoldWorkersResponse* response) override;
+  grpc::Status SetPriority(grpc::ServerContext* context, const v1::SetPriorityRequest* request,
+                           v1::SetPriorityResponse* response) override;
   grpc::Status CollectGarbage(grpc::ServerContext* context, const v1::CollectGarbageRequest* request,
                               v1::CollectGarbageResponse* response) override;
 

@@ -56,4 +56,15 @@ absl::Status JobChanges::HoldWorkers(const Actor& actor, const v1::HoldWorkersRe
   return held;
 }
 
+absl::StatusOr<v1::SetPriorityResponse> JobChanges::SetPriority(const Actor& actor,
+                                                                const v1::SetPriorityRequest& request) {
+  const absl::Status allowed = access_->MaySetPriority(actor.caller, request.sweep(), request.priority());
+  const auto changed = allowed.ok() ? clients_->SetPriority(request.sweep(), request.priority()) : allowed;
+  access_->Record(actor, "SetPriority", absl::StrCat(request.sweep(), " ", request.priority()), changed.status());
+  if (!changed.ok()) return changed.status();
+  v1::SetPriorityResponse response;
+  response.set_changed(*changed);
+  return response;
+}
+
 }  // namespace sink

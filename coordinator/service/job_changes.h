@@ -22,6 +22,7 @@ class JobChanges {
   absl::StatusOr<v1::CancelResponse> Cancel(const Actor& actor, const v1::CancelRequest& request);
   absl::StatusOr<v1::RetryResponse> Retry(const Actor& actor, const v1::RetryRequest& request);
   absl::Status HoldWorkers(const Actor& actor, const v1::HoldWorkersRequest& request);
+  absl::StatusOr<v1::SetPriorityResponse> SetPriority(const Actor& actor, const v1::SetPriorityRequest& request);
 
  private:
   const Access* const access_;

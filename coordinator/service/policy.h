@@ -49,6 +49,7 @@ inline constexpr Roles kLasting = kReaders | kWorkers;  // who is more than a to
   ROW(VerifyCheckpoints, kReaders)  \
   ROW(DropCheckpoints, kAuthors)    \
   ROW(HoldWorkers, kAdmins)         \
+  ROW(SetPriority, kAuthors)        \
   ROW(CollectGarbage, kAdmins)
 
 #define SINK_WORKER_METHODS(ROW)  \

@@ -158,6 +158,11 @@ absl::Status Validate(const v1::DeleteSweepRequest& request) {
   return Checker().Name(request.name(), "name").Repeatable(request);
 }
 
+absl::Status Validate(const v1::SetPriorityRequest& request) {
+  constexpr int kMostPriority = 1000;  // as in a sweep file
+  return Checker().Name(request.sweep(), "sweep").Range(request.priority(), -kMostPriority, kMostPriority, "priority");
+}
+
 absl::Status Validate(const v1::ListJobsRequest& request) {
   Checker check;
   if (!request.sweep().empty()) check.Name(request.sweep(), "sweep");

@@ -50,6 +50,7 @@ absl::Status Validate(const v1::ListSweepsRequest& request);
 absl::Status Validate(const v1::GetSweepRequest& request);
 absl::Status Validate(const v1::GetStudyRequest& request);
 absl::Status Validate(const v1::DeleteSweepRequest& request);
+absl::Status Validate(const v1::SetPriorityRequest& request);
 absl::Status Validate(const v1::ListJobsRequest& request);
 absl::Status Validate(const v1::GetJobRequest& request);
 absl::Status Validate(const v1::WatchSweepRequest& request);

@@ -109,8 +109,11 @@ class Snapshot {
   virtual absl::StatusOr<std::vector<GangMember>> LiveMembersOf(const std::string& worker_id) = 0;
   virtual absl::StatusOr<std::vector<GangMember>> MembersOf(const std::string& job_id) = 0;  // by rank
   virtual absl::StatusOr<int> CountLive(const std::string& home_sweep) = 0;                  // cost: its live jobs
-  virtual absl::StatusOr<std::vector<QueueHead>> QueueHeads() = 0;                    // cost: the queues, not the jobs
-  virtual absl::StatusOr<std::vector<std::string>> DelayedJobs() = 0;                 // ids
+  virtual absl::StatusOr<std::vector<QueueHead>> QueueHeads() = 0;     // cost: the queues, not the jobs
+  virtual absl::StatusOr<std::vector<std::string>> DelayedJobs() = 0;  // ids
+  // Jobs that could be leased, of every queue, that go before this one: of a larger priority, or of the same and
+  // submitted earlier. Cost: an index of those that could be leased.
+  virtual absl::StatusOr<int> CountAhead(const std::string& job_id) = 0;
   virtual absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> CountJobs() = 0;  // every state; constant cost
 
   virtual absl::StatusOr<Sweep> GetSweep(const std::string& name) = 0;

@@ -125,6 +125,17 @@ class MemoryTransaction final : public Transaction {
     }));
   }
 
+  absl::StatusOr<int> CountAhead(const std::string& job_id) override {
+    const auto row = t_.jobs.find(job_id);
+    if (row == t_.jobs.end()) return NoJob(job_id);
+    const std::pair<int, int64_t> place(-row->second.job.priority, row->second.seq);
+    return static_cast<int>(std::count_if(t_.jobs.begin(), t_.jobs.end(), [&](const auto& other) {
+      const Job& job = other.second.job;
+      return job.state == JobState::kQueued && !job.delayed &&
+             std::pair<int, int64_t>(-job.priority, other.second.seq) < place;
+    }));
+  }
+
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override {
     std::map<std::tuple<std::string, int, std::string, std::string, std::string>, QueueHead> heads;
     for (const auto& [seq, id] : t_.job_order) {

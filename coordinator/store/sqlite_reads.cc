@@ -395,6 +395,17 @@ absl::StatusOr<std::vector<std::string>> SqliteTransaction::DelayedJobs() {
   return ReadTexts(query);
 }
 
+absl::StatusOr<int> SqliteTransaction::CountAhead(const std::string& job_id) {
+  Query job(db_, "SELECT priority, seq FROM jobs WHERE id = ?1", job_id);
+  if (!job.Next()) return job.status().ok() ? NoJob(job_id) : job.status();
+  Query count(db_,
+              "SELECT COUNT(*) FROM jobs INDEXED BY jobs_ready WHERE state = 1 AND delayed = 0 "
+              "AND (priority > ?1 OR (priority = ?1 AND seq < ?2))",
+              job.Int(0), job.Int(1));
+  if (!count.Next()) return count.status();
+  return static_cast<int>(count.Int(0));
+}
+
 absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> SqliteTransaction::CountJobs() {
   std::vector<std::pair<JobState, int64_t>> counts;
   Query query(db_, "SELECT state, jobs FROM counts WHERE sweep = '' ORDER BY state");

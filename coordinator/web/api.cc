@@ -33,7 +33,8 @@ constexpr Route kRoutes[] = {{"GET", "/healthz", nullptr},
                              {"POST", kLogout, ""},
                              {"POST", "/api/cancel", "/sink.v1.ClientService/Cancel"},
                              {"POST", "/api/retry", "/sink.v1.ClientService/Retry"},
-                             {"POST", "/api/hold", "/sink.v1.ClientService/HoldWorkers"}};
+                             {"POST", "/api/hold", "/sink.v1.ClientService/HoldWorkers"},
+                             {"POST", "/api/priority", "/sink.v1.ClientService/SetPriority"}};
 
 const Route* FindRoute(const std::string& path) {
   const auto* const found =
@@ -180,6 +181,11 @@ absl::StatusOr<std::string> Api::Act(const Request& request) {
   if (request.path == "/api/retry") {
     SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::RetryRequest>(request.body));
     SINK_ASSIGN_OR_RETURN(const v1::RetryResponse response, parts_.changes->Retry(actor, message));
+    return ToJson(response);
+  }
+  if (request.path == "/api/priority") {
+    SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::SetPriorityRequest>(request.body));
+    SINK_ASSIGN_OR_RETURN(const v1::SetPriorityResponse response, parts_.changes->SetPriority(actor, message));
     return ToJson(response);
   }
   SINK_ASSIGN_OR_RETURN(const auto message, Parse<v1::HoldWorkersRequest>(request.body));

@@ -15,6 +15,7 @@
 //   POST /api/cancel               CancelRequest -> CancelResponse
 //   POST /api/retry                RetryRequest -> RetryResponse
 //   POST /api/hold                 HoldWorkersRequest -> {}
+//   POST /api/priority             SetPriorityRequest -> SetPriorityResponse
 //   POST /api/logout               ends the session
 //
 // Other bodies are protobuf's JSON of proto/sink/v1/client.proto. A POST comes from a script of this page: it has our

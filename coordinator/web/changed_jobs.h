@@ -17,7 +17,7 @@ namespace sink::web {
 
 class ChangedJobs {
  public:
-  static constexpr size_t kAtOnce = 1000;
+  static constexpr size_t kAtOnce = 500;
 
   // Before the store is read for the first time, so that no change falls between. The feed outlives it.
   explicit ChangedJobs(const ChangeFeed* feed) : feed_(feed), position_(feed->position()) {}

@@ -28,8 +28,8 @@ class JobTopic final : public Topic {
     return whole;
   }
 
-  // What it waits for may change with other jobs and with workers: that is looked at from time to time, for to count
-  // who is ahead takes a look at the whole queue.
+  // What it waits for may change with other jobs and with workers: that is looked at from time to time, for to say it
+  // takes a look at all workers and at the queue.
   absl::StatusOr<Change> Changes() override {
     const ChangedJobs::News news = changed_.Next();
     const int64_t now_ms = sources_.now().steady_ms;

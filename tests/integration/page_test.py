@@ -1,7 +1,7 @@
 """The coordinator's page in a headless Chromium, over a sweep that runs: nothing without a login; then every page at
 1280 and 390 pixels, light and dark; no error of the console, no request that leaves the machine, and no serious finding
-of axe-core where that is installed. Then what a person does: filter, play the map, cancel; and what a viewer may not, who
-is out when revoked.
+of axe-core where that is installed. Then what a person does: filter, priority, play the map, cancel; and what a viewer
+may not, who is out when revoked.
 
 Usage: page_test.py SOURCE_DIR BIN_DIR. With SINK_SCREENSHOTS=DIR it leaves the pictures there.
 """
@@ -122,6 +122,9 @@ def does_what_a_person_does(page, base, jobs):
                   " box.dispatchEvent(new Event('input')); })()")
     page.wait("document.querySelectorAll('.body .row').length === 1")
     assert "find=0.004" in page.evaluate("location.hash"), "the filter is not in the address"
+    page.evaluate("document.querySelector('input[type=number]').value = '7';"
+                  " [...document.querySelectorAll('button')].find((b) => b.textContent === 'Set priority').click()")
+    page.wait("document.getElementById('said').textContent === 'Set priority: 2 changed'")
     page.open(f"{base}#/job/{jobs[0]['id']}")
     page.wait("document.querySelectorAll('.heat i').length === 8")  # 2 layers of 4 heads
     step = page.evaluate("document.querySelector('input[type=range]').getAttribute('aria-valuetext')")

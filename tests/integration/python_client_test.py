@@ -144,6 +144,8 @@ def a_restart_is_waited_for(cluster, job):
 def failed_jobs_are_named(sink_client, cluster, client):
     cluster.submit("lost", 20, ["1e-3"], data="nosuch", extra="")
     sweep = client.sweep("lost")
+    sweep.set_priority(-2)
+    assert sweep.set_priority(-2) == 0, "it has it already"
     sweep.cancel()
     error = raises(sink_client.JobsFailed, lambda: sweep.wait(timeout=60))
     assert "cancelled" in str(error) and error.jobs[0]["state"] == "CANCELLED", str(error)

@@ -150,6 +150,14 @@ const std::map<std::string, ClientRow> kClientRows = {
         request.add_steps(10);
         return client.DropCheckpoints(request).status();
       }}},
+    {"SetPriority",  // behind others, which is not an admin's alone
+     {true,
+      [](CoordinatorClient& client, const Scene& scene) {
+        v1::SetPriorityRequest request;
+        request.set_sweep(scene.sweep);
+        request.set_priority(-1);
+        return client.SetPriority(request).status();
+      }}},
 };
 // Those that name neither: roles are all that there is to ask.
 const std::set<std::string> kOfNobody = {"ListSweeps", "ListWorkers", "HoldWorkers", "CollectGarbage"};

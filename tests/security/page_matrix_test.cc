@@ -39,6 +39,7 @@ const std::map<std::string, Row> kRows = {
     {"POST /api/logout", {"", "{}", kSessions}},
     {"POST /api/cancel", {"", R"({"job_ids":["JOB"]})", kOwners}},
     {"POST /api/retry", {"", R"({"sweep":"sams"})", kOwners}},
+    {"POST /api/priority", {"", R"({"sweep":"sams","priority":-1})", kOwners}},
     {"POST /api/hold", {"", R"({"names":["node-1"],"hold":"none"})", "a"}},
 };
 

@@ -28,7 +28,7 @@ function action(label, path, body, question, danger) {
           const button = event.currentTarget;
           button.disabled = true;
           try {
-            const told = await post(path, body);
+            const told = await post(path, typeof body === "function" ? body() : body);
             const counts = Object.entries(told).map(
                 ([key, value]) =>
                     `${Array.isArray(value) ? value.length : value} ${key.replace("job_ids", "queued again")}`);

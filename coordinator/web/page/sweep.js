@@ -66,7 +66,7 @@ export function sweepPage(view, name, options) {
   let columns = [], study = null, curves = {}, metric = options.get("metric") || "alpha_max/1",
       axis = options.get("axis") || "steps", apart = options.get("apart") === "1";
   const chosen = new Set();
-  const facts = h("div"), charts = h("div", {class: "charts"}), note = h("p", {class: "soft small"}),
+  const facts = h("div"), actions = h("div", {class: "controls"}), charts = h("div", {class: "charts"}), note = h("p", {class: "soft small"}),
         verdicts = h("div");
   const keep = () => view.replaceOptions({
     metric,
@@ -117,7 +117,7 @@ export function sweepPage(view, name, options) {
   const compare = h("a", {href: "#/", hidden: true}, "");
   const list = new VirtualList(jobColumns(chosen, choose), `Jobs of ${name}`);
   fill(
-      view.main, h("h1", {}, name), facts, h("h2", {}, "Curves by setting"),
+      view.main, h("h1", {}, name), facts, actions, h("h2", {}, "Curves by setting"),
       h("div", {class: "controls"}, h("label", {}, "Metric ", select), h("label", {}, "over ", axisChoice),
         h("label", {}, apartChoice, " a panel for each")),
       note, charts, verdicts, h("h2", {}, "Jobs"), h("div", {class: "controls"}, search, state, compare), list.element);
@@ -151,14 +151,25 @@ export function sweepPage(view, name, options) {
     fill(
         facts, h("div", {}, stateCounts(sweep.jobs_by_state)), progressBar(totals.fraction, "Progress of the sweep"),
         h("p", {class: "small"}, `${percent(totals.fraction || 0)} of all steps`, ended ? "" : `; ${timeLeft(totals)}`,
-          sweep.max_parallel ? `; at most ${sweep.max_parallel} at once` : ""),
-        view.mayChange ? h("div", {class: "controls"},
-                           ended ? null :
-                                   view.action(
-                                       "Cancel the sweep", "/api/cancel", {sweep: name},
-                                       `Cancel every job of ${name} that has not ended?`, true),
-                           view.action("Retry what failed", "/api/retry", {sweep: name})) :
-                         null);
+          sweep.max_parallel ? `; at most ${sweep.max_parallel} at once` : ""));
+    drawActions(ended);
+  }
+  // Anew only when there are others: who types or tabs is not disturbed every second.
+  let actionsOf = null;
+  function drawActions(ended) {
+    if (!view.mayChange || actionsOf === ended) return;
+    actionsOf = ended;
+    const priority = h("input", {type: "number", min: -1000, max: 1000, step: 1, value: 0, "aria-label": "Priority"});
+    fill(
+        actions,
+        ended ? null :
+                view.action(
+                    "Cancel the sweep", "/api/cancel", {sweep: name},
+                    `Cancel every job of ${name} that has not ended?`, true),
+        view.action("Retry what failed", "/api/retry", {sweep: name}),
+        ended ? null : h("label", {}, "Priority ", priority),
+        ended ? null :
+                view.action("Set priority", "/api/priority", () => ({sweep: name, priority: Number(priority.value)})));
   }
   function settings() {
     if (study) {

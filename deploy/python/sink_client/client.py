@@ -177,6 +177,11 @@ class Sweep:
     def cancel(self):
         self._client._call("Cancel", client_pb2.CancelRequest(sweep=self.name, request_id=uuid.uuid4().hex))
 
+    def set_priority(self, priority):
+        """Larger goes first; above 0 is an admin's to give. Returns how many of its jobs had another one."""
+        request = client_pb2.SetPriorityRequest(sweep=self.name, priority=priority)
+        return self._client._call("SetPriority", request).changed
+
 
 class Job:
     def __init__(self, client, identifier):

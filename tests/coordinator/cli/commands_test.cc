@@ -450,6 +450,20 @@ TEST_F(CliTest, CancelTakesSweepsAndJobs) {
   ExpectError(Sinkctl({"cancel", "studdy"}), kNotFound, "no sweep \"studdy\"");
 }
 
+TEST_F(CliTest, PriorityPutsASweepBeforeOthers) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("first", {"1e-3"})}).code, kOk);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("second", {"4e-4"})}).code, kOk);
+  EXPECT_THAT(Sinkctl({"priority", "second", "--to", "5"}).out, HasSubstr("1 job has priority 5 now"));
+  EXPECT_EQ(Sinkctl({"priority", "first", "--to", "-5", "--json"}).json()["changed"], 1);
+  EXPECT_THAT(Sinkctl({"priority", "first", "--to", "-5"}).out, HasSubstr("no job that has not ended"));
+  ExpectError(Sinkctl({"priority", "nosuch", "--to", "1"}), kNotFound, "nosuch");
+  ExpectError(Sinkctl({"priority", "first", "--to", "2000"}), kUsage, "--to");
+  StartWorker();
+  const auto grants = TakeJobs();
+  ASSERT_FALSE(grants.empty());
+  EXPECT_EQ(grants[0].lease().job_id(), JobId("second", 0));
+}
+
 TEST_F(CliTest, WorkersShowDevicesAndJobs) {
   EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr("no workers yet"));
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);

@@ -65,6 +65,25 @@ TEST_F(SharedJobsTest, SubmittingOrRetryingASweepRenewsItsWish) {
   EXPECT_EQ(State(2), JobState::kQueued);
 }
 
+TEST_F(SharedJobsTest, ASweepsPriorityIsThatOfItsOwnJobsThatHaveNotEnded) {
+  SubmitBoth();
+  const auto priority = [this](int job) { return manager->queries().GetJob(Id(job))->job.priority; };
+  EXPECT_EQ(*manager->clients().SetPriority("theirs", 7), 1) << "job 2 came with ours";
+  EXPECT_EQ(priority(2), 0);
+  EXPECT_EQ(priority(3), 7);
+  ASSERT_EQ(Cancel("", {Id(1)}).cancelled, 1);
+  EXPECT_EQ(*manager->clients().SetPriority("ours", -3), 1) << "job 1 has ended";
+  EXPECT_EQ(priority(1), 0);
+  EXPECT_EQ(priority(2), -3);
+  EXPECT_EQ(*manager->clients().SetPriority("ours", -3), 0);
+  EXPECT_TRUE(absl::IsNotFound(manager->clients().SetPriority("nosuch", 1).status()));
+  const auto why = [this](int job) { return manager->queries().Explain(Id(job), now)->reasons; };
+  EXPECT_THAT(why(2), ::testing::Contains("1 queued job goes before it"));
+  EXPECT_THAT(why(3), ::testing::Not(::testing::Contains(HasSubstr("before it"))));
+  Register();
+  EXPECT_EQ(Start(1).job_id, Id(3)) << "the larger one goes first";
+}
+
 TEST_F(SharedJobsTest, DeletingOneSweepLeavesTheOthersJobs) {
   SubmitBoth();
   const auto early = manager->clients().DeleteSweep("ours");

@@ -35,6 +35,7 @@ const std::map<std::string, std::string> kDeclared = {
     {"ClientService/VerifyCheckpoints", "vsa"},
     {"ClientService/DropCheckpoints", "sa"},
     {"ClientService/HoldWorkers", "a"},
+    {"ClientService/SetPriority", "sa"},
     {"ClientService/CollectGarbage", "a"},
     {"WorkerService/Register", "w"},
     {"WorkerService/Lease", "w"},

@@ -99,6 +99,18 @@ class JobStoreContract : public ::testing::TestWithParam<const char*> {
   std::unique_ptr<JobStore> store_;
 };
 
+TEST_P(JobStoreContract, CountsTheJobsThatGoBeforeOne) {
+  for (int n = 1; n <= 5; ++n) Insert(QueuedJob(n, 1, n == 4 ? 3 : n == 5 ? -1 : 0));
+  Job late = GetJob(1);
+  late.delayed = true;
+  Update(late);
+  const auto ahead = [this](int n) { return Get<int>([n](Snapshot& rows) { return rows.CountAhead(Id(n)); }); };
+  EXPECT_EQ(ahead(4), 0);
+  EXPECT_EQ(ahead(2), 1) << "job 1 is delayed";
+  EXPECT_EQ(ahead(3), 2);
+  EXPECT_EQ(ahead(5), 3);
+}
+
 TEST_P(JobStoreContract, AStudyStaysWithItsSweep) {
   const auto study = [&] { return Get<std::string>([](Snapshot& rows) { return rows.GetStudy("s"); }); };
   EXPECT_EQ(study(), "");

@@ -248,6 +248,15 @@ TEST_F(WebServerTest, APageMayWhatItsOwnerMay) {
   EXPECT_THAT(Ask("POST", "/api/hold", sams_page, hold), StartsWith("HTTP/1.1 403 "));
   EXPECT_THAT(Ask("POST", "/api/hold", session_ + FromPage(), hold), StartsWith("HTTP/1.1 200 "));
   EXPECT_EQ(StateOf(admins), v1::QUEUED);
+  const auto priority = [](const std::string& sweep, int to) {
+    return absl::StrCat("{\"sweep\":\"", sweep, "\",\"priority\":", to, "}");
+  };
+  EXPECT_THAT(Ask("POST", "/api/priority", sams_page, priority("admins", -1)), StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(Ask("POST", "/api/priority", sams_page, priority("sams", 1)), HasSubstr("only an admin"));
+  EXPECT_THAT(Ask("POST", "/api/priority", veras_page, priority("sams", -1)), HasSubstr("whose role is viewer"));
+  EXPECT_THAT(Ask("POST", "/api/priority", session_ + FromPage(), priority("admins", 9)), HasSubstr("\"changed\":1"));
+  EXPECT_THAT(Ask("POST", "/api/priority", session_ + FromPage(), priority("admins", 1001)),
+              StartsWith("HTTP/1.1 400 "));
 
   std::vector<std::string> rows;
   const auto audit = client_->ListAudit({});
@@ -255,7 +264,9 @@ TEST_F(WebServerTest, APageMayWhatItsOwnerMay) {
     rows.push_back(absl::StrCat(entry.who(), " ", entry.action(), " ", entry.object(), " ", entry.outcome()));
   for (const std::string& row :
        {"user/sam Cancel " + admins + " PERMISSION_DENIED", "user/sam Cancel " + sams + " ok",
-        std::string("user/admin HoldWorkers cordoned node-1 ok"), std::string("user/sam OpenPage  ok")})
+        std::string("user/admin HoldWorkers cordoned node-1 ok"), std::string("user/sam OpenPage  ok"),
+        std::string("user/admin SetPriority admins 9 ok"),
+        std::string("user/sam SetPriority sams 1 PERMISSION_DENIED")})
     EXPECT_THAT(rows, ::testing::Contains(row));
 }
 
