@@ -19,10 +19,13 @@ ConnectionLimits::Verdict ConnectionLimits::Open(const std::string& address, boo
   if (open_ >= total_) return Verdict::kFull;
   Address& known = addresses_[address];
   known.most = local ? std::max(1, total_ / 2) : per_address_;
-  if (known.open >= known.most) return Verdict::kAddressFull;
+  const bool machine_full = local && local_open_ >= std::max(1, total_ / 4 * 3);
+  if (known.open >= known.most || machine_full) return Verdict::kAddressFull;
   if (!known.handshakes.Take(known.rate(), 1, now_ms)) return Verdict::kAddressTooFast;
   ++known.open;
   ++open_;
+  known.local += local;
+  local_open_ += local;
   return Verdict::kTake;
 }
 
@@ -31,6 +34,9 @@ void ConnectionLimits::Close(const std::string& address) {
   if (known == addresses_.end() || known->second.open == 0) return;
   --known->second.open;
   --open_;
+  if (known->second.local <= known->second.open) return;  // one of another machine, as far as can be told
+  --known->second.local;
+  --local_open_;
 }
 
 void ConnectionLimits::Prune(int64_t now_ms) {

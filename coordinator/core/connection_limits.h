@@ -26,8 +26,8 @@ class ConnectionLimits {
 
   explicit ConnectionLimits(const ConnectionOptions& options);
 
-  // Somebody connects from `address`; `local`: from this machine, which may have half of the total. Counts it when it
-  // is taken, until Close.
+  // Somebody connects from `address`; `local`: from this machine, each of whose addresses may have half of the total,
+  // and all of them (127.0.0.2, 127.0.0.3, ...) three quarters. Counts it when it is taken, until Close.
   Verdict Open(const std::string& address, bool local, int64_t now_ms);
   void Close(const std::string& address);
   // Forgets addresses of which nothing is left to know.
@@ -40,13 +40,14 @@ class ConnectionLimits {
   struct Address {
     int most = 0;  // connections at once
     int open = 0;
+    int local = 0;  // of these; a network of IPv6 may have this machine and others
     TokenBucket handshakes;
 
     Rate rate() const;
   };
 
   const int total_, per_address_;
-  int open_ = 0;
+  int open_ = 0, local_open_ = 0;
   absl::flat_hash_map<std::string, Address> addresses_;
 };
 

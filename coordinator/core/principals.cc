@@ -38,14 +38,21 @@ absl::StatusOr<std::unique_ptr<Principals>> Principals::Open(const std::string& 
 }
 
 absl::Status Principals::Load() {
-  MutexLock lock(&mutex_);
+  MutexLock writing(&writing_);
   SINK_ASSIGN_OR_RETURN(const std::vector<Principal> principals, store_->Principals());
-  for (const Principal& principal : principals) principals_[principal.name] = principal;
   SINK_ASSIGN_OR_RETURN(const std::vector<IssuedCertificate> certificates, store_->Certificates());
-  for (const IssuedCertificate& certificate : certificates) certificates_[certificate.serial] = certificate;
   SINK_ASSIGN_OR_RETURN(const auto owners, store_->Owners());
+  MutexLock lock(&mutex_);
+  for (const Principal& principal : principals) principals_[principal.name] = principal;
+  for (const IssuedCertificate& certificate : certificates) certificates_[certificate.serial] = certificate;
   owners_.insert(owners.begin(), owners.end());
   return absl::OkStatus();
+}
+
+std::optional<Principal> Principals::Known(const std::string& name) const {
+  MutexLock lock(&mutex_);
+  const auto known = principals_.find(name);
+  return known == principals_.end() ? std::nullopt : std::optional(known->second);
 }
 
 absl::StatusOr<Caller> Principals::Find(absl::string_view serial, absl::string_view uri, absl::string_view secret_hash,
@@ -77,78 +84,95 @@ absl::StatusOr<Caller> Principals::Find(absl::string_view serial, absl::string_v
 
 absl::Status Principals::Store(const Principal& principal) {
   SINK_RETURN_IF_ERROR(store_->Put(principal));
+  MutexLock lock(&mutex_);
   principals_[principal.name] = principal;
   return absl::OkStatus();
 }
 
 absl::Status Principals::Put(const Principal& principal) {
-  MutexLock lock(&mutex_);
+  MutexLock writing(&writing_);
   Principal put = principal;
-  if (const auto known = principals_.find(principal.name); known != principals_.end()) {
-    put.created_ms = known->second.created_ms;
-  }
+  if (const auto known = Known(principal.name)) put.created_ms = known->created_ms;
   SINK_RETURN_IF_ERROR(Store(put));
   return IsProgram(put.name) ? RemoveCertificates(put.name) : absl::OkStatus();
 }
 
 absl::Status Principals::RemoveCertificates(const std::string& name) {
   SINK_RETURN_IF_ERROR(store_->RemoveCertificatesOf(name));
+  MutexLock lock(&mutex_);
   absl::erase_if(certificates_, [&name](const auto& entry) { return entry.second.principal == name; });
   return absl::OkStatus();
 }
 
 absl::Status Principals::AddCertificate(const IssuedCertificate& certificate) {
-  MutexLock lock(&mutex_);
-  const auto principal = principals_.find(certificate.principal);
-  if (principal == principals_.end())
-    return absl::NotFoundError(absl::StrCat("no such principal: ", certificate.principal));
+  MutexLock writing(&writing_);
+  const auto principal = Known(certificate.principal);
+  if (!principal) return absl::NotFoundError(absl::StrCat("no such principal: ", certificate.principal));
   // Between the check of a call and its certificate somebody may have revoked the caller.
-  if (principal->second.revoked)
-    return absl::PermissionDeniedError(absl::StrCat(certificate.principal, " was revoked"));
+  if (principal->revoked) return absl::PermissionDeniedError(absl::StrCat(certificate.principal, " was revoked"));
   SINK_RETURN_IF_ERROR(store_->Put(certificate));
-  certificates_[certificate.serial] = certificate;
+  {
+    MutexLock lock(&mutex_);
+    certificates_[certificate.serial] = certificate;
+  }
+  return LimitCertificates(certificate.principal);
+}
+
+absl::Status Principals::LimitCertificates(const std::string& name) {
+  std::vector<IssuedCertificate> own;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [serial, certificate] : certificates_) {
+      if (certificate.principal == name) own.push_back(certificate);
+    }
+  }
+  std::sort(own.begin(), own.end(),
+            [](const IssuedCertificate& a, const IssuedCertificate& b) { return a.not_after_ms > b.not_after_ms; });
+  for (size_t i = kMostCertificates; i < own.size(); ++i) {
+    SINK_RETURN_IF_ERROR(store_->RemoveCertificate(own[i].serial));
+    MutexLock lock(&mutex_);
+    certificates_.erase(own[i].serial);
+  }
   return absl::OkStatus();
 }
 
 absl::Status Principals::Join(const Caller& caller, const std::string& name, const std::string& key, int64_t now_ms) {
-  MutexLock lock(&mutex_);
-  if (const auto known = principals_.find(name); known != principals_.end()) {
-    if (known->second.revoked) {
+  MutexLock writing(&writing_);
+  if (const auto known = Known(name)) {
+    if (known->revoked) {
       return absl::PermissionDeniedError("this worker was revoked; another one can join from an empty data folder");
     }
-    if (known->second.key == key) return absl::OkStatus();
+    if (known->key == key) return absl::OkStatus();
     return absl::AlreadyExistsError(
         "a worker of this id has joined with another key; if this one's folder lost its key, remove worker.id from it, "
         "and it joins as a new worker");
   }
   if (caller.role == Role::kJoin) {
-    const auto token = principals_.find(caller.name);
-    if (token == principals_.end() || token->second.uses <= 0) {
+    auto token = Known(caller.name);
+    if (!token || token->uses <= 0) {
       return absl::PermissionDeniedError("this token is used up; make another: sinkctl worker token");
     }
-    Principal used = token->second;
-    --used.uses;
-    SINK_RETURN_IF_ERROR(Store(used));
+    --token->uses;
+    SINK_RETURN_IF_ERROR(Store(*token));
   }
   return Store({.name = name, .role = Role::kWorker, .key = key, .uses = 0, .revoked = false, .created_ms = now_ms});
 }
 
 absl::StatusOr<std::string> Principals::LogIn(const Caller& caller, const std::string& key) {
-  MutexLock lock(&mutex_);
-  const auto token = principals_.find(caller.name);
+  MutexLock writing(&writing_);
+  auto token = Known(caller.name);
   const std::string user = UserOf(caller.name);
-  const auto principal = principals_.find(user);
-  if (token == principals_.end() || principal == principals_.end() || principal->second.revoked) {
+  const auto principal = Known(user);
+  if (!token || !principal || principal->revoked) {
     return absl::PermissionDeniedError("the user of this token was revoked");
   }
-  if (token->second.key == key) return user;
-  if (token->second.uses <= 0) {
+  if (token->key == key) return user;
+  if (token->uses <= 0) {
     return absl::PermissionDeniedError("this token was used before; ask for another: sinkctl user add");
   }
-  Principal used = token->second;
-  --used.uses;
-  used.key = key;
-  SINK_RETURN_IF_ERROR(Store(used));
+  --token->uses;
+  token->key = key;
+  SINK_RETURN_IF_ERROR(Store(*token));
   return user;
 }
 
@@ -162,9 +186,10 @@ absl::Status Principals::MayChange(const Caller& caller, const std::string& swee
 
 absl::Status Principals::Claim(const Caller& caller, const std::string& sweep, bool exists) {
   {
-    MutexLock lock(&mutex_);
-    if (!exists && !owners_.contains(sweep)) {
+    MutexLock writing(&writing_);
+    if (!exists && OwnerOf(sweep).empty()) {
       SINK_RETURN_IF_ERROR(store_->PutOwner(sweep, caller.name));
+      MutexLock lock(&mutex_);
       owners_[sweep] = caller.name;
       return absl::OkStatus();
     }
@@ -179,30 +204,34 @@ std::string Principals::OwnerOf(const std::string& sweep) const {
 }
 
 absl::Status Principals::Release(const std::string& sweep) {
-  MutexLock lock(&mutex_);
+  MutexLock writing(&writing_);
   SINK_RETURN_IF_ERROR(store_->RemoveOwner(sweep));
+  MutexLock lock(&mutex_);
   owners_.erase(sweep);
   return absl::OkStatus();
 }
 
 absl::Status Principals::Remove(const std::string& name) {
   SINK_RETURN_IF_ERROR(store_->RemovePrincipal(name));
+  MutexLock lock(&mutex_);
   principals_.erase(name);
   absl::erase_if(certificates_, [&name](const auto& entry) { return entry.second.principal == name; });
   return absl::OkStatus();
 }
 
 absl::Status Principals::Revoke(const std::string& name) {
-  MutexLock lock(&mutex_);
-  const auto found = principals_.find(name);
-  if (found == principals_.end()) return absl::NotFoundError(absl::StrCat("there is no ", name));
-  Principal principal = found->second;
-  principal.revoked = true;
-  SINK_RETURN_IF_ERROR(Store(principal));
+  MutexLock writing(&writing_);
+  auto principal = Known(name);
+  if (!principal) return absl::NotFoundError(absl::StrCat("there is no ", name));
+  principal->revoked = true;
+  SINK_RETURN_IF_ERROR(Store(*principal));
   SINK_RETURN_IF_ERROR(RemoveCertificates(name));
   std::vector<std::string> tokens;
-  for (const auto& [other, entry] : principals_) {
-    if (entry.role == Role::kLogIn && UserOf(other) == name) tokens.push_back(other);
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [other, entry] : principals_) {
+      if (entry.role == Role::kLogIn && UserOf(other) == name) tokens.push_back(other);
+    }
   }
   for (const std::string& token : tokens) SINK_RETURN_IF_ERROR(Remove(token));
   return absl::OkStatus();
@@ -225,31 +254,37 @@ std::vector<PrincipalInfo> Principals::List() const {
 }
 
 absl::Status Principals::Prune(int64_t now_ms) {
-  MutexLock lock(&mutex_);
-  // A clock that is ahead for a moment must not lock a fleet out for good: it is the newest certificate that a worker
-  // or a user has, and it counts again once the clock is right.
-  absl::flat_hash_map<std::string, int64_t> newest;
-  for (const auto& [serial, certificate] : certificates_) {
-    const auto principal = principals_.find(certificate.principal);
-    if (principal == principals_.end() || IsToken(principal->second)) continue;
-    int64_t& latest = newest[certificate.principal];
-    latest = std::max(latest, certificate.not_after_ms);
-  }
+  MutexLock writing(&writing_);
   std::vector<std::string> over;
-  for (const auto& [serial, certificate] : certificates_) {
-    const auto kept = newest.find(certificate.principal);
-    if (certificate.not_after_ms < now_ms && (kept == newest.end() || certificate.not_after_ms < kept->second))
-      over.push_back(serial);
+  {
+    MutexLock lock(&mutex_);
+    // A clock that is ahead for a moment must not lock a fleet out for good: it is the newest certificate that a worker
+    // or a user has, and it counts again once the clock is right.
+    absl::flat_hash_map<std::string, int64_t> newest;
+    for (const auto& [serial, certificate] : certificates_) {
+      const auto principal = principals_.find(certificate.principal);
+      if (principal == principals_.end() || IsToken(principal->second)) continue;
+      int64_t& latest = newest[certificate.principal];
+      latest = std::max(latest, certificate.not_after_ms);
+    }
+    for (const auto& [serial, certificate] : certificates_) {
+      const auto kept = newest.find(certificate.principal);
+      if (certificate.not_after_ms < now_ms && (kept == newest.end() || certificate.not_after_ms < kept->second))
+        over.push_back(serial);
+    }
   }
   SINK_RETURN_IF_ERROR(store_->RemoveCertificates(over));
-  for (const std::string& serial : over) certificates_.erase(serial);
-  absl::flat_hash_map<std::string, bool> used;
-  for (const auto& [serial, certificate] : certificates_) used[certificate.principal] = true;
   std::vector<std::string> spent;
-  for (const auto& [name, principal] : principals_) {
-    // A token that was just made may be about to get its certificate.
-    if (IsToken(principal) && !used.contains(name) && principal.created_ms + kTokenGraceMs < now_ms)
-      spent.push_back(name);
+  {
+    MutexLock lock(&mutex_);
+    for (const std::string& serial : over) certificates_.erase(serial);
+    absl::flat_hash_map<std::string, bool> used;
+    for (const auto& [serial, certificate] : certificates_) used[certificate.principal] = true;
+    for (const auto& [name, principal] : principals_) {
+      // A token that was just made may be about to get its certificate.
+      if (IsToken(principal) && !used.contains(name) && principal.created_ms + kTokenGraceMs < now_ms)
+        spent.push_back(name);
+    }
   }
   for (const std::string& name : spent) SINK_RETURN_IF_ERROR(Remove(name));
   return absl::OkStatus();

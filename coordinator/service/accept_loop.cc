@@ -166,8 +166,7 @@ void AcceptLoop::Refuse(files::Fd fd, Reason reason, const std::string& address)
   constexpr std::array<const char*, kReasons> kWhy = {
       "there are as many as the limit of open files allows (ulimit -n, LimitNOFILE)",
       "it has as many open as one address may have: --connections-per-address, or, for this machine itself, half of "
-      "what "
-      "the limit of open files allows",
+      "what the limit of open files allows, and three quarters for all of its addresses",
       "it opens them faster than one address may: a tenth of those that it may have, a second",
       "there is no descriptor left (ulimit -n, LimitNOFILE)"};
   spdlog::warn("{} connections refused, the last one from {}: {}", all - said_refused_, address, kWhy[reason]);

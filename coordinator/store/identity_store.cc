@@ -100,6 +100,10 @@ absl::Status IdentityStore::RemoveOwner(const std::string& sweep) {
   return Query(*db_, "DELETE FROM owners WHERE sweep = ?1", sweep).Run();
 }
 
+absl::Status IdentityStore::RemoveCertificate(const std::string& serial) {
+  return Query(*db_, "DELETE FROM certificates WHERE serial = ?1", serial).Run();
+}
+
 absl::Status IdentityStore::RemoveCertificatesOf(const std::string& principal) {
   return Query(*db_, "DELETE FROM certificates WHERE principal = ?1", principal).Run();
 }

@@ -29,6 +29,7 @@ class IdentityStore {
   absl::Status Put(const IssuedCertificate& certificate);
   absl::Status PutOwner(const std::string& sweep, const std::string& principal);
   absl::Status RemoveOwner(const std::string& sweep);  // there may be none
+  absl::Status RemoveCertificate(const std::string& serial);
   absl::Status RemoveCertificatesOf(const std::string& principal);
   absl::Status RemovePrincipal(const std::string& name);                     // and its certificates
   absl::Status RemoveCertificates(const std::vector<std::string>& serials);  // all or none

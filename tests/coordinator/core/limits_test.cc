@@ -70,6 +70,17 @@ TEST(ConnectionLimits, OneAddressLeavesRoomForOthers) {
   EXPECT_EQ(limits.open(), 61);
 }
 
+TEST(ConnectionLimits, AllAddressesOfThisMachineLeaveRoomForOtherMachines) {
+  ConnectionLimits limits({.total = 100, .per_address = 10});
+  for (int i = 0; i < 100; ++i) {
+    const Verdict verdict = limits.Open(i % 2 == 0 ? "127.0.0.1" : i % 4 == 1 ? "127.0.0.2" : "::1", true, kStart);
+    EXPECT_EQ(verdict, i < 75 ? Verdict::kTake : Verdict::kAddressFull) << i;
+  }
+  EXPECT_EQ(limits.Open("10.0.0.8", false, kStart), Verdict::kTake);
+  limits.Close("::1");
+  EXPECT_EQ(limits.Open("127.0.0.2", true, kStart), Verdict::kTake);
+}
+
 TEST(ConnectionLimits, ASmallTotalIsNeverOneAddresssAlone) {
   ConnectionLimits limits({.total = 8, .per_address = 1024});
   for (int i = 0; i < 4; ++i) EXPECT_EQ(limits.Open("10.0.0.7", false, kStart), Verdict::kTake);
