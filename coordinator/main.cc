@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
   root.SetFooter(kExamples);
   root.AddOption("--data", options.data, "Folder for the database and checkpoints (required); created when absent");
   root.AddOption("--listen", options.listen, "host:port for workers and sinkctl; port 0: any").ShowDefault();
+  root.AddOption("--advertise", options.advertise, "HOST:PORT for tokens, where other machines reach it (as --listen)");
   root.AddOption("--metrics-listen", options.metrics_listen, "host:port of /metrics for Prometheus").ShowDefault();
   root.AddOption("--metrics-token-file", options.metrics_token_file, "Password for /metrics, unless on loopback");
   root.AddOption("--page-listen", options.page_listen, "Loopback host:port of the page; \"\" for none").ShowDefault();

@@ -74,7 +74,19 @@ absl::Status CheckOptions(const ServerOptions& options) {
         "--lease-duration: must be at least 3 heartbeat intervals, so that a late heartbeat costs nothing, and at most "
         "24h");
   }
+  if (!options.advertise.empty()) {
+    const auto advertised = ParseListenAddress(options.advertise, "--advertise");
+    if (!advertised.ok()) return advertised.status();
+    if (advertised->port == 0) return absl::InvalidArgumentError("--advertise: name the port that others call");
+  }
   return ParseRetention(options.keep_points).status();
+}
+
+// What a token for another machine says; empty: nothing is known of it.
+std::string ReachedAt(const ServerOptions& options, const ListenAddress& listen, int port) {
+  if (!options.advertise.empty()) return options.advertise;
+  const bool everywhere = listen.Called().host != listen.host;
+  return everywhere || listen.IsLoopback() ? "" : listen.WithPort(port);
 }
 
 // gRPC 1.51 may take no connection any more once descriptors were short, and every worker takes one.
@@ -252,6 +264,11 @@ absl::Status Server::Parts::RenewCertificates() {
 
 absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOptions& options) {
   RaiseDescriptorLimit();
+  auto listening = ListenOn(listen.host, listen.port);
+  if (!listening.ok()) {
+    return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", listen.WithPort(listen.port),
+                                               ": is the port in use? choose another one, or 0 for any"));
+  }
   // What gRPC has to say is for its developers; what a user needs to know is in our own messages.
   gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
   access = std::make_unique<Access>(gatekeeper.get(), principals.get(), audit.get(), &jobs->queries(), options.quota,
@@ -270,8 +287,9 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
                                                        checkpoints.get(), guard.get(), gate.get(), rates.get(),
                                                        &fail_stop, SystemNow);
   page_sessions = std::make_unique<PageSessions>(principals.get());
-  identity_service = std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), &jobs->workers(),
-                                                           page_sessions.get(), SystemNow);
+  identity_service =
+      std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), &jobs->workers(), page_sessions.get(),
+                                            ReachedAt(options, listen, listening->port), SystemNow);
   const auto credentials = identity::MakeServerCredentials(authority->server_folder());
   credentials->SetAuthMetadataProcessor(gatekeeper->MakeProcessor());
   grpc::ServerBuilder builder;
@@ -292,11 +310,6 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
                              static_cast<int>(absl::ToInt64Milliseconds(options.handshake_timeout)));
   // Clients come again with the certificate that they have by then; calls in progress end first.
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, ConnectionAgeMs(authority->lifetimes()));
-  auto listening = ListenOn(listen.host, listen.port);
-  if (!listening.ok()) {
-    return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", listen.WithPort(listen.port),
-                                               ": is the port in use? choose another one, or 0 for any"));
-  }
   acceptor = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   builder.RegisterService(client_service.get());

@@ -22,8 +22,11 @@
 namespace sink {
 
 struct ServerOptions {
-  std::string data;                               // created when absent
-  std::string listen = "127.0.0.1:7070";          // port 0: the kernel chooses
+  std::string data;                       // created when absent
+  std::string listen = "127.0.0.1:7070";  // port 0: the kernel chooses
+  // host:port at which other machines reach it, for the tokens that are made for them. Empty: as it listens, unless
+  // that is on loopback or everywhere; then as whoever asks for the token does.
+  std::string advertise;
   std::string metrics_listen = "127.0.0.1:7071";  // Prometheus scrapes http://HOST:PORT/metrics
   std::string metrics_token_file;  // its first line is the password for that; needed where other machines reach it
   // Folder of this user's configuration, where sinkctl and workers look for the admin's credential by the address: a

@@ -77,7 +77,8 @@ Outcome MakeToken(Session& session, const Kind& kind, const TokenOptions& option
   if (!response.ok()) return FromStatus(response.status());
   const auto authority = TrustedAuthority(session);
   if (!authority.ok()) return FromStatus(authority.status());
-  const std::string address = options.address.empty() ? session.coordinator : options.address;
+  const std::string& known = response->address().empty() ? session.coordinator : response->address();
+  const std::string& address = options.address.empty() ? known : options.address;
   const std::string token = identity::EncodeBundle(
       kind.bundle,
       {.address = address,
@@ -226,7 +227,10 @@ void AddRole(args::Command command, TokenOptions& options) {
 void AddTokenOptions(args::Command command, TokenOptions& options) {
   command.AddOption("--ttl", options.ttl, "How long it is good for, e.g. 12h or 30d (" + options.ttl + ")")
       .ValueText("TIME");
-  command.AddOption("--address", options.address, "Where its holder reaches the coordinator (as this command does)")
+  command
+      .AddOption("--address", options.address,
+                 "Where its holder reaches the coordinator (as the coordinator says, by --listen or --advertise, or as "
+                 "this command does)")
       .ValueText("HOST:PORT");
   command.AddOption("--out", options.out, "Write it into a file that only this user can read, instead of printing it")
       .ValueText("FILE");

@@ -129,6 +129,7 @@ grpc::Status IdentityServiceImpl::CreateToken(grpc::ServerContext* context, cons
   }
   const absl::Duration ttl = std::min(absl::Milliseconds(request->ttl_ms()), kLongestToken);
   if (status.ok()) status = Issue(key, holder, "", ttl, /*renewable=*/false, response);
+  response->set_address(address_);
   access_->Record(*context, caller, "CreateToken", holder, status);
   return ToGrpc(status);
 }

@@ -2,6 +2,9 @@
 // threads. Owned by the server; what it points to outlives it.
 #pragma once
 
+#include <string>
+#include <utility>
+
 #include "coordinator/core/worker_calls.h"
 #include "coordinator/identity/authority.h"
 #include "coordinator/service/access.h"
@@ -13,9 +16,15 @@ namespace sink {
 
 class IdentityServiceImpl final : public v1::IdentityService::Service {
  public:
+  // `address`: where holders of tokens reach the coordinator; empty: as whoever makes them.
   IdentityServiceImpl(const identity::Authority* authority, const Access* access, WorkerCalls* workers,
-                      PageSessions* pages, NowFn now)
-      : authority_(authority), access_(access), workers_(workers), pages_(pages), now_(std::move(now)) {}
+                      PageSessions* pages, std::string address, NowFn now)
+      : authority_(authority),
+        access_(access),
+        workers_(workers),
+        pages_(pages),
+        address_(std::move(address)),
+        now_(std::move(now)) {}
 
   grpc::Status Join(grpc::ServerContext* context, const v1::JoinRequest* request,
                     v1::CertificateResponse* response) override;
@@ -43,6 +52,7 @@ class IdentityServiceImpl final : public v1::IdentityService::Service {
   const Access* const access_;
   WorkerCalls* const workers_;
   PageSessions* const pages_;
+  const std::string address_;
   const NowFn now_;
 };
 

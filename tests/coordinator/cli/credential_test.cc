@@ -123,6 +123,28 @@ TEST_F(CredentialTest, AnAdminsTokenMakesTokensForTheSameCoordinator) {
   EXPECT_EQ(RunSinkctl({"status"}, {.environment = {{"SINK_TOKEN", made.out}}}).code, kOk);
 }
 
+class AdvertisedTest : public CredentialTest {
+ protected:
+  void SetUp() override {
+    ServerOptions options;
+    options.data = folder_ / "coordinator";
+    options.listen = options.metrics_listen = "127.0.0.1:0";
+    options.advertise = "head.example:7070";
+    server_ = *Server::Start(options);
+  }
+  std::string AddressIn(const Result& made) {
+    const auto bundle = identity::DecodeBundle(identity::kJoinBundle, made.out);
+    return bundle.ok() ? bundle->address : bundle.status().ToString();
+  }
+};
+
+TEST_F(AdvertisedTest, ATokenSaysWhereOtherMachinesReachTheCoordinator) {
+  const Result made = Sinkctl({"worker", "token"});
+  EXPECT_EQ(AddressIn(made), "head.example:7070");
+  EXPECT_THAT(made.err, Not(HasSubstr("own address")));
+  EXPECT_EQ(AddressIn(Sinkctl({"worker", "token", "--address", "10.0.0.5:7070"})), "10.0.0.5:7070");
+}
+
 TEST_F(CredentialTest, AWorkerJoinsByATokenAndIsRevokedByItsName) {
   const Result token = Sinkctl({"worker", "token", "--json"});
   ASSERT_EQ(token.code, kOk) << token.err;

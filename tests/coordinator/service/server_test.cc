@@ -219,6 +219,11 @@ TEST_F(ServerTest, BadOptionsAreRefused) {
   EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("--data"));
   options.data = "/proc/cannot-be";
   EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("/proc/cannot-be"));
+  for (const char* advertise : {"head", "head:0", ":7070"}) {
+    options = OtherOptions();
+    options.advertise = advertise;
+    EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("--advertise")) << advertise;
+  }
 }
 
 TEST(LimitOptions, TheScrubsPaceIsATimeWithinBounds) {
