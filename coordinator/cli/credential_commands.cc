@@ -289,12 +289,12 @@ void AddUsers(Commands& commands) {
   commands.OnRun(list, ListPrincipals);
 
   args::Command revoke =
-      commands.AddTo(user, "revoke", "Refuse a user's or a program's calls from now on, on open connections too",
+      commands.AddTo(user, "revoke", "Refuse the calls of a user, or of a token, from now on, on open connections too",
                      Names::kNothing, {"sinkctl user revoke alice", "sinkctl user revoke token/ci"});
   auto name = std::make_shared<std::string>();
-  revoke.AddOption("NAME", *name, "The user, or token/NAME for a program").Required();
+  revoke.AddOption("NAME", *name, "The user, or as `sinkctl user list` has it: token/NAME, join/ID").Required();
   commands.OnRun(revoke, [name](Session& session) {
-    return RevokePrincipal(session, absl::StartsWith(*name, "token/") ? *name : "user/" + *name);
+    return RevokePrincipal(session, absl::StrContains(*name, '/') ? *name : "user/" + *name);
   });
 }
 

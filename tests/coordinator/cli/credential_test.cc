@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -156,6 +157,13 @@ TEST_F(CredentialTest, AWorkerJoinsByATokenAndIsRevokedByItsName) {
   join.set_worker_id(files::RandomId());
   join.set_request(*identity::MakeRequest(*identity::MakeKey()));
   EXPECT_TRUE(client->Join(join).ok());
+  // A token that has leaked is taken back by the name that the list has.
+  const Json principals = Sinkctl({"user", "list", "--json"}).json()["principals"];
+  const auto listed = std::find_if(principals.begin(), principals.end(),
+                                   [](const Json& row) { return row["name"].get<std::string>().starts_with("join/"); });
+  ASSERT_NE(listed, principals.end());
+  ASSERT_EQ(Sinkctl({"user", "revoke", (*listed)["name"].get<std::string>()}).code, kOk);
+  EXPECT_EQ(client->Join(join).status().code(), absl::StatusCode::kUnauthenticated);
 
   StartWorker();
   ASSERT_EQ(Sinkctl({"worker", "revoke", "worker-1"}).code, kOk);
