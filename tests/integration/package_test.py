@@ -115,8 +115,10 @@ class BareDebian:
         user = re.search(r"^User=(\S+)", text, re.M).group(1)
         folder = "/var/lib/" + re.search(r"^StateDirectory=(\S+)", text, re.M).group(1)
         words = re.search(r"^ExecStart=(.+)", text, re.M).group(1).split()
-        for name, value in environment.items():
-            words = [part for word in words for part in (value.split() if word == f"${name}" else [word])]
+        environment = dict(re.findall(r"^Environment=(\w+)=(\S*)$", text, re.M)) | environment
+        for name, value in environment.items():  # ${NAME} is one word, $NAME as many as its value has
+            words = [part.replace("${%s}" % name, value) for word in words
+                     for part in (value.split() if word == f"${name}" else [word])]
         self.run("install", "-d", "-o", user, "-m", "700", folder)
         capabilities = re.search(r"^AmbientCapabilities=(.*)", text, re.M).group(1).lower().split()
         allowed = ",".join("+" + name.removeprefix("cap_") for name in capabilities)
@@ -174,6 +176,8 @@ def run_a_sweep(debian, packages, folder):
     except AssertionError:
         for log in ("coordinator.log", "worker.log"):
             print(f"--- {log}\n{(folder / log).read_text()[-3000:]}", file=sys.stderr)
+        for job in sorted(set(re.findall(r"job (\w{32}):", (folder / "worker.log").read_text()))):
+            print(debian.run(*ctl, "logs", job)[-3000:], file=sys.stderr)
         raise
     finally:
         stop(worker)
