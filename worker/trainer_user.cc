@@ -31,7 +31,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr mode_t kOwn = 0700, kThrough = 0710, kList = 0750, kReadable = 0640;
+constexpr mode_t kOwn = 0700, kThrough = 0710, kList = 0750, kReadable = 0640, kLock = 0660;
 // A folder has one group, and several users have none in common; what is in it is closed by itself.
 constexpr mode_t kThroughForAll = 0711;
 constexpr char kNumber[] = "%d";
@@ -167,6 +167,12 @@ absl::Status OpenRun(const TrainerUser& user, const std::string& data, const Run
   absl::Status status = Give(user, absl::StrCat(run.path(), "/", run::kJobFileName), kReadable);
   std::error_code ignored;
   if (status.ok() && fs::exists(run.token(), ignored)) status = Give(user, run.token(), kReadable);
+  // A trainer locks its folder by a file that it may not make there itself.
+  const std::string lock = absl::StrCat(run.path(), "/lock");
+  if (status.ok()) {
+    const auto made = files::Open(lock, O_RDWR | O_CREAT, kReadable);
+    status = made.ok() ? Give(user, lock, kLock) : ToStatus(made.error());
+  }
   return status.ok() ? GiveAll(user, run.checkpoints()) : status;
 }
 
