@@ -202,7 +202,10 @@ Page PageTogether(const PlanOptions& options, const std::optional<Speed>& speed,
   Totals totals;
   std::set<std::string> seen;
   Json rows = Json::array();
+  // Of workers at hand one file's jobs may use fewer than another's.
+  int slots = plans.front()["totals"]["slots"].get<int>();
   for (const Json& plan : plans) {
+    slots = std::min(slots, plan["totals"]["slots"].get<int>());
     Json row = {{"sweep", plan["sweep"]}};
     row.update(plan["totals"]);
     rows.push_back(std::move(row));
@@ -225,8 +228,8 @@ Page PageTogether(const PlanOptions& options, const std::optional<Speed>& speed,
                      {"tokens", static_cast<int64_t>(totals.tokens)},
                      {"flops", totals.flops},
                      {"device_hours", hours},
-                     {"slots", options.slots},
-                     {"seconds", speed ? Json(Makespan(totals.seconds, options.slots)) : Json(nullptr)}}}};
+                     {"slots", slots},
+                     {"seconds", speed ? Json(Makespan(totals.seconds, slots)) : Json(nullptr)}}}};
   std::vector<Column> columns = {TextColumn("SWEEP", "sweep", 12),
                                  IntegerColumn("JOBS", "different", 2),
                                  CountColumn("TOKENS", "tokens", 1),
@@ -242,7 +245,7 @@ Page PageTogether(const PlanOptions& options, const std::optional<Speed>& speed,
   if (totals.flops > 0)
     text.pieces.push_back({FormatPower(totals.flops) + " FLOPs: about " + GpuTime(hours) + " at " +
                            FormatPower(options.device_flops) + " FLOP/s"});
-  if (speed) text.pieces.push_back({TimeText(totals, *speed, options.slots), Style::kBold});
+  if (speed) text.pieces.push_back({TimeText(totals, *speed, slots), Style::kBold});
   page.blocks.push_back(std::move(text));
   return page;
 }

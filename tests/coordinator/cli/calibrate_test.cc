@@ -50,6 +50,7 @@ TEST_F(CliTest, PlanOfSeveralFilesCountsTheJobsThatTheyShareOnce) {
   EXPECT_EQ(plan["sweeps"][1]["sweep"], "two");
   EXPECT_EQ(plan["sweeps"][1]["different"], 2);
   EXPECT_EQ(plan["together"]["different"], 3);
+  EXPECT_EQ(plan["together"]["slots"], 1);
   EXPECT_EQ(2 * plan["together"]["tokens"].get<int64_t>(), 3 * plan["sweeps"][0]["tokens"].get<int64_t>());
   EXPECT_THAT(RunSinkctl({"plan", one, two}).out, HasSubstr("together  3 different jobs"));
   EXPECT_EQ(RunSinkctl({"plan", one, folder_ / "nothing.yaml"}).code, kBadFile);
