@@ -168,7 +168,7 @@ absl::Status OpenRun(const TrainerUser& user, const std::string& data, const Run
   std::error_code ignored;
   if (status.ok() && fs::exists(run.token(), ignored)) status = Give(user, run.token(), kReadable);
   // A trainer locks its folder by a file that it may not make there itself.
-  const std::string lock = absl::StrCat(run.path(), "/lock");
+  const std::string lock = absl::StrCat(run.path(), "/", run::kRunLockName);
   if (status.ok()) {
     const auto made = files::Open(lock, O_RDWR | O_CREAT, kReadable);
     status = made.ok() ? Give(user, lock, kLock) : ToStatus(made.error());

@@ -19,6 +19,7 @@
 namespace sink::run {
 
 inline constexpr char kJobFileName[] = "job.json";
+inline constexpr char kRunLockName[] = "lock";  // held by the run's trainer
 inline constexpr size_t kMaxJobFileBytes = 128 << 10;
 
 struct JobFile {

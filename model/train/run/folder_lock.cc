@@ -8,12 +8,13 @@
 
 #include "model/base/or_throw.h"
 #include "model/train/link/train_error.h"
+#include "proto/run/job_file.h"
 
 namespace sink::train {
 
 FolderLock::FolderLock(const std::filesystem::path& folder, int wait_ms) {
   constexpr int kPollMs = 50;
-  const std::string path = (folder / "lock").string();
+  const std::string path = (folder / run::kRunLockName).string();
   fd_ = OrThrow<InfraError>(files::Open(path, O_RDWR | O_CREAT));
   for (int waited = 0; !OrThrow<InfraError>(files::TryLock(fd_, path)); waited += kPollMs) {
     if (waited >= wait_ms)
