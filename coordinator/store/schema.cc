@@ -318,6 +318,16 @@ CREATE TABLE deleted_jobs (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+// Studies apart from their sweeps: some are long, and every grant and every report reads its sweep's row.
+constexpr char kVersion13[] = R"sql(
+CREATE TABLE studies (
+  sweep TEXT PRIMARY KEY REFERENCES sweeps (name),
+  json TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO studies (sweep, json) SELECT name, study FROM sweeps WHERE study <> '';
+ALTER TABLE sweeps DROP COLUMN study;
+)sql";
+
 absl::Status PackMetrics(Database& db) {
   constexpr size_t kAtOnce = 4096;
   SeriesNames names;
@@ -404,6 +414,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 12) {
     if (absl::Status status = db.Execute(kVersion12); !status.ok()) return status;
+  }
+  if (version < 13) {
+    if (absl::Status status = db.Execute(kVersion13); !status.ok()) return status;
   }
   if (absl::Status status = MakeTriggers(db); !status.ok() || version == kSchemaVersion) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

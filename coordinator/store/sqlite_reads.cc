@@ -443,7 +443,10 @@ absl::StatusOr<std::vector<Sweep>> SqliteTransaction::ListSweeps() {
 }
 
 absl::StatusOr<std::string> SqliteTransaction::GetStudy(const std::string& sweep) {
-  Query query(db_, "SELECT study FROM sweeps WHERE name = ?1", sweep);
+  Query query(db_,
+              "SELECT coalesce(t.json, '') FROM sweeps AS s LEFT JOIN studies AS t ON t.sweep = s.name "
+              "WHERE s.name = ?1",
+              sweep);
   if (query.Next()) return query.Text(0);
   return query.status().ok() ? NoSweep(sweep) : query.status();
 }

@@ -77,6 +77,7 @@ absl::Status SqliteTransaction::DeleteSweep(const std::string& name) {
   NoteSweep(name);
   SINK_RETURN_IF_ERROR(Query(db_, "DELETE FROM rungs WHERE sweep = ?1", name).Run());
   SINK_RETURN_IF_ERROR(Query(db_, "DELETE FROM counts WHERE sweep = ?1", name).Run());
+  SINK_RETURN_IF_ERROR(Query(db_, "DELETE FROM studies WHERE sweep = ?1", name).Run());
   return Query(db_, "DELETE FROM sweeps WHERE name = ?1", name).Run();
 }
 

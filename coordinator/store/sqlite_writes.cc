@@ -17,6 +17,9 @@ constexpr char kPutSweep[] =
     "ON CONFLICT (name) DO UPDATE SET max_parallel = excluded.max_parallel, stop_metric = excluded.stop_metric, "
     "stop_maximize = excluded.stop_maximize, stop_first_rung = excluded.stop_first_rung, "
     "stop_eta = excluded.stop_eta, canary = excluded.canary, max_failed = excluded.max_failed";
+constexpr char kPutStudy[] =
+    "INSERT INTO studies (sweep, json) SELECT name, ?2 FROM sweeps WHERE name = ?1 "
+    "ON CONFLICT (sweep) DO UPDATE SET json = excluded.json RETURNING sweep";
 constexpr char kInsertRung[] =
     "INSERT INTO rungs (sweep, step, job, value, place, peers, stopped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 constexpr char kInsertMembership[] =
@@ -112,7 +115,7 @@ absl::Status SqliteTransaction::InsertRung(const RungResult& result) {
 }
 
 absl::Status SqliteTransaction::PutStudy(const std::string& sweep, const std::string& study_json) {
-  Query query(db_, "UPDATE sweeps SET study = ?2 WHERE name = ?1 RETURNING name", sweep, study_json);
+  Query query(db_, kPutStudy, sweep, study_json);
   if (query.Next()) return query.Run();
   return query.status().ok() ? absl::NotFoundError(absl::StrCat("no sweep ", sweep)) : query.status();
 }

@@ -173,6 +173,8 @@ TEST(SqliteStore, AFailingDiskIsNamedWithTheWayOut) {
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
   absl::Status status = db.Execute(
+      "ALTER TABLE sweeps ADD COLUMN study TEXT NOT NULL DEFAULT '';"
+      "UPDATE sweeps SET study = coalesce((SELECT json FROM studies WHERE sweep = name), ''); DROP TABLE studies;"
       "DROP TABLE deleted_jobs; ALTER TABLE jobs DROP COLUMN numbers; ALTER TABLE memberships DROP COLUMN withdrawn;"
       "DROP INDEX jobs_ready; ALTER TABLE jobs DROP COLUMN data_set; ALTER TABLE jobs DROP COLUMN data_content;"
       "CREATE INDEX jobs_ready ON jobs (home_sweep, devices, model, priority DESC, seq) "
@@ -196,6 +198,16 @@ absl::Status Undo(Database& db, int to_version) {
   if (to_version < 3) sql += "ALTER TABLE sweeps DROP COLUMN study;";
   if (to_version < 2) sql += "DROP INDEX memberships_further;";
   return db.Execute(absl::StrCat(sql, "PRAGMA user_version = ", to_version).c_str());
+}
+
+std::string Study(SqliteStore& store, const std::string& sweep) {
+  std::string text;
+  const absl::Status status = store.Read([&](Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(text, rows.GetStudy(sweep));
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  return text;
 }
 
 TEST(SqliteStore, AFileOfTheFirstSchemaIsUpgradedWithItsRows) {
@@ -227,18 +239,24 @@ TEST(SqliteStore, AFileOfTheSecondSchemaIsUpgradedWithEmptyStudies) {
   }
   auto store = MustOpen(folder / "d");
   EXPECT_EQ(StoredIds(*store), std::set<std::string>{Id(1)});
-  const auto study = [&store] {
-    std::string text;
-    const absl::Status status = store->Read([&](Snapshot& rows) -> absl::Status {
-      SINK_ASSIGN_OR_RETURN(text, rows.GetStudy("s"));
-      return absl::OkStatus();
-    });
-    EXPECT_TRUE(status.ok()) << status;
-    return text;
-  };
-  EXPECT_EQ(study(), "");
+  EXPECT_EQ(Study(*store, "s"), "");
   ASSERT_TRUE(store->Write([](Transaction& rows) { return rows.PutStudy("s", "{}"); }).ok());
-  EXPECT_EQ(study(), "{}");
+  EXPECT_EQ(Study(*store, "s"), "{}");
+}
+
+TEST(SqliteStore, AStudyOfAnOlderFileStaysWithItsSweep) {
+  testing::TempDir folder;
+  {
+    auto store = MustOpen(folder / "d");
+    ASSERT_TRUE(AddJob(*store, 1).ok());
+    ASSERT_TRUE(store->Write([](Transaction& rows) { return rows.PutStudy("s", "{\"a\":1}"); }).ok());
+  }
+  {
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+    ASSERT_TRUE(Undo(**db, 9).ok());
+  }
+  auto store = MustOpen(folder / "d");
+  EXPECT_EQ(Study(*store, "s"), "{\"a\":1}");
 }
 
 TEST(SqliteStore, JobsOfAnOlderFileQueueByTheSetThatTheirConfigurationNames) {
