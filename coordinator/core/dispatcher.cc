@@ -22,30 +22,32 @@ constexpr size_t kMaxGrants = 64;  // of one answer
 absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest& request, Now now,
                                                              bool* nothing_ready) {
   std::vector<Grant> grants;
-  bool work = false, late = false;
-  // Most questions find no work: those write nothing.
-  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
-    // Only of a worker that is there is anything remembered.
-    late = !context_->clock().AdmitPoll(request.worker_id, request.session, request.poll);
-    if (late) return absl::OkStatus();
-    context_->inventory().Hear(request.worker_id, {request.models, request.sets});
-    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
-    if (!grants.empty() || work || worker.hold != WorkerHold::kNone) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
-    SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
-    work = next.has_value();
-    if (nothing_ready != nullptr) *nothing_ready = !schedule.found_ready();
-    return absl::OkStatus();
-  }));
-  if (late) return grants;
-  context_->HearWorker(request.worker_id, request.devices_free, now);
-  context_->clock().LetRest(request.worker_id, request.wait_ms > 0 ? context_->options().rest_ms : 0);
-  if (!work) return grants;
+  bool late = false;
+  // Most questions find no work, and those write nothing. But where the last one got a job this one will, too: looking
+  // first would be half of what a grant costs.
+  const bool look_first = !granting_;
+  if (look_first) {
+    bool work = false;
+    SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+      SINK_ASSIGN_OR_RETURN(const Worker worker, Admit(rows, request, &late));
+      if (late) return absl::OkStatus();
+      SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
+      if (!grants.empty() || work || worker.hold != WorkerHold::kNone) return absl::OkStatus();
+      SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
+      SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
+      work = next.has_value();
+      if (nothing_ready != nullptr) *nothing_ready = !schedule.found_ready();
+      return absl::OkStatus();
+    }));
+    if (late) return grants;
+    Hear(request, now);
+    if (!work) return grants;
+  }
 
   std::vector<int64_t> queued_ms;
-  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
+  const absl::Status granted = context_->Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const Worker worker, Admit(rows, request, &late));
+    if (late) return absl::OkStatus();
     SINK_RETURN_IF_ERROR(DeliverMembers(rows, request));
     bool waiting = false;
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &waiting));
@@ -61,11 +63,27 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
     }
     if (nothing_ready != nullptr) *nothing_ready = grants.empty() && !schedule.found_ready();
     return absl::OkStatus();
-  }));
+  });
+  granting_ = granted.ok() && !queued_ms.empty();
+  if (!granted.ok()) return granted;
+  if (!look_first && !late) Hear(request, now);
   for (int64_t since : queued_ms) {
     context_->listener().JobDispatched(static_cast<double>(std::max<int64_t>(0, now.unix_ms - since)) / 1000);
   }
   return grants;
+}
+
+absl::StatusOr<Worker> Dispatcher::Admit(store::Snapshot& rows, const LeaseRequest& request, bool* late) {
+  SINK_ASSIGN_OR_RETURN(Worker worker, CurrentWorker(rows, request.worker_id, request.session));
+  // Only of a worker that is there is anything remembered.
+  *late = !context_->clock().AdmitPoll(request.worker_id, request.session, request.poll);
+  if (!*late) context_->inventory().Hear(request.worker_id, {request.models, request.sets});
+  return worker;
+}
+
+void Dispatcher::Hear(const LeaseRequest& request, Now now) {
+  context_->HearWorker(request.worker_id, request.devices_free, now);
+  context_->clock().LetRest(request.worker_id, request.wait_ms > 0 ? context_->options().rest_ms : 0);
 }
 
 absl::StatusOr<WorkAhead> Dispatcher::LookAhead() {

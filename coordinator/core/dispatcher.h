@@ -5,6 +5,7 @@
 // and poll) gets the same grants again.
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,10 @@ class Dispatcher {
   const ChangeSignal& placement() const { return context_->placement(); }
 
  private:
+  // The worker that asks, and what it says of itself remembered; `late`: it has asked again since.
+  absl::StatusOr<Worker> Admit(store::Snapshot& rows, const LeaseRequest& request, bool* late);
+  // It is alive, and may say nothing while its question waits.
+  void Hear(const LeaseRequest& request, Now now);
   // What this question got before, as leader or as member; `waiting` as MemberGrants says.
   absl::StatusOr<std::vector<Grant>> RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request, bool* waiting);
   // The grants of members that this question, or its first copy, brings to their worker; `waiting`: some would be
@@ -57,6 +62,7 @@ class Dispatcher {
   absl::StatusOr<Grant> MakeMemberGrant(store::Snapshot& rows, const Job& job, const GangMember& member);
 
   CoreContext* const context_;
+  std::atomic<bool> granting_ = false;  // the last question that looked for work got some
 };
 
 }  // namespace sink

@@ -1,4 +1,4 @@
-// What an idle worker costs: its heartbeats are answered from memory.
+// How often the store is asked for a worker: for an idle one's heartbeats never, for a grant in a row of them once.
 #include <gtest/gtest.h>
 
 #include "coordinator/core/job_manager.h"
@@ -38,21 +38,23 @@ class IdleTest : public ::testing::Test {
     ASSERT_TRUE(started.ok()) << started.status();
     manager_ = std::move(*started);
   }
-  void Register(const std::string& session) {
+  void Register(const std::string& session, int devices = 1) {
     RegisterRequest request;
     request.worker_id = request.name = "w";
     request.session = session;
-    request.devices = 1;
+    request.devices = devices;
     ASSERT_TRUE(manager_->workers().Register(request, now_).ok());
   }
   absl::Status Beat(const std::string& session) {
     return manager_->workers().Heartbeat({"w", session, {}, 1}, now_).status();
   }
 
-  void Ask(int64_t wait_ms) {
+  size_t Ask(int64_t wait_ms) {
     const LeaseRequest request{
         .worker_id = "w", .session = "a", .poll = ++poll_, .devices_free = 1, .wait_ms = wait_ms};
-    ASSERT_TRUE(manager_->dispatcher().AcquireLeases(request, now_).ok());
+    const auto grants = manager_->dispatcher().AcquireLeases(request, now_);
+    EXPECT_TRUE(grants.ok()) << grants.status();
+    return grants.ok() ? grants->size() : 0;
   }
   WorkerState StateAfter(int64_t ms) {
     const auto workers = manager_->queries().ListWorkers({now_.unix_ms + ms, now_.steady_ms + ms});
@@ -79,6 +81,25 @@ TEST_F(IdleTest, AfterARestartTheFirstReadsWhoIsWho) {
   store_.used = 0;
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(Beat("a").ok());
   EXPECT_EQ(store_.used, 1);
+}
+
+TEST_F(IdleTest, AQuestionAfterOneThatGotAJobDoesNotLookBeforeItWrites) {
+  Register("a", /*devices=*/8);
+  SubmitRequest sweep;
+  sweep.sweep = "s";
+  for (int n = 0; n < 2; ++n) {
+    sweep.jobs.push_back({.id = std::string(31, 'a') + std::to_string(n), .config_json = "{}", .index = n});
+  }
+  ASSERT_TRUE(manager_->clients().Submit(sweep, now_).ok());
+  const auto uses = [this](size_t granted) {
+    store_.used = 0;
+    EXPECT_EQ(Ask(/*wait_ms=*/0), granted);
+    return store_.used;
+  };
+  EXPECT_EQ(uses(/*granted=*/1), 2) << "a look and a grant";
+  EXPECT_EQ(uses(/*granted=*/1), 1) << "a grant";
+  EXPECT_EQ(uses(/*granted=*/0), 1) << "a write that finds nothing";
+  EXPECT_EQ(uses(/*granted=*/0), 1) << "a look";
 }
 
 TEST_F(IdleTest, AWorkerWhoseQuestionWaitsMaySayNothingForAWhileAndIsMissedWithinALease) {
