@@ -62,15 +62,18 @@ absl::StatusOr<std::string> JobQueries::GetStudy(const std::string& name) {
   return study_json;
 }
 
-absl::StatusOr<std::vector<Job>> JobQueries::ListJobs(const store::JobQuery& query) {
-  std::vector<Job> jobs;
-  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+absl::Status JobQueries::VisitJobs(const store::JobQuery& query, const store::Snapshot::JobVisitor& visit) {
+  return context_->Read([&](store::Snapshot& rows) -> absl::Status {
     if (!query.sweep.empty()) SINK_RETURN_IF_ERROR(rows.GetSweep(query.sweep).status());
     store::JobQuery with_places = query;
     with_places.places = true;
-    SINK_ASSIGN_OR_RETURN(jobs, rows.ListJobs(with_places));
-    return absl::OkStatus();
-  }));
+    return rows.VisitJobs(with_places, visit);
+  });
+}
+
+absl::StatusOr<std::vector<Job>> JobQueries::ListJobs(const store::JobQuery& query) {
+  std::vector<Job> jobs;
+  SINK_RETURN_IF_ERROR(VisitJobs(query, [&jobs](const Job& job) { jobs.push_back(job); }));
   return jobs;
 }
 

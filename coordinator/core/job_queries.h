@@ -30,6 +30,7 @@ class JobQueries {
   absl::StatusOr<Sweep> VisitJobsOf(const std::string& sweep, const std::vector<std::string>& ids,
                                     const store::Snapshot::JobVisitor& visit);
   absl::StatusOr<std::string> GetStudy(const std::string& name);  // as submitted; empty in an old database
+  absl::Status VisitJobs(const store::JobQuery& query, const store::Snapshot::JobVisitor& visit);
   absl::StatusOr<std::vector<Job>> ListJobs(const store::JobQuery& query);
   absl::StatusOr<std::vector<JobWithConfig>> ListJobsWithConfigs(const store::JobQuery& query);
   absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& sweep);  // in expansion order, each once

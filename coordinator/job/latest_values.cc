@@ -16,13 +16,15 @@ LatestValues LatestValues::FromMap(const std::map<std::string, double>& values) 
   return latest;
 }
 
-LatestValues::Editor::Editor(const LatestValues& older) {
-  for (std::string_view rest = older.text_; !rest.empty();) {
+LatestValues::Editor::Editor(const LatestValues& older) : older_(older.text_) {
+  for (std::string_view rest = older_; !rest.empty();) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     const size_t space = line.find(' ');
     if (space == std::string_view::npos) continue;
-    entries_.push_back({std::string(line.substr(0, space)), std::string(line.substr(space + 1))});
+    Entry& entry = entries_.emplace_back();
+    entry.name = line.substr(0, space);
+    entry.digits = line.substr(space + 1);
   }
   const auto by_name = [](const Entry& a, const Entry& b) { return a.name < b.name; };
   if (!std::is_sorted(entries_.begin(), entries_.end(), by_name))
@@ -37,21 +39,33 @@ std::pair<size_t, bool> LatestValues::Editor::At(std::string_view name) {
 }
 
 void LatestValues::Editor::Set(std::string_view name, double value) {
-  char digits[40];
-  const std::to_chars_result end = std::to_chars(digits, digits + sizeof(digits), value);
   const auto [place, there] = At(name);
-  if (!there) entries_.insert(entries_.begin() + static_cast<std::ptrdiff_t>(place), Entry{std::string(name), ""});
-  entries_[place].digits.assign(digits, end.ptr);
+  if (!there) {
+    Entry added;
+    added.name = added_.emplace_back(name);
+    entries_.insert(entries_.begin() + static_cast<std::ptrdiff_t>(place), added);
+  }
+  entries_[place].value = value;
+  entries_[place].is_set = true;
   next_ = place + 1;
 }
 
 LatestValues LatestValues::Editor::Take() const {
   LatestValues latest;
+  constexpr size_t kMostDigits = 24;  // "-1.7976931348623157e+308"
   size_t size = 0;
-  for (const Entry& entry : entries_) size += entry.name.size() + entry.digits.size() + 2;
-  latest.text_.reserve(size);
   for (const Entry& entry : entries_)
-    latest.text_.append(entry.name).append(1, ' ').append(entry.digits).append(1, '\n');
+    size += entry.name.size() + 2 + (entry.is_set ? kMostDigits : entry.digits.size());
+  latest.text_.reserve(size);
+  for (const Entry& entry : entries_) {
+    char digits[40];
+    std::string_view printed = entry.digits;
+    if (entry.is_set) {
+      const std::to_chars_result end = std::to_chars(digits, digits + sizeof(digits), entry.value);
+      printed = std::string_view(digits, static_cast<size_t>(end.ptr - digits));
+    }
+    latest.text_.append(entry.name).append(1, ' ').append(printed).append(1, '\n');
+  }
   return latest;
 }
 

@@ -2,6 +2,7 @@
 // so that listing 100,000 jobs decodes none of them. A value; any thread.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,10 +19,13 @@ class LatestValues {
   void AssignText(std::string_view text) { text_.assign(text); }
   static LatestValues FromMap(const std::map<std::string, double>& values);
 
-  // Newer values over older ones. Only what changes is decoded or printed.
+  // Newer values over older ones: a report changes most of some hundred, and is taken apart and printed once.
   class Editor {
    public:
     explicit Editor(const LatestValues& older);
+    Editor(const Editor&) = delete;
+    Editor& operator=(const Editor&) = delete;
+
     size_t size() const { return entries_.size(); }
     bool Has(std::string_view name) { return At(name).second; }
     void Set(std::string_view name, double value);
@@ -29,14 +33,18 @@ class LatestValues {
 
    private:
     struct Entry {
-      std::string name;
-      std::string digits;
+      std::string_view name;
+      std::string_view digits;  // of a value that stays as it was
+      double value = 0;         // of one that was set
+      bool is_set = false;
     };
     // Where the name is or belongs, and whether it is there.
     std::pair<size_t, bool> At(std::string_view name);
 
-    std::vector<Entry> entries_;  // by name
-    size_t next_ = 0;             // after the one that was asked for last: names come in order, most of the time
+    const std::string older_;        // what the entries are views of
+    std::deque<std::string> added_;  // names that were not there
+    std::vector<Entry> entries_;     // by name
+    size_t next_ = 0;                // after the one that was asked for last: names come in order, most of the time
   };
 
   // NaN and infinities survive the round trip. Lines that are not "name value" are skipped.

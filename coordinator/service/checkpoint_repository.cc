@@ -351,5 +351,8 @@ std::vector<std::string> CheckpointRepository::Jobs() const {
 }
 
 bool CheckpointRepository::Has(const CheckpointKey& key) const { return Exists(FinalPath(key)); }
+bool CheckpointRepository::HasFolderOf(const std::string& job_id) const {
+  return Exists(absl::StrCat(folder_, "/", job_id));
+}
 
 }  // namespace sink

@@ -67,6 +67,7 @@ class CheckpointRepository {
   // Jobs that have a folder here.
   std::vector<std::string> Jobs() const;
   bool Has(const CheckpointKey& key) const;  // complete
+  bool HasFolderOf(const std::string& job_id) const;
 
  private:
   struct FileList;

@@ -123,10 +123,9 @@ grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJob
     }
     return grpc::Status::OK;
   }
-  const auto jobs = queries_->ListJobs(query);
-  if (!jobs.ok()) return fail_stop_->Answer(jobs.status());
-  for (const Job& job : *jobs) ToProto(job, response->add_jobs());
-  return grpc::Status::OK;
+  const absl::Status listed =
+      queries_->VisitJobs(query, [response](const Job& job) { ToProto(job, response->add_jobs()); });
+  return listed.ok() ? grpc::Status::OK : fail_stop_->Answer(listed);
 }
 
 grpc::Status ClientServiceImpl::GetJob(grpc::ServerContext*, const v1::GetJobRequest* request,

@@ -219,6 +219,7 @@ grpc::Status WorkerServiceImpl::Finish(grpc::ServerContext* context, const v1::F
 }
 
 void WorkerServiceImpl::RemoveLeftovers(const CheckpointKey& next) {
+  if (!checkpoints_->HasFolderOf(next.job_id)) return;
   const auto rows = queries_->ListCheckpoints(next.job_id);
   const absl::Status status = rows.ok() ? checkpoints_->KeepOnly(next, *rows) : rows.status();
   if (!status.ok()) spdlog::warn("job {}: old checkpoints stay for now: {}", next.job_id, status.ToString());

@@ -10,15 +10,15 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "proto/pipe/metrics_record.h"
+
 namespace sink::pipe {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kMaxNameBytes = 128;
 constexpr size_t kMaxPathBytes = 4096;
 constexpr size_t kMaxMessageBytes = 64 * 1024;
-constexpr size_t kMaxValues = 4096;
 constexpr size_t kMaxHeatmapCells = 65536;
 
 // In the order of the variant's alternatives.
@@ -274,6 +274,7 @@ ParseResult Parse(std::string_view line) {
   if (line.size() > kMaxLineBytes)
     return {std::nullopt, "line is longer than " + std::to_string(kMaxLineBytes) + " bytes"};
   try {
+    if (std::optional<Metrics> metrics = ReadPlainMetrics(line)) return {Event(*std::move(metrics)), ""};
     return ParseObject(Json::parse(line, nullptr, /*allow_exceptions=*/false));
   } catch (const std::exception& e) {  // out of memory, or a library check that the ones above missed
     return {std::nullopt, e.what()};

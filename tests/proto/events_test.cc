@@ -95,6 +95,37 @@ TEST(Events, UnknownFieldsAreIgnored) {
   EXPECT_TRUE(Parse(R"({"type":"finished","step":3,"mood":[{"x":null}]})").event.has_value());
 }
 
+// A plain record of metrics has a reader of its own; a field that it does not know brings the general one.
+TEST(Events, PlainMetricsReadAsTheGeneralReaderReadsThem) {
+  for (const std::string values : {R"({})",
+                                   R"({"a":1})",
+                                   R"({"b":1,"a":-2,"c":3.5})",
+                                   R"({"a":1,"b":2,"a":3})",
+                                   R"({"\u0061":-0.0})",
+                                   R"({"a":18446744073709551615,"b":-9223372036854775808,"c":1e-320})",
+                                   R"({"a":1,"b":"NaN"})",
+                                   R"({"a":{"b":1}})",
+                                   R"({"":1})",
+                                   R"({"a":[1]})",
+                                   R"({"a":null})",
+                                   R"({"a":true})",
+                                   R"([1])",
+                                   R"({"a":1},"values":{"b":2})",
+                                   R"({"a":1},"step":6)",
+                                   R"({"a":1},"type":"finished")",
+                                   R"({"a":1},"step":-1)",
+                                   R"({"a":1},"step":281474976710657)",
+                                   R"({"a":1}})",
+                                   R"({"a":1)"}) {
+    const ParseResult plain = Parse(R"({"step":5,"type":"metrics","values":)" + values + "}");
+    const ParseResult general = Parse(R"({"new":0,"step":5,"type":"metrics","values":)" + values + "}");
+    EXPECT_EQ(plain.error, general.error) << values;
+    ASSERT_EQ(plain.event.has_value(), general.event.has_value()) << values;
+    if (!plain.event) continue;
+    EXPECT_EQ(Encode(*plain.event), Encode(*general.event)) << values;
+  }
+}
+
 TEST(Events, FailureOfAnUnknownClassIsTheMachines) {
   const ParseResult result = Parse(R"({"type":"failed","class":"sunspots","message":"bit flip"})");
   ASSERT_TRUE(result.event.has_value()) << result.error;
