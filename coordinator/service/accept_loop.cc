@@ -52,8 +52,10 @@ int MostConnections() {
   return std::clamp(files - kOwnDescriptors, files / 2, kMostConnections);
 }
 
-AcceptLoop::AcceptLoop(std::vector<files::Fd> listeners, const ConnectionOptions& limits, Take take)
+AcceptLoop::AcceptLoop(std::vector<files::Fd> listeners, const ConnectionOptions& limits, ConnectionOwners* owners,
+                       Take take)
     : listeners_(std::move(listeners)),
+      owners_(owners),
       take_(std::move(take)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       spare_(OpenSpare()),
@@ -73,8 +75,10 @@ uint64_t AcceptLoop::refused() const {
 }
 
 void AcceptLoop::AddSeries(Families* families) const {
-  constexpr std::array<const char*, kReasons> kNames = {"total", "address", "rate", "descriptors"};
+  constexpr std::array<const char*, kReasons> kNames = {"total", "address", "rate", "descriptors", "stranger"};
   families->Gauge("sink_connections", "Connections to the port of workers and sinkctl", open_);
+  families->Gauge("sink_stranger_connections", "Those of them over which nobody has shown yet who it is",
+                  owners_->strangers());
   for (size_t i = 0; i < kReasons; ++i) {
     families->Counter("sink_refused_connections_total", "Connections closed at once, by what there was too much of",
                       static_cast<double>(refused_[i]), {{"reason", kNames[i]}});
@@ -128,14 +132,23 @@ bool AcceptLoop::AcceptOne(int listener) {
   const std::string address = AddressGroup(peer);
   // The number was another connection's, which has closed.
   if (const auto former = connections_.find(fd.get()); former != connections_.end()) {
-    limits_.Close(former->second.address);
+    Forget(former->second);
     connections_.erase(former);
   }
-  ConnectionLimits::Verdict verdict = limits_.Open(address, IsLocal(peer, called), NowMs());
-  if (verdict != ConnectionLimits::Verdict::kTake && NowMs() - looked_ms_ >= kLookAgainMs) {
+  const auto try_open = [&] { return limits_.Open(address, IsLocal(peer, called), NowMs()); };
+  ConnectionLimits::Verdict verdict = try_open();
+  const bool strangers = verdict == ConnectionLimits::Verdict::kTake && owners_->StrangersHaveTheirShare();
+  if ((strangers || verdict != ConnectionLimits::Verdict::kTake) && NowMs() - looked_ms_ >= kLookAgainMs) {
     ForgetClosed();
-    verdict = limits_.Open(address, IsLocal(peer, called), NowMs());
+    if (!strangers) verdict = try_open();
   }
+  if (strangers && owners_->StrangersHaveTheirShare()) CloseStranger(owners_->TakeOldestStranger());
+  const bool full = verdict == ConnectionLimits::Verdict::kFull && CloseStranger(owners_->TakeOldestStranger());
+  // One that comes too fast closes nobody's connection.
+  const bool address_full = verdict == ConnectionLimits::Verdict::kAddressFull &&
+                            limits_.MayOpenAnother(address, NowMs()) &&
+                            CloseStranger(owners_->TakeOldestStranger(address));
+  if (full || address_full) verdict = try_open();
   switch (verdict) {
     case ConnectionLimits::Verdict::kTake:
       break;
@@ -149,7 +162,12 @@ bool AcceptLoop::AcceptOne(int listener) {
       Refuse(std::move(fd), kTooFast, address);
       return true;
   }
-  connections_[fd.get()] = {.address = address, .inode = SocketInode(fd.get())};
+  // Known before its first call can be.
+  std::string name = PeerName(peer);
+  const uint64_t number = owners_->Open(name, address);
+  descriptors_[number] = fd.get();
+  connections_[fd.get()] = {
+      .address = address, .inode = SocketInode(fd.get()), .peer = std::move(name), .number = number};
   open_ = limits_.open();
   take_(fd.Release());
   return true;
@@ -159,6 +177,10 @@ void AcceptLoop::Refuse(files::Fd fd, Reason reason, const std::string& address)
   // A reset, so that this side need not remember the connection.
   const linger reset = {.l_onoff = 1, .l_linger = 0};
   setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  Say(reason, address);
+}
+
+void AcceptLoop::Say(Reason reason, const std::string& address) {
   ++refused_[reason];
   if (NowMs() - said_ms_ < kSayEveryMs) return;
   said_ms_ = NowMs();
@@ -168,9 +190,32 @@ void AcceptLoop::Refuse(files::Fd fd, Reason reason, const std::string& address)
       "it has as many open as one address may have: --connections-per-address, or, for this machine itself, half of "
       "what the limit of open files allows, and three quarters for all of its addresses",
       "it opens them faster than one address may: a tenth of those that it may have, a second",
-      "there is no descriptor left (ulimit -n, LimitNOFILE)"};
-  spdlog::warn("{} connections refused, the last one from {}: {}", all - said_refused_, address, kWhy[reason]);
+      "there is no descriptor left (ulimit -n, LimitNOFILE)",
+      "nobody had shown yet who it is, there were many such, and this was the oldest"};
+  spdlog::warn("{} connections refused or closed, the last one from {}: {}", all - said_refused_, address,
+               kWhy[reason]);
   said_refused_ = all;
+}
+
+bool AcceptLoop::CloseStranger(std::optional<uint64_t> number) {
+  if (!number) return false;
+  const int fd = descriptors_.at(*number);
+  const auto known = connections_.find(fd);
+  const Connection stranger = std::move(known->second);
+  connections_.erase(known);
+  Forget(stranger);
+  if (SocketInode(fd) != stranger.inode) return true;  // it has closed
+  // The descriptor is gRPC's, which closes it once it reads the end. Were it closed between these two lines and the
+  // number another socket's, that one's peer would have to connect again: no more than that.
+  shutdown(fd, SHUT_RDWR);
+  Say(kStranger, stranger.address);
+  return true;
+}
+
+void AcceptLoop::Forget(const Connection& connection) {
+  limits_.Close(connection.address);
+  owners_->Close(connection.peer, connection.number);
+  descriptors_.erase(connection.number);
 }
 
 void AcceptLoop::ShedOne(int listener) {
@@ -186,7 +231,7 @@ void AcceptLoop::ForgetClosed() {
   absl::erase_if(connections_, [this](const auto& entry) {
     const auto& [fd, connection] = entry;
     if (SocketInode(fd) == connection.inode) return false;
-    limits_.Close(connection.address);
+    Forget(connection);
     return true;
   });
   limits_.Prune(looked_ms_);
