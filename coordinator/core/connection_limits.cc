@@ -39,9 +39,14 @@ void ConnectionLimits::Close(const std::string& address) {
   --local_open_;
 }
 
-bool ConnectionLimits::MayOpenAnother(const std::string& address, int64_t now_ms) {
+bool ConnectionLimits::HasRoom(const std::string& address) const {
   const auto known = addresses_.find(address);
-  return known != addresses_.end() && known->second.handshakes.WaitMs(known->second.rate(), 1, now_ms) == 0;
+  return known == addresses_.end() || known->second.open < known->second.most;
+}
+
+bool ConnectionLimits::IsSlowEnough(const std::string& address, int64_t now_ms) {
+  const auto known = addresses_.find(address);
+  return known == addresses_.end() || known->second.handshakes.WaitMs(known->second.rate(), 1, now_ms) == 0;
 }
 
 void ConnectionLimits::Prune(int64_t now_ms) {

@@ -29,6 +29,7 @@ constexpr int kShortageMs = 50;       // until the kernel is asked again
 constexpr int kTurns = 64;            // of one socket, before the others have theirs
 constexpr int kOwnDescriptors = 512;  // database, checkpoints on their way, scrapes
 constexpr int kMostConnections = 1 << 15;
+constexpr size_t kMostClosing = 128;  // of kOwnDescriptors
 
 int64_t NowMs() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
@@ -135,32 +136,9 @@ bool AcceptLoop::AcceptOne(int listener) {
     Forget(former->second);
     connections_.erase(former);
   }
-  const auto try_open = [&] { return limits_.Open(address, IsLocal(peer, called), NowMs()); };
-  ConnectionLimits::Verdict verdict = try_open();
-  const bool strangers = verdict == ConnectionLimits::Verdict::kTake && owners_->StrangersHaveTheirShare();
-  if ((strangers || verdict != ConnectionLimits::Verdict::kTake) && NowMs() - looked_ms_ >= kLookAgainMs) {
-    ForgetClosed();
-    if (!strangers) verdict = try_open();
-  }
-  if (strangers && owners_->StrangersHaveTheirShare()) CloseStranger(owners_->TakeOldestStranger());
-  const bool full = verdict == ConnectionLimits::Verdict::kFull && CloseStranger(owners_->TakeOldestStranger());
-  // One that comes too fast closes nobody's connection.
-  const bool address_full = verdict == ConnectionLimits::Verdict::kAddressFull &&
-                            limits_.MayOpenAnother(address, NowMs()) &&
-                            CloseStranger(owners_->TakeOldestStranger(address));
-  if (full || address_full) verdict = try_open();
-  switch (verdict) {
-    case ConnectionLimits::Verdict::kTake:
-      break;
-    case ConnectionLimits::Verdict::kFull:
-      Refuse(std::move(fd), kTotal, address);
-      return true;
-    case ConnectionLimits::Verdict::kAddressFull:
-      Refuse(std::move(fd), kAddress, address);
-      return true;
-    case ConnectionLimits::Verdict::kAddressTooFast:
-      Refuse(std::move(fd), kTooFast, address);
-      return true;
+  if (const auto reason = WhyNot(address, IsLocal(peer, called))) {
+    Refuse(std::move(fd), *reason, address);
+    return true;
   }
   // Known before its first call can be.
   std::string name = PeerName(peer);
@@ -171,6 +149,40 @@ bool AcceptLoop::AcceptOne(int listener) {
   open_ = limits_.open();
   take_(fd.Release());
   return true;
+}
+
+std::optional<AcceptLoop::Reason> AcceptLoop::WhyNot(const std::string& address, bool local) {
+  using Verdict = ConnectionLimits::Verdict;
+  const auto look_again = [this] {
+    if (NowMs() - looked_ms_ >= kLookAgainMs) ForgetClosed();
+  };
+  Verdict verdict = limits_.Open(address, local, NowMs());
+  if (verdict != Verdict::kTake) {
+    look_again();
+    verdict = limits_.Open(address, local, NowMs());
+    // Who would be refused all the same closes nobody's connection.
+    const bool slow = limits_.IsSlowEnough(address, NowMs());
+    const bool full = verdict == Verdict::kFull && slow && limits_.HasRoom(address) && CloseOldestStranger();
+    const bool address_full = verdict == Verdict::kAddressFull && slow && CloseOldestStranger(address);
+    if (full || address_full) verdict = limits_.Open(address, local, NowMs());
+  } else if (owners_->StrangersHaveTheirShare()) {
+    look_again();
+    if (owners_->StrangersHaveTheirShare() && !CloseOldestStranger()) {
+      limits_.Close(address);
+      return kStranger;
+    }
+  }
+  switch (verdict) {
+    case Verdict::kTake:
+      return std::nullopt;
+    case Verdict::kFull:
+      return kTotal;
+    case Verdict::kAddressFull:
+      return kAddress;
+    case Verdict::kAddressTooFast:
+      break;
+  }
+  return kTooFast;
 }
 
 void AcceptLoop::Refuse(files::Fd fd, Reason reason, const std::string& address) {
@@ -191,13 +203,16 @@ void AcceptLoop::Say(Reason reason, const std::string& address) {
       "what the limit of open files allows, and three quarters for all of its addresses",
       "it opens them faster than one address may: a tenth of those that it may have, a second",
       "there is no descriptor left (ulimit -n, LimitNOFILE)",
-      "nobody had shown yet who it is, there were many such, and this was the oldest"};
+      "many had not shown yet who they are, and the oldest of those make room for others"};
   spdlog::warn("{} connections refused or closed, the last one from {}: {}", all - said_refused_, address,
                kWhy[reason]);
   said_refused_ = all;
 }
 
-bool AcceptLoop::CloseStranger(std::optional<uint64_t> number) {
+bool AcceptLoop::CloseOldestStranger(const std::string& address) {
+  std::erase_if(closing_, [](const auto& one) { return SocketInode(one.first) != one.second; });
+  if (closing_.size() >= kMostClosing) return false;
+  const auto number = address.empty() ? owners_->TakeOldestStranger() : owners_->TakeOldestStranger(address);
   if (!number) return false;
   const int fd = descriptors_.at(*number);
   const auto known = connections_.find(fd);
@@ -208,6 +223,7 @@ bool AcceptLoop::CloseStranger(std::optional<uint64_t> number) {
   // The descriptor is gRPC's, which closes it once it reads the end. Were it closed between these two lines and the
   // number another socket's, that one's peer would have to connect again: no more than that.
   shutdown(fd, SHUT_RDWR);
+  closing_.emplace_back(fd, stranger.inode);
   Say(kStranger, stranger.address);
   return true;
 }

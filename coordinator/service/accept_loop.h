@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -53,10 +54,13 @@ class AcceptLoop {
   void Run();
   // One connection; false when none waits, or none can be had for now.
   bool AcceptOne(int listener);
+  // None: it is taken, and counted.
+  std::optional<Reason> WhyNot(const std::string& address, bool local);
   void Refuse(files::Fd fd, Reason reason, const std::string& address);
   void Say(Reason reason, const std::string& address);
-  // So that another one can have its place; false: there is none.
-  bool CloseStranger(std::optional<uint64_t> number);
+  // So that another one can have its place. Of this address, where one is named. False: there is none, or gRPC has yet
+  // to close many, which have their descriptors until then.
+  bool CloseOldestStranger(const std::string& address = "");
   void Forget(const Connection& connection);
   void ShedOne(int listener);
   void ForgetClosed();
@@ -71,6 +75,7 @@ class AcceptLoop {
   ConnectionLimits limits_;
   absl::flat_hash_map<int, Connection> connections_;  // by descriptor
   absl::flat_hash_map<uint64_t, int> descriptors_;    // by the connection's number
+  std::vector<std::pair<int, uint64_t>> closing_;     // descriptors and inodes of connections that make room
   int64_t looked_ms_ = 0;                             // for those that have closed
   int64_t said_ms_ = 0;                               // that somebody was refused
   uint64_t said_refused_ = 0;

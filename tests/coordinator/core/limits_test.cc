@@ -103,14 +103,16 @@ TEST(ConnectionLimits, AllOfAnAddressMayComeBackAtOnceAndThenSlowly) {
   EXPECT_EQ(limits.Open("10.0.0.7", false, kStart + 1'000), Verdict::kAddressTooFast);
 }
 
-TEST(ConnectionLimits, AnAddressThatIsFullMayOpenAnotherAsSlowlyAsAnyOther) {
+TEST(ConnectionLimits, SaysWhetherAnAddressCouldHaveThePlaceOfAnother) {
   ConnectionLimits limits({.total = 100, .per_address = 10});
-  EXPECT_FALSE(limits.MayOpenAnother("10.0.0.7", kStart));
+  EXPECT_TRUE(limits.HasRoom("10.0.0.7") && limits.IsSlowEnough("10.0.0.7", kStart));
   for (int i = 0; i < 10; ++i) EXPECT_EQ(limits.Open("10.0.0.7", false, kStart), Verdict::kTake);
-  EXPECT_FALSE(limits.MayOpenAnother("10.0.0.7", kStart + 500));
-  EXPECT_TRUE(limits.MayOpenAnother("10.0.0.7", kStart + 1'000));
+  EXPECT_FALSE(limits.HasRoom("10.0.0.7"));
+  EXPECT_FALSE(limits.IsSlowEnough("10.0.0.7", kStart + 500));
+  EXPECT_TRUE(limits.IsSlowEnough("10.0.0.7", kStart + 1'000));
   EXPECT_EQ(limits.Open("10.0.0.7", false, kStart + 1'000), Verdict::kAddressFull);
   limits.Close("10.0.0.7");
+  EXPECT_TRUE(limits.HasRoom("10.0.0.7"));
   EXPECT_EQ(limits.Open("10.0.0.7", false, kStart + 1'000), Verdict::kTake);
 }
 
