@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "coordinator/core/audit_log.h"
+#include "coordinator/core/connection_owners.h"
 #include "coordinator/core/job_manager.h"
 #include "coordinator/core/principals.h"
 #include "coordinator/files/file_status.h"
@@ -98,6 +99,10 @@ void RaiseDescriptorLimit() {
   if (setrlimit(RLIMIT_NOFILE, &limit) == 0) spdlog::info("open files: {} instead of {}", limit.rlim_max, before);
 }
 
+int AllConnections(const ServerOptions& options) {
+  return options.connections > 0 ? options.connections : MostConnections();
+}
+
 // Short beside the last third of a certificate's time, in which it is renewed.
 int ConnectionAgeMs(const identity::Lifetimes& lifetimes) {
   const absl::Duration shortest = std::min({lifetimes.user, lifetimes.worker, 6 * kConnectionAge});
@@ -145,6 +150,7 @@ struct Server::Parts {
   std::unique_ptr<Principals> principals;
   std::unique_ptr<AuditLog> audit;
   std::unique_ptr<Rates> rates;
+  std::unique_ptr<ConnectionOwners> owners;
   std::unique_ptr<Gatekeeper> gatekeeper;
   std::unique_ptr<Access> access;
   std::unique_ptr<PageSessions> page_sessions;
@@ -235,7 +241,8 @@ absl::Status Server::Parts::OpenIdentity(const ServerOptions& options) {
   if (!log.ok()) return log.status();
   audit = std::move(*log);
   rates = std::make_unique<Rates>(options.rates, [this] { exporter->CallRefused(Gatekeeper::Refusal::kRate); });
-  gatekeeper = std::make_unique<Gatekeeper>(principals.get(), audit.get(), rates.get(),
+  owners = std::make_unique<ConnectionOwners>(AllConnections(options));
+  gatekeeper = std::make_unique<Gatekeeper>(principals.get(), audit.get(), rates.get(), owners.get(),
                                             [this](Gatekeeper::Refusal why) { exporter->CallRefused(why); });
   const auto admin = authority->admin();
   return admin.ok() ? AddAdmin(*admin) : admin.status();
@@ -263,7 +270,6 @@ absl::Status Server::Parts::RenewCertificates() {
 }
 
 absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOptions& options) {
-  RaiseDescriptorLimit();
   auto listening = ListenOn(listen.host, listen.port);
   if (!listening.ok()) {
     return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", listen.WithPort(listen.port),
@@ -287,9 +293,9 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
                                                        checkpoints.get(), guard.get(), gate.get(), rates.get(),
                                                        &fail_stop, SystemNow);
   page_sessions = std::make_unique<PageSessions>(principals.get());
-  identity_service =
-      std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), &jobs->workers(), page_sessions.get(),
-                                            ReachedAt(options, listen, listening->port), SystemNow);
+  identity_service = std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), rates.get(), &jobs->workers(),
+                                                           page_sessions.get(),
+                                                           ReachedAt(options, listen, listening->port), SystemNow);
   const auto credentials = identity::MakeServerCredentials(authority->server_folder());
   credentials->SetAuthMetadataProcessor(gatekeeper->MakeProcessor());
   grpc::ServerBuilder builder;
@@ -327,8 +333,7 @@ void Server::Parts::Accept(ListeningSockets listening, const ListenAddress& list
   address = listen.WithPort(port);
   connections = std::make_unique<AcceptLoop>(
       std::move(listening.sockets),
-      ConnectionOptions{.total = options.connections > 0 ? options.connections : MostConnections(),
-                        .per_address = options.connections_per_address},
+      ConnectionOptions{.total = AllConnections(options), .per_address = options.connections_per_address}, owners.get(),
       [this](int fd) {
         grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters taken;
         taken.fd = fd;
@@ -440,6 +445,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   if (!metrics_listen.ok()) return metrics_listen.status();
   auto server = std::unique_ptr<Server>(new Server(std::make_unique<Parts>()));
   Parts& parts = *server->parts_;
+  RaiseDescriptorLimit();  // of which the number of connections is made
   if (absl::Status status = parts.OpenData(options); !status.ok()) return status;
   if (absl::Status status = parts.Listen(*listen, options); !status.ok()) return status;
   if (absl::Status status = parts.ListenForScrapes(*metrics_listen, options.metrics_token_file); !status.ok())

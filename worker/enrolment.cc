@@ -8,7 +8,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "coordinator/identity/authority.h"
 #include "coordinator/identity/certificate.h"
 #include "coordinator/job/status_macros.h"
@@ -52,7 +51,7 @@ absl::Status Enrolment::Ensure() {
   const auto with = JoinWith();
   if (own.ok()) {
     const auto claims = identity::Describe(own->certificate);
-    const bool alive = claims.ok() && absl::Now() < claims->not_after &&
+    const bool alive = claims.ok() && clocks_.now() < claims->not_after &&
                        claims->uri == absl::StrCat("sink://worker/", options_.worker_id);
     const bool same_coordinator = !with.ok() || with->authority == own->authority;
     if (alive && same_coordinator) {
@@ -86,17 +85,23 @@ absl::Status Enrolment::Join(const identity::Credential& with) {
 }
 
 absl::Status Enrolment::RenewIfDue(CoordinatorClient& client) {
-  const absl::Time now = absl::Now();
-  if (now < look_at_) return absl::OkStatus();
+  const absl::Duration since_boot = clocks_.since_boot();
+  if (since_boot < look_at_) return absl::OkStatus();
   SINK_ASSIGN_OR_RETURN(const identity::Credential own, identity::ReadCredential(options_.folder));
   SINK_ASSIGN_OR_RETURN(const identity::Claims claims, identity::Describe(own.certificate));
-  if (!identity::IsDue(claims, now)) {
-    // Certificates that last for seconds are for tests.
-    look_at_ = now + std::min(kLookEvery, (claims.not_after - now) / 10);
-    return absl::OkStatus();
+  const absl::Duration lifetime = identity::LifetimeOf(claims);
+  if (claims.serial != seen_) {
+    seen_ = claims.serial;
+    seen_at_ = since_boot;
   }
-  SINK_ASSIGN_OR_RETURN(const v1::CertificateResponse next, client.Renew({}));
-  return identity::ReplaceCertificate(options_.folder, next.certificate());
+  const bool due = identity::IsDue(claims, clocks_.now()) || since_boot - seen_at_ >= lifetime * 2 / 3;
+  if (due) {
+    SINK_ASSIGN_OR_RETURN(const v1::CertificateResponse next, client.Renew({}));
+    SINK_RETURN_IF_ERROR(identity::ReplaceCertificate(options_.folder, next.certificate()));
+  }
+  // By a clock that is ahead the next one is due at once, too. Certificates that last for seconds are for tests.
+  look_at_ = since_boot + std::min(kLookEvery, lifetime / 30);
+  return absl::OkStatus();
 }
 
 }  // namespace sink::worker

@@ -3,14 +3,18 @@
 // link; one call at a time.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "coordinator/client/coordinator_client.h"
 #include "coordinator/identity/credential.h"
+#include "worker/timing.h"
 
 namespace sink::worker {
 
@@ -23,6 +27,13 @@ struct EnrolmentOptions {
   std::string advertise = "";           // host that the certificate shall name
 };
 
+// The wall clock, by which a certificate says when it ends, and which may be wrong; and time since boot, by which the
+// worker waits. Tests move them.
+struct EnrolmentClocks {
+  std::function<absl::Time()> now = absl::Now;
+  std::function<absl::Duration()> since_boot = BootTime;
+};
+
 // What --join says: "@FILE", "-" for standard input; empty: nothing. INVALID_ARGUMENT: a token itself, which other
 // users can read in the list of processes, or no token. A file that is not there is none: once
 // a worker has joined, it may go.
@@ -30,13 +41,16 @@ absl::StatusOr<std::optional<identity::Bundle>> ReadJoinOption(const std::string
 
 class Enrolment {
  public:
-  explicit Enrolment(EnrolmentOptions options) : options_(std::move(options)) {}
+  explicit Enrolment(EnrolmentOptions options, EnrolmentClocks clocks = {})
+      : options_(std::move(options)), clocks_(std::move(clocks)) {}
 
   // There is a certificate that the coordinator takes, as far as can be told here: joins when there is none, when its
   // time is over, or when the token is of another coordinator; and again, where that is possible, when it names another
   // host than is to be advertised. Errors of the call; UNAVAILABLE: nothing to join with, as yet.
   absl::Status Ensure();
-  // With `client`, which shows the worker's certificate: the next one when it is time. For the end of each heartbeat.
+  // With `client`, which shows the worker's certificate: the next one when it is time, by the clock, or because this
+  // process has had the one that it has for two thirds of its time. For the end of each heartbeat: it looks once a
+  // minute, so that a clock that was wrong for a while costs no more than that.
   absl::Status RenewIfDue(CoordinatorClient& client);
 
  private:
@@ -44,7 +58,10 @@ class Enrolment {
   absl::Status Join(const identity::Credential& with);
 
   const EnrolmentOptions options_;
-  absl::Time look_at_ = absl::InfinitePast();  // when to look again whether a renewal is due
+  const EnrolmentClocks clocks_;
+  // Since boot: when to look again whether a renewal is due, and when this certificate was first seen.
+  absl::Duration look_at_ = -absl::InfiniteDuration(), seen_at_;
+  std::string seen_;  // its serial number
 };
 
 }  // namespace sink::worker

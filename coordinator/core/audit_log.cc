@@ -11,6 +11,10 @@ constexpr int kTrimEvery = 1'000;
 constexpr int64_t kRefusalEveryMs = 60'000;
 constexpr size_t kMostRefusers = 4'096;
 
+// A row that was made at `last` stands for what happens at `now`, too. One of a time that is long to come is of a clock
+// that was ahead, and stands for nothing; a moment to come it is where two threads were refused at once.
+bool StandsFor(int64_t last, int64_t now) { return now > last - kRefusalEveryMs && now < last + kRefusalEveryMs; }
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AuditLog>> AuditLog::Open(const std::string& database) {
@@ -28,11 +32,11 @@ absl::Status AuditLog::Add(const AuditEntry& entry) {
 void AuditLog::AddRefusal(AuditEntry entry) {
   MutexLock lock(&pending_mutex_);
   if (refused_.size() >= kMostRefusers) {
-    absl::erase_if(refused_, [&entry](const auto& old) { return old.second + kRefusalEveryMs <= entry.time_ms; });
+    absl::erase_if(refused_, [&entry](const auto& old) { return !StandsFor(old.second, entry.time_ms); });
     if (refused_.size() >= kMostRefusers) return;
   }
   int64_t& last = refused_[{entry.who, entry.action}];
-  if (last != 0 && entry.time_ms < last + kRefusalEveryMs) return;
+  if (last != 0 && StandsFor(last, entry.time_ms)) return;
   last = entry.time_ms;
   pending_.push_back(std::move(entry));
 }

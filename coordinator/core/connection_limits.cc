@@ -39,6 +39,16 @@ void ConnectionLimits::Close(const std::string& address) {
   --local_open_;
 }
 
+bool ConnectionLimits::HasRoom(const std::string& address) const {
+  const auto known = addresses_.find(address);
+  return known == addresses_.end() || known->second.open < known->second.most;
+}
+
+bool ConnectionLimits::IsSlowEnough(const std::string& address, int64_t now_ms) {
+  const auto known = addresses_.find(address);
+  return known == addresses_.end() || known->second.handshakes.WaitMs(known->second.rate(), 1, now_ms) == 0;
+}
+
 void ConnectionLimits::Prune(int64_t now_ms) {
   absl::erase_if(addresses_, [now_ms](auto& entry) {
     Address& address = entry.second;

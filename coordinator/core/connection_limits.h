@@ -30,6 +30,10 @@ class ConnectionLimits {
   // and all of them (127.0.0.2, 127.0.0.3, ...) three quarters. Counts it when it is taken, until Close.
   Verdict Open(const std::string& address, bool local, int64_t now_ms);
   void Close(const std::string& address);
+  // What Open decides by, once the reason for which it has refused is gone: whether the address has fewer connections
+  // than it may, and whether it does not come too fast.
+  bool HasRoom(const std::string& address) const;
+  bool IsSlowEnough(const std::string& address, int64_t now_ms);
   // Forgets addresses of which nothing is left to know.
   void Prune(int64_t now_ms);
 

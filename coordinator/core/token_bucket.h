@@ -23,6 +23,12 @@ class TokenBucket {
     taken_ += amount;
     return true;
   }
+  // How long until Take gives `amount`, if nobody takes any in between.
+  int64_t WaitMs(const Rate& rate, double amount, int64_t now_ms) {
+    Fill(rate, now_ms);
+    const double missing = std::min(amount, rate.burst) - (rate.burst - taken_);
+    return static_cast<int64_t>(std::ceil(std::max(0.0, missing / rate.per_second * 1000)));
+  }
   // How long nothing must be taken until half of the bucket is free again.
   int64_t PauseMs(const Rate& rate, int64_t now_ms) {
     Fill(rate, now_ms);

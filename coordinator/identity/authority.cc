@@ -1,6 +1,7 @@
 // See authority.h.
 #include "coordinator/identity/authority.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,12 @@ namespace {
 constexpr absl::Duration kClockSkew = absl::Hours(1);
 constexpr size_t kMaxFile = 64 * 1024;
 
+// Before there was any authority of this kind. One is good from then on whatever the clock says when it is made:
+// machines start without the right time, and one that is made a year ahead would lock everybody out for that year.
+absl::Time BeforeAll() { return absl::FromCivil(absl::CivilDay(2025, 1, 1), absl::UTCTimeZone()); }
+
+std::string Date(absl::Time time) { return absl::FormatTime("%Y-%m-%d %H:%M", time, absl::UTCTimeZone()); }
+
 // Nothing when there is no such file.
 absl::StatusOr<std::string> ReadIfThere(const std::string& path) {
   auto text = files::ReadFile(path, kMaxFile);
@@ -26,15 +33,11 @@ absl::StatusOr<std::string> ReadIfThere(const std::string& path) {
 
 }  // namespace
 
-bool IsDue(const Claims& claims, absl::Time now) {
-  const absl::Time begin = claims.not_before + kClockSkew;
-  return now >= begin + (claims.not_after - begin) * 2 / 3;
-}
+absl::Duration LifetimeOf(const Claims& claims) { return claims.not_after - (claims.not_before + kClockSkew); }
 
-bool IsHalfOver(const Claims& claims, absl::Time now) {
-  const absl::Time begin = claims.not_before + kClockSkew;
-  return now >= begin + (claims.not_after - begin) / 2;
-}
+bool IsDue(const Claims& claims, absl::Time now) { return now >= claims.not_after - LifetimeOf(claims) / 3; }
+
+bool IsHalfOver(const Claims& claims, absl::Time now) { return now >= claims.not_after - LifetimeOf(claims) / 2; }
 
 absl::StatusOr<Authority> Authority::Open(const std::string& folder, const Lifetimes& lifetimes, absl::Time now) {
   Authority authority(folder, lifetimes);
@@ -60,13 +63,24 @@ absl::Status Authority::LoadOrMake(absl::Time now) {
     if (const auto failed = files::ReplaceFile(key_path, key_, 0600)) return ToStatus(failed);
   }
   if (certificate_.empty()) {
-    SINK_ASSIGN_OR_RETURN(certificate_, MakeAuthorityCertificate(key_, now - kClockSkew, now + lifetimes_.authority));
+    SINK_ASSIGN_OR_RETURN(certificate_, MakeAuthorityCertificate(key_, std::min(now - kClockSkew, BeforeAll()),
+                                                                 std::max(now, BeforeAll()) + lifetimes_.authority));
     if (const auto failed = files::ReplaceFile(certificate_path, certificate_, 0600)) return ToStatus(failed);
   }
   SINK_ASSIGN_OR_RETURN(const std::string own, PublicKeyOfKey(key_));
   SINK_ASSIGN_OR_RETURN(const std::string certified, PublicKeyOfCertificate(certificate_));
-  if (own == certified) return absl::OkStatus();
+  if (own == certified) return CheckTime(certificate_path, now);
   return absl::FailedPreconditionError(absl::StrCat(key_path, " and ", certificate_path, " do not belong together"));
+}
+
+absl::Status Authority::CheckTime(const std::string& path, absl::Time now) const {
+  SINK_ASSIGN_OR_RETURN(const Claims claims, Describe(certificate_));
+  if (now >= claims.not_before && now < claims.not_after) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      path, " is good from ", Date(claims.not_before), " to ", Date(claims.not_after),
+      " (UTC), and by this machine's clock it is ", Date(now),
+      ", so that nobody could call: set the clock; if it is right, remove that file and start again, which makes one "
+      "for the same key, after which all users and workers must join again"));
 }
 
 absl::StatusOr<std::vector<Claims>> Authority::Refresh(absl::Time now) const {

@@ -27,6 +27,9 @@ struct Lifetimes {
   absl::Duration worker = absl::Hours(24 * 30);
 };
 
+// How long a certificate is good for from when it was issued: it says that it was so for a while before, because clocks
+// differ.
+absl::Duration LifetimeOf(const Claims& claims);
 // Whether it is time for a new certificate.
 bool IsDue(const Claims& claims, absl::Time now);
 // Likewise for one that is looked at once in a while.
@@ -35,7 +38,8 @@ bool IsHalfOver(const Claims& claims, absl::Time now);
 class Authority {
  public:
   // Makes what is missing. FAILED_PRECONDITION: the folder or its files are open to others, or belong to another
-  // authority; PERMISSION_DENIED; others of the file system.
+  // authority; or by the clock the authority is not good yet, or over, so that nobody could call; PERMISSION_DENIED;
+  // others of the file system.
   static absl::StatusOr<Authority> Open(const std::string& folder, const Lifetimes& lifetimes, absl::Time now);
 
   // Makes the server's and the admin's certificates anew where they are due, or not good yet. The admin's claims, if it
@@ -60,6 +64,7 @@ class Authority {
  private:
   Authority(std::string folder, Lifetimes lifetimes) : folder_(std::move(folder)), lifetimes_(lifetimes) {}
   absl::Status LoadOrMake(absl::Time now);
+  absl::Status CheckTime(const std::string& path, absl::Time now) const;
   // The credential in `folder`, made or made anew when it must be; its claims when it was.
   absl::StatusOr<std::vector<Claims>> Keep(const std::string& folder, Use use, const std::string& uri,
                                            absl::Duration lifetime, absl::Time now) const;

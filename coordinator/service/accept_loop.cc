@@ -29,6 +29,7 @@ constexpr int kShortageMs = 50;       // until the kernel is asked again
 constexpr int kTurns = 64;            // of one socket, before the others have theirs
 constexpr int kOwnDescriptors = 512;  // database, checkpoints on their way, scrapes
 constexpr int kMostConnections = 1 << 15;
+constexpr size_t kMostClosing = 128;  // of kOwnDescriptors
 
 int64_t NowMs() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
@@ -52,8 +53,10 @@ int MostConnections() {
   return std::clamp(files - kOwnDescriptors, files / 2, kMostConnections);
 }
 
-AcceptLoop::AcceptLoop(std::vector<files::Fd> listeners, const ConnectionOptions& limits, Take take)
+AcceptLoop::AcceptLoop(std::vector<files::Fd> listeners, const ConnectionOptions& limits, ConnectionOwners* owners,
+                       Take take)
     : listeners_(std::move(listeners)),
+      owners_(owners),
       take_(std::move(take)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       spare_(OpenSpare()),
@@ -73,8 +76,10 @@ uint64_t AcceptLoop::refused() const {
 }
 
 void AcceptLoop::AddSeries(Families* families) const {
-  constexpr std::array<const char*, kReasons> kNames = {"total", "address", "rate", "descriptors"};
+  constexpr std::array<const char*, kReasons> kNames = {"total", "address", "rate", "descriptors", "stranger"};
   families->Gauge("sink_connections", "Connections to the port of workers and sinkctl", open_);
+  families->Gauge("sink_stranger_connections", "Those of them over which nobody has shown yet who it is",
+                  owners_->strangers());
   for (size_t i = 0; i < kReasons; ++i) {
     families->Counter("sink_refused_connections_total", "Connections closed at once, by what there was too much of",
                       static_cast<double>(refused_[i]), {{"reason", kNames[i]}});
@@ -128,37 +133,66 @@ bool AcceptLoop::AcceptOne(int listener) {
   const std::string address = AddressGroup(peer);
   // The number was another connection's, which has closed.
   if (const auto former = connections_.find(fd.get()); former != connections_.end()) {
-    limits_.Close(former->second.address);
+    Forget(former->second);
     connections_.erase(former);
   }
-  ConnectionLimits::Verdict verdict = limits_.Open(address, IsLocal(peer, called), NowMs());
-  if (verdict != ConnectionLimits::Verdict::kTake && NowMs() - looked_ms_ >= kLookAgainMs) {
-    ForgetClosed();
-    verdict = limits_.Open(address, IsLocal(peer, called), NowMs());
+  if (const auto reason = WhyNot(address, IsLocal(peer, called))) {
+    Refuse(std::move(fd), *reason, address);
+    return true;
   }
-  switch (verdict) {
-    case ConnectionLimits::Verdict::kTake:
-      break;
-    case ConnectionLimits::Verdict::kFull:
-      Refuse(std::move(fd), kTotal, address);
-      return true;
-    case ConnectionLimits::Verdict::kAddressFull:
-      Refuse(std::move(fd), kAddress, address);
-      return true;
-    case ConnectionLimits::Verdict::kAddressTooFast:
-      Refuse(std::move(fd), kTooFast, address);
-      return true;
-  }
-  connections_[fd.get()] = {.address = address, .inode = SocketInode(fd.get())};
+  // Known before its first call can be.
+  std::string name = PeerName(peer);
+  const uint64_t number = owners_->Open(name, address);
+  descriptors_[number] = fd.get();
+  connections_[fd.get()] = {
+      .address = address, .inode = SocketInode(fd.get()), .peer = std::move(name), .number = number};
   open_ = limits_.open();
   take_(fd.Release());
   return true;
+}
+
+std::optional<AcceptLoop::Reason> AcceptLoop::WhyNot(const std::string& address, bool local) {
+  using Verdict = ConnectionLimits::Verdict;
+  const auto look_again = [this] {
+    if (NowMs() - looked_ms_ >= kLookAgainMs) ForgetClosed();
+  };
+  Verdict verdict = limits_.Open(address, local, NowMs());
+  if (verdict != Verdict::kTake) {
+    look_again();
+    verdict = limits_.Open(address, local, NowMs());
+    // Who would be refused all the same closes nobody's connection.
+    const bool slow = limits_.IsSlowEnough(address, NowMs());
+    const bool full = verdict == Verdict::kFull && slow && limits_.HasRoom(address) && CloseOldestStranger();
+    const bool address_full = verdict == Verdict::kAddressFull && slow && CloseOldestStranger(address);
+    if (full || address_full) verdict = limits_.Open(address, local, NowMs());
+  } else if (owners_->StrangersHaveTheirShare()) {
+    look_again();
+    if (owners_->StrangersHaveTheirShare() && !CloseOldestStranger()) {
+      limits_.Close(address);
+      return kStranger;
+    }
+  }
+  switch (verdict) {
+    case Verdict::kTake:
+      return std::nullopt;
+    case Verdict::kFull:
+      return kTotal;
+    case Verdict::kAddressFull:
+      return kAddress;
+    case Verdict::kAddressTooFast:
+      break;
+  }
+  return kTooFast;
 }
 
 void AcceptLoop::Refuse(files::Fd fd, Reason reason, const std::string& address) {
   // A reset, so that this side need not remember the connection.
   const linger reset = {.l_onoff = 1, .l_linger = 0};
   setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  Say(reason, address);
+}
+
+void AcceptLoop::Say(Reason reason, const std::string& address) {
   ++refused_[reason];
   if (NowMs() - said_ms_ < kSayEveryMs) return;
   said_ms_ = NowMs();
@@ -168,9 +202,36 @@ void AcceptLoop::Refuse(files::Fd fd, Reason reason, const std::string& address)
       "it has as many open as one address may have: --connections-per-address, or, for this machine itself, half of "
       "what the limit of open files allows, and three quarters for all of its addresses",
       "it opens them faster than one address may: a tenth of those that it may have, a second",
-      "there is no descriptor left (ulimit -n, LimitNOFILE)"};
-  spdlog::warn("{} connections refused, the last one from {}: {}", all - said_refused_, address, kWhy[reason]);
+      "there is no descriptor left (ulimit -n, LimitNOFILE)",
+      "many had not shown yet who they are, and the oldest of those make room for others"};
+  spdlog::warn("{} connections refused or closed, the last one from {}: {}", all - said_refused_, address,
+               kWhy[reason]);
   said_refused_ = all;
+}
+
+bool AcceptLoop::CloseOldestStranger(const std::string& address) {
+  std::erase_if(closing_, [](const auto& one) { return SocketInode(one.first) != one.second; });
+  if (closing_.size() >= kMostClosing) return false;
+  const auto number = address.empty() ? owners_->TakeOldestStranger() : owners_->TakeOldestStranger(address);
+  if (!number) return false;
+  const int fd = descriptors_.at(*number);
+  const auto known = connections_.find(fd);
+  const Connection stranger = std::move(known->second);
+  connections_.erase(known);
+  Forget(stranger);
+  if (SocketInode(fd) != stranger.inode) return true;  // it has closed
+  // The descriptor is gRPC's, which closes it once it reads the end. Were it closed between these two lines and the
+  // number another socket's, that one's peer would have to connect again: no more than that.
+  shutdown(fd, SHUT_RDWR);
+  closing_.emplace_back(fd, stranger.inode);
+  Say(kStranger, stranger.address);
+  return true;
+}
+
+void AcceptLoop::Forget(const Connection& connection) {
+  limits_.Close(connection.address);
+  owners_->Close(connection.peer, connection.number);
+  descriptors_.erase(connection.number);
 }
 
 void AcceptLoop::ShedOne(int listener) {
@@ -186,7 +247,7 @@ void AcceptLoop::ForgetClosed() {
   absl::erase_if(connections_, [this](const auto& entry) {
     const auto& [fd, connection] = entry;
     if (SocketInode(fd) == connection.inode) return false;
-    limits_.Close(connection.address);
+    Forget(connection);
     return true;
   });
   limits_.Prune(looked_ms_);

@@ -123,8 +123,12 @@ absl::Status Access::CheckRole(const Actor& actor, absl::string_view path) const
   if (MayCall(actor.caller.role, path)) return absl::OkStatus();
   const absl::Status refused = absl::PermissionDeniedError(absl::StrCat(
       actor.caller.name, ", whose role is ", std::string(NameOf(actor.caller.role)), ", may not call ", path));
-  audit_->AddRefusal(EntryOf(actor, path, "", refused));
+  RecordRefusal(actor, path, refused);
   return refused;
+}
+
+void Access::RecordRefusal(const Actor& actor, absl::string_view action, const absl::Status& refused) const {
+  audit_->AddRefusal(EntryOf(actor, action, "", refused));
 }
 
 void Access::Record(const grpc::ServerContextBase& context, const Caller& caller, absl::string_view action,

@@ -56,6 +56,8 @@ class Access {
   // ("/sink.v1.SERVICE/METHOD"). The Gatekeeper asks that of calls over gRPC.
   absl::Status CheckRole(const Actor& actor, absl::string_view path) const;
 
+  // A call that its handler refused, for how many there are: a row of the audit log a minute at most.
+  void RecordRefusal(const Actor& actor, absl::string_view action, const absl::Status& refused) const;
   // A row of the audit log; a failure to write it is logged and changes nothing.
   void Record(const Actor& actor, absl::string_view action, std::string object, const absl::Status& outcome) const;
   void Record(const grpc::ServerContextBase& context, const Caller& caller, absl::string_view action,

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "coordinator/errors/grpc_status.h"
 #include "coordinator/identity/one_way.h"
+#include "coordinator/service/access.h"
 #include "coordinator/service/policy.h"
 
 namespace sink {
@@ -95,7 +96,14 @@ absl::Status Gatekeeper::Check(const grpc::AuthContext& context, absl::string_vi
 absl::StatusOr<Caller> Gatekeeper::Of(const grpc::ServerContextBase& context) const {
   const auto auth = context.auth_context();
   if (auth == nullptr) return absl::UnauthenticatedError("the connection shows no certificate");
-  return Find(*auth, SecretHash(context.client_metadata()));
+  auto caller = Find(*auth, SecretHash(context.client_metadata()));
+  // Who has no more than a token stays a stranger.
+  if (!caller.ok() || (RoleBit(caller->role) & kLasting) == 0) return caller;
+  const absl::Status own = owners_->Claim(PeerAddress(context), caller->name);
+  if (own.ok()) return caller;
+  on_refusal_(Refusal::kConnections);
+  audit_->AddRefusal(RefusedCall(caller->name, "connect", own));
+  return own;
 }
 
 }  // namespace sink

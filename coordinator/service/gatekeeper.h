@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "coordinator/core/audit_log.h"
+#include "coordinator/core/connection_owners.h"
 #include "coordinator/core/principals.h"
 #include "coordinator/core/rates.h"
 #include "coordinator/job/principal.h"
@@ -32,25 +33,29 @@ class Callers {
 class Gatekeeper final : public Callers {
  public:
   enum class Refusal {
-    kUnknown,  // the certificate does not count
-    kRole,     // its role may not make this call
-    kRate,     // it makes too many: core/rates.h
-    kQuota,    // it has too much in the queue: access.h
+    kUnknown,      // the certificate does not count
+    kRole,         // its role may not make this call
+    kRate,         // it makes too many: core/rates.h
+    kQuota,        // it has too much in the queue: access.h
+    kConnections,  // it has too many: core/connection_owners.h
   };
-  static constexpr size_t kRefusals = 4;
+  static constexpr size_t kRefusals = 5;
 
   using OnRefusal = std::function<void(Refusal)>;
 
-  // `principals`, `audit` and `rates` outlive the gatekeeper, which outlives the server that uses the processor.
-  // `on_refusal` is told of each call that is refused for who made it, on the threads of gRPC. By `now` calls are
-  // counted.
-  Gatekeeper(const Principals* principals, AuditLog* audit, Rates* rates, OnRefusal on_refusal, NowFn now = SystemNow)
+  // What it is given outlives the gatekeeper, which outlives the server that uses the processor. `owners` is told whose
+  // a connection is. `on_refusal` is told of each call that is refused for who made it, on the threads of gRPC. By
+  // `now` calls are counted.
+  Gatekeeper(const Principals* principals, AuditLog* audit, Rates* rates, ConnectionOwners* owners,
+             OnRefusal on_refusal, NowFn now = SystemNow)
       : principals_(principals),
         audit_(audit),
         rates_(rates),
+        owners_(owners),
         on_refusal_(std::move(on_refusal)),
         now_(std::move(now)) {}
 
+  // RESOURCE_EXHAUSTED: it has too many connections open.
   absl::StatusOr<Caller> Of(const grpc::ServerContextBase& context) const override;
   // For the server's credentials.
   std::shared_ptr<grpc::AuthMetadataProcessor> MakeProcessor();
@@ -63,6 +68,7 @@ class Gatekeeper final : public Callers {
   const Principals* const principals_;
   AuditLog* const audit_;
   Rates* const rates_;
+  ConnectionOwners* const owners_;
   const OnRefusal on_refusal_;
   const NowFn now_;
 };

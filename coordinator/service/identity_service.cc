@@ -9,6 +9,7 @@
 #include "coordinator/errors/grpc_status.h"
 #include "coordinator/identity/one_way.h"
 #include "coordinator/job/status_macros.h"
+#include "coordinator/service/listening_sockets.h"
 #include "coordinator/service/policy.h"
 #include "coordinator/service/validate.h"
 #include "proto/files/random_id.h"
@@ -54,6 +55,15 @@ absl::StatusOr<Principal> PrincipalFor(const v1::CreateTokenRequest& request, in
 
 }  // namespace
 
+absl::Status IdentityServiceImpl::MayShowToken(const grpc::ServerContext& context, const Caller& caller,
+                                               absl::string_view action) const {
+  if (caller.role == Role::kAdmin) return absl::OkStatus();
+  const std::string from = PeerAddress(context);
+  absl::Status taken = rates_->TakeFrom(AddressGroup(from), now_().steady_ms);
+  if (!taken.ok()) access_->RecordRefusal({caller, from}, action, taken);
+  return taken;
+}
+
 absl::Status IdentityServiceImpl::Issue(const std::string& public_key, const std::string& principal,
                                         const std::string& host, absl::Duration lifetime, bool renewable,
                                         v1::CertificateResponse* response) {
@@ -73,6 +83,7 @@ grpc::Status IdentityServiceImpl::Join(grpc::ServerContext* context, const v1::J
   const auto asked = Read(access_->callers(), *context, *request);
   if (!asked.ok()) return ToGrpc(asked.status());
   const auto& [caller, key] = *asked;
+  if (absl::Status may = MayShowToken(*context, caller, "Join"); !may.ok()) return ToGrpc(may);
   const std::string name = absl::StrCat("worker/", request->worker_id());
   absl::Status status = access_->principals().Join(caller, name, KeyName(key), now_().unix_ms);
   if (status.ok()) {
@@ -88,6 +99,7 @@ grpc::Status IdentityServiceImpl::LogIn(grpc::ServerContext* context, const v1::
   const auto asked = Read(access_->callers(), *context, *request);
   if (!asked.ok()) return ToGrpc(asked.status());
   const auto& [caller, key] = *asked;
+  if (absl::Status may = MayShowToken(*context, caller, "LogIn"); !may.ok()) return ToGrpc(may);
   const auto user = access_->principals().LogIn(caller, KeyName(key));
   absl::Status status = user.status();
   if (status.ok()) status = Issue(key, *user, "", authority_->lifetimes().user, /*renewable=*/true, response);

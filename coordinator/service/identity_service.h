@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "coordinator/core/rates.h"
 #include "coordinator/core/worker_calls.h"
 #include "coordinator/identity/authority.h"
 #include "coordinator/service/access.h"
@@ -17,10 +18,11 @@ namespace sink {
 class IdentityServiceImpl final : public v1::IdentityService::Service {
  public:
   // `address`: where holders of tokens reach the coordinator; empty: as whoever makes them.
-  IdentityServiceImpl(const identity::Authority* authority, const Access* access, WorkerCalls* workers,
+  IdentityServiceImpl(const identity::Authority* authority, const Access* access, Rates* rates, WorkerCalls* workers,
                       PageSessions* pages, std::string address, NowFn now)
       : authority_(authority),
         access_(access),
+        rates_(rates),
         workers_(workers),
         pages_(pages),
         address_(std::move(address)),
@@ -44,12 +46,15 @@ class IdentityServiceImpl final : public v1::IdentityService::Service {
                         v1::OpenPageResponse* response) override;
 
  private:
+  // RESOURCE_EXHAUSTED: from the caller's address more tokens are shown than may be.
+  absl::Status MayShowToken(const grpc::ServerContext& context, const Caller& caller, absl::string_view action) const;
   // A certificate for a principal that is there.
   absl::Status Issue(const std::string& public_key, const std::string& principal, const std::string& host,
                      absl::Duration lifetime, bool renewable, v1::CertificateResponse* response);
 
   const identity::Authority* const authority_;
   const Access* const access_;
+  Rates* const rates_;
   WorkerCalls* const workers_;
   PageSessions* const pages_;
   const std::string address_;

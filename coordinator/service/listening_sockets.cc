@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "coordinator/files/file_status.h"
 #include "coordinator/job/status_macros.h"
 
@@ -149,6 +150,31 @@ std::string AddressGroup(const sockaddr_storage& address) {
   if (IN6_IS_ADDR_LOOPBACK(&network)) return "::1";
   std::fill(network.s6_addr + 8, network.s6_addr + 16, uint8_t{0});
   return absl::StrCat(inet_ntop(AF_INET6, &network, text, sizeof text), "/64");
+}
+
+std::string AddressGroup(absl::string_view peer) {
+  const absl::string_view host = peer.substr(0, peer.rfind(':'));
+  const std::string bare(absl::StripPrefix(absl::StripSuffix(host.substr(0, host.find('%')), "]"), "["));
+  sockaddr_storage address = {};
+  auto& v4 = reinterpret_cast<sockaddr_in&>(address);
+  auto& v6 = reinterpret_cast<sockaddr_in6&>(address);
+  if (inet_pton(AF_INET, bare.c_str(), &v4.sin_addr) == 1) {
+    address.ss_family = AF_INET;
+  } else if (inet_pton(AF_INET6, bare.c_str(), &v6.sin6_addr) == 1) {
+    address.ss_family = AF_INET6;
+  }
+  return AddressGroup(address);
+}
+
+std::string PeerName(const sockaddr_storage& address) {
+  char text[INET6_ADDRSTRLEN] = {};
+  const auto port = [&address] {
+    return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6&>(address).sin6_port
+                                               : reinterpret_cast<const sockaddr_in&>(address).sin_port);
+  };
+  if (in_addr v4; Get4(address, &v4)) return absl::StrCat(inet_ntop(AF_INET, &v4, text, sizeof text), ":", port());
+  if (address.ss_family != AF_INET6) return "elsewhere";
+  return absl::StrCat("[", inet_ntop(AF_INET6, &Bytes6(address), text, sizeof text), "]:", port());
 }
 
 bool IsLocal(const sockaddr_storage& peer, const sockaddr_storage& called) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "proto/files/descriptor.h"
 
 namespace sink {
@@ -25,6 +26,10 @@ absl::StatusOr<ListeningSockets> ListenOn(const std::string& host, int port);
 // What counts as one address: "10.0.0.7", also where it comes as an IPv6 one; of IPv6 the network that one customer
 // or machine has, "2001:db8:1:2::/64".
 std::string AddressGroup(const sockaddr_storage& address);
+// Likewise of "10.0.0.7:51234" or "[2001:db8::7]:51234".
+std::string AddressGroup(absl::string_view peer);
+// The address with its port, in that form and as gRPC says it of a call; of a link's own addresses gRPC adds the link.
+std::string PeerName(const sockaddr_storage& address);
 // Whether it is of this machine: loopback, or the same as the one that was called.
 bool IsLocal(const sockaddr_storage& peer, const sockaddr_storage& called);
 

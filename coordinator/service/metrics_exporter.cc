@@ -16,7 +16,8 @@ namespace {
 constexpr std::array<const char*, kAttemptOutcomes> kOutcomeNames = {"succeeded", "cancelled",     "returned", "lost",
                                                                      "infra",     "out_of_memory", "nan",      "user"};
 
-constexpr std::array<const char*, Gatekeeper::kRefusals> kRefusalNames = {"certificate", "role", "rate", "quota"};
+constexpr std::array<const char*, Gatekeeper::kRefusals> kRefusalNames = {"certificate", "role", "rate", "quota",
+                                                                          "connections"};
 
 void AddFleet(const Stats& stats, Families* families) {
   for (const auto& [state, count] : stats.jobs) {

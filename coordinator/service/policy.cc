@@ -33,13 +33,21 @@ Roles RolesOf(absl::string_view path) {
   return row == rows->end() ? 0 : row->second;
 }
 
-// A whole sweep is expanded, or read. Of workers' calls none is here: their events are counted by their bytes.
+// A whole sweep is expanded, or read, or a token shown. Of workers' calls none is here: their events are counted by
+// their bytes.
 constexpr std::pair<absl::string_view, Use> kUses[] = {
-    {"/sink.v1.ClientService/SubmitSweep", Use::kSubmit},      {"/sink.v1.ClientService/GetSweep", Use::kRead},
-    {"/sink.v1.ClientService/GetStudy", Use::kRead},           {"/sink.v1.ClientService/ListJobs", Use::kRead},
-    {"/sink.v1.ClientService/WatchSweep", Use::kRead},         {"/sink.v1.ClientService/ReadLogs", Use::kRead},
-    {"/sink.v1.ClientService/ReadMetrics", Use::kRead},        {"/sink.v1.ClientService/ReadHeatmaps", Use::kRead},
-    {"/sink.v1.ClientService/DownloadCheckpoint", Use::kRead}, {"/sink.v1.ClientService/VerifyCheckpoints", Use::kRead},
+    {"/sink.v1.ClientService/SubmitSweep", Use::kSubmit},
+    {"/sink.v1.ClientService/GetSweep", Use::kRead},
+    {"/sink.v1.ClientService/GetStudy", Use::kRead},
+    {"/sink.v1.ClientService/ListJobs", Use::kRead},
+    {"/sink.v1.ClientService/WatchSweep", Use::kRead},
+    {"/sink.v1.ClientService/ReadLogs", Use::kRead},
+    {"/sink.v1.ClientService/ReadMetrics", Use::kRead},
+    {"/sink.v1.ClientService/ReadHeatmaps", Use::kRead},
+    {"/sink.v1.ClientService/DownloadCheckpoint", Use::kRead},
+    {"/sink.v1.ClientService/VerifyCheckpoints", Use::kRead},
+    {"/sink.v1.IdentityService/Join", Use::kToken},
+    {"/sink.v1.IdentityService/LogIn", Use::kToken},
 };
 
 }  // namespace

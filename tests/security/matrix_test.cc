@@ -24,7 +24,7 @@ using testing::kWorkerId;
 using testing::Submission;
 using testing::SweepYaml;
 
-constexpr char kOther[] = "cccccccccccccccccccccccccccccccc";
+constexpr char kOther[] = "cccccccccccccccccccccccccccccccc", kGone[] = "dddddddddddddddddddddddddddddddd";
 
 // What the calls are about: a sweep of sam's, and its job, which a worker has leased.
 struct Scene {
@@ -349,8 +349,12 @@ TEST_F(MatrixTest, TokensOfProgramsCountWholeAndInTheirTimeAlone) {
 }
 
 TEST_F(MatrixTest, LeasesAreTheirWorkersAlone) {
-  const auto other = NewWorker(kOther);
+  const auto other = NewWorker(kOther), gone = NewWorker(kGone);
+  EXPECT_TRUE(IsStaleLease(kWorkerRows.at("Report")(*gone, kGone, scene_)));  // over a connection that stays open
+  ASSERT_TRUE(Revoke(std::string("worker/") + kGone).ok());
   for (const auto& [method, call] : kWorkerRows) {
+    for (const char* name : {kGone, kWorkerId})
+      EXPECT_TRUE(absl::IsUnauthenticated(call(*gone, name, scene_))) << method << " by a revoked one, as " << name;
     EXPECT_TRUE(Denied(call(*other, kWorkerId, scene_))) << method << " in the holder's name";
     EXPECT_TRUE(IsStaleLease(call(*other, kOther, scene_))) << method << " with the holder's lease";
     EXPECT_TRUE(Denied(call(*client_, kWorkerId, scene_))) << method << " by an admin";

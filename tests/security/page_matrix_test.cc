@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
 #include "coordinator/web/api.h"
 #include "coordinator/web/page_files.h"
 #include "tests/coordinator/service/access_fixture.h"
@@ -122,6 +123,25 @@ TEST_F(PageMatrixTest, EveryPathAdmitsThoseOfTheTableAndNobodyElse) {
             << path << " by " << who << ": " << status;  // there is no checkpoint
       }
     }
+  }
+}
+
+// A program's session is that of its role, and ends with its token: at the token's time, or when it is revoked.
+TEST_F(PageMatrixTest, SessionsOfProgramsEndWithTheirTokens) {
+  const identity::Credential lasting = *Token("token", "lasting", "viewer"), gone = *Token("token", "gone", "admin"),
+                             brief = *Token("token", "brief", "admin", absl::Seconds(6));
+  const std::map<std::string, std::string> ended = {{"revoked", LogIn(gone)}, {"over", LogIn(brief)}};
+  for (const auto& [why, session] : ended) EXPECT_EQ(Ask("GET /api/study", "?sweep=sams", session), 200) << why;
+  ASSERT_TRUE(Revoke("token/gone").ok());
+  for (int i = 0; i < 100 && Ask("GET /api/study", "?sweep=sams", ended.at("over")) != 403; ++i)
+    absl::SleepFor(absl::Milliseconds(100));
+  for (const auto& [path, row] : kRows) {
+    const std::string post = row.body.empty() ? "" : FromPage();
+    const bool open = row.admitted == kAll;
+    for (const auto& [why, session] : ended)
+      EXPECT_EQ(Ask(path, row.query, session + post, row.body), open ? 200 : 403) << path << ", " << why;
+    const int status = Ask(path, row.query, LogIn(lasting) + post, row.body);
+    EXPECT_EQ(status, row.admitted.find('v') == std::string::npos ? 403 : 200) << path << " by a viewer's program";
   }
 }
 

@@ -143,6 +143,61 @@ TEST_F(EnrolmentTest, RenewsWhenTwoThirdsAreOver) {
             absl::Now() + absl::Minutes(50));
 }
 
+// Clocks that a test moves.
+struct PlayedClocks {
+  absl::Time now = absl::Now();
+  absl::Duration since_boot = absl::Hours(1);
+  EnrolmentClocks clocks() {
+    return {.now = [this] { return now; }, .since_boot = [this] { return since_boot; }};
+  }
+  void Pass(absl::Duration time) {
+    now += time;
+    since_boot += time;
+  }
+};
+
+// The door's certificates are for an hour, after which a real clock says that they are not over.
+TEST_F(EnrolmentTest, AClockThatWasAheadKeepsNobodyFromRenewing) {
+  PlayedClocks played;
+  played.now += absl::Minutes(10);  // ahead
+  Enrolment enrolment(Options(door_), played.clocks());
+  ASSERT_TRUE(enrolment.Ensure().ok());
+  auto client = *CoordinatorClient::Create({.address = door_.address(), .credentials = folder_ / "worker/tls"});
+  ASSERT_TRUE(enrolment.RenewIfDue(*client).ok());
+  EXPECT_EQ(door_.renewals, 0);
+  // Far ahead: due, and so is the next one, yet not at each heartbeat.
+  played.now += absl::Hours(24 * 365);
+  played.Pass(absl::Minutes(1));
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_TRUE(enrolment.RenewIfDue(*client).ok());
+    played.Pass(absl::Seconds(5));
+  }
+  EXPECT_EQ(door_.renewals, 1);
+  // Set right, it renews when it is time, without a restart.
+  played.now = absl::Now();
+  played.Pass(absl::Minutes(2));
+  ASSERT_TRUE(enrolment.RenewIfDue(*client).ok());
+  EXPECT_EQ(door_.renewals, 1);
+  played.Pass(absl::Minutes(41));
+  ASSERT_TRUE(enrolment.RenewIfDue(*client).ok());
+  EXPECT_EQ(door_.renewals, 2);
+}
+
+TEST_F(EnrolmentTest, AClockThatIsBehindKeepsNobodyFromRenewing) {
+  PlayedClocks played;
+  played.now -= absl::Hours(24 * 365);
+  Enrolment enrolment(Options(door_), played.clocks());
+  ASSERT_TRUE(enrolment.Ensure().ok());
+  auto client = *CoordinatorClient::Create({.address = door_.address(), .credentials = folder_ / "worker/tls"});
+  ASSERT_TRUE(enrolment.RenewIfDue(*client).ok());
+  played.Pass(absl::Minutes(39));
+  ASSERT_TRUE(enrolment.RenewIfDue(*client).ok());
+  EXPECT_EQ(door_.renewals, 0);
+  played.Pass(absl::Minutes(2));
+  ASSERT_TRUE(enrolment.RenewIfDue(*client).ok());
+  EXPECT_EQ(door_.renewals, 1);
+}
+
 TEST_F(EnrolmentTest, WithoutACredentialItWaitsForOne) {
   EnrolmentOptions options = Options(door_);
   options.default_credential = folder_ / "nothing";

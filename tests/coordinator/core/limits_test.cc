@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "coordinator/core/connection_limits.h"
+#include "coordinator/core/connection_owners.h"
 #include "coordinator/core/quotas.h"
 #include "coordinator/core/rates.h"
 #include "coordinator/core/token_bucket.h"
@@ -102,6 +103,19 @@ TEST(ConnectionLimits, AllOfAnAddressMayComeBackAtOnceAndThenSlowly) {
   EXPECT_EQ(limits.Open("10.0.0.7", false, kStart + 1'000), Verdict::kAddressTooFast);
 }
 
+TEST(ConnectionLimits, SaysWhetherAnAddressCouldHaveThePlaceOfAnother) {
+  ConnectionLimits limits({.total = 100, .per_address = 10});
+  EXPECT_TRUE(limits.HasRoom("10.0.0.7") && limits.IsSlowEnough("10.0.0.7", kStart));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(limits.Open("10.0.0.7", false, kStart), Verdict::kTake);
+  EXPECT_FALSE(limits.HasRoom("10.0.0.7"));
+  EXPECT_FALSE(limits.IsSlowEnough("10.0.0.7", kStart + 500));
+  EXPECT_TRUE(limits.IsSlowEnough("10.0.0.7", kStart + 1'000));
+  EXPECT_EQ(limits.Open("10.0.0.7", false, kStart + 1'000), Verdict::kAddressFull);
+  limits.Close("10.0.0.7");
+  EXPECT_TRUE(limits.HasRoom("10.0.0.7"));
+  EXPECT_EQ(limits.Open("10.0.0.7", false, kStart + 1'000), Verdict::kTake);
+}
+
 TEST(ConnectionLimits, ForgetsWhoIsGone) {
   ConnectionLimits limits({.total = 100, .per_address = 10});
   EXPECT_EQ(limits.Open("10.0.0.7", false, kStart), Verdict::kTake);
@@ -115,6 +129,52 @@ TEST(ConnectionLimits, ForgetsWhoIsGone) {
   EXPECT_EQ(limits.open(), 1);
 }
 
+TEST(ConnectionOwners, StrangersHaveHalfAndTheOldestOfThemGoesFirst) {
+  ConnectionOwners owners(8);
+  const uint64_t first = owners.Open("10.0.0.7:1", "10.0.0.7");
+  const uint64_t second = owners.Open("10.0.0.7:2", "10.0.0.7");
+  const uint64_t third = owners.Open("10.0.0.8:1", "10.0.0.8");
+  EXPECT_FALSE(owners.StrangersHaveTheirShare());
+  const uint64_t fourth = owners.Open("10.0.0.8:2", "10.0.0.8");
+  EXPECT_TRUE(owners.StrangersHaveTheirShare());
+  ASSERT_TRUE(owners.Claim("10.0.0.7:1", "worker/a").ok());
+  EXPECT_FALSE(owners.StrangersHaveTheirShare());
+  EXPECT_EQ(owners.TakeOldestStranger("10.0.0.8"), third);
+  EXPECT_EQ(owners.TakeOldestStranger(), second);
+  EXPECT_EQ(owners.TakeOldestStranger("10.0.0.7"), std::nullopt) << "what is left there is the worker's";
+  owners.Close("10.0.0.8:2", fourth);
+  owners.Close("10.0.0.8:2", fourth);  // and nothing is counted twice
+  EXPECT_EQ(owners.TakeOldestStranger(), std::nullopt);
+  EXPECT_EQ(owners.strangers(), 0);
+  owners.Close("10.0.0.7:1", first);
+  EXPECT_TRUE(owners.Claim("10.0.0.7:1", "worker/a").ok());  // closed while its call was answered
+}
+
+TEST(ConnectionOwners, OnePrincipalHasAQuarterFromWhereverItComes) {
+  ConnectionOwners owners(8);
+  std::vector<uint64_t> opened;
+  for (int i = 0; i < 3; ++i) opened.push_back(owners.Open("10.0.0." + std::to_string(i) + ":1", "10.0.0.7"));
+  EXPECT_TRUE(owners.Claim("10.0.0.0:1", "token/ci").ok());
+  EXPECT_TRUE(owners.Claim("10.0.0.1:1", "token/ci").ok());
+  const absl::Status refused = owners.Claim("10.0.0.2:1", "token/ci");
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("token/ci has 2 connections open"));
+  EXPECT_TRUE(owners.Claim("10.0.0.1:1", "token/ci").ok()) << "one that it has goes on";
+  EXPECT_EQ(owners.strangers(), 1);
+  owners.Close("10.0.0.0:1", opened[0]);
+  EXPECT_TRUE(owners.Claim("10.0.0.2:1", "token/ci").ok());
+}
+
+TEST(ConnectionOwners, TheNextOneFromAPlaceIsAStrangersThoughTheLastIsNotKnownToBeClosed) {
+  ConnectionOwners owners(8);
+  const uint64_t last = owners.Open("10.0.0.7:1", "10.0.0.7");
+  ASSERT_TRUE(owners.Claim("10.0.0.7:1", "worker/a").ok());
+  const uint64_t next = owners.Open("10.0.0.7:1", "10.0.0.7");
+  EXPECT_EQ(owners.strangers(), 1);
+  owners.Close("10.0.0.7:1", last);
+  EXPECT_EQ(owners.TakeOldestStranger(), next);
+}
+
 class RatesTest : public ::testing::Test {
  protected:
   absl::Status Take(const std::string& who, Role role, Use use, double amount = 1, int64_t now_ms = kStart) {
@@ -124,7 +184,9 @@ class RatesTest : public ::testing::Test {
   int refused_ = 0;
   Rates rates_{{.submissions = {.per_second = 1, .burst = 2},
                 .reads = {.per_second = 5, .burst = 5},
-                .report_bytes = {.per_second = 1 << 20, .burst = 2 << 20}},
+                .report_bytes = {.per_second = 1 << 20, .burst = 2 << 20},
+                .certificates = {.per_second = 0.5, .burst = 3},
+                .certificates_by_address = {.per_second = 1, .burst = 6}},
                [this] { ++refused_; }};
 };
 
@@ -150,6 +212,37 @@ TEST_F(RatesTest, AReportThatIsLargerThanTheBucketIsTakenOnce) {
   EXPECT_THAT(std::string(Take("worker/a", Role::kWorker, Use::kReport, 10, kStart + 1'000).message()),
               HasSubstr("1 MiB of events a second"));
   EXPECT_TRUE(Take("worker/a", Role::kWorker, Use::kReport, 10, kStart + 15'000).ok());
+}
+
+TEST_F(RatesTest, WhoAsksForCertificatesWithoutEndIsToldWhenToTryAgain) {
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Take("join/a", Role::kJoin, Use::kToken).ok());
+  const absl::Status refused = Take("join/a", Role::kJoin, Use::kToken);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("try again in 2 s"));
+  EXPECT_TRUE(Take("join/b", Role::kJoin, Use::kToken).ok());
+  EXPECT_TRUE(Take("join/a", Role::kJoin, Use::kToken, 1, kStart + 2'000).ok());
+}
+
+TEST_F(RatesTest, AnAddressHasARateWhateverTokensItShows) {
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(rates_.TakeFrom("10.0.0.7", kStart).ok());
+  const absl::Status refused = rates_.TakeFrom("10.0.0.7", kStart);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("10.0.0.7 may make requests for 1 certificates a second"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("try again in 1 s"));
+  EXPECT_EQ(refused_, 1);
+  EXPECT_TRUE(rates_.TakeFrom("10.0.0.8", kStart).ok());
+  EXPECT_TRUE(rates_.TakeFrom("10.0.0.7", kStart + 1'000).ok());
+}
+
+TEST_F(RatesTest, AddressesBeyondThoseThatAreRememberedShareABucketUntilOthersAreQuiet) {
+  for (size_t i = 0; i < Rates::kMostAddresses; ++i)
+    EXPECT_TRUE(rates_.TakeFrom("2001:db8:0:" + std::to_string(i) + "::/64", kStart).ok());
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(rates_.TakeFrom("10.0.0." + std::to_string(i), kStart).ok());
+  EXPECT_FALSE(rates_.TakeFrom("10.0.0.6", kStart).ok());
+  EXPECT_TRUE(rates_.TakeFrom("2001:db8:0:7::/64", kStart).ok()) << "one that is remembered has its own";
+  // A second later the others' buckets are full again, and who comes now is remembered.
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(rates_.TakeFrom("10.0.0.6", kStart + 1'000).ok());
+  EXPECT_TRUE(rates_.TakeFrom("10.0.0.9", kStart + 1'000).ok());
 }
 
 Sweep OwnSweep(const std::string& name, int queued, int succeeded) {

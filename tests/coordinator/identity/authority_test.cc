@@ -93,6 +93,40 @@ TEST_F(AuthorityTest, WhatWasIssuedWhileTheClockWasAheadIsMadeAnewOnceItIsRight)
   EXPECT_TRUE(authority.Refresh(now_)->empty());
 }
 
+TEST_F(AuthorityTest, MadeWhileTheClockWasWrongItIsGoodOnceTheClockIsRight) {
+  for (const absl::Time wrong : {now_ + absl::Hours(24 * 400), absl::UnixEpoch() + absl::Hours(24 * 30)}) {
+    std::filesystem::remove_all(folder_ / "tls");
+    const std::string made = Open(wrong).certificate();
+    const Authority authority = Open(now_);
+    EXPECT_EQ(authority.certificate(), made) << "whoever has it goes on";
+    std::vector<std::string> certificates = {made};
+    for (const std::string& folder : {authority.server_folder(), authority.admin_folder()})
+      certificates.push_back(ReadCredential(folder)->certificate);
+    for (const std::string& certificate : certificates) {
+      EXPECT_LE(Describe(certificate)->not_before, now_);
+      EXPECT_GT(Describe(certificate)->not_after, now_ + absl::Hours(24 * 30));
+    }
+  }
+}
+
+TEST_F(AuthorityTest, OneThatIsNotGoodByTheClockIsRefusedWithWhatToDo) {
+  // As the first release made it while the clock was ahead; and one whose time is over.
+  const absl::Duration day = absl::Hours(24);
+  for (const auto& [from, to] : {std::pair(now_ + 10 * day, now_ + 100 * day), std::pair(now_ - 9 * day, now_ - day)}) {
+    std::filesystem::remove_all(folder_ / "tls");
+    std::filesystem::create_directories(folder_ / "tls");
+    const std::string key = *MakeKey();
+    ASSERT_FALSE(files::ReplaceFile(folder_ / "tls/ca.key.pem", key, 0600));
+    ASSERT_FALSE(files::ReplaceFile(folder_ / "tls/ca.pem", *MakeAuthorityCertificate(key, from, to), 0600));
+    const absl::Status refused = Authority::Open(folder_ / "tls", lifetimes_, now_).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("set the clock"));
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("remove that file"));
+    std::filesystem::remove(folder_ / "tls/ca.pem");
+    EXPECT_EQ(*PublicKeyOfCertificate(Open(now_).certificate()), *PublicKeyOfKey(key));
+  }
+}
+
 TEST_F(AuthorityTest, ALostKeyIsNotReplacedInSilence) {
   Open(now_);
   std::filesystem::remove(folder_ / "tls/ca.key.pem");

@@ -16,7 +16,7 @@
 #include "coordinator/service/accept_loop.h"
 #include "coordinator/service/listening_sockets.h"
 #include "coordinator/service/self_call.h"
-#include "tests/coordinator/service/service_fixture.h"
+#include "tests/coordinator/service/access_fixture.h"
 
 namespace sink {
 namespace {
@@ -66,7 +66,7 @@ bool WaitFor(const std::function<bool()>& condition, milliseconds patience = mil
   return true;
 }
 
-class ConnectionsTest : public testing::ServiceTest {
+class ConnectionsTest : public testing::AccessTest {
  protected:
   ConnectionsTest() {
     StopServer();
@@ -119,6 +119,41 @@ TEST_F(ConnectionsTest, ListensOnEveryAddressOfBothProtocols) {
   }
 }
 
+// The share of known callers: strangers of several addresses take turns with each other, and with nobody else.
+TEST_F(ConnectionsTest, StrangersOfManyAddressesKeepNoKnownCallerOut) {
+  const auto known = NewClient();
+  ASSERT_TRUE(known->ListWorkers({}).ok());
+  std::vector<files::Fd> silent;
+  const auto storm = [&] {
+    for (int i = 0; i < 300; ++i)
+      silent.push_back(ConnectFrom(("127.0.0." + std::to_string(2 + i % 9)).c_str(), server_->port()));
+  };
+  for (int round = 0; round < 3; ++round) {
+    storm();
+    const auto before = steady_clock::now();
+    EXPECT_TRUE(known->ListWorkers({}).ok());
+    EXPECT_TRUE(NewClient()->ListWorkers({}).ok());
+    EXPECT_LT(steady_clock::now() - before, milliseconds(5000));
+  }
+}
+
+// Of 128 connections each principal has 32.
+TEST_F(ConnectionsTest, AProgramsTokenDoesNotFillTheCoordinatorFromManyAddresses) {
+  const auto token = Token("token", "ci", "viewer");
+  ASSERT_TRUE(token.ok()) << token.status();
+  std::vector<Channel> channels;
+  const auto call = [&](const identity::Credential& credential) {
+    channels.push_back(ChannelOf(credential));
+    return Call(channels.back(), "/sink.v1.ClientService/ListWorkers").error_code();
+  };
+  for (int i = 0; i < 32; ++i) EXPECT_EQ(call(*token), grpc::StatusCode::OK) << i;
+  EXPECT_EQ(call(*token), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(Call(channels.front(), "/sink.v1.ClientService/ListWorkers").error_code(), grpc::StatusCode::OK);
+  EXPECT_EQ(call(User("lena", "viewer")), grpc::StatusCode::OK);
+  channels.clear();
+  EXPECT_TRUE(WaitFor([&] { return call(*token) == grpc::StatusCode::OK; }));
+}
+
 TEST(ListeningSockets, AllOfANameHaveOnePort) {
   const auto listening = ListenOn("localhost", 0);
   ASSERT_TRUE(listening.ok()) << listening.status();
@@ -156,12 +191,26 @@ sockaddr_storage Address(const std::string& text) {
   return address;
 }
 
+sockaddr_storage WithPort(sockaddr_storage address, uint16_t port) {
+  (address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
+                                 : reinterpret_cast<sockaddr_in&>(address).sin_port) = htons(port);
+  return address;
+}
+
 TEST(AddressGroup, IsAnAddressOrTheNetworkOfOneMachine) {
   EXPECT_EQ(AddressGroup(Address("10.0.0.7")), "10.0.0.7");
   EXPECT_EQ(AddressGroup(Address("::ffff:10.0.0.7")), "10.0.0.7");
   EXPECT_EQ(AddressGroup(Address("2001:db8:1:2:3:4:5:6")), "2001:db8:1:2::/64");
   EXPECT_EQ(AddressGroup(Address("2001:db8:1:2:ffff::1")), "2001:db8:1:2::/64");
   EXPECT_EQ(AddressGroup(Address("::1")), "::1");
+  EXPECT_EQ(AddressGroup("10.0.0.7:51234"), "10.0.0.7");
+  EXPECT_EQ(AddressGroup("[2001:db8:1:2:3:4:5:6]:51234"), "2001:db8:1:2::/64");
+  EXPECT_EQ(AddressGroup("[fe80::7%25eth0]:51234"), "fe80::/64");
+  EXPECT_EQ(AddressGroup("[::1]:1"), "::1");
+  EXPECT_EQ(AddressGroup("unix:/x"), "elsewhere");
+  EXPECT_EQ(PeerName(WithPort(Address("10.0.0.7"), 51234)), "10.0.0.7:51234");
+  EXPECT_EQ(PeerName(WithPort(Address("::ffff:10.0.0.7"), 51234)), "10.0.0.7:51234");
+  EXPECT_EQ(PeerName(WithPort(Address("2001:db8::7"), 7)), "[2001:db8::7]:7");
   const sockaddr_storage called = Address("10.0.0.5");
   for (const char* here : {"127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "10.0.0.5", "::ffff:10.0.0.5"})
     EXPECT_TRUE(IsLocal(Address(here), called)) << here;
@@ -176,8 +225,10 @@ class AcceptLoopTest : public ::testing::Test {
     auto listening = ListenOn("127.0.0.1", 0);
     ASSERT_TRUE(listening.ok()) << listening.status();
     port_ = listening->port;
+    owners_ = std::make_unique<ConnectionOwners>(total);
     loop_ = std::make_unique<AcceptLoop>(std::move(listening->sockets),
-                                         ConnectionOptions{.total = total, .per_address = total}, [this](int fd) {
+                                         ConnectionOptions{.total = total, .per_address = total}, owners_.get(),
+                                         [this](int fd) {
                                            std::lock_guard lock(mutex_);
                                            taken_.emplace_back(fd);
                                          });
@@ -188,6 +239,7 @@ class AcceptLoopTest : public ::testing::Test {
   }
 
   int port_ = 0;
+  std::unique_ptr<ConnectionOwners> owners_;
   std::mutex mutex_;
   std::vector<files::Fd> taken_;
   std::unique_ptr<AcceptLoop> loop_;
@@ -210,6 +262,34 @@ TEST_F(AcceptLoopTest, WhatClosesMakesRoom) {
   const files::Fd again = ConnectFrom("127.0.0.1", port_);
   EXPECT_TRUE(WaitFor([&] { return taken() == 1; }));
   EXPECT_TRUE(IsOpen(again));
+}
+
+// As the coordinator sees it.
+std::string PeerOf(const files::Fd& client) {
+  sockaddr_storage own = {};
+  socklen_t size = sizeof own;
+  EXPECT_EQ(getsockname(client.get(), reinterpret_cast<sockaddr*>(&own), &size), 0);
+  return PeerName(own);
+}
+
+TEST_F(AcceptLoopTest, BeyondTheirShareTheOldestStrangerGoesAndNoKnownCaller) {
+  Start(16);  // 8 of them the strangers'
+  std::vector<files::Fd> first, second;
+  for (int i = 0; i < 8; ++i) first.push_back(ConnectFrom("127.0.0.1", port_));
+  ASSERT_TRUE(WaitFor([&] { return taken() == 8; }));
+  ASSERT_TRUE(owners_->Claim(PeerOf(first[0]), "worker/a").ok());
+  ASSERT_TRUE(owners_->Claim(PeerOf(first[2]), "worker/b").ok());
+  EXPECT_EQ(owners_->strangers(), 6);
+  for (int i = 0; i < 2; ++i) second.push_back(ConnectFrom("127.0.0.2", port_));
+  ASSERT_TRUE(WaitFor([&] { return taken() == 10; }));
+  EXPECT_EQ(loop_->refused(), 0u);
+  for (int i = 0; i < 2; ++i) second.push_back(ConnectFrom("127.0.0.2", port_));
+  ASSERT_TRUE(WaitFor([&] { return taken() == 12; }));
+  EXPECT_TRUE(WaitFor([&] { return !IsOpen(first[1]) && !IsOpen(first[3]); }));
+  for (const int stays : {0, 2, 4, 5, 6, 7}) EXPECT_TRUE(IsOpen(first[stays])) << stays;
+  for (const files::Fd& fd : second) EXPECT_TRUE(IsOpen(fd));
+  EXPECT_EQ(loop_->refused(), 2u);
+  EXPECT_EQ(owners_->strangers(), 8);
 }
 
 TEST_F(AcceptLoopTest, TakesConnectionsAgainAfterDescriptorsWereShort) {

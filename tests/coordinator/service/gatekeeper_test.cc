@@ -51,8 +51,9 @@ TEST(Gatekeeper, AClockThatIsSetBackLeavesNobodyRefused) {
       principals->AddCertificate({.serial = serial, .principal = "user/lena", .not_after_ms = now.unix_ms + 24 * kHour})
           .ok());
   Rates rates({.reads = {.per_second = 1, .burst = 2}}, [] {});
+  ConnectionOwners owners(100);
   Gatekeeper gatekeeper(
-      principals.get(), audit.get(), &rates, [](Gatekeeper::Refusal) {}, [&now] { return now; });
+      principals.get(), audit.get(), &rates, &owners, [](Gatekeeper::Refusal) {}, [&now] { return now; });
   const auto processor = gatekeeper.MakeProcessor();
   ShownCertificate certificate(serial, "sink://user/lena");
   const auto call = [&] {

@@ -19,6 +19,8 @@ class LimitsTest : public AccessTest {
       options->rates.submissions = {.per_second = 0.001, .burst = 4};
       options->rates.reads = {.per_second = 0.001, .burst = 3};
       options->rates.report_bytes = {.per_second = 1, .burst = 10};
+      options->rates.certificates = {.per_second = 0.001, .burst = 3};
+      options->rates.certificates_by_address = {.per_second = 0.001, .burst = 6};
       options->quota = {.waiting_jobs = 3, .sweeps = 2};
     };
     StartServer();
@@ -104,6 +106,26 @@ TEST_F(LimitsTest, AWorkerThatReportsTooMuchIsAskedToPauseAndKeepsItsJob) {
   EXPECT_TRUE(Finish(grant.lease(), 1).ok());
 }
 
+// The reserve: half of what an address may ask for is not one token's.
+TEST_F(LimitsTest, ATokenThatIsShownWithoutEndLeavesAnotherWorkerIn) {
+  const auto stolen = *Token("join", "", "", absl::Hours(1), 100), good = *Token("join", "", "", absl::Hours(1), 2);
+  const std::string id = files::RandomId(), key = *identity::MakeKey();
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Join(stolen, id, key).ok());
+  for (int i = 0; i < 20; ++i) {
+    const absl::Status refused = Join(stolen, id, key).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("try again in"));
+  }
+  EXPECT_TRUE(Join(good, files::RandomId(), *identity::MakeKey()).ok());
+  // Two more requests of any kind are this address's; then it waits, and an admin does not.
+  User("max", "viewer");
+  User("vera", "viewer");
+  const absl::Status refused = LogIn(*Token("login", "lena", "viewer")).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("127.0.0.1 may make"));
+  EXPECT_TRUE(Join(*identity::ReadCredential(admin_folder()), files::RandomId(), *identity::MakeKey()).ok());
+}
+
 TEST(UseOf, NamesMethodsAndNoneOfAWorkers) {
   int limited = 0;
   for (const PolicyRow& row : Policy()) {
@@ -111,7 +133,7 @@ TEST(UseOf, NamesMethodsAndNoneOfAWorkers) {
     ++limited;
     EXPECT_EQ(row.roles & kWorkers, 0u) << row.path;
   }
-  EXPECT_EQ(limited, 10);  // each row of the table is a method
+  EXPECT_EQ(limited, 12);  // each row of the table is a method
 }
 
 }  // namespace
