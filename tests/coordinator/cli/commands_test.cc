@@ -180,7 +180,7 @@ TEST_F(CliTest, CancellingASweepKeepsWhatAnotherWants) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("ours", {"1e-3", "4e-4"})}).code, kOk);
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("theirs", {"1e-3"})}).code, kOk);
   const Result cancelled = Sinkctl({"cancel", "ours"});
-  EXPECT_THAT(cancelled.out, HasSubstr("1 waiting jobs cancelled"));
+  EXPECT_THAT(cancelled.out, HasSubstr("1 waiting job cancelled"));
   EXPECT_THAT(cancelled.out, HasSubstr("1 job goes on: another sweep wants it"));
   EXPECT_EQ(Sinkctl({"cancel", "theirs", "--json"}).json()["cancelled"], 1);
 }
