@@ -130,7 +130,8 @@ const TrainerUser* JobRunner::User() const {
 
 Outcome JobRunner::RunTrainers() {
   if (claim_ == nullptr) {
-    return Failure(v1::INFRA, absl::StrCat("the worker has not ", grant_.devices(), " devices free"));
+    return Failure(v1::INFRA, absl::StrCat("the worker does not have ", grant_.devices(),
+                                           grant_.devices() == 1 ? " device" : " devices", " free"));
   }
   const TrainerUser* const user = User();
   std::vector<std::string> environment = context_->environment;

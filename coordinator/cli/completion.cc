@@ -77,7 +77,7 @@ std::vector<Candidate> SweepNames(Session& session) {
   if (!session.Connect().ok()) return out;
   if (const auto sweeps = session.client().ListSweeps({}); sweeps.ok())
     for (const v1::Sweep& sweep : sweeps->sweeps())
-      out.push_back({sweep.name(), std::to_string(sweep.jobs()) + " jobs"});
+      out.push_back({sweep.name(), std::to_string(sweep.jobs()) + (sweep.jobs() == 1 ? " job" : " jobs")});
   return out;
 }
 

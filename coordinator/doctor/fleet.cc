@@ -81,7 +81,7 @@ class FleetDoctor {
     if (findings_.size() == before)
       Say(Level::kGood, subject,
           absl::StrCat("connected, ", worker.devices(), " x ", worker.device_kind(), ", ", worker.devices_free(),
-                       " free, ", worker.sets_size(), " data sets"));
+                       " free, ", worker.sets_size(), worker.sets_size() == 1 ? " data set" : " data sets"));
   }
 
   void Workers() {

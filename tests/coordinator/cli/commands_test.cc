@@ -172,7 +172,7 @@ TEST_F(CliTest, SubmitSaysWhichStoredJobsWillNotRunAndRetryRunsThem) {
   EXPECT_THAT(again.out, HasSubstr("1 stored job has failed or been cancelled and will not run"));
   EXPECT_THAT(again.out, HasSubstr("submit --retry queues them again"));
   EXPECT_EQ(Sinkctl({"submit", file, "--json"}).json()["jobs"][0]["state"], "CANCELLED");
-  EXPECT_THAT(Sinkctl({"submit", file, "--retry"}).out, HasSubstr("1 stored jobs queued again"));
+  EXPECT_THAT(Sinkctl({"submit", file, "--retry"}).out, HasSubstr("1 stored job queued again"));
   EXPECT_THAT(Sinkctl({"submit", file}).out, Not(HasSubstr("will not run")));
 }
 
@@ -346,7 +346,7 @@ TEST_F(CliTest, AChangeOnTheCommandLineIsAProfile) {
 
 TEST_F(CliTest, ASweepComesFromStandardInputToo) {
   const std::string text = ReadFile(WriteSweep("study", {"1e-3"}));
-  EXPECT_THAT(Sinkctl({"submit", "-"}, {.input = text}).out, HasSubstr("study: 1 jobs, 1 new"));
+  EXPECT_THAT(Sinkctl({"submit", "-"}, {.input = text}).out, HasSubstr("study: 1 job, 1 new"));
   EXPECT_THAT(Sinkctl({"plan", "-"}, {.input = text}).out, HasSubstr("= 1 job"));
   ExpectError(Sinkctl({"submit", "-"}, {.input = "name: [1]\nschema: sink/v1\nexperiments: [{name: a}]\n"}), kBadFile,
               "stdin:1:7: a sweep's name");
