@@ -250,7 +250,7 @@ void AddWorkerTokens(Commands& commands) {
   commands.OnRun(token, [options](Session& session) { return MakeToken(session, kJoin, *options); });
 
   args::Command revoke =
-      commands.AddTo(worker, "revoke", "Refuse a worker's calls from now on; its jobs go to others", Names::kNothing,
+      commands.AddTo(worker, "revoke", "Refuse a worker's calls from now on; its jobs go to others", Names::kWorker,
                      {"sinkctl worker revoke node-7", "sinkctl worker revoke 0123456789abcdef0123456789abcdef"});
   auto name = std::make_shared<std::string>();
   revoke.AddOption("WORKER", *name, "By its name, as sinkctl workers lists it, or its id").Required();
