@@ -39,6 +39,12 @@ class FleetDoctor {
     Say(Level::kGood, "coordinator",
         absl::StrCat("answers at ", fleet_.address, " with ", fleet_.sweeps.sweeps_size(),
                      fleet_.sweeps.sweeps_size() == 1 ? " sweep" : " sweeps"));
+    // One of before it told its version is older than this program.
+    if (const std::string& version = fleet_.sweeps.version(); version != fleet_.version)
+      Say(Level::kHint, "coordinator",
+          absl::StrCat("is of ", version.empty() ? "an older version" : absl::StrCat("version ", version),
+                       ", this sinkctl of ", fleet_.version),
+          "install the same version everywhere");
     for (const std::string& warning : fleet_.sweeps.warnings())
       Say(Level::kFault, "coordinator", warning,
           "free space where its --data lies, or move that folder to a larger disk");

@@ -9,6 +9,7 @@ namespace sink::cli {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // The finding about that subject; null when there is none.
 Json About(const Result& result, const std::string& subject) {
@@ -26,6 +27,9 @@ TEST_F(CliTest, DoctorLooksAtCertificatesPortsAndTheFleet) {
     ASSERT_FALSE(About(result, subject).is_null()) << subject << "\n" << result.out;
     EXPECT_EQ(About(result, subject)["level"], "good") << result.out;
   }
+  const Json document = result.json();
+  for (const Json& finding : document["findings"])
+    EXPECT_THAT(finding["what"].get<std::string>(), Not(HasSubstr("version"))) << "both are of this build";
   const Json workers = About(result, "workers");
   ASSERT_FALSE(workers.is_null()) << result.out;
   EXPECT_EQ(workers["level"], "fault");
