@@ -48,7 +48,7 @@ class FleetDoctor {
     for (const std::string& warning : fleet_.sweeps.warnings())
       Say(Level::kFault, "coordinator", warning,
           "free space where its --data lies, or move that folder to a larger disk");
-    int64_t newest = 0;
+    int64_t newest = fleet_.sweeps.now_ms();  // one of an older version is known by its workers alone
     for (const v1::Worker& worker : fleet_.workers.workers())
       if (IsConnected(worker)) newest = std::max(newest, worker.last_seen_ms());
     if (newest == 0) return;

@@ -81,6 +81,8 @@ INSTANTIATE_TEST_SUITE_P(
                               [](Fleet& f) { f.sweeps.add_warnings("the coordinator's disk is nearly full"); }},
                       Planted{"clock", Level::kFault, "are 5m apart", "synchronise both clocks",
                               [](Fleet& f) { f.now_ms += 5 * 60'000 - 2000; }},
+                      Planted{"clock_by_its_own_word", Level::kFault, "are 10m apart", "synchronise both clocks",
+                              [](Fleet& f) { f.sweeps.set_now_ms(kNow + 10 * 60'000); }},
                       Planted{"silent", Level::kFault, "is disconnected, last heard from 1m ago", "its log",
                               [](Fleet& f) {
                                 f.workers.mutable_workers(0)->set_state("disconnected");
