@@ -99,6 +99,35 @@ def follows_the_menu(page, base):
     page.wait("Boolean(document.querySelector('tbody:not([data-before]) td strong'))")
 
 
+def press(page, key):
+    page.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
+    page.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+
+def obeys_keys(page, base):
+    page.look(1280)
+    page.open("about:blank")
+    page.open(base)
+    page.wait("Boolean(document.querySelector('.card'))")
+    press(page, "w")
+    page.wait("location.hash === '#/workers' && Boolean(document.querySelector('tbody td strong'))")
+    press(page, "o")
+    page.wait("location.hash === '#/' && Boolean(document.querySelector('.card'))")
+    for theme in ("dark", "light"):
+        press(page, "t")
+        page.wait(f"document.documentElement.dataset.theme === {theme!r}")
+    page.evaluate("localStorage.removeItem('theme'); delete document.documentElement.dataset.theme; 0")
+    press(page, "?")
+    page.wait("document.querySelector('dialog').open")
+    page.evaluate("document.querySelector('dialog').close(); 0")
+    page.evaluate("location.hash = '#/sweep/live'; 0")
+    page.wait("document.querySelectorAll('.body .row').length === 2")
+    press(page, "/")
+    page.wait("Boolean(document.activeElement?.matches('[data-focus]'))")
+    press(page, "w")  # a letter of the filter now
+    page.wait("document.activeElement.value === 'w' && location.hash.startsWith('#/sweep/live')")
+
+
 def stays_quick_for_days(page):
     """What comes of a job at some steps a second does not pile up in the page."""
     curve = page.evaluate("""import("/chart.js").then(({mergeCurves}) => {
@@ -181,6 +210,7 @@ def main():
             log_in(cluster, page)
             shows_every_page(page, base, jobs, source)
             follows_the_menu(page, base)
+            obeys_keys(page, base)
             stays_quick_for_days(page)
             does_what_a_person_does(page, base, jobs)
             cancels(cluster, page, base, jobs)
