@@ -100,6 +100,17 @@ std::vector<Candidate> WorkerNames(Session& session) {
   return out;
 }
 
+// An admin is told them, others are told nothing.
+std::vector<Candidate> UserNames(Session& session) {
+  std::vector<Candidate> out;
+  if (!session.Connect().ok()) return out;
+  if (const auto known = session.client().ListPrincipals({}); known.ok())
+    for (const v1::PrincipalInfo& info : known->principals())
+      if (!info.revoked() && !info.name().starts_with("worker/"))
+        out.push_back({info.name().substr(info.name().starts_with("user/") ? 5 : 0), info.role()});
+  return out;
+}
+
 // What the job has measured.
 std::vector<Candidate> JobMetrics(const std::string& id, Session& session) {
   std::vector<Candidate> out;
@@ -157,6 +168,8 @@ std::vector<Candidate> Values(Names names, const std::string& subject, Session& 
       return Experiments(subject, session);
     case Names::kWorker:
       return WorkerNames(session);
+    case Names::kUser:
+      return UserNames(session);
     case Names::kProfile:
       return Profiles(subject);
     case Names::kNothing:

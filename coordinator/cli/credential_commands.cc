@@ -290,7 +290,7 @@ void AddUsers(Commands& commands) {
 
   args::Command revoke =
       commands.AddTo(user, "revoke", "Refuse the calls of a user, or of a token, from now on, on open connections too",
-                     Names::kNothing, {"sinkctl user revoke alice", "sinkctl user revoke token/ci"});
+                     Names::kUser, {"sinkctl user revoke alice", "sinkctl user revoke token/ci"});
   auto name = std::make_shared<std::string>();
   revoke.AddOption("NAME", *name, "The user, or as `sinkctl user list` has it: token/NAME, join/ID").Required();
   commands.OnRun(revoke, [name](Session& session) {

@@ -76,6 +76,7 @@ enum class Names {
   kJob,
   kSweepOrJob,
   kWorker,
+  kUser,  // people and programs that may call, as `sinkctl user revoke` names them
   kState,
   kShell,
   kMetric,      // of the sweep that the command is about

@@ -74,6 +74,8 @@ TEST_F(CliTest, CompletesWhatWasMeasuredExperimentsAndWorkers) {
   EXPECT_THAT(Words(Sinkctl({"__complete", "status", "study", "--experiment", ""})), ElementsAre("rates"));
   EXPECT_THAT(Words(Sinkctl({"__complete", "drain", ""})), ElementsAre("worker-1"));
   EXPECT_THAT(Words(Sinkctl({"__complete", "worker", "revoke", "work"})), ElementsAre("worker-1"));
+  ASSERT_EQ(Sinkctl({"user", "add", "alice", "--role", "viewer", "--out", folder_ / "alice"}).code, 0);
+  EXPECT_THAT(Words(Sinkctl({"__complete", "user", "revoke", "al"})), ElementsAre("alice"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "submit", "x.yaml", "--name", ""})), ElementsAre());
   EXPECT_THAT(Words(RunSinkctl({"__complete", "plan", "x.yaml", "--speed", ""})), ElementsAre(":files"));
 }
