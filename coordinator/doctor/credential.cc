@@ -4,8 +4,8 @@
 #include <system_error>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "coordinator/identity/authority.h"
 #include "coordinator/identity/certificate.h"
 
@@ -42,6 +42,9 @@ Finding ExamineCredential(const std::string& subject, const identity::Credential
                  "set it (timedatectl set-ntp true)");
   if (now >= claims->not_after)
     return fault(absl::StrCat("the certificate ended on ", Day(claims->not_after)), another);
+  if (identity::IsDue(*claims, now) && absl::StartsWith(claims->uri, "sink://token/"))
+    return {Level::kHint, subject,
+            absl::StrCat("ends on ", Day(claims->not_after), ": the token of a program is never renewed"), another};
   if (identity::IsDue(*claims, now))
     return {Level::kHint, subject,
             absl::StrCat("the certificate ends on ", Day(claims->not_after), " and has not been renewed in time"),

@@ -57,6 +57,22 @@ TEST(CredentialDoctor, ACoordinatorsFolderHasTwo) {
   EXPECT_TRUE(ExamineAuthority(never_started.path(), site.now).empty());
 }
 
+TEST(CredentialDoctor, ATokenIsNotSaidToBeRenewed) {
+  const Site site;
+  const auto authority = identity::Authority::Open(site.data / "tls", {}, site.now);
+  ASSERT_TRUE(authority.ok()) << authority.status();
+  const std::string key = *identity::MakeKey();
+  const auto issued = authority->Issue(*identity::PublicKeyOfKey(key), "sink://token/ci", absl::Hours(30), site.now);
+  ASSERT_TRUE(issued.ok()) << issued.status();
+  const identity::Credential token = {
+      .authority = authority->certificate(), .certificate = issued->certificate, .key = key};
+  EXPECT_EQ(ExamineCredential("mine", token, site.now, kAnother).level, Level::kGood);
+  const Finding late = ExamineCredential("mine", token, site.now + absl::Hours(21), kAnother);
+  EXPECT_EQ(late.level, Level::kHint);
+  EXPECT_THAT(late.what, HasSubstr("is never renewed"));
+  EXPECT_EQ(late.fix, kAnother);
+}
+
 TEST(CredentialDoctor, WithoutAHomeThereIsNoPlaceForOne) {
   const Finding finding = ExamineCredentialFolder("mine", "", absl::Now(), kAnother);
   EXPECT_EQ(finding.level, Level::kHint);
