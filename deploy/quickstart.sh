@@ -152,10 +152,13 @@ for n in 1 2; do
 done
 
 where() {
+  local page="(none: its port was taken)"
+  [ -s "$home/coordinator/page.addr" ] && page="http://$(cat "$home/coordinator/page.addr")/"
   cat <<EOF
 
 Coordinator   $SINK_COORDINATOR (export SINK_COORDINATOR=$SINK_COORDINATOR)
-Page          $bin/sinkctl page                (prints a link for a browser: curves, heads and logs, live)
+Page          $page
+              $bin/sinkctl page                (prints a link that logs a browser in: curves, heads and logs, live)
 Metrics       http://$(cat "$home/coordinator/metrics.addr")/metrics
 Everything    $home: jobs and checkpoints in coordinator/, packed data in data/, reports/, logs/
 Look around   $bin/sinkctl status | results NAME | report NAME | why JOB | logs JOB | checkpoint get JOB --out DIR

@@ -208,7 +208,7 @@ bool Daemon::Poll() {
   for (int i = 0; i < std::min(response->grants_size(), kMaxGrants); ++i) {
     const v1::Grant& grant = response->grants(i);
     if (const absl::Status sane = CheckGrant(grant); !sane.ok()) {
-      spdlog::error("{}; it is not begun", std::string(sane.message()));
+      spdlog::error("{}; the job is not started", std::string(sane.message()));
       continue;
     }
     AddRunner(std::make_unique<JobRunner>(&options_.runner, grant, devices_.Take(grant.devices())), leased_at);

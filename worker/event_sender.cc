@@ -44,7 +44,8 @@ void EventSender::Run() {
       continue;
     }
     if (!abandoned.HasBeenNotified()) {
-      spdlog::error("job {}: events not delivered: {}", calls_->lease().job_id(), sent.status().ToString());
+      spdlog::error("job {}: its events could not be delivered: {}", calls_->lease().job_id(),
+                    sent.status().ToString());
       calls_->GiveUpEvents();
       calls_->control().Request(StopReason::kRefused);
     }

@@ -130,7 +130,8 @@ const TrainerUser* JobRunner::User() const {
 
 Outcome JobRunner::RunTrainers() {
   if (claim_ == nullptr) {
-    return Failure(v1::INFRA, absl::StrCat("the worker has not ", grant_.devices(), " devices free"));
+    return Failure(v1::INFRA, absl::StrCat("the worker does not have ", grant_.devices(),
+                                           grant_.devices() == 1 ? " device" : " devices", " free"));
   }
   const TrainerUser* const user = User();
   std::vector<std::string> environment = context_->environment;
@@ -242,7 +243,8 @@ void JobRunner::DeliverEvent(const Rank& rank, std::string_view line, const pipe
   // A dropped event has no number; what was spooled before it is durable first all the same.
   offer_error_ = uploader_->Offer(checkpoint->path, checkpoint->step, checkpoint->manifest_hash,
                                   seq > 0 ? seq : spool_->last_seq());
-  if (!offer_error_.ok()) Log(rank, "error", absl::StrCat("checkpoint not uploaded: ", offer_error_.message()));
+  if (!offer_error_.ok())
+    Log(rank, "error", absl::StrCat("the newest checkpoint could not be uploaded: ", offer_error_.message()));
 }
 
 void JobRunner::Log(const Rank& rank, std::string_view level, std::string_view text) {
@@ -298,7 +300,8 @@ void JobRunner::Finish(const Outcome& outcome, uint64_t last_seq) {
     if (calls_.events_given_up()) {
       request.set_outcome(v1::FAILED);
       request.set_failure_class(v1::INFRA);
-      request.set_message("the coordinator lacks events that it once had, and this worker has them no more");
+      request.set_message(
+          "the coordinator has lost events that it once had, and this worker does not have them any more");
       request.set_last_seq(0);
     }
     return absl::UnavailableError(response.status().message());
@@ -309,8 +312,11 @@ void JobRunner::Finish(const Outcome& outcome, uint64_t last_seq) {
                  folder_.path());
     return;
   }
-  if (!status.ok()) spdlog::error("job {}: end not accepted: {}", lease().job_id(), status.ToString());
-  if (status.ok()) spdlog::info("job {}: delivered; now {}", lease().job_id(), v1::JobState_Name(state));
+  if (!status.ok())
+    spdlog::error("job {}: the coordinator did not accept how it ended: {}", lease().job_id(), status.ToString());
+  if (status.ok())
+    spdlog::info("job {}: all of it is delivered, and the coordinator has it as {}", lease().job_id(),
+                 v1::JobState_Name(state));
   if (auto closed = folder_.Close(); !closed.ok()) spdlog::warn("{}", closed.ToString());
 }
 

@@ -27,7 +27,7 @@ int RunUntilSignalled(Daemon& daemon, const sigset_t& signals) {
   for (int received = 0; !daemon.finished();) {
     if (sigtimedwait(&signals, nullptr, &kTick) < 0) continue;
     if (++received == 1) {
-      spdlog::info("stopping: trainers save first; once more to kill them");
+      spdlog::info("stopping as soon as the trainers have saved; another signal kills them at once");
       daemon.BeginDrain();
     } else {
       daemon.Kill();

@@ -20,7 +20,7 @@ void OutageLog::Note(const absl::Status& status) {
   const absl::Duration now = BootTime();
   absl::MutexLock lock(&mutex_);
   if (!away) {
-    if (told_away_) spdlog::info("coordinator reached again after {}", absl::FormatDuration(now - away_since_));
+    if (told_away_) spdlog::info("the coordinator answers again, after {}", absl::FormatDuration(now - away_since_));
     away_ = told_away_ = false;
     if (!status.ok()) Refused(std::string(status.message()), now);
     return;
@@ -30,7 +30,7 @@ void OutageLog::Note(const absl::Status& status) {
   if (now - logged_at_ < kRepeat) return;
   told_away_ = true;
   logged_at_ = now;
-  spdlog::warn("{}; training goes on, trying again", std::string(status.message()));
+  spdlog::warn("{}; training goes on, and the call is tried again", std::string(status.message()));
 }
 
 void OutageLog::Refused(const std::string& why, absl::Duration now) {

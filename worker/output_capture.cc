@@ -18,7 +18,8 @@ void OutputCapture::Add(std::string_view bytes, absl::Duration now, const LineHa
 
 void OutputCapture::Finish(absl::Duration now, const LineHandler& handler) {
   lines_.Finish([&](std::string_view line, bool overlong) { Admit(line, overlong, now, handler); });
-  if (suppressed_lines_ > 0) handler(absl::StrCat("(", suppressed_lines_, " lines left out)"));
+  if (suppressed_lines_ > 0)
+    handler(absl::StrCat("(", suppressed_lines_, suppressed_lines_ == 1 ? " line" : " lines", " left out)"));
   suppressed_lines_ = 0;
 }
 
@@ -31,7 +32,9 @@ void OutputCapture::Admit(std::string_view line, bool overlong, absl::Duration n
     return;
   }
   allowance_ -= 1;
-  if (suppressed_lines_ > 0) handler(absl::StrCat("(", suppressed_lines_, " lines left out: too many at once)"));
+  if (suppressed_lines_ > 0)
+    handler(absl::StrCat("(", suppressed_lines_, suppressed_lines_ == 1 ? " line" : " lines",
+                         " left out: too many at once)"));
   suppressed_lines_ = 0;
   handler(overlong ? std::string(line) + " (line cut)" : std::string(line));
 }

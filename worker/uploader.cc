@@ -121,10 +121,11 @@ void Uploader::Run() {
     const absl::Status status = Upload(*item);
     if (abandoned.HasBeenNotified()) return;  // what is not committed stays for the daemon's next start
     if (status.ok()) {
-      spdlog::info("job {}: checkpoint of step {} committed", calls_->lease().job_id(), item->manifest.step);
+      spdlog::info("job {}: the coordinator has the checkpoint of step {}", calls_->lease().job_id(),
+                   item->manifest.step);
     } else {
-      spdlog::warn("job {}: checkpoint of step {} not delivered: {}", calls_->lease().job_id(), item->manifest.step,
-                   std::string(status.message()));
+      spdlog::warn("job {}: the checkpoint of step {} could not be delivered: {}", calls_->lease().job_id(),
+                   item->manifest.step, std::string(status.message()));
     }
     Discard(item->path);
     absl::MutexLock lock(&mutex_);

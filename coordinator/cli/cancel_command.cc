@@ -32,8 +32,10 @@ Outcome Cancel(Session& session, const std::vector<std::string>& targets) {
   if (cancelled + requested + kept == 0) {
     page.blocks.push_back(TextBlock{{{"nothing to cancel: every job has ended"}}});
   } else {
-    page.blocks.push_back(TextBlock{{{std::to_string(cancelled) + " waiting jobs cancelled,"},
-                                     {std::to_string(requested) + " running jobs asked to save and stop"}}});
+    page.blocks.push_back(
+        TextBlock{{{std::to_string(cancelled) + (cancelled == 1 ? " waiting job" : " waiting jobs") + " cancelled,"},
+                   {std::to_string(requested) + (requested == 1 ? " running job" : " running jobs") +
+                    " asked to save and stop"}}});
   }
   if (kept > 0)
     page.blocks.push_back(TextBlock{{{std::to_string(kept) + (kept == 1 ? " job goes on" : " jobs go on") +

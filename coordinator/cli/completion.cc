@@ -77,7 +77,7 @@ std::vector<Candidate> SweepNames(Session& session) {
   if (!session.Connect().ok()) return out;
   if (const auto sweeps = session.client().ListSweeps({}); sweeps.ok())
     for (const v1::Sweep& sweep : sweeps->sweeps())
-      out.push_back({sweep.name(), std::to_string(sweep.jobs()) + " jobs"});
+      out.push_back({sweep.name(), std::to_string(sweep.jobs()) + (sweep.jobs() == 1 ? " job" : " jobs")});
   return out;
 }
 
@@ -90,6 +90,48 @@ std::vector<Candidate> JobIds(Session& session) {
                      StateCell(StateName(job.state())).text + " " +
                          (job.sweeps_size() > 0 ? ShortLabel(job.sweeps(0).label()) : std::string())});
   return out;
+}
+
+std::vector<Candidate> WorkerNames(Session& session) {
+  std::vector<Candidate> out;
+  if (!session.Connect().ok()) return out;
+  if (const auto workers = session.client().ListWorkers({}); workers.ok())
+    for (const v1::Worker& worker : workers->workers()) out.push_back({worker.name(), worker.state()});
+  return out;
+}
+
+// An admin is told them, others are told nothing.
+std::vector<Candidate> UserNames(Session& session) {
+  std::vector<Candidate> out;
+  if (!session.Connect().ok()) return out;
+  if (const auto known = session.client().ListPrincipals({}); known.ok())
+    for (const v1::PrincipalInfo& info : known->principals())
+      if (!info.revoked() && !info.name().starts_with("worker/"))
+        out.push_back({info.name().substr(info.name().starts_with("user/") ? 5 : 0), info.role()});
+  return out;
+}
+
+// What the job has measured.
+std::vector<Candidate> JobMetrics(const std::string& id, Session& session) {
+  std::vector<Candidate> out;
+  if (id.empty() || !session.Connect().ok()) return out;
+  v1::GetJobRequest request;
+  request.set_id(id);
+  const auto response = session.client().GetJob(request);
+  if (!response.ok()) return out;
+  for (const auto& [name, value] : response->job().progress().latest()) out.push_back({name, ""});
+  std::sort(out.begin(), out.end(), [](const Candidate& a, const Candidate& b) { return a.word < b.word; });
+  return out;
+}
+
+std::vector<Candidate> Experiments(const std::string& sweep, Session& session) {
+  std::vector<Candidate> out;
+  if (sweep.empty() || !session.Connect().ok()) return out;
+  v1::GetSweepRequest request;
+  request.set_name(sweep);
+  if (const auto status = session.client().GetSweep(request); status.ok())
+    for (const v1::Job& job : status->jobs()) out.push_back({PlaceIn(job, sweep).experiment(), ""});
+  return out;  // repeated ones are told once
 }
 
 // What the sweep has measured.
@@ -120,6 +162,14 @@ std::vector<Candidate> Values(Names names, const std::string& subject, Session& 
   switch (names) {
     case Names::kMetric:
       return Metrics(subject, session);
+    case Names::kJobMetric:
+      return JobMetrics(subject, session);
+    case Names::kExperiment:
+      return Experiments(subject, session);
+    case Names::kWorker:
+      return WorkerNames(session);
+    case Names::kUser:
+      return UserNames(session);
     case Names::kProfile:
       return Profiles(subject);
     case Names::kNothing:
@@ -147,23 +197,28 @@ std::vector<Candidate> Values(Names names, const std::string& subject, Session& 
   return {};
 }
 
-Names NamesOfOption(const std::string& option) {
+Names NamesOfOption(const std::string& command, const std::string& option) {
+  if (option == "--name" && command == "metrics") return Names::kJobMetric;
+  if (option == "--experiment") return Names::kExperiment;
   if (option == "--sweep" || option == "--failed") return Names::kSweep;
   if (option == "--state") return Names::kState;
   if (option == "--job") return Names::kJob;
   if (option == "--metric") return Names::kMetric;
   if (option == "--profile") return Names::kProfile;
-  if (option == "--out" || option == "--python") return Names::kFile;
+  for (const char* path :
+       {"--out", "--python", "--speed", "--worker", "--data-root", "--trainer", "--coordinator-data"})
+    if (option == path) return Names::kFile;
   return Names::kNothing;
 }
 
 // What may follow an option: the words of its help where these are a choice ("markdown|html|both"; "NAME|PATH" stands
 // for other words).
-std::vector<Candidate> ValuesOf(const args::Option& option, const std::string& subject, Session& session) {
+std::vector<Candidate> ValuesOf(const std::string& command, const args::Option& option, const std::string& subject,
+                                Session& session) {
   const std::string text = option.value_text();
   const bool choice =
       text.find('|') != std::string::npos && std::none_of(text.begin(), text.end(), absl::ascii_isupper);
-  if (!choice) return Values(NamesOfOption(option.name()), subject, session);
+  if (!choice) return Values(NamesOfOption(command, option.name()), subject, session);
   std::vector<Candidate> out;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('|', begin), text.size());
@@ -198,7 +253,7 @@ std::vector<Candidate> Candidates(const std::vector<std::string>& words, const C
       subject = word;
     }
   }
-  if (waiting) return ValuesOf(*waiting, subject, session);
+  if (waiting) return ValuesOf(command.name(), *waiting, subject, session);
   std::vector<Candidate> out;
   if (words.back().starts_with("-")) {
     for (std::optional<args::Command> c = command; c; c = c->parent())

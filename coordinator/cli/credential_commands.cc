@@ -250,7 +250,7 @@ void AddWorkerTokens(Commands& commands) {
   commands.OnRun(token, [options](Session& session) { return MakeToken(session, kJoin, *options); });
 
   args::Command revoke =
-      commands.AddTo(worker, "revoke", "Refuse a worker's calls from now on; its jobs go to others", Names::kNothing,
+      commands.AddTo(worker, "revoke", "Refuse a worker's calls from now on; its jobs go to others", Names::kWorker,
                      {"sinkctl worker revoke node-7", "sinkctl worker revoke 0123456789abcdef0123456789abcdef"});
   auto name = std::make_shared<std::string>();
   revoke.AddOption("WORKER", *name, "By its name, as sinkctl workers lists it, or its id").Required();
@@ -290,7 +290,7 @@ void AddUsers(Commands& commands) {
 
   args::Command revoke =
       commands.AddTo(user, "revoke", "Refuse the calls of a user, or of a token, from now on, on open connections too",
-                     Names::kNothing, {"sinkctl user revoke alice", "sinkctl user revoke token/ci"});
+                     Names::kUser, {"sinkctl user revoke alice", "sinkctl user revoke token/ci"});
   auto name = std::make_shared<std::string>();
   revoke.AddOption("NAME", *name, "The user, or as `sinkctl user list` has it: token/NAME, join/ID").Required();
   commands.OnRun(revoke, [name](Session& session) {

@@ -4,16 +4,25 @@
 #include <memory>
 #include <utility>
 
+#include "absl/time/time.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/views/views.h"
+#include "coordinator/client/address.h"
+#include "coordinator/doctor/credential.h"
 #include "coordinator/doctor/fleet.h"
 #include "coordinator/doctor/machine.h"
+#include "coordinator/doctor/reach.h"
 
 namespace sink::cli {
 namespace {
 
 using doctor::Finding;
 using doctor::Level;
+
+Peer Find(const std::string& address) {
+  constexpr absl::Duration kPatience = absl::Seconds(1);
+  return FindPeer(address, kPatience);
+}
 
 struct DoctorOptions {
   std::string worker;  // --data of a worker on this machine
@@ -61,6 +70,40 @@ std::string BesideThis(const std::string& program) {
   return std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / program;
 }
 
+// What this user shows to the coordinator.
+Finding ExamineOwn(const Session& session, absl::Time now) {
+  constexpr char kSubject[] = "this user's certificate";
+  constexpr char kAnother[] =
+      "log in: sinkctl login FILE, with what the coordinator's admin makes by sinkctl user add NAME; for the one on "
+      "this machine, run sinkctl as the user that runs it";
+  if (const identity::Bundle* token = session.token(); token != nullptr)
+    return doctor::ExamineCredential("this program's token", token->credential, now,
+                                     "have another made: sinkctl user token NAME");
+  return doctor::ExamineCredentialFolder(kSubject, session.credentials(), now, kAnother);
+}
+
+// What the options name on this machine.
+std::vector<Finding> ExamineHere(const DoctorOptions& options, absl::Time now) {
+  std::vector<Finding> out;
+  const auto add = [&out](std::vector<Finding> more) { std::move(more.begin(), more.end(), std::back_inserter(out)); };
+  if (options.worker.empty() && options.coordinator.empty()) return out;
+  const doctor::Machine machine = doctor::ThisMachine();
+  if (!options.coordinator.empty()) {
+    add(doctor::ExamineCoordinator(machine, options.coordinator));
+    add(doctor::ExamineAuthority(options.coordinator, now));
+    add(doctor::ExaminePorts(options.coordinator, Find));
+  }
+  if (!options.worker.empty()) {
+    add(doctor::ExamineWorker(machine, {options.worker, options.data_root,
+                                        options.trainer.empty() ? BesideThis("sink-trainer") : options.trainer}));
+    add({doctor::ExamineCredentialFolder(
+        "worker's certificate", options.worker + "/tls", now,
+        "start sink-worker, which joins; where the coordinator runs elsewhere, with --join FILE, a token of sinkctl "
+        "worker token")});
+  }
+  return out;
+}
+
 Cell Mark(const std::string& level) {
   if (level == "fault") return {"fault", Style::kRed};
   if (level == "hint") return {"hint", Style::kYellow};
@@ -70,23 +113,15 @@ Cell Mark(const std::string& level) {
 const char* NameOf(Level level) { return level == Level::kFault ? "fault" : level == Level::kHint ? "hint" : "good"; }
 
 Outcome Doctor(Session& session, const DoctorOptions& options) {
-  std::vector<Finding> findings;
-  const auto add = [&findings](std::vector<Finding> more) {
-    std::move(more.begin(), more.end(), std::back_inserter(findings));
-  };
-  const bool here = !options.worker.empty() || !options.coordinator.empty();
-  const doctor::Machine machine = here ? doctor::ThisMachine() : doctor::Machine{};
-  if (!options.coordinator.empty()) add(doctor::ExamineCoordinator(machine, options.coordinator));
-  if (!options.worker.empty())
-    add(doctor::ExamineWorker(machine, {options.worker, options.data_root,
-                                        options.trainer.empty() ? BesideThis("sink-trainer") : options.trainer}));
+  const absl::Time now = absl::FromUnixMillis(session.world().now_ms());
+  std::vector<Finding> findings = ExamineHere(options, now);
+  findings.push_back(ExamineOwn(session, now));
   auto fleet = ExamineFleet(session);
   if (session.world().interrupt.triggered()) return {kInterrupted, "interrupted"};
   if (fleet.ok()) {
-    add(*std::move(fleet));
+    std::move(fleet->begin(), fleet->end(), std::back_inserter(findings));
   } else {
-    findings.push_back({Level::kFault, "coordinator", std::string(fleet.status().message()),
-                        "start sink-coordinator, or name another with --coordinator or $SINK_COORDINATOR"});
+    findings.push_back(doctor::ExamineRefusal(session.coordinator, Find(session.coordinator), fleet.status()));
   }
 
   Page page;

@@ -71,9 +71,10 @@ Outcome Export(Session& session, const ExportOptions& options) {
                    {"path", options.out},
                    {"jobs", study->runs.size()},
                    {"points", points}};
-  page.blocks.push_back(TextBlock{{{options.out},
-                                   {std::to_string(study->runs.size()) + " jobs", Style::kDim},
-                                   {std::to_string(points) + " points", Style::kDim}}});
+  page.blocks.push_back(
+      TextBlock{{{options.out},
+                 {std::to_string(study->runs.size()) + (study->runs.size() == 1 ? " job" : " jobs"), Style::kDim},
+                 {std::to_string(points) + (points == 1 ? " point" : " points"), Style::kDim}}});
   for (std::string& next : NextSteps(options)) page.blocks.push_back(TextBlock{{{std::move(next)}}});
   session.printer().Print(page);
   return {};

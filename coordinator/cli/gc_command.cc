@@ -43,7 +43,7 @@ Outcome CollectGarbage(Session& session, const GcOptions& options) {
                    {"points_before", response->points_before()},
                    {"points_after", response->points_after()}};
   page.blocks.push_back(TextBlock{
-      {{std::to_string(response->jobs()) + " jobs"},
+      {{std::to_string(response->jobs()) + (response->jobs() == 1 ? " job" : " jobs")},
        {FormatCount(static_cast<double>(gone)) + " of " + FormatCount(static_cast<double>(response->points_before())) +
         " points " + (options.dry_run ? "would go" : "are gone")}}});
   session.printer().Print(page);

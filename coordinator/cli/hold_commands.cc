@@ -31,7 +31,7 @@ Outcome Hold(Session& session, const std::string& hold, const std::string& done,
 
 void Add(Commands& commands, const std::string& name, const std::string& description, const std::string& hold,
          const std::string& done) {
-  args::Command command = commands.Add(name, description, Names::kNothing,
+  args::Command command = commands.Add(name, description, Names::kWorker,
                                        {"sinkctl " + name + " node-7", "sinkctl " + name + " node-7 node-8"});
   auto options = std::make_shared<HoldOptions>();
   command.AddOption("WORKER", options->workers, "Workers by name, as sinkctl workers lists them").Required();

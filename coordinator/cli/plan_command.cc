@@ -70,7 +70,9 @@ std::string TimeText(const Totals& totals, const Speed& speed, int slots) {
                      std::to_string(slots) + (slots == 1 ? " device" : " devices") +
                      " as fast as those that were measured (" + FormatFixed(100 * speed.typical_miss, 0) +
                      " % off a job)";
-  if (totals.untimed > 0) text += ", and " + std::to_string(totals.untimed) + " jobs more that do not train";
+  if (totals.untimed > 0)
+    text += ", and " + std::to_string(totals.untimed) +
+            (totals.untimed == 1 ? " more job that does" : " more jobs that do") + " not train";
   return text;
 }
 
@@ -166,19 +168,22 @@ Page PlanPage(const SweepFiles& files, const std::optional<Answer>& answer, cons
                                            const bool fresh = row["new"] == true;
                                            return {fresh ? "new" : "stored", fresh ? Style::kGreen : Style::kDim};
                                          }});
-  page.blocks.push_back(TextBlock{{{sweep.name, Style::kBold}, {std::to_string(sweep.jobs.size()) + " jobs"}}});
+  page.blocks.push_back(TextBlock{
+      {{sweep.name, Style::kBold}, {std::to_string(sweep.jobs.size()) + (sweep.jobs.size() == 1 ? " job" : " jobs")}}});
   page.blocks.push_back(std::move(arithmetic));
   page.blocks.push_back(TextBlock{});
   page.blocks.push_back(TableBlock{"jobs", std::move(columns), "no jobs"});
   TextBlock footer;
   if (totals.different < sweep.jobs.size())
-    footer.pieces.push_back({std::to_string(totals.different) + " different jobs (a repeated one is trained once)"});
+    footer.pieces.push_back({std::to_string(totals.different) +
+                             (totals.different == 1 ? " different job" : " different jobs") +
+                             " (a repeated one is trained once)"});
   footer.pieces.push_back({FormatCount(totals.tokens) + " tokens"});
   if (totals.flops > 0)
     footer.pieces.push_back({FormatPower(totals.flops) + " FLOPs: about " + GpuTime(hours(totals.flops)) + " at " +
                              FormatPower(options.device_flops) + " FLOP/s"});
   else
-    footer.pieces.push_back({"how many FLOPs, the models' folders will tell"});
+    footer.pieces.push_back({"FLOPs are not known: they depend on the models, which the workers have"});
   if (speed) footer.pieces.push_back({TimeText(totals, *speed, slots), Style::kBold});
   if (diff) footer.pieces.push_back({AtHandText(answer->at_hand)});
   if (diff) footer.pieces.push_back({GpuTime(hours(totals.new_flops)) + " of it new"});
@@ -240,7 +245,8 @@ Page PageTogether(const PlanOptions& options, const std::optional<Speed>& speed,
   page.blocks.push_back(TableBlock{"sweeps", std::move(columns), "no sweeps"});
   TextBlock text;
   text.pieces.push_back({"together", Style::kBold});
-  text.pieces.push_back({std::to_string(totals.different) + " different jobs"});
+  text.pieces.push_back(
+      {std::to_string(totals.different) + (totals.different == 1 ? " different job" : " different jobs")});
   text.pieces.push_back({FormatCount(totals.tokens) + " tokens"});
   if (totals.flops > 0)
     text.pieces.push_back({FormatPower(totals.flops) + " FLOPs: about " + GpuTime(hours) + " at " +

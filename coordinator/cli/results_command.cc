@@ -97,7 +97,9 @@ Outcome Results(Session& session, const ResultsOptions& options) {
       {has_bos ? "BOS token where the model's tokenizer prepends one" : "no BOS token prepended", Style::kDim});
   footer.pieces.push_back({"beside the paper's: sinkctl report " + sweep, Style::kDim});
   if (unfinished > 0)
-    footer.pieces.push_back({std::to_string(unfinished) + " jobs not finished: values so far", Style::kYellow});
+    footer.pieces.push_back(
+        {std::to_string(unfinished) + (unfinished == 1 ? " job is" : " jobs are") + " not finished: values so far",
+         Style::kYellow});
   page.blocks.push_back(std::move(footer));
   session.printer().Print(page);
   return {};

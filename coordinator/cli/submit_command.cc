@@ -54,7 +54,9 @@ absl::StatusOr<int> RetryAll(Session& session, const std::vector<std::string>& i
 // Of those that are stored and have ended without success: that they are queued again, or how they would be.
 TextBlock EndedBlock(size_t ended, int queued_again) {
   const std::string jobs = ended == 1 ? "1 stored job has" : std::to_string(ended) + " stored jobs have";
-  if (queued_again > 0) return {{{std::to_string(queued_again) + " stored jobs queued again", Style::kGreen}}};
+  if (queued_again > 0)
+    return {{{std::to_string(queued_again) + (queued_again == 1 ? " stored job" : " stored jobs") + " queued again",
+              Style::kGreen}}};
   return {
       {{jobs + " failed or been cancelled and will not run", Style::kYellow}, {"submit --retry queues them again"}}};
 }
@@ -90,9 +92,10 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, int qu
       TableBlock{"jobs",
                  {JobIdColumn("id"), TextColumn("EXPERIMENT", "experiment", 12, 1), std::move(label), std::move(added)},
                  ""});
-  TextBlock summary = {{{response.sweep() + ": " + std::to_string(response.jobs_size()) + " jobs, " +
-                             std::to_string(response.added()) + " new",
-                         Style::kBold}}};
+  TextBlock summary = {
+      {{response.sweep() + ": " + std::to_string(response.jobs_size()) +
+            (response.jobs_size() == 1 ? " job, " : " jobs, ") + std::to_string(response.added()) + " new",
+        Style::kBold}}};
   if (response.removed() > 0)
     summary.pieces.push_back(
         {"no longer named, and left to run: " + std::to_string(response.removed()) + " of an earlier version"});

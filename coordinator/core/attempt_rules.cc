@@ -87,7 +87,7 @@ void ReturnJob(Job* job, const std::string& message, Now now) {
 
 void UndoGrant(Job* job, Now now) {
   Enqueue(job, now);
-  job->message = "the worker never received the last grant";
+  job->message = "its worker never got the job";
 }
 
 void BeginGeneration(Job* job, Now now) {

@@ -79,6 +79,11 @@ std::string HowItEnded(const JobDetails& details) {
   return said;
 }
 
+// "1 device", "2 free devices".
+std::string Devices(int count, const char* kind = "") {
+  return absl::StrCat(count, kind, count == 1 ? " device" : " devices");
+}
+
 // What keeps the job from these workers, all connected; empty: nothing.
 std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job) {
   const int group = job.group(), groups = job.devices / group;
@@ -92,16 +97,18 @@ std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job)
   }
   if (connected == 0) return "no worker is connected; start sink-worker on a machine";
   if (largest < group) {
-    return absl::StrCat("it needs ", group, " devices on one worker, and the largest connected one has ", largest);
+    return absl::StrCat("it needs ", Devices(group), " on one worker, and the largest connected one has ", largest);
   }
-  const std::string needs = absl::StrCat("it needs ", groups, " groups of ", group, " devices, each on one worker");
+  const std::string needs = absl::StrCat("it needs ", groups, " groups of ", Devices(group), ", each on one worker");
   if (room < groups) return absl::StrCat(needs, ", and the connected workers have room for ", room);
   if (room_now < groups && groups > 1) {
-    return absl::StrCat(needs, "; ", room_now, " are free now, and what others may not delay is kept for it");
+    return absl::StrCat(needs, "; ", room_now, room_now == 1 ? " is" : " are",
+                        " free now, and only jobs that will have ended before it can start may use them");
   }
   if (most_free < group) {
-    return absl::StrCat("it needs ", group, " free devices on one worker; ", most_free, " are free at most (",
-                        connected, " connected)");
+    return absl::StrCat("it needs ", Devices(group, " free"), " on one worker; ",
+                        most_free == 0 ? "none is free" : absl::StrCat("the most that one has free is ", most_free),
+                        " (", connected, connected == 1 ? " worker is connected)" : " workers are connected)");
   }
   return "";
 }
@@ -121,7 +128,7 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(job.home_sweep));
       SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
       if (!held.empty()) reasons.push_back(held);
-      if (job.delayed) reasons.push_back("it waits for its retry delay to pass");
+      if (job.delayed) reasons.push_back("it waits a while before it is tried again, because its last attempt failed");
       for (const std::string& held : HeldWorkers(workers)) reasons.push_back(held);
       const std::string lacking = KeepAble(job, context_->inventory(), &workers);
       if (!lacking.empty()) reasons.push_back(lacking);

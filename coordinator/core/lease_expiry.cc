@@ -15,7 +15,11 @@ namespace sink {
 namespace {
 
 constexpr int64_t kRetireEveryMs = 60'000;
-constexpr char kMemberWithoutGrant[] = "a worker of its gang never received the grant";
+constexpr char kMemberWithoutGrant[] = "a worker of its group never got the job";
+
+std::string WorkerWasLost(const std::string& worker) {
+  return absl::StrCat("its worker ", worker, " was not heard from for too long");
+}
 
 }  // namespace
 
@@ -67,8 +71,7 @@ absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& 
     case Due::kNeverReceived: {
       if (job.phase != JobState::kLeased || job.cancel_requested) {  // it has begun, or must not be queued again
         ++ended->lost;
-        const char* const why =
-            due == Due::kNeverReceived ? "its worker never received the grant" : kMemberWithoutGrant;
+        const char* const why = due == Due::kNeverReceived ? "its worker never got the job" : kMemberWithoutGrant;
         return LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now);
       }
       const Attempt attempt = RunningAttempt(job, now);
@@ -83,14 +86,12 @@ absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& 
     }
     case Due::kExpired:
       ++ended->expired;
-      return LoseLease(context_, rows, job, FailureClass::kInfra,
-                       absl::StrCat("lost its worker ", job.worker, " (lease expired)"), /*delay=*/true, now);
+      return LoseLease(context_, rows, job, FailureClass::kInfra, WorkerWasLost(job.worker), /*delay=*/true, now);
     case Due::kMemberLost: {
       FailureClass failure_class = FailureClass::kInfra;
       std::string why = "its leader did not end though other ranks had";
       for (const GangMember& member : members) {
-        if (!member.ended && WhatIsDue(member, now) == Due::kMemberLost)
-          why = absl::StrCat("lost its worker ", member.worker, " (lease expired)");
+        if (!member.ended && WhatIsDue(member, now) == Due::kMemberLost) why = WorkerWasLost(member.worker);
       }
       SINK_RETURN_IF_ERROR(BlameMember(rows, job.id, &failure_class, &why));
       ++ended->expired;

@@ -76,7 +76,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
     // A daemon forgets no lease, so what the same one does not name was granted after it had sent this: a call that it
     // has given up and repeated may come late. Should its worker not have the grant after all, the lease runs out.
     const auto is_lost = [&](const Holder& holder) { return !same_daemon || holder.session != request.session; };
-    const std::string why = absl::StrCat("worker ", request.name, " restarted without it");
+    const std::string why = absl::StrCat("worker ", request.name, " was started again and no longer had the job");
     SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobsOf(request.worker_id));
     for (Job& job : live) {
       if (is_held(job.lease())) {

@@ -39,10 +39,16 @@ class FleetDoctor {
     Say(Level::kGood, "coordinator",
         absl::StrCat("answers at ", fleet_.address, " with ", fleet_.sweeps.sweeps_size(),
                      fleet_.sweeps.sweeps_size() == 1 ? " sweep" : " sweeps"));
+    // One of before it told its version is older than this program.
+    if (const std::string& version = fleet_.sweeps.version(); version != fleet_.version)
+      Say(Level::kHint, "coordinator",
+          absl::StrCat("is of ", version.empty() ? "an older version" : absl::StrCat("version ", version),
+                       ", this sinkctl of ", fleet_.version),
+          "install the same version everywhere");
     for (const std::string& warning : fleet_.sweeps.warnings())
       Say(Level::kFault, "coordinator", warning,
           "free space where its --data lies, or move that folder to a larger disk");
-    int64_t newest = 0;
+    int64_t newest = fleet_.sweeps.now_ms();  // one of an older version is known by its workers alone
     for (const v1::Worker& worker : fleet_.workers.workers())
       if (IsConnected(worker)) newest = std::max(newest, worker.last_seen_ms());
     if (newest == 0) return;
@@ -81,7 +87,7 @@ class FleetDoctor {
     if (findings_.size() == before)
       Say(Level::kGood, subject,
           absl::StrCat("connected, ", worker.devices(), " x ", worker.device_kind(), ", ", worker.devices_free(),
-                       " free, ", worker.sets_size(), " data sets"));
+                       " free, ", worker.sets_size(), worker.sets_size() == 1 ? " data set" : " data sets"));
   }
 
   void Workers() {

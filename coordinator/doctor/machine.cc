@@ -87,9 +87,8 @@ class MachineDoctor {
             "chown it, or mount it writable (a disk that failed comes back read-only: look at dmesg)");
       return false;
     }
-    if (const fs::space_info space = fs::space(place, error);
-        !error && static_cast<int64_t>(space.available) < kLeastRoom)
-      Fault(subject, absl::StrCat(MiB(space.available), " free at ", place.string()),
+    if (const int64_t room = machine_.bytes_free(place); room >= 0 && room < kLeastRoom)
+      Fault(subject, absl::StrCat(MiB(room), " free at ", place.string()),
             "free space, or name a --data on a larger disk");
     struct stat status {};
     if (secret && place == folder && stat(folder.c_str(), &status) == 0 && (status.st_mode & 0022) != 0)
@@ -171,6 +170,12 @@ void Sets(MachineDoctor& doctor, const fs::path& root) {
 
 }  // namespace
 
+int64_t BytesFree(const fs::path& folder) {
+  std::error_code error;
+  const fs::space_info space = fs::space(folder, error);
+  return error ? -1 : static_cast<int64_t>(space.available);
+}
+
 Machine ThisMachine() {
   Machine out;
   std::ifstream version("/proc/driver/nvidia/version");
@@ -191,8 +196,7 @@ Machine ThisMachine() {
   struct rlimit limit {};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
     out.open_files = static_cast<int64_t>(std::min<rlim_t>(limit.rlim_max, 1 << 30));
-  if (const fs::space_info space = fs::space("/dev/shm", error); !error)
-    out.shared_memory = static_cast<int64_t>(space.available);
+  out.shared_memory = std::max<int64_t>(0, BytesFree("/dev/shm"));
   out.no_groups = files::FindControlGroup().why_not;
   return out;
 }

@@ -4,12 +4,16 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "coordinator/doctor/finding.h"
 
 namespace sink::doctor {
+
+// Of the disk that a folder lies on, for this user; -1 where that cannot be told.
+int64_t BytesFree(const std::filesystem::path& folder);
 
 // What the machine is like, apart from the folders that are looked at.
 struct Machine {
@@ -19,6 +23,7 @@ struct Machine {
   int64_t open_files = 0;     // the limit of descriptors
   int64_t shared_memory = 0;  // bytes free in /dev/shm, which NCCL and Gloo take
   std::string no_groups;      // why a program started as this one makes no control groups; empty: it may
+  std::function<int64_t(const std::filesystem::path&)> bytes_free = BytesFree;
 };
 Machine ThisMachine();
 

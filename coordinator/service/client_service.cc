@@ -65,6 +65,8 @@ grpc::Status ClientServiceImpl::ListSweeps(grpc::ServerContext*, const v1::ListS
   if (!sweeps.ok()) return fail_stop_->Answer(sweeps.status());
   for (const Sweep& sweep : *sweeps) ToProto(sweep, response->add_sweeps());
   AddWarning(*disk_, response);
+  response->set_version(SINK_VERSION);
+  response->set_now_ms(now_().unix_ms);
   return grpc::Status::OK;
 }
 

@@ -99,6 +99,59 @@ def follows_the_menu(page, base):
     page.wait("Boolean(document.querySelector('tbody:not([data-before]) td strong'))")
 
 
+def press(page, key):
+    page.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
+    page.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+
+def obeys_keys(page, base):
+    page.look(1280)
+    page.open("about:blank")
+    page.open(base)
+    page.wait("Boolean(document.querySelector('.card'))")
+    press(page, "w")
+    page.wait("location.hash === '#/workers' && Boolean(document.querySelector('tbody td strong'))")
+    press(page, "o")
+    page.wait("location.hash === '#/' && Boolean(document.querySelector('.card'))")
+    for theme in ("dark", "light"):
+        press(page, "t")
+        page.wait(f"document.documentElement.dataset.theme === {theme!r}")
+    page.evaluate("localStorage.removeItem('theme'); delete document.documentElement.dataset.theme; 0")
+    press(page, "?")
+    page.wait("document.querySelector('dialog').open")
+    page.evaluate("document.querySelector('dialog').close(); 0")
+    page.evaluate("location.hash = '#/sweep/live'; 0")
+    page.wait("document.querySelectorAll('.body .row').length === 2")
+    press(page, "/")
+    page.wait("Boolean(document.activeElement?.matches('[data-focus]'))")
+    press(page, "w")  # a letter of the filter now
+    page.wait("document.activeElement.value === 'w' && location.hash.startsWith('#/sweep/live')")
+
+
+AXES = "[...document.querySelectorAll('.charts svg.chart')].map((chart) => chart.getAttribute('aria-label'))"
+
+
+def draws_curves_as_asked(page, base):
+    """A panel for each setting, over tokens or time, by the address and by hand; the paper's value as a dashed line."""
+    page.look(1280)
+    page.open("about:blank")
+    page.open(f"{base}#/sweep/live?metric=train_loss&axis=tokens&apart=1")
+    page.wait("document.querySelectorAll('.charts.small-panels figure').length === 2")  # two learning rates
+    page.wait(f"{AXES}.length === 2 && {AXES}.every((label) => label.includes('2 lines over tokens.'))")
+    page.evaluate("(() => { const axis = [...document.querySelectorAll('select')].find((select) =>"
+                  " [...select.options].some((option) => option.value === 'time'));"
+                  " axis.value = 'time'; axis.dispatchEvent(new Event('change')); })()")
+    page.wait(f"{AXES}.every((label) => label.includes('over hours of training'))")
+    assert "axis=time" in page.evaluate("location.hash"), "the axis is not in the address"
+    dashed = page.evaluate("""import("/curves.js").then(({experimentCharts}) => experimentCharts(
+        "rates", [{label: "a", jobs: ["x"], paper: 2.5}, {label: "b", jobs: ["y"], paper: NaN}], "train_loss", "steps",
+        {x: {train_loss: [[1, 2], [4, 3]]}, y: {train_loss: [[1, 2], [5, 4]]}}, new Map(), false)
+        .map((figure) => [figure.querySelectorAll("line.paper").length, figure.querySelectorAll("path.curve").length]))""")
+    assert dashed == [[1, 2]], dashed
+    page.evaluate("location.hash = '#/workers'; 0")
+    page.wait("Boolean(document.querySelector('tbody td strong'))")
+
+
 def stays_quick_for_days(page):
     """What comes of a job at some steps a second does not pile up in the page."""
     curve = page.evaluate("""import("/chart.js").then(({mergeCurves}) => {
@@ -181,6 +234,8 @@ def main():
             log_in(cluster, page)
             shows_every_page(page, base, jobs, source)
             follows_the_menu(page, base)
+            obeys_keys(page, base)
+            draws_curves_as_asked(page, base)
             stays_quick_for_days(page)
             does_what_a_person_does(page, base, jobs)
             cancels(cluster, page, base, jobs)

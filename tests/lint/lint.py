@@ -46,7 +46,7 @@ EDGES = {
     "coordinator/client": {"coordinator/errors", "coordinator/files", "coordinator/identity", "proto/files", "sink/v1"},
     "coordinator/report": {"coordinator/job", "proto/charts", "proto/config", "proto/pipe"},
     "coordinator/export": {"coordinator/report", "coordinator/job"},
-    "coordinator/doctor": {"coordinator/job", "proto/files", "sink/v1"},
+    "coordinator/doctor": {"coordinator/client", "coordinator/identity", "coordinator/job", "proto/files", "sink/v1"},
     "coordinator/cli/print": set(),
     "coordinator/cli/base": {"coordinator/cli/print", "coordinator/client", "coordinator/identity", "proto/args"},
     "coordinator/cli/files": {"coordinator/report", "coordinator/export", "proto/files", "proto/run", "sink/v1"},

@@ -45,7 +45,7 @@ TEST_F(OutageLogTest, AnOutageIsToldOnceAndItsEnd) {
   EXPECT_THAT(Note(absl::UnavailableError("cannot reach it")),
               AllOf(StartsWith("warning: cannot reach it"), HasSubstr("training goes on")));
   EXPECT_EQ(Note(absl::DeadlineExceededError("no answer")), "");
-  EXPECT_THAT(Note(absl::OkStatus()), StartsWith("info: coordinator reached again"));
+  EXPECT_THAT(Note(absl::OkStatus()), StartsWith("info: the coordinator answers again"));
   EXPECT_EQ(Note(absl::OkStatus()), "");
 }
 
@@ -69,7 +69,7 @@ TEST_F(OutageLogTest, ARefusalIsNoOutage) {
 TEST_F(OutageLogTest, ARefusalEndsAnOutage) {
   Note(absl::UnavailableError("cannot reach it"));
   EXPECT_THAT(Note(absl::InvalidArgumentError("bad name")),
-              AllOf(HasSubstr("reached again"), HasSubstr("error: bad name")));
+              AllOf(HasSubstr("answers again"), HasSubstr("error: bad name")));
 }
 
 }  // namespace

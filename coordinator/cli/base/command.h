@@ -69,7 +69,21 @@ class Session {
 };
 
 // What an argument names, for completion in the shell.
-enum class Names { kNothing, kFile, kSweep, kJob, kSweepOrJob, kState, kShell, kMetric, kProfile };
+enum class Names {
+  kNothing,
+  kFile,
+  kSweep,
+  kJob,
+  kSweepOrJob,
+  kWorker,
+  kUser,  // people and programs that may call, as `sinkctl user revoke` names them
+  kState,
+  kShell,
+  kMetric,      // of the sweep that the command is about
+  kJobMetric,   // of the job that it is about
+  kExperiment,  // of the sweep
+  kProfile
+};
 
 // The commands as they are added.
 class Commands {

@@ -18,7 +18,8 @@ enum ExitCode : int {
 inline constexpr char kExitCodeHelp[] =
     "Exit codes:\n"
     "  0    done\n"
-    "  1    done, but a job that the command waited for has failed or was cancelled\n"
+    "  1    done, but what the command looked at is not well: a job that it waited for has failed or was cancelled,\n"
+    "       doctor found a fault, a checkpoint is damaged\n"
     "  2    wrong usage\n"
     "  3    the sweep file is wrong, or an output file cannot be written\n"
     "  4    no such sweep, job or checkpoint\n"

@@ -60,6 +60,26 @@ TEST_F(CliTest, CompletesSweepNamesAndJobIds) {
   EXPECT_THAT(Sinkctl({"__complete", "logs", ""}).out, HasSubstr("\tqueued learning_rate=0.001"));
 }
 
+TEST_F(CliTest, CompletesWhatWasMeasuredExperimentsAndWorkers) {
+  using ::testing::ElementsAre;
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, 0);
+  StartWorker();
+  const auto grants = TakeJobs();
+  ASSERT_EQ(grants.size(), 1u);
+  Report(grants[0], {pipe::Metrics{.step = 1, .values = {{"train_loss", 2.5}, {"train_perplexity", 9.5}}}});
+  const std::string id = JobId("study", 0).substr(0, 8);
+  EXPECT_THAT(Words(Sinkctl({"__complete", "curves", "study", "--metric", "train_"})),
+              ElementsAre("train_loss", "train_perplexity"));
+  EXPECT_THAT(Words(Sinkctl({"__complete", "metrics", id, "--name", "train_l"})), ElementsAre("train_loss"));
+  EXPECT_THAT(Words(Sinkctl({"__complete", "status", "study", "--experiment", ""})), ElementsAre("rates"));
+  EXPECT_THAT(Words(Sinkctl({"__complete", "drain", ""})), ElementsAre("worker-1"));
+  EXPECT_THAT(Words(Sinkctl({"__complete", "worker", "revoke", "work"})), ElementsAre("worker-1"));
+  ASSERT_EQ(Sinkctl({"user", "add", "alice", "--role", "viewer", "--out", folder_ / "alice"}).code, 0);
+  EXPECT_THAT(Words(Sinkctl({"__complete", "user", "revoke", "al"})), ElementsAre("alice"));
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "submit", "x.yaml", "--name", ""})), ElementsAre());
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "plan", "x.yaml", "--speed", ""})), ElementsAre(":files"));
+}
+
 TEST(Completion, ScriptsAreValid) {
   testing::TempDir folder;
   for (const std::string shell : {"bash", "zsh", "fish"}) {

@@ -90,7 +90,7 @@ TEST_F(GangTest, LostMemberEndsTheAttemptAndTheNextIsWhole) {
     Beat("u", {leader.lease}, 0);
   }
   EXPECT_EQ(State(1), JobState::kQueued);
-  EXPECT_THAT(Get(1).message, HasSubstr("lost its worker v"));
+  EXPECT_THAT(Get(1).message, HasSubstr("its worker v was not heard from for too long"));
   EXPECT_EQ(expirations, 1);
   Join("v", 4, "b");
   Pass(3000);
@@ -138,7 +138,7 @@ TEST_F(GangTest, MemberWithoutItsGrantEndsTheAttempt) {
     Beat("v", {}, 0);
   }
   EXPECT_EQ(State(1), JobState::kQueued);
-  EXPECT_THAT(Get(1).message, HasSubstr("never received"));
+  EXPECT_THAT(Get(1).message, HasSubstr("never got the job"));
   EXPECT_EQ(Get(1).failures, FailureCounts()) << "as where the leader's grant is lost";
   EXPECT_EQ(Get(1).restarts_without_progress, 0);
   EXPECT_THAT(Beat("u", {leader.lease}).stale, ElementsAre(leader.lease));

@@ -130,7 +130,7 @@ TEST_F(LeaseTest, AnExpiredLeaseRequeuesTheJobAndIsStale) {
   Pass(11'000);
   EXPECT_EQ(State(), JobState::kQueued);
   EXPECT_EQ(Get().failures.infra, 1);
-  EXPECT_THAT(Get().message, HasSubstr("lease expired"));
+  EXPECT_THAT(Get().message, HasSubstr("was not heard from for too long"));
   EXPECT_EQ(expirations, 1);
   auto heartbeat = Heartbeat({lease});
   ASSERT_TRUE(heartbeat.ok());

@@ -190,6 +190,14 @@ TEST_F(PolicyTest, ExplainTellsWhatAQueuedJobLacks) {
   EXPECT_EQ(manager->queries().Explain("ffff", now).status().code(), absl::StatusCode::kNotFound);
 }
 
+TEST_F(PolicyTest, ExplainCountsDevicesInWholeSentences) {
+  Submit({1, 2});
+  Register();
+  const Lease lease = Start(1);
+  ASSERT_TRUE(Heartbeat({lease}).ok());  // which says that none is free
+  EXPECT_THAT(Why(2), HasSubstr("it needs 1 free device on one worker; none is free (1 worker is connected)"));
+}
+
 TEST_F(PolicyTest, ExplainTellsWhoHasARunningJobAndHowALostOneEnded) {
   Submit({1});
   Register();
@@ -197,7 +205,8 @@ TEST_F(PolicyTest, ExplainTellsWhoHasARunningJobAndHowALostOneEnded) {
   Advance(2000);
   EXPECT_THAT(Why(1), HasSubstr("worker w has it (attempt 1), heard from 2s ago"));
   Pass(12'000);
-  EXPECT_THAT(Why(1), HasSubstr("attempt 1 ended: lost its worker w (lease expired); it will go on from step 0"));
+  EXPECT_THAT(Why(1),
+              HasSubstr("attempt 1 ended: its worker w was not heard from for too long; it will go on from step 0"));
 }
 
 TEST_F(PolicyTest, AJobThatAPersonHasRetriedSaysSoAndHowItHadEnded) {

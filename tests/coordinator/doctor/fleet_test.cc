@@ -18,6 +18,7 @@ Fleet Healthy() {
   fleet.address = "127.0.0.1:7070";
   fleet.version = "1.2.3";
   fleet.now_ms = kNow;
+  fleet.sweeps.set_version("1.2.3");
   for (const char* name : {"a", "b"}) {
     v1::Worker* worker = fleet.workers.add_workers();
     worker->set_name(name);
@@ -80,6 +81,8 @@ INSTANTIATE_TEST_SUITE_P(
                               [](Fleet& f) { f.sweeps.add_warnings("the coordinator's disk is nearly full"); }},
                       Planted{"clock", Level::kFault, "are 5m apart", "synchronise both clocks",
                               [](Fleet& f) { f.now_ms += 5 * 60'000 - 2000; }},
+                      Planted{"clock_by_its_own_word", Level::kFault, "are 10m apart", "synchronise both clocks",
+                              [](Fleet& f) { f.sweeps.set_now_ms(kNow + 10 * 60'000); }},
                       Planted{"silent", Level::kFault, "is disconnected, last heard from 1m ago", "its log",
                               [](Fleet& f) {
                                 f.workers.mutable_workers(0)->set_state("disconnected");
@@ -87,6 +90,10 @@ INSTANTIATE_TEST_SUITE_P(
                               }},
                       Planted{"version", Level::kHint, "is of version 1.2.2, this sinkctl of 1.2.3", "same version",
                               [](Fleet& f) { f.workers.mutable_workers(1)->set_version("1.2.2"); }},
+                      Planted{"coordinator_version", Level::kHint, "is of version 1.3.0, this sinkctl of 1.2.3",
+                              "same version", [](Fleet& f) { f.sweeps.set_version("1.3.0"); }},
+                      Planted{"older_coordinator", Level::kHint, "is of an older version, this sinkctl of 1.2.3",
+                              "same version", [](Fleet& f) { f.sweeps.clear_version(); }},
                       Planted{"quarantine", Level::kFault, "in quarantine: three jobs failed", "sinkctl uncordon a",
                               [](Fleet& f) {
                                 f.workers.mutable_workers(0)->set_hold("quarantined");

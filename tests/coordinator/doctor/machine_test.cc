@@ -22,6 +22,7 @@ struct Site {
   fs::path coordinator = folder / "coordinator";
 
   Site() {
+    machine.bytes_free = [](const fs::path&) { return int64_t{1} << 40; };
     for (const fs::path& path : {worker.data, worker.data_root / "text", coordinator}) {
       fs::create_directories(path);
       fs::permissions(path, fs::perms::owner_all);
@@ -61,7 +62,12 @@ TEST(MachineDoctor, AHealthyMachineIsGood) {
   EXPECT_EQ(NotGood(ExamineWorker(site.machine, site.worker)).size(), 0u) << "a machine without a GPU is one, too";
 }
 
-TEST(MachineDoctor, ThisMachineIsReadWithoutHarm) { EXPECT_GT(ThisMachine().open_files, 0); }
+TEST(MachineDoctor, ThisMachineIsReadWithoutHarm) {
+  const Machine machine = ThisMachine();
+  EXPECT_GT(machine.open_files, 0);
+  EXPECT_GT(machine.bytes_free("/"), 0);
+  EXPECT_EQ(machine.bytes_free("/there/is/no/such/folder"), -1);
+}
 
 class WorkerFault : public ::testing::TestWithParam<Planted> {};
 
@@ -77,39 +83,41 @@ TEST_P(WorkerFault, IsFoundAndGivenAFix) {
 
 INSTANTIATE_TEST_SUITE_P(
     Planted, WorkerFault,
-    ::testing::Values(Planted{"old_driver", Level::kFault, "driver is 550.54.14, and CUDA 13 needs 580",
-                              "install driver 580", [](Site& s) { s.machine.driver = "550.54.14"; }},
-                      Planted{"no_driver", Level::kFault, "2 device files, but no driver", "modprobe nvidia",
-                              [](Site& s) { s.machine.driver = ""; }},
-                      Planted{"no_device", Level::kFault, "there is no device file", "--gpus all",
-                              [](Site& s) { s.machine.gpus = 0; }},
-                      Planted{"no_nvml", Level::kHint, "libnvidia-ml.so.1", "libnvidia-ml1",
-                              [](Site& s) { s.machine.nvml = false; }},
-                      Planted{"small_shm", Level::kFault, "/dev/shm has 1 MiB", "--shm-size",
-                              [](Site& s) { s.machine.shared_memory = 1 << 20; }},
-                      Planted{"few_files", Level::kFault, "may open 256 files", "ulimit -n",
-                              [](Site& s) { s.machine.open_files = 256; }},
-                      Planted{"no_control_groups", Level::kHint, "not its own to divide: a worker", "deploy/systemd",
-                              [](Site& s) { s.machine.no_groups = "its control group /x is not its own to divide"; }},
-                      Planted{"data_is_a_file", Level::kFault, "is no folder", "another --data",
-                              [](Site& s) {
-                                fs::remove_all(s.worker.data);
-                                std::ofstream(s.worker.data) << "x";
-                              }},
-                      Planted{"data_is_open", Level::kFault, "others may write into", "chmod go-w",
-                              [](Site& s) { fs::permissions(s.worker.data, fs::perms::all); }},
-                      Planted{"no_trainer", Level::kFault, "there is no ", "--trainer",
-                              [](Site& s) { fs::remove(s.worker.trainer); }},
-                      Planted{"trainer_not_executable", Level::kFault, "is not executable", "chmod +x",
-                              [](Site& s) { fs::permissions(s.worker.trainer, fs::perms::owner_read); }},
-                      Planted{"trainer_lacks_a_library", Level::kFault, "--version` ends with 127", "run it by hand",
-                              [](Site& s) { s.Program("#!/bin/sh\nexit 127\n"); }},
-                      Planted{"no_root", Level::kFault, "there is no folder", "sink-data pack",
-                              [](Site& s) { fs::remove_all(s.worker.data_root); }},
-                      Planted{"no_sets", Level::kFault, "no packed set", "sink-data pack",
-                              [](Site& s) { fs::remove_all(s.worker.data_root / "text"); }},
-                      Planted{"half_a_set", Level::kHint, "was not packed to the end", "sink-data pack again",
-                              [](Site& s) { fs::create_directory(s.worker.data_root / "more"); }}),
+    ::testing::Values(
+        Planted{"old_driver", Level::kFault, "driver is 550.54.14, and CUDA 13 needs 580", "install driver 580",
+                [](Site& s) { s.machine.driver = "550.54.14"; }},
+        Planted{"no_driver", Level::kFault, "2 device files, but no driver", "modprobe nvidia",
+                [](Site& s) { s.machine.driver = ""; }},
+        Planted{"no_device", Level::kFault, "there is no device file", "--gpus all",
+                [](Site& s) { s.machine.gpus = 0; }},
+        Planted{"no_nvml", Level::kHint, "libnvidia-ml.so.1", "libnvidia-ml1", [](Site& s) { s.machine.nvml = false; }},
+        Planted{"small_shm", Level::kFault, "/dev/shm has 1 MiB", "--shm-size",
+                [](Site& s) { s.machine.shared_memory = 1 << 20; }},
+        Planted{"few_files", Level::kFault, "may open 256 files", "ulimit -n",
+                [](Site& s) { s.machine.open_files = 256; }},
+        Planted{"no_control_groups", Level::kHint, "not its own to divide: a worker", "deploy/systemd",
+                [](Site& s) { s.machine.no_groups = "its control group /x is not its own to divide"; }},
+        Planted{"full_disk", Level::kFault, "512 MiB free at ", "a --data on a larger disk",
+                [](Site& s) { s.machine.bytes_free = [](const fs::path&) { return int64_t{512} << 20; }; }},
+        Planted{"data_is_a_file", Level::kFault, "is no folder", "another --data",
+                [](Site& s) {
+                  fs::remove_all(s.worker.data);
+                  std::ofstream(s.worker.data) << "x";
+                }},
+        Planted{"data_is_open", Level::kFault, "others may write into", "chmod go-w",
+                [](Site& s) { fs::permissions(s.worker.data, fs::perms::all); }},
+        Planted{"no_trainer", Level::kFault, "there is no ", "--trainer",
+                [](Site& s) { fs::remove(s.worker.trainer); }},
+        Planted{"trainer_not_executable", Level::kFault, "is not executable", "chmod +x",
+                [](Site& s) { fs::permissions(s.worker.trainer, fs::perms::owner_read); }},
+        Planted{"trainer_lacks_a_library", Level::kFault, "--version` ends with 127", "run it by hand",
+                [](Site& s) { s.Program("#!/bin/sh\nexit 127\n"); }},
+        Planted{"no_root", Level::kFault, "there is no folder", "sink-data pack",
+                [](Site& s) { fs::remove_all(s.worker.data_root); }},
+        Planted{"no_sets", Level::kFault, "no packed set", "sink-data pack",
+                [](Site& s) { fs::remove_all(s.worker.data_root / "text"); }},
+        Planted{"half_a_set", Level::kHint, "was not packed to the end", "sink-data pack again",
+                [](Site& s) { fs::create_directory(s.worker.data_root / "more"); }}),
     [](const auto& param_info) { return param_info.param.name; });
 
 class CoordinatorFault : public ::testing::TestWithParam<Planted> {};
@@ -124,16 +132,17 @@ TEST_P(CoordinatorFault, IsFoundAndGivenAFix) {
   EXPECT_THAT(found[0].fix, HasSubstr(GetParam().fix));
 }
 
-INSTANTIATE_TEST_SUITE_P(Planted, CoordinatorFault,
-                         ::testing::Values(Planted{"damaged", Level::kFault, "is no SQLite database", "backup",
-                                                   [](Site& s) {
-                                                     std::ofstream(s.coordinator / "sink.db") << "SQLite fromat 3 ";
-                                                   }},
-                                           Planted{"never_started", Level::kHint, "never started here", "makes it",
-                                                   [](Site& s) { fs::remove(s.coordinator / "sink.db"); }},
-                                           Planted{"open", Level::kFault, "others may write into", "chmod go-w",
-                                                   [](Site& s) { fs::permissions(s.coordinator, fs::perms::all); }}),
-                         [](const auto& param_info) { return param_info.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Planted, CoordinatorFault,
+    ::testing::Values(Planted{"damaged", Level::kFault, "is no SQLite database", "backup",
+                              [](Site& s) { std::ofstream(s.coordinator / "sink.db") << "SQLite fromat 3 "; }},
+                      Planted{"never_started", Level::kHint, "never started here", "makes it",
+                              [](Site& s) { fs::remove(s.coordinator / "sink.db"); }},
+                      Planted{"full_disk", Level::kFault, "0 MiB free at ", "free space",
+                              [](Site& s) { s.machine.bytes_free = [](const fs::path&) { return int64_t{0}; }; }},
+                      Planted{"open", Level::kFault, "others may write into", "chmod go-w",
+                              [](Site& s) { fs::permissions(s.coordinator, fs::perms::all); }}),
+    [](const auto& param_info) { return param_info.param.name; });
 
 }  // namespace
 }  // namespace sink::doctor

@@ -147,7 +147,7 @@ TEST_F(FollowTest, SubmitFollowsAsLinesWhenNotOnATerminal) {
   const Result result = WhileTheJobRuns({"submit", WriteSweep("study", {"1e-3"}), "--follow"}, {},
                                         {"0/1 jobs done", "  running  "}, v1::SUCCEEDED);
   EXPECT_EQ(result.code, kOk) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("study: 1 jobs, 1 new"));
+  EXPECT_THAT(result.out, HasSubstr("study: 1 job, 1 new"));
   EXPECT_EQ(Count(result.out, "  running  "), 1u) << result.out;
   EXPECT_EQ(Count(result.out, "  succeeded  "), 1u) << result.out;
   EXPECT_THAT(result.out, HasSubstr("1/1 jobs done"));

@@ -1,0 +1,60 @@
+// sinkctl doctor against a real coordinator, as its admin, as a stranger, and where nobody answers.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "coordinator/cli/base/exit_codes.h"
+#include "tests/coordinator/cli/helpers/cli_fixture.h"
+
+namespace sink::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// The finding about that subject; null when there is none.
+Json About(const Result& result, const std::string& subject) {
+  const Json document = result.json();
+  for (const Json& finding : document.value("findings", Json::array()))
+    if (finding["subject"] == subject) return finding;
+  return nullptr;
+}
+
+TEST_F(CliTest, DoctorLooksAtCertificatesPortsAndTheFleet) {
+  const Result result = Sinkctl({"doctor", "--json", "--coordinator-data", folder_ / "coordinator"});
+  EXPECT_EQ(result.code, kFailedWork) << result.out;  // there is no worker
+  for (const char* subject : {"this user's certificate", "coordinator's certificate", "admin's certificate",
+                              "coordinator's ports", "database", "coordinator"}) {
+    ASSERT_FALSE(About(result, subject).is_null()) << subject << "\n" << result.out;
+    EXPECT_EQ(About(result, subject)["level"], "good") << result.out;
+  }
+  const Json document = result.json();
+  for (const Json& finding : document["findings"])
+    EXPECT_THAT(finding["what"].get<std::string>(), Not(HasSubstr("version"))) << "both are of this build";
+  const Json workers = About(result, "workers");
+  ASSERT_FALSE(workers.is_null()) << result.out;
+  EXPECT_EQ(workers["level"], "fault");
+  EXPECT_THAT(workers["fix"].get<std::string>(), HasSubstr("sink-worker --coordinator " + server_->address()));
+}
+
+TEST_F(CliTest, DoctorTellsAStrangerHowToLogIn) {
+  const Result result = RunSinkctl(
+      {"doctor", "--json"}, {.environment = {{"HOME", folder_ / "home"}, {"SINK_COORDINATOR", server_->address()}}});
+  EXPECT_EQ(result.code, kFailedWork);
+  ASSERT_FALSE(About(result, "coordinator").is_null()) << result.out;
+  EXPECT_EQ(About(result, "this user's certificate")["level"], "hint") << result.out;
+  EXPECT_THAT(About(result, "coordinator")["what"].get<std::string>(), HasSubstr("but the call failed"));
+  EXPECT_THAT(About(result, "coordinator")["fix"].get<std::string>(), HasSubstr("sinkctl login FILE"));
+}
+
+TEST_F(CliTest, DoctorSaysThatNobodyAnswersAndWhatAWorkersFolderLacks) {
+  const Result result = RunSinkctl({"doctor", "--json", "--coordinator", "127.0.0.1:1", "--worker", folder_ / "worker"},
+                                   {.environment = {{"HOME", folder_ / "home"}}});
+  EXPECT_EQ(result.code, kFailedWork);
+  ASSERT_FALSE(About(result, "coordinator").is_null()) << result.out;
+  EXPECT_EQ(About(result, "coordinator")["what"], "nobody answers at 127.0.0.1:1");
+  EXPECT_EQ(About(result, "worker's certificate")["level"], "hint") << result.out;
+  EXPECT_THAT(About(result, "worker's certificate")["fix"].get<std::string>(), HasSubstr("--join FILE"));
+}
+
+}  // namespace
+}  // namespace sink::cli
