@@ -67,7 +67,10 @@ void Worker::Crash(bool machine) {
     if (runner.ranks > 1) world_->GangOf(runner.token, runner.ranks).broken = true;
     if (runner.leads) world_->oracle().TrainerEnded(runner.lease);
   }
-  if (machine) runners_.clear();
+  if (machine) {
+    runners_.clear();
+    saved_.clear();
+  }
   ++life_;
   world_->timeline().After(world_->random().Between(100 * kMs, 3 * kSecond), [this, life = life_] {
     if (life == life_) Boot();
@@ -226,8 +229,26 @@ void Worker::Begin(const Grant& grant, int64_t renewed_at) {
   }
   runner.fetching = runner.leads && grant.resume_from.has_value();
   Later(world_->random().Between(kLeastStep, kMostStep), [this, id = grant.lease.id] { Train(id); });
-  if (runner.fetching) return Fetch(grant.lease.id, runner.step);
+  if (runner.fetching) {
+    const std::optional<Checkpoint> local = FindLocal(*grant.resume_from);
+    // Folders are tidied away, too.
+    if (!local || world_->random().Chance(0.5)) return Fetch(grant.lease.id, runner.step);
+    world_->oracle().Resumed(runner.lease, &*local, /*intact=*/true, /*promised=*/0);  // the grant was checked
+    runner.fetching = false;
+  }
   if (runner.leads) StartTrainer(runner);
+}
+
+std::optional<Checkpoint> Worker::FindLocal(const Checkpoint& wanted) const {
+  const auto found = saved_.find({wanted.job_id, wanted.step});
+  if (found == saved_.end()) return std::nullopt;
+  for (const std::string& hash : found->second) {
+    if (hash != wanted.manifest_hash && world_->mutation() != Mutation::kLocal) continue;
+    Checkpoint local = wanted;
+    local.manifest_hash = hash;
+    return local;
+  }
+  return std::nullopt;
 }
 
 absl::StatusOr<Worker::Fetched> Worker::ServeFetch(JobManager& manager, Now now, const Claim& as,
@@ -357,6 +378,7 @@ void Worker::Spool(Runner& runner, const std::string& record, const Oracle::Spoo
 void Worker::Save(Runner& runner) {
   if (!runner.leads || runner.step == 0 || runner.fetching) return;
   if (!runner.waiting.empty() && runner.waiting.back().step == runner.step) return;  // on its way
+  saved_[{runner.lease.job_id, runner.step}].push_back(HashOf(runner.lease.job_id, runner.lease.fence, runner.step));
   // One that was not begun is passed over for the newest.
   const size_t begun = runner.uploading || runner.plan ? 1 : 0;
   while (runner.waiting.size() > begun) runner.waiting.pop_back();

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/simulator/world.h"
@@ -102,6 +103,8 @@ class Worker {
   void Drop(const std::string& id);  // stale
   int Free() const;
 
+  // The checkpoint with the manifest that lies on this machine's disk, if it does.
+  std::optional<Checkpoint> FindLocal(const Checkpoint& wanted) const;
   // Brings the checkpoint of this step here, or, for 0, the newest that the coordinator has.
   void Fetch(const std::string& id, int64_t step);
   absl::StatusOr<Fetched> ServeFetch(JobManager& manager, Now now, const Claim& as, const std::string& job,
@@ -134,6 +137,8 @@ class Worker {
   uint64_t poll_ = 1;
   bool must_register_ = true;
   bool beats_ = false;
+  // What trainers have written here: manifests' hashes by job and step. On disk.
+  std::map<std::pair<std::string, int64_t>, std::vector<std::string>> saved_;
   Runners runners_;
 };
 

@@ -31,6 +31,7 @@ enum class Mutation {
   kRestore,  // a restored store is opened as it is
   kArrival,  // bytes of a checkpoint that arrive are not compared with their hashes before they count
   kFetch,    // bytes of a checkpoint that is fetched are not compared with their hashes before they are used
+  kLocal,    // a checkpoint that lies on the worker's disk is taken for the one wanted by its step alone
   kCollect,  // a checkpoint's files go when a newer one begins to arrive
   kDropAll,  // the intact checkpoints go with a damaged one
   kPoints,   // the point of a job's first step is acknowledged, and not stored

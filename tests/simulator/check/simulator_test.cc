@@ -53,6 +53,7 @@ INSTANTIATE_TEST_SUITE_P(Each, MutationTest,
                                            Missed{Mutation::kEvents, ""}, Missed{Mutation::kRestore, ""},
                                            Missed{Mutation::kArrival, "acknowledged with wrong bytes"},
                                            Missed{Mutation::kFetch, "that are wrong"},
+                                           Missed{Mutation::kLocal, "goes on from another attempt's bytes"},
                                            Missed{Mutation::kCollect, "are gone"},
                                            Missed{Mutation::kDropAll, "goes on from step"},
                                            Missed{Mutation::kPoints, "lost: the point of step"}));
