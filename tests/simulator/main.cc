@@ -26,8 +26,15 @@ int main(int argc, char** argv) {
                  std::map<std::string, Mutation>{{"fence", Mutation::kFence},
                                                  {"sync", Mutation::kSync},
                                                  {"events", Mutation::kEvents},
-                                                 {"epoch", Mutation::kRestore}},
-                 "Take a protection out, to see that it is missed: fence, sync, events, epoch");
+                                                 {"epoch", Mutation::kRestore},
+                                                 {"arrival", Mutation::kArrival},
+                                                 {"fetch", Mutation::kFetch},
+                                                 {"local", Mutation::kLocal},
+                                                 {"collect", Mutation::kCollect},
+                                                 {"intact", Mutation::kDropAll},
+                                                 {"points", Mutation::kPoints}},
+                 "Take a protection out, to see that it is missed: fence, sync, events, epoch, arrival, fetch, local, "
+                 "collect, intact, points");
   root.AddFlag("--trace", trace, "Print what happens");
   if (const auto status = line.Parse(argc, argv, /*usage=*/2)) return *status;
   if (seed) {

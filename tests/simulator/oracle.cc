@@ -57,9 +57,10 @@ void Oracle::Granted(const Grant& grant, const Fences& known) {
     newest = std::max(newest, grant.lease.fence);
   }
   const int64_t resumed = grant.resume_from ? grant.resume_from->step : 0;
-  if (resumed < promised_.steps[grant.lease.job_id]) {
-    Fail(absl::StrCat(Name(grant.lease), " begins at step ", resumed, ", and the checkpoint of step ",
-                      promised_.steps[grant.lease.job_id], " was committed"));
+  const int64_t promised = NewestCheckpoint(grant.lease.job_id).step;
+  if (resumed < promised) {
+    Fail(absl::StrCat(Name(grant.lease), " begins at step ", resumed, ", and the checkpoint of step ", promised,
+                      " was committed"));
   }
   if (grant.resume_from &&
       grant.resume_from->manifest_hash != HashOf(grant.lease.job_id, grant.resume_from->fence, resumed)) {
@@ -75,6 +76,39 @@ void Oracle::Finished(const Lease& lease, JobState outcome, uint64_t newest) {
   const auto [known, added] = promised_.ends.emplace(lease.fence, outcome);
   if (added) Accepted("end", lease, newest);
   if (!added && known->second != outcome) Fail(absl::StrCat("two ends of ", Name(lease)));
+}
+
+void Oracle::Committed(const Lease& lease, int64_t step, bool intact) {
+  // A repetition may come after the damage.
+  if (damaged_.count({lease.job_id, lease.fence, step}) > 0) return;
+  if (!intact) Fail(absl::StrCat("the checkpoint of step ", step, " was acknowledged with wrong bytes: ", Name(lease)));
+  promised_.checkpoints[lease.job_id][step] = lease.fence;
+}
+
+Oracle::Kept Oracle::NewestCheckpoint(const std::string& job) const {
+  const auto found = promised_.checkpoints.find(job);
+  if (found == promised_.checkpoints.end() || found->second.empty()) return {};
+  const auto& [step, fence] = *found->second.rbegin();
+  return {fence, step};
+}
+
+void Oracle::Damaged(const std::string& job, const Kept& checkpoint) {
+  damaged_.insert({job, checkpoint.fence, checkpoint.step});
+  promised_.checkpoints[job].erase(checkpoint.step);
+}
+
+void Oracle::Resumed(const Lease& lease, const Checkpoint* from, bool intact, int64_t promised) {
+  const int64_t step = from == nullptr ? 0 : from->step;
+  if (step < promised) {
+    Fail(absl::StrCat(Name(lease), " goes on from step ", step, ", and the checkpoint of step ", promised,
+                      " was committed"));
+  }
+  if (from == nullptr) return;
+  if (!intact) Fail(absl::StrCat(Name(lease), " goes on from bytes of step ", step, " that are wrong"));
+  if (from->fence >= lease.fence) Fail(absl::StrCat(Name(lease), " goes on from a later attempt's checkpoint"));
+  if (from->manifest_hash != HashOf(lease.job_id, from->fence, step)) {
+    Fail(absl::StrCat(Name(lease), " goes on from another attempt's bytes: ", from->manifest_hash));
+  }
 }
 
 void Oracle::TrainerBegan(const Lease& lease) {
@@ -110,11 +144,11 @@ void Oracle::Restored() {
   }
 }
 
-void Oracle::CheckEnd(JobManager* manager, int64_t steps) {
-  for (const std::string& job : promised_.jobs) CheckJob(manager, job, steps);
+void Oracle::CheckEnd(JobManager* manager, const CheckpointFiles& files, int64_t steps) {
+  for (const std::string& job : promised_.jobs) CheckJob(manager, files, job, steps);
 }
 
-void Oracle::CheckJob(JobManager* manager, const std::string& job, int64_t steps) {
+void Oracle::CheckJob(JobManager* manager, const CheckpointFiles& files, const std::string& job, int64_t steps) {
   const auto details = manager->queries().GetJob(job);
   if (!details.ok()) return Fail(absl::StrCat("a job that was submitted is gone: ", details.status().message()));
   const Job& row = details->job;
@@ -126,18 +160,42 @@ void Oracle::CheckJob(JobManager* manager, const std::string& job, int64_t steps
         absl::StrCat("job ", job.substr(0, 8), " is ", std::string(NameOf(row.state)), " at the end: ", row.message));
   }
   CheckLogs(manager, *details);
+  CheckPoints(manager, *details, steps);
+  CheckCheckpoints(manager, files, job);
+}
+
+void Oracle::CheckPoints(JobManager* manager, const JobDetails& details, int64_t steps) {
+  const std::string& job = details.job.id;
   std::set<int64_t> seen;
   const auto points = manager->queries().ReadMetrics(job, {.limit = kPage});
   for (const MetricPoint& point : points.value()) {
     if (!seen.insert(point.step).second) Fail(absl::StrCat("step ", point.step, " is there twice"));
     if (point.value != LossOf(job, point.step)) Fail(absl::StrCat("step ", point.step, " has another value"));
   }
-  if (row.state == JobState::kSucceeded && static_cast<int64_t>(seen.size()) != steps) {
+  for (const auto& [fence, lease] : granted_) {
+    if (lease.job_id != job) continue;
+    const std::vector<Spooling>& events = spooled_[fence];
+    for (uint64_t seq = 1; seq <= promised_.events[fence]; ++seq) {
+      const int64_t step = events.at(seq - 1).point_of;
+      if (step > 0 && seen.count(step) == 0) Fail(absl::StrCat("lost: the point of step ", step, ", acknowledged"));
+    }
+  }
+  if (details.job.state == JobState::kSucceeded && static_cast<int64_t>(seen.size()) != steps) {
     Fail(absl::StrCat("job ", job.substr(0, 8), " succeeded with ", seen.size(), " of ", steps, " steps"));
   }
+}
+
+void Oracle::CheckCheckpoints(JobManager* manager, const CheckpointFiles& files, const std::string& job) {
   const auto checkpoints = manager->queries().ListCheckpoints(job);
   const int64_t newest = checkpoints->empty() ? 0 : checkpoints->front().step;
-  if (newest < promised_.steps[job]) Fail(absl::StrCat("the checkpoint of step ", promised_.steps[job], " is gone"));
+  const int64_t promised = NewestCheckpoint(job).step;
+  if (newest < promised) Fail(absl::StrCat("the checkpoint of step ", promised, " is gone"));
+  for (const Checkpoint& row : *checkpoints) {
+    const CheckpointFiles::Key key{job, row.fence, row.step};
+    if (damaged_.count(key) == 0 && !files.IsIntact(key)) {
+      Fail(absl::StrCat("the files of the checkpoint of step ", row.step, " are gone"));
+    }
+  }
 }
 
 void Oracle::CheckLogs(JobManager* manager, const JobDetails& details) {
@@ -166,10 +224,12 @@ void Oracle::CheckLogs(JobManager* manager, const JobDetails& details) {
     }
     if (++lines[fence][step] > 1) Fail(absl::StrCat("stored twice: ", line.text));
   }
-  for (const auto& [attempt, fence] : fences) {
-    const std::vector<int64_t>& events = spooled_[fence];
+  // Also of an attempt that the coordinator does not know any more.
+  for (const auto& [fence, lease] : granted_) {
+    if (lease.job_id != details.job.id) continue;
+    const std::vector<Spooling>& events = spooled_[fence];
     for (uint64_t seq = 1; seq <= promised_.events[fence]; ++seq) {
-      const int64_t step = events.at(seq - 1);
+      const int64_t step = events.at(seq - 1).line_of;
       if (step > 0 && lines[fence][step] != 1) Fail(absl::StrCat("lost: ", LineOf(fence, step), ", acknowledged"));
     }
   }

@@ -11,6 +11,7 @@
 
 #include "coordinator/core/job_manager.h"
 #include "coordinator/core/requests.h"
+#include "tests/simulator/checkpoint_files.h"
 
 namespace sink::simulator {
 
@@ -43,14 +44,28 @@ class Oracle {
   void Durable(const Lease& lease, uint64_t seq) {
     promised_.events[lease.fence] = std::max(promised_.events[lease.fence], seq);
   }
-  void Committed(const Lease& lease, int64_t step) {
-    promised_.steps[lease.job_id] = std::max(promised_.steps[lease.job_id], step);
-  }
+  // A checkpoint was acknowledged. `intact`: what is kept is what its trainer wrote.
+  void Committed(const Lease& lease, int64_t step, bool intact);
+  // The newest checkpoint that was acknowledged and that no damage has met since; fence and step are 0 without one.
+  struct Kept {
+    uint64_t fence = 0;
+    int64_t step = 0;
+  };
+  Kept NewestCheckpoint(const std::string& job) const;
+  // The disk has changed its bytes: it may be lost, and no other.
+  void Damaged(const std::string& job, const Kept& checkpoint);
   // A repetition is accepted whatever has come since.
   void Finished(const Lease& lease, JobState outcome, uint64_t newest);
 
-  // The worker's side. Events are numbered from 1; `step` is 0 for one that leaves no line of ours.
-  void Spooled(uint64_t fence, int64_t step) { spooled_[fence].push_back(step); }
+  // The worker's side. Events are numbered from 1.
+  struct Spooling {
+    int64_t line_of = 0;   // the step of which it leaves a line; 0: none
+    int64_t point_of = 0;  // the same of a point
+  };
+  void Spooled(uint64_t fence, const Spooling& event) { spooled_[fence].push_back(event); }
+  // A trainer goes on from these bytes (null: begins anew), when the job's newest checkpoint was of step `promised`.
+  // `intact`: they are what was written.
+  void Resumed(const Lease& lease, const Checkpoint* from, bool intact, int64_t promised);
   // A trainer of rank 0 began or ended. None may begin while one of an earlier attempt is alive, unless that one's
   // worker was frozen, its lease was never confirmed, or others of its gang were lost.
   void TrainerBegan(const Lease& lease);
@@ -63,21 +78,23 @@ class Oracle {
   void Restored();
 
   // At the end, when every job should be final and all be there.
-  void CheckEnd(JobManager* manager, int64_t steps);
+  void CheckEnd(JobManager* manager, const CheckpointFiles& files, int64_t steps);
 
  private:
   struct Promises {
     std::set<std::string> jobs;
-    std::map<uint64_t, uint64_t> events;   // highest durable, by fence
-    std::map<std::string, int64_t> steps;  // newest checkpoint, by job
-    std::map<uint64_t, JobState> ends;     // accepted outcome, by fence
-    Fences fences;                         // of the newest attempt, by job
+    std::map<uint64_t, uint64_t> events;                             // highest durable, by fence
+    std::map<std::string, std::map<int64_t, uint64_t>> checkpoints;  // fences by step, by job
+    std::map<uint64_t, JobState> ends;                               // accepted outcome, by fence
+    Fences fences;                                                   // of the newest attempt, by job
   };
   struct Trainer {
     Lease lease;
     bool confirmed = false, excused = false;
   };
-  void CheckJob(JobManager* manager, const std::string& job, int64_t steps);
+  void CheckJob(JobManager* manager, const CheckpointFiles& files, const std::string& job, int64_t steps);
+  void CheckPoints(JobManager* manager, const JobDetails& details, int64_t steps);
+  void CheckCheckpoints(JobManager* manager, const CheckpointFiles& files, const std::string& job);
   void CheckLogs(JobManager* manager, const JobDetails& details);
 
   std::string failure_;
@@ -85,7 +102,8 @@ class Oracle {
   std::map<uint64_t, Lease> granted_;
   Fences newest_fences_;
   std::set<std::string> cancel_asked_;
-  std::map<uint64_t, std::vector<int64_t>> spooled_;
+  std::map<uint64_t, std::vector<Spooling>> spooled_;
+  std::set<CheckpointFiles::Key> damaged_;
   std::map<std::string, std::vector<Trainer>> trainers_;  // alive
   Promises promised_, saved_;
 };

@@ -52,7 +52,7 @@ void Worker::Boot() {
     runner.phase = JobState::kFinalizing;
     runner.delivery = worker::Delivery(1);  // how much was acknowledged is not remembered
     runner.acknowledged = 0;
-    runner.reporting = runner.uploading = runner.finishing = runner.refused = false;
+    runner.reporting = runner.uploading = runner.finishing = runner.refused = runner.fetching = false;
     runner.plan.reset();
     if (!runner.outcome) runner.outcome = Outcome{JobState::kFailed, FailureClass::kInfra, "worker restarted"};
   }
@@ -67,7 +67,10 @@ void Worker::Crash(bool machine) {
     if (runner.ranks > 1) world_->GangOf(runner.token, runner.ranks).broken = true;
     if (runner.leads) world_->oracle().TrainerEnded(runner.lease);
   }
-  if (machine) runners_.clear();
+  if (machine) {
+    runners_.clear();
+    saved_.clear();
+  }
   ++life_;
   world_->timeline().After(world_->random().Between(100 * kMs, 3 * kSecond), [this, life = life_] {
     if (life == life_) Boot();
@@ -181,7 +184,7 @@ void Worker::Poll() {
           world_->oracle().Granted(grant, known);
           if (grant.resume_from &&
               !world_->files().IsComplete({grant.lease.job_id, grant.resume_from->fence, grant.resume_from->step})) {
-            world_->oracle().Fail("a grant names a checkpoint whose files are not there");
+            world_->oracle().Fail("the files of a checkpoint that a grant names are gone");
           }
         }
         return grants;
@@ -224,10 +227,98 @@ void Worker::Begin(const Grant& grant, int64_t renewed_at) {
     world_->GangOf(runner.token, runner.ranks).missing -= runner.devices;
     world_->oracle().Excuse(runner.lease.fence);
   }
-  if (runner.leads) {
-    Spool(runner, pipe::Encode(pipe::Hello{.start_step = runner.step, .max_steps = world_->plan().steps}), 0);
-  }
+  runner.fetching = runner.leads && grant.resume_from.has_value();
   Later(world_->random().Between(kLeastStep, kMostStep), [this, id = grant.lease.id] { Train(id); });
+  if (runner.fetching) {
+    const std::optional<Checkpoint> local = FindLocal(*grant.resume_from);
+    // Folders are tidied away, too.
+    if (!local || world_->random().Chance(0.5)) return Fetch(grant.lease.id, runner.step);
+    world_->oracle().Resumed(runner.lease, &*local, /*intact=*/true, /*promised=*/0);  // the grant was checked
+    runner.fetching = false;
+  }
+  if (runner.leads) StartTrainer(runner);
+}
+
+std::optional<Checkpoint> Worker::FindLocal(const Checkpoint& wanted) const {
+  const auto found = saved_.find({wanted.job_id, wanted.step});
+  if (found == saved_.end()) return std::nullopt;
+  for (const std::string& hash : found->second) {
+    if (hash != wanted.manifest_hash && world_->mutation() != Mutation::kLocal) continue;
+    Checkpoint local = wanted;
+    local.manifest_hash = hash;
+    return local;
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<Worker::Fetched> Worker::ServeFetch(JobManager& manager, Now now, const Claim& as,
+                                                   const std::string& job, int64_t step) {
+  Oracle& oracle = world_->oracle();
+  const int64_t promised = oracle.NewestCheckpoint(job).step;
+  if (const auto current = manager.workers().CheckLease(as.worker_id, as.lease, now); !current.ok()) {
+    return current.status();
+  }
+  const auto rows = manager.queries().ListCheckpoints(job);
+  if (!rows.ok()) return rows.status();
+  const auto row = std::find_if(rows->begin(), rows->end(),
+                                [step](const Checkpoint& checkpoint) { return step == 0 || checkpoint.step == step; });
+  // What has been damaged in between is not promised any more, what has come in between not yet.
+  Fetched fetched{.promised = std::min(promised, oracle.NewestCheckpoint(job).step)};
+  if (row == rows->end()) return fetched;
+  const CheckpointFiles::Key key{job, row->fence, row->step};
+  if (!world_->files().IsComplete(key)) oracle.Fail("the files of a checkpoint that is fetched are gone");
+  if (!world_->files().IsIntact(key)) {
+    absl::Status dropped = manager.checkpoints().DropDamaged(*row, "other bytes than were written", now);
+    if (dropped.ok() && world_->mutation() == Mutation::kDropAll) {
+      std::vector<int64_t> others;
+      for (const Checkpoint& other : *rows) {
+        if (other.step != row->step) others.push_back(other.step);
+      }
+      dropped = manager.checkpoints().Drop(job, others);
+    }
+    return dropped.ok() ? absl::DataLossError("damaged, and dropped") : dropped;
+  }
+  if (world_->Fault(0.1)) return absl::UnavailableError("the stream broke");
+  fetched.checkpoint = *row;
+  fetched.intact = !world_->Fault(0.1);
+  return fetched;
+}
+
+void Worker::Fetch(const std::string& id, int64_t step) {
+  constexpr int kMostBadFetches = 3;
+  LeasedCall<Fetched>(
+      id,
+      [this, job = runners_.at(id).lease.job_id, step](JobManager& manager, Now now, const Claim& as) {
+        return ServeFetch(manager, now, as, job, step);
+      },
+      [this, id, step](Runner& runner, const absl::StatusOr<Fetched>& fetched) {
+        if (!runner.trains) return;  // told to stop meanwhile
+        const bool gone = absl::IsDataLoss(fetched.status()) || (fetched.ok() && !fetched->checkpoint);
+        if (gone && step > 0) return Fetch(id, 0);
+        const bool bad = fetched.ok() && !fetched->intact && world_->mutation() != Mutation::kFetch;
+        if (bad && ++runner.bad_fetches == kMostBadFetches) {
+          return EndTrainer(id, {JobState::kFailed, FailureClass::kInfra, "the checkpoint arrives damaged"});
+        }
+        if (bad || !fetched.ok()) {
+          const worker::Answer answer = worker::JudgeAnswer(fetched.status());
+          if (answer == worker::Answer::kStale) return Drop(id);
+          if (answer == worker::Answer::kUnregistered) must_register_ = true;
+          return Later(world_->random().Between(kLeastBackoff, kMostBackoff), [this, id, step] {
+            const auto found = runners_.find(id);
+            if (found != runners_.end() && found->second.trains) Fetch(id, step);
+          });
+        }
+        const Checkpoint* const from = fetched->checkpoint ? &*fetched->checkpoint : nullptr;
+        world_->oracle().Resumed(runner.lease, from, fetched->intact, fetched->promised);
+        runner.fetching = false;
+        runner.step = from != nullptr ? from->step : 0;
+        StartTrainer(runner);
+      });
+}
+
+void Worker::StartTrainer(Runner& runner) {
+  world_->Note(absl::StrCat(id_, " trains ", runner.lease.job_id.substr(0, 8), " from step ", runner.step));
+  Spool(runner, pipe::Encode(pipe::Hello{.start_step = runner.step, .max_steps = world_->plan().steps}), {});
 }
 
 void Worker::Drop(const std::string& id) {
@@ -256,6 +347,7 @@ void Worker::Train(const std::string& id) {
     if (gang.complete && !runner.leads) return EndTrainer(id, {JobState::kSucceeded, FailureClass::kNone, ""});
     if (gang.missing > 0) return;
   }
+  if (runner.fetching) return;
   runner.phase = JobState::kRunning;
   if (!runner.leads) return;
   if (runner.step < world_->plan().steps) OneStep(runner);
@@ -269,19 +361,24 @@ void Worker::Train(const std::string& id) {
 void Worker::OneStep(Runner& runner) {
   ++runner.step;
   const std::string& job = runner.lease.job_id;
-  Spool(runner, pipe::Encode(pipe::Metrics{runner.step, {{"loss", LossOf(job, runner.step)}}}), 0);
-  Spool(runner, pipe::Encode(pipe::Log{"info", LineOf(runner.lease.fence, runner.step)}), runner.step);
+  const bool loses = world_->mutation() == Mutation::kPoints && runner.step == 1;
+  Spool(runner,
+        loses ? pipe::Encode(pipe::Log{"info", "-"})
+              : pipe::Encode(pipe::Metrics{runner.step, {{"loss", LossOf(job, runner.step)}}}),
+        {.point_of = runner.step});
+  Spool(runner, pipe::Encode(pipe::Log{"info", LineOf(runner.lease.fence, runner.step)}), {.line_of = runner.step});
   if (runner.step % world_->plan().save_every == 0 || runner.step == world_->plan().steps) Save(runner);
 }
 
-void Worker::Spool(Runner& runner, const std::string& record, int64_t step) {
+void Worker::Spool(Runner& runner, const std::string& record, const Oracle::Spooling& event) {
   runner.events.push_back({runner.events.size() + 1, record, 0});
-  world_->oracle().Spooled(runner.lease.fence, step);
+  world_->oracle().Spooled(runner.lease.fence, event);
 }
 
 void Worker::Save(Runner& runner) {
-  if (!runner.leads || runner.step == 0) return;
+  if (!runner.leads || runner.step == 0 || runner.fetching) return;
   if (!runner.waiting.empty() && runner.waiting.back().step == runner.step) return;  // on its way
+  saved_[{runner.lease.job_id, runner.step}].push_back(HashOf(runner.lease.job_id, runner.lease.fence, runner.step));
   // One that was not begun is passed over for the newest.
   const size_t begun = runner.uploading || runner.plan ? 1 : 0;
   while (runner.waiting.size() > begun) runner.waiting.pop_back();
@@ -400,23 +497,29 @@ void Worker::Upload(const std::string& id, Runner& runner) {
         const CheckpointFiles::Key key{held.job_id, as.lease.fence, saved.step};
         const std::string hash = HashOf(held.job_id, held.fence, saved.step);
         CheckpointFiles& files = world_->files();
-        if (step.kind == Step::Kind::kBegin) return files.Begin(key, hash, saved.sizes);
+        if (step.kind == Step::Kind::kBegin) {
+          if (world_->mutation() == Mutation::kCollect) files.KeepOnly(key, {});
+          return files.Begin(key, hash, saved.sizes);
+        }
         if (step.kind == Step::Kind::kWrite) {
           const uint64_t left = saved.sizes[step.file] - step.offset;
           const bool breaks = world_->Fault(0.1) && left > kBlock;
-          const absl::Status written = files.Write(key, step.file, step.offset, breaks ? kBlock : left);
+          const absl::Status written =
+              files.Write(key, step.file, step.offset, breaks ? kBlock : left, world_->Fault(0.1));
           if (breaks) return absl::UnavailableError("the stream broke");
           if (written.ok()) files.Sync(key);
           return written.ok() ? absl::StatusOr<There>(There()) : written;
         }
         const uint64_t newest = world_->oracle().NewestFence(held.job_id);
-        if (absl::Status status = files.Commit(key, hash); !status.ok()) return status;
+        const bool verify = world_->mutation() != Mutation::kArrival;
+        if (absl::Status status = files.Commit(key, hash, verify); !status.ok()) return status;
+        const bool intact = files.IsIntact(key);
         const uint64_t seq = world_->mutation() == Mutation::kEvents ? 0 : saved.seq;
         const auto dropped =
             manager.workers().CommitCheckpoint(as.worker_id, as.lease, {saved.step, hash, {}, seq}, now);
         if (!dropped.ok()) return dropped.status();
         world_->oracle().Accepted("checkpoint", held, newest);
-        world_->oracle().Committed(held, saved.step);
+        world_->oracle().Committed(held, saved.step, intact);
         const auto rows = manager.queries().ListCheckpoints(held.job_id);
         if (rows.ok()) files.KeepOnly(key, *rows);
         return There();

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/simulator/world.h"
@@ -62,7 +63,14 @@ class Worker {
     worker::Delivery delivery{1};
     uint64_t acknowledged = 0;
     bool reporting = false, uploading = false, finishing = false, refused = false;
+    bool fetching = false;                   // the trainer begins once a checkpoint is here
+    int bad_fetches = 0;                     // that arrived damaged
     std::optional<worker::UploadPlan> plan;  // of the checkpoint that waits longest
+  };
+  struct Fetched {                         // what the coordinator sent
+    std::optional<Checkpoint> checkpoint;  // none: it has none
+    bool intact = true;
+    int64_t promised = 0;  // the step from which the job must go on at least
   };
   struct Claim {  // who a call says that it comes from
     std::string worker_id;
@@ -95,9 +103,16 @@ class Worker {
   void Drop(const std::string& id);  // stale
   int Free() const;
 
+  // The checkpoint with the manifest that lies on this machine's disk, if it does.
+  std::optional<Checkpoint> FindLocal(const Checkpoint& wanted) const;
+  // Brings the checkpoint of this step here, or, for 0, the newest that the coordinator has.
+  void Fetch(const std::string& id, int64_t step);
+  absl::StatusOr<Fetched> ServeFetch(JobManager& manager, Now now, const Claim& as, const std::string& job,
+                                     int64_t step);
+  void StartTrainer(Runner& runner);
   void Train(const std::string& id);
   void OneStep(Runner& runner);
-  void Spool(Runner& runner, const std::string& record, int64_t step);
+  void Spool(Runner& runner, const std::string& record, const Oracle::Spooling& event);
   void Save(Runner& runner);
   void EndTrainer(const std::string& id, Outcome outcome);
   // Whatever comes next of reports, uploads and the end.
@@ -122,6 +137,8 @@ class Worker {
   uint64_t poll_ = 1;
   bool must_register_ = true;
   bool beats_ = false;
+  // What trainers have written here: manifests' hashes by job and step. On disk.
+  std::map<std::pair<std::string, int64_t>, std::vector<std::string>> saved_;
   Runners runners_;
 };
 

@@ -62,6 +62,7 @@ Plan DrawPlan(Random* random) {
   plan.cuts = sometimes(0.4, 0.02, 0.2);
   plan.trainer_crashes = sometimes(0.3, 0.02, 0.2);
   plan.restores = random->Chance(0.1);
+  plan.damages = random->Chance(0.5);
   return plan;
 }
 
@@ -110,6 +111,7 @@ std::string World::Run() {
     timeline_.After(random_.Between(0, plan_.faults_until / 2), [this] { BackUp(); });
     timeline_.After(random_.Between(plan_.faults_until / 2, plan_.faults_until), [this] { Restore(); });
   }
+  if (plan_.damages) timeline_.After(random_.Between(0, plan_.faults_until / 2), [this] { DamageCheckpoint(); });
   int64_t look_at = plan_.faults_until;
   while (oracle_.failure().empty() && timeline_.RunOne(kEverythingEnds)) {
     if (timeline_.now() < look_at) continue;
@@ -122,7 +124,7 @@ std::string World::Run() {
     else if (!AllFinal())
       TellWhatWaits();
     else
-      oracle_.CheckEnd(manager_.get(), plan_.steps);
+      oracle_.CheckEnd(manager_.get(), files_, plan_.steps);
   }
   return oracle_.failure();
 }
@@ -324,6 +326,19 @@ void World::Restore() {
   }
   StartCoordinator();
   Submit(plan_.jobs, "c");  // people see that it is gone
+}
+
+void World::DamageCheckpoint() {
+  // One a schedule: two are kept of each job, so that an intact one must be left. Of a job that may need it, and not
+  // always of its first one.
+  if (!faults()) return;
+  const std::string job = JobId(static_cast<int>(random_.Below(plan_.jobs)));
+  const Oracle::Kept newest = oracle_.NewestCheckpoint(job);
+  if (random_.Chance(0.5) || newest.step == plan_.steps || !files_.Damage({job, newest.fence, newest.step})) {
+    return timeline_.After(kGlance, [this] { DamageCheckpoint(); });
+  }
+  Note(absl::StrCat("the checkpoint of step ", newest.step, " of ", job.substr(0, 8), " is damaged"));
+  oracle_.Damaged(job, newest);
 }
 
 absl::Status World::PrepareRestored() {

@@ -29,6 +29,12 @@ enum class Mutation {
   kSync,     // commits are not synced
   kEvents,   // a checkpoint commits before its events are durable
   kRestore,  // a restored store is opened as it is
+  kArrival,  // bytes of a checkpoint that arrive are not compared with their hashes before they count
+  kFetch,    // bytes of a checkpoint that is fetched are not compared with their hashes before they are used
+  kLocal,    // a checkpoint that lies on the worker's disk is taken for the one wanted by its step alone
+  kCollect,  // a checkpoint's files go when a newer one begins to arrive
+  kDropAll,  // the intact checkpoints go with a damaged one
+  kPoints,   // the point of a job's first step is acknowledged, and not stored
 };
 
 // What a seed draws for the whole schedule.
@@ -45,6 +51,7 @@ struct Plan {
   double power_cuts = 0;           // of those, how many cost what was not synced
   double worker_crashes = 0, machine_losses = 0, freezes = 0, cuts = 0, trainer_crashes = 0;  // a second and worker
   bool restores = false;
+  bool damages = false;  // a checkpoint at the coordinator
 };
 Plan DrawPlan(Random* random);
 
@@ -104,6 +111,7 @@ class World {
   void CancelSome();
   void BackUp();
   void Restore();
+  void DamageCheckpoint();
   absl::Status PrepareRestored();
   bool AllFinal();
   void TellWhatWaits();
