@@ -31,9 +31,10 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
     SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
       SINK_ASSIGN_OR_RETURN(const Worker worker, Admit(rows, request, &late));
       if (late) return absl::OkStatus();
-      SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &work));
+      SINK_ASSIGN_OR_RETURN(const HeldLeases held, HeldLeasesOf(rows, worker.id));
+      SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, held, &work));
       if (!grants.empty() || work || worker.hold != WorkerHold::kNone) return absl::OkStatus();
-      SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
+      SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, held, request, now));
       SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
       work = next.has_value();
       if (nothing_ready != nullptr) *nothing_ready = !schedule.found_ready();
@@ -48,11 +49,12 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
   const absl::Status granted = context_->Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const Worker worker, Admit(rows, request, &late));
     if (late) return absl::OkStatus();
-    SINK_RETURN_IF_ERROR(DeliverMembers(rows, request));
+    SINK_ASSIGN_OR_RETURN(HeldLeases held, HeldLeasesOf(rows, worker.id));
+    SINK_RETURN_IF_ERROR(DeliverMembers(rows, request, &held.members));
     bool waiting = false;
-    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, &waiting));
+    SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, held, &waiting));
     if (!grants.empty() || worker.hold != WorkerHold::kNone) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, request, now));
+    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, held, request, now));
     while (grants.size() < kMaxGrants) {
       SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
       if (!next) break;
@@ -105,10 +107,9 @@ absl::StatusOr<WorkAhead> Dispatcher::LookAhead() {
 }
 
 absl::StatusOr<std::vector<Grant>> Dispatcher::RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request,
-                                                              bool* waiting) {
-  SINK_ASSIGN_OR_RETURN(std::vector<Grant> grants, MemberGrants(rows, request, waiting));
-  SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobsOf(request.worker_id));
-  for (const Job& job : live) {
+                                                              const HeldLeases& held, bool* waiting) {
+  SINK_ASSIGN_OR_RETURN(std::vector<Grant> grants, MemberGrants(rows, request, held.members, waiting));
+  for (const Job& job : held.jobs) {
     if (job.holder.session != request.session || job.holder.poll != request.poll) continue;
     SINK_ASSIGN_OR_RETURN(Grant grant, MakeGrant(rows, job));
     grants.push_back(std::move(grant));
@@ -117,9 +118,8 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::RepeatedGrants(store::Snapshot& r
 }
 
 absl::StatusOr<std::vector<Grant>> Dispatcher::MemberGrants(store::Snapshot& rows, const LeaseRequest& request,
-                                                            bool* waiting) {
+                                                            const std::vector<GangMember>& members, bool* waiting) {
   std::vector<Grant> grants;
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(request.worker_id));
   for (const GangMember& member : members) {
     const Holder& holder = member.holder;
     if (holder.session != request.session || member.ended) continue;
@@ -132,7 +132,7 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::MemberGrants(store::Snapshot& row
   return grants;
 }
 
-absl::StatusOr<Schedule> Dispatcher::MakeSchedule(store::Snapshot& rows, const Worker& asking,
+absl::StatusOr<Schedule> Dispatcher::MakeSchedule(store::Snapshot& rows, const Worker& asking, const HeldLeases& held,
                                                   const LeaseRequest& request, Now now) {
   const Offer offer{asking, request.devices_free};
   const auto offers = [this, offer, now](store::Snapshot& all_rows) -> absl::StatusOr<std::vector<Offer>> {
@@ -147,7 +147,8 @@ absl::StatusOr<Schedule> Dispatcher::MakeSchedule(store::Snapshot& rows, const W
     return connected;
   };
   const auto granted_at = [this, now](uint64_t fence) { return context_->clock().Lease(fence, now.steady_ms).granted; };
-  return Schedule::Make(rows, offer, offers, granted_at, &context_->inventory(), &context_->health(), now.steady_ms);
+  return Schedule::Make(rows, offer, held, offers, granted_at, &context_->inventory(), &context_->health(),
+                        now.steady_ms);
 }
 
 absl::StatusOr<Job> Dispatcher::GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,

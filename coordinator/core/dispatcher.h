@@ -49,12 +49,14 @@ class Dispatcher {
   // It is alive, and may say nothing while its question waits.
   void Hear(const LeaseRequest& request, Now now);
   // What this question got before, as leader or as member; `waiting` as MemberGrants says.
-  absl::StatusOr<std::vector<Grant>> RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request, bool* waiting);
+  absl::StatusOr<std::vector<Grant>> RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request,
+                                                    const HeldLeases& held, bool* waiting);
   // The grants of members that this question, or its first copy, brings to their worker; `waiting`: some would be
   // brought for the first time, which DeliverMembers does.
-  absl::StatusOr<std::vector<Grant>> MemberGrants(store::Snapshot& rows, const LeaseRequest& request, bool* waiting);
-  absl::StatusOr<Schedule> MakeSchedule(store::Snapshot& rows, const Worker& asking, const LeaseRequest& request,
-                                        Now now);
+  absl::StatusOr<std::vector<Grant>> MemberGrants(store::Snapshot& rows, const LeaseRequest& request,
+                                                  const std::vector<GangMember>& members, bool* waiting);
+  absl::StatusOr<Schedule> MakeSchedule(store::Snapshot& rows, const Worker& asking, const HeldLeases& held,
+                                        const LeaseRequest& request, Now now);
   absl::StatusOr<Job> GrantLease(store::Transaction& rows, const Schedule::Start& start, const Worker& worker,
                                  const LeaseRequest& request, Now now);
   absl::Status AddMembers(store::Transaction& rows, const Job& job, const Schedule::Start& start, Now now);

@@ -6,9 +6,8 @@
 
 namespace sink {
 
-absl::Status DeliverMembers(store::Transaction& rows, const LeaseRequest& request) {
-  SINK_ASSIGN_OR_RETURN(std::vector<GangMember> members, rows.LiveMembersOf(request.worker_id));
-  for (GangMember& member : members) {
+absl::Status DeliverMembers(store::Transaction& rows, const LeaseRequest& request, std::vector<GangMember>* members) {
+  for (GangMember& member : *members) {
     Holder& holder = member.holder;
     if (holder.session != request.session || holder.poll != 0) continue;
     holder.poll = request.poll;

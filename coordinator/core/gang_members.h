@@ -14,8 +14,8 @@
 
 namespace sink {
 
-// Marks the grants that wait for this worker as brought by this question.
-absl::Status DeliverMembers(store::Transaction& rows, const LeaseRequest& request);
+// Marks the grants that wait for this worker as brought by this question. `members`: those of the worker.
+absl::Status DeliverMembers(store::Transaction& rows, const LeaseRequest& request, std::vector<GangMember>* members);
 
 // What a member's worker says of the end of its ranks; `message` is clean.
 absl::Status FinishMember(store::Transaction& rows, GangMember member, const FinishRequest& request,

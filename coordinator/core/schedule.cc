@@ -29,19 +29,25 @@ absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows) {
   return held;
 }
 
-absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, Offer asking, Offers offers, GrantedAt granted_at,
-                                        Inventory* inventory, WorkerHealth* health, int64_t now_ms) {
+absl::StatusOr<HeldLeases> HeldLeasesOf(store::Snapshot& rows, const std::string& worker_id) {
+  HeldLeases held;
+  SINK_ASSIGN_OR_RETURN(held.jobs, rows.LiveJobsOf(worker_id));
+  SINK_ASSIGN_OR_RETURN(held.members, rows.LiveMembersOf(worker_id));
+  return held;
+}
+
+absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, Offer asking, const HeldLeases& held, Offers offers,
+                                        GrantedAt granted_at, Inventory* inventory, WorkerHealth* health,
+                                        int64_t now_ms) {
   int free = asking.worker.devices;
-  SINK_ASSIGN_OR_RETURN(const std::vector<Job> jobs, rows.LiveJobsOf(asking.worker.id));
-  for (const Job& job : jobs) {
+  for (const Job& job : held.jobs) {
     if (job.phase == JobState::kFinalizing) continue;
     free -= job.devices;
     if (job.devices == 1) continue;
     SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> others, rows.MembersOf(job.id));
     for (const GangMember& member : others) free += member.devices;
   }
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(asking.worker.id));
-  for (const GangMember& member : members) free -= member.ended ? 0 : member.devices;
+  for (const GangMember& member : held.members) free -= member.ended ? 0 : member.devices;
   free = std::clamp(asking.devices_free, 0, std::max(0, free));
   return Schedule(std::move(asking), free, std::move(offers), std::move(granted_at), inventory, health, now_ms);
 }

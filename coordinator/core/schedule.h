@@ -14,6 +14,7 @@
 #include "coordinator/core/inventory.h"
 #include "coordinator/core/placement.h"
 #include "coordinator/core/worker_health.h"
+#include "coordinator/job/gang_member.h"
 #include "coordinator/job/job.h"
 #include "coordinator/store/job_store.h"
 
@@ -24,6 +25,13 @@ struct Offer {
   Worker worker;
   int devices_free = 0;  // as it last said
 };
+
+// The leases of one worker: of jobs that it leads, and of places in the gangs of others.
+struct HeldLeases {
+  std::vector<Job> jobs;
+  std::vector<GangMember> members;
+};
+absl::StatusOr<HeldLeases> HeldLeasesOf(store::Snapshot& rows, const std::string& worker_id);
 
 class Schedule {
  public:
@@ -38,10 +46,11 @@ class Schedule {
   // The connected workers, among them the one that asks.
   using Offers = std::function<absl::StatusOr<std::vector<Offer>>(store::Snapshot& rows)>;
 
-  // `asking`: the worker that asks. `offers` is called only where a job may have to go to several workers or wait for
-  // others. `inventory` and `health` outlive the schedule.
-  static absl::StatusOr<Schedule> Make(store::Snapshot& rows, Offer asking, Offers offers, GrantedAt granted_at,
-                                       Inventory* inventory, WorkerHealth* health, int64_t now_ms);
+  // `asking`: the worker that asks; `held`: by it. `offers` is called only where a job may have to go to several
+  // workers or wait for others. `inventory` and `health` outlive the schedule.
+  static absl::StatusOr<Schedule> Make(store::Snapshot& rows, Offer asking, const HeldLeases& held, Offers offers,
+                                       GrantedAt granted_at, Inventory* inventory, WorkerHealth* health,
+                                       int64_t now_ms);
 
   // The next job that starts on the worker that asks; store the start before asking for another. Jobs that would start
   // on other workers are left for these to ask for.

@@ -350,7 +350,9 @@ std::vector<std::string> CheckpointRepository::Jobs() const {
   return jobs;
 }
 
-bool CheckpointRepository::Has(const CheckpointKey& key) const { return Exists(FinalPath(key)); }
+bool CheckpointRepository::Has(const CheckpointKey& key) const {
+  return Exists(FinalPath(key)) || Exists(PartPath(key));
+}
 bool CheckpointRepository::HasFolderOf(const std::string& job_id) const {
   return Exists(absl::StrCat(folder_, "/", job_id));
 }

@@ -66,7 +66,7 @@ class CheckpointRepository {
 
   // Jobs that have a folder here.
   std::vector<std::string> Jobs() const;
-  bool Has(const CheckpointKey& key) const;  // complete
+  bool Has(const CheckpointKey& key) const;  // complete, or what was found damaged and waits to be sent again
   bool HasFolderOf(const std::string& job_id) const;
 
  private:

@@ -369,8 +369,7 @@ class MemoryTransaction final : public Transaction {
     if (IsLive(job.state) != (job.holder.fence > 0) || (job.delayed && job.state != JobState::kQueued)) {
       return absl::FailedPreconditionError("a job has a fence exactly while it is live, and a delay only when queued");
     }
-    NoteProgress(job.id);
-    NotePlacement();
+    NoteUpdate(job);
     CopyColumns([](const JobColumn& column) { return !column.is(kFixed); }, job, &Edit(t_.jobs, job.id).job);
     return absl::OkStatus();
   }

@@ -83,8 +83,7 @@ absl::Status SqliteTransaction::UpdateJob(const Job& job) {
     const int generation = static_cast<int>(query.Int(1));
     if (!IsLegal(state, generation, job.state, job.generation)) return IllegalTransition(job, state, generation);
   }
-  NoteProgress(job.id);
-  NotePlacement();
+  NoteUpdate(job);
   Query query(db_, UpdateJobSql());
   BindUpdate(job, &query);
   return query.Run();

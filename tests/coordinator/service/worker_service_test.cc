@@ -461,6 +461,16 @@ TEST_F(DamageTest, ACheckpointWhoseFolderIsAwayStays) {
   EXPECT_EQ(Fetch(grant.lease(), 10).value(), 10);
 }
 
+TEST_F(DamageTest, ACheckpointThatWasFoundDamagedAtARepetitionAndNeverSentAgainIsDropped) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  FlipABit(grant.lease(), 20);
+  EXPECT_EQ(Commit(grant.lease(), 20, TestCheckpoint()).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(10));
+  EXPECT_EQ(Fetch(grant.lease(), 0).value(), 10);
+}
+
 TEST_F(DamageTest, VerifyTellsAndDropForgets) {
   const v1::Grant grant = RunningJob();
   for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());

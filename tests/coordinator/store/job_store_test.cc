@@ -111,6 +111,30 @@ TEST_P(JobStoreContract, CountsTheJobsThatGoBeforeOne) {
   EXPECT_EQ(ahead(5), 3);
 }
 
+TEST_P(JobStoreContract, AJobThatGoesOnLetsNoOtherStart) {
+  const auto may_let_start = [this](const Job& job) {
+    bool placement = false;
+    Must([&](Transaction& rows) {
+      const absl::Status status = rows.UpdateJob(job);
+      placement = rows.changes().placement;
+      return status;
+    });
+    return placement;
+  };
+  Insert(QueuedJob(1, 1, 0));
+  Job job = Lease(GetJob(1), 1);
+  EXPECT_FALSE(may_let_start(job));
+  job.state = job.phase = JobState::kRunning;
+  EXPECT_FALSE(may_let_start(job));
+  job.state = JobState::kDisconnected;
+  EXPECT_FALSE(may_let_start(job));
+  job.state = job.phase = JobState::kFinalizing;
+  EXPECT_TRUE(may_let_start(job)) << "its devices are free";
+  job.state = job.phase = JobState::kSucceeded;
+  job.holder = {};
+  EXPECT_TRUE(may_let_start(job)) << "as the first of a sweep that waits for it";
+}
+
 TEST_P(JobStoreContract, AStudyStaysWithItsSweep) {
   const auto study = [&] { return Get<std::string>([](Snapshot& rows) { return rows.GetStudy("s"); }); };
   EXPECT_EQ(study(), "");

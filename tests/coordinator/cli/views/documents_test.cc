@@ -32,7 +32,7 @@ void ExpectEqual(const std::map<std::string, double>& measured) {
   EXPECT_EQ(status.epsilon, report::Epsilon(run));
   const auto rate = report::Value(run, report::Measure::kSinkRate);
   EXPECT_EQ(status.sink_rate.has_value(), rate.has_value());
-  if (rate) EXPECT_EQ(100 * *status.sink_rate, *rate);
+  EXPECT_EQ(100 * status.sink_rate.value_or(0), rate.value_or(0));
   EXPECT_EQ(status.alpha_mean, report::Value(run, report::Measure::kAlphaMean));
   EXPECT_EQ(status.alpha_max, report::Value(run, report::Measure::kAlphaMax));
 }
