@@ -71,7 +71,7 @@ absl::StatusOr<absl::Duration> EventSender::SendBatch(Delivery* delivery) {
     if (response.ok() && response->cancel()) calls_->control().Request(StopReason::kCancel);
     return response.status();
   });
-  const Delivery::Effect effect = delivery->Answered(status, answer.durable_seq());
+  const Delivery::Effect effect = delivery->Answered(first, status, answer.durable_seq());
   if (effect.acknowledge > 0) spool_->Acknowledge(effect.acknowledge);
   if (!effect.failed.ok()) return effect.failed;
   return absl::Milliseconds(answer.pause_ms());

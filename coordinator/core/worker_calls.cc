@@ -81,7 +81,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
     for (Job& job : live) {
       if (is_held(job.lease())) {
         keep.push_back(job.lease());
-        job.holder.session = request.session;
+        job.holder.PassTo(request.session);
         SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
       } else if (is_lost(job.holder)) {
         SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
@@ -94,7 +94,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
       SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(member.job_id));
       if (is_held(member.lease(job.attempt))) {
         keep.push_back(member.lease(job.attempt));
-        member.holder.session = request.session;
+        member.holder.PassTo(request.session);
         SINK_RETURN_IF_ERROR(rows.PutMember(member));
       } else if (is_lost(member.holder)) {
         SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -81,7 +82,15 @@ struct Holder {
   std::string lease_id;
   std::string worker_id;
   std::string session;  // of the worker daemon
-  uint64_t poll = 0;    // the question that this grant answers
+  uint64_t poll = 0;    // the question of that session that this grant answers
+
+  // Of a lease that a daemon has taken over from the one before: its own questions are others.
+  static constexpr uint64_t kNoQuestion = std::numeric_limits<int64_t>::max();
+  void PassTo(const std::string& new_session) {
+    if (session == new_session) return;
+    session = new_session;
+    poll = kNoQuestion;
+  }
 };
 
 // One row of the jobs table: everything but the resolved configuration, which listings do not read.

@@ -12,6 +12,13 @@ absl::StatusOr<std::vector<Job>> Snapshot::ListJobs(const JobQuery& query) {
   return jobs;
 }
 
+void Transaction::NoteUpdate(const Job& job) {
+  NoteProgress(job.id);
+  // A job that is given out or that goes on takes devices and frees none.
+  const bool goes_on = IsLive(job.state) && job.phase != JobState::kFinalizing && job.state != JobState::kLost;
+  if (!goes_on) NotePlacement();
+}
+
 absl::Status IllegalTransition(const Job& job, JobState from, int from_generation) {
   const std::string from_name(NameOf(from)), to_name(NameOf(job.state));
   return absl::FailedPreconditionError(absl::StrCat("job ", job.id, " cannot go from ", from_name, " (generation ",

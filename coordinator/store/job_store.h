@@ -216,12 +216,7 @@ class Transaction : public Snapshot {
  protected:
   void NoteProgress(const std::string& job_id) { changes_.jobs.push_back(job_id); }
   void NotePlacement() { changes_.placement = true; }
-  // A job that is given out or that goes on takes devices and frees none, so that no other one can start for it.
-  void NoteUpdate(const Job& job) {
-    NoteProgress(job.id);
-    const bool goes_on = IsLive(job.state) && job.phase != JobState::kFinalizing && job.state != JobState::kLost;
-    if (!goes_on) NotePlacement();
-  }
+  void NoteUpdate(const Job& job);  // placement only where another job may be able to start
   void NoteSweep(const std::string& sweep) {
     changes_.sweeps.push_back(sweep);
     changes_.placement = true;

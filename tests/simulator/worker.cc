@@ -230,6 +230,11 @@ void Worker::Begin(const Grant& grant, int64_t renewed_at) {
   runner.fetching = runner.leads && grant.resume_from.has_value();
   Later(world_->random().Between(kLeastStep, kMostStep), [this, id = grant.lease.id] { Train(id); });
   if (runner.fetching) {
+    // What an attempt of another coordinator, or of one that was put back to a backup since, has left here.
+    if (world_->random().Chance(0.1)) {
+      std::vector<std::string>& here = saved_[{grant.lease.job_id, runner.step}];
+      here.insert(here.begin(), HashOf(grant.lease.job_id, /*fence=*/0, runner.step));
+    }
     const std::optional<Checkpoint> local = FindLocal(*grant.resume_from);
     // Folders are tidied away, too.
     if (!local || world_->random().Chance(0.5)) return Fetch(grant.lease.id, runner.step);
@@ -465,11 +470,11 @@ void Worker::Report(const std::string& id, Runner& runner) {
         if (durable.ok()) world_->oracle().Durable(held, *durable);
         return durable;
       },
-      [this, id](Runner& reported, const absl::StatusOr<uint64_t>& durable) {
+      [this, id, began = first + 1](Runner& reported, const absl::StatusOr<uint64_t>& durable) {
         reported.reporting = false;
         const worker::Answer answer = worker::JudgeAnswer(durable.status());
         if (answer != worker::Answer::kDone && answer != worker::Answer::kRefused) return Retry(id, durable.status());
-        const auto effect = reported.delivery.Answered(durable.status(), durable.ok() ? *durable : 0);
+        const auto effect = reported.delivery.Answered(began, durable.status(), durable.ok() ? *durable : 0);
         reported.acknowledged = std::max(reported.acknowledged, effect.acknowledge);
         world_->oracle().Confirmed(reported.lease.fence);
         if (!effect.failed.ok()) {

@@ -8,15 +8,15 @@
 
 namespace sink::worker {
 
-Delivery::Effect Delivery::Answered(const absl::Status& status, uint64_t durable) {
+Delivery::Effect Delivery::Answered(uint64_t first, const absl::Status& status, uint64_t durable) {
   if (status.ok()) {
     next_ = std::max(durable + 1, next_);
     return {durable, absl::OkStatus()};
   }
   // The coordinator has fewer events than we thought, for example because it was restored from a backup.
   const std::optional<uint64_t> expected = absl::IsOutOfRange(status) ? ExpectedEvent(status) : std::nullopt;
-  if (!expected || *expected == next_) return {0, status};
-  const uint64_t known = *expected > next_ ? *expected - 1 : 0;
+  if (!expected || *expected == first) return {0, status};
+  const uint64_t known = *expected > first ? *expected - 1 : 0;
   next_ = *expected;
   return {known, absl::OkStatus()};
 }

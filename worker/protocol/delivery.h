@@ -22,8 +22,9 @@ class Delivery {
     uint64_t acknowledge = 0;  // the spool may forget events up to here
     absl::Status failed;       // not OK: delivery is over
   };
-  // The report that began with next() was answered: with the highest durable event, or an error that is for good.
-  Effect Answered(const absl::Status& status, uint64_t durable);
+  // The report whose first event was `first`, which next() was when it was sent, was answered: with the highest durable
+  // event, or an error that is for good.
+  Effect Answered(uint64_t first, const absl::Status& status, uint64_t durable);
   // The coordinator lacks the events from there on, though it once had them: it was restored from a backup.
   void GoBack(uint64_t expected) { next_ = std::min(next_, expected); }
 

@@ -117,7 +117,7 @@ TEST_F(GangTest, MemberThatForgotItsRanksAtARestartEndsTheAttempt) {
   StartGang();
   Join("v", 4, "b");
   EXPECT_EQ(State(1), JobState::kQueued);
-  EXPECT_THAT(Get(1).message, HasSubstr("worker v restarted"));
+  EXPECT_THAT(Get(1).message, HasSubstr("worker v was started again and no longer had the job"));
 }
 
 TEST_F(GangTest, ALateCopyOfAMembersRegistrationTakesNoRanks) {

@@ -203,6 +203,18 @@ TEST_F(LeaseTest, RegistrationKeepsHeldLeasesAndGivesTheRestAway) {
   EXPECT_TRUE(IsStaleLease(Finish(forgotten, JobState::kSucceeded).status()));
 }
 
+TEST_F(LeaseTest, TheFirstQuestionOfADaemonIsNoCopyOfTheFirstOneOfTheDaemonBeforeIt) {
+  Submit({1, 2});
+  Register();
+  const std::vector<Grant> first = Poll(1);
+  ASSERT_EQ(first.size(), 1u);
+  Register("w", {first[0].lease}, "b");
+  EXPECT_THAT(keep, ElementsAre(first[0].lease));
+  const std::vector<Grant> second = Poll(1, 1, "w", "b");
+  ASSERT_EQ(second.size(), 1u);
+  EXPECT_EQ(second[0].lease.job_id, Id(2));
+}
+
 TEST_F(LeaseTest, ALateCopyOfARegistrationTakesNoLeaseThatWasGrantedSince) {
   Submit({1});
   Register();

@@ -31,28 +31,35 @@ TEST(Answer, SaysWhetherToTryAgain) {
 TEST(Delivery, GoesOnFromWhatIsDurable) {
   Delivery delivery(4);
   EXPECT_EQ(delivery.next(), 4u);
-  EXPECT_EQ(delivery.Answered(absl::OkStatus(), 9).acknowledge, 9u);
+  EXPECT_EQ(delivery.Answered(4, absl::OkStatus(), 9).acknowledge, 9u);
   EXPECT_EQ(delivery.next(), 10u);
-  delivery.Answered(absl::OkStatus(), 6);  // the answer to an earlier copy of a report
+  delivery.Answered(4, absl::OkStatus(), 6);  // the answer to an earlier copy of a report
   EXPECT_EQ(delivery.next(), 10u);
 }
 
 TEST(Delivery, ACoordinatorThatLacksEventsIsSentThemAgain) {
   Delivery delivery(10);
-  Delivery::Effect effect = delivery.Answered(MissingEventsError(5, ""), 0);
+  Delivery::Effect effect = delivery.Answered(10, MissingEventsError(5, ""), 0);
   EXPECT_TRUE(effect.failed.ok());
   EXPECT_EQ(effect.acknowledge, 0u);
   EXPECT_EQ(delivery.next(), 5u);
-  EXPECT_FALSE(delivery.Answered(MissingEventsError(5, ""), 0).failed.ok()) << "just that one was sent";
-  effect = delivery.Answered(MissingEventsError(8, ""), 0);  // it has more than we knew
+  EXPECT_FALSE(delivery.Answered(5, MissingEventsError(5, ""), 0).failed.ok()) << "just that one was sent";
+  effect = delivery.Answered(5, MissingEventsError(8, ""), 0);  // it has more than we knew
   EXPECT_EQ(effect.acknowledge, 7u);
   EXPECT_EQ(delivery.next(), 8u);
   delivery.GoBack(9);
   EXPECT_EQ(delivery.next(), 8u);
   delivery.GoBack(2);
   EXPECT_EQ(delivery.next(), 2u);
-  EXPECT_FALSE(delivery.Answered(absl::OutOfRangeError(""), 0).failed.ok());
-  EXPECT_FALSE(delivery.Answered(absl::InvalidArgumentError(""), 0).failed.ok());
+  EXPECT_FALSE(delivery.Answered(2, absl::OutOfRangeError(""), 0).failed.ok());
+  EXPECT_FALSE(delivery.Answered(2, absl::InvalidArgumentError(""), 0).failed.ok());
+}
+
+TEST(Delivery, AReportThatWasUnderWayWhenItWasToldToGoBackIsNotTheOneThatIsMissing) {
+  Delivery delivery(14);
+  delivery.GoBack(6);  // as a checkpoint's commit was told
+  EXPECT_TRUE(delivery.Answered(14, MissingEventsError(6, ""), 0).failed.ok());
+  EXPECT_EQ(delivery.next(), 6u);
 }
 
 TEST(UploadPlan, SendsWhatIsMissingAndCommits) {
