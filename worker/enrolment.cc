@@ -54,6 +54,9 @@ absl::Status Enrolment::Ensure() {
     const bool alive = claims.ok() && clocks_.now() < claims->not_after &&
                        claims->uri == absl::StrCat("sink://worker/", options_.worker_id);
     const bool same_coordinator = !with.ok() || with->authority == own->authority;
+    // Issued while the coordinator's clock was ahead, it does not count there yet; nor does it harm.
+    const bool counts = claims.ok() && clocks_.now() >= claims->not_before;
+    if (alive && same_coordinator && !counts && with.ok() && Join(*with).ok()) return absl::OkStatus();
     if (alive && same_coordinator) {
       const bool named = options_.advertise.empty() || claims->host == options_.advertise;
       const absl::Status joined = named || !with.ok() ? absl::OkStatus() : Join(*with);
@@ -94,7 +97,8 @@ absl::Status Enrolment::RenewIfDue(CoordinatorClient& client) {
     seen_ = claims.serial;
     seen_at_ = since_boot;
   }
-  const bool due = identity::IsDue(claims, clocks_.now()) || since_boot - seen_at_ >= lifetime * 2 / 3;
+  const bool early = clocks_.now() < claims.not_before;  // a new connection would be refused
+  const bool due = early || identity::IsDue(claims, clocks_.now()) || since_boot - seen_at_ >= lifetime * 2 / 3;
   if (due) {
     SINK_ASSIGN_OR_RETURN(const v1::CertificateResponse next, client.Renew({}));
     SINK_RETURN_IF_ERROR(identity::ReplaceCertificate(options_.folder, next.certificate()));

@@ -37,9 +37,10 @@ Finding ExamineCredential(const std::string& subject, const identity::Credential
     if (!status.ok()) return fault(std::string(status.message()), another);
   if (*certified != *own) return fault("the certificate is for another key than the one beside it", another);
   if (now < claims->not_before)
-    return fault(absl::StrCat("the certificate is good only from ", Day(claims->not_before),
-                              " on: the clock of this machine is behind"),
-                 "set it (timedatectl set-ntp true)");
+    return fault(
+        absl::StrCat("the certificate is good only from ", Day(claims->not_before),
+                     " on: the clock of this machine is behind, or the coordinator's was ahead"),
+        absl::StrCat("set the clock that is wrong (timedatectl set-ntp true); if it was the coordinator's: ", another));
   if (now >= claims->not_after)
     return fault(absl::StrCat("the certificate ended on ", Day(claims->not_after)), another);
   if (identity::IsDue(*claims, now) && absl::StartsWith(claims->uri, "sink://token/"))

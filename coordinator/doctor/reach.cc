@@ -30,9 +30,11 @@ Finding ExamineRefusal(const std::string& address, Peer listens, const absl::Sta
               "start sink-coordinator, let its port through the firewall, or name another by --coordinator or "
               "$SINK_COORDINATOR"};
     case Peer::kOther:
-      return {Level::kFault, kCoordinator, absl::StrCat("what answers at ", address, " is not a coordinator"),
-              "name the address that is in DATA/coordinator.addr where it runs; if another program has taken its port, "
-              "stop that, or start sink-coordinator with another --listen"};
+      return {Level::kFault, kCoordinator,
+              absl::StrCat("what listens at ", address, " does not answer as a coordinator"),
+              "it may hang or have too many connections, which its log tells; else name the address that is in "
+              "DATA/coordinator.addr where it runs, or, if another program has taken its port, stop that or start "
+              "sink-coordinator with another --listen"};
     case Peer::kCoordinator:
       break;
   }
@@ -51,8 +53,9 @@ std::vector<Finding> ExaminePorts(const std::filesystem::path& data,
       return {{Level::kHint, kPorts, absl::StrCat("nobody listens at ", address, ": it is not running"),
                absl::StrCat("sink-coordinator --data ", data.string(), " starts it")}};
     case Peer::kOther:
-      return {{Level::kFault, kPorts, absl::StrCat("another program listens at ", address),
-               "stop that program, or start sink-coordinator with another --listen"}};
+      return {{Level::kFault, kPorts, absl::StrCat("what listens at ", address, " does not answer as a coordinator"),
+               "look at the coordinator's log: it may hang or have too many connections; if another program is there "
+               "(ss -ltnp names it), stop that, or start sink-coordinator with another --listen"}};
     case Peer::kCoordinator:
       break;
   }

@@ -78,10 +78,11 @@ uint64_t AcceptLoop::refused() const {
 void AcceptLoop::AddSeries(Families* families) const {
   constexpr std::array<const char*, kReasons> kNames = {"total", "address", "rate", "descriptors", "stranger"};
   families->Gauge("sink_connections", "Connections to the port of workers and sinkctl", open_);
-  families->Gauge("sink_stranger_connections", "Those of them over which nobody has shown yet who it is",
+  families->Gauge("sink_stranger_connections", "Connections over which no call has shown yet who calls",
                   owners_->strangers());
   for (size_t i = 0; i < kReasons; ++i) {
-    families->Counter("sink_refused_connections_total", "Connections closed at once, by what there was too much of",
+    families->Counter("sink_refused_connections_total",
+                      "Connections refused, or closed to make room, by what there was too much of",
                       static_cast<double>(refused_[i]), {{"reason", kNames[i]}});
   }
 }

@@ -58,8 +58,9 @@ grpc::Status ClientServiceImpl::SubmitSweep(grpc::ServerContext* context, const 
   return grpc::Status::OK;
 }
 
-grpc::Status ClientServiceImpl::ListSweeps(grpc::ServerContext*, const v1::ListSweepsRequest* request,
+grpc::Status ClientServiceImpl::ListSweeps(grpc::ServerContext* context, const v1::ListSweepsRequest* request,
                                            v1::ListSweepsResponse* response) {
+  if (const auto caller = access_->callers().Of(*context); !caller.ok()) return ToGrpc(caller.status());
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto sweeps = queries_->ListSweeps();
   if (!sweeps.ok()) return fail_stop_->Answer(sweeps.status());
@@ -70,8 +71,9 @@ grpc::Status ClientServiceImpl::ListSweeps(grpc::ServerContext*, const v1::ListS
   return grpc::Status::OK;
 }
 
-grpc::Status ClientServiceImpl::GetSweep(grpc::ServerContext*, const v1::GetSweepRequest* request,
+grpc::Status ClientServiceImpl::GetSweep(grpc::ServerContext* context, const v1::GetSweepRequest* request,
                                          v1::GetSweepResponse* response) {
+  if (const auto caller = access_->callers().Of(*context); !caller.ok()) return ToGrpc(caller.status());
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   if (request->without_jobs()) {
     const auto alone = queries_->GetSweep(request->name());
@@ -85,8 +87,9 @@ grpc::Status ClientServiceImpl::GetSweep(grpc::ServerContext*, const v1::GetSwee
   return sweep.ok() ? grpc::Status::OK : fail_stop_->Answer(sweep.status());
 }
 
-grpc::Status ClientServiceImpl::GetStudy(grpc::ServerContext*, const v1::GetStudyRequest* request,
+grpc::Status ClientServiceImpl::GetStudy(grpc::ServerContext* context, const v1::GetStudyRequest* request,
                                          v1::GetStudyResponse* response) {
+  if (const auto caller = access_->callers().Of(*context); !caller.ok()) return ToGrpc(caller.status());
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto stored = queries_->GetStudy(request->name());
   if (!stored.ok()) return fail_stop_->Answer(stored.status());
@@ -104,8 +107,9 @@ grpc::Status ClientServiceImpl::GetStudy(grpc::ServerContext*, const v1::GetStud
   return grpc::Status::OK;
 }
 
-grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request,
+grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext* context, const v1::ListJobsRequest* request,
                                          v1::ListJobsResponse* response) {
+  if (const auto caller = access_->callers().Of(*context); !caller.ok()) return ToGrpc(caller.status());
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   store::JobQuery query{.sweep = request->sweep(),
                         .states = {},
@@ -130,8 +134,9 @@ grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJob
   return listed.ok() ? grpc::Status::OK : fail_stop_->Answer(listed);
 }
 
-grpc::Status ClientServiceImpl::GetJob(grpc::ServerContext*, const v1::GetJobRequest* request,
+grpc::Status ClientServiceImpl::GetJob(grpc::ServerContext* context, const v1::GetJobRequest* request,
                                        v1::GetJobResponse* response) {
+  if (const auto caller = access_->callers().Of(*context); !caller.ok()) return ToGrpc(caller.status());
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto details = queries_->GetJob(request->id());
   if (!details.ok()) return fail_stop_->Answer(details.status());
@@ -139,8 +144,9 @@ grpc::Status ClientServiceImpl::GetJob(grpc::ServerContext*, const v1::GetJobReq
   return grpc::Status::OK;
 }
 
-grpc::Status ClientServiceImpl::WhyJob(grpc::ServerContext*, const v1::WhyJobRequest* request,
+grpc::Status ClientServiceImpl::WhyJob(grpc::ServerContext* context, const v1::WhyJobRequest* request,
                                        v1::WhyJobResponse* response) {
+  if (const auto caller = access_->callers().Of(*context); !caller.ok()) return ToGrpc(caller.status());
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   auto explanation = queries_->Explain(request->id(), now_());
   if (!explanation.ok()) return fail_stop_->Answer(explanation.status());
@@ -316,8 +322,9 @@ grpc::Status ClientServiceImpl::ListWorkers(grpc::ServerContext* context, const 
   return grpc::Status::OK;
 }
 
-grpc::Status ClientServiceImpl::ListCheckpoints(grpc::ServerContext*, const v1::ListCheckpointsRequest* request,
+grpc::Status ClientServiceImpl::ListCheckpoints(grpc::ServerContext* context, const v1::ListCheckpointsRequest* request,
                                                 v1::ListCheckpointsResponse* response) {
+  if (const auto caller = access_->callers().Of(*context); !caller.ok()) return ToGrpc(caller.status());
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());

@@ -31,6 +31,13 @@ std::string SecretHash(const Metadata& metadata) {
   return absl::ConsumePrefix(&value, "Bearer ") ? identity::Sha256(value) : "";
 }
 
+// "[fe80::1%252]:7" is from "[fe80::1]:7": gRPC adds over which link it came.
+std::string WithoutLink(std::string peer) {
+  const size_t link = peer.find('%');
+  if (link != std::string::npos) peer.erase(link, peer.find(']', link) - link);
+  return peer;
+}
+
 AuditEntry RefusedCall(const std::string& who, absl::string_view method, const absl::Status& status) {
   return {.id = 0,
           .time_ms = absl::ToUnixMillis(absl::Now()),
@@ -99,7 +106,7 @@ absl::StatusOr<Caller> Gatekeeper::Of(const grpc::ServerContextBase& context) co
   auto caller = Find(*auth, SecretHash(context.client_metadata()));
   // Who has no more than a token stays a stranger.
   if (!caller.ok() || (RoleBit(caller->role) & kLasting) == 0) return caller;
-  const absl::Status own = owners_->Claim(PeerAddress(context), caller->name);
+  const absl::Status own = owners_->Claim(WithoutLink(PeerAddress(context)), caller->name);
   if (own.ok()) return caller;
   on_refusal_(Refusal::kConnections);
   audit_->AddRefusal(RefusedCall(caller->name, "connect", own));

@@ -165,8 +165,9 @@ grpc::Status IdentityServiceImpl::Revoke(grpc::ServerContext* context, const v1:
   return ToGrpc(status);
 }
 
-grpc::Status IdentityServiceImpl::ListPrincipals(grpc::ServerContext*, const v1::ListPrincipalsRequest*,
+grpc::Status IdentityServiceImpl::ListPrincipals(grpc::ServerContext* context, const v1::ListPrincipalsRequest*,
                                                  v1::ListPrincipalsResponse* response) {
+  if (const auto caller = access_->callers().Of(*context); !caller.ok()) return ToGrpc(caller.status());
   const int64_t now_ms = now_().unix_ms;
   for (const PrincipalInfo& info : access_->principals().List()) {
     v1::PrincipalInfo* const message = response->add_principals();
@@ -181,8 +182,9 @@ grpc::Status IdentityServiceImpl::ListPrincipals(grpc::ServerContext*, const v1:
   return grpc::Status::OK;
 }
 
-grpc::Status IdentityServiceImpl::ListAudit(grpc::ServerContext*, const v1::ListAuditRequest* request,
+grpc::Status IdentityServiceImpl::ListAudit(grpc::ServerContext* context, const v1::ListAuditRequest* request,
                                             v1::ListAuditResponse* response) {
+  if (const auto caller = access_->callers().Of(*context); !caller.ok()) return ToGrpc(caller.status());
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto entries = access_->audit().Read(request->before(), request->limit() == 0 ? kAuditPage : request->limit());
   if (!entries.ok()) return ToGrpc(entries.status());

@@ -14,9 +14,12 @@ absl::StatusOr<std::vector<Job>> Snapshot::ListJobs(const JobQuery& query) {
 
 void Transaction::NoteUpdate(const Job& job) {
   NoteProgress(job.id);
-  // A job that is given out or that goes on takes devices and frees none.
+  // A job that is given out or that goes on takes devices and frees none. But a worker may have passed over one that
+  // had failed there, or that devices elsewhere were kept for, and the next in line is there to be had once it has
+  // gone.
   const bool goes_on = IsLive(job.state) && job.phase != JobState::kFinalizing && job.state != JobState::kLost;
-  if (!goes_on) NotePlacement();
+  const bool stood_in_the_way = job.state == JobState::kLeased && (job.attempt > 1 || job.devices > 1);
+  if (!goes_on || stood_in_the_way) NotePlacement();
 }
 
 absl::Status IllegalTransition(const Job& job, JobState from, int from_generation) {

@@ -26,7 +26,8 @@ TEST(Refusal, IsToldByWhoListens) {
   const absl::Status away = absl::UnavailableError("no answer");
   ExpectFault(ExamineRefusal(kAddress, Peer::kNobody, away), "nobody answers at 127.0.0.1:7070",
               "start sink-coordinator, let its port through the firewall");
-  ExpectFault(ExamineRefusal(kAddress, Peer::kOther, away), "is not a coordinator", "DATA/coordinator.addr");
+  ExpectFault(ExamineRefusal(kAddress, Peer::kOther, away), "does not answer as a coordinator",
+              "DATA/coordinator.addr");
   ExpectFault(ExamineRefusal(kAddress, Peer::kCoordinator, away), "but the call failed: no answer",
               "sinkctl login FILE");
   ExpectFault(ExamineRefusal(kAddress, Peer::kCoordinator, absl::PermissionDeniedError("user/eve is revoked")),
@@ -72,7 +73,7 @@ TEST_F(Ports, ThatAnotherProgramHasAreAFault) {
   peers_[kAddress] = Peer::kOther;
   const std::vector<Finding> findings = Examine();
   ASSERT_EQ(findings.size(), 1u);
-  ExpectFault(findings[0], "another program listens at 127.0.0.1:7070", "another --listen");
+  ExpectFault(findings[0], "what listens at 127.0.0.1:7070 does not answer as a coordinator", "another --listen");
 }
 
 TEST_F(Ports, OfMetricsAndThePageMayBeClosedWhileTheCoordinatorAnswers) {

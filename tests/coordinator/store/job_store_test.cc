@@ -130,9 +130,13 @@ TEST_P(JobStoreContract, AJobThatGoesOnLetsNoOtherStart) {
   EXPECT_FALSE(may_let_start(job));
   job.state = job.phase = JobState::kFinalizing;
   EXPECT_TRUE(may_let_start(job)) << "its devices are free";
-  job.state = job.phase = JobState::kSucceeded;
+  job.state = JobState::kSucceeded;
   job.holder = {};
   EXPECT_TRUE(may_let_start(job)) << "as the first of a sweep that waits for it";
+  Insert(QueuedJob(2, 1, 0));
+  Job again = Lease(GetJob(2), 2);
+  again.attempt = 2;
+  EXPECT_TRUE(may_let_start(again)) << "where it had failed, it stood before the next in line";
 }
 
 TEST_P(JobStoreContract, AStudyStaysWithItsSweep) {
