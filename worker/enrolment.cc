@@ -97,8 +97,7 @@ absl::Status Enrolment::RenewIfDue(CoordinatorClient& client) {
     seen_ = claims.serial;
     seen_at_ = since_boot;
   }
-  const bool early = clocks_.now() < claims.not_before;  // a new connection would be refused
-  const bool due = early || identity::IsDue(claims, clocks_.now()) || since_boot - seen_at_ >= lifetime * 2 / 3;
+  const bool due = identity::IsDue(claims, clocks_.now()) || since_boot - seen_at_ >= lifetime * 2 / 3;
   if (due) {
     SINK_ASSIGN_OR_RETURN(const v1::CertificateResponse next, client.Renew({}));
     SINK_RETURN_IF_ERROR(identity::ReplaceCertificate(options_.folder, next.certificate()));

@@ -108,6 +108,7 @@ std::vector<bool> Schedule::NodesFor(const Job& job) const {
 }
 
 absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& rows) {
+  if (free_ == 0 && found_ready_) return std::nullopt;  // nothing starts here, and nothing more is to be learnt
   SINK_ASSIGN_OR_RETURN(std::vector<store::QueueHead> heads, rows.QueueHeads());
   std::sort(heads.begin(), heads.end(), [](const store::QueueHead& a, const store::QueueHead& b) {
     return a.priority != b.priority ? a.priority > b.priority : a.order < b.order;

@@ -28,9 +28,7 @@ void RenewCertificate(Session& session) {
   const auto own = identity::ReadCredential(place);
   if (!own.ok()) return;
   const auto claims = identity::Describe(own->certificate);
-  if (!claims.ok() || claims->uri == identity::kAdminUri) return;
-  // One that was issued while the coordinator's clock was ahead is good for this connection alone.
-  if (absl::Now() >= claims->not_before && !identity::IsHalfOver(*claims, absl::Now())) return;
+  if (!claims.ok() || claims->uri == identity::kAdminUri || !identity::IsHalfOver(*claims, absl::Now())) return;
   const auto next = session.client().Renew({});
   const absl::Status renewed = next.ok() ? identity::ReplaceCertificate(place, next->certificate()) : next.status();
   if (renewed.ok()) return;
