@@ -23,8 +23,8 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
                                                              bool* nothing_ready) {
   std::vector<Grant> grants;
   bool late = false;
-  // Most questions find no work, and those write nothing. But where the last one got a job this one will, too: looking
-  // first would be half of what a grant costs.
+  // Most questions find no work, and those write nothing. But where the last one got a job this one most likely will
+  // as well, and to look first would be half of what a grant costs; where it gets none it has waited for nothing.
   const bool look_first = !granting_;
   if (look_first) {
     bool work = false;

@@ -5,12 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <functional>
 
 #include "absl/time/clock.h"
 #include "coordinator/identity/authority.h"
 #include "coordinator/identity/certificate.h"
 #include "proto/files/files.h"
+#include "tests/coordinator/doctor/planted.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink::doctor {
@@ -79,15 +79,7 @@ TEST(CredentialDoctor, WithoutAHomeThereIsNoPlaceForOne) {
   EXPECT_THAT(finding.fix, HasSubstr("$HOME"));
 }
 
-struct Planted {
-  const char* name;
-  Level level;
-  const char* what;
-  const char* fix;
-  std::function<void(Site&)> plant;
-};
-
-void PrintTo(const Planted& planted, std::ostream* out) { *out << planted.name; }
+using Planted = PlantedIn<Site>;
 
 class CredentialFault : public ::testing::TestWithParam<Planted> {};
 

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
+#include "tests/coordinator/doctor/planted.h"
 
 namespace sink::doctor {
 namespace {
@@ -51,13 +51,7 @@ TEST(FleetDoctor, AJobThatWaitsWhileAllDevicesWorkIsNoFault) {
   EXPECT_EQ(Examine(fleet).back().what, "waits for a device: all are in use");
 }
 
-struct Planted {
-  const char* name;
-  Level level;
-  const char* what;
-  const char* fix;
-  std::function<void(Fleet&)> plant;
-};
+using Planted = PlantedIn<Fleet>;
 
 class FleetFault : public ::testing::TestWithParam<Planted> {};
 

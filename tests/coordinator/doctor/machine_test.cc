@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <functional>
 
+#include "tests/coordinator/doctor/planted.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink::doctor {
@@ -37,15 +37,7 @@ struct Site {
   }
 };
 
-struct Planted {
-  const char* name;
-  Level level;
-  const char* what;
-  const char* fix;
-  std::function<void(Site&)> plant;
-};
-
-void PrintTo(const Planted& planted, std::ostream* out) { *out << planted.name; }
+using Planted = PlantedIn<Site>;
 
 std::vector<Finding> NotGood(std::vector<Finding> findings) {
   std::erase_if(findings, [](const Finding& finding) { return finding.level == Level::kGood; });
