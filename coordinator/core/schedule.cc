@@ -108,40 +108,49 @@ std::vector<bool> Schedule::NodesFor(const Job& job) const {
 }
 
 absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& rows) {
-  if (free_ == 0 && found_ready_) return std::nullopt;  // nothing starts here, and nothing more is to be learnt
+  if (is_over()) return std::nullopt;
+  // Mostly the job that goes before all others starts, however many queues there are.
+  SINK_ASSIGN_OR_RETURN(const std::optional<store::QueueHead> front, rows.QueueFront());
+  if (!front) return std::nullopt;
+  SINK_ASSIGN_OR_RETURN(std::optional<Start> start, Try(rows, *front));
+  if (start || is_over()) return start;
   SINK_ASSIGN_OR_RETURN(std::vector<store::QueueHead> heads, rows.QueueHeads());
-  std::sort(heads.begin(), heads.end(), [](const store::QueueHead& a, const store::QueueHead& b) {
-    return a.priority != b.priority ? a.priority > b.priority : a.order < b.order;
-  });
+  std::sort(heads.begin(), heads.end(),
+            [](const store::QueueHead& a, const store::QueueHead& b) { return a.GoesBefore(b); });
   for (const store::QueueHead& head : heads) {
-    if (settled_.contains(head.job_id)) continue;
-    settled_.insert(head.job_id);
-    SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(head.sweep));
-    SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
-    if (!held.empty()) continue;
-    found_ready_ = true;
-    if (free_ == 0) return std::nullopt;  // whatever the rest of the fleet has, nothing starts here
-    Start start;
-    SINK_ASSIGN_OR_RETURN(start.job, rows.GetJob(head.job_id));
-    const Job& job = start.job;
-    SINK_ASSIGN_OR_RETURN(const bool for_another, IsForAnother(rows, job));
-    if (for_another) continue;
-    if (!fleet_ && FitsHere(job)) {
-      start.devices = job.devices;
-      free_ -= job.devices;
-      return start;
-    }
-    if (!fleet_) SINK_RETURN_IF_ERROR(MeetFleet(rows));
-    const Wanted wanted = {job.devices, job.group(), job.max_time_ms, NodesFor(job)};
-    for (const Share& share : fleet_->placer.Place(wanted, fleet_->asking)) {
-      if (share.node == fleet_->asking)
-        start.devices = share.devices;
-      else
-        start.others.emplace_back(fleet_->offers[share.node].worker, share.devices);
-    }
-    if (start.devices > 0) return start;
+    SINK_ASSIGN_OR_RETURN(start, Try(rows, head));
+    if (start || is_over()) return start;
   }
   return std::nullopt;
+}
+
+absl::StatusOr<std::optional<Schedule::Start>> Schedule::Try(store::Snapshot& rows, const store::QueueHead& head) {
+  if (!settled_.insert(head.job_id).second) return std::nullopt;
+  SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(head.sweep));
+  SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
+  if (!held.empty()) return std::nullopt;
+  found_ready_ = true;
+  if (free_ == 0) return std::nullopt;
+  Start start;
+  SINK_ASSIGN_OR_RETURN(start.job, rows.GetJob(head.job_id));
+  const Job& job = start.job;
+  SINK_ASSIGN_OR_RETURN(const bool for_another, IsForAnother(rows, job));
+  if (for_another) return std::nullopt;
+  if (!fleet_ && FitsHere(job)) {
+    start.devices = job.devices;
+    free_ -= job.devices;
+    return start;
+  }
+  if (!fleet_) SINK_RETURN_IF_ERROR(MeetFleet(rows));
+  const Wanted wanted = {job.devices, job.group(), job.max_time_ms, NodesFor(job)};
+  for (const Share& share : fleet_->placer.Place(wanted, fleet_->asking)) {
+    if (share.node == fleet_->asking)
+      start.devices = share.devices;
+    else
+      start.others.emplace_back(fleet_->offers[share.node].worker, share.devices);
+  }
+  if (start.devices == 0) return std::nullopt;
+  return start;
 }
 
 }  // namespace sink

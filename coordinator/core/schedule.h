@@ -17,6 +17,7 @@
 #include "coordinator/job/gang_member.h"
 #include "coordinator/job/job.h"
 #include "coordinator/store/job_store.h"
+#include "coordinator/store/queue_head.h"
 
 namespace sink {
 
@@ -76,6 +77,11 @@ class Schedule {
         health_(health),
         now_ms_(now_ms) {}
 
+  // What of the queue that this is the head of starts, now that all that goes before it has been tried; once a head.
+  absl::StatusOr<std::optional<Start>> Try(store::Snapshot& rows, const store::QueueHead& head);
+  // The worker that asks has nothing free: whatever the rest of the fleet has, nothing starts here, and that a job is
+  // ready is known.
+  bool is_over() const { return free_ == 0 && found_ready_; }
   // Whether the worker that asks can start the whole job. As long as every job before could be started so, or was held,
   // the Placer would say the same: nothing is reserved, and a job that fits on the node that asks goes there.
   bool FitsHere(const Job& job) const;

@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "coordinator/job/gang_member.h"
 #include "coordinator/job/job.h"
+#include "coordinator/store/queue_head.h"
 
 namespace sink::store {
 
@@ -40,20 +41,6 @@ struct MetricQuery {
 struct MetricSample {
   std::vector<MetricPoint> points;
   int64_t last = 0;  // id of the job's last point, whatever its name: what comes later has a larger one
-};
-
-// The first job that could be leased of one queue. A queue is the ready jobs of one home sweep with one device count
-// that need the same of a worker's disk: one open model or one packed set, of one content or any. It is in order of
-// priority, then submission.
-struct QueueHead {
-  std::string job_id;
-  std::string sweep;
-  int devices = 0;
-  std::string model;
-  std::string data_set;
-  std::string data_content;
-  int priority = 0;
-  int64_t order = 0;  // submission order
 };
 
 // A job in a final state, as retention looks for it.
@@ -109,10 +96,10 @@ class Snapshot {
   virtual absl::StatusOr<std::vector<GangMember>> LiveMembersOf(const std::string& worker_id) = 0;
   virtual absl::StatusOr<std::vector<GangMember>> MembersOf(const std::string& job_id) = 0;  // by rank
   virtual absl::StatusOr<int> CountLive(const std::string& home_sweep) = 0;                  // cost: its live jobs
+  virtual absl::StatusOr<std::optional<QueueHead>> QueueFront() = 0;   // the one that goes before all; constant cost
   virtual absl::StatusOr<std::vector<QueueHead>> QueueHeads() = 0;     // cost: the queues, not the jobs
   virtual absl::StatusOr<std::vector<std::string>> DelayedJobs() = 0;  // ids
-  // Jobs that could be leased, of every queue, that go before this one: of a larger priority, or of the same and
-  // submitted earlier. Cost: an index of those that could be leased.
+  // Jobs that could be leased, of every queue, that go before this one. Cost: their number.
   virtual absl::StatusOr<int> CountAhead(const std::string& job_id) = 0;
   virtual absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> CountJobs() = 0;  // every state; constant cost
 

@@ -136,6 +136,13 @@ class MemoryTransaction final : public Transaction {
     }));
   }
 
+  absl::StatusOr<std::optional<QueueHead>> QueueFront() override {
+    SINK_ASSIGN_OR_RETURN(const std::vector<QueueHead> heads, QueueHeads());
+    const auto front = std::min_element(heads.begin(), heads.end(),
+                                        [](const QueueHead& a, const QueueHead& b) { return a.GoesBefore(b); });
+    return front == heads.end() ? std::optional<QueueHead>() : *front;
+  }
+
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override {
     std::map<std::tuple<std::string, int, std::string, std::string, std::string>, QueueHead> heads;
     for (const auto& [seq, id] : t_.job_order) {

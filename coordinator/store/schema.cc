@@ -328,6 +328,11 @@ INSERT INTO studies (sweep, json) SELECT name, study FROM sweeps WHERE study <> 
 ALTER TABLE sweeps DROP COLUMN study;
 )sql";
 
+// What goes before all else, by one seek however many queues there are.
+constexpr char kVersion14[] = R"sql(
+CREATE INDEX jobs_front ON jobs (priority DESC, seq) WHERE state = 1 AND delayed = 0;
+)sql";
+
 absl::Status PackMetrics(Database& db) {
   constexpr size_t kAtOnce = 4096;
   SeriesNames names;
@@ -417,6 +422,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 13) {
     if (absl::Status status = db.Execute(kVersion13); !status.ok()) return status;
+  }
+  if (version < 14) {
+    if (absl::Status status = db.Execute(kVersion14); !status.ok()) return status;
   }
   if (absl::Status status = MakeTriggers(db); !status.ok() || version == kSchemaVersion) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

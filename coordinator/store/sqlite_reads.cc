@@ -68,15 +68,17 @@ constexpr char kMemberships[] =
 // value would seek by its first column alone and walk the rest of the sweep's queue. The needs are one expression, as
 // in the index, so that there are three seeks and not five.
 #define SINK_QUEUE_NEEDS "model || ' ' || data_set || ' ' || data_content"
-#define SINK_QUEUE_HEAD                                                             \
-  "SELECT id, home_sweep, devices, " SINK_QUEUE_NEEDS                               \
-  ", model, data_set, data_content, priority, seq FROM jobs INDEXED BY jobs_ready " \
-  "WHERE state = 1 AND delayed = 0 AND "
+#define SINK_QUEUE_COLUMNS \
+  "SELECT id, home_sweep, devices, " SINK_QUEUE_NEEDS ", model, data_set, data_content, priority, seq "
+#define SINK_READY "WHERE state = 1 AND delayed = 0 "
+#define SINK_QUEUE_HEAD SINK_QUEUE_COLUMNS "FROM jobs INDEXED BY jobs_ready " SINK_READY "AND "
 #define SINK_QUEUE_ORDER " ORDER BY home_sweep, devices, " SINK_QUEUE_NEEDS ", priority DESC, seq LIMIT 1"
 constexpr char kNextNeeds[] =
     SINK_QUEUE_HEAD "home_sweep = ?1 AND devices = ?2 AND " SINK_QUEUE_NEEDS " > ?3" SINK_QUEUE_ORDER;
 constexpr char kNextDevices[] = SINK_QUEUE_HEAD "home_sweep = ?1 AND devices > ?2" SINK_QUEUE_ORDER;
 constexpr char kNextSweep[] = SINK_QUEUE_HEAD "home_sweep > ?1" SINK_QUEUE_ORDER;
+constexpr char kQueueFront[] =
+    SINK_QUEUE_COLUMNS "FROM jobs INDEXED BY jobs_front " SINK_READY "ORDER BY priority DESC, seq LIMIT 1";
 #define SINK_MEMBERS                                                                                               \
   "SELECT j.id, g.first_rank, g.devices, g.worker, g.fence, g.lease_id, g.worker_id, g.session, g.poll, g.ended, " \
   "g.failure_class, g.message FROM "
@@ -189,6 +191,17 @@ absl::StatusOr<std::vector<GangMember>> ReadMembers(Query& row) {
   }
   if (!row.status().ok()) return row.status();
   return members;
+}
+
+QueueHead ReadQueueHead(Query& row) {
+  return {.job_id = row.Text(0),
+          .sweep = row.Text(1),
+          .devices = static_cast<int>(row.Int(2)),
+          .model = row.Text(4),
+          .data_set = row.Text(5),
+          .data_content = row.Text(6),
+          .priority = static_cast<int>(row.Int(7)),
+          .order = row.Int(8)};
 }
 
 Sweep ReadSweep(Query& row) {
@@ -355,6 +368,13 @@ absl::StatusOr<int> SqliteTransaction::CountLive(const std::string& home_sweep) 
   return static_cast<int>(query.Int(0));
 }
 
+absl::StatusOr<std::optional<QueueHead>> SqliteTransaction::QueueFront() {
+  Query row(db_, kQueueFront);
+  if (row.Next()) return ReadQueueHead(row);
+  if (!row.status().ok()) return row.status();
+  return std::nullopt;
+}
+
 absl::StatusOr<std::vector<QueueHead>> SqliteTransaction::QueueHeads() {
   std::vector<QueueHead> heads;
   QueueHead last;
@@ -364,14 +384,7 @@ absl::StatusOr<std::vector<QueueHead>> SqliteTransaction::QueueHeads() {
   const auto take = [&](Query row) {
     const bool found = row.Next();
     if (found) {
-      last = {.job_id = row.Text(0),
-              .sweep = row.Text(1),
-              .devices = static_cast<int>(row.Int(2)),
-              .model = row.Text(4),
-              .data_set = row.Text(5),
-              .data_content = row.Text(6),
-              .priority = static_cast<int>(row.Int(7)),
-              .order = row.Int(8)};
+      last = ReadQueueHead(row);
       needs = row.Text(3);
       heads.push_back(last);
     }
@@ -399,7 +412,7 @@ absl::StatusOr<int> SqliteTransaction::CountAhead(const std::string& job_id) {
   Query job(db_, "SELECT priority, seq FROM jobs WHERE id = ?1", job_id);
   if (!job.Next()) return job.status().ok() ? NoJob(job_id) : job.status();
   Query count(db_,
-              "SELECT COUNT(*) FROM jobs INDEXED BY jobs_ready WHERE state = 1 AND delayed = 0 "
+              "SELECT COUNT(*) FROM jobs INDEXED BY jobs_front " SINK_READY
               "AND (priority > ?1 OR (priority = ?1 AND seq < ?2))",
               job.Int(0), job.Int(1));
   if (!count.Next()) return count.status();

@@ -28,6 +28,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::vector<GangMember>> LiveMembersOf(const std::string& worker_id) override;
   absl::StatusOr<std::vector<GangMember>> MembersOf(const std::string& job_id) override;
   absl::StatusOr<int> CountLive(const std::string& home_sweep) override;
+  absl::StatusOr<std::optional<QueueHead>> QueueFront() override;
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override;
   absl::StatusOr<std::vector<std::string>> DelayedJobs() override;
   absl::StatusOr<int> CountAhead(const std::string& job_id) override;

@@ -419,6 +419,8 @@ TEST_P(JobStoreContract, QueueHeadsFollowPriorityThenSubmission) {
   Insert(QueuedJob(2, 1, 5));
   Insert(QueuedJob(4, 8));
   auto heads = [&] { return Get<std::vector<QueueHead>>([](Snapshot& rows) { return rows.QueueHeads(); }); };
+  auto front = [&] { return Get<std::optional<QueueHead>>([](Snapshot& rows) { return rows.QueueFront(); }); };
+  EXPECT_EQ(front()->job_id, Id(1));
   ASSERT_EQ(heads().size(), 2u);
   EXPECT_EQ(heads()[0].job_id, Id(1));
   EXPECT_EQ(heads()[1].job_id, Id(4));
@@ -429,6 +431,12 @@ TEST_P(JobStoreContract, QueueHeadsFollowPriorityThenSubmission) {
   delayed.delayed = true;
   Update(delayed);
   EXPECT_EQ(heads()[0].job_id, Id(3));
+  EXPECT_EQ(front()->job_id, Id(3));
+  Update(Lease(GetJob(3), 2));
+  EXPECT_EQ(front()->job_id, Id(4));
+  EXPECT_EQ(front()->devices, 8);
+  Update(Lease(GetJob(4), 3));
+  EXPECT_FALSE(front().has_value());
   EXPECT_THAT(Get<std::vector<std::string>>([](Snapshot& rows) { return rows.DelayedJobs(); }), ElementsAre(Id(2)));
   EXPECT_EQ(Get<int>([](Snapshot& rows) { return rows.CountLive("s"); }), 1);
 }

@@ -173,6 +173,7 @@ TEST(SqliteStore, AFailingDiskIsNamedWithTheWayOut) {
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
   absl::Status status = db.Execute(
+      "DROP INDEX jobs_front;"
       "ALTER TABLE sweeps ADD COLUMN study TEXT NOT NULL DEFAULT '';"
       "UPDATE sweeps SET study = coalesce((SELECT json FROM studies WHERE sweep = name), ''); DROP TABLE studies;"
       "DROP TABLE deleted_jobs; ALTER TABLE jobs DROP COLUMN numbers; ALTER TABLE memberships DROP COLUMN withdrawn;"
@@ -428,6 +429,7 @@ TEST(SqliteStore, WhatALeaseReadsCostsTheSameHoweverMuchIsStored) {
       {"live jobs", [](SqliteTransaction& rows) { EXPECT_EQ(rows.LiveJobs()->size(), 3u); }},
       {"live jobs of a worker", [](SqliteTransaction& rows) { EXPECT_EQ(rows.LiveJobsOf("w")->size(), 3u); }},
       {"live jobs of another", [](SqliteTransaction& rows) { EXPECT_TRUE(rows.LiveJobsOf("v")->empty()); }},
+      {"queue front", [](SqliteTransaction& rows) { EXPECT_TRUE((*rows.QueueFront()).has_value()); }},
       {"queue heads", [](SqliteTransaction& rows) { EXPECT_EQ(rows.QueueHeads()->size(), 6u); }},
       {"a worker", [](SqliteTransaction& rows) { EXPECT_EQ(rows.GetWorker("w7")->name, "name"); }},
       {"workers", [](SqliteTransaction& rows) { EXPECT_EQ(rows.ListWorkers()->size(), 10u); }},
