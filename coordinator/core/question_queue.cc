@@ -79,12 +79,13 @@ std::optional<QuestionQueue::Look> QuestionQueue::BeginLook(Time now) {
 QuestionQueue::Effects QuestionQueue::Looked(const Look& look, Time now) {
   Effects effects;
   const QuestionPtr& question = look.question;
+  const bool outdated = look.seen < version_;  // a round began after this look: what it did not find may be there now
   if (look.of_round) --looking_;
   if (look.of_round && look.got) {
     granted_ = true;
     at_once_ = std::min(limits_.looks, 2 * at_once_);
   }
-  if (look.of_round && look.nothing_ready) DropRound();
+  if (look.of_round && look.nothing_ready && !outdated) DropRound();
   const auto other = waiting_.find(question->request.worker_id);
   const bool has_other = other != waiting_.end() && other->second != question;
   const bool superseded = has_other && other->second->number_ > question->number_;
@@ -97,12 +98,8 @@ QuestionQueue::Effects QuestionQueue::Looked(const Look& look, Time now) {
     if (has_other) effects.dismissed = Take(other->second);  // asked before, and parked while this one was looked at
     question->place_ = Place::kWaiting;
     waiting_[question->request.worker_id] = question;
-    // A round began after this look: it did not see this question.
-    again = look.seen < version_ && !look.nothing_ready;
-  }
-  if (again) {
-    question->place_ = Place::kReady;
-    round_.push_back(question);
+    // The round did not see this question, unless it has yet to line up those that wait.
+    again = outdated && stage_ != Stage::kLookingAhead && LineUp(question);
   }
   FinishRoundIfEmpty(now);
   if (look.of_round || again) {
@@ -114,32 +111,38 @@ QuestionQueue::Effects QuestionQueue::Looked(const Look& look, Time now) {
 bool QuestionQueue::PlacementChanged(uint64_t version, Time now) {
   if (version == version_ || stage_ != Stage::kNoRound || now < not_before_) return false;
   version_ = version;
+  ahead_ = {.ready = true, .members = {}};
   if (waiting_.empty()) return false;
   stage_ = Stage::kLookingAhead;
   began_ = now;
   return true;
 }
 
-QuestionQueue::Effects QuestionQueue::LookedAhead(const absl::StatusOr<WorkAhead>& ahead, Time now) {
+QuestionQueue::Effects QuestionQueue::LookedAhead(absl::StatusOr<WorkAhead> ahead, Time now) {
   Effects effects;
   if (!ahead.ok()) {  // the next question asked says what is wrong
     stage_ = Stage::kNoRound;
     not_before_ = now + kLongestPause;
     return effects;
   }
+  ahead_ = *std::move(ahead);
   at_once_ = 1;
   granted_ = false;
   for (const auto& [worker, question] : waiting_) {
-    if (question->place_ != Place::kWaiting) continue;
-    question->member_ = ahead->members.contains(worker);
-    if (!ahead->ready && !question->member_) continue;
-    question->place_ = Place::kReady;
-    // First those that are sure to get something.
-    round_.insert(question->member_ ? round_.begin() : round_.end(), question);
+    if (question->place_ == Place::kWaiting) LineUp(question);
   }
   stage_ = round_.empty() ? Stage::kNoRound : Stage::kLooking;
   effects.looks = round_.empty() ? 0 : 1;
   return effects;
+}
+
+bool QuestionQueue::LineUp(const QuestionPtr& question) {
+  question->member_ = ahead_.members.contains(question->request.worker_id);
+  if (!ahead_.ready && !question->member_) return false;
+  question->place_ = Place::kReady;
+  // First those that are sure to get something.
+  round_.insert(question->member_ ? round_.begin() : round_.end(), question);
+  return true;
 }
 
 void QuestionQueue::DropRound() {

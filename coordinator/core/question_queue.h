@@ -93,7 +93,7 @@ class QuestionQueue {
   // for a round or a pause, in which version() stays behind.
   bool PlacementChanged(uint64_t version, Time now);
   // What there is to get (Dispatcher::LookAhead), or that nobody can say.
-  Effects LookedAhead(const absl::StatusOr<WorkAhead>& ahead, Time now);
+  Effects LookedAhead(absl::StatusOr<WorkAhead> ahead, Time now);
 
   uint64_t version() const { return version_; }
   bool in_round() const { return stage_ != Stage::kNoRound; }
@@ -106,6 +106,8 @@ class QuestionQueue {
   static constexpr int kPauseFactor = 10;  // a round that gave nothing is followed by so many times its length
   static constexpr std::chrono::milliseconds kLongestPause{500};
 
+  // One that waits is looked at again, if there may be something for it.
+  bool LineUp(const QuestionPtr& question);
   // Nothing is left to give out: those of the round that were not looked at wait on.
   void DropRound();
   // The round is over once nobody of it is in line or looked at any more.
@@ -129,6 +131,7 @@ class QuestionQueue {
   Time began_;            // this round
   Time not_before_;       // the next one begins
   uint64_t version_ = 0;  // of the placement when the newest round began
+  WorkAhead ahead_;       // then; anything, where nobody has asked
   // By worker, in the order of their ids: parked, or of the round.
   absl::btree_map<std::string, QuestionPtr> waiting_;
 };

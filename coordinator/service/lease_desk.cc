@@ -131,9 +131,9 @@ void LeaseDesk::WakeLoop() {
 }
 
 void LeaseDesk::Round() {
-  const absl::StatusOr<WorkAhead> ahead = dispatcher_->LookAhead();
+  absl::StatusOr<WorkAhead> ahead = dispatcher_->LookAhead();
   MutexLock lock(&mutex_);
-  BeginLooks(queue_.LookedAhead(ahead, Clock::now()).looks);
+  BeginLooks(queue_.LookedAhead(std::move(ahead), Clock::now()).looks);
   while (queue_.in_round() && !queue_.closed()) round_over_.Wait(&mutex_);
 }
 

@@ -356,6 +356,41 @@ TEST_F(QuestionQueueTest, ALookThatHasSeenWhatTheRoundIsForIsEnough) {
   EXPECT_EQ(Next(), "");
 }
 
+TEST_F(QuestionQueueTest, ThatNothingWasReadyBeforeTheRoundSaysNothingOfIt) {
+  Ask("w");
+  const Look look = Begin();
+  EXPECT_FALSE(queue_.PlacementChanged(++placement_, now_)) << "nobody waits yet";
+  EXPECT_EQ(FindNothingReady(look).looks, 1);
+  const Look again = Begin();
+  EXPECT_EQ(again.question, look.question);
+  Park("other");
+  BeginRound();
+  EXPECT_EQ(FindNothingReady(again).looks, 1) << "nor does it end a round that began after it";
+  EXPECT_EQ(Next(), "other");
+}
+
+TEST_F(QuestionQueueTest, ALookThatBeganBeforeTheRoundIsEnoughWhereTheRoundHasFoundNothing) {
+  Park("other");
+  Ask("w");
+  Ask("x");
+  const Look w = Begin(), x = Begin();
+  EXPECT_EQ(BeginRound({.ready = false, .members = {"x"}}).looks, 0);
+  EXPECT_EQ(FindNothing(w).looks, 0);
+  EXPECT_EQ(FindNothing(x).looks, 1) << "a place in a gang waits for it";
+  EXPECT_EQ(Next(), "x");
+}
+
+TEST_F(QuestionQueueTest, OneThatParksWhileItIsAskedWhatThereIsIsOfTheRound) {
+  Park("a");
+  Ask("b");
+  const Look look = Begin();
+  EXPECT_TRUE(queue_.PlacementChanged(++placement_, now_));
+  EXPECT_EQ(FindNothing(look).looks, 0) << "not before it is known";
+  EXPECT_EQ(queue_.LookedAhead(WorkAhead{.ready = true, .members = {}}, now_).looks, 1);
+  FindWork(Begin());
+  EXPECT_EQ(Next(), "b");
+}
+
 TEST_F(QuestionQueueTest, BeyondSoManyThatWaitTheNextIsAnsweredAfterItsLook) {
   for (const char* const worker : {"a", "b", "c", "d", "e", "f", "g", "h"}) Park(worker);
   Ask("i");
