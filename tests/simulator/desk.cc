@@ -17,9 +17,9 @@ namespace {
 
 constexpr int kThreads = 2;
 constexpr int64_t kSlice = 200 * kMs;
-constexpr int64_t kMostOff = 300 * kMs;             // a thread is off its processor
-constexpr int64_t kSlack = 2 * kSecond;             // a question is answered so much after its time at the latest
-constexpr int64_t kLongestUnnoticed = 4 * kSecond;  // a job that could start waits for a waiting worker
+constexpr int64_t kMostOff = 400 * kMs;             // a thread is off its processor
+constexpr int64_t kSlack = 2 * kSecond;             // a question is answered so long after its time at the latest
+constexpr int64_t kLongestUnnoticed = 5 * kSecond;  // a job waits at most, where a worker's question waits for it
 
 }  // namespace
 
@@ -105,7 +105,7 @@ void Desk::LookAt(QuestionQueue::Look look) {
       }
     }
   }
-  store_->Rest(world_->random().Chance(0.25) ? kMostOff : kMs);
+  store_->Rest(world_->random().Chance(0.3) ? kMostOff : kMs);
   const QuestionQueue::Effects effects = queue_.Looked(look, Time());
   BeginLooks(effects.looks);
   if (effects.dismissed != nullptr) AnswerWithNothing(effects.dismissed);
