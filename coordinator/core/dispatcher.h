@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "coordinator/core/core_context.h"
@@ -20,12 +19,6 @@
 #include "coordinator/store/job_store.h"
 
 namespace sink {
-
-// What there is for workers to get.
-struct WorkAhead {
-  bool ready = false;                        // a job is queued that nothing holds
-  absl::flat_hash_set<std::string> members;  // workers that were given a place in a gang and have not asked since
-};
 
 class Dispatcher {
  public:

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "coordinator/job/job.h"
 
 namespace sink {
@@ -152,6 +153,12 @@ struct Grant {
   int world_size = 1;
   std::string rendezvous;
   std::string token;  // of the attempt, a secret: members are told a name made of it
+};
+
+// What there is for workers to get.
+struct WorkAhead {
+  bool ready = false;                        // a job is queued that nothing holds
+  absl::flat_hash_set<std::string> members;  // workers that were given a place in a gang and have not asked since
 };
 
 struct HeldJob {

@@ -32,9 +32,10 @@ int main(int argc, char** argv) {
                                                  {"local", Mutation::kLocal},
                                                  {"collect", Mutation::kCollect},
                                                  {"intact", Mutation::kDropAll},
-                                                 {"points", Mutation::kPoints}},
+                                                 {"points", Mutation::kPoints},
+                                                 {"wakeup", Mutation::kWakeup}},
                  "Take a protection out, to see that it is missed: fence, sync, events, epoch, arrival, fetch, local, "
-                 "collect, intact, points");
+                 "collect, intact, points, wakeup");
   root.AddFlag("--trace", trace, "Print what happens");
   if (const auto status = line.Parse(argc, argv, /*usage=*/2)) return *status;
   if (seed) {

@@ -62,7 +62,7 @@ void SimulatedStore::Pause(int64_t most) {
 }
 
 absl::Status SimulatedStore::Read(const std::function<absl::Status(store::Snapshot&)>& body) {
-  if (fibers_->current() != nullptr && !dead_) Pause(kMostPause);
+  Rest(kMostPause);
   if (dead_) return Gone();
   store::Database& reader = *pair_.reader;
   absl::Status status = store::Query(reader, "BEGIN").Run();

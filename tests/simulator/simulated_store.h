@@ -56,6 +56,10 @@ class SimulatedStore final : public store::JobStore {
   absl::Status Write(const std::function<absl::Status(store::Transaction&)>& body) override;
   absl::Status Read(const std::function<absl::Status(store::Snapshot&)>& body) override;
 
+  // A fiber's thread does not run for a while, at most so long.
+  void Rest(int64_t most) {
+    if (fibers_->current() != nullptr && !dead_) Pause(most);
+  }
   // The process is gone: every call that waits goes on with an error, and no later one does anything.
   void Kill();
 

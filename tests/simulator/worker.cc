@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kLeastStep = 60 * kMs, kMostStep = 200 * kMs;
 constexpr int64_t kLeastPoll = 400 * kMs, kMostPoll = 600 * kMs;
-constexpr int64_t kMostIdle = 20 * kSecond;
+constexpr int64_t kMostWaitMs = 20'000;  // of a question for work
 constexpr int64_t kLeastBackoff = 160 * kMs, kMostBackoff = 2 * kSecond;
 constexpr uint64_t kBlock = 1 << 20;  // bytes of a checkpoint that arrive at once
 
@@ -47,7 +47,6 @@ void Worker::Boot() {
   must_register_ = true;
   beats_ = false;
   frozen_until_ = 0;
-  idle_ = 0;
   for (auto& [id, runner] : runners_) {  // what a former daemon left is delivered
     runner.phase = JobState::kFinalizing;
     runner.delivery = worker::Delivery(1);  // how much was acknowledged is not remembered
@@ -61,6 +60,7 @@ void Worker::Boot() {
 
 void Worker::Crash(bool machine) {
   world_->Note(absl::StrCat(id_, machine ? " is lost" : " crashes"));
+  world_->HangUp(number_);
   for (auto& [id, runner] : runners_) {
     if (!runner.trains) continue;
     runner.trains = false;
@@ -138,7 +138,11 @@ void Worker::Beat() {
   for (const auto& [id, runner] : runners_) request.held.push_back({runner.lease, runner.phase});
   const int64_t sent_at = world_->timeline().now();
   Call<HeartbeatResult>(
-      [request](JobManager& manager, Now now) { return manager.workers().Heartbeat(request, now); },
+      [this, request](JobManager& manager, Now now) {
+        auto result = manager.workers().Heartbeat(request, now);
+        if (result.ok()) world_->desk().Hear(request.worker_id, request.devices_free);
+        return result;
+      },
       [this, request, sent_at](const absl::StatusOr<HeartbeatResult>& answer) {
         const int64_t interval = world_->options().heartbeat_interval_ms * kMs;
         Later(answer.ok() ? world_->random().Between(interval * 8 / 10, interval * 12 / 10)
@@ -172,34 +176,23 @@ void Worker::Beat() {
 }
 
 void Worker::Poll() {
-  const LeaseRequest request{id_, session_, poll_, Free(), 29500};
-  const int64_t sent_at = world_->timeline().now();
-  using Grants = std::vector<Grant>;
-  Call<Grants>(
-      [this, request](JobManager& manager, Now now) -> absl::StatusOr<Grants> {
-        const auto known = world_->oracle().newest_fences();
-        auto grants = manager.dispatcher().AcquireLeases(request, now);
-        if (!grants.ok()) return grants;
-        for (const Grant& grant : *grants) {
-          world_->oracle().Granted(grant, known);
-          if (grant.resume_from &&
-              !world_->files().IsComplete({grant.lease.job_id, grant.resume_from->fence, grant.resume_from->step})) {
-            world_->oracle().Fail("the files of a checkpoint that a grant names are gone");
-          }
-        }
-        return grants;
-      },
-      [this, sent_at](const absl::StatusOr<Grants>& grants) {
-        if (worker::MustRegister(grants.status())) must_register_ = true;
-        if (grants.ok()) {
-          ++poll_;
-          for (const Grant& grant : *grants) Begin(grant, sent_at);
-        }
-        // The daemon waits in a call for work; here it asks ever less often, once nothing happens any more.
-        const bool idle = grants.ok() && grants->empty() && !world_->faults();
-        idle_ = idle ? std::min(2 * std::max(idle_, kMostPoll), kMostIdle) : 0;
-        Later(idle_ + world_->random().Between(kLeastPoll, kMostPoll), [this] { Control(); });
-      });
+  World& world = *world_;
+  LeaseRequest request{id_, session_, poll_, Free(), 29500};
+  request.wait_ms = kMostWaitMs;
+  if (world.faults()) request.wait_ms = world.random().Chance(0.3) ? 0 : world.random().Between(500, kMostWaitMs);
+  const int64_t sent_at = world.timeline().now();
+  world.Ask(number_, request, [this, life = life_, sent_at](const Desk::Grants& grants, int64_t waited) {
+    Guard(life, [this, grants, leased_at = sent_at + waited] { Answered(grants, leased_at); });
+  });
+}
+
+void Worker::Answered(const Desk::Grants& grants, int64_t leased_at) {
+  if (worker::MustRegister(grants.status())) must_register_ = true;
+  if (grants.ok()) {
+    ++poll_;
+    for (const Grant& grant : *grants) Begin(grant, leased_at);
+  }
+  Later(world_->random().Between(kLeastPoll, kMostPoll), [this] { Control(); });
 }
 
 void Worker::Renew(Runner& runner, int64_t sent_at) {

@@ -97,6 +97,7 @@ class Worker {
   void Control();
   void Register();
   void Poll();
+  void Answered(const Desk::Grants& grants, int64_t leased_at);
   void Beat();
   void Begin(const Grant& grant, int64_t renewed_at);
   void Renew(Runner& runner, int64_t sent_at);
@@ -132,7 +133,6 @@ class Worker {
   uint64_t life_ = 0;
   uint64_t boots_ = 0;
   int64_t frozen_until_ = 0;
-  int64_t idle_ = 0;  // how long it waits before it asks again
   std::string session_;
   uint64_t poll_ = 1;
   bool must_register_ = true;

@@ -2,6 +2,7 @@
 #include "tests/simulator/world.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
@@ -170,6 +171,7 @@ void World::StartCoordinator() {
     return again();
   }
   manager_ = *std::move(manager);
+  desk_ = std::make_unique<Desk>(this, manager_.get(), store_.get());
   uint64_t epoch = 0;
   const absl::Status read = store_->Read([&epoch](store::Snapshot& rows) {
     const auto stored = rows.GetEpoch();
@@ -186,6 +188,10 @@ void World::StopCoordinator(bool power_cut) {
   ++incarnation_;
   // What waits in it goes on with an error, within a process that nobody hears.
   if (store_ != nullptr) store_->Kill();
+  desk_.reset();
+  for (const LeaseCallPtr& call : lease_calls_) {
+    if (!call->copies.empty()) Break(call);
+  }
   const std::unique_ptr<SimulatedStore> store = std::move(store_);
   const std::unique_ptr<JobManager> manager = std::move(manager_);
   disk_->Restart(power_cut ? &random_ : nullptr);
@@ -198,7 +204,10 @@ bool World::Serve(std::function<void(JobManager&, Now)> body) {
   if (manager_ == nullptr) return false;
   const auto run = [this, body = std::move(body), incarnation = incarnation_] {
     if (incarnation_ != incarnation) return;
-    machine_->fibers.Start([this, body] { body(*manager_, CoordinatorNow()); });
+    machine_->fibers.Start([this, body, incarnation] {
+      body(*manager_, CoordinatorNow());
+      if (incarnation_ == incarnation) desk_->Notice();
+    });
   };
   const int64_t frozen = coordinator_frozen_until_ - timeline_.now();
   if (frozen > 0) {
@@ -215,8 +224,78 @@ bool World::IsCut(int worker) const {
   });
 }
 
+void World::Ask(int worker, const LeaseRequest& request, LeaseAnswered answered) {
+  constexpr int64_t kDeadline = 2 * kSecond;  // beyond the wait
+  ++calls_;
+  const auto call = std::make_shared<LeaseCall>(LeaseCall{worker, request, std::move(answered)});
+  lease_calls_.push_back(call);
+  const auto arrive = [this, call] {
+    if (IsCut(call->worker)) return Break(call);
+    if (!Serve([this, call](JobManager&, Now) { Arrive(call); })) Break(call);
+  };
+  if (Fault(plan_.loss)) {
+    Break(call);
+  } else {
+    timeline_.After(Delay(), arrive);
+  }
+  if (Fault(plan_.duplication)) timeline_.After(Delay() * random_.Between(1, 10), arrive);
+  timeline_.After(request.wait_ms * kMs + kDeadline,
+                  [this, call] { End(call, absl::DeadlineExceededError("no answer")); });
+}
+
+void World::Arrive(const LeaseCallPtr& call) {
+  const auto question = std::make_shared<Desk::Question>();
+  question->request = call->request;
+  question->wait = std::chrono::milliseconds(call->request.wait_ms);
+  question->answer = [this, call, incarnation = incarnation_](const Desk::Grants& grants, int64_t waited) {
+    if (incarnation_ != incarnation || call->over) return;
+    if (Fault(plan_.loss) || IsCut(call->worker)) return Break(call);
+    timeline_.After(Delay(), [this, call, grants, waited] { End(call, grants, waited); });
+  };
+  call->copies.push_back(question);
+  desk_->Ask(question);
+  if (call->over) Leave(call);
+}
+
+void World::Break(const LeaseCallPtr& call) {
+  timeline_.After(random_.Between(kMs, kSecond),
+                  [this, call] { End(call, absl::UnavailableError("the connection broke")); });
+}
+
+void World::End(const LeaseCallPtr& call, const Desk::Grants& grants, int64_t waited) {
+  if (call->over) return;
+  Leave(call);
+  call->answered(grants, waited);
+}
+
+void World::Leave(const LeaseCallPtr& call) {
+  call->over = true;
+  std::erase(lease_calls_, call);
+  for (const std::weak_ptr<Desk::Question>& copy : call->copies) {
+    const std::shared_ptr<Desk::Question> question = copy.lock();
+    if (question == nullptr) continue;
+    question->awaited = false;
+    // The coordinator hears of it, or misses the signs of life.
+    const int64_t delay = IsCut(call->worker) ? random_.Between(kSecond, 5 * kSecond) : Delay();
+    timeline_.After(delay, [this, copy, incarnation = incarnation_] {
+      if (incarnation_ != incarnation) return;
+      Serve([this, copy](JobManager&, Now) {
+        if (const std::shared_ptr<Desk::Question> left = copy.lock()) desk_->Withdraw(left);
+      });
+    });
+  }
+}
+
+void World::HangUp(int worker) {
+  const std::vector<LeaseCallPtr> calls = lease_calls_;
+  for (const LeaseCallPtr& call : calls) {
+    if (call->worker == worker) Leave(call);
+  }
+}
+
 void World::Tick() {
   timeline_.After(kTick, [this] { Tick(); });
+  if (desk_ != nullptr && !disk_->power_is_cut()) desk_->Check(coordinator_frozen_until_);
   if (ticking_) return;
   ticking_ = Serve([this, incarnation = incarnation_](JobManager& manager, Now now) {
     const absl::Status status = manager.expiry().Tick(now);
@@ -240,12 +319,21 @@ void World::ScheduleFaults() {
       });
     }
   }
-  if (Fault(plan_.freezes * part / 2))
-    coordinator_frozen_until_ = timeline_.now() + random_.Between(100 * kMs, 12 * kSecond);
+  if (Fault(plan_.freezes * part / 2)) {
+    const int64_t until = timeline_.now() + random_.Between(100 * kMs, 12 * kSecond);
+    coordinator_frozen_until_ = std::max(coordinator_frozen_until_, until);
+  }
   if (Fault(0.1 * part)) wall_offset_ms_ += random_.Between(-86'400'000, 86'400'000);  // nobody may care
   if (Fault(plan_.cuts * part)) {
     cuts_.push_back({timeline_.now() + random_.Between(200 * kMs, 12 * kSecond),
                      static_cast<int>(random_.Between(-1, plan_.workers - 1))});
+    // Connections outlast a short one.
+    timeline_.After(random_.Between(kSecond, 5 * kSecond), [this] {
+      const std::vector<LeaseCallPtr> calls = lease_calls_;
+      for (const LeaseCallPtr& call : calls) {
+        if (IsCut(call->worker)) Break(call);
+      }
+    });
   }
   for (const auto& worker : workers_) {
     if (Fault(plan_.worker_crashes * part)) worker->Crash(false);

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "coordinator/core/job_manager.h"
 #include "tests/simulator/checkpoint_files.h"
+#include "tests/simulator/desk.h"
 #include "tests/simulator/fiber.h"
 #include "tests/simulator/lossy_disk.h"
 #include "tests/simulator/oracle.h"
@@ -35,6 +36,7 @@ enum class Mutation {
   kCollect,  // a checkpoint's files go when a newer one begins to arrive
   kDropAll,  // the intact checkpoints go with a damaged one
   kPoints,   // the point of a job's first step is acknowledged, and not stored
+  kWakeup,   // a look at a question counts as having seen what came while it was under way
 };
 
 // What a seed draws for the whole schedule.
@@ -101,7 +103,29 @@ class World {
   void Call(int worker, std::function<absl::StatusOr<Response>(JobManager&, Now)> serve,
             std::function<void(const absl::StatusOr<Response>&)> answered);
 
+  // A worker's question for work, which may wait at the coordinator's desk. `answered` as for Call; `waited` tells how
+  // long it had been there when its grants were made.
+  using LeaseAnswered = std::function<void(const Desk::Grants& grants, int64_t waited)>;
+  void Ask(int worker, const LeaseRequest& request, LeaseAnswered answered);
+  // The worker's daemon has died: nobody awaits the answers to its questions.
+  void HangUp(int worker);
+
+  // Of the coordinator that runs. Serve: in a fiber there, once it is not frozen; false when none runs.
+  bool Serve(std::function<void(JobManager&, Now)> body);
+  Now CoordinatorNow();
+  Desk& desk() { return *desk_; }
+
  private:
+  // A question on its way, or waiting; the network may bring it to the coordinator more than once.
+  struct LeaseCall {
+    int worker = 0;
+    LeaseRequest request;
+    LeaseAnswered answered;
+    bool over = false;
+    std::vector<std::weak_ptr<Desk::Question>> copies = {};
+  };
+  using LeaseCallPtr = std::shared_ptr<LeaseCall>;
+
   void StartCoordinator();
   void StopCoordinator(bool power_cut);
   void ScheduleFaults();
@@ -115,9 +139,12 @@ class World {
   absl::Status PrepareRestored();
   bool AllFinal();
   void TellWhatWaits();
-  Now CoordinatorNow();
-  // In a fiber, in the coordinator that runs. False when none does.
-  bool Serve(std::function<void(JobManager&, Now)> body);
+  void Arrive(const LeaseCallPtr& call);  // in a fiber
+  // The connection is gone: both sides come to know it, if they were waiting.
+  void Break(const LeaseCallPtr& call);
+  void End(const LeaseCallPtr& call, const Desk::Grants& grants, int64_t waited = 0);
+  // The caller awaits no answer any more.
+  void Leave(const LeaseCallPtr& call);
   bool IsCut(int worker) const;
   int64_t Delay() { return random_.Between(kMs / 10, faults() ? plan_.most_delay : 20 * kMs); }
 
@@ -136,12 +163,14 @@ class World {
 
   std::unique_ptr<SimulatedStore> store_;
   std::unique_ptr<JobManager> manager_;
-  uint64_t incarnation_ = 0;  // of the coordinator; 0 mod 2: none runs
+  std::unique_ptr<Desk> desk_;  // with the manager
+  uint64_t incarnation_ = 0;    // of the coordinator; 0 mod 2: none runs
   int64_t coordinator_frozen_until_ = 0;
   int64_t wall_offset_ms_ = 1'700'000'000'000;
   bool ticking_ = false;
 
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<LeaseCallPtr> lease_calls_;      // that are not over
   std::vector<std::pair<int64_t, int>> cuts_;  // until when, which worker
   uint64_t digest_ = 14695981039346656037u;
   int64_t calls_ = 0;

@@ -56,7 +56,8 @@ INSTANTIATE_TEST_SUITE_P(Each, MutationTest,
                                            Missed{Mutation::kLocal, "goes on from another attempt's bytes"},
                                            Missed{Mutation::kCollect, "are gone"},
                                            Missed{Mutation::kDropAll, "goes on from step"},
-                                           Missed{Mutation::kPoints, "lost: the point of step"}));
+                                           Missed{Mutation::kPoints, "lost: the point of step"},
+                                           Missed{Mutation::kWakeup, "could start there"}));
 
 }  // namespace
 }  // namespace sink::simulator
