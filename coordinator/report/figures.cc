@@ -73,7 +73,11 @@ LineSeries MetricSeries(const Study& study, const Line& line, const std::string&
   for (const Run* run : RunsShown(study, *line.point)) {
     const auto curve = run->curves.find(metric);
     if (curve == run->curves.end()) continue;
-    if (unit == AxisUnit::kTokens) factor = TokensOfAStep(*run);
+    if (unit == AxisUnit::kTokens) {
+      const std::optional<int64_t> tokens = TokensOfAStep(*run);
+      if (!tokens) continue;
+      factor = static_cast<double>(*tokens);
+    }
     for (const Sample& sample : curve->second) values[sample.step].push_back(scale * sample.value);
   }
   LineSeries series = Aggregate(values, factor);

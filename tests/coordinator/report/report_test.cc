@@ -369,6 +369,18 @@ TEST(Report, JsonHasOnsetsOrderAndWhatRemovesASink) {
   EXPECT_TRUE(json["removal"].is_null());
 }
 
+TEST(Report, ModelsThatAreMeasuredHaveNoOnsetAndNoTokens) {
+  Study study = EmptyStudy("gpt2");
+  AddPoint(&study, "evaluate.model=a", {FinishedRun(1, {{"kind", "evaluate"}}, {{"alpha_max/1", 0.9}})});
+  const Json json = ReportJson(study, Evaluate(study));
+  const Json& onset = json["experiments"][0]["rows"][0]["alpha_onset"];
+  EXPECT_EQ(onset["runs"], 0);
+  EXPECT_EQ(onset["steps"].dump(), "[]");
+  EXPECT_TRUE(onset["tokens_a_step"].is_null());
+  EXPECT_FALSE(MetricChart(study, {&study.experiments[0].points[0]}, "alpha_max/1", AxisUnit::kTokens).has_value());
+  EXPECT_TRUE(MetricChart(study, {&study.experiments[0].points[0]}, "alpha_max/1", AxisUnit::kSteps).has_value());
+}
+
 TEST(Report, APageTellsWhatRemovesASinkAndAtWhatPrice) {
   Study study = EmptyStudy("sink_logit");
   const auto add = [&study](const char* label, const char* logit, double alpha, double loss) {
