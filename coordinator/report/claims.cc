@@ -25,7 +25,7 @@ constexpr char kFirst[] = "1";
 // Remarks.
 constexpr char kTooFewSeeds[] = "fewer than three seeds", kTooWide[] = "the seeds lie too far apart",
                kNoSink[] = "no sink on either side", kNoControl[] = "no setting to hold it against",
-               kNotRun[] = "not run";
+               kNotRun[] = "not run", kStillThere[] = "the sink is there";
 
 // Where the learning rate stays as it is, a shorter run is the beginning of a longer one.
 bool IsConstantRate(const Run& run) { return Setting(run, "train.min_learning_rate").is_null(); }
@@ -499,6 +499,13 @@ class ClaimJudge {
     return effect;
   }
 
+  // The same, of a claim of the opposite.
+  static Effect Opposite(Effect effect) {
+    effect.value = -effect.value;
+    if (effect.interval) effect.interval = Interval{-effect.interval->high, -effect.interval->low};
+    return effect;
+  }
+
   static std::string TooWide(const Effect& effect) {
     const std::string more = MoreSeedsText(effect);
     return kTooWide + (more.empty() ? "" : "; " + more);
@@ -550,8 +557,9 @@ class ClaimJudge {
     const Effect left = Level(c, without);
     if (enough && left.interval && left.interval->low > 0) {
       judgement.verdict = Verdict::kDoesNotHold;
-      judgement.comparison += "; the sink is there";
-      judgement.remark = "the sink is there";
+      judgement.comparison += "; the sink is there: " + ShowEffect(left) + " above the level of one";
+      judgement.remark = kStillThere;
+      judgement.effect = Opposite(left);  // what decided; how much weaker it is would speak for the claim
       return judgement;
     }
     if (Summarize(with).mean < SinkFrom(control)) {
@@ -632,7 +640,7 @@ class ClaimJudge {
     return parts;
   }
 
-  // The one that decides lends its effect.
+  // The one that decides lends its effect and, where it refutes the claim, says how.
   static Judgement Together(const std::vector<Part>& parts) {
     Judgement all = parts.front().judgement;
     all.verdict = Verdict::kHolds;
@@ -649,7 +657,10 @@ class ClaimJudge {
       if (part.effect && part.verdict == all.verdict && (!decides || floor(*part.effect) < floor(*decides->effect)))
         decides = &part;
     all.effect = decides ? decides->effect : std::nullopt;
-    if (parts.size() > 1) all.remark = RemarkOn(parts);
+    if (parts.size() == 1) return all;
+    all.remark = RemarkOn(parts);
+    if (all.verdict == Verdict::kDoesNotHold && decides && !decides->remark.empty())
+      all.remark += "; " + decides->remark;
     return all;
   }
 

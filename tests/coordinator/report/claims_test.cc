@@ -282,11 +282,33 @@ TEST(Claims, AbsentNeedsAControlWithASink) {
              0.003);
     AddSeeds(&study, "softmax", {{kSimilarity, "softmax"}, {kNormalize, true}}, {{"sink_rate/0.3/1", of_softmax}},
              0.003);
-    return VerdictOf(study, kNoSigmoidSink);
+    return JudgeFirst(study, kNoSigmoidSink);
   };
-  EXPECT_EQ(of(0.004, 0.18), Verdict::kHolds);
-  EXPECT_EQ(of(0.15, 0.18), Verdict::kDoesNotHold);
-  EXPECT_EQ(of(0, 0), Verdict::kNotEnoughData);
+  EXPECT_EQ(of(0.004, 0.18).verdict, Verdict::kHolds);
+  EXPECT_EQ(of(0, 0).verdict, Verdict::kNotEnoughData);
+  // Weaker by three points, which would count, and still fourteen above the level of a sink.
+  const Judgement weaker = of(0.15, 0.18);
+  EXPECT_EQ(weaker.verdict, Verdict::kDoesNotHold);
+  EXPECT_EQ(weaker.remark, "the sink is there");
+  EXPECT_NEAR(weaker.effect->value, -14, 1e-9);
+  EXPECT_LT(weaker.effect->interval->high, weaker.effect->least);
+  EXPECT_THAT(weaker.comparison,
+              HasSubstr("points less; the sink is there: +14.0 [13.7, 14.3] points above the level"));
+}
+
+TEST(Claims, SeveralSettingsFromWhichASinkIsNotGoneSayThatItIsThere) {
+  Study study = EmptyStudy("experiment");
+  for (const int decay : {1, 2}) {
+    AddSeeds(&study, "sigmoid " + std::to_string(decay),
+             {{kSimilarity, "sigmoid"}, {kNormalize, false}, {"train.weight_decay", decay}},
+             {{"sink_rate/0.3/1", decay == 1 ? 0.15 : 0.0}}, 0.003);
+    AddSeeds(&study, "softmax " + std::to_string(decay),
+             {{kSimilarity, "softmax"}, {kNormalize, true}, {"train.weight_decay", decay}}, {{"sink_rate/0.3/1", 0.3}});
+  }
+  const Judgement judgement = JudgeFirst(study, kNoSigmoidSink);
+  EXPECT_EQ(judgement.verdict, Verdict::kDoesNotHold);
+  EXPECT_EQ(judgement.remark, "holds at 1 of 2; not at sigmoid 1; the sink is there");
+  EXPECT_NEAR(judgement.effect->value, -14, 1e-9);
 }
 
 // Gives the runs of a point these values at the end, in the order of their seeds.
