@@ -40,7 +40,8 @@ struct Answer {
 
 struct Totals {
   size_t different = 0;
-  double tokens = 0, flops = 0, disk = 0, device_hours = 0, new_flops = 0;
+  double tokens = 0, flops = 0, disk = 0, new_flops = 0;
+  double attempt_hours = 0;     // of devices, where one attempt of each different job takes its max_time
   std::vector<double> seconds;  // of each different job that trains, where the devices' speed is known
   size_t untimed = 0;           // the others then
 };
@@ -60,8 +61,28 @@ std::optional<int> FewestSeeds(const ExpandedSweep& sweep) {
 }
 
 // "226 GPU-hours", "3m20s of a GPU".
-std::string GpuTime(double hours) {
-  return hours >= 1 ? FormatCount(hours) + " GPU-hours" : FormatDuration(std::ceil(3600 * hours)) + " of a GPU";
+std::string HoursText(double hours, const std::string& of) {
+  return hours >= 1 ? FormatCount(hours) + " " + of + "-hours"
+                    : FormatDuration(std::ceil(3600 * hours)) + " of a " + of;
+}
+std::string GpuTime(double hours) { return HoursText(hours, "GPU"); }
+
+// How often a job is repeated at most before it has failed. What a drain hands back is repeated, too, and not counted.
+int Retries(const RetryBudget& budget) { return budget.infra + budget.out_of_memory + budget.nan + budget.user; }
+
+// What max_time lets the jobs take. It is of an attempt: "at most 2 device-hours without a retry (1 x 1h00m an
+// attempt)", "at most 24 device-hours with 11 retries a job".
+void AddLimits(const ExpandedSweep& sweep, double attempt_hours, TextBlock* footer) {
+  const auto at_most = [](double hours) {
+    return "at most " + HoursText(hours >= 1 ? std::ceil(hours) : hours, "device");
+  };
+  const int retries = Retries(sweep.retry);
+  footer->pieces.push_back({at_most(attempt_hours) + (retries > 0 ? " without a retry (" : " (") +
+                            std::to_string(sweep.devices) + " x " +
+                            FormatDuration(absl::ToDoubleSeconds(sweep.max_time)) + " an attempt)"});
+  if (retries > 0)
+    footer->pieces.push_back({at_most(attempt_hours * (1 + retries)) + " with " + std::to_string(retries) +
+                              (retries == 1 ? " retry" : " retries") + " a job"});
 }
 
 // "about 1h12m on 2 devices as fast as those that were measured (14 % off a job)".
@@ -104,7 +125,7 @@ Page PlanPage(const SweepFiles& files, const std::optional<Answer>& answer, cons
       const int64_t period = job.config.checkpoint.keep_period;
       const int64_t for_good = period > 0 ? job.config.train.max_steps / period : 0;
       totals.disk += cost.checkpoint_bytes * static_cast<double>(job.config.checkpoint.keep + for_good);
-      totals.device_hours += absl::ToDoubleHours(sweep.max_time) * sweep.devices;
+      totals.attempt_hours += absl::ToDoubleHours(sweep.max_time) * sweep.devices;
     }
     const auto found = submitted.find(job.id);
     if (!repeated && found != submitted.end() && found->second) totals.new_flops += cost.flops;
@@ -144,7 +165,8 @@ Page PlanPage(const SweepFiles& files, const std::optional<Answer>& answer, cons
                      {"device_flops_per_second", options.device_flops},
                      {"new_device_hours", diff ? Json(hours(totals.new_flops)) : Json(nullptr)},
                      {"checkpoint_bytes", static_cast<int64_t>(totals.disk)},
-                     {"device_hours_limit", totals.device_hours},
+                     {"device_hours_limit", totals.attempt_hours * (1 + Retries(sweep.retry))},
+                     {"device_hours_limit_without_retries", totals.attempt_hours},
                      {"at_hand", diff ? ToJson(answer->at_hand) : Json(nullptr)},
                      {"slots", slots},
                      {"seconds", speed ? Json(Makespan(totals.seconds, slots)) : Json(nullptr)}}}};
@@ -188,9 +210,7 @@ Page PlanPage(const SweepFiles& files, const std::optional<Answer>& answer, cons
   if (diff) footer.pieces.push_back({AtHandText(answer->at_hand)});
   if (diff) footer.pieces.push_back({GpuTime(hours(totals.new_flops)) + " of it new"});
   footer.pieces.push_back({"at most " + FormatBytes(totals.disk) + " of checkpoints"});
-  footer.pieces.push_back({"at most " + FormatCount(totals.device_hours) + " device-hours (" +
-                           std::to_string(sweep.devices) + " x " +
-                           FormatDuration(absl::ToDoubleSeconds(sweep.max_time)) + " a job)"});
+  AddLimits(sweep, totals.attempt_hours, &footer);
   page.blocks.push_back(std::move(footer));
   if (const auto seeds = FewestSeeds(sweep); seeds && *seeds < report::kLeastSeeds) {
     page.blocks.push_back(TextBlock{{{std::to_string(*seeds) + (*seeds == 1 ? " seed" : " seeds") +

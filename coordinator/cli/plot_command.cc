@@ -50,6 +50,9 @@ absl::StatusOr<report::Chart> MakeChart(const report::Study& study, const PlotOp
   }
   const auto unit = options.x == "tokens" ? report::AxisUnit::kTokens : report::AxisUnit::kSteps;
   auto chart = report::MetricChart(study, all, options.metric, unit);
+  if (!chart && unit == report::AxisUnit::kTokens && report::MetricChart(study, all, options.metric))
+    return absl::NotFoundError("no job of " + study.sweep + " with a metric " + options.metric +
+                               " trains on tokens; leave out --x tokens");
   if (!chart)
     return absl::NotFoundError("no job of " + study.sweep + " has a metric " + options.metric +
                                "; see `sinkctl metrics JOB` for their names");

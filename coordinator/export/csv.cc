@@ -15,13 +15,6 @@ std::string Field(const std::string& text) {
   return out + "\"";
 }
 
-// Tokens of one optimizer step; 0 where the configuration does not say.
-int64_t TokensAStep(const report::Run& run) {
-  const report::Json& batch = report::Setting(run, "train.global_batch_size");
-  const report::Json& length = report::Setting(run, "train.sequence_length");
-  return batch.is_number() && length.is_number() ? batch.get<int64_t>() * length.get<int64_t>() : 0;
-}
-
 // What one run came to, from its seed on; numbers of runs that succeeded alone.
 std::string ResultOf(const report::Run& run) {
   using report::Measure;
@@ -49,10 +42,12 @@ std::string ToCsv(const report::Study& study) {
   for (const PlacedRun& job : Jobs(study)) {
     const std::string place = Field(study.sweep) + "," + Field(job.experiment) + "," + Field(job.label) + "," +
                               job.run->id + "," + job.run->state + ",";
+    const std::optional<int64_t> tokens_a_step = report::TokensOfAStep(*job.run);
     for (const auto& [name, curve] : job.run->curves) {
       for (const report::Sample& sample : curve) {
         out += place + std::to_string(sample.attempt) + "," + Field(name) + "," + std::to_string(sample.step) + "," +
-               std::to_string(sample.step * TokensAStep(*job.run)) + "," + ExactText(sample.value) + "\n";
+               (tokens_a_step ? std::to_string(sample.step * *tokens_a_step) : "") + "," + ExactText(sample.value) +
+               "\n";
       }
     }
   }

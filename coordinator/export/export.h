@@ -18,13 +18,14 @@ struct OutputFile {
 
 // One row a job, metric and step: sweep,experiment,label,job,state,attempt,metric,step,tokens,value. Quoted as in RFC
 // 4180; a job that stands in several experiments has its rows under the first, as the jobs of Jobs(). Values print with
-// 17 digits at most and read back the same; "NaN", "Infinity", "-Infinity".
+// 17 digits at most and read back the same; "NaN", "Infinity", "-Infinity". `tokens` is empty for a job that trains
+// nothing, whose step counts layers.
 std::string ToCsv(const report::Study& study);
 
 // What every run came to, a row each: sweep,experiment,setting,seed,job,state,alpha_1,sink_rate_percent,alpha_bias,
 // validation_loss,alpha_onset_step,rate_onset_step (of the strongest head and of position 1; the onsets are those of
-// report/emergence.h). Numbers as in ToCsv; empty where there is none, and of runs that did not succeed. A job that
-// several studies have is in each.
+// report/emergence.h, and a job that trains nothing has none). Numbers as in ToCsv; empty where there is none, and of
+// runs that did not succeed. A job that several studies have is in each.
 std::string ToResults(const std::vector<const report::Study*>& studies);
 
 // Everything: the study (experiments, published values, points) and each job with configuration, curves and heat maps.

@@ -25,7 +25,7 @@ constexpr char kFirst[] = "1";
 // Remarks.
 constexpr char kTooFewSeeds[] = "fewer than three seeds", kTooWide[] = "the seeds lie too far apart",
                kNoSink[] = "no sink on either side", kNoControl[] = "no setting to hold it against",
-               kNotRun[] = "not run";
+               kNotRun[] = "not run", kStillThere[] = "the sink is there";
 
 // Where the learning rate stays as it is, a shorter run is the beginning of a longer one.
 bool IsConstantRate(const Run& run) { return Setting(run, "train.min_learning_rate").is_null(); }
@@ -150,28 +150,30 @@ class ClaimJudge {
       enough &= !TooFew(numbers.back());
       list += (list.empty() ? "" : ", ") + Show(c, numbers.back()) + " at " + Name(c, claim.key);
     }
-    // Every pair, and of them the two that lie furthest apart.
+    // Every pair of settings that have a value, and of them the two that lie furthest apart.
     const size_t pairs = cases.size() * (cases.size() - 1) / 2;
     const double tolerance = rates_ ? claim.tolerance : claim.alpha_tolerance;
     bool inside = true, outside = false;
-    Effect widest;
-    std::pair<Case, Case> widest_pair = {cases[0], cases[1]};
+    std::optional<Effect> widest;
+    std::vector<Case> widest_pair;
     for (size_t i = 0; i < cases.size(); ++i)
       for (size_t j = i + 1; j < cases.size(); ++j) {
+        if (numbers[i].empty() || numbers[j].empty()) continue;
         const bool swap = Summarize(numbers[j]).mean > Summarize(numbers[i]).mean;
         const Effect effect = Difference(numbers[swap ? j : i], numbers[swap ? i : j], pairs);
         inside &= effect.interval && effect.interval->low > -tolerance && effect.interval->high < tolerance;
         outside |= effect.interval && effect.interval->low > tolerance;
-        if (effect.value < widest.value) continue;
+        if (widest && effect.value < widest->value) continue;
         widest = effect;
+        widest->least = tolerance;
+        widest->of_bound = true;
         widest_pair = {cases[swap ? j : i], cases[swap ? i : j]};
       }
-    widest.least = tolerance;
-    widest.of_bound = true;
-    Judgement judgement = Begin({widest_pair.first, widest_pair.second});
+    Judgement judgement = Begin(widest_pair);
     judgement.effect = widest;
-    judgement.comparison =
-        Quantity() + " " + list + ": at most " + ShowEffect(widest) + " apart, tolerance " + ShowNumber(tolerance);
+    judgement.comparison = Quantity() + " " + list;
+    if (widest)
+      judgement.comparison += ": at most " + ShowEffect(*widest) + " apart, tolerance " + ShowNumber(tolerance);
     if (!enough) {
       judgement.comparison += SeedsText();
       judgement.remark = kTooFewSeeds;
@@ -180,7 +182,7 @@ class ClaimJudge {
       judgement.remark = kNoSink;
     } else {
       judgement.verdict = inside ? Verdict::kHolds : outside ? Verdict::kDoesNotHold : Verdict::kNotEnoughData;
-      if (judgement.verdict == Verdict::kNotEnoughData) judgement.remark = TooWide(widest);
+      if (judgement.verdict == Verdict::kNotEnoughData) judgement.remark = TooWide(*widest);
     }
     return OfFinished(std::move(judgement), {});
   }
@@ -216,7 +218,7 @@ class ClaimJudge {
     Judgement all = Together(PartsOf(cases, [this](const Case& c) {
       const Numbers numbers = Measured(c, kFirst);
       Judgement part = Begin({});
-      part.effect = Level(c, numbers);
+      if (!numbers.empty()) part.effect = Level(c, numbers);
       part.comparison = Show(c, numbers) + " at " + Name(c);
       // Here nothing smaller than a sink would count: what is above the level of one is one.
       return Decided(std::move(part), !TooFew(numbers));
@@ -499,16 +501,27 @@ class ClaimJudge {
     return effect;
   }
 
+  // The same, of a claim of the opposite.
+  static Effect Opposite(Effect effect) {
+    effect.value = -effect.value;
+    if (effect.interval) effect.interval = Interval{-effect.interval->high, -effect.interval->low};
+    return effect;
+  }
+
   static std::string TooWide(const Effect& effect) {
     const std::string more = MoreSeedsText(effect);
     return kTooWide + (more.empty() ? "" : "; " + more);
   }
-  // The verdict that the effect's interval gives.
+  // The verdict that the effect's interval gives; `enough`: seeds, without which there may be no effect.
   static Judgement Decided(Judgement judgement, bool enough) {
+    if (!enough) {
+      judgement.remark = kTooFewSeeds;
+      judgement.comparison += SeedsText();
+      return judgement;
+    }
     const Effect& effect = *judgement.effect;
-    judgement.remark = enough ? TooWide(effect) : kTooFewSeeds;
-    if (!enough) judgement.comparison += SeedsText();
-    if (!enough || !effect.interval) return judgement;
+    judgement.remark = TooWide(effect);
+    if (!effect.interval) return judgement;
     if (effect.interval->low > 0 && effect.value >= effect.least)
       judgement.verdict = Verdict::kHolds;
     else if (effect.interval->high < effect.least)
@@ -550,8 +563,9 @@ class ClaimJudge {
     const Effect left = Level(c, without);
     if (enough && left.interval && left.interval->low > 0) {
       judgement.verdict = Verdict::kDoesNotHold;
-      judgement.comparison += "; the sink is there";
-      judgement.remark = "the sink is there";
+      judgement.comparison += "; the sink is there: " + ShowEffect(left) + " above the level of one";
+      judgement.remark = kStillThere;
+      judgement.effect = Opposite(left);  // what decided; how much weaker it is would speak for the claim
       return judgement;
     }
     if (Summarize(with).mean < SinkFrom(control)) {
@@ -632,7 +646,7 @@ class ClaimJudge {
     return parts;
   }
 
-  // The one that decides lends its effect.
+  // The one that decides lends its effect and, where it refutes the claim, says how.
   static Judgement Together(const std::vector<Part>& parts) {
     Judgement all = parts.front().judgement;
     all.verdict = Verdict::kHolds;
@@ -649,7 +663,10 @@ class ClaimJudge {
       if (part.effect && part.verdict == all.verdict && (!decides || floor(*part.effect) < floor(*decides->effect)))
         decides = &part;
     all.effect = decides ? decides->effect : std::nullopt;
-    if (parts.size() > 1) all.remark = RemarkOn(parts);
+    if (parts.size() == 1) return all;
+    all.remark = RemarkOn(parts);
+    if (all.verdict == Verdict::kDoesNotHold && decides && !decides->remark.empty())
+      all.remark += "; " + decides->remark;
     return all;
   }
 
@@ -673,6 +690,7 @@ class ClaimJudge {
       if (std::any_of(named.begin(), named.end(), [&c](const Case& n) { return n.index == c.index; })) continue;
       if (step != kEnd && c.run->step < step) continue;
       const Summary s = Summarize(Measured(c, position, step));
+      if (s.n == 0) continue;
       list += (list.empty() ? " (others: " : ", ") + ShowSummary(s, rates_ ? 1 : 3) + " at " + SettingText(*c.run, key);
     }
     return list.empty() ? "" : list + ")";

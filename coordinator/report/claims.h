@@ -11,10 +11,12 @@
 //   is above 0 and the effect is at least the least that counts: 2 points of sink rate, 0.05 of alpha. It does not hold
 //   when the whole interval is below that least effect. Everything else is not enough data: fewer than three seeds on a
 //   side always are, and so is a comparison in which no setting has a sink (a sink rate of 1 percent; a strongest head
-//   above epsilon), settings without a result, and runs that are no sample of what settings do (samples.h). That a sink
-//   is gone takes an interval of what is left that lies below that level. A claim about each of several settings holds
-//   when it does for all, and does not when one refutes it in an interval widened for their number. Models that are
-//   measured and not trained have no seeds: what was measured decides.
+//   above epsilon), settings without a result, and runs that are no sample of what settings do (samples.h). Of a claim
+//   that a sink is there, the effect is how far it lies above that level, and 0 is the least that counts. That a sink
+//   is gone takes an interval of what is left that lies below that level; where that lies above it the claim does not
+//   hold, and the effect is that distance below 0, however much weaker the sink has become. A claim about each of
+//   several settings holds when it does for all, and does not when one refutes it in an interval widened for their
+//   number. Models that are measured and not trained have no seeds: what was measured decides.
 #pragma once
 
 #include <optional>
@@ -40,7 +42,7 @@ std::string RuleText();                    // the rule above, for a reader of th
 struct Effect {
   double value = 0;                  // positive in the direction of the claim
   std::optional<Interval> interval;  // nothing for too few seeds and for published numbers
-  double least = 0;                  // from which it counts; of NoEffect the tolerance
+  double least = 0;                  // from which it counts: 0 of a distance to a level; of NoEffect the tolerance
   std::string unit;                  // "points", "alpha", "steps", "nats"
   bool of_bound = false;             // NoEffect's: the claim is that it is below `least`
   int seeds = 0;                     // that it was measured with, on the side that has fewer; 0: none, or not known

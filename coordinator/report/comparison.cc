@@ -21,6 +21,7 @@ namespace sink::report {
 namespace {
 
 constexpr double kMostMultiples = 20;  // that the figure of effects shows
+constexpr char kFromZero[] = " *";     // of an effect there for which 0 is the least that counts
 
 // The sweeps as one study. A run that several have is there once.
 Study Together(const std::vector<EvaluatedStudy>& studies, const Origin& origin) {
@@ -86,10 +87,12 @@ Overview Of(Verdict verdict, const std::vector<Verdicts::Item>& items) {
   return overview;
 }
 
-// Effects as multiples of the least that counts, so that points, alpha and steps share an axis. Claims that there is no
+// Effects as multiples of the least that counts, so that points, alpha and steps share an axis. Those of which 0 is the
+// least, distances to the level of a sink, are drawn in what counts of others, and marked. Claims that there is no
 // effect are left out: theirs must be small.
 std::optional<IntervalChart> EffectsChart(const std::vector<Verdicts::Item>& items) {
   IntervalChart chart;
+  bool from_zero = false;
   for (const auto& [verdict, color] :
        {std::pair(Verdict::kHolds, 2), {Verdict::kDoesNotHold, 1}, {Verdict::kNotEnoughData, 6}}) {
     for (const Verdicts::Item& item : Of(verdict, items).items) {
@@ -97,7 +100,9 @@ std::optional<IntervalChart> EffectsChart(const std::vector<Verdicts::Item>& ite
       const Effect& effect = *item.judgement.effect;
       const double unit = effect.least > 0 ? effect.least : effect.unit == "points" ? kLeastPercent : kLeastAlpha;
       const auto shown = [unit](double value) { return std::clamp(value / unit, -kMostMultiples, kMostMultiples); };
-      charts::IntervalRow row{item.statement, shown(effect.value), std::nullopt, color, VerdictText(verdict)};
+      charts::IntervalRow row{item.statement, shown(effect.value), std::nullopt, color,
+                              VerdictText(verdict) + (effect.least > 0 ? "" : kFromZero)};
+      from_zero |= effect.least == 0;
       if (effect.interval) row.interval = {shown(effect.interval->low), shown(effect.interval->high)};
       chart.rows.push_back(std::move(row));
     }
@@ -107,8 +112,13 @@ std::optional<IntervalChart> EffectsChart(const std::vector<Verdicts::Item>& ite
   chart.description =
       "Our effects with their 95 % intervals, in multiples of the least that counts (lines at 0 and at 1). "
       "Holds: the whole interval is right of 0 and the effect right of 1; does not hold: the whole "
-      "interval is left of 1. What goes beyond " +
-      Fixed(kMostMultiples, 0) + " ends at the edge. Claims that there is no effect are not drawn.";
+      "interval is left of 1. " +
+      (from_zero ? "Those with a * are distances to the level of a sink, in multiples of " + Fixed(kLeastPercent, 0) +
+                       " points of sink rate or " + Fixed(kLeastAlpha, 2) +
+                       " of alpha: of them 0 decides alone, right of it they hold, left of it they do not. "
+                 : std::string()) +
+      "What goes beyond " + Fixed(kMostMultiples, 0) +
+      " ends at the edge. Claims that there is no effect are not drawn.";
   chart.x_label = "effect, in multiples of the least that counts";
   chart.marks = {0, 1};
   return chart;

@@ -67,7 +67,7 @@ Onsets OnsetsOf(const Study& study, const Point& point, Measure measure, double 
   for (const std::string& id : point.runs) {
     const Run& run = study.run(id);
     const std::string metric = MetricName(run, measure, "1");
-    if (!run.final() || metric.empty()) continue;
+    if (!run.final() || IsEvaluation(run) || metric.empty()) continue;
     ++onsets.runs;
     onsets.tokens_a_step = TokensOfAStep(run);
     for (const Sample& sample : run.curves.at(metric)) onsets.end = std::max(onsets.end, sample.step);
@@ -161,18 +161,21 @@ std::string ShowOnsets(const Onsets& onsets) {
   const std::string in = "in " + (onsets.steps.empty() ? "none" : std::to_string(onsets.steps.size())) + " of " +
                          std::to_string(onsets.runs) + (onsets.runs == 1 ? " run" : " runs") +
                          (without.empty() ? "" : " (" + without + ")");
-  const auto tokens = [&onsets](double step) { return TokenText(step * onsets.tokens_a_step) + " tokens"; };
+  const auto tokens = [&onsets](double step, const char* before, const char* after) {
+    if (!onsets.tokens_a_step) return std::string();
+    return before + TokenText(step * static_cast<double>(*onsets.tokens_a_step)) + " tokens" + after;
+  };
   const std::optional<double> median = onsets.median();
   if (!median) {
     const std::string text = "not within " + std::to_string(onsets.end) + " steps, " + in;
     if (onsets.steps.empty()) return text;
     const double first = onsets.steps.front();
-    return text + ", the earliest at step " + Fixed(first, 0) + " (" + tokens(first) + ")";
+    return text + ", the earliest at step " + Fixed(first, 0) + tokens(first, " (", ")");
   }
   std::string text = "step " + Fixed(*median, 0);
   if (onsets.steps.size() > 1)
     text += " (" + Fixed(onsets.steps.front(), 0) + " to " + Fixed(onsets.steps.back(), 0) + ")";
-  return text + ", " + tokens(*median) + ", " + in;
+  return text + tokens(*median, ", ", "") + ", " + in;
 }
 
 std::optional<double> HalfWay(const Run& run, Quantity quantity) {

@@ -24,12 +24,12 @@ std::string QuantityText(Quantity quantity);  // "alpha_1 of the strongest head"
 
 // One threshold over the seeds of a setting.
 struct Onsets {
-  int runs = 0;               // that have ended and measured it
+  int runs = 0;               // that have trained, ended and measured it
   int unfinished = 0;         // of them, those that were stopped or failed: they count as runs without it
   int diverged = 0;           // of them, those that diverged: likewise
   std::vector<double> steps;  // of those in which the threshold is passed and kept, ascending
   int64_t end = 0;            // the last step at which one of them measured it
-  double tokens_a_step = 1;
+  std::optional<int64_t> tokens_a_step;
 
   // Of all runs, where one in which the threshold is not kept is later than any; nothing where half or more are such.
   std::optional<double> median() const;

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <limits>
 #include <map>
+#include <utility>
 
 #include "coordinator/report/measures.h"
 #include "proto/pipe/metric_name.h"
@@ -73,7 +74,11 @@ LineSeries MetricSeries(const Study& study, const Line& line, const std::string&
   for (const Run* run : RunsShown(study, *line.point)) {
     const auto curve = run->curves.find(metric);
     if (curve == run->curves.end()) continue;
-    if (unit == AxisUnit::kTokens) factor = TokensOfAStep(*run);
+    if (unit == AxisUnit::kTokens) {
+      const std::optional<int64_t> tokens = TokensOfAStep(*run);
+      if (!tokens) continue;
+      factor = static_cast<double>(*tokens);
+    }
     for (const Sample& sample : curve->second) values[sample.step].push_back(scale * sample.value);
   }
   LineSeries series = Aggregate(values, factor);
@@ -105,27 +110,20 @@ std::string EpsilonOf(const Study& study, const Experiment& experiment) {
   return "0.3";
 }
 
-// The last finite value of a line.
-std::optional<double> LastOf(const LineSeries& series) {
-  for (size_t i = series.y.size(); i-- > 0;)
-    if (std::isfinite(series.y[i])) return series.y[i];
-  return std::nullopt;
-}
+// What a line ends with, and its name.
+using End = std::pair<double, std::string>;
 
-// " At the end: 0.31 learning_rate=0.001, ...": what a reader who cannot see the figure gets from it.
-std::string AtTheEnd(const LineChart& chart, int decimals) {
-  std::vector<std::pair<double, std::string>> ends;
-  for (const LineSeries& series : chart.series)
-    if (const auto last = LastOf(series); last && !series.dashed) ends.emplace_back(*last, series.name);
+// " At the end: 0.31 learning_rate=0.001, 0.2 ..."; of many the most and the least.
+std::string EndsText(const std::string& before, std::vector<End> ends, int decimals) {
   if (ends.empty()) return "";
-  if (ends.size() > kMostLines) {
-    std::sort(ends.begin(), ends.end());
-    ends = {ends.back(), ends.front()};
+  const bool too_many = ends.size() > kMostLines;
+  if (too_many) {
+    const auto [least, most] = std::minmax_element(ends.begin(), ends.end());
+    ends = {*most, *least};
   }
   std::string text;
-  for (const auto& [value, name] : ends)
-    text += (text.empty() ? " At the end: " : ", ") + Fixed(value, decimals) + " " + name;
-  return text + (ends.size() < chart.series.size() && chart.panels ? " (the most and the least)." : ".");
+  for (const auto& [value, name] : ends) text += (text.empty() ? before : ", ") + Fixed(value, decimals) + " " + name;
+  return text + (too_many ? " (the most and the least)." : ".");
 }
 
 bool IsAllZero(const LineChart& chart) {
@@ -158,9 +156,24 @@ class FigureMaker {
     set_.figures.push_back({experiment_.name + "-" + file, title + ". " + description, std::move(chart)});
   }
 
-  // One metric of every point over the steps.
-  void AddMetric(const std::string& metric, double scale, const std::string& file, const std::string& title,
-                 const std::string& y_label) {
+  // What a reader who cannot see the figure gets from it: the numbers that the table has of its lines, and apart from
+  // them those of settings of which no run has succeeded. `of`: what a line's name has behind the setting.
+  std::string AtTheEnd(Measure measure, const std::string& position, int decimals, const std::string& of = "") const {
+    std::vector<End> ends, so_far;
+    for (const Line& line : lines_) {
+      const std::vector<const Run*> runs = RunsShown(study_, *line.point);
+      const bool unfinished = std::none_of(runs.begin(), runs.end(), [](const Run* run) { return run->succeeded(); });
+      const Summary summary = Summarize(study_, *line.point, measure, position, kEnd, unfinished);
+      if (summary.n > 0) (unfinished ? so_far : ends).emplace_back(summary.mean, line.label + of);
+    }
+    return EndsText(" At the end: ", std::move(ends), decimals) +
+           EndsText(" So far, where no run has succeeded: ", std::move(so_far), decimals);
+  }
+
+  // One metric of every point over the steps: that of a measure at a position.
+  void AddMetric(const std::string& metric, Measure measure, const std::string& position, const std::string& file,
+                 const std::string& title, const std::string& y_label) {
+    const double scale = measure == Measure::kSinkRate ? 100 : 1;
     std::optional<LineChart> chart = MetricChart(study_, lines_, metric, AxisUnit::kSteps, scale);
     if (!chart) return;
     if (IsAllZero(*chart)) {
@@ -170,20 +183,21 @@ class FigureMaker {
     chart->title = title + ": " + experiment_.name;
     chart->y_label = y_label;
     chart->from_zero = true;
-    chart->description += AtTheEnd(*chart, 2);
+    chart->description += AtTheEnd(measure, position, 2);
     Add(file, title + " over training steps", *chart);
   }
 
   // Sink rates, importance and losses over the steps.
   void AddCurves() {
     const std::string epsilon = EpsilonOf(study_, experiment_);
-    const auto rate = [&epsilon](std::string_view position) {
+    const std::string first(pipe::kFirstPosition), bias(pipe::kBiasPosition);
+    const auto rate = [&epsilon](const std::string& position) {
       return FormatMetricName({.kind = MetricKind::kSinkRate, .epsilon = epsilon, .position = position});
     };
-    const std::string alpha = FormatMetricName({.kind = MetricKind::kAlphaMax, .position = pipe::kFirstPosition});
-    AddMetric(rate(pipe::kFirstPosition), 100, "sink_rate", "Sink rate of position 1", "sink rate (%)");
-    AddMetric(rate(pipe::kBiasPosition), 100, "bias_sink_rate", "Sink rate of the bias", "sink rate (%)");
-    AddMetric(alpha, 1, "alpha_1", "alpha_1 of the strongest head", "mean importance alpha_1");
+    const std::string alpha = FormatMetricName({.kind = MetricKind::kAlphaMax, .position = first});
+    AddMetric(rate(first), Measure::kSinkRate, first, "sink_rate", "Sink rate of position 1", "sink rate (%)");
+    AddMetric(rate(bias), Measure::kSinkRate, bias, "bias_sink_rate", "Sink rate of the bias", "sink rate (%)");
+    AddMetric(alpha, Measure::kAlphaMax, first, "alpha_1", "alpha_1 of the strongest head", "mean importance alpha_1");
     AddLosses();
   }
 
@@ -206,7 +220,8 @@ class FigureMaker {
     if (chart.series.empty()) return;
     chart.panels = lines_.size() > kMostLines;
     chart.title = "Loss: " + experiment_.name;
-    chart.description = "Cross-entropy in nats a token; validation solid, training dashed." + AtTheEnd(chart, 3);
+    chart.description = "Cross-entropy in nats a token; validation solid, training dashed." +
+                        AtTheEnd(Measure::kValidationLoss, std::string(pipe::kFirstPosition), 3, " (validation)");
     chart.x_label = "optimizer steps";
     chart.y_label = "loss (nats a token)";
     Add("loss", "Losses over training steps", std::move(chart));

@@ -30,8 +30,8 @@ struct Figure {
 };
 
 // Draws one metric: a line for each point, the mean over its replicas, in a band from the least to the largest. `scale`
-// multiplies the values. Points without the metric have no line; nothing when none has it. More than eight lines are
-// drawn in small panels.
+// multiplies the values. Points without the metric have no line, nor over tokens those that train nothing; nothing when
+// none has one. More than eight lines are drawn in small panels.
 std::optional<LineChart> MetricChart(const Study& study, const std::vector<Line>& lines, const std::string& metric,
                                      AxisUnit unit = AxisUnit::kSteps, double scale = 1);
 std::optional<LineChart> MetricChart(const Study& study, const std::vector<const Point*>& points,

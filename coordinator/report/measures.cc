@@ -90,7 +90,7 @@ Summary Summarize(const Study& study, const Point& point, Measure measure, const
 
 std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level, int64_t end) {
   const auto curve = run.curves.find(metric);
-  if (curve == run.curves.end()) return std::nullopt;
+  if (curve == run.curves.end() || IsEvaluation(run)) return std::nullopt;
   std::optional<int64_t> step;
   for (const Sample& sample : curve->second) {
     if (sample.step > end) break;
@@ -102,10 +102,11 @@ std::optional<int64_t> Onset(const Run& run, const std::string& metric, double l
   return step;
 }
 
-double TokensOfAStep(const Run& run) {
+std::optional<int64_t> TokensOfAStep(const Run& run) {
   const Json& batch = Setting(run, "train.global_batch_size");
   const Json& length = Setting(run, "train.sequence_length");
-  return batch.is_number() && length.is_number() ? batch.get<double>() * length.get<double>() : 1;
+  if (IsEvaluation(run) || !batch.is_number() || !length.is_number()) return std::nullopt;
+  return batch.get<int64_t>() * length.get<int64_t>();
 }
 
 double UniformAlpha(int64_t position, int64_t tokens) {

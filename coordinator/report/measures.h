@@ -30,11 +30,13 @@ Summary Summarize(const Study& study, const Point& point, Measure measure, const
                   int64_t step = kEnd, bool unfinished = false);
 
 // First step from which on the metric stays at `level` or above until its newest sample at `end` or before; nothing
-// when it never does. A sample that is not finite is below every level.
+// when it never does, and nothing for a run that trains nothing: its step counts layers. A sample that is not finite is
+// below every level.
 std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level, int64_t end = kEnd);
 
-// That one optimizer step trains on; 1 where the configuration does not say.
-double TokensOfAStep(const Run& run);
+// That one optimizer step trains on; nothing where the configuration does not say, and for a run that trains nothing,
+// whatever the defaults of its settings are.
+std::optional<int64_t> TokensOfAStep(const Run& run);
 
 // alpha_k of attention that is uniform over what a causal query sees, T tokens:
 // (1 / (T - k + 1)) sum_{i >= k} 1 / i. What a head without any preference scores.

@@ -74,12 +74,20 @@ Run PaperRun(const std::string& model) {
   return paper;
 }
 
-std::string MostCommon(const std::vector<std::string>& texts) {
+// What most runs have, and whether others have something else.
+struct Common {
+  std::string text;
+  bool varied = false;
+
+  std::string shown() const { return text + (varied ? " (most runs; others vary it)" : ""); }
+};
+
+Common MostCommon(const std::vector<std::string>& texts) {
   std::map<std::string, int> counts;
   for (const std::string& text : texts) ++counts[text];
   const auto most =
       std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most->first + (counts.size() > 1 ? " (most runs; others vary it)" : "");
+  return {most->first, counts.size() > 1};
 }
 
 // The parts in which runs differ from the paper's.
@@ -93,15 +101,16 @@ std::vector<RecipeRow> RowsOf(const std::vector<const Run*>& runs, const Run& pa
   for (const auto& [part, text_of] : kParts) {
     std::vector<std::string> texts;
     for (const Run* run : runs) texts.push_back(text_of(*run));
-    const std::string ours = MostCommon(texts), theirs = text_of(paper);
-    if (!ours.starts_with(theirs)) rows.push_back({part, ours, theirs});
+    const Common ours = MostCommon(texts);
+    if (const std::string theirs = text_of(paper); ours.text != theirs) rows.push_back({part, ours.shown(), theirs});
   }
   if (rows.empty()) return rows;
   std::map<std::string, int> seeds;  // of a setting
   for (const Run* run : runs) ++seeds[SettingsWithout(*run, {})];
   std::vector<std::string> counts;
   for (const auto& [settings, count] : seeds) counts.push_back(std::to_string(count));
-  if (const std::string ours = MostCommon(counts); ours != "1") rows.push_back({"Seeds of a setting", ours, "1"});
+  if (const std::string ours = MostCommon(counts).shown(); ours != "1")
+    rows.push_back({"Seeds of a setting", ours, "1"});
   return rows;
 }
 

@@ -245,7 +245,7 @@ Json OnsetsJson(const Onsets& onsets) {
           {"runs", onsets.runs},
           {"unfinished", onsets.unfinished},
           {"diverged", onsets.diverged},
-          {"tokens_a_step", onsets.tokens_a_step}};
+          {"tokens_a_step", onsets.tokens_a_step ? Json(*onsets.tokens_a_step) : Json(nullptr)}};
 }
 
 Json OrderJson(const Order& order) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -137,6 +138,24 @@ TEST_F(CliTest, PlanCountsTheSeedsThatAnExperimentVariesItself) {
   EXPECT_EQ(plan.code, kOk) << plan.err;
   EXPECT_THAT(plan.out, AllOf(HasSubstr("6 jobs"), Not(HasSubstr("no verdicts"))));
   EXPECT_THAT(RunSinkctl({"plan", file}).out, HasSubstr("1 seed of a setting"));
+}
+
+// max_time is of an attempt, and an attempt that fails is repeated.
+TEST_F(CliTest, PlanCountsRetriesInWhatTheJobsMayTakeAtMost) {
+  const auto plan = [this](const std::string& retry) {
+    const std::string file = WriteSweep("study", {"1e-3", "4e-4"});
+    std::ofstream(file, std::ios::app) << "resources: {devices: 1, max_time: 1h}\nretry: " << retry << "\n";
+    const Json totals = RunSinkctl({"plan", file, "--json"}).json()["totals"];
+    return std::pair(RunSinkctl({"plan", file}).out, totals);
+  };
+  const auto [text, totals] = plan("{infra: 2, out_of_memory: 0, nan: 0, user: 0}");
+  EXPECT_EQ(totals["device_hours_limit"], 6);
+  EXPECT_EQ(totals["device_hours_limit_without_retries"], 2);
+  EXPECT_THAT(text, AllOf(HasSubstr("at most 2 device-hours without a retry (1 x 1h00m an attempt)"),
+                          HasSubstr("at most 6 device-hours with 2 retries a job")));
+  const auto [once, limits] = plan("{infra: 0, out_of_memory: 0, nan: 0, user: 0}");
+  EXPECT_EQ(limits["device_hours_limit"], 2);
+  EXPECT_THAT(once, AllOf(HasSubstr("at most 2 device-hours (1 x 1h00m an attempt)"), Not(HasSubstr("retr"))));
 }
 
 TEST_F(CliTest, PlanDiffAsksWhatIsStored) {

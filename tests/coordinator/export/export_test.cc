@@ -40,6 +40,14 @@ TEST(Csv, HasARowAJobMetricAndStepAndEachJobOnce) {
   EXPECT_THAT(csv, HasSubstr(",train_loss,100,51200,0.1\n"));
 }
 
+// Its step counts layers, and its settings have a batch size like every job's.
+TEST(Csv, AModelThatIsMeasuredHasNoTokensAndNoOnset) {
+  report::Study study = EmptyStudy("gpt2");
+  AddPoint(&study, "evaluate.model=a", {FinishedRun(1, {{"kind", "evaluate"}}, {{"alpha_max/1", 0.9}})});
+  EXPECT_THAT(ToCsv(study), HasSubstr(",SUCCEEDED,1,alpha_max/1,100,,0.9\n"));
+  EXPECT_THAT(ToResults({&study}), HasSubstr(",SUCCEEDED,0.9,,,,,\n"));
+}
+
 TEST(JsonExport, HoldsEverything) {
   report::Study study = Small();
   study.runs[report::testing::Id(1)].heat_maps = {{"alpha/1", 100, 1, 2, {0.25, NAN}}};

@@ -218,6 +218,32 @@ TEST(Claims, NoEffectNeedsEveryPairWithinTheToleranceAndASinkThatCouldMove) {
   EXPECT_EQ(of(0, 0, 0.1), Verdict::kNotEnoughData);
 }
 
+// Lets every metric of a point's runs end in NaN; they came to their end.
+void EndInNan(Study* study, const Point& point) {
+  for (const std::string& id : point.runs)
+    for (auto& [name, curve] : study->runs[id].curves) curve.back().value = NAN;
+}
+
+TEST(Claims, NoEffectIsMeasuredAgainstASettingWithoutAValue) {
+  const Claim claim = NoEffect{.key = "train.global_batch_size"};
+  Study two = OfKey("train.global_batch_size", {{128, 0.0, 0.6}, {256, 0.0, 0.6}});
+  EndInNan(&two, two.experiments[0].points[1]);
+  const Judgement judgement = JudgeFirst(two, claim);
+  EXPECT_EQ(judgement.verdict, Verdict::kNotEnoughData);
+  EXPECT_FALSE(judgement.effect.has_value()) << judgement.comparison;
+  EXPECT_THAT(judgement.comparison, HasSubstr("(not measured) at global_batch_size 256; a verdict takes three seeds"));
+
+  Study three = OfKey("train.global_batch_size", {{128, 0.0, 0.6}, {256, 0.0, 0.6}, {512, 0.0, 0.65}});
+  EndInNan(&three, three.experiments[0].points[1]);
+  ASSERT_TRUE(JudgeFirst(three, claim).effect.has_value());
+  EXPECT_NEAR(JudgeFirst(three, claim).effect->value, 0.05, 1e-9);
+
+  Study heads = OfKey("model.num_attention_heads", {{8, 0.18}, {4, 0.18}});
+  EndInNan(&heads, heads.experiments[0].points[1]);
+  EXPECT_EQ(VerdictOf(heads, Present{}), Verdict::kNotEnoughData);
+  EXPECT_FALSE(JudgeFirst(heads, Present{}).effect.has_value());
+}
+
 TEST(Claims, IncreasesAndRemovedReadWeightDecayAsThePaperDoes) {
   const auto decay = [](double at_five) {
     return OfKey("train.weight_decay", {{0, 0.152}, {0.1, 0.18}, {0.5, 0.41}, {5, at_five}}, 0.004);
@@ -282,11 +308,33 @@ TEST(Claims, AbsentNeedsAControlWithASink) {
              0.003);
     AddSeeds(&study, "softmax", {{kSimilarity, "softmax"}, {kNormalize, true}}, {{"sink_rate/0.3/1", of_softmax}},
              0.003);
-    return VerdictOf(study, kNoSigmoidSink);
+    return JudgeFirst(study, kNoSigmoidSink);
   };
-  EXPECT_EQ(of(0.004, 0.18), Verdict::kHolds);
-  EXPECT_EQ(of(0.15, 0.18), Verdict::kDoesNotHold);
-  EXPECT_EQ(of(0, 0), Verdict::kNotEnoughData);
+  EXPECT_EQ(of(0.004, 0.18).verdict, Verdict::kHolds);
+  EXPECT_EQ(of(0, 0).verdict, Verdict::kNotEnoughData);
+  // Weaker by three points, which would count, and still fourteen above the level of a sink.
+  const Judgement weaker = of(0.15, 0.18);
+  EXPECT_EQ(weaker.verdict, Verdict::kDoesNotHold);
+  EXPECT_EQ(weaker.remark, "the sink is there");
+  EXPECT_NEAR(weaker.effect->value, -14, 1e-9);
+  EXPECT_LT(weaker.effect->interval->high, weaker.effect->least);
+  EXPECT_THAT(weaker.comparison,
+              HasSubstr("points less; the sink is there: +14.0 [13.7, 14.3] points above the level"));
+}
+
+TEST(Claims, SeveralSettingsFromWhichASinkIsNotGoneSayThatItIsThere) {
+  Study study = EmptyStudy("experiment");
+  for (const int decay : {1, 2}) {
+    AddSeeds(&study, "sigmoid " + std::to_string(decay),
+             {{kSimilarity, "sigmoid"}, {kNormalize, false}, {"train.weight_decay", decay}},
+             {{"sink_rate/0.3/1", decay == 1 ? 0.15 : 0.0}}, 0.003);
+    AddSeeds(&study, "softmax " + std::to_string(decay),
+             {{kSimilarity, "softmax"}, {kNormalize, true}, {"train.weight_decay", decay}}, {{"sink_rate/0.3/1", 0.3}});
+  }
+  const Judgement judgement = JudgeFirst(study, kNoSigmoidSink);
+  EXPECT_EQ(judgement.verdict, Verdict::kDoesNotHold);
+  EXPECT_EQ(judgement.remark, "holds at 1 of 2; not at sigmoid 1; the sink is there");
+  EXPECT_NEAR(judgement.effect->value, -14, 1e-9);
 }
 
 // Gives the runs of a point these values at the end, in the order of their seeds.

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <optional>
+#include <string>
 
 #include "tests/coordinator/report/studies.h"
 
@@ -120,6 +122,36 @@ TEST(Comparison, OneFigureHasEveryEffectInMultiplesOfTheLeastThatCounts) {
   EXPECT_EQ(rows[1].value, 20);  // 93 points end at the edge
   EXPECT_EQ(rows[1].interval->first, 20);
   EXPECT_EQ(rows[3].note, "does not hold");
+}
+
+TEST(Comparison, NoRowOfThatFigureLiesOnTheSideThatItsVerdictDenies) {
+  Study study = EmptyStudy("attention_operation");
+  const auto add = [&study](const char* similarity, bool normalize, double sink) {
+    testing::AddSeeds(&study, std::string("model.variant.similarity=") + similarity,
+                      {{"model.variant.similarity", similarity}, {"model.variant.normalize", normalize}},
+                      {{"sink_rate/0.3/1", sink}}, 0.003);
+  };
+  add("sigmoid", false, 0.15);  // weaker by more than what counts, but there
+  add("softmax", true, 0.18);
+  const Compared page({study, Rates("second", 20, 0.30, 0.30)});
+  const auto* const chart = page.figure("takeaways");
+  ASSERT_NE(chart, nullptr);
+  const auto& drawn = std::get<IntervalChart>(*chart);
+  std::map<std::string, charts::IntervalRow> rows;  // by statement
+  for (const charts::IntervalRow& row : drawn.rows) {
+    rows[row.label] = row;
+    const bool of_a_level = row.note.ends_with(" *");
+    if (row.note.starts_with("does not hold")) {
+      EXPECT_LT(row.interval->second, of_a_level ? 0 : 1) << row.label;
+    }
+    if (row.note.starts_with("holds")) {
+      EXPECT_GE(row.value, of_a_level ? 0 : 1) << row.label;
+    }
+  }
+  EXPECT_EQ(rows["Sigmoid weights without normalisation have no sink"].note, "does not hold *");
+  EXPECT_NEAR(rows["Sigmoid weights without normalisation have no sink"].value, -7, 1e-9);  // 14 points, by twos
+  EXPECT_EQ(rows["Softmax attention has a sink"].note, "holds *");
+  EXPECT_THAT(drawn.description, HasSubstr("Those with a * are distances to the level of a sink, in multiples of 2"));
 }
 
 TEST(Comparison, AClaimThatThereIsNoEffectIsNotInThatFigure) {

@@ -50,6 +50,17 @@ TEST(Emergence, IsTheStepFromWhichAThresholdIsKept) {
   EXPECT_THAT(RateOnsets(study, study.experiments[0].points[0], 1).steps, ElementsAre(600, 600, 600));
 }
 
+TEST(Emergence, OfRunsWhoseBatchIsNotKnownNoTokensAreTold) {
+  Study study = Emerging();
+  for (auto& [id, run] : study.runs) testing::Set(&run.settings, "train.global_batch_size", nullptr);
+  EXPECT_EQ(ShowOnsets(AlphaOnsets(study, study.experiments[0].points[0], 0.3)),
+            "step 400 (300 to 500), in 3 of 3 runs");
+  study.runs[testing::Id(0)].curves["alpha_max/1"].back().value = 0.1;
+  study.runs[testing::Id(1)].curves["alpha_max/1"].back().value = 0.1;
+  EXPECT_EQ(ShowOnsets(AlphaOnsets(study, study.experiments[0].points[0], 0.3)),
+            "not within 900 steps, in 1 of 3 runs, the earliest at step 500");
+}
+
 TEST(Emergence, ARunThatFallsBackOrIsNanNeverKeepsASink) {
   Study study = Emerging();
   study.runs[testing::Id(0)].curves["alpha_max/1"].back().value = 0.1;

@@ -241,6 +241,25 @@ TEST(Figures, ShowTheRunsThatTheTablesCount) {
   EXPECT_THAT(FiguresOf(study).figures[0].caption, HasSubstr("At the end: 30.50 learning_rate=0.001,"));
 }
 
+TEST(Figures, SayOfASettingWithoutASuccessThatItsNumbersAreNotTheEnd) {
+  Study study = Optimization();
+  for (const int n : {4, 5, 6}) study.runs[testing::Id(n)].state = "FAILED";
+  const FigureSet set = FiguresOf(study);
+  EXPECT_THAT(set.figures[0].caption,
+              HasSubstr("At the end: 31.00 learning_rate=0.001. So far, where no run has succeeded: 2.50 "
+                        "learning_rate=0.0001, 1.00 learning_rate=1e-05."));
+  EXPECT_THAT(set.figures[2].caption, HasSubstr("At the end: 3.500 learning_rate=0.001 (validation). So far, "));
+}
+
+TEST(Figures, SayTheNumbersOfTheTableWhereASeedEndsWithoutOne) {
+  Study study = Optimization();
+  study.runs[testing::Id(2)].curves["sink_rate/0.3/1"].back().value = NAN;
+  EXPECT_THAT(Markdown(study), HasSubstr("| learning\\_rate=0.001 | 30.50 ± 0.71 |"));
+  EXPECT_THAT(FiguresOf(study).figures[0].caption, HasSubstr("At the end: 30.50 learning_rate=0.001,"));
+  for (const int n : {1, 2, 3}) study.runs[testing::Id(n)].curves["sink_rate/0.3/1"].back().value = NAN;
+  EXPECT_THAT(FiguresOf(study).figures[0].caption, HasSubstr("At the end: 2.50 learning_rate=0.0001. So far"));
+}
+
 TEST(Figures, WhatComesFirstIsDrawnInsideItsInterval) {
   Study study = Optimization();
   for (const int n : {1, 2, 3})  // the other setting's sink comes together with its loss
@@ -367,6 +386,18 @@ TEST(Report, JsonHasOnsetsOrderAndWhatRemovesASink) {
   EXPECT_EQ(onset["diverged"], 0);
   EXPECT_EQ(json["experiments"][0]["order"][0]["order"], "not decided");
   EXPECT_TRUE(json["removal"].is_null());
+}
+
+TEST(Report, ModelsThatAreMeasuredHaveNoOnsetAndNoTokens) {
+  Study study = EmptyStudy("gpt2");
+  AddPoint(&study, "evaluate.model=a", {FinishedRun(1, {{"kind", "evaluate"}}, {{"alpha_max/1", 0.9}})});
+  const Json json = ReportJson(study, Evaluate(study));
+  const Json& onset = json["experiments"][0]["rows"][0]["alpha_onset"];
+  EXPECT_EQ(onset["runs"], 0);
+  EXPECT_EQ(onset["steps"].dump(), "[]");
+  EXPECT_TRUE(onset["tokens_a_step"].is_null());
+  EXPECT_FALSE(MetricChart(study, {&study.experiments[0].points[0]}, "alpha_max/1", AxisUnit::kTokens).has_value());
+  EXPECT_TRUE(MetricChart(study, {&study.experiments[0].points[0]}, "alpha_max/1", AxisUnit::kSteps).has_value());
 }
 
 TEST(Report, APageTellsWhatRemovesASinkAndAtWhatPrice) {
