@@ -195,7 +195,7 @@ absl::Status JobRunner::FillFolders(const std::vector<Rank>& ranks) {
     auto status = rank.folder.WriteJob(grant_, context_->data_root, model, rank.device);
     if (!status.ok()) return status;
   }
-  // The other ranks get what rank 0 has read.
+  // The other ranks get what rank 0 has read; those on other workers are there already and wait for it to listen.
   if (!grant_.has_resume_from() || !leads()) return absl::OkStatus();
   std::optional<uid_t> reader;
   if (const TrainerUser* const user = User()) reader = user->uid;
