@@ -182,6 +182,8 @@ struct Server::Parts {
 
   absl::Status OpenData(const ServerOptions& options);
   absl::Status OpenIdentity(const ServerOptions& options);
+  // Two databases do not change at once: a name may have an owner and no sweep.
+  absl::Status ReleaseNames();
   // The admin's certificate counts.
   absl::Status AddAdmin(const identity::Claims& claims);
   absl::Status RenewCertificates();
@@ -216,6 +218,7 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   auto started = JobManager::Start(store.get(), std::move(rules), exporter.get(), SystemNow());
   if (!started.ok()) return started.status();
   jobs = std::move(*started);
+  if (absl::Status status = ReleaseNames(); !status.ok()) return status;
   checkpoints =
       std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"), options.disk_reserve);
   disk = std::make_unique<DiskWatch>(options.data, options.disk_reserve);
@@ -246,6 +249,14 @@ absl::Status Server::Parts::OpenIdentity(const ServerOptions& options) {
                                             [this](Gatekeeper::Refusal why) { exporter->CallRefused(why); });
   const auto admin = authority->admin();
   return admin.ok() ? AddAdmin(*admin) : admin.status();
+}
+
+absl::Status Server::Parts::ReleaseNames() {
+  const auto sweeps = jobs->queries().ListSweeps();
+  if (!sweeps.ok()) return sweeps.status();
+  absl::flat_hash_set<std::string> names;
+  for (const Sweep& sweep : *sweeps) names.insert(sweep.name);
+  return principals->ReleaseAllBut(names);
 }
 
 absl::Status Server::Parts::AddAdmin(const identity::Claims& claims) {

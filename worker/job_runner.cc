@@ -42,6 +42,12 @@ int64_t KeepPeriod(const v1::Grant& grant) {
   return parsed.config ? parsed.config->checkpoint.keep_period : 0;
 }
 
+// What has ended well without its last checkpoint has not.
+Outcome WithUpload(Outcome outcome, const absl::Status& uploaded) {
+  if (uploaded.ok() || absl::IsCancelled(uploaded) || outcome.state != v1::SUCCEEDED) return outcome;
+  return Failure(v1::INFRA, absl::StrCat("the last checkpoint was not delivered: ", uploaded.message()));
+}
+
 }  // namespace
 
 JobRunner::JobRunner(const RunnerContext* context, v1::Grant grant, std::unique_ptr<DevicePool::Claim> claim)
@@ -195,7 +201,7 @@ absl::Status JobRunner::FillFolders(const std::vector<Rank>& ranks) {
     auto status = rank.folder.WriteJob(grant_, context_->data_root, model, rank.device);
     if (!status.ok()) return status;
   }
-  // The other ranks get what rank 0 has read.
+  // The other ranks get what rank 0 has read; those on other workers are there already and wait for it to listen.
   if (!grant_.has_resume_from() || !leads()) return absl::OkStatus();
   std::optional<uid_t> reader;
   if (const TrainerUser* const user = User()) reader = user->uid;
@@ -262,16 +268,14 @@ void JobRunner::Log(const Rank& rank, std::string_view level, std::string_view t
 void JobRunner::Deliver(Outcome outcome) {
   if (control_.reason() != StopReason::kStale) {
     // Known from here on: a daemon that starts after this one's death says the same.
-    if (auto saved = folder_.SaveOutcome(outcome); !saved.ok()) spdlog::warn("{}", saved.ToString());
+    KeepOutcome(outcome = WithUpload(std::move(outcome), offer_error_));
     uint64_t last_seq = spool_->Seal(WallTimeMs());
+    // Of a checkpoint that was refused nothing is left for that daemon to offer again, and the events may take long.
+    if (Outcome now = WithUpload(outcome, uploader_->WaitUntilCommitted()); now != outcome)
+      KeepOutcome(outcome = std::move(now));
     if (!sender_->WaitUntilDurable(last_seq) && calls_.events_given_up()) {
       last_seq = spool_->acknowledged_seq();
-      outcome = Failure(v1::INFRA, "the coordinator refused the trainer's events as invalid");
-    }
-    absl::Status uploaded = offer_error_;
-    uploaded.Update(uploader_->WaitUntilCommitted());
-    if (!uploaded.ok() && !absl::IsCancelled(uploaded) && outcome.state == v1::SUCCEEDED) {
-      outcome = Failure(v1::INFRA, absl::StrCat("the last checkpoint was not delivered: ", uploaded.message()));
+      KeepOutcome(outcome = Failure(v1::INFRA, "the coordinator refused the trainer's events as invalid"));
     }
     Finish(outcome, last_seq);
   }
@@ -281,6 +285,10 @@ void JobRunner::Deliver(Outcome outcome) {
       "no more",
       lease().job_id(), lease().attempt());
   if (auto closed = folder_.Close(); !closed.ok()) spdlog::warn("{}", closed.ToString());
+}
+
+void JobRunner::KeepOutcome(const Outcome& outcome) const {
+  if (auto saved = folder_.SaveOutcome(outcome); !saved.ok()) spdlog::warn("{}", saved.ToString());
 }
 
 void JobRunner::Finish(const Outcome& outcome, uint64_t last_seq) {

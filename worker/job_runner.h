@@ -88,6 +88,8 @@ class JobRunner {
   void Log(const Rank& rank, std::string_view level, std::string_view text);
 
   void Deliver(Outcome outcome);
+  // For the daemon that finds this attempt as a leftover.
+  void KeepOutcome(const Outcome& outcome) const;
   void Finish(const Outcome& outcome, uint64_t last_seq);
 
   const RunnerContext* const context_;

@@ -14,6 +14,8 @@ struct Outcome {
   v1::JobState state = v1::FAILED;  // SUCCEEDED, FAILED or CANCELLED
   v1::FailureClass failure_class = v1::FAILURE_CLASS_NONE;
   std::string message;
+
+  bool operator==(const Outcome&) const = default;
 };
 
 Outcome Failure(v1::FailureClass failure_class, std::string message);

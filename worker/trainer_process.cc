@@ -135,7 +135,8 @@ std::vector<std::string> TrainerEnvironment(const char* const* environ, const st
                                        "TORCH_*",
                                        "PYTORCH_*",
                                        "SINK_ATTENTION",
-                                       "SINK_COLLECTIVE_TIMEOUT_S"};
+                                       "SINK_COLLECTIVE_TIMEOUT_S",
+                                       "SINK_RENDEZVOUS_TIMEOUT_S"};
   constexpr const char* kOurs[] = {"SINK_COORDINATOR",
                                    "SINK_RUN",
                                    "SINK_EVENTS_FD",

@@ -29,9 +29,9 @@ struct TrainerCommand {
 
 // The part of `environ` that a trainer may see: an allow-list (PATH, HOME, LANG, LC_*, TZ, TMPDIR, LD_LIBRARY_PATH,
 // OMP_*, KMP_*, MKL_*, MALLOC_*, CUDA_*, NCCL_*, GLOO_*, TP_*, TORCH_*, PYTORCH_*, and of SINK_* what sink-trainer
-// reads from outside: SINK_ATTENTION, SINK_COLLECTIVE_TIMEOUT_S) and `more`, names or beginnings of names with a *
-// behind them. Never the coordinator's address, nor what the daemon sets itself for every trainer or for the ranks of a
-// gang.
+// reads from outside: SINK_ATTENTION, SINK_COLLECTIVE_TIMEOUT_S, SINK_RENDEZVOUS_TIMEOUT_S) and `more`, names or
+// beginnings of names with a * behind them. Never the coordinator's address, nor what the daemon sets itself for every
+// trainer or for the ranks of a gang.
 std::vector<std::string> TrainerEnvironment(const char* const* environ, const std::vector<std::string>& more = {});
 
 struct ExitStatus {

@@ -13,6 +13,8 @@
 namespace sink::cli {
 namespace {
 
+constexpr int kTimesRead = 3;  // of a job whose points are thinned while they are read
+
 struct MetricsOptions {
   std::string id;
   std::vector<std::string> names;
@@ -108,10 +110,14 @@ Outcome Metrics(Session& session, const MetricsOptions& options) {
   request.set_from_step(options.from_step);
   for (const std::string& name : options.names) request.add_names(name);
   std::vector<v1::MetricPoint> points;
-  const absl::Status status = session.client().ReadMetrics(request, [&](const v1::MetricPoints& batch) {
-    points.insert(points.end(), batch.points().begin(), batch.points().end());
-    return !session.world().interrupt.triggered();
-  });
+  absl::Status status = absl::AbortedError("not read yet");
+  for (int times = 0; times < kTimesRead && absl::IsAborted(status); ++times) {
+    points.clear();
+    status = session.client().ReadMetrics(request, [&](const v1::MetricPoints& batch) {
+      points.insert(points.end(), batch.points().begin(), batch.points().end());
+      return !session.world().interrupt.triggered();
+    });
+  }
   if (session.world().interrupt.triggered()) return {kInterrupted, "interrupted"};
   if (!status.ok()) return FromStatus(status);
   session.printer().Print(session.format() == Format::kTable ? LatestPage(points) : PointsPage(points));

@@ -102,6 +102,7 @@ absl::Status ReadCurves(Session& session, const std::vector<std::string>& ids, s
         (point.name() == kLoss ? curves.loss : curves.alpha).Add(point.step(), point.value());
       return true;
     });
+    if (absl::IsAborted(status)) continue;  // thinned meanwhile: the next look reads it anew
     if (!status.ok()) return status;
     found->second = std::move(curves);
   }

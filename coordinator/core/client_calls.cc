@@ -23,7 +23,7 @@
 namespace sink {
 namespace {
 
-constexpr size_t kJobsPerTransaction = 500;  // of Cancel and Retry, so that no other caller waits long
+constexpr size_t kJobsPerTransaction = 500;  // so that no other caller waits long; each is a few statements or more
 
 absl::StatusOr<std::vector<std::string>> Select(store::Snapshot& rows, const JobSelection& selection) {
   if (selection.sweep.empty() == selection.jobs.empty()) {
@@ -320,7 +320,7 @@ absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, 
   int part = 0;
   SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
     const RequestName name = PartOf(request, part++);
-    return context_->Write([&](store::Transaction& rows) -> absl::Status {
+    return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
       SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, name));
       if (before) return AddNumbers(*before, {&result.cancelled, &result.requested, &result.kept});
       CancelResult here;
@@ -344,7 +344,7 @@ absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& 
   int part = 0;
   SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
     const RequestName name = PartOf(request, part++);
-    return context_->Write([&](store::Transaction& rows) -> absl::Status {
+    return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
       std::vector<std::string> here;
       SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, name));
       if (before) {
@@ -385,7 +385,7 @@ absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep, 
   }));
   DeleteResult result;
   SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
-    return context_->Write([&](store::Transaction& rows) -> absl::Status {
+    return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
       for (const std::string& id : chunk) SINK_RETURN_IF_ERROR(LeaveOrDelete(rows, sweep, id, &result));
       return absl::OkStatus();
     });
@@ -405,7 +405,7 @@ absl::StatusOr<int> ClientCalls::SetPriority(const std::string& sweep, int prior
   }));
   int changed = 0;
   SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
-    return context_->Write([&](store::Transaction& rows) -> absl::Status {
+    return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
       for (const std::string& id : chunk) {
         absl::StatusOr<Job> job = rows.GetJob(id);
         if (absl::IsNotFound(job.status())) continue;  // somebody deletes the sweep

@@ -38,7 +38,8 @@ class JobQueries {
   absl::StatusOr<Explanation> Explain(std::string_view job, Now now);
   // At most `limit` lines, those after the cursor; `tail` > 0: from that many before the end on.
   absl::StatusOr<LogPage> ReadLogs(std::string_view job, int64_t after, int tail, int limit);
-  // At most `limit` points with id > after, in order of id; empty when there are no more.
+  // At most `limit` points with id > after, in order of id; empty when there are no more. ABORTED: they were thinned
+  // since the point `after` was read; begin anew.
   absl::StatusOr<std::vector<MetricPoint>> ReadMetrics(std::string_view job, const store::MetricQuery& query);
   // For charts: evenly spread points of a long job, at a bounded cost; store/job_store.h.
   absl::StatusOr<store::MetricSample> SampleMetrics(std::string_view job, const std::vector<std::string>& names);

@@ -211,6 +211,18 @@ absl::Status Principals::Release(const std::string& sweep) {
   return absl::OkStatus();
 }
 
+absl::Status Principals::ReleaseAllBut(const absl::flat_hash_set<std::string>& sweeps) {
+  std::vector<std::string> gone;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [sweep, owner] : owners_) {
+      if (!sweeps.contains(sweep)) gone.push_back(sweep);
+    }
+  }
+  for (const std::string& sweep : gone) SINK_RETURN_IF_ERROR(Release(sweep));
+  return absl::OkStatus();
+}
+
 absl::Status Principals::Remove(const std::string& name) {
   SINK_RETURN_IF_ERROR(store_->RemovePrincipal(name));
   MutexLock lock(&mutex_);

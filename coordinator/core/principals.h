@@ -13,6 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -58,6 +59,9 @@ class Principals {
   std::string OwnerOf(const std::string& sweep) const ABSL_LOCKS_EXCLUDED(mutex_);  // empty: nobody
   // The sweep is no more, and its name anybody's.
   absl::Status Release(const std::string& sweep) ABSL_LOCKS_EXCLUDED(writing_, mutex_);
+  // The same of every sweep but these, while nobody submits: what a deletion that a crash cut short, or a submission
+  // that failed, has left.
+  absl::Status ReleaseAllBut(const absl::flat_hash_set<std::string>& sweeps) ABSL_LOCKS_EXCLUDED(writing_, mutex_);
 
   // From now on its certificates are refused. A user's login tokens go with it. NOT_FOUND.
   absl::Status Revoke(const std::string& name) ABSL_LOCKS_EXCLUDED(writing_, mutex_);

@@ -79,7 +79,7 @@ absl::StatusOr<bool> Retention::Step(const RetentionPolicy& policy, bool dry_run
   if (ended.empty()) return false;
   *mark = {ended.back().finished_ms, ended.back().order};
   RetentionResult step;
-  const absl::Status done = context_->Write([&](store::Transaction& rows) -> absl::Status {
+  const absl::Status done = context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
     for (const store::EndedJob& ended_job : ended) {
       const auto kept = best->find(ended_job.home_sweep);
       if (kept != best->end() && kept->second.contains(ended_job.id)) continue;

@@ -75,9 +75,11 @@ absl::StatusOr<bool> SweepWatch::TellAll(const Writer& write) {
 
 absl::StatusOr<bool> SweepWatch::TellInParts(const Writer& write) {
   store::JobQuery page{.sweep = sweep_, .states = {}, .limit = kJobsAPart, .after = ""};
+  bool all_final = false;  // before any part was read, so that every part says so
   for (bool first = true;; first = false) {
     // A part is of its own moment; what changes between two is news to this watch.
     SINK_ASSIGN_OR_RETURN(const Sweep sweep, queries_->GetSweep(sweep_));
+    if (first) all_final = AllFinal(sweep);
     const absl::StatusOr<std::vector<Job>> jobs = queries_->ListJobs(page);
     // The job at the end of the part before has left the sweep: that is news, with which all begins again.
     if (absl::IsNotFound(jobs.status()) && !first) return false;
@@ -91,8 +93,7 @@ absl::StatusOr<bool> SweepWatch::TellInParts(const Writer& write) {
     part.set_changed_only(!first);
     part.set_more(jobs->size() == kJobsAPart);
     if (!write(part)) return WatcherHasLeft();
-    // What ended while the parts were read is yet to be told.
-    if (!part.more()) return AllFinal(sweep) && OfThisSweep(queries_->feed().Since(position_)).empty();
+    if (!part.more()) return all_final && AllFinal(sweep);
     page.after = jobs->back().id;
   }
 }
@@ -111,10 +112,12 @@ absl::StatusOr<bool> SweepWatch::TellChanges(const std::vector<std::string>& ids
   v1::GetSweepResponse changes;
   SINK_ASSIGN_OR_RETURN(const Sweep sweep,
                         queries_->VisitJobsOf(sweep_, ids, [&](const Job& job) { ToProto(job, changes.add_jobs()); }));
+  // What the last jobs have become may be in the store before it is in the feed.
+  if (AllFinal(sweep)) return TellAll(write);
   ToProto(sweep, changes.mutable_sweep());
   changes.set_changed_only(true);
   if (changes.jobs_size() > 0 && !write(changes)) return WatcherHasLeft();
-  return AllFinal(sweep);
+  return false;
 }
 
 void SweepWatch::Remember(const Job& job) { jobs_.insert(KeyOf(job.id)); }

@@ -33,7 +33,7 @@ struct JobQuery {
 struct MetricQuery {
   std::vector<std::string> names;  // empty: all; a trailing '*' matches any ending
   int64_t from_step = 0;
-  int64_t after = 0;  // point id
+  int64_t after = 0;  // point id, of an earlier answer; ABORTED where the job's points were thinned since: begin anew
   int limit = 1000;
 };
 
@@ -186,8 +186,8 @@ class Transaction : public Snapshot {
   virtual absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) = 0;
   // A point of the same (job, name, step) is replaced in place and keeps its id. Cheapest where steps grow.
   virtual absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) = 0;
-  // Leaves of each curve its first and last point and evenly spaced ones between, `points_a_curve` in all; their ids
-  // are new. The curve keeps its values: none is a mean.
+  // Leaves of each curve its first and last point and evenly spaced ones between, `points_a_curve` in all; where that
+  // is fewer than there were, all have new ids, greater than any before. The curve keeps its values: none is a mean.
   virtual absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve) = 0;
   virtual absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) = 0;
   virtual absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) = 0;

@@ -244,11 +244,14 @@ class MemoryTransaction final : public Transaction {
   absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
     std::vector<MetricPoint> points;
+    bool thinned = query.after > 0;
     for (const MetricPoint& point : Children(t_.metrics, job_id)) {
+      thinned = thinned && point.id != query.after;
       if (point.id > query.after && point.step >= query.from_step && WantsMetric(query.names, point.name)) {
         points.push_back(point);
       }
     }
+    if (thinned) return PointsWereThinned();
     std::sort(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
     if (points.size() > static_cast<size_t>(query.limit)) points.resize(query.limit);
     return points;
@@ -554,6 +557,10 @@ class MemoryTransaction final : public Transaction {
         if (!std::binary_search(kept.begin(), kept.end(), step)) Erase(t_.metrics, {job_id, name, step});
       }
     }
+    if (thinned.points_after == thinned.points_before) return thinned;
+    std::vector<MetricPoint> left = Children(t_.metrics, job_id);
+    std::sort(left.begin(), left.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+    for (const MetricPoint& point : left) Edit(t_.metrics, {job_id, point.name, point.step}).id = ++t_.next_id;
     return thinned;
   }
 

@@ -1,10 +1,12 @@
-// Which metric names a query wants; shared by both stores. Pure; any thread.
+// Which points a query wants, and what it is told where they cannot be had; shared by both stores. Pure; any thread.
 #pragma once
 
 #include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "absl/status/status.h"
 
 namespace sink::store {
 
@@ -14,6 +16,10 @@ inline bool WantsMetric(const std::vector<std::string>& patterns, std::string_vi
            if (!pattern.ends_with('*')) return pattern == name;
            return name.starts_with(pattern.substr(0, pattern.size() - 1));
          });
+}
+
+inline absl::Status PointsWereThinned() {
+  return absl::AbortedError("its points were thinned while they were read; ask again");
 }
 
 }  // namespace sink::store

@@ -25,7 +25,9 @@ constexpr char kBackwards[] =
     "SELECT place, low, high, reach, data FROM points WHERE place BETWEEN ?1 AND ?2 ORDER BY place DESC";
 constexpr char kForwards[] =
     "SELECT place, data FROM points WHERE place BETWEEN ?1 AND ?2 AND high >= ?3 ORDER BY place";
+constexpr char kFirst[] = "SELECT place FROM points WHERE place BETWEEN ?1 AND ?2 ORDER BY place LIMIT 1";
 constexpr char kOne[] = "SELECT data FROM points WHERE place = ?1";
+constexpr char kIsThere[] = "SELECT 1 FROM points WHERE place = ?1";
 constexpr char kStore[] =
     "INSERT INTO points (place, low, high, reach, data) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (place) DO UPDATE SET "
     "low = excluded.low, high = excluded.high, reach = excluded.reach, data = excluded.data";
@@ -36,6 +38,12 @@ constexpr int kAllPoints = INT_MAX;
 
 int64_t FirstPlace(int64_t job) { return job << kBlockBits; }
 int64_t LastPlace(int64_t job) { return FirstPlace(job) + kMostBlocks; }
+
+absl::StatusOr<int64_t> PlaceAfter(int64_t place) {
+  if ((place & kMostBlocks) == kMostBlocks)
+    return absl::ResourceExhaustedError("a job has more metric points than the database can hold");
+  return place + 1;
+}
 
 absl::Status Damaged(int64_t place) {
   return absl::DataLossError(absl::StrCat("database failed: block ", place, " of the table points is damaged"));
@@ -168,10 +176,8 @@ absl::Status PointTable::Append(Block block, const std::vector<StoredPoint>& poi
     if (count > 0) SINK_RETURN_IF_ERROR(Store(block));
     next += count;
     if (next == points.size()) break;
-    if ((block.place & kMostBlocks) == kMostBlocks) {
-      return absl::ResourceExhaustedError("a job has more metric points than the database can hold");
-    }
-    block = {block.place + 1, 0, 0, block.reach, ""};
+    SINK_ASSIGN_OR_RETURN(const int64_t place, PlaceAfter(block.place));
+    block = {place, 0, 0, block.reach, ""};
   }
   return absl::OkStatus();
 }
@@ -182,9 +188,11 @@ absl::Status PointTable::Store(const Block& block) {
 
 absl::StatusOr<Thinned> PointTable::Thin(int64_t job, int points_a_curve) {
   std::vector<StoredPoint> points;
+  int64_t last = FirstPlace(job);
   {
     Query rows(db_, kForwards, FirstPlace(job), LastPlace(job), INT64_MIN);
     while (rows.Next()) {
+      last = rows.Int(0);
       if (!DecodeBlock(rows.Bytes(1), &points)) return Damaged(rows.Int(0));
     }
     if (!rows.status().ok()) return rows.status();
@@ -200,7 +208,7 @@ absl::StatusOr<Thinned> PointTable::Thin(int64_t job, int points_a_curve) {
   std::erase_if(points, [&](const StoredPoint& point) { return !kept.contains(Key(point.series, point.step)); });
   SINK_RETURN_IF_ERROR(Delete(job));
   Block first;
-  first.place = FirstPlace(job) + 1;
+  SINK_ASSIGN_OR_RETURN(first.place, PlaceAfter(last));
   SINK_RETURN_IF_ERROR(Append(std::move(first), points));
   return thinned;
 }
@@ -214,6 +222,12 @@ absl::StatusOr<std::vector<MetricPoint>> PointTable::List(int64_t job, const Met
   std::vector<StoredPoint> stored;
   Wanted wanted(db_, names_, query.names);
   const int64_t first = FirstPlace(job) + (query.after >> kOrdinalBits);
+  if (query.after > 0) {
+    Query row(db_, kIsThere, first);
+    const bool is_there = row.Next();
+    if (!row.status().ok()) return row.status();
+    if (!is_there) return PointsWereThinned();
+  }
   Query rows(db_, kForwards, first, LastPlace(job), query.from_step);
   while (points.size() < static_cast<size_t>(query.limit) && rows.Next()) {
     const int64_t place = rows.Int(0);
@@ -236,17 +250,19 @@ absl::StatusOr<MetricSample> PointTable::Sample(int64_t job, const std::vector<s
   MetricSample sample;
   SINK_ASSIGN_OR_RETURN(const Block last, LastBlock(job));
   if (last.data.empty()) return sample;
-  const int64_t blocks = last.place & kMostBlocks;  // numbered from 1
+  SINK_ASSIGN_OR_RETURN(const int64_t begin, FirstBlockNumber(job));
+  const int64_t newest = last.place & kMostBlocks;
+  const int64_t blocks = newest - begin + 1;
   Wanted wanted(db_, names_, names);
-  absl::StatusOr<int64_t> in_last = SampleBlock(job, blocks, kAllPoints, &wanted, &sample.points);
+  absl::StatusOr<int64_t> in_last = SampleBlock(job, newest, kAllPoints, &wanted, &sample.points);
   if (!in_last.ok()) return in_last.status();
-  sample.last = (blocks << kOrdinalBits) + *in_last;
+  sample.last = (newest << kOrdinalBits) + *in_last;
   int64_t stride = 1;
   while (blocks / stride > kSampledBlocks) stride *= 2;
   const int most = stride == 1 ? kAllPoints : kPointsOfABlock;
   for (bool first = true;; first = false) {
     // The first time every stride-th block, then those half way between the ones that were read.
-    for (int64_t number = first ? 1 : 1 + stride; number < blocks; number += first ? stride : 2 * stride) {
+    for (int64_t number = begin + (first ? 0 : stride); number < newest; number += first ? stride : 2 * stride) {
       SINK_RETURN_IF_ERROR(SampleBlock(job, number, most, &wanted, &sample.points).status());
     }
     if (stride == 1 || blocks / (stride / 2) > kMostSampledBlocks) break;
@@ -259,6 +275,13 @@ absl::StatusOr<MetricSample> PointTable::Sample(int64_t job, const std::vector<s
   }
   std::sort(sample.points.begin(), sample.points.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   return sample;
+}
+
+absl::StatusOr<int64_t> PointTable::FirstBlockNumber(int64_t job) {
+  Query row(db_, kFirst, FirstPlace(job), LastPlace(job));
+  const bool is_there = row.Next();
+  if (!row.status().ok()) return row.status();
+  return is_there ? row.Int(0) & kMostBlocks : 1;
 }
 
 absl::StatusOr<int64_t> PointTable::SampleBlock(int64_t job, int64_t number, int most, Wanted* wanted,

@@ -2,7 +2,8 @@
 // Belongs to one connection's thread, within a transaction. A job is its jobs.seq.
 //
 // A new point goes behind all that are there, into the last block while it has room. A point of a series and step that
-// is there already, as a later attempt repeats it, takes its place.
+// is there already, as a later attempt repeats it, takes its place. Blocks have numbers without a gap, from 1 on; those
+// that are left when points are thinned go on counting, so that who reads page by page finds out.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +34,12 @@ class PointTable {
 
  private:
   struct Block {
-    int64_t place = 0;          // key: of the job, then its number, from 1
+    int64_t place = 0;          // key: of the job, then its number
     int64_t low = 0, high = 0;  // steps
     int64_t reach = 0;          // the highest step in this block and all before it
     std::string data;
   };
+  absl::StatusOr<int64_t> FirstBlockNumber(int64_t job);
   // Names of the series that a query wants, each looked up once.
   class Wanted;
   // Adds the wanted points of a block, of each series `most`, evenly spread. Returns the block's own number of points.
@@ -45,7 +47,7 @@ class PointTable {
                                       std::vector<MetricPoint>* points);
   // What the new points may repeat is in the last blocks: those that reach their lowest step.
   absl::Status Replace(int64_t job, int64_t lowest, std::vector<StoredPoint>* points);
-  absl::StatusOr<Block> LastBlock(int64_t job);
+  absl::StatusOr<Block> LastBlock(int64_t job);  // where there is none, an empty one to begin with
   absl::Status Append(Block block, const std::vector<StoredPoint>& points);
   absl::Status Store(const Block& block);
 

@@ -127,7 +127,7 @@ class CurveTopic final : public Topic {
  private:
   struct Fresh {
     Curves curves;
-    bool anew = false;  // a later attempt began before the newest point, so that the whole curve was read again
+    bool anew = false;  // the whole curve was read again: of a later attempt, or thinned
   };
 
   // The jobs that there are now; of those that were read before, what came since.
@@ -151,14 +151,16 @@ class CurveTopic final : public Topic {
     Fresh fresh;
     store::MetricQuery query{.names = Names(), .from_step = 0, .after = job.read, .limit = kPointsRead};
     for (bool more = true; more;) {
-      SINK_ASSIGN_OR_RETURN(const std::vector<MetricPoint> points, queries_->ReadMetrics(id, query));
-      for (const MetricPoint& point : points) {
+      const absl::StatusOr<std::vector<MetricPoint>> points = queries_->ReadMetrics(id, query);
+      if (absl::IsAborted(points.status())) return ReadAnew(id);  // the curve was thinned
+      if (!points.ok()) return points.status();
+      for (const MetricPoint& point : *points) {
         if (job.attempt > 0 && point.attempt > job.attempt) return ReadAnew(id);
         Add(point, &job);
         fresh.curves[point.name].Add(point.step, point.value);
       }
       query.after = job.read;
-      more = points.size() == kPointsRead;
+      more = points->size() == kPointsRead;
     }
     return fresh;
   }

@@ -133,12 +133,18 @@ class VerdictsTopic final : public Topic {
     run->curves.clear();
     store::MetricQuery query{.names = {"sink_rate/*", "alpha_max/*"}, .limit = kPointsAtOnce};
     for (bool more = true; more;) {
-      SINK_ASSIGN_OR_RETURN(const std::vector<MetricPoint> points, queries_->ReadMetrics(run->id, query));
-      for (const MetricPoint& point : points) {
+      const absl::StatusOr<std::vector<MetricPoint>> points = queries_->ReadMetrics(run->id, query);
+      if (absl::IsAborted(points.status())) {  // thinned meanwhile
+        run->curves.clear();
+        query.after = 0;
+        continue;
+      }
+      if (!points.ok()) return points.status();
+      for (const MetricPoint& point : *points) {
         run->curves[point.name].push_back({point.step, point.value, point.attempt});
         query.after = point.id;
       }
-      more = points.size() == kPointsAtOnce;
+      more = points->size() == kPointsAtOnce;
     }
     for (auto& [name, curve] : run->curves)
       std::sort(curve.begin(), curve.end(), [](const auto& a, const auto& b) { return a.step < b.step; });

@@ -5,6 +5,7 @@
 #include "model/base/process_end.h"
 #include "model/base/stack_dump.h"
 #include "model/train/link/event_sink.h"
+#include "model/train/link/run_outcome.h"
 #include "model/train/link/train_error.h"
 #include "model/train/link/trainer_commands.h"
 #include "model/train/measure/model_measurer.h"
@@ -36,7 +37,11 @@ sink::train::RunOutcome Run(const std::string& run_dir, sink::train::EventSink& 
     case sink::JobKind::kTrain:
       break;
   }
-  return sink::train::Trainer(run_dir, events, commands, sink::train::WorldFromEnvironment()).Run();
+  try {
+    return sink::train::Trainer(run_dir, events, commands, sink::train::WorldFromEnvironment()).Run();
+  } catch (const sink::train::StoppedBeforeStart&) {
+    return sink::train::RunOutcome::kStopped;
+  }
 }
 
 int RunProgram(int argc, char** argv) {

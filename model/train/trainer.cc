@@ -22,11 +22,26 @@ using pipe::MetricKind;
 
 constexpr int kLockWaitMs = 10'000;
 constexpr std::chrono::seconds kProgressInterval{1};
+constexpr std::chrono::seconds kSignOfLife{5};  // of a rank that waits for rank 0, which is what its worker looks for
 
 at::Device Prepare(const JobFile& job) {
   PrepareProcess(static_cast<int>(job.config.train.threads));
   ComputeTheSameEveryTime();
   return OpenDevice(job.device);
+}
+
+// What a rank does while it waits for the others. Rank 0 waits for a short time and in silence: its first record is to
+// be `hello`, which the coordinator gets.
+std::function<void()> WhileMeeting(const RankWorld& world, EventSink& events, TrainerCommands& commands) {
+  const std::string what = "rank " + std::to_string(world.rank) + " of " + std::to_string(world.size) +
+                           " waits for rank 0 at " + world.host + ":" + std::to_string(world.port);
+  return [=, first = world.rank == 0, &events, &commands, last = std::chrono::steady_clock::now()]() mutable {
+    if (commands.StopRequested()) throw StoppedBeforeStart();
+    const auto now = std::chrono::steady_clock::now();
+    if (first || now - last < kSignOfLife) return;
+    last = now;
+    events.Send(pipe::Log{"info", what});
+  };
 }
 
 data::LoaderOptions TrainingRowsOf(const JobFile& job, const RankWorld& world) {
@@ -46,7 +61,7 @@ Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Traine
       device_(Prepare(job_)),
       lock_(run_dir, kLockWaitMs),
       checkpoints_(std::filesystem::absolute(run_dir) / "checkpoints"),
-      ranks_(world, device_),
+      ranks_(world, device_, WhileMeeting(world, events, commands)),
       overlap_(overlap || HasQueue(device_)),
       snapshot_(snapshot),
       learner_(job_.config, device_, &ranks_),

@@ -57,8 +57,8 @@ namespace sink::train {
 class Trainer {
  public:
   // Reads run_dir/job.json, meets the other ranks, opens the data and restores the newest complete checkpoint, if there
-  // is one. UserError and data::DataError for what the user can put right, InfraError for the rest. events and commands
-  // must outlive it.
+  // is one. UserError and data::DataError for what the user can put right, InfraError for the rest, StoppedBeforeStart
+  // when it is asked to stop while it waits for the others. events and commands must outlive it.
   // For tests, `overlap`: on a CPU, too; `snapshot`: another for it.
   using SnapshotFunction = CheckpointContent (*)(const CheckpointContent&);
   Trainer(const std::filesystem::path& run_dir, EventSink& events, TrainerCommands& commands,

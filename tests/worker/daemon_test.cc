@@ -511,6 +511,44 @@ TEST(Daemon, LearnsOverTheWireThatItsLeaseIsStale) {
   EXPECT_EQ(control.reason(), StopReason::kStale);
 }
 
+// Refuses the first checkpoint for good, and is not to be reached from then on.
+class RefusesAndGoes : public FakeCoordinator {
+ public:
+  absl::Status CommitCheckpoint(const v1::CommitCheckpointRequest& request) override {
+    if (refused_.exchange(true)) return FakeCoordinator::CommitCheckpoint(request);
+    set_offline(true);
+    return absl::InvalidArgumentError("not as it was announced");
+  }
+  bool refused() const { return refused_; }
+
+ private:
+  std::atomic<bool> refused_ = false;
+};
+
+TEST(KilledDaemon, SuccessorTellsOfACheckpointThatWasRefused) {
+  testing::TempDir dir;
+  RefusesAndGoes coordinator;
+  const std::string lease = coordinator.AddJob("job1", R"({"steps": 7, "checkpoint_every": 7})");
+  {
+    Daemon first(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
+    first.Start();
+    const std::string upload = dir / "jobs/job1/1-1/upload";
+    for (int i = 0; i < 2000 && !(coordinator.refused() && std::filesystem::is_empty(upload)); ++i)
+      absl::SleepFor(absl::Milliseconds(10));
+    ASSERT_TRUE(coordinator.refused());
+    ASSERT_TRUE(WaitForFile(dir / "jobs/job1/1-1/outcome.json"));
+    first.Kill();
+  }
+  coordinator.set_offline(false);
+  Daemon second(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
+  second.Start();
+  ASSERT_TRUE(coordinator.WaitForFinish(lease));
+  const v1::FinishRequest finish = coordinator.attempt(lease).finishes[0];
+  EXPECT_EQ(finish.outcome(), v1::FAILED);
+  EXPECT_EQ(finish.failure_class(), v1::INFRA);
+  EXPECT_NE(finish.message().find("the last checkpoint was not delivered"), std::string::npos) << finish.message();
+}
+
 TEST(KilledDaemon, TakesItsTrainersAlongAndItsSuccessorDeliversTheRest) {
   testing::TempDir dir;
   FakeCoordinator coordinator;

@@ -7,7 +7,7 @@ namespace sink::cli {
 namespace {
 
 constexpr int kPage = 1000;
-constexpr int kTries = 3;  // of a sweep that is submitted anew while it is read
+constexpr int kTries = 3;  // of a sweep that is submitted anew, or whose points are thinned, while it is read
 
 // Calls `read(request)` once for the sweep, or for each job: where few of the sweep's are wanted, and where the
 // coordinator does not know the field. A coordinator refuses what it does not know before it sends anything.
@@ -95,14 +95,36 @@ absl::Status VisitMetrics(Session& session, const std::string& sweep, size_t job
                           absl::FunctionRef<void(const std::string& id, const v1::MetricPoint& point)> visit) {
   v1::ReadMetricsRequest request;
   for (const std::string& name : names) request.add_names(name);
-  return ReadAll(session, request, sweep, jobs_in_sweep, ids, [&](const v1::ReadMetricsRequest& wanted) {
-    return session.client().ReadMetrics(wanted, [&](const v1::MetricPoints& batch) {
-      const std::string& id = wanted.job_id().empty() ? batch.job_id() : wanted.job_id();
-      if (ids.contains(id))
-        for (const v1::MetricPoint& point : batch.points()) visit(id, point);
+  std::set<std::string> left = ids;
+  // A job is visited once all of its points have come: what was thinned meanwhile is read anew.
+  std::string job;
+  std::vector<v1::MetricPoint> points;
+  const auto visit_job = [&] {
+    for (const v1::MetricPoint& point : points) visit(job, point);
+    left.erase(job);
+    points.clear();
+  };
+  const auto read = [&](const v1::ReadMetricsRequest& wanted) {
+    job = wanted.job_id();
+    points.clear();
+    const absl::Status status = session.client().ReadMetrics(wanted, [&](const v1::MetricPoints& batch) {
+      if (wanted.job_id().empty() && batch.job_id() != job) {
+        visit_job();
+        job = batch.job_id();
+      }
+      if (left.contains(job)) points.insert(points.end(), batch.points().begin(), batch.points().end());
       return !session.world().interrupt.triggered();
     });
-  });
+    if (status.ok()) visit_job();
+    return status;
+  };
+  absl::Status status;
+  for (int tries = 0; tries < kTries; ++tries) {
+    const std::set<std::string> wanted = left;
+    status = ReadAll(session, request, sweep, jobs_in_sweep, wanted, read);
+    if (!absl::IsAborted(status)) break;
+  }
+  return status;
 }
 
 absl::Status VisitHeatmaps(Session& session, const std::string& sweep, size_t jobs_in_sweep,

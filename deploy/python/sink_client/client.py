@@ -15,6 +15,7 @@ from sink.v1 import client_pb2, client_pb2_grpc, job_pb2  # noqa: E402
 
 DEADLINE = 30  # seconds, of a call that answers at once
 MAX_MESSAGE = 128 << 20
+TRIES = 3  # of a job whose points are thinned while they are read
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
@@ -229,10 +230,16 @@ class Job:
 
 
 def _points(client, request, describe):
-    rows = []
-    for message in client._stream("ReadMetrics", request):
-        of = describe(message.job_id)
-        rows += [{**of, "name": point.name, "step": point.step, "value": point.value, "attempt": point.attempt}
-                 for point in message.points]
+    for tries in range(1, TRIES + 1):
+        rows = []
+        try:
+            for message in client._stream("ReadMetrics", request):
+                of = describe(message.job_id)
+                rows += [{**of, "name": point.name, "step": point.step, "value": point.value, "attempt": point.attempt}
+                         for point in message.points]
+            break
+        except CoordinatorError as error:
+            if error.code != "ABORTED" or tries == TRIES:
+                raise
     columns = list(rows[0]) if rows else ["name", "step", "value", "attempt"]
     return _table(rows, columns)

@@ -7,6 +7,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "model/train/link/train_error.h"
+#include "model/train/ranks/rendezvous.h"
 
 namespace sink::train {
 namespace {
@@ -26,13 +27,18 @@ std::string Key(const char* what, int64_t number) { return std::string(what) + "
 
 }  // namespace
 
-RankWatch::RankWatch(const RankWorld& world) : world_(world) {
+RankWatch::RankWatch(const RankWorld& world, const std::function<void()>& idle) : world_(world) {
+  const std::string place = world.host + ":" + std::to_string(world.port);
+  // TCPStore itself would wait without a pause for `idle`, and longer and longer from one try to the next.
+  if (world.rank != 0) {
+    const std::string error = AwaitListener(world, idle);
+    if (!error.empty()) throw InfraError(Name(0) + " does not answer at SINK_RENDEZVOUS=" + place + ": " + error);
+  }
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(world.port);
   options.isServer = world.rank == 0;
   options.waitWorkers = false;
   options.timeout = world.timeout;
-  const std::string place = world.host + ":" + std::to_string(world.port);
   try {
     store_ =
         c10::make_intrusive<c10d::PrefixStore>(world.token, c10::make_intrusive<c10d::TCPStore>(world.host, options));
@@ -42,7 +48,7 @@ RankWatch::RankWatch(const RankWorld& world) : world_(world) {
                         : Name(0) + " does not answer at SINK_RENDEZVOUS=" + place + ": " + e.what_without_backtrace());
   }
   store_->setTimeout(world.timeout);
-  Meet();
+  Meet(idle);
   beating_ = std::thread([this, store = store_->clone()] { Beat(*store); });
 }
 
@@ -59,19 +65,27 @@ RankWatch::~RankWatch() {
   }
 }
 
-void RankWatch::Meet() const {
-  std::vector<std::string> all;
-  for (int rank = 0; rank < world_.size; ++rank) all.push_back(Key("rank", rank));
+void RankWatch::Meet(const std::function<void()>& idle) const {
+  const auto end = Clock::now() + world_.timeout;
   try {
-    if (store_->add(all[static_cast<size_t>(world_.rank)], 1) != 1)
+    if (store_->add(Key("rank", world_.rank), 1) != 1)
       throw InfraError("two processes are rank " + std::to_string(world_.rank) + " of this run; SINK_RANK must differ");
-    return store_->wait(all, world_.timeout);
-  } catch (const c10::Error&) {  // the time is up, or rank 0 has lost patience first
+    int come = 0;  // all ranks below have
+    while (come < world_.size && Clock::now() < end) {
+      if (store_->check({Key("rank", come)})) {
+        ++come;
+        continue;
+      }
+      std::this_thread::sleep_for(kPoll);
+      idle();
+    }
+    if (come == world_.size) return;
+  } catch (const c10::Error&) {  // rank 0 has lost patience first
   }
   std::vector<int> missing;
   try {
     for (int rank = 0; rank < world_.size; ++rank)
-      if (!store_->check({all[static_cast<size_t>(rank)]})) missing.push_back(rank);
+      if (!store_->check({Key("rank", rank)})) missing.push_back(rank);
   } catch (const c10::Error&) {
     missing = {0};
   }

@@ -20,8 +20,9 @@ namespace sink::train {
 
 class RankWatch {
  public:
-  // Returns when all ranks have come. InfraError names those that have not within world.timeout.
-  explicit RankWatch(const RankWorld& world);
+  // Returns when all ranks have come, and calls `idle` now and then until they have. InfraError names those that have
+  // not: rank 0 within world.patience (rendezvous.h), the others within world.timeout after that.
+  RankWatch(const RankWorld& world, const std::function<void()>& idle);
   // Rank 0 stays until the others have read what they need, 10 s at most.
   ~RankWatch();
 
@@ -45,7 +46,7 @@ class RankWatch {
     int64_t beats = 0, collectives = 0;  // since the run began
   };
 
-  void Meet() const;
+  void Meet(const std::function<void()>& idle) const;
   void Beat(c10d::Store& store);
   std::vector<Heartbeat> LastHeartbeats() const;  // by rank; zeros for one that has shown none
   std::string Announced() const;

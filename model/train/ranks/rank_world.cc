@@ -49,6 +49,7 @@ RankWorld WorldFromEnvironment() {
     throw UserError("SINK_RANK: must be below SINK_WORLD_SIZE, " + std::to_string(world.size) + "; not " +
                     std::to_string(world.rank));
   world.timeout = std::chrono::seconds(NumberOr("SINK_COLLECTIVE_TIMEOUT_S", 120, 1, kMaxTimeoutSeconds));
+  world.patience = std::chrono::seconds(NumberOr("SINK_RENDEZVOUS_TIMEOUT_S", 7200, 1, kMaxTimeoutSeconds));
 
   const std::string meeting = Text("SINK_RENDEZVOUS");
   if (meeting.empty()) {

@@ -63,7 +63,8 @@ BackendPtr MakeNccl(const RankWorld& world, const c10::intrusive_ptr<c10d::Store
 }  // namespace
 
 struct Ranks::Group {
-  Group(const RankWorld& world, at::Device device) : device(device), watch(world) {}
+  Group(const RankWorld& world, at::Device device, const std::function<void()>& idle)
+      : device(device), watch(world, idle) {}
 
   void Begin(const c10::intrusive_ptr<c10d::Work>& work) {
     watch.CountCollective();
@@ -89,8 +90,8 @@ void Ranks::Try(const Talk& talk) {
 
 Ranks::Ranks() = default;
 
-Ranks::Ranks(const RankWorld& world, at::Device device)
-    : world_(world), group_(world.alone() ? nullptr : std::make_unique<Group>(world, device)) {
+Ranks::Ranks(const RankWorld& world, at::Device device, const std::function<void()>& idle)
+    : world_(world), group_(world.alone() ? nullptr : std::make_unique<Group>(world, device, idle)) {
   if (!group_) return;
   const auto make = CollectivesOf(device) == Collectives::kGloo ? MakeGloo : MakeNccl;
   Try([&] { group_->backend = make(world, group_->watch.store()); });

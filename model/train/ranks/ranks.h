@@ -19,8 +19,9 @@ namespace sink::train {
 class Ranks {
  public:
   Ranks();  // alone
-  // Meets the others; tensors that travel are on `device`.
-  Ranks(const RankWorld& world, at::Device device);
+  // Meets the others, and calls `idle` now and then while it waits for them; tensors that travel are on `device`.
+  Ranks(
+      const RankWorld& world, at::Device device, const std::function<void()>& idle = [] {});
   // Without Leave() before, tells the others that this rank failed.
   ~Ranks();
   Ranks(const Ranks&) = delete;

@@ -83,6 +83,19 @@ TEST_F(SweepOwnerTest, ADryRunClaimsNothing) {
   EXPECT_EQ(sam_->SubmitSweep(dry).status().code(), absl::StatusCode::kPermissionDenied);
 }
 
+TEST_F(SweepOwnerTest, ANameThatHasNoSweepIsAnybodysAfterARestart) {
+  ASSERT_TRUE(sam_->SubmitSweep(Submission(SweepYaml("stored", "1e-3"), 1)).ok());
+  const auto failed = sam_->SubmitSweep(Submission(SweepYaml("failed", "2e-3"), 1));  // a request of before, changed
+  ASSERT_EQ(failed.status().code(), absl::StatusCode::kAlreadyExists);
+  StopServer();
+  StartServer();
+  const auto tom = ClientOf(User("tom", "submitter"));
+  const auto taken = tom->SubmitSweep(Submission(SweepYaml("failed", "2e-3"), 2));
+  EXPECT_TRUE(taken.ok()) << taken.status();
+  EXPECT_EQ(tom->SubmitSweep(Submission(SweepYaml("stored", "2e-3"), 3)).status().code(),
+            absl::StatusCode::kPermissionDenied);
+}
+
 TEST_F(SweepOwnerTest, WhatNobodyOwnsIsTheAdmins) {
   Submit("old", "1e-3");
   v1::CancelRequest cancel;

@@ -7,7 +7,10 @@
 #include <set>
 #include <thread>
 
+#include "absl/synchronization/notification.h"
 #include "coordinator/core/change_feed.h"
+#include "coordinator/core/job_manager.h"
+#include "coordinator/store/memory_store.h"
 #include "tests/coordinator/service/service_fixture.h"
 
 namespace sink {
@@ -74,6 +77,107 @@ class Watcher {
   absl::Status status_;
   std::thread thread_;
 };
+
+// Lets a test act when a change is in the store and not yet in the feed.
+class StoreWithPause : public store::JobStore {
+ public:
+  absl::Status Write(const std::function<absl::Status(store::Transaction&)>& body) override {
+    absl::Status status = store_.Write(body);
+    if (pause) std::exchange(pause, nullptr)();
+    return status;
+  }
+  absl::Status Read(const std::function<absl::Status(store::Snapshot&)>& body) override { return store_.Read(body); }
+
+  std::function<void()> pause;  // once
+
+ private:
+  store::MemoryStore store_;
+};
+
+// A watch of the sweep "s", without a server.
+class SlowFeedTest : public ::testing::Test {
+ protected:
+  SlowFeedTest() {
+    CoreOptions options;
+    options.new_lease_id = [] { return std::string("lease"); };
+    manager_ = *JobManager::Start(&store_, options, nullptr, now_);
+    watch_.emplace(&manager_->queries(), "s", /*changes_only=*/true);
+  }
+  static std::string IdOf(int n) {
+    const std::string digits = std::to_string(n);
+    return std::string(8 - digits.size(), '0') + digits + std::string(24, 'a');
+  }
+  void SubmitJobs(int count) {
+    SubmitRequest request;
+    request.sweep = "s";
+    for (int n = 0; n < count; ++n) {
+      SubmitJob& job = request.jobs.emplace_back();
+      job.id = IdOf(n);
+      job.config_json = "{}";
+      job.experiment = "e";
+      job.label = "n=" + std::to_string(n);
+      job.index = n;
+      job.max_steps = 1;
+    }
+    ASSERT_TRUE(manager_->clients().Submit(request, now_).ok());
+  }
+  void Cancel(std::vector<std::string> jobs) {
+    EXPECT_TRUE(manager_->clients().Cancel({.sweep = "", .jobs = std::move(jobs)}, now_).ok());
+  }
+  // Tells what is new, and keeps it; `between`: after each message.
+  bool Tell(const std::function<void()>& between = [] {}) {
+    const auto done = watch_->Tell([&](const v1::GetSweepResponse& update) {
+      for (const v1::Job& job : update.jobs()) told_[job.id()] = job.state();
+      between();
+      return true;
+    });
+    EXPECT_TRUE(done.ok()) << done.status();
+    return done.ok() && *done;
+  }
+
+  const Now now_{1'000'000, 500};
+  StoreWithPause store_;
+  std::unique_ptr<JobManager> manager_;
+  std::optional<SweepWatch> watch_;
+  std::map<std::string, v1::JobState> told_;  // last
+};
+
+TEST_F(SlowFeedTest, AWatchDoesNotEndBeforeItHasToldTheLastJobsEnd) {
+  SubmitJobs(2);
+  EXPECT_FALSE(Tell());
+  Cancel({IdOf(0)});
+  bool done = false;
+  store_.pause = [&] { done = Tell(); };
+  Cancel({IdOf(1)});
+  for (int i = 0; i < 10 && !done; ++i) done = Tell();
+  EXPECT_TRUE(done);
+  EXPECT_EQ(told_[IdOf(0)], v1::CANCELLED);
+  EXPECT_EQ(told_[IdOf(1)], v1::CANCELLED);
+}
+
+TEST_F(SlowFeedTest, NorWhereItEndsWhileTheSweepIsToldInParts) {
+  constexpr int kJobs = 501;
+  SubmitJobs(kJobs);
+  std::vector<std::string> others;
+  for (int n = 1; n < kJobs; ++n) others.push_back(IdOf(n));
+  Cancel(std::move(others));
+  absl::Notification stored, published;
+  std::thread canceller;
+  bool done = Tell([&] {
+    if (canceller.joinable()) return;  // the first part has been told, with the job as it was
+    store_.pause = [&] {
+      stored.Notify();
+      published.WaitForNotification();
+    };
+    canceller = std::thread([&] { Cancel({IdOf(0)}); });
+    stored.WaitForNotification();
+  });
+  published.Notify();
+  canceller.join();
+  for (int i = 0; i < 10 && !done; ++i) done = Tell();
+  EXPECT_TRUE(done);
+  EXPECT_EQ(told_[IdOf(0)], v1::CANCELLED);
+}
 
 class SweepWatchTest : public testing::ServiceTest {};
 

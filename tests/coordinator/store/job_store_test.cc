@@ -528,6 +528,40 @@ TEST_P(JobStoreContract, ListsSweepsInExpansionOrderWithPages) {
               ElementsAre(Id(1), Id(2)));
 }
 
+TEST_P(JobStoreContract, WhoReadsPointsThatAreThinnedMeanwhileIsToldToBeginAnew) {
+  Insert(QueuedJob(1));
+  std::vector<MetricPoint> points;
+  for (int64_t step = 1; step <= 5000; ++step) points.push_back({0, "a", step, 1.0 / static_cast<double>(step), 1});
+  Must([&](Transaction& rows) { return rows.PutMetrics(Id(1), points); });
+  const auto read = [&](int64_t after, int limit) {
+    MetricQuery page;
+    page.after = after;
+    page.limit = limit;
+    return Get<std::vector<MetricPoint>>([&](Snapshot& rows) { return rows.ListMetrics(Id(1), page); });
+  };
+  const std::vector<MetricPoint> all = read(0, 10'000);
+  ASSERT_EQ(all.size(), 5000u);
+  EXPECT_EQ(read(all[1999].id, 2000).front().step, 2001);
+  Must([](Transaction& rows) { return rows.ThinMetrics(Id(1), 256).status(); });
+  for (const size_t read_to : {0, 1999, 4999}) {
+    MetricQuery rest;
+    rest.after = all[read_to].id;
+    const auto list = [&](Snapshot& rows) { return rows.ListMetrics(Id(1), rest).status(); };
+    EXPECT_EQ(store_->Read(list).code(), absl::StatusCode::kAborted) << read_to;
+  }
+  const std::vector<MetricPoint> left = read(0, 10'000);
+  ASSERT_EQ(left.size(), 256u);
+  EXPECT_EQ(left.back().step, 5000);
+  EXPECT_GT(left.front().id, all.back().id) << "no place comes back";
+  const auto sample = Get<MetricSample>([](Snapshot& rows) { return rows.SampleMetrics(Id(1), {}); });
+  EXPECT_EQ(sample.points.size(), 256u);
+  EXPECT_EQ(sample.last, left.back().id);
+  Must([](Transaction& rows) { return rows.PutMetrics(Id(1), {{0, "a", 5001, 0.5, 2}}); });
+  const std::vector<MetricPoint> later = read(sample.last, 10'000);
+  ASSERT_EQ(later.size(), 1u);
+  EXPECT_EQ(later[0].step, 5001);
+}
+
 TEST_P(JobStoreContract, APointIsReplacedInPlaceAndKeepsItsId) {
   Insert(QueuedJob(1));
   auto put = [&](std::vector<MetricPoint> points) {

@@ -23,12 +23,14 @@ constexpr const char* kNames[] = {"SINK_RANK",
                                   "SINK_RENDEZVOUS",
                                   "SINK_RENDEZVOUS_TOKEN",
                                   "SINK_RENDEZVOUS_TOKEN_FILE",
-                                  "SINK_COLLECTIVE_TIMEOUT_S"};
+                                  "SINK_COLLECTIVE_TIMEOUT_S",
+                                  "SINK_RENDEZVOUS_TIMEOUT_S"};
 const Variables kGood = {{"SINK_RANK", "2"},
                          {"SINK_WORLD_SIZE", "4"},
                          {"SINK_RENDEZVOUS", "node-1:29500"},
                          {"SINK_RENDEZVOUS_TOKEN", "t"},
-                         {"SINK_COLLECTIVE_TIMEOUT_S", "30"}};
+                         {"SINK_COLLECTIVE_TIMEOUT_S", "30"},
+                         {"SINK_RENDEZVOUS_TIMEOUT_S", "90"}};
 
 RankWorld Parse(const Variables& variables) {
   for (const char* name : kNames) unsetenv(name);
@@ -58,6 +60,7 @@ TEST(RankWorld, AloneWithoutAnyVariable) {
   EXPECT_EQ(world.rank, 0);
   EXPECT_EQ(world.size, 1);
   EXPECT_EQ(world.timeout.count(), 120);
+  EXPECT_EQ(world.patience.count(), 7200);
 }
 
 TEST(RankWorld, OneRankOfSeveral) {
@@ -69,6 +72,7 @@ TEST(RankWorld, OneRankOfSeveral) {
   EXPECT_EQ(world.port, 29500);
   EXPECT_EQ(world.token, "t");
   EXPECT_EQ(world.timeout.count(), 30);
+  EXPECT_EQ(world.patience.count(), 90);
 }
 
 TEST(RankWorld, OneRankMayMeetNobody) {
@@ -102,6 +106,7 @@ TEST(RankWorld, NonsenseIsRefusedByName) {
   EXPECT_THAT(ErrorOf("SINK_RENDEZVOUS", "node-1:65536"), HasSubstr("SINK_RENDEZVOUS: port"));
   EXPECT_THAT(ErrorOf("SINK_RENDEZVOUS_TOKEN", ""), HasSubstr("SINK_RENDEZVOUS_TOKEN"));
   EXPECT_THAT(ErrorOf("SINK_COLLECTIVE_TIMEOUT_S", "0"), HasSubstr("SINK_COLLECTIVE_TIMEOUT_S"));
+  EXPECT_THAT(ErrorOf("SINK_RENDEZVOUS_TIMEOUT_S", "0"), HasSubstr("SINK_RENDEZVOUS_TIMEOUT_S"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <thread>
 
 #include "tests/model/train/helpers/tiny_job.h"
 #include "tests/model/train/helpers/trainer_child.h"
@@ -250,19 +251,53 @@ TEST(RanksOfOneJob, ThatHaveOtherDataAreRefused) {
   EXPECT_THAT(FailureOf(gang[0]).message, HasSubstr("rank 1 of 2 failed"));
 }
 
+// One rank of two, by itself.
+std::unique_ptr<Child> StartOfTwo(const TinyJob& job, int rank, int port, const std::string& token,
+                                  const std::string& patience = "60") {
+  return std::make_unique<Child>(
+      std::vector<std::string>{job.MakeRun("rank" + std::to_string(rank)).string()}, true, std::vector<Limit>{},
+      std::map<std::string, std::string>{{"SINK_RANK", std::to_string(rank)},
+                                         {"SINK_WORLD_SIZE", "2"},
+                                         {"SINK_RENDEZVOUS", "127.0.0.1:" + std::to_string(port)},
+                                         {"SINK_RENDEZVOUS_TOKEN", token},
+                                         {"SINK_COLLECTIVE_TIMEOUT_S", "5"},
+                                         {"SINK_RENDEZVOUS_TIMEOUT_S", patience}});
+}
+
+TEST(RanksOfOneJob, WaitForARankZeroThatIsLate) {
+  const RanksJob job;
+  const int port = testing::UnusedPort();
+  const auto other = StartOfTwo(job, 1, port, "token");
+  std::this_thread::sleep_for(std::chrono::seconds(8));  // longer than a collective may take
+  const auto first = StartOfTwo(job, 0, port, "token");
+  EXPECT_EQ(first->Wait(), pipe::kExitFinished) << first->error_text();
+  EXPECT_EQ(other->Wait(), pipe::kExitFinished) << other->error_text();
+  // Meanwhile its worker has seen that it lives.
+  ASSERT_FALSE(other->records().empty());
+  const auto* sign = std::get_if<pipe::Log>(&other->records().front());
+  ASSERT_NE(sign, nullptr);
+  EXPECT_THAT(sign->message, HasSubstr("rank 1 of 2 waits for rank 0 at 127.0.0.1:"));
+}
+
+TEST(RanksOfOneJob, OneThatWaitsObeysAStopAtOnce) {
+  const RanksJob job;
+  const auto waiting = StartOfTwo(job, 1, testing::UnusedPort(), "token");
+  waiting->Command("stop\n");
+  EXPECT_EQ(waiting->Wait(), pipe::kExitStopped) << waiting->error_text();
+  EXPECT_TRUE(waiting->records().empty());
+}
+
+TEST(RanksOfOneJob, ARankZeroThatNeverListensIsNamed) {
+  const RanksJob job;
+  const auto waiting = StartOfTwo(job, 1, testing::UnusedPort(), "token", "1");
+  EXPECT_EQ(waiting->Wait(), pipe::kExitInfra);
+  EXPECT_THAT(FailureOf(*waiting).message, HasSubstr("rank 0 of 2 does not answer at SINK_RENDEZVOUS=127.0.0.1:"));
+}
+
 TEST(RanksOfOneJob, OfDifferentRunsNeverMeet) {
   const RanksJob job;
-  const std::string meeting = "127.0.0.1:" + std::to_string(testing::UnusedPort());
-  const auto start = [&](int rank) {
-    return std::make_unique<Child>(
-        std::vector<std::string>{job.MakeRun("rank" + std::to_string(rank)).string()}, true, std::vector<Limit>{},
-        std::map<std::string, std::string>{{"SINK_RANK", std::to_string(rank)},
-                                           {"SINK_WORLD_SIZE", "2"},
-                                           {"SINK_RENDEZVOUS", meeting},
-                                           {"SINK_RENDEZVOUS_TOKEN", "token" + std::to_string(rank)},
-                                           {"SINK_COLLECTIVE_TIMEOUT_S", "5"}});
-  };
-  const std::unique_ptr<Child> ranks[] = {start(0), start(1)};
+  const int port = testing::UnusedPort();
+  const std::unique_ptr<Child> ranks[] = {StartOfTwo(job, 0, port, "token0"), StartOfTwo(job, 1, port, "token1")};
   for (const int rank : {0, 1}) {
     EXPECT_EQ(ranks[rank]->Wait(), pipe::kExitInfra);
     EXPECT_THAT(FailureOf(*ranks[rank]).message, HasSubstr("rank " + std::to_string(1 - rank) + " of 2 d"));
