@@ -355,7 +355,9 @@ grpc::Status ClientServiceImpl::VerifyCheckpoints(grpc::ServerContext* context,
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto ticket = gate_->EnterTransfer(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
-  const auto found = guard_->Verify(request->job_id());
+  const auto rows = queries_->ListCheckpoints(request->job_id());
+  if (!rows.ok()) return fail_stop_->Answer(rows.status());
+  const auto found = guard_->Verify(*rows);
   if (!found.ok()) return ToGrpc(found.status());
   for (const auto& [checkpoint, damage] : *found) {
     v1::CheckpointHealth* health = response->add_checkpoints();

@@ -18,10 +18,12 @@
 namespace sink {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::kSession;
 using testing::kWorkerId;
+using ::testing::Not;
 using ::testing::StartsWith;
 using testing::TestCheckpoint;
 
@@ -469,6 +471,19 @@ TEST_F(DamageTest, ACheckpointThatWasFoundDamagedAtARepetitionAndNeverSentAgainI
   EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(10));
   EXPECT_EQ(Fetch(grant.lease(), 0).value(), 10);
+}
+
+TEST_F(DamageTest, ADamagedCheckpointOfAJobThatHasSucceededIsNotCalledDropped) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  ASSERT_EQ(Finish(grant.lease(), 1)->state(), v1::SUCCEEDED);
+  FlipABit(grant.lease(), 10);
+  v1::DownloadCheckpointRequest download;
+  download.set_job_id(grant.lease().job_id());
+  const absl::Status damaged = client_->DownloadCheckpoint(download, [](const auto&) { return true; });
+  EXPECT_EQ(damaged.code(), absl::StatusCode::kDataLoss) << damaged;
+  EXPECT_THAT(std::string(damaged.message()), AllOf(HasSubstr("it stays"), Not(HasSubstr("dropped"))));
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(10));
 }
 
 TEST_F(DamageTest, VerifyTellsAndDropForgets) {
