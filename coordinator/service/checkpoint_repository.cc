@@ -98,6 +98,11 @@ absl::Status Unreadable(const files::FileError& error) {
   }
 }
 
+bool HasRow(const std::vector<Checkpoint>& rows, uint64_t fence, int64_t step) {
+  return std::any_of(rows.begin(), rows.end(),
+                     [&](const Checkpoint& row) { return row.fence == fence && row.step == step; });
+}
+
 // "step-12" or "step-12.part" -> 12.
 std::optional<int64_t> StepOf(absl::string_view name) {
   int64_t step = 0;
@@ -187,11 +192,12 @@ absl::Status CheckpointRepository::CheckSpace(const std::vector<CheckpointFile>&
                                                    free >> 20, " MiB are free on the coordinator"));
 }
 
-void CheckpointRepository::LimitOpen(const CheckpointKey& key) {
+void CheckpointRepository::LimitOpen(const CheckpointKey& key, const std::vector<Checkpoint>& rows) {
   std::vector<int64_t> others;  // steps
   for (const std::string& name : NamesIn(FencePath(key))) {
     const auto step = StepOf(name);
-    if (step && *step != key.step && absl::EndsWith(name, ".part")) others.push_back(*step);
+    if (!step || *step == key.step || !absl::EndsWith(name, ".part")) continue;
+    if (!HasRow(rows, key.fence, *step)) others.push_back(*step);
   }
   std::sort(others.begin(), others.end());
   for (size_t i = 0; i + kMaxOpen <= others.size(); ++i) {
@@ -203,8 +209,9 @@ void CheckpointRepository::LimitOpen(const CheckpointKey& key) {
 
 absl::StatusOr<std::vector<uint64_t>> CheckpointRepository::Begin(const CheckpointKey& key,
                                                                   const std::string& manifest_hash,
-                                                                  const std::vector<CheckpointFile>& files) {
-  LimitOpen(key);
+                                                                  const std::vector<CheckpointFile>& files,
+                                                                  const std::vector<Checkpoint>& rows) {
+  LimitOpen(key, rows);
   MutexLock lock(&LockOf(key));
   const FileList list{manifest_hash, files};
   std::vector<uint64_t> here(files.size(), 0);
@@ -275,8 +282,10 @@ absl::StatusOr<std::vector<CheckpointFile>> CheckpointRepository::Commit(const C
     const std::string path = absl::StrCat(folder, "/", file.name);
     absl::Status status = CheckFile(path, file);
     if (absl::IsAborted(status)) unlink(path.c_str());
-    // A damaged folder in its final place goes back to be repaired.
-    if (!status.ok() && complete) (void)files::Rename(folder, PartPath(key));
+    // What is damaged in its final place goes back to be repaired. What could only not be read, as with too many open
+    // files, stays: its row may name it, and its bytes may be good.
+    const bool damaged = absl::IsAborted(status) || absl::IsFailedPrecondition(status);
+    if (damaged && complete) (void)files::Rename(folder, PartPath(key));
     if (!status.ok()) return status;
   }
   if (!complete) {
@@ -330,9 +339,8 @@ absl::Status CheckpointRepository::KeepOnly(const CheckpointKey& next, const std
     for (const std::string& name : NamesIn(absl::StrCat(job_folder, "/", fence_name))) {
       const auto step = StepOf(name);
       if (!step || std::tuple(fence, *step) >= std::tuple(next.fence, next.step)) continue;
-      const bool has_row = std::any_of(rows.begin(), rows.end(),
-                                       [&](const Checkpoint& row) { return row.fence == fence && row.step == *step; });
-      if (has_row && !absl::EndsWith(name, ".part")) continue;
+      // Also one that went back to be repaired: only what lies there is known to be damaged, and can be dropped.
+      if (HasRow(rows, fence, *step)) continue;
       MutexLock lock(&LockOf({next.job_id, fence, *step}));
       first_error.Update(RemoveAll(absl::StrCat(job_folder, "/", fence_name, "/", name)));
     }

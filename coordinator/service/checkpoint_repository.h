@@ -36,9 +36,10 @@ class CheckpointRepository {
 
   // Notes the files of a checkpoint to come and returns how many bytes of each are here. Another list than before
   // starts over; INVALID_ARGUMENT when the checkpoint is already complete with other files. An attempt has at most two
-  // uploads open: the oldest goes.
+  // uploads open, besides what is among `rows` and waits to be sent again: the oldest goes.
   absl::StatusOr<std::vector<uint64_t>> Begin(const CheckpointKey& key, const std::string& manifest_hash,
-                                              const std::vector<CheckpointFile>& files);
+                                              const std::vector<CheckpointFile>& files,
+                                              const std::vector<Checkpoint>& rows);
 
   // Appends to a file. OUT_OF_RANGE when `offset` is not where the file ends, or the file would become larger than
   // announced; NOT_FOUND without Begin, or for a file that Begin did not name.
@@ -47,8 +48,9 @@ class CheckpointRepository {
 
   // Reads every file again, compares size and hash with the list, and puts the folder into its place, durably. Returns
   // the list, for the row. ABORTED when bytes are wrong (those files start over: Begin, write, commit again);
-  // FAILED_PRECONDITION when bytes are missing; NOT_FOUND without Begin; INVALID_ARGUMENT for another manifest, and for
-  // settings that no trainer writes (proto/run/checkpoint_settings.h).
+  // FAILED_PRECONDITION when bytes are missing (after either, one that was complete is so no more); NOT_FOUND without
+  // Begin; INVALID_ARGUMENT for another manifest, and for settings that no trainer writes
+  // (proto/run/checkpoint_settings.h).
   absl::StatusOr<std::vector<CheckpointFile>> Commit(const CheckpointKey& key, const std::string& manifest_hash);
 
   // Calls `send` with the content, file after file in the row's order; an empty file gets one empty chunk. The first
@@ -77,7 +79,7 @@ class CheckpointRepository {
   std::string PartPath(const CheckpointKey& key) const { return FinalPath(key) + ".part"; }
   absl::StatusOr<FileList> ReadList(const std::string& checkpoint_folder) const;
   absl::Status CheckSpace(const std::vector<CheckpointFile>& files, const std::vector<uint64_t>& here) const;
-  void LimitOpen(const CheckpointKey& key);
+  void LimitOpen(const CheckpointKey& key, const std::vector<Checkpoint>& rows);
   Mutex& LockOf(const CheckpointKey& key);
 
   const std::string folder_;

@@ -144,7 +144,9 @@ grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext* context, co
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
   if (absl::Status status = WorkerCalls::CheckStep(*job, request->step()); !status.ok()) return ToGrpc(status);
-  const auto here = checkpoints_->Begin(KeyOf(*request), request->manifest_hash(), FromProto(*request));
+  const auto rows = queries_->ListCheckpoints(request->lease().job_id());
+  if (!rows.ok()) return fail_stop_->Answer(rows.status());
+  const auto here = checkpoints_->Begin(KeyOf(*request), request->manifest_hash(), FromProto(*request), *rows);
   if (!here.ok()) return ToGrpc(here.status());
   for (uint64_t bytes : *here) response->add_committed(bytes);
   return grpc::Status::OK;

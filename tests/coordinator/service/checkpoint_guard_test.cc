@@ -48,7 +48,7 @@ class CheckpointGuardTest : public ::testing::Test {
     const CheckpointKey key{kJob, lease_.fence, step};
     const std::string bytes = "weights of step " + std::to_string(step), hash = files::Hash(bytes);
     const std::vector<CheckpointFile> files = {{"model.safetensors", bytes.size(), hash}};
-    ASSERT_TRUE(repository_.Begin(key, hash, files).ok());
+    ASSERT_TRUE(repository_.Begin(key, hash, files, Rows()).ok());
     ASSERT_TRUE(repository_.Write(key, files[0].name, 0, bytes).ok());
     ASSERT_TRUE(repository_.Commit(key, hash).ok());
     ASSERT_TRUE(jobs_->workers().CommitCheckpoint("w", lease_, {step, hash, files, 0}, kNow).ok());

@@ -29,6 +29,26 @@ using testing::TestCheckpoint;
 
 class WorkerServiceTest : public testing::ServiceTest {
  protected:
+  // The job's next attempt: another daemon begins as its worker, which has lost the lease, but for those of `held`.
+  v1::Grant LeaseAnew(const std::vector<v1::LeaseRef>& held = {}) {
+    const std::string session(32, 'd');
+    v1::RegisterRequest registration;
+    registration.set_worker_id(kWorkerId);
+    registration.set_session(session);
+    registration.set_name("node-1");
+    registration.set_devices(4);
+    for (const v1::LeaseRef& lease : held) *registration.add_held() = lease;
+    EXPECT_TRUE(worker().Register(registration).ok());
+    v1::LeaseRequest ask;
+    ask.set_worker_id(kWorkerId);
+    ask.set_session(session);
+    ask.set_poll(1);
+    ask.set_devices_free(1);
+    const auto response = worker().Lease(ask);
+    EXPECT_TRUE(response.ok() && response->grants_size() == 1) << response.status();
+    return response.ok() && response->grants_size() == 1 ? response->grants(0) : v1::Grant();
+  }
+
   // What a download gives, by file name.
   std::map<std::string, std::string> Fetch(const v1::LeaseRef& lease, int64_t step) {
     auto request = Leased<v1::FetchCheckpointRequest>(lease);
@@ -437,7 +457,7 @@ TEST(CheckpointRepository, NoDamagePassesForWhole) {
                                                        {"optimizer.safetensors", std::string(30'000, 'o')},
                                                        {"empty.json", ""}};
   for (const auto& [name, bytes] : contents) row.files.push_back({name, bytes.size(), files::Hash(bytes)});
-  ASSERT_TRUE(repository.Begin(key, "hash", row.files).ok());
+  ASSERT_TRUE(repository.Begin(key, "hash", row.files, {}).ok());
   for (const auto& [name, bytes] : contents) ASSERT_TRUE(repository.Write(key, name, 0, bytes).ok()) << name;
   ASSERT_TRUE(repository.Commit(key, "hash").ok());
   const auto verify = [&] { return repository.Verify(row, [](uint64_t) { return true; }); };
@@ -471,6 +491,46 @@ TEST_F(DamageTest, ACheckpointThatWasFoundDamagedAtARepetitionAndNeverSentAgainI
   EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(10));
   EXPECT_EQ(Fetch(grant.lease(), 0).value(), 10);
+}
+
+TEST_F(DamageTest, ACheckpointThatWaitsToBeSentAgainIsDroppedByTheNextAttemptAlsoAfterAStart) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  FlipABit(grant.lease(), 20);
+  EXPECT_EQ(Commit(grant.lease(), 20, TestCheckpoint()).code(), absl::StatusCode::kAborted);
+  const v1::Grant next = LeaseAnew();
+  EXPECT_EQ(next.resume_from().step(), 20);
+  StopServer();
+  StartServer();
+  EXPECT_EQ(Fetch(next.lease(), 20).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Steps(next.lease().job_id()), ElementsAre(10));
+  EXPECT_EQ(Fetch(next.lease(), 0).value(), 10);
+}
+
+TEST_F(DamageTest, ACheckpointThatWaitsToBeSentAgainIsNoUploadThatLaterOnesPushOut) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  FlipABit(grant.lease(), 10);
+  EXPECT_EQ(Commit(grant.lease(), 10, TestCheckpoint()).code(), absl::StatusCode::kAborted);
+  for (const int64_t step : {20, 30, 40}) ASSERT_TRUE(Begin(grant.lease(), step, TestCheckpoint()).ok());
+  EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), 20) + ".part"));
+  ASSERT_TRUE(Begin(grant.lease(), 10, TestCheckpoint()).ok());
+  ASSERT_TRUE(Write(grant.lease(), 10, "model.safetensors", TestCheckpoint().files[0].second).ok());
+  EXPECT_TRUE(Commit(grant.lease(), 10, TestCheckpoint()).ok()) << "its other files were there yet";
+  EXPECT_EQ(Fetch(grant.lease(), 0).value(), 10);
+}
+
+TEST_F(DamageTest, ACheckpointThatCannotBeReadAtARepetitionStaysInItsPlace) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  const std::string file = CheckpointFolder(grant.lease(), 10) + "/model.safetensors";
+  std::filesystem::rename(file, folder_ / "away");
+  std::filesystem::create_symlink(file, file);  // an error that says nothing of its bytes
+  EXPECT_EQ(Commit(grant.lease(), 10, TestCheckpoint()).code(), absl::StatusCode::kInternal);
+  std::filesystem::remove(file);
+  std::filesystem::rename(folder_ / "away", file);
+  EXPECT_EQ(Fetch(grant.lease(), 0).value(), 10);
+  EXPECT_TRUE(Commit(grant.lease(), 10, TestCheckpoint()).ok());
 }
 
 TEST_F(DamageTest, ADamagedCheckpointOfAJobThatHasSucceededIsNotCalledDropped) {
