@@ -80,9 +80,27 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
     spdlog::error("{}; it could not be dropped: {}", what, dropped.status().ToString());
     return dropped.status();
   }
+  RemoveLeftovers(checkpoint.job_id);
   const std::string told = absl::StrCat(what, *dropped ? "; it was dropped" : "; it stays, as no job goes on from it");
   spdlog::error("{}", told);
   return absl::DataLossError(told);
+}
+
+void CheckpointGuard::RemoveLeftovers(std::string_view job) {
+  const auto details = queries_->GetJob(job);
+  fail_stop_->Report(details.status());
+  if (!details.ok()) return;  // the database does not know it: not ours to judge
+  // The job may be leased once more meanwhile, but only with a greater fence than it has had.
+  uint64_t end = details->job.holder.fence;
+  if (end == 0) {
+    for (const Attempt& attempt : details->attempts) end = std::max(end, attempt.fence + 1);
+  }
+  const LogScope scope(details->job.id, "");
+  const absl::Status removed = repository_->KeepOnly({details->job.id, end, 0}, details->checkpoints);
+  if (!removed.ok()) {
+    spdlog::warn("job {}: files of checkpoints that it has no more stay for now: {}", details->job.id,
+                 removed.ToString());
+  }
 }
 
 absl::Status CheckpointGuard::RemoveDeleted() {
@@ -112,6 +130,7 @@ void CheckpointGuard::ScrubLoop(std::chrono::nanoseconds interval, uint64_t byte
     fail_stop_->Report(RemoveDeleted());
     for (const std::string& job : repository_->Jobs()) {
       if (!Pause({})) return;
+      RemoveLeftovers(job);
       Scrub(job, bytes_per_second);
     }
     if (!Pause(next - std::chrono::steady_clock::now())) return;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -42,6 +43,11 @@ class CheckpointGuard {
   // Reads them all; changes nothing. Each with what is wrong with it, or nothing, without those that newer ones have
   // pushed out meanwhile, files and all.
   absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> Verify(const std::vector<Checkpoint>& rows);
+
+  // Removes what lies of the job and has no row: what its attempts that are over had begun to send, and what was
+  // dropped. What its live attempt has brought stays, also where it was dropped, until that commits or ends. For after
+  // a drop, and before each scrub; what stays is told in the log.
+  void RemoveLeftovers(std::string_view job);
 
   // Removes the bytes that deleted jobs have left: after each deletion, at the start and before each scrub, so that a
   // crash between rows and files, or a disk that fails, leaves nothing for good. What stays is told in the log; errors

@@ -158,6 +158,16 @@ Mutex& CheckpointRepository::LockOf(const CheckpointKey& key) {
   return locks_[std::hash<std::string>()(FinalPath(key)) % locks_.size()];
 }
 
+absl::Status CheckpointRepository::MakeFolder(const std::string& path) {
+  MutexLock lock(&folders_);
+  return ToStatus(files::MakeFolders(path, kFolderMode));
+}
+
+void CheckpointRepository::RemoveIfEmpty(const std::string& path) {
+  MutexLock lock(&folders_);
+  rmdir(path.c_str());
+}
+
 absl::StatusOr<CheckpointRepository::FileList> CheckpointRepository::ReadList(const std::string& folder) const {
   const std::string path = absl::StrCat(folder, "/", kListName);
   const auto fd = OpenToRead(path);
@@ -224,7 +234,7 @@ absl::StatusOr<std::vector<uint64_t>> CheckpointRepository::Begin(const Checkpoi
   const std::string part = PartPath(key);
   if (const auto before = ReadList(part); !before.ok() || *before != list) {
     if (absl::Status status = RemoveAll(part); !status.ok()) return status;
-    if (absl::Status status = ToStatus(files::MakeFolders(part, kFolderMode)); !status.ok()) return status;
+    if (absl::Status status = MakeFolder(part); !status.ok()) return status;
     if (absl::Status status = CheckSpace(files, here); !status.ok()) return status;
     const auto failed = files::ReplaceFile(absl::StrCat(part, "/", kListName), list.ToText(), kFileMode);
     if (failed) return ToStatus(failed);
@@ -344,9 +354,9 @@ absl::Status CheckpointRepository::KeepOnly(const CheckpointKey& next, const std
       MutexLock lock(&LockOf({next.job_id, fence, *step}));
       first_error.Update(RemoveAll(absl::StrCat(job_folder, "/", fence_name, "/", name)));
     }
-    rmdir(absl::StrCat(job_folder, "/", fence_name).c_str());  // only when it is empty
+    RemoveIfEmpty(absl::StrCat(job_folder, "/", fence_name));
   }
-  rmdir(job_folder.c_str());
+  RemoveIfEmpty(job_folder);
   return first_error;
 }
 

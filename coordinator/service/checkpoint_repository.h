@@ -81,10 +81,13 @@ class CheckpointRepository {
   absl::Status CheckSpace(const std::vector<CheckpointFile>& files, const std::vector<uint64_t>& here) const;
   void LimitOpen(const CheckpointKey& key, const std::vector<Checkpoint>& rows);
   Mutex& LockOf(const CheckpointKey& key);
+  absl::Status MakeFolder(const std::string& path);  // and those above it
+  void RemoveIfEmpty(const std::string& path);
 
   const std::string folder_;
   const uint64_t reserve_bytes_;
   std::array<Mutex, 64> locks_;  // by hash of the key; each guards the files of its checkpoints
+  Mutex folders_;                // while some are made, none above them goes; taken after one of locks_
 };
 
 }  // namespace sink

@@ -210,6 +210,9 @@ grpc::Status ClientServiceImpl::Retry(grpc::ServerContext* context, const v1::Re
   auto result = changes_->Retry({*caller, PeerAddress(*context)}, *request);
   if (!result.ok()) return fail_stop_->Answer(result.status());
   *response = *std::move(result);
+  if (request->has_from_step()) {
+    for (const std::string& id : response->job_ids()) guard_->RemoveLeftovers(id);
+  }
   return grpc::Status::OK;
 }
 
@@ -375,6 +378,7 @@ grpc::Status ClientServiceImpl::DropCheckpoints(grpc::ServerContext* context, co
   absl::Status dropped = access_->MayChange(*caller, {.sweep = "", .jobs = {request->job_id()}});
   if (dropped.ok()) dropped = drops_->Drop(request->job_id(), {request->steps().begin(), request->steps().end()});
   access_->Record(*context, *caller, "DropCheckpoints", request->job_id(), dropped);
+  if (dropped.ok()) guard_->RemoveLeftovers(request->job_id());
   return fail_stop_->Answer(dropped);
 }
 

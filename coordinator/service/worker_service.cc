@@ -144,6 +144,7 @@ grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext* context, co
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
   if (absl::Status status = WorkerCalls::CheckStep(*job, request->step()); !status.ok()) return ToGrpc(status);
+  RemoveLeftovers({request->lease().job_id(), request->lease().fence(), 0});
   const auto rows = queries_->ListCheckpoints(request->lease().job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
   const auto here = checkpoints_->Begin(KeyOf(*request), request->manifest_hash(), FromProto(*request), *rows);

@@ -29,19 +29,23 @@ using testing::TestCheckpoint;
 
 class WorkerServiceTest : public testing::ServiceTest {
  protected:
-  // The job's next attempt: another daemon begins as its worker, which has lost the lease, but for those of `held`.
-  v1::Grant LeaseAnew(const std::vector<v1::LeaseRef>& held = {}) {
-    const std::string session(32, 'd');
+  // Another daemon begins as the worker, and has no lease but `held`: the others' attempts are over.
+  void RegisterAnew(const std::vector<v1::LeaseRef>& held = {}) {
     v1::RegisterRequest registration;
     registration.set_worker_id(kWorkerId);
-    registration.set_session(session);
+    registration.set_session(std::string(32, 'd'));
     registration.set_name("node-1");
     registration.set_devices(4);
     for (const v1::LeaseRef& lease : held) *registration.add_held() = lease;
-    EXPECT_TRUE(worker().Register(registration).ok());
+    const auto response = worker().Register(registration);
+    EXPECT_TRUE(response.ok()) << response.status();
+  }
+  // And asks for work.
+  v1::Grant LeaseAnew() {
+    RegisterAnew();
     v1::LeaseRequest ask;
     ask.set_worker_id(kWorkerId);
-    ask.set_session(session);
+    ask.set_session(std::string(32, 'd'));
     ask.set_poll(1);
     ask.set_devices_free(1);
     const auto response = worker().Lease(ask);
@@ -373,6 +377,36 @@ TEST_F(WorkerServiceTest, FilesOfADeletedJobGoAtTheNextStartWhenTheCoordinatorDi
   EXPECT_FALSE(std::filesystem::exists(folder_ / "data/checkpoints/" + grant.lease().job_id()));
 }
 
+TEST_F(WorkerServiceTest, WhatAnAttemptHadBegunToSendGoesWhenTheNextOneSends) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  ASSERT_TRUE(Begin(grant.lease(), 20, TestCheckpoint()).ok());
+  ASSERT_TRUE(Write(grant.lease(), 20, "model.safetensors", "xxx").ok());
+  const v1::Grant next = LeaseAnew();
+  ASSERT_TRUE(Begin(next.lease(), 20, TestCheckpoint()).ok());
+  EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), 20) + ".part"));
+  EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10)));
+  EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(next.lease(), 20) + ".part"));
+}
+
+TEST_F(WorkerServiceTest, WhatAnAttemptHadBegunToSendGoesWithTheScrubWhenNoOtherFollows) {
+  StopServer();
+  scrub_interval_ = absl::Milliseconds(20);
+  StartServer();
+  const std::string yaml = testing::SweepYaml("one", "1e-3") + "retry: {infra: 0}\n";
+  ASSERT_TRUE(client_->SubmitSweep(testing::Submission(yaml)).ok());
+  RegisterWorker();
+  const v1::Grant grant = Lease();
+  ASSERT_TRUE(Begin(grant.lease(), 10, TestCheckpoint()).ok());
+  ASSERT_TRUE(Write(grant.lease(), 10, "model.safetensors", "xxx").ok());
+  absl::SleepFor(absl::Milliseconds(100));
+  EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10) + ".part")) << "its lease is live";
+  RegisterAnew();
+  const std::string folder = folder_ / "data/checkpoints/" + grant.lease().job_id();
+  for (int i = 0; i < 1000 && std::filesystem::exists(folder); ++i) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_FALSE(std::filesystem::exists(folder));
+}
+
 TEST_F(WorkerServiceTest, AnAttemptHasAtMostTwoUploadsOpen) {
   const v1::Grant grant = RunningJob();
   for (const int64_t step : {10, 20, 30, 40}) ASSERT_TRUE(Begin(grant.lease(), step, TestCheckpoint()).ok());
@@ -566,6 +600,37 @@ TEST_F(DamageTest, VerifyTellsAndDropForgets) {
   EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(20));
   EXPECT_EQ(client_->DropCheckpoints(drop).status().message(),
             "job " + grant.lease().job_id() + " has no checkpoint of step 10; it has those of 20");
+}
+
+TEST_F(DamageTest, WhatIsDroppedOfAJobThatNobodyHasGoesAtOnce) {
+  StopServer();
+  adjust_ = [](ServerOptions* options) { options->checkpoints_kept = 4; };
+  StartServer();
+  const v1::Grant grant = RunningJob();
+  const std::string job = grant.lease().job_id();
+  for (const int64_t step : {10, 20, 30, 40}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  ASSERT_EQ(Finish(grant.lease(), 1, v1::FAILED)->state(), v1::FAILED);
+  const auto there = [&](int64_t step) { return std::filesystem::exists(CheckpointFolder(grant.lease(), step)); };
+
+  v1::DropCheckpointsRequest drop;
+  drop.set_job_id(job.substr(0, 8));
+  drop.add_steps(20);
+  ASSERT_TRUE(client_->DropCheckpoints(drop).ok());
+  EXPECT_TRUE(there(10) && !there(20) && there(30) && there(40)) << "by sinkctl checkpoint drop";
+
+  FlipABit(grant.lease(), 10);
+  v1::DownloadCheckpointRequest download;
+  download.set_job_id(job);
+  download.set_step(10);
+  EXPECT_TRUE(absl::IsDataLoss(client_->DownloadCheckpoint(download, [](const auto&) { return true; })));
+  EXPECT_TRUE(!there(10) && there(30) && there(40)) << "as it is damaged";
+
+  v1::RetryRequest retry;
+  retry.add_job_ids(job);
+  retry.set_from_step(30);
+  ASSERT_TRUE(client_->Retry(retry).ok());
+  EXPECT_TRUE(there(30) && !there(40)) << "as its job goes on from one before";
+  EXPECT_EQ(Lease(2).resume_from().step(), 30);
 }
 
 TEST_F(DamageTest, TheScrubFindsWhatNobodyHasAskedFor) {
