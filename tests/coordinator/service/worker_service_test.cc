@@ -308,6 +308,30 @@ TEST_F(WorkerServiceTest, OversizedCheckpointIsRefusedBeforeItsBytes) {
   EXPECT_THAT(std::string(refused.status().message()), StartsWith("disk full"));
 }
 
+TEST_F(WorkerServiceTest, AnUploadWaitsForThoseOfOtherJobsAndNotForWhatNobodySendsAnyMore) {
+  ASSERT_EQ(Submit("study", "1e-3, 2e-3").size(), 2u);
+  RegisterWorker();
+  const v1::Grant first = Lease(1), second = Lease(2);
+  // Three files that together take more than half of the disk.
+  const uint64_t size = std::filesystem::space(folder_.path()).available / 5;
+  if (size > uint64_t{1} << 40) GTEST_SKIP() << "no file is so large";
+  const auto begin = [&](const v1::LeaseRef& lease) {
+    auto request = Leased<v1::BeginCheckpointRequest>(lease);
+    request.set_step(10);
+    TestCheckpoint().AddTo(&request);
+    for (v1::CheckpointFile& file : *request.mutable_files()) file.set_size(size);
+    return worker().BeginCheckpoint(request).status();
+  };
+  ASSERT_TRUE(begin(first.lease()).ok());
+  const absl::Status refused = begin(second.lease());
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("other checkpoints on their way"));
+  RegisterAnew({second.lease()});
+  const absl::Status taken = begin(second.lease());
+  EXPECT_TRUE(taken.ok()) << taken;
+  EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(first.lease(), 10) + ".part"));
+}
+
 TEST_F(WorkerServiceTest, OnlyTheNewestCheckpointsKeepTheirFiles) {
   const v1::Grant grant = RunningJob();
   for (int step : {10, 20, 30}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint(std::to_string(step))).ok());
