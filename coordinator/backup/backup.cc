@@ -253,7 +253,7 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
   SINK_RETURN_IF_ERROR(RestoreIdentity(from, data));
   SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
   SINK_RETURN_IF_ERROR(GiveToOwner(data));
-  SINK_RETURN_IF_ERROR(store::MoveDatabase(place, place + ".replaced"));
+  SINK_ASSIGN_OR_RETURN(report.set_aside, store::SetAside(place));
   SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, place)));
   return report;
 }

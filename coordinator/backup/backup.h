@@ -18,6 +18,7 @@ struct Report {
   uint64_t bytes = 0;       // copied now
   // Whose files are not there or not what they were: the copy names them no more, and their jobs go on from others.
   int64_t lost_checkpoints = 0;
+  std::string set_aside;  // where the database is now whose place the copy has taken; empty: there was none
 };
 
 // Of the folder `data` into `to`, which is created. The coordinator may run or not. FAILED_PRECONDITION: there is no
@@ -27,7 +28,7 @@ struct Report {
 absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool read_again = false);
 
 struct RestoreOptions {
-  bool replace = false;  // a database in `data`: it is kept beside as sink.db.replaced
+  bool replace = false;  // a database in `data`: it is kept beside, as store::SetAside names it
   int64_t unix_seconds = 0;
 };
 

@@ -22,6 +22,7 @@ int Tell(const char* did, const absl::StatusOr<sink::backup::Report>& report) {
   }
   std::cout << did << " " << report->jobs << " jobs, " << report->checkpoints << " checkpoints, " << report->bytes
             << " bytes of them now\n";
+  if (!report->set_aside.empty()) std::cout << "the database that was there is kept as " << report->set_aside << "\n";
   if (report->lost_checkpoints > 0) {
     std::cerr << "sink-backup: " << report->lost_checkpoints
               << " checkpoints have files that are gone or damaged and were left out; their jobs go on from others\n";

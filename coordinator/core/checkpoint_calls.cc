@@ -33,8 +33,9 @@ absl::Status TellJob(store::Transaction& rows, Job job) {
 
 }  // namespace
 
-absl::Status CheckpointCalls::DropDamaged(const Checkpoint& checkpoint, const std::string& damage, Now now) {
-  return context_->Write([&](store::Transaction& rows) -> absl::Status {
+absl::StatusOr<bool> CheckpointCalls::DropDamaged(const Checkpoint& checkpoint, const std::string& damage, Now now) {
+  bool dropped = false;
+  SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(checkpoint.job_id));
     SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> rest, rows.ListCheckpoints(job.id));
     const size_t before = rest.size();
@@ -53,8 +54,10 @@ absl::Status CheckpointCalls::DropDamaged(const Checkpoint& checkpoint, const st
         rest.empty() ? std::string("no other is left, so training begins anew")
                      : absl::StrCat("the newest that is left is that of step ", rest.front().step)));
     SINK_RETURN_IF_ERROR(rows.AppendLogs(job.id, {line}));
+    dropped = true;
     return TellJob(rows, job);
-  });
+  }));
+  return dropped;
 }
 
 absl::Status CheckpointCalls::Drop(std::string_view name, const std::vector<int64_t>& steps) {

@@ -22,9 +22,9 @@ class CheckpointCalls {
   explicit CheckpointCalls(CoreContext* context) : context_(context) {}
 
   // Forgets the checkpoint, whose bytes are not what they were, so that the job goes on from the newest of the others;
-  // its log says so. Nothing happens when the row is not this one any more, or the job has succeeded: nobody goes on
-  // from that, and what is left of it may be of use.
-  absl::Status DropDamaged(const Checkpoint& checkpoint, const std::string& damage, Now now);
+  // its log says so. False, and nothing happens, when the row is not this one any more, or the job has succeeded:
+  // nobody goes on from that, and what is left of it may be of use.
+  absl::StatusOr<bool> DropDamaged(const Checkpoint& checkpoint, const std::string& damage, Now now);
 
   // NOT_FOUND, with nothing changed, when one of them is not there.
   absl::Status Drop(std::string_view job, const std::vector<int64_t>& steps);

@@ -1,6 +1,7 @@
-// A checkpoint that the coordinator keeps. Plain values; any thread.
+// A checkpoint that the coordinator keeps, or takes. Plain values; any thread.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -13,6 +14,15 @@ struct CheckpointFile {
   std::string xxh3;
 
   bool operator==(const CheckpointFile&) const = default;
+};
+
+// Which checkpoint: a step of one attempt, so that two attempts never share a file.
+struct CheckpointKey {
+  std::string job_id;  // 32 hex digits
+  uint64_t fence = 0;
+  int64_t step = 0;
+
+  auto operator<=>(const CheckpointKey&) const = default;
 };
 
 // A complete checkpoint on the coordinator's disk. (job, step) is unique.

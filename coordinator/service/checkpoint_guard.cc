@@ -28,44 +28,79 @@ absl::Status CheckpointGuard::Send(const std::vector<Checkpoint>& rows, int64_t 
                                          : absl::StrCat("the job has no checkpoint of step ", step));
   }
   const absl::Status sent = SendCheckpoint(*row, whom, repository_, write);
-  if (!absl::IsDataLoss(sent)) return sent;
-  const auto rows_now = queries_->ListCheckpoints(row->job_id);
-  if (!rows_now.ok()) return rows_now.status();
-  const bool replaced = std::none_of(rows_now->begin(), rows_now->end(), [&](const Checkpoint& checkpoint) {
-    return checkpoint.step == row->step && checkpoint.fence == row->fence;
-  });
-  if (replaced) {  // and its files were removed, as those of any that newer ones push out
-    return absl::AbortedError(absl::StrCat("the checkpoint of step ", row->step,
-                                           " was replaced by newer ones while it was sent; get the newest one"));
-  }
-  return Forget(*row, sent);
+  return absl::IsDataLoss(sent) ? Forget(*row, sent) : sent;
 }
 
-absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard::Verify(const std::string& job) {
-  const auto rows = queries_->ListCheckpoints(job);
-  if (!rows.ok()) return rows.status();
+absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard::Verify(
+    const std::vector<Checkpoint>& rows) {
   std::vector<std::pair<Checkpoint, std::string>> found;
-  for (const Checkpoint& row : *rows) {
+  for (const Checkpoint& row : rows) {
     const absl::Status whole = repository_->Verify(row, [](uint64_t) { return true; });
     if (!whole.ok() && !absl::IsDataLoss(whole)) return whole;
+    if (!whole.ok()) {
+      const auto counts = Counts(row);
+      if (!counts.ok()) return counts.status();
+      if (!*counts) continue;
+    }
     found.emplace_back(row, std::string(whole.message()));
   }
   return found;
 }
 
+absl::StatusOr<bool> CheckpointGuard::Counts(const Checkpoint& checkpoint) {
+  const auto rows = queries_->ListCheckpoints(checkpoint.job_id);
+  fail_stop_->Report(rows.status());
+  if (!rows.ok()) return rows.status();
+  return std::any_of(rows->begin(), rows->end(), [&](const Checkpoint& row) {
+    return row.step == checkpoint.step && row.fence == checkpoint.fence &&
+           row.manifest_hash == checkpoint.manifest_hash;
+  });
+}
+
 absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::Status& damage) {
   const LogScope scope(checkpoint.job_id, "");
+  // Looked at before the rows: files go after their row has gone.
+  const bool has_folder = repository_->Has({checkpoint.job_id, checkpoint.fence, checkpoint.step});
+  const auto counts = Counts(checkpoint);
+  if (!counts.ok()) return counts.status();
+  if (!*counts) {
+    return absl::AbortedError(absl::StrCat("the checkpoint of step ", checkpoint.step,
+                                           " was replaced by newer ones while it was read; get the newest one"));
+  }
   const std::string what =
       absl::StrCat("checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id, ": ", damage.message());
-  if (!repository_->Has({checkpoint.job_id, checkpoint.fence, checkpoint.step})) {
+  if (!has_folder) {
     spdlog::error("{}; its folder is gone: bring it back, or forget it with sinkctl checkpoint drop {} --step {}", what,
                   checkpoint.job_id, checkpoint.step);
     return absl::DataLossError(absl::StrCat(what, "; its folder is gone: bring it back, or sinkctl checkpoint drop"));
   }
-  spdlog::error("{}; it was dropped", what);
-  const absl::Status dropped = calls_->DropDamaged(checkpoint, std::string(damage.message()), now_());
-  fail_stop_->Report(dropped);
-  return dropped.ok() ? absl::DataLossError(absl::StrCat(what, "; it was dropped")) : dropped;
+  const auto dropped = calls_->DropDamaged(checkpoint, std::string(damage.message()), now_());
+  fail_stop_->Report(dropped.status());
+  if (!dropped.ok()) {
+    spdlog::error("{}; it could not be dropped: {}", what, dropped.status().ToString());
+    return dropped.status();
+  }
+  RemoveLeftovers(checkpoint.job_id);
+  const std::string told = absl::StrCat(what, *dropped ? "; it was dropped" : "; it stays, as no job goes on from it");
+  spdlog::error("{}", told);
+  return absl::DataLossError(told);
+}
+
+void CheckpointGuard::RemoveLeftovers(std::string_view job) {
+  const auto details = queries_->GetJob(job);
+  fail_stop_->Report(details.status());
+  if (!details.ok()) return;  // the database does not know it: not ours to judge
+  // The job may be leased once more meanwhile, but only with a greater fence than it has had.
+  uint64_t end = details->job.holder.fence;
+  if (end == 0) {
+    for (const Attempt& attempt : details->attempts) end = std::max(end, attempt.fence + 1);
+  }
+  const LogScope scope(details->job.id, "");
+  const absl::Status removed = repository_->KeepOnly({details->job.id, end, 0}, details->checkpoints);
+  if (!removed.ok()) {
+    spdlog::warn("job {}: files of checkpoints that it has no more stay for now: {}", details->job.id,
+                 removed.ToString());
+  }
 }
 
 absl::Status CheckpointGuard::RemoveDeleted() {
@@ -95,6 +130,7 @@ void CheckpointGuard::ScrubLoop(std::chrono::nanoseconds interval, uint64_t byte
     fail_stop_->Report(RemoveDeleted());
     for (const std::string& job : repository_->Jobs()) {
       if (!Pause({})) return;
+      RemoveLeftovers(job);
       Scrub(job, bytes_per_second);
     }
     if (!Pause(next - std::chrono::steady_clock::now())) return;

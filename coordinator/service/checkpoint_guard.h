@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -35,12 +36,18 @@ class CheckpointGuard {
   ~CheckpointGuard();  // ends the scrub
 
   // Sends the row of `step` (0: the first of `rows`, which is the newest), then its files. NOT_FOUND when there is
-  // none; DATA_LOSS when it is damaged, and forgotten; ABORTED when newer ones have pushed it out meanwhile.
+  // none; DATA_LOSS when it is damaged, and forgotten; ABORTED when it does not count any more.
   absl::Status Send(const std::vector<Checkpoint>& rows, int64_t step, SentTo whom,
                     absl::FunctionRef<bool(const v1::CheckpointChunk&)> write);
 
-  // Reads all of the job's checkpoints, newest first; changes nothing. Each with what is wrong with it, or nothing.
-  absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> Verify(const std::string& job);
+  // Reads them all; changes nothing. Each with what is wrong with it, or nothing, without those that newer ones have
+  // pushed out meanwhile, files and all.
+  absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> Verify(const std::vector<Checkpoint>& rows);
+
+  // Removes what lies of the job and has no row: what its attempts that are over had begun to send, and what was
+  // dropped. What its live attempt has brought stays, also where it was dropped, until that commits or ends. For after
+  // a drop, and before each scrub; what stays is told in the log.
+  void RemoveLeftovers(std::string_view job);
 
   // Removes the bytes that deleted jobs have left: after each deletion, at the start and before each scrub, so that a
   // crash between rows and files, or a disk that fails, leaves nothing for good. What stays is told in the log; errors
@@ -55,7 +62,10 @@ class CheckpointGuard {
   void Scrub(const std::string& job, uint64_t bytes_per_second) ABSL_LOCKS_EXCLUDED(mutex_);
   // False as soon as the guard is to end.
   bool Pause(std::chrono::nanoseconds duration) ABSL_LOCKS_EXCLUDED(mutex_);
-  // `damage`: DATA_LOSS. Returns it with what was done about it.
+  // Whether it is still one of its job's: newer ones push out the row first, and then the files.
+  absl::StatusOr<bool> Counts(const Checkpoint& checkpoint);
+  // `damage`: DATA_LOSS. Returns it with what was done about it; ABORTED when the checkpoint does not count any more,
+  // so that it is no damage.
   absl::Status Forget(const Checkpoint& checkpoint, const absl::Status& damage);
 
   CheckpointCalls* const calls_;

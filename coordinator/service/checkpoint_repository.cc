@@ -2,7 +2,6 @@
 #include "coordinator/service/checkpoint_repository.h"
 
 #include <fcntl.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -51,6 +50,14 @@ bool Exists(const std::string& path) {
   return fs::exists(fs::symlink_status(path, ignored));
 }
 
+// How much has come of a file; nothing where it cannot be read.
+uint64_t SizeHere(const std::string& path) {
+  const auto fd = OpenToRead(path);
+  if (!fd.ok()) return 0;
+  const auto size = files::SizeOf(*fd, path);
+  return size.ok() ? *size : 0;
+}
+
 // Whether the file on disk is what the list says.
 absl::Status CheckFile(const std::string& path, const CheckpointFile& file) {
   const auto fd = OpenToRead(path);
@@ -96,6 +103,11 @@ absl::Status Unreadable(const files::FileError& error) {
     default:
       return ToStatus(error);
   }
+}
+
+bool HasRow(const std::vector<Checkpoint>& rows, uint64_t fence, int64_t step) {
+  return std::any_of(rows.begin(), rows.end(),
+                     [&](const Checkpoint& row) { return row.fence == fence && row.step == step; });
 }
 
 // "step-12" or "step-12.part" -> 12.
@@ -153,6 +165,22 @@ Mutex& CheckpointRepository::LockOf(const CheckpointKey& key) {
   return locks_[std::hash<std::string>()(FinalPath(key)) % locks_.size()];
 }
 
+absl::Status CheckpointRepository::RemovePart(const CheckpointKey& key) {
+  absl::Status removed = RemoveAll(PartPath(key));
+  if (removed.ok()) space_.Release(key);
+  return removed;
+}
+
+absl::Status CheckpointRepository::MakeFolder(const std::string& path) {
+  MutexLock lock(&folders_);
+  return ToStatus(files::MakeFolders(path, kFolderMode));
+}
+
+void CheckpointRepository::RemoveIfEmpty(const std::string& path) {
+  MutexLock lock(&folders_);
+  rmdir(path.c_str());
+}
+
 absl::StatusOr<CheckpointRepository::FileList> CheckpointRepository::ReadList(const std::string& folder) const {
   const std::string path = absl::StrCat(folder, "/", kListName);
   const auto fd = OpenToRead(path);
@@ -175,36 +203,26 @@ absl::StatusOr<CheckpointRepository::FileList> CheckpointRepository::ReadList(co
   return list;
 }
 
-absl::Status CheckpointRepository::CheckSpace(const std::vector<CheckpointFile>& files,
-                                              const std::vector<uint64_t>& here) const {
-  uint64_t needed = reserve_bytes_;
-  for (size_t i = 0; i < files.size(); ++i) needed += files[i].size - std::min(files[i].size, here[i]);
-  struct statvfs disk;
-  if (statvfs(folder_.c_str(), &disk) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot examine ", folder_));
-  const uint64_t free = uint64_t{disk.f_bavail} * disk.f_frsize;
-  if (needed <= free) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat("disk full: the checkpoint needs ", (needed >> 20) + 1, " MiB, ",
-                                                   free >> 20, " MiB are free on the coordinator"));
-}
-
-void CheckpointRepository::LimitOpen(const CheckpointKey& key) {
+void CheckpointRepository::LimitOthers(const CheckpointKey& key, const std::vector<Checkpoint>& rows, size_t most) {
   std::vector<int64_t> others;  // steps
   for (const std::string& name : NamesIn(FencePath(key))) {
     const auto step = StepOf(name);
-    if (step && *step != key.step && absl::EndsWith(name, ".part")) others.push_back(*step);
+    if (!step || *step == key.step || !absl::EndsWith(name, ".part")) continue;
+    if (!HasRow(rows, key.fence, *step)) others.push_back(*step);
   }
   std::sort(others.begin(), others.end());
-  for (size_t i = 0; i + kMaxOpen <= others.size(); ++i) {
+  for (size_t i = 0; i + most < others.size(); ++i) {
     const CheckpointKey old{key.job_id, key.fence, others[i]};
     MutexLock lock(&LockOf(old));
-    RemoveAll(PartPath(old)).IgnoreError();
+    RemovePart(old).IgnoreError();
   }
 }
 
 absl::StatusOr<std::vector<uint64_t>> CheckpointRepository::Begin(const CheckpointKey& key,
                                                                   const std::string& manifest_hash,
-                                                                  const std::vector<CheckpointFile>& files) {
-  LimitOpen(key);
+                                                                  const std::vector<CheckpointFile>& files,
+                                                                  const std::vector<Checkpoint>& rows) {
+  LimitOthers(key, rows, kMaxOpen - 1);
   MutexLock lock(&LockOf(key));
   const FileList list{manifest_hash, files};
   std::vector<uint64_t> here(files.size(), 0);
@@ -215,23 +233,27 @@ absl::StatusOr<std::vector<uint64_t>> CheckpointRepository::Begin(const Checkpoi
     return here;
   }
   const std::string part = PartPath(key);
-  if (const auto before = ReadList(part); !before.ok() || *before != list) {
-    if (absl::Status status = RemoveAll(part); !status.ok()) return status;
-    if (absl::Status status = ToStatus(files::MakeFolders(part, kFolderMode)); !status.ok()) return status;
-    if (absl::Status status = CheckSpace(files, here); !status.ok()) return status;
+  const auto before = ReadList(part);
+  const bool goes_on = before.ok() && *before == list;
+  if (!goes_on) {
+    if (absl::Status status = RemovePart(key); !status.ok()) return status;
+    if (absl::Status status = MakeFolder(part); !status.ok()) return status;
+  }
+  uint64_t to_come = 0;
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (goes_on) here[i] = SizeHere(absl::StrCat(part, "/", files[i].name));
+    to_come += files[i].size - std::min(files[i].size, here[i]);
+  }
+  if (absl::Status status = space_.Reserve(key, to_come); !status.ok()) return status;
+  if (!goes_on) {
     const auto failed = files::ReplaceFile(absl::StrCat(part, "/", kListName), list.ToText(), kFileMode);
     if (failed) return ToStatus(failed);
-    return here;
   }
-  for (size_t i = 0; i < files.size(); ++i) {
-    const std::string path = absl::StrCat(part, "/", files[i].name);
-    const auto fd = OpenToRead(path);
-    if (!fd.ok()) continue;
-    const auto size = files::SizeOf(*fd, path);
-    if (size.ok()) here[i] = *size;
-  }
-  if (absl::Status status = CheckSpace(files, here); !status.ok()) return status;
   return here;
+}
+
+void CheckpointRepository::RemoveOthers(const CheckpointKey& key, const std::vector<Checkpoint>& rows) {
+  LimitOthers(key, rows, 0);
 }
 
 absl::Status CheckpointRepository::Write(const CheckpointKey& key, const std::string& file, uint64_t offset,
@@ -252,6 +274,7 @@ absl::Status CheckpointRepository::Write(const CheckpointKey& key, const std::st
   if (data.size() > entry->size - std::min(entry->size, offset)) {
     return absl::OutOfRangeError(absl::StrCat(file, " would have more than the ", entry->size, " bytes announced"));
   }
+  if (absl::Status status = space_.Take(key, data.size()); !status.ok()) return status;
   return ToStatus(files::WriteAt(*fd, path, offset, data));
 }
 
@@ -275,14 +298,17 @@ absl::StatusOr<std::vector<CheckpointFile>> CheckpointRepository::Commit(const C
     const std::string path = absl::StrCat(folder, "/", file.name);
     absl::Status status = CheckFile(path, file);
     if (absl::IsAborted(status)) unlink(path.c_str());
-    // A damaged folder in its final place goes back to be repaired.
-    if (!status.ok() && complete) (void)files::Rename(folder, PartPath(key));
+    // What is damaged in its final place goes back to be repaired. What could only not be read, as with too many open
+    // files, stays: its row may name it, and its bytes may be good.
+    const bool damaged = absl::IsAborted(status) || absl::IsFailedPrecondition(status);
+    if (damaged && complete) (void)files::Rename(folder, PartPath(key));
     if (!status.ok()) return status;
   }
   if (!complete) {
     if (absl::Status status = CheckSettings(folder, list->files); !status.ok()) return status;
     if (absl::Status status = ToStatus(files::SyncFolder(folder)); !status.ok()) return status;
     if (absl::Status status = ToStatus(files::Rename(folder, FinalPath(key))); !status.ok()) return status;
+    space_.Release(key);
   }
   if (absl::Status status = ToStatus(files::SyncFolder(FencePath(key))); !status.ok()) return status;
   return list->files;
@@ -330,15 +356,17 @@ absl::Status CheckpointRepository::KeepOnly(const CheckpointKey& next, const std
     for (const std::string& name : NamesIn(absl::StrCat(job_folder, "/", fence_name))) {
       const auto step = StepOf(name);
       if (!step || std::tuple(fence, *step) >= std::tuple(next.fence, next.step)) continue;
-      const bool has_row = std::any_of(rows.begin(), rows.end(),
-                                       [&](const Checkpoint& row) { return row.fence == fence && row.step == *step; });
-      if (has_row && !absl::EndsWith(name, ".part")) continue;
-      MutexLock lock(&LockOf({next.job_id, fence, *step}));
-      first_error.Update(RemoveAll(absl::StrCat(job_folder, "/", fence_name, "/", name)));
+      // Also one that went back to be repaired: only what lies there is known to be damaged, and can be dropped.
+      if (HasRow(rows, fence, *step)) continue;
+      const CheckpointKey key{next.job_id, fence, *step};
+      MutexLock lock(&LockOf(key));
+      const absl::Status removed = RemoveAll(absl::StrCat(job_folder, "/", fence_name, "/", name));
+      if (removed.ok()) space_.Release(key);
+      first_error.Update(removed);
     }
-    rmdir(absl::StrCat(job_folder, "/", fence_name).c_str());  // only when it is empty
+    RemoveIfEmpty(absl::StrCat(job_folder, "/", fence_name));
   }
-  rmdir(job_folder.c_str());
+  RemoveIfEmpty(job_folder);
   return first_error;
 }
 

@@ -9,36 +9,37 @@
 
 #include <array>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "coordinator/job/job.h"
+#include "coordinator/job/checkpoint.h"
 #include "coordinator/job/mutex.h"
+#include "coordinator/service/upload_space.h"
 
 namespace sink {
-
-// Which checkpoint: a step of one attempt, so that two attempts never share a file.
-struct CheckpointKey {
-  std::string job_id;  // 32 hex digits
-  uint64_t fence = 0;
-  int64_t step = 0;
-};
 
 class CheckpointRepository {
  public:
   // `folder` is created on first use. `reserve_bytes` of the disk are left to the database.
   explicit CheckpointRepository(std::string folder, uint64_t reserve_bytes = 64 << 20)
-      : folder_(std::move(folder)), reserve_bytes_(reserve_bytes) {}
+      : folder_(std::move(folder)), space_(folder_, reserve_bytes) {}
 
   // Notes the files of a checkpoint to come and returns how many bytes of each are here. Another list than before
   // starts over; INVALID_ARGUMENT when the checkpoint is already complete with other files. An attempt has at most two
-  // uploads open: the oldest goes.
+  // uploads open, besides what is among `rows` and waits to be sent again: the oldest goes.
   absl::StatusOr<std::vector<uint64_t>> Begin(const CheckpointKey& key, const std::string& manifest_hash,
-                                              const std::vector<CheckpointFile>& files);
+                                              const std::vector<CheckpointFile>& files,
+                                              const std::vector<Checkpoint>& rows);
+
+  // Removes the attempt's other uploads that are open, but for those. It sends one after the other, so it has given
+  // them up.
+  void RemoveOthers(const CheckpointKey& key, const std::vector<Checkpoint>& rows);
 
   // Appends to a file. OUT_OF_RANGE when `offset` is not where the file ends, or the file would become larger than
   // announced; NOT_FOUND without Begin, or for a file that Begin did not name.
@@ -47,8 +48,9 @@ class CheckpointRepository {
 
   // Reads every file again, compares size and hash with the list, and puts the folder into its place, durably. Returns
   // the list, for the row. ABORTED when bytes are wrong (those files start over: Begin, write, commit again);
-  // FAILED_PRECONDITION when bytes are missing; NOT_FOUND without Begin; INVALID_ARGUMENT for another manifest, and for
-  // settings that no trainer writes (proto/run/checkpoint_settings.h).
+  // FAILED_PRECONDITION when bytes are missing (after either, one that was complete is so no more); NOT_FOUND without
+  // Begin; INVALID_ARGUMENT for another manifest, and for settings that no trainer writes
+  // (proto/run/checkpoint_settings.h).
   absl::StatusOr<std::vector<CheckpointFile>> Commit(const CheckpointKey& key, const std::string& manifest_hash);
 
   // Calls `send` with the content, file after file in the row's order; an empty file gets one empty chunk. The first
@@ -66,6 +68,8 @@ class CheckpointRepository {
 
   // Jobs that have a folder here.
   std::vector<std::string> Jobs() const;
+  // Those that have begun to send since the start what is neither committed nor removed.
+  std::set<std::string> UploadingJobs() const { return space_.Jobs(); }
   bool Has(const CheckpointKey& key) const;  // complete, or what was found damaged and waits to be sent again
   bool HasFolderOf(const std::string& job_id) const;
 
@@ -76,13 +80,16 @@ class CheckpointRepository {
   std::string FinalPath(const CheckpointKey& key) const;
   std::string PartPath(const CheckpointKey& key) const { return FinalPath(key) + ".part"; }
   absl::StatusOr<FileList> ReadList(const std::string& checkpoint_folder) const;
-  absl::Status CheckSpace(const std::vector<CheckpointFile>& files, const std::vector<uint64_t>& here) const;
-  void LimitOpen(const CheckpointKey& key);
+  void LimitOthers(const CheckpointKey& key, const std::vector<Checkpoint>& rows, size_t most);
   Mutex& LockOf(const CheckpointKey& key);
+  absl::Status RemovePart(const CheckpointKey& key);
+  absl::Status MakeFolder(const std::string& path);  // and those above it
+  void RemoveIfEmpty(const std::string& path);
 
   const std::string folder_;
-  const uint64_t reserve_bytes_;
+  UploadSpace space_;
   std::array<Mutex, 64> locks_;  // by hash of the key; each guards the files of its checkpoints
+  Mutex folders_;                // while some are made, none above them goes; taken after one of locks_
 };
 
 }  // namespace sink

@@ -210,6 +210,9 @@ grpc::Status ClientServiceImpl::Retry(grpc::ServerContext* context, const v1::Re
   auto result = changes_->Retry({*caller, PeerAddress(*context)}, *request);
   if (!result.ok()) return fail_stop_->Answer(result.status());
   *response = *std::move(result);
+  if (request->has_from_step()) {
+    for (const std::string& id : response->job_ids()) guard_->RemoveLeftovers(id);
+  }
   return grpc::Status::OK;
 }
 
@@ -355,7 +358,9 @@ grpc::Status ClientServiceImpl::VerifyCheckpoints(grpc::ServerContext* context,
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto ticket = gate_->EnterTransfer(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
-  const auto found = guard_->Verify(request->job_id());
+  const auto rows = queries_->ListCheckpoints(request->job_id());
+  if (!rows.ok()) return fail_stop_->Answer(rows.status());
+  const auto found = guard_->Verify(*rows);
   if (!found.ok()) return ToGrpc(found.status());
   for (const auto& [checkpoint, damage] : *found) {
     v1::CheckpointHealth* health = response->add_checkpoints();
@@ -373,6 +378,7 @@ grpc::Status ClientServiceImpl::DropCheckpoints(grpc::ServerContext* context, co
   absl::Status dropped = access_->MayChange(*caller, {.sweep = "", .jobs = {request->job_id()}});
   if (dropped.ok()) dropped = drops_->Drop(request->job_id(), {request->steps().begin(), request->steps().end()});
   access_->Record(*context, *caller, "DropCheckpoints", request->job_id(), dropped);
+  if (dropped.ok()) guard_->RemoveLeftovers(request->job_id());
   return fail_stop_->Answer(dropped);
 }
 

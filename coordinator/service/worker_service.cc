@@ -141,10 +141,20 @@ grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext* context, co
                                                 v1::BeginCheckpointResponse* response) {
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
   const LogScope scope = ScopeOf(*request);
+  const CheckpointKey key = KeyOf(*request);
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
   if (!job.ok()) return fail_stop_->Answer(job.status());
-  if (absl::Status status = WorkerCalls::CheckStep(*job, request->step()); !status.ok()) return ToGrpc(status);
-  const auto here = checkpoints_->Begin(KeyOf(*request), request->manifest_hash(), FromProto(*request));
+  if (absl::Status status = WorkerCalls::CheckStep(*job, key.step); !status.ok()) return ToGrpc(status);
+  RemoveLeftovers({key.job_id, key.fence, 0});
+  const auto rows = queries_->ListCheckpoints(key.job_id);
+  if (!rows.ok()) return fail_stop_->Answer(rows.status());
+  const auto begin = [&] { return checkpoints_->Begin(key, request->manifest_hash(), FromProto(*request), *rows); };
+  auto here = begin();
+  if (absl::IsResourceExhausted(here.status())) {  // what nobody sends any more makes room first
+    for (const std::string& other : checkpoints_->UploadingJobs()) guard_->RemoveLeftovers(other);
+    checkpoints_->RemoveOthers(key, *rows);
+    here = begin();
+  }
   if (!here.ok()) return ToGrpc(here.status());
   for (uint64_t bytes : *here) response->add_committed(bytes);
   return grpc::Status::OK;

@@ -58,7 +58,7 @@ class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lea
   using LeaseToken = sink::Lease;
 
   // Removes checkpoints' files of this job before `next` that have no row: pushed out, or left by a lost attempt. A
-  // failure is logged; the next commit or start tries again.
+  // failure is logged; the next upload, scrub or start tries again.
   void RemoveLeftovers(const CheckpointKey& next);
 
   // Whether the request is sound and says of its sender what the sender's certificate says: a worker's id is public, so

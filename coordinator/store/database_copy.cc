@@ -19,6 +19,18 @@ namespace fs = std::filesystem;
 constexpr const char* kLogEndings[] = {"-wal", "-shm"};
 constexpr const char* kEndings[] = {"-wal", "-shm", ""};
 
+// A link that leads nowhere is there, too.
+bool IsThere(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
+
+// The database, or what SQLite keeps beside one.
+bool IsAnyThere(const std::string& path) {
+  return std::any_of(std::begin(kEndings), std::end(kEndings),
+                     [&path](const char* ending) { return IsThere(path + ending); });
+}
+
 // What was written goes to a log first. When a database is closed SQLite puts the log into the file by itself, but says
 // nothing where it cannot, as on a disk that has room for one of them alone.
 absl::Status PutLogIntoFile(Database& db) {
@@ -132,20 +144,17 @@ void RemoveLog(const std::string& path) {
   for (const char* ending : kLogEndings) fs::remove(path + ending, ignored);
 }
 
-absl::Status MoveDatabase(const std::string& from, const std::string& to) {
-  const auto is_there = [&from](const char* ending) {
-    std::error_code ignored;
-    return fs::exists(from + ending, ignored);
-  };
-  if (std::none_of(std::begin(kEndings), std::end(kEndings), is_there)) return absl::OkStatus();
-  RemoveDatabase(to);
+absl::StatusOr<std::string> SetAside(const std::string& path) {
+  if (!IsAnyThere(path)) return "";
+  std::string to = path + ".replaced";
+  for (int number = 2; IsAnyThere(to); ++number) to = absl::StrCat(path, ".replaced-", number);
   for (const char* ending : kEndings) {
-    if (!is_there(ending)) continue;
+    if (!IsThere(path + ending)) continue;
     std::error_code error;
-    fs::rename(from + ending, to + ending, error);
-    if (error) return absl::InternalError(absl::StrCat("cannot move ", from, ending, ": ", error.message()));
+    fs::rename(path + ending, to + ending, error);
+    if (error) return absl::InternalError(absl::StrCat("cannot move ", path, ending, ": ", error.message()));
   }
-  return absl::OkStatus();
+  return to;
 }
 
 }  // namespace sink::store

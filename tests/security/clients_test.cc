@@ -134,7 +134,7 @@ TEST(CheckpointErrors, S20_NameNoFolderOfTheCoordinator) {
   const testing::TempDir folder;
   CheckpointRepository repository(folder / "secret-place", /*reserve_bytes=*/0);
   const auto refused = repository.Begin({std::string(32, 'a'), 1, 10}, std::string(32, 'b'),
-                                        {{"model.safetensors", uint64_t{1} << 50, std::string(32, 'c')}});
+                                        {{"model.safetensors", uint64_t{1} << 50, std::string(32, 'c')}}, {});
   ASSERT_TRUE(absl::IsResourceExhausted(refused.status())) << refused.status();
   EXPECT_THAT(std::string(refused.status().message()), Not(HasSubstr("secret-place")));
 }

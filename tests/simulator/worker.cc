@@ -266,7 +266,7 @@ absl::StatusOr<Worker::Fetched> Worker::ServeFetch(JobManager& manager, Now now,
   const CheckpointFiles::Key key{job, row->fence, row->step};
   if (!world_->files().IsComplete(key)) oracle.Fail("the files of a checkpoint that is fetched are gone");
   if (!world_->files().IsIntact(key)) {
-    absl::Status dropped = manager.checkpoints().DropDamaged(*row, "other bytes than were written", now);
+    absl::Status dropped = manager.checkpoints().DropDamaged(*row, "other bytes than were written", now).status();
     if (dropped.ok() && world_->mutation() == Mutation::kDropAll) {
       std::vector<int64_t> others;
       for (const Checkpoint& other : *rows) {

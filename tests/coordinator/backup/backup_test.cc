@@ -186,6 +186,26 @@ TEST_F(BackupTest, TwoRestoresOfOneCopyNeverGiveOneFence) {
   EXPECT_TRUE(fs::exists(folder_ / "data/sink.db.replaced"));
 }
 
+TEST_F(BackupTest, ADatabaseWhosePlaceWasTakenOutlivesARestoreAfterIt) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  ASSERT_TRUE(MakeCopy().ok());
+  Submit(*old.manager, 2);  // what only the database that is replaced knows
+  old = {};
+  const auto first = PutBack("data", /*replace=*/true), second = PutBack("data", /*replace=*/true);
+  ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
+  EXPECT_EQ(first->set_aside, folder_ / "data/sink.db.replaced");
+  EXPECT_EQ(second->set_aside, folder_ / "data/sink.db.replaced-2");
+  fs::create_directories(folder_ / "looked-at");
+  for (const char* ending : {"", "-wal"}) {
+    if (!fs::exists(first->set_aside + ending)) continue;
+    fs::copy_file(first->set_aside + ending, (folder_ / "looked-at/sink.db") + ending);
+  }
+  EXPECT_EQ(Open(folder_ / "looked-at").manager->queries().ListJobs({})->size(), 2u);
+  EXPECT_EQ(Open(folder_ / "data").manager->queries().ListJobs({})->size(), 1u);
+  EXPECT_TRUE(PutBack("restored")->set_aside.empty());
+}
+
 TEST_F(BackupTest, ALogThatWasLeftBehindIsNotLaidOverTheDatabaseThatTakesItsPlace) {
   Coordinator old = Open(folder_ / "data");
   Submit(*old.manager, 1);

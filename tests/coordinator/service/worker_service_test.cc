@@ -18,15 +18,41 @@
 namespace sink {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::kSession;
 using testing::kWorkerId;
+using ::testing::Not;
 using ::testing::StartsWith;
 using testing::TestCheckpoint;
 
 class WorkerServiceTest : public testing::ServiceTest {
  protected:
+  // Another daemon begins as the worker, and has no lease but `held`: the others' attempts are over.
+  void RegisterAnew(const std::vector<v1::LeaseRef>& held = {}) {
+    v1::RegisterRequest registration;
+    registration.set_worker_id(kWorkerId);
+    registration.set_session(std::string(32, 'd'));
+    registration.set_name("node-1");
+    registration.set_devices(4);
+    for (const v1::LeaseRef& lease : held) *registration.add_held() = lease;
+    const auto response = worker().Register(registration);
+    EXPECT_TRUE(response.ok()) << response.status();
+  }
+  // And asks for work.
+  v1::Grant LeaseAnew() {
+    RegisterAnew();
+    v1::LeaseRequest ask;
+    ask.set_worker_id(kWorkerId);
+    ask.set_session(std::string(32, 'd'));
+    ask.set_poll(1);
+    ask.set_devices_free(1);
+    const auto response = worker().Lease(ask);
+    EXPECT_TRUE(response.ok() && response->grants_size() == 1) << response.status();
+    return response.ok() && response->grants_size() == 1 ? response->grants(0) : v1::Grant();
+  }
+
   // What a download gives, by file name.
   std::map<std::string, std::string> Fetch(const v1::LeaseRef& lease, int64_t step) {
     auto request = Leased<v1::FetchCheckpointRequest>(lease);
@@ -282,6 +308,30 @@ TEST_F(WorkerServiceTest, OversizedCheckpointIsRefusedBeforeItsBytes) {
   EXPECT_THAT(std::string(refused.status().message()), StartsWith("disk full"));
 }
 
+TEST_F(WorkerServiceTest, AnUploadWaitsForThoseOfOtherJobsAndNotForWhatNobodySendsAnyMore) {
+  ASSERT_EQ(Submit("study", "1e-3, 2e-3").size(), 2u);
+  RegisterWorker();
+  const v1::Grant first = Lease(1), second = Lease(2);
+  // Three files that together take more than half of the disk.
+  const uint64_t size = std::filesystem::space(folder_.path()).available / 5;
+  if (size > uint64_t{1} << 40) GTEST_SKIP() << "no file is so large";
+  const auto begin = [&](const v1::LeaseRef& lease) {
+    auto request = Leased<v1::BeginCheckpointRequest>(lease);
+    request.set_step(10);
+    TestCheckpoint().AddTo(&request);
+    for (v1::CheckpointFile& file : *request.mutable_files()) file.set_size(size);
+    return worker().BeginCheckpoint(request).status();
+  };
+  ASSERT_TRUE(begin(first.lease()).ok());
+  const absl::Status refused = begin(second.lease());
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("other checkpoints on their way"));
+  RegisterAnew({second.lease()});
+  const absl::Status taken = begin(second.lease());
+  EXPECT_TRUE(taken.ok()) << taken;
+  EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(first.lease(), 10) + ".part"));
+}
+
 TEST_F(WorkerServiceTest, OnlyTheNewestCheckpointsKeepTheirFiles) {
   const v1::Grant grant = RunningJob();
   for (int step : {10, 20, 30}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint(std::to_string(step))).ok());
@@ -349,6 +399,36 @@ TEST_F(WorkerServiceTest, FilesOfADeletedJobGoAtTheNextStartWhenTheCoordinatorDi
   ASSERT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10)));
   StartServer();
   EXPECT_FALSE(std::filesystem::exists(folder_ / "data/checkpoints/" + grant.lease().job_id()));
+}
+
+TEST_F(WorkerServiceTest, WhatAnAttemptHadBegunToSendGoesWhenTheNextOneSends) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  ASSERT_TRUE(Begin(grant.lease(), 20, TestCheckpoint()).ok());
+  ASSERT_TRUE(Write(grant.lease(), 20, "model.safetensors", "xxx").ok());
+  const v1::Grant next = LeaseAnew();
+  ASSERT_TRUE(Begin(next.lease(), 20, TestCheckpoint()).ok());
+  EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), 20) + ".part"));
+  EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10)));
+  EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(next.lease(), 20) + ".part"));
+}
+
+TEST_F(WorkerServiceTest, WhatAnAttemptHadBegunToSendGoesWithTheScrubWhenNoOtherFollows) {
+  StopServer();
+  scrub_interval_ = absl::Milliseconds(20);
+  StartServer();
+  const std::string yaml = testing::SweepYaml("one", "1e-3") + "retry: {infra: 0}\n";
+  ASSERT_TRUE(client_->SubmitSweep(testing::Submission(yaml)).ok());
+  RegisterWorker();
+  const v1::Grant grant = Lease();
+  ASSERT_TRUE(Begin(grant.lease(), 10, TestCheckpoint()).ok());
+  ASSERT_TRUE(Write(grant.lease(), 10, "model.safetensors", "xxx").ok());
+  absl::SleepFor(absl::Milliseconds(100));
+  EXPECT_TRUE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10) + ".part")) << "its lease is live";
+  RegisterAnew();
+  const std::string folder = folder_ / "data/checkpoints/" + grant.lease().job_id();
+  for (int i = 0; i < 1000 && std::filesystem::exists(folder); ++i) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_FALSE(std::filesystem::exists(folder));
 }
 
 TEST_F(WorkerServiceTest, AnAttemptHasAtMostTwoUploadsOpen) {
@@ -435,7 +515,7 @@ TEST(CheckpointRepository, NoDamagePassesForWhole) {
                                                        {"optimizer.safetensors", std::string(30'000, 'o')},
                                                        {"empty.json", ""}};
   for (const auto& [name, bytes] : contents) row.files.push_back({name, bytes.size(), files::Hash(bytes)});
-  ASSERT_TRUE(repository.Begin(key, "hash", row.files).ok());
+  ASSERT_TRUE(repository.Begin(key, "hash", row.files, {}).ok());
   for (const auto& [name, bytes] : contents) ASSERT_TRUE(repository.Write(key, name, 0, bytes).ok()) << name;
   ASSERT_TRUE(repository.Commit(key, "hash").ok());
   const auto verify = [&] { return repository.Verify(row, [](uint64_t) { return true; }); };
@@ -471,6 +551,59 @@ TEST_F(DamageTest, ACheckpointThatWasFoundDamagedAtARepetitionAndNeverSentAgainI
   EXPECT_EQ(Fetch(grant.lease(), 0).value(), 10);
 }
 
+TEST_F(DamageTest, ACheckpointThatWaitsToBeSentAgainIsDroppedByTheNextAttemptAlsoAfterAStart) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  FlipABit(grant.lease(), 20);
+  EXPECT_EQ(Commit(grant.lease(), 20, TestCheckpoint()).code(), absl::StatusCode::kAborted);
+  const v1::Grant next = LeaseAnew();
+  EXPECT_EQ(next.resume_from().step(), 20);
+  StopServer();
+  StartServer();
+  EXPECT_EQ(Fetch(next.lease(), 20).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Steps(next.lease().job_id()), ElementsAre(10));
+  EXPECT_EQ(Fetch(next.lease(), 0).value(), 10);
+}
+
+TEST_F(DamageTest, ACheckpointThatWaitsToBeSentAgainIsNoUploadThatLaterOnesPushOut) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  FlipABit(grant.lease(), 10);
+  EXPECT_EQ(Commit(grant.lease(), 10, TestCheckpoint()).code(), absl::StatusCode::kAborted);
+  for (const int64_t step : {20, 30, 40}) ASSERT_TRUE(Begin(grant.lease(), step, TestCheckpoint()).ok());
+  EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), 20) + ".part"));
+  ASSERT_TRUE(Begin(grant.lease(), 10, TestCheckpoint()).ok());
+  ASSERT_TRUE(Write(grant.lease(), 10, "model.safetensors", TestCheckpoint().files[0].second).ok());
+  EXPECT_TRUE(Commit(grant.lease(), 10, TestCheckpoint()).ok()) << "its other files were there yet";
+  EXPECT_EQ(Fetch(grant.lease(), 0).value(), 10);
+}
+
+TEST_F(DamageTest, ACheckpointThatCannotBeReadAtARepetitionStaysInItsPlace) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  const std::string file = CheckpointFolder(grant.lease(), 10) + "/model.safetensors";
+  std::filesystem::rename(file, folder_ / "away");
+  std::filesystem::create_symlink(file, file);  // an error that says nothing of its bytes
+  EXPECT_EQ(Commit(grant.lease(), 10, TestCheckpoint()).code(), absl::StatusCode::kInternal);
+  std::filesystem::remove(file);
+  std::filesystem::rename(folder_ / "away", file);
+  EXPECT_EQ(Fetch(grant.lease(), 0).value(), 10);
+  EXPECT_TRUE(Commit(grant.lease(), 10, TestCheckpoint()).ok());
+}
+
+TEST_F(DamageTest, ADamagedCheckpointOfAJobThatHasSucceededIsNotCalledDropped) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  ASSERT_EQ(Finish(grant.lease(), 1)->state(), v1::SUCCEEDED);
+  FlipABit(grant.lease(), 10);
+  v1::DownloadCheckpointRequest download;
+  download.set_job_id(grant.lease().job_id());
+  const absl::Status damaged = client_->DownloadCheckpoint(download, [](const auto&) { return true; });
+  EXPECT_EQ(damaged.code(), absl::StatusCode::kDataLoss) << damaged;
+  EXPECT_THAT(std::string(damaged.message()), AllOf(HasSubstr("it stays"), Not(HasSubstr("dropped"))));
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(10));
+}
+
 TEST_F(DamageTest, VerifyTellsAndDropForgets) {
   const v1::Grant grant = RunningJob();
   for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
@@ -491,6 +624,37 @@ TEST_F(DamageTest, VerifyTellsAndDropForgets) {
   EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(20));
   EXPECT_EQ(client_->DropCheckpoints(drop).status().message(),
             "job " + grant.lease().job_id() + " has no checkpoint of step 10; it has those of 20");
+}
+
+TEST_F(DamageTest, WhatIsDroppedOfAJobThatNobodyHasGoesAtOnce) {
+  StopServer();
+  adjust_ = [](ServerOptions* options) { options->checkpoints_kept = 4; };
+  StartServer();
+  const v1::Grant grant = RunningJob();
+  const std::string job = grant.lease().job_id();
+  for (const int64_t step : {10, 20, 30, 40}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  ASSERT_EQ(Finish(grant.lease(), 1, v1::FAILED)->state(), v1::FAILED);
+  const auto there = [&](int64_t step) { return std::filesystem::exists(CheckpointFolder(grant.lease(), step)); };
+
+  v1::DropCheckpointsRequest drop;
+  drop.set_job_id(job.substr(0, 8));
+  drop.add_steps(20);
+  ASSERT_TRUE(client_->DropCheckpoints(drop).ok());
+  EXPECT_TRUE(there(10) && !there(20) && there(30) && there(40)) << "by sinkctl checkpoint drop";
+
+  FlipABit(grant.lease(), 10);
+  v1::DownloadCheckpointRequest download;
+  download.set_job_id(job);
+  download.set_step(10);
+  EXPECT_TRUE(absl::IsDataLoss(client_->DownloadCheckpoint(download, [](const auto&) { return true; })));
+  EXPECT_TRUE(!there(10) && there(30) && there(40)) << "as it is damaged";
+
+  v1::RetryRequest retry;
+  retry.add_job_ids(job);
+  retry.set_from_step(30);
+  ASSERT_TRUE(client_->Retry(retry).ok());
+  EXPECT_TRUE(there(30) && !there(40)) << "as its job goes on from one before";
+  EXPECT_EQ(Lease(2).resume_from().step(), 30);
 }
 
 TEST_F(DamageTest, TheScrubFindsWhatNobodyHasAskedFor) {

@@ -1,0 +1,99 @@
+// The guard over the rules, an in-memory store and a real folder: what a test does between two of its looks, a worker
+// may do.
+#include "coordinator/service/checkpoint_guard.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "coordinator/core/job_manager.h"
+#include "coordinator/store/memory_store.h"
+#include "proto/files/hash.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink {
+namespace {
+
+class CheckpointGuardTest : public ::testing::Test {
+ protected:
+  // A job that a worker has.
+  CheckpointGuardTest() {
+    CoreOptions options;
+    options.new_lease_id = [] { return std::string(32, 'c'); };
+    jobs_ = *JobManager::Start(&store_, options, nullptr, kNow);
+    guard_ = std::make_unique<CheckpointGuard>(&jobs_->checkpoints(), &jobs_->queries(), &repository_, &fail_stop_,
+                                               [] { return kNow; });
+    SubmitRequest submit;
+    submit.sweep = "s";
+    submit.jobs.push_back({.id = kJob, .config_json = "{}", .max_steps = 100, .experiment = "e"});
+    EXPECT_TRUE(jobs_->clients().Submit(submit, kNow).ok());
+    RegisterRequest registration;
+    registration.worker_id = registration.name = "w";
+    registration.session = "a";
+    registration.devices = 1;
+    EXPECT_TRUE(jobs_->workers().Register(registration, kNow).ok());
+    const auto grants = jobs_->dispatcher().AcquireLeases({"w", "a", 1, 1}, kNow);
+    EXPECT_TRUE(grants.ok() && grants->size() == 1) << grants.status();
+    lease_ = grants->front().lease;
+  }
+
+  std::vector<Checkpoint> Rows() { return *jobs_->queries().ListCheckpoints(kJob); }
+
+  // As a worker brings one: its bytes, its row, and the files go that it has pushed out.
+  void Upload(int64_t step) {
+    const CheckpointKey key{kJob, lease_.fence, step};
+    const std::string bytes = "weights of step " + std::to_string(step), hash = files::Hash(bytes);
+    const std::vector<CheckpointFile> files = {{"model.safetensors", bytes.size(), hash}};
+    ASSERT_TRUE(repository_.Begin(key, hash, files, Rows()).ok());
+    ASSERT_TRUE(repository_.Write(key, files[0].name, 0, bytes).ok());
+    ASSERT_TRUE(repository_.Commit(key, hash).ok());
+    ASSERT_TRUE(jobs_->workers().CommitCheckpoint("w", lease_, {step, hash, files, 0}, kNow).ok());
+    ASSERT_TRUE(repository_.KeepOnly(key, Rows()).ok());
+  }
+  std::string FolderOf(int64_t step) const {
+    return folder_ / ("checkpoints/" + kJob + "/" + std::to_string(lease_.fence) + "/step-" + std::to_string(step));
+  }
+
+  static constexpr Now kNow{.unix_ms = 1'800'000'000'000, .steady_ms = 1000};
+  const std::string kJob = std::string(32, '1');
+  testing::TempDir folder_;
+  store::MemoryStore store_;
+  FailStop fail_stop_;
+  CheckpointRepository repository_{folder_ / "checkpoints", /*reserve_bytes=*/0};
+  std::unique_ptr<JobManager> jobs_;
+  std::unique_ptr<CheckpointGuard> guard_;
+  Lease lease_;
+};
+
+TEST_F(CheckpointGuardTest, CheckpointsThatNewerOnesPushOutWhileTheyAreVerifiedAreNotCalledDamaged) {
+  for (const int64_t step : {10, 20}) Upload(step);
+  const std::vector<Checkpoint> rows = Rows();
+  ASSERT_EQ(rows.size(), 2u);
+  Upload(30);
+  ASSERT_FALSE(std::filesystem::exists(FolderOf(10)));
+  auto found = guard_->Verify(rows);
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->size(), 1u) << "that of step 10 is none of the job's any more";
+  EXPECT_EQ((*found)[0].first.step, 20);
+  EXPECT_EQ((*found)[0].second, "");
+  Upload(40);
+  found = guard_->Verify(rows);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_TRUE(found->empty());
+}
+
+TEST_F(CheckpointGuardTest, ACheckpointThatStillCountsAndHasLostItsFolderIsCalledDamaged) {
+  Upload(10);
+  std::filesystem::remove_all(FolderOf(10));
+  const auto found = guard_->Verify(Rows());
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_THAT((*found)[0].second, ::testing::HasSubstr("damaged"));
+}
+
+}  // namespace
+}  // namespace sink
