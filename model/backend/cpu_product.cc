@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "kernels/panel_product.h"
+#include "kernels/small_product.h"
 
 // The matrix product of BLAS, which LibTorch carries and exports without a header.
 extern "C" void sgemm_(const char* transa, const char* transb, const int* m, const int* n, const int* k,
@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kMostInner = 384;           // sixteen columns of b, which every row of a meets, in the nearest cache
 constexpr int64_t kMostNumbers = 1 << 15;     // of b: 128 KiB
 constexpr int64_t kMostProducts = 1 << 24;    // of two numbers; in more of them BLAS's packing is lost
-constexpr int64_t kRows = 24;                 // that a thread takes at least, whole tiles
+constexpr int64_t kRows = 16;                 // that a thread takes at least, whole tiles
 constexpr int64_t kProductsOfTask = 1 << 18;  // below this a second thread costs more than it gives
 
 // Whether BLAS computes in registers as wide as ours: with AVX-512 it has wider ones.
@@ -29,22 +29,6 @@ bool HasRegistersOfEight() {
   return false;
 #endif
 }
-
-// Memory that a thread keeps from call to call: what is given back at the end of the heap is paid for with page faults.
-class Workspace {
- public:
-  float* Get(int64_t numbers) {
-    if (numbers > size_) {
-      size_ = numbers;
-      numbers_ = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(numbers));
-    }
-    return numbers_.get();
-  }
-
- private:
-  int64_t size_ = 0;
-  std::unique_ptr<float[]> numbers_;
-};
 
 }  // namespace
 
@@ -59,17 +43,20 @@ void Gemm(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int
 
 void CachedProduct(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, const Matrix& a,
                    const Matrix& b, bool add, const Matrix& c) {
-  static thread_local Workspace panels_of_thread, scratch_of_thread;
-  float* const panels = panels_of_thread.Get(kernels::PanelsSize(inner, columns));
-  kernels::PackPanels(transpose_b ? kernels::View{b.data, 1, b.stride} : kernels::View{b.data, b.stride, 1}, inner,
-                      columns, panels);
+  std::unique_ptr<float[]> turned;
+  Matrix right = b;
+  if (transpose_b) {
+    turned = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(inner * columns));
+    kernels::Transpose(b.data, b.stride, columns, inner, turned.get());
+    right = {turned.get(), columns};
+  }
   const int64_t blocks = (rows + kRows - 1) / kRows;
   at::parallel_for(0, blocks, 1 + kProductsOfTask / (kRows * columns * inner), [&](int64_t begin, int64_t end) {
     const int64_t first = begin * kRows, last = std::min(end * kRows, rows);
     const kernels::View left = transpose_a ? kernels::View{a.data + first, 1, a.stride}
                                            : kernels::View{a.data + first * a.stride, a.stride, 1};
-    kernels::PanelProduct(left, panels, last - first, columns, inner, add, c.data + first * c.stride, c.stride,
-                          scratch_of_thread.Get(kernels::PanelScratch(inner)));
+    kernels::SmallProduct(left, right.data, right.stride, last - first, columns, inner, 1.0f, add,
+                          c.data + first * c.stride, c.stride);
   });
 }
 

@@ -17,7 +17,7 @@ struct Matrix {
 void Gemm(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, float alpha,
           const Matrix& a, const Matrix& b, float beta, const Matrix& c);
 
-// c = op(a) op(b), or that added to c, by kernels/panel_product.h. The same bits on any number of threads.
+// c = op(a) op(b), or that added to c, by kernels/small_product.h. The same bits on any number of threads.
 void CachedProduct(bool transpose_a, bool transpose_b, int64_t rows, int64_t columns, int64_t inner, const Matrix& a,
                    const Matrix& b, bool add, const Matrix& c);
 
