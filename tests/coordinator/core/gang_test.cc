@@ -153,6 +153,18 @@ TEST_F(GangTest, CancellationReachesEveryWorker) {
   EXPECT_EQ(*Finish(leader.lease, JobState::kCancelled, FailureClass::kNone, 1, "u"), JobState::kCancelled);
 }
 
+TEST_F(GangTest, ThatHasNotBegunIsGivenBackWithTheRanksOfOneWorker) {
+  Join("u", 4);
+  Join("v", 4);
+  SubmitGang(1, 8, 4);
+  leader = Ask("u", 1, 4)[0];
+  member = Ask("v", 1, 4)[0];
+  EXPECT_EQ(*Finish(member.lease, JobState::kCancelled, FailureClass::kNone, 0, "v"), JobState::kQueued);
+  EXPECT_EQ(State(1), JobState::kQueued);
+  EXPECT_EQ(Get(1).failures, FailureCounts());
+  EXPECT_THAT(Beat("u", {leader.lease}).stale, ElementsAre(leader.lease));
+}
+
 TEST_F(GangTest, OutlivesARestartOfTheCoordinator) {
   StartGang();
   Restart();
