@@ -183,7 +183,7 @@ struct Server::Parts {
   absl::Status OpenData(const ServerOptions& options);
   absl::Status OpenIdentity(const ServerOptions& options);
   // Two databases do not change at once: a name may have an owner and no sweep.
-  absl::Status ReleaseNames();
+  absl::Status FindVacantNames();
   // The admin's certificate counts.
   absl::Status AddAdmin(const identity::Claims& claims);
   absl::Status RenewCertificates();
@@ -218,7 +218,7 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   auto started = JobManager::Start(store.get(), std::move(rules), exporter.get(), SystemNow());
   if (!started.ok()) return started.status();
   jobs = std::move(*started);
-  if (absl::Status status = ReleaseNames(); !status.ok()) return status;
+  if (absl::Status status = FindVacantNames(); !status.ok()) return status;
   checkpoints =
       std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"), options.disk_reserve);
   disk = std::make_unique<DiskWatch>(options.data, options.disk_reserve);
@@ -251,12 +251,13 @@ absl::Status Server::Parts::OpenIdentity(const ServerOptions& options) {
   return admin.ok() ? AddAdmin(*admin) : admin.status();
 }
 
-absl::Status Server::Parts::ReleaseNames() {
+absl::Status Server::Parts::FindVacantNames() {
   const auto sweeps = jobs->queries().ListSweeps();
   if (!sweeps.ok()) return sweeps.status();
   absl::flat_hash_set<std::string> names;
   for (const Sweep& sweep : *sweeps) names.insert(sweep.name);
-  return principals->ReleaseAllBut(names);
+  principals->FindVacant(names);
+  return absl::OkStatus();
 }
 
 absl::Status Server::Parts::AddAdmin(const identity::Claims& claims) {

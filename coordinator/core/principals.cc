@@ -187,14 +187,20 @@ absl::Status Principals::MayChange(const Caller& caller, const std::string& swee
 absl::Status Principals::Claim(const Caller& caller, const std::string& sweep, bool exists) {
   {
     MutexLock writing(&writing_);
-    if (!exists && OwnerOf(sweep).empty()) {
+    if (!exists && IsFree(sweep)) {
       SINK_RETURN_IF_ERROR(store_->PutOwner(sweep, caller.name));
       MutexLock lock(&mutex_);
       owners_[sweep] = caller.name;
+      vacant_.erase(sweep);
       return absl::OkStatus();
     }
   }
   return MayChange(caller, sweep);
+}
+
+bool Principals::IsFree(const std::string& sweep) const {
+  MutexLock lock(&mutex_);
+  return !owners_.contains(sweep) || vacant_.contains(sweep);
 }
 
 std::string Principals::OwnerOf(const std::string& sweep) const {
@@ -208,19 +214,16 @@ absl::Status Principals::Release(const std::string& sweep) {
   SINK_RETURN_IF_ERROR(store_->RemoveOwner(sweep));
   MutexLock lock(&mutex_);
   owners_.erase(sweep);
+  vacant_.erase(sweep);
   return absl::OkStatus();
 }
 
-absl::Status Principals::ReleaseAllBut(const absl::flat_hash_set<std::string>& sweeps) {
-  std::vector<std::string> gone;
-  {
-    MutexLock lock(&mutex_);
-    for (const auto& [sweep, owner] : owners_) {
-      if (!sweeps.contains(sweep)) gone.push_back(sweep);
-    }
+void Principals::FindVacant(const absl::flat_hash_set<std::string>& sweeps) {
+  MutexLock lock(&mutex_);
+  vacant_.clear();
+  for (const auto& [sweep, owner] : owners_) {
+    if (!sweeps.contains(sweep)) vacant_.insert(sweep);
   }
-  for (const std::string& sweep : gone) SINK_RETURN_IF_ERROR(Release(sweep));
-  return absl::OkStatus();
 }
 
 absl::Status Principals::Remove(const std::string& name) {

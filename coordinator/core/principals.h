@@ -59,9 +59,10 @@ class Principals {
   std::string OwnerOf(const std::string& sweep) const ABSL_LOCKS_EXCLUDED(mutex_);  // empty: nobody
   // The sweep is no more, and its name anybody's.
   absl::Status Release(const std::string& sweep) ABSL_LOCKS_EXCLUDED(writing_, mutex_);
-  // The same of every sweep but these, while nobody submits: what a deletion that a crash cut short, or a submission
-  // that failed, has left.
-  absl::Status ReleaseAllBut(const absl::flat_hash_set<std::string>& sweeps) ABSL_LOCKS_EXCLUDED(writing_, mutex_);
+  // These are all sweeps that there are. Any other name that has an owner is anybody's from here on: a deletion that a
+  // crash cut short, or a submission that failed, has left it. Its owner is kept until somebody takes it, for the
+  // database may be put back whose sweeps these were.
+  void FindVacant(const absl::flat_hash_set<std::string>& sweeps) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // From now on its certificates are refused. A user's login tokens go with it. NOT_FOUND.
   absl::Status Revoke(const std::string& name) ABSL_LOCKS_EXCLUDED(writing_, mutex_);
@@ -74,6 +75,7 @@ class Principals {
  private:
   explicit Principals(std::unique_ptr<store::IdentityStore> store) : store_(std::move(store)) {}
   absl::Status Load() ABSL_LOCKS_EXCLUDED(writing_, mutex_);
+  bool IsFree(const std::string& sweep) const ABSL_LOCKS_EXCLUDED(mutex_);
   std::optional<Principal> Known(const std::string& name) const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Store(const Principal& principal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status RemoveCertificates(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(writing_)
@@ -87,8 +89,9 @@ class Principals {
   Mutex writing_ ABSL_ACQUIRED_BEFORE(mutex_);
   const std::unique_ptr<store::IdentityStore> store_ ABSL_PT_GUARDED_BY(writing_);
   mutable Mutex mutex_;
-  absl::flat_hash_map<std::string, Principal> principals_ ABSL_GUARDED_BY(mutex_);            // by name
-  absl::flat_hash_map<std::string, std::string> owners_ ABSL_GUARDED_BY(mutex_);              // by sweep
+  absl::flat_hash_map<std::string, Principal> principals_ ABSL_GUARDED_BY(mutex_);  // by name
+  absl::flat_hash_map<std::string, std::string> owners_ ABSL_GUARDED_BY(mutex_);    // by sweep
+  absl::flat_hash_set<std::string> vacant_ ABSL_GUARDED_BY(mutex_);  // names with an owner that anybody may take
   absl::flat_hash_map<std::string, IssuedCertificate> certificates_ ABSL_GUARDED_BY(mutex_);  // by serial number
 };
 

@@ -79,6 +79,22 @@ TEST_F(PrincipalsTest, NobodyWaitsForTheDiskToBeKnown) {
   EXPECT_EQ(principals_->List().size(), 2u);
 }
 
+TEST_F(PrincipalsTest, ANameWithoutASweepIsAnybodysAndKeepsItsOwnerUntilSomebodyTakesIt) {
+  const Caller sam{.name = "user/sam", .role = Role::kSubmitter}, tom{.name = "user/tom", .role = Role::kSubmitter};
+  ASSERT_TRUE(principals_->Claim(sam, "kept", false).ok());
+  ASSERT_TRUE(principals_->Claim(sam, "gone", false).ok());
+  ASSERT_TRUE(principals_->Claim(sam, "back", false).ok());
+  principals_->FindVacant({"kept"});
+  EXPECT_EQ(principals_->OwnerOf("back"), "user/sam");
+  EXPECT_TRUE(principals_->MayChange(sam, "back").ok()) << "as where the database is put back";
+  EXPECT_FALSE(principals_->Claim(tom, "kept", false).ok());
+  EXPECT_TRUE(principals_->Claim(tom, "gone", false).ok());
+  EXPECT_EQ(principals_->OwnerOf("gone"), "user/tom");
+  EXPECT_FALSE(principals_->Claim(sam, "gone", false).ok()) << "it is taken";
+  principals_->FindVacant({"kept", "back"});
+  EXPECT_FALSE(principals_->Claim(tom, "back", false).ok());
+}
+
 TEST(Principals, WhateverTheClockSaysTheNewestCertificateOfAWorkerIsRemembered) {
   testing::TempDir folder;
   const std::string path = folder / "identity.db";
