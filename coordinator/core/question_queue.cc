@@ -9,6 +9,7 @@ namespace sink {
 QuestionQueue::Effects QuestionQueue::Asked(const QuestionPtr& question, Time now) {
   Effects effects;
   if (closed_) {
+    question->place_ = Question::Place::kAnswered;
     effects.answer = true;
     return effects;
   }

@@ -63,10 +63,9 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
   const bool has_folder = repository_->Has({checkpoint.job_id, checkpoint.fence, checkpoint.step});
   const auto counts = Counts(checkpoint);
   if (!counts.ok()) return counts.status();
-  if (!*counts) {
-    return absl::AbortedError(absl::StrCat("the checkpoint of step ", checkpoint.step,
-                                           " was replaced by newer ones while it was read; get the newest one"));
-  }
+  const absl::Status replaced = absl::AbortedError(absl::StrCat(
+      "the checkpoint of step ", checkpoint.step, " was replaced by newer ones while it was read; get the newest one"));
+  if (!*counts) return replaced;
   const std::string what =
       absl::StrCat("checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id, ": ", damage.message());
   if (!has_folder) {
@@ -81,6 +80,10 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
     return dropped.status();
   }
   RemoveLeftovers(checkpoint.job_id);
+  if (!*dropped) {
+    const auto still = Counts(checkpoint);
+    if (still.ok() && !*still) return replaced;  // just now
+  }
   const std::string told = absl::StrCat(what, *dropped ? "; it was dropped" : "; it stays, as no job goes on from it");
   spdlog::error("{}", told);
   return absl::DataLossError(told);
@@ -101,6 +104,13 @@ void CheckpointGuard::RemoveLeftovers(std::string_view job) {
     spdlog::warn("job {}: files of checkpoints that it has no more stay for now: {}", details->job.id,
                  removed.ToString());
   }
+}
+
+void CheckpointGuard::MakeRoom() {
+  const int64_t now = now_().steady_ms;
+  int64_t last = made_room_ms_.load();
+  if (now - last < kMakeRoomEveryMs || !made_room_ms_.compare_exchange_strong(last, now)) return;
+  for (const std::string& job : repository_->UploadingJobs()) RemoveLeftovers(job);
 }
 
 absl::Status CheckpointGuard::RemoveDeleted() {

@@ -4,6 +4,7 @@
 // is gone is not: the disk may be away, and it is for a person to say. Owned by the server; any thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -49,6 +50,10 @@ class CheckpointGuard {
   // a drop, and before each scrub; what stays is told in the log.
   void RemoveLeftovers(std::string_view job);
 
+  // The same of every job that has begun an upload: for one that finds no room. At most once a second for all of them,
+  // because a disk that stays full brings everybody here again and again.
+  void MakeRoom();
+
   // Removes the bytes that deleted jobs have left: after each deletion, at the start and before each scrub, so that a
   // crash between rows and files, or a disk that fails, leaves nothing for good. What stays is told in the log; errors
   // are the store's.
@@ -58,6 +63,8 @@ class CheckpointGuard {
   void StartScrub(std::chrono::nanoseconds interval, uint64_t bytes_per_second);
 
  private:
+  static constexpr int64_t kMakeRoomEveryMs = 1'000;
+
   void ScrubLoop(std::chrono::nanoseconds interval, uint64_t bytes_per_second) ABSL_LOCKS_EXCLUDED(mutex_);
   void Scrub(const std::string& job, uint64_t bytes_per_second) ABSL_LOCKS_EXCLUDED(mutex_);
   // False as soon as the guard is to end.
@@ -73,6 +80,7 @@ class CheckpointGuard {
   CheckpointRepository* const repository_;
   FailStop* const fail_stop_;
   const NowFn now_;
+  std::atomic<int64_t> made_room_ms_{-kMakeRoomEveryMs};  // steady
 
   Mutex mutex_;
   CondVar ending_changed_;

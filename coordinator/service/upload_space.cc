@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
@@ -23,9 +24,15 @@ absl::Status UploadSpace::Reserve(const CheckpointKey& upload, uint64_t bytes) {
   const auto place = uploads_.find(upload);
   const uint64_t number = place == uploads_.end() ? begun_ + 1 : place->second.number;
   if (place != uploads_.end()) place->second.to_come = bytes;
-  uint64_t others = 0;
+  // An attempt sends one after the other: what it began before its newest one it has given up.
+  std::map<std::string_view, const Upload*> newest;
   for (const auto& [key, other] : uploads_) {
-    if (key.job_id != upload.job_id && other.number < number) others += other.to_come;
+    const Upload*& seen = newest[key.job_id];
+    if (seen == nullptr || other.number > seen->number) seen = &other;
+  }
+  uint64_t others = 0;
+  for (const auto& [job, other] : newest) {
+    if (job != upload.job_id && other->number < number) others += other->to_come;
   }
   SINK_ASSIGN_OR_RETURN(const uint64_t free, FreeBytes());
   const uint64_t taken = reserve_bytes_ + others;

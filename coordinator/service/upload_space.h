@@ -25,7 +25,7 @@ class UploadSpace {
 
   // The upload has `bytes` still to come. RESOURCE_EXHAUSTED "disk full: ..." when they do not fit beside the reserve
   // and what other jobs' uploads that were begun before it have still to come: one that is new then counts for nothing,
-  // one that was begun before keeps its place. An attempt sends one after the other, so its own do not count.
+  // one that was begun before keeps its place. An attempt sends one after the other, so of each job the newest counts.
   absl::Status Reserve(const CheckpointKey& upload, uint64_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Before so many bytes of it are written. RESOURCE_EXHAUSTED when they would not leave the reserve. The disk is not

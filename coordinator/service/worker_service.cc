@@ -151,7 +151,7 @@ grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext* context, co
   const auto begin = [&] { return checkpoints_->Begin(key, request->manifest_hash(), FromProto(*request), *rows); };
   auto here = begin();
   if (absl::IsResourceExhausted(here.status())) {  // what nobody sends any more makes room first
-    for (const std::string& other : checkpoints_->UploadingJobs()) guard_->RemoveLeftovers(other);
+    guard_->MakeRoom();
     checkpoints_->RemoveOthers(key, *rows);
     here = begin();
   }

@@ -411,9 +411,11 @@ absl::StatusOr<std::vector<std::string>> SqliteTransaction::DelayedJobs() {
 absl::StatusOr<int> SqliteTransaction::CountAhead(const std::string& job_id) {
   Query job(db_, "SELECT priority, seq FROM jobs WHERE id = ?1", job_id);
   if (!job.Next()) return job.status().ok() ? NoJob(job_id) : job.status();
+  // Two ranges: one condition with OR would walk all jobs of the priority.
   Query count(db_,
-              "SELECT COUNT(*) FROM jobs INDEXED BY jobs_front " SINK_READY
-              "AND (priority > ?1 OR (priority = ?1 AND seq < ?2))",
+              "SELECT (SELECT COUNT(*) FROM jobs INDEXED BY jobs_front " SINK_READY
+              "AND priority > ?1) + "
+              "(SELECT COUNT(*) FROM jobs INDEXED BY jobs_front " SINK_READY "AND priority = ?1 AND seq < ?2)",
               job.Int(0), job.Int(1));
   if (!count.Next()) return count.status();
   return static_cast<int>(count.Int(0));

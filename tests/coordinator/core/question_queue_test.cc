@@ -408,7 +408,9 @@ TEST_F(QuestionQueueTest, WhenItIsClosedAllAreAnsweredAndLaterOnesRefused) {
   EXPECT_TRUE(queue_.closed());
   EXPECT_TRUE(FindNothing(look).answer);
   EXPECT_TRUE(FindNothing(Begin()).answer) << "one in line has its look";
-  EXPECT_TRUE(queue_.Asked(Question("d"), now_).answer);
+  const QuestionPtr refused = Question("d");
+  EXPECT_TRUE(queue_.Asked(refused, now_).answer);
+  EXPECT_FALSE(queue_.Withdrawn(refused).answer) << "it has its answer";
   EXPECT_EQ(Next(), "");
 }
 
