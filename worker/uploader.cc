@@ -130,6 +130,7 @@ void Uploader::Run() {
     Discard(item->path);
     absl::MutexLock lock(&mutex_);
     last_result_ = status;
+    busy_.reset();  // with its result: who asks between here and the next look must not take it for given up
   }
 }
 

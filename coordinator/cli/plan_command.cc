@@ -74,7 +74,8 @@ int Retries(const RetryBudget& budget) { return budget.infra + budget.out_of_mem
 // attempt)", "at most 24 device-hours with 11 retries a job".
 void AddLimits(const ExpandedSweep& sweep, double attempt_hours, TextBlock* footer) {
   const auto at_most = [](double hours) {
-    return "at most " + HoursText(hours >= 1 ? std::ceil(hours) : hours, "device");
+    // A sum of parts of an hour may come out a hair above a whole one.
+    return "at most " + HoursText(hours >= 1 ? std::ceil(hours - 1e-6) : hours, "device");
   };
   const int retries = Retries(sweep.retry);
   footer->pieces.push_back({at_most(attempt_hours) + (retries > 0 ? " without a retry (" : " (") +

@@ -757,6 +757,8 @@ Judgement Judge(const Study& study, const Experiment& experiment, const Claim& c
     judgement.paper = published.comparison;
     judgement.paper_effect = published.effect;
     judgement.paper_effect->interval.reset();
+    // Ours is what is left of a sink, the paper's how much weaker it is: not to be compared.
+    if (judgement.effect && judgement.effect->least != judgement.paper_effect->least) judgement.paper_effect.reset();
   }
   return judgement;
 }

@@ -253,23 +253,23 @@ TEST(RanksOfOneJob, ThatHaveOtherDataAreRefused) {
 
 // One rank of two, by itself.
 std::unique_ptr<Child> StartOfTwo(const TinyJob& job, int rank, int port, const std::string& token,
-                                  const std::string& patience = "60") {
+                                  const std::string& patience = "60", const std::string& collective = "5") {
   return std::make_unique<Child>(
       std::vector<std::string>{job.MakeRun("rank" + std::to_string(rank)).string()}, true, std::vector<Limit>{},
       std::map<std::string, std::string>{{"SINK_RANK", std::to_string(rank)},
                                          {"SINK_WORLD_SIZE", "2"},
                                          {"SINK_RENDEZVOUS", "127.0.0.1:" + std::to_string(port)},
                                          {"SINK_RENDEZVOUS_TOKEN", token},
-                                         {"SINK_COLLECTIVE_TIMEOUT_S", "5"},
+                                         {"SINK_COLLECTIVE_TIMEOUT_S", collective},
                                          {"SINK_RENDEZVOUS_TIMEOUT_S", patience}});
 }
 
 TEST(RanksOfOneJob, WaitForARankZeroThatIsLate) {
   const RanksJob job;
   const int port = testing::UnusedPort();
-  const auto other = StartOfTwo(job, 1, port, "token");
-  std::this_thread::sleep_for(std::chrono::seconds(8));  // longer than a collective may take
-  const auto first = StartOfTwo(job, 0, port, "token");
+  const auto other = StartOfTwo(job, 1, port, "token", "60", "10");
+  std::this_thread::sleep_for(std::chrono::seconds(12));  // longer than a collective may take
+  const auto first = StartOfTwo(job, 0, port, "token", "60", "10");
   EXPECT_EQ(first->Wait(), pipe::kExitFinished) << first->error_text();
   EXPECT_EQ(other->Wait(), pipe::kExitFinished) << other->error_text();
   // Meanwhile its worker has seen that it lives.
