@@ -28,7 +28,7 @@ class CheckpointRepository {
  public:
   // `folder` is created on first use. `reserve_bytes` of the disk are left to the database.
   explicit CheckpointRepository(std::string folder, uint64_t reserve_bytes = 64 << 20)
-      : folder_(std::move(folder)), space_(folder_, reserve_bytes) {}
+      : folder_(std::move(folder)), space_(UploadSpace::FreeBytesAt(folder_), reserve_bytes) {}
 
   // Notes the files of a checkpoint to come and returns how many bytes of each are here. Another list than before
   // starts over; INVALID_ARGUMENT when the checkpoint is already complete with other files. An attempt has at most two

@@ -34,7 +34,7 @@ absl::Status UploadSpace::Reserve(const CheckpointKey& upload, uint64_t bytes) {
   for (const auto& [job, other] : newest) {
     if (job != upload.job_id && other->number < number) others += other->to_come;
   }
-  SINK_ASSIGN_OR_RETURN(const uint64_t free, FreeBytes());
+  SINK_ASSIGN_OR_RETURN(const uint64_t free, free_bytes_());
   const uint64_t taken = reserve_bytes_ + others;
   if (bytes > 0 && (free < taken || free - taken < bytes)) {
     const std::string before =
@@ -51,7 +51,7 @@ absl::Status UploadSpace::Reserve(const CheckpointKey& upload, uint64_t bytes) {
 absl::Status UploadSpace::Take(const CheckpointKey& upload, uint64_t bytes) {
   MutexLock lock(&mutex_);
   if (unwatched_ < bytes) {
-    SINK_ASSIGN_OR_RETURN(const uint64_t free, FreeBytes());
+    SINK_ASSIGN_OR_RETURN(const uint64_t free, free_bytes_());
     if (free < reserve_bytes_ || free - reserve_bytes_ < bytes) {
       return absl::ResourceExhaustedError(absl::StrCat("disk full: ", MiB(free), " are free on the coordinator, and ",
                                                        MiB(reserve_bytes_), " are kept for its database"));
@@ -77,10 +77,13 @@ std::set<std::string> UploadSpace::Jobs() const {
   return jobs;
 }
 
-absl::StatusOr<uint64_t> UploadSpace::FreeBytes() const {
-  struct statvfs disk;
-  if (statvfs(folder_.c_str(), &disk) != 0) return absl::ErrnoToStatus(errno, "cannot examine the disk of checkpoints");
-  return uint64_t{disk.f_bavail} * disk.f_frsize;
+UploadSpace::FreeBytes UploadSpace::FreeBytesAt(std::string folder) {
+  return [folder = std::move(folder)]() -> absl::StatusOr<uint64_t> {
+    struct statvfs disk;
+    if (statvfs(folder.c_str(), &disk) != 0)
+      return absl::ErrnoToStatus(errno, "cannot examine the disk of checkpoints");
+    return uint64_t{disk.f_bavail} * disk.f_frsize;
+  };
 }
 
 }  // namespace sink

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -20,8 +21,12 @@ namespace sink {
 
 class UploadSpace {
  public:
-  // `folder` is on the disk, and there before the first call that may refuse.
-  UploadSpace(std::string folder, uint64_t reserve_bytes) : folder_(std::move(folder)), reserve_bytes_(reserve_bytes) {}
+  // Of the disk that the folder is on, which is there before the first call that may refuse.
+  using FreeBytes = std::function<absl::StatusOr<uint64_t>()>;
+  static FreeBytes FreeBytesAt(std::string folder);
+
+  UploadSpace(FreeBytes free_bytes, uint64_t reserve_bytes)
+      : free_bytes_(std::move(free_bytes)), reserve_bytes_(reserve_bytes) {}
 
   // The upload has `bytes` still to come. RESOURCE_EXHAUSTED "disk full: ..." when they do not fit beside the reserve
   // and what other jobs' uploads that were begun before it have still to come: one that is new then counts for nothing,
@@ -43,9 +48,7 @@ class UploadSpace {
     uint64_t to_come = 0;
   };
 
-  absl::StatusOr<uint64_t> FreeBytes() const;
-
-  const std::string folder_;
+  const FreeBytes free_bytes_;
   const uint64_t reserve_bytes_;
   mutable Mutex mutex_;
   std::map<CheckpointKey, Upload> uploads_ ABSL_GUARDED_BY(mutex_);
