@@ -438,7 +438,7 @@ TEST_P(JobStoreContract, QueueHeadsFollowPriorityThenSubmission) {
   Update(Lease(GetJob(4), 3));
   EXPECT_FALSE(front().has_value());
   EXPECT_THAT(Get<std::vector<std::string>>([](Snapshot& rows) { return rows.DelayedJobs(); }), ElementsAre(Id(2)));
-  EXPECT_EQ(Get<int>([](Snapshot& rows) { return rows.CountLive("s"); }), 1);
+  EXPECT_EQ(Get<int>([](Snapshot& rows) { return rows.CountLive("s"); }), 3);
 }
 
 TEST_P(JobStoreContract, JobsThatMeasureAModelQueueByIt) {
