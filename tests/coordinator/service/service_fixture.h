@@ -151,8 +151,9 @@ class ServiceTest : public ::testing::Test {
   }
 
   // Submits one job, leases it to the worker and reports it running.
-  v1::Grant RunningJob(const std::string& sweep = "one") {
-    Submit(sweep, "1e-3");
+  // `more`: of the sweep's file.
+  v1::Grant RunningJob(const std::string& sweep = "one", const std::string& more = "") {
+    EXPECT_TRUE(client_->SubmitSweep(Submission(SweepYaml(sweep, "1e-3") + more)).ok());
     RegisterWorker();
     const v1::Grant grant = Lease();
     EXPECT_TRUE(Report(grant.lease(), 1,

@@ -631,10 +631,7 @@ TEST_F(DamageTest, VerifyTellsAndDropForgets) {
 }
 
 TEST_F(DamageTest, WhatIsDroppedOfAJobThatNobodyHasGoesAtOnce) {
-  StopServer();
-  adjust_ = [](ServerOptions* options) { options->checkpoints_kept = 4; };
-  StartServer();
-  const v1::Grant grant = RunningJob();
+  const v1::Grant grant = RunningJob("one", "checkpoint: {keep: 4}\n");
   const std::string job = grant.lease().job_id();
   for (const int64_t step : {10, 20, 30, 40}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
   ASSERT_EQ(Finish(grant.lease(), 1, v1::FAILED)->state(), v1::FAILED);
