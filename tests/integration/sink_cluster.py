@@ -103,12 +103,14 @@ class Cluster:
     def start_coordinator(self, wrapper=(), listen="127.0.0.1:0", own_files=True, options=()):
         """`wrapper` comes before the command, to run it in namespaces, of which one is a mount namespace unless it shares
         our files. The addresses are read from its log."""
+        log = self.path / "logs/coordinator.log"
+        before = log.stat().st_size if log.exists() else 0  # what an earlier one said
         self.start("coordinator", [*wrapper, self.bin / "sink-coordinator", "--data", self.path / "coordinator",
                                    "--listen", listen, "--metrics-listen", "127.0.0.1:0",
                                    "--heartbeat-interval", "500ms", "--lease-duration", "5s", *options])
 
         def listening():
-            for line in (self.path / "logs/coordinator.log").read_text().splitlines():
+            for line in log.read_bytes()[before:].decode().splitlines():
                 if "listening on" in line:
                     words = line.replace(",", " ").split()
                     return words[words.index("on") + 1], words[words.index("metrics") + 2]
