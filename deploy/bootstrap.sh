@@ -41,7 +41,7 @@ say() { printf 'bootstrap: %s\n' "$*"; }
 # --- Debian packages ------------------------------------------------------------------------------------------------
 packages=(g++ cmake ninja-build ccache git pkg-config ca-certificates
   libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev libabsl-dev libsqlite3-dev prometheus-cpp-dev
-  libcivetweb-dev
+  libcivetweb-dev libjemalloc-dev
   libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libpcre2-dev libutf8proc-dev libzstd-dev zlib1g-dev
   libxxhash-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev libc-ares-dev libre2-dev libcurl4-openssl-dev
   dict-gcide bible-kjv bible-kjv-text)

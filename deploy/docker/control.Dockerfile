@@ -11,7 +11,7 @@ RUN cmake --preset control -DSINK_TESTS=OFF \
 FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
       libgrpc++1.51 libprotobuf32 libabsl20220623 libsqlite3-0 libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 \
-      libcivetweb1 libyaml-cpp0.7 libspdlog1.10 libutf8proc2 libxxhash0 libssl3 && rm -rf /var/lib/apt/lists/* \
+      libjemalloc2 libcivetweb1 libyaml-cpp0.7 libspdlog1.10 libutf8proc2 libxxhash0 libssl3 && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/sink --create-home sink \
     && install -d -o 10001 -m 700 /join
 COPY --from=build /src/build/control/bin/ /usr/local/bin/
