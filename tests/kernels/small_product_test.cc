@@ -46,7 +46,7 @@ TEST_P(SmallProducts, TakesATransposedOperand) { Check(/*transposed=*/true, /*ad
 INSTANTIATE_TEST_SUITE_P(Shapes, SmallProducts,
                          ::testing::Values(Shape{1, 1, 1}, Shape{16, 64, 8}, Shape{13, 8, 31}, Shape{7, 24, 5},
                                            Shape{6, 16, 64}, Shape{19, 37, 10}, Shape{23, 32, 9}, Shape{21, 12, 16},
-                                           Shape{16, 4, 7}, Shape{9, 20, 11}));
+                                           Shape{16, 4, 7}, Shape{9, 20, 11}, Shape{37, 60, 20}));
 
 TEST(Transpose, ReadsRowsThatLieApart) {
   const std::vector<float> x = testing::Random(5 * 7, 4);
