@@ -18,6 +18,18 @@ absl::Status LoseLease(CoreContext* context, store::Transaction& rows, Job job, 
   return EndAttempt(context, rows, job, AttemptState::kLost, failure_class, why, wait, attempt, now);
 }
 
+absl::Status ReturnGrant(CoreContext* context, store::Transaction& rows, Job job, AttemptState ended,
+                         const std::string& why, Now now) {
+  const Attempt attempt = RunningAttempt(job, now);
+  if (job.state == JobState::kDisconnected) {
+    job.state = JobState::kLeased;
+    SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+  }
+  ReturnJob(&job, why, now);
+  SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+  return EndAttempt(context, rows, job, ended, FailureClass::kNone, why, 0, attempt, now);
+}
+
 absl::Status FreeOfData(store::Snapshot& rows, Job* job) {
   if (job->data_content.empty()) return absl::OkStatus();
   SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job->id));

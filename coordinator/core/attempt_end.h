@@ -20,6 +20,10 @@ absl::Status FreeOfData(store::Snapshot& rows, Job* job);
 absl::Status LoseLease(CoreContext* context, store::Transaction& rows, Job job, FailureClass failure_class,
                        const std::string& why, bool delay, Now now);
 
+// Takes a job that has not begun (its phase is LEASED) from its worker and puts it back into the queue.
+absl::Status ReturnGrant(CoreContext* context, store::Transaction& rows, Job job, AttemptState ended,
+                         const std::string& why, Now now);
+
 // Writes how `attempt` of `job`, which has left it, ended, and lets the gang's members go. The job's row is the
 // caller's to write before; only what FreeOfData changes in a job that is queued again is written here.
 absl::Status EndAttempt(CoreContext* context, store::Transaction& rows, Job job, AttemptState state,

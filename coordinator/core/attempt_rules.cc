@@ -85,11 +85,6 @@ void ReturnJob(Job* job, const std::string& message, Now now) {
   job->message = message;
 }
 
-void UndoGrant(Job* job, Now now) {
-  Enqueue(job, now);
-  job->message = "its worker never got the job";
-}
-
 void BeginGeneration(Job* job, Now now) {
   Enqueue(job, now);
   ++job->generation;

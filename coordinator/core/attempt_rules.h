@@ -30,12 +30,9 @@ int64_t EndFailedAttempt(Job* job, FailureClass failure_class, const std::string
 // A final state.
 void EndJob(Job* job, JobState state, FailureClass failure_class, const std::string& message, Now now);
 
-// FINALIZING to QUEUED: the worker gave the job back unharmed, as a drain does. Nothing is counted, and the job need
-// not wait.
+// FINALIZING to QUEUED: the worker gave the job back unharmed, as a drain does; LEASED to QUEUED: it has not begun
+// (attempt_end.h). Nothing is counted, and the job need not wait.
 void ReturnJob(Job* job, const std::string& message, Now now);
-
-// LEASED to QUEUED: the worker never received the grant, so nothing is counted.
-void UndoGrant(Job* job, Now now);
 
 // FAILED or CANCELLED to QUEUED by a person: a new generation with its whole budget.
 void BeginGeneration(Job* job, Now now);

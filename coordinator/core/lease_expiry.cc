@@ -69,20 +69,12 @@ absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& 
       return rows.UpdateJob(job);
     case Due::kMemberNeverReceived:
     case Due::kNeverReceived: {
+      const char* const why = due == Due::kNeverReceived ? "its worker never got the job" : kMemberWithoutGrant;
       if (job.phase != JobState::kLeased || job.cancel_requested) {  // it has begun, or must not be queued again
         ++ended->lost;
-        const char* const why = due == Due::kNeverReceived ? "its worker never got the job" : kMemberWithoutGrant;
         return LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now);
       }
-      const Attempt attempt = RunningAttempt(job, now);
-      if (job.state == JobState::kDisconnected) {
-        job.state = JobState::kLeased;
-        SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-      }
-      UndoGrant(&job, now);
-      if (due == Due::kMemberNeverReceived) job.message = kMemberWithoutGrant;
-      SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-      return EndAttempt(context_, rows, job, AttemptState::kLost, FailureClass::kNone, job.message, 0, attempt, now);
+      return ReturnGrant(context_, rows, job, AttemptState::kLost, why, now);
     }
     case Due::kExpired:
       ++ended->expired;

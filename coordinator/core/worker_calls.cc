@@ -241,17 +241,9 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
           place->job.phase != JobState::kLeased)
         return FinishMember(rows, place->member, request, message);
       // Rank 0, which has not begun, would wait for these ranks in vain: the whole gang gives the job back.
-      Job job = place->job;
-      const Attempt attempt = RunningAttempt(job, now);
-      if (job.state == JobState::kDisconnected) {
-        job.state = JobState::kLeased;
-        SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-      }
-      ReturnJob(&job, message, now);
-      SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-      answer = job.state;
+      answer = JobState::kQueued;
       outcome = AttemptOutcome::kReturned;
-      return EndAttempt(context_, rows, job, AttemptState::kCancelled, FailureClass::kNone, message, 0, attempt, now);
+      return ReturnGrant(context_, rows, place->job, AttemptState::kCancelled, message, now);
     }
     // A repetition gets the answer of the first time.
     absl::StatusOr<Attempt> attempt = rows.GetAttempt(lease.job_id, lease.attempt);
