@@ -6,7 +6,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/core/attempt_end.h"
-#include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/gang_members.h"
 #include "coordinator/core/quarantine.h"
 #include "coordinator/job/status_macros.h"
