@@ -295,8 +295,8 @@ class ClaimJudge {
   }
 
  private:
-  using Numbers = std::vector<double>;  // one a seed
-  struct Part {                         // of a claim about several settings
+  using Numbers = Seeds;
+  struct Part {  // of a claim about several settings
     std::string setting;
     Judgement judgement;
   };
@@ -443,14 +443,14 @@ class ClaimJudge {
   Onsets OnsetsOf(const Case& c, int64_t end) const {
     const double level = rates_ ? kSinkPercent / 100 : SinkFrom(c);
     Onsets onsets;
-    Numbers reached;
+    std::vector<double> reached;
     for (const std::string& id : c.point().runs) {
       const Run& run = evidence_.study().run(id);
       const bool diverged = Diverged(run);
       if (!run.succeeded() && !diverged) continue;
       const auto step = diverged ? std::nullopt : Onset(run, MetricName(run, TheMeasure(), kFirst), level, end);
       if (step) reached.push_back(static_cast<double>(*step));
-      onsets.steps.push_back(static_cast<double>(step.value_or(end)));
+      onsets.steps.Add(static_cast<double>(step.value_or(end)), SeedOf(run));
     }
     const Summary s = Summarize(reached);
     onsets.reached = s.n;
@@ -494,7 +494,7 @@ class ClaimJudge {
     Effect effect = Sized(Summarize(numbers).mean - SinkFrom(c));
     effect.least = 0;
     effect.seeds = static_cast<int>(numbers.size());
-    if (const auto interval = MeanInterval(numbers, outside_))
+    if (const auto interval = MeanInterval(numbers.values, outside_))
       Bound(Interval{interval->low - SinkFrom(c), interval->high - SinkFrom(c)}, TooFew(numbers), &effect);
     else
       Bound(std::nullopt, true, &effect);
@@ -606,9 +606,9 @@ class ClaimJudge {
     for (const auto& [run, best] : of_runs) {
       const auto& [in, out] = best;
       if (!in || !out) continue;
-      lead.push_back(excess(in->position, in->value) - excess(out->position, out->value));
-      of_inside.push_back(in->value);
-      of_outside.push_back(out->value);
+      lead.values.push_back(excess(in->position, in->value) - excess(out->position, out->value));
+      of_inside.values.push_back(in->value);
+      of_outside.values.push_back(out->value);
       at_inside.insert(in->position);
       at_outside.insert(out->position);
     }
@@ -619,7 +619,7 @@ class ClaimJudge {
                            Show(c, of_outside) + " at " + PositionText(at_outside) + " (" + Name(c) + ")";
     judgement.effect = Sized(Summarize(lead).mean);
     judgement.effect->seeds = static_cast<int>(lead.size());
-    Bound(MeanInterval(lead, outside_), TooFew(lead), &*judgement.effect);
+    Bound(MeanInterval(lead.values, outside_), TooFew(lead), &*judgement.effect);
     judgement.comparison += ": " + ShowEffect(*judgement.effect);
     if (std::max(Summarize(of_inside).mean, Summarize(of_outside).mean) < SinkFrom(c)) {
       judgement.comparison += "; there is no sink";

@@ -6,17 +6,18 @@
 //   or more; in smaller models that says little (one head of 48 is 2 percent), and alpha of the strongest head stands
 //   in. What is compared. Settings that differ in what the claim is about and in nothing else; where there are none,
 //   that is said, and there is no verdict. The effect is a difference of means over seeds, positive in the direction of
-//   the claim, in a 95 % interval (statistics.h). Where the numbers choose which settings are compared, the interval is
-//   widened for as many comparisons as there were to choose from (Bonferroni). The claim holds when the whole interval
-//   is above 0 and the effect is at least the least that counts: 2 points of sink rate, 0.05 of alpha. It does not hold
-//   when the whole interval is below that least effect. Everything else is not enough data: fewer than three seeds on a
-//   side always are, and so is a comparison in which no setting has a sink (a sink rate of 1 percent; a strongest head
-//   above epsilon), settings without a result, and runs that are no sample of what settings do (samples.h). Of a claim
-//   that a sink is there, the effect is how far it lies above that level, and 0 is the least that counts. That a sink
-//   is gone takes an interval of what is left that lies below that level; where that lies above it the claim does not
-//   hold, and the effect is that distance below 0, however much weaker the sink has become. A claim about each of
-//   several settings holds when it does for all, and does not when one refutes it in an interval widened for their
-//   number. Models that are measured and not trained have no seeds: what was measured decides.
+//   the claim, in a 95 % interval, seed by seed where both sides have the same ones (statistics.h). Where the numbers
+//   choose which settings are compared, the interval is widened for as many comparisons as there were to choose from
+//   (Bonferroni). The claim holds when the whole interval is above 0 and the effect is at least the least that counts:
+//   2 points of sink rate, 0.05 of alpha. It does not hold when the whole interval is below that least effect.
+//   Everything else is not enough data: fewer than three seeds on a side always are, and so is a comparison in which no
+//   setting has a sink (a sink rate of 1 percent; a strongest head above epsilon), settings without a result, and runs
+//   that are no sample of what settings do (samples.h). Of a claim that a sink is there, the effect is how far it lies
+//   above that level, and 0 is the least that counts. That a sink is gone takes an interval of what is left that lies
+//   below that level; where that lies above it the claim does not hold, and the effect is that distance below 0,
+//   however much weaker the sink has become. A claim about each of several settings holds when it does for all, and
+//   does not when one refutes it in an interval widened for their number. Models that are measured and not trained have
+//   no seeds: what was measured decides.
 #pragma once
 
 #include <optional>

@@ -79,9 +79,10 @@ std::vector<std::pair<std::string, double>> Evidence::ByRun(const Case& c, Measu
   return values;
 }
 
-std::vector<double> Evidence::Values(const Case& c, Measure measure, const std::string& position, int64_t step) const {
-  std::vector<double> values;
-  for (const auto& [run, value] : ByRun(c, measure, position, step)) values.push_back(value);
+Seeds Evidence::Values(const Case& c, Measure measure, const std::string& position, int64_t step) const {
+  Seeds values;
+  for (const auto& [run, value] : ByRun(c, measure, position, step))
+    values.Add(value, run.empty() ? 0 : SeedOf(study_.run(run)));
   return values;
 }
 

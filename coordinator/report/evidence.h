@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "coordinator/report/measures.h"
+#include "coordinator/report/statistics.h"
 #include "coordinator/report/study.h"
 
 namespace sink::report {
@@ -40,7 +41,7 @@ class Evidence {
 
   // The newest value at `step` or before of every run that succeeded, in the order of its seeds; runs whose newest
   // value is not finite are left out. Of the paper: its one number for a sink rate, at the end of training.
-  std::vector<double> Values(const Case& c, Measure measure, const std::string& position, int64_t step = kEnd) const;
+  Seeds Values(const Case& c, Measure measure, const std::string& position, int64_t step = kEnd) const;
   // The same, each with the id of its run; "" of the paper.
   std::vector<std::pair<std::string, double>> ByRun(const Case& c, Measure measure, const std::string& position,
                                                     int64_t step = kEnd) const;

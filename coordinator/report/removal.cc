@@ -45,8 +45,7 @@ const Case* BaseOf(const std::vector<Case>& cases) {
   return base;
 }
 
-std::optional<Effect> DifferenceOf(const std::vector<double>& a, const std::vector<double>& b, double least,
-                                   const char* unit) {
+std::optional<Effect> DifferenceOf(const Seeds& a, const Seeds& b, double least, const char* unit) {
   if (a.empty() || b.empty()) return std::nullopt;
   Effect effect{Summarize(a).mean - Summarize(b).mean, std::nullopt, least, unit};
   if (std::min(a.size(), b.size()) >= static_cast<size_t>(kLeastSeeds))
@@ -86,19 +85,20 @@ std::vector<Variant> Unfinished(const Study& study, const Run& base) {
       if (IsEvaluation(run) || !IsVariant(keys) || !seen.insert(SettingsWithout(run, {})).second) continue;
       variant.point = &point;
       variant.label = LabelOf(run, keys);
-      variant.verdict = "did not finish";
+      const bool over = std::all_of(point.runs.begin(), point.runs.end(),
+                                    [&study](const std::string& id) { return study.run(id).final(); });
+      variant.verdict = over ? "did not finish" : "still to come";
       variants.push_back(std::move(variant));
     }
   return variants;
 }
 
-std::string VerdictOn(const Variant& variant, const std::vector<double>& alpha, const std::vector<double>& bias,
-                      double base_alpha) {
+std::string VerdictOn(const Variant& variant, const Seeds& alpha, const Seeds& bias, double base_alpha) {
   if (!variant.change || !variant.change->interval || base_alpha < kSink) return "not enough data";
   const Interval& interval = *variant.change->interval;
   if (interval.high < 0 && variant.change->value <= -kLeastAlpha) {
-    if (MeanInterval(alpha, kOutside)->high >= kSink) return "weakens it";
-    const auto of_bias = MeanInterval(bias, kOutside);
+    if (MeanInterval(alpha.values, kOutside)->high >= kSink) return "weakens it";
+    const auto of_bias = MeanInterval(bias.values, kOutside);
     if (bias.empty() || (of_bias && of_bias->high < kSink)) return "removes it";
     return of_bias && of_bias->low >= kSink ? "moves it to the bias" : "removes it from position 1";
   }
@@ -117,7 +117,7 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
   const auto values = [&evidence](const Case& c, Measure measure, const std::string& position = "1") {
     return evidence.Values(c, measure, position);
   };
-  const std::vector<double> alpha = values(*base, Measure::kAlphaMax), loss = values(*base, Measure::kValidationLoss);
+  const Seeds alpha = values(*base, Measure::kAlphaMax), loss = values(*base, Measure::kValidationLoss);
   Removal removal;
   removal.point = &base->point();
   removal.base = ShortLabel(base->point().label);
@@ -132,11 +132,11 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
     variant.point = &c.point();
     variant.label = LabelOf(*c.run, keys);
     CountSeeds(study, c.point(), &variant);
-    const std::vector<double> of_alpha = values(c, Measure::kAlphaMax), of_loss = values(c, Measure::kValidationLoss);
+    const Seeds of_alpha = values(c, Measure::kAlphaMax), of_loss = values(c, Measure::kValidationLoss);
     variant.alpha = Summarize(of_alpha);
     variant.rate = Summarize(values(c, Measure::kSinkRate));
     variant.loss = Summarize(of_loss);
-    const std::vector<double> of_bias = values(c, Measure::kAlphaMax, "bias");
+    const Seeds of_bias = values(c, Measure::kAlphaMax, "bias");
     if (!of_bias.empty()) variant.bias = Summarize(of_bias).mean;
     variant.change = DifferenceOf(of_alpha, alpha, kLeastAlpha, "alpha");
     variant.price = DifferenceOf(of_loss, loss, kLeastLoss, "nats");

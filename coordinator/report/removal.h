@@ -22,7 +22,8 @@ struct Variant {
   std::optional<Effect> change;               // of alpha_1, against the base; positive is stronger
   std::optional<Effect> price;                // in validation loss (nats a token); positive is worse
   // "removes it": surely below the level of a sink, not in the mean alone, and no bias has it instead; "moves it to the
-  // bias", "weakens it", "keeps it", "strengthens it", "not enough data", "did not finish" (no run succeeded).
+  // bias", "weakens it", "keeps it", "strengthens it", "not enough data", "did not finish" (no run succeeded),
+  // "still to come".
   std::string verdict;
   std::string remark;  // why its runs and the base's are no sample (samples.h), where they are none
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace sink::report {
 namespace {
@@ -43,6 +44,20 @@ double VarianceOfMean(const Summary& s, double resolution) {
   return (s.deviation * s.deviation + resolution * resolution / 12) / s.n;
 }
 
+// a - b of each seed; nothing where their seeds are not the same ones.
+std::optional<std::vector<double>> DifferencesBySeed(const Seeds& a, const Seeds& b) {
+  if (a.size() != b.size() || a.seeds.size() != a.size() || b.seeds.size() != b.size()) return std::nullopt;
+  std::map<int64_t, double> of_b;
+  for (size_t i = 0; i < b.size(); ++i) of_b[b.seeds[i]] = b.values[i];
+  std::vector<double> differences;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const auto other = of_b.find(a.seeds[i]);
+    if (other == of_b.end()) return std::nullopt;
+    differences.push_back(a.values[i] - other->second);
+  }
+  return differences;
+}
+
 }  // namespace
 
 Summary Summarize(const std::vector<double>& values) {
@@ -75,8 +90,10 @@ std::optional<Interval> MeanInterval(const std::vector<double>& values, double o
   return Interval{s.mean - half, s.mean + half};
 }
 
-std::optional<Interval> DifferenceInterval(const std::vector<double>& a, const std::vector<double>& b, double outside,
-                                           double resolution) {
+std::optional<Interval> DifferenceInterval(const Seeds& a, const Seeds& b, double outside, double resolution) {
+  // Of two values that are known up to a resolution each the difference has twice the variance.
+  if (const auto differences = DifferencesBySeed(a, b))
+    return MeanInterval(*differences, outside, std::sqrt(2.0) * resolution);
   const Summary sa = Summarize(a), sb = Summarize(b);
   if (sa.n < 2 || sb.n < 2) return std::nullopt;
   const double va = VarianceOfMean(sa, resolution), vb = VarianceOfMean(sb, resolution);

@@ -110,6 +110,11 @@ bool Trains(const Study& study, const Experiment& experiment) {
   return false;
 }
 
+int64_t SeedOf(const Run& run) {
+  const Json& seed = Setting(run, "train.seed");
+  return seed.is_number_integer() ? seed.get<int64_t>() : 0;
+}
+
 std::vector<std::string> VaryingKeys(const Study& study, const Experiment& experiment) {
   std::map<std::string, std::set<std::string>> seen;
   std::vector<std::string> order, varying;

@@ -111,6 +111,9 @@ const Json& Setting(const Run& run, const std::string& key);
 // The same as a reader's text: strings without quotes, numbers short ("0.0004"); "" for null.
 std::string SettingText(const Run& run, const std::string& key);
 
+// Its train.seed; 0 where it has none, as a model that is only measured.
+int64_t SeedOf(const Run& run);
+
 // Dotted keys that differ between the experiment's points, seeds left out, in the configuration's order.
 std::vector<std::string> VaryingKeys(const Study& study, const Experiment& experiment);
 

@@ -22,8 +22,10 @@ std::string VerdictText(Verdict verdict) {
 std::string RuleText() {
   return "How takeaways are judged. Compared are settings that differ in what the takeaway is about and in nothing "
          "else. An effect is the difference of their means over seeds, positive in the takeaway's direction, with its "
-         "95 % interval by Welch's t; where the numbers choose which settings are compared, the interval is widened "
-         "for as many comparisons as there were (Bonferroni). Where a takeaway says that a sink is there, the effect "
+         "95 % interval: where both have the same seeds, which give initial values and the order of the data, by "
+         "Student's t over the differences of each seed, and else by Welch's t; where the numbers choose which "
+         "settings are compared, the interval is widened for as many comparisons as there were (Bonferroni). Where a "
+         "takeaway says that a sink is there, the effect "
          "is how far the mean lies above the level of one, and where it says at which position, by how much that "
          "position leads the others in the same run: both with Student's t over seeds. Where it says that a sink is "
          "gone and what is left lies surely above that level, it does not hold, and the effect is that distance below "

@@ -68,6 +68,17 @@ TEST(Claims, TheSpreadOfSeedsDecides) {
             Verdict::kNotEnoughData);
 }
 
+// The same numbers as above, where the seeds rise and fall together.
+TEST(Claims, WhatTheSameSeedsShareDoesNotWidenTheInterval) {
+  Study study = EmptyStudy("experiment");
+  for (const auto& [rate, sink] : {std::pair(8e-4, 0.20), {1e-4, 0.15}})
+    AddSeeds(&study, "train.learning_rate", {{"train.learning_rate", rate}},
+             {{"sink_rate/0.3/1", sink}, {"alpha_max/1", 0.6}}, /*spread=*/0.06, /*seeds=*/5, /*first=*/42);
+  const Judgement judgement = JudgeFirst(study, kRate);
+  EXPECT_EQ(judgement.verdict, Verdict::kHolds);
+  EXPECT_THAT(judgement.comparison, HasSubstr("+5.0 [5.0, 5.0] points"));
+}
+
 TEST(Claims, OneOrTwoSeedsNeverGiveAVerdict) {
   for (int seeds : {1, 2}) {
     const Judgement judgement =

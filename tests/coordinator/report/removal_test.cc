@@ -81,6 +81,8 @@ TEST(Removal, WhatWasStoppedEarlyIsNotJudgedAndWhatHasNoResultIsListed) {
   EXPECT_EQ(removal->variants[3].label, "qk_norm=true");
   EXPECT_EQ(removal->variants[3].verdict, "did not finish");
   EXPECT_EQ(removal->variants[3].succeeded, 0);
+  study.runs[study.experiments[2].points[0].runs[1]].state = "QUEUED";
+  EXPECT_EQ(WhatRemovesTheSink(study)->variants[3].verdict, "still to come");
 }
 
 TEST(Removal, SeedsThatDivergedAreCountedAndMostOfThemDecideNothing) {

@@ -68,15 +68,18 @@ inline Study EmptyStudy(const std::string& experiment) {
   return study;
 }
 
-// Adds a point of `seeds` finished runs whose values lie evenly within `spread` on both sides of the given ones.
+// Adds a point of `seeds` finished runs whose values lie evenly within `spread` on both sides of the given ones. Their
+// seeds begin with `first`; 0: they are no other point's.
 inline void AddSeeds(Study* study, const std::string& label, const std::vector<std::pair<std::string, Json>>& settings,
-                     const std::vector<std::pair<std::string, double>>& metrics, double spread = 0.01, int seeds = 5) {
+                     const std::vector<std::pair<std::string, double>>& metrics, double spread = 0.01, int seeds = 5,
+                     int first = 0) {
+  if (first == 0) first = 42 + static_cast<int>(study->runs.size());
   std::vector<Run> runs;
   for (int seed = 0; seed < seeds; ++seed) {
     std::vector<std::pair<std::string, double>> values = metrics;
     for (auto& [name, value] : values) value += seeds == 1 ? 0 : spread * (2.0 * seed / (seeds - 1) - 1);
     std::vector<std::pair<std::string, Json>> all = settings;
-    all.emplace_back("train.seed", 42 + seed);
+    all.emplace_back("train.seed", first + seed);
     runs.push_back(FinishedRun(static_cast<int>(study->runs.size()) + seed, all, values));
   }
   AddPoint(study, label, runs);
