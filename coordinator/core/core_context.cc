@@ -1,6 +1,7 @@
 // See core_context.h.
 #include "coordinator/core/core_context.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sink {
@@ -26,7 +27,15 @@ absl::Status CoreContext::WriteBy(absl::Status (store::JobStore::*write)(const W
 }
 
 void CoreContext::HearWorker(const std::string& id, int devices_free, Now now) {
-  if (clock_.HearWorker(id, devices_free, now.steady_ms, now.unix_ms)) placement_.Bump();
+  const LeaseClock::WorkerTimes before = clock_.HearWorker(id, devices_free, now.steady_ms, now.unix_ms);
+  // A gang may have waited for its devices: they count only while it is connected.
+  if (!IsConnected(before, now) || before.devices_free != devices_free) placement_.Bump();
+}
+
+bool CoreContext::IsConnected(const LeaseClock::WorkerTimes& times, Now now) const {
+  const int64_t silent = now.steady_ms - times.heard;
+  const int64_t allowed = std::min(options_.lease_duration_ms, times.rest_ms + 2 * options_.heartbeat_interval_ms);
+  return times.heard_unix_ms != 0 && silent <= allowed;
 }
 
 Holder CoreContext::NewHolder(const std::string& worker_id, const std::string& session, uint64_t poll) {
@@ -35,10 +44,8 @@ Holder CoreContext::NewHolder(const std::string& worker_id, const std::string& s
 
 WorkerState CoreContext::StateOf(const Worker& worker, Now now) {
   const LeaseClock::WorkerTimes times = clock_.WorkerSeen(worker.id, now.steady_ms);
-  const int64_t silent = now.steady_ms - times.heard;
-  if (silent > options_.lease_duration_ms) return WorkerState::kGone;
-  const bool heard = times.heard_unix_ms != 0 && silent <= times.rest_ms + 2 * options_.heartbeat_interval_ms;
-  return heard ? WorkerState::kConnected : WorkerState::kDisconnected;
+  if (now.steady_ms - times.heard > options_.lease_duration_ms) return WorkerState::kGone;
+  return IsConnected(times, now) ? WorkerState::kConnected : WorkerState::kDisconnected;
 }
 
 }  // namespace sink

@@ -82,6 +82,7 @@ class CoreContext {
 
  private:
   absl::Status WriteBy(absl::Status (store::JobStore::*write)(const WriteBody&), const WriteBody& body);
+  bool IsConnected(const LeaseClock::WorkerTimes& times, Now now) const;
 
   store::JobStore* const store_;
   const CoreOptions options_;

@@ -22,14 +22,15 @@ void LeaseClock::KeepOnly(const absl::flat_hash_set<uint64_t>& fences) {
   absl::erase_if(leases_, [&fences](const auto& entry) { return !fences.contains(entry.first); });
 }
 
-bool LeaseClock::HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms) {
+LeaseClock::WorkerTimes LeaseClock::HearWorker(const std::string& id, int devices_free, int64_t steady_ms,
+                                               int64_t unix_ms) {
   MutexLock lock(&mutex_);
   WorkerTimes& times = workers_[id];
-  const bool changed = times.heard_unix_ms == 0 || times.devices_free != devices_free;
+  WorkerTimes before = times;
   times.heard = steady_ms;
   times.heard_unix_ms = unix_ms;
   times.devices_free = devices_free;
-  return changed;
+  return before;
 }
 
 void LeaseClock::LetRest(const std::string& id, int64_t rest_ms) {

@@ -36,8 +36,8 @@ class LeaseClock {
   void KeepOnly(const absl::flat_hash_set<uint64_t>& fences);  // forgets the rest
 
   // Workers, by id.
-  // True when it is new or offers another number of devices than before.
-  bool HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms);
+  // Returns what was known of it before.
+  WorkerTimes HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms);
   void LetRest(const std::string& id, int64_t rest_ms);                   // one that was heard; 0: no more
   void HearGpus(const std::string& id, const std::vector<GpuUse>& gpus);  // of a worker that was heard
   WorkerTimes WorkerSeen(const std::string& id, int64_t steady_ms);       // starts the count when the worker is new

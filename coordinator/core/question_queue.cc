@@ -111,7 +111,7 @@ QuestionQueue::Effects QuestionQueue::Looked(const Look& look, Time now) {
 
 bool QuestionQueue::PlacementChanged(uint64_t version, Time now) {
   if (version == version_ || stage_ != Stage::kNoRound || now < not_before_) return false;
-  version_ = version;
+  version_before_ = std::exchange(version_, version);
   ahead_ = {.ready = true, .members = {}};
   if (waiting_.empty()) return false;
   stage_ = Stage::kLookingAhead;
@@ -123,6 +123,7 @@ QuestionQueue::Effects QuestionQueue::LookedAhead(absl::StatusOr<WorkAhead> ahea
   Effects effects;
   if (!ahead.ok()) {  // the next question asked says what is wrong
     stage_ = Stage::kNoRound;
+    version_ = version_before_;
     not_before_ = now + kLongestPause;
     return effects;
   }

@@ -92,7 +92,7 @@ class QuestionQueue {
   // The placement has this version. True: a round begins, and LookedAhead comes next. Call it again when it is false
   // for a round or a pause, in which version() stays behind.
   bool PlacementChanged(uint64_t version, Time now);
-  // What there is to get (Dispatcher::LookAhead), or that nobody can say.
+  // What there is to get (Dispatcher::LookAhead), or that nobody can say: then the round begins anew after a pause.
   Effects LookedAhead(absl::StatusOr<WorkAhead> ahead, Time now);
 
   uint64_t version() const { return version_; }
@@ -127,11 +127,12 @@ class QuestionQueue {
   int at_once_ = 1;
   int looking_ = 0;  // at questions of the round
   Stage stage_ = Stage::kNoRound;
-  bool granted_ = false;  // something, in this round
-  Time began_;            // this round
-  Time not_before_;       // the next one begins
-  uint64_t version_ = 0;  // of the placement when the newest round began
-  WorkAhead ahead_;       // then; anything, where nobody has asked
+  bool granted_ = false;         // something, in this round
+  Time began_;                   // this round
+  Time not_before_;              // the next one begins
+  uint64_t version_ = 0;         // of the placement when the newest round began
+  uint64_t version_before_ = 0;  // and the round before
+  WorkAhead ahead_;              // then; anything, where nobody has asked
   // By worker, in the order of their ids: parked, or of the round.
   absl::btree_map<std::string, QuestionPtr> waiting_;
 };

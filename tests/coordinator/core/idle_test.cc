@@ -127,6 +127,18 @@ TEST_F(IdleTest, AWorkerThatLeavesItsQuestionOrDoesNotWaitIsMissedAsSoonAsAnyOth
   EXPECT_EQ(StateAfter(10'001), WorkerState::kDisconnected);
 }
 
+TEST_F(IdleTest, OnlyAWorkerThatWasMissedLetsAGangLookAgainWithTheSameDevices) {
+  Register("a");
+  const auto version = [this] { return manager_->dispatcher().placement().version(); };
+  const uint64_t before = version();
+  now_.steady_ms += 10'000;
+  ASSERT_TRUE(Beat("a").ok());
+  EXPECT_EQ(version(), before);
+  now_.steady_ms += 10'001;
+  ASSERT_TRUE(Beat("a").ok());
+  EXPECT_GT(version(), before);
+}
+
 TEST_F(IdleTest, AnOlderDaemonIsStillToldSo) {
   Register("a");
   ASSERT_TRUE(Beat("a").ok());

@@ -312,6 +312,18 @@ TEST_F(QuestionQueueTest, WhereNobodyCanSayWhatThereIsTheRoundIsOver) {
   EXPECT_TRUE(queue_.PlacementChanged(placement_, now_));
 }
 
+TEST_F(QuestionQueueTest, ARoundForWhichNobodyCouldSayWhatThereIsComesAgainThoughNothingElseHasChanged) {
+  Park("w");
+  EXPECT_TRUE(queue_.PlacementChanged(++placement_, now_));
+  queue_.LookedAhead(absl::UnavailableError("busy"), now_);
+  EXPECT_FALSE(queue_.PlacementChanged(placement_, now_));
+  EXPECT_NE(queue_.version(), placement_);
+  now_ += milliseconds(500);
+  EXPECT_TRUE(queue_.PlacementChanged(placement_, now_));
+  EXPECT_EQ(queue_.LookedAhead(WorkAhead{.ready = true, .members = {}}, now_).looks, 1);
+  EXPECT_EQ(queue_.version(), placement_);
+}
+
 TEST_F(QuestionQueueTest, ALookThatEndsWhileItIsAskedWhatThereIsDoesNotEndTheRound) {
   Park("a");
   Ask("b");
