@@ -408,7 +408,7 @@ absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_
                                                 .fail_stop = &fail_stop,
                                                 .now = SystemNow,
                                                 .port_answers = [this] { return self_call->status(); }},
-                                        .checkpoints = checkpoints.get(),
+                                        .guard = guard.get(),
                                         .disk = disk.get(),
                                         .patience = options.first_message});
   if (started.ok()) {

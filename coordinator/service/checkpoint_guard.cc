@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/log/log.h"
+#include "coordinator/service/opened_checkpoint.h"
 
 namespace sink {
 
@@ -29,6 +30,13 @@ absl::Status CheckpointGuard::Send(const std::vector<Checkpoint>& rows, int64_t 
   }
   const absl::Status sent = SendCheckpoint(*row, whom, repository_, write);
   return absl::IsDataLoss(sent) ? Forget(*row, sent) : sent;
+}
+
+absl::Status CheckpointGuard::SendOpened(
+    const Checkpoint& row,
+    absl::FunctionRef<absl::Status(const std::string& file, uint64_t offset, std::string& data)> send) {
+  const absl::Status sent = ReadAsOpened(row, repository_, send);
+  return absl::IsDataLoss(sent) ? Forget(row, sent) : sent;
 }
 
 absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard::Verify(

@@ -41,6 +41,11 @@ class CheckpointGuard {
   absl::Status Send(const std::vector<Checkpoint>& rows, int64_t step, SentTo whom,
                     absl::FunctionRef<bool(const v1::CheckpointChunk&)> write);
 
+  // Sends the files alone, as people open them (opened_checkpoint.h). DATA_LOSS and ABORTED as above.
+  absl::Status SendOpened(
+      const Checkpoint& row,
+      absl::FunctionRef<absl::Status(const std::string& file, uint64_t offset, std::string& data)> send);
+
   // Reads them all; changes nothing. Each with what is wrong with it, or nothing, without those that newer ones have
   // pushed out meanwhile, files and all.
   absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> Verify(const std::vector<Checkpoint>& rows);

@@ -231,9 +231,10 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
     if (offset + data.size() == file->size) bytes += std::string(TarPadding(file->size), '\0');
     return Write(connection, bytes) ? absl::OkStatus() : absl::CancelledError("the browser has left");
   };
-  const absl::Status sent = ReadAsOpened(*row, parts_.checkpoints, send);
+  const absl::Status sent = parts_.guard->SendOpened(*row, send);
   if (sent.ok()) Write(connection, TarEnd());
-  if (!sent.ok() && !absl::IsCancelled(sent)) spdlog::error("job {}: {}", row->job_id, sent.ToString());
+  if (sent.ok() || absl::IsCancelled(sent) || absl::IsDataLoss(sent)) return;  // the guard tells of damage
+  spdlog::warn("job {}: a download of its checkpoint broke off: {}", row->job_id, sent.ToString());
 }
 
 }  // namespace sink::web

@@ -15,7 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "coordinator/service/checkpoint_repository.h"
+#include "coordinator/service/checkpoint_guard.h"
 #include "coordinator/service/disk_watch.h"
 #include "coordinator/web/api.h"
 #include "coordinator/web/topic_hub.h"
@@ -33,7 +33,7 @@ class WebServer {
   // All of it outlives the server.
   struct Parts {
     Api::Parts api;  // `sessions` is told where the page is
-    CheckpointRepository* checkpoints = nullptr;
+    CheckpointGuard* guard = nullptr;
     const DiskWatch* disk = nullptr;
     absl::Duration patience = absl::Seconds(5);  // with a browser that sends or takes nothing
   };

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -69,6 +70,8 @@ class CheckpointGuardTest : public ::testing::Test {
   Lease lease_;
 };
 
+absl::Status Drop(const std::string&, uint64_t, std::string&) { return absl::OkStatus(); }
+
 TEST_F(CheckpointGuardTest, CheckpointsThatNewerOnesPushOutWhileTheyAreVerifiedAreNotCalledDamaged) {
   for (const int64_t step : {10, 20}) Upload(step);
   const std::vector<Checkpoint> rows = Rows();
@@ -93,6 +96,20 @@ TEST_F(CheckpointGuardTest, ACheckpointThatStillCountsAndHasLostItsFolderIsCalle
   ASSERT_TRUE(found.ok()) << found.status();
   ASSERT_EQ(found->size(), 1u);
   EXPECT_THAT((*found)[0].second, ::testing::HasSubstr("damaged"));
+}
+
+TEST_F(CheckpointGuardTest, WhatIsPushedOutWhileItIsDownloadedIsNotCalledDamagedAndWhatIsDamagedIsDropped) {
+  Upload(10);
+  const Checkpoint pushed_out = Rows().front();
+  for (const int64_t step : {20, 30}) Upload(step);
+  EXPECT_EQ(guard_->SendOpened(pushed_out, Drop).code(), absl::StatusCode::kAborted);
+  ASSERT_EQ(Rows().size(), 2u);
+  std::ofstream(FolderOf(30) + "/model.safetensors", std::ios::in | std::ios::out) << 'W';
+  const absl::Status damaged = guard_->SendOpened(Rows().front(), Drop);
+  EXPECT_EQ(damaged.code(), absl::StatusCode::kDataLoss) << damaged;
+  EXPECT_THAT(std::string(damaged.message()), ::testing::HasSubstr("it was dropped"));
+  ASSERT_EQ(Rows().size(), 1u);
+  EXPECT_EQ(Rows().front().step, 20);
 }
 
 }  // namespace
