@@ -28,12 +28,10 @@ void AddRemoval(const Study& study, const Palette& palette, Document* document) 
   document->blocks.push_back(Heading{2, "What removes a sink, and at what price in loss"});
   document->blocks.push_back(
       Paragraph{"Every setting that differs from " + removal->base +
-                " in the model's variant or the optimizer alone. Changes are "
-                "differences of means over seeds with 95 % intervals (seed by seed where both have the same). Removed "
-                "is a sink whose strongest head is surely "
-                "weaker and surely "
-                "below 0.3; intervals are not widened for the number of rows; a positive price is a higher validation "
-                "loss (nats a token)."});
+                " in the model's variant or the optimizer alone. Changes are differences of means over seeds with 95 % "
+                "intervals (seed by seed where both have the same). Removed is a sink whose strongest head is surely "
+                "weaker and surely below 0.3; intervals are not widened for the number of rows; a positive price is a "
+                "higher validation loss (nats a token)."});
   DataTable table;
   table.columns = {"Variant", "The sink", "alpha_1, strongest head", "change", "Sink_1 %", "Validation loss",
                    "price",   "Runs"};
