@@ -106,6 +106,24 @@ absl::StatusOr<WorkAhead> Dispatcher::LookAhead() {
   return ahead;
 }
 
+absl::StatusOr<std::string> Dispatcher::JobFor(const LeaseRequest& request, Now now) {
+  std::string job;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const Worker worker, CurrentWorker(rows, request.worker_id, request.session));
+    SINK_ASSIGN_OR_RETURN(const HeldLeases held, HeldLeasesOf(rows, worker.id));
+    for (const GangMember& member : held.members) {
+      const Holder& holder = member.holder;
+      if (holder.session == request.session && !member.ended && holder.poll == 0) job = member.job_id;
+    }
+    if (!job.empty() || worker.hold != WorkerHold::kNone) return absl::OkStatus();
+    SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, held, request, now));
+    SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
+    if (next) job = next->job.id;
+    return absl::OkStatus();
+  }));
+  return job;
+}
+
 absl::StatusOr<std::vector<Grant>> Dispatcher::RepeatedGrants(store::Snapshot& rows, const LeaseRequest& request,
                                                               const HeldLeases& held, bool* waiting) {
   SINK_ASSIGN_OR_RETURN(std::vector<Grant> grants, MemberGrants(rows, request, held.members, waiting));

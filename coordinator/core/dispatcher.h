@@ -33,6 +33,9 @@ class Dispatcher {
 
   // Whether it is worth while to ask for workers that wait.
   absl::StatusOr<WorkAhead> LookAhead();
+  // The job that AcquireLeases would bring to this question now, without bringing it; empty: none. An oracle holds
+  // waiting questions against it.
+  absl::StatusOr<std::string> JobFor(const LeaseRequest& request, Now now);
   // Grows when a job may be able to start that was not before.
   const ChangeSignal& placement() const { return context_->placement(); }
 

@@ -134,13 +134,13 @@ void Desk::Check(int64_t frozen_until) {
       world_->oracle().Fail(absl::StrCat(question->request.worker_id, "'s question is not answered in its time"));
     }
   }
-  // When a gang can start depends on when its other workers were heard, which wakes nobody.
-  if (!awaited || world_->plan().gangs) return;
+  if (!awaited) return;
   const absl::Status status = store_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
     for (const QuestionPtr& question : open_) {
       if (!question->awaited) continue;
-      SINK_ASSIGN_OR_RETURN(std::string job, JobFor(rows, heads, question->request));
+      SINK_ASSIGN_OR_RETURN(std::string job,
+                            world_->plan().gangs ? GangFor(question->request) : JobFor(rows, heads, question->request));
       if (job != question->ready_job) question->ready_since = now;
       question->ready_job = std::move(job);
       if (question->ready_job.empty()) continue;
@@ -175,6 +175,16 @@ absl::StatusOr<std::string> Desk::JobFor(store::Snapshot& rows, const std::vecto
     return absl::StrCat(head.job_id.substr(0, 8), " after ", attempts.size(), " attempts");
   }
   return "";
+}
+
+absl::StatusOr<std::string> Desk::GangFor(const LeaseRequest& request) const {
+  const Now now = world_->CoordinatorNow();
+  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, manager_->queries().ListWorkers(now));
+  for (const Worker& worker : workers) {
+    if (worker.id == request.worker_id && worker.session != request.session) return "";
+    if (worker.state != WorkerState::kConnected) return "";
+  }
+  return manager_->dispatcher().JobFor(request, now);
 }
 
 }  // namespace sink::simulator

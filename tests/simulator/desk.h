@@ -58,6 +58,9 @@ class Desk {
   // A job, by the number of its attempt, that a look at this question would give out; empty: none is known.
   absl::StatusOr<std::string> JobFor(store::Snapshot& rows, const std::vector<store::QueueHead>& heads,
                                      const LeaseRequest& request) const;
+  // The same where jobs take several workers, by the coordinator's own rules of where they go. Only while every worker
+  // is connected: that one falls silent may free what was kept for it, and wakes nobody.
+  absl::StatusOr<std::string> GangFor(const LeaseRequest& request) const;
 
   World* const world_;
   JobManager* const manager_;
