@@ -9,8 +9,10 @@
 #include <optional>
 #include <set>
 
+#include "coordinator/report/emergence.h"
 #include "coordinator/report/labels.h"
 #include "coordinator/report/measures.h"
+#include "coordinator/report/places.h"
 #include "coordinator/report/samples.h"
 #include "proto/pipe/metric_name.h"
 
@@ -35,9 +37,6 @@ std::string Name(const Case& c, const std::string& key) {
   return key.substr(key.rfind('.') + 1) + " " + SettingText(*c.run, key);
 }
 
-// Number of a position for UniformAlpha; a bias sees what position 1 sees.
-int64_t Number(const std::string& position) { return position == "bias" ? 1 : std::atoll(position.c_str()); }
-
 // Of which settings a claim speaks.
 Where WhereOf(const Claim& claim) {
   return std::visit(
@@ -46,36 +45,6 @@ Where WhereOf(const Claim& claim) {
         return {};
       },
       claim);
-}
-
-// "position 2", "positions 1, 2".
-std::string PositionText(const std::set<std::string>& positions) {
-  std::string text = positions.size() == 1 ? "position " : "positions ";
-  for (const std::string& position : positions) text += (&position == &*positions.begin() ? "" : ", ") + position;
-  return text;
-}
-
-std::set<std::string> Inside(const Case& c, SitsAt::Place place) {
-  const auto number = [&c](const char* key) { return static_cast<int>(NumberOf(*c.run, key)); };
-  std::set<std::string> positions;
-  switch (place) {
-    case SitsAt::Place::kFirst:
-      positions.emplace(pipe::kFirstPosition);
-      break;
-    case SitsAt::Place::kBias:
-      positions.emplace(pipe::kBiasPosition);
-      break;
-    case SitsAt::Place::kPrefix:
-      for (int p = 1; p <= number("model.variant.prefix_length"); ++p) positions.insert(std::to_string(p));
-      break;
-    case SitsAt::Place::kFixedToken:
-      if (const int p = number("data.fixed_token_position"); p > 0) positions.insert(std::to_string(p));
-      break;
-    case SitsAt::Place::kLastRandomToken:
-      if (const int end = number("data.random_tokens_end"); end > 0) positions.insert(std::to_string(end));
-      break;
-  }
-  return positions;
 }
 
 // Judges a claim about an experiment, of whatever kind. Judges one claim at a time: `rates_`, `exact_` and `outside_`
@@ -100,7 +69,10 @@ class ClaimJudge {
     std::string text = Quantity() + at + " " + Show(high, of_high) + " at " + Name(high, claim.key) + " against " +
                        Show(low, of_low) + " at " + Name(low, claim.key) +
                        Others(cases, claim.key, {low, high}, claim.position, step);
-    return Stronger(claim.rising ? of_high : of_low, claim.rising ? of_low : of_high, 1, std::move(text), {high, low});
+    Judgement judgement =
+        Stronger(claim.rising ? of_high : of_low, claim.rising ? of_low : of_high, 1, std::move(text), {high, low});
+    if (claim.key == kWindow) judgement.comparison += BoundOfWindow(*low.run);
+    return judgement;
   }
 
   Judgement operator()(const Earlier& claim) {
@@ -116,9 +88,13 @@ class ClaimJudge {
                            ", for good) comes " + of_high.text + " at " + Name(high, claim.key) + ", " + of_low.text +
                            " at " + Name(low, claim.key);
     const double every = NumberOf(*low.run, "eval.every");
+    for (const Numbers& numbers :
+         {of_low.steps, of_high.steps, Measured(low, kFirst, both), Measured(high, kFirst, both)})
+      Note(numbers, &judgement);
     judgement.effect = Difference(of_low.steps, of_high.steps, 1, every);
     judgement.effect->unit = "steps";
     judgement.effect->least = std::max(1.0, every);
+    judgement.effect->at_least = of_high.all_reached() && !of_low.all_reached();
     if (of_low.reached + of_high.reached == 0) {
       judgement.comparison += "; there is no sink to come";
       judgement.remark = kNoSink;
@@ -135,6 +111,34 @@ class ClaimJudge {
       judgement.comparison += "; not every run at " + Name(low, claim.key) + " was long enough for its sink to come";
     }
     return judgement;
+  }
+
+  Judgement operator()(const AfterTheLoss&) {
+    if (IsPaper()) return {};  // curves without numbers
+    const std::vector<Order> orders = OrderOfEmergence(evidence_.study(), experiment_);
+    const auto loss = std::find_if(orders.begin(), orders.end(),
+                                   [](const Order& order) { return order.quantity == report::Quantity::kLoss; });
+    if (loss == orders.end() || loss->lag.empty())
+      return {.remark = kNoSink, .comparison = "needs runs that end with a sink and measured their validation loss"};
+    Judgement judgement;
+    judgement.measure = "steps from the loss to the sink";
+    judgement.numbers = loss->lag;
+    judgement.comparison =
+        "the validation loss has gone half of its way before alpha_1 of the strongest head has gone half of its own "
+        "in " +
+        std::to_string(loss->before) + ", and after it in " + std::to_string(loss->after) + ", of the " +
+        std::to_string(loss->lag.size()) + " runs that end with a sink";
+    double every = 1;
+    for (const Point& point : experiment_.points)
+      for (const std::string& id : point.runs)
+        every = std::max(every, NumberOf(evidence_.study().run(id), "eval.every"));
+    judgement.effect = Effect{.value = loss->mean,
+                              .interval = loss->interval,
+                              .least = every,
+                              .unit = "steps",
+                              .seeds = static_cast<int>(loss->lag.size())};
+    judgement.comparison += ": " + ShowEffect(*judgement.effect);
+    return Decided(std::move(judgement), static_cast<int>(loss->lag.size()) >= kLeastSeeds);
   }
 
   Judgement operator()(const NoEffect& claim) {
@@ -170,6 +174,7 @@ class ClaimJudge {
         widest_pair = {cases[swap ? j : i], cases[swap ? i : j]};
       }
     Judgement judgement = Begin(widest_pair);
+    for (const Numbers& of_case : numbers) Note(of_case, &judgement);
     judgement.effect = widest;
     judgement.comparison = Quantity() + " " + list;
     if (widest)
@@ -218,6 +223,7 @@ class ClaimJudge {
     Judgement all = Together(PartsOf(cases, [this](const Case& c) {
       const Numbers numbers = Measured(c, kFirst);
       Judgement part = Begin({});
+      Note(numbers, &part);
       if (!numbers.empty()) part.effect = Level(c, numbers);
       part.comparison = Show(c, numbers) + " at " + Name(c);
       // Here nothing smaller than a sink would count: what is above the level of one is one.
@@ -273,6 +279,12 @@ class ClaimJudge {
 
   Judgement operator()(const SitsAt& claim) {
     std::vector<Case> cases = evidence_.Cases(experiment_, claim.where);
+    if (claim.largest == kWindow) {
+      std::erase_if(cases, [](const Case& c) { return SeesEverything(*c.run); });
+      if (cases.size() < 2)
+        return {.remark = "no wide window is shorter than the sequences",
+                .comparison = "needs two windows that are shorter than the sequences"};
+    }
     if (!claim.largest.empty() && !cases.empty()) cases = {Extremes(cases, claim.largest).second};
     std::erase_if(cases, [&claim](const Case& c) { return Inside(c, claim.place).empty(); });
     if (cases.empty()) return Missing(claim.where);
@@ -319,14 +331,20 @@ class ClaimJudge {
     return {};
   }
 
-  // A setting of `want` that differs from the case in keys of `about` alone: of the case's experiment, else of another.
+  // A setting of `want` that differs from the case in keys of `about` alone: of the case's experiment; else of one that
+  // varies the same keys; else of any. A profile may lay several experiments' settings over each other, whose published
+  // numbers are of different ones.
   std::optional<Case> ControlOf(const Case& c, const Where& want, const std::set<std::string>& about) const {
+    const std::vector<std::string> varied = VaryingKeys(evidence_.study(), experiment_);
+    std::optional<Case> found;
     for (const Case& other : evidence_.CasesOfSweep(experiment_, want)) {
       const std::vector<std::string> keys = DifferingKeys(*c.run, *other.run);
-      if (!keys.empty() && std::all_of(keys.begin(), keys.end(), [&](const auto& key) { return about.contains(key); }))
-        return other;
+      if (keys.empty() || !std::all_of(keys.begin(), keys.end(), [&](const auto& key) { return about.contains(key); }))
+        continue;
+      if (other.experiment == &experiment_ || VaryingKeys(evidence_.study(), *other.experiment) == varied) return other;
+      if (!found) found = other;
     }
-    return std::nullopt;
+    return found;
   }
 
   int Unfinished(const Where& where) const {
@@ -454,9 +472,12 @@ class ClaimJudge {
     }
     const Summary s = Summarize(reached);
     onsets.reached = s.n;
-    onsets.text = s.n == 0 ? "never" : "from step " + Fixed(s.mean, 0);
+    const std::string by = "by step " + std::to_string(end),
+                      of = " of " + std::to_string(onsets.steps.size()) + " runs";
+    onsets.text = s.n == 0 ? "not " + by + " (in none" + of : "from step " + Fixed(s.mean, 0);
     if (s.n > 1) onsets.text += " ± " + Fixed(s.deviation, 0);
-    onsets.text += " (in " + std::to_string(s.n) + " of " + std::to_string(onsets.steps.size()) + " runs)";
+    if (s.n > 0) onsets.text += " (in " + std::to_string(s.n) + of + (onsets.all_reached() ? "" : " " + by);
+    onsets.text += ")";
     return onsets;
   }
 
@@ -472,6 +493,11 @@ class ClaimJudge {
     judgement.measure = Quantity();
     if (pair.size() == 2) judgement.against.push_back({pair[0].run->id, pair[1].run->id});
     return judgement;
+  }
+
+  // See Judgement::numbers.
+  static void Note(const Numbers& numbers, Judgement* judgement) {
+    judgement->numbers.insert(judgement->numbers.end(), numbers.values.begin(), numbers.values.end());
   }
 
   Effect Sized(double value) const {
@@ -537,6 +563,7 @@ class ClaimJudge {
     judgement.comparison = std::move(text);
     judgement.remark = kNotRun;
     if (larger.empty() || smaller.empty()) return judgement;
+    for (const Numbers& numbers : {larger, smaller}) Note(numbers, &judgement);
     judgement.effect = Difference(larger, smaller, comparisons);
     judgement.comparison += ": " + ShowEffect(*judgement.effect);
     if (std::max(Summarize(larger).mean, Summarize(smaller).mean) < SinkFrom(pair[0])) {
@@ -556,6 +583,7 @@ class ClaimJudge {
         Quantity() + " " + Show(c, without) + " at " + name + " against " + Show(control, with) + " at " + control_name;
     judgement.remark = kNotRun;
     if (without.empty() || with.empty()) return judgement;
+    for (const Numbers& numbers : {without, with}) Note(numbers, &judgement);
     judgement.remark.clear();
     judgement.effect = Difference(with, without, comparisons);
     judgement.comparison += ": " + ShowEffect(*judgement.effect) + " less";
@@ -589,7 +617,8 @@ class ClaimJudge {
     // Comparable between positions: without what uniform attention gives there.
     const auto excess = [&](const std::string& position, double value) {
       return rates_ ? value
-                    : value - UniformAlpha(Number(position), static_cast<int64_t>(NumberOf(*c.run, "eval.tokens")));
+                    : value - UniformAlpha(NumberOfPosition(position),
+                                           static_cast<int64_t>(NumberOf(*c.run, "eval.tokens")));
     };
     struct Best {
       std::string position;
@@ -617,6 +646,7 @@ class ClaimJudge {
     Judgement judgement = Begin({});
     judgement.comparison = Quantity() + " " + Show(c, of_inside) + " at " + PositionText(at_inside) + " against " +
                            Show(c, of_outside) + " at " + PositionText(at_outside) + " (" + Name(c) + ")";
+    for (const Numbers& numbers : {of_inside, of_outside}) Note(numbers, &judgement);
     judgement.effect = Sized(Summarize(lead).mean);
     judgement.effect->seeds = static_cast<int>(lead.size());
     Bound(MeanInterval(lead.values, outside_), TooFew(lead), &*judgement.effect);
@@ -652,7 +682,9 @@ class ClaimJudge {
     all.verdict = Verdict::kHolds;
     all.comparison.clear();
     all.against.clear();
+    all.numbers.clear();
     for (const auto& [setting, part] : parts) {
+      all.numbers.insert(all.numbers.end(), part.numbers.begin(), part.numbers.end());
       if (part.verdict == Verdict::kDoesNotHold || all.verdict == Verdict::kHolds) all.verdict = part.verdict;
       all.comparison += (all.comparison.empty() ? "" : "; ") + part.comparison;
       all.against.insert(all.against.end(), part.against.begin(), part.against.end());
@@ -758,7 +790,9 @@ Judgement Judge(const Study& study, const Experiment& experiment, const Claim& c
     judgement.paper_effect = published.effect;
     judgement.paper_effect->interval.reset();
     // Ours is what is left of a sink, the paper's how much weaker it is: not to be compared.
-    if (judgement.effect && judgement.effect->least != judgement.paper_effect->least) judgement.paper_effect.reset();
+    const auto of_level = [](const Effect& effect) { return effect.least == 0; };
+    if (judgement.effect && of_level(*judgement.effect) != of_level(*judgement.paper_effect))
+      judgement.paper_effect.reset();
   }
   return judgement;
 }

@@ -46,11 +46,13 @@ struct Effect {
   double least = 0;                  // from which it counts: 0 of a distance to a level; of NoEffect the tolerance
   std::string unit;                  // "points", "alpha", "steps", "nats"
   bool of_bound = false;             // NoEffect's: the claim is that it is below `least`
+  bool at_least = false;             // Earlier's: some of the later sinks came after what was read, if at all
   int seeds = 0;                     // that it was measured with, on the side that has fewer; 0: none, or not known
 };
-std::string ShowEffect(const Effect& effect);  // "+0.36 [0.16, 0.57] alpha"
+std::string ShowEffect(const Effect& effect);  // "+0.36 [0.16, 0.57] alpha", "at least +900 [214, 1586] steps"
 // "about 14 of a setting would tell": with how many seeds the interval of an effect of this size would decide, if their
-// spread stays what it is. Empty where nothing is known of it.
+// spread stays what it is; "would refute it" where it would decide against the claim. Empty where nothing is known of
+// it.
 std::string MoreSeedsText(const Effect& effect);
 
 // Two settings that were compared, each named by a run of it.
@@ -70,6 +72,9 @@ struct Judgement {
   std::optional<Effect> effect;   // of the comparison that decided
   std::vector<Contrast> against;  // empty where settings are not held against each other
   std::string measure;            // "sink rate (%)", "alpha of the strongest head"
+  // What was compared, every value of every seed in a fixed order: two judgements of a claim that have the same are one
+  // comparison, whatever the sweeps call the settings.
+  std::vector<double> numbers;
   // The same claim on the published numbers, which are single runs; empty where there are none for it.
   std::string paper;
   std::optional<Effect> paper_effect;
@@ -91,6 +96,10 @@ struct Earlier {
   std::string key;
   Where where = {};
 };
+
+// In runs that end with a sink, the validation loss goes half of its way before alpha_1 of the strongest head does
+// (emergence.h).
+struct AfterTheLoss {};
 
 // All points lie within `tolerance` percentage points, or `alpha_tolerance`, of each other.
 struct NoEffect {
@@ -130,7 +139,7 @@ struct SitsAt {
   std::string largest = {};  // only the point with the largest value of this key
 };
 
-using Claim = std::variant<Trend, Earlier, NoEffect, Increases, Removed, Present, Absent, SitsAt>;
+using Claim = std::variant<Trend, Earlier, AfterTheLoss, NoEffect, Increases, Removed, Present, Absent, SitsAt>;
 
 // Whether the experiment has a setting, finished or not, that the claim speaks of.
 bool Concerns(const Study& study, const Experiment& experiment, const Claim& claim);

@@ -53,7 +53,8 @@ size_t PlaceInThePaper(const Verdicts::Item& item) {
                              takeaways.begin());
 }
 
-// Every comparison once, in the paper's order: sweeps that share jobs make some of them twice.
+// Every comparison once, in the paper's order: sweeps that share jobs, or train what others train for longer, make some
+// of them twice.
 std::vector<Verdicts::Item> Comparisons(const std::vector<EvaluatedStudy>& studies) {
   std::vector<Verdicts::Item> items;
   for (const EvaluatedStudy& evaluated : studies)
@@ -61,8 +62,10 @@ std::vector<Verdicts::Item> Comparisons(const std::vector<EvaluatedStudy>& studi
       for (Verdicts::Item item : result.takeaways) {
         item.experiment = evaluated.study->sweep + ", " + item.experiment;
         const auto same = std::find_if(items.begin(), items.end(), [&item](const Verdicts::Item& other) {
-          return other.statement == item.statement && other.judgement.comparison == item.judgement.comparison &&
-                 other.judgement.against == item.judgement.against;
+          const Judgement &a = other.judgement, &b = item.judgement;
+          return other.statement == item.statement &&
+                 (a.numbers.empty() ? b.numbers.empty() && a.comparison == b.comparison && a.against == b.against
+                                    : a.numbers == b.numbers);
         });
         if (same == items.end())
           items.push_back(std::move(item));
@@ -80,6 +83,22 @@ std::set<std::string> Statements(const std::vector<Verdicts::Item>& items) {
   return statements;
 }
 
+// "By takeaway, in all of its comparisons or in some while the others are undecided: 15 hold, 4 do not, ...".
+std::string ByTakeaway(const std::vector<Verdicts::Item>& items) {
+  std::map<std::string, std::set<Verdict>> of;
+  for (const Verdicts::Item& item : items) of[item.statement].insert(item.judgement.verdict);
+  int hold = 0, fail = 0, both = 0, open = 0;
+  for (const auto& [statement, verdicts] : of) {
+    const bool holds = verdicts.contains(Verdict::kHolds), fails = verdicts.contains(Verdict::kDoesNotHold);
+    ++(holds && fails ? both : holds ? hold : fails ? fail : open);
+  }
+  return "By takeaway: " + std::to_string(hold) + " hold in at least one comparison and fail in none, " +
+         std::to_string(fail) + " fail in at least one and hold in none, " +
+         (both > 0 ? std::to_string(both) + " do both, " : "") + std::to_string(open) +
+         " are undecided in each. Comparisons that read the very same measurements are one; others share runs, the "
+         "base's above all, so that their verdicts are not independent of each other.";
+}
+
 Overview Of(Verdict verdict, const std::vector<Verdicts::Item>& items) {
   Overview overview;
   for (const Verdicts::Item& item : items)
@@ -93,6 +112,8 @@ Overview Of(Verdict verdict, const std::vector<Verdicts::Item>& items) {
 std::optional<IntervalChart> EffectsChart(const std::vector<Verdicts::Item>& items) {
   IntervalChart chart;
   bool from_zero = false;
+  std::map<std::string, int> rows;  // of a statement: one that has several needs the experiments' names
+  for (const Verdicts::Item& item : items) ++rows[item.statement];
   for (const auto& [verdict, color] :
        {std::pair(Verdict::kHolds, 2), {Verdict::kDoesNotHold, 1}, {Verdict::kNotEnoughData, 6}}) {
     for (const Verdicts::Item& item : Of(verdict, items).items) {
@@ -100,8 +121,10 @@ std::optional<IntervalChart> EffectsChart(const std::vector<Verdicts::Item>& ite
       const Effect& effect = *item.judgement.effect;
       const double unit = effect.least > 0 ? effect.least : effect.unit == "points" ? kLeastPercent : kLeastAlpha;
       const auto shown = [unit](double value) { return std::clamp(value / unit, -kMostMultiples, kMostMultiples); };
-      charts::IntervalRow row{item.statement, shown(effect.value), std::nullopt, color,
+      charts::IntervalRow row{rows[item.statement] > 1 ? item.experiment + ": " + item.statement : item.statement,
+                              shown(effect.value), std::nullopt, color,
                               VerdictText(verdict) + (effect.least > 0 ? "" : kFromZero)};
+      row.hover = item.statement + " (" + item.experiment + "): " + ShowEffect(effect);
       from_zero |= effect.least == 0;
       if (effect.interval) row.interval = {shown(effect.interval->low), shown(effect.interval->high)};
       chart.rows.push_back(std::move(row));
@@ -217,7 +240,7 @@ Document MakeComparison(const std::vector<EvaluatedStudy>& studies, const Origin
         Paragraph{Counted(items.size(), "comparison") + " on " + std::to_string(Statements(items).size()) + " of the " +
                   std::to_string(Takeaways().size()) +
                   " takeaways of the paper (Gu et al., When Attention Sink Emerges in Language Models, ICLR 2025). " +
-                  CountsText(items)});
+                  CountsText(items) + " " + ByTakeaway(items)});
   AddScale(all, &document);
   document.blocks.push_back(HeaderFacts(all));
   if (std::optional<IntervalChart> chart = EffectsChart(items))
@@ -229,6 +252,10 @@ Document MakeComparison(const std::vector<EvaluatedStudy>& studies, const Origin
     Overview overview = Of(verdict, items);
     if (overview.items.empty()) continue;
     document.blocks.push_back(Heading{2, title});
+    if (verdict == Verdict::kDoesNotHold)
+      document.blocks.push_back(Paragraph{
+          "Where a sink is missing, it did not come within what these runs trained; whether longer ones would "
+          "have it they do not say."});
     document.blocks.push_back(std::move(overview));
   }
   if (!items.empty()) {

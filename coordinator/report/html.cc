@@ -131,7 +131,9 @@ class Html {
               VerdictText(item.judgement.verdict) + "</span>: " + EscapeXml(item.statement) +
               " <span class=\"source\">(" + EscapeXml(item.source) + ")</span><br><span class=\"comparison\">" +
               EscapeXml(item.judgement.comparison);
-      if (!item.judgement.paper.empty()) out_ += "<br>The paper's numbers: " + EscapeXml(item.judgement.paper);
+      if (!item.judgement.paper.empty())
+        out_ +=
+            "<br>The paper's numbers (of its own settings in the place of ours): " + EscapeXml(item.judgement.paper);
       out_ += "</span></li>\n";
     }
     out_ += "</ul>\n";

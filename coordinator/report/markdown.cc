@@ -66,7 +66,10 @@ class Markdown {
     for (const Verdicts::Item& item : verdicts.items) {
       out_ += "- **" + VerdictText(item.judgement.verdict) + "**: " + Escape(item.statement) + " (" +
               Escape(item.source) + ")  \n  " + Escape(item.judgement.comparison) + "\n";
-      if (!item.judgement.paper.empty()) out_ += "  \n  The paper's numbers: " + Escape(item.judgement.paper) + "\n";
+      if (!item.judgement.paper.empty())
+        out_ +=
+            "  \n  The paper's numbers (of its own settings in the place of ours): " + Escape(item.judgement.paper) +
+            "\n";
     }
     out_ += "\n";
   }

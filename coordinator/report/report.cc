@@ -221,8 +221,9 @@ DataTable TableOf(const ExperimentResult& result, const Palette& palette) {
 
 Json EffectJson(const std::optional<Effect>& effect) {
   if (!effect) return nullptr;
-  Json json = {{"value", effect->value}, {"low", nullptr},       {"high", nullptr},
-               {"least", effect->least}, {"unit", effect->unit}, {"seeds", effect->seeds}};
+  Json json = {{"value", effect->value},      {"low", nullptr},       {"high", nullptr},
+               {"least", effect->least},      {"unit", effect->unit}, {"seeds", effect->seeds},
+               {"at_least", effect->at_least}};
   if (effect->interval) {
     json["low"] = effect->interval->low;
     json["high"] = effect->interval->high;

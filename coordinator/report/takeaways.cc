@@ -10,6 +10,16 @@ const Where kSoftmax = {{"model.variant.similarity", "softmax"}};
 const Where kSigmoid = {{"model.variant.similarity", "sigmoid"}, {"model.variant.normalize", "false"}};
 const Where kNormalizedSigmoid = {{"model.variant.similarity", "sigmoid"}, {"model.variant.normalize", "true"}};
 const Where kUnnormalizedElu = {{"model.variant.similarity", "elu_plus_one"}, {"model.variant.normalize", "false"}};
+const Where kEluKernel = {{"model.variant.similarity", "identity"},
+                          {"model.variant.feature_map", "elu_plus_one"},
+                          {"model.variant.normalize", "true"}};
+const Where kMlpKernel = {{"model.variant.similarity", "identity"}, {"model.variant.feature_map", "mlp"}};
+const Where kLinear = {{"model.variant.similarity", "identity"},
+                       {"model.variant.feature_map", "identity"},
+                       {"model.variant.normalize", "false"}};
+const Where kNormalizedSoftmax = {{"model.variant.similarity", "softmax"}, {"model.variant.normalize", "true"}};
+// Tokens at the first positions up to `end` are random.
+Where RandomUpTo(const char* end) { return {{"data.random_tokens_start", "0"}, {"data.random_tokens_end", end}}; }
 const Where kKeyBias = {{"model.variant.key_bias", "per_head"}, {"model.variant.value_bias", "none"}};
 const Where kKeyAndValueBias = {{"model.variant.key_bias", "per_head"}, {"model.variant.value_bias", "per_head"}};
 const Where kValueBias = {{"model.variant.key_bias", "none"}, {"model.variant.value_bias", "per_head"}};
@@ -30,6 +40,10 @@ const std::vector<Takeaway>& Takeaways() {
        "With a larger learning rate the sink emerges earlier",
        "section 4, Figure 4",
        Earlier{.key = "train.learning_rate"}},
+      {{"default", "learning_rate_and_steps"},
+       "The sink emerges after the loss has fallen",
+       "section 4, Figure 4",
+       AfterTheLoss{}},
       {{"learning_rate_and_steps"},
        "At a small learning rate, longer training strengthens the sink",
        "section 4, Table 9",
@@ -61,11 +75,23 @@ const std::vector<Takeaway>& Takeaways() {
       {{"random_tokens"},
        "With a random first token the sink stays on the first token",
        "section 5",
-       SitsAt{Place::kFirst, {{"data.random_tokens_start", "0"}, {"data.random_tokens_end", "1"}}}},
+       SitsAt{Place::kFirst, RandomUpTo("1")}},
       {{"random_tokens"},
        "With two random first tokens the sink moves to the second",
        "section 5",
-       SitsAt{Place::kLastRandomToken, {{"data.random_tokens_start", "0"}, {"data.random_tokens_end", "2"}}}},
+       SitsAt{Place::kLastRandomToken, RandomUpTo("2")}},
+      {{"random_tokens"},
+       "With the second token alone random the sink stays on the first token",
+       "section 5",
+       SitsAt{Place::kFirst, {{"data.random_tokens_start", "1"}, {"data.random_tokens_end", "2"}}}},
+      {{"random_tokens"},
+       "With three random first tokens there is no sink on the first",
+       "section 5",
+       Absent{RandomUpTo("3"), RandomUpTo("1")}},
+      {{"random_tokens"},
+       "With five random first tokens there is no sink on the first",
+       "section 5",
+       Absent{RandomUpTo("5"), RandomUpTo("1")}},
       {{"fixed_token"},
        "A token fixed at a position takes the sink to that position",
        "section 5",
@@ -125,6 +151,10 @@ const std::vector<Takeaway>& Takeaways() {
        "The larger the fixed value of the key bias, the more of the sink returns to the first token",
        "section 7.2, Table 5",
        Trend{.key = "model.variant.value_bias_scale", .where = {{"model.variant.value_bias", "unit"}}}},
+      {{"fixed_value"},
+       "It returns just so where the fixed value lies evenly on all components",
+       "section 7.2, Table 5",
+       Trend{.key = "model.variant.value_bias_scale", .where = {{"model.variant.value_bias", "uniform"}}}},
       {{"attention_operation", "attention_sink"},
        "Sigmoid weights without normalisation have no sink",
        "section 7.3, Table 6; at 1B, section 7.3",
@@ -137,6 +167,18 @@ const std::vector<Takeaway>& Takeaways() {
        "Sigmoid weights with normalisation have a sink",
        "section 7.3, Table 6",
        Present{kNormalizedSigmoid}},
+      {{"attention_operation"},
+       "An ELU kernel with normalisation has a sink",
+       "section 7.3, Table 6",
+       Present{kEluKernel}},
+      {{"attention_operation"},
+       "An MLP kernel has no sink, with normalisation or without",
+       "section 7.3, Tables 6 and 15",
+       Absent{kMlpKernel, kNormalizedSoftmax}},
+      {{"attention_operation"},
+       "Attention without softmax, kernel or normalisation has no sink",
+       "section 7.3, Tables 6 and 15",
+       Absent{kLinear, kNormalizedSoftmax}},
       {{"attention_operation", "attention_sink"},
        "Softmax attention has a sink",
        "section 7.3, Table 6; at 1B, section 7.3",

@@ -32,7 +32,8 @@ std::string RuleText() {
          "0, however much weaker the sink has become. Where it says that there is no effect, the intervals of all "
          "pairs must lie within a tolerance (4 points of sink rate, 0.1 of alpha). Where it says that a sink comes "
          "earlier, the effect is a difference of mean onsets, in which a run whose sink does not come to stay, or that "
-         "diverged, counts as one at the end of the shorter runs; onsets are known up to the pause between "
+         "diverged, counts as one at the end of the shorter runs, so that the effect is at least what is said where "
+         "the later sinks are such; onsets are known up to the pause between "
          "measurements, which widens their interval and is the least that counts. Holds: the whole interval is above 0 "
          "and the effect is at least 2 points of sink rate or 0.05 of alpha (of a distance to the level of a sink, 0 "
          "is enough). Does not hold: the whole interval is below that. Not enough data: anything else, fewer than "
@@ -51,7 +52,8 @@ std::string RuleText() {
 
 std::string ShowEffect(const Effect& effect) {
   const int decimals = effect.unit == "nats" ? 3 : effect.unit == "alpha" ? 2 : effect.unit == "points" ? 1 : 0;
-  std::string text = (effect.value > 0 ? "+" : "") + Fixed(effect.value, decimals);
+  std::string text =
+      (effect.at_least ? "at least " : "") + std::string(effect.value > 0 ? "+" : "") + Fixed(effect.value, decimals);
   if (effect.interval)
     text += " [" + Fixed(effect.interval->low, decimals) + ", " + Fixed(effect.interval->high, decimals) + "]";
   return text + " " + effect.unit;
@@ -68,7 +70,9 @@ std::string MoreSeedsText(const Effect& effect) {
   // An interval narrows with the root of the number of seeds.
   const double seeds = std::ceil(effect.seeds * std::pow(half / distance, 2));
   if (!(seeds <= kMost)) return "more than " + Fixed(kMost, 0) + " of a setting would be needed";
-  return "about " + Fixed(std::max(seeds, effect.seeds + 1.0), 0) + " of a setting would tell";
+  const bool for_it = effect.of_bound ? size <= effect.least : effect.value >= effect.least;
+  return "about " + Fixed(std::max(seeds, effect.seeds + 1.0), 0) + " of a setting would " +
+         (for_it ? "tell" : "refute it");
 }
 
 }  // namespace sink::report

@@ -31,17 +31,20 @@ std::pair<double, double> Range(const std::vector<IntervalRow>& rows, const std:
   return least < most ? std::pair(least, most) : std::pair(least - 0.5, most + 0.5);
 }
 
+std::string HoverText(const IntervalRow& row) {
+  if (!row.hover.empty()) return row.hover;
+  std::string text = row.label + ": " + TickText(row.value, 1e-3);
+  if (row.interval)
+    text += " (" + TickText(row.interval->first, 1e-3) + " to " + TickText(row.interval->second, 1e-3) + ")";
+  return text;
+}
+
 void DrawRow(const IntervalRow& row, double y, const ChartAxis& x, Canvas* canvas) {
   if (!std::isfinite(row.value)) return;
   const std::string color = std::to_string(row.color % kPaletteSize);
   if (row.interval) canvas->Line(x.At(row.interval->first), y, x.At(row.interval->second), y, "series s" + color);
   canvas->Add("<circle class=\"dot f" + color + "\" cx=\"" + Coordinate(x.At(row.value)) + "\" cy=\"" + Coordinate(y) +
-              "\" r=\"4\">" + "<title>" +
-              EscapeXml(row.label + ": " + TickText(row.value, 1e-3) +
-                        (row.interval ? " (" + TickText(row.interval->first, 1e-3) + " to " +
-                                            TickText(row.interval->second, 1e-3) + ")"
-                                      : "")) +
-              "</title></circle>\n");
+              "\" r=\"4\">" + "<title>" + EscapeXml(HoverText(row)) + "</title></circle>\n");
 }
 
 }  // namespace

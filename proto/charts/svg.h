@@ -37,7 +37,8 @@ struct IntervalRow {
   double value = 0;  // not finite: the row has its note alone
   std::optional<std::pair<double, double>> interval;
   int color = 0;
-  std::string note;  // right of the plot
+  std::string note;        // right of the plot
+  std::string hover = {};  // what the dot's tooltip says; empty: the label, the value and its interval
 };
 
 // Values with intervals, one a row, over one axis.

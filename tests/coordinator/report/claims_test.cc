@@ -293,6 +293,8 @@ TEST(Claims, AnIntervalThatIsTooWideSaysHowManySeedsWouldTell) {
   effect = {
       .value = 0.05, .interval = Interval{-0.01, 0.11}, .least = 0.1, .unit = "alpha", .of_bound = true, .seeds = 5};
   EXPECT_EQ(MoreSeedsText(effect), "about 8 of a setting would tell");  // within the tolerance by 0.05
+  effect = {.value = 0.0, .interval = Interval{-0.06, 0.06}, .least = 0.05, .unit = "alpha", .seeds = 5};
+  EXPECT_EQ(MoreSeedsText(effect), "about 8 of a setting would refute it");
   effect.interval.reset();
   EXPECT_EQ(MoreSeedsText(effect), "");
 }
@@ -302,7 +304,7 @@ TEST(Claims, WhatIsNotDecidedHasARemarkAndWhatIsHasNone) {
   EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{8e-4, 0.3}, {1e-4, 0.02}}, 0.01, 2), kRate).remark,
             "fewer than three seeds");
   EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{8e-4, 0.15}, {1e-4, 0.15}}, 0.05), kRate).remark,
-            "the seeds lie too far apart; about 42 of a setting would tell");
+            "the seeds lie too far apart; about 42 of a setting would refute it");
   EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{1e-3, 0, 0.2}, {1e-4, 0, 0.1}}), kRate).remark,
             "no sink on either side");
   EXPECT_EQ(JudgeFirst(OfKey("train.learning_rate", {{1e-3, 0.3}}), kRate).remark, "not run");
@@ -471,9 +473,74 @@ TEST(Claims, EarlierTellsOfTheRunsInWhichTheSinkCame) {
   for (const size_t seed : {0, 1})
     study.runs[slow.runs[seed]].curves["sink_rate/0.3/1"] = {{0, 0, 1}, {50, 0, 1}, {100, 0, 1}};
   const Judgement judgement = JudgeFirst(study, Earlier{.key = "train.learning_rate"});
-  EXPECT_THAT(judgement.comparison, HasSubstr("from step 50 ± 0 (in 3 of 5 runs) at learning_rate 0.0001"));
-  EXPECT_THAT(judgement.comparison, HasSubstr("a run without one counts as step 100: +20 ["));
+  EXPECT_THAT(judgement.comparison, HasSubstr("from step 50 ± 0 (in 3 of 5 runs by step 100) at learning_rate 0.0001"));
+  EXPECT_THAT(judgement.comparison, HasSubstr("a run without one counts as step 100: at least +20 ["));
   EXPECT_NEAR(judgement.effect->value, 20, 1e-9);  // (3 x 50 + 2 x 100) / 5 - 50
+}
+
+TEST(Claims, ASinkThatDoesNotComeWhereBothAreReadMayComeLater) {
+  Study study = OfKey("train.learning_rate", {{1e-3, 0.15}, {1e-4, 0.15}}, 0.0001);
+  for (const std::string& id : study.experiments[0].points[1].runs)
+    study.runs[id].curves["sink_rate/0.3/1"] = {{0, 0, 1}, {50, 0, 1}, {100, 0, 1}};
+  const Judgement judgement = JudgeFirst(study, Earlier{.key = "train.learning_rate"});
+  EXPECT_THAT(judgement.comparison, HasSubstr("not by step 100 (in none of 5 runs) at learning_rate 0.0001"));
+  EXPECT_TRUE(judgement.effect->at_least);
+  EXPECT_THAT(ShowEffect(*judgement.effect), HasSubstr("at least +50 ["));
+}
+
+// Three settings; the loss of each is half way down at step 10, alpha_1 half way up at `sink`.
+Study LossAndSink(int sink) {
+  Study study = EmptyStudy("default");
+  for (const double decay : {0.0, 0.1, 0.5}) {
+    AddSeeds(&study, "train.weight_decay", {{"train.weight_decay", decay}, {"eval.every", 10}}, {{"alpha_max/1", 0.6}});
+    for (const std::string& id : study.experiments[0].points.back().runs) {
+      Run& run = study.runs[id];
+      Curve loss, alpha;
+      for (int step = 0; step <= 100; step += 10) {
+        loss.push_back({step, step >= 10 ? 2.0 : 5.0, 1});
+        alpha.push_back({step, step >= sink ? 0.6 : 0.1, 1});
+      }
+      run.curves["validation_loss/all"] = loss;
+      run.curves["alpha_max/1"] = alpha;
+    }
+  }
+  return study;
+}
+
+TEST(Claims, TheSinkComesAfterTheLossWhereItIsHalfWayLater) {
+  const Judgement after = JudgeFirst(LossAndSink(60), AfterTheLoss{});
+  EXPECT_EQ(after.verdict, Verdict::kHolds) << after.comparison;
+  EXPECT_NEAR(after.effect->value, 50, 1e-9);
+  EXPECT_EQ(after.effect->unit, "steps");
+  EXPECT_THAT(after.comparison, HasSubstr("and after it in 0, of the 15 runs that end with a sink: +50 ["));
+  EXPECT_EQ(VerdictOf(LossAndSink(10), AfterTheLoss{}), Verdict::kNotEnoughData);  // within a measurement
+  Study none = LossAndSink(60);
+  for (auto& [id, run] : none.runs) run.curves["alpha_max/1"] = {{0, 0.1, 1}, {50, 0.1, 1}, {100, 0.1, 1}};
+  EXPECT_EQ(JudgeFirst(none, AfterTheLoss{}).remark, "no sink on either side");
+}
+
+Study Windows(const std::vector<int>& windows) {
+  Study study = EmptyStudy("window");
+  for (const int window : windows)
+    AddSeeds(&study, "model.variant.window=" + std::to_string(window), {{"model.variant.window", window}},
+             {{"sink_rate/0.3/1", window < 64 ? 0.1 : 0.4}, {"sink_rate/0.3/2", 0.02}});
+  return study;
+}
+
+TEST(Claims, AWindowAsLongAsTheSequencesIsNone) {
+  const Claim wide = SitsAt{SitsAt::Place::kFirst, {}, "model.variant.window"};
+  const Judgement judgement = JudgeFirst(Windows({32, 64, 128}), wide);  // of sequences of 64
+  EXPECT_EQ(judgement.verdict, Verdict::kNotEnoughData);
+  EXPECT_EQ(judgement.remark, "no wide window is shorter than the sequences");
+  EXPECT_EQ(VerdictOf(Windows({16, 32, 128}), wide), Verdict::kHolds);
+}
+
+TEST(Claims, AWindowThatHidesTheFirstTokenFromSomeQueriesSaysWhatThatMeans) {
+  const Trend narrow{.key = "model.variant.window"};
+  EXPECT_THAT(JudgeFirst(Windows({32, 64}), narrow).comparison,
+              HasSubstr("; with a window of 32, no more than 32 of a probe's 64 queries see position 1: alpha_1 is at "
+                        "most 0.50"));
+  EXPECT_EQ(JudgeFirst(Windows({64, 128}), narrow).comparison.find("queries see"), std::string::npos);
 }
 
 TEST(Claims, StepsThatAreEqualAreNotCertain) {
@@ -539,7 +606,8 @@ TEST(Claims, InASeedThatDivergedNoSinkComesToStay) {
   Study study = OfKey("train.learning_rate", {{1e-3, 0.15}, {1e-4, 0.012}}, 0.0001);
   Diverge(&study, study.experiments[0].points[0], 2);
   const Judgement judgement = JudgeFirst(study, Earlier{.key = "train.learning_rate"});
-  EXPECT_THAT(judgement.comparison, HasSubstr("from step 50 ± 0 (in 3 of 5 runs) at learning_rate 0.001"));
+  EXPECT_THAT(judgement.comparison, HasSubstr("from step 50 ± 0 (in 3 of 5 runs by step 100) at learning_rate 0.001"));
+  EXPECT_FALSE(judgement.effect->at_least);        // both sides are cut off
   EXPECT_NEAR(judgement.effect->value, 30, 1e-9);  // 100 - (3 x 50 + 2 x 100) / 5
 }
 
@@ -593,6 +661,42 @@ TEST(Claims, ThePublishedNumbersAreReadByTheSameClaim) {
   EXPECT_NEAR(judgement.paper_effect->value, 29.33, 1e-9);
   EXPECT_FALSE(judgement.paper_effect->interval.has_value());
   EXPECT_THAT(judgement.paper, HasSubstr("32.2 at learning_rate 0.0008 against 2.9 at learning_rate 0.0001"));
+}
+
+TEST(Claims, ThePublishedEffectStandsBesideOursWhateverEitherIsMeasuredBy) {
+  Study study = OfKey("train.learning_rate", {{8e-4, 0.06, 0.6}, {1e-4, 0.0, 0.1}}, 0.001);
+  study.experiments[0].paper = {{"sink_rate_percent", {32.23, 2.9}}};
+  const Judgement judgement = JudgeFirst(study, kRate);
+  EXPECT_EQ(judgement.effect->unit, "alpha");
+  ASSERT_TRUE(judgement.paper_effect.has_value());
+  EXPECT_EQ(judgement.paper_effect->unit, "points");
+  // How far a sink that is there lies above the level of one is no match for how much weaker the paper's became.
+  Study there = EmptyStudy("experiment");
+  AddSeeds(&there, "sigmoid", {{kSimilarity, "sigmoid"}, {kNormalize, false}}, {{"sink_rate/0.3/1", 0.15}}, 0.003);
+  AddSeeds(&there, "softmax", {{kSimilarity, "softmax"}, {kNormalize, true}}, {{"sink_rate/0.3/1", 0.18}}, 0.003);
+  there.experiments[0].paper = {{"sink_rate_percent", {0.44, 18.18}}};
+  EXPECT_FALSE(JudgeFirst(there, kNoSigmoidSink).paper_effect.has_value());
+}
+
+// A profile laid the settings of two experiments over each other; the paper has a number for each.
+TEST(Claims, AControlIsOfAnExperimentThatVariesTheSameKeys) {
+  Study study = EmptyStudy("positions");
+  AddSeeds(&study, "sinusoidal", {{kSimilarity, "softmax"}, {kNormalize, true}, {"train.weight_decay", 0.0}},
+           {{"sink_rate/0.3/1", 0.3}});
+  study.experiments[0].paper = {{"sink_rate_percent", {32.73}}};
+  for (const bool softmax : {false, true}) {
+    study.experiments.push_back({softmax ? "control" : "robustness", "", Json::object(), {}});
+    for (const double decay : {0.0, 0.1})
+      AddSeeds(&study, "train.weight_decay=" + std::to_string(decay),
+               {{kSimilarity, softmax ? "softmax" : "sigmoid"}, {kNormalize, softmax}, {"train.weight_decay", decay}},
+               {{"sink_rate/0.3/1", softmax ? 0.3 : 0.0}}, 0.001);
+  }
+  study.experiments[1].paper = {{"sink_rate_percent", {0.64, 0.44}}};
+  study.experiments[2].paper = {{"sink_rate_percent", {15.20, 18.18}}};
+  const Judgement judgement = Judge(study, study.experiments[1], kNoSigmoidSink);
+  EXPECT_THAT(judgement.paper, HasSubstr("0.6 at weight_decay=0.000000 against 15.2 at"));
+  ASSERT_EQ(judgement.against.size(), 2u);
+  EXPECT_EQ(judgement.against[0].control, study.experiments[2].points[0].runs[0]);
 }
 
 TEST(Takeaways, EveryOneOfAnExperimentOfTheStudysSweepsHasOneStatement) {

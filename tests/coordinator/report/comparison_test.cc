@@ -102,6 +102,25 @@ TEST(Comparison, AComparisonThatTwoSweepsShareIsThereOnce) {
   EXPECT_THAT(page.text, HasSubstr("| study, learning\\_rate; twin, learning\\_rate | **holds** |"));
 }
 
+// What a shorter sweep trained is the beginning of what a longer one did, under other ids and other labels.
+TEST(Comparison, TheSameMeasurementsAreOneComparisonWhateverTheyAreCalled) {
+  const Study study = Rates("study", 0, 0.30, 0.02);
+  Study renamed = Rates("again", 40, 0.30, 0.02);
+  for (Point& point : renamed.experiments[0].points) point.label = "again " + point.label;
+  const Compared page({study, renamed});
+  EXPECT_THAT(page.text, HasSubstr("2 comparisons on 2 of the "));
+  EXPECT_THAT(page.text, HasSubstr("| study, learning\\_rate; again, learning\\_rate | **holds** |"));
+}
+
+TEST(Comparison, CountsTakeawaysBesideComparisons) {
+  const Compared page({Rates("study", 0, 0.30, 0.02), Rates("second", 20, 0.02, 0.30)});
+  EXPECT_THAT(page.text, HasSubstr("4 comparisons on 2 of the "));
+  EXPECT_THAT(page.text,
+              HasSubstr("By takeaway: 0 hold in at least one comparison and fail in none, 1 fail in at least "
+                        "one and hold in none, 1 do both, 0 are undecided in each."));
+  EXPECT_THAT(page.text, HasSubstr("whether longer ones would have it they do not say"));
+}
+
 TEST(Comparison, WhatIsNotDecidedSaysWhyInAFewWords) {
   const Compared page({Rates("study", 0, 0.30, 0.02, 2), Rates("flat", 20, 0.0, 0.0)});
   const std::string open = page.text.substr(page.text.find("## What these runs cannot decide"));
@@ -116,11 +135,13 @@ TEST(Comparison, OneFigureHasEveryEffectInMultiplesOfTheLeastThatCounts) {
   ASSERT_NE(chart, nullptr);
   const std::vector<charts::IntervalRow>& rows = std::get<IntervalChart>(*chart).rows;
   ASSERT_EQ(rows.size(), 4u);
-  EXPECT_EQ(rows[0].label, "A larger learning rate gives a stronger sink after equally many steps");
+  EXPECT_EQ(rows[0].label,
+            "study, learning_rate: A larger learning rate gives a stronger sink after equally many steps");
   EXPECT_NEAR(rows[0].value, 28.0 / 2, 1e-9);  // 28 points
   EXPECT_EQ(rows[0].note, "holds");
   EXPECT_EQ(rows[1].value, 20);  // 93 points end at the edge
   EXPECT_EQ(rows[1].interval->first, 20);
+  EXPECT_THAT(rows[1].hover, HasSubstr("steps (second, learning_rate): +93.0 ["));  // what was measured, not the edge
   EXPECT_EQ(rows[3].note, "does not hold");
 }
 

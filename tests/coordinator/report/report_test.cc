@@ -329,7 +329,8 @@ TEST(Report, FirstPageHasATakeawayARowWithEffectAndThePapersNumber) {
                               "learning\\_rate | **holds**: 1 seed diverged (all of learning\\_rate=1) | +28.5 "
                               "\\[26.0, 31.0\\] points | +31.2 points |"));
   EXPECT_THAT(text, HasSubstr("How takeaways are judged."));
-  EXPECT_THAT(text, HasSubstr("The paper's numbers: sink rate (%) 32.2 at learning\\_rate 0.001 against 1.0 at"));
+  EXPECT_THAT(text, HasSubstr("The paper's numbers (of its own settings in the place of ours): sink rate (%) 32.2 at "
+                              "learning\\_rate 0.001 against 1.0 at"));
   EXPECT_LT(text.find("At a glance"), text.find("## learning"));
   const std::string html = Html(Optimization());
   EXPECT_THAT(html, HasSubstr("<td class=\"holds\">holds<br><span class=\"source\">1 seed diverged (all of "

@@ -55,6 +55,7 @@ struct AboutOf {
     return claim.equal_steps ? Keys{claim.key, "train.max_steps"} : Keys{claim.key};
   }
   Keys operator()(const Earlier& claim) const { return {claim.key, "train.max_steps"}; }
+  Keys operator()(const AfterTheLoss&) const { return {}; }
   Keys operator()(const NoEffect& claim) const { return {claim.key}; }
   Keys operator()(const Increases& claim) const { return {claim.key}; }
   Keys operator()(const Removed& claim) const { return {claim.key}; }
@@ -68,7 +69,8 @@ struct AboutOf {
 };
 
 bool Compares(const Claim& claim) {
-  return !std::holds_alternative<Present>(claim) && !std::holds_alternative<SitsAt>(claim);
+  return !std::holds_alternative<Present>(claim) && !std::holds_alternative<SitsAt>(claim) &&
+         !std::holds_alternative<AfterTheLoss>(claim);
 }
 
 // Every judged claim of the sweep: how many were held against a control.
@@ -106,8 +108,8 @@ TEST(ShippedControls, DifferInWhatTheClaimIsAboutAlone) {
   }
   EXPECT_EQ(compared["optimization"], 6);
   EXPECT_EQ(compared["loss_function"], 3);
-  EXPECT_EQ(compared["data_distribution"], 1);
-  EXPECT_EQ(compared["model_architecture"], 5);
+  EXPECT_EQ(compared["data_distribution"], 3);
+  EXPECT_EQ(compared["model_architecture"], 8);
   EXPECT_EQ(compared["scale"], 1);
   EXPECT_EQ(compared["open_model_inputs"], 1);
   EXPECT_EQ(compared["quickstart"], 3);
@@ -147,6 +149,18 @@ class Bearing {
     for (int i = 0; i <= 10; ++i) curve.push_back({i * every, i >= 8 - 6 * rank ? 0.5 + off_ : 0.0, 1});
     run_->step = run_->max_steps = 10 * every;
     run_->curves["sink_rate/0.3/1"] = std::move(curve);
+  }
+  // The loss is half way down at the first measurement, the strongest head half way up at the fifth.
+  void operator()(const AfterTheLoss&) {
+    const auto every = static_cast<int64_t>(NumberOf(*run_, "eval.every"));
+    Curve loss, alpha;
+    for (int i = 0; i <= 10; ++i) {
+      loss.push_back({i * every, i >= 1 ? 2.0 : 5.0, 1});
+      alpha.push_back({i * every, i >= 5 ? 0.6 + off_ : 0.1, 1});
+    }
+    run_->step = run_->max_steps = 10 * every;
+    run_->curves["validation_loss/all"] = std::move(loss);
+    run_->curves["alpha_max/1"] = std::move(alpha);
   }
   void operator()(const NoEffect&) { AtTheEnd("1", 1); }
   void operator()(const Increases& claim) { AtTheEnd("1", Rank(claim.key) > 0 ? 1 : 0.5); }
@@ -205,6 +219,12 @@ TEST(ShippedControls, ForEveryTakeawayThereAreNumbersForWhichItHolds) {
               for (size_t seed = 0; seed < point.runs.size(); ++seed)
                 bearing.Plant(&study.runs[point.runs[seed]], static_cast<int>(seed), takeaway.claim);
           const Judgement judgement = Judge(study, experiment, takeaway.claim);
+          // Of minutes' sequences of 64 tokens no two of the windows hide anything.
+          if (profiles == std::vector<std::string>{"minutes"} && experiment.name == "window" &&
+              std::holds_alternative<SitsAt>(takeaway.claim)) {
+            EXPECT_EQ(judgement.remark, "no wide window is shorter than the sequences");
+            continue;
+          }
           EXPECT_EQ(judgement.verdict, Verdict::kHolds)
               << sweep << " " << (profiles.empty() ? "" : profiles[0]) << ", " << experiment.name << ": "
               << takeaway.statement << ": " << judgement.comparison;
@@ -212,10 +232,10 @@ TEST(ShippedControls, ForEveryTakeawayThereAreNumbersForWhichItHolds) {
         }
     }
   }
-  EXPECT_EQ(held["optimization"], 4 * 6);
-  EXPECT_EQ(held["loss_function"], 4 * 5);
-  EXPECT_EQ(held["data_distribution"], 4 * 4);
-  EXPECT_EQ(held["model_architecture"], 4 * 16);
+  EXPECT_EQ(held["optimization"], 4 * 7);
+  EXPECT_EQ(held["loss_function"], 4 * 5 - 1);
+  EXPECT_EQ(held["data_distribution"], 4 * 7);
+  EXPECT_EQ(held["model_architecture"], 4 * 20);
   EXPECT_EQ(held["scale"], 4 * 2);
   EXPECT_EQ(held["quickstart"], 4 * 4);
 }
