@@ -371,9 +371,21 @@ TEST(Report, SaysHowTheRecipeDiffersFromThePapers) {
 TEST(Report, SaysWhenTheSinkEmergesAndWhatComesFirst) {
   const std::string text = Markdown(Optimization());
   EXPECT_THAT(text,
-              HasSubstr("| learning\\_rate=0.001 | step 50 (50 to 50), 26k tokens, in 3 of 3 runs | step 100 (100 to "
-                        "100), 51k tokens, in 3 of 3 runs |"));
+              HasSubstr("| learning\\_rate=0.001 | step 50 (50 to 50), 26k tokens, in 3 of 3 runs | not within 100 "
+                        "steps, in none of 3 runs (3 at the last measurement alone) |"));
   EXPECT_THAT(text, HasSubstr("| validation loss | not decided |"));
+  EXPECT_THAT(text, HasSubstr("6 runs are counted. The intervals are not widened for the number of quantities."));
+  EXPECT_THAT(text, Not(HasSubstr("There from the start")));
+}
+
+TEST(Report, SaysOfASinkThatIsThereAtStepZeroThatItDidNotEmerge) {
+  Study study = Optimization();
+  for (const int n : {1, 2, 3})
+    for (Sample& sample : study.runs[testing::Id(n)].curves["alpha_max/1"]) sample.value = 0.9;
+  const std::string text = Markdown(study);
+  EXPECT_THAT(text, HasSubstr("| learning\\_rate=0.001 | there from the start, in 3 of 3 runs |"));
+  EXPECT_THAT(text, HasSubstr("There from the start is what is above at step 0, before any training"));
+  EXPECT_THAT(text, HasSubstr("3 runs are counted; not counted are 3 with a sink that is there from the start."));
 }
 
 TEST(Report, JsonHasOnsetsOrderAndWhatRemovesASink) {
@@ -384,6 +396,8 @@ TEST(Report, JsonHasOnsetsOrderAndWhatRemovesASink) {
   EXPECT_EQ(onset["median"], 50);
   EXPECT_EQ(onset["end"], 100);
   EXPECT_EQ(onset["diverged"], 0);
+  EXPECT_EQ(onset["unconfirmed"], 0);
+  EXPECT_EQ(onset["from_start"], 0);
   EXPECT_EQ(json["experiments"][0]["order"][0]["order"], "not decided");
   EXPECT_TRUE(json["removal"].is_null());
 }
@@ -415,6 +429,9 @@ TEST(Report, APageTellsWhatRemovesASinkAndAtWhatPrice) {
   EXPECT_THAT(text, HasSubstr("| sink\\_logit=zero | removes it | 0.10 ± 0.01 | -0.60 \\[-0.61, -0.59\\] alpha | "
                               "1.0 ± 0.8 | 2.100 ± 0.008 | +0.100 \\[0.088, 0.112\\] nats |"));
   EXPECT_THAT(text, HasSubstr("](figures/removal-sink.svg)"));
+  EXPECT_THAT(text, HasSubstr("| base (default) | the base |"));
+  EXPECT_THAT(text, HasSubstr("Every setting that differs from the base (default) in the model's variant"));
+  EXPECT_THAT(text, Not(HasSubstr("alpha\\_bias")));
   EXPECT_THAT(Html(study), HasSubstr("removes it</text>"));
 }
 
