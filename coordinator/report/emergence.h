@@ -48,7 +48,7 @@ Onsets AlphaOnsets(const Study& study, const Point& point, double level);
 Onsets RateOnsets(const Study& study, const Point& point, double percent);
 // "step 450 (300 to 700), 115k tokens, in 5 of 5 runs"; where half or more never come to it "not within 1000 steps, in
 // 2 of 5 runs (1 diverged), the earliest at step 300 (77k tokens)", "not within 1000 steps, in none of 5 runs"; where
-// most are so at step 0 "there from the start, in 5 of 5 runs".
+// half or more are so at step 0 "there from the start, in 5 of 5 runs".
 std::string ShowOnsets(const Onsets& onsets);
 
 // Whether its strongest head is a sink at step 0, before any training; false where that was not measured.

@@ -52,7 +52,7 @@ Palette::Palette(const Study& study) {
 
 int Palette::ColorOf(const Point& point) const {
   const auto color = point.runs.empty() ? colors_.end() : colors_.find(point.runs.front());
-  return color == colors_.end() ? 0 : color->second;
+  return color == colors_.end() ? -1 : color->second;
 }
 
 std::vector<Line> LinesOf(const Experiment& experiment, const Palette& palette) {

@@ -18,7 +18,7 @@ std::string LabelOf(const Experiment& experiment, const Point& point);
 class Palette {
  public:
   explicit Palette(const Study& study);
-  int ColorOf(const Point& point) const;  // the number of its look
+  int ColorOf(const Point& point) const;  // the number of its look; -1: it has no runs, and none
 
  private:
   std::map<std::string, int> colors_;  // by the id of a point's first run

@@ -70,8 +70,10 @@ std::string BandPath(const LineSeries& series, const ChartAxis& x, const ChartAx
 std::string StyleOf(const LineSeries& series) {
   static constexpr const char* kDashes[] = {"", " dotted", " dash-dot", " long-dash"};
   const Look look = LookOf(series.color);
-  const std::string style = "series s" + std::to_string(look.color);
-  return style + (series.dashed ? " dashed" : kDashes[static_cast<size_t>(look.round) % std::size(kDashes)]);
+  const size_t round = static_cast<size_t>(look.round);
+  const bool thin = round / std::size(kDashes) % 2 == 1;  // the dashes once more
+  return "series s" + std::to_string(look.color) + (series.dashed ? " dashed" : kDashes[round % std::size(kDashes)]) +
+         (thin ? " thin" : "");
 }
 
 // Invisible dots that say their values where the mouse is.

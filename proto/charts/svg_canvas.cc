@@ -143,6 +143,7 @@ std::string ChartStyle() {
 .chart .dotted { stroke-dasharray: 1.5 4; }
 .chart .dash-dot { stroke-dasharray: 8 3 1.5 3; }
 .chart .long-dash { stroke-dasharray: 13 4; }
+.chart .thin { stroke-width: 0.9; }
 .chart .band { stroke: none; fill-opacity: 0.16; }
 .chart .others { fill: none; stroke: var(--grid); stroke-width: 1; }
 .chart .mark { stroke: var(--muted); stroke-width: 1; stroke-dasharray: 3 3; }

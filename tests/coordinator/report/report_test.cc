@@ -407,6 +407,16 @@ TEST(Report, SaysOfASinkThatIsThereAtStepZeroThatItDidNotEmerge) {
   EXPECT_THAT(text, HasSubstr("3 runs are counted; not counted are 3 with a sink that is there from the start."));
 }
 
+TEST(Report, SaysWhereASinkIsThereAtTheLastMeasurementAlone) {
+  Study study = Optimization();
+  for (const int n : {1, 2, 3, 4, 5, 6}) {
+    study.runs[testing::Id(n)].curves["alpha_max/1"] = {{0, 0, 1}, {50, 0, 1}, {100, 0.9, 1}};
+    study.runs[testing::Id(n)].curves["sink_rate/0.3/1"] = {{0, 0, 1}, {50, 0, 1}, {100, 0, 1}};
+  }
+  EXPECT_THAT(Markdown(study),
+              HasSubstr("In no run does it emerge and stay; 6 have it at the last measurement alone.\n"));
+}
+
 TEST(Report, JsonHasOnsetsOrderAndWhatRemovesASink) {
   const Study study = Optimization();
   const Json json = ReportJson(study, Evaluate(study));

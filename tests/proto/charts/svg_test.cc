@@ -96,6 +96,14 @@ TEST(Looks, FiftySevenSettingsLookDifferentAndTheFirstHasAColourOfItsOwn) {
   for (int number = 0; number < 8; ++number) EXPECT_EQ(LookOf(number).color, number);
 }
 
+TEST(Looks, LinesOfOneColourHaveOtherDashes) {
+  LineChart chart{"t", "d", "x", "y", false, {}};
+  for (const int number : {1, 8, 29}) chart.series.push_back({"a", {0, 1}, {0, 1}, {}, {}, number, false});
+  const std::string svg = Draw(chart, Placement::kInline);
+  for (const char* style : {"\"series s1\"", "\"series s1 dotted\"", "\"series s1 thin\""})
+    EXPECT_THAT(svg, HasSubstr(style));
+}
+
 TEST(Looks, RowsOfOneColourHaveOtherMarkers) {
   const IntervalChart chart{"t", "d", "x", {0}, {{"a", 1, {}, 1, ""}, {"b", 2, {}, 8, ""}, {"c", 3, {}, 29, ""}}};
   const std::string svg = Draw(chart, Placement::kInline);
