@@ -723,7 +723,8 @@ class ClaimJudge {
       if (step != kEnd && c.run->step < step) continue;
       const Summary s = Summarize(Measured(c, position, step));
       if (s.n == 0) continue;
-      list += (list.empty() ? " (others: " : ", ") + ShowSummary(s, rates_ ? 1 : 3) + " at " + SettingText(*c.run, key);
+      const std::string text = ShowSummary(s, rates_ ? 1 : 3) + " at " + SettingText(*c.run, key);
+      if (list.find(text) == std::string::npos) list += (list.empty() ? " (others: " : ", ") + text;
     }
     return list.empty() ? "" : list + ")";
   }

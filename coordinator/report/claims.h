@@ -91,7 +91,8 @@ struct Trend {
 };
 
 // With the larger value of `key` the sink passes what counts as one, for good, at an earlier step. A run in which it
-// never does, or that diverged, counts as one in which it does at the end of the shorter runs.
+// never does, or at the last measurement alone, or that diverged, counts as one in which it does at the end of the
+// shorter runs.
 struct Earlier {
   std::string key;
   Where where = {};

@@ -190,7 +190,9 @@ void AddWhen(const Study& all, const Palette& palette, Document* document) {
   document->blocks.push_back(Paragraph{
       std::to_string(with) + " of the " + std::to_string(trained) +
       " runs that trained to their end have a sink then: the strongest head's alpha_1 is " + Fixed(kOnsetAlpha, 1) +
-      " or more. An onset is the first measurement from which on every later one is above."});
+      " or more. An onset is the first measurement from which on every later one, and there must be one, is above; a "
+      "sink at step 0 "
+      "is there from the start and did not emerge."});
   if (const std::optional<Removal> removal = WhatRemovesTheSink(all)) {
     const std::string name = "the base recipe (" + removal->base + ")";
     const std::vector<Line> base = {{removal->point, name, palette.ColorOf(*removal->point)}};

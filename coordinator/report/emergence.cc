@@ -7,6 +7,7 @@
 
 #include "coordinator/report/claims.h"
 #include "coordinator/report/measures.h"
+#include "coordinator/report/repeats.h"
 #include "coordinator/report/samples.h"
 #include "proto/pipe/metric_name.h"
 
@@ -79,7 +80,10 @@ Onsets OnsetsOf(const Study& study, const Point& point, Measure measure, double 
       ++onsets.unfinished;
       continue;
     }
-    if (const auto step = Onset(run, metric, level)) onsets.steps.push_back(static_cast<double>(*step));
+    if (const auto step = Onset(run, metric, level))
+      onsets.steps.push_back(static_cast<double>(*step));
+    else
+      onsets.unconfirmed += !run.curves.at(metric).empty() && run.curves.at(metric).back().value >= level;
   }
   std::sort(onsets.steps.begin(), onsets.steps.end());
   return onsets;
@@ -146,6 +150,8 @@ std::optional<double> Onsets::median() const {
   return (steps[low] + steps[high]) / 2;
 }
 
+int Onsets::from_start() const { return static_cast<int>(std::count(steps.begin(), steps.end(), 0.0)); }
+
 Onsets AlphaOnsets(const Study& study, const Point& point, double level) {
   return OnsetsOf(study, point, Measure::kAlphaMax, level);
 }
@@ -155,12 +161,16 @@ Onsets RateOnsets(const Study& study, const Point& point, double percent) {
 
 std::string ShowOnsets(const Onsets& onsets) {
   if (onsets.runs == 0) return "";
-  std::string without;
-  for (const auto& [count, what] : {std::pair(onsets.diverged, " diverged"), {onsets.unfinished, " did not finish"}})
-    if (count > 0) without += (without.empty() ? "" : ", ") + std::to_string(count) + what;
+  std::string notes;
+  const int from_start = onsets.from_start() < onsets.runs ? onsets.from_start() : 0;
+  for (const auto& [count, what] : {std::pair(onsets.diverged, " diverged"),
+                                    {onsets.unfinished, " did not finish"},
+                                    {onsets.unconfirmed, " at the last measurement alone"},
+                                    {from_start, " from the start"}})
+    if (count > 0) notes += (notes.empty() ? "" : ", ") + std::to_string(count) + what;
   const std::string in = "in " + (onsets.steps.empty() ? "none" : std::to_string(onsets.steps.size())) + " of " +
                          std::to_string(onsets.runs) + (onsets.runs == 1 ? " run" : " runs") +
-                         (without.empty() ? "" : " (" + without + ")");
+                         (notes.empty() ? "" : " (" + notes + ")");
   const auto tokens = [&onsets](double step, const char* before, const char* after) {
     if (!onsets.tokens_a_step) return std::string();
     return before + TokenText(step * static_cast<double>(*onsets.tokens_a_step)) + " tokens" + after;
@@ -172,10 +182,46 @@ std::string ShowOnsets(const Onsets& onsets) {
     const double first = onsets.steps.front();
     return text + ", the earliest at step " + Fixed(first, 0) + tokens(first, " (", ")");
   }
+  if (*median == 0) return "there from the start, " + in;
   std::string text = "step " + Fixed(*median, 0);
   if (onsets.steps.size() > 1)
     text += " (" + Fixed(onsets.steps.front(), 0) + " to " + Fixed(onsets.steps.back(), 0) + ")";
   return text + tokens(*median, ", ", "") + ", " + in;
+}
+
+bool ThereFromTheStart(const Run& run) {
+  const auto curve = run.curves.find(MetricName(run, Measure::kAlphaMax, "1"));
+  if (curve == run.curves.end() || curve->second.empty() || IsEvaluation(run)) return false;
+  const Sample& first = curve->second.front();
+  return first.step == 0 && first.value >= kOnsetAlpha;
+}
+
+Emerged RunsWithAnEmergedSink(const Study& study, const Experiment& experiment) {
+  Emerged emerged;
+  std::vector<const Run*> counted;
+  std::set<std::string> seen;  // a run may stand under two settings' labels
+  for (const Point& point : experiment.points) {
+    std::vector<const Run*> runs;
+    for (const std::string& id : point.runs) {
+      const Run& run = study.run(id);
+      const auto alpha = Value(run, Measure::kAlphaMax);
+      if (!run.succeeded() || IsEvaluation(run) || !alpha || *alpha < kOnsetAlpha || !seen.insert(id).second) continue;
+      const auto repeats = [&run](const Run* other) { return AreOneTraining(*other, run); };
+      if (ThereFromTheStart(run)) {
+        ++emerged.from_start;
+      } else if (!Onset(run, MetricName(run, Measure::kAlphaMax, "1"), kOnsetAlpha)) {
+        ++emerged.unconfirmed;
+      } else if (std::any_of(counted.begin(), counted.end(), repeats)) {
+        ++emerged.repeats;
+      } else {
+        counted.push_back(&run);
+        runs.push_back(&run);
+      }
+    }
+    if (!runs.empty()) emerged.settings.push_back(std::move(runs));
+  }
+  emerged.runs = static_cast<int>(counted.size());
+  return emerged;
 }
 
 std::optional<double> HalfWay(const Run& run, Quantity quantity) {
@@ -194,25 +240,21 @@ std::optional<double> HalfWay(const Run& run, Quantity quantity) {
 }
 
 std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experiment) {
+  const Emerged emerged = RunsWithAnEmergedSink(study, experiment);
   std::vector<Order> orders;
   for (const Quantity quantity : {Quantity::kLoss, Quantity::kHiddenNorm, Quantity::kKeyNorm, Quantity::kValueNorm}) {
     Order order;
     order.quantity = quantity;
     bool measured = false;
-    std::set<std::string> seen;  // a run may stand under two settings' labels
     std::vector<std::vector<double>> of_settings;
     double every = 0;  // how often it was measured
-    for (const Point& point : experiment.points) {
+    for (const std::vector<const Run*>& runs : emerged.settings) {
       std::vector<double> lags;
-      for (const std::string& id : point.runs) {
-        const Run& run = study.run(id);
-        const auto alpha = Value(run, Measure::kAlphaMax);
-        if (!run.succeeded() || IsEvaluation(run) || !alpha || *alpha < kOnsetAlpha || !seen.insert(id).second)
-          continue;
-        measured |= CurveOf(run, quantity) != nullptr;
-        const auto of_sink = HalfWay(run, Quantity::kSink), of_quantity = HalfWay(run, quantity);
+      for (const Run* run : runs) {
+        measured |= CurveOf(*run, quantity) != nullptr;
+        const auto of_sink = HalfWay(*run, Quantity::kSink), of_quantity = HalfWay(*run, quantity);
         if (of_sink && of_quantity) lags.push_back(*of_sink - *of_quantity);
-        const Json& steps = Setting(run, "eval.every");
+        const Json& steps = Setting(*run, "eval.every");
         if (steps.is_number()) every = std::max(every, steps.get<double>());
       }
       for (const double lag : lags) {
@@ -239,15 +281,11 @@ std::string OrderText(const Order& order) {
 
 Summary GoneAtTheSink(const Study& study, const Experiment& experiment, Quantity quantity) {
   std::vector<double> shares;
-  std::set<std::string> seen;
-  for (const Point& point : experiment.points)
-    for (const std::string& id : point.runs) {
-      const Run& run = study.run(id);
-      const auto alpha = Value(run, Measure::kAlphaMax);
-      if (!run.succeeded() || IsEvaluation(run) || !alpha || *alpha < kOnsetAlpha || !seen.insert(id).second) continue;
-      const std::optional<double> sink = HalfWay(run, Quantity::kSink);
-      if (!sink || !HalfWay(run, quantity)) continue;  // the quantity goes no way
-      const Curve& curve = *CurveOf(run, quantity);
+  for (const std::vector<const Run*>& runs : RunsWithAnEmergedSink(study, experiment).settings)
+    for (const Run* run : runs) {
+      const std::optional<double> sink = HalfWay(*run, Quantity::kSink);
+      if (!sink || !HalfWay(*run, quantity)) continue;  // the quantity goes no way
+      const Curve& curve = *CurveOf(*run, quantity);
       const double first = curve.front().value, way = curve.back().value - first;
       double value = first;
       for (const Sample& sample : curve)

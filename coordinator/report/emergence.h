@@ -1,6 +1,8 @@
 // When sinks emerge, over the seeds of a setting, and what comes before them. Pure; any thread.
 //
-// Passing a threshold "and staying": the first measurement from which on every later one is at the threshold or above.
+// Passing a threshold "and staying": the first measurement from which on every later one, and there must be one, is at
+// the threshold or above. A sink that is there at step 0, before any training, is built in: it is there from the start
+// and has not emerged.
 //
 // Order: quantities as different as a loss and a norm are compared by when each has gone half of its way, from its
 // first value to its last, for good. A quantity whose last value is within a tenth of its first went no way and has no
@@ -27,12 +29,15 @@ struct Onsets {
   int runs = 0;               // that have trained, ended and measured it
   int unfinished = 0;         // of them, those that were stopped or failed: they count as runs without it
   int diverged = 0;           // of them, those that diverged: likewise
-  std::vector<double> steps;  // of those in which the threshold is passed and kept, ascending
+  int unconfirmed = 0;        // of them, those that have passed it at their last measurement alone: likewise
+  std::vector<double> steps;  // of those in which the threshold is passed and kept, ascending; 0: from the start
   int64_t end = 0;            // the last step at which one of them measured it
   std::optional<int64_t> tokens_a_step;
 
   // Of all runs, where one in which the threshold is not kept is later than any; nothing where half or more are such.
   std::optional<double> median() const;
+  // Those in which it is passed and kept at step 0 already.
+  int from_start() const;
 };
 
 inline constexpr double kOnsetAlpha = 0.3;    // of the strongest head: the paper's epsilon
@@ -42,14 +47,27 @@ inline constexpr double kOnsetPercent = 1.0;  // of the sink rate
 Onsets AlphaOnsets(const Study& study, const Point& point, double level);
 Onsets RateOnsets(const Study& study, const Point& point, double percent);
 // "step 450 (300 to 700), 115k tokens, in 5 of 5 runs"; where half or more never come to it "not within 1000 steps, in
-// 2 of 5 runs (1 diverged), the earliest at step 300 (77k tokens)", "not within 1000 steps, in none of 5 runs".
+// 2 of 5 runs (1 diverged), the earliest at step 300 (77k tokens)", "not within 1000 steps, in none of 5 runs"; where
+// half or more are so at step 0 "there from the start, in 5 of 5 runs".
 std::string ShowOnsets(const Onsets& onsets);
+
+// Whether its strongest head is a sink at step 0, before any training; false where that was not measured.
+bool ThereFromTheStart(const Run& run);
+
+// The runs of an experiment that end with a sink which emerged in training and stayed, each training once.
+struct Emerged {
+  std::vector<std::vector<const Run*>> settings;  // those of each setting that has any
+  int runs = 0;
+  // Others that end with a sink, and why they do not count.
+  int from_start = 0, unconfirmed = 0, repeats = 0;
+};
+Emerged RunsWithAnEmergedSink(const Study& study, const Experiment& experiment);
 
 // The step at which the quantity has gone half of its way for good; nothing when it goes none or was not measured.
 std::optional<double> HalfWay(const Run& run, Quantity quantity);
 
-// How a quantity's half-way step lies to that of the sink, over every run of an experiment in which both exist. Seeds
-// of one setting are no independent draws of what settings do: with three settings or more the interval is of the
+// How a quantity's half-way step lies to that of the sink, over the runs in which it emerged and in which both exist.
+// Seeds of one setting are no independent draws of what settings do: with three settings or more the interval is of the
 // settings' means, with fewer of the runs of the setting that has the most, if those of the other lie surely on the
 // same side of 0.
 struct Order {
@@ -59,7 +77,7 @@ struct Order {
   double mean = 0;
   std::optional<Interval> interval;  // of the mean lag, 95 %
 };
-// Of the quantities that some run measures; only runs that keep a sink at the end (strongest head at kOnsetAlpha).
+// Of the quantities that some run of RunsWithAnEmergedSink measures.
 std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experiment);
 // "before the sink", "after the sink", "not decided": by the interval; of fewer than three runs never decided.
 std::string OrderText(const Order& order);

@@ -18,7 +18,7 @@ using charts::LineSeries;
 using pipe::FormatMetricName;
 using pipe::MetricKind;
 
-constexpr size_t kMostLines = 8;      // in one plot: as many as there are colours
+constexpr size_t kMostLines = 8;      // in one plot: as many as there are colours, the base's among them
 constexpr size_t kMostSamples = 240;  // of a line: more than a screen shows apart
 
 // Neighbours become their mean.
@@ -235,8 +235,9 @@ class FigureMaker {
       const Onsets onsets = AlphaOnsets(study_, *line.point, kOnsetAlpha);
       if (onsets.runs == 0) continue;
       charts::IntervalRow row{line.label, std::numeric_limits<double>::quiet_NaN(), std::nullopt, line.color, ""};
-      row.note = "in " + std::to_string(onsets.steps.size()) + " of " + std::to_string(onsets.runs) +
-                 (onsets.runs == 1 ? " run" : " runs");
+      const std::string count = std::to_string(onsets.steps.size()) + " of " + std::to_string(onsets.runs);
+      row.note =
+          onsets.median() == 0 ? "from the start, " + count : "in " + count + (onsets.runs == 1 ? " run" : " runs");
       with += !onsets.steps.empty();
       if (const std::optional<double> median = onsets.median()) {
         row.value = *median;
@@ -254,7 +255,7 @@ class FigureMaker {
     chart.description = "First step from which " + head + " is " + above +
                         ": median over the runs, where one that never reaches it is later than any, from the earliest "
                         "to the latest of those that do. A setting in which half of the runs or more never do has no "
-                        "dot.";
+                        "dot; the last measurement alone does not count.";
     chart.x_label = "optimizer steps";
     chart.marks = {0};
     Add("onset", "When the sink comes to stay", std::move(chart));

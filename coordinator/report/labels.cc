@@ -2,8 +2,10 @@
 #include "coordinator/report/labels.h"
 
 #include <algorithm>
-#include <set>
+#include <optional>
 #include <sstream>
+
+#include "coordinator/report/removal.h"
 
 namespace sink::report {
 namespace {
@@ -30,23 +32,27 @@ std::string LabelOf(const Experiment& experiment, const Point& point) {
 }
 
 Palette::Palette(const Study& study) {
-  for (const Experiment& experiment : study.experiments) {
-    std::set<int> taken;
-    for (const Point& point : experiment.points)
-      if (!point.runs.empty() && colors_.contains(point.runs.front())) taken.insert(colors_[point.runs.front()]);
-    int next = 0;
-    for (const Point& point : experiment.points) {
-      if (point.runs.empty() || colors_.contains(point.runs.front())) continue;
-      while (taken.contains(next)) ++next;
-      taken.insert(next);
-      colors_[point.runs.front()] = next;
-    }
+  std::vector<const Point*> points;  // in the order in which looks are given out
+  const Point* const base = BaseOf(study);
+  if (base) points.push_back(base);
+  const std::optional<Removal> removal = WhatRemovesTheSink(study);
+  if (removal)
+    for (const Variant& variant : removal->variants) points.push_back(variant.point);
+  for (const Experiment& experiment : study.experiments)
+    for (const Point& point : experiment.points) points.push_back(&point);
+  std::map<std::string, int> looks;  // by setting
+  const int first = base ? 0 : 1;
+  for (const Point* point : points) {
+    if (point->runs.empty()) continue;
+    const std::string setting = SettingsWithout(study.run(point->runs.front()), {});
+    const int next = first + static_cast<int>(looks.size());
+    colors_[point->runs.front()] = looks.emplace(setting, next).first->second;
   }
 }
 
 int Palette::ColorOf(const Point& point) const {
   const auto color = point.runs.empty() ? colors_.end() : colors_.find(point.runs.front());
-  return color == colors_.end() ? 0 : color->second;
+  return color == colors_.end() ? -1 : color->second;
 }
 
 std::vector<Line> LinesOf(const Experiment& experiment, const Palette& palette) {

@@ -91,15 +91,16 @@ Summary Summarize(const Study& study, const Point& point, Measure measure, const
 std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level, int64_t end) {
   const auto curve = run.curves.find(metric);
   if (curve == run.curves.end() || IsEvaluation(run)) return std::nullopt;
-  std::optional<int64_t> step;
+  std::optional<int64_t> step, newest;
   for (const Sample& sample : curve->second) {
     if (sample.step > end) break;
+    newest = sample.step;
     if (!(sample.value >= level))
       step.reset();
     else if (!step)
       step = sample.step;
   }
-  return step;
+  return step == newest ? std::nullopt : step;
 }
 
 std::optional<int64_t> TokensOfAStep(const Run& run) {

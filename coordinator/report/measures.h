@@ -29,9 +29,9 @@ std::optional<double> Value(const Run& run, Measure measure, const std::string& 
 Summary Summarize(const Study& study, const Point& point, Measure measure, const std::string& position = "1",
                   int64_t step = kEnd, bool unfinished = false);
 
-// First step from which on the metric stays at `level` or above until its newest sample at `end` or before; nothing
-// when it never does, and nothing for a run that trains nothing: its step counts layers. A sample that is not finite is
-// below every level.
+// First step from which on the metric stays at `level` or above until its newest sample at `end` or before, with one
+// sample later than it at least: the newest alone does not show that it stays. Nothing when it never does, and nothing
+// for a run that trains nothing: its step counts layers. A sample that is not finite is below every level.
 std::optional<int64_t> Onset(const Run& run, const std::string& metric, double level, int64_t end = kEnd);
 
 // That one optimizer step trains on; nothing where the configuration does not say, and for a run that trains nothing,

@@ -1,13 +1,16 @@
 // See places.h.
 #include "coordinator/report/places.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "proto/pipe/metric_name.h"
 
 namespace sink::report {
 
-bool SeesEverything(const Run& run) { return NumberOf(run, kWindow) >= NumberOf(run, "train.sequence_length"); }
+bool SeesEverything(const Run& run) {
+  return NumberOf(run, kWindow) >= std::max(NumberOf(run, "train.sequence_length"), NumberOf(run, "eval.tokens"));
+}
 
 std::string BoundOfWindow(const Run& run) {
   const double window = NumberOf(run, kWindow), tokens = NumberOf(run, "eval.tokens");

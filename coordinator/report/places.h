@@ -11,7 +11,7 @@
 namespace sink::report {
 
 inline constexpr char kWindow[] = "model.variant.window";
-// Whether no query of the run is kept from a key: its window is as long as its sequences.
+// Whether no query of the run is kept from a key: its window is as long as its sequences and its probes.
 bool SeesEverything(const Run& run);
 
 // "; with a window of 32, no more than 32 of a probe's 64 queries see position 1: alpha_1 is at most 0.50"; empty where

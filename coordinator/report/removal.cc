@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "coordinator/report/emergence.h"
 #include "coordinator/report/evidence.h"
 #include "coordinator/report/measures.h"
 #include "coordinator/report/samples.h"
@@ -11,7 +12,6 @@
 namespace sink::report {
 namespace {
 
-constexpr double kSink = 0.3;        // of the strongest head
 constexpr double kLeastLoss = 0.01;  // nats a token
 constexpr size_t kLeastVariants = 3;
 
@@ -32,7 +32,7 @@ bool IsVariant(const std::vector<std::string>& keys) {
 }
 
 // The setting from which the others differ in the fewest keys, all together; of two as near the first.
-const Case* BaseOf(const std::vector<Case>& cases) {
+const Case* BaseAmong(const std::vector<Case>& cases) {
   const Case* base = nullptr;
   size_t least = 0;
   for (const Case& c : cases) {
@@ -93,14 +93,30 @@ std::vector<Variant> Unfinished(const Study& study, const Run& base) {
   return variants;
 }
 
+// Whether each run that succeeded, and any did, has a sink before any training.
+bool AllFromTheStart(const Study& study, const Point& point) {
+  int succeeded = 0, from_start = 0;
+  for (const std::string& id : point.runs) {
+    const Run& run = study.run(id);
+    succeeded += run.succeeded();
+    from_start += run.succeeded() && ThereFromTheStart(run);
+  }
+  return succeeded > 0 && from_start == succeeded;
+}
+
+// `alpha`, `bias`: of the strongest head at position 1, and on a place that is no token.
 std::string VerdictOn(const Variant& variant, const Seeds& alpha, const Seeds& bias, double base_alpha) {
-  if (!variant.change || !variant.change->interval || base_alpha < kSink) return "not enough data";
+  const auto of_alpha = MeanInterval(alpha.values, kOutside), of_bias = MeanInterval(bias.values, kOutside);
+  const bool is_gone = of_alpha && of_alpha->high < kOnsetAlpha;
+  if (variant.from_start && !is_gone) return "there from the start";
+  if (!variant.remark.empty() || !variant.change || !variant.change->interval || base_alpha < kOnsetAlpha)
+    return "not enough data";
   const Interval& interval = *variant.change->interval;
   if (interval.high < 0 && variant.change->value <= -kLeastAlpha) {
-    if (MeanInterval(alpha.values, kOutside)->high >= kSink) return "weakens it";
-    const auto of_bias = MeanInterval(bias.values, kOutside);
-    if (bias.empty() || (of_bias && of_bias->high < kSink)) return "removes it";
-    return of_bias && of_bias->low >= kSink ? "moves it to the bias" : "removes it from position 1";
+    if (of_bias && of_bias->low >= kOnsetAlpha) return "moves it to the bias";
+    if (!is_gone) return "weakens it";
+    const bool bias_has_none = bias.empty() || (of_bias && of_bias->high < kOnsetAlpha);
+    return bias_has_none ? "removes it" : "removes it from position 1";
   }
   if (interval.low > 0 && variant.change->value >= kLeastAlpha) return "strengthens it";
   if (interval.low > -kLeastAlpha) return "keeps it";
@@ -109,10 +125,16 @@ std::string VerdictOn(const Variant& variant, const Seeds& alpha, const Seeds& b
 
 }  // namespace
 
+const Point* BaseOf(const Study& study) {
+  const std::vector<Case> cases = DistinctSettings(study, Evidence(study, Source::kOurs));
+  const Case* const base = BaseAmong(cases);
+  return base ? &base->point() : nullptr;
+}
+
 std::optional<Removal> WhatRemovesTheSink(const Study& study) {
   const Evidence evidence(study, Source::kOurs);
   const std::vector<Case> cases = DistinctSettings(study, evidence);
-  const Case* const base = BaseOf(cases);
+  const Case* const base = BaseAmong(cases);
   if (!base) return std::nullopt;
   const auto values = [&evidence](const Case& c, Measure measure, const std::string& position = "1") {
     return evidence.Values(c, measure, position);
@@ -125,6 +147,8 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
   removal.alpha = Summarize(alpha);
   removal.rate = Summarize(values(*base, Measure::kSinkRate));
   removal.loss = Summarize(loss);
+  removal.bias = Summarize(values(*base, Measure::kAlphaMax, "bias"));
+  removal.from_start = AllFromTheStart(study, base->point());
   for (const Case& c : cases) {
     const std::vector<std::string> keys = DifferingKeys(*base->run, *c.run);
     if (!IsVariant(keys)) continue;
@@ -137,12 +161,12 @@ std::optional<Removal> WhatRemovesTheSink(const Study& study) {
     variant.rate = Summarize(values(c, Measure::kSinkRate));
     variant.loss = Summarize(of_loss);
     const Seeds of_bias = values(c, Measure::kAlphaMax, "bias");
-    if (!of_bias.empty()) variant.bias = Summarize(of_bias).mean;
+    variant.bias = Summarize(of_bias);
+    variant.from_start = AllFromTheStart(study, c.point());
     variant.change = DifferenceOf(of_alpha, alpha, kLeastAlpha, "alpha");
     variant.price = DifferenceOf(of_loss, loss, kLeastLoss, "nats");
     variant.remark = WhyNoSample(FlawsOf(study, {&base->point(), &c.point()}));
-    variant.verdict =
-        variant.remark.empty() ? VerdictOn(variant, of_alpha, of_bias, removal.alpha.mean) : "not enough data";
+    variant.verdict = VerdictOn(variant, of_alpha, of_bias, removal.alpha.mean);
     removal.variants.push_back(std::move(variant));
   }
   if (removal.variants.size() < kLeastVariants) return std::nullopt;

@@ -18,12 +18,15 @@ struct Variant {
   std::string label;                          // what differs: "sink_logit=zero"
   int runs = 0, succeeded = 0, diverged = 0;  // seeds
   Summary alpha, rate, loss;                  // alpha_1 of the strongest head, Sink_1 in percent, validation loss
-  std::optional<double> bias;                 // alpha of a bias's or sink token's strongest head, where there is one
+  Summary bias;                               // alpha of its strongest head on a place that is no token of the text: a
+                                              // bias, a sink logit or a sink token; of none where it has no such place
+  bool from_start = false;                    // every run has a sink at step 0 already (emergence.h)
   std::optional<Effect> change;               // of alpha_1, against the base; positive is stronger
   std::optional<Effect> price;                // in validation loss (nats a token); positive is worse
   // "removes it": surely below the level of a sink, not in the mean alone, and no bias has it instead; "moves it to the
-  // bias", "weakens it", "keeps it", "strengthens it", "not enough data", "did not finish" (no run succeeded),
-  // "still to come".
+  // bias": surely weaker, and the bias surely has one, whatever some seed keeps at position 1; "weakens it", "keeps
+  // it", "strengthens it"; "there from the start", unless it is surely gone at the end: what is built in is not what
+  // training brings about in the base; "not enough data", "did not finish" (no run succeeded), "still to come".
   std::string verdict;
   std::string remark;  // why its runs and the base's are no sample (samples.h), where they are none
 };
@@ -32,9 +35,14 @@ struct Removal {
   const Point* point = nullptr;  // the base
   std::string base;              // its label
   int runs = 0, succeeded = 0, diverged = 0;
-  Summary alpha, rate, loss;
+  Summary alpha, rate, loss, bias;
+  bool from_start = false;
   std::vector<Variant> variants;  // those with results in file order, each setting once; then those without
 };
+
+// The setting that the study's others are variants of: from which they differ in the fewest keys, all together. Nothing
+// while no run that trains has succeeded.
+const Point* BaseOf(const Study& study);
 
 // Nothing for a sweep with fewer than three variants of one base.
 std::optional<Removal> WhatRemovesTheSink(const Study& study);

@@ -246,6 +246,8 @@ Json OnsetsJson(const Onsets& onsets) {
           {"runs", onsets.runs},
           {"unfinished", onsets.unfinished},
           {"diverged", onsets.diverged},
+          {"unconfirmed", onsets.unconfirmed},
+          {"from_start", onsets.from_start()},
           {"tokens_a_step", onsets.tokens_a_step ? Json(*onsets.tokens_a_step) : Json(nullptr)}};
 }
 
@@ -273,7 +275,9 @@ Json RemovalJson(const Study& study) {
                         {"runs", variant.runs},
                         {"succeeded", variant.succeeded},
                         {"diverged", variant.diverged},
+                        {"from_start", variant.from_start},
                         {"alpha_max_1", SummaryJson(variant.alpha)},
+                        {"alpha_max_bias", SummaryJson(variant.bias)},
                         {"sink_rate_percent", SummaryJson(variant.rate)},
                         {"validation_loss", SummaryJson(variant.loss)},
                         {"change", EffectJson(variant.change)},

@@ -1,6 +1,7 @@
 // See sections.h.
 #include "coordinator/report/sections.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string>
@@ -20,47 +21,77 @@ std::string GoneText(const Summary& share) {
   return Fixed(100 * share.mean, 0) + (share.n > 1 ? " ± " + Fixed(100 * share.deviation, 0) : "");
 }
 
+// "25 runs are counted; not counted are 5 with a sink that is there from the start."
+std::string CountedRuns(const Emerged& emerged) {
+  std::string others;
+  for (const auto& [count, what] : {std::pair(emerged.from_start, " with a sink that is there from the start"),
+                                    {emerged.unconfirmed, " with one at the last measurement alone"},
+                                    {emerged.repeats, " that repeat another training or only go on with it"}})
+    if (count > 0) others += (others.empty() ? "" : ", ") + std::to_string(count) + what;
+  return std::to_string(emerged.runs) + (emerged.runs == 1 ? " run is" : " runs are") + " counted" +
+         (others.empty() ? "." : "; not counted are " + others + ".");
+}
+
+// What the verdicts of the table mean, those that may be in it.
+std::string VerdictsOnSinks(const Removal& removal, bool biases) {
+  std::string text =
+      "Weakened is a sink whose strongest head is surely weaker, and by 0.05 or more; removed is one that is then "
+      "surely below 0.3, too.";
+  if (biases)
+    text +=
+        " alpha_bias is what the strongest head gives to a place that is no token of the text, where a variant has one "
+        "(a bias, a sink logit, a sink token). Moved to the bias is a sink that is surely weaker at position 1 while "
+        "alpha_bias is surely 0.3 or more, even where some seed keeps one at position 1; removed from position 1 is "
+        "one of which alpha_bias does not surely say whether it moved.";
+  const auto from_start = [](const auto& of) { return of.from_start; };
+  if (from_start(removal) || std::any_of(removal.variants.begin(), removal.variants.end(), from_start))
+    text +=
+        " There from the start is a sink that every run has at step 0, before any training: it is built in and did not "
+        "emerge, and its change tells nothing of a sink that did.";
+  return text;
+}
+
 }  // namespace
 
 void AddRemoval(const Study& study, const Palette& palette, Document* document) {
   const std::optional<Removal> removal = WhatRemovesTheSink(study);
   if (!removal) return;
+  const std::string against = "the base (" + removal->base + ")";
   document->blocks.push_back(Heading{2, "What removes a sink, and at what price in loss"});
   document->blocks.push_back(
-      Paragraph{"Every setting that differs from " + removal->base +
+      Paragraph{"Every setting that differs from " + against +
                 " in the model's variant or the optimizer alone. Changes are differences of means over seeds with 95 % "
-                "intervals (seed by seed where both have the same). Removed is a sink whose strongest head is surely "
-                "weaker and surely below 0.3; intervals are not widened for the number of rows; a positive price is a "
-                "higher validation loss (nats a token)."});
+                "intervals (seed by seed where both have the same); intervals are not widened for the number of rows; "
+                "a positive price is a higher validation loss (nats a token)."});
+  const auto& variants = removal->variants;
+  const auto has_bias = [](const auto& of) { return of.bias.n > 0; };
+  const bool biases = has_bias(*removal) || std::any_of(variants.begin(), variants.end(), has_bias);
   DataTable table;
-  table.columns = {"Variant", "The sink", "alpha_1, strongest head", "change", "Sink_1 %", "Validation loss",
-                   "price",   "Runs"};
-  const auto runs = [](const auto& of) {
-    const std::string diverged = of.diverged > 0 ? ", " + std::to_string(of.diverged) + " diverged" : "";
-    return TableCell{std::to_string(of.succeeded) + " of " + std::to_string(of.runs) + diverged, true};
-  };
-  table.rows.push_back({{removal->base, false, false, palette.ColorOf(*removal->point)},
-                        {"the base"},
-                        NumberCell(ShowSummary(removal->alpha, 2)),
-                        NumberCell(""),
-                        NumberCell(ShowSummary(removal->rate, 1)),
-                        NumberCell(ShowSummary(removal->loss, 3)),
-                        NumberCell(""),
-                        runs(*removal)});
-  charts::IntervalChart sink, price;
-  for (const Variant& variant : removal->variants) {
+  table.columns = {"Variant", "The sink", "alpha_1, strongest head", "change"};
+  if (biases) table.columns.emplace_back("alpha_bias, strongest head");
+  table.columns.insert(table.columns.end(), {"Sink_1 %", "Validation loss", "price", "Runs"});
+  const auto add = [&](const auto& of, TableCell label, std::string verdict, const std::optional<Effect>& change,
+                       const std::optional<Effect>& price) {
     const auto effect = [](const std::optional<Effect>& e) { return NumberCell(e ? ShowEffect(*e) : ""); };
-    const int color = palette.ColorOf(*variant.point);
-    table.rows.push_back({{variant.label, false, false, color},
-                          {variant.verdict + (variant.remark.empty() ? "" : ": " + variant.remark)},
-                          NumberCell(ShowSummary(variant.alpha, 2)),
-                          effect(variant.change),
-                          NumberCell(ShowSummary(variant.rate, 1)),
-                          NumberCell(ShowSummary(variant.loss, 3)),
-                          effect(variant.price),
-                          runs(variant)});
+    label.color = palette.ColorOf(*of.point);
+    std::vector<TableCell> row = {
+        std::move(label), {std::move(verdict)}, NumberCell(ShowSummary(of.alpha, 2)), effect(change)};
+    if (biases) row.push_back(NumberCell(ShowSummary(of.bias, 2)));
+    const std::string diverged = of.diverged > 0 ? ", " + std::to_string(of.diverged) + " diverged" : "";
+    row.insert(row.end(), {NumberCell(ShowSummary(of.rate, 1)),
+                           NumberCell(ShowSummary(of.loss, 3)),
+                           effect(price),
+                           {std::to_string(of.succeeded) + " of " + std::to_string(of.runs) + diverged, true}});
+    table.rows.push_back(std::move(row));
+  };
+  add(*removal, {"base (" + removal->base + ")"}, removal->from_start ? "the base, there from the start" : "the base",
+      {}, {});
+  charts::IntervalChart sink, price;
+  for (const Variant& variant : variants) {
+    add(variant, {variant.label}, variant.verdict + (variant.remark.empty() ? "" : ": " + variant.remark),
+        variant.change, variant.price);
     const auto row = [&](const std::optional<Effect>& e, const std::string& note) {
-      charts::IntervalRow out{variant.label, e ? e->value : NAN, std::nullopt, color, note};
+      charts::IntervalRow out{variant.label, e ? e->value : NAN, std::nullopt, palette.ColorOf(*variant.point), note};
       if (e && e->interval) out.interval = {e->interval->low, e->interval->high};
       return out;
     };
@@ -68,11 +99,12 @@ void AddRemoval(const Study& study, const Palette& palette, Document* document) 
     price.rows.push_back(row(variant.price, ""));
   }
   document->blocks.push_back(std::move(table));
+  document->blocks.push_back(Paragraph{VerdictsOnSinks(*removal, biases)});
   sink.title = "Change of alpha_1 of the strongest head";
-  sink.description = "Against " + removal->base + ", with 95 % intervals; left of 0 the sink is weaker.";
+  sink.description = "Against " + against + ", with 95 % intervals; left of 0 the sink is weaker.";
   sink.x_label = "change of alpha_1";
   price.title = "Price in validation loss";
-  price.description = "Against " + removal->base + ", with 95 % intervals; right of 0 the loss is higher.";
+  price.description = "Against " + against + ", with 95 % intervals; right of 0 the loss is higher.";
   price.x_label = "nats a token";
   sink.marks = price.marks = {0};
   document->blocks.push_back(FigureBlock{{"removal-sink", sink.title + ". " + sink.description, sink}});
@@ -89,6 +121,8 @@ OnsetTable TableOfOnsets(const Study& study, const std::vector<Line>& lines) {
     onsets.measured |= third.runs > 0;
     onsets.any |= !third.steps.empty() || !rate.steps.empty();
     onsets.unfinished += third.unfinished + third.diverged;
+    onsets.unconfirmed += third.unconfirmed;
+    onsets.from_start |= third.from_start() + half.from_start() + rate.from_start() > 0;
     const auto cell = [](const Onsets& one) { return TableCell{one.runs == 0 ? "–" : ShowOnsets(one)}; };
     onsets.table.rows.push_back({{line.label, false, false, line.color}, cell(third), cell(half), cell(rate)});
   }
@@ -113,9 +147,11 @@ void AddOrder(const Study& study, const Experiment& experiment, const std::vecto
                           NumberCell(GoneText(GoneAtTheSink(study, experiment, order.quantity)))});
   }
   document->blocks.push_back(
-      Paragraph{"What comes first, over the runs that end with a sink: the step at which a quantity has gone half of "
-                "its way from its first value to its last for good, against the same step of alpha_1 of the strongest "
-                "head; and how much of its way it has gone by then."});
+      Paragraph{"What comes first, over the runs that end with a sink which emerged in training: the step at which a "
+                "quantity has gone half of its way from its first value to its last for good, against the same step of "
+                "alpha_1 of the strongest head; and how much of its way it has gone by then. " +
+                CountedRuns(RunsWithAnEmergedSink(study, experiment)) +
+                (orders.size() > 1 ? " The intervals are not widened for the number of quantities." : "")});
   document->blocks.push_back(std::move(table));
 }
 
@@ -125,15 +161,22 @@ void AddEmergence(const Study& study, const Experiment& experiment, const Palett
   if (!onsets.measured) return;
   document->blocks.push_back(Heading{3, "When the sink emerges"});
   if (!onsets.any) {
-    document->blocks.push_back(Paragraph{
-        "In no run does it emerge and stay" +
-        (onsets.unfinished > 0 ? "; " + std::to_string(onsets.unfinished) + " diverged or did not finish." : ".")});
+    std::string text = "In no run does it emerge and stay";
+    if (onsets.unconfirmed > 0)
+      text += "; " + std::to_string(onsets.unconfirmed) + " have it at the last measurement alone";
+    if (onsets.unfinished > 0) text += "; " + std::to_string(onsets.unfinished) + " diverged or did not finish";
+    document->blocks.push_back(Paragraph{text + "."});
     return;
   }
   document->blocks.push_back(Paragraph{
-      "The first measurement from which on every later one is above: median over the runs, where one in which that "
-      "never happens is later than any (so that there is none where half or more are such), and the earliest and the "
-      "latest of those in which it does."});
+      "The first measurement from which on every later one is above, of which there must be one (at the last "
+      "measurement alone a sink is not shown to stay): median over the runs, where one in which that never happens is "
+      "later than any (so that there is none where half or more are such), and the earliest and the latest of those in "
+      "which it does." +
+      std::string(onsets.from_start
+                      ? " There from the start is what is above at step 0, before any training: it is built in and did "
+                        "not emerge."
+                      : "")});
   document->blocks.push_back(std::move(onsets.table));
   AddOrder(study, experiment, OrderOfEmergence(study, experiment), document);
 }

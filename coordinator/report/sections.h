@@ -20,9 +20,11 @@ void AddEmergence(const Study& study, const Experiment& experiment, const Palett
 // When the sinks of each point come to stay, a row each.
 struct OnsetTable {
   DataTable table;
-  bool measured = false;  // by some run
-  bool any = false;       // sink comes to stay
-  int unfinished = 0;     // runs that were stopped, failed or diverged
+  bool measured = false;    // by some run
+  bool any = false;         // sink comes to stay
+  int unfinished = 0;       // runs that were stopped, failed or diverged
+  int unconfirmed = 0;      // runs whose strongest head is a sink at the last measurement alone
+  bool from_start = false;  // some sink is there at step 0
 };
 OnsetTable TableOfOnsets(const Study& study, const std::vector<Line>& lines);
 

@@ -41,10 +41,10 @@ std::string HoverText(const IntervalRow& row) {
 
 void DrawRow(const IntervalRow& row, double y, const ChartAxis& x, Canvas* canvas) {
   if (!std::isfinite(row.value)) return;
-  const std::string color = std::to_string(row.color % kPaletteSize);
-  if (row.interval) canvas->Line(x.At(row.interval->first), y, x.At(row.interval->second), y, "series s" + color);
-  canvas->Add("<circle class=\"dot f" + color + "\" cx=\"" + Coordinate(x.At(row.value)) + "\" cy=\"" + Coordinate(y) +
-              "\" r=\"4\">" + "<title>" + EscapeXml(HoverText(row)) + "</title></circle>\n");
+  if (row.interval)
+    canvas->Line(x.At(row.interval->first), y, x.At(row.interval->second), y,
+                 "series s" + std::to_string(LookOf(row.color).color));
+  canvas->Add(Marker(row.color, x.At(row.value), y, 4, "<title>" + EscapeXml(HoverText(row)) + "</title>") + "\n");
 }
 
 }  // namespace
@@ -85,10 +85,8 @@ std::string DrawCell(const IntervalRow& row, const std::vector<double>& marks, c
 }
 
 std::string Swatch(int color) {
-  return "<svg class=\"chart swatch\" viewBox=\"0 0 10 10\" width=\"10\" height=\"10\" aria-hidden=\"true\"><rect "
-         "class=\"f" +
-         std::to_string(color % kPaletteSize) + "\" width=\"10\" height=\"10\" rx=\"" +
-         (color >= kPaletteSize ? "5" : "1") + "\"/></svg>";
+  return "<svg class=\"chart swatch\" viewBox=\"0 0 10 10\" width=\"10\" height=\"10\" aria-hidden=\"true\">" +
+         Marker(color, 5, 5, 3.8, "") + "</svg>";
 }
 
 }  // namespace sink::charts

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 
 #include "proto/charts/svg.h"
 #include "proto/charts/svg_canvas.h"
@@ -66,11 +67,13 @@ std::string BandPath(const LineSeries& series, const ChartAxis& x, const ChartAx
   return d.empty() ? d : d + back + "Z";
 }
 
-// The palette's colours repeat in another dash.
 std::string StyleOf(const LineSeries& series) {
-  std::string style = "series s" + std::to_string(series.color % kPaletteSize);
-  if (series.dashed) return style + " dashed";
-  return series.color >= kPaletteSize ? style + " dotted" : style;
+  static constexpr const char* kDashes[] = {"", " dotted", " dash-dot", " long-dash"};
+  const Look look = LookOf(series.color);
+  const size_t round = static_cast<size_t>(look.round);
+  const bool thin = round / std::size(kDashes) % 2 == 1;  // the dashes once more
+  return "series s" + std::to_string(look.color) + (series.dashed ? " dashed" : kDashes[round % std::size(kDashes)]) +
+         (thin ? " thin" : "");
 }
 
 // Invisible dots that say their values where the mouse is.
@@ -90,7 +93,7 @@ void DrawSeries(const std::vector<const LineSeries*>& all, const ChartAxis& x, c
                 Canvas* canvas) {
   for (const LineSeries* series : all) {
     if (series->low.empty()) continue;
-    canvas->Path(BandPath(*series, x, y), "band f" + std::to_string(series->color % kPaletteSize));
+    canvas->Path(BandPath(*series, x, y), "band f" + std::to_string(LookOf(series->color).color));
   }
   for (const LineSeries* series : all) canvas->Path(LinePath(*series, x, y), StyleOf(*series));
   for (const LineSeries* series : all)

@@ -17,7 +17,7 @@ struct LineSeries {
   std::vector<double> y;    // a value that is not finite breaks the line
   std::vector<double> low;  // of a band around the line; empty for none
   std::vector<double> high;
-  int color = 0;  // index into the palette; series of one setting share it
+  int color = 0;  // the number of its look; series of one setting share it
   bool dashed = false;
 };
 
@@ -79,7 +79,16 @@ std::string Draw(const IntervalChart& chart, Placement placement);
 std::string DrawCell(const IntervalRow& row, const std::vector<double>& marks, const std::string& text);
 std::string Draw(const HeatMapChart& chart, Placement placement);
 
-// A small square in a series' colour, for the text of a page that has ChartStyle().
+// How the setting of a number looks in every chart and table. Eight colours, of which the first is that of number 0
+// alone, as the one that others are held against; the other seven come round again, each time with another marker and
+// dash.
+struct Look {
+  int color = 0;
+  int round = 0;
+};
+Look LookOf(int number);
+
+// A small marker in a setting's look, for the text of a page that has ChartStyle().
 std::string Swatch(int color);
 
 // The CSS of every kind of chart.

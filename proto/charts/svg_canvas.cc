@@ -69,6 +69,33 @@ std::string Canvas::Finish(double height, const std::string& title, const std::s
   return out + body_ + "</svg>\n";
 }
 
+Look LookOf(int number) {
+  constexpr int kOthers = 7;  // colours but the first
+  if (number == 0) return {};
+  return {1 + (number - 1) % kOthers, (number - 1) / kOthers};
+}
+
+// A circle, a square, a triangle, a diamond; then the same hollow.
+std::string Marker(int color, double x, double y, double radius, const std::string& inside) {
+  using Corners = std::vector<std::pair<double, double>>;
+  static const auto* const kShapes = new std::vector<Corners>{{},  // a circle has none
+                                                              {{-0.9, -0.9}, {0.9, -0.9}, {0.9, 0.9}, {-0.9, 0.9}},
+                                                              {{0, -1.15}, {1.15, 0.9}, {-1.15, 0.9}},
+                                                              {{0, -1.25}, {1.25, 0}, {0, 1.25}, {-1.25, 0}}};
+  const Look look = LookOf(color);
+  const size_t round = static_cast<size_t>(look.round);
+  const bool hollow = round / kShapes->size() % 2 == 1;
+  const std::string style = (hollow ? "hollow s" : "dot f") + std::to_string(look.color);
+  const Corners& corners = (*kShapes)[round % kShapes->size()];
+  if (corners.empty())
+    return "<circle class=\"" + style + "\" cx=\"" + Coordinate(x) + "\" cy=\"" + Coordinate(y) + "\" r=\"" +
+           Coordinate(radius) + "\">" + inside + "</circle>";
+  std::string d;
+  for (const auto& [right, down] : corners)
+    d += (d.empty() ? "M" : "L") + Coordinate(x + right * radius) + " " + Coordinate(y + down * radius);
+  return "<path class=\"" + style + "\" d=\"" + d + "Z\">" + inside + "</path>";
+}
+
 std::string EscapeXml(const std::string& text) {
   std::string out;
   for (char c : text) {
@@ -114,10 +141,13 @@ std::string ChartStyle() {
 .chart .series { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
 .chart .dashed { stroke-dasharray: 6 4; }
 .chart .dotted { stroke-dasharray: 1.5 4; }
+.chart .dash-dot { stroke-dasharray: 8 3 1.5 3; }
+.chart .long-dash { stroke-dasharray: 13 4; }
+.chart .thin { stroke-width: 0.9; }
 .chart .band { stroke: none; fill-opacity: 0.16; }
 .chart .others { fill: none; stroke: var(--grid); stroke-width: 1; }
 .chart .mark { stroke: var(--muted); stroke-width: 1; stroke-dasharray: 3 3; }
-.chart .dot { stroke: none; }
+.chart .dot { stroke: none; } .chart .hollow { fill: var(--paper); stroke-width: 1.8; }
 .chart .hover { fill: transparent; stroke: none; } .chart .hover:hover { fill: var(--ink); }
 .chart .s0 { stroke: var(--c0); } .chart .f0 { fill: var(--c0); }
 .chart .s1 { stroke: var(--c1); } .chart .f1 { fill: var(--c1); }

@@ -7,7 +7,6 @@
 namespace sink::charts {
 
 inline constexpr double kChartWidth = 760;
-inline constexpr int kPaletteSize = 8;
 
 // A linear axis between two pixels, with its ticks.
 struct ChartAxis {
@@ -36,6 +35,9 @@ class Canvas {
  private:
   std::string body_;
 };
+
+// The marker of a look, around a point; `inside` is what the element holds, a <title> say.
+std::string Marker(int color, double x, double y, double radius, const std::string& inside);
 
 std::string Coordinate(double value);                          // two decimals, no trailing zeros
 double TextWidth(const std::string& text);                     // about, in pixels of the small type

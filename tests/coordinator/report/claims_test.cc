@@ -178,17 +178,22 @@ TEST(Claims, EarlierComparesTheStepsFromWhichTheSinkStays) {
     for (auto& [id, run] : study.runs) testing::Set(&run.settings, "eval.every", 50);
     return study;
   };
-  // 0.15 is above 1 % at step 50, 0.012 only at step 100.
+  // 0.15 is above 1 % at step 50, 0.012 only at step 100, the last, which does not show that it stays.
   Study study = planted(0.15, 0.012);
   const Judgement judgement = JudgeFirst(study, claim);
   EXPECT_EQ(judgement.verdict, Verdict::kHolds);
   EXPECT_THAT(judgement.comparison,
-              HasSubstr("from step 50 ± 0 (in 5 of 5 runs) at learning_rate 0.001, from step 100"));
+              HasSubstr("from step 50 ± 0 (in 5 of 5 runs) at learning_rate 0.001, not by step 100 (in none of 5 runs)"));
   EXPECT_EQ(judgement.effect->unit, "steps");
   EXPECT_EQ(VerdictOf(planted(0.012, 0.15), claim), Verdict::kDoesNotHold);
   EXPECT_EQ(VerdictOf(planted(0.15, 0.15), claim), Verdict::kDoesNotHold);
   EXPECT_EQ(VerdictOf(planted(0.15, 0), claim), Verdict::kHolds);
-  for (auto& [id, run] : study.runs) run.curves["sink_rate/0.3/1"][1].value = 0;  // a sink that came and went
+  for (auto& [id, run] : study.runs) {
+    Curve& curve = run.curves["sink_rate/0.3/1"];
+    curve[1].value = 0;  // a sink that came and went
+    curve.push_back({150, curve.back().value, 1});
+    run.step = run.max_steps = 150;
+  }
   EXPECT_THAT(JudgeFirst(study, claim).comparison,
               HasSubstr("from step 100 ± 0 (in 5 of 5 runs) at learning_rate 0.001"));
 }

@@ -72,6 +72,36 @@ TEST(Emergence, ARunThatFallsBackOrIsNanNeverKeepsASink) {
             "not within 900 steps, in none of 3 runs");
 }
 
+TEST(Emergence, ALastMeasurementAloneDoesNotShowThatASinkStays) {
+  Study study = Emerging();
+  std::vector<double> late(10, 0.1);
+  late.back() = 0.8;
+  study.runs[testing::Id(2)].curves["alpha_max/1"] = Steps(late);
+  const Onsets onsets = AlphaOnsets(study, study.experiments[0].points[0], 0.3);
+  EXPECT_THAT(onsets.steps, ElementsAre(300, 400));
+  EXPECT_EQ(ShowOnsets(onsets), "step 400 (300 to 400), 205k tokens, in 2 of 3 runs (1 at the last measurement alone)");
+  const Emerged emerged = RunsWithAnEmergedSink(study, study.experiments[0]);
+  EXPECT_EQ(emerged.runs, 2);
+  EXPECT_EQ(emerged.unconfirmed, 1);
+  EXPECT_EQ(OrderOfEmergence(study, study.experiments[0])[0].before, 2);
+}
+
+TEST(Emergence, ASinkAtStepZeroIsThereFromTheStartAndHasNotEmerged) {
+  Study study = Emerging();
+  const Point& point = study.experiments[0].points[0];
+  study.runs[testing::Id(0)].curves["alpha_max/1"] = Steps(std::vector<double>(10, 0.8));
+  EXPECT_EQ(ShowOnsets(AlphaOnsets(study, point, 0.3)),
+            "step 400 (0 to 500), 205k tokens, in 3 of 3 runs (1 from the start)");
+  const Emerged emerged = RunsWithAnEmergedSink(study, study.experiments[0]);
+  EXPECT_EQ(emerged.runs, 2);
+  EXPECT_EQ(emerged.from_start, 1);
+  for (auto& [id, run] : study.runs) run.curves["alpha_max/1"] = Steps({0.4, 0.4, 0.4, 0.4, 0.4, 0.9, 0.9, 0.9});
+  EXPECT_EQ(ShowOnsets(AlphaOnsets(study, point, 0.3)), "there from the start, in 3 of 3 runs");
+  EXPECT_TRUE(OrderOfEmergence(study, study.experiments[0]).empty());
+  for (auto& [id, run] : study.runs) run.curves["alpha_max/1"].erase(run.curves["alpha_max/1"].begin());
+  EXPECT_FALSE(ThereFromTheStart(study.run(testing::Id(0))));  // nobody looked at step 0
+}
+
 TEST(Emergence, ARunThatWasStoppedEarlyIsOneWithoutASink) {
   Study study = Emerging();
   study.runs[testing::Id(0)].state = "CANCELLED";
@@ -114,6 +144,7 @@ void AddSetting(Study* study, const std::vector<std::vector<double>>& losses) {
   for (int seed = 0; seed < 3; ++seed) {
     report::Run run = other.run(testing::Id(seed));
     run.id = testing::Id(10 + seed);
+    testing::Set(&run.settings, "train.seed", 10 + seed);
     run.curves["validation_loss/all"] = Steps(losses[static_cast<size_t>(seed)]);
     runs.push_back(run);
   }
@@ -138,6 +169,7 @@ TEST(Emergence, EqualLagsOfSettingsAreNotCertain) {
   for (int setting = 0; setting < 3; ++setting) {
     report::Run run = Emerging().run(testing::Id(0));
     run.id = testing::Id(20 + setting);
+    testing::Set(&run.settings, "train.seed", setting);
     testing::Set(&run.settings, "eval.every", 100);
     testing::AddPoint(&study, std::to_string(setting), {run});
   }
@@ -154,6 +186,7 @@ TEST(Emergence, SeedsOfOneSettingAreNoDrawsOfWhatSettingsDo) {
   for (int seed = 0; seed < 3; ++seed) {
     report::Run run = other.run(testing::Id(seed));
     run.id = testing::Id(10 + seed);
+    testing::Set(&run.settings, "train.seed", 10 + seed);
     runs.push_back(run);
   }
   testing::AddPoint(&study, "b", runs);
@@ -161,6 +194,52 @@ TEST(Emergence, SeedsOfOneSettingAreNoDrawsOfWhatSettingsDo) {
   EXPECT_EQ(loss.before, 6);
   ASSERT_TRUE(loss.interval.has_value());  // of three runs, not of six: 300 plus or minus 4.303 x 100 / sqrt(3)
   EXPECT_NEAR(loss.interval->low, 300 - 248.4, 0.1);
+}
+
+// The runs of Emerging without a window, and again in a second setting, each as `change` makes it.
+template <typename Change>
+Emerged Twice(Change change) {
+  Study study = Emerging();
+  std::vector<report::Run> again;
+  for (auto& [id, run] : study.runs) {
+    testing::Set(&run.settings, "model.variant.window", 0);
+    testing::Set(&run.settings, "train.max_steps", 900);
+    again.push_back(run);
+    again.back().id = testing::Id(10 + static_cast<int>(again.size()));
+    change(&again.back());
+  }
+  testing::AddPoint(&study, "b", again);
+  return RunsWithAnEmergedSink(study, study.experiments[0]);
+}
+
+TEST(Emergence, AWindowAsLongAsTheSequenceIsNone) {
+  const auto with_window = [](int window) {
+    return [window](report::Run* run) {
+      testing::Set(&run->settings, "model.variant.window", window);
+      for (Sample& sample : run->curves["alpha_max/1"]) sample.value *= 1.05;  // another kernel rounds otherwise
+    };
+  };
+  EXPECT_EQ(Twice(with_window(64)).runs, 3);
+  EXPECT_EQ(Twice(with_window(64)).repeats, 3);
+  EXPECT_EQ(Twice(with_window(32)).runs, 6);
+}
+
+TEST(Emergence, ARunThatGoesOnWhereAnotherEndsCountsOnceWithIt) {
+  const auto longer = [](report::Run* run) {
+    testing::Set(&run->settings, "train.max_steps", 1800);
+    for (auto& [name, curve] : run->curves)
+      for (int i = 10; i < 19; ++i) curve.push_back({100 * i, curve.back().value * 1.1, 1});
+  };
+  EXPECT_EQ(Twice(longer).runs, 3);
+  EXPECT_EQ(Twice(longer).repeats, 3);
+  EXPECT_EQ(Twice([&](report::Run* run) {  // its learning rate falls otherwise
+              longer(run);
+              run->curves["validation_loss/all"][5].value *= 1.01;
+            })
+                .runs,
+            6);
+  EXPECT_EQ(Twice([](report::Run* run) { testing::Set(&run->settings, "train.seed", 42); }).runs, 4);
+  EXPECT_EQ(Twice([](report::Run* run) { testing::Set(&run->settings, "train.seed", nullptr); }).runs, 6);
 }
 
 TEST(Emergence, HalfOfTheWayIsComparedAcrossQuantities) {

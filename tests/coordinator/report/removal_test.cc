@@ -68,6 +68,34 @@ TEST(Removal, OneSeedThatKeepsItsSinkIsEnoughForItNotToBeRemoved) {
   EXPECT_EQ(WhatRemovesTheSink(study)->variants[0].verdict, "weakens it");
 }
 
+TEST(Removal, ABiasThatSurelyHasTheSinkHasTakenItThoughOneSeedKeepsItsOwn) {
+  Study study = Beyond();
+  const std::string seed = study.experiments[3].points[0].runs[4];
+  study.runs[seed].curves["alpha_max/1"].back().value = 0.7;
+  const auto removal = WhatRemovesTheSink(study);
+  const Variant& biased = removal->variants[2];
+  EXPECT_EQ(biased.verdict, "moves it to the bias");
+  EXPECT_EQ(biased.bias.n, 5);
+  EXPECT_NEAR(biased.bias.mean, 0.8, 1e-9);
+  EXPECT_EQ(removal->variants[0].bias.n, 0);  // it has none
+  for (const std::string& id : study.experiments[3].points[0].runs)
+    study.runs[id].curves["alpha_max/bias"].back().value = id == seed ? 0.1 : 0.4;
+  EXPECT_EQ(WhatRemovesTheSink(study)->variants[2].verdict, "weakens it");  // 0.34, but not surely 0.3
+}
+
+TEST(Removal, ASinkThatIsThereAtStepZeroIsBuiltInAndNotKept) {
+  Study study = Beyond();
+  const std::vector<std::string>& seeds = study.experiments[2].points[0].runs;
+  for (const std::string& id : seeds) study.runs[id].curves["alpha_max/1"].front().value = 0.4;
+  EXPECT_EQ(WhatRemovesTheSink(study)->variants[1].verdict, "there from the start");
+  study.runs[seeds[0]].curves["alpha_max/1"].front().value = 0.1;
+  EXPECT_EQ(WhatRemovesTheSink(study)->variants[1].verdict, "keeps it");  // not in every run
+  for (const std::string& id : study.experiments[0].points[0].runs)
+    study.runs[id].curves["alpha_max/1"].front().value = 0.4;
+  EXPECT_TRUE(WhatRemovesTheSink(study)->variants[0].from_start);
+  EXPECT_EQ(WhatRemovesTheSink(study)->variants[0].verdict, "removes it");  // it is surely gone at the end
+}
+
 TEST(Removal, WhatWasStoppedEarlyIsNotJudgedAndWhatHasNoResultIsListed) {
   Study study = Beyond();
   study.runs[study.experiments[0].points[0].runs[4]].state = "CANCELLED";

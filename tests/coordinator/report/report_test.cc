@@ -265,7 +265,7 @@ TEST(Figures, WhatComesFirstIsDrawnInsideItsInterval) {
   for (const int n : {1, 2, 3})  // the other setting's sink comes together with its loss
     study.runs[testing::Id(n)].curves["validation_loss/all"] = {{0, 5, 1}, {50, 2, 1}, {100, 2, 1}};
   for (const int n : {1, 2, 3})
-    study.runs[testing::Id(n)].curves["alpha_max/1"] = {{0, 0, 1}, {50, 0, 1}, {100, 0.9, 1}};
+    study.runs[testing::Id(n)].curves["alpha_max/1"] = {{0, 0, 1}, {50, 0, 1}, {75, 0.9, 1}, {100, 0.9, 1}};
   const std::vector<Order> orders = OrderOfEmergence(study, study.experiments[0]);
   const auto chart = OrderChart(orders, "here");
   ASSERT_TRUE(chart.has_value());
@@ -311,15 +311,34 @@ TEST(Palette, ASettingKeepsItsColourInEveryExperiment) {
   Study study = Many(4);
   const Point shared = study.experiments[0].points[2];
   study.experiments.push_back({"second", "", Json::object(), {}});
-  testing::AddSeeds(&study, "x", {}, {}, 0, 1);
+  testing::AddSeeds(&study, "x", {{"model.variant.ffn", "x"}}, {}, 0, 1);
   study.experiments.back().points.push_back(shared);
-  testing::AddSeeds(&study, "y", {}, {}, 0, 1);
+  testing::AddSeeds(&study, "y", {{"model.variant.ffn", "y"}}, {}, 0, 1);
   const Palette palette(study);
   const auto color = [&](size_t point) { return palette.ColorOf(study.experiments[1].points[point]); };
   EXPECT_EQ(color(1), palette.ColorOf(study.experiments[0].points[2]));
   EXPECT_NE(color(0), color(1));
   EXPECT_NE(color(2), color(1));
   EXPECT_NE(color(2), color(0));
+}
+
+TEST(Palette, TheBaseLooksTheSameInEveryReportAndNoSettingLooksLikeIt) {
+  Study study = EmptyStudy("variants");
+  const auto add = [&study](const char* key, const char* value) {
+    testing::AddSeeds(&study, std::string(key) + "=" + value, {{"model.variant.ffn", "none"}, {key, value}},
+                      {{"alpha_max/1", 0.7}});
+  };
+  add("model.variant.sink_logit", "zero");
+  add("model.variant.qk_norm", "true");
+  add("model.variant.ffn", "none");  // from which each of the others differs in one key alone
+  add("train.optimizer", "muon");
+  const std::vector<Point>& points = study.experiments[0].points;
+  const Palette palette(study);
+  EXPECT_EQ(palette.ColorOf(points[2]), 0);
+  for (const size_t other : {0, 1, 3}) EXPECT_NE(palette.ColorOf(points[other]), 0);
+  Study later = study;  // where in the file the base stands does not matter
+  std::swap(later.experiments[0].points[0], later.experiments[0].points[2]);
+  EXPECT_EQ(Palette(later).ColorOf(later.experiments[0].points[0]), 0);
 }
 
 TEST(Report, FirstPageHasATakeawayARowWithEffectAndThePapersNumber) {
@@ -372,9 +391,31 @@ TEST(Report, SaysHowTheRecipeDiffersFromThePapers) {
 TEST(Report, SaysWhenTheSinkEmergesAndWhatComesFirst) {
   const std::string text = Markdown(Optimization());
   EXPECT_THAT(text,
-              HasSubstr("| learning\\_rate=0.001 | step 50 (50 to 50), 26k tokens, in 3 of 3 runs | step 100 (100 to "
-                        "100), 51k tokens, in 3 of 3 runs |"));
+              HasSubstr("| learning\\_rate=0.001 | step 50 (50 to 50), 26k tokens, in 3 of 3 runs | not within 100 "
+                        "steps, in none of 3 runs (3 at the last measurement alone) |"));
   EXPECT_THAT(text, HasSubstr("| validation loss | not decided |"));
+  EXPECT_THAT(text, HasSubstr("6 runs are counted. The intervals are not widened for the number of quantities."));
+  EXPECT_THAT(text, Not(HasSubstr("There from the start")));
+}
+
+TEST(Report, SaysOfASinkThatIsThereAtStepZeroThatItDidNotEmerge) {
+  Study study = Optimization();
+  for (const int n : {1, 2, 3})
+    for (Sample& sample : study.runs[testing::Id(n)].curves["alpha_max/1"]) sample.value = 0.9;
+  const std::string text = Markdown(study);
+  EXPECT_THAT(text, HasSubstr("| learning\\_rate=0.001 | there from the start, in 3 of 3 runs |"));
+  EXPECT_THAT(text, HasSubstr("There from the start is what is above at step 0, before any training"));
+  EXPECT_THAT(text, HasSubstr("3 runs are counted; not counted are 3 with a sink that is there from the start."));
+}
+
+TEST(Report, SaysWhereASinkIsThereAtTheLastMeasurementAlone) {
+  Study study = Optimization();
+  for (const int n : {1, 2, 3, 4, 5, 6}) {
+    study.runs[testing::Id(n)].curves["alpha_max/1"] = {{0, 0, 1}, {50, 0, 1}, {100, 0.9, 1}};
+    study.runs[testing::Id(n)].curves["sink_rate/0.3/1"] = {{0, 0, 1}, {50, 0, 1}, {100, 0, 1}};
+  }
+  EXPECT_THAT(Markdown(study),
+              HasSubstr("In no run does it emerge and stay; 6 have it at the last measurement alone.\n"));
 }
 
 TEST(Report, JsonHasOnsetsOrderAndWhatRemovesASink) {
@@ -385,6 +426,8 @@ TEST(Report, JsonHasOnsetsOrderAndWhatRemovesASink) {
   EXPECT_EQ(onset["median"], 50);
   EXPECT_EQ(onset["end"], 100);
   EXPECT_EQ(onset["diverged"], 0);
+  EXPECT_EQ(onset["unconfirmed"], 0);
+  EXPECT_EQ(onset["from_start"], 0);
   EXPECT_EQ(json["experiments"][0]["order"][0]["order"], "not decided");
   EXPECT_TRUE(json["removal"].is_null());
 }
@@ -416,7 +459,33 @@ TEST(Report, APageTellsWhatRemovesASinkAndAtWhatPrice) {
   EXPECT_THAT(text, HasSubstr("| sink\\_logit=zero | removes it | 0.10 ± 0.01 | -0.60 \\[-0.61, -0.59\\] alpha | "
                               "1.0 ± 0.8 | 2.100 ± 0.008 | +0.100 \\[0.088, 0.112\\] nats |"));
   EXPECT_THAT(text, HasSubstr("](figures/removal-sink.svg)"));
+  EXPECT_THAT(text, HasSubstr("| base (default) | the base |"));
+  EXPECT_THAT(text, HasSubstr("Every setting that differs from the base (default) in the model's variant"));
+  EXPECT_THAT(text, Not(HasSubstr("alpha\\_bias")));
   EXPECT_THAT(Html(study), HasSubstr("removes it</text>"));
+}
+
+TEST(Report, APageTellsWhatTheBiasHoldsWhereAVariantHasOne) {
+  Study study = EmptyStudy("key_bias");
+  const auto add = [&study](const char* bias, double alpha, double of_bias) {
+    std::vector<std::pair<std::string, double>> metrics = {
+        {"alpha_max/1", alpha}, {"sink_rate/0.3/1", alpha / 10}, {"validation_loss/all", 2.0}};
+    if (of_bias > 0) metrics.emplace_back("alpha_max/bias", of_bias);
+    testing::AddSeeds(&study, std::string("model.variant.key_bias=") + bias, {{"model.variant.key_bias", bias}},
+                      metrics);
+  };
+  add("none", 0.7, 0);
+  add("per_head", 0.1, 0.98);
+  add("shared", 0.35, 0.98);
+  add("other", 0.7, 0);
+  const std::string text = Markdown(study);
+  EXPECT_THAT(text, HasSubstr("| change | alpha\\_bias, strongest head | Sink\\_1 % |"));
+  EXPECT_THAT(text, HasSubstr("| key\\_bias=shared | moves it to the bias | 0.35 ± 0.01 | -0.35 \\[-0.36, -0.34\\] "
+                              "alpha | 0.98 ± 0.01 |"));
+  EXPECT_THAT(text, HasSubstr("| key\\_bias=other | keeps it | 0.70 ± 0.01 | 0.00 \\[-0.01, 0.01\\] alpha | – |"));
+  EXPECT_THAT(text, HasSubstr("Moved to the bias is a sink that is surely weaker at position 1"));
+  EXPECT_NEAR(ReportJson(study, Evaluate(study))["removal"]["variants"][0]["alpha_max_bias"]["mean"].get<double>(),
+              0.98, 1e-9);
 }
 
 TEST(Figures, ALineIsTheMeanOfItsReplicasInABand) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace sink::charts {
 namespace {
@@ -36,7 +37,7 @@ bool IsBalanced(const std::string& xml) {
 LineChart SmallChart() {
   LineChart chart{"Sink rate <1>", "A & B", "steps", "sink rate (%)", true, {}};
   chart.series.push_back({"a", {0, 100, 200}, {0, 10, 20}, {0, 8, 15}, {0, 12, 25}, 0, false});
-  chart.series.push_back({"b \"x\"", {0, 100, 200, 300}, {1, NAN, 5, 6}, {}, {}, 9, false});
+  chart.series.push_back({"b \"x\"", {0, 100, 200, 300}, {1, NAN, 5, 6}, {}, {}, 8, false});
   return chart;
 }
 
@@ -77,11 +78,39 @@ TEST(LineChartSvg, IsWellFormedNamedAndDescribed) {
 
 TEST(LineChartSvg, AGapBreaksTheLineAndReplicasGetABand) {
   const std::string svg = Draw(SmallChart(), Placement::kInline);
-  const size_t b = svg.find("class=\"series s1 dotted\" d=\"");  // the ninth colour is the second again, dotted
+  const size_t b = svg.find("class=\"series s1 dotted\" d=\"");  // the ninth has the second's colour again, dotted
   ASSERT_NE(b, std::string::npos);
   const std::string path = svg.substr(b, svg.find("/>", b) - b);
   EXPECT_EQ(std::count(path.begin(), path.end(), 'M'), 2);
   EXPECT_THAT(svg, HasSubstr("class=\"band f0\""));
+}
+
+TEST(Looks, FiftySevenSettingsLookDifferentAndTheFirstHasAColourOfItsOwn) {
+  std::set<std::string> swatches;
+  for (int number = 0; number < 57; ++number) {
+    swatches.insert(Swatch(number));
+    EXPECT_TRUE(IsBalanced(Swatch(number))) << number;
+    EXPECT_EQ(LookOf(number).color == 0, number == 0) << number;
+  }
+  EXPECT_EQ(swatches.size(), 57u);
+  for (int number = 0; number < 8; ++number) EXPECT_EQ(LookOf(number).color, number);
+}
+
+TEST(Looks, LinesOfOneColourHaveOtherDashes) {
+  LineChart chart{"t", "d", "x", "y", false, {}};
+  for (const int number : {1, 8, 29}) chart.series.push_back({"a", {0, 1}, {0, 1}, {}, {}, number, false});
+  const std::string svg = Draw(chart, Placement::kInline);
+  for (const char* style : {"\"series s1\"", "\"series s1 dotted\"", "\"series s1 thin\""})
+    EXPECT_THAT(svg, HasSubstr(style));
+}
+
+TEST(Looks, RowsOfOneColourHaveOtherMarkers) {
+  const IntervalChart chart{"t", "d", "x", {0}, {{"a", 1, {}, 1, ""}, {"b", 2, {}, 8, ""}, {"c", 3, {}, 29, ""}}};
+  const std::string svg = Draw(chart, Placement::kInline);
+  EXPECT_TRUE(IsBalanced(svg)) << svg;
+  EXPECT_THAT(svg, HasSubstr("<circle class=\"dot f1\""));
+  EXPECT_THAT(svg, HasSubstr("<path class=\"dot f1\""));
+  EXPECT_THAT(svg, HasSubstr("<circle class=\"hollow s1\""));
 }
 
 TEST(LineChartSvg, WithoutDataIsStillAChart) {
