@@ -128,13 +128,9 @@ class ClaimJudge {
         "in " +
         std::to_string(loss->before) + ", and after it in " + std::to_string(loss->after) + ", of the " +
         std::to_string(loss->lag.size()) + " runs that end with a sink";
-    double every = 1;
-    for (const Point& point : experiment_.points)
-      for (const std::string& id : point.runs)
-        every = std::max(every, NumberOf(evidence_.study().run(id), "eval.every"));
     judgement.effect = Effect{.value = loss->mean,
                               .interval = loss->interval,
-                              .least = every,
+                              .least = std::max(1.0, loss->every),
                               .unit = "steps",
                               .seeds = static_cast<int>(loss->lag.size())};
     judgement.comparison += ": " + ShowEffect(*judgement.effect);
@@ -718,13 +714,14 @@ class ClaimJudge {
   std::string Others(const std::vector<Case>& cases, const std::string& key, const std::vector<Case>& named,
                      const std::string& position, int64_t step) const {
     std::string list;
+    std::set<std::string> texts;
     for (const Case& c : cases) {
       if (std::any_of(named.begin(), named.end(), [&c](const Case& n) { return n.index == c.index; })) continue;
       if (step != kEnd && c.run->step < step) continue;
       const Summary s = Summarize(Measured(c, position, step));
       if (s.n == 0) continue;
       const std::string text = ShowSummary(s, rates_ ? 1 : 3) + " at " + SettingText(*c.run, key);
-      if (list.find(text) == std::string::npos) list += (list.empty() ? " (others: " : ", ") + text;
+      if (texts.insert(text).second) list += (list.empty() ? " (others: " : ", ") + text;
     }
     return list.empty() ? "" : list + ")";
   }

@@ -247,7 +247,6 @@ std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experi
     order.quantity = quantity;
     bool measured = false;
     std::vector<std::vector<double>> of_settings;
-    double every = 0;  // how often it was measured
     for (const std::vector<const Run*>& runs : emerged.settings) {
       std::vector<double> lags;
       for (const Run* run : runs) {
@@ -255,7 +254,7 @@ std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experi
         const auto of_sink = HalfWay(*run, Quantity::kSink), of_quantity = HalfWay(*run, quantity);
         if (of_sink && of_quantity) lags.push_back(*of_sink - *of_quantity);
         const Json& steps = Setting(*run, "eval.every");
-        if (steps.is_number()) every = std::max(every, steps.get<double>());
+        if (steps.is_number()) order.every = std::max(order.every, steps.get<double>());
       }
       for (const double lag : lags) {
         order.lag.push_back(lag);
@@ -266,7 +265,7 @@ std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experi
     }
     if (!measured) continue;
     // A lag is a difference of two steps, each known up to the pause between measurements.
-    DrawFrom(of_settings, std::sqrt(2.0) * every, &order);
+    DrawFrom(of_settings, std::sqrt(2.0) * order.every, &order);
     orders.push_back(std::move(order));
   }
   return orders;

@@ -76,6 +76,7 @@ struct Order {
   int before = 0, after = 0;  // runs in which the quantity comes before, and after, the sink
   double mean = 0;
   std::optional<Interval> interval;  // of the mean lag, 95 %
+  double every = 0;                  // steps between measurements
 };
 // Of the quantities that some run of RunsWithAnEmergedSink measures.
 std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experiment);

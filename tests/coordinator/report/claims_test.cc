@@ -183,7 +183,8 @@ TEST(Claims, EarlierComparesTheStepsFromWhichTheSinkStays) {
   const Judgement judgement = JudgeFirst(study, claim);
   EXPECT_EQ(judgement.verdict, Verdict::kHolds);
   EXPECT_THAT(judgement.comparison,
-              HasSubstr("from step 50 ± 0 (in 5 of 5 runs) at learning_rate 0.001, not by step 100 (in none of 5 runs)"));
+              HasSubstr("from step 50 ± 0 (in 5 of 5 runs) at learning_rate 0.001, not by step 100 (in none of "
+                        "5 runs)"));
   EXPECT_EQ(judgement.effect->unit, "steps");
   EXPECT_EQ(VerdictOf(planted(0.012, 0.15), claim), Verdict::kDoesNotHold);
   EXPECT_EQ(VerdictOf(planted(0.15, 0.15), claim), Verdict::kDoesNotHold);
