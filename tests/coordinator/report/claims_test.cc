@@ -519,7 +519,7 @@ TEST(Claims, TheSinkComesAfterTheLossWhereItIsHalfWayLater) {
   EXPECT_NEAR(after.effect->value, 50, 1e-9);
   EXPECT_EQ(after.effect->unit, "steps");
   EXPECT_THAT(after.comparison, HasSubstr("and after it in 0, of the 15 runs that end with a sink: +50 ["));
-  EXPECT_EQ(VerdictOf(LossAndSink(10), AfterTheLoss{}), Verdict::kNotEnoughData);  // within a measurement
+  EXPECT_EQ(VerdictOf(LossAndSink(10), AfterTheLoss{}), Verdict::kDoesNotHold);  // within one measurement
   Study none = LossAndSink(60);
   for (auto& [id, run] : none.runs) run.curves["alpha_max/1"] = {{0, 0.1, 1}, {50, 0.1, 1}, {100, 0.1, 1}};
   EXPECT_EQ(JudgeFirst(none, AfterTheLoss{}).remark, "no sink on either side");

@@ -58,7 +58,9 @@ TEST(Removal, NeedsSeedsAndASinkInTheBase) {
   Add(&study, "model.variant.sink_logit", "learned", 0.1, 2.0, -1, 2);
   EXPECT_EQ(WhatRemovesTheSink(study)->variants.back().verdict, "not enough data");
   for (auto& [id, run] : study.runs) run.curves["alpha_max/1"].back().value = 0.1;
-  for (const Variant& variant : WhatRemovesTheSink(study)->variants) EXPECT_EQ(variant.verdict, "not enough data");
+  const std::optional<Removal> weak = WhatRemovesTheSink(study);  // no temporary: a loop would outlive it
+  ASSERT_TRUE(weak.has_value());
+  for (const Variant& variant : weak->variants) EXPECT_EQ(variant.verdict, "not enough data");
 }
 
 TEST(Removal, OneSeedThatKeepsItsSinkIsEnoughForItNotToBeRemoved) {

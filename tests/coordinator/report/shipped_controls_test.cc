@@ -35,8 +35,11 @@ Study Planted(const std::string& sweep, const std::vector<std::string>& profiles
       if (job.experiment != experiment.name || !seen.insert(job.point).second) continue;
       testing::AddSeeds(&study, job.label, {},
                         {{"sink_rate/0.3/1", 0.5}, {"sink_rate/0.3/bias", 0.4}, {"sink_rate/0.3/2", 0.4}}, 0.01, 3);
-      for (const std::string& id : study.experiments.back().points.back().runs)
+      int seed = 42;
+      for (const std::string& id : study.experiments.back().points.back().runs) {
         study.runs[id].settings = Json::parse(PrintEveryField(job.config));
+        testing::Set(&study.runs[id].settings, "train.seed", seed++);
+      }
     }
   }
   return study;
