@@ -179,8 +179,8 @@ absl::StatusOr<std::string> Desk::JobFor(store::Snapshot& rows, const std::vecto
 
 absl::StatusOr<std::string> Desk::GangFor(const LeaseRequest& request) const {
   const Now now = world_->CoordinatorNow();
-  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, manager_->queries().ListWorkers(now));
-  for (const Worker& worker : workers) {
+  SINK_ASSIGN_OR_RETURN(const std::vector<sink::Worker> workers, manager_->queries().ListWorkers(now));
+  for (const sink::Worker& worker : workers) {
     if (worker.id == request.worker_id && worker.session != request.session) return "";
     if (worker.state != WorkerState::kConnected) return "";
   }
