@@ -135,23 +135,39 @@ void Desk::Check(int64_t frozen_until) {
     }
   }
   if (!awaited) return;
-  const absl::Status status = store_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
-    for (const QuestionPtr& question : open_) {
-      if (!question->awaited) continue;
-      SINK_ASSIGN_OR_RETURN(std::string job,
-                            world_->plan().gangs ? GangFor(question->request) : JobFor(rows, heads, question->request));
-      if (job != question->ready_job) question->ready_since = now;
-      question->ready_job = std::move(job);
-      if (question->ready_job.empty()) continue;
-      question->ready_since = std::max(question->ready_since, frozen_until);
-      if (now - question->ready_since < kLongestUnnoticed) continue;
-      world_->oracle().Fail(absl::StrCat(question->request.worker_id, "'s question waits though job ",
-                                         question->ready_job, " could start there"));
+  const absl::StatusOr<std::vector<std::string>> jobs = JobsThatCouldStart();
+  if (!jobs.ok()) return world_->oracle().Fail(absl::StrCat("the queue cannot be read: ", jobs.status().message()));
+  for (size_t i = 0; i < open_.size(); ++i) {
+    Question& question = *open_[i];
+    const std::string& job = (*jobs)[i];
+    if (job != question.ready_job) question.ready_since = now;
+    question.ready_job = job;
+    if (job.empty()) continue;
+    question.ready_since = std::max(question.ready_since, frozen_until);
+    if (now - question.ready_since < kLongestUnnoticed) continue;
+    world_->oracle().Fail(
+        absl::StrCat(question.request.worker_id, "'s question waits though job ", job, " could start there"));
+  }
+}
+
+absl::StatusOr<std::vector<std::string>> Desk::JobsThatCouldStart() const {
+  std::vector<std::string> jobs(open_.size());
+  const auto find = [&](const auto& job_for) -> absl::Status {
+    for (size_t i = 0; i < open_.size(); ++i) {
+      if (!open_[i]->awaited) continue;
+      SINK_ASSIGN_OR_RETURN(jobs[i], job_for(open_[i]->request));
     }
     return absl::OkStatus();
-  });
-  if (!status.ok()) world_->oracle().Fail(absl::StrCat("the queue cannot be read: ", status.message()));
+  };
+  if (world_->plan().gangs) {
+    SINK_RETURN_IF_ERROR(find([this](const LeaseRequest& request) { return GangFor(request); }));
+  } else {
+    SINK_RETURN_IF_ERROR(store_->Read([&](store::Snapshot& rows) -> absl::Status {
+      SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
+      return find([&](const LeaseRequest& request) { return JobFor(rows, heads, request); });
+    }));
+  }
+  return jobs;
 }
 
 absl::StatusOr<std::string> Desk::JobFor(store::Snapshot& rows, const std::vector<store::QueueHead>& heads,

@@ -55,6 +55,8 @@ class Desk {
   void LookAt(QuestionQueue::Look look);
   void Answer(const QuestionQueue::QuestionPtr& question, const Grants& grants, int64_t waited = 0);
   void AnswerWithNothing(const QuestionQueue::QuestionPtr& question) { Answer(question, std::vector<Grant>()); }
+  // Of each open question; empty where there is none, or nobody awaits it.
+  absl::StatusOr<std::vector<std::string>> JobsThatCouldStart() const;
   // A job, by the number of its attempt, that a look at this question would give out; empty: none is known.
   absl::StatusOr<std::string> JobFor(store::Snapshot& rows, const std::vector<store::QueueHead>& heads,
                                      const LeaseRequest& request) const;
