@@ -196,10 +196,12 @@ absl::StatusOr<std::string> Desk::JobFor(store::Snapshot& rows, const std::vecto
 absl::StatusOr<std::string> Desk::GangFor(const LeaseRequest& request) const {
   const Now now = world_->CoordinatorNow();
   SINK_ASSIGN_OR_RETURN(const std::vector<sink::Worker> workers, manager_->queries().ListWorkers(now));
+  bool known = false;  // a restored coordinator may not know it yet
   for (const sink::Worker& worker : workers) {
-    if (worker.id == request.worker_id && worker.session != request.session) return "";
+    known |= worker.id == request.worker_id && worker.session == request.session;
     if (worker.state != WorkerState::kConnected) return "";
   }
+  if (!known) return "";
   return manager_->dispatcher().JobFor(request, now);
 }
 
