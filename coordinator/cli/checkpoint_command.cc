@@ -1,4 +1,4 @@
-// sinkctl checkpoint: list, verify and drop what a job has saved, and bring one here as a model directory.
+// sinkctl checkpoint: list, verify, drop and pin what a job has saved, and bring one here as a model directory.
 #include <memory>
 
 #include "coordinator/cli/commands.h"
@@ -51,16 +51,15 @@ Outcome List(Session& session, const CheckpointOptions& options) {
   const auto response = session.client().ListCheckpoints(request);
   if (!response.ok()) return FromStatus(response.status());
   Page page;
-  Json checkpoints = Json::array();
-  for (const v1::Checkpoint& checkpoint : response->checkpoints()) checkpoints.push_back(ToJson(checkpoint));
-  page.document = {{"checkpoints", std::move(checkpoints)}};
+  page.document = {{"checkpoints", ToJson(response->checkpoints())}};
   Column files = IntegerColumn("FILES", "files");
   files.show = [](const Json& row) -> Cell { return {std::to_string(row["files"].size())}; };
-  page.blocks.push_back(TableBlock{"checkpoints",
-                                   {IntegerColumn("STEP", "step"), BytesColumn("SIZE", "bytes"), std::move(files),
-                                    IntegerColumn("ATTEMPT", "attempt", 3), TimeColumn("COMMITTED", "committed_ms", 2),
-                                    TextColumn("MANIFEST", "manifest_hash", 8, 4)},
-                                   "no checkpoints yet"});
+  page.blocks.push_back(
+      TableBlock{"checkpoints",
+                 {IntegerColumn("STEP", "step"), MarkColumn(), BytesColumn("SIZE", "bytes"), std::move(files),
+                  FixedColumn("VALID", "validation_loss", 3, 1), IntegerColumn("ATTEMPT", "attempt", 3),
+                  TimeColumn("COMMITTED", "committed_ms", 2), TextColumn("MANIFEST", "manifest_hash", 8, 4)},
+                 "no checkpoints yet"});
   session.printer().Print(page);
   return {};
 }
@@ -149,11 +148,27 @@ Outcome Drop(Session& session, const CheckpointOptions& options) {
   return {};
 }
 
+Outcome Pin(Session& session, const CheckpointOptions& options, bool pinned) {
+  if (const absl::Status named = ExpectJob(session, options.id); !named.ok()) return FromStatus(named);
+  v1::PinCheckpointRequest request;
+  request.set_job_id(options.id);
+  request.set_step(options.step);
+  request.set_pinned(pinned);
+  const auto response = session.client().PinCheckpoint(request);
+  if (!response.ok()) return FromStatus(response.status());
+  const std::string done = pinned ? "pinned" : "unpinned";
+  Page page;
+  page.document = {{done, options.step}};
+  page.blocks.push_back(TextBlock{{{"checkpoint of step " + std::to_string(options.step) + " " + done}}});
+  session.printer().Print(page);
+  return {};
+}
+
 }  // namespace
 
 void AddCheckpointCommand(Commands& commands) {
   args::Command group =
-      commands.Add("checkpoint", "List, fetch, verify or drop what a job has saved", Names::kNothing,
+      commands.Add("checkpoint", "List, fetch, verify, drop or pin what a job has saved", Names::kNothing,
                    {"sinkctl checkpoint list 3f2a91c0", "sinkctl checkpoint get 3f2a91c0 --out model"});
   group.RequireCommand();
   auto options = std::make_shared<CheckpointOptions>();
@@ -175,6 +190,20 @@ void AddCheckpointCommand(Commands& commands) {
   drop.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
   drop.AddOption("--step", options->step, "The step it was saved at").ValueText("N").Positive().Required();
   commands.OnRun(drop, [options](Session& session) { return Drop(session, *options); });
+
+  args::Command pin = commands.AddTo(
+      group, "pin", "Keep a checkpoint however many newer ones come: nothing drops it until it is unpinned",
+      Names::kJob, {"sinkctl checkpoint pin 3f2a91c0 --step 500", "sinkctl checkpoint pin 3f2a --step 500 --json"});
+  pin.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
+  pin.AddOption("--step", options->step, "The step it was saved at").ValueText("N").Positive().Required();
+  commands.OnRun(pin, [options](Session& session) { return Pin(session, *options, true); });
+
+  args::Command unpin = commands.AddTo(
+      group, "unpin", "Let a pinned checkpoint go like any other, with the next that comes", Names::kJob,
+      {"sinkctl checkpoint unpin 3f2a91c0 --step 500", "sinkctl checkpoint unpin 3f2a --step 500 --json"});
+  unpin.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
+  unpin.AddOption("--step", options->step, "The step it was saved at").ValueText("N").Positive().Required();
+  commands.OnRun(unpin, [options](Session& session) { return Pin(session, *options, false); });
 
   args::Command get = commands.AddTo(
       group, "get", "Fetch a checkpoint as a model directory and verify it", Names::kJob,

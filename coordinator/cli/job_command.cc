@@ -78,9 +78,8 @@ Outcome ShowJob(Session& session, const JobOptions& options) {
   if (!response.ok()) return FromStatus(response.status());
 
   Page page;
-  Json attempts = Json::array(), checkpoints = Json::array();
+  Json attempts = Json::array(), checkpoints = ToJson(response->checkpoints());
   for (const v1::Attempt& attempt : response->attempts()) attempts.push_back(ToJson(attempt));
-  for (const v1::Checkpoint& checkpoint : response->checkpoints()) checkpoints.push_back(ToJson(checkpoint));
   const bool tried = !attempts.empty(), saved = !checkpoints.empty();
   const Json config = ReceivedJson(response->job().config_json());
   page.document = {{"job", ToJson(response->job())},
@@ -106,10 +105,11 @@ Outcome ShowJob(Session& session, const JobOptions& options) {
   }
   if (saved) {
     page.blocks.push_back(TextBlock{});
-    page.blocks.push_back(TableBlock{"checkpoints",
-                                     {IntegerColumn("CHECKPOINT", "step"), IntegerColumn("ATTEMPT", "attempt"),
-                                      BytesColumn("SIZE", "bytes"), TimeColumn("COMMITTED", "committed_ms", 1)},
-                                     ""});
+    page.blocks.push_back(
+        TableBlock{"checkpoints",
+                   {IntegerColumn("CHECKPOINT", "step"), IntegerColumn("ATTEMPT", "attempt"),
+                    BytesColumn("SIZE", "bytes"), TimeColumn("COMMITTED", "committed_ms", 1), MarkColumn()},
+                   ""});
   }
   if (options.config && config.is_object()) {
     FieldsBlock fields;

@@ -123,9 +123,9 @@ Page PlanPage(const SweepFiles& files, const std::optional<Answer>& answer, cons
         totals.seconds.push_back(*seconds);
       else
         ++totals.untimed;
-      const int64_t period = job.config.checkpoint.keep_period;
-      const int64_t for_good = period > 0 ? job.config.train.max_steps / period : 0;
-      totals.disk += cost.checkpoint_bytes * static_cast<double>(job.config.checkpoint.keep + for_good);
+      const CheckpointConfig& kept = job.config.checkpoint;
+      const int64_t for_good = kept.keep_period > 0 ? job.config.train.max_steps / kept.keep_period : 0;
+      totals.disk += cost.checkpoint_bytes * static_cast<double>(kept.keep + for_good + (kept.keep_best ? 1 : 0));
       totals.attempt_hours += absl::ToDoubleHours(sweep.max_time) * sweep.devices;
     }
     const auto found = submitted.find(job.id);

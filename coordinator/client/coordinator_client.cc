@@ -117,6 +117,9 @@ absl::StatusOr<v1::DropCheckpointsResponse> CoordinatorClient::DropCheckpoints(
     const v1::DropCheckpointsRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::DropCheckpoints, request);
 }
+absl::StatusOr<v1::PinCheckpointResponse> CoordinatorClient::PinCheckpoint(const v1::PinCheckpointRequest& request) {
+  return impl_->calls.Unary(impl_->client, &ClientStub::PinCheckpoint, request);
+}
 absl::StatusOr<v1::HoldWorkersResponse> CoordinatorClient::HoldWorkers(const v1::HoldWorkersRequest& request) {
   return impl_->calls.Unary(impl_->client, &ClientStub::HoldWorkers, request);
 }

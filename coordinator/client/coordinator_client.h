@@ -69,6 +69,7 @@ class CoordinatorClient {
   absl::StatusOr<v1::VerifyCheckpointsResponse> VerifyCheckpoints(
       const v1::VerifyCheckpointsRequest& request);  // may take long
   absl::StatusOr<v1::DropCheckpointsResponse> DropCheckpoints(const v1::DropCheckpointsRequest& request);
+  absl::StatusOr<v1::PinCheckpointResponse> PinCheckpoint(const v1::PinCheckpointRequest& request);
   absl::StatusOr<v1::HoldWorkersResponse> HoldWorkers(const v1::HoldWorkersRequest& request);
   absl::StatusOr<v1::SetPriorityResponse> SetPriority(const v1::SetPriorityRequest& request);
   absl::StatusOr<v1::CollectGarbageResponse> CollectGarbage(const v1::CollectGarbageRequest& request);  // may take long

@@ -13,8 +13,8 @@
 namespace sink {
 namespace {
 
-bool HasStep(const std::vector<Checkpoint>& checkpoints, int64_t step) {
-  return std::any_of(checkpoints.begin(), checkpoints.end(), [&](const Checkpoint& c) { return c.step == step; });
+std::vector<Checkpoint>::const_iterator FindStep(const std::vector<Checkpoint>& checkpoints, int64_t step) {
+  return std::find_if(checkpoints.begin(), checkpoints.end(), [step](const Checkpoint& c) { return c.step == step; });
 }
 
 absl::Status NoSuchStep(const Job& job, const std::vector<Checkpoint>& checkpoints, int64_t step) {
@@ -22,6 +22,13 @@ absl::Status NoSuchStep(const Job& job, const std::vector<Checkpoint>& checkpoin
       checkpoints, ", ", [](std::string* out, const Checkpoint& checkpoint) { absl::StrAppend(out, checkpoint.step); });
   return absl::NotFoundError(absl::StrCat("job ", job.id, " has no checkpoint of step ", step,
                                           have.empty() ? ", nor any other" : absl::StrCat("; it has those of ", have)));
+}
+
+// Of what would take a checkpoint away that a person has pinned.
+absl::Status StillPinned(const Checkpoint& checkpoint) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id,
+      " is pinned; unpin it first: sinkctl checkpoint unpin ", checkpoint.job_id, " --step ", checkpoint.step));
 }
 
 // A job that waits may now begin at step 0, and then on any data.
@@ -66,10 +73,22 @@ absl::Status CheckpointCalls::Drop(std::string_view name, const std::vector<int6
     SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
     SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(id));
     for (const int64_t step : steps) {
-      if (!HasStep(checkpoints, step)) return NoSuchStep(job, checkpoints, step);
+      const auto checkpoint = FindStep(checkpoints, step);
+      if (checkpoint == checkpoints.end()) return NoSuchStep(job, checkpoints, step);
+      if (checkpoint->pinned) return StillPinned(*checkpoint);
       SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(id, step));
     }
     return TellJob(rows, job);
+  });
+}
+
+absl::Status CheckpointCalls::Pin(std::string_view name, int64_t step, bool pinned) {
+  return context_->Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const std::string id, ResolveJob(rows, name));
+    SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(id));
+    if (FindStep(checkpoints, step) == checkpoints.end()) return NoSuchStep(job, checkpoints, step);
+    return rows.PinCheckpoint(id, step, pinned);
   });
 }
 
@@ -92,9 +111,12 @@ absl::Status CheckpointCalls::FilesAreGone(const std::vector<store::DeletedJob>&
 
 absl::Status KeepUpTo(store::Transaction& rows, const Job& job, int64_t step) {
   SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
-  if (step > 0 && !HasStep(checkpoints, step)) return NoSuchStep(job, checkpoints, step);
-  for (const Checkpoint& checkpoint : checkpoints)
-    if (checkpoint.step > step) SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(job.id, checkpoint.step));
+  if (step > 0 && FindStep(checkpoints, step) == checkpoints.end()) return NoSuchStep(job, checkpoints, step);
+  for (const Checkpoint& checkpoint : checkpoints) {
+    if (checkpoint.step <= step) continue;
+    if (checkpoint.pinned) return StillPinned(checkpoint);
+    SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(job.id, checkpoint.step));
+  }
   return absl::OkStatus();
 }
 

@@ -1,5 +1,5 @@
-// What becomes of checkpoints that cannot be used any more: one that was found damaged, or that a person wants gone.
-// The rows alone; the files without a row are removed by CheckpointRepository::KeepOnly. Owned by JobManager; any
+// What people and damage do to checkpoints: one that was found damaged, or that a person wants gone, or wants kept. The
+// rows alone; the files without a row are removed by CheckpointRepository::KeepOnly. Owned by JobManager; any
 // thread.
 #pragma once
 
@@ -26,8 +26,12 @@ class CheckpointCalls {
   // nobody goes on from that, and what is left of it may be of use.
   absl::StatusOr<bool> DropDamaged(const Checkpoint& checkpoint, const std::string& damage, Now now);
 
-  // NOT_FOUND, with nothing changed, when one of them is not there.
+  // With nothing changed: NOT_FOUND when one of them is not there, FAILED_PRECONDITION when one is pinned.
   absl::Status Drop(std::string_view job, const std::vector<int64_t>& steps);
+
+  // A pinned one stays, however many newer ones there are, until it is unpinned, found damaged or deleted with its job.
+  // NOT_FOUND.
+  absl::Status Pin(std::string_view job, int64_t step, bool pinned);
 
   // Jobs that were deleted, rows and all, and whose files may be there yet; and that the files of these are gone.
   absl::StatusOr<std::vector<store::DeletedJob>> Deleted();
@@ -38,7 +42,7 @@ class CheckpointCalls {
 };
 
 // Within a transaction: forgets the checkpoints of steps above `step`, of which there must be one itself unless it is
-// 0. NOT_FOUND names those that there are.
+// 0. NOT_FOUND names those that there are; FAILED_PRECONDITION one above that is pinned.
 absl::Status KeepUpTo(store::Transaction& rows, const Job& job, int64_t step);
 
 }  // namespace sink

@@ -13,6 +13,7 @@
 #include "coordinator/core/early_stop.h"
 #include "coordinator/core/event_effects.h"
 #include "coordinator/core/gang_members.h"
+#include "coordinator/core/kept_checkpoints.h"
 #include "coordinator/core/quarantine.h"
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/job/status_macros.h"
@@ -336,7 +337,7 @@ absl::StatusOr<std::vector<Checkpoint>> WorkerCalls::CommitCheckpoint(const std:
                               absl::StrCat("events up to ", commit.events_seq, " are not durable yet, only ",
                                            job.event_cursor, ": report them first"));
     }
-    SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
     for (const Checkpoint& old : checkpoints) {
       if (old.step != commit.step) continue;
       if (old.manifest_hash == commit.manifest_hash) return absl::OkStatus();  // a repetition, or the same bytes again
@@ -345,13 +346,13 @@ absl::StatusOr<std::vector<Checkpoint>> WorkerCalls::CommitCheckpoint(const std:
     Checkpoint checkpoint{job.id,       commit.step, job.attempt, lease.fence, commit.manifest_hash,
                           commit.files, now.unix_ms};
     for (const CheckpointFile& file : commit.files) bytes += file.size;
+    SINK_ASSIGN_OR_RETURN(checkpoint.validation_loss, LossOfCheckpoint(rows, job.id, commit.step, checkpoints));
     SINK_RETURN_IF_ERROR(rows.PutCheckpoint(checkpoint));
-    SINK_ASSIGN_OR_RETURN(checkpoints, rows.ListCheckpoints(job.id));
     const int keep = job.checkpoints_kept > 0 ? job.checkpoints_kept : context_->options().checkpoints_kept;
-    for (size_t i = keep; i < checkpoints.size(); ++i) {
-      if (job.checkpoint_period > 0 && checkpoints[i].step % job.checkpoint_period == 0) continue;
-      SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(job.id, checkpoints[i].step));
-      dropped.push_back(checkpoints[i]);
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> surplus, Surplus(rows, job, keep));
+    for (const Checkpoint& old : surplus) {
+      SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(job.id, old.step));
+      dropped.push_back(old);
     }
     return absl::OkStatus();
   }));

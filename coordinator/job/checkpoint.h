@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ struct Checkpoint {
   std::string manifest_hash;
   std::vector<CheckpointFile> files;
   int64_t committed_ms = 0;
+  double validation_loss = std::numeric_limits<double>::quiet_NaN();  // last measured by then; NaN: none was
+  bool pinned = false;                                                // a person wants it kept
 };
 
 }  // namespace sink

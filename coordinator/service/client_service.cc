@@ -331,7 +331,7 @@ grpc::Status ClientServiceImpl::ListCheckpoints(grpc::ServerContext* context, co
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
-  for (const Checkpoint& row : *rows) ToProto(row, response->add_checkpoints());
+  ToProto(*rows, response->mutable_checkpoints());
   return grpc::Status::OK;
 }
 
@@ -376,10 +376,21 @@ grpc::Status ClientServiceImpl::DropCheckpoints(grpc::ServerContext* context, co
   const auto caller = access_->callers().Of(*context);
   if (!caller.ok()) return ToGrpc(caller.status());
   absl::Status dropped = access_->MayChange(*caller, {.sweep = "", .jobs = {request->job_id()}});
-  if (dropped.ok()) dropped = drops_->Drop(request->job_id(), {request->steps().begin(), request->steps().end()});
+  if (dropped.ok()) dropped = checkpoints_->Drop(request->job_id(), {request->steps().begin(), request->steps().end()});
   access_->Record(*context, *caller, "DropCheckpoints", request->job_id(), dropped);
   if (dropped.ok()) guard_->RemoveLeftovers(request->job_id());
   return fail_stop_->Answer(dropped);
+}
+
+grpc::Status ClientServiceImpl::PinCheckpoint(grpc::ServerContext* context, const v1::PinCheckpointRequest* request,
+                                              v1::PinCheckpointResponse*) {
+  if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
+  const auto caller = access_->callers().Of(*context);
+  if (!caller.ok()) return ToGrpc(caller.status());
+  absl::Status done = access_->MayChange(*caller, {.sweep = "", .jobs = {request->job_id()}});
+  if (done.ok()) done = checkpoints_->Pin(request->job_id(), request->step(), request->pinned());
+  access_->Record(*context, *caller, request->pinned() ? "PinCheckpoint" : "UnpinCheckpoint", request->job_id(), done);
+  return fail_stop_->Answer(done);
 }
 
 grpc::Status ClientServiceImpl::HoldWorkers(grpc::ServerContext* context, const v1::HoldWorkersRequest* request,

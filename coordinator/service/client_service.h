@@ -23,14 +23,14 @@ namespace sink {
 class ClientServiceImpl final : public v1::ClientService::Service {
  public:
   ClientServiceImpl(const Access* access, JobChanges* changes, ClientCalls* clients, JobQueries* queries,
-                    Retention* retention, CheckpointCalls* drops, CheckpointGuard* guard, DiskWatch* disk,
+                    Retention* retention, CheckpointCalls* checkpoints, CheckpointGuard* guard, DiskWatch* disk,
                     StreamGate* gate, FailStop* fail_stop, NowFn now)
       : access_(access),
         changes_(changes),
         clients_(clients),
         queries_(queries),
         retention_(retention),
-        drops_(drops),
+        checkpoints_(checkpoints),
         guard_(guard),
         disk_(disk),
         gate_(gate),
@@ -75,6 +75,8 @@ class ClientServiceImpl final : public v1::ClientService::Service {
                                  v1::VerifyCheckpointsResponse* response) override;
   grpc::Status DropCheckpoints(grpc::ServerContext* context, const v1::DropCheckpointsRequest* request,
                                v1::DropCheckpointsResponse* response) override;
+  grpc::Status PinCheckpoint(grpc::ServerContext* context, const v1::PinCheckpointRequest* request,
+                             v1::PinCheckpointResponse* response) override;
   grpc::Status HoldWorkers(grpc::ServerContext* context, const v1::HoldWorkersRequest* request,
                            v1::HoldWorkersResponse* response) override;
   grpc::Status SetPriority(grpc::ServerContext* context, const v1::SetPriorityRequest* request,
@@ -95,7 +97,7 @@ class ClientServiceImpl final : public v1::ClientService::Service {
   ClientCalls* const clients_;
   JobQueries* const queries_;
   Retention* const retention_;
-  CheckpointCalls* const drops_;
+  CheckpointCalls* const checkpoints_;
   CheckpointGuard* const guard_;
   DiskWatch* const disk_;
   StreamGate* const gate_;

@@ -1,11 +1,13 @@
 // See convert.h.
 #include "coordinator/service/convert.h"
 
+#include <cmath>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "coordinator/core/clean_text.h"
+#include "coordinator/core/kept_checkpoints.h"
 #include "coordinator/identity/one_way.h"
 
 namespace sink {
@@ -135,6 +137,17 @@ void ToProto(const Checkpoint& checkpoint, v1::Checkpoint* message) {
     entry->set_xxh3(file.xxh3);
   }
   message->set_committed_ms(checkpoint.committed_ms);
+  message->set_pinned(checkpoint.pinned);
+  if (!std::isnan(checkpoint.validation_loss)) message->set_validation_loss(checkpoint.validation_loss);
+}
+
+void ToProto(const std::vector<Checkpoint>& checkpoints, google::protobuf::RepeatedPtrField<v1::Checkpoint>* messages) {
+  const Checkpoint* const best = BestOf(checkpoints);
+  for (const Checkpoint& checkpoint : checkpoints) {
+    v1::Checkpoint* message = messages->Add();
+    ToProto(checkpoint, message);
+    message->set_best(&checkpoint == best);
+  }
 }
 
 void ToProto(const JobDetails& details, v1::GetJobResponse* message) {
@@ -143,7 +156,7 @@ void ToProto(const JobDetails& details, v1::GetJobResponse* message) {
   message->mutable_job()->set_data_set(details.job.data_set);
   message->mutable_job()->set_data_content(details.job.data_content);
   for (const Attempt& attempt : details.attempts) ToProto(attempt, message->add_attempts());
-  for (const Checkpoint& checkpoint : details.checkpoints) ToProto(checkpoint, message->add_checkpoints());
+  ToProto(details.checkpoints, message->mutable_checkpoints());
   for (const std::string& worker : details.gang) message->mutable_job()->add_gang(worker);
 }
 

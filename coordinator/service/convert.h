@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/core/requests.h"
@@ -24,6 +25,8 @@ void ToProto(const MetricPoint& point, v1::MetricPoint* message);
 void ToProto(const Heatmap& heatmap, v1::Heatmap* message);
 void ToProto(const LogLine& line, v1::LogLine* message);
 void ToProto(const Checkpoint& checkpoint, v1::Checkpoint* message);
+// All that a job has: of those one is the best.
+void ToProto(const std::vector<Checkpoint>& checkpoints, google::protobuf::RepeatedPtrField<v1::Checkpoint>* messages);
 void ToProto(const JobDetails& details, v1::GetJobResponse* message);
 void ToProto(const Explanation& explanation, v1::WhyJobResponse* message);
 void ToProto(const Grant& grant, v1::Grant* message);

@@ -48,6 +48,7 @@ inline constexpr Roles kLasting = kReaders | kWorkers;  // who is more than a to
   ROW(DownloadCheckpoint, kAuthors) \
   ROW(VerifyCheckpoints, kReaders)  \
   ROW(DropCheckpoints, kAuthors)    \
+  ROW(PinCheckpoint, kAuthors)      \
   ROW(HoldWorkers, kAdmins)         \
   ROW(SetPriority, kAuthors)        \
   ROW(CollectGarbage, kAdmins)

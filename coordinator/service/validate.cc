@@ -222,6 +222,10 @@ absl::Status Validate(const v1::DropCheckpointsRequest& request) {
   return check;
 }
 
+absl::Status Validate(const v1::PinCheckpointRequest& request) {
+  return Checker().Job(request.job_id(), "job_id").Range(request.step(), 1, kMaxStep, "step");
+}
+
 absl::Status Validate(const v1::HoldWorkersRequest& request) {
   Checker check;
   check.Range(request.names_size(), 1, kMaxJobsNamed, "names");

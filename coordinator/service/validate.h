@@ -66,6 +66,7 @@ absl::Status Validate(const v1::DownloadCheckpointRequest& request);
 
 absl::Status Validate(const v1::VerifyCheckpointsRequest& request);
 absl::Status Validate(const v1::DropCheckpointsRequest& request);
+absl::Status Validate(const v1::PinCheckpointRequest& request);
 absl::Status Validate(const v1::HoldWorkersRequest& request);
 absl::Status Validate(const v1::CollectGarbageRequest& request);
 absl::Status Validate(const v1::RegisterRequest& request);

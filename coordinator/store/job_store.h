@@ -120,6 +120,10 @@ class Snapshot {
   // its points are some ten thousand; beyond that evenly spread ones, and the newest.
   virtual absl::StatusOr<MetricSample> SampleMetrics(const std::string& job_id,
                                                      const std::vector<std::string>& names) = 0;
+  // The curve's value at its last step above `after` and up to `until`; nothing where it has none there. Cost: the
+  // job's points of steps above `after`.
+  virtual absl::StatusOr<std::optional<double>> LastValue(const std::string& job_id, const std::string& name,
+                                                          int64_t after, int64_t until) = 0;
   virtual absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) = 0;      // by name, step
   virtual absl::StatusOr<std::vector<std::string>> HeatmapNames(const std::string& job_id) = 0;  // cost: the names
   virtual absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) = 0;
@@ -182,7 +186,9 @@ class Transaction : public Snapshot {
   virtual absl::Status PutMember(const GangMember& member) = 0;          // inserts or replaces (job, first_rank)
   virtual absl::Status DeleteMembers(const std::string& job_id) = 0;     // there may be none
   virtual absl::Status PutAttempt(const Attempt& attempt) = 0;           // inserts or replaces (job, attempt)
-  virtual absl::Status PutCheckpoint(const Checkpoint& checkpoint) = 0;  // inserts or replaces (job, step)
+  virtual absl::Status PutCheckpoint(const Checkpoint& checkpoint) = 0;  // inserts or replaces (job, step), but its pin
+  // There may be none of that step, here and below.
+  virtual absl::Status PinCheckpoint(const std::string& job_id, int64_t step, bool pinned) = 0;
   virtual absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) = 0;
   // A point of the same (job, name, step) is replaced in place and keeps its id. Cheapest where steps grow.
   virtual absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) = 0;

@@ -268,6 +268,16 @@ class MemoryTransaction final : public Transaction {
     return sample;
   }
 
+  absl::StatusOr<std::optional<double>> LastValue(const std::string& job_id, const std::string& name, int64_t after,
+                                                  int64_t until) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    auto row = t_.metrics.upper_bound({job_id, name, until});
+    if (row == t_.metrics.begin()) return std::nullopt;
+    const auto& [job, curve, step] = (--row)->first;
+    if (job != job_id || curve != name || step <= after) return std::nullopt;
+    return row->second.value;
+  }
+
   absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
     return Children(t_.heatmaps, job_id);
@@ -523,7 +533,16 @@ class MemoryTransaction final : public Transaction {
   absl::Status PutCheckpoint(const Checkpoint& checkpoint) override {
     if (!t_.jobs.contains(checkpoint.job_id)) return NoJob(checkpoint.job_id);
     NotePlacement();
-    Edit(t_.checkpoints, {checkpoint.job_id, checkpoint.step}) = checkpoint;
+    Checkpoint& row = Edit(t_.checkpoints, {checkpoint.job_id, checkpoint.step});
+    const bool pinned = row.pinned;
+    row = checkpoint;
+    row.pinned = pinned;
+    return absl::OkStatus();
+  }
+
+  absl::Status PinCheckpoint(const std::string& job_id, int64_t step, bool pinned) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    if (t_.checkpoints.contains({job_id, step})) Edit(t_.checkpoints, {job_id, step}).pinned = pinned;
     return absl::OkStatus();
   }
 

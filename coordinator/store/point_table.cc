@@ -277,6 +277,31 @@ absl::StatusOr<MetricSample> PointTable::Sample(int64_t job, const std::vector<s
   return sample;
 }
 
+absl::StatusOr<std::optional<double>> PointTable::LastValue(int64_t job, const std::string& name, int64_t after,
+                                                            int64_t until) {
+  std::optional<double> value;
+  std::vector<StoredPoint> stored;
+  const std::vector<std::string> names = {name};
+  Wanted wanted(db_, names_, names);
+  Query rows(db_, kBackwards, FirstPlace(job), LastPlace(job));
+  while (rows.Next()) {
+    const Block block{rows.Int(0), rows.Int(1), rows.Int(2), rows.Int(3), ""};
+    if (block.reach <= after) break;
+    if (block.high <= after || block.low > until) continue;
+    stored.clear();
+    if (!DecodeBlock(rows.Bytes(4), &stored)) return Damaged(block.place);
+    for (const StoredPoint& point : stored) {
+      if (point.step <= after || point.step > until) continue;
+      SINK_ASSIGN_OR_RETURN(const std::string* const wanted_name, wanted.NameOf(point.series));
+      if (wanted_name == nullptr) continue;
+      value = point.value;
+      after = point.step;  // from here on only a later one counts
+    }
+  }
+  if (!rows.status().ok()) return rows.status();
+  return value;
+}
+
 absl::StatusOr<int64_t> PointTable::FirstBlockNumber(int64_t job) {
   Query row(db_, kFirst, FirstPlace(job), LastPlace(job));
   const bool is_there = row.Next();

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -30,6 +32,8 @@ class PointTable {
   // As Snapshot::SampleMetrics. Reads kSampledBlocks of a job's blocks, and of one that has more every second of the
   // others as long as a name has few points, but no more than kMostSampledBlocks.
   absl::StatusOr<MetricSample> Sample(int64_t job, const std::vector<std::string>& names);
+  // As Snapshot::LastValue. Reads the job's last blocks: those that reach a step above `after`.
+  absl::StatusOr<std::optional<double>> LastValue(int64_t job, const std::string& name, int64_t after, int64_t until);
   static constexpr int64_t kSampledBlocks = 128, kMostSampledBlocks = 1024;
 
  private:

@@ -333,6 +333,12 @@ constexpr char kVersion14[] = R"sql(
 CREATE INDEX jobs_front ON jobs (priority DESC, seq) WHERE state = 1 AND delayed = 0;
 )sql";
 
+// What a checkpoint is kept for beside being new: it measured best, or a person has pinned it.
+constexpr char kVersion15[] = R"sql(
+ALTER TABLE checkpoints ADD COLUMN validation_loss REAL;  -- NULL: not a number
+ALTER TABLE checkpoints ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1));
+)sql";
+
 absl::Status PackMetrics(Database& db) {
   constexpr size_t kAtOnce = 4096;
   SeriesNames names;
@@ -425,6 +431,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 14) {
     if (absl::Status status = db.Execute(kVersion14); !status.ok()) return status;
+  }
+  if (version < 15) {
+    if (absl::Status status = db.Execute(kVersion15); !status.ok()) return status;
   }
   if (absl::Status status = MakeTriggers(db); !status.ok() || version == kSchemaVersion) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

@@ -507,10 +507,11 @@ absl::StatusOr<std::vector<Checkpoint>> SqliteTransaction::ListCheckpoints(const
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();
   std::vector<Checkpoint> checkpoints;
-  Query rows(db_,
-             "SELECT step, attempt, fence, manifest_hash, files, committed_ms FROM checkpoints WHERE job = ?1 "
-             "ORDER BY step DESC",
-             *seq);
+  Query rows(
+      db_,
+      "SELECT step, attempt, fence, manifest_hash, files, committed_ms, validation_loss, pinned FROM checkpoints "
+      "WHERE job = ?1 ORDER BY step DESC",
+      *seq);
   while (rows.Next()) {
     checkpoints.push_back({.job_id = job_id,
                            .step = rows.Int(0),
@@ -518,7 +519,9 @@ absl::StatusOr<std::vector<Checkpoint>> SqliteTransaction::ListCheckpoints(const
                            .fence = static_cast<uint64_t>(rows.Int(2)),
                            .manifest_hash = rows.Text(3),
                            .files = DecodeFiles(rows.Bytes(4)),
-                           .committed_ms = rows.Int(5)});
+                           .committed_ms = rows.Int(5),
+                           .validation_loss = rows.Real(6),
+                           .pinned = rows.Int(7) != 0});
   }
   if (!rows.status().ok()) return rows.status();
   return checkpoints;
@@ -536,6 +539,12 @@ absl::StatusOr<MetricSample> SqliteTransaction::SampleMetrics(const std::string&
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();
   return PointTable(db_, names_).Sample(*seq, names);
+}
+
+absl::StatusOr<std::optional<double>> SqliteTransaction::LastValue(const std::string& job_id, const std::string& name,
+                                                                   int64_t after, int64_t until) {
+  SINK_ASSIGN_OR_RETURN(const int64_t seq, SeqOf(job_id));
+  return PointTable(db_, names_).LastValue(seq, name, after, until);
 }
 
 absl::StatusOr<std::vector<Heatmap>> SqliteTransaction::ListHeatmaps(const std::string& job_id) {

@@ -45,6 +45,8 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(const std::string& job_id) override;
   absl::StatusOr<std::vector<MetricPoint>> ListMetrics(const std::string& job_id, const MetricQuery& query) override;
   absl::StatusOr<MetricSample> SampleMetrics(const std::string& job_id, const std::vector<std::string>& names) override;
+  absl::StatusOr<std::optional<double>> LastValue(const std::string& job_id, const std::string& name, int64_t after,
+                                                  int64_t until) override;
   absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) override;
   absl::StatusOr<std::vector<std::string>> HeatmapNames(const std::string& job_id) override;
   absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) override;
@@ -77,6 +79,7 @@ class SqliteTransaction final : public Transaction {
   absl::Status DeleteMembers(const std::string& job_id) override;
   absl::Status PutAttempt(const Attempt& attempt) override;
   absl::Status PutCheckpoint(const Checkpoint& checkpoint) override;
+  absl::Status PinCheckpoint(const std::string& job_id, int64_t step, bool pinned) override;
   absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) override;
   absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) override;
   absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve) override;

@@ -42,10 +42,10 @@ constexpr char kPutAttempt[] =
     "job_state = excluded.job_state, failure_class = excluded.failure_class, message = excluded.message, "
     "started_ms = excluded.started_ms, finished_ms = excluded.finished_ms";
 constexpr char kPutCheckpoint[] =
-    "INSERT INTO checkpoints (job, step, attempt, fence, manifest_hash, files, committed_ms) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (job, step) DO UPDATE SET attempt = excluded.attempt, "
+    "INSERT INTO checkpoints (job, step, attempt, fence, manifest_hash, files, committed_ms, validation_loss) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (job, step) DO UPDATE SET attempt = excluded.attempt, "
     "fence = excluded.fence, manifest_hash = excluded.manifest_hash, files = excluded.files, "
-    "committed_ms = excluded.committed_ms";
+    "committed_ms = excluded.committed_ms, validation_loss = excluded.validation_loss";
 constexpr char kPutHeatmap[] =
     "INSERT INTO heatmaps (job, name, step, attempt, layers, heads, cells) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
     "ON CONFLICT (job, name, step) DO UPDATE SET attempt = excluded.attempt, layers = excluded.layers, "
@@ -172,8 +172,14 @@ absl::Status SqliteTransaction::PutCheckpoint(const Checkpoint& checkpoint) {
   NotePlacement();  // a canary's first checkpoint lets the others go
   const std::string files = EncodeFiles(checkpoint.files);
   return Query(db_, kPutCheckpoint, *seq, checkpoint.step, checkpoint.attempt, checkpoint.fence,
-               checkpoint.manifest_hash, files, checkpoint.committed_ms)
+               checkpoint.manifest_hash, files, checkpoint.committed_ms, checkpoint.validation_loss)
       .Run();
+}
+
+absl::Status SqliteTransaction::PinCheckpoint(const std::string& job_id, int64_t step, bool pinned) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  return Query(db_, "UPDATE checkpoints SET pinned = ?3 WHERE job = ?1 AND step = ?2", *seq, step, pinned).Run();
 }
 
 absl::Status SqliteTransaction::DeleteCheckpoint(const std::string& job_id, int64_t step) {

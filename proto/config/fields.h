@@ -103,6 +103,7 @@ void VisitLaterFields(Config& c, Visitor&& v) {
   v("train.max_roll_backs", c.train.max_roll_backs, 0, 1000);
   v("eval.metrics", c.eval.metrics, EvalMetrics());
   v("checkpoint.keep_period", c.checkpoint.keep_period, 0, kLarge);
+  v("checkpoint.keep_best", c.checkpoint.keep_best);
   v("data.domains", c.data.domains, Choices{});
   v("data.weights", c.data.weights, 0.0, 1e9);
   v("train.shard_optimizer", c.train.shard_optimizer);

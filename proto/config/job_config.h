@@ -107,6 +107,7 @@ struct CheckpointConfig {
   int64_t every = 1000;     // steps; also at the end
   int64_t keep = 2;         // newest complete ones kept, on the worker's disk and the coordinator's
   int64_t keep_period = 0;  // the coordinator also keeps those of its multiples, in steps; 0: none
+  bool keep_best = false;   // and, of those that it has, the one with the lowest validation loss
 };
 
 // What kind evaluate measures, with the sizes of EvalConfig.

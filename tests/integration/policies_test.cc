@@ -2,6 +2,8 @@
 // checkpoints that are kept, and what sinkctl why says of each.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "tests/testing/test_cluster.h"
 
 namespace sink {
@@ -77,6 +79,32 @@ TEST(Checkpoints, ThoseOfTheKeepPeriodStay) {
   std::vector<int64_t> steps;
   for (const nlohmann::json& checkpoint : listed["checkpoints"]) steps.push_back(checkpoint["step"]);
   EXPECT_EQ(steps, (std::vector<int64_t>{40, 30, 20, 10}));
+}
+
+TEST(Checkpoints, TheBestOneIsJudgedByWhatTheTrainerMeasured) {
+  TestCluster cluster({.workers = 1});
+  std::string yaml = TinySweep("best", 40, {"1e-2"});
+  yaml.replace(yaml.find("{every: 25}"), 11, "{every: 5, keep: 1, keep_best: true}");
+  yaml.replace(yaml.find("{every: 50,"), 11, "{every: 5,");
+  const std::string file = cluster.WriteSweep("best.yaml", yaml);
+  ASSERT_EQ(cluster.Sinkctl({"submit", file}).exit_code, 0);
+  ASSERT_TRUE(cluster.WaitUntilFinal("best", 60));
+  const std::string id = IdOf(cluster.Jobs("best").begin()->second);
+  std::map<int64_t, double> losses;
+  const nlohmann::json points = cluster.Sinkctl({"metrics", id, "--name", "validation_loss/all", "--json"}).Json();
+  for (const nlohmann::json& point : points["points"])
+    losses[point["step"].get<int64_t>()] = point["value"].get<double>();
+  const nlohmann::json listed = cluster.Sinkctl({"checkpoint", "list", id, "--json"}).Json();
+  // The newest, and the best where that is another one. Which those before them were depends on what was sent in time.
+  const nlohmann::json& kept = listed["checkpoints"];
+  ASSERT_FALSE(kept.empty());
+  EXPECT_EQ(kept[0]["step"], 40);
+  EXPECT_EQ(kept.size(), kept[0]["best"] == true ? 1u : 2u);
+  EXPECT_TRUE(kept.back()["best"] == true);
+  for (const nlohmann::json& checkpoint : kept) {
+    EXPECT_EQ(checkpoint["validation_loss"], losses.at(checkpoint["step"].get<int64_t>()));
+    EXPECT_LE(kept.back()["validation_loss"], checkpoint["validation_loss"]);
+  }
 }
 
 }  // namespace

@@ -150,6 +150,14 @@ const std::map<std::string, ClientRow> kClientRows = {
         request.add_steps(10);
         return client.DropCheckpoints(request).status();
       }}},
+    {"PinCheckpoint",
+     {true,
+      [](CoordinatorClient& client, const Scene& scene) {
+        auto request = OfJob<v1::PinCheckpointRequest>(scene);
+        request.set_step(10);
+        request.set_pinned(true);
+        return client.PinCheckpoint(request).status();
+      }}},
     {"SetPriority",  // behind others, which is not an admin's alone
      {true,
       [](CoordinatorClient& client, const Scene& scene) {

@@ -194,8 +194,19 @@ Json ToJson(const v1::Checkpoint& checkpoint) {
           {"attempt", checkpoint.attempt()},
           {"manifest_hash", checkpoint.manifest_hash()},
           {"committed_ms", TimeOrNull(checkpoint.committed_ms())},
+          {"validation_loss", checkpoint.has_validation_loss() ? Number(checkpoint.validation_loss()) : Json(nullptr)},
+          {"pinned", checkpoint.pinned()},
           {"bytes", bytes},
           {"files", std::move(files)}};
+}
+
+Json ToJson(const google::protobuf::RepeatedPtrField<v1::Checkpoint>& checkpoints) {
+  Json list = Json::array();
+  for (const v1::Checkpoint& checkpoint : checkpoints) {
+    list.push_back(ToJson(checkpoint));
+    list.back()["best"] = checkpoint.best();
+  }
+  return list;
 }
 
 Json ToJson(const v1::LogLine& line) {

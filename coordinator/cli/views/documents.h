@@ -13,7 +13,9 @@
 // worker       id name address state devices devices_free device_kind version last_seen_ms job_ids models
 //              hold ("", "cordoned", "draining", "quarantined") hold_reason
 // attempt      attempt worker state failure_class message started_ms finished_ms
-// checkpoint   job_id step attempt manifest_hash committed_ms bytes files [{name size xxh3}]
+// checkpoint   job_id step attempt manifest_hash committed_ms validation_loss (the last by then) pinned bytes
+//              files [{name size xxh3}]
+//              In a list of all that a job has also: best (has the lowest validation loss).
 // log line     cursor time_ms attempt level text
 // metric point name step value attempt
 #pragma once
@@ -31,6 +33,7 @@ Json ToJson(const v1::Sweep& sweep);
 Json ToJson(const v1::Worker& worker);
 Json ToJson(const v1::Attempt& attempt);
 Json ToJson(const v1::Checkpoint& checkpoint);
+Json ToJson(const google::protobuf::RepeatedPtrField<v1::Checkpoint>& checkpoints);  // all of a job's
 Json ToJson(const v1::LogLine& line);
 Json ToJson(const v1::MetricPoint& point);
 

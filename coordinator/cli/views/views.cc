@@ -163,6 +163,13 @@ Column WorkerStateColumn() {
           }};
 }
 
+Column MarkColumn() {
+  return {{"MARK"}, "pinned", [](const Json& row) -> Cell {
+            const bool pinned = row["pinned"].get<bool>(), best = row["best"].get<bool>();
+            return {pinned && best ? "pinned, best" : pinned ? "pinned" : best ? "best" : ""};
+          }};
+}
+
 Cell StateCell(const std::string& state) {
   const std::optional<JobState> known = ParseName<JobState>(state);
   return {Lower(state), known ? StyleOf(*known) : Style::kPlain};

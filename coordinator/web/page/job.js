@@ -51,7 +51,7 @@ export function jobPage(view, id, options) {
       h("h2", {}, "Heads"), heat.element, h("h2", {}, "Log"),
       h("div", {class: "controls"}, h("label", {}, follow, " follow")), log, h("h2", {}, "Attempts"),
       table(["#", "State", "Worker", "Began", "Took", "Why it ended"], attempts), h("h2", {}, "Checkpoints"),
-      table(["Step", "Size", "Committed", "Get it"], checkpoints),
+      table(["Step", "Size", "Committed", "Mark", "Get it"], checkpoints),
       h("details", {}, h("summary", {}, "Configuration"), config));
 
   function drawFacts(why) {
@@ -131,6 +131,7 @@ export function jobPage(view, id, options) {
                     "tr", {}, h("td", {}, checkpoint.step || 0),
                     h("td", {}, bytes((checkpoint.files || []).reduce((sum, file) => sum + Number(file.size || 0), 0))),
                     h("td", {}, when(checkpoint.committed_ms)),
+                    h("td", {}, [checkpoint.pinned && "pinned", checkpoint.best && "best"].filter(Boolean).join(", ")),
                     h("td", {},
                       view.mayChange ?
                           h("a", {href: `/api/checkpoint?job=${id}&step=${checkpoint.step || 0}`, download: true},

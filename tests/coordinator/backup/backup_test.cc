@@ -122,6 +122,7 @@ TEST_F(BackupTest, ACopyOfARunningCoordinatorGoesOnWhereItWasMade) {
   const Lease lease = Ask(*old.manager, 1).lease;
   ASSERT_TRUE(Say(*old.manager, lease, 1, 7).ok());
   Commit(*old.manager, lease, 5);
+  ASSERT_TRUE(old.manager->checkpoints().Pin(Id(1), 5, true).ok());
 
   const auto report = MakeCopy();
   ASSERT_TRUE(report.ok()) << report.status();
@@ -134,6 +135,7 @@ TEST_F(BackupTest, ACopyOfARunningCoordinatorGoesOnWhereItWasMade) {
   const auto points = restored.manager->queries().ReadMetrics(Id(1), {});
   ASSERT_EQ(points->size(), 1u);
   EXPECT_EQ(points->front().step, 7);
+  EXPECT_TRUE(restored.manager->queries().ListCheckpoints(Id(1))->front().pinned);
   // Its worker comes back, goes on under the lease that the copy knows, and its newer events are taken.
   EXPECT_EQ(Register(*restored.manager, {lease}), std::vector<Lease>{lease});
   EXPECT_TRUE(Say(*restored.manager, lease, 2, 8).ok());

@@ -76,6 +76,8 @@ TEST(Usage, HelpOfEveryCommandHasTwoExamples) {
                                                                                        {"checkpoint", "get"},
                                                                                        {"checkpoint", "verify"},
                                                                                        {"checkpoint", "drop"},
+                                                                                       {"checkpoint", "pin"},
+                                                                                       {"checkpoint", "unpin"},
                                                                                        {"completion"},
                                                                                        {"version"}}) {
     std::vector<std::string> args = {"help"};
@@ -695,6 +697,42 @@ TEST_F(CliTest, CheckpointsAreVerifiedAndDropped) {
   ExpectError(Sinkctl({"retry", lease.job_id(), "--from-step", "60"}), kNotFound, "it has those of 50");
   EXPECT_EQ(Sinkctl({"retry", lease.job_id(), "--from-step", "0"}).code, kOk);
   EXPECT_THAT(Sinkctl({"checkpoint", "list", lease.job_id()}).out, HasSubstr("no checkpoints yet"));
+}
+
+TEST_F(CliTest, ACheckpointIsPinnedAndUnpinned) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  const std::string id = grants[0].lease().job_id();
+  const auto save = [&](int64_t step) {
+    SaveCheckpoint(grants[0], step, {{"manifest.json", "{}"}, {"model.safetensors", "xyz"}});
+  };
+  const auto list = [&] { return Sinkctl({"checkpoint", "list", id, "--json"}).json()["checkpoints"]; };
+  save(20);
+  EXPECT_TRUE(list()[0]["validation_loss"].is_null()) << "nothing was measured";
+  EXPECT_EQ(list()[0]["best"], false);
+  Report(grants[0], {pipe::Metrics{30, {{"validation_loss/all", 2.5}}}});
+  for (const int64_t step : {50, 60}) save(step);
+
+  EXPECT_THAT(Sinkctl({"checkpoint", "pin", id, "--step", "60"}).out, HasSubstr("checkpoint of step 60 pinned"));
+  EXPECT_EQ(Sinkctl({"checkpoint", "pin", id.substr(0, 8), "--step", "60", "--json"}).json()["pinned"], 60) << "again";
+  EXPECT_THAT(Sinkctl({"checkpoint", "list", id}).out, AllOf(HasSubstr("pinned"), HasSubstr("best")));
+  EXPECT_THAT(Sinkctl({"job", id}).out, AllOf(HasSubstr("pinned"), HasSubstr("best")));
+  EXPECT_EQ(list()[0]["pinned"], true);
+  EXPECT_EQ(list()[0]["best"], false);
+  EXPECT_EQ(list()[1]["pinned"], false);
+  EXPECT_EQ(list()[1]["best"], true) << "of those of one loss the first";
+  EXPECT_EQ(list()[1]["validation_loss"], 2.5);
+
+  for (const int64_t step : {70, 80, 90}) save(step);
+  EXPECT_EQ(list().size(), 3u) << "the newest two and the one that is pinned";
+  ExpectError(Sinkctl({"checkpoint", "drop", id, "--step", "60"}), kRefused, "is pinned; unpin it first");
+  ExpectError(Sinkctl({"checkpoint", "pin", id, "--step", "70"}), kNotFound, "it has those of 90, 80, 60");
+  ExpectError(Sinkctl({"checkpoint", "pin", id}), kUsage, "--step is required");
+  EXPECT_EQ(Sinkctl({"checkpoint", "unpin", id, "--step", "60", "--json"}).json()["unpinned"], 60);
+  EXPECT_EQ(Sinkctl({"checkpoint", "drop", id, "--step", "60"}).code, kOk);
+  const std::string audit = Sinkctl({"audit"}).out;
+  EXPECT_THAT(audit, AllOf(HasSubstr("PinCheckpoint"), HasSubstr("UnpinCheckpoint")));
 }
 
 }  // namespace

@@ -26,7 +26,8 @@ TEST(Completion, CommandsOptionsAndFixedValues) {
   using ::testing::ElementsAre;
   EXPECT_THAT(Words(RunSinkctl({"__complete", ""})), Contains("submit"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "sta"})), ElementsAre("status"));
-  EXPECT_THAT(Words(RunSinkctl({"__complete", "checkpoint", ""})), ElementsAre("list", "verify", "drop", "get"));
+  EXPECT_THAT(Words(RunSinkctl({"__complete", "checkpoint", ""})),
+              ElementsAre("list", "verify", "drop", "pin", "unpin", "get"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "status", "--"})), Contains("--watch"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "status", "--"})), Contains("--coordinator"));
   EXPECT_THAT(Words(RunSinkctl({"__complete", "--coordinator", "x:1", "work"})), ElementsAre("workers", "worker"));

@@ -19,10 +19,36 @@ class PolicyTest : public ManagerTest {
     ASSERT_TRUE(manager->clients().Submit(request, now).ok());
   }
   // The job's next measurement of the metric; its sequence numbers go on from 2.
-  void Measure(const Lease& lease, int64_t step, double value) {
+  void Measure(const Lease& lease, int64_t step, double value, const std::string& name = "loss") {
     const auto reported =
-        manager->workers().Report("w", lease, {Metric(seq_[lease.job_id + lease.id]++ + 2, step, value, "loss")}, now);
+        manager->workers().Report("w", lease, {Metric(seq_[lease.job_id + lease.id]++ + 2, step, value, name)}, now);
     ASSERT_TRUE(reported.ok()) << reported.status();
+  }
+  void MeasureLoss(const Lease& lease, int64_t step, double value) {
+    Measure(lease, step, value, "validation_loss/all");
+  }
+  void Commit(const Lease& lease, int64_t step, const std::string& hash = "hash") {
+    const auto pushed_out = manager->workers().CommitCheckpoint("w", lease, {step, hash, {{"a", 5, "x"}}, 1}, now);
+    ASSERT_TRUE(pushed_out.ok()) << pushed_out.status();
+  }
+  // A job that keeps the newest of its checkpoints, and what its configuration says.
+  Lease StartKeeping(int newest, const std::string& config_json = "{}") {
+    SubmitRequest request = Sweep({1});
+    request.jobs[0].checkpoints_kept = newest;
+    request.jobs[0].config_json = config_json;
+    EXPECT_TRUE(manager->clients().Submit(request, now).ok());
+    Register();
+    return Start(1);
+  }
+  std::vector<Checkpoint> Checkpoints() {
+    const auto rows = manager->queries().ListCheckpoints(Id(1));
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    return rows.ok() ? *rows : std::vector<Checkpoint>();
+  }
+  std::vector<int64_t> Steps() {
+    std::vector<int64_t> steps;
+    for (const Checkpoint& checkpoint : Checkpoints()) steps.push_back(checkpoint.step);
+    return steps;
   }
   bool Stopping(const Lease& lease) {
     const auto heard = Heartbeat({lease});
@@ -168,13 +194,98 @@ TEST_F(PolicyTest, CheckpointsOfThePeriodStayWhenNewerOnesPushTheOthersOut) {
   ASSERT_TRUE(manager->clients().Submit(request, now).ok());
   Register();
   const Lease lease = Start(1);
-  for (int64_t step : {10, 20, 30, 40, 50, 60, 70}) {
-    ASSERT_TRUE(manager->workers().CommitCheckpoint("w", lease, {step, "hash", {{"a", 5, "x"}}, 1}, now).ok());
+  for (int64_t step : {10, 20, 30, 40, 50, 60, 70}) Commit(lease, step);
+  EXPECT_THAT(Steps(), ElementsAre(70, 60, 40, 20));
+}
+
+TEST_F(PolicyTest, TheCheckpointWithTheLowestValidationLossStaysUntilAnotherIsBetter) {
+  const Lease lease = StartKeeping(1, R"({"checkpoint":{"keep_best":true}})");
+  MeasureLoss(lease, 0, 5.0);
+  Commit(lease, 10);
+  EXPECT_EQ(Checkpoints()[0].validation_loss, 5.0) << "the nearest before it, which is that of step 0";
+  MeasureLoss(lease, 20, 2.0);
+  Commit(lease, 20);
+  EXPECT_THAT(Steps(), ElementsAre(20));
+  MeasureLoss(lease, 30, 3.0);
+  Commit(lease, 30);
+  EXPECT_THAT(Steps(), ElementsAre(30, 20));
+  Commit(lease, 40);
+  EXPECT_EQ(Checkpoints()[0].validation_loss, 3.0) << "nothing was measured since";
+  EXPECT_THAT(Steps(), ElementsAre(40, 20));
+  MeasureLoss(lease, 50, 2.0);
+  Commit(lease, 50);
+  EXPECT_THAT(Steps(), ElementsAre(50, 20)) << "of equals the first";
+  MeasureLoss(lease, 60, std::nan(""));
+  Commit(lease, 60);
+  EXPECT_THAT(Steps(), ElementsAre(60, 20)) << "what is not a number is not the best";
+  MeasureLoss(lease, 70, 1.0);
+  MeasureLoss(lease, 80, 0.5);  // training goes on while the checkpoint is on its way
+  Commit(lease, 70);
+  EXPECT_EQ(Checkpoints()[0].validation_loss, 1.0);
+  EXPECT_THAT(Steps(), ElementsAre(70)) << "the one that was the best goes";
+  MeasureLoss(lease, 90, 4.0);
+  Commit(lease, 90);
+  EXPECT_THAT(Steps(), ElementsAre(90, 70));
+}
+
+TEST_F(PolicyTest, WhoDoesNotAskForTheBestCheckpointKeepsTheNewest) {
+  const Lease lease = StartKeeping(1);
+  MeasureLoss(lease, 10, 1.0);
+  Commit(lease, 10);
+  MeasureLoss(lease, 20, 2.0);
+  Commit(lease, 20);
+  EXPECT_THAT(Steps(), ElementsAre(20));
+}
+
+TEST_F(PolicyTest, APinnedCheckpointStaysAndGoesWithTheNextOnceItIsUnpinned) {
+  const Lease lease = StartKeeping(1);
+  Commit(lease, 10);
+  ASSERT_TRUE(manager->checkpoints().Pin(Id(1), 10, true).ok());
+  for (const int64_t step : {20, 30}) Commit(lease, step);
+  EXPECT_THAT(Steps(), ElementsAre(30, 10));
+  const absl::Status refused = manager->checkpoints().Drop(Id(1), {30, 10});
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("is pinned; unpin it first: sinkctl checkpoint unpin " + Id(1) + " --step 10"));
+  EXPECT_THAT(Steps(), ElementsAre(30, 10)) << "all that it names or none";
+
+  ASSERT_TRUE(manager->checkpoints().Pin(Id(1), 10, false).ok());
+  EXPECT_THAT(Steps(), ElementsAre(30, 10)) << "until a newer one is there";
+  Commit(lease, 40);
+  EXPECT_THAT(Steps(), ElementsAre(40));
+  const absl::Status missing = manager->checkpoints().Pin(Id(1), 10, true);
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("it has those of 40"));
+}
+
+TEST_F(PolicyTest, APinIsKeptWhenItsStepIsTrainedAnewAndNotWhenItsBytesAreDamaged) {
+  const Lease lease = StartKeeping(1);
+  Commit(lease, 10);
+  ASSERT_TRUE(manager->checkpoints().Pin(Id(1), 10, true).ok());
+  Commit(lease, 10, "another");
+  for (const int64_t step : {20, 30}) Commit(lease, step);
+  ASSERT_THAT(Steps(), ElementsAre(30, 10));
+  const Checkpoint pinned = Checkpoints()[1];
+  EXPECT_EQ(pinned.manifest_hash, "another");
+  EXPECT_TRUE(pinned.pinned);
+  EXPECT_TRUE(*manager->checkpoints().DropDamaged(pinned, "a bit", now));
+  EXPECT_THAT(Steps(), ElementsAre(30));
+}
+
+TEST_F(PolicyTest, ARetryFromBeforeAPinnedCheckpointIsRefused) {
+  const Lease lease = StartKeeping(2);
+  for (const int64_t step : {10, 20}) Commit(lease, step);
+  ASSERT_TRUE(manager->checkpoints().Pin(Id(1), 20, true).ok());
+  ASSERT_EQ(*Finish(lease, JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  const auto retry = [&](int64_t step) { return manager->clients().Retry({"", {Id(1)}}, now, step).status(); };
+  for (const int64_t step : {0, 10}) {
+    EXPECT_EQ(retry(step).code(), absl::StatusCode::kFailedPrecondition) << step;
+    EXPECT_EQ(State(1), JobState::kFailed);
+    EXPECT_THAT(Steps(), ElementsAre(20, 10));
   }
-  std::vector<int64_t> steps;
-  const auto kept = manager->queries().ListCheckpoints(Id(1));
-  for (const Checkpoint& checkpoint : *kept) steps.push_back(checkpoint.step);
-  EXPECT_THAT(steps, ElementsAre(70, 60, 40, 20));
+  ASSERT_TRUE(manager->checkpoints().Pin(Id(1), 20, false).ok());
+  ASSERT_TRUE(retry(10).ok());
+  EXPECT_THAT(Steps(), ElementsAre(10));
 }
 
 TEST_F(PolicyTest, ExplainTellsWhatAQueuedJobLacks) {

@@ -34,6 +34,7 @@ const std::map<std::string, std::string> kDeclared = {
     {"ClientService/DownloadCheckpoint", "sa"},
     {"ClientService/VerifyCheckpoints", "vsa"},
     {"ClientService/DropCheckpoints", "sa"},
+    {"ClientService/PinCheckpoint", "sa"},
     {"ClientService/HoldWorkers", "a"},
     {"ClientService/SetPriority", "sa"},
     {"ClientService/CollectGarbage", "a"},

@@ -658,6 +658,41 @@ TEST_F(DamageTest, WhatIsDroppedOfAJobThatNobodyHasGoesAtOnce) {
   EXPECT_EQ(Lease(2).resume_from().step(), 30);
 }
 
+TEST_F(DamageTest, APinnedCheckpointStaysWithItsFilesUntilItIsUnpinnedOrDamaged) {
+  const v1::Grant grant = RunningJob();
+  const std::string job = grant.lease().job_id();
+  const auto there = [&](int64_t step) { return std::filesystem::exists(CheckpointFolder(grant.lease(), step)); };
+  v1::PinCheckpointRequest pin;
+  pin.set_job_id(job);
+  pin.set_pinned(true);
+  EXPECT_EQ(client_->PinCheckpoint(pin).status().code(), absl::StatusCode::kInvalidArgument) << "without a step";
+  for (const int64_t step : {10, 20}) {
+    ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+    pin.set_step(step);
+    ASSERT_TRUE(client_->PinCheckpoint(pin).ok());
+  }
+  for (const int64_t step : {30, 40, 50}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  EXPECT_THAT(Steps(job), ElementsAre(50, 40, 20, 10));
+  EXPECT_TRUE(there(10) && there(20) && !there(30));
+  v1::DropCheckpointsRequest drop;
+  drop.set_job_id(job);
+  drop.add_steps(10);
+  EXPECT_EQ(client_->DropCheckpoints(drop).status().code(), absl::StatusCode::kFailedPrecondition);
+
+  FlipABit(grant.lease(), 20);
+  v1::DownloadCheckpointRequest download;
+  download.set_job_id(job);
+  download.set_step(20);
+  EXPECT_TRUE(absl::IsDataLoss(client_->DownloadCheckpoint(download, [](const auto&) { return true; })));
+  EXPECT_THAT(Steps(job), ElementsAre(50, 40, 10)) << "damage is not kept";
+  pin.set_step(10);
+  pin.set_pinned(false);
+  ASSERT_TRUE(client_->PinCheckpoint(pin).ok());
+  ASSERT_TRUE(Upload(grant.lease(), 60, TestCheckpoint()).ok());
+  EXPECT_THAT(Steps(job), ElementsAre(60, 50));
+  EXPECT_FALSE(there(10));
+}
+
 TEST_F(DamageTest, TheScrubFindsWhatNobodyHasAskedFor) {
   StopServer();
   scrub_interval_ = absl::Milliseconds(20);

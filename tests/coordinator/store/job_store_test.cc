@@ -354,6 +354,7 @@ TEST_P(JobStoreContract, MissingRowsAreNotFound) {
   EXPECT_EQ(code([](Snapshot& r) { return r.ListLogs(Id(9), 0, 1); }), absl::StatusCode::kNotFound);
   EXPECT_EQ(code([](Snapshot& r) { return r.ListMetrics(Id(9), {}); }), absl::StatusCode::kNotFound);
   EXPECT_EQ(code([](Snapshot& r) { return r.SampleMetrics(Id(9), {}); }), absl::StatusCode::kNotFound);
+  EXPECT_EQ(code([](Snapshot& r) { return r.LastValue(Id(9), "a", 0, 1); }), absl::StatusCode::kNotFound);
   EXPECT_EQ(store_->Write([](Transaction& r) { return r.UpdateJob(QueuedJob(9)); }).code(),
             absl::StatusCode::kNotFound);
   EXPECT_EQ(store_->Write([](Transaction& r) { return r.UpdateProgress(QueuedJob(9)); }).code(),
@@ -632,6 +633,50 @@ TEST_P(JobStoreContract, ChildRowsReadBack) {
             "answer");
   EXPECT_EQ(Get<uint64_t>([](Snapshot& rows) { return rows.GetEpoch(); }), 7u);
   EXPECT_EQ(Get<std::string>([](Snapshot& rows) { return rows.GetConfig(Id(1)); }), "{\"job\":\"" + Id(1) + "\"}");
+}
+
+TEST_P(JobStoreContract, ACheckpointWrittenAnewKeepsItsPin) {
+  Insert(QueuedJob(1));
+  const auto stored = [this] {
+    return Get<std::vector<Checkpoint>>([](Snapshot& rows) { return rows.ListCheckpoints(Id(1)); });
+  };
+  Checkpoint checkpoint{Id(1), 10, 1, 9, "hash", {{"a.bin", 5, "x"}}, 1};
+  checkpoint.pinned = true;  // which is not said here
+  Must([&](Transaction& rows) { return rows.PutCheckpoint(checkpoint); });
+  ASSERT_EQ(stored().size(), 1u);
+  EXPECT_FALSE(stored()[0].pinned);
+  EXPECT_TRUE(std::isnan(stored()[0].validation_loss));
+  Must([&](Transaction& rows) { return rows.PinCheckpoint(Id(1), 10, true); });
+  checkpoint.pinned = false;
+  checkpoint.manifest_hash = "another";
+  checkpoint.validation_loss = 2.5;
+  Must([&](Transaction& rows) { return rows.PutCheckpoint(checkpoint); });
+  EXPECT_TRUE(stored()[0].pinned);
+  EXPECT_EQ(stored()[0].manifest_hash, "another");
+  EXPECT_EQ(stored()[0].validation_loss, 2.5);
+  Must([&](Transaction& rows) { return rows.PinCheckpoint(Id(1), 20, true); });
+  EXPECT_EQ(stored().size(), 1u) << "a pin makes no checkpoint";
+  Must([&](Transaction& rows) { return rows.PinCheckpoint(Id(1), 10, false); });
+  EXPECT_FALSE(stored()[0].pinned);
+}
+
+TEST_P(JobStoreContract, TheLastValueOfACurveIsThatOfItsLastStepInTheRange) {
+  Insert(QueuedJob(1));
+  const auto last = [this](const std::string& name, int64_t after, int64_t until) {
+    return Get<std::optional<double>>([&](Snapshot& rows) { return rows.LastValue(Id(1), name, after, until); });
+  };
+  EXPECT_EQ(last("loss", -1, 100), std::nullopt);
+  Must([&](Transaction& rows) {
+    return rows.PutMetrics(Id(1), {{0, "loss", 0, 9.0, 1}, {0, "other", 5, 1.0, 1}, {0, "loss", 10, 8.0, 1}});
+  });
+  // A later attempt begins before that, measures other steps, and repeats one.
+  Must([&](Transaction& rows) { return rows.PutMetrics(Id(1), {{0, "loss", 5, 7.0, 2}, {0, "loss", 10, 6.0, 2}}); });
+  EXPECT_EQ(last("loss", -1, 4), 9.0);
+  EXPECT_EQ(last("loss", 0, 4), std::nullopt) << "the range begins after its first step";
+  EXPECT_EQ(last("loss", 0, 9), 7.0);
+  EXPECT_EQ(last("loss", 0, 10), 6.0) << "it ends with its last";
+  EXPECT_EQ(last("loss", 10, 100), std::nullopt);
+  EXPECT_EQ(last("lo", -1, 100), std::nullopt);
 }
 
 TEST_P(JobStoreContract, AWorkerThatHasRetiredIsInTheListOfAllAlone) {

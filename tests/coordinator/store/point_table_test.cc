@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 #include <random>
 
 #include "coordinator/store/memory_store.h"
@@ -111,6 +112,20 @@ TEST(PointTable, AgreesWithTheStoreInMemoryWhateverIsRepeated) {
       report.clear();
     }
     begin = std::max<int64_t>(0, end - static_cast<int64_t>(random() % 300));
+  }
+  for (int i = 0; i < 500; ++i) {
+    const std::string name = "name/" + std::to_string(random() % 13);  // one more than there are
+    const int64_t until = static_cast<int64_t>(random() % 1000), after = until - static_cast<int64_t>(random() % 100);
+    std::optional<double> last[2];
+    for (int store = 0; store < 2; ++store) {
+      const absl::Status status = stores[store]->Read([&](Snapshot& rows) {
+        const auto value = rows.LastValue(kJob, name, after, until);
+        if (value.ok()) last[store] = *value;
+        return value.status();
+      });
+      ASSERT_TRUE(status.ok()) << status;
+    }
+    EXPECT_EQ(last[0], last[1]) << name << " after " << after << " until " << until;
   }
   std::map<std::pair<std::string, int64_t>, std::pair<double, int>> read[2];
   std::vector<std::string> order[2];

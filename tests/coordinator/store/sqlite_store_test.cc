@@ -173,6 +173,10 @@ TEST(SqliteStore, AFailingDiskIsNamedWithTheWayOut) {
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
   absl::Status status = db.Execute(
+      "ALTER TABLE checkpoints DROP COLUMN pinned; ALTER TABLE checkpoints DROP COLUMN validation_loss;"
+      "PRAGMA user_version = 14");
+  if (!status.ok() || to_version == 14) return status;
+  status = db.Execute(
       "DROP INDEX jobs_front;"
       "ALTER TABLE sweeps ADD COLUMN study TEXT NOT NULL DEFAULT '';"
       "UPDATE sweeps SET study = coalesce((SELECT json FROM studies WHERE sweep = name), ''); DROP TABLE studies;"
@@ -258,6 +262,38 @@ TEST(SqliteStore, AStudyOfAnOlderFileStaysWithItsSweep) {
   }
   auto store = MustOpen(folder / "d");
   EXPECT_EQ(Study(*store, "s"), "{\"a\":1}");
+}
+
+TEST(SqliteStore, CheckpointsOfAnOlderFileAreThereAndCanBePinned) {
+  testing::TempDir folder;
+  const Checkpoint checkpoint{Id(1), 10, 1, 9, "hash", {{"a.bin", 5, "x"}}, 1};
+  {
+    auto store = MustOpen(folder / "d");
+    ASSERT_TRUE(AddJob(*store, 1).ok());
+    ASSERT_TRUE(store->Write([&](Transaction& rows) { return rows.PutCheckpoint(checkpoint); }).ok());
+  }
+  {
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+    ASSERT_TRUE(Undo(**db, 14).ok());
+  }
+  auto store = MustOpen(folder / "d");
+  const auto stored = [&] {
+    std::vector<Checkpoint> checkpoints;
+    const absl::Status status = store->Read([&](Snapshot& rows) -> absl::Status {
+      SINK_ASSIGN_OR_RETURN(checkpoints, rows.ListCheckpoints(Id(1)));
+      return absl::OkStatus();
+    });
+    EXPECT_TRUE(status.ok()) << status;
+    return checkpoints;
+  };
+  ASSERT_EQ(stored().size(), 1u);
+  EXPECT_EQ(stored()[0].files, checkpoint.files);
+  EXPECT_FALSE(stored()[0].pinned);
+  EXPECT_TRUE(std::isnan(stored()[0].validation_loss)) << "nobody had asked what it was";
+  ASSERT_TRUE(store->Write([](Transaction& rows) { return rows.PinCheckpoint(Id(1), 10, true); }).ok());
+  store.reset();
+  store = MustOpen(folder / "d");
+  EXPECT_TRUE(stored()[0].pinned);
 }
 
 TEST(SqliteStore, JobsOfAnOlderFileQueueByTheSetThatTheirConfigurationNames) {
@@ -444,6 +480,24 @@ TEST(SqliteStore, WhatALeaseReadsCostsTheSameHoweverMuchIsStored) {
     EXPECT_GT(few, 0) << read.name;
     EXPECT_LE(many, few + few / 10) << read.name;
   }
+}
+
+TEST(SqliteStore, TheNewestValueOfACurveCostsTheSameHoweverLongItIs) {
+  const auto steps_of = [](int64_t points_stored) {
+    testing::TempDir folder;
+    {
+      auto store = MustOpen(folder / "d");
+      EXPECT_TRUE(AddJob(*store, 1).ok());
+      std::vector<MetricPoint> points;
+      for (int64_t step = 1; step <= points_stored; ++step) points.push_back({0, "loss", step, 0.5, 1});
+      EXPECT_TRUE(store->Write([&](Transaction& rows) { return rows.PutMetrics(Id(1), points); }).ok());
+    }
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadOnly);
+    return StepsOf(**db, [&](SqliteTransaction& rows) {
+      EXPECT_EQ(*rows.LastValue(Id(1), "loss", points_stored - 10, points_stored), 0.5);
+    });
+  };
+  EXPECT_LE(steps_of(200'000), steps_of(2'000) + 100);
 }
 
 TEST(SqliteStore, AFileThatIsNoDatabaseIsAnErrorThatNamesIt) {
