@@ -1,5 +1,6 @@
 // sinkctl plan: what a sweep file means, before anything is stored. Needs no coordinator, unless --diff asks which of
-// the jobs it has already, what workers have, and how many jobs those at hand run at once.
+// the jobs it has already and how many the workers at hand run at once. One that answers soon says of a single file in
+// any case what no worker has.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -20,6 +21,7 @@ namespace sink::cli {
 namespace {
 
 constexpr double kDeviceFlops = 4e14;  // an H100 SXM's 989 TFLOP/s of dense bf16 at 40 %
+constexpr double kSoonSeconds = 1;     // for an answer that was not asked for
 
 struct PlanOptions {
   std::vector<std::string> files;
@@ -277,6 +279,14 @@ Page PageTogether(const PlanOptions& options, const std::optional<Speed>& speed,
   return page;
 }
 
+// What no worker has, where there is a coordinator that says so soon.
+void AddAvailabilityIfAnswered(Session& session, const SweepFiles& files, Page* page) {
+  session.timeout_s = std::min(session.timeout_s, kSoonSeconds);
+  if (!session.Connect().ok()) return;
+  const auto response = Submit(session, files, /*dry_run=*/true, /*replace=*/true);
+  if (response.ok()) AddAvailability(*response, page);
+}
+
 // One file's page. An Outcome other than kOk: why there is none.
 Outcome PlanFile(Session& session, const PlanOptions& options, const std::string& file,
                  const std::optional<Speed>& speed, Page* page) {
@@ -297,7 +307,11 @@ Outcome PlanFile(Session& session, const PlanOptions& options, const std::string
   *page = PlanPage(*files, answer, options, speed);
   AddChangesNothing(*files, page);
   AddRepeats(*files, page);
-  if (answer.has_value()) AddAvailability(answer->response, page);
+  if (answer.has_value()) {
+    AddAvailability(answer->response, page);
+  } else if (options.files.size() == 1) {
+    AddAvailabilityIfAnswered(session, *files, page);
+  }
   return {};
 }
 
@@ -339,8 +353,8 @@ void AddPlanCommand(Commands& commands) {
   AddChanges(command, &options->changes);
   command.AddFlag(
       "--diff", options->diff,
-      "Ask the coordinator which of the jobs it has already, what they need and no worker has, and how many "
-      "run at once on the workers at hand");
+      "Ask the coordinator which of the jobs it has already, and how many run at once on the workers at hand; what "
+      "they need and no worker has it says in any case, when it is there");
   command
       .AddOption("--device-flops", options->device_flops,
                  "FLOP/s that one device does, for the GPU-hours (4e14: an H100 at 40 % of its bf16 peak)")

@@ -54,7 +54,7 @@ Outcome Retry(Session& session, const RetryOptions& options) {
       TableBlock{"jobs", {JobIdColumn("id")}, "nothing to retry: no job has failed or was cancelled"});
   if (retried > 0)
     page.blocks.push_back(
-        TextBlock{{{std::to_string(retried) + (retried == 1 ? " job" : " jobs") + " queued again", Style::kBold}}});
+        TextBlock{{{std::to_string(retried) + (retried == 1 ? " job runs" : " jobs run") + " again", Style::kBold}}});
   session.printer().Print(page);
   return {};
 }

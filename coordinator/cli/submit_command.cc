@@ -1,6 +1,6 @@
 // sinkctl submit: expand a sweep file here, so that a mistake is told at once, and have the coordinator store its jobs.
-#include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -28,40 +28,41 @@ bool WillNotRun(const v1::SubmittedJob& job) {
   return !job.added() && (job.state() == v1::FAILED || job.state() == v1::CANCELLED);
 }
 
-// Ids of the stored jobs that have failed or were cancelled, each once.
-std::vector<std::string> EndedJobs(const v1::SubmitSweepResponse& response) {
+// How many of the stored jobs have failed or were cancelled; one that is listed twice counts once.
+int CountEnded(const v1::SubmitSweepResponse& response) {
   std::set<std::string> ids;
   for (const v1::SubmittedJob& job : response.jobs())
     if (WillNotRun(job)) ids.insert(job.id());
-  return {ids.begin(), ids.end()};
+  return static_cast<int>(ids.size());
 }
 
-// Queues them again; returns how many were.
-absl::StatusOr<int> RetryAll(Session& session, const std::vector<std::string>& ids) {
-  constexpr size_t kAtOnce = 1000;
-  int queued = 0;
-  for (size_t begin = 0; begin < ids.size(); begin += kAtOnce) {
-    v1::RetryRequest request;
-    for (size_t i = begin; i < std::min(ids.size(), begin + kAtOnce); ++i) request.add_job_ids(ids[i]);
-    request.set_request_id(files::RandomId());  // lets the client repeat the call after a lost answer
-    const auto response = session.client().Retry(request);
-    if (!response.ok()) return response.status();
-    queued += response->job_ids_size();
-  }
-  return queued;
+// Queues the sweep's jobs again that have ended so; returns how many were.
+absl::StatusOr<int> RetrySweep(Session& session, const std::string& sweep) {
+  v1::RetryRequest request;
+  request.set_sweep(sweep);
+  request.set_request_id(files::RandomId());  // lets the client repeat the call after a lost answer
+  const auto response = session.client().Retry(request);
+  if (!response.ok()) return response.status();
+  return response->job_ids_size();
 }
 
-// Of those that are stored and have ended without success: that they are queued again, or how they would be.
-TextBlock EndedBlock(size_t ended, int queued_again) {
-  const std::string jobs = ended == 1 ? "1 stored job has" : std::to_string(ended) + " stored jobs have";
-  if (queued_again > 0)
-    return {{{std::to_string(queued_again) + (queued_again == 1 ? " stored job" : " stored jobs") + " queued again",
-              Style::kGreen}}};
-  return {
-      {{jobs + " failed or been cancelled and will not run", Style::kYellow}, {"submit --retry queues them again"}}};
+// Of those that are stored and have ended without success: how they would be queued again, or how many are now. What
+// early stopping stopped is not: that is what the sweep asked for.
+void AddEnded(int ended, const std::optional<int>& queued_again, Page* page) {
+  const auto jobs = [](int count) { return std::to_string(count) + (count == 1 ? " stored job" : " stored jobs"); };
+  if (!queued_again && ended > 0)
+    page->blocks.push_back(TextBlock{
+        {{jobs(ended) + (ended == 1 ? " has" : " have") + " failed or been cancelled and will not run", Style::kYellow},
+         {"submit --retry queues them again"}}});
+  if (queued_again.value_or(0) > 0)
+    page->blocks.push_back(TextBlock{{{jobs(*queued_again) + " queued again", Style::kGreen}}});
+  if (queued_again && ended > *queued_again)
+    page->blocks.push_back(TextBlock{{{jobs(ended - *queued_again) + " stopped early and left so", Style::kYellow},
+                                      {"sinkctl retry JOB lets one go on"}}});
 }
 
-Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, int queued_again) {
+// `queued_again`: nothing where that was not asked for.
+Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, const std::optional<int>& queued_again) {
   Page page;
   Json jobs = Json::array();
   std::set<std::string> seen;
@@ -72,8 +73,9 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, int qu
                     {"repeated", !seen.insert(job.id()).second},
                     {"added", job.added()},
                     {"state", StateName(job.state())}});
-  page.document = {{"sweep", response.sweep()},     {"dry_run", dry_run},      {"added", response.added()},
-                   {"removed", response.removed()}, {"retried", queued_again}, {"jobs", std::move(jobs)}};
+  page.document = {{"sweep", response.sweep()},           {"dry_run", dry_run},
+                   {"added", response.added()},           {"removed", response.removed()},
+                   {"retried", queued_again.value_or(0)}, {"jobs", std::move(jobs)}};
 
   Column label = TextColumn("SETTING", "label", kLabelWidth);
   label.show = [](const Json& row) -> Cell { return {ShortLabel(row["label"].get<std::string>())}; };
@@ -101,8 +103,7 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, int qu
         {"no longer named, and left to run: " + std::to_string(response.removed()) + " of an earlier version"});
   if (dry_run) summary.pieces.push_back({"(dry run: nothing was stored)", Style::kDim});
   page.blocks.push_back(std::move(summary));
-  if (const size_t ended = EndedJobs(response).size(); ended > 0)
-    page.blocks.push_back(EndedBlock(ended, queued_again));
+  AddEnded(CountEnded(response), queued_again, &page);
   AddAvailability(response, &page);
   return page;
 }
@@ -120,9 +121,13 @@ Outcome RunSubmit(Session& session, const SubmitOptions& options) {
   for (const SweepFiles& files : sweeps) {
     const auto response = Submit(session, files, options.dry_run, options.replace);
     if (!response.ok()) return FromStatus(response.status());
-    const absl::StatusOr<int> retried = options.retry ? RetryAll(session, EndedJobs(*response)) : 0;
-    if (!retried.ok()) return FromStatus(retried.status());
-    Page page = SubmittedPage(*response, options.dry_run, *retried);
+    std::optional<int> retried;
+    if (options.retry) {
+      const auto queued = CountEnded(*response) > 0 ? RetrySweep(session, response->sweep()) : 0;
+      if (!queued.ok()) return FromStatus(queued.status());
+      retried = *queued;
+    }
+    Page page = SubmittedPage(*response, options.dry_run, retried);
     AddChangesNothing(files, &page);
     AddRepeats(files, &page);
     if (stream && session.format() == Format::kJson) {
@@ -157,7 +162,9 @@ void AddSubmitCommand(Commands& commands) {
       .OneValueEach();
   AddChanges(command, &options->changes);
   const args::Option dry_run = command.AddFlag("--dry-run", options->dry_run, "Say what would be added; store nothing");
-  command.AddFlag("--retry", options->retry, "Queue its stored jobs again that have failed or were cancelled")
+  command
+      .AddFlag("--retry", options->retry,
+               "Queue its stored jobs again that have failed or were cancelled, but not those that were stopped early")
       .Excludes(dry_run);
   command.AddFlag("--replace", options->replace,
                   "Take the place of another study of this name, with which it has no experiment in common");

@@ -115,6 +115,15 @@ absl::Status CollidingJob(const std::string& id) {
       "job ", id, " is stored with another configuration that has the same hash; change any value of this one"));
 }
 
+// Somebody wants the job again that a person has cancelled and that its worker is stopping, or will be told to stop:
+// whether it runs. It goes on, or the worker gives it back and it is queued again (WorkerCalls::Finish). What has run
+// too long, and what early stopping stops, ends.
+bool TakeBackCancel(Job* job) {
+  if (!IsLive(job->state) || !job->cancel_requested || job->timed_out || !job->stop_message.empty()) return false;
+  job->cancel_requested = false;
+  return true;
+}
+
 absl::Status StoreSubmission(store::Transaction& rows, const SubmitRequest& request, const SubmitResult& plan,
                              Now now) {
   Sweep sweep;
@@ -138,8 +147,13 @@ absl::Status StoreSubmission(store::Transaction& rows, const SubmitRequest& requ
     SINK_ASSIGN_OR_RETURN(const std::string stored, rows.GetConfig(submitted.id));
     if (stored != submitted.config_json) return CollidingJob(submitted.id);
     SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(submitted.id));
-    if (job.state != JobState::kQueued) continue;
-    SetResources(request, &job);
+    // What another sweep wants, too, is never stopped early.
+    if (IsLive(job.state) && job.home_sweep != request.sweep) job.stop_message.clear();
+    if (job.state == JobState::kQueued) {
+      SetResources(request, &job);
+    } else if (!TakeBackCancel(&job)) {
+      continue;
+    }
     SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
   }
   SINK_RETURN_IF_ERROR(rows.SetMemberships(request.sweep, members));
@@ -230,9 +244,10 @@ absl::Status LeaveOrDelete(store::Transaction& rows, const std::string& sweep, c
 absl::Status CancelJob(store::Transaction& rows, const JobSelection& selection, const std::string& id, Now now,
                        CancelResult* result) {
   SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
-  if (!selection.sweep.empty() && !IsFinal(job.state)) {
+  if (!selection.sweep.empty()) {
+    // Its wish for what has ended, too: another sweep may have that tried again.
     SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, true));
-    if (IsWantedBeside(selection.sweep, job)) {
+    if (!IsFinal(job.state) && IsWantedBeside(selection.sweep, job)) {
       ++result->kept;
       return absl::OkStatus();
     }
@@ -243,13 +258,18 @@ absl::Status CancelJob(store::Transaction& rows, const JobSelection& selection, 
   return rows.UpdateJob(job);
 }
 
-// One job of a retry: whether it is queued again.
+// One job of a retry: whether it runs again.
 absl::StatusOr<bool> RetryJob(store::Transaction& rows, const JobSelection& selection, const std::string& id, Now now,
                               std::optional<int64_t> from_step) {
   SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
   // That early stopping stopped it is what the sweep asked for: it goes on when it is named itself.
   if (!selection.sweep.empty() && !job.stop_message.empty()) return false;
-  if (!selection.sweep.empty()) SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, false));
+  const std::string& wanted_by = selection.sweep.empty() ? job.home_sweep : selection.sweep;
+  SINK_RETURN_IF_ERROR(rows.SetWithdrawn(wanted_by, id, false));
+  if (!from_step && TakeBackCancel(&job)) {
+    SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
+    return true;
+  }
   if (job.state != JobState::kFailed && job.state != JobState::kCancelled) return false;
   if (from_step) SINK_RETURN_IF_ERROR(KeepUpTo(rows, job, *from_step));
   BeginGeneration(&job, now);
@@ -351,8 +371,8 @@ absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& 
         here = absl::StrSplit(*before, ' ', absl::SkipEmpty());
       } else {
         for (const std::string& id : chunk) {
-          SINK_ASSIGN_OR_RETURN(const bool queued, RetryJob(rows, selection, id, now, from_step));
-          if (queued) here.push_back(id);
+          SINK_ASSIGN_OR_RETURN(const bool runs, RetryJob(rows, selection, id, now, from_step));
+          if (runs) here.push_back(id);
         }
         SINK_RETURN_IF_ERROR(RememberAnswer(rows, name, absl::StrJoin(here, " ")));
       }

@@ -18,17 +18,20 @@ class ClientCalls {
  public:
   ClientCalls(CoreContext* context, JobQueries* queries) : context_(context), queries_(queries) {}
 
-  // All jobs of the sweep or none. A job that exists is linked, not repeated; the sweep's membership becomes exactly
-  // `jobs`, all of which it wants. ALREADY_EXISTS: this request_id came with another body. FAILED_PRECONDITION: a
-  // stored sweep of this name has no experiment in common with it, and `replace` is not set.
+  // All jobs of the sweep or none. A job that exists is linked, not repeated, and goes on if somebody's cancellation of
+  // it is on its way; the sweep's membership becomes exactly `jobs`, all of which it wants. ALREADY_EXISTS: this
+  // request_id came with another body. FAILED_PRECONDITION: a stored sweep of this name has no experiment in common
+  // with it, and `replace` is not set.
   absl::StatusOr<SubmitResult> Submit(const SubmitRequest& request, Now now);
   // The next three change many jobs in several transactions, so that no other caller waits long. A repetition of
   // `request` changes nothing and gets the answer of the first time (repeated.h). Cancelling a sweep
-  // withdraws its wish for its jobs, and one that another sweep wants goes on; cancelling a job by its id ends it for
-  // all.
+  // withdraws its wish for its jobs, ended ones too, and one that another sweep wants goes on; cancelling a job by its
+  // id ends it for all.
   absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now, const RequestName& request = {});
-  // Ids now QUEUED again. `from_step`: of the checkpoint to go on from, later ones are forgotten; 0: begin anew.
-  // NOT_FOUND when one of the jobs has none of that step: then those before it in the list have been queued.
+  // Ids of those that run again: now QUEUED, or, without `from_step`, live ones that are cancelled no more. A job that
+  // is named by its id is wanted by its home sweep again. `from_step`: of the checkpoint to go on from, later ones are
+  // forgotten; 0: begin anew. NOT_FOUND when one of the jobs has none of that step: then those before it in the list
+  // have been queued.
   absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now,
                                                  std::optional<int64_t> from_step = std::nullopt,
                                                  const RequestName& request = {});

@@ -52,8 +52,9 @@ absl::StatusOr<bool> JudgeRungs(store::Transaction& rows, const std::vector<Metr
   SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(job->home_sweep));
   const SweepPolicy& policy = sweep.policy;
   if (policy.stop_metric.empty()) return false;
-  const bool shared = std::any_of(job->sweeps.begin(), job->sweeps.end(),
-                                  [&](const Membership& place) { return place.sweep != sweep.name; });
+  const bool shared = std::any_of(job->sweeps.begin(), job->sweeps.end(), [&](const Membership& place) {
+    return place.sweep != sweep.name && !place.withdrawn;
+  });
   if (shared) return false;
   SINK_ASSIGN_OR_RETURN(const std::vector<RungResult> before, rows.ListRungsOf(job->id));
   int64_t next = policy.stop_first_rung;

@@ -26,8 +26,8 @@ absl::StatusOr<std::string> WhyCanaryHolds(store::Snapshot& rows, const Sweep& s
   }
   if (Count(sweep, JobState::kFailed) > 0) {
     return absl::StrCat("a job of ", sweep.name,
-                        " failed before any had saved a checkpoint (on_failure.canary); put it right, then retry or "
-                        "cancel the failed job");
+                        " failed before any had saved a checkpoint (on_failure.canary); put it right, then retry the "
+                        "failed job, or submit the sweep without it");
   }
   if (canary.empty()) return "";
   return absl::StrCat("the first job of ", sweep.name, ", ", canary.substr(0, 8),
@@ -46,7 +46,8 @@ absl::StatusOr<std::string> WhyHeld(store::Snapshot& rows, const Sweep& sweep) {
   const int failed = Count(sweep, JobState::kFailed);
   if (sweep.policy.max_failed >= 0 && failed > sweep.policy.max_failed) {
     return absl::StrCat(failed, " jobs of ", sweep.name, " have failed and ", sweep.policy.max_failed,
-                        " may (on_failure.max_failed); retry or cancel them to go on");
+                        " may (on_failure.max_failed); retry them, or submit the sweep without them or with a larger "
+                        "limit, to go on");
   }
   return sweep.policy.canary ? WhyCanaryHolds(rows, sweep) : std::string();
 }

@@ -1,6 +1,6 @@
 // When a sweep's queued jobs must wait for others of the sweep: limits.max_parallel, on_failure. Decided from the rows
-// alone, so that a person who retries or cancels the failed jobs lets the sweep go on. Pure but for reading; any
-// thread.
+// alone, so that a person who retries the failed jobs, or submits the sweep without them, lets it go on. Pure but for
+// reading; any thread.
 #pragma once
 
 #include <string>

@@ -38,7 +38,7 @@ std::string ResultOf(const report::Run& run) {
 }  // namespace
 
 std::string ToCsv(const report::Study& study) {
-  std::string out = "sweep,experiment,label,job,state,attempt,metric,step,tokens,value\n";
+  std::string out = "sweep,experiment,label,job,state,attempt,metric,step,tokens,value,data_content\n";
   for (const PlacedRun& job : Jobs(study)) {
     const std::string place = Field(study.sweep) + "," + Field(job.experiment) + "," + Field(job.label) + "," +
                               job.run->id + "," + job.run->state + ",";
@@ -47,7 +47,7 @@ std::string ToCsv(const report::Study& study) {
       for (const report::Sample& sample : curve) {
         out += place + std::to_string(sample.attempt) + "," + Field(name) + "," + std::to_string(sample.step) + "," +
                (tokens_a_step ? std::to_string(sample.step * *tokens_a_step) : "") + "," + ExactText(sample.value) +
-               "\n";
+               "," + job.run->data_content + "\n";
       }
     }
   }

@@ -16,10 +16,11 @@ struct OutputFile {
   std::string bytes;
 };
 
-// One row a job, metric and step: sweep,experiment,label,job,state,attempt,metric,step,tokens,value. Quoted as in RFC
-// 4180; a job that stands in several experiments has its rows under the first, as the jobs of Jobs(). Values print with
-// 17 digits at most and read back the same; "NaN", "Infinity", "-Infinity". `tokens` is empty for a job that trains
-// nothing, whose step counts layers.
+// One row a job, metric and step: sweep,experiment,label,job,state,attempt,metric,step,tokens,value,data_content (the
+// fingerprint of what the job's data set held; empty: unknown, or none). Quoted as in RFC 4180; a job that stands in
+// several experiments has its rows under the first, as the jobs of Jobs(). Values print with 17 digits at most and read
+// back the same; "NaN", "Infinity", "-Infinity". `tokens` is empty for a job that trains nothing, whose step counts
+// layers.
 std::string ToCsv(const report::Study& study);
 
 // What every run came to, a row each: sweep,experiment,setting,seed,job,state,alpha_1,sink_rate_percent,alpha_bias,
@@ -34,7 +35,7 @@ std::string ToJson(const report::Study& study);
 
 // A folder of event files, one run a job, for `tensorboard --logdir`: TFRecord frames (length, masked CRC-32C, record,
 // masked CRC-32C) of Event records. The page of hyperparameters has the settings that differ between the jobs (of jobs
-// alike, all), how each ended, and replicas as one group.
+// alike, all), the fingerprint of each one's data, how each ended, and replicas as one group.
 std::vector<OutputFile> ToTensorBoard(const report::Study& study);
 
 // MLflow's file store (the folder `mlruns`), version 2: one experiment a sweep, one run a job, with parameters (the

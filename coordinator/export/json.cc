@@ -1,6 +1,7 @@
 // Everything as one JSON document, and what the script for W&B reads; see export.h.
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "coordinator/export/export.h"
 #include "coordinator/job/job_state.h"
@@ -91,11 +92,13 @@ std::string ToWandbInput(const report::Study& study) {
     Json history = Json::array();
     for (auto& [step, values] : by_step)
       history.push_back({step, seconds(PointTimeMs(study, run, step)), std::move(values)});
+    Json config = run.config;
+    if (!run.data_content.empty()) config["data_content"] = run.data_content;
     runs.push_back({{"id", run.id},
                     {"name", job.experiment + " " + report::ShortLabel(job.label)},
                     {"group", job.experiment},
                     {"tags", {run.state}},
-                    {"config", run.config},
+                    {"config", std::move(config)},
                     {"started", seconds(run.started_ms)},
                     {"duration", seconds(EndMs(study, run) - run.started_ms)},
                     {"failed", ParseName<JobState>(run.state) == JobState::kFailed},

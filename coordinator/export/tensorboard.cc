@@ -98,6 +98,7 @@ std::string SessionStart(const PlacedRun& job, const std::set<std::string>& name
   start->set_group_name(job.experiment + " " + report::ShortLabel(job.setting));
   auto& hparams = *start->mutable_hparams();
   hparams["experiment"].set_string_value(job.experiment);
+  if (!job.run->data_content.empty()) hparams["data_content"].set_string_value(job.run->data_content);
   for (const auto& [name, value] : Fields(job.run->settings)) {
     if (!names.contains(name) || value.is_null()) continue;
     if (value.is_boolean())

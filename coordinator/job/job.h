@@ -96,7 +96,7 @@ struct Holder {
 // One row of the jobs table: everything but the resolved configuration, which listings do not read.
 struct Job {
   std::string id;          // 32 hex digits: hash of the resolved configuration
-  std::string home_sweep;  // the sweep that first submitted it; its max_parallel counts
+  std::string home_sweep;  // whose limits and holds are its own: the sweep that first submitted it, while it wants it
   int generation = 1;      // plus one for each `retry` by a person
   JobState state = JobState::kQueued;
   JobState phase = JobState::kQueued;  // LEASED, RUNNING or FINALIZING: where DISCONNECTED returns to

@@ -31,6 +31,15 @@ AuditEntry EntryOf(const Actor& actor, absl::string_view action, std::string obj
 // Retry queues jobs of these states.
 bool MayRunAgain(JobState state) { return state == JobState::kFailed || state == JobState::kCancelled; }
 
+// Whose a job is: the sweeps that want it, or, where none does any more, its home.
+std::vector<std::string> SweepsOfJob(const Job& job) {
+  std::vector<std::string> names;
+  for (const Membership& place : job.sweeps)
+    if (!place.withdrawn) names.push_back(place.sweep);
+  if (names.empty()) names.push_back(job.home_sweep);
+  return names;
+}
+
 absl::Status MayGivePriority(const Caller& caller, int priority) {
   if (priority <= 0 || caller.role == Role::kAdmin) return absl::OkStatus();
   return absl::PermissionDeniedError(
@@ -83,14 +92,26 @@ absl::Status Access::MayChange(const Caller& caller, const JobSelection& selecti
   if (!selection.sweep.empty()) return principals_->MayChange(caller, selection.sweep);
   for (const std::string& id : selection.jobs) {
     SINK_ASSIGN_OR_RETURN(const JobDetails details, queries_->GetJob(id));
-    SINK_RETURN_IF_ERROR(principals_->MayChange(caller, details.job.home_sweep));
+    for (const std::string& sweep : SweepsOfJob(details.job)) {
+      if (const absl::Status allowed = principals_->MayChange(caller, sweep); !allowed.ok())
+        return absl::Status(allowed.code(), absl::StrCat("job ", id, ": ", allowed.message()));
+    }
   }
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::string> Access::OwnSweepOf(const Caller& caller, const Job& job) const {
+  absl::Status refused;
+  for (const std::string& sweep : SweepsOfJob(job)) {
+    refused = principals_->MayChange(caller, sweep);
+    if (refused.ok()) return sweep;
+  }
+  return refused;
+}
+
 absl::Status Access::MayRetry(const Caller& caller, const JobSelection& selection) const {
-  SINK_RETURN_IF_ERROR(MayChange(caller, selection));
   if (caller.role == Role::kAdmin) return absl::OkStatus();
+  if (!selection.sweep.empty()) SINK_RETURN_IF_ERROR(principals_->MayChange(caller, selection.sweep));
   SINK_ASSIGN_OR_RETURN(const std::vector<Sweep> own, SweepsOf(caller));
   std::map<std::string, int64_t> retried;  // a few too many: what early stopping stopped stays as it is
   for (const Sweep& sweep : own) {
@@ -99,7 +120,8 @@ absl::Status Access::MayRetry(const Caller& caller, const JobSelection& selectio
   }
   for (const std::string& id : selection.jobs) {
     SINK_ASSIGN_OR_RETURN(const JobDetails details, queries_->GetJob(id));
-    retried[details.job.home_sweep] += MayRunAgain(details.job.state) ? 1 : 0;
+    SINK_ASSIGN_OR_RETURN(const std::string sweep, OwnSweepOf(caller, details.job));
+    retried[sweep] += MayRunAgain(details.job.state) ? 1 : 0;
   }
   return Counted(CheckRetryQuota(quota_, caller.name, own, retried));
 }

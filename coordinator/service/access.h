@@ -41,11 +41,14 @@ class Access {
   Principals& principals() const { return *principals_; }
   AuditLog& audit() const { return *audit_; }
 
-  // PERMISSION_DENIED: the sweep, or a job's home sweep, is somebody else's; or the priority is an admin's to give. A
-  // new sweep becomes the caller's. RESOURCE_EXHAUSTED: the caller, who is no admin, has too much in the queue.
+  // PERMISSION_DENIED: the sweep is somebody else's; or the priority is an admin's to give. A new sweep becomes the
+  // caller's. RESOURCE_EXHAUSTED: the caller, who is no admin, has too much in the queue.
   absl::Status MaySubmit(const Caller& caller, const SubmitRequest& request) const;
+  // Cancel the sweep or the jobs, drop their checkpoints. A job belongs to the sweeps that want it, and where none does
+  // any more to its home: all of them must be the caller's, for each would lose it.
   absl::Status MayChange(const Caller& caller, const JobSelection& selection) const;
-  // The same for jobs that are to be queued again, which count as those of a submission do.
+  // Queue the sweep's jobs, or the jobs, again, which count as those of a submission do. One of the sweeps to which a
+  // job belongs must be the caller's.
   absl::Status MayRetry(const Caller& caller, const JobSelection& selection) const;
   // The sweep is somebody else's, or the priority an admin's to give.
   absl::Status MaySetPriority(const Caller& caller, const std::string& sweep, int priority) const;
@@ -65,6 +68,8 @@ class Access {
 
  private:
   absl::StatusOr<std::vector<Sweep>> SweepsOf(const Caller& caller) const;
+  // One of the caller's to which the job belongs. PERMISSION_DENIED: there is none.
+  absl::StatusOr<std::string> OwnSweepOf(const Caller& caller, const Job& job) const;
   absl::Status Counted(absl::Status within_quota) const;
 
   const Callers* const callers_;

@@ -166,14 +166,15 @@ class Transaction : public Snapshot {
   virtual absl::Status InsertRung(const RungResult& result) = 0;  // ALREADY_EXISTS for the same sweep, step and job
   // What the sweep's file says beyond its jobs, in the service's words. NOT_FOUND.
   virtual absl::Status PutStudy(const std::string& sweep, const std::string& study_json) = 0;
+  // The next three also move a job's home, where that does not want the job any more and another sweep does, to the
+  // oldest that does; where none does, it stays, or is the oldest sweep that has the job.
+  //
   // Replaces the sweep's memberships; each job must exist.
   virtual absl::Status SetMemberships(const std::string& sweep,
                                       const std::vector<std::pair<std::string, Membership>>& members) = 0;
-  // In all of the job's places in the sweep; it may have none.
+  // In all of the job's places in the sweep; it may have none. NOT_FOUND: there is no such job.
   virtual absl::Status SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) = 0;
-
-  // Takes the job's places in the sweep away, and its rungs. Where that was its home, one of its other sweeps is, if it
-  // has any. NOT_FOUND.
+  // Takes the job's places in the sweep away, and its rungs. NOT_FOUND.
   virtual absl::Status LeaveSweep(const std::string& sweep, const std::string& job_id) = 0;
   // With everything that belongs to it; if it has run, it is a DeletedJob from here on. FAILED_PRECONDITION while it
   // has not ended or has a place in a sweep; NOT_FOUND.

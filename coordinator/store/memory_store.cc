@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <set>
 #include <tuple>
 
@@ -433,6 +434,8 @@ class MemoryTransaction final : public Transaction {
     const auto begin = t_.members.lower_bound({sweep, std::numeric_limits<int>::min()});
     std::vector<std::pair<std::string, int>> old;
     for (auto row = begin; row != t_.members.end() && row->first.first == sweep; ++row) old.push_back(row->first);
+    std::set<std::string> touched;
+    for (const std::string& id : Members(sweep)) touched.insert(id);
     for (const auto& key : old) Erase(t_.members, key);
     for (const auto& [job_id, membership] : members) {
       if (!t_.jobs.contains(job_id)) return NoJob(job_id);
@@ -440,16 +443,25 @@ class MemoryTransaction final : public Transaction {
       MemoryStore::Member& row = Edit(t_.members, {sweep, membership.index});
       row = {job_id, membership};
       row.membership.sweep = sweep;
+      // Of one that is at home here and stays there is nothing to settle.
+      if (t_.jobs.at(job_id).job.home_sweep == sweep)
+        touched.erase(job_id);
+      else
+        touched.insert(job_id);
     }
+    for (const std::string& id : touched) SettleHome(id);
     return absl::OkStatus();
   }
 
   absl::Status SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
     NoteProgress(job_id);
+    NotePlacement();
     std::vector<std::pair<std::string, int>> places;
     for (const auto& [place, member] : t_.members)
       if (place.first == sweep && member.job_id == job_id) places.push_back(place);
     for (const auto& place : places) Edit(t_.members, place).membership.withdrawn = withdrawn;
+    SettleHome(job_id);
     return absl::OkStatus();
   }
 
@@ -459,11 +471,7 @@ class MemoryTransaction final : public Transaction {
     NoteProgress(job_id);
     EraseWhere(t_.rungs, [&](const auto& row) { return row.second.sweep == sweep && row.second.job_id == job_id; });
     EraseWhere(t_.members, [&](const auto& row) { return row.first.first == sweep && row.second.job_id == job_id; });
-    const auto elsewhere = std::find_if(t_.members.begin(), t_.members.end(),
-                                        [&](const auto& row) { return row.second.job_id == job_id; });
-    if (t_.jobs.at(job_id).job.home_sweep == sweep && elsewhere != t_.members.end()) {
-      Edit(t_.jobs, job_id).job.home_sweep = elsewhere->first.first;
-    }
+    SettleHome(job_id);
     return absl::OkStatus();
   }
 
@@ -651,6 +659,20 @@ class MemoryTransaction final : public Transaction {
   }
 
  private:
+  // See SetMemberships in job_store.h.
+  void SettleHome(const std::string& job_id) {
+    const std::string home = t_.jobs.at(job_id).job.home_sweep;
+    using Rank = std::tuple<bool, bool, int64_t, std::string>;  // the least is the home
+    std::optional<Rank> best;
+    for (const auto& [place, member] : t_.members) {
+      if (member.job_id != job_id) continue;
+      const std::string& sweep = place.first;
+      const Rank rank(member.membership.withdrawn, sweep != home, t_.sweeps.at(sweep).created_ms, sweep);
+      best = best ? std::min(*best, rank) : rank;
+    }
+    if (best && std::get<3>(*best) != home) Edit(t_.jobs, job_id).job.home_sweep = std::get<3>(*best);
+  }
+
   // Ids of a sweep's jobs, each once.
   std::vector<std::string> Members(const std::string& name) const {
     std::vector<std::string> ids;

@@ -26,11 +26,7 @@ absl::Status SqliteTransaction::LeaveSweep(const std::string& sweep, const std::
   NoteProgress(job_id);
   SINK_RETURN_IF_ERROR(Query(db_, "DELETE FROM rungs WHERE sweep = ?1 AND job = ?2", sweep, seq).Run());
   SINK_RETURN_IF_ERROR(Query(db_, "DELETE FROM memberships WHERE sweep = ?1 AND job = ?2", sweep, seq).Run());
-  return Query(db_,
-               "UPDATE jobs SET home_sweep = (SELECT min(sweep) FROM memberships WHERE job = ?2) "
-               "WHERE seq = ?2 AND home_sweep = ?1 AND EXISTS (SELECT 1 FROM memberships WHERE job = ?2)",
-               sweep, seq)
-      .Run();
+  return SettleHome(seq);
 }
 
 absl::Status SqliteTransaction::DeleteJob(const std::string& id) {

@@ -94,6 +94,7 @@ class SqliteTransaction final : public Transaction {
 
  private:
   absl::StatusOr<int64_t> SeqOf(const std::string& job_id);  // jobs.seq
+  absl::Status SettleHome(int64_t seq);                      // of one job, as SetMemberships and the like say
   absl::Status VisitSweepJobs(const JobQuery& query, int64_t states, const JobVisitor& visit);
   absl::Status ReadPlaces(int64_t seq, Job* job);
   absl::Status FillCounts(Sweep* sweep);

@@ -25,8 +25,20 @@ constexpr char kInsertRung[] =
 constexpr char kInsertMembership[] =
     "INSERT INTO memberships (sweep, position, job, first, experiment, label, withdrawn) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-constexpr char kSetWithdrawn[] =
-    "UPDATE memberships SET withdrawn = ?3 WHERE sweep = ?1 AND job = (SELECT seq FROM jobs WHERE id = ?2)";
+constexpr char kSetWithdrawn[] = "UPDATE memberships SET withdrawn = ?3 WHERE sweep = ?1 AND job = ?2";
+// A home that wants the job stays; else the oldest sweep that does is the home. `away` has a name, since ORDER BY sees
+// no column of the row that is updated.
+#define SINK_SETTLE_HOME                                                                \
+  "UPDATE jobs SET home_sweep = (SELECT sweep FROM ("                                   \
+  "SELECT m.sweep, m.withdrawn, m.sweep <> jobs.home_sweep AS away, s.created_ms "      \
+  "FROM memberships AS m JOIN sweeps AS s ON s.name = m.sweep WHERE m.job = jobs.seq) " \
+  "ORDER BY withdrawn, away, created_ms, sweep LIMIT 1) "
+constexpr char kSettleHome[] = SINK_SETTLE_HOME
+    "WHERE seq = ?1 "
+    "AND EXISTS (SELECT 1 FROM memberships AS m WHERE m.job = jobs.seq AND m.sweep <> jobs.home_sweep)";
+constexpr char kSettleHomes[] =
+    SINK_SETTLE_HOME "WHERE home_sweep <> ?1 AND seq IN (SELECT job FROM memberships WHERE sweep = ?1)";
+#undef SINK_SETTLE_HOME
 constexpr char kPutMember[] =
     "INSERT INTO gang (job, first_rank, devices, worker, fence, lease_id, worker_id, session, poll, ended, "
     "failure_class, message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) "
@@ -122,6 +134,12 @@ absl::Status SqliteTransaction::PutStudy(const std::string& sweep, const std::st
 absl::Status SqliteTransaction::SetMemberships(const std::string& sweep,
                                                const std::vector<std::pair<std::string, Membership>>& members) {
   NoteSweep(sweep);
+  std::vector<int64_t> before;
+  {
+    Query query(db_, "SELECT job FROM memberships WHERE sweep = ?1 AND first = 1", sweep);
+    while (query.Next()) before.push_back(query.Int(0));
+    if (!query.status().ok()) return query.status();
+  }
   if (absl::Status status = Query(db_, "DELETE FROM memberships WHERE sweep = ?1", sweep).Run(); !status.ok()) {
     return status;
   }
@@ -135,13 +153,23 @@ absl::Status SqliteTransaction::SetMemberships(const std::string& sweep,
                               .Run();
     if (!status.ok()) return status;
   }
-  return absl::OkStatus();
+  for (const int64_t seq : before) {
+    if (seen.contains(seq)) continue;
+    if (absl::Status status = SettleHome(seq); !status.ok()) return status;
+  }
+  return Query(db_, kSettleHomes, sweep).Run();
 }
 
 absl::Status SqliteTransaction::SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
   NoteProgress(job_id);
-  return Query(db_, kSetWithdrawn, sweep, job_id, withdrawn).Run();
+  NotePlacement();  // another sweep may hold it now, or none
+  if (absl::Status status = Query(db_, kSetWithdrawn, sweep, *seq, withdrawn).Run(); !status.ok()) return status;
+  return SettleHome(*seq);
 }
+
+absl::Status SqliteTransaction::SettleHome(int64_t seq) { return Query(db_, kSettleHome, seq).Run(); }
 
 absl::Status SqliteTransaction::PutMember(const GangMember& member) {
   absl::StatusOr<int64_t> seq = SeqOf(member.job_id);

@@ -160,6 +160,19 @@ TEST_F(CliTest, PlanCountsRetriesInWhatTheJobsMayTakeAtMost) {
   EXPECT_THAT(once, AllOf(HasSubstr("at most 2 device-hours (1 x 1h00m an attempt)"), Not(HasSubstr("retr"))));
 }
 
+TEST_F(CliTest, PlanSaysWhatNoWorkerHasWhereACoordinatorAnswers) {
+  const std::string file = folder_ / "open.yaml";
+  std::ofstream(file) << "schema: sink/v1\nname: open\nkind: evaluate\n"
+                      << "experiments:\n  - name: models\n    grid: {evaluate.model: [a/b]}\n";
+  StartWorker();
+  ASSERT_TRUE(TakeJobs().empty());  // its question says that it has no model
+  EXPECT_THAT(Sinkctl({"plan", file}).out, HasSubstr("no connected worker has 1 model: a/b"));
+  EXPECT_EQ(Sinkctl({"plan", file, "--json"}).json()["missing_models"], Json::array({"a/b"}));
+  const Result alone = RunSinkctl({"plan", file, "--coordinator", "127.0.0.1:1"});
+  EXPECT_EQ(alone.code, kOk) << alone.err;
+  EXPECT_THAT(alone.out, Not(HasSubstr("no connected worker")));
+}
+
 TEST_F(CliTest, PlanDiffAsksWhatIsStored) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
   const Json json = Sinkctl({"plan", WriteSweep("study", {"1e-3", "4e-4"}), "--diff", "--json"}).json();
@@ -212,6 +225,18 @@ TEST_F(CliTest, SubmitSaysWhichStoredJobsWillNotRunAndRetryRunsThem) {
   EXPECT_EQ(Sinkctl({"submit", file, "--json"}).json()["jobs"][0]["state"], "CANCELLED");
   EXPECT_THAT(Sinkctl({"submit", file, "--retry"}).out, HasSubstr("1 stored job queued again"));
   EXPECT_THAT(Sinkctl({"submit", file}).out, Not(HasSubstr("will not run")));
+}
+
+TEST_F(CliTest, ARunningJobThatIsCancelledAndSubmittedAgainRuns) {
+  const std::string file = WriteSweep("study", {"1e-3"});
+  ASSERT_EQ(Sinkctl({"submit", file}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  ASSERT_EQ(grants.size(), 1u);
+  EXPECT_EQ(Sinkctl({"cancel", "study", "--json"}).json()["requested"], 1);
+  EXPECT_EQ(Sinkctl({"submit", file, "--json"}).json()["jobs"][0]["state"], "RUNNING");
+  Finish(grants[0], v1::CANCELLED, "cancelled");
+  EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["state"], "QUEUED");
 }
 
 TEST_F(CliTest, CancellingASweepKeepsWhatAnotherWants) {

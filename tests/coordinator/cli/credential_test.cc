@@ -63,6 +63,21 @@ TEST_F(CredentialTest, AUserLogsInOnceAndMayDoWhatTheRoleSays) {
   EXPECT_THAT(audit.out, HasSubstr("Revoke"));
 }
 
+TEST_F(CredentialTest, SubmitRetryRunsAnothersFailedJobThatOnesOwnSweepWants) {
+  const std::string token = folder_ / "token";
+  ASSERT_EQ(Sinkctl({"user", "add", "bob", "--role", "submitter", "--out", token}).code, kOk);
+  ASSERT_EQ(SinkctlOf("bob", {"login", token}).code, kOk);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("admins", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  ASSERT_EQ(grants.size(), 1u);
+  Finish(grants[0], v1::FAILED, "why");
+  const Result retried = SinkctlOf("bob", {"submit", WriteSweep("bobs", {"1e-3"}), "--retry"});
+  ASSERT_EQ(retried.code, kOk) << retried.err;
+  EXPECT_THAT(retried.out, HasSubstr("1 stored job queued again"));
+  EXPECT_EQ(SinkctlOf("bob", {"cancel", JobId("bobs", 0)}).code, kRefused) << "the admins want it, too";
+}
+
 class ShortLivedTest : public CredentialTest {
  protected:
   void SetUp() override {

@@ -145,8 +145,8 @@ TEST_F(ReportTest, PlotDrawsOneMetricOrMap) {
 
 TEST_F(ReportTest, ExportsEveryFormat) {
   ASSERT_EQ(Sinkctl({"export", "study", "--format", "csv", "--out", folder_ / "a.csv"}).code, 0);
-  EXPECT_THAT(Read(folder_ / "a.csv"), HasSubstr(",train_loss,100,51200,4\n"));
-  EXPECT_THAT(Read(folder_ / "a.csv"), HasSubstr(",FAILED,1,train_loss,10,5120,NaN\n"));
+  EXPECT_THAT(Read(folder_ / "a.csv"), HasSubstr(",train_loss,100,51200,4,\n"));
+  EXPECT_THAT(Read(folder_ / "a.csv"), HasSubstr(",FAILED,1,train_loss,10,5120,NaN,\n"));
   ASSERT_EQ(Sinkctl({"export", "study", "--format", "json", "--out", folder_ / "a.json"}).code, 0);
   EXPECT_EQ(Json::parse(Read(folder_ / "a.json"))["jobs"][0]["heat_maps"].size(), 3u);
   ASSERT_EQ(Sinkctl({"export", "study", "--format", "tensorboard", "--out", folder_ / "tb"}).code, 0);
@@ -195,7 +195,7 @@ TEST_F(ReportTest, DashIsStandardOutputWhichThenHoldsNothingElse) {
   std::filesystem::current_path(before);
   EXPECT_EQ(csv.code, 0) << csv.err;
   EXPECT_EQ(csv.out, "");
-  EXPECT_THAT(text, HasSubstr(",train_loss,100,51200,4\n"));
+  EXPECT_THAT(text, HasSubstr(",train_loss,100,51200,4,\n"));
   EXPECT_EQ(plot.code, 0) << plot.err;
   EXPECT_EQ(plot.out, "");
   EXPECT_THAT(figure, HasSubstr("study: train_loss"));

@@ -153,6 +153,30 @@ TEST_F(PolicyTest, AJobThatAnotherSweepWantsIsNeverStopped) {
   EXPECT_FALSE(Stopping(b));
 }
 
+TEST_F(PolicyTest, AJobThatIsBeingStoppedEarlyGoesOnForAnotherSweepAndNotForItsOwn) {
+  SubmitWith({1, 2}, halving_);
+  Register();
+  const Lease a = Start(1), b = Start(2);
+  Measure(a, 10, 1.0);
+  Measure(b, 10, 2.0);
+  SubmitWith({1, 2}, halving_);
+  EXPECT_TRUE(Stopping(b));
+  SubmitWith({2}, {}, "other");
+  EXPECT_FALSE(Stopping(b));
+  EXPECT_EQ(Get(2).stop_message, "");
+}
+
+TEST_F(PolicyTest, AJobThatAnotherSweepNoLongerWantsMayBeStopped) {
+  SubmitWith({1, 2}, halving_);
+  SubmitWith({2}, {}, "other");
+  Register();
+  const Lease a = Start(1), b = Start(2);
+  ASSERT_EQ(manager->clients().Cancel({"other", {}}, now)->kept, 1);
+  Measure(a, 10, 1.0);
+  Measure(b, 10, 2.0);
+  EXPECT_TRUE(Stopping(b));
+}
+
 TEST_F(PolicyTest, TheCanaryRunsAloneUntilItHasSavedACheckpoint) {
   SubmitWith({1, 2, 3}, {.canary = true});
   Register();
@@ -165,7 +189,7 @@ TEST_F(PolicyTest, TheCanaryRunsAloneUntilItHasSavedACheckpoint) {
   EXPECT_EQ(Poll(3, 8).size(), 2u);
 }
 
-TEST_F(PolicyTest, AfterADeadCanaryTheRestWaitUntilItIsRetriedOrCancelled) {
+TEST_F(PolicyTest, AfterADeadCanaryTheRestWaitUntilItIsRetried) {
   SubmitWith({1, 2}, {.canary = true});
   Register();
   ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
@@ -185,6 +209,28 @@ TEST_F(PolicyTest, MoreFailuresThanAllowedHoldTheRest) {
   EXPECT_THAT(Why(3), HasSubstr("2 jobs of s have failed and 1 may"));
   ASSERT_TRUE(manager->clients().Retry({"", {Id(1)}}, now).ok());
   EXPECT_EQ(Poll(4, 8).size(), 3u);
+}
+
+TEST_F(PolicyTest, ASweepThatFailuresHoldGoesOnWhenItIsSubmittedWithoutThem) {
+  SubmitWith({1, 2, 3}, {.max_failed = 0});
+  Register();
+  ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  EXPECT_THAT(Poll(2, 8), IsEmpty());
+  EXPECT_THAT(Why(2), HasSubstr("submit the sweep without them"));
+  SubmitWith({2, 3}, {.max_failed = 0});
+  EXPECT_EQ(Poll(3, 8).size(), 2u);
+}
+
+TEST_F(PolicyTest, AJobIsNotHeldByASweepThatDoesNotWantItAnyMore) {
+  SubmitWith({1, 2}, {.max_failed = 0}, "ours");
+  SubmitWith({2}, {}, "theirs");
+  Register();
+  ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  EXPECT_THAT(Poll(2, 8), IsEmpty());
+  EXPECT_THAT(Why(2), HasSubstr("jobs of ours have failed"));
+  ASSERT_EQ(manager->clients().Cancel({"ours", {}}, now)->kept, 1);
+  EXPECT_THAT(Why(2), ::testing::Not(HasSubstr("of ours")));
+  EXPECT_EQ(Poll(3, 8).size(), 1u);
 }
 
 TEST_F(PolicyTest, CheckpointsOfThePeriodStayWhenNewerOnesPushTheOthersOut) {

@@ -55,6 +55,93 @@ TEST_F(SharedJobsTest, ARunningOneGoesOnForTheOther) {
   EXPECT_EQ(Heartbeat({lease})->cancel.size(), 1u);
 }
 
+TEST_F(SharedJobsTest, AJobThatIsWantedAgainBeforeItsWorkerHeardOfTheCancellationGoesOn) {
+  Submit({1});
+  Register();
+  const Lease lease = Start(1);
+  for (const JobSelection& selection : {JobSelection{"s", {}}, JobSelection{"", {Id(1)}}}) {
+    ASSERT_EQ(Cancel(selection.sweep, selection.jobs).requested, 1);
+    const auto submitted = manager->clients().Submit(Sweep({1}), now);
+    ASSERT_TRUE(submitted.ok()) << submitted.status();
+    EXPECT_THAT(submitted->states, ElementsAre(JobState::kRunning));
+    EXPECT_THAT(Heartbeat({lease})->cancel, IsEmpty());
+    ASSERT_EQ(Cancel(selection.sweep, selection.jobs).requested, 1);
+    EXPECT_THAT(*manager->clients().Retry(selection, now), ElementsAre(Id(1)));
+    EXPECT_THAT(Heartbeat({lease})->cancel, IsEmpty());
+  }
+  EXPECT_EQ(*Finish(lease, JobState::kSucceeded), JobState::kSucceeded);
+}
+
+TEST_F(SharedJobsTest, AJobThatIsWantedAgainWhileItsWorkerStopsItIsQueuedAgainFromItsLastCheckpoint) {
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "ours"), now).ok());
+  Register();
+  const Lease lease = Start(1);
+  ASSERT_TRUE(manager->workers().Report("w", lease, {Progress(2, 10)}, now).ok());
+  ASSERT_TRUE(manager->workers().CommitCheckpoint("w", lease, {10, "hash", {{"a", 5, "x"}}, 2}, now).ok());
+  ASSERT_EQ(Cancel("ours").requested, 1);
+  ASSERT_EQ(Heartbeat({lease})->cancel.size(), 1u);
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "theirs"), now).ok());
+  EXPECT_EQ(*Finish(lease, JobState::kCancelled), JobState::kQueued);
+  EXPECT_EQ(Get(1).generation, 1);
+  EXPECT_EQ(Get(1).failures, FailureCounts()) << "nobody is to blame";
+  const std::vector<Grant> grants = Poll(2);
+  ASSERT_EQ(grants.size(), 1u);
+  ASSERT_TRUE(grants[0].resume_from.has_value());
+  EXPECT_EQ(grants[0].resume_from->step, 10);
+}
+
+TEST_F(SharedJobsTest, AJobThatRunsTooLongEndsThoughItIsSubmittedAgain) {
+  SubmitRequest request = Sweep({1});
+  request.max_time_ms = 5'000;
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
+  Register();
+  const Lease lease = Start(1);
+  for (int second = 0; second < 7; ++second) {
+    Pass(1000);
+    ASSERT_TRUE(Heartbeat({lease}).ok());
+  }
+  ASSERT_EQ(Heartbeat({lease})->cancel.size(), 1u);
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
+  EXPECT_EQ(*Finish(lease, JobState::kCancelled), JobState::kFailed);
+}
+
+TEST_F(SharedJobsTest, ACancelledSweepWantsItsFailedJobsNoMore) {
+  SubmitBoth();
+  ASSERT_EQ(Cancel("", {Id(1)}).cancelled, 1);
+  Register();
+  const Lease lease = Start(1);
+  ASSERT_EQ(lease.job_id, Id(2));
+  ASSERT_EQ(*Finish(lease, JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  Cancel("ours");
+  EXPECT_THAT(*manager->clients().Retry({"theirs", {}}, now), ElementsAre(Id(2)));
+  EXPECT_EQ(Cancel("theirs").kept, 0);
+  EXPECT_EQ(State(2), JobState::kCancelled);
+}
+
+TEST_F(SharedJobsTest, AJobThatIsRetriedByItsIdIsWantedByItsHomeAgain) {
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "ours"), now).ok());
+  ASSERT_EQ(Cancel("ours").cancelled, 1);
+  ASSERT_EQ(manager->clients().Retry({"", {Id(1)}}, now)->size(), 1u);
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "theirs"), now).ok());
+  EXPECT_EQ(Get(1).home_sweep, "ours");
+  EXPECT_EQ(Cancel("theirs").kept, 1);
+}
+
+TEST_F(SharedJobsTest, AJobThatItsHomeDoesNotWantIsAtHomeWithTheSweepThatDoes) {
+  SubmitBoth();
+  Cancel("ours");
+  EXPECT_EQ(Get(2).home_sweep, "theirs");
+  EXPECT_EQ(*manager->clients().SetPriority("theirs", -1), 2);
+  // One that nobody wanted for a while goes to whoever wants it next.
+  ASSERT_EQ(State(1), JobState::kCancelled);
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "next"), now).ok());
+  EXPECT_EQ(Get(1).home_sweep, "next");
+  // So does one that its home names no more.
+  ASSERT_TRUE(manager->clients().Submit(Sweep({2}, "next"), now).ok());
+  ASSERT_TRUE(manager->clients().Submit(Sweep({3}, "theirs"), now).ok());
+  EXPECT_EQ(Get(2).home_sweep, "next");
+}
+
 TEST_F(SharedJobsTest, SubmittingOrRetryingASweepRenewsItsWish) {
   SubmitBoth();
   ASSERT_EQ(Cancel("ours").kept, 1);

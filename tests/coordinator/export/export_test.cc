@@ -25,6 +25,7 @@ using ::testing::SizeIs;
 report::Study Small() {
   report::Study study = EmptyStudy("rates");
   report::Run run = FinishedRun(1, {{"train.learning_rate", 1e-3}}, {{"train_loss", 0.1}, {"alpha_max/1", 0.5}});
+  run.data_content = "c0ffee";
   run.curves["train_loss"][1] = {50, NAN, 2};
   AddPoint(&study, "lr=0.001, \"odd\"", {run, FinishedRun(2, {}, {{"train_loss", 3}})});
   study.experiments.push_back({"again", "", report::Json::object(), study.experiments[0].points});
@@ -34,17 +35,17 @@ report::Study Small() {
 TEST(Csv, HasARowAJobMetricAndStepAndEachJobOnce) {
   const std::string csv = ToCsv(Small());
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 6 + 3);
-  EXPECT_THAT(csv, HasSubstr("sweep,experiment,label,job,state,attempt,metric,step,tokens,value\n"));
+  EXPECT_THAT(csv, HasSubstr("sweep,experiment,label,job,state,attempt,metric,step,tokens,value,data_content\n"));
   EXPECT_THAT(csv, HasSubstr("study,rates,\"lr=0.001, \"\"odd\"\" replica=1\"," + report::testing::Id(1) +
-                             ",SUCCEEDED,2,train_loss,50,25600,NaN\n"));
-  EXPECT_THAT(csv, HasSubstr(",train_loss,100,51200,0.1\n"));
+                             ",SUCCEEDED,2,train_loss,50,25600,NaN,c0ffee\n"));
+  EXPECT_THAT(csv, HasSubstr(",train_loss,100,51200,0.1,c0ffee\n"));
 }
 
 // Its step counts layers, and its settings have a batch size like every job's.
 TEST(Csv, AModelThatIsMeasuredHasNoTokensAndNoOnset) {
   report::Study study = EmptyStudy("gpt2");
   AddPoint(&study, "evaluate.model=a", {FinishedRun(1, {{"kind", "evaluate"}}, {{"alpha_max/1", 0.9}})});
-  EXPECT_THAT(ToCsv(study), HasSubstr(",SUCCEEDED,1,alpha_max/1,100,,0.9\n"));
+  EXPECT_THAT(ToCsv(study), HasSubstr(",SUCCEEDED,1,alpha_max/1,100,,0.9,\n"));
   EXPECT_THAT(ToResults({&study}), HasSubstr(",SUCCEEDED,0.9,,,,,\n"));
 }
 
@@ -57,6 +58,7 @@ TEST(JsonExport, HoldsEverything) {
   EXPECT_EQ(json["jobs"][0]["curves"]["train_loss"][1][1], "NaN");
   EXPECT_EQ(json["jobs"][0]["heat_maps"][0]["values"][0], 0.25);
   EXPECT_EQ(json["jobs"][0]["config"]["train"]["learning_rate"], 1e-3);
+  EXPECT_EQ(json["jobs"][0]["data_content"], "c0ffee");
 }
 
 TEST(TensorBoard, FramesHoldOneEventAStepAfterTheVersion) {
@@ -88,6 +90,7 @@ TEST(TensorBoard, FramesHoldOneEventAStepAfterTheVersion) {
   const auto& hparams = start.session_start_info().hparams();
   EXPECT_EQ(hparams.at("train.learning_rate").number_value(), 1e-3);
   EXPECT_EQ(hparams.at("experiment").string_value(), "rates");
+  EXPECT_EQ(hparams.at("data_content").string_value(), "c0ffee");
   EXPECT_FALSE(hparams.contains("eval.tokens")) << "the same in both jobs";
   EXPECT_EQ(start.session_start_info().group_name(), "rates lr=0.001, \"odd\"") << "of its replica, too";
   EXPECT_EQ(end.session_end_info().status(), 1);
@@ -126,6 +129,7 @@ TEST(Mlflow, LaysOutAnExperimentWithARunAJob) {
   EXPECT_THAT(files[run + "/meta.yaml"], HasSubstr("artifact_uri: \"file:///exports/a%20b/" + run + "/artifacts\"\n"));
   EXPECT_EQ(report::Json::parse(files[run + "/artifacts/config.json"])["train"]["learning_rate"], 1e-3);
   EXPECT_EQ(files[run + "/tags/sink.experiment"], "rates");
+  EXPECT_EQ(files[run + "/tags/sink.data_content"], "c0ffee");
 }
 
 TEST(Wandb, InputGroupsMetricsByStep) {
@@ -136,6 +140,8 @@ TEST(Wandb, InputGroupsMetricsByStep) {
   EXPECT_EQ(run["started"], 1700000000.0);
   EXPECT_EQ(run["duration"], 60.0);
   EXPECT_EQ(run["failed"], false);
+  EXPECT_EQ(run["config"]["data_content"], "c0ffee");
+  EXPECT_FALSE(json["runs"][1]["config"].contains("data_content")) << "unknown";
 }
 
 }  // namespace

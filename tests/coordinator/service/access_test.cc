@@ -59,6 +59,32 @@ TEST_F(SweepOwnerTest, ASweepIsChangedByItsOwnerAndByAdmins) {
   EXPECT_EQ(again, absl::OkStatus());
 }
 
+TEST_F(SweepOwnerTest, AJobThatTwoPeopleWantIsRetriedByEitherAndCancelledByItsIdByNeither) {
+  ASSERT_TRUE(sam_->SubmitSweep(Submission(SweepYaml("sams", "1e-3"), 1)).ok());
+  const auto shared = tom_->SubmitSweep(Submission(SweepYaml("toms", "1e-3"), 2));
+  ASSERT_TRUE(shared.ok()) << shared.status();
+  ASSERT_EQ(shared->added(), 0);
+  v1::CancelRequest by_id;
+  by_id.add_job_ids(shared->jobs(0).id());
+  EXPECT_THAT(std::string(sam_->Cancel(by_id).status().message()), HasSubstr("sweep toms is user/tom"));
+  EXPECT_EQ(tom_->Cancel(by_id).status().code(), absl::StatusCode::kPermissionDenied);
+  ASSERT_TRUE(client_->Cancel(by_id).ok());
+  v1::RetryRequest again;
+  again.add_job_ids(shared->jobs(0).id());
+  again.set_from_step(0);
+  EXPECT_EQ(tom_->Retry(again).status().code(), absl::StatusCode::kPermissionDenied)
+      << "its checkpoints are sam's, too";
+  again.clear_from_step();
+  const auto retried = tom_->Retry(again);
+  ASSERT_TRUE(retried.ok()) << retried.status();
+  EXPECT_EQ(retried->job_ids_size(), 1);
+  v1::CancelRequest sams;
+  sams.set_sweep("sams");
+  ASSERT_EQ(sam_->Cancel(sams)->kept(), 1);
+  EXPECT_EQ(sam_->Retry(again).status().code(), absl::StatusCode::kPermissionDenied) << "it is tom's alone now";
+  EXPECT_EQ(tom_->Cancel(by_id)->cancelled(), 1);
+}
+
 TEST_F(SweepOwnerTest, ADeletionRepeatedByTheOwnerOfWhatIsGoneGetsItsAnswer) {
   ASSERT_TRUE(sam_->SubmitSweep(Submission(SweepYaml("sams", "1e-3"), 1)).ok());
   v1::CancelRequest cancel;

@@ -487,6 +487,42 @@ TEST_P(JobStoreContract, ASweepThatWithdrawsItsWishKeepsTheJobsPlaces) {
   EXPECT_FALSE(GetJob(1).sweeps[0].withdrawn);
 }
 
+TEST_P(JobStoreContract, AJobThatItsHomeDoesNotWantMovesToTheOldestSweepThatDoes) {
+  for (int n = 1; n <= 2; ++n) Insert(QueuedJob(n));
+  Member({{1, 0}, {2, 1}});
+  const auto want = [this](const std::string& sweep) {
+    Must([&](Transaction& rows) { return rows.SetMemberships(sweep, {{Id(1), Membership{sweep, "e", "l", 0}}}); });
+    return GetJob(1).home_sweep;
+  };
+  const auto withdraw = [this](const std::string& sweep, bool withdrawn) {
+    Must([&](Transaction& rows) { return rows.SetWithdrawn(sweep, Id(1), withdrawn); });
+    return GetJob(1).home_sweep;
+  };
+  Sweep later;
+  for (const char* name : {"old", "new"}) {
+    later.name = name;
+    later.created_ms += 10;
+    Must([&](Transaction& rows) { return rows.PutSweep(later); });
+    EXPECT_EQ(want(name), "s");
+  }
+  EXPECT_EQ(withdraw("s", true), "old");
+  EXPECT_EQ(withdraw("s", false), "old") << "which wants it still";
+  EXPECT_EQ(withdraw("s", true), "old");
+  EXPECT_EQ(withdraw("new", true), "old");
+  EXPECT_EQ(withdraw("old", true), "old") << "nobody wants it";
+  EXPECT_EQ(withdraw("new", false), "new");
+  std::vector<std::tuple<std::string, std::string>> queues;
+  for (const QueueHead& head : Get<std::vector<QueueHead>>([](Snapshot& rows) { return rows.QueueHeads(); }))
+    queues.emplace_back(head.sweep, head.job_id);
+  EXPECT_THAT(queues, ElementsAre(std::tuple("new", Id(1)), std::tuple("s", Id(2))));
+  Must([](Transaction& rows) { return rows.SetMemberships("new", {}); });
+  EXPECT_EQ(GetJob(1).home_sweep, "s") << "the oldest that has it";
+  EXPECT_EQ(want("new"), "new");
+  Must([](Transaction& rows) { return rows.LeaveSweep("new", Id(1)); });
+  EXPECT_EQ(GetJob(1).home_sweep, "s");
+  EXPECT_EQ(GetJob(2).home_sweep, "s");
+}
+
 TEST_P(JobStoreContract, CountsFollowStatesAndMemberships) {
   for (int n = 1; n <= 3; ++n) Insert(QueuedJob(n));
   Member({{1, 0}, {2, 1}, {1, 2}});  // job 1 twice
