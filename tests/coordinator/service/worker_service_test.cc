@@ -260,6 +260,27 @@ TEST_F(WorkerServiceTest, CommitWaitsForItsEvents) {
   EXPECT_TRUE(Commit(grant.lease(), 10, checkpoint, 2).ok());
 }
 
+TEST_F(WorkerServiceTest, AManifestThatDoesNotListTheCheckpointIsRefusedAndNothingOfItStays) {
+  const v1::Grant grant = RunningJob();
+  const TestCheckpoint whole;
+  const std::string less = testing::ManifestOf(10, std::vector{whole.files[0]});
+  for (const std::string& manifest :
+       {std::string("garbage"), std::string(100'000, '['), std::string(R"({"files": [], "step": 10})"), less,
+        whole.Of(20).files.back().second, std::string(2 << 20, ' ')}) {
+    TestCheckpoint checkpoint;
+    checkpoint.manifest = manifest;
+    const absl::Status refused = Upload(grant.lease(), 10, checkpoint);
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << manifest.substr(0, 50) << ": " << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("manifest.json"));
+    EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10) + ".part"));
+    EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10)));
+  }
+  v1::ListCheckpointsRequest list;
+  list.set_job_id(grant.lease().job_id());
+  EXPECT_EQ(client_->ListCheckpoints(list)->checkpoints_size(), 0);
+  EXPECT_TRUE(Upload(grant.lease(), 10, whole).ok());
+}
+
 TEST_F(WorkerServiceTest, HostileNamesAndOffsetsTouchNothing) {
   const v1::Grant grant = RunningJob();
   const std::string names[] = {"../x",
