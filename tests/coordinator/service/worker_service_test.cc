@@ -566,6 +566,28 @@ TEST_F(DamageTest, ACheckpointWhoseFolderIsAwayStays) {
   EXPECT_EQ(Fetch(grant.lease(), 10).value(), 10);
 }
 
+TEST_F(DamageTest, ACheckpointWhoseFolderIsGoneIsDroppedWhereAnotherOfItsJobIsThere) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  std::filesystem::remove_all(CheckpointFolder(grant.lease(), 20));
+  EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(10));
+  EXPECT_THAT(Log(grant.lease().job_id()), AllOf(HasSubstr("its folder is gone, and another of the job is there"),
+                                                 HasSubstr("the newest that is left is that of step 10")));
+  EXPECT_EQ(Fetch(grant.lease(), 0).value(), 10);
+}
+
+TEST_F(DamageTest, CheckpointsThatAreAllAwayStay) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  const std::string checkpoints = folder_ / "data/checkpoints";
+  std::filesystem::rename(checkpoints, folder_ / "away");
+  EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(20, 10));
+  std::filesystem::rename(folder_ / "away", checkpoints);
+  EXPECT_EQ(Fetch(grant.lease(), 0).value(), 20);
+}
+
 TEST_F(DamageTest, ACheckpointThatWasFoundDamagedAtARepetitionAndNeverSentAgainIsDropped) {
   const v1::Grant grant = RunningJob();
   for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
