@@ -217,6 +217,7 @@ TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {
   StartServer();
   const std::string full = "the coordinator's disk is full";
   EXPECT_THAT(client_->ListSweeps({})->warnings(), ElementsAre(StartsWith(full)));
+  EXPECT_TRUE(client_->ListSweeps({})->disk_full());
   v1::GetSweepRequest get;
   get.set_name("study");
   EXPECT_THAT(client_->GetSweep(get)->warnings(), ElementsAre(StartsWith(full)));
@@ -233,6 +234,7 @@ TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {
                   ->WatchSweep(watch,
                                [&](const v1::GetSweepResponse& update) {
                                  told = update.warnings(0);
+                                 EXPECT_TRUE(update.disk_full());
                                  return false;
                                })
                   .ok());
