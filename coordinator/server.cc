@@ -222,7 +222,7 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   checkpoints =
       std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"), options.disk_reserve);
   disk = std::make_unique<DiskWatch>(options.data, options.disk_reserve);
-  disk->Look();
+  disk->Look(SystemNow().steady_ms);
   guard = std::make_unique<CheckpointGuard>(&jobs->checkpoints(), &jobs->queries(), checkpoints.get(), &fail_stop,
                                             SystemNow);
   if (absl::Status status = guard->RemoveDeleted(); !status.ok()) return status;
@@ -302,8 +302,8 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
                                                        disk.get(), gate.get(), &fail_stop, SystemNow);
   desk = std::make_unique<LeaseDesk>(&jobs->dispatcher(), SystemNow);
   worker_service = std::make_unique<WorkerServiceImpl>(gatekeeper.get(), &jobs->workers(), desk.get(), &jobs->queries(),
-                                                       checkpoints.get(), guard.get(), gate.get(), rates.get(),
-                                                       &fail_stop, SystemNow);
+                                                       checkpoints.get(), guard.get(), disk.get(), gate.get(),
+                                                       rates.get(), &fail_stop, SystemNow);
   page_sessions = std::make_unique<PageSessions>(principals.get());
   identity_service = std::make_unique<IdentityServiceImpl>(authority.get(), access.get(), rates.get(), &jobs->workers(),
                                                            page_sessions.get(),
@@ -356,6 +356,7 @@ void Server::Parts::Accept(ListeningSockets listening, const ListenAddress& list
   exporter->SetMore([this](Families* families) {
     connections->AddSeries(families);
     self_call->AddSeries(families);
+    disk->AddSeries(families);
     AddDescriptors(families);
   });
 }
@@ -431,7 +432,7 @@ void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
   std::unique_lock lock(mutex);
   while (!stopping_changed.wait_for(lock, interval, [this] { return stopping; })) {
     lock.unlock();
-    disk->Look();
+    disk->Look(SystemNow().steady_ms);
     absl::Status status = jobs->expiry().Tick(SystemNow());
     status.Update(jobs->retention().Tick(SystemNow()));
     if (absl::Status flushed = audit->Flush(); !flushed.ok())

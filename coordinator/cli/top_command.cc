@@ -77,6 +77,8 @@ absl::Status Ask(Session& session, TopState* state) {
   const auto has_name = [state](const v1::Sweep& sweep) { return sweep.name() == state->sweep; };
   if (std::none_of(sweeps->sweeps().begin(), sweeps->sweeps().end(), has_name)) state->sweep.clear();
   if (const absl::Status status = AskForJobs(session, state); !status.ok()) return status;
+  if (sweeps->disk_full())
+    for (Json& job : state->jobs) ForgetPace(&job);
   state->sweeps = state->workers = Json::array();
   for (const v1::Sweep& sweep : sweeps->sweeps()) state->sweeps.push_back(ToJson(sweep));
   for (const v1::Worker& worker : workers->workers()) state->workers.push_back(ToJson(worker));

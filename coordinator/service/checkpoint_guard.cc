@@ -65,6 +65,15 @@ absl::StatusOr<bool> CheckpointGuard::Counts(const Checkpoint& checkpoint) {
   });
 }
 
+absl::StatusOr<bool> CheckpointGuard::AnotherIsThere(const Checkpoint& checkpoint) {
+  const auto rows = queries_->ListCheckpoints(checkpoint.job_id);
+  fail_stop_->Report(rows.status());
+  if (!rows.ok()) return rows.status();
+  return std::any_of(rows->begin(), rows->end(), [&](const Checkpoint& row) {
+    return row.step != checkpoint.step && repository_->Has({row.job_id, row.fence, row.step});
+  });
+}
+
 absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::Status& damage) {
   const LogScope scope(checkpoint.job_id, "");
   // Looked at before the rows: files go after their row has gone.
@@ -74,14 +83,23 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
   const absl::Status replaced = absl::AbortedError(absl::StrCat(
       "the checkpoint of step ", checkpoint.step, " was replaced by newer ones while it was read; get the newest one"));
   if (!*counts) return replaced;
-  const std::string what =
-      absl::StrCat("checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id, ": ", damage.message());
+  std::string how(damage.message());
+  bool away = false;
   if (!has_folder) {
-    spdlog::error("{}; its folder is gone: bring it back, or forget it with sinkctl checkpoint drop {} --step {}", what,
-                  checkpoint.job_id, checkpoint.step);
-    return absl::DataLossError(absl::StrCat(what, "; its folder is gone: bring it back, or sinkctl checkpoint drop"));
+    const auto another = AnotherIsThere(checkpoint);
+    if (!another.ok()) return another.status();
+    away = !*another;
+    absl::StrAppend(&how, away ? "; its folder is gone, and the job has no other there: bring it back, or forget it "
+                                 "with sinkctl checkpoint drop"
+                               : "; its folder is gone, and another of the job is there");
   }
-  const auto dropped = calls_->DropDamaged(checkpoint, std::string(damage.message()), now_());
+  const std::string what =
+      absl::StrCat("checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id, ": ", how);
+  if (away) {
+    spdlog::error("{} {} --step {}", what, checkpoint.job_id, checkpoint.step);
+    return absl::DataLossError(what);
+  }
+  const auto dropped = calls_->DropDamaged(checkpoint, how, now_());
   fail_stop_->Report(dropped.status());
   if (!dropped.ok()) {
     spdlog::error("{}; it could not be dropped: {}", what, dropped.status().ToString());

@@ -1,7 +1,8 @@
 // Watches over the bytes of checkpoints: what is sent is compared with its hashes on the way, and a thread reads all of
 // them again from time to time (a scrub), so that damage is found while an older checkpoint is still there. A damaged
-// one is forgotten (core/checkpoint_calls.h), and the job goes on from the newest of the others. One whose whole folder
-// is gone is not: the disk may be away, and it is for a person to say. Owned by the server; any thread.
+// one is forgotten (core/checkpoint_calls.h), and the job goes on from the newest of the others. So is one whose whole
+// folder is gone while another of its job is there; where none is, the disk may be away, and it is for a person to say.
+// Owned by the server; any thread.
 #pragma once
 
 #include <atomic>
@@ -76,6 +77,9 @@ class CheckpointGuard {
   bool Pause(std::chrono::nanoseconds duration) ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether it is still one of its job's: newer ones push out the row first, and then the files.
   absl::StatusOr<bool> Counts(const Checkpoint& checkpoint);
+  // Whether the folder of another of its job's checkpoints is there, and with it the disk. Other jobs' say nothing of
+  // that: they may have come while it was away.
+  absl::StatusOr<bool> AnotherIsThere(const Checkpoint& checkpoint);
   // `damage`: DATA_LOSS. Returns it with what was done about it; ABORTED when the checkpoint does not count any more,
   // so that it is no damage.
   absl::Status Forget(const Checkpoint& checkpoint, const absl::Status& damage);

@@ -25,6 +25,7 @@
 #include "proto/files/hash.h"
 #include "proto/run/checkpoint_names.h"
 #include "proto/run/checkpoint_settings.h"
+#include "proto/run/manifest.h"
 
 namespace sink {
 namespace {
@@ -74,14 +75,33 @@ absl::Status CheckFile(const std::string& path, const CheckpointFile& file) {
   return ToStatus(files::Sync(*fd, path));
 }
 
-// Whoever opens the checkpoint must not be told by it to run somebody's code.
-absl::Status CheckSettings(const std::string& folder, const std::vector<CheckpointFile>& files) {
+// What keeps a manifest from being that of the checkpoint of this step and these files; "": nothing.
+std::string FaultInManifest(const std::string& text, int64_t step, const std::vector<CheckpointFile>& files) {
+  const auto manifest = run::ParseManifest(text, run::kManifestName);
+  if (!manifest.ok()) return manifest.error().message();
+  if (manifest->step != step) return absl::StrCat(run::kManifestName, " is that of step ", manifest->step);
+  const auto sorted = [](const auto& listed) {
+    std::vector<std::tuple<std::string, uint64_t, std::string>> all;
+    for (const auto& file : listed) all.emplace_back(file.name, file.size, file.xxh3);
+    std::sort(all.begin(), all.end());
+    return all;
+  };
+  if (sorted(manifest->files) == sorted(files)) return "";
+  return absl::StrCat(run::kManifestName, " lists other files than the checkpoint has");
+}
+
+// Whoever opens the checkpoint must not be told by it to run somebody's code, and whoever goes on from it knows it by
+// its manifest alone.
+absl::Status CheckContent(const std::string& folder, int64_t step, const std::vector<CheckpointFile>& files) {
   for (const CheckpointFile& file : files) {
-    if (!run::IsSettingsFile(file.name)) continue;
-    const auto text = files::ReadFile(absl::StrCat(folder, "/", file.name), run::kMaxSettingsBytes);
+    const bool is_manifest = file.name == run::kManifestName;
+    if (!is_manifest && !run::IsSettingsFile(file.name)) continue;
+    const auto text = files::ReadFile(absl::StrCat(folder, "/", file.name),
+                                      is_manifest ? run::kMaxManifestBytes : run::kMaxSettingsBytes);
     if (!text.ok() && text.error().code() != EFBIG) return ToStatus(text.error());
-    const std::string fault =
-        text.ok() ? run::FaultInSettings(file.name, *text) : absl::StrCat(file.name, " is too large");
+    const std::string fault = !text.ok()    ? absl::StrCat(file.name, " is too large")
+                              : is_manifest ? FaultInManifest(*text, step, files)
+                                            : run::FaultInSettings(file.name, *text);
     if (!fault.empty()) return absl::InvalidArgumentError(absl::StrCat("files: ", fault));
   }
   return absl::OkStatus();
@@ -305,7 +325,10 @@ absl::StatusOr<std::vector<CheckpointFile>> CheckpointRepository::Commit(const C
     if (!status.ok()) return status;
   }
   if (!complete) {
-    if (absl::Status status = CheckSettings(folder, list->files); !status.ok()) return status;
+    if (absl::Status status = CheckContent(folder, key.step, list->files); !status.ok()) {
+      if (absl::IsInvalidArgument(status)) RemovePart(key).IgnoreError();  // else the next upload or scrub does
+      return status;
+    }
     if (absl::Status status = ToStatus(files::SyncFolder(folder)); !status.ok()) return status;
     if (absl::Status status = ToStatus(files::Rename(folder, FinalPath(key))); !status.ok()) return status;
     space_.Release(key);
@@ -318,9 +341,11 @@ absl::Status CheckpointRepository::Read(
     const Checkpoint& checkpoint,
     absl::FunctionRef<absl::Status(const std::string& file, uint64_t offset, std::string& data)> send) {
   const std::string folder = FinalPath({checkpoint.job_id, checkpoint.fence, checkpoint.step});
-  std::string data;
+  std::string data, manifest;
   for (const CheckpointFile& file : checkpoint.files) {
     const std::string path = absl::StrCat(folder, "/", file.name);
+    const bool is_manifest = file.name == run::kManifestName;
+    if (is_manifest && file.size > run::kMaxManifestBytes) return Damaged(absl::StrCat(path, " is too large"));
     const auto fd = OpenToRead(path);
     if (!fd.ok()) return Unreadable(fd.error());
     const auto size = files::SizeOf(*fd, path);
@@ -331,12 +356,16 @@ absl::Status CheckpointRepository::Read(
       if (const auto failed = files::ReadAt(*fd, path, offset, kMaxChunk, &data)) return Unreadable(failed);
       const uint64_t sent = data.size();
       hasher.Update(data);
+      if (is_manifest) manifest += data;
       if (absl::Status status = send(file.name, offset, data); !status.ok()) return status;
       offset += sent;
       if (sent == 0) break;
     } while (offset < file.size);
     if (hasher.Digest() != file.xxh3)
       return Damaged(absl::StrCat(path, " has not the hash that it was committed with"));
+    // Commit takes no other, but did once.
+    const std::string fault = is_manifest ? FaultInManifest(manifest, checkpoint.step, checkpoint.files) : "";
+    if (!fault.empty()) return Damaged(absl::StrCat(folder, ": ", fault));
   }
   return absl::OkStatus();
 }

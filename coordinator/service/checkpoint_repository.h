@@ -49,13 +49,13 @@ class CheckpointRepository {
   // Reads every file again, compares size and hash with the list, and puts the folder into its place, durably. Returns
   // the list, for the row. ABORTED when bytes are wrong (those files start over: Begin, write, commit again);
   // FAILED_PRECONDITION when bytes are missing (after either, one that was complete is so no more); NOT_FOUND without
-  // Begin; INVALID_ARGUMENT for another manifest, and for settings that no trainer writes
-  // (proto/run/checkpoint_settings.h).
+  // Begin; INVALID_ARGUMENT for another manifest, and, with all of it removed, for a manifest.json that does not list
+  // this step's files and for settings that no trainer writes (proto/run/manifest.h, checkpoint_settings.h).
   absl::StatusOr<std::vector<CheckpointFile>> Commit(const CheckpointKey& key, const std::string& manifest_hash);
 
   // Calls `send` with the content, file after file in the row's order; an empty file gets one empty chunk. The first
   // error of `send` ends it. DATA_LOSS, after what came before was sent, when a file is missing, cannot be read, or has
-  // another size or hash than the row says.
+  // another size or hash than the row says, and when manifest.json does not list this step's files.
   absl::Status Read(const Checkpoint& checkpoint,
                     absl::FunctionRef<absl::Status(const std::string& file, uint64_t offset, std::string& data)> send);
 

@@ -31,6 +31,7 @@ absl::StatusOr<Sweep> ReadSweep(JobQueries& queries, const std::string& name, v1
 template <typename Response>
 void AddWarning(const DiskWatch& disk, Response* response) {
   if (std::string warning = disk.Warning(); !warning.empty()) response->add_warnings(std::move(warning));
+  response->set_disk_full(disk.full());
 }
 
 void Answer(const DeleteResult& result, v1::DeleteSweepResponse* response) {
@@ -150,7 +151,8 @@ grpc::Status ClientServiceImpl::WhyJob(grpc::ServerContext* context, const v1::W
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   auto explanation = queries_->Explain(request->id(), now_());
   if (!explanation.ok()) return fail_stop_->Answer(explanation.status());
-  if (std::string warning = disk_->Warning(); !warning.empty() && !IsFinal(explanation->job.state))
+  if (std::string warning = disk_->WarningFor(explanation->job.id);
+      !warning.empty() && !IsFinal(explanation->job.state))
     explanation->reasons.insert(explanation->reasons.begin(), std::move(warning));
   ToProto(*explanation, response);
   return grpc::Status::OK;
@@ -163,30 +165,33 @@ grpc::Status ClientServiceImpl::WatchSweep(grpc::ServerContext* context, const v
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const milliseconds interval = request->interval_ms() == 0 ? kWatchInterval : milliseconds(request->interval_ms());
   SweepWatch watch(queries_, request->name(), request->changes_only());
-  std::string told;  // warning
+  uint64_t told = disk_->changes();  // of its warning
   for (;;) {
     const uint64_t seen = queries_->feed().signal().version();
-    const std::string warning = disk_->Warning();
+    const uint64_t disk = disk_->changes();
+    const bool warn = !disk_->Warning().empty();
     const auto write = [&](const v1::GetSweepResponse& status) {
-      told = warning;
-      if (warning.empty()) return ticket->Write(writer, status);
+      told = disk;
+      if (!warn) return ticket->Write(writer, status);
       v1::GetSweepResponse warned = status;
-      warned.add_warnings(warning);
+      AddWarning(*disk_, &warned);
       return ticket->Write(writer, warned);
     };
     const auto done = watch.Tell(write);
     if (!done.ok()) return fail_stop_->Answer(done.status());
     if (*done) return grpc::Status::OK;
     // Nothing may change any more when the disk is full: that is news by itself.
-    if (warning != told && request->changes_only()) {
-      const auto sweep = queries_->GetSweep(request->name());
-      if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
+    if (told != disk) {
       v1::GetSweepResponse news;
+      const auto sweep =
+          request->changes_only() ? queries_->GetSweep(request->name()) : ReadSweep(*queries_, request->name(), &news);
+      if (!sweep.ok()) return fail_stop_->Answer(sweep.status());
       ToProto(*sweep, news.mutable_sweep());
-      news.set_changed_only(true);
+      news.set_changed_only(request->changes_only());
       if (!write(news)) return ClientHasLeft();
     }
-    const absl::Status waited = gate_->Wait(*context, queries_->feed().signal(), seen, interval);
+    const absl::Status waited = gate_->Wait(*context, queries_->feed().signal(), seen, interval,
+                                            [this, disk] { return disk_->changes() != disk; });
     if (!waited.ok()) return ToGrpc(waited);
   }
 }

@@ -5,39 +5,75 @@
 #include <sys/statvfs.h>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/service/families.h"
 
 namespace sink {
+namespace {
 
-void DiskWatch::Look() {
+constexpr size_t kIdDigits = 8;  // of a job, to name it by
+constexpr char kWayOut[] = "make room there, or forget checkpoints that nobody needs: sinkctl checkpoint drop";
+
+std::string MiBLeft(uint64_t bytes) { return absl::StrCat(bytes >> 20, " MiB are left"); }
+
+}  // namespace
+
+void DiskWatch::Look(int64_t now_ms) {
   struct statvfs disk;
   if (statvfs(folder_.c_str(), &disk) != 0) return;
   const uint64_t free = uint64_t{disk.f_bavail} * disk.f_frsize;
-  const Level level = free < reserve_bytes_ ? Level::kFull : free / 4 < reserve_bytes_ ? Level::kLow : Level::kRoom;
-  const std::string left = absl::StrCat(free >> 20, " MiB are left");
+  MutexLock lock(&mutex_);
+  std::erase_if(waiting_, [&](const auto& entry) { return now_ms - entry.second.refused_ms > kForgottenAfterMs; });
+  const Level level = free < reserve_bytes_       ? Level::kFull
+                      : !waiting_.empty()         ? Level::kWaited
+                      : free / 4 < reserve_bytes_ ? Level::kLow
+                                                  : Level::kRoom;
+  warning_ = WarningOf(level, free);
+  const bool another = std::exchange(level_, level) != level;
+  if (another) ++changes_;
+  if (level == Level::kWaited) {
+    if (now_ms - told_ms_ < kTellEveryMs) return;
+    told_ms_ = now_ms;
+  } else if (!another) {
+    return;
+  }
+  if (level == Level::kRoom) {
+    spdlog::info("the disk of {} has room again: {}", folder_, MiBLeft(free));
+  } else {
+    spdlog::error("{} ({})", warning_, folder_);
+  }
+}
+
+std::string DiskWatch::WarningOf(Level level, uint64_t free) const {
   const std::string reserve = absl::StrCat(reserve_bytes_ >> 20, " MiB");
-  std::string warning;
   switch (level) {
     case Level::kRoom:
       break;
     case Level::kLow:
-      warning = absl::StrCat("the coordinator's disk is nearly full: ", left, "; below ", reserve,
-                             " it takes no checkpoints and no sweeps; make room there");
-      break;
+      return absl::StrCat("the coordinator's disk is nearly full: ", MiBLeft(free), "; below ", reserve,
+                          " it takes no checkpoints and no sweeps; make room there");
+    case Level::kWaited: {
+      const auto& [job_id, first] = *waiting_.begin();
+      const size_t others = waiting_.size() - 1;
+      return absl::StrCat("the coordinator's disk has no room for a checkpoint of job ", job_id.substr(0, kIdDigits),
+                          others == 0 ? "" : absl::StrCat(" (and of ", others, " more)"), ", which waits: ", first.why,
+                          "; ", kWayOut);
+    }
     case Level::kFull:
-      warning = absl::StrCat("the coordinator's disk is full: ", left, ", and ", reserve,
-                             " are kept for its database; checkpoints wait, so that jobs stay finalizing, and sweeps "
-                             "are refused, until there is room again");
-      break;
+      return absl::StrCat("the coordinator's disk is full: ", MiBLeft(free), ", and ", reserve,
+                          " are kept for its database; checkpoints wait, so that jobs stay finalizing, and sweeps "
+                          "are refused, until there is room again");
   }
+  return "";
+}
+
+void DiskWatch::Refused(const std::string& job_id, const absl::Status& why, int64_t now_ms) {
   MutexLock lock(&mutex_);
-  warning_ = std::move(warning);
-  if (level == level_) return;
-  level_ = level;
-  if (level == Level::kRoom) {
-    spdlog::info("the disk of {} has room again: {}", folder_, left);
-  } else {
-    spdlog::error("{} ({})", warning_, folder_);
-  }
+  waiting_[job_id] = {std::string(why.message()), now_ms};
+}
+
+void DiskWatch::WaitsNoMore(const std::string& job_id) {
+  MutexLock lock(&mutex_);
+  waiting_.erase(job_id);
 }
 
 std::string DiskWatch::Warning() const {
@@ -45,9 +81,33 @@ std::string DiskWatch::Warning() const {
   return warning_;
 }
 
+std::string DiskWatch::WarningFor(const std::string& job_id) const {
+  MutexLock lock(&mutex_);
+  const auto found = waiting_.find(job_id);
+  if (found == waiting_.end()) return warning_;
+  return absl::StrCat("its checkpoint waits for room on the coordinator's disk, without which it cannot end: ",
+                      found->second.why, "; ", kWayOut);
+}
+
+uint64_t DiskWatch::changes() const {
+  MutexLock lock(&mutex_);
+  return changes_;
+}
+
+bool DiskWatch::full() const {
+  MutexLock lock(&mutex_);
+  return level_ == Level::kFull;
+}
+
 absl::Status DiskWatch::CheckRoom() const {
   MutexLock lock(&mutex_);
   return level_ == Level::kFull ? absl::ResourceExhaustedError(warning_) : absl::OkStatus();
+}
+
+void DiskWatch::AddSeries(Families* families) const {
+  MutexLock lock(&mutex_);
+  families->Gauge("sink_checkpoints_waiting", "Jobs whose checkpoint finds no room on the coordinator's disk",
+                  static_cast<double>(waiting_.size()));
 }
 
 }  // namespace sink

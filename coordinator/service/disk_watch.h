@@ -1,9 +1,10 @@
-// Whether the coordinator's disk has room: looked at once a tick, told in the log when it changes, and to people who
-// ask for a status or why a job is where it is. A disk that fills up unnoticed keeps every job FINALIZING, as no
-// checkpoint can be taken. Any thread.
+// Whether the coordinator's disk has room, in all and for the checkpoints that workers want to send: looked at once a
+// tick, told in the log when it changes, and to people who ask for a status or why a job is where it is. A disk that
+// fills up unnoticed keeps every job FINALIZING, as no checkpoint can be taken. Any thread.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -13,26 +14,54 @@
 
 namespace sink {
 
+class Families;
+
 class DiskWatch {
  public:
+  // A worker tries again at least so often: a checkpoint of which longer nothing was heard waits no more.
+  static constexpr int64_t kForgottenAfterMs = 30'000;
+
   // `folder` is on the disk. Below `reserve_bytes`, which are left to the database, it counts as full; below four times
   // as many as nearly full.
   DiskWatch(std::string folder, uint64_t reserve_bytes) : folder_(std::move(folder)), reserve_bytes_(reserve_bytes) {}
 
-  void Look() ABSL_LOCKS_EXCLUDED(mutex_);
-  // A sentence for people; empty as long as there is room.
+  // Times are of a steady clock.
+  void Look(int64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+  // There is no room for the job's checkpoint; `why`, RESOURCE_EXHAUSTED, says how much it needs and how much is free.
+  void Refused(const std::string& job_id, const absl::Status& why, int64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+  // It is on its way, or none is to come.
+  void WaitsNoMore(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // A sentence for people, as of the last look; empty as long as there is room.
   std::string Warning() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same for who asks after a job that has not ended.
+  std::string WarningFor(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Grows when the warning comes, goes or becomes another than by its numbers.
+  uint64_t changes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  bool full() const ABSL_LOCKS_EXCLUDED(mutex_);
   // RESOURCE_EXHAUSTED, with the warning, when it is full: new work is not to be taken.
   absl::Status CheckRoom() const ABSL_LOCKS_EXCLUDED(mutex_);
+  void AddSeries(Families* families) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  enum class Level { kRoom, kLow, kFull };
+  static constexpr int64_t kTellEveryMs = 30'000;  // of a checkpoint that goes on waiting
+
+  enum class Level { kRoom, kLow, kWaited, kFull };  // kWaited: there is some, and a checkpoint needs more
+  struct Waiting {
+    std::string why;
+    int64_t refused_ms = 0;  // last
+  };
+
+  std::string WarningOf(Level level, uint64_t free) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string folder_;
   const uint64_t reserve_bytes_;
   mutable Mutex mutex_;
   Level level_ ABSL_GUARDED_BY(mutex_) = Level::kRoom;
   std::string warning_ ABSL_GUARDED_BY(mutex_);
+  uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<std::string, Waiting> waiting_ ABSL_GUARDED_BY(mutex_);  // by job
+  int64_t told_ms_ ABSL_GUARDED_BY(mutex_) = -kTellEveryMs;         // in the log, of a checkpoint that waits
 };
 
 }  // namespace sink

@@ -59,7 +59,7 @@ StreamGate::Ticket::~Ticket() {
 }
 
 absl::Status StreamGate::Wait(const grpc::ServerContext& context, const ChangeSignal& changes, uint64_t seen,
-                              std::chrono::milliseconds pause) const {
+                              std::chrono::milliseconds pause, const std::function<bool()>& other_news) const {
   using Clock = std::chrono::steady_clock;
   const auto earliest = Clock::now() + pause;
   for (;;) {
@@ -69,7 +69,7 @@ absl::Status StreamGate::Wait(const grpc::ServerContext& context, const ChangeSi
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(earliest - Clock::now());
     if (left.count() > 0) {
       std::this_thread::sleep_for(std::min(left, kSlice));
-    } else if (changes.WaitPast(seen, kSlice) != seen) {
+    } else if ((other_news && other_news()) || changes.WaitPast(seen, kSlice) != seen) {
       return absl::OkStatus();
     }
   }

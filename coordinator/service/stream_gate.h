@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -77,9 +78,10 @@ class StreamGate {
   // UNAVAILABLE, on which clients try again by themselves, when there are too many.
   absl::StatusOr<Ticket> EnterTransfer(grpc::ServerContext* context);
 
-  // Returns OK once `changes` has passed `seen`, but not before `pause` is over; an error when the stream must end.
+  // Returns OK once `changes` has passed `seen` or there is `other_news`, of which it asks several times a second, but
+  // not before `pause` is over; an error when the stream must end.
   absl::Status Wait(const grpc::ServerContext& context, const ChangeSignal& changes, uint64_t seen,
-                    std::chrono::milliseconds pause) const;
+                    std::chrono::milliseconds pause, const std::function<bool()>& other_news = {}) const;
 
   // Every stream ends within a slice of time.
   void Close() { closed_ = true; }

@@ -155,6 +155,11 @@ grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext* context, co
     checkpoints_->RemoveOthers(key, *rows);
     here = begin();
   }
+  if (absl::IsResourceExhausted(here.status())) {
+    disk_->Refused(key.job_id, here.status(), now_().steady_ms);
+  } else {
+    disk_->WaitsNoMore(key.job_id);
+  }
   if (!here.ok()) return ToGrpc(here.status());
   for (uint64_t bytes : *here) response->add_committed(bytes);
   return grpc::Status::OK;
@@ -224,6 +229,7 @@ grpc::Status WorkerServiceImpl::Finish(grpc::ServerContext* context, const v1::F
   const auto state = workers_->Finish(FromProto(*request), now_());
   if (!state.ok()) return fail_stop_->Answer(state.status());
   response->set_state(static_cast<v1::JobState>(*state));
+  disk_->WaitsNoMore(request->lease().job_id());
   RemoveLeftovers({request->lease().job_id(), request->lease().fence() + 1, 0});
   return grpc::Status::OK;
 }

@@ -8,6 +8,7 @@
 #include "coordinator/core/worker_calls.h"
 #include "coordinator/service/checkpoint_guard.h"
 #include "coordinator/service/checkpoint_repository.h"
+#include "coordinator/service/disk_watch.h"
 #include "coordinator/service/fail_stop.h"
 #include "coordinator/service/gatekeeper.h"
 #include "coordinator/service/lease_desk.h"
@@ -20,14 +21,15 @@ namespace sink {
 class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lease<v1::WorkerService::Service> {
  public:
   WorkerServiceImpl(const Callers* callers, WorkerCalls* workers, LeaseDesk* desk, JobQueries* queries,
-                    CheckpointRepository* checkpoints, CheckpointGuard* guard, StreamGate* gate, Rates* rates,
-                    FailStop* fail_stop, NowFn now)
+                    CheckpointRepository* checkpoints, CheckpointGuard* guard, DiskWatch* disk, StreamGate* gate,
+                    Rates* rates, FailStop* fail_stop, NowFn now)
       : callers_(callers),
         workers_(workers),
         desk_(desk),
         queries_(queries),
         checkpoints_(checkpoints),
         guard_(guard),
+        disk_(disk),
         gate_(gate),
         rates_(rates),
         fail_stop_(fail_stop),
@@ -73,6 +75,7 @@ class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Lea
   JobQueries* const queries_;
   CheckpointRepository* const checkpoints_;
   CheckpointGuard* const guard_;
+  DiskWatch* const disk_;
   StreamGate* const gate_;
   Rates* const rates_;
   FailStop* const fail_stop_;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "proto/base/json_depth.h"
 #include "proto/files/descriptor.h"
 #include "proto/files/files.h"
 #include "proto/files/hash.h"
@@ -20,6 +21,8 @@ namespace fs = std::filesystem;
 using files::FileError;
 using files::FileResult;
 using Json = nlohmann::json;
+
+constexpr int kMaxDepth = 8;  // a manifest nests 3 levels
 
 FileError Damaged(const std::string& what) { return {files::kDamaged, what}; }
 
@@ -42,6 +45,7 @@ std::string PrintManifest(int64_t step, const std::vector<ManifestFile>& files) 
 }
 
 FileResult<Manifest> ParseManifest(const std::string& text, const std::string& where) {
+  if (text.size() > kMaxManifestBytes || IsDeeperThan(kMaxDepth, text)) return Damaged(where + " is not a manifest");
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("step") || !json["step"].is_number_integer() || !json.contains("files") ||
       !json["files"].is_array() || json["files"].size() > kMaxManifestFiles) {

@@ -45,7 +45,7 @@ files::FileResult<Manifest> ReadManifest(const std::string& folder);
 // another hash, or is a symbolic link.
 files::FileError VerifyCheckpoint(const std::string& folder, const Manifest& manifest);
 
-// The two halves of the file format, for both of which `where` names the file in errors.
+// The two halves of the file format, for both of which `where` names the file in errors. The text may be anybody's.
 std::string PrintManifest(int64_t step, const std::vector<ManifestFile>& files);
 files::FileResult<Manifest> ParseManifest(const std::string& text, const std::string& where);
 

@@ -24,7 +24,7 @@ EDGES = {
     "proto/pipe": {"proto/base"},
     "proto/files": set(),
     "proto/config": {"proto/base", "proto/files"},
-    "proto/run": {"proto/files", "proto/config"},
+    "proto/run": {"proto/base", "proto/files", "proto/config"},
     "proto/charts": set(),
     "proto/args": set(),
     "sweeps": {"proto/config", "proto/pipe"},

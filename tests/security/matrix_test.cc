@@ -204,7 +204,7 @@ const std::map<std::string, WorkerCall> kWorkerRows = {
      [](CoordinatorClient& worker, const std::string& as, const Scene& scene) {
        auto request = Holding<v1::CommitCheckpointRequest>(as, scene);
        request.set_step(20);
-       request.set_manifest_hash(testing::TestCheckpoint().hash());
+       request.set_manifest_hash(testing::TestCheckpoint().Of(20).hash());
        return worker.CommitCheckpoint(request).status();
      }},
     {"FetchCheckpoint",

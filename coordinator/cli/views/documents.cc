@@ -139,6 +139,12 @@ Json ToJson(const v1::Job& job, const v1::Membership& place) {
   return json;
 }
 
+void ForgetPace(Json* job) {
+  if (!(*job)["finished_ms"].is_null()) return;
+  (*job)["tokens_per_second"] = nullptr;
+  (*job)["eta_seconds"] = nullptr;
+}
+
 Json ToJson(const v1::Sweep& sweep) {
   Json states = Json::object();
   for (int state = v1::JobState_MIN; state <= v1::JobState_MAX; ++state) {

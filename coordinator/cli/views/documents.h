@@ -40,6 +40,9 @@ Json ToJson(const v1::MetricPoint& point);
 // A job of one sweep: experiment, label and index of its place there in front.
 Json ToJson(const v1::Job& job, const v1::Membership& place);
 
+// Of a job's document whose coordinator has a full disk: how fast it is, and when it ends, is not known any more.
+void ForgetPace(Json* job);
+
 bool IsFinal(v1::JobState state);
 std::string StateName(v1::JobState state);  // "RUNNING"
 

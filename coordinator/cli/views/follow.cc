@@ -90,6 +90,7 @@ bool WatchedSweep::Take(const v1::GetSweepResponse& update) {
   }
   *status_.mutable_sweep() = update.sweep();
   *status_.mutable_warnings() = update.warnings();
+  status_.set_disk_full(update.disk_full());
   for (const v1::Job& job : update.jobs()) {
     const auto [place, is_new] = places_.try_emplace(job.id(), status_.jobs_size());
     *(is_new ? status_.add_jobs() : status_.mutable_jobs(place->second)) = job;

@@ -86,7 +86,10 @@ Page OverviewPage(const Overview& overview, const std::string& coordinator, size
   Json sweeps = Json::array(), workers = Json::array(), active = Json::array();
   for (const v1::Sweep& sweep : overview.sweeps.sweeps()) sweeps.push_back(ToJson(sweep));
   for (const v1::Worker& worker : overview.workers.workers()) workers.push_back(ToJson(worker));
-  for (const v1::Job& job : overview.active.jobs()) active.push_back(ToJson(job));
+  for (const v1::Job& job : overview.active.jobs()) {
+    active.push_back(ToJson(job));
+    if (overview.sweeps.disk_full()) ForgetPace(&active.back());
+  }
   const bool busy = !active.empty();
   const auto& warnings = overview.sweeps.warnings();
   page.document = {{"sweeps", std::move(sweeps)},

@@ -221,10 +221,11 @@ SweepTotals Total(const v1::GetSweepResponse& status, int64_t now_ms) {
     out.stopped_early += stopped;
     out.failed += job.state() == v1::FAILED || (job.state() == v1::CANCELLED && !stopped);
     fraction += final ? 1 : p.max_steps() > 0 ? static_cast<double>(p.step()) / static_cast<double>(p.max_steps()) : 0;
-    if (EtaSeconds(job) && job.state() == v1::RUNNING) out.tokens_per_second += p.tokens_per_second();
+    if (EtaSeconds(job) && job.state() == v1::RUNNING && !status.disk_full())
+      out.tokens_per_second += p.tokens_per_second();
   }
   if (out.jobs > 0) out.fraction = fraction / out.jobs;
-  out.left = EstimateTimeLeft(status, now_ms);
+  if (!status.disk_full() || out.done == out.jobs) out.left = EstimateTimeLeft(status, now_ms);
   return out;
 }
 
@@ -262,6 +263,7 @@ Page SweepPage(const v1::GetSweepResponse& status, int64_t now_ms, size_t max_ro
   for (const v1::Job* job : jobs) {
     const v1::Membership place = PlaceIn(*job, name);
     rows.push_back(ToJson(*job, place));
+    if (status.disk_full()) ForgetPace(&rows.back());
     if (const std::string e = Measure(job->progress()).epsilon; !e.empty()) epsilon = e;
     if (job->state() == v1::FAILED && failures.pieces.size() < 5)
       failures.pieces.push_back({job->id().substr(0, kShortId) + " failed: " + job->message(), Style::kRed});
@@ -278,7 +280,7 @@ Page SweepPage(const v1::GetSweepResponse& status, int64_t now_ms, size_t max_ro
         {"fraction", totals.fraction},
         {"eta_seconds", totals.left ? Json(totals.left->seconds) : Json(nullptr)},
         {"eta_seconds_range", totals.left ? Json::array({totals.left->least, totals.left->most}) : Json(nullptr)},
-        {"tokens_per_second", totals.tokens_per_second}}}};
+        {"tokens_per_second", status.disk_full() ? Json(nullptr) : Json(totals.tokens_per_second)}}}};
 
   const bool finished = totals.done == totals.jobs;
   TextBlock headline = {{{name, Style::kBold},

@@ -45,7 +45,7 @@ struct SweepTotals {
   int stopped_early = 0;   // CANCELLED by early stopping, as the sweep asks
   double fraction = 0;     // of all steps that are done, 0..1
   double tokens_per_second = 0;
-  std::optional<TimeLeft> left;  // none: unknown, as long as nothing runs
+  std::optional<TimeLeft> left;  // none: unknown, as long as nothing runs or the coordinator's disk is full
 };
 SweepTotals Total(const v1::GetSweepResponse& status, int64_t now_ms);
 
@@ -54,7 +54,8 @@ v1::Membership PlaceIn(const v1::Job& job, const std::string& sweep);
 
 // {"sweep", "jobs", "totals" {jobs done failed stopped_early fraction eta_seconds eta_seconds_range [least, most]
 // tokens_per_second}}, as headline, table and footer. At most `max_rows` jobs in the table; when there are more, those
-// that run or have failed come first.
+// that run or have failed come first. Rates and what is left are null, and not shown, while the coordinator's disk is
+// full: jobs may stand still, and the last that was heard of them would stay.
 Page SweepPage(const v1::GetSweepResponse& status, int64_t now_ms, size_t max_rows = SIZE_MAX);
 
 // "4 running", "1 failed", "7 queued": the counts of a sweep document, live states first.

@@ -682,16 +682,17 @@ TEST_F(CliTest, CheckpointsComeBackWhole) {
   const std::string id = grants[0].lease().job_id(), big(600'000, 'x');
   EXPECT_THAT(Sinkctl({"checkpoint", "list", id}).out, HasSubstr("no checkpoints yet"));
   ExpectError(Sinkctl({"checkpoint", "get", id, "--out", folder_ / "model"}), kNotFound, "checkpoint");
-  SaveCheckpoint(grants[0], 50, {{"manifest.json", "{}"}, {"model.safetensors", big}, {"tokenizer.json", ""}});
+  SaveCheckpoint(grants[0], 50, {{"model.safetensors", big}, {"tokenizer.json", ""}});
   const Json list = Sinkctl({"checkpoint", "list", id, "--json"}).json();
   EXPECT_EQ(list["checkpoints"][0]["step"], 50);
-  EXPECT_EQ(list["checkpoints"][0]["bytes"], big.size() + 2);
 
   const Result got = Sinkctl({"checkpoint", "get", id, "--out", folder_ / "deep/model"}, {.terminal = true});
   EXPECT_EQ(got.code, kOk) << got.err;
   EXPECT_THAT(got.err, HasSubstr("\u2501"));  // the progress bar
   EXPECT_EQ(ReadFile(folder_ / "deep/model/model.safetensors"), big);
-  EXPECT_EQ(ReadFile(folder_ / "deep/model/manifest.json"), "{}");
+  const std::string manifest = ReadFile(folder_ / "deep/model/manifest.json");
+  EXPECT_THAT(manifest, HasSubstr("\"step\": 50"));
+  EXPECT_EQ(list["checkpoints"][0]["bytes"], big.size() + manifest.size());
   EXPECT_TRUE(std::filesystem::exists(folder_ / "deep/model/tokenizer.json"));
   ExpectError(Sinkctl({"checkpoint", "get", id, "--out", folder_ / "deep/model"}), kBadFile, "exists already");
   ExpectError(Sinkctl({"checkpoint", "get", id, "--step", "49", "--out", folder_ / "other"}), kNotFound, "49");
@@ -704,8 +705,7 @@ TEST_F(CliTest, CheckpointsAreVerifiedAndDropped) {
   StartWorker();
   const auto grants = TakeJobs();
   const v1::LeaseRef& lease = grants[0].lease();
-  for (const int64_t step : {50, 60})
-    SaveCheckpoint(grants[0], step, {{"manifest.json", "{}"}, {"model.safetensors", "xyz"}});
+  for (const int64_t step : {50, 60}) SaveCheckpoint(grants[0], step, {{"model.safetensors", "xyz"}});
   EXPECT_EQ(Sinkctl({"checkpoint", "verify", lease.job_id()}).code, kOk);
   std::ofstream(folder_ / "coordinator/checkpoints/" + lease.job_id() + "/" + std::to_string(lease.fence()) +
                 "/step-60/model.safetensors")

@@ -112,5 +112,30 @@ TEST_F(CheckpointGuardTest, WhatIsPushedOutWhileItIsDownloadedIsNotCalledDamaged
   EXPECT_EQ(Rows().front().step, 20);
 }
 
+// As a coordinator took it that did not look into manifests.
+TEST_F(CheckpointGuardTest, ACheckpointWhoseManifestCannotBeReadIsDroppedAndTheOneBeforeServesInItsPlace) {
+  Upload(10);
+  std::filesystem::create_directories(FolderOf(20));
+  const std::string garbage = "garbage", hash = files::Hash(garbage);
+  std::ofstream(FolderOf(20) + "/manifest.json") << garbage;
+  const CheckpointCommit commit{20, hash, {{"manifest.json", garbage.size(), hash}}, 0};
+  ASSERT_TRUE(jobs_->workers().CommitCheckpoint("w", lease_, commit, kNow).ok());
+  const auto found = guard_->Verify(Rows());
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->size(), 2u);
+  EXPECT_THAT((*found)[0].second, ::testing::HasSubstr("manifest.json is not a manifest"));
+  EXPECT_EQ((*found)[1].second, "");
+  int64_t sent = 0;
+  const auto send = [&](const v1::CheckpointChunk& chunk) {
+    if (chunk.has_checkpoint()) sent = chunk.checkpoint().step();
+    return true;
+  };
+  const absl::Status damaged = guard_->Send(Rows(), 0, SentTo::kWorker, send);
+  EXPECT_EQ(damaged.code(), absl::StatusCode::kDataLoss) << damaged;
+  EXPECT_THAT(std::string(damaged.message()), ::testing::HasSubstr("it was dropped"));
+  EXPECT_TRUE(guard_->Send(Rows(), 0, SentTo::kWorker, send).ok());
+  EXPECT_EQ(sent, 10);
+}
+
 }  // namespace
 }  // namespace sink

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "coordinator/service/study_document.h"
 #include "coordinator/store/sqlite_store.h"
 #include "tests/coordinator/service/service_fixture.h"
@@ -12,6 +13,7 @@
 namespace sink {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -215,6 +217,7 @@ TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {
   StartServer();
   const std::string full = "the coordinator's disk is full";
   EXPECT_THAT(client_->ListSweeps({})->warnings(), ElementsAre(StartsWith(full)));
+  EXPECT_TRUE(client_->ListSweeps({})->disk_full());
   v1::GetSweepRequest get;
   get.set_name("study");
   EXPECT_THAT(client_->GetSweep(get)->warnings(), ElementsAre(StartsWith(full)));
@@ -231,6 +234,7 @@ TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {
                   ->WatchSweep(watch,
                                [&](const v1::GetSweepResponse& update) {
                                  told = update.warnings(0);
+                                 EXPECT_TRUE(update.disk_full());
                                  return false;
                                })
                   .ok());
@@ -239,6 +243,76 @@ TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {
   EXPECT_EQ(client_->SubmitSweep(submit).status().code(), absl::StatusCode::kResourceExhausted);
   submit.set_dry_run(true);
   EXPECT_TRUE(client_->SubmitSweep(submit).ok());
+}
+
+TEST_F(ClientServiceTest, ACheckpointThatDoesNotFitIsToldEverywhereUntilItsUploadBeginsOrItsJobEnds) {
+  const v1::Grant grant = RunningJob();
+  const auto refuse = [&] {
+    auto request = Leased<v1::BeginCheckpointRequest>(grant.lease());
+    request.set_step(10);
+    testing::TestCheckpoint().AddTo(&request);
+    request.mutable_files(0)->set_size(uint64_t{1} << 40);
+    EXPECT_TRUE(absl::IsResourceExhausted(worker().BeginCheckpoint(request).status()));
+  };
+  // Once the next look at the disk has come.
+  const auto warning = [&](bool expected) {
+    for (int i = 0; i < 500; ++i) {
+      const auto sweeps = client_->ListSweeps({});
+      if (sweeps->warnings().empty() != expected) return expected ? sweeps->warnings(0) : std::string();
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    return std::string("no change");
+  };
+  refuse();
+  EXPECT_THAT(warning(true), AllOf(StartsWith("the coordinator's disk has no room for a checkpoint of job " +
+                                              grant.lease().job_id().substr(0, 8)),
+                                   HasSubstr("are free on the coordinator"), HasSubstr("make room")));
+  EXPECT_FALSE(client_->ListSweeps({})->disk_full()) << "the others go on";
+  v1::GetSweepRequest get;
+  get.set_name("one");
+  EXPECT_EQ(client_->GetSweep(get)->warnings_size(), 1);
+  v1::WhyJobRequest why;
+  why.set_id(grant.lease().job_id());
+  EXPECT_THAT(client_->WhyJob(why)->reasons(0), StartsWith("its checkpoint waits for room"));
+  ASSERT_TRUE(Begin(grant.lease(), 10, testing::TestCheckpoint()).ok());
+  EXPECT_EQ(warning(false), "");
+  EXPECT_THAT(client_->WhyJob(why)->reasons(0), HasSubstr("has it"));
+  refuse();
+  EXPECT_NE(warning(true), "no change");
+  ASSERT_TRUE(Finish(grant.lease(), 1).ok());
+  EXPECT_EQ(warning(false), "");
+}
+
+TEST_F(ClientServiceTest, AWarningThatComesOrGoesWakesWatchersThoughNoJobChanges) {
+  const v1::Grant grant = RunningJob();
+  for (const bool changes_only : {true, false}) {
+    absl::Notification over;
+    // Else a watcher that is not woken would wait for ever.
+    std::thread impatient([&] {
+      if (over.WaitForNotificationWithTimeout(absl::Seconds(20))) return;
+      ADD_FAILURE() << "the watcher was not woken";
+      StopServer();
+    });
+    v1::WatchSweepRequest watch;
+    watch.set_name("one");
+    watch.set_changes_only(changes_only);
+    watch.set_interval_ms(100);
+    std::vector<int> warnings;
+    const auto watched = client_->WatchSweep(watch, [&](const v1::GetSweepResponse& update) {
+      EXPECT_EQ(update.sweep().name(), "one");
+      EXPECT_EQ(update.jobs_size(), changes_only && !warnings.empty() ? 0 : 1);
+      warnings.push_back(update.warnings_size());
+      auto request = Leased<v1::BeginCheckpointRequest>(grant.lease());
+      request.set_step(10);
+      testing::TestCheckpoint().AddTo(&request);
+      if (warnings.size() == 1) request.mutable_files(0)->set_size(uint64_t{1} << 40);
+      EXPECT_EQ(worker().BeginCheckpoint(request).ok(), warnings.size() > 1);
+      return warnings.size() < 3;
+    });
+    over.Notify();
+    impatient.join();
+    EXPECT_THAT(warnings, ElementsAre(0, 1, 0)) << watched;
+  }
 }
 
 TEST_F(ClientServiceTest, AHealthyDiskIsNoNews) {

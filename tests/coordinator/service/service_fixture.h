@@ -15,9 +15,9 @@
 
 #include "coordinator/client/coordinator_client.h"
 #include "coordinator/server.h"
-#include "proto/files/hash.h"
 #include "tests/testing/joined_worker.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/test_checkpoint.h"
 
 namespace sink::testing {
 
@@ -41,28 +41,6 @@ inline v1::SubmitSweepRequest Submission(const std::string& yaml, int request = 
   file->set_text(yaml);
   return submit;
 }
-
-// A checkpoint of two files and its manifest, in memory.
-struct TestCheckpoint {
-  std::vector<std::pair<std::string, std::string>> files;  // name, content
-
-  explicit TestCheckpoint(const std::string& seed = "x")
-      : files({{"model.safetensors", std::string(600'000, seed[0])}, {"tokenizer.json", ""}}) {
-    files.push_back({"manifest.json", "{\"made by\": \"" + seed + "\"}"});
-  }
-  std::string hash() const { return files::Hash(files.back().second); }
-
-  template <typename Request>
-  void AddTo(Request* request) const {
-    request->set_manifest_hash(hash());
-    for (const auto& [name, content] : files) {
-      v1::CheckpointFile* file = request->add_files();
-      file->set_name(name);
-      file->set_size(content.size());
-      file->set_xxh3(files::Hash(content));
-    }
-  }
-};
 
 class ServiceTest : public ::testing::Test {
  protected:
@@ -195,7 +173,7 @@ class ServiceTest : public ::testing::Test {
                                                     const TestCheckpoint& checkpoint) {
     auto request = Leased<v1::BeginCheckpointRequest>(lease);
     request.set_step(step);
-    checkpoint.AddTo(&request);
+    checkpoint.Of(step).AddTo(&request);
     return worker().BeginCheckpoint(request);
   }
 
@@ -214,14 +192,15 @@ class ServiceTest : public ::testing::Test {
                       uint64_t events_seq = 1) {
     auto request = Leased<v1::CommitCheckpointRequest>(lease);
     request.set_step(step);
-    request.set_manifest_hash(checkpoint.hash());
+    request.set_manifest_hash(checkpoint.Of(step).hash());
     request.set_events_seq(events_seq);
     return worker().CommitCheckpoint(request).status();
   }
 
   absl::Status Upload(const v1::LeaseRef& lease, int64_t step, const TestCheckpoint& checkpoint) {
     if (const auto begun = Begin(lease, step, checkpoint); !begun.ok()) return begun.status();
-    for (const auto& [name, content] : checkpoint.files) {
+    const TestCheckpoint whole = checkpoint.Of(step);
+    for (const auto& [name, content] : whole.files) {
       if (absl::Status status = Write(lease, step, name, content); !status.ok()) return status;
     }
     return Commit(lease, step, checkpoint);

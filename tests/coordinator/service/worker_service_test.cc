@@ -260,6 +260,27 @@ TEST_F(WorkerServiceTest, CommitWaitsForItsEvents) {
   EXPECT_TRUE(Commit(grant.lease(), 10, checkpoint, 2).ok());
 }
 
+TEST_F(WorkerServiceTest, AManifestThatDoesNotListTheCheckpointIsRefusedAndNothingOfItStays) {
+  const v1::Grant grant = RunningJob();
+  const TestCheckpoint whole;
+  const std::string less = testing::ManifestOf(10, std::vector{whole.files[0]});
+  for (const std::string& manifest :
+       {std::string("garbage"), std::string(100'000, '['), std::string(R"({"files": [], "step": 10})"), less,
+        whole.Of(20).files.back().second, std::string(2 << 20, ' ')}) {
+    TestCheckpoint checkpoint;
+    checkpoint.manifest = manifest;
+    const absl::Status refused = Upload(grant.lease(), 10, checkpoint);
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << manifest.substr(0, 50) << ": " << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("manifest.json"));
+    EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10) + ".part"));
+    EXPECT_FALSE(std::filesystem::exists(CheckpointFolder(grant.lease(), 10)));
+  }
+  v1::ListCheckpointsRequest list;
+  list.set_job_id(grant.lease().job_id());
+  EXPECT_EQ(client_->ListCheckpoints(list)->checkpoints_size(), 0);
+  EXPECT_TRUE(Upload(grant.lease(), 10, whole).ok());
+}
+
 TEST_F(WorkerServiceTest, HostileNamesAndOffsetsTouchNothing) {
   const v1::Grant grant = RunningJob();
   const std::string names[] = {"../x",
@@ -543,6 +564,28 @@ TEST_F(DamageTest, ACheckpointWhoseFolderIsAwayStays) {
   EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(10));
   std::filesystem::rename(folder_ / "away", CheckpointFolder(grant.lease(), 10));
   EXPECT_EQ(Fetch(grant.lease(), 10).value(), 10);
+}
+
+TEST_F(DamageTest, ACheckpointWhoseFolderIsGoneIsDroppedWhereAnotherOfItsJobIsThere) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  std::filesystem::remove_all(CheckpointFolder(grant.lease(), 20));
+  EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(10));
+  EXPECT_THAT(Log(grant.lease().job_id()), AllOf(HasSubstr("its folder is gone, and another of the job is there"),
+                                                 HasSubstr("the newest that is left is that of step 10")));
+  EXPECT_EQ(Fetch(grant.lease(), 0).value(), 10);
+}
+
+TEST_F(DamageTest, CheckpointsThatAreAllAwayStay) {
+  const v1::Grant grant = RunningJob();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  const std::string checkpoints = folder_ / "data/checkpoints";
+  std::filesystem::rename(checkpoints, folder_ / "away");
+  EXPECT_EQ(Fetch(grant.lease(), 0).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(20, 10));
+  std::filesystem::rename(folder_ / "away", checkpoints);
+  EXPECT_EQ(Fetch(grant.lease(), 0).value(), 20);
 }
 
 TEST_F(DamageTest, ACheckpointThatWasFoundDamagedAtARepetitionAndNeverSentAgainIsDropped) {

@@ -140,6 +140,15 @@ TEST_F(ManifestTest, MalformedManifestsAreRefused) {
   EXPECT_EQ(Read().error().code(), EFBIG);
 }
 
+TEST_F(ManifestTest, AManifestThatNestsDeeplyIsRefusedBeforeItIsBuilt) {
+  const auto parse = [](size_t levels) {
+    return ParseManifest(R"({"step":1,"files":[],"more":)" + std::string(levels, '[') + std::string(levels, ']') + "}",
+                         "manifest.json");
+  };
+  EXPECT_TRUE(parse(4).ok()) << "of a later release";
+  EXPECT_EQ(parse(100).error().code(), files::kDamaged);
+}
+
 TEST_F(ManifestTest, NameThatOthersWouldRefuseIsNotWritten) {
   Write("with space", "x");
   EXPECT_EQ(WriteManifest(dir_.path().string(), 1).error().code(), files::kDamaged);

@@ -6,6 +6,7 @@
 
 #include "proto/files/hash.h"
 #include "tests/testing/joined_worker.h"
+#include "tests/testing/test_checkpoint.h"
 
 namespace sink::cli {
 namespace {
@@ -134,12 +135,14 @@ void CliTest::Finish(const v1::Grant& grant, v1::JobState outcome, const std::st
   ASSERT_TRUE(response.ok()) << response.status();
 }
 
-void CliTest::SaveCheckpoint(const v1::Grant& grant, int64_t step, const std::map<std::string, std::string>& files) {
+void CliTest::SaveCheckpoint(const v1::Grant& grant, int64_t step, std::map<std::string, std::string> files) {
+  const std::string manifest = testing::ManifestOf(step, files);
+  files["manifest.json"] = manifest;
   v1::BeginCheckpointRequest begin;
   begin.set_worker_id(kWorkerId);
   *begin.mutable_lease() = grant.lease();
   begin.set_step(step);
-  begin.set_manifest_hash(files::Hash(files.at("manifest.json")));
+  begin.set_manifest_hash(files::Hash(manifest));
   for (const auto& [name, text] : files) {
     v1::CheckpointFile* file = begin.add_files();
     file->set_name(name);

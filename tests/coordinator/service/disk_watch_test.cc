@@ -1,0 +1,116 @@
+// What is said of a disk that has room, and of checkpoints that need more of it than there is. Time is a number.
+#include "coordinator/service/disk_watch.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include "coordinator/service/families.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class DiskWatchTest : public ::testing::Test {
+ protected:
+  DiskWatchTest() : before_(spdlog::default_logger()) {
+    auto logger =
+        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(lines_, true));
+    logger->set_pattern("%l: %v");
+    logger->set_level(spdlog::level::info);
+    spdlog::set_default_logger(logger);
+  }
+  ~DiskWatchTest() override { spdlog::set_default_logger(before_); }
+
+  // What a look adds to the log.
+  std::string Look(int64_t now_ms) {
+    lines_.str("");
+    watch_.Look(now_ms);
+    return lines_.str();
+  }
+  void Refuse(const std::string& job, int64_t now_ms) {
+    watch_.Refused(job, absl::ResourceExhaustedError("disk full: the checkpoint needs 4160 MiB, 3072 MiB are free"),
+                   now_ms);
+  }
+  double Waiting() const {
+    Families families;
+    watch_.AddSeries(&families);
+    return families.Take().at(0).metric.at(0).gauge.value;
+  }
+
+  const std::string kJob = std::string(32, 'a'), kOther = std::string(32, 'b');
+  testing::TempDir folder_;
+  DiskWatch watch_{folder_ / "", /*reserve_bytes=*/0};
+
+ private:
+  std::shared_ptr<spdlog::logger> before_;
+  std::ostringstream lines_;
+};
+
+TEST_F(DiskWatchTest, ACheckpointThatDoesNotFitIsToldUntilItsUploadBegins) {
+  EXPECT_EQ(Look(0), "");
+  EXPECT_EQ(watch_.Warning(), "");
+  const uint64_t before = watch_.changes();
+  Refuse(kJob, 1000);
+  EXPECT_THAT(Look(1000), StartsWith("error: the coordinator's disk has no room for a checkpoint of job aaaaaaaa,"));
+  EXPECT_THAT(watch_.Warning(), AllOf(HasSubstr("needs 4160 MiB, 3072 MiB are free"), HasSubstr("make room")));
+  EXPECT_THAT(watch_.WarningFor(kJob), AllOf(StartsWith("its checkpoint waits"), HasSubstr("needs 4160 MiB")));
+  EXPECT_EQ(watch_.WarningFor(kOther), watch_.Warning());
+  EXPECT_EQ(watch_.changes(), before + 1);
+  EXPECT_EQ(Waiting(), 1);
+  EXPECT_FALSE(watch_.full());
+  EXPECT_TRUE(watch_.CheckRoom().ok()) << "smaller ones fit";
+
+  Refuse(kOther, 2000);
+  Look(2000);
+  EXPECT_THAT(watch_.Warning(), HasSubstr("(and of 1 more)"));
+  EXPECT_EQ(watch_.changes(), before + 1) << "no other warning";
+  watch_.WaitsNoMore(kJob);
+  watch_.WaitsNoMore(kOther);
+  EXPECT_THAT(Look(3000), HasSubstr("has room again"));
+  EXPECT_EQ(watch_.Warning(), "");
+  EXPECT_EQ(watch_.WarningFor(kJob), "");
+  EXPECT_EQ(watch_.changes(), before + 2);
+  EXPECT_EQ(Waiting(), 0);
+}
+
+TEST_F(DiskWatchTest, TheLogSaysEvery30SecondsThatACheckpointWaits) {
+  int lines = 0;
+  for (int64_t now_ms = 0; now_ms < 90'000; now_ms += 1000) {
+    Refuse(kJob, now_ms);
+    lines += Look(now_ms).empty() ? 0 : 1;
+  }
+  EXPECT_EQ(lines, 3);
+}
+
+TEST_F(DiskWatchTest, ACheckpointThatNobodyTriesToSendAnyMoreDoesNotWait) {
+  Refuse(kJob, 1000);
+  Look(1000 + DiskWatch::kForgottenAfterMs);
+  EXPECT_NE(watch_.Warning(), "") << "its worker may be about to try again";
+  Look(1001 + DiskWatch::kForgottenAfterMs);
+  EXPECT_EQ(watch_.Warning(), "");
+}
+
+TEST_F(DiskWatchTest, AFullDiskIsToldOnceAndComesBeforeWhatWaits) {
+  DiskWatch full(folder_ / "", uint64_t{1} << 60);
+  full.Refused(kJob, absl::ResourceExhaustedError("disk full"), 0);
+  full.Look(0);
+  EXPECT_THAT(full.Warning(), StartsWith("the coordinator's disk is full"));
+  EXPECT_TRUE(full.full());
+  EXPECT_TRUE(absl::IsResourceExhausted(full.CheckRoom()));
+  const uint64_t changes = full.changes();
+  full.Look(1000);
+  EXPECT_EQ(full.changes(), changes);
+}
+
+}  // namespace
+}  // namespace sink
