@@ -243,7 +243,8 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       if (request.outcome != JobState::kCancelled || place->job.cancel_requested ||
           place->job.phase != JobState::kLeased) {
         SINK_ASSIGN_OR_RETURN(const bool to_blame, FinishMember(rows, place->member, request, message));
-        return to_blame ? BlameWorker(rows, request.worker_id, place->job, message, now) : absl::OkStatus();
+        return to_blame ? BlameWorker(rows, request.worker_id, place->job, message, /*delay_ms=*/0, now)
+                        : absl::OkStatus();
       }
       // Rank 0, which has not begun, would wait for these ranks in vain: the whole gang gives the job back.
       answer = JobState::kQueued;
@@ -305,7 +306,7 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
     }
     // A member that failed before the leader was blamed then.
     if (outcome == AttemptOutcome::kInfra && !AnyFailed(members)) {
-      SINK_RETURN_IF_ERROR(BlameWorker(rows, request.worker_id, job, message, now));
+      SINK_RETURN_IF_ERROR(BlameWorker(rows, request.worker_id, job, message, delay, now));
     }
     return EndAttempt(context_, rows, job, ended, failure_class, message, delay, *attempt, now);
   }));
@@ -314,11 +315,11 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
 }
 
 absl::Status WorkerCalls::BlameWorker(store::Transaction& rows, const std::string& worker_id, const Job& job,
-                                      const std::string& message, Now now) {
+                                      const std::string& message, int64_t delay_ms, Now now) {
   // One that has said that it lacks the job's model or set was asked because nobody has it; and what fails while it is
   // being stopped may fail for that.
   if (job.cancel_requested || !context_->inventory().Has(NeedsOf(job), worker_id)) return absl::OkStatus();
-  context_->health().Avoid(job.id, worker_id, now.steady_ms);
+  context_->health().Avoid(job.id, worker_id, now.steady_ms + delay_ms + WorkerHealth::kAvoidMs);
   if (HasStepped(job) || !context_->health().Failed(worker_id, job.id, now.steady_ms)) return absl::OkStatus();
   const absl::StatusOr<Worker> worker = rows.GetWorker(worker_id);
   if (!worker.ok() || worker->hold != WorkerHold::kNone) return absl::OkStatus();

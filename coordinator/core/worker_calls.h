@@ -44,9 +44,9 @@ class WorkerCalls {
   const CoreOptions& options() const { return context_->options(); }
 
  private:
-  // The job's attempt failed on this worker for reasons of infrastructure.
+  // The job's attempt failed on this worker for reasons of infrastructure; the next one may start after `delay_ms`.
   absl::Status BlameWorker(store::Transaction& rows, const std::string& worker_id, const Job& job,
-                           const std::string& message, Now now);
+                           const std::string& message, int64_t delay_ms, Now now);
 
   CoreContext* const context_;
 };

@@ -9,12 +9,11 @@ int64_t WorkerHealth::Length(int quarantines) {
   return std::min(kLongestQuarantineMs, kFirstQuarantineMs << std::min(quarantines - 1, 10));
 }
 
-void WorkerHealth::Avoid(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) {
+void WorkerHealth::Avoid(const std::string& job_id, const std::string& worker_id, int64_t until_ms) {
   MutexLock lock(&mutex_);
   Avoided& avoided = avoided_[job_id];
-  if (steady_ms >= avoided.until_ms) avoided.workers.clear();
   avoided.workers.insert(worker_id);
-  avoided.until_ms = steady_ms + kAvoidMs;
+  avoided.until_ms = std::max(avoided.until_ms, until_ms);
 }
 
 bool WorkerHealth::Avoids(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) {

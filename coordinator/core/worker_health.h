@@ -22,10 +22,10 @@ class WorkerHealth {
   static constexpr size_t kFailuresInARow = 3;  // of different jobs
   static constexpr int64_t kFirstQuarantineMs = 10 * 60'000;
   static constexpr int64_t kLongestQuarantineMs = 4 * 3'600'000;
-  static constexpr int64_t kAvoidMs = 120'000;  // twice the longest pause before a retry (attempt_rules.h)
+  static constexpr int64_t kAvoidMs = 60'000;  // from when the job may start again
 
-  // An attempt of the job failed there: the next one goes to another worker where there is one.
-  void Avoid(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+  // An attempt of the job failed there: until then the next ones go to other workers where there are any.
+  void Avoid(const std::string& job_id, const std::string& worker_id, int64_t until_ms) ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether the job failed on that worker not long ago.
   bool Avoids(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
   // Forgets what was long ago. True where there was such: a job may start on a worker that it was kept from.
