@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "coordinator/client/address.h"
 #include "coordinator/identity/authority.h"
 #include "coordinator/identity/certificate.h"
 #include "coordinator/job/status_macros.h"
@@ -16,6 +17,7 @@ namespace sink::worker {
 namespace {
 
 constexpr absl::Duration kLookEvery = absl::Minutes(1);
+constexpr absl::Duration kPeerPatience = absl::Seconds(1);
 
 }  // namespace
 
@@ -67,8 +69,11 @@ absl::Status Enrolment::Ensure() {
   } else if (!absl::IsNotFound(own.status())) {
     return own.status();
   }
-  if (!with.ok()) return with.status();
-  return Join(*with);
+  if (with.ok()) return Join(*with);
+  // Of what is no coordinator there will never be a credential.
+  if (absl::IsUnavailable(with.status()) && FindPeer(options_.address, kPeerPatience) == Peer::kOther)
+    return absl::UnavailableError(NoCoordinatorAt(options_.address));
+  return with.status();
 }
 
 absl::Status Enrolment::Join(const identity::Credential& with) {

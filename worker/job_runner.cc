@@ -173,9 +173,12 @@ std::string JobRunner::LackingHere() const {
   if (!parsed.config) return "";
   const bool trains = parsed.config->kind == JobKind::kTrain;
   const std::string& name = trains ? parsed.config->data.set : parsed.config->evaluate.texts;
+  if (name.empty()) return "";
   std::error_code ignored;
   const std::string path = absl::StrCat(context_->data_root, "/", name);
-  if (name.empty() || std::filesystem::exists(path, ignored)) return "";
+  // A folder without a set, of a disk that is not mounted say, is none.
+  const bool here = trains ? !ContentOfSet(context_->data_root, name).empty() : std::filesystem::exists(path, ignored);
+  if (here) return "";
   return absl::StrCat(trains ? "data set " : "file ", path);
 }
 

@@ -1,6 +1,7 @@
 // See set_list.h.
 #include "worker/set_list.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/config/names.h"
 #include "proto/run/set_fingerprint.h"
+#include "proto/run/set_gap.h"
 
 namespace sink::worker {
 
@@ -34,6 +36,18 @@ std::string ContentOfSet(const std::string& root, const std::string& name) {
   return content.ok() ? *content : "";
 }
 
+void SetList::Look(const std::string& name, std::string stamp, Known* known) const {
+  // A file that is still being copied grows without a sign of it in its folder.
+  if (stamp == known->stamp && known->gap.empty()) return;
+  const std::string path = absl::StrCat(root_, "/", name);
+  const std::string gap = run::FindSetGap(path).message();
+  const std::string content = gap.empty() ? ContentOfSet(root_, name) : "";
+  if (known->gap.empty() && !gap.empty())
+    spdlog::warn("data set {} is not whole, and this worker takes no jobs for it: {}", path, gap);
+  if (!known->gap.empty() && !content.empty()) spdlog::info("data set {} is whole now", path);
+  *known = {std::move(stamp), content, gap};
+}
+
 const v1::DataSets& SetList::Get(absl::Duration now) {
   if (now - read_at_ < kReadAgain) return sets_;
   read_at_ = now;
@@ -47,8 +61,9 @@ const v1::DataSets& SetList::Get(absl::Duration now) {
     const std::string folder = entry->path().string();
     std::string stamp = absl::StrCat(StampOf(folder), " ", StampOf(absl::StrCat(folder, "/set.json")));
     const auto before = known_.find(name);
-    const bool same = before != known_.end() && before->second.stamp == stamp;
-    found[name] = {std::move(stamp), same ? before->second.content : ContentOfSet(root_, name)};
+    Known& known = found[name];
+    if (before != known_.end()) known = std::move(before->second);
+    Look(name, std::move(stamp), &known);
   }
   known_ = std::move(found);
   sets_.clear_sets();

@@ -17,14 +17,18 @@ class SetList {
   explicit SetList(std::string root) : root_(std::move(root)) {}
 
   // The sets, by name, at most 1,000. The folder is looked at again after two seconds; a set is read again when the
-  // times of its folder or of its set.json say that it may be another one. A set that cannot be read is not listed.
+  // times of its folder or of its set.json say that it may be another one. A set that cannot be read is not listed, nor
+  // is one of which files are missing or short, until it is whole; of those the log says why, once.
   const v1::DataSets& Get(absl::Duration now);  // of a clock that does not jump
 
  private:
   struct Known {
     std::string stamp;    // what would change with the set
-    std::string content;  // "" where nothing is packed
+    std::string content;  // "" where nothing is packed, or not all of it is there
+    std::string gap;      // what is not there; "" where nothing is known to be missing
   };
+  // Reads it again where what was known of it may not hold any more.
+  void Look(const std::string& name, std::string stamp, Known* known) const;
 
   const std::string root_;
   absl::Duration read_at_ = -absl::InfiniteDuration();

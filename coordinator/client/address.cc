@@ -144,4 +144,10 @@ Peer FindPeer(const std::string& address, absl::Duration patience) {
   return Peer::kNobody;
 }
 
+std::string NoCoordinatorAt(const std::string& address) {
+  return absl::StrCat("something answers at ", address,
+                      ", but it is not a coordinator; write the address that sink-coordinator names when it starts, "
+                      "which is also in DATA/coordinator.addr (port 7070 by itself; 7071 is for Prometheus)");
+}
+
 }  // namespace sink

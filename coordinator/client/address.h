@@ -20,5 +20,7 @@ enum class Peer {
 };
 // Connects and asks, in at most `patience`.
 Peer FindPeer(const std::string& address, absl::Duration patience);
+// What to tell people of a Peer::kOther.
+std::string NoCoordinatorAt(const std::string& address);
 
 }  // namespace sink

@@ -44,7 +44,7 @@ absl::Status Calls::Try::Result(const grpc::Status& status) const {
   Peer peer = Peer::kNobody;
   if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kDeadlineExceeded) {
     peer = calls_.WhoAnswers();
-    if (peer == Peer::kOther) return absl::Status(code, calls_.NoCoordinator());
+    if (peer == Peer::kOther) return absl::Status(code, NoCoordinatorAt(address));
   }
   switch (code) {
     case absl::StatusCode::kUnavailable:
@@ -70,18 +70,14 @@ absl::Status Calls::Try::Result(const grpc::Status& status) const {
 }
 
 absl::Status Calls::WithoutChannel(const absl::Status& why) const {
-  return absl::IsUnavailable(why) && WhoAnswers() == Peer::kOther ? absl::UnavailableError(NoCoordinator()) : why;
+  return absl::IsUnavailable(why) && WhoAnswers() == Peer::kOther
+             ? absl::UnavailableError(NoCoordinatorAt(options_.address))
+             : why;
 }
 
 Peer Calls::WhoAnswers() const {
   constexpr absl::Duration kPatience = absl::Seconds(1);
   return channel_->IsReady() ? Peer::kNobody : FindPeer(options_.address, kPatience);
-}
-
-std::string Calls::NoCoordinator() const {
-  return absl::StrCat("something answers at ", options_.address,
-                      ", but it is not a coordinator; write the address that sink-coordinator names when it starts, "
-                      "which is also in DATA/coordinator.addr (port 7070 by itself; 7071 is for Prometheus)");
 }
 
 absl::Status Calls::WithRetries(absl::FunctionRef<absl::Status()> call, absl::FunctionRef<bool()> may_repeat) {

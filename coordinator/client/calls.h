@@ -106,7 +106,6 @@ class Calls {
   absl::Status WithoutChannel(const absl::Status& why) const;
   // Who answers at the address while the channel has no connection; kNobody also while it has one.
   Peer WhoAnswers() const;
-  std::string NoCoordinator() const;  // a sentence on kOther
 
   const ClientOptions options_;
   const LazyChannel* const channel_;

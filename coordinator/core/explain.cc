@@ -69,6 +69,16 @@ std::string KeepAble(const Job& job, Inventory& inventory, std::vector<Worker>* 
                       NameOfNeed(needs), needs.content.empty() ? "" : " as its checkpoint found it");
 }
 
+// Where the job is not started now, because it has just failed there and these workers, all able, are more.
+std::string WhereItFailed(const Job& job, const std::vector<Worker>& workers, WorkerHealth& health, Now now) {
+  std::vector<std::string> names;
+  for (const Worker& worker : workers)
+    if (health.Avoids(job.id, worker.id, now.steady_ms)) names.push_back(worker.name);
+  if (names.empty() || names.size() == workers.size()) return "";
+  return absl::StrCat("it has just failed on ", absl::StrJoin(names, ", "),
+                      ": for a while it starts elsewhere, as long as the other workers are enough for it");
+}
+
 // Of the newest attempt of a job that waits for another.
 std::string HowItEnded(const JobDetails& details) {
   std::string said = absl::StrCat("attempt ", details.job.attempt, " ended");
@@ -132,6 +142,8 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       for (const std::string& held : HeldWorkers(workers)) reasons.push_back(held);
       const std::string lacking = KeepAble(job, context_->inventory(), &workers);
       if (!lacking.empty()) reasons.push_back(lacking);
+      const std::string failed = WhereItFailed(job, workers, context_->health(), now);
+      if (!failed.empty()) reasons.push_back(failed);
       const std::string offer = WhatWorkersOffer(workers, job);
       if (!offer.empty()) reasons.push_back(offer);
       SINK_ASSIGN_OR_RETURN(const int ahead, rows.CountAhead(job.id));

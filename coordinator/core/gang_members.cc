@@ -1,6 +1,8 @@
 // See gang_members.h.
 #include "coordinator/core/gang_members.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
 
@@ -16,21 +18,28 @@ absl::Status DeliverMembers(store::Transaction& rows, const LeaseRequest& reques
   return absl::OkStatus();
 }
 
-absl::Status FinishMember(store::Transaction& rows, GangMember member, const FinishRequest& request,
-                          const std::string& message) {
-  if (member.ended) return absl::OkStatus();  // a repetition
+absl::StatusOr<bool> FinishMember(store::Transaction& rows, GangMember member, const FinishRequest& request,
+                                  const std::string& message) {
+  if (member.ended) return false;  // a repetition
   member.ended = true;
+  bool first = false;
   if (request.outcome == JobState::kFailed) {
+    SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(member.job_id));
+    first = !AnyFailed(members);
     member.failure_class = request.failure_class == FailureClass::kNone ? FailureClass::kInfra : request.failure_class;
     member.message = message;
   }
-  return rows.PutMember(member);
+  SINK_RETURN_IF_ERROR(rows.PutMember(member));
+  return first && member.failure_class == FailureClass::kInfra;
 }
 
-absl::Status BlameMember(store::Snapshot& rows, const std::string& job_id, FailureClass* failure_class,
-                         std::string* message) {
-  if (*failure_class != FailureClass::kInfra) return absl::OkStatus();
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job_id));
+bool AnyFailed(const std::vector<GangMember>& members) {
+  return std::any_of(members.begin(), members.end(),
+                     [](const GangMember& member) { return member.failure_class != FailureClass::kNone; });
+}
+
+void BlameMember(const std::vector<GangMember>& members, FailureClass* failure_class, std::string* message) {
+  if (*failure_class != FailureClass::kInfra) return;
   for (const GangMember& member : members) {
     if (member.failure_class == FailureClass::kNone) continue;
     const std::string said = absl::StrCat("on worker ", member.worker, ": ", member.message);
@@ -41,7 +50,6 @@ absl::Status BlameMember(store::Snapshot& rows, const std::string& job_id, Failu
     }
     absl::StrAppend(message, "; ", said);
   }
-  return absl::OkStatus();
 }
 
 }  // namespace sink

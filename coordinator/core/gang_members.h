@@ -17,13 +17,16 @@ namespace sink {
 // Marks the grants that wait for this worker as brought by this question. `members`: those of the worker.
 absl::Status DeliverMembers(store::Transaction& rows, const LeaseRequest& request, std::vector<GangMember>* members);
 
-// What a member's worker says of the end of its ranks; `message` is clean.
-absl::Status FinishMember(store::Transaction& rows, GangMember member, const FinishRequest& request,
-                          const std::string& message);
+// What a member's worker says of the end of its ranks; `message` is clean. True where it is the first of the members to
+// fail and its machine may be the reason: those that fail later, the leader among them, may do so for it.
+absl::StatusOr<bool> FinishMember(store::Transaction& rows, GangMember member, const FinishRequest& request,
+                                  const std::string& message);
+
+// Whether one of them has failed.
+bool AnyFailed(const std::vector<GangMember>& members);
 
 // A rank that failed makes the others fail, too: what members have said of their own is added to an infra failure of
 // the leader, and a cause of another class takes its place.
-absl::Status BlameMember(store::Snapshot& rows, const std::string& job_id, FailureClass* failure_class,
-                         std::string* message);
+void BlameMember(const std::vector<GangMember>& members, FailureClass* failure_class, std::string* message);
 
 }  // namespace sink

@@ -84,7 +84,7 @@ absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& 
       for (const GangMember& member : members) {
         if (!member.ended && WhatIsDue(member, now) == Due::kMemberLost) why = WorkerWasLost(member.worker);
       }
-      SINK_RETURN_IF_ERROR(BlameMember(rows, job.id, &failure_class, &why));
+      BlameMember(members, &failure_class, &why);
       ++ended->expired;
       return LoseLease(context_, rows, job, failure_class, why, /*delay=*/true, now);
     }
@@ -140,6 +140,7 @@ absl::Status LeaseExpiry::Tick(Now now) {
 }
 
 absl::Status LeaseExpiry::ReleaseWorkers(Now now) {
+  if (context_->health().ForgetAvoided(now.steady_ms)) context_->placement().Bump();
   const std::vector<std::string> released = context_->health().Released(now.steady_ms);
   if (released.empty()) return absl::OkStatus();
   return context_->Write([&](store::Transaction& rows) -> absl::Status {

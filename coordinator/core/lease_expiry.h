@@ -36,7 +36,7 @@ class LeaseExpiry {
   // Does it, if it still is due: the worker may have been heard since.
   absl::Status ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now, Ended* ended);
 
-  // Lets workers out of quarantine when their time is over.
+  // Lets workers out of quarantine when their time is over, and jobs back to where they failed.
   absl::Status ReleaseWorkers(Now now);
   // Once in a while: workers that are long gone leave the lists, and this process's memory.
   absl::Status RetireWorkers(Now now);

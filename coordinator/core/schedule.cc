@@ -7,6 +7,20 @@
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
+namespace {
+
+// Whether these of the offers could hold the job if all their devices were free: those of one kind, as its ranks run on
+// one.
+bool CouldHold(const std::vector<Offer>& offers, const std::vector<bool>& nodes, const Job& job) {
+  absl::flat_hash_map<std::string, int> devices;  // by kind
+  for (size_t i = 0; i < offers.size(); ++i) {
+    const Worker& worker = offers[i].worker;
+    if (nodes[i]) devices[worker.device_kind] += worker.devices / job.group() * job.group();
+  }
+  return std::any_of(devices.begin(), devices.end(), [&](const auto& kind) { return kind.second >= job.devices; });
+}
+
+}  // namespace
 
 absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows) {
   std::vector<HeldDevices> held;
@@ -60,10 +74,11 @@ bool Schedule::FitsHere(const Job& job) const {
 absl::StatusOr<bool> Schedule::IsForAnother(store::Snapshot& rows, const Job& job) {
   if (job.attempt == 0 || !health_->Avoids(job.id, asking_.worker.id, now_ms_)) return false;
   SINK_ASSIGN_OR_RETURN(const std::vector<Offer> offers, offers_(rows));
-  return std::any_of(offers.begin(), offers.end(), [&](const Offer& offer) {
-    return offer.worker.devices >= job.group() && !health_->Avoids(job.id, offer.worker.id, now_ms_) &&
-           inventory_->Has(NeedsOf(job), offer.worker.id);
-  });
+  const std::vector<bool> nodes = NodesFor(job, offers);
+  for (size_t i = 0; i < offers.size(); ++i) {
+    if (offers[i].worker.id == asking_.worker.id) return !nodes[i];
+  }
+  return false;
 }
 
 absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
@@ -94,17 +109,21 @@ absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
   return absl::OkStatus();
 }
 
-std::vector<bool> Schedule::NodesFor(const Job& job) const {
+std::vector<bool> Schedule::NodesFor(const Job& job, const std::vector<Offer>& offers) const {
   Needs needs = NeedsOf(job);
   const bool resumes = !needs.content.empty();
-  if (needs.model.empty() && needs.set.empty()) return {};
+  if (needs.model.empty() && needs.set.empty() && job.attempt == 0) return {};
   // All ranks of a gang read the same data.
   if (!resumes && job.devices > job.group()) needs.content = inventory_->ContentOf(asking_.worker.id, needs.set);
   std::vector<std::string> workers;
-  for (const Offer& offer : fleet_->offers) workers.push_back(offer.worker.id);
-  std::vector<bool> having = inventory_->Having(needs, workers);
-  const bool nobody = std::find(having.begin(), having.end(), true) == having.end();
-  return nobody && !resumes ? std::vector<bool>() : having;
+  for (const Offer& offer : offers) workers.push_back(offer.worker.id);
+  std::vector<bool> nodes = inventory_->Having(needs, workers);
+  const bool nobody = std::find(nodes.begin(), nodes.end(), true) == nodes.end();
+  if (nobody && !resumes) nodes.assign(nodes.size(), true);
+  if (job.attempt == 0) return nodes;
+  std::vector<bool> others = nodes;
+  for (size_t i = 0; i < workers.size(); ++i) others[i] = others[i] && !health_->Avoids(job.id, workers[i], now_ms_);
+  return CouldHold(offers, others, job) ? others : nodes;
 }
 
 absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& rows) {
@@ -142,7 +161,7 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Try(store::Snapshot& ro
     return start;
   }
   if (!fleet_) SINK_RETURN_IF_ERROR(MeetFleet(rows));
-  const Wanted wanted = {job.devices, job.group(), job.max_time_ms, NodesFor(job)};
+  const Wanted wanted = {job.devices, job.group(), job.max_time_ms, NodesFor(job, fleet_->offers)};
   for (const Share& share : fleet_->placer.Place(wanted, fleet_->asking)) {
     if (share.node == fleet_->asking)
       start.devices = share.devices;

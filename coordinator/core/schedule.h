@@ -85,12 +85,13 @@ class Schedule {
   // Whether the worker that asks can start the whole job. As long as every job before could be started so, or was held,
   // the Placer would say the same: nothing is reserved, and a job that fits on the node that asks goes there.
   bool FitsHere(const Job& job) const;
-  // Whether the job, which has just failed on the worker that asks, can go to another that is connected.
+  // Whether the job, which has just failed on the worker that asks, can go to others that are connected.
   absl::StatusOr<bool> IsForAnother(store::Snapshot& rows, const Job& job);
   absl::Status MeetFleet(store::Snapshot& rows);
   // The offers that can have what the job needs; none named: all of them. What nobody has may be asked of anybody: the
-  // worker that gets the job says where it looked. But a job that goes on from a checkpoint waits for its data.
-  std::vector<bool> NodesFor(const Job& job) const;
+  // worker that gets the job says where it looked. But a job that goes on from a checkpoint waits for its data. Workers
+  // on which it has just failed are not among them where the others would do.
+  std::vector<bool> NodesFor(const Job& job, const std::vector<Offer>& offers) const;
 
   Offer asking_;
   int free_;  // devices of the worker that asks, beyond what it holds and has been given here

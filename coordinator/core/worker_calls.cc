@@ -40,6 +40,9 @@ AttemptOutcome OutcomeOf(FailureClass failure_class) {
   return AttemptOutcome::kInfra;
 }
 
+// The attempt that the job is in, or has just left, made a training step.
+bool HasStepped(const Job& job) { return job.progress.step > job.start_step; }
+
 }  // namespace
 
 // One from beyond the end would push the real ones out.
@@ -239,8 +242,11 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
     if (place) {
       answer = place->job.state;
       if (request.outcome != JobState::kCancelled || place->job.cancel_requested ||
-          place->job.phase != JobState::kLeased)
-        return FinishMember(rows, place->member, request, message);
+          place->job.phase != JobState::kLeased) {
+        SINK_ASSIGN_OR_RETURN(const bool to_blame, FinishMember(rows, place->member, request, message));
+        return to_blame ? BlameWorker(rows, request.worker_id, place->job, message, /*delay_ms=*/0, now)
+                        : absl::OkStatus();
+      }
       // Rank 0, which has not begun, would wait for these ranks in vain: the whole gang gives the job back.
       answer = JobState::kQueued;
       outcome = AttemptOutcome::kReturned;
@@ -262,7 +268,10 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       job.state = job.phase = JobState::kFinalizing;
       SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
     }
-    const bool stepped = job.progress.step > job.start_step;
+    std::vector<GangMember> members;
+    if (job.devices > 1) {
+      SINK_ASSIGN_OR_RETURN(members, rows.MembersOf(job.id));
+    }
     int64_t delay = 0;
     AttemptState ended = AttemptState::kFailed;
     FailureClass failure_class = FailureClass::kNone;
@@ -278,7 +287,7 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       failure_class = request.outcome == JobState::kCancelled || request.failure_class == FailureClass::kNone
                           ? FailureClass::kInfra
                           : request.failure_class;
-      SINK_RETURN_IF_ERROR(BlameMember(rows, job.id, &failure_class, &message));
+      BlameMember(members, &failure_class, &message);
       // CANCELLED that nobody asked for: the worker gave the job back, unless a member has failed by its own cause.
       if (request.outcome == JobState::kCancelled && failure_class == FailureClass::kInfra) {
         ended = AttemptState::kCancelled;
@@ -292,10 +301,13 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
     }
     answer = job.state;
     SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-    if (stepped || outcome == AttemptOutcome::kSucceeded) {
+    if (HasStepped(job) || outcome == AttemptOutcome::kSucceeded) {
       context_->health().Stepped(request.worker_id);
-    } else if (outcome == AttemptOutcome::kInfra) {
-      SINK_RETURN_IF_ERROR(BlameWorker(rows, request.worker_id, job.id, message, now));
+      for (const GangMember& member : members) context_->health().Stepped(member.holder.worker_id);
+    }
+    // A member that failed before the leader was blamed then.
+    if (outcome == AttemptOutcome::kInfra && !AnyFailed(members)) {
+      SINK_RETURN_IF_ERROR(BlameWorker(rows, request.worker_id, job, message, delay, now));
     }
     return EndAttempt(context_, rows, job, ended, failure_class, message, delay, *attempt, now);
   }));
@@ -303,11 +315,13 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
   return answer;
 }
 
-absl::Status WorkerCalls::BlameWorker(store::Transaction& rows, const std::string& worker_id, const std::string& job_id,
-                                      const std::string& message, Now now) {
-  // Where several workers had the job, any of them may be the one.
-  SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> others, rows.MembersOf(job_id));
-  if (!others.empty() || !context_->health().Failed(worker_id, job_id, now.steady_ms)) return absl::OkStatus();
+absl::Status WorkerCalls::BlameWorker(store::Transaction& rows, const std::string& worker_id, const Job& job,
+                                      const std::string& message, int64_t delay_ms, Now now) {
+  // One that has said that it lacks the job's model or set was asked because nobody has it; and what fails while it is
+  // being stopped may fail for that.
+  if (job.cancel_requested || !context_->inventory().Has(NeedsOf(job), worker_id)) return absl::OkStatus();
+  context_->health().Avoid(job.id, worker_id, now.steady_ms + delay_ms + WorkerHealth::kAvoidMs);
+  if (HasStepped(job) || !context_->health().Failed(worker_id, job.id, now.steady_ms)) return absl::OkStatus();
   const absl::StatusOr<Worker> worker = rows.GetWorker(worker_id);
   if (!worker.ok() || worker->hold != WorkerHold::kNone) return absl::OkStatus();
   return rows.HoldWorker(worker_id, WorkerHold::kQuarantined,

@@ -44,9 +44,9 @@ class WorkerCalls {
   const CoreOptions& options() const { return context_->options(); }
 
  private:
-  // The attempt failed before a training step, for reasons of infrastructure.
-  absl::Status BlameWorker(store::Transaction& rows, const std::string& worker_id, const std::string& job_id,
-                           const std::string& message, Now now);
+  // The job's attempt failed on this worker for reasons of infrastructure; the next one may start after `delay_ms`.
+  absl::Status BlameWorker(store::Transaction& rows, const std::string& worker_id, const Job& job,
+                           const std::string& message, int64_t delay_ms, Now now);
 
   CoreContext* const context_;
 };

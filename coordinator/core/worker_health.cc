@@ -9,12 +9,27 @@ int64_t WorkerHealth::Length(int quarantines) {
   return std::min(kLongestQuarantineMs, kFirstQuarantineMs << std::min(quarantines - 1, 10));
 }
 
-bool WorkerHealth::Failed(const std::string& worker_id, const std::string& job_id, int64_t steady_ms) {
+void WorkerHealth::Avoid(const std::string& job_id, const std::string& worker_id, int64_t until_ms) {
   MutexLock lock(&mutex_);
-  absl::erase_if(avoided_, [&](const auto& entry) { return steady_ms >= entry.second.until_ms; });
   Avoided& avoided = avoided_[job_id];
   avoided.workers.insert(worker_id);
-  avoided.until_ms = steady_ms + kAvoidMs;
+  avoided.until_ms = std::max(avoided.until_ms, until_ms);
+}
+
+bool WorkerHealth::Avoids(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  const auto avoided = avoided_.find(job_id);
+  return avoided != avoided_.end() && steady_ms < avoided->second.until_ms &&
+         avoided->second.workers.contains(worker_id);
+}
+
+bool WorkerHealth::ForgetAvoided(int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  return absl::erase_if(avoided_, [&](const auto& entry) { return steady_ms >= entry.second.until_ms; }) > 0;
+}
+
+bool WorkerHealth::Failed(const std::string& worker_id, const std::string& job_id, int64_t steady_ms) {
+  MutexLock lock(&mutex_);
   Record& record = workers_[worker_id];
   record.failed.insert(job_id);
   const bool on_probation = record.quarantines > 0;
@@ -52,13 +67,6 @@ std::vector<std::string> WorkerHealth::Released(int64_t steady_ms) {
     released.push_back(id);
   }
   return released;
-}
-
-bool WorkerHealth::Avoids(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) {
-  MutexLock lock(&mutex_);
-  const auto avoided = avoided_.find(job_id);
-  return avoided != avoided_.end() && steady_ms < avoided->second.until_ms &&
-         avoided->second.workers.contains(worker_id);
 }
 
 }  // namespace sink

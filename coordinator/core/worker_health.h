@@ -1,7 +1,7 @@
-// Whether it is the machine or the job: what failed where, as far as it matters for the next attempt. A worker on which
-// different jobs fail one after the other, each for reasons of infrastructure and before a single training step, is put
-// into quarantine: for ten minutes, then twice as long with each further failure, so that a fault that passes costs no
-// weekend. A job that failed so is kept from that worker for a while. Nothing here is stored but what its caller makes
+// Whether it is the machine or the job: what failed where, as far as it matters for the next attempt. A job that failed
+// on a worker for reasons of infrastructure is kept from it for a while. A worker on which different jobs fail so one
+// after the other, each before a single training step, is put into quarantine: for ten minutes, then twice as long with
+// each further failure, so that a fault that passes costs no weekend. Nothing here is stored but what its caller makes
 // of it. Any thread.
 #pragma once
 
@@ -22,9 +22,16 @@ class WorkerHealth {
   static constexpr size_t kFailuresInARow = 3;  // of different jobs
   static constexpr int64_t kFirstQuarantineMs = 10 * 60'000;
   static constexpr int64_t kLongestQuarantineMs = 4 * 3'600'000;
-  static constexpr int64_t kAvoidMs = 60'000;
+  static constexpr int64_t kAvoidMs = 60'000;  // from when the job may start again
 
-  // An attempt of the job failed there before a training step. True when the worker has to be put into quarantine.
+  // An attempt of the job failed there: until then the next ones go to other workers where there are any.
+  void Avoid(const std::string& job_id, const std::string& worker_id, int64_t until_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether the job failed on that worker not long ago.
+  bool Avoids(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Forgets what was long ago. True where there was such: a job may start on a worker that it was kept from.
+  bool ForgetAvoided(int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // It failed before a training step. True when the worker has to be put into quarantine.
   bool Failed(const std::string& worker_id, const std::string& job_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
   // An attempt made a training step there. A quarantine goes on: what had begun before it proves nothing of the
   // failures that led to it.
@@ -35,9 +42,6 @@ class WorkerHealth {
   void Quarantined(const std::string& worker_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
   // Workers whose quarantine is over: each is on probation, where one more failure brings it back.
   std::vector<std::string> Released(int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
-
-  // Whether the job failed on that worker not long ago.
-  bool Avoids(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Record {

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "proto/files/control_group.h"
+#include "proto/run/set_gap.h"
 
 namespace sink::doctor {
 namespace {
@@ -155,7 +156,11 @@ void Sets(MachineDoctor& doctor, const fs::path& root) {
   std::vector<std::string> whole;
   for (const auto& entry : fs::directory_iterator(root, error)) {
     if (!entry.is_directory(error)) continue;
-    if (fs::exists(entry.path() / "set.json", error))
+    if (const auto gap = run::FindSetGap(entry.path().string()))
+      doctor.Fault("data sets",
+                   absl::StrCat("a copy is not whole, and the worker takes no jobs for it: ", gap.message()),
+                   "copy the set anew, or re-run sink-data pack");
+    else if (fs::exists(entry.path() / "set.json", error))
       whole.push_back(entry.path().filename().string());
     else
       doctor.Hint("data sets", absl::StrCat(entry.path().string(), " has no set.json: it was not packed to the end"),

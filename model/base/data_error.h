@@ -12,8 +12,8 @@ class DataError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Nothing is known to be wrong with the data: this machine could not read them now. Trying again may help, here or on
-// another one.
+// Nothing is known to be wrong with the data: this machine could not read them now, or its copy of them is not whole.
+// Trying again may help, here or on another one.
 class MachineError : public DataError {
  public:
   using DataError::DataError;

@@ -62,20 +62,48 @@ TEST(BadSweep, IsRefusedWithFileLineColumnAndStoresNothing) {
   EXPECT_TRUE(status["sweeps"].empty()) << status.dump();
 }
 
-TEST(BadData, TruncatedPackedFileFailsTheJobOnceAndNamesTheFile) {
+// Cuts a packed file of the set short; its name.
+std::string CutFileOf(const std::string& set) {
+  for (const auto& entry : std::filesystem::directory_iterator(set)) {
+    if (entry.path().filename().string().rfind("train_", 0) != 0) continue;
+    std::filesystem::resize_file(entry.path(), entry.file_size() / 2 + 1);
+    return entry.path().filename().string();
+  }
+  ADD_FAILURE() << set << " has no file to cut";
+  return "";
+}
+
+TEST(BadData, TruncatedPackedFileOnAllMachinesFailsTheJobAndIsNamed) {
   TestCluster cluster;
-  std::string victim;
-  for (const auto& entry : std::filesystem::directory_iterator(cluster.path("data/tiny")))
-    if (entry.path().filename().string().rfind("train_", 0) == 0) victim = entry.path().string();
-  ASSERT_FALSE(victim.empty());
-  std::filesystem::resize_file(victim, std::filesystem::file_size(victim) / 2 + 1);
+  const std::string victim = CutFileOf(cluster.path("data/tiny"));
   ASSERT_EQ(cluster.Sinkctl({"submit", cluster.WriteSweep("cut.yaml", TinySweep("cut", 10, {"1e-3"}))}).exit_code, 0);
   ASSERT_TRUE(cluster.WaitUntilFinal("cut", 60));
   const nlohmann::json job = cluster.Jobs("cut").begin()->second;
   EXPECT_EQ(job.value("state", ""), "FAILED");
-  EXPECT_EQ(job.value("attempt", 0), 1) << "a damaged file is no reason to try again";
-  EXPECT_NE(job.value("message", "").find(std::filesystem::path(victim).filename().string()), std::string::npos)
-      << job.dump();
+  EXPECT_EQ(job.value("attempt", 0), 4) << "another machine's copy might have been whole";
+  EXPECT_NE(job.value("message", "").find(victim), std::string::npos) << job.dump();
+  const nlohmann::json workers = cluster.Sinkctl({"workers", "--json"}).Json();
+  EXPECT_EQ(workers.dump().find("quarantined"), std::string::npos) << workers.dump();
+}
+
+TEST(BadData, TruncatedPackedFileOnOneMachineSendsTheJobToAnotherOne) {
+  TestCluster cluster({.workers = 0});
+  std::filesystem::create_directories(cluster.path("half"));
+  std::filesystem::copy(cluster.path("data/tiny"), cluster.path("half/tiny"));
+  const std::string victim = CutFileOf(cluster.path("half/tiny"));
+  const testing::ChildProcess broken(
+      {Binary("sink-worker"), "--coordinator", cluster.address(), "--data", cluster.path("broken"), "--name", "broken",
+       "--devices", "cpu:1", "--data-root", cluster.path("half"), "--trainer", Binary("sink-trainer")},
+      cluster.path("logs/broken.log"));
+  ASSERT_EQ(cluster.Sinkctl({"submit", cluster.WriteSweep("cut.yaml", TinySweep("cut", 10, {"1e-3"}))}).exit_code, 0);
+  const auto job = [&] { return cluster.Jobs("cut").begin()->second; };
+  std::string message;
+  ASSERT_TRUE(WaitFor(60, [&] { return !(message = job().value("message", "")).empty(); })) << "it is asked alone";
+  EXPECT_NE(message.find(victim), std::string::npos) << message;
+  cluster.StartWorker(0);
+  ASSERT_TRUE(cluster.WaitUntilFinal("cut", 60));
+  EXPECT_EQ(job().value("state", ""), "SUCCEEDED") << job().dump();
+  EXPECT_NE(testing::ReadFile(cluster.path("logs/broken.log")).find("is not whole"), std::string::npos);
 }
 
 TEST(BadData, UnreadableCorpusIsNamedAndNothingIsPacked) {

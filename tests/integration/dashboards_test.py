@@ -209,6 +209,8 @@ def main():
         stopped = cluster.trainers()[0]
         os.kill(stopped, signal.SIGSTOP)
         cluster.submit("broken", 10, ["1e-3", "2e-3", "3e-3", "4e-3"], data="nowhere")
+        cluster.start_worker("worker-3", options=["--trainer", shutil.which("false")])
+        cluster.submit("unlucky", 10, [f"{n}e-3" for n in range(1, 13)])
         if small_disk:
             root = pathlib.Path(f"/proc/{cluster.pid('coordinator')}/root")
             fill_disk(root / (cluster.path / "coordinator").relative_to("/"))
@@ -216,7 +218,7 @@ def main():
         try_doors(cluster)
         fires("SinkCallsRefused")
         fires("SinkFailures")
-        fires("SinkWorkerQuarantined")  # where one job after the other found no set
+        fires("SinkWorkerQuarantined")  # whose trainer is broken
         fires("SinkJobStalled")
         time.sleep(12)  # longer than the shortened span: these faults last
         lasting = {"SinkJobStalled", "SinkFailures"} | ({"SinkDiskNearlyFull"} if small_disk else set())

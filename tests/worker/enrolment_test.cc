@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <fstream>
@@ -12,6 +14,7 @@
 #include "coordinator/identity/authority.h"
 #include "coordinator/identity/certificate.h"
 #include "coordinator/identity/tls.h"
+#include "proto/files/descriptor.h"
 #include "sink/v1/identity.grpc.pb.h"
 #include "tests/testing/temp_dir.h"
 
@@ -204,6 +207,23 @@ TEST_F(EnrolmentTest, WithoutACredentialItWaitsForOne) {
   const absl::Status status = Enrolment(options).Ensure();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr("sinkctl worker token"));
+}
+
+TEST_F(EnrolmentTest, WithoutACredentialItSaysWhenWhatAnswersIsNoCoordinator) {
+  const files::Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(listener.get(), 8), 0);
+  ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  EnrolmentOptions options = Options(door_);
+  options.address = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  options.default_credential = folder_ / "nothing";
+  const absl::Status status = Enrolment(options).Ensure();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(options.address + ", but it is not a coordinator"));
 }
 
 TEST_F(EnrolmentTest, ATokenIsReadFromAFileOnly) {

@@ -56,6 +56,25 @@ TEST(SetList, LooksAgainAfterTwoSeconds) {
   EXPECT_TRUE(Listed(list, absl::Seconds(7)) == after) << "what has not changed is known";
 }
 
+TEST(SetList, ASetIsListedOnceItsCopyIsWhole) {
+  testing::TempDir dir;
+  fs::create_directories(dir / "half");
+  std::ofstream(dir / "half/set.json") << R"({"block": 3, "chunk_blocks": 2, "valid_chunk_blocks": 1,
+      "sources": [{"xxh3": "1"}], "files": [{"name": "train_a_0_0000000000.bin", "blocks": 2},
+                                            {"name": "valid_a_0_0000000000.bin", "blocks": 1}]})";
+  const fs::path train = dir / "half/train_a_0_0000000000.bin";
+  std::ofstream(dir / "half/valid_a_0_0000000000.bin") << std::string(24 + 2 * 3, 'x');
+  MakeSet(dir / "bible", "1");
+  SetList list(dir.path().string());
+  EXPECT_EQ(Listed(list, absl::Seconds(1)).count("half"), 0u) << "a file is missing";
+  std::ofstream(train) << std::string(30, 'x');
+  EXPECT_EQ(Listed(list, absl::Seconds(4)).count("half"), 0u) << "a file is cut short";
+  fs::resize_file(train, 24 + 2 * 6);  // as a copy that goes on
+  const auto sets = Listed(list, absl::Seconds(7));
+  EXPECT_EQ(sets.count("half"), 1u);
+  EXPECT_EQ(sets.count("bible"), 1u) << "it names no files";
+}
+
 TEST(SetList, OfAFolderThatIsNotThereIsEmpty) {
   SetList list("/nonexistent/root");
   EXPECT_EQ(list.Get(absl::Seconds(1)).sets_size(), 0);

@@ -79,8 +79,8 @@ std::vector<OpenFile> Open(const PackedSet& set, const std::vector<SetFile>& fil
                     .blocks = file.blocks,
                     .identity = XXH3_64bits(file.name.data(), file.name.size())});
     const PackedFile& packed = open.back().packed;
-    Check(file.blocks * set.block <= packed.header().tokens,
-          packed.path() + ": shorter than set.json says; re-run sink-data pack");
+    if (file.blocks * set.block > packed.header().tokens)
+      throw MachineError(packed.path() + ": shorter than set.json says; copy the set anew, or re-run sink-data pack");
   }
   return open;
 }

@@ -64,8 +64,8 @@ struct Cursor {
 
 class Loader {
  public:
-  // Opens and checks the set. DataError when the folder has no files of the split, a file is damaged, sequence_length
-  // does not fit a block, an option is out of range, or the set's vocabulary is larger than the model's.
+  // Opens and checks the set. DataError when the folder has no files of the split, sequence_length does not fit a
+  // block, an option is out of range, or the set's vocabulary is larger than the model's; of a file, as PackedFile.
   explicit Loader(const LoaderOptions& options);
   ~Loader();
   Loader(Loader&&) noexcept;

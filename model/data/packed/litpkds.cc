@@ -24,7 +24,7 @@ static_assert(std::endian::native == std::endian::little, "packed files are litt
 
 constexpr std::string_view kMagic = "LITPKDS";
 constexpr uint64_t kVersion = 1;
-constexpr char kFix[] = "; re-run sink-data pack";
+constexpr char kFix[] = "; copy the set anew, or re-run sink-data pack";
 
 template <typename T>
 void Append(std::string* out, T value) {
@@ -52,9 +52,9 @@ std::string EncodePackedHeader(const PackedHeader& header) {
 
 PackedHeader ParsePackedHeader(std::string_view bytes, uint64_t file_bytes, const std::string& name) {
   if (bytes.size() < kPackedHeaderBytes) {
-    throw DataError(name + ": only " + std::to_string(file_bytes) + " bytes, no LITPKDS header" + kFix);
+    throw MachineError(name + ": only " + std::to_string(file_bytes) + " bytes, no LITPKDS header" + kFix);
   }
-  if (bytes.substr(0, kMagic.size()) != kMagic) throw DataError(name + ": not a LITPKDS file (wrong magic)" + kFix);
+  if (bytes.substr(0, kMagic.size()) != kMagic) throw MachineError(name + ": not a LITPKDS file (wrong magic)" + kFix);
   const auto version = Load<uint64_t>(bytes.data() + 7);
   if (version != kVersion) {
     throw DataError(name + ": LITPKDS version " + std::to_string(version) + ", only 1 is known" + kFix);
@@ -71,9 +71,9 @@ PackedHeader ParsePackedHeader(std::string_view bytes, uint64_t file_bytes, cons
   header.tokens = static_cast<int64_t>(tokens);
   const uint64_t expected = kPackedHeaderBytes + tokens * header.token_bytes();
   if (file_bytes != expected) {
-    throw DataError(name + ": " + (file_bytes < expected ? "truncated" : "too long") + ", " +
-                    std::to_string(file_bytes) + " bytes where its header announces " + std::to_string(expected) +
-                    kFix);
+    throw MachineError(name + ": " + (file_bytes < expected ? "truncated" : "too long") + ", " +
+                       std::to_string(file_bytes) + " bytes where its header announces " + std::to_string(expected) +
+                       kFix);
   }
   return header;
 }

@@ -33,8 +33,8 @@ TokenType TokenTypeFor(int64_t vocab_size);
 
 std::string EncodePackedHeader(const PackedHeader& header);
 
-// Checks a file's first bytes against its size. DataError, beginning with name, on a short file, a wrong magic, version
-// or type, and on a size that the header does not explain.
+// Checks a file's first bytes against its size. Errors begin with name: MachineError on a wrong magic and on a size
+// that the header does not explain, as a copy has that was cut short; DataError on a wrong version, type or chunk.
 PackedHeader ParsePackedHeader(std::string_view bytes, uint64_t file_bytes, const std::string& name);
 
 // Writes one file durably (temporary file, sync, rename). Ids must fit the type. DataError when the disk refuses.
@@ -43,7 +43,7 @@ void WritePackedFile(const std::filesystem::path& path, TokenType type, std::spa
 // A file mapped read-only.
 class PackedFile {
  public:
-  // DataError when the file is missing or damaged; MachineError when it could not be read.
+  // MachineError when the file is missing, cut short or could not be read; DataError when it is none that is known.
   explicit PackedFile(const std::filesystem::path& path);
   ~PackedFile();
   PackedFile(PackedFile&& other) noexcept;

@@ -10,6 +10,8 @@ namespace sink::data {
 void ThrowReading(int error, const std::string& message, const std::string& fix) {
   switch (error) {
     case files::kDamaged:
+    case EFBIG:
+      throw DataError(message + fix);
     case ENOENT:
     case ENOTDIR:
     case EISDIR:
@@ -17,8 +19,7 @@ void ThrowReading(int error, const std::string& message, const std::string& fix)
     case ENAMETOOLONG:
     case EACCES:
     case EPERM:
-    case EFBIG:
-      throw DataError(message + fix);
+      throw MachineError(message + fix);
     default:
       throw MachineError(message);
   }

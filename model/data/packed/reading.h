@@ -1,5 +1,6 @@
-// Whose fault it is that a file of a set could not be read: DataError where the file is not there, may not be read or
-// is not what it should be; MachineError for all else, a disk that fails or no more descriptors. Stateless; any thread.
+// Whose fault it is that a file of a set could not be read: DataError where the file is not what it should be, wherever
+// it is copied to; MachineError for all else: it is not there or may not be read, a disk fails, there are no more
+// descriptors. Stateless; any thread.
 #pragma once
 
 #include <string>
@@ -8,7 +9,7 @@
 
 namespace sink::data {
 
-// `error` is an errno, or files::kDamaged. Of a DataError the message ends in `fix`.
+// `error` is an errno, or files::kDamaged. Where it is one of the file, the message ends in `fix`.
 [[noreturn]] void ThrowReading(int error, const std::string& message, const std::string& fix = {});
 
 template <typename T>

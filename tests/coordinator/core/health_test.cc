@@ -2,6 +2,7 @@
 // hand.
 #include <algorithm>
 
+#include "coordinator/core/worker_health.h"
 #include "tests/coordinator/core/fixture.h"
 
 namespace sink {
@@ -134,7 +135,54 @@ TEST_F(HealthTest, TheNextAttemptGoesToAnotherWorkerWhereThereIsOne) {
   Pass(2000);
   KeepAlive({"bad", "good"});
   EXPECT_THAT(Poll(2, 1, "bad"), IsEmpty());
+  EXPECT_THAT(manager->queries().Explain(Id(1), now)->reasons, Contains(HasSubstr("it has just failed on bad")));
   EXPECT_EQ(Poll(1, 1, "good").size(), 1u);
+}
+
+TEST_F(HealthTest, AJobThatFailsAfterItsStepsGoesToAnotherWorkerToo) {
+  Submit({1});
+  Register("full");
+  Register("good");
+  EXPECT_EQ(FailOne("full", 1, /*steps=*/5), 1) << "where it cannot save, say";
+  Pass(2000);
+  KeepAlive({"full", "good"});
+  EXPECT_THAT(Poll(2, 1, "full"), IsEmpty());
+  EXPECT_EQ(Poll(1, 1, "good").size(), 1u);
+}
+
+TEST_F(HealthTest, AJobThatWasKeptFromAWorkerMayStartThereAMinuteAfterThePauseBeforeARetry) {
+  Submit({1});
+  Register("bad");
+  Register("busy");
+  EXPECT_EQ(FailOne("bad", 1), 1);
+  for (int i = 0; i <= 12; ++i) {
+    EXPECT_THAT(Poll(2, 1, "bad"), IsEmpty()) << i;
+    Pass(5000);
+    KeepAlive({"bad", "busy"});
+  }
+  EXPECT_EQ(Poll(2, 1, "bad").size(), 1u);
+}
+
+TEST_F(HealthTest, TheEndOfSuchAWhileIsAReasonToLookAgain) {
+  Submit({1});
+  Register("bad");
+  EXPECT_EQ(FailOne("bad", 1), 1);
+  Pass(WorkerHealth::kAvoidMs);  // and it has been queued for a second less
+  const uint64_t before = manager->dispatcher().placement().version();
+  Pass(500);
+  EXPECT_EQ(manager->dispatcher().placement().version(), before);
+  Pass(500);
+  EXPECT_GT(manager->dispatcher().placement().version(), before);
+}
+
+TEST_F(HealthTest, WhatFailsWhileItIsCancelledIsNoFaultOfTheWorker) {
+  Submit({1, 2, 3});
+  Register("w");
+  for (const Grant& grant : Poll(1, 3, "w")) {
+    ASSERT_TRUE(manager->clients().Cancel({"", {grant.lease.job_id}}, now).ok());
+    ASSERT_EQ(*Finish(grant.lease, JobState::kFailed, FailureClass::kInfra, 0, "w"), JobState::kCancelled);
+  }
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
 }
 
 TEST_F(HealthTest, WithoutAnotherWorkerTheNextAttemptStaysWhereItWas) {

@@ -147,6 +147,30 @@ TEST_F(SetsTest, ASetThatNobodyHasIsToldAtOnceAndGoesToAnyWorker) {
   EXPECT_THAT(AskWith("a", Sets({{"bible", "1"}})), ElementsAre(Id(1)));
 }
 
+TEST_F(SetsTest, AWorkerThatWasAskedForASetThatNobodyHasIsNotToBlame) {
+  Register("a");
+  const Holdings bible = Sets({{"bible", "1"}});
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmxi", "regmxi", "regmxi", "bible"}), now).ok());
+  for (int n = 1; n <= 3; ++n) {
+    const std::vector<Grant> grants = Grants("a", bible);
+    ASSERT_EQ(grants.size(), 1u) << n;
+    ASSERT_EQ(Finish(grants[0].lease, JobState::kFailed, FailureClass::kInfra, 0, "a").value(), JobState::kQueued);
+  }
+  EXPECT_THAT(AskWith("a", bible), ElementsAre(Id(4))) << "it goes on with what it has";
+}
+
+TEST_F(SetsTest, AWorkerOnWhichJobsFailThoughItSaysThatItHasTheirSetIsToBlame) {
+  Register("a");
+  const Holdings bible = Sets({{"bible", "1"}});
+  ASSERT_TRUE(manager->clients().Submit(Training({"bible", "bible", "bible", "bible"}), now).ok());
+  for (int n = 1; n <= 3; ++n) {
+    const std::vector<Grant> grants = Grants("a", bible);
+    ASSERT_EQ(grants.size(), 1u) << n;
+    ASSERT_EQ(Finish(grants[0].lease, JobState::kFailed, FailureClass::kInfra, 0, "a").value(), JobState::kQueued);
+  }
+  EXPECT_THAT(AskWith("a", bible), IsEmpty());
+}
+
 TEST_F(SetsTest, WorkersWhoseSetsOfOneNameDifferAreNamed) {
   for (const char* worker : {"a", "b", "c"}) Register(worker);
   AskWith("a", Sets({{"regmix", "1"}, {"bible", "5"}}), 0);

@@ -109,7 +109,14 @@ INSTANTIATE_TEST_SUITE_P(
         Planted{"no_sets", Level::kFault, "no packed set", "sink-data pack",
                 [](Site& s) { fs::remove_all(s.worker.data_root / "text"); }},
         Planted{"half_a_set", Level::kHint, "was not packed to the end", "sink-data pack again",
-                [](Site& s) { fs::create_directory(s.worker.data_root / "more"); }}),
+                [](Site& s) { fs::create_directory(s.worker.data_root / "more"); }},
+        Planted{"half_a_copy", Level::kFault, "train_a_0_0000000000.bin: No such file", "copy the set anew",
+                [](Site& s) {
+                  fs::create_directory(s.worker.data_root / "more");
+                  std::ofstream(s.worker.data_root / "more/set.json")
+                      << R"({"block": 2, "chunk_blocks": 1, "valid_chunk_blocks": 1, )"
+                      << R"("files": [{"name": "train_a_0_0000000000.bin", "blocks": 1}]})";
+                }}),
     [](const auto& param_info) { return param_info.param.name; });
 
 class CoordinatorFault : public ::testing::TestWithParam<Planted> {};

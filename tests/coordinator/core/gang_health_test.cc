@@ -1,0 +1,155 @@
+// Of several workers that fail together, the one that failed first is to blame: a job on several workers keeps out of a
+// broken one, and that gets no more once one job after the other has failed on it.
+#include <algorithm>
+
+#include "tests/coordinator/core/gang_fixture.h"
+
+namespace sink {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class GangHealthTest : public GangTest {
+ protected:
+  // A device each on the broken one, which is the first in every list, and two that are well.
+  GangHealthTest() {
+    for (const char* worker : {"bad", "u", "v"}) Join(worker, 1);
+  }
+
+  // The one grant that the worker gets now.
+  Grant Take(const std::string& worker) {
+    const std::vector<Grant> grants = Ask(worker, ++polls_, 1);
+    EXPECT_EQ(grants.size(), 1u) << worker;
+    return grants.empty() ? Grant() : grants[0];
+  }
+  bool GetsNothing(const std::string& worker) { return Ask(worker, ++polls_, 1).empty(); }
+  void Fail(const Grant& grant, const std::string& worker, FailureClass failure_class = FailureClass::kInfra) {
+    EXPECT_TRUE(Finish(grant.lease, JobState::kFailed, failure_class, 0, worker).ok()) << worker;
+  }
+  void Succeed(const Grant& grant, const std::string& worker) {
+    EXPECT_TRUE(Finish(grant.lease, JobState::kSucceeded, FailureClass::kNone, 0, worker).ok()) << worker;
+  }
+  // Past the pause before a retry; all are there, with all that they have.
+  void WaitForRetry() {
+    Pass(1000);
+    for (const char* worker : {"bad", "u", "v"}) Beat(worker, {}, 1);
+  }
+  Worker Seen(const std::string& id) {
+    const auto workers = manager->queries().ListWorkers(now);
+    const auto found = std::find_if(workers->begin(), workers->end(), [&](const Worker& w) { return w.id == id; });
+    return found == workers->end() ? Worker() : *found;
+  }
+
+ private:
+  uint64_t polls_ = 0;
+};
+
+TEST_F(GangHealthTest, TheNextAttemptKeepsOutOfTheMembersWorkerThatFailedFirst) {
+  SubmitGang(1, 2, 1);
+  const Grant first = Take("u"), second = Take("bad");
+  Fail(second, "bad");
+  Fail(first, "u");
+  ASSERT_EQ(State(1), JobState::kQueued);
+  WaitForRetry();
+  EXPECT_TRUE(GetsNothing("bad"));
+  EXPECT_EQ(Take("u").lease.attempt, 2);
+  EXPECT_EQ(Take("v").lease.attempt, 2);
+}
+
+TEST_F(GangHealthTest, TheNextAttemptKeepsOutOfTheLeadersWorkerWhereNoMemberHadFailed) {
+  SubmitGang(1, 2, 1);
+  const Grant first = Take("bad");
+  Take("u");
+  Fail(first, "bad");
+  WaitForRetry();
+  EXPECT_TRUE(GetsNothing("bad"));
+  EXPECT_EQ(Take("u").lease.attempt, 2);
+  EXPECT_EQ(Take("v").lease.attempt, 2);
+}
+
+TEST_F(GangHealthTest, WhereTheOtherWorkersAreNotEnoughItMayGoToAll) {
+  SubmitGang(1, 3, 1);
+  const Grant first = Take("u"), second = Take("bad"), third = Take("v");
+  Fail(second, "bad");
+  Fail(first, "u");
+  WaitForRetry();
+  for (const char* worker : {"u", "bad", "v"}) EXPECT_EQ(Take(worker).lease.attempt, 2) << worker;
+}
+
+TEST_F(GangHealthTest, OtherWorkersOfAnotherKindOfDeviceAreNotEnough) {
+  RegisterRequest other;
+  other.worker_id = other.name = "v";
+  other.session = "a";
+  other.device_kind = "cpu";
+  other.devices = 1;
+  ASSERT_TRUE(manager->workers().Register(other, now).ok());
+  SubmitGang(1, 2, 1);
+  const Grant first = Take("u"), second = Take("bad");
+  Fail(second, "bad");
+  Fail(first, "u");
+  WaitForRetry();
+  EXPECT_EQ(Take("u").lease.attempt, 2);
+  EXPECT_EQ(Take("bad").lease.attempt, 2);
+}
+
+TEST_F(GangHealthTest, AMembersWorkerOnWhichThreeJobsFailedInARowGetsNoMore) {
+  for (int job = 1; job <= 3; ++job) {
+    SubmitGang(job, 2, 1);
+    const Grant first = Take("u"), second = Take("bad");
+    Fail(second, "bad");
+    Fail(first, "u");
+    WaitForRetry();
+    const Grant leads = Take("u"), follows = Take("v");
+    Succeed(follows, "v");
+    Succeed(leads, "u");
+    ASSERT_EQ(State(job), JobState::kSucceeded);
+  }
+  EXPECT_EQ(Seen("bad").hold, WorkerHold::kQuarantined);
+  EXPECT_THAT(Seen("bad").hold_reason, HasSubstr("why"));
+  EXPECT_EQ(Seen("u").hold, WorkerHold::kNone);
+  EXPECT_EQ(Seen("v").hold, WorkerHold::kNone);
+}
+
+TEST_F(GangHealthTest, WorkersThatFailAfterTheFirstAreNotToBlame) {
+  for (int job = 1; job <= 3; ++job) {
+    SubmitGang(job, 3, 1);
+    const Grant first = Take("u"), second = Take("bad"), third = Take("v");
+    Fail(second, "bad");
+    Fail(third, "v");
+    Fail(first, "u");
+  }
+  EXPECT_EQ(Seen("bad").hold, WorkerHold::kQuarantined);
+  EXPECT_EQ(Seen("u").hold, WorkerHold::kNone);
+  EXPECT_EQ(Seen("v").hold, WorkerHold::kNone);
+}
+
+TEST_F(GangHealthTest, AfterACauseOfTheJobsOwnNoWorkerIsToBlame) {
+  for (int job = 1; job <= 3; ++job) {
+    SubmitGang(job, 3, 1);
+    const Grant first = Take("u"), second = Take("bad"), third = Take("v");
+    Fail(second, "bad", FailureClass::kOutOfMemory);
+    Fail(third, "v");
+    Fail(first, "u");
+    EXPECT_EQ(State(job), JobState::kFailed);
+  }
+  for (const char* worker : {"bad", "u", "v"}) EXPECT_EQ(Seen(worker).hold, WorkerHold::kNone) << worker;
+}
+
+TEST_F(GangHealthTest, AStepOfTheWholeShowsThatEachOfItsMachinesIsWell) {
+  for (int job = 1; job <= 4; ++job) {
+    SubmitGang(job, 2, 1);
+    const Grant first = Take("u"), second = Take("bad");
+    if (job == 3) {
+      ASSERT_TRUE(manager->workers().Report("u", first.lease, {Hello(1), Progress(2, 5)}, now).ok());
+      EXPECT_TRUE(Finish(first.lease, JobState::kSucceeded, FailureClass::kNone, 2, "u").ok());
+    } else {
+      Fail(second, "bad");
+      Fail(first, "u");
+    }
+  }
+  EXPECT_EQ(Seen("bad").hold, WorkerHold::kNone);
+}
+
+}  // namespace
+}  // namespace sink
