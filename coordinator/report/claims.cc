@@ -9,7 +9,7 @@
 #include <optional>
 #include <set>
 
-#include "coordinator/report/emergence.h"
+#include "coordinator/report/after_the_loss.h"
 #include "coordinator/report/labels.h"
 #include "coordinator/report/measures.h"
 #include "coordinator/report/places.h"
@@ -71,7 +71,10 @@ class ClaimJudge {
                        Others(cases, claim.key, {low, high}, claim.position, step);
     Judgement judgement =
         Stronger(claim.rising ? of_high : of_low, claim.rising ? of_low : of_high, 1, std::move(text), {high, low});
-    if (claim.key == kWindow) judgement.comparison += BoundOfWindow(*low.run);
+    if (const std::string bound = BoundOfWindow(*low.run); claim.key == kWindow && !bound.empty()) {
+      judgement.comparison += "; " + bound;
+      judgement.remark += (judgement.remark.empty() ? "" : "; ") + bound;
+    }
     return judgement;
   }
 
@@ -114,27 +117,8 @@ class ClaimJudge {
   }
 
   Judgement operator()(const AfterTheLoss&) {
-    if (IsPaper()) return {};  // curves without numbers
-    const std::vector<Order> orders = OrderOfEmergence(evidence_.study(), experiment_);
-    const auto loss = std::find_if(orders.begin(), orders.end(),
-                                   [](const Order& order) { return order.quantity == report::Quantity::kLoss; });
-    if (loss == orders.end() || loss->lag.empty())
-      return {.remark = kNoSink, .comparison = "needs runs that end with a sink and measured their validation loss"};
-    Judgement judgement;
-    judgement.measure = "steps from the loss to the sink";
-    judgement.numbers = loss->lag;
-    judgement.comparison =
-        "the validation loss has gone half of its way before alpha_1 of the strongest head has gone half of its own "
-        "in " +
-        std::to_string(loss->before) + ", and after it in " + std::to_string(loss->after) + ", of the " +
-        std::to_string(loss->lag.size()) + " runs that end with a sink";
-    judgement.effect = Effect{.value = loss->mean,
-                              .interval = loss->interval,
-                              .least = std::max(1.0, loss->every),
-                              .unit = "steps",
-                              .seeds = static_cast<int>(loss->lag.size())};
-    judgement.comparison += ": " + ShowEffect(*judgement.effect);
-    return Decided(std::move(judgement), static_cast<int>(loss->lag.size()) >= kLeastSeeds);
+    // The paper's are curves without numbers.
+    return IsPaper() ? Judgement() : JudgeAfterTheLoss(evidence_.study(), experiment_);
   }
 
   Judgement operator()(const NoEffect& claim) {
@@ -276,10 +260,14 @@ class ClaimJudge {
   Judgement operator()(const SitsAt& claim) {
     std::vector<Case> cases = evidence_.Cases(experiment_, claim.where);
     if (claim.largest == kWindow) {
-      std::erase_if(cases, [](const Case& c) { return SeesEverything(*c.run); });
-      if (cases.size() < 2)
-        return {.remark = "no wide window is shorter than the sequences",
-                .comparison = "needs two windows that are shorter than the sequences"};
+      const auto hides = [this](const Point& point) {
+        return !point.runs.empty() && !SeesEverything(evidence_.study().run(point.runs.front()));
+      };
+      const char* const what = "two windows that are shorter than the sequences";
+      if (std::count_if(experiment_.points.begin(), experiment_.points.end(), hides) < 2)
+        return {.remark = "no wide window is shorter than the sequences", .comparison = std::string("needs ") + what};
+      std::erase_if(cases, [&hides](const Case& c) { return !hides(c.point()); });
+      if (cases.size() < 2) return {.remark = kNotRun, .comparison = std::string("needs finished runs of ") + what};
     }
     if (!claim.largest.empty() && !cases.empty()) cases = {Extremes(cases, claim.largest).second};
     std::erase_if(cases, [&claim](const Case& c) { return Inside(c, claim.place).empty(); });

@@ -67,10 +67,14 @@ std::vector<Verdicts::Item> Comparisons(const std::vector<EvaluatedStudy>& studi
                  (a.numbers.empty() ? b.numbers.empty() && a.comparison == b.comparison && a.against == b.against
                                     : a.numbers == b.numbers);
         });
-        if (same == items.end())
+        if (same == items.end()) {
           items.push_back(std::move(item));
-        else
-          same->experiment += "; " + item.experiment;
+          continue;
+        }
+        std::string& paper = same->judgement.paper;  // of other settings, where ours are the same
+        if (!item.judgement.paper.empty() && item.judgement.paper != paper)
+          paper += (paper.empty() ? "of " : "; of ") + item.experiment + ": " + item.judgement.paper;
+        same->experiment += "; " + item.experiment;
       }
   std::stable_sort(items.begin(), items.end(),
                    [](const auto& a, const auto& b) { return PlaceInThePaper(a) < PlaceInThePaper(b); });
@@ -106,6 +110,16 @@ Overview Of(Verdict verdict, const std::vector<Verdicts::Item>& items) {
   return overview;
 }
 
+// A statement that others make of other experiments, short enough for its row: "Softmax attention has …
+// (attention_sink)".
+std::string InExperiment(const Verdicts::Item& item) {
+  constexpr size_t kLetters = 58;
+  std::string name = item.experiment.substr(0, item.experiment.find(';'));
+  name = " (" + name.substr(name.rfind(' ') + 1) + ")";
+  if (item.statement.size() + name.size() <= kLetters) return item.statement + name;
+  return item.statement.substr(0, kLetters - std::min(kLetters, name.size() + 1)) + "…" + name;
+}
+
 // Effects as multiples of the least that counts, so that points, alpha and steps share an axis. Those of which 0 is the
 // least, distances to the level of a sink, are drawn in what counts of others, and marked. Claims that there is no
 // effect are left out: theirs must be small.
@@ -121,9 +135,8 @@ std::optional<IntervalChart> EffectsChart(const std::vector<Verdicts::Item>& ite
       const Effect& effect = *item.judgement.effect;
       const double unit = effect.least > 0 ? effect.least : effect.unit == "points" ? kLeastPercent : kLeastAlpha;
       const auto shown = [unit](double value) { return std::clamp(value / unit, -kMostMultiples, kMostMultiples); };
-      charts::IntervalRow row{rows[item.statement] > 1 ? item.experiment + ": " + item.statement : item.statement,
-                              shown(effect.value), std::nullopt, color,
-                              VerdictText(verdict) + (effect.least > 0 ? "" : kFromZero)};
+      charts::IntervalRow row{rows[item.statement] > 1 ? InExperiment(item) : item.statement, shown(effect.value),
+                              std::nullopt, color, VerdictText(verdict) + (effect.least > 0 ? "" : kFromZero)};
       row.hover = item.statement + " (" + item.experiment + "): " + ShowEffect(effect);
       from_zero |= effect.least == 0;
       if (effect.interval) row.interval = {shown(effect.interval->low), shown(effect.interval->high)};

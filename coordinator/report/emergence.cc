@@ -190,37 +190,50 @@ std::string ShowOnsets(const Onsets& onsets) {
 }
 
 bool ThereFromTheStart(const Run& run) {
-  const auto curve = run.curves.find(MetricName(run, Measure::kAlphaMax, "1"));
-  if (curve == run.curves.end() || curve->second.empty() || IsEvaluation(run)) return false;
-  const Sample& first = curve->second.front();
-  return first.step == 0 && first.value >= kOnsetAlpha;
+  return Onset(run, MetricName(run, Measure::kAlphaMax, "1"), kOnsetAlpha) == 0;
 }
 
 Emerged RunsWithAnEmergedSink(const Study& study, const Experiment& experiment) {
+  struct Candidate {
+    const Run* run;
+    const Point* point;
+  };
   Emerged emerged;
-  std::vector<const Run*> counted;
+  std::vector<Candidate> candidates;
   std::set<std::string> seen;  // a run may stand under two settings' labels
-  for (const Point& point : experiment.points) {
-    std::vector<const Run*> runs;
+  for (const Point& point : experiment.points)
     for (const std::string& id : point.runs) {
       const Run& run = study.run(id);
       const auto alpha = Value(run, Measure::kAlphaMax);
       if (!run.succeeded() || IsEvaluation(run) || !alpha || *alpha < kOnsetAlpha || !seen.insert(id).second) continue;
-      const auto repeats = [&run](const Run* other) { return AreOneTraining(*other, run); };
-      if (ThereFromTheStart(run)) {
+      if (ThereFromTheStart(run))
         ++emerged.from_start;
-      } else if (!Onset(run, MetricName(run, Measure::kAlphaMax, "1"), kOnsetAlpha)) {
-        ++emerged.unconfirmed;
-      } else if (std::any_of(counted.begin(), counted.end(), repeats)) {
-        ++emerged.repeats;
-      } else {
-        counted.push_back(&run);
-        runs.push_back(&run);
-      }
+      else
+        candidates.push_back({&run, &point});
     }
-    if (!runs.empty()) emerged.settings.push_back(std::move(runs));
+  // Of trainings that are one the longest counts: a shorter one would leave it the seeds whose sinks come late.
+  const auto is_repeated = [&candidates](size_t i) {
+    for (size_t k = 0; k < candidates.size(); ++k) {
+      const Run &run = *candidates[i].run, &other = *candidates[k].run;
+      const bool goes_before = other.step != run.step ? other.step > run.step : k < i;
+      if (k != i && goes_before && AreOneTraining(run, other)) return true;
+    }
+    return false;
+  };
+  const Point* last = nullptr;
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const auto& [run, point] = candidates[i];
+    if (is_repeated(i)) {
+      ++emerged.repeats;
+    } else if (!Onset(*run, MetricName(*run, Measure::kAlphaMax, "1"), kOnsetAlpha)) {
+      ++emerged.unconfirmed;
+    } else {
+      if (point != last) emerged.settings.emplace_back();
+      emerged.settings.back().push_back(run);
+      ++emerged.runs;
+      last = point;
+    }
   }
-  emerged.runs = static_cast<int>(counted.size());
   return emerged;
 }
 

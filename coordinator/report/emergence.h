@@ -51,10 +51,12 @@ Onsets RateOnsets(const Study& study, const Point& point, double percent);
 // half or more are so at step 0 "there from the start, in 5 of 5 runs".
 std::string ShowOnsets(const Onsets& onsets);
 
-// Whether its strongest head is a sink at step 0, before any training; false where that was not measured.
+// Whether its strongest head is a sink at step 0, before any training, and stays one; false where that was not
+// measured.
 bool ThereFromTheStart(const Run& run);
 
-// The runs of an experiment that end with a sink which emerged in training and stayed, each training once.
+// The runs of an experiment that end with a sink which emerged in training and stayed, each training once: the longest
+// where others only begin as it does.
 struct Emerged {
   std::vector<std::vector<const Run*>> settings;  // those of each setting that has any
   int runs = 0;

@@ -236,8 +236,7 @@ class FigureMaker {
       if (onsets.runs == 0) continue;
       charts::IntervalRow row{line.label, std::numeric_limits<double>::quiet_NaN(), std::nullopt, line.color, ""};
       const std::string count = std::to_string(onsets.steps.size()) + " of " + std::to_string(onsets.runs);
-      row.note =
-          onsets.median() == 0 ? "from the start, " + count : "in " + count + (onsets.runs == 1 ? " run" : " runs");
+      row.note = onsets.median() == 0 ? "at step 0, " + count : "in " + count + (onsets.runs == 1 ? " run" : " runs");
       with += !onsets.steps.empty();
       if (const std::optional<double> median = onsets.median()) {
         row.value = *median;
@@ -306,8 +305,8 @@ std::optional<IntervalChart> OrderChart(const std::vector<Order>& orders, const 
   IntervalChart chart;
   for (const Order& order : orders) {
     if (order.lag.empty()) continue;
-    charts::IntervalRow row{QuantityText(order.quantity), order.mean, std::nullopt, static_cast<int>(chart.rows.size()),
-                            OrderText(order)};
+    charts::IntervalRow row{QuantityText(order.quantity), order.mean, std::nullopt,
+                            1 + static_cast<int>(chart.rows.size()), OrderText(order)};
     if (order.interval) row.interval = {order.interval->low, order.interval->high};
     chart.rows.push_back(std::move(row));
   }

@@ -132,8 +132,7 @@ class Html {
               " <span class=\"source\">(" + EscapeXml(item.source) + ")</span><br><span class=\"comparison\">" +
               EscapeXml(item.judgement.comparison);
       if (!item.judgement.paper.empty())
-        out_ +=
-            "<br>The paper's numbers (of its own settings in the place of ours): " + EscapeXml(item.judgement.paper);
+        out_ += "<br>The paper's numbers (at its own values, where ours are named): " + EscapeXml(item.judgement.paper);
       out_ += "</span></li>\n";
     }
     out_ += "</ul>\n";

@@ -32,21 +32,28 @@ std::string LabelOf(const Experiment& experiment, const Point& point) {
 }
 
 Palette::Palette(const Study& study) {
-  std::vector<const Point*> points;  // in the order in which looks are given out
-  const Point* const base = BaseOf(study);
-  if (base) points.push_back(base);
-  const std::optional<Removal> removal = WhatRemovesTheSink(study);
-  if (removal)
-    for (const Variant& variant : removal->variants) points.push_back(variant.point);
-  for (const Experiment& experiment : study.experiments)
-    for (const Point& point : experiment.points) points.push_back(&point);
   std::map<std::string, int> looks;  // by setting
-  const int first = base ? 0 : 1;
-  for (const Point* point : points) {
-    if (point->runs.empty()) continue;
-    const std::string setting = SettingsWithout(study.run(point->runs.front()), {});
-    const int next = first + static_cast<int>(looks.size());
-    colors_[point->runs.front()] = looks.emplace(setting, next).first->second;
+  const Point* const base = BaseOf(study);
+  int next = base ? 0 : 1;
+  const auto look_of = [&](const Point& point) {
+    const auto [look, is_new] = looks.emplace(SettingsWithout(study.run(point.runs.front()), {}), next);
+    next += is_new;
+    return colors_.emplace(point.runs.front(), look->second).first->second;
+  };
+  if (base) look_of(*base);
+  if (const std::optional<Removal> removal = WhatRemovesTheSink(study))
+    for (const Variant& variant : removal->variants)
+      if (!variant.point->runs.empty()) look_of(*variant.point);
+  for (const Experiment& experiment : study.experiments) {
+    std::map<int, std::string> used;  // looks in this experiment, with the first run of whom
+    for (const Point& point : experiment.points) {
+      if (point.runs.empty()) continue;
+      const std::string& run = point.runs.front();
+      const auto [owner, is_first] = used.emplace(look_of(point), run);
+      if (is_first || owner->second == run) continue;
+      colors_[run] = next;  // seeds that an experiment holds against each other
+      used.emplace(next++, run);
+    }
   }
 }
 

@@ -67,9 +67,8 @@ class Markdown {
       out_ += "- **" + VerdictText(item.judgement.verdict) + "**: " + Escape(item.statement) + " (" +
               Escape(item.source) + ")  \n  " + Escape(item.judgement.comparison) + "\n";
       if (!item.judgement.paper.empty())
-        out_ +=
-            "  \n  The paper's numbers (of its own settings in the place of ours): " + Escape(item.judgement.paper) +
-            "\n";
+        out_ += "  \n  The paper's numbers (at its own values, where ours are named): " + Escape(item.judgement.paper) +
+                "\n";
     }
     out_ += "\n";
   }

@@ -15,8 +15,8 @@ bool SeesEverything(const Run& run) {
 std::string BoundOfWindow(const Run& run) {
   const double window = NumberOf(run, kWindow), tokens = NumberOf(run, "eval.tokens");
   if (window >= tokens) return "";
-  return "; with a window of " + Fixed(window, 0) + ", no more than " + Fixed(window, 0) + " of a probe's " +
-         Fixed(tokens, 0) + " queries see position 1: alpha_1 is at most " + Fixed(window / tokens, 2);
+  return Fixed(window, 0) + " of a probe's " + Fixed(tokens, 0) + " queries see position 1 with a window of " +
+         Fixed(window, 0) + ": alpha_1 is at most " + Fixed(window / tokens, 2);
 }
 
 int64_t NumberOfPosition(const std::string& position) { return position == "bias" ? 1 : std::atoll(position.c_str()); }

@@ -14,8 +14,7 @@ inline constexpr char kWindow[] = "model.variant.window";
 // Whether no query of the run is kept from a key: its window is as long as its sequences and its probes.
 bool SeesEverything(const Run& run);
 
-// "; with a window of 32, no more than 32 of a probe's 64 queries see position 1: alpha_1 is at most 0.50"; empty where
-// all see it.
+// "32 of a probe's 64 queries see position 1 with a window of 32: alpha_1 is at most 0.50"; empty where all see it.
 std::string BoundOfWindow(const Run& run);
 
 // Number of a position for UniformAlpha; a bias sees what position 1 sees.

@@ -33,8 +33,11 @@ std::string RuleText() {
          "pairs must lie within a tolerance (4 points of sink rate, 0.1 of alpha). Where it says that a sink comes "
          "earlier, the effect is a difference of mean onsets, in which a run whose sink does not come to stay, or is "
          "there at the last measurement alone, or that diverged, counts as one at the end of the shorter runs, so that "
-         "the effect is at least what is said where the later sinks are such; onsets are known up to the pause between "
-         "measurements, which widens their interval and is the least that counts. Holds: the whole interval is above 0 "
+         "the effect and its interval are at least what is said where the later sinks are such; onsets are known up to "
+         "the pause between "
+         "measurements, which widens their interval and is the least that counts. Where it says what comes first, the "
+         "effect is by how many steps the one has gone half of its way before the other, over settings, or over the "
+         "seeds of one where there are few. Holds: the whole interval is above 0 "
          "and the effect is at least 2 points of sink rate or 0.05 of alpha (of a distance to the level of a sink, 0 "
          "is enough). Does not hold: the whole interval is below that. Not enough data: anything else, fewer than "
          "three seeds of a setting, settings of which more than half of the seeds diverged, or of which runs were "
@@ -70,7 +73,7 @@ std::string MoreSeedsText(const Effect& effect) {
   // An interval narrows with the root of the number of seeds.
   const double seeds = std::ceil(effect.seeds * std::pow(half / distance, 2));
   if (!(seeds <= kMost)) return "more than " + Fixed(kMost, 0) + " of a setting would be needed";
-  const bool for_it = effect.of_bound ? size <= effect.least : effect.value >= effect.least;
+  const bool for_it = effect.at_least || (effect.of_bound ? size <= effect.least : effect.value >= effect.least);
   return "about " + Fixed(std::max(seeds, effect.seeds + 1.0), 0) + " of a setting would " +
          (for_it ? "tell" : "refute it");
 }

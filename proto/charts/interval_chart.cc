@@ -86,7 +86,7 @@ std::string DrawCell(const IntervalRow& row, const std::vector<double>& marks, c
 
 std::string Swatch(int color) {
   return "<svg class=\"chart swatch\" viewBox=\"0 0 10 10\" width=\"10\" height=\"10\" aria-hidden=\"true\">" +
-         Marker(color, 5, 5, 3.8, "") + "</svg>";
+         Marker(color, 5, 5, 3.2, "") + "</svg>";
 }
 
 }  // namespace sink::charts

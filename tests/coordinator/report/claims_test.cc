@@ -518,11 +518,11 @@ TEST(Claims, TheSinkComesAfterTheLossWhereItIsHalfWayLater) {
   EXPECT_EQ(after.verdict, Verdict::kHolds) << after.comparison;
   EXPECT_NEAR(after.effect->value, 50, 1e-9);
   EXPECT_EQ(after.effect->unit, "steps");
-  EXPECT_THAT(after.comparison, HasSubstr("and after it in 0, of the 15 runs that end with a sink: +50 ["));
+  EXPECT_THAT(after.comparison, HasSubstr("and after it in 0, of 15 trainings in which a sink emerged: +50 ["));
   EXPECT_EQ(VerdictOf(LossAndSink(10), AfterTheLoss{}), Verdict::kDoesNotHold);  // within one measurement
   Study none = LossAndSink(60);
   for (auto& [id, run] : none.runs) run.curves["alpha_max/1"] = {{0, 0.1, 1}, {50, 0.1, 1}, {100, 0.1, 1}};
-  EXPECT_EQ(JudgeFirst(none, AfterTheLoss{}).remark, "no sink on either side");
+  EXPECT_EQ(JudgeFirst(none, AfterTheLoss{}).remark, "no sink that emerged");
 }
 
 Study Windows(const std::vector<int>& windows) {
@@ -544,8 +544,8 @@ TEST(Claims, AWindowAsLongAsTheSequencesIsNone) {
 TEST(Claims, AWindowThatHidesTheFirstTokenFromSomeQueriesSaysWhatThatMeans) {
   const Trend narrow{.key = "model.variant.window"};
   EXPECT_THAT(JudgeFirst(Windows({32, 64}), narrow).comparison,
-              HasSubstr("; with a window of 32, no more than 32 of a probe's 64 queries see position 1: alpha_1 is at "
-                        "most 0.50"));
+              HasSubstr("; 32 of a probe's 64 queries see position 1 with a window of 32: alpha_1 is at most 0.50"));
+  EXPECT_THAT(JudgeFirst(Windows({32, 64}), narrow).remark, HasSubstr("alpha_1 is at most 0.50"));
   EXPECT_EQ(JudgeFirst(Windows({64, 128}), narrow).comparison.find("queries see"), std::string::npos);
 }
 

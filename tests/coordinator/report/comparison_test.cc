@@ -135,8 +135,7 @@ TEST(Comparison, OneFigureHasEveryEffectInMultiplesOfTheLeastThatCounts) {
   ASSERT_NE(chart, nullptr);
   const std::vector<charts::IntervalRow>& rows = std::get<IntervalChart>(*chart).rows;
   ASSERT_EQ(rows.size(), 4u);
-  EXPECT_EQ(rows[0].label,
-            "study, learning_rate: A larger learning rate gives a stronger sink after equally many steps");
+  EXPECT_EQ(rows[0].label, "A larger learning rate gives a stronger s… (learning_rate)");
   EXPECT_NEAR(rows[0].value, 28.0 / 2, 1e-9);  // 28 points
   EXPECT_EQ(rows[0].note, "holds");
   EXPECT_EQ(rows[1].value, 20);  // 93 points end at the edge

@@ -242,6 +242,23 @@ TEST(Emergence, ARunThatGoesOnWhereAnotherEndsCountsOnceWithIt) {
   EXPECT_EQ(Twice([](report::Run* run) { testing::Set(&run->settings, "train.seed", nullptr); }).runs, 6);
 }
 
+TEST(Emergence, OfTrainingsThatAreOneTheLongestCounts) {
+  Study study = Emerging();
+  std::vector<report::Run> again;
+  for (const auto& [id, run] : study.runs) {
+    again.push_back(run);
+    report::Run& longer = again.back();
+    longer.id = testing::Id(10 + static_cast<int>(again.size()));
+    longer.step = longer.max_steps = 1800;
+    for (auto& [name, curve] : longer.curves) curve.push_back({1800, curve.back().value, 1});
+  }
+  testing::AddPoint(&study, "longer", again);
+  const Emerged emerged = RunsWithAnEmergedSink(study, study.experiments[0]);
+  ASSERT_EQ(emerged.settings.size(), 1u);
+  ASSERT_EQ(emerged.settings[0].size(), 3u);
+  for (const report::Run* run : emerged.settings[0]) EXPECT_EQ(run->step, 1800);
+}
+
 TEST(Emergence, HalfOfTheWayIsComparedAcrossQuantities) {
   const Study study = Emerging();
   const report::Run& run = study.run(testing::Id(0));

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "tests/coordinator/report/studies.h"
 
@@ -322,6 +323,16 @@ TEST(Palette, ASettingKeepsItsColourInEveryExperiment) {
   EXPECT_NE(color(2), color(0));
 }
 
+TEST(Palette, SeedsThatAnExperimentHoldsAgainstEachOtherLookDifferent) {
+  Study study = EmptyStudy("seeds");
+  for (const int seed : {42, 43, 44})
+    testing::AddSeeds(&study, "train.seed=" + std::to_string(seed), {}, {{"alpha_max/1", 0.5}}, 0, 1, seed);
+  const Palette palette(study);
+  std::set<int> looks;
+  for (const Point& point : study.experiments[0].points) looks.insert(palette.ColorOf(point));
+  EXPECT_EQ(looks.size(), 3u);
+}
+
 TEST(Palette, TheBaseLooksTheSameInEveryReportAndNoSettingLooksLikeIt) {
   Study study = EmptyStudy("variants");
   const auto add = [&study](const char* key, const char* value) {
@@ -348,7 +359,7 @@ TEST(Report, FirstPageHasATakeawayARowWithEffectAndThePapersNumber) {
                               "learning\\_rate | **holds**: 1 seed diverged (all of learning\\_rate=1) | +28.5 "
                               "\\[26.0, 31.0\\] points | +31.2 points |"));
   EXPECT_THAT(text, HasSubstr("How takeaways are judged."));
-  EXPECT_THAT(text, HasSubstr("The paper's numbers (of its own settings in the place of ours): sink rate (%) 32.2 at "
+  EXPECT_THAT(text, HasSubstr("The paper's numbers (at its own values, where ours are named): sink rate (%) 32.2 at "
                               "learning\\_rate 0.001 against 1.0 at"));
   EXPECT_LT(text.find("At a glance"), text.find("## learning"));
   const std::string html = Html(Optimization());
