@@ -21,7 +21,7 @@ namespace sink::cli {
 namespace {
 
 constexpr double kDeviceFlops = 4e14;  // an H100 SXM's 989 TFLOP/s of dense bf16 at 40 %
-constexpr double kSoonSeconds = 1;     // for an answer that was not asked for
+constexpr double kSoonSeconds = 3;     // for an answer that was not asked for
 
 struct PlanOptions {
   std::vector<std::string> files;

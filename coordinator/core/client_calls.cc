@@ -244,8 +244,9 @@ absl::Status LeaveOrDelete(store::Transaction& rows, const std::string& sweep, c
 absl::Status CancelJob(store::Transaction& rows, const JobSelection& selection, const std::string& id, Now now,
                        CancelResult* result) {
   SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
+  if (job.state == JobState::kSucceeded) return absl::OkStatus();  // and whose it is stays as it is
   if (!selection.sweep.empty()) {
-    // Its wish for what has ended, too: another sweep may have that tried again.
+    // Its wish for what has failed, too: another sweep may have that tried again.
     SINK_RETURN_IF_ERROR(rows.SetWithdrawn(selection.sweep, id, true));
     if (!IsFinal(job.state) && IsWantedBeside(selection.sweep, job)) {
       ++result->kept;
@@ -262,8 +263,14 @@ absl::Status CancelJob(store::Transaction& rows, const JobSelection& selection, 
 absl::StatusOr<bool> RetryJob(store::Transaction& rows, const JobSelection& selection, const std::string& id, Now now,
                               std::optional<int64_t> from_step) {
   SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
-  // That early stopping stopped it is what the sweep asked for: it goes on when it is named itself.
-  if (!selection.sweep.empty() && !job.stop_message.empty()) return false;
+  if (!selection.sweep.empty() && !job.stop_message.empty()) {
+    // That early stopping stopped it is what this sweep asked for: it goes on when it is named itself.
+    SINK_ASSIGN_OR_RETURN(const std::vector<RungResult> rungs, rows.ListRungsOf(id));
+    if (std::any_of(rungs.begin(), rungs.end(),
+                    [&](const RungResult& rung) { return rung.stopped && rung.sweep == selection.sweep; }))
+      return false;
+  }
+  if (!from_step && IsLive(job.state)) job.stop_message.clear();
   const std::string& wanted_by = selection.sweep.empty() ? job.home_sweep : selection.sweep;
   SINK_RETURN_IF_ERROR(rows.SetWithdrawn(wanted_by, id, false));
   if (!from_step && TakeBackCancel(&job)) {
@@ -271,7 +278,12 @@ absl::StatusOr<bool> RetryJob(store::Transaction& rows, const JobSelection& sele
     return true;
   }
   if (job.state != JobState::kFailed && job.state != JobState::kCancelled) return false;
-  if (from_step) SINK_RETURN_IF_ERROR(KeepUpTo(rows, job, *from_step));
+  if (from_step) {
+    if (!selection.sweep.empty() && IsWantedBeside(selection.sweep, job))
+      return absl::FailedPreconditionError(
+          absl::StrCat("job ", id, ": another sweep wants it, too, and its checkpoints; retry it by its id"));
+    SINK_RETURN_IF_ERROR(KeepUpTo(rows, job, *from_step));
+  }
   BeginGeneration(&job, now);
   SINK_RETURN_IF_ERROR(FreeOfData(rows, &job));
   SINK_RETURN_IF_ERROR(rows.UpdateJob(job));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -64,6 +65,10 @@ absl::StatusOr<bool> JudgeRungs(store::Transaction& rows, const std::vector<Metr
   for (const MetricPoint& point : points) {
     if (point.name != policy.stop_metric) continue;
     for (; next <= point.step && next < job->progress.max_steps; next = NextRung(next, policy.stop_eta)) {
+      // One that it passed while another sweep wanted it, too: a later value would be held against earlier ones.
+      SINK_ASSIGN_OR_RETURN(const std::optional<double> earlier,
+                            rows.LastValue(job->id, policy.stop_metric, next - 1, point.step - 1));
+      if (earlier) continue;
       SINK_ASSIGN_OR_RETURN(const RungResult result, Stand(rows, sweep, *job, next, point.value));
       SINK_RETURN_IF_ERROR(rows.InsertRung(result));
       if (!result.stopped) continue;

@@ -109,6 +109,12 @@ absl::StatusOr<std::string> Access::OwnSweepOf(const Caller& caller, const Job& 
   return refused;
 }
 
+absl::Status Access::MayPin(const Caller& caller, const std::string& job_id) const {
+  if (caller.role == Role::kAdmin) return absl::OkStatus();
+  SINK_ASSIGN_OR_RETURN(const JobDetails details, queries_->GetJob(job_id));
+  return OwnSweepOf(caller, details.job).status();
+}
+
 absl::Status Access::MayRetry(const Caller& caller, const JobSelection& selection) const {
   if (caller.role == Role::kAdmin) return absl::OkStatus();
   if (!selection.sweep.empty()) SINK_RETURN_IF_ERROR(principals_->MayChange(caller, selection.sweep));

@@ -47,6 +47,8 @@ class Access {
   // Cancel the sweep or the jobs, drop their checkpoints. A job belongs to the sweeps that want it, and where none does
   // any more to its home: all of them must be the caller's, for each would lose it.
   absl::Status MayChange(const Caller& caller, const JobSelection& selection) const;
+  // Keep a checkpoint of the job for good: one of the sweeps to which it belongs must be the caller's.
+  absl::Status MayPin(const Caller& caller, const std::string& job_id) const;
   // Queue the sweep's jobs, or the jobs, again, which count as those of a submission do. One of the sweeps to which a
   // job belongs must be the caller's.
   absl::Status MayRetry(const Caller& caller, const JobSelection& selection) const;

@@ -77,7 +77,8 @@ absl::StatusOr<bool> CheckpointGuard::AnotherIsThere(const Checkpoint& checkpoin
 absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::Status& damage) {
   const LogScope scope(checkpoint.job_id, "");
   // Looked at before the rows: files go after their row has gone.
-  const bool has_folder = repository_->Has({checkpoint.job_id, checkpoint.fence, checkpoint.step});
+  const CheckpointKey key{checkpoint.job_id, checkpoint.fence, checkpoint.step};
+  const bool has_folder = repository_->Has(key);
   const auto counts = Counts(checkpoint);
   if (!counts.ok()) return counts.status();
   const absl::Status replaced = absl::AbortedError(absl::StrCat(
@@ -88,7 +89,7 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
   if (!has_folder) {
     const auto another = AnotherIsThere(checkpoint);
     if (!another.ok()) return another.status();
-    away = !*another;
+    away = !*another || !repository_->IsGone(key);
     absl::StrAppend(&how, away ? "; its folder is gone, and the job has no other there: bring it back, or forget it "
                                  "with sinkctl checkpoint drop"
                                : "; its folder is gone, and another of the job is there");

@@ -407,6 +407,11 @@ std::vector<std::string> CheckpointRepository::Jobs() const {
   return jobs;
 }
 
+bool CheckpointRepository::IsGone(const CheckpointKey& key) const {
+  std::error_code ignored;
+  return fs::symlink_status(FinalPath(key), ignored).type() == fs::file_type::not_found;
+}
+
 bool CheckpointRepository::Has(const CheckpointKey& key) const {
   return Exists(FinalPath(key)) || Exists(PartPath(key));
 }

@@ -392,7 +392,9 @@ grpc::Status ClientServiceImpl::PinCheckpoint(grpc::ServerContext* context, cons
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto caller = access_->callers().Of(*context);
   if (!caller.ok()) return ToGrpc(caller.status());
-  absl::Status done = access_->MayChange(*caller, {.sweep = "", .jobs = {request->job_id()}});
+  // What one pins nobody loses; what others want as well one does not give up alone.
+  absl::Status done = request->pinned() ? access_->MayPin(*caller, request->job_id())
+                                        : access_->MayChange(*caller, {.sweep = "", .jobs = {request->job_id()}});
   if (done.ok()) done = checkpoints_->Pin(request->job_id(), request->step(), request->pinned());
   access_->Record(*context, *caller, request->pinned() ? "PinCheckpoint" : "UnpinCheckpoint", request->job_id(), done);
   return fail_stop_->Answer(done);

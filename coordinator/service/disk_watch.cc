@@ -31,7 +31,7 @@ void DiskWatch::Look(int64_t now_ms) {
   const bool another = std::exchange(level_, level) != level;
   if (another) ++changes_;
   if (level == Level::kWaited) {
-    if (now_ms - told_ms_ < kTellEveryMs) return;
+    if (!another && now_ms - told_ms_ < kTellEveryMs) return;
     told_ms_ = now_ms;
   } else if (!another) {
     return;
@@ -84,7 +84,7 @@ std::string DiskWatch::Warning() const {
 std::string DiskWatch::WarningFor(const std::string& job_id) const {
   MutexLock lock(&mutex_);
   const auto found = waiting_.find(job_id);
-  if (found == waiting_.end()) return warning_;
+  if (found == waiting_.end()) return level_ == Level::kWaited ? "" : warning_;
   return absl::StrCat("its checkpoint waits for room on the coordinator's disk, without which it cannot end: ",
                       found->second.why, "; ", kWayOut);
 }

@@ -34,7 +34,7 @@ class DiskWatch {
 
   // A sentence for people, as of the last look; empty as long as there is room.
   std::string Warning() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // The same for who asks after a job that has not ended.
+  // What of it concerns a job that has not ended.
   std::string WarningFor(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mutex_);
   // Grows when the warning comes, goes or becomes another than by its numbers.
   uint64_t changes() const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -550,6 +550,7 @@ class MemoryTransaction final : public Transaction {
 
   absl::Status PinCheckpoint(const std::string& job_id, int64_t step, bool pinned) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    NoteProgress(job_id);
     if (t_.checkpoints.contains({job_id, step})) Edit(t_.checkpoints, {job_id, step}).pinned = pinned;
     return absl::OkStatus();
   }

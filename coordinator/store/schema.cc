@@ -333,8 +333,15 @@ constexpr char kVersion14[] = R"sql(
 CREATE INDEX jobs_front ON jobs (priority DESC, seq) WHERE state = 1 AND delayed = 0;
 )sql";
 
-// What a checkpoint is kept for beside being new: it measured best, or a person has pinned it.
+// What a checkpoint is kept for beside being new: it measured best, or a person has pinned it. And a job whose home does
+// not want it any more is at home with the oldest sweep that does.
 constexpr char kVersion15[] = R"sql(
+UPDATE jobs SET home_sweep = (
+  SELECT m.sweep FROM memberships AS m JOIN sweeps AS s ON s.name = m.sweep
+  WHERE m.job = jobs.seq AND m.withdrawn = 0 ORDER BY s.created_ms, m.sweep LIMIT 1)
+WHERE EXISTS (SELECT 1 FROM memberships AS m WHERE m.job = jobs.seq AND m.withdrawn = 0)
+  AND NOT EXISTS (SELECT 1 FROM memberships AS m
+                  WHERE m.job = jobs.seq AND m.sweep = jobs.home_sweep AND m.withdrawn = 0);
 ALTER TABLE checkpoints ADD COLUMN validation_loss REAL;  -- NULL: not a number
 ALTER TABLE checkpoints ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1));
 )sql";

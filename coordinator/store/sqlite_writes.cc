@@ -207,6 +207,7 @@ absl::Status SqliteTransaction::PutCheckpoint(const Checkpoint& checkpoint) {
 absl::Status SqliteTransaction::PinCheckpoint(const std::string& job_id, int64_t step, bool pinned) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();
+  NoteProgress(job_id);
   return Query(db_, "UPDATE checkpoints SET pinned = ?3 WHERE job = ?1 AND step = ?2", *seq, step, pinned).Run();
 }
 

@@ -31,7 +31,7 @@ function action(label, path, body, question, danger) {
             const told = await post(path, typeof body === "function" ? body() : body);
             const counts = Object.entries(told).map(
                 ([key, value]) =>
-                    `${Array.isArray(value) ? value.length : value} ${key.replace("job_ids", "queued again")}`);
+                    `${Array.isArray(value) ? value.length : value} ${key.replace("job_ids", "run again")}`);
             say(`${label}: ${counts.join(", ") || "done"}`);
           } catch (error) {
             say(error.message);

@@ -177,6 +177,45 @@ TEST_F(PolicyTest, AJobThatAnotherSweepNoLongerWantsMayBeStopped) {
   EXPECT_TRUE(Stopping(b));
 }
 
+TEST_F(PolicyTest, ARungThatAJobPassedWhileAnotherSweepWantedItIsNotEnteredLater) {
+  SubmitWith({1, 2}, halving_);
+  SubmitWith({1}, {}, "other");
+  Register();
+  const Lease a = Start(1);
+  Measure(a, 10, 5.0);
+  Measure(a, 15, 4.0);
+  ASSERT_EQ(manager->clients().Cancel({"other", {}}, now)->kept, 1);
+  Measure(a, 16, 0.1);
+  const auto rungs = [this] { return manager->queries().Explain(Id(1), now)->rungs; };
+  EXPECT_THAT(rungs(), IsEmpty()) << "the others' values of step 10 would be held against one of step 16";
+  Measure(a, 20, 0.1);
+  ASSERT_EQ(rungs().size(), 1u);
+  EXPECT_EQ(rungs()[0].step, 20);
+}
+
+TEST_F(PolicyTest, WhatOneSweepHasStoppedEarlyAnotherMayHaveTriedAgain) {
+  SubmitWith({1, 2}, halving_);
+  Register();
+  const Lease a = Start(1), b = Start(2);
+  Measure(a, 10, 1.0);
+  Measure(b, 10, 2.0);
+  ASSERT_EQ(*Finish(b, JobState::kCancelled), JobState::kCancelled);
+  SubmitWith({2}, {}, "other");
+  EXPECT_THAT(*manager->clients().Retry({"s", {}}, now), IsEmpty());
+  EXPECT_THAT(*manager->clients().Retry({"other", {}}, now), ElementsAre(Id(2)));
+}
+
+TEST_F(PolicyTest, AJobThatIsBeingStoppedEarlyGoesOnWhenItIsRetriedByItsId) {
+  SubmitWith({1, 2}, halving_);
+  Register();
+  const Lease a = Start(1), b = Start(2);
+  Measure(a, 10, 1.0);
+  Measure(b, 10, 2.0);
+  ASSERT_TRUE(Stopping(b));
+  EXPECT_THAT(*manager->clients().Retry({"", {Id(2)}}, now), ElementsAre(Id(2)));
+  EXPECT_FALSE(Stopping(b));
+}
+
 TEST_F(PolicyTest, TheCanaryRunsAloneUntilItHasSavedACheckpoint) {
   SubmitWith({1, 2, 3}, {.canary = true});
   Register();

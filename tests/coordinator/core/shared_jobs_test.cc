@@ -118,6 +118,30 @@ TEST_F(SharedJobsTest, ACancelledSweepWantsItsFailedJobsNoMore) {
   EXPECT_EQ(State(2), JobState::kCancelled);
 }
 
+TEST_F(SharedJobsTest, WhatHasSucceededStaysItsSweepsOwnWhenTheRestIsCancelled) {
+  SubmitBoth();
+  ASSERT_EQ(Cancel("", {Id(1)}).cancelled, 1);
+  Register();
+  const Lease lease = Start(1);
+  ASSERT_EQ(lease.job_id, Id(2));
+  ASSERT_EQ(*Finish(lease, JobState::kSucceeded), JobState::kSucceeded);
+  Cancel("ours");
+  EXPECT_EQ(Get(2).home_sweep, "ours");
+}
+
+TEST_F(SharedJobsTest, ASweepAloneDoesNotTakeTheCheckpointsOfAJobThatAnotherWants) {
+  SubmitBoth();
+  ASSERT_EQ(Cancel("", {Id(1)}).cancelled, 1);
+  Register();
+  const Lease lease = Start(1);
+  ASSERT_EQ(*Finish(lease, JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  const auto refused = manager->clients().Retry({"theirs", {}}, now, /*from_step=*/0);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("another sweep wants it"));
+  EXPECT_EQ(State(2), JobState::kFailed);
+  EXPECT_EQ(manager->clients().Retry({"", {Id(2)}}, now, /*from_step=*/0)->size(), 1u);
+}
+
 TEST_F(SharedJobsTest, AJobThatIsRetriedByItsIdIsWantedByItsHomeAgain) {
   ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "ours"), now).ok());
   ASSERT_EQ(Cancel("ours").cancelled, 1);

@@ -74,6 +74,10 @@ TEST_F(SweepOwnerTest, AJobThatTwoPeopleWantIsRetriedByEitherAndCancelledByItsId
   again.set_from_step(0);
   EXPECT_EQ(tom_->Retry(again).status().code(), absl::StatusCode::kPermissionDenied)
       << "its checkpoints are sam's, too";
+  v1::RetryRequest toms;
+  toms.set_sweep("toms");
+  toms.set_from_step(0);
+  EXPECT_EQ(tom_->Retry(toms).status().code(), absl::StatusCode::kFailedPrecondition);
   again.clear_from_step();
   const auto retried = tom_->Retry(again);
   ASSERT_TRUE(retried.ok()) << retried.status();
