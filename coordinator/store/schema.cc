@@ -333,8 +333,8 @@ constexpr char kVersion14[] = R"sql(
 CREATE INDEX jobs_front ON jobs (priority DESC, seq) WHERE state = 1 AND delayed = 0;
 )sql";
 
-// What a checkpoint is kept for beside being new: it measured best, or a person has pinned it. And a job whose home does
-// not want it any more is at home with the oldest sweep that does.
+// What a checkpoint is kept for beside being new: it measured best, or a person has pinned it. And a job that its home
+// does not want any more is at home with the oldest sweep that does.
 constexpr char kVersion15[] = R"sql(
 UPDATE jobs SET home_sweep = (
   SELECT m.sweep FROM memberships AS m JOIN sweeps AS s ON s.name = m.sweep
