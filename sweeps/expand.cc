@@ -265,7 +265,7 @@ class Expander {
         return Impossible(experiment, point, job.label, {std::nullopt, std::move(path), std::move(error)});
       job.config = *std::move(made.config);
       job.config_json = PrintJobConfig(job.config);
-      job.id = JobId(job.config);
+      job.id = JobIdOfPrinted(job.config_json);
       NoteDuplicate(job);
       sweep_.jobs.push_back(std::move(job));
       ++summary->jobs;

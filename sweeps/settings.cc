@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "proto/config/names.h"
 
 namespace sink::sweeps {
@@ -13,9 +14,15 @@ namespace {
 
 using nlohmann::json;
 
-json::json_pointer Pointer(std::string path) {
-  std::replace(path.begin(), path.end(), '.', '/');
-  return json::json_pointer(absl::StrCat("/", path));
+// Where each field stands in a configuration's JSON; made once, as every job of a sweep needs all of them.
+const std::vector<json::json_pointer>& Pointers() {
+  static const auto* const pointers = [] {
+    auto* list = new std::vector<json::json_pointer>;
+    for (const FieldInfo& field : JobConfigFields())
+      list->emplace_back(absl::StrCat("/", absl::StrReplaceAll(field.path, {{".", "/"}})));
+    return list;
+  }();
+  return *pointers;
 }
 
 // The whole text as a decimal number. No infinities, no hexadecimal, no "1_000".
@@ -211,7 +218,7 @@ const std::vector<std::string>& SectionNames() {
 Values DefaultValues() {
   const json defaults = json::parse(PrintEveryField(JobConfig{}));
   Values values;
-  for (const FieldInfo& field : JobConfigFields()) values.push_back(defaults.at(Pointer(field.path)));
+  for (const json::json_pointer& pointer : Pointers()) values.push_back(defaults.at(pointer));
   return values;
 }
 
@@ -225,7 +232,7 @@ std::string PrintValue(FieldIndex field, const json& value) {
 
 JobConfigResult MakeJobConfig(const Values& values) {
   json root = json::object();
-  for (size_t i = 0; i < values.size(); ++i) root[Pointer(FieldAt(i).path)] = values[i];
+  for (size_t i = 0; i < values.size(); ++i) root[Pointers()[i]] = values[i];
   return ParseJobConfig(root.dump());
 }
 

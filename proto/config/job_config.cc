@@ -1,8 +1,13 @@
 // Parser, printer, list of fields and id of a job's configuration.
 #include "proto/config/job_config.h"
 
+#include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <tuple>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "proto/config/fields.h"
@@ -64,16 +69,35 @@ struct Printer {
   }
 };
 
+// For maps that are asked for a string_view.
+struct TextHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+};
+
+// The paths of all fields, and of what holds them: "train.seed", "train".
+struct Paths {
+  std::unordered_set<std::string> fields, groups;
+};
+const Paths& KnownPaths() {
+  static const Paths known = [] {
+    Paths paths;
+    for (const FieldInfo& field : JobConfigFields()) {
+      paths.fields.insert(field.path);
+      for (size_t dot = field.path.find('.'); dot != std::string::npos; dot = field.path.find('.', dot + 1))
+        paths.groups.insert(field.path.substr(0, dot));
+    }
+    return paths;
+  }();
+  return known;
+}
+
 // The first thing in `value` that is no field, as (path, error); both empty when there is none. A key with a dot is
 // never a field: "train.seed" at the top would look like one and be read by nobody.
 std::pair<std::string, std::string> FindUnknown(const json& value, const std::string& prefix) {
   for (const auto& [key, child] : value.items()) {
     const std::string path = prefix.empty() ? key : prefix + "." + key;
-    bool leaf = false, group = false;
-    for (const FieldInfo& field : JobConfigFields()) {
-      leaf |= field.path == path;
-      group |= field.path.size() > path.size() && field.path[path.size()] == '.' && field.path.rfind(path, 0) == 0;
-    }
+    const bool leaf = KnownPaths().fields.contains(path), group = KnownPaths().groups.contains(path);
     if (key.find('.') != std::string::npos || (!leaf && !group)) return {path, "no such field"};
     if (leaf) continue;
     if (!child.is_object()) return {path, "must be an object"};
@@ -86,6 +110,19 @@ std::pair<std::string, std::string> FindUnknown(const json& value, const std::st
 std::string Dump(const json& root) { return root.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 }  // namespace
+
+const json::json_pointer& config::Pointer(std::string_view path) {
+  static const auto pointers = [] {
+    std::unordered_map<std::string, json::json_pointer, TextHash, std::equal_to<>> of;
+    for (const FieldInfo& field : JobConfigFields()) {
+      std::string text = "/" + field.path;
+      std::replace(text.begin(), text.end(), '.', '/');
+      of.emplace(field.path, json::json_pointer(text));
+    }
+    return of;
+  }();
+  return pointers.find(path)->second;
+}
 
 const std::vector<std::string>& EvalMetrics() {
   static const std::vector<std::string> names = {
@@ -122,14 +159,18 @@ JobConfigResult ParseJobConfig(std::string_view text) {
 }
 
 std::string PrintJobConfig(const JobConfig& config) {
-  const JobConfig default_config;
-  Printer printer, later, defaults;
+  static const json defaults = [] {
+    const JobConfig of_defaults;
+    Printer printer;
+    VisitLaterFields(of_defaults, printer);
+    return printer.root;
+  }();
+  Printer printer, later;
   VisitFirstFields(config, printer);
   VisitLaterFields(config, later);
-  VisitLaterFields(default_config, defaults);
   for (const FieldInfo& field : JobConfigFields()) {
-    const json::json_pointer pointer = Pointer(field.path);
-    if (later.root.contains(pointer) && later.root.at(pointer) != defaults.root.at(pointer))
+    const json::json_pointer& pointer = Pointer(field.path);
+    if (later.root.contains(pointer) && later.root.at(pointer) != defaults.at(pointer))
       printer.root[pointer] = later.root.at(pointer);
   }
   return Dump(printer.root);
@@ -141,6 +182,7 @@ std::string PrintEveryField(const JobConfig& config) {
   return Dump(printer.root);
 }
 
-std::string JobId(const JobConfig& config) { return files::Hash(PrintJobConfig(config)); }
+std::string JobId(const JobConfig& config) { return JobIdOfPrinted(PrintJobConfig(config)); }
+std::string JobIdOfPrinted(const std::string& printed) { return files::Hash(printed); }
 
 }  // namespace sink

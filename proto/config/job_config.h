@@ -159,6 +159,7 @@ JobConfigResult ParseJobConfig(std::string_view json);
 // configurations give equal bytes; a job's id is XXH3-128 of it, as 32 hex digits.
 std::string PrintJobConfig(const JobConfig& config);
 std::string JobId(const JobConfig& config);
+std::string JobIdOfPrinted(const std::string& printed);  // by whom PrintJobConfig was called already
 // The same with every field, later ones at their default, too.
 std::string PrintEveryField(const JobConfig& config);
 
