@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/pipe/other_rank.h"
 #include "worker/valid_utf8.h"
 
 namespace sink::worker {
@@ -68,8 +69,9 @@ Outcome WithPlace(Outcome outcome, const TrainerReport& report) {
   return Failure(outcome.failure_class, outcome.message);
 }
 
-// Whether a rank failed by itself, perhaps because another had (its collectives fail then), or was stopped.
-enum class Cause { kOwn, kPerhapsAnother, kStopped };
+// Whether a rank failed by itself, perhaps because another had, because another had as it says (its collectives fail
+// then), or was stopped.
+enum class Cause { kOwn, kPerhapsAnother, kAnother, kStopped };
 
 Cause CauseOf(const TrainerReport& report) {
   const bool given_back = report.reason == StopReason::kDrain || report.reason == StopReason::kKill;
@@ -78,6 +80,7 @@ Cause CauseOf(const TrainerReport& report) {
   const bool asked = report.reason != StopReason::kNone;
   if (report.killed_here || (asked && report.exit.signal == SIGTERM)) return Cause::kStopped;
   if (report.exit.signal != 0) return Cause::kOwn;
+  if (report.failed && pipe::IsOfAnotherRank(report.failed->message)) return Cause::kAnother;
   return report.exit.code == pipe::kExitStopped ? Cause::kStopped : Cause::kPerhapsAnother;
 }
 

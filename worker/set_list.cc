@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr absl::Duration kReadAgain = absl::Seconds(2);
+constexpr absl::Duration kThoroughAgain = absl::Minutes(1);
 constexpr int kMaxSets = 1000;
 constexpr int kMaxFolders = 20'000;  // of the folder
 
@@ -36,11 +37,13 @@ std::string ContentOfSet(const std::string& root, const std::string& name) {
   return content.ok() ? *content : "";
 }
 
-void SetList::Look(const std::string& name, std::string stamp, Known* known) const {
+void SetList::Look(const std::string& name, std::string stamp, bool thorough, Known* known) const {
   // A file that is still being copied grows without a sign of it in its folder.
-  if (stamp == known->stamp && known->gap.empty()) return;
+  const bool same = stamp == known->stamp;
+  if (same && known->gap.empty() && !thorough) return;
   const std::string path = absl::StrCat(root_, "/", name);
   const std::string gap = run::FindSetGap(path).message();
+  if (same && gap == known->gap) return;
   const std::string content = gap.empty() ? ContentOfSet(root_, name) : "";
   if (known->gap.empty() && !gap.empty())
     spdlog::warn("data set {} is not whole, and this worker takes no jobs for it: {}", path, gap);
@@ -51,6 +54,8 @@ void SetList::Look(const std::string& name, std::string stamp, Known* known) con
 const v1::DataSets& SetList::Get(absl::Duration now) {
   if (now - read_at_ < kReadAgain) return sets_;
   read_at_ = now;
+  const bool thorough = now - thorough_at_ >= kThoroughAgain;
+  if (thorough) thorough_at_ = now;
   std::map<std::string, Known> found;
   std::error_code error, ignored;
   int entries = kMaxFolders;
@@ -63,7 +68,7 @@ const v1::DataSets& SetList::Get(absl::Duration now) {
     const auto before = known_.find(name);
     Known& known = found[name];
     if (before != known_.end()) known = std::move(before->second);
-    Look(name, std::move(stamp), &known);
+    Look(name, std::move(stamp), thorough, &known);
   }
   known_ = std::move(found);
   sets_.clear_sets();

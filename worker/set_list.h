@@ -18,7 +18,8 @@ class SetList {
 
   // The sets, by name, at most 1,000. The folder is looked at again after two seconds; a set is read again when the
   // times of its folder or of its set.json say that it may be another one. A set that cannot be read is not listed, nor
-  // is one of which files are missing or short, until it is whole; of those the log says why, once.
+  // is one of which files are missing or short, until it is whole; of those the log says why, once. That a file of a
+  // whole set is cut in its place, of which neither time tells, is seen within a minute.
   const v1::DataSets& Get(absl::Duration now);  // of a clock that does not jump
 
  private:
@@ -27,11 +28,12 @@ class SetList {
     std::string content;  // "" where nothing is packed, or not all of it is there
     std::string gap;      // what is not there; "" where nothing is known to be missing
   };
-  // Reads it again where what was known of it may not hold any more.
-  void Look(const std::string& name, std::string stamp, Known* known) const;
+  // Reads it again where what was known of it may not hold any more; with `thorough`, looks at the files of each.
+  void Look(const std::string& name, std::string stamp, bool thorough, Known* known) const;
 
   const std::string root_;
   absl::Duration read_at_ = -absl::InfiniteDuration();
+  absl::Duration thorough_at_ = -absl::InfiniteDuration();
   std::map<std::string, Known> known_;  // by name
   v1::DataSets sets_;
 };

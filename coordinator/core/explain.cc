@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "coordinator/core/holds.h"
 #include "coordinator/core/job_queries.h"
+#include "coordinator/core/schedule.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
@@ -69,14 +70,19 @@ std::string KeepAble(const Job& job, Inventory& inventory, std::vector<Worker>* 
                       NameOfNeed(needs), needs.content.empty() ? "" : " as its checkpoint found it");
 }
 
-// Where the job is not started now, because it has just failed there and these workers, all able, are more.
+// Where the job is not started now, because it has just failed there and the others of these workers, all able, are
+// enough for it.
 std::string WhereItFailed(const Job& job, const std::vector<Worker>& workers, WorkerHealth& health, Now now) {
   std::vector<std::string> names;
-  for (const Worker& worker : workers)
-    if (health.Avoids(job.id, worker.id, now.steady_ms)) names.push_back(worker.name);
-  if (names.empty() || names.size() == workers.size()) return "";
-  return absl::StrCat("it has just failed on ", absl::StrJoin(names, ", "),
-                      ": for a while it starts elsewhere, as long as the other workers are enough for it");
+  std::vector<const Worker*> others;
+  for (const Worker& worker : workers) {
+    if (health.Avoids(job.id, worker.id, now.steady_ms))
+      names.push_back(worker.name);
+    else
+      others.push_back(&worker);
+  }
+  if (names.empty() || !CouldHold(others, job)) return "";
+  return absl::StrCat("it has just failed on ", absl::StrJoin(names, ", "), ": for a while it starts elsewhere");
 }
 
 // Of the newest attempt of a job that waits for another.

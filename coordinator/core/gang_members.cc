@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
+#include "proto/pipe/other_rank.h"
 
 namespace sink {
 
@@ -25,7 +26,7 @@ absl::StatusOr<bool> FinishMember(store::Transaction& rows, GangMember member, c
   bool first = false;
   if (request.outcome == JobState::kFailed) {
     SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(member.job_id));
-    first = !AnyFailed(members);
+    first = !AnyFailed(members) && !pipe::IsOfAnotherRank(message);
     member.failure_class = request.failure_class == FailureClass::kNone ? FailureClass::kInfra : request.failure_class;
     member.message = message;
   }
@@ -34,8 +35,9 @@ absl::StatusOr<bool> FinishMember(store::Transaction& rows, GangMember member, c
 }
 
 bool AnyFailed(const std::vector<GangMember>& members) {
-  return std::any_of(members.begin(), members.end(),
-                     [](const GangMember& member) { return member.failure_class != FailureClass::kNone; });
+  return std::any_of(members.begin(), members.end(), [](const GangMember& member) {
+    return member.failure_class != FailureClass::kNone && !pipe::IsOfAnotherRank(member.message);
+  });
 }
 
 void BlameMember(const std::vector<GangMember>& members, FailureClass* failure_class, std::string* message) {

@@ -18,11 +18,11 @@ namespace sink {
 absl::Status DeliverMembers(store::Transaction& rows, const LeaseRequest& request, std::vector<GangMember>* members);
 
 // What a member's worker says of the end of its ranks; `message` is clean. True where it is the first of the members to
-// fail and its machine may be the reason: those that fail later, the leader among them, may do so for it.
+// fail by itself and its machine may be the reason: those that fail later may do so for it.
 absl::StatusOr<bool> FinishMember(store::Transaction& rows, GangMember member, const FinishRequest& request,
                                   const std::string& message);
 
-// Whether one of them has failed.
+// Whether one of them has failed by itself, not because another rank had.
 bool AnyFailed(const std::vector<GangMember>& members);
 
 // A rank that failed makes the others fail, too: what members have said of their own is added to an infra failure of

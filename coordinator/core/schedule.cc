@@ -1,6 +1,7 @@
 #include "coordinator/core/schedule.h"
 
 #include <algorithm>
+#include <queue>
 
 #include "absl/container/flat_hash_map.h"
 #include "coordinator/core/holds.h"
@@ -9,18 +10,15 @@
 namespace sink {
 namespace {
 
-// Whether these of the offers could hold the job if all their devices were free: those of one kind, as its ranks run on
-// one.
-bool CouldHold(const std::vector<Offer>& offers, const std::vector<bool>& nodes, const Job& job) {
-  absl::flat_hash_map<std::string, int> devices;  // by kind
-  for (size_t i = 0; i < offers.size(); ++i) {
-    const Worker& worker = offers[i].worker;
-    if (nodes[i]) devices[worker.device_kind] += worker.devices / job.group() * job.group();
-  }
-  return std::any_of(devices.begin(), devices.end(), [&](const auto& kind) { return kind.second >= job.devices; });
-}
+constexpr int kMostPassedOver = 16;  // of one question, so that it stays cheap
 
 }  // namespace
+
+bool CouldHold(const std::vector<const Worker*>& workers, const Job& job) {
+  absl::flat_hash_map<std::string, int> devices;  // by kind
+  for (const Worker* worker : workers) devices[worker->device_kind] += worker->devices / job.group() * job.group();
+  return std::any_of(devices.begin(), devices.end(), [&](const auto& kind) { return kind.second >= job.devices; });
+}
 
 absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows) {
   std::vector<HeldDevices> held;
@@ -73,16 +71,23 @@ bool Schedule::FitsHere(const Job& job) const {
 
 absl::StatusOr<bool> Schedule::IsForAnother(store::Snapshot& rows, const Job& job) {
   if (job.attempt == 0 || !health_->Avoids(job.id, asking_.worker.id, now_ms_)) return false;
-  SINK_ASSIGN_OR_RETURN(const std::vector<Offer> offers, offers_(rows));
-  const std::vector<bool> nodes = NodesFor(job, offers);
-  for (size_t i = 0; i < offers.size(); ++i) {
-    if (offers[i].worker.id == asking_.worker.id) return !nodes[i];
+  SINK_RETURN_IF_ERROR(MeetWorkers(rows));
+  const std::vector<bool> nodes = NodesFor(job, *workers_);
+  for (size_t i = 0; i < workers_->size(); ++i) {
+    if ((*workers_)[i].worker.id == asking_.worker.id) return !nodes[i];
   }
   return false;
 }
 
+absl::Status Schedule::MeetWorkers(store::Snapshot& rows) {
+  if (workers_) return absl::OkStatus();
+  SINK_ASSIGN_OR_RETURN(workers_, offers_(rows));
+  return absl::OkStatus();
+}
+
 absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
-  SINK_ASSIGN_OR_RETURN(std::vector<Offer> offers, offers_(rows));
+  SINK_RETURN_IF_ERROR(MeetWorkers(rows));
+  const std::vector<Offer>& offers = *workers_;
   SINK_ASSIGN_OR_RETURN(const std::vector<HeldDevices> all_held, DevicesHeld(rows));
   absl::flat_hash_map<std::string, std::vector<const HeldDevices*>> held_by;
   for (const HeldDevices& held : all_held) held_by[held.worker_id].push_back(&held);
@@ -105,7 +110,7 @@ absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
     if (asks) place = i;
     nodes.push_back(std::move(node));
   }
-  fleet_.emplace(Fleet{std::move(offers), place, Placer(std::move(nodes), now_ms_)});
+  fleet_.emplace(Fleet{place, Placer(std::move(nodes), now_ms_)});
   return absl::OkStatus();
 }
 
@@ -122,8 +127,12 @@ std::vector<bool> Schedule::NodesFor(const Job& job, const std::vector<Offer>& o
   if (nobody && !resumes) nodes.assign(nodes.size(), true);
   if (job.attempt == 0) return nodes;
   std::vector<bool> others = nodes;
-  for (size_t i = 0; i < workers.size(); ++i) others[i] = others[i] && !health_->Avoids(job.id, workers[i], now_ms_);
-  return CouldHold(offers, others, job) ? others : nodes;
+  std::vector<const Worker*> able;
+  for (size_t i = 0; i < workers.size(); ++i) {
+    others[i] = others[i] && !health_->Avoids(job.id, workers[i], now_ms_);
+    if (others[i]) able.push_back(&offers[i].worker);
+  }
+  return CouldHold(able, job) ? others : nodes;
 }
 
 absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& rows) {
@@ -133,12 +142,18 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& r
   if (!front) return std::nullopt;
   SINK_ASSIGN_OR_RETURN(std::optional<Start> start, Try(rows, *front));
   if (start || is_over()) return start;
-  SINK_ASSIGN_OR_RETURN(std::vector<store::QueueHead> heads, rows.QueueHeads());
-  std::sort(heads.begin(), heads.end(),
-            [](const store::QueueHead& a, const store::QueueHead& b) { return a.GoesBefore(b); });
-  for (const store::QueueHead& head : heads) {
+  SINK_ASSIGN_OR_RETURN(std::vector<store::QueueHead> all, rows.QueueHeads());
+  const auto goes_after = [](const store::QueueHead& a, const store::QueueHead& b) { return b.GoesBefore(a); };
+  std::priority_queue heads(goes_after, std::move(all));
+  int passed_over = 0;
+  while (!heads.empty()) {
+    const store::QueueHead head = heads.top();
+    heads.pop();
     SINK_ASSIGN_OR_RETURN(start, Try(rows, head));
     if (start || is_over()) return start;
+    if (!for_another_.contains(head.job_id) || ++passed_over > kMostPassedOver) continue;
+    SINK_ASSIGN_OR_RETURN(const std::optional<store::QueueHead> next, rows.NextInQueue(head));
+    if (next) heads.push(*next);
   }
   return std::nullopt;
 }
@@ -154,19 +169,22 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Try(store::Snapshot& ro
   SINK_ASSIGN_OR_RETURN(start.job, rows.GetJob(head.job_id));
   const Job& job = start.job;
   SINK_ASSIGN_OR_RETURN(const bool for_another, IsForAnother(rows, job));
-  if (for_another) return std::nullopt;
+  if (for_another) {
+    for_another_.insert(job.id);
+    return std::nullopt;
+  }
   if (!fleet_ && FitsHere(job)) {
     start.devices = job.devices;
     free_ -= job.devices;
     return start;
   }
   if (!fleet_) SINK_RETURN_IF_ERROR(MeetFleet(rows));
-  const Wanted wanted = {job.devices, job.group(), job.max_time_ms, NodesFor(job, fleet_->offers)};
+  const Wanted wanted = {job.devices, job.group(), job.max_time_ms, NodesFor(job, *workers_)};
   for (const Share& share : fleet_->placer.Place(wanted, fleet_->asking)) {
     if (share.node == fleet_->asking)
       start.devices = share.devices;
     else
-      start.others.emplace_back(fleet_->offers[share.node].worker, share.devices);
+      start.others.emplace_back((*workers_)[share.node].worker, share.devices);
   }
   if (start.devices == 0) return std::nullopt;
   return start;

@@ -34,6 +34,9 @@ struct HeldLeases {
 };
 absl::StatusOr<HeldLeases> HeldLeasesOf(store::Snapshot& rows, const std::string& worker_id);
 
+// Whether these could hold the job if all their devices were free: those of one kind, as its ranks run on one.
+bool CouldHold(const std::vector<const Worker*>& workers, const Job& job);
+
 class Schedule {
  public:
   // A job to start now: the worker that asks leads it.
@@ -62,8 +65,7 @@ class Schedule {
  private:
   // Where the jobs of several workers go.
   struct Fleet {
-    std::vector<Offer> offers;
-    size_t asking = 0;
+    size_t asking = 0;  // among workers_
     Placer placer;
   };
 
@@ -77,7 +79,8 @@ class Schedule {
         health_(health),
         now_ms_(now_ms) {}
 
-  // What of the queue that this is the head of starts, now that all that goes before it has been tried; once a head.
+  // What of the queue that this is the head of starts, now that all that goes before it has been tried; once a head. A
+  // job that is for another worker does not hold up those behind it: they are heads in its place.
   absl::StatusOr<std::optional<Start>> Try(store::Snapshot& rows, const store::QueueHead& head);
   // The worker that asks has nothing free: whatever the rest of the fleet has, nothing starts here, and that a job is
   // ready is known.
@@ -87,6 +90,7 @@ class Schedule {
   bool FitsHere(const Job& job) const;
   // Whether the job, which has just failed on the worker that asks, can go to others that are connected.
   absl::StatusOr<bool> IsForAnother(store::Snapshot& rows, const Job& job);
+  absl::Status MeetWorkers(store::Snapshot& rows);  // workers_
   absl::Status MeetFleet(store::Snapshot& rows);
   // The offers that can have what the job needs; none named: all of them. What nobody has may be asked of anybody: the
   // worker that gets the job says where it looked. But a job that goes on from a checkpoint waits for its data. Workers
@@ -100,9 +104,11 @@ class Schedule {
   Inventory* inventory_;
   WorkerHealth* health_;
   int64_t now_ms_;
-  std::optional<Fleet> fleet_;  // from the first job on that does not simply fit here
+  std::optional<std::vector<Offer>> workers_;  // from the first job on for which it matters who else is there
+  std::optional<Fleet> fleet_;                 // from the first job on that does not simply fit here
   bool found_ready_ = false;
-  absl::flat_hash_set<std::string> settled_;  // heads of queues that do not start here, by job
+  absl::flat_hash_set<std::string> settled_;      // heads of queues that do not start here, by job
+  absl::flat_hash_set<std::string> for_another_;  // those of them that may start elsewhere
 };
 
 // Devices that a worker's live jobs hold; a job whose trainers have ended holds none.

@@ -17,6 +17,7 @@
 #include "coordinator/core/quarantine.h"
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/job/status_macros.h"
+#include "proto/pipe/other_rank.h"
 
 namespace sink {
 namespace {
@@ -244,8 +245,7 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       if (request.outcome != JobState::kCancelled || place->job.cancel_requested ||
           place->job.phase != JobState::kLeased) {
         SINK_ASSIGN_OR_RETURN(const bool to_blame, FinishMember(rows, place->member, request, message));
-        return to_blame ? BlameWorker(rows, request.worker_id, place->job, message, /*delay_ms=*/0, now)
-                        : absl::OkStatus();
+        return to_blame ? BlameWorker(rows, request, place->job, message, /*delay_ms=*/0, now) : absl::OkStatus();
       }
       // Rank 0, which has not begun, would wait for these ranks in vain: the whole gang gives the job back.
       answer = JobState::kQueued;
@@ -272,6 +272,9 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
     if (job.devices > 1) {
       SINK_ASSIGN_OR_RETURN(members, rows.MembersOf(job.id));
     }
+    // Where a rank of another worker is the cause, that worker was blamed when it said so, or nobody is. Ranks of one
+    // worker alone speak of each other.
+    const bool by_itself = !AnyFailed(members) && (members.empty() || !pipe::IsOfAnotherRank(message));
     int64_t delay = 0;
     AttemptState ended = AttemptState::kFailed;
     FailureClass failure_class = FailureClass::kNone;
@@ -301,13 +304,18 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
     }
     answer = job.state;
     SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-    if (HasStepped(job) || outcome == AttemptOutcome::kSucceeded) {
-      context_->health().Stepped(request.worker_id);
-      for (const GangMember& member : members) context_->health().Stepped(member.holder.worker_id);
+    std::vector<std::string> workers = {request.worker_id};
+    for (const GangMember& member : members) workers.push_back(member.holder.worker_id);
+    for (const std::string& worker : workers) {
+      if (outcome == AttemptOutcome::kSucceeded)
+        context_->health().Saved(worker);
+      else if (HasStepped(job))
+        context_->health().Stepped(worker);
     }
-    // A member that failed before the leader was blamed then.
-    if (outcome == AttemptOutcome::kInfra && !AnyFailed(members)) {
-      SINK_RETURN_IF_ERROR(BlameWorker(rows, request.worker_id, job, message, delay, now));
+    if (outcome == AttemptOutcome::kInfra) {
+      if (by_itself) SINK_RETURN_IF_ERROR(BlameWorker(rows, request, job, message, delay, now));
+      // What a member said came before the pause was known.
+      context_->health().Prolong(job.id, now.steady_ms + delay + WorkerHealth::kAvoidMs);
     }
     return EndAttempt(context_, rows, job, ended, failure_class, message, delay, *attempt, now);
   }));
@@ -315,18 +323,26 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
   return answer;
 }
 
-absl::Status WorkerCalls::BlameWorker(store::Transaction& rows, const std::string& worker_id, const Job& job,
+absl::Status WorkerCalls::BlameWorker(store::Transaction& rows, const FinishRequest& request, const Job& job,
                                       const std::string& message, int64_t delay_ms, Now now) {
+  const std::string& worker_id = request.worker_id;
   // One that has said that it lacks the job's model or set was asked because nobody has it; and what fails while it is
   // being stopped may fail for that.
   if (job.cancel_requested || !context_->inventory().Has(NeedsOf(job), worker_id)) return absl::OkStatus();
-  context_->health().Avoid(job.id, worker_id, now.steady_ms + delay_ms + WorkerHealth::kAvoidMs);
-  if (HasStepped(job) || !context_->health().Failed(worker_id, job.id, now.steady_ms)) return absl::OkStatus();
+  WorkerHealth& health = context_->health();
+  health.Avoid(job.id, worker_id, now.steady_ms + delay_ms + WorkerHealth::kAvoidMs);
+  const bool late = HasStepped(job);
+  SINK_ASSIGN_OR_RETURN(const Attempt attempt, rows.GetAttempt(job.id, request.lease.attempt));
+  const int64_t begun_ms = now.steady_ms - (now.unix_ms - attempt.started_ms);
+  const bool too_often = late ? health.FailedLate(worker_id, job.id, begun_ms, now.steady_ms)
+                              : health.Failed(worker_id, job.id, now.steady_ms);
+  if (!too_often) return absl::OkStatus();
   const absl::StatusOr<Worker> worker = rows.GetWorker(worker_id);
   if (!worker.ok() || worker->hold != WorkerHold::kNone) return absl::OkStatus();
-  return rows.HoldWorker(worker_id, WorkerHold::kQuarantined,
-                         absl::StrCat("one job after the other failed there before a training step; the last: ",
-                                      message.substr(0, message.find('\n'))));
+  return rows.HoldWorker(
+      worker_id, WorkerHold::kQuarantined,
+      absl::StrCat("one job after the other failed there before a ", late ? "checkpoint was safe" : "training step",
+                   "; the last: ", message.substr(0, message.find('\n'))));
 }
 
 absl::StatusOr<Job> WorkerCalls::CheckLease(const std::string& worker_id, const Lease& lease, Now now) {
@@ -342,9 +358,13 @@ absl::StatusOr<Job> WorkerCalls::CheckLease(const std::string& worker_id, const 
 absl::StatusOr<std::vector<Checkpoint>> WorkerCalls::CommitCheckpoint(const std::string& worker_id, const Lease& lease,
                                                                       const CheckpointCommit& commit, Now now) {
   std::vector<Checkpoint> dropped;
+  std::vector<GangMember> members;
   uint64_t bytes = 0;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const Job job, CurrentJob(rows, worker_id, lease));
+    if (job.devices > 1) {
+      SINK_ASSIGN_OR_RETURN(members, rows.MembersOf(job.id));
+    }
     SINK_RETURN_IF_ERROR(CheckStep(job, commit.step));
     if (job.event_cursor < commit.events_seq) {
       return EventsFirstError(job.event_cursor + 1,
@@ -371,6 +391,8 @@ absl::StatusOr<std::vector<Checkpoint>> WorkerCalls::CommitCheckpoint(const std:
     return absl::OkStatus();
   }));
   context_->clock().Hear(lease.fence, now.steady_ms);
+  context_->health().Saved(worker_id);
+  for (const GangMember& member : members) context_->health().Saved(member.holder.worker_id);
   if (bytes > 0) context_->listener().CheckpointCommitted(bytes);
   return dropped;
 }

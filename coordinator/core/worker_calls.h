@@ -44,8 +44,9 @@ class WorkerCalls {
   const CoreOptions& options() const { return context_->options(); }
 
  private:
-  // The job's attempt failed on this worker for reasons of infrastructure; the next one may start after `delay_ms`.
-  absl::Status BlameWorker(store::Transaction& rows, const std::string& worker_id, const Job& job,
+  // The job's attempt failed on the worker that says so for reasons of infrastructure; the next one may start after
+  // `delay_ms`.
+  absl::Status BlameWorker(store::Transaction& rows, const FinishRequest& request, const Job& job,
                            const std::string& message, int64_t delay_ms, Now now);
 
   CoreContext* const context_;

@@ -1,8 +1,12 @@
 // Whether it is the machine or the job: what failed where, as far as it matters for the next attempt. A job that failed
 // on a worker for reasons of infrastructure is kept from it for a while. A worker on which different jobs fail so one
-// after the other, each before a single training step, is put into quarantine: for ten minutes, then twice as long with
-// each further failure, so that a fault that passes costs no weekend. Nothing here is stored but what its caller makes
-// of it. Any thread.
+// after the other is put into quarantine: for ten minutes, then twice as long with each further failure, so that a
+// fault that passes costs no weekend. Nothing here is stored but what its caller makes of it. Any thread.
+//
+// Failures before a training step and after some are counted apart. Any step shows that the machine can train, and ends
+// the count of the former. Only what is brought home, a checkpoint or a whole job, ends that of the latter: a worker
+// with a full disk trains well until it saves. Of those, failures of attempts that ran side by side count as one, since
+// a lost network or a machine that starts anew ends them all at once.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +30,8 @@ class WorkerHealth {
 
   // An attempt of the job failed there: until then the next ones go to other workers where there are any.
   void Avoid(const std::string& job_id, const std::string& worker_id, int64_t until_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The job may start again later than was thought: what it is kept from now, it is kept from until then.
+  void Prolong(const std::string& job_id, int64_t until_ms) ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether the job failed on that worker not long ago.
   bool Avoids(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
   // Forgets what was long ago. True where there was such: a job may start on a worker that it was kept from.
@@ -33,9 +39,13 @@ class WorkerHealth {
 
   // It failed before a training step. True when the worker has to be put into quarantine.
   bool Failed(const std::string& worker_id, const std::string& job_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
-  // An attempt made a training step there. A quarantine goes on: what had begun before it proves nothing of the
-  // failures that led to it.
+  // It failed after training steps, in an attempt that had begun at `begun_ms`. As above.
+  bool FailedLate(const std::string& worker_id, const std::string& job_id, int64_t begun_ms, int64_t steady_ms)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // An attempt made a training step there; it ended well, or a checkpoint of it is safe. A quarantine goes on: what had
+  // begun before it proves nothing of the failures that led to it.
   void Stepped(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Saved(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
   // Nothing is held against it any more: a person says that it is well, it has started anew, or it is gone.
   void Forget(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
   // A worker that was in quarantine when this process began: from now on.
@@ -45,15 +55,19 @@ class WorkerHealth {
 
  private:
   struct Record {
-    absl::flat_hash_set<std::string> failed;  // jobs, since an attempt went well
-    int quarantines = 0;                      // one after the other
-    std::optional<int64_t> until_ms;          // of the one it is in
+    absl::flat_hash_set<std::string> failed;       // jobs, since a step
+    absl::flat_hash_set<std::string> failed_late;  // jobs, since something was saved
+    int64_t failed_late_ms = 0;                    // when the last of these did
+    int quarantines = 0;                           // one after the other
+    std::optional<int64_t> until_ms;               // of the one it is in
   };
   struct Avoided {
     absl::flat_hash_set<std::string> workers;
     int64_t until_ms = 0;
   };
   static int64_t Length(int quarantines);
+  // Begins a quarantine where there is none. False where there is.
+  static bool Begin(Record& record, int64_t steady_ms);
 
   Mutex mutex_;
   absl::flat_hash_map<std::string, Record> workers_ ABSL_GUARDED_BY(mutex_);

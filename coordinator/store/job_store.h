@@ -96,8 +96,10 @@ class Snapshot {
   virtual absl::StatusOr<std::vector<GangMember>> LiveMembersOf(const std::string& worker_id) = 0;
   virtual absl::StatusOr<std::vector<GangMember>> MembersOf(const std::string& job_id) = 0;  // by rank
   virtual absl::StatusOr<int> CountLive(const std::string& home_sweep) = 0;                  // cost: its live jobs
-  virtual absl::StatusOr<std::optional<QueueHead>> QueueFront() = 0;   // the one that goes before all; constant cost
-  virtual absl::StatusOr<std::vector<QueueHead>> QueueHeads() = 0;     // cost: the queues, not the jobs
+  virtual absl::StatusOr<std::optional<QueueHead>> QueueFront() = 0;  // the one that goes before all; constant cost
+  virtual absl::StatusOr<std::vector<QueueHead>> QueueHeads() = 0;    // cost: the queues, not the jobs
+  // What would be the head of the same queue if this job and all before it were gone; constant cost.
+  virtual absl::StatusOr<std::optional<QueueHead>> NextInQueue(const QueueHead& after) = 0;
   virtual absl::StatusOr<std::vector<std::string>> DelayedJobs() = 0;  // ids
   // Jobs that could be leased, of every queue, that go before this one. Cost: their number.
   virtual absl::StatusOr<int> CountAhead(const std::string& job_id) = 0;

@@ -144,6 +144,10 @@ class MemoryTransaction final : public Transaction {
     return front == heads.end() ? std::optional<QueueHead>() : *front;
   }
 
+  static QueueHead HeadOf(const Job& job, int64_t seq) {
+    return {job.id, job.home_sweep, job.devices, job.model, job.data_set, job.data_content, job.priority, seq};
+  }
+
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override {
     std::map<std::tuple<std::string, int, std::string, std::string, std::string>, QueueHead> heads;
     for (const auto& [seq, id] : t_.job_order) {
@@ -152,12 +156,24 @@ class MemoryTransaction final : public Transaction {
       const auto [head, added] =
           heads.try_emplace({job.home_sweep, job.devices, job.model, job.data_set, job.data_content});
       if (added || head->second.priority < job.priority) {
-        head->second = {id, job.home_sweep, job.devices, job.model, job.data_set, job.data_content, job.priority, seq};
+        head->second = HeadOf(job, seq);
       }
     }
     std::vector<QueueHead> list;
     for (const auto& [key, head] : heads) list.push_back(head);
     return list;
+  }
+
+  absl::StatusOr<std::optional<QueueHead>> NextInQueue(const QueueHead& after) override {
+    std::optional<QueueHead> next;
+    for (const auto& [seq, id] : t_.job_order) {
+      const Job& job = t_.jobs.at(id).job;
+      if (job.state != JobState::kQueued || job.delayed) continue;
+      const QueueHead head = HeadOf(job, seq);
+      if (!head.IsOfSameQueue(after) || !after.GoesBefore(head)) continue;
+      if (!next || head.GoesBefore(*next)) next = head;
+    }
+    return next;
   }
 
   absl::StatusOr<std::vector<std::string>> DelayedJobs() override {

@@ -18,6 +18,10 @@ struct QueueHead {
   int priority = 0;
   int64_t order = 0;  // submission order
 
+  bool IsOfSameQueue(const QueueHead& other) const {
+    return sweep == other.sweep && devices == other.devices && model == other.model && data_set == other.data_set &&
+           data_content == other.data_content;
+  }
   // The order within a queue and among the heads of all: by priority, then submission.
   bool GoesBefore(const QueueHead& other) const {
     return priority != other.priority ? priority > other.priority : order < other.order;

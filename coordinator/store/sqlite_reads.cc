@@ -77,6 +77,10 @@ constexpr char kNextNeeds[] =
     SINK_QUEUE_HEAD "home_sweep = ?1 AND devices = ?2 AND " SINK_QUEUE_NEEDS " > ?3" SINK_QUEUE_ORDER;
 constexpr char kNextDevices[] = SINK_QUEUE_HEAD "home_sweep = ?1 AND devices > ?2" SINK_QUEUE_ORDER;
 constexpr char kNextSweep[] = SINK_QUEUE_HEAD "home_sweep > ?1" SINK_QUEUE_ORDER;
+// The next within a queue: the first of the two that finds one, as one condition would walk what goes before.
+#define SINK_SAME_QUEUE "home_sweep = ?1 AND devices = ?2 AND " SINK_QUEUE_NEEDS " = ?3 AND "
+constexpr char kNextOfPriority[] = SINK_QUEUE_HEAD SINK_SAME_QUEUE "priority = ?4 AND seq > ?5" SINK_QUEUE_ORDER;
+constexpr char kNextPriority[] = SINK_QUEUE_HEAD SINK_SAME_QUEUE "priority < ?4" SINK_QUEUE_ORDER;
 constexpr char kQueueFront[] =
     SINK_QUEUE_COLUMNS "FROM jobs INDEXED BY jobs_front " SINK_READY "ORDER BY priority DESC, seq LIMIT 1";
 #define SINK_MEMBERS                                                                                               \
@@ -401,6 +405,17 @@ absl::StatusOr<std::vector<QueueHead>> SqliteTransaction::QueueHeads() {
   }
   if (!status.ok()) return status;
   return heads;
+}
+
+absl::StatusOr<std::optional<QueueHead>> SqliteTransaction::NextInQueue(const QueueHead& after) {
+  const std::string needs = absl::StrCat(after.model, " ", after.data_set, " ", after.data_content);
+  Query same(db_, kNextOfPriority, after.sweep, after.devices, needs, after.priority, after.order);
+  if (same.Next()) return ReadQueueHead(same);
+  if (!same.status().ok()) return same.status();
+  Query lower(db_, kNextPriority, after.sweep, after.devices, needs, after.priority);
+  if (lower.Next()) return ReadQueueHead(lower);
+  if (!lower.status().ok()) return lower.status();
+  return std::nullopt;
 }
 
 absl::StatusOr<std::vector<std::string>> SqliteTransaction::DelayedJobs() {

@@ -30,6 +30,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<int> CountLive(const std::string& home_sweep) override;
   absl::StatusOr<std::optional<QueueHead>> QueueFront() override;
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override;
+  absl::StatusOr<std::optional<QueueHead>> NextInQueue(const QueueHead& after) override;
   absl::StatusOr<std::vector<std::string>> DelayedJobs() override;
   absl::StatusOr<int> CountAhead(const std::string& job_id) override;
   absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> CountJobs() override;

@@ -68,7 +68,8 @@ struct Finished {
   int64_t step = 0;
 };
 
-// The attempt failed. A class that the reader does not know, of a newer trainer, counts as kInfra.
+// The attempt failed. A class that the reader does not know, of a newer trainer, counts as kInfra. That another rank is
+// the cause is known by the message (other_rank.h).
 struct Failed {
   FailureClass failure_class = FailureClass::kInfra;
   std::string message;

@@ -1,3 +1,4 @@
+// See set_gap.h.
 #include "proto/run/set_gap.h"
 
 #include <sys/stat.h>

@@ -91,6 +91,9 @@ TEST(BadData, TruncatedPackedFileOnOneMachineSendsTheJobToAnotherOne) {
   std::filesystem::create_directories(cluster.path("half"));
   std::filesystem::copy(cluster.path("data/tiny"), cluster.path("half/tiny"));
   const std::string victim = CutFileOf(cluster.path("half/tiny"));
+  // The other one is there, but is given nothing yet: the job's few attempts come within seconds.
+  cluster.StartWorker(0);
+  ASSERT_TRUE(WaitFor(60, [&] { return cluster.Sinkctl({"cordon", "worker-0"}).exit_code == 0; }));
   const testing::ChildProcess broken(
       {Binary("sink-worker"), "--coordinator", cluster.address(), "--data", cluster.path("broken"), "--name", "broken",
        "--devices", "cpu:1", "--data-root", cluster.path("half"), "--trainer", Binary("sink-trainer")},
@@ -100,7 +103,7 @@ TEST(BadData, TruncatedPackedFileOnOneMachineSendsTheJobToAnotherOne) {
   std::string message;
   ASSERT_TRUE(WaitFor(60, [&] { return !(message = job().value("message", "")).empty(); })) << "it is asked alone";
   EXPECT_NE(message.find(victim), std::string::npos) << message;
-  cluster.StartWorker(0);
+  ASSERT_EQ(cluster.Sinkctl({"uncordon", "worker-0"}).exit_code, 0);
   ASSERT_TRUE(cluster.WaitUntilFinal("cut", 60));
   EXPECT_EQ(job().value("state", ""), "SUCCEEDED") << job().dump();
   EXPECT_NE(testing::ReadFile(cluster.path("logs/broken.log")).find("is not whole"), std::string::npos);

@@ -86,7 +86,7 @@ EDGES = {
                    "proto/files"},
     "model/train/link": {"model/base", "proto/pipe"},
     "model/train/ranks/nccl": set(),
-    "model/train/ranks": {"model/backend", "model/train/ranks/nccl", "model/train/link", "proto/files"},
+    "model/train/ranks": {"model/backend", "model/train/ranks/nccl", "model/train/link", "proto/files", "proto/pipe"},
     "model/train/learning": {"model/base", "model/backend", "model/network", "model/train/ranks", "model/train/link", "proto/config"},
     "model/train/run": {"model/base", "model/backend", "model/network", "model/storage", "model/data/loader",
                         "model/data/packed", "model/data/tokenizer", "model/train/learning", "model/train/ranks", "model/train/link", "proto/config", "proto/files",

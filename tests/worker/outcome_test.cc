@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "absl/strings/str_cat.h"
+#include "proto/pipe/other_rank.h"
 
 namespace sink::worker {
 namespace {
@@ -65,6 +66,17 @@ TEST(JudgeRanks, AmongEqualsTheFirstInTimeIsNamed) {
             "rank 0: it says nan");
   EXPECT_EQ(Judge(Failed(pipe::FailureClass::kInfra, 2), Failed(pipe::FailureClass::kInfra, 1)).message,
             "rank 1: it says infra");
+}
+
+TEST(JudgeRanks, WhoSaysThatAnotherFailedIsNotTheCause) {
+  TrainerReport seen = Failed(pipe::FailureClass::kInfra, 1);
+  seen.failed->message = pipe::OfAnotherRank("rank 1 of 4 failed: it ended", "rank 0 of 4", "broken pipe");
+  EXPECT_EQ(Judge(seen, Failed(pipe::FailureClass::kInfra, 2)).message, "rank 1: it says infra");
+  EXPECT_EQ(Judge(seen, Exit(pipe::kExitInfra, 2)).message, "rank 1: trainer ended: exit code 67");
+  // Unless there is no other: that one is on another worker then, which is to be told from this one's message.
+  const Outcome outcome = Judge(seen, Asked(Died(SIGKILL, 2), StopReason::kRankLost, true));
+  EXPECT_EQ(outcome.message, "rank 0: " + seen.failed->message);
+  EXPECT_TRUE(pipe::IsOfAnotherRank(outcome.message));
 }
 
 TEST(JudgeRanks, WhoWasStoppedIsNotTheCause) {

@@ -73,6 +73,10 @@ TEST(SetList, ASetIsListedOnceItsCopyIsWhole) {
   const auto sets = Listed(list, absl::Seconds(7));
   EXPECT_EQ(sets.count("half"), 1u);
   EXPECT_EQ(sets.count("bible"), 1u) << "it names no files";
+  fs::resize_file(train, 30);  // as a copy into the same file
+  EXPECT_EQ(Listed(list, absl::Seconds(62)).count("half"), 0u);
+  fs::resize_file(train, 24 + 2 * 6);
+  EXPECT_EQ(Listed(list, absl::Seconds(65)), sets);
 }
 
 TEST(SetList, OfAFolderThatIsNotThereIsEmpty) {

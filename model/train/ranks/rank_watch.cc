@@ -8,6 +8,7 @@
 
 #include "model/train/link/train_error.h"
 #include "model/train/ranks/rendezvous.h"
+#include "proto/pipe/other_rank.h"
 
 namespace sink::train {
 namespace {
@@ -32,7 +33,7 @@ RankWatch::RankWatch(const RankWorld& world, const std::function<void()>& idle) 
   // TCPStore itself would wait without a pause for `idle`, and longer and longer from one try to the next.
   if (world.rank != 0) {
     const std::string error = AwaitListener(world, idle);
-    if (!error.empty()) throw InfraError(Name(0) + " does not answer at SINK_RENDEZVOUS=" + place + ": " + error);
+    if (!error.empty()) ThrowSeen(Name(0) + " does not answer at SINK_RENDEZVOUS=" + place, error);
   }
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(world.port);
@@ -43,9 +44,9 @@ RankWatch::RankWatch(const RankWorld& world, const std::function<void()>& idle) 
     store_ =
         c10::make_intrusive<c10d::PrefixStore>(world.token, c10::make_intrusive<c10d::TCPStore>(world.host, options));
   } catch (const c10::Error& e) {
-    throw InfraError(
-        world.rank == 0 ? "rank 0 cannot listen at SINK_RENDEZVOUS=" + place + ": " + e.what_without_backtrace()
-                        : Name(0) + " does not answer at SINK_RENDEZVOUS=" + place + ": " + e.what_without_backtrace());
+    if (world.rank == 0)
+      throw InfraError("rank 0 cannot listen at SINK_RENDEZVOUS=" + place + ": " + e.what_without_backtrace());
+    ThrowSeen(Name(0) + " does not answer at SINK_RENDEZVOUS=" + place, e.what_without_backtrace());
   }
   store_->setTimeout(world.timeout);
   Meet(idle);
@@ -89,9 +90,9 @@ void RankWatch::Meet(const std::function<void()>& idle) const {
   } catch (const c10::Error&) {
     missing = {0};
   }
-  throw InfraError(Name(missing) + " did not come to SINK_RENDEZVOUS=" + world_.host + ":" +
-                   std::to_string(world_.port) + " within " + std::to_string(world_.timeout.count()) +
-                   " s; it did not start, cannot reach that address, or has another SINK_RENDEZVOUS_TOKEN");
+  ThrowSeen(Name(missing) + " did not come to SINK_RENDEZVOUS=" + world_.host + ":" + std::to_string(world_.port) +
+            " within " + std::to_string(world_.timeout.count()) +
+            " s; it did not start, cannot reach that address, or has another SINK_RENDEZVOUS_TOKEN");
 }
 
 void RankWatch::Beat(c10d::Store& store) {
@@ -171,7 +172,11 @@ void RankWatch::Blame(const std::string& symptom) {
   } catch (const std::exception&) {
     cause = Name(0) + " failed: it holds the rendezvous and does not answer";
   }
-  throw InfraError(cause + " (seen by " + Name(world_.rank) + ": " + symptom + ")");
+  ThrowSeen(cause, symptom);
+}
+
+void RankWatch::ThrowSeen(const std::string& cause, const std::string& symptom) const {
+  throw InfraError(pipe::OfAnotherRank(cause, Name(world_.rank), symptom));
 }
 
 void RankWatch::Announce() noexcept {

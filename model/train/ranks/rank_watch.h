@@ -53,6 +53,8 @@ class RankWatch {
   std::string FindCulprit() const;
   void AwaitOthers() const;
   void SayGoodbye() const;
+  // This rank fails because others have.
+  [[noreturn]] void ThrowSeen(const std::string& cause, const std::string& symptom = "") const;
   std::string Name(int rank) const;
   std::string Name(const std::vector<int>& ranks) const;
 

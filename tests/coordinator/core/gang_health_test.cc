@@ -1,14 +1,16 @@
-// Of several workers that fail together, the one that failed first is to blame: a job on several workers keeps out of a
-// broken one, and that gets no more once one job after the other has failed on it.
+// Of several workers that fail together, the one that failed first by itself is to blame: a job on several workers
+// keeps out of a broken one, and that gets no more once one job after the other has failed on it.
 #include <algorithm>
 
+#include "proto/pipe/other_rank.h"
 #include "tests/coordinator/core/gang_fixture.h"
 
 namespace sink {
 namespace {
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
+using ::testing::Not;
 
 class GangHealthTest : public GangTest {
  protected:
@@ -26,6 +28,16 @@ class GangHealthTest : public GangTest {
   bool GetsNothing(const std::string& worker) { return Ask(worker, ++polls_, 1).empty(); }
   void Fail(const Grant& grant, const std::string& worker, FailureClass failure_class = FailureClass::kInfra) {
     EXPECT_TRUE(Finish(grant.lease, JobState::kFailed, failure_class, 0, worker).ok()) << worker;
+  }
+  // Because, as it says, the other rank did.
+  void FailForTheOther(const Grant& grant, const std::string& worker, int rank) {
+    const std::string me = "rank " + std::to_string(rank) + " of 2", other = "rank " + std::to_string(1 - rank);
+    const std::string message = pipe::OfAnotherRank(other + " of 2 failed: it ended with an error", me, "broken pipe");
+    EXPECT_TRUE(
+        manager->workers()
+            .Finish({worker, grant.lease, JobState::kFailed, FailureClass::kInfra, "rank 0: " + message, 0}, now)
+            .ok())
+        << worker;
   }
   void Succeed(const Grant& grant, const std::string& worker) {
     EXPECT_TRUE(Finish(grant.lease, JobState::kSucceeded, FailureClass::kNone, 0, worker).ok()) << worker;
@@ -68,12 +80,77 @@ TEST_F(GangHealthTest, TheNextAttemptKeepsOutOfTheLeadersWorkerWhereNoMemberHadF
   EXPECT_EQ(Take("v").lease.attempt, 2);
 }
 
+// Rank 0 tells the others before its worker tells the coordinator, so they are heard first.
+TEST_F(GangHealthTest, AMemberThatFailsBecauseTheLeaderDoesIsNotToBlame) {
+  SubmitGang(1, 2, 1);
+  const Grant first = Take("bad"), second = Take("u");
+  FailForTheOther(second, "u", 1);
+  Fail(first, "bad");
+  WaitForRetry();
+  EXPECT_TRUE(GetsNothing("bad"));
+  EXPECT_EQ(Take("u").lease.attempt, 2);
+  EXPECT_EQ(Take("v").lease.attempt, 2);
+}
+
+TEST_F(GangHealthTest, AMemberThatFailsBecauseTheLeadersJobCannotRunIsNotToBlame) {
+  for (int job = 1; job <= 3; ++job) {
+    SubmitGang(job, 2, 1);
+    const Grant first = Take("bad"), second = Take("u");
+    FailForTheOther(second, "u", 1);
+    Fail(first, "bad", FailureClass::kOutOfMemory);
+    EXPECT_EQ(State(job), JobState::kFailed);
+  }
+  for (const char* worker : {"bad", "u", "v"}) EXPECT_EQ(Seen(worker).hold, WorkerHold::kNone) << worker;
+}
+
+TEST_F(GangHealthTest, ALeaderThatMissesASilentMemberIsNotToBlame) {
+  for (int job = 1; job <= 3; ++job) {
+    SubmitGang(job, 2, 1);
+    const Grant first = Take("u");
+    Take("bad");
+    FailForTheOther(first, "u", 0);
+  }
+  for (const char* worker : {"bad", "u", "v"}) EXPECT_EQ(Seen(worker).hold, WorkerHold::kNone) << worker;
+  WaitForRetry();
+  EXPECT_EQ(Take("u").lease.attempt, 2) << "nor is the job kept from it";
+}
+
+TEST_F(GangHealthTest, WhereAllRanksAreOnOneWorkerItIsToBlameWhicheverFailed) {
+  Join("wide", 2);
+  for (int job = 1; job <= 3; ++job) {
+    SubmitGang(job, 2, 2);
+    const std::vector<Grant> grants = Ask("wide", static_cast<uint64_t>(job), 2);
+    ASSERT_EQ(grants.size(), 1u);
+    FailForTheOther(grants[0], "wide", 0);
+  }
+  EXPECT_EQ(Seen("wide").hold, WorkerHold::kQuarantined);
+}
+
+TEST_F(GangHealthTest, AJobKeepsOutOfAMembersWorkerForAMinuteFromWhenItMayStartAgain) {
+  SubmitGang(1, 2, 1);
+  const Grant first = Take("u"), second = Take("bad");
+  Fail(second, "bad");
+  for (int i = 0; i < 8; ++i) {  // in which the leader delivers what it has
+    Pass(1000);
+    Beat("u", {first.lease});
+  }
+  Fail(first, "u");
+  for (int i = 0; i < 12; ++i) {
+    Pass(5000);
+    for (const char* worker : {"bad", "u", "v"}) Beat(worker, {}, 1);
+  }
+  EXPECT_TRUE(GetsNothing("bad"));
+  WaitForRetry();
+  EXPECT_EQ(Take("bad").lease.attempt, 2);
+}
+
 TEST_F(GangHealthTest, WhereTheOtherWorkersAreNotEnoughItMayGoToAll) {
   SubmitGang(1, 3, 1);
   const Grant first = Take("u"), second = Take("bad"), third = Take("v");
   Fail(second, "bad");
   Fail(first, "u");
   WaitForRetry();
+  EXPECT_THAT(manager->queries().Explain(Id(1), now)->reasons, Not(Contains(HasSubstr("just failed"))));
   for (const char* worker : {"u", "bad", "v"}) EXPECT_EQ(Take(worker).lease.attempt, 2) << worker;
 }
 

@@ -113,6 +113,65 @@ TEST_F(HealthTest, AStepInBetweenShowsThatTheMachineIsWell) {
   EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
 }
 
+TEST_F(HealthTest, AWorkerOnWhichNoCheckpointIsSafeBeforeThreeJobsFailInARowGetsNoMore) {
+  Submit({1, 2, 3, 4});
+  Register("full");
+  for (int job = 1; job <= 3; ++job) {
+    EXPECT_EQ(Seen("full").hold, WorkerHold::kNone);
+    EXPECT_EQ(FailOne("full", static_cast<uint64_t>(job), /*steps=*/5), job);
+    Advance(100);
+  }
+  EXPECT_EQ(Seen("full").hold, WorkerHold::kQuarantined);
+  EXPECT_THAT(Seen("full").hold_reason, HasSubstr("before a checkpoint was safe; the last: why"));
+  PassMinutes(11, {"full"});
+  ASSERT_EQ(Seen("full").hold, WorkerHold::kNone);
+  EXPECT_NE(FailOne("full", 4, /*steps=*/6), 0);
+  EXPECT_EQ(Seen("full").hold, WorkerHold::kQuarantined) << "it trains well until it saves";
+  PassMinutes(12, {"full"});
+  EXPECT_EQ(Seen("full").hold, WorkerHold::kQuarantined) << "twice as long";
+}
+
+TEST_F(HealthTest, ACheckpointOrAWholeJobInBetweenShowsThatAllOfTheMachineIsWell) {
+  Submit({1, 2, 3, 4, 5, 6, 7});
+  Register("w");
+  const auto start = [&](uint64_t poll) {
+    const Lease lease = Start(poll);
+    EXPECT_TRUE(manager->workers().Report("w", lease, {Progress(2, 5)}, now).ok());
+    return lease;
+  };
+  FailOne("w", 1, /*steps=*/5);
+  FailOne("w", 2, /*steps=*/5);
+  const Lease saves = start(3);
+  ASSERT_TRUE(manager->workers().CommitCheckpoint("w", saves, {5, "hash", {}, 2}, now).ok());
+  ASSERT_TRUE(Finish(saves, JobState::kFailed, FailureClass::kInfra, 2).ok());
+  FailOne("w", 4, /*steps=*/5);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+  ASSERT_TRUE(Finish(start(5), JobState::kSucceeded, FailureClass::kNone, 2).ok());
+  FailOne("w", 6, /*steps=*/5);
+  EXPECT_EQ(FailOne("w", 7, /*steps=*/5), 7);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+}
+
+// As when the network is gone for longer than a lease.
+TEST_F(HealthTest, FailuresAfterStepsOfAttemptsThatRanSideBySideCountAsOne) {
+  Submit({1, 2, 3, 4, 5, 6});
+  Register("w");
+  const std::vector<Grant> grants = Poll(1, 4, "w");
+  ASSERT_EQ(grants.size(), 4u);
+  for (const Grant& grant : grants) {
+    ASSERT_TRUE(manager->workers().Report("w", grant.lease, {Hello(1), Progress(2, 5)}, now).ok());
+  }
+  for (const Grant& grant : grants) {
+    Advance(100);
+    ASSERT_TRUE(Finish(grant.lease, JobState::kFailed, FailureClass::kInfra, 2).ok());
+  }
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+  FailOne("w", 2, /*steps=*/5);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+  FailOne("w", 3, /*steps=*/5);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kQuarantined);
+}
+
 TEST_F(HealthTest, OneJobThatFailsAgainAndAgainIsItsOwnFault) {
   Submit({1});
   Register("w");
@@ -161,6 +220,34 @@ TEST_F(HealthTest, AJobThatWasKeptFromAWorkerMayStartThereAMinuteAfterThePauseBe
     KeepAlive({"bad", "busy"});
   }
   EXPECT_EQ(Poll(2, 1, "bad").size(), 1u);
+}
+
+TEST_F(HealthTest, AJobThatIsKeptFromAWorkerDoesNotHoldUpThoseBehindIt) {
+  Submit({1, 2, 3});
+  Register("bad");
+  Register("busy");
+  EXPECT_EQ(FailOne("bad", 1), 1);
+  Pass(2000);
+  KeepAlive({"bad", "busy"});
+  const std::vector<Grant> grants = Poll(2, 2, "bad");
+  ASSERT_EQ(grants.size(), 2u);
+  EXPECT_EQ(grants[0].lease.job_id, Id(2));
+  EXPECT_EQ(grants[1].lease.job_id, Id(3));
+  EXPECT_THAT(Poll(3, 1, "bad"), IsEmpty());
+  EXPECT_EQ(Start(1, "busy").job_id, Id(1));
+}
+
+TEST_F(HealthTest, WhatIsBehindAJobThatIsKeptFromAWorkerWaitsForItsTurn) {
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "s"), now).ok());
+  ASSERT_TRUE(manager->clients().Submit(Sweep({2}, "t"), now).ok());
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1, 3}, "s"), now).ok());
+  Register("bad");
+  Register("busy");
+  EXPECT_EQ(FailOne("bad", 1), 1);
+  Pass(2000);
+  KeepAlive({"bad", "busy"});
+  EXPECT_EQ(Start(2, "bad").job_id, Id(2)) << "it was submitted before";
+  EXPECT_EQ(Start(3, "bad").job_id, Id(3));
 }
 
 TEST_F(HealthTest, TheEndOfSuchAWhileIsAReasonToLookAgain) {

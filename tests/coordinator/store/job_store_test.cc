@@ -442,6 +442,33 @@ TEST_P(JobStoreContract, QueueHeadsFollowPriorityThenSubmission) {
   EXPECT_EQ(Get<int>([](Snapshot& rows) { return rows.CountLive("s"); }), 3);
 }
 
+TEST_P(JobStoreContract, AQueueIsFollowedFromOneJobToTheNext) {
+  Insert(QueuedJob(1, 1, 5));
+  Insert(QueuedJob(2));
+  Insert(QueuedJob(3, 1, 5));
+  Insert(QueuedJob(4, 1, 7));
+  Insert(QueuedJob(5));
+  Insert(QueuedJob(6));
+  Insert(QueuedJob(7, 8, 6));  // in queues of their own
+  Job other = QueuedJob(8, 1, 6);
+  other.data_set = "bible";
+  Insert(other);
+  Update(Lease(GetJob(5), 1));
+  const auto next = [&](const QueueHead& after) {
+    return Get<std::optional<QueueHead>>([&](Snapshot& rows) { return rows.NextInQueue(after); });
+  };
+  const auto heads = Get<std::vector<QueueHead>>([](Snapshot& rows) { return rows.QueueHeads(); });
+  ASSERT_EQ(heads.size(), 3u);
+  std::vector<std::string> queue;
+  for (std::optional<QueueHead> head = heads[0]; head; head = next(*head)) queue.push_back(head->job_id);
+  EXPECT_THAT(queue, ElementsAre(Id(4), Id(1), Id(3), Id(2), Id(6)));
+  EXPECT_FALSE(next(heads[1]).has_value());
+  EXPECT_FALSE(next(heads[2]).has_value());
+  Update(Lease(GetJob(1), 2));
+  EXPECT_EQ(next(heads[0])->job_id, Id(3));
+  EXPECT_EQ(next(heads[0])->priority, 5);
+}
+
 TEST_P(JobStoreContract, JobsThatMeasureAModelQueueByIt) {
   for (int n = 1; n <= 4; ++n) {
     Job job = QueuedJob(n);

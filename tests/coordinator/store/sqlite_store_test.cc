@@ -466,6 +466,8 @@ TEST(SqliteStore, WhatALeaseReadsCostsTheSameHoweverMuchIsStored) {
       {"live jobs of a worker", [](SqliteTransaction& rows) { EXPECT_EQ(rows.LiveJobsOf("w")->size(), 3u); }},
       {"live jobs of another", [](SqliteTransaction& rows) { EXPECT_TRUE(rows.LiveJobsOf("v")->empty()); }},
       {"queue front", [](SqliteTransaction& rows) { EXPECT_TRUE((*rows.QueueFront()).has_value()); }},
+      {"the next in a queue",
+       [](SqliteTransaction& rows) { EXPECT_TRUE((*rows.NextInQueue(**rows.QueueFront())).has_value()); }},
       {"queue heads", [](SqliteTransaction& rows) { EXPECT_EQ(rows.QueueHeads()->size(), 6u); }},
       {"a worker", [](SqliteTransaction& rows) { EXPECT_EQ(rows.GetWorker("w7")->name, "name"); }},
       {"workers", [](SqliteTransaction& rows) { EXPECT_EQ(rows.ListWorkers()->size(), 10u); }},

@@ -10,6 +10,7 @@
 #include <memory>
 #include <thread>
 
+#include "proto/pipe/other_rank.h"
 #include "tests/model/train/helpers/tiny_job.h"
 #include "tests/model/train/helpers/trainer_child.h"
 #include "tests/testing/unused_port.h"
@@ -187,6 +188,7 @@ TEST(RanksOfOneJob, OneThatIsKilledIsNamedByTheOthers) {
         const pipe::Failed failed = FailureOf(gang[rank]);
         EXPECT_EQ(failed.failure_class, pipe::FailureClass::kInfra);
         EXPECT_THAT(failed.message, HasSubstr("rank " + std::to_string(victim) + " of 4 failed"));
+        EXPECT_TRUE(pipe::IsOfAnotherRank(failed.message)) << failed.message;
       }
     }
     Gang again(job, name, 4);
@@ -249,6 +251,8 @@ TEST(RanksOfOneJob, ThatHaveOtherDataAreRefused) {
   EXPECT_THAT(gang.Wait(), Each(pipe::kExitInfra));
   EXPECT_THAT(FailureOf(gang[1]).message, HasSubstr("data set tiny holds something else on rank 1 than on rank 0"));
   EXPECT_THAT(FailureOf(gang[0]).message, HasSubstr("rank 1 of 2 failed"));
+  EXPECT_FALSE(pipe::IsOfAnotherRank(FailureOf(gang[1]).message)) << "its own copy is another one";
+  EXPECT_TRUE(pipe::IsOfAnotherRank(FailureOf(gang[0]).message));
 }
 
 // One rank of two, by itself.
@@ -301,6 +305,7 @@ TEST(RanksOfOneJob, OfDifferentRunsNeverMeet) {
   for (const int rank : {0, 1}) {
     EXPECT_EQ(ranks[rank]->Wait(), pipe::kExitInfra);
     EXPECT_THAT(FailureOf(*ranks[rank]).message, HasSubstr("rank " + std::to_string(1 - rank) + " of 2 d"));
+    EXPECT_TRUE(pipe::IsOfAnotherRank(FailureOf(*ranks[rank]).message));
   }
 }
 
