@@ -259,6 +259,13 @@ absl::Status CancelJob(store::Transaction& rows, const JobSelection& selection, 
   return rows.UpdateJob(job);
 }
 
+// A sweep's checkpoints are not dropped for another one that wants the job, too.
+absl::Status CheckOwn(const JobSelection& selection, const Job& job) {
+  if (selection.sweep.empty() || !IsWantedBeside(selection.sweep, job)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("job ", job.id, ": another sweep wants it, too, and its checkpoints; retry it by its id"));
+}
+
 // One job of a retry: whether it runs again.
 absl::StatusOr<bool> RetryJob(store::Transaction& rows, const JobSelection& selection, const std::string& id, Now now,
                               std::optional<int64_t> from_step) {
@@ -279,9 +286,7 @@ absl::StatusOr<bool> RetryJob(store::Transaction& rows, const JobSelection& sele
   }
   if (job.state != JobState::kFailed && job.state != JobState::kCancelled) return false;
   if (from_step) {
-    if (!selection.sweep.empty() && IsWantedBeside(selection.sweep, job))
-      return absl::FailedPreconditionError(
-          absl::StrCat("job ", id, ": another sweep wants it, too, and its checkpoints; retry it by its id"));
+    SINK_RETURN_IF_ERROR(CheckOwn(selection, job));
     SINK_RETURN_IF_ERROR(KeepUpTo(rows, job, *from_step));
   }
   BeginGeneration(&job, now);
@@ -371,6 +376,12 @@ absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& 
   std::vector<std::string> ids, retried;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
+    if (!from_step) return absl::OkStatus();
+    for (const std::string& id : ids) {  // before any is changed: they are in transactions of their own
+      SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
+      if (job.state == JobState::kFailed || job.state == JobState::kCancelled)
+        SINK_RETURN_IF_ERROR(CheckOwn(selection, job));
+    }
     return absl::OkStatus();
   }));
   int part = 0;

@@ -60,6 +60,7 @@ absl::StatusOr<bool> JudgeRungs(store::Transaction& rows, const std::vector<Metr
   SINK_ASSIGN_OR_RETURN(const std::vector<RungResult> before, rows.ListRungsOf(job->id));
   int64_t next = policy.stop_first_rung;
   for (const RungResult& result : before) {
+    if (result.sweep == sweep.name && result.stopped) return false;  // and goes on, since somebody wants it to
     if (result.sweep == sweep.name) next = std::max(next, NextRung(result.step, policy.stop_eta));
   }
   for (const MetricPoint& point : points) {

@@ -10,7 +10,7 @@
 namespace sink {
 namespace {
 
-constexpr int kMostPassedOver = 16;  // of one question, so that it stays cheap
+constexpr size_t kMostPassedOver = 16;  // of one question, so that it stays cheap
 
 }  // namespace
 
@@ -111,6 +111,7 @@ absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
     nodes.push_back(std::move(node));
   }
   fleet_.emplace(Fleet{place, Placer(std::move(nodes), now_ms_)});
+  for (const Wanted& elsewhere : elsewhere_) fleet_->placer.Place(elsewhere, place);
   return absl::OkStatus();
 }
 
@@ -145,17 +146,27 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Next(store::Snapshot& r
   SINK_ASSIGN_OR_RETURN(std::vector<store::QueueHead> all, rows.QueueHeads());
   const auto goes_after = [](const store::QueueHead& a, const store::QueueHead& b) { return b.GoesBefore(a); };
   std::priority_queue heads(goes_after, std::move(all));
-  int passed_over = 0;
   while (!heads.empty()) {
     const store::QueueHead head = heads.top();
     heads.pop();
     SINK_ASSIGN_OR_RETURN(start, Try(rows, head));
     if (start || is_over()) return start;
-    if (!for_another_.contains(head.job_id) || ++passed_over > kMostPassedOver) continue;
+    SINK_ASSIGN_OR_RETURN(const bool passes, MayPass(rows, head));
+    if (!passes) continue;
     SINK_ASSIGN_OR_RETURN(const std::optional<store::QueueHead> next, rows.NextInQueue(head));
     if (next) heads.push(*next);
   }
   return std::nullopt;
+}
+
+absl::StatusOr<bool> Schedule::MayPass(store::Snapshot& rows, const store::QueueHead& head) {
+  if (!for_another_.contains(head.job_id) || for_another_.size() > kMostPassedOver) return false;
+  SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(head.sweep));
+  // Where few of a sweep may run at once, those behind would take the places of those that wait.
+  if (sweep.policy.canary) return false;
+  if (sweep.max_parallel == 0) return true;
+  SINK_ASSIGN_OR_RETURN(const int live, rows.CountLive(sweep.name));
+  return live + for_another_of_[sweep.name] < sweep.max_parallel;
 }
 
 absl::StatusOr<std::optional<Schedule::Start>> Schedule::Try(store::Snapshot& rows, const store::QueueHead& head) {
@@ -171,6 +182,13 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Try(store::Snapshot& ro
   SINK_ASSIGN_OR_RETURN(const bool for_another, IsForAnother(rows, job));
   if (for_another) {
     for_another_.insert(job.id);
+    ++for_another_of_[head.sweep];
+    // It goes before those behind it: what it waits for on the others is not theirs.
+    const Wanted elsewhere = {job.devices, job.group(), job.max_time_ms, NodesFor(job, *workers_)};
+    if (fleet_)
+      fleet_->placer.Place(elsewhere, fleet_->asking);
+    else
+      elsewhere_.push_back(elsewhere);
     return std::nullopt;
   }
   if (!fleet_ && FitsHere(job)) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "coordinator/core/inventory.h"
@@ -82,6 +83,9 @@ class Schedule {
   // What of the queue that this is the head of starts, now that all that goes before it has been tried; once a head. A
   // job that is for another worker does not hold up those behind it: they are heads in its place.
   absl::StatusOr<std::optional<Start>> Try(store::Snapshot& rows, const store::QueueHead& head);
+  // Whether those behind this head may go before it: it is for another worker, and they would not take its place in its
+  // sweep.
+  absl::StatusOr<bool> MayPass(store::Snapshot& rows, const store::QueueHead& head);
   // The worker that asks has nothing free: whatever the rest of the fleet has, nothing starts here, and that a job is
   // ready is known.
   bool is_over() const { return free_ == 0 && found_ready_; }
@@ -107,8 +111,10 @@ class Schedule {
   std::optional<std::vector<Offer>> workers_;  // from the first job on for which it matters who else is there
   std::optional<Fleet> fleet_;                 // from the first job on that does not simply fit here
   bool found_ready_ = false;
-  absl::flat_hash_set<std::string> settled_;      // heads of queues that do not start here, by job
-  absl::flat_hash_set<std::string> for_another_;  // those of them that may start elsewhere
+  absl::flat_hash_set<std::string> settled_;              // heads of queues that do not start here, by job
+  absl::flat_hash_set<std::string> for_another_;          // those of them that may start elsewhere
+  absl::flat_hash_map<std::string, int> for_another_of_;  // how many of each sweep
+  std::vector<Wanted> elsewhere_;                         // what they want, until the fleet is known
 };
 
 // Devices that a worker's live jobs hold; a job whose trainers have ended holds none.

@@ -308,7 +308,7 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
     for (const GangMember& member : members) workers.push_back(member.holder.worker_id);
     for (const std::string& worker : workers) {
       if (outcome == AttemptOutcome::kSucceeded)
-        context_->health().Saved(worker);
+        context_->health().Succeeded(worker);
       else if (HasStepped(job))
         context_->health().Stepped(worker);
     }
@@ -332,6 +332,14 @@ absl::Status WorkerCalls::BlameWorker(store::Transaction& rows, const FinishRequ
   WorkerHealth& health = context_->health();
   health.Avoid(job.id, worker_id, now.steady_ms + delay_ms + WorkerHealth::kAvoidMs);
   const bool late = HasStepped(job);
+  if (late) {  // where another worker saw it fail so, too, it may be the job's own fault
+    SINK_ASSIGN_OR_RETURN(const std::vector<Attempt> attempts, rows.ListAttempts(job.id));
+    for (const Attempt& attempt : attempts) {
+      if (attempt.generation == job.generation && attempt.worker_id != worker_id &&
+          attempt.failure_class == FailureClass::kInfra)
+        return absl::OkStatus();
+    }
+  }
   SINK_ASSIGN_OR_RETURN(const Attempt attempt, rows.GetAttempt(job.id, request.lease.attempt));
   const int64_t begun_ms = now.steady_ms - (now.unix_ms - attempt.started_ms);
   const bool too_often = late ? health.FailedLate(worker_id, job.id, begun_ms, now.steady_ms)

@@ -70,6 +70,12 @@ void WorkerHealth::Stepped(const std::string& worker_id) {
 void WorkerHealth::Saved(const std::string& worker_id) {
   MutexLock lock(&mutex_);
   const auto record = workers_.find(worker_id);
+  if (record != workers_.end() && !record->second.until_ms) record->second.failed_late.clear();
+}
+
+void WorkerHealth::Succeeded(const std::string& worker_id) {
+  MutexLock lock(&mutex_);
+  const auto record = workers_.find(worker_id);
   if (record != workers_.end() && !record->second.until_ms) workers_.erase(record);
 }
 

@@ -42,10 +42,11 @@ class WorkerHealth {
   // It failed after training steps, in an attempt that had begun at `begun_ms`. As above.
   bool FailedLate(const std::string& worker_id, const std::string& job_id, int64_t begun_ms, int64_t steady_ms)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // An attempt made a training step there; it ended well, or a checkpoint of it is safe. A quarantine goes on: what had
-  // begun before it proves nothing of the failures that led to it.
+  // An attempt that has ended made a training step there; a checkpoint of one is safe; one has ended well. A quarantine
+  // goes on: what had begun before it proves nothing of the failures that led to it.
   void Stepped(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
   void Saved(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Succeeded(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
   // Nothing is held against it any more: a person says that it is well, it has started anew, or it is gone.
   void Forget(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
   // A worker that was in quarantine when this process began: from now on.

@@ -339,7 +339,7 @@ constexpr char kVersion15[] = R"sql(
 UPDATE jobs SET home_sweep = (
   SELECT m.sweep FROM memberships AS m JOIN sweeps AS s ON s.name = m.sweep
   WHERE m.job = jobs.seq AND m.withdrawn = 0 ORDER BY s.created_ms, m.sweep LIMIT 1)
-WHERE EXISTS (SELECT 1 FROM memberships AS m WHERE m.job = jobs.seq AND m.withdrawn = 0)
+WHERE state <> 7 AND EXISTS (SELECT 1 FROM memberships AS m WHERE m.job = jobs.seq AND m.withdrawn = 0)
   AND NOT EXISTS (SELECT 1 FROM memberships AS m
                   WHERE m.job = jobs.seq AND m.sweep = jobs.home_sweep AND m.withdrawn = 0);
 ALTER TABLE checkpoints ADD COLUMN validation_loss REAL;  -- NULL: not a number

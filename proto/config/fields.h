@@ -135,7 +135,7 @@ struct Reader {
   std::string path, error;
 
   const json* Find(const char* field) {
-    const json::json_pointer pointer = Pointer(field);
+    const json::json_pointer& pointer = Pointer(field);
     return error.empty() && root.contains(pointer) ? &root.at(pointer) : nullptr;
   }
   void Fail(const char* field, std::string message) {

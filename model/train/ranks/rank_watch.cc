@@ -22,6 +22,7 @@ constexpr milliseconds kPoll{10};
 constexpr milliseconds kFarewell{10'000};
 
 constexpr char kFailed[] = "failed";
+constexpr char kNobody[] = "a collective failed";  // and no rank stands out
 constexpr char kLeft[] = "left";
 
 std::string Key(const char* what, int64_t number) { return std::string(what) + "/" + std::to_string(number); }
@@ -157,11 +158,11 @@ std::string RankWatch::FindCulprit() const {
   for (int rank = 0; rank < world_.size; ++rank) {
     const Heartbeat& last = after[static_cast<size_t>(rank)];
     if (last.beats == before[static_cast<size_t>(rank)].beats && rank != world_.rank) silent.push_back(rank);
-    if (last.collectives < most->collectives) behind.push_back(rank);
+    if (last.collectives < most->collectives && rank != world_.rank) behind.push_back(rank);
   }
   if (!silent.empty()) return Name(silent) + " failed: no sign of life";
   if (!behind.empty()) return Name(behind) + " failed: alive, but did not come to a collective in time";
-  return "a collective failed";
+  return kNobody;
 }
 
 void RankWatch::Blame(const std::string& symptom) {
@@ -172,6 +173,8 @@ void RankWatch::Blame(const std::string& symptom) {
   } catch (const std::exception&) {
     cause = Name(0) + " failed: it holds the rendezvous and does not answer";
   }
+  // What nobody else is the cause of, and what the others say of this one, is its own.
+  if (cause == kNobody || cause.starts_with(Name(world_.rank) + " ")) throw InfraError(cause + ": " + symptom);
   ThrowSeen(cause, symptom);
 }
 

@@ -214,6 +214,9 @@ TEST_F(PolicyTest, AJobThatIsBeingStoppedEarlyGoesOnWhenItIsRetriedByItsId) {
   ASSERT_TRUE(Stopping(b));
   EXPECT_THAT(*manager->clients().Retry({"", {Id(2)}}, now), ElementsAre(Id(2)));
   EXPECT_FALSE(Stopping(b));
+  Measure(a, 20, 1.0);
+  Measure(b, 20, 2.0);
+  EXPECT_FALSE(Stopping(b)) << "to its end";
 }
 
 TEST_F(PolicyTest, TheCanaryRunsAloneUntilItHasSavedACheckpoint) {
