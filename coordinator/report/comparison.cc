@@ -92,9 +92,14 @@ std::vector<Verdicts::Item> Comparisons(const std::vector<EvaluatedStudy>& studi
         same->experiment += "; " + item.experiment;
       }
   // What comes first is asked of settings, of whatever kind: the more of them the better.
-  for (const Takeaway& takeaway : Takeaways())
-    if (std::holds_alternative<AfterTheLoss>(takeaway.claim) && Statements(items).contains(takeaway.statement))
-      items.push_back({takeaway.statement, takeaway.source, JudgeAfterTheLoss(all, AllSettings(all)), "all together"});
+  for (const Takeaway& takeaway : Takeaways()) {
+    if (!std::holds_alternative<AfterTheLoss>(takeaway.claim) || !Statements(items).contains(takeaway.statement))
+      continue;
+    Judgement together = JudgeAfterTheLoss(all, AllSettings(all));
+    if (std::none_of(items.begin(), items.end(),
+                     [&](const auto& item) { return item.judgement.numbers == together.numbers; }))
+      items.push_back({takeaway.statement, takeaway.source, std::move(together), "all together"});
+  }
   std::stable_sort(items.begin(), items.end(),
                    [](const auto& a, const auto& b) { return PlaceInThePaper(a) < PlaceInThePaper(b); });
   return items;
