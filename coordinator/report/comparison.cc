@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "coordinator/report/after_the_loss.h"
 #include "coordinator/report/emergence.h"
 #include "coordinator/report/front_page.h"
 #include "coordinator/report/measures.h"
@@ -46,6 +47,14 @@ Study Together(const std::vector<EvaluatedStudy>& studies, const Origin& origin)
   return all;
 }
 
+// The settings of all sweeps as those of one experiment.
+Experiment AllSettings(const Study& all) {
+  Experiment every;
+  for (const Experiment& experiment : all.experiments)
+    every.points.insert(every.points.end(), experiment.points.begin(), experiment.points.end());
+  return every;
+}
+
 size_t PlaceInThePaper(const Verdicts::Item& item) {
   const std::vector<Takeaway>& takeaways = Takeaways();
   return static_cast<size_t>(std::find_if(takeaways.begin(), takeaways.end(),
@@ -53,9 +62,15 @@ size_t PlaceInThePaper(const Verdicts::Item& item) {
                              takeaways.begin());
 }
 
+std::set<std::string> Statements(const std::vector<Verdicts::Item>& items) {
+  std::set<std::string> statements;
+  for (const Verdicts::Item& item : items) statements.insert(item.statement);
+  return statements;
+}
+
 // Every comparison once, in the paper's order: sweeps that share jobs, or train what others train for longer, make some
 // of them twice.
-std::vector<Verdicts::Item> Comparisons(const std::vector<EvaluatedStudy>& studies) {
+std::vector<Verdicts::Item> Comparisons(const std::vector<EvaluatedStudy>& studies, const Study& all) {
   std::vector<Verdicts::Item> items;
   for (const EvaluatedStudy& evaluated : studies)
     for (const ExperimentResult& result : *evaluated.results)
@@ -76,15 +91,18 @@ std::vector<Verdicts::Item> Comparisons(const std::vector<EvaluatedStudy>& studi
           paper += (paper.empty() ? "of " : "; of ") + item.experiment + ": " + item.judgement.paper;
         same->experiment += "; " + item.experiment;
       }
+  // What comes first is asked of settings, of whatever kind: the more of them the better.
+  for (const Takeaway& takeaway : Takeaways()) {
+    if (!std::holds_alternative<AfterTheLoss>(takeaway.claim) || !Statements(items).contains(takeaway.statement))
+      continue;
+    Judgement together = JudgeAfterTheLoss(all, AllSettings(all));
+    if (std::none_of(items.begin(), items.end(),
+                     [&](const auto& item) { return item.judgement.numbers == together.numbers; }))
+      items.push_back({takeaway.statement, takeaway.source, std::move(together), "all together"});
+  }
   std::stable_sort(items.begin(), items.end(),
                    [](const auto& a, const auto& b) { return PlaceInThePaper(a) < PlaceInThePaper(b); });
   return items;
-}
-
-std::set<std::string> Statements(const std::vector<Verdicts::Item>& items) {
-  std::set<std::string> statements;
-  for (const Verdicts::Item& item : items) statements.insert(item.statement);
-  return statements;
 }
 
 // "By takeaway, in all of its comparisons or in some while the others are undecided: 15 hold, 4 do not, ...".
@@ -219,9 +237,7 @@ void AddWhen(const Study& all, const Palette& palette, Document* document) {
       document->blocks.push_back(FigureBlock{{"base-alpha_1", chart->title + ". " + chart->description, *chart}});
     }
   }
-  Experiment every;
-  for (const Experiment& experiment : all.experiments)
-    every.points.insert(every.points.end(), experiment.points.begin(), experiment.points.end());
+  const Experiment every = AllSettings(all);
   const std::vector<Order> orders = OrderOfEmergence(all, every);
   AddOrder(all, every, orders, document);
   if (const std::optional<IntervalChart> chart = OrderChart(orders, "all runs"))
@@ -245,7 +261,7 @@ Links SweepLinks(const std::vector<EvaluatedStudy>& studies) {
 Document MakeComparison(const std::vector<EvaluatedStudy>& studies, const Origin& origin) {
   const Study all = Together(studies, origin);
   const Palette palette(all);
-  const std::vector<Verdicts::Item> items = Comparisons(studies);
+  const std::vector<Verdicts::Item> items = Comparisons(studies, all);
   Document document;
   document.title = "The paper's takeaways in our runs";
   if (items.empty())

@@ -102,6 +102,29 @@ TEST(Comparison, AComparisonThatTwoSweepsShareIsThereOnce) {
   EXPECT_THAT(page.text, HasSubstr("| study, learning\\_rate; twin, learning\\_rate | **holds** |"));
 }
 
+TEST(Comparison, WhatComesFirstIsAskedOfTheSettingsOfAllSweepsTogether) {
+  std::vector<Study> studies;
+  for (int sweep = 0; sweep < 3; ++sweep) {
+    Study study = EmptyStudy("default");
+    study.sweep = "sweep" + std::to_string(sweep);
+    std::vector<report::Run> runs;
+    for (int seed = 0; seed < 3; ++seed) {
+      runs.push_back(FinishedRun(10 * sweep + seed, {{"train.weight_decay", 0.1 * sweep}, {"train.seed", seed}}, {}));
+      Curve loss, alpha;
+      for (int step = 0; step <= 100; step += 10) {
+        loss.push_back({step, step >= 10 ? 2.0 : 5.0, 1});
+        alpha.push_back({step, step >= 50 + 10 * sweep ? 0.6 : 0.1, 1});
+      }
+      runs.back().curves["validation_loss/all"] = loss;
+      runs.back().curves["alpha_max/1"] = alpha;
+    }
+    AddPoint(&study, "train.weight_decay=" + std::to_string(sweep), runs);
+    studies.push_back(std::move(study));
+  }
+  const Compared page(studies);
+  EXPECT_THAT(page.text, HasSubstr("| The loss falls before the sink emerges | all together | **holds** | +50 "));
+}
+
 // What a shorter sweep trained is the beginning of what a longer one did, under other ids and other labels.
 TEST(Comparison, TheSameMeasurementsAreOneComparisonWhateverTheyAreCalled) {
   const Study study = Rates("study", 0, 0.30, 0.02);
