@@ -32,13 +32,9 @@ Judgement JudgeAfterTheLoss(const Study& study, const Experiment& experiment) {
       std::to_string(loss->lag.size()) + " trainings in which a sink emerged: " + ShowEffect(effect);
   const Summary gone = GoneAtTheSink(study, experiment, Quantity::kLoss);
   if (gone.n > 0) judgement.comparison += "; by then it has gone " + Fixed(100 * gone.mean, 0) + " % of its way";
-  judgement.remark = effect.interval ? "not surely before it" : "too few trainings with a sink, or they disagree";
-  if (!effect.interval) return judgement;
-  if (effect.interval->low > 0 && effect.value >= effect.least)
-    judgement.verdict = Verdict::kHolds;
-  else if (effect.interval->high < effect.least)
-    judgement.verdict = Verdict::kDoesNotHold;
-  if (judgement.verdict != Verdict::kNotEnoughData) judgement.remark.clear();
+  judgement.verdict = VerdictOf(effect);
+  if (judgement.verdict == Verdict::kNotEnoughData)
+    judgement.remark = effect.interval ? "not surely before it" : "too few trainings with a sink, or they disagree";
   return judgement;
 }
 

@@ -530,13 +530,8 @@ class ClaimJudge {
       return judgement;
     }
     const Effect& effect = *judgement.effect;
-    judgement.remark = TooWide(effect);
-    if (!effect.interval) return judgement;
-    if (effect.interval->low > 0 && effect.value >= effect.least)
-      judgement.verdict = Verdict::kHolds;
-    else if (effect.interval->high < effect.least)
-      judgement.verdict = Verdict::kDoesNotHold;
-    if (judgement.verdict != Verdict::kNotEnoughData) judgement.remark.clear();
+    judgement.verdict = VerdictOf(effect);
+    judgement.remark = judgement.verdict == Verdict::kNotEnoughData ? TooWide(effect) : "";
     return judgement;
   }
 

@@ -50,6 +50,8 @@ struct Effect {
   int seeds = 0;                     // that it was measured with, on the side that has fewer; 0: none, or not known
 };
 std::string ShowEffect(const Effect& effect);  // "+0.36 [0.16, 0.57] alpha", "at least +900 [214, 1586] steps"
+// What the effect's interval decides by the rule above; without one, nothing.
+Verdict VerdictOf(const Effect& effect);
 // "about 14 of a setting would tell": with how many seeds the interval of an effect of this size would decide, if their
 // spread stays what it is; "would refute it" where it would decide against the claim. Empty where nothing is known of
 // it.

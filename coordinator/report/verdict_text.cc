@@ -1,4 +1,4 @@
-// What reports print of verdicts and effects; see claims.h.
+// What an effect decides, and what reports print of verdicts and effects; see claims.h.
 #include <algorithm>
 #include <cmath>
 
@@ -60,6 +60,12 @@ std::string ShowEffect(const Effect& effect) {
   if (effect.interval)
     text += " [" + Fixed(effect.interval->low, decimals) + ", " + Fixed(effect.interval->high, decimals) + "]";
   return text + " " + effect.unit;
+}
+
+Verdict VerdictOf(const Effect& effect) {
+  if (!effect.interval) return Verdict::kNotEnoughData;
+  if (effect.interval->low > 0 && effect.value >= effect.least) return Verdict::kHolds;
+  return effect.interval->high < effect.least ? Verdict::kDoesNotHold : Verdict::kNotEnoughData;
 }
 
 std::string MoreSeedsText(const Effect& effect) {
