@@ -77,10 +77,12 @@ constexpr char kNextNeeds[] =
     SINK_QUEUE_HEAD "home_sweep = ?1 AND devices = ?2 AND " SINK_QUEUE_NEEDS " > ?3" SINK_QUEUE_ORDER;
 constexpr char kNextDevices[] = SINK_QUEUE_HEAD "home_sweep = ?1 AND devices > ?2" SINK_QUEUE_ORDER;
 constexpr char kNextSweep[] = SINK_QUEUE_HEAD "home_sweep > ?1" SINK_QUEUE_ORDER;
-// The next within a queue: the first of the two that finds one, as one condition would walk what goes before.
+// The next within a queue: the first of the two that finds one, as one condition would walk what goes before. Ordered
+// by what differs within it: SQLite would sort the whole queue by an expression that it does not see to be constant.
 #define SINK_SAME_QUEUE "home_sweep = ?1 AND devices = ?2 AND " SINK_QUEUE_NEEDS " = ?3 AND "
-constexpr char kNextOfPriority[] = SINK_QUEUE_HEAD SINK_SAME_QUEUE "priority = ?4 AND seq > ?5" SINK_QUEUE_ORDER;
-constexpr char kNextPriority[] = SINK_QUEUE_HEAD SINK_SAME_QUEUE "priority < ?4" SINK_QUEUE_ORDER;
+#define SINK_ORDER_WITHIN " ORDER BY priority DESC, seq LIMIT 1"
+constexpr char kNextOfPriority[] = SINK_QUEUE_HEAD SINK_SAME_QUEUE "priority = ?4 AND seq > ?5" SINK_ORDER_WITHIN;
+constexpr char kNextPriority[] = SINK_QUEUE_HEAD SINK_SAME_QUEUE "priority < ?4" SINK_ORDER_WITHIN;
 constexpr char kQueueFront[] =
     SINK_QUEUE_COLUMNS "FROM jobs INDEXED BY jobs_front " SINK_READY "ORDER BY priority DESC, seq LIMIT 1";
 #define SINK_MEMBERS                                                                                               \
