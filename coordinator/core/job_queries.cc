@@ -4,10 +4,29 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
 #include "coordinator/core/job_names.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
+namespace {
+
+// What a reader is told in the place of the lines that are missing before `next`. It has the last one's cursor, so that
+// whoever goes on from it gets `next`.
+LogLine MissingBefore(const LogLine& next) {
+  std::string count = absl::StrCat(next.missing);
+  for (size_t digits = 3; digits < count.size(); digits += 4) count.insert(count.size() - digits, ",");
+  LogLine line;
+  line.cursor = next.cursor - 1;
+  line.time_ms = next.time_ms;
+  line.attempt = next.attempt;
+  line.level = "warning";
+  line.text =
+      absl::StrCat("(", count, next.missing == 1 ? " line between is" : " lines between are", " no longer kept)");
+  return line;
+}
+
+}  // namespace
 
 absl::StatusOr<std::vector<Sweep>> JobQueries::ListSweeps() {
   std::vector<Sweep> sweeps;
@@ -130,7 +149,11 @@ absl::StatusOr<LogPage> JobQueries::ReadLogs(std::string_view name, int64_t afte
     if (tail > 0) {
       SINK_ASSIGN_OR_RETURN(after, rows.CursorBeforeTail(id, tail));
     }
-    SINK_ASSIGN_OR_RETURN(page.lines, rows.ListLogs(id, after, limit));
+    SINK_ASSIGN_OR_RETURN(std::vector<LogLine> lines, rows.ListLogs(id, after, limit));
+    for (LogLine& line : lines) {
+      if (line.missing > 0) page.lines.push_back(MissingBefore(line));
+      page.lines.push_back(std::move(line));
+    }
     return absl::OkStatus();
   }));
   return page;

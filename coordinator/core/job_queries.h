@@ -36,7 +36,8 @@ class JobQueries {
   absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& sweep);  // in expansion order, each once
   absl::StatusOr<JobDetails> GetJob(std::string_view job);
   absl::StatusOr<Explanation> Explain(std::string_view job, Now now);
-  // At most `limit` lines, those after the cursor; `tail` > 0: from that many before the end on.
+  // At most `limit` lines, those after the cursor; `tail` > 0: from that many before the end on. Where lines are no
+  // longer kept (store/log_lines.h), one more says how many.
   absl::StatusOr<LogPage> ReadLogs(std::string_view job, int64_t after, int tail, int limit);
   // At most `limit` points with id > after, in order of id; empty when there are no more. ABORTED: they were thinned
   // since the point `after` was read; begin anew.

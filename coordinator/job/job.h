@@ -241,6 +241,7 @@ struct LogLine {
   int attempt = 0;
   std::string level;
   std::string text;
+  int64_t missing = 0;  // when it is read: how many just before it are no longer kept
 };
 
 }  // namespace sink

@@ -128,6 +128,7 @@ class Snapshot {
                                                           int64_t after, int64_t until) = 0;
   virtual absl::StatusOr<std::vector<Heatmap>> ListHeatmaps(const std::string& job_id) = 0;      // by name, step
   virtual absl::StatusOr<std::vector<std::string>> HeatmapNames(const std::string& job_id) = 0;  // cost: the names
+  // `after` may be the cursor of a line that is no longer kept.
   virtual absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) = 0;
   // After which there are so many lines; 0 where there are no more than those.
   virtual absl::StatusOr<int64_t> CursorBeforeTail(const std::string& job_id, int lines) = 0;
@@ -199,6 +200,7 @@ class Transaction : public Snapshot {
   // is fewer than there were, all have new ids, greater than any before. The curve keeps its values: none is a mean.
   virtual absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve) = 0;
   virtual absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) = 0;
+  // Of all that have come the first and the newest stay (log_lines.h). Cost: these lines, however many came before.
   virtual absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) = 0;
 
   virtual absl::Status PutWorker(const Worker& worker) = 0;  // all but its hold; back from retirement, if it was there

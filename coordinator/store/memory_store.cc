@@ -2,6 +2,7 @@
 #include "coordinator/store/memory_store.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <set>
@@ -11,6 +12,7 @@
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/even_steps.h"
 #include "coordinator/store/job_columns.h"
+#include "coordinator/store/log_lines.h"
 #include "coordinator/store/metric_filter.h"
 
 namespace sink::store {
@@ -310,9 +312,11 @@ class MemoryTransaction final : public Transaction {
   absl::StatusOr<std::vector<LogLine>> ListLogs(const std::string& job_id, int64_t after, int limit) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
     std::vector<LogLine> lines;
-    for (const LogLine& line : Children(t_.logs, job_id)) {
-      if (line.cursor > after && lines.size() < static_cast<size_t>(limit)) lines.push_back(line);
+    for (auto row = t_.logs.upper_bound({job_id, after}); row != t_.logs.end() && row->first.first == job_id; ++row) {
+      if (lines.size() == static_cast<size_t>(limit)) break;
+      lines.push_back(row->second);
     }
+    TellMissing(0, after, &lines);
     return lines;
   }
 
@@ -616,11 +620,18 @@ class MemoryTransaction final : public Transaction {
 
   absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    const auto end = t_.logs.upper_bound({job_id, std::numeric_limits<int64_t>::max()});
+    const bool has_lines = end != t_.logs.begin() && std::prev(end)->first.first == job_id;
+    int64_t newest = has_lines ? std::prev(end)->first.second : 0;
     for (const LogLine& line : lines) {
-      const int64_t cursor = ++t_.next_id;
-      LogLine& row = Edit(t_.logs, {job_id, cursor});
+      LogLine& row = Edit(t_.logs, {job_id, ++newest});
       row = line;
-      row.cursor = cursor;
+      row.cursor = newest;
+    }
+    const std::pair last_to_go(job_id, newest - kNewestLinesKept);
+    for (auto row = t_.logs.upper_bound({job_id, kFirstLinesKept}); row != t_.logs.end() && row->first <= last_to_go;) {
+      const auto key = (row++)->first;
+      Erase(t_.logs, key);
     }
     return absl::OkStatus();
   }

@@ -44,12 +44,12 @@ class MemoryStore final : public JobStore {
     std::map<std::tuple<std::string, std::string, int64_t>, Heatmap> heatmaps;     // job, name, step
     std::map<std::pair<std::string, int64_t>, LogLine> logs;                       // job, cursor
     std::map<std::string, Worker> workers;
-    std::map<std::string, bool> retired;  // workers, by id; there only while true
+    std::map<std::string, bool> retired;           // workers, by id; there only while true
     std::map<std::string, uint64_t> deleted_jobs;  // id -> last fence
     std::map<std::string, RequestRecord> requests;
     std::map<int64_t, std::string> request_order;
     std::map<std::string, uint64_t> meta;
-    int64_t next_id = 0;  // of rows of every kind
+    int64_t next_id = 0;  // of rows of every kind but log lines
   };
 
  private:

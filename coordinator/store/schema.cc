@@ -346,6 +346,9 @@ ALTER TABLE checkpoints ADD COLUMN validation_loss REAL;  -- NULL: not a number
 ALTER TABLE checkpoints ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1));
 )sql";
 
+// Version 16 changes no table: from it on an id of a log line says its job and its number (log_lines.h), which an older
+// program would not go on with.
+
 absl::Status PackMetrics(Database& db) {
   constexpr size_t kAtOnce = 4096;
   SeriesNames names;

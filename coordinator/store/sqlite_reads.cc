@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/job_statements.h"
+#include "coordinator/store/log_lines.h"
 #include "coordinator/store/point_table.h"
 #include "coordinator/store/sqlite_transaction.h"
 
@@ -605,7 +606,9 @@ absl::StatusOr<std::vector<LogLine>> SqliteTransaction::ListLogs(const std::stri
   if (!seq.ok()) return seq.status();
   Query rows(db_, "SELECT id, time_ms, attempt, level, text FROM logs WHERE job = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
              *seq, after, limit);
-  return ReadLogLines(rows);
+  absl::StatusOr<std::vector<LogLine>> lines = ReadLogLines(rows);
+  if (lines.ok()) TellMissing(IdBeforeLines(*seq), after, &*lines);
+  return lines;
 }
 
 absl::StatusOr<int64_t> SqliteTransaction::CursorBeforeTail(const std::string& job_id, int lines) {

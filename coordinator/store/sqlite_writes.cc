@@ -2,6 +2,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/store/job_statements.h"
+#include "coordinator/store/log_lines.h"
 #include "coordinator/store/point_table.h"
 #include "coordinator/store/sqlite_transaction.h"
 
@@ -62,7 +63,10 @@ constexpr char kPutHeatmap[] =
     "INSERT INTO heatmaps (job, name, step, attempt, layers, heads, cells) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
     "ON CONFLICT (job, name, step) DO UPDATE SET attempt = excluded.attempt, layers = excluded.layers, "
     "heads = excluded.heads, cells = excluded.cells";
-constexpr char kAppendLog[] = "INSERT INTO logs (job, time_ms, attempt, level, text) VALUES (?1, ?2, ?3, ?4, ?5)";
+constexpr char kNewestLog[] = "SELECT id FROM logs WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1";
+constexpr char kAppendLog[] =
+    "INSERT INTO logs (id, job, time_ms, attempt, level, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+constexpr char kDropLogs[] = "DELETE FROM logs WHERE id > ?1 AND id <= ?2";
 constexpr char kPutWorker[] =
     "INSERT INTO workers (id, name, address, session, devices, device_kind, version, last_seen_ms, host) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
@@ -241,11 +245,21 @@ absl::Status SqliteTransaction::PutHeatmap(const std::string& job_id, const Heat
 absl::Status SqliteTransaction::AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();
+  const int64_t base = IdBeforeLines(*seq);
+  int64_t newest = base;
+  {
+    Query query(db_, kNewestLog, base, base + kMostLines);
+    if (query.Next()) newest = query.Int(0);
+    if (!query.status().ok()) return query.status();
+  }
+  if (newest - base > kMostLines - static_cast<int64_t>(lines.size()))
+    return absl::ResourceExhaustedError("a job has more log lines than the database can number");
   for (const LogLine& line : lines) {
-    absl::Status status = Query(db_, kAppendLog, *seq, line.time_ms, line.attempt, line.level, line.text).Run();
+    absl::Status status =
+        Query(db_, kAppendLog, ++newest, *seq, line.time_ms, line.attempt, line.level, line.text).Run();
     if (!status.ok()) return status;
   }
-  return absl::OkStatus();
+  return Query(db_, kDropLogs, base + kFirstLinesKept, newest - kNewestLinesKept).Run();
 }
 
 absl::Status SqliteTransaction::PutWorker(const Worker& worker) {

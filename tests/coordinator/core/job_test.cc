@@ -111,6 +111,39 @@ TEST_F(JobTest, ARecordThatCannotBeReadBecomesAnErrorLineAndBlocksNothing) {
   EXPECT_EQ(Metrics().size(), 1u);
 }
 
+TEST_F(JobTest, WhereLinesAreNoLongerKeptTheLogSaysHowMany) {
+  Submit({1});
+  const auto append = [this](int64_t first, int64_t last) {
+    std::vector<LogLine> lines;
+    for (int64_t n = first; n <= last; ++n) lines.push_back({0, n, 1, "stdout", std::to_string(n)});
+    ASSERT_TRUE(store.Write([&](store::Transaction& rows) { return rows.AppendLogs(Id(1), lines); }).ok());
+  };
+  const auto read = [this](int64_t after, int tail = 0, int limit = 100'000) {
+    return manager->queries().ReadLogs(Id(1), after, tail, limit)->lines;
+  };
+  append(1, 21'001);
+  EXPECT_EQ(read(0)[1000].text, "(1 line between is no longer kept)");
+  const int64_t follower = read(0, 1)[0].cursor;
+  append(21'002, 33'345);
+  const std::vector<LogLine> all = read(0);
+  ASSERT_EQ(all.size(), 21'001u);
+  EXPECT_EQ(all[999].text, "1000");
+  EXPECT_EQ(all[1000].text, "(12,345 lines between are no longer kept)");
+  EXPECT_EQ(all[1000].level, "warning");
+  EXPECT_EQ(all[1001].text, "13346");
+  EXPECT_EQ(all.back().text, "33345");
+  EXPECT_EQ(read(follower)[0].text, "21002") << "it has kept pace";
+  EXPECT_EQ(read(all[1000].cursor)[0].text, "13346") << "the gap was told already";
+  std::vector<std::string> paged, whole;
+  for (const LogLine& line : all) whole.push_back(line.text);
+  for (std::vector<LogLine> page = read(0, 0, 1000); !page.empty(); page = read(page.back().cursor, 0, 1000))
+    for (const LogLine& line : page) paged.push_back(line.text);
+  EXPECT_EQ(paged, whole);
+  append(33'346, 60'000);
+  EXPECT_EQ(read(follower)[0].text, "(18,999 lines between are no longer kept)");
+  EXPECT_EQ(read(follower)[1].text, "40001");
+}
+
 TEST_F(JobTest, ManyDroppedValuesAreOneLine) {
   Submit({1});
   Register();

@@ -1,4 +1,5 @@
 // ClientService over a real loopback port and a real database.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -451,6 +452,42 @@ TEST_F(ClientServiceTest, LogsAreReadFollowedAndTailed) {
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_THAT(
       texts, ElementsAre(StartsWith("trainer started"), "one", "two", "three", "four", StartsWith("trainer finished")));
+}
+
+TEST_F(ClientServiceTest, AFollowedLogGoesOnPastLinesThatAreNoLongerKept) {
+  const v1::Grant grant = RunningJob();
+  uint64_t seq = 1;
+  const auto say = [&](int lines) {
+    for (const uint64_t last = seq + lines; seq < last;) {
+      const std::vector<std::string> records(std::min<uint64_t>(last - seq, 1000), Log("again"));
+      ASSERT_TRUE(Report(grant.lease(), seq + 1, records).ok());
+      seq += records.size();
+    }
+  };
+  v1::ReadLogsRequest read;
+  read.set_job_id(grant.lease().job_id());
+  std::vector<std::string> texts;
+  int64_t cursor = 0;
+  const auto take = [&](const v1::LogLine& line) {
+    cursor = line.cursor();
+    texts.push_back(line.text());
+    return true;
+  };
+  say(1500);
+  ASSERT_TRUE(client_->ReadLogs(read, take).ok());
+  EXPECT_EQ(texts.size(), 1501u) << "with the trainer's start";
+  say(21'999);
+  ASSERT_TRUE(Report(grant.lease(), ++seq, {R"({"type":"finished","step":100})"}).ok());
+  ASSERT_TRUE(Finish(grant.lease(), seq).ok());
+  // A follower that was away, as sinkctl is while its coordinator is.
+  texts.clear();
+  read.set_after(cursor);
+  read.set_follow(true);
+  const absl::Status status = client_->ReadLogs(read, take);
+  EXPECT_TRUE(status.ok()) << status;
+  ASSERT_EQ(texts.size(), 20'001u);
+  EXPECT_EQ(texts.front(), "(2,000 lines between are no longer kept)");
+  EXPECT_THAT(texts.back(), StartsWith("trainer finished"));
 }
 
 TEST_F(ClientServiceTest, MetricsComeInBoundedMessages) {

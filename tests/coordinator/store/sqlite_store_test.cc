@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/job_statements.h"
+#include "coordinator/store/log_lines.h"
 #include "coordinator/store/schema.h"
 #include "coordinator/store/sqlite_transaction.h"
 #include "tests/testing/temp_dir.h"
@@ -172,7 +173,9 @@ TEST(SqliteStore, AFailingDiskIsNamedWithTheWayOut) {
 
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
-  absl::Status status = db.Execute(
+  absl::Status status = db.Execute("PRAGMA user_version = 15");
+  if (!status.ok() || to_version == 15) return status;
+  status = db.Execute(
       "ALTER TABLE checkpoints DROP COLUMN pinned; ALTER TABLE checkpoints DROP COLUMN validation_loss;"
       "PRAGMA user_version = 14");
   if (!status.ok() || to_version == 14) return status;
@@ -294,6 +297,73 @@ TEST(SqliteStore, CheckpointsOfAnOlderFileAreThereAndCanBePinned) {
   store.reset();
   store = MustOpen(folder / "d");
   EXPECT_TRUE(stored()[0].pinned);
+}
+
+std::vector<LogLine> LogOf(SqliteStore& store, int job, int64_t after = 0) {
+  std::vector<LogLine> lines;
+  const absl::Status status = store.Read([&](Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(lines, rows.ListLogs(Id(job), after, 1'000'000));
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  return lines;
+}
+
+// Some hundred a transaction.
+absl::Status AppendLines(SqliteStore& store, int job, int64_t count) {
+  constexpr int64_t kAtOnce = 500;
+  for (; count > 0; count -= kAtOnce) {
+    const std::vector<LogLine> lines(std::min(count, kAtOnce), {0, 2, 1, "stdout", std::string(100, 'x')});
+    SINK_RETURN_IF_ERROR(store.Write([&](Transaction& rows) { return rows.AppendLogs(Id(job), lines); }));
+  }
+  return absl::OkStatus();
+}
+
+TEST(SqliteStore, LogLinesOfAnOlderFileStayAndNumberedOnesFollow) {
+  testing::TempDir folder;
+  {
+    auto store = MustOpen(folder / "d");
+    for (int n = 1; n <= 2; ++n) ASSERT_TRUE(AddJob(*store, n).ok());
+  }
+  {
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+    ASSERT_TRUE(Undo(**db, 15).ok());
+    for (int n = 0; n < 6; ++n) {
+      ASSERT_TRUE(Query(**db, "INSERT INTO logs (job, time_ms, attempt, level, text) VALUES (?1, 1, 1, 'info', 'old')",
+                        1 + n % 2)
+                      .Run()
+                      .ok());
+    }
+  }
+  auto store = MustOpen(folder / "d");
+  const int64_t last_old = LogOf(*store, 1).back().cursor;
+  ASSERT_TRUE(AppendLines(*store, 1, kFirstLinesKept + kNewestLinesKept + 50).ok());
+  ASSERT_TRUE(AppendLines(*store, 2, 1).ok());
+  const std::vector<LogLine> lines = LogOf(*store, 1);
+  ASSERT_EQ(lines.size(), static_cast<size_t>(3 + kFirstLinesKept + kNewestLinesKept));
+  for (size_t i = 0; i < lines.size(); ++i) {
+    ASSERT_EQ(lines[i].text == "old", i < 3) << i;
+    ASSERT_EQ(lines[i].missing, i == 3 + kFirstLinesKept ? 50 : 0) << i;
+  }
+  const std::vector<LogLine> followed = LogOf(*store, 1, last_old);
+  ASSERT_EQ(followed.size(), lines.size() - 3);
+  EXPECT_EQ(followed[0].missing, 0);
+  ASSERT_EQ(LogOf(*store, 2).size(), 4u);
+  EXPECT_EQ(LogOf(*store, 2).back().missing, 0);
+}
+
+TEST(SqliteStore, AFileDoesNotGrowByLinesBeyondThoseThatAreKept) {
+  testing::TempDir folder;
+  auto store = MustOpen(folder / "d");
+  for (int n = 1; n <= 2; ++n) ASSERT_TRUE(AddJob(*store, n).ok());
+  ASSERT_TRUE(AppendLines(*store, 2, 1).ok());  // what comes of job 1 lies before it
+  const auto pages = [&] {
+    return *(*Database::Open(folder / "d/sink.db", Database::Mode::kReadOnly))->QueryInt("PRAGMA page_count");
+  };
+  ASSERT_TRUE(AppendLines(*store, 1, 25'000).ok());
+  const int64_t full = pages();
+  ASSERT_TRUE(AppendLines(*store, 1, 50'000).ok());
+  EXPECT_LE(pages(), full + full / 10);
 }
 
 TEST(SqliteStore, JobsOfAnOlderFileQueueByTheSetThatTheirConfigurationNames) {
@@ -500,6 +570,24 @@ TEST(SqliteStore, TheNewestValueOfACurveCostsTheSameHoweverLongItIs) {
     });
   };
   EXPECT_LE(steps_of(200'000), steps_of(2'000) + 100);
+}
+
+TEST(SqliteStore, ALogLineCostsTheSameHoweverManyCameBefore) {
+  const auto steps_of = [](int64_t lines_before) {
+    testing::TempDir folder;
+    {
+      auto store = MustOpen(folder / "d");
+      EXPECT_TRUE(AddJob(*store, 1).ok());
+      EXPECT_TRUE(AppendLines(*store, 1, lines_before).ok());
+    }
+    auto db = Database::Open(folder / "d/sink.db", Database::Mode::kReadWrite);
+    return StepsOf(**db, [](SqliteTransaction& rows) {
+      EXPECT_TRUE(rows.AppendLogs(Id(1), {{0, 1, 1, "stdout", "one more"}}).ok());
+    });
+  };
+  const int64_t full = steps_of(22'000);
+  EXPECT_LE(steps_of(44'000), full + 5);
+  EXPECT_LE(full, steps_of(100) + 100) << "the line that goes is found at once";
 }
 
 TEST(SqliteStore, AFileThatIsNoDatabaseIsAnErrorThatNamesIt) {
