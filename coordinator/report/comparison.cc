@@ -16,6 +16,7 @@
 #include "coordinator/report/removal.h"
 #include "coordinator/report/sections.h"
 #include "coordinator/report/takeaways.h"
+#include "proto/base/counted.h"
 #include "proto/pipe/metric_name.h"
 
 namespace sink::report {

@@ -9,6 +9,7 @@
 #include "coordinator/report/measures.h"
 #include "coordinator/report/repeats.h"
 #include "coordinator/report/samples.h"
+#include "proto/base/counted.h"
 #include "proto/pipe/metric_name.h"
 
 namespace sink::report {
@@ -169,8 +170,7 @@ std::string ShowOnsets(const Onsets& onsets) {
                                     {from_start, " from the start"}})
     if (count > 0) notes += (notes.empty() ? "" : ", ") + std::to_string(count) + what;
   const std::string in = "in " + (onsets.steps.empty() ? "none" : std::to_string(onsets.steps.size())) + " of " +
-                         std::to_string(onsets.runs) + (onsets.runs == 1 ? " run" : " runs") +
-                         (notes.empty() ? "" : " (" + notes + ")");
+                         Counted(onsets.runs, "run") + (notes.empty() ? "" : " (" + notes + ")");
   const auto tokens = [&onsets](double step, const char* before, const char* after) {
     if (!onsets.tokens_a_step) return std::string();
     return before + TokenText(step * static_cast<double>(*onsets.tokens_a_step)) + " tokens" + after;

@@ -9,6 +9,7 @@
 
 #include "coordinator/report/measures.h"
 #include "coordinator/report/removal.h"
+#include "proto/base/counted.h"
 
 namespace sink::report {
 namespace {
@@ -28,7 +29,7 @@ std::string CountedRuns(const Emerged& emerged) {
                                     {emerged.unconfirmed, " with one at the last measurement alone"},
                                     {emerged.repeats, " that repeat another training or only go on with it"}})
     if (count > 0) others += (others.empty() ? "" : ", ") + std::to_string(count) + what;
-  return std::to_string(emerged.runs) + (emerged.runs == 1 ? " run is" : " runs are") + " counted" +
+  return Counted(emerged.runs, "run is", "runs are") + " counted" +
          (others.empty() ? "." : "; not counted are " + others + ".");
 }
 
