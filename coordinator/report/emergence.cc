@@ -252,8 +252,7 @@ std::optional<double> HalfWay(const Run& run, Quantity quantity) {
   return step;
 }
 
-std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experiment) {
-  const Emerged emerged = RunsWithAnEmergedSink(study, experiment);
+std::vector<Order> OrderOfEmergence(const Emerged& emerged) {
   std::vector<Order> orders;
   for (const Quantity quantity : {Quantity::kLoss, Quantity::kHiddenNorm, Quantity::kKeyNorm, Quantity::kValueNorm}) {
     Order order;
@@ -291,9 +290,9 @@ std::string OrderText(const Order& order) {
   return "not decided";
 }
 
-Summary GoneAtTheSink(const Study& study, const Experiment& experiment, Quantity quantity) {
+Summary GoneAtTheSink(const Emerged& emerged, Quantity quantity) {
   std::vector<double> shares;
-  for (const std::vector<const Run*>& runs : RunsWithAnEmergedSink(study, experiment).settings)
+  for (const std::vector<const Run*>& runs : emerged.settings)
     for (const Run* run : runs) {
       const std::optional<double> sink = HalfWay(*run, Quantity::kSink);
       if (!sink || !HalfWay(*run, quantity)) continue;  // the quantity goes no way
