@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "proto/base/counted.h"
 #include "proto/config/names.h"
 
 namespace sink::sweeps {
@@ -52,8 +53,8 @@ absl::Status FirstOf(const absl::Status& mistakes) {
   if (lines.size() <= kTold) return mistakes;
   const size_t more = lines.size() - kTold;
   lines.resize(kTold);
-  return absl::Status(mistakes.code(), absl::StrCat(absl::StrJoin(lines, "\n"), "\nand ", more,
-                                                    more == 1 ? " more mistake" : " more mistakes"));
+  return absl::Status(mistakes.code(),
+                      absl::StrCat(absl::StrJoin(lines, "\n"), "\nand ", Counted(more, "more mistake")));
 }
 
 std::string Suggestion(absl::string_view name, const std::vector<std::string>& candidates) {

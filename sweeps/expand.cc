@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "proto/base/counted.h"
 #include "sweeps/diagnostics.h"
 #include "sweeps/experiment.h"
 #include "sweeps/settings.h"
@@ -342,8 +343,7 @@ class Expander {
     std::vector<std::string> factors;
     for (const Axis& axis : experiment.axes) factors.push_back(absl::StrCat(axis.values.size(), " (", axis.name, ")"));
     const bool one = experiment.axes.empty() && experiment.include.empty();
-    if (one && ReplicasOf(experiment) <= 1)
-      return absl::StrCat(experiment.name, ": ", jobs, jobs == 1 ? " job" : " jobs");
+    if (one && ReplicasOf(experiment) <= 1) return absl::StrCat(experiment.name, ": ", Counted(jobs, "job"));
     std::string points = one ? "1" : absl::StrJoin(factors, " x ");
     if (excluded > 0) absl::StrAppend(&points, " - ", excluded, " excluded");
     if (!experiment.include.empty()) {
@@ -354,7 +354,7 @@ class Expander {
       if (is_sum) points = absl::StrCat("(", points, ")");
       absl::StrAppend(&points, " x ", replicas, " replicas");
     }
-    return absl::StrCat(experiment.name, ": ", points, " = ", jobs, jobs == 1 ? " job" : " jobs");
+    return absl::StrCat(experiment.name, ": ", points, " = ", Counted(jobs, "job"));
   }
 
   const SweepSpec spec_;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/log/log.h"
+#include "proto/base/counted.h"
 #include "proto/config/job_config.h"
 #include "worker/model_folder.h"
 #include "worker/process_tree.h"
@@ -136,8 +137,7 @@ const TrainerUser* JobRunner::User() const {
 
 Outcome JobRunner::RunTrainers() {
   if (claim_ == nullptr) {
-    return Failure(v1::INFRA, absl::StrCat("the worker does not have ", grant_.devices(),
-                                           grant_.devices() == 1 ? " device" : " devices", " free"));
+    return Failure(v1::INFRA, absl::StrCat("the worker does not have ", Counted(grant_.devices(), "device"), " free"));
   }
   const TrainerUser* const user = User();
   std::vector<std::string> environment = context_->environment;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "proto/base/counted.h"
 
 namespace sink::worker {
 
@@ -18,8 +19,7 @@ void OutputCapture::Add(std::string_view bytes, absl::Duration now, const LineHa
 
 void OutputCapture::Finish(absl::Duration now, const LineHandler& handler) {
   lines_.Finish([&](std::string_view line, bool overlong) { Admit(line, overlong, now, handler); });
-  if (suppressed_lines_ > 0)
-    handler(absl::StrCat("(", suppressed_lines_, suppressed_lines_ == 1 ? " line" : " lines", " left out)"));
+  if (suppressed_lines_ > 0) handler(absl::StrCat("(", Counted(suppressed_lines_, "line"), " left out)"));
   suppressed_lines_ = 0;
 }
 
@@ -33,8 +33,7 @@ void OutputCapture::Admit(std::string_view line, bool overlong, absl::Duration n
   }
   allowance_ -= 1;
   if (suppressed_lines_ > 0)
-    handler(absl::StrCat("(", suppressed_lines_, suppressed_lines_ == 1 ? " line" : " lines",
-                         " left out: too many at once)"));
+    handler(absl::StrCat("(", Counted(suppressed_lines_, "line"), " left out: too many at once)"));
   suppressed_lines_ = 0;
   handler(overlong ? std::string(line) + " (line cut)" : std::string(line));
 }

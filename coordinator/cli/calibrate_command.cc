@@ -7,6 +7,7 @@
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/study/speed.h"
 #include "coordinator/cli/study/whole_sweep.h"
+#include "proto/base/counted.h"
 
 namespace sink::cli {
 namespace {
@@ -33,8 +34,7 @@ Page SpeedPage(const Speed& speed) {
   const auto add = [&fields](std::string name, std::string text) {
     fields.fields.emplace_back(std::move(name), Cell{std::move(text)});
   };
-  add("learned from",
-      std::to_string(speed.jobs) + (speed.jobs == 1 ? " job" : " jobs, each") + " on one device in one attempt");
+  add("learned from", Counted(speed.jobs, "job", "jobs, each") + " on one device in one attempt");
   add("start and end", FormatFixed(speed.start_s, 2) + " s a job");
   add("products", speed.s_per_flop > 0 ? FormatPower(1 / speed.s_per_flop) + " FLOP/s" : "too few to tell");
   add("a layer's pass",

@@ -4,6 +4,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/documents.h"
+#include "proto/base/counted.h"
 #include "proto/files/random_id.h"
 
 namespace sink::cli {
@@ -32,15 +33,13 @@ Outcome Cancel(Session& session, const std::vector<std::string>& targets) {
   if (cancelled + requested + kept == 0) {
     page.blocks.push_back(TextBlock{{{"nothing to cancel: every job has ended"}}});
   } else {
-    page.blocks.push_back(
-        TextBlock{{{std::to_string(cancelled) + (cancelled == 1 ? " waiting job" : " waiting jobs") + " cancelled,"},
-                   {std::to_string(requested) + (requested == 1 ? " running job" : " running jobs") +
-                    " asked to save and stop"}}});
+    page.blocks.push_back(TextBlock{{{Counted(cancelled, "waiting job") + " cancelled,"},
+                                     {Counted(requested, "running job") + " asked to save and stop"}}});
   }
   if (kept > 0)
-    page.blocks.push_back(TextBlock{{{std::to_string(kept) + (kept == 1 ? " job goes on" : " jobs go on") +
-                                      ": another sweep wants " + (kept == 1 ? "it" : "them")},
-                                     {"cancel it by its id to end it for all", Style::kDim}}});
+    page.blocks.push_back(TextBlock{
+        {{Counted(kept, "job goes on", "jobs go on") + ": another sweep wants " + (kept == 1 ? "it" : "them")},
+         {"cancel it by its id to end it for all", Style::kDim}}});
   session.printer().Print(page);
   return {};
 }

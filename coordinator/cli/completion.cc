@@ -13,6 +13,7 @@
 #include "coordinator/cli/study/metric_names.h"
 #include "coordinator/cli/views/documents.h"
 #include "coordinator/cli/views/views.h"
+#include "proto/base/counted.h"
 
 namespace sink::cli {
 namespace {
@@ -76,8 +77,7 @@ std::vector<Candidate> SweepNames(Session& session) {
   std::vector<Candidate> out;
   if (!session.Connect().ok()) return out;
   if (const auto sweeps = session.client().ListSweeps({}); sweeps.ok())
-    for (const v1::Sweep& sweep : sweeps->sweeps())
-      out.push_back({sweep.name(), std::to_string(sweep.jobs()) + (sweep.jobs() == 1 ? " job" : " jobs")});
+    for (const v1::Sweep& sweep : sweeps->sweeps()) out.push_back({sweep.name(), Counted(sweep.jobs(), "job")});
   return out;
 }
 

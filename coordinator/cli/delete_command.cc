@@ -5,6 +5,7 @@
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "proto/base/counted.h"
 #include "proto/files/random_id.h"
 
 namespace sink::cli {
@@ -31,7 +32,7 @@ std::optional<Outcome> AskFirst(Session& session, const DeleteOptions& options) 
     return Outcome{kUsage,
                    "delete takes curves, logs and checkpoints away for good; say --yes where nobody can be asked"};
   const int jobs = found->sweep().jobs();
-  world.err << "Delete " << Clean(options.sweep) << ", " << jobs << (jobs == 1 ? " job" : " jobs")
+  world.err << "Delete " << Clean(options.sweep) << ", " << Counted(jobs, "job")
             << " with their curves, logs and checkpoints, for good? Type yes: " << std::flush;
   std::string answer;
   std::getline(world.in, answer);
@@ -63,13 +64,10 @@ Outcome Delete(Session& session, const DeleteOptions& options) {
   if (!response.ok()) return FromStatus(response.status());
   Page page;
   page.document = {{"sweep", options.sweep}, {"deleted", response->deleted()}, {"kept", response->kept()}};
-  page.blocks.push_back(
-      TextBlock{{{options.sweep + " is deleted, with"},
-                 {std::to_string(response->deleted()) + (response->deleted() == 1 ? " job" : " jobs")}}});
+  page.blocks.push_back(TextBlock{{{options.sweep + " is deleted, with"}, {Counted(response->deleted(), "job")}}});
   if (response->kept() > 0)
-    page.blocks.push_back(
-        TextBlock{{{std::to_string(response->kept()) + (response->kept() == 1 ? " job stays" : " jobs stay") +
-                    ": another sweep has " + (response->kept() == 1 ? "it" : "them")}}});
+    page.blocks.push_back(TextBlock{{{Counted(response->kept(), "job stays", "jobs stay") + ": another sweep has " +
+                                      (response->kept() == 1 ? "it" : "them")}}});
   session.printer().Print(page);
   return {};
 }

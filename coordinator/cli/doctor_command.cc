@@ -12,6 +12,7 @@
 #include "coordinator/doctor/fleet.h"
 #include "coordinator/doctor/machine.h"
 #include "coordinator/doctor/reach.h"
+#include "proto/base/counted.h"
 
 namespace sink::cli {
 namespace {
@@ -144,7 +145,7 @@ Outcome Doctor(Session& session, const DoctorOptions& options) {
   page.document = {{"faults", faults}, {"findings", std::move(rows)}};
   session.printer().Print(page);
   if (faults == 0) return {};
-  return {kFailedWork, std::to_string(faults) + (faults == 1 ? " fault" : " faults") + " found"};
+  return {kFailedWork, Counted(faults, "fault") + " found"};
 }
 
 }  // namespace

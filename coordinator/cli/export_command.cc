@@ -8,6 +8,7 @@
 #include "coordinator/cli/files/wandb_export.h"
 #include "coordinator/cli/study/study_reader.h"
 #include "coordinator/export/export.h"
+#include "proto/base/counted.h"
 #include "proto/files/files.h"
 
 namespace sink::cli {
@@ -71,10 +72,8 @@ Outcome Export(Session& session, const ExportOptions& options) {
                    {"path", options.out},
                    {"jobs", study->runs.size()},
                    {"points", points}};
-  page.blocks.push_back(
-      TextBlock{{{options.out},
-                 {std::to_string(study->runs.size()) + (study->runs.size() == 1 ? " job" : " jobs"), Style::kDim},
-                 {std::to_string(points) + (points == 1 ? " point" : " points"), Style::kDim}}});
+  page.blocks.push_back(TextBlock{
+      {{options.out}, {Counted(study->runs.size(), "job"), Style::kDim}, {Counted(points, "point"), Style::kDim}}});
   for (std::string& next : NextSteps(options)) page.blocks.push_back(TextBlock{{{std::move(next)}}});
   session.printer().Print(page);
   return {};

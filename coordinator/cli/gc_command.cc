@@ -7,6 +7,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/views/views.h"
+#include "proto/base/counted.h"
 
 namespace sink::cli {
 namespace {
@@ -43,7 +44,7 @@ Outcome CollectGarbage(Session& session, const GcOptions& options) {
                    {"points_before", response->points_before()},
                    {"points_after", response->points_after()}};
   page.blocks.push_back(TextBlock{
-      {{std::to_string(response->jobs()) + (response->jobs() == 1 ? " job" : " jobs")},
+      {{Counted(response->jobs(), "job")},
        {FormatCount(static_cast<double>(gone)) + " of " + FormatCount(static_cast<double>(response->points_before())) +
         " points " + (options.dry_run ? "would go" : "are gone")}}});
   session.printer().Print(page);

@@ -9,6 +9,7 @@
 #include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/documents.h"
 #include "coordinator/cli/views/views.h"
+#include "proto/base/counted.h"
 
 namespace sink::cli {
 namespace {
@@ -83,8 +84,8 @@ Page LatestPage(const std::vector<v1::MetricPoint>& points) {
        ValueColumn("LEAST", "least", 2), ValueColumn("MOST", "most", 2), IntegerColumn("POINTS", "points", 3)},
       "no points yet"});
   if (with_nan > 0) {
-    const std::string note = std::to_string(with_nan) + (with_nan == 1 ? " metric has" : " metrics have") +
-                             " points that are NaN; LEAST and MOST are of the others";
+    const std::string note =
+        Counted(with_nan, "metric has", "metrics have") + " points that are NaN; LEAST and MOST are of the others";
     page.blocks.push_back(TextBlock{{Cell{note, Style::kRed}}});
   }
   return page;

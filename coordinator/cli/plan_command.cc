@@ -16,6 +16,7 @@
 #include "coordinator/cli/study/sweep_files.h"
 #include "coordinator/cli/views/views.h"
 #include "coordinator/report/claims.h"
+#include "proto/base/counted.h"
 
 namespace sink::cli {
 namespace {
@@ -84,19 +85,17 @@ void AddLimits(const ExpandedSweep& sweep, double attempt_hours, TextBlock* foot
                             std::to_string(sweep.devices) + " x " +
                             FormatDuration(absl::ToDoubleSeconds(sweep.max_time)) + " an attempt)"});
   if (retries > 0)
-    footer->pieces.push_back({at_most(attempt_hours * (1 + retries)) + " with " + std::to_string(retries) +
-                              (retries == 1 ? " retry" : " retries") + " a job"});
+    footer->pieces.push_back(
+        {at_most(attempt_hours * (1 + retries)) + " with " + Counted(retries, "retry", "retries") + " a job"});
 }
 
 // "about 1h12m on 2 devices as fast as those that were measured (14 % off a job)".
 std::string TimeText(const Totals& totals, const Speed& speed, int slots) {
   std::string text = "about " + FormatDuration(std::ceil(Makespan(totals.seconds, slots))) + " on " +
-                     std::to_string(slots) + (slots == 1 ? " device" : " devices") +
-                     " as fast as those that were measured (" + FormatFixed(100 * speed.typical_miss, 0) +
-                     " % off a job)";
+                     Counted(slots, "device") + " as fast as those that were measured (" +
+                     FormatFixed(100 * speed.typical_miss, 0) + " % off a job)";
   if (totals.untimed > 0)
-    text += ", and " + std::to_string(totals.untimed) +
-            (totals.untimed == 1 ? " more job that does" : " more jobs that do") + " not train";
+    text += ", and " + Counted(totals.untimed, "more job that does", "more jobs that do") + " not train";
   return text;
 }
 
@@ -193,16 +192,13 @@ Page PlanPage(const SweepFiles& files, const std::optional<Answer>& answer, cons
                                            const bool fresh = row["new"] == true;
                                            return {fresh ? "new" : "stored", fresh ? Style::kGreen : Style::kDim};
                                          }});
-  page.blocks.push_back(TextBlock{
-      {{sweep.name, Style::kBold}, {std::to_string(sweep.jobs.size()) + (sweep.jobs.size() == 1 ? " job" : " jobs")}}});
+  page.blocks.push_back(TextBlock{{{sweep.name, Style::kBold}, {Counted(sweep.jobs.size(), "job")}}});
   page.blocks.push_back(std::move(arithmetic));
   page.blocks.push_back(TextBlock{});
   page.blocks.push_back(TableBlock{"jobs", std::move(columns), "no jobs"});
   TextBlock footer;
   if (totals.different < sweep.jobs.size())
-    footer.pieces.push_back({std::to_string(totals.different) +
-                             (totals.different == 1 ? " different job" : " different jobs") +
-                             " (a repeated one is trained once)"});
+    footer.pieces.push_back({Counted(totals.different, "different job") + " (a repeated one is trained once)"});
   footer.pieces.push_back({FormatCount(totals.tokens) + " tokens"});
   if (totals.flops > 0)
     footer.pieces.push_back({FormatPower(totals.flops) + " FLOPs: about " + GpuTime(hours(totals.flops)) + " at " +
@@ -216,11 +212,10 @@ Page PlanPage(const SweepFiles& files, const std::optional<Answer>& answer, cons
   AddLimits(sweep, totals.attempt_hours, &footer);
   page.blocks.push_back(std::move(footer));
   if (const auto seeds = FewestSeeds(sweep); seeds && *seeds < report::kLeastSeeds) {
-    page.blocks.push_back(TextBlock{{{std::to_string(*seeds) + (*seeds == 1 ? " seed" : " seeds") +
-                                          " of a setting: the report will give no verdicts",
-                                      Style::kYellow},
-                                     {"they take " + std::to_string(report::kLeastSeeds) + "; say `replicas: " +
-                                      std::to_string(report::kLeastSeeds) + "` in the sweep or in a profile"}}});
+    page.blocks.push_back(
+        TextBlock{{{Counted(*seeds, "seed") + " of a setting: the report will give no verdicts", Style::kYellow},
+                   {"they take " + std::to_string(report::kLeastSeeds) +
+                    "; say `replicas: " + std::to_string(report::kLeastSeeds) + "` in the sweep or in a profile"}}});
   }
   return page;
 }
@@ -268,8 +263,7 @@ Page PageTogether(const PlanOptions& options, const std::optional<Speed>& speed,
   page.blocks.push_back(TableBlock{"sweeps", std::move(columns), "no sweeps"});
   TextBlock text;
   text.pieces.push_back({"together", Style::kBold});
-  text.pieces.push_back(
-      {std::to_string(totals.different) + (totals.different == 1 ? " different job" : " different jobs")});
+  text.pieces.push_back({Counted(totals.different, "different job")});
   text.pieces.push_back({FormatCount(totals.tokens) + " tokens"});
   if (totals.flops > 0)
     text.pieces.push_back({FormatPower(totals.flops) + " FLOPs: about " + GpuTime(hours) + " at " +

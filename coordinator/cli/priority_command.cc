@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "coordinator/cli/commands.h"
+#include "proto/base/counted.h"
 
 namespace sink::cli {
 namespace {
@@ -19,7 +20,7 @@ Outcome SetPriority(Session& session, const PriorityOptions& options) {
   if (!response.ok()) return FromStatus(response.status());
   Page page;
   page.document = {{"sweep", options.sweep}, {"priority", options.priority}, {"changed", response->changed()}};
-  const std::string jobs = std::to_string(response->changed()) + (response->changed() == 1 ? " job has" : " jobs have");
+  const std::string jobs = Counted(response->changed(), "job has", "jobs have");
   page.blocks.push_back(
       TextBlock{{{options.sweep + ":", Style::kBold},
                  {response->changed() == 0 ? "no job that has not ended had another priority"

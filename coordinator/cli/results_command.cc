@@ -7,6 +7,7 @@
 #include "coordinator/cli/study/whole_sweep.h"
 #include "coordinator/cli/views/received_json.h"
 #include "coordinator/cli/views/views.h"
+#include "proto/base/counted.h"
 #include "proto/pipe/metric_name.h"
 
 namespace sink::cli {
@@ -98,8 +99,7 @@ Outcome Results(Session& session, const ResultsOptions& options) {
   footer.pieces.push_back({"beside the paper's: sinkctl report " + sweep, Style::kDim});
   if (unfinished > 0)
     footer.pieces.push_back(
-        {std::to_string(unfinished) + (unfinished == 1 ? " job is" : " jobs are") + " not finished: values so far",
-         Style::kYellow});
+        {Counted(unfinished, "job is", "jobs are") + " not finished: values so far", Style::kYellow});
   page.blocks.push_back(std::move(footer));
   session.printer().Print(page);
   return {};

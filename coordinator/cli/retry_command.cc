@@ -5,6 +5,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/views.h"
+#include "proto/base/counted.h"
 #include "proto/files/random_id.h"
 
 namespace sink::cli {
@@ -53,8 +54,7 @@ Outcome Retry(Session& session, const RetryOptions& options) {
   page.blocks.push_back(
       TableBlock{"jobs", {JobIdColumn("id")}, "nothing to retry: no job has failed or was cancelled"});
   if (retried > 0)
-    page.blocks.push_back(
-        TextBlock{{{std::to_string(retried) + (retried == 1 ? " job runs" : " jobs run") + " again", Style::kBold}}});
+    page.blocks.push_back(TextBlock{{{Counted(retried, "job runs", "jobs run") + " again", Style::kBold}}});
   session.printer().Print(page);
   return {};
 }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/files/program.h"
+#include "proto/base/counted.h"
 
 namespace sink::cli {
 namespace {
@@ -61,7 +62,7 @@ Outcome Up(Session& session, const UpOptions& options) {
   if (session.json) {
     world.out << nlohmann::json{{"job", job}, {"nodes", options.nodes}}.dump() << "\n";
   } else {
-    world.out << "Slurm job " << job << ": " << options.nodes << (options.nodes == 1 ? " node" : " nodes") << "\n"
+    world.out << "Slurm job " << job << ": " << Counted(options.nodes, "node") << "\n"
               << "see them come:  squeue --job " << job << ";  sinkctl workers\n"
               << "let them go:    scancel --state=PENDING " << job << ";  scancel --signal=TERM --batch " << job
               << "\n";

@@ -9,6 +9,7 @@
 #include "coordinator/cli/study/sweep_files.h"
 #include "coordinator/cli/views/follow.h"
 #include "coordinator/cli/views/views.h"
+#include "proto/base/counted.h"
 #include "proto/files/random_id.h"
 
 namespace sink::cli {
@@ -49,7 +50,7 @@ absl::StatusOr<int> RetrySweep(Session& session, const std::string& sweep) {
 // Of those that are stored and have ended without success: how they would be queued again, or how many are now. What
 // early stopping stopped is not: that is what the sweep asked for.
 void AddEnded(int ended, const std::optional<int>& queued_again, Page* page) {
-  const auto jobs = [](int count) { return std::to_string(count) + (count == 1 ? " stored job" : " stored jobs"); };
+  const auto jobs = [](int count) { return Counted(count, "stored job"); };
   if (!queued_again && ended > 0)
     page->blocks.push_back(TextBlock{
         {{jobs(ended) + (ended == 1 ? " has" : " have") + " failed or been cancelled and will not run", Style::kYellow},
@@ -94,10 +95,9 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, const 
       TableBlock{"jobs",
                  {JobIdColumn("id"), TextColumn("EXPERIMENT", "experiment", 12, 1), std::move(label), std::move(added)},
                  ""});
-  TextBlock summary = {
-      {{response.sweep() + ": " + std::to_string(response.jobs_size()) +
-            (response.jobs_size() == 1 ? " job, " : " jobs, ") + std::to_string(response.added()) + " new",
-        Style::kBold}}};
+  TextBlock summary = {{{response.sweep() + ": " + Counted(response.jobs_size(), "job") + ", " +
+                             std::to_string(response.added()) + " new",
+                         Style::kBold}}};
   if (response.removed() > 0)
     summary.pieces.push_back(
         {"no longer named, and left to run: " + std::to_string(response.removed()) + " of an earlier version"});

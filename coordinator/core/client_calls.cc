@@ -19,6 +19,7 @@
 #include "coordinator/core/job_names.h"
 #include "coordinator/core/repeated.h"
 #include "coordinator/job/status_macros.h"
+#include "proto/base/counted.h"
 
 namespace sink {
 namespace {
@@ -220,8 +221,7 @@ absl::Status CheckEnded(store::Snapshot& rows, const std::string& sweep, const s
     live += !IsFinal(job.state) && !IsListedBeside(sweep, job);
   }
   if (live == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(live, live == 1 ? " job of " : " jobs of ", sweep,
-                                                    live == 1 ? " has" : " have",
+  return absl::FailedPreconditionError(absl::StrCat(Counted(live, "job"), " of ", sweep, live == 1 ? " has" : " have",
                                                     " not ended; cancel the sweep first"));
 }
 

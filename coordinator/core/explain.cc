@@ -8,6 +8,7 @@
 #include "coordinator/core/job_queries.h"
 #include "coordinator/core/schedule.h"
 #include "coordinator/job/status_macros.h"
+#include "proto/base/counted.h"
 
 namespace sink {
 namespace {
@@ -95,11 +96,6 @@ std::string HowItEnded(const JobDetails& details) {
   return said;
 }
 
-// "1 device", "2 free devices".
-std::string Devices(int count, const char* kind = "") {
-  return absl::StrCat(count, kind, count == 1 ? " device" : " devices");
-}
-
 // What keeps the job from these workers, all connected; empty: nothing.
 std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job) {
   const int group = job.group(), groups = job.devices / group;
@@ -113,18 +109,20 @@ std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job)
   }
   if (connected == 0) return "no worker is connected; start sink-worker on a machine";
   if (largest < group) {
-    return absl::StrCat("it needs ", Devices(group), " on one worker, and the largest connected one has ", largest);
+    return absl::StrCat("it needs ", Counted(group, "device"), " on one worker, and the largest connected one has ",
+                        largest);
   }
-  const std::string needs = absl::StrCat("it needs ", groups, " groups of ", Devices(group), ", each on one worker");
+  const std::string needs =
+      absl::StrCat("it needs ", groups, " groups of ", Counted(group, "device"), ", each on one worker");
   if (room < groups) return absl::StrCat(needs, ", and the connected workers have room for ", room);
   if (room_now < groups && groups > 1) {
     return absl::StrCat(needs, "; ", room_now, room_now == 1 ? " is" : " are",
                         " free now, and only jobs that will have ended before it can start may use them");
   }
   if (most_free < group) {
-    return absl::StrCat("it needs ", Devices(group, " free"), " on one worker; ",
+    return absl::StrCat("it needs ", Counted(group, "free device"), " on one worker; ",
                         most_free == 0 ? "none is free" : absl::StrCat("the most that one has free is ", most_free),
-                        " (", connected, connected == 1 ? " worker is connected)" : " workers are connected)");
+                        " (", Counted(connected, "worker is", "workers are"), " connected)");
   }
   return "";
 }
@@ -153,8 +151,7 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       const std::string offer = WhatWorkersOffer(workers, job);
       if (!offer.empty()) reasons.push_back(offer);
       SINK_ASSIGN_OR_RETURN(const int ahead, rows.CountAhead(job.id));
-      if (ahead > 0)
-        reasons.push_back(absl::StrCat(ahead, ahead == 1 ? " queued job goes" : " queued jobs go", " before it"));
+      if (ahead > 0) reasons.push_back(absl::StrCat(Counted(ahead, "queued job goes", "queued jobs go"), " before it"));
       if (reasons.empty())
         reasons.push_back("nothing holds it back: it starts as soon as a worker asks for work, within seconds");
       if (job.attempt > 0) {
@@ -187,7 +184,7 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       reasons.push_back(job.message);
       const int failures = job.failures.infra + job.failures.out_of_memory + job.failures.nan + job.failures.user;
       if (job.state == JobState::kFailed && failures > 0)
-        reasons.push_back(absl::StrCat("it had been tried again ", failures, failures == 1 ? " time" : " times"));
+        reasons.push_back(absl::StrCat("it had been tried again ", Counted(failures, "time")));
       reasons.push_back("sinkctl retry starts it again, from its newest checkpoint where it has one");
     }
     return absl::OkStatus();

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "coordinator/job/worker_state.h"
+#include "proto/base/counted.h"
 
 namespace sink::doctor {
 namespace {
@@ -37,8 +38,7 @@ class FleetDoctor {
 
   void Coordinator() {
     Say(Level::kGood, "coordinator",
-        absl::StrCat("answers at ", fleet_.address, " with ", fleet_.sweeps.sweeps_size(),
-                     fleet_.sweeps.sweeps_size() == 1 ? " sweep" : " sweeps"));
+        absl::StrCat("answers at ", fleet_.address, " with ", Counted(fleet_.sweeps.sweeps_size(), "sweep")));
     // One of before it told its version is older than this program.
     if (const std::string& version = fleet_.sweeps.version(); version != fleet_.version)
       Say(Level::kHint, "coordinator",
@@ -87,7 +87,7 @@ class FleetDoctor {
     if (findings_.size() == before)
       Say(Level::kGood, subject,
           absl::StrCat("connected, ", worker.devices(), " x ", worker.device_kind(), ", ", worker.devices_free(),
-                       " free, ", worker.sets_size(), worker.sets_size() == 1 ? " data set" : " data sets"));
+                       " free, ", Counted(worker.sets_size(), "data set")));
   }
 
   void Workers() {

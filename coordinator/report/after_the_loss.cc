@@ -13,7 +13,8 @@ namespace sink::report {
 Judgement JudgeAfterTheLoss(const Study& study, const Experiment& experiment) {
   Judgement judgement;
   judgement.measure = "steps from the loss to the sink";
-  const std::vector<Order> orders = OrderOfEmergence(study, experiment);
+  const Emerged emerged = RunsWithAnEmergedSink(study, experiment);
+  const std::vector<Order> orders = OrderOfEmergence(emerged);
   const auto loss =
       std::find_if(orders.begin(), orders.end(), [](const Order& order) { return order.quantity == Quantity::kLoss; });
   if (loss == orders.end() || loss->lag.empty()) {
@@ -30,7 +31,7 @@ Judgement JudgeAfterTheLoss(const Study& study, const Experiment& experiment) {
       "own in " +
       std::to_string(loss->before) + ", and after it in " + std::to_string(loss->after) + ", of " +
       std::to_string(loss->lag.size()) + " trainings in which a sink emerged: " + ShowEffect(effect);
-  const Summary gone = GoneAtTheSink(study, experiment, Quantity::kLoss);
+  const Summary gone = GoneAtTheSink(emerged, Quantity::kLoss);
   if (gone.n > 0) judgement.comparison += "; by then it has gone " + Fixed(100 * gone.mean, 0) + " % of its way";
   judgement.verdict = VerdictOf(effect);
   if (judgement.verdict == Verdict::kNotEnoughData)

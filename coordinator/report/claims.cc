@@ -14,6 +14,7 @@
 #include "coordinator/report/measures.h"
 #include "coordinator/report/places.h"
 #include "coordinator/report/samples.h"
+#include "proto/base/counted.h"
 #include "proto/pipe/metric_name.h"
 
 namespace sink::report {
@@ -347,7 +348,7 @@ class ClaimJudge {
     const int waiting = IsPaper() ? 0 : Unfinished(where);
     if (waiting == 0 || judgement.verdict != Verdict::kHolds) return judgement;
     judgement.verdict = Verdict::kNotEnoughData;
-    judgement.remark = std::to_string(waiting) + (waiting == 1 ? " setting" : " settings") + " without a result";
+    judgement.remark = Counted(waiting, "setting") + " without a result";
     judgement.comparison += "; " + judgement.remark;
     return judgement;
   }

@@ -16,6 +16,7 @@
 #include "coordinator/report/removal.h"
 #include "coordinator/report/sections.h"
 #include "coordinator/report/takeaways.h"
+#include "proto/base/counted.h"
 #include "proto/pipe/metric_name.h"
 
 namespace sink::report {
@@ -237,9 +238,9 @@ void AddWhen(const Study& all, const Palette& palette, Document* document) {
       document->blocks.push_back(FigureBlock{{"base-alpha_1", chart->title + ". " + chart->description, *chart}});
     }
   }
-  const Experiment every = AllSettings(all);
-  const std::vector<Order> orders = OrderOfEmergence(all, every);
-  AddOrder(all, every, orders, document);
+  const Emerged emerged = RunsWithAnEmergedSink(all, AllSettings(all));
+  const std::vector<Order> orders = OrderOfEmergence(emerged);
+  AddOrder(emerged, orders, document);
   if (const std::optional<IntervalChart> chart = OrderChart(orders, "all runs"))
     document->blocks.push_back(FigureBlock{{"order", chart->title + ". " + chart->description, *chart}});
 }

@@ -9,6 +9,7 @@
 #include "coordinator/report/measures.h"
 #include "coordinator/report/repeats.h"
 #include "coordinator/report/samples.h"
+#include "proto/base/counted.h"
 #include "proto/pipe/metric_name.h"
 
 namespace sink::report {
@@ -169,8 +170,7 @@ std::string ShowOnsets(const Onsets& onsets) {
                                     {from_start, " from the start"}})
     if (count > 0) notes += (notes.empty() ? "" : ", ") + std::to_string(count) + what;
   const std::string in = "in " + (onsets.steps.empty() ? "none" : std::to_string(onsets.steps.size())) + " of " +
-                         std::to_string(onsets.runs) + (onsets.runs == 1 ? " run" : " runs") +
-                         (notes.empty() ? "" : " (" + notes + ")");
+                         Counted(onsets.runs, "run") + (notes.empty() ? "" : " (" + notes + ")");
   const auto tokens = [&onsets](double step, const char* before, const char* after) {
     if (!onsets.tokens_a_step) return std::string();
     return before + TokenText(step * static_cast<double>(*onsets.tokens_a_step)) + " tokens" + after;
@@ -252,8 +252,7 @@ std::optional<double> HalfWay(const Run& run, Quantity quantity) {
   return step;
 }
 
-std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experiment) {
-  const Emerged emerged = RunsWithAnEmergedSink(study, experiment);
+std::vector<Order> OrderOfEmergence(const Emerged& emerged) {
   std::vector<Order> orders;
   for (const Quantity quantity : {Quantity::kLoss, Quantity::kHiddenNorm, Quantity::kKeyNorm, Quantity::kValueNorm}) {
     Order order;
@@ -291,9 +290,9 @@ std::string OrderText(const Order& order) {
   return "not decided";
 }
 
-Summary GoneAtTheSink(const Study& study, const Experiment& experiment, Quantity quantity) {
+Summary GoneAtTheSink(const Emerged& emerged, Quantity quantity) {
   std::vector<double> shares;
-  for (const std::vector<const Run*>& runs : RunsWithAnEmergedSink(study, experiment).settings)
+  for (const std::vector<const Run*>& runs : emerged.settings)
     for (const Run* run : runs) {
       const std::optional<double> sink = HalfWay(*run, Quantity::kSink);
       if (!sink || !HalfWay(*run, quantity)) continue;  // the quantity goes no way

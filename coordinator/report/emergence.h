@@ -56,7 +56,7 @@ std::string ShowOnsets(const Onsets& onsets);
 bool ThereFromTheStart(const Run& run);
 
 // The runs of an experiment that end with a sink which emerged in training and stayed, each training once: the longest
-// where others only begin as it does.
+// where others only begin as it does. They are the study's own, which must outlive this.
 struct Emerged {
   std::vector<std::vector<const Run*>> settings;  // those of each setting that has any
   int runs = 0;
@@ -80,13 +80,13 @@ struct Order {
   std::optional<Interval> interval;  // of the mean lag, 95 %
   double every = 0;                  // steps between measurements
 };
-// Of the quantities that some run of RunsWithAnEmergedSink measures.
-std::vector<Order> OrderOfEmergence(const Study& study, const Experiment& experiment);
+// Of the quantities that some of the runs measure.
+std::vector<Order> OrderOfEmergence(const Emerged& emerged);
 // "before the sink", "after the sink", "not decided": by the interval; of fewer than three runs never decided.
 std::string OrderText(const Order& order);
 
 // Of the same runs: the share of its way that a quantity has gone at the step at which the sink has gone half of its
 // own. A loss is half way down before anything else happens; this says how far down it is when the sink comes.
-Summary GoneAtTheSink(const Study& study, const Experiment& experiment, Quantity quantity);
+Summary GoneAtTheSink(const Emerged& emerged, Quantity quantity);
 
 }  // namespace sink::report

@@ -261,7 +261,8 @@ class FigureMaker {
   }
 
   void AddOrder() {
-    std::optional<IntervalChart> chart = OrderChart(OrderOfEmergence(study_, experiment_), experiment_.name);
+    const std::vector<Order> orders = OrderOfEmergence(RunsWithAnEmergedSink(study_, experiment_));
+    std::optional<IntervalChart> chart = OrderChart(orders, experiment_.name);
     if (chart) Add("order", "What comes before the sink", *std::move(chart));
   }
 

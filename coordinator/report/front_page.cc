@@ -6,12 +6,9 @@
 #include <utility>
 
 #include "coordinator/report/recipe.h"
+#include "proto/base/counted.h"
 
 namespace sink::report {
-
-std::string Counted(size_t count, const std::string& what) {
-  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
-}
 
 std::string CountsText(const std::vector<Verdicts::Item>& items) {
   std::map<Verdict, int> counts;

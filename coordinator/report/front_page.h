@@ -16,9 +16,6 @@ void AddFrontPage(const Study& study, const std::vector<ExperimentResult>& resul
 // How the runs were trained, beside how the paper trained its own.
 void AddRecipes(const Study& study, Document* document);
 
-// "1 takeaway", "2 takeaways".
-std::string Counted(size_t count, const std::string& what);
-
 // "Hold here: 12. Do not hold: 7. Not enough data: 9."
 std::string CountsText(const std::vector<Verdicts::Item>& items);
 

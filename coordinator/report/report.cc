@@ -404,7 +404,8 @@ Json ReportJson(const Study& study, const std::vector<ExperimentResult>& results
                            {"comparison", item.judgement.comparison},
                            {"paper", item.judgement.paper}});
     Json order = Json::array();
-    for (const Order& one : OrderOfEmergence(study, *result.experiment)) order.push_back(OrderJson(one));
+    for (const Order& one : OrderOfEmergence(RunsWithAnEmergedSink(study, *result.experiment)))
+      order.push_back(OrderJson(one));
     experiments.push_back({{"name", result.experiment->name},
                            {"rows", std::move(rows)},
                            {"takeaways", std::move(takeaways)},

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "coordinator/report/measures.h"
+#include "proto/base/counted.h"
 #include "proto/pipe/failure_class.h"
 
 namespace sink::report {
@@ -51,20 +52,16 @@ Flaws FlawsOf(const Study& study, const std::vector<const Point*>& points) {
 }
 
 std::string WhyNoSample(const Flaws& flaws) {
-  if (flaws.cancelled > 0)
-    return std::to_string(flaws.cancelled) + (flaws.cancelled == 1 ? " run was" : " runs were") +
-           " cancelled or stopped early";
+  if (flaws.cancelled > 0) return Counted(flaws.cancelled, "run was", "runs were") + " cancelled or stopped early";
   if (flaws.mixed_data) return "not all on the same data";
   return flaws.mostly_diverged ? "more than half of a setting's seeds diverged" : "";
 }
 
 std::string SeedsWithoutValue(const Flaws& flaws) {
-  const auto seeds = [](int count) { return std::to_string(count) + (count == 1 ? " seed" : " seeds"); };
-  std::string text = flaws.diverged > 0 ? seeds(flaws.diverged) + " diverged" : "";
+  std::string text = flaws.diverged > 0 ? Counted(flaws.diverged, "seed") + " diverged" : "";
   if (!flaws.all_diverged.empty()) text += " (all of " + flaws.all_diverged + ")";
   if (flaws.awaited > 0)
-    text +=
-        (text.empty() ? "" : ", ") + seeds(flaws.awaited) + (flaws.awaited == 1 ? " is" : " are") + " still to come";
+    text += (text.empty() ? "" : ", ") + Counted(flaws.awaited, "seed is", "seeds are") + " still to come";
   return text;
 }
 

@@ -9,6 +9,7 @@
 
 #include "coordinator/report/measures.h"
 #include "coordinator/report/removal.h"
+#include "proto/base/counted.h"
 
 namespace sink::report {
 namespace {
@@ -28,7 +29,7 @@ std::string CountedRuns(const Emerged& emerged) {
                                     {emerged.unconfirmed, " with one at the last measurement alone"},
                                     {emerged.repeats, " that repeat another training or only go on with it"}})
     if (count > 0) others += (others.empty() ? "" : ", ") + std::to_string(count) + what;
-  return std::to_string(emerged.runs) + (emerged.runs == 1 ? " run is" : " runs are") + " counted" +
+  return Counted(emerged.runs, "run is", "runs are") + " counted" +
          (others.empty() ? "." : "; not counted are " + others + ".");
 }
 
@@ -129,7 +130,7 @@ OnsetTable TableOfOnsets(const Study& study, const std::vector<Line>& lines) {
   return onsets;
 }
 
-void AddOrder(const Study& study, const Experiment& experiment, const std::vector<Order>& orders, Document* document) {
+void AddOrder(const Emerged& emerged, const std::vector<Order>& orders, Document* document) {
   if (orders.empty()) return;
   DataTable table;
   table.columns = {"Goes half of its way",     "", "steps before the sink, 95 %", "before", "after", "together",
@@ -144,13 +145,13 @@ void AddOrder(const Study& study, const Experiment& experiment, const std::vecto
                           NumberCell(std::to_string(order.before)),
                           NumberCell(std::to_string(order.after)),
                           NumberCell(std::to_string(runs - order.before - order.after)),
-                          NumberCell(GoneText(GoneAtTheSink(study, experiment, order.quantity)))});
+                          NumberCell(GoneText(GoneAtTheSink(emerged, order.quantity)))});
   }
   document->blocks.push_back(
       Paragraph{"What comes first, over the runs that end with a sink which emerged in training: the step at which a "
                 "quantity has gone half of its way from its first value to its last for good, against the same step of "
                 "alpha_1 of the strongest head; and how much of its way it has gone by then. " +
-                CountedRuns(RunsWithAnEmergedSink(study, experiment)) +
+                CountedRuns(emerged) +
                 (orders.size() > 1 ? " The intervals are not widened for the number of quantities." : "")});
   document->blocks.push_back(std::move(table));
 }
@@ -178,7 +179,8 @@ void AddEmergence(const Study& study, const Experiment& experiment, const Palett
                         "not emerge."
                       : "")});
   document->blocks.push_back(std::move(onsets.table));
-  AddOrder(study, experiment, OrderOfEmergence(study, experiment), document);
+  const Emerged emerged = RunsWithAnEmergedSink(study, experiment);
+  AddOrder(emerged, OrderOfEmergence(emerged), document);
 }
 
 }  // namespace sink::report

@@ -28,8 +28,7 @@ struct OnsetTable {
 };
 OnsetTable TableOfOnsets(const Study& study, const std::vector<Line>& lines);
 
-// What comes before the sink among the runs of an experiment, of which `orders` are: a sentence and a table. Nothing
-// for no orders.
-void AddOrder(const Study& study, const Experiment& experiment, const std::vector<Order>& orders, Document* document);
+// What comes before the sink among these runs, of which `orders` are: a sentence and a table. Nothing for no orders.
+void AddOrder(const Emerged& emerged, const std::vector<Order>& orders, Document* document);
 
 }  // namespace sink::report

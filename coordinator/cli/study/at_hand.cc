@@ -5,6 +5,7 @@
 
 #include "coordinator/cli/views/documents.h"
 #include "coordinator/cli/views/views.h"
+#include "proto/base/counted.h"
 
 namespace sink::cli {
 
@@ -28,12 +29,9 @@ Json ToJson(const AtHand& at_hand) {
 
 std::string AtHandText(const AtHand& at_hand) {
   if (at_hand.workers == 0) return "no worker is at hand that is given jobs";
-  const auto number = [](int count, const std::string& thing) {
-    return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
-  };
-  return number(at_hand.workers, "worker") + " with " + number(at_hand.devices, "device") +
+  return Counted(at_hand.workers, "worker") + " with " + Counted(at_hand.devices, "device") +
          (at_hand.workers == 1 ? " is at hand: " : " are at hand: ") +
-         (at_hand.jobs == 0 ? "none has room for one of these jobs" : number(at_hand.jobs, "job") + " at once");
+         (at_hand.jobs == 0 ? "none has room for one of these jobs" : Counted(at_hand.jobs, "job") + " at once");
 }
 
 }  // namespace sink::cli

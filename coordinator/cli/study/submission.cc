@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "proto/base/counted.h"
 #include "proto/files/random_id.h"
 
 namespace sink::cli {
@@ -16,8 +17,7 @@ std::string Short(const std::string& content) { return content.substr(0, kShownD
 
 // "no connected worker has 2 data sets: a, b"
 std::string Missing(const std::string& thing, const google::protobuf::RepeatedPtrField<std::string>& names) {
-  return absl::StrCat("no connected worker has ", names.size(), " ", thing,
-                      names.size() == 1 ? ": " : "s: ", absl::StrJoin(names, ", "));
+  return absl::StrCat("no connected worker has ", Counted(names.size(), thing), ": ", absl::StrJoin(names, ", "));
 }
 
 Json NamesJson(const google::protobuf::RepeatedPtrField<std::string>& names) {
@@ -34,11 +34,11 @@ TextBlock DifferingBlock(const v1::DifferingSet& set) {
 }
 
 TextBlock ChangedBlock(const v1::ChangedSet& set) {
-  return {{{absl::StrCat("data set ", set.name(), " has changed: ", set.jobs(), set.jobs() == 1 ? " job" : " jobs",
-                         " stored already ran on ", Short(set.content_then()), ", workers now have ",
-                         Short(set.content_now())),
-            Style::kYellow},
-           {"what is stored stays as it is; a job goes on only on the data it began with"}}};
+  return {
+      {{absl::StrCat("data set ", set.name(), " has changed: ", Counted(set.jobs(), "job"), " stored already ran on ",
+                     Short(set.content_then()), ", workers now have ", Short(set.content_now())),
+        Style::kYellow},
+       {"what is stored stays as it is; a job goes on only on the data it began with"}}};
 }
 
 }  // namespace

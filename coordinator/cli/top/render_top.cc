@@ -5,6 +5,7 @@
 
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/views/views.h"
+#include "proto/base/counted.h"
 
 namespace sink::cli {
 namespace {
@@ -178,9 +179,8 @@ std::string Headline(const TopState& state, int width, bool color) {
     devices += worker["devices"].get<size_t>();
     in_use += worker["devices"].get<size_t>() - worker["devices_free"].get<size_t>();
   }
-  std::string text = "sink at " + state.coordinator + "  " + std::to_string(connected) +
-                     (connected == 1 ? " worker" : " workers") + ", " + std::to_string(in_use) + "/" +
-                     std::to_string(devices) + " devices in use";
+  std::string text = "sink at " + state.coordinator + "  " + Counted(connected, "worker") + ", " +
+                     std::to_string(in_use) + "/" + std::to_string(devices) + " devices in use";
   const std::string time = FormatTime(state.now_ms);
   const int gap = width - DisplayWidth(text) - DisplayWidth(time);
   if (gap >= 2 && width < 1000) text += std::string(static_cast<size_t>(gap), ' ') + time;

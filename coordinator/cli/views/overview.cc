@@ -5,6 +5,7 @@
 
 #include "coordinator/cli/views/views.h"
 #include "coordinator/job/worker_state.h"
+#include "proto/base/counted.h"
 
 namespace sink::cli {
 namespace {
@@ -48,7 +49,7 @@ WorkerCounts CountWorkers(const Overview& overview) {
 
 std::vector<Cell> WorkersLine(const Overview& overview) {
   const WorkerCounts counts = CountWorkers(overview);
-  std::vector<Cell> line = {{std::to_string(counts.connected) + (counts.connected == 1 ? " worker" : " workers")}};
+  std::vector<Cell> line = {{Counted(counts.connected, "worker")}};
   if (counts.connected > 0)
     line.push_back(
         {std::to_string(counts.devices - counts.free) + "/" + std::to_string(counts.devices) + " devices in use"});

@@ -40,6 +40,9 @@ Study Emerging(int seeds = 3) {
   return study;
 }
 
+// Of its only experiment.
+Emerged SinksOf(const Study& study) { return RunsWithAnEmergedSink(study, study.experiments[0]); }
+
 TEST(Emergence, IsTheStepFromWhichAThresholdIsKept) {
   const Study study = Emerging();
   const Onsets alpha = AlphaOnsets(study, study.experiments[0].points[0], 0.3);
@@ -80,10 +83,10 @@ TEST(Emergence, ALastMeasurementAloneDoesNotShowThatASinkStays) {
   const Onsets onsets = AlphaOnsets(study, study.experiments[0].points[0], 0.3);
   EXPECT_THAT(onsets.steps, ElementsAre(300, 400));
   EXPECT_EQ(ShowOnsets(onsets), "step 400 (300 to 400), 205k tokens, in 2 of 3 runs (1 at the last measurement alone)");
-  const Emerged emerged = RunsWithAnEmergedSink(study, study.experiments[0]);
+  const Emerged emerged = SinksOf(study);
   EXPECT_EQ(emerged.runs, 2);
   EXPECT_EQ(emerged.unconfirmed, 1);
-  EXPECT_EQ(OrderOfEmergence(study, study.experiments[0])[0].before, 2);
+  EXPECT_EQ(OrderOfEmergence(emerged)[0].before, 2);
 }
 
 TEST(Emergence, ASinkAtStepZeroIsThereFromTheStartAndHasNotEmerged) {
@@ -92,12 +95,12 @@ TEST(Emergence, ASinkAtStepZeroIsThereFromTheStartAndHasNotEmerged) {
   study.runs[testing::Id(0)].curves["alpha_max/1"] = Steps(std::vector<double>(10, 0.8));
   EXPECT_EQ(ShowOnsets(AlphaOnsets(study, point, 0.3)),
             "step 400 (0 to 500), 205k tokens, in 3 of 3 runs (1 from the start)");
-  const Emerged emerged = RunsWithAnEmergedSink(study, study.experiments[0]);
+  const Emerged emerged = SinksOf(study);
   EXPECT_EQ(emerged.runs, 2);
   EXPECT_EQ(emerged.from_start, 1);
   for (auto& [id, run] : study.runs) run.curves["alpha_max/1"] = Steps({0.4, 0.4, 0.4, 0.4, 0.4, 0.9, 0.9, 0.9});
   EXPECT_EQ(ShowOnsets(AlphaOnsets(study, point, 0.3)), "there from the start, in 3 of 3 runs");
-  EXPECT_TRUE(OrderOfEmergence(study, study.experiments[0]).empty());
+  EXPECT_TRUE(OrderOfEmergence(SinksOf(study)).empty());
   for (auto& [id, run] : study.runs) run.curves["alpha_max/1"].erase(run.curves["alpha_max/1"].begin());
   EXPECT_FALSE(ThereFromTheStart(study.run(testing::Id(0))));  // nobody looked at step 0
 }
@@ -156,7 +159,7 @@ TEST(Emergence, TwoSettingsThatDisagreeDecideNoOrder) {
   const auto order = [](const std::vector<std::vector<double>>& losses) {
     Study study = Emerging();
     AddSetting(&study, losses);
-    return OrderText(OrderOfEmergence(study, study.experiments[0])[0]);
+    return OrderText(OrderOfEmergence(SinksOf(study))[0]);
   };
   EXPECT_EQ(order({early, early, early}), "before the sink");
   EXPECT_EQ(order({late, late, late}), "not decided");
@@ -173,7 +176,7 @@ TEST(Emergence, EqualLagsOfSettingsAreNotCertain) {
     testing::Set(&run.settings, "eval.every", 100);
     testing::AddPoint(&study, std::to_string(setting), {run});
   }
-  const Order loss = OrderOfEmergence(study, study.experiments[0])[0];
+  const Order loss = OrderOfEmergence(SinksOf(study))[0];
   EXPECT_EQ(loss.mean, 200);
   ASSERT_TRUE(loss.interval.has_value());  // each known up to 100 sqrt(2): 4.303 x 40.8 / sqrt(3)
   EXPECT_NEAR(loss.interval->high, 200 + 101.4, 0.1);
@@ -190,7 +193,7 @@ TEST(Emergence, SeedsOfOneSettingAreNoDrawsOfWhatSettingsDo) {
     runs.push_back(run);
   }
   testing::AddPoint(&study, "b", runs);
-  const Order loss = OrderOfEmergence(study, study.experiments[0])[0];
+  const Order loss = OrderOfEmergence(SinksOf(study))[0];
   EXPECT_EQ(loss.before, 6);
   ASSERT_TRUE(loss.interval.has_value());  // of three runs, not of six: 300 plus or minus 4.303 x 100 / sqrt(3)
   EXPECT_NEAR(loss.interval->low, 300 - 248.4, 0.1);
@@ -209,7 +212,7 @@ Emerged Twice(Change change) {
     change(&again.back());
   }
   testing::AddPoint(&study, "b", again);
-  return RunsWithAnEmergedSink(study, study.experiments[0]);
+  return SinksOf(study);
 }
 
 TEST(Emergence, AWindowAsLongAsTheSequenceIsNone) {
@@ -253,7 +256,7 @@ TEST(Emergence, OfTrainingsThatAreOneTheLongestCounts) {
     for (auto& [name, curve] : longer.curves) curve.push_back({1800, curve.back().value, 1});
   }
   testing::AddPoint(&study, "longer", again);
-  const Emerged emerged = RunsWithAnEmergedSink(study, study.experiments[0]);
+  const Emerged emerged = SinksOf(study);
   ASSERT_EQ(emerged.settings.size(), 1u);
   ASSERT_EQ(emerged.settings[0].size(), 3u);
   for (const report::Run* run : emerged.settings[0]) EXPECT_EQ(run->step, 1800);
@@ -271,7 +274,7 @@ TEST(Emergence, HalfOfTheWayIsComparedAcrossQuantities) {
 
 TEST(Emergence, OrderIsDecidedByTheIntervalOverRunsWithASink) {
   Study study = Emerging();
-  std::vector<Order> orders = OrderOfEmergence(study, study.experiments[0]);
+  std::vector<Order> orders = OrderOfEmergence(SinksOf(study));
   ASSERT_EQ(orders.size(), 3u);  // keys were not measured
   EXPECT_EQ(orders[0].quantity, Quantity::kLoss);
   EXPECT_EQ(orders[0].before, 3);
@@ -279,20 +282,20 @@ TEST(Emergence, OrderIsDecidedByTheIntervalOverRunsWithASink) {
   EXPECT_EQ(OrderText(orders[1]), "after the sink");
   EXPECT_EQ(OrderText(orders[2]), "not decided");                       // values went no way
   study.runs[testing::Id(0)].curves["alpha_max/1"].back().value = 0.1;  // no sink in the end
-  orders = OrderOfEmergence(study, study.experiments[0]);
+  orders = OrderOfEmergence(SinksOf(study));
   EXPECT_EQ(orders[0].before, 2);
   EXPECT_EQ(OrderText(orders[0]), "not decided");
 }
 
 TEST(Emergence, SaysHowFarALossHasFallenWhenTheSinkComes) {
   Study study = Emerging();
-  const Summary loss = GoneAtTheSink(study, study.experiments[0], Quantity::kLoss);
+  const Summary loss = GoneAtTheSink(SinksOf(study), Quantity::kLoss);
   EXPECT_EQ(loss.n, 3);  // 2.6, 2.7 and 2.8 of 3 nats, at steps 300, 400 and 500
   EXPECT_NEAR(loss.mean, 0.9, 1e-9);
   EXPECT_NEAR(loss.least, 2.6 / 3, 1e-9);
-  EXPECT_EQ(GoneAtTheSink(study, study.experiments[0], Quantity::kValueNorm).n, 0);  // went no way
+  EXPECT_EQ(GoneAtTheSink(SinksOf(study), Quantity::kValueNorm).n, 0);  // went no way
   for (auto& [id, run] : study.runs) run.curves["alpha_max/1"].back().value = 0.1;
-  EXPECT_EQ(GoneAtTheSink(study, study.experiments[0], Quantity::kLoss).n, 0);
+  EXPECT_EQ(GoneAtTheSink(SinksOf(study), Quantity::kLoss).n, 0);
 }
 
 }  // namespace

@@ -267,7 +267,7 @@ TEST(Figures, WhatComesFirstIsDrawnInsideItsInterval) {
     study.runs[testing::Id(n)].curves["validation_loss/all"] = {{0, 5, 1}, {50, 2, 1}, {100, 2, 1}};
   for (const int n : {1, 2, 3})
     study.runs[testing::Id(n)].curves["alpha_max/1"] = {{0, 0, 1}, {50, 0, 1}, {75, 0.9, 1}, {100, 0.9, 1}};
-  const std::vector<Order> orders = OrderOfEmergence(study, study.experiments[0]);
+  const std::vector<Order> orders = OrderOfEmergence(RunsWithAnEmergedSink(study, study.experiments[0]));
   const auto chart = OrderChart(orders, "here");
   ASSERT_TRUE(chart.has_value());
   EXPECT_EQ(chart->rows[0].value, orders[0].mean);
