@@ -8,11 +8,6 @@
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
-namespace {
-
-constexpr size_t kMostPassedOver = 16;  // of one question, so that it stays cheap
-
-}  // namespace
 
 bool CouldHold(const std::vector<const Worker*>& workers, const Job& job) {
   absl::flat_hash_map<std::string, int> devices;  // by kind

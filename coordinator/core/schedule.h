@@ -40,6 +40,9 @@ bool CouldHold(const std::vector<const Worker*>& workers, const Job& job);
 
 class Schedule {
  public:
+  // So many jobs that are for other workers may others go before, of one question, which stays cheap.
+  static constexpr size_t kMostPassedOver = 16;
+
   // A job to start now: the worker that asks leads it.
   struct Start {
     Job job;

@@ -142,6 +142,7 @@ grpc::Status ClientServiceImpl::GetJob(grpc::ServerContext* context, const v1::G
   const auto details = queries_->GetJob(request->id());
   if (!details.ok()) return fail_stop_->Answer(details.status());
   ToProto(*details, response);
+  AddWarning(*disk_, response);
   return grpc::Status::OK;
 }
 

@@ -1,6 +1,8 @@
 // A job in full, for its page.
 //
-// whole  {"details": GetJobResponse, "why": WhyJobResponse without its job}; it is told whole each time
+// whole  {"details": GetJobResponse without its warnings, which are reasons here, "why": WhyJobResponse without its
+// job};
+//        it is told whole each time
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -50,6 +52,7 @@ class JobTopic final : public Topic {
       explanation.reasons.insert(explanation.reasons.begin(), std::move(warning));
     v1::GetJobResponse job;
     ToProto(details, &job);
+    job.set_disk_full(sources_.disk->full());
     v1::WhyJobResponse why;
     ToProto(explanation, &why);
     why.clear_job();

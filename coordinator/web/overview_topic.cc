@@ -80,9 +80,11 @@ class OverviewTopic final : public Topic {
       if (places == sweeps_of_.end()) continue;
       for (const std::string& name : places->second) changed[name].push_back(id);
     }
+    const bool full = sources_.disk->full();
+    const bool turned = std::exchange(disk_full_, full) != full;
     for (const Sweep& sweep : listed) {
       if (news.unknown || news.HasSweep(sweep.name)) Forget(sweep.name);
-      SINK_ASSIGN_OR_RETURN(const bool is_new, Refresh(sweep, changed[sweep.name]));
+      SINK_ASSIGN_OR_RETURN(const bool is_new, Refresh(sweep, changed[sweep.name], turned));
       if (is_new) absl::StrAppend(&seen.sweeps, seen.sweeps.empty() ? "" : ",", sweeps_[sweep.name].json);
     }
     return seen;
@@ -99,10 +101,11 @@ class OverviewTopic final : public Topic {
   }
 
   // Whether it is another one now than was shown. One that is deleted between two reads is missing at the next look.
-  absl::StatusOr<bool> Refresh(const Sweep& sweep, const std::vector<std::string>& ids) {
+  // `turned`: the disk is full and was not, or the other way round.
+  absl::StatusOr<bool> Refresh(const Sweep& sweep, const std::vector<std::string>& ids, bool turned) {
     const bool first = !sweeps_.contains(sweep.name);
     Shown& shown = sweeps_[sweep.name];
-    if (!first && ids.empty() && shown.counts == sweep.jobs_by_state) return false;
+    if (!first && !turned && ids.empty() && shown.counts == sweep.jobs_by_state) return false;
     const auto put = [&](const Job& job) {
       if (first) sweeps_of_[job.id].push_back(sweep.name);
       shown.totals.Put(job);
@@ -115,8 +118,8 @@ class OverviewTopic final : public Topic {
     shown.counts = sweep.jobs_by_state;
     v1::Sweep message;
     ToProto(sweep, &message);
-    shown.json =
-        absl::StrCat("{\"sweep\":", ToJson(message), ",\"totals\":", shown.totals.Json(sources_.now().unix_ms), "}");
+    shown.json = absl::StrCat("{\"sweep\":", ToJson(message),
+                              ",\"totals\":", shown.totals.Json(sources_.now().unix_ms, disk_full_), "}");
     return true;
   }
 
@@ -137,6 +140,7 @@ class OverviewTopic final : public Topic {
   std::map<std::string, Shown> sweeps_;
   absl::flat_hash_map<std::string, std::vector<std::string>> sweeps_of_;  // names, by job
   std::string fleet_;                                                     // as JSON
+  bool disk_full_ = false;                                                // as the totals that are shown say it
   std::string warning_;
 };
 

@@ -80,8 +80,9 @@ class SweepTopic final : public Topic {
       metrics = absl::StrCat(",\"metrics\":[", metrics, "]");
       metrics_told_ = metrics_.size();
     }
-    return absl::StrCat("{\"sweep\":", ToJson(message), ",\"totals\":", totals_.Json(sources_.now().unix_ms), columns,
-                        ",\"jobs\":[", rows, "]", metrics, ",\"warning\":", Quoted(warning_), "}");
+    const std::string totals = totals_.Json(sources_.now().unix_ms, sources_.disk->full());
+    return absl::StrCat("{\"sweep\":", ToJson(message), ",\"totals\":", totals, columns, ",\"jobs\":[", rows, "]",
+                        metrics, ",\"warning\":", Quoted(warning_), "}");
   }
 
   const TopicSources sources_;

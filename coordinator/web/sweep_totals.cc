@@ -40,12 +40,14 @@ void SweepTotals::Put(const Job& job) {
   alpha_maxs_[place->second] = progress.latest.Find("alpha_max/1").value_or(NAN);
 }
 
-std::string SweepTotals::Json(int64_t now_ms) const {
+std::string SweepTotals::Json(int64_t now_ms, bool disk_full) const {
   double all = 0, done = 0, rate = 0, alpha_max = NAN;
   int running = 0, measured = 0, sinks = 0;
+  bool ended = true;
   for (const PacedJob& job : jobs_) {
     all += static_cast<double>(job.max_steps);
     done += static_cast<double>(IsFinal(job.state) ? job.max_steps : job.step);
+    ended &= IsFinal(job.state);
     if (job.state != JobState::kRunning) continue;
     ++running;
     rate += job.tokens_per_second;
@@ -56,7 +58,8 @@ std::string SweepTotals::Json(int64_t now_ms) const {
     sinks += alpha > kSinkAlpha ? 1 : 0;
     alpha_max = std::isnan(alpha_max) ? alpha : std::max(alpha_max, alpha);
   }
-  const std::optional<TimeLeft> left = EstimateTimeLeft(jobs_, now_ms);
+  std::optional<TimeLeft> left;
+  if (!disk_full || ended) left = EstimateTimeLeft(jobs_, now_ms);
   std::string json = "{\"fraction\":";
   AppendNumber(all > 0 ? done / all : NAN, &json);
   json += ",\"eta_seconds\":";
@@ -66,7 +69,7 @@ std::string SweepTotals::Json(int64_t now_ms) const {
   json += ",\"eta_seconds_most\":";
   AppendNumber(left ? left->most : NAN, &json);
   json += ",\"tokens_per_second\":";
-  AppendNumber(rate, &json);
+  AppendNumber(disk_full ? NAN : rate, &json);
   absl::StrAppend(&json, ",\"running\":", running, ",\"measured\":", measured, ",\"sinks\":", sinks, ",\"alpha_max\":");
   AppendNumber(alpha_max, &json);
   return json += "}";

@@ -1,8 +1,8 @@
 // What the jobs of a sweep come to: how far they are, when they will be over, what they found so far. One thread.
 //
 // As JSON: fraction of all steps that are done; eta_seconds with eta_seconds_least and eta_seconds_most
-// (job/time_left.h; null: unknown); tokens_per_second and running, of the jobs that run; measured (jobs that measured
-// alpha_1), sinks (those of them whose strongest head has it above 0.3), alpha_max (the largest).
+// (job/time_left.h; null: unknown); tokens_per_second (null: unknown) and running, of the jobs that run; measured (jobs
+// that measured alpha_1), sinks (those of them whose strongest head has it above 0.3), alpha_max (the largest).
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,9 @@ class SweepTotals {
  public:
   // A job as it is now; its first membership is its place in this sweep.
   void Put(const Job& job);
-  std::string Json(int64_t now_ms) const;
+  // `disk_full`: the coordinator's. Jobs may stand still then, and how fast they were would stay; it is unknown, and so
+  // is the end of those that have not ended.
+  std::string Json(int64_t now_ms, bool disk_full) const;
 
   // Its jobs, in the order in which they came first.
   const std::vector<std::string>& ids() const { return ids_; }

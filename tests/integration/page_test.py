@@ -167,6 +167,24 @@ def stays_quick_for_days(page):
     assert curve["newest"] == [99999, 100000] and curve["told"] == [7, 8], curve
 
 
+def shows_no_pace_while_the_disk_is_full(page):
+    """Of a job whose coordinator's disk is full: neither its rate nor when it ends, and why."""
+    known, unknown = page.evaluate("""import("/job.js").then(({jobPage}) => {
+        const id = "a".repeat(32), view = {main: document.createElement("div"), topics: new Map()};
+        jobPage(view, id, new URLSearchParams());
+        const progress = {step: "50", max_steps: "100", tokens: "5000", tokens_per_second: 100};
+        const texts = [false, true].map((full) => {
+            const details = {job: {state: "RUNNING", progress}, disk_full: full};
+            view.topics.get(`job/${id}`)("whole", {details, why: {reasons: full ? ["no room"] : []}});
+            return view.main.textContent;
+        });
+        view.leave();
+        return texts;
+    })""")
+    assert "tokens/s" in known and " left" in known, known
+    assert "tokens/s" not in unknown and " left" not in unknown and "no room" in unknown, unknown
+
+
 def does_what_a_person_does(page, base, jobs):
     page.look(1280)
     page.open(f"{base}#/sweep/live")
@@ -237,6 +255,7 @@ def main():
             obeys_keys(page, base)
             draws_curves_as_asked(page, base)
             stays_quick_for_days(page)
+            shows_no_pace_while_the_disk_is_full(page)
             does_what_a_person_does(page, base, jobs)
             cancels(cluster, page, base, jobs)
             a_viewer_looks_until_revoked(cluster, page, base, jobs)

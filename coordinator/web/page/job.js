@@ -54,9 +54,11 @@ export function jobPage(view, id, options) {
       table(["Step", "Size", "Committed", "Mark", "Get it"], checkpoints),
       h("details", {}, h("summary", {}, "Configuration"), config));
 
-  function drawFacts(why) {
+  function drawFacts(why, diskFull) {
     const progress = job.progress || {}, ended = finalStates.has(job.state);
-    const step = Number(progress.step || 0), most = Number(progress.max_steps || 0), rate = progress.tokens_per_second;
+    const step = Number(progress.step || 0), most = Number(progress.max_steps || 0);
+    // It may stand still on a full disk, and its rate would stay as it was.
+    const rate = diskFull ? null : progress.tokens_per_second;
     const left = !ended && job.state === "RUNNING" && step > 0 && rate > 0 ?
         (most - step) * Number(progress.tokens) / step / rate :
         null;
@@ -112,7 +114,7 @@ export function jobPage(view, id, options) {
       return;
     }
     job = data.details.job;
-    drawFacts(data.why.reasons || []);
+    drawFacts(data.why.reasons || [], data.details.disk_full);
     fill(
         attempts,
         (data.details.attempts || [])

@@ -1,7 +1,9 @@
 // A fault of the machine is not a fault of the job: quarantine, the next attempt elsewhere, and what people say by
 // hand.
 #include <algorithm>
+#include <numeric>
 
+#include "coordinator/core/schedule.h"
 #include "coordinator/core/worker_health.h"
 #include "tests/coordinator/core/fixture.h"
 
@@ -248,6 +250,35 @@ TEST_F(HealthTest, WhatIsBehindAJobThatIsKeptFromAWorkerWaitsForItsTurn) {
   KeepAlive({"bad", "busy"});
   EXPECT_EQ(Start(2, "bad").job_id, Id(2)) << "it was submitted before";
   EXPECT_EQ(Start(3, "bad").job_id, Id(3));
+}
+
+TEST_F(HealthTest, AQuestionPassesOverSoManyJobsThatAreKeptFromItsWorkerAndNotOneMore) {
+  constexpr int kKept = static_cast<int>(Schedule::kMostPassedOver) + 1;
+  std::vector<int> jobs(kKept + 1);
+  std::iota(jobs.begin(), jobs.end(), 1);
+  Submit(jobs);
+  RegisterRequest wide;
+  wide.worker_id = wide.name = "bad";
+  wide.session = "a";
+  wide.devices = kKept;
+  ASSERT_TRUE(manager->workers().Register(wide, now).ok());
+  Register("busy");
+  const std::vector<Grant> grants = Poll(1, kKept, "bad");
+  ASSERT_EQ(grants.size(), static_cast<size_t>(kKept));
+  // Side by side and after steps: that is one failure of the worker, and no quarantine.
+  for (const Grant& grant : grants) {
+    ASSERT_TRUE(manager->workers().Report("bad", grant.lease, {Hello(1), Progress(2, 5)}, now).ok());
+  }
+  Advance(100);
+  for (const Grant& grant : grants) {
+    ASSERT_TRUE(Finish(grant.lease, JobState::kFailed, FailureClass::kInfra, 2, "bad").ok());
+  }
+  Pass(2000);
+  KeepAlive({"bad", "busy"});
+  ASSERT_EQ(Seen("bad").hold, WorkerHold::kNone);
+  EXPECT_THAT(Poll(2, 1, "bad"), IsEmpty()) << "one too many is before the last job";
+  EXPECT_EQ(Start(1, "busy").job_id, Id(1));
+  EXPECT_EQ(Start(3, "bad").job_id, Id(kKept + 1));
 }
 
 TEST_F(HealthTest, TheEndOfSuchAWhileIsAReasonToLookAgain) {

@@ -224,6 +224,10 @@ TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {
   EXPECT_THAT(client_->GetSweep(get)->warnings(), ElementsAre(StartsWith(full)));
   get.set_without_jobs(true);
   EXPECT_THAT(client_->GetSweep(get)->warnings(), ElementsAre(StartsWith(full))) << "as sinkctl status asks";
+  v1::GetJobRequest job;
+  job.set_id(id);
+  EXPECT_THAT(client_->GetJob(job)->warnings(), ElementsAre(StartsWith(full)));
+  EXPECT_TRUE(client_->GetJob(job)->disk_full());
   v1::WhyJobRequest why;
   why.set_id(id);
   EXPECT_THAT(client_->WhyJob(why)->reasons(0), StartsWith(full));

@@ -7,13 +7,17 @@
 #include <random>
 #include <thread>
 
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "coordinator/errors/error_detail.h"
+#include "coordinator/identity/credential.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/store/sqlite_store.h"
 #include "tests/coordinator/service/service_fixture.h"
 #include "tests/testing/damaged_folder.h"
+#include "worker/client_link.h"
+#include "worker/leased_calls.h"
 
 namespace sink {
 namespace {
@@ -179,6 +183,37 @@ TEST_F(WorkerServiceTest, EveryCallWithAStaleLeaseIsRefused) {
     EXPECT_THAT(std::string(status.message()), StartsWith("stale lease"));
   }
   EXPECT_FALSE(std::filesystem::exists(folder_ / "data/checkpoints"));
+}
+
+// As the worker takes it: by its own link, and by nothing but the refusal of a call.
+TEST_F(WorkerServiceTest, AnAttemptWhoseLeaseHasGoneToTheNextOneIsStoppedByItsOwnNextCall) {
+  const v1::Grant grant = RunningJob();
+  const std::string folder = folder_ / "worker";
+  ASSERT_TRUE(identity::WriteCredential(folder, joined_[kWorkerId]).ok());
+  const auto link = worker::MakeClientLink({.address = server_->address(), .folder = folder, .worker_id = kWorkerId});
+  ASSERT_TRUE(link.ok()) << link.status();
+  worker::StopControl control;
+  worker::LeasedCalls calls(link->get(), kWorkerId, grant.lease(), &control, [] {});
+  auto report = calls.Fill<v1::ReportRequest>();
+  report.add_events()->set_seq(2);
+  report.mutable_events(0)->set_record(R"({"type":"log","level":"info","message":"x"})");
+  const auto report_once = [&] {
+    absl::Notification given_up;
+    return calls.Retry(given_up, [&] {
+      given_up.Notify();  // what would be tried again is not
+      return calls.link().Report(report).status();
+    });
+  };
+  const absl::Status taken = report_once();
+  EXPECT_TRUE(taken.ok()) << taken;
+  EXPECT_EQ(control.reason(), worker::StopReason::kNone);
+
+  const v1::LeaseRef next = LeaseAnew().lease();
+  EXPECT_EQ(next.job_id(), grant.lease().job_id());
+  EXPECT_GT(next.fence(), grant.lease().fence());
+  const absl::Status refused = report_once();
+  EXPECT_TRUE(IsStaleLease(refused)) << refused;
+  EXPECT_EQ(control.reason(), worker::StopReason::kStale);
 }
 
 TEST_F(WorkerServiceTest, CheckpointGoesUpAndComesBackUnchanged) {

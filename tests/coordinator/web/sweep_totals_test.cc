@@ -25,7 +25,9 @@ Job MakeJob(const std::string& id, const std::string& label, JobState state, int
   return job;
 }
 
-nlohmann::json Told(const SweepTotals& totals) { return nlohmann::json::parse(totals.Json(kNow)); }
+nlohmann::json Told(const SweepTotals& totals, bool disk_full = false) {
+  return nlohmann::json::parse(totals.Json(kNow, disk_full));
+}
 
 TEST(SweepTotals, TellProgressAndSinks) {
   SweepTotals totals;
@@ -66,6 +68,19 @@ TEST(SweepTotals, TheTimeLeftHasBoundsAndIsNullWhileUnknown) {
   EXPECT_EQ(told["eta_seconds_most"], 100 + 200);
   totals.Put(MakeJob("a replica 2", "1 replica=2", JobState::kQueued, 0, 0));  // as its seed
   EXPECT_EQ(Told(totals)["eta_seconds"], 100 + 150 + 100);
+}
+
+TEST(SweepTotals, WhileTheDiskIsFullNeitherRateNorEndIsKnownUntilAllHasEnded) {
+  SweepTotals totals;
+  totals.Put(MakeJob("a", "1", JobState::kRunning, 50, 0));
+  const nlohmann::json before = Told(totals), full = Told(totals, /*disk_full=*/true);
+  for (const char* field : {"eta_seconds", "eta_seconds_least", "eta_seconds_most", "tokens_per_second"}) {
+    EXPECT_FALSE(before[field].is_null()) << field;
+    EXPECT_TRUE(full[field].is_null()) << field;
+  }
+  EXPECT_EQ(full["fraction"], 0.5);
+  totals.Put(MakeJob("a", "1", JobState::kFailed, 50, 0));
+  EXPECT_EQ(Told(totals, /*disk_full=*/true)["eta_seconds"], 0);
 }
 
 }  // namespace

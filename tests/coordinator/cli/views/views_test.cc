@@ -7,6 +7,7 @@
 #include <string>
 
 #include "coordinator/cli/views/follow.h"
+#include "coordinator/cli/views/job_page.h"
 #include "coordinator/cli/views/overview.h"
 
 namespace sink::cli {
@@ -80,6 +81,30 @@ TEST(OverviewPage, ShowsNoRatesWhileTheDiskIsFull) {
   EXPECT_THAT(RenderPage(OverviewPage(overview, "head:7070", 10), 200, false), HasSubstr("61.4k"));
   overview.sweeps.set_disk_full(true);
   EXPECT_THAT(RenderPage(OverviewPage(overview, "head:7070", 10), 200, false), Not(HasSubstr("61.4k")));
+}
+
+TEST(JobPage, ShowsNeitherRateNorEndWhileTheDiskIsFullAndSaysWhy) {
+  v1::GetJobResponse details;
+  *details.mutable_job() = OneRuns(false).jobs(0);
+  const Page before = JobPage(details, false);
+  EXPECT_EQ(before.document["job"]["tokens_per_second"], 61'400);
+  EXPECT_THAT(RenderPage(before, 200, false), AllOf(HasSubstr("61.4k tokens/s"), HasSubstr("ETA")));
+  details.set_disk_full(true);
+  details.add_warnings(kWarning);
+  const Page full = JobPage(details, false);
+  for (const char* field : {"tokens_per_second", "eta_seconds"}) {
+    EXPECT_TRUE(full.document["job"][field].is_null()) << field;
+  }
+  EXPECT_EQ(full.document["warnings"], Json::array({kWarning}));
+  EXPECT_THAT(RenderPage(full, 200, false),
+              AllOf(HasSubstr(kWarning), HasSubstr("50 of 100"), Not(HasSubstr("61.4k")), Not(HasSubstr("ETA"))));
+}
+
+TEST(JobPage, ShowsTheRateOfAJobThatHasEndedAlsoWhileTheDiskIsFull) {
+  v1::GetJobResponse details;
+  *details.mutable_job() = OneRuns(true).jobs(1);
+  details.set_disk_full(true);
+  EXPECT_EQ(JobPage(details, false).document["job"]["tokens_per_second"], 61'400);
 }
 
 }  // namespace
