@@ -27,7 +27,7 @@ Outcome Jobs(Session& session, const JobsOptions& options) {
   const int longest = options.limit >= 0 ? options.limit : session.format() == Format::kTable ? kLongestTable : 0;
   const int limit = options.rows.sort.empty() ? longest : 0;  // the first of an order are among all
   Page page;
-  Json jobs = Json::array();
+  Json jobs = Json::array(), warnings = Json::array();
   bool left_off = false;
   for (bool more = true; more;) {
     const int left = limit > 0 ? limit - static_cast<int>(jobs.size()) : kPage;
@@ -39,7 +39,9 @@ Outcome Jobs(Session& session, const JobsOptions& options) {
     for (const v1::Job& job : response->jobs()) {
       const v1::Membership place = options.sweep.empty() ? v1::Membership() : PlaceIn(job, options.sweep);
       jobs.push_back(options.sweep.empty() ? ToJson(job) : ToJson(job, place));
+      if (response->disk_full()) ForgetPace(&jobs.back());
     }
+    warnings = std::vector<std::string>(response->warnings().begin(), response->warnings().end());
     more = response->jobs_size() == request.limit();
     if (more) request.set_after(response->jobs(response->jobs_size() - 1).id());
   }
@@ -48,7 +50,8 @@ Outcome Jobs(Session& session, const JobsOptions& options) {
     left_off = true;
     jobs.erase(jobs.begin() + longest, jobs.end());
   }
-  page.document = {{"jobs", std::move(jobs)}};
+  for (const Json& warning : warnings) page.blocks.push_back(TextBlock{{{warning.get<std::string>(), Style::kRed}}});
+  page.document = {{"jobs", std::move(jobs)}, {"warnings", std::move(warnings)}};
   page.blocks.push_back(TableBlock{"jobs", JobColumns(!options.sweep.empty()), "no such jobs"});
   if (left_off) {
     page.blocks.push_back(TextBlock{{{"the first " + std::to_string(longest) + "; there are more:", Style::kYellow},

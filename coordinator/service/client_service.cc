@@ -117,6 +117,7 @@ grpc::Status ClientServiceImpl::ListJobs(grpc::ServerContext* context, const v1:
                         .limit = request->limit() == 0 ? kDefaultJobsListed : request->limit(),
                         .after = request->after()};
   for (int state : request->states()) query.states.push_back(static_cast<JobState>(state));
+  AddWarning(*disk_, response);
   if (request->with_config()) {
     query.limit = std::min(query.limit, kDefaultJobsListed);
     const auto jobs = queries_->ListJobsWithConfigs(query);

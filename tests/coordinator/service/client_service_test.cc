@@ -228,6 +228,8 @@ TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {
   job.set_id(id);
   EXPECT_THAT(client_->GetJob(job)->warnings(), ElementsAre(StartsWith(full)));
   EXPECT_TRUE(client_->GetJob(job)->disk_full());
+  EXPECT_THAT(client_->ListJobs({})->warnings(), ElementsAre(StartsWith(full)));
+  EXPECT_TRUE(client_->ListJobs({})->disk_full());
   v1::WhyJobRequest why;
   why.set_id(id);
   EXPECT_THAT(client_->WhyJob(why)->reasons(0), StartsWith(full));

@@ -254,7 +254,9 @@ TEST_P(JobStoreContract, EveryFieldOfAJobReadsBack) {
   ASSERT_EQ(listed.size(), 1u);
   VisitColumns(
       [](const JobColumn& column, const auto& a, const auto& b) {
-        if (column.is(kListed)) EXPECT_EQ(a, b) << column.name;
+        if (column.is(kListed)) {
+          EXPECT_EQ(a, b) << column.name;
+        }
       },
       listed[0], job);
 }
