@@ -24,7 +24,11 @@ namespace sink::testing {
 inline constexpr char kWorkerId[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 inline constexpr char kSession[] = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-inline std::string RequestId(int n) { return std::string(31, '0') + "0123456789abcdef"[n & 15]; }
+inline std::string RequestId(int n) {
+  std::string id(32, '0');
+  id.back() = "0123456789abcdef"[n & 15];
+  return id;
+}
 
 inline std::string SweepYaml(const std::string& name, const std::string& learning_rates, int devices = 1) {
   return "schema: sink/v1\nname: " + name +
