@@ -50,9 +50,50 @@ absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard:
       if (!counts.ok()) return counts.status();
       if (!*counts) continue;
     }
+    Remember(row, std::string(whole.message()));
     found.emplace_back(row, std::string(whole.message()));
   }
   return found;
+}
+
+void CheckpointGuard::Remember(const Checkpoint& checkpoint, const std::string& damage) {
+  const CheckpointKey key{checkpoint.job_id, checkpoint.fence, checkpoint.step};
+  bool is_new = false;
+  {
+    MutexLock lock(&mutex_);
+    if (damage.empty()) {
+      damaged_.erase(key);
+    } else {
+      is_new = damaged_.insert_or_assign(key, std::pair(checkpoint, damage)).second;
+    }
+  }
+  if (is_new) fail_stop_->Report(calls_->TellDamage(checkpoint, damage, now_()));
+}
+
+std::string CheckpointGuard::DamageOf(const Checkpoint& checkpoint) {
+  MutexLock lock(&mutex_);
+  const auto found = damaged_.find({checkpoint.job_id, checkpoint.fence, checkpoint.step});
+  return found == damaged_.end() ? "" : found->second.second;
+}
+
+std::vector<std::pair<Checkpoint, std::string>> CheckpointGuard::Damaged(size_t most) {
+  std::vector<std::pair<Checkpoint, std::string>> damaged;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [key, entry] : damaged_) damaged.push_back(entry);
+  }
+  std::vector<std::pair<Checkpoint, std::string>> here;
+  for (auto& entry : damaged) {
+    if (here.size() == most) break;
+    const auto counts = Counts(entry.first);
+    if (!counts.ok() && !absl::IsNotFound(counts.status())) continue;
+    if (counts.ok() && *counts) {
+      here.push_back(std::move(entry));
+    } else {
+      Remember(entry.first, "");  // it was dropped, with its job or alone
+    }
+  }
+  return here;
 }
 
 absl::StatusOr<bool> CheckpointGuard::Counts(const Checkpoint& checkpoint) {
@@ -97,6 +138,7 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
   const std::string what =
       absl::StrCat("checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id, ": ", how);
   if (away) {
+    Remember(checkpoint, how);
     spdlog::error("{} {} --step {}", what, checkpoint.job_id, checkpoint.step);
     return absl::DataLossError(what);
   }
@@ -110,6 +152,7 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
   if (!*dropped) {
     const auto still = Counts(checkpoint);
     if (still.ok() && !*still) return replaced;  // just now
+    Remember(checkpoint, how);
   }
   const std::string told = absl::StrCat(what, *dropped ? "; it was dropped" : "; it stays, as no job goes on from it");
   spdlog::error("{}", told);
@@ -181,6 +224,7 @@ void CheckpointGuard::Scrub(const std::string& job, uint64_t bytes_per_second) {
     const absl::Status whole = repository_->Verify(
         row, [&](uint64_t bytes) { return Pause(std::chrono::nanoseconds(1'000'000'000 * bytes / bytes_per_second)); });
     if (absl::IsDataLoss(whole)) Forget(row, whole).IgnoreError();
+    if (whole.ok()) Remember(row, "");
     if (absl::IsCancelled(whole)) return;
   }
 }
