@@ -24,7 +24,7 @@ namespace sink::worker {
 class Uploader {
  public:
   // `folder` holds what is on its way, as links, so that the trainer may delete its own; a checkpoint that an earlier
-  // daemon left there is taken up. `grace`: how long a job that a person has cancelled still waits for room at the
+  // daemon left there is taken up. `grace`: how long a job that was cancelled still waits for room at the
   // coordinator; then what it has not delivered is given up. All must outlive this object.
   Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period, absl::Duration grace);
   ~Uploader();

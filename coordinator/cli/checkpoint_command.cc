@@ -110,9 +110,9 @@ absl::StatusOr<TextBlock> AdviceOnDamage(Session& session, const v1::VerifyCheck
   if (!job.ok()) return job.status();
   const bool over = job->job().state() == v1::SUCCEEDED;
   TextBlock block;
-  block.pieces.push_back({over
-                              ? "the job has succeeded and goes on from none: what is damaged stays, and is not fetched"
-                              : "the job would find this out and go on from the newest that is whole"});
+  block.pieces.push_back(
+      {over ? "the job has succeeded and goes on from none: a damaged one stays, and nobody can fetch it"
+            : "the job would find this out and go on from the newest that is whole"});
   for (const v1::CheckpointHealth& health : found.checkpoints()) {
     if (health.damage().empty()) continue;
     const std::string which = options.id + " --step " + std::to_string(health.checkpoint().step());

@@ -85,10 +85,10 @@ std::vector<std::pair<Checkpoint, std::string>> CheckpointGuard::Damaged(size_t 
   std::vector<std::pair<Checkpoint, std::string>> here;
   for (auto& entry : damaged) {
     if (here.size() == most) break;
-    const auto counts = Counts(entry.first);
-    if (!counts.ok() && !absl::IsNotFound(counts.status())) continue;
-    if (counts.ok() && *counts) {
-      here.push_back(std::move(entry));
+    const auto row = RowOf(entry.first);
+    if (!row.ok() && !absl::IsNotFound(row.status())) continue;
+    if (row.ok() && *row) {
+      here.emplace_back(**row, std::move(entry.second));
     } else {
       Remember(entry.first, "");  // it was dropped, with its job or alone
     }
@@ -96,14 +96,21 @@ std::vector<std::pair<Checkpoint, std::string>> CheckpointGuard::Damaged(size_t 
   return here;
 }
 
-absl::StatusOr<bool> CheckpointGuard::Counts(const Checkpoint& checkpoint) {
+absl::StatusOr<std::optional<Checkpoint>> CheckpointGuard::RowOf(const Checkpoint& checkpoint) {
   const auto rows = queries_->ListCheckpoints(checkpoint.job_id);
   fail_stop_->Report(rows.status());
   if (!rows.ok()) return rows.status();
-  return std::any_of(rows->begin(), rows->end(), [&](const Checkpoint& row) {
+  const auto found = std::find_if(rows->begin(), rows->end(), [&](const Checkpoint& row) {
     return row.step == checkpoint.step && row.fence == checkpoint.fence &&
            row.manifest_hash == checkpoint.manifest_hash;
   });
+  return found == rows->end() ? std::nullopt : std::optional(*found);
+}
+
+absl::StatusOr<bool> CheckpointGuard::Counts(const Checkpoint& checkpoint) {
+  const auto row = RowOf(checkpoint);
+  if (!row.ok()) return row.status();
+  return row->has_value();
 }
 
 absl::StatusOr<bool> CheckpointGuard::AnotherIsThere(const Checkpoint& checkpoint) {

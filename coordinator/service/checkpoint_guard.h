@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -82,8 +83,9 @@ class CheckpointGuard {
   void Scrub(const std::string& job, uint64_t bytes_per_second) ABSL_LOCKS_EXCLUDED(mutex_);
   // False as soon as the guard is to end.
   bool Pause(std::chrono::nanoseconds duration) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Whether it is still one of its job's: newer ones push out the row first, and then the files.
-  absl::StatusOr<bool> Counts(const Checkpoint& checkpoint);
+  // Its row, as it is now, while it is one of its job's: newer ones push out the row first, and then the files.
+  absl::StatusOr<std::optional<Checkpoint>> RowOf(const Checkpoint& checkpoint);
+  absl::StatusOr<bool> Counts(const Checkpoint& checkpoint);  // has a row
   // Whether the folder of another of its job's checkpoints is there, and with it the disk. Other jobs' say nothing of
   // that: they may have come while it was away.
   absl::StatusOr<bool> AnotherIsThere(const Checkpoint& checkpoint);
