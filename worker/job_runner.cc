@@ -106,7 +106,7 @@ void JobRunner::Run() {
     return;
   }
   sender_ = std::make_unique<EventSender>(&calls_, spool_.get());
-  uploader_ = std::make_unique<Uploader>(&calls_, spool_.get(), folder_.upload(), KeepPeriod(grant_));
+  uploader_ = std::make_unique<Uploader>(&calls_, spool_.get(), folder_.upload(), KeepPeriod(grant_), Limits().grace);
 
   Outcome outcome;
   if (leftover_) {

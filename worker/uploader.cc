@@ -14,6 +14,7 @@
 #include "proto/files/files.h"
 #include "worker/checkpoint_links.h"
 #include "worker/protocol/upload_plan.h"
+#include "worker/timing.h"
 
 namespace sink::worker {
 
@@ -34,8 +35,8 @@ void Discard(const std::string& item) {
 
 }  // namespace
 
-Uploader::Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period)
-    : calls_(calls), spool_(spool), folder_(std::move(folder)), keep_period_(keep_period) {
+Uploader::Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period, absl::Duration grace)
+    : calls_(calls), spool_(spool), folder_(std::move(folder)), keep_period_(keep_period), grace_(grace) {
   TakeUpLeftover();
   thread_ = std::thread([this] { Run(); });
 }
@@ -149,9 +150,19 @@ absl::Status Uploader::Upload(const Item& item) {
   int tries = 0;  // the first is always made: checkpoints that come fast must not starve each other
   return calls_->Retry(abandoned, [&] {
     if (calls_->events_given_up()) return absl::DataLossError("the coordinator lacks the events before it for good");
-    return tries++ > 0 && !IsKept(item) && IsPassedOver() ? absl::InvalidArgumentError("passed over for a newer one")
-                                                          : UploadOnce(item);
+    if (tries++ > 0 && !IsKept(item) && IsPassedOver())
+      return absl::InvalidArgumentError("passed over for a newer one");
+    const absl::Status answer = UploadOnce(item);
+    if (!absl::IsResourceExhausted(answer) || !HasWaitedForRoom()) return answer;
+    return absl::InvalidArgumentError(absl::StrCat("given up, as the job was cancelled: ", answer.message()));
   });
+}
+
+bool Uploader::HasWaitedForRoom() {
+  if (calls_->control().reason() != StopReason::kCancel) return false;
+  const absl::Duration now = BootTime();
+  if (!no_room_since_) no_room_since_ = now;
+  return now - *no_room_since_ >= grace_;
 }
 
 absl::Status Uploader::UploadOnce(const Item& item) {

@@ -13,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "proto/run/checkpoint_names.h"
 #include "proto/run/manifest.h"
 #include "worker/leased_calls.h"
@@ -23,8 +24,9 @@ namespace sink::worker {
 class Uploader {
  public:
   // `folder` holds what is on its way, as links, so that the trainer may delete its own; a checkpoint that an earlier
-  // daemon left there is taken up. All must outlive this object.
-  Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period);
+  // daemon left there is taken up. `grace`: how long a job that was cancelled still waits for room at the
+  // coordinator; then what it has not delivered is given up. All must outlive this object.
+  Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period, absl::Duration grace);
   ~Uploader();
 
   // The checkpoint at `path` was announced by the event `seq`. Quick: links files. One that is on its way already, as
@@ -54,6 +56,8 @@ class Uploader {
   bool IsPassedOver() ABSL_LOCKS_EXCLUDED(mutex_);
   bool IsKept(const Item& item) const { return keep_period_ > 0 && item.manifest.step % keep_period_ == 0; }
   absl::Status Upload(const Item& item);
+  // The coordinator, which has no room, has refused a cancelled job's checkpoints for the whole grace.
+  bool HasWaitedForRoom();
   absl::Status UploadOnce(const Item& item);
   std::string ItemPath(int64_t step) const { return folder_ + "/" + run::CheckpointFolderName(step); }
 
@@ -61,6 +65,8 @@ class Uploader {
   Spool* const spool_;
   const std::string folder_;
   const int64_t keep_period_;  // steps; 0: none is kept for good
+  const absl::Duration grace_;
+  std::optional<absl::Duration> no_room_since_;  // boot time, from the cancellation on; of the thread
 
   absl::Mutex mutex_;
   std::deque<Item> waiting_ ABSL_GUARDED_BY(mutex_);  // those to be kept, and the newest

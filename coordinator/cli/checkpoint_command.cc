@@ -101,6 +101,27 @@ Outcome Get(Session& session, const CheckpointOptions& options) {
   return {};
 }
 
+// What becomes of the damaged ones, and what a person can do.
+absl::StatusOr<TextBlock> AdviceOnDamage(Session& session, const v1::VerifyCheckpointsResponse& found,
+                                         const CheckpointOptions& options) {
+  v1::GetJobRequest request;
+  request.set_id(options.id);
+  const auto job = session.client().GetJob(request);
+  if (!job.ok()) return job.status();
+  const bool over = job->job().state() == v1::SUCCEEDED;
+  TextBlock block;
+  block.pieces.push_back(
+      {over ? "the job has succeeded and goes on from none: a damaged one stays, and nobody can fetch it"
+            : "the job would find this out and go on from the newest that is whole"});
+  for (const v1::CheckpointHealth& health : found.checkpoints()) {
+    if (health.damage().empty()) continue;
+    const std::string which = options.id + " --step " + std::to_string(health.checkpoint().step());
+    const std::string unpin = health.checkpoint().pinned() ? "sinkctl checkpoint unpin " + which + ", then " : "";
+    block.pieces.push_back({unpin + "sinkctl checkpoint drop " + which + " forgets it"});
+  }
+  return block;
+}
+
 Outcome Verify(Session& session, const CheckpointOptions& options) {
   if (const absl::Status named = ExpectJob(session, options.id); !named.ok()) return FromStatus(named);
   v1::VerifyCheckpointsRequest request;
@@ -125,9 +146,11 @@ Outcome Verify(Session& session, const CheckpointOptions& options) {
   page.blocks.push_back(TableBlock{"checkpoints",
                                    {IntegerColumn("STEP", "step"), BytesColumn("SIZE", "bytes"), std::move(health)},
                                    "no checkpoints yet"});
-  if (damaged > 0)
-    page.blocks.push_back(TextBlock{{{"the job would find this out and go on from the newest that is whole"},
-                                     {"sinkctl checkpoint drop " + options.id + " --step N forgets one now"}}});
+  if (damaged > 0) {
+    const auto advice = AdviceOnDamage(session, *response, options);
+    if (!advice.ok()) return FromStatus(advice.status());
+    page.blocks.push_back(*advice);
+  }
   session.printer().Print(page);
   if (damaged == 0) return {};
   return {kFailedWork, std::to_string(damaged) + " of " + std::to_string(response->checkpoints_size()) +

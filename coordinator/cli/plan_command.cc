@@ -208,7 +208,7 @@ Page PlanPage(const SweepFiles& files, const std::optional<Answer>& answer, cons
   if (speed) footer.pieces.push_back({TimeText(totals, *speed, slots), Style::kBold});
   if (diff) footer.pieces.push_back({AtHandText(answer->at_hand)});
   if (diff) footer.pieces.push_back({GpuTime(hours(totals.new_flops)) + " of it new"});
-  footer.pieces.push_back({"at most " + FormatBytes(totals.disk) + " of checkpoints"});
+  footer.pieces.push_back({"at most " + FormatBytes(totals.disk) + " of checkpoints, tokenizers aside"});
   AddLimits(sweep, totals.attempt_hours, &footer);
   page.blocks.push_back(std::move(footer));
   if (const auto seeds = FewestSeeds(sweep); seeds && *seeds < report::kLeastSeeds) {

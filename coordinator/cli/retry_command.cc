@@ -72,7 +72,8 @@ void AddRetryCommand(Commands& commands) {
   command.AddOption("--failed", options->sweep, "The same as naming the sweep").ValueText("SWEEP");
   command
       .AddOption("--from-step", options->from_step,
-                 "Go on from the checkpoint of this step and drop later ones; 0 begins anew, on whatever data is there")
+                 "Go on from the checkpoint of this step, and drop later ones and what was measured after it; 0 begins "
+                 "anew, on whatever data is there")
       .ValueText("N")
       .NotNegative();
   commands.OnRun(command, [options](Session& session) { return Retry(session, *options); });

@@ -2,6 +2,7 @@
 #include "coordinator/core/attempt_rules.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 
@@ -24,8 +25,8 @@ void BeginAttempt(Job* job, const Worker& worker, const Holder& holder, int64_t 
   job->failure_class = FailureClass::kNone;
   job->message.clear();
   job->event_cursor = 0;
+  GoBack(job, resume_step);
   job->progress.step = job->start_step = resume_step;
-  job->progress.tokens_per_second = 0;
   if (job->started_ms == 0) job->started_ms = now.unix_ms;
 }
 
@@ -83,6 +84,16 @@ void ReturnJob(Job* job, const std::string& message, Now now) {
   Enqueue(job, now);
   job->failure_class = FailureClass::kNone;
   job->message = message;
+}
+
+void GoBack(Job* job, int64_t step) {
+  Progress& progress = job->progress;
+  progress.tokens_per_second = 0;
+  if (step >= progress.step) return;
+  // Steps may differ in tokens; the trainer says how many these were.
+  const double share = static_cast<double>(step) / static_cast<double>(progress.step);
+  progress.tokens = std::llround(share * static_cast<double>(progress.tokens));
+  progress.step = step;
 }
 
 void BeginGeneration(Job* job, Now now) {

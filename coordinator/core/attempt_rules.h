@@ -34,6 +34,9 @@ void EndJob(Job* job, JobState state, FailureClass failure_class, const std::str
 // (attempt_end.h). Nothing is counted, and the job need not wait.
 void ReturnJob(Job* job, const std::string& message, Now now);
 
+// Training goes on from this step, which the job may have passed: what it had done since is done again.
+void GoBack(Job* job, int64_t step);
+
 // FAILED or CANCELLED to QUEUED by a person: a new generation with its whole budget.
 void BeginGeneration(Job* job, Now now);
 

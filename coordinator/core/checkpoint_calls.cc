@@ -31,6 +31,16 @@ absl::Status StillPinned(const Checkpoint& checkpoint) {
       " is pinned; unpin it first: sinkctl checkpoint unpin ", checkpoint.job_id, " --step ", checkpoint.step));
 }
 
+LogLine DamageLine(const Job& job, const Checkpoint& checkpoint, const std::string& what, Now now) {
+  LogLine line;
+  line.time_ms = now.unix_ms;
+  line.attempt = job.attempt;
+  line.level = "error";
+  line.text =
+      CleanText(absl::StrCat("the checkpoint of step ", checkpoint.step, " is damaged at the coordinator", what));
+  return line;
+}
+
 // A job that waits may now begin at step 0, and then on any data.
 absl::Status TellJob(store::Transaction& rows, Job job) {
   if (job.state != JobState::kQueued) return absl::OkStatus();
@@ -52,19 +62,22 @@ absl::StatusOr<bool> CheckpointCalls::DropDamaged(const Checkpoint& checkpoint, 
     });
     if (rest.size() == before || job.state == JobState::kSucceeded) return absl::OkStatus();
     SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(job.id, checkpoint.step));
-    LogLine line;
-    line.time_ms = now.unix_ms;
-    line.attempt = job.attempt;
-    line.level = "error";
-    line.text = CleanText(absl::StrCat(
-        "the checkpoint of step ", checkpoint.step, " is damaged at the coordinator and was dropped (", damage, "); ",
-        rest.empty() ? std::string("no other is left, so training begins anew")
-                     : absl::StrCat("the newest that is left is that of step ", rest.front().step)));
-    SINK_RETURN_IF_ERROR(rows.AppendLogs(job.id, {line}));
+    const std::string what =
+        absl::StrCat(" and was dropped (", damage, "); ",
+                     rest.empty() ? std::string("no other is left, so training begins anew")
+                                  : absl::StrCat("the newest that is left is that of step ", rest.front().step));
+    SINK_RETURN_IF_ERROR(rows.AppendLogs(job.id, {DamageLine(job, checkpoint, what, now)}));
     dropped = true;
     return TellJob(rows, job);
   }));
   return dropped;
+}
+
+absl::Status CheckpointCalls::TellDamage(const Checkpoint& checkpoint, const std::string& damage, Now now) {
+  return context_->Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(checkpoint.job_id));
+    return rows.AppendLogs(job.id, {DamageLine(job, checkpoint, absl::StrCat(" (", damage, ")"), now)});
+  });
 }
 
 absl::Status CheckpointCalls::Drop(std::string_view name, const std::vector<int64_t>& steps) {

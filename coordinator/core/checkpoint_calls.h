@@ -26,6 +26,9 @@ class CheckpointCalls {
   // nobody goes on from that, and what is left of it may be of use.
   absl::StatusOr<bool> DropDamaged(const Checkpoint& checkpoint, const std::string& damage, Now now);
 
+  // Writes into the job's log that it is damaged.
+  absl::Status TellDamage(const Checkpoint& checkpoint, const std::string& damage, Now now);
+
   // With nothing changed: NOT_FOUND when one of them is not there, FAILED_PRECONDITION when one is pinned.
   absl::Status Drop(std::string_view job, const std::vector<int64_t>& steps);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <set>
 #include <utility>
@@ -24,7 +25,8 @@
 namespace sink {
 namespace {
 
-constexpr size_t kJobsPerTransaction = 500;  // so that no other caller waits long; each is a few statements or more
+// So that no other caller waits long: a few statements a job, or, where measurements are dropped, all its points.
+constexpr size_t kJobsPerTransaction = 500, kRewrittenPerTransaction = 20;
 
 absl::StatusOr<std::vector<std::string>> Select(store::Snapshot& rows, const JobSelection& selection) {
   if (selection.sweep.empty() == selection.jobs.empty()) {
@@ -266,6 +268,23 @@ absl::Status CheckOwn(const JobSelection& selection, const Job& job) {
       absl::StrCat("job ", job.id, ": another sweep wants it, too, and its checkpoints; retry it by its id"));
 }
 
+// Takes the job back to `step`: what it had saved and measured after it goes, so that nothing of a training that was
+// thrown away is taken for one of the next.
+absl::Status ForgetAfter(store::Transaction& rows, int64_t step, Job* job, Now now) {
+  constexpr int kAllPoints = std::numeric_limits<int>::max();
+  SINK_RETURN_IF_ERROR(KeepUpTo(rows, *job, step));
+  SINK_ASSIGN_OR_RETURN(const store::Thinned left, rows.ThinMetrics(job->id, kAllPoints, step));
+  if (left.points_after < left.points_before) job->progress.latest = LatestValues::FromMap(left.newest);
+  GoBack(job, step);
+  LogLine line;
+  line.time_ms = now.unix_ms;
+  line.attempt = job->attempt;
+  line.level = "info";
+  line.text = absl::StrCat("to be trained again from step ", step, ": what was saved and measured after it is gone (",
+                           Counted(left.points_before - left.points_after, "point"), ")");
+  return rows.AppendLogs(job->id, {line});
+}
+
 // One job of a retry: whether it runs again.
 absl::StatusOr<bool> RetryJob(store::Transaction& rows, const JobSelection& selection, const std::string& id, Now now,
                               std::optional<int64_t> from_step) {
@@ -287,7 +306,7 @@ absl::StatusOr<bool> RetryJob(store::Transaction& rows, const JobSelection& sele
   if (job.state != JobState::kFailed && job.state != JobState::kCancelled) return false;
   if (from_step) {
     SINK_RETURN_IF_ERROR(CheckOwn(selection, job));
-    SINK_RETURN_IF_ERROR(KeepUpTo(rows, job, *from_step));
+    SINK_RETURN_IF_ERROR(ForgetAfter(rows, *from_step, &job, now));
   }
   BeginGeneration(&job, now);
   SINK_RETURN_IF_ERROR(FreeOfData(rows, &job));
@@ -295,11 +314,11 @@ absl::StatusOr<bool> RetryJob(store::Transaction& rows, const JobSelection& sele
   return true;
 }
 
-// Calls `body` for runs of the ids.
+// Calls `body` for runs of `most` ids.
 template <typename Body>
-absl::Status InChunks(const std::vector<std::string>& ids, Body body) {
-  for (size_t begin = 0; begin < ids.size(); begin += kJobsPerTransaction) {
-    const size_t end = std::min(ids.size(), begin + kJobsPerTransaction);
+absl::Status InChunks(const std::vector<std::string>& ids, size_t most, Body body) {
+  for (size_t begin = 0; begin < ids.size(); begin += most) {
+    const size_t end = std::min(ids.size(), begin + most);
     SINK_RETURN_IF_ERROR(body(std::vector<std::string>(ids.begin() + begin, ids.begin() + end)));
   }
   return absl::OkStatus();
@@ -355,7 +374,7 @@ absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, 
   }));
   CancelResult result;
   int part = 0;
-  SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
+  SINK_RETURN_IF_ERROR(InChunks(ids, kJobsPerTransaction, [&](const std::vector<std::string>& chunk) {
     const RequestName name = PartOf(request, part++);
     return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
       SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, name));
@@ -385,24 +404,25 @@ absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& 
     return absl::OkStatus();
   }));
   int part = 0;
-  SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
-    const RequestName name = PartOf(request, part++);
-    return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
-      std::vector<std::string> here;
-      SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, name));
-      if (before) {
-        here = absl::StrSplit(*before, ' ', absl::SkipEmpty());
-      } else {
-        for (const std::string& id : chunk) {
-          SINK_ASSIGN_OR_RETURN(const bool runs, RetryJob(rows, selection, id, now, from_step));
-          if (runs) here.push_back(id);
-        }
-        SINK_RETURN_IF_ERROR(RememberAnswer(rows, name, absl::StrJoin(here, " ")));
-      }
-      retried.insert(retried.end(), here.begin(), here.end());
-      return absl::OkStatus();
-    });
-  }));
+  SINK_RETURN_IF_ERROR(InChunks(
+      ids, from_step ? kRewrittenPerTransaction : kJobsPerTransaction, [&](const std::vector<std::string>& chunk) {
+        const RequestName name = PartOf(request, part++);
+        return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
+          std::vector<std::string> here;
+          SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, name));
+          if (before) {
+            here = absl::StrSplit(*before, ' ', absl::SkipEmpty());
+          } else {
+            for (const std::string& id : chunk) {
+              SINK_ASSIGN_OR_RETURN(const bool runs, RetryJob(rows, selection, id, now, from_step));
+              if (runs) here.push_back(id);
+            }
+            SINK_RETURN_IF_ERROR(RememberAnswer(rows, name, absl::StrJoin(here, " ")));
+          }
+          retried.insert(retried.end(), here.begin(), here.end());
+          return absl::OkStatus();
+        });
+      }));
   return retried;
 }
 
@@ -427,7 +447,7 @@ absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep, 
     return CheckEnded(rows, sweep, ids);
   }));
   DeleteResult result;
-  SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
+  SINK_RETURN_IF_ERROR(InChunks(ids, kJobsPerTransaction, [&](const std::vector<std::string>& chunk) {
     return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
       for (const std::string& id : chunk) SINK_RETURN_IF_ERROR(LeaveOrDelete(rows, sweep, id, &result));
       return absl::OkStatus();
@@ -447,7 +467,7 @@ absl::StatusOr<int> ClientCalls::SetPriority(const std::string& sweep, int prior
     return absl::OkStatus();
   }));
   int changed = 0;
-  SINK_RETURN_IF_ERROR(InChunks(ids, [&](const std::vector<std::string>& chunk) {
+  SINK_RETURN_IF_ERROR(InChunks(ids, kJobsPerTransaction, [&](const std::vector<std::string>& chunk) {
     return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
       for (const std::string& id : chunk) {
         absl::StatusOr<Job> job = rows.GetJob(id);

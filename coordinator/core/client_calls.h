@@ -29,9 +29,9 @@ class ClientCalls {
   // id ends it for all.
   absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now, const RequestName& request = {});
   // Ids of those that run again: now QUEUED, or, without `from_step`, live ones that are cancelled no more. A job that
-  // is named by its id is wanted by its home sweep again. `from_step`: of the checkpoint to go on from, later ones are
-  // forgotten; 0: begin anew. NOT_FOUND when one of the jobs has none of that step: then those before it in the list
-  // have been queued.
+  // is named by its id is wanted by its home sweep again. `from_step`: of the checkpoint to go on from, later ones
+  // and what was measured after it are forgotten; 0: begin anew. NOT_FOUND when one of the jobs has none of that step:
+  // then those before it in the list have been queued.
   absl::StatusOr<std::vector<std::string>> Retry(const JobSelection& selection, Now now,
                                                  std::optional<int64_t> from_step = std::nullopt,
                                                  const RequestName& request = {});

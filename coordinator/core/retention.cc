@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -14,7 +15,8 @@
 namespace sink {
 namespace {
 
-constexpr int kJobsAStep = 20;            // a transaction must be short
+constexpr int kJobsAStep = 20;  // a transaction must be short
+constexpr int64_t kEveryStep = std::numeric_limits<int64_t>::max();
 constexpr int64_t kRestMs = 10 * 60'000;  // between looks when nothing has come of age
 constexpr int64_t kClockStepMs = 60'000;  // between two ticks no slow correction of a clock comes to that
 constexpr int64_t kClockTrialMs = 3'600'000;
@@ -85,7 +87,7 @@ absl::StatusOr<bool> Retention::Step(const RetentionPolicy& policy, bool dry_run
       if (kept != best->end() && kept->second.contains(ended_job.id)) continue;
       SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(ended_job.id));
       if (!IsFinal(job.state)) continue;  // a person has retried it since
-      SINK_ASSIGN_OR_RETURN(const store::Thinned thinned, rows.ThinMetrics(job.id, policy.points_a_curve));
+      SINK_ASSIGN_OR_RETURN(const store::Thinned thinned, rows.ThinMetrics(job.id, policy.points_a_curve, kEveryStep));
       step.jobs += thinned.points_after < thinned.points_before;
       step.points_before += thinned.points_before;
       step.points_after += thinned.points_after;

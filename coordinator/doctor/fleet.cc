@@ -48,6 +48,7 @@ class FleetDoctor {
     for (const std::string& warning : fleet_.sweeps.warnings())
       Say(Level::kFault, "coordinator", warning,
           "free space where its --data lies, or move that folder to a larger disk");
+    for (const v1::Checkpoint& checkpoint : fleet_.sweeps.damaged()) Damage(checkpoint);
     int64_t newest = fleet_.sweeps.now_ms();  // one of an older version is known by its workers alone
     for (const v1::Worker& worker : fleet_.workers.workers())
       if (IsConnected(worker)) newest = std::max(newest, worker.last_seen_ms());
@@ -57,6 +58,16 @@ class FleetDoctor {
           absl::StrCat("its clock and this machine's are ", absl::FormatDuration(absl::Seconds(std::abs(apart) / 1000)),
                        " apart: ages and ETAs here are wrong, and certificates may be refused"),
           "synchronise both clocks (timedatectl set-ntp true)");
+  }
+
+  void Damage(const v1::Checkpoint& checkpoint) {
+    const std::string which = absl::StrCat(checkpoint.job_id().substr(0, 8), " --step ", checkpoint.step());
+    Say(Level::kFault, "coordinator",
+        absl::StrCat("the checkpoint of step ", checkpoint.step(), " of job ", checkpoint.job_id().substr(0, 8),
+                     " is damaged: ", checkpoint.damage()),
+        absl::StrCat("bring its files back from a backup, or forget it: ",
+                     checkpoint.pinned() ? absl::StrCat("sinkctl checkpoint unpin ", which, ", then ") : "",
+                     "sinkctl checkpoint drop ", which));
   }
 
   void Worker(const v1::Worker& worker) {

@@ -50,19 +50,67 @@ absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard:
       if (!counts.ok()) return counts.status();
       if (!*counts) continue;
     }
+    Remember(row, std::string(whole.message()));
     found.emplace_back(row, std::string(whole.message()));
   }
   return found;
 }
 
-absl::StatusOr<bool> CheckpointGuard::Counts(const Checkpoint& checkpoint) {
+void CheckpointGuard::Remember(const Checkpoint& checkpoint, const std::string& damage) {
+  const CheckpointKey key{checkpoint.job_id, checkpoint.fence, checkpoint.step};
+  bool is_new = false;
+  {
+    MutexLock lock(&mutex_);
+    if (damage.empty()) {
+      damaged_.erase(key);
+    } else {
+      is_new = damaged_.insert_or_assign(key, std::pair(checkpoint, damage)).second;
+    }
+  }
+  if (is_new) fail_stop_->Report(calls_->TellDamage(checkpoint, damage, now_()));
+}
+
+std::string CheckpointGuard::DamageOf(const Checkpoint& checkpoint) {
+  MutexLock lock(&mutex_);
+  const auto found = damaged_.find({checkpoint.job_id, checkpoint.fence, checkpoint.step});
+  return found == damaged_.end() ? "" : found->second.second;
+}
+
+std::vector<std::pair<Checkpoint, std::string>> CheckpointGuard::Damaged(size_t most) {
+  std::vector<std::pair<Checkpoint, std::string>> damaged;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [key, entry] : damaged_) damaged.push_back(entry);
+  }
+  std::vector<std::pair<Checkpoint, std::string>> here;
+  for (auto& entry : damaged) {
+    if (here.size() == most) break;
+    const auto row = RowOf(entry.first);
+    if (!row.ok() && !absl::IsNotFound(row.status())) continue;
+    if (row.ok() && *row) {
+      here.emplace_back(**row, std::move(entry.second));
+    } else {
+      Remember(entry.first, "");  // it was dropped, with its job or alone
+    }
+  }
+  return here;
+}
+
+absl::StatusOr<std::optional<Checkpoint>> CheckpointGuard::RowOf(const Checkpoint& checkpoint) {
   const auto rows = queries_->ListCheckpoints(checkpoint.job_id);
   fail_stop_->Report(rows.status());
   if (!rows.ok()) return rows.status();
-  return std::any_of(rows->begin(), rows->end(), [&](const Checkpoint& row) {
+  const auto found = std::find_if(rows->begin(), rows->end(), [&](const Checkpoint& row) {
     return row.step == checkpoint.step && row.fence == checkpoint.fence &&
            row.manifest_hash == checkpoint.manifest_hash;
   });
+  return found == rows->end() ? std::nullopt : std::optional(*found);
+}
+
+absl::StatusOr<bool> CheckpointGuard::Counts(const Checkpoint& checkpoint) {
+  const auto row = RowOf(checkpoint);
+  if (!row.ok()) return row.status();
+  return row->has_value();
 }
 
 absl::StatusOr<bool> CheckpointGuard::AnotherIsThere(const Checkpoint& checkpoint) {
@@ -97,6 +145,7 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
   const std::string what =
       absl::StrCat("checkpoint of step ", checkpoint.step, " of job ", checkpoint.job_id, ": ", how);
   if (away) {
+    Remember(checkpoint, how);
     spdlog::error("{} {} --step {}", what, checkpoint.job_id, checkpoint.step);
     return absl::DataLossError(what);
   }
@@ -110,6 +159,7 @@ absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::S
   if (!*dropped) {
     const auto still = Counts(checkpoint);
     if (still.ok() && !*still) return replaced;  // just now
+    Remember(checkpoint, how);
   }
   const std::string told = absl::StrCat(what, *dropped ? "; it was dropped" : "; it stays, as no job goes on from it");
   spdlog::error("{}", told);
@@ -181,6 +231,7 @@ void CheckpointGuard::Scrub(const std::string& job, uint64_t bytes_per_second) {
     const absl::Status whole = repository_->Verify(
         row, [&](uint64_t bytes) { return Pause(std::chrono::nanoseconds(1'000'000'000 * bytes / bytes_per_second)); });
     if (absl::IsDataLoss(whole)) Forget(row, whole).IgnoreError();
+    if (whole.ok()) Remember(row, "");
     if (absl::IsCancelled(whole)) return;
   }
 }

@@ -8,6 +8,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -47,9 +49,15 @@ class CheckpointGuard {
       const Checkpoint& row,
       absl::FunctionRef<absl::Status(const std::string& file, uint64_t offset, std::string& data)> send);
 
-  // Reads them all; changes nothing. Each with what is wrong with it, or nothing, without those that newer ones have
+  // Reads them all; drops none. Each with what is wrong with it, or nothing, without those that newer ones have
   // pushed out meanwhile, files and all.
   absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> Verify(const std::vector<Checkpoint>& rows);
+
+  // What was wrong with it when it was last read, where it has not been dropped: of a job that has succeeded, or whose
+  // folder is away. Empty: nothing is known. In memory: after a restart the next scrub finds it again.
+  std::string DamageOf(const Checkpoint& checkpoint) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Those that are damaged and still there, with what is wrong with them: at most `most`.
+  std::vector<std::pair<Checkpoint, std::string>> Damaged(size_t most) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Removes what lies of the job and has no row: what its attempts that are over had begun to send, and what was
   // dropped. What its live attempt has brought stays, also where it was dropped, until that commits or ends. For after
@@ -75,14 +83,17 @@ class CheckpointGuard {
   void Scrub(const std::string& job, uint64_t bytes_per_second) ABSL_LOCKS_EXCLUDED(mutex_);
   // False as soon as the guard is to end.
   bool Pause(std::chrono::nanoseconds duration) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Whether it is still one of its job's: newer ones push out the row first, and then the files.
-  absl::StatusOr<bool> Counts(const Checkpoint& checkpoint);
+  // Its row, as it is now, while it is one of its job's: newer ones push out the row first, and then the files.
+  absl::StatusOr<std::optional<Checkpoint>> RowOf(const Checkpoint& checkpoint);
+  absl::StatusOr<bool> Counts(const Checkpoint& checkpoint);  // has a row
   // Whether the folder of another of its job's checkpoints is there, and with it the disk. Other jobs' say nothing of
   // that: they may have come while it was away.
   absl::StatusOr<bool> AnotherIsThere(const Checkpoint& checkpoint);
   // `damage`: DATA_LOSS. Returns it with what was done about it; ABORTED when the checkpoint does not count any more,
   // so that it is no damage.
-  absl::Status Forget(const Checkpoint& checkpoint, const absl::Status& damage);
+  absl::Status Forget(const Checkpoint& checkpoint, const absl::Status& damage) ABSL_LOCKS_EXCLUDED(mutex_);
+  // For DamageOf; an empty `damage`: it is whole. The job's log tells of what is new.
+  void Remember(const Checkpoint& checkpoint, const std::string& damage) ABSL_LOCKS_EXCLUDED(mutex_);
 
   CheckpointCalls* const calls_;
   JobQueries* const queries_;
@@ -94,6 +105,7 @@ class CheckpointGuard {
   Mutex mutex_;
   CondVar ending_changed_;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<CheckpointKey, std::pair<Checkpoint, std::string>> damaged_ ABSL_GUARDED_BY(mutex_);
   std::thread scrub_;
 };
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "coordinator/service/convert.h"
 #include "coordinator/service/study_document.h"
@@ -19,6 +20,7 @@ using std::chrono::milliseconds;
 constexpr int kDefaultJobsListed = 1000;
 constexpr int kLinesAPage = 1000;
 constexpr int kPointsAMessage = 2000;
+constexpr size_t kDamagedTold = 100;  // checkpoints
 constexpr milliseconds kWatchInterval{1000};
 constexpr milliseconds kLogInterval{100};  // between looks at a log that is followed
 
@@ -32,6 +34,13 @@ template <typename Response>
 void AddWarning(const DiskWatch& disk, Response* response) {
   if (std::string warning = disk.Warning(); !warning.empty()) response->add_warnings(std::move(warning));
   response->set_disk_full(disk.full());
+}
+
+// `messages`: of these checkpoints, in their order.
+void AddDamage(CheckpointGuard& guard, const std::vector<Checkpoint>& checkpoints,
+               google::protobuf::RepeatedPtrField<v1::Checkpoint>* messages) {
+  for (size_t i = 0; i < checkpoints.size(); ++i)
+    messages->at(static_cast<int>(i)).set_damage(guard.DamageOf(checkpoints[i]));
 }
 
 void Answer(const DeleteResult& result, v1::DeleteSweepResponse* response) {
@@ -67,6 +76,11 @@ grpc::Status ClientServiceImpl::ListSweeps(grpc::ServerContext* context, const v
   if (!sweeps.ok()) return fail_stop_->Answer(sweeps.status());
   for (const Sweep& sweep : *sweeps) ToProto(sweep, response->add_sweeps());
   AddWarning(*disk_, response);
+  for (const auto& [checkpoint, damage] : guard_->Damaged(kDamagedTold)) {
+    v1::Checkpoint* message = response->add_damaged();
+    ToProto(checkpoint, message);
+    message->set_damage(damage);
+  }
   response->set_version(SINK_VERSION);
   response->set_now_ms(now_().unix_ms);
   return grpc::Status::OK;
@@ -143,6 +157,7 @@ grpc::Status ClientServiceImpl::GetJob(grpc::ServerContext* context, const v1::G
   const auto details = queries_->GetJob(request->id());
   if (!details.ok()) return fail_stop_->Answer(details.status());
   ToProto(*details, response);
+  AddDamage(*guard_, details->checkpoints, response->mutable_checkpoints());
   AddWarning(*disk_, response);
   return grpc::Status::OK;
 }
@@ -339,6 +354,7 @@ grpc::Status ClientServiceImpl::ListCheckpoints(grpc::ServerContext* context, co
   const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
   ToProto(*rows, response->mutable_checkpoints());
+  AddDamage(*guard_, *rows, response->mutable_checkpoints());
   return grpc::Status::OK;
 }
 
@@ -348,15 +364,21 @@ grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext* context,
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   const auto caller = access_->callers().Of(*context);
   if (!caller.ok()) return ToGrpc(caller.status());
+  const auto record = [&](const absl::Status& done) {
+    access_->Record(*context, *caller, "DownloadCheckpoint", request->job_id(), done);
+  };
   const absl::Status allowed = access_->MayDownload(*caller, request->job_id());
-  access_->Record(*context, *caller, "DownloadCheckpoint", request->job_id(), allowed);
+  if (!allowed.ok()) record(allowed);
   if (!allowed.ok()) return fail_stop_->Answer(allowed);
   const auto ticket = gate_->EnterTransfer(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto rows = queries_->ListCheckpoints(request->job_id());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
-  return ToGrpc(guard_->Send(*rows, request->step(), SentTo::kPeople,
-                             [&](const v1::CheckpointChunk& chunk) { return ticket->Write(writer, chunk); }));
+  const absl::Status sent =
+      guard_->Send(*rows, request->step(), SentTo::kPeople,
+                   [&](const v1::CheckpointChunk& chunk) { return ticket->Write(writer, chunk); });
+  record(sent);  // only now is it known what came of it
+  return ToGrpc(sent);
 }
 
 grpc::Status ClientServiceImpl::VerifyCheckpoints(grpc::ServerContext* context,

@@ -13,9 +13,14 @@
 namespace sink {
 namespace {
 
-constexpr uint64_t kMiB = 1 << 20;
+constexpr uint64_t kKiB = 1 << 10, kMiB = 1 << 20;
 
 std::string MiB(uint64_t bytes) { return absl::StrCat(bytes / kMiB, " MiB"); }
+
+// Of what is needed: never less.
+std::string RoundedUp(uint64_t bytes) {
+  return bytes < kMiB ? absl::StrCat((bytes + kKiB - 1) / kKiB, " KiB") : MiB(bytes + kMiB - 1);
+}
 
 }  // namespace
 
@@ -38,10 +43,10 @@ absl::Status UploadSpace::Reserve(const CheckpointKey& upload, uint64_t bytes) {
   const uint64_t taken = reserve_bytes_ + others;
   if (bytes > 0 && (free < taken || free - taken < bytes)) {
     const std::string before =
-        others == 0 ? "" : absl::StrCat(", of which other checkpoints on their way take ", MiB(others));
-    return absl::ResourceExhaustedError(absl::StrCat("disk full: the checkpoint needs ",
-                                                     MiB(bytes + reserve_bytes_ + kMiB - 1), ", ", MiB(free),
-                                                     " are free on the coordinator", before));
+        others == 0 ? "" : absl::StrCat(", of which other checkpoints on their way take ", RoundedUp(others));
+    return absl::ResourceExhaustedError(absl::StrCat("disk full: the checkpoint needs ", RoundedUp(bytes), " beside ",
+                                                     MiB(reserve_bytes_), " that stay free for the database, and ",
+                                                     MiB(free), " are free on the coordinator", before));
   }
   begun_ = std::max(begun_, number);
   uploads_[upload] = {number, bytes};

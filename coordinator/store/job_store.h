@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,6 +56,7 @@ struct EndedJob {
 struct Thinned {
   int64_t points_before = 0;
   int64_t points_after = 0;
+  std::map<std::string, double> newest;  // of what is left, by curve
 };
 
 // What is remembered of a request, to answer its repetition.
@@ -196,9 +198,9 @@ class Transaction : public Snapshot {
   virtual absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) = 0;
   // A point of the same (job, name, step) is replaced in place and keeps its id. Cheapest where steps grow.
   virtual absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) = 0;
-  // Leaves of each curve its first and last point and evenly spaced ones between, `points_a_curve` in all; where that
-  // is fewer than there were, all have new ids, greater than any before. The curve keeps its values: none is a mean.
-  virtual absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve) = 0;
+  // Leaves of each curve, up to `last_step`, its first and last point and evenly spaced ones between, `points_a_curve`
+  // in all; where that is fewer, all have new ids, greater than any before. None is a mean. Heat maps go by step alone.
+  virtual absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve, int64_t last_step) = 0;
   virtual absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) = 0;
   // Of all that have come the first and the newest stay (log_lines.h). Cost: these lines, however many came before.
   virtual absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) = 0;

@@ -247,9 +247,7 @@ class MemoryTransaction final : public Transaction {
   absl::StatusOr<Attempt> GetAttempt(const std::string& job_id, int attempt) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
     const auto row = t_.attempts.find({job_id, attempt});
-    if (row == t_.attempts.end()) {
-      return absl::NotFoundError(absl::StrCat("job ", job_id, " has no attempt ", attempt));
-    }
+    if (row == t_.attempts.end()) return absl::NotFoundError(absl::StrCat("job ", job_id, " has no attempt ", attempt));
     return row->second;
   }
 
@@ -266,9 +264,8 @@ class MemoryTransaction final : public Transaction {
     bool thinned = query.after > 0;
     for (const MetricPoint& point : Children(t_.metrics, job_id)) {
       thinned = thinned && point.id != query.after;
-      if (point.id > query.after && point.step >= query.from_step && WantsMetric(query.names, point.name)) {
+      if (point.id > query.after && point.step >= query.from_step && WantsMetric(query.names, point.name))
         points.push_back(point);
-      }
     }
     if (thinned) return PointsWereThinned();
     std::sort(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
@@ -592,18 +589,23 @@ class MemoryTransaction final : public Transaction {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve) override {
+  absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve, int64_t last_step) override {
     if (!t_.jobs.contains(job_id)) return NoJob(job_id);
     std::map<std::string, std::vector<int64_t>> curves;
     for (const MetricPoint& point : Children(t_.metrics, job_id)) curves[point.name].push_back(point.step);
     Thinned thinned;
     for (const auto& [name, steps] : curves) {
-      const std::vector<int64_t> kept = EvenlySpaced(steps, points_a_curve);
+      const std::vector<int64_t> kept =
+          EvenlySpaced({steps.begin(), std::upper_bound(steps.begin(), steps.end(), last_step)}, points_a_curve);
       thinned.points_before += static_cast<int64_t>(steps.size());
       thinned.points_after += static_cast<int64_t>(kept.size());
       for (const int64_t step : steps) {
         if (!std::binary_search(kept.begin(), kept.end(), step)) Erase(t_.metrics, {job_id, name, step});
       }
+      if (!kept.empty()) thinned.newest[name] = t_.metrics.at({job_id, name, kept.back()}).value;
+    }
+    for (const Heatmap& map : Children(t_.heatmaps, job_id)) {
+      if (map.step > last_step) Erase(t_.heatmaps, {job_id, map.name, map.step});
     }
     if (thinned.points_after == thinned.points_before) return thinned;
     std::vector<MetricPoint> left = Children(t_.metrics, job_id);

@@ -186,7 +186,7 @@ absl::Status PointTable::Store(const Block& block) {
   return Query(db_, kStore, block.place, block.low, block.high, block.reach, Blob{block.data}).Run();
 }
 
-absl::StatusOr<Thinned> PointTable::Thin(int64_t job, int points_a_curve) {
+absl::StatusOr<Thinned> PointTable::Thin(int64_t job, int points_a_curve, int64_t last_step) {
   std::vector<StoredPoint> points;
   int64_t last = FirstPlace(job);
   {
@@ -198,17 +198,30 @@ absl::StatusOr<Thinned> PointTable::Thin(int64_t job, int points_a_curve) {
     if (!rows.status().ok()) return rows.status();
   }
   absl::flat_hash_map<int64_t, std::vector<int64_t>> curves;  // steps, by series
-  for (const StoredPoint& point : points) curves[point.series].push_back(point.step);
-  absl::flat_hash_set<Key> kept;
-  for (auto& [series, steps] : curves) {
-    for (const int64_t step : EvenlySpaced(std::move(steps), points_a_curve)) kept.insert(Key(series, step));
+  for (const StoredPoint& point : points) {
+    if (point.step <= last_step) curves[point.series].push_back(point.step);
   }
-  Thinned thinned{static_cast<int64_t>(points.size()), static_cast<int64_t>(kept.size())};
+  absl::flat_hash_set<Key> kept;
+  absl::flat_hash_map<int64_t, int64_t> last_steps;  // by series
+  for (auto& [series, steps] : curves) {
+    for (const int64_t step : EvenlySpaced(std::move(steps), points_a_curve)) {
+      kept.insert(Key(series, step));
+      last_steps[series] = step;
+    }
+  }
+  Thinned thinned{static_cast<int64_t>(points.size()), static_cast<int64_t>(kept.size()), {}};
+  for (const StoredPoint& point : points) {
+    const auto newest = last_steps.find(point.series);
+    if (newest == last_steps.end() || newest->second != point.step) continue;
+    SINK_ASSIGN_OR_RETURN(std::string name, names_.NameOf(db_, point.series));
+    thinned.newest[std::move(name)] = point.value;
+  }
   if (thinned.points_after == thinned.points_before) return thinned;
   std::erase_if(points, [&](const StoredPoint& point) { return !kept.contains(Key(point.series, point.step)); });
   SINK_RETURN_IF_ERROR(Delete(job));
   Block first;
   SINK_ASSIGN_OR_RETURN(first.place, PlaceAfter(last));
+  if (points.empty()) SINK_RETURN_IF_ERROR(Store(first));  // where the job's blocks go on counting
   SINK_RETURN_IF_ERROR(Append(std::move(first), points));
   return thinned;
 }

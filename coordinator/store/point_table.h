@@ -26,7 +26,7 @@ class PointTable {
 
   absl::Status Put(int64_t job, const std::vector<MetricPoint>& points);
   // As Transaction::ThinMetrics.
-  absl::StatusOr<Thinned> Thin(int64_t job, int points_a_curve);
+  absl::StatusOr<Thinned> Thin(int64_t job, int points_a_curve, int64_t last_step);
   absl::Status Delete(int64_t job);
   absl::StatusOr<std::vector<MetricPoint>> List(int64_t job, const MetricQuery& query);
   // As Snapshot::SampleMetrics. Reads kSampledBlocks of a job's blocks, and of one that has more every second of the

@@ -83,7 +83,7 @@ class SqliteTransaction final : public Transaction {
   absl::Status PinCheckpoint(const std::string& job_id, int64_t step, bool pinned) override;
   absl::Status DeleteCheckpoint(const std::string& job_id, int64_t step) override;
   absl::Status PutMetrics(const std::string& job_id, const std::vector<MetricPoint>& points) override;
-  absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve) override;
+  absl::StatusOr<Thinned> ThinMetrics(const std::string& job_id, int points_a_curve, int64_t last_step) override;
   absl::Status PutHeatmap(const std::string& job_id, const Heatmap& heatmap) override;
   absl::Status AppendLogs(const std::string& job_id, const std::vector<LogLine>& lines) override;
   absl::Status PutWorker(const Worker& worker) override;

@@ -227,10 +227,13 @@ absl::Status SqliteTransaction::PutMetrics(const std::string& job_id, const std:
   return PointTable(db_, names_).Put(*seq, points);
 }
 
-absl::StatusOr<Thinned> SqliteTransaction::ThinMetrics(const std::string& job_id, int points_a_curve) {
+absl::StatusOr<Thinned> SqliteTransaction::ThinMetrics(const std::string& job_id, int points_a_curve,
+                                                       int64_t last_step) {
   absl::StatusOr<int64_t> seq = SeqOf(job_id);
   if (!seq.ok()) return seq.status();
-  return PointTable(db_, names_).Thin(*seq, points_a_curve);
+  absl::Status status = Query(db_, "DELETE FROM heatmaps WHERE job = ?1 AND step > ?2", *seq, last_step).Run();
+  if (!status.ok()) return status;
+  return PointTable(db_, names_).Thin(*seq, points_a_curve, last_step);
 }
 
 absl::Status SqliteTransaction::PutHeatmap(const std::string& job_id, const Heatmap& heatmap) {

@@ -207,7 +207,10 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
     return refuse(absl::InvalidArgumentError("job: a job's whole id; step: a number"));
   }
   const absl::Status allowed = parts_.api.access->MayDownload(actor->caller, request.Get("job"));
-  parts_.api.access->Record(*actor, "DownloadCheckpoint", request.Get("job"), allowed);
+  const auto record = [&](const absl::Status& done) {
+    parts_.api.access->Record(*actor, "DownloadCheckpoint", request.Get("job"), done);
+  };
+  if (!allowed.ok()) record(allowed);
   if (!allowed.ok()) return refuse(allowed);
   const auto rows = parts_.api.queries->ListCheckpoints(request.Get("job"));
   if (!rows.ok()) return refuse(rows.status());
@@ -232,6 +235,7 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
     return Write(connection, bytes) ? absl::OkStatus() : absl::CancelledError("the browser has left");
   };
   const absl::Status sent = parts_.guard->SendOpened(*row, send);
+  record(sent);  // only now is it known what came of it
   if (sent.ok()) Write(connection, TarEnd());
   if (sent.ok() || absl::IsCancelled(sent) || absl::IsDataLoss(sent)) return;  // the guard tells of damage
   spdlog::warn("job {}: a download of its checkpoint broke off: {}", row->job_id, sent.ToString());

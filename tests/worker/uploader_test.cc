@@ -3,11 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "proto/run/checkpoint_names.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/worker/fake_coordinator.h"
@@ -15,6 +18,18 @@
 
 namespace sink::worker {
 namespace {
+
+constexpr absl::Duration kGrace = absl::Milliseconds(300);
+
+// Has no room for any checkpoint.
+class Full : public FakeCoordinator {
+ public:
+  absl::StatusOr<v1::BeginCheckpointResponse> BeginCheckpoint(const v1::BeginCheckpointRequest&) override {
+    ++refused;
+    return absl::ResourceExhaustedError("disk full");
+  }
+  std::atomic<int> refused = 0;
+};
 
 // Lets the first upload begin, and fails it when told to.
 class Hesitant : public FakeCoordinator {
@@ -49,7 +64,7 @@ TEST(Uploader, ACheckpointThatIsAnnouncedAgainWhileItIsUploadedArrives) {
   const auto manifest = run::ReadManifest(folder);
   ASSERT_TRUE(manifest.ok());
 
-  Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0);
+  Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace);
   ASSERT_TRUE(uploader.Offer(folder, 7, manifest->hash, 0).ok());
   coordinator.begun.WaitForNotification();
   EXPECT_TRUE(uploader.Offer(folder, 7, manifest->hash, 0).ok());
@@ -57,6 +72,27 @@ TEST(Uploader, ACheckpointThatIsAnnouncedAgainWhileItIsUploadedArrives) {
   const absl::Status committed = uploader.WaitUntilCommitted();
   EXPECT_TRUE(committed.ok()) << committed;
   EXPECT_EQ(coordinator.attempt(lease).committed.count(7), 1u);
+}
+
+TEST(Uploader, WaitsForRoomUntilTheJobIsCancelledAndThenForItsGrace) {
+  testing::TempDir dir;
+  Full coordinator;
+  const std::string lease = coordinator.AddJob("job1", "{}");
+  StopControl control;
+  LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {});
+  auto spool = Spool::Open(dir / "spool", Spool::Options());
+  ASSERT_TRUE(spool.ok()) << spool.status();
+  const std::string folder = SaveCheckpoint(dir, 7);
+  const std::string waiting = dir / ("upload/" + run::CheckpointFolderName(7));
+  Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace);
+  ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 0).ok());
+  while (coordinator.refused < 3) absl::SleepFor(absl::Milliseconds(10));  // for more than the grace
+  EXPECT_TRUE(std::filesystem::exists(waiting)) << "it waits as long as nobody has cancelled the job";
+  control.Request(StopReason::kCancel);
+  const absl::Status given_up = uploader.WaitUntilCommitted();
+  EXPECT_TRUE(absl::IsInvalidArgument(given_up)) << given_up;
+  EXPECT_EQ(given_up.message(), "given up, as the job was cancelled: disk full");
+  EXPECT_FALSE(std::filesystem::exists(waiting));
 }
 
 TEST(Uploader, GivesUpWhereTheCoordinatorLacksEventsThatTheSpoolHasForgotten) {
@@ -73,7 +109,7 @@ TEST(Uploader, GivesUpWhereTheCoordinatorLacksEventsThatTheSpoolHasForgotten) {
     EventSender sender(&calls, spool->get());
     ASSERT_TRUE(sender.WaitUntilDurable(20));
     coordinator.LoseRecordsAfter(lease, 0);  // it was restored from a backup
-    Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0);
+    Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace);
     ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 20).ok());
     const absl::Status committed = uploader.WaitUntilCommitted();
     EXPECT_TRUE(absl::IsDataLoss(committed)) << committed;

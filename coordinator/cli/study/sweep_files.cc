@@ -22,6 +22,37 @@ std::string ReadAll(std::istream& in) {
   return text;
 }
 
+// What a variant adds to LLaMA's tensors; those of the feed-forward block and of the gate are counted with the layers.
+double AddedParameters(const ModelConfig& m) {
+  constexpr double kBuckets = 32;  // of T5's position bias
+  const VariantConfig& v = m.variant;
+  const auto h = static_cast<double>(m.hidden_size), heads = static_cast<double>(m.num_attention_heads);
+  const auto d = static_cast<double>(m.head_dim());
+  double once = 0, layer = 0;
+  if (v.position_embedding == PositionEmbedding::kLearnable) once += static_cast<double>(m.max_position_embeddings) * h;
+  if (v.position_embedding == PositionEmbedding::kT5) once += kBuckets * heads;
+  if (v.sink_token) once += h;
+  if (v.norm_placement == NormPlacement::kSandwich) layer += 2 * h;
+  if (v.key_bias != KeyBias::kNone) layer += heads * d;
+  if (v.value_bias != ValueBias::kNone) layer += heads * d;
+  if (v.sink_logit == SinkLogit::kLearned) layer += heads;
+  if (v.qk_norm) layer += 2 * d;
+  if (v.feature_map == FeatureMap::kMlp) layer += 2 * d * d;
+  return once + static_cast<double>(m.num_hidden_layers) * layer;
+}
+
+// The files of a checkpoint, tokenizer aside: each tensor and its two moments, with their names, and what is beside
+// them. `parameters`: of the model without what its variant adds; `matrices`: of a feed-forward block.
+double CheckpointBytes(const ModelConfig& m, double parameters, double matrices) {
+  constexpr double kCopies = 3, kBytesToName = 128;  // a tensor's place in a safetensors header takes some 115
+  constexpr double kSmallFiles = 16 << 10;           // the state of a random generator is 5 KiB of it
+  const bool is_llama = m.variant == VariantConfig();
+  const double layers = static_cast<double>(m.num_hidden_layers);
+  const double tensors = 3 + layers * (6 + matrices) + (is_llama ? 0 : 2 + 8 * layers);
+  const double code = is_llama ? 0 : 24 << 10;  // modeling_sink.py
+  return kCopies * (sizeof(float) * (parameters + AddedParameters(m)) + kBytesToName * tensors) + code + kSmallFiles;
+}
+
 bool SameJobs(const ExpandedSweep& a, const ExpandedSweep& b) {
   return a.name == b.name && a.priority == b.priority &&
          std::equal(a.jobs.begin(), a.jobs.end(), b.jobs.begin(), b.jobs.end(),
@@ -113,7 +144,7 @@ JobCost Cost(const JobConfig& config) {
   cost.parameters = 2 * embedding + layers * layer + h;  // the head is its own matrix
   cost.tokens = static_cast<double>(config.train.max_steps * config.train.global_batch_size) * length;
   cost.flops = cost.tokens * TrainingFlops(m, config.train.sequence_length).full;
-  cost.checkpoint_bytes = 3 * 4 * cost.parameters;
+  cost.checkpoint_bytes = CheckpointBytes(m, cost.parameters, matrices);
   return cost;
 }
 

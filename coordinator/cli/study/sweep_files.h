@@ -39,7 +39,9 @@ struct JobCost {
   double tokens = 0;
   double flops = 0;  // parameters without the embedding table x 6 + attention (12 x layers x hidden x length),
                      // a token: Chowdhery et al., "PaLM", appendix B
-  double checkpoint_bytes = 0;  // fp32 parameters and the two moments of AdamW
+  // Of fp32 parameters and the two moments of AdamW, with all that is beside them: a little more than it will be. Not
+  // the set's tokenizer, which only workers have.
+  double checkpoint_bytes = 0;
 };
 JobCost Cost(const JobConfig& config);
 

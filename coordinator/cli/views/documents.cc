@@ -211,6 +211,7 @@ Json ToJson(const google::protobuf::RepeatedPtrField<v1::Checkpoint>& checkpoint
   for (const v1::Checkpoint& checkpoint : checkpoints) {
     list.push_back(ToJson(checkpoint));
     list.back()["best"] = checkpoint.best();
+    list.back()["damage"] = checkpoint.damage().empty() ? Json(nullptr) : Json(checkpoint.damage());
   }
   return list;
 }

@@ -15,7 +15,8 @@
 // attempt      attempt worker state failure_class message started_ms finished_ms
 // checkpoint   job_id step attempt manifest_hash committed_ms validation_loss (the last by then) pinned bytes
 //              files [{name size xxh3}]
-//              In a list of all that a job has also: best (has the lowest validation loss).
+//              In a list of all that a job has also: best (has the lowest validation loss), damage (what was found
+//              wrong with it when it was last read, or null).
 // log line     cursor time_ms attempt level text
 // metric point name step value attempt
 #pragma once

@@ -4,7 +4,10 @@
 #include <cctype>
 #include <cmath>
 #include <optional>
+#include <string>
+#include <vector>
 
+#include "absl/strings/str_join.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/job/job_state.h"
 #include "coordinator/job/worker_state.h"
@@ -165,8 +168,11 @@ Column WorkerStateColumn() {
 
 Column MarkColumn() {
   return {{"MARK"}, "pinned", [](const Json& row) -> Cell {
-            const bool pinned = row["pinned"].get<bool>(), best = row["best"].get<bool>();
-            return {pinned && best ? "pinned, best" : pinned ? "pinned" : best ? "best" : ""};
+            std::vector<std::string> marks;
+            if (!row["damage"].is_null()) marks.push_back("damaged");
+            if (row["pinned"] == true) marks.push_back("pinned");
+            if (row["best"] == true) marks.push_back("best");
+            return {absl::StrJoin(marks, ", "), row["damage"].is_null() ? Style::kPlain : Style::kRed};
           }};
 }
 

@@ -28,7 +28,7 @@ Column TimeColumn(std::string title, std::string field, int drop = 0);
 Column JobIdColumn(std::string field);
 Column StateColumn();
 Column WorkerStateColumn();  // with its hold
-Column MarkColumn();         // of a checkpoint among all of its job's: pinned, best
+Column MarkColumn();         // of a checkpoint among all of its job's: damaged, pinned, best
 
 // A worker's document in which its state is told, in either case, as connected.
 bool IsConnected(const Json& worker);

@@ -715,6 +715,9 @@ TEST_F(CliTest, CheckpointsAreVerifiedAndDropped) {
   EXPECT_THAT(verified.out, HasSubstr("as committed"));
   EXPECT_THAT(Sinkctl({"checkpoint", "verify", lease.job_id(), "--json"}).out, HasSubstr("has not the hash"));
   EXPECT_THAT(verified.err, HasSubstr("1 of 2 checkpoints is damaged"));
+  EXPECT_THAT(verified.out, HasSubstr("would find this out and go on"));
+  EXPECT_THAT(verified.out, HasSubstr("checkpoint drop " + lease.job_id() + " --step 60 forgets it"));
+  EXPECT_THAT(Sinkctl({"checkpoint", "list", lease.job_id()}).out, HasSubstr("damaged"));
   EXPECT_EQ(Sinkctl({"checkpoint", "drop", lease.job_id(), "--step", "60"}).code, kOk);
   EXPECT_EQ(Sinkctl({"checkpoint", "list", lease.job_id(), "--json"}).json()["checkpoints"].size(), 1u);
   ExpectError(Sinkctl({"checkpoint", "drop", lease.job_id(), "--step", "60"}), kNotFound, "it has those of 50");

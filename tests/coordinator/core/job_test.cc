@@ -98,6 +98,38 @@ TEST_F(JobTest, APointOfALaterAttemptReplacesTheEarlierOne) {
   EXPECT_EQ(Metrics()[0].attempt, 2);
 }
 
+TEST_F(JobTest, ARetryFromAStepForgetsWhatWasMeasuredAfterIt) {
+  Submit({1});
+  Register();
+  const Lease lease = Start(1);
+  ASSERT_TRUE(manager->workers().Report("w", lease, {Metric(2, 40, 0.5), Metric(3, 50, 0.4)}, now).ok());
+  ASSERT_TRUE(manager->workers().CommitCheckpoint("w", lease, {50, "hash", {{"a", 5, "x"}}, 3}, now).ok());
+  ASSERT_TRUE(
+      manager->workers()
+          .Report("w", lease, {Metric(4, 60, 0.3), Metric(5, 80, 0.2), Metric(6, 80, 7, "late"), Progress(7, 80)}, now)
+          .ok());
+  ASSERT_EQ(*Finish(lease, JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  ASSERT_EQ(Get().progress.latest.Find("train_loss"), 0.2);
+
+  ASSERT_EQ(manager->clients().Retry({"", {Id(1)}}, now, /*from_step=*/50)->size(), 1u);
+  auto progress = Get().progress;
+  EXPECT_EQ(progress.step, 50);
+  EXPECT_EQ(progress.tokens, 50) << "of the 80 of step 80";
+  EXPECT_EQ(progress.tokens_per_second, 0);
+  EXPECT_EQ(progress.latest.ToMap(), (std::map<std::string, double>{{"train_loss", 0.4}}));
+  ASSERT_EQ(Metrics().size(), 2u);
+  EXPECT_EQ(Metrics().back().step, 50);
+  EXPECT_THAT(Logs().back().text, HasSubstr("again from step 50"));
+
+  ASSERT_EQ(manager->clients().Cancel({"", {Id(1)}}, now)->cancelled, 1);
+  ASSERT_EQ(manager->clients().Retry({"", {Id(1)}}, now, /*from_step=*/0)->size(), 1u);
+  progress = Get().progress;
+  EXPECT_EQ(progress.step, 0);
+  EXPECT_EQ(progress.tokens, 0);
+  EXPECT_TRUE(progress.latest.ToMap().empty());
+  EXPECT_THAT(Metrics(), IsEmpty());
+}
+
 TEST_F(JobTest, ARecordThatCannotBeReadBecomesAnErrorLineAndBlocksNothing) {
   Submit({1});
   Register();

@@ -51,6 +51,21 @@ TEST(FleetDoctor, AJobThatWaitsWhileAllDevicesWorkIsNoFault) {
   EXPECT_EQ(Examine(fleet).back().what, "waits for a device: all are in use");
 }
 
+TEST(FleetDoctor, ADamagedCheckpointThatIsPinnedIsUnpinnedFirst) {
+  Fleet fleet = Healthy();
+  v1::Checkpoint* damaged = fleet.sweeps.add_damaged();
+  damaged->set_job_id("3f2a91c077b01d2e3f2a91c077b01d2e");
+  damaged->set_step(300);
+  damaged->set_damage("model.safetensors has not the hash");
+  damaged->set_pinned(true);
+  const std::vector<Finding> findings = Examine(fleet);
+  ASSERT_EQ(findings.size(), 4u);
+  EXPECT_EQ(findings[1].level, Level::kFault);
+  EXPECT_THAT(findings[1].what, HasSubstr("step 300 of job 3f2a91c0 is damaged: model.safetensors has not the hash"));
+  EXPECT_THAT(findings[1].fix,
+              HasSubstr("unpin 3f2a91c0 --step 300, then sinkctl checkpoint drop 3f2a91c0 --step 300"));
+}
+
 using Planted = PlantedIn<Fleet>;
 
 class FleetFault : public ::testing::TestWithParam<Planted> {};

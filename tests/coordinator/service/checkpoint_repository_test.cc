@@ -86,8 +86,8 @@ TEST_F(SmallDiskTest, AnUploadThatDoesNotFitBesideThoseBeforeItWaitsAndTheyCompl
   const auto refused = Begin(second, 8);
   EXPECT_TRUE(absl::IsResourceExhausted(refused.status())) << refused.status();
   EXPECT_EQ(refused.status().message(),
-            "disk full: the checkpoint needs 12 MiB, 15 MiB are free on the coordinator, of which other checkpoints on "
-            "their way take 8 MiB");
+            "disk full: the checkpoint needs 8 MiB beside 4 MiB that stay free for the database, and 15 MiB are free "
+            "on the coordinator, of which other checkpoints on their way take 8 MiB");
   EXPECT_TRUE(Send(first, 0, 8).ok());
   EXPECT_TRUE(Commit(first).ok());
   EXPECT_GE(Free(), kReserve);

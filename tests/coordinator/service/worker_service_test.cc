@@ -684,6 +684,52 @@ TEST_F(DamageTest, ADamagedCheckpointOfAJobThatHasSucceededIsNotCalledDropped) {
   EXPECT_EQ(damaged.code(), absl::StatusCode::kDataLoss) << damaged;
   EXPECT_THAT(std::string(damaged.message()), AllOf(HasSubstr("it stays"), Not(HasSubstr("dropped"))));
   EXPECT_THAT(Steps(grant.lease().job_id()), ElementsAre(10));
+  const auto audit = client_->ListAudit({});
+  ASSERT_TRUE(audit.ok()) << audit.status();
+  EXPECT_EQ(audit->entries(0).action(), "DownloadCheckpoint");
+  EXPECT_EQ(audit->entries(0).outcome(), "DATA_LOSS") << "and not that it was sent";
+}
+
+TEST_F(DamageTest, WhatIsDamagedAndStaysIsToldUntilItIsDroppedOrWhole) {
+  const v1::Grant grant = RunningJob();
+  const std::string job = grant.lease().job_id();
+  for (const int64_t step : {10, 20}) ASSERT_TRUE(Upload(grant.lease(), step, TestCheckpoint()).ok());
+  ASSERT_EQ(Finish(grant.lease(), 1)->state(), v1::SUCCEEDED);
+  const auto verify = [&] {
+    v1::VerifyCheckpointsRequest request;
+    request.set_job_id(job);
+    ASSERT_TRUE(client_->VerifyCheckpoints(request).ok());
+  };
+  const auto listed = [&](int index) {
+    v1::ListCheckpointsRequest request;
+    request.set_job_id(job);
+    const auto found = client_->ListCheckpoints(request);
+    return found.ok() ? found->checkpoints(index).damage() : std::string(found.status().message());
+  };
+  const auto told = [&] { return client_->ListSweeps({})->damaged_size(); };
+  FlipABit(grant.lease(), 10);
+  EXPECT_EQ(told(), 0) << "nobody has looked";
+  for (int i = 0; i < 2; ++i) verify();
+  EXPECT_EQ(listed(0), "");
+  EXPECT_THAT(listed(1), HasSubstr("model.safetensors has not the hash"));
+  const auto sweeps = client_->ListSweeps({});
+  ASSERT_EQ(sweeps->damaged_size(), 1);
+  EXPECT_EQ(sweeps->damaged(0).step(), 10);
+  const std::string log = Log(job), line = "the checkpoint of step 10 is damaged";
+  EXPECT_NE(log.find(line), std::string::npos);
+  EXPECT_EQ(log.find(line), log.rfind(line)) << "told once, however often it is found";
+
+  FlipABit(grant.lease(), 10);  // back
+  verify();
+  EXPECT_EQ(told(), 0);
+  FlipABit(grant.lease(), 10);
+  verify();
+  EXPECT_EQ(told(), 1);
+  v1::DropCheckpointsRequest drop;
+  drop.set_job_id(job);
+  drop.add_steps(10);
+  ASSERT_TRUE(client_->DropCheckpoints(drop).ok());
+  EXPECT_EQ(told(), 0);
 }
 
 TEST_F(DamageTest, VerifyTellsAndDropForgets) {

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <climits>
 #include <cmath>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <thread>
@@ -608,7 +610,7 @@ TEST_P(JobStoreContract, WhoReadsPointsThatAreThinnedMeanwhileIsToldToBeginAnew)
   const std::vector<MetricPoint> all = read(0, 10'000);
   ASSERT_EQ(all.size(), 5000u);
   EXPECT_EQ(read(all[1999].id, 2000).front().step, 2001);
-  Must([](Transaction& rows) { return rows.ThinMetrics(Id(1), 256).status(); });
+  Must([](Transaction& rows) { return rows.ThinMetrics(Id(1), 256, INT64_MAX).status(); });
   for (const size_t read_to : {0, 1999, 4999}) {
     MetricQuery rest;
     rest.after = all[read_to].id;
@@ -626,6 +628,50 @@ TEST_P(JobStoreContract, WhoReadsPointsThatAreThinnedMeanwhileIsToldToBeginAnew)
   const std::vector<MetricPoint> later = read(sample.last, 10'000);
   ASSERT_EQ(later.size(), 1u);
   EXPECT_EQ(later[0].step, 5001);
+}
+
+TEST_P(JobStoreContract, WhatWasMeasuredAfterAStepGoesAndTellsItsReadersToBeginAnew) {
+  Insert(QueuedJob(1));
+  const auto thin = [&](int64_t last_step) {
+    Thinned thinned;
+    Must([&](Transaction& rows) -> absl::Status {
+      SINK_ASSIGN_OR_RETURN(thinned, rows.ThinMetrics(Id(1), INT_MAX, last_step));
+      return absl::OkStatus();
+    });
+    return thinned;
+  };
+  const auto read = [&] {
+    return Get<std::vector<MetricPoint>>([](Snapshot& rows) { return rows.ListMetrics(Id(1), {}); });
+  };
+  Must([](Transaction& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(rows.PutMetrics(
+        Id(1),
+        {{0, "a", 1, 0.5, 1}, {0, "b", 1, 7, 1}, {0, "a", 2, 0.25, 1}, {0, "a", 3, 0.125, 1}, {0, "c", 3, 9, 1}}));
+    for (const int64_t step : {1, 3}) SINK_RETURN_IF_ERROR(rows.PutHeatmap(Id(1), {"h", step, 1, 1, 1, {0.5}}));
+    return absl::OkStatus();
+  });
+  const std::vector<MetricPoint> all = read();
+  ASSERT_EQ(all.size(), 5u);
+  EXPECT_EQ(thin(3).points_after, 5) << "there is nothing after it";
+  EXPECT_EQ(read().back().id, all.back().id);
+
+  const Thinned back = thin(2);
+  EXPECT_EQ(back.points_before, 5);
+  EXPECT_EQ(back.points_after, 3);
+  EXPECT_EQ(back.newest, (std::map<std::string, double>{{"a", 0.25}, {"b", 7}}));
+  EXPECT_EQ(read().size(), 3u);
+  EXPECT_EQ(Get<std::vector<Heatmap>>([](Snapshot& rows) { return rows.ListHeatmaps(Id(1)); }).size(), 1u);
+  EXPECT_TRUE(thin(0).newest.empty());
+  EXPECT_TRUE(read().empty());
+  EXPECT_TRUE(Get<MetricSample>([](Snapshot& rows) { return rows.SampleMetrics(Id(1), {}); }).points.empty());
+
+  Must([](Transaction& rows) { return rows.PutMetrics(Id(1), {{0, "a", 1, 0.75, 2}}); });
+  ASSERT_EQ(read().size(), 1u);
+  EXPECT_GT(read()[0].id, all.back().id) << "who has read all of the old ones takes no new one for one of them";
+  MetricQuery rest;
+  rest.after = all[0].id;
+  const auto list = [&](Snapshot& rows) { return rows.ListMetrics(Id(1), rest).status(); };
+  EXPECT_EQ(store_->Read(list).code(), absl::StatusCode::kAborted);
 }
 
 TEST_P(JobStoreContract, APointIsReplacedInPlaceAndKeepsItsId) {

@@ -1,4 +1,4 @@
-// What a model's name tells of its size, and what `sinkctl plan` makes of it.
+// What a model's name tells of its size, and what `sinkctl plan` makes of it and of a model that is to be trained.
 #include "coordinator/cli/study/open_model_size.h"
 
 #include <gtest/gtest.h>
@@ -43,6 +43,28 @@ TEST(Cost, IsKnownOfEveryOpenModelThatIsShipped) {
       EXPECT_EQ(cost.checkpoint_bytes, 0) << job.label;
     }
   }
+}
+
+// A run of this model left so much, file by file.
+TEST(Cost, OfACheckpointIsALittleMoreThanOneTakes) {
+  JobConfig config;
+  ModelConfig& model = config.model;
+  model.hidden_size = 96;
+  model.intermediate_size = 192;
+  model.num_hidden_layers = 6;
+  model.vocab_size = 320;
+  model.max_position_embeddings = 256;
+  model.variant.ffn = Ffn::kNone;
+  model.variant.position_embedding = PositionEmbedding::kSinusoidal;
+  const double weights = 1'136'584, optimizer = 2'278'440, code = 22'573, config_json = 757, manifest = 751,
+               state = 266;
+  const double taken = weights + optimizer + code + config_json + manifest + state;
+  EXPECT_GE(Cost(config).checkpoint_bytes, taken);
+  EXPECT_LE(Cost(config).checkpoint_bytes, 1.02 * taken);
+
+  const double before = Cost(config).checkpoint_bytes;
+  model.variant.position_embedding = PositionEmbedding::kLearnable;
+  EXPECT_EQ(Cost(config).checkpoint_bytes, before + 3 * 4 * 256 * 96) << "its table, and the moments of that";
 }
 
 }  // namespace
