@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -596,6 +597,41 @@ TEST_F(CliTest, DeleteWithForceCancelsFirst) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, 0);
   EXPECT_EQ(Sinkctl({"delete", "study", "--yes", "--force"}).code, kOk);
   EXPECT_EQ(Sinkctl({"jobs", "--json"}).json()["jobs"].size(), 0u);
+}
+
+TEST_F(CliTest, DeleteWithForceWaitsForARunningJobWithoutTryingAgainAndAgain) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3", "2e-3"})}).code, kOk);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("other", {"2e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  ASSERT_EQ(grants.size(), 2u);
+  const std::string own = JobId("study", 0);
+  auto deleting = std::async(std::launch::async, [&] { return Sinkctl({"delete", "study", "--yes", "--force"}); });
+  ASSERT_TRUE(WaitForCancel(own));
+  for (const v1::Grant& grant : grants)
+    if (grant.lease().job_id() == own) Finish(grant, v1::CANCELLED, "cancelled");
+  const Result deleted = deleting.get();
+  EXPECT_EQ(deleted.code, kOk) << deleted.err;
+  EXPECT_THAT(deleted.out, AllOf(HasSubstr("study is deleted, with 1 job\n"), HasSubstr("1 job stays")))
+      << "it runs on";
+  EXPECT_THAT(Sinkctl({"audit"}).out, Not(HasSubstr("FAILED_PRECONDITION")));
+}
+
+TEST_F(CliTest, DeleteWithForceLeavesASweepThatIsSubmittedAgainWhileItWaits) {
+  const std::string file = WriteSweep("study", {"1e-3"});
+  ASSERT_EQ(Sinkctl({"submit", file}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  ASSERT_EQ(grants.size(), 1u);
+  auto deleting = std::async(std::launch::async, [&] { return Sinkctl({"delete", "study", "--yes", "--force"}); });
+  ASSERT_TRUE(WaitForCancel(grants[0].lease().job_id()));
+  ASSERT_EQ(Sinkctl({"submit", file}).code, kOk);
+  Finish(grants[0], v1::SUCCEEDED);
+  const Result deleted = deleting.get();
+  EXPECT_EQ(deleted.code, kRefused);
+  EXPECT_EQ(deleted.out, "");
+  EXPECT_THAT(deleted.err, HasSubstr("study was submitted or retried again meanwhile; it stays"));
+  EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["state"], "SUCCEEDED");
 }
 
 TEST_F(CliTest, LogsAreSafeForATerminal) {
