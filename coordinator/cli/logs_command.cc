@@ -20,7 +20,9 @@ struct LogsOptions {
   int tail = 0;
 };
 
-// How far the job is, for lines that are said while it is followed: asked at most once a second, at a line.
+// How far the job is, for lines that are said while it is followed: asked at a line, once for those that come together.
+// The coordinator looks for new lines ten times a second, so that what was asked at one of its looks is told at no
+// other.
 class LiveProgress {
  public:
   LiveProgress(Session& session, std::string id)
@@ -39,7 +41,7 @@ class LiveProgress {
   }
 
  private:
-  static constexpr int64_t kAskEveryMs = 1000;
+  static constexpr int64_t kAskEveryMs = 20;
 
   static std::string TextOf(const v1::Job& job) {
     const v1::Progress& progress = job.progress();
