@@ -21,8 +21,7 @@ struct LogsOptions {
 };
 
 // How far the job is, for lines that are said while it is followed: asked at a line, once for those that come together.
-// The coordinator looks for new lines ten times a second, so that what was asked at one of its looks is told at no
-// other.
+// The coordinator sends new ones ten times a second at most: what was asked for some is not told beside later ones.
 class LiveProgress {
  public:
   LiveProgress(Session& session, std::string id)

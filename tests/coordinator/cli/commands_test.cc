@@ -710,6 +710,23 @@ TEST_F(CliTest, FollowedLogsTellStepAndLossBesideWhatIsNew) {
   EXPECT_THAT(Sinkctl({"logs", grants[0].lease().job_id()}).out, HasSubstr("info     of now\n"));
 }
 
+TEST_F(CliTest, FollowedLogsAskAnewForALineThatComesLater) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  event_time_ms_ = 4'000'000'000'000;
+  Report(grants[0], {pipe::Progress{.step = 1, .tokens = 10}, pipe::Log{"info", "begun"}});
+  Transcript transcript;
+  auto logs = std::async(std::launch::async, [&] {
+    return Sinkctl({"logs", grants[0].lease().job_id(), "-f"}, {.transcript = &transcript});
+  });
+  EXPECT_TRUE(transcript.WaitFor("step 1/100  begun\n"));
+  Report(grants[0], {pipe::Progress{.step = 100, .tokens = 1000}, pipe::Log{"info", "saved"}});
+  EXPECT_TRUE(transcript.WaitFor("saved\n"));
+  Finish(grants[0], v1::SUCCEEDED);
+  EXPECT_THAT(logs.get().out, HasSubstr("step 100/100  saved\n"));
+}
+
 TEST_F(CliTest, FollowedLogsEndWithTheJob) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
   StartWorker();
