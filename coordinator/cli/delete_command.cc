@@ -1,10 +1,14 @@
 // sinkctl delete: a sweep that nobody needs any more, with what its jobs have left.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/views/documents.h"
+#include "coordinator/cli/views/follow.h"
 #include "proto/base/counted.h"
 #include "proto/files/random_id.h"
 
@@ -17,22 +21,14 @@ struct DeleteOptions {
   bool force = false;
 };
 
-constexpr int kTriesToDelete = 600;  // a second apart, while cancelled jobs save and stop
-
 // Asks on the terminal. An outcome when it is not to be done.
-std::optional<Outcome> AskFirst(Session& session, const DeleteOptions& options) {
-  v1::GetSweepRequest request;
-  request.set_name(options.sweep);
-  request.set_without_jobs(true);
-  const auto found = session.client().GetSweep(request);
-  if (!found.ok()) return FromStatus(found.status());
-  if (options.yes) return std::nullopt;
+std::optional<Outcome> AskFirst(Session& session, const v1::Sweep& sweep, bool yes) {
+  if (yes) return std::nullopt;
   World& world = session.world();
   if (!world.err_is_terminal)
     return Outcome{kUsage,
                    "delete takes curves, logs and checkpoints away for good; say --yes where nobody can be asked"};
-  const int jobs = found->sweep().jobs();
-  world.err << "Delete " << Clean(options.sweep) << ", " << Counted(jobs, "job")
+  world.err << "Delete " << Clean(sweep.name()) << ", " << Counted(sweep.jobs(), "job")
             << " with their curves, logs and checkpoints, for good? Type yes: " << std::flush;
   std::string answer;
   std::getline(world.in, answer);
@@ -40,31 +36,54 @@ std::optional<Outcome> AskFirst(Session& session, const DeleteOptions& options) 
   return Outcome{kRefused, "nothing was deleted"};
 }
 
+// Whether the sweep has to wait for the job: it goes with it, and has not ended.
+bool HoldsUp(const v1::Job& job, const std::string& sweep) {
+  return !IsFinal(job.state()) && std::all_of(job.sweeps().begin(), job.sweeps().end(),
+                                              [&](const v1::Membership& place) { return place.sweep() == sweep; });
+}
+
+// Cancels the sweep and waits until its jobs have saved and stopped, or somebody has asked for it again.
+Outcome CancelFirst(Session& session, const v1::Sweep& sweep) {
+  v1::CancelRequest cancel;
+  cancel.set_sweep(sweep.name());
+  const auto cancelled = session.client().Cancel(cancel);
+  if (!cancelled.ok()) return FromStatus(cancelled.status());
+  if (cancelled->requested() == 0) return {};
+  bool told = false;
+  Outcome outcome = WatchUntil(session, sweep.name(), [&](const v1::GetSweepResponse& status) {
+    if (status.sweep().generation() != sweep.generation()) return true;
+    if (std::none_of(status.jobs().begin(), status.jobs().end(),
+                     [&](const v1::Job& job) { return HoldsUp(job, sweep.name()); }))
+      return true;
+    if (!std::exchange(told, true))
+      session.world().err << "sinkctl: jobs that run are saving; it is deleted when they have" << std::endl;
+    return false;
+  });
+  if (outcome.code == kInterrupted) outcome.error = "interrupted; the sweep was cancelled, and not deleted";
+  return outcome;
+}
+
 Outcome Delete(Session& session, const DeleteOptions& options) {
-  if (auto refusal = AskFirst(session, options)) return *std::move(refusal);
+  v1::GetSweepRequest get;
+  get.set_name(options.sweep);
+  get.set_without_jobs(true);
+  const auto found = session.client().GetSweep(get);
+  if (!found.ok()) return FromStatus(found.status());
+  if (auto refusal = AskFirst(session, found->sweep(), options.yes)) return *std::move(refusal);
   if (options.force) {
-    v1::CancelRequest cancel;
-    cancel.set_sweep(options.sweep);
-    if (const auto cancelled = session.client().Cancel(cancel); !cancelled.ok()) return FromStatus(cancelled.status());
+    if (Outcome outcome = CancelFirst(session, found->sweep()); outcome.code != kOk) return outcome;
   }
   v1::DeleteSweepRequest request;
   request.set_name(options.sweep);
-  request.set_request_id(files::RandomId());  // lets the client repeat the call after a lost answer
-  auto response = session.client().DeleteSweep(request);
-  for (int tries = 0; options.force && absl::IsFailedPrecondition(response.status()) && tries < kTriesToDelete;
-       ++tries) {
-    if (tries == 0)
-      session.world().err << "sinkctl: jobs that run are saving; it is deleted when they have" << std::endl;
-    if (!session.world().interrupt.Sleep(absl::Seconds(1)))
-      return {kInterrupted, "interrupted; the sweep was cancelled, and not deleted"};
-    response = session.client().DeleteSweep(request);
-  }
+  request.set_generation(found->sweep().generation());  // what is submitted from here on stays
+  request.set_request_id(files::RandomId());            // lets the client repeat the call after a lost answer
+  const auto response = session.client().DeleteSweep(request);
   if (absl::IsFailedPrecondition(response.status()) && !options.force)
     return {kRefused, std::string(response.status().message()) + ", or --force does both"};
   if (!response.ok()) return FromStatus(response.status());
   Page page;
   page.document = {{"sweep", options.sweep}, {"deleted", response->deleted()}, {"kept", response->kept()}};
-  page.blocks.push_back(TextBlock{{{options.sweep + " is deleted, with"}, {Counted(response->deleted(), "job")}}});
+  page.blocks.push_back(TextBlock{{{options.sweep + " is deleted, with " + Counted(response->deleted(), "job")}}});
   if (response->kept() > 0)
     page.blocks.push_back(TextBlock{{{Counted(response->kept(), "job stays", "jobs stay") + ": another sweep has " +
                                       (response->kept() == 1 ? "it" : "them")}}});

@@ -50,13 +50,13 @@ Outcome Jobs(Session& session, const JobsOptions& options) {
     left_off = true;
     jobs.erase(jobs.begin() + longest, jobs.end());
   }
-  for (const Json& warning : warnings) page.blocks.push_back(TextBlock{{{warning.get<std::string>(), Style::kRed}}});
-  page.document = {{"jobs", std::move(jobs)}, {"warnings", std::move(warnings)}};
+  page.document = {{"jobs", std::move(jobs)}, {"warnings", warnings}};
   page.blocks.push_back(TableBlock{"jobs", JobColumns(!options.sweep.empty()), "no such jobs"});
   if (left_off) {
-    page.blocks.push_back(TextBlock{{{"the first " + std::to_string(longest) + "; there are more:", Style::kYellow},
+    page.blocks.push_back(TextBlock{{{"the first " + std::to_string(longest) + "; there are more", Style::kYellow},
                                      {"--limit 0 for all, --sweep and --state for some"}}});
   }
+  for (const Json& warning : warnings) page.blocks.push_back(TextBlock{{{warning.get<std::string>(), Style::kRed}}});
   session.printer().Print(page);
   return {};
 }
@@ -71,7 +71,8 @@ void AddJobsCommand(Commands& commands) {
   command.AddOption("--sweep", options->sweep, "Only jobs of this sweep").ValueText("SWEEP");
   AddRowChoice(command, &options->rows);
   command.AddOption("--limit", options->limit, "No more than so many; 0: all (1000 in a table, all with --json)")
-      .ValueText("N");
+      .ValueText("N")
+      .NotNegative();
   commands.OnRun(command, [options](Session& session) { return Jobs(session, *options); });
 }
 

@@ -20,7 +20,8 @@ struct LogsOptions {
   int tail = 0;
 };
 
-// How far the job is, for lines that are said while it is followed: asked at most once a second, at a line.
+// How far the job is, for lines that are said while it is followed: asked at a line, once for those that come together.
+// The coordinator sends new ones ten times a second at most: what was asked for some is not told beside later ones.
 class LiveProgress {
  public:
   LiveProgress(Session& session, std::string id)
@@ -39,7 +40,7 @@ class LiveProgress {
   }
 
  private:
-  static constexpr int64_t kAskEveryMs = 1000;
+  static constexpr int64_t kAskEveryMs = 20;
 
   static std::string TextOf(const v1::Job& job) {
     const v1::Progress& progress = job.progress();

@@ -22,7 +22,7 @@ Outcome SetPriority(Session& session, const PriorityOptions& options) {
   page.document = {{"sweep", options.sweep}, {"priority", options.priority}, {"changed", response->changed()}};
   const std::string jobs = Counted(response->changed(), "job has", "jobs have");
   page.blocks.push_back(
-      TextBlock{{{options.sweep + ":", Style::kBold},
+      TextBlock{{{options.sweep, Style::kBold},
                  {response->changed() == 0 ? "no job that has not ended had another priority"
                                            : jobs + " priority " + std::to_string(options.priority) + " now"}}});
   session.printer().Print(page);

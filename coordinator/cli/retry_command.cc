@@ -17,6 +17,20 @@ struct RetryOptions {
   std::optional<int64_t> from_step;  // none: the newest checkpoint's
 };
 
+// Why none of the named jobs runs again, told of the first; kOk: it is none that could.
+Outcome WhyNot(Session& session, const std::string& id) {
+  v1::GetJobRequest request;
+  request.set_id(id);
+  const auto response = session.client().GetJob(request);
+  if (!response.ok()) return FromStatus(response.status());
+  const v1::Job& job = response->job();
+  if (job.state() == v1::SUCCEEDED) return {kRefused, "job " + id + " has succeeded: there is nothing to retry"};
+  if (IsFinal(job.state())) return {};
+  if (job.cancel_requested()) return {kRefused, "job " + id + " is being cancelled: retry it when it has stopped"};
+  return {kRefused, "job " + id + " has not ended (" + StateCell(StateName(job.state())).text +
+                        "): cancel it first, and retry it when it has stopped"};
+}
+
 Outcome Retry(Session& session, const RetryOptions& options) {
   if (options.targets.empty() == options.sweep.empty())
     return {kUsage, "retry needs sweeps or the ids of jobs; see `sinkctl retry --help`"};
@@ -43,12 +57,7 @@ Outcome Retry(Session& session, const RetryOptions& options) {
   }
   const size_t retried = jobs.size();
   if (retried == 0 && !named.jobs.empty()) {
-    v1::GetJobRequest request;
-    request.set_id(named.jobs.front());
-    const auto job = session.client().GetJob(request);
-    if (!job.ok()) return FromStatus(job.status());
-    if (job->job().state() == v1::SUCCEEDED)
-      return {kRefused, "job " + named.jobs.front() + " has succeeded: there is nothing to retry"};
+    if (Outcome refused = WhyNot(session, named.jobs.front()); refused.code != kOk) return refused;
   }
   page.document = {{"retried", retried}, {"jobs", std::move(jobs)}};
   page.blocks.push_back(

@@ -3,7 +3,9 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/study/submission.h"
 #include "coordinator/cli/study/sweep_files.h"
@@ -29,22 +31,22 @@ bool WillNotRun(const v1::SubmittedJob& job) {
   return !job.added() && (job.state() == v1::FAILED || job.state() == v1::CANCELLED);
 }
 
-// How many of the stored jobs have failed or were cancelled; one that is listed twice counts once.
-int CountEnded(const v1::SubmitSweepResponse& response) {
+// How many of the jobs are such; one that is listed twice counts once.
+int CountJobs(const v1::SubmitSweepResponse& response, absl::FunctionRef<bool(const v1::SubmittedJob&)> are_such) {
   std::set<std::string> ids;
   for (const v1::SubmittedJob& job : response.jobs())
-    if (WillNotRun(job)) ids.insert(job.id());
+    if (are_such(job)) ids.insert(job.id());
   return static_cast<int>(ids.size());
 }
 
-// Queues the sweep's jobs again that have ended so; returns how many were.
-absl::StatusOr<int> RetrySweep(Session& session, const std::string& sweep) {
+// Queues the sweep's jobs again that have failed or were cancelled; returns which were.
+absl::StatusOr<std::set<std::string>> RetrySweep(Session& session, const std::string& sweep) {
   v1::RetryRequest request;
   request.set_sweep(sweep);
   request.set_request_id(files::RandomId());  // lets the client repeat the call after a lost answer
   const auto response = session.client().Retry(request);
   if (!response.ok()) return response.status();
-  return response->job_ids_size();
+  return std::set<std::string>(response->job_ids().begin(), response->job_ids().end());
 }
 
 // Of those that are stored and have ended without success: how they would be queued again, or how many are now. What
@@ -62,8 +64,32 @@ void AddEnded(int ended, const std::optional<int>& queued_again, Page* page) {
                                       {"sinkctl retry JOB lets one go on"}}});
 }
 
-// `queued_again`: nothing where that was not asked for.
-Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, const std::optional<int>& queued_again) {
+// Of those that were being cancelled: that they go on.
+void AddResumed(const v1::SubmitSweepResponse& response, bool dry_run, Page* page) {
+  const int resumed = CountJobs(response, [](const v1::SubmittedJob& job) { return job.cancel_taken_back(); });
+  if (resumed == 0) return;
+  const char* what = dry_run        ? "being cancelled and would go on"
+                     : resumed == 1 ? "being cancelled and goes on"
+                                    : "being cancelled and go on";
+  page->blocks.push_back(
+      TextBlock{{{Counted(resumed, "stored job was ", "stored jobs were ") + what, Style::kYellow}}});
+}
+
+Cell SubmittedCell(const Json& row, bool dry_run) {
+  if (row["repeated"] == true) return {"same job as above", Style::kDim};
+  if (row["added"] == true) return {dry_run ? "would be added" : "added", Style::kGreen};
+  if (row["retried"] == true) return {"stored, queued again", Style::kGreen};
+  if (row["cancel_taken_back"] == true) return {dry_run ? "stored, would go on" : "stored, goes on", Style::kYellow};
+  const std::string state = row["state"].get<std::string>();
+  if (state == "FAILED" || state == "CANCELLED") return {"stored, " + StateCell(state).text, StateCell(state).style};
+  return {"stored already", Style::kDim};
+}
+
+// `retried`: the ids of those that were queued again; nothing where that was not asked for.
+Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run,
+                   const std::optional<std::set<std::string>>& retried) {
+  const auto was_retried = [&](const std::string& id) { return retried && retried->contains(id); };
+  const auto queued_again = retried ? std::optional(static_cast<int>(retried->size())) : std::nullopt;
   Page page;
   Json jobs = Json::array();
   std::set<std::string> seen;
@@ -73,24 +99,16 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, const 
                     {"label", job.label()},
                     {"repeated", !seen.insert(job.id()).second},
                     {"added", job.added()},
-                    {"state", StateName(job.state())}});
+                    {"retried", was_retried(job.id())},
+                    {"cancel_taken_back", job.cancel_taken_back()},
+                    {"state", StateName(was_retried(job.id()) ? v1::QUEUED : job.state())}});
   page.document = {{"sweep", response.sweep()},           {"dry_run", dry_run},
                    {"added", response.added()},           {"removed", response.removed()},
                    {"retried", queued_again.value_or(0)}, {"jobs", std::move(jobs)}};
 
   Column label = TextColumn("SETTING", "label", kLabelWidth);
   label.show = [](const Json& row) -> Cell { return {ShortLabel(row["label"].get<std::string>())}; };
-  Column added = {{""}, "added", [dry_run](const Json& row) -> Cell {
-                    if (row["repeated"] == true) return {"same job as above", Style::kDim};
-                    if (row["added"] == false) {
-                      const std::string state = row["state"].get<std::string>();
-                      if (state == "FAILED" || state == "CANCELLED") {
-                        return {"stored, " + StateCell(state).text, StateCell(state).style};
-                      }
-                      return {"stored already", Style::kDim};
-                    }
-                    return {dry_run ? "would be added" : "added", Style::kGreen};
-                  }};
+  Column added = {{""}, "added", [dry_run](const Json& row) { return SubmittedCell(row, dry_run); }};
   page.blocks.push_back(
       TableBlock{"jobs",
                  {JobIdColumn("id"), TextColumn("EXPERIMENT", "experiment", 12, 1), std::move(label), std::move(added)},
@@ -103,7 +121,8 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run, const 
         {"no longer named, and left to run: " + std::to_string(response.removed()) + " of an earlier version"});
   if (dry_run) summary.pieces.push_back({"(dry run: nothing was stored)", Style::kDim});
   page.blocks.push_back(std::move(summary));
-  AddEnded(CountEnded(response), queued_again, &page);
+  AddResumed(response, dry_run, &page);
+  AddEnded(CountJobs(response, WillNotRun), queued_again, &page);
   AddAvailability(response, &page);
   return page;
 }
@@ -121,11 +140,12 @@ Outcome RunSubmit(Session& session, const SubmitOptions& options) {
   for (const SweepFiles& files : sweeps) {
     const auto response = Submit(session, files, options.dry_run, options.replace);
     if (!response.ok()) return FromStatus(response.status());
-    std::optional<int> retried;
-    if (options.retry) {
-      const auto queued = CountEnded(*response) > 0 ? RetrySweep(session, response->sweep()) : 0;
+    std::optional<std::set<std::string>> retried;
+    if (options.retry) retried.emplace();
+    if (options.retry && CountJobs(*response, WillNotRun) > 0) {
+      auto queued = RetrySweep(session, response->sweep());
       if (!queued.ok()) return FromStatus(queued.status());
-      retried = *queued;
+      retried = *std::move(queued);
     }
     Page page = SubmittedPage(*response, options.dry_run, retried);
     AddChangesNothing(files, &page);

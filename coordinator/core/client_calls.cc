@@ -44,23 +44,28 @@ absl::StatusOr<std::vector<std::string>> Select(store::Snapshot& rows, const Job
   return ids;
 }
 
-// What is remembered of a submission: one '1' or '0' a job, then the number removed.
+// What is remembered of a submission: a character a job, then the number removed.
+constexpr char kStoredBefore = '0', kAdded = '1', kResumed = '2';
+
 std::string EncodeResult(const SubmitResult& result) {
   std::string text;
-  for (bool added : result.added) text += added ? '1' : '0';
+  for (size_t i = 0; i < result.added.size(); ++i)
+    text += result.added[i] ? kAdded : result.resumed[i] ? kResumed : kStoredBefore;
   return absl::StrCat(text, " ", result.removed_count);
 }
 
-absl::StatusOr<SubmitResult> DecodeResult(const std::string& text, size_t jobs) {
-  SubmitResult result;
-  if (text.size() < jobs + 2 || text[jobs] != ' ' || !absl::SimpleAtoi(text.substr(jobs + 1), &result.removed_count)) {
+// What the submission of so many jobs did; where they are now is not part of it.
+absl::Status DecodeResult(const std::string& text, size_t jobs, SubmitResult* result) {
+  if (text.size() < jobs + 2 || text[jobs] != ' ' || !absl::SimpleAtoi(text.substr(jobs + 1), &result->removed_count)) {
     return absl::AlreadyExistsError("this request_id was used for another submission: use a new one");
   }
+  result->resumed.clear();
   for (size_t i = 0; i < jobs; ++i) {
-    result.added.push_back(text[i] == '1');
-    result.added_count += text[i] == '1' ? 1 : 0;
+    result->added.push_back(text[i] == kAdded);
+    result->added_count += text[i] == kAdded ? 1 : 0;
+    result->resumed.push_back(text[i] == kResumed);
   }
-  return result;
+  return absl::OkStatus();
 }
 
 Job NewJob(const SubmitRequest& request, const SubmitJob& submitted, Now now) {
@@ -85,6 +90,12 @@ void SetResources(const SubmitRequest& request, Job* job) {
   job->retry_budget = request.retry_budget;
 }
 
+// Whether a person has cancelled the job and its worker is stopping it, or will be told to. What has run too long, and
+// what early stopping stops, ends whoever wants it.
+bool IsBeingCancelled(const Job& job) {
+  return IsLive(job.state) && job.cancel_requested && !job.timed_out && job.stop_message.empty();
+}
+
 // Which of the request's jobs are stored, and where each is; one that is not would be queued.
 absl::Status ReadStates(store::Snapshot& rows, const SubmitRequest& request, SubmitResult* result) {
   for (const SubmitJob& submitted : request.jobs) {
@@ -92,6 +103,7 @@ absl::Status ReadStates(store::Snapshot& rows, const SubmitRequest& request, Sub
     if (!job.ok() && !absl::IsNotFound(job.status())) return job.status();
     result->stored.push_back(job.ok());
     result->states.push_back(job.ok() ? job->state : JobState::kQueued);
+    result->resumed.push_back(job.ok() && IsBeingCancelled(*job));
   }
   return absl::OkStatus();
 }
@@ -118,13 +130,20 @@ absl::Status CollidingJob(const std::string& id) {
       "job ", id, " is stored with another configuration that has the same hash; change any value of this one"));
 }
 
-// Somebody wants the job again that a person has cancelled and that its worker is stopping, or will be told to stop:
-// whether it runs. It goes on, or the worker gives it back and it is queued again (WorkerCalls::Finish). What has run
-// too long, and what early stopping stops, ends.
+// Somebody wants the job again: whether it was being cancelled. Then it goes on, or the worker gives it back and it is
+// queued again (WorkerCalls::Finish).
 bool TakeBackCancel(Job* job) {
-  if (!IsLive(job->state) || !job->cancel_requested || job->timed_out || !job->stop_message.empty()) return false;
+  if (!IsBeingCancelled(*job)) return false;
   job->cancel_requested = false;
   return true;
+}
+
+// Somebody asks for the sweep once more: who is about to delete it is told so (CheckGeneration).
+absl::Status BeginSweepGeneration(store::Transaction& rows, const std::string& sweep) {
+  constexpr char kMark[] = "sweep_generation";  // the newest of all sweeps, so that one that comes anew repeats none
+  SINK_ASSIGN_OR_RETURN(const int64_t newest, rows.GetMark(kMark));
+  SINK_RETURN_IF_ERROR(rows.PutMark(kMark, newest + 1));
+  return rows.SetGeneration(sweep, newest + 1);
 }
 
 absl::Status StoreSubmission(store::Transaction& rows, const SubmitRequest& request, const SubmitResult& plan,
@@ -135,6 +154,7 @@ absl::Status StoreSubmission(store::Transaction& rows, const SubmitRequest& requ
   sweep.max_parallel = request.max_parallel;
   sweep.policy = request.policy;
   SINK_RETURN_IF_ERROR(rows.PutSweep(sweep));
+  SINK_RETURN_IF_ERROR(BeginSweepGeneration(rows, request.sweep));
   SINK_RETURN_IF_ERROR(rows.PutStudy(request.sweep, request.study_json));
   std::vector<std::pair<std::string, Membership>> members;
   for (size_t i = 0; i < request.jobs.size(); ++i) {
@@ -227,6 +247,13 @@ absl::Status CheckEnded(store::Snapshot& rows, const std::string& sweep, const s
                                                     " not ended; cancel the sweep first"));
 }
 
+// ABORTED when the sweep is not the one that was to be deleted.
+absl::Status CheckGeneration(store::Snapshot& rows, const std::string& sweep, int64_t generation) {
+  SINK_ASSIGN_OR_RETURN(const Sweep stored, rows.GetSweep(sweep));
+  if (stored.generation == generation) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat(sweep, " was submitted or retried again meanwhile; it stays"));
+}
+
 absl::Status LeaveOrDelete(store::Transaction& rows, const std::string& sweep, const std::string& id,
                            DeleteResult* result) {
   const absl::StatusOr<Job> job = rows.GetJob(id);
@@ -300,10 +327,12 @@ absl::StatusOr<bool> RetryJob(store::Transaction& rows, const JobSelection& sele
   const std::string& wanted_by = selection.sweep.empty() ? job.home_sweep : selection.sweep;
   SINK_RETURN_IF_ERROR(rows.SetWithdrawn(wanted_by, id, false));
   if (!from_step && TakeBackCancel(&job)) {
+    SINK_RETURN_IF_ERROR(BeginSweepGeneration(rows, wanted_by));
     SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
     return true;
   }
   if (job.state != JobState::kFailed && job.state != JobState::kCancelled) return false;
+  SINK_RETURN_IF_ERROR(BeginSweepGeneration(rows, wanted_by));
   if (from_step) {
     SINK_RETURN_IF_ERROR(CheckOwn(selection, job));
     SINK_RETURN_IF_ERROR(ForgetAfter(rows, *from_step, &job, now));
@@ -355,8 +384,8 @@ absl::StatusOr<SubmitResult> ClientCalls::Submit(const SubmitRequest& request, N
   SINK_RETURN_IF_ERROR(context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, {request.request_id, request.body_hash}));
     if (before) {
-      SINK_ASSIGN_OR_RETURN(result, DecodeResult(*before, request.jobs.size()));
-      return ReadStates(rows, request, &result);
+      SINK_RETURN_IF_ERROR(ReadStates(rows, request, &result));
+      return DecodeResult(*before, request.jobs.size(), &result);
     }
     SINK_RETURN_IF_ERROR(CheckSameStudy(rows, request));
     SINK_ASSIGN_OR_RETURN(result, Plan(rows, request));
@@ -437,23 +466,28 @@ absl::StatusOr<std::optional<DeleteResult>> ClientCalls::DeletedBefore(const Req
   return result;
 }
 
-absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep, const RequestName& request) {
+absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep, std::optional<int64_t> generation,
+                                                      const RequestName& request) {
   SINK_ASSIGN_OR_RETURN(const std::optional<DeleteResult> before, DeletedBefore(request));
   if (before) return *before;
   std::vector<std::string> ids;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
-    SINK_RETURN_IF_ERROR(rows.GetSweep(sweep).status());
+    SINK_ASSIGN_OR_RETURN(const Sweep stored, rows.GetSweep(sweep));
+    if (!generation) generation = stored.generation;
+    SINK_RETURN_IF_ERROR(CheckGeneration(rows, sweep, *generation));
     SINK_ASSIGN_OR_RETURN(ids, JobsToLeave(rows, sweep));
     return CheckEnded(rows, sweep, ids);
   }));
   DeleteResult result;
   SINK_RETURN_IF_ERROR(InChunks(ids, kJobsPerTransaction, [&](const std::vector<std::string>& chunk) {
     return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
+      SINK_RETURN_IF_ERROR(CheckGeneration(rows, sweep, *generation));
       for (const std::string& id : chunk) SINK_RETURN_IF_ERROR(LeaveOrDelete(rows, sweep, id, &result));
       return absl::OkStatus();
     });
   }));
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
+    SINK_RETURN_IF_ERROR(CheckGeneration(rows, sweep, *generation));
     SINK_RETURN_IF_ERROR(rows.DeleteSweep(sweep));
     return RememberAnswer(rows, request, EncodeNumbers({result.deleted, result.kept}));
   }));

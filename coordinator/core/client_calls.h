@@ -38,8 +38,10 @@ class ClientCalls {
 
   // The sweep, and the jobs that no other sweep has, with all that they have left; the bytes of their checkpoints are
   // the caller's to remove. In several transactions: what a crash leaves is a sweep with fewer jobs.
-  // FAILED_PRECONDITION, with nothing changed, while one of those jobs has not ended.
-  absl::StatusOr<DeleteResult> DeleteSweep(const std::string& sweep, const RequestName& request = {});
+  // FAILED_PRECONDITION, with nothing changed, while one of those jobs has not ended. ABORTED when the sweep is of
+  // another generation than this one, or gets another meanwhile: what somebody has asked for since stays.
+  absl::StatusOr<DeleteResult> DeleteSweep(const std::string& sweep, std::optional<int64_t> generation = std::nullopt,
+                                           const RequestName& request = {});
   // What DeleteSweep has answered this request before; nothing: it is new.
   absl::StatusOr<std::optional<DeleteResult>> DeletedBefore(const RequestName& request);
 

@@ -66,6 +66,7 @@ struct SubmitResult {
   std::vector<bool> added;       // of each of the request's jobs; the second entry with one id was not added
   std::vector<bool> stored;      // of each of them: it was there before
   std::vector<JobState> states;  // of each of them, now
+  std::vector<bool> resumed;     // of each of them: it was being cancelled, and goes on
   int added_count = 0;
   int removed_count = 0;
   // Of this moment, not remembered; core/availability.h.

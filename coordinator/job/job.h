@@ -153,6 +153,9 @@ struct Sweep {
   int64_t created_ms = 0;
   int max_parallel = 0;  // live jobs at once; 0: no limit
   SweepPolicy policy = {};
+  // Another, larger one whenever somebody submits the sweep or has its jobs tried again; no two sweeps have had the
+  // same.
+  int64_t generation = 0;
   int jobs = 0;
   std::vector<std::pair<JobState, int>> jobs_by_state = {};  // states that have jobs, in enum order
 };

@@ -2,6 +2,7 @@
 #include "coordinator/service/client_service.h"
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -251,7 +252,8 @@ grpc::Status ClientServiceImpl::DeleteSweep(grpc::ServerContext* context, const 
     return grpc::Status::OK;
   }
   const absl::Status allowed = access_->MayChange(*caller, {request->name(), {}});
-  const auto result = allowed.ok() ? clients_->DeleteSweep(request->name(), name) : allowed;
+  const auto generation = request->has_generation() ? std::optional(request->generation()) : std::nullopt;
+  const auto result = allowed.ok() ? clients_->DeleteSweep(request->name(), generation, name) : allowed;
   access_->Record(*context, *caller, "DeleteSweep", request->name(), result.status());
   if (!result.ok()) return fail_stop_->Answer(result.status());
   if (absl::Status status = access_->principals().Release(request->name()); !status.ok()) return ToGrpc(status);

@@ -64,6 +64,7 @@ void ToProto(const Sweep& sweep, v1::Sweep* message) {
   message->set_created_ms(sweep.created_ms);
   message->set_max_parallel(sweep.max_parallel);
   message->set_jobs(sweep.jobs);
+  message->set_generation(sweep.generation);
   for (const auto& [state, count] : sweep.jobs_by_state) {
     (*message->mutable_jobs_by_state())[std::string(NameOf(state))] = count;
   }

@@ -94,6 +94,7 @@ void ToProto(const SubmitRequest& request, const SubmitResult& result, v1::Submi
     job->set_label(request.jobs[i].label);
     job->set_added(result.added[i]);
     job->set_state(static_cast<v1::JobState>(result.states[i]));
+    job->set_cancel_taken_back(result.resumed[i]);
   }
   message->set_added(result.added_count);
   message->set_removed(result.removed_count);

@@ -167,7 +167,9 @@ class Transaction : public Snapshot {
   // Only progress, event_cursor and start_step; cheaper.
   virtual absl::Status UpdateProgress(const Job& job) = 0;
 
-  virtual absl::Status PutSweep(const Sweep& sweep) = 0;  // name, created_ms (kept when it exists), and the rest
+  // Name, created_ms (kept when it exists), and the rest, but its generation.
+  virtual absl::Status PutSweep(const Sweep& sweep) = 0;
+  virtual absl::Status SetGeneration(const std::string& sweep, int64_t generation) = 0;  // there may be no such sweep
   virtual absl::Status InsertRung(const RungResult& result) = 0;  // ALREADY_EXISTS for the same sweep, step and job
   // What the sweep's file says beyond its jobs, in the service's words. NOT_FOUND.
   virtual absl::Status PutStudy(const std::string& sweep, const std::string& study_json) = 0;

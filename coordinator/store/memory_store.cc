@@ -430,6 +430,11 @@ class MemoryTransaction final : public Transaction {
     return absl::OkStatus();
   }
 
+  absl::Status SetGeneration(const std::string& sweep, int64_t generation) override {
+    if (t_.sweeps.contains(sweep)) Edit(t_.sweeps, sweep).generation = generation;
+    return absl::OkStatus();
+  }
+
   absl::Status InsertRung(const RungResult& result) override {
     if (!t_.jobs.contains(result.job_id)) return NoJob(result.job_id);
     const auto key = std::make_tuple(result.sweep, result.step, result.job_id);
@@ -541,11 +546,7 @@ class MemoryTransaction final : public Transaction {
   }
 
   absl::Status DeleteMembers(const std::string& job_id) override {
-    std::vector<std::pair<std::string, int>> keys;
-    for (const auto& [key, member] : t_.gang) {
-      if (key.first == job_id) keys.push_back(key);
-    }
-    for (const auto& key : keys) Erase(t_.gang, key);
+    EraseWhere(t_.gang, [&](const auto& row) { return row.first.first == job_id; });
     return absl::OkStatus();
   }
 

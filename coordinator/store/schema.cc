@@ -349,6 +349,9 @@ ALTER TABLE checkpoints ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0 CHECK (pinn
 // Version 16 changes no table: from it on an id of a log line says its job and its number (log_lines.h), which an older
 // program would not go on with.
 
+// Who deletes a sweep says which generation of it; 0: it was submitted before there were any.
+constexpr char kVersion17[] = "ALTER TABLE sweeps ADD COLUMN generation INTEGER NOT NULL DEFAULT 0";
+
 absl::Status PackMetrics(Database& db) {
   constexpr size_t kAtOnce = 4096;
   SeriesNames names;
@@ -444,6 +447,9 @@ absl::Status Upgrade(Database& db, int64_t version) {
   }
   if (version < 15) {
     if (absl::Status status = db.Execute(kVersion15); !status.ok()) return status;
+  }
+  if (version < 17) {
+    if (absl::Status status = db.Execute(kVersion17); !status.ok()) return status;
   }
   if (absl::Status status = MakeTriggers(db); !status.ok() || version == kSchemaVersion) return status;
   return db.Execute(absl::StrCat("PRAGMA user_version = ", kSchemaVersion).c_str());

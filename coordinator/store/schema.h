@@ -7,7 +7,7 @@
 namespace sink::store {
 
 // Kept in the file as PRAGMA user_version.
-inline constexpr int kSchemaVersion = 16;
+inline constexpr int kSchemaVersion = 17;
 
 // Brings the file to kSchemaVersion in one transaction; 0 is an empty file. FAILED_PRECONDITION for a newer one.
 absl::Status Migrate(Database& db);

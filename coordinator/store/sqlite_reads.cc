@@ -99,9 +99,9 @@ constexpr char kAttemptsOf[] =
     "SELECT attempt, generation, fence, lease_id, worker_id, worker, state, job_state, failure_class, message, "
     "started_ms, finished_ms FROM attempts WHERE job = ?1 AND attempt BETWEEN ?2 AND ?3 ORDER BY attempt";
 constexpr char kBeforeTail[] = "SELECT id FROM logs WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2";
-#define SINK_SWEEPS                                                                                                   \
-  "SELECT name, created_ms, max_parallel, stop_metric, stop_maximize, stop_first_rung, stop_eta, canary, max_failed " \
-  "FROM sweeps "
+#define SINK_SWEEPS                                                                                                    \
+  "SELECT name, created_ms, max_parallel, stop_metric, stop_maximize, stop_first_rung, stop_eta, canary, max_failed, " \
+  "generation FROM sweeps "
 constexpr char kSweep[] = SINK_SWEEPS "WHERE name = ?1";
 constexpr char kSweeps[] = SINK_SWEEPS "ORDER BY name";
 #define SINK_WORKERS                                                                                              \
@@ -223,6 +223,7 @@ Sweep ReadSweep(Query& row) {
   sweep.policy.stop_eta = static_cast<int>(row.Int(c++));
   sweep.policy.canary = row.Int(c++) != 0;
   sweep.policy.max_failed = static_cast<int>(row.Int(c++));
+  sweep.generation = row.Int(c++);
   return sweep;
 }
 

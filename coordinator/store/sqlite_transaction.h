@@ -67,6 +67,7 @@ class SqliteTransaction final : public Transaction {
   absl::Status UpdateJob(const Job& job) override;
   absl::Status UpdateProgress(const Job& job) override;
   absl::Status PutSweep(const Sweep& sweep) override;
+  absl::Status SetGeneration(const std::string& sweep, int64_t generation) override;
   absl::Status InsertRung(const RungResult& result) override;
   absl::Status PutStudy(const std::string& sweep, const std::string& study_json) override;
   absl::Status SetMemberships(const std::string& sweep,

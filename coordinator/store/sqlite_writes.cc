@@ -121,6 +121,10 @@ absl::Status SqliteTransaction::PutSweep(const Sweep& sweep) {
       .Run();
 }
 
+absl::Status SqliteTransaction::SetGeneration(const std::string& sweep, int64_t generation) {
+  return Query(db_, "UPDATE sweeps SET generation = ?2 WHERE name = ?1", sweep, generation).Run();
+}
+
 absl::Status SqliteTransaction::InsertRung(const RungResult& result) {
   absl::StatusOr<int64_t> seq = SeqOf(result.job_id);
   if (!seq.ok()) return seq.status();

@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <iostream>
 #include <string_view>
 #include <utility>
@@ -18,6 +20,15 @@ class PlainFormatter : public CLI::Formatter {
     return option->get_positional() || option->get_type_size() == 0 ? "" : " " + option->get_option_text();
   }
 };
+
+// CLI11's own checks of these name the largest double, in 309 digits, as the other bound.
+std::string CheckNumber(const std::string& text, bool may_be_zero) {
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  const bool is_number = !text.empty() && *end == '\0' && std::isfinite(number);
+  if (is_number && (number > 0 || (may_be_zero && number == 0))) return "";
+  return text + (may_be_zero ? " is not a number from 0 up" : " is not a number above 0");
+}
 
 CLI::App* Chosen(CLI::App* app) {
   while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
@@ -77,12 +88,12 @@ Option Option::Fraction() {
 }
 
 Option Option::Positive() {
-  option_->check(CLI::PositiveNumber);
+  option_->check([](const std::string& text) { return CheckNumber(text, /*may_be_zero=*/false); }, "POSITIVE");
   return *this;
 }
 
 Option Option::NotNegative() {
-  option_->check(CLI::NonNegativeNumber);
+  option_->check([](const std::string& text) { return CheckNumber(text, /*may_be_zero=*/true); }, "NONNEGATIVE");
   return *this;
 }
 

@@ -99,7 +99,8 @@ Json ToJson(const v1::Job& job) {
     sweeps.push_back({{"sweep", place.sweep()},
                       {"experiment", place.experiment()},
                       {"label", place.label()},
-                      {"index", place.index()}});
+                      {"index", place.index()},
+                      {"withdrawn", place.withdrawn()}});
   const v1::Progress& p = job.progress();
   const Measurements m = Measure(p);
   return {{"id", job.id()},

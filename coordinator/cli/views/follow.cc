@@ -6,7 +6,6 @@
 #include <optional>
 #include <utility>
 
-#include "absl/functional/function_ref.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/views/overview.h"
 #include "coordinator/cli/views/views.h"
@@ -146,9 +145,9 @@ void ChangeLog::Show(const v1::GetSweepResponse& status, int64_t now_ms) {
 
 namespace {
 
-// Watches until every job is final; `show` gets every whole status.
-Outcome Watch(Session& session, const std::string& sweep, WatchedSweep* watched,
-              absl::FunctionRef<void(const v1::GetSweepResponse&)> show) {
+// Until every job is final, or `go_on` does not hold; it gets every whole status.
+Outcome Receive(Session& session, const std::string& sweep, WatchedSweep* watched,
+                absl::FunctionRef<bool(const v1::GetSweepResponse&)> go_on) {
   const Interrupt& interrupt = session.world().interrupt;
   Outage outage(session);
   v1::WatchSweepRequest request;
@@ -157,13 +156,23 @@ Outcome Watch(Session& session, const std::string& sweep, WatchedSweep* watched,
   for (;;) {
     const absl::Status status = session.client().WatchSweep(request, [&](const v1::GetSweepResponse& update) {
       outage.Over();
-      if (watched->Take(update)) show(watched->status());
-      return !interrupt.triggered();
+      const bool stay = !watched->Take(update) || go_on(watched->status());
+      return stay && !interrupt.triggered();
     });
     if (interrupt.triggered()) return Interrupted();
-    if (status.ok()) break;
+    if (status.ok()) return {};
     if (const auto outcome = outage.Wait(status)) return *outcome;
   }
+}
+
+// Watches until every job is final; `show` gets every whole status.
+Outcome Watch(Session& session, const std::string& sweep, WatchedSweep* watched,
+              absl::FunctionRef<void(const v1::GetSweepResponse&)> show) {
+  Outcome outcome = Receive(session, sweep, watched, [&show](const v1::GetSweepResponse& status) {
+    show(status);
+    return true;
+  });
+  if (outcome.code != kOk) return outcome;
   if (const int failed = Total(watched->status(), session.world().now_ms()).failed; failed > 0) {
     return {kFailedWork, std::to_string(failed) + " of " + std::to_string(watched->status().jobs_size()) +
                              " jobs did not succeed; see `sinkctl status " + sweep +
@@ -197,6 +206,12 @@ Outcome WaitForSweep(Session& session, const std::string& sweep, v1::GetSweepRes
   Outcome outcome = Watch(session, sweep, &watched, [](const v1::GetSweepResponse&) {});
   *last = watched.status();
   return outcome;
+}
+
+Outcome WatchUntil(Session& session, const std::string& sweep,
+                   absl::FunctionRef<bool(const v1::GetSweepResponse&)> enough) {
+  WatchedSweep watched;
+  return Receive(session, sweep, &watched, [&enough](const v1::GetSweepResponse& status) { return !enough(status); });
 }
 
 Outcome WaitForJob(Session& session, const std::string& id, v1::Job* last) {

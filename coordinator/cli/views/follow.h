@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "coordinator/cli/base/command.h"
 #include "sink/v1/client.pb.h"
 
@@ -16,6 +17,10 @@ Outcome FollowSweep(Session& session, const std::string& sweep);
 
 // The same without a word until it is over. `last`: the status then, as it was sent.
 Outcome WaitForSweep(Session& session, const std::string& sweep, v1::GetSweepResponse* last);
+
+// The same until `enough` holds of its status, or every job is final; what has failed by then is no failure of it.
+Outcome WatchUntil(Session& session, const std::string& sweep,
+                   absl::FunctionRef<bool(const v1::GetSweepResponse&)> enough);
 
 // Asks once a second until the job is final; codes as FollowSweep's. `last`: the job then.
 Outcome WaitForJob(Session& session, const std::string& id, v1::Job* last);

@@ -113,7 +113,7 @@ Page OverviewPage(const Overview& overview, const std::string& coordinator, size
     page.blocks.push_back(TextBlock{});
   }
   if (CountWorkers(overview).connected == 0 && Outstanding(overview) > 0) {
-    page.blocks.push_back(TextBlock{{{"no worker is connected, so nothing runs;", Style::kYellow},
+    page.blocks.push_back(TextBlock{{{"no worker is connected, so nothing runs", Style::kYellow},
                                      {"start one: sink-worker --coordinator " + coordinator + " --data DIR"}}});
   } else {
     page.blocks.push_back(TextBlock{WorkersLine(overview)});

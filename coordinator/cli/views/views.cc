@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/job/job_state.h"
 #include "coordinator/job/worker_state.h"
+#include "proto/base/counted.h"
 
 namespace sink::cli {
 namespace {
@@ -241,6 +243,30 @@ v1::Membership PlaceIn(const v1::Job& job, const std::string& sweep) {
   return {};
 }
 
+void AddJobsOfOthers(const v1::GetSweepResponse& status, JobsOfOthers* kept) {
+  const std::string& sweep = status.sweep().name();
+  for (const v1::Job& job : status.jobs()) {
+    if (IsFinal(job.state()) || job.cancel_requested() || !PlaceIn(job, sweep).withdrawn()) continue;
+    for (const v1::Membership& place : job.sweeps()) {
+      if (place.withdrawn()) continue;
+      kept->jobs.insert(job.id());
+      kept->sweeps.insert(place.sweep());
+    }
+  }
+}
+
+std::string GoesOnText(const JobsOfOthers& kept) {
+  constexpr size_t kNamed = 3;
+  std::string names;
+  for (auto name = kept.sweeps.begin(); name != std::next(kept.sweeps.begin(), std::min(kNamed, kept.sweeps.size()));
+       ++name)
+    names += (names.empty() ? "" : ", ") + *name;
+  if (kept.sweeps.size() > kNamed) names += " and " + std::to_string(kept.sweeps.size() - kNamed) + " more";
+  return Counted(kept.jobs.size(), "job goes on", "jobs go on") + ": " +
+         (kept.sweeps.size() == 1 ? "sweep " + names + " wants " : "sweeps " + names + " want ") +
+         (kept.jobs.size() == 1 ? "it" : "them");
+}
+
 std::vector<Cell> StateCounts(const Json& states) {
   std::vector<Cell> cells;
   for (const char* state :
@@ -299,6 +325,10 @@ Page SweepPage(const v1::GetSweepResponse& status, int64_t now_ms, size_t max_ro
   if (totals.tokens_per_second > 0) footer.pieces.push_back({FormatCount(totals.tokens_per_second) + " tokens/s"});
   if (!epsilon.empty()) footer.pieces.push_back({"SINK%, ALPHA1: position 1, epsilon " + epsilon, Style::kDim});
   page.blocks = {headline, TableBlock{"jobs", JobColumns(true), "no jobs", max_rows}, footer};
+  JobsOfOthers kept;
+  AddJobsOfOthers(status, &kept);
+  if (!kept.jobs.empty())
+    page.blocks.push_back(TextBlock{{{"this sweep is cancelled", Style::kYellow}, {GoesOnText(kept)}}});
   for (const std::string& warning : status.warnings()) page.blocks.push_back(TextBlock{{{warning, Style::kRed}}});
   for (const Cell& failure : failures.pieces) page.blocks.push_back(TextBlock{{failure}});
   return page;

@@ -2,6 +2,8 @@
 // that several commands share. Pure functions; any thread may call them.
 #pragma once
 
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,6 +53,14 @@ SweepTotals Total(const v1::GetSweepResponse& status, int64_t now_ms);
 
 // The job's place in that sweep (its first one), or an empty place.
 v1::Membership PlaceIn(const v1::Job& job, const std::string& sweep);
+
+// Jobs of a cancelled sweep that go on, and the other sweeps that want them.
+struct JobsOfOthers {
+  std::set<std::string> jobs;  // ids
+  std::set<std::string> sweeps;
+};
+void AddJobsOfOthers(const v1::GetSweepResponse& status, JobsOfOthers* kept);
+std::string GoesOnText(const JobsOfOthers& kept);  // "2 jobs go on: sweep optimization wants them"
 
 // {"sweep", "jobs", "totals" {jobs done failed stopped_early fraction eta_seconds eta_seconds_range [least, most]
 // tokens_per_second}}, as headline, table and footer. At most `max_rows` jobs in the table; when there are more, those

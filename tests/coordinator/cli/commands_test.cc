@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -223,7 +224,14 @@ TEST_F(CliTest, SubmitSaysWhichStoredJobsWillNotRunAndRetryRunsThem) {
   EXPECT_THAT(again.out, HasSubstr("1 stored job has failed or been cancelled and will not run"));
   EXPECT_THAT(again.out, HasSubstr("submit --retry queues them again"));
   EXPECT_EQ(Sinkctl({"submit", file, "--json"}).json()["jobs"][0]["state"], "CANCELLED");
-  EXPECT_THAT(Sinkctl({"submit", file, "--retry"}).out, HasSubstr("1 stored job queued again"));
+  const Result retried = Sinkctl({"submit", file, "--retry"});
+  EXPECT_THAT(retried.out, AllOf(HasSubstr("1 stored job queued again"), HasSubstr("stored, queued again"),
+                                 Not(HasSubstr("stored, cancelled"))));
+  ASSERT_EQ(Sinkctl({"cancel", JobId("study", 0)}).code, kOk);
+  const Json again_retried = Sinkctl({"submit", file, "--retry", "--json"}).json();
+  EXPECT_EQ(again_retried["jobs"][0]["state"], "QUEUED");
+  EXPECT_EQ(again_retried["jobs"][0]["retried"], true);
+  EXPECT_EQ(again_retried["jobs"][1]["retried"], false);
   EXPECT_THAT(Sinkctl({"submit", file}).out, Not(HasSubstr("will not run")));
 }
 
@@ -234,7 +242,15 @@ TEST_F(CliTest, ARunningJobThatIsCancelledAndSubmittedAgainRuns) {
   const auto grants = TakeJobs();
   ASSERT_EQ(grants.size(), 1u);
   EXPECT_EQ(Sinkctl({"cancel", "study", "--json"}).json()["requested"], 1);
-  EXPECT_EQ(Sinkctl({"submit", file, "--json"}).json()["jobs"][0]["state"], "RUNNING");
+  EXPECT_THAT(Sinkctl({"submit", file, "--dry-run"}).out,
+              HasSubstr("1 stored job was being cancelled and would go on"));
+  EXPECT_THAT(Sinkctl({"submit", file}).out,
+              AllOf(HasSubstr("stored, goes on"), HasSubstr("1 stored job was being cancelled and goes on")));
+  EXPECT_EQ(Sinkctl({"cancel", "study", "--json"}).json()["requested"], 1);
+  const Json again = Sinkctl({"submit", file, "--json"}).json();
+  EXPECT_EQ(again["jobs"][0]["state"], "RUNNING");
+  EXPECT_EQ(again["jobs"][0]["cancel_taken_back"], true);
+  EXPECT_EQ(Sinkctl({"submit", file, "--json"}).json()["jobs"][0]["cancel_taken_back"], false);
   Finish(grants[0], v1::CANCELLED, "cancelled");
   EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["state"], "QUEUED");
 }
@@ -243,9 +259,29 @@ TEST_F(CliTest, CancellingASweepKeepsWhatAnotherWants) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("ours", {"1e-3", "4e-4"})}).code, kOk);
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("theirs", {"1e-3"})}).code, kOk);
   const Result cancelled = Sinkctl({"cancel", "ours"});
-  EXPECT_THAT(cancelled.out, HasSubstr("1 waiting job cancelled"));
-  EXPECT_THAT(cancelled.out, HasSubstr("1 job goes on: another sweep wants it"));
+  EXPECT_THAT(cancelled.out, HasSubstr("1 waiting job cancelled  0 running jobs asked"));
+  EXPECT_THAT(cancelled.out, HasSubstr("1 job goes on: sweep theirs wants it"));
+  EXPECT_THAT(Sinkctl({"status", "ours"}).out,
+              HasSubstr("this sweep is cancelled  1 job goes on: sweep theirs wants it"));
+  EXPECT_THAT(Sinkctl({"status", "theirs"}).out, Not(HasSubstr("goes on")));
+  const Json places = Sinkctl({"status", "ours", "--json"}).json()["jobs"][0]["sweeps"];
+  EXPECT_EQ(places[0]["withdrawn"], true);
+  EXPECT_EQ(places[1]["withdrawn"], false);
   EXPECT_EQ(Sinkctl({"cancel", "theirs", "--json"}).json()["cancelled"], 1);
+  EXPECT_THAT(Sinkctl({"status", "ours"}).out, Not(HasSubstr("goes on")));
+}
+
+TEST_F(CliTest, CancellingBothSweepsOfAJobDoesNotSayThatItGoesOn) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("ours", {"1e-3", "4e-4"})}).code, kOk);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("theirs", {"1e-3"})}).code, kOk);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("third", {"4e-4"})}).code, kOk);
+  StartWorker();
+  ASSERT_EQ(TakeJobs().size(), 2u);
+  const Json cancelled = Sinkctl({"cancel", "ours", "theirs", "--json"}).json();
+  EXPECT_EQ(cancelled["requested"], 1);
+  EXPECT_EQ(cancelled["kept"], 1);
+  EXPECT_EQ(cancelled["kept_for"], Json::array({"third"}));
+  EXPECT_THAT(Sinkctl({"cancel", "ours", "third"}).out, Not(HasSubstr("go on")));
 }
 
 TEST_F(CliTest, AnotherStudyOfTheSameNameNeedsReplace) {
@@ -444,6 +480,7 @@ TEST_F(CliTest, JobsAreFilteredAndNamedByPrefix) {
   const Json sorted = Sinkctl({"status", "two", "--sort", "setting", "--reverse", "--json"}).json()["jobs"];
   EXPECT_EQ(sorted[0]["label"], "train.learning_rate=0.002");
   EXPECT_EQ(Sinkctl({"jobs", "--sort", "step", "--limit", "1", "--json"}).json()["jobs"].size(), 1u);
+  ExpectError(Sinkctl({"jobs", "--limit", "-1"}), kUsage, "--limit: -1 is not a number from 0 up");
   ExpectError(Sinkctl({"status", "two", "--experiment", "rate"}), kNotFound, "did you mean \"rates\"?");
   ExpectError(Sinkctl({"status", "--sort", "loss"}), kUsage, "name it");
   const std::string id = JobId("one", 0);
@@ -485,7 +522,12 @@ TEST_F(CliTest, FailedJobsTellWhyAndCanBeRetried) {
   EXPECT_EQ(Sinkctl({"retry", "study", "--json"}).json()["retried"], 1);
   EXPECT_THAT(Sinkctl({"retry", "--failed", "study"}).out, HasSubstr("nothing to retry"));
   EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["generation"], 2);
-  EXPECT_THAT(Sinkctl({"retry", JobId("study", 0)}).out, HasSubstr("nothing to retry")) << "it is queued already";
+  const std::string id = JobId("study", 0);
+  ExpectError(Sinkctl({"retry", id}), kRefused, "has not ended (queued): cancel it first");
+  ASSERT_EQ(TakeJobs().size(), 1u);
+  ExpectError(Sinkctl({"retry", id, "--from-step", "0"}), kRefused, "has not ended (running): cancel it first");
+  ASSERT_EQ(Sinkctl({"cancel", id}).code, kOk);
+  ExpectError(Sinkctl({"retry", id, "--from-step", "0"}), kRefused, "is being cancelled: retry it when it has stopped");
 }
 
 TEST_F(CliTest, ASweepOfManyPagesIsShownWhole) {
@@ -598,6 +640,41 @@ TEST_F(CliTest, DeleteWithForceCancelsFirst) {
   EXPECT_EQ(Sinkctl({"jobs", "--json"}).json()["jobs"].size(), 0u);
 }
 
+TEST_F(CliTest, DeleteWithForceWaitsForARunningJobWithoutTryingAgainAndAgain) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3", "2e-3"})}).code, kOk);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("other", {"2e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  ASSERT_EQ(grants.size(), 2u);
+  const std::string own = JobId("study", 0);
+  auto deleting = std::async(std::launch::async, [&] { return Sinkctl({"delete", "study", "--yes", "--force"}); });
+  ASSERT_TRUE(WaitForCancel(own));
+  for (const v1::Grant& grant : grants)
+    if (grant.lease().job_id() == own) Finish(grant, v1::CANCELLED, "cancelled");
+  const Result deleted = deleting.get();
+  EXPECT_EQ(deleted.code, kOk) << deleted.err;
+  EXPECT_THAT(deleted.out, AllOf(HasSubstr("study is deleted, with 1 job\n"), HasSubstr("1 job stays")))
+      << "it runs on";
+  EXPECT_THAT(Sinkctl({"audit"}).out, Not(HasSubstr("FAILED_PRECONDITION")));
+}
+
+TEST_F(CliTest, DeleteWithForceLeavesASweepThatIsSubmittedAgainWhileItWaits) {
+  const std::string file = WriteSweep("study", {"1e-3"});
+  ASSERT_EQ(Sinkctl({"submit", file}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  ASSERT_EQ(grants.size(), 1u);
+  auto deleting = std::async(std::launch::async, [&] { return Sinkctl({"delete", "study", "--yes", "--force"}); });
+  ASSERT_TRUE(WaitForCancel(grants[0].lease().job_id()));
+  ASSERT_EQ(Sinkctl({"submit", file}).code, kOk);
+  Finish(grants[0], v1::SUCCEEDED);
+  const Result deleted = deleting.get();
+  EXPECT_EQ(deleted.code, kRefused);
+  EXPECT_EQ(deleted.out, "");
+  EXPECT_THAT(deleted.err, HasSubstr("study was submitted or retried again meanwhile; it stays"));
+  EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["state"], "SUCCEEDED");
+}
+
 TEST_F(CliTest, LogsAreSafeForATerminal) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
   StartWorker();
@@ -631,6 +708,23 @@ TEST_F(CliTest, FollowedLogsTellStepAndLossBesideWhatIsNew) {
   EXPECT_THAT(logs.out, HasSubstr("info     of before\n"));
   EXPECT_THAT(logs.out, HasSubstr("info     step 7/100  loss 2.500  of now\n"));
   EXPECT_THAT(Sinkctl({"logs", grants[0].lease().job_id()}).out, HasSubstr("info     of now\n"));
+}
+
+TEST_F(CliTest, FollowedLogsAskAnewForALineThatComesLater) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  event_time_ms_ = 4'000'000'000'000;
+  Report(grants[0], {pipe::Progress{.step = 1, .tokens = 10}, pipe::Log{"info", "begun"}});
+  Transcript transcript;
+  auto logs = std::async(std::launch::async, [&] {
+    return Sinkctl({"logs", grants[0].lease().job_id(), "-f"}, {.transcript = &transcript});
+  });
+  EXPECT_TRUE(transcript.WaitFor("step 1/100  begun\n"));
+  Report(grants[0], {pipe::Progress{.step = 100, .tokens = 1000}, pipe::Log{"info", "saved"}});
+  EXPECT_TRUE(transcript.WaitFor("saved\n"));
+  Finish(grants[0], v1::SUCCEEDED);
+  EXPECT_THAT(logs.get().out, HasSubstr("step 100/100  saved\n"));
 }
 
 TEST_F(CliTest, FollowedLogsEndWithTheJob) {

@@ -64,12 +64,31 @@ TEST_F(SharedJobsTest, AJobThatIsWantedAgainBeforeItsWorkerHeardOfTheCancellatio
     const auto submitted = manager->clients().Submit(Sweep({1}), now);
     ASSERT_TRUE(submitted.ok()) << submitted.status();
     EXPECT_THAT(submitted->states, ElementsAre(JobState::kRunning));
+    EXPECT_THAT(submitted->resumed, ElementsAre(true));
+    EXPECT_THAT(manager->clients().Submit(Sweep({1}), now)->resumed, ElementsAre(false)) << "it is not any more";
     EXPECT_THAT(Heartbeat({lease})->cancel, IsEmpty());
     ASSERT_EQ(Cancel(selection.sweep, selection.jobs).requested, 1);
     EXPECT_THAT(*manager->clients().Retry(selection, now), ElementsAre(Id(1)));
     EXPECT_THAT(Heartbeat({lease})->cancel, IsEmpty());
   }
   EXPECT_EQ(*Finish(lease, JobState::kSucceeded), JobState::kSucceeded);
+}
+
+TEST_F(SharedJobsTest, ARepeatedSubmissionIsToldAgainWhichJobsGoOn) {
+  Submit({1});
+  Register();
+  Start(1);
+  ASSERT_EQ(Cancel("s").requested, 1);
+  SubmitRequest request = Sweep({1, 2});
+  request.request_id = "once";
+  request.body_hash = "body";
+  EXPECT_THAT(DryRun(request).resumed, ElementsAre(true, false));
+  for (int call = 0; call < 2; ++call) {
+    const auto result = manager->clients().Submit(request, now);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_THAT(result->resumed, ElementsAre(true, false)) << call;
+    EXPECT_THAT(result->added, ElementsAre(false, true)) << call;
+  }
 }
 
 TEST_F(SharedJobsTest, AJobThatIsWantedAgainWhileItsWorkerStopsItIsQueuedAgainFromItsLastCheckpoint) {
@@ -216,6 +235,42 @@ TEST_F(SharedJobsTest, DeletingOneSweepLeavesTheOthersJobs) {
   EXPECT_TRUE(absl::IsNotFound(manager->clients().DeleteSweep("ours").status()));
 }
 
+TEST_F(SharedJobsTest, ASweepThatIsAskedForAgainIsNotDeletedForTheOneBefore) {
+  const auto generation = [this] { return manager->queries().GetSweep("ours")->generation; };
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "ours"), now).ok());
+  Register();
+  const Lease lease = Start(1);
+  const int64_t first = generation();
+  ASSERT_EQ(Cancel("ours").requested, 1);
+  EXPECT_EQ(generation(), first);
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "ours"), now).ok());
+  const int64_t second = generation();
+  EXPECT_GT(second, first);
+  EXPECT_TRUE(absl::IsAborted(manager->clients().DeleteSweep("ours", first).status())) << "and its job runs";
+  ASSERT_EQ(*Finish(lease, JobState::kSucceeded), JobState::kSucceeded);
+  const auto late = manager->clients().DeleteSweep("ours", first);
+  EXPECT_TRUE(absl::IsAborted(late.status())) << late.status();
+  EXPECT_THAT(std::string(late.status().message()), HasSubstr("ours was submitted or retried again meanwhile"));
+  EXPECT_EQ(State(1), JobState::kSucceeded);
+  ASSERT_TRUE(manager->clients().DeleteSweep("ours", second).ok());
+  // One that comes anew under its name is another one, too.
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "ours"), now).ok());
+  EXPECT_GT(generation(), second);
+}
+
+TEST_F(SharedJobsTest, ASweepWhoseJobsAreRetriedIsNotDeletedForTheOneBefore) {
+  const auto generation = [this] { return manager->queries().GetSweep("ours")->generation; };
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "ours"), now).ok());
+  for (const JobSelection& selection : {JobSelection{"ours", {}}, JobSelection{"", {Id(1)}}}) {
+    ASSERT_EQ(Cancel("ours").cancelled, 1);
+    const int64_t before = generation();
+    ASSERT_EQ(manager->clients().Retry(selection, now)->size(), 1u);
+    ASSERT_EQ(Cancel("ours").cancelled, 1);
+    EXPECT_TRUE(absl::IsAborted(manager->clients().DeleteSweep("ours", before).status()));
+  }
+  EXPECT_TRUE(manager->clients().DeleteSweep("ours").ok());
+}
+
 TEST_F(SharedJobsTest, AJobThatItsSweepNamesNoMoreGoesWithIt) {
   SubmitBoth();
   ASSERT_TRUE(manager->clients().Submit(Sweep({2}, "ours"), now).ok());
@@ -239,7 +294,9 @@ TEST_F(SharedJobsTest, ARepeatedCancelOrDeleteGetsTheFirstAnswerAndChangesNothin
   EXPECT_EQ(State(1), JobState::kQueued) << "that it was queued again since is not undone";
   EXPECT_EQ(cancel({"second", "body"}), std::tuple(1, 0, 1));
 
-  const auto erase = [this](const RequestName& request) { return manager->clients().DeleteSweep("ours", request); };
+  const auto erase = [this](const RequestName& request) {
+    return manager->clients().DeleteSweep("ours", std::nullopt, request);
+  };
   for (int call = 0; call < 2; ++call) {
     const auto result = erase({"third", "body"});
     ASSERT_TRUE(result.ok()) << call << ": " << result.status();

@@ -840,6 +840,17 @@ TEST_P(JobStoreContract, ASweepKeepsItsPolicy) {
   EXPECT_EQ(Get<std::vector<Sweep>>([](Snapshot& rows) { return rows.ListSweeps(); })[0].policy, sweep.policy);
 }
 
+TEST_P(JobStoreContract, ASweepKeepsItsGenerationWhenItIsPutAgain) {
+  Sweep sweep;
+  sweep.name = "s";
+  Must([&](Transaction& rows) { return rows.PutSweep(sweep); });
+  Must([](Transaction& rows) { return rows.SetGeneration("s", 7); });
+  Must([](Transaction& rows) { return rows.SetGeneration("nosuch", 8); });
+  Must([&](Transaction& rows) { return rows.PutSweep(sweep); });
+  EXPECT_EQ(Get<Sweep>([](Snapshot& rows) { return rows.GetSweep("s"); }).generation, 7);
+  EXPECT_EQ(Get<std::vector<Sweep>>([](Snapshot& rows) { return rows.ListSweeps(); })[0].generation, 7);
+}
+
 TEST_P(JobStoreContract, AJobKeepsWhatItWasSubmittedWith) {
   Job job = QueuedJob(1);
   job.stall_ms = 7;

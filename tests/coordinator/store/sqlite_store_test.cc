@@ -173,7 +173,7 @@ TEST(SqliteStore, AFailingDiskIsNamedWithTheWayOut) {
 
 // A file as an older version of the schema left it.
 absl::Status Undo(Database& db, int to_version) {
-  absl::Status status = db.Execute("PRAGMA user_version = 15");
+  absl::Status status = db.Execute("ALTER TABLE sweeps DROP COLUMN generation; PRAGMA user_version = 15");
   if (!status.ok() || to_version == 15) return status;
   status = db.Execute(
       "ALTER TABLE checkpoints DROP COLUMN pinned; ALTER TABLE checkpoints DROP COLUMN validation_loss;"

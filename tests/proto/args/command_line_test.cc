@@ -44,6 +44,24 @@ TEST(CommandLine, FillsVariablesAndLeavesTheOthersAlone) {
   EXPECT_FALSE(loss);
 }
 
+TEST(CommandLine, SaysWhatANumberWithOneBoundMustBe) {
+  const auto mistake = [](const std::vector<std::string>& words) {
+    CommandLine line("Does things.", "prog");
+    int64_t step = 0, from = 0;
+    double speed = 0;
+    line.root().AddOption("--step", step, "Above 0").Positive();
+    line.root().AddOption("--from", from, "Not below 0").NotNegative();
+    line.root().AddOption("--speed", speed, "Above 0").Positive();
+    return line.Parse(words).mistake;
+  };
+  EXPECT_EQ(mistake({"--step", "-1"}), "--step: -1 is not a number above 0");
+  EXPECT_EQ(mistake({"--step", "0"}), "--step: 0 is not a number above 0");
+  EXPECT_EQ(mistake({"--from", "-1"}), "--from: -1 is not a number from 0 up");
+  for (const char* speed : {"inf", "nan", "fast", "1x"})
+    EXPECT_EQ(mistake({"--speed", speed}), "--speed: " + std::string(speed) + " is not a number above 0");
+  EXPECT_EQ(mistake({"--step", "1", "--from", "0", "--speed", "4e14"}), "");
+}
+
 TEST(CommandLine, RefusesValuesOutsideTheirBounds) {
   const std::map<std::string, std::vector<std::string>> cases = {{"--ratio", {"1.5", "-0.1", "x"}},
                                                                  {"--some", {"0", "4"}},

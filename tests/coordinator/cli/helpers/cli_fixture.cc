@@ -4,6 +4,8 @@
 #include <chrono>
 #include <fstream>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "proto/files/hash.h"
 #include "tests/testing/joined_worker.h"
 #include "tests/testing/test_checkpoint.h"
@@ -133,6 +135,15 @@ void CliTest::Finish(const v1::Grant& grant, v1::JobState outcome, const std::st
   request.set_last_seq(sequence_[grant.lease().job_id()]);
   const auto response = worker_->Finish(request);
   ASSERT_TRUE(response.ok()) << response.status();
+}
+
+bool CliTest::WaitForCancel(const std::string& job_id) {
+  const absl::Time end = absl::Now() + absl::Minutes(1);
+  while (absl::Now() < end) {
+    if (Sinkctl({"job", job_id, "--json"}).json()["job"]["cancel_requested"] == true) return true;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  return false;
 }
 
 void CliTest::SaveCheckpoint(const v1::Grant& grant, int64_t step, std::map<std::string, std::string> files) {

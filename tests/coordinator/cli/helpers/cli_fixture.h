@@ -60,6 +60,8 @@ class CliTest : public ::testing::Test {
   // Sends the next events of the job.
   void Report(const v1::Grant& grant, const std::vector<pipe::Event>& events);
   void Finish(const v1::Grant& grant, v1::JobState outcome, const std::string& message = "");
+  // Waits until the job is asked to stop. False after a minute.
+  bool WaitForCancel(const std::string& job_id);
   // Uploads files, and the manifest that lists them, as a checkpoint of the job.
   void SaveCheckpoint(const v1::Grant& grant, int64_t step, std::map<std::string, std::string> files);
 
