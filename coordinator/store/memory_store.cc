@@ -1,4 +1,4 @@
-// Every change notes how to undo it, so that a body that fails leaves nothing behind.
+// See memory_store.h.
 #include "coordinator/store/memory_store.h"
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include "coordinator/store/job_columns.h"
 #include "coordinator/store/log_lines.h"
 #include "coordinator/store/metric_filter.h"
+#include "coordinator/store/undo_log.h"
 
 namespace sink::store {
 namespace {
@@ -36,13 +37,11 @@ void CopyColumns(Wanted wanted, const Job& from, Job* to) {
       from, *to);
 }
 
-class MemoryTransaction final : public Transaction {
+class MemoryTransaction final : public Transaction, private UndoLog {
  public:
   explicit MemoryTransaction(MemoryStore::Tables& tables) : t_(tables) {}
 
-  void Undo() {
-    for (auto undo = undo_.rbegin(); undo != undo_.rend(); ++undo) (*undo)();
-  }
+  using UndoLog::Undo;
 
   absl::StatusOr<Job> GetJob(const std::string& id) override {
     const auto row = t_.jobs.find(id);
@@ -749,37 +748,7 @@ class MemoryTransaction final : public Transaction {
     return values;
   }
 
-  // The row, made when absent; what it was comes back in Undo.
-  template <typename Map>
-  typename Map::mapped_type& Edit(Map& map, const typename Map::key_type& key) {
-    const auto row = map.find(key);
-    if (row == map.end()) {
-      undo_.push_back([&map, key] { map.erase(key); });
-      return map[key];
-    }
-    undo_.push_back([&map, key, old = row->second] { map[key] = old; });
-    return row->second;
-  }
-
-  template <typename Map>
-  void Erase(Map& map, const typename Map::key_type& key) {
-    const auto row = map.find(key);
-    if (row == map.end()) return;
-    undo_.push_back([&map, key, old = row->second] { map[key] = old; });
-    map.erase(row);
-  }
-
-  template <typename Map, typename Wanted>
-  void EraseWhere(Map& map, Wanted wanted) {
-    std::vector<typename Map::key_type> keys;
-    for (const auto& row : map) {
-      if (wanted(row)) keys.push_back(row.first);
-    }
-    for (const auto& key : keys) Erase(map, key);
-  }
-
   MemoryStore::Tables& t_;
-  std::vector<std::function<void()>> undo_;
 };
 
 }  // namespace
