@@ -40,6 +40,9 @@ std::string OtherCopies(const Needs& needs, const std::vector<Worker>& workers) 
       if (set.name == needs.set && !needs.content.empty() && set.content != needs.content)
         others.push_back(absl::StrCat(worker.name, " has ", ShortContent(set.content)));
     }
+    for (const IncompleteSet& set : worker.incomplete_sets)
+      if (set.name == needs.set)
+        others.push_back(absl::StrCat("the copy of ", worker.name, " is not whole: ", set.gap));
   }
   return others.empty() ? "" : absl::StrCat(" (", absl::StrJoin(others, ", "), ")");
 }
