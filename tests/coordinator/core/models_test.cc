@@ -30,7 +30,8 @@ class ModelsTest : public ManagerTest {
                                                              .poll = ++polls_,
                                                              .devices_free = devices_free,
                                                              .models = holdings.models,
-                                                             .sets = holdings.sets},
+                                                             .sets = holdings.sets,
+                                                             .incomplete_sets = holdings.incomplete_sets},
                                                             now);
     EXPECT_TRUE(grants.ok()) << grants.status();
     return grants.ok() ? *grants : std::vector<Grant>();
@@ -161,6 +162,21 @@ TEST_F(SetsTest, JobsWhoseWorkerHasGoneWaitForItAndLaterOnesPassThem) {
   EXPECT_THAT(AskWith("a", bible, 8), ElementsAre(Id(3)));
   EXPECT_THAT(Why(1), HasSubstr("no connected worker has its data set regmix"));
   EXPECT_THAT(AskWith("good", regmix, 8), ElementsAre(Id(1), Id(2)));
+}
+
+TEST_F(SetsTest, ACopyThatIsNotWholeIsNoneAndIsNamed) {
+  Register("a");
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix"}), now).ok());
+  Holdings half = Sets({{"bible", "1"}});
+  half.incomplete_sets.push_back({"regmix", "cannot find regmix/x.bin"});
+  EXPECT_THAT(AskWith("a", half), IsEmpty());
+  EXPECT_EQ(Why(1),
+            "no connected worker has its data set regmix (the copy of a is not whole: cannot find regmix/x.bin): "
+            "it waits until one has it under its --data-root");
+  const std::vector<Worker> workers = manager->queries().ListWorkers(now).value();
+  EXPECT_THAT(workers[0].incomplete_sets, ElementsAre(IncompleteSet{"regmix", "cannot find regmix/x.bin"}));
+  EXPECT_THAT(AskWith("a", Sets({{"regmix", "1"}})), ElementsAre(Id(1)));
+  EXPECT_THAT(manager->queries().ListWorkers(now).value()[0].incomplete_sets, IsEmpty());
 }
 
 TEST_F(SetsTest, AWorkerThatIsHeldDoesNotCountButIsNamed) {
