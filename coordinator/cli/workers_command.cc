@@ -71,7 +71,7 @@ Outcome Workers(Session& session) {
   for (const v1::Worker& worker : response->workers()) {
     for (const v1::IncompleteSet& set : worker.incomplete_sets()) {
       page.blocks.push_back(TextBlock{
-          {{Clean("data set " + set.name() + " of " + worker.name() + " is not whole: " + set.gap()), Style::kYellow},
+          {{"data set " + set.name() + " of " + worker.name() + " is not whole: " + set.gap(), Style::kYellow},
            {worker.name() + " takes no jobs for it until it is", Style::kDim}}});
     }
   }

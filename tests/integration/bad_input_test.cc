@@ -77,7 +77,8 @@ std::string CutFileOf(const std::string& set) {
 std::string WhyNotWhole(TestCluster& cluster, const std::string& sweep) {
   std::string why;
   const bool said = WaitFor(60, [&] {
-    why = cluster.Sinkctl({"why", cluster.Jobs(sweep).begin()->second.value("id", "")}).out;
+    const std::string id = cluster.Jobs(sweep).begin()->second.value("id", "");
+    why = cluster.Sinkctl({"why", id, "--json"}).Json()["reasons"].dump();
     return why.find("is not whole") != std::string::npos;
   });
   return said ? why : "";
@@ -94,7 +95,7 @@ TEST(BadData, WhereAPackedFileIsTruncatedOnAllMachinesJobsWaitForAWholeCopy) {
   EXPECT_NE(WhyNotWhole(cluster, "cut").find(victim), std::string::npos);
   EXPECT_EQ(job().value("state", ""), "QUEUED") << job().dump();
   EXPECT_EQ(job().value("attempt", -1), 0) << job().dump();
-  EXPECT_NE(cluster.Sinkctl({"workers"}).out.find(victim), std::string::npos);
+  EXPECT_NE(cluster.Sinkctl({"workers", "--json"}).Json().dump().find(victim), std::string::npos);
   std::filesystem::copy_file(whole + "/" + victim, set + "/" + victim,
                              std::filesystem::copy_options::overwrite_existing);
   cluster.StartWorker(2);  // the others notice it, too, with their next questions

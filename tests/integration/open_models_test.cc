@@ -82,7 +82,7 @@ TEST(OpenModels, ThoseThereAreMeasuredAndTheOthersWait) {
       const std::string model = label.substr(label.find('=') + 1);
       EXPECT_EQ(job.value("state", ""), "QUEUED") << label;
       EXPECT_EQ(job.value("attempt", -1), 0) << label;
-      const std::string why = cluster.Sinkctl({"why", job.value("id", "")}).out;
+      const std::string why = cluster.Sinkctl({"why", job.value("id", ""), "--json"}).Json()["reasons"].dump();
       EXPECT_NE(why.find("no connected worker has its model " + model), std::string::npos) << why;
     }
   }
