@@ -40,7 +40,7 @@ TEST_F(CliTest, DoctorLooksAtCertificatesPortsAndTheFleet) {
 
 TEST_F(CliTest, WhyWorkersAndDoctorNameACopyThatIsNotWhole) {
   const std::string gap = "cannot find tiny/x.bin";
-  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"}), "--set", "data.set=tiny"}).code, kOk);
   StartWorker();
   v1::DataSets sets;
   sets.add_incomplete()->set_name("tiny");
