@@ -8,9 +8,11 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "proto/config/names.h"
 #include "proto/run/set_fingerprint.h"
 #include "proto/run/set_gap.h"
+#include "worker/valid_utf8.h"
 
 namespace sink::worker {
 
@@ -21,6 +23,8 @@ namespace {
 constexpr absl::Duration kReadAgain = absl::Seconds(2);
 constexpr absl::Duration kThoroughAgain = absl::Minutes(1);
 constexpr int kMaxSets = 1000;
+constexpr int kMaxIncomplete = 100;
+constexpr size_t kMaxGapBytes = 512;
 constexpr int kMaxFolders = 20'000;  // of the folder
 
 // Inode, size and time of what is there; "-" for nothing.
@@ -71,8 +75,15 @@ const v1::DataSets& SetList::Get(absl::Duration now) {
     Look(name, std::move(stamp), thorough, &known);
   }
   known_ = std::move(found);
-  sets_.clear_sets();
+  sets_.Clear();
   for (const auto& [name, known] : known_) {
+    if (!known.gap.empty() && sets_.incomplete_size() < kMaxIncomplete) {
+      v1::IncompleteSet& set = *sets_.add_incomplete();
+      set.set_name(name);
+      // Where this machine keeps its sets is its own affair.
+      const std::string gap = LogText(absl::StrReplaceAll(known.gap, {{absl::StrCat(root_, "/"), ""}}));
+      set.set_gap(ValidUtf8(std::string_view(gap).substr(0, kMaxGapBytes)));
+    }
     if (known.content.empty() || sets_.sets_size() == kMaxSets) continue;
     v1::DataSet& set = *sets_.add_sets();
     set.set_name(name);

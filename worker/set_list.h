@@ -17,9 +17,9 @@ class SetList {
   explicit SetList(std::string root) : root_(std::move(root)) {}
 
   // The sets, by name, at most 1,000. The folder is looked at again after two seconds; a set is read again when the
-  // times of its folder or of its set.json say that it may be another one. A set that cannot be read is not listed, nor
-  // is one of which files are missing or short, until it is whole; of those the log says why, once. That a file of a
-  // whole set is cut in its place, of which neither time tells, is seen within a minute.
+  // times of its folder or of its set.json say that it may be another one. A set that cannot be read is not listed; one
+  // of which files are missing or short is told as incomplete until it is whole, and the log says why, once. That a
+  // file of a whole set is cut in its place, of which neither time tells, is seen within a minute.
   const v1::DataSets& Get(absl::Duration now);  // of a clock that does not jump
 
  private:

@@ -68,6 +68,13 @@ Outcome Workers(Session& session) {
         TextBlock{{{worker.name() + " is " + worker.hold() + ": " + worker.hold_reason(), Style::kRed},
                    {"sinkctl uncordon " + worker.name() + " lets it go on", Style::kDim}}});
   }
+  for (const v1::Worker& worker : response->workers()) {
+    for (const v1::IncompleteSet& set : worker.incomplete_sets()) {
+      page.blocks.push_back(TextBlock{
+          {{"data set " + set.name() + " of " + worker.name() + " is not whole: " + set.gap(), Style::kYellow},
+           {worker.name() + " takes no jobs for it until it is", Style::kDim}}});
+    }
+  }
   AddDifferingSets(*response, &page);
   session.printer().Print(page);
   return {};

@@ -32,29 +32,37 @@ std::string NameOfNeed(const Needs& needs) {
   return needs.set.empty() ? absl::StrCat("model ", needs.model) : absl::StrCat("data set ", needs.set);
 }
 
-// Why nobody has what the job needs.
-std::string WhyNobody(const Needs& needs, const std::vector<Worker>& workers) {
-  if (needs.content.empty()) {
-    return absl::StrCat("no connected worker has its ", NameOfNeed(needs),
-                        ": the one that takes it will say where it looked, and end it");
-  }
+// What the workers have of that set that is not what the job needs, in parentheses; empty: nothing.
+std::string OtherCopies(const Needs& needs, const std::vector<Worker>& workers) {
   std::vector<std::string> others;
   for (const Worker& worker : workers) {
-    for (const DataSet& set : worker.sets)
-      if (set.name == needs.set) others.push_back(absl::StrCat(worker.name, " has ", ShortContent(set.content)));
+    for (const DataSet& set : worker.sets) {
+      if (set.name == needs.set && !needs.content.empty() && set.content != needs.content)
+        others.push_back(absl::StrCat(worker.name, " has ", ShortContent(set.content)));
+    }
+    for (const IncompleteSet& set : worker.incomplete_sets)
+      if (set.name == needs.set)
+        others.push_back(absl::StrCat("the copy of ", worker.name, " is not whole: ", set.gap));
   }
+  return others.empty() ? "" : absl::StrCat(" (", absl::StrJoin(others, ", "), ")");
+}
+
+// Why nobody can have what the job needs. `others`: than those that are given no new jobs.
+std::string WhyNobody(const Needs& needs, const std::vector<Worker>& workers, bool others) {
+  const std::string nobody = others ? "no other connected worker has" : "no connected worker has";
+  if (needs.content.empty())
+    return absl::StrCat(nobody, " its ", NameOfNeed(needs), OtherCopies(needs, workers),
+                        ": it waits until one has it under its ", needs.set.empty() ? "--models" : "--data-root");
   return absl::StrCat("it goes on from a checkpoint and needs its data set ", needs.set, " with the content ",
-                      ShortContent(needs.content), ", which no connected worker has",
-                      others.empty() ? "" : absl::StrCat(" (", absl::StrJoin(others, ", "), ")"),
+                      ShortContent(needs.content), ", which ", nobody, OtherCopies(needs, workers),
                       ": it waits for one; to train on other data, cancel it and sinkctl retry --from-step 0");
 }
 
 // Leaves the connected workers that can run the job. Returns what its model or data has to do with that; empty:
 // nothing.
 std::string KeepAble(const Job& job, Inventory& inventory, std::vector<Worker>* workers) {
-  std::erase_if(*workers, [](const Worker& worker) {
-    return worker.state != WorkerState::kConnected || worker.hold != WorkerHold::kNone;
-  });
+  std::erase_if(*workers, [](const Worker& worker) { return worker.state != WorkerState::kConnected; });
+  const bool held = std::erase_if(*workers, [](const Worker& worker) { return worker.hold != WorkerHold::kNone; }) > 0;
   const Needs needs = NeedsOf(job);
   if ((needs.model.empty() && needs.set.empty()) || workers->empty()) return "";
   std::vector<std::string> ids;
@@ -63,7 +71,7 @@ std::string KeepAble(const Job& job, Inventory& inventory, std::vector<Worker>* 
   std::vector<Worker> able;
   for (size_t i = 0; i < ids.size(); ++i)
     if (having[i]) able.push_back((*workers)[i]);
-  if (able.empty()) return WhyNobody(needs, *workers);
+  if (able.empty()) return WhyNobody(needs, *workers, held);
   if (able.size() == workers->size()) return "";
   *workers = std::move(able);
   const auto name = [](std::string* out, const Worker& worker) { *out += worker.name; };

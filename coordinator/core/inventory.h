@@ -26,6 +26,7 @@ Needs NeedsOf(const Job& job);
 struct Holdings {
   std::vector<std::string> models;           // names as LeaseRequest of worker.proto has them
   std::optional<std::vector<DataSet>> sets;  // none: it did not say
+  std::vector<IncompleteSet> incomplete_sets = {};
 
   // Whether that may be enough. A set whose content is unknown may have any.
   bool Cover(const Needs& needs) const;

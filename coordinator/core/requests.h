@@ -140,6 +140,7 @@ struct LeaseRequest {
   std::vector<std::string> models;
   std::optional<std::vector<DataSet>> sets;  // none: the worker does not say
   int64_t wait_ms = 0;                       // how long its answer may wait
+  std::vector<IncompleteSet> incomplete_sets = {};
 };
 struct Grant {
   Lease lease;

@@ -64,6 +64,15 @@ bool Schedule::FitsHere(const Job& job) const {
   return inventory_->Has(NeedsOf(job), asking_.worker.id);
 }
 
+absl::StatusOr<bool> Schedule::AnybodyHas(store::Snapshot& rows, const Needs& needs) {
+  if ((needs.model.empty() && needs.set.empty()) || inventory_->Has(needs, asking_.worker.id)) return true;
+  SINK_RETURN_IF_ERROR(MeetWorkers(rows));
+  std::vector<std::string> workers;
+  for (const Offer& offer : *workers_) workers.push_back(offer.worker.id);
+  const std::vector<bool> having = inventory_->Having(needs, workers);
+  return std::find(having.begin(), having.end(), true) != having.end();
+}
+
 absl::StatusOr<bool> Schedule::IsForAnother(store::Snapshot& rows, const Job& job) {
   if (job.attempt == 0 || !health_->Avoids(job.id, asking_.worker.id, now_ms_)) return false;
   SINK_RETURN_IF_ERROR(MeetWorkers(rows));
@@ -112,15 +121,13 @@ absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
 
 std::vector<bool> Schedule::NodesFor(const Job& job, const std::vector<Offer>& offers) const {
   Needs needs = NeedsOf(job);
-  const bool resumes = !needs.content.empty();
   if (needs.model.empty() && needs.set.empty() && job.attempt == 0) return {};
   // All ranks of a gang read the same data.
-  if (!resumes && job.devices > job.group()) needs.content = inventory_->ContentOf(asking_.worker.id, needs.set);
+  if (needs.content.empty() && job.devices > job.group())
+    needs.content = inventory_->ContentOf(asking_.worker.id, needs.set);
   std::vector<std::string> workers;
   for (const Offer& offer : offers) workers.push_back(offer.worker.id);
   std::vector<bool> nodes = inventory_->Having(needs, workers);
-  const bool nobody = std::find(nodes.begin(), nodes.end(), true) == nodes.end();
-  if (nobody && !resumes) nodes.assign(nodes.size(), true);
   if (job.attempt == 0) return nodes;
   std::vector<bool> others = nodes;
   std::vector<const Worker*> able;
@@ -169,8 +176,13 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Try(store::Snapshot& ro
   SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(head.sweep));
   SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
   if (!held.empty()) return std::nullopt;
+  if (free_ == 0) {  // what others have is then for them to find out
+    found_ready_ = true;
+    return std::nullopt;
+  }
+  SINK_ASSIGN_OR_RETURN(const bool anybody, AnybodyHas(rows, {head.model, head.data_set, head.data_content}));
+  if (!anybody) return std::nullopt;
   found_ready_ = true;
-  if (free_ == 0) return std::nullopt;
   Start start;
   SINK_ASSIGN_OR_RETURN(start.job, rows.GetJob(head.job_id));
   const Job& job = start.job;

@@ -63,7 +63,8 @@ class Schedule {
   // The next job that starts on the worker that asks; store the start before asking for another. Jobs that would start
   // on other workers are left for these to ask for.
   absl::StatusOr<std::optional<Start>> Next(store::Snapshot& rows);
-  // Whether Next has come upon a job that nothing holds, wherever it could start.
+  // Whether Next has come upon a job that nothing holds, wherever it could start. One that needs what nobody has is
+  // none.
   bool found_ready() const { return found_ready_; }
 
  private:
@@ -95,13 +96,14 @@ class Schedule {
   // Whether the worker that asks can start the whole job. As long as every job before could be started so, or was held,
   // the Placer would say the same: nothing is reserved, and a job that fits on the node that asks goes there.
   bool FitsHere(const Job& job) const;
+  // Whether a connected worker can have this; others than the one that asks are met only where that one cannot.
+  absl::StatusOr<bool> AnybodyHas(store::Snapshot& rows, const Needs& needs);
   // Whether the job, which has just failed on the worker that asks, can go to others that are connected.
   absl::StatusOr<bool> IsForAnother(store::Snapshot& rows, const Job& job);
   absl::Status MeetWorkers(store::Snapshot& rows);  // workers_
   absl::Status MeetFleet(store::Snapshot& rows);
-  // The offers that can have what the job needs; none named: all of them. What nobody has may be asked of anybody: the
-  // worker that gets the job says where it looked. But a job that goes on from a checkpoint waits for its data. Workers
-  // on which it has just failed are not among them where the others would do.
+  // The offers that can have what the job needs; none named: all of them. Workers on which it has just failed are not
+  // among them where the others would do.
   std::vector<bool> NodesFor(const Job& job, const std::vector<Offer>& offers) const;
 
   Offer asking_;

@@ -326,7 +326,7 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
 absl::Status WorkerCalls::BlameWorker(store::Transaction& rows, const FinishRequest& request, const Job& job,
                                       const std::string& message, int64_t delay_ms, Now now) {
   const std::string& worker_id = request.worker_id;
-  // One that has said that it lacks the job's model or set was asked because nobody has it; and what fails while it is
+  // One that has said meanwhile that it lacks the job's model or set gets no more such jobs; and what fails while it is
   // being stopped may fail for that.
   if (job.cancel_requested || !context_->inventory().Has(NeedsOf(job), worker_id)) return absl::OkStatus();
   WorkerHealth& health = context_->health();

@@ -92,7 +92,11 @@ class FleetDoctor {
                        worker.hold_reason().empty() ? "" : absl::StrCat(" (", worker.hold_reason(), ")")),
           absl::StrCat("when it may work again: sinkctl uncordon ", worker.name()));
     }
-    if (worker.sets_size() == 0)
+    for (const v1::IncompleteSet& set : worker.incomplete_sets())
+      Say(Level::kFault, subject,
+          absl::StrCat("takes no jobs for data set ", set.name(), ", of which its copy is not whole: ", set.gap()),
+          "copy the set anew, or re-run sink-data pack there");
+    if (worker.sets_size() == 0 && worker.incomplete_sets_size() == 0)
       Say(Level::kHint, subject, "has no packed data set, so it can train on nothing",
           "point its --data-root at a folder that sink-data pack has made sets in");
     if (findings_.size() == before)

@@ -153,23 +153,25 @@ void Sets(MachineDoctor& doctor, const fs::path& root) {
                  "make it with sink-data pack --out, or name another --data-root");
     return;
   }
-  std::vector<std::string> whole;
+  int whole = 0, incomplete = 0;
   for (const auto& entry : fs::directory_iterator(root, error)) {
     if (!entry.is_directory(error)) continue;
-    if (const auto gap = run::FindSetGap(entry.path().string()))
+    if (const auto gap = run::FindSetGap(entry.path().string())) {
+      ++incomplete;
       doctor.Fault("data sets",
                    absl::StrCat("a copy is not whole, and the worker takes no jobs for it: ", gap.message()),
                    "copy the set anew, or re-run sink-data pack");
-    else if (fs::exists(entry.path() / "set.json", error))
-      whole.push_back(entry.path().filename().string());
-    else
+    } else if (fs::exists(entry.path() / "set.json", error)) {
+      ++whole;
+    } else {
       doctor.Hint("data sets", absl::StrCat(entry.path().string(), " has no set.json: it was not packed to the end"),
                   absl::StrCat("sink-data pack again, or remove it"));
+    }
   }
-  if (whole.empty()) {
+  if (whole > 0) {
+    doctor.Good("data sets", absl::StrCat(whole, " in ", root.string()));
+  } else if (incomplete == 0) {
     doctor.Fault("data sets", absl::StrCat("no packed set in ", root.string()), "make one with sink-data pack");
-  } else {
-    doctor.Good("data sets", absl::StrCat(whole.size(), " in ", root.string()));
   }
 }
 

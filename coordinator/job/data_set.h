@@ -13,6 +13,14 @@ struct DataSet {
   bool operator==(const DataSet&) const = default;
 };
 
+// A copy of which files are missing or cut short: jobs cannot use it.
+struct IncompleteSet {
+  std::string name;
+  std::string gap;  // in words: what is missing
+
+  bool operator==(const IncompleteSet&) const = default;
+};
+
 // A content as people compare them by eye.
 inline std::string ShortContent(const std::string& content) {
   return content.empty() ? "unknown" : content.substr(0, 8);

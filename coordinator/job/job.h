@@ -218,6 +218,7 @@ struct Worker {
   std::vector<std::string> job_ids = {};
   std::vector<std::string> models = {};  // open models, as LeaseRequest of worker.proto lists them
   std::vector<DataSet> sets = {};
+  std::vector<IncompleteSet> incomplete_sets = {};
   std::vector<GpuUse> gpus = {};  // one a device, or none
 };
 

@@ -97,6 +97,11 @@ void ToProto(const Worker& worker, v1::Worker* message) {
     entry->set_name(set.name);
     entry->set_content(set.content);
   }
+  for (const IncompleteSet& set : worker.incomplete_sets) {
+    v1::IncompleteSet* entry = message->add_incomplete_sets();
+    entry->set_name(set.name);
+    entry->set_gap(ValidUtf8(set.gap));
+  }
   if (worker.hold != WorkerHold::kNone) message->set_hold(std::string(NameOf(worker.hold)));
   message->set_hold_reason(ValidUtf8(worker.hold_reason));
 }
@@ -233,6 +238,8 @@ LeaseRequest FromProto(const v1::LeaseRequest& message) {
   if (message.has_sets()) {
     request.sets.emplace();
     for (const v1::DataSet& set : message.sets().sets()) request.sets->push_back({set.name(), set.content()});
+    for (const v1::IncompleteSet& set : message.sets().incomplete())
+      request.incomplete_sets.push_back({set.name(), set.gap()});
   }
   return request;
 }

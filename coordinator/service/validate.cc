@@ -269,6 +269,13 @@ absl::Status Validate(const v1::LeaseRequest& request) {
     check.That(IsPlainName(set.name()), "sets.name", absl::StrCat("\"", Shown(set.name()), "\" is not a set's name"));
     if (!set.content().empty()) check.Id(set.content(), "sets.content");
   }
+  check.That(request.sets().incomplete_size() <= kMaxIncompleteSets, "sets.incomplete",
+             absl::StrCat("more than ", kMaxIncompleteSets));
+  for (const v1::IncompleteSet& set : request.sets().incomplete()) {
+    check.That(IsPlainName(set.name()), "sets.incomplete.name",
+               absl::StrCat("\"", Shown(set.name()), "\" is not a set's name"));
+    check.Text(set.gap(), "sets.incomplete.gap", kMaxGap);
+  }
   return check;
 }
 

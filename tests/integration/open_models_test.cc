@@ -1,6 +1,5 @@
 // The sweep over the study's thirty open models through the real programs, on a worker that has three of them: those
-// are measured, stored and reported beside the published values; each of the others fails at once and says what it
-// lacks.
+// are measured, stored and reported beside the published values; each of the others waits and says for what.
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
@@ -54,7 +53,7 @@ bool AllWorkersHave(TestCluster& cluster, std::vector<std::string> models) {
   });
 }
 
-TEST(OpenModels, ThoseThereAreMeasuredAndTheOthersAreNamed) {
+TEST(OpenModels, ThoseThereAreMeasuredAndTheOthersWait) {
   TestCluster cluster;
   const std::vector<std::string> there = {"openai-community/gpt2-xl", "meta-llama/Llama-2-7b-hf", "facebook/opt-125m"};
   MakeModels(cluster, there);
@@ -62,12 +61,16 @@ TEST(OpenModels, ThoseThereAreMeasuredAndTheOthersAreNamed) {
   const CommandResult submitted = cluster.Sinkctl({"submit", FromSource("sweeps/open_models.yaml")});
   ASSERT_EQ(submitted.exit_code, 0) << submitted.err;
   EXPECT_NE(submitted.out.find("no connected worker has 27 models"), std::string::npos) << submitted.out;
-  ASSERT_TRUE(cluster.WaitUntilFinal("open_models", 120));
+  const auto measured_all = [&] {
+    const auto jobs = cluster.Jobs("open_models");
+    return std::count_if(jobs.begin(), jobs.end(),
+                         [](const auto& job) { return job.second.value("state", "") == "SUCCEEDED"; }) == 3;
+  };
+  ASSERT_TRUE(testing::WaitFor(120, measured_all));
 
-  int measured = 0, missing = 0;
+  int missing = 0;
   for (const auto& [label, job] : cluster.Jobs("open_models")) {
     if (job.value("state", "") == "SUCCEEDED") {
-      ++measured;
       const auto metrics = cluster.Metrics(job.value("id", ""));
       for (const char* name :
            {"sink_rate/0.2/1", "sink_rate/0.3/1", "sink_rate/0.3/10", "alpha_max/1", "hidden_norm_ratio/2",
@@ -77,14 +80,12 @@ TEST(OpenModels, ThoseThereAreMeasuredAndTheOthersAreNamed) {
     } else {
       ++missing;
       const std::string model = label.substr(label.find('=') + 1);
-      EXPECT_EQ(job.value("state", ""), "FAILED") << label;
-      EXPECT_EQ(job.value("failure_class", ""), "user") << label;
-      EXPECT_EQ(job.value("attempt", 0), 1) << label;
-      EXPECT_NE(job.value("message", "").find("model " + model + " not found: no config.json in "), std::string::npos)
-          << job.dump();
+      EXPECT_EQ(job.value("state", ""), "QUEUED") << label;
+      EXPECT_EQ(job.value("attempt", -1), 0) << label;
+      const std::string why = cluster.Sinkctl({"why", job.value("id", ""), "--json"}).Json()["reasons"].dump();
+      EXPECT_NE(why.find("no connected worker has its model " + model), std::string::npos) << why;
     }
   }
-  EXPECT_EQ(measured, 3);
   EXPECT_EQ(missing, 27);
 
   // What the job stored is what sink-eval says of the same folder and texts.
@@ -102,7 +103,7 @@ TEST(OpenModels, ThoseThereAreMeasuredAndTheOthersAreNamed) {
   const nlohmann::json rows = report.Json()["experiments"][0]["rows"];
   EXPECT_EQ(rows[3]["measures"]["sink_rate_percent"].value("paper", 0.0), 77.0) << rows.dump();
   EXPECT_TRUE(rows[3]["measures"]["sink_rate_percent"]["ours"].is_object()) << rows.dump();
-  EXPECT_NE(rows[0].dump().find("not found"), std::string::npos);
+  EXPECT_NE(rows[0].dump().find("queued"), std::string::npos) << rows[0].dump();
 }
 
 TEST(OpenModels, OtherInputsNeedNoTexts) {
@@ -116,10 +117,10 @@ TEST(OpenModels, OtherInputsNeedNoTexts) {
                                               "    grid: {evaluate.inputs: [natural, random, repeat]}\n");
   const CommandResult submitted = cluster.Sinkctl({"submit", file});
   ASSERT_EQ(submitted.exit_code, 0) << submitted.err;
-  ASSERT_TRUE(cluster.WaitUntilFinal("inputs", 60));
+  // The jobs wait until the worker says with its next question that it has the model by this name.
+  for (const auto& [label, job] : cluster.Jobs("inputs")) EXPECT_EQ(job.value("state", ""), "QUEUED") << job.dump();
   fs::rename(cluster.path("models/meta-llama/Llama-2-7b-hf"), cluster.path("models/Llama-2-7b-hf"));
-  ASSERT_EQ(cluster.Sinkctl({"retry", "--failed", "inputs"}).exit_code, 0);
-  ASSERT_TRUE(cluster.WaitUntilFinal("inputs", 60));
+  ASSERT_TRUE(cluster.WaitUntilFinal("inputs", 100));
   for (const auto& [label, job] : cluster.Jobs("inputs")) {
     const bool natural = label.find("natural") != std::string::npos;
     EXPECT_EQ(job.value("state", ""), natural ? "FAILED" : "SUCCEEDED") << job.dump();

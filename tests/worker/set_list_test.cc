@@ -67,16 +67,37 @@ TEST(SetList, ASetIsListedOnceItsCopyIsWhole) {
   MakeSet(dir / "bible", "1");
   SetList list(dir.path().string());
   EXPECT_EQ(Listed(list, absl::Seconds(1)).count("half"), 0u) << "a file is missing";
+  ASSERT_EQ(list.Get(absl::Seconds(1)).incomplete_size(), 1);
+  EXPECT_EQ(list.Get(absl::Seconds(1)).incomplete(0).name(), "half");
+  EXPECT_EQ(list.Get(absl::Seconds(1)).incomplete(0).gap(),
+            "cannot find half/train_a_0_0000000000.bin: No such file or directory")
+      << "and not where the set lies";
   std::ofstream(train) << std::string(30, 'x');
   EXPECT_EQ(Listed(list, absl::Seconds(4)).count("half"), 0u) << "a file is cut short";
   fs::resize_file(train, 24 + 2 * 6);  // as a copy that goes on
   const auto sets = Listed(list, absl::Seconds(7));
   EXPECT_EQ(sets.count("half"), 1u);
   EXPECT_EQ(sets.count("bible"), 1u) << "it names no files";
+  EXPECT_EQ(list.Get(absl::Seconds(7)).incomplete_size(), 0);
   fs::resize_file(train, 30);  // as a copy into the same file
   EXPECT_EQ(Listed(list, absl::Seconds(62)).count("half"), 0u);
   fs::resize_file(train, 24 + 2 * 6);
   EXPECT_EQ(Listed(list, absl::Seconds(65)), sets);
+}
+
+TEST(SetList, WhatIncompleteSetsLackIsToldInBounds) {
+  testing::TempDir dir;
+  for (int i = 0; i < 101; ++i) {
+    const fs::path folder = dir / ("set" + std::to_string(i));
+    fs::create_directories(folder);
+    std::ofstream(folder / "set.json") << R"({"block": 1, "chunk_blocks": 1, "valid_chunk_blocks": 1, )"
+                                       << R"("files": [{"name": "a\n)" << std::string(2000, 'x') << "\"}]}";
+  }
+  SetList list(dir.path().string());
+  const v1::DataSets sets = list.Get(absl::Seconds(1));
+  ASSERT_EQ(sets.incomplete_size(), 100);
+  EXPECT_EQ(sets.incomplete(0).gap().find("cannot find set0/a xx"), 0u) << sets.incomplete(0).gap();
+  EXPECT_EQ(sets.incomplete(0).gap().size(), 512u);
 }
 
 TEST(SetList, OfAFolderThatIsNotThereIsEmpty) {

@@ -86,14 +86,14 @@ void AddRepeats(const SweepFiles& files, Page* page) {
 void AddAvailability(const v1::SubmitSweepResponse& response, Page* page) {
   Json differing = Json::array(), changed = Json::array();
   if (response.missing_models_size() > 0) {
-    page->blocks.push_back(TextBlock{
-        {{Missing("model", response.missing_models()), Style::kYellow},
-         {"their jobs will end as not found: download them into a worker's --models folder, then sinkctl retry"}}});
+    page->blocks.push_back(
+        TextBlock{{{Missing("model", response.missing_models()), Style::kYellow},
+                   {"their jobs will wait until one has them: download them into a worker's --models folder"}}});
   }
   if (response.missing_sets_size() > 0) {
-    page->blocks.push_back(TextBlock{
-        {{Missing("data set", response.missing_sets()), Style::kYellow},
-         {"their jobs will fail: put it into a worker's --data-root (sink-data pack makes it), then sinkctl retry"}}});
+    page->blocks.push_back(TextBlock{{{Missing("data set", response.missing_sets()), Style::kYellow},
+                                      {"their jobs will wait until one has them: put them into a worker's --data-root "
+                                       "(sink-data pack makes a set)"}}});
   }
   for (const v1::DifferingSet& set : response.differing_sets()) {
     Json copies = Json::array();

@@ -167,7 +167,8 @@ TEST_F(CliTest, PlanSaysWhatNoWorkerHasWhereACoordinatorAnswers) {
                       << "experiments:\n  - name: models\n    grid: {evaluate.model: [a/b]}\n";
   StartWorker();
   ASSERT_TRUE(TakeJobs().empty());  // its question says that it has no model
-  EXPECT_THAT(Sinkctl({"plan", file}).out, HasSubstr("no connected worker has 1 model: a/b"));
+  EXPECT_THAT(Sinkctl({"plan", file}).out,
+              AllOf(HasSubstr("no connected worker has 1 model: a/b"), HasSubstr("their jobs will wait")));
   EXPECT_EQ(Sinkctl({"plan", file, "--json"}).json()["missing_models"], Json::array({"a/b"}));
   const Result alone = RunSinkctl({"plan", file, "--coordinator", "127.0.0.1:1"});
   EXPECT_EQ(alone.code, kOk) << alone.err;

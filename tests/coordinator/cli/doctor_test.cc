@@ -8,7 +8,9 @@
 namespace sink::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 
 // The finding about that subject; null when there is none.
@@ -34,6 +36,24 @@ TEST_F(CliTest, DoctorLooksAtCertificatesPortsAndTheFleet) {
   ASSERT_FALSE(workers.is_null()) << result.out;
   EXPECT_EQ(workers["level"], "fault");
   EXPECT_THAT(workers["fix"].get<std::string>(), HasSubstr("sink-worker --coordinator " + server_->address()));
+}
+
+TEST_F(CliTest, WhyWorkersAndDoctorNameACopyThatIsNotWhole) {
+  const std::string gap = "cannot find tiny/x.bin";
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"}), "--set", "data.set=tiny"}).code, kOk);
+  StartWorker();
+  v1::DataSets sets;
+  sets.add_incomplete()->set_name("tiny");
+  sets.mutable_incomplete(0)->set_gap(gap);
+  EXPECT_THAT(TakeJobs(&sets), IsEmpty());
+  EXPECT_THAT(Sinkctl({"why", JobId("study", 0)}).out,
+              HasSubstr("no connected worker has its data set tiny (the copy of worker-1 is not whole: " + gap + ")"));
+  EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr("data set tiny of worker-1 is not whole: " + gap));
+  EXPECT_EQ(Sinkctl({"workers", "--json"}).json()["workers"][0]["incomplete_sets"][0]["gap"], gap);
+  EXPECT_THAT(Sinkctl({"doctor"}).out, AllOf(HasSubstr(gap), Not(HasSubstr("has no packed data set"))));
+  sets.clear_incomplete();
+  sets.add_sets()->set_name("tiny");
+  EXPECT_EQ(TakeJobs(&sets).size(), 1u);
 }
 
 TEST_F(CliTest, DoctorTellsAStrangerHowToLogIn) {

@@ -1,5 +1,4 @@
-// Jobs that measure an open model, or train on a packed set, go to workers that have it; what nobody has goes to any,
-// which ends it.
+// Jobs that measure an open model, or train on a packed set, go to workers that have it, and wait where nobody has.
 #include "tests/coordinator/core/fixture.h"
 
 namespace sink {
@@ -31,7 +30,8 @@ class ModelsTest : public ManagerTest {
                                                              .poll = ++polls_,
                                                              .devices_free = devices_free,
                                                              .models = holdings.models,
-                                                             .sets = holdings.sets},
+                                                             .sets = holdings.sets,
+                                                             .incomplete_sets = holdings.incomplete_sets},
                                                             now);
     EXPECT_TRUE(grants.ok()) << grants.status();
     return grants.ok() ? *grants : std::vector<Grant>();
@@ -59,10 +59,10 @@ class ModelsTest : public ManagerTest {
     EXPECT_TRUE(result.ok()) << result.status();
     return result->missing_models;
   }
-  std::string Why(int n) {
+  std::string Why(int n, size_t reason = 0) {
     const auto explanation = manager->queries().Explain(Id(n), now);
     EXPECT_TRUE(explanation.ok()) << explanation.status();
-    return explanation->reasons.empty() ? "" : explanation->reasons[0];
+    return explanation->reasons.size() <= reason ? "" : explanation->reasons[reason];
   }
 
  private:
@@ -81,17 +81,19 @@ TEST_F(ModelsTest, AJobWaitsForTheWorkerThatHasItsModelAndLaterJobsPassIt) {
   EXPECT_EQ(Why(2), "of the connected workers, only b can have its model y/llama");
 }
 
-TEST_F(ModelsTest, AModelThatNobodyHasIsToldAtOnceAndGoesToAnyWorker) {
+TEST_F(ModelsTest, AModelThatNobodyHasIsToldAtOnceAndItsJobWaitsForIt) {
   Register("a");
   EXPECT_THAT(Missing({"y/llama"}), IsEmpty()) << "the worker has not yet said what it has";
   ASSERT_THAT(Ask("a", {"x/opt"}, 1), IsEmpty());
   EXPECT_THAT(Missing({"y/llama", "", "x/opt", "y/llama"}), ElementsAre("y/llama"));
   ASSERT_TRUE(manager->clients().Submit(Measuring({"y/llama"}), now).ok());
   EXPECT_THAT(Why(1), HasSubstr("no connected worker has its model y/llama"));
-  EXPECT_THAT(Ask("a", {"x/opt"}, 1), ElementsAre(Id(1)));
+  EXPECT_THAT(Ask("a", {"x/opt"}, 1), IsEmpty());
   EXPECT_THAT(Missing({"y/llama"}), ElementsAre("y/llama")) << "as long as it has not ended";
+  EXPECT_THAT(Ask("a", {"x/opt", "y/llama"}, 1), ElementsAre(Id(1)));
+  EXPECT_THAT(Missing({"y/llama"}), IsEmpty());
   Advance(60'000);
-  EXPECT_THAT(Missing({"y/llama"}), IsEmpty()) << "no worker is connected any more";
+  EXPECT_THAT(Missing({"z/other"}), IsEmpty()) << "no worker is connected any more";
 }
 
 TEST_F(ModelsTest, AfterARestartAWorkerThatHasNotAskedMayHaveAnything) {
@@ -136,27 +138,103 @@ TEST_F(SetsTest, AWorkerThatDoesNotSpeakOfItsSetsMayHaveAny) {
   EXPECT_THAT(AskWith("old", Holdings{}), ElementsAre(Id(1)));
 }
 
-TEST_F(SetsTest, ASetThatNobodyHasIsToldAtOnceAndGoesToAnyWorker) {
+TEST_F(SetsTest, ASetThatNobodyHasIsToldAtOnceAndItsJobWaitsForIt) {
   Register("a");
   ASSERT_THAT(AskWith("a", Sets({{"bible", "1"}})), IsEmpty());
   EXPECT_THAT(DryRun(Training({"regmix", "bible", "regmix"})).missing_sets, ElementsAre("regmix"));
   const auto submitted = manager->clients().Submit(Training({"regmix"}), now);
   ASSERT_TRUE(submitted.ok());
   EXPECT_THAT(submitted->missing_sets, ElementsAre("regmix"));
-  EXPECT_THAT(Why(1), HasSubstr("no connected worker has its data set regmix"));
-  EXPECT_THAT(AskWith("a", Sets({{"bible", "1"}})), ElementsAre(Id(1)));
+  EXPECT_EQ(Why(1), "no connected worker has its data set regmix: it waits until one has it under its --data-root");
+  EXPECT_THAT(AskWith("a", Sets({{"bible", "1"}})), IsEmpty());
+  EXPECT_EQ(State(), JobState::kQueued);
+  EXPECT_THAT(AskWith("a", Sets({{"bible", "1"}, {"regmix", "2"}})), ElementsAre(Id(1)));
 }
 
-TEST_F(SetsTest, AWorkerThatWasAskedForASetThatNobodyHasIsNotToBlame) {
+TEST_F(SetsTest, JobsWhoseWorkerHasGoneWaitForItAndLaterOnesPassThem) {
+  Register("good");
   Register("a");
-  const Holdings bible = Sets({{"bible", "1"}});
-  ASSERT_TRUE(manager->clients().Submit(Training({"regmxi", "regmxi", "regmxi", "bible"}), now).ok());
+  const Holdings regmix = Sets({{"regmix", "1"}}), bible = Sets({{"bible", "1"}});
+  ASSERT_THAT(AskWith("good", regmix), IsEmpty());
+  ASSERT_THAT(AskWith("a", bible), IsEmpty());
+  Advance(60'000);  // good is silent
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix", "regmix", "bible"}), now).ok());
+  EXPECT_THAT(AskWith("a", bible, 8), ElementsAre(Id(3)));
+  EXPECT_THAT(Why(1), HasSubstr("no connected worker has its data set regmix"));
+  EXPECT_THAT(AskWith("good", regmix, 8), ElementsAre(Id(1), Id(2)));
+}
+
+TEST_F(SetsTest, ACopyThatIsNotWholeIsNoneAndIsNamed) {
+  Register("a");
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix"}), now).ok());
+  Holdings half = Sets({{"bible", "1"}});
+  half.incomplete_sets.push_back({"regmix", "cannot find regmix/x.bin"});
+  EXPECT_THAT(AskWith("a", half), IsEmpty());
+  EXPECT_EQ(Why(1),
+            "no connected worker has its data set regmix (the copy of a is not whole: cannot find regmix/x.bin): "
+            "it waits until one has it under its --data-root");
+  const std::vector<Worker> workers = manager->queries().ListWorkers(now).value();
+  EXPECT_THAT(workers[0].incomplete_sets, ElementsAre(IncompleteSet{"regmix", "cannot find regmix/x.bin"}));
+  EXPECT_THAT(AskWith("a", Sets({{"regmix", "1"}})), ElementsAre(Id(1)));
+  EXPECT_THAT(manager->queries().ListWorkers(now).value()[0].incomplete_sets, IsEmpty());
+}
+
+TEST_F(SetsTest, AWorkerThatIsHeldDoesNotCountButIsNamed) {
+  Register("good");
+  Register("a");
+  ASSERT_THAT(AskWith("good", Sets({{"regmix", "1"}})), IsEmpty());
+  ASSERT_TRUE(manager->clients().HoldWorkers({"good"}, WorkerHold::kCordoned, "").ok());
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix"}), now).ok());
+  EXPECT_THAT(AskWith("a", Sets({})), IsEmpty());
+  EXPECT_EQ(Why(1, 0), "worker good is cordoned; sinkctl uncordon good lets it go on");
+  EXPECT_THAT(Why(1, 1), HasSubstr("no other connected worker has its data set regmix"));
+}
+
+TEST_F(SetsTest, OnlyAJobWhoseSetSomebodyHasIsReady) {
+  Register("a");
+  Register("b");
+  const auto nothing_ready = [&](const std::string& worker, uint64_t poll, const Holdings& holdings) {
+    bool nothing = false;
+    const auto grants = manager->dispatcher().AcquireLeases(
+        {.worker_id = worker, .session = "a", .poll = poll, .devices_free = 1, .models = {}, .sets = holdings.sets},
+        now, &nothing);
+    EXPECT_TRUE(grants.ok() && grants->empty());
+    return nothing;
+  };
+  EXPECT_TRUE(nothing_ready("b", 1, Sets({{"bible", "1"}})));
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix"}), now).ok());
+  EXPECT_TRUE(nothing_ready("a", 1, Sets({}))) << "the others need not be asked";
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix", "bible"}), now).ok());
+  EXPECT_FALSE(nothing_ready("a", 2, Sets({}))) << "b has it";
+}
+
+TEST_F(SetsTest, ThePlacesOfAGangWaitForASecondWorkerWithTheSet) {
+  Register("a");
+  Register("b");
+  const Holdings regmix = Sets({{"regmix", "1"}});
+  ASSERT_THAT(AskWith("b", Sets({}), 8), IsEmpty());
+  SubmitRequest request = Training({"regmix", "bible"});
+  request.devices = 16;
+  request.per_worker = 8;
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
+  EXPECT_THAT(AskWith("a", regmix, 8), IsEmpty());
+  EXPECT_THAT(AskWith("b", regmix, 8), ElementsAre(Id(1))) << "with a, which waits";
+}
+
+TEST_F(SetsTest, AWorkerThatHasLostTheSetOfItsJobsIsNotToBlame) {
+  Register("a");
+  const Holdings both = Sets({{"regmix", "2"}, {"bible", "1"}}), bible = Sets({{"bible", "1"}});
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix", "regmix", "regmix", "bible"}), now).ok());
   for (int n = 1; n <= 3; ++n) {
-    const std::vector<Grant> grants = Grants("a", bible);
+    const std::vector<Grant> grants = Grants("a", both);
     ASSERT_EQ(grants.size(), 1u) << n;
+    ASSERT_THAT(AskWith("a", bible, 0), IsEmpty());
     ASSERT_EQ(Finish(grants[0].lease, JobState::kFailed, FailureClass::kInfra, 0, "a").value(), JobState::kQueued);
   }
   EXPECT_THAT(AskWith("a", bible), ElementsAre(Id(4))) << "it goes on with what it has";
+  Pass(2'000);
+  EXPECT_EQ(State(1), JobState::kQueued);
+  EXPECT_THAT(Why(1), HasSubstr("no connected worker has its data set regmix"));
 }
 
 TEST_F(SetsTest, AWorkerOnWhichJobsFailThoughItSaysThatItHasTheirSetIsToBlame) {

@@ -116,6 +116,16 @@ INSTANTIATE_TEST_SUITE_P(
                               }},
                       Planted{"no_sets", Level::kHint, "no packed data set", "--data-root",
                               [](Fleet& f) { f.workers.mutable_workers(0)->clear_sets(); }},
+                      Planted{"half_a_copy", Level::kFault,
+                              "takes no jobs for data set text, of which its copy is not whole: no x.bin",
+                              "copy the set anew",
+                              [](Fleet& f) {
+                                v1::Worker* worker = f.workers.mutable_workers(0);
+                                worker->clear_sets();
+                                v1::IncompleteSet* set = worker->add_incomplete_sets();
+                                set->set_name("text");
+                                set->set_gap("no x.bin");
+                              }},
                       Planted{"no_workers", Level::kFault, "none is connected",
                               "sink-worker --coordinator 127.0.0.1:7070", [](Fleet& f) { f.workers.clear_workers(); }},
                       Planted{"different_sets", Level::kFault, "is not the same on all workers: ", "copy one of them",

@@ -116,6 +116,13 @@ INSTANTIATE_TEST_SUITE_P(
                   std::ofstream(s.worker.data_root / "more/set.json")
                       << R"({"block": 2, "chunk_blocks": 1, "valid_chunk_blocks": 1, )"
                       << R"("files": [{"name": "train_a_0_0000000000.bin", "blocks": 1}]})";
+                }},
+        Planted{"half_a_copy_and_no_other_set", Level::kFault, "train_a_0_0000000000.bin: No such file",
+                "copy the set anew",
+                [](Site& s) {
+                  std::ofstream(s.worker.data_root / "text/set.json")
+                      << R"({"block": 2, "chunk_blocks": 1, "valid_chunk_blocks": 1, )"
+                      << R"("files": [{"name": "train_a_0_0000000000.bin", "blocks": 1}]})";
                 }}),
     [](const auto& param_info) { return param_info.param.name; });
 

@@ -34,14 +34,16 @@ class LeaseDeskTest : public testing::ServiceTest {
     request.set_device_kind("cpu");
     ASSERT_TRUE(Worker(WorkerId(n)).Register(request).ok());
   }
-  // The worker's question, in a thread of its own.
-  std::future<Answer> Ask(int n, int wait_ms, uint64_t poll = 1, int devices_free = 1) {
+  // The worker's question, in a thread of its own. Without `sets` it does not say which it has.
+  std::future<Answer> Ask(int n, int wait_ms, uint64_t poll = 1, int devices_free = 1,
+                          const v1::DataSets* sets = nullptr) {
     v1::LeaseRequest request;
     request.set_worker_id(WorkerId(n));
     request.set_session(kSession);
     request.set_poll(poll);
     request.set_devices_free(devices_free);
     request.set_wait_ms(wait_ms);
+    if (sets != nullptr) *request.mutable_sets() = *sets;
     return std::async(std::launch::async, [&worker = Worker(WorkerId(n)), request] { return worker.Lease(request); });
   }
   void Beat(int n, int devices_free) {
@@ -175,6 +177,27 @@ TEST_F(LeaseDeskTest, AWorkerThatWaitsGetsItsPlaceInAGang) {
   ASSERT_TRUE(one.ok() && two.ok());
   ASSERT_EQ(one->grants_size() + two->grants_size(), 2);
   EXPECT_EQ(one->grants(0).gang().first_rank() + two->grants(0).gang().first_rank(), 2);
+}
+
+TEST_F(LeaseDeskTest, AJobWaitsForAQuestionThatTellsOfItsSet) {
+  Join(1);
+  Join(2);
+  const v1::DataSets none;
+  v1::DataSets tiny;
+  tiny.add_sets()->set_name("tiny");
+  auto first = Ask(1, kLong, 1, 1, &none), other = Ask(2, kLong, 1, 1, &none);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  Submit("study", "1e-3");
+  EXPECT_FALSE(Within(first, 300));
+  EXPECT_FALSE(Within(other, 0));
+  auto again = Ask(1, kLong, 2, 1, &tiny);
+  ASSERT_TRUE(Within(again, 5'000));
+  EXPECT_EQ(again.get()->grants_size(), 1);
+  ASSERT_TRUE(Within(first, 5'000));
+  EXPECT_EQ(first.get()->grants_size(), 0);
+  EXPECT_FALSE(Within(other, 0));
+  other = Ask(2, 0, 2, 1, &none);  // which ends the one that waits
+  EXPECT_EQ(other.get()->grants_size(), 0);
 }
 
 TEST_F(LeaseDeskTest, AGrantWhoseAskerHasLeftGoesToTheSameQuestionAgain) {

@@ -93,6 +93,28 @@ TEST(Validate, SetsAreBoundedPlainNames) {
   EXPECT_FALSE(Validate(request).ok());
 }
 
+TEST(Validate, SetsThatAreNotWholeAreBoundedAsWell) {
+  v1::LeaseRequest request;
+  request.set_worker_id(kId);
+  request.set_session(kId);
+  request.set_poll(1);
+  v1::DataSets& sets = *request.mutable_sets();
+  for (int i = 0; i < kMaxIncompleteSets; ++i) sets.add_incomplete()->set_name("set" + std::to_string(i));
+  v1::IncompleteSet& set = *sets.mutable_incomplete(0);
+  set.set_gap(std::string(kMaxGap, 'x'));
+  EXPECT_TRUE(Validate(request).ok()) << Validate(request);
+  set.set_gap(std::string(kMaxGap + 1, 'x'));
+  EXPECT_FALSE(Validate(request).ok());
+  set.set_gap("two\nlines");
+  EXPECT_FALSE(Validate(request).ok());
+  set.set_gap("");
+  set.set_name("../set");
+  EXPECT_FALSE(Validate(request).ok());
+  set.set_name("set0");
+  sets.add_incomplete()->set_name("one_more");
+  EXPECT_FALSE(Validate(request).ok());
+}
+
 TEST(Validate, LeaseIsCheckedFieldByField) {
   auto commit = Leased<v1::CommitCheckpointRequest>();
   commit.set_step(1);

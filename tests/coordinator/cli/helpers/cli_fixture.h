@@ -54,9 +54,9 @@ class CliTest : public ::testing::Test {
   // The id of the job of `sweep` at that position.
   std::string JobId(const std::string& sweep, int index);
 
-  // A worker with two devices asks for work, and starts what it gets.
+  // A worker with two devices asks for work, and starts what it gets. Without `sets` it does not say which it has.
   void StartWorker();
-  std::vector<v1::Grant> TakeJobs();
+  std::vector<v1::Grant> TakeJobs(const v1::DataSets* sets = nullptr);
   // Sends the next events of the job.
   void Report(const v1::Grant& grant, const std::vector<pipe::Event>& events);
   void Finish(const v1::Grant& grant, v1::JobState outcome, const std::string& message = "");
