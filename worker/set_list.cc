@@ -2,7 +2,6 @@
 #include "worker/set_list.h"
 
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 
 #include <filesystem>
 #include <system_error>
@@ -23,13 +22,6 @@ constexpr absl::Duration kThoroughAgain = absl::Minutes(1);
 constexpr int kMaxSets = 1000;
 constexpr int kMaxFolders = 20'000;  // of the folder
 
-// Inode, size and time of what is there; "-" for nothing.
-std::string StampOf(const std::string& path) {
-  struct stat there;
-  if (stat(path.c_str(), &there) != 0) return "-";
-  return absl::StrCat(there.st_ino, " ", there.st_size, " ", there.st_mtim.tv_sec, ".", there.st_mtim.tv_nsec);
-}
-
 }  // namespace
 
 std::string ContentOfSet(const std::string& root, const std::string& name) {
@@ -37,18 +29,27 @@ std::string ContentOfSet(const std::string& root, const std::string& name) {
   return content.ok() ? *content : "";
 }
 
-void SetList::Look(const std::string& name, std::string stamp, bool thorough, Known* known) const {
+void SetList::Look(const std::string& name, std::string stamp, bool thorough, Known* known) {
   // A file that is still being copied grows without a sign of it in its folder.
   const bool same = stamp == known->stamp;
-  if (same && known->gap.empty() && !thorough) return;
+  if (same && known->gap.empty() && !known->unread && !thorough) return;
   const std::string path = absl::StrCat(root_, "/", name);
-  const std::string gap = run::FindSetGap(path).message();
-  if (same && gap == known->gap) return;
-  const std::string content = gap.empty() ? ContentOfSet(root_, name) : "";
+  std::string gap = run::FindSetGap(path).message();
+  ContentCheck::State state;
+  if (gap.empty()) {
+    state = content_check_.Look(path);
+    gap = state.wrong;
+  }
+  const bool unread = gap.empty() && state.unread > 0;
+  if (same && gap == known->gap && unread == known->unread) return;
+  const std::string content = gap.empty() && !unread ? ContentOfSet(root_, name) : "";
   if (known->gap.empty() && !gap.empty())
     spdlog::warn("data set {} is not whole, and this worker takes no jobs for it: {}", path, gap);
-  if (!known->gap.empty() && !content.empty()) spdlog::info("data set {} is whole now", path);
-  *known = {std::move(stamp), content, gap};
+  if (!known->unread && unread)
+    spdlog::info("data set {}: {} files are compared with their hashes before this worker takes jobs for it", path,
+                 state.unread);
+  if ((known->unread || !known->gap.empty()) && !content.empty()) spdlog::info("data set {} is whole", path);
+  *known = {std::move(stamp), content, gap, unread};
 }
 
 const v1::DataSets& SetList::Get(absl::Duration now) {
