@@ -38,7 +38,7 @@ Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions opt
       session_(options_.session.empty() ? files::RandomId() : options_.session),
       devices_(std::move(devices)),
       models_(options_.runner.model_root),
-      sets_(options_.runner.data_root) {
+      sets_(options_.runner.data_root, options_.runner.data + "/set-files") {
   options_.runner.link = link_;
   options_.runner.on_unregistered = [this] { must_register_ = true; };
   if (devices_.gpu()) gpus_ = std::make_unique<GpuMonitor>(devices_.ids(), options_.nvml, options_.ask_gpus_every);
@@ -188,10 +188,11 @@ bool Daemon::Poll() {
   request.set_devices_free(devices_.free());
   std::optional<HeldPort> port = HoldFreeTcpPort();  // nobody else takes it while the question waits
   request.set_rendezvous_port(port->port);
-  request.set_wait_ms(static_cast<int32_t>(absl::ToInt64Milliseconds(options_.ask_wait)));
   const absl::Duration sent_at = BootTime();
   for (const std::string& model : models_.Get(sent_at)) request.add_models(model);
   *request.mutable_sets() = sets_.Get(sent_at);
+  const absl::Duration wait = std::min(options_.ask_wait, sets_.AskAgainIn(sent_at));
+  request.set_wait_ms(static_cast<int32_t>(absl::ToInt64Milliseconds(wait)));
   heartbeat_->SetAsked(sent_at);
   const auto response = AskAndWait(request);
   if (!response.ok()) heartbeat_->SetAsked(-absl::InfiniteDuration());

@@ -2,8 +2,8 @@
 #include "worker/set_list.h"
 
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
@@ -22,17 +22,11 @@ namespace {
 
 constexpr absl::Duration kReadAgain = absl::Seconds(2);
 constexpr absl::Duration kThoroughAgain = absl::Minutes(1);
+constexpr absl::Duration kSoonest = absl::Milliseconds(100), kLatest = absl::Seconds(5);  // while files are read
 constexpr int kMaxSets = 1000;
 constexpr int kMaxIncomplete = 100;
 constexpr size_t kMaxGapBytes = 512;
 constexpr int kMaxFolders = 20'000;  // of the folder
-
-// Inode, size and time of what is there; "-" for nothing.
-std::string StampOf(const std::string& path) {
-  struct stat there;
-  if (stat(path.c_str(), &there) != 0) return "-";
-  return absl::StrCat(there.st_ino, " ", there.st_size, " ", there.st_mtim.tv_sec, ".", there.st_mtim.tv_nsec);
-}
 
 }  // namespace
 
@@ -41,22 +35,31 @@ std::string ContentOfSet(const std::string& root, const std::string& name) {
   return content.ok() ? *content : "";
 }
 
-void SetList::Look(const std::string& name, std::string stamp, bool thorough, Known* known) const {
+void SetList::Look(const std::string& name, std::string stamp, bool thorough, Known* known) {
   // A file that is still being copied grows without a sign of it in its folder.
   const bool same = stamp == known->stamp;
-  if (same && known->gap.empty() && !thorough) return;
+  if (same && known->gap.empty() && !known->unread && !thorough) return;
   const std::string path = absl::StrCat(root_, "/", name);
-  const std::string gap = run::FindSetGap(path).message();
-  if (same && gap == known->gap) return;
-  const std::string content = gap.empty() ? ContentOfSet(root_, name) : "";
+  std::string gap = run::FindSetGap(path).message();
+  ContentCheck::State state;
+  if (gap.empty()) {
+    state = content_check_.Look(path);
+    gap = state.wrong;
+  }
+  const bool unread = gap.empty() && state.unread > 0;
+  if (same && gap == known->gap && unread == known->unread) return;
+  const std::string content = gap.empty() && !unread ? ContentOfSet(root_, name) : "";
   if (known->gap.empty() && !gap.empty())
     spdlog::warn("data set {} is not whole, and this worker takes no jobs for it: {}", path, gap);
-  if (!known->gap.empty() && !content.empty()) spdlog::info("data set {} is whole now", path);
-  *known = {std::move(stamp), content, gap};
+  if (!known->unread && unread)
+    spdlog::info("data set {}: {} files are compared with their hashes before this worker takes jobs for it", path,
+                 state.unread);
+  if ((known->unread || !known->gap.empty()) && !content.empty()) spdlog::info("data set {} is whole", path);
+  *known = {std::move(stamp), content, gap, unread};
 }
 
 const v1::DataSets& SetList::Get(absl::Duration now) {
-  if (now - read_at_ < kReadAgain) return sets_;
+  if (now - read_at_ < std::min(kReadAgain, AskAgainIn(read_at_))) return sets_;
   read_at_ = now;
   const bool thorough = now - thorough_at_ >= kThoroughAgain;
   if (thorough) thorough_at_ = now;
@@ -75,6 +78,8 @@ const v1::DataSets& SetList::Get(absl::Duration now) {
     Look(name, std::move(stamp), thorough, &known);
   }
   known_ = std::move(found);
+  const bool reads = std::any_of(known_.begin(), known_.end(), [](const auto& set) { return set.second.unread; });
+  reads_since_ = reads ? std::min(reads_since_, now) : absl::InfiniteDuration();
   sets_.Clear();
   for (const auto& [name, known] : known_) {
     if (!known.gap.empty() && sets_.incomplete_size() < kMaxIncomplete) {
@@ -90,6 +95,11 @@ const v1::DataSets& SetList::Get(absl::Duration now) {
     set.set_content(known.content);
   }
   return sets_;
+}
+
+absl::Duration SetList::AskAgainIn(absl::Duration now) const {
+  if (reads_since_ == absl::InfiniteDuration()) return absl::InfiniteDuration();
+  return std::clamp(now - reads_since_, kSoonest, kLatest);
 }
 
 }  // namespace sink::worker

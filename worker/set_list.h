@@ -1,5 +1,6 @@
 // Which packed sets a worker has under its --data-root, and what each holds: what it tells with every question for
-// work. A SetList belongs to one thread; the function reads the disk only.
+// work. A SetList belongs to one thread, and has another one that reads files (content_check.h); the function reads the
+// disk only.
 #pragma once
 
 #include <cstdint>
@@ -9,32 +10,41 @@
 
 #include "absl/time/time.h"
 #include "sink/v1/job.pb.h"
+#include "worker/content_check.h"
 
 namespace sink::worker {
 
 class SetList {
  public:
-  explicit SetList(std::string root) : root_(std::move(root)) {}
+  // `memory`: the file that remembers what was read of the sets.
+  SetList(std::string root, std::string memory) : root_(std::move(root)), content_check_(std::move(memory)) {}
 
   // The sets, by name, at most 1,000. The folder is looked at again after two seconds; a set is read again when the
   // times of its folder or of its set.json say that it may be another one. A set that cannot be read is not listed; one
-  // of which files are missing or short is told as incomplete until it is whole, and the log says why, once. That a
-  // file of a whole set is cut in its place, of which neither time tells, is seen within a minute.
+  // of which files are missing or short, or have other bytes than were packed, is told as incomplete until it is whole,
+  // and the log says why, once. One whose files must be read to know that is listed when they are. That a file of a
+  // whole set is cut or written to in its place, of which neither time tells, is looked for once a minute.
   const v1::DataSets& Get(absl::Duration now);  // of a clock that does not jump
+  // How soon, after the Get of that time, another one may tell more: shortly where files are being read, and less often
+  // the longer that takes. Infinite: when somebody changes a set.
+  absl::Duration AskAgainIn(absl::Duration now) const;
 
  private:
   struct Known {
     std::string stamp;    // what would change with the set
     std::string content;  // "" where nothing is packed, or not all of it is there
-    std::string gap;      // what is not there; "" where nothing is known to be missing
+    std::string gap;      // what is not there, or is not what was packed; "" where nothing is known to be wrong
+    bool unread = false;  // files must be read to tell
   };
   // Reads it again where what was known of it may not hold any more; with `thorough`, looks at the files of each.
-  void Look(const std::string& name, std::string stamp, bool thorough, Known* known) const;
+  void Look(const std::string& name, std::string stamp, bool thorough, Known* known);
 
   const std::string root_;
+  ContentCheck content_check_;
   absl::Duration read_at_ = -absl::InfiniteDuration();
   absl::Duration thorough_at_ = -absl::InfiniteDuration();
-  std::map<std::string, Known> known_;  // by name
+  absl::Duration reads_since_ = absl::InfiniteDuration();  // from when on there was a set with unread files; none now
+  std::map<std::string, Known> known_;                     // by name
   v1::DataSets sets_;
 };
 

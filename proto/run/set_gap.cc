@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "proto/files/files.h"
+#include "proto/run/set_hashes.h"
 
 namespace sink::run {
 namespace {
@@ -47,10 +48,14 @@ files::FileError FindSetGap(const std::string& folder) {
   const int64_t train = TokensOf(set, "chunk_blocks"), valid = TokensOf(set, "valid_chunk_blocks");
   const auto listed = set.find("files");
   if (train == 0 || valid == 0 || listed == set.end() || !listed->is_array()) return {};
+  const auto hashes = ReadSetHashes(folder);
+  if (!hashes.ok()) return hashes.error();
   for (const nlohmann::json& file : *listed) {
     if (!file.is_object() || !file.contains("name") || !file["name"].is_string()) return {};
     const auto& name = file["name"].get_ref<const std::string&>();
     if (auto gap = CheckSize(folder + "/" + name, name.starts_with("train_") ? train : valid)) return gap;
+    if (!hashes->empty() && !hashes->contains(name))
+      return {files::kDamaged, folder + "/" + kSetHashesFile + " has no hash of " + name};
   }
   return {};
 }

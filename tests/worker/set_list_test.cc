@@ -9,6 +9,9 @@
 #include <map>
 #include <string>
 
+#include "absl/time/clock.h"
+#include "proto/files/hash.h"
+#include "proto/run/set_hashes.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink::worker {
@@ -35,7 +38,7 @@ TEST(SetList, NamesTheFoldersThatHoldAPackedSet) {
   MakeSet(dir / ".hidden", "3");
   fs::create_directories(dir / "empty");
   std::ofstream(dir / "probe.jsonl") << "{}";
-  SetList list(dir.path().string());
+  SetList list(dir.path().string(), dir / "set-files");
   const auto sets = Listed(list, absl::Seconds(1));
   ASSERT_EQ(sets.size(), 2u);
   EXPECT_EQ(sets.at("bible"), ContentOfSet(dir.path().string(), "bible"));
@@ -45,7 +48,7 @@ TEST(SetList, NamesTheFoldersThatHoldAPackedSet) {
 TEST(SetList, LooksAgainAfterTwoSeconds) {
   testing::TempDir dir;
   MakeSet(dir / "bible", "1");
-  SetList list(dir.path().string());
+  SetList list(dir.path().string(), dir / "set-files");
   const auto before = Listed(list, absl::Seconds(1));
   MakeSet(dir / "bible", "2");
   MakeSet(dir / "new", "3");
@@ -65,7 +68,7 @@ TEST(SetList, ASetIsListedOnceItsCopyIsWhole) {
   const fs::path train = dir / "half/train_a_0_0000000000.bin";
   std::ofstream(dir / "half/valid_a_0_0000000000.bin") << std::string(24 + 2 * 3, 'x');
   MakeSet(dir / "bible", "1");
-  SetList list(dir.path().string());
+  SetList list(dir.path().string(), dir / "set-files");
   EXPECT_EQ(Listed(list, absl::Seconds(1)).count("half"), 0u) << "a file is missing";
   ASSERT_EQ(list.Get(absl::Seconds(1)).incomplete_size(), 1);
   EXPECT_EQ(list.Get(absl::Seconds(1)).incomplete(0).name(), "half");
@@ -93,15 +96,88 @@ TEST(SetList, WhatIncompleteSetsLackIsToldInBounds) {
     std::ofstream(folder / "set.json") << R"({"block": 1, "chunk_blocks": 1, "valid_chunk_blocks": 1, )"
                                        << R"("files": [{"name": "a\n)" << std::string(2000, 'x') << "\"}]}";
   }
-  SetList list(dir.path().string());
+  SetList list(dir.path().string(), dir / "set-files");
   const v1::DataSets sets = list.Get(absl::Seconds(1));
   ASSERT_EQ(sets.incomplete_size(), 100);
   EXPECT_EQ(sets.incomplete(0).gap().find("cannot find set0/a xx"), 0u) << sets.incomplete(0).gap();
   EXPECT_EQ(sets.incomplete(0).gap().size(), 512u);
 }
 
+constexpr char kTrainFile[] = "train_a_0_0000000000.bin", kValidFile[] = "valid_a_0_0000000000.bin";
+
+// Of two files of the right size that hold what was packed, with their hashes.
+void MakeWholeSet(const fs::path& folder) {
+  fs::create_directories(folder);
+  std::ofstream(folder / "set.json") << R"({"block": 3, "chunk_blocks": 2, "valid_chunk_blocks": 1,
+      "sources": [{"xxh3": "1"}], "files": [{"name": "train_a_0_0000000000.bin", "blocks": 2},
+                                            {"name": "valid_a_0_0000000000.bin", "blocks": 1}]})";
+  const std::string train(24 + 2 * 6, 't'), valid(24 + 2 * 3, 'v');
+  std::ofstream(folder / kTrainFile) << train;
+  std::ofstream(folder / kValidFile) << valid;
+  std::ofstream(folder / run::kSetHashesFile)
+      << run::PrintSetHashes({{kTrainFile, files::Hash(train)}, {kValidFile, files::Hash(valid)}});
+}
+
+// Asks again, two seconds of its clock later, until so many sets are listed, or for a while of the wall's clock.
+size_t ListedOnce(SetList& list, size_t wanted, absl::Duration* now, absl::Duration patience = absl::Seconds(10)) {
+  const absl::Time until = absl::Now() + patience;
+  while (true) {
+    const size_t sets = Listed(list, *now).size();
+    *now += absl::Seconds(2);
+    if (sets == wanted || absl::Now() > until) return sets;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+}
+
+TEST(SetList, ASetWithHashesIsListedWhenItsFilesAreFoundToBeWhatWasPacked) {
+  testing::TempDir dir;
+  MakeWholeSet(dir / "good");
+  MakeWholeSet(dir / "spoiled");
+  std::ofstream(dir.path() / "spoiled" / kTrainFile) << std::string(24 + 2 * 6, '\0');
+  SetList list(dir.path().string(), dir / "set-files");
+  absl::Duration now = absl::Seconds(1);
+  EXPECT_TRUE(Listed(list, now).empty()) << "before they are read";
+  EXPECT_EQ(list.AskAgainIn(now), absl::Milliseconds(100)) << "they may be read in no time";
+  EXPECT_EQ(list.AskAgainIn(now + absl::Hours(1)), absl::Seconds(5)) << "or in hours";
+  now += absl::Seconds(2);
+  EXPECT_EQ(ListedOnce(list, 1, &now), 1u);
+  EXPECT_EQ(ListedOnce(list, 2, &now, absl::Milliseconds(300)), 1u) << "of the right size, but zeros";
+  EXPECT_EQ(Listed(list, now).count("good"), 1u);
+  fs::remove(dir.path() / "spoiled" / kTrainFile);
+  fs::copy_file(dir.path() / "good" / kTrainFile, dir.path() / "spoiled" / kTrainFile);
+  now += absl::Seconds(2);
+  EXPECT_EQ(ListedOnce(list, 2, &now), 2u) << "copied anew";
+  EXPECT_EQ(list.AskAgainIn(now), absl::InfiniteDuration()) << "all is known";
+}
+
+TEST(SetList, AByteThatIsChangedInItsPlaceIsSeenWithinAMinute) {
+  testing::TempDir dir;
+  MakeWholeSet(dir / "set");
+  SetList list(dir.path().string(), dir / "set-files");
+  absl::Duration now = absl::Seconds(1);
+  ASSERT_EQ(ListedOnce(list, 1, &now), 1u);
+  absl::SleepFor(absl::Milliseconds(20));  // another time of the file
+  std::fstream(dir.path() / "set" / kValidFile, std::ios::in | std::ios::out) << "w";
+  now += absl::Minutes(1);
+  EXPECT_EQ(ListedOnce(list, 0, &now), 0u);
+  EXPECT_EQ(ListedOnce(list, 1, &now, absl::Milliseconds(300)), 0u) << "nor is it later";
+}
+
+TEST(SetList, ASetThatWasReadByAFormerDaemonIsListedAtOnce) {
+  testing::TempDir dir;
+  MakeWholeSet(dir / "set");
+  absl::Duration now = absl::Seconds(1);
+  {
+    SetList list(dir.path().string(), dir / "set-files");
+    ASSERT_EQ(ListedOnce(list, 1, &now), 1u);
+  }
+  SetList list(dir.path().string(), dir / "set-files");
+  EXPECT_EQ(Listed(list, absl::Seconds(1)).size(), 1u);
+}
+
 TEST(SetList, OfAFolderThatIsNotThereIsEmpty) {
-  SetList list("/nonexistent/root");
+  testing::TempDir dir;
+  SetList list("/nonexistent/root", dir / "set-files");
   EXPECT_EQ(list.Get(absl::Seconds(1)).sets_size(), 0);
 }
 

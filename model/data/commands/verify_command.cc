@@ -1,9 +1,11 @@
-// sink-data verify: reads every token of a packed set and, where it is told where they are, the set's sources.
+// sink-data verify: reads every token of a packed set, compares its files with their hashes, and, where it is told
+// where they are, looks at the set's sources. Of a set without hashes the sources are packed once more to compare.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "model/base/data_error.h"
@@ -12,7 +14,9 @@
 #include "model/data/corpus/corpus.h"
 #include "model/data/packed/litpkds.h"
 #include "model/data/packed/packed_set.h"
+#include "model/data/packed/set_check.h"
 #include "proto/files/hash.h"
+#include "proto/run/set_hashes.h"
 
 namespace sink::data {
 namespace {
@@ -83,14 +87,25 @@ void VerifySources(const PackedSet& set, const std::string& corpus) {
   }
 }
 
+// What is to be said of what was found well.
+std::string Verdict(bool hashed, bool sources) {
+  if (sources) return "all well, as are its sources";
+  if (hashed) return "all well (its sources were not looked at, see --sources)";
+  return std::string("all ids are its tokenizer's, but it was packed without ") + run::kSetHashesFile +
+         ": whether these are the tokens that were packed tells --sources alone";
+}
+
 void Verify(const VerifyOptions& options) {
   const PackedSet set = OpenSet(options.folder);
   const int64_t tokens = VerifyTokens(set);
   VerifyTokenizer(set);
-  if (!options.corpus.empty()) VerifySources(set, options.corpus);
-  std::printf("%s: %zu files, %lld tokens, all well%s\n", options.folder.c_str(), set.files.size(),
-              static_cast<long long>(tokens),
-              options.corpus.empty() ? " (its sources were not looked at, see --sources)" : ", as are its sources");
+  const bool hashed = CheckHashes(set);
+  if (!options.corpus.empty()) {
+    VerifySources(set, options.corpus);
+    if (!hashed) CheckTokens(set, options.corpus, static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
+  }
+  std::printf("%s: %zu files, %lld tokens, %s\n", options.folder.c_str(), set.files.size(),
+              static_cast<long long>(tokens), Verdict(hashed, !options.corpus.empty()).c_str());
 }
 
 }  // namespace

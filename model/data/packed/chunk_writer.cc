@@ -8,7 +8,7 @@ void ChunkWriter::Append(const std::vector<int32_t>& ids) {
   tokens_.insert(tokens_.end(), ids.begin(), ids.end());
   size_t begin = 0;
   for (; tokens_.size() - begin >= static_cast<size_t>(chunk_tokens_); begin += chunk_tokens_) {
-    Write({tokens_.data() + begin, static_cast<size_t>(chunk_tokens_)}, chunk_tokens_ / block_);
+    Finish({tokens_.data() + begin, static_cast<size_t>(chunk_tokens_)}, chunk_tokens_ / block_);
   }
   tokens_.erase(tokens_.begin(), tokens_.begin() + begin);
 }
@@ -17,16 +17,16 @@ void ChunkWriter::FinishFilledUp(int32_t eos) {
   const auto blocks = static_cast<int64_t>(tokens_.size()) / block_;
   if (blocks == 0) return;
   tokens_.resize(chunk_tokens_, eos);
-  Write(tokens_, blocks);
+  Finish(tokens_, blocks);
 }
 
-void ChunkWriter::Write(std::span<const int32_t> tokens, int64_t blocks) {
+void ChunkWriter::Finish(std::span<const int32_t> tokens, int64_t blocks) {
   const auto counter = static_cast<int64_t>(files_.size());
   SetFile file = {.name = SetFileName(source_.split, source_.domain, source_.id, counter),
                   .split = source_.split,
                   .domain = source_.domain,
                   .blocks = blocks};
-  WritePackedFile(folder_ / file.name, type_, tokens);
+  file.xxh3 = put_(folder_ / file.name, tokens);
   files_.push_back(std::move(file));
 }
 

@@ -16,6 +16,7 @@
 #include "model/base/or_throw.h"
 #include "model/data/packed/reading.h"
 #include "proto/files/files.h"
+#include "proto/files/hash.h"
 
 namespace sink::data {
 namespace {
@@ -78,7 +79,7 @@ PackedHeader ParsePackedHeader(std::string_view bytes, uint64_t file_bytes, cons
   return header;
 }
 
-void WritePackedFile(const std::filesystem::path& path, TokenType type, std::span<const int32_t> tokens) {
+std::string WritePackedFile(const std::filesystem::path& path, TokenType type, std::span<const int32_t> tokens) {
   const PackedHeader header = {.type = type, .tokens = static_cast<int64_t>(tokens.size())};
   std::string bytes = EncodePackedHeader(header);
   bytes.reserve(bytes.size() + tokens.size() * header.token_bytes());
@@ -91,6 +92,7 @@ void WritePackedFile(const std::filesystem::path& path, TokenType type, std::spa
     }
   }
   OrThrow<DataError>(files::ReplaceFile(path, bytes));
+  return files::Hash(bytes);
 }
 
 PackedFile::PackedFile(const std::filesystem::path& path) : path_(path.string()) {

@@ -37,8 +37,9 @@ std::string EncodePackedHeader(const PackedHeader& header);
 // that the header does not explain, as a copy has that was cut short; DataError on a wrong version, type or chunk.
 PackedHeader ParsePackedHeader(std::string_view bytes, uint64_t file_bytes, const std::string& name);
 
-// Writes one file durably (temporary file, sync, rename). Ids must fit the type. DataError when the disk refuses.
-void WritePackedFile(const std::filesystem::path& path, TokenType type, std::span<const int32_t> tokens);
+// Writes one file durably (temporary file, sync, rename). Ids must fit the type. The hash of its bytes
+// (proto/files/hash.h); DataError when the disk refuses.
+std::string WritePackedFile(const std::filesystem::path& path, TokenType type, std::span<const int32_t> tokens);
 
 // A file mapped read-only.
 class PackedFile {

@@ -1,4 +1,5 @@
-// A packed set: a folder of LITPKDS files and set.json, which says how they were made. sink-data pack writes the folder
+// A packed set: a folder of LITPKDS files, set.json, which says how they were made, and files.xxh128 with their hashes
+// (proto/run/set_hashes.h). sink-data pack writes the folder
 // in one rename, so a set is complete or absent. A folder without set.json (packed by TinyLlama's own script) is read
 // too, with the block size it uses.
 // Plain values; functions are pure but for reading the disk and may be called from any thread.
@@ -25,6 +26,7 @@ struct SetFile {
   std::string split;   // "train" or "valid"
   std::string domain;  // may contain '_'
   int64_t blocks = 0;  // that hold text: the last file of a source is filled up with EOS, which nobody reads
+  std::string xxh3;    // of its bytes, where it was packed just now; not in set.json (proto/run/set_hashes.h)
 };
 
 // One source file, to tell whether a set was made from the same inputs.

@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,10 +18,12 @@
 #include "model/data/packed/chunk_writer.h"
 #include "model/data/packed/line_batches.h"
 #include "model/data/packed/litpkds.h"
+#include "model/data/packed/set_check.h"
 #include "model/data/tokenizer/tokenizer.h"
 #include "proto/files/files.h"
 #include "proto/files/hash.h"
 #include "proto/files/staged_folder.h"
+#include "proto/run/set_hashes.h"
 
 namespace sink::data {
 namespace fs = std::filesystem;
@@ -86,8 +90,11 @@ class Packer {
   void Write(const LineBatch& batch) {
     const CorpusFile& source = sources_[batch.source];
     if (!writer_) {
-      writer_.emplace(staged_->path(), source, type_, options_.block,
-                      source.split == "train" ? options_.chunk_blocks : options_.valid_chunk_blocks);
+      writer_.emplace(staged_->path(), source, options_.block,
+                      source.split == "train" ? options_.chunk_blocks : options_.valid_chunk_blocks,
+                      [this](const fs::path& path, std::span<const int32_t> tokens) {
+                        return WritePackedFile(path, type_, tokens);
+                      });
       counts_ = {.path = source.name()};
     }
     for (const CorpusLine& line : batch.lines) {
@@ -153,7 +160,9 @@ class Packer {
         // A file that came between two runs moves the numbers of those after it.
         const std::string name = SetFileName(source.split, source.domain, source.id, static_cast<int64_t>(i));
         if (result.files[i].name != name) return false;
-        PackedFile(fs::path(staged_->path()) / name);
+        const fs::path path = fs::path(staged_->path()) / name;
+        PackedFile{path};
+        result.files[i].xxh3 = OrThrow<DataError>(files::HashFile(path)).xxh3;
       }
     } catch (const DataError&) {
       return false;  // damaged: made anew
@@ -259,6 +268,7 @@ void CheckSameSet(const PackedSet& existing, const PackedSet& wanted, const std:
                     "; remove it or choose another --out");
   }
   for (const SetFile& file : existing.files) PackedFile(existing.folder / file.name);
+  CheckHashes(existing);
 }
 
 std::vector<CorpusFile> SourcesOf(const PackOptions& options) {
@@ -324,6 +334,9 @@ PackResult Pack(const PackOptions& options) {
   }
   std::sort(set.files.begin(), set.files.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   if (!bytes) OrThrow<DataError>(files::ReplaceFile(staging / set.tokenizer->name, tokenizer_json));
+  run::SetHashes hashes;
+  for (const SetFile& file : set.files) hashes[file.name] = file.xxh3;
+  OrThrow<DataError>(files::ReplaceFile(staging / run::kSetHashesFile, run::PrintSetHashes(hashes)));
   OrThrow<DataError>(files::ReplaceFile(staging / kSetFileName, PrintSet(set)));
   OrThrow<DataError>(staged.Commit());
   RemoveRecords(options.out);

@@ -50,7 +50,7 @@ struct PackResult {
 // names and hashes alone. (Of a set of an older version, without hashes, sizes and times are compared, with a warning.)
 // A malformed line is skipped and warned of as file:line. DataError when there are more than max_bad_lines, when a
 // source has not one good line, when the corpus has no train/ or valid/ text or less than one block of a split, when
-// out holds something else, or on a full disk.
+// out holds something else, or a complete set of which a file is not what was packed, or on a full disk.
 PackResult Pack(const PackOptions& options);
 
 }  // namespace sink::data

@@ -58,6 +58,17 @@ TEST(SetFingerprint, OfASetWithoutHashesIsTakenFromItsFiles) {
   EXPECT_NE(Fingerprint(set), foreign);
 }
 
+TEST(SetFingerprint, IsTheSameWithAndWithoutHashesOfTheFiles) {
+  testing::TempDir dir;
+  for (const char* hash : {"aa", ""}) {
+    const fs::path set = MakeSet(dir, "set", hash);
+    const std::string before = Fingerprint(set);
+    Write(set / "files.xxh128", std::string(32, 'a') + "  train_a_0_0000000000.bin\n");
+    EXPECT_EQ(Fingerprint(set), before);
+    fs::remove(set / "files.xxh128");
+  }
+}
+
 TEST(SetFingerprint, OfNoSetIsAnError) {
   testing::TempDir dir;
   fs::create_directories(dir / "empty");

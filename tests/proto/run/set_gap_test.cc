@@ -8,6 +8,7 @@
 #include <fstream>
 #include <string>
 
+#include "proto/run/set_hashes.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink::run {
@@ -53,6 +54,16 @@ TEST_F(SetGap, AFileOfAnotherSizeIsNamed) {
     Write(kTrain, std::string(size, 'x'));
     EXPECT_NE(Find().message().find(kTrain), std::string::npos) << size;
   }
+}
+
+TEST_F(SetGap, AFileWithoutAHashIsNamedWhereTheSetHasHashes) {
+  const std::string hash(32, 'a');
+  Write(kSetHashesFile, PrintSetHashes({{kTrain, hash}, {kValid, hash}}));
+  EXPECT_FALSE(Find()) << Find().message();
+  Write(kSetHashesFile, PrintSetHashes({{kTrain, hash}}));
+  EXPECT_NE(Find().message().find(kValid), std::string::npos) << Find().message();
+  Write(kSetHashesFile, "");
+  EXPECT_NE(Find().message().find(kSetHashesFile), std::string::npos) << Find().message();
 }
 
 TEST_F(SetGap, WhereSetJsonDoesNotSayWhatThereMustBeNothingIsMissing) {

@@ -123,6 +123,41 @@ TEST_F(ProgramTest, ASourceThatWasEditedIsNeverAlreadyComplete) {
               AllOf(HasSubstr("valid/a.jsonl is not there"), HasSubstr("valid/b.jsonl is not in the set")));
 }
 
+TEST_F(ProgramTest, VerifySeesAFileOfTheRightSizeAndOtherBytes) {
+  std::string lines;
+  for (int i = 0; i < 50; ++i) lines += "{\"text\": \"the words of the text\"}\n";
+  WriteCorpus(lines);
+  ASSERT_EQ(Run("$SINK pack --in in --out set --block 9 --chunk-blocks 4").code, 0);
+  EXPECT_THAT(Run("$SINK verify set").out, HasSubstr("all well"));
+  const std::string file = "set/train_a_0_0000000000.bin";
+  const std::string name_it = file + " has the right size and other bytes";
+  const std::string zero = "cp " + file + " good; truncate -s -20 " + file + "; truncate -s +20 " + file + "; ";
+  ExpectError(zero + "$SINK verify set", HasSubstr(name_it));
+  ExpectError("$SINK verify set --sources in", HasSubstr(name_it));
+  EXPECT_THAT(Run("cp good " + file + "; $SINK verify set --sources in").out,
+              HasSubstr("all well, as are its sources"));
+  ExpectError("sed -i 1d set/files.xxh128; $SINK verify set", HasSubstr("has no hash of train_a_0_0000000000.bin"));
+}
+
+TEST_F(ProgramTest, VerifyHoldsASetWithoutHashesToItsSources) {
+  std::string lines;
+  for (int i = 0; i < 50; ++i) lines += "{\"text\": \"the words of text " + std::to_string(i) + "\"}\n";
+  WriteCorpus(lines);
+  ASSERT_EQ(Run("$SINK train-tokenizer --in in --out t.json --vocab-size 260").code, 0);
+  WriteCorpus(lines + "bad\n");
+  for (const std::string options : {"", " --drop-tail", " --short-name the_pile", " --tokenizer t.json"}) {
+    const std::string pack = "$SINK pack --in in --out set --block 9 --chunk-blocks 4 --valid-chunk-blocks 2" + options;
+    ASSERT_EQ(Run("rm -rf set; " + pack).code, 0) << options;
+    const Result alone = Run("rm set/files.xxh128; $SINK verify set");
+    EXPECT_EQ(alone.code, 0) << options;
+    EXPECT_THAT(alone.out, AllOf(HasSubstr("packed without files.xxh128"), Not(HasSubstr("all well")))) << options;
+    EXPECT_THAT(Run("$SINK verify set --sources in").out, HasSubstr("all well, as are its sources")) << options;
+    ExpectError(
+        "f=$(ls set/valid_*_0000000001.bin); truncate -s -20 $f; truncate -s +20 $f; $SINK verify set --sources in",
+        HasSubstr("_0000000001.bin: does not hold the tokens that its sources give"));
+  }
+}
+
 TEST_F(ProgramTest, VerifySeesAnotherTokenizerInTheSet) {
   std::string lines;
   for (int i = 0; i < 50; ++i) lines += "{\"text\": \"the words of the text\"}\n";

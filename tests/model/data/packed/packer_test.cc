@@ -14,6 +14,7 @@
 #include "model/data/corpus/json_lines.h"
 #include "model/data/packed/litpkds.h"
 #include "proto/files/hash.h"
+#include "proto/run/set_hashes.h"
 #include "tests/model/helpers/compressed.h"
 #include "tests/model/helpers/data_files.h"
 #include "tests/testing/temp_dir.h"
@@ -24,6 +25,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::map<std::string, std::string> FilesOf(const std::filesystem::path& folder) {
   std::map<std::string, std::string> files;
@@ -201,11 +203,44 @@ TEST_F(PackerTest, AFileThatComesBetweenTwoRunsTakesThePlaceOfNone) {
   EXPECT_EQ(FilesOf(dir_ / "out"), FilesOf(dir_ / "fresh"));
 }
 
+TEST_F(PackerTest, ARunThatGoesOnGivesTheSameSet) {
+  WriteText(dir_ / "in/valid/a.jsonl", "bad\n");
+  EXPECT_NE(Error(), "");
+  ASSERT_TRUE(std::filesystem::exists(dir_ / "out.partial/train_a.jsonl.done"));
+  WriteText(dir_ / "in/valid/a.jsonl", PrintTextLine("held out text of a corpus") + "\n");
+  Pack(options_);
+  options_.out = dir_ / "fresh";
+  Pack(options_);
+  EXPECT_EQ(FilesOf(dir_ / "out"), FilesOf(dir_ / "fresh")) << "the hashes too";
+}
+
 TEST_F(PackerTest, SourcesAreKnownByTheirHashes) {
   Pack(options_);
   const std::string set = ReadText(dir_ / "out/set.json");
   EXPECT_THAT(set, HasSubstr("\"xxh3\": \"" + files::Hash(many_) + "\""));
   EXPECT_EQ(PrintSet(ParseSet(set, "set.json")), set);
+}
+
+TEST_F(PackerTest, EveryFileHasItsHashBesideSetJson) {
+  Pack(options_);
+  const auto hashes = run::ReadSetHashes(options_.out);
+  ASSERT_TRUE(hashes.ok()) << hashes.error().message();
+  const PackedSet set = OpenSet(options_.out);
+  ASSERT_EQ(hashes->size(), set.files.size());
+  for (const SetFile& file : set.files) {
+    EXPECT_EQ(hashes->at(file.name), files::Hash(ReadText(options_.out / file.name))) << file.name;
+  }
+  EXPECT_THAT(ReadText(options_.out / kSetFileName), Not(HasSubstr(hashes->begin()->second)))
+      << "set.json, whose bytes are the fingerprint, is as older versions write it";
+}
+
+TEST_F(PackerTest, ASetOfWhichAFileIsNotWhatWasPackedIsNotComplete) {
+  Pack(options_);
+  const std::filesystem::path file = options_.out / "train_a_0_0000000000.bin";
+  std::string bytes = ReadText(file);
+  bytes.back() ^= 1;
+  WriteText(file, bytes);
+  EXPECT_THAT(Error(), AllOf(HasSubstr(file.string() + " has the right size and other bytes"), HasSubstr("remove it")));
 }
 
 TEST_F(PackerTest, ASetOfAnOlderVersionIsReadAndJudgedByTimesWithAWarning) {

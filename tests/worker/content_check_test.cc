@@ -1,0 +1,117 @@
+// Files are compared with their hashes, each read once, and what was read is known after a restart.
+#include "worker/content_check.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "proto/files/hash.h"
+#include "proto/run/set_hashes.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+using ::testing::HasSubstr;
+
+class ContentCheckTest : public ::testing::Test {
+ protected:
+  ContentCheckTest() {
+    Write("a.bin", "first");
+    Write("b.bin", "second");
+    Write(run::kSetHashesFile,
+          run::PrintSetHashes({{"a.bin", files::Hash("first")}, {"b.bin", files::Hash("second")}}));
+  }
+  void Write(const std::string& name, const std::string& bytes) {
+    fs::create_directories(dir_ / "set");
+    std::ofstream(dir_.path() / "set" / name, std::ios::binary) << bytes;
+  }
+  // What is said when nothing is left to read.
+  ContentCheck::State Settle(ContentCheck& check) {
+    ContentCheck::State state = check.Look(dir_ / "set");
+    for (int i = 0; i < 2000 && state.unread > 0; ++i) {
+      absl::SleepFor(absl::Milliseconds(5));
+      state = check.Look(dir_ / "set");
+    }
+    EXPECT_EQ(state.unread, 0u);
+    return state;
+  }
+
+  testing::TempDir dir_;
+  const std::string memory_ = dir_ / "memory";
+};
+
+TEST_F(ContentCheckTest, FilesAreReadAndThenKnown) {
+  ContentCheck check(memory_);
+  EXPECT_EQ(check.Look(dir_ / "set").unread, 2u);
+  EXPECT_EQ(Settle(check).wrong, "");
+}
+
+TEST_F(ContentCheckTest, AFileWithOtherBytesIsNamed) {
+  Write("b.bin", "sEcond");
+  ContentCheck check(memory_);
+  EXPECT_THAT(Settle(check).wrong, HasSubstr("set/b.bin has the right size and other bytes"));
+}
+
+TEST_F(ContentCheckTest, AFileThatIsNotThereIsNamedUntilItIs) {
+  fs::remove(dir_ / "set/b.bin");
+  ContentCheck check(memory_);
+  EXPECT_THAT(Settle(check).wrong, HasSubstr("set/b.bin"));
+  Write("b.bin", "second");
+  EXPECT_EQ(Settle(check).wrong, "");
+}
+
+TEST_F(ContentCheckTest, ASetWithoutHashesHasNothingToReadAndNothingWrong) {
+  fs::remove(dir_.path() / "set" / run::kSetHashesFile);
+  ContentCheck check(memory_);
+  const ContentCheck::State state = check.Look(dir_ / "set");
+  EXPECT_EQ(state.unread, 0u);
+  EXPECT_EQ(state.wrong, "");
+}
+
+TEST_F(ContentCheckTest, AListOfHashesThatWasCutIsNamed) {
+  Write(run::kSetHashesFile, "0123");
+  ContentCheck check(memory_);
+  EXPECT_THAT(check.Look(dir_ / "set").wrong, HasSubstr("set/files.xxh128: line 1"));
+}
+
+TEST_F(ContentCheckTest, TheNextStartReadsOnlyWhatHasChanged) {
+  Write("b.bin", "sEcond");
+  const std::string wrong = [&] {
+    ContentCheck check(memory_);
+    return Settle(check).wrong;
+  }();
+  {
+    ContentCheck check(memory_);
+    const ContentCheck::State state = check.Look(dir_ / "set");
+    EXPECT_EQ(state.unread, 0u);
+    EXPECT_EQ(state.wrong, wrong) << "what was wrong is remembered, too";
+  }
+  fs::last_write_time(dir_ / "set/a.bin", fs::last_write_time(dir_ / "set/a.bin") + std::chrono::seconds(1));
+  ContentCheck check(memory_);
+  EXPECT_EQ(check.Look(dir_ / "set").unread, 1u);
+}
+
+TEST_F(ContentCheckTest, AMemoryThatIsDamagedCostsReadingAgainAndNothingElse) {
+  std::ofstream(memory_) << "half a li";
+  {
+    ContentCheck check(memory_);
+    EXPECT_EQ(check.Look(dir_ / "set").unread, 2u);
+    EXPECT_EQ(Settle(check).wrong, "");
+  }
+  fs::remove(memory_);
+  fs::create_directory(memory_);
+  ContentCheck check(memory_);
+  EXPECT_EQ(Settle(check).wrong, "");
+}
+
+}  // namespace
+}  // namespace sink::worker

@@ -1,0 +1,58 @@
+// Whether the packed sets of a worker hold the bytes that were packed: their files are compared with their hashes
+// (proto/run/set_hashes.h). A thread of its own reads them, because a set may be terabytes and the questions for work
+// do not wait. Each file is read once for an inode, size and time of its own, also over restarts: the hashes that were
+// found are appended to a file in the worker's folder. Any thread.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "proto/files/descriptor.h"
+
+namespace sink::worker {
+
+// What changes with a file or folder: inode, size and time of what is there; "-" for nothing.
+std::string StampOf(const std::string& path);
+
+class ContentCheck {
+ public:
+  // `memory`: the file. Where it cannot be read or written the next start reads again.
+  explicit ContentCheck(std::string memory);
+  // Waits for the piece of a file that is being read.
+  ~ContentCheck();
+
+  struct State {
+    size_t unread = 0;  // files that are read from now on: ask again
+    std::string wrong;  // names a file with other bytes, or that cannot be read; "" where none is known
+  };
+  // Of the set in `folder` as it lies there now. A set without hashes has nothing to read and nothing wrong.
+  State Look(const std::string& folder) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  struct Known {
+    std::string stamp;  // of the file when it was read
+    std::string hash;   // "" where that failed
+    std::string error;  // why
+  };
+
+  void Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+  Known Read(const std::string& path) const ABSL_LOCKS_EXCLUDED(mutex_);
+  void Remember(const std::string& path, const Known& known) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool stopping() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const std::string memory_;
+  mutable absl::Mutex mutex_;
+  std::map<std::string, Known> known_ ABSL_GUARDED_BY(mutex_);  // by path
+  std::set<std::string> unread_ ABSL_GUARDED_BY(mutex_);        // paths; also the one that is being read
+  files::Fd append_ ABSL_GUARDED_BY(mutex_);                    // the memory; none after a failure
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace sink::worker
