@@ -317,7 +317,7 @@ TEST_F(CliTest, CancellingBothSweepsOfAJobDoesNotSayThatItGoesOn) {
   EXPECT_EQ(cancelled["requested"], 1);
   EXPECT_EQ(cancelled["kept"], 1);
   EXPECT_EQ(cancelled["kept_for"], Json::array({"third"}));
-  EXPECT_THAT(Sinkctl({"cancel", "ours", "third"}).out, Not(HasSubstr("go on")));
+  EXPECT_THAT(Sinkctl({"cancel", "ours", "third"}).out, Not(HasSubstr("want")));
 }
 
 TEST_F(CliTest, AnotherStudyOfTheSameNameNeedsReplace) {
@@ -558,12 +558,20 @@ TEST_F(CliTest, FailedJobsTellWhyAndCanBeRetried) {
   EXPECT_EQ(Sinkctl({"retry", "study", "--json"}).json()["retried"], 1);
   EXPECT_THAT(Sinkctl({"retry", "--failed", "study"}).out, HasSubstr("nothing to retry"));
   EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["generation"], 2);
-  const std::string id = JobId("study", 0);
-  ExpectError(Sinkctl({"retry", id}), kRefused, "has not ended (queued): cancel it first");
+  ExpectError(Sinkctl({"retry", JobId("study", 0)}), kRefused, "has not ended (queued): cancel it first");
+}
+
+TEST_F(CliTest, RetryOfAJobThatRunsIsRefusedAndSaysWhatToDo) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
   ASSERT_EQ(TakeJobs().size(), 1u);
-  ExpectError(Sinkctl({"retry", id, "--from-step", "0"}), kRefused, "has not ended (running): cancel it first");
+  const std::string id = JobId("study", 0);
+  for (const std::vector<std::string>& retry :
+       std::vector<std::vector<std::string>>{{"retry", id}, {"retry", id, "--from-step", "0"}})
+    ExpectError(Sinkctl(retry), kRefused, "has not ended (running): cancel it first");
   ASSERT_EQ(Sinkctl({"cancel", id}).code, kOk);
   ExpectError(Sinkctl({"retry", id, "--from-step", "0"}), kRefused, "is being cancelled: retry it when it has stopped");
+  EXPECT_EQ(Sinkctl({"retry", id, "--json"}).json()["retried"], 1) << "without a step it goes on";
 }
 
 TEST_F(CliTest, ASweepOfManyPagesIsShownWhole) {
