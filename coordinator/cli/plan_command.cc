@@ -1,12 +1,15 @@
 // sinkctl plan: what a sweep file means, before anything is stored. Needs no coordinator, unless --diff asks which of
-// the jobs it has already and how many the workers at hand run at once. One that answers soon says of a single file in
-// any case what no worker has.
+// the jobs it has already and how many the workers at hand run at once. One that answers soon says in any case what no
+// worker has.
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
@@ -32,6 +35,12 @@ struct PlanOptions {
   double device_flops = kDeviceFlops;
   std::string speed_file;
   int slots = 0;  // 0: as many jobs as run at once on the workers at hand, where they are asked for; else 1
+};
+
+// What the connected workers have of what the jobs need.
+struct Availability {
+  v1::SubmitSweepResponse response;
+  std::string unknown;  // why nobody could say; empty: they have it but for what the response names
 };
 
 // What a coordinator says of a plan.
@@ -220,6 +229,31 @@ Page PlanPage(const SweepFiles& files, const std::optional<Answer>& answer, cons
   return page;
 }
 
+void AddAvailability(const Availability& availability, Page* page) {
+  if (availability.unknown.empty())
+    AddAvailability(availability.response, page);
+  else
+    AddNotChecked(availability.unknown, page);
+}
+
+// What is lacking for any of several plans, each thing once; unknown where it is for one of them.
+Availability Together(const std::vector<Availability>& plans) {
+  Availability all;
+  std::set<std::pair<std::string, std::string>> seen;  // what it is, its name
+  for (const Availability& plan : plans) {
+    if (all.unknown.empty()) all.unknown = plan.unknown;
+    for (const std::string& model : plan.response.missing_models())
+      if (seen.emplace("model", model).second) all.response.add_missing_models(model);
+    for (const std::string& set : plan.response.missing_sets())
+      if (seen.emplace("set", set).second) all.response.add_missing_sets(set);
+    for (const v1::DifferingSet& set : plan.response.differing_sets())
+      if (seen.emplace("differing", set.name()).second) *all.response.add_differing_sets() = set;
+    for (const v1::ChangedSet& set : plan.response.changed_sets())
+      if (seen.emplace("changed from " + set.content_then(), set.name()).second) *all.response.add_changed_sets() = set;
+  }
+  return all;
+}
+
 // A row for each of several files, and what they come to: jobs that they share are trained once.
 Page PageTogether(const PlanOptions& options, const std::optional<Speed>& speed, const std::vector<Json>& plans) {
   Totals totals;
@@ -229,7 +263,8 @@ Page PageTogether(const PlanOptions& options, const std::optional<Speed>& speed,
   int slots = plans.front()["totals"]["slots"].get<int>();
   for (const Json& plan : plans) {
     slots = std::min(slots, plan["totals"]["slots"].get<int>());
-    Json row = {{"sweep", plan["sweep"]}};
+    Json row = {
+        {"sweep", plan["sweep"]}, {"missing_models", plan["missing_models"]}, {"missing_sets", plan["missing_sets"]}};
     row.update(plan["totals"]);
     rows.push_back(std::move(row));
     for (const Json& job : plan["jobs"]) {
@@ -273,17 +308,49 @@ Page PageTogether(const PlanOptions& options, const std::optional<Speed>& speed,
   return page;
 }
 
-// What no worker has, where there is a coordinator that says so soon.
-void AddAvailabilityIfAnswered(Session& session, const SweepFiles& files, Page* page) {
-  session.timeout_s = std::min(session.timeout_s, kSoonSeconds);
-  if (!session.Connect().ok()) return;
-  const auto response = Submit(session, files, /*dry_run=*/true, /*replace=*/true);
-  if (response.ok()) AddAvailability(*response, page);
+Availability AvailabilityOf(v1::SubmitSweepResponse response, const v1::ListWorkersResponse& workers) {
+  const bool any = std::any_of(workers.workers().begin(), workers.workers().end(),
+                               [](const v1::Worker& worker) { return IsConnected(ToJson(worker)); });
+  return {std::move(response), any ? "" : "no worker is connected"};
 }
+
+// Asks a coordinator that was not asked for, as long as it answers soon.
+class SoonAnswered {
+ public:
+  explicit SoonAnswered(Session& session) : session_(session) {}
+
+  Availability Ask(const SweepFiles& files) {
+    if (!connected_) {
+      connected_ = true;
+      session_.timeout_s = std::min(session_.timeout_s, kSoonSeconds);
+      gone_ = session_.Connect();
+    }
+    if (!gone_.ok()) return {{}, Why(gone_)};
+    auto response = Submit(session_, files, /*dry_run=*/true, /*replace=*/true);
+    const auto workers = response.ok() ? session_.client().ListWorkers({}) : response.status();
+    if (!workers.ok()) {
+      if (IsAway(workers.status())) gone_ = workers.status();
+      return {{}, Why(workers.status())};
+    }
+    return AvailabilityOf(*std::move(response), *workers);
+  }
+
+ private:
+  static bool IsAway(const absl::Status& status) {
+    return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
+  }
+  static std::string Why(const absl::Status& status) {
+    return IsAway(status) ? "no coordinator answers" : std::string(status.message());
+  }
+
+  Session& session_;
+  bool connected_ = false;
+  absl::Status gone_;  // of the call that it did not answer: it is not asked again
+};
 
 // One file's page. An Outcome other than kOk: why there is none.
 Outcome PlanFile(Session& session, const PlanOptions& options, const std::string& file,
-                 const std::optional<Speed>& speed, Page* page) {
+                 const std::optional<Speed>& speed, SoonAnswered* coordinator, Availability* availability, Page* page) {
   const auto files = LoadSweep(file, options.profiles, options.changes, session.world().in);
   if (!files.ok()) return {kBadFile, std::string(files.status().message())};
   std::optional<Answer> answer;
@@ -297,15 +364,14 @@ Outcome PlanFile(Session& session, const PlanOptions& options, const std::string
     answer->response = *std::move(response);
     for (const v1::SubmittedJob& job : answer->response.jobs()) answer->submitted.emplace(job.id(), job.added());
     answer->at_hand = CountAtHand(*workers, files->sweep.devices, files->sweep.per_worker);
+    *availability = AvailabilityOf(answer->response, *workers);
+  } else {
+    *availability = coordinator->Ask(*files);
   }
   *page = PlanPage(*files, answer, options, speed);
   AddChangesNothing(*files, page);
   AddRepeats(*files, page);
-  if (answer.has_value()) {
-    AddAvailability(answer->response, page);
-  } else if (options.files.size() == 1) {
-    AddAvailabilityIfAnswered(session, *files, page);
-  }
+  AddAvailability(*availability, page);
   return {};
 }
 
@@ -319,12 +385,20 @@ Outcome Plan(Session& session, const PlanOptions& options) {
     speed = *parsed;
   }
   Page page;
+  SoonAnswered coordinator(session);
   std::vector<Json> plans;
+  std::vector<Availability> availability(options.files.size());
   for (const std::string& file : options.files) {
-    if (Outcome outcome = PlanFile(session, options, file, speed, &page); outcome.code != kOk) return outcome;
+    Availability& of_file = availability[plans.size()];
+    Outcome outcome = PlanFile(session, options, file, speed, &coordinator, &of_file, &page);
+    if (outcome.code != kOk) return outcome;
     plans.push_back(page.document);
   }
-  session.printer().Print(plans.size() == 1 ? page : PageTogether(options, speed, plans));
+  if (plans.size() > 1) {
+    page = PageTogether(options, speed, plans);
+    AddAvailability(Together(availability), &page);
+  }
+  session.printer().Print(page);
   return {};
 }
 

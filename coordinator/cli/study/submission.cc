@@ -115,6 +115,13 @@ void AddAvailability(const v1::SubmitSweepResponse& response, Page* page) {
   page->document["changed_sets"] = std::move(changed);
 }
 
+void AddNotChecked(const std::string& why, Page* page) {
+  for (const char* field : {"missing_models", "missing_sets", "differing_sets", "changed_sets"})
+    page->document[field] = nullptr;
+  page->blocks.push_back(
+      TextBlock{{{"whether workers have the models and data sets was not checked: " + why, Style::kDim}}});
+}
+
 absl::StatusOr<v1::SubmitSweepResponse> Submit(Session& session, const SweepFiles& files, bool dry_run, bool replace) {
   v1::SubmitSweepRequest request;
   request.set_request_id(files::RandomId());  // lets the client repeat the call after a lost answer

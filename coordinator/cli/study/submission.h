@@ -32,5 +32,7 @@ void AddRepeats(const SweepFiles& files, Page* page);
 // What the jobs will not find on the workers, or not as it was, told before anything runs: fields of the document
 // ("missing_models", "missing_sets", "differing_sets", "changed_sets") and a block for each that has something to say.
 void AddAvailability(const v1::SubmitSweepResponse& response, Page* page);
+// That nobody could say: those fields are null. `why`: "no worker is connected".
+void AddNotChecked(const std::string& why, Page* page);
 
 }  // namespace sink::cli

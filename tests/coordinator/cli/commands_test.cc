@@ -173,6 +173,42 @@ TEST_F(CliTest, PlanSaysWhatNoWorkerHasWhereACoordinatorAnswers) {
   const Result alone = RunSinkctl({"plan", file, "--coordinator", "127.0.0.1:1"});
   EXPECT_EQ(alone.code, kOk) << alone.err;
   EXPECT_THAT(alone.out, Not(HasSubstr("no connected worker")));
+  EXPECT_THAT(alone.out, HasSubstr("was not checked: no coordinator answers"));
+}
+
+TEST_F(CliTest, PlanOfSeveralFilesSaysWhatNoWorkerHasOnce) {
+  std::vector<std::string> files;
+  for (const auto& [name, models] : {std::pair("one", "[a/b]"), std::pair("two", "[a/b, c/d]")}) {
+    files.push_back(folder_ / (std::string(name) + ".yaml"));
+    std::ofstream(files.back()) << "schema: sink/v1\nname: " << name << "\nkind: evaluate\n"
+                                << "experiments:\n  - name: models\n    grid: {evaluate.model: " << models << "}\n";
+  }
+  StartWorker();
+  ASSERT_TRUE(TakeJobs().empty());  // its question says that it has no model
+  for (const std::vector<std::string>& diff : {std::vector<std::string>{}, std::vector<std::string>{"--diff"}}) {
+    std::vector<std::string> plan = {"plan", files[0], files[1]};
+    plan.insert(plan.end(), diff.begin(), diff.end());
+    EXPECT_THAT(Sinkctl(plan).out, HasSubstr("no connected worker has 2 models: a/b, c/d"));
+    plan.push_back("--json");
+    const Json json = Sinkctl(plan).json();
+    EXPECT_EQ(json["missing_models"], Json::array({"a/b", "c/d"}));
+    EXPECT_EQ(json["missing_sets"], Json::array());
+    EXPECT_EQ(json["sweeps"][0]["missing_models"], Json::array({"a/b"}));
+  }
+}
+
+TEST_F(CliTest, PlanSaysThatSetsWereNotCheckedWhereNobodyCouldSay) {
+  const std::string one = WriteSweep("one", {"1e-3"}), two = WriteSweep("two", {"4e-4"});
+  for (const std::vector<std::string>& plan : std::vector<std::vector<std::string>>{
+           {"plan", one}, {"plan", one, two}, {"plan", one, "--diff"}, {"plan", one, two, "--diff"}}) {
+    EXPECT_THAT(Sinkctl(plan).out, HasSubstr("was not checked: no worker is connected")) << plan.back();
+    std::vector<std::string> as_json = plan;
+    as_json.push_back("--json");
+    const Json json = Sinkctl(as_json).json();
+    EXPECT_TRUE(json.contains("missing_sets") && json["missing_sets"].is_null()) << plan.back();
+  }
+  const Json alone = RunSinkctl({"plan", one, two, "--coordinator", "127.0.0.1:1", "--json"}).json();
+  EXPECT_TRUE(alone.contains("missing_sets") && alone["missing_sets"].is_null());
 }
 
 TEST_F(CliTest, PlanDiffAsksWhatIsStored) {
@@ -282,7 +318,7 @@ TEST_F(CliTest, CancellingBothSweepsOfAJobDoesNotSayThatItGoesOn) {
   EXPECT_EQ(cancelled["requested"], 1);
   EXPECT_EQ(cancelled["kept"], 1);
   EXPECT_EQ(cancelled["kept_for"], Json::array({"third"}));
-  EXPECT_THAT(Sinkctl({"cancel", "ours", "third"}).out, Not(HasSubstr("go on")));
+  EXPECT_THAT(Sinkctl({"cancel", "ours", "third"}).out, Not(HasSubstr("want")));
 }
 
 TEST_F(CliTest, AnotherStudyOfTheSameNameNeedsReplace) {
@@ -523,12 +559,20 @@ TEST_F(CliTest, FailedJobsTellWhyAndCanBeRetried) {
   EXPECT_EQ(Sinkctl({"retry", "study", "--json"}).json()["retried"], 1);
   EXPECT_THAT(Sinkctl({"retry", "--failed", "study"}).out, HasSubstr("nothing to retry"));
   EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["generation"], 2);
-  const std::string id = JobId("study", 0);
-  ExpectError(Sinkctl({"retry", id}), kRefused, "has not ended (queued): cancel it first");
+  ExpectError(Sinkctl({"retry", JobId("study", 0)}), kRefused, "has not ended (queued): cancel it first");
+}
+
+TEST_F(CliTest, RetryOfAJobThatRunsIsRefusedAndSaysWhatToDo) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
+  StartWorker();
   ASSERT_EQ(TakeJobs().size(), 1u);
-  ExpectError(Sinkctl({"retry", id, "--from-step", "0"}), kRefused, "has not ended (running): cancel it first");
+  const std::string id = JobId("study", 0);
+  for (const std::vector<std::string>& retry :
+       std::vector<std::vector<std::string>>{{"retry", id}, {"retry", id, "--from-step", "0"}})
+    ExpectError(Sinkctl(retry), kRefused, "has not ended (running): cancel it first");
   ASSERT_EQ(Sinkctl({"cancel", id}).code, kOk);
   ExpectError(Sinkctl({"retry", id, "--from-step", "0"}), kRefused, "is being cancelled: retry it when it has stopped");
+  EXPECT_EQ(Sinkctl({"retry", id, "--json"}).json()["retried"], 1) << "without a step it goes on";
 }
 
 TEST_F(CliTest, ASweepOfManyPagesIsShownWhole) {
