@@ -1,5 +1,7 @@
-// What a packed data set holds, as one hash: two folders with the same fingerprint give a trainer the same tokens, on
-// whatever machine they lie. Workers tell it to the coordinator, which places jobs by it, and checkpoints keep it.
+// What a packed data set should hold, as one hash: two folders with the same fingerprint, of which every file is as it
+// was packed, give a trainer the same tokens, on whatever machine they lie. Workers tell it to the coordinator, which
+// places jobs by it, and checkpoints keep it. It does not tell that a copy was spoiled on its way: for that a set has
+// hashes of its files (set_hashes.h), which are no part of it.
 //
 // Of a set whose set.json has the hash of every source: XXH3-128 of set.json, which with these hashes, the tokenizer's
 // and the block sizes determines every packed file. Of any other set, as older versions or other programs packed them:

@@ -32,7 +32,7 @@ class ContentCheckTest : public ::testing::Test {
   }
   void Write(const std::string& name, const std::string& bytes) {
     fs::create_directories(dir_ / "set");
-    std::ofstream(dir_ / "set" / name, std::ios::binary) << bytes;
+    std::ofstream(dir_.path() / "set" / name, std::ios::binary) << bytes;
   }
   // What is said when nothing is left to read.
   ContentCheck::State Settle(ContentCheck& check) {
@@ -70,7 +70,7 @@ TEST_F(ContentCheckTest, AFileThatIsNotThereIsNamedUntilItIs) {
 }
 
 TEST_F(ContentCheckTest, ASetWithoutHashesHasNothingToReadAndNothingWrong) {
-  fs::remove(dir_ / "set" / run::kSetHashesFile);
+  fs::remove(dir_.path() / "set" / run::kSetHashesFile);
   ContentCheck check(memory_);
   const ContentCheck::State state = check.Look(dir_ / "set");
   EXPECT_EQ(state.unread, 0u);

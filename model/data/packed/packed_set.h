@@ -1,4 +1,5 @@
-// A packed set: a folder of LITPKDS files and set.json, which says how they were made. sink-data pack writes the folder
+// A packed set: a folder of LITPKDS files, set.json, which says how they were made, and files.xxh128 with their hashes
+// (proto/run/set_hashes.h). sink-data pack writes the folder
 // in one rename, so a set is complete or absent. A folder without set.json (packed by TinyLlama's own script) is read
 // too, with the block size it uses.
 // Plain values; functions are pure but for reading the disk and may be called from any thread.
