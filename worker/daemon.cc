@@ -188,11 +188,12 @@ bool Daemon::Poll() {
   request.set_devices_free(devices_.free());
   std::optional<HeldPort> port = HoldFreeTcpPort();  // nobody else takes it while the question waits
   request.set_rendezvous_port(port->port);
-  const absl::Duration sent_at = BootTime();
-  for (const std::string& model : models_.Get(sent_at)) request.add_models(model);
-  *request.mutable_sets() = sets_.Get(sent_at);
-  const absl::Duration wait = std::min(options_.ask_wait, sets_.AskAgainIn(sent_at));
+  const absl::Duration now = BootTime();
+  for (const std::string& model : models_.Get(now)) request.add_models(model);
+  *request.mutable_sets() = sets_.Get(now);
+  const absl::Duration wait = std::min(options_.ask_wait, sets_.AskAgainIn(now));
   request.set_wait_ms(static_cast<int32_t>(absl::ToInt64Milliseconds(wait)));
+  const absl::Duration sent_at = BootTime();  // after the disk was looked at: leases of the answer count from here
   heartbeat_->SetAsked(sent_at);
   const auto response = AskAndWait(request);
   if (!response.ok()) heartbeat_->SetAsked(-absl::InfiniteDuration());

@@ -22,7 +22,8 @@ namespace {
 
 constexpr absl::Duration kReadAgain = absl::Seconds(2);
 constexpr absl::Duration kThoroughAgain = absl::Minutes(1);
-constexpr absl::Duration kSoonest = absl::Milliseconds(100), kLatest = absl::Seconds(5);  // while files are read
+constexpr absl::Duration kLongestReading = absl::Seconds(30);                             // before a set is listed
+constexpr absl::Duration kSoonest = absl::Milliseconds(100), kLatest = absl::Seconds(5);  // to ask while one is not
 constexpr int kMaxSets = 1000;
 constexpr int kMaxIncomplete = 100;
 constexpr size_t kMaxGapBytes = 512;
@@ -35,27 +36,40 @@ std::string ContentOfSet(const std::string& root, const std::string& name) {
   return content.ok() ? *content : "";
 }
 
-void SetList::Look(const std::string& name, std::string stamp, bool thorough, Known* known) {
-  // A file that is still being copied grows without a sign of it in its folder.
+bool SetList::Known::withheld(absl::Duration now) const {
+  return reads_since != absl::InfiniteDuration() && now - reads_since < kLongestReading;
+}
+
+void SetList::Look(const std::string& name, std::string stamp, bool thorough, absl::Duration now, Known* known) {
   const bool same = stamp == known->stamp;
-  if (same && known->gap.empty() && !known->unread && !thorough) return;
+  const bool reading = known->reads_since != absl::InfiniteDuration();
   const std::string path = absl::StrCat(root_, "/", name);
+  // A file that is still being copied grows without a sign of it in its folder. To look at all files takes a while
+  // where there are many: not for each that has been read.
+  if (same && known->gap.empty() && !thorough && (!reading || content_check_.Reads(path))) {
+    if (reading && known->content.empty() && !known->withheld(now)) known->content = ContentOfSet(root_, name);
+    return;
+  }
   std::string gap = run::FindSetGap(path).message();
   ContentCheck::State state;
   if (gap.empty()) {
-    state = content_check_.Look(path);
+    state = content_check_.Look(path, now);
     gap = state.wrong;
   }
-  const bool unread = gap.empty() && state.unread > 0;
-  if (same && gap == known->gap && unread == known->unread) return;
-  const std::string content = gap.empty() && !unread ? ContentOfSet(root_, name) : "";
   if (known->gap.empty() && !gap.empty())
     spdlog::warn("data set {} is not whole, and this worker takes no jobs for it: {}", path, gap);
-  if (!known->unread && unread)
-    spdlog::info("data set {}: {} files are compared with their hashes before this worker takes jobs for it", path,
-                 state.unread);
-  if ((known->unread || !known->gap.empty()) && !content.empty()) spdlog::info("data set {} is whole", path);
-  *known = {std::move(stamp), content, gap, unread};
+  if (gap.empty() && state.unread > 0 && !reading)
+    spdlog::info("data set {}: {} files are being compared with their hashes", path, state.unread);
+  if (gap.empty() && state.unread == 0 && (reading || !known->gap.empty())) spdlog::info("data set {} is whole", path);
+  known->reads_since = !gap.empty() || state.unread == 0 ? absl::InfiniteDuration()
+                       : same                            ? std::min(known->reads_since, now)
+                                                         : now;
+  known->stamp = std::move(stamp);
+  known->gap = std::move(gap);
+  if (!known->gap.empty() || known->withheld(now))
+    known->content.clear();
+  else if (!same || known->content.empty())
+    known->content = ContentOfSet(root_, name);
 }
 
 const v1::DataSets& SetList::Get(absl::Duration now) {
@@ -75,11 +89,12 @@ const v1::DataSets& SetList::Get(absl::Duration now) {
     const auto before = known_.find(name);
     Known& known = found[name];
     if (before != known_.end()) known = std::move(before->second);
-    Look(name, std::move(stamp), thorough, &known);
+    Look(name, std::move(stamp), thorough, now, &known);
   }
   known_ = std::move(found);
-  const bool reads = std::any_of(known_.begin(), known_.end(), [](const auto& set) { return set.second.unread; });
-  reads_since_ = reads ? std::min(reads_since_, now) : absl::InfiniteDuration();
+  withheld_since_ = absl::InfiniteDuration();
+  for (const auto& [name, known] : known_)
+    if (known.withheld(now)) withheld_since_ = std::min(withheld_since_, known.reads_since);
   sets_.Clear();
   for (const auto& [name, known] : known_) {
     if (!known.gap.empty() && sets_.incomplete_size() < kMaxIncomplete) {
@@ -98,8 +113,8 @@ const v1::DataSets& SetList::Get(absl::Duration now) {
 }
 
 absl::Duration SetList::AskAgainIn(absl::Duration now) const {
-  if (reads_since_ == absl::InfiniteDuration()) return absl::InfiniteDuration();
-  return std::clamp(now - reads_since_, kSoonest, kLatest);
+  if (withheld_since_ == absl::InfiniteDuration()) return absl::InfiniteDuration();
+  return std::clamp(now - withheld_since_, kSoonest, kLatest);
 }
 
 }  // namespace sink::worker

@@ -153,7 +153,11 @@ absl::Status Uploader::Upload(const Item& item) {
     if (tries++ > 0 && !IsKept(item) && IsPassedOver())
       return absl::InvalidArgumentError("passed over for a newer one");
     const absl::Status answer = UploadOnce(item);
-    if (!absl::IsResourceExhausted(answer) || !HasWaitedForRoom()) return answer;
+    if (!absl::IsResourceExhausted(answer)) {
+      no_room_since_.reset();
+      return answer;
+    }
+    if (!HasWaitedForRoom()) return answer;
     return absl::InvalidArgumentError(absl::StrCat("given up, as the job was cancelled: ", answer.message()));
   });
 }

@@ -1,6 +1,6 @@
 // The hashes of a packed set's files, which tell a good copy from one with the right sizes and wrong bytes. They lie
 // in files.xxh128 beside set.json, in the form of xxh128sum: `xxh128sum --check files.xxh128` compares them too, and
-// `xxh128sum *.bin > files.xxh128` gives them to a set of an older version. They are no part of set.json because its
+// what xxh128sum prints of all *.bin gives them to a set of an older version. They are no part of set.json because its
 // bytes are the set's fingerprint (set_fingerprint.h), which databases and checkpoints keep, and on which workers of
 // all versions must agree. Stateless; any thread.
 #pragma once

@@ -22,6 +22,8 @@ namespace fs = std::filesystem;
 
 using ::testing::HasSubstr;
 
+constexpr absl::Duration kNow = absl::Hours(1);
+
 class ContentCheckTest : public ::testing::Test {
  protected:
   ContentCheckTest() {
@@ -36,10 +38,10 @@ class ContentCheckTest : public ::testing::Test {
   }
   // What is said when nothing is left to read.
   ContentCheck::State Settle(ContentCheck& check) {
-    ContentCheck::State state = check.Look(dir_ / "set");
+    ContentCheck::State state = check.Look(dir_ / "set", kNow);
     for (int i = 0; i < 2000 && state.unread > 0; ++i) {
       absl::SleepFor(absl::Milliseconds(5));
-      state = check.Look(dir_ / "set");
+      state = check.Look(dir_ / "set", kNow);
     }
     EXPECT_EQ(state.unread, 0u);
     return state;
@@ -51,7 +53,7 @@ class ContentCheckTest : public ::testing::Test {
 
 TEST_F(ContentCheckTest, FilesAreReadAndThenKnown) {
   ContentCheck check(memory_);
-  EXPECT_EQ(check.Look(dir_ / "set").unread, 2u);
+  EXPECT_EQ(check.Look(dir_ / "set", kNow).unread, 2u);
   EXPECT_EQ(Settle(check).wrong, "");
 }
 
@@ -72,7 +74,7 @@ TEST_F(ContentCheckTest, AFileThatIsNotThereIsNamedUntilItIs) {
 TEST_F(ContentCheckTest, ASetWithoutHashesHasNothingToReadAndNothingWrong) {
   fs::remove(dir_.path() / "set" / run::kSetHashesFile);
   ContentCheck check(memory_);
-  const ContentCheck::State state = check.Look(dir_ / "set");
+  const ContentCheck::State state = check.Look(dir_ / "set", kNow);
   EXPECT_EQ(state.unread, 0u);
   EXPECT_EQ(state.wrong, "");
 }
@@ -80,7 +82,7 @@ TEST_F(ContentCheckTest, ASetWithoutHashesHasNothingToReadAndNothingWrong) {
 TEST_F(ContentCheckTest, AListOfHashesThatWasCutIsNamed) {
   Write(run::kSetHashesFile, "0123");
   ContentCheck check(memory_);
-  EXPECT_THAT(check.Look(dir_ / "set").wrong, HasSubstr("set/files.xxh128: line 1"));
+  EXPECT_THAT(check.Look(dir_ / "set", kNow).wrong, HasSubstr("set/files.xxh128: line 1"));
 }
 
 TEST_F(ContentCheckTest, TheNextStartReadsOnlyWhatHasChanged) {
@@ -91,20 +93,55 @@ TEST_F(ContentCheckTest, TheNextStartReadsOnlyWhatHasChanged) {
   }();
   {
     ContentCheck check(memory_);
-    const ContentCheck::State state = check.Look(dir_ / "set");
+    const ContentCheck::State state = check.Look(dir_ / "set", kNow);
     EXPECT_EQ(state.unread, 0u);
     EXPECT_EQ(state.wrong, wrong) << "what was wrong is remembered, too";
   }
   fs::last_write_time(dir_ / "set/a.bin", fs::last_write_time(dir_ / "set/a.bin") + std::chrono::seconds(1));
   ContentCheck check(memory_);
-  EXPECT_EQ(check.Look(dir_ / "set").unread, 1u);
+  EXPECT_EQ(check.Look(dir_ / "set", kNow).unread, 1u);
+}
+
+TEST_F(ContentCheckTest, AFileThatTakesThePlaceOfAnotherWithItsTimeIsReadAnew) {
+  Write("b.bin", "sEcond");
+  const fs::path bad = dir_ / "set/b.bin";
+  ContentCheck check(memory_);
+  ASSERT_NE(Settle(check).wrong, "");
+  const fs::file_time_type time = fs::last_write_time(bad);
+  fs::remove(bad);
+  Write("b.bin", "second");
+  fs::last_write_time(bad, time);
+  EXPECT_EQ(Settle(check).wrong, "");
+}
+
+TEST_F(ContentCheckTest, WhatStaysWrongIsReadAgainAfterTenMinutes) {
+  Write("b.bin", "sEcond");
+  ContentCheck check(memory_);
+  ASSERT_NE(Settle(check).wrong, "");
+  check.Look(dir_ / "set", kNow + absl::Minutes(9));
+  EXPECT_FALSE(check.Reads(dir_ / "set"));
+  const ContentCheck::State state = check.Look(dir_ / "set", kNow + absl::Minutes(10));
+  EXPECT_NE(state.wrong, "") << "until it is found to be right";
+}
+
+TEST_F(ContentCheckTest, SaysWhetherFilesOfASetAreStillRead) {
+  ContentCheck check(memory_);
+  EXPECT_FALSE(check.Reads(dir_ / "set"));
+  fs::create_directories(dir_ / "large");
+  std::ofstream(dir_.path() / "large" / run::kSetHashesFile) << run::PrintSetHashes({{"a.bin", files::Hash("")}});
+  std::ofstream(dir_.path() / "large" / "a.bin") << "";
+  fs::resize_file(dir_ / "large/a.bin", 1 << 30);  // takes seconds
+  check.Look(dir_ / "large", kNow);
+  EXPECT_TRUE(check.Reads(dir_ / "large"));
+  EXPECT_FALSE(check.Reads(dir_ / "larg"));
+  EXPECT_FALSE(check.Reads(dir_ / "set"));
 }
 
 TEST_F(ContentCheckTest, AMemoryThatIsDamagedCostsReadingAgainAndNothingElse) {
   std::ofstream(memory_) << "half a li";
   {
     ContentCheck check(memory_);
-    EXPECT_EQ(check.Look(dir_ / "set").unread, 2u);
+    EXPECT_EQ(check.Look(dir_ / "set", kNow).unread, 2u);
     EXPECT_EQ(Settle(check).wrong, "");
   }
   fs::remove(memory_);

@@ -118,14 +118,14 @@ void MakeWholeSet(const fs::path& folder) {
       << run::PrintSetHashes({{kTrainFile, files::Hash(train)}, {kValidFile, files::Hash(valid)}});
 }
 
-// Asks again, two seconds of its clock later, until so many sets are listed, or for a while of the wall's clock.
+// Asks again, a moment of its clock later, until so many sets are listed, or for a while of the wall's clock.
 size_t ListedOnce(SetList& list, size_t wanted, absl::Duration* now, absl::Duration patience = absl::Seconds(10)) {
   const absl::Time until = absl::Now() + patience;
   while (true) {
     const size_t sets = Listed(list, *now).size();
-    *now += absl::Seconds(2);
+    *now += absl::Milliseconds(150);
     if (sets == wanted || absl::Now() > until) return sets;
-    absl::SleepFor(absl::Milliseconds(5));
+    absl::SleepFor(absl::Milliseconds(20));
   }
 }
 
@@ -148,6 +148,22 @@ TEST(SetList, ASetWithHashesIsListedWhenItsFilesAreFoundToBeWhatWasPacked) {
   now += absl::Seconds(2);
   EXPECT_EQ(ListedOnce(list, 2, &now), 2u) << "copied anew";
   EXPECT_EQ(list.AskAgainIn(now), absl::InfiniteDuration()) << "all is known";
+}
+
+TEST(SetList, ASetThatTakesLongToReadIsListedMeanwhile) {
+  testing::TempDir dir;
+  const fs::path folder = dir / "large";
+  fs::create_directories(folder);
+  std::ofstream(folder / "set.json") << R"({"block": 3, "chunk_blocks": 100000000, "valid_chunk_blocks": 1,
+      "sources": [{"xxh3": "1"}], "files": [{"name": "train_a_0_0000000000.bin", "blocks": 2}]})";
+  std::ofstream(folder / kTrainFile) << "";
+  fs::resize_file(folder / kTrainFile, 24 + 2 * 300'000'000);  // some seconds
+  std::ofstream(folder / run::kSetHashesFile) << run::PrintSetHashes({{kTrainFile, files::Hash("")}});
+  SetList list(dir.path().string(), dir / "set-files");
+  EXPECT_TRUE(Listed(list, absl::Seconds(1)).empty());
+  EXPECT_TRUE(Listed(list, absl::Seconds(30)).empty());
+  EXPECT_EQ(Listed(list, absl::Seconds(36)).count("large"), 1u) << "after half a minute";
+  EXPECT_EQ(list.AskAgainIn(absl::Seconds(36)), absl::InfiniteDuration());
 }
 
 TEST(SetList, AByteThatIsChangedInItsPlaceIsSeenWithinAMinute) {

@@ -138,7 +138,10 @@ std::string PrintSet(const PackedSet& set) {
     if (!source.xxh3.empty()) entry["xxh3"] = source.xxh3;
     sources.push_back(std::move(entry));
   }
-  for (const SetFile& file : set.files) files.push_back({{"name", file.name}, {"blocks", file.blocks}});
+  for (const SetFile& file : set.files) {
+    files.push_back({{"name", file.name}, {"blocks", file.blocks}});
+    if (!file.xxh3.empty()) files.back()["xxh3"] = file.xxh3;
+  }
   Json json = {{"format", "sink/packed/v1"},
                {"block", set.block},
                {"chunk_blocks", set.chunk_blocks},
@@ -193,6 +196,7 @@ PackedSet ParseSet(std::string_view text, const std::string& name) {
       std::optional<SetFile> file = ParseSetFileName(file_name);
       if (!file) throw DataError(name + ": \"" + file_name + "\" is not the name of a packed file");
       file->blocks = entry.at("blocks");
+      file->xxh3 = entry.value("xxh3", "");
       if (file->blocks < 1 || file->blocks > kMaxPackedTokens / set.block) {
         throw DataError(name + ": impossible number of blocks of " + file_name);
       }

@@ -26,7 +26,7 @@ struct SetFile {
   std::string split;   // "train" or "valid"
   std::string domain;  // may contain '_'
   int64_t blocks = 0;  // that hold text: the last file of a source is filled up with EOS, which nobody reads
-  std::string xxh3;    // of its bytes, where it was packed just now; not in set.json (proto/run/set_hashes.h)
+  std::string xxh3;    // of its bytes, while it is being packed; not in set.json (proto/run/set_hashes.h)
 };
 
 // One source file, to tell whether a set was made from the same inputs.

@@ -162,7 +162,7 @@ class Packer {
         if (result.files[i].name != name) return false;
         const fs::path path = fs::path(staged_->path()) / name;
         PackedFile{path};
-        result.files[i].xxh3 = OrThrow<DataError>(files::HashFile(path)).xxh3;
+        if (result.files[i].xxh3 != OrThrow<DataError>(files::HashFile(path)).xxh3) return false;
       }
     } catch (const DataError&) {
       return false;  // damaged: made anew
@@ -335,7 +335,7 @@ PackResult Pack(const PackOptions& options) {
   std::sort(set.files.begin(), set.files.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   if (!bytes) OrThrow<DataError>(files::ReplaceFile(staging / set.tokenizer->name, tokenizer_json));
   run::SetHashes hashes;
-  for (const SetFile& file : set.files) hashes[file.name] = file.xxh3;
+  for (SetFile& file : set.files) hashes[file.name] = std::exchange(file.xxh3, "");
   OrThrow<DataError>(files::ReplaceFile(staging / run::kSetHashesFile, run::PrintSetHashes(hashes)));
   OrThrow<DataError>(files::ReplaceFile(staging / kSetFileName, PrintSet(set)));
   OrThrow<DataError>(staged.Commit());
