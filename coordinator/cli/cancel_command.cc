@@ -1,6 +1,7 @@
 // sinkctl cancel: stop jobs, or all jobs of a sweep.
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "coordinator/cli/commands.h"
@@ -23,32 +24,43 @@ Outcome Cancel(Session& session, const std::vector<std::string>& targets) {
   }
   for (const std::string& sweep : named->sweeps) requests.emplace_back().set_sweep(sweep);
   int cancelled = 0, requested = 0;
-  std::vector<std::string> with_kept;  // sweeps of which jobs go on, if none of the sweeps named after them has these
+  // Sweeps of which so many jobs go on, if none of the sweeps that are named after them has these.
+  std::vector<std::pair<std::string, int>> with_kept;
   for (v1::CancelRequest& request : requests) {
     request.set_request_id(files::RandomId());  // lets the client repeat the call after a lost answer
     const auto response = session.client().Cancel(request);
     if (!response.ok()) return FromStatus(response.status());
     cancelled += response->cancelled();
     requested += response->requested();
-    if (response->kept() > 0) with_kept.push_back(request.sweep());
+    if (response->kept() > 0) with_kept.emplace_back(request.sweep(), response->kept());
   }
   JobsOfOthers kept;
-  for (const std::string& sweep : with_kept) {
-    const auto status = ReadSweep(session, sweep);
-    if (!status.ok()) return FromStatus(status.status());
-    AddJobsOfOthers(*status, &kept);
+  size_t unnamed = 0;  // jobs that go on, of sweeps that cannot be read: what was cancelled is told all the same
+  for (const auto& [sweep, count] : with_kept) {
+    if (const auto status = ReadSweep(session, sweep); status.ok()) {
+      AddJobsOfOthers(*status, &kept);
+    } else {
+      unnamed += static_cast<size_t>(count);
+    }
   }
+  const size_t going_on = kept.jobs.size() + unnamed;
   Page page;
-  page.document = {
-      {"cancelled", cancelled}, {"requested", requested}, {"kept", kept.jobs.size()}, {"kept_for", kept.sweeps}};
-  if (cancelled + requested == 0 && kept.jobs.empty()) {
+  page.document = {{"cancelled", cancelled}, {"requested", requested}, {"kept", going_on}, {"kept_for", kept.sweeps}};
+  if (cancelled + requested == 0 && going_on == 0) {
     page.blocks.push_back(TextBlock{{{"nothing to cancel: every job has ended"}}});
   } else {
     page.blocks.push_back(TextBlock{{{Counted(cancelled, "waiting job") + " cancelled"},
                                      {Counted(requested, "running job") + " asked to save and stop"}}});
   }
-  if (!kept.jobs.empty())
-    page.blocks.push_back(TextBlock{{{GoesOnText(kept)}, {"cancel it by its id to end it for all", Style::kDim}}});
+  TextBlock others;
+  if (!kept.jobs.empty()) others.pieces.push_back({GoesOnText(kept)});
+  if (unnamed > 0)
+    others.pieces.push_back(
+        {Counted(unnamed, "job goes on, which another sweep wants", "jobs go on, which other sweeps want")});
+  if (going_on > 0) {
+    others.pieces.push_back({"cancel it by its id to end it for all", Style::kDim});
+    page.blocks.push_back(std::move(others));
+  }
   session.printer().Print(page);
   return {};
 }

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/views/documents.h"
@@ -21,6 +23,16 @@ struct DeleteOptions {
   bool force = false;
 };
 
+// The sweep without its jobs.
+absl::StatusOr<v1::Sweep> ReadAlone(Session& session, const std::string& name) {
+  v1::GetSweepRequest request;
+  request.set_name(name);
+  request.set_without_jobs(true);
+  auto response = session.client().GetSweep(request);
+  if (!response.ok()) return response.status();
+  return std::move(*response->mutable_sweep());
+}
+
 // Asks on the terminal. An outcome when it is not to be done.
 std::optional<Outcome> AskFirst(Session& session, const v1::Sweep& sweep, bool yes) {
   if (yes) return std::nullopt;
@@ -36,14 +48,24 @@ std::optional<Outcome> AskFirst(Session& session, const v1::Sweep& sweep, bool y
   return Outcome{kRefused, "nothing was deleted"};
 }
 
+// Each refused try is a row of the audit.
+constexpr absl::Duration kFirstWait = absl::Seconds(1), kLongestWait = absl::Seconds(30);
+
+Outcome LeftCancelled() { return {kInterrupted, "interrupted; the sweep was cancelled, and not deleted"}; }
+
 // Whether the sweep has to wait for the job: it goes with it, and has not ended.
 bool HoldsUp(const v1::Job& job, const std::string& sweep) {
   return !IsFinal(job.state()) && std::all_of(job.sweeps().begin(), job.sweeps().end(),
                                               [&](const v1::Membership& place) { return place.sweep() == sweep; });
 }
 
-// Cancels the sweep and waits until its jobs have saved and stopped, or somebody has asked for it again.
+// Cancels the sweep and waits until its jobs have saved and stopped, or somebody has asked for it again. Refused where
+// somebody has since `sweep` was read, which may have been long ago.
 Outcome CancelFirst(Session& session, const v1::Sweep& sweep) {
+  const auto now = ReadAlone(session, sweep.name());
+  if (!now.ok()) return FromStatus(now.status());
+  if (now->generation() != sweep.generation())
+    return {kRefused, sweep.name() + " was submitted or retried again meanwhile; it stays"};
   v1::CancelRequest cancel;
   cancel.set_sweep(sweep.name());
   const auto cancelled = session.client().Cancel(cancel);
@@ -59,26 +81,36 @@ Outcome CancelFirst(Session& session, const v1::Sweep& sweep) {
       session.world().err << "sinkctl: jobs that run are saving; it is deleted when they have" << std::endl;
     return false;
   });
-  if (outcome.code == kInterrupted) outcome.error = "interrupted; the sweep was cancelled, and not deleted";
-  return outcome;
+  return outcome.code == kInterrupted ? LeftCancelled() : outcome;
+}
+
+// Tries again until no job holds the sweep up: the watch does not show those that an earlier version of the sweep has
+// left, nor that another sweep has let go of one. FAILED_PRECONDITION: interrupted before.
+absl::StatusOr<v1::DeleteSweepResponse> DeleteWhenEnded(Session& session, const v1::DeleteSweepRequest& request) {
+  for (absl::Duration wait = kFirstWait;; wait = std::min(2 * wait, kLongestWait)) {
+    auto response = session.client().DeleteSweep(request);
+    if (!absl::IsFailedPrecondition(response.status())) return response;
+    if (wait == kFirstWait)
+      session.world().err
+          << "sinkctl: not all of its jobs have ended (see `sinkctl jobs`); it is deleted when they have" << std::endl;
+    if (!session.world().interrupt.Sleep(wait)) return response;
+  }
 }
 
 Outcome Delete(Session& session, const DeleteOptions& options) {
-  v1::GetSweepRequest get;
-  get.set_name(options.sweep);
-  get.set_without_jobs(true);
-  const auto found = session.client().GetSweep(get);
+  const auto found = ReadAlone(session, options.sweep);
   if (!found.ok()) return FromStatus(found.status());
-  if (auto refusal = AskFirst(session, found->sweep(), options.yes)) return *std::move(refusal);
+  if (auto refusal = AskFirst(session, *found, options.yes)) return *std::move(refusal);
   if (options.force) {
-    if (Outcome outcome = CancelFirst(session, found->sweep()); outcome.code != kOk) return outcome;
+    if (Outcome outcome = CancelFirst(session, *found); outcome.code != kOk) return outcome;
   }
   v1::DeleteSweepRequest request;
   request.set_name(options.sweep);
-  request.set_generation(found->sweep().generation());  // what is submitted from here on stays
-  request.set_request_id(files::RandomId());            // lets the client repeat the call after a lost answer
-  const auto response = session.client().DeleteSweep(request);
-  if (absl::IsFailedPrecondition(response.status()) && !options.force)
+  request.set_generation(found->generation());  // what is submitted from here on stays
+  request.set_request_id(files::RandomId());    // lets the client repeat the call after a lost answer
+  const auto response = options.force ? DeleteWhenEnded(session, request) : session.client().DeleteSweep(request);
+  if (absl::IsFailedPrecondition(response.status()) && options.force) return LeftCancelled();
+  if (absl::IsFailedPrecondition(response.status()))
     return {kRefused, std::string(response.status().message()) + ", or --force does both"};
   if (!response.ok()) return FromStatus(response.status());
   Page page;

@@ -1,6 +1,7 @@
 // See job_queries.h; Explain is in explain.cc.
 #include "coordinator/core/job_queries.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -64,8 +65,9 @@ absl::StatusOr<Sweep> JobQueries::VisitJobsOf(const std::string& name, const std
     SINK_ASSIGN_OR_RETURN(sweep, rows.GetSweep(name));
     for (const std::string& id : ids) {
       SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
-      std::erase_if(job.sweeps, [&](const Membership& place) { return place.sweep != name; });
-      if (!job.sweeps.empty()) visit(job);
+      const auto others = std::stable_partition(job.sweeps.begin(), job.sweeps.end(),
+                                                [&](const Membership& place) { return place.sweep == name; });
+      if (others != job.sweeps.begin()) visit(job);
     }
     return absl::OkStatus();
   }));

@@ -26,7 +26,7 @@ class JobQueries {
   absl::StatusOr<Sweep> GetSweep(const std::string& name);
   // With a visit to each of its jobs in expansion order, all of one moment.
   absl::StatusOr<Sweep> VisitSweep(const std::string& name, const store::Snapshot::JobVisitor& visit);
-  // Those of the jobs, by id, that the sweep has, with their places in it alone.
+  // Those of the jobs, by id, that the sweep has, with their places in it before those in others.
   absl::StatusOr<Sweep> VisitJobsOf(const std::string& sweep, const std::vector<std::string>& ids,
                                     const store::Snapshot::JobVisitor& visit);
   absl::StatusOr<std::string> GetStudy(const std::string& name);  // as submitted; empty in an old database

@@ -31,10 +31,11 @@ class Snapshot {
   virtual absl::StatusOr<std::string> GetConfig(const std::string& job_id) = 0;
   // Ids that start with `prefix`, at most two.
   virtual absl::StatusOr<std::vector<std::string>> FindJobs(const std::string& prefix) = 0;
-  // The jobs of one sweep come in expansion order, each once, with its memberships in that sweep; the jobs of all
-  // sweeps come in submission order, without memberships. What only the rules need (holder, phase, budgets, delays) is
-  // left out. `visit` is called once a job, with one Job whose memory serves for the next: that makes 100,000 of them
-  // cheap. Copy what you keep; do not visit jobs from within.
+  // The jobs of one sweep come in expansion order, each once, with its memberships in that sweep, and, where `places`
+  // asks for them, those in others after these; the jobs of all sweeps come in submission order, without memberships
+  // unless it does. What only the rules need (holder, phase, budgets, delays) is left out. `visit` is called once a
+  // job, with one Job whose memory serves for the next: that makes 100,000 of them cheap. Copy what you keep; do not
+  // visit jobs from within.
   using JobVisitor = std::function<void(const Job&)>;
   virtual absl::Status VisitJobs(const JobQuery& query, const JobVisitor& visit) = 0;
   absl::StatusOr<std::vector<Job>> ListJobs(const JobQuery& query);   // the same, collected

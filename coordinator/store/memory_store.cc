@@ -730,7 +730,9 @@ class MemoryTransaction final : public Transaction, private UndoLog {
       if (listing && Wants(query.states, t_.jobs.at(id).job.state)) {
         if (query.limit > 0 && ++visited > query.limit) break;
         Job job = *GetJob(id);
-        std::erase_if(job.sweeps, [&](const Membership& m) { return m.sweep != query.sweep; });
+        const auto others = std::stable_partition(job.sweeps.begin(), job.sweeps.end(),
+                                                  [&](const Membership& m) { return m.sweep == query.sweep; });
+        if (!query.places) job.sweeps.erase(others, job.sweeps.end());
         visit(job);
       }
       listing = listing || id == query.after;

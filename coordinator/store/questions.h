@@ -15,7 +15,7 @@ struct JobQuery {
   std::vector<JobState> states;  // empty: every state
   int limit = 0;                 // 0: no limit
   std::string after;             // id of the last job of the page before; NOT_FOUND when there is no such job
-  bool places = false;           // a list of all sweeps' jobs has their memberships, too
+  bool places = false;           // with the memberships in every sweep
 };
 
 struct MetricQuery {

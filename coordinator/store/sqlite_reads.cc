@@ -64,7 +64,8 @@ constexpr char kPositionOf[] =
 constexpr char kRung[] = SINK_RUNGS "WHERE r.sweep = ?1 AND r.step = ?2 ORDER BY j.id";
 constexpr char kRungsOf[] = SINK_RUNGS "WHERE r.job = ?1 ORDER BY r.sweep, r.step";
 constexpr char kMemberships[] =
-    "SELECT sweep, experiment, label, position, withdrawn FROM memberships WHERE job = ?1 ORDER BY sweep, position";
+    "SELECT sweep, experiment, label, position, withdrawn FROM memberships WHERE job = ?1 AND sweep <> ?2 "
+    "ORDER BY sweep, position";
 // The head of the queue after (sweep, devices, needs): the first of the three that finds one. One condition with a row
 // value would seek by its first column alone and walk the rest of the sweep's queue. The needs are one expression, as
 // in the index, so that there are three seeks and not five.
@@ -264,7 +265,7 @@ absl::StatusOr<Job> SqliteTransaction::GetJob(const std::string& id) {
   Query query(db_, GetJobSql(), id);
   if (!query.Next()) return query.status().ok() ? NoJob(id) : query.status();
   Job job = ReadJob(query);
-  if (absl::Status status = ReadPlaces(query.Int(0), &job); !status.ok()) return status;
+  if (absl::Status status = AddPlaces(query.Int(0), "", &job); !status.ok()) return status;
   return job;
 }
 
@@ -292,16 +293,16 @@ absl::Status SqliteTransaction::VisitJobs(const JobQuery& query, const JobVisito
   for (Job job; rows.Next();) {
     ReadListed(rows, &job);
     if (query.places) {
-      if (absl::Status status = ReadPlaces(rows.Int(0), &job); !status.ok()) return status;
+      job.sweeps.clear();
+      if (absl::Status status = AddPlaces(rows.Int(0), "", &job); !status.ok()) return status;
     }
     visit(job);
   }
   return rows.status();
 }
 
-absl::Status SqliteTransaction::ReadPlaces(int64_t seq, Job* job) {
-  Query places(db_, kMemberships, seq);
-  job->sweeps.clear();
+absl::Status SqliteTransaction::AddPlaces(int64_t seq, const std::string& but, Job* job) {
+  Query places(db_, kMemberships, seq, but);
   while (places.Next()) {
     job->sweeps.push_back(
         {places.Text(0), places.Text(1), places.Text(2), static_cast<int>(places.Int(3)), places.Int(4) != 0});
@@ -339,6 +340,9 @@ absl::Status SqliteTransaction::VisitSweepJobs(const JobQuery& query, int64_t st
     if (!further.empty()) {
       const auto more = further.find(rows.Int(0));
       if (more != further.end()) job.sweeps.insert(job.sweeps.end(), more->second.begin(), more->second.end());
+    }
+    if (query.places) {
+      if (absl::Status status = AddPlaces(rows.Int(0), query.sweep, &job); !status.ok()) return status;
     }
     visit(job);
   }

@@ -98,7 +98,8 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<int64_t> SeqOf(const std::string& job_id);  // jobs.seq
   absl::Status SettleHome(int64_t seq);                      // of one job, as SetMemberships and the like say
   absl::Status VisitSweepJobs(const JobQuery& query, int64_t states, const JobVisitor& visit);
-  absl::Status ReadPlaces(int64_t seq, Job* job);
+  // Appends the job's places in sweeps, but for those in the sweep `but`.
+  absl::Status AddPlaces(int64_t seq, const std::string& but, Job* job);
   absl::Status FillCounts(Sweep* sweep);
 
   Database& db_;

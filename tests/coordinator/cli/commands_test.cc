@@ -720,6 +720,40 @@ TEST_F(CliTest, DeleteWithForceLeavesASweepThatIsSubmittedAgainWhileItWaits) {
   EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["state"], "SUCCEEDED");
 }
 
+TEST_F(CliTest, DeleteWithForceLeavesASweepThatIsSubmittedAgainWhileItAsks) {
+  const std::string file = WriteSweep("study", {"1e-3"});
+  ASSERT_EQ(Sinkctl({"submit", file}).code, kOk);
+  const Result deleted = Sinkctl({"delete", "study", "--force"}, {.input = "yes\n",
+                                                                  .before_input =
+                                                                      [&] {
+                                                                        EXPECT_EQ(Sinkctl({"submit", file}).code, kOk);
+                                                                      },
+                                                                  .terminal = true});
+  EXPECT_EQ(deleted.code, kRefused);
+  EXPECT_THAT(deleted.err, HasSubstr("study was submitted or retried again meanwhile; it stays"));
+  EXPECT_EQ(Sinkctl({"status", "study", "--json"}).json()["jobs"][0]["state"], "QUEUED") << "it is not cancelled";
+}
+
+TEST_F(CliTest, DeleteWithForceWaitsForAJobThatTheSweepHadBefore) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3", "2e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  ASSERT_EQ(grants.size(), 2u);
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"2e-3"})}).code, kOk);
+  const std::string own = JobId("study", 0);
+  auto deleting = std::async(std::launch::async, [&] { return Sinkctl({"delete", "study", "--yes", "--force"}); });
+  ASSERT_TRUE(WaitForCancel(own));
+  const bool first_is_own = grants[0].lease().job_id() == own;
+  Finish(grants[first_is_own ? 0 : 1], v1::CANCELLED, "cancelled");
+  const auto refused = [&] { return Sinkctl({"audit"}).out.find("FAILED_PRECONDITION") != std::string::npos; };
+  for (int tries = 0; tries < 3000 && !refused(); ++tries) absl::SleepFor(absl::Milliseconds(20));
+  Finish(grants[first_is_own ? 1 : 0], v1::SUCCEEDED);
+  const Result deleted = deleting.get();
+  EXPECT_EQ(deleted.code, kOk) << deleted.err;
+  EXPECT_THAT(deleted.err, HasSubstr("not all of its jobs have ended"));
+  EXPECT_THAT(deleted.out, HasSubstr("study is deleted, with 2 jobs"));
+}
+
 TEST_F(CliTest, LogsAreSafeForATerminal) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("study", {"1e-3"})}).code, kOk);
   StartWorker();

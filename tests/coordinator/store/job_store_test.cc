@@ -518,6 +518,25 @@ TEST_P(JobStoreContract, ASweepThatWithdrawsItsWishKeepsTheJobsPlaces) {
   EXPECT_FALSE(GetJob(1).sweeps[0].withdrawn);
 }
 
+TEST_P(JobStoreContract, AListOfASweepTellsOfOtherSweepsPlacesOnlyWhenItIsAsked) {
+  for (int n = 1; n <= 2; ++n) Insert(QueuedJob(n));
+  Member({{1, 0}, {2, 1}, {1, 2}});
+  Sweep before;
+  before.name = "a";  // by its name it comes first
+  Must([&](Transaction& rows) { return rows.PutSweep(before); });
+  Must([](Transaction& rows) { return rows.SetMemberships("a", {{Id(1), Membership{"a", "e", "l", 0}}}); });
+  JobQuery query;
+  query.sweep = "s";
+  const Membership own{"s", "e", "l", 0}, further{"s", "e", "l", 2}, other{"a", "e", "l", 0};
+  const auto list = [&] { return Get<std::vector<Job>>([&](Snapshot& rows) { return rows.ListJobs(query); }); };
+  EXPECT_THAT(list()[0].sweeps, ElementsAre(own, further));
+  query.places = true;
+  EXPECT_THAT(list()[0].sweeps, ElementsAre(own, further, other));
+  EXPECT_THAT(list()[1].sweeps, ElementsAre(Membership{"s", "e", "l", 1}));
+  query.sweep.clear();
+  EXPECT_THAT(list()[0].sweeps, ElementsAre(other, own, further));
+}
+
 TEST_P(JobStoreContract, AJobThatItsHomeDoesNotWantMovesToTheOldestSweepThatDoes) {
   for (int n = 1; n <= 2; ++n) Insert(QueuedJob(n));
   Member({{1, 0}, {2, 1}});

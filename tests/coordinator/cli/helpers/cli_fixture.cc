@@ -3,6 +3,9 @@
 
 #include <chrono>
 #include <fstream>
+#include <istream>
+#include <streambuf>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -16,6 +19,24 @@ namespace {
 constexpr char kWorkerId[] = "000102030405060708090a0b0c0d0e0f";
 constexpr char kSession[] = "f0e0d0c0b0a090807060504030201000";
 
+// Standard input.
+class Keyboard : public std::streambuf {
+ public:
+  explicit Keyboard(const Place& place) : text_(place.input), before_(place.before_input) {}
+
+ private:
+  int_type underflow() override {
+    if (std::exchange(read_, true)) return traits_type::eof();
+    if (before_) before_();
+    setg(text_.data(), text_.data(), text_.data() + text_.size());
+    return text_.empty() ? traits_type::eof() : traits_type::to_int_type(text_.front());
+  }
+
+  std::string text_;
+  const std::function<void()> before_;
+  bool read_ = false;
+};
+
 }  // namespace
 
 Result RunSinkctl(const std::vector<std::string>& args, const Place& place) {
@@ -24,7 +45,8 @@ Result RunSinkctl(const std::vector<std::string>& args, const Place& place) {
   std::ostream out(&transcript);
   std::ostringstream err;
   Interrupt own;
-  std::istringstream in(place.input);
+  Keyboard keyboard(place);
+  std::istream in(&keyboard);
   World world = {.in = in,
                  .out = out,
                  .err = err,

@@ -31,7 +31,8 @@ struct Result {
 // Where sinkctl believes to run.
 struct Place {
   std::map<std::string, std::string> environment;
-  std::string input;  // on standard input
+  std::string input;                   // on standard input
+  std::function<void()> before_input;  // runs when the command first reads it
   bool terminal = false;
   WindowSize window;
   Interrupt* interrupt = nullptr;
