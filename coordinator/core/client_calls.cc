@@ -17,6 +17,7 @@
 #include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/availability.h"
 #include "coordinator/core/checkpoint_calls.h"
+#include "coordinator/core/event_effects.h"
 #include "coordinator/core/job_names.h"
 #include "coordinator/core/repeated.h"
 #include "coordinator/job/status_macros.h"
@@ -301,7 +302,11 @@ absl::Status ForgetAfter(store::Transaction& rows, int64_t step, Job* job, Now n
   constexpr int kAllPoints = std::numeric_limits<int>::max();
   SINK_RETURN_IF_ERROR(KeepUpTo(rows, *job, step));
   SINK_ASSIGN_OR_RETURN(const store::Thinned left, rows.ThinMetrics(job->id, kAllPoints, step));
-  if (left.points_after < left.points_before) job->progress.latest = LatestValues::FromMap(left.newest);
+  // Also where no point goes: those of a job that has measured too much had ended before the step.
+  if (left.points_after < left.points_before || step < job->progress.step)
+    job->progress.latest = LatestValues::FromMap(left.newest);
+  job->progress.numbers = left.points_after;
+  for (const int64_t cells : left.map_cells) job->progress.numbers += NumbersOfMap(cells);
   GoBack(job, step);
   LogLine line;
   line.time_ms = now.unix_ms;
