@@ -122,13 +122,20 @@ absl::Status CheckpointCalls::FilesAreGone(const std::vector<store::DeletedJob>&
   });
 }
 
-absl::Status KeepUpTo(store::Transaction& rows, const Job& job, int64_t step) {
+absl::Status CheckCanKeepUpTo(store::Snapshot& rows, const Job& job, int64_t step) {
   SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
   if (step > 0 && FindStep(checkpoints, step) == checkpoints.end()) return NoSuchStep(job, checkpoints, step);
   for (const Checkpoint& checkpoint : checkpoints) {
-    if (checkpoint.step <= step) continue;
-    if (checkpoint.pinned) return StillPinned(checkpoint);
-    SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(job.id, checkpoint.step));
+    if (checkpoint.step > step && checkpoint.pinned) return StillPinned(checkpoint);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status KeepUpTo(store::Transaction& rows, const Job& job, int64_t step) {
+  SINK_RETURN_IF_ERROR(CheckCanKeepUpTo(rows, job, step));
+  SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(job.id));
+  for (const Checkpoint& checkpoint : checkpoints) {
+    if (checkpoint.step > step) SINK_RETURN_IF_ERROR(rows.DeleteCheckpoint(job.id, checkpoint.step));
   }
   return absl::OkStatus();
 }

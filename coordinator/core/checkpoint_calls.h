@@ -44,8 +44,11 @@ class CheckpointCalls {
   CoreContext* const context_;
 };
 
-// Within a transaction: forgets the checkpoints of steps above `step`, of which there must be one itself unless it is
-// 0. NOT_FOUND names those that there are; FAILED_PRECONDITION one above that is pinned.
+// Whether the job can go back to `step`, of which there must be a checkpoint unless it is 0. NOT_FOUND names those that
+// there are; FAILED_PRECONDITION one above that is pinned.
+absl::Status CheckCanKeepUpTo(store::Snapshot& rows, const Job& job, int64_t step);
+
+// Within a transaction: forgets the checkpoints of steps above `step`. Errors as above, and then nothing is changed.
 absl::Status KeepUpTo(store::Transaction& rows, const Job& job, int64_t step);
 
 }  // namespace sink

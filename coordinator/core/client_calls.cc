@@ -17,6 +17,7 @@
 #include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/availability.h"
 #include "coordinator/core/checkpoint_calls.h"
+#include "coordinator/core/event_effects.h"
 #include "coordinator/core/job_names.h"
 #include "coordinator/core/repeated.h"
 #include "coordinator/job/status_macros.h"
@@ -301,7 +302,11 @@ absl::Status ForgetAfter(store::Transaction& rows, int64_t step, Job* job, Now n
   constexpr int kAllPoints = std::numeric_limits<int>::max();
   SINK_RETURN_IF_ERROR(KeepUpTo(rows, *job, step));
   SINK_ASSIGN_OR_RETURN(const store::Thinned left, rows.ThinMetrics(job->id, kAllPoints, step));
-  if (left.points_after < left.points_before) job->progress.latest = LatestValues::FromMap(left.newest);
+  // Also where no point goes: those of a job that has measured too much had ended before the step.
+  if (left.points_after < left.points_before || step < job->progress.step)
+    job->progress.latest = LatestValues::FromMap(left.newest);
+  job->progress.numbers = left.points_after;
+  for (const int64_t cells : left.map_cells) job->progress.numbers += NumbersOfMap(cells);
   GoBack(job, step);
   LogLine line;
   line.time_ms = now.unix_ms;
@@ -312,17 +317,31 @@ absl::Status ForgetAfter(store::Transaction& rows, int64_t step, Job* job, Now n
   return rows.AppendLogs(job->id, {line});
 }
 
+// Whether early stopping stopped it, which is what this sweep asked for: it goes on when it is named itself.
+absl::StatusOr<bool> IsStoppedFor(store::Snapshot& rows, const JobSelection& selection, const Job& job) {
+  if (selection.sweep.empty() || job.stop_message.empty()) return false;
+  SINK_ASSIGN_OR_RETURN(const std::vector<RungResult> rungs, rows.ListRungsOf(job.id));
+  return std::any_of(rungs.begin(), rungs.end(),
+                     [&](const RungResult& rung) { return rung.stopped && rung.sweep == selection.sweep; });
+}
+
+// Whether a retry of the job from the step would be refused. Asked of all of them before any is changed, because they
+// are changed in transactions of their own, and what one of them has lost by then does not come back.
+absl::Status CheckRetryFrom(store::Snapshot& rows, const JobSelection& selection, const std::string& id, int64_t step) {
+  SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
+  if (job.state != JobState::kFailed && job.state != JobState::kCancelled) return absl::OkStatus();
+  SINK_ASSIGN_OR_RETURN(const bool stays, IsStoppedFor(rows, selection, job));
+  if (stays) return absl::OkStatus();
+  SINK_RETURN_IF_ERROR(CheckOwn(selection, job));
+  return CheckCanKeepUpTo(rows, job, step);
+}
+
 // One job of a retry: whether it runs again.
 absl::StatusOr<bool> RetryJob(store::Transaction& rows, const JobSelection& selection, const std::string& id, Now now,
                               std::optional<int64_t> from_step) {
   SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(id));
-  if (!selection.sweep.empty() && !job.stop_message.empty()) {
-    // That early stopping stopped it is what this sweep asked for: it goes on when it is named itself.
-    SINK_ASSIGN_OR_RETURN(const std::vector<RungResult> rungs, rows.ListRungsOf(id));
-    if (std::any_of(rungs.begin(), rungs.end(),
-                    [&](const RungResult& rung) { return rung.stopped && rung.sweep == selection.sweep; }))
-      return false;
-  }
+  SINK_ASSIGN_OR_RETURN(const bool stays, IsStoppedFor(rows, selection, job));
+  if (stays) return false;
   if (!from_step && IsLive(job.state)) job.stop_message.clear();
   const std::string& wanted_by = selection.sweep.empty() ? job.home_sweep : selection.sweep;
   SINK_RETURN_IF_ERROR(rows.SetWithdrawn(wanted_by, id, false));
@@ -421,37 +440,38 @@ absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, 
 absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& selection, Now now,
                                                             std::optional<int64_t> from_step,
                                                             const RequestName& request) {
+  const size_t most = from_step ? kRewrittenPerTransaction : kJobsPerTransaction;
   std::vector<std::string> ids, retried;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
     if (!from_step) return absl::OkStatus();
-    for (const std::string& id : ids) {  // before any is changed: they are in transactions of their own
-      SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
-      if (job.state == JobState::kFailed || job.state == JobState::kCancelled)
-        SINK_RETURN_IF_ERROR(CheckOwn(selection, job));
-    }
-    return absl::OkStatus();
+    int part = 0;
+    return InChunks(ids, most, [&](const std::vector<std::string>& chunk) -> absl::Status {
+      SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, PartOf(request, part++)));
+      if (before) return absl::OkStatus();  // a repetition: these were retried, and may have ended once more
+      for (const std::string& id : chunk) SINK_RETURN_IF_ERROR(CheckRetryFrom(rows, selection, id, *from_step));
+      return absl::OkStatus();
+    });
   }));
   int part = 0;
-  SINK_RETURN_IF_ERROR(InChunks(
-      ids, from_step ? kRewrittenPerTransaction : kJobsPerTransaction, [&](const std::vector<std::string>& chunk) {
-        const RequestName name = PartOf(request, part++);
-        return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
-          std::vector<std::string> here;
-          SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, name));
-          if (before) {
-            here = absl::StrSplit(*before, ' ', absl::SkipEmpty());
-          } else {
-            for (const std::string& id : chunk) {
-              SINK_ASSIGN_OR_RETURN(const bool runs, RetryJob(rows, selection, id, now, from_step));
-              if (runs) here.push_back(id);
-            }
-            SINK_RETURN_IF_ERROR(RememberAnswer(rows, name, absl::StrJoin(here, " ")));
-          }
-          retried.insert(retried.end(), here.begin(), here.end());
-          return absl::OkStatus();
-        });
-      }));
+  SINK_RETURN_IF_ERROR(InChunks(ids, most, [&](const std::vector<std::string>& chunk) {
+    const RequestName name = PartOf(request, part++);
+    return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
+      std::vector<std::string> here;
+      SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, name));
+      if (before) {
+        here = absl::StrSplit(*before, ' ', absl::SkipEmpty());
+      } else {
+        for (const std::string& id : chunk) {
+          SINK_ASSIGN_OR_RETURN(const bool runs, RetryJob(rows, selection, id, now, from_step));
+          if (runs) here.push_back(id);
+        }
+        SINK_RETURN_IF_ERROR(RememberAnswer(rows, name, absl::StrJoin(here, " ")));
+      }
+      retried.insert(retried.end(), here.begin(), here.end());
+      return absl::OkStatus();
+    });
+  }));
   return retried;
 }
 

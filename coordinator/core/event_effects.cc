@@ -81,7 +81,7 @@ class Applier {
       return Drop(absl::StrCat("heatmap ", heatmap.name),
                   absl::StrCat("the job has heatmaps of ", kMaxSeries, " names already"));
     }
-    if (!Keep(std::max(kLeastNumbersOfMap, static_cast<int64_t>(heatmap.values.size())))) return;
+    if (!Keep(NumbersOfMap(static_cast<int64_t>(heatmap.values.size())))) return;
     maps_.insert(heatmap.name);
     effects_.heatmaps.push_back(
         {heatmap.name, heatmap.step, job_.attempt, heatmap.layers, heatmap.heads, heatmap.values});

@@ -2,6 +2,7 @@
 // thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,10 +16,12 @@ namespace sink {
 // Names of metrics that one job may have, and as many of heat maps.
 inline constexpr size_t kMaxSeries = 1000;
 // Points and cells of heat maps that are kept of one job over all its attempts: some 180 MB in the database, a hundred
-// times what the longest run of the study measures. Beyond it the newest values are still told.
+// times what the longest run of the study measures. Beyond it the newest values are still told. What a retry from a
+// step takes away does not count any more.
 inline constexpr int64_t kMaxNumbers = 20'000'000;
 // A heat map counts as so many numbers at least: its row has a cost of its own.
 inline constexpr int64_t kLeastNumbersOfMap = 64;
+inline int64_t NumbersOfMap(int64_t cells) { return std::max(kLeastNumbersOfMap, cells); }
 
 struct ParsedEvent {
   uint64_t seq = 0;

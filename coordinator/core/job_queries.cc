@@ -203,6 +203,22 @@ absl::StatusOr<std::vector<Checkpoint>> JobQueries::ListCheckpoints(std::string_
   return checkpoints;
 }
 
+absl::StatusOr<absl::flat_hash_map<std::string, std::vector<Checkpoint>>> JobQueries::CheckpointsOf(
+    const std::vector<std::string>& ids) {
+  absl::flat_hash_map<std::string, std::vector<Checkpoint>> checkpoints;
+  SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
+    for (const std::string& id : ids) {
+      absl::StatusOr<std::vector<Checkpoint>> here = rows.ListCheckpoints(id);
+      if (here.ok())
+        checkpoints[id] = *std::move(here);
+      else if (!absl::IsNotFound(here.status()))
+        return here.status();
+    }
+    return absl::OkStatus();
+  }));
+  return checkpoints;
+}
+
 absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now, bool retired) {
   std::vector<Worker> workers;
   absl::flat_hash_map<std::string, std::vector<std::string>> jobs_of;  // by worker

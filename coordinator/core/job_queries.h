@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "coordinator/core/core_context.h"
 #include "coordinator/core/requests.h"
@@ -46,6 +47,9 @@ class JobQueries {
   absl::StatusOr<store::MetricSample> SampleMetrics(std::string_view job, const std::vector<std::string>& names);
   absl::StatusOr<std::vector<Heatmap>> ReadHeatmaps(std::string_view job);
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints(std::string_view job);  // newest first
+  // Of several jobs, by their ids, of one moment. One that is gone has none.
+  absl::StatusOr<absl::flat_hash_map<std::string, std::vector<Checkpoint>>> CheckpointsOf(
+      const std::vector<std::string>& ids);
   // `retired`: also those that have left.
   absl::StatusOr<std::vector<Worker>> ListWorkers(Now now, bool retired = false);
   absl::StatusOr<FleetSize> CountFleet(Now now);  // cost: the workers, not their jobs

@@ -4,12 +4,27 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/log/log.h"
 #include "coordinator/service/opened_checkpoint.h"
 
 namespace sink {
+namespace {
+
+CheckpointKey KeyOf(const Checkpoint& checkpoint) { return {checkpoint.job_id, checkpoint.fence, checkpoint.step}; }
+
+// The checkpoint's row among those of its job.
+std::optional<Checkpoint> RowAmong(const std::vector<Checkpoint>& rows, const Checkpoint& checkpoint) {
+  const auto found = std::find_if(rows.begin(), rows.end(), [&](const Checkpoint& row) {
+    return row.step == checkpoint.step && row.fence == checkpoint.fence &&
+           row.manifest_hash == checkpoint.manifest_hash;
+  });
+  return found == rows.end() ? std::nullopt : std::optional(*found);
+}
+
+}  // namespace
 
 CheckpointGuard::~CheckpointGuard() {
   {
@@ -29,14 +44,20 @@ absl::Status CheckpointGuard::Send(const std::vector<Checkpoint>& rows, int64_t 
                                          : absl::StrCat("the job has no checkpoint of step ", step));
   }
   const absl::Status sent = SendCheckpoint(*row, whom, repository_, write);
-  return absl::IsDataLoss(sent) ? Forget(*row, sent) : sent;
+  return Judge(*row, sent);
 }
 
 absl::Status CheckpointGuard::SendOpened(
     const Checkpoint& row,
     absl::FunctionRef<absl::Status(const std::string& file, uint64_t offset, std::string& data)> send) {
   const absl::Status sent = ReadAsOpened(row, repository_, send);
-  return absl::IsDataLoss(sent) ? Forget(row, sent) : sent;
+  return Judge(row, sent);
+}
+
+absl::Status CheckpointGuard::Judge(const Checkpoint& row, const absl::Status& read) {
+  if (absl::IsDataLoss(read)) return Forget(row, read);
+  if (read.ok()) Remember(row, "");
+  return read;
 }
 
 absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard::Verify(
@@ -57,7 +78,7 @@ absl::StatusOr<std::vector<std::pair<Checkpoint, std::string>>> CheckpointGuard:
 }
 
 void CheckpointGuard::Remember(const Checkpoint& checkpoint, const std::string& damage) {
-  const CheckpointKey key{checkpoint.job_id, checkpoint.fence, checkpoint.step};
+  const CheckpointKey key = KeyOf(checkpoint);
   bool is_new = false;
   {
     MutexLock lock(&mutex_);
@@ -72,39 +93,49 @@ void CheckpointGuard::Remember(const Checkpoint& checkpoint, const std::string& 
 
 std::string CheckpointGuard::DamageOf(const Checkpoint& checkpoint) {
   MutexLock lock(&mutex_);
-  const auto found = damaged_.find({checkpoint.job_id, checkpoint.fence, checkpoint.step});
+  const auto found = damaged_.find(KeyOf(checkpoint));
   return found == damaged_.end() ? "" : found->second.second;
 }
 
 std::vector<std::pair<Checkpoint, std::string>> CheckpointGuard::Damaged(size_t most) {
   std::vector<std::pair<Checkpoint, std::string>> damaged;
-  {
-    MutexLock lock(&mutex_);
-    for (const auto& [key, entry] : damaged_) damaged.push_back(entry);
-  }
-  std::vector<std::pair<Checkpoint, std::string>> here;
-  for (auto& entry : damaged) {
-    if (here.size() == most) break;
-    const auto row = RowOf(entry.first);
-    if (!row.ok() && !absl::IsNotFound(row.status())) continue;
-    if (row.ok() && *row) {
-      here.emplace_back(**row, std::move(entry.second));
-    } else {
-      Remember(entry.first, "");  // it was dropped, with its job or alone
+  CheckpointKey last;
+  // Mostly once: again only where some of those that were remembered have been dropped.
+  while (damaged.size() < most) {
+    std::vector<std::pair<Checkpoint, std::string>> remembered = RememberedAfter(last, most - damaged.size());
+    if (remembered.empty()) break;
+    last = KeyOf(remembered.back().first);
+    std::vector<std::string> jobs;
+    for (const auto& [checkpoint, damage] : remembered) jobs.push_back(checkpoint.job_id);
+    const auto rows = queries_->CheckpointsOf(jobs);
+    fail_stop_->Report(rows.status());
+    if (!rows.ok()) break;
+    for (auto& [checkpoint, damage] : remembered) {
+      const auto of_job = rows->find(checkpoint.job_id);
+      const auto row = of_job == rows->end() ? std::nullopt : RowAmong(of_job->second, checkpoint);
+      if (row)
+        damaged.emplace_back(*row, std::move(damage));
+      else
+        Remember(checkpoint, "");  // newer ones have pushed it out, or it went with its job
     }
   }
-  return here;
+  return damaged;
+}
+
+std::vector<std::pair<Checkpoint, std::string>> CheckpointGuard::RememberedAfter(const CheckpointKey& key,
+                                                                                 size_t most) {
+  std::vector<std::pair<Checkpoint, std::string>> remembered;
+  MutexLock lock(&mutex_);
+  for (auto entry = damaged_.upper_bound(key); entry != damaged_.end() && remembered.size() < most; ++entry)
+    remembered.push_back(entry->second);
+  return remembered;
 }
 
 absl::StatusOr<std::optional<Checkpoint>> CheckpointGuard::RowOf(const Checkpoint& checkpoint) {
   const auto rows = queries_->ListCheckpoints(checkpoint.job_id);
   fail_stop_->Report(rows.status());
   if (!rows.ok()) return rows.status();
-  const auto found = std::find_if(rows->begin(), rows->end(), [&](const Checkpoint& row) {
-    return row.step == checkpoint.step && row.fence == checkpoint.fence &&
-           row.manifest_hash == checkpoint.manifest_hash;
-  });
-  return found == rows->end() ? std::nullopt : std::optional(*found);
+  return RowAmong(*rows, checkpoint);
 }
 
 absl::StatusOr<bool> CheckpointGuard::Counts(const Checkpoint& checkpoint) {
@@ -125,7 +156,7 @@ absl::StatusOr<bool> CheckpointGuard::AnotherIsThere(const Checkpoint& checkpoin
 absl::Status CheckpointGuard::Forget(const Checkpoint& checkpoint, const absl::Status& damage) {
   const LogScope scope(checkpoint.job_id, "");
   // Looked at before the rows: files go after their row has gone.
-  const CheckpointKey key{checkpoint.job_id, checkpoint.fence, checkpoint.step};
+  const CheckpointKey key = KeyOf(checkpoint);
   const bool has_folder = repository_->Has(key);
   const auto counts = Counts(checkpoint);
   if (!counts.ok()) return counts.status();
@@ -170,6 +201,7 @@ void CheckpointGuard::RemoveLeftovers(std::string_view job) {
   const auto details = queries_->GetJob(job);
   fail_stop_->Report(details.status());
   if (!details.ok()) return;  // the database does not know it: not ours to judge
+  ForgetDropped(details->job.id, details->checkpoints);
   // The job may be leased once more meanwhile, but only with a greater fence than it has had.
   uint64_t end = details->job.holder.fence;
   if (end == 0) {
@@ -181,6 +213,13 @@ void CheckpointGuard::RemoveLeftovers(std::string_view job) {
     spdlog::warn("job {}: files of checkpoints that it has no more stay for now: {}", details->job.id,
                  removed.ToString());
   }
+}
+
+void CheckpointGuard::ForgetDropped(const std::string& job, const std::vector<Checkpoint>& rows) {
+  MutexLock lock(&mutex_);
+  auto entry = damaged_.lower_bound({job, 0, 0});
+  while (entry != damaged_.end() && entry->first.job_id == job)
+    entry = RowAmong(rows, entry->second.first) ? std::next(entry) : damaged_.erase(entry);
 }
 
 void CheckpointGuard::MakeRoom() {
@@ -230,8 +269,7 @@ void CheckpointGuard::Scrub(const std::string& job, uint64_t bytes_per_second) {
   for (const Checkpoint& row : *rows) {
     const absl::Status whole = repository_->Verify(
         row, [&](uint64_t bytes) { return Pause(std::chrono::nanoseconds(1'000'000'000 * bytes / bytes_per_second)); });
-    if (absl::IsDataLoss(whole)) Forget(row, whole).IgnoreError();
-    if (whole.ok()) Remember(row, "");
+    Judge(row, whole).IgnoreError();
     if (absl::IsCancelled(whole)) return;
   }
 }

@@ -59,9 +59,9 @@ class CheckpointGuard {
   // Those that are damaged and still there, with what is wrong with them: at most `most`.
   std::vector<std::pair<Checkpoint, std::string>> Damaged(size_t most) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Removes what lies of the job and has no row: what its attempts that are over had begun to send, and what was
-  // dropped. What its live attempt has brought stays, also where it was dropped, until that commits or ends. For after
-  // a drop, and before each scrub; what stays is told in the log.
+  // Forgets the damage of what the job has lost, and removes what lies of it and has no row: what its attempts that are
+  // over had begun to send, and what was dropped. What its live attempt has brought stays, also where it was dropped,
+  // until that commits or ends. For after a drop, and before each scrub; what stays is told in the log.
   void RemoveLeftovers(std::string_view job);
 
   // The same of every job that has begun an upload: for one that finds no room. At most once a second for all of them,
@@ -89,11 +89,18 @@ class CheckpointGuard {
   // Whether the folder of another of its job's checkpoints is there, and with it the disk. Other jobs' say nothing of
   // that: they may have come while it was away.
   absl::StatusOr<bool> AnotherIsThere(const Checkpoint& checkpoint);
+  // What came of reading it whole, with what was done about it where it is damaged.
+  absl::Status Judge(const Checkpoint& row, const absl::Status& read) ABSL_LOCKS_EXCLUDED(mutex_);
   // `damage`: DATA_LOSS. Returns it with what was done about it; ABORTED when the checkpoint does not count any more,
   // so that it is no damage.
   absl::Status Forget(const Checkpoint& checkpoint, const absl::Status& damage) ABSL_LOCKS_EXCLUDED(mutex_);
   // For DamageOf; an empty `damage`: it is whole. The job's log tells of what is new.
   void Remember(const Checkpoint& checkpoint, const std::string& damage) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Damage that is remembered, in the order of their keys.
+  std::vector<std::pair<Checkpoint, std::string>> RememberedAfter(const CheckpointKey& key, size_t most)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // The job has these.
+  void ForgetDropped(const std::string& job, const std::vector<Checkpoint>& rows) ABSL_LOCKS_EXCLUDED(mutex_);
 
   CheckpointCalls* const calls_;
   JobQueries* const queries_;

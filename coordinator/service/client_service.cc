@@ -373,13 +373,21 @@ grpc::Status ClientServiceImpl::DownloadCheckpoint(grpc::ServerContext* context,
   if (!allowed.ok()) record(allowed);
   if (!allowed.ok()) return fail_stop_->Answer(allowed);
   const auto ticket = gate_->EnterTransfer(context);
-  if (!ticket.ok()) return ToGrpc(ticket.status());
+  if (!ticket.ok()) {  // which a client does not take for an answer, and asks again
+    access_->RecordRefusal({*caller, PeerAddress(*context)}, "DownloadCheckpoint", ticket.status());
+    return ToGrpc(ticket.status());
+  }
   const auto rows = queries_->ListCheckpoints(request->job_id());
+  if (!rows.ok()) record(rows.status());
   if (!rows.ok()) return fail_stop_->Answer(rows.status());
-  const absl::Status sent =
-      guard_->Send(*rows, request->step(), SentTo::kPeople,
-                   [&](const v1::CheckpointChunk& chunk) { return ticket->Write(writer, chunk); });
-  record(sent);  // only now is it known what came of it
+  bool begun = false;
+  const auto send = [&](const v1::CheckpointChunk& chunk) {
+    if (!begun) record(absl::OkStatus());  // before any byte is handed out, and once more if it does not end well
+    begun = true;
+    return ticket->Write(writer, chunk);
+  };
+  const absl::Status sent = guard_->Send(*rows, request->step(), SentTo::kPeople, send);
+  if (!sent.ok()) record(sent);
   return ToGrpc(sent);
 }
 

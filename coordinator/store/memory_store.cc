@@ -605,7 +605,10 @@ class MemoryTransaction final : public Transaction, private UndoLog {
       if (!kept.empty()) thinned.newest[name] = t_.metrics.at({job_id, name, kept.back()}).value;
     }
     for (const Heatmap& map : Children(t_.heatmaps, job_id)) {
-      if (map.step > last_step) Erase(t_.heatmaps, {job_id, map.name, map.step});
+      if (map.step > last_step)
+        Erase(t_.heatmaps, {job_id, map.name, map.step});
+      else
+        thinned.map_cells.push_back(int64_t{map.layers} * map.heads);
     }
     if (thinned.points_after == thinned.points_before) return thinned;
     std::vector<MetricPoint> left = Children(t_.metrics, job_id);

@@ -209,7 +209,7 @@ absl::StatusOr<Thinned> PointTable::Thin(int64_t job, int points_a_curve, int64_
       last_steps[series] = step;
     }
   }
-  Thinned thinned{static_cast<int64_t>(points.size()), static_cast<int64_t>(kept.size()), {}};
+  Thinned thinned{static_cast<int64_t>(points.size()), static_cast<int64_t>(kept.size()), {}, {}};
   for (const StoredPoint& point : points) {
     const auto newest = last_steps.find(point.series);
     if (newest == last_steps.end() || newest->second != point.step) continue;

@@ -25,7 +25,7 @@ class PointTable {
   PointTable(Database& db, SeriesNames& names) : db_(db), names_(names) {}
 
   absl::Status Put(int64_t job, const std::vector<MetricPoint>& points);
-  // As Transaction::ThinMetrics.
+  // As Transaction::ThinMetrics, but for the heat maps.
   absl::StatusOr<Thinned> Thin(int64_t job, int points_a_curve, int64_t last_step);
   absl::Status Delete(int64_t job);
   absl::StatusOr<std::vector<MetricPoint>> List(int64_t job, const MetricQuery& query);

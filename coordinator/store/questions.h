@@ -39,11 +39,12 @@ struct EndedJob {
   int64_t order = 0;  // submission order
 };
 
-// What thinning the points of a job came to.
+// What thinning the measurements of a job came to.
 struct Thinned {
   int64_t points_before = 0;
   int64_t points_after = 0;
   std::map<std::string, double> newest;  // of what is left, by curve
+  std::vector<int64_t> map_cells = {};   // of each heat map that is left
 };
 
 // What is remembered of a request, to answer its repetition.

@@ -237,7 +237,12 @@ absl::StatusOr<Thinned> SqliteTransaction::ThinMetrics(const std::string& job_id
   if (!seq.ok()) return seq.status();
   absl::Status status = Query(db_, "DELETE FROM heatmaps WHERE job = ?1 AND step > ?2", *seq, last_step).Run();
   if (!status.ok()) return status;
-  return PointTable(db_, names_).Thin(*seq, points_a_curve, last_step);
+  absl::StatusOr<Thinned> thinned = PointTable(db_, names_).Thin(*seq, points_a_curve, last_step);
+  if (!thinned.ok()) return thinned;
+  Query maps(db_, "SELECT layers * heads FROM heatmaps WHERE job = ?1", *seq);
+  while (maps.Next()) thinned->map_cells.push_back(maps.Int(0));
+  if (!maps.status().ok()) return maps.status();
+  return thinned;
 }
 
 absl::Status SqliteTransaction::PutHeatmap(const std::string& job_id, const Heatmap& heatmap) {

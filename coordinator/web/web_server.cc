@@ -198,24 +198,31 @@ void WebServer::ServeEvents(mg_connection* connection, const Request& request) {
 
 void WebServer::ServeCheckpoint(mg_connection* connection, const Request& request) {
   const auto refuse = [&](const absl::Status& status) { Send(connection, request, ErrorResponse(status)); };
-  const Place place(&downloads_, kMaxDownloads);
-  if (!place.free()) return refuse(absl::UnavailableError("too many downloads at once; try again"));
   const auto actor = api_.Admit(request);
   if (!actor.ok()) return refuse(actor.status());
+  const Place place(&downloads_, kMaxDownloads);
+  if (!place.free()) {
+    const absl::Status full = absl::UnavailableError("too many downloads at once; try again");
+    parts_.api.access->RecordRefusal(*actor, "DownloadCheckpoint", full);
+    return refuse(full);
+  }
   int64_t step = 0;
   if (!IsId(request.Get("job")) || !absl::SimpleAtoi(request.Get("step"), &step)) {
     return refuse(absl::InvalidArgumentError("job: a job's whole id; step: a number"));
   }
-  const absl::Status allowed = parts_.api.access->MayDownload(actor->caller, request.Get("job"));
   const auto record = [&](const absl::Status& done) {
     parts_.api.access->Record(*actor, "DownloadCheckpoint", request.Get("job"), done);
   };
-  if (!allowed.ok()) record(allowed);
-  if (!allowed.ok()) return refuse(allowed);
+  const auto record_refused = [&](const absl::Status& refused) {
+    record(refused);
+    refuse(refused);
+  };
+  const absl::Status allowed = parts_.api.access->MayDownload(actor->caller, request.Get("job"));
+  if (!allowed.ok()) return record_refused(allowed);
   const auto rows = parts_.api.queries->ListCheckpoints(request.Get("job"));
-  if (!rows.ok()) return refuse(rows.status());
+  if (!rows.ok()) return record_refused(rows.status());
   const auto row = std::find_if(rows->begin(), rows->end(), [&](const Checkpoint& c) { return c.step == step; });
-  if (row == rows->end()) return refuse(absl::NotFoundError("the job has no checkpoint of this step"));
+  if (row == rows->end()) return record_refused(absl::NotFoundError("the job has no checkpoint of this step"));
   const Checkpoint opened = AsOpened(*row);
   uint64_t length = TarEnd().size();
   for (const CheckpointFile& file : opened.files) length += kTarBlock + file.size + TarPadding(file.size);
@@ -224,7 +231,9 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
   head.headers = {{"Content-Disposition",
                    absl::StrCat("attachment; filename=\"", row->job_id.substr(0, 8), "-step-", step, ".tar\"")},
                   {"Cache-Control", "no-store"}};
-  if (!Write(connection, HeadOf(head, static_cast<int64_t>(length)))) return;
+  record(absl::OkStatus());  // before any byte is handed out, and once more if it does not end well
+  const absl::Status left = absl::CancelledError("the browser has left");
+  if (!Write(connection, HeadOf(head, static_cast<int64_t>(length)))) return record(left);
   // A damaged one breaks off, short of its length: the browser says that the download has failed.
   const auto send = [&](const std::string& name, uint64_t offset, std::string& data) -> absl::Status {
     const auto file = std::find_if(opened.files.begin(), opened.files.end(),
@@ -232,11 +241,11 @@ void WebServer::ServeCheckpoint(mg_connection* connection, const Request& reques
     std::string bytes = offset == 0 ? TarHeader(name, file->size, row->committed_ms / 1000) : "";
     bytes += data;
     if (offset + data.size() == file->size) bytes += std::string(TarPadding(file->size), '\0');
-    return Write(connection, bytes) ? absl::OkStatus() : absl::CancelledError("the browser has left");
+    return Write(connection, bytes) ? absl::OkStatus() : left;
   };
-  const absl::Status sent = parts_.guard->SendOpened(*row, send);
-  record(sent);  // only now is it known what came of it
-  if (sent.ok()) Write(connection, TarEnd());
+  absl::Status sent = parts_.guard->SendOpened(*row, send);
+  if (sent.ok() && !Write(connection, TarEnd())) sent = left;
+  if (!sent.ok()) record(sent);
   if (sent.ok() || absl::IsCancelled(sent) || absl::IsDataLoss(sent)) return;  // the guard tells of damage
   spdlog::warn("job {}: a download of its checkpoint broke off: {}", row->job_id, sent.ToString());
 }

@@ -6,6 +6,7 @@
 #include "coordinator/core/clean_text.h"
 #include "coordinator/core/event_effects.h"
 #include "coordinator/errors/error_detail.h"
+#include "coordinator/job/status_macros.h"
 #include "tests/coordinator/core/fixture.h"
 
 namespace sink {
@@ -128,6 +129,36 @@ TEST_F(JobTest, ARetryFromAStepForgetsWhatWasMeasuredAfterIt) {
   EXPECT_EQ(progress.tokens, 0);
   EXPECT_TRUE(progress.latest.ToMap().empty());
   EXPECT_THAT(Metrics(), IsEmpty());
+}
+
+TEST_F(JobTest, ARetryFromAStepGivesAJobThatHasMeasuredTooMuchRoomForWhatItMeasuresAnew) {
+  Submit({1});
+  Register();
+  const Lease lease = Start(1);
+  const auto map = [](uint64_t seq, int64_t step) {
+    return Event{seq, pipe::Encode(pipe::Heatmap{step, "alpha/1", 1, 2, {0.25, 0.75}}), 1};
+  };
+  ASSERT_TRUE(manager->workers().Report("w", lease, {Metric(2, 10, 0.5), map(3, 10)}, now).ok());
+  EXPECT_EQ(Get().progress.numbers, 1 + kLeastNumbersOfMap);
+  ASSERT_TRUE(manager->workers().CommitCheckpoint("w", lease, {50, "hash", {{"a", 5, "x"}}, 1}, now).ok());
+  ASSERT_TRUE(store
+                  .Write([](store::Transaction& rows) -> absl::Status {
+                    SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(Id(1)));
+                    job.progress.numbers = kMaxNumbers;  // as if it had measured so much by step 10
+                    return rows.UpdateJob(job);
+                  })
+                  .ok());
+  ASSERT_TRUE(manager->workers().Report("w", lease, {Metric(4, 80, 0.1), map(5, 80), Progress(6, 80)}, now).ok());
+  ASSERT_EQ(Metrics().size(), 1u) << "beyond what is kept";
+  ASSERT_EQ(Get().progress.latest.Find("train_loss"), 0.1);
+  ASSERT_EQ(*Finish(lease, JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+
+  ASSERT_EQ(manager->clients().Retry({"", {Id(1)}}, now, /*from_step=*/50)->size(), 1u);
+  EXPECT_EQ(Get().progress.latest.Find("train_loss"), 0.5) << "and not what was measured after the step";
+  EXPECT_EQ(Get().progress.numbers, 1 + kLeastNumbersOfMap);
+  const Lease second = Start(2);
+  ASSERT_TRUE(manager->workers().Report("w", second, {Metric(2, 60, 0.4)}, now).ok());
+  EXPECT_EQ(Metrics().size(), 2u);
 }
 
 TEST_F(JobTest, ARecordThatCannotBeReadBecomesAnErrorLineAndBlocksNothing) {

@@ -376,6 +376,33 @@ TEST_F(PolicyTest, ARetryFromBeforeAPinnedCheckpointIsRefused) {
   EXPECT_THAT(Steps(), ElementsAre(10));
 }
 
+// Their transactions are of few jobs each; the last of these is in another one than the first.
+TEST_F(PolicyTest, ARetryOfASweepFromAStepThatOneOfItsJobsCannotGoBackToChangesNone) {
+  constexpr int kJobs = 25;
+  std::vector<int> all;
+  for (int n = 1; n <= kJobs; ++n) all.push_back(n);
+  SubmitRequest request = Sweep(all);
+  for (SubmitJob& job : request.jobs) job.checkpoints_kept = 2;
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
+  Register();
+  for (int n = 1; n <= kJobs; ++n) {
+    const Lease lease = Start(static_cast<uint64_t>(n));
+    for (const int64_t step : n < kJobs ? std::vector<int64_t>{10, 20} : std::vector<int64_t>{20}) Commit(lease, step);
+    ASSERT_TRUE(manager->workers().Report("w", lease, {Metric(2, 20, 0.5)}, now).ok());
+    ASSERT_EQ(*Finish(lease, JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  }
+  const auto expect_unchanged = [&](int64_t step, absl::StatusCode code) {
+    EXPECT_EQ(manager->clients().Retry({"s", {}}, now, step).status().code(), code);
+    EXPECT_EQ(State(1), JobState::kFailed);
+    EXPECT_THAT(Steps(), ElementsAre(20, 10));
+    EXPECT_EQ(Get(1).progress.step, 20);
+  };
+  expect_unchanged(10, absl::StatusCode::kNotFound);
+  ASSERT_TRUE(manager->checkpoints().Pin(Id(kJobs), 20, true).ok());
+  expect_unchanged(0, absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(manager->clients().Retry({"s", {}}, now, /*from_step=*/20)->size(), static_cast<size_t>(kJobs));
+}
+
 TEST_F(PolicyTest, ExplainTellsWhatAQueuedJobLacks) {
   SubmitRequest request = Sweep({1, 2});
   request.devices = 16;

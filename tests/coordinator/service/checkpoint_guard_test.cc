@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -54,6 +55,13 @@ class CheckpointGuardTest : public ::testing::Test {
     ASSERT_TRUE(repository_.Commit(key, hash).ok());
     ASSERT_TRUE(jobs_->workers().CommitCheckpoint("w", lease_, {step, hash, files, 0}, kNow).ok());
     ASSERT_TRUE(repository_.KeepOnly(key, Rows()).ok());
+  }
+  // So that what is damaged stays.
+  void Succeed() {
+    ASSERT_TRUE(jobs_->workers().Finish({"w", lease_, JobState::kSucceeded, FailureClass::kNone, "", 0}, kNow).ok());
+  }
+  void WriteAt0(int64_t step, char byte) {
+    std::ofstream(FolderOf(step) + "/model.safetensors", std::ios::in | std::ios::out) << byte;
   }
   std::string FolderOf(int64_t step) const {
     return folder_ / ("checkpoints/" + kJob + "/" + std::to_string(lease_.fence) + "/step-" + std::to_string(step));
@@ -110,6 +118,52 @@ TEST_F(CheckpointGuardTest, WhatIsPushedOutWhileItIsDownloadedIsNotCalledDamaged
   EXPECT_THAT(std::string(damaged.message()), ::testing::HasSubstr("it was dropped"));
   ASSERT_EQ(Rows().size(), 1u);
   EXPECT_EQ(Rows().front().step, 20);
+}
+
+TEST_F(CheckpointGuardTest, DamageIsForgottenOnceADownloadHasReadTheCheckpointWhole) {
+  Upload(10);
+  Succeed();
+  const Checkpoint row = Rows().front();
+  const auto write = [](const v1::CheckpointChunk&) { return true; };
+  const std::vector<std::function<absl::Status()>> downloads = {
+      [&] { return guard_->Send({row}, 10, SentTo::kPeople, write); }, [&] { return guard_->SendOpened(row, Drop); }};
+  for (const auto& download : downloads) {
+    WriteAt0(10, 'W');
+    EXPECT_EQ(download().code(), absl::StatusCode::kDataLoss);
+    EXPECT_NE(guard_->DamageOf(row), "");
+    WriteAt0(10, 'w');
+    EXPECT_TRUE(download().ok());
+    EXPECT_EQ(guard_->DamageOf(row), "");
+  }
+}
+
+TEST_F(CheckpointGuardTest, DamageIsForgottenWithTheCheckpointThatIsDropped) {
+  Upload(10);
+  const Checkpoint row = Rows().front();
+  std::filesystem::remove_all(FolderOf(10));
+  EXPECT_EQ(guard_->SendOpened(row, Drop).code(), absl::StatusCode::kDataLoss);
+  ASSERT_NE(guard_->DamageOf(row), "") << "its folder may come back";
+  guard_->RemoveLeftovers(kJob);
+  EXPECT_NE(guard_->DamageOf(row), "") << "it is there yet";
+  ASSERT_TRUE(jobs_->checkpoints().Drop(kJob, {10}).ok());
+  guard_->RemoveLeftovers(kJob);
+  EXPECT_EQ(guard_->DamageOf(row), "");
+}
+
+TEST_F(CheckpointGuardTest, ThoseThatAreDamagedAreToldUpToANumberThatDroppedOnesDoNotTakeUp) {
+  for (const int64_t step : {10, 20}) Upload(step);
+  Succeed();
+  for (const Checkpoint& row : Rows()) {
+    WriteAt0(row.step, 'W');
+    EXPECT_EQ(guard_->SendOpened(row, Drop).code(), absl::StatusCode::kDataLoss);
+  }
+  EXPECT_EQ(guard_->Damaged(1).size(), 1u);
+  EXPECT_EQ(guard_->Damaged(5).size(), 2u);
+  ASSERT_TRUE(jobs_->checkpoints().Drop(kJob, {10}).ok());
+  const auto left = guard_->Damaged(1);
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(left[0].first.step, 20);
+  EXPECT_NE(left[0].second, "");
 }
 
 // As a coordinator took it that did not look into manifests.

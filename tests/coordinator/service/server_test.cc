@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <filesystem>
@@ -354,6 +355,16 @@ TEST_F(FewThreadsTest, TransfersLeaveThreadsForHeartbeats) {
   }
   go_on.Notify();
   for (std::thread& client : clients) client.join();
+  const auto refusals = [this] {
+    const auto audit = client_->ListAudit({});
+    return audit.ok() ? std::count_if(audit->entries().begin(), audit->entries().end(),
+                                      [](const v1::AuditEntry& entry) {
+                                        return entry.action() == "DownloadCheckpoint" && entry.outcome() != "ok";
+                                      })
+                      : 0;
+  };
+  for (int i = 0; i < 100 && refusals() == 0; ++i) usleep(20'000);
+  EXPECT_EQ(refusals(), 1) << "however often they have tried";
 }
 
 class ExpiryTest : public ServerTest {

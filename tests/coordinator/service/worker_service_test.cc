@@ -233,6 +233,35 @@ TEST_F(WorkerServiceTest, CheckpointGoesUpAndComesBackUnchanged) {
             absl::StatusCode::kNotFound);
 }
 
+TEST_F(WorkerServiceTest, ADownloadIsInTheAuditLogFromItsFirstByteOnAndSoIsOneThatFails) {
+  const v1::Grant grant = RunningJob();
+  ASSERT_TRUE(Upload(grant.lease(), 10, TestCheckpoint()).ok());
+  const auto outcomes = [this] {  // the newest first
+    std::vector<std::string> outcomes;
+    const auto audit = client_->ListAudit({});
+    EXPECT_TRUE(audit.ok()) << audit.status();
+    if (!audit.ok()) return outcomes;
+    for (const v1::AuditEntry& entry : audit->entries())
+      if (entry.action() == "DownloadCheckpoint") outcomes.push_back(entry.outcome());
+    return outcomes;
+  };
+  v1::DownloadCheckpointRequest download;
+  download.set_job_id(grant.lease().job_id());
+  const auto take = [&](const auto&) {
+    EXPECT_THAT(outcomes(), ElementsAre("ok"));
+    return true;
+  };
+  EXPECT_TRUE(client_->DownloadCheckpoint(download, take).ok());
+  EXPECT_THAT(outcomes(), ElementsAre("ok")) << "once";
+  const auto ignore = [](const auto&) { return true; };
+  download.set_step(11);
+  EXPECT_EQ(client_->DownloadCheckpoint(download, ignore).code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(outcomes(), ElementsAre("NOT_FOUND", "ok")) << "of a step that there is not";
+  download.set_job_id(std::string(32, 'f'));
+  EXPECT_EQ(client_->DownloadCheckpoint(download, ignore).code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(outcomes(), ElementsAre("NOT_FOUND", "NOT_FOUND", "ok")) << "of a job that there is not";
+}
+
 TEST_F(WorkerServiceTest, EachStepOfAnUploadMayBeRepeated) {
   const v1::Grant grant = RunningJob();
   const TestCheckpoint checkpoint;

@@ -666,7 +666,8 @@ TEST_P(JobStoreContract, WhatWasMeasuredAfterAStepGoesAndTellsItsReadersToBeginA
     SINK_RETURN_IF_ERROR(rows.PutMetrics(
         Id(1),
         {{0, "a", 1, 0.5, 1}, {0, "b", 1, 7, 1}, {0, "a", 2, 0.25, 1}, {0, "a", 3, 0.125, 1}, {0, "c", 3, 9, 1}}));
-    for (const int64_t step : {1, 3}) SINK_RETURN_IF_ERROR(rows.PutHeatmap(Id(1), {"h", step, 1, 1, 1, {0.5}}));
+    SINK_RETURN_IF_ERROR(rows.PutHeatmap(Id(1), {"h", 1, 1, 2, 3, {1, 2, 3, 4, 5, 6}}));
+    SINK_RETURN_IF_ERROR(rows.PutHeatmap(Id(1), {"h", 3, 1, 1, 1, {0.5}}));
     return absl::OkStatus();
   });
   const std::vector<MetricPoint> all = read();
@@ -678,6 +679,7 @@ TEST_P(JobStoreContract, WhatWasMeasuredAfterAStepGoesAndTellsItsReadersToBeginA
   EXPECT_EQ(back.points_before, 5);
   EXPECT_EQ(back.points_after, 3);
   EXPECT_EQ(back.newest, (std::map<std::string, double>{{"a", 0.25}, {"b", 7}}));
+  EXPECT_THAT(back.map_cells, ElementsAre(6));
   EXPECT_EQ(read().size(), 3u);
   EXPECT_EQ(Get<std::vector<Heatmap>>([](Snapshot& rows) { return rows.ListHeatmaps(Id(1)); }).size(), 1u);
   EXPECT_TRUE(thin(0).newest.empty());

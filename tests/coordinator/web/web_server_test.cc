@@ -102,6 +102,17 @@ class WebServerTest : public testing::AccessTest {
     return client_->GetJob(request)->job().state();
   }
 
+  // What the audit log says of the admin's downloads, the newest first.
+  std::vector<std::string> AdminsDownloads() const {
+    std::vector<std::string> outcomes;
+    const auto audit = client_->ListAudit({});
+    EXPECT_TRUE(audit.ok()) << audit.status();
+    if (!audit.ok()) return outcomes;
+    for (const v1::AuditEntry& entry : audit->entries())
+      if (entry.who() == "user/admin" && entry.action() == "DownloadCheckpoint") outcomes.push_back(entry.outcome());
+    return outcomes;
+  }
+
   // Opens a stream of events of the topic.
   files::Fd Watch(const std::string& topic, const std::string& session) const {
     files::Fd fd = Connect();
@@ -461,6 +472,7 @@ TEST_F(WebServerTest, ACheckpointIsDownloadedAsATarByWhoMayDownloadIt) {
   EXPECT_THAT(tar, Not(HasSubstr("a worker's own")));
   EXPECT_THAT(Get(absl::StrCat("/api/checkpoint?job=", grant.lease().job_id(), "&step=11"), session_),
               StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(AdminsDownloads(), ::testing::ElementsAre("NOT_FOUND", "ok"));
 }
 
 // Who opens all the pages that there may be keeps nobody else from short requests.
@@ -522,6 +534,7 @@ TEST_F(WebServerTest, WhoTakesNothingIsLeft) {
   const std::string taken = Read(fd.get());
   EXPECT_THAT(taken, StartsWith("HTTP/1.1 200 "));
   EXPECT_LT(taken.size(), size_t{24} << 20);
+  EXPECT_THAT(AdminsDownloads(), ::testing::ElementsAre("CANCELLED", "ok"));
 }
 
 // More connections than there are threads, all of them silent: they are left in time, and the others are served.
