@@ -13,7 +13,7 @@ struct DataSet {
   bool operator==(const DataSet&) const = default;
 };
 
-// A copy of which files are missing or cut short: jobs cannot use it.
+// A copy of which files are missing, cut short, or not what was packed: jobs cannot use it.
 struct IncompleteSet {
   std::string name;
   std::string gap;  // in words: what is missing
