@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -19,6 +20,12 @@ struct Needs {
   std::string model;    // an open model; empty: none
   std::string set;      // a packed set; empty: none
   std::string content;  // which the set must have; empty: any
+
+  bool operator==(const Needs&) const = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const Needs& needs) {
+    return H::combine(std::move(h), needs.model, needs.set, needs.content);
+  }
 };
 Needs NeedsOf(const Job& job);
 

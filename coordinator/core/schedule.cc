@@ -65,20 +65,24 @@ bool Schedule::FitsHere(const Job& job) const {
 }
 
 absl::StatusOr<bool> Schedule::AnybodyHas(store::Snapshot& rows, const Needs& needs) {
-  if ((needs.model.empty() && needs.set.empty()) || inventory_->Has(needs, asking_.worker.id)) return true;
-  SINK_RETURN_IF_ERROR(MeetWorkers(rows));
-  std::vector<std::string> workers;
-  for (const Offer& offer : *workers_) workers.push_back(offer.worker.id);
-  const std::vector<bool> having = inventory_->Having(needs, workers);
-  return std::find(having.begin(), having.end(), true) != having.end();
+  if (needs.model.empty() && needs.set.empty()) return true;
+  if (const auto known = anybody_has_.find(needs); known != anybody_has_.end()) return known->second;
+  bool anybody = inventory_->Has(needs, asking_.worker.id);
+  if (!anybody) {
+    SINK_RETURN_IF_ERROR(MeetWorkers(rows));
+    const std::vector<bool> having = inventory_->Having(needs, worker_ids_);
+    anybody = std::find(having.begin(), having.end(), true) != having.end();
+  }
+  anybody_has_.emplace(needs, anybody);
+  return anybody;
 }
 
 absl::StatusOr<bool> Schedule::IsForAnother(store::Snapshot& rows, const Job& job) {
   if (job.attempt == 0 || !health_->Avoids(job.id, asking_.worker.id, now_ms_)) return false;
   SINK_RETURN_IF_ERROR(MeetWorkers(rows));
-  const std::vector<bool> nodes = NodesFor(job, *workers_);
-  for (size_t i = 0; i < workers_->size(); ++i) {
-    if ((*workers_)[i].worker.id == asking_.worker.id) return !nodes[i];
+  const std::vector<bool> nodes = NodesFor(job);
+  for (size_t i = 0; i < worker_ids_.size(); ++i) {
+    if (worker_ids_[i] == asking_.worker.id) return !nodes[i];
   }
   return false;
 }
@@ -86,6 +90,7 @@ absl::StatusOr<bool> Schedule::IsForAnother(store::Snapshot& rows, const Job& jo
 absl::Status Schedule::MeetWorkers(store::Snapshot& rows) {
   if (workers_) return absl::OkStatus();
   SINK_ASSIGN_OR_RETURN(workers_, offers_(rows));
+  for (const Offer& offer : *workers_) worker_ids_.push_back(offer.worker.id);
   return absl::OkStatus();
 }
 
@@ -119,21 +124,19 @@ absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
   return absl::OkStatus();
 }
 
-std::vector<bool> Schedule::NodesFor(const Job& job, const std::vector<Offer>& offers) const {
+std::vector<bool> Schedule::NodesFor(const Job& job) const {
   Needs needs = NeedsOf(job);
   if (needs.model.empty() && needs.set.empty() && job.attempt == 0) return {};
   // All ranks of a gang read the same data.
   if (needs.content.empty() && job.devices > job.group())
     needs.content = inventory_->ContentOf(asking_.worker.id, needs.set);
-  std::vector<std::string> workers;
-  for (const Offer& offer : offers) workers.push_back(offer.worker.id);
-  std::vector<bool> nodes = inventory_->Having(needs, workers);
+  std::vector<bool> nodes = inventory_->Having(needs, worker_ids_);
   if (job.attempt == 0) return nodes;
   std::vector<bool> others = nodes;
   std::vector<const Worker*> able;
-  for (size_t i = 0; i < workers.size(); ++i) {
-    others[i] = others[i] && !health_->Avoids(job.id, workers[i], now_ms_);
-    if (others[i]) able.push_back(&offers[i].worker);
+  for (size_t i = 0; i < worker_ids_.size(); ++i) {
+    others[i] = others[i] && !health_->Avoids(job.id, worker_ids_[i], now_ms_);
+    if (others[i]) able.push_back(&(*workers_)[i].worker);
   }
   return CouldHold(able, job) ? others : nodes;
 }
@@ -191,7 +194,7 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Try(store::Snapshot& ro
     for_another_.insert(job.id);
     ++for_another_of_[head.sweep];
     // It goes before those behind it: what it waits for on the others is not theirs.
-    const Wanted elsewhere = {job.devices, job.group(), job.max_time_ms, NodesFor(job, *workers_)};
+    const Wanted elsewhere = {job.devices, job.group(), job.max_time_ms, NodesFor(job)};
     if (fleet_)
       fleet_->placer.Place(elsewhere, fleet_->asking);
     else
@@ -204,7 +207,7 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Try(store::Snapshot& ro
     return start;
   }
   if (!fleet_) SINK_RETURN_IF_ERROR(MeetFleet(rows));
-  const Wanted wanted = {job.devices, job.group(), job.max_time_ms, NodesFor(job, *workers_)};
+  const Wanted wanted = {job.devices, job.group(), job.max_time_ms, NodesFor(job)};
   for (const Share& share : fleet_->placer.Place(wanted, fleet_->asking)) {
     if (share.node == fleet_->asking)
       start.devices = share.devices;

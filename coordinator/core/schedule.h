@@ -96,15 +96,16 @@ class Schedule {
   // Whether the worker that asks can start the whole job. As long as every job before could be started so, or was held,
   // the Placer would say the same: nothing is reserved, and a job that fits on the node that asks goes there.
   bool FitsHere(const Job& job) const;
-  // Whether a connected worker can have this; others than the one that asks are met only where that one cannot.
+  // Whether a connected worker can have this; others than the one that asks are met only where that one cannot. Asked
+  // of the inventory once: many sweeps may wait for the same.
   absl::StatusOr<bool> AnybodyHas(store::Snapshot& rows, const Needs& needs);
   // Whether the job, which has just failed on the worker that asks, can go to others that are connected.
   absl::StatusOr<bool> IsForAnother(store::Snapshot& rows, const Job& job);
-  absl::Status MeetWorkers(store::Snapshot& rows);  // workers_
+  absl::Status MeetWorkers(store::Snapshot& rows);  // workers_, worker_ids_
   absl::Status MeetFleet(store::Snapshot& rows);
-  // The offers that can have what the job needs; none named: all of them. Workers on which it has just failed are not
-  // among them where the others would do.
-  std::vector<bool> NodesFor(const Job& job, const std::vector<Offer>& offers) const;
+  // Those of workers_ that can have what the job needs; none named: all of them. Workers on which it has just failed
+  // are not among them where the others would do.
+  std::vector<bool> NodesFor(const Job& job) const;
 
   Offer asking_;
   int free_;  // devices of the worker that asks, beyond what it holds and has been given here
@@ -114,12 +115,14 @@ class Schedule {
   WorkerHealth* health_;
   int64_t now_ms_;
   std::optional<std::vector<Offer>> workers_;  // from the first job on for which it matters who else is there
+  std::vector<std::string> worker_ids_;        // theirs
   std::optional<Fleet> fleet_;                 // from the first job on that does not simply fit here
   bool found_ready_ = false;
   absl::flat_hash_set<std::string> settled_;              // heads of queues that do not start here, by job
   absl::flat_hash_set<std::string> for_another_;          // those of them that may start elsewhere
   absl::flat_hash_map<std::string, int> for_another_of_;  // how many of each sweep
   std::vector<Wanted> elsewhere_;                         // what they want, until the fleet is known
+  absl::flat_hash_map<Needs, bool> anybody_has_;          // what was asked
 };
 
 // Devices that a worker's live jobs hold; a job whose trainers have ended holds none.

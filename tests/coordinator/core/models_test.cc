@@ -293,6 +293,20 @@ TEST_F(ContentTest, AResumeWaitsForTheDataThatItBeganOn) {
   EXPECT_EQ(grants[0].resume_from->step, 10);
 }
 
+// Each look asks once for what several queues need, and tells apart what differs in the content alone.
+TEST_F(ContentTest, QueuesThatNobodyServesHoldUpNoneThatSomebodyServes) {
+  TrainOnA(/*save=*/true);
+  for (const auto& [n, set] : std::vector<std::pair<int, std::string>>{{2, "bible"}, {3, "bible"}, {4, "regmix"}}) {
+    SubmitRequest request = Sweep({n}, "sweep-" + std::to_string(n));
+    request.jobs[0].data_set = set;
+    ASSERT_TRUE(manager->clients().Submit(request, now).ok());
+  }
+  EXPECT_THAT(AskWith("a", Sets({{"regmix", "2"}})), ElementsAre(Id(4))) << "it is the last, and takes any content";
+  Register("b");
+  EXPECT_THAT(AskWith("b", Sets({{"bible", "1"}}), 8), ElementsAre(Id(2), Id(3)));
+  EXPECT_THAT(AskWith("b", Sets({{"regmix", "1"}}), 6), ElementsAre(Id(1)));
+}
+
 TEST_F(ContentTest, AJobThatBeginsAnewTakesWhatIsThere) {
   TrainOnA(/*save=*/false);
   const std::vector<Grant> grants = Grants("a", Sets({{"regmix", "2"}}));
