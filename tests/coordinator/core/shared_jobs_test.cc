@@ -261,8 +261,8 @@ TEST_F(SharedJobsTest, ASweepThatIsAskedForAgainIsNotDeletedForTheOneBefore) {
 TEST_F(SharedJobsTest, ASweepWhoseJobsAreRetriedIsNotDeletedForTheOneBefore) {
   const auto generation = [this] { return manager->queries().GetSweep("ours")->generation; };
   ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "ours"), now).ok());
+  ASSERT_EQ(Cancel("ours").cancelled, 1);
   for (const JobSelection& selection : {JobSelection{"ours", {}}, JobSelection{"", {Id(1)}}}) {
-    ASSERT_EQ(Cancel("ours").cancelled, 1);
     const int64_t before = generation();
     ASSERT_EQ(manager->clients().Retry(selection, now)->size(), 1u);
     ASSERT_EQ(Cancel("ours").cancelled, 1);
