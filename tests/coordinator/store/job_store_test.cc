@@ -8,15 +8,12 @@
 #include <cmath>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <thread>
 #include <tuple>
 
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/job_columns.h"
-#include "coordinator/store/memory_store.h"
-#include "coordinator/store/sqlite_store.h"
-#include "tests/testing/temp_dir.h"
+#include "tests/coordinator/store/either_store.h"
 
 namespace sink::store {
 namespace {
@@ -38,16 +35,10 @@ Job QueuedJob(int n, int devices = 1, int priority = 0, const std::string& sweep
   return job;
 }
 
-class JobStoreContract : public ::testing::TestWithParam<const char*> {
+class JobStoreContract : public EitherStore {
  protected:
   void SetUp() override {
-    if (std::string(GetParam()) == "memory") {
-      store_ = std::make_unique<MemoryStore>();
-    } else {
-      auto store = SqliteStore::Open(folder_ / "data");
-      ASSERT_TRUE(store.ok()) << store.status();
-      store_ = std::move(*store);
-    }
+    ASSERT_NO_FATAL_FAILURE(EitherStore::SetUp());
     Sweep sweep;
     sweep.name = "s";
     sweep.created_ms = 5;
@@ -55,25 +46,11 @@ class JobStoreContract : public ::testing::TestWithParam<const char*> {
     Must([&](Transaction& rows) { return rows.PutSweep(sweep); });
   }
 
-  void Must(const std::function<absl::Status(Transaction&)>& body) {
-    const absl::Status status = store_->Write(body);
-    ASSERT_TRUE(status.ok()) << status;
-  }
   void Insert(const Job& job) {
     Must([&](Transaction& rows) { return rows.InsertJob(job, "{\"job\":\"" + job.id + "\"}"); });
   }
   void Update(const Job& job) {
     Must([&](Transaction& rows) { return rows.UpdateJob(job); });
-  }
-  template <typename Result>
-  Result Get(const std::function<absl::StatusOr<Result>(Snapshot&)>& get) {
-    Result result{};
-    const absl::Status status = store_->Read([&](Snapshot& rows) -> absl::Status {
-      SINK_ASSIGN_OR_RETURN(result, get(rows));
-      return absl::OkStatus();
-    });
-    EXPECT_TRUE(status.ok()) << status;
-    return result;
   }
   Job GetJob(int n) {
     return Get<Job>([&](Snapshot& rows) { return rows.GetJob(Id(n)); });
@@ -96,9 +73,6 @@ class JobStoreContract : public ::testing::TestWithParam<const char*> {
     }
     return ids;
   }
-
-  testing::TempDir folder_;
-  std::unique_ptr<JobStore> store_;
 };
 
 TEST_P(JobStoreContract, CountsTheJobsThatGoBeforeOne) {

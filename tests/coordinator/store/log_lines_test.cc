@@ -4,15 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "coordinator/job/status_macros.h"
-#include "coordinator/store/memory_store.h"
-#include "coordinator/store/sqlite_store.h"
-#include "tests/testing/temp_dir.h"
+#include "tests/coordinator/store/either_store.h"
 
 namespace sink::store {
 namespace {
@@ -22,16 +18,10 @@ constexpr int64_t kLinesKept = kFirstLinesKept + kNewestLinesKept;
 std::string Id(int n) { return std::to_string(n) + std::string(31, 'a'); }
 
 // A store with three jobs.
-class LogLines : public ::testing::TestWithParam<const char*> {
+class LogLines : public EitherStore {
  protected:
   void SetUp() override {
-    if (std::string(GetParam()) == "memory") {
-      store_ = std::make_unique<MemoryStore>();
-    } else {
-      auto store = SqliteStore::Open(folder_ / "data");
-      ASSERT_TRUE(store.ok()) << store.status();
-      store_ = std::move(*store);
-    }
+    ASSERT_NO_FATAL_FAILURE(EitherStore::SetUp());
     Must([](Transaction& rows) -> absl::Status {
       Sweep sweep;
       sweep.name = "s";
@@ -46,10 +36,6 @@ class LogLines : public ::testing::TestWithParam<const char*> {
     });
   }
 
-  void Must(const std::function<absl::Status(Transaction&)>& body) {
-    const absl::Status status = store_->Write(body);
-    ASSERT_TRUE(status.ok()) << status;
-  }
   // The job's lines from the number on, some hundred a transaction as a worker reports them; each says its number.
   void AppendLines(int job, int64_t first, int64_t count) {
     constexpr int64_t kAtOnce = 700;
@@ -61,22 +47,10 @@ class LogLines : public ::testing::TestWithParam<const char*> {
     }
   }
   std::vector<LogLine> Lines(int job, int64_t after = 0, int limit = 1'000'000) {
-    std::vector<LogLine> lines;
-    const absl::Status status = store_->Read([&](Snapshot& rows) -> absl::Status {
-      SINK_ASSIGN_OR_RETURN(lines, rows.ListLogs(Id(job), after, limit));
-      return absl::OkStatus();
-    });
-    EXPECT_TRUE(status.ok()) << status;
-    return lines;
+    return Get<std::vector<LogLine>>([&](Snapshot& rows) { return rows.ListLogs(Id(job), after, limit); });
   }
   std::vector<LogLine> Tail(int job, int count) {
-    int64_t before = 0;
-    const absl::Status status = store_->Read([&](Snapshot& rows) -> absl::Status {
-      SINK_ASSIGN_OR_RETURN(before, rows.CursorBeforeTail(Id(job), count));
-      return absl::OkStatus();
-    });
-    EXPECT_TRUE(status.ok()) << status;
-    return Lines(job, before);
+    return Lines(job, Get<int64_t>([&](Snapshot& rows) { return rows.CursorBeforeTail(Id(job), count); }));
   }
   static std::vector<int64_t> Numbers(const std::vector<LogLine>& lines) {
     std::vector<int64_t> numbers;
@@ -90,9 +64,6 @@ class LogLines : public ::testing::TestWithParam<const char*> {
       if (n <= kFirstLinesKept || n > count - kNewestLinesKept) numbers.push_back(n);
     return numbers;
   }
-
-  testing::TempDir folder_;
-  std::unique_ptr<JobStore> store_;
 };
 
 TEST_P(LogLines, OfALogTheFirstLinesStayAndTheNewestAndTheOldestBetweenGo) {
