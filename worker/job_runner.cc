@@ -227,7 +227,6 @@ absl::Status JobRunner::CheckContent() const {
 
 SupervisionLimits JobRunner::Limits() const {
   SupervisionLimits limits = context_->limits;
-  if (grant_.grace_ms() > 0) limits.grace = absl::Milliseconds(grant_.grace_ms());
   if (grant_.stall_ms() > 0) limits.stall = absl::Milliseconds(grant_.stall_ms());
   limits.lease_grace = std::min(limits.grace, absl::Milliseconds(lease_grace_ms_.load()));
   limits.rank_grace = std::min(limits.grace, limits.rank_grace);

@@ -39,7 +39,6 @@ struct CoreOptions {
   // How long a worker whose question waits may say nothing and be taken for connected; 0: no longer than any other.
   int64_t rest_ms = 0;
   int64_t retire_after_ms = 3'600'000;  // a worker that holds nothing and is silent for so long leaves the lists
-  int64_t grace_ms = 30'000;            // from a trainer's stop command to SIGKILL; passed on in grants
   int checkpoints_kept = 2;             // of one job, the newest; a job may say otherwise
   RetryPolicy retry;
   RetentionPolicy keep_points;                // retention.h

@@ -209,7 +209,6 @@ absl::StatusOr<Grant> Dispatcher::MakeGrant(store::Snapshot& rows, const Job& jo
     SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.MembersOf(job.id));
     for (const GangMember& member : members) grant.devices -= member.devices;
   }
-  grant.grace_ms = context_->options().grace_ms;
   grant.stall_ms = job.stall_ms;
   grant.data_content = job.data_content;
   grant.world_size = job.devices;

@@ -147,7 +147,6 @@ struct Grant {
   std::string config_json;
   int devices = 0;
   std::optional<Checkpoint> resume_from;
-  int64_t grace_ms = 0;
   int64_t stall_ms = 0;
   std::string data_content;  // that the job's set must have; empty: any
   // Only for a job of several ranks.

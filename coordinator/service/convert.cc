@@ -185,7 +185,6 @@ void ToProto(const Grant& grant, v1::Grant* message) {
   message->set_config_json(grant.config_json);
   message->set_devices(grant.devices);
   if (grant.resume_from) ToProto(*grant.resume_from, message->mutable_resume_from());
-  message->set_grace_ms(static_cast<int32_t>(grant.grace_ms));
   message->set_stall_ms(grant.stall_ms);
   message->set_data_content(grant.data_content);
   if (grant.world_size <= 1) return;

@@ -37,6 +37,7 @@ DaemonOptions FakeTrainerOptions(const std::string& data) {
   options.runner.data_root = data;
   options.runner.trainer = "/proc/self/exe";
   options.runner.environment = {"PATH=/usr/bin:/bin"};
+  options.runner.limits.grace = absl::Seconds(2);
   options.poll_interval = absl::Milliseconds(20);
   return options;
 }

@@ -60,7 +60,7 @@ std::function<bool(const Attempt&)> HasRecords(size_t n) {
 class DaemonTest : public ::testing::Test {
  protected:
   void Start() {
-    daemon_.emplace(&coordinator_, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir_.path().string()));
+    daemon_.emplace(&coordinator_, *FindDevices("cpu:1", nullptr), options_);
     daemon_->Start();
   }
   // Its folders, which the daemon may be clearing up as well.
@@ -81,6 +81,7 @@ class DaemonTest : public ::testing::Test {
 
   testing::TempDir dir_;
   FakeCoordinator coordinator_;
+  DaemonOptions options_ = FakeTrainerOptions(dir_.path().string());
   std::optional<Daemon> daemon_;
 };
 
@@ -174,8 +175,21 @@ TEST_F(DaemonTest, CancelledJobSavesAndEndsCancelled) {
   EXPECT_TRUE(ProcessesOfRun(dir_ / "jobs/job1/1-1", 0).empty());
 }
 
+TEST_F(DaemonTest, AJobThatIsStoppedHasTheWorkersOwnTimeToSave) {
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 1000000, "ignore_stop": 1})");
+  options_.runner.limits.grace = absl::Seconds(4);
+  Start();
+  ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(10)));
+  const absl::Time before = absl::Now();
+  coordinator_.Cancel(lease);
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::CANCELLED);
+  EXPECT_GE(absl::Now() - before, options_.runner.limits.grace);
+  EXPECT_LT(absl::Now() - before, absl::Seconds(20));
+}
+
 TEST_F(DaemonTest, StaleLeaseKillsTheTrainerAndFreesTheDevice) {
-  const std::string stale = coordinator_.AddJob("job1", R"({"steps": 1000000, "ignore_stop": 1})", 60000);
+  const std::string stale = coordinator_.AddJob("job1", R"({"steps": 1000000, "ignore_stop": 1})");
+  options_.runner.limits.grace = absl::Minutes(1);
   Start();
   ASSERT_TRUE(coordinator_.WaitFor(stale, HasRecords(10)));
   coordinator_.MakeStale(stale);
@@ -397,7 +411,8 @@ TEST_F(DaemonTest, ADrainDoesNotWaitForAnOpenQuestion) {
 TEST_F(DaemonTest, TrainerEndsBeforeAnUnrenewedLeaseDoes) {
   constexpr absl::Duration kLease = absl::Seconds(4);
   coordinator_.set_lease_duration(kLease);
-  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 1000000, "ignore_stop": 1})", 60000);
+  const std::string lease = coordinator_.AddJob("job1", R"({"steps": 1000000, "ignore_stop": 1})");
+  options_.runner.limits.grace = absl::Minutes(1);
   Start();
   ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(10)));
   while (coordinator_.last_heartbeat().held().empty()) absl::SleepFor(absl::Milliseconds(5));

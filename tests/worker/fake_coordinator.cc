@@ -11,12 +11,12 @@
 
 namespace sink::worker {
 
-std::string FakeCoordinator::AddJob(const std::string& job, const std::string& config_json, int grace_ms) {
+std::string FakeCoordinator::AddJob(const std::string& job, const std::string& config_json) {
   absl::MutexLock lock(&mutex_);
-  return AddGrant(job, config_json, grace_ms);
+  return AddGrant(job, config_json);
 }
 
-std::string FakeCoordinator::AddGrant(const std::string& job, const std::string& config_json, int grace_ms) {
+std::string FakeCoordinator::AddGrant(const std::string& job, const std::string& config_json) {
   Attempt attempt;
   const uint64_t fence = next_fence_++;
   attempt.grant.mutable_lease()->set_job_id(job);
@@ -25,7 +25,6 @@ std::string FakeCoordinator::AddGrant(const std::string& job, const std::string&
   attempt.grant.mutable_lease()->set_lease_id(absl::StrCat("lease-", fence));
   attempt.grant.set_config_json(config_json);
   attempt.grant.set_devices(1);
-  attempt.grant.set_grace_ms(grace_ms);
   const std::string id = attempt.grant.lease().lease_id();
   attempts_[id] = std::move(attempt);
   queue_.push_back(id);
@@ -35,7 +34,7 @@ std::string FakeCoordinator::AddGrant(const std::string& job, const std::string&
 std::string FakeCoordinator::AddJob(const std::string& job, const std::string& config_json,
                                     const v1::Checkpoint& resume_from) {
   absl::MutexLock lock(&mutex_);
-  const std::string id = AddGrant(job, config_json, 2000);
+  const std::string id = AddGrant(job, config_json);
   *attempts_[id].grant.mutable_resume_from() = resume_from;
   return id;
 }
@@ -43,7 +42,7 @@ std::string FakeCoordinator::AddJob(const std::string& job, const std::string& c
 std::string FakeCoordinator::AddGang(const std::string& job, const std::string& config_json, int first_rank,
                                      int devices, int world_size) {
   absl::MutexLock lock(&mutex_);
-  const std::string id = AddGrant(job, config_json, 2000);
+  const std::string id = AddGrant(job, config_json);
   v1::Grant& grant = attempts_[id].grant;
   grant.set_devices(devices);
   grant.mutable_gang()->set_first_rank(first_rank);
@@ -53,10 +52,6 @@ std::string FakeCoordinator::AddGang(const std::string& job, const std::string& 
   return id;
 }
 
-void FakeCoordinator::set_grace(const std::string& lease_id, absl::Duration grace) {
-  absl::MutexLock lock(&mutex_);
-  attempts_[lease_id].grant.set_grace_ms(absl::ToInt64Milliseconds(grace));
-}
 void FakeCoordinator::set_data_content(const std::string& lease_id, const std::string& content) {
   absl::MutexLock lock(&mutex_);
   attempts_[lease_id].grant.set_data_content(content);

@@ -35,7 +35,7 @@ class FakeCoordinator : public CoordinatorLink {
   };
 
   // A job for whoever asks next; returns its lease id.
-  std::string AddJob(const std::string& job, const std::string& config_json, int grace_ms = 2000);
+  std::string AddJob(const std::string& job, const std::string& config_json);
   // The same with a checkpoint to resume from, served to FetchCheckpoint from the attempt that committed it.
   std::string AddJob(const std::string& job, const std::string& config_json, const v1::Checkpoint& resume_from);
 
@@ -44,7 +44,6 @@ class FakeCoordinator : public CoordinatorLink {
                       int world_size);
 
   // Before it is granted.
-  void set_grace(const std::string& lease_id, absl::Duration grace);
   void set_data_content(const std::string& lease_id, const std::string& content);
   // From now on FetchCheckpoint finds it damaged, and it counts no more.
   void DamageCheckpoint(int64_t step);
@@ -56,9 +55,9 @@ class FakeCoordinator : public CoordinatorLink {
   void Cancel(const std::string& lease_id);
   // Questions for work wait as long as they ask for, or until a heartbeat says that other devices are free.
   void set_holds_questions(bool holds);
-  int questions();                             // so far
-  void set_rest(absl::Duration rest);          // what heartbeats are answered
-  int heartbeats();                            // so far
+  int questions();                     // so far
+  void set_rest(absl::Duration rest);  // what heartbeats are answered
+  int heartbeats();                    // so far
   void set_heartbeat_interval(absl::Duration interval);
   // Finish is answered once a heartbeat has told that the attempt is FINALIZING, or after some seconds.
   void set_finish_waits_for_heartbeat(bool waits);
@@ -94,8 +93,7 @@ class FakeCoordinator : public CoordinatorLink {
                           const std::string& bytes);
 
  private:
-  std::string AddGrant(const std::string& job, const std::string& config_json, int grace_ms)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string AddGrant(const std::string& job, const std::string& config_json) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Admit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Attempt*> Find(const v1::LeaseRef& lease) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Answer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -138,7 +138,7 @@ TEST_F(GangTest, AKilledRankEndsTheOthersAndIsNamed) {
   const std::string lease = coordinator_.AddGang(
       "job1", R"({"steps": 1000000, "ignore_stop": 1, "ranks": {"2": {"steps": 50, "end": "signal", "code": 9}}})", 0,
       3, 3);
-  coordinator_.set_grace(lease, absl::Seconds(60));  // not for those who have lost a rank
+  options_.runner.limits.grace = absl::Minutes(1);  // not for those who have lost a rank
   Start();
   const absl::Time before = absl::Now();
   const v1::FinishRequest finish = FinishOf(lease);

@@ -38,7 +38,6 @@ TEST(CheckGrant, RefusesWhatCannotBeMeant) {
       [](v1::Grant& grant) { grant.set_devices(std::numeric_limits<int>::max()); },
       [](v1::Grant& grant) { grant.mutable_gang()->set_first_rank(-1); },
       [](v1::Grant& grant) { grant.mutable_gang()->set_first_rank(3); },
-      [](v1::Grant& grant) { grant.set_grace_ms(-1); },
       [](v1::Grant& grant) { grant.set_stall_ms(-1); },
       [](v1::Grant& grant) { grant.set_config_json(std::string(1 << 20, ' ')); },
       [](v1::Grant& grant) { grant.set_config_json(std::string(1000, '[') + std::string(1000, ']')); },
