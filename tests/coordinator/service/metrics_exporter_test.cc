@@ -1,4 +1,4 @@
-// The exporter over the in-memory store, with a clock that the test moves; and its cost, over SQLite and HTTP.
+// The exporter over the in-memory store, with a clock that the test moves; and its size, over SQLite and HTTP.
 #include "coordinator/service/metrics_exporter.h"
 
 #include <gtest/gtest.h>
@@ -6,9 +6,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <ctime>
-#include <iostream>
 #include <map>
 #include <memory>
 
@@ -384,7 +381,7 @@ TEST(ScrapeEndpoint, AsksForItsPassword) {
   EXPECT_NE(Get(endpoint->port(), "Authorization: Basic c2luazpzZWNyZXQ=\r\n").find("200 OK"), std::string::npos);
 }
 
-TEST(MetricsExporterCost, AThousandJobsStayUnderTwoMegabytesAndATenthOfASecond) {
+TEST(MetricsExporterCost, AThousandJobsStayUnderTwoMegabytes) {
   testing::TempDir folder;
   FailStop fail_stop;
   auto store = store::SqliteStore::Open(folder.path().string());
@@ -426,24 +423,12 @@ TEST(MetricsExporterCost, AThousandJobsStayUnderTwoMegabytesAndATenthOfASecond) 
   }
 
   auto endpoint = *ScrapeEndpoint::Start("127.0.0.1:0", /*token=*/"", exporter);
-  std::vector<double> seconds;
-  std::string answer;
-  for (int i = 0; i < 30; ++i) {
-    const clock_t start = clock();  // processor time of both ends: other tests may run beside this one
-    answer = Get(endpoint->port());
-    seconds.push_back(static_cast<double>(clock() - start) / CLOCKS_PER_SEC);
-  }
-  std::sort(seconds.begin(), seconds.end());
-  std::cout << answer.size() << " bytes; a scrape takes " << 1000 * seconds[seconds.size() / 2] << " ms (median), "
-            << 1000 * seconds.back() << " ms (largest)\n";
+  const std::string answer = Get(endpoint->port());
   size_t infos = 0;
   for (size_t at = 0; (at = answer.find("\nsink_job_info{", at)) != std::string::npos; ++at) ++infos;
   EXPECT_EQ(infos, 1000u);
   EXPECT_NE(answer.find("sink_jobs_without_series 0\n"), std::string::npos);
   EXPECT_LT(answer.size(), 2'000'000u);
-#ifndef SINK_SANITIZER
-  EXPECT_LT(seconds[seconds.size() / 2], 0.1);
-#endif
   endpoint.reset();
   exporter->SetQueries(nullptr);
 }

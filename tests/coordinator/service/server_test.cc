@@ -343,7 +343,7 @@ TEST_F(FewThreadsTest, TransfersLeaveThreadsForHeartbeats) {
       EXPECT_TRUE(ended.ok()) << ended;  // those that were refused have tried again
     });
   }
-  for (int i = 0; i < 100 && begun < kThreads / 2; ++i) usleep(20'000);
+  for (int i = 0; i < 1000 && begun < kThreads / 2; ++i) usleep(20'000);
   usleep(300'000);  // for those that would take the other threads
   EXPECT_EQ(begun, kThreads / 2);
   for (int i = 0; i < 3; ++i) {
