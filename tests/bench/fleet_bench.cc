@@ -1,8 +1,8 @@
 // What the coordinator costs a fleet: CPU for each granted lease, durable dispatches and points a second, the CPU of
-// idle workers, of watchers and of open pages, memory, the time of sinkctl's listings, and whether any of it grows with
-// the jobs that have ended. Real programs, real gRPC, simulated workers. With --peer-bin-dir an older build is measured
-// beside this one, phase by phase in turns, so that a machine that slows down slows both. One from before certificates
-// is measured with --watchers 0: its calls are in plain text; one from before pages with --pages 0.
+// idle workers, of watchers, of open pages and of a scrape, memory, the time of sinkctl's listings, and whether any of
+// it grows with the jobs that have ended. Real programs, real gRPC, simulated workers. With --peer-bin-dir an older
+// build is measured beside this one, phase by phase in turns, so that a machine that slows down slows both. One from
+// before certificates is measured with --watchers 0: its calls are in plain text; one from before pages with --pages 0.
 //
 // Usage: fleet_bench --bin-dir DIR [--peer-bin-dir DIR] [--folder DIR] [--workers N] [--queued N] [--finished N]
 //                    [--seconds S] [--rounds N] [--watchers N] [--pages N] [--quick] [--storm]
@@ -168,6 +168,7 @@ class Side {
     Note("points_per_second" + suffix, points / tally.seconds);
     Note("report_cpu_ms" + suffix, 1e3 * cpu / static_cast<double>(tally.done));
     Note("bytes_per_point" + suffix, (coordinator_.database_bytes() - bytes) / points);
+    Note("scrape_cpu_ms" + suffix, 1e3 * Cpu([&] { coordinator_.Scrape(); }, &seconds_));
     fleet_->FinishAll(kWindow);
   }
 
@@ -297,6 +298,7 @@ constexpr Row kRows[] = {
     {"status_per_second", "statuses of a page of jobs a second", ""},
     {"status_cpu_ms", "coordinator CPU of such a status, ms", ""},
     {"bytes_per_point", "bytes of database a point", "<= 28"},
+    {"scrape_cpu_ms", "coordinator CPU of a scrape, a running job a worker, ms", "< 100"},
     {"restart_s", "until all workers are connected again, s", "< 10"},
     {"restart_cpu_s", "coordinator CPU of that, s", ""},
     {"idle_cpu_percent", "idle workers, % of a core", "< 5"},

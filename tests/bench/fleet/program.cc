@@ -104,4 +104,10 @@ double Coordinator::Sinkctl(std::vector<std::string> arguments) const {
   return RunTimed(arguments);
 }
 
+void Coordinator::Scrape() const {
+  std::string address;
+  std::ifstream(folder_ + "/metrics.addr") >> address;
+  RunTimed({"/usr/bin/curl", "--silent", "--fail", "--max-time", "60", "http://" + address + "/metrics"});
+}
+
 }  // namespace sink::bench

@@ -31,6 +31,7 @@ class Coordinator {
   double resident_mib() const;
   double database_bytes() const;                             // without the write-ahead log
   double Sinkctl(std::vector<std::string> arguments) const;  // seconds
+  void Scrape() const;                                       // its metrics, as Prometheus does
 
   const std::string& address() const { return address_; }
   std::string credentials() const { return folder_ + "/tls/admin"; }
