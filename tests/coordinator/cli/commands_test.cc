@@ -308,6 +308,16 @@ TEST_F(CliTest, CancellingASweepKeepsWhatAnotherWants) {
   EXPECT_THAT(Sinkctl({"status", "ours"}).out, Not(HasSubstr("goes on")));
 }
 
+TEST_F(CliTest, CancellingASweepSaysHowOneOrSeveralJobsThatGoOnAreEndedForAll) {
+  ASSERT_EQ(Sinkctl({"submit", WriteSweep("first", {"1e-3"})}).code, kOk);
+  for (const char* sweep : {"ours", "theirs"})
+    ASSERT_EQ(Sinkctl({"submit", WriteSweep(sweep, {"1e-3", "4e-4"})}).code, kOk);
+  EXPECT_THAT(Sinkctl({"cancel", "first"}).out,
+              HasSubstr("1 job goes on: sweeps ours, theirs want it  cancel it by its id to end it for all"));
+  EXPECT_THAT(Sinkctl({"cancel", "ours"}).out,
+              HasSubstr("2 jobs go on: sweep theirs wants them  cancel them by their ids to end them for all"));
+}
+
 TEST_F(CliTest, CancellingBothSweepsOfAJobDoesNotSayThatItGoesOn) {
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("ours", {"1e-3", "4e-4"})}).code, kOk);
   ASSERT_EQ(Sinkctl({"submit", WriteSweep("theirs", {"1e-3"})}).code, kOk);
