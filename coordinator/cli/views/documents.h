@@ -44,6 +44,8 @@ Json ToJson(const v1::Job& job, const v1::Membership& place);
 // Of a job's document whose coordinator has a full disk: how fast it is, and when it ends, is not known any more.
 void ForgetPace(Json* job);
 
+Json TextOrNull(const std::string& text);  // null for an empty one
+
 bool IsFinal(v1::JobState state);
 std::string StateName(v1::JobState state);  // "RUNNING"
 
