@@ -58,7 +58,9 @@ Outcome Cancel(Session& session, const std::vector<std::string>& targets) {
     others.pieces.push_back(
         {Counted(unnamed, "job goes on, which another sweep wants", "jobs go on, which other sweeps want")});
   if (going_on > 0) {
-    others.pieces.push_back({"cancel it by its id to end it for all", Style::kDim});
+    others.pieces.push_back(
+        {going_on == 1 ? "cancel it by its id to end it for all" : "cancel them by their ids to end them for all",
+         Style::kDim});
     page.blocks.push_back(std::move(others));
   }
   session.printer().Print(page);

@@ -1,11 +1,17 @@
 // sinkctl checkpoint: list, verify, drop and pin what a job has saved, and bring one here as a model directory.
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
+#include <utility>
 
+#include "absl/status/statusor.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/files/checkpoint_writer.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/views.h"
+#include "proto/pipe/metric_name.h"
 
 namespace sink::cli {
 namespace {
@@ -15,7 +21,8 @@ constexpr int kBarColumns = 30;
 
 struct CheckpointOptions {
   std::string id;
-  int64_t step = 0;
+  int64_t step = 0;  // of get also 0: the newest
+  bool best = false;
   std::string out;
 };
 
@@ -44,24 +51,86 @@ class ProgressBar {
   int64_t drawn_ms_ = 0;
 };
 
+absl::StatusOr<v1::ListCheckpointsResponse> CheckpointsOf(Session& session, const std::string& id) {
+  v1::ListCheckpointsRequest request;
+  request.set_job_id(id);
+  return session.client().ListCheckpoints(request);
+}
+
+// The job's validation losses by step. What cannot be read is left out: nobody needs it to see the checkpoints.
+std::map<int64_t, double> ValidationLosses(Session& session, const std::string& id) {
+  v1::ReadMetricsRequest request;
+  request.set_job_id(id);
+  request.add_names(pipe::FormatMetricName({.kind = pipe::MetricKind::kValidationLoss, .domain = pipe::kAllDomains}));
+  std::map<int64_t, double> losses;
+  const absl::Status read = session.client().ReadMetrics(request, [&](const v1::MetricPoints& batch) {
+    for (const v1::MetricPoint& point : batch.points()) losses[point.step()] = point.value();
+    return !session.world().interrupt.triggered();
+  });
+  return read.ok() ? losses : std::map<int64_t, double>();
+}
+
+// Where the checkpoint's loss was measured: the newest step by its own that has this loss. Null where it has none, or
+// where that point is not kept any more.
+Json StepOfLoss(const v1::Checkpoint& checkpoint, const std::map<int64_t, double>& losses) {
+  if (!checkpoint.has_validation_loss()) return nullptr;
+  for (auto point = losses.upper_bound(checkpoint.step()); point != losses.begin();)
+    if ((--point)->second == checkpoint.validation_loss()) return point->first;
+  return nullptr;
+}
+
+bool HasEarlierLoss(const Json& checkpoint) {
+  const Json& measured = checkpoint["validation_step"];
+  return measured.is_number() && measured.get<int64_t>() < checkpoint["step"].get<int64_t>();
+}
+
+// A loss that was not measured at the checkpoint's own step is marked.
+Column LossColumn() {
+  Column column = FixedColumn("VALID", "validation_loss", 3, 1);
+  column.show = [show = column.show](const Json& row) {
+    Cell cell = show(row);
+    if (HasEarlierLoss(row)) cell.text = "~" + cell.text;
+    return cell;
+  };
+  return column;
+}
+
 Outcome List(Session& session, const CheckpointOptions& options) {
   if (const absl::Status named = ExpectJob(session, options.id); !named.ok()) return FromStatus(named);
-  v1::ListCheckpointsRequest request;
-  request.set_job_id(options.id);
-  const auto response = session.client().ListCheckpoints(request);
+  const auto response = CheckpointsOf(session, options.id);
   if (!response.ok()) return FromStatus(response.status());
+  const std::map<int64_t, double> losses = ValidationLosses(session, options.id);
+  Json checkpoints = ToJson(response->checkpoints());
+  bool any_earlier = false;
+  for (int i = 0; i < response->checkpoints_size(); ++i) {
+    checkpoints[i]["validation_step"] = StepOfLoss(response->checkpoints(i), losses);
+    any_earlier = any_earlier || HasEarlierLoss(checkpoints[i]);
+  }
   Page page;
-  page.document = {{"checkpoints", ToJson(response->checkpoints())}};
+  page.document = {{"checkpoints", std::move(checkpoints)}};
   Column files = IntegerColumn("FILES", "files");
   files.show = [](const Json& row) -> Cell { return {std::to_string(row["files"].size())}; };
   page.blocks.push_back(
       TableBlock{"checkpoints",
                  {IntegerColumn("STEP", "step"), MarkColumn(), BytesColumn("SIZE", "bytes"), std::move(files),
-                  FixedColumn("VALID", "validation_loss", 3, 1), IntegerColumn("ATTEMPT", "attempt", 3),
-                  TimeColumn("COMMITTED", "committed_ms", 2), TextColumn("MANIFEST", "manifest_hash", 8, 4)},
+                  LossColumn(), IntegerColumn("ATTEMPT", "attempt", 3), TimeColumn("COMMITTED", "committed_ms", 2),
+                  TextColumn("MANIFEST", "manifest_hash", 8, 4)},
                  "no checkpoints yet"});
+  if (any_earlier)
+    page.blocks.push_back(
+        TextBlock{{{"~ measured at the last evaluation, before the checkpoint's step", Style::kDim}}});
   session.printer().Print(page);
   return {};
+}
+
+// The step of the job's checkpoint that is marked best in a list. NOT_FOUND.
+absl::StatusOr<int64_t> BestStep(Session& session, const std::string& id) {
+  const auto response = CheckpointsOf(session, id);
+  if (!response.ok()) return response.status();
+  for (const v1::Checkpoint& checkpoint : response->checkpoints())
+    if (checkpoint.best()) return checkpoint.step();
+  return absl::NotFoundError("job " + id +
+                             " has no best checkpoint: none has a validation loss; leave --best out for the newest");
 }
 
 Outcome FromDownload(const absl::Status& status) {
@@ -76,6 +145,11 @@ Outcome Get(Session& session, const CheckpointOptions& options) {
   v1::DownloadCheckpointRequest request;
   request.set_job_id(options.id);
   request.set_step(options.step);
+  if (options.best) {
+    const auto step = BestStep(session, options.id);
+    if (!step.ok()) return FromStatus(step.status());
+    request.set_step(*step);
+  }
   ProgressBar bar(session.world());
   absl::Status local;
   const absl::Status remote = session.client().DownloadCheckpoint(request, [&](const v1::CheckpointChunk& chunk) {
@@ -133,7 +207,7 @@ Outcome Verify(Session& session, const CheckpointOptions& options) {
   int damaged = 0;
   for (const v1::CheckpointHealth& health : response->checkpoints()) {
     Json json = ToJson(health.checkpoint());
-    json["damage"] = health.damage().empty() ? Json(nullptr) : Json(health.damage());
+    json["damage"] = TextOrNull(health.damage());
     damaged += health.damage().empty() ? 0 : 1;
     checkpoints.push_back(std::move(json));
   }
@@ -230,9 +304,14 @@ void AddCheckpointCommand(Commands& commands) {
 
   args::Command get = commands.AddTo(
       group, "get", "Fetch a checkpoint as a model directory and verify it", Names::kJob,
-      {"sinkctl checkpoint get 3f2a91c0 --out model", "sinkctl checkpoint get 3f2a91c0 --step 500 --out model-500"});
+      {"sinkctl checkpoint get 3f2a91c0 --out model", "sinkctl checkpoint get 3f2a91c0 --best --out best-model",
+       "sinkctl checkpoint get 3f2a91c0 --step 500 --out model-500"});
   get.AddOption("ID", options->id, "A job's id, or the first four or more digits of it").Required();
-  get.AddOption("--step", options->step, "The step it was saved at; without it, the newest").ValueText("N").Positive();
+  const args::Option step = get.AddOption("--step", options->step, "The step it was saved at; without it, the newest")
+                                .ValueText("N")
+                                .Positive();
+  get.AddFlag("--best", options->best, "The one of the lowest validation loss, which `checkpoint list` marks best")
+      .Excludes(step);
   get.AddOption("--out", options->out, "The folder to create").ValueText("DIR").Required();
   commands.OnRun(get, [options](Session& session) { return Get(session, *options); });
 }

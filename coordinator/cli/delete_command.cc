@@ -59,13 +59,13 @@ bool HoldsUp(const v1::Job& job, const std::string& sweep) {
                                               [&](const v1::Membership& place) { return place.sweep() == sweep; });
 }
 
-// Cancels the sweep and waits until its jobs have saved and stopped, or somebody has asked for it again. Refused where
-// somebody has since `sweep` was read, which may have been long ago.
+// Cancels the sweep and waits until its jobs have saved and stopped, or somebody has asked for it again. Where somebody
+// has since `sweep` was read, which may have been long ago, it is not cancelled, and the coordinator will not delete
+// it.
 Outcome CancelFirst(Session& session, const v1::Sweep& sweep) {
   const auto now = ReadAlone(session, sweep.name());
   if (!now.ok()) return FromStatus(now.status());
-  if (now->generation() != sweep.generation())
-    return {kRefused, sweep.name() + " was submitted or retried again meanwhile; it stays"};
+  if (now->generation() != sweep.generation()) return {};
   v1::CancelRequest cancel;
   cancel.set_sweep(sweep.name());
   const auto cancelled = session.client().Cancel(cancel);

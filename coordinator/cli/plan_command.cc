@@ -40,6 +40,7 @@ struct PlanOptions {
 // What the connected workers have of what the jobs need.
 struct Availability {
   v1::SubmitSweepResponse response;
+  v1::ListWorkersResponse workers;
   std::string unknown;  // why nobody could say; empty: they have it but for what the response names
 };
 
@@ -231,7 +232,7 @@ Page PlanPage(const SweepFiles& files, const std::optional<Answer>& answer, cons
 
 void AddAvailability(const Availability& availability, Page* page) {
   if (availability.unknown.empty())
-    AddAvailability(availability.response, page);
+    AddAvailability(availability.response, availability.workers, page);
   else
     AddNotChecked(availability.unknown, page);
 }
@@ -242,6 +243,7 @@ Availability Together(const std::vector<Availability>& plans) {
   std::set<std::pair<std::string, std::string>> seen;  // what it is, its name
   for (const Availability& plan : plans) {
     if (all.unknown.empty()) all.unknown = plan.unknown;
+    all.workers = plan.workers;  // each was told of them a moment ago
     for (const std::string& model : plan.response.missing_models())
       if (seen.emplace("model", model).second) all.response.add_missing_models(model);
     for (const std::string& set : plan.response.missing_sets())
@@ -308,10 +310,10 @@ Page PageTogether(const PlanOptions& options, const std::optional<Speed>& speed,
   return page;
 }
 
-Availability AvailabilityOf(v1::SubmitSweepResponse response, const v1::ListWorkersResponse& workers) {
+Availability AvailabilityOf(v1::SubmitSweepResponse response, v1::ListWorkersResponse workers) {
   const bool any = std::any_of(workers.workers().begin(), workers.workers().end(),
                                [](const v1::Worker& worker) { return IsConnected(ToJson(worker)); });
-  return {std::move(response), any ? "" : "no worker is connected"};
+  return {std::move(response), std::move(workers), any ? "" : "no worker is connected"};
 }
 
 // Asks a coordinator that was not asked for, as long as it answers soon.
@@ -325,12 +327,12 @@ class SoonAnswered {
       session_.timeout_s = std::min(session_.timeout_s, kSoonSeconds);
       gone_ = session_.Connect();
     }
-    if (!gone_.ok()) return {{}, Why(gone_)};
+    if (!gone_.ok()) return {{}, {}, Why(gone_)};
     auto response = Submit(session_, files, /*dry_run=*/true, /*replace=*/true);
     const auto workers = response.ok() ? session_.client().ListWorkers({}) : response.status();
     if (!workers.ok()) {
       if (IsAway(workers.status())) gone_ = workers.status();
-      return {{}, Why(workers.status())};
+      return {{}, {}, Why(workers.status())};
     }
     return AvailabilityOf(*std::move(response), *workers);
   }

@@ -85,8 +85,16 @@ Cell SubmittedCell(const Json& row, bool dry_run) {
   return {"stored already", Style::kDim};
 }
 
+// The workers, which say why the sweep's data sets are missing; none where none is missing, or nobody can say: what was
+// submitted is told all the same.
+v1::ListWorkersResponse WorkersToBlame(Session& session, const v1::SubmitSweepResponse& response) {
+  if (response.missing_sets_size() == 0) return {};
+  auto workers = session.client().ListWorkers({});
+  return workers.ok() ? *std::move(workers) : v1::ListWorkersResponse();
+}
+
 // `retried`: the ids of those that were queued again; nothing where that was not asked for.
-Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run,
+Page SubmittedPage(const v1::SubmitSweepResponse& response, const v1::ListWorkersResponse& workers, bool dry_run,
                    const std::optional<std::set<std::string>>& retried) {
   const auto was_retried = [&](const std::string& id) { return retried && retried->contains(id); };
   const auto queued_again = retried ? std::optional(static_cast<int>(retried->size())) : std::nullopt;
@@ -123,7 +131,7 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, bool dry_run,
   page.blocks.push_back(std::move(summary));
   AddResumed(response, dry_run, &page);
   AddEnded(CountJobs(response, WillNotRun), queued_again, &page);
-  AddAvailability(response, &page);
+  AddAvailability(response, workers, &page);
   return page;
 }
 
@@ -147,7 +155,7 @@ Outcome RunSubmit(Session& session, const SubmitOptions& options) {
       if (!queued.ok()) return FromStatus(queued.status());
       retried = *std::move(queued);
     }
-    Page page = SubmittedPage(*response, options.dry_run, retried);
+    Page page = SubmittedPage(*response, WorkersToBlame(session, *response), options.dry_run, retried);
     AddChangesNothing(files, &page);
     AddRepeats(files, &page);
     if (stream && session.format() == Format::kJson) {

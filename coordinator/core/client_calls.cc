@@ -225,8 +225,8 @@ bool IsListedBeside(const std::string& sweep, const Job& job) {
                      [&](const Membership& place) { return place.sweep != sweep; });
 }
 
-// The jobs that a sweep names and those that came with it, each once.
-absl::StatusOr<std::vector<std::string>> JobsToLeave(store::Snapshot& rows, const std::string& sweep) {
+// The jobs that a sweep names, and those that an earlier version of it has left, each once.
+absl::StatusOr<std::vector<std::string>> JobsOfEveryVersion(store::Snapshot& rows, const std::string& sweep) {
   SINK_ASSIGN_OR_RETURN(std::vector<std::string> ids, rows.SweepJobIds(sweep));
   SINK_ASSIGN_OR_RETURN(const std::vector<std::string> homes, rows.HomeJobIds(sweep));
   absl::flat_hash_set<std::string> seen(ids.begin(), ids.end());
@@ -418,6 +418,8 @@ absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, 
   std::vector<std::string> ids;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
+    if (selection.sweep.empty()) return absl::OkStatus();
+    SINK_ASSIGN_OR_RETURN(ids, JobsOfEveryVersion(rows, selection.sweep));
     return absl::OkStatus();
   }));
   CancelResult result;
@@ -495,7 +497,7 @@ absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep, 
     SINK_ASSIGN_OR_RETURN(const Sweep stored, rows.GetSweep(sweep));
     if (!generation) generation = stored.generation;
     SINK_RETURN_IF_ERROR(CheckGeneration(rows, sweep, *generation));
-    SINK_ASSIGN_OR_RETURN(ids, JobsToLeave(rows, sweep));
+    SINK_ASSIGN_OR_RETURN(ids, JobsOfEveryVersion(rows, sweep));
     return CheckEnded(rows, sweep, ids);
   }));
   DeleteResult result;

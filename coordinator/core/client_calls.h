@@ -24,9 +24,9 @@ class ClientCalls {
   // with it, and `replace` is not set.
   absl::StatusOr<SubmitResult> Submit(const SubmitRequest& request, Now now);
   // The next three change many jobs in several transactions, so that no other caller waits long. A repetition of
-  // `request` changes nothing and gets the answer of the first time (repeated.h). Cancelling a sweep
-  // withdraws its wish for its jobs, ended ones too, and one that another sweep wants goes on; cancelling a job by its
-  // id ends it for all.
+  // `request` changes nothing and gets the answer of the first time (repeated.h). Cancelling a sweep withdraws its wish
+  // for its jobs, ended ones too, and one that another sweep wants goes on; what an earlier version of the sweep has
+  // left to run ends with it. Cancelling a job by its id ends it for all.
   absl::StatusOr<CancelResult> Cancel(const JobSelection& selection, Now now, const RequestName& request = {});
   // Ids of those that run again: now QUEUED, or, without `from_step`, live ones that are cancelled no more. A job that
   // is named by its id is wanted by its home sweep again. `from_step`: of the checkpoint to go on from, later ones

@@ -1,10 +1,14 @@
 #include "coordinator/cli/study/submission.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "coordinator/cli/views/documents.h"
+#include "coordinator/cli/views/views.h"
 #include "proto/base/counted.h"
 #include "proto/files/random_id.h"
 
@@ -22,6 +26,23 @@ std::string Missing(const std::string& thing, const google::protobuf::RepeatedPt
 
 Json NamesJson(const google::protobuf::RepeatedPtrField<std::string>& names) {
   return std::vector<std::string>(names.begin(), names.end());
+}
+
+// The copies that connected workers have of a missing data set, none of which is whole.
+void AddIncompleteSets(const v1::SubmitSweepResponse& response, const v1::ListWorkersResponse& workers, Page* page) {
+  const auto& missing = response.missing_sets();
+  Json incomplete = Json::array();
+  for (const v1::Worker& worker : workers.workers()) {
+    if (!IsConnected(ToJson(worker))) continue;
+    for (const auto& set : worker.incomplete_sets()) {
+      if (std::find(missing.begin(), missing.end(), set.name()) == missing.end()) continue;
+      incomplete.push_back({{"name", set.name()}, {"worker", worker.name()}, {"gap", set.gap()}});
+      page->blocks.push_back(TextBlock{
+          {{absl::StrCat("data set ", set.name(), " of ", worker.name(), " is not whole: ", set.gap()), Style::kYellow},
+           {"copy the set anew, or re-run sink-data pack there"}}});
+    }
+  }
+  page->document["incomplete_sets"] = std::move(incomplete);
 }
 
 TextBlock DifferingBlock(const v1::DifferingSet& set) {
@@ -83,7 +104,7 @@ void AddRepeats(const SweepFiles& files, Page* page) {
   }
 }
 
-void AddAvailability(const v1::SubmitSweepResponse& response, Page* page) {
+void AddAvailability(const v1::SubmitSweepResponse& response, const v1::ListWorkersResponse& workers, Page* page) {
   Json differing = Json::array(), changed = Json::array();
   if (response.missing_models_size() > 0) {
     page->blocks.push_back(
@@ -95,6 +116,7 @@ void AddAvailability(const v1::SubmitSweepResponse& response, Page* page) {
                                       {"their jobs will wait until one has them: put them into a worker's --data-root "
                                        "(sink-data pack makes a set)"}}});
   }
+  AddIncompleteSets(response, workers, page);
   for (const v1::DifferingSet& set : response.differing_sets()) {
     Json copies = Json::array();
     for (const v1::SetCopy& copy : set.copies())
@@ -116,7 +138,7 @@ void AddAvailability(const v1::SubmitSweepResponse& response, Page* page) {
 }
 
 void AddNotChecked(const std::string& why, Page* page) {
-  for (const char* field : {"missing_models", "missing_sets", "differing_sets", "changed_sets"})
+  for (const char* field : {"missing_models", "missing_sets", "incomplete_sets", "differing_sets", "changed_sets"})
     page->document[field] = nullptr;
   page->blocks.push_back(
       TextBlock{{{"whether workers have the models and data sets was not checked: " + why, Style::kDim}}});

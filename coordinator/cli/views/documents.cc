@@ -14,8 +14,6 @@ namespace {
 Json OrNull(const std::optional<double>& value) { return value ? Number(*value) : Json(nullptr); }
 Json TimeOrNull(int64_t unix_ms) { return unix_ms == 0 ? Json(nullptr) : Json(unix_ms); }
 
-Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
-
 std::string InCapitals(std::string text) {
   for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return text;
@@ -38,6 +36,8 @@ std::string_view ClassName(v1::FailureClass failure) {
 }
 
 }  // namespace
+
+Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 bool IsFinal(v1::JobState state) { return state == v1::SUCCEEDED || state == v1::FAILED || state == v1::CANCELLED; }
 
@@ -215,7 +215,7 @@ Json ToJson(const google::protobuf::RepeatedPtrField<v1::Checkpoint>& checkpoint
   for (const v1::Checkpoint& checkpoint : checkpoints) {
     list.push_back(ToJson(checkpoint));
     list.back()["best"] = checkpoint.best();
-    list.back()["damage"] = checkpoint.damage().empty() ? Json(nullptr) : Json(checkpoint.damage());
+    list.back()["damage"] = TextOrNull(checkpoint.damage());
   }
   return list;
 }

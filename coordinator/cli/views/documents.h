@@ -16,7 +16,8 @@
 // checkpoint   job_id step attempt manifest_hash committed_ms validation_loss (the last by then) pinned bytes
 //              files [{name size xxh3}]
 //              In a list of all that a job has also: best (has the lowest validation loss), damage (what was found
-//              wrong with it when it was last read, or null).
+//              wrong with it when it was last read, or null). What `checkpoint list` prints also: validation_step (at
+//              which that loss was measured, null where it is not known).
 // log line     cursor time_ms attempt level text
 // metric point name step value attempt
 #pragma once
@@ -43,6 +44,8 @@ Json ToJson(const v1::Job& job, const v1::Membership& place);
 
 // Of a job's document whose coordinator has a full disk: how fast it is, and when it ends, is not known any more.
 void ForgetPace(Json* job);
+
+Json TextOrNull(const std::string& text);  // null for an empty one
 
 bool IsFinal(v1::JobState state);
 std::string StateName(v1::JobState state);  // "RUNNING"

@@ -1,3 +1,4 @@
+// See job_page.h.
 #include "coordinator/cli/views/job_page.h"
 
 #include <optional>
@@ -7,6 +8,7 @@
 
 #include "absl/strings/str_join.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/views/documents.h"
 #include "coordinator/cli/views/received_json.h"
 #include "coordinator/cli/views/views.h"
 
@@ -81,9 +83,8 @@ Page JobPage(const v1::GetJobResponse& details, bool with_config) {
                    {"config", config},
                    {"warnings", std::vector<std::string>(details.warnings().begin(), details.warnings().end())}};
   if (details.disk_full()) ForgetPace(&page.document["job"]);
-  const auto text_or_null = [](const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); };
-  page.document["job"]["data_set"] = text_or_null(details.job().data_set());
-  page.document["job"]["data_content"] = text_or_null(details.job().data_content());
+  page.document["job"]["data_set"] = TextOrNull(details.job().data_set());
+  page.document["job"]["data_content"] = TextOrNull(details.job().data_content());
 
   page.blocks.push_back(FieldsBlock{JobFields(details.job(), details.disk_full())});
   for (const std::string& warning : details.warnings()) page.blocks.push_back(TextBlock{{{warning, Style::kRed}}});

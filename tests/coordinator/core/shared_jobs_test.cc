@@ -55,6 +55,26 @@ TEST_F(SharedJobsTest, ARunningOneGoesOnForTheOther) {
   EXPECT_EQ(Heartbeat({lease})->cancel.size(), 1u);
 }
 
+TEST_F(SharedJobsTest, CancellingASweepEndsWhatAnEarlierVersionOfItLeftToRun) {
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1, 2, 4}, "ours"), now).ok());
+  ASSERT_TRUE(manager->clients().Submit(Sweep({2}, "theirs"), now).ok());
+  Register();
+  const Lease lease = Start(1);
+  ASSERT_EQ(lease.job_id, Id(1));
+  ASSERT_TRUE(manager->clients().Submit(Sweep({3}, "ours"), now).ok());
+  EXPECT_THAT(Heartbeat({lease})->cancel, IsEmpty()) << "editing a sweep throws no training away";
+  const CancelResult result = Cancel("ours");
+  EXPECT_EQ(result.cancelled, 2) << "jobs 3 and 4";
+  EXPECT_EQ(result.requested, 1);
+  EXPECT_EQ(result.kept, 0) << "job 2 is the other sweep's alone";
+  EXPECT_EQ(State(2), JobState::kQueued);
+  EXPECT_EQ(Heartbeat({lease})->cancel.size(), 1u);
+  ASSERT_EQ(*Finish(lease, JobState::kCancelled), JobState::kCancelled);
+  const auto deleted = manager->clients().DeleteSweep("ours");
+  ASSERT_TRUE(deleted.ok()) << deleted.status();
+  EXPECT_EQ(deleted->deleted, 3);
+}
+
 TEST_F(SharedJobsTest, AJobThatIsWantedAgainBeforeItsWorkerHeardOfTheCancellationGoesOn) {
   Submit({1});
   Register();
