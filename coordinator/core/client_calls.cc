@@ -225,14 +225,19 @@ bool IsListedBeside(const std::string& sweep, const Job& job) {
                      [&](const Membership& place) { return place.sweep != sweep; });
 }
 
+// Puts those behind the ids that are not among them.
+void AddNew(const std::vector<std::string>& more, std::vector<std::string>* ids) {
+  absl::flat_hash_set<std::string> seen(ids->begin(), ids->end());
+  for (const std::string& id : more) {
+    if (seen.insert(id).second) ids->push_back(id);
+  }
+}
+
 // The jobs that a sweep names, and those that an earlier version of it has left, each once.
 absl::StatusOr<std::vector<std::string>> JobsOfEveryVersion(store::Snapshot& rows, const std::string& sweep) {
   SINK_ASSIGN_OR_RETURN(std::vector<std::string> ids, rows.SweepJobIds(sweep));
   SINK_ASSIGN_OR_RETURN(const std::vector<std::string> homes, rows.HomeJobIds(sweep));
-  absl::flat_hash_set<std::string> seen(ids.begin(), ids.end());
-  for (const std::string& id : homes) {
-    if (seen.insert(id).second) ids.push_back(id);
-  }
+  AddNew(homes, &ids);
   return ids;
 }
 
@@ -419,7 +424,8 @@ absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, 
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
     if (selection.sweep.empty()) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(ids, JobsOfEveryVersion(rows, selection.sweep));
+    SINK_ASSIGN_OR_RETURN(const std::vector<std::string> left, rows.LiveHomeJobIds(selection.sweep));
+    AddNew(left, &ids);
     return absl::OkStatus();
   }));
   CancelResult result;

@@ -61,6 +61,8 @@ class Snapshot {
   virtual absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) = 0;
   // Of the jobs that were first submitted with it, whether it still names them or not. Cost: all jobs.
   virtual absl::StatusOr<std::vector<std::string>> HomeJobIds(const std::string& sweep) = 0;
+  // Those of them that have not ended, in any order. Cost: their number, and the delayed jobs of all sweeps.
+  virtual absl::StatusOr<std::vector<std::string>> LiveHomeJobIds(const std::string& sweep) = 0;
   virtual absl::StatusOr<std::vector<RungResult>> ListRung(const std::string& sweep, int64_t step) = 0;  // by job
   virtual absl::StatusOr<std::vector<RungResult>> ListRungsOf(const std::string& job_id) = 0;  // by sweep, step
 

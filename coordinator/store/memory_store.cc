@@ -229,6 +229,12 @@ class MemoryTransaction final : public Transaction, private UndoLog {
     return ids;
   }
 
+  absl::StatusOr<std::vector<std::string>> LiveHomeJobIds(const std::string& sweep) override {
+    std::vector<std::string> ids = *HomeJobIds(sweep);
+    std::erase_if(ids, [this](const std::string& id) { return IsFinal(t_.jobs.at(id).job.state); });
+    return ids;
+  }
+
   absl::StatusOr<std::vector<RungResult>> ListRung(const std::string& sweep, int64_t step) override {
     return Rungs([&](const RungResult& result) { return result.sweep == sweep && result.step == step; });
   }

@@ -39,6 +39,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::string> GetStudy(const std::string& sweep) override;
   absl::StatusOr<std::vector<std::string>> SweepJobIds(const std::string& name) override;
   absl::StatusOr<std::vector<std::string>> HomeJobIds(const std::string& sweep) override;
+  absl::StatusOr<std::vector<std::string>> LiveHomeJobIds(const std::string& sweep) override;
   absl::StatusOr<std::vector<RungResult>> ListRung(const std::string& sweep, int64_t step) override;
   absl::StatusOr<std::vector<RungResult>> ListRungsOf(const std::string& job_id) override;
   absl::StatusOr<std::vector<Attempt>> ListAttempts(const std::string& job_id) override;

@@ -20,6 +20,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 std::string Id(int n) {
   std::string digits = std::to_string(n);
@@ -938,6 +939,25 @@ TEST_P(JobStoreContract, ADeletedJobLeavesNothingAndItsIdIsFree) {
   EXPECT_THAT(Get<std::vector<MetricPoint>>([](Snapshot& rows) { return rows.ListMetrics(Id(1), {}); }), IsEmpty());
   EXPECT_THAT(Get<std::vector<Heatmap>>([](Snapshot& rows) { return rows.ListHeatmaps(Id(1)); }), IsEmpty());
   EXPECT_THAT(Get<std::vector<LogLine>>([](Snapshot& rows) { return rows.ListLogs(Id(1), 0, 9); }), IsEmpty());
+}
+
+TEST_P(JobStoreContract, TellsWhichJobsOfAHomeHaveNotEnded) {
+  for (const int n : {1, 2, 3, 4, 5}) Insert(QueuedJob(n));
+  const auto set = [this](int n, JobState state, bool delayed) {
+    Job job = GetJob(n);
+    job.state = state;
+    job.delayed = delayed;
+    Update(job);
+  };
+  set(2, JobState::kQueued, true);
+  set(3, JobState::kFailed, false);
+  set(4, JobState::kRunning, false);
+  set(5, JobState::kCancelled, false);
+  const auto live = [this](const std::string& sweep) {
+    return Get<std::vector<std::string>>([&](Snapshot& rows) { return rows.LiveHomeJobIds(sweep); });
+  };
+  EXPECT_THAT(live("s"), UnorderedElementsAre(Id(1), Id(2), Id(4)));
+  EXPECT_THAT(live("t"), IsEmpty());
 }
 
 TEST_P(JobStoreContract, ASweepIsDeletedWhenNoJobIsLeftInIt) {
