@@ -29,6 +29,8 @@ namespace {
 
 // For the coordinator to hear of a device that came free before it is asked for work.
 constexpr absl::Duration kTellPatience = absl::Milliseconds(200);
+// For it to hear that the daemon ends: without that it counts the worker as connected for a while longer.
+constexpr absl::Duration kGoodbyePatience = absl::Seconds(1);
 
 }  // namespace
 
@@ -268,9 +270,11 @@ void Daemon::FinishDrain() {
   {
     absl::MutexLock lock(&mutex_);
     for (auto& [id, runner] : runners_) runner->AbandonDelivery();
+    leaving_ = !killed_.HasBeenNotified();
   }
+  if (heartbeat_ != nullptr && !killed_.HasBeenNotified()) heartbeat_->Tell(kGoodbyePatience);
   // No call may keep the process from its end.
-  if (!AllRunners(&JobRunner::done)) link_->CancelCalls();
+  link_->CancelCalls();
   link_->OnConnect(nullptr);
   heartbeat_.reset();
   while (!AllRunners(&JobRunner::done)) absl::SleepFor(kTick);
@@ -305,6 +309,7 @@ v1::HeartbeatRequest Daemon::MakeHeartbeat() {
   absl::MutexLock lock(&mutex_);
   // A daemon that is about to end takes nothing more, not even what waits for other workers' devices too.
   request.set_devices_free(stop_requested_ ? 0 : devices_.free());
+  request.set_leaving(leaving_);
   for (const auto& [id, runner] : runners_) {
     if (!runner->done()) *request.add_held() = runner->held();
   }

@@ -101,6 +101,7 @@ class Daemon {
   absl::Notification stopping_, killed_, finished_;
   absl::Mutex mutex_;
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
+  bool leaving_ ABSL_GUARDED_BY(mutex_) = false;                                       // heartbeats say so
   std::map<std::string, std::unique_ptr<JobRunner>> runners_ ABSL_GUARDED_BY(mutex_);  // by lease id
 };
 

@@ -14,7 +14,8 @@ namespace {
 void AddDifferingSets(const v1::ListWorkersResponse& response, Page* page) {
   std::map<std::string, std::map<std::string, std::string>> copies;  // name -> content -> workers
   for (const v1::Worker& worker : response.workers()) {
-    if (ParseName<WorkerState>(worker.state()) == WorkerState::kGone) continue;
+    const auto state = ParseName<WorkerState>(worker.state());
+    if (state == WorkerState::kGone || state == WorkerState::kStopped) continue;
     for (const v1::DataSet& set : worker.sets()) {
       std::string& workers = copies[set.name()][set.content().substr(0, kShortId)];
       workers += (workers.empty() ? "" : ", ") + worker.name();

@@ -2,6 +2,7 @@
 #include "coordinator/core/core_context.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace sink {
@@ -32,10 +33,16 @@ void CoreContext::HearWorker(const std::string& id, int devices_free, Now now) {
   if (!IsConnected(before, now) || before.devices_free != devices_free) placement_.Bump();
 }
 
+void CoreContext::WorkerLeaves(const std::string& id, const std::string& session, Now now) {
+  const std::optional<LeaseClock::WorkerTimes> before = clock_.Leave(id, session, now.steady_ms, now.unix_ms);
+  // Jobs and reserved devices may have waited for it that now go to others.
+  if (before && IsConnected(*before, now)) placement_.Bump();
+}
+
 bool CoreContext::IsConnected(const LeaseClock::WorkerTimes& times, Now now) const {
   const int64_t silent = now.steady_ms - times.heard;
   const int64_t allowed = std::min(options_.lease_duration_ms, times.rest_ms + 2 * options_.heartbeat_interval_ms);
-  return times.heard_unix_ms != 0 && silent <= allowed;
+  return times.heard_unix_ms != 0 && !times.left && silent <= allowed;
 }
 
 Holder CoreContext::NewHolder(const std::string& worker_id, const std::string& session, uint64_t poll) {
@@ -44,6 +51,7 @@ Holder CoreContext::NewHolder(const std::string& worker_id, const std::string& s
 
 WorkerState CoreContext::StateOf(const Worker& worker, Now now) {
   const LeaseClock::WorkerTimes times = clock_.WorkerSeen(worker.id, now.steady_ms);
+  if (times.left) return WorkerState::kStopped;
   if (now.steady_ms - times.heard > options_.lease_duration_ms) return WorkerState::kGone;
   return IsConnected(times, now) ? WorkerState::kConnected : WorkerState::kDisconnected;
 }

@@ -65,7 +65,7 @@ class CoreContext {
   // counts fences.
   Holder NewHolder(const std::string& worker_id, const std::string& session, uint64_t poll);
 
-  // How long the worker has been silent, as a state.
+  // How long the worker has been silent, and whether it said that it would be, as a state.
   WorkerState StateOf(const Worker& worker, Now now);
 
   const CoreOptions& options() const { return options_; }
@@ -75,6 +75,9 @@ class CoreContext {
   ChangeFeed& feed() { return feed_; }
   // The worker is alive, with so many devices free.
   void HearWorker(const std::string& id, int devices_free, Now now);
+  // Its daemon of that session ends: it counts no more until it is heard again. Nothing of the worker changes where
+  // another daemon has registered as it since.
+  void WorkerLeaves(const std::string& id, const std::string& session, Now now);
   LeaseClock& clock() { return clock_; }
   Inventory& inventory() { return inventory_; }
   WorkerHealth& health() { return health_; }

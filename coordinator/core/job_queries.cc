@@ -283,6 +283,9 @@ absl::StatusOr<Stats> JobQueries::GetStats(Now now) {
       case WorkerState::kGone:
         ++stats.workers_gone;
         break;
+      case WorkerState::kStopped:
+        ++stats.workers_stopped;
+        break;
     }
   }
   return stats;

@@ -2,6 +2,7 @@
 #include "coordinator/core/lease_clock.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sink {
 
@@ -30,7 +31,17 @@ LeaseClock::WorkerTimes LeaseClock::HearWorker(const std::string& id, int device
   times.heard = steady_ms;
   times.heard_unix_ms = unix_ms;
   times.devices_free = devices_free;
+  times.left = false;
   return before;
+}
+
+std::optional<LeaseClock::WorkerTimes> LeaseClock::Leave(const std::string& id, const std::string& session,
+                                                         int64_t steady_ms, int64_t unix_ms) {
+  MutexLock lock(&mutex_);
+  const auto known = sessions_.find(id);
+  if (known == sessions_.end() || known->second != session) return std::nullopt;
+  WorkerTimes& times = workers_[id];
+  return std::exchange(times, {.heard = steady_ms, .heard_unix_ms = unix_ms, .left = true});
 }
 
 void LeaseClock::LetRest(const std::string& id, int64_t rest_ms) {

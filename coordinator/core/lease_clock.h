@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ class LeaseClock {
     int devices_free = 0;
     int64_t rest_ms = 0;  // that its silence may last beyond what others' may
     std::vector<GpuUse> gpus = {};
+    bool left = false;  // the last that it said was that it ends
   };
 
   // Leases, by fence.
@@ -38,6 +40,10 @@ class LeaseClock {
   // Workers, by id.
   // Returns what was known of it before.
   WorkerTimes HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms);
+  // The same of its last word, by which it has nothing to give from now on. None, and nothing changes, unless it comes
+  // from the session that is the worker now.
+  std::optional<WorkerTimes> Leave(const std::string& id, const std::string& session, int64_t steady_ms,
+                                   int64_t unix_ms);
   void LetRest(const std::string& id, int64_t rest_ms);                   // one that was heard; 0: no more
   void HearGpus(const std::string& id, const std::vector<GpuUse>& gpus);  // of a worker that was heard
   WorkerTimes WorkerSeen(const std::string& id, int64_t steady_ms);       // starts the count when the worker is new

@@ -172,6 +172,7 @@ struct HeartbeatRequest {
   std::vector<HeldJob> held;
   int devices_free = 0;
   std::vector<GpuUse> gpus = {};
+  bool leaving = false;  // the last of this daemon
 };
 struct HeartbeatResult {
   std::vector<Lease> stale;
@@ -214,6 +215,7 @@ struct Stats {
   int workers_connected = 0;
   int workers_disconnected = 0;
   int workers_gone = 0;
+  int workers_stopped = 0;
   std::vector<Job> live;  // with progress: the jobs whose series are exported
 };
 

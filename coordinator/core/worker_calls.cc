@@ -143,8 +143,7 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
   HeartbeatResult result;
   // Most workers of a large fleet may be idle, and the store has nothing to tell them.
   if (request.held.empty() && context_->clock().KnowsSession(request.worker_id, request.session)) {
-    context_->HearWorker(request.worker_id, request.devices_free, now);
-    context_->clock().HearGpus(request.worker_id, request.gpus);
+    Hear(request, now);
     return result;
   }
   std::vector<Lease> valid;
@@ -175,9 +174,8 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
   }));
   for (const Lease& lease : valid) context_->clock().Hear(lease.fence, now.steady_ms);
   context_->clock().LearnSession(request.worker_id, request.session);
-  context_->HearWorker(request.worker_id, request.devices_free, now);
+  Hear(request, now);
   if (!request.held.empty()) context_->clock().LetRest(request.worker_id, 0);
-  context_->clock().HearGpus(request.worker_id, request.gpus);
   if (draining) result.hand_back = valid;
   if (changed.empty()) return result;
 
@@ -194,6 +192,12 @@ absl::StatusOr<HeartbeatResult> WorkerCalls::Heartbeat(const HeartbeatRequest& r
     return absl::OkStatus();
   }));
   return result;
+}
+
+void WorkerCalls::Hear(const HeartbeatRequest& request, Now now) {
+  if (request.leaving) return context_->WorkerLeaves(request.worker_id, request.session, now);
+  context_->HearWorker(request.worker_id, request.devices_free, now);
+  context_->clock().HearGpus(request.worker_id, request.gpus);
 }
 
 absl::StatusOr<uint64_t> WorkerCalls::Report(const std::string& worker_id, const Lease& lease,

@@ -44,6 +44,8 @@ class WorkerCalls {
   const CoreOptions& options() const { return context_->options(); }
 
  private:
+  // What a heartbeat of the worker's session says of the worker itself.
+  void Hear(const HeartbeatRequest& request, Now now);
   // The job's attempt failed on the worker that says so for reasons of infrastructure; the next one may start after
   // `delay_ms`.
   absl::Status BlameWorker(store::Transaction& rows, const FinishRequest& request, const Job& job,

@@ -75,10 +75,12 @@ class FleetDoctor {
     const size_t before = findings_.size();
     if (!IsConnected(worker)) {
       const int64_t silent = std::max<int64_t>(0, fleet_.now_ms - worker.last_seen_ms()) / 1000;
-      Say(Level::kFault, subject,
-          absl::StrCat("is ", worker.state(), ", last heard from ", absl::FormatDuration(absl::Seconds(silent)),
-                       " ago"),
-          "look at its log on its machine; start it again, or leave it out for good");
+      const std::string ago = absl::StrCat(absl::FormatDuration(absl::Seconds(silent)), " ago");
+      if (ParseName<WorkerState>(worker.state()) == WorkerState::kStopped)
+        Say(Level::kHint, subject, absl::StrCat("was stopped ", ago), "start it again when it may work");
+      else
+        Say(Level::kFault, subject, absl::StrCat("is ", worker.state(), ", last heard from ", ago),
+            "look at its log on its machine; start it again, or leave it out for good");
     }
     if (worker.version() != fleet_.version)
       Say(Level::kHint, subject, absl::StrCat("is of version ", worker.version(), ", this sinkctl of ", fleet_.version),

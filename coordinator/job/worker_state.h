@@ -5,12 +5,17 @@
 
 namespace sink {
 
-enum class WorkerState { kConnected, kDisconnected, kGone };
+enum class WorkerState {
+  kConnected,
+  kDisconnected,  // silent for longer than it may be
+  kGone,          // silent for longer than a lease lasts
+  kStopped,       // its daemon has ended, and said so
+};
 template <>
 struct EnumNames<WorkerState> {
   using enum WorkerState;
   static constexpr EnumName<WorkerState> kTable[] = {
-      {kConnected, "connected"}, {kDisconnected, "disconnected"}, {kGone, "gone"}};
+      {kConnected, "connected"}, {kDisconnected, "disconnected"}, {kGone, "gone"}, {kStopped, "stopped"}};
 };
 
 // Why a worker that is there is given no new jobs.

@@ -248,6 +248,7 @@ HeartbeatRequest FromProto(const v1::HeartbeatRequest& message) {
   request.worker_id = message.worker_id();
   request.session = message.session();
   request.devices_free = message.devices_free();
+  request.leaving = message.leaving();
   for (const v1::HeldJob& held : message.held()) {
     request.held.push_back({.lease = FromProto(held.lease()), .phase = static_cast<JobState>(held.phase())});
   }

@@ -29,6 +29,7 @@ void AddFleet(const Stats& stats, Families* families) {
   workers(WorkerState::kConnected, stats.workers_connected);
   workers(WorkerState::kDisconnected, stats.workers_disconnected);
   workers(WorkerState::kGone, stats.workers_gone);
+  workers(WorkerState::kStopped, stats.workers_stopped);
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ grpc::Status WorkerServiceImpl::Heartbeat(grpc::ServerContext* context, const v1
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
   const auto result = workers_->Heartbeat(FromProto(*request), now_());
   if (!result.ok()) return fail_stop_->Answer(result.status());
-  desk_->Hear(request->worker_id(), request->devices_free());
+  desk_->Hear(request->worker_id(), request->leaving() ? 0 : request->devices_free());
   for (const LeaseToken& lease : result->stale) ToProto(lease, response->add_stale());
   for (const LeaseToken& lease : result->cancel) ToProto(lease, response->add_cancel());
   for (const LeaseToken& lease : result->hand_back) ToProto(lease, response->add_hand_back());

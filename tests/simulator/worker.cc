@@ -67,6 +67,7 @@ void Worker::Crash(bool machine) {
     if (runner.ranks > 1) world_->GangOf(runner.token, runner.ranks).broken = true;
     if (runner.leads) world_->oracle().TrainerEnded(runner.lease);
   }
+  if (!machine && world_->random().Chance(0.5)) SayGoodbye();
   if (machine) {
     runners_.clear();
     saved_.clear();
@@ -133,9 +134,27 @@ void Worker::Register() {
                });
 }
 
-void Worker::Beat() {
+HeartbeatRequest Worker::MakeHeartbeat() const {
   HeartbeatRequest request{id_, session_, {}, Free()};
   for (const auto& [id, runner] : runners_) request.held.push_back({runner.lease, runner.phase});
+  return request;
+}
+
+void Worker::SayGoodbye() {
+  HeartbeatRequest request = MakeHeartbeat();
+  request.leaving = true;
+  world_->Call<HeartbeatResult>(
+      number_,
+      [this, request](JobManager& manager, Now now) {
+        auto result = manager.workers().Heartbeat(request, now);
+        if (result.ok()) world_->desk().Hear(request.worker_id, /*devices_free=*/0);
+        return result;
+      },
+      [](const absl::StatusOr<HeartbeatResult>&) {});
+}
+
+void Worker::Beat() {
+  const HeartbeatRequest request = MakeHeartbeat();
   const int64_t sent_at = world_->timeline().now();
   Call<HeartbeatResult>(
       [this, request](JobManager& manager, Now now) {

@@ -25,7 +25,8 @@ class Worker {
   ~Worker();
 
   void Boot();
-  // The daemon dies, its trainers with it, and starts again; a machine that is lost starts with an empty disk.
+  // The daemon dies, its trainers with it, and starts again; a machine that is lost starts with an empty disk. Half of
+  // the daemons say that they leave.
   void Crash(bool machine);
   // SIGSTOP, and SIGCONT after a while.
   void Freeze(int64_t duration);
@@ -99,6 +100,9 @@ class Worker {
   void Poll();
   void Answered(const Desk::Grants& grants, int64_t leased_at);
   void Beat();
+  HeartbeatRequest MakeHeartbeat() const;
+  // Said as a daemon ends; nobody awaits an answer, and it may come when the next one has long registered.
+  void SayGoodbye();
   void Begin(const Grant& grant, int64_t renewed_at);
   void Renew(Runner& runner, int64_t sent_at);
   void Drop(const std::string& id);  // stale

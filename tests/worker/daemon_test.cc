@@ -442,6 +442,57 @@ TEST_F(DaemonTest, DrainSavesDeliversAndHandsTheJobBack) {
   EXPECT_EQ(attempt.committed.rbegin()->first, Steps(attempt).back());  // what it saved when told to stop
 }
 
+TEST_F(DaemonTest, SaysThatItLeavesOnceEverythingIsDelivered) {
+  coordinator_.set_heartbeat_interval(absl::Minutes(1));  // nothing but the end makes it speak
+  const std::string lease = coordinator_.AddJob("job1", kLongTraining);
+  Start();
+  ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(30)));
+  EXPECT_FALSE(coordinator_.last_heartbeat().leaving());
+  EXPECT_TRUE(Drain());
+  EXPECT_EQ(coordinator_.attempt(lease).finishes.size(), 1u);
+  const v1::HeartbeatRequest last = coordinator_.last_heartbeat();
+  EXPECT_TRUE(last.leaving());
+  EXPECT_EQ(last.session(), coordinator_.last_registration().session());
+  EXPECT_EQ(last.held_size(), 0);
+  EXPECT_EQ(last.devices_free(), 0);
+}
+
+TEST_F(DaemonTest, OneThatIsKilledDoesNotSayThatItLeaves) {
+  Start();
+  while (coordinator_.heartbeats() == 0) absl::SleepFor(absl::Milliseconds(5));
+  daemon_->Kill();
+  EXPECT_TRUE(daemon_->WaitUntilFinished(absl::Seconds(20)));
+  EXPECT_FALSE(coordinator_.last_heartbeat().leaving());
+}
+
+// Takes heartbeats and never answers them.
+class LeavesHeartbeatsOpen : public FakeCoordinator {
+ public:
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest&) override {
+    cancelled_.WaitForNotification();
+    return absl::CancelledError("this daemon ends");
+  }
+  void CancelCalls() override {
+    if (!asked_to_cancel_.exchange(true)) cancelled_.Notify();
+  }
+
+ private:
+  std::atomic<bool> asked_to_cancel_ = false;
+  absl::Notification cancelled_;
+};
+
+TEST(Daemon, EndsInTimeThoughNobodyAnswersItsLastWord) {
+  testing::TempDir dir;
+  LeavesHeartbeatsOpen coordinator;
+  Daemon daemon(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
+  daemon.Start();
+  while (coordinator.questions() == 0) absl::SleepFor(absl::Milliseconds(5));
+  const absl::Time begin = absl::Now();
+  daemon.BeginDrain();
+  EXPECT_TRUE(daemon.WaitUntilFinished(absl::Seconds(10)));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(4));
+}
+
 TEST_F(DaemonTest, ResumesFromALocalCopyOrAFetchedOne) {
   const std::string first = coordinator_.AddJob("job1", R"({"steps": 5, "checkpoint_every": 5})");
   Start();

@@ -41,6 +41,7 @@ WorkerCounts CountWorkers(const Overview& overview) {
         ++out.missing;
         break;
       case WorkerState::kGone:
+      case WorkerState::kStopped:
         break;
     }
   }

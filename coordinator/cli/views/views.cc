@@ -163,8 +163,8 @@ Column WorkerStateColumn() {
             const std::string state = Lower(row["state"].get<std::string>());
             if (const std::string hold = row["hold"].get<std::string>(); !hold.empty())
               return {IsConnected(row) ? hold : state + ", " + hold, Style::kRed};
-            const bool gone = ParseName<WorkerState>(state) == WorkerState::kGone;
-            return {state, IsConnected(row) ? Style::kGreen : gone ? Style::kDim : Style::kYellow};
+            const bool missed = ParseName<WorkerState>(state) == WorkerState::kDisconnected;
+            return {state, IsConnected(row) ? Style::kGreen : missed ? Style::kYellow : Style::kDim};
           }};
 }
 

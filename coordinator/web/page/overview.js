@@ -80,6 +80,9 @@ function hold(view, worker) {
   ];
 }
 
+// Worker states look like those of jobs.
+const WORKER_LOOKS = {CONNECTED: "SUCCEEDED", STOPPED: "CANCELLED"};
+
 function workerRow(view, worker) {
   const here = worker.state === "CONNECTED";
   const busy = worker.devices ? 1 - (worker.devices_free || 0) / worker.devices : 0;
@@ -87,7 +90,7 @@ function workerRow(view, worker) {
   const cells = [
     h("strong", {}, worker.name),
     [
-      h("span", {class: here ? "state SUCCEEDED" : "state FAILED"}, worker.state.toLowerCase()),
+      h("span", {class: `state ${WORKER_LOOKS[worker.state] || "FAILED"}`}, worker.state.toLowerCase()),
       h("div", {class: "small"}, why)
     ],
     `${worker.devices || 0} × ${worker.device_kind || "?"}`,

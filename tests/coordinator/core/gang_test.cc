@@ -45,6 +45,17 @@ TEST_F(GangTest, NothingStartsUntilAllDevicesAreFree) {
   EXPECT_EQ(Ask("v", 2, 4).size(), 1u);
 }
 
+TEST_F(GangTest, NoRanksGoToAWorkerThatHasLeft) {
+  Join("u", 4);
+  Join("v", 4);
+  SubmitGang(1, 8, 4);
+  ASSERT_TRUE(manager->workers().Heartbeat({.worker_id = "v", .session = "a", .leaving = true}, now).ok());
+  EXPECT_THAT(Ask("u", 1, 4), IsEmpty());
+  EXPECT_THAT(manager->queries().Explain(Id(1), now)->reasons[0], HasSubstr("have room for 1"));
+  Join("v", 4, "b");
+  EXPECT_EQ(Ask("u", 2, 4).size(), 1u);
+}
+
 TEST_F(GangTest, LeaderEndsItForAll) {
   StartGang();
   EXPECT_EQ(*Finish(leader.lease, JobState::kSucceeded, FailureClass::kNone, 1, "u"), JobState::kSucceeded);

@@ -344,6 +344,16 @@ TEST_F(HealthTest, AQuarantineOutlivesTheCoordinatorAndEndsWithTheDaemon) {
   EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
 }
 
+TEST_F(HealthTest, AHoldOutlivesThatItsWorkerLeaves) {
+  Register("w");
+  ASSERT_TRUE(manager->clients().HoldWorkers({"w"}, WorkerHold::kCordoned, "new disk").ok());
+  ASSERT_TRUE(manager->workers().Heartbeat({.worker_id = "w", .session = "a", .leaving = true}, now).ok());
+  EXPECT_EQ(Seen("w").state, WorkerState::kStopped);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kCordoned);
+  Register("w", {}, "b");
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kCordoned) << "until a person says otherwise";
+}
+
 TEST_F(HealthTest, CordonDrainAndUncordonByHand) {
   Submit({1, 2, 3});
   Register("w");

@@ -49,6 +49,10 @@ class IdleTest : public ::testing::Test {
     return manager_->workers().Heartbeat({"w", session, {}, 1}, now_).status();
   }
 
+  absl::Status Leave(const std::string& session) {
+    return manager_->workers().Heartbeat({.worker_id = "w", .session = session, .leaving = true}, now_).status();
+  }
+
   size_t Ask(int64_t wait_ms) {
     const LeaseRequest request{
         .worker_id = "w", .session = "a", .poll = ++poll_, .devices_free = 1, .wait_ms = wait_ms};
@@ -137,6 +141,65 @@ TEST_F(IdleTest, OnlyAWorkerThatWasMissedLetsAGangLookAgainWithTheSameDevices) {
   now_.steady_ms += 10'001;
   ASSERT_TRUE(Beat("a").ok());
   EXPECT_GT(version(), before);
+}
+
+TEST_F(IdleTest, AWorkerThatLeavesCountsNoMoreAtOnceThoughItsQuestionMayWaitLong) {
+  Register("a", /*devices=*/4);
+  Ask(/*wait_ms=*/30'000);
+  ASSERT_EQ(manager_->queries().CountFleet(now_)->devices, 4);
+  store_.used = 0;
+  now_.unix_ms += 2'000;
+  now_.steady_ms += 2'000;
+  ASSERT_TRUE(Leave("a").ok());
+  EXPECT_EQ(store_.used, 0);
+  EXPECT_EQ(StateAfter(0), WorkerState::kStopped);
+  const FleetSize fleet = *manager_->queries().CountFleet(now_);
+  EXPECT_EQ(fleet.workers + fleet.devices + fleet.devices_free, 0);
+  const Stats stats = *manager_->queries().GetStats(now_);
+  EXPECT_EQ(stats.workers_connected, 0);
+  EXPECT_EQ(stats.workers_stopped, 1);
+  EXPECT_EQ(manager_->queries().ListWorkers(now_)->front().last_seen_ms, now_.unix_ms) << "since when";
+  EXPECT_EQ(StateAfter(600'000), WorkerState::kStopped) << "it is not missed, however long it stays away";
+}
+
+TEST_F(IdleTest, AWorkerThatIsHeardAfterItsGoodbyeIsConnectedAgain) {
+  Register("a");
+  ASSERT_TRUE(Leave("a").ok());
+  ASSERT_TRUE(Beat("a").ok());  // it came late
+  EXPECT_EQ(StateAfter(10'000), WorkerState::kConnected);
+  EXPECT_EQ(StateAfter(10'001), WorkerState::kDisconnected);
+  ASSERT_TRUE(Leave("a").ok());
+  Ask(/*wait_ms=*/0);
+  EXPECT_EQ(StateAfter(0), WorkerState::kConnected);
+  ASSERT_TRUE(Leave("a").ok());
+  Register("a");
+  EXPECT_EQ(StateAfter(0), WorkerState::kConnected);
+}
+
+TEST_F(IdleTest, AGoodbyeOfAnEarlierDaemonLeavesItsSuccessorAlone) {
+  Register("a");
+  ASSERT_TRUE(Leave("a").ok());
+  Register("b");
+  EXPECT_EQ(Leave("a").code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(StateAfter(0), WorkerState::kConnected);
+  Restart();
+  EXPECT_EQ(Leave("a").code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(StateAfter(0), WorkerState::kDisconnected) << "not heard since the restart";
+  ASSERT_TRUE(Leave("b").ok());
+  EXPECT_EQ(StateAfter(0), WorkerState::kStopped) << "though this is the first that the coordinator hears";
+}
+
+TEST_F(IdleTest, OnlyAWorkerThatWasConnectedLetsOthersLookAgainWhenItLeaves) {
+  Register("a");
+  const auto version = [this] { return manager_->dispatcher().placement().version(); };
+  const uint64_t before = version();
+  ASSERT_TRUE(Leave("a").ok());
+  const uint64_t after = version();
+  EXPECT_GT(after, before);
+  ASSERT_TRUE(Leave("a").ok());  // a second copy
+  EXPECT_EQ(version(), after);
+  ASSERT_TRUE(Beat("a").ok());
+  EXPECT_GT(version(), after) << "a gang may have waited for it";
 }
 
 TEST_F(IdleTest, AnOlderDaemonIsStillToldSo) {

@@ -316,6 +316,21 @@ TEST_F(LeaseTest, WorkersShowHowLongTheyWereSilent) {
   EXPECT_EQ(manager->queries().GetStats(now)->workers_gone, 1);
 }
 
+TEST_F(LeaseTest, WhatAWorkerHeldWhenItLeftRunsOutAsAnyLeaseOrIsBroughtHomeByTheNextDaemon) {
+  Submit({1});
+  Register();
+  const Lease lease = Start(1);
+  ASSERT_TRUE(manager->workers().Heartbeat({.worker_id = "w", .session = "a", .leaving = true}, now).ok());
+  Pass(9000);
+  EXPECT_EQ(State(), JobState::kDisconnected);
+  Register("w", {lease}, "b");
+  EXPECT_THAT(keep, ElementsAre(lease));
+  ASSERT_TRUE(manager->workers().Heartbeat({.worker_id = "w", .session = "b", .leaving = true}, now).ok());
+  Pass(11'000);
+  EXPECT_EQ(State(), JobState::kQueued);
+  EXPECT_EQ(expirations, 1);
+}
+
 TEST_F(LeaseTest, AWorkerThatIsLongGoneLeavesTheListsUntilItRegisters) {
   Register("w");
   Register("other");
@@ -331,6 +346,20 @@ TEST_F(LeaseTest, AWorkerThatIsLongGoneLeavesTheListsUntilItRegisters) {
   Register("w");
   EXPECT_TRUE(Heartbeat({}).ok());
   EXPECT_EQ(manager->queries().ListWorkers(now)->size(), 2u);
+}
+
+// A registration may come between a goodbye's look at the session and its effect.
+TEST(LeaseClock, OnlyTheSessionThatIsTheWorkerNowCanLeave) {
+  LeaseClock clock;
+  clock.SetSession("w", "a");
+  clock.HearWorker("w", 2, 100, 1'000);
+  clock.SetSession("w", "b");
+  EXPECT_FALSE(clock.Leave("w", "a", 200, 1'100).has_value());
+  EXPECT_FALSE(clock.WorkerSeen("w", 200).left);
+  EXPECT_EQ(clock.WorkerSeen("w", 200).devices_free, 2);
+  ASSERT_TRUE(clock.Leave("w", "b", 200, 1'100).has_value());
+  EXPECT_TRUE(clock.WorkerSeen("w", 200).left);
+  EXPECT_EQ(clock.WorkerSeen("w", 200).devices_free, 0);
 }
 
 TEST(LeaseClock, DelaysThatNobodyAsksForAreForgottenWhenTheyAreOver) {

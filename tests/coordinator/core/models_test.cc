@@ -96,6 +96,19 @@ TEST_F(ModelsTest, AModelThatNobodyHasIsToldAtOnceAndItsJobWaitsForIt) {
   EXPECT_THAT(Missing({"z/other"}), IsEmpty()) << "no worker is connected any more";
 }
 
+TEST_F(ModelsTest, WhatAWorkerThatLeftHadIsNotThere) {
+  Register("a");
+  Register("b");
+  ASSERT_THAT(Ask("a", {"x/opt"}, 1), IsEmpty());
+  ASSERT_THAT(Ask("b", {"y/llama"}, 1), IsEmpty());
+  ASSERT_THAT(Missing({"y/llama"}), IsEmpty());
+  ASSERT_TRUE(manager->clients().Submit(Measuring({"y/llama"}), now).ok());
+  ASSERT_TRUE(manager->workers().Heartbeat({.worker_id = "b", .session = "a", .leaving = true}, now).ok());
+  EXPECT_THAT(Missing({"y/llama"}), ElementsAre("y/llama"));
+  EXPECT_THAT(Why(1), HasSubstr("no connected worker has its model y/llama"));
+  EXPECT_THAT(Ask("b", {"y/llama"}, 1), ElementsAre(Id(1))) << "it is back";
+}
+
 TEST_F(ModelsTest, AfterARestartAWorkerThatHasNotAskedMayHaveAnything) {
   Register("a");
   Register("b");

@@ -97,6 +97,11 @@ INSTANTIATE_TEST_SUITE_P(
                                 f.workers.mutable_workers(0)->set_state("disconnected");
                                 f.workers.mutable_workers(0)->set_last_seen_ms(kNow - 60'000);
                               }},
+                      Planted{"stopped", Level::kHint, "was stopped 1m ago", "start it again",
+                              [](Fleet& f) {
+                                f.workers.mutable_workers(0)->set_state("stopped");
+                                f.workers.mutable_workers(0)->set_last_seen_ms(kNow - 60'000);
+                              }},
                       Planted{"version", Level::kHint, "is of version 1.2.2, this sinkctl of 1.2.3", "same version",
                               [](Fleet& f) { f.workers.mutable_workers(1)->set_version("1.2.2"); }},
                       Planted{"coordinator_version", Level::kHint, "is of version 1.3.0, this sinkctl of 1.2.3",

@@ -161,6 +161,24 @@ TEST_F(LeaseDeskTest, AHeartbeatWithOtherFreeDevicesEndsTheWait) {
   EXPECT_EQ(answer.get()->grants_size(), 0);
 }
 
+TEST_F(LeaseDeskTest, AWorkerThatLeavesAsksNoMoreAndIsListedAsStopped) {
+  Join(1);
+  auto answer = Ask(1, kLong);
+  EXPECT_FALSE(Within(answer, 200));
+  v1::HeartbeatRequest goodbye;
+  goodbye.set_worker_id(WorkerId(1));
+  goodbye.set_session(kSession);
+  goodbye.set_devices_free(1);  // whatever it says of them
+  goodbye.set_leaving(true);
+  ASSERT_TRUE(Worker(WorkerId(1)).Heartbeat(goodbye).ok());
+  ASSERT_TRUE(Within(answer, 5'000));
+  EXPECT_EQ(answer.get()->grants_size(), 0);
+  const auto workers = client_->ListWorkers({});
+  ASSERT_TRUE(workers.ok() && workers->workers_size() == 1);
+  EXPECT_EQ(workers->workers(0).state(), "stopped");
+  EXPECT_EQ(workers->workers(0).devices_free(), 0);
+}
+
 TEST_F(LeaseDeskTest, AWorkerThatWaitsGetsItsPlaceInAGang) {
   Join(1, 2);
   Join(2, 2);

@@ -75,6 +75,18 @@ TEST(WatchedSweep, KnowsWhetherTheDiskIsFullByTheNewestMessage) {
   }
 }
 
+TEST(OverviewPage, AWorkerThatWasStoppedIsNeitherThereNorMissing) {
+  Overview overview;
+  for (const char* state : {"connected", "disconnected", "stopped", "stopped"}) {
+    v1::Worker* worker = overview.workers.add_workers();
+    worker->set_name(state);
+    worker->set_state(state);
+    worker->set_devices(4);
+  }
+  const std::string text = RenderPage(OverviewPage(overview, "head:7070", 10), 200, false);
+  EXPECT_THAT(text, AllOf(HasSubstr("1 worker"), HasSubstr("4/4 devices in use"), HasSubstr("1 disconnected")));
+}
+
 TEST(OverviewPage, ShowsNoRatesWhileTheDiskIsFull) {
   Overview overview;
   *overview.active.add_jobs() = OneRuns(false).jobs(0);
