@@ -174,7 +174,7 @@ TEST_F(SetsTest, ACopyThatIsNotWholeIsNoneAndIsNamed) {
             "no connected worker has its data set regmix (the copy of a is not whole: cannot find regmix/x.bin): "
             "it waits until one has it under its --data-root");
   const std::vector<Worker> workers = manager->queries().ListWorkers(now).value();
-  EXPECT_THAT(workers[0].incomplete_sets, ElementsAre(IncompleteSet{"regmix", "cannot find regmix/x.bin"}));
+  EXPECT_THAT(workers[0].incomplete_sets, ElementsAre(IncompleteCopy{"regmix", "cannot find regmix/x.bin"}));
   EXPECT_THAT(AskWith("a", Sets({{"regmix", "1"}})), ElementsAre(Id(1)));
   EXPECT_THAT(manager->queries().ListWorkers(now).value()[0].incomplete_sets, IsEmpty());
 }

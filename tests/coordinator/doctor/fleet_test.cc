@@ -122,7 +122,7 @@ INSTANTIATE_TEST_SUITE_P(
                               [](Fleet& f) {
                                 v1::Worker* worker = f.workers.mutable_workers(0);
                                 worker->clear_sets();
-                                v1::IncompleteSet* set = worker->add_incomplete_sets();
+                                v1::IncompleteCopy* set = worker->add_incomplete_sets();
                                 set->set_name("text");
                                 set->set_gap("no x.bin");
                               }},

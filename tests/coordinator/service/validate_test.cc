@@ -100,7 +100,7 @@ TEST(Validate, SetsThatAreNotWholeAreBoundedAsWell) {
   request.set_poll(1);
   v1::DataSets& sets = *request.mutable_sets();
   for (int i = 0; i < kMaxIncompleteSets; ++i) sets.add_incomplete()->set_name("set" + std::to_string(i));
-  v1::IncompleteSet& set = *sets.mutable_incomplete(0);
+  v1::IncompleteCopy& set = *sets.mutable_incomplete(0);
   set.set_gap(std::string(kMaxGap, 'x'));
   EXPECT_TRUE(Validate(request).ok()) << Validate(request);
   set.set_gap(std::string(kMaxGap + 1, 'x'));
