@@ -78,6 +78,8 @@ TEST_F(CliTest, WhyWorkersDoctorAndPlanNameAModelThatIsNotWholeAndTextsThatNobod
   const Json plan = Sinkctl({"plan", file, "--json"}).json();
   EXPECT_EQ(plan["missing_models"], Json::array({"a/b"}));
   EXPECT_EQ(plan["missing_sets"], Json::array({"texts.jsonl"}));
+  const Json random = Sinkctl({"plan", file, "--set", "evaluate.inputs=random", "--json"}).json();
+  EXPECT_EQ(random["missing_sets"], Json::array()) << "it reads no texts";
   has.clear_incomplete_models();
   has.add_models("a/b");
   EXPECT_THAT(TakeJobs(has), IsEmpty()) << "it has no texts";
