@@ -86,62 +86,63 @@ TEST_P(FleetFault, IsFoundAndGivenAFix) {
 
 INSTANTIATE_TEST_SUITE_P(
     Planted, FleetFault,
-    ::testing::Values(
-        Planted{"disk", Level::kFault, "disk is nearly full", "free space",
-                [](Fleet& f) { f.sweeps.add_warnings("the coordinator's disk is nearly full"); }},
-        Planted{"clock", Level::kFault, "are 5m apart", "synchronise both clocks",
-                [](Fleet& f) { f.now_ms += 5 * 60'000 - 2000; }},
-        Planted{"clock_by_its_own_word", Level::kFault, "are 10m apart", "synchronise both clocks",
-                [](Fleet& f) { f.sweeps.set_now_ms(kNow + 10 * 60'000); }},
-        Planted{"silent", Level::kFault, "is disconnected, last heard from 1m ago", "its log",
-                [](Fleet& f) {
-                  f.workers.mutable_workers(0)->set_state("disconnected");
-                  f.workers.mutable_workers(0)->set_last_seen_ms(kNow - 60'000);
-                }},
-        Planted{"version", Level::kHint, "is of version 1.2.2, this sinkctl of 1.2.3", "same version",
-                [](Fleet& f) { f.workers.mutable_workers(1)->set_version("1.2.2"); }},
-        Planted{"coordinator_version", Level::kHint, "is of version 1.3.0, this sinkctl of 1.2.3", "same version",
-                [](Fleet& f) { f.sweeps.set_version("1.3.0"); }},
-        Planted{"older_coordinator", Level::kHint, "is of an older version, this sinkctl of 1.2.3", "same version",
-                [](Fleet& f) { f.sweeps.clear_version(); }},
-        Planted{"quarantine", Level::kFault, "in quarantine: three jobs failed", "sinkctl uncordon a",
-                [](Fleet& f) {
-                  f.workers.mutable_workers(0)->set_hold("quarantined");
-                  f.workers.mutable_workers(0)->set_hold_reason("three jobs failed");
-                }},
-        Planted{"cordon", Level::kHint, "takes no new jobs: it is cordoned (new disk)", "sinkctl uncordon b",
-                [](Fleet& f) {
-                  f.workers.mutable_workers(1)->set_hold("cordoned");
-                  f.workers.mutable_workers(1)->set_hold_reason("new disk");
-                }},
-        Planted{"no_sets", Level::kHint, "no packed data set", "--data-root",
-                [](Fleet& f) { f.workers.mutable_workers(0)->clear_sets(); }},
-        Planted{"half_a_copy", Level::kFault,
-                "takes no jobs for data set text, of which its copy is not whole: no x.bin", "copy the set anew",
-                [](Fleet& f) {
-                  v1::Worker* worker = f.workers.mutable_workers(0);
-                  worker->clear_sets();
-                  v1::IncompleteCopy* set = worker->add_incomplete_sets();
-                  set->set_name("text");
-                  set->set_gap("no x.bin");
-                }},
-        Planted{"half_a_model", Level::kHint, "takes no jobs for model x/opt, of which its copy is not whole: no y",
-                "wait until it is copied",
-                [](Fleet& f) {
-                  v1::IncompleteCopy* model = f.workers.mutable_workers(0)->add_incomplete_models();
-                  model->set_name("x/opt");
-                  model->set_gap("no y");
-                }},
-        Planted{"no_workers", Level::kFault, "none is connected", "sink-worker --coordinator 127.0.0.1:7070",
-                [](Fleet& f) { f.workers.clear_workers(); }},
-        Planted{"different_sets", Level::kFault, "is not the same on all workers: ", "copy one of them",
-                [](Fleet& f) { f.workers.mutable_workers(0)->mutable_sets(0)->set_content("decaf"); }},
-        Planted{"waiting", Level::kHint, "job 3f2a91c0 waits: it needs 8 devices", "sinkctl why 3f2a91c0",
-                [](Fleet& f) {
-                  v1::WhyJobResponse& why = f.waiting.emplace_back();
-                  why.mutable_job()->set_id("3f2a91c077b01d2e3f2a91c077b01d2e");
-                  why.add_reasons("it needs 8 devices on one worker");
-                }}),
+    ::testing::Values(Planted{"disk", Level::kFault, "disk is nearly full", "free space",
+                              [](Fleet& f) { f.sweeps.add_warnings("the coordinator's disk is nearly full"); }},
+                      Planted{"clock", Level::kFault, "are 5m apart", "synchronise both clocks",
+                              [](Fleet& f) { f.now_ms += 5 * 60'000 - 2000; }},
+                      Planted{"clock_by_its_own_word", Level::kFault, "are 10m apart", "synchronise both clocks",
+                              [](Fleet& f) { f.sweeps.set_now_ms(kNow + 10 * 60'000); }},
+                      Planted{"silent", Level::kFault, "is disconnected, last heard from 1m ago", "its log",
+                              [](Fleet& f) {
+                                f.workers.mutable_workers(0)->set_state("disconnected");
+                                f.workers.mutable_workers(0)->set_last_seen_ms(kNow - 60'000);
+                              }},
+                      Planted{"version", Level::kHint, "is of version 1.2.2, this sinkctl of 1.2.3", "same version",
+                              [](Fleet& f) { f.workers.mutable_workers(1)->set_version("1.2.2"); }},
+                      Planted{"coordinator_version", Level::kHint, "is of version 1.3.0, this sinkctl of 1.2.3",
+                              "same version", [](Fleet& f) { f.sweeps.set_version("1.3.0"); }},
+                      Planted{"older_coordinator", Level::kHint, "is of an older version, this sinkctl of 1.2.3",
+                              "same version", [](Fleet& f) { f.sweeps.clear_version(); }},
+                      Planted{"quarantine", Level::kFault, "in quarantine: three jobs failed", "sinkctl uncordon a",
+                              [](Fleet& f) {
+                                f.workers.mutable_workers(0)->set_hold("quarantined");
+                                f.workers.mutable_workers(0)->set_hold_reason("three jobs failed");
+                              }},
+                      Planted{"cordon", Level::kHint, "takes no new jobs: it is cordoned (new disk)",
+                              "sinkctl uncordon b",
+                              [](Fleet& f) {
+                                f.workers.mutable_workers(1)->set_hold("cordoned");
+                                f.workers.mutable_workers(1)->set_hold_reason("new disk");
+                              }},
+                      Planted{"no_sets", Level::kHint, "no packed data set", "--data-root",
+                              [](Fleet& f) { f.workers.mutable_workers(0)->clear_sets(); }},
+                      Planted{"half_a_copy", Level::kFault,
+                              "takes no jobs for data set text, of which its copy is not whole: no x.bin",
+                              "copy the set anew",
+                              [](Fleet& f) {
+                                v1::Worker* worker = f.workers.mutable_workers(0);
+                                worker->clear_sets();
+                                v1::IncompleteCopy* set = worker->add_incomplete_sets();
+                                set->set_name("text");
+                                set->set_gap("no x.bin");
+                              }},
+                      Planted{"half_a_model", Level::kHint, "its copy is not whole: no y", "wait until it is copied",
+                              [](Fleet& f) {
+                                v1::Worker* worker = f.workers.mutable_workers(0);
+                                v1::IncompleteCopy* model = worker->add_incomplete_models();
+                                model->set_name("x/opt");
+                                model->set_gap("no y");
+                              }},
+                      Planted{"no_workers", Level::kFault, "none is connected",
+                              "sink-worker --coordinator 127.0.0.1:7070", [](Fleet& f) { f.workers.clear_workers(); }},
+                      Planted{"different_sets", Level::kFault, "is not the same on all workers: ", "copy one of them",
+                              [](Fleet& f) { f.workers.mutable_workers(0)->mutable_sets(0)->set_content("decaf"); }},
+                      Planted{"waiting", Level::kHint, "job 3f2a91c0 waits: it needs 8 devices", "sinkctl why 3f2a91c0",
+                              [](Fleet& f) {
+                                v1::WhyJobResponse& why = f.waiting.emplace_back();
+                                why.mutable_job()->set_id("3f2a91c077b01d2e3f2a91c077b01d2e");
+                                why.add_reasons("it needs 8 devices on one worker");
+                              }}),
     [](const auto& param_info) { return param_info.param.name; });
 
 }  // namespace
