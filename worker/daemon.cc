@@ -191,7 +191,9 @@ bool Daemon::Poll() {
   std::optional<HeldPort> port = HoldFreeTcpPort();  // nobody else takes it while the question waits
   request.set_rendezvous_port(port->port);
   const absl::Duration now = BootTime();
-  for (const std::string& model : models_.Get(now)) request.add_models(model);
+  const OpenModels& models = models_.Get(now);
+  request.mutable_models()->Assign(models.whole.begin(), models.whole.end());
+  request.mutable_incomplete_models()->Assign(models.incomplete.begin(), models.incomplete.end());
   *request.mutable_sets() = sets_.Get(now);
   const absl::Duration wait = std::min(options_.ask_wait, sets_.AskAgainIn(now));
   request.set_wait_ms(static_cast<int32_t>(absl::ToInt64Milliseconds(wait)));

@@ -172,6 +172,7 @@ std::string JobRunner::LackingHere() const {
   const JobConfigResult parsed = ParseJobConfig(grant_.config_json());
   if (!parsed.config) return "";
   const bool trains = parsed.config->kind == JobKind::kTrain;
+  if (!trains && parsed.config->evaluate.inputs != InputKind::kNatural) return "";  // it reads no texts
   const std::string& name = trains ? parsed.config->data.set : parsed.config->evaluate.texts;
   if (name.empty()) return "";
   std::error_code ignored;

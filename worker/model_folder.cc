@@ -1,7 +1,8 @@
 // See model_folder.h.
 #include "worker/model_folder.h"
 
-#include <algorithm>
+#include <spdlog/spdlog.h>
+
 #include <filesystem>
 #include <utility>
 #include <vector>
@@ -14,6 +15,10 @@
 #include "proto/config/names.h"
 #include "proto/files/files.h"
 #include "proto/run/checkpoint_names.h"
+#include "proto/run/model_gap.h"
+#include "worker/content_check.h"
+#include "worker/incomplete_copy.h"
+#include "worker/valid_utf8.h"
 
 namespace sink::worker {
 
@@ -24,7 +29,9 @@ namespace {
 constexpr size_t kMaxRevisionBytes = 128;
 constexpr size_t kMaxModels = 1000;
 constexpr int kMaxEntries = 20'000;  // of all folders that are looked through
+constexpr int kMaxFilesOfModel = 10'000;
 constexpr absl::Duration kLookAgain = absl::Seconds(2);
+constexpr absl::Duration kLookThoroughly = absl::Minutes(1);
 constexpr char kCachePrefix[] = "models--";
 
 // The snapshot that a cache's refs/main names; "" where there is none, or where it would lead out of the cache.
@@ -53,52 +60,101 @@ std::vector<std::string> Folders(const fs::path& folder, int* entries) {
   return names;
 }
 
-}  // namespace
+struct ModelFolder {
+  std::string name, path;
+};
 
-absl::StatusOr<std::string> FindModel(const std::string& root, const std::string& model) {
-  if (root.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("model ", model, " not found: this worker has no models; start it ",
-                                                   "with --models and the folder that holds them"));
-  }
-  const fs::path whole = fs::path(root) / model;
-  const fs::path name = fs::path(root) / whole.filename();
-  const fs::path cache = fs::path(root) / absl::StrCat(kCachePrefix, absl::StrReplaceAll(model, {{"/", "--"}}));
-  for (const std::string& folder : {whole.string(), name.string(), CachedSnapshot(cache)}) {
-    if (!folder.empty() && IsModel(folder)) return folder;
-  }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "model ", model, " not found: no config.json in ", whole.string(), ", ", name.string(), " or ", cache.string(),
-      "; get it with: huggingface-cli download ", model, " --local-dir ", whole.string(), "; then sinkctl retry"));
-}
-
-std::vector<std::string> FindModels(const std::string& root) {
-  std::vector<std::string> models;
-  if (root.empty()) return models;
-  const auto add = [&](const std::string& name) {
-    if (models.size() < kMaxModels && IsHubName(name)) models.push_back(name);
+// All that may be models, whole or not; one name may be that of several.
+std::vector<ModelFolder> FindFolders(const std::string& root) {
+  std::vector<ModelFolder> found;
+  if (root.empty()) return found;
+  const auto add = [&](const std::string& name, const fs::path& folder) {
+    if (IsHubName(name)) found.push_back({name, folder.string()});
   };
   int entries = kMaxEntries;
   for (const std::string& name : Folders(root, &entries)) {
     const fs::path folder = fs::path(root) / name;
     if (IsModel(folder)) {
-      add(name);
+      add(name, folder);
     } else if (absl::StartsWith(name, kCachePrefix)) {
       if (const std::string snapshot = CachedSnapshot(folder); !snapshot.empty() && IsModel(snapshot))
-        add(absl::StrReplaceAll(absl::StripPrefix(name, kCachePrefix), {{"--", "/"}}));
+        add(absl::StrReplaceAll(absl::StripPrefix(name, kCachePrefix), {{"--", "/"}}), snapshot);
     } else {
       for (const std::string& inner : Folders(folder, &entries))
-        if (IsModel(folder / inner)) add(absl::StrCat(name, "/", inner));
+        if (IsModel(folder / inner)) add(absl::StrCat(name, "/", inner), folder / inner);
     }
   }
-  std::sort(models.begin(), models.end());
-  models.erase(std::unique(models.begin(), models.end()), models.end());
-  return models;
+  return found;
 }
 
-const std::vector<std::string>& ModelList::Get(absl::Duration now) {
-  if (now - read_at_ >= kLookAgain) {
-    models_ = FindModels(root_);
-    read_at_ = now;
+// What changes with any file of the folder. A copy that goes on changes it, and the folder's own times do not.
+std::string StampsIn(const std::string& folder) {
+  std::string stamps;
+  std::error_code error;
+  int entries = kMaxFilesOfModel;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end && entries > 0;
+       entry.increment(error), --entries)
+    absl::StrAppend(&stamps, entry->path().filename().string(), " ", StampOf(entry->path().string()), "\n");
+  return stamps;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> FindModel(const std::string& root, const std::string& model) {
+  if (root.empty()) {
+    return absl::NotFoundError(absl::StrCat("model ", model, " not found: this worker has no models; start it ",
+                                            "with --models and the folder that holds them"));
+  }
+  const fs::path whole = fs::path(root) / model;
+  const fs::path name = fs::path(root) / whole.filename();
+  const fs::path cache = fs::path(root) / absl::StrCat(kCachePrefix, absl::StrReplaceAll(model, {{"/", "--"}}));
+  absl::Status lacks;
+  for (const std::string& folder : {whole.string(), name.string(), CachedSnapshot(cache)}) {
+    if (folder.empty() || !IsModel(folder)) continue;
+    const auto gap = run::FindModelGap(folder);
+    if (!gap) return folder;
+    lacks.Update(absl::FailedPreconditionError(absl::StrCat("model ", model, " is not whole: ", gap.message())));
+  }
+  if (!lacks.ok()) return lacks;
+  return absl::NotFoundError(
+      absl::StrCat("model ", model, " not found: no config.json in ", whole.string(), ", ", name.string(), " or ",
+                   cache.string(), "; get it with: huggingface-cli download ", model, " --local-dir ", whole.string()));
+}
+
+void ModelList::Look(const std::string& name, const std::string& folder, bool thorough, Known* known) const {
+  std::string stamp = absl::StrCat(StampOf(folder), " ", StampOf(absl::StrCat(folder, "/config.json")));
+  if (stamp == known->stamp && known->gap.empty() && !thorough) return;
+  known->stamp = std::move(stamp);
+  std::string files = StampsIn(folder);  // before they are read: of one that changes meanwhile it is not the last
+  if (files == known->files) return;
+  known->files = std::move(files);
+  std::string gap = run::FindModelGap(folder).message();
+  if (known->gap.empty() && !gap.empty())
+    spdlog::warn("model {} is not whole, and this worker takes no jobs for it: {}", name, LogText(gap));
+  if (!known->gap.empty() && gap.empty()) spdlog::info("model {} is whole", name);
+  known->gap = std::move(gap);
+}
+
+const OpenModels& ModelList::Get(absl::Duration now) {
+  if (now - read_at_ < kLookAgain) return models_;
+  read_at_ = now;
+  const bool thorough = now - thorough_at_ >= kLookThoroughly;
+  if (thorough) thorough_at_ = now;
+  std::map<std::string, Known> found;
+  std::map<std::string, std::string> gaps;  // by name; "" where a copy is whole
+  for (const ModelFolder& folder : FindFolders(root_)) {
+    Known& known = found[folder.path];
+    if (const auto before = known_.find(folder.path); before != known_.end()) known = std::move(before->second);
+    Look(folder.name, folder.path, thorough, &known);
+    const auto [entry, added] = gaps.try_emplace(folder.name, known.gap);
+    if (known.gap.empty()) entry->second.clear();
+  }
+  known_ = std::move(found);
+  models_ = {};
+  for (const auto& [name, gap] : gaps) {
+    if (gap.empty() && models_.whole.size() < kMaxModels) models_.whole.push_back(name);
+    if (!gap.empty() && models_.incomplete.size() < size_t{kMaxIncomplete})
+      models_.incomplete.push_back(IncompleteCopyOf(root_, name, gap));
   }
   return models_;
 }

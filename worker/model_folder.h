@@ -1,37 +1,53 @@
-// Where a job of kind evaluate finds its model: a folder under the worker's --models root. Functions of the file system
-// only; any thread, but a ModelList belongs to one.
+// Where a job of kind evaluate finds its model: a folder under the worker's --models root; and which models a worker
+// has there. Reads the file system only; any thread, but a ModelList belongs to one.
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "sink/v1/job.pb.h"
 
 namespace sink::worker {
 
 // The folder of `model` ("owner/name" or "name", checked by proto/config) under `root`: root/owner/name, root/name, or
-// what the Hugging Face cache keeps for it, root/models--owner--name/snapshots/<revision of refs/main>; the first with
-// a config.json. InvalidArgument, as trying again changes nothing, names the places and how to get the model; also
-// where root is "", a worker without models.
+// what the Hugging Face cache keeps for it, root/models--owner--name/snapshots/<revision of refs/main>; the first that
+// is whole (proto/run/model_gap.h). FailedPrecondition says what lacks in the first that has a config.json. NotFound
+// names the places and how to get the model; also where root is "", a worker without models.
 absl::StatusOr<std::string> FindModel(const std::string& root, const std::string& model);
 
-// Names under which FindModel finds a folder of `root`, sorted, at most 1,000: owner/name, or name where the folder
-// lies without an owner. Empty for root "" or one that cannot be read; of a root with over 20,000 entries, those that
-// come first.
-std::vector<std::string> FindModels(const std::string& root);
+// What a worker tells of its open models.
+struct OpenModels {
+  std::vector<std::string> whole;              // by name, at most 1,000
+  std::vector<v1::IncompleteCopy> incomplete;  // by name, at most 100: those that are being copied, say
+};
 
-// FindModels for a worker that asks for work twice a second: looks again after two seconds.
+// The models of a worker that asks for work twice a second.
 class ModelList {
  public:
   explicit ModelList(std::string root) : root_(std::move(root)) {}
-  const std::vector<std::string>& Get(absl::Duration now);  // of a clock that does not jump
+  // Under the names by which FindModel finds them: owner/name, or name where the folder lies without an owner. None of
+  // root "" or of one that cannot be read; of a root with over 20,000 entries, those that come first. Looks again after
+  // two seconds. The headers of a model's files are read when inode, size or times say that a file may be another one:
+  // of one that is not whole at each look, of any other when its folder or config.json changes, or once a minute.
+  const OpenModels& Get(absl::Duration now);  // of a clock that does not jump
 
  private:
+  struct Known {
+    std::string stamp;  // of the folder and its config.json
+    std::string files;  // stamps of all its files when they were last read
+    std::string gap;    // what lacks; "" where it is whole
+  };
+  void Look(const std::string& name, const std::string& folder, bool thorough, Known* known) const;
+
   const std::string root_;
   absl::Duration read_at_ = -absl::InfiniteDuration();
-  std::vector<std::string> models_;
+  absl::Duration thorough_at_ = -absl::InfiniteDuration();
+  std::map<std::string, Known> known_;  // by folder
+  OpenModels models_;
 };
 
 }  // namespace sink::worker

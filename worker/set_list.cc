@@ -5,14 +5,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "proto/config/names.h"
 #include "proto/run/set_fingerprint.h"
 #include "proto/run/set_gap.h"
-#include "worker/valid_utf8.h"
+#include "worker/incomplete_copy.h"
 
 namespace sink::worker {
 
@@ -25,8 +25,7 @@ constexpr absl::Duration kThoroughAgain = absl::Minutes(1);
 constexpr absl::Duration kLongestReading = absl::Seconds(30);                             // before a set is listed
 constexpr absl::Duration kSoonest = absl::Milliseconds(100), kLatest = absl::Seconds(5);  // to ask while one is not
 constexpr int kMaxSets = 1000;
-constexpr int kMaxIncomplete = 100;
-constexpr size_t kMaxGapBytes = 512;
+constexpr int kMaxDataFiles = 1000;
 constexpr int kMaxFolders = 20'000;  // of the folder
 
 }  // namespace
@@ -78,12 +77,15 @@ const v1::DataSets& SetList::Get(absl::Duration now) {
   const bool thorough = now - thorough_at_ >= kThoroughAgain;
   if (thorough) thorough_at_ = now;
   std::map<std::string, Known> found;
+  std::set<std::string> files;
   std::error_code error, ignored;
   int entries = kMaxFolders;
   for (fs::directory_iterator entry(root_, error), end; !error && entry != end && entries > 0;
        entry.increment(error), --entries) {
     const std::string name = entry->path().filename().string();
-    if (!IsPlainName(name) || !entry->is_directory(ignored)) continue;
+    if (!IsPlainName(name)) continue;
+    if (entry->is_regular_file(ignored)) files.insert(name);
+    if (!entry->is_directory(ignored)) continue;
     const std::string folder = entry->path().string();
     std::string stamp = absl::StrCat(StampOf(folder), " ", StampOf(absl::StrCat(folder, "/set.json")));
     const auto before = known_.find(name);
@@ -96,14 +98,12 @@ const v1::DataSets& SetList::Get(absl::Duration now) {
   for (const auto& [name, known] : known_)
     if (known.withheld(now)) withheld_since_ = std::min(withheld_since_, known.reads_since);
   sets_.Clear();
+  v1::DataFiles& told = *sets_.mutable_files();
+  for (const std::string& name : files)
+    if (told.names_size() < kMaxDataFiles) told.add_names(name);
   for (const auto& [name, known] : known_) {
-    if (!known.gap.empty() && sets_.incomplete_size() < kMaxIncomplete) {
-      v1::IncompleteSet& set = *sets_.add_incomplete();
-      set.set_name(name);
-      // Where this machine keeps its sets is its own affair.
-      const std::string gap = LogText(absl::StrReplaceAll(known.gap, {{absl::StrCat(root_, "/"), ""}}));
-      set.set_gap(ValidUtf8(std::string_view(gap).substr(0, kMaxGapBytes)));
-    }
+    if (!known.gap.empty() && sets_.incomplete_size() < kMaxIncomplete)
+      *sets_.add_incomplete() = IncompleteCopyOf(root_, name, known.gap);
     if (known.content.empty() || sets_.sets_size() == kMaxSets) continue;
     v1::DataSet& set = *sets_.add_sets();
     set.set_name(name);

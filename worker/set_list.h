@@ -1,6 +1,6 @@
-// Which packed sets a worker has under its --data-root, and what each holds: what it tells with every question for
-// work. A SetList belongs to one thread, and has another one that reads files (content_check.h); the function reads the
-// disk only.
+// Which packed sets a worker has under its --data-root, and what each holds, and which plain files lie beside them, as
+// texts for open models do: what it tells with every question for work. A SetList belongs to one thread, and has
+// another one that reads files (content_check.h); the function reads the disk only.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ class SetList {
   // of which files are missing or short, or have other bytes than were packed, is told as incomplete until it is whole,
   // and the log says why, once. One whose files must be read to know that is listed when they are, or half a minute
   // later at most: a large one is used while it is read. That a file of a whole set is cut or written to in its place,
-  // of which neither time tells, is looked for once a minute.
+  // of which neither time tells, is looked for once a minute. Of plain files the names, at most 1,000: whether one is
+  // whole cannot be seen.
   const v1::DataSets& Get(absl::Duration now);  // of a clock that does not jump
   // How soon, after the Get of that time, another one may tell more: shortly where a set is not listed while its files
   // are being read, and less often the longer that takes. Infinite: when somebody changes a set.

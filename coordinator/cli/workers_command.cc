@@ -70,11 +70,13 @@ Outcome Workers(Session& session) {
                    {"sinkctl uncordon " + worker.name() + " lets it go on", Style::kDim}}});
   }
   for (const v1::Worker& worker : response->workers()) {
-    for (const v1::IncompleteSet& set : worker.incomplete_sets()) {
+    const auto add = [&](const std::string& thing, const v1::IncompleteCopy& copy) {
       page.blocks.push_back(TextBlock{
-          {{"data set " + set.name() + " of " + worker.name() + " is not whole: " + set.gap(), Style::kYellow},
+          {{thing + " " + copy.name() + " of " + worker.name() + " is not whole: " + copy.gap(), Style::kYellow},
            {worker.name() + " takes no jobs for it until it is", Style::kDim}}});
-    }
+    };
+    for (const v1::IncompleteCopy& set : worker.incomplete_sets()) add("data set", set);
+    for (const v1::IncompleteCopy& model : worker.incomplete_models()) add("model", model);
   }
   AddDifferingSets(*response, &page);
   session.printer().Print(page);

@@ -14,7 +14,7 @@ namespace {
 
 // What the jobs of a submission come to, each name once, in expansion order.
 struct Wishes {
-  std::vector<std::string> models, sets;                                       // of jobs that have not ended
+  std::vector<std::string> models, sets, files;                                // of jobs that have not ended
   std::map<std::pair<std::string, std::string>, std::set<std::string>> found;  // (set, content) -> stored jobs
 };
 
@@ -32,7 +32,7 @@ absl::StatusOr<Wishes> ReadWishes(store::Snapshot& rows, const SubmitRequest& re
       if (IsFinal(stored.state)) continue;
     }
     AddOnce(&wanted.models, job.model);
-    AddOnce(&wanted.sets, job.data_set);
+    AddOnce(job.model.empty() ? &wanted.sets : &wanted.files, job.data_set);
   }
   return wanted;
 }
@@ -63,14 +63,16 @@ absl::Status TellAvailability(CoreContext* context, JobQueries* queries, const S
     return std::find(having.begin(), having.end(), true) == having.end();
   };
   for (const std::string& model : wanted.models)
-    if (nobody_has({.model = model, .set = {}, .content = {}})) result->missing_models.push_back(model);
+    if (nobody_has({.model = model})) result->missing_models.push_back(model);
   for (const std::string& set : wanted.sets) {
-    if (nobody_has({.model = {}, .set = set, .content = {}})) result->missing_sets.push_back(set);
+    if (nobody_has({.set = set})) result->missing_sets.push_back(set);
     if (copies[set].workers.size() > 1) result->differing_sets.push_back({set, copies[set].workers});
   }
+  for (const std::string& file : wanted.files)
+    if (nobody_has({.file = file})) result->missing_sets.push_back(file);
   for (const auto& [set, jobs] : wanted.found) {
     const auto& [name, then] = set;
-    if (copies[name].workers.empty() || !nobody_has({.model = {}, .set = name, .content = then})) continue;
+    if (copies[name].workers.empty() || !nobody_has({.set = name, .content = then})) continue;
     result->changed_sets.push_back({name, then, copies[name].workers.begin()->first, static_cast<int>(jobs.size())});
   }
   return absl::OkStatus();

@@ -1,6 +1,6 @@
-// What a submission's jobs will and will not find on the workers, told before anything runs: models and data sets that
-// nobody has, sets that differ between workers, and sets that have changed since stored jobs trained on them. Reads
-// only; any thread.
+// What a submission's jobs will and will not find on the workers, told before anything runs: models, data sets and
+// files of texts that nobody has, sets that differ between workers, and sets that have changed since stored jobs
+// trained on them. Reads only; any thread.
 #pragma once
 
 #include "absl/status/status.h"

@@ -79,7 +79,9 @@ absl::StatusOr<Worker> Dispatcher::Admit(store::Snapshot& rows, const LeaseReque
   SINK_ASSIGN_OR_RETURN(Worker worker, CurrentWorker(rows, request.worker_id, request.session));
   // Only of a worker that is there is anything remembered.
   *late = !context_->clock().AdmitPoll(request.worker_id, request.session, request.poll);
-  if (!*late) context_->inventory().Hear(request.worker_id, {request.models, request.sets, request.incomplete_sets});
+  if (!*late)
+    context_->inventory().Hear(request.worker_id, {request.models, request.sets, request.incomplete_sets, request.files,
+                                                   request.incomplete_models});
   return worker;
 }
 

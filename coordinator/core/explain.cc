@@ -27,22 +27,43 @@ std::vector<std::string> HeldWorkers(const std::vector<Worker>& workers) {
   return sentences;
 }
 
-// "model gpt2", "data set regmix".
+// "data set regmix", "model gpt2", "file texts.jsonl", "model gpt2 and its file texts.jsonl".
 std::string NameOfNeed(const Needs& needs) {
-  return needs.set.empty() ? absl::StrCat("model ", needs.model) : absl::StrCat("data set ", needs.set);
+  if (!needs.set.empty()) return absl::StrCat("data set ", needs.set);
+  if (needs.model.empty()) return absl::StrCat("file ", needs.file);
+  return absl::StrCat("model ", needs.model, needs.file.empty() ? "" : absl::StrCat(" and its file ", needs.file));
 }
 
-// What the workers have of that set that is not what the job needs, in parentheses; empty: nothing.
+// Where a worker looks for that.
+std::string PlaceOfNeed(const Needs& needs) {
+  if (needs.model.empty()) return "--data-root";
+  return needs.file.empty() ? "--models" : "--models and its --data-root";
+}
+
+// What of that none of these workers can have: a model or its file alone, where it is that.
+Needs LackingOf(const Needs& needs, const std::vector<std::string>& worker_ids, Inventory& inventory) {
+  for (const Needs& part : {Needs{.model = needs.model}, Needs{.file = needs.file}}) {
+    const std::vector<bool> having = inventory.Having(part, worker_ids);
+    if (std::find(having.begin(), having.end(), true) == having.end()) return part;
+  }
+  return needs;
+}
+
+// What the workers have of that set or model that is not what the job needs, in parentheses; empty: nothing.
 std::string OtherCopies(const Needs& needs, const std::vector<Worker>& workers) {
   std::vector<std::string> others;
+  const auto add_incomplete = [&](const Worker& worker, const IncompleteCopy& copy) {
+    others.push_back(absl::StrCat("the copy of ", worker.name, " is not whole: ", copy.gap));
+  };
   for (const Worker& worker : workers) {
     for (const DataSet& set : worker.sets) {
       if (set.name == needs.set && !needs.content.empty() && set.content != needs.content)
         others.push_back(absl::StrCat(worker.name, " has ", ShortContent(set.content)));
     }
-    for (const IncompleteSet& set : worker.incomplete_sets)
-      if (set.name == needs.set)
-        others.push_back(absl::StrCat("the copy of ", worker.name, " is not whole: ", set.gap));
+    for (const IncompleteCopy& set : worker.incomplete_sets)
+      if (set.name == needs.set) add_incomplete(worker, set);
+    for (const IncompleteCopy& model : worker.incomplete_models)
+      if (!needs.model.empty() && StandsFor(model.name, needs.model)) add_incomplete(worker, model);
   }
   return others.empty() ? "" : absl::StrCat(" (", absl::StrJoin(others, ", "), ")");
 }
@@ -52,7 +73,7 @@ std::string WhyNobody(const Needs& needs, const std::vector<Worker>& workers, bo
   const std::string nobody = others ? "no other connected worker has" : "no connected worker has";
   if (needs.content.empty())
     return absl::StrCat(nobody, " its ", NameOfNeed(needs), OtherCopies(needs, workers),
-                        ": it waits until one has it under its ", needs.set.empty() ? "--models" : "--data-root");
+                        ": it waits until one has it under its ", PlaceOfNeed(needs));
   return absl::StrCat("it goes on from a checkpoint and needs its data set ", needs.set, " with the content ",
                       ShortContent(needs.content), ", which ", nobody, OtherCopies(needs, workers),
                       ": it waits for one; to train on other data, cancel it and sinkctl retry --from-step 0");
@@ -71,7 +92,7 @@ std::string KeepAble(const Job& job, Inventory& inventory, std::vector<Worker>* 
   std::vector<Worker> able;
   for (size_t i = 0; i < ids.size(); ++i)
     if (having[i]) able.push_back((*workers)[i]);
-  if (able.empty()) return WhyNobody(needs, *workers, held);
+  if (able.empty()) return WhyNobody(LackingOf(needs, ids, inventory), *workers, held);
   if (able.size() == workers->size()) return "";
   *workers = std::move(able);
   const auto name = [](std::string* out, const Worker& worker) { *out += worker.name; };

@@ -5,18 +5,34 @@
 
 namespace sink {
 
-Needs NeedsOf(const Job& job) { return {job.model, job.data_set, job.data_content}; }
+namespace {
+
+// What is read under a worker's --data-root is a set where the job trains, and a file where it measures a model.
+Needs MakeNeeds(const std::string& model, const std::string& data, const std::string& content) {
+  if (model.empty()) return {.set = data, .content = content};
+  return {.model = model, .file = data};
+}
+
+}  // namespace
+
+Needs NeedsOf(const Job& job) { return MakeNeeds(job.model, job.data_set, job.data_content); }
+Needs NeedsOf(const store::QueueHead& head) { return MakeNeeds(head.model, head.data_set, head.data_content); }
+
+bool StandsFor(const std::string& entry, const std::string& model) {
+  return entry == model || entry == model.substr(model.find('/') + 1);
+}
 
 bool Holdings::Cover(const Needs& needs) const {
-  const std::string name = needs.model.substr(needs.model.find('/') + 1);
-  const bool has_model = needs.model.empty() ||
-                         std::any_of(models.begin(), models.end(),
-                                     [&](const std::string& entry) { return entry == needs.model || entry == name; });
+  const bool has_model =
+      needs.model.empty() || std::any_of(models.begin(), models.end(),
+                                         [&](const std::string& entry) { return StandsFor(entry, needs.model); });
   const bool has_set = needs.set.empty() || !sets || std::any_of(sets->begin(), sets->end(), [&](const DataSet& set) {
                          const bool fits = set.content.empty() || needs.content.empty() || set.content == needs.content;
                          return set.name == needs.set && fits;
                        });
-  return has_model && has_set;
+  const bool has_file =
+      needs.file.empty() || !files || std::find(files->begin(), files->end(), needs.file) != files->end();
+  return has_model && has_set && has_file;
 }
 
 void Inventory::Hear(const std::string& worker_id, Holdings holdings) {

@@ -1,6 +1,6 @@
-// Which workers have which open models and packed data sets, as they say with each question for work. Nothing here is
-// stored: after a restart a worker may have anything until it has asked again, and one of an older version, which says
-// nothing of its sets, may have any set. Any thread.
+// Which workers have which open models, packed data sets and files of texts, as they say with each question for work.
+// Nothing here is stored: after a restart a worker may have anything until it has asked again, and one of an older
+// version, which says nothing of its sets or of its files, may have any. Any thread.
 #pragma once
 
 #include <optional>
@@ -12,28 +12,36 @@
 #include "absl/container/flat_hash_map.h"
 #include "coordinator/job/job.h"
 #include "coordinator/job/mutex.h"
+#include "coordinator/store/queue_head.h"
 
 namespace sink {
 
 // What of a worker's disk a job cannot do without.
 struct Needs {
-  std::string model;    // an open model; empty: none
-  std::string set;      // a packed set; empty: none
-  std::string content;  // which the set must have; empty: any
+  std::string model = {};    // an open model; empty: none
+  std::string set = {};      // a packed set; empty: none
+  std::string content = {};  // which the set must have; empty: any
+  std::string file = {};     // beside the sets, with a model's texts; empty: none
 
   bool operator==(const Needs&) const = default;
   template <typename H>
   friend H AbslHashValue(H h, const Needs& needs) {
-    return H::combine(std::move(h), needs.model, needs.set, needs.content);
+    return H::combine(std::move(h), needs.model, needs.set, needs.content, needs.file);
   }
 };
 Needs NeedsOf(const Job& job);
+Needs NeedsOf(const store::QueueHead& head);
+
+// Whether a worker's entry stands for that open model: its name, or its name without the owner.
+bool StandsFor(const std::string& entry, const std::string& model);
 
 // What a worker said that it has.
 struct Holdings {
   std::vector<std::string> models;           // names as LeaseRequest of worker.proto has them
   std::optional<std::vector<DataSet>> sets;  // none: it did not say
-  std::vector<IncompleteSet> incomplete_sets = {};
+  std::vector<IncompleteCopy> incomplete_sets = {};
+  std::optional<std::vector<std::string>> files = std::nullopt;  // beside the sets; none: it did not say
+  std::vector<IncompleteCopy> incomplete_models = {};
 
   // Whether that may be enough. A set whose content is unknown may have any.
   bool Cover(const Needs& needs) const;

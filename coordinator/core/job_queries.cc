@@ -242,6 +242,7 @@ absl::StatusOr<std::vector<Worker>> JobQueries::ListWorkers(Now now, bool retire
     worker.models = std::move(holdings.models);
     if (holdings.sets) worker.sets = *std::move(holdings.sets);
     worker.incomplete_sets = std::move(holdings.incomplete_sets);
+    worker.incomplete_models = std::move(holdings.incomplete_models);
     if (const auto jobs = jobs_of.find(worker.id); jobs != jobs_of.end()) worker.job_ids = jobs->second;
   }
   return workers;

@@ -140,7 +140,9 @@ struct LeaseRequest {
   std::vector<std::string> models;
   std::optional<std::vector<DataSet>> sets;  // none: the worker does not say
   int64_t wait_ms = 0;                       // how long its answer may wait
-  std::vector<IncompleteSet> incomplete_sets = {};
+  std::vector<IncompleteCopy> incomplete_sets = {};
+  std::optional<std::vector<std::string>> files = std::nullopt;  // beside the sets; none: as there
+  std::vector<IncompleteCopy> incomplete_models = {};
 };
 struct Grant {
   Lease lease;

@@ -183,7 +183,7 @@ absl::StatusOr<std::optional<Schedule::Start>> Schedule::Try(store::Snapshot& ro
     found_ready_ = true;
     return std::nullopt;
   }
-  SINK_ASSIGN_OR_RETURN(const bool anybody, AnybodyHas(rows, {head.model, head.data_set, head.data_content}));
+  SINK_ASSIGN_OR_RETURN(const bool anybody, AnybodyHas(rows, NeedsOf(head)));
   if (!anybody) return std::nullopt;
   found_ready_ = true;
   Start start;

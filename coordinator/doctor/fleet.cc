@@ -94,10 +94,15 @@ class FleetDoctor {
                        worker.hold_reason().empty() ? "" : absl::StrCat(" (", worker.hold_reason(), ")")),
           absl::StrCat("when it may work again: sinkctl uncordon ", worker.name()));
     }
-    for (const v1::IncompleteSet& set : worker.incomplete_sets())
+    for (const v1::IncompleteCopy& set : worker.incomplete_sets())
       Say(Level::kFault, subject,
           absl::StrCat("takes no jobs for data set ", set.name(), ", of which its copy is not whole: ", set.gap()),
           "copy the set anew, or re-run sink-data pack there");
+    // No fault: a cache of the hub may hold what no job asks for.
+    for (const v1::IncompleteCopy& model : worker.incomplete_models())
+      Say(Level::kHint, subject,
+          absl::StrCat("takes no jobs for model ", model.name(), ", of which its copy is not whole: ", model.gap()),
+          "wait until it is copied; if nobody copies it, download it anew or remove it");
     if (worker.sets_size() == 0 && worker.incomplete_sets_size() == 0)
       Say(Level::kHint, subject, "has no packed data set, so it can train on nothing",
           "point its --data-root at a folder that sink-data pack has made sets in");

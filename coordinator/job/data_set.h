@@ -1,4 +1,5 @@
-// A packed data set as a worker tells of it. Plain values; any thread.
+// A packed data set as a worker tells of it, and a copy of one, or of an open model, that is not whole. Plain values;
+// any thread.
 #pragma once
 
 #include <string>
@@ -13,12 +14,12 @@ struct DataSet {
   bool operator==(const DataSet&) const = default;
 };
 
-// A copy of which files are missing, cut short, or not what was packed: jobs cannot use it.
-struct IncompleteSet {
+// A copy of which files are missing, cut short, or not what they should be: jobs cannot use it.
+struct IncompleteCopy {
   std::string name;
   std::string gap;  // in words: what is missing
 
-  bool operator==(const IncompleteSet&) const = default;
+  bool operator==(const IncompleteCopy&) const = default;
 };
 
 // A content as people compare them by eye.

@@ -116,7 +116,7 @@ struct Job {
   int per_worker = 0;             // devices come in groups of so many, each on one worker; 0: all on one
   int priority = 0;               // larger first
   std::string model;              // the open model that it measures; empty: it trains its own
-  std::string data_set;           // the packed set that it trains on; empty: none, or unknown
+  std::string data_set;           // the packed set that it trains on, or its file of texts; empty: none, or unknown
   std::string data_content;       // what that held when the newest attempt began; a resume needs the same. Empty: any
   int64_t max_time_ms = 0;        // of one attempt; 0: no limit
   int64_t stall_ms = 0;           // a trainer without a step for so long has failed; 0: the worker's own limit
@@ -182,7 +182,8 @@ struct Worker {
   std::vector<std::string> job_ids = {};
   std::vector<std::string> models = {};  // open models, as LeaseRequest of worker.proto lists them
   std::vector<DataSet> sets = {};
-  std::vector<IncompleteSet> incomplete_sets = {};
+  std::vector<IncompleteCopy> incomplete_sets = {};
+  std::vector<IncompleteCopy> incomplete_models = {};
   std::vector<GpuUse> gpus = {};  // one a device, or none
 };
 

@@ -45,7 +45,7 @@ struct Run {
   int64_t tokens = 0;
   int64_t started_ms = 0;
   int64_t finished_ms = 0;
-  std::string data_set;                 // the packed set that it trained on; empty: none, or unknown
+  std::string data_set;                 // the packed set, or file of texts, that it read; empty: none, or unknown
   std::string data_content;             // fingerprint of what that held; empty: unknown
   Json config = Json::object();         // resolved, as stored
   Json settings = Json::object();       // the same with every field, those at their defaults, too

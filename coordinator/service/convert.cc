@@ -97,11 +97,12 @@ void ToProto(const Worker& worker, v1::Worker* message) {
     entry->set_name(set.name);
     entry->set_content(set.content);
   }
-  for (const IncompleteSet& set : worker.incomplete_sets) {
-    v1::IncompleteSet* entry = message->add_incomplete_sets();
-    entry->set_name(set.name);
-    entry->set_gap(ValidUtf8(set.gap));
-  }
+  const auto to_proto = [](const IncompleteCopy& copy, v1::IncompleteCopy* entry) {
+    entry->set_name(copy.name);
+    entry->set_gap(ValidUtf8(copy.gap));
+  };
+  for (const IncompleteCopy& set : worker.incomplete_sets) to_proto(set, message->add_incomplete_sets());
+  for (const IncompleteCopy& model : worker.incomplete_models) to_proto(model, message->add_incomplete_models());
   if (worker.hold != WorkerHold::kNone) message->set_hold(std::string(NameOf(worker.hold)));
   message->set_hold_reason(ValidUtf8(worker.hold_reason));
 }
@@ -237,9 +238,15 @@ LeaseRequest FromProto(const v1::LeaseRequest& message) {
   if (message.has_sets()) {
     request.sets.emplace();
     for (const v1::DataSet& set : message.sets().sets()) request.sets->push_back({set.name(), set.content()});
-    for (const v1::IncompleteSet& set : message.sets().incomplete())
+    for (const v1::IncompleteCopy& set : message.sets().incomplete())
       request.incomplete_sets.push_back({set.name(), set.gap()});
+    if (message.sets().has_files()) {
+      const auto& names = message.sets().files().names();
+      request.files.emplace(names.begin(), names.end());
+    }
   }
+  for (const v1::IncompleteCopy& model : message.incomplete_models())
+    request.incomplete_models.push_back({model.name(), model.gap()});
   return request;
 }
 

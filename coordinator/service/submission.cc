@@ -33,6 +33,13 @@ SweepPolicy PolicyOf(const ExpandedSweep& sweep) {
           .max_failed = max_failed};
 }
 
+// What it reads under the --data-root of its worker.
+const std::string& DataOf(const JobConfig& config) {
+  static const std::string kNone;
+  if (config.kind == JobKind::kTrain) return config.data.set;
+  return config.evaluate.inputs == InputKind::kNatural ? config.evaluate.texts : kNone;
+}
+
 }  // namespace
 
 absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& request) {
@@ -77,7 +84,7 @@ absl::StatusOr<SubmitRequest> ExpandSubmission(const v1::SubmitSweepRequest& req
                            .checkpoints_kept = static_cast<int>(job.config.checkpoint.keep),
                            .checkpoint_period = job.config.checkpoint.keep_period,
                            .model = job.config.evaluate.model,
-                           .data_set = job.config.kind == JobKind::kTrain ? job.config.data.set : "",
+                           .data_set = DataOf(job.config),
                            .experiment = std::move(job.experiment),
                            .label = std::move(job.label),
                            .index = job.index});

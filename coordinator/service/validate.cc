@@ -271,10 +271,21 @@ absl::Status Validate(const v1::LeaseRequest& request) {
   }
   check.That(request.sets().incomplete_size() <= kMaxIncompleteSets, "sets.incomplete",
              absl::StrCat("more than ", kMaxIncompleteSets));
-  for (const v1::IncompleteSet& set : request.sets().incomplete()) {
+  for (const v1::IncompleteCopy& set : request.sets().incomplete()) {
     check.That(IsPlainName(set.name()), "sets.incomplete.name",
                absl::StrCat("\"", Shown(set.name()), "\" is not a set's name"));
     check.Text(set.gap(), "sets.incomplete.gap", kMaxGap);
+  }
+  check.That(request.sets().files().names_size() <= kMaxDataFiles, "sets.files",
+             absl::StrCat("more than ", kMaxDataFiles));
+  for (const std::string& name : request.sets().files().names())
+    check.That(IsPlainName(name), "sets.files.names", absl::StrCat("\"", Shown(name), "\" is not a file's name"));
+  check.That(request.incomplete_models_size() <= kMaxIncompleteModels, "incomplete_models",
+             absl::StrCat("more than ", kMaxIncompleteModels));
+  for (const v1::IncompleteCopy& model : request.incomplete_models()) {
+    check.That(IsHubName(model.name()), "incomplete_models.name",
+               absl::StrCat("\"", Shown(model.name()), "\" is not a model's name"));
+    check.Text(model.gap(), "incomplete_models.gap", kMaxGap);
   }
   return check;
 }

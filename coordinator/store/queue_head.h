@@ -1,6 +1,6 @@
 // The first job that could be leased of one queue. A queue is the ready jobs of one home sweep with one device count
-// that need the same of a worker's disk: one open model or one packed set, of one content or any. Plain values; any
-// thread.
+// that need the same of a worker's disk: one packed set, of one content or any, or one open model with its file of
+// texts. Plain values; any thread.
 #pragma once
 
 #include <cstdint>

@@ -14,6 +14,7 @@
 
 #include "absl/time/clock.h"
 #include "coordinator/errors/error_detail.h"
+#include "proto/config/job_config.h"
 #include "proto/pipe/events.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/worker/daemon_process.h"
@@ -99,6 +100,28 @@ TEST_F(DaemonTest, TellsItsSetsAndHandsBackAJobForOtherData) {
   ASSERT_EQ(coordinator_.last_poll().sets().sets_size(), 1);
   EXPECT_EQ(coordinator_.last_poll().sets().sets(0).name(), "regmix");
   EXPECT_EQ(coordinator_.last_poll().sets().sets(0).content(), content);
+}
+
+TEST_F(DaemonTest, TellsItsModelsAndHandsBackAJobWhoseModelIsNotWhole) {
+  const std::string folder = dir_ / "models/gpt2";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder + "/config.json") << "{}";
+  JobConfig config;
+  config.kind = JobKind::kEvaluate;
+  config.evaluate.model = "gpt2";
+  const std::string lease = coordinator_.AddJob("job1", PrintJobConfig(config));
+  DaemonOptions options = FakeTrainerOptions(dir_.path().string());
+  options.runner.model_root = dir_ / "models";
+  daemon_.emplace(&coordinator_, *FindDevices("cpu:1", nullptr), options);
+  daemon_->Start();
+  const v1::FinishRequest finish = FinishOf(lease);
+  EXPECT_EQ(finish.failure_class(), v1::INFRA) << "another worker may have the model";
+  EXPECT_NE(finish.message().find("model gpt2 is not whole: "), std::string::npos) << finish.message();
+  EXPECT_EQ(coordinator_.last_poll().models_size(), 0);
+  ASSERT_EQ(coordinator_.last_poll().incomplete_models_size(), 1);
+  EXPECT_EQ(coordinator_.last_poll().incomplete_models(0).name(), "gpt2");
+  EXPECT_EQ(coordinator_.last_poll().incomplete_models(0).gap(),
+            "gpt2 has no model.safetensors or model.safetensors.index.json");
 }
 
 TEST_F(DaemonTest, RunsAJobAndDeliversItsEventsAndCheckpoint) {

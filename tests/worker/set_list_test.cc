@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -43,6 +44,20 @@ TEST(SetList, NamesTheFoldersThatHoldAPackedSet) {
   ASSERT_EQ(sets.size(), 2u);
   EXPECT_EQ(sets.at("bible"), ContentOfSet(dir.path().string(), "bible"));
   EXPECT_NE(sets.at("bible"), sets.at("regmix"));
+}
+
+TEST(SetList, NamesThePlainFilesBesideTheSets) {
+  testing::TempDir dir;
+  SetList list(dir.path().string(), dir / ".set-files");
+  EXPECT_TRUE(list.Get(absl::Seconds(1)).has_files()) << "that there is none is said as well";
+  EXPECT_EQ(list.Get(absl::Seconds(1)).files().names_size(), 0);
+  MakeSet(dir / "bible", "1");
+  for (const char* name : {"texts.jsonl", "a.jsonl.zst", ".texts.jsonl.part", "odd name"})
+    std::ofstream(dir / name) << "{}";
+  ASSERT_EQ(mkfifo((dir / "pipe").c_str(), 0600), 0);
+  fs::create_symlink("texts.jsonl", dir / "link");
+  fs::create_symlink("nowhere", dir / "broken");
+  EXPECT_THAT(list.Get(absl::Seconds(4)).files().names(), ::testing::ElementsAre("a.jsonl.zst", "link", "texts.jsonl"));
 }
 
 TEST(SetList, LooksAgainAfterTwoSeconds) {

@@ -114,7 +114,7 @@ void AddAvailability(const v1::SubmitSweepResponse& response, const v1::ListWork
   if (response.missing_sets_size() > 0) {
     page->blocks.push_back(TextBlock{{{Missing("data set", response.missing_sets()), Style::kYellow},
                                       {"their jobs will wait until one has them: put them into a worker's --data-root "
-                                       "(sink-data pack makes a set)"}}});
+                                       "(sink-data pack makes a set; a file of texts is put there as it is)"}}});
   }
   AddIncompleteSets(response, workers, page);
   for (const v1::DifferingSet& set : response.differing_sets()) {

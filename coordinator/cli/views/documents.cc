@@ -160,11 +160,14 @@ Json ToJson(const v1::Sweep& sweep) {
 }
 
 Json ToJson(const v1::Worker& worker) {
-  Json sets = Json::array(), incomplete = Json::array();
+  Json sets = Json::array();
   for (const v1::DataSet& set : worker.sets())
     sets.push_back({{"name", set.name()}, {"content", TextOrNull(set.content())}});
-  for (const v1::IncompleteSet& set : worker.incomplete_sets())
-    incomplete.push_back({{"name", set.name()}, {"gap", set.gap()}});
+  const auto incomplete = [](const google::protobuf::RepeatedPtrField<v1::IncompleteCopy>& copies) {
+    Json list = Json::array();
+    for (const v1::IncompleteCopy& copy : copies) list.push_back({{"name", copy.name()}, {"gap", copy.gap()}});
+    return list;
+  };
   return {{"id", worker.id()},
           {"name", worker.name()},
           {"address", worker.address()},
@@ -177,7 +180,8 @@ Json ToJson(const v1::Worker& worker) {
           {"job_ids", std::vector<std::string>(worker.job_ids().begin(), worker.job_ids().end())},
           {"models", std::vector<std::string>(worker.models().begin(), worker.models().end())},
           {"sets", std::move(sets)},
-          {"incomplete_sets", std::move(incomplete)},
+          {"incomplete_sets", incomplete(worker.incomplete_sets())},
+          {"incomplete_models", incomplete(worker.incomplete_models())},
           {"hold", worker.hold()},
           {"hold_reason", worker.hold_reason()}};
 }

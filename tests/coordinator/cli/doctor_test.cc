@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "coordinator/cli/base/exit_codes.h"
 #include "tests/coordinator/cli/helpers/cli_fixture.h"
 
@@ -54,6 +56,36 @@ TEST_F(CliTest, WhyWorkersAndDoctorNameACopyThatIsNotWhole) {
   sets.clear_incomplete();
   sets.add_sets()->set_name("tiny");
   EXPECT_EQ(TakeJobs(&sets).size(), 1u);
+}
+
+TEST_F(CliTest, WhyWorkersDoctorAndPlanNameAModelThatIsNotWholeAndTextsThatNobodyHas) {
+  const std::string file = folder_ / "open.yaml", gap = "a/b/model.safetensors has 12 of 523 bytes";
+  std::ofstream(file) << "schema: sink/v1\nname: open\nkind: evaluate\n"
+                      << "experiments:\n  - name: models\n    grid: {evaluate.model: [a/b]}\n";
+  ASSERT_EQ(Sinkctl({"submit", file}).code, kOk);
+  StartWorker();
+  v1::LeaseRequest has;
+  has.mutable_sets()->mutable_files();
+  v1::IncompleteCopy& model = *has.add_incomplete_models();
+  model.set_name("a/b");
+  model.set_gap(gap);
+  EXPECT_THAT(TakeJobs(has), IsEmpty());
+  EXPECT_THAT(Sinkctl({"why", JobId("open", 0)}).out,
+              HasSubstr("no connected worker has its model a/b (the copy of worker-1 is not whole: " + gap + ")"));
+  EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr("model a/b of worker-1 is not whole: " + gap));
+  EXPECT_EQ(Sinkctl({"workers", "--json"}).json()["workers"][0]["incomplete_models"][0]["gap"], gap);
+  EXPECT_THAT(Sinkctl({"doctor"}).out, HasSubstr(gap));
+  const Json plan = Sinkctl({"plan", file, "--json"}).json();
+  EXPECT_EQ(plan["missing_models"], Json::array({"a/b"}));
+  EXPECT_EQ(plan["missing_sets"], Json::array({"texts.jsonl"}));
+  const Json random = Sinkctl({"plan", file, "--set", "evaluate.inputs=random", "--json"}).json();
+  EXPECT_EQ(random["missing_sets"], Json::array()) << "it reads no texts";
+  has.clear_incomplete_models();
+  has.add_models("a/b");
+  EXPECT_THAT(TakeJobs(has), IsEmpty()) << "it has no texts";
+  EXPECT_THAT(Sinkctl({"why", JobId("open", 0)}).out, HasSubstr("no connected worker has its file texts.jsonl"));
+  has.mutable_sets()->mutable_files()->add_names("texts.jsonl");
+  EXPECT_EQ(TakeJobs(has).size(), 1u);
 }
 
 TEST_F(CliTest, DoctorTellsAStrangerHowToLogIn) {

@@ -31,7 +31,9 @@ class ModelsTest : public ManagerTest {
                                                              .devices_free = devices_free,
                                                              .models = holdings.models,
                                                              .sets = holdings.sets,
-                                                             .incomplete_sets = holdings.incomplete_sets},
+                                                             .incomplete_sets = holdings.incomplete_sets,
+                                                             .files = holdings.files,
+                                                             .incomplete_models = holdings.incomplete_models},
                                                             now);
     EXPECT_TRUE(grants.ok()) << grants.status();
     return grants.ok() ? *grants : std::vector<Grant>();
@@ -131,6 +133,90 @@ TEST_F(ModelsTest, WhatAWorkerLoadedMeanwhileCounts) {
   EXPECT_THAT(Ask("b", {"y/llama"}, 1), ElementsAre(Id(1)));
 }
 
+TEST_F(ModelsTest, AModelThatIsNotWholeIsNoneAndIsNamed) {
+  Register("a");
+  ASSERT_TRUE(manager->clients().Submit(Measuring({"openai/gpt2"}), now).ok());
+  Holdings half;
+  for (const char* name : {"openai/gpt2", "gpt2", "other/gpt2", "y/llama"})
+    half.incomplete_models.push_back({name, std::string(name) + " lacks x"});
+  EXPECT_THAT(AskWith("a", half), IsEmpty());
+  EXPECT_EQ(Why(1),
+            "no connected worker has its model openai/gpt2 (the copy of a is not whole: openai/gpt2 lacks x, "
+            "the copy of a is not whole: gpt2 lacks x): it waits until one has it under its --models");
+  EXPECT_THAT(Missing({"openai/gpt2"}), ElementsAre("openai/gpt2"));
+  EXPECT_EQ(manager->queries().ListWorkers(now).value()[0].incomplete_models, half.incomplete_models);
+  EXPECT_THAT(Ask("a", {"gpt2"}, 1), ElementsAre(Id(1)));
+  EXPECT_THAT(manager->queries().ListWorkers(now).value()[0].incomplete_models, IsEmpty());
+}
+
+class TextsTest : public ModelsTest {
+ protected:
+  // Jobs that measure these models on texts.jsonl.
+  SubmitRequest Reading(const std::vector<std::string>& models) {
+    SubmitRequest request = Measuring(models);
+    for (SubmitJob& job : request.jobs) job.data_set = "texts.jsonl";
+    return request;
+  }
+  static Holdings Having(std::vector<std::string> models, std::vector<std::string> files) {
+    return {.models = std::move(models), .sets = std::vector<DataSet>(), .files = std::move(files)};
+  }
+};
+
+TEST_F(TextsTest, AFileOfTextsThatNobodyHasIsToldAtOnceAndItsJobWaitsForIt) {
+  Register("a");
+  ASSERT_THAT(AskWith("a", Having({"x/opt"}, {"other.jsonl"})), IsEmpty());
+  const auto submitted = manager->clients().Submit(Reading({"x/opt"}), now);
+  ASSERT_TRUE(submitted.ok());
+  EXPECT_THAT(submitted->missing_models, IsEmpty());
+  EXPECT_THAT(submitted->missing_sets, ElementsAre("texts.jsonl"));
+  EXPECT_THAT(AskWith("a", Having({"x/opt"}, {"other.jsonl"})), IsEmpty());
+  EXPECT_EQ(State(), JobState::kQueued);
+  EXPECT_EQ(Why(1), "no connected worker has its file texts.jsonl: it waits until one has it under its --data-root");
+  EXPECT_THAT(AskWith("a", Having({"x/opt"}, {"texts.jsonl"})), ElementsAre(Id(1)));
+}
+
+TEST_F(TextsTest, OneWorkerMustHaveModelAndTexts) {
+  Register("a");
+  Register("b");
+  ASSERT_THAT(AskWith("b", Having({}, {"texts.jsonl"}), 8), IsEmpty());
+  ASSERT_TRUE(manager->clients().Submit(Reading({"x/opt"}), now).ok());
+  EXPECT_THAT(AskWith("a", Having({"x/opt"}, {})), IsEmpty());
+  EXPECT_EQ(Why(1),
+            "no connected worker has its model x/opt and its file texts.jsonl: it waits until one has it under its "
+            "--models and its --data-root");
+  EXPECT_THAT(AskWith("b", Having({"opt"}, {"texts.jsonl"})), ElementsAre(Id(1)));
+}
+
+TEST_F(TextsTest, AWorkerThatDoesNotSpeakOfItsFilesMayHaveAny) {
+  Register("old");
+  ASSERT_TRUE(manager->clients().Submit(Reading({"x/opt"}), now).ok());
+  EXPECT_THAT(AskWith("old", Holdings{{"x/opt"}, std::vector<DataSet>()}), ElementsAre(Id(1)));
+}
+
+TEST_F(TextsTest, APackedSetOfThatNameIsNoFile) {
+  Register("a");
+  ASSERT_TRUE(manager->clients().Submit(Reading({"x/opt"}), now).ok());
+  Holdings set = Having({"x/opt"}, {});
+  set.sets->push_back({"texts.jsonl", "1"});
+  EXPECT_THAT(AskWith("a", set), IsEmpty());
+}
+
+TEST_F(TextsTest, AWorkerThatHasLostTheTextsOfItsJobsIsNotToBlame) {
+  Register("a");
+  SubmitRequest request = Reading({"x/opt", "x/opt", "x/opt", "x/opt"});
+  request.jobs[3].data_set.clear();
+  ASSERT_TRUE(manager->clients().Submit(request, now).ok());
+  for (int n = 1; n <= 3; ++n) {
+    const std::vector<Grant> grants = Grants("a", Having({"x/opt"}, {"texts.jsonl"}));
+    ASSERT_EQ(grants.size(), 1u) << n;
+    ASSERT_THAT(AskWith("a", Having({"x/opt"}, {}), 0), IsEmpty());
+    ASSERT_EQ(Finish(grants[0].lease, JobState::kFailed, FailureClass::kInfra, 0, "a").value(), JobState::kQueued);
+  }
+  EXPECT_THAT(AskWith("a", Having({"x/opt"}, {})), ElementsAre(Id(4))) << "it goes on with what it has";
+  Pass(2'000);
+  EXPECT_THAT(Why(1), HasSubstr("no connected worker has its file texts.jsonl"));
+}
+
 class SetsTest : public ModelsTest {};
 
 TEST_F(SetsTest, AJobWaitsForTheWorkerThatHasItsSetAndLaterJobsPassIt) {
@@ -187,7 +273,7 @@ TEST_F(SetsTest, ACopyThatIsNotWholeIsNoneAndIsNamed) {
             "no connected worker has its data set regmix (the copy of a is not whole: cannot find regmix/x.bin): "
             "it waits until one has it under its --data-root");
   const std::vector<Worker> workers = manager->queries().ListWorkers(now).value();
-  EXPECT_THAT(workers[0].incomplete_sets, ElementsAre(IncompleteSet{"regmix", "cannot find regmix/x.bin"}));
+  EXPECT_THAT(workers[0].incomplete_sets, ElementsAre(IncompleteCopy{"regmix", "cannot find regmix/x.bin"}));
   EXPECT_THAT(AskWith("a", Sets({{"regmix", "1"}})), ElementsAre(Id(1)));
   EXPECT_THAT(manager->queries().ListWorkers(now).value()[0].incomplete_sets, IsEmpty());
 }

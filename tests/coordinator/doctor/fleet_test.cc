@@ -127,9 +127,16 @@ INSTANTIATE_TEST_SUITE_P(
                               [](Fleet& f) {
                                 v1::Worker* worker = f.workers.mutable_workers(0);
                                 worker->clear_sets();
-                                v1::IncompleteSet* set = worker->add_incomplete_sets();
+                                v1::IncompleteCopy* set = worker->add_incomplete_sets();
                                 set->set_name("text");
                                 set->set_gap("no x.bin");
+                              }},
+                      Planted{"half_a_model", Level::kHint, "its copy is not whole: no y", "wait until it is copied",
+                              [](Fleet& f) {
+                                v1::Worker* worker = f.workers.mutable_workers(0);
+                                v1::IncompleteCopy* model = worker->add_incomplete_models();
+                                model->set_name("x/opt");
+                                model->set_gap("no y");
                               }},
                       Planted{"no_workers", Level::kFault, "none is connected",
                               "sink-worker --coordinator 127.0.0.1:7070", [](Fleet& f) { f.workers.clear_workers(); }},

@@ -100,7 +100,7 @@ TEST(Validate, SetsThatAreNotWholeAreBoundedAsWell) {
   request.set_poll(1);
   v1::DataSets& sets = *request.mutable_sets();
   for (int i = 0; i < kMaxIncompleteSets; ++i) sets.add_incomplete()->set_name("set" + std::to_string(i));
-  v1::IncompleteSet& set = *sets.mutable_incomplete(0);
+  v1::IncompleteCopy& set = *sets.mutable_incomplete(0);
   set.set_gap(std::string(kMaxGap, 'x'));
   EXPECT_TRUE(Validate(request).ok()) << Validate(request);
   set.set_gap(std::string(kMaxGap + 1, 'x'));
@@ -113,6 +113,30 @@ TEST(Validate, SetsThatAreNotWholeAreBoundedAsWell) {
   set.set_name("set0");
   sets.add_incomplete()->set_name("one_more");
   EXPECT_FALSE(Validate(request).ok());
+}
+
+TEST(Validate, ModelsThatAreNotWholeAndFilesAreBoundedAsWell) {
+  v1::LeaseRequest request;
+  request.set_worker_id(kId);
+  request.set_session(kId);
+  request.set_poll(1);
+  for (int i = 0; i < kMaxIncompleteModels; ++i) request.add_incomplete_models()->set_name("a/b" + std::to_string(i));
+  v1::IncompleteCopy& model = *request.mutable_incomplete_models(0);
+  v1::DataFiles& files = *request.mutable_sets()->mutable_files();
+  for (int i = 0; i < kMaxDataFiles; ++i) files.add_names("file" + std::to_string(i));
+  model.set_gap(std::string(kMaxGap, 'x'));
+  EXPECT_TRUE(Validate(request).ok()) << Validate(request);
+  const auto refused = [&request](const auto& spoil) {
+    v1::LeaseRequest bad = request;
+    spoil(bad);
+    return !Validate(bad).ok();
+  };
+  EXPECT_TRUE(
+      refused([](v1::LeaseRequest& r) { r.mutable_incomplete_models(0)->set_gap(std::string(kMaxGap + 1, 'x')); }));
+  EXPECT_TRUE(refused([](v1::LeaseRequest& r) { r.mutable_incomplete_models(0)->set_name("../b"); }));
+  EXPECT_TRUE(refused([](v1::LeaseRequest& r) { r.add_incomplete_models()->set_name("one/more"); }));
+  EXPECT_TRUE(refused([](v1::LeaseRequest& r) { r.mutable_sets()->mutable_files()->set_names(0, "../texts"); }));
+  EXPECT_TRUE(refused([](v1::LeaseRequest& r) { r.mutable_sets()->mutable_files()->add_names("one_more"); }));
 }
 
 TEST(Validate, LeaseIsCheckedFieldByField) {

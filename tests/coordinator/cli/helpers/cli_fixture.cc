@@ -120,12 +120,16 @@ void CliTest::StartWorker() {
 }
 
 std::vector<v1::Grant> CliTest::TakeJobs(const v1::DataSets* sets) {
-  v1::LeaseRequest request;
+  v1::LeaseRequest has;
+  if (sets != nullptr) *has.mutable_sets() = *sets;
+  return TakeJobs(std::move(has));
+}
+
+std::vector<v1::Grant> CliTest::TakeJobs(v1::LeaseRequest request) {
   request.set_worker_id(kWorkerId);
   request.set_session(kSession);
   request.set_poll(++poll_);
   request.set_devices_free(2);
-  if (sets != nullptr) *request.mutable_sets() = *sets;
   const auto response = worker_->Lease(request);
   EXPECT_TRUE(response.ok()) << response.status();
   if (!response.ok()) return {};
