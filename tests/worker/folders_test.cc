@@ -85,6 +85,16 @@ TEST(RunFolder, OutcomeSurvives) {
   ASSERT_TRUE(outcome.has_value());
   EXPECT_EQ(outcome->failure_class, v1::USER);
   EXPECT_EQ(outcome->message, "bad \xEF\xBF\xBD byte");
+  const Outcome cancelled = {v1::CANCELLED, v1::FAILURE_CLASS_NONE, "cancelled", "the checkpoint of step 7 is lost"};
+  ASSERT_TRUE(folder.SaveOutcome(cancelled).ok());
+  EXPECT_EQ(folder.LoadOutcome(), cancelled);
+}
+
+TEST(RunFolder, OutcomeOfAnOlderDaemonIsRead) {
+  const auto outcome =
+      DecodeOutcome(R"({"state": "CANCELLED", "class": "FAILURE_CLASS_NONE", "message": "cancelled"})");
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(*outcome, (Outcome{v1::CANCELLED, v1::FAILURE_CLASS_NONE, "cancelled"}));
 }
 
 TEST(Retention, KeepsTheNewestClosedRunsAndEveryOpenOne) {
