@@ -47,8 +47,8 @@ int64_t KeepPeriod(const v1::Grant& grant) {
 Outcome WithUpload(Outcome outcome, const absl::Status& uploaded) {
   if (uploaded.ok() || absl::IsCancelled(uploaded)) return outcome;
   if (outcome.state == v1::SUCCEEDED) return Failure(v1::INFRA, std::string(uploaded.message()));
-  if (outcome.undelivered.empty())
-    outcome.undelivered = ValidUtf8(std::string(uploaded.message().substr(0, kMaxLogBytes)));
+  const std::string told(uploaded.message());
+  if (outcome.undelivered.empty()) outcome.undelivered = ValidUtf8(std::string_view(told).substr(0, kMaxLogBytes));
   return outcome;
 }
 

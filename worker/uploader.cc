@@ -208,9 +208,10 @@ std::string Uploader::TellLost(const Item& item, const absl::Status& why) {
   if (stored_step_)
     stays = *stored_step_ == 0 ? "; the job has no other"
                                : absl::StrCat("; that of step ", *stored_step_, ", the newest that is stored, stays");
+  const std::string reason(why.message());
   const std::string told =
       absl::StrCat("the checkpoint of step ", item.manifest.step,
-                   " is lost: ", ValidUtf8(std::string(why.message().substr(0, kMaxWhyBytes))), stays);
+                   " is lost: ", ValidUtf8(std::string_view(reason).substr(0, kMaxWhyBytes)), stays);
   spdlog::warn("job {}: {}", calls_->lease().job_id(), LogText(told));
   spool_->Append(pipe::Encode(pipe::Log{"error", told}), WallTimeMs());
   return told;
