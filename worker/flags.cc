@@ -130,7 +130,9 @@ void AddFlags(args::Command root, Flags& flags) {
                  "also give trainers this variable of the worker's environment; a * at the end stands for any ending")
       .ValueText("NAME")
       .OneValueEach();
-  root.AddOption("--grace", flags.grace, "how long a job that is stopped may take to save a checkpoint before it is killed").ShowDefault();
+  root.AddOption("--grace", flags.grace,
+                 "how long a job that is stopped may take to save a checkpoint before it is killed")
+      .ShowDefault();
   root.AddOption("--trainer-memory", flags.trainer_memory_mib,
                  "MiB that a trainer, with all it starts, may have of the machine's memory; this and the next need a "
                  "control group of the worker's own, as the unit in deploy/systemd has it")
