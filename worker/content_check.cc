@@ -28,7 +28,6 @@ constexpr size_t kPieceBytes = 1 << 20;
 constexpr size_t kMaxMemoryBytes = 1 << 30;
 constexpr size_t kSpareLines = 1000;
 constexpr int kStampFields = 4;
-constexpr double kBytesASecond = 200e6;  // a shared disk has other readers
 constexpr absl::Duration kTryAgain = absl::Minutes(10);
 
 // "HASH INODE SIZE TIME CHANGED PATH": the stamp is the four in the middle.
@@ -45,7 +44,8 @@ std::string StampOf(const std::string& path) {
                       there.st_ctim.tv_sec, ".", there.st_ctim.tv_nsec);
 }
 
-ContentCheck::ContentCheck(std::string memory) : memory_(std::move(memory)) {
+ContentCheck::ContentCheck(std::string memory, int64_t rate) : memory_(std::move(memory)), rate_(rate) {
+  if (rate_ == 0) return;
   {
     absl::MutexLock lock(&mutex_);
     Load();
@@ -58,10 +58,11 @@ ContentCheck::~ContentCheck() {
     absl::MutexLock lock(&mutex_);
     stop_ = true;
   }
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 ContentCheck::State ContentCheck::Look(const std::string& folder, absl::Duration now) {
+  if (rate_ == 0) return {};
   const auto hashes = run::ReadSetHashes(folder);
   if (!hashes.ok()) return {.wrong = hashes.error().message()};
   State state;
@@ -171,7 +172,8 @@ void ContentCheck::Remember(const std::string& path, const Known& known) {
 
 bool ContentCheck::PauseFor(size_t bytes) const {
   absl::MutexLock lock(&mutex_);
-  return mutex_.AwaitWithTimeout(absl::Condition(&stop_), absl::Seconds(static_cast<double>(bytes) / kBytesASecond));
+  const double seconds = static_cast<double>(bytes) / static_cast<double>(rate_);
+  return mutex_.AwaitWithTimeout(absl::Condition(&stop_), absl::Seconds(seconds));
 }
 
 }  // namespace sink::worker

@@ -1,10 +1,11 @@
 // Whether the packed sets of a worker hold the bytes that were packed: their files are compared with their hashes
-// (proto/run/set_hashes.h). A thread of its own reads them, behind everything else and at most 200 MB a second, because
-// a set may be terabytes, on a disk that others share, and the questions for work do not wait. Each file is read once
+// (proto/run/set_hashes.h). A thread of its own reads them, behind everything else and at a bounded rate, because a
+// set may be terabytes, on a disk that others share, and the questions for work do not wait. Each file is read once
 // for an inode, size and times of its own, also over restarts: the hashes that were found are appended to a file in the
 // worker's folder. Any thread.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>
@@ -24,8 +25,11 @@ std::string StampOf(const std::string& path);
 
 class ContentCheck {
  public:
-  // `memory`: the file. Where it cannot be read or written the next start reads again.
-  explicit ContentCheck(std::string memory);
+  static constexpr int64_t kDefaultRate = 200'000'000;
+
+  // `memory`: the file. Where it cannot be read or written the next start reads again. `rate`: so many bytes a second
+  // are read at most; 0: none are, and nothing is known to be wrong.
+  explicit ContentCheck(std::string memory, int64_t rate = kDefaultRate);
   // Waits for the piece of a file that is being read.
   ~ContentCheck();
 
@@ -54,12 +58,13 @@ class ContentCheck {
   bool PauseFor(size_t bytes) const ABSL_LOCKS_EXCLUDED(mutex_);  // whether it is to stop
 
   const std::string memory_;
+  const int64_t rate_;
   mutable absl::Mutex mutex_;
   std::map<std::string, Known> known_ ABSL_GUARDED_BY(mutex_);  // by path
   std::set<std::string> unread_ ABSL_GUARDED_BY(mutex_);        // paths; also the one that is being read
   files::Fd append_ ABSL_GUARDED_BY(mutex_);                    // the memory; none after a failure
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;
+  std::thread thread_;  // none where nothing is read
 };
 
 }  // namespace sink::worker

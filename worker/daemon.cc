@@ -40,7 +40,7 @@ Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions opt
       session_(options_.session.empty() ? files::RandomId() : options_.session),
       devices_(std::move(devices)),
       models_(options_.runner.model_root),
-      sets_(options_.runner.data_root, options_.runner.data + "/set-files") {
+      sets_(options_.runner.data_root, options_.runner.data + "/set-files", options_.set_check_rate) {
   options_.runner.link = link_;
   options_.runner.on_unregistered = [this] { must_register_ = true; };
   if (devices_.gpu()) gpus_ = std::make_unique<GpuMonitor>(devices_.ids(), options_.nvml, options_.ask_gpus_every);

@@ -33,6 +33,7 @@ struct DaemonOptions {
   RunnerContext runner;   // on_unregistered is the daemon's own
   absl::Duration poll_interval = absl::Milliseconds(500);  // between questions that were answered at once
   absl::Duration ask_wait = absl::Seconds(30);             // how long a question may wait for its answer
+  int64_t set_check_rate = ContentCheck::kDefaultRate;     // bytes a second; 0: the bytes of sets are not compared
   std::string nvml = kNvmlLibrary;
   absl::Duration ask_gpus_every = absl::Seconds(10);
   // After a drain's trainers are gone: how long to go on delivering before leaving the rest to the next start.

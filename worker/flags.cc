@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -118,6 +119,12 @@ void AddFlags(args::Command root, Flags& flags) {
                  "device, numbered from 0, so that no job reaches another one. The worker starts as root, or with "
                  "CAP_SETUID, CAP_SETGID, CAP_KILL and CAP_SYS_PTRACE and in the groups of these users");
   root.AddOption("--data-root", flags.data_root, "folder of the packed sets (default: DATA/sets)");
+  root.AddOption(
+          "--check-sets", flags.check_sets,
+          "how fast the packed sets are read, once, to compare them with their hashes, or off: their sizes alone "
+          "are compared. For a large set that many workers share, or where --data does not outlive the worker")
+      .ValueText("RATE|off")
+      .ShowDefault();
   root.AddOption("--models", flags.models, "folder of the open models that jobs of kind evaluate measure");
   root.AddOption("--pass-env", flags.pass_env,
                  "also give trainers this variable of the worker's environment; a * at the end stands for any ending")
@@ -167,6 +174,19 @@ absl::StatusOr<absl::Duration> ParseDurationFlag(const std::string& flag, const 
     return absl::InvalidArgumentError(absl::StrCat(flag, " ", text, ": give a duration up to 24h, such as 30s"));
   }
   return duration;
+}
+
+absl::StatusOr<int64_t> ParseRateFlag(const std::string& flag, const std::string& text) {
+  if (text == "off") return 0;
+  constexpr double kMost = 1e12;
+  absl::string_view number = text;
+  const double unit = absl::ConsumeSuffix(&number, "MB/s") ? 1e6 : absl::ConsumeSuffix(&number, "GB/s") ? 1e9 : 0;
+  double value = 0;
+  if (unit == 0 || !absl::SimpleAtod(number, &value) || !(value * unit >= 1 && value * unit <= kMost)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, " ", text, ": give a rate such as 200MB/s or 1.5GB/s, or off"));
+  }
+  return static_cast<int64_t>(value * unit);
 }
 
 absl::Status CheckFlags(const Flags& flags) {
@@ -224,6 +244,10 @@ absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFo
   auto hang = ParseDurationFlag("--hang-timeout", flags.hang_timeout);
   if (!hang.ok()) return hang.status();
   options.runner.limits.hang = *hang;
+
+  auto check_rate = ParseRateFlag("--check-sets", flags.check_sets);
+  if (!check_rate.ok()) return check_rate.status();
+  options.set_check_rate = *check_rate;
 
   std::error_code error;
   options.runner.data_root = flags.data_root.empty() ? folder.path() + "/sets" : fs::absolute(flags.data_root).string();

@@ -21,9 +21,10 @@ struct Flags {
   std::string name;       // empty: the host's name
   std::string advertise;  // empty: the address from which the coordinator is called
   std::string devices = "auto";
-  std::string trainer;                // empty: sink-trainer beside this program, else on PATH
-  std::string trainer_user;           // empty: as the worker; with %d: one for each device
-  std::string data_root;              // empty: DATA/sets
+  std::string trainer;       // empty: sink-trainer beside this program, else on PATH
+  std::string trainer_user;  // empty: as the worker; with %d: one for each device
+  std::string data_root;     // empty: DATA/sets
+  std::string check_sets = "200MB/s";
   std::string models;                 // empty: none
   std::vector<std::string> pass_env;  // beyond those of TrainerEnvironment
   std::string grace = "30s";
@@ -42,6 +43,9 @@ absl::StatusOr<std::string> FindTrainer(const std::string& flag);
 
 // A duration such as "30s" or "1m30s", positive. InvalidArgument names `flag`.
 absl::StatusOr<absl::Duration> ParseDurationFlag(const std::string& flag, const std::string& text);
+
+// Bytes a second, of a rate such as "200MB/s" or "1.5GB/s"; 0 for "off". InvalidArgument names `flag`.
+absl::StatusOr<int64_t> ParseRateFlag(const std::string& flag, const std::string& text);
 
 // INVALID_ARGUMENT: an option is missing.
 absl::Status CheckFlags(const Flags& flags);

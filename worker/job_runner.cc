@@ -43,10 +43,19 @@ int64_t KeepPeriod(const v1::Grant& grant) {
   return parsed.config ? parsed.config->checkpoint.keep_period : 0;
 }
 
-// What has ended well without its last checkpoint has not.
+// What has ended well without its last checkpoint has not; what has ended otherwise says what it leaves behind.
 Outcome WithUpload(Outcome outcome, const absl::Status& uploaded) {
-  if (uploaded.ok() || absl::IsCancelled(uploaded) || outcome.state != v1::SUCCEEDED) return outcome;
-  return Failure(v1::INFRA, absl::StrCat("the last checkpoint was not delivered: ", uploaded.message()));
+  if (uploaded.ok() || absl::IsCancelled(uploaded)) return outcome;
+  if (outcome.state == v1::SUCCEEDED) return Failure(v1::INFRA, std::string(uploaded.message()));
+  const std::string told(uploaded.message());
+  if (outcome.undelivered.empty()) outcome.undelivered = ValidUtf8(std::string_view(told).substr(0, kMaxLogBytes));
+  return outcome;
+}
+
+// The step of the newest checkpoint that the coordinator has as this attempt begins, 0 for none; none where nobody
+// knows, as of a leftover.
+std::optional<int64_t> StoredStep(const v1::Grant& grant, bool leftover) {
+  return leftover ? std::nullopt : std::optional<int64_t>(grant.resume_from().step());
 }
 
 }  // namespace
@@ -106,7 +115,8 @@ void JobRunner::Run() {
     return;
   }
   sender_ = std::make_unique<EventSender>(&calls_, spool_.get());
-  uploader_ = std::make_unique<Uploader>(&calls_, spool_.get(), folder_.upload(), KeepPeriod(grant_), Limits().grace);
+  uploader_ = std::make_unique<Uploader>(&calls_, spool_.get(), folder_.upload(), KeepPeriod(grant_), Limits().grace,
+                                         StoredStep(grant_, leftover_));
 
   Outcome outcome;
   if (leftover_) {
@@ -252,8 +262,10 @@ void JobRunner::DeliverEvent(const Rank& rank, std::string_view line, const pipe
   // A dropped event has no number; what was spooled before it is durable first all the same.
   offer_error_ = uploader_->Offer(checkpoint->path, checkpoint->step, checkpoint->manifest_hash,
                                   seq > 0 ? seq : spool_->last_seq());
-  if (!offer_error_.ok())
-    Log(rank, "error", absl::StrCat("the newest checkpoint could not be uploaded: ", offer_error_.message()));
+  if (offer_error_.ok()) return;
+  offer_error_ = absl::Status(offer_error_.code(),
+                              absl::StrCat("the newest checkpoint could not be uploaded: ", offer_error_.message()));
+  Log(rank, "error", std::string(offer_error_.message()));
 }
 
 void JobRunner::Log(const Rank& rank, std::string_view level, std::string_view text) {
@@ -272,10 +284,10 @@ void JobRunner::Deliver(Outcome outcome) {
   if (control_.reason() != StopReason::kStale) {
     // Known from here on: a daemon that starts after this one's death says the same.
     KeepOutcome(outcome = WithUpload(std::move(outcome), offer_error_));
-    uint64_t last_seq = spool_->Seal(WallTimeMs());
     // Of a checkpoint that was refused nothing is left for that daemon to offer again, and the events may take long.
     if (Outcome now = WithUpload(outcome, uploader_->WaitUntilCommitted()); now != outcome)
       KeepOutcome(outcome = std::move(now));
+    uint64_t last_seq = spool_->Seal(WallTimeMs());  // now that the log says what was refused
     if (!sender_->WaitUntilDurable(last_seq) && calls_.events_given_up()) {
       last_seq = spool_->acknowledged_seq();
       KeepOutcome(outcome = Failure(v1::INFRA, "the coordinator refused the trainer's events as invalid"));
@@ -299,6 +311,7 @@ void JobRunner::Finish(const Outcome& outcome, uint64_t last_seq) {
   request.set_outcome(outcome.state);
   request.set_failure_class(outcome.failure_class);
   request.set_message(outcome.message);
+  request.set_undelivered(outcome.undelivered);
   request.set_last_seq(last_seq);
   v1::JobState state = v1::JOB_STATE_UNSPECIFIED;
   const absl::Status status = calls_.Retry(control_.abandoned(), [&]() -> absl::Status {

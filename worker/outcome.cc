@@ -156,7 +156,8 @@ Outcome JudgeRanks(const std::vector<RankReport>& ranks) {
 std::string EncodeOutcome(const Outcome& outcome) {
   return nlohmann::json{{"state", v1::JobState_Name(outcome.state)},
                         {"class", v1::FailureClass_Name(outcome.failure_class)},
-                        {"message", outcome.message}}
+                        {"message", outcome.message},
+                        {"undelivered", outcome.undelivered}}
       .dump();
 }
 
@@ -173,6 +174,8 @@ absl::StatusOr<Outcome> DecodeOutcome(const std::string& json) {
     return damaged;
   }
   outcome.message = parsed["message"].get<std::string>();
+  const auto undelivered = parsed.find("undelivered");  // an older daemon says nothing of it
+  if (undelivered != parsed.end() && undelivered->is_string()) outcome.undelivered = undelivered->get<std::string>();
   return outcome;
 }
 

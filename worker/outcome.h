@@ -14,6 +14,7 @@ struct Outcome {
   v1::JobState state = v1::FAILED;  // SUCCEEDED, FAILED or CANCELLED
   v1::FailureClass failure_class = v1::FAILURE_CLASS_NONE;
   std::string message;
+  std::string undelivered = {};  // as worker.proto has it
 
   bool operator==(const Outcome&) const = default;
 };

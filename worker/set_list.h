@@ -16,8 +16,9 @@ namespace sink::worker {
 
 class SetList {
  public:
-  // `memory`: the file that remembers what was read of the sets.
-  SetList(std::string root, std::string memory) : root_(std::move(root)), content_check_(std::move(memory)) {}
+  // `memory`: the file that remembers what was read of the sets, `check_rate` bytes a second at most (ContentCheck).
+  SetList(std::string root, std::string memory, int64_t check_rate = ContentCheck::kDefaultRate)
+      : root_(std::move(root)), content_check_(std::move(memory), check_rate) {}
 
   // The sets, by name, at most 1,000. The folder is looked at again after two seconds; a set is read again when the
   // times of its folder or of its set.json say that it may be another one. A set that cannot be read is not listed; one

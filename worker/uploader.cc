@@ -12,9 +12,11 @@
 #include "coordinator/files/file_status.h"
 #include "coordinator/log/log.h"
 #include "proto/files/files.h"
+#include "proto/pipe/events.h"
 #include "worker/checkpoint_links.h"
 #include "worker/protocol/upload_plan.h"
 #include "worker/timing.h"
+#include "worker/valid_utf8.h"
 
 namespace sink::worker {
 
@@ -23,6 +25,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr absl::Duration kPoll = absl::Milliseconds(200);
+constexpr size_t kMaxWhyBytes = 2000;  // of a refusal, in the job's log
 
 // Beside a linked checkpoint: the sequence number of its event.
 std::string SeqPath(const std::string& item) { return item + ".seq"; }
@@ -35,8 +38,14 @@ void Discard(const std::string& item) {
 
 }  // namespace
 
-Uploader::Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period, absl::Duration grace)
-    : calls_(calls), spool_(spool), folder_(std::move(folder)), keep_period_(keep_period), grace_(grace) {
+Uploader::Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period, absl::Duration grace,
+                   std::optional<int64_t> stored_step)
+    : calls_(calls),
+      spool_(spool),
+      folder_(std::move(folder)),
+      keep_period_(keep_period),
+      grace_(grace),
+      stored_step_(stored_step) {
   TakeUpLeftover();
   thread_ = std::thread([this] { Run(); });
 }
@@ -119,14 +128,17 @@ void Uploader::Run() {
       if (closing_ && waiting_.empty()) return;
       continue;
     }
-    const absl::Status status = Upload(*item);
+    absl::Status status = Upload(*item);
     if (abandoned.HasBeenNotified()) return;  // what is not committed stays for the daemon's next start
     if (status.ok()) {
+      stored_step_ = item->manifest.step;
       spdlog::info("job {}: the coordinator has the checkpoint of step {}", calls_->lease().job_id(),
                    item->manifest.step);
-    } else {
-      spdlog::warn("job {}: the checkpoint of step {} could not be delivered: {}", calls_->lease().job_id(),
+    } else if (absl::IsCancelled(status)) {
+      spdlog::info("job {}: the checkpoint of step {} is not delivered: {}", calls_->lease().job_id(),
                    item->manifest.step, std::string(status.message()));
+    } else {
+      status = absl::Status(status.code(), TellLost(*item, status));
     }
     Discard(item->path);
     absl::MutexLock lock(&mutex_);
@@ -148,18 +160,32 @@ absl::Status Uploader::Upload(const Item& item) {
   // Bytes that have gone bad here would be refused there, every time.
   if (const auto failed = run::VerifyCheckpoint(item.path, item.manifest)) return ToStatus(failed);
   int tries = 0;  // the first is always made: checkpoints that come fast must not starve each other
-  return calls_->Retry(abandoned, [&] {
-    if (calls_->events_given_up()) return absl::DataLossError("the coordinator lacks the events before it for good");
-    if (tries++ > 0 && !IsKept(item) && IsPassedOver())
-      return absl::InvalidArgumentError("passed over for a newer one");
-    const absl::Status answer = UploadOnce(item);
-    if (!absl::IsResourceExhausted(answer)) {
+  bool passed_over = false;
+  Backoff backoff;
+  while (true) {
+    absl::Status no_room;
+    const absl::Status answer = calls_->Retry(abandoned, [&]() -> absl::Status {
+      no_room = absl::OkStatus();
+      if (calls_->events_given_up()) return absl::DataLossError("the coordinator lacks the events before it for good");
+      passed_over = tries++ > 0 && !IsKept(item) && IsPassedOver();
+      if (passed_over) return absl::OkStatus();
+      absl::Status said = UploadOnce(item);
+      if (!absl::IsResourceExhausted(said)) return said;
+      no_room = std::move(said);
+      return absl::OkStatus();  // not for Retry, whose pauses know nothing of the grace
+    });
+    if (passed_over) return absl::CancelledError("passed over for a newer one");
+    if (no_room.ok()) {
       no_room_since_.reset();
       return answer;
     }
-    if (!HasWaitedForRoom()) return answer;
-    return absl::InvalidArgumentError(absl::StrCat("given up, as the job was cancelled: ", answer.message()));
-  });
+    if (HasWaitedForRoom()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the job was cancelled, and in the ", absl::FormatDuration(grace_),
+                       " that it then waits the coordinator had no room for it: ", no_room.message()));
+    }
+    PauseForRoom(backoff.Next());
+  }
 }
 
 bool Uploader::HasWaitedForRoom() {
@@ -167,6 +193,28 @@ bool Uploader::HasWaitedForRoom() {
   const absl::Duration now = BootTime();
   if (!no_room_since_) no_room_since_ = now;
   return now - *no_room_since_ >= grace_;
+}
+
+void Uploader::PauseForRoom(absl::Duration pause) {
+  const absl::Notification& abandoned = calls_->control().abandoned();
+  const absl::Duration until = BootTime() + pause;
+  while (BootTime() < until && !HasWaitedForRoom()) {
+    if (abandoned.WaitForNotificationWithTimeout(kPoll)) return;
+  }
+}
+
+std::string Uploader::TellLost(const Item& item, const absl::Status& why) {
+  std::string stays;
+  if (stored_step_)
+    stays = *stored_step_ == 0 ? "; the job has no other"
+                               : absl::StrCat("; that of step ", *stored_step_, ", the newest that is stored, stays");
+  const std::string reason(why.message());
+  const std::string told =
+      absl::StrCat("the checkpoint of step ", item.manifest.step,
+                   " is lost: ", ValidUtf8(std::string_view(reason).substr(0, kMaxWhyBytes)), stays);
+  spdlog::warn("job {}: {}", calls_->lease().job_id(), LogText(told));
+  spool_->Append(pipe::Encode(pipe::Log{"error", told}), WallTimeMs());
+  return told;
 }
 
 absl::Status Uploader::UploadOnce(const Item& item) {

@@ -25,8 +25,10 @@ class Uploader {
  public:
   // `folder` holds what is on its way, as links, so that the trainer may delete its own; a checkpoint that an earlier
   // daemon left there is taken up. `grace`: how long a job that was cancelled still waits for room at the
-  // coordinator; then what it has not delivered is given up. All must outlive this object.
-  Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period, absl::Duration grace);
+  // coordinator; then what it has not delivered is given up. `stored_step`: of the newest checkpoint that the
+  // coordinator has, 0 for none, if that is known. All must outlive this object.
+  Uploader(LeasedCalls* calls, Spool* spool, std::string folder, int64_t keep_period, absl::Duration grace,
+           std::optional<int64_t> stored_step = std::nullopt);
   ~Uploader();
 
   // The checkpoint at `path` was announced by the event `seq`. Quick: links files. One that is on its way already, as
@@ -36,7 +38,7 @@ class Uploader {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Waits until every checkpoint offered is committed or passed over. An error when the newest could not be delivered:
-  // refused for good (the coordinator's answer), or Cancelled because delivery was abandoned.
+  // refused for good, with the sentence that the job's log has got, or Cancelled because delivery was abandoned.
   absl::Status WaitUntilCommitted() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -58,6 +60,10 @@ class Uploader {
   absl::Status Upload(const Item& item);
   // The coordinator, which has no room, has refused a cancelled job's checkpoints for the whole grace.
   bool HasWaitedForRoom();
+  // Until the time to try again, or until a cancelled job's grace is over.
+  void PauseForRoom(absl::Duration pause);
+  // Tells the job's log of a checkpoint that was refused for good; returns what it tells.
+  std::string TellLost(const Item& item, const absl::Status& why);
   absl::Status UploadOnce(const Item& item);
   std::string ItemPath(int64_t step) const { return folder_ + "/" + run::CheckpointFolderName(step); }
 
@@ -66,7 +72,9 @@ class Uploader {
   const std::string folder_;
   const int64_t keep_period_;  // steps; 0: none is kept for good
   const absl::Duration grace_;
-  std::optional<absl::Duration> no_room_since_;  // boot time, from the cancellation on; of the thread
+  // Of the thread.
+  std::optional<absl::Duration> no_room_since_;  // boot time, from the cancellation on
+  std::optional<int64_t> stored_step_;           // of the newest checkpoint that the coordinator has
 
   absl::Mutex mutex_;
   std::deque<Item> waiting_ ABSL_GUARDED_BY(mutex_);  // those to be kept, and the newest

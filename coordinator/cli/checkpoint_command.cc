@@ -9,6 +9,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/files/checkpoint_writer.h"
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/progress_bar.h"
 #include "coordinator/cli/study/targets.h"
 #include "coordinator/cli/views/views.h"
 #include "proto/pipe/metric_name.h"
@@ -16,39 +17,11 @@
 namespace sink::cli {
 namespace {
 
-constexpr int64_t kRedrawMs = 100;
-constexpr int kBarColumns = 30;
-
 struct CheckpointOptions {
   std::string id;
   int64_t step = 0;  // of get also 0: the newest
   bool best = false;
   std::string out;
-};
-
-// One line on standard error, redrawn in place; nothing when that is not a terminal.
-class ProgressBar {
- public:
-  explicit ProgressBar(World& world) : world_(world), start_ms_(world.now_ms()) {}
-  void Show(uint64_t done, uint64_t total) {
-    const int64_t now = world_.now_ms();
-    if (!world_.err_is_terminal || (done < total && now - drawn_ms_ < kRedrawMs)) return;
-    drawn_ms_ = now;
-    const double fraction = total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total);
-    std::string bar;
-    for (int i = 0; i < kBarColumns; ++i) bar += i < fraction * kBarColumns ? "\u2501" : "\u2500";
-    const double rate = 1000.0 * static_cast<double>(done) / static_cast<double>(std::max<int64_t>(1, now - start_ms_));
-    world_.err << "\r\x1b[K" << bar << "  " << FormatBytes(static_cast<double>(done)) << " of "
-               << FormatBytes(static_cast<double>(total)) << "  " << FormatBytes(rate) << "/s" << std::flush;
-  }
-  void Clear() {
-    if (world_.err_is_terminal && drawn_ms_ > 0) world_.err << "\r\x1b[K" << std::flush;
-  }
-
- private:
-  World& world_;
-  const int64_t start_ms_;
-  int64_t drawn_ms_ = 0;
 };
 
 absl::StatusOr<v1::ListCheckpointsResponse> CheckpointsOf(Session& session, const std::string& id) {

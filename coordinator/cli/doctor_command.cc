@@ -6,6 +6,7 @@
 
 #include "absl/time/time.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/progress_bar.h"
 #include "coordinator/cli/views/views.h"
 #include "coordinator/client/address.h"
 #include "coordinator/doctor/credential.h"
@@ -29,6 +30,7 @@ struct DoctorOptions {
   std::string worker;  // --data of a worker on this machine
   std::string data_root;
   std::string trainer;      // empty: beside this program
+  bool bytes = false;       // of the worker's data sets, too
   std::string coordinator;  // --data of a coordinator on this machine
 };
 
@@ -84,7 +86,7 @@ Finding ExamineOwn(const Session& session, absl::Time now) {
 }
 
 // What the options name on this machine.
-std::vector<Finding> ExamineHere(const DoctorOptions& options, absl::Time now) {
+std::vector<Finding> ExamineHere(Session& session, const DoctorOptions& options, absl::Time now) {
   std::vector<Finding> out;
   const auto add = [&out](std::vector<Finding> more) { std::move(more.begin(), more.end(), std::back_inserter(out)); };
   if (options.worker.empty() && options.coordinator.empty()) return out;
@@ -95,8 +97,17 @@ std::vector<Finding> ExamineHere(const DoctorOptions& options, absl::Time now) {
     add(doctor::ExaminePorts(options.coordinator, Find));
   }
   if (!options.worker.empty()) {
-    add(doctor::ExamineWorker(machine, {options.worker, options.data_root,
-                                        options.trainer.empty() ? BesideThis("sink-trainer") : options.trainer}));
+    doctor::WorkerPlace place = {options.worker, options.data_root,
+                                 options.trainer.empty() ? BesideThis("sink-trainer") : options.trainer};
+    ProgressBar bar(session.world());
+    if (options.bytes) {
+      place.on_bytes = [&](uint64_t done, uint64_t total) {
+        bar.Show(done, total);
+        return !session.world().interrupt.triggered();
+      };
+    }
+    add(doctor::ExamineWorker(machine, place));
+    bar.Clear();
     add({doctor::ExamineCredentialFolder(
         "worker's certificate", options.worker + "/tls", now,
         "start sink-worker, which joins; where the coordinator runs elsewhere, with --join FILE, a token of sinkctl "
@@ -115,7 +126,7 @@ const char* NameOf(Level level) { return level == Level::kFault ? "fault" : leve
 
 Outcome Doctor(Session& session, const DoctorOptions& options) {
   const absl::Time now = absl::FromUnixMillis(session.world().now_ms());
-  std::vector<Finding> findings = ExamineHere(options, now);
+  std::vector<Finding> findings = ExamineHere(session, options, now);
   findings.push_back(ExamineOwn(session, now));
   auto fleet = ExamineFleet(session);
   if (session.world().interrupt.triggered()) return {kInterrupted, "interrupted"};
@@ -156,11 +167,17 @@ void AddDoctorCommand(Commands& commands) {
       Names::kNothing,
       {"sinkctl doctor", "sinkctl doctor --worker ~/sink/worker --data-root ~/sink/data --trainer bin/sink-trainer"});
   auto options = std::make_shared<DoctorOptions>();
-  command.AddOption("--worker", options->worker, "Also this machine, as a worker with this --data").ValueText("DIR");
+  const args::Option worker =
+      command.AddOption("--worker", options->worker, "Also this machine, as a worker with this --data")
+          .ValueText("DIR");
   command.AddOption("--data-root", options->data_root, "The worker's folder of packed sets (DIR/sets)")
       .ValueText("DIR");
   command.AddOption("--trainer", options->trainer, "The worker's trainer (sink-trainer beside this program)")
       .ValueText("PROGRAM");
+  command
+      .AddFlag("--bytes", options->bytes,
+               "Also every byte of the worker's data sets, with their hashes: a second or more for each GB")
+      .Needs(worker);
   command.AddOption("--coordinator-data", options->coordinator, "Also this machine, as a coordinator with this --data")
       .ValueText("DIR");
   commands.OnRun(command, [options](Session& session) { return Doctor(session, *options); });

@@ -100,6 +100,31 @@ std::string KeepAble(const Job& job, Inventory& inventory, std::vector<Worker>* 
                       NameOfNeed(needs), needs.content.empty() ? "" : " as its checkpoint found it");
 }
 
+// How many jobs may start before this one: of those that go before it, not the ones that need what no connected worker
+// has, nor those of other sweeps that wait for jobs of their own (holds.h). They hold nobody up. Where no worker is
+// connected, one that comes may have anything.
+absl::StatusOr<int> CountBefore(store::Snapshot& rows, const Job& job, Inventory& inventory,
+                                const std::vector<Worker>& workers) {
+  std::vector<std::string> ids;
+  for (const Worker& worker : workers)
+    if (worker.state == WorkerState::kConnected && worker.hold == WorkerHold::kNone) ids.push_back(worker.id);
+  SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> queues, rows.QueueHeads());
+  int before = 0;
+  for (const store::QueueHead& queue : queues) {
+    SINK_ASSIGN_OR_RETURN(const int ahead, rows.CountAhead(job.id, queue));
+    if (ahead == 0) continue;
+    const std::vector<bool> having = inventory.Having({queue.model, queue.data_set, queue.data_content}, ids);
+    if (!ids.empty() && std::find(having.begin(), having.end(), true) == having.end()) continue;
+    if (queue.sweep != job.home_sweep) {
+      SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(queue.sweep));
+      SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
+      if (!held.empty()) continue;
+    }
+    before += ahead;
+  }
+  return before;
+}
+
 // Where the job is not started now, because it has just failed there and the others of these workers, all able, are
 // enough for it.
 std::string WhereItFailed(const Job& job, const std::vector<Worker>& workers, WorkerHealth& health, Now now) {
@@ -173,14 +198,15 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       if (!held.empty()) reasons.push_back(held);
       if (job.delayed) reasons.push_back("it waits a while before it is tried again, because its last attempt failed");
       for (const std::string& held : HeldWorkers(workers)) reasons.push_back(held);
+      SINK_ASSIGN_OR_RETURN(const int before, CountBefore(rows, job, context_->inventory(), workers));
       const std::string lacking = KeepAble(job, context_->inventory(), &workers);
       if (!lacking.empty()) reasons.push_back(lacking);
       const std::string failed = WhereItFailed(job, workers, context_->health(), now);
       if (!failed.empty()) reasons.push_back(failed);
       const std::string offer = WhatWorkersOffer(workers, job);
       if (!offer.empty()) reasons.push_back(offer);
-      SINK_ASSIGN_OR_RETURN(const int ahead, rows.CountAhead(job.id));
-      if (ahead > 0) reasons.push_back(absl::StrCat(Counted(ahead, "queued job goes", "queued jobs go"), " before it"));
+      if (before > 0)
+        reasons.push_back(absl::StrCat(Counted(before, "queued job goes", "queued jobs go"), " before it"));
       if (reasons.empty())
         reasons.push_back("nothing holds it back: it starts as soon as a worker asks for work, within seconds");
       if (job.attempt > 0) {

@@ -195,6 +195,7 @@ struct FinishRequest {
   FailureClass failure_class = FailureClass::kNone;
   std::string message;
   uint64_t last_seq = 0;
+  std::string undelivered = {};  // as worker.proto has it
 };
 
 struct CheckpointCommit {

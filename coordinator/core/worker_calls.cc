@@ -240,6 +240,8 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
   }
   const Lease& lease = request.lease;
   std::string message = CleanText(request.message, 4 * kMaxTextBytes);
+  const std::string undelivered = request.undelivered.empty() ? "" : "; " + CleanText(request.undelivered);
+  message += undelivered;
   JobState answer = JobState::kQueued;
   std::optional<AttemptOutcome> outcome;  // none for a repetition
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
@@ -290,6 +292,7 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       ended = AttemptState::kCancelled;
       outcome = AttemptOutcome::kCancelled;
       EndFailedAttempt(&job, FailureClass::kInfra, message, context_->options().retry, now);
+      job.message += undelivered;
     } else {
       failure_class = request.outcome == JobState::kCancelled || request.failure_class == FailureClass::kNone
                           ? FailureClass::kInfra

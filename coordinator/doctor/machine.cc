@@ -13,8 +13,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "coordinator/doctor/set_bytes.h"
 #include "proto/files/control_group.h"
 #include "proto/run/set_gap.h"
+#include "proto/run/set_hashes.h"
 
 namespace sink::doctor {
 namespace {
@@ -25,6 +28,7 @@ constexpr int kLeastDriver = 580;  // CUDA 13's, by the table of NVIDIA's releas
 constexpr int64_t kLeastOpenFiles = 4096;
 constexpr int64_t kLeastSharedMemory = int64_t{64} << 20;
 constexpr int64_t kLeastRoom = int64_t{1} << 30;
+constexpr uint64_t kBytesASecond = 1'000'000'000;  // that a disk may read
 
 std::string MiB(int64_t bytes) { return absl::StrCat(bytes >> 20, " MiB"); }
 
@@ -146,32 +150,64 @@ void Trainer(MachineDoctor& doctor, const fs::path& trainer) {
   }
 }
 
-void Sets(MachineDoctor& doctor, const fs::path& root) {
+// Compares the bytes of sets whose files have the right sizes; returns how many of them are known to be right.
+int Bytes(MachineDoctor& doctor, const std::vector<std::string>& sets, uint64_t total, const WorkerPlace& place) {
+  int right = 0;
+  uint64_t done = 0;
+  for (const std::string& set : sets) {
+    if (HashedBytes(set) == 0) {
+      doctor.Hint("data sets", absl::StrCat(set, " has no hashes: its bytes cannot be compared"),
+                  absl::StrCat("sink-data pack again; or, where it is known to be right: cd ", set,
+                               " && xxh128sum *.bin > ", run::kSetHashesFile));
+    } else if (const auto other =
+                   FindOtherBytes(set, [&](uint64_t read) { return place.on_bytes(done += read, total); })) {
+      doctor.Fault("data sets", other.message(), "copy the set anew, or re-run sink-data pack");
+    } else {
+      ++right;
+    }
+  }
+  return right;
+}
+
+void Sets(MachineDoctor& doctor, const WorkerPlace& place) {
+  const fs::path root = place.data_root.empty() ? place.data / "sets" : place.data_root;
   std::error_code error;
   if (!fs::is_directory(root, error)) {
     doctor.Fault("data sets", absl::StrCat("there is no folder ", root.string()),
                  "make it with sink-data pack --out, or name another --data-root");
     return;
   }
-  int whole = 0, incomplete = 0;
+  std::vector<std::string> whole;  // as far as their sizes tell
+  int incomplete = 0;
+  uint64_t total = 0;
   for (const auto& entry : fs::directory_iterator(root, error)) {
     if (!entry.is_directory(error)) continue;
-    if (const auto gap = run::FindSetGap(entry.path().string())) {
+    const std::string set = entry.path().string();
+    if (const auto gap = run::FindSetGap(set)) {
       ++incomplete;
       doctor.Fault("data sets",
                    absl::StrCat("a copy is not whole, and the worker takes no jobs for it: ", gap.message()),
                    "copy the set anew, or re-run sink-data pack");
     } else if (fs::exists(entry.path() / "set.json", error)) {
-      ++whole;
+      whole.push_back(set);
+      total += HashedBytes(set);
     } else {
-      doctor.Hint("data sets", absl::StrCat(entry.path().string(), " has no set.json: it was not packed to the end"),
+      doctor.Hint("data sets", absl::StrCat(set, " has no set.json: it was not packed to the end"),
                   absl::StrCat("sink-data pack again, or remove it"));
     }
   }
-  if (whole > 0) {
-    doctor.Good("data sets", absl::StrCat(whole, " in ", root.string()));
-  } else if (incomplete == 0) {
-    doctor.Fault("data sets", absl::StrCat("no packed set in ", root.string()), "make one with sink-data pack");
+  if (whole.empty()) {
+    if (incomplete == 0)
+      doctor.Fault("data sets", absl::StrCat("no packed set in ", root.string()), "make one with sink-data pack");
+  } else if (place.on_bytes) {
+    const int right = Bytes(doctor, whole, total, place);
+    if (right > 0) doctor.Good("data sets", absl::StrCat(right, " in ", root.string(), ", compared byte by byte"));
+  } else {
+    const absl::Duration reading = absl::Seconds(1 + static_cast<int64_t>(total / kBytesASecond));
+    doctor.Good("data sets", absl::StrCat(whole.size(), " in ", root.string(),
+                                          ", as far as the sizes of their files tell; --bytes, or sink-data verify "
+                                          "FOLDER, compares every byte (about ",
+                                          absl::FormatDuration(reading), " at 1 GB a second)"));
   }
 }
 
@@ -216,7 +252,7 @@ std::vector<Finding> ExamineWorker(const Machine& machine, const WorkerPlace& pl
   if (doctor.Folder("worker's folder", place.data, /*secret=*/true))
     doctor.Good("worker's folder", place.data.string());
   Trainer(doctor, place.trainer);
-  Sets(doctor, place.data_root.empty() ? place.data / "sets" : place.data_root);
+  Sets(doctor, place);
   return doctor.Take();
 }
 

@@ -290,7 +290,8 @@ FinishRequest FromProto(const v1::FinishRequest& message) {
           .outcome = static_cast<JobState>(message.outcome()),
           .failure_class = static_cast<FailureClass>(message.failure_class()),
           .message = message.message(),
-          .last_seq = message.last_seq()};
+          .last_seq = message.last_seq(),
+          .undelivered = message.undelivered()};
 }
 
 }  // namespace sink

@@ -406,7 +406,11 @@ absl::Status Validate(const v1::FinishRequest& request) {
   check.Range(request.failure_class(), v1::FAILURE_CLASS_NONE, v1::FailureClass_MAX, "failure_class");
   check.That((request.outcome() == v1::FAILED) == (request.failure_class() != v1::FAILURE_CLASS_NONE), "failure_class",
              "must be given exactly when the outcome is FAILED");
-  check.That(request.message().size() <= kMaxMessage, "message", absl::StrCat("over ", kMaxMessage >> 10, " KiB"));
+  const auto check_size = [&check](const std::string& text, const char* field) {
+    check.That(text.size() <= kMaxMessage, field, absl::StrCat("over ", kMaxMessage >> 10, " KiB"));
+  };
+  check_size(request.message(), "message");
+  check_size(request.undelivered(), "undelivered");
   return check.Seq(request.last_seq(), "last_seq");
 }
 

@@ -51,8 +51,8 @@ class Snapshot {
   // What would be the head of the same queue if this job and all before it were gone; constant cost.
   virtual absl::StatusOr<std::optional<QueueHead>> NextInQueue(const QueueHead& after) = 0;
   virtual absl::StatusOr<std::vector<std::string>> DelayedJobs() = 0;  // ids
-  // Jobs that could be leased, of every queue, that go before this one. Cost: their number.
-  virtual absl::StatusOr<int> CountAhead(const std::string& job_id) = 0;
+  // Jobs of the queue of this head that go before the job, be it of that queue or another. Cost: their number.
+  virtual absl::StatusOr<int> CountAhead(const std::string& job_id, const QueueHead& queue) = 0;
   virtual absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> CountJobs() = 0;  // every state; constant cost
 
   virtual absl::StatusOr<Sweep> GetSweep(const std::string& name) = 0;

@@ -127,14 +127,15 @@ class MemoryTransaction final : public Transaction, private UndoLog {
     }));
   }
 
-  absl::StatusOr<int> CountAhead(const std::string& job_id) override {
+  absl::StatusOr<int> CountAhead(const std::string& job_id, const QueueHead& queue) override {
     const auto row = t_.jobs.find(job_id);
     if (row == t_.jobs.end()) return NoJob(job_id);
-    const std::pair<int, int64_t> place(-row->second.job.priority, row->second.seq);
+    const QueueHead place = HeadOf(row->second.job, row->second.seq);
     return static_cast<int>(std::count_if(t_.jobs.begin(), t_.jobs.end(), [&](const auto& other) {
       const Job& job = other.second.job;
-      return job.state == JobState::kQueued && !job.delayed &&
-             std::pair<int, int64_t>(-job.priority, other.second.seq) < place;
+      if (job.state != JobState::kQueued || job.delayed) return false;
+      const QueueHead head = HeadOf(job, other.second.seq);
+      return head.IsOfSameQueue(queue) && head.GoesBefore(place);
     }));
   }
 

@@ -85,6 +85,10 @@ constexpr char kNextSweep[] = SINK_QUEUE_HEAD "home_sweep > ?1" SINK_QUEUE_ORDER
 #define SINK_ORDER_WITHIN " ORDER BY priority DESC, seq LIMIT 1"
 constexpr char kNextOfPriority[] = SINK_QUEUE_HEAD SINK_SAME_QUEUE "priority = ?4 AND seq > ?5" SINK_ORDER_WITHIN;
 constexpr char kNextPriority[] = SINK_QUEUE_HEAD SINK_SAME_QUEUE "priority < ?4" SINK_ORDER_WITHIN;
+// Two ranges: one condition with OR would walk all jobs of the priority.
+#define SINK_COUNT_READY "(SELECT COUNT(*) FROM jobs INDEXED BY jobs_ready " SINK_READY "AND " SINK_SAME_QUEUE
+constexpr char kCountAhead[] =
+    "SELECT " SINK_COUNT_READY "priority > ?4) + " SINK_COUNT_READY "priority = ?4 AND seq < ?5)";
 constexpr char kQueueFront[] =
     SINK_QUEUE_COLUMNS "FROM jobs INDEXED BY jobs_front " SINK_READY "ORDER BY priority DESC, seq LIMIT 1";
 #define SINK_MEMBERS                                                                                               \
@@ -199,6 +203,11 @@ absl::StatusOr<std::vector<GangMember>> ReadMembers(Query& row) {
   }
   if (!row.status().ok()) return row.status();
   return members;
+}
+
+// SINK_QUEUE_NEEDS of a queue.
+std::string NeedsOf(const QueueHead& queue) {
+  return absl::StrCat(queue.model, " ", queue.data_set, " ", queue.data_content);
 }
 
 QueueHead ReadQueueHead(Query& row) {
@@ -416,7 +425,7 @@ absl::StatusOr<std::vector<QueueHead>> SqliteTransaction::QueueHeads() {
 }
 
 absl::StatusOr<std::optional<QueueHead>> SqliteTransaction::NextInQueue(const QueueHead& after) {
-  const std::string needs = absl::StrCat(after.model, " ", after.data_set, " ", after.data_content);
+  const std::string needs = NeedsOf(after);
   Query same(db_, kNextOfPriority, after.sweep, after.devices, needs, after.priority, after.order);
   if (same.Next()) return ReadQueueHead(same);
   if (!same.status().ok()) return same.status();
@@ -431,15 +440,10 @@ absl::StatusOr<std::vector<std::string>> SqliteTransaction::DelayedJobs() {
   return ReadTexts(query);
 }
 
-absl::StatusOr<int> SqliteTransaction::CountAhead(const std::string& job_id) {
+absl::StatusOr<int> SqliteTransaction::CountAhead(const std::string& job_id, const QueueHead& queue) {
   Query job(db_, "SELECT priority, seq FROM jobs WHERE id = ?1", job_id);
   if (!job.Next()) return job.status().ok() ? NoJob(job_id) : job.status();
-  // Two ranges: one condition with OR would walk all jobs of the priority.
-  Query count(db_,
-              "SELECT (SELECT COUNT(*) FROM jobs INDEXED BY jobs_front " SINK_READY
-              "AND priority > ?1) + "
-              "(SELECT COUNT(*) FROM jobs INDEXED BY jobs_front " SINK_READY "AND priority = ?1 AND seq < ?2)",
-              job.Int(0), job.Int(1));
+  Query count(db_, kCountAhead, queue.sweep, queue.devices, NeedsOf(queue), job.Int(0), job.Int(1));
   if (!count.Next()) return count.status();
   return static_cast<int>(count.Int(0));
 }

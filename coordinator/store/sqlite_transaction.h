@@ -32,7 +32,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::vector<QueueHead>> QueueHeads() override;
   absl::StatusOr<std::optional<QueueHead>> NextInQueue(const QueueHead& after) override;
   absl::StatusOr<std::vector<std::string>> DelayedJobs() override;
-  absl::StatusOr<int> CountAhead(const std::string& job_id) override;
+  absl::StatusOr<int> CountAhead(const std::string& job_id, const QueueHead& queue) override;
   absl::StatusOr<std::vector<std::pair<JobState, int64_t>>> CountJobs() override;
   absl::StatusOr<Sweep> GetSweep(const std::string& name) override;
   absl::StatusOr<std::vector<Sweep>> ListSweeps() override;

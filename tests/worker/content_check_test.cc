@@ -63,6 +63,25 @@ TEST_F(ContentCheckTest, AFileWithOtherBytesIsNamed) {
   EXPECT_THAT(Settle(check).wrong, HasSubstr("set/b.bin has the right size and other bytes"));
 }
 
+TEST_F(ContentCheckTest, WhereNothingIsToBeReadNothingIsWrong) {
+  Write("b.bin", "other");
+  ContentCheck check(memory_, /*rate=*/0);
+  const ContentCheck::State state = check.Look(dir_ / "set", kNow);
+  EXPECT_EQ(state.unread, 0u);
+  EXPECT_EQ(state.wrong, "");
+  EXPECT_FALSE(check.Reads(dir_ / "set"));
+}
+
+TEST_F(ContentCheckTest, NoMoreIsReadASecondThanIsAllowed) {
+  const std::string bytes(3 << 20, 'x');
+  Write("b.bin", bytes);
+  Write(run::kSetHashesFile, run::PrintSetHashes({{"b.bin", files::Hash(bytes)}}));
+  ContentCheck check(memory_, /*rate=*/10'000'000);
+  const absl::Time begin = absl::Now();
+  EXPECT_EQ(Settle(check).wrong, "");
+  EXPECT_GE(absl::Now() - begin, absl::Milliseconds(300));
+}
+
 TEST_F(ContentCheckTest, AFileThatIsNotThereIsNamedUntilItIs) {
   fs::remove(dir_ / "set/b.bin");
   ContentCheck check(memory_);

@@ -210,6 +210,39 @@ TEST_F(DaemonTest, AJobThatIsStoppedHasTheWorkersOwnTimeToSave) {
   EXPECT_LT(absl::Now() - before, absl::Seconds(20));
 }
 
+// Has no room for any checkpoint.
+class HasNoRoom : public FakeCoordinator {
+ public:
+  absl::StatusOr<v1::BeginCheckpointResponse> BeginCheckpoint(const v1::BeginCheckpointRequest&) override {
+    return absl::ResourceExhaustedError("disk full");
+  }
+};
+
+TEST(Daemon, ACancelledJobThatFindsNoRoomForItsCheckpointSaysSoInItsLogAndAtItsEnd) {
+  testing::TempDir dir;
+  HasNoRoom coordinator;
+  Daemon daemon(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
+  const std::string lease = coordinator.AddJob("job1", R"({"steps": 1000000})");
+  daemon.Start();
+  ASSERT_TRUE(coordinator.WaitFor(lease, HasRecords(10)));
+  coordinator.Cancel(lease);
+  ASSERT_TRUE(coordinator.WaitForFinish(lease));
+  const Attempt attempt = coordinator.attempt(lease);
+  EXPECT_EQ(attempt.finishes[0].outcome(), v1::CANCELLED);
+  EXPECT_EQ(attempt.finishes[0].message(), "cancelled");
+  const std::string& undelivered = attempt.finishes[0].undelivered();
+  EXPECT_NE(undelivered.find(" is lost: "), std::string::npos) << undelivered;
+  EXPECT_TRUE(undelivered.ends_with("disk full; the job has no other")) << undelivered;
+  const auto tells_so = [&](const std::string& record) {
+    const auto parsed = pipe::Parse(record);
+    const auto* line = parsed.event ? std::get_if<pipe::Log>(&*parsed.event) : nullptr;
+    return line != nullptr && line->message == undelivered;
+  };
+  EXPECT_EQ(std::count_if(attempt.records.begin(), attempt.records.end(), tells_so), 1);
+  daemon.BeginDrain();
+  EXPECT_TRUE(daemon.WaitUntilFinished(absl::Seconds(20)));
+}
+
 TEST_F(DaemonTest, StaleLeaseKillsTheTrainerAndFreesTheDevice) {
   const std::string stale = coordinator_.AddJob("job1", R"({"steps": 1000000, "ignore_stop": 1})");
   options_.runner.limits.grace = absl::Minutes(1);
@@ -635,7 +668,7 @@ TEST(KilledDaemon, SuccessorTellsOfACheckpointThatWasRefused) {
   const v1::FinishRequest finish = coordinator.attempt(lease).finishes[0];
   EXPECT_EQ(finish.outcome(), v1::FAILED);
   EXPECT_EQ(finish.failure_class(), v1::INFRA);
-  EXPECT_NE(finish.message().find("the last checkpoint was not delivered"), std::string::npos) << finish.message();
+  EXPECT_TRUE(finish.message().starts_with("the checkpoint of step 7 is lost: ")) << finish.message();
 }
 
 TEST(KilledDaemon, TakesItsTrainersAlongAndItsSuccessorDeliversTheRest) {

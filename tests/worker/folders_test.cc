@@ -85,6 +85,16 @@ TEST(RunFolder, OutcomeSurvives) {
   ASSERT_TRUE(outcome.has_value());
   EXPECT_EQ(outcome->failure_class, v1::USER);
   EXPECT_EQ(outcome->message, "bad \xEF\xBF\xBD byte");
+  const Outcome cancelled = {v1::CANCELLED, v1::FAILURE_CLASS_NONE, "cancelled", "the checkpoint of step 7 is lost"};
+  ASSERT_TRUE(folder.SaveOutcome(cancelled).ok());
+  EXPECT_EQ(folder.LoadOutcome(), cancelled);
+}
+
+TEST(RunFolder, OutcomeOfAnOlderDaemonIsRead) {
+  const auto outcome =
+      DecodeOutcome(R"({"state": "CANCELLED", "class": "FAILURE_CLASS_NONE", "message": "cancelled"})");
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(*outcome, (Outcome{v1::CANCELLED, v1::FAILURE_CLASS_NONE, "cancelled"}));
 }
 
 TEST(Retention, KeepsTheNewestClosedRunsAndEveryOpenOne) {
@@ -153,6 +163,13 @@ TEST(Flags, MistakesNameTheFlagAndTheFix) {
     EXPECT_NE(duration.status().message().find("--grace"), absl::string_view::npos);
   }
   EXPECT_EQ(*ParseDurationFlag("--grace", "1m30s"), absl::Seconds(90));
+  for (const char* text : {"", "200", "MB/s", "-1MB/s", "0GB/s", "nanMB/s", "2TB/s", "1e9GB/s", "on"}) {
+    const auto rate = ParseRateFlag("--check-sets", text);
+    EXPECT_TRUE(absl::IsInvalidArgument(rate.status())) << text;
+    EXPECT_NE(rate.status().message().find("--check-sets"), absl::string_view::npos);
+  }
+  EXPECT_EQ(*ParseRateFlag("--check-sets", "1.5GB/s"), 1'500'000'000);
+  EXPECT_EQ(*ParseRateFlag("--check-sets", "off"), 0);
   testing::TempDir dir;
   const auto folder = DataFolder::Open(dir / "worker");
   Flags flags;
@@ -178,6 +195,18 @@ TEST(Flags, AdvertiseTakesAHostWithoutItsPort) {
     EXPECT_TRUE(absl::IsInvalidArgument(options.status())) << text;
     EXPECT_NE(options.status().message().find("--advertise"), absl::string_view::npos);
   }
+}
+
+TEST(Flags, TheRateOfReadingSetsReachesTheDaemon) {
+  testing::TempDir dir;
+  const auto folder = DataFolder::Open(dir / "worker");
+  Flags flags;
+  flags.trainer = "/proc/self/exe";
+  EXPECT_EQ(MakeDaemonOptions(flags, *folder)->set_check_rate, int64_t{ContentCheck::kDefaultRate});
+  flags.check_sets = "off";
+  EXPECT_EQ(MakeDaemonOptions(flags, *folder)->set_check_rate, 0);
+  flags.check_sets = "fast";
+  EXPECT_TRUE(absl::IsInvalidArgument(MakeDaemonOptions(flags, *folder).status()));
 }
 
 TEST(Outcome, MessageStaysWithinWhatTheCoordinatorTakes) {

@@ -1,16 +1,21 @@
 // A checkpoint on its way to a coordinator that has its difficulties.
 #include "worker/uploader.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <string>
+#include <variant>
+#include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "proto/pipe/events.h"
 #include "proto/run/checkpoint_names.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/worker/fake_coordinator.h"
@@ -91,8 +96,55 @@ TEST(Uploader, WaitsForRoomUntilTheJobIsCancelledAndThenForItsGrace) {
   control.Request(StopReason::kCancel);
   const absl::Status given_up = uploader.WaitUntilCommitted();
   EXPECT_TRUE(absl::IsInvalidArgument(given_up)) << given_up;
-  EXPECT_EQ(given_up.message(), "given up, as the job was cancelled: disk full");
+  EXPECT_EQ(given_up.message(),
+            "the checkpoint of step 7 is lost: the job was cancelled, and in the 300ms that it then waits the "
+            "coordinator had no room for it: disk full");
   EXPECT_FALSE(std::filesystem::exists(waiting));
+}
+
+TEST(Uploader, TellsTheJobsLogOfACheckpointThatIsLostAndOfTheOneThatStays) {
+  testing::TempDir dir;
+  Full coordinator;
+  const std::string lease = coordinator.AddJob("job1", "{}");
+  StopControl control;
+  LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {});
+  auto spool = Spool::Open(dir / "spool", Spool::Options());
+  ASSERT_TRUE(spool.ok()) << spool.status();
+  const std::string folder = SaveCheckpoint(dir, 7);
+  control.Request(StopReason::kCancel);
+  Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace, /*stored_step=*/5);
+  ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 0).ok());
+  const absl::Status given_up = uploader.WaitUntilCommitted();
+  const std::vector<SpoolRecord> told = (*spool)->Read(1, 10, 1 << 20);
+  ASSERT_EQ(told.size(), 1u);
+  const auto parsed = pipe::Parse(told[0].line);
+  ASSERT_TRUE(parsed.event);
+  const auto* line = std::get_if<pipe::Log>(&*parsed.event);
+  ASSERT_NE(line, nullptr) << told[0].line;
+  EXPECT_EQ(line->level, "error");
+  EXPECT_EQ(line->message, given_up.message());
+  EXPECT_THAT(line->message, ::testing::StartsWith("the checkpoint of step 7 is lost: "));
+  EXPECT_THAT(line->message, ::testing::EndsWith("; that of step 5, the newest that is stored, stays"));
+}
+
+TEST(Uploader, ACancelledJobsGraceEndsWithinTheUploadersPause) {
+  testing::TempDir dir;
+  Full coordinator;
+  const std::string lease = coordinator.AddJob("job1", "{}");
+  StopControl control;
+  LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {});
+  auto spool = Spool::Open(dir / "spool", Spool::Options());
+  ASSERT_TRUE(spool.ok()) << spool.status();
+  const std::string folder = SaveCheckpoint(dir, 7);
+  Uploader uploader(&calls, spool->get(), dir / "upload", /*keep_period=*/0, kGrace);
+  ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 0).ok());
+  while (coordinator.refused < 4) absl::SleepFor(absl::Milliseconds(10));  // the next pause is one of 1.3 s or more
+  const absl::Time cancelled = absl::Now();
+  control.Request(StopReason::kCancel);
+  EXPECT_FALSE(uploader.WaitUntilCommitted().ok());
+  const absl::Duration waited = absl::Now() - cancelled;
+  EXPECT_GE(waited, kGrace);
+  EXPECT_LT(waited, absl::Milliseconds(1250)) << "before the pause would have been over";
 }
 
 TEST(Uploader, GivesUpWhereTheCoordinatorLacksEventsThatTheSpoolHasForgotten) {

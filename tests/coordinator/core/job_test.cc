@@ -383,6 +383,23 @@ TEST_F(JobTest, CancelEndsQueuedJobsAndAsksLiveOnes) {
   EXPECT_EQ(manager->clients().Cancel({}, now).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(JobTest, ACancelledJobSaysWhatItsAttemptLeftBehind) {
+  Submit({1});
+  Register();
+  const Lease lease = Start(1);
+  ASSERT_TRUE(manager->clients().Cancel({"", {Id(1)}}, now).ok());
+  const FinishRequest finish = {.worker_id = "w",
+                                .lease = lease,
+                                .outcome = JobState::kCancelled,
+                                .message = "cancelled",
+                                .undelivered = "the checkpoint of step 7 is lost: disk full"};
+  ASSERT_EQ(*manager->workers().Finish(finish, now), JobState::kCancelled);
+  const std::string told = "cancelled; the checkpoint of step 7 is lost: disk full";
+  EXPECT_EQ(Get().message, told);
+  EXPECT_EQ(manager->queries().GetJob(Id(1))->attempts.back().message, told);
+  EXPECT_EQ(manager->queries().Explain(Id(1), now)->reasons.front(), told);
+}
+
 TEST_F(JobTest, ACancelledJobWhoseWorkerIsLostIsCancelled) {
   Submit({1});
   Register();

@@ -4,9 +4,11 @@
 namespace sink {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class ModelsTest : public ManagerTest {
  protected:
@@ -261,6 +263,19 @@ TEST_F(SetsTest, JobsWhoseWorkerHasGoneWaitForItAndLaterOnesPassThem) {
   EXPECT_THAT(AskWith("a", bible, 8), ElementsAre(Id(3)));
   EXPECT_THAT(Why(1), HasSubstr("no connected worker has its data set regmix"));
   EXPECT_THAT(AskWith("good", regmix, 8), ElementsAre(Id(1), Id(2)));
+}
+
+TEST_F(SetsTest, JobsThatWaitForTheirSetAreNotCountedAmongThoseThatGoBefore) {
+  Register("a");
+  ASSERT_THAT(AskWith("a", Sets({{"bible", "1"}}), 0), IsEmpty());
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix", "regmix", "bible", "bible"}), now).ok());
+  const auto why = [this](int n) { return manager->queries().Explain(Id(n), now)->reasons; };
+  EXPECT_THAT(why(3), Not(Contains(HasSubstr("before it"))));
+  EXPECT_THAT(why(4), Contains("1 queued job goes before it"));
+  Register("b");
+  ASSERT_THAT(AskWith("b", Sets({{"regmix", "1"}}), 0), IsEmpty());
+  EXPECT_THAT(why(3), Contains("2 queued jobs go before it")) << "now b can start them";
+  EXPECT_THAT(why(4), Contains("3 queued jobs go before it"));
 }
 
 TEST_F(SetsTest, ACopyThatIsNotWholeIsNoneAndIsNamed) {

@@ -10,6 +10,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class PolicyTest : public ManagerTest {
  protected:
@@ -414,6 +415,18 @@ TEST_F(PolicyTest, ExplainTellsWhatAQueuedJobLacks) {
   EXPECT_THAT(Why(2), HasSubstr("needs 16 devices on one worker, and the largest connected one has 8"));
   EXPECT_THAT(Why(2), HasSubstr("1 queued job goes before it"));
   EXPECT_EQ(manager->queries().Explain("ffff", now).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(PolicyTest, ExplainDoesNotCountJobsBeforeThatWaitForOthersOfTheirSweep) {
+  SubmitRequest limited = Sweep({1, 2, 3}, "limited");
+  limited.max_parallel = 1;
+  ASSERT_TRUE(manager->clients().Submit(limited, now).ok());
+  Register();
+  Start(1);
+  ASSERT_TRUE(manager->clients().Submit(Sweep({4, 5}, "free"), now).ok());
+  EXPECT_THAT(Why(4), Not(HasSubstr("before it")));
+  EXPECT_THAT(Why(5), HasSubstr("1 queued job goes before it"));
+  EXPECT_THAT(Why(3), HasSubstr("1 queued job goes before it")) << "of its own sweep, when one may start";
 }
 
 TEST_F(PolicyTest, ExplainCountsDevicesInWholeSentences) {

@@ -5,7 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <string>
+#include <vector>
 
+#include "proto/files/hash.h"
+#include "proto/run/set_hashes.h"
 #include "tests/coordinator/doctor/planted.h"
 #include "tests/testing/temp_dir.h"
 
@@ -125,6 +129,54 @@ INSTANTIATE_TEST_SUITE_P(
                       << R"("files": [{"name": "train_a_0_0000000000.bin", "blocks": 1}]})";
                 }}),
     [](const auto& param_info) { return param_info.param.name; });
+
+// A set whose one file has these bytes, and the hash of "packed".
+void WriteSet(const fs::path& folder, const std::string& bytes) {
+  fs::create_directories(folder);
+  std::ofstream(folder / "set.json") << "{}";
+  std::ofstream(folder / "train_a_0_0000000000.bin") << bytes;
+  std::ofstream(folder / run::kSetHashesFile)
+      << run::PrintSetHashes({{"train_a_0_0000000000.bin", files::Hash("packed")}});
+}
+
+TEST(MachineDoctor, WithoutBytesASetIsGoodByTheSizesOfItsFilesAndToldSo) {
+  Site site;
+  WriteSet(site.worker.data_root / "text", "rotten");
+  const std::vector<Finding> found = ExamineWorker(site.machine, site.worker);
+  EXPECT_TRUE(NotGood(found).empty());
+  EXPECT_THAT(found.back().what, HasSubstr("as far as the sizes of their files tell; --bytes, or sink-data verify"));
+  EXPECT_THAT(found.back().what, HasSubstr("about 1s at 1 GB a second"));
+}
+
+TEST(MachineDoctor, WithBytesASetIsComparedWithItsHashes) {
+  Site site;
+  WriteSet(site.worker.data_root / "text", "rotten");
+  WriteSet(site.worker.data_root / "good", "packed");
+  uint64_t read = 0, of = 0;
+  site.worker.on_bytes = [&](uint64_t done, uint64_t total) {
+    read = done;
+    of = total;
+    return true;
+  };
+  const std::vector<Finding> found = ExamineWorker(site.machine, site.worker);
+  ASSERT_EQ(NotGood(found).size(), 1u);
+  EXPECT_EQ(NotGood(found)[0].level, Level::kFault);
+  EXPECT_THAT(NotGood(found)[0].what, HasSubstr("text/train_a_0_0000000000.bin has the right size and other bytes"));
+  EXPECT_THAT(found.back().what, ::testing::StartsWith("1 in "));
+  EXPECT_THAT(found.back().what, ::testing::EndsWith(", compared byte by byte"));
+  EXPECT_EQ(read, 12u);
+  EXPECT_EQ(of, 12u);
+}
+
+TEST(MachineDoctor, WithBytesASetWithoutHashesIsNamed) {
+  Site site;
+  site.worker.on_bytes = [](uint64_t, uint64_t) { return true; };
+  const std::vector<Finding> found = NotGood(ExamineWorker(site.machine, site.worker));
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].level, Level::kHint);
+  EXPECT_THAT(found[0].what, HasSubstr("has no hashes"));
+  EXPECT_THAT(found[0].fix, HasSubstr("xxh128sum"));
+}
 
 class CoordinatorFault : public ::testing::TestWithParam<Planted> {};
 

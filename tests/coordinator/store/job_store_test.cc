@@ -81,11 +81,30 @@ TEST_P(JobStoreContract, CountsTheJobsThatGoBeforeOne) {
   Job late = GetJob(1);
   late.delayed = true;
   Update(late);
-  const auto ahead = [this](int n) { return Get<int>([n](Snapshot& rows) { return rows.CountAhead(Id(n)); }); };
-  EXPECT_EQ(ahead(4), 0);
-  EXPECT_EQ(ahead(2), 1) << "job 1 is delayed";
-  EXPECT_EQ(ahead(3), 2);
-  EXPECT_EQ(ahead(5), 3);
+  const auto ahead = [this](int n, const QueueHead& queue) {
+    return Get<int>([&](Snapshot& rows) { return rows.CountAhead(Id(n), queue); });
+  };
+  const QueueHead queue = {.sweep = "s", .devices = 1};
+  EXPECT_EQ(ahead(4, queue), 0);
+  EXPECT_EQ(ahead(2, queue), 1) << "job 1 is delayed";
+  EXPECT_EQ(ahead(3, queue), 2);
+  EXPECT_EQ(ahead(5, queue), 3);
+}
+
+TEST_P(JobStoreContract, CountsTheJobsOfEachQueueThatGoBeforeOne) {
+  for (const auto& [n, set] : std::vector<std::pair<int, std::string>>{{1, "bible"}, {2, "regmix"}, {3, "regmix"}}) {
+    Job job = QueuedJob(n, 1, 0);
+    job.data_set = set;
+    Insert(job);
+  }
+  Insert(QueuedJob(4, 2, 0));
+  const auto ahead_of_last = [this](const QueueHead& queue) {
+    return Get<int>([&](Snapshot& rows) { return rows.CountAhead(Id(4), queue); });
+  };
+  EXPECT_EQ(ahead_of_last({.sweep = "s", .devices = 1, .data_set = "bible"}), 1);
+  EXPECT_EQ(ahead_of_last({.sweep = "s", .devices = 1, .data_set = "regmix"}), 2);
+  EXPECT_EQ(ahead_of_last({.sweep = "s", .devices = 1, .data_set = "regmix", .data_content = "2"}), 0);
+  EXPECT_EQ(ahead_of_last({.sweep = "s", .devices = 2}), 0) << "its own";
 }
 
 TEST_P(JobStoreContract, AJobThatGoesOnLetsNoOtherStart) {
