@@ -113,7 +113,7 @@ absl::StatusOr<int> CountBefore(store::Snapshot& rows, const Job& job, Inventory
   for (const store::QueueHead& queue : queues) {
     SINK_ASSIGN_OR_RETURN(const int ahead, rows.CountAhead(job.id, queue));
     if (ahead == 0) continue;
-    const std::vector<bool> having = inventory.Having({queue.model, queue.data_set, queue.data_content}, ids);
+    const std::vector<bool> having = inventory.Having(NeedsOf(queue), ids);
     if (!ids.empty() && std::find(having.begin(), having.end(), true) == having.end()) continue;
     if (queue.sweep != job.home_sweep) {
       SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(queue.sweep));
