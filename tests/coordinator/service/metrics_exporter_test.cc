@@ -423,9 +423,13 @@ TEST(MetricsExporterCost, AThousandJobsStayUnderTwoMegabytes) {
   }
 
   auto endpoint = *ScrapeEndpoint::Start("127.0.0.1:0", /*token=*/"", exporter);
-  const std::string answer = Get(endpoint->port());
+  std::string answer;
   size_t infos = 0;
-  for (size_t at = 0; (at = answer.find("\nsink_job_info{", at)) != std::string::npos; ++at) ++infos;
+  for (int i = 0; i < 30 && infos < 1000; ++i) {  // each takes up some jobs more
+    answer = Get(endpoint->port());
+    infos = 0;
+    for (size_t at = 0; (at = answer.find("\nsink_job_info{", at)) != std::string::npos; ++at) ++infos;
+  }
   EXPECT_EQ(infos, 1000u);
   EXPECT_NE(answer.find("sink_jobs_without_series 0\n"), std::string::npos);
   EXPECT_LT(answer.size(), 2'000'000u);
