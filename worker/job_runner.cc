@@ -1,6 +1,7 @@
 // See job_runner.h.
 #include "worker/job_runner.h"
 
+#include <signal.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -66,7 +67,8 @@ JobRunner::JobRunner(const RunnerContext* context, v1::Grant grant, std::unique_
       leftover_(false),
       folder_(context->data, grant_.lease()),
       claim_(std::move(claim)),
-      calls_(context->link, context->worker_id, grant_.lease(), &control_, context->on_unregistered) {}
+      calls_(context->link, context->worker_id, grant_.lease(), &control_, context->on_unregistered),
+      saved_step_(grant_.resume_from().step()) {}
 
 JobRunner::JobRunner(const RunnerContext* context, const v1::LeaseRef& leftover)
     : context_(context),
@@ -74,7 +76,8 @@ JobRunner::JobRunner(const RunnerContext* context, const v1::LeaseRef& leftover)
       leftover_(true),
       folder_(context->data, grant_.lease()),
       calls_(context->link, context->worker_id, grant_.lease(), &control_, context->on_unregistered),
-      phase_(v1::FINALIZING) {}
+      phase_(v1::FINALIZING),
+      saved_step_(0) {}
 
 JobRunner::~JobRunner() {
   if (thread_.joinable()) thread_.join();
@@ -169,8 +172,10 @@ Outcome JobRunner::RunTrainers() {
   hooks.on_tick = [this](absl::Duration now) {
     if (absl::ToInt64Milliseconds(now) > lease_stop_ms_) control_.Request(StopReason::kLeaseLost);
   };
-  Outcome outcome =
-      JudgeRanks(RunRanks(ranks, context_->trainer, user, context_->groups.get(), Limits(), control_, hooks));
+  const std::vector<RankReport> reports =
+      RunRanks(ranks, context_->trainer, user, context_->groups.get(), Limits(), control_, hooks);
+  if (leads()) TellKilled(ranks.front(), reports.front().trainer);
+  Outcome outcome = JudgeRanks(reports);
   // What this machine lacks is not the job's fault: another may have it.
   if (const std::string lacking = LackingHere(); outcome.failure_class == v1::USER && !lacking.empty()) {
     return Failure(v1::INFRA, absl::StrCat("this worker has no ", lacking, "; the trainer said: ", outcome.message));
@@ -262,7 +267,10 @@ void JobRunner::DeliverEvent(const Rank& rank, std::string_view line, const pipe
   // A dropped event has no number; what was spooled before it is durable first all the same.
   offer_error_ = uploader_->Offer(checkpoint->path, checkpoint->step, checkpoint->manifest_hash,
                                   seq > 0 ? seq : spool_->last_seq());
-  if (offer_error_.ok()) return;
+  if (offer_error_.ok()) {
+    saved_step_ = checkpoint->step;
+    return;
+  }
   offer_error_ = absl::Status(offer_error_.code(),
                               absl::StrCat("the newest checkpoint could not be uploaded: ", offer_error_.message()));
   Log(rank, "error", std::string(offer_error_.message()));
@@ -278,6 +286,17 @@ void JobRunner::Log(const Rank& rank, std::string_view level, std::string_view t
     spdlog::log(level == "error" ? spdlog::level::err : spdlog::level::info, "job {}: {}: {}", lease().job_id(),
                 LogText(level), LogText(message));
   }
+}
+
+void JobRunner::TellKilled(const Rank& rank, const TrainerReport& trainer) {
+  const bool had_whole_grace = trainer.reason == StopReason::kCancel || trainer.reason == StopReason::kDrain;
+  if (!had_whole_grace || !trainer.killed_here || trainer.exit.signal != SIGKILL) return;
+  const std::string lost =
+      saved_step_ > 0 ? absl::StrCat("what it trained after its last checkpoint (step ", saved_step_, ") is lost")
+                      : "it has saved no checkpoint, and what it trained is lost";
+  Log(rank, "warning",
+      absl::StrCat("the trainer did not stop within the grace of ", absl::FormatDuration(Limits().grace),
+                   " and was killed; ", lost));
 }
 
 void JobRunner::Deliver(Outcome outcome) {

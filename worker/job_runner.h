@@ -86,6 +86,8 @@ class JobRunner {
   void OnEvent(const Rank& rank, std::string_view line, const pipe::Event& event);
   void DeliverEvent(const Rank& rank, std::string_view line, const pipe::Event& event);
   void Log(const Rank& rank, std::string_view level, std::string_view text);
+  // Tells the job's log of a trainer that its grace was too short for.
+  void TellKilled(const Rank& rank, const TrainerReport& trainer);
 
   void Deliver(Outcome outcome);
   // For the daemon that finds this attempt as a leftover.
@@ -109,7 +111,9 @@ class JobRunner {
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<EventSender> sender_;
   std::unique_ptr<Uploader> uploader_;
-  absl::Status offer_error_;  // why the newest checkpoint was not taken for upload; of rank 0's thread while that runs
+  // Of rank 0's thread while that runs.
+  absl::Status offer_error_;  // why the newest checkpoint was not taken for upload
+  int64_t saved_step_;        // of the newest checkpoint that was, or that the attempt begins from; 0: none
   std::thread thread_;
 };
 

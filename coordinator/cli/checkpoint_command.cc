@@ -111,6 +111,33 @@ Outcome FromDownload(const absl::Status& status) {
   return FromStatus(status);
 }
 
+// Of the job's checkpoints beside that of `damaged` (0: of one that is known to be) those that are not known to be
+// damaged: the step of the best, or of the newest where none has a loss or the newest is wanted. 0: there is none.
+int64_t NextWholeStep(Session& session, const CheckpointOptions& options, int64_t damaged) {
+  const auto response = CheckpointsOf(session, options.id);
+  if (!response.ok()) return 0;
+  int64_t newest = 0;
+  const v1::Checkpoint* best = nullptr;
+  for (const v1::Checkpoint& checkpoint : response->checkpoints()) {  // newest first
+    if (!checkpoint.damage().empty() || checkpoint.step() == damaged) continue;
+    if (newest == 0) newest = checkpoint.step();
+    const bool has_loss = checkpoint.has_validation_loss();
+    if (has_loss && (best == nullptr || checkpoint.validation_loss() <= best->validation_loss())) best = &checkpoint;
+  }
+  return options.best && best != nullptr ? best->step() : newest;
+}
+
+Outcome FromRefusedDownload(Session& session, const CheckpointOptions& options, int64_t step,
+                            const absl::Status& status) {
+  Outcome outcome = FromStatus(status);
+  if (!absl::IsDataLoss(status)) return outcome;
+  if (const int64_t next = NextWholeStep(session, options, step); next > 0) {
+    const std::string number = std::to_string(next);
+    outcome.error += "; step " + number + " is the next one that is not known to be damaged: --step " + number;
+  }
+  return outcome;
+}
+
 Outcome Get(Session& session, const CheckpointOptions& options) {
   if (const absl::Status named = ExpectJob(session, options.id); !named.ok()) return FromStatus(named);
   auto writer = CheckpointWriter::Create(options.out);
@@ -133,7 +160,7 @@ Outcome Get(Session& session, const CheckpointOptions& options) {
   bar.Clear();
   if (session.world().interrupt.triggered()) return {kInterrupted, "interrupted; nothing was written"};
   if (!local.ok()) return FromDownload(local);
-  if (!remote.ok()) return FromStatus(remote);
+  if (!remote.ok()) return FromRefusedDownload(session, options, request.step(), remote);
   if (const absl::Status status = (*writer)->Commit(); !status.ok()) return FromDownload(status);
 
   Page page;

@@ -124,9 +124,12 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, const v1::ListWorker
   TextBlock summary = {{{response.sweep() + ": " + Counted(response.jobs_size(), "job") + ", " +
                              std::to_string(response.added()) + " new",
                          Style::kBold}}};
-  if (response.removed() > 0)
+  if (response.removed() > 0) {
     summary.pieces.push_back(
         {"no longer named, and left to run: " + std::to_string(response.removed()) + " of an earlier version"});
+    summary.pieces.push_back(
+        {"sinkctl cancel " + response.sweep() + " ends them, with the rest of the sweep", Style::kDim});
+  }
   if (dry_run) summary.pieces.push_back({"(dry run: nothing was stored)", Style::kDim});
   page.blocks.push_back(std::move(summary));
   AddResumed(response, dry_run, &page);

@@ -70,6 +70,7 @@ Outcome Workers(Session& session) {
                    {"sinkctl uncordon " + worker.name() + " lets it go on", Style::kDim}}});
   }
   for (const v1::Worker& worker : response->workers()) {
+    if (ParseName<WorkerState>(worker.state()) != WorkerState::kConnected) continue;  // it takes no jobs at all
     const auto add = [&](const std::string& thing, const v1::IncompleteCopy& copy) {
       page.blocks.push_back(TextBlock{
           {{thing + " " + copy.name() + " of " + worker.name() + " is not whole: " + copy.gap(), Style::kYellow},

@@ -75,7 +75,8 @@ class FleetDoctor {
     const size_t before = findings_.size();
     if (!IsConnected(worker)) {
       const int64_t silent = std::max<int64_t>(0, fleet_.now_ms - worker.last_seen_ms()) / 1000;
-      const std::string ago = absl::StrCat(absl::FormatDuration(absl::Seconds(silent)), " ago");
+      const std::string ago =
+          silent == 0 ? "a moment ago" : absl::StrCat(absl::FormatDuration(absl::Seconds(silent)), " ago");
       if (ParseName<WorkerState>(worker.state()) == WorkerState::kStopped)
         Say(Level::kHint, subject, absl::StrCat("was stopped ", ago), "start it again when it may work");
       else
@@ -85,6 +86,16 @@ class FleetDoctor {
     if (worker.version() != fleet_.version)
       Say(Level::kHint, subject, absl::StrCat("is of version ", worker.version(), ", this sinkctl of ", fleet_.version),
           "install the same version everywhere");
+    if (IsConnected(worker)) Readiness(worker);
+    if (findings_.size() == before)
+      Say(Level::kGood, subject,
+          absl::StrCat("connected, ", worker.devices(), " x ", worker.device_kind(), ", ", worker.devices_free(),
+                       " free, ", Counted(worker.sets_size(), "data set")));
+  }
+
+  // What keeps a connected worker from jobs.
+  void Readiness(const v1::Worker& worker) {
+    const std::string subject = absl::StrCat("worker ", worker.name());
     if (worker.hold() == "quarantined") {
       Say(Level::kFault, subject, absl::StrCat("is in quarantine: ", worker.hold_reason()),
           absl::StrCat("mend that, then: sinkctl uncordon ", worker.name()));
@@ -106,10 +117,6 @@ class FleetDoctor {
     if (worker.sets_size() == 0 && worker.incomplete_sets_size() == 0)
       Say(Level::kHint, subject, "has no packed data set, so it can train on nothing",
           "point its --data-root at a folder that sink-data pack has made sets in");
-    if (findings_.size() == before)
-      Say(Level::kGood, subject,
-          absl::StrCat("connected, ", worker.devices(), " x ", worker.device_kind(), ", ", worker.devices_free(),
-                       " free, ", Counted(worker.sets_size(), "data set")));
   }
 
   void Workers() {

@@ -81,11 +81,13 @@ std::string DiskWatch::Warning() const {
   return warning_;
 }
 
-std::string DiskWatch::WarningFor(const std::string& job_id) const {
+std::string DiskWatch::WarningFor(const std::string& job_id, bool cancelled) const {
   MutexLock lock(&mutex_);
   const auto found = waiting_.find(job_id);
   if (found == waiting_.end()) return level_ == Level::kWaited ? "" : warning_;
-  return absl::StrCat("its checkpoint waits for room on the coordinator's disk, without which it cannot end: ",
+  return absl::StrCat("its checkpoint waits for room on the coordinator's disk, ",
+                      cancelled ? "and is given up after its worker's grace, as the job is being stopped: "
+                                : "without which it cannot end: ",
                       found->second.why, "; ", kWayOut);
 }
 

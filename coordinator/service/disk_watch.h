@@ -34,8 +34,8 @@ class DiskWatch {
 
   // A sentence for people, as of the last look; empty as long as there is room.
   std::string Warning() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // What of it concerns a job that has not ended.
-  std::string WarningFor(const std::string& job_id) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // What of it concerns a job that has not ended. `cancelled`: it is to end, with its checkpoint or without.
+  std::string WarningFor(const std::string& job_id, bool cancelled) const ABSL_LOCKS_EXCLUDED(mutex_);
   // Grows when the warning comes, goes or becomes another than by its numbers.
   uint64_t changes() const ABSL_LOCKS_EXCLUDED(mutex_);
   bool full() const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -60,8 +60,8 @@ std::function<bool(const Attempt&)> HasRecords(size_t n) {
 
 class DaemonTest : public ::testing::Test {
  protected:
-  void Start() {
-    daemon_.emplace(&coordinator_, *FindDevices("cpu:1", nullptr), options_);
+  void Start(const std::string& devices = "cpu:1") {
+    daemon_.emplace(&coordinator_, *FindDevices(devices, nullptr), options_);
     daemon_->Start();
   }
   // Its folders, which the daemon may be clearing up as well.
@@ -208,6 +208,32 @@ TEST_F(DaemonTest, AJobThatIsStoppedHasTheWorkersOwnTimeToSave) {
   EXPECT_EQ(FinishOf(lease).outcome(), v1::CANCELLED);
   EXPECT_GE(absl::Now() - before, options_.runner.limits.grace);
   EXPECT_LT(absl::Now() - before, absl::Seconds(20));
+}
+
+TEST_F(DaemonTest, ATrainerThatIsKilledAtTheEndOfItsGraceIsToldOfInTheJobsLog) {
+  options_.runner.limits.grace = absl::Seconds(1);
+  const std::string none = coordinator_.AddJob("job1", R"({"steps": 1000000, "ignore_stop": 1})");
+  const std::string saved =
+      coordinator_.AddJob("job2", R"({"steps": 10, "checkpoint_every": 10, "end": "hang", "ignore_stop": 1})");
+  const std::string obeys = coordinator_.AddJob("job3", R"({"steps": 1000000})");
+  Start("cpu:3");
+  for (const std::string& lease : {none, obeys}) ASSERT_TRUE(coordinator_.WaitFor(lease, HasRecords(10)));
+  ASSERT_TRUE(coordinator_.WaitFor(saved, HasCheckpoint));
+  for (const std::string& lease : {none, saved, obeys}) coordinator_.Cancel(lease);
+  const auto warnings = [this](const std::string& lease) {
+    EXPECT_EQ(FinishOf(lease).outcome(), v1::CANCELLED);
+    std::string found;
+    for (const std::string& record : coordinator_.attempt(lease).records) {
+      const auto parsed = pipe::Parse(record);
+      const auto* line = parsed.event ? std::get_if<pipe::Log>(&*parsed.event) : nullptr;
+      if (line != nullptr && line->level == "warning") found += line->message;
+    }
+    return found;
+  };
+  const std::string killed = "the trainer did not stop within the grace of 1s and was killed; ";
+  EXPECT_EQ(warnings(none), killed + "it has saved no checkpoint, and what it trained is lost");
+  EXPECT_EQ(warnings(saved), killed + "what it trained after its last checkpoint (step 10) is lost");
+  EXPECT_EQ(warnings(obeys), "");
 }
 
 // Has no room for any checkpoint.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "coordinator/cli/base/exit_codes.h"
@@ -29,6 +30,11 @@ class CheckpointTest : public CliTest {
   const std::string& id() const { return grant_.lease().job_id(); }
   void Measure(int64_t step, double loss) { Report(grant_, {pipe::Metrics{step, {{"validation_loss/all", loss}}}}); }
   void Save(int64_t step) { SaveCheckpoint(grant_, step, {{"model.safetensors", "xyz"}}); }
+  void Damage(int64_t step) {
+    std::ofstream(folder_ / "coordinator/checkpoints/" + id() + "/" + std::to_string(grant_.lease().fence()) +
+                  "/step-" + std::to_string(step) + "/model.safetensors")
+        << "xyy";
+  }
 
   v1::Grant grant_;
 };
@@ -45,6 +51,34 @@ TEST_F(CheckpointTest, TheBestIsFetched) {
   EXPECT_EQ(Sinkctl({"checkpoint", "get", id(), "--best", "--step", "60", "--out", best}).code, kUsage);
   EXPECT_THAT(RunSinkctl({"help", "checkpoint", "get"}).out, HasSubstr("--best"));
   EXPECT_THAT(RunSinkctl({"__complete", "checkpoint", "get", "--b"}).out, HasSubstr("--best\t"));
+}
+
+TEST_F(CheckpointTest, WhereTheNewestIsDamagedTheNextOneIsNamed) {
+  for (const int64_t step : {50, 60}) Save(step);
+  Damage(60);
+  const Result result = Sinkctl({"checkpoint", "get", id(), "--out", folder_ / "newest"});
+  EXPECT_EQ(result.code, kInternal);
+  EXPECT_THAT(result.err, HasSubstr("step 50 is the next one that is not known to be damaged: --step 50"));
+  Damage(50);
+  EXPECT_THAT(Sinkctl({"checkpoint", "get", id(), "--step", "50", "--out", folder_ / "newest"}).err,
+              AllOf(HasSubstr("step 50"), Not(HasSubstr("is the next one"))));
+}
+
+TEST_F(CheckpointTest, WhereTheBestIsDamagedTheBestOfTheOthersIsNamed) {
+  Measure(40, 2.5);
+  Save(40);
+  ASSERT_EQ(Sinkctl({"checkpoint", "pin", id(), "--step", "40"}).code, kOk);  // stays with two newer ones
+  Measure(50, 3.0);
+  Save(50);
+  Measure(60, 3.5);
+  Save(60);
+  Finish(grant_, v1::SUCCEEDED);
+  const auto get = [this] { return Sinkctl({"checkpoint", "get", id(), "--best", "--out", folder_ / "best"}).err; };
+  Damage(40);
+  EXPECT_THAT(get(), HasSubstr("step 50 is the next one that is not known to be damaged: --step 50"));
+  Damage(50);
+  ASSERT_EQ(Sinkctl({"checkpoint", "verify", id()}).code, kFailedWork);  // finds it out
+  EXPECT_THAT(get(), HasSubstr("step 60 is the next one that is not known to be damaged: --step 60"));
 }
 
 TEST_F(CheckpointTest, WhereNothingWasMeasuredNoneIsTheBest) {

@@ -58,6 +58,17 @@ TEST_F(CliTest, WhyWorkersAndDoctorNameACopyThatIsNotWhole) {
   EXPECT_EQ(TakeJobs(&sets).size(), 1u);
 }
 
+TEST_F(CliTest, WorkersSaysNothingOfTheCopiesOfAWorkerThatWasStopped) {
+  StartWorker();
+  v1::LeaseRequest has;
+  has.mutable_sets()->add_incomplete()->set_name("tiny");
+  has.add_incomplete_models()->set_name("a/b");
+  EXPECT_THAT(TakeJobs(has), IsEmpty());
+  EXPECT_THAT(Sinkctl({"workers"}).out, AllOf(HasSubstr("data set tiny of"), HasSubstr("model a/b of")));
+  StopWorker();
+  EXPECT_THAT(Sinkctl({"workers"}).out, AllOf(HasSubstr("stopped"), Not(HasSubstr("is not whole"))));
+}
+
 TEST_F(CliTest, WhyWorkersDoctorAndPlanNameAModelThatIsNotWholeAndTextsThatNobodyHas) {
   const std::string file = folder_ / "open.yaml", gap = "a/b/model.safetensors has 12 of 523 bytes";
   std::ofstream(file) << "schema: sink/v1\nname: open\nkind: evaluate\n"

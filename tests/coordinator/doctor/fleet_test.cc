@@ -102,6 +102,28 @@ INSTANTIATE_TEST_SUITE_P(
                                 f.workers.mutable_workers(0)->set_state("stopped");
                                 f.workers.mutable_workers(0)->set_last_seen_ms(kNow - 60'000);
                               }},
+                      Planted{"just_stopped", Level::kHint, "was stopped a moment ago", "start it again",
+                              [](Fleet& f) {
+                                f.workers.mutable_workers(0)->set_state("stopped");
+                                f.workers.mutable_workers(0)->set_last_seen_ms(kNow - 900);
+                              }},
+                      Planted{"stopped_and_not_ready", Level::kHint, "was stopped 1m ago", "start it again",
+                              [](Fleet& f) {
+                                v1::Worker* worker = f.workers.mutable_workers(0);
+                                worker->set_state("stopped");
+                                worker->set_last_seen_ms(kNow - 60'000);
+                                worker->set_hold("quarantined");
+                                worker->clear_sets();
+                                worker->add_incomplete_sets()->set_name("text");
+                                worker->add_incomplete_models()->set_name("x/opt");
+                              }},
+                      Planted{"gone_and_without_sets", Level::kFault, "is gone, last heard from 1m ago", "its log",
+                              [](Fleet& f) {
+                                v1::Worker* worker = f.workers.mutable_workers(0);
+                                worker->set_state("gone");
+                                worker->set_last_seen_ms(kNow - 60'000);
+                                worker->clear_sets();
+                              }},
                       Planted{"version", Level::kHint, "is of version 1.2.2, this sinkctl of 1.2.3", "same version",
                               [](Fleet& f) { f.workers.mutable_workers(1)->set_version("1.2.2"); }},
                       Planted{"coordinator_version", Level::kHint, "is of version 1.3.0, this sinkctl of 1.2.3",

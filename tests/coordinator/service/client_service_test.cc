@@ -280,12 +280,16 @@ TEST_F(ClientServiceTest, ACheckpointThatDoesNotFitIsToldEverywhereUntilItsUploa
   EXPECT_EQ(client_->GetSweep(get)->warnings_size(), 1);
   v1::WhyJobRequest why;
   why.set_id(grant.lease().job_id());
-  EXPECT_THAT(client_->WhyJob(why)->reasons(0), StartsWith("its checkpoint waits for room"));
+  EXPECT_THAT(client_->WhyJob(why)->reasons(0), HasSubstr("without which it cannot end"));
   ASSERT_TRUE(Begin(grant.lease(), 10, testing::TestCheckpoint()).ok());
   EXPECT_EQ(warning(false), "");
   EXPECT_THAT(client_->WhyJob(why)->reasons(0), HasSubstr("has it"));
   refuse();
   EXPECT_NE(warning(true), "no change");
+  v1::CancelRequest cancel;
+  cancel.add_job_ids(grant.lease().job_id());
+  ASSERT_TRUE(client_->Cancel(cancel).ok());
+  EXPECT_THAT(client_->WhyJob(why)->reasons(0), HasSubstr("is given up after its worker's grace"));
   ASSERT_TRUE(Finish(grant.lease(), 1).ok());
   EXPECT_EQ(warning(false), "");
 }

@@ -18,6 +18,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class DiskWatchTest : public ::testing::Test {
@@ -63,8 +64,10 @@ TEST_F(DiskWatchTest, ACheckpointThatDoesNotFitIsToldUntilItsUploadBegins) {
   Refuse(kJob, 1000);
   EXPECT_THAT(Look(1000), StartsWith("error: the coordinator's disk has no room for a checkpoint of job aaaaaaaa,"));
   EXPECT_THAT(watch_.Warning(), AllOf(HasSubstr("needs 4160 MiB, 3072 MiB are free"), HasSubstr("make room")));
-  EXPECT_THAT(watch_.WarningFor(kJob), AllOf(StartsWith("its checkpoint waits"), HasSubstr("needs 4160 MiB")));
-  EXPECT_EQ(watch_.WarningFor(kOther), "") << "it has room";
+  EXPECT_THAT(watch_.WarningFor(kJob, false), AllOf(StartsWith("its checkpoint waits"), HasSubstr("needs 4160 MiB")));
+  EXPECT_THAT(watch_.WarningFor(kJob, true), AllOf(HasSubstr("is given up after its worker's grace"),
+                                                   HasSubstr("needs 4160 MiB"), Not(HasSubstr("cannot end"))));
+  EXPECT_EQ(watch_.WarningFor(kOther, false), "") << "it has room";
   EXPECT_EQ(watch_.changes(), before + 1);
   EXPECT_EQ(Waiting(), 1);
   EXPECT_FALSE(watch_.full());
@@ -78,7 +81,7 @@ TEST_F(DiskWatchTest, ACheckpointThatDoesNotFitIsToldUntilItsUploadBegins) {
   watch_.WaitsNoMore(kOther);
   EXPECT_THAT(Look(3000), HasSubstr("has room again"));
   EXPECT_EQ(watch_.Warning(), "");
-  EXPECT_EQ(watch_.WarningFor(kJob), "");
+  EXPECT_EQ(watch_.WarningFor(kJob, false), "");
   EXPECT_EQ(watch_.changes(), before + 2);
   EXPECT_EQ(Waiting(), 0);
 }

@@ -119,6 +119,15 @@ void CliTest::StartWorker() {
   ASSERT_TRUE(response.ok()) << response.status();
 }
 
+void CliTest::StopWorker() {
+  v1::HeartbeatRequest request;
+  request.set_worker_id(kWorkerId);
+  request.set_session(kSession);
+  request.set_leaving(true);
+  const auto response = worker_->Heartbeat(request);
+  ASSERT_TRUE(response.ok()) << response.status();
+}
+
 std::vector<v1::Grant> CliTest::TakeJobs(const v1::DataSets* sets) {
   v1::LeaseRequest has;
   if (sets != nullptr) *has.mutable_sets() = *sets;

@@ -57,6 +57,7 @@ class CliTest : public ::testing::Test {
 
   // A worker with two devices asks for work, and starts what it gets. Without `sets` it does not say which it has.
   void StartWorker();
+  void StopWorker();  // it says so
   std::vector<v1::Grant> TakeJobs(const v1::DataSets* sets = nullptr);
   std::vector<v1::Grant> TakeJobs(v1::LeaseRequest has);  // of which only what the worker has is set
   // Sends the next events of the job.
