@@ -127,8 +127,9 @@ Page SubmittedPage(const v1::SubmitSweepResponse& response, const v1::ListWorker
   if (response.removed() > 0) {
     summary.pieces.push_back(
         {"no longer named, and left to run: " + std::to_string(response.removed()) + " of an earlier version"});
-    summary.pieces.push_back(
-        {"sinkctl cancel " + response.sweep() + " ends them, with the rest of the sweep", Style::kDim});
+    if (!dry_run)
+      summary.pieces.push_back(
+          {"sinkctl cancel " + response.sweep() + " ends them, with the rest of the sweep", Style::kDim});
   }
   if (dry_run) summary.pieces.push_back({"(dry run: nothing was stored)", Style::kDim});
   page.blocks.push_back(std::move(summary));

@@ -15,18 +15,6 @@ namespace {
 
 std::string Seconds(int64_t ms) { return absl::FormatDuration(absl::Seconds(ms / 1000)); }
 
-// A sentence for each connected worker that is given no new jobs.
-std::vector<std::string> HeldWorkers(const std::vector<Worker>& workers) {
-  std::vector<std::string> sentences;
-  for (const Worker& worker : workers) {
-    if (worker.state != WorkerState::kConnected || worker.hold == WorkerHold::kNone) continue;
-    sentences.push_back(absl::StrCat("worker ", worker.name, " is ", std::string(NameOf(worker.hold)),
-                                     worker.hold_reason.empty() ? "" : ": ", worker.hold_reason, "; sinkctl uncordon ",
-                                     worker.name, " lets it go on"));
-  }
-  return sentences;
-}
-
 // "data set regmix", "model gpt2", "file texts.jsonl", "model gpt2 and its file texts.jsonl".
 std::string NameOfNeed(const Needs& needs) {
   if (!needs.set.empty()) return absl::StrCat("data set ", needs.set);
@@ -49,13 +37,46 @@ Needs LackingOf(const Needs& needs, const std::vector<std::string>& worker_ids, 
   return needs;
 }
 
-// What the workers have of that set or model that is not what the job needs, in parentheses; empty: nothing.
-std::string OtherCopies(const Needs& needs, const std::vector<Worker>& workers) {
+// A sentence for each connected worker that is given no new jobs.
+std::vector<std::string> HeldWorkers(const Needs& needs, const std::vector<Worker>& connected, Inventory& inventory) {
+  std::vector<std::string> sentences;
+  for (const Worker& worker : connected) {
+    if (worker.hold == WorkerHold::kNone) continue;
+    std::string& said = sentences.emplace_back();
+    absl::StrAppend(&said, "worker ", worker.name, " is ", std::string(NameOf(worker.hold)),
+                    worker.hold_reason.empty() ? "" : ": ", worker.hold_reason, "; ");
+    if (inventory.Has(needs, worker.id)) {
+      absl::StrAppend(&said, "sinkctl uncordon ", worker.name, " lets it go on");
+      continue;
+    }
+    const std::string content =
+        needs.content.empty() ? "" : absl::StrCat(" with the content ", ShortContent(needs.content));
+    absl::StrAppend(&said, "it has no ", NameOfNeed(LackingOf(needs, {worker.id}, inventory)), content,
+                    ", without which sinkctl uncordon ", worker.name, " would not help this job");
+  }
+  return sentences;
+}
+
+// Whether the worker has said that it has that: of one that has said nothing nobody knows.
+bool HasSaidToHave(const Needs& needs, const std::string& worker_id, Inventory& inventory) {
+  const Holdings said = inventory.Of(worker_id);
+  return (needs.set.empty() || said.sets) && (needs.file.empty() || said.files) && said.Cover(needs);
+}
+
+// What the workers have of that set or model that is not what the job needs, or not at hand, in parentheses; empty:
+// nothing.
+std::string OtherCopies(const Needs& needs, const std::vector<Worker>& workers, Inventory& inventory) {
   std::vector<std::string> others;
   const auto add_incomplete = [&](const Worker& worker, const IncompleteCopy& copy) {
     others.push_back(absl::StrCat("the copy of ", worker.name, " is not whole: ", copy.gap));
   };
   for (const Worker& worker : workers) {
+    if (worker.state != WorkerState::kConnected) {
+      if (HasSaidToHave(needs, worker.id, inventory))
+        others.push_back(absl::StrCat(worker.name, " has it but ",
+                                      worker.state == WorkerState::kStopped ? "was stopped" : "is not connected"));
+      continue;
+    }
     for (const DataSet& set : worker.sets) {
       if (set.name == needs.set && !needs.content.empty() && set.content != needs.content)
         others.push_back(absl::StrCat(worker.name, " has ", ShortContent(set.content)));
@@ -68,46 +89,76 @@ std::string OtherCopies(const Needs& needs, const std::vector<Worker>& workers) 
   return others.empty() ? "" : absl::StrCat(" (", absl::StrJoin(others, ", "), ")");
 }
 
-// Why nobody can have what the job needs. `others`: than those that are given no new jobs.
-std::string WhyNobody(const Needs& needs, const std::vector<Worker>& workers, bool others) {
-  const std::string nobody = others ? "no other connected worker has" : "no connected worker has";
+// Why nobody can have what the job needs. `other`: than those that are given no new jobs.
+std::string WhyNobody(const Needs& needs, const std::string& copies, bool other) {
+  const std::string nobody = other ? "no other connected worker has" : "no connected worker has";
   if (needs.content.empty())
-    return absl::StrCat(nobody, " its ", NameOfNeed(needs), OtherCopies(needs, workers),
-                        ": it waits until one has it under its ", PlaceOfNeed(needs));
+    return absl::StrCat(nobody, " its ", NameOfNeed(needs), copies, ": it waits until one has it under its ",
+                        PlaceOfNeed(needs));
   return absl::StrCat("it goes on from a checkpoint and needs its data set ", needs.set, " with the content ",
-                      ShortContent(needs.content), ", which ", nobody, OtherCopies(needs, workers),
+                      ShortContent(needs.content), ", which ", nobody, copies,
                       ": it waits for one; to train on other data, cancel it and sinkctl retry --from-step 0");
 }
 
-// Leaves the connected workers that can run the job. Returns what its model or data has to do with that; empty:
-// nothing.
-std::string KeepAble(const Job& job, Inventory& inventory, std::vector<Worker>* workers) {
-  std::erase_if(*workers, [](const Worker& worker) { return worker.state != WorkerState::kConnected; });
-  const bool held = std::erase_if(*workers, [](const Worker& worker) { return worker.hold != WorkerHold::kNone; }) > 0;
-  const Needs needs = NeedsOf(job);
-  if ((needs.model.empty() && needs.set.empty()) || workers->empty()) return "";
+// The connected workers of a moment.
+struct Connected {
+  std::vector<Worker> all;
+  std::vector<Worker> open;  // that are given new jobs
+  int held() const { return static_cast<int>(all.size() - open.size()); }
+};
+
+Connected ConnectedOf(const std::vector<Worker>& workers) {
+  Connected connected;
+  for (const Worker& worker : workers) {
+    if (worker.state != WorkerState::kConnected) continue;
+    connected.all.push_back(worker);
+    if (worker.hold == WorkerHold::kNone) connected.open.push_back(worker);
+  }
+  return connected;
+}
+
+std::vector<std::string> IdsOf(const std::vector<Worker>& workers) {
   std::vector<std::string> ids;
-  for (const Worker& worker : *workers) ids.push_back(worker.id);
-  const std::vector<bool> having = inventory.Having(needs, ids);
+  for (const Worker& worker : workers) ids.push_back(worker.id);
+  return ids;
+}
+
+// Those of the workers that can have it.
+std::vector<Worker> Able(const Needs& needs, const std::vector<Worker>& workers, Inventory& inventory) {
+  const std::vector<bool> having = inventory.Having(needs, IdsOf(workers));
   std::vector<Worker> able;
-  for (size_t i = 0; i < ids.size(); ++i)
-    if (having[i]) able.push_back((*workers)[i]);
-  if (able.empty()) return WhyNobody(LackingOf(needs, ids, inventory), *workers, held);
-  if (able.size() == workers->size()) return "";
-  *workers = std::move(able);
+  for (size_t i = 0; i < workers.size(); ++i)
+    if (having[i]) able.push_back(workers[i]);
+  return able;
+}
+
+// Leaves of `candidates`, the connected workers that are given new jobs, those that can run the job, where any can.
+// Returns what its model or data has to do with that; empty: nothing.
+std::string KeepAble(const Needs& needs, const std::vector<Worker>& workers, const Connected& connected,
+                     Inventory& inventory, std::vector<Worker>* candidates) {
+  if ((needs.model.empty() && needs.set.empty()) || connected.all.empty()) return "";
+  const auto nobody_of = [&](const std::vector<Worker>& these, bool other) {
+    const Needs lacking = LackingOf(needs, IdsOf(these), inventory);
+    return WhyNobody(lacking, OtherCopies(lacking, workers, inventory), other);
+  };
+  if (Able(needs, connected.all, inventory).empty()) return nobody_of(connected.all, /*other=*/false);
+  if (candidates->empty()) return "";
+  std::vector<Worker> able = Able(needs, *candidates, inventory);
+  if (able.empty()) return nobody_of(*candidates, /*other=*/true);
+  if (able.size() == candidates->size()) return "";
+  *candidates = std::move(able);
   const auto name = [](std::string* out, const Worker& worker) { *out += worker.name; };
-  return absl::StrCat("of the connected workers, only ", absl::StrJoin(*workers, ", ", name), " can have its ",
-                      NameOfNeed(needs), needs.content.empty() ? "" : " as its checkpoint found it");
+  return absl::StrCat("of the connected workers", connected.held() > 0 ? " that take jobs" : "", ", only ",
+                      absl::StrJoin(*candidates, ", ", name), " can have its ", NameOfNeed(needs),
+                      needs.content.empty() ? "" : " as its checkpoint found it");
 }
 
 // How many jobs may start before this one: of those that go before it, not the ones that need what no connected worker
-// has, nor those of other sweeps that wait for jobs of their own (holds.h). They hold nobody up. Where no worker is
-// connected, one that comes may have anything.
+// has, nor those of other sweeps that wait for jobs of their own (holds.h). They hold nobody up. Those that are given
+// no new jobs count where there are no others; where no worker is connected, one that comes may have anything.
 absl::StatusOr<int> CountBefore(store::Snapshot& rows, const Job& job, Inventory& inventory,
-                                const std::vector<Worker>& workers) {
-  std::vector<std::string> ids;
-  for (const Worker& worker : workers)
-    if (worker.state == WorkerState::kConnected && worker.hold == WorkerHold::kNone) ids.push_back(worker.id);
+                                const Connected& connected) {
+  const std::vector<std::string> ids = IdsOf(connected.open.empty() ? connected.all : connected.open);
   SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> queues, rows.QueueHeads());
   int before = 0;
   for (const store::QueueHead& queue : queues) {
@@ -150,25 +201,28 @@ std::string HowItEnded(const JobDetails& details) {
   return said;
 }
 
-// What keeps the job from these workers, all connected; empty: nothing.
-std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job) {
-  const int group = job.group(), groups = job.devices / group;
-  int connected = 0, largest = 0, most_free = 0, room = 0, room_now = 0;
+// What keeps the job from these of the connected workers; empty: nothing.
+std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Connected& connected, const Job& job) {
+  const int group = job.group(), groups = job.devices / group, held = connected.held();
+  int largest = 0, most_free = 0, room = 0, room_now = 0;
   for (const Worker& worker : workers) {
-    ++connected;
     largest = std::max(largest, worker.devices);
     most_free = std::max(most_free, worker.devices_free);
     room += worker.devices / group;
     room_now += worker.devices_free / group;
   }
-  if (connected == 0) return "no worker is connected; start sink-worker on a machine";
+  if (connected.all.empty()) return "no worker is connected; start sink-worker on a machine";
+  const std::string are_held = Counted(held, "is", "are");
+  if (workers.empty()) return absl::StrCat("no worker that may take jobs is connected (", are_held, " held)");
   if (largest < group) {
-    return absl::StrCat("it needs ", Counted(group, "device"), " on one worker, and the largest connected one has ",
-                        largest);
+    return absl::StrCat("it needs ", Counted(group, "device"), " on one worker, and the largest connected one",
+                        held > 0 ? " that takes jobs" : "", " has ", largest);
   }
   const std::string needs =
       absl::StrCat("it needs ", groups, " groups of ", Counted(group, "device"), ", each on one worker");
-  if (room < groups) return absl::StrCat(needs, ", and the connected workers have room for ", room);
+  if (room < groups)
+    return absl::StrCat(needs, ", and the connected workers", held > 0 ? " that take jobs" : "", " have room for ",
+                        room);
   if (room_now < groups && groups > 1) {
     return absl::StrCat(needs, "; ", room_now, room_now == 1 ? " is" : " are",
                         " free now, and only jobs that will have ended before it can start may use them");
@@ -176,7 +230,8 @@ std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job)
   if (most_free < group) {
     return absl::StrCat("it needs ", Counted(group, "free device"), " on one worker; ",
                         most_free == 0 ? "none is free" : absl::StrCat("the most that one has free is ", most_free),
-                        " (", Counted(connected, "worker is", "workers are"), " connected)");
+                        " (", Counted(static_cast<int>(connected.all.size()), "worker is", "workers are"), " connected",
+                        held > 0 ? absl::StrCat(", ", are_held, " held") : "", ")");
   }
   return "";
 }
@@ -185,7 +240,7 @@ std::string WhatWorkersOffer(const std::vector<Worker>& workers, const Job& job)
 
 absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) {
   SINK_ASSIGN_OR_RETURN(const JobDetails details, GetJob(name));
-  SINK_ASSIGN_OR_RETURN(std::vector<Worker> workers, ListWorkers(now));
+  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, ListWorkers(now));
   Explanation answer;
   answer.job = details.job;
   const Job& job = answer.job;
@@ -197,13 +252,17 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
       if (!held.empty()) reasons.push_back(held);
       if (job.delayed) reasons.push_back("it waits a while before it is tried again, because its last attempt failed");
-      for (const std::string& held : HeldWorkers(workers)) reasons.push_back(held);
-      SINK_ASSIGN_OR_RETURN(const int before, CountBefore(rows, job, context_->inventory(), workers));
-      const std::string lacking = KeepAble(job, context_->inventory(), &workers);
+      Inventory& inventory = context_->inventory();
+      const Needs needs = NeedsOf(job);
+      const Connected connected = ConnectedOf(workers);
+      for (const std::string& held : HeldWorkers(needs, connected.all, inventory)) reasons.push_back(held);
+      SINK_ASSIGN_OR_RETURN(const int before, CountBefore(rows, job, inventory, connected));
+      std::vector<Worker> candidates = connected.open;
+      const std::string lacking = KeepAble(needs, workers, connected, inventory, &candidates);
       if (!lacking.empty()) reasons.push_back(lacking);
-      const std::string failed = WhereItFailed(job, workers, context_->health(), now);
+      const std::string failed = WhereItFailed(job, candidates, context_->health(), now);
       if (!failed.empty()) reasons.push_back(failed);
-      const std::string offer = WhatWorkersOffer(workers, job);
+      const std::string offer = WhatWorkersOffer(candidates, connected, job);
       if (!offer.empty()) reasons.push_back(offer);
       if (before > 0)
         reasons.push_back(absl::StrCat(Counted(before, "queued job goes", "queued jobs go"), " before it"));
@@ -224,9 +283,9 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       reasons.push_back(absl::StrCat("worker ", job.worker, others, " has it (attempt ", job.attempt, "), heard from ",
                                      silent < 1000 ? "a moment ago" : Seconds(silent) + " ago"));
       if (job.state == JobState::kDisconnected) {
-        reasons.push_back(absl::StrCat("the worker is late; after ",
-                                       Seconds(context_->options().lease_duration_ms - silent),
-                                       " more it goes to another"));
+        reasons.push_back(
+            absl::StrCat("the worker is late; after ", Seconds(context_->options().lease_duration_ms - silent),
+                         job.cancel_requested ? " more the job ends without it" : " more it goes to another"));
       }
       if (job.cancel_requested) {
         reasons.push_back(job.timed_out              ? "it ran longer than max_time and is being stopped"

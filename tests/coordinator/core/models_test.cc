@@ -109,7 +109,9 @@ TEST_F(ModelsTest, WhatAWorkerThatLeftHadIsNotThere) {
   ASSERT_TRUE(manager->clients().Submit(Measuring({"y/llama"}), now).ok());
   ASSERT_TRUE(manager->workers().Heartbeat({.worker_id = "b", .session = "a", .leaving = true}, now).ok());
   EXPECT_THAT(Missing({"y/llama"}), ElementsAre("y/llama"));
-  EXPECT_THAT(Why(1), HasSubstr("no connected worker has its model y/llama"));
+  EXPECT_EQ(Why(1),
+            "no connected worker has its model y/llama (b has it but was stopped): it waits until one has it under its "
+            "--models");
   EXPECT_THAT(Ask("b", {"y/llama"}, 1), ElementsAre(Id(1))) << "it is back";
 }
 
@@ -261,7 +263,7 @@ TEST_F(SetsTest, JobsWhoseWorkerHasGoneWaitForItAndLaterOnesPassThem) {
   Advance(60'000);  // good is silent
   ASSERT_TRUE(manager->clients().Submit(Training({"regmix", "regmix", "bible"}), now).ok());
   EXPECT_THAT(AskWith("a", bible, 8), ElementsAre(Id(3)));
-  EXPECT_THAT(Why(1), HasSubstr("no connected worker has its data set regmix"));
+  EXPECT_THAT(Why(1), HasSubstr("no connected worker has its data set regmix (good has it but is not connected)"));
   EXPECT_THAT(AskWith("good", regmix, 8), ElementsAre(Id(1), Id(2)));
 }
 
@@ -302,6 +304,44 @@ TEST_F(SetsTest, AWorkerThatIsHeldDoesNotCountButIsNamed) {
   EXPECT_THAT(AskWith("a", Sets({})), IsEmpty());
   EXPECT_EQ(Why(1, 0), "worker good is cordoned; sinkctl uncordon good lets it go on");
   EXPECT_THAT(Why(1, 1), HasSubstr("no other connected worker has its data set regmix"));
+}
+
+TEST_F(SetsTest, WhereEveryWorkerIsHeldWhyTellsWhatNobodyHasAndWhoseReturnWouldHelp) {
+  Register("a");
+  Register("b");
+  ASSERT_THAT(AskWith("a", Sets({{"bible", "1"}}), 0), IsEmpty());
+  ASSERT_THAT(AskWith("b", Sets({{"poems", "1"}}), 0), IsEmpty());
+  ASSERT_TRUE(manager->clients().HoldWorkers({"a", "b"}, WorkerHold::kCordoned, "").ok());
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix", "regmix", "bible", "bible"}), now).ok());
+  const auto why = [this](int n) { return manager->queries().Explain(Id(n), now)->reasons; };
+  EXPECT_THAT(
+      why(1),
+      ElementsAre("worker a is cordoned; it has no data set regmix, without which sinkctl uncordon a would not "
+                  "help this job",
+                  "worker b is cordoned; it has no data set regmix, without which sinkctl uncordon b would not "
+                  "help this job",
+                  "no connected worker has its data set regmix: it waits until one has it under its --data-root",
+                  "no worker that may take jobs is connected (2 are held)"));
+  const std::string a_helps = "worker a is cordoned; sinkctl uncordon a lets it go on";
+  const std::string none_takes_jobs = "no worker that may take jobs is connected (2 are held)";
+  EXPECT_THAT(why(3),
+              ElementsAre(a_helps, HasSubstr("worker b is cordoned; it has no data set bible"), none_takes_jobs))
+      << "nor do those that nobody can start go before it";
+  EXPECT_THAT(why(4), Contains("1 queued job goes before it"));
+}
+
+TEST_F(SetsTest, WhyNamesAHeldWorkerThatLacksTheSetThoughAnotherHasIt) {
+  for (const char* name : {"a", "b", "c"}) Register(name);
+  ASSERT_THAT(AskWith("a", Sets({{"regmix", "1"}}), 0), IsEmpty());
+  ASSERT_THAT(AskWith("b", Sets({}), 0), IsEmpty());
+  ASSERT_THAT(AskWith("c", Sets({}), 0), IsEmpty());
+  ASSERT_TRUE(manager->clients().HoldWorkers({"c"}, WorkerHold::kDraining, "new disk").ok());
+  ASSERT_TRUE(manager->clients().Submit(Training({"regmix"}), now).ok());
+  EXPECT_EQ(
+      Why(1, 0),
+      "worker c is draining: new disk; it has no data set regmix, without which sinkctl uncordon c would not help "
+      "this job");
+  EXPECT_EQ(Why(1, 1), "of the connected workers that take jobs, only a can have its data set regmix");
 }
 
 TEST_F(SetsTest, OnlyAJobWhoseSetSomebodyHasIsReady) {

@@ -437,6 +437,31 @@ TEST_F(PolicyTest, ExplainCountsDevicesInWholeSentences) {
   EXPECT_THAT(Why(2), HasSubstr("it needs 1 free device on one worker; none is free (1 worker is connected)"));
 }
 
+TEST_F(PolicyTest, ExplainCountsTheWorkersThatAreHeldBesideThoseThatTakeJobs) {
+  Submit({1, 2});
+  Register();
+  Register("x");
+  ASSERT_TRUE(manager->clients().HoldWorkers({"x"}, WorkerHold::kCordoned, "").ok());
+  const Lease lease = Start(1);
+  ASSERT_TRUE(Heartbeat({lease}).ok());
+  EXPECT_THAT(Why(2), HasSubstr("none is free (2 workers are connected, 1 is held)"));
+}
+
+TEST_F(PolicyTest, ExplainSaysOfACancelledJobWhoseWorkerIsLateThatItEnds) {
+  Submit({1, 2});
+  Register();
+  Start(1);
+  Start(2);
+  ASSERT_TRUE(manager->clients().Cancel({"", {Id(1)}}, now).ok());
+  Pass(8'000);
+  ASSERT_EQ(State(1), JobState::kDisconnected);
+  EXPECT_THAT(Why(1), HasSubstr("the worker is late; after 2s more the job ends without it"));
+  EXPECT_THAT(Why(2), HasSubstr("the worker is late; after 2s more it goes to another"));
+  Pass(4'000);
+  EXPECT_EQ(State(1), JobState::kCancelled);
+  EXPECT_EQ(State(2), JobState::kQueued);
+}
+
 TEST_F(PolicyTest, ExplainTellsWhoHasARunningJobAndHowALostOneEnded) {
   Submit({1});
   Register();
