@@ -53,7 +53,7 @@ Needs LackingOf(const Needs& needs, const std::vector<std::string>& worker_ids, 
 std::string OtherCopies(const Needs& needs, const std::vector<Worker>& workers) {
   std::vector<std::string> others;
   const auto add_incomplete = [&](const Worker& worker, const IncompleteCopy& copy) {
-    others.push_back(absl::StrCat("the copy of ", worker.name, " is not whole: ", copy.gap));
+    others.push_back(absl::StrCat("the copy of ", worker.name, " ", WhyUnused(copy.gap)));
   };
   for (const Worker& worker : workers) {
     for (const DataSet& set : worker.sets) {
