@@ -1,7 +1,6 @@
 // See server.h.
 #include "coordinator/server.h"
 
-#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
@@ -287,8 +286,7 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
     return absl::UnavailableError(absl::StrCat("--listen: cannot listen on ", listen.WithPort(listen.port),
                                                ": is the port in use? choose another one, or 0 for any"));
   }
-  // What gRPC has to say is for its developers; what a user needs to know is in our own messages.
-  gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
+  identity::SendGrpcLogToDebug();
   access = std::make_unique<Access>(gatekeeper.get(), principals.get(), audit.get(), &jobs->queries(), options.quota,
                                     [this] { exporter->CallRefused(Gatekeeper::Refusal::kQuota); });
   gate = std::make_unique<StreamGate>(

@@ -31,6 +31,9 @@ namespace {
 constexpr absl::Duration kTellPatience = absl::Milliseconds(200);
 // For it to hear that the daemon ends: without that it counts the worker as connected for a while longer.
 constexpr absl::Duration kGoodbyePatience = absl::Seconds(1);
+// For it to answer the last question for work, which it does as soon as it hears that there is no device for it: what
+// the answer gives would wait for its lease's end.
+constexpr absl::Duration kAnswerPatience = absl::Seconds(3);
 
 }  // namespace
 
@@ -164,22 +167,33 @@ void Daemon::ApplyRegistration(const v1::RegisterResponse& response, absl::Durat
 
 absl::StatusOr<v1::LeaseResponse> Daemon::AskAndWait(const v1::LeaseRequest& request) {
   constexpr absl::Duration kTick = absl::Milliseconds(50);
-  absl::StatusOr<v1::LeaseResponse> response;
-  absl::Notification answered;
-  std::thread asker([&] {
-    response = link_->Lease(request);
-    answered.Notify();
+  struct Question {
+    v1::LeaseRequest request;
+    absl::StatusOr<v1::LeaseResponse> response;
+    absl::Notification answered;
+  };
+  const auto question = std::make_shared<Question>();
+  question->request = request;
+  std::thread asker([this, question] {
+    question->response = link_->Lease(question->request);
+    question->answered.Notify();
   });
   int said = request.devices_free();
-  while (!answered.WaitForNotificationWithTimeout(kTick)) {
+  absl::Duration give_up_at = absl::InfiniteDuration();
+  while (!question->answered.WaitForNotificationWithTimeout(kTick)) {
     RemoveDoneRunners();
     ReapStrays();
-    const int free = stopping_.HasBeenNotified() ? 0 : devices_.free();
+    const bool stopping = stopping_.HasBeenNotified();
+    const int free = stopping ? 0 : devices_.free();
     if (free != said) heartbeat_->Hurry();
     said = free;
+    if (stopping) give_up_at = std::min(give_up_at, BootTime() + kAnswerPatience);
+    if (BootTime() < give_up_at) continue;
+    unanswered_ = std::move(asker);
+    return absl::DeadlineExceededError("the coordinator has not answered the last question for work");
   }
   asker.join();
-  return response;
+  return question->response;
 }
 
 bool Daemon::Poll() {
@@ -277,6 +291,7 @@ void Daemon::FinishDrain() {
   if (heartbeat_ != nullptr && !killed_.HasBeenNotified()) heartbeat_->Tell(kGoodbyePatience);
   // No call may keep the process from its end.
   link_->CancelCalls();
+  if (unanswered_.joinable()) unanswered_.join();
   link_->OnConnect(nullptr);
   heartbeat_.reset();
   while (!AllRunners(&JobRunner::done)) absl::SleepFor(kTick);

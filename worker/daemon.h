@@ -99,6 +99,7 @@ class Daemon {
 
   std::atomic<bool> must_register_ = true;
   std::atomic<int64_t> lease_duration_ms_ = 0;
+  std::thread unanswered_;  // of the control thread: has the question that a frozen coordinator leaves open
   absl::Notification stopping_, killed_, finished_;
   absl::Mutex mutex_;
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/job/data_set.h"
 #include "proto/config/names.h"
 #include "proto/run/set_fingerprint.h"
 #include "proto/run/set_gap.h"
@@ -102,8 +103,9 @@ const v1::DataSets& SetList::Get(absl::Duration now) {
   for (const std::string& name : files)
     if (told.names_size() < kMaxDataFiles) told.add_names(name);
   for (const auto& [name, known] : known_) {
-    if (!known.gap.empty() && sets_.incomplete_size() < kMaxIncomplete)
-      *sets_.add_incomplete() = IncompleteCopyOf(root_, name, known.gap);
+    const std::string gap = known.withheld(now) ? kBeingCompared : known.gap;
+    if (!gap.empty() && sets_.incomplete_size() < kMaxIncomplete)
+      *sets_.add_incomplete() = IncompleteCopyOf(root_, name, gap);
     if (known.content.empty() || sets_.sets_size() == kMaxSets) continue;
     v1::DataSet& set = *sets_.add_sets();
     set.set_name(name);

@@ -24,9 +24,9 @@ class SetList {
   // times of its folder or of its set.json say that it may be another one. A set that cannot be read is not listed; one
   // of which files are missing or short, or have other bytes than were packed, is told as incomplete until it is whole,
   // and the log says why, once. One whose files must be read to know that is listed when they are, or half a minute
-  // later at most: a large one is used while it is read. That a file of a whole set is cut or written to in its place,
-  // of which neither time tells, is looked for once a minute. Of plain files the names, at most 1,000: whether one is
-  // whole cannot be seen.
+  // later at most: a large one is used while it is read. Until then it is told as incomplete, too. That a file of a
+  // whole set is cut or written to in its place, of which neither time tells, is looked for once a minute. Of plain
+  // files the names, at most 1,000: whether one is whole cannot be seen.
   const v1::DataSets& Get(absl::Duration now);  // of a clock that does not jump
   // How soon, after the Get of that time, another one may tell more: shortly where a set is not listed while its files
   // are being read, and less often the longer that takes. Infinite: when somebody changes a set.

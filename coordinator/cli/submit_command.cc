@@ -85,10 +85,10 @@ Cell SubmittedCell(const Json& row, bool dry_run) {
   return {"stored already", Style::kDim};
 }
 
-// The workers, which say why the sweep's data sets are missing; none where none is missing, or nobody can say: what was
-// submitted is told all the same.
+// The workers, which say why the sweep's models and data sets are missing; none where none is missing, or nobody can
+// say: what was submitted is told all the same.
 v1::ListWorkersResponse WorkersToBlame(Session& session, const v1::SubmitSweepResponse& response) {
-  if (response.missing_sets_size() == 0) return {};
+  if (response.missing_models_size() == 0 && response.missing_sets_size() == 0) return {};
   auto workers = session.client().ListWorkers({});
   return workers.ok() ? *std::move(workers) : v1::ListWorkersResponse();
 }

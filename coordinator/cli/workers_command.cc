@@ -5,6 +5,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/views/views.h"
+#include "coordinator/job/data_set.h"
 #include "coordinator/job/worker_state.h"
 
 namespace sink::cli {
@@ -72,9 +73,9 @@ Outcome Workers(Session& session) {
   for (const v1::Worker& worker : response->workers()) {
     if (ParseName<WorkerState>(worker.state()) != WorkerState::kConnected) continue;  // it takes no jobs at all
     const auto add = [&](const std::string& thing, const v1::IncompleteCopy& copy) {
-      page.blocks.push_back(TextBlock{
-          {{thing + " " + copy.name() + " of " + worker.name() + " is not whole: " + copy.gap(), Style::kYellow},
-           {worker.name() + " takes no jobs for it until it is", Style::kDim}}});
+      page.blocks.push_back(
+          TextBlock{{{thing + " " + copy.name() + " of " + worker.name() + " " + WhyUnused(copy.gap()), Style::kYellow},
+                     {worker.name() + " takes no jobs for it meanwhile", Style::kDim}}});
     };
     for (const v1::IncompleteCopy& set : worker.incomplete_sets()) add("data set", set);
     for (const v1::IncompleteCopy& model : worker.incomplete_models()) add("model", model);

@@ -68,7 +68,7 @@ bool HasSaidToHave(const Needs& needs, const std::string& worker_id, Inventory& 
 std::string OtherCopies(const Needs& needs, const std::vector<Worker>& workers, Inventory& inventory) {
   std::vector<std::string> others;
   const auto add_incomplete = [&](const Worker& worker, const IncompleteCopy& copy) {
-    others.push_back(absl::StrCat("the copy of ", worker.name, " is not whole: ", copy.gap));
+    others.push_back(absl::StrCat("the copy of ", worker.name, " ", WhyUnused(copy.gap)));
   };
   for (const Worker& worker : workers) {
     if (worker.state != WorkerState::kConnected) {

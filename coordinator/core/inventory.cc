@@ -18,10 +18,6 @@ Needs MakeNeeds(const std::string& model, const std::string& data, const std::st
 Needs NeedsOf(const Job& job) { return MakeNeeds(job.model, job.data_set, job.data_content); }
 Needs NeedsOf(const store::QueueHead& head) { return MakeNeeds(head.model, head.data_set, head.data_content); }
 
-bool StandsFor(const std::string& entry, const std::string& model) {
-  return entry == model || entry == model.substr(model.find('/') + 1);
-}
-
 bool Holdings::Cover(const Needs& needs) const {
   const bool has_model =
       needs.model.empty() || std::any_of(models.begin(), models.end(),

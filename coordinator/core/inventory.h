@@ -32,9 +32,6 @@ struct Needs {
 Needs NeedsOf(const Job& job);
 Needs NeedsOf(const store::QueueHead& head);
 
-// Whether a worker's entry stands for that open model: its name, or its name without the owner.
-bool StandsFor(const std::string& entry, const std::string& model);
-
 // What a worker said that it has.
 struct Holdings {
   std::vector<std::string> models;           // names as LeaseRequest of worker.proto has them

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "coordinator/job/data_set.h"
 #include "coordinator/job/worker_state.h"
 #include "proto/base/counted.h"
 
@@ -105,10 +106,12 @@ class FleetDoctor {
                        worker.hold_reason().empty() ? "" : absl::StrCat(" (", worker.hold_reason(), ")")),
           absl::StrCat("when it may work again: sinkctl uncordon ", worker.name()));
     }
-    for (const v1::IncompleteCopy& set : worker.incomplete_sets())
-      Say(Level::kFault, subject,
-          absl::StrCat("takes no jobs for data set ", set.name(), ", of which its copy is not whole: ", set.gap()),
-          "copy the set anew, or re-run sink-data pack there");
+    for (const v1::IncompleteCopy& set : worker.incomplete_sets()) {
+      const bool waits = set.gap() == kBeingCompared;
+      Say(waits ? Level::kHint : Level::kFault, subject,
+          absl::StrCat("takes no jobs for data set ", set.name(), ", of which its copy ", WhyUnused(set.gap())),
+          waits ? "wait for it" : "copy the set anew, or re-run sink-data pack there");
+    }
     // No fault: a cache of the hub may hold what no job asks for.
     for (const v1::IncompleteCopy& model : worker.incomplete_models())
       Say(Level::kHint, subject,

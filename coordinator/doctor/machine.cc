@@ -156,9 +156,10 @@ int Bytes(MachineDoctor& doctor, const std::vector<std::string>& sets, uint64_t 
   uint64_t done = 0;
   for (const std::string& set : sets) {
     if (HashedBytes(set) == 0) {
-      doctor.Hint("data sets", absl::StrCat(set, " has no hashes: its bytes cannot be compared"),
-                  absl::StrCat("sink-data pack again; or, where it is known to be right: cd ", set,
-                               " && xxh128sum *.bin > ", run::kSetHashesFile));
+      doctor.Hint(
+          "data sets", absl::StrCat(set, " has no hashes: its bytes cannot be compared"),
+          absl::StrCat("sink-data pack again; or, where it is known to be right: cd ", set,
+                       " && printf '%s\\0' *.bin | xargs -0 xxh128sum > .hashes && mv .hashes ", run::kSetHashesFile));
     } else if (const auto other =
                    FindOtherBytes(set, [&](uint64_t read) { return place.on_bytes(done += read, total); })) {
       doctor.Fault("data sets", other.message(), "copy the set anew, or re-run sink-data pack");

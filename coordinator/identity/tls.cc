@@ -2,8 +2,10 @@
 #include "coordinator/identity/tls.h"
 
 #include <grpc/grpc_security_constants.h>
+#include <grpc/support/log.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
+#include <spdlog/spdlog.h>
 
 #include "coordinator/identity/certificate.h"
 
@@ -50,6 +52,10 @@ std::shared_ptr<grpc::ChannelCredentials> MakeChannelCredentials(const Credentia
   if (credential.secret.empty()) return channel;
   // "authorization: Bearer SECRET", of which gRPC takes care that it goes over an encrypted connection alone.
   return grpc::CompositeChannelCredentials(channel, grpc::AccessTokenCredentials(credential.secret));
+}
+
+void SendGrpcLogToDebug() {
+  gpr_set_log_function([](gpr_log_func_args* line) { spdlog::debug("grpc: {}", line->message); });
 }
 
 void SetServerName(grpc::ChannelArguments& arguments) { arguments.SetSslTargetNameOverride(kServerName); }

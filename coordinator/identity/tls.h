@@ -20,6 +20,10 @@ std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const std::string
 std::shared_ptr<grpc::ChannelCredentials> MakeChannelCredentials(const std::string& folder);
 std::shared_ptr<grpc::ChannelCredentials> MakeChannelCredentials(const Credential& credential);
 
+// What gRPC has to say is for its developers, and goes to our log at its level debug; what a user needs to know is in
+// our own messages. For all of the program.
+void SendGrpcLogToDebug();
+
 // Tells a channel by what name the server's certificate goes, whatever address leads there.
 void SetServerName(grpc::ChannelArguments& arguments);
 

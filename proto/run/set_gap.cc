@@ -38,24 +38,36 @@ files::FileError CheckSize(const std::string& path, int64_t tokens) {
                                std::to_string(tokens) + " tokens"};
 }
 
-}  // namespace
-
-files::FileError FindSetGap(const std::string& folder) {
-  const auto set_json = files::ReadFile(folder + "/" + kSetFile, kMaxSetBytes);
-  if (!set_json.ok()) return {};
-  const nlohmann::json set = nlohmann::json::parse(*set_json, nullptr, /*allow_exceptions=*/false);
+// Among the files that set.json lists. Those that it looked at are taken out of `hashes`.
+files::FileError FindListedGap(const std::string& folder, const std::string& set_json, SetHashes* hashes) {
+  const nlohmann::json set = nlohmann::json::parse(set_json, nullptr, /*allow_exceptions=*/false);
   if (!set.is_object()) return {};
   const int64_t train = TokensOf(set, "chunk_blocks"), valid = TokensOf(set, "valid_chunk_blocks");
   const auto listed = set.find("files");
   if (train == 0 || valid == 0 || listed == set.end() || !listed->is_array()) return {};
-  const auto hashes = ReadSetHashes(folder);
-  if (!hashes.ok()) return hashes.error();
+  const bool hashed = !hashes->empty();
   for (const nlohmann::json& file : *listed) {
     if (!file.is_object() || !file.contains("name") || !file["name"].is_string()) return {};
     const auto& name = file["name"].get_ref<const std::string&>();
     if (auto gap = CheckSize(folder + "/" + name, name.starts_with("train_") ? train : valid)) return gap;
-    if (!hashes->empty() && !hashes->contains(name))
+    if (hashed && hashes->erase(name) == 0)
       return {files::kDamaged, folder + "/" + kSetHashesFile + " has no hash of " + name};
+  }
+  return {};
+}
+
+}  // namespace
+
+files::FileError FindSetGap(const std::string& folder) {
+  auto hashes = ReadSetHashes(folder);
+  if (!hashes.ok()) return hashes.error();
+  const auto set_json = files::ReadFile(folder + "/" + kSetFile, kMaxSetBytes);
+  if (!set_json.ok()) return hashes->empty() ? files::FileError() : set_json.error();
+  if (auto gap = FindListedGap(folder, *set_json, &*hashes)) return gap;
+  for (const auto& [name, hash] : *hashes) {
+    const std::string path = folder + "/" + name;
+    struct stat there {};
+    if (stat(path.c_str(), &there) != 0) return files::SystemError(errno, "find", path);
   }
   return {};
 }

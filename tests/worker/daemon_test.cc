@@ -562,6 +562,46 @@ class LeavesHeartbeatsOpen : public FakeCoordinator {
   absl::Notification cancelled_;
 };
 
+// Takes every call and answers none once it is frozen.
+class FreezesWhenTold : public FakeCoordinator {
+ public:
+  absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request) override {
+    if (!frozen_) return FakeCoordinator::Lease(request);
+    ++open_questions_;
+    cancelled_.WaitForNotification();
+    return absl::CancelledError("this daemon ends");
+  }
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request) override {
+    if (!frozen_) return FakeCoordinator::Heartbeat(request);
+    cancelled_.WaitForNotification();
+    return absl::CancelledError("this daemon ends");
+  }
+  void CancelCalls() override {
+    if (!asked_to_cancel_.exchange(true)) cancelled_.Notify();
+  }
+  void Freeze() { frozen_ = true; }
+  int open_questions() const { return open_questions_; }
+
+ private:
+  std::atomic<bool> frozen_ = false, asked_to_cancel_ = false;
+  std::atomic<int> open_questions_ = 0;
+  absl::Notification cancelled_;
+};
+
+TEST(Daemon, EndsInTimeThoughNobodyAnswersItsLastQuestion) {
+  testing::TempDir dir;
+  FreezesWhenTold coordinator;
+  Daemon daemon(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
+  daemon.Start();
+  while (coordinator.questions() == 0) absl::SleepFor(absl::Milliseconds(5));
+  coordinator.Freeze();
+  while (coordinator.open_questions() == 0) absl::SleepFor(absl::Milliseconds(5));
+  const absl::Time begin = absl::Now();
+  daemon.BeginDrain();
+  EXPECT_TRUE(daemon.WaitUntilFinished(absl::Seconds(15)));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
+}
+
 TEST(Daemon, EndsInTimeThoughNobodyAnswersItsLastWord) {
   testing::TempDir dir;
   LeavesHeartbeatsOpen coordinator;

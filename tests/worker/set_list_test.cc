@@ -11,6 +11,7 @@
 #include <string>
 
 #include "absl/time/clock.h"
+#include "coordinator/job/data_set.h"
 #include "proto/files/hash.h"
 #include "proto/run/set_hashes.h"
 #include "tests/testing/temp_dir.h"
@@ -165,6 +166,22 @@ TEST(SetList, ASetWithHashesIsListedWhenItsFilesAreFoundToBeWhatWasPacked) {
   EXPECT_EQ(list.AskAgainIn(now), absl::InfiniteDuration()) << "all is known";
 }
 
+TEST(SetList, AHalfCopyWhoseSetJsonIsNotThereYetIsNoneThoughNothingIsCompared) {
+  testing::TempDir dir;
+  const fs::path folder = dir / "half";
+  MakeWholeSet(folder);
+  fs::rename(folder / "set.json", folder / ".set.json.part");
+  fs::rename(folder / kValidFile, folder / ".valid.part");
+  SetList list(dir.path().string(), dir / "set-files", /*check_rate=*/0);
+  EXPECT_TRUE(Listed(list, absl::Seconds(1)).empty());
+  ASSERT_EQ(list.Get(absl::Seconds(1)).incomplete_size(), 1);
+  EXPECT_THAT(list.Get(absl::Seconds(1)).incomplete(0).gap(), ::testing::HasSubstr("half/set.json"));
+  fs::rename(folder / ".set.json.part", folder / "set.json");
+  EXPECT_TRUE(Listed(list, absl::Seconds(4)).empty()) << "a file that has a hash is missing";
+  fs::rename(folder / ".valid.part", folder / kValidFile);
+  EXPECT_EQ(Listed(list, absl::Seconds(7)).count("half"), 1u);
+}
+
 TEST(SetList, ASetThatTakesLongToReadIsListedMeanwhile) {
   testing::TempDir dir;
   const fs::path folder = dir / "large";
@@ -177,7 +194,11 @@ TEST(SetList, ASetThatTakesLongToReadIsListedMeanwhile) {
   SetList list(dir.path().string(), dir / "set-files");
   EXPECT_TRUE(Listed(list, absl::Seconds(1)).empty());
   EXPECT_TRUE(Listed(list, absl::Seconds(30)).empty());
+  ASSERT_EQ(list.Get(absl::Seconds(30)).incomplete_size(), 1) << "why it is not listed is told";
+  EXPECT_EQ(list.Get(absl::Seconds(30)).incomplete(0).name(), "large");
+  EXPECT_EQ(list.Get(absl::Seconds(30)).incomplete(0).gap(), kBeingCompared);
   EXPECT_EQ(Listed(list, absl::Seconds(36)).count("large"), 1u) << "after half a minute";
+  EXPECT_EQ(list.Get(absl::Seconds(36)).incomplete_size(), 0);
   EXPECT_EQ(list.AskAgainIn(absl::Seconds(36)), absl::InfiniteDuration());
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "coordinator/cli/views/documents.h"
 #include "coordinator/cli/views/views.h"
+#include "coordinator/job/data_set.h"
 #include "proto/base/counted.h"
 #include "proto/files/random_id.h"
 
@@ -19,30 +20,33 @@ constexpr size_t kShownDigits = 8;  // of a content
 
 std::string Short(const std::string& content) { return content.substr(0, kShownDigits); }
 
-// "no connected worker has 2 data sets: a, b"
-std::string Missing(const std::string& thing, const google::protobuf::RepeatedPtrField<std::string>& names) {
-  return absl::StrCat("no connected worker has ", Counted(names.size(), thing), ": ", absl::StrJoin(names, ", "));
+using NameList = google::protobuf::RepeatedPtrField<std::string>;
+using CopyList = google::protobuf::RepeatedPtrField<v1::IncompleteCopy>;
+
+// "no connected worker has 2 models: a, b"
+std::string Missing(const std::string& things, const NameList& names) {
+  return absl::StrCat("no connected worker has ", things, ": ", absl::StrJoin(names, ", "));
 }
 
-Json NamesJson(const google::protobuf::RepeatedPtrField<std::string>& names) {
-  return std::vector<std::string>(names.begin(), names.end());
-}
+Json NamesJson(const NameList& names) { return std::vector<std::string>(names.begin(), names.end()); }
 
-// The copies that connected workers have of a missing data set, none of which is whole.
-void AddIncompleteSets(const v1::SubmitSweepResponse& response, const v1::ListWorkersResponse& workers, Page* page) {
-  const auto& missing = response.missing_sets();
+// The copies that connected workers have of what is missing, and why none of them is used: an entry of the document and
+// a block for each. `copies_of`: those of a worker.
+Json AddIncomplete(const std::string& thing, const NameList& missing, const v1::ListWorkersResponse& workers,
+                   const CopyList& (*copies_of)(const v1::Worker&), const std::string& fix, Page* page) {
   Json incomplete = Json::array();
   for (const v1::Worker& worker : workers.workers()) {
     if (!IsConnected(ToJson(worker))) continue;
-    for (const auto& set : worker.incomplete_sets()) {
-      if (std::find(missing.begin(), missing.end(), set.name()) == missing.end()) continue;
-      incomplete.push_back({{"name", set.name()}, {"worker", worker.name()}, {"gap", set.gap()}});
+    for (const v1::IncompleteCopy& copy : copies_of(worker)) {
+      const auto is_it = [&](const std::string& name) { return StandsFor(copy.name(), name); };
+      if (std::none_of(missing.begin(), missing.end(), is_it)) continue;
+      incomplete.push_back({{"name", copy.name()}, {"worker", worker.name()}, {"gap", copy.gap()}});
       page->blocks.push_back(TextBlock{
-          {{absl::StrCat("data set ", set.name(), " of ", worker.name(), " is not whole: ", set.gap()), Style::kYellow},
-           {"copy the set anew, or re-run sink-data pack there"}}});
+          {{absl::StrCat(thing, " ", copy.name(), " of ", worker.name(), " ", WhyUnused(copy.gap())), Style::kYellow},
+           {copy.gap() == kBeingCompared ? "wait for it" : fix}}});
     }
   }
-  page->document["incomplete_sets"] = std::move(incomplete);
+  return incomplete;
 }
 
 TextBlock DifferingBlock(const v1::DifferingSet& set) {
@@ -107,16 +111,26 @@ void AddRepeats(const SweepFiles& files, Page* page) {
 void AddAvailability(const v1::SubmitSweepResponse& response, const v1::ListWorkersResponse& workers, Page* page) {
   Json differing = Json::array(), changed = Json::array();
   if (response.missing_models_size() > 0) {
-    page->blocks.push_back(
-        TextBlock{{{Missing("model", response.missing_models()), Style::kYellow},
-                   {"their jobs will wait until one has them: download them into a worker's --models folder"}}});
+    page->blocks.push_back(TextBlock{
+        {{Missing(Counted(response.missing_models_size(), "model"), response.missing_models()), Style::kYellow},
+         {"their jobs will wait until one has them: download them into a worker's --models folder"}}});
   }
   if (response.missing_sets_size() > 0) {
-    page->blocks.push_back(TextBlock{{{Missing("data set", response.missing_sets()), Style::kYellow},
-                                      {"their jobs will wait until one has them: put them into a worker's --data-root "
-                                       "(sink-data pack makes a set; a file of texts is put there as it is)"}}});
+    page->blocks.push_back(
+        TextBlock{{{Missing(Counted(response.missing_sets_size(), "data set or file", "data sets or files"),
+                            response.missing_sets()),
+                    Style::kYellow},
+                   {"their jobs will wait until one has them: put them into a worker's --data-root "
+                    "(sink-data pack makes a set; a file of texts is put there as it is)"}}});
   }
-  AddIncompleteSets(response, workers, page);
+  page->document["incomplete_models"] = AddIncomplete(
+      "model", response.missing_models(), workers,
+      [](const v1::Worker& worker) -> const CopyList& { return worker.incomplete_models(); },
+      "wait until it is copied; if nobody copies it, download it anew or remove it", page);
+  page->document["incomplete_sets"] = AddIncomplete(
+      "data set", response.missing_sets(), workers,
+      [](const v1::Worker& worker) -> const CopyList& { return worker.incomplete_sets(); },
+      "copy the set anew, or re-run sink-data pack there", page);
   for (const v1::DifferingSet& set : response.differing_sets()) {
     Json copies = Json::array();
     for (const v1::SetCopy& copy : set.copies())
@@ -138,7 +152,8 @@ void AddAvailability(const v1::SubmitSweepResponse& response, const v1::ListWork
 }
 
 void AddNotChecked(const std::string& why, Page* page) {
-  for (const char* field : {"missing_models", "missing_sets", "incomplete_sets", "differing_sets", "changed_sets"})
+  for (const char* field :
+       {"missing_models", "missing_sets", "incomplete_models", "incomplete_sets", "differing_sets", "changed_sets"})
     page->document[field] = nullptr;
   page->blocks.push_back(
       TextBlock{{{"whether workers have the models and data sets was not checked: " + why, Style::kDim}}});

@@ -21,6 +21,7 @@
 #include "model/data/tokenizer/tokenizer.h"
 #include "proto/files/files.h"
 #include "proto/files/hash.h"
+#include "proto/run/set_gap.h"
 #include "proto/run/set_hashes.h"
 
 namespace sink::data {
@@ -77,6 +78,7 @@ void CompareTokens(const fs::path& path, std::span<const int32_t> tokens) {
 bool CheckHashes(const PackedSet& set) {
   const run::SetHashes hashes = OrThrowReading(run::ReadSetHashes(set.folder));
   if (hashes.empty()) return false;
+  if (const auto gap = run::FindSetGap(set.folder)) throw DataError(gap.message() + kRemedy);
   for (const SetFile& file : set.files) {
     const std::string path = set.folder / file.name;
     const auto hash = hashes.find(file.name);

@@ -9,7 +9,7 @@
 namespace sink::data {
 
 // Compares every file with its hash (proto/run/set_hashes.h); false when the set has no hashes. DataError on a file
-// that has none or another one.
+// that has none or another one, and where set.json or a file that has a hash is not there (proto/run/set_gap.h).
 bool CheckHashes(const PackedSet& set);
 
 // Tokenises the files of `corpus`, which must be those that the set was packed from, and compares every token.

@@ -197,31 +197,6 @@ TEST_F(CliTest, PlanOfSeveralFilesSaysWhatNoWorkerHasOnce) {
   }
 }
 
-TEST_F(CliTest, PlanAndSubmitNameTheCopyOfAMissingSetThatIsNotWhole) {
-  const std::string one = WriteSweep("one", {"1e-3"}), two = WriteSweep("two", {"4e-4"});
-  StartWorker();
-  v1::DataSets sets;
-  for (const char* name : {"tiny", "not_needed"}) {
-    auto* set = sets.add_incomplete();
-    set->set_name(name);
-    set->set_gap("cannot find x.bin");
-  }
-  ASSERT_TRUE(TakeJobs(&sets).empty());
-  for (std::vector<std::string> command : std::vector<std::vector<std::string>>{
-           {"plan", one}, {"plan", one, two}, {"plan", one, "--diff"}, {"submit", one, "--dry-run"}, {"submit", one}}) {
-    command.insert(command.end(), {"--set", "data.set=tiny"});
-    EXPECT_THAT(Sinkctl(command).out, AllOf(HasSubstr("no connected worker has 1 data set: tiny"),
-                                            HasSubstr("data set tiny of worker-1 is not whole: cannot find x.bin"),
-                                            Not(HasSubstr("not_needed"))));
-    command.push_back("--json");
-    const Json incomplete = Sinkctl(command).json()["incomplete_sets"];
-    ASSERT_EQ(incomplete.size(), 1u) << command[0];
-    EXPECT_EQ(incomplete[0]["name"], "tiny");
-    EXPECT_EQ(incomplete[0]["worker"], "worker-1");
-    EXPECT_EQ(incomplete[0]["gap"], "cannot find x.bin");
-  }
-}
-
 TEST_F(CliTest, PlanSaysThatSetsWereNotCheckedWhereNobodyCouldSay) {
   const std::string one = WriteSweep("one", {"1e-3"}), two = WriteSweep("two", {"4e-4"});
   for (const std::vector<std::string>& plan : std::vector<std::vector<std::string>>{

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "coordinator/job/data_set.h"
 #include "tests/coordinator/doctor/planted.h"
 
 namespace sink::doctor {
@@ -152,6 +153,12 @@ INSTANTIATE_TEST_SUITE_P(
                                 v1::IncompleteCopy* set = worker->add_incomplete_sets();
                                 set->set_name("text");
                                 set->set_gap("no x.bin");
+                              }},
+                      Planted{"being_compared", Level::kHint, "of which its copy is not used yet: ", "wait for it",
+                              [](Fleet& f) {
+                                v1::IncompleteCopy* set = f.workers.mutable_workers(0)->add_incomplete_sets();
+                                set->set_name("text");
+                                set->set_gap(kBeingCompared);
                               }},
                       Planted{"half_a_model", Level::kHint, "its copy is not whole: no y", "wait until it is copied",
                               [](Fleet& f) {

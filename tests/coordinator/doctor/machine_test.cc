@@ -121,6 +121,12 @@ INSTANTIATE_TEST_SUITE_P(
                       << R"({"block": 2, "chunk_blocks": 1, "valid_chunk_blocks": 1, )"
                       << R"("files": [{"name": "train_a_0_0000000000.bin", "blocks": 1}]})";
                 }},
+        Planted{"half_a_copy_without_set_json", Level::kFault, "more/set.json: No such file", "copy the set anew",
+                [](Site& s) {
+                  fs::create_directory(s.worker.data_root / "more");
+                  std::ofstream(s.worker.data_root / "more" / run::kSetHashesFile)
+                      << run::PrintSetHashes({{"train_a_0_0000000000.bin", files::Hash("packed")}});
+                }},
         Planted{"half_a_copy_and_no_other_set", Level::kFault, "train_a_0_0000000000.bin: No such file",
                 "copy the set anew",
                 [](Site& s) {
@@ -175,7 +181,8 @@ TEST(MachineDoctor, WithBytesASetWithoutHashesIsNamed) {
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].level, Level::kHint);
   EXPECT_THAT(found[0].what, HasSubstr("has no hashes"));
-  EXPECT_THAT(found[0].fix, HasSubstr("xxh128sum"));
+  EXPECT_THAT(found[0].fix, HasSubstr("xxh128sum > .hashes && mv .hashes files.xxh128"))
+      << "in one step, as workers look at it";
 }
 
 class CoordinatorFault : public ::testing::TestWithParam<Planted> {};

@@ -66,6 +66,26 @@ TEST_F(SetGap, AFileWithoutAHashIsNamedWhereTheSetHasHashes) {
   EXPECT_NE(Find().message().find(kSetHashesFile), std::string::npos) << Find().message();
 }
 
+TEST_F(SetGap, WhereTheSetHasHashesSetJsonAndEveryFileThatHasOneMustBeThere) {
+  const std::string hash(32, 'a');
+  const SetHashes hashes = {{kTrain, hash}, {kValid, hash}};
+  Write(kSetHashesFile, PrintSetHashes(hashes));
+  const std::string set_json = (dir_ / "set.json");
+  fs::rename(set_json, dir_ / "later");
+  EXPECT_EQ(Find().code(), ENOENT);
+  EXPECT_NE(Find().message().find("set.json"), std::string::npos) << Find().message();
+  Write("set.json", "{}");  // which lists no files
+  EXPECT_FALSE(Find()) << Find().message();
+  fs::rename(dir_ / kValid, dir_ / "valid");
+  EXPECT_EQ(Find().code(), ENOENT);
+  EXPECT_NE(Find().message().find(kValid), std::string::npos) << Find().message();
+  fs::rename(dir_ / "valid", dir_ / kValid);
+  fs::rename(dir_ / "later", set_json);
+  EXPECT_FALSE(Find()) << Find().message();
+  Write(kSetHashesFile, PrintSetHashes({{kTrain, hash}, {kValid, hash}, {"valid_b_0_0000000000.bin", hash}}));
+  EXPECT_NE(Find().message().find("valid_b_0_0000000000.bin"), std::string::npos) << Find().message();
+}
+
 TEST_F(SetGap, WhereSetJsonDoesNotSayWhatThereMustBeNothingIsMissing) {
   fs::remove(dir_ / kTrain);
   for (const char* json : {"", "[]", "{}", R"({"block": 10, "chunk_blocks": 10, "valid_chunk_blocks": 2})",

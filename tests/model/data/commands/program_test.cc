@@ -139,6 +139,21 @@ TEST_F(ProgramTest, VerifySeesAFileOfTheRightSizeAndOtherBytes) {
   ExpectError("sed -i 1d set/files.xxh128; $SINK verify set", HasSubstr("has no hash of train_a_0_0000000000.bin"));
 }
 
+TEST_F(ProgramTest, VerifySeesAHalfCopyByItsHashesThoughTheRestIsWell) {
+  std::string lines;
+  for (int i = 0; i < 200; ++i) lines += "{\"text\": \"the words of the text, all of them\"}\n";
+  WriteCorpus(lines);
+  // Of blocks as sets of other programs have, which are read without set.json.
+  ASSERT_EQ(Run("$SINK pack --in in --out set --tokenizer bytes --block 2049 --chunk-blocks 1").code, 0);
+  EXPECT_THAT(Run("$SINK verify set").out, HasSubstr("all well"));
+  ExpectError("mv set/set.json later; $SINK verify set", AllOf(HasSubstr("set/set.json"), HasSubstr("copy the set")));
+  EXPECT_EQ(Run("mv set/files.xxh128 hashes; $SINK verify set").code, 0) << "as a set of another program";
+  ExpectError(
+      "mv later set/set.json; sed -i '1{p;s/train_/train_b/}' hashes; mv hashes set/files.xxh128; "
+      "$SINK verify set",
+      HasSubstr("cannot find set/train_ba_0_"));
+}
+
 TEST_F(ProgramTest, VerifyHoldsASetWithoutHashesToItsSources) {
   std::string lines;
   for (int i = 0; i < 50; ++i) lines += "{\"text\": \"the words of text " + std::to_string(i) + "\"}\n";
