@@ -218,6 +218,7 @@ bool Daemon::Poll() {
   port.reset();
   if (MustRegister(response.status())) must_register_ = true;
   if (IsUnregistered(response.status())) return false;
+  if (unanswered_.joinable()) return false;  // this daemon ends: no outage, and nothing is asked again
   outage_.Note(response.status());
   if (!response.ok()) return false;  // the same question again next time: its answer may have been lost on the way
   ++poll_;
