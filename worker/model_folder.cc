@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <utility>
 #include <vector>
@@ -127,8 +128,11 @@ void ModelList::Look(const std::string& name, const std::string& folder, bool th
   known->stamp = std::move(stamp);
   std::string files = StampsIn(folder);  // before they are read: of one that changes meanwhile it is not the last
   if (files == known->files) return;
-  known->files = std::move(files);
-  std::string gap = run::FindModelGap(folder).message();
+  const files::FileError found = run::FindModelGap(folder);
+  // What could not be read, of which no time of a file tells, is tried again at the next look.
+  const bool read = !found || found.code() == files::kDamaged || found.code() == ENOENT;
+  known->files = read ? std::move(files) : "";
+  std::string gap = found.message();
   if (known->gap.empty() && !gap.empty())
     spdlog::warn("model {} is not whole, and this worker takes no jobs for it: {}", name, LogText(gap));
   if (!known->gap.empty() && gap.empty()) spdlog::info("model {} is whole", name);

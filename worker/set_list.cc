@@ -26,7 +26,7 @@ constexpr absl::Duration kThoroughAgain = absl::Minutes(1);
 constexpr absl::Duration kLongestReading = absl::Seconds(30);                             // before a set is listed
 constexpr absl::Duration kSoonest = absl::Milliseconds(100), kLatest = absl::Seconds(5);  // to ask while one is not
 constexpr int kMaxSets = 1000;
-constexpr int kMaxDataFiles = 1000;
+constexpr size_t kMaxDataFiles = 1000;
 constexpr int kMaxFolders = 20'000;  // of the folder
 
 }  // namespace
@@ -99,9 +99,9 @@ const v1::DataSets& SetList::Get(absl::Duration now) {
   for (const auto& [name, known] : known_)
     if (known.withheld(now)) withheld_since_ = std::min(withheld_since_, known.reads_since);
   sets_.Clear();
-  v1::DataFiles& told = *sets_.mutable_files();
-  for (const std::string& name : files)
-    if (told.names_size() < kMaxDataFiles) told.add_names(name);
+  // Of a folder with more of them nothing is told: any may be there.
+  if (files.size() <= kMaxDataFiles && entries > 0)
+    sets_.mutable_files()->mutable_names()->Assign(files.begin(), files.end());
   for (const auto& [name, known] : known_) {
     const std::string gap = known.withheld(now) ? kBeingCompared : known.gap;
     if (!gap.empty() && sets_.incomplete_size() < kMaxIncomplete)

@@ -26,7 +26,7 @@ class SetList {
   // and the log says why, once. One whose files must be read to know that is listed when they are, or half a minute
   // later at most: a large one is used while it is read. Until then it is told as incomplete, too. That a file of a
   // whole set is cut or written to in its place, of which neither time tells, is looked for once a minute. Of plain
-  // files the names, at most 1,000: whether one is whole cannot be seen.
+  // files the names, unless there are over 1,000: whether one is whole cannot be seen.
   const v1::DataSets& Get(absl::Duration now);  // of a clock that does not jump
   // How soon, after the Get of that time, another one may tell more: shortly where a set is not listed while its files
   // are being read, and less often the longer that takes. Infinite: when somebody changes a set.

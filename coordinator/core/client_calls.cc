@@ -28,6 +28,7 @@ namespace {
 
 // So that no other caller waits long: a few statements a job, or, where measurements are dropped, all its points.
 constexpr size_t kJobsPerTransaction = 500, kRewrittenPerTransaction = 20;
+constexpr int kFirstPartOfLeft = 1 << 20;  // of a cancellation: behind those of the jobs that the sweep names
 
 absl::StatusOr<std::vector<std::string>> Select(store::Snapshot& rows, const JobSelection& selection) {
   if (selection.sweep.empty() == selection.jobs.empty()) {
@@ -225,19 +226,14 @@ bool IsListedBeside(const std::string& sweep, const Job& job) {
                      [&](const Membership& place) { return place.sweep != sweep; });
 }
 
-// Puts those behind the ids that are not among them.
-void AddNew(const std::vector<std::string>& more, std::vector<std::string>* ids) {
-  absl::flat_hash_set<std::string> seen(ids->begin(), ids->end());
-  for (const std::string& id : more) {
-    if (seen.insert(id).second) ids->push_back(id);
-  }
-}
-
 // The jobs that a sweep names, and those that an earlier version of it has left, each once.
 absl::StatusOr<std::vector<std::string>> JobsOfEveryVersion(store::Snapshot& rows, const std::string& sweep) {
   SINK_ASSIGN_OR_RETURN(std::vector<std::string> ids, rows.SweepJobIds(sweep));
   SINK_ASSIGN_OR_RETURN(const std::vector<std::string> homes, rows.HomeJobIds(sweep));
-  AddNew(homes, &ids);
+  absl::flat_hash_set<std::string> seen(ids.begin(), ids.end());
+  for (const std::string& id : homes) {
+    if (seen.insert(id).second) ids.push_back(id);
+  }
   return ids;
 }
 
@@ -292,6 +288,20 @@ absl::Status CancelJob(store::Transaction& rows, const JobSelection& selection, 
   if (!at_once) return absl::OkStatus();
   ++(*at_once ? result->cancelled : result->requested);
   return rows.UpdateJob(job);
+}
+
+// Some of the jobs that an earlier version of the sweep has left to run and nobody has cancelled yet.
+absl::StatusOr<std::vector<std::string>> LeftToEnd(store::Snapshot& rows, const std::string& sweep,
+                                                   const absl::flat_hash_set<std::string>& listed) {
+  SINK_ASSIGN_OR_RETURN(const std::vector<std::string> live, rows.LiveHomeJobIds(sweep));
+  std::vector<std::string> left;
+  for (const std::string& id : live) {
+    if (left.size() == kJobsPerTransaction) break;
+    if (listed.contains(id)) continue;
+    SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
+    if (!job.cancel_requested && !IsWantedBeside(sweep, job)) left.push_back(id);
+  }
+  return left;
 }
 
 // A sweep's checkpoints are not dropped for another one that wants the job, too.
@@ -423,26 +433,37 @@ absl::StatusOr<CancelResult> ClientCalls::Cancel(const JobSelection& selection, 
   std::vector<std::string> ids;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ids, Select(rows, selection));
-    if (selection.sweep.empty()) return absl::OkStatus();
-    SINK_ASSIGN_OR_RETURN(const std::vector<std::string> left, rows.LiveHomeJobIds(selection.sweep));
-    AddNew(left, &ids);
     return absl::OkStatus();
   }));
   CancelResult result;
+  // One transaction; `choose` names its jobs. Returns what it did, be it now or the first time.
+  const auto cancel_part = [&](const RequestName& name, const auto& choose) -> absl::StatusOr<CancelResult> {
+    CancelResult here;
+    SINK_RETURN_IF_ERROR(context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
+      SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, name));
+      if (before) return AddNumbers(*before, {&here.cancelled, &here.requested, &here.kept});
+      SINK_ASSIGN_OR_RETURN(const std::vector<std::string> chosen, choose(rows));
+      for (const std::string& id : chosen) SINK_RETURN_IF_ERROR(CancelJob(rows, selection, id, now, &here));
+      return RememberAnswer(rows, name, EncodeNumbers({here.cancelled, here.requested, here.kept}));
+    }));
+    result.cancelled += here.cancelled;
+    result.requested += here.requested;
+    result.kept += here.kept;
+    return here;
+  };
   int part = 0;
   SINK_RETURN_IF_ERROR(InChunks(ids, kJobsPerTransaction, [&](const std::vector<std::string>& chunk) {
-    const RequestName name = PartOf(request, part++);
-    return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
-      SINK_ASSIGN_OR_RETURN(const auto before, FirstAnswer(rows, name));
-      if (before) return AddNumbers(*before, {&result.cancelled, &result.requested, &result.kept});
-      CancelResult here;
-      for (const std::string& id : chunk) SINK_RETURN_IF_ERROR(CancelJob(rows, selection, id, now, &here));
-      const std::string answer = EncodeNumbers({here.cancelled, here.requested, here.kept});
-      SINK_RETURN_IF_ERROR(RememberAnswer(rows, name, answer));
-      return AddNumbers(answer, {&result.cancelled, &result.requested, &result.kept});
-    });
+    const auto all = [&chunk](store::Snapshot&) -> absl::StatusOr<std::vector<std::string>> { return chunk; };
+    return cancel_part(PartOf(request, part++), all).status();
   }));
-  return result;
+  if (selection.sweep.empty()) return result;
+  // What was left becomes less with each part: each looks anew, and a repetition goes on where the first time stopped.
+  const absl::flat_hash_set<std::string> listed(ids.begin(), ids.end());
+  const auto left = [&](store::Snapshot& rows) { return LeftToEnd(rows, selection.sweep, listed); };
+  for (part = kFirstPartOfLeft;; ++part) {
+    SINK_ASSIGN_OR_RETURN(const CancelResult here, cancel_part(PartOf(request, part), left));
+    if (here.cancelled + here.requested == 0) return result;
+  }
 }
 
 absl::StatusOr<std::vector<std::string>> ClientCalls::Retry(const JobSelection& selection, Now now,

@@ -1,5 +1,6 @@
 // Why a job is where it is: what JobQueries::Explain says. Reads what the rules read, and tells it in sentences.
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -160,18 +161,19 @@ absl::StatusOr<int> CountBefore(store::Snapshot& rows, const Job& job, Inventory
                                 const Connected& connected) {
   const std::vector<std::string> ids = IdsOf(connected.open.empty() ? connected.all : connected.open);
   SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> queues, rows.QueueHeads());
+  std::map<std::string, bool> held;  // by sweep
   int before = 0;
   for (const store::QueueHead& queue : queues) {
     SINK_ASSIGN_OR_RETURN(const int ahead, rows.CountAhead(job.id, queue));
     if (ahead == 0) continue;
     const std::vector<bool> having = inventory.Having(NeedsOf(queue), ids);
     if (!ids.empty() && std::find(having.begin(), having.end(), true) == having.end()) continue;
-    if (queue.sweep != job.home_sweep) {
+    if (queue.sweep != job.home_sweep && !held.contains(queue.sweep)) {
       SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(queue.sweep));
-      SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
-      if (!held.empty()) continue;
+      SINK_ASSIGN_OR_RETURN(const std::string why, WhyHeld(rows, sweep));
+      held[queue.sweep] = !why.empty();
     }
-    before += ahead;
+    if (!held[queue.sweep]) before += ahead;
   }
   return before;
 }

@@ -5,6 +5,11 @@
 #include <utility>
 
 namespace sink {
+namespace {
+
+constexpr uint64_t kNoMorePolls = UINT64_MAX;
+
+}  // namespace
 
 void LeaseClock::Hear(uint64_t fence, int64_t steady_ms) {
   MutexLock lock(&mutex_);
@@ -40,6 +45,7 @@ std::optional<LeaseClock::WorkerTimes> LeaseClock::Leave(const std::string& id, 
   MutexLock lock(&mutex_);
   const auto known = sessions_.find(id);
   if (known == sessions_.end() || known->second != session) return std::nullopt;
+  polls_[id] = {session, kNoMorePolls};  // one that is being answered may be behind this
   WorkerTimes& times = workers_[id];
   return std::exchange(times, {.heard = steady_ms, .heard_unix_ms = unix_ms, .left = true});
 }
@@ -70,6 +76,8 @@ void LeaseClock::ForgetWorker(const std::string& id) {
 void LeaseClock::SetSession(const std::string& id, const std::string& session) {
   MutexLock lock(&mutex_);
   sessions_[id] = session;
+  if (const auto polls = polls_.find(id); polls != polls_.end() && polls->second.newest == kNoMorePolls)
+    polls_.erase(polls);
 }
 
 void LeaseClock::LearnSession(const std::string& id, const std::string& session) {

@@ -40,8 +40,8 @@ class LeaseClock {
   // Workers, by id.
   // Returns what was known of it before.
   WorkerTimes HearWorker(const std::string& id, int devices_free, int64_t steady_ms, int64_t unix_ms);
-  // The same of its last word, by which it has nothing to give from now on. None, and nothing changes, unless it comes
-  // from the session that is the worker now.
+  // The same of its last word, by which it has nothing to give from now on, and each of its questions is late until it
+  // registers again. None, and nothing changes, unless it comes from the session that is the worker now.
   std::optional<WorkerTimes> Leave(const std::string& id, const std::string& session, int64_t steady_ms,
                                    int64_t unix_ms);
   void LetRest(const std::string& id, int64_t rest_ms);                   // one that was heard; 0: no more

@@ -116,7 +116,7 @@ class FleetDoctor {
     for (const v1::IncompleteCopy& model : worker.incomplete_models())
       Say(Level::kHint, subject,
           absl::StrCat("takes no jobs for model ", model.name(), ", of which its copy is not whole: ", model.gap()),
-          "wait until it is copied; if nobody copies it, download it anew or remove it");
+          "wait until it is copied; if nobody copies it, mend what it lacks, download it anew or remove it");
     if (worker.sets_size() == 0 && worker.incomplete_sets_size() == 0)
       Say(Level::kHint, subject, "has no packed data set, so it can train on nothing",
           "point its --data-root at a folder that sink-data pack has made sets in");

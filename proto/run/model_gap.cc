@@ -150,7 +150,10 @@ FileError FindModelGap(const std::string& folder) {
   } else if (IsThere(folder + "/" + kIndex)) {
     if (auto gap = CheckIndexed(folder)) return gap;
   } else {
-    return NotWhole(folder, std::string("has no ") + kWeights + " or " + kIndex);
+    const bool pickled = IsThere(folder + "/pytorch_model.bin") || IsThere(folder + "/pytorch_model.bin.index.json");
+    const std::string none = std::string("has no ") + kWeights + " or " + kIndex;
+    return NotWhole(folder,
+                    pickled ? none + "; save its pickled weights anew with save_pretrained of transformers" : none);
   }
   return CheckTokenizer(folder);
 }

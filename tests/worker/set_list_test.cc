@@ -61,6 +61,15 @@ TEST(SetList, NamesThePlainFilesBesideTheSets) {
   EXPECT_THAT(list.Get(absl::Seconds(4)).files().names(), ::testing::ElementsAre("a.jsonl.zst", "link", "texts.jsonl"));
 }
 
+TEST(SetList, OfAFolderWithMorePlainFilesThanAreToldAnyMayBeThere) {
+  testing::TempDir dir;
+  SetList list(dir.path().string(), dir / ".set-files");
+  for (int i = 0; i < 1000; ++i) std::ofstream(dir / ("text-" + std::to_string(i)));
+  EXPECT_EQ(list.Get(absl::Seconds(1)).files().names_size(), 1000);
+  std::ofstream(dir / "one-more");
+  EXPECT_FALSE(list.Get(absl::Seconds(4)).has_files());
+}
+
 TEST(SetList, LooksAgainAfterTwoSeconds) {
   testing::TempDir dir;
   MakeSet(dir / "bible", "1");

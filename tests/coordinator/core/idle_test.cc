@@ -170,8 +170,7 @@ TEST_F(IdleTest, AWorkerThatIsHeardAfterItsGoodbyeIsConnectedAgain) {
   EXPECT_EQ(StateAfter(10'001), WorkerState::kDisconnected);
   ASSERT_TRUE(Leave("a").ok());
   Ask(/*wait_ms=*/0);
-  EXPECT_EQ(StateAfter(0), WorkerState::kConnected);
-  ASSERT_TRUE(Leave("a").ok());
+  EXPECT_EQ(StateAfter(0), WorkerState::kStopped) << "a question that the goodbye has overtaken";
   Register("a");
   EXPECT_EQ(StateAfter(0), WorkerState::kConnected);
 }

@@ -112,6 +112,8 @@ TEST_F(ModelsTest, WhatAWorkerThatLeftHadIsNotThere) {
   EXPECT_EQ(Why(1),
             "no connected worker has its model y/llama (b has it but was stopped): it waits until one has it under its "
             "--models");
+  EXPECT_THAT(Ask("b", {"y/llama"}, 1), IsEmpty()) << "a question that the goodbye has overtaken";
+  Register("b");
   EXPECT_THAT(Ask("b", {"y/llama"}, 1), ElementsAre(Id(1))) << "it is back";
 }
 

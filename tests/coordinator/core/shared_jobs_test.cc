@@ -75,6 +75,19 @@ TEST_F(SharedJobsTest, CancellingASweepEndsWhatAnEarlierVersionOfItLeftToRun) {
   EXPECT_EQ(deleted->deleted, 3);
 }
 
+TEST_F(SharedJobsTest, ARepeatedCancellationDoesNothingMoreAndSaysTheSameOfWhatWasLeft) {
+  const RequestName request = {.id = "0123456789abcdef0123456789abcdef", .body_hash = "1"};
+  const auto cancel = [&] { return *manager->clients().Cancel({"ours", {}}, now, request); };
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1, 2}, "ours"), now).ok());
+  ASSERT_TRUE(manager->clients().Submit(Sweep({3}, "ours"), now).ok());
+  EXPECT_EQ(cancel().cancelled, 3);
+  ASSERT_TRUE(manager->clients().Submit(Sweep({4}, "ours"), now).ok());
+  ASSERT_TRUE(manager->clients().Submit(Sweep({5}, "ours"), now).ok());
+  EXPECT_EQ(cancel().cancelled, 3) << "as it was answered";
+  EXPECT_EQ(State(4), JobState::kQueued) << "which was left since";
+  EXPECT_EQ(State(5), JobState::kQueued);
+}
+
 TEST_F(SharedJobsTest, AJobThatIsWantedAgainBeforeItsWorkerHeardOfTheCancellationGoesOn) {
   Submit({1});
   Register();

@@ -91,8 +91,11 @@ TEST_F(ModelGap, AShardThatIsMissingOrCutIsNamed) {
 
 TEST_F(ModelGap, AFolderWithoutWeightsIsNotWhole) {
   Remove("model.safetensors");
-  Write("pytorch_model.bin", "x");
   EXPECT_EQ(Find(), " has no model.safetensors or model.safetensors.index.json");
+  Write("pytorch_model.bin", "x");
+  EXPECT_EQ(Find(),
+            " has no model.safetensors or model.safetensors.index.json; save its pickled weights anew with "
+            "save_pretrained of transformers");
 }
 
 TEST_F(ModelGap, WhatIsNoHeaderIsNotWhole) {
