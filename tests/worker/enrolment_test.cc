@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <fstream>
 
 #include "absl/time/clock.h"
@@ -55,7 +56,7 @@ class OpenDoor final : public v1::IdentityService::Service {
   std::string admin_folder() const { return authority_.admin_folder(); }
 
   absl::Duration lifetime = absl::Hours(1);
-  int joins = 0, renewals = 0;
+  std::atomic<int> joins = 0, renewals = 0;  // also counted by a thread of the server
   std::string key;
 
  private:

@@ -53,11 +53,11 @@ TEST(LargeWrites, AreTheChangesOfManyJobs) {
   ASSERT_TRUE(manager->clients().SetPriority("s", -1).ok());
   EXPECT_EQ(store.TakeLarge(), 2) << "in two parts";
   ASSERT_TRUE(manager->clients().Cancel({.sweep = "s", .jobs = {}}, now).ok());
-  EXPECT_EQ(store.TakeLarge(), 2);
+  EXPECT_EQ(store.TakeLarge(), 3) << "the last for what an earlier version has left";
   ASSERT_TRUE(manager->clients().Retry({.sweep = "s", .jobs = {}}, now).ok());
   EXPECT_EQ(store.TakeLarge(), 2);
   ASSERT_TRUE(manager->clients().Cancel({.sweep = "s", .jobs = {}}, now).ok());
-  EXPECT_EQ(store.TakeLarge(), 2);
+  EXPECT_EQ(store.TakeLarge(), 3) << "the last for what an earlier version has left";
   const Now later{now.unix_ms + 1000, now.steady_ms + 1000};
   ASSERT_TRUE(manager->retention().Collect({.full_for_ms = 1}, /*dry_run=*/false, later).ok());
   EXPECT_GT(store.TakeLarge(), 1);
