@@ -1,3 +1,4 @@
+// See progress_bar.h.
 #include "coordinator/cli/progress_bar.h"
 
 #include <algorithm>

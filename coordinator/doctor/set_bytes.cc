@@ -1,3 +1,4 @@
+// See set_bytes.h.
 #include "coordinator/doctor/set_bytes.h"
 
 #include <fcntl.h>

@@ -501,6 +501,20 @@ absl::StatusOr<std::vector<std::string>> SqliteTransaction::SweepJobIds(const st
   return ReadTexts(query);
 }
 
+absl::StatusOr<std::vector<std::string>> SqliteTransaction::HomeJobIds(const std::string& sweep) {
+  Query query(db_, "SELECT id FROM jobs WHERE home_sweep = ?1 ORDER BY seq", sweep);
+  return ReadTexts(query);
+}
+
+absl::StatusOr<std::vector<std::string>> SqliteTransaction::LiveHomeJobIds(const std::string& sweep) {
+  Query query(db_,
+              "SELECT id FROM jobs INDEXED BY jobs_live WHERE state BETWEEN 2 AND 6 AND home_sweep = ?1 "
+              "UNION ALL SELECT id FROM jobs INDEXED BY jobs_ready WHERE state = 1 AND delayed = 0 AND home_sweep = ?1 "
+              "UNION ALL SELECT id FROM jobs INDEXED BY jobs_delayed WHERE delayed = 1 AND home_sweep = ?1",
+              sweep);
+  return ReadTexts(query);
+}
+
 absl::StatusOr<std::vector<RungResult>> SqliteTransaction::ListRung(const std::string& sweep, int64_t step) {
   Query rows(db_, kRung, sweep, step);
   return ReadRungs(rows);

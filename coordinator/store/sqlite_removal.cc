@@ -1,4 +1,4 @@
-// What a sweep leaves behind, and taking rows away for good.
+// Taking rows away for good: what a sweep leaves behind that is deleted.
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/point_table.h"
@@ -10,28 +10,7 @@ namespace {
 // Tables whose rows belong to one job. Their references to it are checked when its own row goes.
 constexpr const char* kTablesOfJobs[] = {"configs", "attempts", "heatmaps", "logs", "checkpoints", "rungs", "gang"};
 
-absl::StatusOr<std::vector<std::string>> ReadIds(Query& query) {
-  std::vector<std::string> ids;
-  while (query.Next()) ids.push_back(query.Text(0));
-  if (!query.status().ok()) return query.status();
-  return ids;
-}
-
 }  // namespace
-
-absl::StatusOr<std::vector<std::string>> SqliteTransaction::HomeJobIds(const std::string& sweep) {
-  Query query(db_, "SELECT id FROM jobs WHERE home_sweep = ?1 ORDER BY seq", sweep);
-  return ReadIds(query);
-}
-
-absl::StatusOr<std::vector<std::string>> SqliteTransaction::LiveHomeJobIds(const std::string& sweep) {
-  Query query(db_,
-              "SELECT id FROM jobs INDEXED BY jobs_live WHERE state BETWEEN 2 AND 6 AND home_sweep = ?1 "
-              "UNION ALL SELECT id FROM jobs INDEXED BY jobs_ready WHERE state = 1 AND delayed = 0 AND home_sweep = ?1 "
-              "UNION ALL SELECT id FROM jobs INDEXED BY jobs_delayed WHERE delayed = 1 AND home_sweep = ?1",
-              sweep);
-  return ReadIds(query);
-}
 
 absl::Status SqliteTransaction::LeaveSweep(const std::string& sweep, const std::string& job_id) {
   SINK_ASSIGN_OR_RETURN(const int64_t seq, SeqOf(job_id));

@@ -546,55 +546,45 @@ TEST_F(DaemonTest, OneThatIsKilledDoesNotSayThatItLeaves) {
   EXPECT_FALSE(coordinator_.last_heartbeat().leaving());
 }
 
-// Takes heartbeats and never answers them.
-class LeavesHeartbeatsOpen : public FakeCoordinator {
+// Takes calls and, of those that it is told to leave open, answers none.
+class LeavesCallsOpen : public FakeCoordinator {
  public:
-  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest&) override {
-    cancelled_.WaitForNotification();
-    return absl::CancelledError("this daemon ends");
-  }
-  void CancelCalls() override {
-    if (!asked_to_cancel_.exchange(true)) cancelled_.Notify();
-  }
-
- private:
-  std::atomic<bool> asked_to_cancel_ = false;
-  absl::Notification cancelled_;
-};
-
-// Takes every call and answers none once it is frozen.
-class FreezesWhenTold : public FakeCoordinator {
- public:
-  absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request) override {
-    if (!frozen_) return FakeCoordinator::Lease(request);
-    ++open_questions_;
-    cancelled_.WaitForNotification();
-    return absl::CancelledError("this daemon ends");
-  }
-  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request) override {
-    if (!frozen_) return FakeCoordinator::Heartbeat(request);
-    cancelled_.WaitForNotification();
-    return absl::CancelledError("this daemon ends");
-  }
-  void CancelCalls() override {
-    if (!asked_to_cancel_.exchange(true)) cancelled_.Notify();
-  }
-  void Freeze() { frozen_ = true; }
+  void LeaveHeartbeatsOpen() { no_heartbeats_ = true; }
+  void LeaveQuestionsOpen() { no_answers_ = true; }
   int open_questions() const { return open_questions_; }
 
+  absl::StatusOr<v1::LeaseResponse> Lease(const v1::LeaseRequest& request) override {
+    if (!no_answers_) return FakeCoordinator::Lease(request);
+    ++open_questions_;
+    return WaitForCancel();
+  }
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request) override {
+    if (!no_heartbeats_) return FakeCoordinator::Heartbeat(request);
+    return WaitForCancel();
+  }
+  void CancelCalls() override {
+    if (!asked_to_cancel_.exchange(true)) cancelled_.Notify();
+  }
+
  private:
-  std::atomic<bool> frozen_ = false, asked_to_cancel_ = false;
+  absl::Status WaitForCancel() {
+    cancelled_.WaitForNotification();
+    return absl::CancelledError("this daemon ends");
+  }
+
+  std::atomic<bool> no_heartbeats_ = false, no_answers_ = false, asked_to_cancel_ = false;
   std::atomic<int> open_questions_ = 0;
   absl::Notification cancelled_;
 };
 
 TEST(Daemon, EndsInTimeThoughNobodyAnswersItsLastQuestion) {
   testing::TempDir dir;
-  FreezesWhenTold coordinator;
+  LeavesCallsOpen coordinator;
   Daemon daemon(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
   daemon.Start();
   while (coordinator.questions() == 0) absl::SleepFor(absl::Milliseconds(5));
-  coordinator.Freeze();
+  coordinator.LeaveHeartbeatsOpen();
+  coordinator.LeaveQuestionsOpen();
   while (coordinator.open_questions() == 0) absl::SleepFor(absl::Milliseconds(5));
   const absl::Time begin = absl::Now();
   daemon.BeginDrain();
@@ -604,7 +594,8 @@ TEST(Daemon, EndsInTimeThoughNobodyAnswersItsLastQuestion) {
 
 TEST(Daemon, EndsInTimeThoughNobodyAnswersItsLastWord) {
   testing::TempDir dir;
-  LeavesHeartbeatsOpen coordinator;
+  LeavesCallsOpen coordinator;
+  coordinator.LeaveHeartbeatsOpen();
   Daemon daemon(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
   daemon.Start();
   while (coordinator.questions() == 0) absl::SleepFor(absl::Milliseconds(5));
