@@ -211,7 +211,8 @@ absl::Status JobRunner::FillFolders(const std::vector<Rank>& ranks) {
   const JobConfigResult parsed = ParseJobConfig(grant_.config_json());
   std::string model;
   if (parsed.config && parsed.config->kind == JobKind::kEvaluate) {
-    auto found = FindModel(context_->model_root, parsed.config->evaluate.model);
+    const EvaluateConfig& evaluate = parsed.config->evaluate;
+    auto found = FindModel(context_->model_root, evaluate.model, evaluate.inputs == InputKind::kNatural);
     if (!found.ok()) return found.status();
     model = *std::move(found);
   }

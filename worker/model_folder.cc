@@ -101,7 +101,7 @@ std::string StampsIn(const std::string& folder) {
 
 }  // namespace
 
-absl::StatusOr<std::string> FindModel(const std::string& root, const std::string& model) {
+absl::StatusOr<std::string> FindModel(const std::string& root, const std::string& model, bool reads_texts) {
   if (root.empty()) {
     return absl::NotFoundError(absl::StrCat("model ", model, " not found: this worker has no models; start it ",
                                             "with --models and the folder that holds them"));
@@ -112,7 +112,8 @@ absl::StatusOr<std::string> FindModel(const std::string& root, const std::string
   absl::Status lacks;
   for (const std::string& folder : {whole.string(), name.string(), CachedSnapshot(cache)}) {
     if (folder.empty() || !IsModel(folder)) continue;
-    const auto gap = run::FindModelGap(folder);
+    auto gap = run::FindModelGap(folder);
+    if (!gap && reads_texts) gap = run::FindTokenizerGap(folder);
     if (!gap) return folder;
     lacks.Update(absl::FailedPreconditionError(absl::StrCat("model ", model, " is not whole: ", gap.message())));
   }
@@ -124,19 +125,22 @@ absl::StatusOr<std::string> FindModel(const std::string& root, const std::string
 
 void ModelList::Look(const std::string& name, const std::string& folder, bool thorough, Known* known) const {
   std::string stamp = absl::StrCat(StampOf(folder), " ", StampOf(absl::StrCat(folder, "/config.json")));
-  if (stamp == known->stamp && known->gap.empty() && !thorough) return;
+  if (stamp == known->stamp && known->gap.text.empty() && !thorough) return;
   known->stamp = std::move(stamp);
   std::string files = StampsIn(folder);  // before they are read: of one that changes meanwhile it is not the last
   if (files == known->files) return;
-  const files::FileError found = run::FindModelGap(folder);
+  const files::FileError weights = run::FindModelGap(folder);
+  const files::FileError found = weights ? weights : run::FindTokenizerGap(folder);
   // What could not be read, of which no time of a file tells, is tried again at the next look.
   const bool read = !found || found.code() == files::kDamaged || found.code() == ENOENT;
   known->files = read ? std::move(files) : "";
-  std::string gap = found.message();
-  if (known->gap.empty() && !gap.empty())
-    spdlog::warn("model {} is not whole, and this worker takes no jobs for it: {}", name, LogText(gap));
-  if (!known->gap.empty() && gap.empty()) spdlog::info("model {} is whole", name);
-  known->gap = std::move(gap);
+  const Gap before = std::exchange(
+      known->gap, Gap{found.message(), !weights && found ? v1::COPY_WITHOUT_TOKENIZER : v1::COPY_FOR_NO_JOB});
+  const Gap& gap = known->gap;
+  if (!gap.text.empty() && (before.text.empty() || before.use != gap.use))
+    spdlog::warn("model {} is not whole, and this worker takes no jobs {}for it: {}", name,
+                 gap.use == v1::COPY_WITHOUT_TOKENIZER ? "that read texts " : "", LogText(gap.text));
+  if (!before.text.empty() && gap.text.empty()) spdlog::info("model {} is whole", name);
 }
 
 const OpenModels& ModelList::Get(absl::Duration now) {
@@ -145,20 +149,21 @@ const OpenModels& ModelList::Get(absl::Duration now) {
   const bool thorough = now - thorough_at_ >= kLookThoroughly;
   if (thorough) thorough_at_ = now;
   std::map<std::string, Known> found;
-  std::map<std::string, std::string> gaps;  // by name; "" where a copy is whole
+  std::map<std::string, Gap> gaps;  // by name, of the copy that serves best
   for (const ModelFolder& folder : FindFolders(root_)) {
     Known& known = found[folder.path];
     if (const auto before = known_.find(folder.path); before != known_.end()) known = std::move(before->second);
     Look(folder.name, folder.path, thorough, &known);
     const auto [entry, added] = gaps.try_emplace(folder.name, known.gap);
-    if (known.gap.empty()) entry->second.clear();
+    if (known.gap.text.empty() || (!entry->second.text.empty() && known.gap.use > entry->second.use))
+      entry->second = known.gap;
   }
   known_ = std::move(found);
   models_ = {};
   for (const auto& [name, gap] : gaps) {
-    if (gap.empty() && models_.whole.size() < kMaxModels) models_.whole.push_back(name);
-    if (!gap.empty() && models_.incomplete.size() < size_t{kMaxIncomplete})
-      models_.incomplete.push_back(IncompleteCopyOf(root_, name, gap));
+    if (gap.text.empty() && models_.whole.size() < kMaxModels) models_.whole.push_back(name);
+    if (!gap.text.empty() && models_.incomplete.size() < size_t{kMaxIncomplete})
+      models_.incomplete.push_back(IncompleteCopyOf(root_, name, gap.text, gap.use));
   }
   return models_;
 }

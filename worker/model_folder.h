@@ -15,14 +15,16 @@ namespace sink::worker {
 
 // The folder of `model` ("owner/name" or "name", checked by proto/config) under `root`: root/owner/name, root/name, or
 // what the Hugging Face cache keeps for it, root/models--owner--name/snapshots/<revision of refs/main>; the first that
-// is whole (proto/run/model_gap.h). FailedPrecondition says what lacks in the first that has a config.json. NotFound
-// names the places and how to get the model; also where root is "", a worker without models.
-absl::StatusOr<std::string> FindModel(const std::string& root, const std::string& model);
+// is whole (proto/run/model_gap.h), with a tokenizer where the job reads texts. FailedPrecondition says what lacks in
+// the first that has a config.json. NotFound names the places and how to get the model; also where root is "", a worker
+// without models.
+absl::StatusOr<std::string> FindModel(const std::string& root, const std::string& model, bool reads_texts);
 
 // What a worker tells of its open models.
 struct OpenModels {
-  std::vector<std::string> whole;              // by name, at most 1,000
-  std::vector<v1::IncompleteCopy> incomplete;  // by name, at most 100: those that are being copied, say
+  std::vector<std::string> whole;  // by name, at most 1,000
+  // By name, at most 100: those that are being copied, say, and those that have no tokenizer.
+  std::vector<v1::IncompleteCopy> incomplete;
 };
 
 // The models of a worker that asks for work twice a second.
@@ -36,10 +38,14 @@ class ModelList {
   const OpenModels& Get(absl::Duration now);  // of a clock that does not jump
 
  private:
+  struct Gap {
+    std::string text;  // what lacks; "" where the model is whole
+    v1::CopyUse use = v1::COPY_FOR_NO_JOB;
+  };
   struct Known {
     std::string stamp;  // of the folder and its config.json
     std::string files;  // stamps of all its files when they were last read
-    std::string gap;    // what lacks; "" where it is whole
+    Gap gap;
   };
   void Look(const std::string& name, const std::string& folder, bool thorough, Known* known) const;
 

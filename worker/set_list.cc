@@ -9,7 +9,6 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/job/data_set.h"
 #include "proto/config/names.h"
 #include "proto/run/set_fingerprint.h"
 #include "proto/run/set_gap.h"
@@ -21,6 +20,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr char kBeingCompared[] =
+    "its files are being compared with their hashes, and it is used in half a minute at most";
 constexpr absl::Duration kReadAgain = absl::Seconds(2);
 constexpr absl::Duration kThoroughAgain = absl::Minutes(1);
 constexpr absl::Duration kLongestReading = absl::Seconds(30);                             // before a set is listed
@@ -103,9 +104,11 @@ const v1::DataSets& SetList::Get(absl::Duration now) {
   if (files.size() <= kMaxDataFiles && entries > 0)
     sets_.mutable_files()->mutable_names()->Assign(files.begin(), files.end());
   for (const auto& [name, known] : known_) {
-    const std::string gap = known.withheld(now) ? kBeingCompared : known.gap;
+    const bool compared = known.withheld(now);
+    const std::string gap = compared ? kBeingCompared : known.gap;
     if (!gap.empty() && sets_.incomplete_size() < kMaxIncomplete)
-      *sets_.add_incomplete() = IncompleteCopyOf(root_, name, gap);
+      *sets_.add_incomplete() =
+          IncompleteCopyOf(root_, name, gap, compared ? v1::COPY_BEING_COMPARED : v1::COPY_FOR_NO_JOB);
     if (known.content.empty() || sets_.sets_size() == kMaxSets) continue;
     v1::DataSet& set = *sets_.add_sets();
     set.set_name(name);

@@ -73,9 +73,11 @@ Outcome Workers(Session& session) {
   for (const v1::Worker& worker : response->workers()) {
     if (ParseName<WorkerState>(worker.state()) != WorkerState::kConnected) continue;  // it takes no jobs at all
     const auto add = [&](const std::string& thing, const v1::IncompleteCopy& copy) {
-      page.blocks.push_back(
-          TextBlock{{{thing + " " + copy.name() + " of " + worker.name() + " " + WhyUnused(copy.gap()), Style::kYellow},
-                     {worker.name() + " takes no jobs for it meanwhile", Style::kDim}}});
+      const auto use = static_cast<CopyUse>(copy.use());
+      const std::string jobs = use == CopyUse::kWithoutTokenizer ? "jobs that read texts" : "jobs";
+      page.blocks.push_back(TextBlock{
+          {{thing + " " + copy.name() + " of " + worker.name() + " " + WhyUnused(copy.gap(), use), Style::kYellow},
+           {worker.name() + " takes no " + jobs + " for it meanwhile", Style::kDim}}});
     };
     for (const v1::IncompleteCopy& set : worker.incomplete_sets()) add("data set", set);
     for (const v1::IncompleteCopy& model : worker.incomplete_models()) add("model", model);

@@ -15,6 +15,7 @@ namespace {
 // What the jobs of a submission come to, each name once, in expansion order.
 struct Wishes {
   std::vector<std::string> models, sets, files;                                // of jobs that have not ended
+  std::set<std::string> readers;                                               // of the models, those that read texts
   std::map<std::pair<std::string, std::string>, std::set<std::string>> found;  // (set, content) -> stored jobs
 };
 
@@ -32,6 +33,7 @@ absl::StatusOr<Wishes> ReadWishes(store::Snapshot& rows, const SubmitRequest& re
       if (IsFinal(stored.state)) continue;
     }
     AddOnce(&wanted.models, job.model);
+    if (!job.model.empty() && !job.data_set.empty()) wanted.readers.insert(job.model);
     AddOnce(job.model.empty() ? &wanted.sets : &wanted.files, job.data_set);
   }
   return wanted;
@@ -63,7 +65,7 @@ absl::Status TellAvailability(CoreContext* context, JobQueries* queries, const S
     return std::find(having.begin(), having.end(), true) == having.end();
   };
   for (const std::string& model : wanted.models)
-    if (nobody_has({.model = model})) result->missing_models.push_back(model);
+    if (nobody_has({.model = model, .texts = wanted.readers.contains(model)})) result->missing_models.push_back(model);
   for (const std::string& set : wanted.sets) {
     if (nobody_has({.set = set})) result->missing_sets.push_back(set);
     if (copies[set].workers.size() > 1) result->differing_sets.push_back({set, copies[set].workers});

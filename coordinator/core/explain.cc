@@ -31,7 +31,7 @@ std::string PlaceOfNeed(const Needs& needs) {
 
 // What of that none of these workers can have: a model or its file alone, where it is that.
 Needs LackingOf(const Needs& needs, const std::vector<std::string>& worker_ids, Inventory& inventory) {
-  for (const Needs& part : {Needs{.model = needs.model}, Needs{.file = needs.file}}) {
+  for (const Needs& part : {Needs{.model = needs.model, .texts = needs.texts}, Needs{.file = needs.file}}) {
     const std::vector<bool> having = inventory.Having(part, worker_ids);
     if (std::find(having.begin(), having.end(), true) == having.end()) return part;
   }
@@ -69,7 +69,7 @@ bool HasSaidToHave(const Needs& needs, const std::string& worker_id, Inventory& 
 std::string OtherCopies(const Needs& needs, const std::vector<Worker>& workers, Inventory& inventory) {
   std::vector<std::string> others;
   const auto add_incomplete = [&](const Worker& worker, const IncompleteCopy& copy) {
-    others.push_back(absl::StrCat("the copy of ", worker.name, " ", WhyUnused(copy.gap)));
+    others.push_back(absl::StrCat("the copy of ", worker.name, " ", WhyUnused(copy.gap, copy.use)));
   };
   for (const Worker& worker : workers) {
     if (worker.state != WorkerState::kConnected) {

@@ -10,7 +10,7 @@ namespace {
 // What is read under a worker's --data-root is a set where the job trains, and a file where it measures a model.
 Needs MakeNeeds(const std::string& model, const std::string& data, const std::string& content) {
   if (model.empty()) return {.set = data, .content = content};
-  return {.model = model, .file = data};
+  return {.model = model, .texts = !data.empty(), .file = data};
 }
 
 }  // namespace
@@ -19,9 +19,12 @@ Needs NeedsOf(const Job& job) { return MakeNeeds(job.model, job.data_set, job.da
 Needs NeedsOf(const store::QueueHead& head) { return MakeNeeds(head.model, head.data_set, head.data_content); }
 
 bool Holdings::Cover(const Needs& needs) const {
-  const bool has_model =
-      needs.model.empty() || std::any_of(models.begin(), models.end(),
-                                         [&](const std::string& entry) { return StandsFor(entry, needs.model); });
+  const auto is_it = [&](const std::string& entry) { return StandsFor(entry, needs.model); };
+  const auto is_enough = [&](const IncompleteCopy& copy) {
+    return copy.use == CopyUse::kWithoutTokenizer && !needs.texts && is_it(copy.name);
+  };
+  const bool has_model = needs.model.empty() || std::any_of(models.begin(), models.end(), is_it) ||
+                         std::any_of(incomplete_models.begin(), incomplete_models.end(), is_enough);
   const bool has_set = needs.set.empty() || !sets || std::any_of(sets->begin(), sets->end(), [&](const DataSet& set) {
                          const bool fits = set.content.empty() || needs.content.empty() || set.content == needs.content;
                          return set.name == needs.set && fits;

@@ -19,6 +19,7 @@ namespace sink {
 // What of a worker's disk a job cannot do without.
 struct Needs {
   std::string model = {};    // an open model; empty: none
+  bool texts = false;        // read with the model's tokenizer
   std::string set = {};      // a packed set; empty: none
   std::string content = {};  // which the set must have; empty: any
   std::string file = {};     // beside the sets, with a model's texts; empty: none
@@ -26,7 +27,7 @@ struct Needs {
   bool operator==(const Needs&) const = default;
   template <typename H>
   friend H AbslHashValue(H h, const Needs& needs) {
-    return H::combine(std::move(h), needs.model, needs.set, needs.content, needs.file);
+    return H::combine(std::move(h), needs.model, needs.texts, needs.set, needs.content, needs.file);
   }
 };
 Needs NeedsOf(const Job& job);
@@ -34,7 +35,7 @@ Needs NeedsOf(const store::QueueHead& head);
 
 // What a worker said that it has.
 struct Holdings {
-  std::vector<std::string> models;           // names as LeaseRequest of worker.proto has them
+  std::vector<std::string> models;           // whole; names as LeaseRequest of worker.proto has them
   std::optional<std::vector<DataSet>> sets;  // none: it did not say
   std::vector<IncompleteCopy> incomplete_sets = {};
   std::optional<std::vector<std::string>> files = std::nullopt;  // beside the sets; none: it did not say

@@ -107,16 +107,19 @@ class FleetDoctor {
           absl::StrCat("when it may work again: sinkctl uncordon ", worker.name()));
     }
     for (const v1::IncompleteCopy& set : worker.incomplete_sets()) {
-      const bool waits = set.gap() == kBeingCompared;
-      Say(waits ? Level::kHint : Level::kFault, subject,
-          absl::StrCat("takes no jobs for data set ", set.name(), ", of which its copy ", WhyUnused(set.gap())),
-          waits ? "wait for it" : "copy the set anew, or re-run sink-data pack there");
+      const auto use = static_cast<CopyUse>(set.use());
+      Say(use == CopyUse::kBeingCompared ? Level::kHint : Level::kFault, subject,
+          absl::StrCat("takes no jobs for data set ", set.name(), ", of which its copy ", WhyUnused(set.gap(), use)),
+          MendingOfSet(use));
     }
     // No fault: a cache of the hub may hold what no job asks for.
-    for (const v1::IncompleteCopy& model : worker.incomplete_models())
+    for (const v1::IncompleteCopy& model : worker.incomplete_models()) {
+      const auto use = static_cast<CopyUse>(model.use());
       Say(Level::kHint, subject,
-          absl::StrCat("takes no jobs for model ", model.name(), ", of which its copy is not whole: ", model.gap()),
-          "wait until it is copied; if nobody copies it, mend what it lacks, download it anew or remove it");
+          absl::StrCat("takes no jobs ", use == CopyUse::kWithoutTokenizer ? "that read texts " : "", "for model ",
+                       model.name(), ", of which its copy ", WhyUnused(model.gap(), use)),
+          MendingOfModel(use));
+    }
     if (worker.sets_size() == 0 && worker.incomplete_sets_size() == 0)
       Say(Level::kHint, subject, "has no packed data set, so it can train on nothing",
           "point its --data-root at a folder that sink-data pack has made sets in");

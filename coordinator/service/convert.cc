@@ -100,6 +100,7 @@ void ToProto(const Worker& worker, v1::Worker* message) {
   const auto to_proto = [](const IncompleteCopy& copy, v1::IncompleteCopy* entry) {
     entry->set_name(copy.name);
     entry->set_gap(ValidUtf8(copy.gap));
+    entry->set_use(static_cast<v1::CopyUse>(copy.use));
   };
   for (const IncompleteCopy& set : worker.incomplete_sets) to_proto(set, message->add_incomplete_sets());
   for (const IncompleteCopy& model : worker.incomplete_models) to_proto(model, message->add_incomplete_models());
@@ -239,14 +240,14 @@ LeaseRequest FromProto(const v1::LeaseRequest& message) {
     request.sets.emplace();
     for (const v1::DataSet& set : message.sets().sets()) request.sets->push_back({set.name(), set.content()});
     for (const v1::IncompleteCopy& set : message.sets().incomplete())
-      request.incomplete_sets.push_back({set.name(), set.gap()});
+      request.incomplete_sets.push_back({set.name(), set.gap(), static_cast<CopyUse>(set.use())});
     if (message.sets().has_files()) {
       const auto& names = message.sets().files().names();
       request.files.emplace(names.begin(), names.end());
     }
   }
   for (const v1::IncompleteCopy& model : message.incomplete_models())
-    request.incomplete_models.push_back({model.name(), model.gap()});
+    request.incomplete_models.push_back({model.name(), model.gap(), static_cast<CopyUse>(model.use())});
   return request;
 }
 

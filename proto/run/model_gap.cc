@@ -130,7 +130,20 @@ FileError CheckPlain(const std::string& path) {
   return size.ok() ? FileError() : size.error();
 }
 
-FileError CheckTokenizer(const std::string& folder) {
+}  // namespace
+
+FileError FindModelGap(const std::string& folder) {
+  if (const auto config = ReadObject(folder + "/config.json", kMaxConfigBytes); !config.ok()) return config.error();
+  const std::string weights = folder + "/" + kWeights;
+  if (IsThere(weights)) return CheckWeights(weights);
+  if (IsThere(folder + "/" + kIndex)) return CheckIndexed(folder);
+  const bool pickled = IsThere(folder + "/pytorch_model.bin") || IsThere(folder + "/pytorch_model.bin.index.json");
+  const std::string none = std::string("has no ") + kWeights + " or " + kIndex;
+  return NotWhole(folder,
+                  pickled ? none + "; save its pickled weights anew with save_pretrained of transformers" : none);
+}
+
+FileError FindTokenizerGap(const std::string& folder) {
   const std::string tokenizer = folder + "/tokenizer.json", pieces = folder + "/tokenizer.model";
   const std::string vocabulary = folder + "/vocab.json";
   if (IsThere(tokenizer)) return CheckJson(tokenizer);
@@ -138,24 +151,6 @@ FileError CheckTokenizer(const std::string& folder) {
   if (!IsThere(vocabulary)) return NotWhole(folder, "has no tokenizer.json, tokenizer.model or vocab.json");
   if (auto gap = CheckJson(vocabulary)) return gap;
   return CheckPlain(folder + "/merges.txt");
-}
-
-}  // namespace
-
-FileError FindModelGap(const std::string& folder) {
-  if (const auto config = ReadObject(folder + "/config.json", kMaxConfigBytes); !config.ok()) return config.error();
-  const std::string weights = folder + "/" + kWeights;
-  if (IsThere(weights)) {
-    if (auto gap = CheckWeights(weights)) return gap;
-  } else if (IsThere(folder + "/" + kIndex)) {
-    if (auto gap = CheckIndexed(folder)) return gap;
-  } else {
-    const bool pickled = IsThere(folder + "/pytorch_model.bin") || IsThere(folder + "/pytorch_model.bin.index.json");
-    const std::string none = std::string("has no ") + kWeights + " or " + kIndex;
-    return NotWhole(folder,
-                    pickled ? none + "; save its pickled weights anew with save_pretrained of transformers" : none);
-  }
-  return CheckTokenizer(folder);
 }
 
 }  // namespace sink::run

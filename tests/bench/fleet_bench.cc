@@ -28,6 +28,7 @@
 #include "tests/bench/fleet/pages.h"
 #include "tests/bench/fleet/program.h"
 #include "tests/bench/fleet/stored.h"
+#include "tests/bench/fleet/viewer.h"
 
 namespace sink::bench {
 namespace {
@@ -45,9 +46,10 @@ struct Options {
   int pages = 200;
 };
 
-constexpr int kWindow = 256;  // calls in flight
-constexpr int kReaders = 16;  // of a status
-constexpr int kPoints = 147;  // of a report
+constexpr int kWindow = 256;       // calls in flight
+constexpr int kReaders = 16;       // of a status
+constexpr int kPoints = 147;       // of a report
+constexpr int kStreamsOfOne = 32;  // that a caller may hold, however few threads the coordinator has
 constexpr int kLargestSweep = 10'000;
 constexpr char kLive[] = "live";  // the sweep that pages show
 constexpr int kLiveJobs = 100;
@@ -56,6 +58,13 @@ double Median(std::vector<double> values) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
+}
+
+// Of a hundred values one is larger.
+double Percentile99(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  return values[values.size() * 99 / 100];
 }
 
 double LoadAverage() {
@@ -168,6 +177,8 @@ class Side {
     Note("points_per_second" + suffix, points / tally.seconds);
     Note("report_cpu_ms" + suffix, 1e3 * cpu / static_cast<double>(tally.done));
     Note("bytes_per_point" + suffix, (coordinator_.database_bytes() - bytes) / points);
+    Note("heartbeat_p99_ms" + suffix,
+         1e3 * Percentile99(fleet_->HeartbeatsAmongReports(options_.seconds, kWindow, kPoints).latencies));
     Note("scrape_cpu_ms" + suffix, ScrapeCpu());
     fleet_->FinishAll(kWindow);
   }
@@ -188,27 +199,29 @@ class Side {
     std::vector<std::unique_ptr<CoordinatorClient>> clients;
     std::vector<std::thread> threads;
     std::atomic<int> watching = 0;
+    std::atomic<bool> over = false;
+    identity::Credential viewer;
     const std::string watched = "sweep-" + std::to_string((options_.queued - 1) / kLargestSweep);
     for (int i = 0; i < options_.watchers; ++i) {
-      clients.push_back(
-          *CoordinatorClient::Create({.address = coordinator_.address(), .credentials = coordinator_.credentials()}));
+      if (i % kStreamsOfOne == 0)
+        viewer = MakeViewer(coordinator_.address(), coordinator_.credentials(), "viewer-" + std::to_string(i));
+      clients.push_back(*CoordinatorClient::Create({.address = coordinator_.address(), .credential = viewer}));
       threads.emplace_back([&, client = clients.back().get()] {
-        bool first = true;
+        bool whole = false;  // the sweep comes in parts
         v1::WatchSweepRequest request;
         request.set_name(watched);
         request.set_changes_only(true);
-        client
-            ->WatchSweep(request,
-                         [&](const v1::GetSweepResponse& update) {
-                           if (std::exchange(first, false)) ++watching;
-                           return true;
-                         })
-            .IgnoreError();
+        const absl::Status ended = client->WatchSweep(request, [&](const v1::GetSweepResponse& update) {
+          if (!update.more() && !std::exchange(whole, true)) ++watching;
+          return true;
+        });
+        if (!over) Fail("WatchSweep: " + std::string(ended.message()));
       });
     }
     while (watching < options_.watchers) std::this_thread::sleep_for(std::chrono::milliseconds(50));
     std::this_thread::sleep_for(std::chrono::seconds(1));
     const double watched_cpu = Cpu([&] { fleet_->Report(options_.seconds, 16, 3, each_second); }, &seconds_) / seconds_;
+    over = true;
     for (auto& one : clients) one->CancelCalls();
     for (std::thread& thread : threads) thread.join();
     Note("watch_cpu_percent", 100 * (watched_cpu - alone));
@@ -307,6 +320,7 @@ constexpr Row kRows[] = {
     {"status_per_second", "statuses of a page of jobs a second", ""},
     {"status_cpu_ms", "coordinator CPU of such a status, ms", ""},
     {"bytes_per_point", "bytes of database a point", "<= 28"},
+    {"heartbeat_p99_ms", "heartbeat among as many reports as can be, p99 ms", "< 1000"},
     {"scrape_cpu_ms", "coordinator CPU of a scrape, a running job a worker, ms", "< 100"},
     {"restart_s", "until all workers are connected again, s", "< 10"},
     {"restart_cpu_s", "coordinator CPU of that, s", ""},

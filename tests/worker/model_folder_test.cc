@@ -37,10 +37,10 @@ TEST(FindModel, UnderItsWholeNameFirst) {
   testing::TempDir dir;
   const std::string root = dir.path().string();
   MakeModel(dir / "gpt2");
-  EXPECT_EQ(FindModel(root, "openai-community/gpt2").value(), root + "/gpt2");
-  EXPECT_EQ(FindModel(root, "gpt2").value(), root + "/gpt2");
+  EXPECT_EQ(FindModel(root, "openai-community/gpt2", true).value(), root + "/gpt2");
+  EXPECT_EQ(FindModel(root, "gpt2", true).value(), root + "/gpt2");
   MakeModel(dir / "openai-community/gpt2");
-  EXPECT_EQ(FindModel(root, "openai-community/gpt2").value(), root + "/openai-community/gpt2");
+  EXPECT_EQ(FindModel(root, "openai-community/gpt2", true).value(), root + "/openai-community/gpt2");
 }
 
 TEST(FindModel, InTheHubsCache) {
@@ -49,10 +49,11 @@ TEST(FindModel, InTheHubsCache) {
   MakeModel(cache / "snapshots/27dcfa74d334");
   fs::create_directories(cache / "refs");
   std::ofstream(cache / "refs/main") << "27dcfa74d334";
-  EXPECT_EQ(FindModel(dir.path().string(), "facebook/opt-125m").value(), (cache / "snapshots/27dcfa74d334").string());
+  EXPECT_EQ(FindModel(dir.path().string(), "facebook/opt-125m", true).value(),
+            (cache / "snapshots/27dcfa74d334").string());
   MakeModel(dir / "outside");
   std::ofstream(cache / "refs/main") << "../../outside";
-  EXPECT_FALSE(FindModel(dir.path().string(), "facebook/opt-125m").ok());
+  EXPECT_FALSE(FindModel(dir.path().string(), "facebook/opt-125m", true).ok());
 }
 
 TEST(FindModel, APipeInTheCacheKeepsNobodyWaiting) {
@@ -61,7 +62,7 @@ TEST(FindModel, APipeInTheCacheKeepsNobodyWaiting) {
   fs::create_directories(cache / "refs");
   ASSERT_EQ(mkfifo((cache / "refs/main").c_str(), 0600), 0);
   const auto begin = std::chrono::steady_clock::now();
-  EXPECT_FALSE(FindModel(dir.path().string(), "facebook/opt-125m").ok());
+  EXPECT_FALSE(FindModel(dir.path().string(), "facebook/opt-125m", true).ok());
   EXPECT_TRUE(ModelList(dir.path().string()).Get(absl::Seconds(1)).whole.empty());
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
 }
@@ -69,7 +70,7 @@ TEST(FindModel, APipeInTheCacheKeepsNobodyWaiting) {
 TEST(FindModel, MissingOneIsNamedWithTheWayToGetIt) {
   testing::TempDir dir;
   fs::create_directories(dir / "gpt2");  // without a config.json
-  const absl::Status status = FindModel(dir.path().string(), "openai-community/gpt2").status();
+  const absl::Status status = FindModel(dir.path().string(), "openai-community/gpt2", true).status();
   EXPECT_TRUE(absl::IsNotFound(status)) << "the job may go to another worker";
   const std::string root = dir.path().string();
   EXPECT_EQ(status.message(), "model openai-community/gpt2 not found: no config.json in " + root +
@@ -77,7 +78,7 @@ TEST(FindModel, MissingOneIsNamedWithTheWayToGetIt) {
                                   "/models--openai-community--gpt2; get it with: huggingface-cli download "
                                   "openai-community/gpt2 --local-dir " +
                                   root + "/openai-community/gpt2");
-  EXPECT_EQ(FindModel("", "gpt2").status().message(),
+  EXPECT_EQ(FindModel("", "gpt2", true).status().message(),
             "model gpt2 not found: this worker has no models; start it with --models and the folder that holds them");
 }
 
@@ -86,12 +87,24 @@ TEST(FindModel, OneThatIsNotWholeIsPassedOverForOneThatIs) {
   const std::string root = dir.path().string();
   MakeModel(dir / "openai-community/gpt2");
   WriteWeights(dir / "openai-community/gpt2/model.safetensors", 60);
-  const absl::Status status = FindModel(root, "openai-community/gpt2").status();
+  const absl::Status status = FindModel(root, "openai-community/gpt2", true).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << "the job may go to another worker";
   EXPECT_EQ(status.message(), "model openai-community/gpt2 is not whole: " + root +
                                   "/openai-community/gpt2/model.safetensors has 112 of 172 bytes");
   MakeModel(dir / "gpt2");
-  EXPECT_EQ(FindModel(root, "openai-community/gpt2").value(), root + "/gpt2");
+  EXPECT_EQ(FindModel(root, "openai-community/gpt2", true).value(), root + "/gpt2");
+}
+
+TEST(FindModel, OneWithoutATokenizerIsForJobsThatReadNoTexts) {
+  testing::TempDir dir;
+  const std::string root = dir.path().string();
+  MakeModel(dir / "x/opt");
+  fs::remove(dir / "x/opt/tokenizer.json");
+  EXPECT_EQ(FindModel(root, "x/opt", false).value(), root + "/x/opt");
+  EXPECT_EQ(FindModel(root, "x/opt", true).status().message(),
+            "model x/opt is not whole: " + root + "/x/opt has no tokenizer.json, tokenizer.model or vocab.json");
+  WriteWeights(dir / "x/opt/model.safetensors", 1);
+  EXPECT_FALSE(FindModel(root, "x/opt", false).ok());
 }
 
 TEST(ModelList, NamesWhatFindModelFinds) {
@@ -107,7 +120,7 @@ TEST(ModelList, NamesWhatFindModelFinds) {
   std::ofstream(dir / "notes.txt") << "x";
   const std::vector<std::string> models = ModelList(dir.path().string()).Get(absl::Seconds(1)).whole;
   EXPECT_THAT(models, ::testing::ElementsAre("EleutherAI/pythia-14m", "facebook/opt-125m", "gpt2"));
-  for (const std::string& model : models) EXPECT_TRUE(FindModel(dir.path().string(), model).ok()) << model;
+  for (const std::string& model : models) EXPECT_TRUE(FindModel(dir.path().string(), model, true).ok()) << model;
   EXPECT_TRUE(ModelList("").Get(absl::Seconds(1)).whole.empty());
   EXPECT_TRUE(ModelList(dir / "nowhere").Get(absl::Seconds(1)).whole.empty());
 }
@@ -147,6 +160,23 @@ TEST(ModelList, AModelIsHadOnceItsCopyIsWhole) {
   EXPECT_TRUE(list.Get(absl::Seconds(10)).incomplete.empty());
   fs::resize_file(weights, 100);  // as a copy into the same file
   EXPECT_THAT(list.Get(absl::Seconds(70)).whole, ::testing::ElementsAre("opt"));
+}
+
+TEST(ModelList, OfAModelThatLacksATokenizerAloneThatIsTold) {
+  testing::TempDir dir;
+  const fs::path folder = dir / "opt", weights = folder / "model.safetensors";
+  MakeModel(folder);
+  WriteWeights(weights, 1);
+  fs::remove(folder / "tokenizer.json");
+  ModelList list(dir.path().string());
+  const auto use_at = [&](int second) { return list.Get(absl::Seconds(second)).incomplete.at(0).use(); };
+  EXPECT_EQ(use_at(1), v1::COPY_FOR_NO_JOB);
+  WriteWeights(weights);
+  EXPECT_EQ(use_at(4), v1::COPY_WITHOUT_TOKENIZER);
+  EXPECT_EQ(list.Get(absl::Seconds(4)).incomplete[0].gap(), "opt has no tokenizer.json, tokenizer.model or vocab.json");
+  EXPECT_TRUE(list.Get(absl::Seconds(4)).whole.empty());
+  std::ofstream(folder / "tokenizer.json") << "{}";
+  EXPECT_THAT(list.Get(absl::Seconds(7)).whole, ::testing::ElementsAre("opt"));
 }
 
 TEST(ModelList, WhatIncompleteModelsLackIsToldInBounds) {

@@ -11,7 +11,6 @@
 #include <string>
 
 #include "absl/time/clock.h"
-#include "coordinator/job/data_set.h"
 #include "proto/files/hash.h"
 #include "proto/run/set_hashes.h"
 #include "tests/testing/temp_dir.h"
@@ -205,7 +204,7 @@ TEST(SetList, ASetThatTakesLongToReadIsListedMeanwhile) {
   EXPECT_TRUE(Listed(list, absl::Seconds(30)).empty());
   ASSERT_EQ(list.Get(absl::Seconds(30)).incomplete_size(), 1) << "why it is not listed is told";
   EXPECT_EQ(list.Get(absl::Seconds(30)).incomplete(0).name(), "large");
-  EXPECT_EQ(list.Get(absl::Seconds(30)).incomplete(0).gap(), kBeingCompared);
+  EXPECT_EQ(list.Get(absl::Seconds(30)).incomplete(0).use(), v1::COPY_BEING_COMPARED);
   EXPECT_EQ(Listed(list, absl::Seconds(36)).count("large"), 1u) << "after half a minute";
   EXPECT_EQ(list.Get(absl::Seconds(36)).incomplete_size(), 0);
   EXPECT_EQ(list.AskAgainIn(absl::Seconds(36)), absl::InfiniteDuration());

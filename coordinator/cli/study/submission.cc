@@ -33,17 +33,20 @@ Json NamesJson(const NameList& names) { return std::vector<std::string>(names.be
 // The copies that connected workers have of what is missing, and why none of them is used: an entry of the document and
 // a block for each. `copies_of`: those of a worker.
 Json AddIncomplete(const std::string& thing, const NameList& missing, const v1::ListWorkersResponse& workers,
-                   const CopyList& (*copies_of)(const v1::Worker&), const std::string& fix, Page* page) {
+                   const CopyList& (*copies_of)(const v1::Worker&), std::string (*mending)(CopyUse), Page* page) {
   Json incomplete = Json::array();
   for (const v1::Worker& worker : workers.workers()) {
     if (!IsConnected(ToJson(worker))) continue;
     for (const v1::IncompleteCopy& copy : copies_of(worker)) {
       const auto is_it = [&](const std::string& name) { return StandsFor(copy.name(), name); };
       if (std::none_of(missing.begin(), missing.end(), is_it)) continue;
-      incomplete.push_back({{"name", copy.name()}, {"worker", worker.name()}, {"gap", copy.gap()}});
-      page->blocks.push_back(TextBlock{
-          {{absl::StrCat(thing, " ", copy.name(), " of ", worker.name(), " ", WhyUnused(copy.gap())), Style::kYellow},
-           {copy.gap() == kBeingCompared ? "wait for it" : fix}}});
+      const auto use = static_cast<CopyUse>(copy.use());
+      incomplete.push_back(
+          {{"name", copy.name()}, {"worker", worker.name()}, {"gap", copy.gap()}, {"use", NameOf(use)}});
+      page->blocks.push_back(
+          TextBlock{{{absl::StrCat(thing, " ", copy.name(), " of ", worker.name(), " ", WhyUnused(copy.gap(), use)),
+                      Style::kYellow},
+                     {mending(use)}}});
     }
   }
   return incomplete;
@@ -125,12 +128,10 @@ void AddAvailability(const v1::SubmitSweepResponse& response, const v1::ListWork
   }
   page->document["incomplete_models"] = AddIncomplete(
       "model", response.missing_models(), workers,
-      [](const v1::Worker& worker) -> const CopyList& { return worker.incomplete_models(); },
-      "wait until it is copied; if nobody copies it, download it anew or remove it", page);
+      [](const v1::Worker& worker) -> const CopyList& { return worker.incomplete_models(); }, MendingOfModel, page);
   page->document["incomplete_sets"] = AddIncomplete(
       "data set", response.missing_sets(), workers,
-      [](const v1::Worker& worker) -> const CopyList& { return worker.incomplete_sets(); },
-      "copy the set anew, or re-run sink-data pack there", page);
+      [](const v1::Worker& worker) -> const CopyList& { return worker.incomplete_sets(); }, MendingOfSet, page);
   for (const v1::DifferingSet& set : response.differing_sets()) {
     Json copies = Json::array();
     for (const v1::SetCopy& copy : set.copies())

@@ -30,9 +30,9 @@ void AddChangesNothing(const SweepFiles& files, Page* page);
 void AddRepeats(const SweepFiles& files, Page* page);
 
 // What the jobs will not find on the workers, or not as it was, told before anything runs: fields of the document
-// ("missing_models", "missing_sets", "incomplete_models" and "incomplete_sets" [{name worker gap}], "differing_sets",
-// "changed_sets") and a block for each that has something to say. `workers` say why a model or set is missing; without
-// them only that it is.
+// ("missing_models", "missing_sets", "incomplete_models" and "incomplete_sets" [{name worker gap use}],
+// "differing_sets", "changed_sets") and a block for each that has something to say. `workers` say why a model or set is
+// missing; without them only that it is.
 void AddAvailability(const v1::SubmitSweepResponse& response, const v1::ListWorkersResponse& workers, Page* page);
 // That nobody could say: those fields are null. `why`: "no worker is connected".
 void AddNotChecked(const std::string& why, Page* page);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "coordinator/job/data_set.h"
 #include "proto/pipe/failure_class.h"
 #include "proto/pipe/metric_name.h"
 
@@ -165,7 +166,8 @@ Json ToJson(const v1::Worker& worker) {
     sets.push_back({{"name", set.name()}, {"content", TextOrNull(set.content())}});
   const auto incomplete = [](const google::protobuf::RepeatedPtrField<v1::IncompleteCopy>& copies) {
     Json list = Json::array();
-    for (const v1::IncompleteCopy& copy : copies) list.push_back({{"name", copy.name()}, {"gap", copy.gap()}});
+    for (const v1::IncompleteCopy& copy : copies)
+      list.push_back({{"name", copy.name()}, {"gap", copy.gap()}, {"use", NameOf(static_cast<CopyUse>(copy.use()))}});
     return list;
   };
   return {{"id", worker.id()},

@@ -282,6 +282,27 @@ Tally Fleet::Cycle(double seconds, int window) {
 }
 
 Tally Fleet::Report(double seconds, int window, int points, double each_second) {
+  return Report(seconds, window, points, each_second, [] { return false; });
+}
+
+Tally Fleet::HeartbeatsAmongReports(double seconds, int window, int points) {
+  Tally result;
+  const Clock::time_point begin = Clock::now();
+  const Clock::duration apart = Clock::duration(kHeartbeat) / workers_.size();
+  int64_t started = 0;
+  result.seconds = Report(seconds, window, points, 0, [&] {
+                     const Clock::time_point due = begin + started * apart;
+                     if (Clock::now() < due) return false;
+                     Heartbeat(workers_[started++ % workers_.size()], [&result, due] {
+                       ++result.done;
+                       result.latencies.push_back(Since(due));
+                     });
+                     return true;
+                   }).seconds;
+  return result;
+}
+
+Tally Fleet::Report(double seconds, int window, int points, double each_second, const std::function<bool()>& first) {
   Tally result;
   std::vector<Worker*> ready;
   for (Worker& worker : workers_)
@@ -291,6 +312,7 @@ Tally Fleet::Report(double seconds, int window, int points, double each_second) 
   const Clock::time_point begin = Clock::now();
   int64_t started = 0;
   const Tally driven = Drive(seconds, std::min<int>(window, static_cast<int>(ready.size())), [&] {
+    if (first()) return true;
     if (ready.empty()) return false;
     while (each_second > 0 && static_cast<double>(started) > each_second * Since(begin)) {
       if (Since(begin) > seconds) return false;
@@ -311,7 +333,7 @@ Tally Fleet::Report(double seconds, int window, int points, double each_second) 
   return result;
 }
 
-void Fleet::Heartbeat(Worker& worker) {
+void Fleet::Heartbeat(Worker& worker, std::function<void()> answered) {
   v1::HeartbeatRequest request;
   request.set_worker_id(worker.id);
   request.set_session(worker.session);
@@ -322,9 +344,10 @@ void Fleet::Heartbeat(Worker& worker) {
   }
   calls_.Start<v1::WorkerService::Stub, v1::HeartbeatRequest, v1::HeartbeatResponse>(
       *worker.stub, &v1::WorkerService::Stub::AsyncHeartbeat, request,
-      [&worker](const grpc::Status& status, v1::HeartbeatResponse& response) {
+      [&worker, answered = std::move(answered)](const grpc::Status& status, v1::HeartbeatResponse& response) {
         Must(status, "Heartbeat");
         worker.rest = std::chrono::milliseconds(response.rest_ms());
+        answered();
       });
 }
 

@@ -51,6 +51,9 @@ class Fleet {
   // Workers with a job report `points` metrics of one step each, again and again. `each_second`: no more of them than
   // that; 0: as many as can be.
   Tally Report(double seconds, int window, int points, double each_second = 0);
+  // Reports as many as can be while every worker also heartbeats each five seconds, as real ones do: what comes of the
+  // heartbeats, each timed from when it was due.
+  Tally HeartbeatsAmongReports(double seconds, int window, int points);
   // Waits for work and heartbeats as idle workers do, and calls `arrived` with each grant, until Settle.
   void Idle(
       double seconds, std::function<void()> arrived = [] {});
@@ -81,9 +84,12 @@ class Fleet {
   // Every worker gets a certificate.
   void Join(const std::string& address, const std::string& folder, const identity::Credential& credential);
   void Ask(Worker& worker, int wait_ms, std::function<void(Worker&, bool granted)> answered);
-  void Heartbeat(Worker& worker);
+  void Heartbeat(
+      Worker& worker, std::function<void()> answered = [] {});
   void Finish(Worker& worker, std::function<void(Worker&)> finished);
   void Send(Worker& worker, int points, std::function<void(Worker&)> reported);
+  // Report, which calls `first` before each and starts one only where that returns false.
+  Tally Report(double seconds, int window, int points, double each_second, const std::function<bool()>& first);
   // Calls `start` while fewer than `window` calls are in flight and it returns true, for `seconds`; then waits for
   // those in flight.
   Tally Drive(double seconds, int window, const std::function<bool()>& start);

@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/job/data_set.h"
 #include "tests/coordinator/cli/helpers/cli_fixture.h"
 
 namespace sink::cli {
@@ -76,7 +75,8 @@ TEST_F(CliTest, PlanSubmitWhyAndWorkersSayOfASetThatIsBeingComparedThatItIsNotUs
   StartWorker();
   v1::DataSets sets;
   sets.add_incomplete()->set_name("tiny");
-  sets.mutable_incomplete(0)->set_gap(kBeingCompared);
+  sets.mutable_incomplete(0)->set_gap("its files are being compared");
+  sets.mutable_incomplete(0)->set_use(v1::COPY_BEING_COMPARED);
   ASSERT_TRUE(TakeJobs(&sets).empty());
   for (const char* command : {"plan", "submit"}) {
     EXPECT_THAT(Sinkctl({command, file, "--set", "data.set=tiny"}).out,
@@ -85,6 +85,28 @@ TEST_F(CliTest, PlanSubmitWhyAndWorkersSayOfASetThatIsBeingComparedThatItIsNotUs
   }
   EXPECT_THAT(Sinkctl({"why", JobId("study", 0)}).out, HasSubstr("the copy of worker-1 is not used yet: its files"));
   EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr("data set tiny of worker-1 is not used yet: its files"));
+}
+
+TEST_F(CliTest, AModelWithoutATokenizerIsNamedWhereTextsAreRead) {
+  const std::string file = folder_ / "open.yaml";
+  std::ofstream(file) << "schema: sink/v1\nname: open\nkind: evaluate\n"
+                      << "experiments:\n  - name: models\n    grid: {evaluate.model: [a/b]}\n";
+  StartWorker();
+  v1::LeaseRequest has;
+  has.mutable_sets()->mutable_files()->add_names("texts.jsonl");
+  v1::IncompleteCopy& model = *has.add_incomplete_models();
+  model.set_name("a/b");
+  model.set_gap("a/b has no tokenizer.json");
+  model.set_use(v1::COPY_WITHOUT_TOKENIZER);
+  ASSERT_TRUE(TakeJobs(has).empty());
+  const std::string said = "model a/b of worker-1 has no whole tokenizer: a/b has no tokenizer.json";
+  EXPECT_THAT(Sinkctl({"plan", file}).out, AllOf(HasSubstr(said), HasSubstr("put the model's own tokenizer files")));
+  EXPECT_THAT(Sinkctl({"plan", file, "--set", "evaluate.inputs=random"}).out, Not(HasSubstr("a/b of worker-1")));
+  EXPECT_THAT(Sinkctl({"workers"}).out,
+              AllOf(HasSubstr(said), HasSubstr("worker-1 takes no jobs that read texts for it meanwhile")));
+  EXPECT_EQ(Sinkctl({"workers", "--json"}).json()["workers"][0]["incomplete_models"][0]["use"], "without_tokenizer");
+  EXPECT_EQ(Sinkctl({"plan", file, "--json"}).json()["incomplete_models"][0]["use"], "without_tokenizer");
+  EXPECT_THAT(Sinkctl({"doctor"}).out, HasSubstr("takes no jobs that read texts for model a/b"));
 }
 
 }  // namespace

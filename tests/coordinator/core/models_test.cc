@@ -168,6 +168,26 @@ class TextsTest : public ModelsTest {
   }
 };
 
+TEST_F(TextsTest, AModelWithoutATokenizerIsForJobsThatReadNoTexts) {
+  Register("a");
+  Holdings has = Having({}, {"texts.jsonl"});
+  has.incomplete_models = {{"x/opt", "x/opt has no tokenizer.json", CopyUse::kWithoutTokenizer}};
+  ASSERT_THAT(AskWith("a", has), IsEmpty());
+  EXPECT_THAT(DryRun(Reading({"x/opt"})).missing_models, ElementsAre("x/opt"));
+  EXPECT_THAT(DryRun(Measuring({"x/opt"})).missing_models, IsEmpty());
+  SubmitRequest both = Reading({"x/opt", "x/opt"});
+  both.jobs[1].data_set.clear();
+  EXPECT_THAT(DryRun(both).missing_models, ElementsAre("x/opt"));
+  ASSERT_TRUE(manager->clients().Submit(both, now).ok());
+  EXPECT_THAT(AskWith("a", has, 2), ElementsAre(Id(2)));
+  EXPECT_EQ(Why(1),
+            "no connected worker has its model x/opt (the copy of a has no whole tokenizer: x/opt has no "
+            "tokenizer.json): it waits until one has it under its --models");
+  has.incomplete_models[0].use = CopyUse::kNoJob;
+  EXPECT_THAT(AskWith("a", has), IsEmpty());
+  EXPECT_THAT(DryRun(Measuring({"x/opt"})).missing_models, ElementsAre("x/opt"));
+}
+
 TEST_F(TextsTest, AFileOfTextsThatNobodyHasIsToldAtOnceAndItsJobWaitsForIt) {
   Register("a");
   ASSERT_THAT(AskWith("a", Having({"x/opt"}, {"other.jsonl"})), IsEmpty());

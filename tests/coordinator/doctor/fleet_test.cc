@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "coordinator/job/data_set.h"
 #include "tests/coordinator/doctor/planted.h"
 
 namespace sink::doctor {
@@ -158,7 +157,8 @@ INSTANTIATE_TEST_SUITE_P(
                               [](Fleet& f) {
                                 v1::IncompleteCopy* set = f.workers.mutable_workers(0)->add_incomplete_sets();
                                 set->set_name("text");
-                                set->set_gap(kBeingCompared);
+                                set->set_gap("it is being compared");
+                                set->set_use(v1::COPY_BEING_COMPARED);
                               }},
                       Planted{"half_a_model", Level::kHint, "its copy is not whole: no y", "wait until it is copied",
                               [](Fleet& f) {
@@ -166,6 +166,17 @@ INSTANTIATE_TEST_SUITE_P(
                                 v1::IncompleteCopy* model = worker->add_incomplete_models();
                                 model->set_name("x/opt");
                                 model->set_gap("no y");
+                              }},
+                      Planted{"no_tokenizer", Level::kHint,
+                              "takes no jobs that read texts for model x/opt, of which its copy has no whole "
+                              "tokenizer: no y",
+                              "put the model's own tokenizer files there",
+                              [](Fleet& f) {
+                                v1::Worker* worker = f.workers.mutable_workers(0);
+                                v1::IncompleteCopy* model = worker->add_incomplete_models();
+                                model->set_name("x/opt");
+                                model->set_gap("no y");
+                                model->set_use(v1::COPY_WITHOUT_TOKENIZER);
                               }},
                       Planted{"no_workers", Level::kFault, "none is connected",
                               "sink-worker --coordinator 127.0.0.1:7070", [](Fleet& f) { f.workers.clear_workers(); }},
