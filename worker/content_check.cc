@@ -24,7 +24,6 @@
 namespace sink::worker {
 namespace {
 
-constexpr size_t kPieceBytes = 1 << 20;
 constexpr size_t kMaxMemoryBytes = 1 << 30;
 constexpr size_t kSpareLines = 1000;
 constexpr int kStampFields = 4;
@@ -141,24 +140,15 @@ void ContentCheck::Run() {
 
 ContentCheck::Known ContentCheck::Read(const std::string& path) const {
   Known read = {.stamp = StampOf(path)};  // before its bytes: of one that changes meanwhile it is not the last
-  const auto fd = files::Open(path, O_RDONLY | O_NONBLOCK);  // a FIFO must not block
-  if (!fd.ok()) {
-    read.error = fd.error().message();
+  uint64_t paced = 0;                     // bytes after which it has paused
+  const auto digest =
+      files::HashFileInPieces(path, [&](uint64_t done) { return !PauseFor(done - std::exchange(paced, done)); });
+  if (!digest.ok()) {
+    read.error = digest.error().message();
     return read;
   }
-  files::Hasher hasher;
-  std::string piece;
-  uint64_t at = 0;
-  do {
-    if (const auto failed = files::ReadAt(*fd, path, at, kPieceBytes, &piece)) {
-      read.error = failed.message();
-      return read;
-    }
-    hasher.Update(piece);
-    at += piece.size();
-  } while (piece.size() == kPieceBytes && !PauseFor(piece.size()));
   if (StampOf(path) != read.stamp) read.stamp.clear();  // it has changed meanwhile
-  read.hash = hasher.Digest();
+  read.hash = digest->xxh3;
   return read;
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <xxhash.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <new>
 
@@ -17,6 +18,22 @@ std::string Hex(XXH128_hash_t hash) {
 }
 
 XXH3_state_t* StateOf(void* state) { return static_cast<XXH3_state_t*>(state); }
+
+FileResult<FileDigest> HashPieces(const Fd& fd, const std::string& path,
+                                  const std::function<bool(uint64_t done)>& on_piece) {
+  constexpr size_t kPieceBytes = 1 << 20;
+  Hasher hasher;
+  FileDigest digest;
+  std::string piece;
+  do {
+    if (FileError error = ReadAt(fd, path, digest.size, kPieceBytes, &piece)) return error;
+    hasher.Update(piece);
+    digest.size += piece.size();
+    if (!on_piece(digest.size)) return SystemError(ECANCELED, "read", path);
+  } while (piece.size() == kPieceBytes);
+  digest.xxh3 = hasher.Digest();
+  return digest;
+}
 
 }  // namespace
 
@@ -40,17 +57,13 @@ FileResult<FileDigest> HashFile(const std::string& path) {
 }
 
 FileResult<FileDigest> HashFile(const Fd& fd, const std::string& path) {
-  constexpr size_t kBlockBytes = 1 << 20;
-  Hasher hasher;
-  FileDigest digest;
-  std::string block;
-  do {
-    if (FileError error = ReadAt(fd, path, digest.size, kBlockBytes, &block)) return error;
-    hasher.Update(block);
-    digest.size += block.size();
-  } while (block.size() == kBlockBytes);
-  digest.xxh3 = hasher.Digest();
-  return digest;
+  return HashPieces(fd, path, [](uint64_t) { return true; });
+}
+
+FileResult<FileDigest> HashFileInPieces(const std::string& path, const std::function<bool(uint64_t done)>& on_piece) {
+  const FileResult<Fd> fd = Open(path, O_RDONLY | O_NONBLOCK);  // a FIFO must not block
+  if (!fd.ok()) return fd.error();
+  return HashPieces(*fd, path, on_piece);
 }
 
 }  // namespace sink::files

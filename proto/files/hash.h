@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -39,5 +40,9 @@ struct FileDigest {
 };
 FileResult<FileDigest> HashFile(const std::string& path);
 FileResult<FileDigest> HashFile(const Fd& fd, const std::string& path);
+// The same for a file whose reading may take long. `on_piece` hears after every piece, of at most 1 MiB, how many bytes
+// of the file are read by now, and returns whether to go on; ECANCELED when not. A FIFO is an error at once: nobody
+// need write to it.
+FileResult<FileDigest> HashFileInPieces(const std::string& path, const std::function<bool(uint64_t done)>& on_piece);
 
 }  // namespace sink::files

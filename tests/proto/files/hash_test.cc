@@ -2,9 +2,12 @@
 #include "proto/files/hash.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "proto/files/files.h"
 #include "proto/files/random_id.h"
@@ -36,6 +39,44 @@ TEST(Hash, PiecesAndFilesGiveTheHashOfTheWhole) {
     EXPECT_EQ(*digest, (FileDigest{size, Hash(bytes)})) << size;
   }
   EXPECT_EQ(HashFile(dir / "none").error().code(), ENOENT);
+}
+
+TEST(Hash, OfAFileInPiecesTellsHowFarItIs) {
+  testing::TempDir dir;
+  const std::string path = dir / "file", bytes((2 << 20) + 1, 'x');
+  ASSERT_FALSE(WriteFile(path, bytes, /*sync=*/false));
+  std::vector<uint64_t> heard;
+  const FileResult<FileDigest> digest = HashFileInPieces(path, [&](uint64_t done) {
+    heard.push_back(done);
+    return true;
+  });
+  ASSERT_TRUE(digest.ok()) << digest.error().message();
+  EXPECT_EQ(*digest, (FileDigest{bytes.size(), Hash(bytes)}));
+  EXPECT_EQ(heard, (std::vector<uint64_t>{1 << 20, 2 << 20, (2 << 20) + 1}));
+}
+
+TEST(Hash, OfAFileInPiecesEndsWhereItIsNotToGoOn) {
+  testing::TempDir dir;
+  const std::string path = dir / "file";
+  ASSERT_FALSE(WriteFile(path, std::string(3 << 20, 'x'), /*sync=*/false));
+  uint64_t read = 0;
+  const FileResult<FileDigest> digest = HashFileInPieces(path, [&](uint64_t done) {
+    read = done;
+    return done < (2 << 20);
+  });
+  EXPECT_EQ(read, uint64_t{2} << 20);
+  ASSERT_FALSE(digest.ok());
+  EXPECT_EQ(digest.error().code(), ECANCELED);
+  EXPECT_NE(digest.error().message().find(path), std::string::npos) << digest.error().message();
+}
+
+TEST(Hash, InPiecesIsOfNothingButAFile) {
+  testing::TempDir dir;
+  const std::string fifo = dir / "fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const auto go_on = [](uint64_t) { return true; };
+  EXPECT_EQ(HashFileInPieces(fifo, go_on).error().code(), ESPIPE) << "and nobody need write to it";
+  EXPECT_EQ(HashFileInPieces(dir / "none", go_on).error().code(), ENOENT);
 }
 
 TEST(RandomId, Is32HexDigitsAndNeverTheSame) {
