@@ -124,15 +124,16 @@ Cell Mark(const std::string& level) {
 
 const char* NameOf(Level level) { return level == Level::kFault ? "fault" : level == Level::kHint ? "hint" : "good"; }
 
+// After Ctrl-C what was found until then is printed all the same: reading the data sets may have taken hours.
 Outcome Doctor(Session& session, const DoctorOptions& options) {
   const absl::Time now = absl::FromUnixMillis(session.world().now_ms());
   std::vector<Finding> findings = ExamineHere(session, options, now);
   findings.push_back(ExamineOwn(session, now));
   auto fleet = ExamineFleet(session);
-  if (session.world().interrupt.triggered()) return {kInterrupted, "interrupted"};
+  const bool interrupted = session.world().interrupt.triggered();
   if (fleet.ok()) {
     std::move(fleet->begin(), fleet->end(), std::back_inserter(findings));
-  } else {
+  } else if (!interrupted) {  // by which calls fail, too
     findings.push_back(doctor::ExamineRefusal(session.coordinator, Find(session.coordinator), fleet.status()));
   }
 
@@ -155,8 +156,10 @@ Outcome Doctor(Session& session, const DoctorOptions& options) {
   }
   page.document = {{"faults", faults}, {"findings", std::move(rows)}};
   session.printer().Print(page);
+  const std::string found = Counted(faults, "fault") + " found";
+  if (interrupted) return {kInterrupted, "interrupted; " + found + " until then"};
   if (faults == 0) return {};
-  return {kFailedWork, Counted(faults, "fault") + " found"};
+  return {kFailedWork, found};
 }
 
 }  // namespace

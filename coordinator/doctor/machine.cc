@@ -150,22 +150,35 @@ void Trainer(MachineDoctor& doctor, const fs::path& trainer) {
   }
 }
 
-// Compares the bytes of sets whose files have the right sizes; returns how many of them are known to be right.
+// Compares the bytes of sets whose files have the right sizes, until on_bytes ends that; returns how many of them are
+// known to be right.
 int Bytes(MachineDoctor& doctor, const std::vector<std::string>& sets, uint64_t total, const WorkerPlace& place) {
   int right = 0;
-  uint64_t done = 0;
+  uint64_t before = 0;  // of the sets that are done
+  bool ended = false;
+  const auto go_on = [&](uint64_t read) {
+    ended = !place.on_bytes(before + read, total);
+    return !ended;
+  };
   for (const std::string& set : sets) {
-    if (HashedBytes(set) == 0) {
+    const uint64_t bytes = HashedBytes(set);
+    if (bytes == 0) {
       doctor.Hint(
           "data sets", absl::StrCat(set, " has no hashes: its bytes cannot be compared"),
           absl::StrCat("sink-data pack again; or, where it is known to be right: cd ", set,
                        " && printf '%s\\0' *.bin | xargs -0 xxh128sum > .hashes && mv .hashes ", run::kSetHashesFile));
-    } else if (const auto other =
-                   FindOtherBytes(set, [&](uint64_t read) { return place.on_bytes(done += read, total); })) {
+      continue;
+    }
+    const files::FileError other = ended ? files::FileError() : FindOtherBytes(set, go_on);
+    if (ended) {
+      doctor.Hint("data sets", absl::StrCat(set, " was not compared to its end"),
+                  absl::StrCat("run doctor again; or this set alone: sink-data verify ", set));
+    } else if (other) {
       doctor.Fault("data sets", other.message(), "copy the set anew, or re-run sink-data pack");
     } else {
       ++right;
     }
+    before += bytes;
   }
   return right;
 }
@@ -197,6 +210,7 @@ void Sets(MachineDoctor& doctor, const WorkerPlace& place) {
                   absl::StrCat("sink-data pack again, or remove it"));
     }
   }
+  std::sort(whole.begin(), whole.end());  // a folder has no order of its own
   if (whole.empty()) {
     if (incomplete == 0)
       doctor.Fault("data sets", absl::StrCat("no packed set in ", root.string()), "make one with sink-data pack");

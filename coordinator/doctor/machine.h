@@ -32,7 +32,8 @@ struct WorkerPlace {
   std::filesystem::path data_root;  // --data-root; empty: data/sets
   std::filesystem::path trainer;    // the program
   // Reads the data sets as a whole and compares them with their hashes; hears now and then how many bytes of how many
-  // are read, and ends that by false. Null: the sizes of their files are compared alone.
+  // are read, and ends that by false: a hint names each set that was not compared to its end. Null: the sizes of their
+  // files are compared alone.
   std::function<bool(uint64_t done, uint64_t total)> on_bytes = nullptr;
 };
 std::vector<Finding> ExamineWorker(const Machine& machine, const WorkerPlace& place);

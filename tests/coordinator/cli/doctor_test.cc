@@ -2,9 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "coordinator/cli/base/exit_codes.h"
+#include "coordinator/cli/base/interrupt.h"
+#include "proto/files/hash.h"
+#include "proto/run/set_hashes.h"
 #include "tests/coordinator/cli/helpers/cli_fixture.h"
 
 namespace sink::cli {
@@ -117,6 +121,29 @@ TEST_F(CliTest, DoctorSaysThatNobodyAnswersAndWhatAWorkersFolderLacks) {
   EXPECT_EQ(About(result, "coordinator")["what"], "nobody answers at 127.0.0.1:1");
   EXPECT_EQ(About(result, "worker's certificate")["level"], "hint") << result.out;
   EXPECT_THAT(About(result, "worker's certificate")["fix"].get<std::string>(), HasSubstr("--join FILE"));
+}
+
+TEST_F(CliTest, DoctorThatIsInterruptedPrintsWhatItHasFoundAndWhatItHasNotCompared) {
+  const std::filesystem::path sets = folder_ / "sets";
+  for (const char* name : {"half", "whole"}) {
+    std::filesystem::create_directories(sets / name);
+    std::ofstream(sets / name / "set.json") << "{}";
+    std::ofstream(sets / name / run::kSetHashesFile) << run::PrintSetHashes({{"x.bin", files::Hash("packed")}});
+  }
+  std::ofstream(sets / "whole" / "x.bin") << "packed";
+  Interrupt interrupt;
+  interrupt.Trigger();  // is noticed with the first piece that is read
+  const Result result = Sinkctl({"doctor", "--json", "--worker", folder_ / "worker", "--data-root", sets, "--bytes"},
+                                {.interrupt = &interrupt});
+  EXPECT_EQ(result.code, kInterrupted);
+  EXPECT_THAT(result.out, HasSubstr("half/x.bin: No such file"));
+  EXPECT_THAT(result.out, HasSubstr((sets / "whole").string() + " was not compared to its end"));
+  EXPECT_THAT(result.out, Not(HasSubstr("compared byte by byte")));
+  EXPECT_TRUE(About(result, "coordinator").is_null()) << "it was not asked\n" << result.out;
+  const int faults = result.json().value("faults", 0);
+  EXPECT_GE(faults, 1) << result.out;
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("interrupted; " + std::to_string(faults) + " fault"), HasSubstr("found until then")));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ namespace sink::doctor {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 struct Site {
@@ -169,9 +170,35 @@ TEST(MachineDoctor, WithBytesASetIsComparedWithItsHashes) {
   EXPECT_EQ(NotGood(found)[0].level, Level::kFault);
   EXPECT_THAT(NotGood(found)[0].what, HasSubstr("text/train_a_0_0000000000.bin has the right size and other bytes"));
   EXPECT_THAT(found.back().what, ::testing::StartsWith("1 in "));
-  EXPECT_THAT(found.back().what, ::testing::EndsWith(", compared byte by byte"));
+  EXPECT_THAT(found.back().what, EndsWith(", compared byte by byte"));
   EXPECT_EQ(read, 12u);
   EXPECT_EQ(of, 12u);
+}
+
+TEST(MachineDoctor, AComparisonThatIsEndedTellsWhatItHasFoundAndWhatItHasNotCompared) {
+  Site site;
+  fs::remove_all(site.worker.data_root / "text");
+  for (const char* name : {"a", "c", "d"}) WriteSet(site.worker.data_root / name, "packed");
+  WriteSet(site.worker.data_root / "b", "rotten");
+  int pieces = 0;
+  uint64_t read = 0;
+  site.worker.on_bytes = [&](uint64_t done, uint64_t) {
+    read = done;
+    return ++pieces < 3;
+  };
+  const std::vector<Finding> all = ExamineWorker(site.machine, site.worker), found = NotGood(all);
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].level, Level::kFault);
+  EXPECT_THAT(found[0].what, HasSubstr("b/train_a_0_0000000000.bin has the right size and other bytes"));
+  const std::string left[] = {site.worker.data_root / "c", site.worker.data_root / "d"};
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(found[i + 1].level, Level::kHint);
+    EXPECT_EQ(found[i + 1].what, left[i] + " was not compared to its end");
+    EXPECT_THAT(found[i + 1].fix, EndsWith("sink-data verify " + left[i]));
+  }
+  EXPECT_THAT(all.back().what, ::testing::StartsWith("1 in ")) << "c, which was ended, is not among the right ones";
+  EXPECT_EQ(pieces, 3) << "nothing is read of the sets after it";
+  EXPECT_EQ(read, 18u);
 }
 
 TEST(MachineDoctor, WithBytesASetWithoutHashesIsNamed) {
