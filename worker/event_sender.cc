@@ -46,11 +46,16 @@ void EventSender::Run() {
     if (!abandoned.HasBeenNotified()) {
       spdlog::error("job {}: its events could not be delivered: {}", calls_->lease().job_id(),
                     sent.status().ToString());
-      calls_->GiveUpEvents();
+      calls_->GiveUpEvents(std::string(sent.status().message()));
       calls_->control().Request(StopReason::kRefused);
     }
     return;
   }
+}
+
+std::string EventSender::WhyGone(uint64_t seq) const {
+  if (seq >= spool_->first_kept_seq()) return SpoolDamage(seq - 1);
+  return "the coordinator has lost events that it once had, and this worker does not have them any more";
 }
 
 absl::StatusOr<absl::Duration> EventSender::SendBatch(Delivery* delivery) {
@@ -62,7 +67,7 @@ absl::StatusOr<absl::Duration> EventSender::SendBatch(Delivery* delivery) {
     event->set_record(std::move(record.line));
     event->set_time_ms(record.time_ms);
   }
-  if (request.events().empty()) return absl::DataLossError(absl::StrCat("event ", first, " is not in the spool"));
+  if (request.events().empty()) return absl::DataLossError(WhyGone(first));
 
   v1::ReportResponse answer;
   const absl::Status status = calls_->Retry(calls_->control().abandoned(), [&] {
@@ -73,7 +78,10 @@ absl::StatusOr<absl::Duration> EventSender::SendBatch(Delivery* delivery) {
   });
   const Delivery::Effect effect = delivery->Answered(first, status, answer.durable_seq());
   if (effect.acknowledge > 0) spool_->Acknowledge(effect.acknowledge);
-  if (!effect.failed.ok()) return effect.failed;
+  if (!effect.failed.ok()) {
+    return absl::Status(effect.failed.code(), absl::StrCat("the coordinator refused the trainer's events as invalid: ",
+                                                           effect.failed.message()));
+  }
   return absl::Milliseconds(answer.pause_ms());
 }
 

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
+#include <string>
 #include <thread>
 
 #include "absl/status/statusor.h"
@@ -33,6 +35,8 @@ class EventSender {
 
  private:
   void Run();
+  // Why the spool does not have this event though it had it once.
+  std::string WhyGone(uint64_t seq) const;
   // Sends one batch, and says how long to wait before the next. An error: nothing more can be delivered.
   absl::StatusOr<absl::Duration> SendBatch(Delivery* delivery);
 

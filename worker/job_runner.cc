@@ -44,11 +44,12 @@ int64_t KeepPeriod(const v1::Grant& grant) {
   return parsed.config ? parsed.config->checkpoint.keep_period : 0;
 }
 
-// What has ended well without its last checkpoint has not; what has ended otherwise says what it leaves behind.
-Outcome WithUpload(Outcome outcome, const absl::Status& uploaded) {
-  if (uploaded.ok() || absl::IsCancelled(uploaded)) return outcome;
-  if (outcome.state == v1::SUCCEEDED) return Failure(v1::INFRA, std::string(uploaded.message()));
-  const std::string told(uploaded.message());
+// What has ended well without its last events or checkpoint has not; what has ended otherwise says what it leaves
+// behind.
+Outcome WithLoss(Outcome outcome, const absl::Status& delivered) {
+  if (delivered.ok() || absl::IsCancelled(delivered)) return outcome;
+  if (outcome.state == v1::SUCCEEDED) return Failure(v1::INFRA, std::string(delivered.message()));
+  const std::string told(delivered.message());
   if (outcome.undelivered.empty()) outcome.undelivered = ValidUtf8(std::string_view(told).substr(0, kMaxLogBytes));
   return outcome;
 }
@@ -117,29 +118,54 @@ void JobRunner::Run() {
     Finish(Failure(v1::INFRA, absl::StrCat("the worker cannot use its folder: ", opened.message())), 0);
     return;
   }
-  sender_ = std::make_unique<EventSender>(&calls_, spool_.get());
-  uploader_ = std::make_unique<Uploader>(&calls_, spool_.get(), folder_.upload(), KeepPeriod(grant_), Limits().grace,
-                                         StoredStep(grant_, leftover_));
-
   Outcome outcome;
   if (leftover_) {
     // The trainers died with their daemon; what they had started may not have.
     KillProcessesOfRun(folder_.marker(), 0, context_->limits.cleanup);
-    outcome = folder_.LoadOutcome().value_or(Failure(v1::INFRA, "worker restarted"));
-  } else {
+    CloseFolder();
+    outcome = TakeUpOutcome();
+  }
+  sender_ = std::make_unique<EventSender>(&calls_, spool_.get());
+  uploader_ = std::make_unique<Uploader>(&calls_, spool_.get(), folder_.upload(), KeepPeriod(grant_), Limits().grace,
+                                         StoredStep(grant_, leftover_));
+  if (!leftover_) {
     outcome = RunTrainers();
     phase_ = v1::FINALIZING;  // before the device is free: whoever is woken by that tells the coordinator
+    CloseFolder();
+    claim_.reset();
   }
-  // The device's next job may be of the same user.
-  if (!context_->trainer_users.empty()) {
-    if (absl::Status closed = CloseRun(folder_); !closed.ok()) spdlog::warn("{}", closed.ToString());
-  }
-  claim_.reset();
   Deliver(std::move(outcome));
   // Without a reason to go on, the threads of these end by themselves.
   control_.AbandonDelivery();
   uploader_.reset();
   sender_.reset();
+}
+
+Outcome JobRunner::TakeUpOutcome() {
+  Outcome outcome = folder_.LoadOutcome().value_or(Failure(v1::INFRA, "worker restarted"));
+  const uint64_t needed = std::max(outcome.last_seq, Uploader::NewestSeq(folder_.upload()));
+  return WithLoss(std::move(outcome), MendSpool(needed));
+}
+
+absl::Status JobRunner::MendSpool(uint64_t needed) {
+  // Only then: of a gang's other workers, whose spools are empty and must be, the coordinator takes no report.
+  if (needed <= spool_->last_seq()) return absl::OkStatus();
+  uint64_t durable = 0;
+  absl::Status status = calls_.Retry(control_.abandoned(), [&] {
+    const auto response = calls_.link().Report(calls_.Fill<v1::ReportRequest>());  // of no event: it asks
+    if (response.ok()) durable = response->durable_seq();
+    return response.status();
+  });
+  if (status.ok()) status = spool_->GoOnAfter(durable);
+  if (status.ok() && needed > spool_->last_seq()) status = absl::DataLossError(SpoolDamage(spool_->last_seq()));
+  if (!status.ok() && !absl::IsCancelled(status))
+    spdlog::warn("job {}: {}: {}", lease().job_id(), folder_.spool(), LogText(std::string(status.message())));
+  return status;
+}
+
+void JobRunner::CloseFolder() const {
+  if (context_->trainer_users.empty()) return;
+  if (absl::Status closed = CloseRun(folder_); !closed.ok()) spdlog::warn("{}", closed.ToString());
 }
 
 const TrainerUser* JobRunner::User() const {
@@ -303,14 +329,14 @@ void JobRunner::TellKilled(const Rank& rank, const TrainerReport& trainer) {
 void JobRunner::Deliver(Outcome outcome) {
   if (control_.reason() != StopReason::kStale) {
     // Known from here on: a daemon that starts after this one's death says the same.
-    KeepOutcome(outcome = WithUpload(std::move(outcome), offer_error_));
+    KeepOutcome(outcome = WithLoss(std::move(outcome), offer_error_));
     // Of a checkpoint that was refused nothing is left for that daemon to offer again, and the events may take long.
-    if (Outcome now = WithUpload(outcome, uploader_->WaitUntilCommitted()); now != outcome)
+    if (Outcome now = WithLoss(outcome, uploader_->WaitUntilCommitted()); now != outcome)
       KeepOutcome(outcome = std::move(now));
     uint64_t last_seq = spool_->Seal(WallTimeMs());  // now that the log says what was refused
     if (!sender_->WaitUntilDurable(last_seq) && calls_.events_given_up()) {
       last_seq = spool_->acknowledged_seq();
-      KeepOutcome(outcome = Failure(v1::INFRA, "the coordinator refused the trainer's events as invalid"));
+      KeepOutcome(outcome = Failure(v1::INFRA, calls_.why_given_up()));
     }
     Finish(outcome, last_seq);
   }
@@ -322,7 +348,10 @@ void JobRunner::Deliver(Outcome outcome) {
   if (auto closed = folder_.Close(); !closed.ok()) spdlog::warn("{}", closed.ToString());
 }
 
-void JobRunner::KeepOutcome(const Outcome& outcome) const {
+void JobRunner::KeepOutcome(Outcome outcome) const {
+  // No fewer than a former daemon counted on: where this one has not got to the end of the matter, the next one must.
+  outcome.last_seq = std::max(outcome.last_seq, spool_->last_seq());
+  if (auto synced = spool_->Sync(); !synced.ok()) spdlog::warn("{}", synced.ToString());
   if (auto saved = folder_.SaveOutcome(outcome); !saved.ok()) spdlog::warn("{}", saved.ToString());
 }
 
@@ -344,8 +373,7 @@ void JobRunner::Finish(const Outcome& outcome, uint64_t last_seq) {
     if (calls_.events_given_up()) {
       request.set_outcome(v1::FAILED);
       request.set_failure_class(v1::INFRA);
-      request.set_message(
-          "the coordinator has lost events that it once had, and this worker does not have them any more");
+      request.set_message(ValidUtf8(calls_.why_given_up()));
       request.set_last_seq(0);
     }
     return absl::UnavailableError(response.status().message());

@@ -70,7 +70,14 @@ class JobRunner {
 
  private:
   void Run();
+  // What a former daemon knew of the attempt's end, without what its spool has lost since.
+  Outcome TakeUpOutcome();
+  // Sees that the spool goes on where the coordinator has more than a damaged one. DataLoss: events up to `needed` are
+  // not all there or here.
+  absl::Status MendSpool(uint64_t needed);
   Outcome RunTrainers();
+  // Trainers' users get at the folder no more: the device's next job may be of the same one.
+  void CloseFolder() const;
   // As whom, while there is a claim; null: as this process.
   const TrainerUser* User() const;
   // What the job needs of this worker's --data-root and does not find there: "data set /data/regmix"; else empty.
@@ -90,8 +97,8 @@ class JobRunner {
   void TellKilled(const Rank& rank, const TrainerReport& trainer);
 
   void Deliver(Outcome outcome);
-  // For the daemon that finds this attempt as a leftover.
-  void KeepOutcome(const Outcome& outcome) const;
+  // For the daemon that finds this attempt as a leftover, with the events before it.
+  void KeepOutcome(Outcome outcome) const;
   void Finish(const Outcome& outcome, uint64_t last_seq);
 
   const RunnerContext* const context_;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -34,9 +35,14 @@ class LeasedCalls {
   // From which one on they are to be sent again; 0: none. Asking makes it 0.
   uint64_t TakeMissingEvents() { return missing_events_.exchange(0); }
 
-  // The coordinator has not got an event, and will not: nothing that must wait for it can be delivered.
-  void GiveUpEvents() { events_given_up_ = true; }
+  // The coordinator has not got an event, and will not: nothing that must wait for it can be delivered. To be said
+  // once, with the reason for people.
+  void GiveUpEvents(std::string why) {
+    why_given_up_ = std::move(why);
+    events_given_up_ = true;
+  }
   bool events_given_up() const { return events_given_up_; }
+  const std::string& why_given_up() const { return why_given_up_; }  // once they are
 
   // Fills in worker id and lease of any worker request.
   template <typename Request>
@@ -58,6 +64,7 @@ class LeasedCalls {
   StopControl* const control_;
   const std::function<void()> on_unregistered_;
   std::atomic<uint64_t> missing_events_ = 0;
+  std::string why_given_up_;  // constant once events_given_up_ is set
   std::atomic<bool> events_given_up_ = false;
 };
 

@@ -111,7 +111,7 @@ Outcome JudgeStop(StopReason reason) {
     case StopReason::kLeaseLost:
       return Failure(v1::INFRA, "no contact with the coordinator for the length of a lease");
     case StopReason::kRefused:
-      return Failure(v1::INFRA, "the coordinator refused the trainer's events as invalid");
+      return Failure(v1::INFRA, "the trainer's events could not be delivered");
     case StopReason::kHang:
       return Failure(v1::INFRA, "no progress: the trainer sent no event for too long");
     case StopReason::kStall:
@@ -157,7 +157,8 @@ std::string EncodeOutcome(const Outcome& outcome) {
   return nlohmann::json{{"state", v1::JobState_Name(outcome.state)},
                         {"class", v1::FailureClass_Name(outcome.failure_class)},
                         {"message", outcome.message},
-                        {"undelivered", outcome.undelivered}}
+                        {"undelivered", outcome.undelivered},
+                        {"last_seq", outcome.last_seq}}
       .dump();
 }
 
@@ -174,8 +175,10 @@ absl::StatusOr<Outcome> DecodeOutcome(const std::string& json) {
     return damaged;
   }
   outcome.message = parsed["message"].get<std::string>();
-  const auto undelivered = parsed.find("undelivered");  // an older daemon says nothing of it
+  // An older daemon says nothing of these.
+  const auto undelivered = parsed.find("undelivered"), last_seq = parsed.find("last_seq");
   if (undelivered != parsed.end() && undelivered->is_string()) outcome.undelivered = undelivered->get<std::string>();
+  if (last_seq != parsed.end() && last_seq->is_number_unsigned()) outcome.last_seq = last_seq->get<uint64_t>();
   return outcome;
 }
 

@@ -1,6 +1,7 @@
 // From the way trainers ended to what the coordinator is told. Pure functions; any thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ struct Outcome {
   v1::FailureClass failure_class = v1::FAILURE_CLASS_NONE;
   std::string message;
   std::string undelivered = {};  // as worker.proto has it
+  uint64_t last_seq = 0;         // of the spool that belongs to it, where it was read from a run folder
 
   bool operator==(const Outcome&) const = default;
 };

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -25,6 +27,10 @@ constexpr char kSuffix[] = ".events";
 constexpr int64_t kMaxRecordBytes = kSpoolHeaderBytes + pipe::kMaxLineBytes;
 
 }  // namespace
+
+std::string SpoolDamage(uint64_t last_seq) {
+  return absl::StrCat("the worker's spool was damaged: events after ", last_seq, " are lost");
+}
 
 absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(const std::string& folder, const Options& options) {
   if (const auto failed = files::MakeFolders(folder)) return ToStatus(failed);
@@ -50,6 +56,7 @@ absl::Status Spool::LoadSegments() {
   for (Segment& segment : segments_) {
     intact = intact && (kept == 0 || segment.first_seq == last_seq_ + 1);
     if (!intact) {
+      spdlog::warn("{}: deleted, because events before it are lost", segment.path);
       fs::remove(segment.path, error);
       continue;
     }
@@ -65,6 +72,8 @@ absl::Status Spool::LoadSegments() {
     }
     if (!rest.empty()) {
       intact = false;
+      spdlog::warn("{}: cut off after event {}, because the {} bytes behind it are damaged", segment.path,
+                   segment.last_seq, rest.size());
       if (truncate(segment.path.c_str(), segment.bytes) != 0) {
         return SystemStatus(errno, "truncate", segment.path);
       }
@@ -140,6 +149,31 @@ uint64_t Spool::Seal(int64_t time_ms) {
   return last_seq_;
 }
 
+absl::Status Spool::Sync() {
+  absl::MutexLock lock(&mutex_);
+  for (const Segment& segment : segments_) {
+    if (segment.last_seq <= synced_seq_) continue;
+    if (const auto failed = files::SyncFile(segment.path)) return ToStatus(failed);
+  }
+  if (const auto failed = files::SyncFolder(folder_)) return ToStatus(failed);
+  synced_seq_ = last_seq_;
+  return absl::OkStatus();
+}
+
+absl::Status Spool::GoOnAfter(uint64_t seq) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (seq <= last_seq_) return absl::OkStatus();
+    const uint64_t before = std::exchange(last_seq_, seq);
+    if (absl::Status status = StartSegment(); !status.ok()) {
+      last_seq_ = before;
+      return status;
+    }
+  }
+  Acknowledge(seq);  // which leaves the new segment alone
+  return absl::OkStatus();
+}
+
 bool Spool::Seek(const Segment& segment, uint64_t seq) {
   if (cursor_.fd.valid() && cursor_.segment == segment.first_seq && cursor_.seq <= seq) return true;
   cursor_.fd = files::Fd(open(segment.path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -175,7 +209,10 @@ std::vector<SpoolRecord> Spool::Read(uint64_t first, size_t max_records, size_t 
         cursor_.offset += size;
         rest.remove_prefix(size);
       }
-      if (cursor_.seq == before) return records;  // the disk no longer gives what was written
+      if (cursor_.seq == before) {
+        spdlog::warn("{}: the disk no longer gives event {} as it was written", segment.path, before);
+        return records;
+      }
     }
   }
   return records;

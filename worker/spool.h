@@ -3,8 +3,9 @@
 // sender reads and acknowledges.
 //
 // A spool is a folder of segments named after their first sequence number; a segment whose records are all acknowledged
-// is deleted. Writes are not fsynced: the page cache survives the daemon, and after a power cut the attempt starts
-// again from a committed checkpoint, whose events are durable at the coordinator by then.
+// is deleted. Events are not fsynced one by one: the page cache survives the daemon, and what a power cut takes is
+// trained again. Sync() comes before whatever is durable itself and counts on them: a checkpoint on its way, the
+// attempt's end. Where the disk has lost some all the same, GoOnAfter() keeps to the coordinator's numbers.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,9 @@
 
 namespace sink::worker {
 
+// What people are told of an attempt whose spool has lost all after that event.
+std::string SpoolDamage(uint64_t last_seq);
+
 class Spool {
  public:
   struct Options {
@@ -31,7 +35,8 @@ class Spool {
   };
 
   // Opens the folder, creating it if needed, and truncates it at the first damaged record: whatever follows one is
-  // deleted, because the coordinator takes sequence numbers without a gap only. Errors of the file system pass through.
+  // deleted, because the coordinator takes sequence numbers without a gap only, and the log names the file. Errors of
+  // the file system pass through.
   static absl::StatusOr<std::unique_ptr<Spool>> Open(const std::string& folder, const Options& options);
 
   // Gives the line the next sequence number, from 1, and returns it. Returns 0 when the line was dropped because the
@@ -41,6 +46,13 @@ class Spool {
 
   // No more events; records a pending gap first. Returns the last sequence number, 0 if there was never an event.
   uint64_t Seal(int64_t time_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Forces to disk what has been appended so far.
+  absl::Status Sync() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The coordinator has events up to `seq` for good. Where a damaged spool ends before that, the next event comes after
+  // them all the same: under a number that the coordinator knows, it would be taken for a repetition.
+  absl::Status GoOnAfter(uint64_t seq) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Consecutive records from `first` on: at most `max_records`, and no more once their lines exceed `max_bytes`. Empty
   // when `first` is not there (yet, or any more).
@@ -93,7 +105,8 @@ class Spool {
   Cursor cursor_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_seq_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t acknowledged_seq_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t lost_ ABSL_GUARDED_BY(mutex_) = 0;  // lines dropped since the last gap record
+  uint64_t synced_seq_ ABSL_GUARDED_BY(mutex_) = 0;  // by Sync
+  uint64_t lost_ ABSL_GUARDED_BY(mutex_) = 0;        // lines dropped since the last gap record
   bool sealed_ ABSL_GUARDED_BY(mutex_) = false;
   bool released_ ABSL_GUARDED_BY(mutex_) = false;
 };

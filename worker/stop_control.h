@@ -16,7 +16,7 @@ enum class StopReason {
   kPipeClosed,  // the trainer closed its event pipe and stayed
   kRankLost,    // another rank of the same job ended without success
   kLeaseLost,   // no contact with the coordinator for almost a lease
-  kRefused,     // the coordinator takes this attempt's events for invalid
+  kRefused,     // this attempt's events cannot be delivered, mostly because the coordinator takes them for invalid
   kDrain,       // the daemon is to end
   kCancel,      // a person cancelled the job
   kKill,        // the daemon is to end now

@@ -30,6 +30,13 @@ constexpr size_t kMaxWhyBytes = 2000;  // of a refusal, in the job's log
 // Beside a linked checkpoint: the sequence number of its event.
 std::string SeqPath(const std::string& item) { return item + ".seq"; }
 
+std::optional<uint64_t> ReadSeq(const std::string& item) {
+  uint64_t seq = 0;
+  const auto text = files::ReadFile(SeqPath(item), 64);
+  if (!text.ok() || !absl::SimpleAtoi(*text, &seq)) return std::nullopt;
+  return seq;
+}
+
 void Discard(const std::string& item) {
   std::error_code ignored;
   fs::remove(SeqPath(item), ignored);
@@ -58,16 +65,24 @@ Uploader::~Uploader() {
   thread_.join();
 }
 
+uint64_t Uploader::NewestSeq(const std::string& folder) {
+  uint64_t newest = 0;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    newest = std::max(newest, ReadSeq(it->path().string()).value_or(0));
+  }
+  return newest;
+}
+
 void Uploader::TakeUpLeftover() {
   std::error_code error;
   for (fs::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
-    uint64_t seq = 0;
     const std::string path = it->path().string();
-    const auto text = files::ReadFile(SeqPath(path), 64);
+    const std::optional<uint64_t> seq = ReadSeq(path);
     auto manifest = run::ReadManifest(path);
-    if (!text.ok() || !manifest.ok() || !absl::SimpleAtoi(*text, &seq)) continue;
+    if (!seq || !manifest.ok()) continue;
     absl::MutexLock lock(&mutex_);
-    waiting_.push_back(Item{path, *std::move(manifest), seq});
+    waiting_.push_back(Item{path, *std::move(manifest), *seq, /*events_lost=*/*seq > spool_->last_seq()});
   }
   absl::MutexLock lock(&mutex_);
   std::sort(waiting_.begin(), waiting_.end(),
@@ -85,6 +100,8 @@ absl::Status Uploader::Offer(const std::string& path, int64_t step, const std::s
   if (IsOnItsWay(item, manifest_hash)) return absl::OkStatus();
   if (const auto failed = files::MakeFolders(folder_)) return ToStatus(failed);
   if (auto status = LinkCheckpoint(path, item, *manifest); !status.ok()) return status;
+  // After a power cut it must not wait for events that the spool has lost.
+  if (auto status = spool_->Sync(); !status.ok()) return status;
   if (const auto failed = files::ReplaceFile(SeqPath(item), absl::StrCat(seq))) return ToStatus(failed);
   absl::MutexLock lock(&mutex_);
   waiting_.push_back(Item{item, *std::move(manifest), seq});
@@ -153,6 +170,7 @@ bool Uploader::IsPassedOver() {
 }
 
 absl::Status Uploader::Upload(const Item& item) {
+  if (item.events_lost) return absl::DataLossError("the worker's spool was damaged, and events before it are lost");
   const absl::Notification& abandoned = calls_->control().abandoned();
   while (!spool_->WaitForAcknowledged(item.seq, kPoll)) {
     if (abandoned.HasBeenNotified() || calls_->events_given_up()) return absl::CancelledError("given up");

@@ -31,6 +31,9 @@ class Uploader {
            std::optional<int64_t> stored_step = std::nullopt);
   ~Uploader();
 
+  // The highest sequence number for which a checkpoint that waits in `folder` must wait; 0: none does.
+  static uint64_t NewestSeq(const std::string& folder);
+
   // The checkpoint at `path` was announced by the event `seq`. Quick: links files. One that is on its way already, as
   // when a trainer is told to stop at the step that it has just saved, is not taken again. Errors: it is not what the
   // event says, or cannot be linked.
@@ -45,7 +48,8 @@ class Uploader {
   struct Item {
     std::string path;  // in our folder
     run::Manifest manifest;
-    uint64_t seq = 0;  // events up to here must be durable first
+    uint64_t seq = 0;          // events up to here must be durable first
+    bool events_lost = false;  // and cannot be: neither the coordinator nor the spool has them all
   };
 
   void TakeUpLeftover();

@@ -181,7 +181,7 @@ INSTANTIATE_TEST_SUITE_P(
         Limit("closes_its_pipe", &SupervisionLimits::closed_pipe, R"({"end": "close_pipe", "ignore_stop": 1})",
               "closed its event pipe"),
         Stopped("lease_lost", StopReason::kLeaseLost, v1::FAILED, "no contact with the coordinator"),
-        Stopped("events_refused", StopReason::kRefused, v1::FAILED, "refused the trainer's events"),
+        Stopped("events_undelivered", StopReason::kRefused, v1::FAILED, "events could not be delivered"),
         OfTheMachine("no_trainer", "the trainer did not start",
                      [](Scene& scene, DaemonOptions& options) { options.runner.trainer = scene.path("none"); }),
         OfTheMachine("trainer_is_no_program", "the trainer did not start",

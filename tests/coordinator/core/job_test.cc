@@ -73,6 +73,7 @@ TEST_F(JobTest, EveryEventTakesEffectOnce) {
   EXPECT_EQ(State(), JobState::kRunning);
   EXPECT_EQ(*manager->workers().Report("w", lease, events, now), 4u);
   EXPECT_EQ(*manager->workers().Report("w", lease, {events[3], Metric(5, 2, 0.25)}, now), 5u);
+  EXPECT_EQ(*manager->workers().Report("w", lease, {}, now), 5u) << "as a worker asks whose spool was damaged";
   EXPECT_EQ(Metrics().size(), 2u);
   EXPECT_EQ(Logs().size(), 2u);  // the trainer's start and "hi"
   const Job job = Get();
