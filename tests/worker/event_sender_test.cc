@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <memory>
+#include <string>
 
 #include "absl/time/clock.h"
 #include "tests/testing/temp_dir.h"
@@ -82,6 +85,43 @@ TEST_F(EventSenderTest, APauseWithoutEndHoldsUpNoStop) {
   }
   EXPECT_EQ(coordinator.reports, 1);
   EXPECT_LT(absl::Now() - begun, EventSender::kLongestPause / 2);
+}
+
+TEST_F(EventSenderTest, SaysThatTheSpoolWasDamagedWhereItCannotBeRead) {
+  Asking coordinator(absl::ZeroDuration());
+  Begin(&coordinator, 3);
+  const std::filesystem::path segment = std::filesystem::directory_iterator(folder_ / "spool")->path();
+  {
+    std::fstream file(segment, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(kSpoolHeaderBytes + std::string("a line").size() + kSpoolHeaderBytes + 2);  // in the second event's line
+    file.put('X');
+  }
+  {
+    EventSender sender(calls_.get(), spool_.get());
+    EXPECT_FALSE(sender.WaitUntilDurable(3));
+  }
+  ASSERT_TRUE(calls_->events_given_up());
+  EXPECT_EQ(calls_->why_given_up(), "the worker's spool was damaged: events after 1 are lost");
+  EXPECT_EQ(spool_->acknowledged_seq(), 1u);
+  EXPECT_EQ(control_.reason(), StopReason::kRefused);
+}
+
+// Takes no event.
+class Refusing : public Asking {
+ public:
+  Refusing() : Asking(absl::ZeroDuration()) {}
+  absl::StatusOr<v1::ReportResponse> Report(const v1::ReportRequest&) override {
+    return absl::InvalidArgumentError("step 5 of 4");
+  }
+};
+
+TEST_F(EventSenderTest, SaysThatTheCoordinatorRefusedWhatItRefused) {
+  Refusing coordinator;
+  Begin(&coordinator, 3);
+  EventSender sender(calls_.get(), spool_.get());
+  EXPECT_FALSE(sender.WaitUntilDurable(3));
+  ASSERT_TRUE(calls_->events_given_up());
+  EXPECT_EQ(calls_->why_given_up(), "the coordinator refused the trainer's events as invalid: step 5 of 4");
 }
 
 }  // namespace

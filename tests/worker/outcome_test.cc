@@ -115,5 +115,15 @@ TEST(JudgeRanks, AJobOfOneProcessIsJudgedAsItsTrainer) {
   }
 }
 
+TEST(EncodeOutcome, IsReadBackWithTheNumberOfItsLastEvent) {
+  const Outcome outcome = {v1::SUCCEEDED, v1::FAILURE_CLASS_NONE, "", "a checkpoint", uint64_t{1} << 63};
+  const auto decoded = DecodeOutcome(EncodeOutcome(outcome));
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(*decoded, outcome);
+  const auto older = DecodeOutcome(R"({"state": "SUCCEEDED", "class": "FAILURE_CLASS_NONE", "message": ""})");
+  ASSERT_TRUE(older.ok()) << older.status();
+  EXPECT_EQ(older->last_seq, 0u) << "an older daemon has not written it";
+}
+
 }  // namespace
 }  // namespace sink::worker

@@ -2,9 +2,13 @@
 #include "worker/spool.h"
 
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <sstream>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -117,6 +121,66 @@ TEST(Spool, DamagedByteEndsTheSpoolThere) {
   file.put('X');
   file.close();
   EXPECT_EQ(Lines(*OpenSpool(folder)).size(), 1u);
+}
+
+TEST(Spool, TheLogNamesTheFilesOfWhichEventsAreLost) {
+  testing::TempDir dir;
+  const std::string folder = dir / "spool";
+  {
+    auto spool = OpenSpool(folder, {.max_bytes = 1 << 20, .segment_bytes = 60});
+    for (int i = 0; i < 6; ++i) spool->Append("0123456789", 0);  // two a segment
+  }
+  const std::string first = folder + "/00000000000000000001.events";
+  const std::string later = folder + "/00000000000000000005.events";
+  ASSERT_TRUE(fs::exists(first) && fs::exists(later));
+  std::ostringstream log;
+  const auto before = spdlog::default_logger();
+  const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(log, true);
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", sink));
+  OpenSpool(folder);
+  EXPECT_EQ(log.str(), "") << "of an intact one there is nothing to tell";
+  fs::resize_file(first, fs::file_size(first) - 1);
+  EXPECT_EQ(Lines(*OpenSpool(folder)).size(), 1u);
+  spdlog::set_default_logger(before);
+  EXPECT_NE(log.str().find(first + ": cut off after event 1"), std::string::npos) << log.str();
+  EXPECT_NE(log.str().find(later + ": deleted"), std::string::npos) << log.str();
+}
+
+TEST(Spool, OneThatWasDamagedGoesOnAfterWhatTheCoordinatorHas) {
+  testing::TempDir dir;
+  const std::string folder = dir / "spool";
+  {
+    auto spool = OpenSpool(folder, {.max_bytes = 1 << 20, .segment_bytes = 60});
+    for (int i = 0; i < 6; ++i) spool->Append("0123456789", 0);
+    ASSERT_TRUE(spool->GoOnAfter(5).ok());
+    EXPECT_EQ(spool->last_seq(), 6u) << "it has more than that";
+    EXPECT_EQ(Lines(*spool).size(), 6u);
+    ASSERT_TRUE(spool->GoOnAfter(10).ok());
+    EXPECT_EQ(spool->last_seq(), 10u);
+    EXPECT_TRUE(spool->WaitForAcknowledged(10, absl::ZeroDuration()));
+    EXPECT_EQ(spool->first_kept_seq(), 11u);
+    EXPECT_EQ(spool->Append("next", 0), 11u);
+    EXPECT_EQ(Lines(*spool, 11), std::vector<std::string>{"next"});
+  }
+  auto spool = OpenSpool(folder);
+  EXPECT_EQ(spool->last_seq(), 11u);
+  EXPECT_EQ(spool->acknowledged_seq(), 10u);
+  EXPECT_EQ(Lines(*spool, 11), std::vector<std::string>{"next"});
+}
+
+TEST(Spool, SyncForcesToDiskWhatIsNew) {
+  testing::TempDir dir;
+  const std::string folder = dir / "spool";
+  auto spool = OpenSpool(folder, {.max_bytes = 1 << 20, .segment_bytes = 60});
+  for (int i = 0; i < 2; ++i) spool->Append("0123456789", 0);
+  EXPECT_TRUE(spool->Sync().ok());
+  fs::remove(OnlySegment(folder));
+  EXPECT_TRUE(spool->Sync().ok()) << "what is on disk is left alone";
+  spool->Append("in the next segment", 0);
+  EXPECT_TRUE(spool->Sync().ok());
+  spool->Append("in the same", 0);
+  fs::remove(OnlySegment(folder));
+  EXPECT_FALSE(spool->Sync().ok()) << "its file is gone";
 }
 
 TEST(Spool, ForgetsAcknowledgedSegmentsButNotTheNumbering) {

@@ -147,6 +147,42 @@ TEST(Uploader, ACancelledJobsGraceEndsWithinTheUploadersPause) {
   EXPECT_LT(waited, absl::Milliseconds(1250)) << "before the pause would have been over";
 }
 
+TEST(Uploader, DiscardsWhatAFormerDaemonLeftWhereItsEventsAreLost) {
+  testing::TempDir dir;
+  FakeCoordinator coordinator;
+  const std::string lease = coordinator.AddJob("job1", "{}");
+  const std::string upload = dir / "upload";
+  const std::string folder = SaveCheckpoint(dir, 7);
+  const std::string waiting = upload + "/" + run::CheckpointFolderName(7);
+  auto spool = Spool::Open(dir / "spool", Spool::Options());
+  ASSERT_TRUE(spool.ok()) << spool.status();
+  (*spool)->Append("the only event that is left", 1);
+  EXPECT_EQ(Uploader::NewestSeq(upload), 0u);
+  {
+    StopControl former;
+    LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &former, [] {});
+    Uploader uploader(&calls, spool->get(), upload, /*keep_period=*/0, kGrace);
+    ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 9).ok());
+    former.AbandonDelivery();
+  }
+  ASSERT_TRUE(std::filesystem::exists(waiting));
+  EXPECT_EQ(Uploader::NewestSeq(upload), 9u);
+
+  StopControl control;
+  LeasedCalls calls(&coordinator, "worker", coordinator.attempt(lease).grant.lease(), &control, [] {});
+  Uploader uploader(&calls, spool->get(), upload, /*keep_period=*/0, kGrace);
+  for (int i = 0; i < 1000 && std::filesystem::exists(waiting); ++i) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_FALSE(std::filesystem::exists(waiting)) << "it waits for events that nobody has";
+  if (std::filesystem::exists(waiting)) control.AbandonDelivery();  // else this would wait for them, too
+  const absl::Status lost = uploader.WaitUntilCommitted();
+  EXPECT_EQ(lost.message(),
+            "the checkpoint of step 7 is lost: the worker's spool was damaged, and events before it are lost");
+  const std::vector<SpoolRecord> told = (*spool)->Read(2, 10, 1 << 20);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_THAT(told[0].line, ::testing::HasSubstr("the checkpoint of step 7 is lost"));
+  EXPECT_EQ(coordinator.attempt(lease).committed.count(7), 0u);
+}
+
 TEST(Uploader, GivesUpWhereTheCoordinatorLacksEventsThatTheSpoolHasForgotten) {
   testing::TempDir dir;
   FakeCoordinator coordinator;
@@ -165,7 +201,8 @@ TEST(Uploader, GivesUpWhereTheCoordinatorLacksEventsThatTheSpoolHasForgotten) {
     ASSERT_TRUE(uploader.Offer(folder, 7, run::ReadManifest(folder)->hash, 20).ok());
     const absl::Status committed = uploader.WaitUntilCommitted();
     EXPECT_TRUE(absl::IsDataLoss(committed)) << committed;
-    EXPECT_TRUE(calls.events_given_up());
+    ASSERT_TRUE(calls.events_given_up());
+    EXPECT_THAT(calls.why_given_up(), ::testing::StartsWith("the coordinator has lost events that it once had"));
     EXPECT_EQ(control.reason(), StopReason::kRefused);
   }
   EXPECT_EQ(coordinator.attempt(lease).committed.count(7), 0u);
