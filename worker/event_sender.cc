@@ -55,7 +55,9 @@ void EventSender::Run() {
 
 std::string EventSender::WhyGone(uint64_t seq) const {
   if (seq >= spool_->first_kept_seq()) return SpoolDamage(seq - 1);
-  return "the coordinator has lost events that it once had, and this worker does not have them any more";
+  return absl::StrCat("the coordinator lacks events from ", seq,
+                      " on, and this worker has them no more: one was restored ",
+                      "from a backup, or the other's spool was damaged");
 }
 
 absl::StatusOr<absl::Duration> EventSender::SendBatch(Delivery* delivery) {

@@ -33,9 +33,10 @@ int main(int argc, char** argv) {
                                                  {"collect", Mutation::kCollect},
                                                  {"intact", Mutation::kDropAll},
                                                  {"points", Mutation::kPoints},
+                                                 {"spool", Mutation::kSpool},
                                                  {"wakeup", Mutation::kWakeup}},
                  "Take a protection out, to see that it is missed: fence, sync, events, epoch, arrival, fetch, local, "
-                 "collect, intact, points, wakeup");
+                 "collect, intact, points, spool, wakeup");
   root.AddFlag("--trace", trace, "Print what happens");
   if (const auto status = line.Parse(argc, argv, /*usage=*/2)) return *status;
   if (seed) {

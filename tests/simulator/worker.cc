@@ -49,8 +49,8 @@ void Worker::Boot() {
   frozen_until_ = 0;
   for (auto& [id, runner] : runners_) {  // what a former daemon left is delivered
     runner.phase = JobState::kFinalizing;
-    runner.delivery = worker::Delivery(1);  // how much was acknowledged is not remembered
-    runner.acknowledged = 0;
+    runner.delivery = worker::Delivery(runner.first);  // how much more was acknowledged is not remembered
+    runner.acknowledged = runner.first - 1;
     runner.reporting = runner.uploading = runner.finishing = runner.refused = runner.fetching = false;
     runner.plan.reset();
     if (!runner.outcome) runner.outcome = Outcome{JobState::kFailed, FailureClass::kInfra, "worker restarted"};
@@ -68,14 +68,25 @@ void Worker::Crash(bool machine) {
     if (runner.leads) world_->oracle().TrainerEnded(runner.lease);
   }
   if (!machine && world_->random().Chance(0.5)) SayGoodbye();
-  if (machine) {
-    runners_.clear();
-    saved_.clear();
-  }
+  if (machine) DamageDisk();
   ++life_;
   world_->timeline().After(world_->random().Between(100 * kMs, 3 * kSecond), [this, life = life_] {
     if (life == life_) Boot();
   });
+}
+
+void Worker::DamageDisk() {
+  if (world_->random().Chance(0.5)) {
+    runners_.clear();
+    saved_.clear();
+    return;
+  }
+  for (auto& [id, runner] : runners_) {
+    const uint64_t last = runner.events.size();
+    const uint64_t counted_on = runner.outcome ? last : runner.waiting.empty() ? 0 : runner.waiting.back().seq;
+    runner.needed = std::max(runner.needed, counted_on);
+    runner.events.resize(world_->random().Between(static_cast<int64_t>(runner.first) - 1, static_cast<int64_t>(last)));
+  }
 }
 
 void Worker::Freeze(int64_t duration) {
@@ -421,6 +432,12 @@ void Worker::Pump(const std::string& id) {
   const auto found = runners_.find(id);
   if (found == runners_.end()) return;
   Runner& runner = found->second;
+  if (runner.needed > runner.events.size()) return MendSpool(id, runner);
+  if (runner.delivery.next() < runner.first && !runner.refused) {
+    runner.refused = true;
+    runner.outcome =
+        Outcome{JobState::kFailed, FailureClass::kInfra, "the coordinator has lost what the disk has lost"};
+  }
   if (!runner.reporting && !runner.refused && runner.delivery.next() <= runner.events.size()) Report(id, runner);
   const bool durable = !runner.waiting.empty() && runner.acknowledged >= runner.waiting.front().seq;
   const bool may_upload = durable || world_->mutation() == Mutation::kEvents;
@@ -466,6 +483,33 @@ void Worker::Retry(const std::string& id, const absl::Status& status) {
       break;
   }
   Later(world_->random().Between(kLeastBackoff, kMostBackoff), [this, id] { Pump(id); });
+}
+
+void Worker::MendSpool(const std::string& id, Runner& runner) {
+  if (std::exchange(runner.reporting, true)) return;
+  LeasedCall<uint64_t>(
+      id,
+      [](JobManager& manager, Now now, const Claim& as) {
+        return manager.workers().Report(as.worker_id, as.lease, std::vector<Event>(), now);
+      },
+      [this, id](Runner& mended, const absl::StatusOr<uint64_t>& durable) {
+        mended.reporting = false;
+        if (!durable.ok()) return Retry(id, durable.status());
+        if (*durable > mended.events.size()) {
+          mended.events.resize(*durable);  // numbers only: it has none of them
+          mended.first = *durable + 1;
+          mended.delivery = worker::Delivery(mended.first);
+          mended.acknowledged = *durable;
+        }
+        if (mended.needed > mended.events.size()) {
+          std::erase_if(mended.waiting, [&](const Saved& saved) { return saved.seq > mended.events.size(); });
+          if (mended.outcome->state == JobState::kSucceeded && world_->mutation() != Mutation::kSpool) {
+            mended.outcome = Outcome{JobState::kFailed, FailureClass::kInfra, "the worker's spool was damaged"};
+          }
+        }
+        mended.needed = 0;
+        Pump(id);
+      });
 }
 
 void Worker::Report(const std::string& id, Runner& runner) {

@@ -1,5 +1,6 @@
 // A worker daemon with its trainers, in simulated time. What it decides by is the daemon's own (worker/protocol);
-// threads, folders and processes are played. What lies on its disk outlives the daemon, not the machine. One thread.
+// threads, folders and processes are played. What lies on its disk outlives the daemon; the machine's loss leaves all
+// but the ends of spools, or nothing. One thread.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ class Worker {
   ~Worker();
 
   void Boot();
-  // The daemon dies, its trainers with it, and starts again; a machine that is lost starts with an empty disk. Half of
+  // The daemon dies, its trainers with it, and starts again; a machine that is lost starts with a damaged disk. Half of
   // the daemons say that they leave.
   void Crash(bool machine);
   // SIGSTOP, and SIGCONT after a while.
@@ -53,6 +54,8 @@ class Worker {
     int ranks = 1;
     // On disk.
     std::vector<Event> events;  // the spool, and what it has forgotten
+    uint64_t first = 1;         // of the events, the oldest that the spool has
+    uint64_t needed = 0;        // the events that the rest counts on, where the disk was damaged
     std::deque<Saved> waiting;
     std::optional<Outcome> outcome;
     // In memory.
@@ -120,6 +123,10 @@ class Worker {
   void Spool(Runner& runner, const std::string& record, const Oracle::Spooling& event);
   void Save(Runner& runner);
   void EndTrainer(const std::string& id, Outcome outcome);
+  // Takes the ends of spools, or all: more than what is not synced before it is counted on (worker/spool.h).
+  void DamageDisk();
+  // As JobRunner does: a spool that was damaged goes on after what the coordinator has.
+  void MendSpool(const std::string& id, Runner& runner);
   // Whatever comes next of reports, uploads and the end.
   void Pump(const std::string& id);
   void Report(const std::string& id, Runner& runner);

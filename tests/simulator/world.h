@@ -36,6 +36,7 @@ enum class Mutation {
   kCollect,  // a checkpoint's files go when a newer one begins to arrive
   kDropAll,  // the intact checkpoints go with a damaged one
   kPoints,   // the point of a job's first step is acknowledged, and not stored
+  kSpool,    // an attempt whose last events a worker's disk has lost ends as if they were there
   kWakeup,   // a look at a question counts as having seen what came while it was under way
 };
 

@@ -48,16 +48,15 @@ TEST_P(MutationTest, AProtectionTakenOutIsMissed) {
   EXPECT_GT(FirstFailure(GetParam().mutation, 2000, &failure, GetParam().words), 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, MutationTest,
-                         ::testing::Values(Missed{Mutation::kFence, ""}, Missed{Mutation::kSync, ""},
-                                           Missed{Mutation::kEvents, ""}, Missed{Mutation::kRestore, ""},
-                                           Missed{Mutation::kArrival, "acknowledged with wrong bytes"},
-                                           Missed{Mutation::kFetch, "that are wrong"},
-                                           Missed{Mutation::kLocal, "goes on from another attempt's bytes"},
-                                           Missed{Mutation::kCollect, "are gone"},
-                                           Missed{Mutation::kDropAll, "goes on from step"},
-                                           Missed{Mutation::kPoints, "lost: the point of step"},
-                                           Missed{Mutation::kWakeup, "could start there"}));
+INSTANTIATE_TEST_SUITE_P(
+    Each, MutationTest,
+    ::testing::Values(Missed{Mutation::kFence, ""}, Missed{Mutation::kSync, ""}, Missed{Mutation::kEvents, ""},
+                      Missed{Mutation::kRestore, ""}, Missed{Mutation::kArrival, "acknowledged with wrong bytes"},
+                      Missed{Mutation::kFetch, "that are wrong"},
+                      Missed{Mutation::kLocal, "goes on from another attempt's bytes"},
+                      Missed{Mutation::kCollect, "are gone"}, Missed{Mutation::kDropAll, "goes on from step"},
+                      Missed{Mutation::kPoints, "lost: the point of step"}, Missed{Mutation::kSpool, "succeeded with"},
+                      Missed{Mutation::kWakeup, "could start there"}));
 
 }  // namespace
 }  // namespace sink::simulator
