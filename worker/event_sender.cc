@@ -55,9 +55,7 @@ void EventSender::Run() {
 
 std::string EventSender::WhyGone(uint64_t seq) const {
   if (seq >= spool_->first_kept_seq()) return SpoolDamage(seq - 1);
-  return absl::StrCat("the coordinator lacks events from ", seq,
-                      " on, and this worker has them no more: one was restored ",
-                      "from a backup, or the other's spool was damaged");
+  return absl::StrCat("the coordinator lacks events from ", seq, " on, and this worker does not have them any more");
 }
 
 absl::StatusOr<absl::Duration> EventSender::SendBatch(Delivery* delivery) {

@@ -202,8 +202,9 @@ TEST(Uploader, GivesUpWhereTheCoordinatorLacksEventsThatTheSpoolHasForgotten) {
     const absl::Status committed = uploader.WaitUntilCommitted();
     EXPECT_TRUE(absl::IsDataLoss(committed)) << committed;
     ASSERT_TRUE(calls.events_given_up());
-    EXPECT_THAT(calls.why_given_up(),
-                ::testing::StartsWith("the coordinator lacks events from 1 on, and this worker has them no more"));
+    EXPECT_THAT(
+        calls.why_given_up(),
+        ::testing::StartsWith("the coordinator lacks events from 1 on, and this worker does not have them any more"));
     EXPECT_EQ(control.reason(), StopReason::kRefused);
   }
   EXPECT_EQ(coordinator.attempt(lease).committed.count(7), 0u);
