@@ -195,6 +195,8 @@ struct Server::Parts {
 };
 
 absl::Status Server::Parts::OpenData(const ServerOptions& options) {
+  // Durably: what is acknowledged below is lost with the folder's own name.
+  if (const auto failed = files::MakeFolders(options.data)) return ToStatus(failed);
   auto opened = store::SqliteStore::Open(options.data, {.told = [](const std::string& what) {
                                            spdlog::critical("{}", what);
                                            spdlog::default_logger()->flush();
