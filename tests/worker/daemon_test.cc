@@ -645,6 +645,8 @@ TEST_F(DaemonTest, DamagedCheckpointIsNeverHandedToATrainer) {
   const std::string fetched = coordinator_.AddJob("job1", R"({"steps": 6})", checkpoint);
   EXPECT_EQ(FinishOf(fetched).outcome(), v1::SUCCEEDED) << FinishOf(fetched).message();
   EXPECT_EQ(Steps(coordinator_.attempt(fetched)), std::vector<int64_t>{6});
+  std::ifstream resumed(dir_ / "jobs/job1/1-2/checkpoints/step-000000005/model.safetensors");
+  EXPECT_EQ(resumed.get(), 'm') << "not the X of the damaged copy";
   // What is not what the grant names is refused.
   checkpoint.set_manifest_hash(std::string(32, '0'));
   const std::string refused = coordinator_.AddJob("job1", R"({"steps": 6})", checkpoint);

@@ -1,4 +1,5 @@
 // Jobs on several workers: one grant a worker, one attempt for all, and what one worker's end does to the others.
+#include "coordinator/errors/error_detail.h"
 #include "tests/coordinator/core/gang_fixture.h"
 
 namespace sink {
@@ -27,6 +28,25 @@ TEST_F(GangTest, EachWorkerGetsItsRanksAndAllMeetAtTheLeader) {
   EXPECT_EQ(Ask("u", 1, 4)[0].lease, leader.lease);
   EXPECT_EQ(Ask("v", 1, 4)[0].lease, member.lease);
   EXPECT_THAT(Ask("v", 2, 0), IsEmpty());
+}
+
+TEST_F(GangTest, EveryPartOfAMembersLeaseIsChecked) {
+  StartGang();
+  const auto expect_stale = [&](const Lease& lease, const std::string& worker) {
+    EXPECT_THAT(Beat(worker, {lease}).stale, ElementsAre(lease));
+    EXPECT_TRUE(IsStaleLease(Finish(lease, JobState::kSucceeded, FailureClass::kNone, 0, worker).status()));
+  };
+  Lease wrong = member.lease;
+  ++wrong.attempt;
+  expect_stale(wrong, "v");
+  wrong = member.lease;
+  ++wrong.fence;
+  expect_stale(wrong, "v");
+  wrong = member.lease;
+  wrong.id += "0";
+  expect_stale(wrong, "v");
+  expect_stale(member.lease, "u");
+  EXPECT_THAT(Beat("v", {member.lease}).stale, IsEmpty());
 }
 
 TEST_F(GangTest, NothingStartsUntilAllDevicesAreFree) {
