@@ -9,6 +9,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -100,6 +101,13 @@ void RaiseDescriptorLimit() {
 
 int AllConnections(const ServerOptions& options) {
   return options.connections > 0 ? options.connections : MostConnections();
+}
+
+uint64_t CheckpointBytesPerJob(const ServerOptions& options) {
+  if (options.checkpoint_bytes_per_job > 0) return options.checkpoint_bytes_per_job;
+  std::error_code error;
+  const std::filesystem::space_info disk = std::filesystem::space(options.data, error);
+  return error ? std::numeric_limits<uint64_t>::max() : disk.capacity / 2;
 }
 
 // Short beside the last third of a certificate's time, in which it is renewed.
@@ -220,8 +228,8 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   if (!started.ok()) return started.status();
   jobs = std::move(*started);
   if (absl::Status status = FindVacantNames(); !status.ok()) return status;
-  checkpoints =
-      std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"), options.disk_reserve);
+  checkpoints = std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"), options.disk_reserve,
+                                                       CheckpointBytesPerJob(options));
   disk = std::make_unique<DiskWatch>(options.data, options.disk_reserve);
   disk->Look(SystemNow().steady_ms);
   guard = std::make_unique<CheckpointGuard>(&jobs->checkpoints(), &jobs->queries(), checkpoints.get(), &fail_stop,

@@ -125,6 +125,12 @@ absl::Status Unreadable(const files::FileError& error) {
   }
 }
 
+uint64_t BytesOf(const std::vector<CheckpointFile>& files) {
+  uint64_t bytes = 0;
+  for (const CheckpointFile& file : files) bytes += file.size;
+  return bytes;
+}
+
 bool HasRow(const std::vector<Checkpoint>& rows, uint64_t fence, int64_t step) {
   return std::any_of(rows.begin(), rows.end(),
                      [&](const Checkpoint& row) { return row.fence == fence && row.step == step; });
@@ -223,14 +229,39 @@ absl::StatusOr<CheckpointRepository::FileList> CheckpointRepository::ReadList(co
   return list;
 }
 
-void CheckpointRepository::LimitOthers(const CheckpointKey& key, const std::vector<Checkpoint>& rows, size_t most) {
-  std::vector<int64_t> others;  // steps
+std::vector<int64_t> CheckpointRepository::OtherOpenSteps(const CheckpointKey& key,
+                                                          const std::vector<Checkpoint>& rows) const {
+  std::vector<int64_t> others;
   for (const std::string& name : NamesIn(FencePath(key))) {
     const auto step = StepOf(name);
     if (!step || *step == key.step || !absl::EndsWith(name, ".part")) continue;
     if (!HasRow(rows, key.fence, *step)) others.push_back(*step);
   }
   std::sort(others.begin(), others.end());
+  return others;
+}
+
+absl::Status CheckpointRepository::CheckShare(const CheckpointKey& key, const std::vector<CheckpointFile>& files,
+                                              const std::vector<Checkpoint>& rows) const {
+  uint64_t others = 0;
+  for (const Checkpoint& row : rows) {
+    if (row.step != key.step) others += BytesOf(row.files);
+  }
+  for (const int64_t step : OtherOpenSteps(key, rows)) {
+    const auto list = ReadList(PartPath({key.job_id, key.fence, step}));
+    if (list.ok()) others += BytesOf(list->files);
+  }
+  const uint64_t bytes = BytesOf(files);
+  if (bytes <= bytes_per_job_ && others <= bytes_per_job_ - bytes) return absl::OkStatus();
+  constexpr uint64_t kMb = 1'000'000;  // as the option counts; of what is needed never less
+  return absl::ResourceExhaustedError(absl::StrCat("too much for one job: the checkpoint needs ",
+                                                   (bytes + kMb - 1) / kMb, " MB beside ", (others + kMb - 1) / kMb,
+                                                   " MB of the job's others, and a job may have ", bytes_per_job_ / kMb,
+                                                   " MB (sink-coordinator --checkpoint-bytes-per-job)"));
+}
+
+void CheckpointRepository::LimitOthers(const CheckpointKey& key, const std::vector<Checkpoint>& rows, size_t most) {
+  const std::vector<int64_t> others = OtherOpenSteps(key, rows);
   for (size_t i = 0; i + most < others.size(); ++i) {
     const CheckpointKey old{key.job_id, key.fence, others[i]};
     MutexLock lock(&LockOf(old));
@@ -252,6 +283,7 @@ absl::StatusOr<std::vector<uint64_t>> CheckpointRepository::Begin(const Checkpoi
     for (size_t i = 0; i < files.size(); ++i) here[i] = files[i].size;
     return here;
   }
+  if (absl::Status status = CheckShare(key, files, rows); !status.ok()) return status;
   const std::string part = PartPath(key);
   const auto before = ReadList(part);
   const bool goes_on = before.ok() && *before == list;

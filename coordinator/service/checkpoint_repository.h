@@ -4,11 +4,12 @@
 // its folder is complete and synced, and a folder goes after its row has gone. Every step may be repeated.
 //
 // Paths are made here from checked ids and numbers. Any thread may call any method; methods on the same checkpoint take
-// turns. RESOURCE_EXHAUSTED "disk full: ..." from each that writes.
+// turns. RESOURCE_EXHAUSTED "disk full: ..." from each that writes, and "too much for one job: ..." from Begin.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,13 +27,17 @@ namespace sink {
 
 class CheckpointRepository {
  public:
-  // `folder` is created on first use. `reserve_bytes` of the disk are left to the database.
-  explicit CheckpointRepository(std::string folder, uint64_t reserve_bytes = 64 << 20)
-      : folder_(std::move(folder)), space_(UploadSpace::FreeBytesAt(folder_), reserve_bytes) {}
+  // `folder` is created on first use. `reserve_bytes` of the disk are left to the database; a job may have
+  // `bytes_per_job` here, what is on its way included.
+  explicit CheckpointRepository(std::string folder, uint64_t reserve_bytes = 64 << 20,
+                                uint64_t bytes_per_job = std::numeric_limits<uint64_t>::max())
+      : folder_(std::move(folder)),
+        bytes_per_job_(bytes_per_job),
+        space_(UploadSpace::FreeBytesAt(folder_), reserve_bytes) {}
 
   // Notes the files of a checkpoint to come and returns how many bytes of each are here. Another list than before
   // starts over; INVALID_ARGUMENT when the checkpoint is already complete with other files. An attempt has at most two
-  // uploads open, besides what is among `rows` and waits to be sent again: the oldest goes.
+  // uploads open, besides what is among `rows`, the job's, and waits to be sent again: the oldest goes.
   absl::StatusOr<std::vector<uint64_t>> Begin(const CheckpointKey& key, const std::string& manifest_hash,
                                               const std::vector<CheckpointFile>& files,
                                               const std::vector<Checkpoint>& rows);
@@ -81,13 +86,19 @@ class CheckpointRepository {
   std::string FinalPath(const CheckpointKey& key) const;
   std::string PartPath(const CheckpointKey& key) const { return FinalPath(key) + ".part"; }
   absl::StatusOr<FileList> ReadList(const std::string& checkpoint_folder) const;
+  // Steps of the attempt's other uploads that are open and not among `rows`, in order.
+  std::vector<int64_t> OtherOpenSteps(const CheckpointKey& key, const std::vector<Checkpoint>& rows) const;
   void LimitOthers(const CheckpointKey& key, const std::vector<Checkpoint>& rows, size_t most);
+  // Whether the job may have these beside what it has and what else it has begun to send.
+  absl::Status CheckShare(const CheckpointKey& key, const std::vector<CheckpointFile>& files,
+                          const std::vector<Checkpoint>& rows) const;
   Mutex& LockOf(const CheckpointKey& key);
   absl::Status RemovePart(const CheckpointKey& key);
   absl::Status MakeFolder(const std::string& path);  // and those above it
   void RemoveIfEmpty(const std::string& path);
 
   const std::string folder_;
+  const uint64_t bytes_per_job_;
   UploadSpace space_;
   std::array<Mutex, 64> locks_;  // by hash of the key; each guards the files of its checkpoints
   Mutex folders_;                // while some are made, none above them goes; taken after one of locks_

@@ -54,7 +54,7 @@ std::string DiskWatch::WarningOf(Level level, uint64_t free) const {
     case Level::kWaited: {
       const auto& [job_id, first] = *waiting_.begin();
       const size_t others = waiting_.size() - 1;
-      return absl::StrCat("the coordinator's disk has no room for a checkpoint of job ", job_id.substr(0, kIdDigits),
+      return absl::StrCat("the coordinator has no room for a checkpoint of job ", job_id.substr(0, kIdDigits),
                           others == 0 ? "" : absl::StrCat(" (and of ", others, " more)"), ", which waits: ", first.why,
                           "; ", kWayOut);
     }
@@ -85,7 +85,7 @@ std::string DiskWatch::WarningFor(const std::string& job_id, bool cancelled) con
   MutexLock lock(&mutex_);
   const auto found = waiting_.find(job_id);
   if (found == waiting_.end()) return level_ == Level::kWaited ? "" : warning_;
-  return absl::StrCat("its checkpoint waits for room on the coordinator's disk, ",
+  return absl::StrCat("its checkpoint waits for room at the coordinator, ",
                       cancelled ? "and is given up after its worker's grace, as the job is being stopped: "
                                 : "without which it cannot end: ",
                       found->second.why, "; ", kWayOut);

@@ -27,7 +27,8 @@ class DiskWatch {
 
   // Times are of a steady clock.
   void Look(int64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
-  // There is no room for the job's checkpoint; `why`, RESOURCE_EXHAUSTED, says how much it needs and how much is free.
+  // There is no room for the job's checkpoint, on the disk or in the job's share of it; `why`, RESOURCE_EXHAUSTED, says
+  // how much it needs and how much it may have.
   void Refused(const std::string& job_id, const absl::Status& why, int64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
   // It is on its way, or none is to come.
   void WaitsNoMore(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -37,6 +37,37 @@ TEST(CheckpointFolders, AnUploadBeginsWhileWhatIsLeftOfItsJobGoes) {
   cleaner.join();
 }
 
+// Files are announced, not sent: what a job may have is decided where an upload begins.
+TEST(CheckpointShare, AJobHasNoMoreThanItsShareAndOthersHaveTheirs) {
+  testing::TempDir dir;
+  constexpr uint64_t kMb = 1'000'000;
+  CheckpointRepository repository(dir / "checkpoints", /*reserve_bytes=*/0, /*bytes_per_job=*/10 * kMb);
+  const std::string job(32, 'a');
+  std::vector<Checkpoint> rows;  // of the job
+  const auto begin = [&](const std::string& of, int64_t step, uint64_t mb) {
+    return repository.Begin({of, 7, step}, "hash", {{"model.safetensors", mb * kMb, files::Hash("x")}}, rows).status();
+  };
+  const absl::Status refused = begin(job, 10, 11);
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_EQ(refused.message(),
+            "too much for one job: the checkpoint needs 11 MB beside 0 MB of the job's others, and a job may have 10 "
+            "MB (sink-coordinator --checkpoint-bytes-per-job)");
+  EXPECT_FALSE(repository.HasFolderOf(job)) << "nothing is left of what was refused";
+  EXPECT_TRUE(begin(job, 10, 10).ok()) << "exactly its share";
+  EXPECT_TRUE(absl::IsResourceExhausted(begin(job, 20, 1))) << "step 10 is on its way";
+  EXPECT_TRUE(begin(job, 10, 4).ok()) << "in the place of the one before";
+  EXPECT_TRUE(begin(job, 20, 6).ok());
+  repository.RemoveOthers({job, 7, 20}, rows);
+  EXPECT_TRUE(begin(job, 20, 10).ok()) << "step 10 was given up";
+  rows = {
+      {.job_id = job, .step = 5, .fence = 6, .manifest_hash = "hash", .files = {{"model.safetensors", 8 * kMb, ""}}}};
+  EXPECT_TRUE(absl::IsResourceExhausted(begin(job, 20, 3))) << "an earlier attempt's counts";
+  EXPECT_TRUE(begin(job, 20, 2).ok());
+  EXPECT_TRUE(begin(job, 5, 8).ok()) << "takes the place of the other attempt's";
+  rows.clear();
+  EXPECT_TRUE(begin(std::string(32, 'b'), 10, 10).ok());
+}
+
 // On a disk of 16 MiB, of which 4 are the database's.
 class SmallDiskTest : public ::testing::Test {
  protected:

@@ -271,7 +271,7 @@ TEST_F(ClientServiceTest, ACheckpointThatDoesNotFitIsToldEverywhereUntilItsUploa
     return std::string("no change");
   };
   refuse();
-  EXPECT_THAT(warning(true), AllOf(StartsWith("the coordinator's disk has no room for a checkpoint of job " +
+  EXPECT_THAT(warning(true), AllOf(StartsWith("the coordinator has no room for a checkpoint of job " +
                                               grant.lease().job_id().substr(0, 8)),
                                    HasSubstr("are free on the coordinator"), HasSubstr("make room")));
   EXPECT_FALSE(client_->ListSweeps({})->disk_full()) << "the others go on";
@@ -292,6 +292,28 @@ TEST_F(ClientServiceTest, ACheckpointThatDoesNotFitIsToldEverywhereUntilItsUploa
   EXPECT_THAT(client_->WhyJob(why)->reasons(0), HasSubstr("is given up after its worker's grace"));
   ASSERT_TRUE(Finish(grant.lease(), 1).ok());
   EXPECT_EQ(warning(false), "");
+}
+
+TEST_F(ClientServiceTest, ACheckpointThatIsTooMuchForItsJobIsToldAndOthersGoOn) {
+  StopServer();
+  adjust_ = [](ServerOptions* options) { options->checkpoint_bytes_per_job = 1'000'000; };
+  StartServer();
+  const v1::Grant grant = RunningJob();
+  auto request = Leased<v1::BeginCheckpointRequest>(grant.lease());
+  request.set_step(10);
+  testing::TestCheckpoint().AddTo(&request);
+  request.mutable_files(0)->set_size(1'000'000);
+  const auto refused = worker().BeginCheckpoint(request);
+  EXPECT_TRUE(absl::IsResourceExhausted(refused.status())) << refused.status();
+  EXPECT_THAT(std::string(refused.status().message()),
+              AllOf(StartsWith("too much for one job"), HasSubstr("--checkpoint-bytes-per-job")));
+  v1::WhyJobRequest why;
+  why.set_id(grant.lease().job_id());
+  EXPECT_THAT(client_->WhyJob(why)->reasons(0),
+              AllOf(HasSubstr("its checkpoint waits for room"), HasSubstr("--checkpoint-bytes-per-job")));
+  EXPECT_FALSE(client_->ListSweeps({})->disk_full());
+  EXPECT_EQ(Submit("another", "1e-3", 2).size(), 1u);
+  EXPECT_TRUE(Begin(grant.lease(), 10, testing::TestCheckpoint()).ok()) << "a smaller one";
 }
 
 TEST_F(ClientServiceTest, AWarningThatComesOrGoesWakesWatchersThoughNoJobChanges) {

@@ -62,7 +62,7 @@ TEST_F(DiskWatchTest, ACheckpointThatDoesNotFitIsToldUntilItsUploadBegins) {
   EXPECT_EQ(watch_.Warning(), "");
   const uint64_t before = watch_.changes();
   Refuse(kJob, 1000);
-  EXPECT_THAT(Look(1000), StartsWith("error: the coordinator's disk has no room for a checkpoint of job aaaaaaaa,"));
+  EXPECT_THAT(Look(1000), StartsWith("error: the coordinator has no room for a checkpoint of job aaaaaaaa,"));
   EXPECT_THAT(watch_.Warning(), AllOf(HasSubstr("needs 4160 MiB, 3072 MiB are free"), HasSubstr("make room")));
   EXPECT_THAT(watch_.WarningFor(kJob, false), AllOf(StartsWith("its checkpoint waits"), HasSubstr("needs 4160 MiB")));
   EXPECT_THAT(watch_.WarningFor(kJob, true), AllOf(HasSubstr("is given up after its worker's grace"),

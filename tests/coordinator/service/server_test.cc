@@ -20,6 +20,7 @@
 #include "coordinator/identity/tls.h"
 #include "coordinator/limit_options.h"
 #include "coordinator/listen_address.h"
+#include "coordinator/retention_option.h"
 #include "coordinator/service/metrics_exporter.h"
 #include "proto/files/files.h"
 #include "sink/v1/client.grpc.pb.h"
@@ -30,6 +31,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
+using ::testing::StartsWith;
 
 class ServerTest : public testing::ServiceTest {
  protected:
@@ -227,21 +229,61 @@ TEST_F(ServerTest, BadOptionsAreRefused) {
   }
 }
 
+args::Parsed ParseLimits(std::vector<std::string> words, ServerOptions* options) {
+  args::CommandLine line("", "sink-coordinator");
+  AddLimitOptions(line.root(), *options);
+  return line.Parse(std::move(words));
+}
+
 TEST(LimitOptions, TheScrubsPaceIsATimeWithinBounds) {
-  const auto parse = [](std::vector<std::string> words, ServerOptions* options) {
-    args::CommandLine line("", "sink-coordinator");
-    AddLimitOptions(line.root(), *options);
-    return line.Parse(std::move(words));
-  };
   ServerOptions options;
-  EXPECT_EQ(parse({}, &options).kind, args::Parsed::Kind::kRun);
+  EXPECT_EQ(ParseLimits({}, &options).kind, args::Parsed::Kind::kRun);
   EXPECT_EQ(options.scrub_interval, absl::Hours(24));
-  EXPECT_EQ(parse({"--scrub-interval", "90m"}, &options).kind, args::Parsed::Kind::kRun);
+  EXPECT_EQ(ParseLimits({"--scrub-interval", "90m"}, &options).kind, args::Parsed::Kind::kRun);
   EXPECT_EQ(options.scrub_interval, absl::Minutes(90));
   for (const char* text : {"59s", "8785h", "0s", "inf", "often", "60"}) {
-    const args::Parsed parsed = parse({"--scrub-interval", text}, &options);
+    const args::Parsed parsed = ParseLimits({"--scrub-interval", text}, &options);
     EXPECT_EQ(parsed.kind, args::Parsed::Kind::kMistake) << text;
     EXPECT_THAT(parsed.mistake, HasSubstr("--scrub-interval")) << text;
+  }
+}
+
+TEST(LimitOptions, AJobsShareOfTheDiskIsASizeWithAUnit) {
+  ServerOptions options;
+  EXPECT_EQ(ParseLimits({}, &options).kind, args::Parsed::Kind::kRun);
+  EXPECT_EQ(options.checkpoint_bytes_per_job, 0u) << "half of the disk";
+  const std::map<std::string, uint64_t> sizes = {
+      {"1MB", 1'000'000}, {"200GB", 200'000'000'000}, {"1.5TB", 1'500'000'000'000}};
+  for (const auto& [text, bytes] : sizes) {
+    EXPECT_EQ(ParseLimits({"--checkpoint-bytes-per-job", text}, &options).kind, args::Parsed::Kind::kRun) << text;
+    EXPECT_EQ(options.checkpoint_bytes_per_job, bytes);
+  }
+  for (const char* text : {"0GB", "0.5MB", "nanGB", "infTB", "GB", "200", "200GiB", "200 KB", "9999999TB"}) {
+    const args::Parsed parsed = ParseLimits({"--checkpoint-bytes-per-job", text}, &options);
+    EXPECT_EQ(parsed.kind, args::Parsed::Kind::kMistake) << text;
+    EXPECT_THAT(parsed.mistake, HasSubstr("--checkpoint-bytes-per-job")) << text;
+  }
+}
+
+TEST(RetentionOption, IsAnAgeAndHowManyOfTheBestKeepAllPoints) {
+  constexpr int64_t kDay = 24 * 3'600'000;
+  struct Case {
+    std::string text;
+    int64_t full_for_ms;
+    int best;
+  };
+  for (const Case& one : {Case{"", 0, 0}, Case{"1d", kDay, 0}, Case{"30d", 30 * kDay, 0}, Case{"12h", kDay / 2, 0},
+                          Case{"1s", 1000, 0}, Case{"30d,best=10", 30 * kDay, 10}, Case{"90m,best=0", kDay / 16, 0}}) {
+    const auto policy = ParseRetention(one.text);
+    ASSERT_TRUE(policy.ok()) << one.text << ": " << policy.status();
+    EXPECT_EQ(policy->full_for_ms, one.full_for_ms) << one.text;
+    EXPECT_EQ(policy->best, one.best) << one.text;
+  }
+  for (const char* text : {"0d", "-1d", "1.5d", "999ms", "36601d", "inf", "30", "d", "often", "30d,", "30d,10",
+                           "30d,best=", "30d,best=-1", "30d,best=10,best=10", ",best=10", "best=10"}) {
+    const absl::Status wrong = ParseRetention(text).status();
+    EXPECT_EQ(wrong.code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(std::string(wrong.message()), StartsWith(std::string("--keep-points ") + text)) << text;
   }
 }
 
