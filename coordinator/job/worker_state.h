@@ -23,7 +23,7 @@ enum class WorkerHold {
   kNone = 0,
   kCordoned = 1,     // a person said so; what runs goes on
   kDraining = 2,     // a person said so; what runs is saved and goes back to the queue
-  kQuarantined = 3,  // one job after the other failed there before a training step; it is tried again after a while
+  kQuarantined = 3,  // one job after the other failed there (core/worker_health.h); it is tried again after a while
 };
 template <>
 struct EnumNames<WorkerHold> {
