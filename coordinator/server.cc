@@ -57,7 +57,7 @@ namespace {
 
 constexpr int kMaxMessageBytes = 16 << 20;  // a submission with all its files
 constexpr size_t kLeastToken = 16;          // characters
-constexpr size_t kMemoryQuota = 512 << 20;
+constexpr int64_t kMemoryOfMessages = 48 << 20, kMemoryOfConnection = 512 << 10, kMostMemory = 512 << 20;
 constexpr uint64_t kScrubBytesPerSecond = 64 << 20;
 constexpr int64_t kCertificateIntervalMs = 60'000;  // between looks whether one is due
 constexpr absl::Duration kConnectionAge = absl::Hours(1);
@@ -101,6 +101,15 @@ void RaiseDescriptorLimit() {
 
 int AllConnections(const ServerOptions& options) {
   return options.connections > 0 ? options.connections : MostConnections();
+}
+
+// What all connections together may have gRPC hold of messages that have not come whole yet. It is all that bounds
+// them: gRPC 1.51 looks at a message's size once it has all of it (github.com/grpc/grpc/issues/43012). So it is made to
+// fit: a few of the largest submissions, and from each connection a report of the largest size, as when all workers
+// catch up after an outage. What is more makes gRPC compact first, then close idle connections, then reset calls,
+// whoever's they are; all of these try again. Its buffers take about as much again in memory.
+size_t MemoryQuota(int connections) {
+  return static_cast<size_t>(std::min(kMemoryOfMessages + connections * kMemoryOfConnection, kMostMemory));
 }
 
 uint64_t CheckpointBytesPerJob(const ServerOptions& options) {
@@ -174,6 +183,7 @@ struct Server::Parts {
   std::unique_ptr<WorkerServiceImpl> worker_service;
   std::unique_ptr<IdentityServiceImpl> identity_service;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
+  std::unique_ptr<grpc::ResourceQuota> quota;
   std::unique_ptr<grpc::Server> grpc_server;
   std::unique_ptr<AcceptLoop> connections;
   std::unique_ptr<SelfCall> self_call;
@@ -319,9 +329,9 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
   const auto credentials = identity::MakeServerCredentials(authority->server_folder());
   credentials->SetAuthMetadataProcessor(gatekeeper->MakeProcessor());
   grpc::ServerBuilder builder;
-  grpc::ResourceQuota quota("sink");
-  quota.Resize(kMemoryQuota).SetMaxThreads(options.max_threads);
-  builder.SetResourceQuota(quota);
+  quota = std::make_unique<grpc::ResourceQuota>("sink");
+  quota->Resize(MemoryQuota(0)).SetMaxThreads(options.max_threads);
+  builder.SetResourceQuota(*quota);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   // A compressed message is unpacked before its size is looked at, and a small one may hold gigabytes.
   for (const auto algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP})
@@ -441,6 +451,7 @@ void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
   while (!stopping_changed.wait_for(lock, interval, [this] { return stopping; })) {
     lock.unlock();
     disk->Look(SystemNow().steady_ms);
+    quota->Resize(MemoryQuota(connections->open()));
     absl::Status status = jobs->expiry().Tick(SystemNow());
     status.Update(jobs->retention().Tick(SystemNow()));
     if (absl::Status flushed = audit->Flush(); !flushed.ok())

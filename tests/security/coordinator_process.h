@@ -33,20 +33,23 @@ class CoordinatorProcess {
   // Of /proc/PID.
   std::string proc(const std::string& file) const { return "/proc/" + std::to_string(process_.pid()) + "/" + file; }
 
-  // The most memory that it has had so far.
-  double PeakMiB() const {
+  // The most memory that it has had so far, and what it has now.
+  double PeakMiB() const { return StatusMiB("VmHWM:"); }
+  double ResidentMiB() const { return StatusMiB("VmRSS:"); }
+
+ private:
+  double StatusMiB(const std::string& field) const {
     std::ifstream status(proc("status"));
     for (std::string word; status >> word;) {
-      if (word != "VmHWM:") continue;
+      if (word != field) continue;
       double kib = 0;
       status >> kib;
       return kib / 1024;
     }
-    ADD_FAILURE() << "no VmHWM";
+    ADD_FAILURE() << "no " << field;
     return 0;
   }
 
- private:
   TempDir folder_;
   ChildProcess process_;
   std::string address_;

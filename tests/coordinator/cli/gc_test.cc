@@ -28,7 +28,7 @@ class GcTest : public CliTest {
   void SetUp() override {
     ASSERT_NO_FATAL_FAILURE(CliTest::SetUp());
     const std::string path = WriteSweep("study", {"1e-3", "2e-3"});
-    const std::string text = *files::ReadFile(path);
+    const std::string text = *files::ReadFile(path, 1 << 16);
     std::ofstream(path) << absl::StrReplaceAll(text, {{"max_steps: 100", absl::StrCat("max_steps: ", kSteps)}});
     ASSERT_EQ(Sinkctl({"submit", path}).code, kOk);
     StartWorker();
