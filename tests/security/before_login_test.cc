@@ -100,10 +100,10 @@ TEST(BeforeLogin, S3_AMessageThatGrowsIsNeverUnpacked) {
   EXPECT_LT(coordinator.PeakMiB() - before, 32);
 }
 
-// S3: four callers with a certificate send 64 MiB each, as they are, and are refused; the coordinator grows by less than
-// 128 MiB, goes on answering others, and has given the memory back within a minute. gRPC looks at the size of a message
-// when it has all of it, so that it is the quota of server.cc that bounds this: with 15 messages of 200 MiB it grew by
-// 830 MiB where that was 512 MiB, by 230 with 128 and by 104 with 56, of which 5 were left ten seconds later.
+// S3: four callers with a certificate send 64 MiB each, as they are, and are refused; the coordinator grows by less
+// than 128 MiB, goes on answering others, and has given the memory back within a minute. gRPC looks at the size of a
+// message when it has all of it, so that it is the quota of server.cc that bounds this: with 15 messages of 200 MiB it
+// grew by 830 MiB where that was 512 MiB, by 230 with 128 and by 104 with 56, of which 5 were left ten seconds later.
 TEST(BeforeLogin, S3_LargeMessagesOfSeveralCallersAtOnceFillNoMemory) {
   CoordinatorProcess coordinator;
   ASSERT_NO_FATAL_FAILURE(coordinator.Start());
