@@ -10,6 +10,7 @@
 #include "coordinator/store/restored.h"
 #include "coordinator/store/schema.h"
 #include "coordinator/store/sqlite_transaction.h"
+#include "coordinator/store/wal_check.h"
 
 namespace sink::store {
 namespace {
@@ -60,6 +61,8 @@ absl::StatusOr<std::unique_ptr<Database>> Copy(const std::string& from, const st
   if (!fs::exists(from, error)) {
     return absl::FailedPreconditionError(absl::StrCat("there is no coordinator's database ", from));
   }
+  // A copy without what is behind the damage would take the place of an older one that has it.
+  if (source != Source::kDamagedLog) SINK_RETURN_IF_ERROR(CheckLog(from).status());
   SINK_ASSIGN_OR_RETURN(const std::unique_ptr<Database> original, Database::Open(from, ModeFor(from, source)));
   RemoveDatabase(to);
   SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> copy, Database::Open(to, Database::Mode::kReadWrite));

@@ -128,10 +128,7 @@ absl::Status Database::ToStatus(int code) const {
           "coordinator again: what was acknowledged is in that file and in the -wal beside it"));
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return absl::DataLossError(absl::StrCat("database failed: ", message, " (", code, ") at ", Path(),
-                                              ": the file is damaged; keep a copy of it and of the -wal beside it, and "
-                                              "put a backup in its place, or rescue "
-                                              "what is readable: sqlite3 FILE .recover"));
+      return Damaged(absl::StrCat(message, " (", code, ")"));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return absl::UnavailableError(absl::StrCat("database is busy: ", message));
@@ -143,6 +140,19 @@ absl::Status Database::ToStatus(int code) const {
     default:
       return absl::InternalError(absl::StrCat("database: ", message, " (", code, ")"));
   }
+}
+
+absl::Status Database::Damaged(const std::string& what) const {
+  return absl::DataLossError(absl::StrCat(
+      "database failed: ", what, " at ", Path(),
+      ": the file is damaged; keep a copy of it and of the -wal beside it, and put a backup in its place (sink-backup "
+      "restore --replace), or rescue what is readable: sqlite3 FILE .recover"));
+}
+
+absl::Status Database::BeginNewLog() {
+  const int code = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  const int kind = code & 0xff;
+  return kind == SQLITE_BUSY || kind == SQLITE_FULL ? absl::OkStatus() : ToStatus(code);
 }
 
 std::string Database::Path() const {

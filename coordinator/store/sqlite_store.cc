@@ -11,6 +11,7 @@
 #include "coordinator/store/folder_lock.h"
 #include "coordinator/store/schema.h"
 #include "coordinator/store/sqlite_transaction.h"
+#include "coordinator/store/wal_check.h"
 
 namespace sink::store {
 namespace {
@@ -35,8 +36,16 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
   if (!lock.ok()) return lock.status();
 
   const std::string path = absl::StrCat(folder, "/sink.db");
+  const absl::StatusOr<bool> log = CheckLog(path);
+  if (!log.ok()) {
+    close(*lock);
+    return log.status();
+  }
+  if (*log) PageCheck::Owe(path);
   absl::StatusOr<std::unique_ptr<Database>> writer = Database::Open(path, Database::Mode::kReadWrite);
   absl::Status status = writer.status();
+  // What a crash has left in the log stays behind a new one, so that no later look takes it for a part of that.
+  if (status.ok() && *log) status = AboutDatabase(path, (*writer)->BeginNewLog());
   if (status.ok()) status = AboutDatabase(path, Migrate(**writer));
   if (status.ok() && options.max_pages > 0) {
     const std::string limit = absl::StrCat("PRAGMA max_page_count = ", options.max_pages);
@@ -48,11 +57,20 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
     status = reader.status();
     if (status.ok()) readers.push_back(std::make_unique<Reader>(Reader{std::move(*reader), {}}));
   }
+  absl::StatusOr<std::unique_ptr<Database>> checked = nullptr;
+  if (status.ok() && PageCheck::IsOwed(path)) {
+    checked = Database::Open(path, Database::Mode::kReadOnly);
+    status = checked.status();
+  }
   if (!status.ok()) {
     close(*lock);
     return status;
   }
-  return std::unique_ptr<SqliteStore>(new SqliteStore(*lock, std::move(*writer), std::move(readers), options));
+  std::unique_ptr<SqliteStore> store(new SqliteStore(*lock, std::move(*writer), std::move(readers), options));
+  if (*checked != nullptr) {
+    store->page_check_ = std::make_unique<PageCheck>(path, std::move(*checked), options.damaged);
+  }
+  return store;
 }
 
 SqliteStore::SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Reader>> readers,
@@ -65,6 +83,7 @@ SqliteStore::SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vec
       thread_([this] { WriteLoop(); }) {}
 
 SqliteStore::~SqliteStore() {
+  page_check_.reset();
   {
     MutexLock lock(&mutex_);
     closing_ = true;

@@ -15,6 +15,7 @@
 #include "coordinator/job/mutex.h"
 #include "coordinator/store/group_commit.h"
 #include "coordinator/store/job_store.h"
+#include "coordinator/store/page_check.h"
 #include "coordinator/store/series_names.h"
 #include "coordinator/store/sqlite_db.h"
 #include "coordinator/store/write_watch.h"
@@ -30,10 +31,13 @@ class SqliteStore final : public JobStore {
     // 1), because the thread that all writes wait for cannot be had back. `told` is given a sentence about it before.
     std::chrono::nanoseconds write_limit = std::chrono::minutes(2);
     std::function<void(const std::string&)> told = nullptr;
+    // After an end that was not clean every page is read in the background: given what is wrong with one (DATA_LOSS).
+    std::function<void(const absl::Status&)> damaged = nullptr;
   };
 
   // Creates the folder and the database where they do not exist. FAILED_PRECONDITION: another process has the folder,
-  // or the database is newer than this program, or its settings cannot be made safe.
+  // or the database is newer than this program, or its settings cannot be made safe. DATA_LOSS: it is damaged, or its
+  // log is, and nothing was changed (wal_check.h).
   static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const std::string& folder, const Options& options);
   static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const std::string& folder) {
     return Open(folder, Options());
@@ -81,7 +85,8 @@ class SqliteStore final : public JobStore {
   std::vector<std::unique_ptr<Reader>> readers_ ABSL_GUARDED_BY(readers_mutex_);  // those not in use
 
   WriteWatch watch_;
-  std::thread thread_;  // last: starts when all else is made
+  std::thread thread_;  // starts when all above is made
+  std::unique_ptr<PageCheck> page_check_;
 };
 
 }  // namespace sink::store

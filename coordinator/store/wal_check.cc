@@ -1,0 +1,210 @@
+// See wal_check.h.
+#include "coordinator/store/wal_check.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <string_view>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "coordinator/job/status_macros.h"
+
+namespace sink::store {
+namespace {
+
+constexpr size_t kHeaderBytes = 32, kFrameHeaderBytes = 24;
+constexpr uint32_t kMagic = 0x377f0682;  // sums of little-endian words; plus one: of big-endian ones
+constexpr uint32_t kFormat = 3007000;
+constexpr uint32_t kLeastPage = 512, kMostPage = 65536;
+constexpr int kMostLooks = 5;
+
+uint32_t Big32(std::string_view bytes, size_t at) {
+  const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(bytes[at + i])); };
+  return byte(0) << 24 | byte(1) << 16 | byte(2) << 8 | byte(3);
+}
+
+uint64_t Big64(std::string_view bytes, size_t at) { return uint64_t{Big32(bytes, at)} << 32 | Big32(bytes, at + 4); }
+
+// SQLite's sum of the log up to some place.
+struct LogSum {
+  uint32_t a = 0, b = 0;
+
+  bool operator==(const LogSum&) const = default;
+  static LogSum At(std::string_view bytes, size_t at) { return {Big32(bytes, at), Big32(bytes, at + 4)}; }
+  // `bytes`: a multiple of eight.
+  void Add(std::string_view bytes, bool big_endian) {
+    const auto word = [&](size_t at) {
+      const uint32_t value = Big32(bytes, at);
+      return big_endian ? value : __builtin_bswap32(value);
+    };
+    for (size_t at = 0; at < bytes.size(); at += 8) {
+      a += word(at) + b;
+      b += word(at + 4) + a;
+    }
+  }
+};
+
+struct LogHeader {
+  bool valid = false;
+  bool big_endian = false;
+  uint32_t page_size = 0;
+  uint64_t salt = 0;
+  LogSum sum;
+};
+
+LogHeader ParseHeader(std::string_view bytes) {
+  LogHeader header;
+  const uint32_t magic = Big32(bytes, 0);
+  header.big_endian = magic == kMagic + 1;
+  header.page_size = Big32(bytes, 8);
+  header.salt = Big64(bytes, 16);
+  header.sum.Add(bytes.substr(0, 24), header.big_endian);
+  const bool is_size = header.page_size >= kLeastPage && header.page_size <= kMostPage &&
+                       (header.page_size & (header.page_size - 1)) == 0;
+  header.valid =
+      (magic & ~1u) == kMagic && Big32(bytes, 4) == kFormat && is_size && header.sum == LogSum::At(bytes, 24);
+  return header;
+}
+
+// SQLite takes a log with a bad header for an empty one. The header is synced before a frame is written, so whatever
+// lies behind it was once under a good one; a file system may leave zeros where a new file was cut short.
+absl::StatusOr<bool> AnythingBehindHeader(uint64_t size, ReadLog read) {
+  if (size < kHeaderBytes + kFrameHeaderBytes + kLeastPage) return false;
+  std::string bytes;
+  for (uint64_t at = kHeaderBytes; at < size; at += bytes.size()) {
+    SINK_RETURN_IF_ERROR(read(at, std::min<uint64_t>(kMostPage, size - at), &bytes));
+    if (std::any_of(bytes.begin(), bytes.end(), [](char c) { return c != 0; })) return true;
+  }
+  return false;
+}
+
+// Takes the frames in their order. A frame is summed on from the sum that the frame before says it has, so that one is
+// known as another's successor whatever is wrong with those before.
+class FrameWalk {
+ public:
+  explicit FrameWalk(const LogHeader& header) : big_endian_(header.big_endian), salt_(header.salt), said_(header.sum) {}
+
+  void Add(std::string_view frame) {
+    ++number_;
+    LogSum sum = said_;
+    sum.Add(frame.substr(0, 8), big_endian_);
+    sum.Add(frame.substr(kFrameHeaderBytes), big_endian_);
+    said_ = LogSum::At(frame, 16);
+    const bool follows = sum == said_;
+    const bool has_salt = Big64(frame, 8) == salt_;
+    const bool commits = Big32(frame, 4) != 0;
+    // The sum leaves out the salt: one that follows a frame of this log is of this log. What was there before does not.
+    ours_ = has_salt || (ours_ && follows);
+    if (ours_) last_ours_ = number_;
+    if (first_bad_ == 0 && !(has_salt && follows && Big32(frame, 0) != 0)) first_bad_ = number_;
+    if (first_bad_ == 0) {
+      if (commits) committed_ = number_;
+      return;
+    }
+    if (ours_ && ((after_commit_ && follows) || (commits && ++commits_behind_ == 2))) damaged_ = true;
+    after_commit_ = ours_ && commits;
+  }
+
+  // `cut_short`: behind the last frame there is a part of one.
+  void End(bool cut_short, LogState* state) const {
+    state->committed = committed_;
+    if (damaged_) {
+      state->end = LogState::End::kDamaged;
+      state->bad = first_bad_;
+    } else if (last_ours_ > committed_ || (cut_short && first_bad_ == 0)) {
+      state->end = LogState::End::kTorn;
+    }
+  }
+
+ private:
+  const bool big_endian_;
+  const uint64_t salt_;
+  LogSum said_;  // by the frame before
+  uint64_t number_ = 0;
+  uint64_t committed_ = 0, first_bad_ = 0, last_ours_ = 0;
+  bool ours_ = true;           // the frame before
+  bool after_commit_ = false;  // the frame before is one of ours, not before the first bad one, and commits
+  int commits_behind_ = 0;     // ours, from the first bad one on
+  bool damaged_ = false;
+};
+
+absl::Status SystemError(const std::string& path) {
+  return absl::FailedPreconditionError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
+}
+
+absl::StatusOr<LogState> LookAt(int fd, const std::string& path) {
+  struct stat info = {};
+  if (fstat(fd, &info) != 0) return SystemError(path);
+  return WalkLog(static_cast<uint64_t>(info.st_size), [&](uint64_t offset, size_t size, std::string* bytes) {
+    bytes->resize(size);
+    for (size_t got = 0; got < size;) {
+      const ssize_t n = pread(fd, bytes->data() + got, size - got, static_cast<off_t>(offset + got));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return SystemError(path);
+      if (n == 0) return absl::UnavailableError(absl::StrCat(path, " became shorter while it was read: try again"));
+      got += static_cast<size_t>(n);
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::Status DamagedLog(const std::string& database, const LogState& state) {
+  const std::string what = state.bad == 0 ? "its header" : absl::StrCat("frame ", state.bad, " of ", state.frames);
+  std::string folder = std::filesystem::path(database).parent_path().string();
+  if (std::filesystem::path(folder).filename() == "tls") folder = std::filesystem::path(folder).parent_path().string();
+  return absl::DataLossError(absl::StrCat(
+      "the log ", database, "-wal is damaged: ", what, " is not what was written, and SQLite would drop what was ",
+      "acknowledged behind it without a word; nothing was changed. Put a backup in its place (sink-backup restore ",
+      "--replace), or go on with what stands before the damage, and keep the files beside: sink-backup salvage --data ",
+      folder));
+}
+
+}  // namespace
+
+absl::StatusOr<LogState> WalkLog(uint64_t size, ReadLog read) {
+  LogState state;
+  if (size < kHeaderBytes) return state;
+  std::string bytes;
+  SINK_RETURN_IF_ERROR(read(0, kHeaderBytes, &bytes));
+  const LogHeader header = ParseHeader(bytes);
+  state.salt = header.salt;
+  if (!header.valid) {
+    SINK_ASSIGN_OR_RETURN(const bool lost, AnythingBehindHeader(size, read));
+    if (lost) state.end = LogState::End::kDamaged;
+    return state;
+  }
+  const uint64_t frame_bytes = kFrameHeaderBytes + header.page_size;
+  state.frames = (size - kHeaderBytes) / frame_bytes;
+  FrameWalk walk(header);
+  for (uint64_t n = 0; n < state.frames; ++n) {
+    SINK_RETURN_IF_ERROR(read(kHeaderBytes + n * frame_bytes, frame_bytes, &bytes));
+    walk.Add(bytes);
+  }
+  walk.End((size - kHeaderBytes) % frame_bytes != 0, &state);
+  return state;
+}
+
+absl::StatusOr<bool> CheckLog(const std::string& database) {
+  const std::string path = database + "-wal";
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return false;
+  if (fd < 0) return SystemError(path);
+  const auto close_it = absl::MakeCleanup([fd] { close(fd); });
+  // A log that somebody writes to meanwhile may look damaged. Damage is there to stay, at its place.
+  LogState before;
+  for (int look = 1; look <= kMostLooks; ++look) {
+    SINK_ASSIGN_OR_RETURN(const LogState state, LookAt(fd, path));
+    if (state.end != LogState::End::kDamaged) return state.frames > 0;
+    if (look > 1 && state.salt == before.salt && state.bad == before.bad) return DamagedLog(database, state);
+    before = state;
+  }
+  return absl::UnavailableError(absl::StrCat(path, " changes faster than it can be looked at: try again"));
+}
+
+}  // namespace sink::store

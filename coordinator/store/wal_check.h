@@ -1,0 +1,45 @@
+// A look at the write-ahead log beside a database, before SQLite reads it. SQLite goes on with the frames before the
+// first bad one and says nothing of those behind it, so that a flipped bit takes acknowledged commits with it.
+//
+// A bad frame is no damage where a power cut explains it: of the log only its last transaction was not synced yet (one
+// writer, synchronous = FULL: a sync ends each commit before the next begins), so what lies there is any mixture of
+// that transaction's bytes and of what the file held before. Damage is what no single transaction can leave: behind the
+// bad frame one that goes on from a commit, or two commits. What stays unknown: damage within the last transaction, and
+// the one before it where its commit frame is wiped out and not merely wrong.
+//
+// Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log. Stateless; any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace sink::store {
+
+struct LogState {
+  enum class End { kClean, kTorn, kDamaged };  // kTorn: in the middle of a transaction, which nobody was told of
+
+  End end = End::kClean;
+  uint64_t frames = 0;     // that the file has room for, also those of a log that was there before
+  uint64_t committed = 0;  // that SQLite goes on with, from the first
+  uint64_t bad = 0;        // kDamaged: the first bad frame, from 1; 0: the header
+  uint64_t salt = 0;       // tells this log from those that were there before
+
+  bool operator==(const LogState&) const = default;
+};
+
+// Gives the log's bytes, `size` of them from `offset`, or an error.
+using ReadLog = absl::FunctionRef<absl::Status(uint64_t offset, size_t size, std::string* bytes)>;
+
+// Walks over a log of `size` bytes, a frame at a time. The errors are those of `read`.
+absl::StatusOr<LogState> WalkLog(uint64_t size, ReadLog read);
+
+// Looks at "<database>-wal". Whether there is anything in it, as after an end that was not clean, or while somebody has
+// the database. DATA_LOSS: it is damaged; the message says how to go on. UNAVAILABLE: somebody writes too fast to tell.
+absl::StatusOr<bool> CheckLog(const std::string& database);
+
+}  // namespace sink::store
