@@ -1,10 +1,11 @@
-// sink-backup: copies a coordinator's data folder while it runs, and puts a copy back. Exit status: 0 done, 1 could
-// not, 2 wrong usage.
+// sink-backup: copies a coordinator's data folder while it runs, puts a copy back, and salvages what a damaged log has
+// left. Exit status: 0 done, 1 could not, 2 wrong usage.
 #include <ctime>
 #include <iostream>
 #include <string>
 
 #include "coordinator/backup/backup.h"
+#include "coordinator/backup/salvage.h"
 #include "proto/args/command_line.h"
 
 namespace {
@@ -13,7 +14,8 @@ constexpr char kExamples[] =
     "Examples:\n"
     "  sink-backup make --data /var/lib/sink --to /mnt/other/sink       # as often as you like; adds what is new\n"
     "  sink-backup make --data /var/lib/sink --to /mnt/other/sink --check  # now and then\n"
-    "  sink-backup restore --from /mnt/other/sink --data /var/lib/sink  # then start sink-coordinator\n";
+    "  sink-backup restore --from /mnt/other/sink --data /var/lib/sink  # then start sink-coordinator\n"
+    "  sink-backup salvage --data /var/lib/sink   # its log is damaged, and there is no backup\n";
 
 int Tell(const char* did, const absl::StatusOr<sink::backup::Report>& report) {
   if (!report.ok()) {
@@ -27,6 +29,22 @@ int Tell(const char* did, const absl::StatusOr<sink::backup::Report>& report) {
     std::cerr << "sink-backup: " << report->lost_checkpoints
               << " checkpoints have files that are gone or damaged and were left out; their jobs go on from others\n";
   }
+  return 0;
+}
+
+int Tell(const absl::StatusOr<sink::backup::Salvaged>& salvaged) {
+  if (!salvaged.ok()) {
+    std::cerr << "sink-backup: " << salvaged.status().message() << "\n";
+    return 1;
+  }
+  for (const std::string& name : salvaged->set_aside)
+    std::cout << "what stood before the damage is in its place; the database and its damaged log are kept as " << name
+              << "\n";
+  if (salvaged->jobs >= 0)
+    std::cout << "the coordinator goes on with " << salvaged->jobs << " jobs; " << salvaged->checkpoints
+              << " checkpoints that its database does not name are in checkpoints/set-aside\n";
+  if (salvaged->identity)
+    std::cout << "who was revoked last may count again: look with sinkctl credential list, and revoke again\n";
   return 0;
 }
 
@@ -49,11 +67,14 @@ int main(int argc, char** argv) {
   restore.AddOption("--from", folder, "The copy").Required();
   restore.AddOption("--data", data, "The coordinator's --data; created when absent").Required();
   restore.AddFlag("--replace", options.replace, "Take the place of a database that is there; it is kept beside");
+  sink::args::Command salvage = root.AddCommand("salvage", "Go on with what stands before the damage in a log");
+  salvage.AddOption("--data", data, "The coordinator's --data").Required();
   bool read_again = false;
   make.AddFlag("--check", read_again, "Read again what the copy has already, and copy anew what is damaged there");
   int status = 0;
   make.OnParsed([&] { status = Tell("copied", sink::backup::Make(data, folder, read_again)); });
   restore.OnParsed([&] { status = Tell("restored", sink::backup::Restore(folder, data, options)); });
+  salvage.OnParsed([&] { status = Tell(sink::backup::Salvage(data, options.unix_seconds)); });
   if (const auto parsed = line.Parse(argc, argv, /*usage=*/2)) return *parsed;
   return status;
 }
