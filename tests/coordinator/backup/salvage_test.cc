@@ -1,0 +1,176 @@
+// Going on with what stands before the damage in a log, on folders as kill -9 leaves them: the rules are the
+// coordinator's own.
+#include "coordinator/backup/salvage.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/backup/backup.h"
+#include "coordinator/job/status_macros.h"
+#include "coordinator/store/identity_store.h"
+#include "coordinator/store/sqlite_store.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink::backup {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr int64_t kSalvagedAt = 1'800'000'000, kSecondsAt2020 = 1'577'836'800;
+constexpr uint64_t kFence = (uint64_t{3} << 32) + 1;
+constexpr size_t kLogHeaderBytes = 32, kFrameBytes = 24 + 4096;
+
+std::string ContentOf(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+size_t FramesIn(const std::string& log) { return (fs::file_size(log) - kLogHeaderBytes) / kFrameBytes; }
+
+void DamageFrame(const std::string& log, size_t frame) {
+  std::string bytes = ContentOf(log);
+  bytes[kLogHeaderBytes + (frame - 1) * kFrameBytes + 1000] ^= 1;
+  std::ofstream(log, std::ios::binary) << bytes;
+}
+
+class SalvageTest : public ::testing::Test {
+ protected:
+  static std::string JobId(int n) { return absl::StrCat(n, std::string(31, 'b')); }
+
+  std::unique_ptr<store::SqliteStore> Open(const std::string& name) {
+    auto store = store::SqliteStore::Open(folder_ / name);
+    EXPECT_TRUE(store.ok()) << store.status();
+    return store.ok() ? *std::move(store) : nullptr;
+  }
+
+  static void Must(const absl::Status& status) { ASSERT_TRUE(status.ok()) << status; }
+
+  static void AddJob(store::JobStore& store, int n) {
+    Must(store.Write([n](store::Transaction& rows) -> absl::Status {
+      Sweep sweep;
+      sweep.name = "s";
+      SINK_RETURN_IF_ERROR(rows.PutSweep(sweep));
+      Job job;
+      job.id = JobId(n);
+      job.home_sweep = "s";
+      return rows.InsertJob(job, "{}");
+    }));
+  }
+
+  // As the service leaves it: the files, then the row.
+  void AddCheckpoint(store::JobStore& store, int64_t step) {
+    const std::string path = CheckpointOf("live", step);
+    fs::create_directories(path);
+    std::ofstream(path + "/model.safetensors") << "weights";
+    const Checkpoint row{JobId(1), step, 1, kFence, "hash", {{"model.safetensors", 7, "x"}}, 1};
+    Must(store.Write([&row](store::Transaction& rows) { return rows.PutCheckpoint(row); }));
+  }
+  std::string CheckpointOf(const std::string& name, int64_t step, const std::string& under = "checkpoints/") {
+    return absl::StrCat(folder_ / name, "/", under, JobId(1), "/", kFence, "/step-", step);
+  }
+
+  // What a coordinator leaves that was killed: `dead`, whose log lost what came after the first step's checkpoint.
+  void LeaveDamagedFolder() {
+    Open("live").reset();
+    const auto store = Open("live");
+    Must(store->Write([](store::Transaction& rows) { return rows.SetEpoch(3); }));
+    AddJob(*store, 1);
+    AddCheckpoint(*store, 10);
+    const size_t kept = FramesIn(folder_ / "live/sink.db-wal");
+    AddCheckpoint(*store, 20);
+    AddJob(*store, 2);
+    AddJob(*store, 3);
+    fs::create_directories(folder_ / "dead");
+    for (const char* name : {"/sink.db", "/sink.db-wal"})
+      fs::copy_file((folder_ / "live") + name, (folder_ / "dead") + name);
+    fs::copy((folder_ / "live") + "/checkpoints", (folder_ / "dead") + "/checkpoints", fs::copy_options::recursive);
+    DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);
+  }
+
+  testing::TempDir folder_;
+};
+
+TEST_F(SalvageTest, GoesOnBeforeTheDamageAsARestoredCoordinatorAndDeletesNothing) {
+  LeaveDamagedFolder();
+  const std::string database = ContentOf(folder_ / "dead/sink.db"), log = ContentOf(folder_ / "dead/sink.db-wal");
+  ASSERT_TRUE(absl::IsDataLoss(store::SqliteStore::Open(folder_ / "dead").status()));
+  const auto salvaged = Salvage(folder_ / "dead", kSalvagedAt);
+  ASSERT_TRUE(salvaged.ok()) << salvaged.status();
+  EXPECT_EQ(salvaged->jobs, 1);
+  EXPECT_EQ(salvaged->checkpoints, 1);
+  EXPECT_FALSE(salvaged->identity);
+  EXPECT_EQ(salvaged->set_aside, std::vector<std::string>{folder_ / "dead/sink.db.replaced"});
+  EXPECT_TRUE(ContentOf(folder_ / "dead/sink.db.replaced") == database);
+  EXPECT_TRUE(ContentOf(folder_ / "dead/sink.db.replaced-wal") == log);
+  EXPECT_TRUE(fs::exists(CheckpointOf("dead", 10) + "/model.safetensors"));
+  EXPECT_FALSE(fs::exists(CheckpointOf("dead", 20)));
+  EXPECT_TRUE(fs::exists(CheckpointOf("dead", 20, "checkpoints/set-aside/") + "/model.safetensors"));
+  const auto store = Open("dead");
+  ASSERT_NE(store, nullptr);
+  Must(store->Read([](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const uint64_t epoch, rows.GetEpoch());
+    EXPECT_GE(epoch, static_cast<uint64_t>(kSalvagedAt - kSecondsAt2020)) << "a fence may be given again";
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> checkpoints, rows.ListCheckpoints(JobId(1)));
+    EXPECT_EQ(checkpoints.size(), 1u);
+    return absl::OkStatus();
+  }));
+}
+
+TEST_F(SalvageTest, IsRefusedWhereNoLogIsDamaged) {
+  auto store = Open("live");
+  EXPECT_THAT(std::string(Salvage(folder_ / "live", kSalvagedAt).status().message()), HasSubstr("another coordinator"));
+  store.reset();
+  const auto whole = Salvage(folder_ / "live", kSalvagedAt);
+  EXPECT_TRUE(absl::IsFailedPrecondition(whole.status()));
+  EXPECT_THAT(std::string(whole.status().message()), HasSubstr("no log in"));
+  EXPECT_THAT(std::string(Salvage(folder_ / "nothing", kSalvagedAt).status().message()), HasSubstr("no coordinator's"));
+}
+
+TEST_F(SalvageTest, WhoMayCallIsSalvagedBesideJobsThatAreWhole) {
+  Open("dead").reset();
+  fs::create_directories(folder_ / "dead/tls");
+  fs::create_directories(folder_ / "live/tls");
+  const std::string log = folder_ / "dead/tls/identity.db-wal";
+  {
+    const auto identity = store::IdentityStore::Open(folder_ / "live/tls/identity.db");
+    ASSERT_TRUE(identity.ok()) << identity.status();
+    size_t second = 0;  // the frame that commits it
+    for (const char* name : {"user/a", "user/b", "user/c"}) {
+      if (std::string(name) == "user/c") second = FramesIn(folder_ / "live/tls/identity.db-wal");
+      Must((*identity)->Put(
+          Principal{.name = name, .role = Role::kAdmin, .key = "", .uses = 0, .revoked = false, .created_ms = 1}));
+    }
+    for (const char* name : {"/tls/identity.db", "/tls/identity.db-wal"})
+      fs::copy_file((folder_ / "live") + name, (folder_ / "dead") + name);
+    DamageFrame(log, second);
+  }
+  EXPECT_TRUE(absl::IsDataLoss(store::IdentityStore::Open(folder_ / "dead/tls/identity.db").status()));
+  const auto salvaged = Salvage(folder_ / "dead", kSalvagedAt);
+  ASSERT_TRUE(salvaged.ok()) << salvaged.status();
+  EXPECT_TRUE(salvaged->identity);
+  EXPECT_EQ(salvaged->jobs, -1);
+  const auto identity = store::IdentityStore::Open(folder_ / "dead/tls/identity.db");
+  ASSERT_TRUE(identity.ok()) << identity.status();
+  EXPECT_EQ((*identity)->Principals()->size(), 1u);
+  EXPECT_TRUE(fs::exists(folder_ / "dead/tls/identity.db.replaced-wal"));
+}
+
+TEST_F(SalvageTest, ABackupIsNotReplacedByACopyWithoutWhatIsBehindTheDamage) {
+  LeaveDamagedFolder();
+  ASSERT_TRUE(Make(folder_ / "live", folder_ / "copy").ok());
+  const std::string before = ContentOf(folder_ / "copy/sink.db");
+  EXPECT_TRUE(absl::IsDataLoss(Make(folder_ / "dead", folder_ / "copy").status()));
+  EXPECT_TRUE(ContentOf(folder_ / "copy/sink.db") == before);
+}
+
+}  // namespace
+}  // namespace sink::backup
