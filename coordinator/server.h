@@ -2,9 +2,10 @@
 // them. Owned by main or by a test. Start, Shutdown and the destructor belong to one thread; the rest may be called
 // from any.
 //
-// The data folder: sink.db (SQLite, with its -wal and -shm), lock (held while a coordinator runs), checkpoints/, and
-// coordinator.addr, metrics.addr and page.addr, which name the addresses of the coordinator that runs or ran last;
-// tls/, its authority and the admin's credential (coordinator/identity/authority.h).
+// The data folder: sink.db (SQLite, with its -wal and -shm, and -unchecked while its pages are to be read), lock (held
+// while a coordinator runs), checkpoints/, and coordinator.addr, metrics.addr and page.addr, which name the addresses
+// of the coordinator that runs or ran last; tls/, its authority and the admin's credential
+// (coordinator/identity/authority.h).
 #pragma once
 
 #include <cstdint>
@@ -60,8 +61,8 @@ struct ServerOptions {
 class Server {
  public:
   // Serves when it returns. Errors, each one line that names the thing and the fix: INVALID_ARGUMENT options;
-  // FAILED_PRECONDITION another coordinator uses the folder, or its database is of a newer version; UNAVAILABLE a port
-  // is in use; others from the file system.
+  // FAILED_PRECONDITION another coordinator uses the folder, or its database is of a newer version; DATA_LOSS a
+  // database or its log is damaged; UNAVAILABLE a port is in use; others from the file system.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
   ~Server();  // shuts down
 

@@ -44,7 +44,7 @@ int Tell(const absl::StatusOr<sink::backup::Salvaged>& salvaged) {
     std::cout << "the coordinator goes on with " << salvaged->jobs << " jobs; " << salvaged->checkpoints
               << " checkpoints that its database does not name are in checkpoints/set-aside\n";
   if (salvaged->identity)
-    std::cout << "who was revoked last may count again: look with sinkctl credential list, and revoke again\n";
+    std::cout << "who was revoked last may count again: sinkctl user revoke, sinkctl worker revoke\n";
   return 0;
 }
 

@@ -90,6 +90,22 @@ TEST_F(ServerTest, SecondCoordinatorOnTheSameFolderIsRefused) {
   EXPECT_EQ(*files::ReadFile(folder_ / "data/coordinator.addr", 100), server_->address() + "\n");  // left alone
 }
 
+// As kill -9 leaves the running one.
+TEST_F(ServerTest, ALogThatIsDamagedIsRefused) {
+  ASSERT_TRUE(client_->SubmitSweep(testing::Submission(testing::SweepYaml("s", "1e-3"))).ok());
+  const ServerOptions options = OtherOptions();
+  std::filesystem::create_directories(options.data);
+  for (const char* name : {"/sink.db", "/sink.db-wal"})
+    std::filesystem::copy_file((folder_ / "data") + name, options.data + name);
+  std::string log = *files::ReadFile(options.data + "/sink.db-wal", 64 << 20);
+  log[1000] ^= 1;  // in its first page
+  ASSERT_FALSE(files::ReplaceFile(options.data + "/sink.db-wal", log));
+  const auto refused = Server::Start(options);
+  EXPECT_TRUE(absl::IsDataLoss(refused.status())) << refused.status();
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("frame 1 of "));
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("sink-backup salvage --data " + options.data));
+}
+
 TEST_F(ServerTest, PortInUseIsRefused) {
   ServerOptions options = OtherOptions();
   options.listen = server_->address();
