@@ -26,6 +26,13 @@ class FailStop {
     return ToGrpc(status);
   }
 
+  // The same for a worker, which keeps what it could not deliver and asks again: UNAVAILABLE, until the coordinator is
+  // back. DATA_LOSS would say that the worker's own bytes can never be stored.
+  grpc::Status AnswerWorker(const absl::Status& status) {
+    Report(status);
+    return ToGrpc(absl::IsDataLoss(status) ? absl::UnavailableError(status.message()) : status);
+  }
+
   absl::Status failure() const {
     MutexLock lock(&mutex_);
     return failure_;

@@ -77,7 +77,7 @@ grpc::Status WorkerServiceImpl::Register(grpc::ServerContext* context, const v1:
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
   if (absl::Status status = MayAdvertise(*context, request->advertise()); !status.ok()) return ToGrpc(status);
   const auto keep = workers_->Register(FromProto(*request, PeerAddress(*context)), now_());
-  if (!keep.ok()) return fail_stop_->Answer(keep.status());
+  if (!keep.ok()) return fail_stop_->AnswerWorker(keep.status());
   for (const LeaseToken& lease : *keep) ToProto(lease, response->add_keep());
   response->set_heartbeat_interval_ms(static_cast<int32_t>(workers_->options().heartbeat_interval_ms));
   response->set_lease_duration_ms(static_cast<int32_t>(workers_->options().lease_duration_ms));
@@ -96,7 +96,7 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::Lease(grpc::CallbackServerContext* 
   question->wait = std::chrono::milliseconds(request->wait_ms());
   auto* const reactor = new LeaseReactor(desk_, question);  // deletes itself
   question->answer = [this, reactor, response](const LeaseDesk::Grants& grants, std::chrono::milliseconds waited) {
-    if (!grants.ok()) return reactor->Finish(fail_stop_->Answer(grants.status()));
+    if (!grants.ok()) return reactor->Finish(fail_stop_->AnswerWorker(grants.status()));
     for (const Grant& grant : *grants) ToProto(grant, response->add_grants());
     response->set_waited_ms(waited.count());
     reactor->Finish(grpc::Status::OK);
@@ -109,7 +109,7 @@ grpc::Status WorkerServiceImpl::Heartbeat(grpc::ServerContext* context, const v1
                                           v1::HeartbeatResponse* response) {
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
   const auto result = workers_->Heartbeat(FromProto(*request), now_());
-  if (!result.ok()) return fail_stop_->Answer(result.status());
+  if (!result.ok()) return fail_stop_->AnswerWorker(result.status());
   desk_->Hear(request->worker_id(), request->leaving() ? 0 : request->devices_free());
   for (const LeaseToken& lease : result->stale) ToProto(lease, response->add_stale());
   for (const LeaseToken& lease : result->cancel) ToProto(lease, response->add_cancel());
@@ -130,7 +130,7 @@ grpc::Status WorkerServiceImpl::Report(grpc::ServerContext* context, const v1::R
   bool cancel = false;
   const auto durable =
       workers_->Report(request->worker_id(), FromProto(request->lease()), FromProto(*request), now_(), &cancel);
-  if (!durable.ok()) return fail_stop_->Answer(durable.status());
+  if (!durable.ok()) return fail_stop_->AnswerWorker(durable.status());
   response->set_durable_seq(*durable);
   response->set_pause_ms(rates_->PauseMs(sender, Use::kReport, now_().steady_ms));
   response->set_cancel(cancel);
@@ -143,11 +143,11 @@ grpc::Status WorkerServiceImpl::BeginCheckpoint(grpc::ServerContext* context, co
   const LogScope scope = ScopeOf(*request);
   const CheckpointKey key = KeyOf(*request);
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
-  if (!job.ok()) return fail_stop_->Answer(job.status());
+  if (!job.ok()) return fail_stop_->AnswerWorker(job.status());
   if (absl::Status status = WorkerCalls::CheckStep(*job, key.step); !status.ok()) return ToGrpc(status);
   RemoveLeftovers({key.job_id, key.fence, 0});
   const auto rows = queries_->ListCheckpoints(key.job_id);
-  if (!rows.ok()) return fail_stop_->Answer(rows.status());
+  if (!rows.ok()) return fail_stop_->AnswerWorker(rows.status());
   const auto begin = [&] { return checkpoints_->Begin(key, request->manifest_hash(), FromProto(*request), *rows); };
   auto here = begin();
   if (absl::IsResourceExhausted(here.status())) {  // what nobody sends any more makes room first
@@ -177,7 +177,7 @@ grpc::Status WorkerServiceImpl::WriteCheckpoint(grpc::ServerContext* context,
   if (!admitted.ok()) return ToGrpc(admitted);
   const LogScope scope = ScopeOf(first);
   const auto job = workers_->CheckLease(first.worker_id(), FromProto(first.lease()), now_());
-  if (!job.ok()) return fail_stop_->Answer(job.status());
+  if (!job.ok()) return fail_stop_->AnswerWorker(job.status());
   const CheckpointKey key = KeyOf(first);
   const auto bytes = ReceiveChunks(key, std::move(first), checkpoints_,
                                    [&](v1::WriteCheckpointRequest* next) { return ticket->ReadNext(reader, next); });
@@ -195,7 +195,7 @@ grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext* context,
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const LeaseToken lease = FromProto(request->lease());
   const auto job = workers_->CheckLease(request->worker_id(), lease, now_());
-  if (!job.ok()) return fail_stop_->Answer(job.status());
+  if (!job.ok()) return fail_stop_->AnswerWorker(job.status());
   const auto files = checkpoints_->Commit(KeyOf(*request), request->manifest_hash());
   if (!files.ok()) return ToGrpc(files.status());
   const CheckpointCommit commit{.step = request->step(),
@@ -203,7 +203,7 @@ grpc::Status WorkerServiceImpl::CommitCheckpoint(grpc::ServerContext* context,
                                 .files = *files,
                                 .events_seq = request->events_seq()};
   const auto dropped = workers_->CommitCheckpoint(request->worker_id(), lease, commit, now_());
-  if (!dropped.ok()) return fail_stop_->Answer(dropped.status());
+  if (!dropped.ok()) return fail_stop_->AnswerWorker(dropped.status());
   RemoveLeftovers(KeyOf(*request));
   return grpc::Status::OK;
 }
@@ -215,9 +215,9 @@ grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext* context, co
   const auto ticket = gate_->EnterTransfer(context);
   if (!ticket.ok()) return ToGrpc(ticket.status());
   const auto job = workers_->CheckLease(request->worker_id(), FromProto(request->lease()), now_());
-  if (!job.ok()) return fail_stop_->Answer(job.status());
+  if (!job.ok()) return fail_stop_->AnswerWorker(job.status());
   const auto rows = queries_->ListCheckpoints(request->lease().job_id());
-  if (!rows.ok()) return fail_stop_->Answer(rows.status());
+  if (!rows.ok()) return fail_stop_->AnswerWorker(rows.status());
   return ToGrpc(guard_->Send(*rows, request->step(), SentTo::kWorker,
                              [&](const v1::CheckpointChunk& chunk) { return ticket->Write(writer, chunk); }));
 }
@@ -227,7 +227,7 @@ grpc::Status WorkerServiceImpl::Finish(grpc::ServerContext* context, const v1::F
   if (absl::Status status = Admit(*context, *request); !status.ok()) return ToGrpc(status);
   const LogScope scope = ScopeOf(*request);
   const auto state = workers_->Finish(FromProto(*request), now_());
-  if (!state.ok()) return fail_stop_->Answer(state.status());
+  if (!state.ok()) return fail_stop_->AnswerWorker(state.status());
   response->set_state(static_cast<v1::JobState>(*state));
   disk_->WaitsNoMore(request->lease().job_id());
   RemoveLeftovers({request->lease().job_id(), request->lease().fence() + 1, 0});
