@@ -338,7 +338,7 @@ void JobRunner::Deliver(Outcome outcome) {
       last_seq = spool_->acknowledged_seq();
       KeepOutcome(outcome = Failure(v1::INFRA, calls_.why_given_up()));
     }
-    Finish(outcome, last_seq);
+    if (Finish(outcome, last_seq)) return;  // once it is told, a heartbeat that finds the attempt gone says nothing new
   }
   if (control_.reason() != StopReason::kStale) return;
   spdlog::warn(
@@ -355,7 +355,11 @@ void JobRunner::KeepOutcome(Outcome outcome) const {
   if (auto saved = folder_.SaveOutcome(outcome); !saved.ok()) spdlog::warn("{}", saved.ToString());
 }
 
-void JobRunner::Finish(const Outcome& outcome, uint64_t last_seq) {
+bool JobRunner::Finish(const Outcome& outcome, uint64_t last_seq) {
+  if (outcome.state == v1::FAILED) {
+    const std::string why = outcome.message.substr(0, outcome.message.find('\n'));
+    spdlog::warn("job {}: attempt {} failed here: {}", lease().job_id(), lease().attempt(), LogText(why));
+  }
   auto request = calls_.Fill<v1::FinishRequest>();
   request.set_outcome(outcome.state);
   request.set_failure_class(outcome.failure_class);
@@ -378,11 +382,11 @@ void JobRunner::Finish(const Outcome& outcome, uint64_t last_seq) {
     }
     return absl::UnavailableError(response.status().message());
   });
-  if (IsStaleLease(status)) return;
+  if (IsStaleLease(status)) return false;
   if (absl::IsCancelled(status)) {
     spdlog::warn("job {}: the end of attempt {} is kept in {} for the next start", lease().job_id(), lease().attempt(),
                  folder_.path());
-    return;
+    return false;
   }
   if (!status.ok())
     spdlog::error("job {}: the coordinator did not accept how it ended: {}", lease().job_id(), status.ToString());
@@ -390,6 +394,7 @@ void JobRunner::Finish(const Outcome& outcome, uint64_t last_seq) {
     spdlog::info("job {}: all of it is delivered, and the coordinator has it as {}", lease().job_id(),
                  v1::JobState_Name(state));
   if (auto closed = folder_.Close(); !closed.ok()) spdlog::warn("{}", closed.ToString());
+  return true;
 }
 
 }  // namespace sink::worker

@@ -99,7 +99,8 @@ class JobRunner {
   void Deliver(Outcome outcome);
   // For the daemon that finds this attempt as a leftover, with the events before it.
   void KeepOutcome(Outcome outcome) const;
-  void Finish(const Outcome& outcome, uint64_t last_seq);
+  // False: the attempt counts no more, or its end is left to the daemon's next start.
+  bool Finish(const Outcome& outcome, uint64_t last_seq);
 
   const RunnerContext* const context_;
   const v1::Grant grant_;  // of a leftover only the lease
