@@ -44,6 +44,9 @@ AttemptOutcome OutcomeOf(FailureClass failure_class) {
 // The attempt that the job is in, or has just left, made a training step.
 bool HasStepped(const Job& job) { return job.progress.step > job.start_step; }
 
+// On the steady clock.
+int64_t BegunMs(const Attempt& attempt, Now now) { return now.steady_ms - (now.unix_ms - attempt.started_ms); }
+
 }  // namespace
 
 // One from beyond the end would push the real ones out.
@@ -317,7 +320,7 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       if (outcome == AttemptOutcome::kSucceeded)
         context_->health().Succeeded(worker);
       else if (HasStepped(job))
-        context_->health().Stepped(worker);
+        context_->health().Stepped(worker, BegunMs(*attempt, now));
     }
     if (outcome == AttemptOutcome::kInfra) {
       if (by_itself) SINK_RETURN_IF_ERROR(BlameWorker(rows, request, job, message, delay, now));
@@ -348,8 +351,7 @@ absl::Status WorkerCalls::BlameWorker(store::Transaction& rows, const FinishRequ
     }
   }
   SINK_ASSIGN_OR_RETURN(const Attempt attempt, rows.GetAttempt(job.id, request.lease.attempt));
-  const int64_t begun_ms = now.steady_ms - (now.unix_ms - attempt.started_ms);
-  const bool too_often = late ? health.FailedLate(worker_id, job.id, begun_ms, now.steady_ms)
+  const bool too_often = late ? health.FailedLate(worker_id, job.id, BegunMs(attempt, now), now.steady_ms)
                               : health.Failed(worker_id, job.id, now.steady_ms);
   if (!too_often) return absl::OkStatus();
   const absl::StatusOr<Worker> worker = rows.GetWorker(worker_id);

@@ -44,6 +44,7 @@ bool WorkerHealth::Failed(const std::string& worker_id, const std::string& job_i
   MutexLock lock(&mutex_);
   Record& record = workers_[worker_id];
   record.failed.insert(job_id);
+  record.failed_ms = steady_ms;
   const bool on_probation = record.quarantines > 0;
   return (on_probation || record.failed.size() >= kFailuresInARow) && Begin(record, steady_ms);
 }
@@ -58,10 +59,11 @@ bool WorkerHealth::FailedLate(const std::string& worker_id, const std::string& j
   return record.failed_late.size() >= kFailuresInARow && Begin(record, steady_ms);
 }
 
-void WorkerHealth::Stepped(const std::string& worker_id) {
+void WorkerHealth::Stepped(const std::string& worker_id, int64_t begun_ms) {
   MutexLock lock(&mutex_);
   const auto record = workers_.find(worker_id);
   if (record == workers_.end() || record->second.until_ms) return;
+  if (!record->second.failed.empty() && begun_ms < record->second.failed_ms) return;
   record->second.failed.clear();
   // One that trains well until it saves stays on probation.
   if (record->second.failed_late.size() < kFailuresInARow) record->second.quarantines = 0;

@@ -42,9 +42,10 @@ class WorkerHealth {
   // It failed after training steps, in an attempt that had begun at `begun_ms`. As above.
   bool FailedLate(const std::string& worker_id, const std::string& job_id, int64_t begun_ms, int64_t steady_ms)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // An attempt that has ended made a training step there; a checkpoint of one is safe; one has ended well. A quarantine
-  // goes on: what had begun before it proves nothing of the failures that led to it.
-  void Stepped(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  // An attempt that has ended, and had begun at `begun_ms`, made a training step there; a checkpoint of one is safe;
+  // one has ended well. A quarantine goes on, and steps of an attempt that had begun before the last failure do not end
+  // the count: what was before proves nothing of the failures.
+  void Stepped(const std::string& worker_id, int64_t begun_ms) ABSL_LOCKS_EXCLUDED(mutex_);
   void Saved(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
   void Succeeded(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
   // Nothing is held against it any more: a person says that it is well, it has started anew, or it is gone.
@@ -57,8 +58,9 @@ class WorkerHealth {
  private:
   struct Record {
     absl::flat_hash_set<std::string> failed;       // jobs, since a step
+    int64_t failed_ms = 0;                         // when the last of these did
     absl::flat_hash_set<std::string> failed_late;  // jobs, since something was saved
-    int64_t failed_late_ms = 0;                    // when the last of these did
+    int64_t failed_late_ms = 0;                    // likewise
     int quarantines = 0;                           // one after the other
     std::optional<int64_t> until_ms;               // of the one it is in
   };

@@ -115,6 +115,23 @@ TEST_F(HealthTest, AStepInBetweenShowsThatTheMachineIsWell) {
   EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
 }
 
+// As when its disk has become read-only: what trains there fails when it saves, and what comes after cannot begin.
+TEST_F(HealthTest, StepsFromBeforeTheFailuresDoNotShowThatTheMachineIsWell) {
+  Submit({1, 2, 3, 4, 5});
+  Register("w");
+  const std::vector<Grant> grants = Poll(1, 1, "w");
+  ASSERT_EQ(grants.size(), 1u);
+  ASSERT_TRUE(manager->workers().Report("w", grants[0].lease, {Hello(1), Progress(2, 5)}, now).ok());
+  Advance(100);
+  FailOne("w", 2);
+  FailOne("w", 3);
+  Advance(100);
+  ASSERT_TRUE(Finish(grants[0].lease, JobState::kFailed, FailureClass::kInfra, 2).ok());
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kNone);
+  FailOne("w", 4);
+  EXPECT_EQ(Seen("w").hold, WorkerHold::kQuarantined);
+}
+
 TEST_F(HealthTest, AWorkerOnWhichNoCheckpointIsSafeBeforeThreeJobsFailInARowGetsNoMore) {
   Submit({1, 2, 3, 4});
   Register("full");
