@@ -86,6 +86,13 @@ class Cluster:
         process.terminate()
         assert process.wait(timeout=60) == 0, f"{name} ended with {process.returncode}"
 
+    def wait_for_end(self, name, seconds):
+        """The status with which it ends by itself."""
+        return self._processes.pop(name).wait(timeout=seconds)
+
+    def running(self):
+        return list(self._processes)
+
     def pid(self, name):
         return self._processes[name].pid
 
@@ -147,7 +154,7 @@ class Cluster:
         assert result.returncode == 0, f"sinkctl {' '.join(map(str, arguments))}: {result.stderr}"
         return result.stdout
 
-    def submit(self, name, steps, rates, data="tiny", extra="", batch=8):
+    def submit(self, name, steps, rates, data="tiny", extra="", batch=8, save_every=25):
         """A sweep over learning rates of a model so small that a step takes some milliseconds for a batch of 8."""
         (self.path / "sweeps").mkdir(exist_ok=True)
         sweep = self.path / "sweeps" / f"{name}.yaml"
@@ -159,7 +166,7 @@ train: {{max_steps: {steps}, warmup_steps: 10, global_batch_size: {batch}, micro
         log_every: 1}}
 data: {{set: {data}}}
 eval: {{every: 50, sequences: 8, tokens: 32, validation_sequences: 8{extra}}}
-checkpoint: {{every: 25}}
+checkpoint: {{every: {save_every}}}
 experiments:
   - name: learning_rate
     grid: {{train.learning_rate: [{', '.join(rates)}]}}
