@@ -209,7 +209,7 @@ def spoiled_while_jobs_run(cluster, options, disk):
     print(f"  {len(failed)} attempts failed, {scene.worker()['hold'] or 'no quarantine'}")
     assert failed, "the disk was bad after all was done"
     for attempt in failed:
-        assert attempt["worker"] == "bad" and attempt["failure_class"] == "INFRA", attempt
+        assert attempt["worker"] == "bad" and attempt["failure_class"] == "infra", attempt
         assert disk.says in attempt["message"] and str(disk.path) in attempt["message"], attempt["message"]
     assert f"failed here: {failed[0]['message']}" in scene.log(), "the worker's log does not say why"
     disk.mend()
