@@ -334,6 +334,12 @@ void JobRunner::Deliver(Outcome outcome) {
     if (Outcome now = WithLoss(outcome, uploader_->WaitUntilCommitted()); now != outcome)
       KeepOutcome(outcome = std::move(now));
     uint64_t last_seq = spool_->Seal(WallTimeMs());  // now that the log says what was refused
+    if (const uint64_t untold = spool_->untold(); untold > 0) {
+      KeepOutcome(outcome = WithLoss(
+                      std::move(outcome),
+                      absl::DataLossError(absl::StrCat(Counted(static_cast<int64_t>(untold), "event"),
+                                                       " lost: the disk of ", folder_.path(), " takes no more"))));
+    }
     if (!sender_->WaitUntilDurable(last_seq) && calls_.events_given_up()) {
       last_seq = spool_->acknowledged_seq();
       KeepOutcome(outcome = Failure(v1::INFRA, calls_.why_given_up()));
@@ -357,7 +363,8 @@ void JobRunner::KeepOutcome(Outcome outcome) const {
 
 bool JobRunner::Finish(const Outcome& outcome, uint64_t last_seq) {
   if (outcome.state == v1::FAILED) {
-    const std::string why = outcome.message.substr(0, outcome.message.find('\n'));
+    std::string why = outcome.message.substr(0, outcome.message.find('\n'));
+    if (!outcome.undelivered.empty()) absl::StrAppend(&why, "; ", outcome.undelivered);
     spdlog::warn("job {}: attempt {} failed here: {}", lease().job_id(), lease().attempt(), LogText(why));
   }
   auto request = calls_.Fill<v1::FinishRequest>();

@@ -131,7 +131,10 @@ bool Spool::RecordGap(int64_t time_ms) {
 
 uint64_t Spool::Append(std::string_view line, int64_t time_ms) {
   absl::MutexLock lock(&mutex_);
-  if (sealed_) return 0;
+  if (sealed_) {
+    ++lost_;
+    return 0;
+  }
   const int64_t bytes = kSpoolHeaderBytes + line.size();
   // Once full, it stays so until half of it is free: one gap record, not one for each small event that would just fit.
   const int64_t limit = lost_ > 0 ? options_.max_bytes / 2 : options_.max_bytes;
@@ -146,6 +149,7 @@ uint64_t Spool::Seal(int64_t time_ms) {
   absl::MutexLock lock(&mutex_);
   if (!sealed_) RecordGap(time_ms);
   sealed_ = true;
+  untold_ = lost_;
   return last_seq_;
 }
 
@@ -254,6 +258,11 @@ bool Spool::WaitForAcknowledged(uint64_t seq, absl::Duration timeout) {
 uint64_t Spool::last_seq() const {
   absl::MutexLock lock(&mutex_);
   return last_seq_;
+}
+
+uint64_t Spool::untold() const {
+  absl::MutexLock lock(&mutex_);
+  return untold_;
 }
 
 uint64_t Spool::acknowledged_seq() const {

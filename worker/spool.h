@@ -70,6 +70,8 @@ class Spool {
   void Release() ABSL_LOCKS_EXCLUDED(mutex_);
 
   uint64_t last_seq() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Once sealed: dropped lines of which no log event tells, because the disk took that neither.
+  uint64_t untold() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t acknowledged_seq() const ABSL_LOCKS_EXCLUDED(mutex_);  // after Open only a lower bound
   uint64_t first_kept_seq() const ABSL_LOCKS_EXCLUDED(mutex_);    // oldest record still on disk; 1 when empty
 
@@ -107,6 +109,7 @@ class Spool {
   uint64_t acknowledged_seq_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t synced_seq_ ABSL_GUARDED_BY(mutex_) = 0;  // by Sync
   uint64_t lost_ ABSL_GUARDED_BY(mutex_) = 0;        // lines dropped since the last gap record
+  uint64_t untold_ ABSL_GUARDED_BY(mutex_) = 0;
   bool sealed_ ABSL_GUARDED_BY(mutex_) = false;
   bool released_ ABSL_GUARDED_BY(mutex_) = false;
 };

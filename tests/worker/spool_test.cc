@@ -2,8 +2,10 @@
 #include "worker/spool.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
@@ -221,6 +223,41 @@ TEST(Spool, SealedSpoolTakesNothingMoreAndEndsWithItsGap) {
   EXPECT_EQ(spool->Seal(0), 2u);
   EXPECT_EQ(spool->Append("late", 0), 0u);
   EXPECT_NE(Lines(*spool)[1].find("1 events were lost"), std::string::npos);
+}
+
+// While this lives, files of this process do not grow beyond their first bytes.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t bytes) : handler_(signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit = {bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FullDisk() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_ = {};
+  void (*const handler_)(int);
+};
+
+TEST(Spool, WhatADiskThatStaysFullHasTakenNeitherItsEventNorItsLossIsCounted) {
+  testing::TempDir dir;
+  auto stays = OpenSpool(dir / "stays"), mended = OpenSpool(dir / "mended");
+  for (Spool* spool : {stays.get(), mended.get()}) EXPECT_EQ(spool->Append("fits", 0), 1u);
+  {
+    const FullDisk full(fs::file_size(OnlySegment(dir / "stays")) + 2);
+    for (Spool* spool : {stays.get(), mended.get()}) {
+      EXPECT_EQ(spool->Append("lost", 0), 0u);
+      EXPECT_EQ(spool->Append("lost", 0), 0u);
+    }
+    EXPECT_EQ(stays->Seal(0), 1u);
+  }
+  EXPECT_EQ(stays->untold(), 2u);
+  EXPECT_EQ(mended->Seal(0), 2u) << "the event that tells of the loss";
+  EXPECT_EQ(mended->untold(), 0u);
 }
 
 }  // namespace
