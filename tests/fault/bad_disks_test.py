@@ -124,9 +124,9 @@ class Scene:
                                         "--devices", devices, "--data-root", cluster.path / "data", "--grace", "10s",
                                         "--pass-env", "LD_PRELOAD", "--pass-env", "READ_ONLY_*", *options])
 
-    def submit(self, jobs, steps, sweep="study", **more):
+    def submit(self, jobs, steps, sweep="study", first_rate=1, **more):
         self.steps = steps
-        self.cluster.submit(sweep, steps, [f"{rate + 1}e-4" for rate in range(jobs)], **more)
+        self.cluster.submit(sweep, steps, [f"{first_rate + n}e-4" for n in range(jobs)], **more)
 
     def log(self, name="bad"):
         return (self.cluster.path / "logs" / f"{name}.log").read_text(errors="replace")
@@ -192,7 +192,7 @@ class Scene:
         if "good" in self.cluster.running():
             self.cluster.kill("good")
         self.cluster.sinkctl("uncordon", "bad")
-        self.submit(1, 40, "afterwards")
+        self.submit(1, 40, "afterwards", first_rate=50)  # no job that the study has done
         self.check_jobs("afterwards")
         assert [job["worker"] for job in self.cluster.jobs("afterwards")] == ["bad"]
 
