@@ -44,9 +44,10 @@ void AddLimitOptions(args::Command root, ServerOptions& options) {
                  "there: 1m to 8784h")
       .ShowDefault();
   const auto share = std::make_shared<std::string>();
-  root.AddOption("--checkpoint-bytes-per-job", *share,
-                 "How much of the disk the checkpoints of one job may take, the one on its way included: 500MB, 200GB "
-                 "or 1.5TB (default: half of the disk, so that no job alone fills it)")
+  root.AddOption(
+          "--checkpoint-bytes-per-job", *share,
+          "How much the checkpoints of one job may take, the one on its way included, so that no job alone fills "
+          "the disk: 500MB, 200GB or 1.5TB (default: what the disk has)")
       .ValueText("SIZE");
   root.CheckTogether([scrub, share, &options]() -> std::string {
     const bool right = absl::ParseDuration(*scrub, &options.scrub_interval) &&
@@ -54,8 +55,9 @@ void AddLimitOptions(args::Command root, ServerOptions& options) {
     if (!right) return "--scrub-interval: write a time from 1m to 8784h (366 days), such as 24h";
     if (share->empty()) return "";
     const std::optional<uint64_t> bytes = ParseBytes(*share);
-    options.checkpoint_bytes_per_job = bytes.value_or(0);
-    return bytes ? "" : "--checkpoint-bytes-per-job: write a size from 1MB, such as 500MB, 200GB or 1.5TB";
+    if (!bytes) return "--checkpoint-bytes-per-job: write a size from 1MB, such as 500MB, 200GB or 1.5TB";
+    options.checkpoint_bytes_per_job = *bytes;
+    return "";
   });
   root.AddOption("--connections-per-address", options.connections_per_address,
                  "How many connections another machine (of IPv6: another /64) may have: raise it for many behind one")

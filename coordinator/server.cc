@@ -9,7 +9,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
-#include <limits>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -107,16 +106,9 @@ int AllConnections(const ServerOptions& options) {
 // them: gRPC 1.51 looks at a message's size once it has all of it (github.com/grpc/grpc/issues/43012). So it is made to
 // fit: a few of the largest submissions, and from each connection a report of the largest size, as when all workers
 // catch up after an outage. What is more makes gRPC compact first, then close idle connections, then reset calls,
-// whoever's they are; all of these try again. Its buffers take about as much again in memory.
+// whoever's they are; workers try again. Its buffers take about as much again in memory.
 size_t MemoryQuota(int connections) {
   return static_cast<size_t>(std::min(kMemoryOfMessages + connections * kMemoryOfConnection, kMostMemory));
-}
-
-uint64_t CheckpointBytesPerJob(const ServerOptions& options) {
-  if (options.checkpoint_bytes_per_job > 0) return options.checkpoint_bytes_per_job;
-  std::error_code error;
-  const std::filesystem::space_info disk = std::filesystem::space(options.data, error);
-  return error ? std::numeric_limits<uint64_t>::max() : disk.capacity / 2;
 }
 
 // Short beside the last third of a certificate's time, in which it is renewed.
@@ -242,7 +234,7 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   jobs = std::move(*started);
   if (absl::Status status = FindVacantNames(); !status.ok()) return status;
   checkpoints = std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"), options.disk_reserve,
-                                                       CheckpointBytesPerJob(options));
+                                                       options.checkpoint_bytes_per_job);
   disk = std::make_unique<DiskWatch>(options.data, options.disk_reserve);
   disk->Look(SystemNow().steady_ms);
   guard = std::make_unique<CheckpointGuard>(&jobs->checkpoints(), &jobs->queries(), checkpoints.get(), &fail_stop,
@@ -333,7 +325,8 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
   credentials->SetAuthMetadataProcessor(gatekeeper->MakeProcessor());
   grpc::ServerBuilder builder;
   quota = std::make_unique<grpc::ResourceQuota>("sink");
-  quota->Resize(MemoryQuota(0)).SetMaxThreads(options.max_threads);
+  // At first for all that there may be: after a restart they come at once, sooner than the first tick.
+  quota->Resize(MemoryQuota(AllConnections(options))).SetMaxThreads(options.max_threads);
   builder.SetResourceQuota(*quota);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   // A compressed message is unpacked before its size is looked at, and a small one may hold gigabytes.

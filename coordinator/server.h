@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -44,9 +45,9 @@ struct ServerOptions {
   absl::Duration retry_delay = absl::Seconds(1);  // before the second attempt after an infra failure
   absl::Duration tick_interval = absl::Seconds(1);  // how often leases are checked
   uint64_t disk_reserve = 64 << 20;                 // bytes of the disk that are left to the database
-  uint64_t checkpoint_bytes_per_job = 0;            // 0: half of the disk, so that no job alone fills it
-  absl::Duration scrub_interval = absl::Hours(24);  // how often every checkpoint is read again
-  int max_threads = 512;                            // that serve calls; service/stream_gate.h shares them out
+  uint64_t checkpoint_bytes_per_job = std::numeric_limits<uint64_t>::max();  // what is on its way included
+  absl::Duration scrub_interval = absl::Hours(24);                           // how often every checkpoint is read again
+  int max_threads = 512;  // that serve calls; service/stream_gate.h shares them out
   // What one address may have open, and one user in the queue; and how often users may ask for what is expensive.
   int connections = 0;  // of all addresses; 0: as many as the limit of open files leaves room for
   int connections_per_address = 1024;

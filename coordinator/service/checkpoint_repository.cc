@@ -254,7 +254,7 @@ absl::Status CheckpointRepository::CheckShare(const CheckpointKey& key, const st
   const uint64_t bytes = BytesOf(files);
   if (bytes <= bytes_per_job_ && others <= bytes_per_job_ - bytes) return absl::OkStatus();
   constexpr uint64_t kMb = 1'000'000;  // as the option counts; of what is needed never less
-  return absl::ResourceExhaustedError(absl::StrCat("too much for one job: the checkpoint needs ",
+  return absl::ResourceExhaustedError(absl::StrCat(kTooMuchForOneJob, ": the checkpoint needs ",
                                                    (bytes + kMb - 1) / kMb, " MB beside ", (others + kMb - 1) / kMb,
                                                    " MB of the job's others, and a job may have ", bytes_per_job_ / kMb,
                                                    " MB (sink-coordinator --checkpoint-bytes-per-job)"));

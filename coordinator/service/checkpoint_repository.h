@@ -25,6 +25,9 @@
 
 namespace sink {
 
+// How the refusal of what is more than a job's share begins.
+inline constexpr char kTooMuchForOneJob[] = "too much for one job";
+
 class CheckpointRepository {
  public:
   // `folder` is created on first use. `reserve_bytes` of the disk are left to the database; a job may have

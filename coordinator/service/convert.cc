@@ -227,6 +227,16 @@ RegisterRequest FromProto(const v1::RegisterRequest& message, const std::string&
   return request;
 }
 
+namespace {
+
+// One that only a newer worker knows is for no job here.
+CopyUse FromProto(v1::CopyUse use) {
+  const bool known = use == v1::COPY_BEING_COMPARED || use == v1::COPY_WITHOUT_TOKENIZER;
+  return known ? static_cast<CopyUse>(use) : CopyUse::kNoJob;
+}
+
+}  // namespace
+
 LeaseRequest FromProto(const v1::LeaseRequest& message) {
   LeaseRequest request{.worker_id = message.worker_id(),
                        .session = message.session(),
@@ -240,14 +250,14 @@ LeaseRequest FromProto(const v1::LeaseRequest& message) {
     request.sets.emplace();
     for (const v1::DataSet& set : message.sets().sets()) request.sets->push_back({set.name(), set.content()});
     for (const v1::IncompleteCopy& set : message.sets().incomplete())
-      request.incomplete_sets.push_back({set.name(), set.gap(), static_cast<CopyUse>(set.use())});
+      request.incomplete_sets.push_back({set.name(), set.gap(), FromProto(set.use())});
     if (message.sets().has_files()) {
       const auto& names = message.sets().files().names();
       request.files.emplace(names.begin(), names.end());
     }
   }
   for (const v1::IncompleteCopy& model : message.incomplete_models())
-    request.incomplete_models.push_back({model.name(), model.gap(), static_cast<CopyUse>(model.use())});
+    request.incomplete_models.push_back({model.name(), model.gap(), FromProto(model.use())});
   return request;
 }
 

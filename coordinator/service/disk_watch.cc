@@ -4,14 +4,21 @@
 #include <spdlog/spdlog.h>
 #include <sys/statvfs.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/service/checkpoint_repository.h"
 #include "coordinator/service/families.h"
 
 namespace sink {
 namespace {
 
 constexpr size_t kIdDigits = 8;  // of a job, to name it by
-constexpr char kWayOut[] = "make room there, or forget checkpoints that nobody needs: sinkctl checkpoint drop";
+
+// `why`: there is no room on the disk, or in a job's share of it.
+std::string WayOut(const std::string& why) {
+  const char* const first = absl::StrContains(why, kTooMuchForOneJob) ? "allow it more" : "make room there";
+  return absl::StrCat(first, ", or forget checkpoints that nobody needs: sinkctl checkpoint drop");
+}
 
 std::string MiBLeft(uint64_t bytes) { return absl::StrCat(bytes >> 20, " MiB are left"); }
 
@@ -56,7 +63,7 @@ std::string DiskWatch::WarningOf(Level level, uint64_t free) const {
       const size_t others = waiting_.size() - 1;
       return absl::StrCat("the coordinator has no room for a checkpoint of job ", job_id.substr(0, kIdDigits),
                           others == 0 ? "" : absl::StrCat(" (and of ", others, " more)"), ", which waits: ", first.why,
-                          "; ", kWayOut);
+                          "; ", WayOut(first.why));
     }
     case Level::kFull:
       return absl::StrCat("the coordinator's disk is full: ", MiBLeft(free), ", and ", reserve,
@@ -88,7 +95,7 @@ std::string DiskWatch::WarningFor(const std::string& job_id, bool cancelled) con
   return absl::StrCat("its checkpoint waits for room at the coordinator, ",
                       cancelled ? "and is given up after its worker's grace, as the job is being stopped: "
                                 : "without which it cannot end: ",
-                      found->second.why, "; ", kWayOut);
+                      found->second.why, "; ", WayOut(found->second.why));
 }
 
 uint64_t DiskWatch::changes() const {

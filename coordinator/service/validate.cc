@@ -274,8 +274,7 @@ absl::Status Validate(const v1::LeaseRequest& request) {
   for (const v1::IncompleteCopy& set : request.sets().incomplete()) {
     check.That(IsPlainName(set.name()), "sets.incomplete.name",
                absl::StrCat("\"", Shown(set.name()), "\" is not a set's name"));
-    check.Text(set.gap(), "sets.incomplete.gap", kMaxGap)
-        .Range(set.use(), v1::COPY_FOR_NO_JOB, v1::COPY_BEING_COMPARED, "sets.incomplete.use");
+    check.Text(set.gap(), "sets.incomplete.gap", kMaxGap);
   }
   check.That(request.sets().files().names_size() <= kMaxDataFiles, "sets.files",
              absl::StrCat("more than ", kMaxDataFiles));
@@ -286,8 +285,7 @@ absl::Status Validate(const v1::LeaseRequest& request) {
   for (const v1::IncompleteCopy& model : request.incomplete_models()) {
     check.That(IsHubName(model.name()), "incomplete_models.name",
                absl::StrCat("\"", Shown(model.name()), "\" is not a model's name"));
-    check.Text(model.gap(), "incomplete_models.gap", kMaxGap)
-        .Range(model.use(), v1::COPY_FOR_NO_JOB, v1::COPY_WITHOUT_TOKENIZER, "incomplete_models.use");
+    check.Text(model.gap(), "incomplete_models.gap", kMaxGap);
   }
   return check;
 }

@@ -218,8 +218,11 @@ grpc::Status WorkerServiceImpl::FetchCheckpoint(grpc::ServerContext* context, co
   if (!job.ok()) return fail_stop_->AnswerWorker(job.status());
   const auto rows = queries_->ListCheckpoints(request->lease().job_id());
   if (!rows.ok()) return fail_stop_->AnswerWorker(rows.status());
-  return ToGrpc(guard_->Send(*rows, request->step(), SentTo::kWorker,
-                             [&](const v1::CheckpointChunk& chunk) { return ticket->Write(writer, chunk); }));
+  const absl::Status sent =
+      guard_->Send(*rows, request->step(), SentTo::kWorker,
+                   [&](const v1::CheckpointChunk& chunk) { return ticket->Write(writer, chunk); });
+  // A store that fails says nothing of the checkpoint's bytes.
+  return fail_stop_->failure().ok() ? ToGrpc(sent) : fail_stop_->AnswerWorker(sent);
 }
 
 grpc::Status WorkerServiceImpl::Finish(grpc::ServerContext* context, const v1::FinishRequest* request,

@@ -107,6 +107,10 @@ TEST_F(CliTest, AModelWithoutATokenizerIsNamedWhereTextsAreRead) {
   EXPECT_EQ(Sinkctl({"workers", "--json"}).json()["workers"][0]["incomplete_models"][0]["use"], "without_tokenizer");
   EXPECT_EQ(Sinkctl({"plan", file, "--json"}).json()["incomplete_models"][0]["use"], "without_tokenizer");
   EXPECT_THAT(Sinkctl({"doctor"}).out, HasSubstr("takes no jobs that read texts for model a/b"));
+  model.set_use(static_cast<v1::CopyUse>(7));
+  ASSERT_TRUE(TakeJobs(has).empty());
+  EXPECT_EQ(Sinkctl({"workers", "--json"}).json()["workers"][0]["incomplete_models"][0]["use"], "no_job")
+      << "what a newer worker says";
 }
 
 }  // namespace

@@ -61,7 +61,6 @@ class ServiceTest : public ::testing::Test {
     options.tick_interval = absl::Milliseconds(50);
     options.scrub_interval = scrub_interval_;
     options.disk_reserve = disk_reserve_;
-    options.checkpoint_bytes_per_job = uint64_t{1} << 60;  // what may be sent is up to the disk
     options.max_threads = max_threads_;
     options.first_message = first_message_;
     options.next_message = next_message_;
