@@ -44,12 +44,12 @@ int64_t KeepPeriod(const v1::Grant& grant) {
   return parsed.config ? parsed.config->checkpoint.keep_period : 0;
 }
 
-// What has ended well without its last events or checkpoint has not; what has ended otherwise says what it leaves
-// behind.
+// What has ended well without all of its events or its last checkpoint has not, and what was stopped for them ends for
+// them; what has ended otherwise says what it leaves behind.
 Outcome WithLoss(Outcome outcome, const absl::Status& delivered) {
   if (delivered.ok() || absl::IsCancelled(delivered)) return outcome;
-  if (outcome.state == v1::SUCCEEDED) return Failure(v1::INFRA, std::string(delivered.message()));
   const std::string told(delivered.message());
+  if (outcome.state == v1::SUCCEEDED || outcome == JudgeStop(StopReason::kRefused)) return Failure(v1::INFRA, told);
   if (outcome.undelivered.empty()) outcome.undelivered = ValidUtf8(std::string_view(told).substr(0, kMaxLogBytes));
   return outcome;
 }
@@ -108,7 +108,7 @@ void JobRunner::Run() {
   const LogScope scope(lease().job_id(), lease().lease_id());
   absl::Status opened = leftover_ ? absl::OkStatus() : folder_.Create(grant_.lease());
   if (opened.ok()) {
-    auto spool = Spool::Open(folder_.spool(), Spool::Options());
+    auto spool = Spool::Open(folder_.spool(), context_->spool);
     opened = spool.status();
     if (spool.ok()) spool_ = *std::move(spool);
   }
@@ -288,12 +288,12 @@ void JobRunner::OnEvent(const Rank& rank, std::string_view line, const pipe::Eve
 }
 
 void JobRunner::DeliverEvent(const Rank& rank, std::string_view line, const pipe::Event& event) {
-  const uint64_t seq = spool_->Append(line, WallTimeMs());
+  const uint64_t seq = Append(line);
   const auto* checkpoint = std::get_if<pipe::Checkpoint>(&event);
   if (checkpoint == nullptr || checkpoint->step == 0) return;  // at step 0 there is nothing to resume
-  // A dropped event has no number; what was spooled before it is durable first all the same.
-  offer_error_ = uploader_->Offer(checkpoint->path, checkpoint->step, checkpoint->manifest_hash,
-                                  seq > 0 ? seq : spool_->last_seq());
+  // The next attempt is to train again what was lost, and so must not go on from behind it.
+  if (!spool_->loss().ok()) return;
+  offer_error_ = uploader_->Offer(checkpoint->path, checkpoint->step, checkpoint->manifest_hash, seq);
   if (offer_error_.ok()) {
     saved_step_ = checkpoint->step;
     return;
@@ -308,11 +308,17 @@ void JobRunner::Log(const Rank& rank, std::string_view level, std::string_view t
   std::string message = ValidUtf8(text.substr(0, kMaxLogBytes));
   if (rank.number > 0) message.insert(0, rank.prefix);
   if (leads()) {
-    spool_->Append(pipe::Encode(pipe::Log{std::string(level), std::move(message)}), WallTimeMs());
+    Append(pipe::Encode(pipe::Log{std::string(level), std::move(message)}));
   } else {
     spdlog::log(level == "error" ? spdlog::level::err : spdlog::level::info, "job {}: {}: {}", lease().job_id(),
                 LogText(level), LogText(message));
   }
+}
+
+uint64_t JobRunner::Append(std::string_view line) {
+  const uint64_t seq = spool_->Append(line, WallTimeMs());
+  if (seq == 0) control_.Request(StopReason::kRefused);  // nothing that it trains from here on would count
+  return seq;
 }
 
 void JobRunner::TellKilled(const Rank& rank, const TrainerReport& trainer) {
@@ -329,17 +335,11 @@ void JobRunner::TellKilled(const Rank& rank, const TrainerReport& trainer) {
 void JobRunner::Deliver(Outcome outcome) {
   if (control_.reason() != StopReason::kStale) {
     // Known from here on: a daemon that starts after this one's death says the same.
-    KeepOutcome(outcome = WithLoss(std::move(outcome), offer_error_));
+    KeepOutcome(outcome = WithLoss(WithLoss(std::move(outcome), spool_->loss()), offer_error_));
     // Of a checkpoint that was refused nothing is left for that daemon to offer again, and the events may take long.
     if (Outcome now = WithLoss(outcome, uploader_->WaitUntilCommitted()); now != outcome)
       KeepOutcome(outcome = std::move(now));
     uint64_t last_seq = spool_->Seal(WallTimeMs());  // now that the log says what was refused
-    if (const uint64_t untold = spool_->untold(); untold > 0) {
-      KeepOutcome(outcome = WithLoss(
-                      std::move(outcome),
-                      absl::DataLossError(absl::StrCat(Counted(static_cast<int64_t>(untold), "event"),
-                                                       " lost: the disk of ", folder_.path(), " takes no more"))));
-    }
     if (!sender_->WaitUntilDurable(last_seq) && calls_.events_given_up()) {
       last_seq = spool_->acknowledged_seq();
       KeepOutcome(outcome = Failure(v1::INFRA, calls_.why_given_up()));

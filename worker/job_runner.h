@@ -42,6 +42,7 @@ struct RunnerContext {
   // As whom trainers run: one for all, or one for each device, by which a job's first one says; none: as the daemon.
   std::vector<TrainerUser> trainer_users;
   std::shared_ptr<ControlGroups> groups;  // in which they run; null: where none can be made
+  Spool::Options spool;
   SupervisionLimits limits;
   std::function<void()> on_unregistered;
 };
@@ -93,6 +94,8 @@ class JobRunner {
   void OnEvent(const Rank& rank, std::string_view line, const pipe::Event& event);
   void DeliverEvent(const Rank& rank, std::string_view line, const pipe::Event& event);
   void Log(const Rank& rank, std::string_view level, std::string_view text);
+  // To the spool, which says what is returned. Once that drops something, the attempt is to stop.
+  uint64_t Append(std::string_view line);
   // Tells the job's log of a trainer that its grace was too short for.
   void TellKilled(const Rank& rank, const TrainerReport& trainer);
 

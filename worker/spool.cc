@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "coordinator/files/file_status.h"
+#include "proto/base/counted.h"
 #include "proto/files/files.h"
 #include "proto/pipe/events.h"
 
@@ -25,6 +26,8 @@ namespace {
 
 constexpr char kSuffix[] = ".events";
 constexpr int64_t kMaxRecordBytes = kSpoolHeaderBytes + pipe::kMaxLineBytes;
+
+int64_t BytesOf(const SpoolRecord& record) { return static_cast<int64_t>(kSpoolHeaderBytes + record.line.size()); }
 
 }  // namespace
 
@@ -84,19 +87,19 @@ absl::Status Spool::LoadSegments() {
   segments_.resize(kept);
   // What is no longer here was acknowledged to an earlier daemon.
   if (!segments_.empty()) acknowledged_seq_ = segments_.front().first_seq - 1;
-  if (segments_.empty()) return StartSegment();
+  if (segments_.empty()) return StartSegment(1);
   auto fd = files::Open(segments_.back().path, O_WRONLY | O_APPEND);
   if (!fd.ok()) return ToStatus(fd.error());
   append_fd_ = *std::move(fd);
   return absl::OkStatus();
 }
 
-absl::Status Spool::StartSegment() {
-  const uint64_t first_seq = last_seq_ + 1;
+absl::Status Spool::StartSegment(uint64_t first_seq) {
   const std::string path = absl::StrFormat("%s/%020d%s", folder_, first_seq, kSuffix);
   auto fd = files::Open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND);
   if (!fd.ok()) return ToStatus(fd.error());
   append_fd_ = *std::move(fd);
+  torn_ = false;
   segments_.push_back({first_seq, first_seq - 1, 0, path});
   return absl::OkStatus();
 }
@@ -107,72 +110,101 @@ int64_t Spool::TotalBytes() const {
   return total;
 }
 
-bool Spool::AppendRecord(std::string_view line, int64_t time_ms) {
-  if (segments_.back().bytes >= options_.segment_bytes && !StartSegment().ok()) return false;
-  Segment& segment = segments_.back();
-  const std::string bytes = EncodeSpoolRecord({last_seq_ + 1, time_ms, std::string(line)});
-  if (files::WriteAll(append_fd_, segment.path, bytes)) {
-    // Usually a full disk: take the partial record back, so that the next one starts at a clean edge.
-    if (ftruncate(append_fd_.get(), segment.bytes) != 0) sealed_ = true;
-    return false;
-  }
-  segment.bytes += bytes.size();
-  segment.last_seq = ++last_seq_;
-  return true;
+void Spool::Hold(std::string_view line, int64_t time_ms) {
+  held_.push_back({++last_seq_, time_ms, std::string(line)});
+  held_bytes_ += BytesOf(held_.back());
 }
 
-bool Spool::RecordGap(int64_t time_ms) {
-  if (lost_ == 0) return true;
-  const std::string message = absl::StrCat(lost_, " events were lost here: the worker's event spool or disk was full");
-  if (!AppendRecord(pipe::Encode(pipe::Log{"error", message}), time_ms)) return false;
-  lost_ = 0;
-  return true;
+void Spool::HoldGap(int64_t time_ms) {
+  if (untold_ == 0) return;
+  const std::string message =
+      absl::StrCat(untold_, " events were lost here: the worker's event spool or disk was full");
+  Hold(pipe::Encode(pipe::Log{"error", message}), time_ms);
+  untold_ = 0;
+}
+
+void Spool::Flush(int64_t max_bytes) {
+  while (!held_.empty()) {
+    const int64_t bytes = BytesOf(held_.front()), on_disk = TotalBytes();
+    full_ = on_disk + bytes <= max_bytes
+                ? Write(held_.front())
+                : absl::ResourceExhaustedError(
+                      absl::StrCat(folder_, " is full of ", on_disk, " bytes that the coordinator has not taken"));
+    if (!full_.ok()) return;
+    held_bytes_ -= bytes;
+    held_.pop_front();
+  }
+}
+
+absl::Status Spool::Write(const SpoolRecord& record) {
+  if (segments_.back().bytes >= options_.segment_bytes) {
+    if (absl::Status status = StartSegment(record.seq); !status.ok()) return status;
+  }
+  Segment& segment = segments_.back();
+  // What a full disk took of a record goes first, so that the next one starts at a clean edge.
+  if (torn_ && ftruncate(append_fd_.get(), segment.bytes) != 0) return SystemStatus(errno, "truncate", segment.path);
+  torn_ = true;
+  if (const auto failed = files::WriteAll(append_fd_, segment.path, EncodeSpoolRecord(record))) return ToStatus(failed);
+  torn_ = false;
+  segment.bytes += BytesOf(record);
+  segment.last_seq = record.seq;
+  return absl::OkStatus();
+}
+
+uint64_t Spool::Drop() {
+  if (++dropped_ == 1) {
+    why_dropped_ = std::string(full_.message());
+    spdlog::warn("{}: events are lost from here on, because neither disk nor memory has room for them: {}", folder_,
+                 why_dropped_);
+  }
+  ++untold_;
+  return 0;
 }
 
 uint64_t Spool::Append(std::string_view line, int64_t time_ms) {
   absl::MutexLock lock(&mutex_);
-  if (sealed_) {
-    ++lost_;
-    return 0;
-  }
-  const int64_t bytes = kSpoolHeaderBytes + line.size();
-  // Once full, it stays so until half of it is free: one gap record, not one for each small event that would just fit.
-  const int64_t limit = lost_ > 0 ? options_.max_bytes / 2 : options_.max_bytes;
-  if (TotalBytes() + bytes > limit || !RecordGap(time_ms) || !AppendRecord(line, time_ms)) {
-    ++lost_;
-    return 0;
-  }
-  return last_seq_;
+  if (sealed_) return 0;
+  Flush(options_.max_bytes);
+  // One gap, not one for each small event that would just fit.
+  if (untold_ > 0 && (!held_.empty() || TotalBytes() > options_.max_bytes / 2)) return Drop();
+  HoldGap(time_ms);
+  Hold(line, time_ms);
+  Flush(options_.max_bytes);
+  if (held_bytes_ <= options_.max_held_bytes) return last_seq_;
+  held_bytes_ -= BytesOf(held_.back());
+  held_.pop_back();
+  --last_seq_;
+  return Drop();
 }
 
 uint64_t Spool::Seal(int64_t time_ms) {
   absl::MutexLock lock(&mutex_);
-  if (!sealed_) RecordGap(time_ms);
+  HoldGap(time_ms);
+  Flush(options_.max_bytes + options_.max_held_bytes);
   sealed_ = true;
-  untold_ = lost_;
   return last_seq_;
 }
 
 absl::Status Spool::Sync() {
   absl::MutexLock lock(&mutex_);
+  Flush(options_.max_bytes + options_.max_held_bytes);
   for (const Segment& segment : segments_) {
     if (segment.last_seq <= synced_seq_) continue;
     if (const auto failed = files::SyncFile(segment.path)) return ToStatus(failed);
   }
   if (const auto failed = files::SyncFolder(folder_)) return ToStatus(failed);
-  synced_seq_ = last_seq_;
-  return absl::OkStatus();
+  synced_seq_ = segments_.back().last_seq;
+  return held_.empty() ? absl::OkStatus() : full_;
 }
 
 absl::Status Spool::GoOnAfter(uint64_t seq) {
   {
     absl::MutexLock lock(&mutex_);
     if (seq <= last_seq_) return absl::OkStatus();
-    const uint64_t before = std::exchange(last_seq_, seq);
-    if (absl::Status status = StartSegment(); !status.ok()) {
-      last_seq_ = before;
-      return status;
-    }
+    if (absl::Status status = StartSegment(seq + 1); !status.ok()) return status;
+    last_seq_ = seq;
+    held_.clear();
+    held_bytes_ = 0;
   }
   Acknowledge(seq);  // which leaves the new segment alone
   return absl::OkStatus();
@@ -191,6 +223,9 @@ std::vector<SpoolRecord> Spool::Read(uint64_t first, size_t max_records, size_t 
   std::vector<SpoolRecord> records;
   size_t line_bytes = 0;
   std::string buffer(max_bytes + kMaxRecordBytes, '\0');
+  const auto fits = [&](const SpoolRecord& record) {
+    return records.size() < max_records && (records.empty() || line_bytes + record.line.size() <= max_bytes);
+  };
   for (const Segment& segment : segments_) {
     if (segment.last_seq < first) continue;
     if (segment.first_seq > first || !Seek(segment, first)) return records;
@@ -202,9 +237,7 @@ std::vector<SpoolRecord> Spool::Read(uint64_t first, size_t max_records, size_t 
       size_t size = 0;
       while (auto record = DecodeSpoolRecord(rest, &size)) {
         if (record->seq >= first) {
-          if (records.size() == max_records || (!records.empty() && line_bytes + record->line.size() > max_bytes)) {
-            return records;
-          }
+          if (!fits(*record)) return records;
           line_bytes += record->line.size();
           records.push_back(*std::move(record));
           first = records.back().seq + 1;
@@ -218,6 +251,13 @@ std::vector<SpoolRecord> Spool::Read(uint64_t first, size_t max_records, size_t 
         return records;
       }
     }
+  }
+  for (const SpoolRecord& record : held_) {
+    if (record.seq < first) continue;
+    if (record.seq > first || !fits(record)) break;
+    line_bytes += record.line.size();
+    records.push_back(record);
+    ++first;
   }
   return records;
 }
@@ -260,9 +300,10 @@ uint64_t Spool::last_seq() const {
   return last_seq_;
 }
 
-uint64_t Spool::untold() const {
+absl::Status Spool::loss() const {
   absl::MutexLock lock(&mutex_);
-  return untold_;
+  if (dropped_ == 0) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(Counted(dropped_, "event"), " lost: ", why_dropped_));
 }
 
 uint64_t Spool::acknowledged_seq() const {

@@ -16,7 +16,7 @@ enum class StopReason {
   kPipeClosed,  // the trainer closed its event pipe and stayed
   kRankLost,    // another rank of the same job ended without success
   kLeaseLost,   // no contact with the coordinator for almost a lease
-  kRefused,     // this attempt's events cannot be delivered, mostly because the coordinator takes them for invalid
+  kRefused,     // this attempt's events cannot be delivered: the coordinator refuses them, or the spool has lost some
   kDrain,       // the daemon is to end
   kCancel,      // a person cancelled the job
   kKill,        // the daemon is to end now

@@ -2,10 +2,8 @@
 #include "worker/spool.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
@@ -14,6 +12,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "tests/testing/full_disk.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink::worker {
@@ -202,11 +201,13 @@ TEST(Spool, ForgetsAcknowledgedSegmentsButNotTheNumbering) {
 
 TEST(Spool, FullSpoolDropsAndRecordsTheGap) {
   testing::TempDir dir;
-  auto spool = OpenSpool(dir / "spool", {.max_bytes = 1000, .segment_bytes = 200});
+  auto spool = OpenSpool(dir / "spool", {.max_bytes = 1000, .segment_bytes = 200, .max_held_bytes = 0});
   uint64_t last = 0;
   while (const uint64_t seq = spool->Append(std::string(50, 'x'), 0)) last = seq;
   EXPECT_EQ(spool->Append("lost too", 0), 0u);
   EXPECT_EQ(spool->last_seq(), last);
+  EXPECT_EQ(std::string(spool->loss().message()).find("2 events lost: " + dir / "spool" + " is full of "), 0u)
+      << spool->loss();
   spool->Acknowledge(last);
   EXPECT_EQ(spool->Append("after", 0), last + 2);
   const auto lines = Lines(*spool, last + 1);
@@ -217,7 +218,7 @@ TEST(Spool, FullSpoolDropsAndRecordsTheGap) {
 
 TEST(Spool, SealedSpoolTakesNothingMoreAndEndsWithItsGap) {
   testing::TempDir dir;
-  auto spool = OpenSpool(dir / "spool", {.max_bytes = 100, .segment_bytes = 1000});
+  auto spool = OpenSpool(dir / "spool", {.max_bytes = 100, .segment_bytes = 1000, .max_held_bytes = 0});
   spool->Append("kept", 0);
   EXPECT_EQ(spool->Append(std::string(200, 'x'), 0), 0u);
   EXPECT_EQ(spool->Seal(0), 2u);
@@ -225,39 +226,108 @@ TEST(Spool, SealedSpoolTakesNothingMoreAndEndsWithItsGap) {
   EXPECT_NE(Lines(*spool)[1].find("1 events were lost"), std::string::npos);
 }
 
-// While this lives, files of this process do not grow beyond their first bytes.
-class FullDisk {
- public:
-  explicit FullDisk(rlim_t bytes) : handler_(signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit = {bytes, before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FullDisk() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_ = {};
-  void (*const handler_)(int);
-};
-
-TEST(Spool, WhatADiskThatStaysFullHasTakenNeitherItsEventNorItsLossIsCounted) {
+TEST(Spool, WhatAFullDiskDoesNotTakeIsReadFromMemoryAndWrittenWhenThereIsRoom) {
   testing::TempDir dir;
-  auto stays = OpenSpool(dir / "stays"), mended = OpenSpool(dir / "mended");
-  for (Spool* spool : {stays.get(), mended.get()}) EXPECT_EQ(spool->Append("fits", 0), 1u);
+  const std::string folder = dir / "spool";
+  const std::vector<std::string> all = {"fits", "held", "held, too", "next"};
   {
-    const FullDisk full(fs::file_size(OnlySegment(dir / "stays")) + 2);
-    for (Spool* spool : {stays.get(), mended.get()}) {
-      EXPECT_EQ(spool->Append("lost", 0), 0u);
-      EXPECT_EQ(spool->Append("lost", 0), 0u);
+    auto spool = OpenSpool(folder);
+    EXPECT_EQ(spool->Append("fits", 0), 1u);
+    {
+      const testing::FullDisk full(fs::file_size(OnlySegment(folder)) + 2);
+      EXPECT_EQ(spool->Append("held", 0), 2u);
+      EXPECT_EQ(spool->Append("held, too", 0), 3u);
+      EXPECT_EQ(Lines(*spool), std::vector<std::string>(all.begin(), all.end() - 1));
+      EXPECT_EQ(Lines(*OpenSpool(folder)).size(), 1u) << "a daemon that starts now has no more";
+      EXPECT_FALSE(spool->Sync().ok()) << "no checkpoint may count on what memory holds";
     }
-    EXPECT_EQ(stays->Seal(0), 1u);
+    EXPECT_EQ(spool->Append("next", 0), 4u);
+    EXPECT_TRUE(spool->Sync().ok());
+    EXPECT_TRUE(spool->loss().ok());
+    EXPECT_EQ(Lines(*spool), all);
   }
-  EXPECT_EQ(stays->untold(), 2u);
-  EXPECT_EQ(mended->Seal(0), 2u) << "the event that tells of the loss";
-  EXPECT_EQ(mended->untold(), 0u);
+  EXPECT_EQ(Lines(*OpenSpool(folder)), all);
+}
+
+TEST(Spool, SyncAndSealWriteWhatIsHeld) {
+  for (const bool seals : {false, true}) {
+    testing::TempDir dir;
+    const std::string folder = dir / "spool";
+    {
+      auto spool = OpenSpool(folder);
+      {
+        const testing::FullDisk full(2);
+        EXPECT_EQ(spool->Append("held", 0), 1u);
+      }
+      if (seals) EXPECT_EQ(spool->Seal(0), 1u);
+      if (!seals) EXPECT_TRUE(spool->Sync().ok());
+    }
+    EXPECT_EQ(Lines(*OpenSpool(folder)), std::vector<std::string>{"held"}) << seals;
+  }
+}
+
+TEST(Spool, OnADiskThatStaysFullEventsAreDeliveredFromMemory) {
+  testing::TempDir dir;
+  auto spool = OpenSpool(dir / "spool");
+  const testing::FullDisk full(2);
+  EXPECT_EQ(spool->Append("first", 0), 1u);
+  EXPECT_TRUE(spool->WaitForRecordAfter(0, absl::ZeroDuration()));
+  EXPECT_EQ(spool->Read(1, 10, 1000).size(), 1u);
+  spool->Acknowledge(1);
+  EXPECT_EQ(spool->Append("last", 0), 2u);
+  EXPECT_EQ(spool->Seal(0), 2u);
+  EXPECT_EQ(Lines(*spool, 2), std::vector<std::string>{"last"});
+  EXPECT_TRUE(spool->loss().ok());
+}
+
+TEST(Spool, BeyondWhatMemoryMayHoldEventsAreDroppedAndCounted) {
+  testing::TempDir dir;
+  auto spool = OpenSpool(dir / "spool", {.max_held_bytes = 60});
+  EXPECT_EQ(spool->Append("fits", 0), 1u);
+  {
+    const testing::FullDisk full(fs::file_size(OnlySegment(dir / "spool")) + 2);
+    EXPECT_EQ(spool->Append("held", 0), 2u);
+    EXPECT_EQ(spool->Append("held", 0), 3u);
+    EXPECT_TRUE(spool->loss().ok());
+    EXPECT_EQ(spool->Append("lost", 0), 0u);
+    EXPECT_EQ(spool->Append("", 0), 0u) << "small enough, but after one that is lost";
+    EXPECT_EQ(spool->last_seq(), 3u);
+  }
+  EXPECT_EQ(spool->Append("after", 0), 5u);
+  const auto lines = Lines(*spool, 3);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0], "held");
+  EXPECT_NE(lines[1].find("2 events were lost"), std::string::npos) << lines[1];
+  EXPECT_EQ(lines[2], "after");
+  const std::string loss(spool->loss().message());
+  EXPECT_EQ(loss.find("2 events lost: "), 0u) << loss;
+  EXPECT_NE(loss.find(OnlySegment(dir / "spool").string() + ": File too large"), std::string::npos) << loss;
+}
+
+TEST(Spool, WhatComesBeyondItsLimitIsHeldUntilTheCoordinatorHasTakenSome) {
+  testing::TempDir dir;
+  const auto on_disk = [&] {
+    uintmax_t bytes = 0;
+    for (const auto& segment : fs::directory_iterator(dir / "spool")) bytes += segment.file_size();
+    return bytes;
+  };
+  {
+    auto spool = OpenSpool(dir / "spool", {.max_bytes = 300, .segment_bytes = 100});
+    for (uint64_t i = 1; i <= 20; ++i) EXPECT_EQ(spool->Append(absl::StrCat("event ", i), 0), i);
+    EXPECT_LE(on_disk(), 300u);
+    ASSERT_EQ(Lines(*OpenSpool(dir / "spool")).size(), 9u) << "the rest is held";
+    EXPECT_EQ(spool->Read(8, 3, 1000).size(), 3u);
+    EXPECT_EQ(spool->Read(8, 100, 15).size(), 2u) << "the third would be the first that is held";
+    EXPECT_EQ(Lines(*spool).size(), 20u);
+    spool->Acknowledge(5);
+    EXPECT_EQ(spool->Append("event 21", 0), 21u);
+    EXPECT_LE(on_disk(), 300u);
+    EXPECT_GT(Lines(*OpenSpool(dir / "spool"), 5).size(), 5u) << "what there is room for is written";
+    EXPECT_TRUE(spool->Sync().ok()) << "before a checkpoint all is";
+  }
+  const auto lines = Lines(*OpenSpool(dir / "spool"), 5);
+  ASSERT_EQ(lines.size(), 17u);
+  for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i], absl::StrCat("event ", i + 5));
 }
 
 }  // namespace
