@@ -122,6 +122,8 @@ absl::Status Database::ToStatus(int code) const {
     case SQLITE_FULL:
       return absl::ResourceExhaustedError("disk full: nothing was stored; free space and try again");
     case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:  // of what lies beside it, mostly; Open tells of the file itself
+    case SQLITE_READONLY:
       return absl::DataLossError(absl::StrCat(
           "database failed: ", message, " (", code, ") at ", Path(),
           ": its disk is full, read-only, away or broken; see what the kernel says (dmesg), put it right and start the "

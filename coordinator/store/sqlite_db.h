@@ -35,8 +35,8 @@ class Database {
   // SQLite undoes the whole transaction by itself after some errors (a full disk is one).
   bool InTransaction() const { return sqlite3_get_autocommit(db_) == 0; }
 
-  // RESOURCE_EXHAUSTED full; DATA_LOSS I/O error or damage; ALREADY_EXISTS unique; FAILED_PRECONDITION other
-  // constraints and triggers; INTERNAL the rest.
+  // RESOURCE_EXHAUSTED full; DATA_LOSS I/O error, files that can no longer be opened or written, or damage;
+  // ALREADY_EXISTS unique; FAILED_PRECONDITION other constraints and triggers; INTERNAL the rest.
   absl::Status ToStatus(int code) const;
   absl::Status Damaged(const std::string& what) const;  // DATA_LOSS, with the ways out
   // Puts what its log holds into the file, so that the next commit begins a log anew. As far as it can: not while

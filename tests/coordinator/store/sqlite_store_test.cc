@@ -164,10 +164,12 @@ TEST(SqliteStore, AFailingDiskIsNamedWithTheWayOut) {
   testing::TempDir folder;
   const auto db = Database::Open(folder / "sink.db", Database::Mode::kReadWrite);
   ASSERT_TRUE(db.ok()) << db.status();
-  const absl::Status broken = (*db)->ToStatus(SQLITE_IOERR_WRITE);
-  EXPECT_TRUE(absl::IsDataLoss(broken));
-  EXPECT_THAT(std::string(broken.message()), HasSubstr("(778) at " + (folder / "sink.db")));
-  EXPECT_THAT(std::string(broken.message()), HasSubstr("put it right and start the coordinator again"));
+  for (const int code : {SQLITE_IOERR_WRITE, SQLITE_CANTOPEN_ISDIR, SQLITE_READONLY_DBMOVED}) {
+    const absl::Status broken = (*db)->ToStatus(code);
+    EXPECT_TRUE(absl::IsDataLoss(broken)) << broken;
+    EXPECT_THAT(std::string(broken.message()), HasSubstr(absl::StrCat("(", code, ") at ", folder / "sink.db")));
+    EXPECT_THAT(std::string(broken.message()), HasSubstr("put it right and start the coordinator again"));
+  }
   EXPECT_THAT(std::string((*db)->ToStatus(SQLITE_CORRUPT).message()), HasSubstr("put a backup in its place"));
 }
 
