@@ -317,7 +317,8 @@ void JobRunner::Log(const Rank& rank, std::string_view level, std::string_view t
 
 uint64_t JobRunner::Append(std::string_view line) {
   const uint64_t seq = spool_->Append(line, WallTimeMs());
-  if (seq == 0) control_.Request(StopReason::kRefused);  // nothing that it trains from here on would count
+  // Nothing that it trains from here on would count. A line that comes after the end is no loss.
+  if (seq == 0 && !spool_->loss().ok()) control_.Request(StopReason::kRefused);
   return seq;
 }
 

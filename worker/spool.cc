@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr char kSuffix[] = ".events";
+constexpr uint64_t kMaxSeq = std::numeric_limits<int64_t>::max();  // that a coordinator stores
 constexpr int64_t kMaxRecordBytes = kSpoolHeaderBytes + pipe::kMaxLineBytes;
 
 int64_t BytesOf(const SpoolRecord& record) { return static_cast<int64_t>(kSpoolHeaderBytes + record.line.size()); }
@@ -201,6 +203,7 @@ absl::Status Spool::GoOnAfter(uint64_t seq) {
   {
     absl::MutexLock lock(&mutex_);
     if (seq <= last_seq_) return absl::OkStatus();
+    if (seq >= kMaxSeq) return absl::DataLossError(absl::StrCat("event ", seq, " is no number of a spool"));
     if (absl::Status status = StartSegment(seq + 1); !status.ok()) return status;
     last_seq_ = seq;
     held_.clear();

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <sstream>
 #include <thread>
@@ -156,6 +157,7 @@ TEST(Spool, OneThatWasDamagedGoesOnAfterWhatTheCoordinatorHas) {
     ASSERT_TRUE(spool->GoOnAfter(5).ok());
     EXPECT_EQ(spool->last_seq(), 6u) << "it has more than that";
     EXPECT_EQ(Lines(*spool).size(), 6u);
+    EXPECT_FALSE(spool->GoOnAfter(std::numeric_limits<uint64_t>::max()).ok()) << "after which there is no number";
     ASSERT_TRUE(spool->GoOnAfter(10).ok());
     EXPECT_EQ(spool->last_seq(), 10u);
     EXPECT_TRUE(spool->WaitForAcknowledged(10, absl::ZeroDuration()));
