@@ -207,13 +207,10 @@ struct Server::Parts {
 absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   // Durably: what is acknowledged below is lost with the folder's own name.
   if (const auto failed = files::MakeFolders(options.data)) return ToStatus(failed);
-  store::SqliteStore::Options settings;
-  settings.told = [](const std::string& what) {
-    spdlog::critical("{}", what);
-    spdlog::default_logger()->flush();
-  };
-  settings.damaged = [this](const absl::Status& damage) { fail_stop.Report(damage); };
-  auto opened = store::SqliteStore::Open(options.data, settings);
+  auto opened = store::SqliteStore::Open(options.data, {.told = [](const std::string& what) {
+                                           spdlog::critical("{}", what);
+                                           spdlog::default_logger()->flush();
+                                         }});
   if (!opened.ok()) return opened.status();
   store = std::move(*opened);
   if (absl::Status status = identity::CloseFolder(options.data); !status.ok()) return status;

@@ -2,10 +2,9 @@
 // them. Owned by main or by a test. Start, Shutdown and the destructor belong to one thread; the rest may be called
 // from any.
 //
-// The data folder: sink.db (SQLite, with its -wal and -shm, and -unchecked while its pages are to be read), lock (held
-// while a coordinator runs), checkpoints/, and coordinator.addr, metrics.addr and page.addr, which name the addresses
-// of the coordinator that runs or ran last; tls/, its authority and the admin's credential
-// (coordinator/identity/authority.h).
+// The data folder: sink.db (SQLite, with its -wal and -shm), lock (held while a coordinator runs), checkpoints/, and
+// coordinator.addr, metrics.addr and page.addr, which name the addresses of the coordinator that runs or ran last;
+// tls/, its authority and the admin's credential (coordinator/identity/authority.h).
 #pragma once
 
 #include <cstdint>

@@ -130,7 +130,10 @@ absl::Status Database::ToStatus(int code) const {
           "coordinator again: what was acknowledged is in that file and in the -wal beside it"));
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return Damaged(absl::StrCat(message, " (", code, ")"));
+      return absl::DataLossError(absl::StrCat(
+          "database failed: ", message, " (", code, ") at ", Path(),
+          ": the file is damaged; keep a copy of it and of the -wal beside it, and put a backup in its place "
+          "(sink-backup restore --replace), or rescue what is readable: sqlite3 FILE .recover"));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return absl::UnavailableError(absl::StrCat("database is busy: ", message));
@@ -142,13 +145,6 @@ absl::Status Database::ToStatus(int code) const {
     default:
       return absl::InternalError(absl::StrCat("database: ", message, " (", code, ")"));
   }
-}
-
-absl::Status Database::Damaged(const std::string& what) const {
-  return absl::DataLossError(absl::StrCat(
-      "database failed: ", what, " at ", Path(),
-      ": the file is damaged; keep a copy of it and of the -wal beside it, and put a backup in its place (sink-backup "
-      "restore --replace), or rescue what is readable: sqlite3 FILE .recover"));
 }
 
 absl::Status Database::BeginNewLog() {

@@ -38,7 +38,6 @@ class Database {
   // RESOURCE_EXHAUSTED full; DATA_LOSS I/O error, files that can no longer be opened or written, or damage;
   // ALREADY_EXISTS unique; FAILED_PRECONDITION other constraints and triggers; INTERNAL the rest.
   absl::Status ToStatus(int code) const;
-  absl::Status Damaged(const std::string& what) const;  // DATA_LOSS, with the ways out
   // Puts what its log holds into the file, so that the next commit begins a log anew. As far as it can: not while
   // others read from the log, or where the disk is full.
   absl::Status BeginNewLog();

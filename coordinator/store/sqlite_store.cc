@@ -41,7 +41,6 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
     close(*lock);
     return log.status();
   }
-  if (*log) PageCheck::Owe(path);
   absl::StatusOr<std::unique_ptr<Database>> writer = Database::Open(path, Database::Mode::kReadWrite);
   absl::Status status = writer.status();
   // What a crash has left in the log stays behind a new one, so that no later look takes it for a part of that.
@@ -57,20 +56,11 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
     status = reader.status();
     if (status.ok()) readers.push_back(std::make_unique<Reader>(Reader{std::move(*reader), {}}));
   }
-  absl::StatusOr<std::unique_ptr<Database>> checked = nullptr;
-  if (status.ok() && PageCheck::IsOwed(path)) {
-    checked = Database::Open(path, Database::Mode::kReadOnly);
-    status = checked.status();
-  }
   if (!status.ok()) {
     close(*lock);
     return status;
   }
-  std::unique_ptr<SqliteStore> store(new SqliteStore(*lock, std::move(*writer), std::move(readers), options));
-  if (*checked != nullptr) {
-    store->page_check_ = std::make_unique<PageCheck>(path, std::move(*checked), options.damaged);
-  }
-  return store;
+  return std::unique_ptr<SqliteStore>(new SqliteStore(*lock, std::move(*writer), std::move(readers), options));
 }
 
 SqliteStore::SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vector<std::unique_ptr<Reader>> readers,
@@ -83,7 +73,6 @@ SqliteStore::SqliteStore(int lock_fd, std::unique_ptr<Database> writer, std::vec
       thread_([this] { WriteLoop(); }) {}
 
 SqliteStore::~SqliteStore() {
-  page_check_.reset();
   {
     MutexLock lock(&mutex_);
     closing_ = true;

@@ -15,7 +15,6 @@
 #include "coordinator/job/mutex.h"
 #include "coordinator/store/group_commit.h"
 #include "coordinator/store/job_store.h"
-#include "coordinator/store/page_check.h"
 #include "coordinator/store/series_names.h"
 #include "coordinator/store/sqlite_db.h"
 #include "coordinator/store/write_watch.h"
@@ -31,8 +30,6 @@ class SqliteStore final : public JobStore {
     // 1), because the thread that all writes wait for cannot be had back. `told` is given a sentence about it before.
     std::chrono::nanoseconds write_limit = std::chrono::minutes(2);
     std::function<void(const std::string&)> told = nullptr;
-    // After an end that was not clean every page is read in the background: given what is wrong with one (DATA_LOSS).
-    std::function<void(const absl::Status&)> damaged = nullptr;
   };
 
   // Creates the folder and the database where they do not exist. FAILED_PRECONDITION: another process has the folder,
@@ -85,8 +82,7 @@ class SqliteStore final : public JobStore {
   std::vector<std::unique_ptr<Reader>> readers_ ABSL_GUARDED_BY(readers_mutex_);  // those not in use
 
   WriteWatch watch_;
-  std::thread thread_;  // starts when all above is made
-  std::unique_ptr<PageCheck> page_check_;
+  std::thread thread_;  // last: starts when all else is made
 };
 
 }  // namespace sink::store

@@ -6,15 +6,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <future>
 #include <iterator>
 #include <memory>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -73,8 +70,8 @@ class WalCheckTest : public ::testing::Test {
     }
   }
 
-  std::unique_ptr<SqliteStore> Open(const std::string& name, SqliteStore::Options options = {}) {
-    auto store = SqliteStore::Open(folder_ / name, options);
+  std::unique_ptr<SqliteStore> Open(const std::string& name) {
+    auto store = SqliteStore::Open(folder_ / name);
     EXPECT_TRUE(store.ok()) << store.status();
     return store.ok() ? *std::move(store) : nullptr;
   }
@@ -265,44 +262,6 @@ TEST_F(WalCheckTest, AStoreGoesOnFromALogWhoseLastTransactionIsTorn) {
   const auto again = Open("dead-again");
   ASSERT_NE(again, nullptr);
   EXPECT_EQ(JobsIn(*again), static_cast<size_t>(kCommits + 1));
-}
-
-TEST_F(WalCheckTest, ADamagedPageIsFoundAfterAnEndThatWasNotCleanUntilItIsPutRight) {
-  const auto root = (*Database::Open(folder_ / "live/sink.db", Database::Mode::kReadOnly))
-                        ->QueryInt("SELECT rootpage FROM sqlite_schema WHERE name = 'heatmaps'");
-  ASSERT_TRUE(root.ok()) << root.status();
-  const auto change_page = [&] {
-    std::string bytes = BytesOf(folder_ / "dead/sink.db");
-    bytes[(*root - 1) * kPage] = static_cast<char>(~bytes[(*root - 1) * kPage]);
-    PutBytes(folder_ / "dead/sink.db", bytes);
-  };
-  change_page();
-  const std::string note = folder_ / "dead/sink.db-unchecked";
-  for (int start = 0; start < 2; ++start) {  // the second one after a clean end
-    std::promise<absl::Status> told;
-    SqliteStore::Options options;
-    options.damaged = [&told](const absl::Status& damage) { told.set_value(damage); };
-    auto future = told.get_future();
-    const auto store = Open("dead", options);
-    ASSERT_NE(store, nullptr);
-    ASSERT_EQ(future.wait_for(std::chrono::seconds(30)), std::future_status::ready) << start;
-    const absl::Status damage = future.get();
-    EXPECT_TRUE(absl::IsDataLoss(damage)) << damage;
-    EXPECT_THAT(std::string(damage.message()), HasSubstr(folder_ / "dead/sink.db"));
-    EXPECT_TRUE(std::filesystem::exists(note));
-  }
-  change_page();
-  SqliteStore::Options options;
-  options.damaged = [](const absl::Status& damage) { ADD_FAILURE() << damage; };
-  const auto store = Open("dead", options);
-  for (int wait = 0; wait < 3000 && std::filesystem::exists(note); ++wait)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  EXPECT_FALSE(std::filesystem::exists(note));
-}
-
-TEST_F(WalCheckTest, PagesAreNotReadAfterACleanEnd) {
-  Open("live").reset();
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "live/sink.db-unchecked"));
 }
 
 }  // namespace
