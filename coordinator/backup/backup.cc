@@ -14,8 +14,10 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/backup/ownership.h"
+#include "coordinator/backup/set_aside.h"
 #include "coordinator/files/file_status.h"
 #include "coordinator/job/status_macros.h"
+#include "coordinator/store/begun_salvage.h"
 #include "coordinator/store/database_copy.h"
 #include "coordinator/store/folder_lock.h"
 #include "proto/files/descriptor.h"
@@ -198,6 +200,7 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool
   if (fs::equivalent(data, to, ignored)) {
     return absl::FailedPreconditionError(absl::StrCat(to, " is the data folder itself: choose another for the copy"));
   }
+  SINK_RETURN_IF_ERROR(store::RefuseBegunSalvage(data));
   SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(to, kFolderMode)));
   SINK_ASSIGN_OR_RETURN(const int lock, store::LockFolder(to));
   const auto unlock = absl::MakeCleanup([lock] { close(lock); });
@@ -231,6 +234,7 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
   SINK_RETURN_IF_ERROR(MakeOwnFolder(data));
   SINK_ASSIGN_OR_RETURN(const int lock, store::LockFolder(data));
   const auto unlock = absl::MakeCleanup([lock] { close(lock); });
+  SINK_RETURN_IF_ERROR(store::RefuseBegunSalvage(data));
   const std::string place = DatabasePath(data), part = place + ".part";
   if (IsThere(place) && !options.replace) {
     return absl::FailedPreconditionError(
@@ -253,7 +257,7 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
   SINK_RETURN_IF_ERROR(RestoreIdentity(from, data));
   SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
   SINK_RETURN_IF_ERROR(GiveToOwner(data));
-  SINK_ASSIGN_OR_RETURN(report.set_aside, store::SetAside(place));
+  SINK_ASSIGN_OR_RETURN(report.set_aside, SetAside(place));
   SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, place)));
   return report;
 }

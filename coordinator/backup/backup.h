@@ -22,20 +22,21 @@ struct Report {
 };
 
 // Of the folder `data` into `to`, which is created. The coordinator may run or not. FAILED_PRECONDITION: there is no
-// coordinator's database, or another process has `to`, be it a coordinator whose folder it is; DATA_LOSS: the database
-// is damaged, and nothing in `to` has changed; others from the file system. `read_again`: also the checkpoints that
-// `to` has already, and those that are damaged there are copied anew.
+// coordinator's database, a salvage of it was interrupted, or another process has `to`, be it a coordinator whose
+// folder it is; DATA_LOSS: the database is damaged, and nothing in `to` has changed; others from the file system.
+// `read_again`: also the checkpoints that `to` has already, and those that are damaged there are copied anew.
 absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool read_again = false);
 
 struct RestoreOptions {
-  bool replace = false;  // a database in `data`: it is kept beside, as store::SetAside names it
+  bool replace = false;  // a database in `data`: it is kept beside, as SetAside names it
   int64_t unix_seconds = 0;
 };
 
 // Writes nothing to `from`, which may lie on a disk that is mounted read-only, and makes `data` what it is a copy of
 // (but for a tls/ that is there, which knows who was revoked since), with an epoch above every one that a coordinator
 // has had since (store/restored.h): what workers do under later leases is refused, and their jobs begin again from the
-// copy's checkpoints. FAILED_PRECONDITION: a coordinator runs there, or has a database there and `replace` is not set.
+// copy's checkpoints. FAILED_PRECONDITION: a coordinator runs there, or has a database there and `replace` is not set,
+// or a salvage of that was interrupted.
 absl::StatusOr<Report> Restore(const std::string& from, const std::string& data, const RestoreOptions& options);
 
 }  // namespace sink::backup

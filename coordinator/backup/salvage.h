@@ -1,5 +1,6 @@
 // What is left to do where a coordinator's log is damaged (store/wal_check.h) and there is no backup: go on with what
-// stands before the damage. Nothing is deleted. Stateless; has the folder's lock while it works.
+// stands before the damage. Nothing is deleted. Stateless; has the folder's lock while it works. Until one that was
+// interrupted is made again, to its end, no coordinator opens the folder (store/begun_salvage.h).
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,7 @@ struct Salvaged {
 // again. Complete checkpoints that it does not name would be removed by the next start; they move into
 // checkpoints/set-aside/, with the same names. FAILED_PRECONDITION: no log is damaged, or another process has `data`;
 // DATA_LOSS: what stands before the damage is no whole database, so that only a backup helps; nothing has changed.
+// Others from the file system: make it again once that is put right.
 absl::StatusOr<Salvaged> Salvage(const std::string& data, int64_t unix_seconds);
 
 }  // namespace sink::backup

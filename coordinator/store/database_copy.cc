@@ -1,9 +1,7 @@
 // See database_copy.h.
 #include "coordinator/store/database_copy.h"
 
-#include <algorithm>
 #include <filesystem>
-#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
@@ -19,18 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kLogEndings[] = {"-wal", "-shm"};
 constexpr const char* kEndings[] = {"-wal", "-shm", ""};
-
-// A link that leads nowhere is there, too.
-bool IsThere(const std::string& path) {
-  std::error_code ignored;
-  return fs::exists(fs::symlink_status(path, ignored));
-}
-
-// The database, or what SQLite keeps beside one.
-bool IsAnyThere(const std::string& path) {
-  return std::any_of(std::begin(kEndings), std::end(kEndings),
-                     [&path](const char* ending) { return IsThere(path + ending); });
-}
 
 // What was written goes to a log first. When a database is closed SQLite puts the log into the file by itself, but says
 // nothing where it cannot, as on a disk that has room for one of them alone.
@@ -145,19 +131,6 @@ void RemoveDatabase(const std::string& path) {
 void RemoveLog(const std::string& path) {
   std::error_code ignored;
   for (const char* ending : kLogEndings) fs::remove(path + ending, ignored);
-}
-
-absl::StatusOr<std::string> SetAside(const std::string& path) {
-  if (!IsAnyThere(path)) return "";
-  std::string to = path + ".replaced";
-  for (int number = 2; IsAnyThere(to); ++number) to = absl::StrCat(path, ".replaced-", number);
-  for (const char* ending : kEndings) {
-    if (!IsThere(path + ending)) continue;
-    std::error_code error;
-    fs::rename(path + ending, to + ending, error);
-    if (error) return absl::InternalError(absl::StrCat("cannot move ", path, ending, ": ", error.message()));
-  }
-  return to;
 }
 
 }  // namespace sink::store

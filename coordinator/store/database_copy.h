@@ -48,9 +48,6 @@ uint64_t EpochOf(const std::string& path);
 
 // With what SQLite keeps beside them. Of files that nobody has open.
 void RemoveDatabase(const std::string& path);
-// Moves it, be there nothing but its log, to the first name of "<path>.replaced", "<path>.replaced-2", ... that nothing
-// has, so that what was set aside before stays. The name; empty where there is nothing.
-absl::StatusOr<std::string> SetAside(const std::string& path);
 // What SQLite keeps beside a database: it lays a log over whatever file has the name, also over one that came later.
 void RemoveLog(const std::string& path);
 

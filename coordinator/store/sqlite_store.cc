@@ -6,8 +6,12 @@
 
 #include <chrono>
 #include <filesystem>
+#include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/job/status_macros.h"
+#include "coordinator/store/begun_salvage.h"
 #include "coordinator/store/folder_lock.h"
 #include "coordinator/store/schema.h"
 #include "coordinator/store/sqlite_transaction.h"
@@ -35,16 +39,14 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
   absl::StatusOr<int> lock = LockFolder(folder);
   if (!lock.ok()) return lock.status();
 
+  auto unlock = absl::MakeCleanup([fd = *lock] { close(fd); });
+  SINK_RETURN_IF_ERROR(RefuseBegunSalvage(folder));
   const std::string path = absl::StrCat(folder, "/sink.db");
-  const absl::StatusOr<bool> log = CheckLog(path);
-  if (!log.ok()) {
-    close(*lock);
-    return log.status();
-  }
+  SINK_ASSIGN_OR_RETURN(const bool log, CheckLog(path));
   absl::StatusOr<std::unique_ptr<Database>> writer = Database::Open(path, Database::Mode::kReadWrite);
   absl::Status status = writer.status();
   // What a crash has left in the log stays behind a new one, so that no later look takes it for a part of that.
-  if (status.ok() && *log) status = AboutDatabase(path, (*writer)->BeginNewLog());
+  if (status.ok() && log) status = AboutDatabase(path, (*writer)->BeginNewLog());
   if (status.ok()) status = AboutDatabase(path, Migrate(**writer));
   if (status.ok() && options.max_pages > 0) {
     const std::string limit = absl::StrCat("PRAGMA max_page_count = ", options.max_pages);
@@ -56,10 +58,8 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
     status = reader.status();
     if (status.ok()) readers.push_back(std::make_unique<Reader>(Reader{std::move(*reader), {}}));
   }
-  if (!status.ok()) {
-    close(*lock);
-    return status;
-  }
+  if (!status.ok()) return status;
+  std::move(unlock).Cancel();
   return std::unique_ptr<SqliteStore>(new SqliteStore(*lock, std::move(*writer), std::move(readers), options));
 }
 

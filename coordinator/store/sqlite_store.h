@@ -33,8 +33,8 @@ class SqliteStore final : public JobStore {
   };
 
   // Creates the folder and the database where they do not exist. FAILED_PRECONDITION: another process has the folder,
-  // or the database is newer than this program, or its settings cannot be made safe. DATA_LOSS: it is damaged, or its
-  // log is, and nothing was changed (wal_check.h).
+  // or a salvage of it was interrupted, or the database is newer than this program, or its settings cannot be made
+  // safe. DATA_LOSS: it is damaged, or its log is, and nothing was changed (wal_check.h).
   static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const std::string& folder, const Options& options);
   static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const std::string& folder) {
     return Open(folder, Options());

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/backup/backup.h"
 #include "coordinator/job/status_macros.h"
+#include "coordinator/store/begun_salvage.h"
 #include "coordinator/store/identity_store.h"
 #include "coordinator/store/sqlite_store.h"
 #include "tests/testing/temp_dir.h"
@@ -96,6 +97,37 @@ class SalvageTest : public ::testing::Test {
     DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);
   }
 
+  // `dead` as a salvage leaves it that was stopped when its note was written and `moves` of its three renames were
+  // made.
+  void StopSalvage(const std::string& name, int moves) {
+    if (!fs::exists(folder_ / "whole")) {
+      fs::copy(folder_ / "dead", folder_ / "whole", fs::copy_options::recursive);
+      ASSERT_TRUE(Salvage(folder_ / "whole", kSalvagedAt).ok());
+    }
+    fs::copy(folder_ / "dead", folder_ / name, fs::copy_options::recursive);
+    const std::string place = folder_ / name + "/sink.db";
+    fs::copy_file(folder_ / "whole/sink.db", place + ".part");
+    std::ofstream(store::SalvageNote(folder_ / name)) << "1 1\nsink.db sink.db.replaced\n";
+    if (moves > 0) fs::rename(place + "-wal", place + ".replaced-wal");
+    if (moves > 1) fs::rename(place, place + ".replaced");
+    if (moves > 2) fs::rename(place + ".part", place);
+  }
+
+  void ExpectSalvaged(const std::string& name) {
+    const std::string place = folder_ / name + "/sink.db";
+    const auto salvaged = Salvage(folder_ / name, kSalvagedAt);
+    ASSERT_TRUE(salvaged.ok()) << salvaged.status();
+    EXPECT_EQ(salvaged->jobs, 1);
+    EXPECT_EQ(salvaged->checkpoints, 1);
+    EXPECT_EQ(salvaged->set_aside, std::vector<std::string>{place + ".replaced"});
+    EXPECT_TRUE(ContentOf(place) == ContentOf(folder_ / "whole/sink.db"));
+    EXPECT_TRUE(ContentOf(place + ".replaced") == ContentOf(folder_ / "dead/sink.db"));
+    EXPECT_TRUE(ContentOf(place + ".replaced-wal") == ContentOf(folder_ / "dead/sink.db-wal"));
+    EXPECT_FALSE(fs::exists(place + ".part"));
+    EXPECT_FALSE(fs::exists(place + "-wal"));
+    EXPECT_NE(Open(name), nullptr);
+  }
+
   testing::TempDir folder_;
 };
 
@@ -162,6 +194,43 @@ TEST_F(SalvageTest, WhoMayCallIsSalvagedBesideJobsThatAreWhole) {
   ASSERT_TRUE(identity.ok()) << identity.status();
   EXPECT_EQ((*identity)->Principals()->size(), 1u);
   EXPECT_TRUE(fs::exists(folder_ / "dead/tls/identity.db.replaced-wal"));
+}
+
+TEST_F(SalvageTest, OneThatWasStoppedIsRefusedToAllOthersAndGoesOnToItsEnd) {
+  LeaveDamagedFolder();
+  for (int moves = 0; moves <= 3; ++moves) {
+    SCOPED_TRACE(moves);
+    const std::string name = absl::StrCat("stopped-", moves);
+    StopSalvage(name, moves);
+    const RestoreOptions replace{.replace = true, .unix_seconds = kSalvagedAt};
+    for (const absl::Status& refused :
+         {store::SqliteStore::Open(folder_ / name).status(), Make(folder_ / name, folder_ / "copy").status(),
+          Restore(folder_ / "live", folder_ / name, replace).status()}) {
+      EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+      EXPECT_THAT(std::string(refused.message()), HasSubstr("sink-backup salvage --data " + folder_ / name));
+    }
+    ExpectSalvaged(name);
+  }
+}
+
+TEST_F(SalvageTest, OneThatWasStoppedBeforeItsNoteIsBegunAnew) {
+  LeaveDamagedFolder();
+  StopSalvage("stopped", 0);
+  fs::remove(store::SalvageNote(folder_ / "stopped"));
+  std::ofstream(folder_ / "stopped/sink.db.part") << "half of a copy";
+  ExpectSalvaged("stopped");
+}
+
+TEST_F(SalvageTest, AMoveThatFailsTakesNothingBack) {
+  LeaveDamagedFolder();
+  StopSalvage("stopped", 1);
+  const std::string in_the_way = folder_ / "stopped/sink.db.replaced";
+  fs::create_directories(in_the_way + "/x");
+  EXPECT_FALSE(Salvage(folder_ / "stopped", kSalvagedAt).ok());
+  EXPECT_TRUE(ContentOf(folder_ / "stopped/sink.db.part") == ContentOf(folder_ / "whole/sink.db"));
+  EXPECT_TRUE(absl::IsFailedPrecondition(store::SqliteStore::Open(folder_ / "stopped").status()));
+  fs::remove_all(in_the_way);
+  ExpectSalvaged("stopped");
 }
 
 TEST_F(SalvageTest, ABackupIsNotReplacedByACopyWithoutWhatIsBehindTheDamage) {
