@@ -22,7 +22,8 @@ struct Salvaged {
 // damage. The jobs' becomes that of a restored coordinator (store/restored.h): no fence that was ever given is given
 // again. Complete checkpoints that it does not name would be removed by the next start; they move into
 // checkpoints/set-aside/, with the same names. FAILED_PRECONDITION: no log is damaged, or another process has `data`;
-// DATA_LOSS: what stands before the damage is no whole database, so that only a backup helps; nothing has changed.
+// DATA_LOSS: what stands before the damage is no whole database, or the database is newer than that, so that only a
+// backup helps; nothing has changed.
 // Others from the file system: make it again once that is put right.
 absl::StatusOr<Salvaged> Salvage(const std::string& data, int64_t unix_seconds);
 

@@ -10,8 +10,9 @@
 #include <cstring>
 #include <filesystem>
 #include <string_view>
+#include <utility>
 
-#include "absl/cleanup/cleanup.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
 
@@ -58,6 +59,8 @@ struct LogHeader {
   LogSum sum;
 };
 
+bool IsPageSize(uint32_t size) { return size >= kLeastPage && size <= kMostPage && (size & (size - 1)) == 0; }
+
 LogHeader ParseHeader(std::string_view bytes) {
   LogHeader header;
   const uint32_t magic = Big32(bytes, 0);
@@ -65,10 +68,8 @@ LogHeader ParseHeader(std::string_view bytes) {
   header.page_size = Big32(bytes, 8);
   header.salt = Big64(bytes, 16);
   header.sum.Add(bytes.substr(0, 24), header.big_endian);
-  const bool is_size = header.page_size >= kLeastPage && header.page_size <= kMostPage &&
-                       (header.page_size & (header.page_size - 1)) == 0;
-  header.valid =
-      (magic & ~1u) == kMagic && Big32(bytes, 4) == kFormat && is_size && header.sum == LogSum::At(bytes, 24);
+  header.valid = (magic & ~1u) == kMagic && Big32(bytes, 4) == kFormat && IsPageSize(header.page_size) &&
+                 header.sum == LogSum::At(bytes, 24);
   return header;
 }
 
@@ -138,20 +139,65 @@ absl::Status SystemError(const std::string& path) {
   return absl::FailedPreconditionError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
 }
 
-absl::StatusOr<LogState> LookAt(int fd, const std::string& path) {
-  struct stat info = {};
-  if (fstat(fd, &info) != 0) return SystemError(path);
-  return WalkLog(static_cast<uint64_t>(info.st_size), [&](uint64_t offset, size_t size, std::string* bytes) {
+class File {
+ public:
+  // One that is not there is empty.
+  static absl::StatusOr<File> Open(const std::string& path) {
+    File file(path, open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.fd_ < 0 && errno != ENOENT) return SystemError(path);
+    return file;
+  }
+  File(File&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+  ~File() {
+    if (fd_ >= 0) close(fd_);
+  }
+
+  absl::StatusOr<uint64_t> Size() const {
+    struct stat info = {};
+    if (fd_ >= 0 && fstat(fd_, &info) != 0) return SystemError(path_);
+    return static_cast<uint64_t>(info.st_size);
+  }
+
+  // `size` bytes, or an error.
+  absl::Status Read(uint64_t offset, size_t size, std::string* bytes) const {
     bytes->resize(size);
     for (size_t got = 0; got < size;) {
-      const ssize_t n = pread(fd, bytes->data() + got, size - got, static_cast<off_t>(offset + got));
+      const ssize_t n = pread(fd_, bytes->data() + got, size - got, static_cast<off_t>(offset + got));
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return SystemError(path);
-      if (n == 0) return absl::UnavailableError(absl::StrCat(path, " became shorter while it was read: try again"));
+      if (n < 0) return SystemError(path_);
+      if (n == 0) return absl::UnavailableError(absl::StrCat(path_, " became shorter while it was read: try again"));
       got += static_cast<size_t>(n);
     }
     return absl::OkStatus();
-  });
+  }
+
+ private:
+  File(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+
+  std::string path_;
+  int fd_;
+};
+
+absl::StatusOr<LogState> LookAt(const File& log) {
+  SINK_ASSIGN_OR_RETURN(const uint64_t size, log.Size());
+  return WalkLog(size, [&log](uint64_t offset, size_t n, std::string* bytes) { return log.Read(offset, n, bytes); });
+}
+
+// The layout of a log whose header may be what is damaged: the database's own page size, and the salt of its first
+// frame. False where that cannot be said.
+absl::StatusOr<bool> FindLayout(const File& log, uint64_t size, const File& database, LogHeader* header) {
+  std::string bytes;
+  if (size < kHeaderBytes + kFrameHeaderBytes) return false;
+  SINK_RETURN_IF_ERROR(log.Read(0, kHeaderBytes + kFrameHeaderBytes, &bytes));
+  *header = ParseHeader(bytes.substr(0, kHeaderBytes));
+  if (header->valid) return true;
+  header->salt = Big64(bytes, kHeaderBytes + 8);
+  SINK_ASSIGN_OR_RETURN(const uint64_t database_size, database.Size());
+  if (database_size < kLeastPage) return false;
+  SINK_RETURN_IF_ERROR(database.Read(0, kLeastPage, &bytes));
+  const uint32_t page_size = Big32(bytes, 16) >> 16;
+  header->page_size = page_size == 1 ? kMostPage : page_size;
+  return IsPageSize(header->page_size);
 }
 
 absl::Status DamagedLog(const std::string& database, const LogState& state) {
@@ -192,19 +238,51 @@ absl::StatusOr<LogState> WalkLog(uint64_t size, ReadLog read) {
 
 absl::StatusOr<bool> CheckLog(const std::string& database) {
   const std::string path = database + "-wal";
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) return false;
-  if (fd < 0) return SystemError(path);
-  const auto close_it = absl::MakeCleanup([fd] { close(fd); });
+  SINK_ASSIGN_OR_RETURN(const File log, File::Open(path));
   // A log that somebody writes to meanwhile may look damaged. Damage is there to stay, at its place.
   LogState before;
   for (int look = 1; look <= kMostLooks; ++look) {
-    SINK_ASSIGN_OR_RETURN(const LogState state, LookAt(fd, path));
+    SINK_ASSIGN_OR_RETURN(const LogState state, LookAt(log));
     if (state.end != LogState::End::kDamaged) return state.frames > 0;
     if (look > 1 && state.salt == before.salt && state.bad == before.bad) return DamagedLog(database, state);
     before = state;
   }
   return absl::UnavailableError(absl::StrCat(path, " changes faster than it can be looked at: try again"));
+}
+
+absl::Status CheckNothingFromBehind(const std::string& database) {
+  SINK_ASSIGN_OR_RETURN(const File log, File::Open(database + "-wal"));
+  SINK_ASSIGN_OR_RETURN(const File pages, File::Open(database));
+  SINK_ASSIGN_OR_RETURN(const uint64_t size, log.Size());
+  SINK_ASSIGN_OR_RETURN(const uint64_t database_size, pages.Size());
+  SINK_ASSIGN_OR_RETURN(const LogState state, LookAt(log));
+  LogHeader header;
+  SINK_ASSIGN_OR_RETURN(const bool found, FindLayout(log, size, pages, &header));
+  if (!found) return absl::OkStatus();
+  const uint64_t frame_bytes = kFrameHeaderBytes + header.page_size;
+  const auto place_of = [frame_bytes](uint64_t frame) { return kHeaderBytes + (frame - 1) * frame_bytes; };
+  absl::flat_hash_map<uint32_t, uint64_t> newest;  // of each page that is before the damage: its last frame there
+  std::string frame, page, before;
+  for (uint64_t n = 1; n <= state.committed; ++n) {
+    SINK_RETURN_IF_ERROR(log.Read(place_of(n), kFrameHeaderBytes, &frame));
+    newest[Big32(frame, 0)] = n;
+  }
+  for (uint64_t n = state.committed + 1; place_of(n + 1) <= size; ++n) {
+    SINK_RETURN_IF_ERROR(log.Read(place_of(n), frame_bytes, &frame));
+    const uint64_t number = Big32(frame, 0);
+    if (Big64(frame, 8) != header.salt || number == 0 || number * header.page_size > database_size) continue;
+    SINK_RETURN_IF_ERROR(pages.Read((number - 1) * header.page_size, header.page_size, &page));
+    if (frame.compare(kFrameHeaderBytes, header.page_size, page) != 0) continue;
+    if (const auto last = newest.find(static_cast<uint32_t>(number)); last != newest.end()) {
+      SINK_RETURN_IF_ERROR(log.Read(place_of(last->second) + kFrameHeaderBytes, header.page_size, &before));
+      if (before == page) continue;
+    }
+    return absl::DataLossError(absl::StrCat(
+        "the database ", database, " has changes from behind the damage in its log already (page ", number, " as in ",
+        "frame ", n, "), and what stands before the damage does not go with those; nothing was changed: only a backup ",
+        "helps (sink-backup restore --replace)"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace sink::store

@@ -42,4 +42,9 @@ absl::StatusOr<LogState> WalkLog(uint64_t size, ReadLog read);
 // the database. DATA_LOSS: it is damaged; the message says how to go on. UNAVAILABLE: somebody writes too fast to tell.
 absl::StatusOr<bool> CheckLog(const std::string& database);
 
+// For who goes on with what stands before the damage, and has the database alone. DATA_LOSS where a checkpoint has put
+// changes from behind the damage into it already: the older pages before the damage, laid over those, would make a
+// database that never was.
+absl::Status CheckNothingFromBehind(const std::string& database);
+
 }  // namespace sink::store

@@ -79,6 +79,12 @@ class SalvageTest : public ::testing::Test {
     return absl::StrCat(folder_ / name, "/", under, JobId(1), "/", kFence, "/step-", step);
   }
 
+  void Kill() {  // `live`, as `dead`
+    fs::create_directories(folder_ / "dead");
+    for (const char* name : {"/sink.db", "/sink.db-wal"})
+      fs::copy_file((folder_ / "live") + name, (folder_ / "dead") + name);
+  }
+
   // What a coordinator leaves that was killed: `dead`, whose log lost what came after the first step's checkpoint.
   void LeaveDamagedFolder() {
     Open("live").reset();
@@ -90,9 +96,7 @@ class SalvageTest : public ::testing::Test {
     AddCheckpoint(*store, 20);
     AddJob(*store, 2);
     AddJob(*store, 3);
-    fs::create_directories(folder_ / "dead");
-    for (const char* name : {"/sink.db", "/sink.db-wal"})
-      fs::copy_file((folder_ / "live") + name, (folder_ / "dead") + name);
+    Kill();
     fs::copy((folder_ / "live") + "/checkpoints", (folder_ / "dead") + "/checkpoints", fs::copy_options::recursive);
     DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);
   }
@@ -231,6 +235,37 @@ TEST_F(SalvageTest, AMoveThatFailsTakesNothingBack) {
   EXPECT_TRUE(absl::IsFailedPrecondition(store::SqliteStore::Open(folder_ / "stopped").status()));
   fs::remove_all(in_the_way);
   ExpectSalvaged("stopped");
+}
+
+TEST_F(SalvageTest, IsRefusedWhereTheDatabaseHasWhatIsBehindTheDamage) {
+  Open("live").reset();
+  size_t kept = 0;
+  {
+    const auto store = Open("live");
+    AddJob(*store, 1);
+    kept = FramesIn(folder_ / "live/sink.db-wal");
+    AddJob(*store, 2);
+    AddJob(*store, 3);
+    // Keeps the log from being begun anew, and what is behind its own moment from the database.
+    const auto reader = store::Database::Open(folder_ / "live/sink.db", store::Database::Mode::kReadOnly);
+    ASSERT_TRUE(reader.ok()) << reader.status();
+    Must((*reader)->Execute("BEGIN"));
+    ASSERT_TRUE((*reader)->QueryInt("SELECT count(*) FROM jobs").ok());
+    AddJob(*store, 4);
+    const auto other = store::Database::Open(folder_ / "live/sink.db", store::Database::Mode::kReadWrite);
+    ASSERT_TRUE(other.ok()) << other.status();
+    Must((*other)->BeginNewLog());
+    Kill();
+  }
+  DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);
+  const std::string database = ContentOf(folder_ / "dead/sink.db"), log = ContentOf(folder_ / "dead/sink.db-wal");
+  const absl::Status refused = Salvage(folder_ / "dead", kSalvagedAt).status();
+  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("from behind the damage"));
+  EXPECT_TRUE(ContentOf(folder_ / "dead/sink.db") == database);
+  EXPECT_TRUE(ContentOf(folder_ / "dead/sink.db-wal") == log);
+  EXPECT_FALSE(fs::exists(folder_ / "dead/sink.db.part"));
+  EXPECT_FALSE(fs::exists(store::SalvageNote(folder_ / "dead")));
 }
 
 TEST_F(SalvageTest, ABackupIsNotReplacedByACopyWithoutWhatIsBehindTheDamage) {
