@@ -20,7 +20,9 @@ namespace sink::store {
 namespace {
 
 constexpr size_t kHeaderBytes = 32, kFrameHeaderBytes = 24;
-constexpr uint32_t kMagic = 0x377f0682;  // sums of little-endian words; plus one: of big-endian ones
+constexpr size_t kSaltAt = 8, kSumAt = 16;  // in a frame's header, behind its page and how large a commit made the file
+constexpr uint64_t kLeastBlock = 512;       // of a disk
+constexpr uint32_t kMagic = 0x377f0682;     // sums of little-endian words; plus one: of big-endian ones
 constexpr uint32_t kFormat = 3007000;
 constexpr uint32_t kLeastPage = 512, kMostPage = 65536;
 constexpr int kMostLooks = 5;
@@ -91,17 +93,20 @@ class FrameWalk {
  public:
   explicit FrameWalk(const LogHeader& header) : big_endian_(header.big_endian), salt_(header.salt), said_(header.sum) {}
 
-  void Add(std::string_view frame) {
+  // `place`: its offset in the file.
+  void Add(uint64_t place, std::string_view frame) {
     ++number_;
     LogSum sum = said_;
     sum.Add(frame.substr(0, 8), big_endian_);
     sum.Add(frame.substr(kFrameHeaderBytes), big_endian_);
-    said_ = LogSum::At(frame, 16);
+    said_ = LogSum::At(frame, kSumAt);
     const bool follows = sum == said_;
-    const bool has_salt = Big64(frame, 8) == salt_;
-    const bool commits = Big32(frame, 4) != 0;
-    // The sum leaves out the salt: one that follows a frame of this log is of this log. What was there before does not.
-    ours_ = has_salt || (ours_ && follows);
+    const bool has_salt = Big64(frame, kSaltAt) == salt_;
+    const bool commits = Big32(frame, 4) != 0 && (follows || !BeginsBlock(place + kSaltAt));
+    // The sum leaves out the salt: one that follows a frame of this log is of this log. What was there before does not,
+    // but where it goes on from a sum of its own.
+    ours_ = has_salt || (ours_ && follows && said_is_ours_);
+    said_is_ours_ = follows || !BeginsBlock(place + kSumAt);
     if (ours_) last_ours_ = number_;
     if (first_bad_ == 0 && !(has_salt && follows && Big32(frame, 0) != 0)) first_bad_ = number_;
     if (first_bad_ == 0) {
@@ -124,12 +129,15 @@ class FrameWalk {
   }
 
  private:
+  static bool BeginsBlock(uint64_t place) { return place % kLeastBlock == 0; }
+
   const bool big_endian_;
   const uint64_t salt_;
   LogSum said_;  // by the frame before
   uint64_t number_ = 0;
   uint64_t committed_ = 0, first_bad_ = 0, last_ours_ = 0;
   bool ours_ = true;           // the frame before
+  bool said_is_ours_ = true;   // where the frame before is
   bool after_commit_ = false;  // the frame before is one of ours, not before the first bad one, and commits
   int commits_behind_ = 0;     // ours, from the first bad one on
   bool damaged_ = false;
@@ -191,7 +199,7 @@ absl::StatusOr<bool> FindLayout(const File& log, uint64_t size, const File& data
   SINK_RETURN_IF_ERROR(log.Read(0, kHeaderBytes + kFrameHeaderBytes, &bytes));
   *header = ParseHeader(bytes.substr(0, kHeaderBytes));
   if (header->valid) return true;
-  header->salt = Big64(bytes, kHeaderBytes + 8);
+  header->salt = Big64(bytes, kHeaderBytes + kSaltAt);
   SINK_ASSIGN_OR_RETURN(const uint64_t database_size, database.Size());
   if (database_size < kLeastPage) return false;
   SINK_RETURN_IF_ERROR(database.Read(0, kLeastPage, &bytes));
@@ -229,8 +237,9 @@ absl::StatusOr<LogState> WalkLog(uint64_t size, ReadLog read) {
   state.frames = (size - kHeaderBytes) / frame_bytes;
   FrameWalk walk(header);
   for (uint64_t n = 0; n < state.frames; ++n) {
-    SINK_RETURN_IF_ERROR(read(kHeaderBytes + n * frame_bytes, frame_bytes, &bytes));
-    walk.Add(bytes);
+    const uint64_t place = kHeaderBytes + n * frame_bytes;
+    SINK_RETURN_IF_ERROR(read(place, frame_bytes, &bytes));
+    walk.Add(place, bytes);
   }
   walk.End((size - kHeaderBytes) % frame_bytes != 0, &state);
   return state;
@@ -270,7 +279,7 @@ absl::Status CheckNothingFromBehind(const std::string& database) {
   for (uint64_t n = state.committed + 1; place_of(n + 1) <= size; ++n) {
     SINK_RETURN_IF_ERROR(log.Read(place_of(n), frame_bytes, &frame));
     const uint64_t number = Big32(frame, 0);
-    if (Big64(frame, 8) != header.salt || number == 0 || number * header.page_size > database_size) continue;
+    if (Big64(frame, kSaltAt) != header.salt || number == 0 || number * header.page_size > database_size) continue;
     SINK_RETURN_IF_ERROR(pages.Read((number - 1) * header.page_size, header.page_size, &page));
     if (frame.compare(kFrameHeaderBytes, header.page_size, page) != 0) continue;
     if (const auto last = newest.find(static_cast<uint32_t>(number)); last != newest.end()) {

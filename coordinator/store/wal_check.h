@@ -7,6 +7,9 @@
 // bad frame one that goes on from a commit, or two commits. What stays unknown: damage within the last transaction, and
 // the one before it where its commit frame is wiped out and not merely wrong.
 //
+// A disk writes blocks, of 512 bytes or more, and one may end within a frame's header: of a header that does not go on
+// from the frame before, only what lies in the block of its salt is known to be of this log.
+//
 // Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log. Stateless; any thread.
 #pragma once
 
