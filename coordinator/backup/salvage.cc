@@ -40,7 +40,7 @@ constexpr const char* kDatabases[] = {kJobs, kIdentity, "tls/audit.db"};
 std::string PartOf(const std::string& database) { return database + ".part"; }
 
 absl::StatusOr<bool> HasDamagedLog(const std::string& database) {
-  const absl::Status status = store::CheckLog(database).status();
+  const absl::Status status = store::CheckLog(database);
   if (absl::IsDataLoss(status)) return true;
   if (!status.ok()) return status;
   return false;

@@ -48,7 +48,7 @@ absl::StatusOr<std::unique_ptr<Database>> Copy(const std::string& from, const st
     return absl::FailedPreconditionError(absl::StrCat("there is no coordinator's database ", from));
   }
   // A copy without what is behind the damage would take the place of an older one that has it.
-  SINK_RETURN_IF_ERROR(source == Source::kDamagedLog ? CheckNothingFromBehind(from) : CheckLog(from).status());
+  SINK_RETURN_IF_ERROR(source == Source::kDamagedLog ? CheckNothingFromBehind(from) : CheckLog(from));
   SINK_ASSIGN_OR_RETURN(const std::unique_ptr<Database> original, Database::Open(from, ModeFor(from, source)));
   RemoveDatabase(to);
   SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> copy, Database::Open(to, Database::Mode::kReadWrite));

@@ -7,9 +7,9 @@
 namespace sink::store {
 
 absl::StatusOr<std::unique_ptr<Database>> OpenSideDatabase(const std::string& path, int version, const char* schema) {
-  SINK_ASSIGN_OR_RETURN(const bool log, CheckLog(path));
+  SINK_ASSIGN_OR_RETURN(const bool log, PrepareLog(path));
   SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Mode::kReadWrite));
-  if (log) SINK_RETURN_IF_ERROR(db->BeginNewLog());
+  if (log) SINK_RETURN_IF_ERROR(db->CheckpointLog());
   SINK_ASSIGN_OR_RETURN(const int64_t found, db->QueryInt("PRAGMA user_version"));
   if (found > version) {
     return absl::FailedPreconditionError(

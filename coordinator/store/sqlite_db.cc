@@ -147,7 +147,7 @@ absl::Status Database::ToStatus(int code) const {
   }
 }
 
-absl::Status Database::BeginNewLog() {
+absl::Status Database::CheckpointLog() {
   const int code = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   const int kind = code & 0xff;
   return kind == SQLITE_BUSY || kind == SQLITE_FULL ? absl::OkStatus() : ToStatus(code);

@@ -38,9 +38,9 @@ class Database {
   // RESOURCE_EXHAUSTED full; DATA_LOSS I/O error, files that can no longer be opened or written, or damage;
   // ALREADY_EXISTS unique; FAILED_PRECONDITION other constraints and triggers; INTERNAL the rest.
   absl::Status ToStatus(int code) const;
-  // Puts what its log holds into the file, so that the next commit begins a log anew. As far as it can: not while
-  // others read from the log, or where the disk is full.
-  absl::Status BeginNewLog();
+  // A passive checkpoint: puts what the log holds into the file, as far as it can, not while others read from the log
+  // or where the disk is full. When all is there the next commit begins the log anew.
+  absl::Status CheckpointLog();
   // The statement, prepared at first use. `sql` must outlive the database: its address is the key.
   absl::StatusOr<sqlite3_stmt*> Prepared(const char* sql);
   sqlite3* handle() { return db_; }

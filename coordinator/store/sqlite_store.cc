@@ -42,11 +42,11 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
   auto unlock = absl::MakeCleanup([fd = *lock] { close(fd); });
   SINK_RETURN_IF_ERROR(RefuseBegunSalvage(folder));
   const std::string path = absl::StrCat(folder, "/sink.db");
-  SINK_ASSIGN_OR_RETURN(const bool log, CheckLog(path));
+  SINK_ASSIGN_OR_RETURN(const bool log, PrepareLog(path));
   absl::StatusOr<std::unique_ptr<Database>> writer = Database::Open(path, Database::Mode::kReadWrite);
   absl::Status status = writer.status();
   // What a crash has left in the log stays behind a new one, so that no later look takes it for a part of that.
-  if (status.ok() && log) status = AboutDatabase(path, (*writer)->BeginNewLog());
+  if (status.ok() && log) status = AboutDatabase(path, (*writer)->CheckpointLog());
   if (status.ok()) status = AboutDatabase(path, Migrate(**writer));
   if (status.ok() && options.max_pages > 0) {
     const std::string limit = absl::StrCat("PRAGMA max_page_count = ", options.max_pages);

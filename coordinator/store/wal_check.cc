@@ -9,9 +9,11 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
@@ -81,7 +83,9 @@ absl::StatusOr<bool> AnythingBehindHeader(uint64_t size, ReadLog read) {
   if (size < kHeaderBytes + kFrameHeaderBytes + kLeastPage) return false;
   std::string bytes;
   for (uint64_t at = kHeaderBytes; at < size; at += bytes.size()) {
-    SINK_RETURN_IF_ERROR(read(at, std::min<uint64_t>(kMostPage, size - at), &bytes));
+    const absl::Status status = read(at, std::min<uint64_t>(kMostPage, size - at), &bytes);
+    if (absl::IsDataLoss(status)) return true;
+    SINK_RETURN_IF_ERROR(status);
     if (std::any_of(bytes.begin(), bytes.end(), [](char c) { return c != 0; })) return true;
   }
   return false;
@@ -107,7 +111,6 @@ class FrameWalk {
     // but where it goes on from a sum of its own.
     ours_ = has_salt || (ours_ && follows && said_is_ours_);
     said_is_ours_ = follows || !BeginsBlock(place + kSumAt);
-    if (ours_) last_ours_ = number_;
     if (first_bad_ == 0 && !(has_salt && follows && Big32(frame, 0) != 0)) first_bad_ = number_;
     if (first_bad_ == 0) {
       if (commits) committed_ = number_;
@@ -117,15 +120,17 @@ class FrameWalk {
     after_commit_ = ours_ && commits;
   }
 
-  // `cut_short`: behind the last frame there is a part of one.
-  void End(bool cut_short, LogState* state) const {
+  // Where the disk cannot read.
+  void AddUnreadable() {
+    ++number_;
+    if (first_bad_ == 0) first_bad_ = number_;
+    damaged_ = true;
+  }
+
+  void End(LogState* state) const {
+    state->damaged = damaged_;
     state->committed = committed_;
-    if (damaged_) {
-      state->end = LogState::End::kDamaged;
-      state->bad = first_bad_;
-    } else if (last_ours_ > committed_ || (cut_short && first_bad_ == 0)) {
-      state->end = LogState::End::kTorn;
-    }
+    if (damaged_) state->bad = first_bad_;
   }
 
  private:
@@ -135,7 +140,7 @@ class FrameWalk {
   const uint64_t salt_;
   LogSum said_;  // by the frame before
   uint64_t number_ = 0;
-  uint64_t committed_ = 0, first_bad_ = 0, last_ours_ = 0;
+  uint64_t committed_ = 0, first_bad_ = 0;
   bool ours_ = true;           // the frame before
   bool said_is_ours_ = true;   // where the frame before is
   bool after_commit_ = false;  // the frame before is one of ours, not before the first bad one, and commits
@@ -143,8 +148,8 @@ class FrameWalk {
   bool damaged_ = false;
 };
 
-absl::Status SystemError(const std::string& path) {
-  return absl::FailedPreconditionError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
+absl::Status SystemError(const std::string& doing, const std::string& path) {
+  return absl::FailedPreconditionError(absl::StrCat("cannot ", doing, " ", path, ": ", std::strerror(errno)));
 }
 
 class File {
@@ -152,7 +157,7 @@ class File {
   // One that is not there is empty.
   static absl::StatusOr<File> Open(const std::string& path) {
     File file(path, open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (file.fd_ < 0 && errno != ENOENT) return SystemError(path);
+    if (file.fd_ < 0 && errno != ENOENT) return SystemError("open", path);
     return file;
   }
   File(File&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
@@ -162,18 +167,19 @@ class File {
 
   absl::StatusOr<uint64_t> Size() const {
     struct stat info = {};
-    if (fd_ >= 0 && fstat(fd_, &info) != 0) return SystemError(path_);
+    if (fd_ >= 0 && fstat(fd_, &info) != 0) return SystemError("read", path_);
     return static_cast<uint64_t>(info.st_size);
   }
 
-  // `size` bytes, or an error.
+  // DATA_LOSS: the disk cannot read them; UNAVAILABLE: the file is shorter by now.
   absl::Status Read(uint64_t offset, size_t size, std::string* bytes) const {
     bytes->resize(size);
     for (size_t got = 0; got < size;) {
       const ssize_t n = pread(fd_, bytes->data() + got, size - got, static_cast<off_t>(offset + got));
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return SystemError(path_);
-      if (n == 0) return absl::UnavailableError(absl::StrCat(path_, " became shorter while it was read: try again"));
+      if (n < 0 && errno == EIO) return absl::DataLossError(absl::StrCat("a part of ", path_, " cannot be read"));
+      if (n < 0) return SystemError("read", path_);
+      if (n == 0) return absl::UnavailableError(absl::StrCat(path_, " became shorter while it was read"));
       got += static_cast<size_t>(n);
     }
     return absl::OkStatus();
@@ -219,18 +225,34 @@ absl::Status DamagedLog(const std::string& database, const LogState& state) {
       folder));
 }
 
+// A log that somebody writes to meanwhile may look damaged, or become shorter. Damage is there to stay, at its place.
+absl::StatusOr<LogState> Look(const std::string& database) {
+  SINK_ASSIGN_OR_RETURN(const File log, File::Open(database + "-wal"));
+  std::optional<LogState> before;
+  for (int look = 1; look <= kMostLooks; ++look) {
+    const absl::StatusOr<LogState> state = LookAt(log);
+    if (absl::IsUnavailable(state.status())) continue;
+    if (!state.ok() || !state->damaged) return state;
+    if (before && before->salt == state->salt && before->bad == state->bad) return DamagedLog(database, *state);
+    before = *state;
+  }
+  return absl::UnavailableError(absl::StrCat(database, "-wal changes faster than it can be looked at: try again"));
+}
+
 }  // namespace
 
 absl::StatusOr<LogState> WalkLog(uint64_t size, ReadLog read) {
   LogState state;
   if (size < kHeaderBytes) return state;
   std::string bytes;
-  SINK_RETURN_IF_ERROR(read(0, kHeaderBytes, &bytes));
+  absl::Status status = read(0, kHeaderBytes, &bytes);
+  state.damaged = absl::IsDataLoss(status);
+  if (state.damaged) return state;
+  SINK_RETURN_IF_ERROR(status);
   const LogHeader header = ParseHeader(bytes);
   state.salt = header.salt;
   if (!header.valid) {
-    SINK_ASSIGN_OR_RETURN(const bool lost, AnythingBehindHeader(size, read));
-    if (lost) state.end = LogState::End::kDamaged;
+    SINK_ASSIGN_OR_RETURN(state.damaged, AnythingBehindHeader(size, read));
     return state;
   }
   const uint64_t frame_bytes = kFrameHeaderBytes + header.page_size;
@@ -238,25 +260,30 @@ absl::StatusOr<LogState> WalkLog(uint64_t size, ReadLog read) {
   FrameWalk walk(header);
   for (uint64_t n = 0; n < state.frames; ++n) {
     const uint64_t place = kHeaderBytes + n * frame_bytes;
-    SINK_RETURN_IF_ERROR(read(place, frame_bytes, &bytes));
+    status = read(place, frame_bytes, &bytes);
+    if (absl::IsDataLoss(status)) {
+      walk.AddUnreadable();
+      break;
+    }
+    SINK_RETURN_IF_ERROR(status);
     walk.Add(place, bytes);
   }
-  walk.End((size - kHeaderBytes) % frame_bytes != 0, &state);
+  walk.End(&state);
   return state;
 }
 
-absl::StatusOr<bool> CheckLog(const std::string& database) {
+absl::Status CheckLog(const std::string& database) { return Look(database).status(); }
+
+absl::StatusOr<bool> PrepareLog(const std::string& database) {
+  SINK_ASSIGN_OR_RETURN(const LogState state, Look(database));
+  if (state.committed > 0) return true;
   const std::string path = database + "-wal";
-  SINK_ASSIGN_OR_RETURN(const File log, File::Open(path));
-  // A log that somebody writes to meanwhile may look damaged. Damage is there to stay, at its place.
-  LogState before;
-  for (int look = 1; look <= kMostLooks; ++look) {
-    SINK_ASSIGN_OR_RETURN(const LogState state, LookAt(log));
-    if (state.end != LogState::End::kDamaged) return state.frames > 0;
-    if (look > 1 && state.salt == before.salt && state.bad == before.bad) return DamagedLog(database, state);
-    before = state;
-  }
-  return absl::UnavailableError(absl::StrCat(path, " changes faster than it can be looked at: try again"));
+  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return false;
+  if (fd < 0) return SystemError("open", path);
+  const auto close_it = absl::MakeCleanup([fd] { close(fd); });
+  if (ftruncate(fd, 0) != 0 || fsync(fd) != 0) return SystemError("empty", path);
+  return false;
 }
 
 absl::Status CheckNothingFromBehind(const std::string& database) {
@@ -277,7 +304,9 @@ absl::Status CheckNothingFromBehind(const std::string& database) {
     newest[Big32(frame, 0)] = n;
   }
   for (uint64_t n = state.committed + 1; place_of(n + 1) <= size; ++n) {
-    SINK_RETURN_IF_ERROR(log.Read(place_of(n), frame_bytes, &frame));
+    const absl::Status read = log.Read(place_of(n), frame_bytes, &frame);
+    if (absl::IsDataLoss(read)) continue;
+    SINK_RETURN_IF_ERROR(read);
     const uint64_t number = Big32(frame, 0);
     if (Big64(frame, kSaltAt) != header.salt || number == 0 || number * header.page_size > database_size) continue;
     SINK_RETURN_IF_ERROR(pages.Read((number - 1) * header.page_size, header.page_size, &page));

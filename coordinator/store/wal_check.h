@@ -24,26 +24,28 @@
 namespace sink::store {
 
 struct LogState {
-  enum class End { kClean, kTorn, kDamaged };  // kTorn: in the middle of a transaction, which nobody was told of
-
-  End end = End::kClean;
+  bool damaged = false;
   uint64_t frames = 0;     // that the file has room for, also those of a log that was there before
   uint64_t committed = 0;  // that SQLite goes on with, from the first
-  uint64_t bad = 0;        // kDamaged: the first bad frame, from 1; 0: the header
+  uint64_t bad = 0;        // where it is damaged: the first bad frame, from 1; 0: the header
   uint64_t salt = 0;       // tells this log from those that were there before
-
-  bool operator==(const LogState&) const = default;
 };
 
-// Gives the log's bytes, `size` of them from `offset`, or an error.
+// Gives the log's bytes, `size` of them from `offset`, or an error. DATA_LOSS: they cannot be read.
 using ReadLog = absl::FunctionRef<absl::Status(uint64_t offset, size_t size, std::string* bytes)>;
 
-// Walks over a log of `size` bytes, a frame at a time. The errors are those of `read`.
+// Walks over a log of `size` bytes, a frame at a time. The errors are those of `read`, but for DATA_LOSS, which is
+// damage at that place.
 absl::StatusOr<LogState> WalkLog(uint64_t size, ReadLog read);
 
-// Looks at "<database>-wal". Whether there is anything in it, as after an end that was not clean, or while somebody has
-// the database. DATA_LOSS: it is damaged; the message says how to go on. UNAVAILABLE: somebody writes too fast to tell.
-absl::StatusOr<bool> CheckLog(const std::string& database);
+// Looks at "<database>-wal". DATA_LOSS: it is damaged; the message says how to go on. UNAVAILABLE: somebody writes too
+// fast to tell.
+absl::Status CheckLog(const std::string& database);
+
+// The same for who has the database alone and is about to write to it. Whether there is anything in its log that
+// counts, as after an end that was not clean. A log without is emptied, durably: SQLite would begin the next one with
+// its salt, and what a crash has left of it could be taken for a part of that.
+absl::StatusOr<bool> PrepareLog(const std::string& database);
 
 // For who goes on with what stands before the damage, and has the database alone. DATA_LOSS where a checkpoint has put
 // changes from behind the damage into it already: the older pages before the damage, laid over those, would make a

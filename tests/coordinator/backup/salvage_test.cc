@@ -254,7 +254,7 @@ TEST_F(SalvageTest, IsRefusedWhereTheDatabaseHasWhatIsBehindTheDamage) {
     AddJob(*store, 4);
     const auto other = store::Database::Open(folder_ / "live/sink.db", store::Database::Mode::kReadWrite);
     ASSERT_TRUE(other.ok()) << other.status();
-    Must((*other)->BeginNewLog());
+    Must((*other)->CheckpointLog());
     Kill();
   }
   DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);

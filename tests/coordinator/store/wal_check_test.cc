@@ -23,7 +23,6 @@ namespace sink::store {
 namespace {
 
 using ::testing::HasSubstr;
-using End = LogState::End;
 
 constexpr size_t kLogHeader = 32, kFrameHeader = 24, kPage = 4096, kFrame = kFrameHeader + kPage;
 
@@ -119,7 +118,7 @@ TEST_F(WalCheckTest, ALogOfAKilledStoreIsCleanToItsEnd) {
   ASSERT_EQ(commits_.size(), static_cast<size_t>(kCommits));
   ASSERT_EQ(log_.size(), PlaceOf(frames() + 1));
   const LogState state = Walk(log_);
-  EXPECT_EQ(state.end, End::kClean);
+  EXPECT_FALSE(state.damaged);
   EXPECT_EQ(state.frames, frames());
   EXPECT_EQ(state.committed, frames());
 }
@@ -134,13 +133,13 @@ TEST_F(WalCheckTest, AFlippedBitBeforeTheLastTransactionIsDamageAtItsFrame) {
       const LogState state = Walk(flipped);
       if (frame > last_but_one()) {
         if (in_commit_field) continue;  // may look like two commits, which is worth a word, too
-        EXPECT_EQ(state.end, End::kTorn) << "frame " << frame << ", byte " << byte;
+        EXPECT_FALSE(state.damaged) << "frame " << frame << ", byte " << byte;
         EXPECT_EQ(state.committed, last_but_one());
         continue;
       }
       if (in_commit_field && CommitsIn(log_, frame) && !CommitsIn(flipped, frame)) continue;  // a commit no more
       if (frame == last_but_one() && PlaceOf(frame, 8) % 512 == 0) continue;  // may be an older log's commit
-      ASSERT_EQ(state.end, End::kDamaged) << "frame " << frame << ", byte " << byte;
+      ASSERT_TRUE(state.damaged) << "frame " << frame << ", byte " << byte;
       EXPECT_EQ(state.bad, frame) << "byte " << byte;
     }
   }
@@ -149,11 +148,11 @@ TEST_F(WalCheckTest, AFlippedBitBeforeTheLastTransactionIsDamageAtItsFrame) {
 TEST_F(WalCheckTest, AFlippedBitInTheHeaderIsDamage) {
   for (size_t byte = 0; byte < kLogHeader; ++byte) {
     const LogState state = Walk(Flipped(log_, byte));
-    EXPECT_EQ(state.end, End::kDamaged) << byte;
+    EXPECT_TRUE(state.damaged) << byte;
     EXPECT_EQ(state.bad, 0u) << byte;
   }
-  EXPECT_EQ(Walk(std::string(kLogHeader, '\0') + log_.substr(kLogHeader)).end, End::kDamaged);
-  EXPECT_EQ(Walk(std::string(log_.size(), '\0')).end, End::kClean) << "a new file that was cut short";
+  EXPECT_TRUE(Walk(std::string(kLogHeader, '\0') + log_.substr(kLogHeader)).damaged);
+  EXPECT_FALSE(Walk(std::string(log_.size(), '\0')).damaged) << "a new file that was cut short";
 }
 
 TEST_F(WalCheckTest, FramesThatWereWipedOutAreDamageToo) {
@@ -161,7 +160,7 @@ TEST_F(WalCheckTest, FramesThatWereWipedOutAreDamageToo) {
   for (uint64_t frame = 1; frame < last_but_one(); ++frame) {
     std::string wiped = log_;
     wiped.replace(PlaceOf(frame), kFrame, std::string(kFrame, '\0'));
-    EXPECT_EQ(Walk(wiped).end, End::kDamaged) << frame;
+    EXPECT_TRUE(Walk(wiped).damaged) << frame;
   }
 }
 
@@ -176,7 +175,7 @@ TEST_F(WalCheckTest, ALogThatIsCutShortAnywhereIsNoDamage) {
     const LogState state = Walk(log_.substr(0, size));
     const uint64_t whole = size < kLogHeader ? 0 : (size - kLogHeader) / kFrame;
     const auto behind = std::upper_bound(commits_.begin(), commits_.end(), whole);
-    EXPECT_NE(state.end, End::kDamaged) << size;
+    EXPECT_FALSE(state.damaged) << size;
     EXPECT_EQ(state.committed, behind == commits_.begin() ? 0 : *std::prev(behind)) << size;
   }
 }
@@ -193,7 +192,7 @@ TEST_F(WalCheckTest, AnyPartOfTheLastTransactionMayBeMissing) {
       torn.replace(at, size, std::string(size, '\0'));
     }
     const LogState state = Walk(torn);
-    EXPECT_NE(state.end, End::kDamaged) << round;
+    EXPECT_FALSE(state.damaged) << round;
     EXPECT_GE(state.committed, last_but_one()) << round;
   }
 }
@@ -205,19 +204,19 @@ TEST_F(WalCheckTest, WhatIsLeftOfAnOlderLogIsNoPartOfThisOne) {
   run("CREATE TABLE t (x)");
   for (int n = 0; n < 5; ++n) run("INSERT INTO t VALUES (zeroblob(20000))");
   const LogState before = Walk(BytesOf(folder_ / "other.db-wal"));
-  ASSERT_TRUE((*db)->BeginNewLog().ok());
+  ASSERT_TRUE((*db)->CheckpointLog().ok());
   for (int n = 0; n < 2; ++n) run("INSERT INTO t VALUES (1)");
   const std::string log = BytesOf(folder_ / "other.db-wal");
   const LogState state = Walk(log);
-  EXPECT_EQ(state.end, End::kClean);
+  EXPECT_FALSE(state.damaged);
   EXPECT_NE(state.salt, before.salt);
   EXPECT_EQ(state.frames, before.frames);
   ASSERT_GT(state.committed, 0u);
   ASSERT_LT(state.committed, state.frames);
   for (uint64_t frame = state.committed + 1; frame <= state.frames; ++frame)
-    EXPECT_EQ(Walk(Flipped(log, PlaceOf(frame, 100))).end, End::kClean) << frame;
-  EXPECT_EQ(Walk(Flipped(log, PlaceOf(1, 100))).end, End::kDamaged);
-  EXPECT_EQ(Walk(Flipped(log, PlaceOf(state.committed, 100))).end, End::kTorn);
+    EXPECT_FALSE(Walk(Flipped(log, PlaceOf(frame, 100))).damaged) << frame;
+  EXPECT_TRUE(Walk(Flipped(log, PlaceOf(1, 100))).damaged);
+  EXPECT_FALSE(Walk(Flipped(log, PlaceOf(state.committed, 100))).damaged);
 }
 
 // Of the last transaction any blocks may not have come, at any place that a frame's header has in a block.
@@ -229,7 +228,7 @@ TEST_F(WalCheckTest, TheLastTransactionMayBeMixedWithAnOlderLog) {
   run("CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(3000)), (zeroblob(3000)), (zeroblob(3000))");
   // The older log: in each of its frames a transaction.
   for (int n = 0; n < 150; ++n) run("UPDATE t SET x = randomblob(3000) WHERE rowid = 2");
-  ASSERT_TRUE((*db)->BeginNewLog().ok());
+  ASSERT_TRUE((*db)->CheckpointLog().ok());
   run("UPDATE t SET x = randomblob(3000)");
   std::mt19937 random(7);
   std::string before = BytesOf(wal);
@@ -242,7 +241,7 @@ TEST_F(WalCheckTest, TheLastTransactionMayBeMixedWithAnOlderLog) {
     ASSERT_EQ(whole.committed, old.committed + 3);
     ASSERT_LT(whole.committed + 3, whole.frames) << "the older log is at an end";
     const size_t begin = PlaceOf(old.committed + 1), end = PlaceOf(whole.committed + 1);
-    for (int round = 0; round < 30; ++round) {
+    for (int round = 0; round < 20; ++round) {
       const size_t block = round % 3 == 0 ? kPage : 512;
       std::string mixed = after;
       for (size_t at = begin; at < end; at = (at / block + 1) * block) {
@@ -251,11 +250,29 @@ TEST_F(WalCheckTest, TheLastTransactionMayBeMixedWithAnOlderLog) {
         mixed.replace(at, size, before, at, size);
       }
       const LogState state = Walk(mixed);
-      ASSERT_NE(state.end, End::kDamaged) << "after frame " << old.committed << ", round " << round;
+      ASSERT_FALSE(state.damaged) << "after frame " << old.committed << ", round " << round;
       ASSERT_GE(state.committed, old.committed);
     }
     before = after;
   }
+}
+
+TEST_F(WalCheckTest, APartThatCannotBeReadIsDamageAtItsFrame) {
+  const auto walk_without = [this](size_t unreadable) {
+    return *WalkLog(log_.size(), [&](uint64_t offset, size_t size, std::string* bytes) -> absl::Status {
+      if (offset <= unreadable && unreadable < offset + size) return absl::DataLossError("a bad sector");
+      *bytes = log_.substr(offset, size);
+      return absl::OkStatus();
+    });
+  };
+  for (const uint64_t frame : {uint64_t{1}, uint64_t{7}, frames()}) {
+    const LogState state = walk_without(PlaceOf(frame, 600));
+    EXPECT_TRUE(state.damaged) << frame;
+    EXPECT_EQ(state.bad, frame);
+    EXPECT_LT(state.committed, frame);
+  }
+  EXPECT_TRUE(walk_without(0).damaged);
+  EXPECT_EQ(walk_without(0).bad, 0u);
 }
 
 TEST_F(WalCheckTest, AnyBytesAreWalkedOver) {
@@ -267,7 +284,7 @@ TEST_F(WalCheckTest, AnyBytesAreWalkedOver) {
     const LogState state = Walk(bytes);
     EXPECT_EQ(state.committed, 0u);
     if (round % 2 != 0 && bytes.size() > 1000) {
-      EXPECT_EQ(state.end, End::kDamaged);
+      EXPECT_TRUE(state.damaged);
     }
   }
 }
@@ -296,11 +313,33 @@ TEST_F(WalCheckTest, AStoreGoesOnFromALogWhoseLastTransactionIsTorn) {
   AddLargeJob(*store, 8);
   Copy("dead", "dead-again");
   const LogState state = Walk(BytesOf(folder_ / "dead-again/sink.db-wal"));
-  EXPECT_EQ(state.end, End::kClean);
+  EXPECT_FALSE(state.damaged);
   EXPECT_NE(state.salt, Walk(log_).salt) << "what was torn is behind a new log";
   const auto again = Open("dead-again");
   ASSERT_NE(again, nullptr);
   EXPECT_EQ(JobsIn(*again), static_cast<size_t>(kCommits + 1));
+}
+
+TEST_F(WalCheckTest, ALogInWhichNothingWasCommittedIsEmptied) {
+  const auto store = Open("live");
+  AddLargeJob(*store, 7);
+  const auto other = Database::Open(folder_ / "live/sink.db", Database::Mode::kReadWrite);
+  ASSERT_TRUE(other.ok()) << other.status();
+  ASSERT_TRUE((*other)->CheckpointLog().ok());
+  AddLargeJob(*store, 8);  // begins the log anew
+  Copy("live", "torn");
+  const std::string wal = folder_ / "torn/sink.db-wal", log = BytesOf(wal), torn = Flipped(log, PlaceOf(1, 100));
+  ASSERT_EQ(Walk(torn).committed, 0u);
+  ASSERT_FALSE(Walk(torn).damaged);
+  PutBytes(wal, torn);
+  const auto again = Open("torn");
+  ASSERT_NE(again, nullptr);
+  EXPECT_EQ(JobsIn(*again), static_cast<size_t>(kCommits + 1));
+  AddLargeJob(*again, 9);
+  const LogState state = Walk(BytesOf(wal));
+  EXPECT_FALSE(state.damaged);
+  EXPECT_NE(state.salt, Walk(log).salt);
+  EXPECT_EQ(state.committed, state.frames) << "what was torn is gone";
 }
 
 }  // namespace
