@@ -4,7 +4,8 @@
 //
 // The data folder: sink.db (SQLite, with its -wal and -shm), lock (held while a coordinator runs), checkpoints/, and
 // coordinator.addr, metrics.addr and page.addr, which name the addresses of the coordinator that runs or ran last;
-// tls/, its authority and the admin's credential (coordinator/identity/authority.h).
+// tls/, its authority and the admin's credential (coordinator/identity/authority.h). With salvage-begun in it none
+// starts (store/begun_salvage.h).
 #pragma once
 
 #include <cstdint>
