@@ -134,7 +134,8 @@ absl::Status PutIntoPlace(const std::string& place, const std::string& aside) {
   if (!error && fs::exists(place, error)) return absl::OkStatus();
   if (error) return SystemStatus(error.value(), "look at", place);
   return absl::DataLossError(absl::StrCat(PartOf(place), " is gone, which was to become ", place,
-                                          ": only a backup helps; the database is kept as ", aside));
+                                          ": put it back, or remove salvage-begun and restore a backup; the database ",
+                                          "is kept as ", aside));
 }
 
 absl::StatusOr<Salvaged> Finish(const std::string& data) {
@@ -149,7 +150,8 @@ absl::StatusOr<Salvaged> Finish(const std::string& data) {
     SINK_RETURN_IF_ERROR(PutIntoPlace(absl::StrCat(data, "/", name), salvaged.set_aside.back()));
     if (name == kIdentity) salvaged.identity = true;
   }
-  if (salvaged.set_aside.empty()) return absl::DataLossError(absl::StrCat(note, " does not say what was begun"));
+  if (salvaged.set_aside.empty())
+    return absl::DataLossError(absl::StrCat(note, " does not say what was begun: remove it and restore a backup"));
   std::error_code error;
   fs::remove(note, error);
   if (error) return SystemStatus(error.value(), "remove", note);
