@@ -51,7 +51,7 @@ class Disk:
         self.syncs = collections.defaultdict(list)  # inode -> its syncs since its bytes last changed
         self.names = collections.defaultdict(dict)  # folder -> {name: when it last came or went}
         self.folder_synced = {}  # folder -> up to when its names are safe
-        self.folder_syncs = collections.defaultdict(list)  # folder -> its syncs
+        self.folder_syncs = collections.defaultdict(list)  # folder -> (when each sync of it was called, when it ended)
         self.begun = {}     # (thread, inode) -> when the sync that runs was called
         self.owed = {}      # thread -> (path, its folder): a name that came or went, whose folder is to be synced next
         self.seen = set()   # (program, "came" or "went", path) of every name that was checked
@@ -140,7 +140,7 @@ class Disk:
         begun = self.begun.get((event.thread, event.inode), -1)
         self.synced[event.inode] = self.folder_synced[event.path] = begun
         self.syncs[event.inode].append(now)
-        self.folder_syncs[event.path].append(now)
+        self.folder_syncs[event.path].append((begun, now))
 
     def on_rename(self, now, event):
         if not any(re.search(pattern, event.to) for pattern in EXEMPT):
@@ -174,7 +174,10 @@ class Disk:
                 self.fault(event, f"{final}: its bytes were synced once, and not by the upload and by the commit")
         for folder in self.names:
             if folder == event.path or folder.startswith(below):
-                self.needed.update(self.folder_syncs[folder][-1:])
+                # Of two that came after the last change each alone would do.
+                changed = max(self.names[folder].values(), default=-1)
+                enough = [ended for begun, ended in self.folder_syncs[folder] if begun >= changed]
+                self.needed.update(enough if len(enough) == 1 else [])
                 for name in self.names[folder]:
                     if not self.is_safe(folder, name):
                         final = self.short(event.to + folder[len(event.path):])

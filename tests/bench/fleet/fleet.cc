@@ -307,13 +307,13 @@ Tally Fleet::Report(double seconds, int window, int points, double each_second, 
   std::vector<Worker*> ready;
   for (Worker& worker : workers_)
     if (worker.lease) ready.push_back(&worker);
+  if (ready.empty()) Fail("no worker has a job to report of: every job has been given away; queue more of them");
   size_t next = 0;
   std::vector<bool> sending(workers_.size());
   const Clock::time_point begin = Clock::now();
   int64_t started = 0;
   const Tally driven = Drive(seconds, std::min<int>(window, static_cast<int>(ready.size())), [&] {
     if (first()) return true;
-    if (ready.empty()) return false;
     while (each_second > 0 && static_cast<double>(started) > each_second * Since(begin)) {
       if (Since(begin) > seconds) return false;
       calls_.Next(Clock::now() + std::chrono::milliseconds(5));
