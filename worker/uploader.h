@@ -34,9 +34,9 @@ class Uploader {
   // The highest sequence number for which a checkpoint that waits in `folder` must wait; 0: none does.
   static uint64_t NewestSeq(const std::string& folder);
 
-  // The checkpoint at `path` was announced by the event `seq`. Quick: links files. One that is on its way already, as
-  // when a trainer is told to stop at the step that it has just saved, is not taken again. Errors: it is not what the
-  // event says, or cannot be linked.
+  // The checkpoint at `path` was announced by the event `seq`. Quick: links files, and syncs what the spool has. One
+  // that is on its way already, as when a trainer is told to stop at the step that it has just saved, is not taken
+  // again. Errors: it is not what the event says, or cannot be linked.
   absl::Status Offer(const std::string& path, int64_t step, const std::string& manifest_hash, uint64_t seq)
       ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -39,6 +39,21 @@ def read_events(text):
     return events
 
 
+def without_sync(events, number):
+    """The events without this sync, and without those of the same folder or file that the thread makes right before and
+    after it, of which any alone would do."""
+    sync = events[number]
+    of_thread = [at for at, event in enumerate(events) if event.thread == sync.thread]
+    place = of_thread.index(number)
+    gone = {number}
+    for steps in (of_thread[place::-1], of_thread[place:]):
+        for at in steps:
+            if events[at].path != sync.path or events[at].what not in ("sync", "sync-begin"):
+                break
+            gone.add(at)
+    return [event for at, event in enumerate(events) if at not in gone]
+
+
 class Disk:
     """What is known of the files and folders below `root` after some events. Times are numbers of events."""
 

@@ -15,7 +15,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
 from sink_cluster import Cluster  # noqa: E402
-from sync_events import Disk, read_events  # noqa: E402
+from sync_events import Disk, read_events, without_sync  # noqa: E402
 
 STEPS = 60  # checkpoints at 25, 50 and the end
 RUN = r"worker/jobs/[0-9a-f]{32}/1-\d+"
@@ -72,7 +72,7 @@ def main():
         cluster.path = cluster.path.resolve()
         log = cluster.path / "sync-events"
         log.touch()
-        with watched(cluster, sys.argv[2], log):
+        with watched(cluster, pathlib.Path(sys.argv[2]).resolve(), log):
             live(cluster)
         events = read_events(log.read_text())
         disk = Disk(cluster.path).run(events)
@@ -83,7 +83,7 @@ def main():
 
         syncs = sum(event.what == "sync" for event in events)
         for number in sorted(disk.needed):
-            left = Disk(cluster.path).run(events[:number] + events[number + 1:])
+            left = Disk(cluster.path).run(without_sync(events, number))
             assert left.faults, f"nobody misses a sync of {disk.short(events[number].path)}"
         print(f"{len(disk.seen)} names were safe when they counted, by {len(disk.needed)} of {syncs} syncs; "
               "each of those is missed when it is taken out")
