@@ -133,7 +133,8 @@ absl::Status Database::ToStatus(int code) const {
       return absl::DataLossError(absl::StrCat(
           "database failed: ", message, " (", code, ") at ", Path(),
           ": the file is damaged; keep a copy of it and of the -wal beside it, and put a backup in its place "
-          "(sink-backup restore --replace), or rescue what is readable: sqlite3 FILE .recover"));
+          "(sink-backup restore --from BACKUP --data DIR --replace), or rescue what is readable: sqlite3 FILE "
+          ".recover"));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return absl::UnavailableError(absl::StrCat("database is busy: ", message));

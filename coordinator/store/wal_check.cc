@@ -214,15 +214,32 @@ absl::StatusOr<bool> FindLayout(const File& log, uint64_t size, const File& data
   return IsPageSize(header->page_size);
 }
 
+// The coordinator's folder.
+std::string FolderOf(const std::string& database) {
+  const std::filesystem::path folder = std::filesystem::path(database).parent_path();
+  return folder.filename() == "tls" ? folder.parent_path().string() : folder.string();
+}
+
 absl::Status DamagedLog(const std::string& database, const LogState& state) {
   const std::string what = state.bad == 0 ? "its header" : absl::StrCat("frame ", state.bad, " of ", state.frames);
-  std::string folder = std::filesystem::path(database).parent_path().string();
-  if (std::filesystem::path(folder).filename() == "tls") folder = std::filesystem::path(folder).parent_path().string();
   return absl::DataLossError(absl::StrCat(
       "the log ", database, "-wal is damaged: ", what, " is not what was written, and SQLite would drop what was ",
-      "acknowledged behind it without a word; nothing was changed. Put a backup in its place (sink-backup restore ",
-      "--replace), or go on with what stands before the damage, and keep the files beside: sink-backup salvage --data ",
-      folder));
+      "acknowledged behind it without a word; nothing was changed. With the service stopped, put a backup in its "
+      "place ",
+      "(sink-backup restore --from BACKUP --data ", FolderOf(database),
+      " --replace), or go on with what stands before ",
+      "the damage, and keep the files beside: sink-backup salvage --data ", FolderOf(database)));
+}
+
+// SQLite would take the log of a database that is not there for nobody's, and empty it.
+absl::Status CheckDatabaseIsThere(const std::string& database, const LogState& log) {
+  struct stat there {};
+  if (log.committed == 0 || (stat(database.c_str(), &there) == 0 && there.st_size > 0)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the database ", database,
+      " is missing or empty, and its log beside it has changes that were acknowledged; nothing "
+      "was changed: put the file back, or a backup in its place (sink-backup restore --from BACKUP --data ",
+      FolderOf(database), " --replace)"));
 }
 
 // A log that somebody writes to meanwhile may look damaged, or become shorter. Damage is there to stay, at its place.
@@ -232,7 +249,11 @@ absl::StatusOr<LogState> Look(const std::string& database) {
   for (int look = 1; look <= kMostLooks; ++look) {
     const absl::StatusOr<LogState> state = LookAt(log);
     if (absl::IsUnavailable(state.status())) continue;
-    if (!state.ok() || !state->damaged) return state;
+    if (!state.ok()) return state;
+    if (!state->damaged) {
+      SINK_RETURN_IF_ERROR(CheckDatabaseIsThere(database, *state));
+      return state;
+    }
     if (before && before->salt == state->salt && before->bad == state->bad) return DamagedLog(database, *state);
     before = *state;
   }
@@ -318,7 +339,7 @@ absl::Status CheckNothingFromBehind(const std::string& database) {
     return absl::DataLossError(absl::StrCat(
         "the database ", database, " has changes from behind the damage in its log already (page ", number, " as in ",
         "frame ", n, "), and what stands before the damage does not go with those; nothing was changed: only a backup ",
-        "helps (sink-backup restore --replace)"));
+        "helps (sink-backup restore --from BACKUP --data DIR --replace)"));
   }
   return absl::OkStatus();
 }

@@ -38,8 +38,8 @@ using ReadLog = absl::FunctionRef<absl::Status(uint64_t offset, size_t size, std
 // damage at that place.
 absl::StatusOr<LogState> WalkLog(uint64_t size, ReadLog read);
 
-// Looks at "<database>-wal". DATA_LOSS: it is damaged; the message says how to go on. UNAVAILABLE: somebody writes too
-// fast to tell.
+// Looks at "<database>-wal". DATA_LOSS: it is damaged; the message says how to go on. FAILED_PRECONDITION: there is no
+// database that its changes could belong to. UNAVAILABLE: somebody writes too fast to tell.
 absl::Status CheckLog(const std::string& database);
 
 // The same for who has the database alone and is about to write to it. Whether there is anything in its log that

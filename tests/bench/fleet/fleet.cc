@@ -70,7 +70,8 @@ std::string HexId(uint64_t high, uint64_t low) {
 }
 
 Fleet::Fleet(const std::string& address, const std::string& folder, int workers) : workers_(workers) {
-  const uint64_t session = std::random_device{}();
+  // A later fleet of the same workers is a later session of each.
+  const auto session = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
   for (int i = 0; i < workers; ++i) {
     workers_[i].id = HexId(1, i);
     workers_[i].session = HexId(session, i);

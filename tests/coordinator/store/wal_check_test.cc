@@ -320,6 +320,23 @@ TEST_F(WalCheckTest, AStoreGoesOnFromALogWhoseLastTransactionIsTorn) {
   EXPECT_EQ(JobsIn(*again), static_cast<size_t>(kCommits + 1));
 }
 
+TEST_F(WalCheckTest, ALogWhoseDatabaseIsGoneIsLeftAsItIs) {
+  const auto store = Open("live");
+  AddLargeJob(*store, 7);
+  for (const bool missing : {false, true}) {
+    const std::string name = missing ? "missing" : "empty";
+    Copy("live", name);
+    const std::string database = folder_ / (name + "/sink.db"), wal = database + "-wal", log = BytesOf(wal);
+    PutBytes(database, "");
+    if (missing) std::filesystem::remove(database);
+    const absl::Status refused = SqliteStore::Open(folder_ / name).status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+    EXPECT_NE(refused.message().find("is missing or empty"), std::string::npos) << refused;
+    EXPECT_TRUE(BytesOf(wal) == log);
+    EXPECT_TRUE(absl::IsFailedPrecondition(CheckLog(database)));
+  }
+}
+
 TEST_F(WalCheckTest, ALogInWhichNothingWasCommittedIsEmptied) {
   const auto store = Open("live");
   AddLargeJob(*store, 7);
