@@ -135,9 +135,12 @@ absl::Status PrepareResume(const std::string& data, const v1::Checkpoint& checkp
   spdlog::info("job {}: fetching the checkpoint of step {}", calls.lease().job_id(), checkpoint.step());
   bool gone = false;
   absl::Status fetched = Fetch(checkpoint, folder, calls, &gone);
-  for (int tries = 0; gone && absl::IsDataLoss(fetched) && tries < kMaxFallbacks; ++tries) {
-    spdlog::warn("job {}: {}; fetching the newest that the coordinator has", calls.lease().job_id(),
-                 std::string(fetched.message()));
+  std::string damage;
+  // One that is found damaged twice is one that the coordinator keeps, for a person to bring back: it has no other.
+  for (int tries = 0; gone && absl::IsDataLoss(fetched) && fetched.message() != damage && tries < kMaxFallbacks;
+       ++tries) {
+    damage = std::string(fetched.message());
+    spdlog::warn("job {}: {}; fetching the newest that the coordinator has", calls.lease().job_id(), damage);
     fetched = Fetch(std::nullopt, folder, calls, &gone);
   }
   if (!absl::IsNotFound(fetched)) return fetched;

@@ -174,6 +174,17 @@ absl::Status RestoreIdentity(const std::string& from, const std::string& data) {
   return ToStatus(files::RenameDurably(part, place));
 }
 
+// A coordinator that has begun anew, after its folder was lost say, must not take the place of the copy of what it was:
+// each start of one makes its epoch larger. `part`: the new copy of its database.
+absl::Status RefuseYounger(const std::string& data, const std::string& part, const std::string& to) {
+  const uint64_t here = store::EpochOf(part), there = store::EpochOf(DatabasePath(to));
+  if (here >= there) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      to, " has the copy of a coordinator whose last start was number ", there, ", and that of the one in ", data,
+      " was ", here,
+      ": it was begun anew, or is another; put the copy back (sink-backup restore), or choose another folder"));
+}
+
 // Removes the checkpoints in a backup's folder that it does not name.
 void Prune(const std::string& folder, const std::vector<Checkpoint>& rows) {
   std::set<std::string> named;
@@ -222,11 +233,13 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool
     SINK_RETURN_IF_ERROR(copy.Close());
     break;
   }
+  SINK_RETURN_IF_ERROR(RefuseYounger(data, part, to));
   SINK_RETURN_IF_ERROR(CopyIdentity(IdentityPath(data), IdentityPath(to), store::Source::kInUse));
   SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
   store::RemoveLog(DatabasePath(to));
   SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, DatabasePath(to))));
-  Prune(to, rows);
+  // Where files are gone that should be there, what the copy has of before may be all that there is.
+  if (report.lost_checkpoints == 0) Prune(to, rows);
   return report;
 }
 

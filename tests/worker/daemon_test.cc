@@ -705,6 +705,34 @@ class RefusesAndGoes : public FakeCoordinator {
   std::atomic<bool> refused_ = false;
 };
 
+// Has lost the folder of a job's only checkpoint, and keeps its row for a person to bring the folder back.
+class KeepsADamagedCheckpoint : public FakeCoordinator {
+ public:
+  absl::Status FetchCheckpoint(const v1::FetchCheckpointRequest& request, ChunkSink sink) override {
+    ++fetches_;
+    return absl::DataLossError("the folder of step 5 is gone");
+  }
+  int fetches() const { return fetches_; }
+
+ private:
+  std::atomic<int> fetches_ = 0;
+};
+
+TEST(Daemon, DoesNotAskAgainAndAgainForACheckpointThatStaysDamaged) {
+  testing::TempDir dir;
+  KeepsADamagedCheckpoint coordinator;
+  v1::Checkpoint granted;
+  granted.set_step(5);
+  const std::string lease = coordinator.AddJob("job1", R"({"steps": 7})", granted);
+  Daemon daemon(&coordinator, *FindDevices("cpu:1", nullptr), FakeTrainerOptions(dir.path().string()));
+  daemon.Start();
+  ASSERT_TRUE(coordinator.WaitForFinish(lease));
+  const v1::FinishRequest finish = coordinator.attempt(lease).finishes[0];
+  EXPECT_EQ(finish.failure_class(), v1::INFRA);
+  EXPECT_NE(finish.message().find("the folder of step 5 is gone"), std::string::npos) << finish.message();
+  EXPECT_EQ(coordinator.fetches(), 2) << "that one, and the newest";
+}
+
 TEST(KilledDaemon, SuccessorTellsOfACheckpointThatWasRefused) {
   testing::TempDir dir;
   RefusesAndGoes coordinator;

@@ -282,6 +282,42 @@ TEST_F(BackupTest, AFileThatCannotBeReadCostsItsCheckpointAndNotTheCopy) {
   EXPECT_EQ(report->lost_checkpoints, 1);
 }
 
+TEST_F(BackupTest, WhereFilesAreGoneTheCopyKeepsWhatItHasOfBefore) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  Register(*old.manager);
+  const Lease lease = Ask(*old.manager, 1).lease;
+  Commit(*old.manager, lease, 5);
+  ASSERT_TRUE(MakeCopy().ok());
+  const std::string copied = CheckpointPath("copy", lease, 5);
+  ASSERT_TRUE(fs::exists(copied));
+  Commit(*old.manager, lease, 10);
+  ASSERT_TRUE(old.store->Write([](store::Transaction& rows) { return rows.DeleteCheckpoint(Id(1), 5); }).ok());
+  fs::remove_all(CheckpointPath("data", lease, 10));
+  const auto report = MakeCopy();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->lost_checkpoints, 1);
+  EXPECT_TRUE(fs::exists(copied)) << "all that there is";
+}
+
+TEST_F(BackupTest, ACoordinatorThatWasBegunAnewDoesNotTakeThePlaceOfTheCopy) {
+  {
+    Coordinator old = Open(folder_ / "data");
+    Submit(*old.manager, 1);
+  }
+  Open(folder_ / "data");  // started twice
+  ASSERT_TRUE(MakeCopy().ok());
+  fs::remove_all(folder_ / "data");
+  {
+    const Coordinator anew = Open(folder_ / "data");
+    const auto refused = MakeCopy();
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused.status())) << refused.status();
+    EXPECT_THAT(std::string(refused.status().message()), HasSubstr("begun anew"));
+  }
+  ASSERT_TRUE(PutBack("restored").ok());
+  EXPECT_TRUE(Open(folder_ / "restored").manager->queries().GetJob(Id(1)).ok());
+}
+
 TEST_F(BackupTest, ADamagedCheckpointIsLeftOutAndSaid) {
   Coordinator old = Open(folder_ / "data");
   Submit(*old.manager, 1);
