@@ -19,8 +19,10 @@
 namespace sink::worker {
 namespace {
 
-constexpr int kMaxFallbacks = 100;  // as many checkpoints may be damaged, one after the other
-constexpr int kFetchTries = 3;      // of a checkpoint that arrives damaged or is said not to exist
+// So many checkpoints may be damaged, one after the other, in one attempt: the coordinator forgets each, but one whose
+// folder a person may bring back it keeps, and would name it for ever.
+constexpr int kMaxFallbacks = 10;
+constexpr int kFetchTries = 3;  // of a checkpoint that arrives damaged or is said not to exist
 
 absl::Status CheckIdentity(const std::string& folder, const v1::Checkpoint& checkpoint) {
   const auto manifest = run::ReadManifest(folder);
@@ -135,12 +137,9 @@ absl::Status PrepareResume(const std::string& data, const v1::Checkpoint& checkp
   spdlog::info("job {}: fetching the checkpoint of step {}", calls.lease().job_id(), checkpoint.step());
   bool gone = false;
   absl::Status fetched = Fetch(checkpoint, folder, calls, &gone);
-  std::string damage;
-  // One that is found damaged twice is one that the coordinator keeps, for a person to bring back: it has no other.
-  for (int tries = 0; gone && absl::IsDataLoss(fetched) && fetched.message() != damage && tries < kMaxFallbacks;
-       ++tries) {
-    damage = std::string(fetched.message());
-    spdlog::warn("job {}: {}; fetching the newest that the coordinator has", calls.lease().job_id(), damage);
+  for (int tries = 0; gone && absl::IsDataLoss(fetched) && tries < kMaxFallbacks; ++tries) {
+    spdlog::warn("job {}: {}; fetching the newest that the coordinator has", calls.lease().job_id(),
+                 std::string(fetched.message()));
     fetched = Fetch(std::nullopt, folder, calls, &gone);
   }
   if (!absl::IsNotFound(fetched)) return fetched;

@@ -17,8 +17,6 @@ constexpr char kExamples[] =
     "  sink-backup restore --from /mnt/other/sink --data /var/lib/sink  # then start sink-coordinator\n"
     "  sink-backup salvage --data /var/lib/sink   # its log is damaged, and there is no backup\n";
 
-constexpr int kLeftOut = 3;  // all else is done
-
 int Tell(const char* did, const absl::StatusOr<sink::backup::Report>& report) {
   if (!report.ok()) {
     std::cerr << "sink-backup: " << report.status().message() << "\n";
@@ -30,9 +28,8 @@ int Tell(const char* did, const absl::StatusOr<sink::backup::Report>& report) {
   if (report->lost_checkpoints > 0) {
     std::cerr << "sink-backup: " << report->lost_checkpoints
               << " checkpoints have files that are gone or damaged and were left out; their jobs go on from others\n";
-    return kLeftOut;
   }
-  return 0;
+  return report->lost_checkpoints > 0 ? 3 : 0;  // 3: all else is done
 }
 
 int Tell(const absl::StatusOr<sink::backup::Salvaged>& salvaged) {
