@@ -97,7 +97,9 @@ absl::Status Prepare(const std::string& data, int64_t unix_seconds) {
     if (is_damaged) damaged.push_back(name);
   }
   if (damaged.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat("no log in ", data, " is damaged: start the coordinator"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("no log in ", data,
+                     " is damaged, so there is nothing to salvage: where the coordinator does not start, it says why"));
   }
   auto remove_parts = absl::MakeCleanup([&] {
     for (const std::string& name : damaged) store::RemoveDatabase(PartOf(absl::StrCat(data, "/", name)));
