@@ -22,9 +22,10 @@ struct Report {
 };
 
 // Of the folder `data` into `to`, which is created. The coordinator may run or not. FAILED_PRECONDITION: there is no
-// coordinator's database, a salvage of it was interrupted, or another process has `to`, be it a coordinator whose
-// folder it is; DATA_LOSS: the database is damaged, and nothing in `to` has changed; others from the file system.
-// `read_again`: also the checkpoints that `to` has already, and those that are damaged there are copied anew.
+// coordinator's database, a salvage of it was interrupted, `to` has the copy of one that has been started more often,
+// or another process has `to`, be it a coordinator whose folder it is; DATA_LOSS: the database is damaged, and nothing
+// in `to` has changed; others from the file system. Where checkpoints' files are gone, `to` keeps those that it has of
+// before. `read_again`: also the checkpoints that `to` has already, and those that are damaged there are copied anew.
 absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool read_again = false);
 
 struct RestoreOptions {

@@ -1,5 +1,5 @@
 // sink-backup: copies a coordinator's data folder while it runs, puts a copy back, and salvages what a damaged log has
-// left. Exit status: 0 done, 1 could not, 2 wrong usage.
+// left. Exit status: 0 done, 1 could not, 2 wrong usage, 3 done but for checkpoints whose files are gone or damaged.
 #include <ctime>
 #include <iostream>
 #include <string>
@@ -29,7 +29,7 @@ int Tell(const char* did, const absl::StatusOr<sink::backup::Report>& report) {
     std::cerr << "sink-backup: " << report->lost_checkpoints
               << " checkpoints have files that are gone or damaged and were left out; their jobs go on from others\n";
   }
-  return report->lost_checkpoints > 0 ? 3 : 0;  // 3: all else is done
+  return report->lost_checkpoints > 0 ? 3 : 0;
 }
 
 int Tell(const absl::StatusOr<sink::backup::Salvaged>& salvaged) {

@@ -102,6 +102,12 @@ class BackupTest : public ::testing::Test {
     ASSERT_TRUE(dropped.ok()) << dropped.status();
     for (const Checkpoint& old : *dropped) fs::remove_all(CheckpointPath("data", lease, old.step));
   }
+  // The first job, on its worker.
+  static Lease StartJob(JobManager& manager) {
+    Submit(manager, 1);
+    Register(manager);
+    return Ask(manager, 1).lease;
+  }
   std::string CheckpointPath(const std::string& folder, const Lease& lease, int64_t step) {
     return (folder_ / folder) + "/checkpoints/" + lease.job_id + "/" + std::to_string(lease.fence) + "/step-" +
            std::to_string(step);
@@ -117,9 +123,7 @@ class BackupTest : public ::testing::Test {
 
 TEST_F(BackupTest, ACopyOfARunningCoordinatorGoesOnWhereItWasMade) {
   Coordinator old = Open(folder_ / "data");
-  Submit(*old.manager, 1);
-  Register(*old.manager);
-  const Lease lease = Ask(*old.manager, 1).lease;
+  const Lease lease = StartJob(*old.manager);
   ASSERT_TRUE(Say(*old.manager, lease, 1, 7).ok());
   Commit(*old.manager, lease, 5);
   ASSERT_TRUE(old.manager->checkpoints().Pin(Id(1), 5, true).ok());
@@ -226,9 +230,7 @@ TEST_F(BackupTest, ALogThatWasLeftBehindIsNotLaidOverTheDatabaseThatTakesItsPlac
 
 TEST_F(BackupTest, AFurtherCopyAddsWhatIsNewAndForgetsWhatIsGone) {
   Coordinator old = Open(folder_ / "data");
-  Submit(*old.manager, 1);
-  Register(*old.manager);
-  const Lease lease = Ask(*old.manager, 1).lease;
+  const Lease lease = StartJob(*old.manager);
   Commit(*old.manager, lease, 5);
   Commit(*old.manager, lease, 10);
   ASSERT_TRUE(MakeCopy().ok());
@@ -244,9 +246,7 @@ TEST_F(BackupTest, AFurtherCopyAddsWhatIsNewAndForgetsWhatIsGone) {
 
 TEST_F(BackupTest, ACheckpointThatIsDamagedWhereItWasCopiedToIsCopiedAnew) {
   Coordinator old = Open(folder_ / "data");
-  Submit(*old.manager, 1);
-  Register(*old.manager);
-  const Lease lease = Ask(*old.manager, 1).lease;
+  const Lease lease = StartJob(*old.manager);
   Commit(*old.manager, lease, 5);
   ASSERT_TRUE(MakeCopy().ok());
   const auto damage = [&](const std::string& folder) {
@@ -268,9 +268,7 @@ TEST_F(BackupTest, ACheckpointThatIsDamagedWhereItWasCopiedToIsCopiedAnew) {
 
 TEST_F(BackupTest, AFileThatCannotBeReadCostsItsCheckpointAndNotTheCopy) {
   Coordinator old = Open(folder_ / "data");
-  Submit(*old.manager, 1);
-  Register(*old.manager);
-  const Lease lease = Ask(*old.manager, 1).lease;
+  const Lease lease = StartJob(*old.manager);
   Commit(*old.manager, lease, 5);
   Commit(*old.manager, lease, 10);
   const std::string file = CheckpointPath("data", lease, 10) + "/model.safetensors";
@@ -284,9 +282,7 @@ TEST_F(BackupTest, AFileThatCannotBeReadCostsItsCheckpointAndNotTheCopy) {
 
 TEST_F(BackupTest, WhereFilesAreGoneTheCopyKeepsWhatItHasOfBefore) {
   Coordinator old = Open(folder_ / "data");
-  Submit(*old.manager, 1);
-  Register(*old.manager);
-  const Lease lease = Ask(*old.manager, 1).lease;
+  const Lease lease = StartJob(*old.manager);
   Commit(*old.manager, lease, 5);
   ASSERT_TRUE(MakeCopy().ok());
   const std::string copied = CheckpointPath("copy", lease, 5);
@@ -320,9 +316,7 @@ TEST_F(BackupTest, ACoordinatorThatWasBegunAnewDoesNotTakeThePlaceOfTheCopy) {
 
 TEST_F(BackupTest, ADamagedCheckpointIsLeftOutAndSaid) {
   Coordinator old = Open(folder_ / "data");
-  Submit(*old.manager, 1);
-  Register(*old.manager);
-  const Lease lease = Ask(*old.manager, 1).lease;
+  const Lease lease = StartJob(*old.manager);
   Commit(*old.manager, lease, 5);
   Commit(*old.manager, lease, 10);
   std::ofstream(CheckpointPath("data", lease, 10) + "/model.safetensors") << "Weights of step 10";
@@ -450,9 +444,7 @@ TEST_F(BackupTest, AFolderThatIsRestoredIsPrivateAndThoseAboveItLetItsOwnerThrou
 TEST_F(BackupTest, WhatRootRestoresIsTheFoldersOwners) {
   if (geteuid() != 0) GTEST_SKIP() << "only root gives files away";
   Coordinator old = Open(folder_ / "data");
-  Submit(*old.manager, 1);
-  Register(*old.manager);
-  const Lease lease = Ask(*old.manager, 1).lease;
+  const Lease lease = StartJob(*old.manager);
   Commit(*old.manager, lease, 5);
   fs::create_directories(folder_ / "data/tls");
   std::ofstream(folder_ / "data/tls/ca.key.pem") << "the key";
