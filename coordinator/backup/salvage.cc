@@ -20,7 +20,7 @@
 #include "coordinator/store/begun_salvage.h"
 #include "coordinator/store/database_copy.h"
 #include "coordinator/store/folder_lock.h"
-#include "coordinator/store/wal_check.h"
+#include "coordinator/store/lost_commits.h"
 #include "proto/files/files.h"
 
 namespace sink::backup {
@@ -40,7 +40,7 @@ constexpr const char* kDatabases[] = {kJobs, kIdentity, "tls/audit.db"};
 std::string PartOf(const std::string& database) { return database + ".part"; }
 
 absl::StatusOr<bool> HasDamagedLog(const std::string& database) {
-  const absl::Status status = store::CheckLog(database);
+  const absl::Status status = store::CheckLogAndCommits(database);
   if (absl::IsDataLoss(status)) return true;
   if (!status.ok()) return status;
   return false;

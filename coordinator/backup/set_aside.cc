@@ -13,7 +13,7 @@
 namespace sink::backup {
 namespace {
 
-constexpr const char* kDatabaseEndings[] = {"-wal", "-shm", ""};
+constexpr const char* kDatabaseEndings[] = {"-commits", "-wal", "-shm", ""};
 
 // A link that leads nowhere is there, too.
 bool IsNameTaken(const std::string& path) {

@@ -30,10 +30,12 @@ absl::StatusOr<std::unique_ptr<AuditStore>> AuditStore::Open(const std::string& 
 }
 
 absl::Status AuditStore::Add(const AuditEntry& entry) {
-  return Query(*db_,
-               "INSERT INTO audit (time_ms, who, origin, action, object, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-               entry.time_ms, entry.who, entry.from, entry.action, entry.object, entry.outcome)
-      .Run();
+  return db_->Write([&] {
+    return Query(*db_,
+                 "INSERT INTO audit (time_ms, who, origin, action, object, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                 entry.time_ms, entry.who, entry.from, entry.action, entry.object, entry.outcome)
+        .Run();
+  });
 }
 
 absl::StatusOr<std::vector<AuditEntry>> AuditStore::Read(int64_t before, int limit) {
@@ -56,7 +58,8 @@ absl::StatusOr<std::vector<AuditEntry>> AuditStore::Read(int64_t before, int lim
 }
 
 absl::Status AuditStore::Trim(int64_t keep) {
-  return Query(*db_, "DELETE FROM audit WHERE id <= (SELECT MAX(id) FROM audit) - ?1", keep).Run();
+  return db_->Write(
+      [&] { return Query(*db_, "DELETE FROM audit WHERE id <= (SELECT MAX(id) FROM audit) - ?1", keep).Run(); });
 }
 
 }  // namespace sink::store

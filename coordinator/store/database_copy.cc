@@ -5,18 +5,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
+#include "coordinator/store/lost_commits.h"
 #include "coordinator/store/restored.h"
 #include "coordinator/store/schema.h"
 #include "coordinator/store/sqlite_transaction.h"
-#include "coordinator/store/wal_check.h"
 
 namespace sink::store {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kLogEndings[] = {"-wal", "-shm"};
-constexpr const char* kEndings[] = {"-wal", "-shm", ""};
+constexpr const char* kLogEndings[] = {"-commits", "-wal", "-shm"};  // the witness too: it is another file's
+constexpr const char* kEndings[] = {"-commits", "-wal", "-shm", ""};
 
 // What was written goes to a log first. When a database is closed SQLite puts the log into the file by itself, but says
 // nothing where it cannot, as on a disk that has room for one of them alone.
@@ -35,8 +35,15 @@ absl::Status CheckIntegrity(Database& db) {
   return keys.status();
 }
 
-// One that was not closed properly, or is in use after all, has a log beside it that must be read with it.
-Database::Mode ModeFor(const std::string& from, Source source) {
+// How `from` is read, once it is known that its copy has all that it should. One at rest that was not closed properly,
+// or is in use after all, has a log beside it that must be read with it.
+absl::StatusOr<Database::Mode> ModeFor(const std::string& from, Source source) {
+  if (source == Source::kDamagedLog) {
+    SINK_ASSIGN_OR_RETURN(const Rest rest, ChooseRest(from));
+    return rest == Rest::kFileAlone ? Database::Mode::kUnchanging : Database::Mode::kReadOnly;
+  }
+  // A copy without what is behind the damage would take the place of an older one that has it.
+  SINK_RETURN_IF_ERROR(CheckLogAndCommits(from));
   std::error_code ignored;
   const bool has_log = fs::exists(from + "-wal", ignored);
   return source == Source::kAtRest && !has_log ? Database::Mode::kUnchanging : Database::Mode::kReadOnly;
@@ -47,9 +54,8 @@ absl::StatusOr<std::unique_ptr<Database>> Copy(const std::string& from, const st
   if (!fs::exists(from, error)) {
     return absl::FailedPreconditionError(absl::StrCat("there is no coordinator's database ", from));
   }
-  // A copy without what is behind the damage would take the place of an older one that has it.
-  SINK_RETURN_IF_ERROR(source == Source::kDamagedLog ? CheckNothingFromBehind(from) : CheckLog(from));
-  SINK_ASSIGN_OR_RETURN(const std::unique_ptr<Database> original, Database::Open(from, ModeFor(from, source)));
+  SINK_ASSIGN_OR_RETURN(const Database::Mode mode, ModeFor(from, source));
+  SINK_ASSIGN_OR_RETURN(const std::unique_ptr<Database> original, Database::Open(from, mode));
   RemoveDatabase(to);
   SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> copy, Database::Open(to, Database::Mode::kReadWrite));
   fs::permissions(to, fs::perms::owner_read | fs::perms::owner_write, error);  // leases and keys are secrets
@@ -106,6 +112,7 @@ absl::StatusOr<int64_t> DatabaseCopy::CountJobs() { return db_->QueryInt("SELECT
 absl::Status DatabaseCopy::PrepareRestored(uint64_t replaced, int64_t unix_seconds) {
   SeriesNames names;
   SqliteTransaction rows(*db_, names);
+  SINK_RETURN_IF_ERROR(db_->ForgetCommitCount());
   return store::PrepareRestored(rows, replaced, unix_seconds);
 }
 

@@ -17,7 +17,7 @@ void GroupCommit::Commit(const std::function<PendingWrite*()>& next) {
     if (!writer_->InTransaction() || absl::IsDataLoss(write->status)) group_status.Update(write->status);
     if (!group_status.ok()) break;
   }
-  if (group_status.ok()) group_status = Query(*writer_, "COMMIT").Run();
+  if (group_status.ok()) group_status = writer_->Commit();
   if (writer_->InTransaction()) Query(*writer_, "ROLLBACK").Run().IgnoreError();
   if (!group_status.ok()) names_.Forget();
   if (absl::IsDataLoss(group_status)) failure_ = group_status;

@@ -66,19 +66,17 @@ absl::StatusOr<std::vector<IssuedCertificate>> IdentityStore::Certificates() {
 }
 
 absl::Status IdentityStore::Put(const Principal& principal) {
-  return Query(*db_,
-               "INSERT INTO principals (name, role, key, uses, revoked, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
-               "ON CONFLICT (name) DO UPDATE SET role = ?2, key = ?3, uses = ?4, revoked = ?5, created_ms = ?6",
-               principal.name, principal.role, principal.key, principal.uses, principal.revoked, principal.created_ms)
-      .Run();
+  return Write(
+      "INSERT INTO principals (name, role, key, uses, revoked, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+      "ON CONFLICT (name) DO UPDATE SET role = ?2, key = ?3, uses = ?4, revoked = ?5, created_ms = ?6",
+      principal.name, principal.role, principal.key, principal.uses, principal.revoked, principal.created_ms);
 }
 
 absl::Status IdentityStore::Put(const IssuedCertificate& certificate) {
-  return Query(*db_,
-               "INSERT INTO certificates (serial, principal, not_after_ms, renewable) VALUES (?1, ?2, ?3, ?4) "
-               "ON CONFLICT (serial) DO UPDATE SET principal = ?2, not_after_ms = ?3, renewable = ?4",
-               certificate.serial, certificate.principal, certificate.not_after_ms, certificate.renewable)
-      .Run();
+  return Write(
+      "INSERT INTO certificates (serial, principal, not_after_ms, renewable) VALUES (?1, ?2, ?3, ?4) "
+      "ON CONFLICT (serial) DO UPDATE SET principal = ?2, not_after_ms = ?3, renewable = ?4",
+      certificate.serial, certificate.principal, certificate.not_after_ms, certificate.renewable);
 }
 
 absl::StatusOr<std::vector<std::pair<std::string, std::string>>> IdentityStore::Owners() {
@@ -90,38 +88,34 @@ absl::StatusOr<std::vector<std::pair<std::string, std::string>>> IdentityStore::
 }
 
 absl::Status IdentityStore::PutOwner(const std::string& sweep, const std::string& principal) {
-  return Query(*db_,
-               "INSERT INTO owners (sweep, principal) VALUES (?1, ?2) ON CONFLICT (sweep) DO UPDATE SET principal = ?2",
-               sweep, principal)
-      .Run();
+  return Write("INSERT INTO owners (sweep, principal) VALUES (?1, ?2) ON CONFLICT (sweep) DO UPDATE SET principal = ?2",
+               sweep, principal);
 }
 
 absl::Status IdentityStore::RemoveOwner(const std::string& sweep) {
-  return Query(*db_, "DELETE FROM owners WHERE sweep = ?1", sweep).Run();
+  return Write("DELETE FROM owners WHERE sweep = ?1", sweep);
 }
 
-absl::Status IdentityStore::RemoveCertificate(const std::string& serial) {
-  return Query(*db_, "DELETE FROM certificates WHERE serial = ?1", serial).Run();
-}
+absl::Status IdentityStore::RemoveCertificate(const std::string& serial) { return RemoveCertificates({serial}); }
 
 absl::Status IdentityStore::RemoveCertificatesOf(const std::string& principal) {
-  return Query(*db_, "DELETE FROM certificates WHERE principal = ?1", principal).Run();
+  return Write("DELETE FROM certificates WHERE principal = ?1", principal);
 }
 
 absl::Status IdentityStore::RemovePrincipal(const std::string& name) {
-  SINK_RETURN_IF_ERROR(RemoveCertificatesOf(name));
-  return Query(*db_, "DELETE FROM principals WHERE name = ?1", name).Run();
+  return db_->Write([&]() -> absl::Status {
+    SINK_RETURN_IF_ERROR(Query(*db_, "DELETE FROM certificates WHERE principal = ?1", name).Run());
+    return Query(*db_, "DELETE FROM principals WHERE name = ?1", name).Run();
+  });
 }
 
 absl::Status IdentityStore::RemoveCertificates(const std::vector<std::string>& serials) {
   if (serials.empty()) return absl::OkStatus();
-  absl::Status status = db_->Execute("BEGIN IMMEDIATE");
-  for (const std::string& serial : serials) {
-    if (status.ok()) status = Query(*db_, "DELETE FROM certificates WHERE serial = ?1", serial).Run();
-  }
-  if (status.ok()) status = db_->Execute("COMMIT");
-  if (!status.ok() && db_->InTransaction()) db_->Execute("ROLLBACK").IgnoreError();
-  return status;
+  return db_->Write([&]() -> absl::Status {
+    for (const std::string& serial : serials)
+      SINK_RETURN_IF_ERROR(Query(*db_, "DELETE FROM certificates WHERE serial = ?1", serial).Run());
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace sink::store

@@ -37,6 +37,11 @@ class IdentityStore {
  private:
   explicit IdentityStore(std::unique_ptr<Database> db) : db_(std::move(db)) {}
 
+  template <typename... Args>
+  absl::Status Write(const char* sql, const Args&... args) {
+    return db_->Write([&] { return Query(*db_, sql, args...).Run(); });
+  }
+
   const std::unique_ptr<Database> db_;
 };
 

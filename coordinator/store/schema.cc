@@ -458,18 +458,14 @@ absl::Status Upgrade(Database& db, int64_t version) {
 }  // namespace
 
 absl::Status Migrate(Database& db) {
-  if (absl::Status status = db.Execute("BEGIN IMMEDIATE"); !status.ok()) return status;
-  absl::StatusOr<int64_t> version = db.QueryInt("PRAGMA user_version");
-  absl::Status status = version.status();
-  if (status.ok() && *version > kSchemaVersion) {
-    status = absl::FailedPreconditionError(absl::StrCat("the database has schema version ", *version,
-                                                        " and this program knows ", kSchemaVersion,
-                                                        ": use the newer sink-coordinator that wrote it"));
-  }
-  if (status.ok()) status = Upgrade(db, *version);
-  if (status.ok()) return db.Execute("COMMIT");
-  if (db.InTransaction()) db.Execute("ROLLBACK").IgnoreError();
-  return status;
+  return db.Write([&db]() -> absl::Status {
+    absl::StatusOr<int64_t> version = db.QueryInt("PRAGMA user_version");
+    if (!version.ok()) return version.status();
+    if (*version <= kSchemaVersion) return Upgrade(db, *version);
+    return absl::FailedPreconditionError(absl::StrCat("the database has schema version ", *version,
+                                                      " and this program knows ", kSchemaVersion,
+                                                      ": use the newer sink-coordinator that wrote it"));
+  });
 }
 
 }  // namespace sink::store

@@ -2,12 +2,20 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
+#include "coordinator/store/lost_commits.h"
 #include "coordinator/store/wal_check.h"
 
 namespace sink::store {
+namespace {
+
+constexpr char kMeta[] =
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID";
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Database>> OpenSideDatabase(const std::string& path, int version, const char* schema) {
   SINK_ASSIGN_OR_RETURN(const bool log, PrepareLog(path));
+  SINK_RETURN_IF_ERROR(CheckCommits(path));
   SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Mode::kReadWrite));
   if (log) SINK_RETURN_IF_ERROR(db->CheckpointLog());
   SINK_ASSIGN_OR_RETURN(const int64_t found, db->QueryInt("PRAGMA user_version"));
@@ -16,7 +24,9 @@ absl::StatusOr<std::unique_ptr<Database>> OpenSideDatabase(const std::string& pa
         absl::StrCat("database ", path, " is of a newer sink-coordinator: use that one"));
   }
   SINK_RETURN_IF_ERROR(db->Execute(schema));
+  SINK_RETURN_IF_ERROR(db->Execute(kMeta));
   SINK_RETURN_IF_ERROR(db->Execute(absl::StrCat("PRAGMA user_version = ", version).c_str()));
+  SINK_RETURN_IF_ERROR(db->CountCommits());
   return db;
 }
 

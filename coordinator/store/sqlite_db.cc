@@ -112,6 +112,63 @@ absl::StatusOr<int64_t> Database::QueryInt(const char* sql) {
   return query.status().ok() ? absl::InternalError(absl::StrCat("no answer to ", sql)) : query.status();
 }
 
+absl::Status Database::Write(absl::FunctionRef<absl::Status()> body) {
+  absl::Status status = Query(*this, "BEGIN IMMEDIATE").Run();
+  if (!status.ok()) return status;
+  status = body();
+  if (status.ok()) status = Commit();
+  if (InTransaction()) Query(*this, "ROLLBACK").Run().IgnoreError();
+  return status;
+}
+
+absl::Status Database::Commit() {
+  CommitCount count = count_;
+  // One that changes nothing writes nothing and waits for no disk.
+  const bool counts = witness_ != nullptr && sqlite3_total_changes64(db_) != changes_counted_;
+  if (counts) {
+    ++count.commits;
+    absl::Status status = Query(*this, "UPDATE meta SET value = ?1 WHERE name = 'commits'", count.commits).Run();
+    if (!status.ok()) return status;
+  }
+  if (absl::Status status = Query(*this, "COMMIT").Run(); !status.ok() || !counts) return status;
+  count_ = count;
+  changes_counted_ = sqlite3_total_changes64(db_);
+  witness_->Write(count_);
+  return absl::OkStatus();
+}
+
+absl::Status Database::CountCommits() {
+  absl::StatusOr<CommitCount> count = ReadCommitCount();
+  if (!count.ok()) return count.status();
+  if (count->database == 0) {
+    sqlite3_randomness(sizeof count->database, &count->database);
+    count->database = (count->database & std::numeric_limits<int64_t>::max()) | 1;
+    const absl::Status status = Write([&]() -> absl::Status {
+      return Query(*this, "INSERT INTO meta (name, value) VALUES ('database', ?1), ('commits', ?2)", count->database,
+                   count->commits)
+          .Run();
+    });
+    if (!status.ok()) return status;
+  }
+  count_ = *count;
+  changes_counted_ = sqlite3_total_changes64(db_);
+  witness_ = std::make_unique<CommitWitness>(Path());
+  witness_->Write(count_);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CommitCount> Database::ReadCommitCount() {
+  CommitCount count;
+  Query rows(*this, "SELECT name, value FROM meta WHERE name IN ('database', 'commits')");
+  while (rows.Next()) (rows.Bytes(0) == "database" ? count.database : count.commits) = rows.Int(1);
+  if (!rows.status().ok()) return rows.status();
+  return count;
+}
+
+absl::Status Database::ForgetCommitCount() {
+  return Query(*this, "DELETE FROM meta WHERE name IN ('database', 'commits')").Run();
+}
+
 absl::Status Database::ToStatus(int code) const {
   const char* const message = sqlite3_errmsg(db_);
   switch (code & 0xff) {

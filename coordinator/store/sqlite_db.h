@@ -11,8 +11,10 @@
 #include <type_traits>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "coordinator/store/commit_witness.h"
 
 namespace sink::store {
 
@@ -32,6 +34,17 @@ class Database {
   // Runs statements that bind nothing and return nothing: schema, BEGIN, COMMIT.
   absl::Status Execute(const char* sql);
   absl::StatusOr<int64_t> QueryInt(const char* sql);
+  // Runs `body` in a transaction of its own, which is undone where it fails.
+  absl::Status Write(absl::FunctionRef<absl::Status()> body);
+  // Ends a transaction; it is durable when this is OK.
+  absl::Status Commit();
+  // From now on each transaction that changes a row counts itself in the table meta (name TEXT PRIMARY KEY, value
+  // INTEGER), and the witness beside the file is told (commit_witness.h). Of the connection that writes.
+  absl::Status CountCommits();
+  // What meta says of that, with the log that is beside the file. An error where there is no meta.
+  absl::StatusOr<CommitCount> ReadCommitCount();
+  // Of a copy that is to be a database of its own: the next CountCommits draws its number anew.
+  absl::Status ForgetCommitCount();
   // SQLite undoes the whole transaction by itself after some errors (a full disk is one).
   bool InTransaction() const { return sqlite3_get_autocommit(db_) == 0; }
 
@@ -52,6 +65,9 @@ class Database {
 
   sqlite3* const db_;
   absl::flat_hash_map<const char*, sqlite3_stmt*> statements_;
+  std::unique_ptr<CommitWitness> witness_;  // none: commits are not counted
+  CommitCount count_;
+  int64_t changes_counted_ = 0;  // as sqlite3_total_changes64 says it
 };
 
 // Binds as a BLOB; text binds as TEXT.

@@ -13,6 +13,7 @@
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/begun_salvage.h"
 #include "coordinator/store/folder_lock.h"
+#include "coordinator/store/lost_commits.h"
 #include "coordinator/store/schema.h"
 #include "coordinator/store/sqlite_transaction.h"
 #include "coordinator/store/wal_check.h"
@@ -43,11 +44,13 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
   SINK_RETURN_IF_ERROR(RefuseBegunSalvage(folder));
   const std::string path = absl::StrCat(folder, "/sink.db");
   SINK_ASSIGN_OR_RETURN(const bool log, PrepareLog(path));
+  SINK_RETURN_IF_ERROR(CheckCommits(path));
   absl::StatusOr<std::unique_ptr<Database>> writer = Database::Open(path, Database::Mode::kReadWrite);
   absl::Status status = writer.status();
   // What a crash has left in the log stays behind a new one, so that no later look takes it for a part of that.
   if (status.ok() && log) status = AboutDatabase(path, (*writer)->CheckpointLog());
   if (status.ok()) status = AboutDatabase(path, Migrate(**writer));
+  if (status.ok()) status = AboutDatabase(path, (*writer)->CountCommits());
   if (status.ok() && options.max_pages > 0) {
     const std::string limit = absl::StrCat("PRAGMA max_page_count = ", options.max_pages);
     status = AboutDatabase(path, (*writer)->Execute(limit.c_str()));

@@ -7,16 +7,16 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <string_view>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/files/file_status.h"
 #include "coordinator/job/status_macros.h"
+#include "proto/files/descriptor.h"
 
 namespace sink::store {
 namespace {
@@ -148,76 +148,40 @@ class FrameWalk {
   bool damaged_ = false;
 };
 
-absl::Status SystemError(const std::string& doing, const std::string& path) {
-  return absl::FailedPreconditionError(absl::StrCat("cannot ", doing, " ", path, ": ", std::strerror(errno)));
-}
-
 class File {
  public:
   // One that is not there is empty.
   static absl::StatusOr<File> Open(const std::string& path) {
-    File file(path, open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (file.fd_ < 0 && errno != ENOENT) return SystemError("open", path);
-    return file;
-  }
-  File(File&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
-  ~File() {
-    if (fd_ >= 0) close(fd_);
+    auto opened = files::Open(path, O_RDONLY);
+    if (opened.ok()) return File(path, *std::move(opened));
+    if (opened.error().code() == ENOENT) return File(path, files::Fd());
+    return ToStatus(opened.error());
   }
 
   absl::StatusOr<uint64_t> Size() const {
-    struct stat info = {};
-    if (fd_ >= 0 && fstat(fd_, &info) != 0) return SystemError("read", path_);
-    return static_cast<uint64_t>(info.st_size);
+    if (!fd_.valid()) return 0;
+    return ToStatusOr(files::SizeOf(fd_, path_));
   }
 
   // DATA_LOSS: the disk cannot read them; UNAVAILABLE: the file is shorter by now.
   absl::Status Read(uint64_t offset, size_t size, std::string* bytes) const {
-    bytes->resize(size);
-    for (size_t got = 0; got < size;) {
-      const ssize_t n = pread(fd_, bytes->data() + got, size - got, static_cast<off_t>(offset + got));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0 && errno == EIO) return absl::DataLossError(absl::StrCat("a part of ", path_, " cannot be read"));
-      if (n < 0) return SystemError("read", path_);
-      if (n == 0) return absl::UnavailableError(absl::StrCat(path_, " became shorter while it was read"));
-      got += static_cast<size_t>(n);
-    }
-    return absl::OkStatus();
+    const files::FileError error = files::ReadAt(fd_, path_, offset, size, bytes);
+    if (error && error.code() == EIO) return absl::DataLossError(error.message());
+    if (error) return ToStatus(error);
+    if (bytes->size() == size) return absl::OkStatus();
+    return absl::UnavailableError(absl::StrCat(path_, " became shorter while it was read"));
   }
 
  private:
-  File(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  File(std::string path, files::Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
   std::string path_;
-  int fd_;
+  files::Fd fd_;
 };
 
 absl::StatusOr<LogState> LookAt(const File& log) {
   SINK_ASSIGN_OR_RETURN(const uint64_t size, log.Size());
   return WalkLog(size, [&log](uint64_t offset, size_t n, std::string* bytes) { return log.Read(offset, n, bytes); });
-}
-
-// The layout of a log whose header may be what is damaged: the database's own page size, and the salt of its first
-// frame. False where that cannot be said.
-absl::StatusOr<bool> FindLayout(const File& log, uint64_t size, const File& database, LogHeader* header) {
-  std::string bytes;
-  if (size < kHeaderBytes + kFrameHeaderBytes) return false;
-  SINK_RETURN_IF_ERROR(log.Read(0, kHeaderBytes + kFrameHeaderBytes, &bytes));
-  *header = ParseHeader(bytes.substr(0, kHeaderBytes));
-  if (header->valid) return true;
-  header->salt = Big64(bytes, kHeaderBytes + kSaltAt);
-  SINK_ASSIGN_OR_RETURN(const uint64_t database_size, database.Size());
-  if (database_size < kLeastPage) return false;
-  SINK_RETURN_IF_ERROR(database.Read(0, kLeastPage, &bytes));
-  const uint32_t page_size = Big32(bytes, 16) >> 16;
-  header->page_size = page_size == 1 ? kMostPage : page_size;
-  return IsPageSize(header->page_size);
-}
-
-// The coordinator's folder.
-std::string FolderOf(const std::string& database) {
-  const std::filesystem::path folder = std::filesystem::path(database).parent_path();
-  return folder.filename() == "tls" ? folder.parent_path().string() : folder.string();
 }
 
 absl::Status DamagedLog(const std::string& database, const LogState& state) {
@@ -226,9 +190,9 @@ absl::Status DamagedLog(const std::string& database, const LogState& state) {
       "the log ", database, "-wal is damaged: ", what, " is not what was written, and SQLite would drop what was ",
       "acknowledged behind it without a word; nothing was changed. With the service stopped, put a backup in its "
       "place ",
-      "(sink-backup restore --from BACKUP --data ", FolderOf(database),
+      "(sink-backup restore --from BACKUP --data ", FolderOfDatabase(database),
       " --replace), or go on with what stands before ",
-      "the damage, and keep the files beside: sink-backup salvage --data ", FolderOf(database)));
+      "the damage, and keep the files beside: sink-backup salvage --data ", FolderOfDatabase(database)));
 }
 
 // SQLite would take the log of a database that is not there for nobody's, and empty it.
@@ -239,7 +203,7 @@ absl::Status CheckDatabaseIsThere(const std::string& database, const LogState& l
       "the database ", database,
       " is missing or empty, and its log beside it has changes that were acknowledged; nothing "
       "was changed: put the file back, or a backup in its place (sink-backup restore --from BACKUP --data ",
-      FolderOf(database), " --replace)"));
+      FolderOfDatabase(database), " --replace)"));
 }
 
 // A log that somebody writes to meanwhile may look damaged, or become shorter. Damage is there to stay, at its place.
@@ -299,49 +263,62 @@ absl::StatusOr<bool> PrepareLog(const std::string& database) {
   SINK_ASSIGN_OR_RETURN(const LogState state, Look(database));
   if (state.committed > 0) return true;
   const std::string path = database + "-wal";
-  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) return false;
-  if (fd < 0) return SystemError("open", path);
-  const auto close_it = absl::MakeCleanup([fd] { close(fd); });
-  if (ftruncate(fd, 0) != 0 || fsync(fd) != 0) return SystemError("empty", path);
+  auto log = files::Open(path, O_WRONLY);
+  if (!log.ok() && log.error().code() == ENOENT) return false;
+  if (!log.ok()) return ToStatus(log.error());
+  if (ftruncate(log->get(), 0) != 0) return SystemStatus(errno, "empty", path);
+  SINK_RETURN_IF_ERROR(ToStatus(files::Sync(*log, path)));
   return false;
 }
 
-absl::Status CheckNothingFromBehind(const std::string& database) {
+absl::StatusOr<bool> IsOfOneCommit(const std::string& database, uint32_t page) {
   SINK_ASSIGN_OR_RETURN(const File log, File::Open(database + "-wal"));
-  SINK_ASSIGN_OR_RETURN(const File pages, File::Open(database));
+  SINK_ASSIGN_OR_RETURN(const File file, File::Open(database));
   SINK_ASSIGN_OR_RETURN(const uint64_t size, log.Size());
-  SINK_ASSIGN_OR_RETURN(const uint64_t database_size, pages.Size());
-  SINK_ASSIGN_OR_RETURN(const LogState state, LookAt(log));
-  LogHeader header;
-  SINK_ASSIGN_OR_RETURN(const bool found, FindLayout(log, size, pages, &header));
-  if (!found) return absl::OkStatus();
+  std::string bytes, frame, there;
+  if (size < kHeaderBytes) return false;
+  SINK_RETURN_IF_ERROR(log.Read(0, kHeaderBytes, &bytes));
+  const LogHeader header = ParseHeader(bytes);
+  if (!header.valid) return false;  // nothing is known of what it had
+  const auto page_is = [&](uint64_t number, std::string_view expected) -> absl::StatusOr<bool> {
+    const absl::Status status = file.Read((number - 1) * header.page_size, header.page_size, &there);
+    if (absl::IsUnavailable(status)) return false;
+    SINK_RETURN_IF_ERROR(status);
+    return there == expected;
+  };
   const uint64_t frame_bytes = kFrameHeaderBytes + header.page_size;
-  const auto place_of = [frame_bytes](uint64_t frame) { return kHeaderBytes + (frame - 1) * frame_bytes; };
-  absl::flat_hash_map<uint32_t, uint64_t> newest;  // of each page that is before the damage: its last frame there
-  std::string frame, page, before;
-  for (uint64_t n = 1; n <= state.committed; ++n) {
-    SINK_RETURN_IF_ERROR(log.Read(place_of(n), kFrameHeaderBytes, &frame));
-    newest[Big32(frame, 0)] = n;
-  }
-  for (uint64_t n = state.committed + 1; place_of(n + 1) <= size; ++n) {
-    const absl::Status read = log.Read(place_of(n), frame_bytes, &frame);
-    if (absl::IsDataLoss(read)) continue;
-    SINK_RETURN_IF_ERROR(read);
-    const uint64_t number = Big32(frame, 0);
-    if (Big64(frame, kSaltAt) != header.salt || number == 0 || number * header.page_size > database_size) continue;
-    SINK_RETURN_IF_ERROR(pages.Read((number - 1) * header.page_size, header.page_size, &page));
-    if (frame.compare(kFrameHeaderBytes, header.page_size, page) != 0) continue;
-    if (const auto last = newest.find(static_cast<uint32_t>(number)); last != newest.end()) {
-      SINK_RETURN_IF_ERROR(log.Read(place_of(last->second) + kFrameHeaderBytes, header.page_size, &before));
-      if (before == page) continue;
+  // By page, its last frame up to here; 0: damaged, so that it may have been of any content.
+  absl::flat_hash_map<uint32_t, uint64_t> newest;
+  LogSum said = header.sum;
+  bool found = false;
+  for (uint64_t n = 1; kHeaderBytes + n * frame_bytes <= size; ++n) {
+    const absl::Status read = log.Read(kHeaderBytes + (n - 1) * frame_bytes, frame_bytes, &frame);
+    if (!read.ok() && !absl::IsDataLoss(read)) return read;
+    LogSum sum = said;
+    sum.Add(std::string_view(frame).substr(0, 8), header.big_endian);
+    sum.Add(std::string_view(frame).substr(kFrameHeaderBytes), header.big_endian);
+    said = LogSum::At(frame, kSumAt);
+    const bool good = read.ok() && sum == said && Big64(frame, kSaltAt) == header.salt;
+    const uint32_t number = Big32(frame, 0);
+    newest[number] = good ? n : 0;
+    if (good && number == page && !found) {
+      SINK_ASSIGN_OR_RETURN(found, page_is(number, std::string_view(frame).substr(kFrameHeaderBytes)));
     }
-    return absl::DataLossError(absl::StrCat(
-        "the database ", database, " has changes from behind the damage in its log already (page ", number, " as in ",
-        "frame ", n, "), and what stands before the damage does not go with those; nothing was changed: only a backup ",
-        "helps (sink-backup restore --from BACKUP --data DIR --replace)"));
+    if (found && good && Big32(frame, 4) != 0) break;  // this is the commit
   }
-  return absl::OkStatus();
+  if (!found) return false;
+  for (const auto& [number, n] : newest) {
+    if (number == 0 || n == 0) continue;
+    SINK_RETURN_IF_ERROR(log.Read(kHeaderBytes + (n - 1) * frame_bytes, frame_bytes, &frame));
+    SINK_ASSIGN_OR_RETURN(const bool same, page_is(number, std::string_view(frame).substr(kFrameHeaderBytes)));
+    if (!same) return false;
+  }
+  return true;
+}
+
+std::string FolderOfDatabase(const std::string& database) {
+  const std::filesystem::path folder = std::filesystem::path(database).parent_path();
+  return folder.filename() == "tls" ? folder.parent_path().string() : folder.string();
 }
 
 }  // namespace sink::store

@@ -47,9 +47,12 @@ absl::Status CheckLog(const std::string& database);
 // its salt, and what a crash has left of it could be taken for a part of that.
 absl::StatusOr<bool> PrepareLog(const std::string& database);
 
-// For who goes on with what stands before the damage, and has the database alone. DATA_LOSS where a checkpoint has put
-// changes from behind the damage into it already: the older pages before the damage, laid over those, would make a
-// database that never was.
-absl::Status CheckNothingFromBehind(const std::string& database);
+// For who has the database alone, whose log is damaged: whether the file, without the log, is what some commit left, as
+// after a checkpoint that came to its end. `page` is one that every transaction writes otherwise than all before, so
+// that the file's own says which commit that would be. Frames that are damaged are left out.
+absl::StatusOr<bool> IsOfOneCommit(const std::string& database, uint32_t page);
+
+// The coordinator's folder, in which the database is, or in whose tls/.
+std::string FolderOfDatabase(const std::string& database);
 
 }  // namespace sink::store

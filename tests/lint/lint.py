@@ -31,7 +31,7 @@ EDGES = {
     "coordinator/job": {"proto/base"},
     "coordinator/files": {"proto/files"},
     "coordinator/log": {"proto/args"},
-    "coordinator/store": {"coordinator/job"},
+    "coordinator/store": {"coordinator/job", "coordinator/files", "proto/files"},
     "coordinator/errors": {"sink/v1"},
     "coordinator/core": {"coordinator/store", "coordinator/job", "coordinator/errors", "proto/base", "proto/pipe",
                          "proto/config"},

@@ -237,7 +237,7 @@ TEST_F(SalvageTest, AMoveThatFailsTakesNothingBack) {
   ExpectSalvaged("stopped");
 }
 
-TEST_F(SalvageTest, IsRefusedWhereTheDatabaseHasWhatIsBehindTheDamage) {
+TEST_F(SalvageTest, GoesOnWithTheFileWhereThatHasWhatIsBehindTheDamage) {
   Open("live").reset();
   size_t kept = 0;
   {
@@ -253,14 +253,33 @@ TEST_F(SalvageTest, IsRefusedWhereTheDatabaseHasWhatIsBehindTheDamage) {
     Kill();
   }
   DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);
-  const std::string database = ContentOf(folder_ / "dead/sink.db"), log = ContentOf(folder_ / "dead/sink.db-wal");
-  const absl::Status refused = Salvage(folder_ / "dead", kSalvagedAt).status();
-  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
-  EXPECT_THAT(std::string(refused.message()), HasSubstr("from behind the damage"));
-  EXPECT_TRUE(ContentOf(folder_ / "dead/sink.db") == database);
-  EXPECT_TRUE(ContentOf(folder_ / "dead/sink.db-wal") == log);
-  EXPECT_FALSE(fs::exists(folder_ / "dead/sink.db.part"));
-  EXPECT_FALSE(fs::exists(store::SalvageNote(folder_ / "dead")));
+  const auto salvaged = Salvage(folder_ / "dead", kSalvagedAt);
+  ASSERT_TRUE(salvaged.ok()) << salvaged.status();
+  EXPECT_EQ(salvaged->jobs, 3);
+  EXPECT_NE(Open("dead"), nullptr);
+}
+
+TEST_F(SalvageTest, GoesOnWithTheFileWhereItsLogWasLostAndKeepsTheWitnessBeside) {
+  Open("live").reset();
+  {
+    const auto store = Open("live");
+    AddJob(*store, 1);
+    Kill();
+    fs::copy_file(folder_ / "live/sink.db-commits", folder_ / "dead/sink.db-commits");
+  }
+  fs::resize_file(folder_ / "dead/sink.db-wal", 0);
+  ASSERT_TRUE(absl::IsDataLoss(store::SqliteStore::Open(folder_ / "dead").status()));
+  const auto salvaged = Salvage(folder_ / "dead", kSalvagedAt);
+  ASSERT_TRUE(salvaged.ok()) << salvaged.status();
+  EXPECT_EQ(salvaged->jobs, 0);
+  EXPECT_TRUE(fs::exists(folder_ / "dead/sink.db.replaced-commits"));
+  const auto store = Open("dead");
+  ASSERT_NE(store, nullptr);
+  Must(store->Read([](store::Snapshot& rows) -> absl::Status {
+    SINK_ASSIGN_OR_RETURN(const uint64_t epoch, rows.GetEpoch());
+    EXPECT_GE(epoch, static_cast<uint64_t>(kSalvagedAt - kSecondsAt2020)) << "a fence may be given again";
+    return absl::OkStatus();
+  }));
 }
 
 TEST_F(SalvageTest, ABackupIsNotReplacedByACopyWithoutWhatIsBehindTheDamage) {

@@ -1,0 +1,53 @@
+// See commit_witness.h. Format: one line of one length, so that a write replaces all of it and one block of the disk
+// has it: "commits <19 digits> of <19 digits> sum <the hash of what stands before this word>\n".
+#include "coordinator/store/commit_witness.h"
+
+#include <fcntl.h>
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
+#include "proto/files/files.h"
+#include "proto/files/hash.h"
+
+namespace sink::store {
+namespace {
+
+constexpr mode_t kMode = 0600;
+constexpr size_t kDigits = 19, kCommitsAt = 8, kDatabaseAt = kCommitsAt + kDigits + 4;
+constexpr size_t kLineBytes = kDatabaseAt + kDigits + 5 + files::kHashDigits + 1;
+
+std::string LineOf(const CommitCount& count) {
+  const std::string said = absl::StrFormat("commits %019d of %019d", count.commits, count.database);
+  return absl::StrFormat("%s sum %s\n", said, files::Hash(said));
+}
+
+}  // namespace
+
+CommitWitness::CommitWitness(const std::string& database) : path_(WitnessPath(database)) {}
+
+void CommitWitness::Write(const CommitCount& count) {
+  if (!file_.valid()) {
+    auto opened = files::Open(path_, O_WRONLY | O_CREAT | O_NOFOLLOW, kMode);
+    if (!opened.ok()) return;
+    file_ = *std::move(opened);
+  }
+  static_cast<void>(files::WriteAt(file_, path_, 0, LineOf(count)));
+}
+
+std::string WitnessPath(const std::string& database) { return database + "-commits"; }
+
+std::optional<CommitCount> ReadWitness(const std::string& database) {
+  const auto line = files::ReadFile(WitnessPath(database), kLineBytes);
+  if (!line.ok() || line->size() != kLineBytes) return std::nullopt;
+  CommitCount count;
+  const std::string& said = *line;
+  if (!absl::SimpleAtoi(said.substr(kCommitsAt, kDigits), &count.commits) ||
+      !absl::SimpleAtoi(said.substr(kDatabaseAt, kDigits), &count.database)) {
+    return std::nullopt;
+  }
+  return LineOf(count) == *line ? std::optional(count) : std::nullopt;
+}
+
+}  // namespace sink::store

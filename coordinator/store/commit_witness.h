@@ -1,0 +1,41 @@
+// How many commits a database has acknowledged, in a file of its own beside it ("<database>-commits"). SQLite takes a
+// log that is not there for an empty one, and one that was put there for its own, and goes on with what it finds: then
+// acknowledged commits are gone, and fences with them that workers hold, without a word. So each transaction counts
+// itself in the database, and once it is committed its number is written here. A database that counts less than its
+// witness has lost commits (lost_commits.h).
+//
+// The file is not synced: its commit was before it was written, so a power cut may leave it behind and never ahead.
+// One that is not there, or is not whole, says nothing. Owned by the connection that writes (sqlite_db.h).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "proto/files/descriptor.h"
+
+namespace sink::store {
+
+// Which database it is, by a number drawn when it was made, and how many commits it counts. 0, 0: it has no such count.
+struct CommitCount {
+  int64_t database = 0;
+  int64_t commits = 0;
+};
+
+class CommitWitness {
+ public:
+  // Of the database at this path. The file is opened when there is something to write.
+  explicit CommitWitness(const std::string& database);
+
+  // A failure is let be: the file then says less than it could, and the commit stands all the same.
+  void Write(const CommitCount& count);
+
+ private:
+  const std::string path_;
+  files::Fd file_;
+};
+
+std::string WitnessPath(const std::string& database);
+std::optional<CommitCount> ReadWitness(const std::string& database);
+
+}  // namespace sink::store

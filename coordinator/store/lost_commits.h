@@ -1,0 +1,31 @@
+// Whether a database has every commit that it acknowledged, by its witness (commit_witness.h), and what to go on with
+// where it has not. A log that was lost, emptied, cut short or exchanged for an older one or another database's is seen
+// so, and a database that was put back by hand without its later log. Stateless; any thread.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace sink::store {
+
+// Reads only, and may be beside a coordinator that writes. DATA_LOSS: acknowledged commits are missing, or the log is
+// another database's; the message says how to go on. FAILED_PRECONDITION: the database is missing whose commits were
+// acknowledged. Others from SQLite.
+absl::Status CheckCommits(const std::string& database);
+
+// CheckLog (wal_check.h), and then that.
+absl::Status CheckLogAndCommits(const std::string& database);
+
+// What is left of a database whose log is damaged, or is not the one that it should have.
+enum class Rest {
+  kWithLog,    // the file and what stands in the log before the damage
+  kFileAlone,  // which counts more commits: a checkpoint has put what the log has, and more, into it
+};
+
+// For who has the database alone. DATA_LOSS where neither is the state of any commit: a checkpoint that did not come to
+// its end has put changes from behind the damage into the file.
+absl::StatusOr<Rest> ChooseRest(const std::string& database);
+
+}  // namespace sink::store

@@ -1,0 +1,274 @@
+// A database that has not all that it acknowledged is told from one that has: its files as kill -9, a person with a
+// copy, or a disk that forgets leave them.
+#include "coordinator/store/lost_commits.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/job/status_macros.h"
+#include "coordinator/store/commit_witness.h"
+#include "coordinator/store/database_copy.h"
+#include "coordinator/store/identity_store.h"
+#include "coordinator/store/sqlite_store.h"
+#include "coordinator/store/wal_check.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sink::store {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr size_t kLogHeader = 32, kFrame = 24 + 4096;
+
+std::string BytesOf(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void PutBytes(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+class LostCommitsTest : public ::testing::Test {
+ protected:
+  std::string Path(const std::string& name, const std::string& ending = "") {
+    return absl::StrCat(folder_ / name, "/sink.db", ending);
+  }
+
+  std::unique_ptr<SqliteStore> Open(const std::string& name) {
+    auto store = SqliteStore::Open(folder_ / name);
+    EXPECT_TRUE(store.ok()) << store.status();
+    return store.ok() ? *std::move(store) : nullptr;
+  }
+
+  static void Add(JobStore& store, int n) {
+    const absl::Status added = store.Write([n](Transaction& rows) -> absl::Status {
+      Sweep sweep;
+      sweep.name = "s";
+      SINK_RETURN_IF_ERROR(rows.PutSweep(sweep));
+      Job job;
+      job.id = absl::StrCat(n, std::string(31, 'a'));
+      job.home_sweep = "s";
+      return rows.InsertJob(job, "{}");
+    });
+    EXPECT_TRUE(added.ok()) << added;
+  }
+
+  // As kill -9 leaves it.
+  void Copy(const std::string& from, const std::string& to) {
+    fs::create_directories(folder_ / to);
+    for (const char* ending : {"", "-wal", "-commits"}) fs::copy_file(Path(from, ending), Path(to, ending));
+  }
+
+  // `live`, with jobs of which the first is in the file and all others in the log.
+  std::unique_ptr<SqliteStore> Live(int jobs) {
+    Add(*Open("live"), 0);
+    auto store = Open("live");
+    for (int n = 1; n < jobs; ++n) Add(*store, n);
+    return store;
+  }
+
+  void Checkpoint(const std::string& name) {
+    const auto other = Database::Open(Path(name), Database::Mode::kReadWrite);
+    ASSERT_TRUE(other.ok()) << other.status();
+    ASSERT_TRUE((*other)->CheckpointLog().ok());
+  }
+
+  int64_t JobsIn(const std::string& copy) {
+    const auto db = Database::Open(copy, Database::Mode::kUnchanging);
+    EXPECT_TRUE(db.ok()) << db.status();
+    return db.ok() ? (*db)->QueryInt("SELECT count(*) FROM jobs").value_or(-1) : -1;
+  }
+
+  // Of what CopyDatabase makes of `name`.
+  int64_t JobsLeftIn(const std::string& name) {
+    const absl::Status copied = CopyDatabase(Path(name), folder_ / "rest.db", Source::kDamagedLog);
+    EXPECT_TRUE(copied.ok()) << copied;
+    return JobsIn(folder_ / "rest.db");
+  }
+
+  testing::TempDir folder_;
+};
+
+TEST_F(LostCommitsTest, AllThatACrashLeavesIsWhole) {
+  const auto live = Live(3);
+  for (int n = 3; n < 8; ++n) {
+    Add(*live, n);
+    Copy("live", absl::StrCat("dead-", n));
+    EXPECT_TRUE(CheckLogAndCommits(Path("live")).ok()) << "beside a coordinator that writes";
+    EXPECT_NE(Open(absl::StrCat("dead-", n)), nullptr);
+    EXPECT_NE(Open(absl::StrCat("dead-", n)), nullptr) << "also after an end that put the log away";
+    if (n == 5) Checkpoint("live");
+  }
+}
+
+TEST_F(LostCommitsTest, AWitnessThatIsBehindOrNotThereOrNotWholeSaysNothing) {
+  const auto live = Live(3);
+  const std::string before = BytesOf(Path("live", "-commits"));
+  ASSERT_FALSE(before.empty());
+  Add(*live, 3);
+  const std::string now = BytesOf(Path("live", "-commits"));
+  EXPECT_NE(before, now);
+  int n = 0;
+  for (const std::string& said : {before, std::string(), std::string(now.size(), '\0'), now.substr(0, 40), now + now}) {
+    const std::string name = absl::StrCat("dead-", n++);
+    Copy("live", name);
+    PutBytes(Path(name, "-commits"), said);
+    const auto store = Open(name);
+    ASSERT_NE(store, nullptr);
+    EXPECT_TRUE(ReadWitness(Path(name)).has_value()) << "it says so again";
+  }
+}
+
+TEST_F(LostCommitsTest, ALostOrShortenedLogIsRefusedAndNothingIsChanged) {
+  const auto live = Live(6);
+  const std::string log = BytesOf(Path("live", "-wal"));
+  const size_t half = kLogHeader + (log.size() - kLogHeader) / kFrame / 2 * kFrame;
+  int n = 0;
+  for (const std::string& left : {std::string(), std::string(log.size(), '\0'), log.substr(0, half)}) {
+    const std::string name = absl::StrCat("dead-", n++);
+    Copy("live", name);
+    PutBytes(Path(name, "-wal"), left);
+    if (left.empty()) fs::remove(Path(name, "-wal"));
+    const std::string file = BytesOf(Path(name));
+    for (int start = 0; start < 2; ++start) {
+      const absl::Status refused = SqliteStore::Open(folder_ / name).status();
+      EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
+      for (const std::string& part : {std::string("has lost commits: it acknowledged "),
+                                      absl::StrCat("sink-backup salvage --data ", folder_ / name)})
+        EXPECT_THAT(std::string(refused.message()), HasSubstr(part));
+      EXPECT_TRUE(BytesOf(Path(name)) == file);
+    }
+    EXPECT_TRUE(absl::IsDataLoss(CopyDatabase(Path(name), folder_ / "copy.db", Source::kInUse)))
+        << "a backup of it would take the place of a better one";
+  }
+}
+
+TEST_F(LostCommitsTest, AnOlderDatabaseThatWasPutBackByHandIsRefused) {
+  auto live = Live(3);
+  ASSERT_TRUE(CopyDatabase(Path("live"), folder_ / "backup.db", Source::kInUse).ok());
+  Add(*live, 3);
+  live.reset();
+  fs::copy_file(folder_ / "backup.db", Path("live"), fs::copy_options::overwrite_existing);
+  const absl::Status refused = SqliteStore::Open(folder_ / "live").status();
+  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused << ": it would give its fences again";
+}
+
+TEST_F(LostCommitsTest, AnotherCoordinatorsLogIsRefusedAndNotLaidOverTheFile) {
+  const auto live = Live(3);
+  Copy("live", "dead");
+  {
+    fs::rename(folder_ / "live", folder_ / "first");
+    const auto other = Live(9);
+    fs::copy_file(Path("live", "-wal"), Path("dead", "-wal"), fs::copy_options::overwrite_existing);
+  }
+  const std::string file = BytesOf(Path("dead")), log = BytesOf(Path("dead", "-wal"));
+  const absl::Status refused = SqliteStore::Open(folder_ / "dead").status();
+  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
+  EXPECT_TRUE(BytesOf(Path("dead")) == file);
+  EXPECT_TRUE(BytesOf(Path("dead", "-wal")) == log);
+  EXPECT_EQ(JobsLeftIn("dead"), 1) << "the file alone";
+}
+
+TEST_F(LostCommitsTest, ADatabaseThatIsGoneIsNotBegunAnew) {
+  Live(3).reset();
+  fs::remove(Path("live"));
+  const absl::Status refused = SqliteStore::Open(folder_ / "live").status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("to begin anew, remove that file too"));
+  EXPECT_FALSE(fs::exists(Path("live")));
+  fs::remove(Path("live", "-commits"));
+  EXPECT_NE(Open("live"), nullptr);
+}
+
+TEST_F(LostCommitsTest, WhoMayCallIsCountedToo) {
+  fs::create_directories(folder_ / "tls");
+  const std::string path = folder_ / "tls/identity.db";
+  ASSERT_TRUE(IdentityStore::Open(path).ok());
+  fs::copy_file(path, folder_ / "kept.db");
+  {
+    const auto identity = IdentityStore::Open(path);
+    ASSERT_TRUE(identity.ok()) << identity.status();
+    const Principal admin{
+        .name = "user/a", .role = Role::kAdmin, .key = "", .uses = 0, .revoked = false, .created_ms = 1};
+    ASSERT_TRUE((*identity)->Put(admin).ok());
+  }
+  EXPECT_TRUE(IdentityStore::Open(path).ok());
+  fs::rename(folder_ / "kept.db", path);
+  const absl::Status refused = IdentityStore::Open(path).status();
+  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused << ": a revocation may be lost";
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("--data " + folder_.path().string()));
+}
+
+TEST_F(LostCommitsTest, WhatIsLeftIsWhicheverOfFileAndLogCountsMore) {
+  const auto live = Live(6);
+  const std::string log = BytesOf(Path("live", "-wal"));
+  const std::string half = log.substr(0, kLogHeader + (log.size() - kLogHeader) / kFrame / 2 * kFrame);
+  Copy("live", "dead");
+  PutBytes(Path("dead", "-wal"), half);
+  const int64_t left = JobsLeftIn("dead");
+  EXPECT_GT(left, 1);
+  EXPECT_LT(left, 6);
+  Checkpoint("live");
+  Copy("live", "put-away");
+  PutBytes(Path("put-away", "-wal"), half);
+  EXPECT_EQ(JobsLeftIn("put-away"), 6);
+}
+
+// A damaged log of which a checkpoint has put all that counts into the file, or a part.
+TEST_F(LostCommitsTest, AFileThatACheckpointHasGivenAllIsLeftAndOneThatHasAPartIsNone) {
+  const auto live = Live(6);
+  const std::string before = BytesOf(Path("live"));
+  std::string damaged = BytesOf(Path("live", "-wal"));
+  damaged[kLogHeader + 5 * kFrame + 500] ^= 1;
+  Copy("live", "log");
+  PutBytes(Path("log", "-wal"), damaged);
+  const int64_t stands = JobsLeftIn("log");
+  EXPECT_LT(stands, 6);
+  Checkpoint("live");
+  Copy("live", "all");
+  PutBytes(Path("all", "-wal"), damaged);
+  ASSERT_TRUE(absl::IsDataLoss(CheckLog(Path("all"))));
+  EXPECT_EQ(JobsLeftIn("all"), 6);
+  Copy("live", "part");
+  PutBytes(Path("part", "-wal"), damaged);
+  std::string part = BytesOf(Path("part"));
+  // As it was before the checkpoint, from behind the page of the count.
+  for (size_t at = 3 * 4096; at < before.size(); ++at) part[at] = before[at];
+  PutBytes(Path("part"), part);
+  const absl::Status refused = CopyDatabase(Path("part"), folder_ / "rest.db", Source::kDamagedLog);
+  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("from behind the damage"));
+}
+
+TEST_F(LostCommitsTest, ATransactionThatChangesNothingIsNotCountedAndWritesNothing) {
+  const auto live = Live(3);
+  const std::string said = BytesOf(Path("live", "-commits"));
+  const auto log = fs::file_size(Path("live", "-wal"));
+  EXPECT_TRUE(live->Write([](Transaction&) { return absl::OkStatus(); }).ok());
+  EXPECT_EQ(BytesOf(Path("live", "-commits")), said);
+  EXPECT_EQ(fs::file_size(Path("live", "-wal")), log);
+}
+
+TEST_F(LostCommitsTest, ACopyThatIsMadeForARestoredCoordinatorIsADatabaseOfItsOwn) {
+  const auto live = Live(3);
+  auto copy = DatabaseCopy::Take(Path("live"), folder_ / "copy.db", Source::kInUse);
+  ASSERT_TRUE(copy.ok()) << copy.status();
+  ASSERT_TRUE(copy->PrepareRestored(0, 1'800'000'000).ok());
+  ASSERT_TRUE(copy->Close().ok());
+  fs::create_directories(folder_ / "restored");
+  fs::rename(folder_ / "copy.db", Path("restored"));
+  ASSERT_NE(Open("restored"), nullptr);
+  EXPECT_NE(ReadWitness(Path("restored"))->database, ReadWitness(Path("live"))->database);
+}
+
+}  // namespace
+}  // namespace sink::store
