@@ -322,8 +322,7 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
   credentials->SetAuthMetadataProcessor(gatekeeper->MakeProcessor());
   grpc::ServerBuilder builder;
   quota = std::make_unique<grpc::ResourceQuota>("sink");
-  // At first for all that there may be: after a restart they come at once, sooner than the first tick.
-  quota->Resize(MemoryQuota(AllConnections(options))).SetMaxThreads(options.max_threads);
+  quota->Resize(MemoryQuota(0)).SetMaxThreads(options.max_threads);
   builder.SetResourceQuota(*quota);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   // A compressed message is unpacked before its size is looked at, and a small one may hold gigabytes.
@@ -357,7 +356,9 @@ void Server::Parts::Accept(ListeningSockets listening, const ListenAddress& list
   connections = std::make_unique<AcceptLoop>(
       std::move(listening.sockets),
       ConnectionOptions{.total = AllConnections(options), .per_address = options.connections_per_address}, owners.get(),
-      [this](int fd) {
+      [this](int fd, int open) {
+        // Before its first byte is read: after a restart all workers come sooner than the first tick.
+        quota->Resize(MemoryQuota(open));
         grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters taken;
         taken.fd = fd;
         acceptor->HandleNewConnection(&taken);
@@ -444,7 +445,7 @@ void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
   while (!stopping_changed.wait_for(lock, interval, [this] { return stopping; })) {
     lock.unlock();
     disk->Look(SystemNow().steady_ms);
-    quota->Resize(MemoryQuota(connections->open()));
+    quota->Resize(MemoryQuota(connections->open()));  // shrinks as connections close; each that opens makes it grow
     absl::Status status = jobs->expiry().Tick(SystemNow());
     status.Update(jobs->retention().Tick(SystemNow()));
     if (absl::Status flushed = audit->Flush(); !flushed.ok())

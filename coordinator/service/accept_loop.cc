@@ -148,7 +148,7 @@ bool AcceptLoop::AcceptOne(int listener) {
   connections_[fd.get()] = {
       .address = address, .inode = SocketInode(fd.get()), .peer = std::move(name), .number = number};
   open_ = limits_.open();
-  take_(fd.Release());
+  take_(fd.Release(), limits_.open());
   return true;
 }
 

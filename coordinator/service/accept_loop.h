@@ -28,8 +28,8 @@ namespace sink {
 
 class AcceptLoop {
  public:
-  // Owns the descriptor from then on.
-  using Take = std::function<void(int fd)>;
+  // Owns the descriptor from then on. `open`: how many connections there are, this one among them.
+  using Take = std::function<void(int fd, int open)>;
 
   // `owners` outlives it, is told of each connection that opens or closes, and says which are strangers'.
   AcceptLoop(std::vector<files::Fd> listeners, const ConnectionOptions& limits, ConnectionOwners* owners, Take take);

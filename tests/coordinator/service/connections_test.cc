@@ -233,9 +233,10 @@ class AcceptLoopTest : public ::testing::Test {
     owners_ = std::make_unique<ConnectionOwners>(total);
     loop_ = std::make_unique<AcceptLoop>(std::move(listening->sockets),
                                          ConnectionOptions{.total = total, .per_address = total}, owners_.get(),
-                                         [this](int fd) {
+                                         [this](int fd, int open) {
                                            std::lock_guard lock(mutex_);
                                            taken_.emplace_back(fd);
+                                           open_when_taken_.push_back(open);
                                          });
   }
   size_t taken() {
@@ -247,8 +248,26 @@ class AcceptLoopTest : public ::testing::Test {
   std::unique_ptr<ConnectionOwners> owners_;
   std::mutex mutex_;
   std::vector<files::Fd> taken_;
+  std::vector<int> open_when_taken_;
   std::unique_ptr<AcceptLoop> loop_;
 };
+
+TEST_F(AcceptLoopTest, EachConnectionComesWithTheNumberThatIsOpenByThen) {
+  Start(40);
+  std::vector<files::Fd> clients;
+  for (int i = 0; i < 3; ++i) clients.push_back(ConnectFrom("127.0.0.1", port_));
+  ASSERT_TRUE(WaitFor([&] { return taken() == 3; }));
+  {
+    std::lock_guard lock(mutex_);
+    EXPECT_EQ(open_when_taken_, (std::vector<int>{1, 2, 3}));
+    taken_.clear();
+  }
+  ASSERT_TRUE(WaitFor([&] { return loop_->open() == 0; }));
+  const files::Fd again = ConnectFrom("127.0.0.1", port_);
+  ASSERT_TRUE(WaitFor([&] { return taken() == 1; }));
+  std::lock_guard lock(mutex_);
+  EXPECT_EQ(open_when_taken_.back(), 1) << "those that have closed count no longer";
+}
 
 TEST_F(AcceptLoopTest, WhatClosesMakesRoom) {
   Start(40);
