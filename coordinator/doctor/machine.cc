@@ -15,6 +15,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "coordinator/doctor/set_bytes.h"
+#include "coordinator/store/begun_salvage.h"
+#include "coordinator/store/wal_check.h"
 #include "proto/files/control_group.h"
 #include "proto/run/set_gap.h"
 #include "proto/run/set_hashes.h"
@@ -226,6 +228,23 @@ void Sets(MachineDoctor& doctor, const WorkerPlace& place) {
   }
 }
 
+// For which the coordinator refuses to start; `why` says how to go on.
+void RefusedStart(MachineDoctor& doctor, const absl::Status& why) {
+  doctor.Fault("database", std::string(why.message()),
+               "see to it before the coordinator is started again: until then it refuses to start here");
+}
+
+// SQLite says nothing of a write-ahead log that is damaged, and drops what stands behind the damage.
+bool LogIsWhole(MachineDoctor& doctor, const fs::path& database) {
+  const absl::Status status = store::CheckLog(database);
+  if (absl::IsUnavailable(status)) {
+    doctor.Hint("database", std::string(status.message()), "run doctor again, when less is written");
+  } else if (!status.ok()) {
+    RefusedStart(doctor, status);
+  }
+  return status.ok();
+}
+
 }  // namespace
 
 int64_t BytesFree(const fs::path& folder) {
@@ -275,7 +294,14 @@ std::vector<Finding> ExamineCoordinator(const Machine& machine, const fs::path& 
   MachineDoctor doctor(machine);
   doctor.Limits();
   if (!doctor.Folder("coordinator's folder", data, /*secret=*/true)) return doctor.Take();
+  if (const absl::Status begun = store::RefuseBegunSalvage(data); !begun.ok()) {
+    RefusedStart(doctor, begun);
+    return doctor.Take();
+  }
   const fs::path database = data / "sink.db";
+  const bool whole = LogIsWhole(doctor, database);
+  for (const char* beside : {"tls/identity.db", "tls/audit.db"}) LogIsWhole(doctor, data / beside);
+  if (!whole) return doctor.Take();
   std::error_code error;
   if (!fs::exists(database, error)) {
     doctor.Hint("coordinator's folder", absl::StrCat("no database in ", data.string(), ": it was never started here"),

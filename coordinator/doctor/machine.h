@@ -38,7 +38,7 @@ struct WorkerPlace {
 };
 std::vector<Finding> ExamineWorker(const Machine& machine, const WorkerPlace& place);
 
-// `data`: the coordinator's --data.
+// `data`: the coordinator's --data, which may be in use by it.
 std::vector<Finding> ExamineCoordinator(const Machine& machine, const std::filesystem::path& data);
 
 }  // namespace sink::doctor

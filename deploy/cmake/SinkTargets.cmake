@@ -21,16 +21,22 @@ function(sink_folder_sources out)
   set(${out} ${all} PARENT_SCOPE)
 endfunction()
 
-# sink_add_library(NAME sink_foo [FOLDER dir ...] [HEADERS set] [TOGETHER n] DEPS ...): the folders as a static library with
-# the alias sink::foo. HEADERS, here and below: SinkHeaders.cmake. TOGETHER: so many files are compiled as one, for
-# libraries of many small files that instantiate the same templates; their unnamed namespaces share names, therefore.
+# sink_add_library(NAME sink_foo [FOLDER dir ...] [ONLY names | BUT names] [HEADERS set] [TOGETHER n] DEPS ...): the folders
+# as a static library with the alias sink::foo. ONLY and BUT, "name|name" without .cc, divide a folder between two
+# libraries. HEADERS, here and below: SinkHeaders.cmake. TOGETHER: so many files are compiled as one, for libraries of
+# many small files that instantiate the same templates; their unnamed namespaces share names, therefore.
 function(sink_add_library)
-  cmake_parse_arguments(ARG "" "NAME;HEADERS;TOGETHER" "FOLDER;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;ONLY;BUT;HEADERS;TOGETHER" "FOLDER;DEPS" ${ARGN})
   string(REGEX REPLACE "^sink_" "" short ${ARG_NAME})
   if(NOT ARG_FOLDER)
     set(ARG_FOLDER .)
   endif()
   sink_folder_sources(sources ${ARG_FOLDER})
+  if(ARG_ONLY)
+    list(FILTER sources INCLUDE REGEX "/(${ARG_ONLY})\\.cc$")
+  elseif(ARG_BUT)
+    list(FILTER sources EXCLUDE REGEX "/(${ARG_BUT})\\.cc$")
+  endif()
   if(sources)
     add_library(${ARG_NAME} STATIC ${sources})
     target_compile_options(${ARG_NAME} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${SINK_WARNINGS}>)

@@ -44,6 +44,12 @@ struct Site {
 
 using Planted = PlantedIn<Site>;
 
+// A write-ahead log without a header, and something behind where it would be.
+void DamageLogOf(const fs::path& database) {
+  fs::create_directories(database.parent_path());
+  std::ofstream(database.string() + "-wal") << std::string(4096, 'x');
+}
+
 std::vector<Finding> NotGood(std::vector<Finding> findings) {
   std::erase_if(findings, [](const Finding& finding) { return finding.level == Level::kGood; });
   return findings;
@@ -228,6 +234,20 @@ INSTANTIATE_TEST_SUITE_P(
     Planted, CoordinatorFault,
     ::testing::Values(Planted{"damaged", Level::kFault, "is no SQLite database", "backup",
                               [](Site& s) { std::ofstream(s.coordinator / "sink.db") << "SQLite fromat 3 "; }},
+                      Planted{"damaged_log", Level::kFault, "sink.db-wal is damaged",
+                              "before the coordinator is started",
+                              [](Site& s) { DamageLogOf(s.coordinator / "sink.db"); }},
+                      Planted{"damaged_log_alone", Level::kFault, "sink.db-wal is damaged", "refuses to start",
+                              [](Site& s) {
+                                fs::remove(s.coordinator / "sink.db");
+                                DamageLogOf(s.coordinator / "sink.db");
+                              }},
+                      Planted{"damaged_identity_log", Level::kFault, "identity.db-wal is damaged", "refuses to start",
+                              [](Site& s) { DamageLogOf(s.coordinator / "tls/identity.db"); }},
+                      Planted{"damaged_audit_log", Level::kFault, "audit.db-wal is damaged", "refuses to start",
+                              [](Site& s) { DamageLogOf(s.coordinator / "tls/audit.db"); }},
+                      Planted{"begun_salvage", Level::kFault, "run it again to its end", "refuses to start",
+                              [](Site& s) { std::ofstream(s.coordinator / "salvage-begun") << "x"; }},
                       Planted{"never_started", Level::kHint, "never started here", "makes it",
                               [](Site& s) { fs::remove(s.coordinator / "sink.db"); }},
                       Planted{"full_disk", Level::kFault, "0 MiB free at ", "free space",
