@@ -188,15 +188,29 @@ uint64_t Spool::Seal(int64_t time_ms) {
 }
 
 absl::Status Spool::Sync() {
-  absl::MutexLock lock(&mutex_);
-  Flush(options_.max_bytes + options_.max_held_bytes);
-  for (const Segment& segment : segments_) {
-    if (segment.last_seq <= synced_seq_) continue;
-    if (const auto failed = files::SyncFile(segment.path)) return ToStatus(failed);
+  std::vector<std::pair<files::Fd, std::string>> unsynced;
+  uint64_t written = 0;
+  absl::Status unwritten;
+  {
+    absl::MutexLock lock(&mutex_);
+    Flush(options_.max_bytes + options_.max_held_bytes);
+    for (const Segment& segment : segments_) {
+      if (segment.last_seq <= synced_seq_) continue;
+      // Opened here: once all of it is acknowledged, its name is gone.
+      auto fd = files::Open(segment.path, O_RDONLY);
+      if (!fd.ok()) return ToStatus(fd.error());
+      unsynced.emplace_back(*std::move(fd), segment.path);
+    }
+    written = segments_.back().last_seq;
+    if (!held_.empty()) unwritten = full_;
+  }
+  for (const auto& [fd, path] : unsynced) {
+    if (const auto failed = files::Sync(fd, path)) return ToStatus(failed);
   }
   if (const auto failed = files::SyncFolder(folder_)) return ToStatus(failed);
-  synced_seq_ = segments_.back().last_seq;
-  return held_.empty() ? absl::OkStatus() : full_;
+  absl::MutexLock lock(&mutex_);
+  synced_seq_ = std::max(synced_seq_, written);  // another one may have been quicker, and have had more to sync
+  return unwritten;
 }
 
 absl::Status Spool::GoOnAfter(uint64_t seq) {

@@ -56,7 +56,8 @@ class Spool {
   // No more events; tells of those that were lost first. Returns the last sequence number, 0 if there was never one.
   uint64_t Seal(int64_t time_ms) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Forces to disk what has been appended so far; an error where the disk does not take what is held.
+  // Forces to disk what has been appended so far; an error where the disk does not take what is held. Nobody else waits
+  // for that: the events of all ranks come through here, and a sync of a busy disk takes seconds.
   absl::Status Sync() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The coordinator has events up to `seq` for good. Where a damaged spool ends before that, the next event comes after

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -13,8 +16,37 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "tests/testing/full_disk.h"
 #include "tests/testing/temp_dir.h"
+
+namespace {
+
+// A disk that is busy: while this lives, whoever syncs waits until GoOn(). One at a time, and one that syncs.
+class BusyDisk {
+ public:
+  BusyDisk() { current = this; }
+  ~BusyDisk() { current = nullptr; }
+  void Sync() {
+    if (!waits_.HasBeenNotified()) waits_.Notify();
+    goes_on_.WaitForNotification();
+  }
+  void AwaitSync() { waits_.WaitForNotification(); }
+  void GoOn() { goes_on_.Notify(); }
+
+  static inline std::atomic<BusyDisk*> current = nullptr;
+
+ private:
+  absl::Notification waits_, goes_on_;
+};
+
+}  // namespace
+
+// In place of the C library's, for this program.
+extern "C" int fsync(int fd) {
+  if (BusyDisk* disk = BusyDisk::current) disk->Sync();
+  return static_cast<int>(syscall(SYS_fsync, fd));
+}
 
 namespace sink::worker {
 namespace {
@@ -184,6 +216,31 @@ TEST(Spool, SyncForcesToDiskWhatIsNew) {
   spool->Append("in the same", 0);
   fs::remove(OnlySegment(folder));
   EXPECT_FALSE(spool->Sync().ok()) << "its file is gone";
+}
+
+TEST(Spool, NobodyWaitsForASyncNorCountsOnItForWhatCameMeanwhile) {
+  testing::TempDir dir;
+  const std::string folder = dir / "spool";
+  auto spool = OpenSpool(folder, {.max_bytes = 1 << 20, .segment_bytes = 60});
+  for (int i = 0; i < 4; ++i) spool->Append("0123456789", 0);
+  BusyDisk disk;
+  absl::Status synced;
+  std::thread syncing([&] { synced = spool->Sync(); });
+  disk.AwaitSync();
+  absl::Notification done;
+  std::thread others([&] {
+    EXPECT_EQ(spool->Append("in the next segment", 0), 5u);
+    EXPECT_EQ(Lines(*spool).size(), 5u);
+    spool->Acknowledge(4);  // which deletes the files that are on their way to the disk
+    done.Notify();
+  });
+  EXPECT_TRUE(done.WaitForNotificationWithTimeout(absl::Seconds(10)));
+  disk.GoOn();
+  syncing.join();
+  others.join();
+  EXPECT_TRUE(synced.ok()) << synced;
+  fs::remove(OnlySegment(folder));
+  EXPECT_FALSE(spool->Sync().ok()) << "the last one is not on the disk yet, and its file is gone";
 }
 
 TEST(Spool, ForgetsAcknowledgedSegmentsButNotTheNumbering) {
