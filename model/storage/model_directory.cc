@@ -59,17 +59,17 @@ Transformer LoadModel(const std::filesystem::path& directory, at::Device device,
   return model;
 }
 
-void SaveModel(const std::filesystem::path& directory, const Transformer& model, bool sync,
-               std::optional<int64_t> eos_token_id) {
-  SaveModel(directory, model.config(), NamedParameters(model), sync, eos_token_id);
+void SaveModel(const std::filesystem::path& directory, const Transformer& model, std::optional<int64_t> eos_token_id) {
+  SaveModel(directory, model.config(), NamedParameters(model), eos_token_id);
 }
 
 void SaveModel(const std::filesystem::path& directory, const ModelConfig& config,
-               const std::map<std::string, at::Tensor>& parameters, bool sync, std::optional<int64_t> eos_token_id) {
-  WriteTensors(directory / kParameterFile, parameters, sync);
+               const std::map<std::string, at::Tensor>& parameters, std::optional<int64_t> eos_token_id) {
+  WriteTensors(directory / kParameterFile, parameters);
   if (config.variant != VariantConfig())
-    OrThrow<ModelError>(files::WriteFile(directory / run::kModelingSinkFile, run::kModelingSink, sync));
-  OrThrow<ModelError>(files::WriteFile(directory / kConfigFile, PrintHuggingFaceConfig(config, eos_token_id), sync));
+    OrThrow<ModelError>(files::WriteFile(directory / run::kModelingSinkFile, run::kModelingSink, /*sync=*/false));
+  OrThrow<ModelError>(
+      files::WriteFile(directory / kConfigFile, PrintHuggingFaceConfig(config, eos_token_id), /*sync=*/false));
 }
 
 std::map<std::string, at::Tensor> NamedParameters(const Transformer& model) {

@@ -23,14 +23,13 @@ void LoadParameters(const std::filesystem::path& directory, Transformer& model);
 // Both: a model of the directory's configuration on the device.
 Transformer LoadModel(const std::filesystem::path& directory, at::Device device, at::ScalarType dtype = at::kFloat);
 
-// Writes the files into an existing directory; sync: returns when they are on the disk (the directory itself is the
-// caller's to sync). eos_token_id: what ends a text, for generate().
-void SaveModel(const std::filesystem::path& directory, const Transformer& model, bool sync,
+// Writes the files into an existing directory; the caller syncs them and it. eos_token_id: what ends a text, for
+// generate().
+void SaveModel(const std::filesystem::path& directory, const Transformer& model,
                std::optional<int64_t> eos_token_id = std::nullopt);
 // The same of parameters by their names, wherever they are.
 void SaveModel(const std::filesystem::path& directory, const ModelConfig& config,
-               const std::map<std::string, at::Tensor>& parameters, bool sync,
-               std::optional<int64_t> eos_token_id = std::nullopt);
+               const std::map<std::string, at::Tensor>& parameters, std::optional<int64_t> eos_token_id = std::nullopt);
 // The parameters of a model by their names: views.
 std::map<std::string, at::Tensor> NamedParameters(const Transformer& model);
 

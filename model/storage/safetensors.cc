@@ -181,13 +181,11 @@ std::string_view BytesOf(const SafetensorsView& view) {
 
 }  // namespace
 
-void WriteSafetensors(const std::filesystem::path& path, const std::map<std::string, SafetensorsView>& tensors,
-                      bool sync) {
+void WriteSafetensors(const std::filesystem::path& path, const std::map<std::string, SafetensorsView>& tensors) {
   files::Fd fd = OrThrow<ModelError>(files::Open(path, O_WRONLY | O_CREAT | O_TRUNC));
   const auto write = [&](std::string_view bytes) { OrThrow<ModelError>(files::WriteAll(fd, path, bytes)); };
   write(HeaderOf(tensors));
   for (const auto& [tensor, view] : tensors) write(BytesOf(view));
-  if (sync) OrThrow<ModelError>(files::Sync(fd, path));
   if (::close(fd.Release()) != 0) Fail(path, "cannot close");
 }
 

@@ -56,10 +56,9 @@ class SafetensorsFile {
   std::map<std::string, SafetensorsView> tensors_;
 };
 
-// Writes the tensors in order of name: equal tensors give equal bytes. sync: returns after fsync. ModelError with the
-// system's reason (disk full) and the path; a partial file may then remain.
-void WriteSafetensors(const std::filesystem::path& path, const std::map<std::string, SafetensorsView>& tensors,
-                      bool sync);
+// Writes the tensors in order of name: equal tensors give equal bytes. Whoever counts on the file syncs it. ModelError
+// with the system's reason (disk full) and the path; a partial file may then remain.
+void WriteSafetensors(const std::filesystem::path& path, const std::map<std::string, SafetensorsView>& tensors);
 
 // The same bytes to what a person names as the output (files::WriteOutput). ModelError with the reason and the path.
 void OutputSafetensors(const std::string& path, const std::map<std::string, SafetensorsView>& tensors);

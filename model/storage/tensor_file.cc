@@ -63,8 +63,8 @@ void ReadTensorInto(const SafetensorsFile& file, const std::string& name, const 
   out.copy_(ReadTensor(file, name));
 }
 
-void WriteTensors(const std::filesystem::path& path, const std::map<std::string, at::Tensor>& tensors, bool sync) {
-  WriteSafetensors(path, OnHost(tensors, path.string()).views, sync);
+void WriteTensors(const std::filesystem::path& path, const std::map<std::string, at::Tensor>& tensors) {
+  WriteSafetensors(path, OnHost(tensors, path.string()).views);
 }
 
 void OutputTensors(const std::string& path, const std::map<std::string, at::Tensor>& tensors) {

@@ -19,7 +19,7 @@ at::Tensor ReadTensor(const SafetensorsFile& file, const std::string& name);
 void ReadTensorInto(const SafetensorsFile& file, const std::string& name, const at::Tensor& out);
 
 // Writes tensors of any device in order of name (WriteSafetensors). float, double, bfloat16, int32, int64 and uint8.
-void WriteTensors(const std::filesystem::path& path, const std::map<std::string, at::Tensor>& tensors, bool sync);
+void WriteTensors(const std::filesystem::path& path, const std::map<std::string, at::Tensor>& tensors);
 // The same bytes to what a person names as the output (OutputSafetensors).
 void OutputTensors(const std::string& path, const std::map<std::string, at::Tensor>& tensors);
 

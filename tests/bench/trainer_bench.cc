@@ -58,7 +58,7 @@ class Bench {
       : config_(config), device_(device), tokens_(ReadTokens(tokens, config.train, device)), learner_(config, device) {
     if (model_dir == "-") return;
     std::filesystem::create_directories(model_dir);
-    SaveModel(model_dir, learner_.model(), /*sync=*/false);
+    SaveModel(model_dir, learner_.model());
   }
 
   // As a run does: a step is begun before the last one's numbers are known.

@@ -108,10 +108,10 @@ CheckpointContent Snapshot(const CheckpointContent& content) {
 
 void WriteCheckpoint(const fs::path& folder, const CheckpointContent& content) {
   // The folder's owner syncs every file.
-  SaveModel(folder, content.model, content.parameters, /*sync=*/false, content.tokenizer.eos_id);
+  SaveModel(folder, content.model, content.parameters, content.tokenizer.eos_id);
   for (const auto& [name, text] : content.tokenizer.content)
     OrThrow<InfraError>(files::WriteFile(folder / name, text, /*sync=*/false));
-  WriteTensors(folder / kOptimizerFile, content.optimizer, /*sync=*/false);
+  WriteTensors(folder / kOptimizerFile, content.optimizer);
   OrThrow<InfraError>(files::WriteFile(folder / kStateFile, content.state, /*sync=*/false));
 }
 

@@ -24,7 +24,7 @@ TEST_P(OnADeviceApart, StudyModelsGiveTheSame) {
   near.Initialize(2);
   near.values().add_(at::randn(near.values().sizes()), 0.05);
   testing::TempDir folder;
-  SaveModel(folder.path(), near, /*sync=*/false);
+  SaveModel(folder.path(), near);
   Transformer far = LoadModel(folder.path(), testing::FarDevice());
   const at::Tensor ids = at::randint(30, {3, 13}, at::TensorOptions().dtype(at::kLong));
   const at::Tensor tokens = ids.narrow(1, 0, 12), targets = ids.narrow(1, 1, 12);

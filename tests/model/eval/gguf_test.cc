@@ -30,7 +30,7 @@ nlohmann::json Expected() { return nlohmann::json::parse(testing::ReadBytes(Gold
 TEST(GgufModel, AgreesWithTransformers) {
   const testing::TempDir folder;
   const at::Tensor probe = testing::ReadAll(testing::GoldenOpenModels() / "llama3/expected.safetensors").at("probe");
-  WriteTensors(folder / "probe.safetensors", {{"probe", probe.narrow(0, 0, 2).narrow(1, 0, 21).contiguous()}}, false);
+  WriteTensors(folder / "probe.safetensors", {{"probe", probe.narrow(0, 0, 2).narrow(1, 0, 21).contiguous()}});
   EvaluateOptions options;
   options.model = Golden() / "tiny.gguf";
   options.inputs.probe = folder / "probe.safetensors";

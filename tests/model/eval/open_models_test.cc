@@ -177,7 +177,7 @@ TEST(OpenConfigs, AreReadAsTransformersReadsThem) {
     const testing::TempDir folder;
     testing::WriteFolder(folder.path(), c["config"].dump(), tensors);
     const at::Tensor probe = testing::ReadAll(source / "expected.safetensors").at("probe");
-    WriteTensors(folder / "probe.safetensors", {{"probe", probe.narrow(0, 0, 2).narrow(1, 0, 21).contiguous()}}, false);
+    WriteTensors(folder / "probe.safetensors", {{"probe", probe.narrow(0, 0, 2).narrow(1, 0, 21).contiguous()}});
     const Evaluation evaluation = Measure(folder.path(), folder / "probe.safetensors", 20);
     EXPECT_NEAR(*evaluation.loss, c["loss"].get<double>(), 1e-5);
     const at::Tensor& alpha = evaluation.sinks.first_importance;

@@ -52,7 +52,7 @@ inline void WriteFolder(const std::filesystem::path& folder, const std::string& 
                         size_t shards = 1) {
   std::filesystem::create_directories(folder);
   WriteBytes(folder / "config.json", config);
-  if (shards == 1) return WriteTensors(folder / "model.safetensors", tensors, /*sync=*/false);
+  if (shards == 1) return WriteTensors(folder / "model.safetensors", tensors);
   std::vector<Tensors> parts(shards);
   nlohmann::json index = {{"metadata", {{"total_size", 0}}}, {"weight_map", nlohmann::json::object()}};
   const auto name_of = [](size_t part) { return "model-" + std::to_string(part) + ".safetensors"; };
@@ -61,7 +61,7 @@ inline void WriteFolder(const std::filesystem::path& folder, const std::string& 
     index["weight_map"][name] = name_of(n % shards);
     parts[n++ % shards][name] = tensor;
   }
-  for (size_t part = 0; part < shards; ++part) WriteTensors(folder / name_of(part), parts[part], /*sync=*/false);
+  for (size_t part = 0; part < shards; ++part) WriteTensors(folder / name_of(part), parts[part]);
   WriteBytes(folder / "model.safetensors.index.json", index.dump());
 }
 

@@ -92,7 +92,7 @@ TEST_P(VariantTest, DirectoryKeepsEveryBit) {
   const testing::TempDir folder;
   Transformer model(SmallModel(GetParam().config), at::kCPU);
   model.Initialize(3);
-  SaveModel(folder.path(), model, false);
+  SaveModel(folder.path(), model);
   Transformer loaded = LoadModel(folder.path(), at::kCPU);
   EXPECT_EQ(loaded.config().variant, GetParam().config);
   ASSERT_TRUE(loaded.values().equal(model.values()));

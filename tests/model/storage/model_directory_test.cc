@@ -33,7 +33,7 @@ std::string ErrorOf(const std::filesystem::path& directory) {
 TEST(ModelDirectory, KeepsEveryBit) {
   const testing::TempDir folder;
   const Transformer model = LoadModel(testing::GoldenVariants() / "base", at::kCPU);
-  SaveModel(folder.path(), model, true);
+  SaveModel(folder.path(), model);
   const Transformer loaded = LoadModel(folder.path(), at::kCPU);
   EXPECT_TRUE(loaded.values().equal(model.values()));
   EXPECT_EQ(loaded.config().num_attention_heads, model.config().num_attention_heads);
@@ -42,7 +42,7 @@ TEST(ModelDirectory, KeepsEveryBit) {
 TEST(ModelDirectory, AVariantBringsItsPythonCodeAndLlamaNeedsNone) {
   for (const char* name : {"base", "bias_k"}) {
     const testing::TempDir folder;
-    SaveModel(folder.path(), LoadModel(testing::GoldenVariants() / name, at::kCPU), false, /*eos_token_id=*/7);
+    SaveModel(folder.path(), LoadModel(testing::GoldenVariants() / name, at::kCPU), /*eos_token_id=*/7);
     const auto config = nlohmann::json::parse(testing::ReadFile(folder / "config.json"));
     EXPECT_EQ(config["eos_token_id"], 7);
     EXPECT_EQ(run::FaultInSettings("config.json", testing::ReadFile(folder / "config.json")), "");
@@ -66,23 +66,23 @@ TEST(ModelDirectory, NamesWhatIsWrong) {
   EXPECT_NE(ErrorOf(folder.path()).find("config.json: not a plain file"), std::string::npos);
   std::filesystem::remove(folder / "config.json");
   Transformer model = LoadModel(testing::GoldenVariants() / "base", at::kCPU);
-  SaveModel(folder.path(), model, false);
+  SaveModel(folder.path(), model);
   const std::filesystem::path file = folder / "model.safetensors";
   std::map<std::string, at::Tensor> good;
   for (const Parameter& parameter : model.parameters()) good[parameter.name] = parameter.value;
 
   auto tensors = good;
   tensors.erase("model.norm.weight");
-  WriteTensors(file, tensors, false);
+  WriteTensors(file, tensors);
   EXPECT_NE(ErrorOf(folder.path()).find("model.safetensors: no tensor \"model.norm.weight\""), std::string::npos);
   tensors["model.norm.weight"] = at::zeros({31});
-  WriteTensors(file, tensors, false);
+  WriteTensors(file, tensors);
   EXPECT_NE(ErrorOf(folder.path()).find("\"model.norm.weight\" is 31, but the model has 32"), std::string::npos);
   tensors = good;
   tensors["extra"] = at::zeros({1});
-  WriteTensors(file, tensors, false);
+  WriteTensors(file, tensors);
   EXPECT_NE(ErrorOf(folder.path()).find("\"extra\" is not part of this model"), std::string::npos);
-  WriteTensors(file, good, false);
+  WriteTensors(file, good);
   std::filesystem::resize_file(file, std::filesystem::file_size(file) - 100);
   EXPECT_NE(ErrorOf(folder.path()).find("model.safetensors"), std::string::npos);
   std::ofstream(folder / "config.json") << "{";

@@ -42,8 +42,8 @@ TEST(Safetensors, ReadsBackWhatItWrote) {
       {"b", {"I64", {}, std::as_bytes(std::span(b))}},
       {"none", {"F32", {0, 4}, {}}},
   };
-  WriteSafetensors(folder / "x.safetensors", tensors, true);
-  WriteSafetensors(folder / "y.safetensors", tensors, false);
+  WriteSafetensors(folder / "x.safetensors", tensors);
+  WriteSafetensors(folder / "y.safetensors", tensors);
   const SafetensorsFile file(folder / "x.safetensors");
   ASSERT_EQ(file.tensors().size(), 3u);
   EXPECT_EQ(file.Get("a").shape, (std::vector<int64_t>{2, 3}));
@@ -100,8 +100,7 @@ TEST(Safetensors, NamesTheFileThatCannotBeOpenedOrWritten) {
   EXPECT_THROW(SafetensorsFile(folder / "empty.safetensors"), ModelError);
   EXPECT_THROW(SafetensorsFile(folder.path()), ModelError);
   const std::vector<float> a(1 << 16);
-  EXPECT_THROW(WriteSafetensors("/dev/full", {{"a", {"F32", {1 << 16}, std::as_bytes(std::span(a))}}}, false),
-               ModelError);
+  EXPECT_THROW(WriteSafetensors("/dev/full", {{"a", {"F32", {1 << 16}, std::as_bytes(std::span(a))}}}), ModelError);
 }
 
 }  // namespace
