@@ -8,7 +8,6 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
-#include "proto/files/files.h"
 #include "proto/files/hash.h"
 
 namespace sink::store {
@@ -39,15 +38,17 @@ void CommitWitness::Write(const CommitCount& count) {
 std::string WitnessPath(const std::string& database) { return database + "-commits"; }
 
 std::optional<CommitCount> ReadWitness(const std::string& database) {
-  const auto line = files::ReadFile(WitnessPath(database), kLineBytes);
-  if (!line.ok() || line->size() != kLineBytes) return std::nullopt;
+  const std::string path = WitnessPath(database);
+  const auto file = files::Open(path, O_RDONLY);
+  if (!file.ok()) return std::nullopt;
+  std::string said;
+  if (files::ReadAt(*file, path, 0, kLineBytes, &said) || said.size() != kLineBytes) return std::nullopt;
   CommitCount count;
-  const std::string& said = *line;
   if (!absl::SimpleAtoi(said.substr(kCommitsAt, kDigits), &count.commits) ||
       !absl::SimpleAtoi(said.substr(kDatabaseAt, kDigits), &count.database)) {
     return std::nullopt;
   }
-  return LineOf(count) == *line ? std::optional(count) : std::nullopt;
+  return LineOf(count) == said ? std::optional(count) : std::nullopt;
 }
 
 }  // namespace sink::store

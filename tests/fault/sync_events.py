@@ -20,6 +20,7 @@ EXEMPT = {
     r"/upload/step-\d+$": "links to synced files, and counts only with its .seq, which syncs the folder; what a power "
                           "cut leaves of it is read against its manifest before it is sent",
     r"\.(tmp-\d+|corrupt-\d+|part)$": "goes, was damaged, or is to be repaired: nobody takes it for whole",
+    r"\.db(\.replaced(-\d+)?)?-commits$": "its commit was synced before it; it may be behind, and be gone",
     r"/config/sink/[^/]+$": "a link to the credential, made anew by each start",
 }
 SQLITE = re.compile(r"\.db(\.part)?(-wal|-shm|-journal)?$")

@@ -70,6 +70,11 @@ MUTATIONS = [
          "LeaseTest.TheRegistrationOfADaemonThatIsGoneIsRefusedHoweverLateItComes"),
     core("epoch", "job_manager.cc", "rows.SetEpoch(++epoch)", "rows.SetEpoch(epoch)",
          "LeaseTest.FencesGrowAcrossRestarts"),
+    # A database that has not all that it acknowledged would give its fences again.
+    Mutation("lost-commits", "coordinator/store/sqlite_store.cc", "  SINK_RETURN_IF_ERROR(CheckCommits(path));\n", "",
+             ["test_coordinator_store"], "LostCommitsTest.ALostOrShortenedLogIsRefusedAndNothingIsChanged"),
+    Mutation("count-of-commits", "coordinator/store/sqlite_db.cc", "    ++count.commits;\n", "",
+             ["test_coordinator_store"], "LostCommitsTest.ALostOrShortenedLogIsRefusedAndNothingIsChanged"),
     # Each event once, in order, and before what rests on it.
     core("event-gap", "event_effects.cc", "    if (event.seq > cursor + 1) return false;\n", "",
          "JobTest.EveryEventTakesEffectOnce"),

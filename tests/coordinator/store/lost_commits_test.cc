@@ -28,7 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-constexpr size_t kLogHeader = 32, kFrame = 24 + 4096;
+constexpr size_t kLogHeader = 32, kPage = 4096, kFrame = 24 + kPage;
 
 std::string BytesOf(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -240,9 +240,13 @@ TEST_F(LostCommitsTest, AFileThatACheckpointHasGivenAllIsLeftAndOneThatHasAPartI
   EXPECT_EQ(JobsLeftIn("all"), 6);
   Copy("live", "part");
   PutBytes(Path("part", "-wal"), damaged);
-  std::string part = BytesOf(Path("part"));
-  // As it was before the checkpoint, from behind the page of the count.
-  for (size_t at = 3 * 4096; at < before.size(); ++at) part[at] = before[at];
+  const auto count = Database::Open(Path("all"), Database::Mode::kUnchanging);
+  ASSERT_TRUE(count.ok()) << count.status();
+  const auto page = (*count)->QueryInt("SELECT rootpage FROM sqlite_schema WHERE name = 'meta'");
+  ASSERT_TRUE(page.ok()) << page.status();
+  std::string part = before;
+  const size_t place = static_cast<size_t>(*page - 1) * kPage;
+  part.replace(place, kPage, BytesOf(Path("all")), place, kPage);
   PutBytes(Path("part"), part);
   const absl::Status refused = CopyDatabase(Path("part"), folder_ / "rest.db", Source::kDamagedLog);
   EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
