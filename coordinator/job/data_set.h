@@ -36,10 +36,11 @@ inline std::string NameOf(CopyUse use) {
   return use == CopyUse::kWithoutTokenizer ? "without_tokenizer" : "no_job";
 }
 
-// "is not whole: cannot find regmix/x.bin".
+// "is not used: cannot find regmix/x.bin". Of kNoJob no more is known than the worker's own words: an older one, or a
+// newer one with a use that is not known here, may say of a copy with which nothing is wrong that it has to wait.
 inline std::string WhyUnused(const std::string& gap, CopyUse use) {
   if (use == CopyUse::kBeingCompared) return "is not used yet: " + gap;
-  return (use == CopyUse::kWithoutTokenizer ? "has no whole tokenizer: " : "is not whole: ") + gap;
+  return (use == CopyUse::kWithoutTokenizer ? "has no whole tokenizer: " : "is not used: ") + gap;
 }
 
 // What a person does about a copy of a data set, and of a model.

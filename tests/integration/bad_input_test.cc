@@ -73,13 +73,13 @@ std::string CutFileOf(const std::string& set) {
   return "";
 }
 
-// What `sinkctl why` says of the sweep's only job, once that speaks of a copy that is not whole; "" if it never does.
+// What `sinkctl why` says of the sweep's only job, once that speaks of a copy that is not used; "" if it never does.
 std::string WhyNotWhole(TestCluster& cluster, const std::string& sweep) {
   std::string why;
   const bool said = WaitFor(60, [&] {
     const std::string id = cluster.Jobs(sweep).begin()->second.value("id", "");
     why = cluster.Sinkctl({"why", id, "--json"}).Json()["reasons"].dump();
-    return why.find("is not whole") != std::string::npos;
+    return why.find("is not used: ") != std::string::npos;
   });
   return said ? why : "";
 }

@@ -53,8 +53,8 @@ TEST_F(CliTest, WhyWorkersAndDoctorNameACopyThatIsNotWhole) {
   sets.mutable_incomplete(0)->set_gap(gap);
   EXPECT_THAT(TakeJobs(&sets), IsEmpty());
   EXPECT_THAT(Sinkctl({"why", JobId("study", 0)}).out,
-              HasSubstr("no connected worker has its data set tiny (the copy of worker-1 is not whole: " + gap + ")"));
-  EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr("data set tiny of worker-1 is not whole: " + gap));
+              HasSubstr("no connected worker has its data set tiny (the copy of worker-1 is not used: " + gap + ")"));
+  EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr("data set tiny of worker-1 is not used: " + gap));
   EXPECT_EQ(Sinkctl({"workers", "--json"}).json()["workers"][0]["incomplete_sets"][0]["gap"], gap);
   EXPECT_THAT(Sinkctl({"doctor"}).out, AllOf(HasSubstr(gap), Not(HasSubstr("has no packed data set"))));
   sets.clear_incomplete();
@@ -70,7 +70,7 @@ TEST_F(CliTest, WorkersSaysNothingOfTheCopiesOfAWorkerThatWasStopped) {
   EXPECT_THAT(TakeJobs(has), IsEmpty());
   EXPECT_THAT(Sinkctl({"workers"}).out, AllOf(HasSubstr("data set tiny of"), HasSubstr("model a/b of")));
   StopWorker();
-  EXPECT_THAT(Sinkctl({"workers"}).out, AllOf(HasSubstr("stopped"), Not(HasSubstr("is not whole"))));
+  EXPECT_THAT(Sinkctl({"workers"}).out, AllOf(HasSubstr("stopped"), Not(HasSubstr("is not used"))));
 }
 
 TEST_F(CliTest, WhyWorkersDoctorAndPlanNameAModelThatIsNotWholeAndTextsThatNobodyHas) {
@@ -86,8 +86,8 @@ TEST_F(CliTest, WhyWorkersDoctorAndPlanNameAModelThatIsNotWholeAndTextsThatNobod
   model.set_gap(gap);
   EXPECT_THAT(TakeJobs(has), IsEmpty());
   EXPECT_THAT(Sinkctl({"why", JobId("open", 0)}).out,
-              HasSubstr("no connected worker has its model a/b (the copy of worker-1 is not whole: " + gap + ")"));
-  EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr("model a/b of worker-1 is not whole: " + gap));
+              HasSubstr("no connected worker has its model a/b (the copy of worker-1 is not used: " + gap + ")"));
+  EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr("model a/b of worker-1 is not used: " + gap));
   EXPECT_EQ(Sinkctl({"workers", "--json"}).json()["workers"][0]["incomplete_models"][0]["gap"], gap);
   EXPECT_THAT(Sinkctl({"doctor"}).out, HasSubstr(gap));
   const Json plan = Sinkctl({"plan", file, "--json"}).json();

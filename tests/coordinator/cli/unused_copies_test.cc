@@ -30,7 +30,7 @@ TEST_F(CliTest, PlanAndSubmitNameTheCopyOfAMissingSetThatIsNotWhole) {
            {"plan", one}, {"plan", one, two}, {"plan", one, "--diff"}, {"submit", one, "--dry-run"}, {"submit", one}}) {
     command.insert(command.end(), {"--set", "data.set=tiny"});
     EXPECT_THAT(Sinkctl(command).out, AllOf(HasSubstr("no connected worker has 1 data set or file: tiny"),
-                                            HasSubstr("data set tiny of worker-1 is not whole: cannot find x.bin"),
+                                            HasSubstr("data set tiny of worker-1 is not used: cannot find x.bin"),
                                             Not(HasSubstr("not_needed"))));
     command.push_back("--json");
     const Json incomplete = Sinkctl(command).json()["incomplete_sets"];
@@ -58,7 +58,7 @@ TEST_F(CliTest, PlanAndSubmitNameTheCopyOfAMissingModelThatIsNotWhole) {
            {"plan", file}, {"plan", file, "--diff"}, {"submit", file, "--dry-run"}, {"submit", file}}) {
     EXPECT_THAT(
         Sinkctl(command).out,
-        AllOf(HasSubstr("no connected worker has 1 model: a/b"), HasSubstr("model b of worker-1 is not whole: " + gap),
+        AllOf(HasSubstr("no connected worker has 1 model: a/b"), HasSubstr("model b of worker-1 is not used: " + gap),
               HasSubstr("wait until it is copied"),
               HasSubstr("no connected worker has 1 data set or file: texts.jsonl"), Not(HasSubstr("not_needed"))));
     command.push_back("--json");
@@ -81,10 +81,25 @@ TEST_F(CliTest, PlanSubmitWhyAndWorkersSayOfASetThatIsBeingComparedThatItIsNotUs
   for (const char* command : {"plan", "submit"}) {
     EXPECT_THAT(Sinkctl({command, file, "--set", "data.set=tiny"}).out,
                 AllOf(HasSubstr("data set tiny of worker-1 is not used yet: its files are being compared"),
-                      HasSubstr("wait for it"), Not(HasSubstr("not whole")), Not(HasSubstr("copy the set anew"))));
+                      HasSubstr("wait for it"), Not(HasSubstr("is not used: ")), Not(HasSubstr("copy the set anew"))));
   }
   EXPECT_THAT(Sinkctl({"why", JobId("study", 0)}).out, HasSubstr("the copy of worker-1 is not used yet: its files"));
   EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr("data set tiny of worker-1 is not used yet: its files"));
+}
+
+TEST_F(CliTest, OfACopyWhoseUseIsUnknownNoMoreIsSaidThanItsWorkerSays) {
+  const std::string file = WriteSweep("study", {"1e-3"});
+  StartWorker();
+  v1::DataSets sets;
+  sets.add_incomplete()->set_name("tiny");
+  sets.mutable_incomplete(0)->set_gap("its files are being compared");
+  for (const int use : {0, 7}) {  // of a worker that is older, and of one that is newer
+    sets.mutable_incomplete(0)->set_use(static_cast<v1::CopyUse>(use));
+    ASSERT_TRUE(TakeJobs(&sets).empty());
+    const std::string said = "data set tiny of worker-1 is not used: its files are being compared";
+    EXPECT_THAT(Sinkctl({"plan", file, "--set", "data.set=tiny"}).out, HasSubstr(said)) << use;
+    EXPECT_THAT(Sinkctl({"workers"}).out, HasSubstr(said)) << use;
+  }
 }
 
 TEST_F(CliTest, AModelWithoutATokenizerIsNamedWhereTextsAreRead) {

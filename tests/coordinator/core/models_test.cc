@@ -147,8 +147,8 @@ TEST_F(ModelsTest, AModelThatIsNotWholeIsNoneAndIsNamed) {
     half.incomplete_models.push_back({name, std::string(name) + " lacks x"});
   EXPECT_THAT(AskWith("a", half), IsEmpty());
   EXPECT_EQ(Why(1),
-            "no connected worker has its model openai/gpt2 (the copy of a is not whole: openai/gpt2 lacks x, "
-            "the copy of a is not whole: gpt2 lacks x): it waits until one has it under its --models");
+            "no connected worker has its model openai/gpt2 (the copy of a is not used: openai/gpt2 lacks x, "
+            "the copy of a is not used: gpt2 lacks x): it waits until one has it under its --models");
   EXPECT_THAT(Missing({"openai/gpt2"}), ElementsAre("openai/gpt2"));
   EXPECT_EQ(manager->queries().ListWorkers(now).value()[0].incomplete_models, half.incomplete_models);
   EXPECT_THAT(Ask("a", {"gpt2"}, 1), ElementsAre(Id(1)));
@@ -309,7 +309,7 @@ TEST_F(SetsTest, ACopyThatIsNotWholeIsNoneAndIsNamed) {
   half.incomplete_sets.push_back({"regmix", "cannot find regmix/x.bin"});
   EXPECT_THAT(AskWith("a", half), IsEmpty());
   EXPECT_EQ(Why(1),
-            "no connected worker has its data set regmix (the copy of a is not whole: cannot find regmix/x.bin): "
+            "no connected worker has its data set regmix (the copy of a is not used: cannot find regmix/x.bin): "
             "it waits until one has it under its --data-root");
   const std::vector<Worker> workers = manager->queries().ListWorkers(now).value();
   EXPECT_THAT(workers[0].incomplete_sets, ElementsAre(IncompleteCopy{"regmix", "cannot find regmix/x.bin"}));

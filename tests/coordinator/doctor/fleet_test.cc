@@ -144,7 +144,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Planted{"no_sets", Level::kHint, "no packed data set", "--data-root",
                               [](Fleet& f) { f.workers.mutable_workers(0)->clear_sets(); }},
                       Planted{"half_a_copy", Level::kFault,
-                              "takes no jobs for data set text, of which its copy is not whole: no x.bin",
+                              "takes no jobs for data set text, of which its copy is not used: no x.bin",
                               "copy the set anew",
                               [](Fleet& f) {
                                 v1::Worker* worker = f.workers.mutable_workers(0);
@@ -160,7 +160,7 @@ INSTANTIATE_TEST_SUITE_P(
                                 set->set_gap("it is being compared");
                                 set->set_use(v1::COPY_BEING_COMPARED);
                               }},
-                      Planted{"half_a_model", Level::kHint, "its copy is not whole: no y", "wait until it is copied",
+                      Planted{"half_a_model", Level::kHint, "its copy is not used: no y", "wait until it is copied",
                               [](Fleet& f) {
                                 v1::Worker* worker = f.workers.mutable_workers(0);
                                 v1::IncompleteCopy* model = worker->add_incomplete_models();
