@@ -13,7 +13,8 @@
 namespace sink::backup {
 namespace {
 
-constexpr const char* kDatabaseEndings[] = {"-commits", "-wal", "-shm", ""};
+// The witness last: while it is there, nobody takes what is left for a database that has all.
+constexpr const char* kDatabaseEndings[] = {"-wal", "-shm", "", "-commits"};
 
 // A link that leads nowhere is there, too.
 bool IsNameTaken(const std::string& path) {

@@ -3,6 +3,8 @@
 #include "coordinator/store/commit_witness.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <utility>
 
@@ -24,13 +26,16 @@ std::string LineOf(const CommitCount& count) {
 
 }  // namespace
 
-CommitWitness::CommitWitness(const std::string& database) : path_(WitnessPath(database)) {}
+CommitWitness::CommitWitness(const std::string& database) : database_(database), path_(WitnessPath(database)) {}
 
 void CommitWitness::Write(const CommitCount& count) {
   if (!file_.valid()) {
     auto opened = files::Open(path_, O_WRONLY | O_CREAT | O_NOFOLLOW, kMode);
     if (!opened.ok()) return;
     file_ = *std::move(opened);
+    // As SQLite does with what it keeps beside the file: root may have started this, and somebody else goes on.
+    struct stat owner {};
+    if (stat(database_.c_str(), &owner) == 0) static_cast<void>(fchown(file_.get(), owner.st_uid, owner.st_gid));
   }
   static_cast<void>(files::WriteAt(file_, path_, 0, LineOf(count)));
 }

@@ -16,7 +16,8 @@
 
 namespace sink::store {
 
-// Which database it is, by a number drawn when it was made, and how many commits it counts. 0, 0: it has no such count.
+// Which database it is, by a number drawn when it was first counted in (anew after a restore), and how many commits it
+// counts. 0, 0: it has no such count.
 struct CommitCount {
   int64_t database = 0;
   int64_t commits = 0;
@@ -31,7 +32,7 @@ class CommitWitness {
   void Write(const CommitCount& count);
 
  private:
-  const std::string path_;
+  const std::string database_, path_;
   files::Fd file_;
 };
 

@@ -9,7 +9,7 @@ namespace sink::store {
 
 void GroupCommit::Commit(const std::function<PendingWrite*()>& next) {
   std::vector<PendingWrite*> group;
-  absl::Status group_status = failure_.ok() ? Query(*writer_, "BEGIN IMMEDIATE").Run() : failure_;
+  absl::Status group_status = failure_.ok() ? writer_->Begin() : failure_;
   while (PendingWrite* const write = next()) {
     group.push_back(write);
     if (group_status.ok()) write->status = group.size() == 1 ? RunFirst(*write) : RunInSavepoint(*write);
@@ -29,11 +29,9 @@ void GroupCommit::Commit(const std::function<PendingWrite*()>& next) {
 absl::Status GroupCommit::RunFirst(const PendingWrite& write) {
   const absl::Status status = RunBody(write);
   if (status.ok() || !writer_->InTransaction()) return status;
-  for (const char* sql : {"ROLLBACK", "BEGIN IMMEDIATE"}) {
-    const absl::Status undone = Query(*writer_, sql).Run();
-    if (!undone.ok()) return undone;
-  }
-  return status;
+  absl::Status undone = Query(*writer_, "ROLLBACK").Run();
+  if (undone.ok()) undone = writer_->Begin();
+  return undone.ok() ? status : undone;
 }
 
 absl::Status GroupCommit::RunInSavepoint(const PendingWrite& write) {

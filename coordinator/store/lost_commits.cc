@@ -38,12 +38,11 @@ absl::StatusOr<CountedFile> ReadCount(const std::string& database, Database::Mod
   return counted;
 }
 
-std::string WaysOut(const std::string& database) {
-  const std::string folder = FolderOfDatabase(database);
-  return absl::StrCat(
-      "; nothing was changed. With the service stopped, put the files back that belong together, or a ",
-      "backup in their place (sink-backup restore --from BACKUP --data ", folder,
-      " --replace), or go on with what is there, and keep the files beside: sink-backup salvage --data ", folder);
+absl::Status Lost(const std::string& database, const std::string& what) {
+  return absl::DataLossError(absl::StrCat(
+      "the database ", database, " ", what, "; nothing was changed. With the service stopped, put the files back that ",
+      "belong together, or ", HowToPutBack(database), ", or go on with what is there, and keep the files beside: ",
+      SalvageCommand(database), ". Where it is as it should be, remove ", WitnessPath(database)));
 }
 
 }  // namespace
@@ -54,23 +53,22 @@ absl::Status CheckCommits(const std::string& database) {
   if (!witness) return absl::OkStatus();
   if (!HasBytes(database)) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "the database ", database, " is missing or empty, and ", witness->commits, " commits were acknowledged in it (",
-        WitnessPath(database), "): put the file back, or a backup in its place (sink-backup restore --from BACKUP ",
-        "--data ", FolderOfDatabase(database), " --replace); to begin anew, remove that file too"));
+        "the database ", database, " is missing or empty, and ", witness->commits, " commits were acknowledged in it: ",
+        "put the file back, or ", HowToPutBack(database), "; to begin anew, remove ", WitnessPath(database)));
   }
-  // Without a log nothing need be written beside it.
-  const auto mode = HasBytes(database + "-wal") ? Database::Mode::kReadOnly : Database::Mode::kUnchanging;
-  SINK_ASSIGN_OR_RETURN(const CountedFile there, ReadCount(database, mode));
+  // Who writes has a log. Without one nothing need be written beside the file.
+  std::error_code ignored;
+  const bool has_log = fs::exists(database + "-wal", ignored);
+  SINK_ASSIGN_OR_RETURN(const CountedFile there,
+                        ReadCount(database, has_log ? Database::Mode::kReadOnly : Database::Mode::kUnchanging));
   if (there.count.database != witness->database && there.count.database != 0) {
-    return absl::DataLossError(absl::StrCat("the database ", database, " or the log beside it (-wal) is another ",
-                                            "coordinator's, or an older one that was put back by hand",
-                                            WaysOut(database)));
+    return Lost(database, "or the log beside it (-wal) is another coordinator's, or was put there by hand");
   }
   if (there.count.commits >= witness->commits) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(
-      "the database ", database, " has lost commits: it acknowledged ", witness->commits, " and has ",
-      there.count.commits, " of them. It or the log beside it (-wal) was removed, emptied, cut short or exchanged for ",
-      "an older one, or the disk did not keep what it was told to", WaysOut(database)));
+  return Lost(database,
+              absl::StrCat("has lost commits: it acknowledged ", witness->commits, " and has ", there.count.commits,
+                           " of them. It or the log beside it (-wal) was removed, emptied, cut short or exchanged for ",
+                           "an older one, or the disk did not keep what it was told to"));
 }
 
 absl::Status CheckLogAndCommits(const std::string& database) {
@@ -79,22 +77,36 @@ absl::Status CheckLogAndCommits(const std::string& database) {
 }
 
 absl::StatusOr<Rest> ChooseRest(const std::string& database) {
+  const std::optional<CommitCount> witness = ReadWitness(database);
   const absl::StatusOr<CountedFile> alone = ReadCount(database, Database::Mode::kUnchanging);
   const absl::StatusOr<CountedFile> with_log = ReadCount(database, Database::Mode::kReadOnly);
-  if (!with_log.ok() && !alone.ok()) return with_log.status();
-  if (!alone.ok()) return Rest::kWithLog;
-  if (!with_log.ok()) return Rest::kFileAlone;
-  const bool same = alone->count.database == with_log->count.database || alone->count.database == 0;
-  if (same && alone->count.commits <= with_log->count.commits) return Rest::kWithLog;
-  // A log without damage is no witness of what a checkpoint did: it is not the one that this file had.
+  for (const absl::Status& failed : {alone.status(), with_log.status()}) {
+    if (!failed.ok() && !absl::IsDataLoss(failed)) return failed;  // it may pass
+  }
+  const auto is_its_own = [&witness](const absl::StatusOr<CountedFile>& read) {
+    return read.ok() && (!witness || read->count.database == witness->database);
+  };
   const absl::Status log = CheckLog(database);
-  if (!absl::IsDataLoss(log) || !same) return Rest::kFileAlone;
-  SINK_ASSIGN_OR_RETURN(const bool whole, IsOfOneCommit(database, alone->page));
-  if (whole) return Rest::kFileAlone;
-  return absl::DataLossError(absl::StrCat(
-      "the database ", database, " has some of the changes from behind the damage in its log, and not all up to any ",
-      "commit, so that no part of it is whole; nothing was changed: only a backup helps (sink-backup restore --from ",
-      "BACKUP --data ", FolderOfDatabase(database), " --replace)"));
+  const bool damaged = absl::IsDataLoss(log);
+  if (is_its_own(with_log) && !(is_its_own(alone) && alone->count.commits > with_log->count.commits)) {
+    if (!damaged) return Rest::kWithLog;
+    SINK_ASSIGN_OR_RETURN(const bool mixed, HasPagesFromBehind(database));
+    if (!mixed) return Rest::kWithLog;
+  } else if (is_its_own(alone)) {
+    // A log without damage is not the one that this file had, and says nothing of it.
+    if (!damaged) return Rest::kFileAlone;
+    SINK_ASSIGN_OR_RETURN(const bool whole, IsOfOneCommit(database, alone->page));
+    if (whole) return Rest::kFileAlone;
+  } else if (alone.ok() || with_log.ok()) {
+    return absl::DataLossError(absl::StrCat("neither the database ", database, " nor its log is the one of which ",
+                                            WitnessPath(database), " speaks; nothing was changed: put the files back ",
+                                            "that belong together, or ", HowToPutBack(database)));
+  }
+  return absl::DataLossError(
+      absl::StrCat("the database ", database,
+                   " cannot be read, or has some of the changes from behind the damage in its log and not ",
+                   "all up to any commit, so that no part of it is whole; nothing was changed: only a backup helps: ",
+                   HowToPutBack(database)));
 }
 
 }  // namespace sink::store

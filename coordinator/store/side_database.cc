@@ -23,10 +23,10 @@ absl::StatusOr<std::unique_ptr<Database>> OpenSideDatabase(const std::string& pa
     return absl::FailedPreconditionError(
         absl::StrCat("database ", path, " is of a newer sink-coordinator: use that one"));
   }
+  SINK_RETURN_IF_ERROR(db->Execute(kMeta));  // first: a checkpoint writes the count before the pages behind it
   SINK_RETURN_IF_ERROR(db->Execute(schema));
-  SINK_RETURN_IF_ERROR(db->Execute(kMeta));
   SINK_RETURN_IF_ERROR(db->Execute(absl::StrCat("PRAGMA user_version = ", version).c_str()));
-  SINK_RETURN_IF_ERROR(db->CountCommits());
+  SINK_RETURN_IF_ERROR(db->CountCommits(path));
   return db;
 }
 

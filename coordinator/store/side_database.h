@@ -11,8 +11,8 @@
 namespace sink::store {
 
 // Opens `path` for writing, creating it, and lays `schema` over it, whose statements change nothing that is there.
-// Errors: as PrepareLog, Database::Open and Execute; FAILED_PRECONDITION for a file of a later version. Nobody else
-// writes to it.
+// Errors: as PrepareLog, CheckCommits, Database::Open and Execute; FAILED_PRECONDITION for a file of a later version.
+// Nobody else writes to it.
 absl::StatusOr<std::unique_ptr<Database>> OpenSideDatabase(const std::string& path, int version, const char* schema);
 
 }  // namespace sink::store

@@ -113,7 +113,7 @@ absl::StatusOr<int64_t> Database::QueryInt(const char* sql) {
 }
 
 absl::Status Database::Write(absl::FunctionRef<absl::Status()> body) {
-  absl::Status status = Query(*this, "BEGIN IMMEDIATE").Run();
+  absl::Status status = Begin();
   if (!status.ok()) return status;
   status = body();
   if (status.ok()) status = Commit();
@@ -121,40 +121,43 @@ absl::Status Database::Write(absl::FunctionRef<absl::Status()> body) {
   return status;
 }
 
+absl::Status Database::Begin() {
+  changes_before_ = sqlite3_total_changes64(db_);
+  return Query(*this, "BEGIN IMMEDIATE").Run();
+}
+
 absl::Status Database::Commit() {
   CommitCount count = count_;
   // One that changes nothing writes nothing and waits for no disk.
-  const bool counts = witness_ != nullptr && sqlite3_total_changes64(db_) != changes_counted_;
+  const bool counts = witness_ != nullptr && sqlite3_total_changes64(db_) != changes_before_;
   if (counts) {
     ++count.commits;
-    absl::Status status = Query(*this, "UPDATE meta SET value = ?1 WHERE name = 'commits'", count.commits).Run();
-    if (!status.ok()) return status;
+    if (absl::Status status = PutMeta("commits", count.commits); !status.ok()) return status;
   }
   if (absl::Status status = Query(*this, "COMMIT").Run(); !status.ok() || !counts) return status;
   count_ = count;
-  changes_counted_ = sqlite3_total_changes64(db_);
   witness_->Write(count_);
   return absl::OkStatus();
 }
 
-absl::Status Database::CountCommits() {
+absl::Status Database::CountCommits(const std::string& path) {
   absl::StatusOr<CommitCount> count = ReadCommitCount();
   if (!count.ok()) return count.status();
   if (count->database == 0) {
     sqlite3_randomness(sizeof count->database, &count->database);
     count->database = (count->database & std::numeric_limits<int64_t>::max()) | 1;
-    const absl::Status status = Write([&]() -> absl::Status {
-      return Query(*this, "INSERT INTO meta (name, value) VALUES ('database', ?1), ('commits', ?2)", count->database,
-                   count->commits)
-          .Run();
-    });
-    if (!status.ok()) return status;
+    if (absl::Status status = Write([&] { return PutMeta("database", count->database); }); !status.ok()) return status;
   }
   count_ = *count;
-  changes_counted_ = sqlite3_total_changes64(db_);
-  witness_ = std::make_unique<CommitWitness>(Path());
-  witness_->Write(count_);
+  witness_ = std::make_unique<CommitWitness>(path);
   return absl::OkStatus();
+}
+
+absl::Status Database::PutMeta(const char* name, int64_t value) {
+  return Query(*this,
+               "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+               name, value)
+      .Run();
 }
 
 absl::StatusOr<CommitCount> Database::ReadCommitCount() {

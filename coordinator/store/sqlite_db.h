@@ -36,11 +36,13 @@ class Database {
   absl::StatusOr<int64_t> QueryInt(const char* sql);
   // Runs `body` in a transaction of its own, which is undone where it fails.
   absl::Status Write(absl::FunctionRef<absl::Status()> body);
-  // Ends a transaction; it is durable when this is OK.
+  // The parts of Write: takes the lock for writing; makes durable what came since.
+  absl::Status Begin();
   absl::Status Commit();
   // From now on each transaction that changes a row counts itself in the table meta (name TEXT PRIMARY KEY, value
-  // INTEGER), and the witness beside the file is told (commit_witness.h). Of the connection that writes.
-  absl::Status CountCommits();
+  // INTEGER), and the witness beside the file at `path` is told (commit_witness.h): of the first that this connection
+  // commits, as one that a crash interrupted may be there without having been synced. Of the connection that writes.
+  absl::Status CountCommits(const std::string& path);
   // What meta says of that, with the log that is beside the file. An error where there is no meta.
   absl::StatusOr<CommitCount> ReadCommitCount();
   // Of a copy that is to be a database of its own: the next CountCommits draws its number anew.
@@ -61,13 +63,14 @@ class Database {
  private:
   explicit Database(sqlite3* db) : db_(db) {}
   absl::Status Configure(Mode mode);
+  absl::Status PutMeta(const char* name, int64_t value);
   std::string Path() const;  // of its file
 
   sqlite3* const db_;
   absl::flat_hash_map<const char*, sqlite3_stmt*> statements_;
   std::unique_ptr<CommitWitness> witness_;  // none: commits are not counted
   CommitCount count_;
-  int64_t changes_counted_ = 0;  // as sqlite3_total_changes64 says it
+  int64_t changes_before_ = 0;  // when the transaction began, as sqlite3_total_changes64 says it
 };
 
 // Binds as a BLOB; text binds as TEXT.

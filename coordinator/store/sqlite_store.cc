@@ -50,7 +50,7 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
   // What a crash has left in the log stays behind a new one, so that no later look takes it for a part of that.
   if (status.ok() && log) status = AboutDatabase(path, (*writer)->CheckpointLog());
   if (status.ok()) status = AboutDatabase(path, Migrate(**writer));
-  if (status.ok()) status = AboutDatabase(path, (*writer)->CountCommits());
+  if (status.ok()) status = AboutDatabase(path, (*writer)->CountCommits(path));
   if (status.ok() && options.max_pages > 0) {
     const std::string limit = absl::StrCat("PRAGMA max_page_count = ", options.max_pages);
     status = AboutDatabase(path, (*writer)->Execute(limit.c_str()));

@@ -184,26 +184,48 @@ absl::StatusOr<LogState> LookAt(const File& log) {
   return WalkLog(size, [&log](uint64_t offset, size_t n, std::string* bytes) { return log.Read(offset, n, bytes); });
 }
 
+// The layout of a log whose header may be what is damaged: the database's own page size, and the salt of its first
+// frame. False where that cannot be said.
+absl::StatusOr<bool> FindLayout(const File& log, uint64_t size, const File& database, LogHeader* header) {
+  std::string bytes;
+  if (size < kHeaderBytes + kFrameHeaderBytes) return false;
+  SINK_RETURN_IF_ERROR(log.Read(0, kHeaderBytes + kFrameHeaderBytes, &bytes));
+  *header = ParseHeader(bytes.substr(0, kHeaderBytes));
+  if (header->valid) return true;
+  header->salt = Big64(bytes, kHeaderBytes + kSaltAt);
+  SINK_ASSIGN_OR_RETURN(const uint64_t database_size, database.Size());
+  if (database_size < kLeastPage) return false;
+  SINK_RETURN_IF_ERROR(database.Read(0, kLeastPage, &bytes));
+  const uint32_t page_size = Big32(bytes, 16) >> 16;
+  header->page_size = page_size == 1 ? kMostPage : page_size;
+  return IsPageSize(header->page_size);
+}
+
+// Of who may call and of what was done, whose databases restore leaves as they are.
+bool IsBeside(const std::string& database) { return std::filesystem::path(database).parent_path().filename() == "tls"; }
+
+// The coordinator's.
+std::string DataFolderOf(const std::string& database) {
+  const std::filesystem::path folder = std::filesystem::path(database).parent_path();
+  return IsBeside(database) ? folder.parent_path().string() : folder.string();
+}
+
 absl::Status DamagedLog(const std::string& database, const LogState& state) {
   const std::string what = state.bad == 0 ? "its header" : absl::StrCat("frame ", state.bad, " of ", state.frames);
   return absl::DataLossError(absl::StrCat(
       "the log ", database, "-wal is damaged: ", what, " is not what was written, and SQLite would drop what was ",
-      "acknowledged behind it without a word; nothing was changed. With the service stopped, put a backup in its "
-      "place ",
-      "(sink-backup restore --from BACKUP --data ", FolderOfDatabase(database),
-      " --replace), or go on with what stands before ",
-      "the damage, and keep the files beside: sink-backup salvage --data ", FolderOfDatabase(database)));
+      "acknowledged behind it without a word; nothing was changed. With the service stopped, ", HowToPutBack(database),
+      ", or go on with what stands before the damage, and keep the files beside: ", SalvageCommand(database)));
 }
 
 // SQLite would take the log of a database that is not there for nobody's, and empty it.
 absl::Status CheckDatabaseIsThere(const std::string& database, const LogState& log) {
   struct stat there {};
   if (log.committed == 0 || (stat(database.c_str(), &there) == 0 && there.st_size > 0)) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "the database ", database,
-      " is missing or empty, and its log beside it has changes that were acknowledged; nothing "
-      "was changed: put the file back, or a backup in its place (sink-backup restore --from BACKUP --data ",
-      FolderOfDatabase(database), " --replace)"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("the database ", database,
+                   " is missing or empty, and its log beside it has changes that were acknowledged; nothing was ",
+                   "changed: put the file back, or ", HowToPutBack(database)));
 }
 
 // A log that somebody writes to meanwhile may look damaged, or become shorter. Damage is there to stay, at its place.
@@ -298,7 +320,9 @@ absl::StatusOr<bool> IsOfOneCommit(const std::string& database, uint32_t page) {
     sum.Add(std::string_view(frame).substr(0, 8), header.big_endian);
     sum.Add(std::string_view(frame).substr(kFrameHeaderBytes), header.big_endian);
     said = LogSum::At(frame, kSumAt);
-    const bool good = read.ok() && sum == said && Big64(frame, kSaltAt) == header.salt;
+    // What was there before this log has its own salt, and so has a frame whose salt is what is damaged.
+    if (Big64(frame, kSaltAt) != header.salt) continue;
+    const bool good = read.ok() && sum == said;
     const uint32_t number = Big32(frame, 0);
     newest[number] = good ? n : 0;
     if (good && number == page && !found) {
@@ -316,9 +340,46 @@ absl::StatusOr<bool> IsOfOneCommit(const std::string& database, uint32_t page) {
   return true;
 }
 
-std::string FolderOfDatabase(const std::string& database) {
-  const std::filesystem::path folder = std::filesystem::path(database).parent_path();
-  return folder.filename() == "tls" ? folder.parent_path().string() : folder.string();
+absl::StatusOr<bool> HasPagesFromBehind(const std::string& database) {
+  SINK_ASSIGN_OR_RETURN(const File log, File::Open(database + "-wal"));
+  SINK_ASSIGN_OR_RETURN(const File file, File::Open(database));
+  SINK_ASSIGN_OR_RETURN(const uint64_t size, log.Size());
+  SINK_ASSIGN_OR_RETURN(const uint64_t file_size, file.Size());
+  SINK_ASSIGN_OR_RETURN(const LogState state, LookAt(log));
+  LogHeader header;
+  SINK_ASSIGN_OR_RETURN(const bool found, FindLayout(log, size, file, &header));
+  if (!found) return false;
+  const uint64_t frame_bytes = kFrameHeaderBytes + header.page_size;
+  absl::flat_hash_map<uint32_t, bool> equal;  // the pages of the frames so far, and whether one has what the file has
+  std::string frame, page;
+  for (uint64_t n = 1; kHeaderBytes + n * frame_bytes <= size; ++n) {
+    const absl::Status read = log.Read(kHeaderBytes + (n - 1) * frame_bytes, frame_bytes, &frame);
+    if (absl::IsDataLoss(read)) continue;
+    SINK_RETURN_IF_ERROR(read);
+    const uint64_t number = Big32(frame, 0);
+    if (Big64(frame, kSaltAt) != header.salt || number == 0 || number * header.page_size > file_size) continue;
+    SINK_RETURN_IF_ERROR(file.Read((number - 1) * header.page_size, header.page_size, &page));
+    const bool is_equal = frame.compare(kFrameHeaderBytes, header.page_size, page) == 0;
+    const auto [before, is_first] = equal.try_emplace(static_cast<uint32_t>(number), is_equal);
+    // The first one may be what the file had all along: a page that was written again as it was.
+    if (is_equal && !is_first && !before->second && n > state.committed) return true;
+    before->second |= is_equal;
+  }
+  return false;
+}
+
+std::string SalvageCommand(const std::string& database) {
+  return absl::StrCat("sink-backup salvage --data ", DataFolderOf(database));
+}
+
+std::string HowToPutBack(const std::string& database) {
+  if (!IsBeside(database)) {
+    return absl::StrCat("put a backup in its place (sink-backup restore --from BACKUP --data ", DataFolderOf(database),
+                        " --replace)");
+  }
+  const std::string name = std::filesystem::path(database).filename().string();
+  return absl::StrCat("put a backup's in its place (BACKUP/tls/", name, ", and remove ", name, "-wal and ", name,
+                      "-commits here)");
 }
 
 }  // namespace sink::store

@@ -47,12 +47,18 @@ absl::Status CheckLog(const std::string& database);
 // its salt, and what a crash has left of it could be taken for a part of that.
 absl::StatusOr<bool> PrepareLog(const std::string& database);
 
-// For who has the database alone, whose log is damaged: whether the file, without the log, is what some commit left, as
-// after a checkpoint that came to its end. `page` is one that every transaction writes otherwise than all before, so
-// that the file's own says which commit that would be. Frames that are damaged are left out.
+// Of a database whose log is damaged, for who has it alone: whether the file, without the log, is what some commit
+// left, as after a checkpoint that came to its end. `page` is one that every transaction writes otherwise than all
+// before, so that the file's own says which commit that would be. Frames that are damaged are left out.
 absl::StatusOr<bool> IsOfOneCommit(const std::string& database, uint32_t page);
 
-// The coordinator's folder, in which the database is, or in whose tls/.
-std::string FolderOfDatabase(const std::string& database);
+// Of the same: whether the file certainly has a page as only a frame behind the damage has it, so that a checkpoint
+// went beyond it, and what stands before the damage, laid over the file, would be a database that never was. A page's
+// first frame in the log says nothing: it may be what the file had all along, written again as it was.
+absl::StatusOr<bool> HasPagesFromBehind(const std::string& database);
+
+// For messages: the command that goes on with what is left of this database, and what to do with a backup.
+std::string SalvageCommand(const std::string& database);
+std::string HowToPutBack(const std::string& database);
 
 }  // namespace sink::store
