@@ -13,8 +13,8 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "coordinator/backup/ownership.h"
-#include "coordinator/backup/set_aside.h"
+#include "coordinator/backup/data_folder.h"
+#include "coordinator/backup/replacement.h"
 #include "coordinator/files/file_status.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/begun_salvage.h"
@@ -34,13 +34,7 @@ constexpr int kTries = 4;  // a checkpoint that is pushed out while it is copied
 constexpr mode_t kFolderMode = 0700, kFileMode = 0600, kPassableMode = 0755;
 constexpr size_t kMostKeyBytes = 1 << 20, kBlockBytes = 1 << 20;
 
-std::string DatabasePath(const std::string& folder) { return absl::StrCat(folder, "/sink.db"); }
-std::string IdentityPath(const std::string& folder) { return absl::StrCat(folder, "/tls"); }
-
-// As checkpoint_repository.h lays it out.
-std::string CheckpointPath(const std::string& folder, const Checkpoint& row) {
-  return absl::StrCat(folder, "/checkpoints/", row.job_id, "/", row.fence, "/step-", row.step);
-}
+std::string IdentityPath(const std::string& folder) { return InFolder(folder, "tls"); }
 
 // Only the folder itself is for its owner alone: who owns it, a user of the system's own perhaps, passes through those
 // above it.
@@ -48,11 +42,6 @@ absl::Status MakeOwnFolder(std::string folder) {
   while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
   SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(files::FolderOf(folder), kPassableMode)));
   return ToStatus(files::MakeFolders(folder, kFolderMode));
-}
-
-bool IsThere(const std::string& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
 }
 
 // OK when every byte is as it was committed.
@@ -191,7 +180,7 @@ void Prune(const std::string& folder, const std::vector<Checkpoint>& rows) {
   for (const Checkpoint& row : rows) named.insert(CheckpointPath(folder, row));
   std::error_code error;
   std::vector<fs::path> unnamed, emptied;
-  for (fs::recursive_directory_iterator it(absl::StrCat(folder, "/checkpoints"), error), end; !error && it != end;
+  for (fs::recursive_directory_iterator it(CheckpointsFolder(folder), error), end; !error && it != end;
        it.increment(error)) {
     if (it.depth() < 2) {
       emptied.push_back(it->path());
@@ -215,7 +204,7 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool
   SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(to, kFolderMode)));
   SINK_ASSIGN_OR_RETURN(const int lock, store::LockFolder(to));
   const auto unlock = absl::MakeCleanup([lock] { close(lock); });
-  const std::string part = DatabasePath(to) + ".part";
+  const std::string part = PartOf(DatabasePath(to));
   const auto remove_part = absl::MakeCleanup([&part] { store::RemoveDatabase(part); });
   Report report;
   const Present present = read_again ? Present::kReadAgain : Present::kTaken;
@@ -248,13 +237,14 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
   SINK_ASSIGN_OR_RETURN(const int lock, store::LockFolder(data));
   const auto unlock = absl::MakeCleanup([lock] { close(lock); });
   SINK_RETURN_IF_ERROR(store::RefuseBegunSalvage(data));
-  const std::string place = DatabasePath(data), part = place + ".part";
+  const std::string place = DatabasePath(data), part = PartOf(place);
   if (IsThere(place) && !options.replace) {
     return absl::FailedPreconditionError(
         absl::StrCat(data, " has a database: restore into another folder, or take its place with --replace"));
   }
-  const auto remove_part = absl::MakeCleanup([&part] { store::RemoveDatabase(part); });
+  auto remove_part = absl::MakeCleanup([&part] { store::RemoveDatabase(part); });
   Report report;
+  Replacement replacement{.databases = {kJobsDatabase}, .checkpoints = {}};
   {
     SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(DatabasePath(from), part, store::Source::kAtRest));
     SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> rows, copy.ListCheckpoints());
@@ -263,15 +253,19 @@ absl::StatusOr<Report> Restore(const std::string& from, const std::string& data,
     SINK_RETURN_IF_ERROR(copy.Forget(lost));
     SINK_RETURN_IF_ERROR(copy.PrepareRestored(store::EpochOf(place), options.unix_seconds));
     report.lost_checkpoints = static_cast<int64_t>(lost.size());
-    report.checkpoints = static_cast<int64_t>(rows.size() - lost.size());
+    SINK_ASSIGN_OR_RETURN(rows, copy.ListCheckpoints());
+    report.checkpoints = static_cast<int64_t>(rows.size());
     SINK_ASSIGN_OR_RETURN(report.jobs, copy.CountJobs());
     SINK_RETURN_IF_ERROR(copy.Close());
+    SINK_ASSIGN_OR_RETURN(replacement.checkpoints, ListUnnamed(data, rows));
   }
+  replacement.jobs = report.jobs;
   SINK_RETURN_IF_ERROR(RestoreIdentity(from, data));
-  SINK_RETURN_IF_ERROR(ToStatus(files::SyncFile(part)));
-  SINK_RETURN_IF_ERROR(GiveToOwner(data));
-  SINK_ASSIGN_OR_RETURN(report.set_aside, SetAside(place));
-  SINK_RETURN_IF_ERROR(ToStatus(files::RenameDurably(part, place)));
+  std::move(remove_part).Cancel();
+  SINK_RETURN_IF_ERROR(BeginReplacement(data, replacement));
+  SINK_ASSIGN_OR_RETURN(const Replaced replaced, FinishReplacement(data));
+  if (!replaced.set_aside.empty()) report.set_aside = replaced.set_aside.front();
+  report.checkpoints_set_aside = replaced.checkpoints;
   return report;
 }
 

@@ -18,26 +18,29 @@ struct Report {
   uint64_t bytes = 0;       // copied now
   // Whose files are not there or not what they were: the copy names them no more, and their jobs go on from others.
   int64_t lost_checkpoints = 0;
-  std::string set_aside;  // where the database is now whose place the copy has taken; empty: there was none
+  std::string set_aside;              // where the database is now whose place the copy has taken; empty: there was none
+  int64_t checkpoints_set_aside = 0;  // that were there, complete, and that the copy does not name (adopt.h)
 };
 
 // Of the folder `data` into `to`, which is created. The coordinator may run or not. FAILED_PRECONDITION: there is no
-// coordinator's database, a salvage of it was interrupted, `to` has the copy of one that has been started more often,
-// or another process has `to`, be it a coordinator whose folder it is; DATA_LOSS: the database is damaged, and nothing
-// in `to` has changed; others from the file system. Where checkpoints' files are gone, `to` keeps those that it has of
-// before. `read_again`: also the checkpoints that `to` has already, and those that are damaged there are copied anew.
+// coordinator's database, a salvage of it or a restore was interrupted, `to` has the copy of one that has been started
+// more often, or another process has `to`, be it a coordinator whose folder it is; DATA_LOSS: the database is damaged,
+// and nothing in `to` has changed; others from the file system. Where checkpoints' files are gone, `to` keeps those
+// that it has of before. `read_again`: also the checkpoints that `to` has already, and those that are damaged there are
+// copied anew.
 absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool read_again = false);
 
 struct RestoreOptions {
-  bool replace = false;  // a database in `data`: it is kept beside, as SetAside names it
+  bool replace = false;  // a database in `data`: it is kept beside, as NameAside says
   int64_t unix_seconds = 0;
 };
 
 // Writes nothing to `from`, which may lie on a disk that is mounted read-only, and makes `data` what it is a copy of
 // (but for a tls/ that is there, which knows who was revoked since), with an epoch above every one that a coordinator
 // has had since (store/restored.h): what workers do under later leases is refused, and their jobs begin again from the
-// copy's checkpoints. FAILED_PRECONDITION: a coordinator runs there, or has a database there and `replace` is not set,
-// or a salvage of that was interrupted.
+// copy's checkpoints. Newer ones that lie in `data` move into checkpoints/set-aside/. One that is interrupted when
+// things have begun to move is ended by a salvage (replacement.h). FAILED_PRECONDITION: a coordinator runs there, or
+// has a database there and `replace` is not set, or a salvage of that, or a restore, was interrupted.
 absl::StatusOr<Report> Restore(const std::string& from, const std::string& data, const RestoreOptions& options);
 
 }  // namespace sink::backup

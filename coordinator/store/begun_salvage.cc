@@ -15,9 +15,9 @@ std::string SalvageNote(const std::string& folder) { return absl::StrCat(folder,
 absl::Status RefuseBegunSalvage(const std::string& folder) {
   struct stat info = {};
   if (lstat(SalvageNote(folder).c_str(), &info) == 0) {
-    return absl::FailedPreconditionError(absl::StrCat("a salvage of ", folder, " was interrupted, and its databases ",
-                                                      "are not in their places: run it again to its end: sink-backup ",
-                                                      "salvage --data ", folder));
+    return absl::FailedPreconditionError(absl::StrCat("a salvage of ", folder, ", or a restore into it, was ",
+                                                      "interrupted, and its databases are not in their places: bring ",
+                                                      "either to its end: sink-backup salvage --data ", folder));
   }
   if (errno == ENOENT) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat("cannot look into ", folder, ": ", std::strerror(errno)));

@@ -1,6 +1,6 @@
-// The note in a coordinator's data folder that a salvage (coordinator/backup/salvage.h) has begun to move databases and
-// was not done yet. Until it is, one may lie there without its log, or not at all: nobody else opens them. Stateless;
-// any thread.
+// The note in a coordinator's data folder that a salvage, or a restore, has begun to move databases and checkpoints
+// (coordinator/backup/replacement.h) and was not done yet. Until a salvage has ended it, a database may lie there
+// without its log, or not at all: nobody else opens them. Stateless; any thread.
 #pragma once
 
 #include <string>

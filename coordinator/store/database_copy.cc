@@ -2,6 +2,7 @@
 #include "coordinator/store/database_copy.h"
 
 #include <filesystem>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
@@ -24,14 +25,20 @@ absl::Status PutLogIntoFile(Database& db) {
   return db.ToStatus(sqlite3_wal_checkpoint_v2(db.handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr));
 }
 
+absl::Status DamagedDatabase(const std::string& found) {
+  return absl::DataLossError(absl::StrCat(
+      "the database is damaged: ", found,
+      ": keep a copy of it and of the -wal beside it, and put the last good backup ",
+      "in its place (sink-backup restore --from BACKUP --data DIR --replace), or rescue what is readable: sqlite3 ",
+      "FILE .recover"));
+}
+
 absl::Status CheckIntegrity(Database& db) {
   Query check(db, "PRAGMA integrity_check(1)");
   if (!check.Next()) return check.status();
-  if (const std::string found = check.Text(0); found != "ok") {
-    return absl::DataLossError(absl::StrCat("the database is damaged: ", found));
-  }
+  if (const std::string found = check.Text(0); found != "ok") return DamagedDatabase(found);
   Query keys(db, "PRAGMA foreign_key_check");
-  if (keys.Next()) return absl::DataLossError(absl::StrCat("the database is damaged: rows of ", keys.Text(0)));
+  if (keys.Next()) return DamagedDatabase(absl::StrCat("rows of ", keys.Text(0)));
   return keys.status();
 }
 
@@ -108,6 +115,20 @@ absl::Status DatabaseCopy::Forget(const std::vector<Checkpoint>& checkpoints) {
 }
 
 absl::StatusOr<int64_t> DatabaseCopy::CountJobs() { return db_->QueryInt("SELECT count(*) FROM jobs"); }
+
+absl::StatusOr<int64_t> DatabaseCopy::CountBegunAnew(const std::vector<Checkpoint>& forgotten) {
+  SeriesNames names;
+  SqliteTransaction rows(*db_, names);
+  std::set<std::string> jobs;
+  for (const Checkpoint& checkpoint : forgotten) jobs.insert(checkpoint.job_id);
+  int64_t count = 0;
+  for (const std::string& id : jobs) {
+    SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
+    SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> left, rows.ListCheckpoints(id));
+    if (!IsFinal(job.state) && left.empty()) ++count;
+  }
+  return count;
+}
 
 absl::Status DatabaseCopy::PrepareRestored(uint64_t replaced, int64_t unix_seconds) {
   SeriesNames names;

@@ -32,6 +32,8 @@ class DatabaseCopy {
   absl::StatusOr<std::vector<Checkpoint>> ListCheckpoints();  // of every job: id, fence, step, manifest, files
   absl::Status Forget(const std::vector<Checkpoint>& checkpoints);
   absl::StatusOr<int64_t> CountJobs();
+  // Of jobs that have not ended: those of which these were the last.
+  absl::StatusOr<int64_t> CountBegunAnew(const std::vector<Checkpoint>& forgotten);
   // For a coordinator that goes on from the copy: see restored.h.
   absl::Status PrepareRestored(uint64_t replaced, int64_t unix_seconds);
   // The last call. Until it is OK the file alone is not the copy: RESOURCE_EXHAUSTED when the disk is full.

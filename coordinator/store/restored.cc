@@ -9,8 +9,7 @@ namespace sink::store {
 
 uint64_t RestoredEpoch(uint64_t stored, uint64_t replaced, int64_t unix_seconds) {
   constexpr int64_t k2020 = 1'577'836'800;
-  constexpr int64_t kMost = (int64_t{1} << 31) - (1 << 20);  // fences are stored in 63 bits, and starts need room
-  const auto seconds = static_cast<uint64_t>(std::clamp<int64_t>(unix_seconds - k2020, 0, kMost));
+  const auto seconds = static_cast<uint64_t>(std::clamp<int64_t>(unix_seconds - k2020, 0, int64_t{kMostRestoredEpoch}));
   return std::max({stored + 1, replaced + 1, seconds});
 }
 

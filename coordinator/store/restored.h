@@ -8,6 +8,11 @@
 
 namespace sink::store {
 
+// The epoch of the coordinator that gave a fence (job/job.h).
+constexpr uint64_t EpochOfFence(uint64_t fence) { return fence >> 32; }
+// No time gives a larger one: fences are stored in 63 bits, and starts need room.
+inline constexpr uint64_t kMostRestoredEpoch = (uint64_t{1} << 31) - (1 << 20);
+
 // Between the copy and now other coordinators may have run, with epochs that the copy does not know and fences that
 // workers still hold. Their number is bounded by time: a start takes longer than a second, so the seconds since 2020
 // are above every epoch that was counted up, and above that of an earlier restore. `stored`: of the copy; `replaced`:

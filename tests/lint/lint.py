@@ -36,7 +36,7 @@ EDGES = {
     "coordinator/core": {"coordinator/store", "coordinator/job", "coordinator/errors", "proto/base", "proto/pipe",
                          "proto/config"},
     "coordinator/identity": {"coordinator/files", "coordinator/job", "proto/files"},
-    "coordinator/backup": {"coordinator/store", "coordinator/job", "coordinator/files", "proto/files", "proto/args"},
+    "coordinator/backup": {"coordinator/store", "coordinator/job", "coordinator/files", "proto/files", "proto/run", "proto/args"},
     "coordinator/service": {"coordinator/core", "coordinator/identity", "coordinator/store", "coordinator/job", "coordinator/errors",
                             "coordinator/files", "coordinator/log", "sweeps", "proto/config", "proto/files", "proto/pipe", "proto/run", "sink/v1"},
     "coordinator/web": {"coordinator/service", "coordinator/core", "coordinator/job", "coordinator/files", "coordinator/report", "proto/base",

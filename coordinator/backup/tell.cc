@@ -1,0 +1,74 @@
+// See tell.h.
+#include "coordinator/backup/tell.h"
+
+#include <iostream>
+
+namespace sink::backup {
+namespace {
+
+constexpr int kDone = 0, kFailed = 1, kDamaged = 3;
+
+int Failed(const absl::Status& status) {
+  std::cerr << "sink-backup: " << status.message() << "\n";
+  return kFailed;
+}
+
+void TellSetAside(int64_t checkpoints, const std::string& data) {
+  if (checkpoints == 0) return;
+  std::cout << checkpoints << " checkpoints that its database does not name are in checkpoints/set-aside; jobs go on "
+            << "from those, before the coordinator starts, with: sink-backup adopt --data " << data << "\n";
+}
+
+}  // namespace
+
+int Tell(const char* did, const std::string& data, const absl::StatusOr<Report>& report) {
+  if (!report.ok()) return Failed(report.status());
+  std::cout << did << " " << report->jobs << " jobs, " << report->checkpoints << " checkpoints, " << report->bytes
+            << " bytes of them now\n";
+  if (!report->set_aside.empty()) std::cout << "the database that was there is kept as " << report->set_aside << "\n";
+  TellSetAside(report->checkpoints_set_aside, data);
+  if (report->lost_checkpoints == 0) return kDone;
+  std::cerr << "sink-backup: " << report->lost_checkpoints
+            << " checkpoints have files that are gone or damaged and were left out; their jobs go on from others\n";
+  return kDamaged;
+}
+
+int Tell(const std::string& data, const absl::StatusOr<Replaced>& salvaged) {
+  if (!salvaged.ok()) return Failed(salvaged.status());
+  for (const std::string& name : salvaged->set_aside)
+    std::cout << "a database is in its place; the one that was there, and the log beside it, are kept as " << name
+              << "\n";
+  if (salvaged->jobs >= 0) std::cout << "the coordinator goes on with " << salvaged->jobs << " jobs\n";
+  TellSetAside(salvaged->checkpoints, data);
+  if (salvaged->forgotten > 0) {
+    std::cout << salvaged->forgotten << " checkpoints that were named have files that are gone, and are named no more; "
+              << salvaged->begun_anew << " jobs have no checkpoint left that their database names and begin anew, "
+              << "unless sink-backup adopt takes one that was set aside: sink-backup adopt --data " << data << "\n";
+  }
+  if (salvaged->identity)
+    std::cout << "who was revoked last may count again: sinkctl user revoke, sinkctl worker revoke\n";
+  return kDone;
+}
+
+int Tell(const absl::Status& status, const Adoption& adoption) {
+  for (const Adopted& job : adoption.jobs) {
+    std::cout << "job " << job.job_id << " goes on from step " << job.step;
+    if (job.measured_until < job.step) {
+      std::cout << "; the points between step " << job.measured_until << ", the last that its database knows of, and "
+                << "that are missing from its curves";
+    }
+    std::cout << "\n";
+  }
+  if (!adoption.jobs.empty()) {
+    std::cout << "a job that begins anew, or from an older checkpoint, would compute such points again: sinkctl "
+                 "checkpoint drop JOB --step N\n";
+  } else if (status.ok() && adoption.damaged.empty()) {
+    std::cout << "nothing was set aside that is later than what its job has\n";
+  }
+  for (const std::string& what : adoption.damaged)
+    std::cerr << "sink-backup: a checkpoint is damaged and stays set aside: " << what << "\n";
+  if (!status.ok()) return Failed(status);
+  return adoption.damaged.empty() ? kDone : kDamaged;
+}
+
+}  // namespace sink::backup
