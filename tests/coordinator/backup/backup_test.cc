@@ -19,13 +19,16 @@
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
+#include "coordinator/backup/adopt.h"
 #include "coordinator/core/job_manager.h"
 #include "coordinator/errors/error_detail.h"
+#include "coordinator/store/begun_salvage.h"
 #include "coordinator/store/folder_lock.h"
 #include "coordinator/store/identity_store.h"
 #include "coordinator/store/sqlite_store.h"
 #include "proto/files/hash.h"
 #include "proto/pipe/events.h"
+#include "proto/run/manifest.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sink::backup {
@@ -210,6 +213,57 @@ TEST_F(BackupTest, ADatabaseWhosePlaceWasTakenOutlivesARestoreAfterIt) {
   EXPECT_EQ(Open(folder_ / "looked-at").manager->queries().ListJobs({})->size(), 2u);
   EXPECT_EQ(Open(folder_ / "data").manager->queries().ListJobs({})->size(), 1u);
   EXPECT_TRUE(PutBack("restored")->set_aside.empty());
+}
+
+TEST_F(BackupTest, NewerCheckpointsAreSetAsideByARestoreAndTheirJobGoesOnFromOneThatIsAdopted) {
+  Coordinator old = Open(folder_ / "data");
+  const Lease lease = StartJob(*old.manager);
+  Commit(*old.manager, lease, 5);
+  ASSERT_TRUE(MakeCopy().ok());
+  Commit(*old.manager, lease, 10);
+  old = {};
+  const std::string newer = CheckpointPath("data", lease, 10);
+  ASSERT_TRUE(run::WriteManifest(newer, 10).ok());
+  const auto restored = PutBack("data", /*replace=*/true);
+  ASSERT_TRUE(restored.ok()) << restored.status();
+  EXPECT_EQ(restored->checkpoints, 1);
+  EXPECT_EQ(restored->checkpoints_set_aside, 1);
+  EXPECT_TRUE(fs::exists(CheckpointPath("data", lease, 5)));
+  EXPECT_FALSE(fs::exists(newer));
+  EXPECT_FALSE(fs::exists(store::SalvageNote(folder_ / "data")));
+
+  Adoption adoption;
+  const absl::Status adopted = Adopt(folder_ / "data", {}, &adoption);
+  ASSERT_TRUE(adopted.ok()) << adopted;
+  EXPECT_EQ(adoption.jobs.size(), 1u);
+  EXPECT_TRUE(fs::exists(newer + "/model.safetensors"));
+  Coordinator coordinator = Open(folder_ / "data");
+  Register(*coordinator.manager, {}, "b");  // another daemon: the job is queued again
+  const Grant grant = Ask(*coordinator.manager, 1, "b");
+  EXPECT_GT(grant.lease.fence, lease.fence);
+  ASSERT_TRUE(grant.resume_from.has_value());
+  EXPECT_EQ(grant.resume_from->step, 10);
+  EXPECT_EQ(grant.resume_from->fence, lease.fence);
+}
+
+TEST_F(BackupTest, ADamagedPageIsSaidWithTheWaysOut) {
+  Coordinator old = Open(folder_ / "data");
+  Submit(*old.manager, 1);
+  old = {};
+  constexpr int kPage = 4096;
+  {
+    const auto db = store::Database::Open(folder_ / "data/sink.db", store::Database::Mode::kUnchanging);
+    ASSERT_TRUE(db.ok()) << db.status();
+    const auto root = (*db)->QueryInt("SELECT rootpage FROM sqlite_schema WHERE name = 'logs'");
+    ASSERT_TRUE(root.ok()) << root.status();
+    std::fstream file(folder_ / "data/sink.db", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp((*root - 1) * kPage);
+    file << std::string(kPage, '\xff');
+  }
+  const absl::Status damaged = MakeCopy().status();
+  EXPECT_TRUE(absl::IsDataLoss(damaged)) << damaged;
+  for (const char* way_out : {"sink-backup restore --from BACKUP --data DIR --replace", "sqlite3 FILE .recover"})
+    EXPECT_THAT(std::string(damaged.message()), HasSubstr(way_out));
 }
 
 TEST_F(BackupTest, ALogThatWasLeftBehindIsNotLaidOverTheDatabaseThatTakesItsPlace) {

@@ -79,6 +79,15 @@ class SalvageTest : public ::testing::Test {
     return absl::StrCat(folder_ / name, "/", under, JobId(1), "/", kFence, "/step-", step);
   }
 
+  std::vector<Checkpoint> RowsIn(const std::string& name) {
+    std::vector<Checkpoint> found;
+    Must(Open(name)->Read([&found](store::Snapshot& rows) -> absl::Status {
+      SINK_ASSIGN_OR_RETURN(found, rows.ListCheckpoints(JobId(1)));
+      return absl::OkStatus();
+    }));
+    return found;
+  }
+
   void Kill() {  // `live`, as `dead`
     fs::create_directories(folder_ / "dead");
     for (const char* name : {"/sink.db", "/sink.db-wal"})
@@ -101,8 +110,7 @@ class SalvageTest : public ::testing::Test {
     DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);
   }
 
-  // `dead` as a salvage leaves it that was stopped when its note was written and `moves` of its three renames were
-  // made.
+  // `dead` as a salvage leaves it that was stopped when its note was written and `moves` of its four renames were made.
   void StopSalvage(const std::string& name, int moves) {
     if (!fs::exists(folder_ / "whole")) {
       fs::copy(folder_ / "dead", folder_ / "whole", fs::copy_options::recursive);
@@ -111,10 +119,17 @@ class SalvageTest : public ::testing::Test {
     fs::copy(folder_ / "dead", folder_ / name, fs::copy_options::recursive);
     const std::string place = folder_ / name + "/sink.db";
     fs::copy_file(folder_ / "whole/sink.db", place + ".part");
-    std::ofstream(store::SalvageNote(folder_ / name)) << "1 1\nsink.db sink.db.replaced\n";
+    std::ofstream(store::SalvageNote(folder_ / name))
+        << "jobs 1\nforgotten 0\nanew 0\ndatabase sink.db sink.db.replaced\ncheckpoint " << JobId(1) << "/" << kFence
+        << "/step-20\n";
     if (moves > 0) fs::rename(place + "-wal", place + ".replaced-wal");
     if (moves > 1) fs::rename(place, place + ".replaced");
     if (moves > 2) fs::rename(place + ".part", place);
+    if (moves > 3) {
+      const std::string aside = CheckpointOf(name, 20, "checkpoints/set-aside/");
+      fs::create_directories(fs::path(aside).parent_path());
+      fs::rename(CheckpointOf(name, 20), aside);
+    }
   }
 
   void ExpectSalvaged(const std::string& name) {
@@ -129,6 +144,7 @@ class SalvageTest : public ::testing::Test {
     EXPECT_TRUE(ContentOf(place + ".replaced-wal") == ContentOf(folder_ / "dead/sink.db-wal"));
     EXPECT_FALSE(fs::exists(place + ".part"));
     EXPECT_FALSE(fs::exists(place + "-wal"));
+    EXPECT_TRUE(fs::exists(CheckpointOf(name, 20, "checkpoints/set-aside/") + "/model.safetensors"));
     EXPECT_NE(Open(name), nullptr);
   }
 
@@ -168,6 +184,9 @@ TEST_F(SalvageTest, IsRefusedWhereNoLogIsDamaged) {
   const auto whole = Salvage(folder_ / "live", kSalvagedAt);
   EXPECT_TRUE(absl::IsFailedPrecondition(whole.status()));
   EXPECT_THAT(std::string(whole.status().message()), HasSubstr("no log in"));
+  const std::string live = folder_ / "live";
+  EXPECT_THAT(std::string(whole.status().message()), HasSubstr("--data " + live + " --replace"));
+  EXPECT_THAT(std::string(whole.status().message()), HasSubstr("sqlite3 " + live + "/sink.db .recover"));
   EXPECT_THAT(std::string(Salvage(folder_ / "nothing", kSalvagedAt).status().message()), HasSubstr("no coordinator's"));
 }
 
@@ -202,7 +221,7 @@ TEST_F(SalvageTest, WhoMayCallIsSalvagedBesideJobsThatAreWhole) {
 
 TEST_F(SalvageTest, OneThatWasStoppedIsRefusedToAllOthersAndGoesOnToItsEnd) {
   LeaveDamagedFolder();
-  for (int moves = 0; moves <= 3; ++moves) {
+  for (int moves = 0; moves <= 4; ++moves) {
     SCOPED_TRACE(moves);
     const std::string name = absl::StrCat("stopped-", moves);
     StopSalvage(name, moves);
@@ -215,6 +234,86 @@ TEST_F(SalvageTest, OneThatWasStoppedIsRefusedToAllOthersAndGoesOnToItsEnd) {
     }
     ExpectSalvaged(name);
   }
+}
+
+TEST_F(SalvageTest, CheckpointsWhoseFilesAreGoneAreNamedNoMoreAndTheirJobsAreCounted) {
+  LeaveDamagedFolder();
+  // As when newer ones came behind the damage.
+  std::ofstream(CheckpointOf("dead", 10) + "/model.safetensors") << "weight";
+  const auto salvaged = Salvage(folder_ / "dead", kSalvagedAt);
+  ASSERT_TRUE(salvaged.ok()) << salvaged.status();
+  EXPECT_EQ(salvaged->forgotten, 1);
+  EXPECT_EQ(salvaged->begun_anew, 1);
+  EXPECT_EQ(salvaged->checkpoints, 2) << "also what is left of it";
+  EXPECT_TRUE(RowsIn("dead").empty());
+}
+
+TEST_F(SalvageTest, AJobThatHasAnotherCheckpointLeftDoesNotBeginAnew) {
+  Open("live").reset();
+  {
+    const auto store = Open("live");
+    AddJob(*store, 1);
+    AddCheckpoint(*store, 10);
+    AddCheckpoint(*store, 20);
+    const size_t kept = FramesIn(folder_ / "live/sink.db-wal");
+    for (const int n : {2, 3, 4}) AddJob(*store, n);
+    Kill();
+    DamageFrame(folder_ / "dead/sink.db-wal", kept + 1);
+  }
+  fs::copy((folder_ / "live") + "/checkpoints", (folder_ / "dead") + "/checkpoints", fs::copy_options::recursive);
+  fs::remove_all(CheckpointOf("dead", 10));
+  const auto salvaged = Salvage(folder_ / "dead", kSalvagedAt);
+  ASSERT_TRUE(salvaged.ok()) << salvaged.status();
+  EXPECT_EQ(salvaged->forgotten, 1);
+  EXPECT_EQ(salvaged->begun_anew, 0);
+  const std::vector<Checkpoint> rows = RowsIn("dead");
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows.front().step, 20);
+}
+
+TEST_F(SalvageTest, WhereNoCheckpointIsThereTheirDiskMayBeAwayAndAllStayNamed) {
+  LeaveDamagedFolder();
+  fs::remove_all((folder_ / "dead") + "/checkpoints");
+  fs::create_directories((folder_ / "dead") + "/checkpoints");
+  const auto salvaged = Salvage(folder_ / "dead", kSalvagedAt);
+  ASSERT_TRUE(salvaged.ok()) << salvaged.status();
+  EXPECT_EQ(salvaged->forgotten, 0);
+  EXPECT_EQ(RowsIn("dead").size(), 1u);
+}
+
+TEST_F(SalvageTest, WhatWasSetAsideUnderTheSameNameStays) {
+  LeaveDamagedFolder();
+  const std::string aside = CheckpointOf("dead", 20, "checkpoints/set-aside/");
+  fs::create_directories(aside);
+  std::ofstream(aside + "/model.safetensors") << "of before";
+  ASSERT_TRUE(Salvage(folder_ / "dead", kSalvagedAt).ok());
+  EXPECT_EQ(ContentOf(aside + "/model.safetensors"), "weights");
+  EXPECT_EQ(ContentOf(aside + ".replaced/model.safetensors"), "of before");
+}
+
+TEST_F(SalvageTest, ARestoreThatWasStoppedIsRefusedToOthersAndBroughtToItsEnd) {
+  LeaveDamagedFolder();
+  ASSERT_TRUE(Make(folder_ / "live", folder_ / "copy").ok());
+  // The copy names no checkpoint, as their hashes are made up.
+  const std::string in_the_way = (folder_ / "dead") + "/checkpoints/set-aside";
+  std::ofstream(in_the_way) << "no folder";
+  const std::string database = ContentOf(folder_ / "dead/sink.db");
+  const RestoreOptions replace{.replace = true, .unix_seconds = kSalvagedAt};
+  EXPECT_FALSE(Restore(folder_ / "copy", folder_ / "dead", replace).ok());
+  for (const absl::Status& refused : {store::SqliteStore::Open(folder_ / "dead").status(),
+                                      Restore(folder_ / "copy", folder_ / "dead", replace).status()}) {
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("sink-backup salvage --data " + folder_ / "dead"));
+  }
+  fs::remove(in_the_way);
+  const auto ended = Salvage(folder_ / "dead", kSalvagedAt);
+  ASSERT_TRUE(ended.ok()) << ended.status();
+  EXPECT_EQ(ended->jobs, 3);
+  EXPECT_EQ(ended->checkpoints, 2);
+  for (const int64_t step : {10, 20})
+    EXPECT_TRUE(fs::exists(CheckpointOf("dead", step, "checkpoints/set-aside/"))) << step;
+  EXPECT_TRUE(ContentOf(folder_ / "dead/sink.db.replaced") == database);
+  EXPECT_NE(Open("dead"), nullptr);
 }
 
 TEST_F(SalvageTest, OneThatWasStoppedBeforeItsNoteIsBegunAnew) {
