@@ -18,7 +18,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kSetAside[] = "set-aside";
+constexpr size_t kJobIdDigits = 32;
+
+// The coordinator touches no other folder there.
+bool IsJobId(const std::string& name) {
+  return name.size() == kJobIdDigits && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
 
 // Nothing for what is still on its way, or is no checkpoint, such as one with a fence that no coordinator gives.
 std::optional<CheckpointKey> ParseName(const fs::path& name) {
@@ -47,7 +52,7 @@ std::string InFolder(const std::string& folder, const std::string& name) { retur
 std::string DatabasePath(const std::string& folder) { return InFolder(folder, kJobsDatabase); }
 std::string PartOf(const std::string& database) { return absl::StrCat(database, ".part"); }
 std::string CheckpointsFolder(const std::string& folder) { return InFolder(folder, "checkpoints"); }
-std::string SetAsideFolder(const std::string& folder) { return InFolder(CheckpointsFolder(folder), kSetAside); }
+std::string SetAsideFolder(const std::string& folder) { return InFolder(CheckpointsFolder(folder), "set-aside"); }
 
 std::string CheckpointName(const CheckpointKey& key) {
   return absl::StrCat(key.job_id, "/", key.fence, "/step-", key.step);
@@ -64,7 +69,7 @@ absl::StatusOr<std::vector<CheckpointKey>> ListComplete(const std::string& check
   SINK_ASSIGN_OR_RETURN(const std::vector<fs::path> jobs, PathsIn(checkpoints));
   for (const fs::path& job : jobs) {
     const std::string id = job.filename().string();
-    if (id == kSetAside || (!job_id.empty() && id != job_id)) continue;
+    if (!IsJobId(id) || (!job_id.empty() && id != job_id)) continue;
     SINK_ASSIGN_OR_RETURN(const std::vector<fs::path> fences, PathsIn(job));
     for (const fs::path& fence : fences) {
       SINK_ASSIGN_OR_RETURN(const std::vector<fs::path> steps, PathsIn(fence));

@@ -28,7 +28,7 @@ using store::Source;
 
 constexpr const char* kDatabases[] = {kJobsDatabase, kIdentityDatabase, "tls/audit.db"};
 
-absl::StatusOr<bool> HasDamagedLog(const std::string& database) {
+absl::StatusOr<bool> HasLostCommits(const std::string& database) {
   const absl::Status status = store::CheckLogAndCommits(database);
   if (absl::IsDataLoss(status)) return true;
   if (!status.ok()) return status;
@@ -65,7 +65,7 @@ absl::StatusOr<std::vector<Checkpoint>> ListGone(const std::string& data, const 
 
 absl::Status CopyJobs(const std::string& data, int64_t unix_seconds, Replacement* replacement) {
   const std::string place = DatabasePath(data);
-  SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(place, PartOf(place), Source::kDamagedLog));
+  SINK_ASSIGN_OR_RETURN(DatabaseCopy copy, DatabaseCopy::Take(place, PartOf(place), Source::kLostCommits));
   SINK_ASSIGN_OR_RETURN(std::vector<Checkpoint> rows, copy.ListCheckpoints());
   SINK_ASSIGN_OR_RETURN(const std::vector<Checkpoint> gone, ListGone(data, rows));
   SINK_RETURN_IF_ERROR(copy.Forget(gone));
@@ -82,27 +82,29 @@ absl::Status CopyJobs(const std::string& data, int64_t unix_seconds, Replacement
 // Up to the note.
 absl::Status Prepare(const std::string& data, int64_t unix_seconds) {
   Replacement replacement;
-  std::vector<std::string>& damaged = replacement.databases;
+  std::vector<std::string>& lossy = replacement.databases;
   for (const char* name : kDatabases) {
-    SINK_ASSIGN_OR_RETURN(const bool is_damaged, HasDamagedLog(InFolder(data, name)));
-    if (is_damaged) damaged.push_back(name);
+    if (!IsThere(InFolder(data, name))) continue;  // the start says what is to be done
+    SINK_ASSIGN_OR_RETURN(const bool has_lost, HasLostCommits(InFolder(data, name)));
+    if (has_lost) lossy.push_back(name);
   }
-  if (damaged.empty()) {
+  if (lossy.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "no log in ", data, " is damaged, so there is nothing to salvage: where the coordinator does not start, it ",
+        "no database in ", data,
+        " has lost commits, so there is nothing to salvage: where the coordinator does not start, it ",
         "says why; where a database itself is damaged, put the last good backup in its place (sink-backup restore ",
         "--from BACKUP --data ", data, " --replace), or rescue what is readable: sqlite3 ", DatabasePath(data),
         " .recover"));
   }
   auto remove_parts = absl::MakeCleanup([&] {
-    for (const std::string& name : damaged) store::RemoveDatabase(PartOf(InFolder(data, name)));
+    for (const std::string& name : lossy) store::RemoveDatabase(PartOf(InFolder(data, name)));
   });
-  for (const std::string& name : damaged) {
+  for (const std::string& name : lossy) {
     if (name == kJobsDatabase) {
       SINK_RETURN_IF_ERROR(CopyJobs(data, unix_seconds, &replacement));
     } else {
       const std::string place = InFolder(data, name);
-      SINK_RETURN_IF_ERROR(store::CopyDatabase(place, PartOf(place), Source::kDamagedLog));
+      SINK_RETURN_IF_ERROR(store::CopyDatabase(place, PartOf(place), Source::kLostCommits));
     }
   }
   std::move(remove_parts).Cancel();

@@ -45,7 +45,7 @@ absl::Status CheckIntegrity(Database& db) {
 // How `from` is read, once it is known that its copy has all that it should. One at rest that was not closed properly,
 // or is in use after all, has a log beside it that must be read with it.
 absl::StatusOr<Database::Mode> ModeFor(const std::string& from, Source source) {
-  if (source == Source::kDamagedLog) {
+  if (source == Source::kLostCommits) {
     SINK_ASSIGN_OR_RETURN(const Rest rest, ChooseRest(from));
     return rest == Rest::kFileAlone ? Database::Mode::kUnchanging : Database::Mode::kReadOnly;
   }

@@ -16,12 +16,13 @@
 namespace sink::store {
 
 // What a database is copied from. kInUse: others may write to it meanwhile. kAtRest: nobody does, and nothing is
-// written beside it, so that it may lie where nobody can write. kDamagedLog: nobody has it, and the copy is of what
-// stands before the damage in its log.
-enum class Source { kInUse, kAtRest, kDamagedLog };
+// written beside it, so that it may lie where nobody can write. kLostCommits: nobody has it, and the copy is of what
+// is left of it (lost_commits.h).
+enum class Source { kInUse, kAtRest, kLostCommits };
 
 // Copies the database `from`, as it is at one moment, to the file `to`, which it replaces, and which nobody else may
-// read. FAILED_PRECONDITION: there is none; DATA_LOSS: it is damaged, or its log is (wal_check.h).
+// read. FAILED_PRECONDITION: there is none; DATA_LOSS: it is damaged, or its log is, or it has lost commits
+// (wal_check.h, lost_commits.h).
 absl::Status CopyDatabase(const std::string& from, const std::string& to, Source source);
 
 class DatabaseCopy {

@@ -90,7 +90,7 @@ class LostCommitsTest : public ::testing::Test {
 
   // Of what CopyDatabase makes of `name`.
   int64_t JobsLeftIn(const std::string& name) {
-    const absl::Status copied = CopyDatabase(Path(name), folder_ / "rest.db", Source::kDamagedLog);
+    const absl::Status copied = CopyDatabase(Path(name), folder_ / "rest.db", Source::kLostCommits);
     EXPECT_TRUE(copied.ok()) << copied;
     return JobsIn(folder_ / "rest.db");
   }
@@ -249,7 +249,7 @@ TEST_F(LostCommitsTest, AFileThatACheckpointHasGivenAllIsLeftAndOneThatHasAPartI
   const size_t place = static_cast<size_t>(*page - 1) * kPage;
   part.replace(place, kPage, BytesOf(Path("all")), place, kPage);
   PutBytes(Path("part"), part);
-  const absl::Status refused = CopyDatabase(Path("part"), folder_ / "rest.db", Source::kDamagedLog);
+  const absl::Status refused = CopyDatabase(Path("part"), folder_ / "rest.db", Source::kLostCommits);
   EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
   EXPECT_THAT(std::string(refused.message()), HasSubstr("from behind the damage"));
 }
