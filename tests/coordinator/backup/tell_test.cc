@@ -1,0 +1,56 @@
+// What sink-backup prints, and its exit status.
+#include "coordinator/backup/tell.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace sink::backup {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// Standard output while `tell` runs, whose exit status must be `status`.
+template <typename F>
+std::string Printed(int status, const F& tell) {
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(tell(), status);
+  return ::testing::internal::GetCapturedStdout();
+}
+
+TEST(Tell, ASalvageSaysHowManyJobsBeginAnewAndWhatMayHelp) {
+  Replaced replaced{.set_aside = {"data/sink.db.replaced"}, .jobs = 7};
+  EXPECT_THAT(Printed(0, [&] { return Tell("data", replaced); }),
+              AllOf(HasSubstr("goes on with 7 jobs"), HasSubstr("data/sink.db.replaced"), Not(HasSubstr("adopt"))));
+  replaced.forgotten = 5;
+  replaced.begun_anew = 3;
+  EXPECT_THAT(Printed(0, [&] { return Tell("data", replaced); }),
+              AllOf(HasSubstr("5 checkpoints"),
+                    HasSubstr("3 jobs have no checkpoint left that their database names and begin anew, unless "
+                              "sink-backup adopt takes one that was set aside: sink-backup adopt --data data")));
+}
+
+TEST(Tell, ARestoreSaysWhatItSetAside) {
+  Report report;
+  report.checkpoints_set_aside = 2;
+  EXPECT_THAT(Printed(0, [&] { return Tell("restored", "data", report); }),
+              AllOf(HasSubstr("2 checkpoints that its database does not name"), HasSubstr("adopt --data data")));
+}
+
+TEST(Tell, AnAdoptionSaysWhatIsMissingAndThatCheckpointsWereDamaged) {
+  Adoption adoption;
+  EXPECT_THAT(Printed(0, [&] { return Tell(absl::OkStatus(), adoption); }), HasSubstr("nothing was set aside"));
+  adoption.jobs = {{"abcd", 30, 12}, {"ef01", 30, 30}};
+  EXPECT_THAT(Printed(0, [&] { return Tell(absl::OkStatus(), adoption); }),
+              AllOf(HasSubstr("job abcd goes on from step 30; the points between step 12"),
+                    HasSubstr("job ef01 goes on from step 30\n"), HasSubstr("begins anew")));
+  adoption.damaged = {"step 40 of job abcd: ..."};
+  Printed(3, [&] { return Tell(absl::OkStatus(), adoption); });
+  Printed(1, [&] { return Tell(absl::NotFoundError("no job"), adoption); });
+}
+
+}  // namespace
+}  // namespace sink::backup
