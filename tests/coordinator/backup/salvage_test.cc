@@ -183,7 +183,7 @@ TEST_F(SalvageTest, IsRefusedWhereNoLogIsDamaged) {
   store.reset();
   const auto whole = Salvage(folder_ / "live", kSalvagedAt);
   EXPECT_TRUE(absl::IsFailedPrecondition(whole.status()));
-  EXPECT_THAT(std::string(whole.status().message()), HasSubstr("no log in"));
+  EXPECT_THAT(std::string(whole.status().message()), HasSubstr("no database in"));
   const std::string live = folder_ / "live";
   EXPECT_THAT(std::string(whole.status().message()), HasSubstr("--data " + live + " --replace"));
   EXPECT_THAT(std::string(whole.status().message()), HasSubstr("sqlite3 " + live + "/sink.db .recover"));
