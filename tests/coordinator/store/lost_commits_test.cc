@@ -224,34 +224,62 @@ TEST_F(LostCommitsTest, WhatIsLeftIsWhicheverOfFileAndLogCountsMore) {
   EXPECT_EQ(JobsLeftIn("put-away"), 6);
 }
 
-// A damaged log of which a checkpoint has put all that counts into the file, or a part.
-TEST_F(LostCommitsTest, AFileThatACheckpointHasGivenAllIsLeftAndOneThatHasAPartIsNone) {
-  const auto live = Live(6);
-  const std::string before = BytesOf(Path("live"));
-  std::string damaged = BytesOf(Path("live", "-wal"));
-  damaged[kLogHeader + 5 * kFrame + 500] ^= 1;
-  Copy("live", "log");
-  PutBytes(Path("log", "-wal"), damaged);
-  const int64_t stands = JobsLeftIn("log");
-  EXPECT_LT(stands, 6);
-  Checkpoint("live");
-  Copy("live", "all");
-  PutBytes(Path("all", "-wal"), damaged);
-  ASSERT_TRUE(absl::IsDataLoss(CheckLog(Path("all"))));
-  EXPECT_EQ(JobsLeftIn("all"), 6);
-  Copy("live", "part");
-  PutBytes(Path("part", "-wal"), damaged);
-  const auto count = Database::Open(Path("all"), Database::Mode::kUnchanging);
-  ASSERT_TRUE(count.ok()) << count.status();
-  const auto page = (*count)->QueryInt("SELECT rootpage FROM sqlite_schema WHERE name = 'meta'");
-  ASSERT_TRUE(page.ok()) << page.status();
-  std::string part = before;
-  const size_t place = static_cast<size_t>(*page - 1) * kPage;
-  part.replace(place, kPage, BytesOf(Path("all")), place, kPage);
-  PutBytes(Path("part"), part);
-  const absl::Status refused = CopyDatabase(Path("part"), folder_ / "rest.db", Source::kLostCommits);
-  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
-  EXPECT_THAT(std::string(refused.message()), HasSubstr("from behind the damage"));
+class DamagedLogTest : public LostCommitsTest {
+ protected:
+  // `live` and its log with a flipped bit in `frame`, from 1, before and after a checkpoint puts all into the file.
+  void Damage(size_t frame) {
+    const auto live = Live(6);
+    before_ = BytesOf(Path("live"));
+    damaged_ = BytesOf(Path("live", "-wal"));
+    damaged_[kLogHeader + (frame - 1) * kFrame + 500] ^= 1;
+    Checkpoint("live");
+    after_ = BytesOf(Path("live"));
+  }
+
+  // A folder with this file, the damaged log and the witness.
+  void Make(const std::string& name, const std::string& file) {
+    Copy("live", name);
+    PutBytes(Path(name), file);
+    PutBytes(Path(name, "-wal"), damaged_);
+    EXPECT_TRUE(absl::IsDataLoss(CheckLog(Path(name))));
+  }
+
+  // The file as it was before, with the first page of this table as the checkpoint has left it.
+  std::string PartlyPutAway(const char* table) {
+    const auto db = Database::Open(Path("live"), Database::Mode::kReadOnly);
+    EXPECT_TRUE(db.ok()) << db.status();
+    const std::string sql = absl::StrCat("SELECT rootpage FROM sqlite_schema WHERE name = '", table, "'");
+    const size_t place = static_cast<size_t>((*db)->QueryInt(sql.c_str()).value_or(1) - 1) * kPage;
+    std::string part = before_;
+    part.replace(place, kPage, after_, place, kPage);
+    EXPECT_NE(part, before_);
+    return part;
+  }
+
+  std::string before_, after_, damaged_;
+};
+
+TEST_F(DamagedLogTest, WhatStandsBeforeTheDamageIsLeftAlsoWherePagesWereWrittenAgainAsTheyWere) {
+  Damage(2);  // of the first transaction; each has the page of the sweep, which stays what it is
+  Make("dead", before_);
+  EXPECT_EQ(JobsLeftIn("dead"), 1);
+}
+
+TEST_F(DamagedLogTest, TheFileIsLeftThatACheckpointHasGivenAll) {
+  Damage(6);
+  Make("dead", after_);
+  EXPECT_EQ(JobsLeftIn("dead"), 6);
+}
+
+TEST_F(DamagedLogTest, NothingIsLeftWhereACheckpointHasGivenAPart) {
+  Damage(6);
+  for (const char* table : {"meta", "jobs"}) {
+    const std::string name = absl::StrCat("dead-", table);
+    Make(name, PartlyPutAway(table));
+    const absl::Status refused = CopyDatabase(Path(name), folder_ / "rest.db", Source::kLostCommits);
+    EXPECT_TRUE(absl::IsDataLoss(refused)) << table << ": " << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("from behind the damage"));
+  }
 }
 
 TEST_F(LostCommitsTest, ATransactionThatChangesNothingIsNotCountedAndWritesNothing) {
