@@ -184,7 +184,7 @@ TEST_F(LostCommitsTest, ADatabaseThatIsGoneIsNotBegunAnew) {
   fs::remove(Path("live"));
   const absl::Status refused = SqliteStore::Open(folder_ / "live").status();
   EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
-  EXPECT_THAT(std::string(refused.message()), HasSubstr("to begin anew, remove that file too"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("to begin anew, remove " + Path("live", "-commits")));
   EXPECT_FALSE(fs::exists(Path("live")));
   fs::remove(Path("live", "-commits"));
   EXPECT_NE(Open("live"), nullptr);
@@ -228,7 +228,7 @@ class DamagedLogTest : public LostCommitsTest {
  protected:
   // `live` and its log with a flipped bit in `frame`, from 1, before and after a checkpoint puts all into the file.
   void Damage(size_t frame) {
-    const auto live = Live(6);
+    live_ = Live(6);
     before_ = BytesOf(Path("live"));
     damaged_ = BytesOf(Path("live", "-wal"));
     damaged_[kLogHeader + (frame - 1) * kFrame + 500] ^= 1;
@@ -256,6 +256,7 @@ class DamagedLogTest : public LostCommitsTest {
     return part;
   }
 
+  std::unique_ptr<SqliteStore> live_;
   std::string before_, after_, damaged_;
 };
 
