@@ -86,21 +86,22 @@ absl::StatusOr<Rest> ChooseRest(const std::string& database) {
   const auto is_its_own = [&witness](const absl::StatusOr<CountedFile>& read) {
     return read.ok() && (!witness || read->count.database == witness->database);
   };
-  const absl::Status log = CheckLog(database);
-  const bool damaged = absl::IsDataLoss(log);
+  const bool damaged = absl::IsDataLoss(CheckLog(database));
+  if (!is_its_own(alone) && !is_its_own(with_log) && (alone.ok() || with_log.ok())) {
+    return absl::DataLossError(absl::StrCat("neither the database ", database, " nor its log is the one of which ",
+                                            WitnessPath(database), " speaks; nothing was changed: put the files back ",
+                                            "that belong together, or ", HowToPutBack(database)));
+  }
   if (is_its_own(with_log) && !(is_its_own(alone) && alone->count.commits > with_log->count.commits)) {
     if (!damaged) return Rest::kWithLog;
     SINK_ASSIGN_OR_RETURN(const bool mixed, HasPagesFromBehind(database));
     if (!mixed) return Rest::kWithLog;
-  } else if (is_its_own(alone)) {
+  }
+  if (is_its_own(alone)) {
     // A log without damage is not the one that this file had, and says nothing of it.
     if (!damaged) return Rest::kFileAlone;
     SINK_ASSIGN_OR_RETURN(const bool whole, IsOfOneCommit(database, alone->page));
     if (whole) return Rest::kFileAlone;
-  } else if (alone.ok() || with_log.ok()) {
-    return absl::DataLossError(absl::StrCat("neither the database ", database, " nor its log is the one of which ",
-                                            WitnessPath(database), " speaks; nothing was changed: put the files back ",
-                                            "that belong together, or ", HowToPutBack(database)));
   }
   return absl::DataLossError(
       absl::StrCat("the database ", database,
