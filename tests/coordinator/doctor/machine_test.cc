@@ -246,7 +246,7 @@ INSTANTIATE_TEST_SUITE_P(
                               [](Site& s) { DamageLogOf(s.coordinator / "tls/identity.db"); }},
                       Planted{"damaged_audit_log", Level::kFault, "audit.db-wal is damaged", "refuses to start",
                               [](Site& s) { DamageLogOf(s.coordinator / "tls/audit.db"); }},
-                      Planted{"begun_salvage", Level::kFault, "run it again to its end", "refuses to start",
+                      Planted{"begun_salvage", Level::kFault, "bring either to its end", "refuses to start",
                               [](Site& s) { std::ofstream(s.coordinator / "salvage-begun") << "x"; }},
                       Planted{"never_started", Level::kHint, "never started here", "makes it",
                               [](Site& s) { fs::remove(s.coordinator / "sink.db"); }},
