@@ -130,11 +130,25 @@ Checkpoint MakeRow(const KnownJob& known, const CheckpointKey& key, const run::M
   return row;
 }
 
-absl::Status PutRow(store::JobStore& store, const Checkpoint& row) {
-  return store.Write([&row](store::Transaction& rows) -> absl::Status {
+// In the job's log, for who wonders at its curves.
+LogLine AdoptionLine(const KnownJob& known, int64_t step, int64_t unix_seconds) {
+  LogLine line;
+  line.time_ms = unix_seconds * 1000;
+  line.attempt = known.job.attempt;
+  line.level = "warning";
+  line.text =
+      absl::StrCat("the checkpoint of step ", step, " was adopted (sink-backup adopt): the job goes on from there");
+  if (known.job.progress.step < step)
+    absl::StrAppend(&line.text, ", and its points between step ", known.job.progress.step, " and that are missing");
+  return line;
+}
+
+absl::Status PutRow(store::JobStore& store, const Checkpoint& row, const LogLine& line) {
+  return store.Write([&](store::Transaction& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const uint64_t epoch, rows.GetEpoch());
     const uint64_t given = store::EpochOfFence(row.fence);
     if (epoch < given) SINK_RETURN_IF_ERROR(rows.SetEpoch(given));
+    SINK_RETURN_IF_ERROR(rows.AppendLogs(row.job_id, {line}));
     return rows.PutCheckpoint(row);
   });
 }
@@ -149,7 +163,7 @@ absl::Status MoveBack(const std::string& from, const std::string& place) {
 }
 
 absl::Status Take(store::JobStore& store, const std::string& data, const KnownJob& known, const CheckpointKey& key,
-                  const run::Manifest& manifest) {
+                  const run::Manifest& manifest, int64_t unix_seconds) {
   const std::string name = CheckpointName(key);
   const std::string from = InFolder(SetAsideFolder(data), name), place = InFolder(CheckpointsFolder(data), name);
   if (RowOf(known, key) == nullptr) {
@@ -157,7 +171,8 @@ absl::Status Take(store::JobStore& store, const std::string& data, const KnownJo
     std::error_code error;
     fs::remove_all(place, error);
     if (error) return SystemStatus(error.value(), "remove", place);
-    SINK_RETURN_IF_ERROR(PutRow(store, MakeRow(known, key, manifest, from)));
+    SINK_RETURN_IF_ERROR(
+        PutRow(store, MakeRow(known, key, manifest, from), AdoptionLine(known, key.step, unix_seconds)));
   }
   return MoveBack(from, place);
 }
@@ -170,7 +185,8 @@ bool IsWanted(const std::string& data, const KnownJob& known, const CheckpointKe
          !IsThere(InFolder(CheckpointsFolder(data), CheckpointName(key)));
 }
 
-absl::Status AdoptFor(store::JobStore& store, const std::string& data, const KnownJob& known, Adoption* adoption) {
+absl::Status AdoptFor(store::JobStore& store, const std::string& data, const KnownJob& known, int64_t unix_seconds,
+                      Adoption* adoption) {
   SINK_ASSIGN_OR_RETURN(std::vector<CheckpointKey> keys, ListComplete(SetAsideFolder(data), known.job.id));
   std::sort(keys.begin(), keys.end(), [](const CheckpointKey& a, const CheckpointKey& b) {
     return std::pair(a.step, a.fence) > std::pair(b.step, b.fence);
@@ -184,7 +200,7 @@ absl::Status AdoptFor(store::JobStore& store, const std::string& data, const Kno
       continue;
     }
     if (!manifest.ok()) return manifest.status();
-    SINK_RETURN_IF_ERROR(Take(store, data, known, key, *manifest));
+    SINK_RETURN_IF_ERROR(Take(store, data, known, key, *manifest, unix_seconds));
     adoption->jobs.push_back({known.job.id, key.step, known.job.progress.step});
     break;
   }
@@ -193,7 +209,8 @@ absl::Status AdoptFor(store::JobStore& store, const std::string& data, const Kno
 
 }  // namespace
 
-absl::Status Adopt(const std::string& data, const std::vector<std::string>& jobs, Adoption* adoption) {
+absl::Status Adopt(const std::string& data, const std::vector<std::string>& jobs, int64_t unix_seconds,
+                   Adoption* adoption) {
   if (!IsThere(DatabasePath(data)) && !IsThere(store::SalvageNote(data))) {
     return absl::FailedPreconditionError(absl::StrCat("there is no coordinator's database ", DatabasePath(data)));
   }
@@ -201,7 +218,7 @@ absl::Status Adopt(const std::string& data, const std::vector<std::string>& jobs
   SINK_ASSIGN_OR_RETURN(const std::vector<KnownJob> chosen, ChooseJobs(*store, SetAsideFolder(data), jobs));
   absl::Status status;
   for (const KnownJob& known : chosen) {
-    status = AdoptFor(*store, data, known, adoption);
+    status = AdoptFor(*store, data, known, unix_seconds, adoption);
     if (!status.ok()) break;
   }
   status.Update(GiveToOwner(data));

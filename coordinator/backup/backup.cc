@@ -20,6 +20,7 @@
 #include "coordinator/store/begun_salvage.h"
 #include "coordinator/store/database_copy.h"
 #include "coordinator/store/folder_lock.h"
+#include "coordinator/store/lost_commits.h"
 #include "proto/files/descriptor.h"
 #include "proto/files/files.h"
 #include "proto/files/hash.h"
@@ -201,6 +202,9 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool
     return absl::FailedPreconditionError(absl::StrCat(to, " is the data folder itself: choose another for the copy"));
   }
   SINK_RETURN_IF_ERROR(store::RefuseBegunSalvage(data));
+  // Before anything in the copy changes.
+  for (const char* name : kDatabases)
+    SINK_RETURN_IF_ERROR(store::CheckLogAndCommits(InFolder(data, name), store::Use::kShared));
   SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(to, kFolderMode)));
   SINK_ASSIGN_OR_RETURN(const int lock, store::LockFolder(to));
   const auto unlock = absl::MakeCleanup([lock] { close(lock); });

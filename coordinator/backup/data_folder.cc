@@ -74,7 +74,10 @@ absl::StatusOr<std::vector<CheckpointKey>> ListComplete(const std::string& check
     for (const fs::path& fence : fences) {
       SINK_ASSIGN_OR_RETURN(const std::vector<fs::path> steps, PathsIn(fence));
       for (const fs::path& step : steps) {
-        if (const auto key = ParseName(fs::path(id) / fence.filename() / step.filename())) found.push_back(*key);
+        const auto key = ParseName(fs::path(id) / fence.filename() / step.filename());
+        std::error_code ignored;
+        // A link would move without what it leads to.
+        if (key && fs::is_directory(fs::symlink_status(step, ignored))) found.push_back(*key);
       }
     }
   }

@@ -12,6 +12,8 @@ namespace sink::backup {
 
 // The database of the jobs, and that of who may call.
 inline constexpr char kJobsDatabase[] = "sink.db", kIdentityDatabase[] = "tls/identity.db";
+// All that there are.
+inline constexpr const char* kDatabases[] = {kJobsDatabase, kIdentityDatabase, "tls/audit.db"};
 
 std::string InFolder(const std::string& folder, const std::string& name);
 std::string DatabasePath(const std::string& folder);       // of the jobs

@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
   salvage.OnParsed([&] { status = backup::Tell(data, backup::Salvage(data, options.unix_seconds)); });
   adopt.OnParsed([&] {
     backup::Adoption adoption;
-    const absl::Status done = backup::Adopt(data, jobs, &adoption);
+    const absl::Status done = backup::Adopt(data, jobs, options.unix_seconds, &adoption);
     status = backup::Tell(done, adoption);
   });
   if (const auto parsed = line.Parse(argc, argv, /*usage=*/2)) return *parsed;

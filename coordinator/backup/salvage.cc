@@ -26,10 +26,8 @@ namespace fs = std::filesystem;
 using store::DatabaseCopy;
 using store::Source;
 
-constexpr const char* kDatabases[] = {kJobsDatabase, kIdentityDatabase, "tls/audit.db"};
-
 absl::StatusOr<bool> HasLostCommits(const std::string& database) {
-  const absl::Status status = store::CheckLogAndCommits(database);
+  const absl::Status status = store::CheckLogAndCommits(database, store::Use::kAlone);
   if (absl::IsDataLoss(status)) return true;
   if (!status.ok()) return status;
   return false;
@@ -83,12 +81,18 @@ absl::Status CopyJobs(const std::string& data, int64_t unix_seconds, Replacement
 absl::Status Prepare(const std::string& data, int64_t unix_seconds) {
   Replacement replacement;
   std::vector<std::string>& lossy = replacement.databases;
+  absl::Status missing;  // which nothing here brings back
   for (const char* name : kDatabases) {
-    if (!IsThere(InFolder(data, name))) continue;  // the start says what is to be done
-    SINK_ASSIGN_OR_RETURN(const bool has_lost, HasLostCommits(InFolder(data, name)));
+    const std::string place = InFolder(data, name);
+    if (!IsThere(place)) {
+      missing.Update(store::CheckLogAndCommits(place, store::Use::kAlone));
+      continue;
+    }
+    SINK_ASSIGN_OR_RETURN(const bool has_lost, HasLostCommits(place));
     if (has_lost) lossy.push_back(name);
   }
   if (lossy.empty()) {
+    SINK_RETURN_IF_ERROR(missing);
     return absl::FailedPreconditionError(absl::StrCat(
         "no database in ", data,
         " has lost commits, so there is nothing to salvage: where the coordinator does not start, it ",

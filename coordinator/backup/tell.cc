@@ -3,6 +3,8 @@
 
 #include <iostream>
 
+#include "absl/strings/str_cat.h"
+
 namespace sink::backup {
 namespace {
 
@@ -11,6 +13,10 @@ constexpr int kDone = 0, kFailed = 1, kDamaged = 3;
 int Failed(const absl::Status& status) {
   std::cerr << "sink-backup: " << status.message() << "\n";
   return kFailed;
+}
+
+std::string Counted(int64_t count, const std::string& what) {
+  return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
 }
 
 void TellSetAside(int64_t checkpoints, const std::string& data) {
@@ -23,8 +29,8 @@ void TellSetAside(int64_t checkpoints, const std::string& data) {
 
 int Tell(const char* did, const std::string& data, const absl::StatusOr<Report>& report) {
   if (!report.ok()) return Failed(report.status());
-  std::cout << did << " " << report->jobs << " jobs, " << report->checkpoints << " checkpoints, " << report->bytes
-            << " bytes of them now\n";
+  std::cout << did << " " << Counted(report->jobs, "job") << ", " << Counted(report->checkpoints, "checkpoint") << ", "
+            << report->bytes << " bytes of them now\n";
   if (!report->set_aside.empty()) std::cout << "the database that was there is kept as " << report->set_aside << "\n";
   TellSetAside(report->checkpoints_set_aside, data);
   if (report->lost_checkpoints == 0) return kDone;
@@ -38,7 +44,7 @@ int Tell(const std::string& data, const absl::StatusOr<Replaced>& salvaged) {
   for (const std::string& name : salvaged->set_aside)
     std::cout << "a database is in its place; the one that was there, and the log beside it, are kept as " << name
               << "\n";
-  if (salvaged->jobs >= 0) std::cout << "the coordinator goes on with " << salvaged->jobs << " jobs\n";
+  if (salvaged->jobs >= 0) std::cout << "the coordinator goes on with " << Counted(salvaged->jobs, "job") << "\n";
   TellSetAside(salvaged->checkpoints, data);
   if (salvaged->forgotten > 0) {
     std::cout << salvaged->forgotten << " checkpoints that were named have files that are gone, and are named no more; "

@@ -1,8 +1,9 @@
 // How many commits a database has acknowledged, in a file of its own beside it ("<database>-commits"). SQLite takes a
 // log that is not there for an empty one, and one that was put there for its own, and goes on with what it finds: then
 // acknowledged commits are gone, and fences with them that workers hold, without a word. So each transaction counts
-// itself in the database, and once it is committed its number is written here. A database that counts less than its
-// witness has lost commits (lost_commits.h).
+// itself in the database, and once it is committed its number is written here, with that of the last one of which it
+// is known that a checkpoint has put all up to it into the file. A database that counts less than its witness has lost
+// commits (lost_commits.h), and a file that does so alone is older than its log.
 //
 // The file is not synced: its commit was before it was written, so a power cut may leave it behind and never ahead.
 // One that is not there, or is not whole, says nothing. Owned by the connection that writes (sqlite_db.h).
@@ -23,13 +24,18 @@ struct CommitCount {
   int64_t commits = 0;
 };
 
+struct Witness {
+  CommitCount count;
+  int64_t in_file = 0;  // commits, as far as is known
+};
+
 class CommitWitness {
  public:
   // Of the database at this path. The file is opened when there is something to write.
   explicit CommitWitness(const std::string& database);
 
   // A failure is let be: the file then says less than it could, and the commit stands all the same.
-  void Write(const CommitCount& count);
+  void Write(const Witness& witness);
 
  private:
   const std::string database_, path_;
@@ -37,6 +43,6 @@ class CommitWitness {
 };
 
 std::string WitnessPath(const std::string& database);
-std::optional<CommitCount> ReadWitness(const std::string& database);
+std::optional<Witness> ReadWitness(const std::string& database);
 
 }  // namespace sink::store

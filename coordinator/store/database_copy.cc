@@ -50,7 +50,7 @@ absl::StatusOr<Database::Mode> ModeFor(const std::string& from, Source source) {
     return rest == Rest::kFileAlone ? Database::Mode::kUnchanging : Database::Mode::kReadOnly;
   }
   // A copy without what is behind the damage would take the place of an older one that has it.
-  SINK_RETURN_IF_ERROR(CheckLogAndCommits(from));
+  SINK_RETURN_IF_ERROR(CheckLogAndCommits(from, Use::kShared));
   std::error_code ignored;
   const bool has_log = fs::exists(from + "-wal", ignored);
   return source == Source::kAtRest && !has_log ? Database::Mode::kUnchanging : Database::Mode::kReadOnly;

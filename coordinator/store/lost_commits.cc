@@ -38,53 +38,74 @@ absl::StatusOr<CountedFile> ReadCount(const std::string& database, Database::Mod
   return counted;
 }
 
-absl::Status Lost(const std::string& database, const std::string& what) {
+// A sentence of ways to go on. `salvage`: something of it is left.
+absl::Status Lost(const std::string& database, const std::string& what, bool salvage) {
   return absl::DataLossError(absl::StrCat(
       "the database ", database, " ", what, "; nothing was changed. With the service stopped, put the files back that ",
-      "belong together, or ", HowToPutBack(database), ", or go on with what is there, and keep the files beside: ",
-      SalvageCommand(database), ". Where it is as it should be, remove ", WitnessPath(database)));
+      "belong together, or ", HowToPutBack(database),
+      salvage ? absl::StrCat(", or go on with what is there, and keep the files beside: ", SalvageCommand(database))
+              : std::string()));
+}
+
+// SQLite lays a newer log over the older file and goes on with what comes of it.
+absl::Status CheckFile(const std::string& database, const Witness& witness) {
+  const absl::StatusOr<CountedFile> alone = ReadCount(database, Database::Mode::kUnchanging);
+  if (!alone.ok()) return absl::OkStatus();  // a checkpoint that was interrupted leaves a file that needs its log
+  const CommitCount& count = alone->count;
+  if (witness.in_file == 0 || (count.database == witness.count.database && count.commits >= witness.in_file))
+    return absl::OkStatus();
+  if (count.database != witness.count.database && count.database != 0)
+    return Lost(database, "is another coordinator's, or was put there by hand", /*salvage=*/false);
+  return Lost(database,
+              absl::StrCat("is older than it was: it has ", count.commits, " commits where it had ", witness.in_file,
+                           ", so that the log beside it (-wal) is not its own any more"),
+              /*salvage=*/count.database != 0);
 }
 
 }  // namespace
 
-absl::Status CheckCommits(const std::string& database) {
+absl::Status CheckCommits(const std::string& database, Use use) {
   // First: a coordinator that runs writes it after its commits.
-  const std::optional<CommitCount> witness = ReadWitness(database);
+  const std::optional<Witness> witness = ReadWitness(database);
   if (!witness) return absl::OkStatus();
   if (!HasBytes(database)) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the database ", database, " is missing or empty, and ", witness->commits, " commits were acknowledged in it: ",
-        "put the file back, or ", HowToPutBack(database), "; to begin anew, remove ", WitnessPath(database)));
+    return absl::FailedPreconditionError(absl::StrCat("the database ", database, " is missing or empty, and ",
+                                                      witness->count.commits, " commits were acknowledged in it: put ",
+                                                      "the file back, or ", HowToPutBack(database),
+                                                      "; to begin anew, remove ", WitnessPath(database)));
   }
+  if (use == Use::kAlone) SINK_RETURN_IF_ERROR(CheckFile(database, *witness));
   // Who writes has a log. Without one nothing need be written beside the file.
   std::error_code ignored;
   const bool has_log = fs::exists(database + "-wal", ignored);
-  SINK_ASSIGN_OR_RETURN(const CountedFile there,
-                        ReadCount(database, has_log ? Database::Mode::kReadOnly : Database::Mode::kUnchanging));
-  if (there.count.database != witness->database && there.count.database != 0) {
-    return Lost(database, "or the log beside it (-wal) is another coordinator's, or was put there by hand");
+  const auto mode = has_log ? Database::Mode::kReadOnly : Database::Mode::kUnchanging;
+  SINK_ASSIGN_OR_RETURN(const CountedFile there, ReadCount(database, mode));
+  if (there.count.database != witness->count.database && there.count.database != 0) {
+    return Lost(database, "has another coordinator's log beside it (-wal), or is another's, or was put there by hand",
+                /*salvage=*/use == Use::kAlone);
   }
-  if (there.count.commits >= witness->commits) return absl::OkStatus();
+  if (there.count.commits >= witness->count.commits) return absl::OkStatus();
   return Lost(database,
-              absl::StrCat("has lost commits: it acknowledged ", witness->commits, " and has ", there.count.commits,
-                           " of them. It or the log beside it (-wal) was removed, emptied, cut short or exchanged for ",
-                           "an older one, or the disk did not keep what it was told to"));
+              absl::StrCat("has lost commits: it acknowledged ", witness->count.commits, " and has ",
+                           there.count.commits, " of them. It or the log beside it (-wal) was removed, emptied, cut ",
+                           "short or exchanged for an older one, or the disk did not keep what it was told to"),
+              /*salvage=*/true);
 }
 
-absl::Status CheckLogAndCommits(const std::string& database) {
+absl::Status CheckLogAndCommits(const std::string& database, Use use) {
   SINK_RETURN_IF_ERROR(CheckLog(database));
-  return CheckCommits(database);
+  return CheckCommits(database, use);
 }
 
 absl::StatusOr<Rest> ChooseRest(const std::string& database) {
-  const std::optional<CommitCount> witness = ReadWitness(database);
+  const std::optional<Witness> witness = ReadWitness(database);
   const absl::StatusOr<CountedFile> alone = ReadCount(database, Database::Mode::kUnchanging);
   const absl::StatusOr<CountedFile> with_log = ReadCount(database, Database::Mode::kReadOnly);
   for (const absl::Status& failed : {alone.status(), with_log.status()}) {
     if (!failed.ok() && !absl::IsDataLoss(failed)) return failed;  // it may pass
   }
   const auto is_its_own = [&witness](const absl::StatusOr<CountedFile>& read) {
-    return read.ok() && (!witness || read->count.database == witness->database);
+    return read.ok() && (!witness || read->count.database == witness->count.database);
   };
   const bool damaged = absl::IsDataLoss(CheckLog(database));
   if (!is_its_own(alone) && !is_its_own(with_log) && (alone.ok() || with_log.ok())) {
@@ -92,14 +113,15 @@ absl::StatusOr<Rest> ChooseRest(const std::string& database) {
                                             WitnessPath(database), " speaks; nothing was changed: put the files back ",
                                             "that belong together, or ", HowToPutBack(database)));
   }
-  if (is_its_own(with_log) && !(is_its_own(alone) && alone->count.commits > with_log->count.commits)) {
+  const bool older = witness && is_its_own(alone) && alone->count.commits < witness->in_file;  // not this log's file
+  if (is_its_own(with_log) && !older && !(is_its_own(alone) && alone->count.commits > with_log->count.commits)) {
     if (!damaged) return Rest::kWithLog;
     SINK_ASSIGN_OR_RETURN(const bool mixed, HasPagesFromBehind(database));
     if (!mixed) return Rest::kWithLog;
   }
   if (is_its_own(alone)) {
     // A log without damage is not the one that this file had, and says nothing of it.
-    if (!damaged) return Rest::kFileAlone;
+    if (!damaged || older) return Rest::kFileAlone;
     SINK_ASSIGN_OR_RETURN(const bool whole, IsOfOneCommit(database, alone->page));
     if (whole) return Rest::kFileAlone;
   }

@@ -10,13 +10,17 @@
 
 namespace sink::store {
 
-// Reads only, and may be beside a coordinator that writes. DATA_LOSS: acknowledged commits are missing, or the log is
-// another database's; the message says how to go on. FAILED_PRECONDITION: the database is missing whose commits were
-// acknowledged. Others from SQLite.
-absl::Status CheckCommits(const std::string& database);
+enum class Use {
+  kAlone,   // nobody else has it open
+  kShared,  // a coordinator may write to it: the file is not looked at without its log
+};
+
+// Reads only. DATA_LOSS: acknowledged commits are missing, or the file and the log do not belong together; the message
+// says how to go on. FAILED_PRECONDITION: the database is missing whose commits were acknowledged. Others from SQLite.
+absl::Status CheckCommits(const std::string& database, Use use);
 
 // CheckLog (wal_check.h), and then that.
-absl::Status CheckLogAndCommits(const std::string& database);
+absl::Status CheckLogAndCommits(const std::string& database, Use use);
 
 // What is left of a database whose log is damaged, or is not the one that it should have.
 enum class Rest {

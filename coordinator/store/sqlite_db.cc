@@ -12,6 +12,7 @@ namespace sink::store {
 namespace {
 
 constexpr int kBusyTimeoutMs = 5000;
+constexpr int kCheckpointPages = 1000;  // of the log, and SQLite's own choice
 
 struct Pragma {
   const char* set;
@@ -27,7 +28,7 @@ constexpr Pragma kPragmas[] = {
 };
 constexpr Pragma kWriterPragmas[] = {
     {"PRAGMA synchronous = FULL", "PRAGMA synchronous", 2},
-    {"PRAGMA wal_autocheckpoint = 1000", "PRAGMA wal_autocheckpoint", 1000},
+    {"PRAGMA wal_autocheckpoint = 1000", "PRAGMA wal_autocheckpoint", kCheckpointPages},
     {"PRAGMA journal_size_limit = 67108864", "PRAGMA journal_size_limit", 67108864},
     {"PRAGMA cache_size = -65536", "PRAGMA cache_size", -65536},
 };
@@ -127,7 +128,7 @@ absl::Status Database::Begin() {
 }
 
 absl::Status Database::Commit() {
-  CommitCount count = count_;
+  CommitCount count = counted_.count;
   // One that changes nothing writes nothing and waits for no disk.
   const bool counts = witness_ != nullptr && sqlite3_total_changes64(db_) != changes_before_;
   if (counts) {
@@ -135,8 +136,10 @@ absl::Status Database::Commit() {
     if (absl::Status status = PutMeta("commits", count.commits); !status.ok()) return status;
   }
   if (absl::Status status = Query(*this, "COMMIT").Run(); !status.ok() || !counts) return status;
-  count_ = count;
-  witness_->Write(count_);
+  counted_.count = count;
+  if (log_pages_ >= kCheckpointPages)
+    CheckpointLog().IgnoreError();  // it is durable all the same, as with SQLite's own
+  witness_->Write(counted_);
   return absl::OkStatus();
 }
 
@@ -148,9 +151,24 @@ absl::Status Database::CountCommits(const std::string& path) {
     count->database = (count->database & std::numeric_limits<int64_t>::max()) | 1;
     if (absl::Status status = Write([&] { return PutMeta("database", count->database); }); !status.ok()) return status;
   }
-  count_ = *count;
+  counted_ = {.count = *count};
+  // In place of SQLite's own checkpoints, which do not say how far they came.
+  const auto tell_pages = [](void* database, sqlite3*, const char*, int pages) {
+    static_cast<Database*>(database)->log_pages_ = pages;
+    return SQLITE_OK;
+  };
+  sqlite3_wal_hook(db_, tell_pages, this);
+  if (absl::Status status = CheckpointLog(); !status.ok()) return status;
   witness_ = std::make_unique<CommitWitness>(path);
   return absl::OkStatus();
+}
+
+absl::Status Database::CheckpointLog() {
+  int in_log = 0, in_file = 0;
+  const int code = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, &in_log, &in_file);
+  if (code == SQLITE_OK && in_log == in_file) counted_.in_file = counted_.count.commits;
+  const int kind = code & 0xff;
+  return kind == SQLITE_BUSY || kind == SQLITE_FULL ? absl::OkStatus() : ToStatus(code);
 }
 
 absl::Status Database::PutMeta(const char* name, int64_t value) {
@@ -206,12 +224,6 @@ absl::Status Database::ToStatus(int code) const {
     default:
       return absl::InternalError(absl::StrCat("database: ", message, " (", code, ")"));
   }
-}
-
-absl::Status Database::CheckpointLog() {
-  const int code = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-  const int kind = code & 0xff;
-  return kind == SQLITE_BUSY || kind == SQLITE_FULL ? absl::OkStatus() : ToStatus(code);
 }
 
 std::string Database::Path() const {

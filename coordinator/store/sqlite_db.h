@@ -54,7 +54,7 @@ class Database {
   // ALREADY_EXISTS unique; FAILED_PRECONDITION other constraints and triggers; INTERNAL the rest.
   absl::Status ToStatus(int code) const;
   // A passive checkpoint: puts what the log holds into the file, as far as it can, not while others read from the log
-  // or where the disk is full. When all is there the next commit begins the log anew.
+  // or where the disk is full. When all is there the next commit begins the log anew, and the witness will say so.
   absl::Status CheckpointLog();
   // The statement, prepared at first use. `sql` must outlive the database: its address is the key.
   absl::StatusOr<sqlite3_stmt*> Prepared(const char* sql);
@@ -69,7 +69,8 @@ class Database {
   sqlite3* const db_;
   absl::flat_hash_map<const char*, sqlite3_stmt*> statements_;
   std::unique_ptr<CommitWitness> witness_;  // none: commits are not counted
-  CommitCount count_;
+  Witness counted_;
+  int log_pages_ = 0;           // after the last commit
   int64_t changes_before_ = 0;  // when the transaction began, as sqlite3_total_changes64 says it
 };
 

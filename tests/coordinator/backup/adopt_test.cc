@@ -23,12 +23,13 @@ namespace sink::backup {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr uint64_t kEpoch = 3, kEarlierFence = (kEpoch << 32) + 1, kLaterFence = (kEpoch << 32) + 2;
-constexpr int64_t kMeasuredUntil = 12;
+constexpr int64_t kMeasuredUntil = 12, kAdoptedAt = 1'800'000'000;
 
 class AdoptTest : public ::testing::Test {
  protected:
@@ -107,14 +108,24 @@ class AdoptTest : public ::testing::Test {
     return steps;
   }
 
+  std::vector<std::string> LogOf(int n) {
+    std::vector<std::string> texts;
+    CheckOk(Open()->Read([&](store::Snapshot& rows) -> absl::Status {
+      SINK_ASSIGN_OR_RETURN(const std::vector<LogLine> lines, rows.ListLogs(IdOf(n), 0, 100));
+      for (const LogLine& line : lines) texts.push_back(line.text);
+      return absl::OkStatus();
+    }));
+    return texts;
+  }
+
   Adoption MustAdopt(const std::vector<std::string>& jobs = {}) {
     Adoption adoption;
-    CheckOk(Adopt(data_, jobs, &adoption));
+    CheckOk(Adopt(data_, jobs, kAdoptedAt, &adoption));
     return adoption;
   }
   absl::Status Refused(const std::vector<std::string>& jobs = {}) {
     Adoption adoption;
-    const absl::Status status = Adopt(data_, jobs, &adoption);
+    const absl::Status status = Adopt(data_, jobs, kAdoptedAt, &adoption);
     EXPECT_TRUE(adoption.jobs.empty() && adoption.damaged.empty());
     return status;
   }
@@ -143,11 +154,19 @@ TEST_F(AdoptTest, TheDatabaseNamesTheLatestAndItIsInItsPlace) {
   EXPECT_EQ(rows[0].manifest_hash, manifest.hash);
   EXPECT_EQ(rows[0].validation_loss, 2.5) << "the last that is known";
   EXPECT_GT(rows[0].committed_ms, 0);
+  EXPECT_THAT(LogOf(1), ElementsAre(AllOf(HasSubstr("of step 30 was adopted"), HasSubstr("between step 12 and that"))));
   // What the row says of its files is so: a backup compares them.
   const auto copied = Make(data_, folder_ / "copy");
   ASSERT_TRUE(copied.ok()) << copied.status();
   EXPECT_EQ(copied->checkpoints, 2);
   EXPECT_EQ(copied->lost_checkpoints, 0);
+}
+
+TEST_F(AdoptTest, ALinkToACheckpointIsNone) {
+  WriteFiles(folder_ / "elsewhere", 20);
+  fs::create_directories(fs::path(AsideOf(1, kLaterFence, 20)).parent_path());
+  fs::create_directory_symlink(folder_ / "elsewhere", AsideOf(1, kLaterFence, 20));
+  EXPECT_THAT(MustAdopt().jobs, IsEmpty());
 }
 
 TEST_F(AdoptTest, WhatIsDamagedStaysSetAsideAndTheNextIsTaken) {
@@ -254,7 +273,7 @@ TEST_F(AdoptTest, IsRefusedWhileAnotherHasTheFolderOrIsNotDoneWithIt) {
   std::ofstream(store::SalvageNote(data_)) << "jobs 1\n";
   EXPECT_THAT(std::string(Refused().message()), HasSubstr("sink-backup salvage --data " + data_));
   Adoption adoption;
-  const absl::Status nothing = Adopt(folder_ / "nothing", {}, &adoption);
+  const absl::Status nothing = Adopt(folder_ / "nothing", {}, kAdoptedAt, &adoption);
   EXPECT_THAT(std::string(nothing.message()), HasSubstr("no coordinator's database"));
   EXPECT_FALSE(fs::exists(folder_ / "nothing"));
 }

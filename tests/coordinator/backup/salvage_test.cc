@@ -219,6 +219,26 @@ TEST_F(SalvageTest, WhoMayCallIsSalvagedBesideJobsThatAreWhole) {
   EXPECT_TRUE(fs::exists(folder_ / "dead/tls/identity.db.replaced-wal"));
 }
 
+// Neither a copy of what is there nor another database brings back who may call.
+TEST_F(SalvageTest, WhoMayCallIsMissedByABackupAndASalvage) {
+  Open("live").reset();
+  fs::create_directories(folder_ / "live/tls");
+  const std::string place = folder_ / "live/tls/identity.db";
+  {
+    const auto identity = store::IdentityStore::Open(place);
+    ASSERT_TRUE(identity.ok()) << identity.status();
+    Must((*identity)->Put(
+        Principal{.name = "user/a", .role = Role::kAdmin, .key = "", .uses = 0, .revoked = false, .created_ms = 1}));
+  }
+  fs::remove(place);
+  for (const absl::Status& refused :
+       {Make(folder_ / "live", folder_ / "copy").status(), Salvage(folder_ / "live", kSalvagedAt).status()}) {
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("BACKUP/tls/identity.db"));
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "copy")) << "nothing was begun";
+}
+
 TEST_F(SalvageTest, OneThatWasStoppedIsRefusedToAllOthersAndGoesOnToItsEnd) {
   LeaveDamagedFolder();
   for (int moves = 0; moves <= 4; ++moves) {

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -55,7 +56,7 @@ class LostCommitsTest : public ::testing::Test {
       sweep.name = "s";
       SINK_RETURN_IF_ERROR(rows.PutSweep(sweep));
       Job job;
-      job.id = absl::StrCat(n, std::string(31, 'a'));
+      job.id = absl::StrCat(n, std::string(32 - absl::StrCat(n).size(), 'a'));
       job.home_sweep = "s";
       return rows.InsertJob(job, "{}");
     });
@@ -103,7 +104,7 @@ TEST_F(LostCommitsTest, AllThatACrashLeavesIsWhole) {
   for (int n = 3; n < 8; ++n) {
     Add(*live, n);
     Copy("live", absl::StrCat("dead-", n));
-    EXPECT_TRUE(CheckLogAndCommits(Path("live")).ok()) << "beside a coordinator that writes";
+    EXPECT_TRUE(CheckLogAndCommits(Path("live"), Use::kShared).ok()) << "beside a coordinator that writes";
     EXPECT_NE(Open(absl::StrCat("dead-", n)), nullptr);
     EXPECT_NE(Open(absl::StrCat("dead-", n)), nullptr) << "also after an end that put the log away";
     if (n == 5) Checkpoint("live");
@@ -161,6 +162,40 @@ TEST_F(LostCommitsTest, AnOlderDatabaseThatWasPutBackByHandIsRefused) {
   fs::copy_file(folder_ / "backup.db", Path("live"), fs::copy_options::overwrite_existing);
   const absl::Status refused = SqliteStore::Open(folder_ / "live").status();
   EXPECT_TRUE(absl::IsDataLoss(refused)) << refused << ": it would give its fences again";
+}
+
+// SQLite would lay the log over it, and find what it had at no time.
+TEST_F(LostCommitsTest, AnOlderFileUnderItsNewerLogIsRefusedAndIsWhatIsLeft) {
+  Live(3).reset();
+  ASSERT_TRUE(CopyDatabase(Path("live"), folder_ / "backup.db", Source::kAtRest).ok());
+  Add(*Open("live"), 3);
+  const auto live = Open("live");
+  Add(*live, 4);
+  Copy("live", "dead");
+  fs::copy_file(folder_ / "backup.db", Path("dead"), fs::copy_options::overwrite_existing);
+  const absl::Status refused = SqliteStore::Open(folder_ / "dead").status();
+  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("is older than it was"));
+  EXPECT_EQ(JobsLeftIn("dead"), 3);
+}
+
+TEST_F(LostCommitsTest, WhatACheckpointHasPutIntoTheFileIsKnown) {
+  const auto live = Live(2);
+  const int64_t at_start = ReadWitness(Path("live"))->in_file;
+  EXPECT_GT(at_start, 0);
+  // As many pages as make a checkpoint.
+  for (int n = 2; n < 200; ++n) Add(*live, 1000 + n);
+  const Witness witness = *ReadWitness(Path("live"));
+  EXPECT_GT(witness.in_file, at_start);
+  EXPECT_LE(witness.in_file, witness.count.commits);
+  EXPECT_LT(fs::file_size(Path("live", "-wal")), size_t{1100} * kFrame) << "the log is begun anew";
+}
+
+TEST_F(LostCommitsTest, APipeIsNoWitness) {
+  Live(2).reset();
+  fs::remove(Path("live", "-commits"));
+  ASSERT_EQ(mkfifo(Path("live", "-commits").c_str(), 0600), 0);
+  Add(*Open("live"), 2);
 }
 
 TEST_F(LostCommitsTest, AnotherCoordinatorsLogIsRefusedAndNotLaidOverTheFile) {
@@ -301,7 +336,7 @@ TEST_F(LostCommitsTest, ACopyThatIsMadeForARestoredCoordinatorIsADatabaseOfItsOw
   fs::create_directories(folder_ / "restored");
   fs::rename(folder_ / "copy.db", Path("restored"));
   Add(*Open("restored"), 9);
-  EXPECT_NE(ReadWitness(Path("restored"))->database, ReadWitness(Path("live"))->database);
+  EXPECT_NE(ReadWitness(Path("restored"))->count.database, ReadWitness(Path("live"))->count.database);
 }
 
 }  // namespace
