@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "coordinator/doctor/set_bytes.h"
 #include "coordinator/store/begun_salvage.h"
+#include "coordinator/store/commit_witness.h"
 #include "coordinator/store/wal_check.h"
 #include "proto/files/control_group.h"
 #include "proto/run/set_gap.h"
@@ -303,6 +304,13 @@ std::vector<Finding> ExamineCoordinator(const Machine& machine, const fs::path& 
   for (const char* beside : {"tls/identity.db", "tls/audit.db"}) LogIsWhole(doctor, data / beside);
   if (!whole) return doctor.Take();
   std::error_code error;
+  if (const auto witness = store::ReadWitness(database); witness && !fs::exists(database, error)) {
+    RefusedStart(doctor,
+                 absl::DataLossError(absl::StrCat(database.string(), " is missing, and ", witness->count.commits,
+                                                  " commits were acknowledged in it: put the file back, or a ",
+                                                  "backup in its place (sink-backup restore)")));
+    return doctor.Take();
+  }
   if (!fs::exists(database, error)) {
     doctor.Hint("coordinator's folder", absl::StrCat("no database in ", data.string(), ": it was never started here"),
                 absl::StrCat("sink-coordinator --data ", data.string(), " makes it"));
@@ -314,7 +322,8 @@ std::vector<Finding> ExamineCoordinator(const Machine& machine, const fs::path& 
     doctor.Fault("database", absl::StrCat(database.string(), " is no SQLite database"),
                  "put the newest backup in its place; keep the damaged file");
   } else {
-    doctor.Good("database", database.string());
+    doctor.Good("database", absl::StrCat(database.string(), ": its log is whole; whether it has all that it ",
+                                         "acknowledged, the coordinator sees when it starts"));
   }
   return doctor.Take();
 }

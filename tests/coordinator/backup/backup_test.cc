@@ -233,7 +233,7 @@ TEST_F(BackupTest, NewerCheckpointsAreSetAsideByARestoreAndTheirJobGoesOnFromOne
   EXPECT_FALSE(fs::exists(store::SalvageNote(folder_ / "data")));
 
   Adoption adoption;
-  const absl::Status adopted = Adopt(folder_ / "data", {}, &adoption);
+  const absl::Status adopted = Adopt(folder_ / "data", {}, /*unix_seconds=*/1'800'000'000, &adoption);
   ASSERT_TRUE(adopted.ok()) << adopted;
   EXPECT_EQ(adoption.jobs.size(), 1u);
   EXPECT_TRUE(fs::exists(newer + "/model.safetensors"));

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/store/commit_witness.h"
 #include "proto/files/hash.h"
 #include "proto/run/set_hashes.h"
 #include "tests/coordinator/doctor/planted.h"
@@ -246,6 +247,11 @@ INSTANTIATE_TEST_SUITE_P(
                               [](Site& s) { DamageLogOf(s.coordinator / "tls/identity.db"); }},
                       Planted{"damaged_audit_log", Level::kFault, "audit.db-wal is damaged", "refuses to start",
                               [](Site& s) { DamageLogOf(s.coordinator / "tls/audit.db"); }},
+                      Planted{"lost_database", Level::kFault, "42 commits were acknowledged in it", "refuses to start",
+                              [](Site& s) {
+                                fs::remove(s.coordinator / "sink.db");
+                                store::CommitWitness(s.coordinator / "sink.db").Write({.count = {1, 42}});
+                              }},
                       Planted{"begun_salvage", Level::kFault, "bring either to its end", "refuses to start",
                               [](Site& s) { std::ofstream(s.coordinator / "salvage-begun") << "x"; }},
                       Planted{"never_started", Level::kHint, "never started here", "makes it",
