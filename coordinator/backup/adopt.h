@@ -1,6 +1,7 @@
 // What was set aside back into its place: after a salvage, or a restore over a database, checkpoints that are newer
 // than the database lie in checkpoints/set-aside/, and their jobs would do once more what those hold. Stateless; has
-// the folder's lock while it works, so no coordinator runs.
+// the folder's lock while it works, so no coordinator runs. It is for before the first start: a worker that has been
+// given a job since goes on from its own step.
 #pragma once
 
 #include <cstdint>

@@ -183,6 +183,10 @@ void Prune(const std::string& folder, const std::vector<Checkpoint>& rows) {
   std::vector<fs::path> unnamed, emptied;
   for (fs::recursive_directory_iterator it(CheckpointsFolder(folder), error), end; !error && it != end;
        it.increment(error)) {
+    if (it.depth() == 0 && it->path() == SetAsideFolder(folder)) {
+      it.disable_recursion_pending();
+      continue;
+    }
     if (it.depth() < 2) {
       emptied.push_back(it->path());
       continue;
@@ -208,6 +212,7 @@ absl::StatusOr<Report> Make(const std::string& data, const std::string& to, bool
   SINK_RETURN_IF_ERROR(ToStatus(files::MakeFolders(to, kFolderMode)));
   SINK_ASSIGN_OR_RETURN(const int lock, store::LockFolder(to));
   const auto unlock = absl::MakeCleanup([lock] { close(lock); });
+  SINK_RETURN_IF_ERROR(store::RefuseBegunSalvage(to));
   const std::string part = PartOf(DatabasePath(to));
   const auto remove_part = absl::MakeCleanup([&part] { store::RemoveDatabase(part); });
   Report report;

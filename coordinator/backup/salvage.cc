@@ -36,7 +36,10 @@ absl::StatusOr<bool> HasLostCommits(const std::string& database) {
 // Whether all its files are there with their sizes. False only for sure: what is out of reach is an error.
 absl::StatusOr<bool> HasFiles(const std::string& data, const Checkpoint& row) {
   const std::string folder = CheckpointPath(data, row);
-  if (!IsThere(folder)) return false;
+  std::error_code unreachable;
+  const fs::file_type there = fs::symlink_status(folder, unreachable).type();
+  if (there == fs::file_type::none) return SystemStatus(unreachable.value(), "look at", folder);
+  if (there == fs::file_type::not_found) return false;
   for (const CheckpointFile& file : row.files) {
     const std::string path = InFolder(folder, file.name);
     std::error_code error;

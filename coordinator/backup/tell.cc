@@ -21,7 +21,7 @@ std::string Counted(int64_t count, const std::string& what) {
 
 void TellSetAside(int64_t checkpoints, const std::string& data) {
   if (checkpoints == 0) return;
-  std::cout << checkpoints << " checkpoints that its database does not name are in checkpoints/set-aside; jobs go on "
+  std::cout << "in checkpoints/set-aside: " << Counted(checkpoints, "checkpoint") << " beyond its database; jobs go on "
             << "from those, before the coordinator starts, with: sink-backup adopt --data " << data << "\n";
 }
 
@@ -42,13 +42,12 @@ int Tell(const char* did, const std::string& data, const absl::StatusOr<Report>&
 int Tell(const std::string& data, const absl::StatusOr<Replaced>& salvaged) {
   if (!salvaged.ok()) return Failed(salvaged.status());
   for (const std::string& name : salvaged->set_aside)
-    std::cout << "a database is in its place; the one that was there, and the log beside it, are kept as " << name
-              << "\n";
+    std::cout << "what was left of a database is in its place; all that was there is kept as " << name << "\n";
   if (salvaged->jobs >= 0) std::cout << "the coordinator goes on with " << Counted(salvaged->jobs, "job") << "\n";
   TellSetAside(salvaged->checkpoints, data);
   if (salvaged->forgotten > 0) {
-    std::cout << salvaged->forgotten << " checkpoints that were named have files that are gone, and are named no more; "
-              << salvaged->begun_anew << " jobs have no checkpoint left that their database names and begin anew, "
+    std::cout << "named no more, as their files are gone: " << Counted(salvaged->forgotten, "checkpoint") << "; "
+              << "without any that is named, so that they begin anew: " << Counted(salvaged->begun_anew, "job") << ", "
               << "unless sink-backup adopt takes one that was set aside: sink-backup adopt --data " << data << "\n";
   }
   if (salvaged->identity)

@@ -235,9 +235,16 @@ void RefusedStart(MachineDoctor& doctor, const absl::Status& why) {
                "see to it before the coordinator is started again: until then it refuses to start here");
 }
 
-// SQLite says nothing of a write-ahead log that is damaged, and drops what stands behind the damage.
+// SQLite says nothing of a write-ahead log that is damaged, and drops what stands behind the damage; nor does it miss a
+// database that is gone.
 bool LogIsWhole(MachineDoctor& doctor, const fs::path& database) {
-  const absl::Status status = store::CheckLog(database);
+  absl::Status status = store::CheckLog(database);
+  std::error_code ignored;
+  if (const auto witness = store::ReadWitness(database); status.ok() && witness && !fs::exists(database, ignored)) {
+    status = absl::DataLossError(absl::StrCat(database.string(), " is missing, and ", witness->count.commits,
+                                              " commits were acknowledged in it: put the file back, or ",
+                                              store::HowToPutBack(database)));
+  }
   if (absl::IsUnavailable(status)) {
     doctor.Hint("database", std::string(status.message()), "run doctor again, when less is written");
   } else if (!status.ok()) {
@@ -304,13 +311,6 @@ std::vector<Finding> ExamineCoordinator(const Machine& machine, const fs::path& 
   for (const char* beside : {"tls/identity.db", "tls/audit.db"}) LogIsWhole(doctor, data / beside);
   if (!whole) return doctor.Take();
   std::error_code error;
-  if (const auto witness = store::ReadWitness(database); witness && !fs::exists(database, error)) {
-    RefusedStart(doctor,
-                 absl::DataLossError(absl::StrCat(database.string(), " is missing, and ", witness->count.commits,
-                                                  " commits were acknowledged in it: put the file back, or a ",
-                                                  "backup in its place (sink-backup restore)")));
-    return doctor.Take();
-  }
   if (!fs::exists(database, error)) {
     doctor.Hint("coordinator's folder", absl::StrCat("no database in ", data.string(), ": it was never started here"),
                 absl::StrCat("sink-coordinator --data ", data.string(), " makes it"));

@@ -81,8 +81,9 @@ absl::Status CheckCommits(const std::string& database, Use use) {
   const auto mode = has_log ? Database::Mode::kReadOnly : Database::Mode::kUnchanging;
   SINK_ASSIGN_OR_RETURN(const CountedFile there, ReadCount(database, mode));
   if (there.count.database != witness->count.database && there.count.database != 0) {
+    const auto alone = ReadCount(database, Database::Mode::kUnchanging);
     return Lost(database, "has another coordinator's log beside it (-wal), or is another's, or was put there by hand",
-                /*salvage=*/use == Use::kAlone);
+                /*salvage=*/alone.ok() && alone->count.database == witness->count.database);
   }
   if (there.count.commits >= witness->count.commits) return absl::OkStatus();
   return Lost(database,
@@ -108,6 +109,8 @@ absl::StatusOr<Rest> ChooseRest(const std::string& database) {
     return read.ok() && (!witness || read->count.database == witness->count.database);
   };
   const bool damaged = absl::IsDataLoss(CheckLog(database));
+  // It is whole, and cannot be had: a file beside it is somebody else's, say.
+  if (!damaged && !with_log.ok()) return with_log.status();
   if (!is_its_own(alone) && !is_its_own(with_log) && (alone.ok() || with_log.ok())) {
     return absl::DataLossError(absl::StrCat("neither the database ", database, " nor its log is the one of which ",
                                             WitnessPath(database), " speaks; nothing was changed: put the files back ",

@@ -29,7 +29,8 @@ enum class Rest {
 };
 
 // For who has the database alone. DATA_LOSS where neither is the state of any commit: a checkpoint that did not come to
-// its end has put changes from behind the damage into the file.
+// its end has put changes from behind the damage into the file. Where the log is gone there is nothing to compare the
+// file with, and such a file passes; what its pages say of each other is all that is left to check.
 absl::StatusOr<Rest> ChooseRest(const std::string& database);
 
 }  // namespace sink::store

@@ -14,8 +14,8 @@ constexpr char kMeta[] =
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Database>> OpenSideDatabase(const std::string& path, int version, const char* schema) {
+  SINK_RETURN_IF_ERROR(CheckLogAndCommits(path, Use::kAlone));  // before anything is emptied
   SINK_ASSIGN_OR_RETURN(const bool log, PrepareLog(path));
-  SINK_RETURN_IF_ERROR(CheckCommits(path, Use::kAlone));
   SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Mode::kReadWrite));
   if (log) SINK_RETURN_IF_ERROR(db->CheckpointLog());
   SINK_ASSIGN_OR_RETURN(const int64_t found, db->QueryInt("PRAGMA user_version"));

@@ -309,13 +309,17 @@ absl::StatusOr<bool> IsOfOneCommit(const std::string& database, uint32_t page) {
     return there == expected;
   };
   const uint64_t frame_bytes = kFrameHeaderBytes + header.page_size;
-  // By page, its last frame up to here; 0: damaged, so that it may have been of any content.
-  absl::flat_hash_map<uint32_t, uint64_t> newest;
+  struct LastFrame {
+    uint64_t number = 0;
+    bool good = false;
+  };
+  absl::flat_hash_map<uint32_t, LastFrame> newest;  // by page, up to here
   LogSum said = header.sum;
   bool found = false;
   for (uint64_t n = 1; kHeaderBytes + n * frame_bytes <= size; ++n) {
     const absl::Status read = log.Read(kHeaderBytes + (n - 1) * frame_bytes, frame_bytes, &frame);
     if (!read.ok() && !absl::IsDataLoss(read)) return read;
+    if (!read.ok()) frame.assign(frame_bytes, '\0');
     LogSum sum = said;
     sum.Add(std::string_view(frame).substr(0, 8), header.big_endian);
     sum.Add(std::string_view(frame).substr(kFrameHeaderBytes), header.big_endian);
@@ -324,18 +328,19 @@ absl::StatusOr<bool> IsOfOneCommit(const std::string& database, uint32_t page) {
     if (Big64(frame, kSaltAt) != header.salt) continue;
     const bool good = read.ok() && sum == said;
     const uint32_t number = Big32(frame, 0);
-    newest[number] = good ? n : 0;
+    newest[number] = {.number = n, .good = good};
     if (good && number == page && !found) {
       SINK_ASSIGN_OR_RETURN(found, page_is(number, std::string_view(frame).substr(kFrameHeaderBytes)));
     }
     if (found && good && Big32(frame, 4) != 0) break;  // this is the commit
   }
   if (!found) return false;
-  for (const auto& [number, n] : newest) {
-    if (number == 0 || n == 0) continue;
-    SINK_RETURN_IF_ERROR(log.Read(kHeaderBytes + (n - 1) * frame_bytes, frame_bytes, &frame));
+  for (const auto& [number, last] : newest) {
+    if (number == 0) continue;
+    SINK_RETURN_IF_ERROR(log.Read(kHeaderBytes + (last.number - 1) * frame_bytes, frame_bytes, &frame));
     SINK_ASSIGN_OR_RETURN(const bool same, page_is(number, std::string_view(frame).substr(kFrameHeaderBytes)));
-    if (!same) return false;
+    // Of one that is damaged nothing is known but what the page is not: a checkpoint copies damage as well.
+    if (same != last.good) return false;
   }
   return true;
 }

@@ -29,15 +29,16 @@ TEST(Tell, ASalvageSaysHowManyJobsBeginAnewAndWhatMayHelp) {
   replaced.begun_anew = 3;
   EXPECT_THAT(Printed(0, [&] { return Tell("data", replaced); }),
               AllOf(HasSubstr("5 checkpoints"),
-                    HasSubstr("3 jobs have no checkpoint left that their database names and begin anew, unless "
+                    HasSubstr("without any that is named, so that they begin anew: 3 jobs, unless "
                               "sink-backup adopt takes one that was set aside: sink-backup adopt --data data")));
 }
 
 TEST(Tell, ARestoreSaysWhatItSetAside) {
   Report report;
   report.checkpoints_set_aside = 2;
-  EXPECT_THAT(Printed(0, [&] { return Tell("restored", "data", report); }),
-              AllOf(HasSubstr("2 checkpoints that its database does not name"), HasSubstr("adopt --data data")));
+  EXPECT_THAT(
+      Printed(0, [&] { return Tell("restored", "data", report); }),
+      AllOf(HasSubstr("in checkpoints/set-aside: 2 checkpoints beyond its database"), HasSubstr("adopt --data data")));
 }
 
 TEST(Tell, AnAdoptionSaysWhatIsMissingAndThatCheckpointsWereDamaged) {

@@ -148,6 +148,7 @@ TEST_F(LostCommitsTest, ALostOrShortenedLogIsRefusedAndNothingIsChanged) {
                                       absl::StrCat("sink-backup salvage --data ", folder_ / name)})
         EXPECT_THAT(std::string(refused.message()), HasSubstr(part));
       EXPECT_TRUE(BytesOf(Path(name)) == file);
+      EXPECT_TRUE(BytesOf(Path(name, "-wal")) == left);
     }
     EXPECT_TRUE(absl::IsDataLoss(CopyDatabase(Path(name), folder_ / "copy.db", Source::kInUse)))
         << "a backup of it would take the place of a better one";
@@ -305,6 +306,16 @@ TEST_F(DamagedLogTest, TheFileIsLeftThatACheckpointHasGivenAll) {
   Damage(6);
   Make("dead", after_);
   EXPECT_EQ(JobsLeftIn("dead"), 6);
+}
+
+TEST_F(DamagedLogTest, AFileWithTheDamageItselfIsNotTaken) {
+  Damage(35);  // a page of the last transaction
+  const size_t page = static_cast<unsigned char>(damaged_[kLogHeader + 34 * kFrame + 3]);
+  std::string file = after_;
+  file.replace((page - 1) * kPage, kPage, damaged_, kLogHeader + 34 * kFrame + 24, kPage);
+  damaged_[kLogHeader + 6 * kFrame + 500] ^= 1;  // so that the log is damaged before
+  Make("dead", file);
+  EXPECT_TRUE(absl::IsDataLoss(CopyDatabase(Path("dead"), folder_ / "rest.db", Source::kLostCommits)));
 }
 
 TEST_F(DamagedLogTest, NothingIsLeftWhereACheckpointHasGivenAPart) {
