@@ -202,7 +202,10 @@ absl::StatusOr<bool> FindLayout(const File& log, uint64_t size, const File& data
 }
 
 // Of who may call and of what was done, whose databases restore leaves as they are.
-bool IsBeside(const std::string& database) { return std::filesystem::path(database).parent_path().filename() == "tls"; }
+bool IsBeside(const std::string& database) {
+  const std::filesystem::path path(database);
+  return path.parent_path().filename() == "tls" && path.filename() != "sink.db";
+}
 
 // The coordinator's.
 std::string DataFolderOf(const std::string& database) {

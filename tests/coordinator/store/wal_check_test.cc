@@ -304,6 +304,14 @@ TEST_F(WalCheckTest, AStoreWithADamagedLogIsRefusedAndLeftAsItIs) {
   }
 }
 
+TEST(WaysOut, NameTheFolderThatTheCoordinatorWasGiven) {
+  EXPECT_EQ(SalvageCommand("/data/sink.db"), "sink-backup salvage --data /data");
+  EXPECT_EQ(SalvageCommand("/data/tls/identity.db"), "sink-backup salvage --data /data");
+  EXPECT_EQ(SalvageCommand("/data/tls/sink.db"), "sink-backup salvage --data /data/tls");
+  EXPECT_THAT(HowToPutBack("/data/tls/sink.db"), HasSubstr("restore --from BACKUP --data /data/tls --replace"));
+  EXPECT_THAT(HowToPutBack("/data/tls/audit.db"), HasSubstr("BACKUP/tls/audit.db"));
+}
+
 TEST_F(WalCheckTest, AStoreGoesOnFromALogWhoseLastTransactionIsTorn) {
   PutBytes(folder_ / "dead/sink.db-wal", log_.substr(0, log_.size() - 100));
   const auto store = Open("dead");
