@@ -98,6 +98,14 @@ absl::Status CheckLogAndCommits(const std::string& database, Use use) {
   return CheckCommits(database, use);
 }
 
+absl::StatusOr<bool> PrepareDatabase(const std::string& database) {
+  SINK_ASSIGN_OR_RETURN(const LogState log, LookAtLog(database));
+  SINK_RETURN_IF_ERROR(CheckCommits(database, Use::kAlone));
+  if (log.committed > 0) return true;
+  SINK_RETURN_IF_ERROR(EmptyLog(database));
+  return false;
+}
+
 absl::StatusOr<Rest> ChooseRest(const std::string& database) {
   const std::optional<Witness> witness = ReadWitness(database);
   const absl::StatusOr<CountedFile> alone = ReadCount(database, Database::Mode::kUnchanging);

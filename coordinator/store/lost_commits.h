@@ -22,6 +22,10 @@ absl::Status CheckCommits(const std::string& database, Use use);
 // CheckLog (wal_check.h), and then that.
 absl::Status CheckLogAndCommits(const std::string& database, Use use);
 
+// CheckLogAndCommits for who has the database alone and opens it for writing next. Whether there is anything in its log
+// that counts, as after an end that was not clean; a log without is emptied.
+absl::StatusOr<bool> PrepareDatabase(const std::string& database);
+
 // What is left of a database whose log is damaged, or is not the one that it should have.
 enum class Rest {
   kWithLog,    // the file and what stands in the log before the damage

@@ -3,7 +3,6 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/store/lost_commits.h"
-#include "coordinator/store/wal_check.h"
 
 namespace sink::store {
 namespace {
@@ -14,8 +13,7 @@ constexpr char kMeta[] =
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Database>> OpenSideDatabase(const std::string& path, int version, const char* schema) {
-  SINK_RETURN_IF_ERROR(CheckLogAndCommits(path, Use::kAlone));  // before anything is emptied
-  SINK_ASSIGN_OR_RETURN(const bool log, PrepareLog(path));
+  SINK_ASSIGN_OR_RETURN(const bool log, PrepareDatabase(path));
   SINK_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, Database::Mode::kReadWrite));
   if (log) SINK_RETURN_IF_ERROR(db->CheckpointLog());
   SINK_ASSIGN_OR_RETURN(const int64_t found, db->QueryInt("PRAGMA user_version"));

@@ -11,7 +11,7 @@
 namespace sink::store {
 
 // Opens `path` for writing, creating it, and lays `schema` over it, whose statements change nothing that is there.
-// Errors: as PrepareLog, CheckCommits, Database::Open and Execute; FAILED_PRECONDITION for a file of a later version.
+// Errors: as PrepareDatabase, Database::Open and Execute; FAILED_PRECONDITION for a file of a later version.
 // Nobody else writes to it.
 absl::StatusOr<std::unique_ptr<Database>> OpenSideDatabase(const std::string& path, int version, const char* schema);
 

@@ -16,7 +16,6 @@
 #include "coordinator/store/lost_commits.h"
 #include "coordinator/store/schema.h"
 #include "coordinator/store/sqlite_transaction.h"
-#include "coordinator/store/wal_check.h"
 
 namespace sink::store {
 namespace {
@@ -43,8 +42,7 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
   auto unlock = absl::MakeCleanup([fd = *lock] { close(fd); });
   SINK_RETURN_IF_ERROR(RefuseBegunSalvage(folder));
   const std::string path = absl::StrCat(folder, "/sink.db");
-  SINK_RETURN_IF_ERROR(CheckLogAndCommits(path, Use::kAlone));  // before anything is emptied
-  SINK_ASSIGN_OR_RETURN(const bool log, PrepareLog(path));
+  SINK_ASSIGN_OR_RETURN(const bool log, PrepareDatabase(path));
   absl::StatusOr<std::unique_ptr<Database>> writer = Database::Open(path, Database::Mode::kReadWrite);
   absl::Status status = writer.status();
   // What a crash has left in the log stays behind a new one, so that no later look takes it for a part of that.

@@ -231,24 +231,6 @@ absl::Status CheckDatabaseIsThere(const std::string& database, const LogState& l
                    "changed: put the file back, or ", HowToPutBack(database)));
 }
 
-// A log that somebody writes to meanwhile may look damaged, or become shorter. Damage is there to stay, at its place.
-absl::StatusOr<LogState> Look(const std::string& database) {
-  SINK_ASSIGN_OR_RETURN(const File log, File::Open(database + "-wal"));
-  std::optional<LogState> before;
-  for (int look = 1; look <= kMostLooks; ++look) {
-    const absl::StatusOr<LogState> state = LookAt(log);
-    if (absl::IsUnavailable(state.status())) continue;
-    if (!state.ok()) return state;
-    if (!state->damaged) {
-      SINK_RETURN_IF_ERROR(CheckDatabaseIsThere(database, *state));
-      return state;
-    }
-    if (before && before->salt == state->salt && before->bad == state->bad) return DamagedLog(database, *state);
-    before = *state;
-  }
-  return absl::UnavailableError(absl::StrCat(database, "-wal changes faster than it can be looked at: try again"));
-}
-
 }  // namespace
 
 absl::StatusOr<LogState> WalkLog(uint64_t size, ReadLog read) {
@@ -282,18 +264,33 @@ absl::StatusOr<LogState> WalkLog(uint64_t size, ReadLog read) {
   return state;
 }
 
-absl::Status CheckLog(const std::string& database) { return Look(database).status(); }
+// A log that somebody writes to meanwhile may look damaged, or become shorter. Damage is there to stay, at its place.
+absl::StatusOr<LogState> LookAtLog(const std::string& database) {
+  SINK_ASSIGN_OR_RETURN(const File log, File::Open(database + "-wal"));
+  std::optional<LogState> before;
+  for (int look = 1; look <= kMostLooks; ++look) {
+    const absl::StatusOr<LogState> state = LookAt(log);
+    if (absl::IsUnavailable(state.status())) continue;
+    if (!state.ok()) return state;
+    if (!state->damaged) {
+      SINK_RETURN_IF_ERROR(CheckDatabaseIsThere(database, *state));
+      return state;
+    }
+    if (before && before->salt == state->salt && before->bad == state->bad) return DamagedLog(database, *state);
+    before = *state;
+  }
+  return absl::UnavailableError(absl::StrCat(database, "-wal changes faster than it can be looked at: try again"));
+}
 
-absl::StatusOr<bool> PrepareLog(const std::string& database) {
-  SINK_ASSIGN_OR_RETURN(const LogState state, Look(database));
-  if (state.committed > 0) return true;
+absl::Status CheckLog(const std::string& database) { return LookAtLog(database).status(); }
+
+absl::Status EmptyLog(const std::string& database) {
   const std::string path = database + "-wal";
   auto log = files::Open(path, O_WRONLY);
-  if (!log.ok() && log.error().code() == ENOENT) return false;
+  if (!log.ok() && log.error().code() == ENOENT) return absl::OkStatus();
   if (!log.ok()) return ToStatus(log.error());
   if (ftruncate(log->get(), 0) != 0) return SystemStatus(errno, "empty", path);
-  SINK_RETURN_IF_ERROR(ToStatus(files::Sync(*log, path)));
-  return false;
+  return ToStatus(files::Sync(*log, path));
 }
 
 absl::StatusOr<bool> IsOfOneCommit(const std::string& database, uint32_t page) {

@@ -42,10 +42,12 @@ absl::StatusOr<LogState> WalkLog(uint64_t size, ReadLog read);
 // database that its changes could belong to. UNAVAILABLE: somebody writes too fast to tell.
 absl::Status CheckLog(const std::string& database);
 
-// The same for who has the database alone and is about to write to it. Whether there is anything in its log that
-// counts, as after an end that was not clean. A log without is emptied, durably: SQLite would begin the next one with
-// its salt, and what a crash has left of it could be taken for a part of that.
-absl::StatusOr<bool> PrepareLog(const std::string& database);
+// The same, with what was found.
+absl::StatusOr<LogState> LookAtLog(const std::string& database);
+
+// Empties it, durably, where there is one. For a log in which nothing was committed and who is about to write: SQLite
+// would begin the next one with its salt, and what a crash has left of it could be taken for a part of that.
+absl::Status EmptyLog(const std::string& database);
 
 // Of a database whose log is damaged, for who has it alone: whether the file, without the log, is what some commit
 // left, as after a checkpoint that came to its end. `page` is one that every transaction writes otherwise than all

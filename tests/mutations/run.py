@@ -71,7 +71,8 @@ MUTATIONS = [
     core("epoch", "job_manager.cc", "rows.SetEpoch(++epoch)", "rows.SetEpoch(epoch)",
          "LeaseTest.FencesGrowAcrossRestarts"),
     # A database that has not all that it acknowledged would give its fences again.
-    Mutation("lost-commits", "coordinator/store/sqlite_store.cc", "  SINK_RETURN_IF_ERROR(CheckLogAndCommits(path, Use::kAlone));", "",
+    Mutation("lost-commits", "coordinator/store/lost_commits.cc",
+             "  SINK_RETURN_IF_ERROR(CheckCommits(database, Use::kAlone));\n", "",
              ["test_coordinator_store"], "LostCommitsTest.ALostOrShortenedLogIsRefusedAndNothingIsChanged"),
     Mutation("count-of-commits", "coordinator/store/sqlite_db.cc", "    ++count.commits;\n", "",
              ["test_coordinator_store"], "LostCommitsTest.ALostOrShortenedLogIsRefusedAndNothingIsChanged"),
