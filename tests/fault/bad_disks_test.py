@@ -142,7 +142,8 @@ class Scene:
 
     def wait_until_quarantined(self, *words):
         """The worker is, and says why; so does a job that waits."""
-        wait_for("quarantine", 60, lambda: self.worker()["hold"] == "quarantined")
+        # It has joined before it registers, and is listed from then on.
+        wait_for("quarantine", 60, lambda: (self.worker() or {}).get("hold") == "quarantined")
         for text in (self.worker()["hold_reason"], self.cluster.sinkctl("workers")):
             assert all(word in text for word in words), text
         waits = next(job for job in self.cluster.jobs("study") if job["state"] == "QUEUED")
