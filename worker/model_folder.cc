@@ -15,6 +15,7 @@
 #include "absl/strings/strip.h"
 #include "proto/config/names.h"
 #include "proto/files/files.h"
+#include "proto/files/shell_word.h"
 #include "proto/run/checkpoint_names.h"
 #include "proto/run/model_gap.h"
 #include "worker/content_check.h"
@@ -118,9 +119,9 @@ absl::StatusOr<std::string> FindModel(const std::string& root, const std::string
     lacks.Update(absl::FailedPreconditionError(absl::StrCat("model ", model, " is not whole: ", gap.message())));
   }
   if (!lacks.ok()) return lacks;
-  return absl::NotFoundError(
-      absl::StrCat("model ", model, " not found: no config.json in ", whole.string(), ", ", name.string(), " or ",
-                   cache.string(), "; get it with: huggingface-cli download ", model, " --local-dir ", whole.string()));
+  return absl::NotFoundError(absl::StrCat(
+      "model ", model, " not found: no config.json in ", whole.string(), ", ", name.string(), " or ", cache.string(),
+      "; get it with: huggingface-cli download ", model, " --local-dir ", files::ShellWord(whole.string())));
 }
 
 void ModelList::Look(const std::string& name, const std::string& folder, bool thorough, Known* known) const {

@@ -18,6 +18,7 @@
 #include "coordinator/store/database_copy.h"
 #include "coordinator/store/folder_lock.h"
 #include "coordinator/store/lost_commits.h"
+#include "proto/files/shell_word.h"
 
 namespace sink::backup {
 namespace {
@@ -100,8 +101,8 @@ absl::Status Prepare(const std::string& data, int64_t unix_seconds) {
         "no database in ", data,
         " has lost commits, so there is nothing to salvage: where the coordinator does not start, it ",
         "says why; where a database itself is damaged, put the last good backup in its place (sink-backup restore ",
-        "--from BACKUP --data ", data, " --replace), or rescue what is readable: sqlite3 ", DatabasePath(data),
-        " .recover"));
+        "--from BACKUP --data ", files::ShellWord(data), " --replace), or rescue what is readable: sqlite3 ",
+        files::ShellWord(DatabasePath(data)), " .recover"));
   }
   auto remove_parts = absl::MakeCleanup([&] {
     for (const std::string& name : lossy) store::RemoveDatabase(PartOf(InFolder(data, name)));

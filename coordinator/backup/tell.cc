@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
+#include "proto/files/shell_word.h"
 
 namespace sink::backup {
 namespace {
@@ -22,7 +23,8 @@ std::string Counted(int64_t count, const std::string& what) {
 void TellSetAside(int64_t checkpoints, const std::string& data) {
   if (checkpoints == 0) return;
   std::cout << "in checkpoints/set-aside: " << Counted(checkpoints, "checkpoint") << " beyond its database; jobs go on "
-            << "from those, before the coordinator starts, with: sink-backup adopt --data " << data << "\n";
+            << "from those, before the coordinator starts, with: sink-backup adopt --data " << files::ShellWord(data)
+            << "\n";
 }
 
 }  // namespace
@@ -48,7 +50,8 @@ int Tell(const std::string& data, const absl::StatusOr<Replaced>& salvaged) {
   if (salvaged->forgotten > 0) {
     std::cout << "named no more, as their files are gone: " << Counted(salvaged->forgotten, "checkpoint") << "; "
               << "without any that is named, so that they begin anew: " << Counted(salvaged->begun_anew, "job") << ", "
-              << "unless sink-backup adopt takes one that was set aside: sink-backup adopt --data " << data << "\n";
+              << "unless sink-backup adopt takes one that was set aside: sink-backup adopt --data "
+              << files::ShellWord(data) << "\n";
   }
   if (salvaged->identity)
     std::cout << "who was revoked last may count again: sinkctl user revoke, sinkctl worker revoke\n";

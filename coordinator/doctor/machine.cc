@@ -19,6 +19,7 @@
 #include "coordinator/store/commit_witness.h"
 #include "coordinator/store/wal_check.h"
 #include "proto/files/control_group.h"
+#include "proto/files/shell_word.h"
 #include "proto/run/set_gap.h"
 #include "proto/run/set_hashes.h"
 
@@ -168,14 +169,14 @@ int Bytes(MachineDoctor& doctor, const std::vector<std::string>& sets, uint64_t 
     if (bytes == 0) {
       doctor.Hint(
           "data sets", absl::StrCat(set, " has no hashes: its bytes cannot be compared"),
-          absl::StrCat("sink-data pack again; or, where it is known to be right: cd ", set,
+          absl::StrCat("sink-data pack again; or, where it is known to be right: cd ", files::ShellWord(set),
                        " && printf '%s\\0' *.bin | xargs -0 xxh128sum > .hashes && mv .hashes ", run::kSetHashesFile));
       continue;
     }
     const files::FileError other = ended ? files::FileError() : FindOtherBytes(set, go_on);
     if (ended) {
       doctor.Hint("data sets", absl::StrCat(set, " was not compared to its end"),
-                  absl::StrCat("run doctor again; or this set alone: sink-data verify ", set));
+                  absl::StrCat("run doctor again; or this set alone: sink-data verify ", files::ShellWord(set)));
     } else if (other) {
       doctor.Fault("data sets", other.message(), "copy the set anew, or re-run sink-data pack");
     } else {
@@ -313,7 +314,7 @@ std::vector<Finding> ExamineCoordinator(const Machine& machine, const fs::path& 
   std::error_code error;
   if (!fs::exists(database, error)) {
     doctor.Hint("coordinator's folder", absl::StrCat("no database in ", data.string(), ": it was never started here"),
-                absl::StrCat("sink-coordinator --data ", data.string(), " makes it"));
+                absl::StrCat("sink-coordinator --data ", files::ShellWord(data.string()), " makes it"));
     return doctor.Take();
   }
   std::string magic(15, '\0');

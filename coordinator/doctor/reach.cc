@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "proto/files/shell_word.h"
 
 namespace sink::doctor {
 namespace {
@@ -51,7 +52,7 @@ std::vector<Finding> ExaminePorts(const std::filesystem::path& data,
   switch (find(address)) {
     case Peer::kNobody:
       return {{Level::kHint, kPorts, absl::StrCat("nobody listens at ", address, ": it is not running"),
-               absl::StrCat("sink-coordinator --data ", data.string(), " starts it")}};
+               absl::StrCat("sink-coordinator --data ", files::ShellWord(data.string()), " starts it")}};
     case Peer::kOther:
       return {{Level::kFault, kPorts, absl::StrCat("what listens at ", address, " does not answer as a coordinator"),
                "look at the coordinator's log: it may hang or have too many connections; if another program is there "

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "proto/files/shell_word.h"
 
 namespace sink::store {
 
@@ -17,7 +18,8 @@ absl::Status RefuseBegunSalvage(const std::string& folder) {
   if (lstat(SalvageNote(folder).c_str(), &info) == 0) {
     return absl::FailedPreconditionError(absl::StrCat("a salvage of ", folder, ", or a restore into it, was ",
                                                       "interrupted, and its databases are not in their places: bring ",
-                                                      "either to its end: sink-backup salvage --data ", folder));
+                                                      "either to its end: sink-backup salvage --data ",
+                                                      files::ShellWord(folder)));
   }
   if (errno == ENOENT) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat("cannot look into ", folder, ": ", std::strerror(errno)));

@@ -17,6 +17,7 @@
 #include "coordinator/files/file_status.h"
 #include "coordinator/job/status_macros.h"
 #include "proto/files/descriptor.h"
+#include "proto/files/shell_word.h"
 
 namespace sink::store {
 namespace {
@@ -374,13 +375,13 @@ absl::StatusOr<bool> HasPagesFromBehind(const std::string& database) {
 }
 
 std::string SalvageCommand(const std::string& database) {
-  return absl::StrCat("sink-backup salvage --data ", DataFolderOf(database));
+  return absl::StrCat("sink-backup salvage --data ", files::ShellWord(DataFolderOf(database)));
 }
 
 std::string HowToPutBack(const std::string& database) {
   if (!IsBeside(database)) {
-    return absl::StrCat("put a backup in its place (sink-backup restore --from BACKUP --data ", DataFolderOf(database),
-                        " --replace)");
+    return absl::StrCat("put a backup in its place (sink-backup restore --from BACKUP --data ",
+                        files::ShellWord(DataFolderOf(database)), " --replace)");
   }
   const std::string name = std::filesystem::path(database).filename().string();
   return absl::StrCat("put a backup's in its place (BACKUP/tls/", name, ", and remove ", name, "-wal and ", name,

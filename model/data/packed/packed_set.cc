@@ -12,6 +12,7 @@
 #include "model/data/packed/reading.h"
 #include "model/data/tokenizer/tokenizer.h"
 #include "proto/files/files.h"
+#include "proto/files/shell_word.h"
 
 namespace sink::data {
 namespace fs = std::filesystem;
@@ -100,7 +101,8 @@ std::string DomainsText(const PackedSet& set, std::string_view split) {
 PackedSet OpenSet(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
-    throw DataError(folder.string() + ": no such folder; make it with sink-data pack --out " + folder.string());
+    throw DataError(folder.string() + ": no such folder; make it with sink-data pack --out " +
+                    files::ShellWord(folder.string()));
   }
   PackedSet set;
   if (fs::exists(folder / kSetFileName, error)) {
