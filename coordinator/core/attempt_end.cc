@@ -47,6 +47,7 @@ absl::Status EndAttempt(CoreContext* context, store::Transaction& rows, Job job,
   row.message = message;
   row.finished_ms = now.unix_ms;
   if (delay_ms > 0) context->clock().Delay(job.id, now.steady_ms + delay_ms);
+  if (IsFinal(job.state)) context->health().ForgetJob(job.id);
   SINK_RETURN_IF_ERROR(rows.DeleteMembers(job.id));
   if (job.state == JobState::kQueued && !job.data_content.empty()) {
     SINK_RETURN_IF_ERROR(FreeOfData(rows, &job));

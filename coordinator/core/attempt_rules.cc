@@ -31,7 +31,7 @@ void BeginAttempt(Job* job, const Worker& worker, const Holder& holder, int64_t 
 }
 
 int64_t EndFailedAttempt(Job* job, FailureClass failure_class, const std::string& message, const RetryPolicy& policy,
-                         Now now) {
+                         Now now, Suspect suspect) {
   if (failure_class == FailureClass::kNone) failure_class = FailureClass::kInfra;
   if (job->cancel_requested) {
     if (job->timed_out) {
@@ -46,24 +46,27 @@ int64_t EndFailedAttempt(Job* job, FailureClass failure_class, const std::string
   const bool progressed = job->progress.step > job->start_step;
   if (progressed) job->restarts_without_progress = 0;
   int& failures = job->failures.of(failure_class);
-  if (!progressed && job->restarts_without_progress >= kMaxRestartsWithoutProgress) {
+  const bool is_guarded = !progressed && suspect == Suspect::kJob;
+  if (is_guarded && job->restarts_without_progress >= kMaxRestartsWithoutProgress) {
     EndJob(job, JobState::kFailed, failure_class,
            absl::StrCat("gave up after ", kMaxRestartsWithoutProgress,
                         " restarts in a row without a training step; the last failure: ", message),
            now);
     return 0;
   }
-  if (failures >= job->retry_budget.of(failure_class)) {
-    EndJob(job, JobState::kFailed, failure_class, message, now);
-    return 0;
+  if (suspect != Suspect::kKnownWorker) {
+    if (failures >= job->retry_budget.of(failure_class)) {
+      EndJob(job, JobState::kFailed, failure_class, message, now);
+      return 0;
+    }
+    ++failures;
   }
-  ++failures;
-  if (!progressed) ++job->restarts_without_progress;
+  if (is_guarded) ++job->restarts_without_progress;
   Enqueue(job, now);
   job->failure_class = failure_class;
   job->message = message;
   if (failure_class != FailureClass::kInfra) return 0;
-  const int doublings = std::min(failures - 1, 20);
+  const int doublings = std::clamp(failures - 1, 0, 20);
   const int64_t delay = std::min(policy.delay_ms << doublings, policy.max_delay_ms);
   job->delayed = delay > 0;
   return delay;

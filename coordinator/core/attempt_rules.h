@@ -10,7 +10,8 @@
 
 namespace sink {
 
-// After so many restarts in a row without one training step, the job fails whatever its budget says.
+// After so many restarts in a row without one training step, the job fails whatever its budget says, unless other
+// workers may do better.
 inline constexpr int kMaxRestartsWithoutProgress = 3;
 
 struct RetryPolicy {
@@ -21,11 +22,18 @@ struct RetryPolicy {
 // QUEUED to LEASED. `resume_step` is the step of the checkpoint that the grant names, or 0.
 void BeginAttempt(Job* job, const Worker& worker, const Holder& holder, int64_t resume_step, Now now);
 
+// Whose fault a failure before a training step may be.
+enum class Suspect {
+  kJob,          // as far as is known
+  kWorker,       // other workers, on which it has not failed so, could take the job: the guard does not count this one
+  kKnownWorker,  // as above, and it had failed on this one before: nothing does
+};
+
 // The state after a failed or lost attempt: QUEUED when the class has budget left, FAILED when not, and what a pending
 // cancellation demands before that. The job must be FINALIZING or LOST. Returns how long it must wait before it may be
 // leased again; with a wait, `delayed` is set.
 int64_t EndFailedAttempt(Job* job, FailureClass failure_class, const std::string& message, const RetryPolicy& policy,
-                         Now now);
+                         Now now, Suspect suspect = Suspect::kJob);
 
 // A final state.
 void EndJob(Job* job, JobState state, FailureClass failure_class, const std::string& message, Now now);

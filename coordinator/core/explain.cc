@@ -183,14 +183,18 @@ absl::StatusOr<int> CountBefore(store::Snapshot& rows, const Job& job, Inventory
 std::string WhereItFailed(const Job& job, const std::vector<Worker>& workers, WorkerHealth& health, Now now) {
   std::vector<std::string> names;
   std::vector<const Worker*> others;
+  int64_t longest_ms = 0;
   for (const Worker& worker : workers) {
-    if (health.Avoids(job.id, worker.id, now.steady_ms))
+    const int64_t avoided_ms = health.AvoidedMs(job.id, worker.id, now.steady_ms);
+    longest_ms = std::max(longest_ms, avoided_ms);
+    if (avoided_ms > 0)
       names.push_back(worker.name);
     else
       others.push_back(&worker);
   }
   if (names.empty() || !CouldHold(others, job)) return "";
-  return absl::StrCat("it has just failed on ", absl::StrJoin(names, ", "), ": for a while it starts elsewhere");
+  return absl::StrCat("it has just failed on ", absl::StrJoin(names, ", "), ": for up to ", longest_ms / 60'000 + 1,
+                      " min it starts elsewhere, unless: sinkctl uncordon ", absl::StrJoin(names, " "));
 }
 
 // Of the newest attempt of a job that waits for another.

@@ -140,7 +140,7 @@ absl::Status LeaseExpiry::Tick(Now now) {
 }
 
 absl::Status LeaseExpiry::ReleaseWorkers(Now now) {
-  if (context_->health().ForgetAvoided(now.steady_ms)) context_->placement().Bump();
+  if (context_->health().EndAvoided(now.steady_ms)) context_->placement().Bump();
   const std::vector<std::string> released = context_->health().Released(now.steady_ms);
   if (released.empty()) return absl::OkStatus();
   return context_->Write([&](store::Transaction& rows) -> absl::Status {

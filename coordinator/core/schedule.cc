@@ -78,7 +78,7 @@ absl::StatusOr<bool> Schedule::AnybodyHas(store::Snapshot& rows, const Needs& ne
 }
 
 absl::StatusOr<bool> Schedule::IsForAnother(store::Snapshot& rows, const Job& job) {
-  if (job.attempt == 0 || !health_->Avoids(job.id, asking_.worker.id, now_ms_)) return false;
+  if (job.attempt == 0 || health_->AvoidedMs(job.id, asking_.worker.id, now_ms_) == 0) return false;
   SINK_RETURN_IF_ERROR(MeetWorkers(rows));
   const std::vector<bool> nodes = NodesFor(job);
   for (size_t i = 0; i < worker_ids_.size(); ++i) {
@@ -135,7 +135,7 @@ std::vector<bool> Schedule::NodesFor(const Job& job) const {
   std::vector<bool> others = nodes;
   std::vector<const Worker*> able;
   for (size_t i = 0; i < worker_ids_.size(); ++i) {
-    others[i] = others[i] && !health_->Avoids(job.id, worker_ids_[i], now_ms_);
+    others[i] = others[i] && health_->AvoidedMs(job.id, worker_ids_[i], now_ms_) == 0;
     if (others[i]) able.push_back(&(*workers_)[i].worker);
   }
   return CouldHold(able, job) ? others : nodes;

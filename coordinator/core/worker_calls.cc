@@ -15,6 +15,7 @@
 #include "coordinator/core/gang_members.h"
 #include "coordinator/core/kept_checkpoints.h"
 #include "coordinator/core/quarantine.h"
+#include "coordinator/core/schedule.h"
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/job/status_macros.h"
 #include "proto/pipe/other_rank.h"
@@ -77,6 +78,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
     if (!same_daemon) {  // one that starts anew may have been mended
       SINK_ASSIGN_OR_RETURN(const bool lifted, LiftQuarantine(rows, worker.id));
       if (lifted) context_->health().Forget(worker.id);
+      context_->health().LetTryAgain(worker.id);
     }
     const auto is_held = [&](const Lease& lease) {
       return std::find(request.held.begin(), request.held.end(), lease) != request.held.end();
@@ -308,7 +310,11 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
         outcome = AttemptOutcome::kReturned;
         ReturnJob(&job, message, now);
       } else {
-        delay = EndFailedAttempt(&job, failure_class, message, context_->options().retry, now);
+        Suspect suspect = Suspect::kJob;
+        if (by_itself && failure_class == FailureClass::kInfra && !HasStepped(job)) {
+          SINK_ASSIGN_OR_RETURN(suspect, SuspectOf(rows, job, request.worker_id, now));
+        }
+        delay = EndFailedAttempt(&job, failure_class, message, context_->options().retry, now, suspect);
         outcome = OutcomeOf(failure_class);
       }
     }
@@ -317,20 +323,33 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
     std::vector<std::string> workers = {request.worker_id};
     for (const GangMember& member : members) workers.push_back(member.holder.worker_id);
     for (const std::string& worker : workers) {
-      if (outcome == AttemptOutcome::kSucceeded)
-        context_->health().Succeeded(worker);
-      else if (HasStepped(job))
-        context_->health().Stepped(worker, BegunMs(*attempt, now));
+      if (HasStepped(job)) context_->health().Stepped(worker, BegunMs(*attempt, now));
+      if (outcome == AttemptOutcome::kSucceeded) context_->health().Succeeded(worker);
     }
     if (outcome == AttemptOutcome::kInfra) {
       if (by_itself) SINK_RETURN_IF_ERROR(BlameWorker(rows, request, job, message, delay, now));
       // What a member said came before the pause was known.
-      context_->health().Prolong(job.id, now.steady_ms + delay + WorkerHealth::kAvoidMs);
+      context_->health().Prolong(job.id, now.steady_ms + delay, now.steady_ms);
     }
     return EndAttempt(context_, rows, job, ended, failure_class, message, delay, *attempt, now);
   }));
   if (outcome) context_->listener().AttemptEnded(*outcome);
   return answer;
+}
+
+absl::StatusOr<Suspect> WorkerCalls::SuspectOf(store::Snapshot& rows, const Job& job, const std::string& worker_id,
+                                               Now now) {
+  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, rows.ListWorkers());
+  const Needs needs = NeedsOf(job);
+  std::vector<const Worker*> others;
+  for (const Worker& worker : workers) {
+    if (worker.id != worker_id && worker.hold == WorkerHold::kNone &&
+        context_->StateOf(worker, now) == WorkerState::kConnected && context_->inventory().Has(needs, worker.id) &&
+        !context_->health().HasFailedOn(job.id, worker.id))
+      others.push_back(&worker);
+  }
+  if (!CouldHold(others, job)) return Suspect::kJob;
+  return context_->health().HasFailedOn(job.id, worker_id) ? Suspect::kKnownWorker : Suspect::kWorker;
 }
 
 absl::Status WorkerCalls::BlameWorker(store::Transaction& rows, const FinishRequest& request, const Job& job,
@@ -340,8 +359,8 @@ absl::Status WorkerCalls::BlameWorker(store::Transaction& rows, const FinishRequ
   // being stopped may fail for that.
   if (job.cancel_requested || !context_->inventory().Has(NeedsOf(job), worker_id)) return absl::OkStatus();
   WorkerHealth& health = context_->health();
-  health.Avoid(job.id, worker_id, now.steady_ms + delay_ms + WorkerHealth::kAvoidMs);
   const bool late = HasStepped(job);
+  health.Avoid(job.id, worker_id, late, now.steady_ms + delay_ms);
   if (late) {  // where another worker saw it fail so, too, it may be the job's own fault
     SINK_ASSIGN_OR_RETURN(const std::vector<Attempt> attempts, rows.ListAttempts(job.id));
     for (const Attempt& attempt : attempts) {

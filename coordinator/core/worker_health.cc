@@ -9,29 +9,69 @@ int64_t WorkerHealth::Length(int quarantines) {
   return std::min(kLongestQuarantineMs, kFirstQuarantineMs << std::min(quarantines - 1, 10));
 }
 
-void WorkerHealth::Avoid(const std::string& job_id, const std::string& worker_id, int64_t until_ms) {
+void WorkerHealth::Avoid(const std::string& job_id, const std::string& worker_id, bool late, int64_t start_ms) {
   MutexLock lock(&mutex_);
-  Avoided& avoided = avoided_[job_id];
-  avoided.workers.insert(worker_id);
-  avoided.until_ms = std::max(avoided.until_ms, until_ms);
+  Avoided& avoided = avoided_[job_id][worker_id];
+  if (!late) ++avoided.failures;
+  const int64_t length = late || avoided.failures == 1 ? kAvoidMs : Length(avoided.failures - 1);
+  avoided.until_ms = std::max(avoided.until_ms.value_or(0), start_ms + length);
 }
 
-void WorkerHealth::Prolong(const std::string& job_id, int64_t until_ms) {
+void WorkerHealth::Prolong(const std::string& job_id, int64_t start_ms, int64_t steady_ms) {
   MutexLock lock(&mutex_);
-  const auto avoided = avoided_.find(job_id);
-  if (avoided != avoided_.end()) avoided->second.until_ms = std::max(avoided->second.until_ms, until_ms);
+  const auto workers = avoided_.find(job_id);
+  if (workers == avoided_.end()) return;
+  for (auto& [id, avoided] : workers->second) {
+    if (avoided.until_ms && steady_ms < *avoided.until_ms)
+      avoided.until_ms = std::max(*avoided.until_ms, start_ms + kAvoidMs);
+  }
 }
 
-bool WorkerHealth::Avoids(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) {
+int64_t WorkerHealth::AvoidedMs(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) {
   MutexLock lock(&mutex_);
-  const auto avoided = avoided_.find(job_id);
-  return avoided != avoided_.end() && steady_ms < avoided->second.until_ms &&
-         avoided->second.workers.contains(worker_id);
+  const auto workers = avoided_.find(job_id);
+  if (workers == avoided_.end()) return 0;
+  const auto avoided = workers->second.find(worker_id);
+  if (avoided == workers->second.end() || !avoided->second.until_ms) return 0;
+  return std::max<int64_t>(0, *avoided->second.until_ms - steady_ms);
 }
 
-bool WorkerHealth::ForgetAvoided(int64_t steady_ms) {
+bool WorkerHealth::HasFailedOn(const std::string& job_id, const std::string& worker_id) {
   MutexLock lock(&mutex_);
-  return absl::erase_if(avoided_, [&](const auto& entry) { return steady_ms >= entry.second.until_ms; }) > 0;
+  const auto workers = avoided_.find(job_id);
+  if (workers == avoided_.end()) return false;
+  const auto avoided = workers->second.find(worker_id);
+  return avoided != workers->second.end() && avoided->second.failures > 0;
+}
+
+bool WorkerHealth::EndAvoided(int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  bool ended = false;
+  absl::erase_if(avoided_, [&](auto& job) {
+    absl::erase_if(job.second, [&](auto& worker) {
+      Avoided& avoided = worker.second;
+      if (avoided.until_ms && steady_ms >= *avoided.until_ms) {
+        avoided.until_ms.reset();
+        ended = true;
+      }
+      return !avoided.until_ms && avoided.failures == 0;
+    });
+    return job.second.empty();
+  });
+  return ended;
+}
+
+void WorkerHealth::ForgetJob(const std::string& job_id) {
+  MutexLock lock(&mutex_);
+  avoided_.erase(job_id);
+}
+
+void WorkerHealth::LiftAvoided(const std::string& worker_id, int least_failures) {
+  absl::erase_if(avoided_, [&](auto& job) {
+    const auto avoided = job.second.find(worker_id);
+    if (avoided != job.second.end() && avoided->second.failures >= least_failures) job.second.erase(avoided);
+    return job.second.empty();
+  });
 }
 
 bool WorkerHealth::Begin(Record& record, int64_t steady_ms) {
@@ -65,6 +105,7 @@ void WorkerHealth::Stepped(const std::string& worker_id, int64_t begun_ms) {
   if (record == workers_.end() || record->second.until_ms) return;
   if (!record->second.failed.empty() && begun_ms < record->second.failed_ms) return;
   record->second.failed.clear();
+  LiftAvoided(worker_id, 1);
   // One that trains well until it saves stays on probation.
   if (record->second.failed_late.size() < kFailuresInARow) record->second.quarantines = 0;
 }
@@ -84,6 +125,12 @@ void WorkerHealth::Succeeded(const std::string& worker_id) {
 void WorkerHealth::Forget(const std::string& worker_id) {
   MutexLock lock(&mutex_);
   workers_.erase(worker_id);
+  LiftAvoided(worker_id, 0);
+}
+
+void WorkerHealth::LetTryAgain(const std::string& worker_id) {
+  MutexLock lock(&mutex_);
+  LiftAvoided(worker_id, 0);
 }
 
 void WorkerHealth::Quarantined(const std::string& worker_id, int64_t steady_ms) {

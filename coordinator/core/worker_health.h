@@ -1,7 +1,9 @@
 // Whether it is the machine or the job: what failed where, as far as it matters for the next attempt. A job that failed
-// on a worker for reasons of infrastructure is kept from it for a while. A worker on which different jobs fail so one
-// after the other is put into quarantine: for ten minutes, then twice as long with each further failure, so that a
-// fault that passes costs no weekend. Nothing here is stored but what its caller makes of it. Any thread.
+// on a worker for reasons of infrastructure is kept from it for a while, as long as there are others: for a minute, and
+// where it fails there again and again before a training step, for as long as a quarantine would be. A worker on which
+// different jobs fail so one after the other is put into quarantine: for ten minutes, then twice as long with each
+// further failure, so that a fault that passes costs no weekend. Nothing here is stored but what its caller makes of
+// it. Any thread.
 //
 // Failures before a training step and after some are counted apart. Any step shows that the machine can train, and ends
 // the count of the former. Only what is brought home, a checkpoint or a whole job, ends that of the latter: a worker
@@ -28,14 +30,21 @@ class WorkerHealth {
   static constexpr int64_t kLongestQuarantineMs = 4 * 3'600'000;
   static constexpr int64_t kAvoidMs = 60'000;  // from when the job may start again
 
-  // An attempt of the job failed there: until then the next ones go to other workers where there are any.
-  void Avoid(const std::string& job_id, const std::string& worker_id, int64_t until_ms) ABSL_LOCKS_EXCLUDED(mutex_);
-  // The job may start again later than was thought: what it is kept from now, it is kept from until then.
-  void Prolong(const std::string& job_id, int64_t until_ms) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Whether the job failed on that worker not long ago.
-  bool Avoids(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Forgets what was long ago. True where there was such: a job may start on a worker that it was kept from.
-  bool ForgetAvoided(int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+  // An attempt of the job, which may start again at `start_ms`, failed there, `late` after training steps: for a while
+  // the next ones go to other workers where there are any.
+  void Avoid(const std::string& job_id, const std::string& worker_id, bool late, int64_t start_ms)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // The job may start again later than was thought: what it is kept from now, it is kept from for a while from then.
+  void Prolong(const std::string& job_id, int64_t start_ms, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+  // How much longer the job is kept from that worker, in ms; 0: it is not.
+  int64_t AvoidedMs(const std::string& job_id, const std::string& worker_id, int64_t steady_ms)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether it ever failed there before a training step, and nothing has shown since that the worker can train.
+  bool HasFailedOn(const std::string& job_id, const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  // True where such a while has ended since it was last asked: a job may start on a worker that it was kept from.
+  bool EndAvoided(int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+  // It has ended.
+  void ForgetJob(const std::string& job_id) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // It failed before a training step. True when the worker has to be put into quarantine.
   bool Failed(const std::string& worker_id, const std::string& job_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -50,6 +59,8 @@ class WorkerHealth {
   void Succeeded(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
   // Nothing is held against it any more: a person says that it is well, it has started anew, or it is gone.
   void Forget(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Its daemon has started anew: jobs that failed there may try it again.
+  void LetTryAgain(const std::string& worker_id) ABSL_LOCKS_EXCLUDED(mutex_);
   // A worker that was in quarantine when this process began: from now on.
   void Quarantined(const std::string& worker_id, int64_t steady_ms) ABSL_LOCKS_EXCLUDED(mutex_);
   // Workers whose quarantine is over: each is on probation, where one more failure brings it back.
@@ -65,16 +76,19 @@ class WorkerHealth {
     std::optional<int64_t> until_ms;               // of the one it is in
   };
   struct Avoided {
-    absl::flat_hash_set<std::string> workers;
-    int64_t until_ms = 0;
+    int failures = 0;                 // before a training step
+    std::optional<int64_t> until_ms;  // while the job is kept from it
   };
   static int64_t Length(int quarantines);
+  // Nothing is kept from it any more that has failed there at least so often before a training step.
+  void LiftAvoided(const std::string& worker_id, int least_failures) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Begins a quarantine where there is none. False where there is.
   static bool Begin(Record& record, int64_t steady_ms);
 
   Mutex mutex_;
   absl::flat_hash_map<std::string, Record> workers_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<std::string, Avoided> avoided_ ABSL_GUARDED_BY(mutex_);  // by job
+  absl::flat_hash_map<std::string, absl::flat_hash_map<std::string, Avoided>> avoided_
+      ABSL_GUARDED_BY(mutex_);  // by job, by worker
 };
 
 }  // namespace sink

@@ -10,10 +10,13 @@
 namespace sink {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::Ge;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Le;
 
 class HealthTest : public ManagerTest {
  protected:
@@ -239,6 +242,89 @@ TEST_F(HealthTest, AJobThatWasKeptFromAWorkerMayStartThereAMinuteAfterThePauseBe
     KeepAlive({"bad", "busy"});
   }
   EXPECT_EQ(Poll(2, 1, "bad").size(), 1u);
+}
+
+TEST_F(HealthTest, AJobThatABrokenWorkerFailsAgainAndAgainIsNotLostWhileTheOthersAreBusy) {
+  Submit({1});
+  Register("bad");
+  Register("busy");
+  int attempts = 0;
+  for (uint64_t minute = 1; minute <= 12 * 60; ++minute) {
+    attempts += FailOne("bad", minute);
+    PassMinutes(1, {"bad", "busy"});
+  }
+  EXPECT_THAT(attempts, AllOf(Ge(6), Le(9))) << "after 1, 10, 20, 40, 80, 160 and 240 minutes";
+  EXPECT_EQ(State(), JobState::kQueued);
+  EXPECT_EQ(Get().failures.infra, 1) << "of this worker, one counts";
+  EXPECT_EQ(Seen("bad").hold, WorkerHold::kNone) << "it is one job that fails there";
+  EXPECT_EQ(Poll(1, 1, "busy").size(), 1u);
+}
+
+TEST_F(HealthTest, AJobThatFailsOnFourBrokenWorkersIsStillForTheFifth) {
+  Submit({1});
+  for (const char* worker : {"a", "b", "c", "d", "good"}) Register(worker);
+  for (const char* worker : {"a", "b", "c", "d"}) {
+    EXPECT_EQ(FailOne(worker, 1), 1) << worker;
+    Pass(9'000);
+    KeepAlive({"a", "b", "c", "d", "good"});
+  }
+  EXPECT_EQ(Get().failures.infra, 4);
+  EXPECT_EQ(Poll(1, 1, "good").size(), 1u);
+}
+
+TEST_F(HealthTest, AJobThatFailsWhereverItIsTriedFails) {
+  Submit({1});
+  Register("a");
+  Register("b");
+  int attempts = 0;
+  for (uint64_t poll = 1; poll <= 20 && State() != JobState::kFailed; ++poll) {
+    attempts += FailOne(poll % 2 == 0 ? "a" : "b", poll);
+    PassMinutes(5, {"a", "b"});
+  }
+  EXPECT_EQ(State(), JobState::kFailed);
+  EXPECT_EQ(attempts, 5) << "the first, when another worker had not tried it, and four";
+  EXPECT_THAT(Get().message, HasSubstr("gave up after 3 restarts"));
+}
+
+TEST_F(HealthTest, WhatFailsOnAWorkerThatHasTrainedSinceCountsAgain) {
+  Submit({1, 2});
+  Register("w");
+  Register("busy");
+  EXPECT_EQ(FailOne("w", 1), 1);
+  const Lease lease = Start(2, "w");
+  ASSERT_EQ(lease.job_id, Id(2));
+  ASSERT_TRUE(manager->workers().Report("w", lease, {Progress(2, 100)}, now).ok());
+  ASSERT_EQ(*Finish(lease, JobState::kSucceeded, FailureClass::kNone, 2, "w"), JobState::kSucceeded);
+  Pass(2000);
+  KeepAlive({"w", "busy"});
+  EXPECT_EQ(FailOne("w", 3), 1) << "the worker is well, so the job may try it again";
+  EXPECT_EQ(Get().failures.infra, 2);
+}
+
+TEST_F(HealthTest, AJobMayTryAWorkerAgainWhoseDaemonHasStartedAnew) {
+  Submit({1});
+  Register("bad");
+  Register("busy");
+  EXPECT_EQ(FailOne("bad", 1), 1);
+  Pass(2000);
+  KeepAlive({"bad", "busy"});
+  EXPECT_THAT(Poll(2, 1, "bad"), IsEmpty());
+  Register("bad", {}, "b");
+  EXPECT_EQ(Poll(1, 1, "bad", "b").size(), 1u);
+}
+
+TEST_F(HealthTest, APersonMaySendAJobBackToTheWorkerOnWhichItFailed) {
+  Submit({1});
+  Register("bad");
+  Register("busy");
+  EXPECT_EQ(FailOne("bad", 1, /*steps=*/5), 1);
+  Pass(2000);
+  KeepAlive({"bad", "busy"});
+  EXPECT_THAT(Poll(2, 1, "bad"), IsEmpty());
+  EXPECT_THAT(manager->queries().Explain(Id(1), now)->reasons,
+              Contains(HasSubstr("for up to 1 min it starts elsewhere, unless: sinkctl uncordon bad")));
+  ASSERT_TRUE(manager->clients().HoldWorkers({"bad"}, WorkerHold::kNone, "").ok());
+  EXPECT_EQ(Poll(3, 1, "bad").size(), 1u);
 }
 
 TEST_F(HealthTest, AJobThatIsKeptFromAWorkerDoesNotHoldUpThoseBehindIt) {
