@@ -201,6 +201,8 @@ struct Server::Parts {
   void Accept(ListeningSockets listening, const ListenAddress& listen, const ServerOptions& options);
   absl::Status ListenForScrapes(const ListenAddress& listen, const std::string& token_file);
   absl::Status ServePage(const ServerOptions& options, int metrics_port);
+  // While it is full no job is given out.
+  void LookAtDisk();
   void TickLoop(std::chrono::nanoseconds interval);
 };
 
@@ -233,7 +235,7 @@ absl::Status Server::Parts::OpenData(const ServerOptions& options) {
   checkpoints = std::make_unique<CheckpointRepository>(absl::StrCat(options.data, "/checkpoints"), options.disk_reserve,
                                                        options.checkpoint_bytes_per_job);
   disk = std::make_unique<DiskWatch>(options.data, options.disk_reserve);
-  disk->Look(SystemNow().steady_ms);
+  LookAtDisk();
   guard = std::make_unique<CheckpointGuard>(&jobs->checkpoints(), &jobs->queries(), checkpoints.get(), &fail_stop,
                                             SystemNow);
   if (absl::Status status = guard->RemoveDeleted(); !status.ok()) return status;
@@ -306,7 +308,7 @@ absl::Status Server::Parts::Listen(const ListenAddress& listen, const ServerOpti
       StreamGate::Patience{.first_message = absl::ToChronoMilliseconds(options.first_message),
                            .next_message = absl::ToChronoMilliseconds(options.next_message)},
       gatekeeper.get());
-  changes = std::make_unique<JobChanges>(access.get(), &jobs->clients(), SystemNow);
+  changes = std::make_unique<JobChanges>(access.get(), &jobs->clients(), disk.get(), SystemNow);
   client_service = std::make_unique<ClientServiceImpl>(access.get(), changes.get(), &jobs->clients(), &jobs->queries(),
                                                        &jobs->retention(), &jobs->checkpoints(), guard.get(),
                                                        disk.get(), gate.get(), &fail_stop, SystemNow);
@@ -437,6 +439,11 @@ absl::Status Server::Parts::ServePage(const ServerOptions& options, int metrics_
   return absl::OkStatus();
 }
 
+void Server::Parts::LookAtDisk() {
+  disk->Look(SystemNow().steady_ms);
+  jobs->dispatcher().SetRoom(!disk->full());
+}
+
 void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
   absl::StatusCode last = absl::StatusCode::kOk;
   // Also when somebody has set the clock back.
@@ -444,7 +451,7 @@ void Server::Parts::TickLoop(std::chrono::nanoseconds interval) {
   std::unique_lock lock(mutex);
   while (!stopping_changed.wait_for(lock, interval, [this] { return stopping; })) {
     lock.unlock();
-    disk->Look(SystemNow().steady_ms);
+    LookAtDisk();
     quota->Resize(MemoryQuota(connections->open()));  // shrinks as connections close; each that opens makes it grow
     absl::Status status = jobs->expiry().Tick(SystemNow());
     status.Update(jobs->retention().Tick(SystemNow()));

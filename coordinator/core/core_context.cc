@@ -39,6 +39,10 @@ void CoreContext::WorkerLeaves(const std::string& id, const std::string& session
   if (before && IsConnected(*before, now)) placement_.Bump();
 }
 
+void CoreContext::SetRoom(bool room) {
+  if (!has_room_.exchange(room) && room) placement_.Bump();
+}
+
 bool CoreContext::IsConnected(const LeaseClock::WorkerTimes& times, Now now) const {
   const int64_t silent = now.steady_ms - times.heard;
   const int64_t allowed = std::min(options_.lease_duration_ms, times.rest_ms + 2 * options_.heartbeat_interval_ms);

@@ -3,10 +3,12 @@
 //
 // The store holds all truth. The rest is: when each lease and worker was last heard of and when each retry delay ends
 // (clock), which worker has which models and sets (inventory), what failed where (health), who waits for changes
-// (changes, feed) or for work (placement). Each of these has a lock of its own, held only within its methods, so that
-// no call holds two. Any thread may call any method, but for NewHolder.
+// (changes, feed) or for work (placement), whether there is room for what jobs bring. Each of these but the last has a
+// lock of its own, held only within its methods, so that no call holds two. Any thread may call any method, but for
+// NewHolder.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -78,6 +80,9 @@ class CoreContext {
   // Its daemon of that session ends: it counts no more until it is heard again. Nothing of the worker changes where
   // another daemon has registered as it since.
   void WorkerLeaves(const std::string& id, const std::string& session, Now now);
+  // Whether there is room for what jobs bring; at first there is. When it comes back this tells placement().
+  void SetRoom(bool room);
+  bool has_room() const { return has_room_; }
   LeaseClock& clock() { return clock_; }
   Inventory& inventory() { return inventory_; }
   WorkerHealth& health() { return health_; }
@@ -95,6 +100,7 @@ class CoreContext {
   LeaseClock clock_;
   Inventory inventory_;
   WorkerHealth health_;
+  std::atomic<bool> has_room_ = true;
   uint64_t next_fence_;  // the store's writer thread only
 };
 

@@ -23,6 +23,8 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
                                                              bool* nothing_ready) {
   std::vector<Grant> grants;
   bool late = false;
+  const bool room = context_->has_room();
+  if (!room && nothing_ready != nullptr) *nothing_ready = true;
   // Most questions find no work, and those write nothing. But where the last one got a job this one most likely will
   // as well, and to look first would be half of what a grant costs; where it gets none it has waited for nothing.
   const bool look_first = !granting_;
@@ -33,7 +35,7 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
       if (late) return absl::OkStatus();
       SINK_ASSIGN_OR_RETURN(const HeldLeases held, HeldLeasesOf(rows, worker.id));
       SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, held, &work));
-      if (!grants.empty() || work || worker.hold != WorkerHold::kNone) return absl::OkStatus();
+      if (!grants.empty() || work || !room || worker.hold != WorkerHold::kNone) return absl::OkStatus();
       SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, held, request, now));
       SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
       work = next.has_value();
@@ -53,7 +55,7 @@ absl::StatusOr<std::vector<Grant>> Dispatcher::AcquireLeases(const LeaseRequest&
     SINK_RETURN_IF_ERROR(DeliverMembers(rows, request, &held.members));
     bool waiting = false;
     SINK_ASSIGN_OR_RETURN(grants, RepeatedGrants(rows, request, held, &waiting));
-    if (!grants.empty() || worker.hold != WorkerHold::kNone) return absl::OkStatus();
+    if (!grants.empty() || !room || worker.hold != WorkerHold::kNone) return absl::OkStatus();
     SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, held, request, now));
     while (grants.size() < kMaxGrants) {
       SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
@@ -97,6 +99,7 @@ absl::StatusOr<WorkAhead> Dispatcher::LookAhead() {
     for (const GangMember& member : members) {
       if (member.holder.poll == 0) ahead.members.insert(member.holder.worker_id);
     }
+    if (!context_->has_room()) return absl::OkStatus();
     SINK_ASSIGN_OR_RETURN(const std::vector<store::QueueHead> heads, rows.QueueHeads());
     for (size_t i = 0; i < heads.size() && !ahead.ready; ++i) {
       SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(heads[i].sweep));
@@ -117,7 +120,7 @@ absl::StatusOr<std::string> Dispatcher::JobFor(const LeaseRequest& request, Now 
       const Holder& holder = member.holder;
       if (holder.session == request.session && !member.ended && holder.poll == 0) job = member.job_id;
     }
-    if (!job.empty() || worker.hold != WorkerHold::kNone) return absl::OkStatus();
+    if (!job.empty() || !context_->has_room() || worker.hold != WorkerHold::kNone) return absl::OkStatus();
     SINK_ASSIGN_OR_RETURN(Schedule schedule, MakeSchedule(rows, worker, held, request, now));
     SINK_ASSIGN_OR_RETURN(const std::optional<Schedule::Start> next, schedule.Next(rows));
     if (next) job = next->job.id;

@@ -28,6 +28,10 @@ class Dispatcher {
   // `nothing_ready` (may be null): set to true when no job is queued that could start on any worker.
   absl::StatusOr<std::vector<Grant>> AcquireLeases(const LeaseRequest& request, Now now, bool* nothing_ready = nullptr);
 
+  // Whether the coordinator's disk has room for what jobs bring; at first it has. Without room no new job is given to
+  // anybody, as its checkpoints could not be taken; what was given out before is still delivered.
+  void SetRoom(bool room) { context_->SetRoom(room); }
+
   // The worker's question waits no more, and nobody awaits its answer: it may have died.
   void HasLeft(const std::string& worker_id) { context_->clock().LetRest(worker_id, 0); }
 

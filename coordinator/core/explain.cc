@@ -254,6 +254,8 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(answer.rungs, rows.ListRungsOf(job.id));
     if (job.state == JobState::kQueued) {
+      if (!context_->has_room())
+        reasons.push_back("the coordinator's disk is full: nothing is started until there is room");
       SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(job.home_sweep));
       SINK_ASSIGN_OR_RETURN(const std::string held, WhyHeld(rows, sweep));
       if (!held.empty()) reasons.push_back(held);

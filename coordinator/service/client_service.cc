@@ -169,8 +169,7 @@ grpc::Status ClientServiceImpl::WhyJob(grpc::ServerContext* context, const v1::W
   if (absl::Status status = Validate(*request); !status.ok()) return ToGrpc(status);
   auto explanation = queries_->Explain(request->id(), now_());
   if (!explanation.ok()) return fail_stop_->Answer(explanation.status());
-  if (std::string warning = disk_->WarningFor(explanation->job.id, explanation->job.cancel_requested);
-      !warning.empty() && !IsFinal(explanation->job.state))
+  if (std::string warning = disk_->WarningFor(explanation->job); !warning.empty())
     explanation->reasons.insert(explanation->reasons.begin(), std::move(warning));
   ToProto(*explanation, response);
   return grpc::Status::OK;

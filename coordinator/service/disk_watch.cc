@@ -57,7 +57,7 @@ std::string DiskWatch::WarningOf(Level level, uint64_t free) const {
       break;
     case Level::kLow:
       return absl::StrCat("the coordinator's disk is nearly full: ", MiBLeft(free), "; below ", reserve,
-                          " it takes no checkpoints and no sweeps; make room there");
+                          " it takes no checkpoints and no sweeps and starts nothing; make room there");
     case Level::kWaited: {
       const auto& [job_id, first] = *waiting_.begin();
       const size_t others = waiting_.size() - 1;
@@ -67,8 +67,8 @@ std::string DiskWatch::WarningOf(Level level, uint64_t free) const {
     }
     case Level::kFull:
       return absl::StrCat("the coordinator's disk is full: ", MiBLeft(free), ", and ", reserve,
-                          " are kept for its database; checkpoints wait, so that jobs stay finalizing, and sweeps "
-                          "are refused, until there is room again");
+                          " are kept for its database; nothing is started, checkpoints wait, so that jobs stay "
+                          "finalizing, and sweeps and retries are refused, until there is room again");
   }
   return "";
 }
@@ -88,13 +88,17 @@ std::string DiskWatch::Warning() const {
   return warning_;
 }
 
-std::string DiskWatch::WarningFor(const std::string& job_id, bool cancelled) const {
+std::string DiskWatch::WarningFor(const Job& job) const {
+  if (IsFinal(job.state)) return "";
   MutexLock lock(&mutex_);
-  const auto found = waiting_.find(job_id);
-  if (found == waiting_.end()) return level_ == Level::kWaited ? "" : warning_;
+  const auto found = waiting_.find(job.id);
+  if (found == waiting_.end()) {
+    const bool explained = level_ == Level::kFull && job.state == JobState::kQueued;
+    return explained || level_ == Level::kWaited ? "" : warning_;
+  }
   return absl::StrCat("its checkpoint waits for room at the coordinator, ",
-                      cancelled ? "and is given up after its worker's grace, as the job is being stopped: "
-                                : "without which it cannot end: ",
+                      job.cancel_requested ? "and is given up after its worker's grace, as the job is being stopped: "
+                                           : "without which it cannot end: ",
                       found->second.why, "; ", WayOut(found->second.why));
 }
 

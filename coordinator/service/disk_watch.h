@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "coordinator/job/job.h"
 #include "coordinator/job/mutex.h"
 
 namespace sink {
@@ -35,12 +36,13 @@ class DiskWatch {
 
   // A sentence for people, as of the last look; empty as long as there is room.
   std::string Warning() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // What of it concerns a job that has not ended. `cancelled`: it is to end, with its checkpoint or without.
-  std::string WarningFor(const std::string& job_id, bool cancelled) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // What of it concerns the job, whose explanation (JobQueries) says by itself that nothing is started; empty: nothing,
+  // or the job has ended.
+  std::string WarningFor(const Job& job) const ABSL_LOCKS_EXCLUDED(mutex_);
   // Grows when the warning comes, goes or becomes another than by its numbers.
   uint64_t changes() const ABSL_LOCKS_EXCLUDED(mutex_);
   bool full() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // RESOURCE_EXHAUSTED, with the warning, when it is full: new work is not to be taken.
+  // RESOURCE_EXHAUSTED, with the warning, when it is full: new work is neither to be taken nor to be given out.
   absl::Status CheckRoom() const ABSL_LOCKS_EXCLUDED(mutex_);
   void AddSeries(Families* families) const ABSL_LOCKS_EXCLUDED(mutex_);
 

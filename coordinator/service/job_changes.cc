@@ -41,6 +41,7 @@ absl::StatusOr<v1::RetryResponse> JobChanges::Retry(const Actor& actor, const v1
   absl::Status allowed = access_->MayRetry(actor.caller, selection);
   if (allowed.ok() && request.has_from_step())
     allowed = access_->MayChange(actor.caller, selection);  // drops checkpoints
+  if (allowed.ok()) allowed = disk_->CheckRoom();
   const RequestName name = RequestNameOf(request, actor.caller.name);
   const auto ids = allowed.ok() ? clients_->Retry(selection, now_(), FromStep(request), name) : allowed;
   access_->Record(actor, "Retry", Shown(selection), ids.status());

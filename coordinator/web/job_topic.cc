@@ -47,8 +47,7 @@ class JobTopic final : public Topic {
   absl::StatusOr<std::string> Render() {
     SINK_ASSIGN_OR_RETURN(const JobDetails details, sources_.queries->GetJob(id_));
     SINK_ASSIGN_OR_RETURN(Explanation explanation, sources_.queries->Explain(id_, sources_.now()));
-    if (std::string warning = sources_.disk->WarningFor(details.job.id, details.job.cancel_requested);
-        !warning.empty() && !IsFinal(details.job.state))
+    if (std::string warning = sources_.disk->WarningFor(explanation.job); !warning.empty())
       explanation.reasons.insert(explanation.reasons.begin(), std::move(warning));
     v1::GetJobResponse job;
     ToProto(details, &job);

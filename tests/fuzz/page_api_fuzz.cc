@@ -47,7 +47,7 @@ class World {
     access_ = std::make_unique<sink::Access>(nullptr, principals_.get(), audit_.get(), &jobs_->queries(), sink::Quota{},
                                              [] {});
     sessions_ = std::make_unique<sink::PageSessions>(principals_.get());
-    changes_ = std::make_unique<sink::JobChanges>(access_.get(), &jobs_->clients(), Time);
+    changes_ = std::make_unique<sink::JobChanges>(access_.get(), &jobs_->clients(), &disk_, Time);
     api_ = std::make_unique<sink::web::Api>(sink::web::Api::Parts{.queries = &jobs_->queries(),
                                                                   .changes = changes_.get(),
                                                                   .access = access_.get(),

@@ -211,7 +211,7 @@ TEST_F(ClientServiceTest, CancelThenRetry) {
   EXPECT_EQ(client_->Retry(retry)->job_ids_size(), 0) << "they wait";
 }
 
-TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {
+TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesAndStartsNothing) {
   const std::string id = Submit("study", "1e-3")[0];
   StopServer();
   disk_reserve_ = uint64_t{1} << 60;  // more than any disk has
@@ -232,7 +232,7 @@ TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {
   EXPECT_TRUE(client_->ListJobs({})->disk_full());
   v1::WhyJobRequest why;
   why.set_id(id);
-  EXPECT_THAT(client_->WhyJob(why)->reasons(0), StartsWith(full));
+  EXPECT_EQ(client_->WhyJob(why)->reasons(0), full + ": nothing is started until there is room");
   v1::WatchSweepRequest watch;
   watch.set_name("study");
   watch.set_changes_only(true);
@@ -250,6 +250,25 @@ TEST_F(ClientServiceTest, AFullDiskIsToldEverywhereAndTakesNoSweeps) {
   EXPECT_EQ(client_->SubmitSweep(submit).status().code(), absl::StatusCode::kResourceExhausted);
   submit.set_dry_run(true);
   EXPECT_TRUE(client_->SubmitSweep(submit).ok());
+  RegisterWorker();
+  v1::LeaseRequest ask;
+  ask.set_worker_id(testing::kWorkerId);
+  ask.set_session(testing::kSession);
+  ask.set_poll(1);
+  ask.set_devices_free(1);
+  const auto answer = worker().Lease(ask);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->grants_size(), 0);
+  EXPECT_EQ(client_->GetJob(job)->job().state(), v1::QUEUED);
+  v1::CancelRequest cancel;
+  cancel.set_sweep("study");
+  EXPECT_EQ(client_->Cancel(cancel)->cancelled(), 1);
+  v1::RetryRequest retry;
+  retry.set_sweep("study");
+  const auto retried = client_->Retry(retry);
+  EXPECT_EQ(retried.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(retried.status().message()), StartsWith(full));
+  EXPECT_EQ(client_->GetJob(job)->job().state(), v1::CANCELLED);
 }
 
 TEST_F(ClientServiceTest, ACheckpointThatDoesNotFitIsToldEverywhereUntilItsUploadBeginsOrItsJobEnds) {

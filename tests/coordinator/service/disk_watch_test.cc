@@ -42,6 +42,16 @@ class DiskWatchTest : public ::testing::Test {
     watch_.Refused(job, absl::ResourceExhaustedError("disk full: the checkpoint needs 4160 MiB, 3072 MiB are free"),
                    now_ms);
   }
+  static Job JobNamed(const std::string& id, JobState state, bool cancel_requested = false) {
+    Job job;
+    job.id = id;
+    job.state = state;
+    job.cancel_requested = cancel_requested;
+    return job;
+  }
+  std::string WarningFor(const std::string& job, bool cancel_requested = false) const {
+    return watch_.WarningFor(JobNamed(job, JobState::kFinalizing, cancel_requested));
+  }
   double Waiting() const {
     Families families;
     watch_.AddSeries(&families);
@@ -64,10 +74,12 @@ TEST_F(DiskWatchTest, ACheckpointThatDoesNotFitIsToldUntilItsUploadBegins) {
   Refuse(kJob, 1000);
   EXPECT_THAT(Look(1000), StartsWith("error: the coordinator has no room for a checkpoint of job aaaaaaaa,"));
   EXPECT_THAT(watch_.Warning(), AllOf(HasSubstr("needs 4160 MiB, 3072 MiB are free"), HasSubstr("make room")));
-  EXPECT_THAT(watch_.WarningFor(kJob, false), AllOf(StartsWith("its checkpoint waits"), HasSubstr("needs 4160 MiB")));
-  EXPECT_THAT(watch_.WarningFor(kJob, true), AllOf(HasSubstr("is given up after its worker's grace"),
-                                                   HasSubstr("needs 4160 MiB"), Not(HasSubstr("cannot end"))));
-  EXPECT_EQ(watch_.WarningFor(kOther, false), "") << "it has room";
+  EXPECT_THAT(WarningFor(kJob), AllOf(StartsWith("its checkpoint waits"), HasSubstr("needs 4160 MiB")));
+  EXPECT_THAT(WarningFor(kJob, /*cancel_requested=*/true),
+              AllOf(HasSubstr("is given up after its worker's grace"), HasSubstr("needs 4160 MiB"),
+                    Not(HasSubstr("cannot end"))));
+  EXPECT_EQ(watch_.WarningFor(JobNamed(kJob, JobState::kCancelled)), "") << "it has ended";
+  EXPECT_EQ(WarningFor(kOther), "") << "it has room";
   EXPECT_EQ(watch_.changes(), before + 1);
   EXPECT_EQ(Waiting(), 1);
   EXPECT_FALSE(watch_.full());
@@ -81,7 +93,7 @@ TEST_F(DiskWatchTest, ACheckpointThatDoesNotFitIsToldUntilItsUploadBegins) {
   watch_.WaitsNoMore(kOther);
   EXPECT_THAT(Look(3000), HasSubstr("has room again"));
   EXPECT_EQ(watch_.Warning(), "");
-  EXPECT_EQ(watch_.WarningFor(kJob, false), "");
+  EXPECT_EQ(WarningFor(kJob), "");
   EXPECT_EQ(watch_.changes(), before + 2);
   EXPECT_EQ(Waiting(), 0);
 }
@@ -107,7 +119,10 @@ TEST_F(DiskWatchTest, AFullDiskIsToldOnceAndComesBeforeWhatWaits) {
   DiskWatch full(folder_ / "", uint64_t{1} << 60);
   full.Refused(kJob, absl::ResourceExhaustedError("disk full"), 0);
   full.Look(0);
-  EXPECT_THAT(full.Warning(), StartsWith("the coordinator's disk is full"));
+  EXPECT_THAT(full.Warning(), AllOf(StartsWith("the coordinator's disk is full"), HasSubstr("; nothing is started, "),
+                                    HasSubstr("sweeps and retries are refused")));
+  EXPECT_EQ(full.WarningFor(JobNamed(kOther, JobState::kRunning)), full.Warning());
+  EXPECT_EQ(full.WarningFor(JobNamed(kOther, JobState::kQueued)), "") << "its explanation says so";
   EXPECT_TRUE(full.full());
   EXPECT_TRUE(absl::IsResourceExhausted(full.CheckRoom()));
   const uint64_t changes = full.changes();

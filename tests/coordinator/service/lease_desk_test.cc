@@ -297,5 +297,45 @@ TEST(LeaseDesk, OfTwoQuestionsThatAreLookedAtTheNewerOneStays) {
   EXPECT_TRUE(answered[1]);
 }
 
+// While the coordinator's disk is full: whatever changes meanwhile, a question that waits is looked at no more often.
+TEST(LeaseDesk, WithoutRoomAQuestionWaitsUnlookedAtUntilThereIsRoom) {
+  store::MemoryStore store;
+  auto jobs = JobManager::Start(&store, {.new_lease_id = [] { return "lease"; }}, nullptr, SystemNow());
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
+  RegisterRequest worker;
+  worker.worker_id = worker.name = "w";
+  worker.session = kSession;
+  worker.devices = 1;
+  ASSERT_TRUE((*jobs)->workers().Register(worker, SystemNow()).ok());
+  (*jobs)->dispatcher().SetRoom(false);
+  std::atomic<int> looks = 0;
+  std::promise<size_t> grants;
+  LeaseDesk desk(&(*jobs)->dispatcher(), [&] {
+    ++looks;
+    return SystemNow();
+  });
+  auto question = std::make_shared<LeaseDesk::Question>();
+  question->request = {.worker_id = "w", .session = kSession, .poll = 1, .devices_free = 1};
+  question->wait = std::chrono::milliseconds(kLong);
+  question->answer = [&](const LeaseDesk::Grants& answer, std::chrono::milliseconds) {
+    grants.set_value(answer.ok() ? answer->size() : 0);
+  };
+  desk.Ask(question);
+  for (int i = 0; i < 500 && looks == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // it is parked now
+  std::future<size_t> answered = grants.get_future();
+  for (int n = 0; n < 5; ++n) {
+    SubmitRequest sweep;
+    sweep.sweep = "s" + std::to_string(n);
+    sweep.jobs.push_back({.id = std::string(31, 'a') + std::to_string(n), .config_json = "{}"});
+    ASSERT_TRUE((*jobs)->clients().Submit(sweep, SystemNow()).ok());
+    EXPECT_EQ(answered.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
+  }
+  EXPECT_EQ(looks, 1);
+  (*jobs)->dispatcher().SetRoom(true);
+  ASSERT_EQ(answered.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  EXPECT_EQ(answered.get(), 1u);
+}
+
 }  // namespace
 }  // namespace sink
