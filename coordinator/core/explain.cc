@@ -8,6 +8,7 @@
 #include "coordinator/core/holds.h"
 #include "coordinator/core/job_queries.h"
 #include "coordinator/core/schedule.h"
+#include "coordinator/core/undelivered.h"
 #include "coordinator/job/status_macros.h"
 #include "proto/base/counted.h"
 
@@ -58,6 +59,18 @@ std::vector<std::string> HeldWorkers(const Needs& needs, const std::vector<Worke
   return sentences;
 }
 
+// A sentence for each connected worker that is given no new jobs because too much has still to be taken from it.
+std::vector<std::string> WorkersBehind(const std::vector<Worker>& connected, const Undelivered& undelivered) {
+  std::vector<std::string> sentences;
+  for (const Worker& worker : connected) {
+    if (!undelivered.IsBehind(worker)) continue;
+    sentences.push_back(absl::StrCat("worker ", worker.name, " has ", Counted(undelivered.Of(worker), "job"),
+                                     " whose results still have to be taken, and gets no more until at most ",
+                                     Undelivered::Most(worker), " are left"));
+  }
+  return sentences;
+}
+
 // Whether the worker has said that it has that: of one that has said nothing nobody knows.
 bool HasSaidToHave(const Needs& needs, const std::string& worker_id, Inventory& inventory) {
   const Holdings said = inventory.Of(worker_id);
@@ -104,16 +117,19 @@ std::string WhyNobody(const Needs& needs, const std::string& copies, bool other)
 // The connected workers of a moment.
 struct Connected {
   std::vector<Worker> all;
-  std::vector<Worker> open;  // that are given new jobs
+  std::vector<Worker> unheld;  // that nobody keeps from new jobs
+  std::vector<Worker> open;    // of these, those that are given new jobs now
   int held() const { return static_cast<int>(all.size() - open.size()); }
 };
 
-Connected ConnectedOf(const std::vector<Worker>& workers) {
+Connected ConnectedOf(const std::vector<Worker>& workers, const Undelivered& undelivered) {
   Connected connected;
   for (const Worker& worker : workers) {
     if (worker.state != WorkerState::kConnected) continue;
     connected.all.push_back(worker);
-    if (worker.hold == WorkerHold::kNone) connected.open.push_back(worker);
+    if (worker.hold != WorkerHold::kNone) continue;
+    connected.unheld.push_back(worker);
+    if (!undelivered.IsBehind(worker)) connected.open.push_back(worker);
   }
   return connected;
 }
@@ -262,13 +278,18 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       if (job.delayed) reasons.push_back("it waits a while before it is tried again, because its last attempt failed");
       Inventory& inventory = context_->inventory();
       const Needs needs = NeedsOf(job);
-      const Connected connected = ConnectedOf(workers);
+      SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
+      const Undelivered undelivered(live);
+      const Connected connected = ConnectedOf(workers, undelivered);
       for (const std::string& held : HeldWorkers(needs, connected.all, inventory)) reasons.push_back(held);
+      for (const std::string& behind : WorkersBehind(connected.all, undelivered)) reasons.push_back(behind);
       SINK_ASSIGN_OR_RETURN(const int before, CountBefore(rows, job, inventory, connected));
       std::vector<Worker> candidates = connected.open;
       const std::string lacking = KeepAble(needs, workers, connected, inventory, &candidates);
       if (!lacking.empty()) reasons.push_back(lacking);
-      const std::string failed = WhereItFailed(job, candidates, context_->health(), now);
+      // It waits for a worker that is behind as for one that is busy.
+      const std::vector<Worker> others = Able(needs, connected.unheld, inventory);
+      const std::string failed = WhereItFailed(job, others, context_->health(), now);
       if (!failed.empty()) reasons.push_back(failed);
       const std::string offer = WhatWorkersOffer(candidates, connected, job);
       if (!offer.empty()) reasons.push_back(offer);

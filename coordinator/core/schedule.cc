@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "coordinator/core/holds.h"
+#include "coordinator/core/undelivered.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
@@ -15,9 +16,8 @@ bool CouldHold(const std::vector<const Worker*>& workers, const Job& job) {
   return std::any_of(devices.begin(), devices.end(), [&](const auto& kind) { return kind.second >= job.devices; });
 }
 
-absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows) {
+absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows, const std::vector<Job>& live) {
   std::vector<HeldDevices> held;
-  SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
   SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
   absl::flat_hash_map<std::string, int> others;  // devices that a job's members hold
   absl::flat_hash_map<std::string, const Job*> jobs;
@@ -56,6 +56,7 @@ absl::StatusOr<Schedule> Schedule::Make(store::Snapshot& rows, Offer asking, con
   }
   for (const GangMember& member : held.members) free -= member.ended ? 0 : member.devices;
   free = std::clamp(asking.devices_free, 0, std::max(0, free));
+  if (Undelivered(held.jobs).IsBehind(asking.worker)) free = 0;
   return Schedule(std::move(asking), free, std::move(offers), std::move(granted_at), inventory, health, now_ms);
 }
 
@@ -97,7 +98,9 @@ absl::Status Schedule::MeetWorkers(store::Snapshot& rows) {
 absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
   SINK_RETURN_IF_ERROR(MeetWorkers(rows));
   const std::vector<Offer>& offers = *workers_;
-  SINK_ASSIGN_OR_RETURN(const std::vector<HeldDevices> all_held, DevicesHeld(rows));
+  SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
+  SINK_ASSIGN_OR_RETURN(const std::vector<HeldDevices> all_held, DevicesHeld(rows, live));
+  const Undelivered undelivered(live);
   absl::flat_hash_map<std::string, std::vector<const HeldDevices*>> held_by;
   for (const HeldDevices& held : all_held) held_by[held.worker_id].push_back(&held);
   std::vector<Node> nodes;
@@ -105,6 +108,11 @@ absl::Status Schedule::MeetFleet(store::Snapshot& rows) {
   for (size_t i = 0; i < offers.size(); ++i) {
     const Worker& worker = offers[i].worker;
     const bool asks = worker.id == asking_.worker.id;
+    if (!asks && undelivered.IsBehind(worker)) {
+      // Nobody knows for how long, so nothing waits for its devices either.
+      nodes.push_back({worker.device_kind, 0, 0, {}});
+      continue;
+    }
     Node node{worker.device_kind, worker.devices, worker.devices, {}};
     for (const HeldDevices* held : held_by[worker.id]) {
       node.free -= held->devices;

@@ -54,8 +54,9 @@ class Schedule {
   // The connected workers, among them the one that asks.
   using Offers = std::function<absl::StatusOr<std::vector<Offer>>(store::Snapshot& rows)>;
 
-  // `asking`: the worker that asks; `held`: by it. `offers` is called only where a job may have to go to several
-  // workers or wait for others. `inventory` and `health` outlive the schedule.
+  // `asking`: the worker that asks; `held`: by it. Nothing starts on a worker that is behind (undelivered.h). `offers`
+  // is called only where a job may have to go to several workers or wait for others. `inventory` and `health` outlive
+  // the schedule.
   static absl::StatusOr<Schedule> Make(store::Snapshot& rows, Offer asking, const HeldLeases& held, Offers offers,
                                        GrantedAt granted_at, Inventory* inventory, WorkerHealth* health,
                                        int64_t now_ms);
@@ -132,6 +133,7 @@ struct HeldDevices {
   uint64_t fence = 0;
   int64_t max_time_ms = 0;
 };
-absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows);
+// `live`: all live jobs.
+absl::StatusOr<std::vector<HeldDevices>> DevicesHeld(store::Snapshot& rows, const std::vector<Job>& live);
 
 }  // namespace sink

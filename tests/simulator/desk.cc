@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/core/holds.h"
 #include "coordinator/core/schedule.h"
+#include "coordinator/core/undelivered.h"
 #include "coordinator/job/status_macros.h"
 #include "tests/simulator/world.h"
 
@@ -178,7 +179,7 @@ absl::StatusOr<std::string> Desk::JobFor(store::Snapshot& rows, const std::vecto
   SINK_ASSIGN_OR_RETURN(const HeldLeases held, HeldLeasesOf(rows, worker->id));
   int free = worker->devices;
   for (const Job& job : held.jobs) free -= job.phase == JobState::kFinalizing ? 0 : job.devices;
-  if (std::min(free, request.devices_free) < 1) return "";
+  if (std::min(free, request.devices_free) < 1 || Undelivered(held.jobs).IsBehind(*worker)) return "";
   for (const store::QueueHead& head : heads) {
     SINK_ASSIGN_OR_RETURN(const Sweep sweep, rows.GetSweep(head.sweep));
     SINK_ASSIGN_OR_RETURN(const std::string why, WhyHeld(rows, sweep));

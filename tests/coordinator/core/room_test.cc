@@ -1,4 +1,4 @@
-// What is given out while the coordinator's disk has no room.
+// What is given out while the coordinator's disk has no room, and to a worker from which much has still to be taken.
 #include "tests/coordinator/core/gang_fixture.h"
 
 namespace sink {
@@ -6,6 +6,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
@@ -19,6 +20,26 @@ class RoomTest : public GangTest {
     EXPECT_TRUE(explanation.ok()) << explanation.status();
     return explanation.ok() ? explanation->reasons : std::vector<std::string>();
   }
+  // The worker's next job, of one device as the worker has, and the end of its trainer.
+  Lease TrainToTheEnd(const std::string& worker) {
+    const std::vector<Grant> grants = Ask(worker, ++polls_, 1);
+    EXPECT_EQ(grants.size(), 1u);
+    if (grants.empty()) return {};
+    Finalize(worker, grants[0].lease);
+    return grants[0].lease;
+  }
+  void Finalize(const std::string& worker, const Lease& lease) {
+    HeartbeatRequest request{worker, "a", {}, 1};
+    request.held.push_back({lease, JobState::kFinalizing});
+    ASSERT_TRUE(manager->workers().Heartbeat(request, now).ok());
+  }
+  void Deliver(const std::string& worker, const Lease& lease) {
+    EXPECT_EQ(*Finish(lease, JobState::kSucceeded, FailureClass::kNone, 0, worker), JobState::kSucceeded);
+  }
+  std::vector<Grant> AskOnce(const std::string& worker) { return Ask(worker, ++polls_, 1); }
+
+ private:
+  uint64_t polls_ = 0;
 };
 
 TEST_F(RoomTest, WithoutRoomNoJobIsGivenOutUntilThereIsSome) {
@@ -94,6 +115,107 @@ TEST_F(RoomTest, WithoutRoomAQueuedJobSaysSo) {
   EXPECT_THAT(Why(1), Not(Contains(full))) << "it has been started";
   SetRoom(true);
   EXPECT_THAT(Why(2), Not(Contains(full)));
+}
+
+TEST_F(RoomTest, AWorkerFromWhichMuchHasStillToBeTakenGetsNoMoreUntilSomeOfItHasBeen) {
+  Submit({1, 2, 3, 4, 5});
+  Join("u", 1);
+  const Lease first = TrainToTheEnd("u");
+  TrainToTheEnd("u");
+  TrainToTheEnd("u");
+  bool nothing_ready = true;
+  const auto grants = manager->dispatcher().AcquireLeases({"u", "a", 100, 1}, now, &nothing_ready);
+  ASSERT_TRUE(grants.ok()) << grants.status();
+  EXPECT_THAT(*grants, IsEmpty());
+  EXPECT_FALSE(nothing_ready) << "another worker may take it";
+  EXPECT_THAT(Why(4), Contains("worker u has 3 jobs whose results still have to be taken, and gets no more until at "
+                               "most 2 are left"));
+  EXPECT_THAT(Why(4), Not(Contains(HasSubstr("nothing holds it back"))));
+  Join("v", 1);
+  EXPECT_EQ(Ask("v", 1, 1).size(), 1u);
+  const uint64_t before = Version();
+  Deliver("u", first);
+  EXPECT_GT(Version(), before) << "its question that waits is looked at again";
+  EXPECT_THAT(Why(5), Not(Contains(HasSubstr("results still have to be taken"))));
+  EXPECT_EQ(Ask("u", 101, 1).size(), 1u);
+}
+
+TEST_F(RoomTest, WhatMayStillHaveToBeTakenFromAWorkerGrowsWithItsDevices) {
+  Submit({1, 2, 3, 4, 5, 6});
+  Join("u", 2);
+  for (int job = 1; job <= 5; ++job) TrainToTheEnd("u");
+  EXPECT_THAT(AskOnce("u"), IsEmpty());
+}
+
+TEST_F(RoomTest, AWorkerThatLosesWhatItHadNotDeliveredGetsJobsAgain) {
+  Submit({1, 2, 3, 4});
+  Join("u", 1);
+  for (int job = 1; job <= 3; ++job) TrainToTheEnd("u");
+  EXPECT_THAT(AskOnce("u"), IsEmpty());
+  Join("u", 1, "b");  // a daemon that has none of them
+  auto grants = manager->dispatcher().AcquireLeases({"u", "b", 1, 1}, now);
+  ASSERT_TRUE(grants.ok()) << grants.status();
+  EXPECT_EQ(grants->size(), 1u);
+}
+
+TEST_F(RoomTest, NoGangTakesDevicesOfAWorkerFromWhichMuchHasStillToBeTakenNorWaitsForThem) {
+  Submit({1, 2, 3});
+  Join("u", 1);
+  Join("v", 1);
+  const Lease first = TrainToTheEnd("v");
+  TrainToTheEnd("v");
+  TrainToTheEnd("v");
+  SubmitGang(4, 2, 1);
+  EXPECT_THAT(AskOnce("u"), IsEmpty());
+  EXPECT_THAT(Why(4), Contains(HasSubstr("worker v has 3 jobs")));
+  EXPECT_THAT(Why(4), Contains(HasSubstr("have room for 1")));
+  Submit({1, 2, 3, 5});
+  const std::vector<Grant> small = AskOnce("u");
+  ASSERT_EQ(small.size(), 1u) << "nobody knows for how long the gang would wait";
+  EXPECT_EQ(small[0].lease.job_id, Id(5));
+  Deliver("u", small[0].lease);
+  Deliver("v", first);
+  const std::vector<Grant> leader = AskOnce("u");
+  ASSERT_EQ(leader.size(), 1u);
+  EXPECT_EQ(leader[0].lease.job_id, Id(4));
+  EXPECT_EQ(AskOnce("v").size(), 1u);
+}
+
+TEST_F(RoomTest, AJobThatHasJustFailedWaitsForAWorkerFromWhichMuchHasStillToBeTakenAsForABusyOne) {
+  Submit({1, 2, 3, 4});
+  Join("u", 1);
+  Join("v", 1);
+  const Lease first = TrainToTheEnd("v");
+  TrainToTheEnd("v");
+  TrainToTheEnd("v");
+  const std::vector<Grant> fails = AskOnce("u");
+  ASSERT_EQ(fails.size(), 1u);
+  ASSERT_TRUE(manager->workers().Report("u", fails[0].lease, {Hello(1)}, now).ok());
+  EXPECT_EQ(*Finish(fails[0].lease, JobState::kFailed, FailureClass::kInfra, 1, "u"), JobState::kQueued);
+  Pass(2000);
+  Finalize("v", first);
+  EXPECT_THAT(AskOnce("u"), IsEmpty());
+  EXPECT_THAT(Why(4), Contains(HasSubstr("worker v has 3 jobs")));
+  EXPECT_THAT(Why(4), Contains(HasSubstr("it has just failed on u")));
+  Deliver("v", first);
+  EXPECT_EQ(AskOnce("v").size(), 1u);
+}
+
+TEST_F(RoomTest, AGangCountsForItsLeaderWhichDelivers) {
+  Join("u", 1);
+  Join("v", 1);
+  AskOnce("v");  // which says that its device is free
+  for (int gang = 1; gang <= 3; ++gang) {
+    SubmitGang(gang, 2, 1);
+    const std::vector<Grant> leader = AskOnce("u"), member = AskOnce("v");
+    ASSERT_EQ(leader.size(), 1u) << gang;
+    ASSERT_EQ(member.size(), 1u) << gang;
+    Finalize("u", leader[0].lease);
+    ASSERT_TRUE(Finish(member[0].lease, JobState::kSucceeded, FailureClass::kNone, 0, "v").ok());
+  }
+  Submit({4});
+  EXPECT_THAT(AskOnce("u"), IsEmpty());
+  EXPECT_EQ(AskOnce("v").size(), 1u);
 }
 
 }  // namespace
