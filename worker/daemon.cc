@@ -46,6 +46,7 @@ Daemon::Daemon(CoordinatorLink* link, DeviceInventory devices, DaemonOptions opt
       sets_(options_.runner.data_root, options_.runner.data + "/set-files", options_.set_check_rate) {
   options_.runner.link = link_;
   options_.runner.on_unregistered = [this] { must_register_ = true; };
+  options_.runner.occupied = &occupied_;
   if (devices_.gpu()) gpus_ = std::make_unique<GpuMonitor>(devices_.ids(), options_.nvml, options_.ask_gpus_every);
 }
 
@@ -95,6 +96,7 @@ void Daemon::Run() {
       if (must_register_) outage_.Note(Register());
       RemoveDoneRunners();
       ReapStrays();
+      occupied_.Check(BootTime());
       const bool waited = devices_.free() > 0 && !must_register_ && Poll();
       // A device that came free since asks at once: of short jobs the pause would be half the time.
       if (!waited) devices_.WaitForReturn(returns, Jittered(options_.poll_interval));
@@ -183,6 +185,7 @@ absl::StatusOr<v1::LeaseResponse> Daemon::AskAndWait(const v1::LeaseRequest& req
   while (!question->answered.WaitForNotificationWithTimeout(kTick)) {
     RemoveDoneRunners();
     ReapStrays();
+    occupied_.Check(BootTime());
     const bool stopping = stopping_.HasBeenNotified();
     const int free = stopping ? 0 : devices_.free();
     if (free != said) heartbeat_->Hurry();

@@ -19,6 +19,7 @@
 #include "worker/heartbeat.h"
 #include "worker/job_runner.h"
 #include "worker/model_folder.h"
+#include "worker/occupied_devices.h"
 #include "worker/outage_log.h"
 #include "worker/run_folder.h"
 #include "worker/set_list.h"
@@ -30,7 +31,7 @@ struct DaemonOptions {
   std::string version;
   std::string advertise;  // host at which other workers reach this one; "": the coordinator sees for itself
   std::string session;    // DataFolder's; "": a random one
-  RunnerContext runner;   // on_unregistered is the daemon's own
+  RunnerContext runner;   // on_unregistered and occupied are the daemon's own
   absl::Duration poll_interval = absl::Milliseconds(500);  // between questions that were answered at once
   absl::Duration ask_wait = absl::Seconds(30);             // how long a question may wait for its answer
   int64_t set_check_rate = ContentCheck::kDefaultRate;     // bytes a second; 0: the bytes of sets are not compared
@@ -84,6 +85,7 @@ class Daemon {
   DaemonOptions options_;  // constant after construction
   const std::string session_;
   DevicePool devices_;
+  OccupiedDevices occupied_;
   OutageLog outage_;
 
   // Of the control thread.

@@ -132,6 +132,7 @@ void JobRunner::Run() {
     outcome = RunTrainers();
     phase_ = v1::FINALIZING;  // before the device is free: whoever is woken by that tells the coordinator
     CloseFolder();
+    if (!left_.empty()) context_->occupied->Hold({lease(), folder_.marker(), std::move(left_)}, std::move(claim_));
     claim_.reset();
   }
   Deliver(std::move(outcome));
@@ -200,6 +201,10 @@ Outcome JobRunner::RunTrainers() {
   };
   const std::vector<RankReport> reports =
       RunRanks(ranks, context_->trainer, user, context_->groups.get(), Limits(), control_, hooks);
+  for (const RankReport& report : reports) {
+    const TrainerReport& trainer = report.trainer;
+    if (!trainer.trainer_gone || !trainer.descendants_gone) left_.push_back({trainer.pid, trainer.trainer_gone});
+  }
   if (leads()) TellKilled(ranks.front(), reports.front().trainer);
   Outcome outcome = JudgeRanks(reports);
   // What this machine lacks is not the job's fault: another may have it.

@@ -20,6 +20,7 @@
 #include "worker/devices.h"
 #include "worker/event_sender.h"
 #include "worker/leased_calls.h"
+#include "worker/occupied_devices.h"
 #include "worker/outcome.h"
 #include "worker/rank_group.h"
 #include "worker/run_folder.h"
@@ -45,6 +46,7 @@ struct RunnerContext {
   Spool::Options spool;
   SupervisionLimits limits;
   std::function<void()> on_unregistered;
+  OccupiedDevices* occupied = nullptr;  // takes the claims of attempts that leave a process
 };
 
 class JobRunner {
@@ -110,6 +112,7 @@ class JobRunner {
   const bool leftover_;
   const RunFolder folder_;
   std::unique_ptr<DevicePool::Claim> claim_;  // given back when the trainer is gone
+  std::vector<LeftTrainer> left_;             // that are not gone, or have left processes
   StopControl control_;
   LeasedCalls calls_;
 

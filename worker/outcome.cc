@@ -69,6 +69,18 @@ Outcome WithPlace(Outcome outcome, const TrainerReport& report) {
   return Failure(outcome.failure_class, outcome.message);
 }
 
+// What JudgeTrainer says but for a trainer that does not die.
+Outcome JudgeEnd(const TrainerReport& report) {
+  if (report.finished && report.exit.signal == 0 && report.exit.code == pipe::kExitFinished) {
+    return {v1::SUCCEEDED, v1::FAILURE_CLASS_NONE, ""};
+  }
+  if (IsOfWholeAttempt(report.reason)) return JudgeStop(report.reason);
+  if (report.noticed != StopReason::kNone) return WithPlace(JudgeStop(report.noticed), report);
+  if (report.failed) return Failure(OnTheWire(report.failed->failure_class), report.failed->message);
+  if (!report.trainer_gone) return JudgeStop(report.reason);  // it has no exit to judge
+  return JudgeExit(report);
+}
+
 // Whether a rank failed by itself, perhaps because another had, because another had as it says (its collectives fail
 // then), or was stopped.
 enum class Cause { kOwn, kPerhapsAnother, kAnother, kStopped };
@@ -128,13 +140,9 @@ Outcome JudgeStop(StopReason reason) {
 }
 
 Outcome JudgeTrainer(const TrainerReport& report) {
-  if (report.finished && report.exit.signal == 0 && report.exit.code == pipe::kExitFinished) {
-    return {v1::SUCCEEDED, v1::FAILURE_CLASS_NONE, ""};
-  }
-  if (IsOfWholeAttempt(report.reason)) return JudgeStop(report.reason);
-  if (report.noticed != StopReason::kNone) return WithPlace(JudgeStop(report.noticed), report);
-  if (report.failed) return Failure(OnTheWire(report.failed->failure_class), report.failed->message);
-  return JudgeExit(report);
+  Outcome outcome = JudgeEnd(report);
+  if (report.trainer_gone || outcome.state != v1::FAILED) return outcome;
+  return Failure(outcome.failure_class, absl::StrCat(DescribeUndead(report.pid), "\n", outcome.message));
 }
 
 Outcome JudgeRanks(const std::vector<RankReport>& ranks) {

@@ -28,7 +28,8 @@ Outcome Failure(v1::FailureClass failure_class, std::string message);
 Outcome JudgeStop(StopReason reason);
 
 // A finished training counts whatever was asked meanwhile; then the reason for which we stopped the trainer; then what
-// the trainer said of itself; then its exit code or signal, with what it wrote to stderr.
+// the trainer said of itself; then its exit code or signal, with what it wrote to stderr. A failure begins with the
+// news that the trainer does not die, where that is so.
 Outcome JudgeTrainer(const TrainerReport& report);
 
 // One of the trainers of an attempt on this machine.

@@ -145,4 +145,11 @@ void ForgetTrainer(pid_t trainer) {
   Trainers().erase(trainer);
 }
 
+bool ReapTrainer(pid_t trainer) {
+  absl::MutexLock lock(&trainers_mutex);  // its number may be the next trainer's as soon as it is reaped
+  if (waitpid(trainer, nullptr, WNOHANG) == 0) return false;
+  Trainers().erase(trainer);
+  return true;
+}
+
 }  // namespace sink::worker

@@ -25,11 +25,13 @@ bool KillProcessesOfRun(const std::string& marker, pid_t session, absl::Duration
 // Makes orphans of trainers children of this process rather than of init, so that they can be found and reaped.
 void BecomeSubreaper();
 
-// Reaps dead children of this process, except trainers (their TrainerProcess does). One system call where there are
-// none.
+// Reaps dead children of this process, except trainers (TrainerProcess and ReapTrainer do). One system call where there
+// are none.
 void ReapStrays();
 // fork() whose child ReapStrays leaves alone until it is forgotten.
 pid_t ForkTrainer();
 void ForgetTrainer(pid_t trainer);
+// Reaps and forgets a child of ForkTrainer that has ended; false while it has not. Never waits.
+bool ReapTrainer(pid_t trainer);
 
 }  // namespace sink::worker

@@ -49,9 +49,15 @@ TrainerReport RunRank(const Rank& rank, const std::string& trainer, const Traine
   supervision.handlers.on_log = [&](std::string_view level, std::string_view text) { hooks.on_log(rank, level, text); };
   supervision.on_tick = hooks.on_tick;
   TrainerReport report = Supervise(**process, name, limits, control, std::move(supervision), group.get());
+  if (!report.trainer_gone) {
+    hooks.on_log(rank, "error", DescribeUndead(report.pid));
+    return report;
+  }
   spdlog::info("{}: trainer ended ({})", name, DescribeExit(report.exit));
   if (!report.descendants_gone) {
-    hooks.on_log(rank, "error", "processes of the trainer do not die; this machine needs attention");
+    hooks.on_log(rank, "error",
+                 "processes of the trainer do not die; this machine needs attention, and the devices stay out of use "
+                 "until they are gone");
   }
   return report;
 }

@@ -215,8 +215,9 @@ absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const Trai
 }
 
 TrainerProcess::~TrainerProcess() {
+  if (exit_ || left_) return;
   Signal(SIGKILL);
-  Reap();
+  if (!ReapTrainer(pid_)) ForgetTrainer(pid_);
 }
 
 void TrainerProcess::SendCommand(std::string_view command) {

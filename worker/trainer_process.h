@@ -46,7 +46,7 @@ class TrainerProcess {
   // be started (NotFound, PermissionDenied), no process or descriptor to be had (Internal).
   static absl::StatusOr<std::unique_ptr<TrainerProcess>> Start(const TrainerCommand& command);
 
-  // Kills and reaps the trainer if that has not been done.
+  // Kills the trainer if it has been neither reaped nor left. Never waits: what has not ended by then is a stray.
   ~TrainerProcess();
 
   // Ends of the pipes, non-blocking.
@@ -62,8 +62,10 @@ class TrainerProcess {
 
   // Whether the trainer has ended. It stays a zombie, so that its pid and its group cannot be taken by another process.
   bool HasExited();
-  // Waits for the end and reaps.
+  // Reaps the trainer, which has ended.
   ExitStatus Reap();
+  // Of one that does not die: it stays as it is when this object goes, and ReapTrainer reaps it one day.
+  void Leave() { left_ = true; }
 
  private:
   TrainerProcess() = default;
@@ -71,6 +73,7 @@ class TrainerProcess {
   pid_t pid_ = -1;
   files::Fd events_, stdout_, stderr_, commands_;
   std::optional<ExitStatus> exit_;
+  bool left_ = false;
 };
 
 }  // namespace sink::worker

@@ -52,10 +52,12 @@ class StopLadder {
     if (rung_ < Rung::kKilled && (at_once || elapsed >= grace)) {
       process_.Signal(SIGKILL);
       rung_ = Rung::kKilled;
+      killed_at_ = now;
     }
   }
 
   bool killed() const { return rung_ == Rung::kKilled; }
+  absl::Duration killed_at() const { return killed_at_; }  // infinite: not yet
 
  private:
   enum class Rung { kNone, kAsked, kTerminated, kKilled };
@@ -69,6 +71,7 @@ class StopLadder {
   const SupervisionLimits& limits_;
   Rung rung_ = Rung::kNone;
   absl::Duration started_at_;
+  absl::Duration killed_at_ = absl::InfiniteDuration();
 };
 
 }  // namespace
@@ -76,6 +79,7 @@ class StopLadder {
 TrainerReport Supervise(TrainerProcess& process, const std::string& marker, const SupervisionLimits& limits,
                         StopControl& control, SupervisionHooks hooks, ControlGroup* group) {
   TrainerReport report;
+  report.pid = process.pid();
   OutOfMemoryWatch memory(BootTime());
   TrainerLink::Handlers handlers = hooks.handlers;
   int64_t step = -1;  // that the trainer reached last
@@ -127,18 +131,30 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
     const bool hangs = reason == StopReason::kHang || reason == StopReason::kStall;
     if (hangs && !stop_from) find_out(now);
     if (reason != StopReason::kNone && (!hangs || now >= *stop_from)) ladder.Advance(reason, now);
+    if (now - ladder.killed_at() > limits.cleanup) {
+      report.trainer_gone = false;
+      break;
+    }
   }
 
   const absl::Duration exited_at = BootTime();
   report.out_of_memory = memory.KilledLately() || (group != nullptr && group->OutOfMemoryKills() > 0);
   // Whatever the trainer has started goes with it; that also closes the pipes, so that they can be read to their end.
   // Its group ends at once, however fast it forks; what has found its way out of it is hunted by its mark.
-  if (group != nullptr) group->Kill(limits.cleanup);
-  report.descendants_gone = KillProcessesOfRun(marker, process.pid(), limits.cleanup);
+  // Where the trainer has had its time and is still there, the others get their signals and no time of their own.
+  const absl::Duration cleaned_by = report.trainer_gone ? exited_at + limits.cleanup : exited_at;
+  const auto time_left = [&] { return std::max(absl::ZeroDuration(), cleaned_by - BootTime()); };
+  if (group != nullptr) group->Kill(time_left());
+  report.descendants_gone = KillProcessesOfRun(marker, process.pid(), time_left());
   const absl::Duration drained_by = BootTime() + absl::Seconds(2);
   while (link.any_open() && BootTime() < drained_by) link.Pump(kTick, BootTime());
   link.Finish(BootTime());
-  report.exit = process.Reap();
+  if (report.trainer_gone) {
+    report.exit = process.Reap();
+  } else {
+    process.Leave();
+    report.exit.signal = SIGKILL;
+  }
   ReapStrays();
   if (!report.failed) report.ended_at = exited_at;
   report.reason = control.reason();
@@ -151,6 +167,12 @@ std::string DescribeExit(const ExitStatus& exit) {
   if (exit.signal == 0) return absl::StrCat("exit code ", exit.code);
   const char* name = sigabbrev_np(exit.signal);
   return absl::StrCat("killed by SIG", name != nullptr ? name : absl::StrCat(exit.signal).c_str());
+}
+
+std::string DescribeUndead(pid_t trainer) {
+  return absl::StrCat("the trainer (pid ", trainer,
+                      ") does not die of SIGKILL, as one does that waits for a disk or a driver; ",
+                      "its devices stay out of use until it is gone");
 }
 
 }  // namespace sink::worker

@@ -22,16 +22,18 @@ struct SupervisionLimits {
   absl::Duration hang = absl::Minutes(10);          // without an event
   absl::Duration stall = absl::InfiniteDuration();  // without a further training step, from the first event on
   absl::Duration closed_pipe = absl::Seconds(10);   // alive without an event pipe
-  absl::Duration cleanup = absl::Seconds(60);       // for descendants to die of SIGKILL
+  absl::Duration cleanup = absl::Seconds(60);       // for the trainer to die of SIGKILL, and then for its descendants
 };
 
 // How a trainer ended.
 struct TrainerReport {
-  ExitStatus exit;
+  pid_t pid = 0;                           // 0: it did not start
+  ExitStatus exit;                         // of one that does not die: SIGKILL
   StopReason reason = StopReason::kNone;   // why it was asked to stop
   StopReason noticed = StopReason::kNone;  // the same when this trainer was the first to give the reason: a hang, say
   bool killed_here = false;                // we sent SIGKILL
   bool out_of_memory = false;              // the kernel's out-of-memory killer was at work, in its group or just before
+  bool trainer_gone = true;                // it has died; else it is left as it is, for ReapTrainer
   bool descendants_gone = true;
   bool finished = false;               // it sent `finished`
   std::optional<pipe::Failed> failed;  // it sent `failed`
@@ -41,7 +43,8 @@ struct TrainerReport {
 };
 
 // `on_event` and `on_log` as in TrainerLink. `on_tick` is called several times a second with the boot clock; it may
-// request a stop. Returns once neither the trainer nor a process that it started is left.
+// request a stop. Returns once neither the trainer nor a process that it started is left, or when one of them has not
+// died of SIGKILL in the time of SupervisionLimits::cleanup.
 struct SupervisionHooks {
   TrainerLink::Handlers handlers;
   std::function<void(absl::Duration now)> on_tick;
@@ -53,5 +56,7 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
 
 // A line for people: "killed by SIGSEGV", "exit code 3".
 std::string DescribeExit(const ExitStatus& exit);
+// The same of a trainer that does not die.
+std::string DescribeUndead(pid_t trainer);
 
 }  // namespace sink::worker

@@ -171,6 +171,12 @@ INSTANTIATE_TEST_SUITE_P(
         ForeignSignal("hung_up", SIGHUP, "SIGHUP"),
         Reported("killed_here_while_memory_was_short_elsewhere", v1::INFRA, "SIGKILL",
                  {.exit = {.signal = SIGKILL}, .killed_here = true, .out_of_memory = true}),
+        Reported("does_not_die", v1::INFRA, "the trainer (pid 7) does not die of SIGKILL",
+                 {.pid = 7,
+                  .exit = {.signal = SIGKILL},
+                  .reason = StopReason::kRankLost,
+                  .killed_here = true,
+                  .trainer_gone = false}),
         Limit("hangs", &SupervisionLimits::hang, R"({"end": "hang", "ignore_stop": 1})", "no event for too long"),
         Failed("stopped_in_its_tracks", v1::INFRA, "is stopped",
                [](Scene& scene) {

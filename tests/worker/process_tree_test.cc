@@ -47,5 +47,19 @@ TEST(ReapStrays, ReapsAStrayAndLeavesATrainer) {
   ForgetTrainer(trainer);
 }
 
+TEST(ReapTrainer, WaitsForNobody) {
+  const pid_t trainer = ForkTrainer();
+  if (trainer == 0) {
+    while (true) pause();
+  }
+  EXPECT_FALSE(ReapTrainer(trainer));
+  kill(trainer, SIGKILL);
+  siginfo_t ended{};
+  ASSERT_EQ(waitid(P_PID, trainer, &ended, WEXITED | WNOWAIT), 0);
+  EXPECT_TRUE(ReapTrainer(trainer));
+  EXPECT_EQ(waitpid(trainer, nullptr, WNOHANG), -1);
+  EXPECT_TRUE(ReapTrainer(trainer)) << "it is gone";
+}
+
 }  // namespace
 }  // namespace sink::worker

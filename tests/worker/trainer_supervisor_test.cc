@@ -8,12 +8,14 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <sstream>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/worker/undead_process.h"
 #include "worker/outcome.h"
 #include "worker/process_tree.h"
 
@@ -189,6 +191,32 @@ TEST_F(TrainerSupervisor, ATrainerThatMakesItsStepsAgainAfterARollBackIsNotStall
   const TrainerReport report = Run(R"({"steps": 42, "step_ms": 25, "roll_back_at": 40, "roll_back_to": 2})");
   EXPECT_EQ(report.reason, StopReason::kNone);
   EXPECT_TRUE(report.finished);
+}
+
+TEST_F(TrainerSupervisor, ATrainerThatDoesNotDieIsLeftAndSaidToBeThere) {
+  limits_.hang = absl::Milliseconds(500);
+  limits_.cleanup = absl::Milliseconds(300);
+  std::optional<UndeadProcess> undead;
+  on_first_event_ = [&] {
+    undead.emplace(pid_);
+    kill(pid_, SIGSTOP);
+  };
+  const TrainerReport report = Run(R"({"steps": 1000000, "step_ms": 1})");
+  if (!undead || !undead->traced()) GTEST_SKIP() << "no process may trace another here";
+  EXPECT_FALSE(report.trainer_gone);
+  EXPECT_TRUE(report.killed_here);
+  EXPECT_EQ(report.pid, pid_);
+  const Outcome outcome = JudgeTrainer(report);
+  EXPECT_EQ(outcome.state, v1::FAILED);
+  EXPECT_EQ(outcome.failure_class, v1::INFRA);
+  EXPECT_TRUE(outcome.message.starts_with(absl::StrCat(
+      "the trainer (pid ", pid_, ") does not die of SIGKILL, as one does that waits for a disk or a driver; ",
+      "its devices stay out of use until it is gone\nno progress: ")))
+      << outcome.message;
+  ReapStrays();
+  EXPECT_FALSE(ReapTrainer(pid_));
+  undead->Release();
+  EXPECT_TRUE(ReapTrainer(pid_));
 }
 
 TEST_F(TrainerSupervisor, ClosedEventPipeIsNotTolerated) {
