@@ -138,6 +138,10 @@ void AddFlags(args::Command root, Flags& flags) {
   root.AddOption("--trainer-tasks", flags.trainer_tasks, "how many processes and threads it may be")
       .Within(16, 1 << 22);
   root.AddOption("--hang-timeout", flags.hang_timeout, "a trainer silent for this long hangs").ShowDefault();
+  root.AddOption("--stall-timeout", flags.stall_timeout,
+                 "a training that talks, but makes no step, measures nothing and saves no checkpoint for this long "
+                 "hangs, too, unless its sweep says how long (stall); 0 or never: no limit")
+      .ShowDefault();
   AddLogOptions(root, &flags.log, /*with_trace=*/true);
   root.SetFooter(
       "SIGTERM or SIGINT: trainers save, the rest is delivered, exit 0. A second one kills at once.\n\nExamples:\n"
@@ -174,6 +178,13 @@ absl::StatusOr<absl::Duration> ParseDurationFlag(const std::string& flag, const 
     return absl::InvalidArgumentError(absl::StrCat(flag, " ", text, ": give a duration up to 24h, such as 30s"));
   }
   return duration;
+}
+
+absl::StatusOr<absl::Duration> ParseTimeoutFlag(const std::string& flag, const std::string& text) {
+  if (text == "0" || text == "never") return absl::InfiniteDuration();
+  auto duration = ParseDurationFlag(flag, text);
+  if (duration.ok()) return duration;
+  return absl::InvalidArgumentError(absl::StrCat(duration.status().message(), ", or never"));
 }
 
 absl::StatusOr<int64_t> ParseRateFlag(const std::string& flag, const std::string& text) {
@@ -244,6 +255,9 @@ absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFo
   auto hang = ParseDurationFlag("--hang-timeout", flags.hang_timeout);
   if (!hang.ok()) return hang.status();
   options.runner.limits.hang = *hang;
+  auto stall = ParseTimeoutFlag("--stall-timeout", flags.stall_timeout);
+  if (!stall.ok()) return stall.status();
+  options.runner.limits.idle = *stall;
 
   auto check_rate = ParseRateFlag("--check-sets", flags.check_sets);
   if (!check_rate.ok()) return check_rate.status();

@@ -29,8 +29,9 @@ struct Flags {
   std::vector<std::string> pass_env;  // beyond those of TrainerEnvironment
   std::string grace = "30s";
   std::string hang_timeout = "10m";
-  int64_t trainer_memory_mib = 0;  // 0: as much as there is
-  int trainer_tasks = 0;           // the same
+  std::string stall_timeout = "2h";  // or 0 or never
+  int64_t trainer_memory_mib = 0;    // 0: as much as there is
+  int trainer_tasks = 0;             // the same
   LogOptions log;
 };
 
@@ -43,6 +44,9 @@ absl::StatusOr<std::string> FindTrainer(const std::string& flag);
 
 // A duration such as "30s" or "1m30s", positive. InvalidArgument names `flag`.
 absl::StatusOr<absl::Duration> ParseDurationFlag(const std::string& flag, const std::string& text);
+
+// The same, or infinite for "0" and "never".
+absl::StatusOr<absl::Duration> ParseTimeoutFlag(const std::string& flag, const std::string& text);
 
 // Bytes a second, of a rate such as "200MB/s" or "1.5GB/s"; 0 for "off". InvalidArgument names `flag`.
 absl::StatusOr<int64_t> ParseRateFlag(const std::string& flag, const std::string& text);

@@ -62,6 +62,14 @@ std::optional<int64_t> StoredStep(const v1::Grant& grant, bool leftover) {
 
 }  // namespace
 
+SupervisionLimits LimitsFor(const v1::Grant& grant, SupervisionLimits limits) {
+  const JobConfigResult parsed = ParseJobConfig(grant.config_json());
+  const bool trains = !parsed.config || parsed.config->kind == JobKind::kTrain;
+  if (grant.stall_ms() > 0) limits.stall = absl::Milliseconds(grant.stall_ms());
+  if (grant.stall_ms() > 0 || !trains) limits.idle = absl::InfiniteDuration();
+  return limits;
+}
+
 JobRunner::JobRunner(const RunnerContext* context, v1::Grant grant, std::unique_ptr<DevicePool::Claim> claim)
     : context_(context),
       grant_(std::move(grant)),
@@ -274,8 +282,7 @@ absl::Status JobRunner::CheckContent() const {
 }
 
 SupervisionLimits JobRunner::Limits() const {
-  SupervisionLimits limits = context_->limits;
-  if (grant_.stall_ms() > 0) limits.stall = absl::Milliseconds(grant_.stall_ms());
+  SupervisionLimits limits = LimitsFor(grant_, context_->limits);
   limits.lease_grace = std::min(limits.grace, absl::Milliseconds(lease_grace_ms_.load()));
   limits.rank_grace = std::min(limits.grace, limits.rank_grace);
   return limits;

@@ -49,6 +49,11 @@ struct RunnerContext {
   OccupiedDevices* occupied = nullptr;  // takes the claims of attempts that leave a process
 };
 
+// What holds for the trainers of a job, of the worker's own limits: the time without a step is its sweep's where that
+// says one, and the time without work is for trainings of which it says none. A job that measures a model makes no
+// training steps.
+SupervisionLimits LimitsFor(const v1::Grant& grant, SupervisionLimits limits);
+
 class JobRunner {
  public:
   // A new attempt. `claim` null: the grant asks for more devices than are free, and the attempt fails at once.

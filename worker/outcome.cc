@@ -128,6 +128,8 @@ Outcome JudgeStop(StopReason reason) {
       return Failure(v1::INFRA, "no progress: the trainer sent no event for too long");
     case StopReason::kStall:
       return Failure(v1::INFRA, "stalled: no training step for longer than the sweep's stall.no_step_for");
+    case StopReason::kIdle:
+      return Failure(v1::INFRA, "stalled: no step, value or checkpoint for longer than the worker's --stall-timeout");
     case StopReason::kPipeClosed:
       return Failure(v1::INFRA, "the trainer closed its event pipe and went on running");
     case StopReason::kRankLost:

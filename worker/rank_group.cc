@@ -41,7 +41,7 @@ TrainerReport RunRank(const Rank& rank, const std::string& trainer, const Traine
   const std::string& name = rank.folder.marker();
   spdlog::info("{}: trainer pid {} on {}", name, (*process)->pid(), rank.device);
   // The others learn of steps from rank 0 only; what they show of themselves is that they live.
-  if (rank.number > 0) limits.stall = absl::InfiniteDuration();
+  if (rank.number > 0) limits.stall = limits.idle = absl::InfiniteDuration();
   SupervisionHooks supervision;
   supervision.handlers.on_event = [&](std::string_view line, const pipe::Event& event) {
     hooks.on_event(rank, line, event);

@@ -47,8 +47,8 @@ struct RankHooks {
 // Runs `trainer` (absolute path) once for each rank, as `user` (null: as this process) and in a group of `groups`
 // (null: in this process's), until none of them nor a process that they started is left, but such as do not die, which
 // the reports tell. A rank that ends without success requests StopReason::kRankLost for the rest, unless it was asked
-// to stop: then the ranks have agreed on a step, and the others are about to save and end as well. The limit `stall`
-// holds for rank 0.
+// to stop: then the ranks have agreed on a step, and the others are about to save and end as well. The limits `stall`
+// and `idle` hold for rank 0.
 std::vector<RankReport> RunRanks(const std::vector<Rank>& ranks, const std::string& trainer, const TrainerUser* user,
                                  ControlGroups* groups, const SupervisionLimits& limits, StopControl& control,
                                  const RankHooks& hooks);

@@ -13,6 +13,7 @@ enum class StopReason {
   kNone,
   kHang,        // no event for too long
   kStall,       // events, but no training step for longer than the job allows
+  kIdle,        // events, but no step, token, value or checkpoint for longer than this worker allows
   kPipeClosed,  // the trainer closed its event pipe and stayed
   kRankLost,    // another rank of the same job ended without success
   kLeaseLost,   // no contact with the coordinator for almost a lease

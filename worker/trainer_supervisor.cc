@@ -30,6 +30,30 @@ int64_t StepOf(const pipe::Event& event) {
   return -1;
 }
 
+// When the trainer last showed that it works; never, before its first event.
+struct Work {
+  int64_t step = -1, tokens = -1;  // that it reached last
+  absl::Duration stepped_at = absl::InfiniteDuration();
+  absl::Duration worked_at = absl::InfiniteDuration();
+
+  void Note(const pipe::Event& event, absl::Duration now) {
+    const auto* progress = std::get_if<pipe::Progress>(&event);
+    // A trainer that has rolled back makes the same steps again: its count has fallen, and it trains. Values may be of
+    // an earlier step than the count that came before them.
+    const int64_t now_at = StepOf(event);
+    const bool stepped = progress != nullptr ? now_at != step : now_at > step;
+    // What a trainer says of itself while it does nothing: that it is where it was, and lines of its log.
+    const bool idles =
+        progress != nullptr ? !stepped && progress->tokens == tokens : std::holds_alternative<pipe::Log>(event);
+    if (stepped) {
+      step = now_at;
+      stepped_at = now;
+    }
+    if (progress != nullptr) tokens = progress->tokens;
+    if (!idles) worked_at = now;
+  }
+};
+
 // The stop ladder: the command, SIGTERM a moment later, SIGKILL at the end of the grace; at once for the reasons that
 // leave no time.
 class StopLadder {
@@ -82,21 +106,14 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
   report.pid = process.pid();
   OutOfMemoryWatch memory(BootTime());
   TrainerLink::Handlers handlers = hooks.handlers;
-  int64_t step = -1;  // that the trainer reached last
-  absl::Duration stepped_at = absl::InfiniteDuration();
+  Work work;
   handlers.on_event = [&](std::string_view line, const pipe::Event& event) {
     if (std::holds_alternative<pipe::Finished>(event)) report.finished = true;
     if (const auto* failed = std::get_if<pipe::Failed>(&event); failed != nullptr && !report.failed) {
       report.failed = *failed;
       report.ended_at = BootTime();
     }
-    // A trainer that has rolled back makes the same steps again: its count has fallen, and it trains. Values may be of
-    // an earlier step than the count that came before them.
-    const int64_t now_at = StepOf(event);
-    if (std::holds_alternative<pipe::Progress>(event) ? now_at != step : now_at > step) {
-      step = now_at;
-      stepped_at = BootTime();
-    }
+    work.Note(event, BootTime());
     hooks.handlers.on_event(line, event);
   };
   TrainerLink link(process.events_fd(), process.stdout_fd(), process.stderr_fd(), std::move(handlers));
@@ -126,9 +143,10 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
     if (!link.events_open() && !closed_at) closed_at = now;
     if (closed_at && now - *closed_at > limits.closed_pipe) notice(StopReason::kPipeClosed);
     if (now - link.last_event_at() > limits.hang) notice(StopReason::kHang);
-    if (now - stepped_at > limits.stall) notice(StopReason::kStall);
+    if (now - work.stepped_at > limits.stall) notice(StopReason::kStall);
+    if (now - work.worked_at > limits.idle) notice(StopReason::kIdle);
     const StopReason reason = control.reason();
-    const bool hangs = reason == StopReason::kHang || reason == StopReason::kStall;
+    const bool hangs = reason == StopReason::kHang || reason == StopReason::kStall || reason == StopReason::kIdle;
     if (hangs && !stop_from) find_out(now);
     if (reason != StopReason::kNone && (!hangs || now >= *stop_from)) ladder.Advance(reason, now);
     if (now - ladder.killed_at() > limits.cleanup) {

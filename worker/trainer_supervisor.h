@@ -16,13 +16,15 @@
 namespace sink::worker {
 
 struct SupervisionLimits {
-  absl::Duration grace = absl::Seconds(30);         // from the stop command to SIGKILL
-  absl::Duration lease_grace = absl::Seconds(10);   // the same when the lease is running out
-  absl::Duration rank_grace = absl::Seconds(5);     // the same when another rank is lost: nothing can be saved any more
-  absl::Duration hang = absl::Minutes(10);          // without an event
-  absl::Duration stall = absl::InfiniteDuration();  // without a further training step, from the first event on
-  absl::Duration closed_pipe = absl::Seconds(10);   // alive without an event pipe
-  absl::Duration cleanup = absl::Seconds(60);       // for the trainer to die of SIGKILL, and then for its descendants
+  absl::Duration grace = absl::Seconds(30);        // from the stop command to SIGKILL
+  absl::Duration lease_grace = absl::Seconds(10);  // the same when the lease is running out
+  absl::Duration rank_grace = absl::Seconds(5);    // the same when another rank is lost: nothing can be saved any more
+  absl::Duration hang = absl::Minutes(10);         // without an event
+  // From the first event on: without a further training step; without one, a token, a value or a checkpoint.
+  absl::Duration stall = absl::InfiniteDuration();
+  absl::Duration idle = absl::InfiniteDuration();
+  absl::Duration closed_pipe = absl::Seconds(10);  // alive without an event pipe
+  absl::Duration cleanup = absl::Seconds(60);      // for the trainer to die of SIGKILL, and then for its descendants
 };
 
 // How a trainer ended.

@@ -5,6 +5,8 @@
 //   and signal garbage: lines on the event pipe that are no events;  flood_bytes: to stdout;  stderr: text ignore_stop:
 //   takes no notice of commands and SIGTERM grandchildren: double-forked processes that ignore SIGTERM; setsid: each in
 //   a session of its own
+//   repeats (0): so often, 20 ms apart, it says at the end of its steps what `repeat` names, and makes no further one:
+//   "progress" (default), "tokens" (progress with more of them), "metrics", "checkpoint"
 //   warning: text of a log event;  look_at: a path, of which a log event says whether this process can read it;  ranks:
 //   {"2": {...}}: what holds instead for the trainer with SINK_RANK=2
 #include "tests/worker/fake_trainer.h"
@@ -116,7 +118,19 @@ class FakeTrainer {
     if (config_.contains("warning")) Say(pipe::Log{"warning", config_.value("warning", "")});
   }
 
+  void Repeat(int64_t times) {
+    const std::string what = config_.value("repeat", "progress");
+    if (what == "metrics") Say(pipe::Metrics{step_, {{"validation_loss/all", 1.0}}});
+    if (what == "checkpoint") Say(pipe::Checkpoint{step_, folder_, "0"});
+    if (what == "progress") Say(pipe::Progress{.step = step_});
+    if (what == "tokens") Say(pipe::Progress{.step = step_, .tokens = times});
+  }
+
   int End() {
+    for (int64_t times = 1; times <= Int("repeats", 0); ++times) {
+      usleep(20'000);
+      Repeat(times);
+    }
     const std::string end = config_.value("end", "finish");
     if (end == "exit") return static_cast<int>(Int("code", 1));
     if (end == "signal") {

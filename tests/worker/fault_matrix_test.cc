@@ -184,6 +184,8 @@ INSTANTIATE_TEST_SUITE_P(
                  return scene.Run(kForEver, [](pid_t pid) { kill(pid, SIGSTOP); });
                }),
         Limit("talks_without_a_step", &SupervisionLimits::stall, R"({"end": "chatter", "ignore_stop": 1})", "stalled"),
+        Limit("talks_without_work", &SupervisionLimits::idle, R"({"end": "chatter", "ignore_stop": 1})",
+              "--stall-timeout"),
         Limit("closes_its_pipe", &SupervisionLimits::closed_pipe, R"({"end": "close_pipe", "ignore_stop": 1})",
               "closed its event pipe"),
         Stopped("lease_lost", StopReason::kLeaseLost, v1::FAILED, "no contact with the coordinator"),

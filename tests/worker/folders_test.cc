@@ -209,6 +209,28 @@ TEST(Flags, TheRateOfReadingSetsReachesTheDaemon) {
   EXPECT_TRUE(absl::IsInvalidArgument(MakeDaemonOptions(flags, *folder).status()));
 }
 
+TEST(Flags, TheTimeWithoutWorkReachesTheDaemon) {
+  testing::TempDir dir;
+  const auto folder = DataFolder::Open(dir / "worker");
+  Flags flags;
+  flags.trainer = "/proc/self/exe";
+  EXPECT_EQ(MakeDaemonOptions(flags, *folder)->runner.limits.idle, absl::Hours(2));
+  EXPECT_EQ(MakeDaemonOptions(flags, *folder)->runner.limits.stall, absl::InfiniteDuration()) << "a sweep's alone";
+  flags.stall_timeout = "45m";
+  EXPECT_EQ(MakeDaemonOptions(flags, *folder)->runner.limits.idle, absl::Minutes(45));
+  for (const char* off : {"0", "never"}) {
+    flags.stall_timeout = off;
+    EXPECT_EQ(MakeDaemonOptions(flags, *folder)->runner.limits.idle, absl::InfiniteDuration()) << off;
+  }
+  for (const char* text : {"", "-1h", "often", "2"}) {
+    flags.stall_timeout = text;
+    const auto options = MakeDaemonOptions(flags, *folder);
+    EXPECT_TRUE(absl::IsInvalidArgument(options.status())) << text;
+    EXPECT_NE(options.status().message().find("--stall-timeout"), absl::string_view::npos) << options.status();
+    EXPECT_NE(options.status().message().find("never"), absl::string_view::npos) << options.status();
+  }
+}
+
 TEST(Outcome, MessageStaysWithinWhatTheCoordinatorTakes) {
   EXPECT_LT(Failure(v1::INFRA, std::string(90 << 10, '\xff')).message.size(), size_t{128} << 10);
 }

@@ -193,6 +193,28 @@ TEST_F(TrainerSupervisor, ATrainerThatMakesItsStepsAgainAfterARollBackIsNotStall
   EXPECT_TRUE(report.finished);
 }
 
+TEST_F(TrainerSupervisor, ATrainerThatSaysOnlyThatItIsWhereItWasIsIdle) {
+  limits_.idle = absl::Milliseconds(300);
+  const TrainerReport report = Run(R"({"repeats": 1000000, "ignore_stop": 1})");
+  EXPECT_EQ(report.reason, StopReason::kIdle);
+  EXPECT_EQ(JudgeTrainer(report).failure_class, v1::INFRA);
+  EXPECT_NE(JudgeTrainer(report).message.find("--stall-timeout"), std::string::npos) << JudgeTrainer(report).message;
+}
+
+TEST_F(TrainerSupervisor, TokensValuesAndCheckpointsBetweenStepsAreWork) {
+  limits_.idle = absl::Milliseconds(500);
+  for (const char* what : {"tokens", "metrics", "checkpoint"}) {
+    const TrainerReport report = Run(absl::StrCat(R"({"repeats": 60, "repeat": ")", what, R"("})"));
+    EXPECT_EQ(report.reason, StopReason::kNone) << what;
+    EXPECT_TRUE(report.finished) << what;
+  }
+}
+
+TEST_F(TrainerSupervisor, ValuesAreNoStepsWhereASweepAsksForSteps) {
+  limits_.stall = absl::Milliseconds(300);
+  EXPECT_EQ(Run(R"({"repeats": 1000000, "repeat": "metrics", "ignore_stop": 1})").reason, StopReason::kStall);
+}
+
 TEST_F(TrainerSupervisor, ATrainerThatDoesNotDieIsLeftAndSaidToBeThere) {
   limits_.hang = absl::Milliseconds(500);
   limits_.cleanup = absl::Milliseconds(300);
