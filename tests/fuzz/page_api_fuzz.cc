@@ -69,7 +69,7 @@ class World {
 
   // The Cookie header of a session; the fuzzer may have ended the one before.
   std::string Session() {
-    const auto caller = principals_->Find(std::string(32, '1'), "sink://user/a", kNow);
+    const auto caller = principals_->Find(std::string(32, '1'), "sink://user/a", /*secret_hash=*/"", kNow);
     const std::string url = sessions_->Invite(*caller, kNow)->url;
     return absl::StrCat(sink::web::CookieName(kHost), "=", *sessions_->Open(url.substr(url.find('#') + 1), kNow));
   }
