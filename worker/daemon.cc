@@ -217,7 +217,7 @@ bool Daemon::Poll() {
   const absl::Duration sent_at = BootTime();  // after the disk was looked at: leases of the answer count from here
   heartbeat_->SetAsked(sent_at);
   const auto response = AskAndWait(request);
-  if (!response.ok()) heartbeat_->SetAsked(-absl::InfiniteDuration());
+  heartbeat_->SetAsked(-absl::InfiniteDuration());
   port.reset();
   if (MustRegister(response.status())) must_register_ = true;
   if (IsUnregistered(response.status())) return false;

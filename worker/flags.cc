@@ -181,7 +181,9 @@ absl::StatusOr<absl::Duration> ParseDurationFlag(const std::string& flag, const 
 }
 
 absl::StatusOr<absl::Duration> ParseTimeoutFlag(const std::string& flag, const std::string& text) {
-  if (text == "0" || text == "never") return absl::InfiniteDuration();
+  absl::Duration zero;
+  if (text == "never" || (absl::ParseDuration(text, &zero) && zero == absl::ZeroDuration()))
+    return absl::InfiniteDuration();
   auto duration = ParseDurationFlag(flag, text);
   if (duration.ok()) return duration;
   return absl::InvalidArgumentError(absl::StrCat(duration.status().message(), ", or never"));

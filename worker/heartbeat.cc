@@ -47,6 +47,8 @@ bool Heartbeat::Pause(absl::Duration pause, bool* hurried) {
 bool Heartbeat::MayRest(const v1::HeartbeatRequest& request, absl::Duration now) const {
   if (!request.held().empty() || rest_ == absl::ZeroDuration()) return false;
   const absl::Duration asked_at = absl::Nanoseconds(asked_ns_.load());
+  // Without a question that waits it has nothing to offer, and its silence would be taken for its end.
+  if (asked_at < absl::ZeroDuration()) return false;
   return now < (request.gpus().empty() ? std::max(told_at_, asked_at) : told_at_) + rest_;
 }
 

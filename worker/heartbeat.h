@@ -36,7 +36,7 @@ class Heartbeat {
   // The same, and waits until one that began after this call was answered or has failed; false when the patience ends
   // first.
   bool Tell(absl::Duration patience) ABSL_LOCKS_EXCLUDED(mutex_);
-  // A question for work that waits for its answer was sent at that time (boot clock), or was refused (InfinitePast).
+  // A question for work that waits for its answer was sent at that time (boot clock); InfinitePast: none waits.
   void SetAsked(absl::Duration at) { asked_ns_ = absl::ToInt64Nanoseconds(at); }
 
  private:

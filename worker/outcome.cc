@@ -144,7 +144,7 @@ Outcome JudgeStop(StopReason reason) {
 Outcome JudgeTrainer(const TrainerReport& report) {
   Outcome outcome = JudgeEnd(report);
   if (report.trainer_gone || outcome.state != v1::FAILED) return outcome;
-  return Failure(outcome.failure_class, absl::StrCat(DescribeUndead(report.pid), "\n", outcome.message));
+  return Failure(outcome.failure_class, absl::StrCat(DescribeUndead(report.pid), "; ", outcome.message));
 }
 
 Outcome JudgeRanks(const std::vector<RankReport>& ranks) {

@@ -23,7 +23,7 @@ Outcome Hold(Session& session, const std::string& hold, const std::string& done,
   page.document = {{"workers", options.workers}, {"hold", hold}, {"reason", options.reason}};
   TextBlock line;
   for (const std::string& name : options.workers) line.pieces.push_back({name, Style::kBold});
-  line.pieces.push_back({done});
+  line.pieces.push_back({(options.workers.size() == 1 ? "gets " : "get ") + done});
   page.blocks.push_back(std::move(line));
   session.printer().Print(page);
   return {};
@@ -42,10 +42,10 @@ void Add(Commands& commands, const std::string& name, const std::string& descrip
 }  // namespace
 
 void AddHoldCommands(Commands& commands) {
-  Add(commands, "cordon", "Give workers no new jobs; what they run goes on", "cordoned", "get no new jobs");
+  Add(commands, "cordon", "Give workers no new jobs; what they run goes on", "cordoned", "no new jobs");
   Add(commands, "drain", "Give workers no new jobs and take back what they run, with its newest checkpoint", "draining",
-      "get no new jobs, and what they run goes to others");
-  Add(commands, "uncordon", "Give workers jobs again, after cordon, drain or quarantine", "none", "get jobs again");
+      "no new jobs, and what ran there goes to others");
+  Add(commands, "uncordon", "Give workers jobs again, after cordon, drain or quarantine", "none", "jobs again");
 }
 
 }  // namespace sink::cli

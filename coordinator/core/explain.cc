@@ -71,6 +71,19 @@ std::vector<std::string> WorkersBehind(const std::vector<Worker>& connected, con
   return sentences;
 }
 
+// A sentence for each of these connected workers that has no job and yet offers less than it has.
+std::vector<std::string> WorkersWithOccupiedDevices(const std::vector<Worker>& workers) {
+  std::vector<std::string> sentences;
+  for (const Worker& worker : workers) {
+    if (worker.devices_free >= worker.devices || !worker.job_ids.empty()) continue;
+    sentences.push_back(
+        absl::StrCat("worker ", worker.name, " has no job and keeps ", worker.devices - worker.devices_free, " of its ",
+                     Counted(worker.devices, "device"),
+                     " out of use: processes of an earlier attempt have not ended, which its log names"));
+  }
+  return sentences;
+}
+
 // Whether the worker has said that it has that: of one that has said nothing nobody knows.
 bool HasSaidToHave(const Needs& needs, const std::string& worker_id, Inventory& inventory) {
   const Holdings said = inventory.Of(worker_id);
@@ -292,7 +305,10 @@ absl::StatusOr<Explanation> JobQueries::Explain(std::string_view name, Now now) 
       const std::string failed = WhereItFailed(job, others, context_->health(), now);
       if (!failed.empty()) reasons.push_back(failed);
       const std::string offer = WhatWorkersOffer(candidates, connected, job);
-      if (!offer.empty()) reasons.push_back(offer);
+      if (!offer.empty()) {
+        reasons.push_back(offer);
+        for (const std::string& occupied : WorkersWithOccupiedDevices(candidates)) reasons.push_back(occupied);
+      }
       if (before > 0)
         reasons.push_back(absl::StrCat(Counted(before, "queued job goes", "queued jobs go"), " before it"));
       if (reasons.empty())

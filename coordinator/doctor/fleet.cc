@@ -106,6 +106,14 @@ class FleetDoctor {
                        worker.hold_reason().empty() ? "" : absl::StrCat(" (", worker.hold_reason(), ")")),
           absl::StrCat("when it may work again: sinkctl uncordon ", worker.name()));
     }
+    if (worker.job_ids().empty() && worker.devices_free() < worker.devices()) {
+      Say(Level::kFault, subject,
+          absl::StrCat("has no job and keeps ", worker.devices() - worker.devices_free(), " of its ",
+                       Counted(worker.devices(), "device"),
+                       " out of use: processes of an earlier attempt have not ended"),
+          "its log names them: mend what they wait for, or restart the machine; its daemon alone would give the "
+          "devices out again");
+    }
     for (const v1::IncompleteCopy& set : worker.incomplete_sets()) {
       const auto use = static_cast<CopyUse>(set.use());
       Say(use == CopyUse::kBeingCompared ? Level::kHint : Level::kFault, subject,

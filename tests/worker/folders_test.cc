@@ -218,7 +218,7 @@ TEST(Flags, TheTimeWithoutWorkReachesTheDaemon) {
   EXPECT_EQ(MakeDaemonOptions(flags, *folder)->runner.limits.stall, absl::InfiniteDuration()) << "a sweep's alone";
   flags.stall_timeout = "45m";
   EXPECT_EQ(MakeDaemonOptions(flags, *folder)->runner.limits.idle, absl::Minutes(45));
-  for (const char* off : {"0", "never"}) {
+  for (const char* off : {"0", "0s", "never"}) {
     flags.stall_timeout = off;
     EXPECT_EQ(MakeDaemonOptions(flags, *folder)->runner.limits.idle, absl::InfiniteDuration()) << off;
   }

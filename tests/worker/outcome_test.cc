@@ -119,13 +119,13 @@ TEST(JudgeTrainer, AFailureBeginsWithTheNewsThatTheTrainerDoesNotDie) {
   TrainerReport left = Asked(Died(SIGKILL, 1), StopReason::kRankLost, true);
   left.pid = 7;
   left.trainer_gone = false;
-  EXPECT_EQ(JudgeTrainer(left), Failure(v1::INFRA, DescribeUndead(7) + "\nanother rank of the job failed"));
+  EXPECT_EQ(JudgeTrainer(left), Failure(v1::INFRA, DescribeUndead(7) + "; another rank of the job failed"));
   EXPECT_EQ(Judge(left, Failed(pipe::FailureClass::kNan, 2)).message, "rank 1: it says nan") << "that is why it ends";
   left.finished = true;
   EXPECT_EQ(JudgeTrainer(left).state, v1::FAILED) << "nobody knows how it would have ended";
   left.reason = left.noticed = StopReason::kHang;
   EXPECT_EQ(Judge(Asked(Died(SIGKILL, 2), StopReason::kHang, true), left).message,
-            "rank 1: " + DescribeUndead(7) + "\nno progress: the trainer sent no event for too long");
+            "rank 1: " + DescribeUndead(7) + "; no progress: the trainer sent no event for too long");
   EXPECT_EQ(JudgeTrainer(Asked(left, StopReason::kCancel, true)), JudgeStop(StopReason::kCancel));
   EXPECT_EQ(JudgeTrainer(Asked(left, StopReason::kDrain, true)), JudgeStop(StopReason::kDrain)) << "given back";
 }

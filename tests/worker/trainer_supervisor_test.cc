@@ -233,7 +233,7 @@ TEST_F(TrainerSupervisor, ATrainerThatDoesNotDieIsLeftAndSaidToBeThere) {
   EXPECT_EQ(outcome.failure_class, v1::INFRA);
   EXPECT_TRUE(outcome.message.starts_with(absl::StrCat(
       "the trainer (pid ", pid_, ") does not die of SIGKILL, as one does that waits for a disk or a driver; ",
-      "its devices stay out of use until it is gone\nno progress: ")))
+      "its devices stay out of use until it is gone; no progress: ")))
       << outcome.message;
   ReapStrays();
   EXPECT_FALSE(ReapTrainer(pid_));

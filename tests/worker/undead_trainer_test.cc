@@ -97,6 +97,22 @@ TEST_F(UndeadTrainer, EndsItsAttemptAndKeepsItsDeviceUntilItIsGone) {
   EXPECT_TRUE(WaitForFreeDevices(2));
 }
 
+TEST_F(UndeadTrainer, ItsWorkerIsHeardAtEachIntervalThoughItHasNothingToOffer) {
+  coordinator_.set_rest(absl::Minutes(1));  // for one whose question waits, and this one asks nothing
+  const std::string lease = coordinator_.AddJob("job1", kEndless);
+  Start("cpu:1");
+  const pid_t pid = WaitForTrainer(Run());
+  ASSERT_GT(pid, 0);
+  UndeadProcess undead(pid);
+  if (!undead.traced()) GTEST_SKIP() << "no process may trace another here";
+  kill(pid, SIGSTOP);
+  EXPECT_EQ(FinishOf(lease).outcome(), v1::FAILED);
+  ASSERT_TRUE(WaitForFreeDevices(0));
+  const int before = coordinator_.heartbeats();
+  for (int i = 0; i < 1000 && coordinator_.heartbeats() < before + 3; ++i) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_GE(coordinator_.heartbeats(), before + 3);
+}
+
 TEST_F(UndeadTrainer, DoesNotKeepTheDaemonFromItsEnd) {
   const std::string lease = coordinator_.AddJob("job1", kEndless);
   Start("cpu:1");

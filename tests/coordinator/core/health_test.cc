@@ -17,6 +17,7 @@ using ::testing::Ge;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Le;
+using ::testing::Not;
 
 class HealthTest : public ManagerTest {
  protected:
@@ -325,6 +326,15 @@ TEST_F(HealthTest, APersonMaySendAJobBackToTheWorkerOnWhichItFailed) {
               Contains(HasSubstr("for up to 1 min it starts elsewhere, unless: sinkctl uncordon bad")));
   ASSERT_TRUE(manager->clients().HoldWorkers({"bad"}, WorkerHold::kNone, "").ok());
   EXPECT_EQ(Poll(3, 1, "bad").size(), 1u);
+}
+
+TEST_F(HealthTest, AWorkerThatHasNoJobAndOffersLessThanItHasIsNamed) {
+  Submit({1});
+  Register("w");
+  const auto names_it = Contains(HasSubstr("worker w has no job and keeps 8 of its 8 devices out of use"));
+  EXPECT_THAT(manager->queries().Explain(Id(1), now)->reasons, Not(names_it));
+  ASSERT_TRUE(manager->workers().Heartbeat({"w", "a", {}, /*devices_free=*/0}, now).ok());
+  EXPECT_THAT(manager->queries().Explain(Id(1), now)->reasons, names_it);
 }
 
 TEST_F(HealthTest, AJobThatIsKeptFromAWorkerDoesNotHoldUpThoseBehindIt) {
