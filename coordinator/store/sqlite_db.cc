@@ -266,10 +266,10 @@ void Query::Text(int column, std::string* text) {
   text->assign(bytes.data(), bytes.size());
 }
 
-void Query::BindText(int index, std::string_view text) {
+void Query::BindText(int index, std::string_view text, bool copied) {
   // A null pointer would bind NULL.
-  Check(sqlite3_bind_text64(statement_, index, text.data() == nullptr ? "" : text.data(), text.size(), SQLITE_STATIC,
-                            SQLITE_UTF8));
+  Check(sqlite3_bind_text64(statement_, index, text.data() == nullptr ? "" : text.data(), text.size(),
+                            copied ? SQLITE_TRANSIENT : SQLITE_STATIC, SQLITE_UTF8));
 }
 
 }  // namespace sink::store

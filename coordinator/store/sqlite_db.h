@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
@@ -83,18 +84,19 @@ struct Blob {
 //   Query query(db, kSql, id);
 //   while (query.Next()) use(query.Int(0));
 //   return query.status();
-// Texts and blobs are not copied: they must outlive the query. One query of a statement at a time.
+// Texts and blobs must outlive the query, but for a std::string that is nobody's: of that it keeps a copy. One query of
+// a statement at a time.
 class Query {
  public:
   template <typename... Args>
-  Query(Database& db, const char* sql, const Args&... args) : db_(db) {
+  Query(Database& db, const char* sql, Args&&... args) : db_(db) {
     absl::StatusOr<sqlite3_stmt*> statement = db.Prepared(sql);
     if (!statement.ok()) {
       status_ = statement.status();
       return;
     }
     statement_ = *statement;
-    (Bind(args), ...);
+    (Bind(std::forward<Args>(args)), ...);
   }
   ~Query() {
     if (statement_ == nullptr) return;
@@ -105,8 +107,9 @@ class Query {
   Query& operator=(const Query&) = delete;
 
   // Binds one more, after those that are bound.
-  template <typename T>
-  void Bind(const T& value) {
+  template <typename Arg>
+  void Bind(Arg&& value) {
+    using T = std::remove_cvref_t<Arg>;
     if (statement_ == nullptr) return;
     const int index = ++bound_;
     if constexpr (std::is_floating_point_v<T>) {
@@ -116,7 +119,7 @@ class Query {
     } else if constexpr (std::is_same_v<T, Blob>) {
       Check(sqlite3_bind_blob64(statement_, index, value.bytes.data(), value.bytes.size(), SQLITE_STATIC));
     } else {
-      BindText(index, value);
+      BindText(index, value, std::is_same_v<T, std::string> && !std::is_lvalue_reference_v<Arg>);
     }
   }
 
@@ -136,7 +139,7 @@ class Query {
   std::string_view Bytes(int column);        // until the next step
 
  private:
-  void BindText(int index, std::string_view text);
+  void BindText(int index, std::string_view text, bool copied);
   void Check(int code) {
     if (code != SQLITE_OK && status_.ok()) status_ = db_.ToStatus(code);
   }

@@ -463,6 +463,16 @@ TEST(SqliteStore, APointTakesAThirdOfWhatARowTook) {
   EXPECT_LT(bytes / (kJobs * kSteps * kNames), 84.0 / 3);
 }
 
+TEST(Query, KeepsATextThatIsNobodysAsLongAsItLives) {
+  testing::TempDir folder;
+  auto db = Database::Open(folder / "sink.db", Database::Mode::kReadWrite);
+  ASSERT_TRUE(db.ok()) << db.status();
+  Query query(**db, "SELECT ?1", std::string(100, 'x'));
+  const std::string other(100, 'y');  // where that was, most likely
+  ASSERT_TRUE(query.Next()) << query.status();
+  EXPECT_EQ(query.Text(0), std::string(100, 'x'));
+}
+
 TEST(SqliteStore, TheJobsTableHasExactlyTheColumnsOfTheList) {
   testing::TempDir folder;
   MustOpen(folder / "d").reset();
