@@ -57,7 +57,8 @@ TEST(OpenModels, ThoseThereAreMeasuredAndTheOthersWait) {
   TestCluster cluster;
   const std::vector<std::string> there = {"openai-community/gpt2-xl", "meta-llama/Llama-2-7b-hf", "facebook/opt-125m"};
   MakeModels(cluster, there);
-  ASSERT_TRUE(testing::WaitFor(30, [&] { return AllWorkersHave(cluster, there); }));
+  // Their question may have been asked before, and it waits for half a minute.
+  ASSERT_TRUE(testing::WaitFor(90, [&] { return AllWorkersHave(cluster, there); }));
   const CommandResult submitted = cluster.Sinkctl({"submit", FromSource("sweeps/open_models.yaml")});
   ASSERT_EQ(submitted.exit_code, 0) << submitted.err;
   EXPECT_NE(submitted.out.find("no connected worker has 27 models"), std::string::npos) << submitted.out;

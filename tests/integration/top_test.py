@@ -122,6 +122,7 @@ def try_at(cluster, columns, rows):
 
         terminal.keys("q")
         terminal.wait_for("the shell again", lambda text: "SWEEP" not in text)
+        wait_for("it ends", 10, lambda: not terminal.child())  # until then it may read what the shell is to read
         assert terminal.settings("quit") == before
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGSEGV):
             terminal.line("ulimit -c 0; sinkctl top")
