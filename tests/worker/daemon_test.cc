@@ -611,7 +611,7 @@ TEST_F(DaemonTest, ResumesFromALocalCopyOrAFetchedOne) {
   ASSERT_TRUE(coordinator_.WaitForFinish(first));
   const v1::Checkpoint checkpoint = coordinator_.attempt(first).committed.at(5);
   for (const bool local : {true, false}) {
-    if (!local) std::filesystem::remove_all(dir_ / "jobs/job1");
+    if (!local) RemoveRuns("job1");
     const std::string lease = coordinator_.AddJob("job1", R"({"steps": 9})", checkpoint);
     EXPECT_EQ(FinishOf(lease).outcome(), v1::SUCCEEDED) << FinishOf(lease).message();
     EXPECT_EQ(Steps(coordinator_.attempt(lease)), (std::vector<int64_t>{6, 7, 8, 9})) << local;
