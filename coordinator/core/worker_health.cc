@@ -4,6 +4,19 @@
 #include <algorithm>
 
 namespace sink {
+namespace {
+
+// What `avoided` has of the job on the worker; null: nothing.
+template <typename ByJob>
+const auto* FindIn(const ByJob& avoided, const std::string& job_id, const std::string& worker_id) {
+  const auto workers = avoided.find(job_id);
+  using Found = decltype(&workers->second.begin()->second);
+  if (workers == avoided.end()) return Found{nullptr};
+  const auto found = workers->second.find(worker_id);
+  return found == workers->second.end() ? Found{nullptr} : &found->second;
+}
+
+}  // namespace
 
 int64_t WorkerHealth::Length(int quarantines) {
   return std::min(kLongestQuarantineMs, kFirstQuarantineMs << std::min(quarantines - 1, 10));
@@ -29,19 +42,14 @@ void WorkerHealth::Prolong(const std::string& job_id, int64_t start_ms, int64_t 
 
 int64_t WorkerHealth::AvoidedMs(const std::string& job_id, const std::string& worker_id, int64_t steady_ms) {
   MutexLock lock(&mutex_);
-  const auto workers = avoided_.find(job_id);
-  if (workers == avoided_.end()) return 0;
-  const auto avoided = workers->second.find(worker_id);
-  if (avoided == workers->second.end() || !avoided->second.until_ms) return 0;
-  return std::max<int64_t>(0, *avoided->second.until_ms - steady_ms);
+  const Avoided* avoided = FindIn(avoided_, job_id, worker_id);
+  return avoided != nullptr && avoided->until_ms ? std::max<int64_t>(0, *avoided->until_ms - steady_ms) : 0;
 }
 
 bool WorkerHealth::HasFailedOn(const std::string& job_id, const std::string& worker_id) {
   MutexLock lock(&mutex_);
-  const auto workers = avoided_.find(job_id);
-  if (workers == avoided_.end()) return false;
-  const auto avoided = workers->second.find(worker_id);
-  return avoided != workers->second.end() && avoided->second.failures > 0;
+  const Avoided* avoided = FindIn(avoided_, job_id, worker_id);
+  return avoided != nullptr && avoided->failures > 0;
 }
 
 bool WorkerHealth::EndAvoided(int64_t steady_ms) {

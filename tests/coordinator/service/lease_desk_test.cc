@@ -258,17 +258,24 @@ TEST_F(LeaseDeskTest, AnUnknownWorkerIsRefusedAtOnce) {
   EXPECT_EQ(answer.get().status().code(), absl::StatusCode::kNotFound);
 }
 
-// Two questions of one worker are looked at, and the first is parked while the second still is: it is the first whose
-// asker has given up.
-TEST(LeaseDesk, OfTwoQuestionsThatAreLookedAtTheNewerOneStays) {
-  store::MemoryStore store;
-  auto jobs = JobManager::Start(&store, {.new_lease_id = [] { return "lease"; }}, nullptr, SystemNow());
-  ASSERT_TRUE(jobs.ok()) << jobs.status();
+// With the worker "w" of one device.
+absl::StatusOr<std::unique_ptr<JobManager>> StartWithAWorker(store::MemoryStore* store) {
+  auto jobs = JobManager::Start(store, {.new_lease_id = [] { return "lease"; }}, nullptr, SystemNow());
+  if (!jobs.ok()) return jobs;
   RegisterRequest worker;
   worker.worker_id = worker.name = "w";
   worker.session = kSession;
   worker.devices = 1;
-  ASSERT_TRUE((*jobs)->workers().Register(worker, SystemNow()).ok());
+  if (const auto kept = (*jobs)->workers().Register(worker, SystemNow()); !kept.ok()) return kept.status();
+  return jobs;
+}
+
+// Two questions of one worker are looked at, and the first is parked while the second still is: it is the first whose
+// asker has given up.
+TEST(LeaseDesk, OfTwoQuestionsThatAreLookedAtTheNewerOneStays) {
+  store::MemoryStore store;
+  auto jobs = StartWithAWorker(&store);
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
   std::promise<void> first_may, second_may;
   std::atomic<int> looks = 0;
   std::atomic<bool> answered[2] = {false, false};
@@ -300,13 +307,8 @@ TEST(LeaseDesk, OfTwoQuestionsThatAreLookedAtTheNewerOneStays) {
 // While the coordinator's disk is full: whatever changes meanwhile, a question that waits is looked at no more often.
 TEST(LeaseDesk, WithoutRoomAQuestionWaitsUnlookedAtUntilThereIsRoom) {
   store::MemoryStore store;
-  auto jobs = JobManager::Start(&store, {.new_lease_id = [] { return "lease"; }}, nullptr, SystemNow());
+  auto jobs = StartWithAWorker(&store);
   ASSERT_TRUE(jobs.ok()) << jobs.status();
-  RegisterRequest worker;
-  worker.worker_id = worker.name = "w";
-  worker.session = kSession;
-  worker.devices = 1;
-  ASSERT_TRUE((*jobs)->workers().Register(worker, SystemNow()).ok());
   (*jobs)->dispatcher().SetRoom(false);
   std::atomic<int> looks = 0;
   std::promise<size_t> grants;
