@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "proto/pipe/other_rank.h"
 #include "worker/valid_utf8.h"
 
@@ -75,7 +76,7 @@ Outcome JudgeEnd(const TrainerReport& report) {
     return {v1::SUCCEEDED, v1::FAILURE_CLASS_NONE, ""};
   }
   if (IsOfWholeAttempt(report.reason)) return JudgeStop(report.reason);
-  if (report.noticed != StopReason::kNone) return WithPlace(JudgeStop(report.noticed), report);
+  if (report.noticed != StopReason::kNone) return WithPlace(JudgeStop(report.noticed, report.limit), report);
   if (report.failed) return Failure(OnTheWire(report.failed->failure_class), report.failed->message);
   if (!report.trainer_gone) return JudgeStop(report.reason);  // it has no exit to judge
   return JudgeExit(report);
@@ -113,7 +114,8 @@ Outcome Failure(v1::FailureClass failure_class, std::string message) {
   return {v1::FAILED, failure_class, message};
 }
 
-Outcome JudgeStop(StopReason reason) {
+Outcome JudgeStop(StopReason reason, absl::Duration limit) {
+  const std::string passed = absl::FormatDuration(limit);
   switch (reason) {
     case StopReason::kCancel:
       return {v1::CANCELLED, v1::FAILURE_CLASS_NONE, "cancelled"};
@@ -125,11 +127,13 @@ Outcome JudgeStop(StopReason reason) {
     case StopReason::kRefused:
       return Failure(v1::INFRA, "the trainer's events could not be delivered");
     case StopReason::kHang:
-      return Failure(v1::INFRA, "no progress: the trainer sent no event for too long");
+      return Failure(v1::INFRA, absl::StrCat("no progress: the trainer sent no event for ", passed));
     case StopReason::kStall:
-      return Failure(v1::INFRA, "stalled: no training step for longer than the sweep's stall.no_step_for");
+      return Failure(v1::INFRA,
+                     absl::StrCat("stalled: no training step for ", passed, ", the sweep's stall.no_step_for"));
     case StopReason::kIdle:
-      return Failure(v1::INFRA, "stalled: no step, value or checkpoint for longer than the worker's --stall-timeout");
+      return Failure(v1::INFRA, absl::StrCat("stalled: no step, value or checkpoint for ", passed,
+                                             ", the worker's --stall-timeout"));
     case StopReason::kPipeClosed:
       return Failure(v1::INFRA, "the trainer closed its event pipe and went on running");
     case StopReason::kRankLost:

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "sink/v1/job.pb.h"
 #include "worker/trainer_supervisor.h"
 
@@ -24,8 +25,9 @@ struct Outcome {
 Outcome Failure(v1::FailureClass failure_class, std::string message);
 
 // Of an attempt that was stopped before its trainer started. CANCELLED when a person asked for it, and when the daemon
-// is to end, which nobody asked of the job: the coordinator takes that for given back.
-Outcome JudgeStop(StopReason reason);
+// is to end, which nobody asked of the job: the coordinator takes that for given back. `limit`: that a hang or a stall
+// has passed.
+Outcome JudgeStop(StopReason reason, absl::Duration limit = absl::ZeroDuration());
 
 // A finished training counts whatever was asked meanwhile; then the reason for which we stopped the trainer; then what
 // the trainer said of itself; then its exit code or signal, with what it wrote to stderr. A failure begins with the

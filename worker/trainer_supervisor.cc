@@ -119,8 +119,11 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
   TrainerLink link(process.events_fd(), process.stdout_fd(), process.stderr_fd(), std::move(handlers));
   StopLadder ladder(process, limits);
   // The control is shared by all ranks of the job; who was first is to be known afterwards.
-  auto notice = [&](StopReason reason) {
-    if (control.reason() == StopReason::kNone) report.noticed = reason;
+  auto notice = [&](StopReason reason, absl::Duration limit) {
+    if (control.reason() == StopReason::kNone) {
+      report.noticed = reason;
+      report.limit = limit;
+    }
     control.Request(reason);
   };
 
@@ -141,10 +144,10 @@ TrainerReport Supervise(TrainerProcess& process, const std::string& marker, cons
     memory.Tick(now);
     hooks.on_tick(now);
     if (!link.events_open() && !closed_at) closed_at = now;
-    if (closed_at && now - *closed_at > limits.closed_pipe) notice(StopReason::kPipeClosed);
-    if (now - link.last_event_at() > limits.hang) notice(StopReason::kHang);
-    if (now - work.stepped_at > limits.stall) notice(StopReason::kStall);
-    if (now - work.worked_at > limits.idle) notice(StopReason::kIdle);
+    if (closed_at && now - *closed_at > limits.closed_pipe) notice(StopReason::kPipeClosed, limits.closed_pipe);
+    if (now - link.last_event_at() > limits.hang) notice(StopReason::kHang, limits.hang);
+    if (now - work.stepped_at > limits.stall) notice(StopReason::kStall, limits.stall);
+    if (now - work.worked_at > limits.idle) notice(StopReason::kIdle, limits.idle);
     const StopReason reason = control.reason();
     const bool hangs = reason == StopReason::kHang || reason == StopReason::kStall || reason == StopReason::kIdle;
     if (hangs && !stop_from) find_out(now);

@@ -33,6 +33,7 @@ struct TrainerReport {
   ExitStatus exit;                         // of one that does not die: SIGKILL
   StopReason reason = StopReason::kNone;   // why it was asked to stop
   StopReason noticed = StopReason::kNone;  // the same when this trainer was the first to give the reason: a hang, say
+  absl::Duration limit;                    // of SupervisionLimits, that a noticed hang or stall has passed
   bool killed_here = false;                // we sent SIGKILL
   bool out_of_memory = false;              // the kernel's out-of-memory killer was at work, in its group or just before
   bool trainer_gone = true;                // it has died; else it is left as it is, for ReapTrainer

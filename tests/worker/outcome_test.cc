@@ -56,8 +56,9 @@ TEST(JudgeRanks, AnOwnCauseComesBeforeWhatMayFollowFromIt) {
             v1::OUT_OF_MEMORY);
   TrainerReport hung = Asked(Died(SIGKILL, 9), StopReason::kRankLost, true);
   hung.noticed = StopReason::kHang;
+  hung.limit = absl::Minutes(10);
   EXPECT_EQ(Judge(Failed(pipe::FailureClass::kInfra, 1), hung).message,
-            "rank 1: no progress: the trainer sent no event for too long");
+            "rank 1: no progress: the trainer sent no event for 10m");
 }
 
 TEST(JudgeRanks, AmongEqualsTheFirstInTimeIsNamed) {
@@ -124,8 +125,9 @@ TEST(JudgeTrainer, AFailureBeginsWithTheNewsThatTheTrainerDoesNotDie) {
   left.finished = true;
   EXPECT_EQ(JudgeTrainer(left).state, v1::FAILED) << "nobody knows how it would have ended";
   left.reason = left.noticed = StopReason::kHang;
+  left.limit = absl::Seconds(90);
   EXPECT_EQ(Judge(Asked(Died(SIGKILL, 2), StopReason::kHang, true), left).message,
-            "rank 1: " + DescribeUndead(7) + "; no progress: the trainer sent no event for too long");
+            "rank 1: " + DescribeUndead(7) + "; no progress: the trainer sent no event for 1m30s");
   EXPECT_EQ(JudgeTrainer(Asked(left, StopReason::kCancel, true)), JudgeStop(StopReason::kCancel));
   EXPECT_EQ(JudgeTrainer(Asked(left, StopReason::kDrain, true)), JudgeStop(StopReason::kDrain)) << "given back";
 }

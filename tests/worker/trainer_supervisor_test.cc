@@ -178,7 +178,9 @@ TEST_F(TrainerSupervisor, ATrainerThatTalksButMakesNoStepIsStalled) {
   const TrainerReport report = Run(R"({"end": "chatter", "ignore_stop": 1})");
   EXPECT_EQ(report.reason, StopReason::kStall);
   EXPECT_EQ(JudgeTrainer(report).failure_class, v1::INFRA);
-  EXPECT_NE(JudgeTrainer(report).message.find("stalled"), std::string::npos);
+  EXPECT_NE(JudgeTrainer(report).message.find("no training step for 300ms, the sweep's stall.no_step_for"),
+            std::string::npos)
+      << JudgeTrainer(report).message;
 }
 
 TEST_F(TrainerSupervisor, ATrainerThatMakesStepsIsNotStalled) {
@@ -198,7 +200,8 @@ TEST_F(TrainerSupervisor, ATrainerThatSaysOnlyThatItIsWhereItWasIsIdle) {
   const TrainerReport report = Run(R"({"repeats": 1000000, "ignore_stop": 1})");
   EXPECT_EQ(report.reason, StopReason::kIdle);
   EXPECT_EQ(JudgeTrainer(report).failure_class, v1::INFRA);
-  EXPECT_NE(JudgeTrainer(report).message.find("--stall-timeout"), std::string::npos) << JudgeTrainer(report).message;
+  EXPECT_NE(JudgeTrainer(report).message.find("for 300ms, the worker's --stall-timeout"), std::string::npos)
+      << JudgeTrainer(report).message;
 }
 
 TEST_F(TrainerSupervisor, TokensValuesAndCheckpointsBetweenStepsAreWork) {
