@@ -35,6 +35,11 @@ absl::Status Wrong(const std::string& text, absl::string_view what, absl::string
                                                  what.empty() ? "" : ": ", what, "; write ", instead));
 }
 
+std::string WithoutUserAndPath(const std::string& text) {
+  const std::string authority = text.substr(0, text.find('/'));
+  return authority.substr(authority.rfind('@') + 1);
+}
+
 struct HostPort {
   std::string host, port;
 };
@@ -103,12 +108,11 @@ absl::Status CheckAddress(const std::string& text) {
   if (trimmed.size() != text.size() && !trimmed.empty()) return Wrong(text, "there are blanks around it", trimmed);
   if (std::any_of(text.begin(), text.end(), absl::ascii_isspace) || text.empty())
     return Wrong(text, "", "host:port, e.g. 127.0.0.1:7070");
-  if (const size_t scheme = text.find("://"); scheme != std::string::npos) {
-    const std::string rest = text.substr(scheme + 3);
-    return Wrong(text, "it has no scheme", rest.substr(0, rest.find('/')));
-  }
+  if (const size_t scheme = text.find("://"); scheme != std::string::npos)
+    return Wrong(text, "it has no scheme", WithoutUserAndPath(text.substr(scheme + 3)));
   if (const size_t slash = text.find('/'); slash != std::string::npos && slash > 0)
-    return Wrong(text, "it has no path", text.substr(0, slash));
+    return Wrong(text, "it has no path", WithoutUserAndPath(text));
+  if (absl::StrContains(text, '@')) return Wrong(text, "it has no user", WithoutUserAndPath(text));
   const size_t colon = text.rfind(':');
   const std::string host = text.substr(0, colon);
   // "::1:7070" may be either; who writes it means a port.

@@ -57,6 +57,24 @@ def wrong_input_is_told(sink_client, cluster, client):
     raises(FileNotFoundError, lambda: client.submit(cluster.path / "sweeps/absent.yaml"))
 
 
+def an_address_is_told_what_to_write(sink_client):
+    from sink_client import address
+    for text in ("127.0.0.1:7070", "head-1.cluster:65535", "[::1]:7070", "[fe80::1]:1", "localhost:7070"):
+        address.check(text)
+    for text, told in {
+            "http://127.0.0.1:7070/metrics": '"http://127.0.0.1:7070/metrics" is not an address of a coordinator: it has '
+                                             'no scheme; write 127.0.0.1:7070',
+            "ssh://me@head:7070": "write head:7070", "::1:7070": "in brackets; write [::1]:7070",
+            "fe80:0:0:0:0:0:0:1:7070": "in brackets; write [fe80:0:0:0:0:0:0:1]:7070", "::1": "write [::1]:7070",
+            " head:7070": "blanks around it; write head:7070", "head:7070\n": "write head:7070",
+            "head :7070": "write host:port", "head:7070/": "it has no path; write head:7070",
+            "me@head:1": "it has no user; write head:1", "head": "the port is missing; write host:port, e.g. head:7070",
+            "[::1]": "the port is missing", " ": "", ":7070": "", "head:": "", "head:0": "", "head:65536": "",
+            "head:seven": "", "[head]:7070": "", "unix:/run/sink": ""}.items():
+        error = raises(sink_client.CoordinatorError, lambda: sink_client.Client(text))
+        assert error.code == "INVALID_ARGUMENT" and told in str(error), (text, str(error))
+
+
 def study_runs(sink_client, cluster, client):
     sweep_file = cluster.path / "sweeps/study.yaml"
     submitted = client.submit(sweep_file)
@@ -168,6 +186,7 @@ with tempfile.TemporaryDirectory() as installed, Cluster(BIN) as cluster:
     cluster.start_coordinator()
     cluster.start_worker("w1", devices="cpu:2")
     cluster.submit("study", 60, ["1e-3", "3e-3"])
+    an_address_is_told_what_to_write(sink_client)
     with sink_client.Client(cluster.address) as client:
         wrong_input_is_told(sink_client, cluster, client)
         job = study_runs(sink_client, cluster, client)

@@ -6,7 +6,7 @@ import tempfile
 import time
 import uuid
 
-from sink_client import checkpoint, credential, sweep_files
+from sink_client import address as addresses, checkpoint, credential, sweep_files
 from sink_client.errors import CoordinatorError, JobsFailed, calls_of
 
 # protoc writes imports that begin at the folder it was given.
@@ -36,6 +36,7 @@ class Client:
     def __init__(self, address=None):
         token = credential.token()
         self.address = address or os.environ.get("SINK_COORDINATOR") or (token and token.address) or "127.0.0.1:7070"
+        addresses.check(self.address)
         options = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.enable_http_proxy", 0),
                    ("grpc.keepalive_time_ms", 20_000)]
         self._channel = credential.channel(self.address, token or credential.of_user(self.address), options)

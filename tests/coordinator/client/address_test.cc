@@ -42,6 +42,8 @@ TEST(Address, ThatIsWrongIsRefusedWithWhatToWrite) {
   EXPECT_THAT(Refusal("head:7070\n"), HasSubstr("write head:7070"));
   EXPECT_THAT(Refusal("head :7070"), HasSubstr("write host:port"));
   EXPECT_THAT(Refusal("head:7070/"), HasSubstr("it has no path; write head:7070"));
+  EXPECT_THAT(Refusal("me@head:7070"), HasSubstr("it has no user; write head:7070"));
+  EXPECT_THAT(Refusal("ssh://me@head:7070/"), HasSubstr("write head:7070"));
   EXPECT_THAT(Refusal("head"), HasSubstr("the port is missing; write host:port, e.g. head:7070"));
   EXPECT_THAT(Refusal("[::1]"), HasSubstr("the port is missing"));
   for (const char* text : {"", ":7070", "head:", "head:0", "head:65536", "head:seven", "[head]:7070", "unix:/run/sink"})
