@@ -215,9 +215,10 @@ absl::Status CheckSameStudy(store::Snapshot& rows, const SubmitRequest& request)
   }));
   const bool shared = std::any_of(stored.begin(), stored.end(), [&](const auto& name) { return ours.contains(name); });
   if (shared || stored.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("another study is stored as ", request.sweep, ", with the experiments ", absl::StrJoin(stored, ", "),
-                   ", none of which this one has; give it another name, or take its place with --replace"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "another study is stored as ", request.sweep, ", with the experiments ", absl::StrJoin(stored, ", "),
+      ", none of which this one has; give it another name, or take its place with --replace (replace=True from "
+      "Python)"));
 }
 
 // Whether a sweep other than `sweep` has the job in its list.

@@ -12,8 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
+import warnings
 
-from sink_cluster import Cluster, skip
+from sink_cluster import Cluster, skip, wait_for
 
 # This test starts programs while calls are open. With gRPC's handlers a child waits for their threads, which it has not,
 # before it becomes the program.
@@ -75,6 +77,53 @@ def an_address_is_told_what_to_write(sink_client):
         assert error.code == "INVALID_ARGUMENT" and told in str(error), (text, str(error))
 
 
+def what_differs_on_workers_is_told():
+    from sink.v1 import client_pb2
+    from sink_client import submission
+    response = client_pb2.SubmitSweepResponse(
+        missing_models=["a/b", "c/d"],
+        jobs=[client_pb2.SubmittedJob(id=i, cancel_taken_back=True) for i in ("1", "1", "2")],
+        differing_sets=[client_pb2.DifferingSet(name="pile", copies=[
+            client_pb2.SetCopy(content="1" * 32, workers=["w1", "w2"]),
+            client_pb2.SetCopy(content="2" * 32, workers=["w3"])])],
+        changed_sets=[client_pb2.ChangedSet(name="tiny", content_then="3" * 32, content_now="4" * 32, jobs=1)])
+    resumed, missing, differing, changed = submission.warnings(response, dry_run=False)
+    assert resumed == "2 stored jobs were being cancelled and go on", resumed
+    assert "has 2 models: a/b, c/d; their jobs will wait" in missing, missing
+    assert "pile is not the same everywhere: 11111111 on w1, w2; 22222222 on w3; " in differing, differing
+    assert "tiny has changed: 1 job stored already ran on 33333333, workers now have 44444444; " in changed, changed
+    assert submission.differing_sets(response)[0]["copies"][1] == {"content": "2" * 32, "workers": ["w3"]}
+    assert submission.changed_sets(response) == [
+        {"name": "tiny", "content_then": "3" * 32, "content_now": "4" * 32, "jobs": 1}]
+    assert submission.warnings(response, dry_run=True)[0].endswith("would go on")
+
+
+def jobs_that_early_stopping_stopped_have_not_failed(sink_client):
+    from sink.v1 import client_pb2, job_pb2
+    place = job_pb2.Membership(sweep="halved")
+    ended = [job_pb2.Job(id="1" * 32, state=job_pb2.CANCELLED, stopped_early=True, sweeps=[place])]
+
+    def status(_):
+        return client_pb2.GetSweepResponse(sweep=job_pb2.Sweep(jobs_by_state={"CANCELLED": len(ended)}))
+
+    answers = {"GetSweep": status,
+               "ListJobs": lambda asked: client_pb2.ListJobsResponse(jobs=[] if asked.after else ended)}
+    sweep = sink_client.Sweep(types.SimpleNamespace(_call=lambda method, request: answers[method](request)), "halved")
+    sweep.wait(timeout=1)
+    ended.append(job_pb2.Job(id="2" * 32, state=job_pb2.CANCELLED, sweeps=[place]))
+    error = raises(sink_client.JobsFailed, lambda: sweep.wait(timeout=1))
+    assert [job["id"] for job in error.jobs] == ["2" * 32], error.jobs
+
+
+def submit(client, *arguments, **options):
+    """The submission, and what it warned of here."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        submitted = client.submit(*arguments, **options)
+    assert {warning.filename for warning in told} <= {__file__}, "not where submit was called"
+    return submitted, [str(warning.message) for warning in told]
+
+
 def study_runs(sink_client, cluster, client):
     sweep_file = cluster.path / "sweeps/study.yaml"
     submitted = client.submit(sweep_file)
@@ -84,9 +133,13 @@ def study_runs(sink_client, cluster, client):
     assert ended[-1] == (2, 2), ended
     jobs = submitted.jobs()
     assert list(jobs.state) == ["SUCCEEDED"] * 2 and list(jobs.step) == [60, 60], jobs
+    again, told = submit(client, sweep_file)
+    assert told == [] and list(again.submitted.state) == ["SUCCEEDED"] * 2 and not again.submitted.added.any(), told
     losses = submitted.metrics("train_loss")
     assert len(losses) == 120 and set(losses.label) == set(jobs.label), losses
     first = client.job(jobs.id[0][:8])
+    assert first.wait(timeout=10) is first and first.status()["step"] == 60, first.status()
+    assert not first.retry(), "it has succeeded"
     curve = first.metrics("train_loss")
     assert list(curve.step) == list(range(1, 61)), curve
     shown = csv.DictReader(cluster.sinkctl("metrics", first.id, "--name", "train_loss", "--csv").splitlines())
@@ -167,9 +220,49 @@ def failed_jobs_are_named(sink_client, cluster, client):
     sweep = client.sweep("lost")
     sweep.set_priority(-2)
     assert sweep.set_priority(-2) == 0, "it has it already"
-    sweep.cancel()
+    assert sweep.cancel() == {"cancelled": 1, "requested": 0, "kept": 0}
     error = raises(sink_client.JobsFailed, lambda: sweep.wait(timeout=60))
     assert "cancelled" in str(error) and error.jobs[0]["state"] == "CANCELLED", str(error)
+    error = raises(sink_client.JobsFailed, lambda: client.job(error.jobs[0]["id"]).wait(timeout=60))
+    assert "1 job did not succeed" in str(error), str(error)
+
+
+def a_submission_tells_what_will_not_run(cluster, client):
+    again, told = submit(client, cluster.path / "sweeps/lost.yaml")
+    assert again.added == 0 and list(again.submitted.state) == ["CANCELLED"], again.submitted
+    assert again.warnings == told and len(told) == 1, told
+    assert told[0].startswith("1 stored job has failed or been cancelled and will not run; retry()"), told
+    job = client.job(again.submitted.id[0])
+    assert again.retry() == [job.id] and again.retry() == [], "it is queued already"
+    assert job.status()["state"] == "QUEUED", job.status()
+    raises(TimeoutError, lambda: job.wait(timeout=0))
+    told = wait_for("the worker is back after the restart", 60,
+                    lambda: submit(client, cluster.path / "sweeps/lost.yaml")[1])
+    assert len(told) == 1 and "has 1 data set or file: nosuch; their jobs will wait" in told[0], told
+    assert any("nosuch" in reason for reason in job.why()), job.why()
+    assert job.cancel()["cancelled"] == 1 and job.retry(from_step=0)
+
+
+def changes_are_laid_over_a_file(sink_client, cluster, client):
+    changed, _ = submit(client, cluster.path / "sweeps/lost.yaml", dry_run=True,
+                        changes={"train.weight_decay": 1e-5, "data.set": "tiny", "name": "found", "priority": -3})
+    assert (changed.name, changed.added) == ("found", 1) and "nosuch" not in changed.missing_sets, changed.submitted
+    error = raises(sink_client.CoordinatorError,
+                   lambda: client.submit(cluster.path / "sweeps/lost.yaml", changes={"train.max_stepz": 3}))
+    assert "changes[train.max_stepz]:1:" in str(error), str(error)
+
+
+def another_study_takes_its_place_and_goes(sink_client, cluster, client):
+    other = cluster.path / "sweeps/other.yaml"
+    other.write_text((cluster.path / "sweeps/lost.yaml").read_text().replace("name: learning_rate", "name: other"))
+    error = raises(sink_client.CoordinatorError, lambda: client.submit(other))
+    assert error.code == "FAILED_PRECONDITION" and "replace=True" in str(error), str(error)
+    sweep, _ = submit(client, other, replace=True)
+    error = raises(sink_client.CoordinatorError, sweep.delete)
+    assert error.code == "FAILED_PRECONDITION" and "cancel" in str(error), str(error)
+    sweep.cancel()
+    assert sweep.delete() == 1
+    assert raises(sink_client.CoordinatorError, lambda: client.sweep("lost")).code == "NOT_FOUND"
 
 
 def notebook_runs(cluster):
@@ -187,6 +280,8 @@ with tempfile.TemporaryDirectory() as installed, Cluster(BIN) as cluster:
     cluster.start_worker("w1", devices="cpu:2")
     cluster.submit("study", 60, ["1e-3", "3e-3"])
     an_address_is_told_what_to_write(sink_client)
+    what_differs_on_workers_is_told()
+    jobs_that_early_stopping_stopped_have_not_failed(sink_client)
     with sink_client.Client(cluster.address) as client:
         wrong_input_is_told(sink_client, cluster, client)
         job = study_runs(sink_client, cluster, client)
@@ -194,6 +289,9 @@ with tempfile.TemporaryDirectory() as installed, Cluster(BIN) as cluster:
         waiting_costs_little_however_many_jobs_there_are(client)
         a_restart_is_waited_for(cluster, job)
         failed_jobs_are_named(sink_client, cluster, client)
+        a_submission_tells_what_will_not_run(cluster, client)
+        changes_are_laid_over_a_file(sink_client, cluster, client)
+        another_study_takes_its_place_and_goes(sink_client, cluster, client)
     a_program_calls_by_its_token(sink_client, cluster)
     notebook_runs(cluster)
     cluster.kill("coordinator")

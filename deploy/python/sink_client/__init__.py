@@ -6,7 +6,7 @@
     sweep.wait()
     sweep.metrics("validation_loss/all")
 """
-from sink_client.client import Client, Job, Sweep
-from sink_client.errors import CoordinatorError, JobsFailed
+from sink_client.client import Client, Job, Submission, Sweep
+from sink_client.errors import CoordinatorError, JobsFailed, SubmissionWarning
 
-__all__ = ["Client", "CoordinatorError", "Job", "JobsFailed", "Sweep"]
+__all__ = ["Client", "CoordinatorError", "Job", "JobsFailed", "Submission", "SubmissionWarning", "Sweep"]

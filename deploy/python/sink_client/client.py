@@ -5,15 +5,18 @@ import sys
 import tempfile
 import time
 import uuid
+import warnings
 
 from sink_client import address as addresses, checkpoint, credential, sweep_files
-from sink_client.errors import CoordinatorError, JobsFailed, calls_of
+from sink_client.errors import CoordinatorError, JobsFailed, SubmissionWarning, calls_of
 
 # protoc writes imports that begin at the folder it was given.
 sys.path.append(str(pathlib.Path(__file__).parent / "generated"))
 from sink.v1 import client_pb2, client_pb2_grpc, job_pb2  # noqa: E402
+from sink_client import submission  # noqa: E402
 
 DEADLINE = 30  # seconds, of a call that answers at once
+DEADLINE_OF_DELETE = 3600
 MAX_MESSAGE = 128 << 20
 TRIES = 3  # of a job whose points are thinned while they are read
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
@@ -51,18 +54,28 @@ class Client:
     def __exit__(self, *_):
         self.close()
 
-    def submit(self, path, profiles=(), dry_run=False):
-        """Stores the jobs of a sweep file that are not there yet; the same file twice adds nothing. `profiles` are laid
-        over it: paths, or names of profiles/NAME.yaml. A mistake in the file is a CoordinatorError that names its place."""
+    def submit(self, path, profiles=(), dry_run=False, *, changes=None, replace=False):
+        """Stores the jobs of a sweep file that are not there yet, and returns a Submission; the same file twice adds
+        nothing. `profiles` are laid over it: paths, or names of profiles/NAME.yaml; after them `changes`, as sinkctl has
+        --set, --name and --priority: {"train.weight_decay": 0.1, "name": "decayed"}; what an experiment sets or varies
+        stays. `replace`: take the place of another study of this name, with which it has no experiment in common. A
+        mistake in the file is a CoordinatorError that names its place; what may not be expected is told by a
+        SubmissionWarning."""
         entry = str(path)
-        profiles = [sweep_files.profile_path(entry, profile) for profile in profiles]
-        texts = sweep_files.collect(entry, profiles)
+        profiles = [profiles] if isinstance(profiles, (str, os.PathLike)) else profiles
+        profiles = [sweep_files.profile_path(entry, str(profile)) for profile in profiles]
+        laid_over = sweep_files.profiles_of(changes or {})
+        texts = {**sweep_files.collect(entry, profiles), **laid_over}
         response = self._call(
             "SubmitSweep",
             client_pb2.SubmitSweepRequest(
-                request_id=uuid.uuid4().hex, entry=entry, profiles=profiles, dry_run=dry_run,
+                request_id=uuid.uuid4().hex, entry=entry, profiles=[*profiles, *laid_over], dry_run=dry_run,
+                replace=replace,
                 files=[client_pb2.SourceFile(path=name, text=text) for name, text in texts.items()]))
-        return Sweep(self, response.sweep, added=response.added)
+        submitted = Submission(self, response, dry_run)
+        for warning in submitted.warnings:
+            warnings.warn(warning, SubmissionWarning, stacklevel=2)
+        return submitted
 
     def sweep(self, name):
         self._call("GetStudy", client_pb2.GetStudyRequest(name=name))  # says at once that there is none
@@ -75,13 +88,15 @@ class Client:
         """`prefix` is a job's id, or the first four or more digits of it."""
         return Job(self, self._call("GetJob", client_pb2.GetJobRequest(id=prefix)).job.id)
 
-    def _call(self, method, request):
-        """Every call is idempotent, so that one that a restart of the coordinator interrupts is made again."""
+    def _call(self, method, request, answer_within=None):
+        """Every call is idempotent, so that one that a restart of the coordinator interrupts is made again.
+        `answer_within`: seconds of a try, of a call that does much."""
         deadline = time.monotonic() + DEADLINE
         while True:
             try:
                 with calls_of(self.address):
-                    return getattr(self._stub, method)(request, timeout=max(0.1, deadline - time.monotonic()))
+                    return getattr(self._stub, method)(
+                        request, timeout=answer_within or max(0.1, deadline - time.monotonic()))
             except CoordinatorError as error:
                 if error.code != "UNAVAILABLE" or time.monotonic() + 1 > deadline:
                     raise
@@ -105,13 +120,14 @@ class Client:
 
 
 class Sweep:
-    def __init__(self, client, name, added=None):
+    added = None  # jobs that a Submission has added
+
+    def __init__(self, client, name):
         self._client = client
         self.name = name
-        self.added = added  # jobs that this submission has added; None when it was not submitted here
 
     def __repr__(self):
-        return f"Sweep({self.name!r} at {self._client.address})"
+        return f"{type(self).__name__}({self.name!r} at {self._client.address})"
 
     def _status(self):
         return self._client._call("GetSweep", client_pb2.GetSweepRequest(name=self.name))
@@ -123,9 +139,7 @@ class Sweep:
         for job in jobs:
             place = self._membership(job)
             yield {"id": job.id, "experiment": place.experiment, "label": place.label, "index": place.index,
-                   "state": job_pb2.JobState.Name(job.state), "step": job.progress.step,
-                   "max_steps": job.progress.max_steps, "tokens": job.progress.tokens, "worker": job.worker,
-                   "message": job.message, **dict(job.progress.latest)}
+                   **_row(job)}
 
     def jobs(self):
         """A row for each job, in the order of the sweep file, with the newest value of each metric."""
@@ -135,7 +149,8 @@ class Sweep:
 
     def wait(self, timeout=None, progress=None, check=True):
         """Until every job has ended. `progress` is called with (jobs that have ended, all of them) when that changes.
-        JobsFailed when jobs did not succeed, unless `check` is false; TimeoutError after `timeout` seconds."""
+        JobsFailed when jobs did not succeed that early stopping has not stopped, unless `check` is false; TimeoutError
+        after `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         told = None
         while True:
@@ -159,7 +174,7 @@ class Sweep:
         """In the order of the sweep file."""
         request = client_pb2.ListJobsRequest(sweep=self.name, states=[job_pb2.FAILED, job_pb2.CANCELLED])
         while page := self._client._call("ListJobs", request).jobs:
-            yield from page
+            yield from (job for job in page if job.state == job_pb2.FAILED or not job.stopped_early)
             request.after = page[-1].id
 
     def metrics(self, *names):
@@ -177,12 +192,44 @@ class Sweep:
         return Job(self._client, found[0].id)
 
     def cancel(self):
-        self._client._call("Cancel", client_pb2.CancelRequest(sweep=self.name, request_id=uuid.uuid4().hex))
+        """Returns how many jobs were waiting and are "cancelled" now, how many run and were "requested" to save and
+        stop, and how many were "kept", as another sweep wants them."""
+        return _cancel(self._client, sweep=self.name)
+
+    def retry(self, from_step=None):
+        """Queues its jobs again that have failed or were cancelled, but not those that were stopped early; returns
+        their ids. They go on from their newest checkpoints, or from those of `from_step`: later ones are dropped, and
+        what was measured after it; 0 begins anew."""
+        return _retry(self._client, from_step, sweep=self.name)
+
+    def delete(self):
+        """Deletes its jobs, of which each must have ended, with their curves, logs and checkpoints, but for those that
+        another sweep has. Returns how many were deleted."""
+        stored = self._client._call("GetSweep", client_pb2.GetSweepRequest(name=self.name, without_jobs=True)).sweep
+        request = client_pb2.DeleteSweepRequest(name=self.name, generation=stored.generation,
+                                                request_id=uuid.uuid4().hex)
+        return self._client._call("DeleteSweep", request, answer_within=DEADLINE_OF_DELETE).deleted
 
     def set_priority(self, priority):
         """Larger goes first; above 0 is an admin's to give. Returns how many of its jobs had another one."""
         request = client_pb2.SetPriorityRequest(sweep=self.name, priority=priority)
         return self._client._call("SetPriority", request).changed
+
+
+class Submission(Sweep):
+    """The sweep that submit() has given to the coordinator, and what that said of it, also with `dry_run`."""
+
+    def __init__(self, client, response, dry_run):
+        super().__init__(client, response.sweep)
+        rows = submission.jobs(response)
+        self.submitted = _table(rows, list(rows[0]) if rows else [])  # what each job was when it was submitted
+        self.added = response.added  # jobs that were not there before
+        self.removed = response.removed  # jobs of an earlier version that it no longer names; they are left to run
+        self.missing_models = list(response.missing_models)  # that no connected worker has
+        self.missing_sets = list(response.missing_sets)  # the same of packed data sets, and of files of texts
+        self.differing_sets = submission.differing_sets(response)  # that are not the same on all connected workers
+        self.changed_sets = submission.changed_sets(response)  # that no worker has as stored jobs have found them
+        self.warnings = submission.warnings(response, dry_run)  # sentences, which were told as SubmissionWarning
 
 
 class Job:
@@ -192,6 +239,26 @@ class Job:
 
     def __repr__(self):
         return f"Job({self.id[:8]!r} at {self._client.address})"
+
+    def status(self):
+        """What Sweep.jobs() has of it, as a dict without its places in sweeps."""
+        return _row(self._client._call("GetJob", client_pb2.GetJobRequest(id=self.id)).job)
+
+    def why(self):
+        """Sentences, the most important first: what it waits for, who has it or how it ended, and what to do then."""
+        return list(self._client._call("WhyJob", client_pb2.WhyJobRequest(id=self.id)).reasons)
+
+    def wait(self, timeout=None, check=True):
+        """Until it has ended. JobsFailed when it did not succeed, unless `check` is false; TimeoutError after `timeout`
+        seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (row := self.status())["state"] not in FINAL:
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"job {self.id[:8]} has not ended after {timeout} s; it goes on")
+            time.sleep(0.5)
+        if check and row["state"] != "SUCCEEDED":
+            raise JobsFailed(f"job {self.id[:8]}", [row])
+        return self
 
     def metrics(self, *names):
         """As Sweep.metrics: columns name, step, value, attempt."""
@@ -224,10 +291,29 @@ class Job:
                 path, **{"trust_remote_code": True, "attn_implementation": "eager", **options})
 
     def cancel(self):
-        self._client._call("Cancel", client_pb2.CancelRequest(job_ids=[self.id], request_id=uuid.uuid4().hex))
+        """As Sweep.cancel, also where several sweeps want it."""
+        return _cancel(self._client, job_ids=[self.id])
 
-    def retry(self):
-        self._client._call("Retry", client_pb2.RetryRequest(job_ids=[self.id], request_id=uuid.uuid4().hex))
+    def retry(self, from_step=None):
+        """As Sweep.retry, also when it was stopped early; returns whether it runs again: not where it had succeeded, or
+        had not ended."""
+        return bool(_retry(self._client, from_step, job_ids=[self.id]))
+
+
+def _row(job):
+    return {"id": job.id, "state": job_pb2.JobState.Name(job.state), "step": job.progress.step,
+            "max_steps": job.progress.max_steps, "tokens": job.progress.tokens, "worker": job.worker,
+            "message": job.message, **dict(job.progress.latest)}
+
+
+def _cancel(client, **jobs):
+    response = client._call("Cancel", client_pb2.CancelRequest(request_id=uuid.uuid4().hex, **jobs))
+    return {"cancelled": response.cancelled, "requested": response.requested, "kept": response.kept}
+
+
+def _retry(client, from_step, **jobs):
+    request = client_pb2.RetryRequest(request_id=uuid.uuid4().hex, from_step=from_step, **jobs)
+    return list(client._call("Retry", request).job_ids)
 
 
 def _points(client, request, describe):

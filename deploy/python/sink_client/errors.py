@@ -12,13 +12,19 @@ class CoordinatorError(Exception):
         self.code = code
 
 
-class JobsFailed(Exception):
-    """A sweep has ended, and some of its jobs have not succeeded: `jobs`, as Sweep.jobs() has them."""
+class SubmissionWarning(UserWarning):
+    """What was submitted may not be, or not become, what the caller expects; also in Submission.warnings."""
 
-    def __init__(self, sweep, jobs):
-        lines = [f"{job['id'][:8]} {job['label']}: {job['state'].lower()} {job['message']}".rstrip() for job in jobs[:5]]
+
+class JobsFailed(Exception):
+    """A sweep or a job has ended without success: `jobs`, as Sweep.jobs() has them."""
+
+    def __init__(self, what, jobs):
+        lines = [f"{job['id'][:8]} {job.get('label', '')}".rstrip() +
+                 f": {job['state'].lower()} {job['message']}".rstrip() for job in jobs[:5]]
         more = [f"and {len(jobs) - 5} more"] if len(jobs) > 5 else []
-        super().__init__("\n  ".join([f"{sweep}: {len(jobs)} jobs did not succeed", *lines, *more]))
+        count = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
+        super().__init__("\n  ".join([f"{what}: {count} did not succeed", *lines, *more]))
         self.jobs = jobs
 
 
@@ -29,6 +35,7 @@ def calls_of(address):
         yield
     except grpc.RpcError as error:
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-            raise CoordinatorError(error.code().name, f"the coordinator at {address} does not answer ({error.details()}); is "
-                                   "sink-coordinator running, and is this its --listen address?") from error
+            raise CoordinatorError(error.code().name, f"the coordinator at {address} does not answer ({error.details()}); "
+                                   "is sink-coordinator running, and is this the address that it names when it "
+                                   "starts?") from error
         raise CoordinatorError(error.code().name, error.details()) from error

@@ -1,4 +1,5 @@
 """The files of a submission: a sweep file, its profiles, and the bases that they name, as the coordinator reads them."""
+import json
 import os
 import pathlib
 
@@ -26,6 +27,16 @@ def collect(entry, profiles):
             if base is None:
                 break
             path = os.path.normpath(os.path.join(os.path.dirname(path), base))
+    return texts
+
+
+def profiles_of(changes):
+    """path -> text of a profile for each change of a key, which is written with dots. JSON is YAML, too."""
+    texts = {}
+    for key, value in changes.items():
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        texts[f"changes[{key}]"] = json.dumps(value)
     return texts
 
 

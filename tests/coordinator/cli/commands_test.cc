@@ -341,7 +341,7 @@ TEST_F(CliTest, AnotherStudyOfTheSameNameNeedsReplace) {
   ASSERT_NE(text.find("name: rates"), std::string::npos) << text;
   text.replace(text.find("name: rates"), 11, "name: other");
   std::ofstream(file) << text;
-  ExpectError(Sinkctl({"submit", file}), kRefused, "--replace");
+  ExpectError(Sinkctl({"submit", file}), kRefused, "--replace (replace=True from Python)");
   EXPECT_EQ(Sinkctl({"submit", file, "--replace"}).code, kOk);
 }
 
