@@ -83,13 +83,34 @@ Job NewJob(const SubmitRequest& request, const SubmitJob& submitted, Now now) {
   return job;
 }
 
+// Whether a sweep other than `sweep` wants the job.
+bool IsWantedBeside(const std::string& sweep, const Job& job) {
+  return std::any_of(job.sweeps.begin(), job.sweeps.end(),
+                     [&](const Membership& place) { return place.sweep != sweep && !place.withdrawn; });
+}
+
+// Of two times after which something ends, where 0 is never, the longer one.
+int64_t Longer(int64_t a, int64_t b) { return a == 0 || b == 0 ? 0 : std::max(a, b); }
+
+FailureCounts Larger(const FailureCounts& a, const FailureCounts& b) {
+  return {.infra = std::max(a.infra, b.infra),
+          .out_of_memory = std::max(a.out_of_memory, b.out_of_memory),
+          .nan = std::max(a.nan, b.nan),
+          .user = std::max(a.user, b.user)};
+}
+
+// What the request asks for. Of a job that another sweep wants, too, its place in the queue stays the home's, and what
+// ends it only ever becomes laxer: nobody's training ends sooner because of what somebody else has submitted.
 void SetResources(const SubmitRequest& request, Job* job) {
-  job->devices = request.devices;
-  job->per_worker = request.per_worker;
-  job->priority = request.priority;
-  job->max_time_ms = request.max_time_ms;
-  job->stall_ms = request.stall_ms;
-  job->retry_budget = request.retry_budget;
+  const bool shared = IsWantedBeside(request.sweep, *job);
+  if (!shared || job->home_sweep == request.sweep) {
+    job->devices = request.devices;
+    job->per_worker = request.per_worker;
+    job->priority = request.priority;
+  }
+  job->max_time_ms = shared ? Longer(job->max_time_ms, request.max_time_ms) : request.max_time_ms;
+  job->stall_ms = shared ? Longer(job->stall_ms, request.stall_ms) : request.stall_ms;
+  job->retry_budget = shared ? Larger(job->retry_budget, request.retry_budget) : request.retry_budget;
 }
 
 // Whether a person has cancelled the job and its worker is stopping it, or will be told to. What has run too long, and
@@ -194,12 +215,6 @@ std::optional<bool> RequestCancel(Job* job, Now now) {
   }
   job->cancel_requested = true;
   return false;
-}
-
-// Whether a sweep other than `sweep` wants the job.
-bool IsWantedBeside(const std::string& sweep, const Job& job) {
-  return std::any_of(job.sweeps.begin(), job.sweeps.end(),
-                     [&](const Membership& place) { return place.sweep != sweep && !place.withdrawn; });
 }
 
 // A sweep of the request's name that shares no experiment with it is another study.

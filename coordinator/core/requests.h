@@ -38,7 +38,8 @@ struct SubmitRequest {
   std::string sweep;
   int max_parallel = 0;
   SweepPolicy policy;
-  // What every job of the sweep gets; a resubmission changes it for jobs that are still queued.
+  // What every job of the sweep gets; a resubmission changes it for jobs that are still queued. Those that another
+  // sweep wants, too, get no less than they have, and devices and priority from their home alone.
   int devices = 1;
   int per_worker = 0;
   int priority = 0;

@@ -247,6 +247,70 @@ TEST_F(SharedJobsTest, ASweepsPriorityIsThatOfItsOwnJobsThatHaveNotEnded) {
   EXPECT_EQ(Start(1).job_id, Id(3)) << "the larger one goes first";
 }
 
+TEST_F(SharedJobsTest, ASubmissionNarrowsNoLimitOfAQueuedJobThatAnotherSweepWants) {
+  SubmitRequest ours = Sweep({1}, "ours"), theirs = Sweep({1}, "theirs");
+  ours.devices = 2;
+  ours.per_worker = 1;
+  ours.max_time_ms = 86'400'000;
+  ours.stall_ms = 1'800'000;
+  ours.retry_budget = {.infra = 10, .out_of_memory = 0, .nan = 1, .user = 0};
+  ASSERT_TRUE(manager->clients().Submit(ours, now).ok());
+  theirs.priority = -900;
+  theirs.max_time_ms = 60'000;
+  theirs.stall_ms = 600'000;
+  theirs.retry_budget = {.infra = 0, .out_of_memory = 2, .nan = 0, .user = 3};
+  const FailureCounts larger = {.infra = 10, .out_of_memory = 2, .nan = 1, .user = 3};
+  for (const bool cancelled : {false, true}) {
+    if (cancelled)
+      EXPECT_EQ(Cancel("theirs").kept, 1);
+    else
+      ASSERT_TRUE(manager->clients().Submit(theirs, now).ok());
+    EXPECT_EQ(Get(1).priority, 0);
+    EXPECT_EQ(Get(1).devices, 2);
+    EXPECT_EQ(Get(1).per_worker, 1);
+    EXPECT_EQ(Get(1).max_time_ms, 86'400'000);
+    EXPECT_EQ(Get(1).stall_ms, 1'800'000);
+    EXPECT_EQ(Get(1).retry_budget, larger);
+  }
+  // Nobody else wants it now: its sweep says what holds.
+  ASSERT_TRUE(manager->clients().Submit(ours, now).ok());
+  EXPECT_EQ(Get(1).retry_budget, ours.retry_budget);
+  ours.max_time_ms = 1'000;
+  ASSERT_TRUE(manager->clients().Submit(ours, now).ok());
+  EXPECT_EQ(Get(1).max_time_ms, 1'000);
+}
+
+TEST_F(SharedJobsTest, AHomeThatIsSubmittedAgainOrdersTheQueueAndNarrowsNoLimit) {
+  SubmitRequest ours = Sweep({1}, "ours"), theirs = Sweep({1}, "theirs");
+  ours.max_time_ms = 60'000;
+  ASSERT_TRUE(manager->clients().Submit(ours, now).ok());
+  ASSERT_TRUE(manager->clients().Submit(theirs, now).ok());
+  EXPECT_EQ(Get(1).max_time_ms, 0) << "theirs has asked for no limit, which is the laxest";
+  ours.priority = -3;
+  ours.devices = 4;
+  ours.stall_ms = 600'000;
+  ours.retry_budget = {.infra = 0, .out_of_memory = 0, .nan = 0, .user = 0};
+  ASSERT_TRUE(manager->clients().Submit(ours, now).ok());
+  EXPECT_EQ(Get(1).priority, -3);
+  EXPECT_EQ(Get(1).devices, 4);
+  EXPECT_EQ(Get(1).max_time_ms, 0);
+  EXPECT_EQ(Get(1).stall_ms, 0);
+  EXPECT_EQ(Get(1).retry_budget, theirs.retry_budget);
+}
+
+TEST_F(SharedJobsTest, ARunningJobKeepsItsLimitsWhoeverSubmitsIt) {
+  SubmitBoth();
+  ASSERT_EQ(Cancel("", {Id(1)}).cancelled, 1);
+  Register();
+  ASSERT_EQ(Start(1).job_id, Id(2));
+  SubmitRequest theirs = Sweep({2, 3}, "theirs");
+  theirs.max_time_ms = 60'000;
+  theirs.priority = -900;
+  ASSERT_TRUE(manager->clients().Submit(theirs, now).ok());
+  EXPECT_EQ(Get(2).max_time_ms, 0);
+  EXPECT_EQ(Get(2).priority, 0);
+}
+
 TEST_F(SharedJobsTest, DeletingOneSweepLeavesTheOthersJobs) {
   SubmitBoth();
   const auto early = manager->clients().DeleteSweep("ours");
