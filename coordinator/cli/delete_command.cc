@@ -53,10 +53,11 @@ constexpr absl::Duration kFirstWait = absl::Seconds(1), kLongestWait = absl::Sec
 
 Outcome LeftCancelled() { return {kInterrupted, "interrupted; the sweep was cancelled, and not deleted"}; }
 
-// Whether the sweep has to wait for the job: it goes with it, and has not ended.
+// Whether the sweep has to wait for the job: no other sweep wants it, and it has not ended.
 bool HoldsUp(const v1::Job& job, const std::string& sweep) {
-  return !IsFinal(job.state()) && std::all_of(job.sweeps().begin(), job.sweeps().end(),
-                                              [&](const v1::Membership& place) { return place.sweep() == sweep; });
+  return !IsFinal(job.state()) &&
+         std::all_of(job.sweeps().begin(), job.sweeps().end(),
+                     [&](const v1::Membership& place) { return place.sweep() == sweep || place.withdrawn(); });
 }
 
 // Cancels the sweep and waits until its jobs have saved and stopped, or somebody has asked for it again. Where somebody

@@ -253,12 +253,12 @@ absl::StatusOr<std::vector<std::string>> JobsOfEveryVersion(store::Snapshot& row
   return ids;
 }
 
-// FAILED_PRECONDITION, with their number, when jobs have not ended that would be deleted.
+// FAILED_PRECONDITION, with their number, when jobs have not ended that nobody would want without the sweep.
 absl::Status CheckEnded(store::Snapshot& rows, const std::string& sweep, const std::vector<std::string>& ids) {
   int live = 0;
   for (const std::string& id : ids) {
     SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(id));
-    live += !IsFinal(job.state) && !IsListedBeside(sweep, job);
+    live += !IsFinal(job.state) && !IsWantedBeside(sweep, job);
   }
   if (live == 0) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(Counted(live, "job"), " of ", sweep, live == 1 ? " has" : " have",
@@ -272,13 +272,15 @@ absl::Status CheckGeneration(store::Snapshot& rows, const std::string& sweep, in
   return absl::AbortedError(absl::StrCat(sweep, " was submitted or retried again meanwhile; it stays"));
 }
 
-absl::Status LeaveOrDelete(store::Transaction& rows, const std::string& sweep, const std::string& id,
+absl::Status LeaveOrDelete(store::Transaction& rows, const std::string& sweep, const std::string& id, Now now,
                            DeleteResult* result) {
-  const absl::StatusOr<Job> job = rows.GetJob(id);
+  absl::StatusOr<Job> job = rows.GetJob(id);
   if (absl::IsNotFound(job.status())) return absl::OkStatus();  // somebody else deletes it, too
   if (!job.ok()) return job.status();
   if (IsListedBeside(sweep, *job)) {
     ++result->kept;
+    // The sweep that wanted it may have been cancelled since CheckEnded.
+    if (!IsWantedBeside(sweep, *job) && RequestCancel(&*job, now)) SINK_RETURN_IF_ERROR(rows.UpdateJob(*job));
     return rows.LeaveSweep(sweep, id);
   }
   SINK_RETURN_IF_ERROR(rows.LeaveSweep(sweep, id));
@@ -531,8 +533,8 @@ absl::StatusOr<std::optional<DeleteResult>> ClientCalls::DeletedBefore(const Req
   return result;
 }
 
-absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep, std::optional<int64_t> generation,
-                                                      const RequestName& request) {
+absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep, Now now,
+                                                      std::optional<int64_t> generation, const RequestName& request) {
   SINK_ASSIGN_OR_RETURN(const std::optional<DeleteResult> before, DeletedBefore(request));
   if (before) return *before;
   std::vector<std::string> ids;
@@ -547,7 +549,7 @@ absl::StatusOr<DeleteResult> ClientCalls::DeleteSweep(const std::string& sweep, 
   SINK_RETURN_IF_ERROR(InChunks(ids, kJobsPerTransaction, [&](const std::vector<std::string>& chunk) {
     return context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
       SINK_RETURN_IF_ERROR(CheckGeneration(rows, sweep, *generation));
-      for (const std::string& id : chunk) SINK_RETURN_IF_ERROR(LeaveOrDelete(rows, sweep, id, &result));
+      for (const std::string& id : chunk) SINK_RETURN_IF_ERROR(LeaveOrDelete(rows, sweep, id, now, &result));
       return absl::OkStatus();
     });
   }));

@@ -38,9 +38,11 @@ class ClientCalls {
 
   // The sweep, and the jobs that no other sweep has, with all that they have left; the bytes of their checkpoints are
   // the caller's to remove. In several transactions: what a crash leaves is a sweep with fewer jobs.
-  // FAILED_PRECONDITION, with nothing changed, while one of those jobs has not ended. ABORTED when the sweep is of
-  // another generation than this one, or gets another meanwhile: what somebody has asked for since stays.
-  absl::StatusOr<DeleteResult> DeleteSweep(const std::string& sweep, std::optional<int64_t> generation = std::nullopt,
+  // FAILED_PRECONDITION, with nothing changed, while a job has not ended that no other sweep wants; one that no other
+  // wants by the time that it is left is cancelled. ABORTED when the sweep is of another generation than this one, or
+  // gets another meanwhile: what somebody has asked for since stays.
+  absl::StatusOr<DeleteResult> DeleteSweep(const std::string& sweep, Now now,
+                                           std::optional<int64_t> generation = std::nullopt,
                                            const RequestName& request = {});
   // What DeleteSweep has answered this request before; nothing: it is new.
   absl::StatusOr<std::optional<DeleteResult>> DeletedBefore(const RequestName& request);

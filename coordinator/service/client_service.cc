@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "coordinator/service/convert.h"
+#include "coordinator/service/service_time.h"
 #include "coordinator/service/study_document.h"
 #include "coordinator/service/submission.h"
 #include "coordinator/service/sweep_watch.h"
@@ -252,7 +253,7 @@ grpc::Status ClientServiceImpl::DeleteSweep(grpc::ServerContext* context, const 
   }
   const absl::Status allowed = access_->MayChange(*caller, {request->name(), {}});
   const auto generation = request->has_generation() ? std::optional(request->generation()) : std::nullopt;
-  const auto result = allowed.ok() ? clients_->DeleteSweep(request->name(), generation, name) : allowed;
+  const auto result = allowed.ok() ? clients_->DeleteSweep(request->name(), SystemNow(), generation, name) : allowed;
   access_->Record(*context, *caller, "DeleteSweep", request->name(), result.status());
   if (!result.ok()) return fail_stop_->Answer(result.status());
   if (absl::Status status = access_->principals().Release(request->name()); !status.ok()) return ToGrpc(status);

@@ -124,7 +124,8 @@ class Transaction : public Snapshot {
   // What the sweep's file says beyond its jobs, in the service's words. NOT_FOUND.
   virtual absl::Status PutStudy(const std::string& sweep, const std::string& study_json) = 0;
   // The next three also move a job's home, where that does not want the job any more and another sweep does, to the
-  // oldest that does; where none does, it stays, or is the oldest sweep that has the job.
+  // oldest that does. Where none does, it stays, so that whoever has left a job to run can end it; only LeaveSweep
+  // takes the job from a home that it leaves to the oldest sweep that has it.
   //
   // Replaces the sweep's memberships; each job must exist.
   virtual absl::Status SetMemberships(const std::string& sweep,

@@ -499,7 +499,7 @@ class MemoryTransaction final : public Transaction, private UndoLog {
     NoteProgress(job_id);
     EraseWhere(t_.rungs, [&](const auto& row) { return row.second.sweep == sweep && row.second.job_id == job_id; });
     EraseWhere(t_.members, [&](const auto& row) { return row.first.first == sweep && row.second.job_id == job_id; });
-    SettleHome(job_id);
+    SettleHome(job_id, sweep);
     return absl::OkStatus();
   }
 
@@ -699,8 +699,8 @@ class MemoryTransaction final : public Transaction, private UndoLog {
   }
 
  private:
-  // See SetMemberships in job_store.h.
-  void SettleHome(const std::string& job_id) {
+  // See SetMemberships in job_store.h. `left`: a sweep that is to be home to the job no more; empty: none.
+  void SettleHome(const std::string& job_id, const std::string& left = "") {
     const std::string home = t_.jobs.at(job_id).job.home_sweep;
     using Rank = std::tuple<bool, bool, int64_t, std::string>;  // the least is the home
     std::optional<Rank> best;
@@ -710,7 +710,8 @@ class MemoryTransaction final : public Transaction, private UndoLog {
       const Rank rank(member.membership.withdrawn, sweep != home, t_.sweeps.at(sweep).created_ms, sweep);
       best = best ? std::min(*best, rank) : rank;
     }
-    if (best && std::get<3>(*best) != home) Edit(t_.jobs, job_id).job.home_sweep = std::get<3>(*best);
+    if (!best || (std::get<0>(*best) && home != left)) return;
+    if (std::get<3>(*best) != home) Edit(t_.jobs, job_id).job.home_sweep = std::get<3>(*best);
   }
 
   // Ids of a sweep's jobs, each once.

@@ -18,7 +18,7 @@ absl::Status SqliteTransaction::LeaveSweep(const std::string& sweep, const std::
   NoteProgress(job_id);
   SINK_RETURN_IF_ERROR(Query(db_, "DELETE FROM rungs WHERE sweep = ?1 AND job = ?2", sweep, seq).Run());
   SINK_RETURN_IF_ERROR(Query(db_, "DELETE FROM memberships WHERE sweep = ?1 AND job = ?2", sweep, seq).Run());
-  return SettleHome(seq);
+  return SettleHome(seq, sweep);
 }
 
 absl::Status SqliteTransaction::DeleteJob(const std::string& id) {

@@ -97,7 +97,8 @@ class SqliteTransaction final : public Transaction {
 
  private:
   absl::StatusOr<int64_t> SeqOf(const std::string& job_id);  // jobs.seq
-  absl::Status SettleHome(int64_t seq);                      // of one job, as SetMemberships and the like say
+  // Of one job, as SetMemberships and the like say. `left`: a sweep that is to be home to it no more; empty: none.
+  absl::Status SettleHome(int64_t seq, const std::string& left = "");
   absl::Status VisitSweepJobs(const JobQuery& query, int64_t states, const JobVisitor& visit);
   // Appends the job's places in sweeps, but for those in the sweep `but`.
   absl::Status AddPlaces(int64_t seq, const std::string& but, Job* job);

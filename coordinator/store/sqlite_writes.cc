@@ -36,7 +36,8 @@ constexpr char kSetWithdrawn[] = "UPDATE memberships SET withdrawn = ?3 WHERE sw
   "ORDER BY withdrawn, away, created_ms, sweep LIMIT 1) "
 constexpr char kSettleHome[] = SINK_SETTLE_HOME
     "WHERE seq = ?1 "
-    "AND EXISTS (SELECT 1 FROM memberships AS m WHERE m.job = jobs.seq AND m.sweep <> jobs.home_sweep)";
+    "AND EXISTS (SELECT 1 FROM memberships AS m WHERE m.job = jobs.seq AND m.sweep <> jobs.home_sweep "
+    "AND (m.withdrawn = 0 OR jobs.home_sweep = ?2))";
 constexpr char kSettleHomes[] =
     SINK_SETTLE_HOME "WHERE home_sweep <> ?1 AND seq IN (SELECT job FROM memberships WHERE sweep = ?1)";
 #undef SINK_SETTLE_HOME
@@ -177,7 +178,9 @@ absl::Status SqliteTransaction::SetWithdrawn(const std::string& sweep, const std
   return SettleHome(*seq);
 }
 
-absl::Status SqliteTransaction::SettleHome(int64_t seq) { return Query(db_, kSettleHome, seq).Run(); }
+absl::Status SqliteTransaction::SettleHome(int64_t seq, const std::string& left) {
+  return Query(db_, kSettleHome, seq, left).Run();
+}
 
 absl::Status SqliteTransaction::PutMember(const GangMember& member) {
   absl::StatusOr<int64_t> seq = SeqOf(member.job_id);

@@ -716,6 +716,21 @@ TEST_F(CliTest, DeleteWithForceWaitsForARunningJobWithoutTryingAgainAndAgain) {
   EXPECT_THAT(Sinkctl({"audit"}).out, Not(HasSubstr("FAILED_PRECONDITION")));
 }
 
+TEST_F(CliTest, DeleteWithForceWaitsForAJobThatACancelledSweepHasToo) {
+  for (const char* sweep : {"study", "other"}) ASSERT_EQ(Sinkctl({"submit", WriteSweep(sweep, {"1e-3"})}).code, kOk);
+  StartWorker();
+  const auto grants = TakeJobs();
+  ASSERT_EQ(grants.size(), 1u);
+  ASSERT_EQ(Sinkctl({"cancel", "other"}).code, kOk);
+  ExpectError(Sinkctl({"delete", "study", "--yes"}), kRefused, "1 job of study has not ended; cancel the sweep first");
+  auto deleting = std::async(std::launch::async, [&] { return Sinkctl({"delete", "study", "--yes", "--force"}); });
+  ASSERT_TRUE(WaitForCancel(grants[0].lease().job_id()));
+  Finish(grants[0], v1::CANCELLED, "cancelled");
+  const Result deleted = deleting.get();
+  EXPECT_EQ(deleted.code, kOk) << deleted.err;
+  EXPECT_THAT(deleted.out, HasSubstr("1 job stays: another sweep has it"));
+}
+
 TEST_F(CliTest, DeleteWithForceLeavesASweepThatIsSubmittedAgainWhileItWaits) {
   const std::string file = WriteSweep("study", {"1e-3"});
   ASSERT_EQ(Sinkctl({"submit", file}).code, kOk);

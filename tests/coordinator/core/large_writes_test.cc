@@ -61,7 +61,7 @@ TEST(LargeWrites, AreTheChangesOfManyJobs) {
   const Now later{now.unix_ms + 1000, now.steady_ms + 1000};
   ASSERT_TRUE(manager->retention().Collect({.full_for_ms = 1}, /*dry_run=*/false, later).ok());
   EXPECT_GT(store.TakeLarge(), 1);
-  ASSERT_TRUE(manager->clients().DeleteSweep("s").ok());
+  ASSERT_TRUE(manager->clients().DeleteSweep("s", now).ok());
   EXPECT_EQ(store.TakeLarge(), 2);
 }
 

@@ -1,5 +1,7 @@
 // A job that two sweeps have: what one user does to his sweep does not take it from the other.
+#include <functional>
 #include <tuple>
+#include <utility>
 
 #include "tests/coordinator/core/fixture.h"
 
@@ -9,6 +11,25 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+
+// Where somebody else comes between what a call has read and what it changes first.
+class StoreWithAGuest final : public store::JobStore {
+ public:
+  explicit StoreWithAGuest(store::JobStore* store) : store_(store) {}
+  absl::Status Write(const std::function<absl::Status(store::Transaction&)>& body) override {
+    return store_->Write(body);
+  }
+  absl::Status WriteLarge(const std::function<absl::Status(store::Transaction&)>& body) override {
+    if (guest) std::exchange(guest, nullptr)();
+    return store_->WriteLarge(body);
+  }
+  absl::Status Read(const std::function<absl::Status(store::Snapshot&)>& body) override { return store_->Read(body); }
+
+  std::function<void()> guest;  // comes once
+
+ private:
+  store::JobStore* const store_;
+};
 
 class SharedJobsTest : public ManagerTest {
  protected:
@@ -70,9 +91,33 @@ TEST_F(SharedJobsTest, CancellingASweepEndsWhatAnEarlierVersionOfItLeftToRun) {
   EXPECT_EQ(State(2), JobState::kQueued);
   EXPECT_EQ(Heartbeat({lease})->cancel.size(), 1u);
   ASSERT_EQ(*Finish(lease, JobState::kCancelled), JobState::kCancelled);
-  const auto deleted = manager->clients().DeleteSweep("ours");
+  const auto deleted = manager->clients().DeleteSweep("ours", now);
   ASSERT_TRUE(deleted.ok()) << deleted.status();
   EXPECT_EQ(deleted->deleted, 3);
+}
+
+TEST_F(SharedJobsTest, CancellingASweepEndsWhatItLeftToRunThoughACancelledOneNamesItStill) {
+  SubmitBoth();
+  ASSERT_EQ(Cancel("", {Id(1)}).cancelled, 1);
+  Register();
+  const Lease lease = Start(1);
+  ASSERT_EQ(lease.job_id, Id(2));
+  ASSERT_EQ(Cancel("ours").kept, 1);
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1, 2}, "ours"), now).ok());
+  ASSERT_EQ(Get(2).home_sweep, "theirs");
+  ASSERT_EQ(Cancel("theirs").kept, 1) << "ours wants it again";
+  ASSERT_TRUE(manager->clients().Submit(Sweep({4}, "ours"), now).ok());
+  EXPECT_THAT(Heartbeat({lease})->cancel, IsEmpty()) << "editing a sweep throws no training away";
+  EXPECT_EQ(manager->clients().DeleteSweep("ours", now).status().code(), absl::StatusCode::kFailedPrecondition);
+  const CancelResult result = Cancel("ours");
+  EXPECT_EQ(result.cancelled, 1) << "job 4";
+  EXPECT_EQ(result.requested, 1);
+  EXPECT_EQ(Heartbeat({lease})->cancel.size(), 1u);
+  ASSERT_EQ(*Finish(lease, JobState::kCancelled), JobState::kCancelled);
+  const auto deleted = manager->clients().DeleteSweep("ours", now);
+  ASSERT_TRUE(deleted.ok()) << deleted.status();
+  EXPECT_EQ(deleted->kept, 1) << "job 2, which theirs names";
+  EXPECT_EQ(Get(2).home_sweep, "theirs");
 }
 
 TEST_F(SharedJobsTest, ARepeatedCancellationDoesNothingMoreAndSaysTheSameOfWhatWasLeft) {
@@ -313,10 +358,10 @@ TEST_F(SharedJobsTest, ARunningJobKeepsItsLimitsWhoeverSubmitsIt) {
 
 TEST_F(SharedJobsTest, DeletingOneSweepLeavesTheOthersJobs) {
   SubmitBoth();
-  const auto early = manager->clients().DeleteSweep("ours");
+  const auto early = manager->clients().DeleteSweep("ours", now);
   EXPECT_EQ(early.status().code(), absl::StatusCode::kFailedPrecondition) << "job 1 has not ended";
   ASSERT_EQ(Cancel("ours").cancelled, 1);
-  const auto result = manager->clients().DeleteSweep("ours");
+  const auto result = manager->clients().DeleteSweep("ours", now);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->kept, 1);
   EXPECT_EQ(result->deleted, 1);
@@ -329,7 +374,39 @@ TEST_F(SharedJobsTest, DeletingOneSweepLeavesTheOthersJobs) {
   ASSERT_EQ(job->job.sweeps.size(), 1u);
   Register();
   EXPECT_EQ(Start(1).job_id, Id(2));
-  EXPECT_TRUE(absl::IsNotFound(manager->clients().DeleteSweep("ours").status()));
+  EXPECT_TRUE(absl::IsNotFound(manager->clients().DeleteSweep("ours", now).status()));
+}
+
+TEST_F(SharedJobsTest, ASweepIsNotDeletedWhileItAloneWantsAJobThatACancelledOneHasToo) {
+  SubmitBoth();
+  ASSERT_EQ(Cancel("", {Id(1)}).cancelled, 1);
+  Register();
+  const Lease lease = Start(1);
+  ASSERT_EQ(lease.job_id, Id(2));
+  ASSERT_EQ(Cancel("theirs").kept, 1);
+  const auto early = manager->clients().DeleteSweep("ours", now);
+  EXPECT_EQ(early.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(early.status().message()), HasSubstr("1 job of ours has not ended; cancel the sweep first"));
+  EXPECT_EQ(Cancel("ours").requested, 1);
+  EXPECT_EQ(Heartbeat({lease})->cancel.size(), 1u);
+  ASSERT_EQ(*Finish(lease, JobState::kCancelled), JobState::kCancelled);
+  const auto deleted = manager->clients().DeleteSweep("ours", now);
+  ASSERT_TRUE(deleted.ok()) << deleted.status();
+  EXPECT_EQ(deleted->kept, 1);
+}
+
+TEST_F(SharedJobsTest, AJobThatNobodyWantsAnyMoreWhileItsSweepIsDeletedEnds) {
+  SubmitBoth();
+  ASSERT_EQ(Cancel("", {Id(1)}).cancelled, 1);
+  StoreWithAGuest interrupted(&store);
+  const auto deleting = JobManager::Start(&interrupted, {}, nullptr, now);
+  ASSERT_TRUE(deleting.ok()) << deleting.status();
+  interrupted.guest = [this] { EXPECT_EQ(Cancel("theirs").kept, 1); };
+  const auto deleted = (*deleting)->clients().DeleteSweep("ours", now);
+  ASSERT_TRUE(deleted.ok()) << deleted.status();
+  EXPECT_EQ(deleted->kept, 1);
+  EXPECT_EQ(State(2), JobState::kCancelled);
+  EXPECT_EQ(Get(2).home_sweep, "theirs");
 }
 
 TEST_F(SharedJobsTest, ASweepThatIsAskedForAgainIsNotDeletedForTheOneBefore) {
@@ -343,13 +420,13 @@ TEST_F(SharedJobsTest, ASweepThatIsAskedForAgainIsNotDeletedForTheOneBefore) {
   ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "ours"), now).ok());
   const int64_t second = generation();
   EXPECT_GT(second, first);
-  EXPECT_TRUE(absl::IsAborted(manager->clients().DeleteSweep("ours", first).status())) << "and its job runs";
+  EXPECT_TRUE(absl::IsAborted(manager->clients().DeleteSweep("ours", now, first).status())) << "and its job runs";
   ASSERT_EQ(*Finish(lease, JobState::kSucceeded), JobState::kSucceeded);
-  const auto late = manager->clients().DeleteSweep("ours", first);
+  const auto late = manager->clients().DeleteSweep("ours", now, first);
   EXPECT_TRUE(absl::IsAborted(late.status())) << late.status();
   EXPECT_THAT(std::string(late.status().message()), HasSubstr("ours was submitted or retried again meanwhile"));
   EXPECT_EQ(State(1), JobState::kSucceeded);
-  ASSERT_TRUE(manager->clients().DeleteSweep("ours", second).ok());
+  ASSERT_TRUE(manager->clients().DeleteSweep("ours", now, second).ok());
   // One that comes anew under its name is another one, too.
   ASSERT_TRUE(manager->clients().Submit(Sweep({1}, "ours"), now).ok());
   EXPECT_GT(generation(), second);
@@ -363,16 +440,16 @@ TEST_F(SharedJobsTest, ASweepWhoseJobsAreRetriedIsNotDeletedForTheOneBefore) {
     const int64_t before = generation();
     ASSERT_EQ(manager->clients().Retry(selection, now)->size(), 1u);
     ASSERT_EQ(Cancel("ours").cancelled, 1);
-    EXPECT_TRUE(absl::IsAborted(manager->clients().DeleteSweep("ours", before).status()));
+    EXPECT_TRUE(absl::IsAborted(manager->clients().DeleteSweep("ours", now, before).status()));
   }
-  EXPECT_TRUE(manager->clients().DeleteSweep("ours").ok());
+  EXPECT_TRUE(manager->clients().DeleteSweep("ours", now).ok());
 }
 
 TEST_F(SharedJobsTest, AJobThatItsSweepNamesNoMoreGoesWithIt) {
   SubmitBoth();
   ASSERT_TRUE(manager->clients().Submit(Sweep({2}, "ours"), now).ok());
   ASSERT_EQ(Cancel("", {Id(1)}).cancelled, 1);
-  const auto result = manager->clients().DeleteSweep("ours");
+  const auto result = manager->clients().DeleteSweep("ours", now);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->deleted, 1);
   EXPECT_TRUE(absl::IsNotFound(manager->queries().GetJob(Id(1)).status()));
@@ -392,7 +469,7 @@ TEST_F(SharedJobsTest, ARepeatedCancelOrDeleteGetsTheFirstAnswerAndChangesNothin
   EXPECT_EQ(cancel({"second", "body"}), std::tuple(1, 0, 1));
 
   const auto erase = [this](const RequestName& request) {
-    return manager->clients().DeleteSweep("ours", std::nullopt, request);
+    return manager->clients().DeleteSweep("ours", now, std::nullopt, request);
   };
   for (int call = 0; call < 2; ++call) {
     const auto result = erase({"third", "body"});
@@ -414,8 +491,8 @@ TEST_F(SharedJobsTest, ADeletedJobThatHasRunIsKnownUntilItsFilesAreGone) {
   ASSERT_EQ(*Finish(lease, JobState::kFailed, FailureClass::kUser), JobState::kFailed);
   ASSERT_TRUE(manager->clients().Cancel({"ours", {}}, now).ok());
   ASSERT_TRUE(manager->clients().Cancel({"theirs", {}}, now).ok());
-  ASSERT_TRUE(manager->clients().DeleteSweep("ours").ok());
-  ASSERT_TRUE(manager->clients().DeleteSweep("theirs").ok());
+  ASSERT_TRUE(manager->clients().DeleteSweep("ours", now).ok());
+  ASSERT_TRUE(manager->clients().DeleteSweep("theirs", now).ok());
   CheckpointCalls& files = manager->checkpoints();
   const store::DeletedJob deleted = {id, lease.fence};
   EXPECT_THAT(*files.Deleted(), ElementsAre(deleted)) << "and none that never ran";

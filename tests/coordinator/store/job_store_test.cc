@@ -362,10 +362,17 @@ TEST_P(JobStoreContract, AJobThatItsHomeDoesNotWantMovesToTheOldestSweepThatDoes
     queues.emplace_back(head.sweep, head.job_id);
   EXPECT_THAT(queues, ElementsAre(std::tuple("new", Id(1)), std::tuple("s", Id(2))));
   Must([](Transaction& rows) { return rows.SetMemberships("new", {}); });
+  EXPECT_EQ(GetJob(1).home_sweep, "new") << "which has left it to run, and nobody wants it";
+  EXPECT_EQ(withdraw("new", true), "new") << "where it has no place";
+  EXPECT_EQ(withdraw("old", true), "new");
+  Must([](Transaction& rows) { return rows.LeaveSweep("old", Id(1)); });
+  EXPECT_EQ(GetJob(1).home_sweep, "new");
+  Must([](Transaction& rows) { return rows.LeaveSweep("new", Id(1)); });
   EXPECT_EQ(GetJob(1).home_sweep, "s") << "the oldest that has it";
   EXPECT_EQ(want("new"), "new");
-  Must([](Transaction& rows) { return rows.LeaveSweep("new", Id(1)); });
-  EXPECT_EQ(GetJob(1).home_sweep, "s");
+  EXPECT_EQ(withdraw("s", false), "new");
+  Must([](Transaction& rows) { return rows.SetMemberships("new", {}); });
+  EXPECT_EQ(GetJob(1).home_sweep, "s") << "which wants it";
   EXPECT_EQ(GetJob(2).home_sweep, "s");
 }
 
