@@ -36,6 +36,16 @@ absl::StatusOr<std::string> WhyCanaryHolds(store::Snapshot& rows, const Sweep& s
 
 }  // namespace
 
+absl::StatusOr<std::string> WhyFailuresHold(store::Snapshot& rows, const Sweep& sweep) {
+  const int failed = Count(sweep, JobState::kFailed);
+  if (sweep.policy.max_failed >= 0 && failed > sweep.policy.max_failed) {
+    return absl::StrCat(failed, " jobs of ", sweep.name, " have failed and ", sweep.policy.max_failed,
+                        " may (on_failure.max_failed); retry them, or submit the sweep without them or with a larger "
+                        "limit, to go on");
+  }
+  return sweep.policy.canary && failed > 0 ? WhyCanaryHolds(rows, sweep) : std::string();
+}
+
 absl::StatusOr<std::string> WhyHeld(store::Snapshot& rows, const Sweep& sweep) {
   if (sweep.max_parallel > 0) {
     SINK_ASSIGN_OR_RETURN(const int live, rows.CountLive(sweep.name));
@@ -43,12 +53,7 @@ absl::StatusOr<std::string> WhyHeld(store::Snapshot& rows, const Sweep& sweep) {
       return absl::StrCat(live, " jobs of ", sweep.name, " are running, which is its limit (limits.max_parallel)");
     }
   }
-  const int failed = Count(sweep, JobState::kFailed);
-  if (sweep.policy.max_failed >= 0 && failed > sweep.policy.max_failed) {
-    return absl::StrCat(failed, " jobs of ", sweep.name, " have failed and ", sweep.policy.max_failed,
-                        " may (on_failure.max_failed); retry them, or submit the sweep without them or with a larger "
-                        "limit, to go on");
-  }
+  if (Count(sweep, JobState::kFailed) > 0) return WhyFailuresHold(rows, sweep);
   return sweep.policy.canary ? WhyCanaryHolds(rows, sweep) : std::string();
 }
 

@@ -14,4 +14,8 @@ namespace sink {
 // only until something of it has succeeded.
 absl::StatusOr<std::string> WhyHeld(store::Snapshot& rows, const Sweep& sweep);
 
+// The same, but only where jobs of the sweep have failed (on_failure), so that it may wait until a person does
+// something, and not only until others have run.
+absl::StatusOr<std::string> WhyFailuresHold(store::Snapshot& rows, const Sweep& sweep);
+
 }  // namespace sink

@@ -97,7 +97,7 @@ absl::Status LeaseExpiry::Tick(Now now) {
   if (gap > context_->options().lease_duration_ms / 2) context_->clock().Extend(gap);
 
   std::vector<std::pair<std::string, uint64_t>> due;
-  std::vector<std::string> ready;
+  std::vector<std::string> ready, moving;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(const std::vector<Job> live, rows.LiveJobs());
     SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembers());
@@ -119,9 +119,13 @@ absl::Status LeaseExpiry::Tick(Now now) {
       if (context_->clock().DelayOver(id, now.steady_ms)) ready.push_back(id);
     }
     context_->clock().ForgetDelaysOver(now.steady_ms);
+    SINK_ASSIGN_OR_RETURN(moving, held_homes_.Look(rows));
     return absl::OkStatus();
   }));
   SINK_RETURN_IF_ERROR(ReleaseWorkers(now));
+  if (!moving.empty()) {
+    SINK_RETURN_IF_ERROR(context_->WriteLarge([&](store::Transaction& rows) { return HeldHomes::Move(rows, moving); }));
+  }
   if (due.empty() && ready.empty()) return RetireWorkers(now);
 
   Ended ended;

@@ -1,5 +1,5 @@
 // What the passing of time does to jobs: a late heartbeat, a lease that has run out, max_time, the end of a retry
-// delay. Owned by JobManager; any thread, but one at a time is enough.
+// delay, a home that failures hold. Owned by JobManager; any thread, one at a time.
 #pragma once
 
 #include <atomic>
@@ -10,6 +10,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "coordinator/core/core_context.h"
+#include "coordinator/core/held_homes.h"
 #include "coordinator/job/gang_member.h"
 #include "coordinator/job/job.h"
 
@@ -19,8 +20,8 @@ class LeaseExpiry {
  public:
   explicit LeaseExpiry(CoreContext* context) : context_(context) {}
 
-  // Call it every second or so: expires leases, ends retry delays, enforces max_time. When it was not called for longer
-  // than half a lease, every lease is extended by the gap instead.
+  // Call it every second or so: expires leases, ends retry delays, enforces max_time, moves jobs from homes that
+  // failures hold. When it was not called for longer than half a lease, every lease is extended by the gap instead.
   absl::Status Tick(Now now);
 
  private:
@@ -42,6 +43,7 @@ class LeaseExpiry {
   absl::Status RetireWorkers(Now now);
 
   CoreContext* const context_;
+  HeldHomes held_homes_;
   std::atomic<int64_t> retired_at_ms_ = 0;  // steady: when RetireWorkers last looked
 };
 

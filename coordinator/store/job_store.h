@@ -134,6 +134,8 @@ class Transaction : public Snapshot {
   virtual absl::Status SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) = 0;
   // Takes the job's places in the sweep away, and its rungs. NOT_FOUND.
   virtual absl::Status LeaveSweep(const std::string& sweep, const std::string& job_id) = 0;
+  // The sweep, which wants the job, is its home from here on. NOT_FOUND: there is no such job.
+  virtual absl::Status SetHome(const std::string& job_id, const std::string& sweep) = 0;
   // With everything that belongs to it; if it has run, it is a DeletedJob from here on. FAILED_PRECONDITION while it
   // has not ended or has a place in a sweep; NOT_FOUND.
   virtual absl::Status DeleteJob(const std::string& id) = 0;

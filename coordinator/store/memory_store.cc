@@ -503,6 +503,14 @@ class MemoryTransaction final : public Transaction, private UndoLog {
     return absl::OkStatus();
   }
 
+  absl::Status SetHome(const std::string& job_id, const std::string& sweep) override {
+    if (!t_.jobs.contains(job_id)) return NoJob(job_id);
+    NoteProgress(job_id);
+    NotePlacement();
+    Edit(t_.jobs, job_id).job.home_sweep = sweep;
+    return absl::OkStatus();
+  }
+
   absl::Status DeleteJob(const std::string& id) override {
     const absl::StatusOr<Job> job = GetJob(id);
     if (!job.ok()) return job.status();

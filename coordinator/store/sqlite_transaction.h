@@ -75,6 +75,7 @@ class SqliteTransaction final : public Transaction {
                               const std::vector<std::pair<std::string, Membership>>& members) override;
   absl::Status SetWithdrawn(const std::string& sweep, const std::string& job_id, bool withdrawn) override;
   absl::Status LeaveSweep(const std::string& sweep, const std::string& job_id) override;
+  absl::Status SetHome(const std::string& job_id, const std::string& sweep) override;
   absl::Status DeleteJob(const std::string& id) override;
   absl::Status ForgetDeletedJob(const DeletedJob& job) override;
   absl::Status DeleteSweep(const std::string& name) override;

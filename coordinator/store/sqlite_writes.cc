@@ -178,6 +178,14 @@ absl::Status SqliteTransaction::SetWithdrawn(const std::string& sweep, const std
   return SettleHome(*seq);
 }
 
+absl::Status SqliteTransaction::SetHome(const std::string& job_id, const std::string& sweep) {
+  absl::StatusOr<int64_t> seq = SeqOf(job_id);
+  if (!seq.ok()) return seq.status();
+  NoteProgress(job_id);
+  NotePlacement();  // what held it may not hold there
+  return Query(db_, "UPDATE jobs SET home_sweep = ?2 WHERE seq = ?1", *seq, sweep).Run();
+}
+
 absl::Status SqliteTransaction::SettleHome(int64_t seq, const std::string& left) {
   return Query(db_, kSettleHome, seq, left).Run();
 }

@@ -1,6 +1,8 @@
 // What a sweep's policies do: early stopping, the canary, a limit of failures, checkpoints that are kept; and what
 // Explain says of each.
 #include <cmath>
+#include <numeric>
+#include <vector>
 
 #include "tests/coordinator/core/fixture.h"
 
@@ -274,6 +276,70 @@ TEST_F(PolicyTest, AJobIsNotHeldByASweepThatDoesNotWantItAnyMore) {
   ASSERT_EQ(manager->clients().Cancel({"ours", {}}, now)->kept, 1);
   EXPECT_THAT(Why(2), ::testing::Not(HasSubstr("of ours")));
   EXPECT_EQ(Poll(3, 8).size(), 1u);
+}
+
+TEST_F(PolicyTest, AJobThatFailuresOfItsHomeHoldStartsForAnotherSweepThatWantsIt) {
+  SubmitWith({1, 2, 3}, {.max_failed = 0}, "ours");
+  SubmitWith({2, 4}, {}, "theirs");
+  Register();
+  ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  Pass(1000);
+  EXPECT_EQ(Get(2).home_sweep, "theirs");
+  EXPECT_THAT(Why(2), Not(HasSubstr("of ours")));
+  EXPECT_EQ(Get(3).home_sweep, "ours");
+  EXPECT_THAT(Why(3), HasSubstr("jobs of ours have failed"));
+  EXPECT_EQ(Poll(2, 8).size(), 2u) << "jobs 2 and 4";
+  EXPECT_EQ(State(2), JobState::kLeased);
+  EXPECT_EQ(State(3), JobState::kQueued);
+}
+
+TEST_F(PolicyTest, AJobOfTwoSweepsWaitsForTheCanaryOfItsHomeOnlyWhileThatLives) {
+  SubmitWith({1, 2}, {.canary = true}, "ours");
+  SubmitWith({2}, {}, "theirs");
+  Register();
+  const Lease canary = Start(1);
+  Pass(1000);
+  EXPECT_EQ(Get(2).home_sweep, "ours");
+  ASSERT_EQ(*Finish(canary, JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  Pass(1000);
+  EXPECT_EQ(Get(2).home_sweep, "theirs");
+  EXPECT_EQ(Poll(2, 8).size(), 1u);
+}
+
+TEST_F(PolicyTest, AJobThatFailuresOfAllItsSweepsHoldStartsForTheFirstThatGoesOn) {
+  SubmitWith({1, 2}, {.max_failed = 0}, "ours");
+  SubmitWith({2, 3}, {.max_failed = 0}, "theirs");
+  SubmitWith({2, 4}, {}, "cancelled");
+  ASSERT_EQ(manager->clients().Cancel({"cancelled", {}}, now)->kept, 1);
+  Register();
+  for (const uint64_t poll : {1, 2})
+    ASSERT_EQ(*Finish(Start(poll), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  ASSERT_EQ(State(3), JobState::kFailed);
+  Pass(1000);
+  EXPECT_EQ(Get(2).home_sweep, "ours");
+  EXPECT_THAT(Poll(3, 8), IsEmpty());
+  ASSERT_EQ(manager->clients().Retry({"", {Id(3)}}, now)->size(), 1u);
+  Pass(1000);
+  EXPECT_EQ(Get(2).home_sweep, "theirs");
+  EXPECT_EQ(Poll(4, 8).size(), 2u);
+}
+
+TEST_F(PolicyTest, TheJobsOfALargeHeldSweepAreLookedAtSomeAtATime) {
+  std::vector<int> jobs(1001);
+  std::iota(jobs.begin(), jobs.end(), 1);
+  SubmitWith(jobs, {.max_failed = 0}, "ours");
+  SubmitWith({2, 1001}, {}, "theirs");
+  Register();
+  ASSERT_EQ(*Finish(Start(1), JobState::kFailed, FailureClass::kUser), JobState::kFailed);
+  Pass(1000);
+  EXPECT_EQ(Get(2).home_sweep, "theirs");
+  EXPECT_EQ(Get(1001).home_sweep, "ours");
+  Pass(1000);
+  EXPECT_EQ(Get(1001).home_sweep, "theirs");
+  // What is wanted later is found in a later round.
+  SubmitWith({3}, {}, "later");
+  Pass(3000);
+  EXPECT_EQ(Get(3).home_sweep, "later");
 }
 
 TEST_F(PolicyTest, CheckpointsOfThePeriodStayWhenNewerOnesPushTheOthersOut) {

@@ -133,6 +133,25 @@ TEST_P(QueueContract, AQueueIsFollowedFromOneJobToTheNext) {
   EXPECT_EQ(next(heads[0])->priority, 5);
 }
 
+TEST_P(QueueContract, AJobQueuesWithItsHomeWhichMayLetItStart) {
+  Sweep other;
+  other.name = "t";
+  Must([&](Transaction& rows) { return rows.PutSweep(other); });
+  for (int n = 1; n <= 2; ++n) Insert(QueuedJob(n));
+  bool placement = false;
+  Must([&](Transaction& rows) {
+    const absl::Status status = rows.SetHome(Id(1), "t");
+    placement = rows.changes().placement;
+    return status;
+  });
+  EXPECT_TRUE(placement);
+  std::vector<std::pair<std::string, std::string>> queues;
+  for (const QueueHead& head : Get<std::vector<QueueHead>>([](Snapshot& rows) { return rows.QueueHeads(); }))
+    queues.emplace_back(head.sweep, head.job_id);
+  EXPECT_THAT(queues, ElementsAre(std::pair("s", Id(2)), std::pair("t", Id(1))));
+  EXPECT_TRUE(absl::IsNotFound(store_->Write([](Transaction& rows) { return rows.SetHome(Id(3), "t"); })));
+}
+
 TEST_P(QueueContract, JobsThatMeasureAModelQueueByIt) {
   for (int n = 1; n <= 4; ++n) {
     Job job = QueuedJob(n);
