@@ -1,21 +1,49 @@
 // See attempt_end.h.
 #include "coordinator/core/attempt_end.h"
 
+#include <vector>
+
 #include "coordinator/core/attempt_rules.h"
+#include "coordinator/core/blame.h"
+#include "coordinator/core/gang_members.h"
+#include "coordinator/job/gang_member.h"
 #include "coordinator/job/status_macros.h"
 
 namespace sink {
+namespace {
 
-absl::Status LoseLease(CoreContext* context, store::Transaction& rows, Job job, FailureClass failure_class,
-                       const std::string& why, bool delay, Now now) {
-  const Attempt attempt = RunningAttempt(job, now);
+constexpr char kLostWithJob[] = "the worker was lost while running it";
+
+}  // namespace
+
+absl::Status LoseLease(CoreContext* context, store::Transaction& rows, Job job, const Loss& loss, Now now) {
+  SINK_ASSIGN_OR_RETURN(const Attempt attempt, rows.GetAttempt(job.id, job.attempt));
+  std::vector<GangMember> members;
+  if (job.devices > 1) {
+    SINK_ASSIGN_OR_RETURN(members, rows.MembersOf(job.id));
+  }
+  // Where a member has failed before, it was blamed when it said so, and the others may have been lost for that.
+  const bool may_blame = !loss.worker_id.empty() && loss.failure_class == FailureClass::kInfra && !AnyFailed(members);
+  Suspect suspect = Suspect::kJob;
+  if (may_blame && !HasStepped(job)) {
+    SINK_ASSIGN_OR_RETURN(suspect, SuspectOf(context, rows, job, loss.worker_id, now));
+  }
   job.state = JobState::kLost;
   SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
   RetryPolicy policy = context->options().retry;
-  if (!delay) policy.delay_ms = 0;
-  const int64_t wait = EndFailedAttempt(&job, failure_class, why, policy, now);
+  if (!loss.delay) policy.delay_ms = 0;
+  const int64_t wait = EndFailedAttempt(&job, loss.failure_class, loss.why, policy, now, suspect);
   SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
-  return EndAttempt(context, rows, job, AttemptState::kLost, failure_class, why, wait, attempt, now);
+  if (HasStepped(job)) {
+    const int64_t begun_ms = BegunMs(attempt, now);
+    context->health().Stepped(attempt.worker_id, begun_ms);
+    for (const GangMember& member : members) context->health().Stepped(member.holder.worker_id, begun_ms);
+  }
+  if (may_blame && loss.with_worker) {
+    const Fault fault = {.worker_id = loss.worker_id, .message = kLostWithJob, .delay_ms = wait, .lost = true};
+    SINK_RETURN_IF_ERROR(BlameWorker(context, rows, job, fault, now));
+  }
+  return EndAttempt(context, rows, job, AttemptState::kLost, loss.failure_class, loss.why, wait, attempt, now);
 }
 
 absl::Status ReturnGrant(CoreContext* context, store::Transaction& rows, Job job, AttemptState ended,

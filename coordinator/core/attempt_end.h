@@ -16,9 +16,17 @@ namespace sink {
 // from.
 absl::Status FreeOfData(store::Snapshot& rows, Job* job);
 
-// Takes a live job from its worker, through LOST to what its budget allows. `delay`: with the pause before a retry.
-absl::Status LoseLease(CoreContext* context, store::Transaction& rows, Job job, FailureClass failure_class,
-                       const std::string& why, bool delay, Now now);
+// That a lease has ended without a word of its worker on the job.
+struct Loss {
+  std::string worker_id;  // whose lease: the job's leader, or a member of its gang; empty: of none in particular
+  std::string why;        // what people are told
+  FailureClass failure_class = FailureClass::kInfra;
+  bool delay = false;        // with the pause before a retry
+  bool with_worker = false;  // the worker itself was lost, for which its machine may be to blame (blame.h)
+};
+
+// Takes a live job from its worker, through LOST to what its budget allows.
+absl::Status LoseLease(CoreContext* context, store::Transaction& rows, Job job, const Loss& loss, Now now);
 
 // Takes a job that has not begun (its phase is LEASED) from its worker and puts it back into the queue.
 absl::Status ReturnGrant(CoreContext* context, store::Transaction& rows, Job job, AttemptState ended,

@@ -43,7 +43,7 @@ int64_t EndFailedAttempt(Job* job, FailureClass failure_class, const std::string
     }
     return 0;
   }
-  const bool progressed = job->progress.step > job->start_step;
+  const bool progressed = HasStepped(*job);
   if (progressed) job->restarts_without_progress = 0;
   int& failures = job->failures.of(failure_class);
   const bool is_guarded = !progressed && suspect == Suspect::kJob;
@@ -72,6 +72,10 @@ int64_t EndFailedAttempt(Job* job, FailureClass failure_class, const std::string
   return delay;
 }
 
+bool HasStepped(const Job& job) { return job.progress.step > job.start_step; }
+
+int64_t BegunMs(const Attempt& attempt, Now now) { return now.steady_ms - (now.unix_ms - attempt.started_ms); }
+
 void EndJob(Job* job, JobState state, FailureClass failure_class, const std::string& message, Now now) {
   job->state = state;
   job->holder = {};
@@ -83,7 +87,7 @@ void EndJob(Job* job, JobState state, FailureClass failure_class, const std::str
 }
 
 void ReturnJob(Job* job, const std::string& message, Now now) {
-  if (job->progress.step > job->start_step) job->restarts_without_progress = 0;
+  if (HasStepped(*job)) job->restarts_without_progress = 0;
   Enqueue(job, now);
   job->failure_class = FailureClass::kNone;
   job->message = message;

@@ -2,6 +2,7 @@
 #include "coordinator/core/lease_clock.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 namespace sink {
@@ -64,6 +65,19 @@ void LeaseClock::HearGpus(const std::string& id, const std::vector<GpuUse>& gpus
 LeaseClock::WorkerTimes LeaseClock::WorkerSeen(const std::string& id, int64_t steady_ms) {
   MutexLock lock(&mutex_);
   return workers_.try_emplace(id, WorkerTimes{.heard = steady_ms}).first->second;
+}
+
+bool LeaseClock::FellSilentWithAnother(const std::string& id, int64_t late_ms, int64_t steady_ms) {
+  MutexLock lock(&mutex_);
+  const auto lost = workers_.find(id);
+  if (lost == workers_.end()) return false;
+  const int64_t lost_ms = lost->second.heard;
+  return std::any_of(workers_.begin(), workers_.end(), [&](const auto& worker) {
+    const auto& [other, times] = worker;
+    const int64_t allowed_ms = late_ms + times.rest_ms;
+    return other != id && !times.left && steady_ms - times.heard > allowed_ms &&
+           std::abs(times.heard - lost_ms) <= allowed_ms;
+  });
 }
 
 void LeaseClock::ForgetWorker(const std::string& id) {

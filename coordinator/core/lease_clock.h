@@ -47,6 +47,10 @@ class LeaseClock {
   void LetRest(const std::string& id, int64_t rest_ms);                   // one that was heard; 0: no more
   void HearGpus(const std::string& id, const std::vector<GpuUse>& gpus);  // of a worker that was heard
   WorkerTimes WorkerSeen(const std::string& id, int64_t steady_ms);       // starts the count when the worker is new
+  // Whether another worker, which has not said goodbye, was last heard when this one was and has been silent since:
+  // what both are missed for may be the network's doing. `late_ms`: the longest silence of one that is well, beside
+  // its rest.
+  bool FellSilentWithAnother(const std::string& id, int64_t late_ms, int64_t steady_ms);
   void ForgetWorker(const std::string& id);
   // The session of the daemon that is the worker now, so that an idle one's heartbeat reads nothing. SetSession: it has
   // registered; LearnSession: so the store says, unless a registration has said otherwise since.

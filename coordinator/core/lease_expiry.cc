@@ -1,6 +1,7 @@
 // See lease_expiry.h.
 #include "coordinator/core/lease_expiry.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -16,8 +17,11 @@ namespace {
 constexpr int64_t kRetireEveryMs = 60'000;
 constexpr char kMemberWithoutGrant[] = "a worker of its group never got the job";
 
-std::string WorkerWasLost(const std::string& worker) {
-  return absl::StrCat("its worker ", worker, " was not heard from for too long");
+Loss WithWorker(const std::string& id, const std::string& name) {
+  return {.worker_id = id,
+          .why = absl::StrCat("its worker ", name, " was not heard from for too long"),
+          .delay = true,
+          .with_worker = true};
 }
 
 }  // namespace
@@ -51,6 +55,13 @@ LeaseExpiry::Due LeaseExpiry::WhatIsDue(const GangMember& member, Now now) {
                                                                                       : Due::kNothing;
 }
 
+const GangMember* LeaseExpiry::MemberWith(Due due, const std::vector<GangMember>& members, Now now) {
+  const auto found = std::find_if(members.begin(), members.end(), [&](const GangMember& member) {
+    return !member.ended && WhatIsDue(member, now) == due;
+  });
+  return found == members.end() ? nullptr : &*found;
+}
+
 absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now,
                                    Ended* ended) {
   SINK_ASSIGN_OR_RETURN(Job job, rows.GetJob(job_id));
@@ -71,22 +82,22 @@ absl::Status LeaseExpiry::ApplyDue(store::Transaction& rows, const std::string& 
       const char* const why = due == Due::kNeverReceived ? "its worker never got the job" : kMemberWithoutGrant;
       if (job.phase != JobState::kLeased || job.cancel_requested) {  // it has begun, or must not be queued again
         ++ended->lost;
-        return LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now);
+        const GangMember* const member = MemberWith(due, members, now);
+        const Holder& holder = member == nullptr ? job.holder : member->holder;
+        return LoseLease(context_, rows, job, {.worker_id = holder.worker_id, .why = why}, now);
       }
       return ReturnGrant(context_, rows, job, AttemptState::kLost, why, now);
     }
     case Due::kExpired:
       ++ended->expired;
-      return LoseLease(context_, rows, job, FailureClass::kInfra, WorkerWasLost(job.worker), /*delay=*/true, now);
+      return LoseLease(context_, rows, job, WithWorker(job.holder.worker_id, job.worker), now);
     case Due::kMemberLost: {
-      FailureClass failure_class = FailureClass::kInfra;
-      std::string why = "its leader did not end though other ranks had";
-      for (const GangMember& member : members) {
-        if (!member.ended && WhatIsDue(member, now) == Due::kMemberLost) why = WorkerWasLost(member.worker);
-      }
-      BlameMember(members, &failure_class, &why);
+      const GangMember* const member = MemberWith(due, members, now);
+      Loss loss = {.why = "its leader did not end though other ranks had", .delay = true};
+      if (member != nullptr) loss = WithWorker(member->holder.worker_id, member->worker);
+      BlameMember(members, &loss.failure_class, &loss.why);
       ++ended->expired;
-      return LoseLease(context_, rows, job, failure_class, why, /*delay=*/true, now);
+      return LoseLease(context_, rows, job, loss, now);
     }
   }
   return absl::OkStatus();

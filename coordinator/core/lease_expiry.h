@@ -34,6 +34,8 @@ class LeaseExpiry {
   Due WhatIsDue(const Job& job, const std::vector<GangMember>& members, Now now);  // `members`: of this job
   // What is due of a member; nothing while it is well.
   Due WhatIsDue(const GangMember& member, Now now);
+  // The first of the members that has not ended and of which this is due; null: none.
+  const GangMember* MemberWith(Due due, const std::vector<GangMember>& members, Now now);
   // Does it, if it still is due: the worker may have been heard since.
   absl::Status ApplyDue(store::Transaction& rows, const std::string& job_id, uint64_t fence, Now now, Ended* ended);
 

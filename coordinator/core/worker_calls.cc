@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "coordinator/core/attempt_end.h"
 #include "coordinator/core/attempt_rules.h"
+#include "coordinator/core/blame.h"
 #include "coordinator/core/clean_text.h"
 #include "coordinator/core/current_lease.h"
 #include "coordinator/core/early_stop.h"
@@ -15,7 +16,6 @@
 #include "coordinator/core/gang_members.h"
 #include "coordinator/core/kept_checkpoints.h"
 #include "coordinator/core/quarantine.h"
-#include "coordinator/core/schedule.h"
 #include "coordinator/errors/error_detail.h"
 #include "coordinator/job/status_macros.h"
 #include "proto/pipe/other_rank.h"
@@ -41,12 +41,6 @@ AttemptOutcome OutcomeOf(FailureClass failure_class) {
   }
   return AttemptOutcome::kInfra;
 }
-
-// The attempt that the job is in, or has just left, made a training step.
-bool HasStepped(const Job& job) { return job.progress.step > job.start_step; }
-
-// On the steady clock.
-int64_t BegunMs(const Attempt& attempt, Now now) { return now.steady_ms - (now.unix_ms - attempt.started_ms); }
 
 }  // namespace
 
@@ -76,9 +70,11 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
     const bool same_daemon = before.ok() && before->session == request.session;
     SINK_RETURN_IF_ERROR(rows.PutWorker(worker));
     if (!same_daemon) {  // one that starts anew may have been mended
-      SINK_ASSIGN_OR_RETURN(const bool lifted, LiftQuarantine(rows, worker.id));
-      if (lifted) context_->health().Forget(worker.id);
-      context_->health().LetTryAgain(worker.id);
+      const bool said_goodbye = context_->clock().WorkerSeen(worker.id, now.steady_ms).left;
+      if (context_->health().StartedAnew(worker.id, said_goodbye)) {
+        SINK_ASSIGN_OR_RETURN(const bool lifted, LiftQuarantine(rows, worker.id));
+        if (lifted) context_->health().Forget(worker.id);
+      }
     }
     const auto is_held = [&](const Lease& lease) {
       return std::find(request.held.begin(), request.held.end(), lease) != request.held.end();
@@ -86,7 +82,11 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
     // A daemon forgets no lease, so what the same one does not name was granted after it had sent this: a call that it
     // has given up and repeated may come late. Should its worker not have the grant after all, the lease runs out.
     const auto is_lost = [&](const Holder& holder) { return !same_daemon || holder.session != request.session; };
-    const std::string why = absl::StrCat("worker ", request.name, " was started again and no longer had the job");
+    const Loss loss = {
+        .worker_id = worker.id,
+        .why = absl::StrCat("worker ", request.name, " was started again and no longer had the job"),
+        .with_worker = !same_daemon,
+    };
     SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobsOf(request.worker_id));
     for (Job& job : live) {
       if (is_held(job.lease())) {
@@ -94,7 +94,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
         job.holder.PassTo(request.session);
         SINK_RETURN_IF_ERROR(rows.UpdateJob(job));
       } else if (is_lost(job.holder)) {
-        SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
+        SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, loss, now));
         ++lost;
       }
     }
@@ -107,7 +107,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
         member.holder.PassTo(request.session);
         SINK_RETURN_IF_ERROR(rows.PutMember(member));
       } else if (is_lost(member.holder)) {
-        SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
+        SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, loss, now));
         ++lost;
       }
     }
@@ -124,7 +124,7 @@ absl::StatusOr<std::vector<Lease>> WorkerCalls::Register(const RegisterRequest& 
 absl::Status WorkerCalls::LoseWorker(const std::string& worker_id, Now now) {
   int lost = 0;
   SINK_RETURN_IF_ERROR(context_->Write([&](store::Transaction& rows) -> absl::Status {
-    const std::string why = "its worker was revoked";
+    const Loss loss = {.worker_id = worker_id, .why = "its worker was revoked"};
     SINK_ASSIGN_OR_RETURN(std::vector<Job> live, rows.LiveJobsOf(worker_id));
     SINK_ASSIGN_OR_RETURN(const std::vector<GangMember> members, rows.LiveMembersOf(worker_id));
     for (const GangMember& member : members) {
@@ -132,7 +132,7 @@ absl::Status WorkerCalls::LoseWorker(const std::string& worker_id, Now now) {
       SINK_ASSIGN_OR_RETURN(live.emplace_back(), rows.GetJob(member.job_id));
     }
     for (Job& job : live) {
-      SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, FailureClass::kInfra, why, /*delay=*/false, now));
+      SINK_RETURN_IF_ERROR(LoseLease(context_, rows, job, loss, now));
       ++lost;
     }
     return rows.RetireWorker(worker_id);  // a question of its that waits gets nothing any more
@@ -256,7 +256,8 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       if (request.outcome != JobState::kCancelled || place->job.cancel_requested ||
           place->job.phase != JobState::kLeased) {
         SINK_ASSIGN_OR_RETURN(const bool to_blame, FinishMember(rows, place->member, request, message));
-        return to_blame ? BlameWorker(rows, request, place->job, message, /*delay_ms=*/0, now) : absl::OkStatus();
+        if (!to_blame) return absl::OkStatus();
+        return BlameWorker(context_, rows, place->job, {.worker_id = request.worker_id, .message = message}, now);
       }
       // Rank 0, which has not begun, would wait for these ranks in vain: the whole gang gives the job back.
       answer = JobState::kQueued;
@@ -312,7 +313,7 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       } else {
         Suspect suspect = Suspect::kJob;
         if (by_itself && failure_class == FailureClass::kInfra && !HasStepped(job)) {
-          SINK_ASSIGN_OR_RETURN(suspect, SuspectOf(rows, job, request.worker_id, now));
+          SINK_ASSIGN_OR_RETURN(suspect, SuspectOf(context_, rows, job, request.worker_id, now));
         }
         delay = EndFailedAttempt(&job, failure_class, message, context_->options().retry, now, suspect);
         outcome = OutcomeOf(failure_class);
@@ -327,7 +328,8 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
       if (outcome == AttemptOutcome::kSucceeded) context_->health().Succeeded(worker);
     }
     if (outcome == AttemptOutcome::kInfra) {
-      if (by_itself) SINK_RETURN_IF_ERROR(BlameWorker(rows, request, job, message, delay, now));
+      const Fault fault = {.worker_id = request.worker_id, .message = message, .delay_ms = delay};
+      if (by_itself) SINK_RETURN_IF_ERROR(BlameWorker(context_, rows, job, fault, now));
       // What a member said came before the pause was known.
       context_->health().Prolong(job.id, now.steady_ms + delay, now.steady_ms);
     }
@@ -335,50 +337,6 @@ absl::StatusOr<JobState> WorkerCalls::Finish(const FinishRequest& request, Now n
   }));
   if (outcome) context_->listener().AttemptEnded(*outcome);
   return answer;
-}
-
-absl::StatusOr<Suspect> WorkerCalls::SuspectOf(store::Snapshot& rows, const Job& job, const std::string& worker_id,
-                                               Now now) {
-  SINK_ASSIGN_OR_RETURN(const std::vector<Worker> workers, rows.ListWorkers());
-  const Needs needs = NeedsOf(job);
-  std::vector<const Worker*> others;
-  for (const Worker& worker : workers) {
-    if (worker.id != worker_id && worker.hold == WorkerHold::kNone &&
-        context_->StateOf(worker, now) == WorkerState::kConnected && context_->inventory().Has(needs, worker.id) &&
-        !context_->health().HasFailedOn(job.id, worker.id))
-      others.push_back(&worker);
-  }
-  if (!CouldHold(others, job)) return Suspect::kJob;
-  return context_->health().HasFailedOn(job.id, worker_id) ? Suspect::kKnownWorker : Suspect::kWorker;
-}
-
-absl::Status WorkerCalls::BlameWorker(store::Transaction& rows, const FinishRequest& request, const Job& job,
-                                      const std::string& message, int64_t delay_ms, Now now) {
-  const std::string& worker_id = request.worker_id;
-  // One that has said meanwhile that it lacks the job's model or set gets no more such jobs; and what fails while it is
-  // being stopped may fail for that.
-  if (job.cancel_requested || !context_->inventory().Has(NeedsOf(job), worker_id)) return absl::OkStatus();
-  WorkerHealth& health = context_->health();
-  const bool late = HasStepped(job);
-  health.Avoid(job.id, worker_id, late, now.steady_ms + delay_ms);
-  if (late) {  // where another worker saw it fail so, too, it may be the job's own fault
-    SINK_ASSIGN_OR_RETURN(const std::vector<Attempt> attempts, rows.ListAttempts(job.id));
-    for (const Attempt& attempt : attempts) {
-      if (attempt.generation == job.generation && attempt.worker_id != worker_id &&
-          attempt.failure_class == FailureClass::kInfra)
-        return absl::OkStatus();
-    }
-  }
-  SINK_ASSIGN_OR_RETURN(const Attempt attempt, rows.GetAttempt(job.id, request.lease.attempt));
-  const bool too_often = late ? health.FailedLate(worker_id, job.id, BegunMs(attempt, now), now.steady_ms)
-                              : health.Failed(worker_id, job.id, now.steady_ms);
-  if (!too_often) return absl::OkStatus();
-  const absl::StatusOr<Worker> worker = rows.GetWorker(worker_id);
-  if (!worker.ok() || worker->hold != WorkerHold::kNone) return absl::OkStatus();
-  return rows.HoldWorker(
-      worker_id, WorkerHold::kQuarantined,
-      absl::StrCat("one job after the other failed there before a ", late ? "checkpoint was safe" : "training step",
-                   "; the last: ", message.substr(0, message.find('\n'))));
 }
 
 absl::StatusOr<Job> WorkerCalls::CheckLease(const std::string& worker_id, const Lease& lease, Now now) {

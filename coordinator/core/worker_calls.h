@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "coordinator/core/attempt_rules.h"
 #include "coordinator/core/core_context.h"
 #include "coordinator/core/requests.h"
 #include "coordinator/job/job.h"
@@ -47,12 +46,6 @@ class WorkerCalls {
  private:
   // What a heartbeat of the worker's session says of the worker itself.
   void Hear(const HeartbeatRequest& request, Now now);
-  // Whose fault it is that an attempt of the job failed on that worker before a training step.
-  absl::StatusOr<Suspect> SuspectOf(store::Snapshot& rows, const Job& job, const std::string& worker_id, Now now);
-  // The job's attempt failed on the worker that says so for reasons of infrastructure; the next one may start after
-  // `delay_ms`.
-  absl::Status BlameWorker(store::Transaction& rows, const FinishRequest& request, const Job& job,
-                           const std::string& message, int64_t delay_ms, Now now);
 
   CoreContext* const context_;
 };

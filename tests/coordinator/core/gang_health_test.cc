@@ -42,6 +42,14 @@ class GangHealthTest : public GangTest {
   void Succeed(const Grant& grant, const std::string& worker) {
     EXPECT_TRUE(Finish(grant.lease, JobState::kSucceeded, FailureClass::kNone, 0, worker).ok()) << worker;
   }
+  // Longer than a lease, in which the broken one is not heard and `worker`, which has this place, and v are.
+  void LoseTheBroken(const Grant& grant, const std::string& worker) {
+    for (int i = 0; i < 12; ++i) {
+      Pass(1000);
+      Beat(worker, {grant.lease});
+      Beat("v", {}, 1);
+    }
+  }
   // Past the pause before a retry; all are there, with all that they have.
   void WaitForRetry() {
     Pass(1000);
@@ -211,6 +219,73 @@ TEST_F(GangHealthTest, AfterACauseOfTheJobsOwnNoWorkerIsToBlame) {
     EXPECT_EQ(State(job), JobState::kFailed);
   }
   for (const char* worker : {"bad", "u", "v"}) EXPECT_EQ(Seen(worker).hold, WorkerHold::kNone) << worker;
+}
+
+TEST_F(GangHealthTest, TheNextAttemptKeepsOutOfTheMembersWorkerThatWasLost) {
+  SubmitGang(1, 2, 1);
+  const Grant first = Take("u");
+  Take("bad");
+  LoseTheBroken(first, "u");
+  ASSERT_EQ(State(1), JobState::kQueued);
+  EXPECT_EQ(Get(1).restarts_without_progress, 0) << "the others could hold it";
+  WaitForRetry();
+  EXPECT_TRUE(GetsNothing("bad"));
+  EXPECT_EQ(Take("u").lease.attempt, 2);
+  EXPECT_EQ(Take("v").lease.attempt, 2);
+}
+
+TEST_F(GangHealthTest, TheNextAttemptKeepsOutOfTheLeadersWorkerThatWasLostAlone) {
+  SubmitGang(1, 2, 1);
+  Take("bad");
+  const Grant second = Take("u");
+  LoseTheBroken(second, "u");
+  ASSERT_EQ(State(1), JobState::kQueued);
+  WaitForRetry();
+  EXPECT_TRUE(GetsNothing("bad"));
+  EXPECT_EQ(Take("u").lease.attempt, 2);
+  EXPECT_EQ(Take("v").lease.attempt, 2);
+}
+
+TEST_F(GangHealthTest, TheNextAttemptKeepsOutOfTheMembersWorkerWhoseNewDaemonHasNoRanks) {
+  SubmitGang(1, 2, 1);
+  Take("u");
+  Take("bad");
+  Join("bad", 1, "b");
+  ASSERT_EQ(State(1), JobState::kQueued);
+  EXPECT_EQ(Take("u").lease.attempt, 2);
+  EXPECT_EQ(Take("v").lease.attempt, 2);
+}
+
+TEST_F(GangHealthTest, AMembersWorkerWithWhichThreeJobsWereLostInARowGetsNoMore) {
+  for (int job = 1; job <= 3; ++job) {
+    SubmitGang(job, 2, 1);
+    const Grant first = Take("u");
+    Take("bad");
+    LoseTheBroken(first, "u");
+    WaitForRetry();
+    const Grant leads = Take("u"), follows = Take("v");
+    Succeed(follows, "v");
+    Succeed(leads, "u");
+    ASSERT_EQ(State(job), JobState::kSucceeded);
+  }
+  EXPECT_EQ(Seen("bad").hold, WorkerHold::kQuarantined);
+  EXPECT_THAT(Seen("bad").hold_reason, HasSubstr("the worker was lost while running it"));
+  EXPECT_EQ(Seen("u").hold, WorkerHold::kNone);
+  EXPECT_EQ(Seen("v").hold, WorkerHold::kNone);
+}
+
+TEST_F(GangHealthTest, AMemberThatIsLostAfterAnotherHadFailedIsNotToBlame) {
+  for (int job = 1; job <= 3; ++job) {
+    SubmitGang(job, 3, 1);
+    const Grant first = Take("u");
+    Take("bad");
+    Fail(Take("v"), "v");
+    LoseTheBroken(first, "u");
+    ASSERT_TRUE(manager->clients().Cancel({"", {Id(job)}}, now).ok());
+    WaitForRetry();
+  }
+  EXPECT_EQ(Seen("bad").hold, WorkerHold::kNone);
+  EXPECT_EQ(Seen("v").hold, WorkerHold::kQuarantined);
 }
 
 TEST_F(GangHealthTest, AStepOfTheWholeShowsThatEachOfItsMachinesIsWell) {
