@@ -15,7 +15,8 @@
 namespace sink {
 namespace {
 
-constexpr int kJobsAStep = 20;  // a transaction must be short
+constexpr int kJobsAStep = 20;    // a transaction must be short
+constexpr int kSweepsAStep = 20;  // whose best jobs are found: each visits all of its jobs
 constexpr int64_t kEveryStep = std::numeric_limits<int64_t>::max();
 constexpr int64_t kRestMs = 10 * 60'000;  // between looks when nothing has come of age
 constexpr int64_t kClockStepMs = 60'000;  // between two ticks no slow correction of a clock comes to that
@@ -23,6 +24,14 @@ constexpr int64_t kClockTrialMs = 3'600'000;
 constexpr char kMarkTime[] = "thinned_until_ms", kMarkOrder[] = "thinned_until_job";
 
 absl::Status UndoDryRun() { return absl::AbortedError("a dry run"); }
+
+// Whether a sweep that has the job names it among its best.
+bool IsBest(const Job& job, const BestJobs& best) {
+  return std::any_of(job.sweeps.begin(), job.sweeps.end(), [&](const Membership& place) {
+    const auto kept = best.find(place.sweep);
+    return kept != best.end() && kept->second.contains(job.id);
+  });
+}
 
 }  // namespace
 
@@ -70,23 +79,20 @@ absl::StatusOr<RetentionResult> Retention::Collect(const RetentionPolicy& policy
 absl::StatusOr<bool> Retention::Step(const RetentionPolicy& policy, bool dry_run, int64_t before_ms, bool keep_mark,
                                      Mark* mark, BestJobs* best, RetentionResult* result) {
   std::vector<store::EndedJob> ended;
+  bool all_found = false;
   SINK_RETURN_IF_ERROR(context_->Read([&](store::Snapshot& rows) -> absl::Status {
     SINK_ASSIGN_OR_RETURN(ended, rows.ListEnded(mark->finished_ms, mark->order, before_ms, kJobsAStep));
-    for (const store::EndedJob& job : ended) {
-      if (policy.best == 0 || best->contains(job.home_sweep)) continue;
-      SINK_ASSIGN_OR_RETURN((*best)[job.home_sweep], Best(rows, job.home_sweep, policy.best));
-    }
+    SINK_ASSIGN_OR_RETURN(all_found, FindBest(rows, ended, policy.best, best));
     return absl::OkStatus();
   }));
   if (ended.empty()) return false;
+  if (!all_found) return true;
   *mark = {ended.back().finished_ms, ended.back().order};
   RetentionResult step;
   const absl::Status done = context_->WriteLarge([&](store::Transaction& rows) -> absl::Status {
     for (const store::EndedJob& ended_job : ended) {
-      const auto kept = best->find(ended_job.home_sweep);
-      if (kept != best->end() && kept->second.contains(ended_job.id)) continue;
       SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(ended_job.id));
-      if (!IsFinal(job.state)) continue;  // a person has retried it since
+      if (!IsFinal(job.state) || IsBest(job, *best)) continue;  // not final: a person has retried it since
       SINK_ASSIGN_OR_RETURN(const store::Thinned thinned, rows.ThinMetrics(job.id, policy.points_a_curve, kEveryStep));
       step.jobs += thinned.points_after < thinned.points_before;
       step.points_before += thinned.points_before;
@@ -101,6 +107,21 @@ absl::StatusOr<bool> Retention::Step(const RetentionPolicy& policy, bool dry_run
   result->jobs += step.jobs;
   result->points_before += step.points_before;
   result->points_after += step.points_after;
+  return true;
+}
+
+absl::StatusOr<bool> Retention::FindBest(store::Snapshot& rows, const std::vector<store::EndedJob>& ended, int count,
+                                         BestJobs* best) {
+  if (count == 0) return true;
+  int found = 0;
+  for (const store::EndedJob& ended_job : ended) {
+    SINK_ASSIGN_OR_RETURN(const Job job, rows.GetJob(ended_job.id));
+    for (const Membership& place : job.sweeps) {
+      if (best->contains(place.sweep)) continue;
+      if (found++ == kSweepsAStep) return false;
+      SINK_ASSIGN_OR_RETURN((*best)[place.sweep], Best(rows, place.sweep, count));
+    }
+  }
   return true;
 }
 

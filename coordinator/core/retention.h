@@ -1,13 +1,14 @@
 // What becomes of the metric points of jobs that ended long ago: of each curve some stay, evenly spaced, and the first
-// and the last; the best jobs of each sweep keep all. Which jobs those are is decided by the metric of the sweep's
-// early stopping, else by the validation loss. Newest values, heat maps, logs and checkpoints are left alone. Owned by
-// JobManager; any thread, but one at a time is enough.
+// and the last; the best jobs of each sweep keep all, also those that several sweeps have. Which jobs those are is
+// decided by the metric of the sweep's early stopping, else by the validation loss. Newest values, heat maps, logs and
+// checkpoints are left alone. Owned by JobManager; any thread, but one at a time is enough.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -21,6 +22,8 @@ struct RetentionResult {
   int64_t jobs = 0;  // whose points were thinned, or would be
   int64_t points_before = 0, points_after = 0;
 };
+
+using BestJobs = absl::flat_hash_map<std::string, absl::flat_hash_set<std::string>>;  // ids by sweep
 
 class Retention {
  public:
@@ -40,11 +43,15 @@ class Retention {
     int64_t finished_ms = 0;
     int64_t order = 0;
   };
-  using BestJobs = absl::flat_hash_map<std::string, absl::flat_hash_set<std::string>>;  // ids by sweep
-  // Thins the next few jobs after the mark and moves it; false when there were none. `best` holds the sweeps looked at
-  // so far and gets those that come: finding them visits every job of a sweep, a step only a few.
+  // Thins the next few jobs after the mark and moves it; false when there were none. Where these are of many sweeps, it
+  // finds the best jobs of some of them and leaves the rest to the next step. `best` holds the sweeps looked at so far
+  // and gets those that come: finding them visits every job of a sweep, a step only a few.
   absl::StatusOr<bool> Step(const RetentionPolicy& policy, bool dry_run, int64_t before_ms, bool keep_mark, Mark* mark,
                             BestJobs* best, RetentionResult* result);
+  // Adds to `best` the `count` best jobs of the sweeps that have these jobs; false: there are more sweeps than a step
+  // may visit, and they are not all there yet. The store's errors.
+  static absl::StatusOr<bool> FindBest(store::Snapshot& rows, const std::vector<store::EndedJob>& ended, int count,
+                                       BestJobs* best);
   // The ids of the sweep's best jobs.
   static absl::StatusOr<absl::flat_hash_set<std::string>> Best(store::Snapshot& rows, const std::string& sweep,
                                                                int count);

@@ -375,7 +375,7 @@ class MemoryTransaction final : public Transaction, private UndoLog {
       const Job& job = row.job;
       if (!IsFinal(job.state) || job.finished_ms >= before_ms) continue;
       if (std::pair(job.finished_ms, row.seq) <= std::pair(after_ms, after_order)) continue;
-      ended.push_back({id, job.home_sweep, job.finished_ms, row.seq});
+      ended.push_back({id, job.finished_ms, row.seq});
     }
     std::sort(ended.begin(), ended.end(), [](const EndedJob& a, const EndedJob& b) {
       return std::pair(a.finished_ms, a.order) < std::pair(b.finished_ms, b.order);

@@ -34,7 +34,6 @@ struct MetricSample {
 // A job in a final state, as retention looks for it.
 struct EndedJob {
   std::string id;
-  std::string home_sweep;
   int64_t finished_ms = 0;
   int64_t order = 0;  // submission order
 };

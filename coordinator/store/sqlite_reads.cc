@@ -678,11 +678,11 @@ absl::StatusOr<std::vector<EndedJob>> SqliteTransaction::ListEnded(int64_t after
                                                                    int64_t before_ms, int limit) {
   std::vector<EndedJob> ended;
   Query rows(db_,
-             "SELECT id, home_sweep, finished_ms, seq FROM jobs INDEXED BY jobs_ended WHERE state BETWEEN 7 AND 9 "
+             "SELECT id, finished_ms, seq FROM jobs INDEXED BY jobs_ended WHERE state BETWEEN 7 AND 9 "
              "AND finished_ms >= ?1 AND finished_ms < ?3 AND (finished_ms > ?1 OR seq > ?2) "
              "ORDER BY finished_ms, seq LIMIT ?4",
              after_ms, after_order, before_ms, limit);
-  while (rows.Next()) ended.push_back({rows.Text(0), rows.Text(1), rows.Int(2), rows.Int(3)});
+  while (rows.Next()) ended.push_back({rows.Text(0), rows.Int(1), rows.Int(2)});
   if (!rows.status().ok()) return rows.status();
   return ended;
 }

@@ -14,6 +14,7 @@ class RetentionTest : public ManagerTest {
   void Run(int n, int steps, double loss, uint64_t poll) {
     Register();
     const Lease lease = Start(poll);
+    ASSERT_EQ(lease.job_id, Id(n));
     std::vector<Event> events;
     uint64_t seq = 1;
     for (int step = 1; step <= steps; ++step) events.push_back(Metric(++seq, step, 1.0 / step));
@@ -93,6 +94,37 @@ TEST_F(RetentionTest, TheBestJobsOfASweepKeepAllPoints) {
   EXPECT_EQ(manager->retention().Collect({.full_for_ms = kDay, .best = 1, .points_a_curve = 5}, false, now)->jobs, 2);
   EXPECT_EQ(Steps(1).size(), 5u);
   EXPECT_EQ(Steps(2).size(), 50u);
+  EXPECT_EQ(Steps(3).size(), 5u);
+}
+
+TEST_F(RetentionTest, TheBestJobOfASweepKeepsAllPointsAlsoWhereItIsAtHomeInAnother) {
+  ASSERT_TRUE(manager->clients().Submit(Sweep({1, 2}, "first"), now).ok());
+  ASSERT_TRUE(manager->clients().Submit(Sweep({2, 3}, "second"), now).ok());
+  Run(1, 50, 1.0, 1);
+  Run(2, 50, 2.0, 2);
+  Run(3, 50, 3.0, 3);
+  Advance(2 * kDay);
+  EXPECT_EQ(manager->retention().Collect({.full_for_ms = kDay, .best = 1, .points_a_curve = 5}, false, now)->jobs, 1);
+  EXPECT_EQ(Steps(1).size(), 50u);
+  EXPECT_EQ(Steps(2).size(), 50u) << "the second sweep's best";
+  EXPECT_EQ(Steps(3).size(), 5u);
+}
+
+TEST_F(RetentionTest, AJobOfMoreSweepsThanAStepLooksAtKeepsAllPointsWhereOneOfThemNamesItBest) {
+  for (int n = 10; n < 59; ++n)
+    ASSERT_TRUE(manager->clients().Submit(Sweep({1, 2, 3}, "s" + std::to_string(n)), now).ok());
+  ASSERT_TRUE(manager->clients().Submit(Sweep({2, 3}, "t"), now).ok());
+  Run(1, 20, 1.0, 1);
+  Run(2, 20, 2.0, 2);
+  Run(3, 20, 3.0, 3);
+  Advance(2 * kDay);
+  int asked = 0;
+  const auto gone = [&asked] { return ++asked < 0; };
+  const RetentionPolicy policy{.full_for_ms = kDay, .best = 1, .points_a_curve = 5};
+  EXPECT_EQ(manager->retention().Collect(policy, false, now, gone)->jobs, 1);
+  EXPECT_GE(asked, 4) << "a step is short, and who waits for it may leave";
+  EXPECT_EQ(Steps(1).size(), 20u);
+  EXPECT_EQ(Steps(2).size(), 20u);
   EXPECT_EQ(Steps(3).size(), 5u);
 }
 
