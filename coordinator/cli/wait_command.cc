@@ -28,6 +28,9 @@ Outcome Wait(Session& session, const std::vector<std::string>& words) {
     sweeps.push_back(ToJson(last.sweep()));
     TextBlock line = {{{sweep, Style::kBold}}};
     for (Cell& count : StateCounts(sweeps.back()["states"])) line.pieces.push_back(std::move(count));
+    JobsOfOthers kept;
+    AddJobsOfOthers(last, &kept);
+    if (!kept.jobs.empty()) line.pieces.push_back({GoesOnText(kept)});
     page.blocks.push_back(std::move(line));
   }
   for (const std::string& id : named->jobs) {
@@ -48,7 +51,8 @@ Outcome Wait(Session& session, const std::vector<std::string>& words) {
 
 void AddWaitCommand(Commands& commands) {
   args::Command command = commands.Add(
-      "wait", "Wait until sweeps or jobs have ended; exit 1 when one of them did not succeed", Names::kSweepOrJob,
+      "wait", "Wait until sweeps or jobs have ended; exit 1 when one of them did not succeed or was cancelled",
+      Names::kSweepOrJob,
       {"sinkctl wait optimization && sinkctl report optimization", "sinkctl wait 3f2a91c0 77b01d2e"});
   auto targets = std::make_shared<std::vector<std::string>>();
   command.AddOption("SWEEP|ID", *targets, "Names of sweeps, ids of jobs").Required();

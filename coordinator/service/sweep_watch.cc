@@ -8,6 +8,7 @@
 #include <charconv>
 #include <utility>
 
+#include "coordinator/job/left_to_others.h"
 #include "coordinator/job/status_macros.h"
 #include "coordinator/service/convert.h"
 
@@ -16,9 +17,10 @@ namespace {
 
 constexpr int kJobsAPart = 500;
 
-bool AllFinal(const Sweep& sweep) {
-  return std::all_of(sweep.jobs_by_state.begin(), sweep.jobs_by_state.end(),
-                     [](const auto& count) { return IsFinal(count.first); });
+size_t CountUnfinished(const Sweep& sweep) {
+  size_t jobs = 0;
+  for (const auto& [state, count] : sweep.jobs_by_state) jobs += IsFinal(state) ? 0 : count;
+  return jobs;
 }
 
 // Equal messages give equal bytes, whatever the order inside their maps.
@@ -60,6 +62,8 @@ absl::StatusOr<bool> SweepWatch::Tell(const Writer& write) {
 
 absl::StatusOr<bool> SweepWatch::TellAll(const Writer& write) {
   jobs_.clear();
+  left_.clear();
+  awaited_.clear();
   if (changes_only_) return TellInParts(write);
   v1::GetSweepResponse whole;
   SINK_ASSIGN_OR_RETURN(const Sweep sweep, queries_->VisitSweep(sweep_, [&](const Job& job) {
@@ -70,16 +74,14 @@ absl::StatusOr<bool> SweepWatch::TellAll(const Writer& write) {
   std::string bytes = Bytes(whole);
   if (bytes != sent_ && !write(whole)) return WatcherHasLeft();
   sent_ = std::move(bytes);
-  return AllFinal(sweep);
+  return IsOver(sweep);
 }
 
 absl::StatusOr<bool> SweepWatch::TellInParts(const Writer& write) {
   store::JobQuery page{.sweep = sweep_, .states = {}, .limit = kJobsAPart, .after = ""};
-  bool all_final = false;  // before any part was read, so that every part says so
   for (bool first = true;; first = false) {
     // A part is of its own moment; what changes between two is news to this watch.
     SINK_ASSIGN_OR_RETURN(const Sweep sweep, queries_->GetSweep(sweep_));
-    if (first) all_final = AllFinal(sweep);
     const absl::StatusOr<std::vector<Job>> jobs = queries_->ListJobs(page);
     // The job at the end of the part before has left the sweep: that is news, with which all begins again.
     if (absl::IsNotFound(jobs.status()) && !first) return false;
@@ -93,7 +95,7 @@ absl::StatusOr<bool> SweepWatch::TellInParts(const Writer& write) {
     part.set_changed_only(!first);
     part.set_more(jobs->size() == kJobsAPart);
     if (!write(part)) return WatcherHasLeft();
-    if (!part.more()) return all_final && AllFinal(sweep);
+    if (!part.more()) return IsOver(sweep);
     page.after = jobs->back().id;
   }
 }
@@ -110,16 +112,31 @@ std::vector<std::string> SweepWatch::OfThisSweep(const ChangeFeed::News& news) c
 
 absl::StatusOr<bool> SweepWatch::TellChanges(const std::vector<std::string>& ids, const Writer& write) {
   v1::GetSweepResponse changes;
-  SINK_ASSIGN_OR_RETURN(const Sweep sweep,
-                        queries_->VisitJobsOf(sweep_, ids, [&](const Job& job) { ToProto(job, changes.add_jobs()); }));
-  // What the last jobs have become may be in the store before it is in the feed.
-  if (AllFinal(sweep)) return TellAll(write);
+  SINK_ASSIGN_OR_RETURN(const Sweep sweep, queries_->VisitJobsOf(sweep_, ids, [&](const Job& job) {
+    Remember(job);
+    ToProto(job, changes.add_jobs());
+  }));
   ToProto(sweep, changes.mutable_sweep());
   changes.set_changed_only(true);
   if (changes.jobs_size() > 0 && !write(changes)) return WatcherHasLeft();
-  return false;
+  return IsOver(sweep);
 }
 
-void SweepWatch::Remember(const Job& job) { jobs_.insert(KeyOf(job.id)); }
+void SweepWatch::Remember(const Job& job) {
+  const uint64_t key = KeyOf(job.id);
+  jobs_.insert(key);
+  left_.erase(key);
+  awaited_.erase(key);
+  if (IsFinal(job.state)) return;
+  const bool left = std::any_of(job.sweeps.begin(), job.sweeps.end(), [&](const Membership& place) {
+    return place.sweep == sweep_ && IsLeftToOthers(job, place);
+  });
+  (left ? left_ : awaited_).insert(key);
+}
+
+bool SweepWatch::IsOver(const Sweep& sweep) const {
+  // What jobs have become may be in the store before it is in the feed: neither alone says that all has been told.
+  return awaited_.empty() && CountUnfinished(sweep) == left_.size();
+}
 
 }  // namespace sink

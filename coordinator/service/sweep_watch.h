@@ -25,8 +25,8 @@ class SweepWatch {
   SweepWatch(JobQueries* queries, std::string sweep, bool changes_only)
       : queries_(queries), sweep_(std::move(sweep)), changes_only_(changes_only) {}
 
-  // Writes what is new. True once every job is in a final state and that has been told. CANCELLED: the watcher has
-  // left.
+  // Writes what is new. True once every job is in a final state, or goes on for other sweeps alone as this one is
+  // cancelled, and that has been told. CANCELLED: the watcher has left.
   absl::StatusOr<bool> Tell(const Writer& write);
 
  private:
@@ -36,14 +36,18 @@ class SweepWatch {
   // Ids of the sweep's jobs among those that have changed, each once.
   std::vector<std::string> OfThisSweep(const ChangeFeed::News& news) const;
   void Remember(const Job& job);
+  // Whether there is nothing more to wait for, by what was told of the jobs and by this row of the sweep.
+  bool IsOver(const Sweep& sweep) const;
 
   JobQueries* const queries_;
   const std::string sweep_;
   const bool changes_only_;
   bool told_ = false;
-  uint64_t position_ = 0;               // of the feed
-  absl::flat_hash_set<uint64_t> jobs_;  // the first 64 bits of the ids of the sweep's jobs
-  std::string sent_;                    // the last whole message's bytes
+  uint64_t position_ = 0;  // of the feed
+  // The first 64 bits of the ids of the sweep's jobs. And as they were told last: of those that go on for others alone,
+  // and of those that it waits for.
+  absl::flat_hash_set<uint64_t> jobs_, left_, awaited_;
+  std::string sent_;  // the last whole message's bytes
 };
 
 }  // namespace sink

@@ -1,8 +1,9 @@
 // What the jobs of a sweep come to: how far they are, when they will be over, what they found so far. One thread.
 //
 // As JSON: fraction of all steps that are done; eta_seconds with eta_seconds_least and eta_seconds_most
-// (job/time_left.h; null: unknown); tokens_per_second (null: unknown) and running, of the jobs that run; measured (jobs
-// that measured alpha_1), sinks (those of them whose strongest head has it above 0.3), alpha_max (the largest).
+// (job/time_left.h; null: unknown); tokens_per_second (null: unknown) and running, of the jobs that run; unfinished
+// (jobs); measured (jobs that measured alpha_1), sinks (those of them whose strongest head has it above 0.3), alpha_max
+// (the largest). A job of a cancelled sweep that goes on for another one counts as cancelled.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,7 @@ class SweepTotals {
 
  private:
   SettingNumbers numbers_;
-  absl::flat_hash_map<std::string, size_t> places_;  // by id
+  absl::flat_hash_map<std::string, size_t> entries_;  // by id
   std::vector<std::string> ids_;
   std::vector<PacedJob> jobs_;      // of the same length
   std::vector<double> alpha_maxs_;  // NaN: not measured

@@ -265,6 +265,21 @@ def another_study_takes_its_place_and_goes(sink_client, cluster, client):
     assert raises(sink_client.CoordinatorError, lambda: client.sweep("lost")).code == "NOT_FOUND"
 
 
+def a_cancelled_sweep_is_over_though_another_has_its_job(sink_client, cluster, client):
+    for name, rates in (("ours", ["1e-3", "2e-3"]), ("theirs", ["1e-3"])):
+        cluster.submit(name, 30, rates, data="nosuch", extra="")  # which wait for good
+    ours, ended = client.sweep("ours"), []
+    raises(TimeoutError, lambda: ours.wait(timeout=1))
+    ours.cancel()
+    error = raises(sink_client.JobsFailed,
+                   lambda: ours.wait(timeout=60, progress=lambda *counts: ended.append(counts)))
+    assert ended[-1] == (2, 2), ended
+    assert [job["state"] for job in error.jobs] == ["QUEUED", "CANCELLED"], error.jobs
+    raises(TimeoutError, lambda: client.sweep("theirs").wait(timeout=1))
+    client.sweep("theirs").cancel()
+    raises(sink_client.JobsFailed, lambda: client.sweep("theirs").wait(timeout=60))
+
+
 def notebook_runs(cluster):
     os.environ.update(SINK_COORDINATOR=cluster.address, SINK_SWEEP=str(cluster.path / "sweeps/study.yaml"), MPLBACKEND="agg")
     notebook = nbformat.read(SOURCE / "deploy/python/example.ipynb", as_version=4)
@@ -292,6 +307,7 @@ with tempfile.TemporaryDirectory() as installed, Cluster(BIN) as cluster:
         a_submission_tells_what_will_not_run(cluster, client)
         changes_are_laid_over_a_file(sink_client, cluster, client)
         another_study_takes_its_place_and_goes(sink_client, cluster, client)
+        a_cancelled_sweep_is_over_though_another_has_its_job(sink_client, cluster, client)
     a_program_calls_by_its_token(sink_client, cluster)
     notebook_runs(cluster)
     cluster.kill("coordinator")

@@ -42,6 +42,12 @@ Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) :
 
 bool IsFinal(v1::JobState state) { return state == v1::SUCCEEDED || state == v1::FAILED || state == v1::CANCELLED; }
 
+bool IsLeftToOthers(const v1::Job& job, const std::string& sweep) {
+  return !IsFinal(job.state()) && !job.cancel_requested() &&
+         std::any_of(job.sweeps().begin(), job.sweeps().end(),
+                     [&](const v1::Membership& place) { return place.sweep() == sweep && place.withdrawn(); });
+}
+
 std::string StateName(v1::JobState state) {
   return v1::JobState_IsValid(state) ? v1::JobState_Name(state) : "STATE_" + std::to_string(state);
 }

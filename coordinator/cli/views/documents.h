@@ -48,6 +48,9 @@ void ForgetPace(Json* job);
 Json TextOrNull(const std::string& text);  // null for an empty one
 
 bool IsFinal(v1::JobState state);
+// Whether the sweep was cancelled and does not want the job any more, which goes on all the same: for that sweep it is
+// over. One that is being stopped is not.
+bool IsLeftToOthers(const v1::Job& job, const std::string& sweep);
 std::string StateName(v1::JobState state);  // "RUNNING"
 
 // What the newest metrics say about sinks; their names are told in proto/pipe/metric_name.h.

@@ -105,7 +105,8 @@ void ChangeLog::Show(const v1::GetSweepResponse& status, int64_t now_ms) {
   for (const v1::Job& job : status.jobs()) {
     const v1::JobState before = std::exchange(states_[job.id()], job.state());
     const std::string id = job.id().substr(0, kShortId);
-    if (job.state() == v1::RUNNING && running++ < kJobsInSummary) {
+    const bool runs = job.state() == v1::RUNNING && !IsLeftToOthers(job, status.sweep().name());
+    if (runs && running++ < kJobsInSummary) {
       std::vector<Cell> about = {{id + " " + Steps(job.progress())}};
       AddMeasurements(job.progress(), about);
       std::string text;
@@ -145,7 +146,7 @@ void ChangeLog::Show(const v1::GetSweepResponse& status, int64_t now_ms) {
 
 namespace {
 
-// Until every job is final, or `go_on` does not hold; it gets every whole status.
+// Until every job is over for the sweep, or `go_on` does not hold; it gets every whole status.
 Outcome Receive(Session& session, const std::string& sweep, WatchedSweep* watched,
                 absl::FunctionRef<bool(const v1::GetSweepResponse&)> go_on) {
   const Interrupt& interrupt = session.world().interrupt;
@@ -165,7 +166,7 @@ Outcome Receive(Session& session, const std::string& sweep, WatchedSweep* watche
   }
 }
 
-// Watches until every job is final; `show` gets every whole status.
+// Watches until every job is over for the sweep; `show` gets every whole status.
 Outcome Watch(Session& session, const std::string& sweep, WatchedSweep* watched,
               absl::FunctionRef<void(const v1::GetSweepResponse&)> show) {
   Outcome outcome = Receive(session, sweep, watched, [&show](const v1::GetSweepResponse& status) {

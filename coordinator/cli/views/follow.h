@@ -1,5 +1,7 @@
-// Watches a sweep until every job is final: redrawn in place on a terminal, a line for each change elsewhere, a JSON
-// document for each update with --json. Used by submit --follow, status --watch and wait, on the main thread.
+// Watches a sweep until every job is final, or the sweep is cancelled and what has not ended goes on for others:
+// redrawn in place on a terminal, a line for each change elsewhere, a JSON document for each update with --json. Used
+// by submit
+// --follow, status --watch and wait, on the main thread.
 #pragma once
 
 #include <map>
@@ -11,14 +13,14 @@
 
 namespace sink::cli {
 
-// kFailedWork when a job has failed or was cancelled; kInterrupted after Ctrl-C, which leaves the jobs alone. A
-// coordinator that goes away is waited for, for a minute.
+// kFailedWork when a job has failed or was cancelled, be it for this sweep alone; kInterrupted after Ctrl-C, which
+// leaves the jobs alone. A coordinator that goes away is waited for, for a minute.
 Outcome FollowSweep(Session& session, const std::string& sweep);
 
 // The same without a word until it is over. `last`: the status then, as it was sent.
 Outcome WaitForSweep(Session& session, const std::string& sweep, v1::GetSweepResponse* last);
 
-// The same until `enough` holds of its status, or every job is final; what has failed by then is no failure of it.
+// The same until `enough` holds of its status, or the sweep is over; what has failed by then is no failure of it.
 Outcome WatchUntil(Session& session, const std::string& sweep,
                    absl::FunctionRef<bool(const v1::GetSweepResponse&)> enough);
 

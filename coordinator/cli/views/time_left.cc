@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "coordinator/cli/print/terminal_text.h"
+#include "coordinator/cli/views/documents.h"
 
 namespace sink::cli {
 
@@ -14,7 +15,8 @@ std::optional<TimeLeft> EstimateTimeLeft(const v1::GetSweepResponse& status, int
   for (const v1::Job& job : status.jobs()) {
     const v1::Progress& p = job.progress();
     PacedJob& paced = jobs.emplace_back();
-    paced.state = static_cast<JobState>(job.state());  // the same numbers
+    // The same numbers.
+    paced.state = static_cast<JobState>(IsLeftToOthers(job, status.sweep().name()) ? v1::CANCELLED : job.state());
     paced.attempt = job.attempt();
     paced.step = p.step();
     paced.max_steps = p.max_steps();

@@ -222,14 +222,15 @@ SweepTotals Total(const v1::GetSweepResponse& status, int64_t now_ms) {
   double fraction = 0;
   for (const v1::Job& job : status.jobs()) {
     const v1::Progress& p = job.progress();
-    const bool final = IsFinal(job.state());
+    const bool left = IsLeftToOthers(job, status.sweep().name());
+    const bool over = left || IsFinal(job.state());
     const bool stopped = job.state() == v1::CANCELLED && job.stopped_early();
     ++out.jobs;
-    out.done += final;
+    out.done += over;
     out.stopped_early += stopped;
-    out.failed += job.state() == v1::FAILED || (job.state() == v1::CANCELLED && !stopped);
-    fraction += final ? 1 : p.max_steps() > 0 ? static_cast<double>(p.step()) / static_cast<double>(p.max_steps()) : 0;
-    if (EtaSeconds(job) && job.state() == v1::RUNNING && !status.disk_full())
+    out.failed += left || job.state() == v1::FAILED || (job.state() == v1::CANCELLED && !stopped);
+    fraction += over ? 1 : p.max_steps() > 0 ? static_cast<double>(p.step()) / static_cast<double>(p.max_steps()) : 0;
+    if (!left && EtaSeconds(job) && job.state() == v1::RUNNING && !status.disk_full())
       out.tokens_per_second += p.tokens_per_second();
   }
   if (out.jobs > 0) out.fraction = fraction / out.jobs;
@@ -246,7 +247,7 @@ v1::Membership PlaceIn(const v1::Job& job, const std::string& sweep) {
 void AddJobsOfOthers(const v1::GetSweepResponse& status, JobsOfOthers* kept) {
   const std::string& sweep = status.sweep().name();
   for (const v1::Job& job : status.jobs()) {
-    if (IsFinal(job.state()) || job.cancel_requested() || !PlaceIn(job, sweep).withdrawn()) continue;
+    if (!IsLeftToOthers(job, sweep)) continue;
     for (const v1::Membership& place : job.sweeps()) {
       if (place.withdrawn()) continue;
       kept->jobs.insert(job.id());

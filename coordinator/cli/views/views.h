@@ -40,7 +40,7 @@ using report::ShortLabel;                  // "train.learning_rate=0.001" -> "le
 // Columns of a list of jobs; `in_sweep`: rows carry experiment and label.
 std::vector<Column> JobColumns(bool in_sweep);
 
-// What is left of a sweep.
+// What is left of a sweep. A job of a cancelled sweep that goes on for another one counts as CANCELLED.
 struct SweepTotals {
   int jobs = 0, done = 0;  // done: in a final state
   int failed = 0;          // FAILED, or CANCELLED by a person

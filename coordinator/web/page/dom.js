@@ -78,11 +78,6 @@ export function shortLabel(label) {
 
 export const finalStates = new Set(["SUCCEEDED", "FAILED", "CANCELLED"]);
 
-// How many jobs have not ended, of counts by state.
-export function unfinished(states) {
-  return Object.entries(states || {}).reduce((sum, [state, jobs]) => sum + (finalStates.has(state) ? 0 : jobs), 0);
-}
-
 // totals: as the coordinator tells them of a sweep.
 export function timeLeft(totals) {
   if (!known(totals.eta_seconds)) return "the end is not known yet";

@@ -1,5 +1,5 @@
 // The first page: every sweep with its progress, what it found so far, and who works.
-import {count, fill, h, percent, progressBar, say, timeLeft, unfinished} from "./dom.js";
+import {count, fill, h, percent, progressBar, say, timeLeft} from "./dom.js";
 
 const order = ["RUNNING", "LEASED", "FINALIZING", "DISCONNECTED", "LOST", "QUEUED", "SUCCEEDED", "FAILED", "CANCELLED"];
 
@@ -20,7 +20,7 @@ function card({sweep, totals}) {
       "article", {class: "card"}, h("h2", {}, h("a", {href: `#/sweep/${encodeURIComponent(sweep.name)}`}, sweep.name)),
       h("div", {class: "small"}, stateCounts(states)), progressBar(totals.fraction, `Progress of ${sweep.name}`),
       h("ul", {class: "facts small"}, h("li", {}, `${percent(totals.fraction, 0)} of all steps`),
-        h("li", {}, unfinished(states) > 0 ? timeLeft(totals) : "ended"),
+        h("li", {}, totals.unfinished > 0 ? timeLeft(totals) : "ended"),
         totals.tokens_per_second > 0 ? h("li", {}, `${count(totals.tokens_per_second)} tokens/s`) : null),
       h("p", {class: "small soft"}, verdict(totals)));
 }

@@ -1,7 +1,7 @@
 // A sweep: its progress, the curves of its settings beside the paper's values, and its jobs.
 import {axisSelect, experimentCharts, metricSelect, paperValue, setMetrics, watchCurves} from "./curves.js";
 import {fill, finalStates, fixed, h, percent, progressBar, say, shortLabel, stateBadge} from "./dom.js";
-import {timeLeft, unfinished} from "./dom.js";
+import {timeLeft} from "./dom.js";
 import {VirtualList} from "./list.js";
 import {getJson} from "./live.js";
 import {stateCounts} from "./overview.js";
@@ -147,7 +147,7 @@ export function sweepPage(view, name, options) {
     list.setRows([...jobs.values()].filter(fits));
   }
   function drawFacts(sweep, totals) {
-    const ended = unfinished(sweep.jobs_by_state) === 0;
+    const ended = totals.unfinished === 0;
     fill(
         facts, h("div", {}, stateCounts(sweep.jobs_by_state)), progressBar(totals.fraction, "Progress of the sweep"),
         h("p", {class: "small"}, `${percent(totals.fraction || 0)} of all steps`, ended ? "" : `; ${timeLeft(totals)}`,

@@ -20,6 +20,7 @@ DEADLINE_OF_DELETE = 3600
 MAX_MESSAGE = 128 << 20
 TRIES = 3  # of a job whose points are thinned while they are read
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
+LOOK = 5  # seconds between looks whether others alone want what has not ended: that is more work than counting
 
 
 def _table(rows, columns):
@@ -149,14 +150,19 @@ class Sweep:
 
     def wait(self, timeout=None, progress=None, check=True):
         """Until every job has ended. `progress` is called with (jobs that have ended, all of them) when that changes.
+        A job of a cancelled sweep that goes on because another sweep wants it counts as ended, and not as a success.
         JobsFailed when jobs did not succeed that early stopping has not stopped, unless `check` is false; TimeoutError
         after `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        told = None
+        told, look_at = None, 0
         while True:
             request = client_pb2.GetSweepRequest(name=self.name, without_jobs=True)
             states = self._client._call("GetSweep", request).sweep.jobs_by_state
             ended, jobs = sum(states[state] for state in FINAL if state in states), sum(states.values())
+            if ended < jobs and time.monotonic() > look_at:
+                if self._is_left_to_others():
+                    ended = jobs
+                look_at = time.monotonic() + LOOK
             if progress and told != ended:
                 progress(ended, jobs)
                 told = ended
@@ -165,17 +171,26 @@ class Sweep:
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"{self.name}: {ended} of {jobs} jobs have ended after {timeout} s; they go on")
             time.sleep(0.5)
-        wrong = list(self._rows(self._unsuccessful())) if check else []
+        if not check:
+            return self
+        wrong = [job for job in self._jobs_but(["SUCCEEDED"]) if job.state == job_pb2.FAILED or not job.stopped_early]
         if wrong:
-            raise JobsFailed(self.name, wrong)
+            raise JobsFailed(self.name, list(self._rows(wrong)))
         return self
 
-    def _unsuccessful(self):
-        """In the order of the sweep file."""
-        request = client_pb2.ListJobsRequest(sweep=self.name, states=[job_pb2.FAILED, job_pb2.CANCELLED])
+    def _jobs_but(self, states, first_page=0):
+        """Those in other states, in the order of the sweep file."""
+        others = [state for name, state in job_pb2.JobState.items() if state and name not in states]
+        request = client_pb2.ListJobsRequest(sweep=self.name, states=others, limit=first_page)
         while page := self._client._call("ListJobs", request).jobs:
-            yield from (job for job in page if job.state == job_pb2.FAILED or not job.stopped_early)
-            request.after = page[-1].id
+            yield from page
+            request.after, request.limit = page[-1].id, 0
+
+    def _is_left_to_others(self):
+        """Whether this sweep is cancelled, and every job that has not ended goes on for another one. Mostly the first
+        of them says that it is not so."""
+        return all(self._membership(job).withdrawn and not job.cancel_requested
+                   for job in self._jobs_but(FINAL, first_page=1))
 
     def metrics(self, *names):
         """Every point of these metrics, of all when none is named ("sink_rate/*" takes all that begin so), as columns

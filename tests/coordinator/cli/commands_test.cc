@@ -307,6 +307,13 @@ TEST_F(CliTest, CancellingASweepKeepsWhatAnotherWants) {
   const Json places = Sinkctl({"status", "ours", "--json"}).json()["jobs"][0]["sweeps"];
   EXPECT_EQ(places[0]["withdrawn"], true);
   EXPECT_EQ(places[1]["withdrawn"], false);
+  const Result waited = Sinkctl({"wait", "ours"});
+  EXPECT_EQ(waited.code, kFailedWork) << "as for any cancelled sweep";
+  EXPECT_THAT(waited.out, HasSubstr("1 job goes on: sweep theirs wants it"));
+  EXPECT_THAT(waited.err, HasSubstr("2 of 2 jobs did not succeed"));
+  const Result watched = Sinkctl({"status", "ours", "--watch"});
+  EXPECT_EQ(watched.code, kFailedWork);
+  EXPECT_THAT(watched.out, HasSubstr("2/2 jobs done"));
   EXPECT_EQ(Sinkctl({"cancel", "theirs", "--json"}).json()["cancelled"], 1);
   EXPECT_THAT(Sinkctl({"status", "ours"}).out, Not(HasSubstr("goes on")));
 }

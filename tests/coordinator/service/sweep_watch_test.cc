@@ -107,9 +107,9 @@ class SlowFeedTest : public ::testing::Test {
     const std::string digits = std::to_string(n);
     return std::string(8 - digits.size(), '0') + digits + std::string(24, 'a');
   }
-  void SubmitJobs(int count) {
+  void SubmitJobs(int count, const std::string& sweep = "s") {
     SubmitRequest request;
-    request.sweep = "s";
+    request.sweep = sweep;
     for (int n = 0; n < count; ++n) {
       SubmitJob& job = request.jobs.emplace_back();
       job.id = IdOf(n);
@@ -123,6 +123,9 @@ class SlowFeedTest : public ::testing::Test {
   }
   void Cancel(std::vector<std::string> jobs) {
     EXPECT_TRUE(manager_->clients().Cancel({.sweep = "", .jobs = std::move(jobs)}, now_).ok());
+  }
+  void CancelSweep(const std::string& sweep) {
+    EXPECT_TRUE(manager_->clients().Cancel({.sweep = sweep, .jobs = {}}, now_).ok());
   }
   // Tells what is new, and keeps it; `between`: after each message.
   bool Tell(const std::function<void()>& between = [] {}) {
@@ -179,7 +182,44 @@ TEST_F(SlowFeedTest, NorWhereItEndsWhileTheSweepIsToldInParts) {
   EXPECT_EQ(told_[IdOf(0)], v1::CANCELLED);
 }
 
+TEST_F(SlowFeedTest, AWatchOfACancelledSweepEndsThoughAnotherSweepsJobGoesOn) {
+  SubmitJobs(2);
+  SubmitJobs(1, "theirs");
+  EXPECT_FALSE(Tell());
+  CancelSweep("s");
+  EXPECT_TRUE(Tell());
+  EXPECT_EQ(told_[IdOf(0)], v1::QUEUED);
+  EXPECT_EQ(told_[IdOf(1)], v1::CANCELLED);
+  for (const bool changes_only : {true, false}) {
+    watch_.emplace(&manager_->queries(), "s", changes_only);
+    EXPECT_TRUE(Tell()) << "one that begins only now, too";
+  }
+  watch_.emplace(&manager_->queries(), "theirs", /*changes_only=*/true);
+  EXPECT_FALSE(Tell());
+  SubmitJobs(2);
+  watch_.emplace(&manager_->queries(), "s", /*changes_only=*/true);
+  EXPECT_FALSE(Tell()) << "it wants the job once more";
+}
+
 class SweepWatchTest : public testing::ServiceTest {};
+
+TEST_F(SweepWatchTest, ACancelledSweepIsNotOverWhileItsJobIsBeingStopped) {
+  const v1::Grant grant = RunningJob("one");
+  Submit("two", "1e-3", 2);
+  v1::CancelRequest cancel;
+  cancel.set_sweep("one");
+  ASSERT_EQ(client_->Cancel(cancel)->kept(), 1);
+  Watcher left(NewClient(), "one");
+  EXPECT_TRUE(left.End().ok());
+  EXPECT_EQ(left.WaitFor(1).back().jobs(0).state(), v1::RUNNING);
+  cancel.set_sweep("two");
+  ASSERT_EQ(client_->Cancel(cancel)->requested(), 1) << "nobody wants it any more";
+  Watcher stopping(NewClient(), "one");
+  stopping.WaitFor(1);
+  ASSERT_TRUE(Finish(grant.lease(), 1, v1::CANCELLED).ok());
+  EXPECT_TRUE(stopping.End().ok());
+  EXPECT_EQ(stopping.WaitFor(1).back().jobs(0).state(), v1::CANCELLED);
+}
 
 TEST_F(SweepWatchTest, OnlyTheJobThatChangedIsToldAgain) {
   const v1::Grant grant = RunningJob("one");

@@ -36,6 +36,7 @@ TEST(SweepTotals, TellProgressAndSinks) {
   totals.Put(MakeJob("c", "3", JobState::kQueued, 0, 0));
   const nlohmann::json told = Told(totals);
   EXPECT_EQ(told["fraction"], 0.5);  // of a failed job nothing is left
+  EXPECT_EQ(told["unfinished"], 2);
   EXPECT_EQ(told["running"], 1);
   EXPECT_EQ(told["tokens_per_second"], 10);
   EXPECT_EQ(told["measured"], 2);
@@ -53,6 +54,22 @@ TEST(SweepTotals, AJobThatIsPutAgainTakesItsPlace) {
   EXPECT_EQ(told["measured"], 1);
   EXPECT_EQ(told["alpha_max"], 0.4);
   EXPECT_EQ(told["eta_seconds"], 0);
+}
+
+TEST(SweepTotals, AJobOfACancelledSweepThatGoesOnForAnotherIsOver) {
+  SweepTotals totals;
+  Job job = MakeJob("a", "1", JobState::kRunning, 50, 0);
+  job.sweeps.front().withdrawn = true;
+  totals.Put(job);
+  const nlohmann::json left = Told(totals);
+  EXPECT_EQ(left["unfinished"], 0);
+  EXPECT_EQ(left["fraction"], 1);
+  EXPECT_EQ(left["eta_seconds"], 0);
+  EXPECT_EQ(left["running"], 0);
+  EXPECT_EQ(left["tokens_per_second"], 0);
+  job.cancel_requested = true;
+  totals.Put(job);
+  EXPECT_EQ(Told(totals)["unfinished"], 1) << "it is being stopped";
 }
 
 TEST(SweepTotals, TheTimeLeftHasBoundsAndIsNullWhileUnknown) {

@@ -62,6 +62,24 @@ TEST(SweepPage, TellsThatAllIsDoneAlsoWhileTheDiskIsFull) {
   EXPECT_EQ(SweepPage(status, kSoon).document["totals"]["eta_seconds"], 0);
 }
 
+TEST(SweepPage, CountsAJobThatGoesOnForAnotherSweepAsCancelledInACancelledOne) {
+  v1::GetSweepResponse status = OneRuns(false);
+  v1::Membership* const ours = status.mutable_jobs(0)->add_sweeps();
+  ours->set_sweep("study");
+  ours->set_withdrawn(true);
+  status.mutable_jobs(0)->add_sweeps()->set_sweep("theirs");
+  const Page page = SweepPage(status, kSoon);
+  EXPECT_EQ(page.document["totals"]["done"], 2);
+  EXPECT_EQ(page.document["totals"]["failed"], 1);
+  EXPECT_EQ(page.document["totals"]["fraction"], 1);
+  EXPECT_EQ(page.document["totals"]["eta_seconds"], 0);
+  EXPECT_EQ(page.document["totals"]["tokens_per_second"], 0);
+  EXPECT_THAT(RenderPage(page, 200, false),
+              AllOf(HasSubstr("2/2 jobs done"), HasSubstr("1 job goes on: sweep theirs")));
+  status.mutable_jobs(0)->set_cancel_requested(true);
+  EXPECT_EQ(SweepPage(status, kSoon).document["totals"]["done"], 1) << "it is being stopped";
+}
+
 TEST(WatchedSweep, KnowsWhetherTheDiskIsFullByTheNewestMessage) {
   WatchedSweep watched;
   EXPECT_TRUE(watched.Take(OneRuns(false)));
