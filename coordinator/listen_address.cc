@@ -3,9 +3,11 @@
 
 #include <arpa/inet.h>
 
+#include <utility>
+
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "coordinator/identity/host_port.h"
 
 namespace sink {
 
@@ -29,19 +31,9 @@ ListenAddress ListenAddress::Called() const {
 }
 
 absl::StatusOr<ListenAddress> ParseListenAddress(const std::string& text, const std::string& option) {
-  const absl::Status bad = absl::InvalidArgumentError(
-      absl::StrCat(option, ": \"", text, "\" is not an address; write host:port, e.g. 127.0.0.1:7070 (port 0: any)"));
-  ListenAddress address;
-  const size_t colon = text.rfind(':');
-  if (colon == std::string::npos || !absl::SimpleAtoi(text.substr(colon + 1), &address.port)) return bad;
-  if (address.port < 0 || address.port > 65535) return bad;
-  address.host = text.substr(0, colon);
-  const bool brackets = address.host.size() > 2 && address.host.front() == '[' && address.host.back() == ']';
-  if (brackets) address.host = address.host.substr(1, address.host.size() - 2);
-  if (address.host.find_first_of("[]") != std::string::npos || address.host.empty() ||
-      absl::StrContains(address.host, ':') != brackets)
-    return bad;
-  return address;
+  auto parsed = identity::ParseHostPort(text, "an address to listen on", /*least_port=*/0);
+  if (!parsed.ok()) return absl::InvalidArgumentError(absl::StrCat(option, ": ", parsed.status().message()));
+  return ListenAddress{.host = std::move(parsed->host), .port = parsed->port};
 }
 
 }  // namespace sink

@@ -24,6 +24,7 @@
 #include "coordinator/files/file_status.h"
 #include "coordinator/identity/authority.h"
 #include "coordinator/identity/credential.h"
+#include "coordinator/identity/host_port.h"
 #include "coordinator/identity/tls.h"
 #include "coordinator/listen_address.h"
 #include "coordinator/published_credential.h"
@@ -75,9 +76,10 @@ absl::Status CheckOptions(const ServerOptions& options) {
         "24h");
   }
   if (!options.advertise.empty()) {
-    const auto advertised = ParseListenAddress(options.advertise, "--advertise");
-    if (!advertised.ok()) return advertised.status();
-    if (advertised->port == 0) return absl::InvalidArgumentError("--advertise: name the port that others call");
+    // As whoever gets a token with it reads it (client/address.h).
+    const auto advertised = identity::ParseHostPort(options.advertise, "an address of a coordinator");
+    if (!advertised.ok())
+      return absl::InvalidArgumentError(absl::StrCat("--advertise: ", advertised.status().message()));
   }
   return ParseRetention(options.keep_points).status();
 }

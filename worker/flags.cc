@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "coordinator/identity/host_port.h"
 #include "proto/files/control_group.h"
 #include "proto/run/checkpoint_names.h"
 #include "worker/control_group.h"
@@ -233,8 +234,10 @@ absl::StatusOr<DaemonOptions> MakeDaemonOptions(const Flags& flags, const DataFo
   options.version = SINK_VERSION;
   options.advertise = flags.advertise;
   if (!IsHost(options.advertise)) {
+    const std::string meant = identity::HostIn(flags.advertise);
     return absl::InvalidArgumentError(
-        absl::StrCat("--advertise ", flags.advertise, ": give a host name or address, without a port"));
+        absl::StrCat("--advertise \"", flags.advertise, "\": give a host name or address alone, without a port",
+                     IsHost(meant) && !meant.empty() ? absl::StrCat("; write ", meant) : ""));
   }
   options.session = folder.session();
   options.runner.worker_id = folder.worker_id();

@@ -12,6 +12,7 @@
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/print/terminal_text.h"
 #include "coordinator/cli/views/views.h"
+#include "coordinator/client/address.h"
 #include "coordinator/identity/certificate.h"
 #include "coordinator/identity/credential.h"
 #include "coordinator/identity/one_way.h"
@@ -60,6 +61,10 @@ absl::StatusOr<std::string> TrustedAuthority(Session& session) {
 Outcome MakeToken(Session& session, const Kind& kind, const TokenOptions& options) {
   const absl::Duration ttl = ParseTtl(options.ttl);
   if (ttl <= absl::ZeroDuration()) return {kUsage, "--ttl " + options.ttl + ": write a time such as 12h or 30d"};
+  if (!options.address.empty()) {
+    if (const absl::Status wrong = CheckAddress(options.address); !wrong.ok())
+      return {kUsage, absl::StrCat("--address: ", wrong.message())};
+  }
   const auto key = identity::MakeKey();
   if (!key.ok()) return FromStatus(key.status());
   const auto signing_request = identity::MakeRequest(*key);
@@ -181,6 +186,8 @@ Outcome LogIn(Session& session, const LogInOptions& options) {
   const auto bundle = identity::DecodeBundle(identity::kLogInBundle, *text);
   if (!bundle.ok()) return {kUsage, std::string(bundle.status().message())};
   session.coordinator = options.address.empty() ? bundle->address : options.address;
+  if (const absl::Status wrong = CheckAddress(session.coordinator); !wrong.ok())
+    return {kUsage, absl::StrCat(options.address.empty() ? "the token: " : "--address: ", wrong.message())};
   const std::string place = session.credentials();
   std::error_code ignored;
   if (place.empty()) return {kUsage, "there is no home to keep the credential in; name a folder by SINK_CREDENTIALS"};

@@ -1,7 +1,6 @@
 // See address.h.
 #include "coordinator/client/address.h"
 
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
@@ -10,45 +9,16 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <memory>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "coordinator/identity/certificate.h"
+#include "coordinator/identity/host_port.h"
 #include "proto/files/descriptor.h"
 
 namespace sink {
 namespace {
-
-constexpr char kDefaultPort[] = "7070";
-bool IsIpv6(const std::string& text) {
-  in6_addr address;
-  return inet_pton(AF_INET6, text.c_str(), &address) == 1;
-}
-
-absl::Status Wrong(const std::string& text, absl::string_view what, absl::string_view instead) {
-  return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is not an address of a coordinator",
-                                                 what.empty() ? "" : ": ", what, "; write ", instead));
-}
-
-std::string WithoutUserAndPath(const std::string& text) {
-  const std::string authority = text.substr(0, text.find('/'));
-  return authority.substr(authority.rfind('@') + 1);
-}
-
-struct HostPort {
-  std::string host, port;
-};
-HostPort Split(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  std::string host = address.substr(0, colon);
-  if (absl::StartsWith(host, "[")) host = host.substr(1, host.size() - 2);
-  return {std::move(host), address.substr(colon + 1)};
-}
 
 // Whether the socket is ready for it before `end`.
 bool WaitFor(const files::Fd& socket, short what, absl::Time end) {
@@ -104,41 +74,17 @@ bool IsCoordinator(const files::Fd& socket, absl::Time end) {
 }  // namespace
 
 absl::Status CheckAddress(const std::string& text) {
-  const absl::string_view trimmed = absl::StripAsciiWhitespace(text);
-  if (trimmed.size() != text.size() && !trimmed.empty()) return Wrong(text, "there are blanks around it", trimmed);
-  if (std::any_of(text.begin(), text.end(), absl::ascii_isspace) || text.empty())
-    return Wrong(text, "", "host:port, e.g. 127.0.0.1:7070");
-  if (const size_t scheme = text.find("://"); scheme != std::string::npos)
-    return Wrong(text, "it has no scheme", WithoutUserAndPath(text.substr(scheme + 3)));
-  if (const size_t slash = text.find('/'); slash != std::string::npos && slash > 0)
-    return Wrong(text, "it has no path", WithoutUserAndPath(text));
-  if (absl::StrContains(text, '@')) return Wrong(text, "it has no user", WithoutUserAndPath(text));
-  const size_t colon = text.rfind(':');
-  const std::string host = text.substr(0, colon);
-  // "::1:7070" may be either; who writes it means a port.
-  if (colon != std::string::npos && IsIpv6(host))
-    return Wrong(text, "an IPv6 address stands in brackets", absl::StrCat("[", host, "]", text.substr(colon)));
-  if (IsIpv6(text))
-    return Wrong(text, "an IPv6 address stands in brackets", absl::StrCat("[", text, "]:", kDefaultPort));
-  const bool brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (colon == std::string::npos || (absl::StartsWith(text, "[") && absl::EndsWith(text, "]")))
-    return Wrong(text, "the port is missing", absl::StrCat("host:port, e.g. ", text, ":", kDefaultPort));
-  // Of the characters of an IPv6 address only what stands in brackets has any.
-  const bool is_host = brackets ? IsIpv6(host.substr(1, host.size() - 2))
-                                : !host.empty() && host.find_first_of("[]:") == std::string::npos;
-  int port = 0;
-  if (!is_host || !absl::SimpleAtoi(text.substr(colon + 1), &port) || port < 1 || port > 65535)
-    return Wrong(text, "", "host:port, e.g. 127.0.0.1:7070");
-  return absl::OkStatus();
+  return identity::ParseHostPort(text, "an address of a coordinator").status();
 }
 
 Peer FindPeer(const std::string& address, absl::Duration patience) {
   const absl::Time end = absl::Now() + patience;
-  const HostPort to = Split(address);
+  const auto to = identity::ParseHostPort(address, "an address of a coordinator");
+  if (!to.ok()) return Peer::kNobody;
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (getaddrinfo(to.host.c_str(), to.port.c_str(), &hints, &found) != 0) return Peer::kNobody;
+  if (getaddrinfo(to->host.c_str(), absl::StrCat(to->port).c_str(), &hints, &found) != 0) return Peer::kNobody;
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses(found, &freeaddrinfo);
   for (const addrinfo* entry = addresses.get(); entry != nullptr; entry = entry->ai_next) {
     const files::Fd socket(::socket(entry->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));

@@ -8,8 +8,7 @@
 
 namespace sink {
 
-// INVALID_ARGUMENT when the text is not HOST:PORT, with what to write in its place: without a scheme, a user, a path
-// or blanks, an IPv6 address in brackets.
+// INVALID_ARGUMENT when the text is not HOST:PORT, with what to write in its place (identity/host_port.h).
 absl::Status CheckAddress(const std::string& text);
 
 // Who listens at an address that CheckAddress takes.

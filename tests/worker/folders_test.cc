@@ -189,11 +189,13 @@ TEST(Flags, AdvertiseTakesAHostWithoutItsPort) {
     ASSERT_TRUE(options.ok()) << options.status();
     EXPECT_EQ(options->advertise, host);
   }
-  for (const char* text : {"node:29500", "two words", "http://node"}) {
+  for (const char* text : {"node:29500", " node", "http://node", "me@node", "node,other"}) {
     flags.advertise = text;
     const auto options = MakeDaemonOptions(flags, *folder);
     EXPECT_TRUE(absl::IsInvalidArgument(options.status())) << text;
     EXPECT_NE(options.status().message().find("--advertise"), absl::string_view::npos);
+    const bool tells_what_to_write = options.status().message().find("; write node") != absl::string_view::npos;
+    EXPECT_EQ(tells_what_to_write, std::string(text) != "node,other") << options.status();
   }
 }
 

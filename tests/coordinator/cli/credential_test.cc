@@ -190,6 +190,15 @@ TEST_F(CredentialTest, MistakesAreNamed) {
   EXPECT_EQ(Sinkctl({"user", "add", "alice", "--role", "king"}).code, kUsage);
   EXPECT_EQ(Sinkctl({"user", "add", "../alice", "--role", "viewer"}).code, kUsage);
   EXPECT_THAT(Sinkctl({"worker", "token", "--ttl", "soon"}).err, HasSubstr("12h or 30d"));
+  const Result blank = Sinkctl({"worker", "token", "--address", " head:7070"});
+  EXPECT_EQ(blank.code, kUsage);
+  EXPECT_THAT(blank.err, HasSubstr("--address: \" head:7070\" is not an address of a coordinator: it has no blanks; "
+                                   "write head:7070"));
+  EXPECT_EQ(blank.out, "") << "no worker could join by it";
+  ASSERT_EQ(Sinkctl({"user", "add", "bob", "--role", "viewer", "--out", folder_ / "bob.login"}).code, kOk);
+  const Result scheme = SinkctlOf("bob", {"login", folder_ / "bob.login", "--address", "http://head:7070"});
+  EXPECT_EQ(scheme.code, kUsage);
+  EXPECT_THAT(scheme.err, HasSubstr("--address: \"http://head:7070\""));
   std::ofstream(folder_ / "bad") << "sink-login:x\n";
   ASSERT_EQ(chmod((folder_ / "bad").c_str(), 0600), 0);
   EXPECT_EQ(SinkctlOf("alice", {"login", folder_ / "bad"}).code, kUsage);

@@ -38,9 +38,10 @@ TEST(Address, ThatIsWrongIsRefusedWithWhatToWrite) {
   EXPECT_THAT(Refusal("::1:7070"), HasSubstr("in brackets; write [::1]:7070"));
   EXPECT_THAT(Refusal("fe80:0:0:0:0:0:0:1:7070"), HasSubstr("in brackets; write [fe80:0:0:0:0:0:0:1]:7070"));
   EXPECT_THAT(Refusal("::1"), HasSubstr("write [::1]:7070"));
-  EXPECT_THAT(Refusal(" head:7070"), HasSubstr("blanks around it; write head:7070"));
+  EXPECT_THAT(Refusal(" head:7070"), HasSubstr("it has no blanks; write head:7070"));
   EXPECT_THAT(Refusal("head:7070\n"), HasSubstr("write head:7070"));
-  EXPECT_THAT(Refusal("head :7070"), HasSubstr("write host:port"));
+  EXPECT_THAT(Refusal("head: 7070"), HasSubstr("it has no blanks; write head:7070"));
+  EXPECT_THAT(Refusal("user@head:7070"), HasSubstr("it has no user; write head:7070"));
   EXPECT_THAT(Refusal("head:7070/"), HasSubstr("it has no path; write head:7070"));
   EXPECT_THAT(Refusal("me@head:7070"), HasSubstr("it has no user; write head:7070"));
   EXPECT_THAT(Refusal("ssh://me@head:7070/"), HasSubstr("write head:7070"));

@@ -30,6 +30,8 @@
 namespace sink {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::StartsWith;
@@ -239,10 +241,29 @@ TEST_F(ServerTest, BadOptionsAreRefused) {
   EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("--data"));
   options.data = "/proc/cannot-be";
   EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("/proc/cannot-be"));
-  for (const char* advertise : {"head", "head:0", ":7070"}) {
+  for (const char* advertise : {"head", "head:0", ":7070", " head:7070", "user@head:7070", "http://head:7070"}) {
     options = OtherOptions();
     options.advertise = advertise;
-    EXPECT_THAT(std::string(Server::Start(options).status().message()), HasSubstr("--advertise")) << advertise;
+    EXPECT_THAT(std::string(Server::Start(options).status().message()), StartsWith("--advertise: ")) << advertise;
+  }
+}
+
+TEST_F(ServerTest, AnAddressThatIsWrittenWronglyIsRefusedWithWhatToWrite) {
+  const std::pair<std::string ServerOptions::*, std::string> addresses[] = {
+      {&ServerOptions::listen, "--listen: "},
+      {&ServerOptions::metrics_listen, "--metrics-listen: "},
+      {&ServerOptions::page_listen, "--page-listen: "},
+      {&ServerOptions::advertise, "--advertise: "}};
+  for (const auto& [address, option] : addresses) {
+    ServerOptions options = OtherOptions();
+    for (const char* text : {" 127.0.0.1:7070", "127.0.0.1: 7070", "http://127.0.0.1:7070", "me@127.0.0.1:7070"}) {
+      options.*address = text;
+      const absl::Status refused = Server::Start(options).status();
+      EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << option << text;
+      EXPECT_THAT(std::string(refused.message()), AllOf(StartsWith(option), EndsWith("; write 127.0.0.1:7070")));
+    }
+    options.*address = "::1:7070";
+    EXPECT_THAT(std::string(Server::Start(options).status().message()), EndsWith("; write [::1]:7070")) << option;
   }
 }
 
