@@ -68,8 +68,8 @@ def an_address_is_told_what_to_write(sink_client):
                                              'no scheme; write 127.0.0.1:7070',
             "ssh://me@head:7070": "write head:7070", "::1:7070": "in brackets; write [::1]:7070",
             "fe80:0:0:0:0:0:0:1:7070": "in brackets; write [fe80:0:0:0:0:0:0:1]:7070", "::1": "write [::1]:7070",
-            " head:7070": "blanks around it; write head:7070", "head:7070\n": "write head:7070",
-            "head :7070": "write host:port", "head:7070/": "it has no path; write head:7070",
+            " head:7070": "it has no blanks; write head:7070", "head:7070\n": "write head:7070",
+            "head :7070": "write head:7070", "head:7070/": "it has no path; write head:7070",
             "me@head:1": "it has no user; write head:1", "head": "the port is missing; write host:port, e.g. head:7070",
             "[::1]": "the port is missing", " ": "", ":7070": "", "head:": "", "head:0": "", "head:65536": "",
             "head:seven": "", "[head]:7070": "", "unix:/run/sink": ""}.items():
