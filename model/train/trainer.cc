@@ -54,7 +54,7 @@ data::LoaderOptions TrainingRowsOf(const JobFile& job, const RankWorld& world) {
 }  // namespace
 
 Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, TrainerCommands& commands,
-                 const RankWorld& world, bool overlap, SnapshotFunction snapshot)
+                 const RankWorld& world, bool overlap, SnapshotFunction snapshot, WriteFunction write)
     : events_(events),
       commands_(commands),
       job_(ReadJobFile(run_dir)),
@@ -64,6 +64,7 @@ Trainer::Trainer(const std::filesystem::path& run_dir, EventSink& events, Traine
       ranks_(world, device_, WhileMeeting(world, events, commands)),
       overlap_(overlap || HasQueue(device_)),
       snapshot_(snapshot),
+      write_(std::move(write)),
       learner_(job_.config, device_, &ranks_),
       data_(DataContent(job_)),
       saves_(device_) {
@@ -89,7 +90,7 @@ void Trainer::ReadTokenizer() {
 void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
   const std::shared_ptr<Optimizer> whole = learner_.WholeOptimizer();
   const auto read = [&] {
-    if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
+    AwaitSave();
     saved_ = checkpoints_.FindNewest(warn);
     if (saved_) state_ = ReadCheckpoint(saved_->path, job_.config, learner_.model(), *whole, data_, warn);
     if (saved_ && state_.step != saved_->step)
@@ -97,7 +98,10 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
                       "; remove this checkpoint");
     return saved_.has_value();
   };
-  if (ranks_.OnFirst(read, [] {})) {
+  const auto idle = [this] {
+    if (feeder_) Tick();  // in the constructor nothing is sent yet: the first record is to be `hello`
+  };
+  if (ranks_.OnFirst(read, idle)) {
     learner_.Scatter(*whole);
     state_ = ShareRunState(ranks_, device_, state_);
     if (feeder_) state_.division.sequences = learner_.division().sequences;  // whose batches have that size
@@ -113,7 +117,7 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
 RunOutcome Trainer::Run() try { return TrainToEnd(); } catch (...) {
   // A checkpoint that reaches the disk is told of, however the run ends. What else fails now is not what ended it.
   try {
-    if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
+    AwaitSave();
   } catch (const std::exception&) {
   }
   throw;
@@ -134,7 +138,7 @@ RunOutcome Trainer::TrainToEnd() {
     if (stop || state_.step == job_.config.train.max_steps) break;
     TrainStep();
   }
-  if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
+  AwaitSave();
   // What has been done since the last Tick; of a run shorter than its interval, everything.
   events_.Send(pipe::Progress{state_.step, state_.tokens, tokens_per_second_});
   ranks_.Leave();
@@ -267,30 +271,43 @@ void Trainer::Save() {
 }
 
 void Trainer::WriteCheckpointOf(const Optimizer& whole) {
-  if (const std::optional<CheckpointRef> saved = saving_.Take()) SendCheckpoint(*saved);
+  AwaitSave();
   const CheckpointContent content = ContentOf(job_.config, learner_.model(), whole, state_, tokenizer_, data_);
-  if (!overlap_ || !SaveBehind(content)) SendCheckpoint(Write(state_.step, content));
+  if (overlap_ && SaveBehind(content)) return;
+  BeginSave(content);
+  AwaitSave();
+}
+
+void Trainer::BeginSave(const CheckpointContent& content) {
+  const auto ready = std::make_shared<Milestone>(device_);
+  ready->Set();
+  saving_.Begin([this, step = state_.step, content, ready] {
+    CheckpointRef saved;
+    saves_.Run([&] {
+      ready->Block();
+      saved = Write(step, content);
+    });
+    return saved;
+  });
+}
+
+void Trainer::AwaitSave() {
+  StartWindow();
+  while (saving_.pending()) {
+    if (const std::optional<CheckpointRef> saved = saving_.TakeIfDone(kProgressInterval)) return SendCheckpoint(*saved);
+    Tick();
+  }
 }
 
 CheckpointRef Trainer::Write(int64_t step, const CheckpointContent& content) const {
   const CheckpointRef saved =
-      checkpoints_.Save(step, [&content](const std::filesystem::path& folder) { WriteCheckpoint(folder, content); });
+      checkpoints_.Save(step, [&](const std::filesystem::path& folder) { write_(folder, content); });
   checkpoints_.Prune(job_.config.checkpoint.keep);
   return saved;
 }
 
 bool Trainer::SaveBehind(const CheckpointContent& content) try {
-  const CheckpointContent copy = snapshot_(content);
-  const auto copied = std::make_shared<Milestone>(device_);
-  copied->Set();
-  saving_.Begin([this, step = state_.step, copy, copied] {
-    CheckpointRef saved;
-    saves_.Run([&] {
-      copied->Block();
-      saved = Write(step, copy);
-    });
-    return saved;
-  });
+  BeginSave(snapshot_(content));
   saved_ = CheckpointRef{.step = state_.step};
   return true;
 } catch (const std::exception& e) {

@@ -59,10 +59,12 @@ class Trainer {
   // Reads run_dir/job.json, meets the other ranks, opens the data and restores the newest complete checkpoint, if there
   // is one. UserError and data::DataError for what the user can put right, InfraError for the rest, StoppedBeforeStart
   // when it is asked to stop while it waits for the others. events and commands must outlive it.
-  // For tests, `overlap`: on a CPU, too; `snapshot`: another for it.
+  // For tests, `overlap`: on a CPU, too; `snapshot`: another for it; `write`: another for a checkpoint's files.
   using SnapshotFunction = CheckpointContent (*)(const CheckpointContent&);
+  using WriteFunction = std::function<void(const std::filesystem::path& folder, const CheckpointContent&)>;
   Trainer(const std::filesystem::path& run_dir, EventSink& events, TrainerCommands& commands,
-          const RankWorld& world = {}, bool overlap = false, SnapshotFunction snapshot = Snapshot);
+          const RankWorld& world = {}, bool overlap = false, SnapshotFunction snapshot = Snapshot,
+          WriteFunction write = WriteCheckpoint);
 
   // Trains until max_steps are done or a stop is asked for; a checkpoint is complete on disk either way. NanError when
   // training diverges and may not roll back: the last checkpoint stays as it is.
@@ -94,6 +96,11 @@ class Trainer {
   void WriteCheckpointOf(const Optimizer& whole);
   // Whether there was the memory for a copy, from which a checkpoint is being written now.
   bool SaveBehind(const CheckpointContent& content);
+  // Writes the content on a thread of its own, behind what is queued; the last save has been awaited.
+  void BeginSave(const CheckpointContent& content);
+  // Waits for the save under way, if there is one, and shows meanwhile that the run lives: however slow the disk is, a
+  // trainer that saves does not look like one that hangs. Throws what the save threw.
+  void AwaitSave();
   CheckpointRef Write(int64_t step, const CheckpointContent& content) const;
   void SendCheckpoint(const CheckpointRef& saved);
   void WarnOnce(bool& warned, const std::string& warning);
@@ -114,6 +121,7 @@ class Trainer {
 
   const bool overlap_;
   const SnapshotFunction snapshot_;
+  const WriteFunction write_;
   Learner learner_;
   std::optional<BatchFeeder> feeder_;   // always, when constructed
   std::optional<Evaluator> evaluator_;  // of rank 0

@@ -1,5 +1,5 @@
-// A checkpoint that is written while training goes on: one at a time. What fails there fails here, when the training
-// thread, to which this belongs, asks for the result.
+// A checkpoint that is written while the training thread, to which this belongs, goes on, or waits and shows that it
+// lives: one at a time. What fails there fails here, when the result is asked for.
 #pragma once
 
 #include <chrono>
@@ -24,14 +24,9 @@ class BackgroundSave {
 
   // Whether there is a result to take, now or later.
   bool pending() const { return result_.valid(); }
-  // The result, once, when it is there. Throws what `save` threw.
-  std::optional<CheckpointRef> TakeIfDone() {
-    if (!pending() || result_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return std::nullopt;
-    return result_.get();
-  }
-  // The same, when it has come; nothing where none is pending.
-  std::optional<CheckpointRef> Take() {
-    if (!pending()) return std::nullopt;
+  // The result, once, when it is there, or comes within that time. Throws what `save` threw.
+  std::optional<CheckpointRef> TakeIfDone(std::chrono::milliseconds patience = {}) {
+    if (!pending() || result_.wait_for(patience) != std::future_status::ready) return std::nullopt;
     return result_.get();
   }
 

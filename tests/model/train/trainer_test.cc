@@ -4,9 +4,15 @@
 
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <stdexcept>
+#include <thread>
 
 #include "model/storage/tensor_file.h"
 #include "model/train/link/train_error.h"
@@ -283,11 +289,27 @@ TEST(Trainer, OverlapChangesNoResult) {
   EXPECT_TRUE(std::holds_alternative<pipe::Finished>(events.back()));
 }
 
+// A job that diverges after a few steps.
+class DivergingJob : public TinyJob {
+ public:
+  DivergingJob() {
+    config.train.learning_rate = 100;
+    config.train.weight_decay = 100;
+    config.train.min_learning_rate.reset();
+  }
+
+  // The number of the step that diverges.
+  int64_t DivergesIn() const {
+    std::vector<pipe::Event> events;
+    const std::string error = ErrorOf([&] { Train(MakeRun("diverges"), events); });
+    const std::string before = "nan: step ";
+    EXPECT_EQ(error.rfind(before, 0), 0u) << error;
+    return std::strtoll(error.c_str() + before.size(), nullptr, 10);
+  }
+};
+
 TEST(Trainer, ACheckpointThatIsBeingWrittenWhenTheRunFailsIsToldOf) {
-  TinyJob job;
-  job.config.train.learning_rate = 100;
-  job.config.train.weight_decay = 100;
-  job.config.train.min_learning_rate.reset();
+  DivergingJob job;
   job.config.checkpoint.every = 1;
   job.overlap = true;
   const fs::path run = job.MakeRun("run");
@@ -300,6 +322,94 @@ TEST(Trainer, ACheckpointThatIsBeingWrittenWhenTheRunFailsIsToldOf) {
   std::vector<int64_t> saved;
   for (const auto& checkpoint : All<pipe::Checkpoint>(events)) saved.push_back(checkpoint.step);
   EXPECT_EQ(saved.back(), newest);
+}
+
+// A disk that is slow until the run has twice told how far it is; without that for long, the save fails.
+void WriteSlowly(const fs::path& folder, const CheckpointContent& content) {
+  const fs::path run = folder.parent_path().parent_path();
+  const auto told = [&] { return All<pipe::Progress>(ReadEvents(run / "events.jsonl")).size(); };
+  const size_t before = told();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (told() < before + 2) {
+    if (std::chrono::steady_clock::now() > end) throw std::runtime_error("the run shows no sign of life");
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  WriteCheckpoint(folder, content);
+}
+
+// On a CPU and on a device with a queue of its own.
+class SlowSave : public ::testing::TestWithParam<bool> {};
+
+TEST_P(SlowSave, AtTheEndShowsThatTheRunLives) {
+  TinyJob job;
+  job.config.train.max_steps = 2;
+  job.overlap = GetParam();
+  std::vector<pipe::Event> events;
+  job.Train(job.MakeRun("fast"), events);
+  const auto points = Points(events);
+  job.write = WriteSlowly;
+  ASSERT_EQ(job.Train(job.MakeRun("slow"), events), RunOutcome::kFinished);
+  EXPECT_EQ(Points(events), points);
+  ExpectSameEnd(job, job.folder() / "fast", job.folder() / "slow");
+  const auto saved = All<pipe::Checkpoint>(events);
+  ASSERT_EQ(saved.size(), 1u);
+  EXPECT_EQ(saved[0].step, 2);
+  EXPECT_EQ(saved[0].manifest_hash, testing::HashOf(CheckpointPath(job.folder() / "slow", 2) / "manifest.json"));
+}
+
+TEST_P(SlowSave, OfARunThatIsStoppedShowsThatItLives) {
+  TinyJob job;
+  job.overlap = GetParam();
+  job.write = WriteSlowly;
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ASSERT_EQ(write(ends[1], "stop\n", 5), 5);
+  job.commands = ends[0];
+  const fs::path run = job.MakeRun("run");
+  std::vector<pipe::Event> events;
+  EXPECT_EQ(job.Train(run, events), RunOutcome::kStopped);
+  for (const int end : ends) close(end);
+  EXPECT_EQ(All<pipe::Checkpoint>(events).size(), 1u);
+  EXPECT_TRUE(fs::exists(CheckpointPath(run, 0) / "manifest.json"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, SlowSave, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "WithAQueue" : "Cpu"; });
+
+// The save is under way when the next step diverges.
+TEST(Trainer, ARollBackThatWaitsForASlowSaveShowsThatTheRunLives) {
+  DivergingJob job;
+  const int64_t before = job.DivergesIn() - 1;
+  ASSERT_GT(before, 0);
+  job.config.checkpoint.every = before;
+  job.config.train.on_divergence = DivergencePolicy::kRollBack;
+  job.config.train.max_roll_backs = 1;
+  job.overlap = true;
+  job.write = WriteSlowly;
+  std::vector<pipe::Event> events;
+  const std::string error = ErrorOf([&] { job.Train(job.MakeRun("run"), events); });
+  EXPECT_EQ(error.rfind("nan: step ", 0), 0u) << error;
+  const auto logs = All<pipe::Log>(events);
+  const std::string rolled_back =
+      "rolled back from step " + std::to_string(before) + " to " + std::to_string(before) + " ";
+  EXPECT_TRUE(std::any_of(logs.begin(), logs.end(), [&](const pipe::Log& log) {
+    return log.message.starts_with(rolled_back);
+  })) << rolled_back;
+}
+
+TEST(Trainer, ARunThatFailsDuringASlowSaveShowsThatItLives) {
+  DivergingJob job;
+  const int64_t before = job.DivergesIn() - 1;
+  ASSERT_GT(before, 0);
+  job.config.checkpoint.every = before;
+  job.overlap = true;
+  job.write = WriteSlowly;
+  std::vector<pipe::Event> events;
+  const std::string error = ErrorOf([&] { job.Train(job.MakeRun("run"), events); });
+  EXPECT_EQ(error.rfind("nan: step ", 0), 0u) << error;
+  const auto saved = All<pipe::Checkpoint>(events);
+  ASSERT_EQ(saved.size(), 1u);
+  EXPECT_EQ(saved[0].step, before);
 }
 
 TEST(Trainer, WithoutMemoryForACopyItWaitsForCheckpointsAndSaysSoOnce) {

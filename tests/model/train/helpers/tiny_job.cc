@@ -104,8 +104,8 @@ RunOutcome TinyJob::Train(const fs::path& run_dir, std::vector<pipe::Event>& eve
     events = ReadEvents(file);
   }};
   EventSink sink(fd);
-  TrainerCommands commands(-1);
-  return Trainer(run_dir, sink, commands, {}, overlap, snapshot).Run();
+  TrainerCommands trainer_commands(commands);
+  return Trainer(run_dir, sink, trainer_commands, {}, overlap, snapshot, write).Run();
 }
 
 fs::path CheckpointPath(const fs::path& run_dir, int64_t step) {

@@ -25,6 +25,8 @@ class TinyJob {
   JobConfig config;      // change it before the first MakeRun
   bool overlap = false;  // of the Trainer
   Trainer::SnapshotFunction snapshot = Snapshot;
+  Trainer::WriteFunction write = WriteCheckpoint;
+  int commands = -1;  // the descriptor that the Trainer reads its commands from
 
   const std::filesystem::path& folder() const { return dir_.path(); }
 

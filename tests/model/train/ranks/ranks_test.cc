@@ -2,17 +2,22 @@
 // and say who failed, and what they save does not tell how many they were.
 #include "model/train/ranks/ranks.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <thread>
 
 #include "proto/pipe/other_rank.h"
 #include "tests/model/train/helpers/tiny_job.h"
 #include "tests/model/train/helpers/trainer_child.h"
+#include "tests/testing/test_files.h"
 #include "tests/testing/unused_port.h"
 
 namespace sink::train {
@@ -207,14 +212,21 @@ TEST(RanksOfOneJob, OneThatHangsIsNamedWhenTheTimeIsUp) {
   EXPECT_THAT(FailureOf(gang[0]).message, HasSubstr("rank 1 of 2 failed: no sign of life"));
 }
 
+// A job of 150 steps that rolls back on its way.
+class NoisyJob : public RanksJob {
+ public:
+  NoisyJob() {
+    AddNoise();
+    config.train.max_steps = 150;
+    config.train.learning_rate = 1e-2;
+    config.train.on_divergence = DivergencePolicy::kRollBack;
+    config.train.loss_spike_factor = 1.2;
+    config.train.max_roll_backs = 100;
+  }
+};
+
 TEST(RanksOfOneJob, DivergeAndRollBackTogether) {
-  RanksJob job;
-  job.AddNoise();
-  job.config.train.max_steps = 150;
-  job.config.train.learning_rate = 1e-2;
-  job.config.train.on_divergence = DivergencePolicy::kRollBack;
-  job.config.train.loss_spike_factor = 1.2;
-  job.config.train.max_roll_backs = 100;
+  const NoisyJob job;
   const std::vector<pipe::Event> one = TrainAlone(job, "one");
   Gang gang(job, "gang", 2);
   ASSERT_THAT(gang.Wait(), Each(pipe::kExitFinished)) << gang.errors();
@@ -227,6 +239,45 @@ TEST(RanksOfOneJob, DivergeAndRollBackTogether) {
   EXPECT_GT(roll_backs(one), 0);
   EXPECT_EQ(roll_backs(gang[0].records()), roll_backs(one));
   EXPECT_EQ(roll_backs(gang[1].records()), roll_backs(one));
+}
+
+// Whether the trainer says twice, one after the other, that it is where it was.
+bool WaitsAndSaysSo(Child& child) {
+  for (pipe::Progress last{.step = -1}; child.WaitFor<pipe::Progress>();) {
+    const auto now = std::get<pipe::Progress>(child.Take());
+    if (now.step == last.step && now.tokens == last.tokens) return true;
+    last = now;
+  }
+  return false;
+}
+
+// Rank 0 finds a checkpoint when it rolls back whose manifest it cannot read to its end for the time being.
+TEST(RanksOfOneJob, ThatWaitForRankZeroToRollBackShowThatTheyLive) {
+  NoisyJob job;
+  job.config.train.log_every = job.config.eval.every = 1000;  // rank 0's records fit its pipe, which is read at the end
+  const fs::path folder = job.folder() / "slow", damaged = job.folder() / "damaged";
+  fs::create_directory(folder);
+  testing::WriteFile(damaged, "x");
+  ASSERT_EQ(mkfifo((folder / "manifest.json").c_str(), 0600), 0);
+  const int manifest = open((folder / "manifest.json").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(manifest, 0);
+  Gang gang(job, "gang", 2);
+  ASSERT_TRUE(gang[0].WaitFor<pipe::Hello>());
+  const fs::path newest = CheckpointPath(gang.folder(), 149);
+  fs::rename(folder, newest);
+
+  std::promise<void> seen;
+  std::future<void> disk = std::async(std::launch::async, [&] {
+    seen.get_future().wait_for(std::chrono::seconds(30));
+    fs::rename(damaged, newest / "manifest.json");
+    EXPECT_EQ(write(manifest, "x", 1), 1);
+    close(manifest);
+  });
+  EXPECT_TRUE(WaitsAndSaysSo(gang[1]));
+  seen.set_value();
+  EXPECT_THAT(gang.Wait(), Each(pipe::kExitFinished)) << gang.errors();
+  disk.get();
+  EXPECT_TRUE(fs::exists(newest.string() + ".corrupt-1")) << "nothing was rolled back";
 }
 
 // With many ids the first and the last of the four have no matrix of Muon's.

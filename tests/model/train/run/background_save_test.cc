@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
 
 #include "model/train/link/train_error.h"
@@ -10,9 +11,11 @@
 namespace sink::train {
 namespace {
 
+constexpr std::chrono::minutes kLong{1};
+
 TEST(BackgroundSave, GivesItsResultOnceWhenItIsThere) {
   BackgroundSave save;
-  EXPECT_FALSE(save.Take());
+  EXPECT_FALSE(save.TakeIfDone());
   std::promise<void> disk;
   save.Begin([&] {
     disk.get_future().wait();
@@ -20,16 +23,17 @@ TEST(BackgroundSave, GivesItsResultOnceWhenItIsThere) {
   });
   EXPECT_TRUE(save.pending());
   EXPECT_FALSE(save.TakeIfDone());
+  EXPECT_FALSE(save.TakeIfDone(std::chrono::milliseconds(1)));
   disk.set_value();
-  EXPECT_EQ(save.Take()->step, 7);
+  EXPECT_EQ(save.TakeIfDone(kLong)->step, 7);
   EXPECT_FALSE(save.pending());
-  EXPECT_FALSE(save.Take());
+  EXPECT_FALSE(save.TakeIfDone(kLong));
 }
 
 TEST(BackgroundSave, FailureReachesWhoAsks) {
   BackgroundSave save;
   save.Begin([]() -> CheckpointRef { throw InfraError("the disk is full"); });
-  EXPECT_THROW(save.Take(), InfraError);
+  EXPECT_THROW(save.TakeIfDone(kLong), InfraError);
   EXPECT_FALSE(save.pending());
 }
 
