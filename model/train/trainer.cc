@@ -107,7 +107,7 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
     if (feeder_) state_.division.sequences = learner_.division().sequences;  // whose batches have that size
     learner_.GoOnWith(state_.division);
     if (!ranks_.first()) saved_ = CheckpointRef{.step = state_.step, .path = "rank 0's checkpoint"};
-  } else if (state_.tokens > 0) {  // a step was begun, if only the first, which diverged
+  } else if (feeder_) {  // it rolls back; the constructor begins at step 0 as it is
     saved_.reset();
     learner_.Reset();
     state_ = {};
@@ -115,8 +115,11 @@ void Trainer::Restore(const std::function<void(const std::string&)>& warn) {
 }
 
 RunOutcome Trainer::Run() try { return TrainToEnd(); } catch (...) {
-  // A checkpoint that reaches the disk is told of, however the run ends. What else fails now is not what ended it.
+  // How far it has come and a checkpoint that reaches the disk are told of, however the run ends. What else fails now
+  // is not what ended it.
   try {
+    GiveUpSteps();
+    SendProgress();
     AwaitSave();
   } catch (const std::exception&) {
   }
@@ -140,7 +143,7 @@ RunOutcome Trainer::TrainToEnd() {
   }
   AwaitSave();
   // What has been done since the last Tick; of a run shorter than its interval, everything.
-  events_.Send(pipe::Progress{state_.step, state_.tokens, tokens_per_second_});
+  SendProgress();
   ranks_.Leave();
   if (!stop) events_.Send(pipe::Finished{state_.step});
   return stop ? RunOutcome::kStopped : RunOutcome::kFinished;
@@ -156,7 +159,7 @@ void Trainer::TrainStep() {
   step_tokens_ = 0;
   if (!begun) return feeder_->Seek(start);  // asked to stop: as if the step had not begun
 
-  running_.push_back({*std::move(begun), state_.step, feeder_->cursor()});
+  running_.push_back({*std::move(begun), state_.step, state_.tokens, feeder_->cursor()});
   ++state_.step;
   state_.tokens += config.global_batch_size * config.sequence_length;
   state_.cursor = feeder_->cursor();
@@ -166,18 +169,27 @@ void Trainer::TrainStep() {
 
 void Trainer::FinishSteps(size_t but) {
   while (running_.size() > but) {
-    const Running first = std::move(running_.front());
-    running_.pop_front();
+    const Running& first = running_.front();
     const StepResult result = learner_.Finish(first.begun);
+    const int64_t step = first.step + 1;
     if (result.diverged) {
       // As if nothing had been begun after it; and it was not done.
-      running_.clear();
+      const double limit = first.begun.loss_limit;
       feeder_->Seek(first.after);
-      state_.step = first.step;
-      return OnDivergence(result, first.begun.loss_limit);
+      GiveUpSteps();
+      return OnDivergence(result, limit);
     }
-    Record(first.step + 1, result);
+    running_.pop_front();
+    Record(step, result);
   }
+}
+
+void Trainer::GiveUpSteps() {
+  step_tokens_ = 0;
+  if (running_.empty()) return;
+  state_.step = running_.front().step;
+  state_.tokens = running_.front().tokens;
+  running_.clear();
 }
 
 void Trainer::Record(int64_t step, const StepResult& result) {
@@ -370,6 +382,10 @@ void Trainer::Tick() {
   const double seconds = std::chrono::duration<double>(now - window_start_).count();
   if (window_tokens_ > 0) tokens_per_second_ = static_cast<double>(window_tokens_) / seconds;
   StartWindow();
+  SendProgress();
+}
+
+void Trainer::SendProgress() {
   events_.Send(pipe::Progress{state_.step, state_.tokens + step_tokens_, tokens_per_second_});
 }
 

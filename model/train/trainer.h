@@ -67,15 +67,16 @@ class Trainer {
           WriteFunction write = WriteCheckpoint);
 
   // Trains until max_steps are done or a stop is asked for; a checkpoint is complete on disk either way. NanError when
-  // training diverges and may not roll back: the last checkpoint stays as it is.
+  // training diverges and may not roll back: the last checkpoint stays as it is. However it ends, the last Progress is
+  // of the last step whose result is known.
   RunOutcome Run();
 
  private:
   // A step that was begun and whose result is not known.
   struct Running {
     BegunStep begun;
-    int64_t step = 0;    // steps before it
-    data::Cursor after;  // its batches
+    int64_t step = 0, tokens = 0;  // before it
+    data::Cursor after;            // its batches
   };
 
   RunOutcome TrainToEnd();
@@ -85,6 +86,8 @@ class Trainer {
   // Learns the results of the steps begun but for the last `but`: sends them, or handles a divergence, after which no
   // step is under way.
   void FinishSteps(size_t but = 0);
+  // Step and tokens are again those before the steps under way; the feeder stays where it is.
+  void GiveUpSteps();
   void Record(int64_t step, const StepResult& result);
   // The newest checkpoint, or step 0, into learner and state; the loader stays where it is.
   void Restore(const std::function<void(const std::string&)>& warn);
@@ -109,6 +112,7 @@ class Trainer {
   void SendWarnings();
   std::optional<at::Tensor> NextBatch();
   void Tick();
+  void SendProgress();
 
   // Constant after construction.
   EventSink& events_;

@@ -3,6 +3,7 @@
 #include "model/train/trainer.h"
 
 #include <ATen/TensorOperators.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -15,7 +16,9 @@
 #include <thread>
 
 #include "model/storage/tensor_file.h"
+#include "model/train/link/event_sink.h"
 #include "model/train/link/train_error.h"
+#include "model/train/link/trainer_commands.h"
 #include "proto/run/manifest.h"
 #include "tests/model/helpers/variants.h"
 #include "tests/model/train/helpers/tiny_job.h"
@@ -307,6 +310,45 @@ class DivergingJob : public TinyJob {
     return std::strtoll(error.c_str() + before.size(), nullptr, 10);
   }
 };
+
+// On a CPU and on a device with a queue of its own.
+class FailedRun : public ::testing::TestWithParam<bool> {};
+
+TEST_P(FailedRun, TellsOfItsLastStepAndItsTokensBeforeItFails) {
+  DivergingJob job;
+  const int64_t last = job.DivergesIn() - 1;
+  ASSERT_GT(last, 0);
+  job.overlap = GetParam();
+  std::vector<pipe::Event> events;
+  const std::string error = ErrorOf([&] { job.Train(job.MakeRun("run"), events); });
+  EXPECT_EQ(error.rfind("nan: step " + std::to_string(last + 1) + ": ", 0), 0u) << error;
+  const auto progress = All<pipe::Progress>(events);
+  ASSERT_FALSE(progress.empty());
+  EXPECT_EQ(progress.back().step, last);
+  EXPECT_EQ(progress.back().tokens, last * job.config.train.global_batch_size * job.config.train.sequence_length);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, FailedRun, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "WithAQueue" : "Cpu"; });
+
+// From the failure on, its records reach nobody.
+TEST(Trainer, ALostWorkerDoesNotHideWhyTheRunFailed) {
+  TinyJob job;
+  job.config.train.max_steps = 1;
+  const fs::path run = job.MakeRun("run");
+  const int records = open((run / "events.jsonl").c_str(), O_WRONLY | O_CREAT, 0600);
+  const int nowhere = open("/dev/full", O_WRONLY);
+  ASSERT_GE(std::min(records, nowhere), 0);
+  EventSink sink(records);
+  TrainerCommands commands(-1);
+  const auto fail = [&](const fs::path&, const CheckpointContent&) {
+    EXPECT_EQ(dup2(nowhere, records), records);
+    throw std::runtime_error("the disk is broken");
+  };
+  const std::string error = ErrorOf([&] { Trainer(run, sink, commands, {}, /*overlap=*/false, Snapshot, fail).Run(); });
+  EXPECT_NE(error.find("cannot save the checkpoint of step 1: the disk is broken"), std::string::npos) << error;
+  for (const int fd : {records, nowhere}) close(fd);
+}
 
 TEST(Trainer, ACheckpointThatIsBeingWrittenWhenTheRunFailsIsToldOf) {
   DivergingJob job;
